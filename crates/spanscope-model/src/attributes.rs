@@ -1,0 +1,271 @@
+//! Typed attribute values, and the ordered map of them that spans and events carry.
+
+use std::fmt;
+
+use serde::de::{MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// One attribute value. It keeps the type that the program gave it.
+///
+/// Not-a-number and the infinities are written to JSON as the strings `NaN`, `Infinity` and `-Infinity`, because
+/// JSON has no numbers for them. `Json` holds what comes in from other programs as a list or an object.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// A truth value.
+    Bool(bool),
+    /// A signed integer.
+    I64(i64),
+    /// An unsigned integer.
+    U64(u64),
+    /// A floating point number.
+    F64(f64),
+    /// A text.
+    Str(String),
+    /// A list, an object or null, from a program that has them.
+    Json(serde_json::Value),
+}
+
+impl Value {
+    /// The text, if it is one.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::Str(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The integer, if it is one that fits.
+    #[must_use]
+    pub fn as_i64(&self) -> Option<i64> {
+        match self {
+            Self::I64(number) => Some(*number),
+            Self::U64(number) => i64::try_from(*number).ok(),
+            _ => None,
+        }
+    }
+
+    /// The number as a float, if it is a number.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "the caller asks for a float")]
+    pub fn as_f64(&self) -> Option<f64> {
+        match self {
+            Self::I64(number) => Some(*number as f64),
+            Self::U64(number) => Some(*number as f64),
+            Self::F64(number) => Some(*number),
+            _ => None,
+        }
+    }
+}
+
+/// As people read it: texts without quotes, the rest as JSON.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bool(value) => value.fmt(f),
+            Self::I64(value) => value.fmt(f),
+            Self::U64(value) => value.fmt(f),
+            Self::F64(value) => value.fmt(f),
+            Self::Str(value) => f.write_str(value),
+            Self::Json(value) => value.fmt(f),
+        }
+    }
+}
+
+macro_rules! value_from {
+    ($($from:ty => $variant:ident),*) => {
+        $(impl From<$from> for Value {
+            fn from(value: $from) -> Self {
+                Self::$variant(value.into())
+            }
+        })*
+    };
+}
+value_from!(bool => Bool, i64 => I64, i32 => I64, u64 => U64, u32 => U64, f64 => F64, f32 => F64, String => Str, &str => Str);
+
+impl From<serde_json::Value> for Value {
+    fn from(value: serde_json::Value) -> Self {
+        match value {
+            serde_json::Value::Bool(value) => Self::Bool(value),
+            serde_json::Value::String(value) => Self::Str(value),
+            serde_json::Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+                (Some(value), _) => Self::I64(value),
+                (None, Some(value)) => Self::U64(value),
+                (None, None) => number
+                    .as_f64()
+                    .map_or(Self::Json(serde_json::Value::Number(number)), Self::F64),
+            },
+            other => Self::Json(other),
+        }
+    }
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Bool(value) => serializer.serialize_bool(*value),
+            Self::I64(value) => serializer.serialize_i64(*value),
+            Self::U64(value) => serializer.serialize_u64(*value),
+            Self::F64(value) if value.is_finite() => serializer.serialize_f64(*value),
+            Self::F64(value) if value.is_nan() => serializer.serialize_str("NaN"),
+            Self::F64(value) => serializer.serialize_str(if *value > 0.0 { "Infinity" } else { "-Infinity" }),
+            Self::Str(value) => serializer.serialize_str(value),
+            Self::Json(value) => value.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        serde_json::Value::deserialize(deserializer).map(Self::from)
+    }
+}
+
+/// Attributes by key, in the order in which they were first set; setting a key again keeps the last value.
+///
+/// ```
+/// use spanscope_model::Attributes;
+/// let mut attributes = Attributes::new();
+/// attributes.set("gen_ai.request.model", "llama");
+/// attributes.set("tokens", 3);
+/// attributes.set("tokens", 4);
+/// assert_eq!(serde_json::to_string(&attributes)?, r#"{"gen_ai.request.model":"llama","tokens":4}"#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Attributes(Vec<(String, Value)>);
+
+impl Attributes {
+    /// No attributes.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Sets one attribute; a key that is there keeps its place.
+    pub fn set(&mut self, key: impl Into<String>, value: impl Into<Value>) {
+        let (key, value) = (key.into(), value.into());
+        match self.0.iter_mut().find(|(have, _)| *have == key) {
+            Some((_, old)) => *old = value,
+            None => self.0.push((key, value)),
+        }
+    }
+
+    /// The value under this key. The key is literal: dots in it mean nothing.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.0
+            .iter()
+            .find(|(have, _)| have == key)
+            .map(|(_, value)| value)
+    }
+
+    /// Keys and values in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Keeps only the attributes that the question answers with true.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str, &Value) -> bool) {
+        self.0.retain(|(key, value)| keep(key, value));
+    }
+}
+
+impl<K: Into<String>, V: Into<Value>> FromIterator<(K, V)> for Attributes {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
+        let mut attributes = Self::new();
+        for (key, value) in pairs {
+            attributes.set(key, value);
+        }
+        attributes
+    }
+}
+
+impl Serialize for Attributes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (key, value) in &self.0 {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Attributes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs;
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = Attributes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of attributes")
+            }
+
+            fn visit_unit<E>(self) -> Result<Attributes, E> {
+                Ok(Attributes::new())
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Attributes, A::Error> {
+                // A few keys are found faster by looking at each; a hostile map with very many must not cost that.
+                const FEW: usize = 16;
+                let mut index = std::collections::HashMap::new();
+                let mut pairs: Vec<(String, Value)> = Vec::new();
+                while let Some((key, value)) = map.next_entry::<String, Value>()? {
+                    if pairs.len() == FEW && index.is_empty() {
+                        index = pairs.iter().map(|(key, _)| key.clone()).zip(0..).collect();
+                    }
+                    let known = match pairs.len() {
+                        0..FEW => pairs.iter().position(|(have, _)| *have == key),
+                        _ => index.get(&key).copied(),
+                    };
+                    match known {
+                        Some(place) => pairs[place].1 = value,
+                        None => {
+                            if pairs.len() >= FEW {
+                                index.insert(key.clone(), pairs.len());
+                            }
+                            pairs.push((key, value));
+                        }
+                    }
+                }
+                Ok(Attributes(pairs))
+            }
+        }
+        deserializer.deserialize_any(Pairs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_read_twice_keeps_its_place_and_its_last_value_however_many_there_are() -> serde_json::Result<()>
+    {
+        for keys in [1, 15, 16, 17, 40] {
+            let pair = |key: usize, value: usize| format!("\"k{key}\":{value}");
+            let mut pairs: Vec<String> = (0..keys).map(|key| pair(key, 0)).collect();
+            pairs.extend((0..keys).map(|key| pair(key, key + 1)));
+            let read: Attributes = serde_json::from_str(&format!("{{{}}}", pairs.join(",")))?;
+            let expected: Vec<String> = (0..keys).map(|key| pair(key, key + 1)).collect();
+            assert_eq!(
+                serde_json::to_string(&read)?,
+                format!("{{{}}}", expected.join(","))
+            );
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,31 @@
+//! The words that all parts of Spanscope share.
+//!
+//! Ids, timestamps, spans, events, severities and categories as the telemetry API documents them (seed 1),
+//! the conditions that queries are made of, and the [`TraceStore`] contract that a span store fulfils.
+//!
+//! This crate is a leaf: it knows no `tracing`, does no I/O and starts no runtime, so that a store, a layer, a
+//! server and a command can agree on it without agreeing on anything else.
+
+mod attributes;
+mod category;
+mod event;
+mod id;
+mod query;
+mod span;
+mod store;
+mod time;
+
+pub use attributes::{Attributes, Value};
+pub use category::{CATEGORIES, UNCATEGORIZED, category_of};
+pub use event::{Event, EventKind, LogEvent, Severity, SpanPayload};
+pub use id::{ParseIdError, SpanId, TraceId};
+pub use query::{
+    Condition, ConditionOp, LogFilter, Order, OrderKey, ParseOrderError, SpanField, SpanFilter, TraceFilter,
+    TraceQuery,
+};
+pub use span::{Link, Span, SpanKind, SpanNode, SpanState, SpanStatus, Trace, TraceSummary, UnknownWord};
+pub use store::{
+    DropCounts, IdMatch, NameStats, ServiceStats, StoreError, StoreErrorKind, StoreFuture, StoreStats,
+    TraceStore,
+};
+pub use time::{ParseTimestampError, Timestamp};

@@ -1,0 +1,268 @@
+//! What can be asked of a span store: conditions, orders, filters. Nothing here ever becomes SQL text.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::span::words;
+use crate::{Severity, SpanId, Timestamp, TraceId};
+
+words!(
+    /// How a condition compares.
+    ConditionOp, "operator",
+    /// The values are the same, in type and content.
+    Eq = "eq",
+    /// The key is there with another value.
+    Ne = "ne",
+    /// The value is greater: numbers compare as numbers, texts as texts.
+    Gt = "gt",
+    /// The value is less.
+    Lt = "lt",
+);
+
+/// One condition on a span (seed 1's `QueryCondition`).
+///
+/// The key is literal: `gen_ai.request.model` is one key, not a path. The span's own fields go by their names, see
+/// [`SpanField`]; `attributes.KEY` forces the attribute. A span without the key matches no condition on it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Condition {
+    /// What is compared.
+    pub key: String,
+    /// How.
+    pub op: ConditionOp,
+    /// With what: a text, a number or a truth value.
+    pub value: serde_json::Value,
+}
+
+impl Condition {
+    /// Makes a condition.
+    pub fn new(key: impl Into<String>, op: ConditionOp, value: impl Into<serde_json::Value>) -> Self {
+        Self {
+            key: key.into(),
+            op,
+            value: value.into(),
+        }
+    }
+
+    /// Which of the span's own fields the key names, or the attribute key that it means.
+    ///
+    /// ```
+    /// use spanscope_model::{Condition, ConditionOp, SpanField};
+    /// let key = |key: &str| Condition::new(key, ConditionOp::Eq, 1).target().map_err(str::to_owned);
+    /// assert_eq!(key("duration_ms"), Ok(SpanField::DurationMs));
+    /// assert_eq!(key("attributes.duration_ms"), Err("duration_ms".to_owned()));
+    /// assert_eq!(key("gen_ai.request.model"), Err("gen_ai.request.model".to_owned()));
+    /// ```
+    ///
+    /// # Errors
+    /// The attribute's key, where the key is none of the span's own fields.
+    pub fn target(&self) -> Result<SpanField, &str> {
+        match self.key.strip_prefix("attributes.") {
+            Some(attribute) => Err(attribute),
+            None => self.key.parse().map_err(|_| self.key.as_str()),
+        }
+    }
+}
+
+words!(
+    /// The span's own fields that conditions can name.
+    SpanField, "span field",
+    /// The name.
+    Name = "name",
+    /// `ok` or `error`; not there while the span runs.
+    Status = "status",
+    /// The kind.
+    Kind = "kind",
+    /// The duration in milliseconds; not there while the span runs.
+    DurationMs = "duration_ms",
+    /// The start, compared with a time as text, or with a number of nanoseconds.
+    StartTime = "start_time",
+    /// The end, likewise; not there while the span runs.
+    EndTime = "end_time",
+    /// The span id.
+    SpanId = "span_id",
+    /// The trace id.
+    TraceId = "trace_id",
+    /// The parent's span id; not there for a root.
+    ParentSpanId = "parent_span_id",
+    /// The service name.
+    ServiceName = "service_name",
+    /// The category.
+    Category = "category",
+);
+
+words!(
+    /// What traces and spans can be ordered by.
+    OrderKey, "order key",
+    /// The start.
+    StartTime = "start_time",
+    /// The end.
+    EndTime = "end_time",
+    /// The duration.
+    DurationMs = "duration_ms",
+    /// The trace id.
+    TraceId = "trace_id",
+    /// The number of spans (traces only).
+    SpanCount = "span_count",
+);
+
+/// One part of an order; written `duration_ms` or, descending, `-duration_ms`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Order {
+    /// By what.
+    pub key: OrderKey,
+    /// Largest first.
+    pub descending: bool,
+}
+
+/// Why a text is no order.
+pub type ParseOrderError = crate::UnknownWord;
+
+impl FromStr for Order {
+    type Err = ParseOrderError;
+
+    fn from_str(text: &str) -> Result<Self, ParseOrderError> {
+        let (descending, key) = match text.strip_prefix('-') {
+            Some(key) => (true, key),
+            None => (false, text),
+        };
+        Ok(Self {
+            key: key.parse()?,
+            descending,
+        })
+    }
+}
+
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", if self.descending { "-" } else { "" }, self.key)
+    }
+}
+
+/// The question of [`query_traces`](crate::TraceStore::query_traces) exactly as seed 1 has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TraceQuery {
+    /// Conditions that must all hold on one same span of the trace.
+    pub attribute_filters: Option<Vec<Condition>>,
+    /// At most so many; 100 by default.
+    pub limit: Option<i64>,
+    /// So many are passed over first; 0 by default.
+    pub offset: Option<i64>,
+    /// Orders as text; newest first by default.
+    pub order_by: Option<Vec<String>>,
+}
+
+impl Default for TraceQuery {
+    fn default() -> Self {
+        Self {
+            attribute_filters: None,
+            limit: Some(100),
+            offset: Some(0),
+            order_by: None,
+        }
+    }
+}
+
+/// Which traces to list, and how.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TraceFilter {
+    /// Conditions that must all hold on one same span of the trace.
+    pub conditions: Vec<Condition>,
+    /// Only traces that began at this time or later.
+    pub since: Option<Timestamp>,
+    /// Only traces that began before this time.
+    pub until: Option<Timestamp>,
+    /// Only traces whose root ran in this service.
+    pub service: Option<String>,
+    /// Only traces with a failed span.
+    pub errors: bool,
+    /// Newest first if empty; ties are broken by the trace id, so that pages neither overlap nor skip.
+    pub order_by: Vec<Order>,
+    /// At most so many.
+    pub limit: u64,
+    /// So many are passed over first.
+    pub offset: u64,
+}
+
+impl Default for TraceFilter {
+    fn default() -> Self {
+        Self {
+            conditions: Vec::new(),
+            since: None,
+            until: None,
+            service: None,
+            errors: false,
+            order_by: Vec::new(),
+            limit: 100,
+            offset: 0,
+        }
+    }
+}
+
+/// Which spans to list, and how.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SpanFilter {
+    /// Conditions that must all hold on the span.
+    pub conditions: Vec<Condition>,
+    /// Only spans that began at this time or later.
+    pub since: Option<Timestamp>,
+    /// Only spans that ran in this service.
+    pub service: Option<String>,
+    /// Only failed spans.
+    pub errors: bool,
+    /// Most recently stored first if empty.
+    pub order_by: Vec<Order>,
+    /// At most so many.
+    pub limit: u64,
+    /// So many are passed over first.
+    pub offset: u64,
+}
+
+impl Default for SpanFilter {
+    fn default() -> Self {
+        Self {
+            conditions: Vec::new(),
+            since: None,
+            service: None,
+            errors: false,
+            order_by: Vec::new(),
+            limit: 100,
+            offset: 0,
+        }
+    }
+}
+
+/// Which log events to list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogFilter {
+    /// Only events at least this serious.
+    pub min_severity: Option<Severity>,
+    /// Only events at this time or later.
+    pub since: Option<Timestamp>,
+    /// Only events whose message has this text in it, upper and lower case of ASCII alike.
+    pub grep: Option<String>,
+    /// Only events of this trace.
+    pub trace_id: Option<TraceId>,
+    /// Only events of this span.
+    pub span_id: Option<SpanId>,
+    /// Only events stored after the one with this id.
+    pub after_id: Option<i64>,
+    /// At most so many. The newest are chosen, and answered oldest first.
+    pub limit: u64,
+}
+
+impl Default for LogFilter {
+    fn default() -> Self {
+        Self {
+            min_severity: None,
+            since: None,
+            grep: None,
+            trace_id: None,
+            span_id: None,
+            after_id: None,
+            limit: 100,
+        }
+    }
+}

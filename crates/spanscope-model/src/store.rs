@@ -1,0 +1,285 @@
+//! The contract of a span store: what it answers, and how it fails.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Condition, LogEvent, LogFilter, Span, SpanFilter, SpanId, SpanNode, Timestamp, Trace, TraceFilter,
+    TraceId, TraceQuery, TraceSummary,
+};
+
+/// What went wrong in a store. The message is for the caller; [`kind`](Self::kind) is for the program.
+#[derive(Debug)]
+pub struct StoreError {
+    kind: StoreErrorKind,
+    message: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// What kind of thing went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreErrorKind {
+    /// The question makes no sense; asking again will not help.
+    InvalidInput,
+    /// What was asked for is not stored.
+    NotFound,
+    /// The store can't answer now: it is locked, full, or its disk fails.
+    Unavailable,
+    /// The file is no span store, or one of a newer version.
+    Unusable,
+}
+
+impl StoreError {
+    /// Makes an error. The message is in lower case, without a full stop, and says how to mend it.
+    pub fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    /// Shorthand for [`StoreErrorKind::InvalidInput`].
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(StoreErrorKind::InvalidInput, message)
+    }
+
+    /// Shorthand for [`StoreErrorKind::NotFound`].
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StoreErrorKind::NotFound, message)
+    }
+
+    /// Adds the inner cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// What kind of error it is.
+    #[must_use]
+    pub fn kind(&self) -> StoreErrorKind {
+        self.kind
+    }
+
+    /// Whether what was asked for is not stored.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.kind == StoreErrorKind::NotFound
+    }
+
+    /// Whether the question was wrong.
+    #[must_use]
+    pub fn is_invalid_input(&self) -> bool {
+        self.kind == StoreErrorKind::InvalidInput
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for StoreError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// What an id, or the beginning of one, stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdMatch {
+    /// A trace.
+    Trace(TraceId),
+    /// A span.
+    Span(TraceId, SpanId),
+}
+
+/// How many records were lost, by cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DropCounts {
+    /// The queue was full.
+    pub queue_full: u64,
+    /// The store could not write them: disk full, file gone, database locked for too long.
+    pub write_failed: u64,
+    /// They came after the layer was shut down, or were still queued when its time was over.
+    pub shutdown: u64,
+}
+
+impl DropCounts {
+    /// All causes together.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.queue_full + self.write_failed + self.shutdown
+    }
+}
+
+/// What one service wrote.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServiceStats {
+    /// The service's name; empty if it has none.
+    pub service_name: String,
+    /// Its stored spans.
+    pub spans: u64,
+    /// Its stored spans that failed.
+    pub errors: u64,
+}
+
+/// The state of a store.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StoreStats {
+    /// Bytes of the database file.
+    pub file_bytes: u64,
+    /// Bytes of its write-ahead log.
+    pub wal_bytes: u64,
+    /// Bytes in the file that hold nothing.
+    pub free_bytes: u64,
+    /// Stored traces.
+    pub traces: u64,
+    /// Stored spans.
+    pub spans: u64,
+    /// Stored events.
+    pub events: u64,
+    /// Start of the oldest trace.
+    pub oldest: Option<Timestamp>,
+    /// Start of the newest trace.
+    pub newest: Option<Timestamp>,
+    /// Records that programs offered to this file since it was made: spans and events.
+    pub offered: u64,
+    /// Records of these that were written.
+    pub stored: u64,
+    /// Records of these that were lost, by cause; `offered = stored + dropped.total()` when all is flushed.
+    pub dropped: DropCounts,
+    /// Per service.
+    pub services: Vec<ServiceStats>,
+}
+
+/// Spans of one name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NameStats {
+    /// The name.
+    pub name: String,
+    /// How many ended.
+    pub count: u64,
+    /// How many of them failed.
+    pub errors: u64,
+    /// Median duration in milliseconds; percentiles are within 1 % of the true value.
+    pub p50_ms: f64,
+    /// 95th percentile.
+    pub p95_ms: f64,
+    /// 99th percentile.
+    pub p99_ms: f64,
+    /// All durations together, in milliseconds.
+    pub total_ms: f64,
+}
+
+/// What the methods of [`TraceStore`] return. Boxed, so that servers can hold any store as `dyn TraceStore`.
+pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// A place that keeps spans and answers questions about them (seed 1, specification section 6).
+///
+/// All conditions of one question must hold on one same span. An attribute key is literal. Data with cycles,
+/// orphans and doubled ids does no harm. Nothing that a caller sends becomes part of a query's text.
+pub trait TraceStore: Send + Sync {
+    /// Traces that have a matching span, newest first unless `order_by` says else.
+    ///
+    /// # Errors
+    /// An unknown order key or a negative limit is invalid input.
+    fn query_traces(&self, query: TraceQuery) -> StoreFuture<'_, Vec<Trace>>;
+
+    /// One trace.
+    ///
+    /// # Errors
+    /// Not found.
+    fn get_trace(&self, trace_id: TraceId) -> StoreFuture<'_, Trace>;
+
+    /// One span.
+    ///
+    /// # Errors
+    /// Not found.
+    fn get_span(&self, trace_id: TraceId, span_id: SpanId) -> StoreFuture<'_, Span>;
+
+    /// A span and everything below it, by span id, down to `max_depth` (1 is the span alone; none: all).
+    /// `attributes_to_return` cuts the attributes to these keys.
+    ///
+    /// # Errors
+    /// Not found.
+    fn get_span_tree(
+        &self,
+        span_id: SpanId,
+        attributes_to_return: Option<Vec<String>>,
+        max_depth: Option<u32>,
+    ) -> StoreFuture<'_, BTreeMap<SpanId, SpanNode>>;
+
+    /// The spans, to `max_depth` below their root, of the traces that have a matching span, if they carry all
+    /// `attributes_to_return`; their attributes are cut to these, unless the list is empty.
+    ///
+    /// # Errors
+    /// A condition that makes no sense is invalid input.
+    fn query_spans(
+        &self,
+        attribute_filters: Vec<Condition>,
+        attributes_to_return: Vec<String>,
+        max_depth: Option<u32>,
+    ) -> StoreFuture<'_, Vec<Span>>;
+
+    /// Appends the same spans to a dataset, a row each, and says how many.
+    ///
+    /// # Errors
+    /// A `dataset_id` that would leave the dataset folder is invalid input.
+    fn save_spans_to_dataset(
+        &self,
+        attribute_filters: Vec<Condition>,
+        attributes_to_save: Vec<String>,
+        dataset_id: String,
+        max_depth: Option<u32>,
+    ) -> StoreFuture<'_, u64>;
+
+    /// What an id stands for, or an unambiguous beginning of at least 4 digits of one.
+    ///
+    /// # Errors
+    /// Not found; invalid input if it is no hex, too short, or fits several.
+    fn resolve_id(&self, prefix: String) -> StoreFuture<'_, IdMatch>;
+
+    /// Traces with what a list of them shows.
+    ///
+    /// # Errors
+    /// A condition that makes no sense is invalid input.
+    fn list_traces(&self, filter: TraceFilter) -> StoreFuture<'_, Vec<TraceSummary>>;
+
+    /// Spans across all traces.
+    ///
+    /// # Errors
+    /// A condition that makes no sense is invalid input.
+    fn list_spans(&self, filter: SpanFilter) -> StoreFuture<'_, Vec<Span>>;
+
+    /// All spans of a trace, by start.
+    ///
+    /// # Errors
+    /// Not found.
+    fn trace_spans(&self, trace_id: TraceId) -> StoreFuture<'_, Vec<Span>>;
+
+    /// Log events, in the order of their times.
+    ///
+    /// # Errors
+    /// Only what a store's own failure makes.
+    fn list_logs(&self, filter: LogFilter) -> StoreFuture<'_, Vec<LogEvent>>;
+
+    /// Sizes, counts, losses.
+    ///
+    /// # Errors
+    /// Only what a store's own failure makes.
+    fn statistics(&self) -> StoreFuture<'_, StoreStats>;
+
+    /// Count, errors and percentiles of duration by span name, the largest total first.
+    ///
+    /// # Errors
+    /// Only what a store's own failure makes.
+    fn name_statistics(&self, since: Option<Timestamp>) -> StoreFuture<'_, Vec<NameStats>>;
+}
