@@ -1,0 +1,211 @@
+//! What a callsite's fields mean: worked out once, on the sink's thread, the same for every sink.
+
+use std::collections::HashMap;
+
+use spanscope_model::{Severity, category_of};
+use tracing_core::callsite::Identifier;
+use tracing_core::{Level, Metadata};
+
+/// What a field is for, told by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// An attribute.
+    Attribute,
+    /// The event's text (`message`).
+    Message,
+    /// The span's name (`otel.name`).
+    Name,
+    /// The span's kind (`otel.kind`).
+    Kind,
+    /// `ok` or `error` (`otel.status_code`).
+    StatusCode,
+    /// Why it failed (`otel.status_description`).
+    StatusDescription,
+    /// The category (`category`).
+    Category,
+    /// A finer severity of an event (`severity`).
+    Severity,
+    /// How long an event is kept (`ttl_seconds`).
+    Ttl,
+    /// The error of an event without a message (`error`, as `#[instrument(err)]` writes it).
+    Error,
+    /// The target of a record of the `log` crate (`log.target`).
+    LogTarget,
+    /// Where a record of the `log` crate came from; `tracing-log` adds it to every one.
+    LogPlace,
+}
+
+impl Role {
+    /// The role of a key on a span or on an event.
+    #[must_use]
+    pub fn of(key: &str, is_span: bool) -> Self {
+        match key {
+            "otel.name" if is_span => Self::Name,
+            "otel.kind" if is_span => Self::Kind,
+            "otel.status_code" if is_span => Self::StatusCode,
+            "otel.status_description" | "otel.status_message" if is_span => Self::StatusDescription,
+            "category" => Self::Category,
+            _ if is_span => Self::Attribute,
+            "message" => Self::Message,
+            "severity" => Self::Severity,
+            "ttl_seconds" => Self::Ttl,
+            "error" => Self::Error,
+            "log.target" => Self::LogTarget,
+            "log.module_path" | "log.file" | "log.line" => Self::LogPlace,
+            _ => Self::Attribute,
+        }
+    }
+}
+
+/// What stands in for a value under a key that looks like a secret.
+pub const MASKED: &str = "[masked]";
+
+/// Whether a key looks like that of a secret: `authorization`, `db.password`, `accessToken`, `x-api-key`; but not
+/// `max_tokens` or `gen_ai.token.type`.
+///
+/// ```
+/// use spanscope_layers::capture::is_secret;
+/// assert!(is_secret("http.request.header.Authorization") && is_secret("openaiApiKey") && is_secret("auth_token"));
+/// assert!(!is_secret("gen_ai.usage.input_tokens") && !is_secret("gen_ai.token.type") && !is_secret("monkey"));
+/// ```
+#[must_use]
+pub fn is_secret(key: &str) -> bool {
+    const WORDS: [&str; 9] = [
+        "authorization",
+        "password",
+        "passwd",
+        "passphrase",
+        "secret",
+        "credential",
+        "credentials",
+        "cookie",
+        "apikey",
+    ];
+    let words = words_of(key);
+    let pair = |first: &str, second: &str| words.windows(2).any(|pair| pair[0] == first && pair[1] == second);
+    words.iter().any(|word| WORDS.contains(&word.as_str()))
+        || words.last().is_some_and(|last| last == "token")
+        || pair("api", "key")
+        || pair("private", "key")
+        || pair("access", "key")
+}
+
+/// `x-api-key`, `api_key` and `apiKey` are the words api and key.
+fn words_of(key: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut was_lower = false;
+    for letter in key.chars().take(256) {
+        let is_break = !letter.is_alphanumeric();
+        if (is_break || (was_lower && letter.is_uppercase()))
+            && words.last().is_some_and(|word| !word.is_empty())
+        {
+            words.push(String::new());
+        }
+        was_lower = letter.is_lowercase();
+        if let Some(word) = words.last_mut()
+            && !is_break
+        {
+            word.extend(letter.to_lowercase());
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+/// One field of a callsite.
+#[derive(Debug, Clone, Copy)]
+pub struct FieldInfo {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is for.
+    pub role: Role,
+    /// Whether its value is masked.
+    pub is_secret: bool,
+}
+
+/// A callsite and its fields.
+#[derive(Debug, Clone)]
+pub struct CallsiteInfo {
+    /// What `tracing` says of it.
+    pub metadata: &'static Metadata<'static>,
+    /// Its level.
+    pub severity: Severity,
+    /// The category that its target tells.
+    pub category: &'static str,
+    /// Its fields, by index.
+    pub fields: Vec<FieldInfo>,
+    /// An event's own name: what the program gave it, not the place that `tracing` puts there.
+    pub event_name: &'static str,
+}
+
+impl CallsiteInfo {
+    /// Works it out.
+    #[must_use]
+    pub fn new(metadata: &'static Metadata<'static>) -> Self {
+        let is_span = metadata.is_span();
+        let fields = metadata.fields().iter().map(|field| {
+            let name = field.name();
+            FieldInfo {
+                name,
+                role: Role::of(name, is_span),
+                is_secret: is_secret(name),
+            }
+        });
+        let name = metadata.name();
+        Self {
+            metadata,
+            severity: severity_of(*metadata.level()),
+            category: category_of(metadata.target()),
+            fields: fields.collect(),
+            event_name: if name.starts_with("event ") || name == "log event" {
+                ""
+            } else {
+                name
+            },
+        }
+    }
+}
+
+/// `tracing`'s level as a severity.
+#[must_use]
+pub fn severity_of(level: Level) -> Severity {
+    match level {
+        Level::TRACE => Severity::Verbose,
+        Level::DEBUG => Severity::Debug,
+        Level::INFO => Severity::Info,
+        Level::WARN => Severity::Warn,
+        Level::ERROR => Severity::Error,
+    }
+}
+
+/// What a sink keeps for each callsite, made when the callsite is first met.
+#[derive(Debug)]
+pub struct CallsiteTable<T> {
+    known: HashMap<Identifier, T>,
+}
+
+impl<T> Default for CallsiteTable<T> {
+    fn default() -> Self {
+        Self {
+            known: HashMap::new(),
+        }
+    }
+}
+
+impl<T> CallsiteTable<T> {
+    /// What is kept for this callsite.
+    pub fn get_or_insert_with(
+        &mut self,
+        metadata: &'static Metadata<'static>,
+        make: impl FnOnce(CallsiteInfo) -> T,
+    ) -> &mut T {
+        self.known
+            .entry(metadata.callsite())
+            .or_insert_with(|| make(CallsiteInfo::new(metadata)))
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.known.clear();
+    }
+}

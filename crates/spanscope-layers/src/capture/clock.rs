@@ -1,0 +1,149 @@
+//! Time at 10 ns a reading, where the system's wall clock takes 33 and its monotonic one 25.
+//!
+//! Records hold ticks of the processor's counter (`quanta` falls back to the monotonic clock where that is not
+//! reliable). They become wall-clock time on the sink's thread, by an anchor that is renewed every second: durations
+//! never go negative when the wall clock jumps, and a machine that slept does not drift for long.
+
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use spanscope_model::Timestamp;
+
+/// A reading of the counter. Only [`Clock::wall`] and [`Clock::nanos_between`] know what it means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Ticks(u64);
+
+/// The process's clock.
+#[derive(Debug)]
+pub struct Clock {
+    counter: quanta::Clock,
+    anchor: Mutex<Anchor>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Anchor {
+    ticks: Ticks,
+    wall: Timestamp,
+}
+
+/// How long an anchor is used before the wall clock is read again.
+const ANCHOR_AGE: Duration = Duration::from_secs(1);
+
+impl Clock {
+    /// The one clock of this process.
+    #[must_use]
+    pub fn global() -> &'static Self {
+        static CLOCK: OnceLock<Clock> = OnceLock::new();
+        CLOCK.get_or_init(|| {
+            let counter = quanta::Clock::new();
+            let anchor = Anchor {
+                ticks: Ticks(counter.raw()),
+                wall: Timestamp::now(),
+            };
+            Self {
+                counter,
+                anchor: Mutex::new(anchor),
+            }
+        })
+    }
+
+    /// Reads the counter.
+    #[must_use]
+    pub fn now(&self) -> Ticks {
+        Ticks(self.counter.raw())
+    }
+
+    /// Nanoseconds from one reading to a later one; 0 if it is not later.
+    #[must_use]
+    pub fn nanos_between(&self, from: Ticks, to: Ticks) -> u64 {
+        if to <= from {
+            0
+        } else {
+            self.counter.delta_as_nanos(from.0, to.0)
+        }
+    }
+
+    /// The wall-clock time of a reading.
+    #[must_use]
+    pub fn wall(&self, ticks: Ticks) -> Timestamp {
+        WallClock {
+            anchor: self.anchor(),
+        }
+        .wall(ticks)
+    }
+
+    /// The same for many readings: one lock for all of them. Not to be kept for longer than a batch.
+    #[must_use]
+    pub fn anchored(&self) -> WallClock {
+        WallClock {
+            anchor: self.anchor(),
+        }
+    }
+
+    fn anchor(&self) -> Anchor {
+        let mut anchor = self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.now();
+        if u128::from(self.nanos_between(anchor.ticks, now)) > ANCHOR_AGE.as_nanos() {
+            *anchor = Anchor {
+                ticks: now,
+                wall: Timestamp::now(),
+            };
+        }
+        *anchor
+    }
+}
+
+/// Turns readings into wall-clock time by one anchor.
+#[derive(Debug, Clone, Copy)]
+pub struct WallClock {
+    anchor: Anchor,
+}
+
+impl WallClock {
+    /// The wall-clock time of a reading.
+    #[must_use]
+    pub fn wall(&self, ticks: Ticks) -> Timestamp {
+        let signed = |nanos: u64| i64::try_from(nanos).unwrap_or(i64::MAX);
+        let offset = if ticks >= self.anchor.ticks {
+            signed(self.nanos_between(self.anchor.ticks, ticks))
+        } else {
+            -signed(self.nanos_between(ticks, self.anchor.ticks))
+        };
+        Timestamp::from_nanos(self.anchor.wall.as_nanos().saturating_add(offset))
+    }
+
+    /// Nanoseconds from one reading to a later one; 0 if it is not later.
+    #[must_use]
+    pub fn nanos_between(&self, from: Ticks, to: Ticks) -> u64 {
+        Clock::global().nanos_between(from, to)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reading_becomes_the_wall_clocks_time() {
+        let clock = Clock::global();
+        let before = Timestamp::now();
+        let wall = clock.wall(clock.now());
+        let error = wall.as_nanos().abs_diff(before.as_nanos());
+        assert!(error < 1_000_000_000, "{error} ns off");
+    }
+
+    #[test]
+    fn durations_do_not_depend_on_the_anchor_and_never_go_negative() {
+        let clock = Clock::global();
+        let (first, second) = (clock.now(), clock.now());
+        assert_eq!(clock.nanos_between(second, first), 0);
+        let jumped = WallClock {
+            anchor: Anchor {
+                ticks: first,
+                wall: Timestamp::from_nanos(5),
+            },
+        };
+        let span = jumped.wall(second).as_nanos() - jumped.wall(first).as_nanos();
+        assert_eq!(u64::try_from(span).ok(), Some(clock.nanos_between(first, second)));
+    }
+}

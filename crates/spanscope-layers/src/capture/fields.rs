@@ -1,0 +1,332 @@
+//! Fields as bytes: how a calling thread writes them down, and how a sink's thread reads them.
+//!
+//! A field is its index in its callsite's field set (two bytes) or a key of its own, a tag, and the value. Names, masks
+//! and meanings are looked up by the reader, once a callsite, so the writing thread compares no strings. The bytes
+//! never leave the process.
+//!
+//! The one visitor of this crate is here. It runs code of the user (`Debug`, `Display`, `Error::source`), so it writes
+//! into a buffer that nobody else can see, under no lock; a panic in that code costs its value alone.
+
+use std::fmt::{self, Write as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use spanscope_model::Value;
+use tracing_core::Field;
+use tracing_core::field::Visit;
+
+/// Where a field index stands for a key written out.
+const OWN_KEY: u16 = u16::MAX;
+
+mod tag {
+    pub(super) const FALSE: u8 = 0;
+    pub(super) const TRUE: u8 = 1;
+    pub(super) const I64: u8 = 2;
+    pub(super) const U64: u8 = 3;
+    pub(super) const F64: u8 = 4;
+    pub(super) const TEXT: u8 = 5;
+    pub(super) const CUT: u8 = 6;
+}
+
+/// What stands in for a value whose `Debug` or `Display` panicked.
+pub const PANICKED: &str = "<its Debug or Display panicked>";
+
+/// Writes fields to a buffer.
+pub(crate) struct FieldWriter<'a> {
+    pub(crate) bytes: &'a mut Vec<u8>,
+    pub(crate) max_len: usize,
+}
+
+impl FieldWriter<'_> {
+    fn key(&mut self, field: &Field, tag: u8) {
+        let index = u16::try_from(field.index()).unwrap_or(OWN_KEY - 1);
+        let [low, high] = index.to_le_bytes();
+        self.bytes.extend_from_slice(&[low, high, tag]);
+    }
+
+    fn own_key(&mut self, key: &str, tag: u8) {
+        let key = cut(key, 255);
+        self.bytes.extend_from_slice(&OWN_KEY.to_le_bytes());
+        self.bytes.push(u8::try_from(key.len()).unwrap_or(u8::MAX));
+        self.bytes.extend_from_slice(key.as_bytes());
+        self.bytes.push(tag);
+    }
+
+    fn text(&mut self, text: &str) {
+        let kept = cut(text, self.max_len);
+        if kept.len() < text.len() {
+            if let Some(tag) = self.bytes.last_mut() {
+                *tag = tag::CUT;
+            }
+            self.bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
+        }
+        self.bytes
+            .extend_from_slice(&u32::try_from(kept.len()).unwrap_or(u32::MAX).to_le_bytes());
+        self.bytes.extend_from_slice(kept.as_bytes());
+    }
+
+    /// The tag [`tag::TEXT`] has just been written; formats the value behind it.
+    fn format(&mut self, value: fmt::Arguments<'_>) {
+        if let Some(text) = value.as_str() {
+            return self.text(text);
+        }
+        let tag_at = self.bytes.len() - 1;
+        self.bytes.extend_from_slice(&[0; 4]);
+        let start = self.bytes.len();
+        let mut out = Bounded {
+            bytes: self.bytes,
+            end: start.saturating_add(self.max_len),
+            total: 0,
+            full: false,
+        };
+        // The buffer holds whole writes only, so what a panic leaves behind is still text; it is thrown away all the same.
+        let formatted = catch_unwind(AssertUnwindSafe(|| out.write_fmt(value)));
+        let total = out.total;
+        if formatted.is_err() {
+            self.bytes.truncate(start - 4);
+            return self.text(PANICKED);
+        }
+        let kept = self.bytes.len() - start;
+        self.bytes[start - 4..start].copy_from_slice(&u32::try_from(kept).unwrap_or(u32::MAX).to_le_bytes());
+        if kept < total {
+            self.bytes[tag_at] = tag::CUT;
+            self.bytes
+                .splice(start - 4..start - 4, (total as u64).to_le_bytes());
+        }
+    }
+
+    /// Adds a field under a key of its own.
+    pub(crate) fn own(&mut self, key: &str, value: &Value) {
+        match value {
+            Value::Bool(value) => self.own_key(key, u8::from(*value)),
+            Value::I64(value) => {
+                self.own_key(key, tag::I64);
+                self.bytes.extend_from_slice(&value.to_le_bytes());
+            }
+            Value::U64(value) => {
+                self.own_key(key, tag::U64);
+                self.bytes.extend_from_slice(&value.to_le_bytes());
+            }
+            Value::F64(value) => {
+                self.own_key(key, tag::F64);
+                self.bytes.extend_from_slice(&value.to_le_bytes());
+            }
+            Value::Str(value) => {
+                self.own_key(key, tag::TEXT);
+                self.text(value);
+            }
+            Value::Json(value) => {
+                self.own_key(key, tag::TEXT);
+                self.text(&value.to_string());
+            }
+        }
+    }
+}
+
+/// Writes text up to an end, on a character boundary, and counts what all of it would have been.
+struct Bounded<'a> {
+    bytes: &'a mut Vec<u8>,
+    end: usize,
+    total: usize,
+    full: bool,
+}
+
+impl fmt::Write for Bounded<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.total = self.total.saturating_add(text.len());
+        if !self.full {
+            let kept = cut(text, self.end.saturating_sub(self.bytes.len()));
+            self.bytes.extend_from_slice(kept.as_bytes());
+            self.full = kept.len() < text.len();
+        }
+        Ok(())
+    }
+}
+
+/// The longest beginning of at most so many bytes that ends on a character boundary.
+fn cut(text: &str, max_len: usize) -> &str {
+    if text.len() <= max_len {
+        return text;
+    }
+    let end = (0..=max_len)
+        .rev()
+        .find(|&end| text.is_char_boundary(end))
+        .unwrap_or(0);
+    &text[..end]
+}
+
+impl Visit for FieldWriter<'_> {
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.key(field, if value { tag::TRUE } else { tag::FALSE });
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.key(field, tag::I64);
+        self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.key(field, tag::U64);
+        self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.key(field, tag::F64);
+        self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.key(field, tag::TEXT);
+        self.text(value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.key(field, tag::TEXT);
+        self.format(format_args!("{value:?}"));
+    }
+
+    /// An error is its message under its field, and the details that OpenTelemetry names beside it.
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        self.key(field, tag::TEXT);
+        self.format(format_args!("{value}"));
+        self.own_key("exception.message", tag::TEXT);
+        self.format(format_args!("{value}"));
+        let mut debug = Vec::new();
+        FieldWriter {
+            bytes: &mut debug,
+            max_len: 256,
+        }
+        .debug_head(value);
+        let type_name = String::from_utf8_lossy(&debug);
+        if !type_name.is_empty() {
+            self.own_key("exception.type", tag::TEXT);
+            self.text(&type_name);
+        }
+        let chain = catch_unwind(AssertUnwindSafe(|| {
+            let causes = std::iter::successors(value.source(), |cause| cause.source());
+            // A chain that goes in a circle must end too.
+            causes
+                .take(32)
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join("\n")
+        }));
+        if let Ok(chain) = chain
+            && !chain.is_empty()
+        {
+            self.own_key("exception.chain", tag::TEXT);
+            self.text(&chain);
+        }
+    }
+}
+
+impl FieldWriter<'_> {
+    /// The type's name as derived `Debug` begins with it; a trait object does not tell its type otherwise.
+    fn debug_head(&mut self, value: &dyn std::error::Error) {
+        let mut out = Bounded {
+            bytes: self.bytes,
+            end: self.max_len,
+            total: 0,
+            full: false,
+        };
+        if catch_unwind(AssertUnwindSafe(|| write!(out, "{value:?}"))).is_err() {
+            return self.bytes.clear();
+        }
+        let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte == b':';
+        let len = self.bytes.iter().take_while(|byte| is_name(byte)).count();
+        let starts_upper = self.bytes.first().is_some_and(u8::is_ascii_uppercase);
+        self.bytes.truncate(if starts_upper { len } else { 0 });
+    }
+}
+
+/// Which field a value belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Key<'a> {
+    /// The field with this index in the callsite's field set.
+    Declared(usize),
+    /// A key of its own.
+    Own(&'a str),
+}
+
+/// A value as it was written down.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum RawValue<'a> {
+    /// A truth value.
+    Bool(bool),
+    /// A signed integer.
+    I64(i64),
+    /// An unsigned integer.
+    U64(u64),
+    /// A floating point number.
+    F64(f64),
+    /// A text, and how many bytes it had before it was cut, if it was.
+    Text(&'a str, Option<u64>),
+}
+
+impl<'a> RawValue<'a> {
+    /// The text, if it is one.
+    #[must_use]
+    pub fn as_text(&self) -> Option<&'a str> {
+        match self {
+            Self::Text(text, _) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// Reads fields that a [`SpanRecord`](super::SpanRecord) or an [`Entry`](crate::queue::Entry) holds, oldest first.
+#[derive(Debug, Clone)]
+pub struct FieldReader<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> FieldReader<'a> {
+    /// Reads these bytes.
+    #[must_use]
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes }
+    }
+
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, rest) = self.bytes.split_first_chunk::<N>()?;
+        self.bytes = rest;
+        Some(*head)
+    }
+
+    fn text(&mut self, len: usize) -> Option<&'a str> {
+        let (head, rest) = self.bytes.split_at_checked(len)?;
+        self.bytes = rest;
+        std::str::from_utf8(head).ok()
+    }
+}
+
+impl<'a> Iterator for FieldReader<'a> {
+    type Item = (Key<'a>, RawValue<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let key = match u16::from_le_bytes(self.take()?) {
+            OWN_KEY => {
+                let [len] = self.take()?;
+                Key::Own(self.text(usize::from(len))?)
+            }
+            index => Key::Declared(usize::from(index)),
+        };
+        let [tag] = self.take()?;
+        let value = match tag {
+            tag::FALSE => RawValue::Bool(false),
+            tag::TRUE => RawValue::Bool(true),
+            tag::I64 => RawValue::I64(i64::from_le_bytes(self.take()?)),
+            tag::U64 => RawValue::U64(u64::from_le_bytes(self.take()?)),
+            tag::F64 => RawValue::F64(f64::from_le_bytes(self.take()?)),
+            _ => {
+                let original = if tag == tag::CUT {
+                    Some(u64::from_le_bytes(self.take()?))
+                } else {
+                    None
+                };
+                let len = usize::try_from(u32::from_le_bytes(self.take()?)).ok()?;
+                RawValue::Text(self.text(len)?, original)
+            }
+        };
+        Some((key, value))
+    }
+}

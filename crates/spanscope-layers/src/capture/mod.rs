@@ -1,0 +1,30 @@
+//! From `tracing` to records: what every layer of ours does first.
+//!
+//! [`Capture`] is the half of a layer that listens. The first of our layers that sees a span puts its [`SpanRecord`]
+//! into the span's extensions and applies later fields to it; the others find it there, so all sinks show the same ids
+//! and the same fields. Events need no sharing: each layer reads them through the one visitor.
+//!
+//! Visibility is a layer's own: under `.with_filter` the parent of a span is the nearest ancestor that *this* layer
+//! sees. The trace id is the span's, whoever looks.
+//!
+//! What holds: a callback on a thread marked by [`suppress`] does nothing; fields are formatted before any lock is
+//! taken; one span's extensions are locked at a time; nothing here panics or allocates without a bound.
+
+mod callsite;
+mod clock;
+mod fields;
+mod ids;
+mod record;
+mod span_ext;
+mod suppress;
+
+pub use callsite::{CallsiteInfo, CallsiteTable, FieldInfo, MASKED, Role, is_secret, severity_of};
+pub use clock::{Clock, Ticks, WallClock};
+pub use fields::{FieldReader, Key, PANICKED, RawValue};
+pub use record::{Capture, SpanIds, SpanRecord};
+pub use span_ext::SpanExt;
+pub(crate) use suppress::is_suppressed;
+pub use suppress::{Suppressed, suppress};
+
+/// Longer values are cut to so many bytes, on a character boundary; the original length is kept beside them.
+pub const DEFAULT_MAX_VALUE_LEN: usize = 16 * 1024;

@@ -1,0 +1,428 @@
+//! The record of a span, shared by all layers of ours, and the callbacks that keep it.
+
+use std::cell::{Cell, RefCell};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use spanscope_model::{SpanId, TraceId};
+use tracing_core::dispatcher::WeakDispatch;
+use tracing_core::span::{Attributes, Id, Record};
+use tracing_core::{Dispatch, Event, Level, Metadata, Subscriber};
+use tracing_subscriber::Registry;
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::{LookupSpan, SpanData, SpanRef};
+
+use super::clock::{Clock, Ticks};
+use super::fields::FieldWriter;
+use super::{ids, is_suppressed};
+
+/// The two ids that name a span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SpanIds {
+    /// The trace.
+    pub trace_id: TraceId,
+    /// The span in it.
+    pub span_id: SpanId,
+}
+
+/// What is known of a span while it is open. It lives in the span's extensions.
+#[derive(Debug)]
+pub struct SpanRecord {
+    pub(crate) ids: SpanIds,
+    /// As the layer sees it that made the record; other layers look through their own filter.
+    pub(crate) parent: Option<SpanId>,
+    pub(crate) parent_is_remote: bool,
+    pub(crate) metadata: &'static Metadata<'static>,
+    pub(crate) start: Ticks,
+    pub(crate) fields: Vec<u8>,
+    pub(crate) links: Vec<SpanIds>,
+    pub(crate) failed: bool,
+    /// Somebody has used the ids, so a remote parent comes too late.
+    pub(crate) ids_used: bool,
+    /// Made while its thread was unwinding: that it also ends so says nothing about it.
+    made_in_panic: bool,
+    owner: u32,
+}
+
+impl Drop for SpanRecord {
+    fn drop(&mut self) {
+        recycle(std::mem::take(&mut self.fields));
+    }
+}
+
+thread_local! {
+    /// Where fields are formatted before any lock is taken. Taken out while in use, so that a `Debug` which logs finds
+    /// an empty one instead of a borrowed one.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    /// Buffers of closed spans, for the next ones: an allocation that is freed on another thread costs most.
+    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Buffers that have grown beyond this go back to the allocator.
+const MAX_SPARE_LEN: usize = 4096;
+
+fn recycle(mut buffer: Vec<u8>) {
+    if buffer.capacity() == 0 || buffer.capacity() > MAX_SPARE_LEN {
+        return;
+    }
+    buffer.clear();
+    let _ = SPARE.try_with(|spare| {
+        if let Ok(mut spare) = spare.try_borrow_mut()
+            && spare.len() < 64
+        {
+            spare.push(buffer);
+        }
+    });
+}
+
+fn spare_buffer() -> Vec<u8> {
+    SPARE
+        .try_with(|spare| spare.try_borrow_mut().ok().and_then(|mut spare| spare.pop()))
+        .ok()
+        .flatten()
+        .unwrap_or_else(|| Vec::with_capacity(256))
+}
+
+/// The listening half of a layer.
+#[derive(Debug)]
+pub struct Capture {
+    owner: u32,
+    max_value_len: usize,
+    clock: &'static Clock,
+    dispatch: OnceLock<WeakDispatch>,
+}
+
+impl Capture {
+    /// Makes the listening half of one layer. Values longer than `max_value_len` bytes are cut.
+    #[must_use]
+    pub fn new(max_value_len: usize) -> Self {
+        static OWNERS: AtomicU32 = AtomicU32::new(0);
+        Self {
+            owner: OWNERS.fetch_add(1, Ordering::Relaxed),
+            max_value_len: max_value_len.max(16),
+            clock: Clock::global(),
+            dispatch: OnceLock::new(),
+        }
+    }
+
+    /// The clock that the records' ticks come from.
+    #[must_use]
+    pub fn clock(&self) -> &'static Clock {
+        self.clock
+    }
+
+    /// To be called from `Layer::on_register_dispatch`.
+    pub fn on_register_dispatch(&self, dispatch: &Dispatch) {
+        let _ = self.dispatch.set(dispatch.downgrade());
+    }
+
+    /// Looks at these spans from any thread: gives each one's id and its record, or `None` if it is closed or has none.
+    /// Nothing is given if the subscriber is gone or not built on [`Registry`].
+    ///
+    /// The ids of the records shown are fixed from then on.
+    pub fn look_at<'a>(
+        &self,
+        spans: impl Iterator<Item = &'a Id>,
+        mut see: impl FnMut(&Id, Option<&SpanRecord>),
+    ) {
+        let Some(dispatch) = self.dispatch.get().and_then(WeakDispatch::upgrade) else {
+            return;
+        };
+        let Some(registry) = dispatch.downcast_ref::<Registry>() else {
+            return;
+        };
+        for id in spans {
+            let Some(data) = registry.span_data(id) else {
+                see(id, None);
+                continue;
+            };
+            let mut extensions = data.extensions_mut();
+            let mut record = extensions.get_mut::<SpanRecord>();
+            if let Some(record) = &mut record {
+                record.ids_used = true;
+            }
+            see(id, record.as_deref());
+        }
+    }
+
+    /// To be called from `Layer::on_new_span`. Answers whether a record is there now.
+    pub fn on_new_span<S>(&self, attributes: &Attributes<'_>, id: &Id, context: &Context<'_, S>) -> bool
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        if is_suppressed() {
+            return false;
+        }
+        let Some(span) = context.span(id) else {
+            return false;
+        };
+        if span.extensions().get::<SpanRecord>().is_some() {
+            return true; // another layer of ours was first
+        }
+        if self.dispatch.get().is_none() {
+            self.find_dispatch();
+        }
+        let start = self.clock.now();
+        let mut fields = spare_buffer();
+        attributes.record(&mut FieldWriter {
+            bytes: &mut fields,
+            max_len: self.max_value_len,
+        });
+        let parent = span.parent().and_then(|parent| self.use_ids(&parent));
+        let trace_id = match parent {
+            Some(parent) => parent.trace_id,
+            None => self.hidden_ancestors_trace(id).unwrap_or_else(ids::trace_id),
+        };
+        let record = SpanRecord {
+            ids: SpanIds {
+                trace_id,
+                span_id: ids::span_id(),
+            },
+            parent: parent.map(|parent| parent.span_id),
+            parent_is_remote: false,
+            metadata: attributes.metadata(),
+            start,
+            fields,
+            links: Vec::new(),
+            failed: false,
+            ids_used: false,
+            made_in_panic: std::thread::panicking(),
+            owner: self.owner,
+        };
+        span.extensions_mut().replace(record);
+        true
+    }
+
+    /// `Option` and `Vec` of layers do not forward `on_register_dispatch`; the global dispatcher is a good guess then.
+    #[cold]
+    fn find_dispatch(&self) {
+        tracing_core::dispatcher::get_default(|dispatch| {
+            if dispatch.downcast_ref::<Registry>().is_some() {
+                self.on_register_dispatch(dispatch);
+            }
+        });
+    }
+
+    /// The trace of the nearest ancestor that has a record, seen by this layer or not. Only roots ask.
+    fn hidden_ancestors_trace(&self, id: &Id) -> Option<TraceId> {
+        let dispatch = self.dispatch.get()?.upgrade()?;
+        let registry = dispatch.downcast_ref::<Registry>()?;
+        let mut next = registry.span_data(id)?.parent().cloned();
+        while let Some(id) = next {
+            let data = registry.span_data(&id)?;
+            if let Some(record) = data.extensions_mut().get_mut::<SpanRecord>() {
+                record.ids_used = true;
+                return Some(record.ids.trace_id);
+            }
+            next = data.parent().cloned();
+        }
+        None
+    }
+
+    /// To be called from `Layer::on_record`.
+    pub fn on_record<S>(&self, id: &Id, values: &Record<'_>, context: &Context<'_, S>)
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        if is_suppressed() {
+            return;
+        }
+        let Some(span) = context.span(id) else { return };
+        let owned = span
+            .extensions()
+            .get::<SpanRecord>()
+            .is_some_and(|record| record.owner == self.owner);
+        if !owned {
+            return;
+        }
+        self.with_scratch(|scratch| {
+            values.record(&mut FieldWriter {
+                bytes: scratch,
+                max_len: self.max_value_len,
+            });
+            if let Some(record) = span.extensions_mut().get_mut::<SpanRecord>() {
+                record.add_fields(scratch);
+            }
+        });
+    }
+
+    /// To be called from `Layer::on_follows_from`.
+    pub fn on_follows_from<S>(&self, id: &Id, follows: &Id, context: &Context<'_, S>)
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        if is_suppressed() {
+            return;
+        }
+        let (Some(span), Some(followed)) = (context.span(id), context.span(follows)) else {
+            return;
+        };
+        let Some(link) = self.use_ids(&followed) else {
+            return;
+        };
+        if let Some(record) = span.extensions_mut().get_mut::<SpanRecord>()
+            && record.owner == self.owner
+        {
+            record.add_link(link);
+        }
+    }
+
+    /// To be called from `Layer::on_event`. Formats the event, then hands over what it belongs to, when it happened and
+    /// its fields; the buffer is only lent.
+    pub fn on_event<S>(
+        &self,
+        event: &Event<'_>,
+        context: &Context<'_, S>,
+        take: impl FnOnce(Option<SpanIds>, Ticks, &[u8]),
+    ) where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        if is_suppressed() {
+            return;
+        }
+        let time = self.clock.now();
+        self.with_scratch(|scratch| {
+            event.record(&mut FieldWriter {
+                bytes: scratch,
+                max_len: self.max_value_len,
+            });
+            let failed = *event.metadata().level() == Level::ERROR;
+            let ids = context.event_span(event).and_then(|span| {
+                if failed && let Some(record) = span.extensions_mut().get_mut::<SpanRecord>() {
+                    record.failed = true;
+                }
+                self.use_ids(&span)
+            });
+            take(ids, time, scratch);
+        });
+    }
+
+    /// To be called from `Layer::on_close`. Hands over the record with the parent that this layer sees and the end.
+    ///
+    /// Where `take` answers `false`, `wait` is called with no lock held, and `take` once more after it.
+    pub fn on_close<S>(
+        &self,
+        id: &Id,
+        context: &Context<'_, S>,
+        take: impl Fn(&SpanRecord, Option<SpanId>, bool, Ticks) -> bool,
+        wait: impl Fn(),
+    ) where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        if is_suppressed() {
+            return;
+        }
+        let Some(span) = context.span(id) else { return };
+        let end = self.clock.now();
+        let panicking = std::thread::panicking();
+        let mut seen_parent = None;
+        loop {
+            let extensions = span.extensions();
+            let Some(record) = extensions.get::<SpanRecord>() else {
+                return;
+            };
+            let failed = record.failed || (panicking && !record.made_in_panic);
+            let parent = if record.owner == self.owner || record.parent_is_remote {
+                record.parent
+            } else if let Some(parent) = seen_parent {
+                parent
+            } else {
+                // Another layer made the record; what this one sees as the parent may differ. One span's lock at a time.
+                drop(extensions);
+                let parent = span.parent().and_then(|parent| self.use_ids(&parent));
+                seen_parent = Some(parent.map(|parent| parent.span_id));
+                continue;
+            };
+            if take(record, parent, failed, end) {
+                return;
+            }
+            drop(extensions);
+            wait();
+        }
+    }
+
+    /// The ids of a span that has a record; from now on they are fixed.
+    fn use_ids<S>(&self, span: &SpanRef<'_, S>) -> Option<SpanIds>
+    where
+        S: for<'a> LookupSpan<'a>,
+    {
+        let (ids, used) = {
+            let extensions = span.extensions();
+            let record = extensions.get::<SpanRecord>()?;
+            (record.ids, record.ids_used)
+        };
+        if !used && let Some(record) = span.extensions_mut().get_mut::<SpanRecord>() {
+            record.ids_used = true;
+            return Some(record.ids); // a remote parent may have come in between
+        }
+        Some(ids)
+    }
+
+    fn with_scratch(&self, work: impl FnOnce(&mut Vec<u8>)) {
+        let mut scratch = SCRATCH.try_with(Cell::take).unwrap_or_default();
+        scratch.clear();
+        work(&mut scratch);
+        if scratch.capacity() <= 16 * MAX_SPARE_LEN {
+            let _ = SCRATCH.try_with(|place| place.set(scratch));
+        }
+    }
+}
+
+/// A span whose fields grow beyond this takes no more late ones: a loop that records must not eat the memory.
+const MAX_FIELD_BYTES: usize = 4 * 1024 * 1024;
+
+impl SpanRecord {
+    /// The span's ids.
+    #[must_use]
+    pub fn ids(&self) -> SpanIds {
+        self.ids
+    }
+
+    /// What its callsite says of it.
+    #[must_use]
+    pub fn metadata(&self) -> &'static Metadata<'static> {
+        self.metadata
+    }
+
+    /// When it was made.
+    #[must_use]
+    pub fn start(&self) -> Ticks {
+        self.start
+    }
+
+    /// Its parent, as the layer sees it that made the record.
+    #[must_use]
+    pub fn parent(&self) -> Option<SpanId> {
+        self.parent
+    }
+
+    /// Whether it begins this process's part of its trace.
+    #[must_use]
+    pub fn is_local_root(&self) -> bool {
+        self.parent.is_none() || self.parent_is_remote
+    }
+
+    /// Its fields as bytes, for a [`FieldReader`](super::FieldReader).
+    #[must_use]
+    pub fn fields(&self) -> &[u8] {
+        &self.fields
+    }
+
+    /// The spans that it follows from or was linked to.
+    #[must_use]
+    pub fn links(&self) -> &[SpanIds] {
+        &self.links
+    }
+
+    pub(crate) fn add_fields(&mut self, fields: &[u8]) {
+        if self.fields.len() + fields.len() <= MAX_FIELD_BYTES {
+            self.fields.extend_from_slice(fields);
+        }
+    }
+
+    pub(crate) fn add_link(&mut self, link: SpanIds) {
+        if self.links.len() < 128 && !self.links.contains(&link) {
+            self.links.push(link);
+        }
+    }
+}

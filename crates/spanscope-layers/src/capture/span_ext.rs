@@ -1,0 +1,84 @@
+//! What `tracing`'s own `Span` can't do: attributes under any key, remote parents, links, and asking for ids.
+//!
+//! `Span::record` on a field that the span did not declare reaches no layer, so these go through the dispatcher to the
+//! registry. They do nothing where no layer of ours sees the span, or where the subscriber is not built on
+//! [`Registry`].
+
+use spanscope_model::{SpanId, TraceId, Value};
+use tracing::Span;
+use tracing_subscriber::Registry;
+use tracing_subscriber::registry::{LookupSpan, SpanData};
+
+use super::fields::FieldWriter;
+use super::record::{SpanIds, SpanRecord};
+use super::{DEFAULT_MAX_VALUE_LEN, is_suppressed};
+
+/// More for `tracing`'s spans.
+///
+/// ```
+/// use spanscope_layers::SpanExt;
+/// let span = tracing::info_span!("chat");
+/// span.set_attribute("user.tier", "gold"); // no field of that name was declared
+/// span.set_attribute("gen_ai.usage.output_tokens", 17_u64);
+/// ```
+pub trait SpanExt {
+    /// Sets an attribute under any key, declared or not; a later value for the same key wins. Texts are cut at 16 KiB.
+    fn set_attribute(&self, key: &str, value: impl Into<Value>);
+
+    /// Makes the span a child of a span in another process. Works until the ids have been used: by a child, an event, a
+    /// link, or by asking for them. Answers whether it worked.
+    fn set_remote_parent(&self, trace_id: TraceId, span_id: SpanId) -> bool;
+
+    /// Links to another span, in this process or not.
+    fn add_link_to(&self, trace_id: TraceId, span_id: SpanId);
+
+    /// The ids that every sink shows for this span; `None` where no layer of ours sees it.
+    fn ids(&self) -> Option<(TraceId, SpanId)>;
+}
+
+impl SpanExt for Span {
+    fn set_attribute(&self, key: &str, value: impl Into<Value>) {
+        let mut fields = Vec::new();
+        FieldWriter {
+            bytes: &mut fields,
+            max_len: DEFAULT_MAX_VALUE_LEN,
+        }
+        .own(key, &value.into());
+        with_record(self, |record| record.add_fields(&fields));
+    }
+
+    fn set_remote_parent(&self, trace_id: TraceId, span_id: SpanId) -> bool {
+        with_record(self, |record| {
+            if record.ids_used {
+                return false;
+            }
+            record.ids.trace_id = trace_id;
+            record.parent = Some(span_id);
+            record.parent_is_remote = true;
+            true
+        })
+        .unwrap_or(false)
+    }
+
+    fn add_link_to(&self, trace_id: TraceId, span_id: SpanId) {
+        with_record(self, |record| record.add_link(SpanIds { trace_id, span_id }));
+    }
+
+    fn ids(&self) -> Option<(TraceId, SpanId)> {
+        with_record(self, |record| {
+            record.ids_used = true;
+            (record.ids.trace_id, record.ids.span_id)
+        })
+    }
+}
+
+fn with_record<T>(span: &Span, work: impl FnOnce(&mut SpanRecord) -> T) -> Option<T> {
+    if is_suppressed() {
+        return None;
+    }
+    span.with_subscriber(|(id, dispatch)| {
+        let data = dispatch.downcast_ref::<Registry>()?.span_data(id)?;
+        data.extensions_mut().get_mut::<SpanRecord>().map(work)
+    })
+    .flatten()
+}

@@ -1,0 +1,17 @@
+//! The way from calling threads to a sink's thread: bounded in bytes, counted exactly, one short lock a record.
+//!
+//! Each thread fills a chunk of its own: records one after another, their fields in one buffer. A full chunk goes to
+//! the sink; what lies in half-full ones the sink collects when its time comes, so an idle thread delays nothing.
+//! Chunks come back emptied to the thread that made them, because freeing memory on another thread is what costs.
+//!
+//! Memory is bounded by a budget of bytes that chunks are paid from before they exist. When it is used up, the record is
+//! dropped and counted, or the caller waits, as the sink chose. For every record exactly one is true: it is in a chunk,
+//! it was handed to the sink, or it was counted as dropped.
+//!
+//! A thread's lock is taken by that thread and, a few times a second, by the sink; nothing of the user runs under it.
+
+mod chunk;
+mod shared;
+
+pub use chunk::{Chunk, Entry, EventEntry, SpanEntry};
+pub use shared::{Counts, Queue, WhenFull};
