@@ -1,0 +1,318 @@
+//! [`SqliteLayer`]: the half that listens on the calling threads, its settings, and the guard of the half that writes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use spanscope_layers::capture::{Capture, DEFAULT_MAX_VALUE_LEN, SpanRecord};
+use spanscope_layers::queue::{Queue, WhenFull};
+use spanscope_model::{DropCounts, StoreError};
+use tracing_core::span::{Attributes, Id, Record};
+use tracing_core::{Dispatch, Event, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::writer::{self, Handle};
+
+/// Bytes of records that may wait for the disk: about 300,000 spans.
+pub const DEFAULT_QUEUE_BYTES: usize = 64 * 1024 * 1024;
+/// How long a record waits at most before it is written, where the disk keeps up.
+pub const DEFAULT_FLUSH_INTERVAL: Duration = Duration::from_millis(200);
+/// How long traces and events are kept.
+pub const DEFAULT_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How large the file may grow; beyond it the oldest traces go.
+pub const DEFAULT_MAX_BYTES: u64 = 1024 * 1024 * 1024;
+/// How long dropping the guard waits for the last records.
+pub const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+/// Attributes with these keys are found by an index: session, conversation, user, agent, task, model, provider.
+pub const DEFAULT_INDEXED_KEYS: [&str; 16] = [
+    "agent_id",
+    "conversation_id",
+    "gen_ai.agent.id",
+    "gen_ai.agent.name",
+    "gen_ai.conversation.id",
+    "gen_ai.provider.name",
+    "gen_ai.request.model",
+    "gen_ai.response.model",
+    "model_id",
+    "provider_id",
+    "session.id",
+    "session_id",
+    "task_id",
+    "tenant_id",
+    "user.id",
+    "user_id",
+];
+
+/// How a [`SqliteLayer`] keeps what it sees. Every setter names its default.
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until `open`"]
+pub struct SqliteLayerBuilder {
+    pub(crate) service_name: String,
+    pub(crate) queue_bytes: usize,
+    pub(crate) when_full: WhenFull,
+    pub(crate) flush_interval: Duration,
+    pub(crate) retention: Duration,
+    pub(crate) max_bytes: u64,
+    pub(crate) max_value_len: usize,
+    pub(crate) shutdown_timeout: Duration,
+    pub(crate) indexed_keys: Vec<String>,
+}
+
+impl Default for SqliteLayerBuilder {
+    fn default() -> Self {
+        Self {
+            service_name: String::new(),
+            queue_bytes: DEFAULT_QUEUE_BYTES,
+            when_full: WhenFull::Drop,
+            flush_interval: DEFAULT_FLUSH_INTERVAL,
+            retention: DEFAULT_RETENTION,
+            max_bytes: DEFAULT_MAX_BYTES,
+            max_value_len: DEFAULT_MAX_VALUE_LEN,
+            shutdown_timeout: DEFAULT_SHUTDOWN_TIMEOUT,
+            indexed_keys: DEFAULT_INDEXED_KEYS.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+impl SqliteLayerBuilder {
+    /// The service that the spans belong to. Default: empty.
+    pub fn service_name(mut self, name: impl Into<String>) -> Self {
+        self.service_name = name.into();
+        self
+    }
+
+    /// Bytes of records that may wait. Default: [`DEFAULT_QUEUE_BYTES`].
+    pub fn queue_bytes(mut self, bytes: usize) -> Self {
+        self.queue_bytes = bytes;
+        self
+    }
+
+    /// What happens when they are used up. Default: [`WhenFull::Drop`].
+    pub fn when_full(mut self, when_full: WhenFull) -> Self {
+        self.when_full = when_full;
+        self
+    }
+
+    /// How long a record waits for others to be written together. Default: [`DEFAULT_FLUSH_INTERVAL`]. Shorter ones
+    /// write more bytes a span.
+    pub fn flush_interval(mut self, interval: Duration) -> Self {
+        self.flush_interval = interval.max(Duration::from_millis(1));
+        self
+    }
+
+    /// How long traces are kept. Default: [`DEFAULT_RETENTION`].
+    pub fn retention(mut self, age: Duration) -> Self {
+        self.retention = age;
+        self
+    }
+
+    /// How large the file may grow. Default: [`DEFAULT_MAX_BYTES`]; the least is 1 MiB.
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = bytes.max(1024 * 1024);
+        self
+    }
+
+    /// Longer values are cut to so many bytes. Default: [`DEFAULT_MAX_VALUE_LEN`].
+    pub fn max_value_len(mut self, bytes: usize) -> Self {
+        self.max_value_len = bytes;
+        self
+    }
+
+    /// How long dropping the guard waits. Default: [`DEFAULT_SHUTDOWN_TIMEOUT`].
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.shutdown_timeout = timeout;
+        self
+    }
+
+    /// Attribute keys to index beside those that the file indexes already. Default: [`DEFAULT_INDEXED_KEYS`].
+    pub fn indexed_keys<K: Into<String>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
+        self.indexed_keys = keys.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Opens or makes the file, in a folder that is made if it is missing, and starts the thread that writes.
+    ///
+    /// # Errors
+    /// The file is no span store or one of a newer version, or its folder can't be made or written. Nothing is changed
+    /// then, and the program can go on without the layer.
+    pub fn open(self, path: impl AsRef<Path>) -> Result<(SqliteLayer, SqliteGuard), StoreError> {
+        let queue = Queue::new(self.queue_bytes, self.when_full);
+        let capture = Arc::new(Capture::new(self.max_value_len));
+        let shutdown_timeout = self.shutdown_timeout;
+        let path = path.as_ref().to_path_buf();
+        let handle = writer::start(self, path.clone(), queue.clone(), Arc::clone(&capture))?;
+        let layer = SqliteLayer {
+            capture,
+            queue: queue.clone(),
+        };
+        Ok((
+            layer,
+            SqliteGuard {
+                queue,
+                handle,
+                path,
+                shutdown_timeout,
+            },
+        ))
+    }
+}
+
+/// A `tracing` layer that keeps spans and events in a SQLite file.
+///
+/// On the calling thread a span costs its fields' encoding and one uncontended lock; a thread of its own does the rest.
+/// The caller never waits for the disk unless [`WhenFull::Wait`] was chosen.
+///
+/// ```
+/// use spanscope_sqlite::SqliteLayer;
+/// use tracing_subscriber::prelude::*;
+///
+/// # let folder = tempfile::tempdir()?;
+/// let (layer, guard) = SqliteLayer::open(folder.path().join("trace_store.db"))?;
+/// let subscriber = tracing_subscriber::registry().with(layer);
+/// tracing::subscriber::with_default(subscriber, || {
+///     tracing::info_span!("greet", name = "world").in_scope(|| tracing::info!("hello"));
+/// });
+/// guard.flush(std::time::Duration::from_secs(5))?;
+/// assert_eq!(guard.stats().stored, 2); // the span and the event
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct SqliteLayer {
+    capture: Arc<Capture>,
+    queue: Queue,
+}
+
+impl SqliteLayer {
+    /// Opens or makes a file with the default settings.
+    ///
+    /// # Errors
+    /// As [`SqliteLayerBuilder::open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<(Self, SqliteGuard), StoreError> {
+        Self::builder().open(path)
+    }
+
+    /// Settings to change before opening.
+    pub fn builder() -> SqliteLayerBuilder {
+        SqliteLayerBuilder::default()
+    }
+}
+
+impl<S> Layer<S> for SqliteLayer
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn on_register_dispatch(&self, dispatch: &Dispatch) {
+        self.capture.on_register_dispatch(dispatch);
+    }
+
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if self.capture.on_new_span(attributes, id, &context) {
+            self.queue.push_opened(id);
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        self.capture.on_record(id, values, &context);
+    }
+
+    fn on_follows_from(&self, id: &Id, follows: &Id, context: Context<'_, S>) {
+        self.capture.on_follows_from(id, follows, &context);
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        self.capture.on_event(event, &context, |ids, time, fields| {
+            self.queue.push_event(ids, event.metadata(), time, fields);
+        });
+    }
+
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        let push = |record: &SpanRecord, parent, failed, end| {
+            self.queue.try_push_span(&id, record, parent, failed, end)
+        };
+        self.capture
+            .on_close(&id, &context, push, || self.queue.wait_for_room());
+    }
+}
+
+/// What became of the records that a layer made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LayerStats {
+    /// Spans and events that were offered: each counts when it ends or happens.
+    pub offered: u64,
+    /// Of these: written to the file.
+    pub stored: u64,
+    /// Of these: lost, by cause. What is neither stored nor dropped still waits.
+    pub dropped: DropCounts,
+}
+
+/// A flush did not finish in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlushTimeout {
+    /// How many records still waited.
+    pub waiting: u64,
+}
+
+impl std::fmt::Display for FlushTimeout {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} records were not written in time; they stay queued",
+            self.waiting
+        )
+    }
+}
+
+impl std::error::Error for FlushTimeout {}
+
+/// Keeps the writing thread running. Dropping it writes what is queued, within the shutdown timeout, and ends the
+/// thread; records that come later are counted as dropped.
+#[derive(Debug)]
+#[must_use = "dropping the guard ends the writing"]
+pub struct SqliteGuard {
+    queue: Queue,
+    handle: Handle,
+    path: PathBuf,
+    shutdown_timeout: Duration,
+}
+
+impl SqliteGuard {
+    /// Writes everything recorded before the call.
+    ///
+    /// # Errors
+    /// It took longer than the timeout; nothing is lost by that.
+    pub fn flush(&self, timeout: Duration) -> Result<(), FlushTimeout> {
+        if self.handle.flush(&self.queue, timeout) {
+            return Ok(());
+        }
+        let stats = self.stats();
+        Err(FlushTimeout {
+            waiting: stats.offered.saturating_sub(stats.stored + stats.dropped.total()),
+        })
+    }
+
+    /// The account until now.
+    #[must_use]
+    pub fn stats(&self) -> LayerStats {
+        self.handle.stats(&self.queue)
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What dropping does, for whoever wants to do it earlier; a second time it does nothing. Answers whether
+    /// everything was written in time.
+    pub fn shutdown(&self) -> bool {
+        self.handle.shutdown(&self.queue, self.shutdown_timeout)
+    }
+}
+
+impl Drop for SqliteGuard {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}

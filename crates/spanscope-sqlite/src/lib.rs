@@ -1,0 +1,20 @@
+//! Keeps `tracing` spans in an embedded SQLite file ([`SqliteLayer`]) and answers questions about them
+//! ([`SqliteStore`], a [`TraceStore`](spanscope_model::TraceStore)).
+//!
+//! The layer encodes on the calling thread and writes on one thread of its own; the store opens the same file for
+//! reading, in the same process or another. SQL and SQLite's types stay inside of this crate.
+
+mod layer;
+mod open;
+mod retention;
+mod schema;
+mod store;
+mod writer;
+
+pub use layer::{
+    DEFAULT_FLUSH_INTERVAL, DEFAULT_INDEXED_KEYS, DEFAULT_MAX_BYTES, DEFAULT_QUEUE_BYTES, DEFAULT_RETENTION,
+    DEFAULT_SHUTDOWN_TIMEOUT, FlushTimeout, LayerStats, SqliteGuard, SqliteLayer, SqliteLayerBuilder,
+};
+pub use retention::Deleted;
+pub use spanscope_layers::queue::WhenFull;
+pub use store::{Imported, SqlResult, SqliteStore, wait};

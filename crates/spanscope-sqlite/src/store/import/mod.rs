@@ -1,0 +1,143 @@
+//! Copies spans and events of another file into a store.
+//!
+//! A [`described`] or an [`ours`] source gives one trace after the other, with its events; the [`target`] stores what it
+//! does not have yet. A trace goes in as a whole, in one transaction, so that an import that was interrupted is
+//! completed by the next one. Records are known again by their ids, events by time, span and text.
+
+mod described;
+mod id;
+mod ours;
+mod target;
+
+use std::path::Path;
+
+use spanscope_model::{StoreError, StoreErrorKind};
+
+use self::target::Target;
+use super::Failure;
+use crate::open::{Identity, identify, open_any, open_write, sql_error};
+
+/// What an import did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Imported {
+    /// Traces that got at least one new span.
+    pub traces: u64,
+    /// Spans that were stored.
+    pub spans: u64,
+    /// Events that were stored.
+    pub events: u64,
+    /// Records that were not: they were stored already, or have no time or no span.
+    pub skipped: u64,
+}
+
+/// One trace of the source, or the events outside of every trace.
+#[derive(Debug, Default)]
+struct Group {
+    /// 32 hexadecimal digits; none for events outside of every trace.
+    trace_id: Option<String>,
+    created: Option<i64>,
+    spans: Vec<InSpan>,
+    events: Vec<InEvent>,
+    /// Records of the source that can't be stored.
+    unusable: u64,
+}
+
+/// What spans or events of one place share.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Place {
+    name: String,
+    target: String,
+    level: u8,
+    category: String,
+}
+
+#[derive(Debug)]
+struct InSpan {
+    id: i64,
+    parent: Option<i64>,
+    place: Place,
+    name: Option<String>,
+    start: i64,
+    duration: Option<i64>,
+    status: Option<i64>,
+    kind: i64,
+    attributes: String,
+    extra: Option<String>,
+    category: Option<String>,
+    service: String,
+}
+
+#[derive(Debug)]
+struct InEvent {
+    span: Option<i64>,
+    place: Place,
+    name: Option<String>,
+    time: i64,
+    severity: Option<i64>,
+    message: String,
+    attributes: Option<String>,
+    expires: Option<i64>,
+    category: Option<String>,
+    service: String,
+}
+
+pub(super) fn run(
+    target: &Path,
+    source: &Path,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<Imported, StoreError> {
+    if let (Ok(from), Ok(to)) = (source.canonicalize(), target.canonicalize())
+        && from == to
+    {
+        return Err(StoreError::invalid(format!(
+            "{} can't be imported into itself: name another file",
+            source.display()
+        )));
+    }
+    if !source.exists() {
+        return Err(StoreError::not_found(format!(
+            "there is no file {} to import",
+            source.display()
+        )));
+    }
+    let from = open_any(source)?;
+    let identity = identify(&from, source)?;
+    if identity == Identity::Empty {
+        return Ok(Imported::default());
+    }
+    let at_source = |error| sql_error(source, error);
+    let snapshot = from.unchecked_transaction().map_err(at_source)?;
+    if identity == Identity::Described
+        && let Some(column) = described::missing_column(&snapshot).map_err(at_source)?
+    {
+        return Err(StoreError::new(
+            StoreErrorKind::Unusable,
+            format!(
+                "{} has no column {column}: it is no trace_store.db that can be imported",
+                source.display()
+            ),
+        ));
+    }
+    let total = match identity {
+        Identity::Ours => ours::count(&snapshot),
+        Identity::Empty | Identity::Described => described::count(&snapshot),
+    }
+    .map_err(at_source)?;
+    let to = open_write(target)?;
+    let mut store = Target::new(&to).map_err(|error| sql_error(target, error))?;
+    let mut done = 0;
+    let mut take = |group: Group| {
+        done += group.spans.len() as u64 + group.events.len() as u64 + group.unusable;
+        store
+            .store(&group)
+            .map_err(|error| Failure::Store(sql_error(target, error)))?;
+        progress(done.min(total), total);
+        Ok(())
+    };
+    match identity {
+        Identity::Ours => ours::read(&snapshot, &mut take),
+        Identity::Empty | Identity::Described => described::read(&snapshot, &mut take),
+    }
+    .map_err(|failure| failure.of(source))?;
+    store.finish().map_err(|error| sql_error(target, error))
+}

@@ -1,0 +1,135 @@
+//! Log events.
+
+use rusqlite::{Connection, OptionalExtension, Row};
+use spanscope_model::{LogEvent, LogFilter, Severity, Timestamp};
+
+use super::Failure;
+use super::builder::{Sql, count};
+use super::rows::{Reader, attributes, span_id, span_number};
+use super::spans::{self, first_since};
+use super::traces;
+
+/// So many marks back the newest events are looked for first, before all are.
+const NEAR_MARKS: [i64; 3] = [4, 64, 1024];
+
+/// The newest events that the filter lets through, oldest first.
+///
+/// Events lie in the order of storing, which is nearly that of their times but not quite. So a stretch at the end is
+/// searched first: if it holds enough events that are younger than everything before it, the answer is exact.
+pub(super) fn list(db: &Connection, filter: &LogFilter) -> Result<Vec<LogEvent>, Failure> {
+    let is_narrow = filter.trace_id.is_some() || filter.span_id.is_some() || filter.after_id.is_some();
+    if !is_narrow {
+        for back in NEAR_MARKS {
+            let mark: Option<i64> = db
+                .query_row(
+                    "SELECT time FROM _mark ORDER BY time DESC LIMIT 1 OFFSET ?1",
+                    [back],
+                    |row| row.get(0),
+                )
+                .optional()?;
+            let Some(mark) = mark.map(|time| Timestamp::from_nanos(time.saturating_add(1))) else {
+                break;
+            };
+            if filter.since.is_some_and(|since| since >= mark) {
+                break;
+            }
+            let near = list_since(db, filter, Some(mark))?;
+            if u64::try_from(near.len()).is_ok_and(|found| found >= filter.limit) {
+                return Ok(near);
+            }
+        }
+    }
+    list_since(db, filter, filter.since)
+}
+
+fn list_since(
+    db: &Connection,
+    filter: &LogFilter,
+    since: Option<Timestamp>,
+) -> Result<Vec<LogEvent>, Failure> {
+    let mut sql = Sql::new(
+        "SELECT e.id, e.callsite, e.time, e.trace, e.span_id, e.process, e.severity, e.name, e.message, \
+         e.attributes, e.category FROM _event e WHERE 1",
+    );
+    if let Some(since) = since {
+        sql = sql
+            .push(" AND e.id >= ")
+            .bind(first_since(db, since)?.1)
+            .push(" AND e.time >= ")
+            .bind(since.as_nanos());
+    }
+    if let Some(after) = filter.after_id {
+        sql = sql.push(" AND e.id > ").bind(after);
+    }
+    if let Some(trace) = filter.trace_id {
+        let Some(trace) = traces::rowid(db, trace)? else {
+            return Ok(Vec::new());
+        };
+        sql = sql.push(" AND e.trace = ").bind(trace);
+    }
+    if let Some(span) = filter.span_id {
+        sql = sql.push(" AND e.span_id = ").bind(span_number(span));
+        // Events have no index of their own by span: they are found through the span's trace, if it is stored.
+        if filter.trace_id.is_none() && spans::newest(db, span)?.is_some() {
+            sql = sql
+                .push(" AND e.trace IN (SELECT trace FROM _span WHERE span_hex = ")
+                .bind(span.to_string())
+                .push(")");
+        }
+    }
+    if let Some(severity) = filter.min_severity {
+        sql = sql
+            .push(" AND COALESCE(e.severity, (SELECT level FROM _callsite WHERE id = e.callsite)) >= ")
+            .bind(i64::from(severity.number()));
+    }
+    if let Some(grep) = &filter.grep {
+        sql = sql
+            .push(" AND instr(lower(e.message), ")
+            .bind(grep.to_ascii_lowercase())
+            .push(") > 0");
+    }
+    sql = sql
+        .push(" ORDER BY e.time DESC, e.id DESC LIMIT ")
+        .bind(count(filter.limit));
+    let mut reader = Reader::new(db)?;
+    let mut found = Vec::new();
+    sql.for_each(db, |row| {
+        found.push(event(&mut reader, row)?);
+        Ok::<_, Failure>(())
+    })?;
+    found.reverse();
+    Ok(found)
+}
+
+fn event(reader: &mut Reader<'_>, row: &Row<'_>) -> rusqlite::Result<LogEvent> {
+    let callsite = reader.callsite(row.get(1)?)?;
+    let process = reader.process(row.get(5)?)?;
+    let trace = match row.get::<_, Option<i64>>(3)? {
+        Some(trace) => reader.trace_id(trace)?,
+        None => None,
+    };
+    Ok(LogEvent {
+        id: row.get(0)?,
+        trace_id: trace,
+        span_id: row.get::<_, Option<i64>>(4)?.and_then(span_id),
+        timestamp: Timestamp::from_nanos(row.get(2)?),
+        severity: row
+            .get::<_, Option<u8>>(6)?
+            .map_or(callsite.level, Severity::from_number),
+        name: row
+            .get::<_, Option<String>>(7)?
+            .unwrap_or_else(|| callsite.name.clone()),
+        message: row.get(8)?,
+        target: callsite.target.clone(),
+        category: row
+            .get::<_, Option<String>>(10)?
+            .unwrap_or_else(|| callsite.category.clone()),
+        service_name: process.service_name.clone(),
+        attributes: attributes(row.get_ref(9)?.as_str_or_null()?),
+    })
+}
+
+/// The number of the event that was stored last; 0 if there is none.
+pub(super) fn latest(db: &Connection) -> Result<i64, Failure> {
+    Ok(db.query_row("SELECT COALESCE(max(id), 0) FROM _event", [], |row| row.get(0))?)
+}

@@ -1,0 +1,417 @@
+//! [`SqliteStore`]: answers questions about the spans in a file, while programs write it.
+//!
+//! Every question is one short read transaction on a connection of a small pool, run on threads of the store's own.
+//! A reader that stays in a transaction would keep SQLite from using its log again, which then grows without bound;
+//! so none does, not even for a list that is read page by page.
+
+mod backup;
+mod builder;
+mod cleanup;
+mod conditions;
+mod dataset;
+mod import;
+mod logs;
+mod rows;
+mod spans;
+mod sql;
+mod stats;
+mod traces;
+mod tree;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use spanscope_model::{
+    Condition, IdMatch, LogEvent, LogFilter, NameStats, Span, SpanFilter, SpanId, SpanNode, StoreError,
+    StoreFuture, StoreStats, Timestamp, Trace, TraceFilter, TraceId, TraceQuery, TraceStore, TraceSummary,
+};
+
+pub use self::import::Imported;
+pub use self::sql::SqlResult;
+pub use self::worker::wait;
+use self::worker::{Workers, lock};
+use crate::open::{open_read, sql_error};
+use crate::retention::Deleted;
+
+/// Connections that are kept open between questions.
+const KEPT_CONNECTIONS: usize = 4;
+/// Chosen traces whose spans are read in one transaction.
+const TRACES_AT_ONCE: usize = 64;
+
+/// Reads a span store. Clones share their connections and threads.
+///
+/// The methods of [`TraceStore`] are async and need no particular runtime; a program without one calls [`wait`].
+///
+/// ```
+/// use spanscope_model::{TraceQuery, TraceStore};
+/// use spanscope_sqlite::{SqliteStore, wait};
+///
+/// # fn main() {
+/// match SqliteStore::open("no/such/trace_store.db") {
+///     Ok(store) => println!("{:?}", wait(store.query_traces(TraceQuery::default()))),
+///     Err(error) => assert!(error.is_not_found()),
+/// }
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct SqliteStore {
+    file: Arc<File>,
+    workers: Arc<Workers>,
+    dataset_dir: PathBuf,
+}
+
+/// A question's failure before it is known which file to blame.
+#[derive(Debug)]
+enum Failure {
+    Sql(rusqlite::Error),
+    Store(StoreError),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<rusqlite::types::FromSqlError> for Failure {
+    fn from(error: rusqlite::types::FromSqlError) -> Self {
+        Self::Sql(error.into())
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Failure {
+    fn of(self, path: &Path) -> StoreError {
+        match self {
+            Self::Sql(error) => sql_error(path, error),
+            Self::Store(error) => error,
+        }
+    }
+}
+
+/// The file and its idle connections.
+#[derive(Debug)]
+struct File {
+    path: PathBuf,
+    idle: Mutex<Vec<(FileId, Connection)>>,
+}
+
+/// Tells a file from another one that was put in its place under the same name.
+type FileId = Option<(u64, u64)>;
+
+fn file_id(path: &Path) -> FileId {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        None
+    }
+}
+
+impl File {
+    fn connection(&self) -> Result<(FileId, Connection), StoreError> {
+        let id = file_id(&self.path);
+        let mut idle = lock(&self.idle);
+        idle.retain(|(of, _)| *of == id);
+        if let Some(found) = idle.pop() {
+            return Ok(found);
+        }
+        drop(idle);
+        let db = open_read(&self.path)?;
+        conditions::register(&db).map_err(|error| sql_error(&self.path, error))?;
+        Ok((id, db))
+    }
+
+    fn give_back(&self, connection: (FileId, Connection)) {
+        let mut idle = lock(&self.idle);
+        if idle.len() < KEPT_CONNECTIONS {
+            idle.push(connection);
+        }
+    }
+
+    /// Asks within one read transaction.
+    fn read<T>(&self, question: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T, StoreError> {
+        let (id, db) = self.connection()?;
+        let answer = ask(&db, question).map_err(|failure| failure.of(&self.path));
+        // After a failure the connection may be what failed.
+        let may_be_broken = answer
+            .as_ref()
+            .is_err_and(|error| !error.is_not_found() && !error.is_invalid_input());
+        if !may_be_broken {
+            self.give_back((id, db));
+        }
+        answer
+    }
+
+    /// Asks about two halves of the spans at the same time, on a connection each.
+    fn name_statistics(&self, since: Option<Timestamp>) -> Result<Vec<NameStats>, StoreError> {
+        let (first, middle, last) = self.read(|db| stats::halves(db, since))?;
+        let half = |first, last| self.read(move |db| stats::Durations::read(db, first, last, since));
+        let (lower, upper) = std::thread::scope(|scope| {
+            let lower = std::thread::Builder::new()
+                .name("spanscope-read".to_owned())
+                .spawn_scoped(scope, || half(first, middle));
+            let upper = half(middle.saturating_add(1), last);
+            let lower = match lower {
+                Ok(thread) => thread.join().ok(),
+                Err(_) => None,
+            };
+            (lower, upper)
+        });
+        // Where no second thread was to be had, this one does both halves.
+        let lower = lower.unwrap_or_else(|| half(first, middle))?;
+        let parts = vec![lower, upper?];
+        self.read(|db| stats::Durations::finish(db, parts))
+    }
+
+    /// Gives the spans of all chosen traces to `each`, some traces at a time.
+    fn chosen_spans(
+        &self,
+        conditions: Vec<Condition>,
+        attributes: &[String],
+        max_depth: Option<u32>,
+        mut each: impl FnMut(Vec<Span>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let traces = self.read(|db| tree::chosen(db, conditions))?;
+        for some in traces.chunks(TRACES_AT_ONCE) {
+            each(self.read(|db| {
+                let mut spans = Vec::new();
+                for trace in some {
+                    spans.extend(tree::of_trace(db, *trace, attributes, max_depth)?);
+                }
+                Ok(spans)
+            })?)?;
+        }
+        Ok(())
+    }
+}
+
+fn ask<T>(db: &Connection, question: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T, Failure> {
+    let transaction = db.unchecked_transaction()?;
+    let answer = question(&transaction)?;
+    transaction.finish()?;
+    Ok(answer)
+}
+
+impl SqliteStore {
+    /// Opens a store for reading. Nothing is ever changed by it, and no file is made.
+    ///
+    /// # Errors
+    /// Not found if there is no file; unusable if the file is no store, or one of a newer version; unavailable if it
+    /// can't be read.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        let path = path.as_ref().to_path_buf();
+        let folder = path.parent().unwrap_or_else(|| Path::new(""));
+        let store = Self {
+            dataset_dir: folder.join("datasets"),
+            workers: Arc::default(),
+            file: Arc::new(File {
+                path,
+                idle: Mutex::default(),
+            }),
+        };
+        let connection = store.file.connection()?;
+        store.file.give_back(connection);
+        Ok(store)
+    }
+
+    /// Sets the folder of datasets; the folder `datasets` beside the file by default.
+    #[must_use]
+    pub fn with_dataset_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.dataset_dir = folder.into();
+        self
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.file.path
+    }
+
+    /// Runs one `SELECT` that the user wrote over the documented tables, and answers up to `limit` rows.
+    ///
+    /// # Errors
+    /// Invalid input if it is wrong, if it is not one statement, or if it does anything but read.
+    pub fn sql(&self, query: &str, limit: usize) -> Result<SqlResult, StoreError> {
+        // A connection of its own, because what is denied on it stays denied.
+        let mut db = open_read(self.path())?;
+        sql::run(&mut db, query, limit).map_err(|failure| failure.of(self.path()))
+    }
+
+    /// Copies the store as it is now, while programs go on writing. `progress` gets pages done and pages in all.
+    ///
+    /// # Errors
+    /// Invalid input if the target exists: a backup overwrites nothing. Unavailable if it can't be written.
+    pub fn backup(&self, to: impl AsRef<Path>, progress: impl FnMut(u64, u64)) -> Result<(), StoreError> {
+        backup::copy(&open_read(self.path())?, to.as_ref(), progress)
+    }
+
+    /// Deletes the traces that ended this long ago, expired events, and gives the space back. With `dry_run` it only
+    /// counts them.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and unavailable if the file can't be written.
+    pub fn cleanup(
+        path: impl AsRef<Path>,
+        older_than: Duration,
+        dry_run: bool,
+    ) -> Result<Deleted, StoreError> {
+        cleanup::run(path.as_ref(), older_than, dry_run)
+    }
+
+    /// Copies spans and events into the store `target`, which is made if it is not there, out of a `trace_store.db`
+    /// of the described system or another store of ours. What is stored already is passed over, so that a second
+    /// import adds nothing. `progress` gets records done and records in all.
+    ///
+    /// # Errors
+    /// Unusable if the source is neither; unavailable if one of the files can't be read or written.
+    pub fn import(
+        target: impl AsRef<Path>,
+        source: impl AsRef<Path>,
+        progress: impl FnMut(u64, u64),
+    ) -> Result<Imported, StoreError> {
+        import::run(target.as_ref(), source.as_ref(), progress)
+    }
+
+    /// The id of the event that was stored last, 0 if there is none: from here on `list_logs` with `after_id` follows
+    /// what is being written.
+    ///
+    /// # Errors
+    /// Only what the file's own failure makes.
+    pub fn latest_event_id(&self) -> Result<i64, StoreError> {
+        self.file.read(logs::latest)
+    }
+
+    /// The number of the span that was stored last, 0 if there is none: from here on [`spans_after`](Self::spans_after)
+    /// follows what is being written.
+    ///
+    /// # Errors
+    /// Only what the file's own failure makes.
+    pub fn latest_span_number(&self) -> Result<i64, StoreError> {
+        self.file.read(spans::latest)
+    }
+
+    /// Spans stored after the one with this number, oldest first, each with its number in this file. A span that
+    /// still runs when it is stored keeps its number at its end, and is not answered again: ask
+    /// [`get_span`](TraceStore::get_span) for it.
+    ///
+    /// # Errors
+    /// Only what the file's own failure makes.
+    pub fn spans_after(&self, number: i64, limit: u64) -> Result<Vec<(i64, Span)>, StoreError> {
+        self.file.read(|db| spans::after(db, number, limit))
+    }
+
+    fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> StoreFuture<'_, T> {
+        let file = self.file.clone();
+        self.workers.run(move || file.read(question))
+    }
+}
+
+impl TraceStore for SqliteStore {
+    fn query_traces(&self, query: TraceQuery) -> StoreFuture<'_, Vec<Trace>> {
+        self.ask(|db| {
+            let found = traces::list(db, &traces::filter_of(query)?)?;
+            Ok(found.into_iter().map(|summary| summary.trace).collect())
+        })
+    }
+
+    fn get_trace(&self, trace_id: TraceId) -> StoreFuture<'_, Trace> {
+        self.ask(move |db| traces::get(db, trace_id))
+    }
+
+    fn get_span(&self, trace_id: TraceId, span_id: SpanId) -> StoreFuture<'_, Span> {
+        self.ask(move |db| spans::get(db, trace_id, span_id))
+    }
+
+    fn get_span_tree(
+        &self,
+        span_id: SpanId,
+        attributes_to_return: Option<Vec<String>>,
+        max_depth: Option<u32>,
+    ) -> StoreFuture<'_, BTreeMap<SpanId, SpanNode>> {
+        self.ask(move |db| tree::below(db, span_id, attributes_to_return.as_deref(), max_depth))
+    }
+
+    fn query_spans(
+        &self,
+        attribute_filters: Vec<Condition>,
+        attributes_to_return: Vec<String>,
+        max_depth: Option<u32>,
+    ) -> StoreFuture<'_, Vec<Span>> {
+        let file = self.file.clone();
+        self.workers.run(move || {
+            let mut found = Vec::new();
+            file.chosen_spans(attribute_filters, &attributes_to_return, max_depth, |spans| {
+                found.extend(spans);
+                Ok(())
+            })?;
+            Ok(found)
+        })
+    }
+
+    fn save_spans_to_dataset(
+        &self,
+        attribute_filters: Vec<Condition>,
+        attributes_to_save: Vec<String>,
+        dataset_id: String,
+        max_depth: Option<u32>,
+    ) -> StoreFuture<'_, u64> {
+        let file = self.file.clone();
+        let folder = self.dataset_dir.clone();
+        self.workers.run(move || {
+            let dataset = dataset::file(&folder, &dataset_id)?;
+            let mut saved = 0;
+            file.chosen_spans(attribute_filters, &attributes_to_save, max_depth, |spans| {
+                saved += spans.len() as u64;
+                dataset::append(&dataset, &spans)
+            })?;
+            Ok(saved)
+        })
+    }
+
+    fn resolve_id(&self, prefix: String) -> StoreFuture<'_, IdMatch> {
+        self.ask(move |db| spans::resolve(db, &prefix))
+    }
+
+    fn list_traces(&self, filter: TraceFilter) -> StoreFuture<'_, Vec<TraceSummary>> {
+        self.ask(move |db| traces::list(db, &filter))
+    }
+
+    fn list_spans(&self, filter: SpanFilter) -> StoreFuture<'_, Vec<Span>> {
+        self.ask(move |db| spans::list(db, &filter))
+    }
+
+    fn trace_spans(&self, trace_id: TraceId) -> StoreFuture<'_, Vec<Span>> {
+        self.ask(move |db| spans::of_trace(db, trace_id))
+    }
+
+    fn list_logs(&self, filter: LogFilter) -> StoreFuture<'_, Vec<LogEvent>> {
+        self.ask(move |db| logs::list(db, &filter))
+    }
+
+    fn statistics(&self) -> StoreFuture<'_, StoreStats> {
+        let file = self.file.clone();
+        self.ask(move |db| stats::store(db, &file.path))
+    }
+
+    fn name_statistics(&self, since: Option<Timestamp>) -> StoreFuture<'_, Vec<NameStats>> {
+        let file = self.file.clone();
+        self.workers.run(move || file.name_statistics(since))
+    }
+}

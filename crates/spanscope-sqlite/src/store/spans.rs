@@ -1,0 +1,234 @@
+//! Lists of spans, single spans, and what an id stands for.
+
+use rusqlite::{Connection, OptionalExtension};
+use spanscope_model::{IdMatch, Order, OrderKey, Span, SpanFilter, SpanId, StoreError, Timestamp, TraceId};
+
+use super::Failure;
+use super::builder::{Sql, count};
+use super::conditions::Conditions;
+use super::rows::{Reader, SPAN_COLUMNS, parsed, span_id};
+use super::traces;
+
+/// How few digits of an id are still accepted.
+const MIN_PREFIX: usize = 4;
+
+/// Everything stored before the answered numbers began before `since`: the first span and event worth a look.
+pub(super) fn first_since(db: &Connection, since: Timestamp) -> rusqlite::Result<(i64, i64)> {
+    let mark = db
+        .query_row(
+            "SELECT span, event FROM _mark WHERE time < ?1 ORDER BY time DESC LIMIT 1",
+            [since.as_nanos()],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .optional()?;
+    Ok(mark.unwrap_or((i64::MIN, i64::MIN)))
+}
+
+/// Spans that the filter lets through, in its order.
+pub(super) fn list(db: &Connection, filter: &SpanFilter) -> Result<Vec<Span>, Failure> {
+    let order = filter.order_by.first();
+    let longest_first = order.is_some_and(|order| order.key == OrderKey::DurationMs && order.descending);
+    if longest_first {
+        // Slow spans have an index; where they fill the page, the others need not be looked at.
+        let slow = list_with(db, filter, " AND s.duration >= 1000000000")?;
+        if u64::try_from(slow.len()).is_ok_and(|found| found >= filter.limit) {
+            return Ok(slow);
+        }
+    }
+    list_with(db, filter, "")
+}
+
+fn list_with(db: &Connection, filter: &SpanFilter, hint: &'static str) -> Result<Vec<Span>, Failure> {
+    let conditions = Conditions::new(db, &filter.conditions)?;
+    let is_frequent = conditions.is_frequent(db)?;
+    let mut sql = Sql::new("SELECT ")
+        .push(SPAN_COLUMNS)
+        .push(" FROM _span s WHERE 1")
+        .push(hint)
+        .add(&if is_frequent {
+            conditions.probe()
+        } else {
+            conditions.seek()
+        });
+    if let Some(since) = filter.since {
+        sql = sql
+            .push(" AND s.id >= ")
+            .bind(first_since(db, since)?.0)
+            .push(" AND s.start >= ")
+            .bind(since.as_nanos());
+    }
+    if filter.errors {
+        sql = sql.push(" AND s.status = 1");
+    }
+    if let Some(service) = &filter.service {
+        sql = sql
+            .push(" AND s.process IN (SELECT id FROM _process WHERE service_name = ")
+            .bind(service.clone())
+            .push(")");
+    }
+    sql = sql.push(" ORDER BY ");
+    for order in &filter.order_by {
+        sql = sql.push(order_piece(*order)?).push(", ");
+    }
+    sql = sql
+        .push("s.id DESC LIMIT ")
+        .bind(count(filter.limit))
+        .push(" OFFSET ")
+        .bind(count(filter.offset));
+    collect(db, &sql)
+}
+
+fn order_piece(order: Order) -> Result<&'static str, StoreError> {
+    Ok(match (order.key, order.descending) {
+        (OrderKey::StartTime, false) => "s.start",
+        (OrderKey::StartTime, true) => "s.start DESC",
+        (OrderKey::EndTime, false) => "s.start + s.duration",
+        (OrderKey::EndTime, true) => "s.start + s.duration DESC",
+        (OrderKey::DurationMs, false) => "s.duration",
+        (OrderKey::DurationMs, true) => "s.duration DESC",
+        (OrderKey::TraceId, false) => "(SELECT trace_id FROM _trace WHERE id = s.trace)",
+        (OrderKey::TraceId, true) => "(SELECT trace_id FROM _trace WHERE id = s.trace) DESC",
+        (OrderKey::SpanCount, _) => {
+            return Err(StoreError::invalid(
+                "span_count orders traces, not spans: use one of start_time end_time duration_ms trace_id",
+            ));
+        }
+    })
+}
+
+/// All spans of a trace, by start.
+pub(super) fn of_trace(db: &Connection, trace_id: TraceId) -> Result<Vec<Span>, Failure> {
+    let trace = traces::rowid(db, trace_id)?.ok_or_else(|| traces::no_trace(trace_id))?;
+    let sql = Sql::new("SELECT ")
+        .push(SPAN_COLUMNS)
+        .push(" FROM _span s WHERE s.trace = ")
+        .bind(trace);
+    let mut spans = collect(db, &sql)?;
+    if spans.is_empty() {
+        return Err(traces::no_trace(trace_id).into());
+    }
+    // Sorted here: SQLite's sorter would copy every attribute text twice. It is stable, so that ties keep the
+    // order of storing.
+    spans.sort_by_key(|span| span.start_time);
+    Ok(spans)
+}
+
+/// One span.
+pub(super) fn get(db: &Connection, trace_id: TraceId, span_id: SpanId) -> Result<Span, Failure> {
+    let sql = Sql::new("SELECT ")
+        .push(SPAN_COLUMNS)
+        .push(" FROM _span s INDEXED BY _span_hex WHERE s.span_hex = ")
+        .bind(span_id.to_string())
+        .push(" AND s.trace = (SELECT id FROM _trace WHERE trace_id = ")
+        .bind(trace_id.to_string())
+        .push(") ORDER BY s.id DESC LIMIT 1");
+    let found = collect(db, &sql)?.pop();
+    Ok(found.ok_or_else(|| {
+        StoreError::not_found(format!("no span {span_id} of trace {trace_id} is stored here"))
+    })?)
+}
+
+/// Spans stored after the one with this number, oldest first, with their numbers.
+pub(super) fn after(db: &Connection, id: i64, limit: u64) -> Result<Vec<(i64, Span)>, Failure> {
+    let sql = Sql::new("SELECT ")
+        .push(SPAN_COLUMNS)
+        .push(" FROM _span s WHERE s.id > ")
+        .bind(id)
+        .push(" ORDER BY s.id LIMIT ")
+        .bind(count(limit));
+    let mut reader = Reader::new(db)?;
+    let mut found = Vec::new();
+    sql.for_each(db, |row| {
+        if let Some(span) = reader.span(row)? {
+            found.push((row.get(0)?, span));
+        }
+        Ok::<_, Failure>(())
+    })?;
+    Ok(found)
+}
+
+pub(super) fn collect(db: &Connection, sql: &Sql) -> Result<Vec<Span>, Failure> {
+    let mut reader = Reader::new(db)?;
+    let mut found = Vec::new();
+    sql.for_each(db, |row| {
+        found.extend(reader.span(row)?);
+        Ok::<_, Failure>(())
+    })?;
+    Ok(found)
+}
+
+/// The number in the file of the newest span with this id, and its trace's number.
+pub(super) fn newest(db: &Connection, id: SpanId) -> rusqlite::Result<Option<(i64, i64)>> {
+    db.query_row(
+        "SELECT trace, span_id FROM _span INDEXED BY _span_hex WHERE span_hex = ?1 ORDER BY id DESC LIMIT 1",
+        [id.to_string()],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
+    .optional()
+}
+
+/// What an id, or the beginning of one, stands for. A whole id of a span is that span, in its newest trace.
+pub(super) fn resolve(db: &Connection, prefix: &str) -> Result<IdMatch, Failure> {
+    let prefix = prefix.trim().to_ascii_lowercase();
+    let is_hex = prefix.bytes().all(|digit| digit.is_ascii_hexdigit());
+    if !is_hex || prefix.len() < MIN_PREFIX || prefix.len() > TraceId::DIGITS {
+        return Err(StoreError::invalid(format!(
+            "{prefix:?} is no id: give {MIN_PREFIX} to {} hexadecimal digits, the beginning of a trace id or of a \
+             span id",
+            TraceId::DIGITS
+        ))
+        .into());
+    }
+    if let Ok(id) = prefix.parse::<SpanId>()
+        && let Some((trace, _)) = newest(db, id)?
+        && let Some(trace) = Reader::new(db)?.trace_id(trace)?
+    {
+        return Ok(IdMatch::Span(trace, id));
+    }
+    // Every text that begins with the prefix sorts before prefix + 'g', the letter after the hexadecimal ones.
+    let after = format!("{prefix}g");
+    let mut matches = Sql::new("SELECT trace_id FROM _trace WHERE trace_id >= ")
+        .bind(prefix.clone())
+        .push(" AND trace_id < ")
+        .bind(after.clone())
+        .push(" ORDER BY trace_id LIMIT 2")
+        .rows(db, |row| parsed(row, 0))?
+        .into_iter()
+        .flatten()
+        .map(IdMatch::Trace)
+        .collect::<Vec<_>>();
+    let spans = Sql::new("SELECT DISTINCT trace, span_id FROM _span INDEXED BY _span_hex WHERE span_hex >= ")
+        .bind(prefix.clone())
+        .push(" AND span_hex < ")
+        .bind(after)
+        .push(" LIMIT 2")
+        .rows(db, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut reader = Reader::new(db)?;
+    for (trace, span) in spans {
+        if let (Some(trace), Some(span)) = (reader.trace_id(trace)?, span_id(span)) {
+            matches.push(IdMatch::Span(trace, span));
+        }
+    }
+    match matches[..] {
+        [] => Err(StoreError::not_found(format!("no trace or span id begins with {prefix}")).into()),
+        [only] => Ok(only),
+        [first, second, ..] => Err(StoreError::invalid(format!(
+            "{prefix} is ambiguous: {} and {} begin with it, give more digits",
+            shown(first),
+            shown(second)
+        ))
+        .into()),
+    }
+}
+
+fn shown(id: IdMatch) -> String {
+    match id {
+        IdMatch::Trace(trace) => format!("trace {trace}"),
+        IdMatch::Span(_, span) => format!("span {span}"),
+    }
+}
+
+/// The number of the span that was stored last; 0 if there is none.
+pub(super) fn latest(db: &Connection) -> Result<i64, Failure> {
+    Ok(db.query_row("SELECT COALESCE(max(id), 0) FROM _span", [], |row| row.get(0))?)
+}

@@ -1,0 +1,209 @@
+//! Lists of traces.
+
+use rusqlite::{Connection, OptionalExtension, Row};
+use spanscope_model::{
+    Order, OrderKey, SpanState, SpanStatus, StoreError, Timestamp, Trace, TraceFilter, TraceId, TraceQuery,
+    TraceSummary,
+};
+
+use super::Failure;
+use super::builder::{Sql, count};
+use super::conditions::Conditions;
+use super::rows::{Reader, alive_since, parsed, span_id};
+
+const DEFAULT_LIMIT: u64 = 100;
+
+/// Reads the question of the telemetry API as the question of this crate.
+pub(super) fn filter_of(query: TraceQuery) -> Result<TraceFilter, StoreError> {
+    let number = |what: &str, given: Option<i64>, default: u64| match given {
+        None => Ok(default),
+        Some(number) => u64::try_from(number)
+            .map_err(|_| StoreError::invalid(format!("{what} is {number}: give 0 or a positive number"))),
+    };
+    let order_by = query
+        .order_by
+        .unwrap_or_default()
+        .iter()
+        .map(|order| {
+            order.parse::<Order>().map_err(|error| {
+                StoreError::invalid(format!("{error}, with - before it for the largest first"))
+            })
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(TraceFilter {
+        conditions: query.attribute_filters.unwrap_or_default(),
+        limit: number("limit", query.limit, DEFAULT_LIMIT)?,
+        offset: number("offset", query.offset, 0)?,
+        order_by,
+        ..TraceFilter::default()
+    })
+}
+
+const SUMMARY: &str = "SELECT t.trace_id, r.span_id, t.start, t.end, t.open_count, t.span_count, t.error_count, \
+     r.callsite, r.name, r.process, \
+     CASE WHEN t.open_count > 0 THEN EXISTS (SELECT 1 FROM _span o INDEXED BY _span_trace \
+        JOIN _process p ON p.id = o.process \
+        WHERE o.trace = t.id AND o.duration IS NULL AND p.ended_at IS NULL AND p.seen_at >= ";
+
+// The cross join keeps SQLite from beginning with the roots, which would need a sort of all traces.
+const SUMMARY_FROM: &str = ") END \
+     FROM _trace t CROSS JOIN _span r ON r.id = \
+        COALESCE(t.root, (SELECT id FROM _span WHERE trace = t.id ORDER BY start, id LIMIT 1)) \
+     WHERE 1";
+
+/// Traces that the filter lets through, in its order.
+pub(super) fn list(db: &Connection, filter: &TraceFilter) -> Result<Vec<TraceSummary>, Failure> {
+    let mut sql = Sql::new(SUMMARY)
+        .bind(alive_since())
+        .push(SUMMARY_FROM)
+        .add(&chosen(db, filter)?)
+        .push(" ORDER BY ");
+    for order in &filter.order_by {
+        sql = sql.push(order_piece(*order)).push(", ");
+    }
+    if filter.order_by.is_empty() {
+        sql = sql.push("t.start DESC, t.trace_id DESC");
+    } else {
+        sql = sql.push("t.trace_id");
+    }
+    sql = sql
+        .push(" LIMIT ")
+        .bind(count(filter.limit))
+        .push(" OFFSET ")
+        .bind(count(filter.offset));
+    summaries(db, &sql)
+}
+
+/// The numbers of the traces with a span that meets the conditions, newest first.
+pub(super) fn rowids(db: &Connection, filter: &TraceFilter) -> Result<Vec<i64>, Failure> {
+    let sql = Sql::new("SELECT t.id FROM _trace t WHERE 1")
+        .add(&chosen(db, filter)?)
+        .push(" ORDER BY t.start DESC, t.trace_id DESC");
+    Ok(sql.rows(db, |row| row.get(0))?)
+}
+
+/// One trace.
+pub(super) fn get(db: &Connection, trace_id: TraceId) -> Result<Trace, Failure> {
+    let sql = Sql::new(SUMMARY)
+        .bind(alive_since())
+        .push(SUMMARY_FROM)
+        .push(" AND t.trace_id = ")
+        .bind(trace_id.to_string());
+    let found = summaries(db, &sql)?.pop().map(|summary| summary.trace);
+    Ok(found.ok_or_else(|| no_trace(trace_id))?)
+}
+
+/// The number of a trace in the file.
+pub(super) fn rowid(db: &Connection, trace_id: TraceId) -> rusqlite::Result<Option<i64>> {
+    db.query_row(
+        "SELECT id FROM _trace WHERE trace_id = ?1",
+        [trace_id.to_string()],
+        |row| row.get(0),
+    )
+    .optional()
+}
+
+pub(super) fn no_trace(trace_id: TraceId) -> StoreError {
+    StoreError::not_found(format!("no trace {trace_id} is stored here"))
+}
+
+/// ` AND ...` over the trace `t`.
+fn chosen(db: &Connection, filter: &TraceFilter) -> Result<Sql, Failure> {
+    let mut sql = Sql::default();
+    if let Some(since) = filter.since {
+        sql = sql.push(" AND t.start >= ").bind(since.as_nanos());
+    }
+    if let Some(until) = filter.until {
+        sql = sql.push(" AND t.start < ").bind(until.as_nanos());
+    }
+    if filter.errors {
+        sql = sql.push(" AND t.error_count > 0");
+    }
+    if let Some(service) = &filter.service {
+        sql = sql
+            .push(
+                " AND (SELECT process FROM _span WHERE id = COALESCE(t.root, \
+                 (SELECT id FROM _span WHERE trace = t.id ORDER BY start, id LIMIT 1))) \
+                 IN (SELECT id FROM _process WHERE service_name = ",
+            )
+            .bind(service.clone())
+            .push(")");
+    }
+    let conditions = Conditions::new(db, &filter.conditions)?;
+    if conditions.is_empty() {
+        return Ok(sql);
+    }
+    Ok(if conditions.is_frequent(db)? {
+        sql.push(" AND EXISTS (SELECT 1 FROM _span s INDEXED BY _span_trace WHERE s.trace = t.id")
+            .add(&conditions.probe())
+            .push(")")
+    } else {
+        sql.push(" AND t.id IN (SELECT s.trace FROM _span s WHERE 1")
+            .add(&conditions.seek())
+            .push(")")
+    })
+}
+
+fn order_piece(order: Order) -> &'static str {
+    match (order.key, order.descending) {
+        (OrderKey::StartTime, false) => "t.start",
+        (OrderKey::StartTime, true) => "t.start DESC",
+        (OrderKey::EndTime, false) => "CASE WHEN t.open_count = 0 THEN t.end END",
+        (OrderKey::EndTime, true) => "CASE WHEN t.open_count = 0 THEN t.end END DESC",
+        (OrderKey::DurationMs, false) => "CASE WHEN t.open_count = 0 THEN t.end - t.start END",
+        (OrderKey::DurationMs, true) => "CASE WHEN t.open_count = 0 THEN t.end - t.start END DESC",
+        (OrderKey::TraceId, false) => "t.trace_id",
+        (OrderKey::TraceId, true) => "t.trace_id DESC",
+        (OrderKey::SpanCount, false) => "t.span_count",
+        (OrderKey::SpanCount, true) => "t.span_count DESC",
+    }
+}
+
+fn summaries(db: &Connection, sql: &Sql) -> Result<Vec<TraceSummary>, Failure> {
+    let mut reader = Reader::new(db)?;
+    let mut found = Vec::new();
+    sql.for_each(db, |row| {
+        found.extend(summary(&mut reader, row)?);
+        Ok::<_, Failure>(())
+    })?;
+    Ok(found)
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "the model shows milliseconds as a float"
+)]
+fn summary(reader: &mut Reader<'_>, row: &Row<'_>) -> rusqlite::Result<Option<TraceSummary>> {
+    let (Some(trace_id), Some(root_span_id)) = (parsed(row, 0)?, span_id(row.get(1)?)) else {
+        return Ok(None);
+    };
+    let (start, end, open): (i64, i64, i64) = (row.get(2)?, row.get(3)?, row.get(4)?);
+    let errors = u64::try_from(row.get::<_, i64>(6)?).unwrap_or(0);
+    let is_running = row.get::<_, Option<bool>>(10)?.unwrap_or(false);
+    Ok(Some(TraceSummary {
+        trace: Trace {
+            trace_id,
+            root_span_id,
+            start_time: Timestamp::from_nanos(start),
+            end_time: (open == 0).then(|| Timestamp::from_nanos(end)),
+        },
+        root_name: match row.get::<_, Option<String>>(8)? {
+            Some(name) => name,
+            None => reader.callsite(row.get(7)?)?.name.clone(),
+        },
+        service_name: reader.process(row.get(9)?)?.service_name.clone(),
+        duration_ms: (open == 0).then(|| end.saturating_sub(start) as f64 / 1e6),
+        status: match (errors, open) {
+            (1.., _) => Some(SpanStatus::Error),
+            (0, 0) => Some(SpanStatus::Ok),
+            (0, _) => None,
+        },
+        state: match (open, is_running) {
+            (0, _) => SpanState::Ended,
+            (_, true) => SpanState::Running,
+            (_, false) => SpanState::Abandoned,
+        },
+        span_count: u64::try_from(row.get::<_, i64>(5)?).unwrap_or(0),
+        error_count: errors,
+    }))
+}

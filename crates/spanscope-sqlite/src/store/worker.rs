@@ -1,0 +1,181 @@
+//! Two threads that run queries for whoever awaits them, whatever async runtime that is.
+//!
+//! A query takes milliseconds, which is too long for an executor's thread, and this crate must not demand a runtime
+//! for its blocking pool. So the store owns two threads, started with the first question and ended with the store,
+//! and futures that they complete. A future that is dropped before its turn is not run.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+
+use spanscope_model::{StoreError, StoreErrorKind, StoreFuture};
+
+/// How many queries of one store run at the same time.
+const THREADS: usize = 2;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// The threads of one store. Dropping it lets them finish what they do and end.
+#[derive(Debug, Default)]
+pub(super) struct Workers {
+    queue: Mutex<Option<Sender<Job>>>,
+}
+
+impl Workers {
+    /// Runs the question on one of the threads once the future is polled.
+    pub(super) fn run<'a, T: Send + 'static>(
+        &'a self,
+        question: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+    ) -> StoreFuture<'a, T> {
+        Box::pin(async move {
+            let slot = Arc::new(Slot::default());
+            let promise = Promise(slot.clone());
+            self.submit(Box::new(move || {
+                if !promise.is_abandoned() {
+                    promise.keep(question());
+                }
+            }));
+            Answer(slot).await
+        })
+    }
+
+    fn submit(&self, job: Job) {
+        let mut queue = lock(&self.queue);
+        if queue.is_none() {
+            *queue = start();
+        }
+        let refused = match queue.as_ref() {
+            Some(sender) => sender.send(job).err().map(|refused| refused.0),
+            None => Some(job),
+        };
+        drop(queue);
+        // A machine that gives no thread still answers, on this one.
+        if let Some(job) = refused {
+            job();
+        }
+    }
+}
+
+fn start() -> Option<Sender<Job>> {
+    let (sender, receiver) = channel::<Job>();
+    let receiver = Arc::new(Mutex::new(receiver));
+    let mut started = 0;
+    for _ in 0..THREADS {
+        let receiver = receiver.clone();
+        let thread = std::thread::Builder::new().name("spanscope-read".to_owned());
+        started += usize::from(thread.spawn(move || work(&receiver)).is_ok());
+    }
+    (started > 0).then_some(sender)
+}
+
+fn work(receiver: &Mutex<Receiver<Job>>) {
+    loop {
+        let job = lock(receiver).recv();
+        match job {
+            // A panic completes its own future through the promise's drop, and must not end the thread.
+            Ok(job) => drop(catch_unwind(AssertUnwindSafe(job))),
+            Err(_) => return,
+        }
+    }
+}
+
+/// What was asked and what comes back.
+#[derive(Debug)]
+struct Slot<T> {
+    state: Mutex<State<T>>,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    answer: Option<Result<T, StoreError>>,
+    waker: Option<Waker>,
+}
+
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
+        Self {
+            state: Mutex::new(State {
+                answer: None,
+                waker: None,
+            }),
+        }
+    }
+}
+
+struct Promise<T>(Arc<Slot<T>>);
+
+impl<T> Promise<T> {
+    /// Whether the future is gone, so that nobody would see the answer.
+    fn is_abandoned(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
+    }
+
+    fn keep(&self, answer: Result<T, StoreError>) {
+        let mut state = lock(&self.0.state);
+        state.answer.get_or_insert(answer);
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl<T> Drop for Promise<T> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.keep(Err(StoreError::new(
+                StoreErrorKind::Unavailable,
+                "the query failed inside of the store: please report it with what was asked",
+            )));
+        }
+    }
+}
+
+struct Answer<T>(Arc<Slot<T>>);
+
+impl<T> Future for Answer<T> {
+    type Output = Result<T, StoreError>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = lock(&self.0.state);
+        match state.answer.take() {
+            Some(answer) => Poll::Ready(answer),
+            None => {
+                state.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+/// Blocks this thread until the future of a store is done; for programs that have no async runtime.
+///
+/// # Errors
+/// What the future answers.
+pub fn wait<T>(future: StoreFuture<'_, T>) -> Result<T, StoreError> {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(answer) => return answer,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+/// Locks, and goes on where a panicking thread left: everything that is locked here is whole at every moment.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,482 @@
+//! One transaction of records.
+//!
+//! Row numbers are given out here, inside of the write transaction, so that several processes never give out the same.
+//! Traces are read once and written once a batch, however many of their spans it holds. Nothing outside changes until
+//! the caller has committed: what it must remember comes back as [`Outcome`].
+
+use std::collections::HashMap;
+
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+use spanscope_layers::capture::{CallsiteTable, Capture, FieldReader, SpanIds, SpanRecord, WallClock};
+use spanscope_layers::queue::{Chunk, Entry, EventEntry, SpanEntry};
+use spanscope_model::{SpanId, SpanKind, SpanStatus, Timestamp, TraceId};
+use tracing_core::span::Id;
+
+use super::database::{OpenSpan, callsite_row};
+use super::decode::{Decoded, Indexed, Prepared, extra};
+
+/// A span id as the `span_id` column has it.
+pub(super) fn span_key(span_id: SpanId) -> i64 {
+    i64::from_be_bytes(span_id.to_bytes())
+}
+
+/// What the writer keeps from batch to batch to read records with.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    pub(super) callsites: CallsiteTable<Prepared>,
+    /// Targets that records of the `log` crate brought with them, by level.
+    pub(super) log_callsites: HashMap<(String, u8), i64>,
+    pub(super) decoded: Decoded,
+    pub(super) indexed_keys: Vec<String>,
+}
+
+/// What the caller has to remember once the transaction is committed.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    pub(super) opened: HashMap<i64, OpenSpan>,
+    pub(super) ended: Vec<i64>,
+    pub(super) latest_time: i64,
+}
+
+/// How a batch changes one trace.
+#[derive(Debug)]
+struct TraceChange {
+    row: i64,
+    is_new: bool,
+    start: i64,
+    end: i64,
+    root: Option<(i64, i64)>,
+    spans: i64,
+    errors: i64,
+    open: i64,
+}
+
+pub(super) struct Batch<'a> {
+    db: &'a Connection,
+    reading: &'a mut Reading,
+    process: i64,
+    open: &'a HashMap<i64, OpenSpan>,
+    indexed_rows: &'a [i64],
+    clock: WallClock,
+    next_trace: i64,
+    next_span: i64,
+    next_event: i64,
+    traces: HashMap<TraceId, TraceChange>,
+    outcome: Outcome,
+    find_trace: CachedStatement<'a>,
+    insert_span: CachedStatement<'a>,
+    insert_event: CachedStatement<'a>,
+    insert_attr: CachedStatement<'a>,
+}
+
+impl<'a> Batch<'a> {
+    /// Begins; the caller holds the write transaction.
+    pub(super) fn begin(
+        db: &'a Connection,
+        reading: &'a mut Reading,
+        process: i64,
+        open: &'a HashMap<i64, OpenSpan>,
+        indexed_rows: &'a [i64],
+        capture: &Capture,
+    ) -> rusqlite::Result<Self> {
+        let next = |sql: &str| db.prepare_cached(sql)?.query_row([], |row| row.get::<_, i64>(0));
+        Ok(Self {
+            db,
+            reading,
+            process,
+            open,
+            indexed_rows,
+            clock: capture.clock().anchored(),
+            next_trace: next("SELECT COALESCE(MAX(id), 0) + 1 FROM _trace")?,
+            next_span: next("SELECT COALESCE(MAX(id), 0) + 1 FROM _span")?,
+            next_event: next("SELECT COALESCE(MAX(id), 0) + 1 FROM _event")?,
+            traces: HashMap::new(),
+            outcome: Outcome::default(),
+            find_trace: db.prepare_cached("SELECT id FROM _trace WHERE trace_id = ?1")?,
+            insert_span: db.prepare_cached(
+                "INSERT INTO _span (id, callsite, name, start, duration, status, trace, process, kind, span_id, parent,
+                 attributes, extra, category) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+            )?,
+            insert_event: db.prepare_cached(
+                "INSERT INTO _event (id, callsite, time, trace, span_id, process, severity, name, message, attributes,
+                 expires, category) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+            )?,
+            insert_attr: db.prepare_cached("INSERT OR IGNORE INTO _attr (key, value, span) VALUES (?1, ?2, ?3)")?,
+        })
+    }
+
+    /// Sets a mark: what was stored until now began before `time`.
+    pub(super) fn mark(&self, time: i64) -> rusqlite::Result<()> {
+        self.db
+            .prepare_cached("INSERT OR IGNORE INTO _mark (time, span, event) VALUES (?1, ?2, ?3)")?
+            .execute(params![time, self.next_span, self.next_event])?;
+        Ok(())
+    }
+
+    /// Gives rows to the spans of these chunks that still run.
+    pub(super) fn write_running(&mut self, chunks: &[Chunk], capture: &Capture) -> rusqlite::Result<()> {
+        let mut result = Ok(());
+        capture.look_at(chunks.iter().flat_map(Chunk::opened), |id, record| {
+            if let Some(record) = record
+                && result.is_ok()
+            {
+                result = self.write_running_span(id, record);
+            }
+        });
+        result
+    }
+
+    fn write_running_span(&mut self, id: &Id, record: &SpanRecord) -> rusqlite::Result<()> {
+        let ids = record.ids();
+        let key = span_key(ids.span_id);
+        if self.open.contains_key(&key) || self.outcome.opened.contains_key(&key) {
+            return Ok(());
+        }
+        let row = self.next_span;
+        self.next_span += 1;
+        let start = self.clock.wall(record.start()).as_nanos();
+        let trace = self.touch(ids.trace_id, start, start)?;
+        trace.spans += 1;
+        trace.open += 1;
+        if record.is_local_root() && trace.root.is_none_or(|(_, other)| start < other) {
+            trace.root = Some((row, start));
+        }
+        let trace_row = trace.row;
+        let callsite = self.read(record.metadata(), FieldReader::new(record.fields()))?;
+        let decoded = &self.reading.decoded;
+        self.insert_span.execute(params![
+            row,
+            callsite,
+            decoded.name,
+            start,
+            None::<i64>,
+            None::<i64>,
+            trace_row,
+            self.process,
+            kind_number(decoded.kind),
+            key,
+            record.parent().map(span_key),
+            decoded.attributes,
+            extra(decoded.status_message.as_deref(), record.links()),
+            decoded.category,
+        ])?;
+        self.index(row)?;
+        let open = OpenSpan {
+            row,
+            id: id.clone(),
+            field_bytes: record.fields().len(),
+            missing: false,
+        };
+        self.outcome.opened.insert(key, open);
+        Ok(())
+    }
+
+    /// Writes all records of these chunks.
+    pub(super) fn write_chunks(&mut self, chunks: &[Chunk]) -> rusqlite::Result<()> {
+        for chunk in chunks {
+            for entry in chunk.entries() {
+                match entry {
+                    Entry::Span(span) => self.write_span(span, chunk.span_fields(span))?,
+                    Entry::Event(event) => self.write_event(event, chunk.event_fields(event))?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn write_span(&mut self, span: &SpanEntry, fields: FieldReader<'_>) -> rusqlite::Result<()> {
+        let callsite = self.read(span.metadata, fields)?;
+        let status = self.reading.decoded.status.unwrap_or(if span.failed {
+            SpanStatus::Error
+        } else {
+            SpanStatus::Ok
+        });
+        let start = self.clock.wall(span.start).as_nanos();
+        let duration = self.clock.nanos_between(span.start, span.end);
+        let duration = i64::try_from(duration).unwrap_or(i64::MAX - start.max(0));
+        let key = span_key(span.ids.span_id);
+        let running = self
+            .open
+            .get(&key)
+            .or_else(|| self.outcome.opened.get(&key))
+            .map(|open| open.row);
+        let trace = self.touch(span.ids.trace_id, start, start.saturating_add(duration))?;
+        trace.errors += i64::from(status == SpanStatus::Error);
+        let trace_row = trace.row;
+        if let Some(row) = running {
+            self.outcome.ended.push(key);
+            if self.end_running(row, key, callsite, duration, status, span)? {
+                if let Some(trace) = self.traces.get_mut(&span.ids.trace_id) {
+                    trace.open -= 1;
+                }
+                return Ok(());
+            }
+            // Its row was deleted meanwhile; it is stored anew.
+        }
+        let row = self.next_span;
+        self.next_span += 1;
+        if let Some(trace) = self.traces.get_mut(&span.ids.trace_id) {
+            trace.spans += 1;
+            if span.is_local_root && trace.root.is_none_or(|(_, other)| start < other) {
+                trace.root = Some((row, start));
+            }
+        }
+        let decoded = &self.reading.decoded;
+        self.insert_span.execute(params![
+            row,
+            callsite,
+            decoded.name,
+            start,
+            duration,
+            i64::from(status == SpanStatus::Error),
+            trace_row,
+            self.process,
+            kind_number(decoded.kind),
+            key,
+            span.parent.map(span_key),
+            decoded.attributes,
+            extra(decoded.status_message.as_deref(), &span.links),
+            decoded.category,
+        ])?;
+        self.index(row)
+    }
+
+    fn end_running(
+        &mut self,
+        row: i64,
+        key: i64,
+        callsite: i64,
+        duration: i64,
+        status: SpanStatus,
+        span: &SpanEntry,
+    ) -> rusqlite::Result<bool> {
+        let decoded = &self.reading.decoded;
+        let changed = self
+            .db
+            .prepare_cached(
+                "UPDATE _span SET callsite = ?3, name = ?4, duration = ?5, status = ?6, kind = ?7, parent = ?8,
+                 attributes = ?9, extra = ?10, category = ?11 WHERE id = ?1 AND span_id = ?2 AND duration IS NULL",
+            )?
+            .execute(params![
+                row,
+                key,
+                callsite,
+                decoded.name,
+                duration,
+                i64::from(status == SpanStatus::Error),
+                kind_number(decoded.kind),
+                span.parent.map(span_key),
+                decoded.attributes,
+                extra(decoded.status_message.as_deref(), &span.links),
+                decoded.category,
+            ])?;
+        if changed == 0 {
+            return Ok(false);
+        }
+        if !decoded.indexed.is_empty() {
+            self.db
+                .prepare_cached("DELETE FROM _attr WHERE span = ?1")?
+                .execute([row])?;
+            self.index(row)?;
+        }
+        Ok(true)
+    }
+
+    fn write_event(&mut self, event: &EventEntry, fields: FieldReader<'_>) -> rusqlite::Result<()> {
+        let mut callsite = self.read(event.metadata, fields)?;
+        let time = self.clock.wall(event.time).as_nanos();
+        let trace = match event.ids {
+            Some(SpanIds { trace_id, .. }) => Some(self.touch(trace_id, time, time)?.row),
+            None => {
+                self.outcome.latest_time = self.outcome.latest_time.max(time);
+                None
+            }
+        };
+        if let Some(target) = self.reading.decoded.log_target.take() {
+            callsite = self.log_callsite(
+                target,
+                spanscope_layers::capture::severity_of(*event.metadata.level()).number(),
+            )?;
+        }
+        let row = self.next_event;
+        self.next_event += 1;
+        let decoded = &self.reading.decoded;
+        let expires = decoded
+            .ttl_seconds
+            .map(|ttl| time.saturating_add(ttl.max(0).saturating_mul(1_000_000_000)));
+        self.insert_event.execute(params![
+            row,
+            callsite,
+            time,
+            trace,
+            event.ids.map(|ids| span_key(ids.span_id)),
+            self.process,
+            decoded.severity,
+            decoded.name,
+            decoded.message,
+            (decoded.attributes.len() > 2).then_some(&decoded.attributes),
+            expires,
+            decoded.category,
+        ])?;
+        Ok(())
+    }
+
+    /// Reads a record's fields into the shared buffers and answers its callsite's row.
+    fn read(
+        &mut self,
+        metadata: &'static tracing_core::Metadata<'static>,
+        fields: FieldReader<'_>,
+    ) -> rusqlite::Result<i64> {
+        let Reading {
+            callsites,
+            decoded,
+            indexed_keys,
+            ..
+        } = &mut *self.reading;
+        let callsite = callsites.get_or_insert_with(metadata, |info| Prepared::new(info, indexed_keys));
+        decoded.read(callsite, fields, indexed_keys);
+        if let Some(row) = callsite.row {
+            return Ok(row);
+        }
+        let info = &callsite.info;
+        let level = info.severity.number();
+        let row = callsite_row(
+            self.db,
+            callsite.name(),
+            info.metadata.target(),
+            level,
+            info.category,
+        )?;
+        callsite.row = Some(row);
+        Ok(row)
+    }
+
+    fn log_callsite(&mut self, target: String, level: u8) -> rusqlite::Result<i64> {
+        if let Some(row) = self.reading.log_callsites.get(&(target.clone(), level)) {
+            return Ok(*row);
+        }
+        let row = callsite_row(self.db, "", &target, level, spanscope_model::category_of(&target))?;
+        if self.reading.log_callsites.len() < 10_000 {
+            self.reading.log_callsites.insert((target, level), row);
+        }
+        Ok(row)
+    }
+
+    fn index(&mut self, span: i64) -> rusqlite::Result<()> {
+        for (key, value) in &self.reading.decoded.indexed {
+            let Some(key) = self.indexed_rows.get(*key) else {
+                continue;
+            };
+            match value {
+                Indexed::Text(text) => self.insert_attr.execute(params![key, text, span])?,
+                Indexed::Integer(number) => self.insert_attr.execute(params![key, number, span])?,
+                Indexed::Float(number) => self.insert_attr.execute(params![key, number, span])?,
+            };
+        }
+        Ok(())
+    }
+
+    /// The trace, as far as this batch has changed it, stretched over a time.
+    fn touch(&mut self, trace_id: TraceId, start: i64, end: i64) -> rusqlite::Result<&mut TraceChange> {
+        self.outcome.latest_time = self.outcome.latest_time.max(start);
+        let Self {
+            traces,
+            find_trace,
+            next_trace,
+            ..
+        } = self;
+        let trace = match traces.entry(trace_id) {
+            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::hash_map::Entry::Vacant(entry) => {
+                let known = find_trace
+                    .query_row([trace_id.to_string()], |row| row.get(0))
+                    .optional()?;
+                let row = known.unwrap_or_else(|| {
+                    *next_trace += 1;
+                    *next_trace - 1
+                });
+                let is_new = known.is_none();
+                entry.insert(TraceChange {
+                    row,
+                    is_new,
+                    start,
+                    end,
+                    root: None,
+                    spans: 0,
+                    errors: 0,
+                    open: 0,
+                })
+            }
+        };
+        trace.start = trace.start.min(start);
+        trace.end = trace.end.max(end);
+        Ok(trace)
+    }
+
+    /// Writes the traces.
+    pub(super) fn finish(self) -> rusqlite::Result<Outcome> {
+        let mut insert = self.db.prepare_cached(
+            "INSERT INTO _trace (id, trace_id, start, end, root, root_start, span_count, error_count, open_count, created)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?;
+        let mut update = self.db.prepare_cached(
+            "UPDATE _trace SET start = MIN(start, ?2), end = MAX(end, ?3),
+             root = CASE WHEN ?5 < COALESCE(root_start, 9223372036854775807) THEN ?4 ELSE root END,
+             root_start = CASE WHEN ?5 < COALESCE(root_start, 9223372036854775807) THEN ?5 ELSE root_start END,
+             span_count = span_count + ?6, error_count = error_count + ?7, open_count = open_count + ?8 WHERE id = ?1",
+        )?;
+        let now = Timestamp::now().as_nanos();
+        let mut traces: Vec<_> = self.traces.into_iter().collect();
+        traces.sort_unstable_by_key(|(_, trace)| trace.row);
+        for (trace_id, trace) in traces {
+            let TraceChange {
+                row,
+                is_new,
+                start,
+                end,
+                root,
+                spans,
+                errors,
+                open,
+            } = trace;
+            let (root, root_start) = root.unzip();
+            if is_new {
+                let id = trace_id.to_string();
+                insert.execute(params![
+                    row, id, start, end, root, root_start, spans, errors, open, now
+                ])?;
+            } else {
+                update.execute(params![row, start, end, root, root_start, spans, errors, open])?;
+            }
+        }
+        Ok(self.outcome)
+    }
+}
+
+fn kind_number(kind: Option<SpanKind>) -> u8 {
+    match kind {
+        None | Some(SpanKind::Internal) => 0,
+        Some(SpanKind::Server) => 1,
+        Some(SpanKind::Client) => 2,
+        Some(SpanKind::Producer) => 3,
+        Some(SpanKind::Consumer) => 4,
+    }
+}
+
+/// Ends a running span whose end was lost in a full queue.
+pub(super) fn end_lost_span(db: &Connection, row: i64, now: i64) -> rusqlite::Result<()> {
+    let ended = db.execute(
+        "UPDATE _span SET duration = MAX(0, ?2 - start),
+         extra = json_set(COALESCE(extra, '{}'), '$.status_message', 'its end was dropped: the queue was full')
+         WHERE id = ?1 AND duration IS NULL",
+        params![row, now],
+    )?;
+    if ended > 0 {
+        db.execute(
+            "UPDATE _trace SET open_count = open_count - 1, end = MAX(end, ?2)
+             WHERE id = (SELECT trace FROM _span WHERE id = ?1)",
+            params![row, now],
+        )?;
+    }
+    Ok(())
+}

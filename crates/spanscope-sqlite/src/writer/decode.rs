@@ -1,0 +1,351 @@
+//! From a record's bytes to the columns of a row: roles, masks, JSON.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use spanscope_layers::capture::{CallsiteInfo, FieldReader, Key, MASKED, RawValue, Role, SpanIds, is_secret};
+use spanscope_model::{SpanKind, SpanStatus};
+
+/// A number or text under an indexed key.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Indexed {
+    Text(String),
+    Integer(i64),
+    Float(f64),
+}
+
+/// What a span or an event says. One value is used again for every record, so that its buffers are.
+#[derive(Debug, Default)]
+pub(super) struct Decoded {
+    /// The attributes as a JSON object; `{}` if there are none.
+    pub(super) attributes: String,
+    pub(super) name: Option<String>,
+    pub(super) kind: Option<SpanKind>,
+    pub(super) status: Option<SpanStatus>,
+    pub(super) status_message: Option<String>,
+    pub(super) category: Option<String>,
+    pub(super) message: String,
+    pub(super) severity: Option<u8>,
+    pub(super) ttl_seconds: Option<i64>,
+    pub(super) log_target: Option<String>,
+    /// Index of the key in the list of indexed keys, and the value.
+    pub(super) indexed: Vec<(usize, Indexed)>,
+}
+
+impl Decoded {
+    fn clear(&mut self) {
+        self.attributes.clear();
+        self.attributes.push('{');
+        self.name = None;
+        self.kind = None;
+        self.status = None;
+        self.status_message = None;
+        self.category = None;
+        self.message.clear();
+        self.severity = None;
+        self.ttl_seconds = None;
+        self.log_target = None;
+        self.indexed.clear();
+    }
+
+    /// Reads the fields of one record.
+    pub(super) fn read(&mut self, callsite: &Prepared, fields: FieldReader<'_>, indexed_keys: &[String]) {
+        self.clear();
+        // Late values stand behind early ones; the last of a key wins. Two values for one key are rare.
+        let mut all: Vec<(Key<'_>, RawValue<'_>)> = fields.collect();
+        if all.len() > callsite.fields.len() || all.windows(2).any(|pair| !in_order(pair)) {
+            keep_last(callsite, &mut all);
+        }
+        let mut error = None;
+        for (key, value) in &all {
+            let (name, role, secret, json_key, index) = match key {
+                Key::Declared(index) => match callsite.fields.get(*index) {
+                    Some(field) => (
+                        field.name,
+                        field.role,
+                        field.is_secret,
+                        Some(&field.json_key),
+                        field.indexed,
+                    ),
+                    None => continue,
+                },
+                Key::Own(name) => {
+                    let indexed = indexed_keys.iter().position(|key| key == name);
+                    (
+                        *name,
+                        Role::of(name, callsite.info.metadata.is_span()),
+                        is_secret(name),
+                        None,
+                        indexed,
+                    )
+                }
+            };
+            if self.special(role, value) {
+                continue;
+            }
+            if role == Role::Error {
+                error = value.as_text().map(ToOwned::to_owned).or(error);
+            }
+            let value = if secret {
+                RawValue::Text(MASKED, None)
+            } else {
+                *value
+            };
+            self.attribute(json_key.map(String::as_str), name, value);
+            if let Some(index) = index {
+                let value = match value {
+                    RawValue::Text(text, _) => Some(Indexed::Text(text.to_owned())),
+                    RawValue::I64(number) => Some(Indexed::Integer(number)),
+                    RawValue::U64(number) => i64::try_from(number).ok().map(Indexed::Integer),
+                    RawValue::F64(number) if number.is_finite() => Some(Indexed::Float(number)),
+                    RawValue::F64(_) | RawValue::Bool(_) => None,
+                };
+                self.indexed.extend(value.map(|value| (index, value)));
+            }
+        }
+        if !callsite.info.metadata.is_span()
+            && self.message.is_empty()
+            && let Some(error) = error
+        {
+            // `#[instrument(err)]` and its like: OpenTelemetry calls such an event an exception.
+            if !self.attributes.contains("\"exception.message\":") {
+                self.attribute(None, "exception.message", RawValue::Text(&error, None));
+            }
+            self.name = Some("exception".to_owned());
+            self.message = error;
+        }
+        self.attributes.push('}');
+    }
+
+    /// Takes a value that has a column of its own; `false` leaves it to the attributes.
+    fn special(&mut self, role: Role, value: &RawValue<'_>) -> bool {
+        let text = value.as_text();
+        match role {
+            Role::Attribute | Role::Error => return false,
+            Role::Message => write_value(&mut self.message, value),
+            Role::Name => match text {
+                Some(text) => self.name = Some(text.to_owned()),
+                None => return false,
+            },
+            Role::Kind => match text.and_then(|text| text.parse().ok()) {
+                Some(kind) => self.kind = Some(kind),
+                None => return false,
+            },
+            Role::StatusCode => match text.and_then(|text| text.parse().ok()) {
+                Some(status) => self.status = Some(status),
+                None => return false,
+            },
+            Role::StatusDescription => match text {
+                Some(text) => self.status_message = Some(text.to_owned()),
+                None => return false,
+            },
+            Role::Category => match text {
+                Some(text) => self.category = Some(text.to_owned()),
+                None => return false,
+            },
+            Role::Severity => match text {
+                Some(text) if text.eq_ignore_ascii_case("critical") => self.severity = Some(21),
+                _ => return false,
+            },
+            Role::Ttl => match value {
+                RawValue::I64(seconds) => self.ttl_seconds = Some(*seconds),
+                RawValue::U64(seconds) => self.ttl_seconds = i64::try_from(*seconds).ok(),
+                _ => return false,
+            },
+            Role::LogTarget => self.log_target = text.map(ToOwned::to_owned),
+            Role::LogPlace => {}
+        }
+        true
+    }
+
+    fn attribute(&mut self, json_key: Option<&str>, name: &str, value: RawValue<'_>) {
+        if self.attributes.len() > 1 {
+            self.attributes.push(',');
+        }
+        match json_key {
+            Some(json_key) => self.attributes.push_str(json_key),
+            None => push_key(&mut self.attributes, name),
+        }
+        push_json(&mut self.attributes, &value);
+        if let RawValue::Text(_, Some(original_len)) = value {
+            self.attributes.push(',');
+            push_key(&mut self.attributes, &format!("spanscope.cut.{name}"));
+            let _ = write!(self.attributes, "{original_len}");
+        }
+    }
+}
+
+/// Fields that come in the order of their callsite hold no key twice.
+fn in_order(pair: &[(Key<'_>, RawValue<'_>)]) -> bool {
+    match pair {
+        [(Key::Declared(one), _), (Key::Declared(next), _)] => one < next,
+        _ => false,
+    }
+}
+
+/// Leaves the last value of each key, in the place of the first. By a table, because a loop that sets attributes can
+/// leave very many.
+fn keep_last(callsite: &Prepared, all: &mut Vec<(Key<'_>, RawValue<'_>)>) {
+    let mut places: HashMap<&str, usize> = HashMap::with_capacity(all.len());
+    let mut kept: Vec<(Key<'_>, RawValue<'_>)> = Vec::with_capacity(all.len());
+    for (key, value) in all.drain(..) {
+        let name = match key {
+            Key::Declared(index) => callsite.fields.get(index).map_or("", |field| field.name),
+            Key::Own(name) => name,
+        };
+        match places.get(name) {
+            Some(&place) => kept[place].1 = value,
+            None => {
+                places.insert(name, kept.len());
+                kept.push((key, value));
+            }
+        }
+    }
+    *all = kept;
+}
+
+fn write_value(out: &mut String, value: &RawValue<'_>) {
+    let _ = match value {
+        RawValue::Bool(value) => write!(out, "{value}"),
+        RawValue::I64(value) => write!(out, "{value}"),
+        RawValue::U64(value) => write!(out, "{value}"),
+        RawValue::F64(value) => write!(out, "{value}"),
+        RawValue::Text(value, _) => out.write_str(value),
+    };
+}
+
+fn push_json(out: &mut String, value: &RawValue<'_>) {
+    match value {
+        RawValue::Text(text, _) => push_text(out, text),
+        RawValue::F64(number) => match serde_json::Number::from_f64(*number) {
+            Some(number) => {
+                let _ = write!(out, "{number}");
+            }
+            None if number.is_nan() => out.push_str("\"NaN\""),
+            None => out.push_str(if *number > 0.0 {
+                "\"Infinity\""
+            } else {
+                "\"-Infinity\""
+            }),
+        },
+        RawValue::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+        // Integers are most of what is not text; formatting them through `fmt` takes twice as long.
+        RawValue::I64(number) => out.push_str(itoa::Buffer::new().format(*number)),
+        RawValue::U64(number) => out.push_str(itoa::Buffer::new().format(*number)),
+    }
+}
+
+/// A JSON string. NUL is legal in JSON as an escape, but SQLite's JSON functions end at it, so it is shown as U+FFFD.
+pub(super) fn push_text(out: &mut String, text: &str) {
+    out.push('"');
+    let mut start = 0;
+    for (place, byte) in text.bytes().enumerate() {
+        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+            continue;
+        }
+        out.push_str(&text[start..place]);
+        start = place + 1;
+        match byte {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            0 => out.push('\u{fffd}'),
+            8 => out.push_str("\\b"),
+            12 => out.push_str("\\f"),
+            _ => {
+                let _ = write!(out, "\\u{byte:04x}");
+            }
+        }
+    }
+    out.push_str(&text[start..]);
+    out.push('"');
+}
+
+pub(super) fn push_key(out: &mut String, key: &str) {
+    push_text(out, key);
+    out.push(':');
+}
+
+/// The links and the status message as the `extra` column has them; `None` where there is neither.
+pub(super) fn extra(status_message: Option<&str>, links: &[SpanIds]) -> Option<String> {
+    if status_message.is_none() && links.is_empty() {
+        return None;
+    }
+    let mut out = String::from("{");
+    if let Some(message) = status_message {
+        push_key(&mut out, "status_message");
+        push_text(&mut out, message);
+    }
+    if !links.is_empty() {
+        if out.len() > 1 {
+            out.push(',');
+        }
+        out.push_str("\"links\":[");
+        for (place, link) in links.iter().enumerate() {
+            let comma = if place > 0 { "," } else { "" };
+            let _ = write!(
+                out,
+                r#"{comma}{{"trace_id":"{}","span_id":"{}","attributes":{{}}}}"#,
+                link.trace_id, link.span_id
+            );
+        }
+        out.push(']');
+    }
+    out.push('}');
+    Some(out)
+}
+
+/// A callsite with what the writer works out once.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) info: CallsiteInfo,
+    pub(super) fields: Vec<PreparedField>,
+    /// `_callsite.id`, once it is known in the open file.
+    pub(super) row: Option<i64>,
+}
+
+#[derive(Debug)]
+pub(super) struct PreparedField {
+    pub(super) name: &'static str,
+    pub(super) role: Role,
+    pub(super) is_secret: bool,
+    /// The escaped key with its colon.
+    pub(super) json_key: String,
+    pub(super) indexed: Option<usize>,
+}
+
+impl Prepared {
+    pub(super) fn new(info: CallsiteInfo, indexed_keys: &[String]) -> Self {
+        let fields = info.fields.iter().map(|field| {
+            let mut json_key = String::new();
+            push_key(&mut json_key, field.name);
+            let indexed = info
+                .metadata
+                .is_span()
+                .then(|| indexed_keys.iter().position(|key| key == field.name));
+            PreparedField {
+                name: field.name,
+                role: field.role,
+                is_secret: field.is_secret,
+                json_key,
+                indexed: indexed.flatten(),
+            }
+        });
+        Self {
+            fields: fields.collect(),
+            info,
+            row: None,
+        }
+    }
+
+    /// The name in the callsite's row: a span's own, an event's only if the program gave it.
+    pub(super) fn name(&self) -> &'static str {
+        if self.info.metadata.is_span() {
+            self.info.metadata.name()
+        } else {
+            self.info.event_name
+        }
+    }
+}

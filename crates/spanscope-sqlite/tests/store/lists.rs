@@ -1,0 +1,531 @@
+use serde_json::json;
+use spanscope_model::{
+    Condition, ConditionOp, IdMatch, LogFilter, Severity, SpanFilter, SpanState, SpanStatus, Timestamp,
+    TraceFilter, TraceQuery, TraceStore,
+};
+use spanscope_sqlite::wait;
+
+use crate::support::{MIDNIGHT, MILLISECOND, Row, SECOND, StoreFile, span_id, trace_id};
+
+fn hundred() -> StoreFile {
+    let file = StoreFile::new();
+    for trace in 1..=100_i64 {
+        file.add(&Row {
+            trace: trace.unsigned_abs().into(),
+            id: trace,
+            // Ten traces a moment, so that ties are common.
+            start: MIDNIGHT + trace / 10 * SECOND,
+            duration: Some(trace % 7 * MILLISECOND),
+            ..Row::default()
+        });
+    }
+    file
+}
+
+#[test]
+fn pages_neither_overlap_nor_skip_in_any_order() {
+    let file = hundred();
+    let store = file.store();
+    for order in [
+        "",
+        "start_time",
+        "-start_time",
+        "-duration_ms",
+        "duration_ms",
+        "end_time",
+        "span_count",
+        "-trace_id",
+    ] {
+        let mut seen = Vec::new();
+        for page in 0.. {
+            let query = TraceQuery {
+                limit: Some(7),
+                offset: Some(page * 7),
+                order_by: (!order.is_empty()).then(|| vec![order.to_owned()]),
+                ..TraceQuery::default()
+            };
+            let found = wait(store.query_traces(query)).unwrap();
+            if found.is_empty() {
+                break;
+            }
+            seen.extend(found.into_iter().map(|trace| trace.trace_id));
+        }
+        assert_eq!(seen.len(), 100, "{order}");
+        let first = seen[0];
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), 100, "{order}");
+        if order.is_empty() || order == "-trace_id" {
+            assert_eq!(first, trace_id(100), "newest first");
+        }
+    }
+}
+
+#[test]
+fn wrong_orders_limits_and_offsets_are_refused() {
+    let file = hundred();
+    let store = file.store();
+    let ask = |query| wait(store.query_traces(query)).unwrap_err();
+    for order in ["name", "-", "", "start_time; drop table _span", "--start_time"] {
+        let error = ask(TraceQuery {
+            order_by: Some(vec![order.to_owned()]),
+            ..TraceQuery::default()
+        });
+        assert!(error.is_invalid_input());
+        assert!(
+            error
+                .to_string()
+                .contains("start_time end_time duration_ms trace_id span_count"),
+            "{error}"
+        );
+    }
+    assert!(
+        ask(TraceQuery {
+            limit: Some(-1),
+            ..TraceQuery::default()
+        })
+        .is_invalid_input()
+    );
+    assert!(
+        ask(TraceQuery {
+            offset: Some(-1),
+            ..TraceQuery::default()
+        })
+        .is_invalid_input()
+    );
+    assert_eq!(
+        wait(store.query_traces(TraceQuery {
+            limit: Some(0),
+            ..TraceQuery::default()
+        }))
+        .unwrap(),
+        []
+    );
+    let none = TraceQuery {
+        limit: None,
+        offset: None,
+        ..TraceQuery::default()
+    };
+    assert_eq!(wait(store.query_traces(none)).unwrap().len(), 100);
+}
+
+#[test]
+fn traces_are_summed_up_and_filtered() {
+    let file = StoreFile::new();
+    file.add(&Row {
+        id: 1,
+        name: "ask",
+        duration: Some(SECOND),
+        ..Row::default()
+    });
+    file.add(&Row {
+        id: 2,
+        parent: Some(1),
+        is_error: true,
+        ..Row::default()
+    });
+    file.add_with(
+        &Row {
+            id: 3,
+            trace: 2,
+            start: MIDNIGHT + SECOND,
+            ..Row::default()
+        },
+        2,
+    );
+    file.add(&Row {
+        id: 4,
+        trace: 3,
+        start: MIDNIGHT + 2 * SECOND,
+        duration: None,
+        ..Row::default()
+    });
+    let store = file.store();
+    let list = |filter| wait(store.list_traces(filter)).unwrap();
+    let all = list(TraceFilter::default());
+    let shown: Vec<_> = all
+        .iter()
+        .map(|t| {
+            (
+                t.root_name.as_str(),
+                t.status,
+                t.state,
+                t.span_count,
+                t.duration_ms,
+            )
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            ("work", None, SpanState::Abandoned, 1, None),
+            ("work", Some(SpanStatus::Ok), SpanState::Ended, 1, Some(100.0)),
+            ("ask", Some(SpanStatus::Error), SpanState::Ended, 2, Some(1000.0)),
+        ]
+    );
+    assert_eq!(all[2].trace.root_span_id, span_id(1));
+    assert_eq!(
+        list(TraceFilter {
+            errors: true,
+            ..TraceFilter::default()
+        })
+        .len(),
+        1
+    );
+    let bank = list(TraceFilter {
+        service: Some("bank".into()),
+        ..TraceFilter::default()
+    });
+    assert_eq!(
+        bank.iter().map(|t| t.service_name.as_str()).collect::<Vec<_>>(),
+        ["bank"]
+    );
+    let time = |seconds| Some(Timestamp::from_nanos(MIDNIGHT + seconds * SECOND));
+    let between = list(TraceFilter {
+        since: time(1),
+        until: time(2),
+        ..TraceFilter::default()
+    });
+    assert_eq!(
+        between.iter().map(|t| t.trace.trace_id).collect::<Vec<_>>(),
+        [trace_id(2)]
+    );
+    let now = Timestamp::now().as_nanos();
+    file.db
+        .execute("UPDATE _process SET ended_at = NULL, seen_at = ?1", [now])
+        .unwrap();
+    assert_eq!(list(TraceFilter::default())[0].state, SpanState::Running);
+    file.db
+        .execute("UPDATE _process SET seen_at = ?1", [now - 16 * SECOND])
+        .unwrap();
+    assert_eq!(list(TraceFilter::default())[0].state, SpanState::Abandoned);
+}
+
+#[test]
+fn a_trace_continued_from_elsewhere_has_its_first_span_as_root() {
+    let file = StoreFile::new();
+    file.add(&Row {
+        id: 2,
+        parent: Some(77),
+        start: MIDNIGHT + 5,
+        ..Row::default()
+    });
+    file.add(&Row {
+        id: 3,
+        parent: Some(2),
+        start: MIDNIGHT + 9,
+        ..Row::default()
+    });
+    let trace = wait(file.store().get_trace(trace_id(1))).unwrap();
+    assert_eq!(trace.root_span_id, span_id(2));
+    assert!(
+        wait(file.store().get_trace(trace_id(9)))
+            .unwrap_err()
+            .is_not_found()
+    );
+}
+
+#[test]
+fn marks_only_shorten_the_way_to_spans_since_a_moment() {
+    let file = StoreFile::new();
+    for id in 1..=30 {
+        file.add(&Row {
+            id,
+            start: MIDNIGHT + id * SECOND,
+            ..Row::default()
+        });
+        file.add_event(None, None, MIDNIGHT + id * SECOND, &format!("event {id}"), 9);
+        if id % 10 == 0 {
+            file.db
+                .execute(
+                    "INSERT INTO _mark VALUES (?1, (SELECT max(id) + 1 FROM _span), (SELECT max(id) + 1 FROM _event))",
+                    [MIDNIGHT + id * SECOND],
+                )
+                .unwrap();
+        }
+    }
+    let store = file.store();
+    for since in [0, 9, 10, 11, 20, 25, 30, 31] {
+        let nanos = MIDNIGHT + since * SECOND;
+        let since = Some(Timestamp::from_nanos(nanos));
+        let spans = wait(store.list_spans(SpanFilter {
+            since,
+            ..SpanFilter::default()
+        }))
+        .unwrap();
+        assert!(spans.iter().all(|span| Some(span.start_time) >= since));
+        let expected = file.number(&format!("SELECT count(*) FROM _span WHERE start >= {}", nanos));
+        assert_eq!(i64::try_from(spans.len()).unwrap(), expected);
+        let logs = wait(store.list_logs(LogFilter {
+            since,
+            ..LogFilter::default()
+        }))
+        .unwrap();
+        assert_eq!(i64::try_from(logs.len()).unwrap(), expected);
+    }
+}
+
+#[test]
+fn spans_come_newest_stored_first_or_in_the_order_asked_for() {
+    let file = StoreFile::new();
+    for (id, ms) in [(1, 1500), (2, 20), (3, 3000), (4, 10)] {
+        file.add(&Row {
+            id,
+            duration: Some(ms * MILLISECOND),
+            is_error: id == 2,
+            ..Row::default()
+        });
+    }
+    let store = file.store();
+    let ids = |filter| {
+        let spans = wait(store.list_spans(filter)).unwrap();
+        spans
+            .iter()
+            .map(|span| i64::from_be_bytes(span.span_id.to_bytes()))
+            .collect::<Vec<_>>()
+    };
+    let ordered = |order: &str, limit| SpanFilter {
+        order_by: vec![order.parse().unwrap()],
+        limit,
+        ..SpanFilter::default()
+    };
+    assert_eq!(ids(SpanFilter::default()), [4, 3, 2, 1]);
+    assert_eq!(ids(ordered("-duration_ms", 2)), [3, 1]);
+    assert_eq!(ids(ordered("-duration_ms", 3)), [3, 1, 2]);
+    assert_eq!(ids(ordered("duration_ms", 9)), [4, 2, 1, 3]);
+    assert_eq!(
+        ids(SpanFilter {
+            errors: true,
+            ..SpanFilter::default()
+        }),
+        [2]
+    );
+    assert_eq!(
+        ids(SpanFilter {
+            limit: 1,
+            offset: 1,
+            ..SpanFilter::default()
+        }),
+        [3]
+    );
+    assert!(
+        wait(store.list_spans(ordered("span_count", 1)))
+            .unwrap_err()
+            .is_invalid_input()
+    );
+    assert_eq!(store.latest_span_number().unwrap(), 4);
+    assert_eq!(
+        store
+            .spans_after(2, 10)
+            .unwrap()
+            .iter()
+            .map(|(id, _)| *id)
+            .collect::<Vec<_>>(),
+        [3, 4]
+    );
+}
+
+#[test]
+fn a_span_comes_back_as_it_was_stored() {
+    let file = StoreFile::new();
+    file.add(&Row {
+        id: -7,
+        parent: Some(5),
+        attributes: json!({"b": true, "n": 1.5, "a": "x"}),
+        ..Row::default()
+    });
+    file.db
+        .execute_batch(&format!(
+            "UPDATE _span SET extra = '{{\"status_message\":\"no\",\"links\":[{{\"trace_id\":\"{}\",\"span_id\":\"{}\"}}]}}'",
+            trace_id(9),
+            span_id(8)
+        ))
+        .unwrap();
+    let span = wait(file.store().get_span(trace_id(1), span_id(-7))).unwrap();
+    assert_eq!(span.span_id.to_string(), "fffffffffffffff9");
+    assert_eq!(span.parent_span_id, Some(span_id(5)));
+    assert_eq!(
+        serde_json::to_string(&span.attributes).unwrap(),
+        r#"{"b":true,"n":1.5,"a":"x"}"#
+    );
+    assert_eq!(
+        (span.status_message.as_deref(), span.links.len()),
+        (Some("no"), 1)
+    );
+    assert_eq!(
+        (span.service_name.as_str(), span.category.as_deref()),
+        ("shop", Some("core"))
+    );
+    assert_eq!(span.duration_ms(), Some(100.0));
+    assert!(
+        wait(file.store().get_span(trace_id(2), span_id(-7)))
+            .unwrap_err()
+            .is_not_found()
+    );
+    assert_eq!(wait(file.store().trace_spans(trace_id(1))).unwrap(), [span]);
+    assert!(
+        wait(file.store().trace_spans(trace_id(2)))
+            .unwrap_err()
+            .is_not_found()
+    );
+}
+
+#[test]
+fn ids_are_found_by_an_unambiguous_beginning() {
+    let file = StoreFile::new();
+    file.add(&Row {
+        trace: 0xabcd_1111 << 96,
+        id: 0x1234_5678_0000_0001,
+        ..Row::default()
+    });
+    file.add(&Row {
+        trace: 0xabcd_2222 << 96,
+        id: 0x1234_9999_0000_0001,
+        ..Row::default()
+    });
+    let store = file.store();
+    let resolve = |prefix: &str| wait(store.resolve_id(prefix.to_owned()));
+    assert_eq!(
+        resolve("ABCD1").unwrap(),
+        IdMatch::Trace(trace_id(0xabcd_1111 << 96))
+    );
+    assert_eq!(
+        resolve("12345").unwrap(),
+        IdMatch::Span(trace_id(0xabcd_1111 << 96), span_id(0x1234_5678_0000_0001))
+    );
+    assert!(matches!(resolve("1234999900000001").unwrap(), IdMatch::Span(..)));
+    for wrong in ["abcd", "abc", "", "xyzw", "1234", "abcd%", "ab'cd"] {
+        assert!(resolve(wrong).unwrap_err().is_invalid_input(), "{wrong}");
+    }
+    assert!(resolve("ffff").unwrap_err().is_not_found());
+}
+
+#[test]
+fn logs_are_the_newest_in_the_order_of_their_times() {
+    let file = StoreFile::new();
+    file.add(&Row {
+        id: 5,
+        ..Row::default()
+    });
+    file.add_event(Some(1), Some(5), MIDNIGHT + 3, "third: 100% \0 done", 17);
+    file.add_event(Some(1), Some(6), MIDNIGHT + 1, "first", 5);
+    file.add_event(None, None, MIDNIGHT + 2, "Second", 13);
+    let store = file.store();
+    let messages = |filter| {
+        let logs = wait(store.list_logs(filter)).unwrap();
+        logs.into_iter().map(|log| log.message).collect::<Vec<_>>()
+    };
+    let third = "third: 100% \0 done";
+    assert_eq!(messages(LogFilter::default()), ["first", "Second", third]);
+    assert_eq!(
+        messages(LogFilter {
+            limit: 1,
+            ..LogFilter::default()
+        }),
+        [third]
+    );
+    assert_eq!(
+        messages(LogFilter {
+            min_severity: Some(Severity::Warn),
+            ..LogFilter::default()
+        }),
+        ["Second", third]
+    );
+    assert_eq!(
+        messages(LogFilter {
+            grep: Some("SECOND".into()),
+            ..LogFilter::default()
+        }),
+        ["Second"]
+    );
+    assert_eq!(
+        messages(LogFilter {
+            grep: Some("100%".into()),
+            ..LogFilter::default()
+        }),
+        [third]
+    );
+    assert_eq!(
+        messages(LogFilter {
+            grep: Some("\0 done".into()),
+            ..LogFilter::default()
+        }),
+        [third]
+    );
+    assert_eq!(
+        messages(LogFilter {
+            grep: Some("%".into()),
+            ..LogFilter::default()
+        }),
+        [third]
+    );
+    assert_eq!(
+        messages(LogFilter {
+            trace_id: Some(trace_id(1)),
+            ..LogFilter::default()
+        }),
+        ["first", third]
+    );
+    assert_eq!(
+        messages(LogFilter {
+            span_id: Some(span_id(5)),
+            ..LogFilter::default()
+        }),
+        [third]
+    );
+    assert_eq!(
+        messages(LogFilter {
+            span_id: Some(span_id(6)),
+            ..LogFilter::default()
+        }),
+        ["first"],
+        "span not stored"
+    );
+    assert_eq!(
+        messages(LogFilter {
+            after_id: Some(1),
+            ..LogFilter::default()
+        }),
+        ["first", "Second"]
+    );
+    assert_eq!(store.latest_event_id().unwrap(), 3);
+}
+
+#[test]
+fn recent_logs_are_exact_although_the_end_of_the_file_is_looked_at_first() {
+    let file = StoreFile::new();
+    // A late one, stored long after its time, and one of the future, stored early.
+    file.add_event(None, None, MIDNIGHT + 5000 * SECOND, "from the future", 9);
+    for id in 1..=200 {
+        file.add_event(None, None, MIDNIGHT + id * SECOND, &id.to_string(), 9);
+        file.db
+            .execute(
+                "INSERT OR IGNORE INTO _mark VALUES ((SELECT max(time) FROM _event), 1, (SELECT max(id) + 1 FROM _event))",
+                [],
+            )
+            .unwrap();
+    }
+    let logs = wait(file.store().list_logs(LogFilter {
+        limit: 2,
+        ..LogFilter::default()
+    }))
+    .unwrap();
+    assert_eq!(
+        logs.iter().map(|log| log.message.as_str()).collect::<Vec<_>>(),
+        ["200", "from the future"]
+    );
+}
+
+#[test]
+fn conditions_and_pages_go_together() {
+    let file = hundred();
+    let filter = TraceFilter {
+        conditions: vec![Condition::new("duration_ms", ConditionOp::Gt, 3)],
+        limit: 5,
+        offset: 3,
+        ..TraceFilter::default()
+    };
+    let found = wait(file.store().list_traces(filter)).unwrap();
+    assert_eq!(found.len(), 5);
+    assert!(found.iter().all(|trace| trace.duration_ms > Some(3.0)));
+}

@@ -1,0 +1,14 @@
+//! What `SqliteStore` answers about files that are made here row by row, without the writer.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod conditions;
+mod contract;
+mod datasets;
+mod imports;
+mod lists;
+mod maintenance;
+mod opening;
+mod sql;
+mod statistics;
+mod support;
+mod trees;
