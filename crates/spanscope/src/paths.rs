@@ -1,0 +1,23 @@
+//! Where the span store lies.
+
+use std::path::PathBuf;
+
+use etcetera::BaseStrategy as _;
+
+use crate::InitError;
+
+/// The file that [`init`](crate::init) writes and the `spanscope` command reads: `trace_store.db` in
+/// `SQLITE_STORE_DIR`, or in `spanscope` in the user's data folder. Reads the environment; makes nothing.
+///
+/// # Errors
+/// The variable is not set and the user has no data folder.
+pub fn default_db_path() -> Result<PathBuf, InitError> {
+    let folder = match std::env::var_os("SQLITE_STORE_DIR").filter(|folder| !folder.is_empty()) {
+        Some(folder) => PathBuf::from(folder),
+        None => etcetera::choose_base_strategy()
+            .map_err(|_| InitError::NoFolder)?
+            .data_dir()
+            .join("spanscope"),
+    };
+    Ok(folder.join("trace_store.db"))
+}
