@@ -1,0 +1,336 @@
+//! The words of the command line, and their help. What they mean is settled in [`resolve`](crate::resolve).
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Look at what your program did: traces, spans and logs out of the file that spanscope's layers write.
+#[derive(Debug, Parser)]
+#[command(
+    name = "spanscope",
+    version,
+    arg_required_else_help = true,
+    subcommand_required = true,
+    after_help = "\
+Begin with `spanscope demo`, then `spanscope traces`, then `spanscope tree ID`.
+Ids may be cut to any beginning of at least 4 digits that fits only one.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nothing found."
+)]
+pub(crate) struct Args {
+    /// The store's file [default: $SQLITE_STORE_DIR/trace_store.db, else in the user's data folder]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) db: Option<PathBuf>,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a small agent with telemetry, and show what was recorded
+    ///
+    /// The agent searches passages, calls tools of which one fails, and talks to a model server of its own on the
+    /// loopback interface. It needs no network, no model and no key.
+    #[command(after_help = "Examples:\n  spanscope demo\n  spanscope demo --db /tmp/demo.db")]
+    Demo(DemoArgs),
+    /// List recent traces
+    #[command(after_help = "\
+Examples:
+  spanscope traces --since 1h --errors
+  spanscope traces --where gen_ai.request.model=llama --where 'gen_ai.usage.output_tokens>500'
+  spanscope traces --order-by -duration_ms --limit 5
+
+All conditions must hold on one same span of the trace.")]
+    Traces(ListArgs),
+    /// Show a trace, or a span and what is below it, as a tree
+    #[command(
+        after_help = "Examples:\n  spanscope tree 4bf92f35\n  spanscope tree 4bf92f35 --max-depth 3 --attributes gen_ai.request.model,user.id"
+    )]
+    Tree(TreeArgs),
+    /// Show one span with its attributes, events and links
+    #[command(after_help = "Examples:\n  spanscope span 00f067aa\n  spanscope span 00f067aa --json")]
+    Span(SpanArgs),
+    /// List spans, a row each
+    #[command(after_help = "\
+Examples:
+  spanscope spans --where name=chat --where 'duration_ms>1000' --order-by -duration_ms
+  spanscope spans --errors --since 1d --format jsonl")]
+    Spans(ListArgs),
+    /// List log events
+    #[command(
+        after_help = "Examples:\n  spanscope logs --severity warn --since 1h\n  spanscope logs --grep timeout --limit 20"
+    )]
+    Logs(LogsArgs),
+    /// Ask with SQL; the file can't be changed by it
+    ///
+    /// The tables are traces, spans, span_events and logs.
+    #[command(after_help = "\
+Examples:
+  spanscope sql \"SELECT name, count(*), avg(duration_ms) FROM spans GROUP BY name\"
+  spanscope sql \"SELECT * FROM traces WHERE timestamp > datetime('now', '-1 hour')\" --json")]
+    Sql(SqlArgs),
+    /// Show size, counts and losses of the store, or durations by span name
+    #[command(after_help = "Examples:\n  spanscope stats\n  spanscope stats --by name --since 1d")]
+    Stats(StatsArgs),
+    /// Write traces in a form that other programs read
+    ///
+    /// jsonl: a span with its events a line. otlp-json: OpenTelemetry's JSON, a trace a line. chrome: for
+    /// chrome://tracing, Perfetto and Speedscope.
+    #[command(after_help = "\
+Examples:
+  spanscope export --to otlp-json --since 1h -o traces.jsonl
+  spanscope export 4bf92f35 --to chrome -o trace.json")]
+    Export(ExportArgs),
+    /// Take in the trace_store.db of a Llama Stack server
+    ///
+    /// What is in the store already is passed over, so that an import can be repeated.
+    #[command(after_help = "Example:\n  spanscope import ~/.llama/distributions/starter/trace_store.db")]
+    Import(ImportArgs),
+    /// Delete old traces and give their space back
+    #[command(
+        after_help = "Examples:\n  spanscope cleanup --older-than 7d --dry-run\n  spanscope cleanup --older-than 12h"
+    )]
+    Cleanup(CleanupArgs),
+    /// Make a consistent copy of the store, also while programs write
+    #[command(after_help = "Example:\n  spanscope backup traces-backup.db")]
+    Backup(BackupArgs),
+    /// Follow what is being written, until Ctrl-C
+    #[command(after_help = "Examples:\n  spanscope tail\n  spanscope tail --severity warn --lines 20")]
+    Tail(TailArgs),
+    /// Print shell completions
+    #[command(
+        after_help = "Example:\n  spanscope completions bash > ~/.local/share/bash-completion/completions/spanscope"
+    )]
+    Completions {
+        /// For which shell
+        shell: Shell,
+    },
+}
+
+/// How answers are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Table,
+    /// One JSON document
+    Json,
+    /// A JSON object a line
+    Jsonl,
+}
+
+/// Flags of every command that prints data.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct OutputArgs {
+    /// How to show the answer
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+    /// Short for --format json
+    #[arg(long, conflicts_with = "format")]
+    pub(crate) json: bool,
+    /// Show and read times in UTC instead of local time
+    #[arg(long)]
+    pub(crate) utc: bool,
+}
+
+/// Which traces or spans are meant.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct FilterArgs {
+    /// Only where KEY=VALUE holds; also !=, > and <; repeatable. KEY is an attribute or a field of the span (name,
+    /// status, duration_ms ...); a VALUE in double quotes is a text, whatever it looks like
+    #[arg(long = "where", value_name = "KEY=VALUE")]
+    pub(crate) conditions: Vec<String>,
+    /// Only what began since then: 30m, 2d, 2026-11-21, 2026-11-21T14:03:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Order by start_time, end_time, duration_ms or trace_id, traces also by span_count; with - in front largest
+    /// first; repeatable
+    #[arg(long, value_name = "KEY", allow_hyphen_values = true, value_delimiter = ',')]
+    pub(crate) order_by: Vec<String>,
+    /// Only what ran in this service
+    #[arg(long, value_name = "NAME")]
+    pub(crate) service: Option<String>,
+    /// Only what failed
+    #[arg(long)]
+    pub(crate) errors: bool,
+    /// Pass over so many first
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 0)]
+    pub(crate) offset: u64,
+}
+
+/// `traces` and `spans`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+    /// At most so many
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 100)]
+    pub(crate) limit: u64,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// `demo`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DemoArgs {
+    /// Show times in UTC instead of local time
+    #[arg(long)]
+    pub(crate) utc: bool,
+}
+
+/// `tree`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct TreeArgs {
+    /// A trace id or a span id
+    pub(crate) id: String,
+    /// Show so many levels; 1 is the root alone
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_depth: Option<u32>,
+    /// Show these attributes beside the names
+    #[arg(long, value_name = "KEY,KEY", value_delimiter = ',')]
+    pub(crate) attributes: Option<Vec<String>>,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// `span`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct SpanArgs {
+    /// The span id
+    pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// `logs`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LogsArgs {
+    /// Only events at least this serious: trace, debug, info, warn, error, critical
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) severity: Option<String>,
+    /// Only events since then: 30m, 2d, 2026-11-21, 2026-11-21T14:03:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Only events with this text in their message, upper and lower case alike
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) grep: Option<String>,
+    /// At most so many, the newest
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 100)]
+    pub(crate) limit: u64,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// `sql`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct SqlArgs {
+    /// One SELECT statement
+    pub(crate) query: String,
+    /// At most so many rows
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        default_value_t = 10_000
+    )]
+    pub(crate) limit: usize,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// What `stats` can be told by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StatsBy {
+    /// Count, errors and durations by span name
+    Name,
+}
+
+/// `stats`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct StatsArgs {
+    /// Show durations by this instead
+    #[arg(long, value_enum)]
+    pub(crate) by: Option<StatsBy>,
+    /// With --by: only spans since then
+    #[arg(long, value_name = "TIME", requires = "by")]
+    pub(crate) since: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// The forms of `export`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportTo {
+    /// A span with its events a line
+    Jsonl,
+    /// OpenTelemetry's JSON, a trace a line
+    OtlpJson,
+    /// Trace Event Format for timeline viewers
+    Chrome,
+}
+
+/// `export`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ExportArgs {
+    /// Only these traces
+    #[arg(value_name = "ID", conflicts_with_all = ["conditions", "since", "order_by", "service", "errors", "offset", "limit"])]
+    pub(crate) ids: Vec<String>,
+    /// In which form
+    #[arg(long, value_enum)]
+    pub(crate) to: ExportTo,
+    /// Write to this file instead of stdout
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+    /// At most so many traces; all if not given
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) limit: Option<u64>,
+    /// Read times in UTC instead of local time
+    #[arg(long)]
+    pub(crate) utc: bool,
+}
+
+/// `import`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ImportArgs {
+    /// The file to read; it is not changed
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// `cleanup`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CleanupArgs {
+    /// Delete traces whose last sign of life is older than this: 12h, 7d, 2w
+    #[arg(long, value_name = "AGE")]
+    pub(crate) older_than: String,
+    /// Only say what would be deleted
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// `backup`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct BackupArgs {
+    /// The file to write
+    pub(crate) file: PathBuf,
+}
+
+/// `tail`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct TailArgs {
+    /// Only events at least this serious, and only spans that are or that failed
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) severity: Option<String>,
+    /// Show the last so many lines first
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 10)]
+    pub(crate) lines: u64,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}

@@ -1,0 +1,24 @@
+//! `spanscope backup FILE`: a copy that is whole, whatever is being written.
+
+use anyhow::Result;
+
+use super::StoreFile;
+use crate::args::BackupArgs;
+use crate::progress;
+
+pub(super) fn run(file: &StoreFile, args: &BackupArgs) -> Result<()> {
+    let store = file.open()?;
+    let bar = progress::bar("pages");
+    let copied = store.backup(&args.file, |done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    copied?;
+    eprintln!(
+        "spanscope: copied {} to {}",
+        store.path().display(),
+        args.file.display()
+    );
+    Ok(())
+}

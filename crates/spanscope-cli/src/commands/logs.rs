@@ -1,0 +1,38 @@
+//! `spanscope logs`: what programs said.
+
+use anyhow::Result;
+use spanscope_model::{LogFilter, TraceStore};
+use spanscope_sqlite::wait;
+
+use super::StoreFile;
+use crate::args::LogsArgs;
+use crate::failure::Stop;
+use crate::output::Output;
+use crate::render::line;
+use crate::resolve::{severity, since};
+
+pub(super) fn run(file: &StoreFile, args: &LogsArgs) -> Result<()> {
+    let out = Output::new(&args.output);
+    let filter = LogFilter {
+        min_severity: args.severity.as_deref().map(severity).transpose()?,
+        since: args
+            .since
+            .as_deref()
+            .map(|text| since(text, &out.zone))
+            .transpose()?,
+        grep: args.grep.clone(),
+        limit: args.limit,
+        ..LogFilter::default()
+    };
+    let events = wait(file.open()?.list_logs(filter))?;
+    out.list(&events, || {
+        events
+            .iter()
+            .map(|event| line::event(&out, event, true))
+            .collect()
+    })?;
+    if events.is_empty() {
+        return Err(Stop::nothing("no event matches"));
+    }
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! The commands, a file each: `run` takes the words, resolves them, asks the store and shows the answer.
+
+mod backup;
+mod cleanup;
+mod completions;
+mod demo;
+mod export;
+mod import;
+mod logs;
+mod span;
+mod spans;
+mod sql;
+mod stats;
+mod tail;
+mod traces;
+mod tree;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use spanscope_model::{IdMatch, TraceId, TraceStore};
+use spanscope_sqlite::{SqliteStore, wait};
+
+use crate::args::{Args, Command};
+
+/// Does what the words say.
+pub(crate) fn run(args: Args) -> Result<()> {
+    let file = StoreFile(args.db);
+    match args.command {
+        Command::Demo(args) => demo::run(&file, &args),
+        Command::Traces(args) => traces::run(&file, &args),
+        Command::Tree(args) => tree::run(&file, &args),
+        Command::Span(args) => span::run(&file, &args),
+        Command::Spans(args) => spans::run(&file, &args),
+        Command::Logs(args) => logs::run(&file, &args),
+        Command::Sql(args) => sql::run(&file, &args),
+        Command::Stats(args) => stats::run(&file, &args),
+        Command::Export(args) => export::run(&file, &args),
+        Command::Import(args) => import::run(&file, &args),
+        Command::Cleanup(args) => cleanup::run(&file, &args),
+        Command::Backup(args) => backup::run(&file, &args),
+        Command::Tail(args) => tail::run(&file, &args),
+        Command::Completions { shell } => completions::run(shell),
+    }
+}
+
+/// The store's file, as the user named it or where programs put it by default.
+struct StoreFile(Option<PathBuf>);
+
+impl StoreFile {
+    fn path(&self) -> Result<PathBuf> {
+        match &self.0 {
+            Some(path) => Ok(path.clone()),
+            None => spanscope::default_db_path().context("name the store's file with --db"),
+        }
+    }
+
+    fn open(&self) -> Result<SqliteStore> {
+        Ok(SqliteStore::open(self.path()?)?)
+    }
+
+    /// The flag that makes a suggested command ask the same file.
+    fn flag(&self) -> String {
+        match &self.0 {
+            Some(path) => format!(" --db {}", quoted(path)),
+            None => String::new(),
+        }
+    }
+}
+
+fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    if path.chars().all(|c| c.is_alphanumeric() || "/._-+".contains(c)) {
+        path
+    } else {
+        format!("'{}'", path.replace('\'', r"'\''"))
+    }
+}
+
+fn resolve_id(store: &SqliteStore, id: &str) -> Result<IdMatch> {
+    Ok(wait(store.resolve_id(id.trim().to_ascii_lowercase()))?)
+}
+
+/// How many digits of these traces' ids can be typed back: enough that each fits no other stored trace or span.
+///
+/// Ids begin with the second and the process they come from, so traces of a busy program differ late.
+fn short_id_digits(store: &SqliteStore, traces: &[TraceId]) -> usize {
+    let fits = |digits: usize| {
+        traces.iter().all(|trace| {
+            let short = trace.to_string()[..digits].to_owned();
+            wait(store.resolve_id(short)).is_ok_and(|found| found == IdMatch::Trace(*trace))
+        })
+    };
+    [8, 10, 12, 18, 20, 24]
+        .into_iter()
+        .find(|digits| fits(*digits))
+        .unwrap_or(TraceId::DIGITS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suggested_commands_survive_the_shell() {
+        assert_eq!(quoted(Path::new("/tmp/a.db")), "/tmp/a.db");
+        assert_eq!(quoted(Path::new("it's here.db")), r"'it'\''s here.db'");
+    }
+}

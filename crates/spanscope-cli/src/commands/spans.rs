@@ -1,0 +1,52 @@
+//! `spanscope spans`: single spans across all traces.
+
+use anyhow::Result;
+use spanscope_model::{Span, TraceStore};
+use spanscope_sqlite::wait;
+
+use super::StoreFile;
+use super::traces::{duration, status};
+use crate::args::ListArgs;
+use crate::failure::Stop;
+use crate::output::Output;
+use crate::render::colour::Paint;
+use crate::render::table::{Column, painted, table};
+use crate::render::time;
+use crate::resolve::span_filter;
+
+pub(super) fn run(file: &StoreFile, args: &ListArgs) -> Result<()> {
+    let out = Output::new(&args.output);
+    let filter = span_filter(&args.filter, args.limit, &out.zone)?;
+    let spans = wait(file.open()?.list_spans(filter))?;
+    out.list(&spans, || rows(&out, &spans))?;
+    if spans.is_empty() {
+        return Err(Stop::nothing("no span matches"));
+    }
+    Ok(())
+}
+
+fn rows(out: &Output, spans: &[Span]) -> String {
+    if spans.is_empty() {
+        return String::new();
+    }
+    let columns = [
+        ("time", Column::Fixed),
+        ("span", Column::Fixed),
+        ("name", Column::Text),
+        ("service", Column::Minor),
+        ("duration", Column::Number),
+        ("status", Column::Fixed),
+    ];
+    // Span ids of one program differ in their last digits only, so they are shown whole.
+    let rows = spans.iter().map(|span| {
+        vec![
+            time::short(span.start_time, &out.zone).into(),
+            painted(Paint::Accent, span.span_id.to_string()),
+            span.name.as_str().into(),
+            span.service_name.as_str().into(),
+            duration(span.duration_ms()),
+            status(span.status, span.state),
+        ]
+    });
+    table(out, &columns, rows.collect())
+}

@@ -1,0 +1,100 @@
+//! `spanscope sql`: read-only SQL over the documented tables.
+
+use anyhow::Result;
+use serde_json::{Map, Value};
+use spanscope_sqlite::SqlResult;
+
+use super::StoreFile;
+use crate::args::{Format, SqlArgs};
+use crate::failure::Stop;
+use crate::output::Output;
+use crate::render::colour::Paint;
+use crate::render::table::{Column, Shown, painted, table};
+
+pub(super) fn run(file: &StoreFile, args: &SqlArgs) -> Result<()> {
+    let out = Output::new(&args.output);
+    let found = file.open()?.sql(&args.query, args.limit)?;
+    if out.format == Format::Table {
+        out.print(&rows(&out, &found))?;
+    } else {
+        out.list(&objects(&found), String::new)?;
+    }
+    if found.is_truncated {
+        eprintln!(
+            "spanscope: there are more rows than {}: raise --limit to see them",
+            args.limit
+        );
+    }
+    if found.rows.is_empty() {
+        return Err(Stop::nothing("no row matches"));
+    }
+    Ok(())
+}
+
+fn rows(out: &Output, found: &SqlResult) -> String {
+    if found.rows.is_empty() {
+        return String::new();
+    }
+    let column = |(at, name): (usize, &String)| -> (String, Column) {
+        let mut values = found
+            .rows
+            .iter()
+            .map(|row| &row[at])
+            .filter(|value| !value.is_null())
+            .peekable();
+        let is_number = values.peek().is_some() && values.all(Value::is_number);
+        (
+            name.clone(),
+            if is_number { Column::Number } else { Column::Text },
+        )
+    };
+    let columns: Vec<_> = found.columns.iter().enumerate().map(column).collect();
+    let columns: Vec<(&str, Column)> = columns
+        .iter()
+        .map(|(name, column)| (name.as_str(), *column))
+        .collect();
+    let rows = found.rows.iter().map(|row| row.iter().map(cell).collect());
+    table(out, &columns, rows.collect())
+}
+
+fn cell(value: &Value) -> Shown {
+    match value {
+        Value::Null => painted(Paint::Dim, "NULL"),
+        Value::String(text) => text.as_str().into(),
+        other => other.to_string().into(),
+    }
+}
+
+/// Rows as objects. Columns may have one name; the later ones are numbered.
+fn objects(found: &SqlResult) -> Vec<Map<String, Value>> {
+    let mut names: Vec<String> = Vec::with_capacity(found.columns.len());
+    for name in &found.columns {
+        let mut unique = name.clone();
+        let mut number = 2;
+        while names.contains(&unique) {
+            unique = format!("{name}_{number}");
+            number += 1;
+        }
+        names.push(unique);
+    }
+    let object = |row: &Vec<Value>| names.iter().cloned().zip(row.iter().cloned()).collect();
+    found.rows.iter().map(object).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_of_one_name_do_not_hide_each_other() {
+        let found = SqlResult {
+            columns: vec!["a".to_owned(), "a".to_owned()],
+            rows: vec![vec![1.into(), 2.into()]],
+            is_truncated: false,
+        };
+        assert_eq!(
+            serde_json::json!(objects(&found)),
+            serde_json::json!([{"a": 1, "a_2": 2}])
+        );
+    }
+}

@@ -1,0 +1,145 @@
+//! `spanscope stats`: how the store is, or how long things take.
+
+use anyhow::Result;
+use spanscope_model::{NameStats, StoreStats, TraceStore};
+use spanscope_sqlite::wait;
+
+use super::StoreFile;
+use crate::args::{StatsArgs, StatsBy};
+use crate::failure::Stop;
+use crate::output::Output;
+use crate::render::colour::Paint;
+use crate::render::duration::format_ms;
+use crate::render::pairs::pairs;
+use crate::render::table::{Column, Shown, painted, table};
+use crate::render::text::{bytes, grouped};
+use crate::render::time;
+use crate::resolve::since;
+
+pub(super) fn run(file: &StoreFile, args: &StatsArgs) -> Result<()> {
+    let out = Output::new(&args.output);
+    let since = args
+        .since
+        .as_deref()
+        .map(|text| since(text, &out.zone))
+        .transpose()?;
+    let store = file.open()?;
+    match args.by {
+        Some(StatsBy::Name) => {
+            let names = wait(store.name_statistics(since))?;
+            out.list(&names, || by_name(&out, &names))?;
+            if names.is_empty() {
+                return Err(Stop::nothing("no span has ended"));
+            }
+            Ok(())
+        }
+        None => {
+            let stats = wait(store.statistics())?;
+            let path = store.path().display().to_string();
+            out.one(&stats, || whole(&out, path, &stats))
+        }
+    }
+}
+
+fn whole(out: &Output, path: String, stats: &StoreStats) -> String {
+    let lost = &stats.dropped;
+    let pending = stats
+        .offered
+        .saturating_sub(stats.stored)
+        .saturating_sub(lost.total());
+    let mut records = format!(
+        "{} offered = {} stored",
+        grouped(stats.offered),
+        grouped(stats.stored)
+    );
+    records.push_str(&format!(" + {} dropped", grouped(lost.total())));
+    if pending > 0 {
+        records.push_str(&format!(" + {} on their way", grouped(pending)));
+    }
+    let moment = |time: Option<_>| time.map_or_else(|| "-".to_owned(), |time| time::full(time, &out.zone));
+    let mut text = pairs(
+        out,
+        &[
+            ("file", path),
+            (
+                "size",
+                format!(
+                    "{} ({} free), log {}",
+                    bytes(stats.file_bytes),
+                    bytes(stats.free_bytes),
+                    bytes(stats.wal_bytes)
+                ),
+            ),
+            ("traces", grouped(stats.traces)),
+            ("spans", grouped(stats.spans)),
+            ("events", grouped(stats.events)),
+            ("oldest", moment(stats.oldest)),
+            ("newest", moment(stats.newest)),
+            ("records", records),
+        ],
+    );
+    if lost.total() > 0 {
+        let causes = [
+            ("queue full", lost.queue_full),
+            ("write failed", lost.write_failed),
+            ("after shutdown", lost.shutdown),
+        ];
+        let causes = causes.into_iter().filter(|(_, lost)| *lost > 0);
+        let causes: Vec<_> = causes
+            .map(|(cause, lost)| format!("{cause} {}", grouped(lost)))
+            .collect();
+        text.push_str(&pairs(out, &[("dropped", causes.join(", "))]));
+    }
+    if !stats.services.is_empty() {
+        let columns = [
+            ("service", Column::Text),
+            ("spans", Column::Number),
+            ("errors", Column::Number),
+        ];
+        let rows = stats.services.iter().map(|service| {
+            let name = match service.service_name.as_str() {
+                "" => painted(Paint::Dim, "(none)"),
+                name => name.into(),
+            };
+            vec![name, grouped(service.spans).into(), errors(service.errors)]
+        });
+        text.push('\n');
+        text.push_str(&table(out, &columns, rows.collect()));
+    }
+    text
+}
+
+fn by_name(out: &Output, names: &[NameStats]) -> String {
+    if names.is_empty() {
+        return String::new();
+    }
+    let columns = [
+        ("name", Column::Text),
+        ("count", Column::Number),
+        ("errors", Column::Number),
+        ("p50", Column::Number),
+        ("p95", Column::Number),
+        ("p99", Column::Number),
+        ("total", Column::Number),
+    ];
+    let rows = names.iter().map(|name| {
+        vec![
+            name.name.as_str().into(),
+            grouped(name.count).into(),
+            errors(name.errors),
+            format_ms(name.p50_ms).into(),
+            format_ms(name.p95_ms).into(),
+            format_ms(name.p99_ms).into(),
+            format_ms(name.total_ms).into(),
+        ]
+    });
+    table(out, &columns, rows.collect())
+}
+
+fn errors(number: u64) -> Shown {
+    if number > 0 {
+        painted(Paint::Bad, grouped(number))
+    } else {
+        "0".into()
+    }
+}

@@ -1,0 +1,70 @@
+//! `spanscope traces`: which traces there are.
+
+use anyhow::Result;
+use spanscope_model::{SpanState, SpanStatus, TraceId, TraceStore, TraceSummary};
+use spanscope_sqlite::{SqliteStore, wait};
+
+use super::{StoreFile, short_id_digits};
+use crate::args::ListArgs;
+use crate::failure::Stop;
+use crate::output::Output;
+use crate::render::colour::Paint;
+use crate::render::duration::format_ms;
+use crate::render::table::{Column, Shown, painted, table};
+use crate::render::time;
+use crate::resolve::trace_filter;
+
+pub(super) fn run(file: &StoreFile, args: &ListArgs) -> Result<()> {
+    let out = Output::new(&args.output);
+    let filter = trace_filter(&args.filter, args.limit, &out.zone)?;
+    let store = file.open()?;
+    let traces = wait(store.list_traces(filter))?;
+    out.list(&traces, || rows(&out, &store, &traces))?;
+    if traces.is_empty() {
+        return Err(Stop::nothing("no trace matches"));
+    }
+    Ok(())
+}
+
+fn rows(out: &Output, store: &SqliteStore, traces: &[TraceSummary]) -> String {
+    if traces.is_empty() {
+        return String::new();
+    }
+    let columns = [
+        ("time", Column::Fixed),
+        ("trace", Column::Fixed),
+        ("name", Column::Text),
+        ("service", Column::Minor),
+        ("duration", Column::Number),
+        ("spans", Column::Number),
+        ("status", Column::Fixed),
+    ];
+    let ids: Vec<TraceId> = traces.iter().map(|trace| trace.trace.trace_id).collect();
+    let digits = short_id_digits(store, &ids);
+    let rows = traces.iter().zip(ids).map(|(trace, id)| {
+        vec![
+            time::seconds(trace.trace.start_time, &out.zone).into(),
+            painted(Paint::Accent, &id.to_string()[..digits]),
+            trace.root_name.as_str().into(),
+            trace.service_name.as_str().into(),
+            duration(trace.duration_ms),
+            trace.span_count.to_string().into(),
+            status(trace.status, trace.state),
+        ]
+    });
+    table(out, &columns, rows.collect())
+}
+
+pub(super) fn duration(ms: Option<f64>) -> Shown {
+    ms.map_or_else(|| painted(Paint::Dim, "-"), |ms| format_ms(ms).into())
+}
+
+pub(super) fn status(status: Option<SpanStatus>, state: SpanState) -> Shown {
+    match (status, state) {
+        (Some(SpanStatus::Error), _) => painted(Paint::Bad, "error"),
+        (_, SpanState::Running) => painted(Paint::Warn, "running"),
+        (_, SpanState::Abandoned) => painted(Paint::Warn, "abandoned"),
+        (Some(SpanStatus::Ok), _) => painted(Paint::Good, "ok"),
+        (None, SpanState::Ended) => "-".into(),
+    }
+}

@@ -1,0 +1,53 @@
+//! `spanscope demo`: a small agent that really runs, so that there is a real trace to look at.
+//!
+//! It starts a tiny OpenAI-compatible server on the loopback interface, asks it over HTTP (once whole, once
+//! streamed), searches a few passages of text and calls two tools, of which one fails because nothing listens where it
+//! connects to. Everything is instrumented as users would do it: `tracing`'s own macros with OpenTelemetry's field
+//! names. Only [`propagation`] needs an extension trait, because plain `tracing` knows no trace ids.
+//!
+//! It needs no network beyond loopback, no model and no key, and prints nothing.
+
+mod agent;
+mod calculator;
+mod chat_client;
+mod http;
+mod model;
+mod model_server;
+mod propagation;
+mod retrieval;
+mod sse;
+mod tokens;
+mod tools;
+mod wire;
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use spanscope_model::TraceId;
+
+/// How long the flush at the end may take; it usually takes a few milliseconds.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// Runs the agent with everything that it does stored in `db`, and returns its trace.
+///
+/// Installs the global subscriber, so it can run once in a process.
+pub(crate) fn run(db: &Path) -> anyhow::Result<TraceId> {
+    let guard = spanscope::builder()
+        .service_name("spanscope-demo")
+        .sqlite_path(db)
+        .try_init()
+        .context("can't start the telemetry of the demo")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("can't start the demo's runtime")?;
+    let outcome = runtime.block_on(agent::demonstrate());
+    // Tasks that still hang are dropped here, and their spans end, before the flush.
+    drop(runtime);
+    guard.flush(FLUSH).context("can't store the demo's spans")?;
+    outcome?
+        .trace_id
+        .context("the demo's root span was not recorded; is a filter set that turns it off?")
+}

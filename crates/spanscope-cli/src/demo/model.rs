@@ -1,0 +1,270 @@
+//! The "model": a handful of rules that read the whole conversation and compute what comes next.
+//!
+//! It stands in for a language model, so that the demo needs neither a download nor a key, and answers the same each
+//! time. Nothing in it knows the demo's question.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::{Value, json};
+
+use super::tokens;
+use super::wire::{ChatRequest, FunctionCall, Message, ToolCall, Usage};
+
+/// What a message costs beside its text: its role and the marks around it.
+const TOKENS_PER_MESSAGE: usize = 4;
+/// How many passages an answer quotes.
+const SENTENCES: usize = 3;
+/// Shorter words say nothing about the subject.
+const TELLING: usize = 4;
+
+/// What the model says, why it stopped, what it cost.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) message: Message,
+    pub(super) finish_reason: &'static str,
+    pub(super) usage: Usage,
+}
+
+/// Reads a conversation and continues it: with tool calls if tools can help and have not run yet, else with a text.
+pub(super) fn answer(request: &ChatRequest) -> Answer {
+    let question = last_of(&request.messages, "user");
+    let tools_ran = request.messages.last().is_some_and(|last| last.role == "tool");
+    let calls = if tools_ran {
+        Vec::new()
+    } else {
+        wanted_calls(request, question)
+    };
+    let (message, finish_reason) = if calls.is_empty() {
+        (Message::assistant(compose(&request.messages, question)), "stop")
+    } else {
+        let message = Message {
+            role: "assistant".to_owned(),
+            tool_calls: calls,
+            ..Message::default()
+        };
+        (message, "tool_calls")
+    };
+    let prompt_tokens = request.messages.iter().map(cost).sum::<usize>()
+        + request
+            .tools
+            .iter()
+            .map(|tool| tokens::count(&json!(tool).to_string()))
+            .sum::<usize>();
+    let completion_tokens = cost(&message) - TOKENS_PER_MESSAGE;
+    let usage = Usage {
+        prompt_tokens,
+        completion_tokens,
+        total_tokens: prompt_tokens + completion_tokens,
+    };
+    Answer {
+        message,
+        finish_reason,
+        usage,
+    }
+}
+
+fn cost(message: &Message) -> usize {
+    let calls = message
+        .tool_calls
+        .iter()
+        .map(|call| tokens::count(&call.function.name) + tokens::count(&call.function.arguments));
+    TOKENS_PER_MESSAGE + message.content.as_deref().map_or(0, tokens::count) + calls.sum::<usize>()
+}
+
+fn last_of<'a>(messages: &'a [Message], role: &str) -> &'a str {
+    messages
+        .iter()
+        .rev()
+        .find(|message| message.role == role)
+        .and_then(|message| message.content.as_deref())
+        .unwrap_or_default()
+}
+
+/// The tools that the question asks for, in the order in which they are offered.
+fn wanted_calls(request: &ChatRequest, question: &str) -> Vec<ToolCall> {
+    let mut calls = Vec::new();
+    for tool in &request.tools {
+        let arguments = match tool.function.name.as_str() {
+            "calculator" => arithmetic_in(question).map(|expression| json!({ "expression": expression })),
+            "weather" => city_in(question).map(|city| json!({ "city": city })),
+            _ => None,
+        };
+        if let Some(arguments) = arguments {
+            calls.push(ToolCall {
+                id: format!("call_{}", calls.len() + 1),
+                kind: "function".to_owned(),
+                function: FunctionCall {
+                    name: tool.function.name.clone(),
+                    arguments: arguments.to_string(),
+                },
+            });
+        }
+    }
+    calls
+}
+
+/// The longest stretch of the text that calculates something.
+fn arithmetic_in(text: &str) -> Option<&str> {
+    text.split(|sign: char| !(sign.is_ascii_digit() || " +-*/().".contains(sign)))
+        .map(|stretch| stretch.trim_matches(|sign: char| sign == ' ' || sign == '.'))
+        .filter(|stretch| {
+            stretch.starts_with(|sign: char| sign.is_ascii_digit() || sign == '(' || sign == '-')
+                && stretch.contains(|sign| "+-*/".contains(sign))
+                && stretch.contains(|sign: char| sign.is_ascii_digit())
+        })
+        .max_by_key(|stretch| stretch.len())
+}
+
+/// The name after "weather in".
+fn city_in(text: &str) -> Option<&str> {
+    let (_, after) = text.split_once("weather in ")?;
+    let city = after.split(|sign: char| !sign.is_alphabetic()).next()?;
+    (!city.is_empty()).then_some(city)
+}
+
+/// Of each passage the sentence that has most in common with the question, then what the tools returned.
+fn compose(messages: &[Message], question: &str) -> String {
+    let telling = |text: &str| -> HashSet<String> {
+        tokens::words(text)
+            .filter(|word| word.chars().count() >= TELLING)
+            .collect()
+    };
+    let asked = telling(question);
+    let mut sentences: Vec<(usize, String)> = Vec::new();
+    for line in last_of(messages, "system").lines() {
+        let Some((number, (_, passage))) = line
+            .strip_prefix('[')
+            .and_then(|line| line.split_once("] "))
+            .and_then(|(number, rest)| Some((number, rest.split_once(": ")?)))
+        else {
+            continue;
+        };
+        // The first of the best, so that the answer is the same each time.
+        let best = passage
+            .split_terminator('.')
+            .map(|sentence| (telling(sentence).intersection(&asked).count(), sentence.trim()))
+            .rev()
+            .max_by_key(|(shared, _)| *shared);
+        if let Some((shared, sentence)) = best.filter(|(shared, _)| *shared > 0) {
+            sentences.push((shared, format!("{sentence} [{number}].")));
+        }
+    }
+    sentences.sort_by_key(|(shared, _)| std::cmp::Reverse(*shared));
+    let mut said: Vec<String> = sentences
+        .into_iter()
+        .take(SENTENCES)
+        .map(|(_, sentence)| sentence)
+        .collect();
+    said.extend(tool_sentences(messages));
+    if said.is_empty() {
+        said.push("The passages say nothing about this.".to_owned());
+    }
+    said.join(" ")
+}
+
+/// One sentence for each tool result.
+fn tool_sentences(messages: &[Message]) -> Vec<String> {
+    let calls: HashMap<&str, &FunctionCall> = messages
+        .iter()
+        .flat_map(|message| &message.tool_calls)
+        .map(|call| (call.id.as_str(), &call.function))
+        .collect();
+    let results = messages.iter().filter(|message| message.role == "tool");
+    results
+        .filter_map(|message| {
+            let call = calls.get(message.tool_call_id.as_deref()?)?;
+            let result: Value = serde_json::from_str(message.content.as_deref()?).ok()?;
+            let arguments: Value = serde_json::from_str(&call.arguments).ok()?;
+            Some(match (result["error"].as_str(), result["value"].as_f64()) {
+                (Some(error), _) => format!("The tool {} failed: {error}.", call.name),
+                (None, Some(value)) => {
+                    format!("{} = {value}.", arguments["expression"].as_str().unwrap_or("It"))
+                }
+                (None, None) => format!("The tool {} says {result}.", call.name),
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::wire::{Function, Tool};
+
+    fn request(messages: Vec<Message>) -> ChatRequest {
+        let tools = ["calculator", "weather"].map(|name| Tool {
+            kind: "function".to_owned(),
+            function: Function {
+                name: name.to_owned(),
+                description: String::new(),
+                parameters: Value::Null,
+            },
+        });
+        ChatRequest {
+            model: "test".to_owned(),
+            messages,
+            tools: tools.into(),
+            stream: false,
+            stream_options: None,
+        }
+    }
+
+    fn text(request: &ChatRequest) -> String {
+        answer(request).message.content.unwrap_or_default()
+    }
+
+    #[test]
+    fn it_asks_for_the_tools_that_the_question_needs() {
+        let answer = answer(&request(vec![Message::user(
+            "What is (2 + 3) * 4, and the weather in Oslo?",
+        )]));
+        assert_eq!(answer.finish_reason, "tool_calls");
+        let calls: Vec<_> = answer
+            .message
+            .tool_calls
+            .iter()
+            .map(|call| call.function.arguments.as_str())
+            .collect();
+        assert_eq!(calls, [r#"{"expression":"(2 + 3) * 4"}"#, r#"{"city":"Oslo"}"#]);
+    }
+
+    #[test]
+    fn it_answers_from_the_passages() {
+        let system = Message::system("Answer.\n[1] Cats: Cats sleep. Dogs bark loudly.\n[2] Cows: Cows moo.");
+        let request = request(vec![system, Message::user("Which animals bark?")]);
+        assert_eq!(text(&request), "Dogs bark loudly [1].");
+    }
+
+    #[test]
+    fn it_uses_tool_results_and_admits_failures() {
+        let mut messages = vec![Message::user("What is 2*3 and the weather in Oslo?")];
+        messages.push(answer(&request(messages.clone())).message);
+        messages.push(Message::tool("call_1", r#"{"value":6.0}"#));
+        messages.push(Message::tool("call_2", r#"{"error":"no weather for Oslo"}"#));
+        assert_eq!(
+            text(&request(messages)),
+            "2*3 = 6. The tool weather failed: no weather for Oslo."
+        );
+    }
+
+    #[test]
+    fn tokens_add_up_and_grow_with_the_conversation() {
+        let short = answer(&request(vec![Message::user("Hello?")])).usage;
+        let long = answer(&request(vec![
+            Message::system("Be brief."),
+            Message::user("Hello?"),
+        ]))
+        .usage;
+        assert_eq!(short.total_tokens, short.prompt_tokens + short.completion_tokens);
+        assert_eq!(long.prompt_tokens, short.prompt_tokens + TOKENS_PER_MESSAGE + 3);
+        assert_eq!(
+            short.completion_tokens,
+            tokens::count("The passages say nothing about this.")
+        );
+    }
+
+    #[test]
+    fn a_conversation_without_anything_gets_an_answer_too() {
+        assert_eq!(text(&request(Vec::new())), "The passages say nothing about this.");
+    }
+}

@@ -1,0 +1,148 @@
+//! Where answers go: the format that was asked for, the width and colours that the terminal has, the time zone.
+//!
+//! Everything that a command says on stdout goes through [`Output`], so that a closed pipe is told from other failures
+//! in one place.
+
+use std::io::{self, IsTerminal, Write};
+
+use anyhow::Result;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use crate::args::{Format, OutputArgs};
+use crate::failure::Stop;
+use crate::render::text::is_hidden;
+
+/// Columns where the terminal does not tell, and in pipes.
+const DEFAULT_WIDTH: usize = 80;
+
+/// How to show an answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Output {
+    /// As what.
+    pub(crate) format: Format,
+    /// Whether colours may be used.
+    pub(crate) colour: bool,
+    /// How many columns a line may take.
+    pub(crate) width: usize,
+    /// In which zone times are shown, and read where they have none of their own.
+    pub(crate) zone: TimeZone,
+}
+
+impl Output {
+    /// Reads the terminal and its environment variables.
+    pub(crate) fn new(args: &OutputArgs) -> Self {
+        Self {
+            format: if args.json { Format::Json } else { args.format },
+            colour: colour_wanted(),
+            width: terminal_width(),
+            zone: if args.utc {
+                TimeZone::UTC
+            } else {
+                TimeZone::system()
+            },
+        }
+    }
+
+    /// Writes a text as it is and flushes.
+    pub(crate) fn print(&self, text: &str) -> Result<()> {
+        let mut stdout = io::stdout().lock();
+        closed_pipe_is_an_end(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
+    }
+
+    /// Writes a list: an array, a line an item, or what `table` makes of it.
+    pub(crate) fn list<T: Serialize>(&self, items: &[T], table: impl FnOnce() -> String) -> Result<()> {
+        match self.format {
+            Format::Table => self.print(&table()),
+            Format::Json => self.print(&pretty_json(&items)?),
+            Format::Jsonl => {
+                let lines: Result<String> = items.iter().map(json_line).collect();
+                self.print(&lines?)
+            }
+        }
+    }
+
+    /// Writes one thing: an object, or what `table` makes of it.
+    pub(crate) fn one<T: Serialize>(&self, item: &T, table: impl FnOnce() -> String) -> Result<()> {
+        match self.format {
+            Format::Table => self.print(&table()),
+            Format::Json => self.print(&pretty_json(item)?),
+            Format::Jsonl => self.print(&json_line(item)?),
+        }
+    }
+}
+
+/// Makes of an error of stdout that its reader left the end that it is.
+pub(crate) fn closed_pipe_is_an_end(result: io::Result<()>) -> Result<()> {
+    result.map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Stop::ClosedPipe.into(),
+        _ => anyhow::Error::new(error).context("could not write the answer"),
+    })
+}
+
+/// A line of JSON with its line end.
+pub(crate) fn json_line<T: Serialize + ?Sized>(value: &T) -> Result<String> {
+    Ok(harmless_json(serde_json::to_string(value)?))
+}
+
+fn pretty_json<T: Serialize + ?Sized>(value: &T) -> Result<String> {
+    Ok(harmless_json(serde_json::to_string_pretty(value)?))
+}
+
+/// JSON escapes the control characters of ASCII only. The others can stand nowhere but inside of texts, so they can be
+/// escaped after the fact, and what a terminal shows is what is stored.
+fn harmless_json(json: String) -> String {
+    let suspicious = |c: char| c != '\n' && is_hidden(c);
+    let mut safe = if json.contains(suspicious) {
+        json.chars()
+            .fold(String::with_capacity(json.len() + 16), |mut safe, c| {
+                if suspicious(c) {
+                    safe.push_str(&format!("\\u{:04x}", u32::from(c)));
+                } else {
+                    safe.push(c);
+                }
+                safe
+            })
+    } else {
+        json
+    };
+    safe.push('\n');
+    safe
+}
+
+fn colour_wanted() -> bool {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let forced = |name: &str| set(name) && std::env::var_os(name).is_some_and(|value| value != "0");
+    if set("NO_COLOR") {
+        false
+    } else {
+        forced("FORCE_COLOR") || forced("CLICOLOR_FORCE") || io::stdout().is_terminal()
+    }
+}
+
+fn terminal_width() -> usize {
+    let asked = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
+    let said = || {
+        std::env::var("COLUMNS")
+            .ok()
+            .and_then(|columns| columns.parse().ok())
+    };
+    // Below 40 columns nothing can be laid out; such a terminal wraps by itself.
+    asked
+        .or_else(said)
+        .map_or(DEFAULT_WIDTH, |width: usize| width.clamp(40, 500))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    #[test]
+    fn json_shows_direction_marks_and_high_control_characters_as_escapes() {
+        let text = "a\u{202e}b\u{9b}31m\u{7f}";
+        let line = json_line(text).unwrap();
+        assert_eq!(line, "\"a\\u202eb\\u009b31m\\u007f\"\n");
+        assert_eq!(serde_json::from_str::<String>(&line).unwrap(), text);
+    }
+}

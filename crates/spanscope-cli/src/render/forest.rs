@@ -1,0 +1,245 @@
+//! The order and guides in which the spans of a trace are shown as a tree.
+//!
+//! Stored data may lack parents, hold an id twice, or go in circles. Every span is shown exactly once all the same, and
+//! nothing here recurses, so that a chain of any depth does no harm.
+
+use std::collections::{BTreeMap, HashMap};
+
+use spanscope_model::{Span, SpanId, SpanNode};
+
+/// Guides wider than this are replaced by the number of the level.
+const MAX_GUIDE_LEVELS: u32 = 24;
+
+/// One line of a tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Line {
+    /// What stands there.
+    pub(crate) node: Node,
+    /// 1 for a root.
+    pub(crate) depth: u32,
+    /// `│  ├─ ` and the like.
+    pub(crate) guide: String,
+}
+
+/// What a line shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Node {
+    /// The span at this place of the list.
+    Span(usize),
+    /// Stands for a parent that is not stored.
+    Missing(SpanId),
+    /// So many children were left out because of the depth limit.
+    Below(usize),
+}
+
+/// Puts spans in the order of a tree, siblings by their start. `top` is shown as a root, whatever its parent.
+pub(crate) fn lines(spans: &[Span], top: Option<SpanId>, max_depth: Option<u32>) -> Vec<Line> {
+    Forest::new(spans, top).walk(max_depth.unwrap_or(u32::MAX))
+}
+
+/// The same as a map with depths, as `get_span_tree` answers it.
+pub(crate) fn nodes(spans: Vec<Span>, max_depth: Option<u32>) -> BTreeMap<SpanId, SpanNode> {
+    let lines = lines(&spans, None, max_depth);
+    let mut spans: Vec<Option<Span>> = spans.into_iter().map(Some).collect();
+    let shown = lines.into_iter().filter_map(|line| match line.node {
+        Node::Span(at) => spans[at].take().map(|span| {
+            let depth = line.depth;
+            (span.span_id, SpanNode { span, depth })
+        }),
+        Node::Missing(_) | Node::Below(_) => None,
+    });
+    shown.collect()
+}
+
+struct Forest<'a> {
+    spans: &'a [Span],
+    by_start: Vec<usize>,
+    children: Vec<Vec<usize>>,
+    /// Tops with the time by which they are ordered.
+    tops: Vec<(Node, Vec<usize>)>,
+}
+
+impl<'a> Forest<'a> {
+    fn new(spans: &'a [Span], top: Option<SpanId>) -> Self {
+        let mut places: HashMap<SpanId, usize> = HashMap::with_capacity(spans.len());
+        for (at, span) in spans.iter().enumerate() {
+            places.entry(span.span_id).or_insert(at);
+        }
+        let mut by_start: Vec<usize> = (0..spans.len()).collect();
+        by_start.sort_by_key(|&at| (spans[at].start_time, at));
+
+        let mut children = vec![Vec::new(); spans.len()];
+        let mut tops: Vec<(Node, Vec<usize>)> = Vec::new();
+        let mut missing: HashMap<SpanId, usize> = HashMap::new();
+        for &at in &by_start {
+            let span = &spans[at];
+            match span.parent_span_id {
+                _ if Some(span.span_id) == top => tops.push((Node::Span(at), Vec::new())),
+                None => tops.push((Node::Span(at), Vec::new())),
+                Some(parent) => match places.get(&parent) {
+                    Some(&parent) => children[parent].push(at),
+                    None => {
+                        let place = *missing.entry(parent).or_insert_with(|| {
+                            tops.push((Node::Missing(parent), Vec::new()));
+                            tops.len() - 1
+                        });
+                        tops[place].1.push(at);
+                    }
+                },
+            }
+        }
+        Self {
+            spans,
+            by_start,
+            children,
+            tops,
+        }
+    }
+
+    fn walk(mut self, max_depth: u32) -> Vec<Line> {
+        let mut seen = vec![false; self.spans.len()];
+        let mut lines = Vec::with_capacity(self.spans.len());
+        for (node, orphans) in std::mem::take(&mut self.tops) {
+            match node {
+                Node::Span(at) => self.below(at, "", "", max_depth, &mut seen, &mut lines),
+                node => {
+                    lines.push(Line {
+                        node,
+                        depth: 1,
+                        guide: String::new(),
+                    });
+                    let last = orphans.len().saturating_sub(1);
+                    for (place, at) in orphans.into_iter().enumerate() {
+                        let (own, inherited) = guides("", place == last);
+                        self.below(at, &own, &inherited, max_depth, &mut seen, &mut lines);
+                    }
+                }
+            }
+        }
+        // What hangs on no top goes in a circle; the earliest span of each circle takes the place of a root.
+        let rest: Vec<usize> = self.by_start.clone();
+        if max_depth == u32::MAX || seen.iter().all(|seen| !seen) {
+            for at in rest {
+                if !seen[at] {
+                    self.below(at, "", "", max_depth, &mut seen, &mut lines);
+                }
+            }
+        }
+        lines
+    }
+
+    fn below(
+        &self,
+        top: usize,
+        own: &str,
+        inherited: &str,
+        max_depth: u32,
+        seen: &mut [bool],
+        lines: &mut Vec<Line>,
+    ) {
+        let mut stack = vec![(Node::Span(top), 1_u32, own.to_owned(), inherited.to_owned())];
+        while let Some((node, depth, own, inherited)) = stack.pop() {
+            if let Node::Span(at) = node {
+                if std::mem::replace(&mut seen[at], true) {
+                    continue;
+                }
+                let children = &self.children[at];
+                if depth >= max_depth {
+                    if !children.is_empty() {
+                        let (own, _) = guides(&inherited, true);
+                        stack.push((Node::Below(children.len()), depth + 1, own, String::new()));
+                    }
+                } else {
+                    for (place, &child) in children.iter().enumerate().rev() {
+                        let last = place + 1 == children.len();
+                        let (own, inherited) = if depth < MAX_GUIDE_LEVELS {
+                            guides(&inherited, last)
+                        } else {
+                            (format!("⋯{} ", depth + 1), String::new())
+                        };
+                        stack.push((Node::Span(child), depth + 1, own, inherited));
+                    }
+                }
+            }
+            lines.push(Line {
+                node,
+                depth,
+                guide: own,
+            });
+        }
+    }
+}
+
+/// The guide of a line, and what the lines below it begin with.
+fn guides(inherited: &str, last: bool) -> (String, String) {
+    let (own, below) = if last {
+        ("└─ ", "   ")
+    } else {
+        ("├─ ", "│  ")
+    };
+    (format!("{inherited}{own}"), format!("{inherited}{below}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::fixtures::{id, span};
+
+    fn drawn(spans: &[Span], max_depth: Option<u32>) -> Vec<String> {
+        let lines = lines(spans, None, max_depth);
+        let text = |line: &Line| match line.node {
+            Node::Span(at) => format!("{}{}", line.guide, spans[at].name),
+            Node::Missing(_) => "?".to_owned(),
+            Node::Below(count) => format!("{}+{count}", line.guide),
+        };
+        lines.iter().map(text).collect()
+    }
+
+    #[test]
+    fn siblings_stand_in_the_order_of_their_starts() {
+        let spans = [
+            span(4, 2, "d", 4, 1),
+            span(3, 1, "c", 9, 1),
+            span(1, 0, "a", 0, 20),
+            span(2, 1, "b", 3, 5),
+        ];
+        assert_eq!(drawn(&spans, None), ["a", "├─ b", "│  └─ d", "└─ c"]);
+        assert_eq!(drawn(&spans, Some(2)), ["a", "├─ b", "│  └─ +1", "└─ c"]);
+    }
+
+    #[test]
+    fn orphans_circles_and_doubled_ids_are_shown_once_each() {
+        let spans = [
+            span(1, 0, "root", 0, 9),
+            span(2, 99, "orphan", 1, 1),
+            span(3, 99, "orphan too", 2, 1),
+            span(4, 5, "egg", 3, 1),
+            span(5, 4, "hen", 4, 1),
+            span(6, 6, "myself", 5, 1),
+            span(1, 0, "root again", 6, 1),
+        ];
+        assert_eq!(
+            drawn(&spans, None),
+            [
+                "root",
+                "?",
+                "├─ orphan",
+                "└─ orphan too",
+                "root again",
+                "egg",
+                "└─ hen",
+                "myself"
+            ]
+        );
+        assert_eq!(nodes(spans.to_vec(), None).len(), 6);
+    }
+
+    #[test]
+    fn a_chain_of_any_depth_does_no_harm() {
+        let spans: Vec<Span> = (1..=20_000).map(|n| span(n, n - 1, "deep", 0, 1)).collect();
+        let lines = lines(&spans, None, None);
+        assert_eq!(lines.len(), 20_000);
+        assert!(lines.iter().all(|line| line.guide.len() < 100));
+        assert_eq!(nodes(spans, None)[&id(20_000)].depth, 20_000);
+    }
+}

@@ -1,0 +1,14 @@
+//! Answers as people read them: tables, trees, times, durations, and texts that can't harm the terminal.
+
+pub(crate) mod bar;
+pub(crate) mod colour;
+pub(crate) mod duration;
+#[cfg(test)]
+pub(crate) mod fixtures;
+pub(crate) mod forest;
+pub(crate) mod line;
+pub(crate) mod pairs;
+pub(crate) mod table;
+pub(crate) mod text;
+pub(crate) mod time;
+pub(crate) mod tree;

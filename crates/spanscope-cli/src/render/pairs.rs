@@ -1,0 +1,53 @@
+//! Names and values, one below the other.
+
+use super::colour::Paint;
+use super::text::{fit, grouped, pad, visible, width, wrap};
+use crate::output::Output;
+
+/// Longer values are cut; JSON has them whole.
+const MAX_CHARACTERS: usize = 1000;
+/// Names take at most so many columns.
+const MAX_NAME: usize = 34;
+
+/// Lines of `name  value`; values wrap under themselves.
+pub(crate) fn pairs(out: &Output, pairs: &[(&str, String)]) -> String {
+    let names = pairs
+        .iter()
+        .map(|(name, _)| width(&visible(name)).min(MAX_NAME))
+        .max()
+        .unwrap_or(0);
+    let room = out.width.saturating_sub(names + 2).max(16);
+    let mut text = String::new();
+    for (name, value) in pairs {
+        let mut lines = wrap(&cut(value), room).into_iter();
+        let name = Paint::Dim.on(out.colour, &pad(&fit(name, MAX_NAME), names));
+        let first = lines.next().unwrap_or_default();
+        text.push_str(format!("{name}  {first}").trim_end());
+        text.push('\n');
+        for line in lines {
+            text.push_str(format!("{:names$}  {line}", "").trim_end());
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// The same, each line moved to the right.
+pub(crate) fn indented(out: &Output, lines: &[(&str, String)], by: usize) -> String {
+    let narrower = Output {
+        width: out.width.saturating_sub(by),
+        ..out.clone()
+    };
+    let text = pairs(&narrower, lines);
+    text.lines().map(|line| format!("{:by$}{line}\n", "")).collect()
+}
+
+fn cut(value: &str) -> String {
+    match value.char_indices().nth(MAX_CHARACTERS) {
+        None => value.to_owned(),
+        Some((at, _)) => {
+            let size = grouped(u64::try_from(value.len()).unwrap_or(u64::MAX));
+            format!("{}… (cut here; {size} bytes, --json shows all)", &value[..at])
+        }
+    }
+}

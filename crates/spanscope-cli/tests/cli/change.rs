@@ -1,0 +1,102 @@
+//! `backup`, `cleanup`, `import`, `demo`.
+
+use crate::support::{Store, exists, said, spanscope};
+
+#[test]
+fn a_backup_answers_like_the_store_and_overwrites_nothing() {
+    let store = Store::filled();
+    let copy = store.file("copy of it.db");
+    let copy = copy.to_str().unwrap();
+    assert_eq!(store.run(&["backup", copy]).code, 0);
+    let there = said(
+        spanscope()
+            .args(["traces", "--json", "--db", copy])
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(there.out, store.out(&["traces", "--json"]));
+    assert_ne!(store.run(&["backup", copy]).code, 0);
+}
+
+#[test]
+fn a_backup_can_be_imported_once() {
+    let store = Store::filled();
+    let other = Store::none();
+    let first = other.json(&["import", store.path().to_str().unwrap()]);
+    assert_eq!(
+        (
+            first["traces"].as_u64(),
+            first["spans"].as_u64(),
+            first["events"].as_u64()
+        ),
+        (Some(2), Some(5), Some(5))
+    );
+    let trace = store.trace("order");
+    assert_eq!(other.out(&["tree", &trace]), store.out(&["tree", &trace]));
+    let second = other.out(&["import", store.path().to_str().unwrap()]);
+    assert!(
+        second.starts_with("imported 0 traces, 0 spans and 0 events"),
+        "{second}"
+    );
+}
+
+#[test]
+fn importing_what_is_no_store_fails_and_says_so() {
+    let store = Store::none();
+    let file = store.file("notes.txt");
+    std::fs::write(&file, "not a database").unwrap();
+    assert_eq!(store.run(&["import", file.to_str().unwrap()]).code, 1);
+    let nothing = store.run(&["import", store.file("nothing.db").to_str().unwrap()]);
+    assert_eq!(nothing.code, 3, "{}", nothing.err);
+}
+
+#[test]
+fn cleanup_deletes_only_what_is_old_and_only_when_told() {
+    let store = Store::filled();
+    assert!(
+        store
+            .out(&["cleanup", "--older-than", "7d"])
+            .starts_with("deleted 0 traces")
+    );
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    let would = store.json(&["cleanup", "--older-than", "1ms", "--dry-run"]);
+    assert_eq!(
+        (would["traces"].as_u64(), would["spans"].as_u64()),
+        (Some(2), Some(5))
+    );
+    assert_eq!(store.json(&["stats"])["traces"], 2);
+    assert!(
+        store
+            .out(&["cleanup", "--older-than", "1ms"])
+            .starts_with("deleted 2 traces, 5 spans and 5 events")
+    );
+    assert_eq!(store.json(&["stats"])["traces"], 0);
+    assert_eq!(store.run(&["traces"]).code, 3);
+
+    let none = Store::none();
+    assert_eq!(none.run(&["cleanup", "--older-than", "1d"]).code, 3);
+    assert!(!exists(&none.path()), "cleaning made a file");
+}
+
+#[test]
+fn the_demo_records_a_real_trace_and_shows_it() {
+    let store = Store::none();
+    let text = store.out(&["demo"]);
+    for word in [
+        "trace ",
+        "✗",
+        "→",
+        "total tokens",
+        "What to type next",
+        "spanscope span",
+    ] {
+        assert!(text.contains(word), "{word}:\n{text}");
+    }
+    assert_eq!(store.json(&["traces"]).as_array().unwrap().len(), 1);
+    let table_width = text
+        .lines()
+        .take_while(|line| !line.starts_with("What"))
+        .map(|line| line.chars().count())
+        .max();
+    assert!(table_width.unwrap() <= 80, "{text}");
+}

@@ -1,0 +1,158 @@
+//! `export`, and `tail` while a program writes.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use serde_json::Value;
+use spanscope_sqlite::SqliteLayer;
+use tracing::{info, info_span};
+use tracing_subscriber::layer::SubscriberExt;
+
+use crate::support::{Store, exists, lines};
+
+#[test]
+fn jsonl_holds_every_span_with_its_events() {
+    let store = Store::filled();
+    let spans = lines(&store.out(&["export", "--to", "jsonl"]));
+    assert_eq!(spans.len(), 5);
+    assert_eq!(
+        spans
+            .iter()
+            .map(|span| span["events"].as_array().unwrap().len())
+            .sum::<usize>(),
+        5
+    );
+}
+
+#[test]
+fn otlp_json_has_the_form_of_the_protocol() {
+    let store = Store::filled();
+    let traces = lines(&store.out(&["export", "--to", "otlp-json"]));
+    assert_eq!(traces.len(), 2);
+    let mut spans = 0;
+    for trace in &traces {
+        for resource in trace["resourceSpans"].as_array().unwrap() {
+            assert_eq!(resource["resource"]["attributes"][0]["key"], "service.name");
+            for scope in resource["scopeSpans"].as_array().unwrap() {
+                assert!(scope["scope"]["name"].as_str().unwrap().contains("support"));
+                for span in scope["spans"].as_array().unwrap() {
+                    spans += 1;
+                    assert_eq!(span["traceId"].as_str().unwrap().len(), 32);
+                    assert_eq!(span["spanId"].as_str().unwrap().len(), 16);
+                    let time = |key: &str| span[key].as_str().unwrap().parse::<u64>().unwrap();
+                    assert!(time("startTimeUnixNano") <= time("endTimeUnixNano"));
+                    assert!(span["kind"].is_number() && span["status"]["code"].is_number());
+                }
+            }
+        }
+    }
+    assert_eq!(spans, 5);
+}
+
+#[test]
+fn chrome_gets_one_array_of_complete_events() {
+    let store = Store::filled();
+    let file = store.file("trace.json");
+    let said = store.run(&[
+        "export",
+        "--to",
+        "chrome",
+        "-o",
+        file.to_str().unwrap(),
+        "--errors",
+    ]);
+    assert_eq!((said.code, said.out.as_str()), (0, ""), "{}", said.err);
+    let records: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    let complete: Vec<&Value> = records.iter().filter(|record| record["ph"] == "X").collect();
+    assert_eq!(complete.len(), 1);
+    assert_eq!(complete[0]["name"], "bad order");
+    assert!(complete[0]["ts"].is_number() && complete[0]["dur"].is_number());
+}
+
+#[test]
+fn traces_are_exported_by_id_and_never_over_the_store() {
+    let store = Store::filled();
+    let trace = store.trace("order");
+    assert_eq!(lines(&store.out(&["export", &trace, "--to", "jsonl"])).len(), 4);
+    assert_eq!(
+        lines(&store.out(&["export", "--to", "otlp-json", "--limit", "1"])).len(),
+        1
+    );
+    let said = store.run(&["export", "--to", "jsonl", "-o", store.path().to_str().unwrap()]);
+    assert_eq!(said.code, 2, "{}", said.err);
+    assert_eq!(store.run(&["traces"]).code, 0);
+    let nowhere = store.file("no/such/folder/x.json");
+    assert_eq!(
+        store
+            .run(&["export", "--to", "jsonl", "-o", nowhere.to_str().unwrap()])
+            .code,
+        1
+    );
+    assert!(!exists(&nowhere));
+}
+
+#[test]
+fn tail_shows_what_was_and_what_comes() {
+    let store = Store::filled();
+    let mut tail = store
+        .command(&["tail", "--lines", "2", "--format", "jsonl"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(tail.stdout.take().unwrap())
+        .lines()
+        .map(|line| -> Value { serde_json::from_str(&line.unwrap()).unwrap() });
+    let before: Vec<Value> = said.by_ref().take(2).collect();
+    assert!(
+        before
+            .iter()
+            .any(|record| record["message"] == "no \x1b[2J such item"),
+        "{before:?}"
+    );
+
+    let (layer, guard) = SqliteLayer::open(store.path()).unwrap();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        let span = info_span!("new work");
+        span.in_scope(|| info!("something new"));
+    });
+    drop(guard);
+    let mut news: Vec<Value> = said.by_ref().take(2).collect();
+    news.sort_by_key(|record| record["type"].to_string());
+    assert_eq!(
+        (&news[0]["type"], &news[0]["message"]),
+        (&"log".into(), &"something new".into())
+    );
+    assert_eq!(
+        (&news[1]["type"], &news[1]["name"]),
+        (&"span".into(), &"new work".into())
+    );
+    tail.kill().unwrap();
+    tail.wait().unwrap();
+}
+
+#[test]
+fn tail_shows_the_end_of_a_span_that_was_running_before() {
+    let store = Store::none();
+    let (layer, guard) = SqliteLayer::open(store.path()).unwrap();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        let slow = info_span!("slow work");
+        let stored = || store.run(&["spans", "--where", "name=slow work"]).code == 0;
+        let patience = std::time::Instant::now();
+        while !stored() {
+            assert!(
+                patience.elapsed().as_secs() < 20,
+                "a running span never became visible"
+            );
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        let mut tail = store.command(&["tail"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut said = BufReader::new(tail.stdout.take().unwrap()).lines();
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        drop(slow);
+        let line = said.next().unwrap().unwrap();
+        assert!(line.contains("[END] slow work ("), "{line}");
+        tail.kill().unwrap();
+        tail.wait().unwrap();
+    });
+    drop(guard);
+}

@@ -1,0 +1,225 @@
+//! `traces`, `spans`, `logs`, `sql`, `stats`.
+
+use crate::support::{Store, lines};
+
+#[test]
+fn traces_are_listed_in_every_format() {
+    let store = Store::filled();
+    let table = store.out(&["traces"]);
+    assert_eq!(table.lines().count(), 3, "{table}");
+    for word in [
+        "time", "trace", "name", "service", "duration", "spans", "status", "order", "shop", "error", "ok",
+    ] {
+        assert!(table.contains(word), "{word}: {table}");
+    }
+    let id = table.lines().nth(1).unwrap().split_whitespace().nth(2).unwrap();
+    assert!(
+        store.out(&["tree", id]).starts_with(&format!("trace {id}")),
+        "a shown id can't be typed back"
+    );
+    let json = store.json(&["traces"]);
+    assert_eq!(json.as_array().unwrap().len(), 2);
+    let jsonl = lines(&store.out(&["traces", "--format", "jsonl"]));
+    assert_eq!(serde_json::Value::from(jsonl), json);
+}
+
+#[test]
+fn conditions_compare_by_type() {
+    let store = Store::filled();
+    let found = |condition: &str| {
+        let said = store.run(&["spans", "--where", condition, "--format", "jsonl"]);
+        assert!(said.code == 0 || said.code == 3, "{condition}: {}", said.err);
+        said.out.lines().count()
+    };
+    for (condition, count) in [
+        ("user=ann", 1),
+        ("user!=ann", 0),
+        ("user!=bob", 1),
+        ("items=5", 1),
+        ("items=\"5\"", 0),
+        ("code=\"5\"", 1),
+        ("code=5", 0),
+        ("items>4", 1),
+        ("items<5", 0),
+        ("gen_ai.request.model=llama", 1),
+        ("gen_ai.request.model!=llama", 1),
+        ("gen_ai.usage.input_tokens>50", 1),
+        ("kind=client", 2),
+        ("status=error", 1),
+        ("name=chat", 2),
+        ("attributes.name=chat", 0),
+        ("duration_ms>60000", 0),
+        ("'; DROP TABLE spans; --=1", 0),
+    ] {
+        assert_eq!(found(condition), count, "{condition}");
+    }
+}
+
+#[test]
+fn all_conditions_hold_on_one_span() {
+    let store = Store::filled();
+    let words = [
+        "traces",
+        "--where",
+        "gen_ai.request.model=llama",
+        "--where",
+        "gen_ai.usage.input_tokens=20",
+    ];
+    assert_eq!(store.run(&words).code, 3);
+    assert_eq!(
+        store
+            .run(&[
+                "traces",
+                "--where",
+                "name=chat",
+                "--where",
+                "gen_ai.request.model=mini"
+            ])
+            .code,
+        0
+    );
+}
+
+#[test]
+fn lists_can_be_cut_ordered_and_narrowed() {
+    let store = Store::filled();
+    let names = |words: &[&str]| -> Vec<String> {
+        let traces = store.json(words);
+        traces
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|trace| trace["root_name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(names(&["traces"]), ["bad order", "order"]);
+    assert_eq!(
+        names(&["traces", "--order-by", "start_time"]),
+        ["order", "bad order"]
+    );
+    assert_eq!(
+        names(&["traces", "--order-by", "-span_count", "--limit", "1"]),
+        ["order"]
+    );
+    assert_eq!(names(&["traces", "--offset", "1"]), ["order"]);
+    assert_eq!(names(&["traces", "--errors"]), ["bad order"]);
+    assert_eq!(
+        names(&["traces", "--service", "shop", "--since", "1h"]),
+        ["bad order", "order"]
+    );
+    assert_eq!(store.run(&["traces", "--since", "2100-01-01"]).code, 3);
+}
+
+#[test]
+fn every_table_fits_80_columns_and_holds_nothing_that_acts_on_a_terminal() {
+    let store = Store::filled();
+    let (bad, good) = (store.trace("bad order"), store.trace("order"));
+    let span = store.span("bad order");
+    for words in [
+        &["traces"][..],
+        &["spans"],
+        &["tree", &bad],
+        &["tree", &good, "--attributes", "user,gen_ai.request.model"],
+        &["span", &span],
+        &["stats"],
+        &["stats", "--by", "name"],
+        &["sql", "SELECT * FROM spans"],
+        &["sql", "SELECT name, attributes FROM spans"],
+    ] {
+        let text = store.out(words);
+        let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(widest <= 80, "{words:?} is {widest} wide:\n{text}");
+        assert!(!text.contains(['\x1b', '\u{202e}']), "{words:?}:\n{text}");
+    }
+    let logs = store.out(&["logs"]);
+    assert!(
+        logs.contains("no \\x1b[2J such item") && !logs.contains('\x1b'),
+        "{logs}"
+    );
+    let json = store.out(&["spans", "--json"]);
+    assert!(json.contains("\\u202e") && json.contains("\\u001b") && !json.contains('\u{202e}'));
+}
+
+#[test]
+fn logs_are_chosen_by_severity_and_text() {
+    let store = Store::filled();
+    let messages = |words: &[&str]| -> Vec<String> {
+        let logs = store.json(words);
+        logs.as_array()
+            .unwrap()
+            .iter()
+            .map(|log| log["message"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(messages(&["logs"]).len(), 5);
+    assert_eq!(
+        messages(&["logs", "--severity", "warning"]),
+        ["the bank is slow", "no \x1b[2J such item"]
+    );
+    assert_eq!(messages(&["logs", "--grep", "BANK"]), ["the bank is slow"]);
+    assert_eq!(messages(&["logs", "--limit", "1"]), ["no \x1b[2J such item"]);
+    let table = store.out(&["logs", "--grep", "bank"]);
+    assert!(table.contains("WARN") && table.contains("retry=1"), "{table}");
+}
+
+#[test]
+fn sql_answers_and_changes_nothing() {
+    let store = Store::filled();
+    let json = store.json(&[
+        "sql",
+        "SELECT name, count(*) AS n FROM spans GROUP BY name ORDER BY n DESC, name",
+    ]);
+    assert_eq!(json[0], serde_json::json!({"name": "chat", "n": 2}));
+    let before = std::fs::read(store.path()).unwrap();
+    for query in [
+        "DELETE FROM _span",
+        "DROP VIEW spans",
+        "ATTACH 'other.db' AS other",
+        "PRAGMA user_version = 9",
+        "SELECT 1; DELETE FROM _span",
+        "INSERT INTO spans DEFAULT VALUES",
+        "VACUUM INTO 'copy.db'",
+        "nonsense",
+        "",
+    ] {
+        let said = store.run(&["sql", query]);
+        assert_eq!((said.code, said.out.as_str()), (2, ""), "{query}: {}", said.err);
+    }
+    assert_eq!(std::fs::read(store.path()).unwrap(), before);
+    let cut = store.run(&[
+        "sql",
+        "SELECT name FROM spans",
+        "--limit",
+        "2",
+        "--format",
+        "jsonl",
+    ]);
+    assert_eq!((cut.code, cut.out.lines().count()), (0, 2));
+    assert!(cut.err.contains("--limit"), "{}", cut.err);
+}
+
+#[test]
+fn stats_account_for_every_record() {
+    let store = Store::filled();
+    let stats = store.json(&["stats"]);
+    assert_eq!(stats["traces"], 2);
+    assert_eq!(stats["spans"], 5);
+    assert_eq!(stats["events"], 5);
+    assert_eq!(stats["offered"], stats["stored"]);
+    let table = store.out(&["stats"]);
+    assert!(
+        table.contains("10 offered = 10 stored + 0 dropped") && table.contains("shop"),
+        "{table}"
+    );
+    let names = store.json(&["stats", "--by", "name", "--since", "1h"]);
+    let chat = names
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|name| name["name"] == "chat")
+        .unwrap();
+    assert_eq!(
+        (chat["count"].as_u64(), chat["errors"].as_u64()),
+        (Some(2), Some(0))
+    );
+}

@@ -1,0 +1,9 @@
+//! The command as users run it: the real binary on a store that the real layer wrote.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod change;
+mod data;
+mod list;
+mod show;
+mod support;
+mod usage;

@@ -1,0 +1,154 @@
+//! A store with a few traces in it, and the command.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use spanscope_sqlite::SqliteLayer;
+use tempfile::TempDir;
+use tracing::{Level, error, info, info_span, span, warn};
+use tracing_subscriber::layer::SubscriberExt;
+
+/// A folder that goes with the test, and the store in it.
+pub(crate) struct Store {
+    folder: TempDir,
+}
+
+/// What the command said.
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Store {
+    /// A folder without a store.
+    pub(crate) fn none() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// An order that went well, with two model calls and three events, and a hostile one that failed.
+    pub(crate) fn filled() -> Self {
+        let store = Self::none();
+        let (layer, guard) = SqliteLayer::builder()
+            .service_name("shop")
+            .open(store.path())
+            .unwrap();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            order();
+            hostile_order();
+        });
+        drop(guard);
+        store
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.path().join("trace_store.db")
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The command on this store, 80 columns wide.
+    pub(crate) fn command<S: AsRef<OsStr>>(&self, words: &[S]) -> Command {
+        let mut command = spanscope();
+        command.args(words).arg("--db").arg(self.path());
+        command
+    }
+
+    pub(crate) fn run<S: AsRef<OsStr>>(&self, words: &[S]) -> Said {
+        said(self.command(words).output().unwrap())
+    }
+
+    /// What the command prints where it succeeds.
+    pub(crate) fn out<S: AsRef<OsStr>>(&self, words: &[S]) -> String {
+        let said = self.run(words);
+        assert_eq!(said.code, 0, "{}", said.err);
+        said.out
+    }
+
+    pub(crate) fn json<S: AsRef<OsStr>>(&self, words: &[S]) -> Value {
+        let mut command = self.command(words);
+        let said = said(command.arg("--json").output().unwrap());
+        assert_eq!(said.code, 0, "{}", said.err);
+        serde_json::from_str(&said.out).unwrap()
+    }
+
+    /// The id of the trace whose root has this name.
+    pub(crate) fn trace(&self, root: &str) -> String {
+        let traces = self.json(&["traces"]);
+        let trace = traces
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|trace| trace["root_name"] == root)
+            .unwrap();
+        trace["trace_id"].as_str().unwrap().to_owned()
+    }
+
+    /// The id of a span with this name.
+    pub(crate) fn span(&self, name: &str) -> String {
+        let spans = self.json(&["spans", "--where", &format!("name={name}")]);
+        spans[0]["span_id"].as_str().unwrap().to_owned()
+    }
+}
+
+/// The command without a store, and without what this machine's environment would change.
+pub(crate) fn spanscope() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_spanscope"));
+    command
+        .env_remove("FORCE_COLOR")
+        .env_remove("CLICOLOR_FORCE")
+        .env_remove("NO_COLOR");
+    command.env("COLUMNS", "80").stdin(Stdio::null());
+    command
+}
+
+pub(crate) fn said(output: Output) -> Said {
+    Said {
+        code: output.status.code().unwrap(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+pub(crate) fn lines(text: &str) -> Vec<Value> {
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+pub(crate) fn exists(path: &Path) -> bool {
+    path.try_exists().unwrap()
+}
+
+fn order() {
+    let root = info_span!("order", user = "ann", items = 5, code = "5");
+    let _root = root.enter();
+    info!(items = 5, "order taken");
+    for (model, input) in [("llama", 100), ("mini", 20)] {
+        let call = info_span!(
+            "chat",
+            otel.kind = "client",
+            gen_ai.operation.name = "chat",
+            gen_ai.request.model = model,
+            gen_ai.usage.input_tokens = input,
+            gen_ai.usage.output_tokens = 7,
+        );
+        call.in_scope(|| info!("asked {model}"));
+    }
+    span!(Level::DEBUG, "pay").in_scope(|| warn!(retry = 1, "the bank is slow"));
+}
+
+fn hostile_order() {
+    let root = info_span!(
+        "bad order",
+        note = "red \x1b[31m and \u{202e}backwards",
+        long = "x".repeat(3000)
+    );
+    root.in_scope(|| error!("no \x1b[2J such item"));
+}

@@ -1,0 +1,164 @@
+//! Exit codes, help, pipes, colours.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use crate::support::{Store, said, spanscope};
+
+#[test]
+fn wrong_usage_is_exit_code_2_and_says_what_would_be_right() {
+    let store = Store::filled();
+    for (words, hint) in [
+        (&["traces", "--where", "nonsense"][..], "KEY=VALUE"),
+        (&["traces", "--order-by", "beauty"], "duration_ms"),
+        (&["traces", "--since", "yesterday"], "2026-11-21"),
+        (&["traces", "--limit", "-1"], "--limit"),
+        (&["spans", "--order-by", "span_count"], "traces only"),
+        (&["logs", "--severity", "loud"], "warn"),
+        (&["cleanup", "--older-than", "soon"], "7d"),
+        (&["tree", "xyz!"], ""),
+        (&["tree", "abcdef", "--max-depth", "0"], "1.."),
+        (&["stats", "--by", "beauty"], "name"),
+        (&["traces", "--json", "--format", "table"], "--format"),
+        (&["export"], "--to"),
+        (&["frobnicate"], "frobnicate"),
+    ] {
+        let said = store.run(words);
+        assert_eq!(said.code, 2, "{words:?}: {}", said.err);
+        assert!(said.err.contains(hint), "{words:?}: {}", said.err);
+        assert_eq!(said.out, "", "{words:?}");
+    }
+    assert_eq!(said(spanscope().output().unwrap()).code, 2);
+}
+
+#[test]
+fn nothing_found_is_exit_code_3() {
+    let store = Store::filled();
+    for words in [
+        &["traces", "--where", "user=nobody"][..],
+        &["spans", "--where", "name=nothing"],
+        &["logs", "--grep", "never said"],
+        &["sql", "SELECT * FROM spans WHERE 0"],
+        &["tree", "00000000000000000000000000000001"],
+        &["span", "0000000000000001"],
+        &["export", "--to", "jsonl", "--service", "nobody"],
+    ] {
+        let said = store.run(words);
+        assert_eq!((said.code, said.out.as_str()), (3, ""), "{words:?}: {}", said.err);
+        assert_eq!(said.err.lines().count(), 1, "{words:?}: {}", said.err);
+        assert!(said.err.starts_with("spanscope: "), "{words:?}: {}", said.err);
+    }
+    let empty = store.run(&["traces", "--where", "user=nobody", "--json"]);
+    assert_eq!((empty.code, empty.out.trim()), (3, "[]"));
+}
+
+#[test]
+fn no_file_is_not_found_and_no_store_is_a_failure() {
+    let store = Store::none();
+    let said = store.run(&["traces"]);
+    assert_eq!(said.code, 3, "{}", said.err);
+    std::fs::write(
+        store.path(),
+        "this is no database, however long it is".repeat(100),
+    )
+    .unwrap();
+    let said = store.run(&["traces"]);
+    assert_eq!(said.code, 1, "{}", said.err);
+    assert!(said.err.contains("trace_store.db"), "{}", said.err);
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_error() {
+    let store = Store::filled();
+    for words in [
+        &[
+            "sql",
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n LIMIT 9000) SELECT i FROM n",
+        ][..],
+        &["completions", "zsh"],
+        &["tail", "--lines", "5"],
+    ] {
+        let mut child = store
+            .command(words)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::with_capacity(1, child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        assert!(!line.is_empty());
+        if words[0] == "tail" {
+            // It notices at its next line only; here it has to be ended.
+            child.kill().unwrap();
+            child.wait().unwrap();
+            continue;
+        }
+        let said = said(child.wait_with_output().unwrap());
+        assert_eq!((said.code, said.err.as_str()), (0, ""), "{words:?}");
+    }
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    for command in [
+        "demo",
+        "traces",
+        "tree",
+        "span",
+        "spans",
+        "logs",
+        "sql",
+        "stats",
+        "export",
+        "import",
+        "cleanup",
+        "backup",
+        "tail",
+        "completions",
+    ] {
+        let said = said(spanscope().args([command, "--help"]).output().unwrap());
+        assert_eq!(said.code, 0, "{command}");
+        assert!(
+            said.out.contains("Example") && said.out.contains("--db"),
+            "{command}: {}",
+            said.out
+        );
+    }
+}
+
+#[test]
+fn completions_exist_for_each_shell() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let said = said(spanscope().args(["completions", shell]).output().unwrap());
+        assert_eq!(said.code, 0);
+        assert!(said.out.contains("order-by"), "{shell}");
+    }
+}
+
+#[test]
+fn colours_are_for_terminals_or_forced() {
+    let store = Store::filled();
+    let trace = store.trace("bad order");
+    for words in [
+        &["traces"][..],
+        &["tree", &trace],
+        &["logs"],
+        &["span", &store.span("bad order")],
+    ] {
+        let plain = said(store.command(words).output().unwrap());
+        assert!(!plain.out.contains('\x1b'), "{}", plain.out);
+        let forced = said(store.command(words).env("FORCE_COLOR", "1").output().unwrap());
+        assert!(forced.out.contains("\x1b["), "{}", forced.out);
+        let never = said(
+            store
+                .command(words)
+                .env("FORCE_COLOR", "1")
+                .env("NO_COLOR", "1")
+                .output()
+                .unwrap(),
+        );
+        assert_eq!(never.out, plain.out);
+    }
+}
