@@ -1,0 +1,44 @@
+//! How the comparison sets up Spanscope: the only place here that knows the layer's own interface.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use spanscope_sqlite::{SqliteGuard, SqliteLayer, WhenFull};
+
+/// Nothing may be removed for its size while a file is measured.
+const MAX_BYTES: u64 = 64 << 30;
+
+/// A layer that drops and counts what finds no room, as by default.
+pub(crate) fn dropping(file: &Path, queue_bytes: usize) -> Result<(SqliteLayer, SqliteGuard)> {
+    Ok(SqliteLayer::builder()
+        .queue_bytes(queue_bytes)
+        .when_full(WhenFull::Drop)
+        .max_bytes(MAX_BYTES)
+        .open(file)?)
+}
+
+/// A layer that makes the caller wait for room, with the default queue: all that is offered is stored.
+pub(crate) fn waiting(file: &Path) -> Result<(SqliteLayer, SqliteGuard)> {
+    Ok(SqliteLayer::builder()
+        .when_full(WhenFull::Wait)
+        .max_bytes(MAX_BYTES)
+        .open(file)?)
+}
+
+/// Returns when everything that was recorded before is stored.
+pub(crate) fn flush(guard: &SqliteGuard, limit: Duration) -> Result<()> {
+    Ok(guard.flush(limit)?)
+}
+
+/// Stores what is left and closes the file.
+pub(crate) fn close(guard: &SqliteGuard) -> Result<()> {
+    ensure!(guard.shutdown(), "the writer did not end in time");
+    Ok(())
+}
+
+/// Records that were lost so far.
+#[expect(clippy::cast_precision_loss, reason = "counts of records are small")]
+pub(crate) fn dropped(guard: &SqliteGuard) -> f64 {
+    guard.stats().dropped.total() as f64
+}

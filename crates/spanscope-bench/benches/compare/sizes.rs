@@ -1,0 +1,51 @@
+//! How much is measured: enough to be true, or just enough to see that it runs.
+
+/// The sizes of one run.
+#[derive(Debug, Clone)]
+pub(crate) struct Sizes {
+    /// How often the subjects on the calling thread are started anew.
+    pub(crate) generations: usize,
+    /// Measured rounds of each of them.
+    pub(crate) rounds: usize,
+    /// Traces in one short burst on the calling thread, ten spans each.
+    pub(crate) burst_traces: usize,
+    /// Events in one round of the disabled callsite.
+    pub(crate) disabled_events: u64,
+    /// Traces of the sustained run, ten spans each.
+    pub(crate) sustained_traces: usize,
+    /// How often the sustained run is repeated.
+    pub(crate) sustained_rounds: usize,
+    /// Spans of the one large tree.
+    pub(crate) tree_spans: usize,
+    /// Spans that the one-commit-a-span peer stores.
+    pub(crate) commit_spans: usize,
+    /// How often each question to the store is asked.
+    pub(crate) questions: usize,
+}
+
+impl Sizes {
+    pub(crate) const FULL: Self = Self {
+        generations: 7,
+        rounds: 7,
+        burst_traces: 200,
+        disabled_events: 5_000_000,
+        sustained_traces: 100_000,
+        sustained_rounds: 3,
+        tree_spans: 10_000,
+        commit_spans: 2_000,
+        questions: 15,
+    };
+
+    /// For smoke runs: the numbers mean nothing.
+    pub(crate) const QUICK: Self = Self {
+        generations: 1,
+        rounds: 3,
+        burst_traces: 10,
+        disabled_events: 10_000,
+        sustained_traces: 500,
+        sustained_rounds: 1,
+        tree_spans: 200,
+        commit_spans: 20,
+        questions: 2,
+    };
+}
