@@ -1,0 +1,148 @@
+//! An axum server with one span a request, made by plain `tracing` in a small middleware.
+//!
+//! ```text
+//! cargo run -p spanscope-examples --bin axum_server              # asks itself three times and ends
+//! cargo run -p spanscope-examples --bin axum_server -- --serve   # listens on 127.0.0.1:3000 until Ctrl-C
+//! ```
+//!
+//! You see what the requests answered, and what the store knows of them:
+//!
+//! ```text
+//! GET /users/7 -> 200
+//! GET /broken -> 500
+//! GET /nowhere -> 404
+//! GET /users/{id} (server, ok): status 200, spans: 2
+//! GET /broken (server, error): status 500, spans: 1
+//! GET (server, ok): status 404, spans: 1
+//! ```
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use axum::extract::{MatchedPath, Path as PathParameter, Request};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::get;
+use spanscope_examples::store_path;
+use spanscope_model::{Condition, ConditionOp, SpanStatus, Timestamp, TraceFilter, TraceStore};
+use spanscope_sqlite::{SqliteStore, wait};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tracing::{Instrument, error, field, info, info_span, instrument};
+
+const SERVICE: &str = "axum-example";
+
+/// Opens the request's span. The route, not the path, is in its name, so that there are few names.
+async fn request_span(request: Request, next: Next) -> Response {
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(|route| route.as_str().to_owned());
+    let method = request.method().clone();
+    let name = format!("{method} {}", route.as_deref().unwrap_or_default());
+    let span = info_span!(
+        "request",
+        otel.name = name.trim_end(),
+        otel.kind = "server",
+        http.request.method = method.as_str(),
+        http.route = route,
+        url.path = request.uri().path(),
+        http.response.status_code = field::Empty,
+    );
+    async move {
+        let response = next.run(request).await;
+        let status = response.status();
+        tracing::Span::current().record("http.response.status_code", status.as_u16());
+        if status.is_server_error() {
+            // An ERROR event makes the span's status `error`. What the client did wrong is no error of a server.
+            error!(status = status.as_u16(), "the request failed");
+        }
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+#[instrument]
+async fn load_user(id: u64) -> String {
+    // A data base would be asked here.
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    format!("user {id}")
+}
+
+fn router() -> Router {
+    Router::new()
+        .route(
+            "/users/{id}",
+            get(|PathParameter(id): PathParameter<u64>| load_user(id)),
+        )
+        .route("/broken", get(async || StatusCode::INTERNAL_SERVER_ERROR))
+        .layer(middleware::from_fn(request_span))
+}
+
+/// The status that a GET request gets. A real program has an HTTP client for this.
+async fn get_status(addr: SocketAddr, path: &str) -> anyhow::Result<String> {
+    let mut stream = TcpStream::connect(addr).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await?;
+    let status = response.split(' ').nth(1).context("the response has no status")?;
+    Ok(status.to_owned())
+}
+
+fn print_requests(path: &Path, started: Timestamp) -> anyhow::Result<()> {
+    let store = SqliteStore::open(path)?;
+    let filter = TraceFilter {
+        conditions: vec![Condition::new("kind", ConditionOp::Eq, "server")],
+        service: Some(SERVICE.to_owned()),
+        // Older runs may be in the same file.
+        since: Some(started),
+        order_by: vec!["start_time".parse()?],
+        ..TraceFilter::default()
+    };
+    for summary in wait(store.list_traces(filter))? {
+        let root = wait(store.get_span(summary.trace.trace_id, summary.trace.root_span_id))?;
+        println!(
+            "{} ({}, {}): status {}, spans: {}",
+            root.name,
+            root.kind,
+            root.status.map_or("running", SpanStatus::as_str),
+            root.attributes
+                .get("http.response.status_code")
+                .map_or_else(|| "unknown".to_owned(), ToString::to_string),
+            summary.span_count,
+        );
+    }
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let started = Timestamp::now();
+    let path = store_path();
+    let guard = spanscope::builder()
+        .service_name(SERVICE)
+        .sqlite_path(&path)
+        .try_init()?;
+    if std::env::args().any(|argument| argument == "--serve") {
+        let listener = TcpListener::bind(("127.0.0.1", 3000)).await?;
+        info!(addr = %listener.local_addr()?, "listening");
+        // On Ctrl-C the guard's signal handler writes what is queued, and the program ends.
+        axum::serve(listener, router()).await?;
+        return Ok(());
+    }
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let addr = listener.local_addr()?;
+    let server = tokio::spawn(axum::serve(listener, router()).into_future());
+    for path in ["/users/7", "/broken", "/nowhere"] {
+        println!("GET {path} -> {}", get_status(addr, path).await?);
+    }
+    server.abort();
+    guard.flush(Duration::from_secs(5))?;
+    tokio::task::block_in_place(|| print_requests(&path, started))
+}

@@ -1,0 +1,83 @@
+//! What the examples have in common: where their store is, and printing what is in it.
+//!
+//! Start with the examples themselves, in `src/bin/`; `README.md` says which one to read for what.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use spanscope_model::{
+    Condition, ConditionOp, LogFilter, Span, SpanId, SpanStatus, TraceFilter, TraceId, TraceStore,
+};
+use spanscope_sqlite::{SqliteStore, wait};
+
+/// The store that an example writes: in the folder that `SQLITE_STORE_DIR` names, else in one of the examples' own
+/// among the system's temporary files.
+#[must_use]
+pub fn store_path() -> PathBuf {
+    std::env::var_os("SQLITE_STORE_DIR")
+        .filter(|folder| !folder.is_empty())
+        .map_or_else(|| std::env::temp_dir().join("spanscope-examples"), PathBuf::from)
+        .join("trace_store.db")
+}
+
+/// Prints the newest trace that has a span of this name: spans as a tree, with kind, status and messages, and without
+/// times, so that it looks the same in each run.
+///
+/// # Errors
+/// The file can't be read, or no such trace is in it.
+pub fn print_newest_trace(path: &Path, span_name: &str) -> anyhow::Result<()> {
+    let store = SqliteStore::open(path)?;
+    let filter = TraceFilter {
+        conditions: vec![Condition::new("name", ConditionOp::Eq, span_name)],
+        limit: 1,
+        ..TraceFilter::default()
+    };
+    let traces = wait(store.list_traces(filter))?;
+    let newest = traces
+        .first()
+        .with_context(|| format!("no trace in {} has a span named {span_name:?}", path.display()))?;
+    println!("spans: {}, failed: {}", newest.span_count, newest.error_count);
+    print_trace(&store, newest.trace.trace_id)
+}
+
+fn print_trace(store: &SqliteStore, trace_id: TraceId) -> anyhow::Result<()> {
+    let spans = wait(store.trace_spans(trace_id))?;
+    let logs = wait(store.list_logs(LogFilter {
+        trace_id: Some(trace_id),
+        limit: 1_000,
+        ..LogFilter::default()
+    }))?;
+    let mut messages: BTreeMap<SpanId, Vec<String>> = BTreeMap::new();
+    for log in logs {
+        if let Some(span) = log.span_id {
+            messages
+                .entry(span)
+                .or_default()
+                .push(format!("{}: {}", log.severity, log.message));
+        }
+    }
+    let known = |id: SpanId| spans.iter().any(|span| span.span_id == id);
+    for root in spans
+        .iter()
+        .filter(|span| span.parent_span_id.is_none_or(|parent| !known(parent)))
+    {
+        print_span(root, &spans, &messages, 1);
+    }
+    Ok(())
+}
+
+fn print_span(span: &Span, spans: &[Span], messages: &BTreeMap<SpanId, Vec<String>>, depth: usize) {
+    let indent = "  ".repeat(depth);
+    let status = span.status.map_or("running", SpanStatus::as_str);
+    println!("{indent}{} ({}, {status})", span.name, span.kind);
+    for message in messages.get(&span.span_id).into_iter().flatten() {
+        println!("{indent}  - {message}");
+    }
+    for child in spans
+        .iter()
+        .filter(|child| child.parent_span_id == Some(span.span_id))
+    {
+        print_span(child, spans, messages, depth + 1);
+    }
+}

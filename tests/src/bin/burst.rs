@@ -1,0 +1,54 @@
+//! A program for tests to run, kill and starve: `burst FILE TRACES [end|hang|panic|open]`.
+//!
+//! It writes its traces into the file, says `ready` on stdout, and then ends in the way that was asked for.
+#![expect(clippy::unwrap_used, reason = "a test program fails by panicking")]
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use spanscope::WhenFull;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let traces: u64 = arguments[2].parse().unwrap();
+    let ending = arguments.get(3).map_or("end", String::as_str);
+    let guard = spanscope::builder()
+        .service_name("burst")
+        .sqlite_path(&arguments[1])
+        .when_full(WhenFull::Wait)
+        .try_init()
+        .unwrap();
+    if ending == "endless" {
+        say("ready");
+        loop {
+            spanscope_tests::burst(1000);
+        }
+    }
+    let open = tracing::info_span!("left open", pid = std::process::id());
+    if ending == "open" {
+        tracing::info!(parent: &open, "still here");
+    }
+    spanscope_tests::burst(traces);
+    match ending {
+        "hang" | "open" => {
+            say("ready");
+            // Its end comes from outside; the bound is for a test that died.
+            std::thread::sleep(Duration::from_secs(120));
+        }
+        "panic" => {
+            say("ready");
+            let _doomed = tracing::info_span!("doomed").entered();
+            panic!("as asked");
+        }
+        _ => {
+            drop(open);
+            drop(guard);
+            say("ready");
+        }
+    }
+}
+
+fn say(word: &str) {
+    println!("{word}");
+    std::io::stdout().flush().unwrap();
+}

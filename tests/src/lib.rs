@@ -1,0 +1,75 @@
+//! What the tests of several crates share: a store in a folder of its own, waiting with a bound, a burst of spans.
+#![expect(clippy::unwrap_used, reason = "test support fails by panicking")]
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use spanscope_sqlite::{SqliteGuard, SqliteLayer, SqliteLayerBuilder};
+use tracing::Dispatch;
+use tracing_subscriber::prelude::*;
+
+/// How long a test waits for anything.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until the answer is there; panics with what it waited for after [`PATIENCE`].
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A store with default settings, and a dispatcher that writes into it.
+pub fn store_at(path: &Path) -> (Dispatch, SqliteGuard) {
+    store_with(SqliteLayer::builder(), path)
+}
+
+/// A store with these settings, and a dispatcher that writes into it.
+pub fn store_with(settings: SqliteLayerBuilder, path: &Path) -> (Dispatch, SqliteGuard) {
+    let (layer, guard) = settings.open(path).unwrap();
+    (Dispatch::new(tracing_subscriber::registry().with(layer)), guard)
+}
+
+/// Makes `traces` traces of a root with nine children; each child has four fields and an event. That is 19 records.
+pub fn burst(traces: u64) {
+    for index in 0..traces {
+        let root = tracing::info_span!("request", index);
+        let _root = root.enter();
+        for step in 0..9_u64 {
+            let child = tracing::info_span!("step", tier = "gold", region = "eu-central", step, index);
+            let _child = child.enter();
+            tracing::info!(step, "done");
+        }
+    }
+}
+
+/// How many records a [`burst`] of one trace is.
+pub const RECORDS_A_TRACE: u64 = 19;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_ends_as_soon_as_the_answer_is_there() {
+        let mut looks = 0;
+        let found = wait_for("the third look", || {
+            looks += 1;
+            (looks == 3).then_some(looks)
+        });
+        assert_eq!(found, 3);
+    }
+
+    #[test]
+    fn a_burst_is_as_many_records_as_it_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let (dispatch, guard) = store_at(&folder.path().join("trace_store.db"));
+        tracing::dispatcher::with_default(&dispatch, || burst(3));
+        guard.flush(PATIENCE).unwrap();
+        assert_eq!(guard.stats().stored, 3 * RECORDS_A_TRACE);
+    }
+}

@@ -1,0 +1,49 @@
+//! An own binary, because the dispatcher is the process's: under a scoped one `tracing` itself swallows what a `Debug`
+//! logs, so only here does it reach the layer while the layer formats.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fmt;
+
+use spanscope_layers::SpanExt as _;
+use spanscope_tests::{PATIENCE, store_at};
+
+struct Logs;
+impl fmt::Debug for Logs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        tracing::info!("from inside of Debug");
+        let current = tracing::Span::current();
+        current.set_attribute("touched", true);
+        let _inner = tracing::info_span!("made inside of Debug").entered();
+        f.write_str("logged")
+    }
+}
+
+#[test]
+fn what_a_debug_logs_while_it_is_captured_is_captured_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace_store.db");
+    let (dispatch, guard) = store_at(&path);
+    tracing::dispatcher::set_global_default(dispatch).unwrap();
+    {
+        let span = tracing::info_span!("span", on_new = ?Logs, late = tracing::field::Empty).entered();
+        span.record("late", tracing::field::debug(Logs));
+        tracing::info!(value = ?Logs, "event");
+    }
+    guard.flush(PATIENCE).unwrap();
+    let db = rusqlite::Connection::open(&path).unwrap();
+    let count = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(
+        count("SELECT COUNT(*) FROM logs WHERE message = 'from inside of Debug'"),
+        3
+    );
+    assert_eq!(
+        count("SELECT COUNT(*) FROM spans WHERE name = 'made inside of Debug'"),
+        3
+    );
+    assert_eq!(
+        count(
+            "SELECT COUNT(*) FROM spans WHERE attributes ->> '$.touched' AND attributes ->> '$.late' = 'logged'"
+        ),
+        1
+    );
+}

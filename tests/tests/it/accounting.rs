@@ -1,0 +1,101 @@
+//! offered = stored + dropped, always.
+
+use std::time::Duration;
+
+use rusqlite::Connection;
+use spanscope_sqlite::{SqliteLayer, WhenFull};
+use spanscope_tests::{PATIENCE, RECORDS_A_TRACE, burst, store_at, store_with};
+
+fn count(path: &std::path::Path, sql: &str) -> u64 {
+    let db = Connection::open(path).unwrap();
+    db.query_row(sql, [], |row| row.get::<_, i64>(0))
+        .unwrap()
+        .try_into()
+        .unwrap()
+}
+
+#[test]
+fn four_threads_of_a_hundred_thousand_spans_are_all_accounted_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace_store.db");
+    let (dispatch, guard) = store_with(SqliteLayer::builder().queue_bytes(4 << 20), &path);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| tracing::dispatcher::with_default(&dispatch, || burst(10_000)));
+        }
+    });
+    guard.flush(PATIENCE).unwrap();
+    let stats = guard.stats();
+    assert_eq!(stats.offered, 4 * 10_000 * RECORDS_A_TRACE);
+    assert_eq!(stats.offered, stats.stored + stats.dropped.total());
+    drop(guard);
+    let stored = count(
+        &path,
+        "SELECT (SELECT COUNT(*) FROM _span) + (SELECT COUNT(*) FROM _event)",
+    );
+    assert_eq!(stored, stats.stored, "what was counted as stored is in the file");
+    let accounts = "SELECT SUM(offered - stored - dropped_queue_full - dropped_write_failed - dropped_shutdown) FROM _process";
+    assert_eq!(count(&path, accounts), 0, "the file's own account is even");
+    assert_eq!(count(&path, "SELECT SUM(offered) FROM _process"), stats.offered);
+}
+
+#[test]
+fn a_waiting_queue_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace_store.db");
+    let settings = SqliteLayer::builder()
+        .queue_bytes(1 << 20)
+        .when_full(WhenFull::Wait);
+    let (dispatch, guard) = store_with(settings, &path);
+    std::thread::scope(|scope| {
+        for _ in 0..32 {
+            scope.spawn(|| tracing::dispatcher::with_default(&dispatch, || burst(200)));
+        }
+    });
+    guard.flush(PATIENCE).unwrap();
+    let stats = guard.stats();
+    assert_eq!(stats.stored, 32 * 200 * RECORDS_A_TRACE);
+    assert_eq!(stats.dropped.total(), 0);
+    assert_eq!(count(&path, "SELECT SUM(span_count) FROM _trace"), 32 * 200 * 10);
+    assert_eq!(
+        count(&path, "SELECT COUNT(*) FROM _trace WHERE open_count <> 0"),
+        0
+    );
+}
+
+#[test]
+fn records_after_the_end_are_counted_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let (dispatch, guard) = store_at(&folder.path().join("trace_store.db"));
+    assert!(guard.shutdown());
+    tracing::dispatcher::with_default(&dispatch, || burst(1));
+    assert_eq!(guard.stats().dropped.shutdown, RECORDS_A_TRACE);
+    assert!(guard.shutdown(), "a second shutdown does nothing");
+}
+
+#[test]
+fn the_queue_is_bounded_when_nothing_can_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace_store.db");
+    let settings = SqliteLayer::builder()
+        .queue_bytes(1 << 20)
+        .shutdown_timeout(Duration::from_millis(100));
+    let (dispatch, guard) = store_with(settings, &path);
+    let blocker = Connection::open(&path).unwrap();
+    blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
+    tracing::dispatcher::with_default(&dispatch, || burst(5_000));
+    let stats = guard.stats();
+    assert_eq!(stats.offered, 5_000 * RECORDS_A_TRACE);
+    assert!(
+        stats.dropped.queue_full > 0,
+        "95,000 records of 100 bytes don't fit in 1 MiB: {stats:?}"
+    );
+    blocker.execute_batch("COMMIT").unwrap();
+    guard.flush(PATIENCE).unwrap();
+    let stats = guard.stats();
+    assert_eq!(stats.offered, stats.stored + stats.dropped.total());
+    assert!(
+        stats.stored > 0,
+        "what was queued is written once the lock is gone"
+    );
+}

@@ -1,0 +1,8 @@
+//! Behaviour across crates, from outside: real files, real processes, real threads.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod accounting;
+mod capture;
+mod contract;
+mod faults;
+mod processes;

@@ -1,0 +1,191 @@
+//! Other processes: that write the same file, are killed, panic, get signals, leave spans open.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use rusqlite::Connection;
+use spanscope_tests::wait_for;
+
+fn start(path: &Path, traces: u64, ending: &str) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_burst"))
+        .args([path.as_os_str(), traces.to_string().as_ref(), ending.as_ref()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn wait_ready(child: &mut Child) {
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert_eq!(line, "ready\n");
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(
+        Command::new("kill")
+            .args([name, &child.id().to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+fn number(db: &Connection, sql: &str) -> i64 {
+    db.query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+fn check_integrity(db: &Connection) {
+    let answer: String = db
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(answer, "ok");
+    let wrong =
+        "SELECT COUNT(*) FROM _trace t WHERE span_count <> (SELECT COUNT(*) FROM _span WHERE trace = t.id)";
+    assert_eq!(number(db, wrong), 0, "traces count their spans rightly");
+}
+
+#[test]
+fn two_processes_write_a_hundred_thousand_spans_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace_store.db");
+    let children = [start(&path, 10_000, "end"), start(&path, 10_000, "end")];
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    let db = Connection::open(&path).unwrap();
+    check_integrity(&db);
+    assert_eq!(
+        number(&db, "SELECT COUNT(*) FROM spans WHERE name <> 'left open'"),
+        200_000
+    );
+    assert_eq!(
+        number(
+            &db,
+            "SELECT COUNT(*) FROM _process WHERE offered = stored AND ended_at IS NOT NULL"
+        ),
+        2
+    );
+    assert_eq!(number(&db, "SELECT COUNT(DISTINCT span_id) FROM spans"), 200_002);
+}
+
+#[test]
+fn a_kill_in_the_middle_of_a_burst_leaves_a_sound_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace_store.db");
+    let mut child = start(&path, 0, "endless");
+    wait_ready(&mut child);
+    wait_for("some thousand spans in the file", || {
+        let db = Connection::open(&path).ok()?;
+        let spans: i64 = db
+            .query_row("SELECT COUNT(*) FROM spans", [], |row| row.get(0))
+            .ok()?;
+        (spans > 5_000).then_some(())
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    check_integrity(&Connection::open(&path).unwrap());
+}
+
+#[test]
+fn a_kill_loses_at_most_the_flush_interval() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace_store.db");
+    let mut child = start(&path, 100, "hang");
+    wait_ready(&mut child);
+    // All was recorded before `ready`; the flush interval is 200 ms, so it must come into the file by itself.
+    let db = wait_for("the file", || Connection::open(&path).ok());
+    wait_for("all spans", || {
+        (number(&db, "SELECT COUNT(*) FROM spans WHERE name = 'step'") == 900).then_some(())
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    check_integrity(&db);
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM spans WHERE name = 'step'"), 900);
+}
+
+#[cfg(unix)]
+#[test]
+fn sigterm_and_sigint_write_what_was_recorded() {
+    use std::os::unix::process::ExitStatusExt as _;
+    for (name, code) in [("-TERM", 15), ("-INT", 2)] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trace_store.db");
+        let mut child = start(&path, 2_000, "hang");
+        wait_ready(&mut child);
+        signal(&child, name);
+        assert_eq!(
+            child.wait().unwrap().signal(),
+            Some(code),
+            "it ends as the signal would have ended it"
+        );
+        let db = Connection::open(&path).unwrap();
+        check_integrity(&db);
+        assert_eq!(
+            number(&db, "SELECT COUNT(*) FROM spans WHERE name = 'step'"),
+            18_000
+        );
+        assert_eq!(
+            number(&db, "SELECT COUNT(*) FROM _process WHERE ended_at IS NOT NULL"),
+            1
+        );
+    }
+}
+
+#[test]
+fn a_panic_writes_what_was_recorded_and_marks_the_span_that_it_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace_store.db");
+    let mut child = start(&path, 100, "panic");
+    assert_eq!(child.wait().unwrap().code(), Some(101));
+    let db = Connection::open(&path).unwrap();
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM spans WHERE name = 'step'"), 900);
+    assert_eq!(
+        number(
+            &db,
+            "SELECT COUNT(*) FROM spans WHERE name = 'doomed' AND status = 'error'"
+        ),
+        1
+    );
+}
+
+#[test]
+fn a_running_span_is_seen_and_told_apart_once_its_process_died() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace_store.db");
+    let mut child = start(&path, 1, "open");
+    wait_ready(&mut child);
+    let db = wait_for("the file", || Connection::open(&path).ok());
+    let state = |db: &Connection| -> Option<String> {
+        db.query_row("SELECT state FROM spans WHERE name = 'left open'", [], |row| {
+            row.get(0)
+        })
+        .ok()
+    };
+    wait_for("the running span", || {
+        state(&db).filter(|state| state == "running")
+    });
+    assert_eq!(
+        number(
+            &db,
+            "SELECT COUNT(*) FROM spans WHERE name = 'left open' AND end_time IS NULL"
+        ),
+        1
+    );
+    assert_eq!(
+        number(
+            &db,
+            "SELECT COUNT(*) FROM logs WHERE message = 'still here' AND span_id IS NOT NULL"
+        ),
+        1
+    );
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // 15 s without a sign of life; moved there instead of waited for.
+    db.execute("UPDATE _process SET seen_at = seen_at - 20000000000", [])
+        .unwrap();
+    assert_eq!(state(&db).as_deref(), Some("abandoned"));
+}
