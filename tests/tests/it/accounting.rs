@@ -99,3 +99,35 @@ fn the_queue_is_bounded_when_nothing_can_be_written() {
         "what was queued is written once the lock is gone"
     );
 }
+
+#[test]
+fn looking_at_running_spans_never_costs_the_end_of_their_parents() {
+    let folder = tempfile::tempdir().unwrap();
+    // The shortest interval makes the writer look at open spans as often as it can; what it looks at closes meanwhile.
+    let settings = SqliteLayer::builder()
+        .flush_interval(Duration::from_millis(1))
+        .when_full(WhenFull::Wait);
+    let (dispatch, guard) = store_with(settings, &folder.path().join("trace_store.db"));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| tracing::dispatcher::with_default(&dispatch, || burst(5_000)));
+        }
+    });
+    guard.flush(PATIENCE).unwrap();
+    assert_eq!(guard.stats().stored, 4 * 5_000 * RECORDS_A_TRACE);
+}
+
+#[test]
+fn spans_made_under_suppression_are_not_captured_and_spans_closed_under_it_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let (dispatch, guard) = store_at(&folder.path().join("trace_store.db"));
+    tracing::dispatcher::with_default(&dispatch, || {
+        let before = tracing::info_span!("before");
+        let quiet = spanscope_layers::suppress();
+        tracing::info_span!("inside").in_scope(|| tracing::info!("inside"));
+        drop(before);
+        drop(quiet);
+    });
+    guard.flush(PATIENCE).unwrap();
+    assert_eq!((guard.stats().offered, guard.stats().stored), (1, 1));
+}

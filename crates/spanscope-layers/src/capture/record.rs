@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use spanscope_model::{SpanId, TraceId};
-use tracing_core::dispatcher::WeakDispatch;
+use tracing_core::dispatcher::{self, WeakDispatch};
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Dispatch, Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Registry;
@@ -128,21 +128,25 @@ impl Capture {
         let Some(dispatch) = self.dispatch.get().and_then(WeakDispatch::upgrade) else {
             return;
         };
-        let Some(registry) = dispatch.downcast_ref::<Registry>() else {
-            return;
-        };
-        for id in spans {
-            let Some(data) = registry.span_data(id) else {
-                see(id, None);
-                continue;
+        // A span that its last owner closes while it is looked at is cleared by this thread, and clearing it closes its
+        // parent through the current dispatcher: without one here the parent would never close.
+        dispatcher::with_default(&dispatch, || {
+            let Some(registry) = dispatch.downcast_ref::<Registry>() else {
+                return;
             };
-            let mut extensions = data.extensions_mut();
-            let mut record = extensions.get_mut::<SpanRecord>();
-            if let Some(record) = &mut record {
-                record.ids_used = true;
+            for id in spans {
+                let Some(data) = registry.span_data(id) else {
+                    see(id, None);
+                    continue;
+                };
+                let mut extensions = data.extensions_mut();
+                let mut record = extensions.get_mut::<SpanRecord>();
+                if let Some(record) = &mut record {
+                    record.ids_used = true;
+                }
+                see(id, record.as_deref());
             }
-            see(id, record.as_deref());
-        }
+        });
     }
 
     /// To be called from `Layer::on_new_span`. Answers whether a record is there now.
@@ -196,7 +200,7 @@ impl Capture {
     /// `Option` and `Vec` of layers do not forward `on_register_dispatch`; the global dispatcher is a good guess then.
     #[cold]
     fn find_dispatch(&self) {
-        tracing_core::dispatcher::get_default(|dispatch| {
+        dispatcher::get_default(|dispatch| {
             if dispatch.downcast_ref::<Registry>().is_some() {
                 self.on_register_dispatch(dispatch);
             }
@@ -299,7 +303,8 @@ impl Capture {
 
     /// To be called from `Layer::on_close`. Hands over the record with the parent that this layer sees and the end.
     ///
-    /// Where `take` answers `false`, `wait` is called with no lock held, and `take` once more after it.
+    /// Where `take` answers `false`, `wait` is called with no lock held, and `take` once more after it. A span that has a
+    /// record is handed over on a marked thread too: a sink's thread may be the one that closes a parent last.
     pub fn on_close<S>(
         &self,
         id: &Id,
@@ -309,9 +314,6 @@ impl Capture {
     ) where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
-        if is_suppressed() {
-            return;
-        }
         let Some(span) = context.span(id) else { return };
         let end = self.clock.now();
         let panicking = std::thread::panicking();

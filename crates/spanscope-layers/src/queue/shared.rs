@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tracing_core::span::Id;
 
 use super::chunk::{Chunk, Entry, EventEntry, SpanEntry};
-use crate::capture::{SpanIds, SpanRecord, Ticks};
+use crate::capture::{SpanIds, SpanRecord, Ticks, is_suppressed};
 
 /// What a chunk costs the budget, and how full it gets. At 64 KiB a thread hands over every 150 spans or so.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -115,7 +115,7 @@ impl Queue {
         self.with_slot(|slot| {
             if let Some(slot) = slot {
                 let mut inner = lock(&slot.inner);
-                if self.make_room(&mut inner, slot, size_of::<Id>())
+                if self.make_room(&mut inner, slot, size_of::<Id>(), false)
                     && let Some(chunk) = &mut inner.chunk
                 {
                     chunk.opened.push(id.clone());
@@ -192,7 +192,7 @@ impl Queue {
             if self.is_closed() {
                 inner.counts.offered += 1;
                 inner.counts.dropped_closed += 1;
-            } else if self.make_room(&mut inner, slot, bytes)
+            } else if self.make_room(&mut inner, slot, bytes, is_suppressed())
                 && let Some(chunk) = &mut inner.chunk
             {
                 add(chunk);
@@ -207,8 +207,9 @@ impl Queue {
         done
     }
 
-    /// Sees to it that the slot has a chunk with room for so many bytes; `false` if the budget does not allow it.
-    fn make_room(&self, inner: &mut SlotInner, slot: &Arc<Slot>, bytes: usize) -> bool {
+    /// Sees to it that the slot has a chunk with room for so many bytes; `false` if the budget does not allow it. The
+    /// sink's own thread is never refused: it can't wait for itself, and it adds a parent's end now and then at most.
+    fn make_room(&self, inner: &mut SlotInner, slot: &Arc<Slot>, bytes: usize, never_refuse: bool) -> bool {
         if let Some(chunk) = &inner.chunk
             && chunk.used() + bytes <= chunk.paid
         {
@@ -217,7 +218,7 @@ impl Queue {
         let price = CHUNK_BYTES.max(bytes);
         let before = self.shared.paid.fetch_add(price, Ordering::Relaxed);
         // One record larger than the whole queue passes when nothing else is there; else it could never be stored.
-        if before + price > self.shared.max_bytes && before > 0 {
+        if before + price > self.shared.max_bytes && before > 0 && !never_refuse {
             self.shared.paid.fetch_sub(price, Ordering::Relaxed);
             self.wake();
             return false;

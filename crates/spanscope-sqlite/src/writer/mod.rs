@@ -23,7 +23,7 @@ use database::{Database, Trouble};
 
 /// One transaction takes at most so many bytes of records, so that other processes get in and the write-ahead log
 /// grows in small steps; less where the file's cap is small, so that one transaction can't burst it.
-const BATCH_BYTES: usize = 4 * 1024 * 1024;
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// How long the same records are tried again while the disk refuses.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
 /// How long to wait before trying again.
@@ -178,7 +178,19 @@ impl Writer {
             };
             // Chunks in hand count against the budget as before, so taking more while in trouble costs no memory.
             self.queue.drain(&mut self.held);
-            let clean = self.write_held(deadline);
+            let mut clean = self.write_held(deadline);
+            // Looking at open spans can close a parent on this thread, and that end counts as recorded before the flush.
+            // Bounded, because the program may go on recording.
+            for _ in 0..3 {
+                self.queue.drain(&mut self.held);
+                if !clean
+                    || self.held.is_empty()
+                    || (flush_wanted == lock(&self.control.state).flush_done && !stop)
+                {
+                    break;
+                }
+                clean = self.write_held(deadline);
+            }
             if clean {
                 let mut state = lock(&self.control.state);
                 state.flush_done = state.flush_done.max(flush_wanted);
