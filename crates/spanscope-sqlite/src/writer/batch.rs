@@ -6,12 +6,14 @@
 
 use std::collections::HashMap;
 
+use rusqlite::types::Value;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use spanscope_layers::capture::{CallsiteTable, Capture, FieldReader, SpanIds, SpanRecord, WallClock};
 use spanscope_layers::queue::{Chunk, Entry, EventEntry, SpanEntry};
 use spanscope_model::{SpanId, SpanKind, SpanStatus, Timestamp, TraceId};
 use tracing_core::span::Id;
 
+use super::bulk::{Bulk, number_or_null, text_or_null};
 use super::database::{OpenSpan, callsite_row};
 use super::decode::{Decoded, Indexed, Prepared, extra};
 
@@ -51,6 +53,18 @@ struct TraceChange {
     open: i64,
 }
 
+/// What a span's row has beside what was read from its fields.
+struct SpanRow<'s> {
+    row: i64,
+    callsite: i64,
+    start: i64,
+    ended: Option<(i64, SpanStatus)>,
+    trace: i64,
+    key: i64,
+    parent: Option<i64>,
+    links: &'s [SpanIds],
+}
+
 pub(super) struct Batch<'a> {
     db: &'a Connection,
     reading: &'a mut Reading,
@@ -64,8 +78,8 @@ pub(super) struct Batch<'a> {
     traces: HashMap<TraceId, TraceChange>,
     outcome: Outcome,
     find_trace: CachedStatement<'a>,
-    insert_span: CachedStatement<'a>,
-    insert_event: CachedStatement<'a>,
+    spans: Bulk<'a, 14>,
+    events: Bulk<'a, 12>,
     insert_attr: CachedStatement<'a>,
 }
 
@@ -93,13 +107,15 @@ impl<'a> Batch<'a> {
             traces: HashMap::new(),
             outcome: Outcome::default(),
             find_trace: db.prepare_cached("SELECT id FROM _trace WHERE trace_id = ?1")?,
-            insert_span: db.prepare_cached(
+            spans: Bulk::new(
+                db,
                 "INSERT INTO _span (id, callsite, name, start, duration, status, trace, process, kind, span_id, parent,
-                 attributes, extra, category) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                 attributes, extra, category)",
             )?,
-            insert_event: db.prepare_cached(
+            events: Bulk::new(
+                db,
                 "INSERT INTO _event (id, callsite, time, trace, span_id, process, severity, name, message, attributes,
-                 expires, category) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                 expires, category)",
             )?,
             insert_attr: db.prepare_cached("INSERT OR IGNORE INTO _attr (key, value, span) VALUES (?1, ?2, ?3)")?,
         })
@@ -123,7 +139,9 @@ impl<'a> Batch<'a> {
                 result = self.write_running_span(id, record);
             }
         });
-        result
+        result?;
+        // Their ends may be in the same batch, and update these rows.
+        self.spans.flush()
     }
 
     fn write_running_span(&mut self, id: &Id, record: &SpanRecord) -> rusqlite::Result<()> {
@@ -143,24 +161,16 @@ impl<'a> Batch<'a> {
         }
         let trace_row = trace.row;
         let callsite = self.read(record.metadata(), FieldReader::new(record.fields()))?;
-        let decoded = &self.reading.decoded;
-        self.insert_span.execute(params![
+        self.insert_span(SpanRow {
             row,
             callsite,
-            decoded.name,
             start,
-            None::<i64>,
-            None::<i64>,
-            trace_row,
-            self.process,
-            kind_number(decoded.kind),
+            ended: None,
+            trace: trace_row,
             key,
-            record.parent().map(span_key),
-            decoded.attributes,
-            extra(decoded.status_message.as_deref(), record.links()),
-            decoded.category,
-        ])?;
-        self.index(row)?;
+            parent: record.parent().map(span_key),
+            links: record.links(),
+        })?;
         let open = OpenSpan {
             row,
             id: id.clone(),
@@ -221,24 +231,42 @@ impl<'a> Batch<'a> {
                 trace.root = Some((row, start));
             }
         }
-        let decoded = &self.reading.decoded;
-        self.insert_span.execute(params![
+        self.insert_span(SpanRow {
             row,
             callsite,
-            decoded.name,
             start,
-            duration,
-            i64::from(status == SpanStatus::Error),
-            trace_row,
-            self.process,
-            kind_number(decoded.kind),
+            ended: Some((duration, status)),
+            trace: trace_row,
             key,
-            span.parent.map(span_key),
-            decoded.attributes,
-            extra(decoded.status_message.as_deref(), &span.links),
-            decoded.category,
+            parent: span.parent.map(span_key),
+            links: &span.links,
+        })
+    }
+
+    /// Inserts a span whose fields have just been read.
+    fn insert_span(&mut self, span: SpanRow<'_>) -> rusqlite::Result<()> {
+        let decoded = &self.reading.decoded;
+        let extra = extra(decoded.status_message.as_deref(), span.links);
+        self.spans.push([
+            Value::Integer(span.row),
+            Value::Integer(span.callsite),
+            text_or_null(decoded.name.as_deref()),
+            Value::Integer(span.start),
+            number_or_null(span.ended.map(|(duration, _)| duration)),
+            number_or_null(
+                span.ended
+                    .map(|(_, status)| i64::from(status == SpanStatus::Error)),
+            ),
+            Value::Integer(span.trace),
+            Value::Integer(self.process),
+            Value::Integer(kind_number(decoded.kind).into()),
+            Value::Integer(span.key),
+            number_or_null(span.parent),
+            Value::Text(decoded.attributes.clone()),
+            extra.map_or(Value::Null, Value::Text),
+            text_or_null(decoded.category.as_deref()),
         ])?;
-        self.index(row)
+        self.index(span.row)
     }
 
     fn end_running(
@@ -304,21 +332,20 @@ impl<'a> Batch<'a> {
         let expires = decoded
             .ttl_seconds
             .map(|ttl| time.saturating_add(ttl.max(0).saturating_mul(1_000_000_000)));
-        self.insert_event.execute(params![
-            row,
-            callsite,
-            time,
-            trace,
-            event.ids.map(|ids| span_key(ids.span_id)),
-            self.process,
-            decoded.severity,
-            decoded.name,
-            decoded.message,
-            (decoded.attributes.len() > 2).then_some(&decoded.attributes),
-            expires,
-            decoded.category,
-        ])?;
-        Ok(())
+        self.events.push([
+            Value::Integer(row),
+            Value::Integer(callsite),
+            Value::Integer(time),
+            number_or_null(trace),
+            number_or_null(event.ids.map(|ids| span_key(ids.span_id))),
+            Value::Integer(self.process),
+            number_or_null(decoded.severity.map(i64::from)),
+            text_or_null(decoded.name.as_deref()),
+            Value::Text(decoded.message.clone()),
+            text_or_null((decoded.attributes.len() > 2).then_some(&decoded.attributes)),
+            number_or_null(expires),
+            text_or_null(decoded.category.as_deref()),
+        ])
     }
 
     /// Reads a record's fields into the shared buffers and answers its callsite's row.
@@ -414,7 +441,9 @@ impl<'a> Batch<'a> {
     }
 
     /// Writes the traces.
-    pub(super) fn finish(self) -> rusqlite::Result<Outcome> {
+    pub(super) fn finish(mut self) -> rusqlite::Result<Outcome> {
+        self.spans.flush()?;
+        self.events.flush()?;
         let mut insert = self.db.prepare_cached(
             "INSERT INTO _trace (id, trace_id, start, end, root, root_start, span_count, error_count, open_count, created)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",

@@ -6,6 +6,7 @@
 //! hold memory for ever. It speaks of trouble on stderr, at most once a minute, never through `tracing`.
 
 mod batch;
+mod bulk;
 mod database;
 mod decode;
 
