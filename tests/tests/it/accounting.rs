@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use spanscope_sqlite::{SqliteLayer, WhenFull};
-use spanscope_tests::{PATIENCE, RECORDS_A_TRACE, burst, store_at, store_with};
+use spanscope_tests::{PATIENCE, RECORDS_A_TRACE, burst, store_at, store_with, wait_for};
 
 fn count(path: &std::path::Path, sql: &str) -> u64 {
     let db = Connection::open(path).unwrap();
@@ -13,6 +13,11 @@ fn count(path: &std::path::Path, sql: &str) -> u64 {
         .try_into()
         .unwrap()
 }
+
+/// Events, and spans whose end is there: a span that was shown while it ran and whose end found the queue full stays in
+/// the file, marked, and counts as dropped.
+const WHOLE_RECORDS: &str = "SELECT (SELECT COUNT(*) FROM _event) + (SELECT COUNT(*) FROM _span
+    WHERE duration IS NOT NULL AND COALESCE(extra, '') NOT LIKE '%its end was dropped%')";
 
 #[test]
 fn four_threads_of_a_hundred_thousand_spans_are_all_accounted_for() {
@@ -29,11 +34,11 @@ fn four_threads_of_a_hundred_thousand_spans_are_all_accounted_for() {
     assert_eq!(stats.offered, 4 * 10_000 * RECORDS_A_TRACE);
     assert_eq!(stats.offered, stats.stored + stats.dropped.total());
     drop(guard);
-    let stored = count(
-        &path,
-        "SELECT (SELECT COUNT(*) FROM _span) + (SELECT COUNT(*) FROM _event)",
+    assert_eq!(
+        count(&path, WHOLE_RECORDS),
+        stats.stored,
+        "what was counted as stored is in the file"
     );
-    assert_eq!(stored, stats.stored, "what was counted as stored is in the file");
     let accounts = "SELECT SUM(offered - stored - dropped_queue_full - dropped_write_failed - dropped_shutdown) FROM _process";
     assert_eq!(count(&path, accounts), 0, "the file's own account is even");
     assert_eq!(count(&path, "SELECT SUM(offered) FROM _process"), stats.offered);
@@ -98,6 +103,35 @@ fn the_queue_is_bounded_when_nothing_can_be_written() {
         stats.stored > 0,
         "what was queued is written once the lock is gone"
     );
+}
+
+#[test]
+fn a_span_whose_end_is_dropped_stays_in_the_file_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace_store.db");
+    let (dispatch, guard) = store_with(SqliteLayer::builder().queue_bytes(1 << 20), &path);
+    tracing::dispatcher::with_default(&dispatch, || {
+        // Its end is larger than any room that small records leave.
+        let unlucky = tracing::info_span!("unlucky", kept = 1, large = "x".repeat(10_000));
+        let running = "SELECT COUNT(*) FROM _span WHERE duration IS NULL";
+        wait_for("the running span", || (count(&path, running) == 1).then_some(()));
+        let blocker = Connection::open(&path).unwrap();
+        blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
+        burst(5_000);
+        drop(unlucky);
+        blocker.execute_batch("COMMIT").unwrap();
+    });
+    guard.flush(PATIENCE).unwrap();
+    let marked = "SELECT COUNT(*) FROM spans WHERE name = 'unlucky' AND end_time IS NOT NULL
+        AND json_extract(attributes, '$.kept') = 1 AND status_message LIKE '%its end was dropped%'";
+    wait_for("the mark", || (count(&path, marked) == 1).then_some(()));
+    let stats = guard.stats();
+    assert_eq!(stats.offered, 5_000 * RECORDS_A_TRACE + 1);
+    assert_eq!(stats.offered, stats.stored + stats.dropped.total());
+    drop(guard);
+    assert_eq!(count(&path, WHOLE_RECORDS), stats.stored);
+    let open = "SELECT COUNT(*) FROM _trace WHERE open_count <> 0";
+    assert_eq!(count(&path, open), 0);
 }
 
 #[test]
