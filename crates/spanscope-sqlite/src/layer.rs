@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use spanscope_layers::capture::{Capture, DEFAULT_MAX_VALUE_LEN, SpanRecord};
-use spanscope_layers::queue::{Queue, WhenFull};
-use spanscope_model::{DropCounts, StoreError};
+use spanscope_layers::queue::{Control, FlushTimeout, LayerStats, Queue, WhenFull};
+use spanscope_model::StoreError;
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Dispatch, Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::writer::{self, Handle};
+use crate::writer;
 
 /// Bytes of records that may wait for the disk: about 300,000 spans.
 pub const DEFAULT_QUEUE_BYTES: usize = 64 * 1024 * 1024;
@@ -142,7 +142,7 @@ impl SqliteLayerBuilder {
         let capture = Arc::new(Capture::new(self.max_value_len));
         let shutdown_timeout = self.shutdown_timeout;
         let path = path.as_ref().to_path_buf();
-        let handle = writer::start(self, path.clone(), queue.clone(), Arc::clone(&capture))?;
+        let control = writer::start(self, path.clone(), queue.clone(), Arc::clone(&capture))?;
         let layer = SqliteLayer {
             capture,
             queue: queue.clone(),
@@ -151,7 +151,7 @@ impl SqliteLayerBuilder {
             layer,
             SqliteGuard {
                 queue,
-                handle,
+                control,
                 path,
                 shutdown_timeout,
             },
@@ -236,43 +236,13 @@ where
     }
 }
 
-/// What became of the records that a layer made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct LayerStats {
-    /// Spans and events that were offered: each counts when it ends or happens.
-    pub offered: u64,
-    /// Of these: written to the file.
-    pub stored: u64,
-    /// Of these: lost, by cause. What is neither stored nor dropped still waits.
-    pub dropped: DropCounts,
-}
-
-/// A flush did not finish in time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FlushTimeout {
-    /// How many records still waited.
-    pub waiting: u64,
-}
-
-impl std::fmt::Display for FlushTimeout {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} records were not written in time; they stay queued",
-            self.waiting
-        )
-    }
-}
-
-impl std::error::Error for FlushTimeout {}
-
 /// Keeps the writing thread running. Dropping it writes what is queued, within the shutdown timeout, and ends the
 /// thread; records that come later are counted as dropped.
 #[derive(Debug)]
 #[must_use = "dropping the guard ends the writing"]
 pub struct SqliteGuard {
     queue: Queue,
-    handle: Handle,
+    control: Arc<Control>,
     path: PathBuf,
     shutdown_timeout: Duration,
 }
@@ -283,19 +253,13 @@ impl SqliteGuard {
     /// # Errors
     /// It took longer than the timeout; nothing is lost by that.
     pub fn flush(&self, timeout: Duration) -> Result<(), FlushTimeout> {
-        if self.handle.flush(&self.queue, timeout) {
-            return Ok(());
-        }
-        let stats = self.stats();
-        Err(FlushTimeout {
-            waiting: stats.offered.saturating_sub(stats.stored + stats.dropped.total()),
-        })
+        self.control.flush(&self.queue, timeout)
     }
 
     /// The account until now.
     #[must_use]
     pub fn stats(&self) -> LayerStats {
-        self.handle.stats(&self.queue)
+        self.control.stats(&self.queue)
     }
 
     /// The file.
@@ -307,7 +271,7 @@ impl SqliteGuard {
     /// What dropping does, for whoever wants to do it earlier; a second time it does nothing. Answers whether
     /// everything was written in time.
     pub fn shutdown(&self) -> bool {
-        self.handle.shutdown(&self.queue, self.shutdown_timeout)
+        self.control.shutdown(&self.queue, self.shutdown_timeout)
     }
 }
 

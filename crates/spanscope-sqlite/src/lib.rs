@@ -13,8 +13,8 @@ mod writer;
 
 pub use layer::{
     DEFAULT_FLUSH_INTERVAL, DEFAULT_INDEXED_KEYS, DEFAULT_MAX_BYTES, DEFAULT_QUEUE_BYTES, DEFAULT_RETENTION,
-    DEFAULT_SHUTDOWN_TIMEOUT, FlushTimeout, LayerStats, SqliteGuard, SqliteLayer, SqliteLayerBuilder,
+    DEFAULT_SHUTDOWN_TIMEOUT, SqliteGuard, SqliteLayer, SqliteLayerBuilder,
 };
 pub use retention::Deleted;
-pub use spanscope_layers::queue::WhenFull;
+pub use spanscope_layers::queue::{FlushTimeout, LayerStats, WhenFull};
 pub use store::{Imported, SqlResult, SqliteStore, wait};

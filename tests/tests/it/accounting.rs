@@ -69,6 +69,29 @@ fn a_waiting_queue_loses_nothing() {
 }
 
 #[test]
+fn what_threads_recorded_right_before_they_ended_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    // The shortest interval makes the writer collect while threads end.
+    let settings = SqliteLayer::builder()
+        .flush_interval(Duration::from_millis(1))
+        .when_full(WhenFull::Wait);
+    let (dispatch, guard) = store_with(settings, &folder.path().join("trace_store.db"));
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..500 {
+                    let dispatch = dispatch.clone();
+                    let work = move || tracing::dispatcher::with_default(&dispatch, || burst(1));
+                    std::thread::spawn(work).join().unwrap();
+                }
+            });
+        }
+    });
+    guard.flush(PATIENCE).unwrap();
+    assert_eq!(guard.stats().stored, 8 * 500 * RECORDS_A_TRACE);
+}
+
+#[test]
 fn records_after_the_end_are_counted_as_such() {
     let folder = tempfile::tempdir().unwrap();
     let (dispatch, guard) = store_at(&folder.path().join("trace_store.db"));

@@ -34,9 +34,29 @@ pub const PANICKED: &str = "<its Debug or Display panicked>";
 pub(crate) struct FieldWriter<'a> {
     pub(crate) bytes: &'a mut Vec<u8>,
     pub(crate) max_len: usize,
+    /// Only this field, where a filter wants one value.
+    pub(crate) only: Option<&'a Field>,
+}
+
+/// The text of one field of a span or an event, if it is there and is a text. `record` hands over the values:
+/// `|visitor| event.record(visitor)`.
+pub(crate) fn text_of(field: &Field, record: impl FnOnce(&mut dyn Visit)) -> Option<String> {
+    let mut bytes = Vec::new();
+    record(&mut FieldWriter {
+        bytes: &mut bytes,
+        max_len: 256,
+        only: Some(field),
+    });
+    FieldReader::new(&bytes)
+        .filter_map(|(_, value)| value.as_text().map(ToOwned::to_owned))
+        .last()
 }
 
 impl FieldWriter<'_> {
+    fn is_unwanted(&self, field: &Field) -> bool {
+        self.only.is_some_and(|only| only != field)
+    }
+
     fn key(&mut self, field: &Field, tag: u8) {
         let index = u16::try_from(field.index()).unwrap_or(OWN_KEY - 1);
         let [low, high] = index.to_le_bytes();
@@ -156,36 +176,57 @@ fn cut(text: &str, max_len: usize) -> &str {
 
 impl Visit for FieldWriter<'_> {
     fn record_bool(&mut self, field: &Field, value: bool) {
+        if self.is_unwanted(field) {
+            return;
+        }
         self.key(field, if value { tag::TRUE } else { tag::FALSE });
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
+        if self.is_unwanted(field) {
+            return;
+        }
         self.key(field, tag::I64);
         self.bytes.extend_from_slice(&value.to_le_bytes());
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
+        if self.is_unwanted(field) {
+            return;
+        }
         self.key(field, tag::U64);
         self.bytes.extend_from_slice(&value.to_le_bytes());
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
+        if self.is_unwanted(field) {
+            return;
+        }
         self.key(field, tag::F64);
         self.bytes.extend_from_slice(&value.to_le_bytes());
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
+        if self.is_unwanted(field) {
+            return;
+        }
         self.key(field, tag::TEXT);
         self.text(value);
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if self.is_unwanted(field) {
+            return;
+        }
         self.key(field, tag::TEXT);
         self.format(format_args!("{value:?}"));
     }
 
     /// An error is its message under its field, and the details that OpenTelemetry names beside it.
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        if self.is_unwanted(field) {
+            return;
+        }
         self.key(field, tag::TEXT);
         self.format(format_args!("{value}"));
         self.own_key("exception.message", tag::TEXT);
@@ -194,6 +235,7 @@ impl Visit for FieldWriter<'_> {
         FieldWriter {
             bytes: &mut debug,
             max_len: 256,
+            only: None,
         }
         .debug_head(value);
         let type_name = String::from_utf8_lossy(&debug);

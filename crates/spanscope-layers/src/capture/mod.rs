@@ -13,15 +13,20 @@
 mod callsite;
 mod clock;
 mod fields;
+mod hidden;
 mod ids;
 mod record;
+mod resolve;
 mod span_ext;
 mod suppress;
 
 pub use callsite::{CallsiteInfo, CallsiteTable, FieldInfo, MASKED, Role, is_secret, severity_of};
 pub use clock::{Clock, Ticks, WallClock};
+pub(crate) use fields::text_of;
 pub use fields::{FieldReader, Key, PANICKED, RawValue};
-pub use record::{Capture, SpanIds, SpanRecord};
+pub(crate) use hidden::{hide_from_all, hide_from_next, show};
+pub use record::{Capture, SpanIds, SpanRecord, Start};
+pub use resolve::ResolvedField;
 pub use span_ext::SpanExt;
 pub(crate) use suppress::is_suppressed;
 pub use suppress::{Suppressed, suppress};

@@ -14,7 +14,7 @@ use tracing_subscriber::registry::{LookupSpan, SpanData, SpanRef};
 
 use super::clock::{Clock, Ticks};
 use super::fields::FieldWriter;
-use super::{ids, is_suppressed};
+use super::{hidden, ids, is_suppressed};
 
 /// The two ids that name a span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,6 +42,19 @@ pub struct SpanRecord {
     /// Made while its thread was unwinding: that it also ends so says nothing about it.
     made_in_panic: bool,
     owner: u32,
+    /// The layers, by [`Capture::bit`], that a filter keeps it from, and those that were told of its start.
+    hidden_from: u128,
+    told_to: u128,
+    busy: Busy,
+}
+
+/// How long at least one thread was inside of a span. One layer counts: the first that saw it entered.
+#[derive(Debug, Default)]
+struct Busy {
+    counted_by: Option<u32>,
+    inside: u32,
+    since: Ticks,
+    nanos: u64,
 }
 
 impl Drop for SpanRecord {
@@ -83,6 +96,17 @@ fn spare_buffer() -> Vec<u8> {
         .unwrap_or_else(|| Vec::with_capacity(256))
 }
 
+/// A span that begins to be shown.
+#[derive(Debug)]
+pub struct Start<'a> {
+    /// What is known of it.
+    pub record: &'a SpanRecord,
+    /// Its parent, as the layer sees it.
+    pub parent: Option<SpanId>,
+    /// Now.
+    pub told: Ticks,
+}
+
 /// The listening half of a layer.
 #[derive(Debug)]
 pub struct Capture {
@@ -103,6 +127,12 @@ impl Capture {
             clock: Clock::global(),
             dispatch: OnceLock::new(),
         }
+    }
+
+    /// This layer's place in a record's sets. Two layers of one subscriber share it only where exactly so many others were
+    /// made between them.
+    fn bit(&self) -> u128 {
+        1 << (self.owner % u128::BITS)
     }
 
     /// The clock that the records' ticks come from.
@@ -149,7 +179,8 @@ impl Capture {
         });
     }
 
-    /// To be called from `Layer::on_new_span`. Answers whether a record is there now.
+    /// To be called from `Layer::on_new_span`. Answers whether this layer shows the span: a record is there now, and no
+    /// filter that decides by the span's values keeps it from this layer.
     pub fn on_new_span<S>(&self, attributes: &Attributes<'_>, id: &Id, context: &Context<'_, S>) -> bool
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
@@ -160,8 +191,13 @@ impl Capture {
         let Some(span) = context.span(id) else {
             return false;
         };
+        let hidden = hidden::is_hidden(id);
         if span.extensions().get::<SpanRecord>().is_some() {
-            return true; // another layer of ours was first
+            // Another layer of ours was first.
+            if hidden && let Some(record) = span.extensions_mut().get_mut::<SpanRecord>() {
+                record.hidden_from |= self.bit();
+            }
+            return !hidden;
         }
         if self.dispatch.get().is_none() {
             self.find_dispatch();
@@ -171,8 +207,9 @@ impl Capture {
         attributes.record(&mut FieldWriter {
             bytes: &mut fields,
             max_len: self.max_value_len,
+            only: None,
         });
-        let parent = span.parent().and_then(|parent| self.use_ids(&parent));
+        let parent = self.visible_ids(span.parent()).map(|(ids, _)| ids);
         let trace_id = match parent {
             Some(parent) => parent.trace_id,
             None => self.hidden_ancestors_trace(id).unwrap_or_else(ids::trace_id),
@@ -192,9 +229,105 @@ impl Capture {
             ids_used: false,
             made_in_panic: std::thread::panicking(),
             owner: self.owner,
+            hidden_from: if hidden { self.bit() } else { 0 },
+            told_to: 0,
+            busy: Busy::default(),
         };
         span.extensions_mut().replace(record);
-        true
+        !hidden
+    }
+
+    /// To be called from `Layer::on_enter` by a layer that shows starts of spans or how long they were busy. A start is
+    /// told when the span is first entered, when an event or a span happens in it, or when it ends: until then a remote
+    /// parent may still be set. The starts of its ancestors are told before.
+    pub fn on_enter<S>(&self, id: &Id, context: &Context<'_, S>, tell: impl FnMut(Start<'_>))
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let Some(span) = context.span(id) else { return };
+        let now = self.clock.now();
+        let told = {
+            let mut extensions = span.extensions_mut();
+            let Some(record) = extensions.get_mut::<SpanRecord>() else {
+                return;
+            };
+            if *record.busy.counted_by.get_or_insert(self.owner) == self.owner {
+                record.busy.inside += 1;
+                if record.busy.inside == 1 {
+                    record.busy.since = now;
+                }
+            }
+            (record.told_to | record.hidden_from) & self.bit() != 0
+        };
+        if !told && !is_suppressed() {
+            self.tell_starts(span, tell);
+        }
+    }
+
+    /// To be called from `Layer::on_exit` by a layer that calls [`on_enter`](Self::on_enter).
+    pub fn on_exit<S>(&self, id: &Id, context: &Context<'_, S>)
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let Some(span) = context.span(id) else { return };
+        let now = self.clock.now();
+        if let Some(record) = span.extensions_mut().get_mut::<SpanRecord>()
+            && record.busy.counted_by == Some(self.owner)
+            && record.busy.inside > 0
+        {
+            record.busy.inside -= 1;
+            if record.busy.inside == 0 {
+                record.busy.nanos += self.clock.nanos_between(record.busy.since, now);
+            }
+        }
+    }
+
+    /// Tells the starts that this layer was not told of yet, of a span and its ancestors, the outermost first.
+    fn tell_starts<S>(&self, span: SpanRef<'_, S>, mut tell: impl FnMut(Start<'_>))
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let mut untold = Vec::new();
+        let mut next = Some(span);
+        while let Some(span) = next {
+            let (told, hidden) = match span.extensions().get::<SpanRecord>() {
+                Some(record) => (
+                    record.told_to & self.bit() != 0,
+                    record.hidden_from & self.bit() != 0,
+                ),
+                None => (false, true),
+            };
+            if told {
+                break;
+            }
+            next = span.parent();
+            if !hidden {
+                untold.push(span);
+            }
+        }
+        for span in untold.iter().rev() {
+            // Fixes the ids, of the parent first.
+            let parent = self.visible_ids(span.parent()).map(|(ids, _)| ids.span_id);
+            let mut extensions = span.extensions_mut();
+            let Some(record) = extensions.get_mut::<SpanRecord>() else {
+                continue;
+            };
+            if record.told_to & self.bit() != 0 {
+                continue; // another thread was faster
+            }
+            record.told_to |= self.bit();
+            record.ids_used = true;
+            let parent = if record.parent_is_remote {
+                record.parent
+            } else {
+                parent
+            };
+            tell(Start {
+                record,
+                parent,
+                told: self.clock.now(),
+            });
+        }
     }
 
     /// `Option` and `Vec` of layers do not forward `on_register_dispatch`; the global dispatcher is a good guess then.
@@ -243,6 +376,7 @@ impl Capture {
             values.record(&mut FieldWriter {
                 bytes: scratch,
                 max_len: self.max_value_len,
+                only: None,
             });
             if let Some(record) = span.extensions_mut().get_mut::<SpanRecord>() {
                 record.add_fields(scratch);
@@ -289,16 +423,51 @@ impl Capture {
             event.record(&mut FieldWriter {
                 bytes: scratch,
                 max_len: self.max_value_len,
+                only: None,
             });
             let failed = *event.metadata().level() == Level::ERROR;
-            let ids = context.event_span(event).and_then(|span| {
-                if failed && let Some(record) = span.extensions_mut().get_mut::<SpanRecord>() {
-                    record.failed = true;
-                }
-                self.use_ids(&span)
-            });
-            take(ids, time, scratch);
+            let seen = self.visible_ids(context.event_span(event));
+            if failed
+                && let Some((_, span)) = &seen
+                && let Some(record) = span.extensions_mut().get_mut::<SpanRecord>()
+            {
+                record.failed = true;
+            }
+            take(seen.map(|(ids, _)| ids), time, scratch);
         });
+    }
+
+    /// To be called before [`on_event`](Self::on_event) by a layer that shows starts of spans.
+    pub fn before_event<S>(&self, event: &Event<'_>, context: &Context<'_, S>, tell: impl FnMut(Start<'_>))
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        if let Some(span) = context.event_span(event) {
+            self.before(span, tell);
+        }
+    }
+
+    /// To be called before [`on_close`](Self::on_close) by a layer that shows starts of spans.
+    pub fn before_close<S>(&self, id: &Id, context: &Context<'_, S>, tell: impl FnMut(Start<'_>))
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        if let Some(span) = context.span(id) {
+            self.before(span, tell);
+        }
+    }
+
+    fn before<S>(&self, span: SpanRef<'_, S>, tell: impl FnMut(Start<'_>))
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let told = span
+            .extensions()
+            .get::<SpanRecord>()
+            .is_none_or(|record| record.told_to & self.bit() != 0);
+        if !told && !is_suppressed() {
+            self.tell_starts(span, tell);
+        }
     }
 
     /// To be called from `Layer::on_close`. Hands over the record with the parent that this layer sees and the end.
@@ -323,6 +492,9 @@ impl Capture {
             let Some(record) = extensions.get::<SpanRecord>() else {
                 return;
             };
+            if record.hidden_from & self.bit() != 0 {
+                return;
+            }
             let failed = record.failed || (panicking && !record.made_in_panic);
             let parent = if record.owner == self.owner || record.parent_is_remote {
                 record.parent
@@ -331,8 +503,8 @@ impl Capture {
             } else {
                 // Another layer made the record; what this one sees as the parent may differ. One span's lock at a time.
                 drop(extensions);
-                let parent = span.parent().and_then(|parent| self.use_ids(&parent));
-                seen_parent = Some(parent.map(|parent| parent.span_id));
+                let parent = self.visible_ids(span.parent());
+                seen_parent = Some(parent.map(|(ids, _)| ids.span_id));
                 continue;
             };
             if take(record, parent, failed, end) {
@@ -343,21 +515,41 @@ impl Capture {
         }
     }
 
-    /// The ids of a span that has a record; from now on they are fixed.
+    /// The nearest span, from this one upwards, that this layer shows, and its ids; from now on they are fixed.
+    fn visible_ids<'r, S>(&self, span: Option<SpanRef<'r, S>>) -> Option<(SpanIds, SpanRef<'r, S>)>
+    where
+        S: for<'a> LookupSpan<'a>,
+    {
+        let mut span = span?;
+        let (ids, used) = loop {
+            let extensions = span.extensions();
+            let record = extensions.get::<SpanRecord>()?;
+            if record.hidden_from & self.bit() == 0 {
+                break (record.ids, record.ids_used);
+            }
+            drop(extensions);
+            span = span.parent()?;
+        };
+        let fixed = (!used).then(|| {
+            let mut extensions = span.extensions_mut();
+            extensions.get_mut::<SpanRecord>().map(|record| {
+                record.ids_used = true;
+                record.ids // a remote parent may have come in between
+            })
+        });
+        let ids = fixed.flatten().unwrap_or(ids);
+        Some((ids, span))
+    }
+
+    /// The ids of a span that has a record, shown by this layer or not; from now on they are fixed.
     fn use_ids<S>(&self, span: &SpanRef<'_, S>) -> Option<SpanIds>
     where
         S: for<'a> LookupSpan<'a>,
     {
-        let (ids, used) = {
-            let extensions = span.extensions();
-            let record = extensions.get::<SpanRecord>()?;
-            (record.ids, record.ids_used)
-        };
-        if !used && let Some(record) = span.extensions_mut().get_mut::<SpanRecord>() {
-            record.ids_used = true;
-            return Some(record.ids); // a remote parent may have come in between
-        }
-        Some(ids)
+        let mut extensions = span.extensions_mut();
+        let record = extensions.get_mut::<SpanRecord>()?;
+        record.ids_used = true;
+        Some(record.ids)
     }
 
     fn with_scratch(&self, work: impl FnOnce(&mut Vec<u8>)) {
@@ -396,6 +588,18 @@ impl SpanRecord {
     #[must_use]
     pub fn parent(&self) -> Option<SpanId> {
         self.parent
+    }
+
+    /// How long at least one thread was inside of it until `end`, in nanoseconds; `None` where no layer counts.
+    #[must_use]
+    pub fn busy_nanos(&self, end: Ticks) -> Option<u64> {
+        self.busy.counted_by?;
+        let open = if self.busy.inside > 0 {
+            Clock::global().nanos_between(self.busy.since, end)
+        } else {
+            0
+        };
+        Some(self.busy.nanos + open)
     }
 
     /// Whether it begins this process's part of its trace.

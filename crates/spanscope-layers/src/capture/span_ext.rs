@@ -42,6 +42,7 @@ impl SpanExt for Span {
         FieldWriter {
             bytes: &mut fields,
             max_len: DEFAULT_MAX_VALUE_LEN,
+            only: None,
         }
         .own(key, &value.into());
         with_record(self, |record| record.add_fields(&fields));

@@ -13,10 +13,28 @@ use crate::capture::{FieldReader, SpanIds, Ticks};
 /// One record.
 #[derive(Debug)]
 pub enum Entry {
+    /// A span that began; only where the layer asks for it.
+    Start(StartEntry),
     /// A span that ended.
     Span(SpanEntry),
     /// An event.
     Event(EventEntry),
+}
+
+/// A span that began.
+#[derive(Debug)]
+pub struct StartEntry {
+    /// Its ids.
+    pub ids: SpanIds,
+    /// Its parent, as the layer saw it.
+    pub parent: Option<SpanId>,
+    /// What its callsite says.
+    pub metadata: &'static Metadata<'static>,
+    /// When it was made.
+    pub start: Ticks,
+    /// When it was told.
+    pub told: Ticks,
+    pub(super) fields: Range<usize>,
 }
 
 /// A span that ended.
@@ -36,6 +54,8 @@ pub struct SpanEntry {
     pub start: Ticks,
     /// When it ended.
     pub end: Ticks,
+    /// How long at least one thread was inside of it, in nanoseconds, where a layer counts that.
+    pub busy_nanos: Option<u64>,
     /// What it follows from; empty nearly always.
     pub links: Vec<SpanIds>,
     pub(super) fields: Range<usize>,
@@ -83,6 +103,12 @@ impl Chunk {
     #[must_use]
     pub fn span_fields(&self, span: &SpanEntry) -> FieldReader<'_> {
         FieldReader::new(self.bytes.get(span.fields.clone()).unwrap_or_default())
+    }
+
+    /// The fields that a span of this chunk began with.
+    #[must_use]
+    pub fn start_fields(&self, start: &StartEntry) -> FieldReader<'_> {
+        FieldReader::new(self.bytes.get(start.fields.clone()).unwrap_or_default())
     }
 
     /// The fields of an event of this chunk.

@@ -11,7 +11,9 @@
 //! A thread's lock is taken by that thread and, a few times a second, by the sink; nothing of the user runs under it.
 
 mod chunk;
+mod control;
 mod shared;
 
-pub use chunk::{Chunk, Entry, EventEntry, SpanEntry};
+pub use chunk::{Chunk, Entry, EventEntry, SpanEntry, StartEntry};
+pub use control::{Control, FlushTimeout, LayerStats, Wanted};
 pub use shared::{Counts, Queue, WhenFull};

@@ -2,14 +2,14 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tracing_core::span::Id;
 
-use super::chunk::{Chunk, Entry, EventEntry, SpanEntry};
-use crate::capture::{SpanIds, SpanRecord, Ticks, is_suppressed};
+use super::chunk::{Chunk, Entry, EventEntry, SpanEntry, StartEntry};
+use crate::capture::{SpanIds, SpanRecord, Start, Ticks, is_suppressed};
 
 /// What a chunk costs the budget, and how full it gets. At 64 KiB a thread hands over every 150 spans or so.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -52,6 +52,8 @@ struct Shared {
     slots: Mutex<Vec<Arc<Slot>>>,
     full: Mutex<Full>,
     wake: Condvar,
+    /// The sink sleeps until something comes, see [`Queue::sleep`].
+    asleep: AtomicBool,
     room: Condvar,
     room_lock: Mutex<()>,
     /// Counts of threads that ended, and of calls that found no slot.
@@ -103,6 +105,7 @@ impl Queue {
                 slots: Mutex::default(),
                 full: Mutex::default(),
                 wake: Condvar::new(),
+                asleep: AtomicBool::new(false),
                 room: Condvar::new(),
                 room_lock: Mutex::default(),
                 retired: Mutex::default(),
@@ -151,10 +154,36 @@ impl Queue {
                 metadata: record.metadata,
                 start: record.start,
                 end,
+                busy_nanos: record.busy_nanos(end),
                 links: record.links.clone(),
                 fields,
             }));
         })
+    }
+
+    /// Adds the start of a span, or counts it as dropped; never waits, because the caller holds the span's record.
+    pub fn push_start(&self, start: &Start<'_>) {
+        let record = start.record;
+        let added = self.try_push(record.fields.len() + size_of::<Entry>(), |chunk| {
+            let fields = chunk.push_fields(&record.fields);
+            chunk.entries.push(Entry::Start(StartEntry {
+                ids: record.ids,
+                parent: start.parent,
+                metadata: record.metadata,
+                start: record.start,
+                told: start.told,
+                fields,
+            }));
+        });
+        if !added {
+            self.with_slot(|slot| {
+                if let Some(slot) = slot {
+                    let counts = &mut lock(&slot.inner).counts;
+                    counts.offered += 1;
+                    counts.dropped_full += 1;
+                }
+            });
+        }
     }
 
     /// Adds an event, or counts it as dropped; waits for room where the queue is to be waited for.
@@ -197,6 +226,8 @@ impl Queue {
             {
                 add(chunk);
                 inner.counts.offered += 1;
+                drop(inner);
+                self.rouse();
             } else if self.shared.when_full == WhenFull::Wait {
                 done = false;
             } else {
@@ -265,6 +296,37 @@ impl Queue {
         }
     }
 
+    /// The sink's other wait, for sinks that somebody watches: until something comes, however long that takes, so that an
+    /// idle program is not woken, or until the sink has something to do by itself. What comes in the next `gather` is taken
+    /// with it.
+    pub fn sleep(&self, at_most: Duration, gather: Duration) {
+        self.shared.asleep.store(true, Ordering::SeqCst);
+        if self.is_empty() {
+            let full = lock(&self.shared.full);
+            if !full.urgent {
+                let _ = self.shared.wake.wait_timeout_while(full, at_most, |full| {
+                    !full.urgent && self.shared.asleep.load(Ordering::SeqCst)
+                });
+            }
+        }
+        self.shared.asleep.store(false, Ordering::SeqCst);
+        self.wait(gather);
+    }
+
+    fn is_empty(&self) -> bool {
+        let slots = lock(&self.shared.slots);
+        let empty = |slot: &Arc<Slot>| lock(&slot.inner).chunk.as_ref().is_none_or(Chunk::is_empty);
+        slots.iter().all(empty) && lock(&self.shared.full).chunks.is_empty()
+    }
+
+    /// Wakes the sink if it sleeps. The flag is taken down first, so only one of many callers pays for the wake.
+    fn rouse(&self) {
+        if self.shared.asleep.load(Ordering::SeqCst) && self.shared.asleep.swap(false, Ordering::SeqCst) {
+            drop(lock(&self.shared.full));
+            self.shared.wake.notify_one();
+        }
+    }
+
     /// Makes the sink look now.
     pub fn wake(&self) {
         lock(&self.shared.full).urgent = true;
@@ -296,7 +358,10 @@ impl Queue {
         let mut slots = lock(&self.shared.slots);
         // The half-full ones after the full ones of the same thread, so that a thread's records stay in order.
         let mut open = Vec::new();
-        for slot in slots.iter() {
+        slots.retain(|slot| {
+            // Asked before the chunk is taken: a thread that ends afterwards may have pushed afterwards.
+            let alive = Arc::strong_count(slot) > 1;
+            fence(Ordering::Acquire);
             let mut inner = lock(&slot.inner);
             if inner.chunk.as_ref().is_some_and(|chunk| !chunk.is_empty()) {
                 open.extend(inner.chunk.take());
@@ -305,11 +370,8 @@ impl Queue {
                 self.shared.paid.fetch_sub(idle.paid, Ordering::Relaxed);
                 inner.spare.push(idle);
             }
-        }
-        slots.retain(|slot| {
-            let alive = Arc::strong_count(slot) > 1;
             if !alive {
-                let counts = lock(&slot.inner).counts;
+                let counts = inner.counts;
                 let mut retired = lock(&self.shared.retired);
                 retired.offered += counts.offered;
                 retired.dropped_full += counts.dropped_full;

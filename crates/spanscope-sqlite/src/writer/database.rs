@@ -11,11 +11,11 @@ use spanscope_layers::queue::Chunk;
 use spanscope_model::{StoreError, Timestamp};
 use tracing_core::span::Id;
 
-use super::Account;
 use super::batch::{self, Batch, Reading};
 use super::decode::Prepared;
 use crate::layer::SqliteLayerBuilder;
 use crate::{open, retention};
+use spanscope_layers::queue::LayerStats;
 
 /// The write-ahead log is copied into the file once it is this large.
 const WAL_CHECKPOINT_BYTES: u64 = 16 * 1024 * 1024;
@@ -99,7 +99,7 @@ pub(super) struct Database {
     latest_time: i64,
     last_heartbeat: Instant,
     last_retention: Option<Instant>,
-    written: Option<Account>,
+    written: Option<LayerStats>,
 }
 
 impl Database {
@@ -186,7 +186,7 @@ impl Database {
         &mut self,
         chunks: &[Chunk],
         capture: &Capture,
-        account: &Account,
+        account: &LayerStats,
     ) -> Result<(), Trouble> {
         self.reopen_if_gone()?;
         self.make_wal_room()?;
@@ -203,7 +203,7 @@ impl Database {
         &mut self,
         chunks: &[Chunk],
         capture: &Capture,
-        account: &Account,
+        account: &LayerStats,
     ) -> rusqlite::Result<()> {
         let keys: i64 = self
             .db
@@ -234,7 +234,7 @@ impl Database {
         batch.write_running(chunks, capture)?;
         batch.write_chunks(chunks)?;
         let outcome = batch.finish()?;
-        let after = Account {
+        let after = LayerStats {
             stored: account.stored + records as u64,
             ..*account
         };
@@ -261,7 +261,7 @@ impl Database {
     }
 
     /// What is to be done now and then: running spans, heartbeat, account, age.
-    pub(super) fn upkeep(&mut self, capture: &Capture, account: &Account) -> Result<(), Trouble> {
+    pub(super) fn upkeep(&mut self, capture: &Capture, account: &LayerStats) -> Result<(), Trouble> {
         self.reopen_if_gone()?;
         if !self.open_spans.is_empty() {
             self.look_after_open_spans(capture)?;
@@ -442,7 +442,7 @@ impl Database {
     }
 
     /// Leaves the file whole: account written, running spans marked as left behind, log copied in.
-    pub(super) fn close(&mut self, account: &Account) -> Result<(), Trouble> {
+    pub(super) fn close(&mut self, account: &LayerStats) -> Result<(), Trouble> {
         self.reopen_if_gone()?;
         write_account(&self.db, self.process, account, true)?;
         self.checkpoint("TRUNCATE")?;
@@ -450,7 +450,7 @@ impl Database {
     }
 }
 
-fn write_account(db: &Connection, process: i64, account: &Account, ended: bool) -> rusqlite::Result<()> {
+fn write_account(db: &Connection, process: i64, account: &LayerStats, ended: bool) -> rusqlite::Result<()> {
     let now = Timestamp::now().as_nanos();
     let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let mut statement = db.prepare_cached(

@@ -1,9 +1,8 @@
 //! From a record's bytes to the columns of a row: roles, masks, JSON.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use spanscope_layers::capture::{CallsiteInfo, FieldReader, Key, MASKED, RawValue, Role, SpanIds, is_secret};
+use spanscope_layers::capture::{CallsiteInfo, FieldReader, RawValue, ResolvedField, Role, SpanIds};
 use spanscope_model::{SpanKind, SpanStatus};
 
 /// A number or text under an indexed key.
@@ -51,47 +50,26 @@ impl Decoded {
     /// Reads the fields of one record.
     pub(super) fn read(&mut self, callsite: &Prepared, fields: FieldReader<'_>, indexed_keys: &[String]) {
         self.clear();
-        // Late values stand behind early ones; the last of a key wins. Two values for one key are rare.
-        let mut all: Vec<(Key<'_>, RawValue<'_>)> = fields.collect();
-        if all.len() > callsite.fields.len() || all.windows(2).any(|pair| !in_order(pair)) {
-            keep_last(callsite, &mut all);
-        }
         let mut error = None;
-        for (key, value) in &all {
-            let (name, role, secret, json_key, index) = match key {
-                Key::Declared(index) => match callsite.fields.get(*index) {
-                    Some(field) => (
-                        field.name,
-                        field.role,
-                        field.is_secret,
-                        Some(&field.json_key),
-                        field.indexed,
-                    ),
-                    None => continue,
-                },
-                Key::Own(name) => {
-                    let indexed = indexed_keys.iter().position(|key| key == name);
-                    (
-                        *name,
-                        Role::of(name, callsite.info.metadata.is_span()),
-                        is_secret(name),
-                        None,
-                        indexed,
-                    )
-                }
-            };
-            if self.special(role, value) {
+        for ResolvedField {
+            declared,
+            name,
+            role,
+            value,
+        } in callsite.info.resolve(fields)
+        {
+            if self.special(role, &value) {
                 continue;
             }
             if role == Role::Error {
                 error = value.as_text().map(ToOwned::to_owned).or(error);
             }
-            let value = if secret {
-                RawValue::Text(MASKED, None)
-            } else {
-                *value
+            let prepared = declared.and_then(|index| callsite.fields.get(index));
+            self.attribute(prepared.map(|field| field.json_key.as_str()), name, value);
+            let index = match prepared {
+                Some(field) => field.indexed,
+                None => indexed_keys.iter().position(|key| key == name),
             };
-            self.attribute(json_key.map(String::as_str), name, value);
             if let Some(index) = index {
                 let value = match value {
                     RawValue::Text(text, _) => Some(Indexed::Text(text.to_owned())),
@@ -173,35 +151,6 @@ impl Decoded {
             let _ = write!(self.attributes, "{original_len}");
         }
     }
-}
-
-/// Fields that come in the order of their callsite hold no key twice.
-fn in_order(pair: &[(Key<'_>, RawValue<'_>)]) -> bool {
-    match pair {
-        [(Key::Declared(one), _), (Key::Declared(next), _)] => one < next,
-        _ => false,
-    }
-}
-
-/// Leaves the last value of each key, in the place of the first. By a table, because a loop that sets attributes can
-/// leave very many.
-fn keep_last(callsite: &Prepared, all: &mut Vec<(Key<'_>, RawValue<'_>)>) {
-    let mut places: HashMap<&str, usize> = HashMap::with_capacity(all.len());
-    let mut kept: Vec<(Key<'_>, RawValue<'_>)> = Vec::with_capacity(all.len());
-    for (key, value) in all.drain(..) {
-        let name = match key {
-            Key::Declared(index) => callsite.fields.get(index).map_or("", |field| field.name),
-            Key::Own(name) => name,
-        };
-        match places.get(name) {
-            Some(&place) => kept[place].1 = value,
-            None => {
-                places.insert(name, kept.len());
-                kept.push((key, value));
-            }
-        }
-    }
-    *all = kept;
 }
 
 fn write_value(out: &mut String, value: &RawValue<'_>) {
@@ -308,9 +257,6 @@ pub(super) struct Prepared {
 
 #[derive(Debug)]
 pub(super) struct PreparedField {
-    pub(super) name: &'static str,
-    pub(super) role: Role,
-    pub(super) is_secret: bool,
     /// The escaped key with its colon.
     pub(super) json_key: String,
     pub(super) indexed: Option<usize>,
@@ -326,9 +272,6 @@ impl Prepared {
                 .is_span()
                 .then(|| indexed_keys.iter().position(|key| key == field.name));
             PreparedField {
-                name: field.name,
-                role: field.role,
-                is_secret: field.is_secret,
                 json_key,
                 indexed: indexed.flatten(),
             }

@@ -11,15 +11,14 @@ mod database;
 mod decode;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use spanscope_layers::capture::{Capture, suppress};
-use spanscope_layers::queue::{Chunk, Queue};
-use spanscope_model::{DropCounts, StoreError};
+use spanscope_layers::queue::{Chunk, Control, LayerStats, Queue};
+use spanscope_model::StoreError;
 
-use crate::layer::{LayerStats, SqliteLayerBuilder};
+use crate::layer::SqliteLayerBuilder;
 use database::{Database, Trouble};
 
 /// One transaction takes at most so many bytes of records, so that other processes get in and the write-ahead log
@@ -34,93 +33,13 @@ const SAY_EVERY: Duration = Duration::from_secs(60);
 /// How often running spans and the age of what is stored are looked at.
 const UPKEEP_EVERY: Duration = Duration::from_secs(1);
 
-/// What other threads ask of the writer, and what it answers.
-#[derive(Debug, Default)]
-struct Control {
-    state: Mutex<ControlState>,
-    changed: Condvar,
-    stored: AtomicU64,
-    write_failed: AtomicU64,
-}
-
-#[derive(Debug, Default)]
-struct ControlState {
-    flush_wanted: u64,
-    flush_done: u64,
-    stop: bool,
-    /// When a stopping writer gives up.
-    deadline: Option<Instant>,
-    ended: bool,
-    finished_clean: bool,
-}
-
-/// The writer as the guard sees it.
-#[derive(Debug)]
-pub(crate) struct Handle {
-    control: Arc<Control>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Handle {
-    pub(crate) fn flush(&self, queue: &Queue, timeout: Duration) -> bool {
-        let mut state = lock(&self.control.state);
-        state.flush_wanted += 1;
-        let wanted = state.flush_wanted;
-        drop(state);
-        queue.wake();
-        self.wait_until(timeout, |state| state.flush_done >= wanted || state.ended)
-    }
-
-    pub(crate) fn shutdown(&self, queue: &Queue, timeout: Duration) -> bool {
-        let mut state = lock(&self.control.state);
-        state.stop = true;
-        state.deadline.get_or_insert_with(|| Instant::now() + timeout);
-        drop(state);
-        queue.wake();
-        // The writer itself gives up at the deadline; a little more lets it say so.
-        self.wait_until(timeout + Duration::from_millis(500), |state| state.ended);
-        queue.close();
-        lock(&self.control.state).finished_clean
-    }
-
-    fn wait_until(&self, timeout: Duration, done: impl Fn(&ControlState) -> bool) -> bool {
-        let state = lock(&self.control.state);
-        let (state, _) = self
-            .control
-            .changed
-            .wait_timeout_while(state, timeout, |state| !done(state))
-            .unwrap_or_else(PoisonError::into_inner);
-        done(&state)
-    }
-
-    pub(crate) fn stats(&self, queue: &Queue) -> LayerStats {
-        // Read before the queue's own count, so that `stored` never seems to be ahead of `offered`.
-        let stored = self.control.stored.load(Ordering::Acquire);
-        let write_failed = self.control.write_failed.load(Ordering::Acquire);
-        let counts = queue.counts();
-        let dropped = DropCounts {
-            queue_full: counts.dropped_full,
-            write_failed,
-            shutdown: counts.dropped_closed,
-        };
-        LayerStats {
-            offered: counts.offered,
-            stored,
-            dropped,
-        }
-    }
-}
-
 /// Opens the file and starts the thread.
 pub(crate) fn start(
     settings: SqliteLayerBuilder,
     path: PathBuf,
     queue: Queue,
     capture: Arc<Capture>,
-) -> Result<Handle, StoreError> {
+) -> Result<Arc<Control>, StoreError> {
     let database = Database::open(&settings, &path)?;
     let control = Arc::new(Control::default());
     let mut writer = Writer {
@@ -151,7 +70,7 @@ pub(crate) fn start(
             )
             .with_source(error)
         })?;
-    Ok(Handle { control })
+    Ok(control)
 }
 
 struct Writer {
@@ -173,34 +92,25 @@ impl Writer {
     fn run(&mut self) {
         loop {
             self.queue.wait(self.flush_interval);
-            let (flush_wanted, stop, deadline) = {
-                let state = lock(&self.control.state);
-                (state.flush_wanted, state.stop, state.deadline)
-            };
+            let wanted = self.control.wanted();
             // Chunks in hand count against the budget as before, so taking more while in trouble costs no memory.
             self.queue.drain(&mut self.held);
-            let mut clean = self.write_held(deadline);
+            let mut clean = self.write_held(wanted.deadline);
             // Looking at open spans can close a parent on this thread, and that end counts as recorded before the flush.
             // Bounded, because the program may go on recording.
             for _ in 0..3 {
                 self.queue.drain(&mut self.held);
-                if !clean
-                    || self.held.is_empty()
-                    || (flush_wanted == lock(&self.control.state).flush_done && !stop)
-                {
+                if !clean || self.held.is_empty() || (self.control.is_flushed(wanted.flush) && !wanted.stop) {
                     break;
                 }
-                clean = self.write_held(deadline);
+                clean = self.write_held(wanted.deadline);
             }
             if clean {
-                let mut state = lock(&self.control.state);
-                state.flush_done = state.flush_done.max(flush_wanted);
-                drop(state);
-                self.control.changed.notify_all();
+                self.control.flushed(wanted.flush);
             }
             self.say_drops();
-            if stop {
-                return self.end(deadline);
+            if wanted.stop {
+                return self.end(wanted.deadline);
             }
             if !clean {
                 std::thread::sleep(RETRY_PAUSE);
@@ -239,12 +149,11 @@ impl Writer {
                 let kept = self.database.keep_bounds();
                 self.note(kept);
             }
-            let counter = if written {
-                &self.control.stored
+            if written {
+                self.control.add_stored(records as u64);
             } else {
-                &self.control.write_failed
-            };
-            counter.fetch_add(records as u64, Ordering::AcqRel);
+                self.control.add_write_failed(records as u64);
+            }
             for chunk in self.held.drain(..count) {
                 self.queue.recycle(chunk);
             }
@@ -259,17 +168,8 @@ impl Writer {
         too_long || deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
-    fn account(&self) -> Account {
-        let counts = self.queue.counts();
-        Account {
-            offered: counts.offered,
-            stored: self.control.stored.load(Ordering::Acquire),
-            dropped: DropCounts {
-                queue_full: counts.dropped_full,
-                write_failed: self.control.write_failed.load(Ordering::Acquire),
-                shutdown: counts.dropped_closed,
-            },
-        }
+    fn account(&self) -> LayerStats {
+        self.control.stats(&self.queue)
     }
 
     /// The orderly end: nothing more comes in, all that came is written, the file is left whole.
@@ -279,12 +179,7 @@ impl Writer {
         let clean = self.write_held(deadline);
         let result = self.database.close(&self.account());
         self.note(result);
-        let mut state = lock(&self.control.state);
-        state.flush_done = state.flush_wanted;
-        state.finished_clean = clean && self.control.write_failed.load(Ordering::Acquire) == 0;
-        state.ended = true;
-        drop(state);
-        self.control.changed.notify_all();
+        self.control.ended(clean);
     }
 
     fn note(&mut self, result: Result<(), Trouble>) {
@@ -323,12 +218,4 @@ impl Writer {
             );
         }
     }
-}
-
-/// The numbers that the file's process row shows.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Account {
-    pub(crate) offered: u64,
-    pub(crate) stored: u64,
-    pub(crate) dropped: DropCounts,
 }

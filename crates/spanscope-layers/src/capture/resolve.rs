@@ -1,0 +1,76 @@
+//! A record's fields with their names and meanings: read on the sink's thread, the same for every sink.
+
+use std::collections::HashMap;
+
+use super::callsite::{CallsiteInfo, MASKED, Role, is_secret};
+use super::fields::{FieldReader, Key, RawValue};
+
+/// A field as sinks see it: named, told what it is for, masked where it looks like a secret.
+#[derive(Debug, Clone, Copy)]
+pub struct ResolvedField<'a> {
+    /// Its index in the callsite's fields; `None` for a key of its own.
+    pub declared: Option<usize>,
+    /// Its name.
+    pub name: &'a str,
+    /// What it is for.
+    pub role: Role,
+    /// Its value.
+    pub value: RawValue<'a>,
+}
+
+impl CallsiteInfo {
+    /// The fields of a record of this callsite. A key stands once, with its last value in the place of the first.
+    #[must_use]
+    pub fn resolve<'a>(&'a self, fields: FieldReader<'a>) -> Vec<ResolvedField<'a>> {
+        let is_span = self.metadata.is_span();
+        let mut in_order = true;
+        let mut last = None;
+        let mut resolved: Vec<ResolvedField<'a>> = Vec::with_capacity(self.fields.len());
+        for (key, value) in fields {
+            let (declared, name, role, secret) = match key {
+                Key::Declared(index) => {
+                    let Some(field) = self.fields.get(index) else {
+                        continue;
+                    };
+                    (Some(index), field.name, field.role, field.is_secret)
+                }
+                Key::Own(name) => (None, name, Role::of(name, is_span), is_secret(name)),
+            };
+            // Fields that come in the order of their callsite hold no key twice; late ones stand behind.
+            in_order &= declared.is_some() && (last.is_none() || declared > last);
+            last = declared;
+            let masked = secret && matches!(role, Role::Attribute | Role::Error);
+            let value = if masked {
+                RawValue::Text(MASKED, None)
+            } else {
+                value
+            };
+            resolved.push(ResolvedField {
+                declared,
+                name,
+                role,
+                value,
+            });
+        }
+        if !in_order {
+            keep_last(&mut resolved);
+        }
+        resolved
+    }
+}
+
+/// By a table, because a loop that sets attributes can leave very many.
+fn keep_last(fields: &mut Vec<ResolvedField<'_>>) {
+    let mut places: HashMap<&str, usize> = HashMap::with_capacity(fields.len());
+    let mut kept: Vec<ResolvedField<'_>> = Vec::with_capacity(fields.len());
+    for field in fields.drain(..) {
+        match places.get(field.name) {
+            Some(&place) => kept[place].value = field.value,
+            None => {
+                places.insert(field.name, kept.len());
+                kept.push(field);
+            }
+        }
+    }
+    *fields = kept;
+}

@@ -1,0 +1,182 @@
+//! What the guard of a sink and the sink's thread say to each other: flush, end, and the account.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use spanscope_model::DropCounts;
+
+use super::shared::Queue;
+
+/// What became of the records that a layer made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LayerStats {
+    /// Records that were offered: an event when it happens, a span when it ends, and when it begins where the sink shows
+    /// that.
+    pub offered: u64,
+    /// Of these: written. Lines that a limit held back, and said so, count as written.
+    pub stored: u64,
+    /// Of these: lost, by cause. What is neither stored nor dropped still waits.
+    pub dropped: DropCounts,
+}
+
+/// A flush did not finish in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlushTimeout {
+    /// How many records still waited.
+    pub waiting: u64,
+}
+
+impl fmt::Display for FlushTimeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} records were not written in time; they stay queued",
+            self.waiting
+        )
+    }
+}
+
+impl std::error::Error for FlushTimeout {}
+
+/// Shared by a guard and its sink's thread.
+#[derive(Debug, Default)]
+pub struct Control {
+    state: Mutex<State>,
+    changed: Condvar,
+    stored: AtomicU64,
+    write_failed: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    wanted: Wanted,
+    flush_done: u64,
+    ended: bool,
+    finished_clean: bool,
+}
+
+/// What the guard wants of the thread.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted {
+    /// The number of the last flush that was asked for.
+    pub flush: u64,
+    /// The thread is to end.
+    pub stop: bool,
+    /// When a stopping thread gives up.
+    pub deadline: Option<Instant>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The guard's side.
+impl Control {
+    /// Has everything written that was pushed before the call.
+    ///
+    /// # Errors
+    /// It took longer than the timeout; nothing is lost by that.
+    pub fn flush(&self, queue: &Queue, timeout: Duration) -> Result<(), FlushTimeout> {
+        let mut state = lock(&self.state);
+        state.wanted.flush += 1;
+        let wanted = state.wanted.flush;
+        drop(state);
+        queue.wake();
+        if self.wait_until(timeout, |state| state.flush_done >= wanted || state.ended) {
+            return Ok(());
+        }
+        let stats = self.stats(queue);
+        Err(FlushTimeout {
+            waiting: stats.offered.saturating_sub(stats.stored + stats.dropped.total()),
+        })
+    }
+
+    /// Has the rest written and the thread ended, within the timeout; a second time it does nothing. Answers whether
+    /// everything was written.
+    pub fn shutdown(&self, queue: &Queue, timeout: Duration) -> bool {
+        let mut state = lock(&self.state);
+        state.wanted.stop = true;
+        state
+            .wanted
+            .deadline
+            .get_or_insert_with(|| Instant::now() + timeout);
+        drop(state);
+        queue.wake();
+        // The thread itself gives up at the deadline; a little more lets it say so.
+        self.wait_until(timeout + Duration::from_millis(500), |state| state.ended);
+        queue.close();
+        lock(&self.state).finished_clean
+    }
+
+    fn wait_until(&self, timeout: Duration, done: impl Fn(&State) -> bool) -> bool {
+        let state = lock(&self.state);
+        let (state, _) = self
+            .changed
+            .wait_timeout_while(state, timeout, |state| !done(state))
+            .unwrap_or_else(PoisonError::into_inner);
+        done(&state)
+    }
+
+    /// The account until now.
+    #[must_use]
+    pub fn stats(&self, queue: &Queue) -> LayerStats {
+        // Read before the queue's own count, so that `stored` never seems to be ahead of `offered`.
+        let stored = self.stored.load(Ordering::Acquire);
+        let write_failed = self.write_failed.load(Ordering::Acquire);
+        let counts = queue.counts();
+        LayerStats {
+            offered: counts.offered,
+            stored,
+            dropped: DropCounts {
+                queue_full: counts.dropped_full,
+                write_failed,
+                shutdown: counts.dropped_closed,
+            },
+        }
+    }
+}
+
+/// The thread's side.
+impl Control {
+    /// What is wanted now. To be read before the queue is drained.
+    #[must_use]
+    pub fn wanted(&self) -> Wanted {
+        lock(&self.state).wanted
+    }
+
+    /// Whether this flush is done already.
+    #[must_use]
+    pub fn is_flushed(&self, flush: u64) -> bool {
+        lock(&self.state).flush_done >= flush
+    }
+
+    /// Everything that was pushed before this flush was wanted is written.
+    pub fn flushed(&self, flush: u64) {
+        let mut state = lock(&self.state);
+        state.flush_done = state.flush_done.max(flush);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// So many records more are written.
+    pub fn add_stored(&self, records: u64) {
+        self.stored.fetch_add(records, Ordering::AcqRel);
+    }
+
+    /// So many records more could not be written and are given up.
+    pub fn add_write_failed(&self, records: u64) {
+        self.write_failed.fetch_add(records, Ordering::AcqRel);
+    }
+
+    /// The thread ends; `clean` says whether the last write went well.
+    pub fn ended(&self, clean: bool) {
+        let mut state = lock(&self.state);
+        state.flush_done = state.wanted.flush;
+        state.finished_clean = clean && self.write_failed.load(Ordering::Acquire) == 0;
+        state.ended = true;
+        drop(state);
+        self.changed.notify_all();
+    }
+}
