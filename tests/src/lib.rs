@@ -1,5 +1,9 @@
-//! What the tests of several crates share: a store in a folder of its own, waiting with a bound, a burst of spans.
+//! What the tests of several crates share: a store in a folder of its own, waiting with a bound, a burst of spans, programs
+//! under a terminal.
 #![expect(clippy::unwrap_used, reason = "test support fails by panicking")]
+
+#[cfg(unix)]
+pub mod terminal;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

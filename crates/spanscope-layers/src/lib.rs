@@ -1,13 +1,22 @@
 //! The layers of Spanscope that need nothing but `tracing`.
 //!
-//! Today this is the [`capture`]: a `tracing` span or event becomes one record, whatever number of our layers is on the
-//! subscriber, and a [`queue`] carries the records from the calling threads to the thread of a sink. [`SpanExt`] adds
-//! to spans what `tracing` alone can't: attributes under any key, remote parents, ids.
+//! - [`filter`]: [`CategoryFilter`], the levels of one environment variable for every sink.
+//! - [`console`]: [`ConsoleLayer`] and [`LogFileLayer`], what the program says, for people.
+//! - [`capture`]: a `tracing` span or event becomes one record, whatever number of our layers is on the subscriber;
+//!   [`queue`] carries the records from the calling threads to the thread of a sink.
+//! - [`SpanExt`] adds to spans what `tracing` alone can't: attributes under any key, remote parents, ids.
 //!
 //! Nothing here blocks the caller unless it asked for that, emits events of its own, or holds a lock while code of the
-//! user (`Debug`, `Display`, another layer) runs.
+//! user (`Debug`, `Display`, another layer) runs. The environment is read by calls that say so (`from_env`, `env`).
 
 pub mod capture;
+pub mod console;
+pub mod filter;
 pub mod queue;
 
 pub use capture::{SpanExt, suppress};
+pub use console::{ConsoleLayer, LogFileLayer, LogGuard};
+pub use filter::{
+    BadCategoryName, Categories, CategoryFilter, LevelHandle, LevelWarning, Levels, Origin, Threshold,
+    UnknownCategory, UnknownLevel,
+};

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use spanscope_layers::Categories;
 use spanscope_layers::capture::{Capture, DEFAULT_MAX_VALUE_LEN, SpanRecord};
 use spanscope_layers::queue::{Control, FlushTimeout, LayerStats, Queue, WhenFull};
 use spanscope_model::StoreError;
@@ -58,10 +59,12 @@ pub struct SqliteLayerBuilder {
     pub(crate) max_value_len: usize,
     pub(crate) shutdown_timeout: Duration,
     pub(crate) indexed_keys: Vec<String>,
+    pub(crate) categories: Arc<Categories>,
 }
 
-impl Default for SqliteLayerBuilder {
-    fn default() -> Self {
+impl SqliteLayerBuilder {
+    #[track_caller]
+    fn new() -> Self {
         Self {
             service_name: String::new(),
             queue_bytes: DEFAULT_QUEUE_BYTES,
@@ -72,11 +75,10 @@ impl Default for SqliteLayerBuilder {
             max_value_len: DEFAULT_MAX_VALUE_LEN,
             shutdown_timeout: DEFAULT_SHUTDOWN_TIMEOUT,
             indexed_keys: DEFAULT_INDEXED_KEYS.iter().map(ToString::to_string).collect(),
+            categories: Arc::new(Categories::of_caller()),
         }
     }
-}
 
-impl SqliteLayerBuilder {
     /// The service that the spans belong to. Default: empty.
     pub fn service_name(mut self, name: impl Into<String>) -> Self {
         self.service_name = name.into();
@@ -129,6 +131,12 @@ impl SqliteLayerBuilder {
     /// Attribute keys to index beside those that the file indexes already. Default: [`DEFAULT_INDEXED_KEYS`].
     pub fn indexed_keys<K: Into<String>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
         self.indexed_keys = keys.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Which category a target belongs to. Default: [`Categories::of_caller`] of whoever asked for the builder.
+    pub fn categories(mut self, categories: impl Into<Arc<Categories>>) -> Self {
+        self.categories = categories.into();
         self
     }
 
@@ -189,13 +197,16 @@ impl SqliteLayer {
     ///
     /// # Errors
     /// As [`SqliteLayerBuilder::open`].
+    #[track_caller]
     pub fn open(path: impl AsRef<Path>) -> Result<(Self, SqliteGuard), StoreError> {
         Self::builder().open(path)
     }
 
-    /// Settings to change before opening.
+    /// Settings to change before opening. The package that holds the calling line counts as the application, whose
+    /// modules are categories.
+    #[track_caller]
     pub fn builder() -> SqliteLayerBuilder {
-        SqliteLayerBuilder::default()
+        SqliteLayerBuilder::new()
     }
 }
 

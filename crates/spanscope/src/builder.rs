@@ -1,120 +1,143 @@
-//! The same settings in code as in the environment. Code wins.
+//! The same settings in code as in the environment and in the file. Code wins, then the environment.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use spanscope_layers::console::{ConsoleLayerBuilder, Limit};
+use spanscope_layers::{Categories, CategoryFilter, ConsoleLayer, Levels, LogFileLayer, LogGuard};
 use spanscope_sqlite::{SqliteGuard, SqliteLayer, SqliteLayerBuilder, WhenFull};
-use tracing::Dispatch;
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::SubscriberExt as _;
+use tracing::{Dispatch, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::{Identity, SubscriberExt as _};
+use tracing_subscriber::registry::LookupSpan;
 
+use crate::guard::Running;
+use crate::settings::{Settings, unknown_sink, variable};
 use crate::{Guard, InitError, Signals, default_db_path, signals};
 
-/// The sinks that there are.
-pub const SINKS: [&str; 1] = ["sqlite"];
+/// The sinks that there are; all of them are on where nothing else is said.
+pub const SINKS: [&str; 2] = ["console", "sqlite"];
+
+/// The variable with the path of a file of settings.
+pub const CONFIG_VARIABLE: &str = "SPANSCOPE_CONFIG";
+
+type SetStore = Box<dyn FnOnce(SqliteLayerBuilder) -> SqliteLayerBuilder>;
+type SetConsole = Box<dyn FnOnce(ConsoleLayerBuilder) -> ConsoleLayerBuilder>;
 
 /// Settings for the whole program's telemetry, in code. Start with [`builder`] or [`Builder::from_env`].
-#[derive(Debug)]
 #[must_use = "a builder does nothing until `try_init` or `init`"]
 pub struct Builder {
-    sqlite: bool,
-    db_path: Option<PathBuf>,
-    store: SqliteLayerBuilder,
-    levels: Targets,
+    code: Settings,
+    env: Option<Settings>,
+    file: Option<PathBuf>,
+    problems: Vec<InitError>,
+    categories: Categories,
+    directives: Vec<String>,
+    store: Vec<SetStore>,
+    console: Vec<SetConsole>,
     signals: Signals,
 }
 
-/// Default settings, whatever the environment says: the `sqlite` sink at [`default_db_path`], level INFO.
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder")
+            .field("code", &self.code)
+            .field("env", &self.env)
+            .field("file", &self.file)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Default settings, whatever the environment says: the sinks `console` and `sqlite`, the latter at [`default_db_path`],
+/// every category at INFO, other crates at WARN. The package that holds the calling line counts as the application.
 ///
 /// ```
 /// # let folder = tempfile::tempdir()?;
 /// let guard = spanscope::builder()
 ///     .service_name("my-agent")
 ///     .sqlite_path(folder.path().join("trace_store.db"))
+///     .levels("inference=debug, core::routers=warn")
 ///     .try_init()?;
-/// tracing::info!("stored");
+/// tracing::info!("[bold]stored[/bold] and shown");
 /// guard.flush(std::time::Duration::from_secs(5))?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[track_caller]
 pub fn builder() -> Builder {
     Builder {
-        sqlite: true,
-        db_path: None,
-        store: SqliteLayer::builder(),
-        levels: Targets::new().with_default(LevelFilter::INFO),
+        code: Settings::default(),
+        env: None,
+        file: None,
+        problems: Vec::new(),
+        categories: Categories::of_caller(),
+        directives: Vec::new(),
+        store: Vec::new(),
+        console: Vec::new(),
         signals: Signals::default(),
     }
 }
 
 impl Builder {
-    /// Settings from the environment, as [`init`](crate::init) lists them.
+    /// Settings from the environment, as [`init`](crate::init) lists them, and from the file that it names.
     ///
     /// # Errors
-    /// A variable has a value that is not accepted.
+    /// A variable has a value that is not accepted. Levels are never an error: bad parts are warned about, and the
+    /// others count.
+    #[track_caller]
     pub fn from_env() -> Result<Self, InitError> {
-        let mut builder = builder();
-        if let Some(sinks) = variable("TELEMETRY_SINKS")? {
-            let names: Vec<&str> = sinks
-                .split(',')
-                .map(str::trim)
-                .filter(|name| !name.is_empty())
-                .collect();
-            builder = builder.sinks_from("TELEMETRY_SINKS", &names)?;
+        let mut builder = Self::from_env_with_problems();
+        if builder.problems.is_empty() {
+            Ok(builder)
+        } else {
+            Err(builder.problems.swap_remove(0))
         }
-        if let Some(name) = variable("OTEL_SERVICE_NAME")? {
-            builder = builder.service_name(name);
-        }
-        if let Some(levels) = variable("RUST_LOG")? {
-            builder.levels = levels.parse().map_err(|_| InitError::Setting {
-                place: "RUST_LOG",
-                input: levels,
-                accepted: "write levels by target, like info,my_crate=debug,hyper=off".to_owned(),
-            })?;
-        }
-        if let Some(limit) = variable("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT")? {
-            let bytes = limit.parse().map_err(|_| InitError::Setting {
-                place: "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
-                input: limit,
-                accepted: "write a number of bytes".to_owned(),
-            })?;
-            builder.store = builder.store.max_value_len(bytes);
-        }
-        Ok(builder)
     }
 
-    /// Which sinks to use, by name. Default: `sqlite`. An empty list turns all off.
+    /// The same, but what is not accepted is left out and said when the telemetry starts.
+    #[track_caller]
+    pub(crate) fn from_env_with_problems() -> Self {
+        let mut builder = builder();
+        let (settings, problems) = Settings::from_env();
+        builder.env = Some(settings);
+        builder.problems = problems;
+        match variable(CONFIG_VARIABLE) {
+            Ok(path) => builder.file = path.map(PathBuf::from),
+            Err(problem) => builder.problems.push(problem),
+        }
+        builder
+    }
+
+    /// A YAML file of settings, with the blocks `telemetry` (`service_name`, `sinks`, `sqlite_db_path`) and
+    /// `logging_config` (`category_levels`, `log_file`, and under `sinks` the `category_levels` of a sink); a run.yaml of
+    /// the described system can be given as it is. `${env.NAME:=default}` is replaced in these blocks. Default: the file
+    /// that `SPANSCOPE_CONFIG` names, with [`from_env`](Self::from_env); else none.
+    pub fn config_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.file = Some(path.into());
+        self
+    }
+
+    /// Which sinks to use, by name. Default: all of [`SINKS`]. An empty list turns all off.
     ///
     /// # Errors
     /// A name that is none of [`SINKS`].
-    pub fn sinks(self, names: &[&str]) -> Result<Self, InitError> {
-        self.sinks_from("sinks", names)
-    }
-
-    fn sinks_from(mut self, place: &'static str, names: &[&str]) -> Result<Self, InitError> {
+    pub fn sinks(mut self, names: &[&str]) -> Result<Self, InitError> {
         if let Some(unknown) = names.iter().find(|name| !SINKS.contains(name)) {
-            return Err(InitError::Setting {
-                place,
-                input: (*unknown).to_owned(),
-                accepted: format!(
-                    "a comma-separated list of these is accepted: {}",
-                    SINKS.join(", ")
-                ),
-            });
+            return Err(unknown_sink("sinks", unknown));
         }
-        self.sqlite = names.contains(&"sqlite");
+        self.code.sinks = Some(names.iter().map(ToString::to_string).collect());
         Ok(self)
     }
 
     /// The service that spans belong to. Default: empty.
     pub fn service_name(mut self, name: impl Into<String>) -> Self {
-        self.store = self.store.service_name(name);
+        self.code.service_name = Some(name.into());
         self
     }
 
     /// The span store's file. Default: [`default_db_path`].
     pub fn sqlite_path(mut self, path: impl Into<PathBuf>) -> Self {
-        self.db_path = Some(path.into());
+        self.code.db_path = Some(path.into());
         self
     }
 
@@ -124,25 +147,71 @@ impl Builder {
     /// let builder = spanscope::builder().sqlite(|store| store.max_bytes(64 << 20));
     /// # drop(builder);
     /// ```
-    pub fn sqlite(mut self, set: impl FnOnce(SqliteLayerBuilder) -> SqliteLayerBuilder) -> Self {
-        self.store = set(self.store);
+    pub fn sqlite(mut self, set: impl FnOnce(SqliteLayerBuilder) -> SqliteLayerBuilder + 'static) -> Self {
+        self.store.push(Box::new(set));
+        self
+    }
+
+    /// More settings of the console: mode, width, colours, slow spans. It starts with the limit for callsites that
+    /// flood.
+    ///
+    /// ```
+    /// use spanscope::console::Mode;
+    /// let builder = spanscope::builder().console(|console| console.mode(Mode::Tree).limit(None));
+    /// # drop(builder);
+    /// ```
+    pub fn console(mut self, set: impl FnOnce(ConsoleLayerBuilder) -> ConsoleLayerBuilder + 'static) -> Self {
+        self.console.push(Box::new(set));
+        self
+    }
+
+    /// A file that gets the console's text without colour, whether the console is on or not. Default: none.
+    pub fn log_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.code.log_file = Some(path.into());
         self
     }
 
     /// What happens to a record when the store's queue is full. Default: [`WhenFull::Drop`].
     pub fn when_full(self, when_full: WhenFull) -> Self {
-        self.sqlite(|store| store.when_full(when_full))
+        self.sqlite(move |store| store.when_full(when_full))
     }
 
-    /// How long dropping the guard waits for the last records. Default: 5 s.
+    /// How long dropping the guard waits for the last records of the store. Default: 5 s.
     pub fn shutdown_timeout(self, timeout: Duration) -> Self {
-        self.sqlite(|store| store.shutdown_timeout(timeout))
+        self.sqlite(move |store| store.shutdown_timeout(timeout))
     }
 
-    /// Levels by target. Default: INFO for all.
-    pub fn levels(mut self, levels: Targets) -> Self {
-        self.levels = levels;
+    /// Categories of the application's own, mapped targets, and which crates are the application's. Default:
+    /// [`Categories::of_caller`] of whoever asked for the builder.
+    pub fn categories(mut self, categories: Categories) -> Self {
+        self.categories = categories;
         self
+    }
+
+    /// Levels by category for every sink, as `LLAMA_STACK_LOGGING` has them: `server=debug, core::routers=warn`. Called
+    /// more than once, later pairs win. A bad pair is an error of `try_init`.
+    pub fn levels(mut self, pairs: impl Into<String>) -> Self {
+        self.code.levels.push(pairs.into());
+        self
+    }
+
+    /// Levels by target on top of the categories, as `RUST_LOG` has them: `my_crate::db=debug`. A bad part is an error of
+    /// `try_init`.
+    pub fn directives(mut self, directives: impl Into<String>) -> Self {
+        self.directives.push(directives.into());
+        self
+    }
+
+    /// Levels by category for one sink, on top of those for all: `.sink_levels("console", "all=warn")`.
+    ///
+    /// # Errors
+    /// A name that is none of [`SINKS`].
+    pub fn sink_levels(mut self, sink: &str, pairs: impl Into<String>) -> Result<Self, InitError> {
+        if !SINKS.contains(&sink) {
+            return Err(unknown_sink("sink_levels", sink));
+        }
+        self.code.sink_levels.push((sink.to_owned(), pairs.into()));
+        Ok(self)
     }
 
     /// What happens on SIGTERM and SIGINT. Default: [`Signals::FlushAndEnd`].
@@ -155,42 +224,216 @@ impl Builder {
     ///
     /// # Errors
     /// See [`InitError`]. The program's telemetry is as it was then.
-    pub fn try_init(self) -> Result<Guard, InitError> {
-        let (layer, guard) = if self.sqlite {
-            let path = self.db_path.map_or_else(default_db_path, Ok)?;
-            let (layer, guard) = self.store.open(path).map_err(InitError::Store)?;
-            (Some(layer), Some(Arc::<SqliteGuard>::new(guard)))
-        } else {
-            (None, None)
-        };
-        // One filter for all: per-layer filters of tracing-subscriber 0.3.23 lose the span after an `enabled!`. And no
-        // `Option` of a layer: that forwards `on_register_dispatch` to nobody, and running spans would not be seen.
-        let registry = tracing_subscriber::registry().with(self.levels);
-        let dispatch = match layer {
-            Some(layer) => Dispatch::new(registry.with(layer)),
-            None => Dispatch::new(registry),
-        };
-        tracing::dispatcher::set_global_default(dispatch).map_err(|_| InitError::AlreadySet)?;
-        // A program with a logger of its own keeps it; only its `log` records then stay with that logger.
-        let _ = tracing_log::LogTracer::init();
-        if let Some(guard) = &guard
-            && let Err(error) = signals::watch(self.signals, guard)
-        {
-            eprintln!("spanscope: signals will end the program without a last write: {error}");
+    pub fn try_init(mut self) -> Result<Guard, InitError> {
+        if !self.problems.is_empty() {
+            return Err(self.problems.swap_remove(0));
         }
-        Ok(Guard::new(guard))
+        let (guard, problems) = self.start(true)?;
+        debug_assert!(problems.is_empty(), "strict means that a problem is an error");
+        Ok(guard)
+    }
+
+    /// The same, but goes on without what can't be done, and says what that is.
+    ///
+    /// # Errors
+    /// The program has a global subscriber already.
+    pub(crate) fn init_as_far_as_possible(mut self) -> Result<Guard, InitError> {
+        let mut problems = std::mem::take(&mut self.problems);
+        let (guard, more) = self.start(false)?;
+        problems.extend(more);
+        for problem in problems {
+            guard.say(&problem.to_string());
+        }
+        Ok(guard)
+    }
+
+    fn start(self, strict: bool) -> Result<(Guard, Vec<InitError>), InitError> {
+        let mut problems = Vec::new();
+        let mut meet = |problem: InitError| {
+            if strict {
+                return Err(problem);
+            }
+            problems.push(problem);
+            Ok(())
+        };
+        let file = match self.file.as_deref().map(Settings::from_file) {
+            Some(Ok(settings)) => settings,
+            Some(Err(problem)) => {
+                meet(problem)?;
+                Settings::default()
+            }
+            None => Settings::default(),
+        };
+        let reads_env = self.env.is_some();
+        let env = self.env.unwrap_or_default();
+        let code = self.code;
+
+        let categories = self.categories;
+        let mut levels = Levels::new();
+        let mut warnings = file.set_levels("logging_config.category_levels", &categories, &mut levels);
+        if reads_env {
+            warnings.extend(levels.read_env(&categories));
+        }
+        let mut wrong = code.set_levels("levels", &categories, &mut levels);
+        for directives in &self.directives {
+            wrong.extend(levels.set_directives("directives", directives));
+        }
+        let base = CategoryFilter::new(categories.clone(), levels.clone());
+        let mut own_filter = |sink: &str| {
+            let mut levels = levels.clone();
+            let from_file = file.set_sink_levels("logging_config.sinks", sink, &categories, &mut levels);
+            let from_code = code.set_sink_levels("sink_levels", sink, &categories, &mut levels);
+            let has_own = from_file.is_some() || from_code.is_some();
+            warnings.extend(from_file.into_iter().flatten());
+            wrong.extend(from_code.into_iter().flatten());
+            has_own.then(|| CategoryFilter::new(categories.clone(), levels))
+        };
+        let own_filters = SINKS.map(&mut own_filter);
+        if let Some(first) = wrong.into_iter().next() {
+            meet(InitError::Levels(first))?;
+        }
+
+        let sinks = code.sinks.or(env.sinks).or(file.sinks);
+        let has = |sink: &str| {
+            sinks
+                .as_ref()
+                .is_none_or(|sinks| sinks.iter().any(|name| name == sink))
+        };
+        let categories = Arc::new(categories);
+        let max_value_len = code.max_value_len.or(env.max_value_len);
+
+        let sqlite = if has("sqlite") {
+            let mut store = SqliteLayer::builder().categories(Arc::clone(&categories));
+            if let Some(name) = code.service_name.or(env.service_name).or(file.service_name) {
+                store = store.service_name(name);
+            }
+            if let Some(bytes) = max_value_len {
+                store = store.max_value_len(bytes);
+            }
+            let store = self.store.into_iter().fold(store, |store, set| set(store));
+            let path = code.db_path.or(env.db_path).or(file.db_path);
+            let path = path.map_or_else(default_db_path, Ok);
+            match path.and_then(|path| store.open(path).map_err(InitError::Store)) {
+                Ok(opened) => Some(opened),
+                Err(problem) => {
+                    meet(problem)?;
+                    None
+                }
+            }
+        } else {
+            None
+        };
+        let console = if has("console") {
+            let mut console = ConsoleLayer::builder().limit(Limit::default());
+            if reads_env {
+                console = console.env();
+            }
+            if let Some(bytes) = max_value_len {
+                console = console.max_value_len(bytes);
+            }
+            let console = console.categories(Arc::clone(&categories));
+            let console = self
+                .console
+                .into_iter()
+                .fold(console, |console, set| set(console));
+            match console.build() {
+                Ok(built) => Some(built),
+                Err(error) => {
+                    meet(InitError::Thread(error))?;
+                    None
+                }
+            }
+        } else {
+            None
+        };
+        let log_file = match code.log_file.or(env.log_file).or(file.log_file) {
+            Some(path) => {
+                let log_file = LogFileLayer::builder()
+                    .limit(Limit::default())
+                    .categories(categories);
+                match log_file.open(path) {
+                    Ok(opened) => Some(opened),
+                    Err(error) => {
+                        meet(InitError::Thread(error))?;
+                        None
+                    }
+                }
+            }
+            None => None,
+        };
+
+        let running = compose(base, own_filters, console, sqlite, log_file)?;
+        let guard = Guard::new(running);
+        for warning in warnings {
+            guard.say(&warning.to_string());
+        }
+        if let Some(running) = guard.running()
+            && let Err(error) = signals::watch(self.signals, running)
+        {
+            guard.say(&format!(
+                "signals will end the program without a last write: {error}"
+            ));
+        }
+        Ok((guard, problems))
     }
 }
 
-fn variable(name: &'static str) -> Result<Option<String>, InitError> {
-    match std::env::var(name) {
-        Ok(value) if value.trim().is_empty() => Ok(None),
-        Ok(value) => Ok(Some(value)),
-        Err(std::env::VarError::NotPresent) => Ok(None),
-        Err(std::env::VarError::NotUnicode(value)) => Err(InitError::Setting {
-            place: name,
-            input: value.to_string_lossy().into_owned(),
-            accepted: "it must be UTF-8".to_owned(),
-        }),
+/// Builds the subscriber and makes it the program's.
+fn compose(
+    base: CategoryFilter,
+    own_filters: [Option<CategoryFilter>; 2],
+    console: Option<(ConsoleLayer, LogGuard)>,
+    sqlite: Option<(SqliteLayer, SqliteGuard)>,
+    log_file: Option<(LogFileLayer, LogGuard)>,
+) -> Result<Running, InitError> {
+    let (console, console_guard) = console.unzip();
+    let (sqlite, sqlite_guard) = sqlite.unzip();
+    let (log_file, log_file_guard) = log_file.unzip();
+    let [console_filter, sqlite_filter] = own_filters;
+    // One filter for all where that is enough. A sink's own filter may let through what the others don't, so the first
+    // filter then lets through what any of them does, and each sink has its own behind it.
+    let (global, log_file_filter, console_filter, sqlite_filter) =
+        if console_filter.is_some() || sqlite_filter.is_some() {
+            let or_base = |filter: Option<CategoryFilter>| filter.unwrap_or_else(|| base.clone());
+            let (console_filter, sqlite_filter) = (or_base(console_filter), or_base(sqlite_filter));
+            let all = vec![base.clone(), console_filter.clone(), sqlite_filter.clone()];
+            let log_file_filter = console_filter.clone();
+            (
+                CategoryFilter::any_of(all),
+                Some(log_file_filter),
+                Some(console_filter),
+                Some(sqlite_filter),
+            )
+        } else {
+            (base, None, None, None)
+        };
+    let handle = global.handle();
+    let subscriber = tracing_subscriber::registry()
+        .with(global)
+        .with(sink(sqlite, sqlite_filter))
+        .with(sink(console, console_filter))
+        .with(sink(log_file, log_file_filter));
+    tracing::dispatcher::set_global_default(Dispatch::new(subscriber)).map_err(|_| InitError::AlreadySet)?;
+    // A program with a logger of its own keeps it; only its `log` records then stay with that logger.
+    let _ = tracing_log::LogTracer::init();
+    Ok(Running {
+        sqlite: sqlite_guard,
+        console: console_guard,
+        log_file: log_file_guard,
+        levels: handle,
+    })
+}
+
+/// A sink that may be off. No `Option` of a layer: that forwards `on_register_dispatch` to nobody, and running spans
+/// would not be seen.
+fn sink<S, L>(layer: Option<L>, filter: Option<CategoryFilter>) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    L: Layer<S> + Send + Sync + 'static,
+{
+    match (layer, filter) {
+        (Some(layer), Some(filter)) => Box::new(layer.with_filter(filter)),
+        (Some(layer), None) => Box::new(layer),
+        (None, _) => Box::new(Identity::new()),
     }
 }

@@ -1,7 +1,9 @@
 //! Why telemetry could not be set up.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use spanscope_layers::LevelWarning;
 use spanscope_model::StoreError;
 
 /// Why telemetry could not be set up. The message names the input, where it came from and what is accepted.
@@ -10,13 +12,24 @@ use spanscope_model::StoreError;
 pub enum InitError {
     /// A setting has a value that is not accepted.
     Setting {
-        /// Where it came from: a variable's or a method's name.
-        place: &'static str,
+        /// Where it came from: a variable's or a method's name, or a file's with the line and the keys.
+        place: Cow<'static, str>,
         /// What was given.
         input: String,
         /// What is accepted.
         accepted: String,
     },
+    /// The file of settings can't be read, or is not what it should be.
+    Document {
+        /// The file, and the line where there is one.
+        place: String,
+        /// What is wrong there, and what is expected.
+        problem: String,
+    },
+    /// Levels that were set in code are not accepted.
+    Levels(LevelWarning),
+    /// The thread of a sink could not be started.
+    Thread(std::io::Error),
     /// The span store can't be opened.
     Store(StoreError),
     /// The program has set another global subscriber before.
@@ -29,6 +42,9 @@ impl fmt::Display for InitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Setting { place, input, accepted } => write!(f, "{place} is {input:?}: {accepted}"),
+            Self::Document { place, problem } => write!(f, "{place}: {problem}"),
+            Self::Levels(warning) => warning.fmt(f),
+            Self::Thread(error) => write!(f, "a sink's thread could not be started: {error}"),
             Self::Store(error) => error.fmt(f),
             Self::AlreadySet => f.write_str(
                 "a global tracing subscriber is set already: call init first, or add SqliteLayer to that subscriber",
@@ -42,6 +58,7 @@ impl std::error::Error for InitError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Store(error) => error.source(),
+            Self::Thread(error) => Some(error),
             _ => None,
         }
     }

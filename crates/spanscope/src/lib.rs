@@ -1,43 +1,56 @@
-//! Telemetry for Rust LLM servers and agents: ordinary `tracing` spans into a local SQLite file you can ask.
+//! Telemetry for Rust LLM servers and agents: ordinary `tracing` spans on a rich console and in a local SQLite file you
+//! can ask.
 //!
 //! ```no_run
 //! let _guard = spanscope::init(); // reads the environment; dropping the guard writes what is left
-//! tracing::info_span!("chat", model = "llama").in_scope(|| tracing::info!("hello"));
+//! tracing::info_span!("chat", model = "llama").in_scope(|| tracing::info!("[bold]hello[/bold]"));
 //! ```
 //!
-//! Who composes subscribers by hand takes [`SqliteLayer`] alone and misses nothing but the reading of the environment
-//! and the signals. This crate is the only one of the libraries that reads the environment, and only in [`init`],
-//! [`try_init`], [`Builder::from_env`] and [`default_db_path`].
+//! Who composes subscribers by hand takes [`CategoryFilter`], [`ConsoleLayer`], [`LogFileLayer`] and [`SqliteLayer`] alone,
+//! and misses nothing but the file of settings and the signals. This crate is the only one of the libraries that reads
+//! the environment by itself, and only in [`init`], [`try_init`], [`Builder::from_env`] and [`default_db_path`].
 
 mod builder;
+mod config;
 mod error;
 mod guard;
 mod paths;
+mod settings;
 mod signals;
 
-pub use builder::{Builder, SINKS, builder};
+pub use builder::{Builder, CONFIG_VARIABLE, SINKS, builder};
 pub use error::InitError;
 pub use guard::Guard;
 pub use paths::default_db_path;
 pub use signals::Signals;
-pub use spanscope_layers::{SpanExt, suppress};
+pub use spanscope_layers::{
+    Categories, CategoryFilter, ConsoleLayer, LevelHandle, Levels, LogFileLayer, LogGuard, SpanExt,
+    Threshold, console, suppress,
+};
 pub use spanscope_model as model;
 pub use spanscope_sqlite::{FlushTimeout, LayerStats, SqliteGuard, SqliteLayer, WhenFull};
 
-/// Sets up what the environment asks for, for the whole program, and never fails: what can't be done is said on stderr,
-/// and the program goes on without it.
+/// Sets up what the environment asks for, for the whole program, and never fails: what can't be done is said on the
+/// console, and the program goes on without it. The package that holds the calling line counts as the application: its
+/// modules are categories, its messages may carry markup.
 ///
 /// | variable | meaning | default |
 /// |---|---|---|
-/// | `TELEMETRY_SINKS` | comma-separated: `sqlite` | `sqlite` |
+/// | `TELEMETRY_SINKS` | comma-separated: `console`, `sqlite` | `console,sqlite` |
 /// | `OTEL_SERVICE_NAME` | service name | empty |
 /// | `SQLITE_STORE_DIR` | folder of `trace_store.db` | the user's data folder |
-/// | `RUST_LOG` | levels by target: `info,my_crate=debug` | `info` |
+/// | `LLAMA_STACK_LOGGING` | levels by category: `server=debug,core::routers=warn` | every category `info`, other crates `warn` |
+/// | `RUST_LOG` | levels by target on top of that: `my_crate::db=debug` | none |
+/// | `LLAMA_STACK_LOG_FILE` | a file that gets the console's text without colour | none |
+/// | `LLAMA_STACK_LOG_WIDTH` | columns of the console | the terminal's, 120 where there is none |
+/// | `NO_COLOR`, `FORCE_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` | colours | on a terminal |
 /// | `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT` | longer values are cut | 16384 |
+/// | `SPANSCOPE_CONFIG` | a YAML file of settings, see [`Builder::config_file`] | none |
 ///
 /// SIGTERM and SIGINT write what is left before they end the program; see [`Signals`].
+#[track_caller]
 pub fn init() -> Guard {
-    match try_init() {
+    match Builder::from_env_with_problems().init_as_far_as_possible() {
         Ok(guard) => guard,
         Err(error) => {
             eprintln!("spanscope: no telemetry: {error}");
@@ -47,9 +60,11 @@ pub fn init() -> Guard {
 }
 
 /// As [`init`], but a wrong variable, a file that can't be opened, or a subscriber that is already set is an error.
+/// Levels are never one: bad parts are warned about, and the others count.
 ///
 /// # Errors
 /// See [`InitError`].
+#[track_caller]
 pub fn try_init() -> Result<Guard, InitError> {
     Builder::from_env()?.try_init()
 }

@@ -6,13 +6,16 @@ use etcetera::BaseStrategy as _;
 
 use crate::InitError;
 
+/// The folder of the span store's file.
+pub(crate) const STORE_FOLDER_VARIABLE: &str = "SQLITE_STORE_DIR";
+
 /// The file that [`init`](crate::init) writes and the `spanscope` command reads: `trace_store.db` in
 /// `SQLITE_STORE_DIR`, or in `spanscope` in the user's data folder. Reads the environment; makes nothing.
 ///
 /// # Errors
 /// The variable is not set and the user has no data folder.
 pub fn default_db_path() -> Result<PathBuf, InitError> {
-    let folder = match std::env::var_os("SQLITE_STORE_DIR").filter(|folder| !folder.is_empty()) {
+    let folder = match std::env::var_os(STORE_FOLDER_VARIABLE).filter(|folder| !folder.is_empty()) {
         Some(folder) => PathBuf::from(folder),
         None => etcetera::choose_base_strategy()
             .map_err(|_| InitError::NoFolder)?

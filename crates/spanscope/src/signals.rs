@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use spanscope_sqlite::SqliteGuard;
+use crate::guard::Running;
 
 /// What happens on SIGTERM and SIGINT (Unix only).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -17,7 +17,7 @@ pub enum Signals {
 }
 
 #[cfg(unix)]
-pub(crate) fn watch(signals: Signals, guard: &Arc<SqliteGuard>) -> std::io::Result<()> {
+pub(crate) fn watch(signals: Signals, running: &Arc<Running>) -> std::io::Result<()> {
     use std::time::Duration;
 
     use signal_hook::consts::{SIGINT, SIGTERM};
@@ -26,19 +26,19 @@ pub(crate) fn watch(signals: Signals, guard: &Arc<SqliteGuard>) -> std::io::Resu
         return Ok(());
     }
     let mut caught = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
-    let guard = Arc::downgrade(guard);
+    let running = Arc::downgrade(running);
     std::thread::Builder::new()
         .name("spanscope-signals".to_owned())
         .spawn(move || {
             let _quiet = spanscope_layers::suppress();
             for signal in &mut caught {
-                if let Some(guard) = guard.upgrade() {
+                if let Some(running) = running.upgrade() {
                     match signals {
                         Signals::FlushAndEnd => {
-                            guard.shutdown();
+                            running.shutdown();
                         }
                         Signals::Flush | Signals::Off => {
-                            let _ = guard.flush(Duration::from_secs(5));
+                            let _ = running.flush(Duration::from_secs(5));
                         }
                     }
                 }
@@ -52,6 +52,6 @@ pub(crate) fn watch(signals: Signals, guard: &Arc<SqliteGuard>) -> std::io::Resu
 
 #[cfg(not(unix))]
 #[expect(clippy::unnecessary_wraps, reason = "the same signature as on Unix")]
-pub(crate) fn watch(_: Signals, _: &Arc<SqliteGuard>) -> std::io::Result<()> {
+pub(crate) fn watch(_: Signals, _: &Arc<Running>) -> std::io::Result<()> {
     Ok(())
 }

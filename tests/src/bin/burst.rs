@@ -13,6 +13,8 @@ fn main() {
     let traces: u64 = arguments[2].parse().unwrap();
     let ending = arguments.get(3).map_or("end", String::as_str);
     let guard = spanscope::builder()
+        .sinks(&["sqlite"])
+        .unwrap()
         .service_name("burst")
         .sqlite_path(&arguments[1])
         .when_full(WhenFull::Wait)

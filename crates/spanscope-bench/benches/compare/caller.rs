@@ -214,7 +214,7 @@ pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<
 }
 
 /// The median, and the quartiles around it.
-fn spread(sample: &Sample) -> String {
+pub(crate) fn spread(sample: &Sample) -> String {
     format!(
         "{} ({} to {})",
         nanos(sample.median()),
@@ -225,14 +225,14 @@ fn spread(sample: &Sample) -> String {
 
 /// What one subject answered in all rounds.
 #[derive(Default)]
-struct Taken {
+pub(crate) struct Taken {
     rounds: Vec<Vec<f64>>,
-    lost: f64,
+    pub(crate) lost: f64,
 }
 
 impl Taken {
     /// One of the numbers that it answered in each round.
-    fn sample(&self, place: usize) -> Sample {
+    pub(crate) fn sample(&self, place: usize) -> Sample {
         let numbers = self.rounds.iter().filter_map(|round| round.get(place));
         Sample::new(numbers.copied().collect())
     }
@@ -240,7 +240,7 @@ impl Taken {
 
 /// Measures all subjects round by round in turn. They are started anew several times, because how the kernel happens to
 /// lay out one process can make it a tenth faster or slower for its whole life.
-fn in_turn(roles: &[&str], folder: &Path, sizes: &Sizes) -> Result<Vec<Taken>> {
+pub(crate) fn in_turn(roles: &[&str], folder: &Path, sizes: &Sizes) -> Result<Vec<Taken>> {
     let mut all: Vec<Taken> = roles.iter().map(|_| Taken::default()).collect();
     for _ in 0..sizes.generations {
         let mut subjects = roles

@@ -5,6 +5,8 @@
 
 mod bare;
 mod caller;
+mod console;
+mod filters;
 mod ours;
 mod reads;
 mod sizes;
@@ -20,7 +22,7 @@ use spanscope_bench::table::Table;
 
 use crate::sizes::Sizes;
 
-const SECTIONS: [&str; 3] = ["caller", "sustained", "reads"];
+const SECTIONS: [&str; 5] = ["caller", "console", "filters", "sustained", "reads"];
 
 fn main() -> Result<()> {
     let quick = std::env::var_os("SPANSCOPE_BENCH_QUICK").is_some_and(|value| value != "0");
@@ -53,6 +55,12 @@ fn main() -> Result<()> {
     if wants("caller") {
         caller::report(&mut table, folder.path(), &sizes)?;
     }
+    if wants("console") {
+        console::report(&mut table, folder.path(), &sizes)?;
+    }
+    if wants("filters") {
+        filters::report(&mut table, folder.path(), &sizes)?;
+    }
     if wants("sustained") || wants("reads") {
         sustained::report(&mut table, folder.path(), &sizes)?;
     }
@@ -77,6 +85,8 @@ fn child(role: &str, folder: &Path, sizes: &Sizes) -> Result<()> {
         "sustained-bare" => bare::child(folder, sizes),
         "memory" => sustained::memory_child(folder, sizes),
         "fill" => sustained::fill_child(folder, sizes),
+        role if role.starts_with("console-") => console::child(role, sizes),
+        role if role.starts_with("filter-") => filters::child(role, sizes),
         _ => caller::child(role, folder, sizes),
     }
 }

@@ -11,6 +11,10 @@ pub(crate) struct Sizes {
     pub(crate) burst_traces: usize,
     /// Events in one round of the disabled callsite.
     pub(crate) disabled_events: u64,
+    /// Events in one round of a filter that lets them through.
+    pub(crate) filtered_events: u64,
+    /// Events in one round of a console; they fit into its queue.
+    pub(crate) console_events: u64,
     /// Traces of the sustained run, ten spans each.
     pub(crate) sustained_traces: usize,
     /// How often the sustained run is repeated.
@@ -29,6 +33,8 @@ impl Sizes {
         rounds: 7,
         burst_traces: 200,
         disabled_events: 5_000_000,
+        filtered_events: 500_000,
+        console_events: 10_000,
         sustained_traces: 100_000,
         sustained_rounds: 3,
         tree_spans: 10_000,
@@ -42,6 +48,8 @@ impl Sizes {
         rounds: 3,
         burst_traces: 10,
         disabled_events: 10_000,
+        filtered_events: 1_000,
+        console_events: 500,
         sustained_traces: 500,
         sustained_rounds: 1,
         tree_spans: 200,

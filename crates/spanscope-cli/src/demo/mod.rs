@@ -34,6 +34,7 @@ const FLUSH: Duration = Duration::from_secs(5);
 /// Installs the global subscriber, so it can run once in a process.
 pub(crate) fn run(db: &Path) -> anyhow::Result<TraceId> {
     let guard = spanscope::builder()
+        .sinks(&["sqlite"])? // what it did is shown as a tree afterwards
         .service_name("spanscope-demo")
         .sqlite_path(db)
         .try_init()

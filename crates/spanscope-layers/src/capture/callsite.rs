@@ -1,10 +1,13 @@
 //! What a callsite's fields mean: worked out once, on the sink's thread, the same for every sink.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use spanscope_model::{Severity, category_of};
+use spanscope_model::Severity;
 use tracing_core::callsite::Identifier;
 use tracing_core::{Level, Metadata};
+
+use crate::filter::Categories;
 
 /// What a field is for, told by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,8 +133,10 @@ pub struct CallsiteInfo {
     pub metadata: &'static Metadata<'static>,
     /// Its level.
     pub severity: Severity,
-    /// The category that its target tells.
-    pub category: &'static str,
+    /// The category that its target or its module tells.
+    pub category: String,
+    /// Whether it is in the application's own crates.
+    pub is_app: bool,
     /// Its fields, by index.
     pub fields: Vec<FieldInfo>,
     /// An event's own name: what the program gave it, not the place that `tracing` puts there.
@@ -141,7 +146,8 @@ pub struct CallsiteInfo {
 impl CallsiteInfo {
     /// Works it out.
     #[must_use]
-    pub fn new(metadata: &'static Metadata<'static>) -> Self {
+    pub fn new(metadata: &'static Metadata<'static>, categories: &Categories) -> Self {
+        let origin = categories.of(metadata);
         let is_span = metadata.is_span();
         let fields = metadata.fields().iter().map(|field| {
             let name = field.name();
@@ -155,7 +161,8 @@ impl CallsiteInfo {
         Self {
             metadata,
             severity: severity_of(*metadata.level()),
-            category: category_of(metadata.target()),
+            category: origin.category.to_owned(),
+            is_app: origin.is_app,
             fields: fields.collect(),
             event_name: if name.starts_with("event ") || name == "log event" {
                 ""
@@ -181,27 +188,36 @@ pub fn severity_of(level: Level) -> Severity {
 /// What a sink keeps for each callsite, made when the callsite is first met.
 #[derive(Debug)]
 pub struct CallsiteTable<T> {
+    categories: Arc<Categories>,
     known: HashMap<Identifier, T>,
 }
 
-impl<T> Default for CallsiteTable<T> {
-    fn default() -> Self {
+impl<T> CallsiteTable<T> {
+    /// Knows no callsite yet.
+    #[must_use]
+    pub fn new(categories: Arc<Categories>) -> Self {
         Self {
+            categories,
             known: HashMap::new(),
         }
     }
-}
 
-impl<T> CallsiteTable<T> {
+    /// What tells the callsites' categories.
+    #[must_use]
+    pub fn categories(&self) -> &Categories {
+        &self.categories
+    }
+
     /// What is kept for this callsite.
     pub fn get_or_insert_with(
         &mut self,
         metadata: &'static Metadata<'static>,
         make: impl FnOnce(CallsiteInfo) -> T,
     ) -> &mut T {
+        let categories = &self.categories;
         self.known
             .entry(metadata.callsite())
-            .or_insert_with(|| make(CallsiteInfo::new(metadata)))
+            .or_insert_with(|| make(CallsiteInfo::new(metadata, categories)))
     }
 
     /// Forgets everything.

@@ -275,8 +275,11 @@ impl FieldWriter<'_> {
         }
         let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte == b':';
         let len = self.bytes.iter().take_while(|byte| is_name(byte)).count();
-        let starts_upper = self.bytes.first().is_some_and(u8::is_ascii_uppercase);
-        self.bytes.truncate(if starts_upper { len } else { 0 });
+        // What an enum's variant or a wrapper's inside is called would be no type: `io::Error` begins with `Custom`.
+        let is_type = [&b"Error"[..], b"Err", b"Exception", b"Failure"]
+            .iter()
+            .any(|ending| self.bytes[..len].ends_with(ending));
+        self.bytes.truncate(if is_type { len } else { 0 });
     }
 }
 
@@ -326,6 +329,18 @@ impl<'a> FieldReader<'a> {
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes }
+    }
+
+    /// How many bytes are left to read.
+    #[must_use]
+    pub fn bytes_left(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The fields behind so many bytes, which a reader of the same record had left to read when it was shorter.
+    #[must_use]
+    pub fn behind(&self, bytes: usize) -> Self {
+        Self::new(self.bytes.get(bytes..).unwrap_or_default())
     }
 
     fn take<const N: usize>(&mut self) -> Option<[u8; N]> {

@@ -7,52 +7,53 @@
 
 use std::cell::Cell;
 
-use tracing_core::span::Id;
+use tracing_core::span::{Attributes, Id};
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Note {
-    Nothing,
-    /// From a filter of the whole subscriber: hidden from every sink that comes after it.
-    FromAll(u64),
-    /// From a per-layer filter: hidden from the layer that it filters, which is the next one called.
-    FromNext(u64),
-}
+/// A span's number, and its callsite's address: subscribers beside each other on one thread use the same numbers.
+type Noted = (u64, usize);
+
+const NONE: Noted = (0, 0);
 
 thread_local! {
-    static NOTE: Cell<Note> = const { Cell::new(Note::Nothing) };
+    /// The span that a filter of the whole subscriber hides, from every sink that is called after it.
+    static FROM_ALL: Cell<Noted> = const { Cell::new(NONE) };
+    /// The span that a per-layer filter hides, from the layer that it filters, which is the next one called.
+    static FROM_NEXT: Cell<Noted> = const { Cell::new(NONE) };
 }
 
-/// Hides the span that is being made from every sink whose layer is called after this one.
-pub(crate) fn hide_from_all(id: &Id) {
-    let _ = NOTE.try_with(|note| note.set(Note::FromAll(id.into_u64())));
+/// Says whether the span that is being made is hidden from every sink whose layer is called after this one. To be said
+/// of each span from the first that is hidden on, because the registry gives a span's number to another one.
+pub(crate) fn hide_from_all(attributes: &Attributes<'_>, id: &Id, hidden: bool) {
+    let _ = FROM_ALL.try_with(|noted| note(noted, noted_as(attributes, id), hidden));
 }
 
-/// Hides the span that is being made from the next sink that is called.
-pub(crate) fn hide_from_next(id: &Id) {
-    let _ = NOTE.try_with(|note| note.set(Note::FromNext(id.into_u64())));
+/// Says whether it is hidden from the next sink that is called.
+pub(crate) fn hide_from_next(attributes: &Attributes<'_>, id: &Id, hidden: bool) {
+    let _ = FROM_NEXT.try_with(|noted| note(noted, noted_as(attributes, id), hidden));
 }
 
-/// Takes back what an earlier span of the same number was given: the registry uses numbers again.
-pub(crate) fn show(id: &Id) {
-    let _ = NOTE.try_with(|note| {
-        if matches!(note.get(), Note::FromAll(noted) | Note::FromNext(noted) if noted == id.into_u64()) {
-            note.set(Note::Nothing);
-        }
-    });
+fn noted_as(attributes: &Attributes<'_>, id: &Id) -> Noted {
+    (id.into_u64(), std::ptr::from_ref(attributes.metadata()).addr())
+}
+
+fn note(noted: &Cell<Noted>, span: Noted, hidden: bool) {
+    if hidden {
+        noted.set(span);
+    } else if noted.get() == span {
+        noted.set(NONE);
+    }
 }
 
 /// Whether this span is hidden from the sink that asks.
-pub(super) fn is_hidden(id: &Id) -> bool {
-    NOTE.try_with(|note| match note.get() {
-        Note::Nothing => false,
-        Note::FromAll(noted) => noted == id.into_u64(),
-        Note::FromNext(noted) => {
-            let hidden = noted == id.into_u64();
-            if hidden {
-                note.set(Note::Nothing);
-            }
-            hidden
-        }
-    })
-    .unwrap_or(false)
+pub(super) fn is_hidden(attributes: &Attributes<'_>, id: &Id) -> bool {
+    let from_all = FROM_ALL.try_with(Cell::get).unwrap_or(NONE);
+    let from_next = FROM_NEXT.try_with(Cell::get).unwrap_or(NONE);
+    if from_all == NONE && from_next == NONE {
+        return false;
+    }
+    let span = noted_as(attributes, id);
+    if from_next == span {
+        let _ = FROM_NEXT.try_with(|noted| noted.set(NONE));
+    }
+    from_all == span || from_next == span
 }

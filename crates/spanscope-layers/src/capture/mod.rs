@@ -24,7 +24,7 @@ pub use callsite::{CallsiteInfo, CallsiteTable, FieldInfo, MASKED, Role, is_secr
 pub use clock::{Clock, Ticks, WallClock};
 pub(crate) use fields::text_of;
 pub use fields::{FieldReader, Key, PANICKED, RawValue};
-pub(crate) use hidden::{hide_from_all, hide_from_next, show};
+pub(crate) use hidden::{hide_from_all, hide_from_next};
 pub use record::{Capture, SpanIds, SpanRecord, Start};
 pub use resolve::ResolvedField;
 pub use span_ext::SpanExt;

@@ -191,7 +191,7 @@ impl Capture {
         let Some(span) = context.span(id) else {
             return false;
         };
-        let hidden = hidden::is_hidden(id);
+        let hidden = hidden::is_hidden(attributes, id);
         if span.extensions().get::<SpanRecord>().is_some() {
             // Another layer of ours was first.
             if hidden && let Some(record) = span.extensions_mut().get_mut::<SpanRecord>() {

@@ -5,9 +5,11 @@
 //! the caller has committed: what it must remember comes back as [`Outcome`].
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use rusqlite::types::Value;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+use spanscope_layers::Categories;
 use spanscope_layers::capture::{CallsiteTable, Capture, FieldReader, SpanIds, SpanRecord, WallClock};
 use spanscope_layers::queue::{Chunk, Entry, EventEntry, SpanEntry};
 use spanscope_model::{SpanId, SpanKind, SpanStatus, Timestamp, TraceId};
@@ -23,13 +25,24 @@ pub(super) fn span_key(span_id: SpanId) -> i64 {
 }
 
 /// What the writer keeps from batch to batch to read records with.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Reading {
     pub(super) callsites: CallsiteTable<Prepared>,
     /// Targets that records of the `log` crate brought with them, by level.
     pub(super) log_callsites: HashMap<(String, u8), i64>,
     pub(super) decoded: Decoded,
     pub(super) indexed_keys: Vec<String>,
+}
+
+impl Reading {
+    pub(super) fn new(categories: Arc<Categories>) -> Self {
+        Self {
+            callsites: CallsiteTable::new(categories),
+            log_callsites: HashMap::new(),
+            decoded: Decoded::default(),
+            indexed_keys: Vec::new(),
+        }
+    }
 }
 
 /// What the caller has to remember once the transaction is committed.
@@ -373,7 +386,7 @@ impl<'a> Batch<'a> {
             callsite.name(),
             info.metadata.target(),
             level,
-            info.category,
+            &info.category,
         )?;
         callsite.row = Some(row);
         Ok(row)
@@ -383,7 +396,8 @@ impl<'a> Batch<'a> {
         if let Some(row) = self.reading.log_callsites.get(&(target.clone(), level)) {
             return Ok(*row);
         }
-        let row = callsite_row(self.db, "", &target, level, spanscope_model::category_of(&target))?;
+        let origin = self.reading.callsites.categories().of_target(&target);
+        let row = callsite_row(self.db, "", &target, level, origin.category)?;
         if self.reading.log_callsites.len() < 10_000 {
             self.reading.log_callsites.insert((target, level), row);
         }

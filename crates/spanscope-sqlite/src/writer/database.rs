@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
@@ -117,7 +118,7 @@ impl Database {
             retention: settings.retention,
             max_bytes: settings.max_bytes,
             process: 0,
-            reading: Reading::default(),
+            reading: Reading::new(Arc::clone(&settings.categories)),
             open_spans: HashMap::new(),
             indexed_rows: Vec::new(),
             last_mark: 0,

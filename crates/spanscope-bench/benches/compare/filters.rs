@@ -1,0 +1,122 @@
+//! `CategoryFilter` against `EnvFilter` with as many directives: callsites that are on and callsites that are off, as the
+//! filter of a whole subscriber and as the filter of one layer.
+
+use std::hint::black_box;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use spanscope_bench::subject::serve;
+use spanscope_bench::table::{Goal, Table, nanos};
+use spanscope_layers::{Categories, CategoryFilter, Levels};
+use spanscope_model::CATEGORIES;
+use tracing::{Event, Subscriber, debug, info, subscriber};
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::{EnvFilter, Layer, registry};
+
+use crate::caller::in_turn;
+use crate::sizes::Sizes;
+
+/// A sink that does next to nothing, so that the filter is what is measured.
+struct Nothing;
+
+impl<S: Subscriber> Layer<S> for Nothing {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        black_box(event);
+    }
+}
+
+/// Every category at INFO, the rest at WARN: as many directives for the one as for the other.
+fn env_filter() -> Result<EnvFilter> {
+    let directives: Vec<String> = CATEGORIES.iter().map(|name| format!("{name}=info")).collect();
+    Ok(EnvFilter::try_new(format!("warn,{}", directives.join(",")))?)
+}
+
+fn category_filter() -> CategoryFilter {
+    let categories = Categories::new();
+    let mut levels = Levels::new();
+    let pairs: Vec<String> = CATEGORIES.iter().map(|name| format!("{name}=info")).collect();
+    levels.set_pairs(&categories, "bench", &pairs.join(","));
+    CategoryFilter::new(categories, levels)
+}
+
+/// Runs one subject of this section, in a process of its own.
+pub(crate) fn child(role: &str, sizes: &Sizes) -> Result<()> {
+    match role {
+        "filter-env-global" => subscriber::set_global_default(registry().with(env_filter()?).with(Nothing))?,
+        "filter-ours-global" => {
+            subscriber::set_global_default(registry().with(category_filter()).with(Nothing))?
+        }
+        "filter-env-layer" => {
+            subscriber::set_global_default(registry().with(Nothing.with_filter(env_filter()?)))?
+        }
+        "filter-ours-layer" => {
+            subscriber::set_global_default(registry().with(Nothing.with_filter(category_filter())))?;
+        }
+        // Filters that disagree: every callsite is asked for each time.
+        "filter-env-mixed" => {
+            let all = Nothing.with_filter(EnvFilter::try_new("trace")?);
+            subscriber::set_global_default(registry().with(all).with(Nothing.with_filter(env_filter()?)))?;
+        }
+        "filter-ours-mixed" => {
+            let all = Nothing.with_filter(EnvFilter::try_new("trace")?);
+            subscriber::set_global_default(
+                registry().with(all).with(Nothing.with_filter(category_filter())),
+            )?;
+        }
+        other => bail!("{other} is no subject"),
+    }
+    serve(|| Ok(vec![enabled(sizes), disabled(sizes)]), || Ok(Vec::new()))
+}
+
+fn enabled(sizes: &Sizes) -> f64 {
+    let start = Instant::now();
+    for number in 0..sizes.filtered_events {
+        info!(target: "inference::chat", number = black_box(number), "on");
+    }
+    each(start.elapsed(), sizes.filtered_events)
+}
+
+fn disabled(sizes: &Sizes) -> f64 {
+    let start = Instant::now();
+    for number in 0..sizes.filtered_events {
+        debug!(target: "inference::chat", number = black_box(number), "off");
+    }
+    each(start.elapsed(), sizes.filtered_events)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of events are small")]
+fn each(took: Duration, events: u64) -> f64 {
+    took.as_nanos() as f64 / events as f64
+}
+
+/// Measures all subjects of this section in turn and tells the table.
+pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<()> {
+    let pairs = [
+        ("for all layers", ["filter-env-global", "filter-ours-global"]),
+        ("for one layer", ["filter-env-layer", "filter-ours-layer"]),
+        (
+            "for one layer beside one that sees all",
+            ["filter-env-mixed", "filter-ours-mixed"],
+        ),
+    ];
+    for (how, roles) in pairs {
+        let taken = in_turn(&roles, folder, sizes)?;
+        let [env, ours] = taken.as_slice() else {
+            bail!("a subject is missing");
+        };
+        for (place, what) in ["on", "off"].into_iter().enumerate() {
+            let (env, ours) = (env.sample(place), ours.sample(place));
+            let ratio = ours.ratio_to(&env);
+            table.judged(
+                &format!("`CategoryFilter` {how}, 23 directives, a callsite that is {what}"),
+                nanos(ours.median()),
+                format!("{ratio:.2} x `EnvFilter` ({})", nanos(env.median())),
+                ratio,
+                Goal::AtMost(1.05),
+                "<= 1.0 x `EnvFilter`, give or take 5 %",
+            );
+        }
+    }
+    Ok(())
+}

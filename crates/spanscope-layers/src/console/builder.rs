@@ -1,0 +1,294 @@
+//! How the console and the log file are set up. Every setter names its default.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use spanscope_model::Severity;
+
+use super::layer::{ConsoleLayer, Front, LogFileLayer, LogGuard};
+use super::limit::Limit;
+use super::render::{Color, Content, Format, Look, Renderer};
+use super::sink::{AppendFile, Sink};
+use super::writer::{Notices, Writer};
+use super::{ColorChoice, DEFAULT_QUEUE_BYTES, DEFAULT_SHUTDOWN_TIMEOUT, Mode, terminal};
+use crate::capture::{CallsiteTable, Capture, DEFAULT_MAX_VALUE_LEN};
+use crate::filter::Categories;
+use crate::queue::{Control, Queue, WhenFull};
+
+/// A line in a file is as long as it is: who searches a file wants an entry to be one line.
+const NEVER_WRAPPED: usize = 1 << 30;
+
+/// What both layers are set up with.
+#[derive(Debug)]
+struct Settings {
+    mode: Mode,
+    format: Format,
+    content: Content,
+    utc: bool,
+    slow: Option<Duration>,
+    limit: Option<Limit>,
+    max_value_len: usize,
+    queue_bytes: usize,
+    shutdown_timeout: Duration,
+    categories: Arc<Categories>,
+}
+
+impl Settings {
+    #[track_caller]
+    fn new() -> Self {
+        Self {
+            mode: Mode::default(),
+            format: Format::default(),
+            content: Content::default(),
+            utc: false,
+            slow: None,
+            limit: None,
+            max_value_len: DEFAULT_MAX_VALUE_LEN,
+            queue_bytes: DEFAULT_QUEUE_BYTES,
+            shutdown_timeout: DEFAULT_SHUTDOWN_TIMEOUT,
+            categories: Arc::new(Categories::of_caller()),
+        }
+    }
+
+    fn look(&self) -> Look {
+        let zone = if self.utc {
+            TimeZone::UTC
+        } else {
+            TimeZone::system()
+        };
+        Look::new().format(self.format).content(self.content).zone(zone)
+    }
+
+    fn start(
+        self,
+        name: &'static str,
+        sink: Sink,
+        look: Look,
+        width: Option<fn() -> Option<usize>>,
+        notices: Vec<String>,
+    ) -> io::Result<(Front, LogGuard)> {
+        let queue = Queue::new(self.queue_bytes, WhenFull::Drop);
+        let control = Arc::new(Control::default());
+        let waiting = Arc::new(Notices::default());
+        for notice in notices {
+            waiting.add(Severity::Warn, notice);
+        }
+        Writer {
+            name,
+            queue: queue.clone(),
+            control: Arc::clone(&control),
+            notices: Arc::clone(&waiting),
+            renderer: Renderer::new(look),
+            width,
+            sink,
+            callsites: CallsiteTable::new(Arc::clone(&self.categories)),
+            categories: self.categories,
+            mode: self.mode,
+            slow: self.slow,
+            limit: self.limit,
+        }
+        .spawn()?;
+        let front = Front {
+            capture: Capture::new(self.max_value_len),
+            queue: queue.clone(),
+            shows_spans: self.mode.shows_spans(),
+        };
+        let guard = LogGuard {
+            queue,
+            control,
+            notices: waiting,
+            shutdown_timeout: self.shutdown_timeout,
+        };
+        Ok((front, guard))
+    }
+}
+
+macro_rules! common_setters {
+    () => {
+        /// What is shown of spans. Default: [`Mode::Lines`].
+        pub fn mode(mut self, mode: Mode) -> Self {
+            self.settings.mode = mode;
+            self
+        }
+
+        /// Text or JSON lines. Default: [`Format::Text`].
+        pub fn format(mut self, format: Format) -> Self {
+            self.settings.format = format;
+            self
+        }
+
+        /// What is shown of prompts, completions and the like. Default: [`Content::Preview`].
+        pub fn content(mut self, content: Content) -> Self {
+            self.settings.content = content;
+            self
+        }
+
+        /// Times in UTC instead of local time. Default: `false`.
+        pub fn utc(mut self, utc: bool) -> Self {
+            self.settings.utc = utc;
+            self
+        }
+
+        /// Ends of spans that took at least so long are marked as slow. Default: none is.
+        pub fn slow(mut self, threshold: impl Into<Option<Duration>>) -> Self {
+            self.settings.slow = threshold.into();
+            self
+        }
+
+        /// How many lines of one callsite are shown; what is held back is summed up in one line, and other sinks get
+        /// every event. Default: all. [`Limit::default`] is what `spanscope::init()` sets.
+        pub fn limit(mut self, limit: impl Into<Option<Limit>>) -> Self {
+            self.settings.limit = limit.into();
+            self
+        }
+
+        /// Longer values are cut to so many bytes when they are recorded. Default: 16 KiB.
+        pub fn max_value_len(mut self, bytes: usize) -> Self {
+            self.settings.max_value_len = bytes;
+            self
+        }
+
+        /// Bytes of records that may wait; beyond, lines are dropped and counted. Default: [`DEFAULT_QUEUE_BYTES`].
+        pub fn queue_bytes(mut self, bytes: usize) -> Self {
+            self.settings.queue_bytes = bytes;
+            self
+        }
+
+        /// How long dropping the guard waits. Default: [`DEFAULT_SHUTDOWN_TIMEOUT`].
+        pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+            self.settings.shutdown_timeout = timeout;
+            self
+        }
+
+        /// Which category a target belongs to, and whose messages are the application's own. Default:
+        /// [`Categories::of_caller`] of whoever asked for the builder.
+        pub fn categories(mut self, categories: impl Into<Arc<Categories>>) -> Self {
+            self.settings.categories = categories.into();
+            self
+        }
+    };
+}
+
+/// Settings of a [`ConsoleLayer`].
+#[must_use = "a builder does nothing until `build`"]
+pub struct ConsoleLayerBuilder {
+    settings: Settings,
+    width: Option<usize>,
+    color: ColorChoice,
+    depth: Color,
+    writer: Option<Box<dyn io::Write + Send>>,
+    notices: Vec<String>,
+}
+
+impl ConsoleLayerBuilder {
+    #[track_caller]
+    pub(super) fn new() -> Self {
+        Self {
+            settings: Settings::new(),
+            width: None,
+            color: ColorChoice::default(),
+            depth: Color::Ansi16,
+            writer: None,
+            notices: Vec::new(),
+        }
+    }
+
+    common_setters!();
+
+    /// Columns of a line. Default: the terminal's, also when it changes; 120 where there is none.
+    pub fn width(mut self, columns: usize) -> Self {
+        self.width = Some(columns);
+        self
+    }
+
+    /// When colours are used. Default: [`ColorChoice::Auto`].
+    pub fn color(mut self, choice: ColorChoice) -> Self {
+        self.color = choice;
+        self
+    }
+
+    /// Whether the terminal shows more than sixteen colours, which only markup asks for. Default: it does not.
+    pub fn true_color(mut self, does: bool) -> Self {
+        self.depth = if does { Color::TrueColor } else { Color::Ansi16 };
+        self
+    }
+
+    /// Reads `LLAMA_STACK_LOG_WIDTH`, `NO_COLOR`, `FORCE_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE`, `TERM` and `COLORTERM`. A
+    /// width that is none changes nothing, and the console's first line says so.
+    pub fn env(mut self) -> Self {
+        self.color = terminal::choice_from_env();
+        self.depth = terminal::depth_from_env();
+        match terminal::width_from_env() {
+            Ok(width) => self.width = width.or(self.width),
+            Err(warning) => self.notices.push(warning),
+        }
+        self
+    }
+
+    /// Writes there instead of to stderr. Each call of `write` gets whole lines.
+    pub fn writer(mut self, writer: impl io::Write + Send + 'static) -> Self {
+        self.writer = Some(Box::new(writer));
+        self
+    }
+
+    /// Starts the thread that writes.
+    ///
+    /// # Errors
+    /// The thread could not be started.
+    pub fn build(self) -> io::Result<(ConsoleLayer, LogGuard)> {
+        let on_terminal = self.writer.is_none() && terminal::is_terminal();
+        let color = match self.color {
+            ColorChoice::Always => self.depth,
+            ColorChoice::Auto if on_terminal => self.depth,
+            ColorChoice::Auto | ColorChoice::Never => Color::None,
+        };
+        let mut look = self.settings.look().color(color);
+        if let Some(width) = self.width {
+            look = look.width(width);
+        }
+        let follow =
+            (self.width.is_none() && on_terminal).then_some(terminal::width as fn() -> Option<usize>);
+        let sink = match self.writer {
+            Some(writer) => Sink::Writer(writer),
+            None => Sink::Stderr,
+        };
+        let (front, guard) = self
+            .settings
+            .start("spanscope-console", sink, look, follow, self.notices)?;
+        Ok((ConsoleLayer { front }, guard))
+    }
+}
+
+/// Settings of a [`LogFileLayer`].
+#[must_use = "a builder does nothing until `open`"]
+pub struct LogFileLayerBuilder {
+    settings: Settings,
+}
+
+impl LogFileLayerBuilder {
+    #[track_caller]
+    pub(super) fn new() -> Self {
+        Self {
+            settings: Settings::new(),
+        }
+    }
+
+    common_setters!();
+
+    /// Starts the thread that appends to this file, which is made, with its folder, when the first line comes.
+    ///
+    /// # Errors
+    /// The thread could not be started. That the file can't be opened or written is no error: it is said on stderr once,
+    /// tried again, and the lines until then count as lost.
+    pub fn open(self, path: impl Into<PathBuf>) -> io::Result<(LogFileLayer, LogGuard)> {
+        let look = self.settings.look().date(true).width(NEVER_WRAPPED);
+        let sink = Sink::File(AppendFile::new(path.into()));
+        let (front, guard) = self
+            .settings
+            .start("spanscope-log-file", sink, look, None, Vec::new())?;
+        Ok((LogFileLayer { front }, guard))
+    }
+}

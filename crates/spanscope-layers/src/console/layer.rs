@@ -1,0 +1,238 @@
+//! The halves that listen on the calling threads, and the guard of the halves that write.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use spanscope_model::Severity;
+use tracing_core::span::{Attributes, Id, Record};
+use tracing_core::{Dispatch, Event, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
+
+use super::builder::{ConsoleLayerBuilder, LogFileLayerBuilder};
+use super::writer::Notices;
+use crate::capture::{Capture, SpanRecord};
+use crate::queue::{Control, FlushTimeout, LayerStats, Queue};
+
+/// What both layers do with what `tracing` tells them.
+#[derive(Debug)]
+pub(super) struct Front {
+    pub(super) capture: Capture,
+    pub(super) queue: Queue,
+    /// Without them spans are only looked at for their ids.
+    pub(super) shows_spans: bool,
+}
+
+/// Shows spans and events on stderr, as Python's rich shows log lines.
+///
+/// The calling thread encodes fields and pushes them to a queue; a thread renders and writes. The caller never waits:
+/// when stderr takes no more, lines are dropped, counted in [`LogGuard::stats`], and said as soon as it goes on.
+///
+/// ```
+/// use spanscope_layers::ConsoleLayer;
+/// use tracing_subscriber::prelude::*;
+///
+/// let (layer, guard) = ConsoleLayer::builder().width(100).build()?;
+/// let subscriber = tracing_subscriber::registry().with(layer);
+/// tracing::subscriber::with_default(subscriber, || {
+///     tracing::info!(steps = 3, "[bold]planning[/bold] the answer");
+/// });
+/// guard.flush(std::time::Duration::from_secs(1))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct ConsoleLayer {
+    pub(super) front: Front,
+}
+
+impl ConsoleLayer {
+    /// Settings to change before [`build`](ConsoleLayerBuilder::build). The package that holds the calling line counts as
+    /// the application, whose messages may carry markup.
+    #[track_caller]
+    pub fn builder() -> ConsoleLayerBuilder {
+        ConsoleLayerBuilder::new()
+    }
+}
+
+/// Appends spans and events to a file, as [`ConsoleLayer`] shows them but without colour, with the date, and never
+/// wrapped.
+///
+/// Several processes may append to one file: only whole lines are written. A file that is renamed or deleted by a tool
+/// that rotates logs is opened anew. Where it can't be opened or written, that is said on stderr once, the program goes
+/// on, and the lines count as lost until it can.
+///
+/// ```
+/// use spanscope_layers::LogFileLayer;
+/// use tracing_subscriber::prelude::*;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("logs/agent.log");
+/// let (layer, guard) = LogFileLayer::open(&path)?;
+/// let subscriber = tracing_subscriber::registry().with(layer);
+/// tracing::subscriber::with_default(subscriber, || tracing::info!("[bold]kept[/bold]"));
+/// guard.flush(std::time::Duration::from_secs(1))?;
+/// assert!(std::fs::read_to_string(&path)?.trim_end().ends_with(": kept"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct LogFileLayer {
+    pub(super) front: Front,
+}
+
+impl LogFileLayer {
+    /// Opens a file with the default settings; see [`LogFileLayerBuilder::open`].
+    ///
+    /// # Errors
+    /// The thread could not be started.
+    #[track_caller]
+    pub fn open(path: impl Into<std::path::PathBuf>) -> std::io::Result<(Self, LogGuard)> {
+        Self::builder().open(path)
+    }
+
+    /// Settings to change before [`open`](LogFileLayerBuilder::open).
+    #[track_caller]
+    pub fn builder() -> LogFileLayerBuilder {
+        LogFileLayerBuilder::new()
+    }
+}
+
+macro_rules! listen_through_front {
+    ($layer:ty) => {
+        impl<S> Layer<S> for $layer
+        where
+            S: Subscriber + for<'a> LookupSpan<'a>,
+        {
+            fn on_register_dispatch(&self, dispatch: &Dispatch) {
+                self.front.capture.on_register_dispatch(dispatch);
+            }
+
+            fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+                self.front.capture.on_new_span(attributes, id, &context);
+            }
+
+            fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+                self.front.capture.on_record(id, values, &context);
+            }
+
+            fn on_follows_from(&self, id: &Id, follows: &Id, context: Context<'_, S>) {
+                self.front.capture.on_follows_from(id, follows, &context);
+            }
+
+            fn on_enter(&self, id: &Id, context: Context<'_, S>) {
+                self.front.on_enter(id, &context);
+            }
+
+            fn on_exit(&self, id: &Id, context: Context<'_, S>) {
+                self.front.on_exit(id, &context);
+            }
+
+            fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+                self.front.on_event(event, &context);
+            }
+
+            fn on_close(&self, id: Id, context: Context<'_, S>) {
+                self.front.on_close(&id, &context);
+            }
+        }
+    };
+}
+
+listen_through_front!(ConsoleLayer);
+listen_through_front!(LogFileLayer);
+
+impl Front {
+    fn on_enter<S>(&self, id: &Id, context: &Context<'_, S>)
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        if self.shows_spans {
+            let tell = |start: crate::capture::Start<'_>| self.queue.push_start(&start);
+            self.capture.on_enter(id, context, tell);
+        }
+    }
+
+    fn on_exit<S>(&self, id: &Id, context: &Context<'_, S>)
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        if self.shows_spans {
+            self.capture.on_exit(id, context);
+        }
+    }
+
+    fn on_event<S>(&self, event: &Event<'_>, context: &Context<'_, S>)
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        if self.shows_spans {
+            let tell = |start: crate::capture::Start<'_>| self.queue.push_start(&start);
+            self.capture.before_event(event, context, tell);
+        }
+        self.capture.on_event(event, context, |ids, time, fields| {
+            self.queue.push_event(ids, event.metadata(), time, fields);
+        });
+    }
+
+    fn on_close<S>(&self, id: &Id, context: &Context<'_, S>)
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        if !self.shows_spans {
+            return;
+        }
+        let tell = |start: crate::capture::Start<'_>| self.queue.push_start(&start);
+        self.capture.before_close(id, context, tell);
+        let push = |record: &SpanRecord, parent, failed, end| {
+            self.queue.try_push_span(id, record, parent, failed, end)
+        };
+        self.capture
+            .on_close(id, context, push, || self.queue.wait_for_room());
+    }
+}
+
+/// Keeps a console's or a log file's thread running. Dropping it writes what is left, within the shutdown timeout; lines
+/// that come later are counted as dropped.
+#[derive(Debug)]
+#[must_use = "dropping the guard ends the writing"]
+pub struct LogGuard {
+    pub(super) queue: Queue,
+    pub(super) control: Arc<Control>,
+    pub(super) notices: Arc<Notices>,
+    pub(super) shutdown_timeout: Duration,
+}
+
+impl LogGuard {
+    /// Writes everything that was said before the call.
+    ///
+    /// # Errors
+    /// It took longer than the timeout, because the terminal or the pipe does not take it; nothing is lost by that.
+    pub fn flush(&self, timeout: Duration) -> Result<(), FlushTimeout> {
+        self.control.flush(&self.queue, timeout)
+    }
+
+    /// The account until now: starts and ends of spans, and events, are a record each.
+    #[must_use]
+    pub fn stats(&self) -> LayerStats {
+        self.control.stats(&self.queue)
+    }
+
+    /// Adds a line that is no event: what setting up the program's telemetry has to say. No filter holds it back, and no
+    /// other sink sees it.
+    pub fn say(&self, severity: Severity, text: impl Into<String>) {
+        self.notices.add(severity, text.into());
+        self.queue.wake();
+    }
+
+    /// What dropping does, for whoever wants to do it earlier; a second time it does nothing. Answers whether everything
+    /// was written in time.
+    pub fn shutdown(&self) -> bool {
+        self.control.shutdown(&self.queue, self.shutdown_timeout)
+    }
+}
+
+impl Drop for LogGuard {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}

@@ -1,0 +1,199 @@
+//! Keeps a callsite that floods from burying everything else.
+//!
+//! Each callsite has a bucket: a burst passes, then so many lines a second. What is held back is counted, and said in
+//! one line when the flood pauses, or every ten seconds while it lasts. Times are those of the records, so that the same
+//! records give the same lines however fast they are rendered.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use spanscope_model::Severity;
+
+/// How many lines of one callsite are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// So many lines pass at once.
+    pub burst: u32,
+    /// After that, so many a second.
+    pub per_second: u32,
+}
+
+/// 100 lines at once, then 10 a second: what `init()` sets. 41 lines a second have filled disks unnoticed.
+impl Default for Limit {
+    fn default() -> Self {
+        Self {
+            burst: 100,
+            per_second: 10,
+        }
+    }
+}
+
+/// A flood that lasts is summed up so often.
+const SAY_EVERY: u64 = 10_000_000_000;
+/// A flood is over when nothing was held back for so long.
+const QUIET: u64 = 1_000_000_000;
+const NANOS: u64 = 1_000_000_000;
+
+/// What a callsite is known by here: any value that tells it from others.
+pub(super) type Key = (u64, u8);
+
+#[derive(Debug)]
+struct Bucket {
+    /// Lines that may pass, in billionths, so that slow refills are exact.
+    room: u64,
+    at: u64,
+    held: Option<Held>,
+}
+
+/// What was held back of a callsite.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub(super) lines: u64,
+    pub(super) first: u64,
+    pub(super) last: u64,
+    pub(super) severity: Severity,
+    pub(super) target: String,
+    pub(super) line: Option<u32>,
+    pub(super) category: String,
+    pub(super) message: String,
+}
+
+impl Held {
+    pub(super) fn during(&self) -> Duration {
+        Duration::from_nanos(self.last.saturating_sub(self.first))
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Limiter {
+    limit: Limit,
+    buckets: HashMap<Key, Bucket>,
+    /// How many of them hold something back.
+    holding: usize,
+}
+
+impl Limiter {
+    pub(super) fn new(limit: Limit) -> Self {
+        Self {
+            limit,
+            buckets: HashMap::new(),
+            holding: 0,
+        }
+    }
+
+    /// Whether a line of this callsite at this time (nanoseconds) is shown. `describe` is asked once a flood.
+    pub(super) fn passes(&mut self, key: Key, now: u64, describe: impl FnOnce() -> Held) -> bool {
+        let full = u64::from(self.limit.burst.max(1)) * NANOS;
+        let bucket = self.buckets.entry(key).or_insert(Bucket {
+            room: full,
+            at: now,
+            held: None,
+        });
+        let passed = now.saturating_sub(bucket.at);
+        let refill = passed.saturating_mul(u64::from(self.limit.per_second));
+        bucket.room = bucket.room.saturating_add(refill).min(full);
+        bucket.at = bucket.at.max(now);
+        if bucket.room >= NANOS {
+            bucket.room -= NANOS;
+            return true;
+        }
+        let held = bucket.held.get_or_insert_with(|| {
+            self.holding += 1;
+            Held {
+                lines: 0,
+                first: now,
+                last: now,
+                ..describe()
+            }
+        });
+        held.lines += 1;
+        held.last = held.last.max(now);
+        false
+    }
+
+    /// Takes what is to be said at this time; everything with `all`.
+    pub(super) fn due(&mut self, now: u64, all: bool) -> Vec<Held> {
+        if self.holding == 0 {
+            return Vec::new();
+        }
+        let mut due = Vec::new();
+        for bucket in self.buckets.values_mut() {
+            let is_due = bucket.held.as_ref().is_some_and(|held| {
+                all || now.saturating_sub(held.first) >= SAY_EVERY || now.saturating_sub(held.last) >= QUIET
+            });
+            if is_due {
+                due.extend(bucket.held.take());
+            }
+        }
+        self.holding -= due.len();
+        due.sort_by_key(|held| held.first);
+        due
+    }
+
+    /// Whether something waits to be said.
+    pub(super) fn is_holding(&self) -> bool {
+        self.holding > 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held() -> Held {
+        Held {
+            lines: 0,
+            first: 0,
+            last: 0,
+            severity: Severity::Info,
+            target: "app".to_owned(),
+            line: Some(1),
+            category: String::new(),
+            message: "again".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_burst_passes_and_the_rest_is_counted_and_said_once() {
+        let mut limiter = Limiter::new(Limit::default());
+        // 150,000 lines in one second.
+        let shown = (0..150_000_u64)
+            .filter(|line| limiter.passes((1, 0), line * 6_666, held))
+            .count();
+        assert_eq!(shown, 109, "100 at once, and 9 of the 10 of this second");
+        assert!(limiter.due(NANOS, false).is_empty(), "it has only just stopped");
+        let due = limiter.due(2 * NANOS + 1, false);
+        assert_eq!(due.len(), 1);
+        assert_eq!(due[0].lines, 150_000 - 109);
+        assert!(limiter.due(u64::MAX, true).is_empty(), "said once");
+    }
+
+    #[test]
+    fn a_slow_flood_is_summed_up_while_it_lasts() {
+        let mut limiter = Limiter::new(Limit::default());
+        let mut shown = 0;
+        let mut said = Vec::new();
+        // 41 lines a second for a minute.
+        for line in 0..41 * 60_u64 {
+            let now = line * NANOS / 41;
+            shown += u64::from(limiter.passes((1, 0), now, held));
+            said.extend(limiter.due(now, false));
+        }
+        said.extend(limiter.due(61 * NANOS, true));
+        assert!((690..=700).contains(&shown), "{shown}");
+        assert_eq!(shown + said.iter().map(|held| held.lines).sum::<u64>(), 41 * 60);
+        assert!((5..=7).contains(&said.len()), "{}", said.len());
+    }
+
+    #[test]
+    fn callsites_do_not_share_their_room() {
+        let mut limiter = Limiter::new(Limit {
+            burst: 1,
+            per_second: 0,
+        });
+        assert!(limiter.passes((1, 0), 0, held));
+        assert!(!limiter.passes((1, 0), 0, held));
+        assert!(limiter.passes((2, 0), 0, held));
+        assert!(limiter.passes((1, 1), 0, held));
+    }
+}

@@ -1,0 +1,266 @@
+//! An entry as lines for people.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use anstyle::{Color as AnyColor, Style};
+use anstyle_lossy::color_to_ansi;
+use anstyle_lossy::palette::DEFAULT as TERMINAL;
+use spanscope_model::{Severity, UNCATEGORIZED};
+
+use super::canvas::{Canvas, push_blanks};
+use super::failure::Failure;
+use super::look::{Color, Look};
+use super::text::push_grouped;
+use super::theme::{Ink, Palette};
+use super::time::{Clock, push_duration};
+use super::value::{Shown, push_attribute, push_field};
+use super::{Entry, Outcome, What, markup};
+
+/// Where the text begins, beside the level.
+const TEXT_COLUMN: usize = 9;
+
+/// Indents of a level of the tree, and of attributes.
+const STEP: usize = 2;
+
+/// The deepest indent of a tree, on lines without an end too.
+const MAX_TREE: usize = 120;
+
+/// Writes entries as lines.
+#[derive(Debug)]
+pub(super) struct Lines {
+    palette: Palette,
+    clock: Clock,
+    canvas: Canvas,
+    panel: Canvas,
+}
+
+impl Lines {
+    pub(super) fn new(look: &Look) -> Self {
+        let colored = look.color != Color::None;
+        let pattern = if look.date {
+            "%Y-%m-%d %H:%M:%S"
+        } else {
+            "%H:%M:%S"
+        };
+        Self {
+            palette: Palette::new(colored),
+            clock: Clock::new(look.zone.clone(), pattern),
+            canvas: Canvas::new(colored),
+            panel: Canvas::new(colored),
+        }
+    }
+
+    pub(super) fn write(&mut self, look: &Look, entry: &Entry<'_>, out: &mut String) {
+        let hang = TEXT_COLUMN + self.write_head(look, entry);
+        let mut failure = None;
+        match entry.what {
+            What::Event { message, markup } => {
+                self.write_message(look, message, markup, hang);
+                failure = Failure::of(entry.fields);
+                for (key, value) in entry.fields.iter().copied() {
+                    let is_shown_below = failure.as_ref().is_some_and(|failure| failure.shows(key, value));
+                    if !is_internal(key) && !is_shown_below {
+                        self.write_field(look, key, value);
+                    }
+                }
+            }
+            What::SpanStart { name } => {
+                self.canvas.push("[START] ", Ink::Bracket);
+                self.canvas.push_cut(name, look.max_value_chars, Ink::Name);
+                self.write_attributes(look, entry, hang);
+            }
+            What::SpanEnd { .. } => {
+                self.write_end(look, &entry.what);
+                self.write_attributes(look, entry, hang);
+            }
+            What::HeldBack {
+                lines,
+                during,
+                message,
+            } => {
+                let text = self.canvas.text_mut();
+                text.push_str("… ");
+                push_grouped(text, lines);
+                text.push_str(" more of this within ");
+                push_duration(text, during, 1);
+                text.push_str(" were held back: ");
+                self.canvas.paint(Ink::Warn);
+                self.canvas.push_highlighted(message);
+            }
+        }
+        self.canvas.write(&self.palette, look.width, out);
+        if let Some(failure) = failure {
+            self.panel.clear();
+            failure.write(entry, look.max_value_chars, &mut self.panel);
+            self.panel
+                .write_boxed(&self.palette, failure.title(), hang, look.width, out);
+        }
+    }
+
+    /// Writes level, time, service, target and category. Returns by how much the tree indents the entry.
+    fn write_head(&mut self, look: &Look, entry: &Entry<'_>) -> usize {
+        // However deep the tree is, two thirds of the line are left to the text.
+        let most = (look.width.saturating_sub(TEXT_COLUMN) / 3).min(MAX_TREE);
+        let tree = entry.depth.saturating_mul(STEP).min(most);
+        let severity = match entry.what {
+            What::HeldBack { .. } => Severity::Warn,
+            _ => entry.severity,
+        };
+        let canvas = &mut self.canvas;
+        canvas.clear();
+        canvas.begin_line(0, TEXT_COLUMN + tree);
+        canvas.push(level_of(severity), Ink::of(severity));
+        canvas.push(" ", Ink::Plain);
+        self.clock.push_millis(entry.time, canvas.text_mut());
+        canvas.text_mut().push(' ');
+        push_blanks(canvas.text_mut(), tree);
+        if !entry.service.is_empty() {
+            canvas.push_cut(entry.service, look.max_value_chars, Ink::Dim);
+            canvas.text_mut().push(' ');
+        }
+        let has_category = !entry.category.is_empty() && entry.category != UNCATEGORIZED;
+        if !entry.target.is_empty() {
+            canvas.push_cut(entry.target, look.max_value_chars, Ink::Dim);
+            if let Some(line) = entry.line {
+                // Writing to a string can't fail.
+                let _ = write!(canvas.text_mut(), ":{line}");
+            }
+            canvas.text_mut().push_str(if has_category { " " } else { ": " });
+        }
+        canvas.paint(Ink::Dim);
+        if has_category {
+            canvas.push_cut(entry.category, look.max_value_chars, Ink::Category);
+            canvas.push(": ", Ink::Category);
+        }
+        tree
+    }
+
+    /// Writes a message. Where the application wrote it, its lines stay lines; elsewhere a line end is an escape.
+    fn write_message(&mut self, look: &Look, message: &str, reads_markup: bool, hang: usize) {
+        let canvas = &mut self.canvas;
+        if !reads_markup {
+            return canvas.push_highlighted(message);
+        }
+        let message = message.trim_end_matches(['\n', '\r']);
+        if !message.contains('[') {
+            return write_own_lines(canvas, message, hang, Canvas::push_highlighted);
+        }
+        markup::pieces(message, |piece| {
+            if piece.style.is_plain() && piece.link.is_none() {
+                return write_own_lines(canvas, piece.text, hang, Canvas::push_highlighted);
+            }
+            let style = shown_in(look.color, piece.style);
+            write_own_lines(canvas, piece.text, hang, |canvas, line| {
+                canvas.push_styled(line, style, piece.link);
+            });
+        });
+    }
+
+    fn write_field(&mut self, look: &Look, key: &str, value: crate::capture::RawValue<'_>) {
+        if let Some(shown) = Shown::of(key, value, look, look.max_value_chars) {
+            push_field(&mut self.canvas, key, &shown);
+        }
+    }
+
+    fn write_end(&mut self, look: &Look, what: &What<'_>) {
+        let What::SpanEnd {
+            name,
+            total,
+            busy,
+            outcome,
+            slow,
+        } = *what
+        else {
+            return;
+        };
+        let canvas = &mut self.canvas;
+        match outcome {
+            Outcome::Abandoned => canvas.push("[ABANDONED] ", Ink::Warn),
+            Outcome::Ok | Outcome::Failed(_) => canvas.push("[END] ", Ink::Bracket),
+        }
+        canvas.push_cut(name, look.max_value_chars, Ink::Name);
+        canvas.text_mut().push_str(" (");
+        push_duration(canvas.text_mut(), total, 2);
+        canvas.push(")", if slow { Ink::Warn } else { Ink::Plain });
+        if let Some(busy) = busy {
+            let text = canvas.text_mut();
+            text.push_str(" busy ");
+            push_duration(text, busy, 1);
+            text.push_str(", idle ");
+            push_duration(text, total.checked_sub(busy).unwrap_or(Duration::ZERO), 1);
+            canvas.paint(Ink::Dim);
+        }
+        if slow {
+            canvas.push(" SLOW", Ink::Warn);
+        }
+        if let Outcome::Failed(reason) = outcome {
+            canvas.push(" [ERROR]", Ink::Error);
+            if let Some(reason) = reason.filter(|reason| !reason.is_empty()) {
+                canvas.push(" ", Ink::Plain);
+                canvas.push_cut(reason, look.max_value_chars, Ink::Reason);
+            }
+        }
+    }
+
+    /// Writes each attribute of a span on a line of its own.
+    fn write_attributes(&mut self, look: &Look, entry: &Entry<'_>, hang: usize) {
+        for (key, value) in entry.fields.iter().copied() {
+            if is_internal(key) {
+                continue;
+            }
+            if let Some(shown) = Shown::of(key, value, look, look.max_value_chars) {
+                self.canvas.begin_line(hang + STEP, hang + 2 * STEP);
+                push_attribute(&mut self.canvas, key, &shown);
+            }
+        }
+    }
+}
+
+/// Keys that begin so are for programs, not for people.
+fn is_internal(key: &str) -> bool {
+    key.starts_with("__")
+}
+
+/// The level, padded to eight columns.
+fn level_of(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Verbose => "VERBOSE ",
+        Severity::Debug => "DEBUG   ",
+        Severity::Info => "INFO    ",
+        Severity::Warn => "WARN    ",
+        Severity::Error => "ERROR   ",
+        Severity::Critical => "CRITICAL",
+    }
+}
+
+/// Appends a text whose line ends begin lines; they are indented, so none of them can pass for an entry. A tab is four
+/// blanks.
+fn write_own_lines(canvas: &mut Canvas, text: &str, hang: usize, mut push: impl FnMut(&mut Canvas, &str)) {
+    if !text.contains(['\n', '\t']) {
+        return push(canvas, text);
+    }
+    for (number, line) in text.split('\n').enumerate() {
+        if number > 0 {
+            canvas.begin_line(hang, hang);
+        }
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        for (number, part) in line.split('\t').enumerate() {
+            if number > 0 {
+                push(canvas, "    ");
+            }
+            push(canvas, part);
+        }
+    }
+}
+
+/// The style with colours that can be shown.
+fn shown_in(color: Color, style: Style) -> Style {
+    if color != Color::Ansi16 {
+        return style;
+    }
+    let nearest = |color: AnyColor| AnyColor::Ansi(color_to_ansi(color, TERMINAL));
+    style
+        .fg_color(style.get_fg_color().map(nearest))
+        .bg_color(style.get_bg_color().map(nearest))
+}

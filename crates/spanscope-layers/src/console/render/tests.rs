@@ -1,0 +1,154 @@
+//! What the renderer must show and must never send.
+
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod highlighted;
+mod hostile;
+mod json;
+mod marked_up;
+mod properties;
+mod shown;
+
+use std::time::Duration;
+
+use spanscope_model::{Severity, Timestamp};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use super::{Color, Entry, Look, Outcome, Renderer, What};
+use crate::capture::RawValue;
+
+/// 2026-11-21, 14:03:22.123456789 UTC.
+pub(super) const NOW: Timestamp = Timestamp::from_nanos(1_795_269_802_123_456_789);
+
+pub(super) const fn text(text: &str) -> RawValue<'_> {
+    RawValue::Text(text, None)
+}
+
+/// An entry of the kind that most are.
+pub(super) const fn entry(what: What<'_>) -> Entry<'_> {
+    Entry {
+        severity: Severity::Info,
+        time: NOW,
+        target: "my_app::agents",
+        line: Some(42),
+        service: "",
+        category: "agents",
+        what,
+        fields: &[],
+        trace_id: None,
+        span_id: None,
+        parent_span_id: None,
+        depth: 0,
+        spans: &[],
+    }
+}
+
+/// A message that the application wrote.
+pub(super) const fn own(message: &str) -> Entry<'_> {
+    entry(What::Event {
+        message,
+        markup: true,
+    })
+}
+
+/// A message that came from elsewhere.
+pub(super) const fn foreign(message: &str) -> Entry<'_> {
+    entry(What::Event {
+        message,
+        markup: false,
+    })
+}
+
+pub(super) const fn end(total: Duration, outcome: Outcome<'_>) -> Entry<'_> {
+    entry(What::SpanEnd {
+        name: "plan",
+        total,
+        busy: None,
+        outcome,
+        slow: false,
+    })
+}
+
+pub(super) fn render(look: Look, entry: &Entry<'_>) -> String {
+    let mut out = String::new();
+    Renderer::new(look).render(entry, &mut out);
+    out
+}
+
+pub(super) fn plain(width: usize, entry: &Entry<'_>) -> String {
+    render(Look::new().width(width), entry)
+}
+
+pub(super) fn coloured(width: usize, entry: &Entry<'_>) -> String {
+    render(Look::new().width(width).color(Color::TrueColor), entry)
+}
+
+/// The text after the head, where it fits one line.
+pub(super) fn said(line: &str) -> &str {
+    line.split_once("agents: ").unwrap().1.trim_end_matches('\n')
+}
+
+/// The text without the escape codes that are ours: styles and hyperlinks. Any other one stays.
+pub(super) fn without_codes(text: &str) -> String {
+    let mut left = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('\x1b') {
+        left.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let style = rest.strip_prefix("\x1b[").and_then(|code| {
+            let end = code.find(|c: char| !c.is_ascii_digit() && c != ';')?;
+            code[end..].strip_prefix('m')
+        });
+        let link = rest.strip_prefix("\x1b]8;;").and_then(|code| {
+            let end = code.find(|c: char| !c.is_ascii_graphic())?;
+            code[end..].strip_prefix("\x1b\\")
+        });
+        rest = style.or(link).unwrap_or_else(|| {
+            left.push('\x1b');
+            &rest[1..]
+        });
+    }
+    left.push_str(rest);
+    left
+}
+
+/// The width of a line by the larger of the two ways in which terminals count it.
+pub(super) fn width(line: &str) -> usize {
+    let one_by_one: usize = line.chars().map(|c| c.width().unwrap_or(0)).sum();
+    one_by_one.max(line.width())
+}
+
+/// What must hold for every entry, whatever it holds.
+pub(super) fn check(columns: usize, entry: &Entry<'_>) {
+    let text = plain(columns, entry);
+    assert_eq!(
+        without_codes(&coloured(columns, entry)),
+        text,
+        "colours change nothing else"
+    );
+    let lines: Vec<&str> = text.strip_suffix('\n').unwrap().split('\n').collect();
+    assert!(lines[0].starts_with(|c: char| c.is_ascii_uppercase()));
+    for line in &lines[1..] {
+        assert!(line.starts_with("         "), "a forged line: {line:?}");
+    }
+    for line in lines {
+        assert!(width(line) <= columns.max(20), "too wide for {columns}: {line:?}");
+        assert!(
+            !line.contains(super::text::is_hidden),
+            "acts on the terminal: {line:?}"
+        );
+    }
+}
+
+#[test]
+fn the_checks_find_what_they_are_for() {
+    assert_eq!(
+        without_codes("a\x1b[1;31mb\x1b[0m\x1b]8;;http://x\x1b\\c\x1b]8;;\x1b\\"),
+        "abc"
+    );
+    assert_eq!(
+        without_codes("\x1b[2Ja\x1b]0;title\x07"),
+        "\x1b[2Ja\x1b]0;title\x07"
+    );
+    assert_eq!(width("日本e\u{301}"), 5);
+}

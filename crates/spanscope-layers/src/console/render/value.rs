@@ -1,0 +1,194 @@
+//! Field values: how much of one is shown, and how.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use super::canvas::Canvas;
+use super::content::{fingerprint, is_content};
+use super::highlight::ink_of;
+use super::look::{Content, Look, PREVIEW_CHARS};
+use super::text::{cut, is_printable_ascii, push_grouped, push_visible};
+use super::theme::Ink;
+use crate::capture::RawValue;
+
+/// A longer key is cut.
+const MAX_KEY_CHARS: usize = 255;
+
+/// What is shown of a value.
+pub(super) enum Shown<'a> {
+    /// A number or a truth value.
+    Typed(RawValue<'a>),
+    /// A text, or the beginning of one with a note on how long it is.
+    Text(&'a str, Cut),
+    /// How long a content is, and its hash.
+    Redacted(String),
+}
+
+/// How much of a text is missing.
+#[derive(Clone, Copy)]
+pub(super) enum Cut {
+    Nothing,
+    /// The whole text has so many characters.
+    Characters(u64),
+    /// The whole text has so many bytes; capture cut it.
+    Bytes(u64),
+}
+
+impl Cut {
+    /// Appends `… (12,345 characters)`.
+    pub(super) fn push(self, text: &mut String) {
+        let (number, unit) = match self {
+            Self::Nothing => return,
+            Self::Characters(number) => (number, "characters"),
+            Self::Bytes(number) => (number, "bytes"),
+        };
+        text.push_str("… (");
+        push_grouped(text, number);
+        text.push(' ');
+        text.push_str(unit);
+        text.push(')');
+    }
+}
+
+impl<'a> Shown<'a> {
+    /// What the look lets through of the value under this key; `None` if nothing, not even the key. Texts longer than
+    /// `max_chars` are cut.
+    pub(super) fn of(key: &str, value: RawValue<'a>, look: &Look, max_chars: usize) -> Option<Self> {
+        let mut max_chars = max_chars;
+        let is_long = matches!(value, RawValue::Text(text, _) if text.len() > PREVIEW_CHARS);
+        match look.content {
+            Content::None if is_content(key) => return None,
+            Content::Redacted if is_content(key) => return Some(Self::Redacted(redacted(value))),
+            Content::Preview if is_long && is_content(key) => max_chars = max_chars.min(PREVIEW_CHARS),
+            _ => {}
+        }
+        let RawValue::Text(text, original) = value else {
+            return Some(Self::Typed(value));
+        };
+        let (head, total) = cut(text, max_chars);
+        let missing = match (original, total) {
+            (Some(bytes), _) => Cut::Bytes(bytes),
+            (None, Some(characters)) => Cut::Characters(characters as u64),
+            (None, None) => Cut::Nothing,
+        };
+        Some(Self::Text(head, missing))
+    }
+}
+
+fn redacted(value: RawValue<'_>) -> String {
+    let text = match value {
+        RawValue::Text(text, _) => Cow::Borrowed(text),
+        RawValue::Bool(value) => Cow::Owned(value.to_string()),
+        RawValue::I64(value) => Cow::Owned(value.to_string()),
+        RawValue::U64(value) => Cow::Owned(value.to_string()),
+        RawValue::F64(value) => Cow::Owned(format!("{value:?}")),
+    };
+    let mut shown = String::from("[redacted: ");
+    match value {
+        RawValue::Text(_, Some(bytes)) => {
+            push_grouped(&mut shown, bytes);
+            shown.push_str(" bytes");
+        }
+        _ => {
+            push_grouped(&mut shown, text.chars().count() as u64);
+            shown.push_str(" characters");
+        }
+    }
+    // Writing to a string can't fail.
+    let _ = write!(shown, ", fnv1a {:016x}]", fingerprint(&text));
+    shown
+}
+
+/// Appends ` key=value`. A key or a text that could be taken for more than itself is quoted, with escapes in the quotes.
+pub(super) fn push_field(canvas: &mut Canvas, key: &str, value: &Shown<'_>) {
+    let key = cut(key, MAX_KEY_CHARS).0;
+    let text = canvas.text_mut();
+    if !text.ends_with(' ') {
+        text.push(' ');
+    }
+    if is_bare(key) {
+        push_visible(canvas.text_mut(), key);
+    } else {
+        push_quoted(canvas.text_mut(), key);
+    }
+    canvas.push("=", Ink::Dim);
+    match value {
+        Shown::Text(text, missing) if !is_bare(text) => {
+            push_quoted(canvas.text_mut(), text);
+            canvas.paint(Ink::Text);
+            push_missing(canvas, *missing);
+        }
+        value => push_value(canvas, value),
+    }
+}
+
+/// Appends `key: value`, for a line of its own; nothing is quoted.
+pub(super) fn push_attribute(canvas: &mut Canvas, key: &str, value: &Shown<'_>) {
+    canvas.push_cut(key, MAX_KEY_CHARS, Ink::Dim);
+    canvas.push(": ", Ink::Dim);
+    push_value(canvas, value);
+}
+
+fn push_value(canvas: &mut Canvas, value: &Shown<'_>) {
+    match value {
+        Shown::Text(text, missing) => {
+            canvas.push_data(text, ink_of(text).unwrap_or(Ink::Text));
+            push_missing(canvas, *missing);
+        }
+        Shown::Redacted(note) => canvas.push(note, Ink::Dim),
+        Shown::Typed(value) => {
+            let ink = push_typed(canvas.text_mut(), *value);
+            canvas.paint(ink);
+        }
+    }
+}
+
+fn push_missing(canvas: &mut Canvas, missing: Cut) {
+    missing.push(canvas.text_mut());
+    canvas.paint(Ink::Dim);
+}
+
+/// Appends a value that is no text, as `Debug` shows it: a float keeps its `.0`.
+fn push_typed(text: &mut String, value: RawValue<'_>) -> Ink {
+    // Writing to a string can't fail.
+    let _ = match value {
+        RawValue::Bool(true) => {
+            text.push_str("true");
+            return Ink::True;
+        }
+        RawValue::Bool(false) => {
+            text.push_str("false");
+            return Ink::False;
+        }
+        RawValue::I64(value) => write!(text, "{value}"),
+        RawValue::U64(value) => write!(text, "{value}"),
+        RawValue::F64(value) => write!(text, "{value:?}"),
+        RawValue::Text(..) => Ok(()),
+    };
+    Ink::Number
+}
+
+/// Whether a key or value needs no quotes.
+fn is_bare(text: &str) -> bool {
+    if is_printable_ascii(text) {
+        let ends = text
+            .bytes()
+            .fold(false, |any, byte| any | matches!(byte, b' ' | b'"' | b'='));
+        return !ends && !text.is_empty();
+    }
+    !text.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '=') || super::text::is_hidden(c))
+}
+
+/// Appends the text in quotes. A backslash that is in the text is doubled, so that an escape is always one of ours.
+fn push_quoted(out: &mut String, text: &str) {
+    out.push('"');
+    let mut done = 0;
+    for (at, mark) in text.match_indices(['"', '\\']) {
+        push_visible(out, &text[done..at]);
+        out.push('\\');
+        out.push_str(mark);
+        done = at + mark.len();
+    }
+    push_visible(out, &text[done..]);
+    out.push('"');
+}

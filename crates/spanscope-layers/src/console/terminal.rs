@@ -1,0 +1,68 @@
+//! What is known of the terminal: whether there is one, how wide it is, which colours it shows.
+
+use std::io::IsTerminal as _;
+
+use super::ColorChoice;
+use super::render::Color;
+
+/// The variable with the width of lines (seed 3).
+pub const WIDTH_VARIABLE: &str = "LLAMA_STACK_LOG_WIDTH";
+
+/// The variables that [`ConsoleLayerBuilder::env`](super::ConsoleLayerBuilder::env) reads about colours, beside `TERM`
+/// and `COLORTERM`.
+pub const COLOR_VARIABLES: [&str; 4] = ["NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "CLICOLOR"];
+
+/// The columns of the terminal that stderr is; `None` where it is none.
+pub(super) fn width() -> Option<usize> {
+    terminal_size::terminal_size_of(std::io::stderr()).map(|(columns, _)| usize::from(columns.0))
+}
+
+pub(super) fn is_terminal() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// What the usual switches say: `NO_COLOR` before `FORCE_COLOR` and `CLICOLOR_FORCE`, these before `CLICOLOR` and a
+/// terminal that can't.
+pub(super) fn choice_from_env() -> ColorChoice {
+    let forced = std::env::var_os("FORCE_COLOR").is_some_and(|value| value != "0" && value != "false")
+        || anstyle_query::clicolor_force();
+    if anstyle_query::no_color() {
+        ColorChoice::Never
+    } else if forced {
+        ColorChoice::Always
+    } else if anstyle_query::clicolor() == Some(false) || !anstyle_query::term_supports_color() {
+        ColorChoice::Never
+    } else {
+        ColorChoice::Auto
+    }
+}
+
+/// How many colours are used where some are.
+pub(super) fn depth_from_env() -> Color {
+    if anstyle_query::truecolor() {
+        Color::TrueColor
+    } else {
+        Color::Ansi16
+    }
+}
+
+/// What `LLAMA_STACK_LOG_WIDTH` says; an error quotes what is no width.
+pub(super) fn width_from_env() -> Result<Option<usize>, String> {
+    let Some(value) = std::env::var_os(WIDTH_VARIABLE) else {
+        return Ok(None);
+    };
+    let text = value.to_string_lossy();
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match text.parse() {
+        Ok(columns) if columns > 0 => Ok(Some(columns)),
+        _ => {
+            let shown: String = text.chars().take(60).collect();
+            Err(format!(
+                "{WIDTH_VARIABLE} is {shown:?}: it must be a number of columns, like 100; the terminal's width is used"
+            ))
+        }
+    }
+}

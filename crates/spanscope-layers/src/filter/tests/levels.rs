@@ -1,0 +1,214 @@
+use crate::filter::levels::{DEFAULT_CATEGORY_LEVEL, DEFAULT_ROOT_LEVEL};
+use crate::{Categories, Levels, Threshold};
+
+fn application() -> Categories {
+    Categories::new().app_crate("my_app")
+}
+
+fn levels(pairs: &str, directives: &str) -> Levels {
+    let mut levels = Levels::new();
+    assert_eq!(levels.set_pairs(&application(), "test", pairs), []);
+    assert_eq!(levels.set_directives("test", directives), []);
+    levels
+}
+
+fn level_of(levels: &Levels, target: &str) -> Threshold {
+    let categories = application();
+    levels.threshold(&categories, &categories.of_target(target), target)
+}
+
+/// The rules of the described system, and those that this one adds, a row each: `LLAMA_STACK_LOGGING`, `RUST_LOG`, a
+/// target, its level.
+#[test]
+fn levels_follow_the_rules_of_the_described_system() {
+    use Threshold::{Critical, Debug, Error, Info, Off, Trace, Warn};
+    for (pairs, directives, target, expected) in [
+        // Defaults: categories INFO, third-party targets WARN, web servers INFO.
+        ("", "", "server", DEFAULT_CATEGORY_LEVEL),
+        ("", "", "core::routers", Info),
+        ("", "", "my_app::agents::run", Info),
+        ("", "", "my_app", Info),
+        ("", "", "sqlx::query", DEFAULT_ROOT_LEVEL),
+        ("", "", "hyper", Info),
+        ("", "", "hyper::client", Info),
+        ("", "", "tower_http::trace", Info),
+        ("", "", "axum::serve", Info),
+        ("", "", "hyper_util", Warn),
+        // A pair, and only what it names.
+        ("server=debug", "", "server", Debug),
+        ("server=debug", "", "server::routes", Debug),
+        ("server=debug", "", "my_app::server::routes", Debug),
+        ("server=debug", "", "core", Info),
+        ("server=debug", "", "sqlx", Warn),
+        ("uncategorized=debug", "", "my_app::x", Debug),
+        ("uncategorized=debug", "", "sqlx", Warn),
+        // Finer names fall back, segment by segment.
+        ("core=debug", "", "core::routers", Debug),
+        ("core::routers=debug", "", "core", Info),
+        ("core::routers=debug", "", "core::routers", Debug),
+        ("core::routers=debug", "", "core::routers::chat", Debug),
+        ("core::routers=debug", "", "core::routersx", Info),
+        ("core=error,core::routers=debug", "", "core::store", Error),
+        ("agents::run=trace", "", "my_app::agents::run", Trace),
+        ("agents::run=trace", "", "my_app::agents", Info),
+        // Both separators, spaces, any case, every name of a level.
+        ("server=debug,core=error", "", "core", Error),
+        ("server=debug;core=error", "", "core", Error),
+        (" Server = DEBUG ; ", "", "server", Debug),
+        ("server=trace", "", "server", Trace),
+        ("server=verbose", "", "server", Trace),
+        ("server=notset", "", "server", Trace),
+        ("server=warning", "", "server", Warn),
+        ("server=warn", "", "server", Warn),
+        ("server=critical", "", "server", Critical),
+        ("server=fatal", "", "server", Critical),
+        ("server=off", "", "server", Off),
+        // Later pairs win.
+        ("server=debug,server=error", "", "server", Error),
+        ("server=debug;SERVER=error", "", "server", Error),
+        // `all` sets every category and the root, and forgets what was before it.
+        ("all=error", "", "server", Error),
+        ("all=error", "", "my_app::x", Error),
+        ("all=error", "", "sqlx", Error),
+        ("all=debug", "", "sqlx", Debug),
+        ("ALL=critical", "", "sqlx", Critical),
+        ("all=error,server=debug", "", "server", Debug),
+        ("server=debug,all=error", "", "server", Error),
+        ("core::routers=debug,all=error", "", "core::routers", Error),
+        // Web servers stay at INFO whatever the root level is.
+        ("all=error", "", "hyper::server", Info),
+        ("all=debug", "", "hyper::server", Info),
+        // A directive without a target takes the place of the defaults only.
+        ("", "debug", "server", Debug),
+        ("", "debug", "sqlx", Debug),
+        ("", "debug", "my_app", Debug),
+        ("", "debug", "hyper", Info),
+        ("server=error", "debug", "server", Error),
+        ("all=error", "debug", "server", Error),
+        ("all=error", "debug", "sqlx", Error),
+        ("", "debug,error", "server", Error),
+        // A directive with a target wins over categories, the longest prefix first.
+        ("", "sqlx=debug", "sqlx::query", Debug),
+        ("", "sqlx", "sqlx::query", Trace),
+        ("", "sqlx=debug,sqlx::query=off", "sqlx::query", Off),
+        ("", "sqlx::query=off,sqlx=debug", "sqlx::pool", Debug),
+        ("", "sqlx=debug,sqlx=error", "sqlx", Error),
+        ("", "hyper=debug", "hyper::client", Debug),
+        ("", "hyper=debug", "hyper_util", Debug),
+        ("agents=error", "my_app=debug", "my_app::agents", Debug),
+        ("agents::run=error", "my_app=debug", "my_app::agents::run", Debug),
+        ("core=error", "core=debug", "core::routers", Debug),
+        ("core=error", "core::routers=debug", "core::routers", Debug),
+        // But not over a longer name that the target itself says.
+        ("core::routers=error", "core=debug", "core::routers", Error),
+        ("core::routers=error", "core=debug", "core::store", Debug),
+    ] {
+        assert_eq!(
+            level_of(&levels(pairs, directives), target),
+            expected,
+            "{pairs:?} and {directives:?} on {target:?}"
+        );
+    }
+}
+
+#[test]
+fn a_root_level_set_in_code_is_that_of_third_party_targets() {
+    let mut levels = levels("", "debug");
+    levels.set_root(Threshold::Error);
+    assert_eq!(level_of(&levels, "sqlx"), Threshold::Error);
+    assert_eq!(level_of(&levels, "hyper"), Threshold::Info);
+    assert_eq!(level_of(&levels, "server"), Threshold::Debug);
+}
+
+#[test]
+fn web_targets_are_the_applications_choice() {
+    let categories = Categories::new().web_targets(["actix_web"]);
+    let levels = Levels::new();
+    let level_of = |target| levels.threshold(&categories, &categories.of_target(target), target);
+    assert_eq!(level_of("actix_web::middleware"), Threshold::Info);
+    assert_eq!(level_of("hyper"), Threshold::Warn);
+}
+
+#[test]
+fn a_registered_category_has_a_level_of_its_own() {
+    let categories = application().register("billing").unwrap();
+    let mut levels = Levels::new();
+    levels
+        .set(&categories, "billing::invoices", Threshold::Trace)
+        .unwrap();
+    let level_of = |target| levels.threshold(&categories, &categories.of_target(target), target);
+    assert_eq!(level_of("my_app::billing::invoices"), Threshold::Trace);
+    assert_eq!(level_of("my_app::billing"), Threshold::Info);
+}
+
+#[test]
+fn setting_an_unknown_category_changes_nothing_and_lists_the_known_ones() {
+    let mut levels = Levels::new();
+    let error = levels.set(&application(), "serve", Threshold::Trace).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("did you mean `server`? known: all, core"),
+        "{error}"
+    );
+    assert_eq!(levels, Levels::new());
+    levels.set(&application(), " All ", Threshold::Off).unwrap();
+    assert_eq!(level_of(&levels, "server"), Threshold::Off);
+}
+
+#[test]
+fn what_can_be_reached_is_exactly_what_some_target_gets() {
+    let highest = |pairs, directives| {
+        let levels = levels(pairs, directives);
+        levels.reachable(&application()).min()
+    };
+    let strictest = |pairs, directives| {
+        let levels = levels(pairs, directives);
+        levels.reachable(&application()).max()
+    };
+    assert_eq!(highest("", ""), Some(Threshold::Info));
+    assert_eq!(strictest("", ""), Some(Threshold::Warn));
+    assert_eq!(highest("core::routers=trace", ""), Some(Threshold::Trace));
+    assert_eq!(highest("all=error", ""), Some(Threshold::Info));
+    let no_web = "hyper=off,tower_http=off,axum=off";
+    assert_eq!(highest("all=error", no_web), Some(Threshold::Error));
+    assert_eq!(highest("", "sqlx=debug"), Some(Threshold::Debug));
+    // Every category has a level of its own, so the default is nobody's.
+    let each: Vec<String> = application()
+        .names()
+        .map(|name| format!("{name}=error"))
+        .collect();
+    assert_eq!(
+        highest(&each.join(","), &format!("{no_web},warn")),
+        Some(Threshold::Warn)
+    );
+}
+
+#[test]
+fn a_long_target_is_looked_up_in_no_time() {
+    let levels = levels("core::routers=error", "sqlx=debug");
+    let target = format!("core{}", "::a".repeat(300_000));
+    let start = std::time::Instant::now();
+    assert_eq!(level_of(&levels, &target), Threshold::Info);
+    assert!(start.elapsed().as_millis() < 1000);
+}
+
+#[test]
+fn a_threshold_is_shown_by_the_name_that_it_is_read_by() {
+    for threshold in [
+        Threshold::Trace,
+        Threshold::Debug,
+        Threshold::Info,
+        Threshold::Warn,
+        Threshold::Error,
+        Threshold::Critical,
+        Threshold::Off,
+    ] {
+        assert_eq!(threshold.to_string().parse(), Ok(threshold));
+        assert_eq!(threshold.to_string().to_uppercase().parse(), Ok(threshold));
+    }
+    assert_eq!(
+        tracing_core::LevelFilter::from(Threshold::Critical),
+        tracing_core::LevelFilter::ERROR
+    );
+}

@@ -1,0 +1,445 @@
+//! The settings as a YAML document, for those who keep them beside their other settings.
+//!
+//! ```yaml
+//! telemetry:
+//!   service_name: ${env.OTEL_SERVICE_NAME:=my-agent}
+//!   sinks: [console, sqlite]                 # or as one text: console,sqlite
+//!   sqlite_db_path: ~/traces/trace_store.db
+//! logging_config:
+//!   category_levels: { server: debug, core: warn }
+//!   log_file: /var/log/my-agent.log
+//!   sinks:                                   # a sink's own filter
+//!     console: { category_levels: { inference: warn } }
+//! ```
+//!
+//! A run.yaml of the described system can be given as it is: its other blocks are not looked into, and `telemetry` may
+//! also lie under `providers`, and may be a list of providers with their settings under `config`. Within these blocks
+//! nothing is guessed: a key or a sink that is not known, or a key that is there twice, is an error. Categories and
+//! levels are left as texts; the filter that takes them warns about those that it doesn't know.
+//!
+//! Empty is the same as not there: no value, `null`, a text that is blank after the variables are in their places.
+//! Relative paths are the process's; `~` is the user's home. The environment comes in as a function, so that nothing
+//! here reads it.
+
+mod document;
+mod substitution;
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use document::{Node, Value};
+
+use crate::InitError;
+
+/// A longer file is not read: settings don't get there, and what does is another file.
+const MAX_BYTES: u64 = 1 << 20;
+
+const PROVIDER_TYPE: &str = "inline::meta-reference";
+const ENDPOINT: &str = "otel_exporter_otlp_endpoint";
+
+/// Pairs of a category and a level, as they were written.
+pub(crate) type CategoryLevels = Vec<(String, String)>;
+
+/// What a YAML document sets.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Config {
+    pub(crate) service_name: Option<String>,
+    /// Known ones only. Empty where the document turns all off.
+    pub(crate) sinks: Option<Vec<String>>,
+    pub(crate) db_path: Option<PathBuf>,
+    pub(crate) category_levels: CategoryLevels,
+    pub(crate) log_file: Option<PathBuf>,
+    /// The levels of single sinks, by a sink's name.
+    pub(crate) sink_levels: Vec<(String, CategoryLevels)>,
+}
+
+/// Reads a file of settings.
+///
+/// # Errors
+/// The file can't be read, is longer than 1 MiB or no YAML, or has a setting that is not accepted.
+pub(crate) fn read(
+    path: &Path,
+    sinks: &[&str],
+    env: impl Fn(&str) -> Option<String>,
+) -> Result<Config, InitError> {
+    let place = path.display().to_string();
+    let fail = |problem: String| InitError::Document {
+        place: place.clone(),
+        problem,
+    };
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|error| fail(format!("can't read the file: {error}")))?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(fail("the file is longer than 1 MiB".to_owned()));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        fail(format!("the file is no UTF-8 from byte {at} on"))
+    })?;
+    parse(&text, &place, sinks, env)
+}
+
+/// Reads settings from a text; `place` is what errors call it.
+///
+/// # Errors
+/// The text is no YAML, or has a setting that is not accepted.
+pub(crate) fn parse(
+    text: &str,
+    place: &str,
+    sinks: &[&str],
+    env: impl Fn(&str) -> Option<String>,
+) -> Result<Config, InitError> {
+    let root = document::read(text).map_err(|wrong| InitError::Document {
+        place: format!("{place}:{}", wrong.line),
+        problem: wrong.problem,
+    })?;
+    let reader = Reader {
+        place,
+        sinks,
+        env: &env,
+    };
+    let mut config = Config::default();
+    if let Some(root) = root {
+        reader.read(&root, &mut config)?;
+    }
+    Ok(config)
+}
+
+struct Reader<'a> {
+    place: &'a str,
+    sinks: &'a [&'a str],
+    env: &'a dyn Fn(&str) -> Option<String>,
+}
+
+/// A value, the keys that lead to it, and the line of the last of them.
+struct Setting<'a> {
+    path: String,
+    line: usize,
+    node: &'a Node,
+}
+
+impl Reader<'_> {
+    fn read(&self, root: &Node, config: &mut Config) -> Result<(), InitError> {
+        let root = Setting {
+            path: String::new(),
+            line: root.line,
+            node: root,
+        };
+        if !matches!(root.node.value, Value::Map(_) | Value::Null) {
+            return Err(self.unexpected(&root, "a mapping of keys to values"));
+        }
+        // What lies under `providers` is the older place: the newer one has the last word.
+        if let Some(providers) = self.find(&root, "providers")?
+            && let Some(block) = self.find(&providers, "telemetry")?
+        {
+            self.telemetry(&block, config)?;
+        }
+        if let Some(block) = self.find(&root, "telemetry")? {
+            self.telemetry(&block, config)?;
+        }
+        if let Some(block) = self.find(&root, "logging_config")? {
+            self.logging(&block, config)?;
+        }
+        Ok(())
+    }
+
+    /// One of our blocks in a mapping that is not ours, of which nothing else is judged.
+    fn find<'n>(&self, foreign: &Setting<'n>, key: &str) -> Result<Option<Setting<'n>>, InitError> {
+        let Value::Map(pairs) = &foreign.node.value else {
+            return Ok(None);
+        };
+        let mut found = pairs
+            .iter()
+            .filter(|(name, _)| matches!(&name.value, Value::Text(name) if name == key))
+            .map(|(name, node)| foreign.at_key(key, name.line, node));
+        let first = found.next();
+        match found.next() {
+            Some(second) => Err(self.wrong(&second, "this key is there a second time")),
+            None => Ok(first),
+        }
+    }
+
+    /// One mapping of settings, or a list of providers, of which later ones have the last word.
+    fn telemetry(&self, block: &Setting<'_>, config: &mut Config) -> Result<(), InitError> {
+        let Value::List(providers) = &block.node.value else {
+            return self.telemetry_settings(block, config);
+        };
+        for (index, provider) in providers.iter().enumerate() {
+            let provider = block.at_index(index, provider);
+            // The described system's way to leave a provider out by a variable.
+            if let Some(id) = self.find(&provider, "provider_id")?
+                && self.text(&id)?.is_none_or(|id| id == "__disabled__")
+            {
+                continue;
+            }
+            let mut settings = None;
+            for (key, setting) in self.entries(&provider)? {
+                match key {
+                    "provider_id" => {}
+                    "provider_type" => self.provider_type(&setting)?,
+                    "config" => settings = Some(setting),
+                    _ => {
+                        let accepted = ["provider_id", "provider_type", "config"];
+                        return Err(self.unknown_key(&provider, key, &setting, &accepted));
+                    }
+                }
+            }
+            if let Some(settings) = settings {
+                self.telemetry_settings(&settings, config)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn provider_type(&self, setting: &Setting<'_>) -> Result<(), InitError> {
+        match self.text(setting)? {
+            Some(name) if name != PROVIDER_TYPE => Err(self.unknown(setting, &name, &[PROVIDER_TYPE])),
+            _ => Ok(()),
+        }
+    }
+
+    fn telemetry_settings(&self, block: &Setting<'_>, config: &mut Config) -> Result<(), InitError> {
+        for (key, setting) in self.entries(block)? {
+            match key {
+                "service_name" => set(&mut config.service_name, self.text(&setting)?),
+                "sinks" => set(&mut config.sinks, self.sink_names(&setting)?),
+                "sqlite_db_path" => set(&mut config.db_path, self.path(&setting)?),
+                // An empty endpoint asks for nothing, and many a run.yaml has one.
+                ENDPOINT if self.text(&setting)?.is_none() => {}
+                _ => {
+                    let accepted = ["service_name", "sinks", "sqlite_db_path"];
+                    return Err(self.unknown_key(block, key, &setting, &accepted));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn logging(&self, block: &Setting<'_>, config: &mut Config) -> Result<(), InitError> {
+        for (key, setting) in self.entries(block)? {
+            match key {
+                "category_levels" => config.category_levels = self.category_levels(&setting)?,
+                "log_file" => config.log_file = self.path(&setting)?,
+                "sinks" => config.sink_levels = self.sink_levels(&setting)?,
+                _ => {
+                    let accepted = ["category_levels", "log_file", "sinks"];
+                    return Err(self.unknown_key(block, key, &setting, &accepted));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn sink_levels(&self, block: &Setting<'_>) -> Result<Vec<(String, CategoryLevels)>, InitError> {
+        let mut all = Vec::new();
+        for (sink, block) in self.entries(block)? {
+            if !self.sinks.contains(&sink) {
+                return Err(self.unknown(&block, sink, self.sinks));
+            }
+            let mut levels = CategoryLevels::new();
+            for (key, setting) in self.entries(&block)? {
+                if key != "category_levels" {
+                    return Err(self.unknown_key(&block, key, &setting, &["category_levels"]));
+                }
+                levels = self.category_levels(&setting)?;
+            }
+            all.push((sink.to_owned(), levels));
+        }
+        Ok(all)
+    }
+
+    fn category_levels(&self, block: &Setting<'_>) -> Result<CategoryLevels, InitError> {
+        let mut levels = CategoryLevels::new();
+        for (category, setting) in self.entries(block)? {
+            if let Some(level) = self.text(&setting)? {
+                levels.push((category.to_owned(), level));
+            }
+        }
+        Ok(levels)
+    }
+
+    /// A list of names, or a text with commas, because that is what a variable can hold.
+    fn sink_names(&self, setting: &Setting<'_>) -> Result<Option<Vec<String>>, InitError> {
+        let names: Vec<String> = if let Value::List(items) = &setting.node.value {
+            let mut names = Vec::new();
+            for (index, node) in items.iter().enumerate() {
+                names.extend(self.text(&setting.at_index(index, node))?);
+            }
+            names
+        } else {
+            let Some(text) = self.expect_text(setting, "a list of sinks, or a text with commas")? else {
+                return Ok(None);
+            };
+            let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+            names.map(str::to_owned).collect()
+        };
+        match names.iter().find(|name| !self.sinks.contains(&name.as_str())) {
+            Some(unknown) => Err(self.unknown(setting, unknown, self.sinks)),
+            None => Ok(Some(names)),
+        }
+    }
+
+    fn path(&self, setting: &Setting<'_>) -> Result<Option<PathBuf>, InitError> {
+        let Some(text) = self.text(setting)? else {
+            return Ok(None);
+        };
+        let Some(below) = text
+            .strip_prefix('~')
+            .filter(|below| below.is_empty() || below.starts_with(std::path::is_separator))
+        else {
+            return Ok(Some(text.into()));
+        };
+        let home = (self.env)("HOME")
+            .or_else(|| (self.env)("USERPROFILE"))
+            .filter(|home| !home.is_empty())
+            .ok_or_else(|| self.wrong(setting, "~ stands for HOME, which is not set"))?;
+        let below = below.trim_start_matches(std::path::is_separator);
+        let home = PathBuf::from(home);
+        Ok(Some(if below.is_empty() { home } else { home.join(below) }))
+    }
+
+    fn text(&self, setting: &Setting<'_>) -> Result<Option<String>, InitError> {
+        self.expect_text(setting, "a text")
+    }
+
+    /// The text with its variables in their places; `None` where it is empty then.
+    fn expect_text(&self, setting: &Setting<'_>, expected: &str) -> Result<Option<String>, InitError> {
+        match &setting.node.value {
+            Value::Null => Ok(None),
+            Value::Text(text) => {
+                let text = substitution::substitute(text, self.env)
+                    .map_err(|problem| self.wrong(setting, &problem))?;
+                // The described system's own files have a zero-width space for "no name".
+                let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{200b}');
+                Ok((!text.is_empty()).then(|| text.to_owned()))
+            }
+            Value::List(_) | Value::Map(_) => Err(self.unexpected(setting, expected)),
+        }
+    }
+
+    /// The entries of a mapping of ours, in the order of the text.
+    fn entries<'n>(&self, block: &Setting<'n>) -> Result<Vec<(&'n str, Setting<'n>)>, InitError> {
+        let pairs = match &block.node.value {
+            Value::Null => return Ok(Vec::new()),
+            Value::Map(pairs) => pairs,
+            Value::Text(_) | Value::List(_) => {
+                return Err(self.unexpected(block, "a mapping of keys to values"));
+            }
+        };
+        let mut seen = HashSet::new();
+        let mut entries = Vec::with_capacity(pairs.len());
+        for (key, node) in pairs {
+            let Value::Text(name) = &key.value else {
+                let setting = block.at_key("?", key.line, node);
+                return Err(self.wrong(&setting, "this key is no text"));
+            };
+            let setting = block.at_key(name, key.line, node);
+            if !seen.insert(name) {
+                return Err(self.wrong(&setting, "this key is there a second time"));
+            }
+            entries.push((name.as_str(), setting));
+        }
+        Ok(entries)
+    }
+
+    fn unknown_key(
+        &self,
+        block: &Setting<'_>,
+        key: &str,
+        setting: &Setting<'_>,
+        accepted: &[&str],
+    ) -> InitError {
+        let mut why = these_are_accepted(key, accepted);
+        if key == ENDPOINT {
+            why = format!("there is no OTLP sink yet that would use it; {why}");
+        }
+        InitError::Setting {
+            place: format!("{}:{}: a key of {}", self.place, setting.line, block.path).into(),
+            input: cut(key),
+            accepted: why,
+        }
+    }
+
+    fn unknown(&self, setting: &Setting<'_>, input: &str, accepted: &[&str]) -> InitError {
+        InitError::Setting {
+            place: format!("{}:{}: {}", self.place, setting.line, setting.path).into(),
+            input: cut(input),
+            accepted: these_are_accepted(input, accepted),
+        }
+    }
+
+    fn unexpected(&self, setting: &Setting<'_>, expected: &str) -> InitError {
+        let kind = setting.node.value.kind();
+        self.wrong(setting, &format!("this is {kind}; expected is {expected}"))
+    }
+
+    fn wrong(&self, setting: &Setting<'_>, problem: &str) -> InitError {
+        let path = match setting.path.as_str() {
+            "" => String::new(),
+            path => format!("{path}: "),
+        };
+        InitError::Document {
+            place: format!("{}:{}", self.place, setting.line),
+            problem: format!("{path}{problem}"),
+        }
+    }
+}
+
+impl<'a> Setting<'a> {
+    fn at_key(&self, key: &str, line: usize, node: &'a Node) -> Self {
+        let path = match self.path.as_str() {
+            "" => cut(key),
+            above => format!("{above}.{}", cut(key)),
+        };
+        Self { path, line, node }
+    }
+
+    fn at_index(&self, index: usize, node: &'a Node) -> Self {
+        let path = format!("{}[{index}]", self.path);
+        Self {
+            path,
+            line: node.line,
+            node,
+        }
+    }
+}
+
+fn set<T>(setting: &mut Option<T>, value: Option<T>) {
+    if value.is_some() {
+        *setting = value;
+    }
+}
+
+fn these_are_accepted(input: &str, accepted: &[&str]) -> String {
+    let list = accepted.join(", ");
+    match nearest(input, accepted) {
+        Some(near) => format!("did you mean {near}? These are accepted: {list}"),
+        None => format!("these are accepted: {list}"),
+    }
+}
+
+/// The one that differs by a third of its letters at most.
+fn nearest<'a>(input: &str, accepted: &[&'a str]) -> Option<&'a str> {
+    let input = cut(input).to_lowercase();
+    let distances = accepted
+        .iter()
+        .map(|name| (strsim::damerau_levenshtein(&input, name), *name));
+    let (distance, name) = distances.min()?;
+    (distance <= name.len() / 3).then_some(name)
+}
+
+/// What an error message quotes of a text.
+fn cut(text: &str) -> String {
+    const MOST: usize = 100;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
