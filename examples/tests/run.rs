@@ -2,22 +2,37 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::process::{Command, Output};
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 
-/// Runs an example with a store of its own; it starts with an empty one, so its counts are exact.
-fn run(program: &str, arguments: &[&str]) -> Output {
-    let folder = tempfile::tempdir().unwrap();
+/// What the machine that runs the tests is set to must not change what an example does.
+const SETTINGS: [&str; 13] = [
+    "TELEMETRY_SINKS",
+    "OTEL_SERVICE_NAME",
+    "OTEL_RESOURCE_ATTRIBUTES",
+    "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+    "SPANSCOPE_CONFIG",
+    "LLAMA_STACK_LOGGING",
+    "LLAMA_STACK_LOG_FILE",
+    "LLAMA_STACK_LOG_WIDTH",
+    "RUST_LOG",
+    "NO_COLOR",
+    "FORCE_COLOR",
+    "CLICOLOR",
+    "CLICOLOR_FORCE",
+];
+
+/// Runs an example with its store in this folder, with these arguments and variables.
+fn run_in(folder: &Path, program: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     let mut command = Command::new(program);
-    command.args(arguments).env("SQLITE_STORE_DIR", folder.path());
-    // What the machine that runs the tests is set to must not change what an example does.
-    for variable in [
-        "TELEMETRY_SINKS",
-        "OTEL_SERVICE_NAME",
-        "OTEL_RESOURCE_ATTRIBUTES",
-        "RUST_LOG",
-    ] {
+    for variable in SETTINGS {
         command.env_remove(variable);
     }
+    command
+        .args(arguments)
+        .env("SQLITE_STORE_DIR", folder)
+        .envs(variables.iter().copied());
     let output = command.output().unwrap();
     assert!(
         output.status.success(),
@@ -25,6 +40,13 @@ fn run(program: &str, arguments: &[&str]) -> Output {
         output.status,
         String::from_utf8_lossy(&output.stderr)
     );
+    output
+}
+
+/// Runs an example with a store of its own; it starts with an empty one, so its counts are exact.
+fn run(program: &str, arguments: &[&str]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run_in(folder.path(), program, arguments, &[]);
     assert!(
         folder.path().join("trace_store.db").is_file(),
         "{program} wrote its store to where it was told"
@@ -61,15 +83,21 @@ fn one_layer() {
 
 #[test]
 fn init() {
-    prints_what_its_head_says(env!("CARGO_BIN_EXE_init"), include_str!("../src/bin/init.rs"));
+    let output = prints_what_its_head_says(env!("CARGO_BIN_EXE_init"), include_str!("../src/bin/init.rs"));
+    let console = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        console.contains("[END] refund (") && console.contains("[ERROR]"),
+        "{console}"
+    );
 }
 
 #[test]
 fn builder() {
-    prints_what_its_head_says(
+    let output = prints_what_its_head_says(
         env!("CARGO_BIN_EXE_builder"),
         include_str!("../src/bin/builder.rs"),
     );
+    assert!(output.stderr.is_empty(), "{output:?}");
 }
 
 #[test]
@@ -89,10 +117,11 @@ fn several_layers() {
 
 #[test]
 fn axum_server() {
-    prints_what_its_head_says(
+    let output = prints_what_its_head_says(
         env!("CARGO_BIN_EXE_axum_server"),
         include_str!("../src/bin/axum_server.rs"),
     );
+    assert!(output.stderr.is_empty(), "{output:?}");
 }
 
 #[test]
@@ -106,5 +135,145 @@ fn multi_process() {
     assert!(
         printed.ends_with("1002 spans by 2 processes, nothing dropped\n"),
         "{printed}"
+    );
+}
+
+/// What `categories` shows under these levels, set up in both ways, which make no difference.
+fn categories(variables: &[(&str, &str)]) -> String {
+    let shown = [&[][..], &["--by-hand"]].map(|arguments| {
+        let folder = tempfile::tempdir().unwrap();
+        let variables = [variables, &[("LLAMA_STACK_LOG_WIDTH", "200")]].concat();
+        let output = run_in(
+            folder.path(),
+            env!("CARGO_BIN_EXE_categories"),
+            arguments,
+            &variables,
+        );
+        let stored = folder.path().join("trace_store.db").is_file();
+        assert_eq!(
+            stored,
+            arguments.is_empty(),
+            "by hand there are two layers and no store"
+        );
+        String::from_utf8(output.stderr).unwrap()
+    });
+    let [at_once, by_hand] = shown
+        .each_ref()
+        .map(|shown| shown.lines().map(without_times).collect());
+    let [at_once, by_hand]: [Vec<String>; 2] = [at_once, by_hand];
+    assert_eq!(at_once, by_hand);
+    shown.into_iter().next().unwrap()
+}
+
+/// The line without when it was and how long it took.
+fn without_times(line: &str) -> String {
+    let Some((head, rest)) = line.split_once(':').filter(|_| !line.starts_with(' ')) else {
+        return line.to_owned();
+    };
+    let rest = rest.split_once(' ').map_or("", |(_, rest)| rest);
+    let said = rest.split_once(" (").map_or(rest, |(said, _)| said);
+    format!("{} {said}", &head[..head.len() - 2])
+}
+
+fn shows(shown: &str, all: &[&str], none: &[&str]) {
+    for text in all {
+        assert!(shown.contains(text), "{text:?} is missing:\n{shown}");
+    }
+    for text in none {
+        assert!(!shown.contains(text), "{text:?} is shown:\n{shown}");
+    }
+}
+
+#[test]
+fn categories_are_at_info_and_other_crates_at_warn_by_default() {
+    let shown = categories(&[]);
+    shows(
+        &shown,
+        &[
+            " server: [START] POST /turns\n",
+            " core::routers: tiny-librarian is served by local\n",
+            " agents: step 1 of 2: search",
+            " retrieval: found passages=3 best=0.82\n",
+            " tools: [END] execute_tool (",
+            " inference: done input_tokens=8 output_tokens=4\n",
+            " safety: checked shield=content flagged=false\n",
+            "refused the connection",
+            "╭─ WeatherError ─",
+            "│ no report for \"Skagen\" ",
+            "│   1: nobody listens on port 9 │",
+            "│ in execute_tool ",
+        ],
+        &["DEBUG", "[bold]", "\x1b"],
+    );
+}
+
+#[test]
+fn categories_all_is_a_base_for_one_that_is_wanted() {
+    let shown = categories(&[("LLAMA_STACK_LOGGING", "all=warn,tools=info")]);
+    shows(
+        &shown,
+        &[
+            "[START] execute_tool",
+            "WARN ",
+            "http_pool",
+            "WeatherError",
+            "│ in execute_tool ",
+            "[ERROR]",
+        ],
+        &[
+            "POST /turns",
+            "invoke_agent",
+            "step",
+            "safety",
+            "inference",
+            "retrieval",
+            "core::",
+        ],
+    );
+}
+
+#[test]
+fn categories_go_down_to_debug_and_off_and_a_bad_pair_is_said() {
+    let levels = [(
+        "LLAMA_STACK_LOGGING",
+        "inference=debug; core::routers=off; retreival=debug",
+    )];
+    let shown = categories(&levels);
+    shows(
+        &shown,
+        &[
+            " inference: the prompt is ready temperature=0.2 passages=3\n",
+            "unknown category `retreival`, did you mean `retrieval`?",
+            " retrieval: found",
+        ],
+        &[
+            "core::routers:",
+            "read the body",
+            "looked through",
+            "no connection to reuse",
+        ],
+    );
+    let levels = [levels[0], ("RUST_LOG", "http_pool=debug")];
+    shows(
+        &categories(&levels),
+        &["http_pool", "no connection to reuse"],
+        &["read the body"],
+    );
+}
+
+#[test]
+fn picture_keeps_text_and_colours() {
+    let mut picture = Command::new(env!("CARGO_BIN_EXE_picture"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut text = picture.stdin.take().unwrap();
+    text.write_all(b"\x1b[31m<no>\x1b[0m weather").unwrap();
+    drop(text);
+    let svg = String::from_utf8(picture.wait_with_output().unwrap().stdout).unwrap();
+    assert!(
+        svg.starts_with("<svg ") && svg.contains("<tspan class=\"fg-red\">&lt;no&gt;</tspan>"),
+        "{svg}"
     );
 }

@@ -97,7 +97,7 @@ Examples:
     /// Make a consistent copy of the store, also while programs write
     #[command(after_help = "Example:\n  spanscope backup traces-backup.db")]
     Backup(BackupArgs),
-    /// Follow what is being written, until Ctrl-C
+    /// Follow what is being written, as the console shows it, until Ctrl-C
     #[command(after_help = "Examples:\n  spanscope tail\n  spanscope tail --severity warn --lines 20")]
     Tail(TailArgs),
     /// Print shell completions

@@ -15,6 +15,8 @@ use crate::render::text::is_hidden;
 
 /// Columns where the terminal does not tell, and in pipes.
 const DEFAULT_WIDTH: usize = 80;
+/// Log entries are not wrapped then: who searches in a pipe wants an entry on one line, as in a log file.
+const NEVER_WRAPPED: usize = 1 << 30;
 
 /// How to show an answer.
 #[derive(Debug, Clone)]
@@ -25,6 +27,8 @@ pub(crate) struct Output {
     pub(crate) colour: bool,
     /// How many columns a line may take.
     pub(crate) width: usize,
+    /// How many a line of a log entry may take.
+    pub(crate) entry_width: usize,
     /// In which zone times are shown, and read where they have none of their own.
     pub(crate) zone: TimeZone,
 }
@@ -32,10 +36,12 @@ pub(crate) struct Output {
 impl Output {
     /// Reads the terminal and its environment variables.
     pub(crate) fn new(args: &OutputArgs) -> Self {
+        let known_width = known_width();
         Self {
             format: if args.json { Format::Json } else { args.format },
             colour: colour_wanted(),
-            width: terminal_width(),
+            width: known_width.unwrap_or(DEFAULT_WIDTH),
+            entry_width: known_width.unwrap_or(NEVER_WRAPPED),
             zone: if args.utc {
                 TimeZone::UTC
             } else {
@@ -97,7 +103,10 @@ fn harmless_json(json: String) -> String {
         json.chars()
             .fold(String::with_capacity(json.len() + 16), |mut safe, c| {
                 if suspicious(c) {
-                    safe.push_str(&format!("\\u{:04x}", u32::from(c)));
+                    // JSON names what is beyond four digits by two halves, as UTF-16 does.
+                    for half in c.encode_utf16(&mut [0; 2]) {
+                        safe.push_str(&format!("\\u{half:04x}"));
+                    }
                 } else {
                     safe.push(c);
                 }
@@ -120,7 +129,8 @@ fn colour_wanted() -> bool {
     }
 }
 
-fn terminal_width() -> usize {
+/// The terminal's width, or what `COLUMNS` says.
+fn known_width() -> Option<usize> {
     let asked = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
     let said = || {
         std::env::var("COLUMNS")
@@ -128,9 +138,7 @@ fn terminal_width() -> usize {
             .and_then(|columns| columns.parse().ok())
     };
     // Below 40 columns nothing can be laid out; such a terminal wraps by itself.
-    asked
-        .or_else(said)
-        .map_or(DEFAULT_WIDTH, |width: usize| width.clamp(40, 500))
+    asked.or_else(said).map(|width: usize| width.clamp(40, 500))
 }
 
 #[cfg(test)]
@@ -140,9 +148,9 @@ mod tests {
 
     #[test]
     fn json_shows_direction_marks_and_high_control_characters_as_escapes() {
-        let text = "a\u{202e}b\u{9b}31m\u{7f}";
+        let text = "a\u{202e}b\u{9b}31m\u{7f}\u{e0041}";
         let line = json_line(text).unwrap();
-        assert_eq!(line, "\"a\\u202eb\\u009b31m\\u007f\"\n");
+        assert_eq!(line, "\"a\\u202eb\\u009b31m\\u007f\\udb40\\udc41\"\n");
         assert_eq!(serde_json::from_str::<String>(&line).unwrap(), text);
     }
 }

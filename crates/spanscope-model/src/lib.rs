@@ -10,6 +10,7 @@ mod attributes;
 mod category;
 mod event;
 mod id;
+mod metric;
 mod query;
 mod span;
 mod store;
@@ -19,6 +20,10 @@ pub use attributes::{Attributes, Value};
 pub use category::{CATEGORIES, UNCATEGORIZED, category_of};
 pub use event::{Event, EventKind, LogEvent, Severity, SpanPayload};
 pub use id::{ParseIdError, SpanId, TraceId};
+pub use metric::{
+    Granularity, LabelMatcher, LabelOperator, MetricDataPoint, MetricInfo, MetricKind, MetricLabel,
+    MetricQuery, MetricQueryType, MetricSeries, TOKEN_METRICS, stored_metric_name,
+};
 pub use query::{
     Condition, ConditionOp, LogFilter, Order, OrderKey, ParseOrderError, SpanField, SpanFilter, TraceFilter,
     TraceQuery,

@@ -125,11 +125,19 @@ fn print_requests(path: &Path, started: Timestamp) -> anyhow::Result<()> {
 async fn main() -> anyhow::Result<()> {
     let started = Timestamp::now();
     let path = store_path();
+    let serves = std::env::args().any(|argument| argument == "--serve");
+    // Who watches a server wants the console; what asks itself prints what it found.
+    let sinks: &[&str] = if serves {
+        &["console", "sqlite"]
+    } else {
+        &["sqlite"]
+    };
     let guard = spanscope::builder()
+        .sinks(sinks)?
         .service_name(SERVICE)
         .sqlite_path(&path)
         .try_init()?;
-    if std::env::args().any(|argument| argument == "--serve") {
+    if serves {
         let listener = TcpListener::bind(("127.0.0.1", 3000)).await?;
         info!(addr = %listener.local_addr()?, "listening");
         // On Ctrl-C the guard's signal handler writes what is queued, and the program ends.

@@ -26,6 +26,7 @@ use tracing::{field, info, info_span};
 fn main() -> anyhow::Result<()> {
     let path = store_path();
     let guard = spanscope::builder()
+        .sinks(&["sqlite"])? // the console would be on too
         .service_name("builder-example")
         .sqlite_path(&path)
         .sqlite(|store| store.retention(Duration::from_secs(24 * 3600)))

@@ -6,8 +6,9 @@
 //!
 //! Without `SQLITE_STORE_DIR` the store is in your data folder, where the `spanscope` command looks by itself.
 //!
-//! You see the trace. The error that `refund` returns makes the status of its span `error`. Records of the `log` crate
-//! would be stored too.
+//! While it runs you see its spans and events on stderr, because the console is one of the sinks that are on by default
+//! (`TELEMETRY_SINKS=sqlite` leaves it out). Then you see the trace as the store has it. The error that `refund` returns
+//! makes the status of its span `error`. Records of the `log` crate would be shown and stored too.
 //!
 //! ```text
 //! spans: 2, failed: 1

@@ -8,7 +8,7 @@ use super::StoreFile;
 use crate::args::LogsArgs;
 use crate::failure::Stop;
 use crate::output::Output;
-use crate::render::line;
+use crate::render::line::EntryLines;
 use crate::resolve::{severity, since};
 
 pub(super) fn run(file: &StoreFile, args: &LogsArgs) -> Result<()> {
@@ -26,10 +26,12 @@ pub(super) fn run(file: &StoreFile, args: &LogsArgs) -> Result<()> {
     };
     let events = wait(file.open()?.list_logs(filter))?;
     out.list(&events, || {
-        events
-            .iter()
-            .map(|event| line::event(&out, event, true))
-            .collect()
+        let mut lines = EntryLines::new(&out, true);
+        let mut text = String::new();
+        for event in &events {
+            lines.event(event, &mut text);
+        }
+        text
     })?;
     if events.is_empty() {
         return Err(Stop::nothing("no event matches"));

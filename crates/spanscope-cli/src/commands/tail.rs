@@ -1,4 +1,4 @@
-//! `spanscope tail`: follows what any program writes into the store.
+//! `spanscope tail`: follows what any program writes into the store, and shows it as that program's console would.
 //!
 //! It asks a few times a second for what was stored after the last answer, by the growing numbers of the store, so
 //! that an idle store costs next to nothing and a busy one loses nothing. A span that was stored while it ran is asked
@@ -18,7 +18,7 @@ use spanscope_sqlite::{SqliteStore, wait};
 use super::StoreFile;
 use crate::args::{Format, TailArgs};
 use crate::output::{Output, json_line};
-use crate::render::line;
+use crate::render::line::{EntryLines, severity_of};
 use crate::resolve::severity;
 
 /// Between two looks.
@@ -35,14 +35,15 @@ const ASKED_AT_ONCE: usize = 200;
 pub(super) fn run(file: &StoreFile, args: &TailArgs) -> Result<()> {
     let out = Output::new(&args.output);
     let least = args.severity.as_deref().map(severity).transpose()?;
+    let mut lines = EntryLines::new(&out, false);
     let store = file.open()?;
     let mut follower = Follower::new(&store)?;
     let last = follower.last(&store, usize::try_from(args.lines).unwrap_or(usize::MAX), least)?;
-    show(&out, &last)?;
+    show(&out, &mut lines, &last)?;
     loop {
         let mut records = follower.news(&store)?;
         records.retain(|record| record.is_at_least(least));
-        show(&out, &records)?;
+        show(&out, &mut lines, &records)?;
         sleep(INTERVAL);
     }
 }
@@ -66,22 +67,21 @@ impl Record {
     fn is_at_least(&self, least: Option<Severity>) -> bool {
         least.is_none_or(|least| match self {
             Self::Log(event) => event.severity >= least,
-            Self::Span(span) => line::severity_of(span) >= least,
+            Self::Span(span) => severity_of(span) >= least,
         })
     }
 }
 
-fn show(out: &Output, records: &[Record]) -> Result<()> {
-    let text: Result<String> = records
-        .iter()
-        .map(|record| match (out.format, record) {
-            (Format::Table, Record::Log(event)) => Ok(line::event(out, event, false)),
-            (Format::Table, Record::Span(span)) => Ok(line::span_end(out, span)),
+fn show(out: &Output, lines: &mut EntryLines, records: &[Record]) -> Result<()> {
+    let mut text = String::new();
+    for record in records {
+        match (out.format, record) {
+            (Format::Table, Record::Log(event)) => lines.event(event, &mut text),
+            (Format::Table, Record::Span(span)) => lines.span_end(span, &mut text),
             // What never ends is no one document: JSON is a line a record here.
-            (Format::Json | Format::Jsonl, record) => json_line(record),
-        })
-        .collect();
-    let text = text?;
+            (Format::Json | Format::Jsonl, record) => text.push_str(&json_line(record)?),
+        }
+    }
     if text.is_empty() { Ok(()) } else { out.print(&text) }
 }
 

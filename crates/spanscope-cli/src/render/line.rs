@@ -1,60 +1,102 @@
-//! Events and ends of spans as lines of a log, as the console shows them.
+//! Events and ends of spans as the console shows them: stored records, made into entries of its renderer.
+//!
+//! A store is written by any program, so nothing in it may restyle what is shown. Messages are not read as markup; what
+//! is well-formed markup in them is taken out, because the console of the program that wrote them did not show it
+//! either. What the renderer makes visible, and how lines wrap, is its own affair.
 
-use spanscope_model::{Attributes, LogEvent, Severity, Span, SpanState, SpanStatus};
+use std::time::Duration;
 
-use super::colour::Paint;
-use super::duration::format_ms;
-use super::text::{fit, pad, visible};
-use super::time;
+use spanscope_layers::capture::RawValue;
+use spanscope_layers::console::render::{Color, Entry, Look, Outcome, Renderer, What, markup};
+use spanscope_model::{Attributes, LogEvent, Severity, Span, SpanState, SpanStatus, Value};
+
 use crate::output::Output;
 
-/// A message is cut after so many columns, a value after fewer.
-const MAX_MESSAGE: usize = 1000;
-const MAX_VALUE: usize = 200;
+/// The name that the store gives to events that say an error and nothing else.
+const EXCEPTION: &str = "exception";
 
-/// Time, level, service, target, message, fields.
-pub(crate) fn event(out: &Output, event: &LogEvent, with_date: bool) -> String {
-    let moment = if with_date {
-        time::short(event.timestamp, &out.zone)
-    } else {
-        time::clock(event.timestamp, &out.zone)
-    };
-    let said = match (event.name.as_str(), event.message.as_str()) {
-        ("", message) => fit(message, MAX_MESSAGE),
-        (name, "") => fit(name, MAX_MESSAGE),
-        (name, message) => fit(&format!("{name}: {message}"), MAX_MESSAGE),
-    };
-    let head = head(out, &moment, event.severity, &event.service_name, &event.target);
-    format!("{head}{said}{}\n", fields(out, &event.attributes))
+/// Writes records as entries, in the order in which they are given.
+pub(crate) struct EntryLines {
+    renderer: Renderer,
 }
 
-/// The same for a span that is over: `[END] name (12.3ms)`.
-pub(crate) fn span_end(out: &Output, span: &Span) -> String {
-    let moment = time::clock(span.end_time.unwrap_or(span.start_time), &out.zone);
-    let target = span.target.as_deref().unwrap_or_default();
-    let head = head(out, &moment, severity_of(span), &span.service_name, target);
-    let duration = span
-        .duration_ms()
-        .map_or_else(String::new, |ms| format!(" ({})", format_ms(ms)));
-    let failed = if span.status == Some(SpanStatus::Error) {
-        let why = span
-            .status_message
-            .as_deref()
-            .map_or_else(String::new, |why| format!(" {}", fit(why, MAX_VALUE)));
-        Paint::Bad.on(out.colour, &format!(" [ERROR]{why}"))
-    } else {
-        String::new()
-    };
-    let name = fit(&span.name, MAX_VALUE);
-    let what = if span.state == SpanState::Abandoned {
-        "[ABANDONED]"
-    } else {
-        "[END]"
-    };
-    format!(
-        "{head}{what} {name}{duration}{failed}{}\n",
-        fields(out, &span.attributes)
-    )
+impl EntryLines {
+    /// As the output has it; with the date before the time, or without.
+    pub(crate) fn new(out: &Output, with_date: bool) -> Self {
+        let color = if out.colour { Color::Ansi16 } else { Color::None };
+        let look = Look::new()
+            .width(out.entry_width)
+            .color(color)
+            .zone(out.zone.clone())
+            .date(with_date);
+        Self {
+            renderer: Renderer::new(look),
+        }
+    }
+
+    /// Appends an event.
+    pub(crate) fn event(&mut self, event: &LogEvent, text: &mut String) {
+        let said = match (event.name.as_str(), event.message.as_str()) {
+            ("" | EXCEPTION, message) if !message.is_empty() => markup::strip(message),
+            (name, "") => name.to_owned(),
+            (name, message) => format!("{name}: {}", markup::strip(message)),
+        };
+        let json = json_texts(&event.attributes);
+        let mut fields = fields(&event.attributes, &json);
+        if event.name == EXCEPTION {
+            leave_out_what_is_said(&mut fields, &event.message);
+        }
+        let entry = Entry {
+            severity: event.severity,
+            time: event.timestamp,
+            target: &event.target,
+            line: None,
+            service: &event.service_name,
+            category: &event.category,
+            what: What::Event {
+                message: &said,
+                markup: false,
+            },
+            fields: &fields,
+            trace_id: event.trace_id,
+            span_id: event.span_id,
+            parent_span_id: None,
+            depth: 0,
+            spans: &[],
+        };
+        self.renderer.render(&entry, text);
+    }
+
+    /// Appends the end of a span. When an abandoned one ended, nobody knows; its start is shown.
+    pub(crate) fn span_end(&mut self, span: &Span, text: &mut String) {
+        let json = json_texts(&span.attributes);
+        let entry = Entry {
+            severity: severity_of(span),
+            time: span.end_time.unwrap_or(span.start_time),
+            target: span.target.as_deref().unwrap_or_default(),
+            line: None,
+            service: &span.service_name,
+            category: span.category.as_deref().unwrap_or_default(),
+            what: What::SpanEnd {
+                name: &span.name,
+                total: length_of(span),
+                busy: None,
+                outcome: match (span.state, span.status) {
+                    (SpanState::Abandoned, _) => Outcome::Abandoned,
+                    (_, Some(SpanStatus::Error)) => Outcome::Failed(span.status_message.as_deref()),
+                    _ => Outcome::Ok,
+                },
+                slow: false,
+            },
+            fields: &fields(&span.attributes, &json),
+            trace_id: Some(span.trace_id),
+            span_id: Some(span.span_id),
+            parent_span_id: span.parent_span_id,
+            depth: 0,
+            spans: &[],
+        };
+        self.renderer.render(&entry, text);
+    }
 }
 
 /// How serious a span's end is: its own level, or error if it failed.
@@ -66,57 +108,174 @@ pub(crate) fn severity_of(span: &Span) -> Severity {
     }
 }
 
-fn head(out: &Output, moment: &str, severity: Severity, service: &str, target: &str) -> String {
-    let paint = match severity {
-        Severity::Verbose | Severity::Debug => Paint::Dim,
-        Severity::Info => Paint::Good,
-        Severity::Warn => Paint::Warn,
-        Severity::Error | Severity::Critical => Paint::Bad,
-    };
-    let mut head = format!(
-        "{} {} ",
-        Paint::Dim.on(out.colour, moment),
-        paint.on(out.colour, &pad(&severity.as_str().to_ascii_uppercase(), 8))
-    );
-    if !service.is_empty() {
-        head.push_str(&Paint::Dim.on(out.colour, &format!("{} ", fit(service, 60))));
-    }
-    if !target.is_empty() {
-        head.push_str(&Paint::Dim.on(out.colour, &format!("{}: ", fit(target, 60))));
-    }
-    head
+fn length_of(span: &Span) -> Duration {
+    let nanos = span
+        .end_time
+        .map_or(0, |end| end.as_nanos().saturating_sub(span.start_time.as_nanos()));
+    // A clock that was set back is no reason to fail.
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(0))
 }
 
-fn fields(out: &Output, attributes: &Attributes) -> String {
-    let mut text = String::new();
-    // Keys that begin so are for programs, not for people.
-    for (key, value) in attributes.iter().filter(|(key, _)| !key.starts_with("__")) {
-        let key = Paint::Dim.on(out.colour, &format!("{}=", visible(key)));
-        text.push_str(&format!(" {key}{}", fit(&value.to_string(), MAX_VALUE)));
-    }
-    text
+/// The texts of values that are lists or objects, in the order of their attributes.
+fn json_texts(attributes: &Attributes) -> Vec<String> {
+    let texts = attributes.iter().filter_map(|(_, value)| match value {
+        Value::Json(value) => Some(value.to_string()),
+        _ => None,
+    });
+    texts.collect()
+}
+
+fn fields<'a>(attributes: &'a Attributes, json: &'a [String]) -> Vec<(&'a str, RawValue<'a>)> {
+    let mut json = json.iter();
+    let fields = attributes.iter().map(|(key, value)| {
+        let value = match value {
+            Value::Bool(value) => RawValue::Bool(*value),
+            Value::I64(value) => RawValue::I64(*value),
+            Value::U64(value) => RawValue::U64(*value),
+            Value::F64(value) => RawValue::F64(*value),
+            Value::Str(value) => RawValue::Text(value, None),
+            Value::Json(_) => RawValue::Text(json.next().map_or("", String::as_str), None),
+        };
+        (key, value)
+    });
+    fields.collect()
+}
+
+/// Where an error was given as a text, it is the event's message already: its field and the message that the store
+/// added would say it again, the latter in a box. An error that came with its type or causes keeps the box.
+fn leave_out_what_is_said(fields: &mut Vec<(&str, RawValue<'_>)>, message: &str) {
+    let says_more = fields
+        .iter()
+        .any(|(key, _)| key.starts_with("exception.") && *key != "exception.message");
+    fields.retain(|(key, value)| {
+        let is_said = match *key {
+            "error" => true,
+            "exception.message" => !says_more,
+            _ => false,
+        };
+        !is_said || value.as_text() != Some(message)
+    });
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::args::Format;
-    use crate::render::fixtures::span;
+    use crate::render::fixtures::{id, span};
+    use spanscope_model::Timestamp;
+
+    fn output(colour: bool) -> Output {
+        Output {
+            format: Format::Table,
+            colour,
+            width: 80,
+            entry_width: 80,
+            zone: jiff::tz::TimeZone::UTC,
+        }
+    }
+
+    fn shown_event(event: &LogEvent, with_date: bool) -> String {
+        let mut text = String::new();
+        EntryLines::new(&output(false), with_date).event(event, &mut text);
+        text
+    }
+
+    fn shown_end(span: &Span) -> String {
+        let mut text = String::new();
+        EntryLines::new(&output(false), false).span_end(span, &mut text);
+        text
+    }
+
+    fn event(message: &str) -> LogEvent {
+        LogEvent {
+            id: 1,
+            trace_id: None,
+            span_id: Some(id(1)),
+            timestamp: Timestamp::from_nanos(1_700_000_000_123_000_000),
+            severity: Severity::Warn,
+            name: String::new(),
+            message: message.to_owned(),
+            target: "shop::orders".to_owned(),
+            category: "tools".to_owned(),
+            service_name: "shop".to_owned(),
+            attributes: Attributes::new(),
+        }
+    }
 
     #[test]
-    fn the_end_of_a_span_is_one_line_whatever_it_holds() {
-        let out = Output {
-            format: Format::Table,
-            colour: false,
-            width: 80,
-            zone: jiff::tz::TimeZone::UTC,
-        };
+    fn an_event_has_its_service_its_category_and_typed_fields() {
+        let mut event = event("the bank is slow");
+        event.attributes.set("retry", 1);
+        event.attributes.set("tags", serde_json::json!(["a", 2]));
+        event.attributes.set("__internal", true);
+        assert_eq!(
+            shown_event(&event, true),
+            "WARN     2023-11-14 22:13:20.123 shop shop::orders tools: the bank is slow\n         \
+             retry=1 tags=\"[\\\"a\\\",2]\"\n"
+        );
+        event.name = "slow".to_owned();
+        let named = shown_event(&event, false);
+        assert!(
+            named.starts_with("WARN     22:13:20.123 shop shop::orders tools: slow: the bank is slow"),
+            "{named}"
+        );
+    }
+
+    #[test]
+    fn the_end_of_a_span_has_its_attributes_below_and_nothing_acts_on_the_terminal() {
         let mut span = span(1, 0, "call\ntool", 0, 12);
         span.status = Some(SpanStatus::Error);
+        span.status_message = Some("refused".to_owned());
         span.attributes.set("q", "a\x1b[0mb");
         assert_eq!(
-            span_end(&out, &span),
-            "22:13:20.012 ERROR    shop shop::orders: [END] call\\ntool (12.0ms) [ERROR] q=a\\x1b[0mb\n"
+            shown_end(&span),
+            "ERROR    22:13:20.012 shop shop::orders: [END] call\\ntool (12.00ms) [ERROR]\n         \
+             refused\n           q: a\\x1b[0mb\n"
+        );
+    }
+
+    #[test]
+    fn an_abandoned_span_is_told_from_one_that_ended() {
+        let mut span = span(1, 0, "call", 5, 12);
+        span.state = SpanState::Abandoned;
+        span.end_time = None;
+        let text = shown_end(&span);
+        assert!(
+            text.contains(" 22:13:20.005 ") && text.contains("[ABANDONED] call"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn markup_of_a_stored_message_is_taken_out_and_never_styles() {
+        let event = event("[bold red]3[/bold red] of \\[dim], [0], [link=https://e.org]x[/link]\n[/] end");
+        let plain = shown_event(&event, false);
+        assert!(plain.contains("tools: 3 of [dim], [0], x\\n[/] end"), "{plain}");
+        let mut coloured = String::new();
+        EntryLines::new(&output(true), false).event(&event, &mut coloured);
+        // Red and bold is what the markup asked for; the number has the highlighter's colour.
+        assert!(
+            coloured.contains("\x1b[") && !coloured.contains("31m") && !coloured.contains("https"),
+            "{coloured:?}"
+        );
+    }
+
+    #[test]
+    fn an_error_with_causes_has_a_box_and_one_that_is_only_a_text_has_none() {
+        let mut event = event("the bank is closed");
+        event.name = EXCEPTION.to_owned();
+        event.attributes.set("error", "the bank is closed");
+        event.attributes.set("exception.message", "the bank is closed");
+        assert_eq!(
+            shown_event(&event, false),
+            "WARN     22:13:20.123 shop shop::orders tools: the bank is closed\n"
+        );
+        event.attributes.set("exception.type", "BankError");
+        event.attributes.set("exception.chain", "connection refused");
+        let boxed = shown_event(&event, false);
+        assert!(
+            boxed.contains("BankError") && boxed.contains("1: connection refused"),
+            "{boxed}"
         );
     }
 }

@@ -139,6 +139,7 @@ mod tests {
             format: Format::Table,
             colour: false,
             width,
+            entry_width: width,
             zone: jiff::tz::TimeZone::UTC,
         }
     }

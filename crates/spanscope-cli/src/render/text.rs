@@ -1,44 +1,11 @@
-//! Texts out of programs, made fit to be shown.
+//! Texts out of programs, laid out in columns.
 //!
-//! A stored text may hold anything. Control characters could move the cursor or restyle the terminal, and marks of
-//! writing direction could make a line read as another one; so both are shown as escapes, never sent.
-
-use std::borrow::Cow;
+//! A stored text may hold anything. What would act on the terminal is made visible by the console's own functions, so
+//! that there is one list of such characters; here it is only cut, padded and wrapped.
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Whether the character would act on the terminal or on the order of others instead of showing itself.
-pub(crate) fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' // zero width space; Arabic, left and right marks
-            | '\u{2028}'..='\u{202e}' // separators; embeddings and overrides
-            | '\u{2060}'..='\u{206f}' // invisible operators, isolates, deprecated marks
-            | '\u{feff}')
-}
-
-/// The text with every hidden character as an escape: `\n`, `\x1b`, `\u{202e}`.
-pub(crate) fn visible(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_hidden) {
-        return Cow::Borrowed(text);
-    }
-    let mut shown = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        push_visible(&mut shown, c);
-    }
-    Cow::Owned(shown)
-}
-
-fn push_visible(shown: &mut String, c: char) {
-    match c {
-        '\n' => shown.push_str("\\n"),
-        '\r' => shown.push_str("\\r"),
-        '\t' => shown.push_str("\\t"),
-        c if is_hidden(c) && u32::from(c) < 0x100 => shown.push_str(&format!("\\x{:02x}", u32::from(c))),
-        c if is_hidden(c) => shown.push_str(&format!("\\u{{{:x}}}", u32::from(c))),
-        c => shown.push(c),
-    }
-}
+pub(crate) use spanscope_layers::console::render::text::{is_hidden, visible};
 
 /// How many columns a text takes.
 pub(crate) fn width(text: &str) -> usize {
@@ -51,13 +18,14 @@ pub(crate) fn fit(text: &str, columns: usize) -> String {
     let mut used = 0;
     for c in text.chars() {
         let before = shown.len();
-        push_visible(&mut shown, c);
-        let wide = if shown.len() - before == c.len_utf8() {
-            c.width().unwrap_or(0)
+        if is_hidden(c) {
+            // An escape is shown whole or not at all; it is ASCII.
+            shown.push_str(&visible(c.encode_utf8(&mut [0; 4])));
+            used += shown.len() - before;
         } else {
-            shown.len() - before
-        };
-        used += wide;
+            shown.push(c);
+            used += c.width().unwrap_or(0);
+        }
         // Characters without a width are bounded too, or a text of combining marks would be endless.
         if used > columns || shown.len() > columns.saturating_mul(8) {
             shown.truncate(before);
@@ -154,16 +122,6 @@ pub(crate) fn bytes(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_that_acts_on_the_terminal_gets_through() {
-        assert_eq!(
-            visible("a\x1b[31mred\x07\0\u{9b}"),
-            "a\\x1b[31mred\\x07\\x00\\x9b"
-        );
-        assert_eq!(visible("two\nlines\t\u{202e}gpj"), "two\\nlines\\t\\u{202e}gpj");
-        assert_eq!(visible("grüße 日本 👩‍👧"), "grüße 日本 👩‍👧");
-    }
 
     #[test]
     fn a_text_is_cut_by_columns_not_by_bytes() {

@@ -1,11 +1,14 @@
 //! `export`, and `tail` while a program writes.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use serde_json::Value;
+use spanscope_layers::ConsoleLayer;
+use spanscope_layers::console::Mode;
 use spanscope_sqlite::SqliteLayer;
-use tracing::{info, info_span};
+use tracing::{error, info, info_span, warn};
 use tracing_subscriber::layer::SubscriberExt;
 
 use crate::support::{Store, exists, lines};
@@ -155,4 +158,65 @@ fn tail_shows_the_end_of_a_span_that_was_running_before() {
         tail.wait().unwrap();
     });
     drop(guard);
+}
+
+#[test]
+fn tail_shows_events_as_the_console_of_the_program_did() {
+    let store = Store::none();
+    let file = store.file("console.txt");
+    let (console, console_guard) = ConsoleLayer::builder()
+        .mode(Mode::Events)
+        .width(200)
+        .writer(File::create(&file).unwrap())
+        .build()
+        .unwrap();
+    let (layer, guard) = SqliteLayer::open(store.path()).unwrap();
+    let subscriber = tracing_subscriber::registry().with(console).with(layer);
+    tracing::subscriber::with_default(subscriber, || {
+        let refused = std::io::Error::other("the bank \x1b[31mrefused");
+        info!(
+            category = "tools",
+            amount = 12.5,
+            note = "[bold]data[/bold]",
+            "[bold]asked[/bold] the bank"
+        );
+        warn!(
+            error = &refused as &dyn std::error::Error,
+            url = "http://bank/pay",
+            "not paid"
+        );
+        error!(error = %"closed");
+    });
+    drop((console_guard, guard));
+    let console = std::fs::read_to_string(file).unwrap();
+
+    let mut command = store.command(&["tail"]);
+    command.env("COLUMNS", "200").stdout(Stdio::piped());
+    let mut tail = command.spawn().unwrap();
+    let said = BufReader::new(tail.stdout.take().unwrap()).lines();
+    let shown: Vec<String> = said.take(console.lines().count()).map(Result::unwrap).collect();
+    tail.kill().unwrap();
+    tail.wait().unwrap();
+    assert!(
+        console.contains("the bank \\x1b[31mrefused") && console.contains('╭'),
+        "{console}"
+    );
+    let shown: Vec<String> = shown.iter().map(|line| without_time_and_line(line)).collect();
+    let console: Vec<String> = console.lines().map(without_time_and_line).collect();
+    assert_eq!(shown, console);
+}
+
+/// An entry's first line without the time, which each sink takes for itself, and without the line of the source, which
+/// the store does not keep.
+fn without_time_and_line(line: &str) -> String {
+    if line.starts_with(' ') {
+        return line.to_owned();
+    }
+    let mut words: Vec<&str> = line.split(' ').filter(|word| !word.is_empty()).collect();
+    words.remove(1);
+    words[1] = words[1]
+        .trim_end_matches(':')
+        .trim_end_matches(|c: char| c.is_ascii_digit());
+    words[1] = words[1].trim_end_matches(':');
+    words.join(" ")
 }

@@ -1,6 +1,6 @@
 //! `traces`, `spans`, `logs`, `sql`, `stats`.
 
-use crate::support::{Store, lines};
+use crate::support::{Store, lines, said};
 
 #[test]
 fn traces_are_listed_in_every_format() {
@@ -118,6 +118,7 @@ fn every_table_fits_80_columns_and_holds_nothing_that_acts_on_a_terminal() {
     for words in [
         &["traces"][..],
         &["spans"],
+        &["logs"],
         &["tree", &bad],
         &["tree", &good, "--attributes", "user,gen_ai.request.model"],
         &["span", &span],
@@ -132,9 +133,12 @@ fn every_table_fits_80_columns_and_holds_nothing_that_acts_on_a_terminal() {
         assert!(!text.contains(['\x1b', '\u{202e}']), "{words:?}:\n{text}");
     }
     let logs = store.out(&["logs"]);
+    assert!(logs.contains("no \\x1b[2J such\n         item"), "{logs}");
+    let mut piped = store.command(&["logs"]);
+    let logs = said(piped.env_remove("COLUMNS").output().unwrap()).out;
     assert!(
-        logs.contains("no \\x1b[2J such item") && !logs.contains('\x1b'),
-        "{logs}"
+        logs.contains("no \\x1b[2J such item\n"),
+        "who searches in a pipe wants an entry on one line: {logs}"
     );
     let json = store.out(&["spans", "--json"]);
     assert!(json.contains("\\u202e") && json.contains("\\u001b") && !json.contains('\u{202e}'));

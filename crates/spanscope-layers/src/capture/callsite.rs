@@ -203,7 +203,6 @@ impl<T> CallsiteTable<T> {
     }
 
     /// What tells the callsites' categories.
-    #[must_use]
     pub fn categories(&self) -> &Categories {
         &self.categories
     }

@@ -112,7 +112,9 @@ fn push_what(out: &mut String, what: &What<'_>) {
             slow,
         } => {
             push_pair(out, "name", name);
-            push_ms(out, "duration_ms", total);
+            if outcome != Outcome::Abandoned {
+                push_ms(out, "duration_ms", total);
+            }
             if let Some(busy) = busy {
                 push_ms(out, "busy_ms", busy);
             }

@@ -119,7 +119,8 @@ impl Lines {
             canvas.push_cut(entry.service, look.max_value_chars, Ink::Dim);
             canvas.text_mut().push(' ');
         }
-        let has_category = !entry.category.is_empty() && entry.category != UNCATEGORIZED;
+        // A category that is the target itself is there already.
+        let has_category = !matches!(entry.category, "" | UNCATEGORIZED) && entry.category != entry.target;
         if !entry.target.is_empty() {
             canvas.push_cut(entry.target, look.max_value_chars, Ink::Dim);
             if let Some(line) = entry.line {
@@ -180,6 +181,9 @@ impl Lines {
             Outcome::Ok | Outcome::Failed(_) => canvas.push("[END] ", Ink::Bracket),
         }
         canvas.push_cut(name, look.max_value_chars, Ink::Name);
+        if outcome == Outcome::Abandoned {
+            return; // nobody knows when its process died
+        }
         canvas.text_mut().push_str(" (");
         push_duration(canvas.text_mut(), total, 2);
         canvas.push(")", if slow { Ink::Warn } else { Ink::Plain });
