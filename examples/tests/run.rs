@@ -191,7 +191,7 @@ fn categories_are_at_info_and_other_crates_at_warn_by_default() {
         &shown,
         &[
             " server: [START] POST /turns\n",
-            " core::routers: tiny-librarian is served by local\n",
+            " core::routers:83: tiny-librarian is served by local\n",
             " agents: step 1 of 2: search",
             " retrieval: found passages=3 best=0.82\n",
             " tools: [END] execute_tool (",
