@@ -4,6 +4,7 @@
 //! - [`console`]: [`ConsoleLayer`] and [`LogFileLayer`], what the program says, for people.
 //! - [`capture`]: a `tracing` span or event becomes one record, whatever number of our layers is on the subscriber;
 //!   [`queue`] carries the records from the calling threads to the thread of a sink.
+//! - [`metrics`]: measurements, from events and spans to sinks.
 //! - [`SpanExt`] adds to spans what `tracing` alone can't: attributes under any key, remote parents, ids.
 //!
 //! Nothing here blocks the caller unless it asked for that, emits events of its own, or holds a lock while code of the
@@ -12,6 +13,7 @@
 pub mod capture;
 pub mod console;
 pub mod filter;
+pub mod metrics;
 pub mod queue;
 
 pub use capture::{SpanExt, suppress};

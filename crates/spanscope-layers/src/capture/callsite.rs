@@ -139,6 +139,8 @@ pub struct CallsiteInfo {
     pub is_app: bool,
     /// Its fields, by index.
     pub fields: Vec<FieldInfo>,
+    /// Whether it is an event that can be a measurement: it has the fields `metric` and `value`.
+    pub measures: bool,
     /// An event's own name: what the program gave it, not the place that `tracing` puts there.
     pub event_name: &'static str,
 }
@@ -164,6 +166,10 @@ impl CallsiteInfo {
             category: origin.category.to_owned(),
             is_app: origin.is_app,
             fields: fields.collect(),
+            measures: !is_span
+                && ["metric", "value"]
+                    .iter()
+                    .all(|name| metadata.fields().field(name).is_some()),
             event_name: if name.starts_with("event ") || name == "log event" {
                 ""
             } else {

@@ -114,31 +114,44 @@ impl FieldWriter<'_> {
         }
     }
 
-    /// Adds a field under a key of its own.
-    pub(crate) fn own(&mut self, key: &str, value: &Value) {
+    /// Adds a field under a key of its own, as it was read.
+    pub(crate) fn own_raw(&mut self, key: &str, value: &RawValue<'_>) {
         match value {
-            Value::Bool(value) => self.own_key(key, u8::from(*value)),
-            Value::I64(value) => {
+            RawValue::Bool(value) => self.own_key(key, u8::from(*value)),
+            RawValue::I64(value) => {
                 self.own_key(key, tag::I64);
                 self.bytes.extend_from_slice(&value.to_le_bytes());
             }
-            Value::U64(value) => {
+            RawValue::U64(value) => {
                 self.own_key(key, tag::U64);
                 self.bytes.extend_from_slice(&value.to_le_bytes());
             }
-            Value::F64(value) => {
+            RawValue::F64(value) => {
                 self.own_key(key, tag::F64);
                 self.bytes.extend_from_slice(&value.to_le_bytes());
             }
-            Value::Str(value) => {
+            RawValue::Text(value, _) => {
                 self.own_key(key, tag::TEXT);
                 self.text(value);
             }
-            Value::Json(value) => {
-                self.own_key(key, tag::TEXT);
-                self.text(&value.to_string());
-            }
         }
+    }
+
+    /// Adds a field under a key of its own.
+    pub(crate) fn own(&mut self, key: &str, value: &Value) {
+        let json;
+        let raw = match value {
+            Value::Bool(value) => RawValue::Bool(*value),
+            Value::I64(value) => RawValue::I64(*value),
+            Value::U64(value) => RawValue::U64(*value),
+            Value::F64(value) => RawValue::F64(*value),
+            Value::Str(value) => RawValue::Text(value, None),
+            Value::Json(value) => {
+                json = value.to_string();
+                RawValue::Text(&json, None)
+            }
+        };
+        self.own_raw(key, &raw);
     }
 }
 

@@ -22,8 +22,8 @@ mod suppress;
 
 pub use callsite::{CallsiteInfo, CallsiteTable, FieldInfo, MASKED, Role, is_secret, severity_of};
 pub use clock::{Clock, Ticks, WallClock};
-pub(crate) use fields::text_of;
 pub use fields::{FieldReader, Key, PANICKED, RawValue};
+pub(crate) use fields::{FieldWriter, text_of};
 pub(crate) use hidden::{hide_from_all, hide_from_next};
 pub use record::{Capture, SpanIds, SpanRecord, Start};
 pub use resolve::ResolvedField;

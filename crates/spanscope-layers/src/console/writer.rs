@@ -274,6 +274,7 @@ impl Page {
             Record::Start(start) => self.start(chunk, start),
             Record::Event(event) => self.event(chunk, event),
             Record::Span(span) => self.end(chunk, span),
+            Record::Measurement(_) => {} // numbers are for those who add them up
         }
     }
 
@@ -555,6 +556,7 @@ fn time_of(record: &Record) -> Ticks {
         Record::Start(start) => start.told,
         Record::Event(event) => event.time,
         Record::Span(span) => span.end,
+        Record::Measurement(measurement) => measurement.time,
     }
 }
 

@@ -19,6 +19,8 @@ pub enum Entry {
     Span(SpanEntry),
     /// An event.
     Event(EventEntry),
+    /// A measurement that is no event.
+    Measurement(MeasurementEntry),
 }
 
 /// A span that began.
@@ -73,6 +75,16 @@ pub struct EventEntry {
     pub(super) fields: Range<usize>,
 }
 
+/// A measurement that is no event. Its fields are those that an event would have.
+#[derive(Debug)]
+pub struct MeasurementEntry {
+    /// The span it belongs to, if any.
+    pub ids: Option<SpanIds>,
+    /// When it was made.
+    pub time: Ticks,
+    pub(super) fields: Range<usize>,
+}
+
 /// A run of records of one thread, oldest first.
 #[derive(Debug, Default)]
 pub struct Chunk {
@@ -115,6 +127,12 @@ impl Chunk {
     #[must_use]
     pub fn event_fields(&self, event: &EventEntry) -> FieldReader<'_> {
         FieldReader::new(self.bytes.get(event.fields.clone()).unwrap_or_default())
+    }
+
+    /// The fields of a measurement of this chunk.
+    #[must_use]
+    pub fn measurement_fields(&self, measurement: &MeasurementEntry) -> FieldReader<'_> {
+        FieldReader::new(self.bytes.get(measurement.fields.clone()).unwrap_or_default())
     }
 
     /// What the chunk takes from the queue's budget.

@@ -14,6 +14,6 @@ mod chunk;
 mod control;
 mod shared;
 
-pub use chunk::{Chunk, Entry, EventEntry, SpanEntry, StartEntry};
+pub use chunk::{Chunk, Entry, EventEntry, MeasurementEntry, SpanEntry, StartEntry};
 pub use control::{Control, FlushTimeout, LayerStats, Wanted};
 pub use shared::{Counts, Queue, WhenFull};

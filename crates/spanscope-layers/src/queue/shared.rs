@@ -8,8 +8,11 @@ use std::time::{Duration, Instant};
 
 use tracing_core::span::Id;
 
-use super::chunk::{Chunk, Entry, EventEntry, SpanEntry, StartEntry};
-use crate::capture::{SpanIds, SpanRecord, Start, Ticks, is_suppressed};
+use super::chunk::{Chunk, Entry, EventEntry, MeasurementEntry, SpanEntry, StartEntry};
+use crate::capture::{
+    DEFAULT_MAX_VALUE_LEN, FieldWriter, RawValue, SpanIds, SpanRecord, Start, Ticks, is_suppressed,
+};
+use crate::metrics::{Measurement, Number};
 
 /// What a chunk costs the budget, and how full it gets. At 64 KiB a thread hands over every 150 spans or so.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -200,6 +203,38 @@ impl Queue {
                 ids,
                 metadata,
                 time,
+                fields,
+            }));
+        }) {
+            self.wait_for_room();
+        }
+    }
+
+    /// Adds a measurement, or counts it as dropped; waits for room where the queue is to be waited for.
+    pub fn push_measurement(&self, measurement: &Measurement<'_>) {
+        let mut bytes = Vec::with_capacity(256);
+        let mut writer = FieldWriter {
+            bytes: &mut bytes,
+            max_len: DEFAULT_MAX_VALUE_LEN,
+            only: None,
+        };
+        writer.own_raw("metric", &RawValue::Text(measurement.name, None));
+        let value = match measurement.value {
+            Number::I64(number) => RawValue::I64(number),
+            Number::U64(number) => RawValue::U64(number),
+            Number::F64(number) => RawValue::F64(number),
+        };
+        writer.own_raw("value", &value);
+        writer.own_raw("unit", &RawValue::Text(measurement.unit, None));
+        writer.own_raw("instrument", &RawValue::Text(measurement.kind.as_str(), None));
+        for (key, value) in measurement.labels {
+            writer.own_raw(key, value);
+        }
+        while !self.try_push(bytes.len() + size_of::<Entry>(), |chunk| {
+            let fields = chunk.push_fields(&bytes);
+            chunk.entries.push(Entry::Measurement(MeasurementEntry {
+                ids: measurement.span,
+                time: measurement.time,
                 fields,
             }));
         }) {

@@ -200,7 +200,8 @@ impl<'a> Batch<'a> {
             for entry in chunk.entries() {
                 match entry {
                     Entry::Span(span) => self.write_span(span, chunk.span_fields(span))?,
-                    Entry::Start(_) => {} // this layer asks for none: what runs has a row of its own
+                    Entry::Measurement(_) => {} // see `write_measurement`
+                    Entry::Start(_) => {}       // this layer asks for none: what runs has a row of its own
                     Entry::Event(event) => self.write_event(event, chunk.event_fields(event))?,
                 }
             }

@@ -1,0 +1,127 @@
+//! One measurement, as it goes to sinks and as it comes out of fields.
+
+use spanscope_model::{MetricKind, Value};
+
+use crate::capture::{RawValue, ResolvedField, SpanIds, Ticks};
+
+/// A number as it was measured: integers stay integers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Number {
+    /// A signed integer.
+    I64(i64),
+    /// An unsigned integer beyond that.
+    U64(u64),
+    /// A number with a fraction.
+    F64(f64),
+}
+
+impl Number {
+    /// The number in a field, if it is one that can be measured: NaN and infinities are not.
+    #[must_use]
+    pub fn of(value: &RawValue<'_>) -> Option<Self> {
+        match *value {
+            RawValue::I64(number) => Some(Self::I64(number)),
+            RawValue::U64(number) => Some(i64::try_from(number).map_or(Self::U64(number), Self::I64)),
+            RawValue::F64(number) => number.is_finite().then_some(Self::F64(number)),
+            RawValue::Bool(_) | RawValue::Text(..) => None,
+        }
+    }
+
+    /// The nearest floating point number.
+    #[must_use]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "what adds up distributions has no other type"
+    )]
+    pub fn as_f64(self) -> f64 {
+        match self {
+            Self::I64(number) => number as f64,
+            Self::U64(number) => number as f64,
+            Self::F64(number) => number,
+        }
+    }
+}
+
+impl From<Number> for Value {
+    fn from(number: Number) -> Self {
+        match number {
+            Number::I64(number) => Self::I64(number),
+            Number::U64(number) => Self::U64(number),
+            Number::F64(number) => Self::F64(number),
+        }
+    }
+}
+
+/// One measurement of a metric.
+#[derive(Debug, Clone, Copy)]
+pub struct Measurement<'a> {
+    /// The metric's name.
+    pub name: &'a str,
+    /// What was measured.
+    pub value: Number,
+    /// Its unit; empty if it has none.
+    pub unit: &'a str,
+    /// How the metric's measurements add up.
+    pub kind: MetricKind,
+    /// The labels, each key once.
+    pub labels: &'a [(&'a str, RawValue<'a>)],
+    /// The span it belongs to, if any.
+    pub span: Option<SpanIds>,
+    /// When it was made.
+    pub time: Ticks,
+    /// It came as a `tracing` event, which sinks that are layers see by themselves.
+    pub is_event: bool,
+}
+
+/// The fields of an event that are no labels.
+pub const MEASUREMENT_FIELDS: [&str; 4] = ["metric", "value", "unit", "instrument"];
+
+impl<'a> Measurement<'a> {
+    /// Reads a measurement out of fields, whose other ones become its labels in `labels`; `None` where `metric` is no text
+    /// or `value` no number: then it is an ordinary event.
+    #[must_use]
+    pub fn read(
+        fields: &[ResolvedField<'a>],
+        span: Option<SpanIds>,
+        time: Ticks,
+        labels: &'a mut Vec<(&'a str, RawValue<'a>)>,
+    ) -> Option<Self> {
+        let of = |name: &str| {
+            fields
+                .iter()
+                .find(|field| field.name == name)
+                .map(|field| field.value)
+        };
+        let name = of("metric")?.as_text().filter(|name| !name.is_empty())?;
+        let value = Number::of(&of("value")?)?;
+        let unit = of("unit").and_then(|unit| unit.as_text()).unwrap_or_default();
+        let kind = of("instrument")
+            .and_then(|kind| kind.as_text()?.parse().ok())
+            .unwrap_or_else(|| MetricKind::of_name(name));
+        let is_label = |field: &&ResolvedField<'_>| {
+            field.role == crate::capture::Role::Attribute && !MEASUREMENT_FIELDS.contains(&field.name)
+        };
+        labels.extend(
+            fields
+                .iter()
+                .filter(is_label)
+                .map(|field| (field.name, field.value)),
+        );
+        Some(Self {
+            name,
+            value,
+            unit,
+            kind,
+            labels,
+            span,
+            time,
+            is_event: true,
+        })
+    }
+}
+
+/// Takes measurements, on the thread that made them. It must not block, panic or emit `tracing` events.
+pub trait MetricSink: Send + Sync {
+    /// Takes one.
+    fn record(&self, measurement: &Measurement<'_>);
+}
