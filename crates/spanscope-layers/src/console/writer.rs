@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::hash::{Hash as _, Hasher as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -71,15 +72,8 @@ impl Writer {
         let thread = std::thread::Builder::new().name(name);
         thread.spawn(move || {
             let _quiet = suppress();
-            let Self {
-                queue,
-                control,
-                notices,
-                sink,
-                width,
-                ..
-            } = self;
-            Loop {
+            let (control, queue) = (Arc::clone(&self.control), self.queue.clone());
+            let mut work = Loop {
                 page: Page {
                     renderer: self.renderer,
                     callsites: self.callsites,
@@ -93,16 +87,16 @@ impl Writer {
                     text: String::new(),
                 },
                 name: self.name,
-                queue,
-                control,
-                notices,
-                sink,
-                width,
+                queue: self.queue,
+                control: self.control,
+                notices: self.notices,
+                sink: self.sink,
+                width: self.width,
                 chunks: Vec::new(),
                 lost: 0,
                 said_error: None,
-            }
-            .run();
+            };
+            control.run(&queue, self.name, || work.run());
         })?;
         Ok(())
     }
@@ -166,7 +160,7 @@ impl Loop {
         for (_, number, place) in order {
             let chunk = &chunks[number];
             if let Some(record) = chunk.entries().get(place) {
-                self.page.record(chunk, record);
+                self.page.record_or_say(chunk, record);
             }
             pending += 1;
             if self.page.text.len() >= WRITE_AT {
@@ -269,6 +263,18 @@ enum Kind {
 }
 
 impl Page {
+    /// A panic here would be a mistake of ours; it costs its own line, not all that come after it.
+    fn record_or_say(&mut self, chunk: &Chunk, record: &Record) {
+        let before = self.text.len();
+        if catch_unwind(AssertUnwindSafe(|| self.record(chunk, record))).is_err() {
+            self.text.truncate(before);
+            self.notice(
+                Severity::Error,
+                "a line could not be rendered; please report this",
+            );
+        }
+    }
+
     fn record(&mut self, chunk: &Chunk, record: &Record) {
         match record {
             Record::Start(start) => self.start(chunk, start),

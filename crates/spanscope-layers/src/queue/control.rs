@@ -1,6 +1,7 @@
 //! What the guard of a sink and the sink's thread say to each other: flush, end, and the account.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -168,6 +169,16 @@ impl Control {
     /// So many records more could not be written and are given up.
     pub fn add_write_failed(&self, records: u64) {
         self.write_failed.fetch_add(records, Ordering::AcqRel);
+    }
+
+    /// Runs the thread's loop. Should it panic, which would be a mistake of ours, that is said, whoever waits is let go,
+    /// and records that come later are counted as dropped.
+    pub fn run(&self, queue: &Queue, what: &str, work: impl FnOnce()) {
+        if catch_unwind(AssertUnwindSafe(work)).is_err() {
+            queue.close();
+            self.ended(false);
+            eprintln!("spanscope: {what} has ended by a panic and takes nothing more; please report this");
+        }
     }
 
     /// The thread ends; `clean` says whether the last write went well.

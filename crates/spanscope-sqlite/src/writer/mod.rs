@@ -61,7 +61,8 @@ pub(crate) fn start(
         .name("spanscope-sqlite".to_owned())
         .spawn(move || {
             let _quiet = suppress();
-            writer.run();
+            let (control, queue) = (Arc::clone(&writer.control), writer.queue.clone());
+            control.run(&queue, "the span store", || writer.run());
         })
         .map_err(|error| {
             StoreError::new(
