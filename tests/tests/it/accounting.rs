@@ -188,3 +188,27 @@ fn spans_made_under_suppression_are_not_captured_and_spans_closed_under_it_are()
     guard.flush(PATIENCE).unwrap();
     assert_eq!((guard.stats().offered, guard.stats().stored), (1, 1));
 }
+
+#[test]
+fn many_threads_with_a_record_each_fit_into_a_small_queue() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace_store.db");
+    let (dispatch, guard) = store_with(SqliteLayer::builder().queue_bytes(2 << 20), &path);
+    let blocker = Connection::open(&path).unwrap();
+    blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // Nothing is written meanwhile; all threads stay alive with what they recorded.
+    let all_recorded = std::sync::Barrier::new(401);
+    std::thread::scope(|scope| {
+        for _ in 0..400 {
+            scope.spawn(|| {
+                tracing::dispatcher::with_default(&dispatch, || burst(1));
+                all_recorded.wait();
+            });
+        }
+        all_recorded.wait();
+    });
+    assert_eq!(guard.stats().dropped.total(), 0);
+    blocker.execute_batch("COMMIT").unwrap();
+    guard.flush(PATIENCE).unwrap();
+    assert_eq!(guard.stats().stored, 400 * RECORDS_A_TRACE);
+}

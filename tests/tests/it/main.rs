@@ -5,4 +5,5 @@ mod accounting;
 mod capture;
 mod contract;
 mod faults;
+mod genai;
 mod processes;

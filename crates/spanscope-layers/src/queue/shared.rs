@@ -14,8 +14,10 @@ use crate::capture::{
 };
 use crate::metrics::{Measurement, Number};
 
-/// What a chunk costs the budget, and how full it gets. At 64 KiB a thread hands over every 150 spans or so.
+/// How full a chunk gets. At 64 KiB a thread hands over every 150 spans or so.
 const CHUNK_BYTES: usize = 64 * 1024;
+/// Chunks are paid for in such steps as they fill, so that many threads with a record each don't use up the budget.
+const STEP_BYTES: usize = 4 * 1024;
 
 /// What happens to a record when the queue's bytes are used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -276,17 +278,22 @@ impl Queue {
     /// Sees to it that the slot has a chunk with room for so many bytes; `false` if the budget does not allow it. The
     /// sink's own thread is never refused: it can't wait for itself, and it adds a parent's end now and then at most.
     fn make_room(&self, inner: &mut SlotInner, slot: &Arc<Slot>, bytes: usize, never_refuse: bool) -> bool {
-        if let Some(chunk) = &inner.chunk
-            && chunk.used() + bytes <= chunk.paid
-        {
-            return true;
+        if let Some(chunk) = &mut inner.chunk {
+            let needed = chunk.used() + bytes;
+            if needed <= chunk.paid {
+                return true;
+            }
+            if needed <= CHUNK_BYTES {
+                let paid = needed.next_multiple_of(STEP_BYTES);
+                let has_paid = self.pay(paid - chunk.paid, never_refuse);
+                if has_paid {
+                    chunk.paid = paid;
+                }
+                return has_paid;
+            }
         }
-        let price = CHUNK_BYTES.max(bytes);
-        let before = self.shared.paid.fetch_add(price, Ordering::Relaxed);
-        // One record larger than the whole queue passes when nothing else is there; else it could never be stored.
-        if before + price > self.shared.max_bytes && before > 0 && !never_refuse {
-            self.shared.paid.fetch_sub(price, Ordering::Relaxed);
-            self.wake();
+        let price = bytes.next_multiple_of(STEP_BYTES);
+        if !self.pay(price, never_refuse) {
             return false;
         }
         let mut fresh = inner.spare.pop().unwrap_or_default();
@@ -294,9 +301,21 @@ impl Queue {
         fresh.home = Arc::downgrade(slot);
         if let Some(full) = inner.chunk.replace(fresh) {
             lock(&self.shared.full).chunks.push_back(full);
-            if before > self.shared.max_bytes / 4 {
+            if self.bytes() > self.shared.max_bytes / 4 {
                 self.shared.wake.notify_one();
             }
+        }
+        true
+    }
+
+    /// Takes so many bytes from the budget; `false` if it does not have them.
+    fn pay(&self, price: usize, never_refuse: bool) -> bool {
+        let before = self.shared.paid.fetch_add(price, Ordering::Relaxed);
+        // One record larger than the whole queue passes when nothing else is there; else it could never be stored.
+        if before + price > self.shared.max_bytes && before > 0 && !never_refuse {
+            self.shared.paid.fetch_sub(price, Ordering::Relaxed);
+            self.wake();
+            return false;
         }
         true
     }
