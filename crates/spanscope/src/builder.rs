@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use spanscope_layers::console::{ConsoleLayerBuilder, Limit};
+use spanscope_layers::console::{ConsoleLayerBuilder, Limit, LogFileLayerBuilder};
 use spanscope_layers::{Categories, CategoryFilter, ConsoleLayer, Levels, LogFileLayer, LogGuard};
 use spanscope_sqlite::{SqliteGuard, SqliteLayer, SqliteLayerBuilder, WhenFull};
 use tracing::{Dispatch, Subscriber};
@@ -13,7 +13,8 @@ use tracing_subscriber::layer::{Identity, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::guard::Running;
-use crate::settings::{Settings, unknown_sink, variable};
+use crate::paths::path_variable;
+use crate::settings::{Settings, unknown_sink};
 use crate::{Guard, InitError, Signals, default_db_path, signals};
 
 /// The sinks that there are; all of them are on where nothing else is said.
@@ -24,6 +25,7 @@ pub const CONFIG_VARIABLE: &str = "SPANSCOPE_CONFIG";
 
 type SetStore = Box<dyn FnOnce(SqliteLayerBuilder) -> SqliteLayerBuilder>;
 type SetConsole = Box<dyn FnOnce(ConsoleLayerBuilder) -> ConsoleLayerBuilder>;
+type SetLogFile = Box<dyn FnOnce(LogFileLayerBuilder) -> LogFileLayerBuilder>;
 
 /// Settings for the whole program's telemetry, in code. Start with [`builder`] or [`Builder::from_env`].
 #[must_use = "a builder does nothing until `try_init` or `init`"]
@@ -36,6 +38,7 @@ pub struct Builder {
     directives: Vec<String>,
     store: Vec<SetStore>,
     console: Vec<SetConsole>,
+    log_file: Vec<SetLogFile>,
     signals: Signals,
 }
 
@@ -74,6 +77,7 @@ pub fn builder() -> Builder {
         directives: Vec::new(),
         store: Vec::new(),
         console: Vec::new(),
+        log_file: Vec::new(),
         signals: Signals::default(),
     }
 }
@@ -101,10 +105,7 @@ impl Builder {
         let (settings, problems) = Settings::from_env();
         builder.env = Some(settings);
         builder.problems = problems;
-        match variable(CONFIG_VARIABLE) {
-            Ok(path) => builder.file = path.map(PathBuf::from),
-            Err(problem) => builder.problems.push(problem),
-        }
+        builder.file = path_variable(CONFIG_VARIABLE);
         builder
     }
 
@@ -168,6 +169,21 @@ impl Builder {
     /// A file that gets the console's text without colour, whether the console is on or not. Default: none.
     pub fn log_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.code.log_file = Some(path.into());
+        self
+    }
+
+    /// More settings of the log file: mode, format, limit. They matter where a file is named, in code or elsewhere.
+    ///
+    /// ```
+    /// use spanscope::console::Mode;
+    /// let builder = spanscope::builder().log_file_with(|file| file.mode(Mode::Events).limit(None));
+    /// # drop(builder);
+    /// ```
+    pub fn log_file_with(
+        mut self,
+        set: impl FnOnce(LogFileLayerBuilder) -> LogFileLayerBuilder + 'static,
+    ) -> Self {
+        self.log_file.push(Box::new(set));
         self
     }
 
@@ -348,9 +364,13 @@ impl Builder {
         };
         let log_file = match code.log_file.or(env.log_file).or(file.log_file) {
             Some(path) => {
-                let log_file = LogFileLayer::builder()
+                let mut log_file = LogFileLayer::builder()
                     .limit(Limit::default())
                     .categories(categories);
+                if let Some(bytes) = max_value_len {
+                    log_file = log_file.max_value_len(bytes);
+                }
+                let log_file = self.log_file.into_iter().fold(log_file, |file, set| set(file));
                 match log_file.open(path) {
                     Ok(opened) => Some(opened),
                     Err(error) => {

@@ -103,7 +103,7 @@ impl Guard {
     pub(crate) fn say(&self, text: &str) {
         match self.running.as_ref().and_then(|running| running.console.as_ref()) {
             Some(console) => console.say(Severity::Warn, text),
-            None => eprintln!("spanscope: {text}"),
+            None => spanscope_layers::queue::say(format!("spanscope: {text}")),
         }
     }
 }

@@ -53,7 +53,7 @@ pub fn init() -> Guard {
     match Builder::from_env_with_problems().init_as_far_as_possible() {
         Ok(guard) => guard,
         Err(error) => {
-            eprintln!("spanscope: no telemetry: {error}");
+            spanscope_layers::queue::say(format!("spanscope: no telemetry: {error}"));
             Guard::empty()
         }
     }

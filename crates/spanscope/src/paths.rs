@@ -15,12 +15,19 @@ pub(crate) const STORE_FOLDER_VARIABLE: &str = "SQLITE_STORE_DIR";
 /// # Errors
 /// The variable is not set and the user has no data folder.
 pub fn default_db_path() -> Result<PathBuf, InitError> {
-    let folder = match std::env::var_os(STORE_FOLDER_VARIABLE).filter(|folder| !folder.is_empty()) {
-        Some(folder) => PathBuf::from(folder),
+    let folder = match path_variable(STORE_FOLDER_VARIABLE) {
+        Some(folder) => folder,
         None => etcetera::choose_base_strategy()
             .map_err(|_| InitError::NoFolder)?
             .data_dir()
             .join("spanscope"),
     };
     Ok(folder.join("trace_store.db"))
+}
+
+/// A variable's value as a path, which need not be a text; blank is the same as not set.
+pub(crate) fn path_variable(name: &str) -> Option<PathBuf> {
+    let value = std::env::var_os(name)?;
+    let is_blank = value.to_str().is_some_and(|text| text.trim().is_empty());
+    (!is_blank).then(|| value.into())
 }

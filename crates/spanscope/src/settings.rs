@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use spanscope_layers::{Categories, LevelWarning, Levels};
 
 use crate::config::{self, CategoryLevels};
-use crate::paths::STORE_FOLDER_VARIABLE;
+use crate::paths::{STORE_FOLDER_VARIABLE, path_variable};
 use crate::{InitError, SINKS, default_db_path};
 
 /// What one place says.
@@ -36,8 +36,8 @@ impl Settings {
         };
         let sinks = read("TELEMETRY_SINKS");
         settings.service_name = read("OTEL_SERVICE_NAME");
-        settings.log_file = read("LLAMA_STACK_LOG_FILE").map(PathBuf::from);
-        if read(STORE_FOLDER_VARIABLE).is_some() {
+        settings.log_file = path_variable("LLAMA_STACK_LOG_FILE");
+        if path_variable(STORE_FOLDER_VARIABLE).is_some() {
             settings.db_path = default_db_path().ok();
         }
         let limit = read("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT");
@@ -133,7 +133,7 @@ pub(crate) fn unknown_sink(place: &'static str, name: &str) -> InitError {
 }
 
 /// A variable's value; blank is the same as not set.
-pub(crate) fn variable(name: &'static str) -> Result<Option<String>, InitError> {
+fn variable(name: &'static str) -> Result<Option<String>, InitError> {
     match std::env::var(name) {
         Ok(value) if value.trim().is_empty() => Ok(None),
         Ok(value) => Ok(Some(value)),

@@ -3,7 +3,8 @@
 
 mod accounting;
 mod capture;
+#[cfg(unix)]
+mod console;
 mod contract;
 mod faults;
-mod genai;
 mod processes;

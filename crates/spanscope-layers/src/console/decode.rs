@@ -17,6 +17,8 @@ pub(super) struct Decoded<'a> {
     pub(super) reason: Option<&'a str>,
     /// Of records of the `log` crate: where they came from.
     pub(super) log_target: Option<&'a str>,
+    pub(super) log_module: Option<&'a str>,
+    pub(super) log_file: Option<&'a str>,
     pub(super) log_line: Option<u32>,
     pub(super) fields: Vec<(&'a str, RawValue<'a>)>,
 }
@@ -31,6 +33,8 @@ impl<'a> Decoded<'a> {
             status: None,
             reason: None,
             log_target: None,
+            log_module: None,
+            log_file: None,
             log_line: None,
             fields: Vec::new(),
         };
@@ -63,11 +67,12 @@ impl<'a> Decoded<'a> {
             (Role::Category, Some(text)) => self.category = Some(text),
             (Role::Severity, Some(text)) if text.eq_ignore_ascii_case("critical") => self.is_critical = true,
             (Role::LogTarget, text) => self.log_target = text,
-            (Role::LogPlace, _) => {
-                if let ("log.line", RawValue::U64(line)) = (field.name, field.value) {
-                    self.log_line = u32::try_from(line).ok();
-                }
-            }
+            (Role::LogPlace, text) => match (field.name, field.value) {
+                ("log.module_path", _) => self.log_module = text,
+                ("log.file", _) => self.log_file = text,
+                ("log.line", RawValue::U64(line)) => self.log_line = u32::try_from(line).ok(),
+                _ => {}
+            },
             // What kind a span is and how long an event is kept are for stores.
             (Role::Kind | Role::Ttl, _) => {}
             _ => return false,

@@ -33,6 +33,9 @@ const SAY_EVERY: u64 = 10_000_000_000;
 /// A flood is over when nothing was held back for so long.
 const QUIET: u64 = 1_000_000_000;
 const NANOS: u64 = 1_000_000_000;
+/// With so many buckets, those that say no more than a new one would are given up: records of the `log` crate are told
+/// apart by their targets, and a program may make these up as it goes.
+const MANY_BUCKETS: usize = 10_000;
 
 /// What a callsite is known by here: any value that tells it from others.
 pub(super) type Key = (u64, u8);
@@ -64,10 +67,20 @@ impl Held {
     }
 }
 
+impl Bucket {
+    fn room_at(&self, now: u64, per_second: u32) -> u64 {
+        let passed = now.saturating_sub(self.at);
+        let refill = passed.saturating_mul(u64::from(per_second));
+        self.room.saturating_add(refill)
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Limiter {
     limit: Limit,
     buckets: HashMap<Key, Bucket>,
+    /// With so many, the next look for buckets to give up is due.
+    tidy_at: usize,
     /// How many of them hold something back.
     holding: usize,
 }
@@ -77,6 +90,7 @@ impl Limiter {
         Self {
             limit,
             buckets: HashMap::new(),
+            tidy_at: MANY_BUCKETS,
             holding: 0,
         }
     }
@@ -84,14 +98,15 @@ impl Limiter {
     /// Whether a line of this callsite at this time (nanoseconds) is shown. `describe` is asked once a flood.
     pub(super) fn passes(&mut self, key: Key, now: u64, describe: impl FnOnce() -> Held) -> bool {
         let full = u64::from(self.limit.burst.max(1)) * NANOS;
+        if self.buckets.len() >= self.tidy_at {
+            self.tidy(now, full);
+        }
         let bucket = self.buckets.entry(key).or_insert(Bucket {
             room: full,
             at: now,
             held: None,
         });
-        let passed = now.saturating_sub(bucket.at);
-        let refill = passed.saturating_mul(u64::from(self.limit.per_second));
-        bucket.room = bucket.room.saturating_add(refill).min(full);
+        bucket.room = bucket.room_at(now, self.limit.per_second).min(full);
         bucket.at = bucket.at.max(now);
         if bucket.room >= NANOS {
             bucket.room -= NANOS;
@@ -109,6 +124,14 @@ impl Limiter {
         held.lines += 1;
         held.last = held.last.max(now);
         false
+    }
+
+    /// Forgets buckets that are full again. Doubling the mark keeps the looks rare where none is.
+    fn tidy(&mut self, now: u64, full: u64) {
+        let per_second = self.limit.per_second;
+        self.buckets
+            .retain(|_, bucket| bucket.held.is_some() || bucket.room_at(now, per_second) < full);
+        self.tidy_at = MANY_BUCKETS.max(self.buckets.len() * 2);
     }
 
     /// Takes what is to be said at this time; everything with `all`.
@@ -183,6 +206,25 @@ mod tests {
         assert!((690..=700).contains(&shown), "{shown}");
         assert_eq!(shown + said.iter().map(|held| held.lines).sum::<u64>(), 41 * 60);
         assert!((5..=7).contains(&said.len()), "{}", said.len());
+    }
+
+    #[test]
+    fn targets_that_are_made_up_as_one_goes_do_not_pile_up() {
+        let mut limiter = Limiter::new(Limit::default());
+        for line in 0..100 {
+            assert!(limiter.passes((0, 0), line, held));
+        }
+        assert!(!limiter.passes((0, 0), 100, held));
+        for connection in 1..200_000 {
+            assert!(limiter.passes((connection, 0), connection * NANOS / 1000, held));
+            assert!(limiter.buckets.len() <= 2 * MANY_BUCKETS);
+        }
+        let due = limiter.due(0, true);
+        assert_eq!(
+            (due.len(), due[0].lines),
+            (1, 1),
+            "what is held back is not forgotten"
+        );
     }
 
     #[test]

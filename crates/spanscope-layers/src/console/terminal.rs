@@ -24,8 +24,12 @@ pub(super) fn is_terminal() -> bool {
 /// What the usual switches say: `NO_COLOR` before `FORCE_COLOR` and `CLICOLOR_FORCE`, these before `CLICOLOR` and a
 /// terminal that can't.
 pub(super) fn choice_from_env() -> ColorChoice {
-    let forced = std::env::var_os("FORCE_COLOR").is_some_and(|value| value != "0" && value != "false")
-        || anstyle_query::clicolor_force();
+    // By hand, because `anstyle_query` takes `CLICOLOR_FORCE=0`, which says no, for a yes, and knows no `FORCE_COLOR`.
+    let forces = |name| {
+        let value = std::env::var_os(name).unwrap_or_default();
+        !value.is_empty() && value != "0" && value != "false"
+    };
+    let forced = forces("FORCE_COLOR") || forces("CLICOLOR_FORCE");
     if anstyle_query::no_color() {
         ColorChoice::Never
     } else if forced {

@@ -20,7 +20,7 @@ use super::sink::Sink;
 use super::tree::{self, Trees};
 use crate::capture::{CallsiteInfo, CallsiteTable, Clock, Ticks, WallClock, suppress};
 use crate::filter::Categories;
-use crate::queue::{Chunk, Control, Entry as Record, EventEntry, Queue, SpanEntry, StartEntry, Wanted};
+use crate::queue::{Chunk, Control, Entry as Record, EventEntry, Queue, SpanEntry, StartEntry, Wanted, say};
 
 /// What comes within this time after the first is taken with it. Short enough that nobody sees it.
 const GATHER: Duration = Duration::from_millis(4);
@@ -139,7 +139,14 @@ impl Loop {
         self.queue.close();
         self.queue.drain(&mut self.chunks);
         let in_time = wanted.deadline.is_none_or(|deadline| Instant::now() < deadline);
-        let written = (self.chunks.is_empty() || (in_time && self.write_batch(true))) && written;
+        let rest_written = if self.chunks.is_empty() || in_time {
+            self.write_batch(true)
+        } else {
+            let records = self.chunks.iter().map(|chunk| chunk.entries().len() as u64);
+            self.control.add_write_failed(records.sum());
+            false
+        };
+        let written = rest_written && written;
         self.control.ended(written);
     }
 
@@ -190,7 +197,7 @@ impl Loop {
             Ok(()) => {
                 self.control.add_stored(records);
                 if self.said_error.take().is_some() {
-                    eprintln!("{}: {} is written again", self.name, self.sink);
+                    say(format!("{}: {} is written again", self.name, self.sink));
                 }
                 true
             }
@@ -199,10 +206,10 @@ impl Loop {
                 // Said once a kind of trouble, and not on a stderr that is itself the trouble.
                 let error = error.to_string();
                 if self.said_error.as_ref() != Some(&error) && !self.sink.is_stderr() {
-                    eprintln!(
+                    say(format!(
                         "{}: {} can't be written, its lines are lost until it can: {error}",
                         self.name, self.sink
-                    );
+                    ));
                 }
                 self.said_error = Some(error);
                 false
@@ -405,7 +412,10 @@ impl Page {
             spans.push(span.name.as_str());
             next = span.parent.and_then(|parent| self.open.get(&parent));
         }
-        let origin = decoded.log_target.map(|target| self.categories.of_target(target));
+        let origin = decoded.log_target.map(|target| {
+            self.categories
+                .of_place(target, decoded.log_module, decoded.log_file)
+        });
         let category = origin
             .as_ref()
             .map_or(info.category.as_str(), |origin| origin.category);

@@ -111,9 +111,8 @@ impl Categories {
     /// application's own.
     ///
     /// The package is told by the file's path: what comes before its last `src` folder, else before its last
-    /// `examples`, `tests` or `benches`. So a module folder that is itself called `src` counts as another package. A
-    /// record of the `log` crate may be asked about before its file is known; name the crate with
-    /// [`app_crate`](Self::app_crate) where the application's own records come that way.
+    /// `examples`, `tests` or `benches`. So a module folder that is itself called `src` counts as another package.
+    /// Records of the `log` crate belong to it by their file, as spans and events do.
     #[must_use]
     pub fn app_source(mut self, location: &'static Location<'static>) -> Self {
         let package = Package::of_application(location.file());
@@ -197,12 +196,23 @@ impl Categories {
     /// overridden with something that is no path of that crate.
     #[must_use]
     pub fn of<'a>(&'a self, metadata: &'a Metadata<'_>) -> Origin<'a> {
-        let target = metadata.target();
-        let module = metadata.module_path().unwrap_or(target);
+        self.of_place(metadata.target(), metadata.module_path(), metadata.file())
+    }
+
+    /// What a target belongs to that speaks from this module and source file, where they are known: the same as
+    /// [`of`](Self::of), for records of the `log` crate.
+    #[must_use]
+    pub fn of_place<'a>(
+        &'a self,
+        target: &'a str,
+        module: Option<&'a str>,
+        file: Option<&str>,
+    ) -> Origin<'a> {
+        let module = module.unwrap_or(target);
         let is_named = self.is_app_crate(target);
         let is_app = is_named
             || self.is_app_crate(module)
-            || metadata.file().is_some_and(|file| {
+            || file.is_some_and(|file| {
                 let mut packages = self.inner.app_packages.iter();
                 packages.any(|package| package.holds(file))
             });
@@ -214,10 +224,15 @@ impl Categories {
         self.origin(target, path, is_app)
     }
 
-    /// What a target belongs to of which nothing else is known, as with records of the `log` crate.
+    /// What a target belongs to of which nothing else is known.
     #[must_use]
     pub fn of_target<'a>(&'a self, target: &'a str) -> Origin<'a> {
         self.origin(target, target, self.is_app_crate(target))
+    }
+
+    /// What a target belongs to if it is the application's own.
+    pub(super) fn of_own_target<'a>(&'a self, target: &'a str) -> Origin<'a> {
+        self.origin(target, target, true)
     }
 
     fn origin<'a>(&'a self, target: &'a str, module: &'a str, is_app: bool) -> Origin<'a> {

@@ -224,7 +224,11 @@ impl Switch {
         let levels = self.levels.read().unwrap_or_else(PoisonError::into_inner);
         let target = metadata.target();
         let origin = self.categories.of(metadata);
-        let own = levels.threshold(&self.categories, &origin, target);
+        let mut own = levels.threshold(&self.categories, &origin, target);
+        if !origin.is_app && is_unplaced_record(metadata) {
+            let as_own = self.categories.of_own_target(target);
+            own = own.min(levels.threshold(&self.categories, &as_own, target));
+        }
         // Only an ERROR event that can say so is let through by a threshold of `Critical`.
         let can_be_critical = metadata.is_event() && metadata.fields().field("severity").is_some();
         let passes_at_most = |threshold: Threshold| match can_be_critical {
@@ -304,6 +308,12 @@ impl Switch {
         let levels = self.levels.read().unwrap_or_else(PoisonError::into_inner);
         levels.threshold(&self.categories, &origin, metadata.target())
     }
+}
+
+/// Whether this is how `tracing-log` asks about a record whose module and file it does not say yet. Whatever the answer is,
+/// it asks again with them, so the answer must let through what may turn out to be the application's own.
+fn is_unplaced_record(metadata: &Metadata<'_>) -> bool {
+    metadata.name() == "log record" && metadata.file().is_none() && metadata.module_path().is_none()
 }
 
 /// A name that nobody registered must not raise what a third-party crate shows.

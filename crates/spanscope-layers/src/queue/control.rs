@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use spanscope_model::DropCounts;
 
+use super::say::say;
 use super::shared::Queue;
 
 /// What became of the records that a layer made.
@@ -177,7 +178,9 @@ impl Control {
         if catch_unwind(AssertUnwindSafe(work)).is_err() {
             queue.close();
             self.ended(false);
-            eprintln!("spanscope: {what} has ended by a panic and takes nothing more; please report this");
+            say(format!(
+                "spanscope: {what} has ended by a panic and takes nothing more; please report this"
+            ));
         }
     }
 

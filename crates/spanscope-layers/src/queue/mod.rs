@@ -12,8 +12,10 @@
 
 mod chunk;
 mod control;
+mod say;
 mod shared;
 
 pub use chunk::{Chunk, Entry, EventEntry, MeasurementEntry, SpanEntry, StartEntry};
 pub use control::{Control, FlushTimeout, LayerStats, Wanted};
+pub use say::say;
 pub use shared::{Counts, Queue, WhenFull};

@@ -397,7 +397,10 @@ impl<'a> Batch<'a> {
         if let Some(row) = self.reading.log_callsites.get(&(target.clone(), level)) {
             return Ok(*row);
         }
-        let origin = self.reading.callsites.categories().of_target(&target);
+        let decoded = &self.reading.decoded;
+        let (module, file) = (decoded.log_module.as_deref(), decoded.log_file.as_deref());
+        let categories = self.reading.callsites.categories();
+        let origin = categories.of_place(&target, module, file);
         let row = callsite_row(self.db, "", &target, level, origin.category)?;
         if self.reading.log_callsites.len() < 10_000 {
             self.reading.log_callsites.insert((target, level), row);

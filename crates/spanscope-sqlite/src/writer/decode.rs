@@ -27,6 +27,8 @@ pub(super) struct Decoded {
     pub(super) severity: Option<u8>,
     pub(super) ttl_seconds: Option<i64>,
     pub(super) log_target: Option<String>,
+    pub(super) log_module: Option<String>,
+    pub(super) log_file: Option<String>,
     /// Index of the key in the list of indexed keys, and the value.
     pub(super) indexed: Vec<(usize, Indexed)>,
 }
@@ -44,6 +46,8 @@ impl Decoded {
         self.severity = None;
         self.ttl_seconds = None;
         self.log_target = None;
+        self.log_module = None;
+        self.log_file = None;
         self.indexed.clear();
     }
 
@@ -58,7 +62,7 @@ impl Decoded {
             value,
         } in callsite.info.resolve(fields)
         {
-            if self.special(role, &value) {
+            if self.special(role, name, &value) {
                 continue;
             }
             if role == Role::Error {
@@ -96,7 +100,7 @@ impl Decoded {
     }
 
     /// Takes a value that has a column of its own; `false` leaves it to the attributes.
-    fn special(&mut self, role: Role, value: &RawValue<'_>) -> bool {
+    fn special(&mut self, role: Role, name: &str, value: &RawValue<'_>) -> bool {
         let text = value.as_text();
         match role {
             Role::Attribute | Role::Error => return false,
@@ -131,7 +135,11 @@ impl Decoded {
                 _ => return false,
             },
             Role::LogTarget => self.log_target = text.map(ToOwned::to_owned),
-            Role::LogPlace => {}
+            Role::LogPlace => match name {
+                "log.module_path" => self.log_module = text.map(ToOwned::to_owned),
+                "log.file" => self.log_file = text.map(ToOwned::to_owned),
+                _ => {}
+            },
         }
         true
     }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use spanscope_layers::capture::{Capture, suppress};
-use spanscope_layers::queue::{Chunk, Control, LayerStats, Queue};
+use spanscope_layers::queue::{Chunk, Control, LayerStats, Queue, say};
 use spanscope_model::StoreError;
 
 use crate::layer::SqliteLayerBuilder;
@@ -188,17 +188,20 @@ impl Writer {
             Ok(()) => {
                 if self.troubled_since.take().is_some() {
                     self.last_said = None;
-                    eprintln!("spanscope: {} is written again", self.database.path().display());
+                    say(format!(
+                        "spanscope: {} is written again",
+                        self.database.path().display()
+                    ));
                 }
             }
             Err(trouble) => {
                 self.troubled_since.get_or_insert_with(Instant::now);
                 if self.last_said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
                     self.last_said = Some(Instant::now());
-                    eprintln!(
+                    say(format!(
                         "spanscope: {} can't be written now: {trouble}",
                         self.database.path().display()
-                    );
+                    ));
                 }
             }
         }
@@ -210,13 +213,13 @@ impl Writer {
         {
             self.last_said = Some(Instant::now());
             self.said_drops = dropped.total();
-            eprintln!(
+            say(format!(
                 "spanscope: {} records dropped so far (queue full {}, not writable {}, after the end {})",
                 dropped.total(),
                 dropped.queue_full,
                 dropped.write_failed,
                 dropped.shutdown
-            );
+            ));
         }
     }
 }

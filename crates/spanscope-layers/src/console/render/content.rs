@@ -2,8 +2,8 @@
 
 /// Keys that are content as they are, or as the head of a longer key: `gen_ai.prompt` covers `gen_ai.prompt.0.content`.
 /// The list is the opt-in keys of OpenTelemetry's GenAI conventions and their like in OpenInference, OpenLLMetry and the
-/// SDKs that write `ai.` and `langfuse.` keys.
-const HEADS: [&str; 39] = [
+/// SDKs that write `ai.` and `langfuse.` keys, and the described system's checks of messages.
+const HEADS: [&str; 41] = [
     "ai.prompt",
     "ai.response.text",
     "ai.response.toolCalls",
@@ -30,6 +30,8 @@ const HEADS: [&str; 39] = [
     "gen_ai.tool.message",
     "gen_ai.tool.output",
     "input.value",
+    "llama_stack.safety.request.messages",
+    "llama_stack.safety.response.violation.user_message",
     "llm.choices",
     "llm.input_messages",
     "llm.output_messages",

@@ -1,0 +1,156 @@
+//! A program for tests to run: `console SETUP WORK...`, which does one piece of work after the other and ends.
+//!
+//! SETUP is `init`, which is `spanscope::init()`, or `built`: the builder with the environment and what the variables that
+//! begin with `CODE_` say, each of which stands for a call of a setter.
+#![expect(clippy::unwrap_used, reason = "a test program fails by panicking")]
+
+mod agents;
+mod changes;
+mod debugs;
+mod floods;
+mod hostile;
+mod levels;
+mod records;
+mod shapes;
+mod story;
+
+use std::env::var;
+use std::io::Write as _;
+use std::time::Duration;
+
+use spanscope::console::render::Format;
+use spanscope::console::{ColorChoice, Mode};
+use spanscope::{Categories, Guard, InitError};
+
+/// How long a flush may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let setup = arguments.next().unwrap();
+    let guard = match setup.as_str() {
+        "init" => spanscope::init(),
+        "built" => match built() {
+            Ok(guard) => guard,
+            Err(error) => {
+                eprintln!("error: {error}");
+                std::process::exit(1);
+            }
+        },
+        other => panic!("no setup {other}"),
+    };
+    for work in arguments {
+        do_work(&work, &guard);
+    }
+}
+
+fn built() -> Result<Guard, InitError> {
+    let mut builder = spanscope::Builder::from_env()?;
+    if let Ok(path) = var("CODE_CONFIG") {
+        builder = builder.config_file(path);
+    }
+    if let Ok(names) = var("CODE_SINKS") {
+        builder = builder.sinks(&names.split(',').collect::<Vec<_>>())?;
+    }
+    if let Ok(name) = var("CODE_SERVICE") {
+        builder = builder.service_name(name);
+    }
+    if let Ok(path) = var("CODE_DB") {
+        builder = builder.sqlite_path(path);
+    }
+    if let Ok(pairs) = var("CODE_LEVELS") {
+        builder = builder.levels(pairs);
+    }
+    if let Ok(directives) = var("CODE_DIRECTIVES") {
+        builder = builder.directives(directives);
+    }
+    for sink in spanscope::SINKS {
+        if let Ok(pairs) = var(format!("CODE_LEVELS_OF_{sink}")) {
+            builder = builder.sink_levels(sink, pairs)?;
+        }
+    }
+    if let Ok(prefix) = var("CODE_MAP") {
+        let mapped = Categories::of_caller().map(&prefix, "inference");
+        builder = builder.categories(mapped.unwrap());
+    }
+    if let Ok(name) = var("CODE_APP") {
+        builder = builder.categories(Categories::of_caller().app_crate(&name));
+    }
+    if let Ok(bytes) = var("CODE_QUEUE") {
+        let bytes = bytes.parse().unwrap();
+        builder = builder.console(move |console| console.queue_bytes(bytes));
+    }
+    if let Ok(shape) = var("CODE_SHAPE") {
+        builder = builder.console(move |console| match shape.as_str() {
+            "tree" => console.mode(Mode::Tree),
+            "events" => console.mode(Mode::Events),
+            "json" => console.format(Format::Json),
+            "unlimited" => console.limit(None),
+            "colour" => console.color(ColorChoice::Always),
+            other => panic!("no shape {other}"),
+        });
+    }
+    builder.when_full(spanscope::WhenFull::Wait).try_init()
+}
+
+fn do_work(work: &str, guard: &Guard) {
+    match work {
+        "story" => story::tell(),
+        "levels" => levels::say_all(),
+        "changes" => changes::back_and_forth(guard.levels().unwrap()),
+        "changes-on-many-threads" => changes::on_many_threads(guard.levels().unwrap()),
+        "records" => records::say_all(),
+        "flood" => floods::flood(),
+        "lines" => floods::lines(),
+        "hostile" => hostile::say_all(),
+        "debugs" => debugs::say_all(),
+        "side-by-side" => shapes::side_by_side(),
+        "odd-spans" => shapes::odd_spans(),
+        "dozen" => floods::dozen(),
+        "story-begins" => story::begin(),
+        "init-again" => {
+            let second = spanscope::init();
+            assert!(second.levels().is_none() && second.flush(PATIENCE).is_ok());
+        }
+        "until-logged" => floods::until_logged(&var("LLAMA_STACK_LOG_FILE").unwrap(), guard),
+        "guarded" => shapes::guarded(),
+        "narrow" => {
+            // The terminal that this program runs under gets smaller.
+            let mut stty = std::process::Command::new("stty");
+            assert!(stty.args(["cols", "60"]).status().unwrap().success());
+        }
+        "flush" => guard.flush(PATIENCE).unwrap(),
+        "stats" => {
+            let stats = guard.console_stats().unwrap();
+            let dropped = stats.dropped;
+            say(&format!(
+                "console {} {} {} {}",
+                stats.offered, stats.stored, dropped.queue_full, dropped.write_failed
+            ));
+        }
+        "store-stats" => {
+            let stats = guard.stats().unwrap();
+            say(&format!(
+                "store {} {} {} {}",
+                stats.offered, stats.stored, stats.dropped.queue_full, stats.dropped.write_failed
+            ));
+        }
+        "worked" => say("worked"),
+        "wait" => {
+            let mut line = String::new();
+            std::io::stdin().read_line(&mut line).unwrap();
+        }
+        "panic" => {
+            let _doomed = tracing::info_span!("doomed").entered();
+            panic!("as asked");
+        }
+        // Its end comes from outside; the bound is for a test that died.
+        "hang" => std::thread::sleep(Duration::from_secs(120)),
+        other => panic!("no work {other}"),
+    }
+}
+
+fn say(line: &str) {
+    println!("{line}");
+    std::io::stdout().flush().unwrap();
+}

@@ -1,0 +1,72 @@
+//! Traces side by side, and spans that are not simply entered and left.
+
+use std::sync::Barrier;
+
+use spanscope::SpanExt as _;
+use spanscope::model::{SpanId, TraceId};
+use tracing::info_span;
+
+/// Two traces whose steps take turns.
+pub(crate) fn side_by_side() {
+    let turn = Barrier::new(2);
+    std::thread::scope(|scope| {
+        for name in ["red", "blue"] {
+            let turn = &turn;
+            scope.spawn(move || {
+                let _root = info_span!("request", colour = name).entered();
+                for step in 0..3 {
+                    turn.wait();
+                    let _step = info_span!("step", step, of = name).entered();
+                    turn.wait();
+                    tracing::info!("{name} does {step}");
+                }
+            });
+        }
+    });
+}
+
+/// Never entered, entered elsewhere, entered often, continued from another process.
+pub(crate) fn odd_spans() {
+    drop(info_span!("never entered", why = "none"));
+
+    let elsewhere = info_span!("entered elsewhere");
+    let inner = elsewhere.clone();
+    std::thread::spawn(move || {
+        inner.in_scope(|| tracing::info!("said elsewhere"));
+    })
+    .join()
+    .unwrap();
+    elsewhere.in_scope(|| ());
+    drop(elsewhere);
+
+    let continued = info_span!("continued", declared = tracing::field::Empty);
+    let trace: TraceId = "0123456789abcdef0123456789abcdef".parse().unwrap();
+    let parent: SpanId = "fedcba9876543210".parse().unwrap();
+    assert!(continued.set_remote_parent(trace, parent));
+    continued.in_scope(|| {
+        tracing::info!("in the other's trace");
+        info_span!("child of continued").in_scope(|| ());
+    });
+    continued.record("declared", "late");
+    continued.set_attribute("undeclared", 7_i64);
+    assert!(
+        !continued.set_remote_parent(trace, parent),
+        "its ids are known now"
+    );
+
+    let quiet = info_span!("only a parent");
+    tracing::info!(parent: &quiet, "said beside it");
+    drop(quiet);
+    tracing::info!("outside of every span");
+}
+
+/// A span whose field says another category than its place, with others around and in it.
+pub(crate) fn guarded() {
+    let _root = info_span!("root").entered();
+    let _guarded = info_span!("guarded", category = "safety").entered();
+    tracing::info!("in guarded");
+    let _child = info_span!("child").entered();
+    tracing::info!("in child");
+    tracing::warn!("warned in child");
+    tracing::info!(category = "safety", "guarded event");
+}
