@@ -1,0 +1,28 @@
+//! Metrics for Prometheus: adds up what is measured, and writes it down when somebody scrapes.
+//!
+//! ```text
+//! Measurement -> PrometheusSink::record -> Families: one Family a metric, one Instrument a label set
+//! GET /metrics -> router -> negotiation -> exposition: a snapshot of one Family after the other
+//! ```
+//!
+//! Sums, buckets, exemplars and the text are `prometheus-client`'s. Ours is what it doesn't have: names and labels that
+//! are only known while the program runs ([`names`], [`labels`]), a bound on how many there are ([`families`]), and the
+//! classic format beside OpenMetrics ([`exposition`]).
+//!
+//! Recording never waits for a scrape that is being written: a scrape copies the references to a family's instruments
+//! and lets go of the family before it writes. At most the one instrument being written makes its writers wait.
+
+mod buckets;
+mod exposition;
+mod families;
+mod instrument;
+mod labels;
+mod names;
+mod negotiation;
+mod router;
+mod sink;
+
+pub use families::{MAX_LABEL_SETS, MAX_METRICS};
+pub use labels::{MAX_LABEL_VALUE, MAX_LABELS};
+pub use router::metrics_router;
+pub use sink::PrometheusSink;

@@ -1,0 +1,77 @@
+//! Which format a scraper wants, by its `Accept` header.
+//!
+//! OpenMetrics is for those who ask for it by name, and prefer it at least as much as `text/plain`; everybody else, a
+//! browser too, gets the classic format. A refusal is never the answer: a scraper that accepts neither says so itself.
+
+use super::exposition::Format;
+
+pub(super) fn format_for(accept: &str) -> Format {
+    let mut openmetrics = 0.0_f32;
+    let mut plain = 0.0_f32;
+    for range in accept.split(',') {
+        let mut parts = range.split(';').map(str::trim);
+        let media_type = parts.next().unwrap_or_default();
+        let mut quality = 1.0_f32;
+        let mut version = "";
+        for (name, value) in parts.filter_map(|part| part.split_once('=')) {
+            let value = value.trim().trim_matches('"');
+            match name.trim() {
+                "q" | "Q" => quality = value.parse().unwrap_or(0.0),
+                "version" => version = value,
+                _ => {}
+            }
+        }
+        if media_type.eq_ignore_ascii_case("application/openmetrics-text") {
+            // The one before 1.0 differs in nothing that is written here.
+            if ["", "0.0.1", "1.0.0"].contains(&version) {
+                openmetrics = quality.max(openmetrics);
+            }
+        } else if media_type.eq_ignore_ascii_case("text/plain") {
+            plain = quality.max(plain);
+        }
+    }
+    if openmetrics > 0.0 && openmetrics >= plain {
+        Format::OpenMetrics
+    } else {
+        Format::Classic
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::exposition::Format::{Classic, OpenMetrics};
+    use super::format_for;
+
+    #[test]
+    fn openmetrics_is_for_those_who_ask_for_it() {
+        let prometheus_2 = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
+            text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+        let prometheus_3 = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
+            application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,\
+            text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
+        for (accept, format) in [
+            (prometheus_2, OpenMetrics),
+            (prometheus_3, OpenMetrics),
+            ("application/openmetrics-text", OpenMetrics),
+            (
+                "Application/OpenMetrics-Text; version=\"1.0.0\" ; charset=utf-8",
+                OpenMetrics,
+            ),
+            (
+                "text/plain;q=0.4, application/openmetrics-text;q=0.5",
+                OpenMetrics,
+            ),
+            ("application/openmetrics-text;q=0.4,text/plain", Classic),
+            ("application/openmetrics-text;q=0", Classic),
+            ("application/openmetrics-text;q=NaN", Classic),
+            ("application/openmetrics-text;q=much", Classic),
+            ("application/openmetrics-text;version=2.0.0", Classic),
+            ("text/html,application/xhtml+xml,*/*;q=0.8", Classic),
+            ("*/*", Classic),
+            ("", Classic),
+            (";;,=,;q", Classic),
+        ] {
+            assert_eq!(format_for(accept), format, "{accept}");
+        }
+    }
+}

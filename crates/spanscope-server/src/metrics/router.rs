@@ -1,0 +1,39 @@
+//! `GET /metrics`, to be merged into an axum server.
+
+use axum::Router;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use super::sink::PrometheusSink;
+
+/// Answers `GET /metrics` (and `HEAD`; other methods get 405), in the format that the scraper accepts.
+///
+/// It has no access control: a server that others can reach puts its own in front of it.
+///
+/// ```
+/// use spanscope_server::{PrometheusSink, metrics_router};
+///
+/// let sink = PrometheusSink::new();
+/// let app: axum::Router = axum::Router::new().merge(metrics_router(sink.clone()));
+/// ```
+pub fn metrics_router(sink: PrometheusSink) -> Router {
+    Router::new().route("/metrics", get(move |headers| answer(sink.clone(), headers)))
+}
+
+async fn answer(sink: PrometheusSink, headers: HeaderMap) -> Response {
+    // The header may come several times, which means the same as one list.
+    let accept = headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .collect::<Vec<_>>()
+        .join(",");
+    // A full table is megabytes of text, which would hold up the other requests of this thread.
+    let written = tokio::task::spawn_blocking(move || sink.encode(&accept)).await;
+    match written {
+        Ok((content_type, text)) => ([(CONTENT_TYPE, content_type)], text).into_response(),
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(), // the runtime is being shut down
+    }
+}

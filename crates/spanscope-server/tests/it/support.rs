@@ -1,0 +1,202 @@
+//! Measurements in one line, a reader of the text that refuses what is wrong, a server, and HTTP by hand.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use spanscope_layers::capture::{Clock, RawValue, SpanIds};
+use spanscope_layers::metrics::{Measurement, MetricSink, Number};
+use spanscope_model::{MetricKind, SpanId, TraceId};
+use spanscope_server::PrometheusSink;
+
+pub(crate) const OPENMETRICS: &str = "application/openmetrics-text;version=1.0.0";
+
+/// A metric to measure.
+#[derive(Clone, Copy)]
+pub(crate) struct Metric<'a>(pub(crate) MetricKind, pub(crate) &'a str, pub(crate) &'a str);
+
+pub(crate) const TOKENS: Metric<'_> = Metric(MetricKind::Counter, "total_tokens", "tokens");
+pub(crate) const REQUESTS: Metric<'_> = Metric(MetricKind::Counter, "llama_stack_requests_total", "");
+pub(crate) const DURATION: Metric<'_> = Metric(
+    MetricKind::Histogram,
+    "llama_stack_request_duration_seconds",
+    "seconds",
+);
+pub(crate) const CONCURRENT: Metric<'_> = Metric(MetricKind::Gauge, "llama_stack_concurrent_requests", "");
+
+impl Metric<'_> {
+    pub(crate) fn record(self, sink: &PrometheusSink, labels: &[(&str, &str)], value: Number) {
+        self.record_in(sink, labels, value, None);
+    }
+
+    pub(crate) fn record_in(
+        self,
+        sink: &PrometheusSink,
+        labels: &[(&str, &str)],
+        value: Number,
+        span: Option<SpanIds>,
+    ) {
+        let labels: Vec<_> = labels
+            .iter()
+            .map(|(key, value)| (*key, RawValue::Text(value, None)))
+            .collect();
+        sink.record(&Measurement {
+            name: self.1,
+            value,
+            unit: self.2,
+            kind: self.0,
+            labels: &labels,
+            span,
+            time: Clock::global().now(),
+            is_event: false,
+        });
+    }
+}
+
+pub(crate) fn span(number: u8) -> Option<SpanIds> {
+    Some(SpanIds {
+        trace_id: TraceId::from_bytes([number; 16])?,
+        span_id: SpanId::from_bytes([number; 8])?,
+    })
+}
+
+/// The samples in a text of either format, by name and labels. Panics at anything that can't stand there, or stands there
+/// twice.
+pub(crate) fn samples(text: &str) -> BTreeMap<String, f64> {
+    let mut samples = BTreeMap::new();
+    let mut types = BTreeMap::new();
+    if text.is_empty() {
+        return samples; // nothing was measured yet
+    }
+    for line in text.strip_suffix('\n').unwrap().split('\n') {
+        if let Some(comment) = line.strip_prefix("# ") {
+            let mut words = comment.split(' ');
+            match (words.next().unwrap(), words.next()) {
+                ("TYPE", Some(name)) => assert_eq!(types.insert(name, words.next().unwrap()), None, "{line}"),
+                ("HELP" | "UNIT", Some(_)) | ("EOF", None) => {}
+                _ => panic!("what is this: {line}"),
+            }
+            continue;
+        }
+        let end = end_of_labels(line);
+        let (series, rest) = line.split_at(end);
+        let mut words = rest
+            .strip_prefix(' ')
+            .unwrap_or_else(|| panic!("{line}"))
+            .split(' ');
+        let value = words.next().unwrap().parse().unwrap_or_else(|_| panic!("{line}"));
+        assert!(matches!(words.next(), None | Some("#")), "{line}");
+        assert_eq!(samples.insert(series.to_owned(), value), None, "twice: {line}");
+    }
+    samples
+}
+
+fn end_of_labels(line: &str) -> usize {
+    let name = line
+        .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+        .unwrap_or_else(|| panic!("{line}"));
+    if !line[name..].starts_with('{') {
+        return name;
+    }
+    let (mut quoted, mut escaped) = (false, false);
+    for (at, character) in line.char_indices().skip(name) {
+        assert!(character == '\t' || !character.is_control(), "{line:?}");
+        match character {
+            _ if escaped => {
+                assert!("\\\"n".contains(character), "{line}");
+                escaped = false;
+            }
+            '\\' => escaped = true,
+            '"' => quoted = !quoted,
+            '}' if !quoted => return at + 1,
+            _ => {}
+        }
+    }
+    panic!("no end of labels: {line}")
+}
+
+/// The values of the series that begin so.
+pub(crate) fn values(samples: &BTreeMap<String, f64>, begin: &str) -> Vec<f64> {
+    let of = samples.iter().filter(|(series, _)| series.starts_with(begin));
+    of.map(|(_, value)| *value).collect()
+}
+
+/// What a scrape without wishes finds.
+pub(crate) fn scraped(sink: &PrometheusSink) -> BTreeMap<String, f64> {
+    samples(&sink.encode("").1)
+}
+
+/// A server of this, on a thread of its own until it is dropped.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Server {
+    pub(crate) fn start(app: axum::Router) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_io()
+            .build()
+            .unwrap();
+        let listener = runtime
+            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
+            .unwrap();
+        let address = listener.local_addr().unwrap();
+        runtime.spawn(async move { axum::serve(listener, app).await.unwrap() });
+        Self {
+            address,
+            _runtime: runtime,
+        }
+    }
+}
+
+/// An answer: its first line, its head with lower-case names, its body.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    head: String,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let line = |line: &'_ str| {
+            line.split_once(": ")
+                .filter(|(key, _)| key.eq_ignore_ascii_case(name))
+                .is_some()
+        };
+        self.head
+            .lines()
+            .find(|found| line(found))?
+            .split_once(": ")
+            .map(|(_, value)| value)
+    }
+}
+
+/// Asks by HTTP/1.0, so that the body is all that comes until the end.
+pub(crate) fn ask(address: SocketAddr, method: &str, path: &str, accept: &str) -> std::io::Result<Answer> {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    let accept = if accept.is_empty() {
+        String::new()
+    } else {
+        format!("Accept: {accept}\r\n")
+    };
+    write!(
+        stream,
+        "{method} {path} HTTP/1.0\r\nHost: {address}\r\n{accept}\r\n"
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    Ok(Answer {
+        status: status.ok_or(std::io::ErrorKind::InvalidData)?,
+        head: head.to_owned(),
+        body: body.to_owned(),
+    })
+}
