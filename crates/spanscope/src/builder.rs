@@ -5,20 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use spanscope_layers::console::{ConsoleLayerBuilder, Limit, LogFileLayerBuilder};
-use spanscope_layers::{Categories, CategoryFilter, ConsoleLayer, Levels, LogFileLayer, LogGuard};
-use spanscope_sqlite::{SqliteGuard, SqliteLayer, SqliteLayerBuilder, WhenFull};
-use tracing::{Dispatch, Subscriber};
-use tracing_subscriber::Layer;
-use tracing_subscriber::layer::{Identity, SubscriberExt as _};
-use tracing_subscriber::registry::LookupSpan;
+use spanscope_layers::{Categories, CategoryFilter, ConsoleLayer, LogFileLayer};
+use spanscope_sqlite::{SqliteLayer, SqliteLayerBuilder, WhenFull};
 
-use crate::guard::Running;
+use crate::compose::{self, Sinks};
 use crate::paths::path_variable;
-use crate::settings::{Settings, unknown_sink};
+use crate::settings::{LevelSources, Settings, unknown_sink};
 use crate::{Guard, InitError, Signals, default_db_path, signals};
 
 /// The sinks that there are; all of them are on where nothing else is said.
 pub const SINKS: [&str; 2] = ["console", "sqlite"];
+
+/// What can have levels of its own: the sinks, and the log file.
+pub const LEVEL_SINKS: [&str; 3] = ["console", "sqlite", "log_file"];
 
 /// The variable with the path of a file of settings.
 pub const CONFIG_VARIABLE: &str = "SPANSCOPE_CONFIG";
@@ -28,7 +27,7 @@ type SetConsole = Box<dyn FnOnce(ConsoleLayerBuilder) -> ConsoleLayerBuilder>;
 type SetLogFile = Box<dyn FnOnce(LogFileLayerBuilder) -> LogFileLayerBuilder>;
 
 /// Settings for the whole program's telemetry, in code. Start with [`builder`] or [`Builder::from_env`].
-#[must_use = "a builder does nothing until `try_init` or `init`"]
+#[must_use = "a builder does nothing until `try_init`"]
 pub struct Builder {
     code: Settings,
     env: Option<Settings>,
@@ -124,7 +123,7 @@ impl Builder {
     /// A name that is none of [`SINKS`].
     pub fn sinks(mut self, names: &[&str]) -> Result<Self, InitError> {
         if let Some(unknown) = names.iter().find(|name| !SINKS.contains(name)) {
-            return Err(unknown_sink("sinks", unknown));
+            return Err(unknown_sink("sinks", unknown, &SINKS));
         }
         self.code.sinks = Some(names.iter().map(ToString::to_string).collect());
         Ok(self)
@@ -221,10 +220,10 @@ impl Builder {
     /// Levels by category for one sink, on top of those for all: `.sink_levels("console", "all=warn")`.
     ///
     /// # Errors
-    /// A name that is none of [`SINKS`].
+    /// A name that is none of [`LEVEL_SINKS`].
     pub fn sink_levels(mut self, sink: &str, pairs: impl Into<String>) -> Result<Self, InitError> {
-        if !SINKS.contains(&sink) {
-            return Err(unknown_sink("sink_levels", sink));
+        if !LEVEL_SINKS.contains(&sink) {
+            return Err(unknown_sink("sink_levels", sink, &LEVEL_SINKS));
         }
         self.code.sink_levels.push((sink.to_owned(), pairs.into()));
         Ok(self)
@@ -285,26 +284,22 @@ impl Builder {
         let code = self.code;
 
         let categories = self.categories;
-        let mut levels = Levels::new();
-        let mut warnings = file.set_levels("logging_config.category_levels", &categories, &mut levels);
-        if reads_env {
-            warnings.extend(levels.read_env(&categories));
-        }
-        let mut wrong = code.set_levels("levels", &categories, &mut levels);
-        for directives in &self.directives {
-            wrong.extend(levels.set_directives("directives", directives));
-        }
-        let base = CategoryFilter::new(categories.clone(), levels.clone());
-        let mut own_filter = |sink: &str| {
-            let mut levels = levels.clone();
-            let from_file = file.set_sink_levels("logging_config.sinks", sink, &categories, &mut levels);
-            let from_code = code.set_sink_levels("sink_levels", sink, &categories, &mut levels);
-            let has_own = from_file.is_some() || from_code.is_some();
-            warnings.extend(from_file.into_iter().flatten());
-            wrong.extend(from_code.into_iter().flatten());
-            has_own.then(|| CategoryFilter::new(categories.clone(), levels))
+        let level_sources = LevelSources {
+            file: &file,
+            reads_env,
+            code: &code,
+            directives: &self.directives,
+            categories: &categories,
         };
-        let own_filters = SINKS.map(&mut own_filter);
+        let (base, mut warnings, mut wrong) = level_sources.of_all();
+        let mut own_filter = |sink: &str| {
+            let own = level_sources.of_sink(sink)?;
+            warnings.extend(own.warnings);
+            wrong.extend(own.wrong);
+            Some(CategoryFilter::new(categories.clone(), own.levels))
+        };
+        let [console_filter, sqlite_filter, log_file_filter] = LEVEL_SINKS.map(&mut own_filter);
+        let base = CategoryFilter::new(categories.clone(), base);
         if let Some(first) = wrong.into_iter().next() {
             meet(InitError::Levels(first))?;
         }
@@ -382,7 +377,15 @@ impl Builder {
             None => None,
         };
 
-        let running = compose(base, own_filters, console, sqlite, log_file)?;
+        let running = compose::install(Sinks {
+            base,
+            console,
+            console_filter,
+            sqlite,
+            sqlite_filter,
+            log_file,
+            log_file_filter,
+        })?;
         let guard = Guard::new(running);
         for warning in warnings {
             guard.say(&warning.to_string());
@@ -395,65 +398,5 @@ impl Builder {
             ));
         }
         Ok((guard, problems))
-    }
-}
-
-/// Builds the subscriber and makes it the program's.
-fn compose(
-    base: CategoryFilter,
-    own_filters: [Option<CategoryFilter>; 2],
-    console: Option<(ConsoleLayer, LogGuard)>,
-    sqlite: Option<(SqliteLayer, SqliteGuard)>,
-    log_file: Option<(LogFileLayer, LogGuard)>,
-) -> Result<Running, InitError> {
-    let (console, console_guard) = console.unzip();
-    let (sqlite, sqlite_guard) = sqlite.unzip();
-    let (log_file, log_file_guard) = log_file.unzip();
-    let [console_filter, sqlite_filter] = own_filters;
-    // One filter for all where that is enough. A sink's own filter may let through what the others don't, so the first
-    // filter then lets through what any of them does, and each sink has its own behind it.
-    let (global, log_file_filter, console_filter, sqlite_filter) =
-        if console_filter.is_some() || sqlite_filter.is_some() {
-            let or_base = |filter: Option<CategoryFilter>| filter.unwrap_or_else(|| base.clone());
-            let (console_filter, sqlite_filter) = (or_base(console_filter), or_base(sqlite_filter));
-            let all = vec![base.clone(), console_filter.clone(), sqlite_filter.clone()];
-            let log_file_filter = console_filter.clone();
-            (
-                CategoryFilter::any_of(all),
-                Some(log_file_filter),
-                Some(console_filter),
-                Some(sqlite_filter),
-            )
-        } else {
-            (base, None, None, None)
-        };
-    let handle = global.handle();
-    let subscriber = tracing_subscriber::registry()
-        .with(global)
-        .with(sink(sqlite, sqlite_filter))
-        .with(sink(console, console_filter))
-        .with(sink(log_file, log_file_filter));
-    tracing::dispatcher::set_global_default(Dispatch::new(subscriber)).map_err(|_| InitError::AlreadySet)?;
-    // A program with a logger of its own keeps it; only its `log` records then stay with that logger.
-    let _ = tracing_log::LogTracer::init();
-    Ok(Running {
-        sqlite: sqlite_guard,
-        console: console_guard,
-        log_file: log_file_guard,
-        levels: handle,
-    })
-}
-
-/// A sink that may be off. No `Option` of a layer: that forwards `on_register_dispatch` to nobody, and running spans
-/// would not be seen.
-fn sink<S, L>(layer: Option<L>, filter: Option<CategoryFilter>) -> Box<dyn Layer<S> + Send + Sync>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    L: Layer<S> + Send + Sync + 'static,
-{
-    match (layer, filter) {
-        (Some(layer), Some(filter)) => Box::new(layer.with_filter(filter)),
-        (Some(layer), None) => Box::new(layer),
-        (None, _) => Box::new(Identity::new()),
     }
 }

@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 
 use document::{Node, Value};
 
-use crate::InitError;
+use crate::{InitError, LEVEL_SINKS};
 
 /// A longer file is not read: settings don't get there, and what does is another file.
 const MAX_BYTES: u64 = 1 << 20;
@@ -237,8 +237,8 @@ impl Reader<'_> {
     fn sink_levels(&self, block: &Setting<'_>) -> Result<Vec<(String, CategoryLevels)>, InitError> {
         let mut all = Vec::new();
         for (sink, block) in self.entries(block)? {
-            if !self.sinks.contains(&sink) {
-                return Err(self.unknown(&block, sink, self.sinks));
+            if !LEVEL_SINKS.contains(&sink) {
+                return Err(self.unknown(&block, sink, &LEVEL_SINKS));
             }
             let mut levels = CategoryLevels::new();
             for (key, setting) in self.entries(&block)? {

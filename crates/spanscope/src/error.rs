@@ -47,7 +47,7 @@ impl fmt::Display for InitError {
             Self::Thread(error) => write!(f, "a sink's thread could not be started: {error}"),
             Self::Store(error) => error.fmt(f),
             Self::AlreadySet => f.write_str(
-                "a global tracing subscriber is set already: call init first, or add SqliteLayer to that subscriber",
+                "a global tracing subscriber is set already: call init first, or add the layers to that subscriber",
             ),
             Self::NoFolder => f.write_str("this user has no data folder: set SQLITE_STORE_DIR to a folder"),
         }

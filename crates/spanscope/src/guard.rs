@@ -87,6 +87,12 @@ impl Guard {
         Some(self.running.as_ref()?.console.as_ref()?.stats())
     }
 
+    /// What became of the lines offered to the log file; none without one.
+    #[must_use]
+    pub fn log_file_stats(&self) -> Option<LayerStats> {
+        Some(self.running.as_ref()?.log_file.as_ref()?.stats())
+    }
+
     /// The span store's file; none without that sink.
     #[must_use]
     pub fn db_path(&self) -> Option<&Path> {

@@ -8,9 +8,11 @@
 //!
 //! Who composes subscribers by hand takes [`CategoryFilter`], [`ConsoleLayer`], [`LogFileLayer`] and [`SqliteLayer`] alone,
 //! and misses nothing but the file of settings and the signals. This crate is the only one of the libraries that reads
-//! the environment by itself, and only in [`init`], [`try_init`], [`Builder::from_env`] and [`default_db_path`].
+//! the environment by itself, and only in [`init`], [`try_init`], [`Builder::from_env`], [`default_db_path`], and where a file
+//! of settings names a variable.
 
 mod builder;
+mod compose;
 mod config;
 mod error;
 mod guard;
@@ -18,7 +20,7 @@ mod paths;
 mod settings;
 mod signals;
 
-pub use builder::{Builder, CONFIG_VARIABLE, SINKS, builder};
+pub use builder::{Builder, CONFIG_VARIABLE, LEVEL_SINKS, SINKS, builder};
 pub use error::InitError;
 pub use guard::Guard;
 pub use paths::default_db_path;

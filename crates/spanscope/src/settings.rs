@@ -44,7 +44,11 @@ impl Settings {
         if let Some(sinks) = sinks {
             let names = sinks.split(',').map(str::trim).filter(|name| !name.is_empty());
             let (known, unknown): (Vec<&str>, Vec<&str>) = names.partition(|name| SINKS.contains(name));
-            problems.extend(unknown.iter().map(|name| unknown_sink("TELEMETRY_SINKS", name)));
+            problems.extend(
+                unknown
+                    .iter()
+                    .map(|name| unknown_sink("TELEMETRY_SINKS", name, &SINKS)),
+            );
             settings.sinks = Some(known.into_iter().map(ToOwned::to_owned).collect());
         }
         if let Some(limit) = limit {
@@ -77,42 +81,81 @@ impl Settings {
                 .collect(),
         })
     }
+}
 
-    /// Puts what is set here on levels; warnings name the place.
-    pub(crate) fn set_levels(
-        &self,
-        place: &'static str,
-        categories: &Categories,
-        levels: &mut Levels,
-    ) -> Vec<LevelWarning> {
-        let texts = self.levels.iter();
+/// Where levels come from, the weakest first: the file, what the file says of a sink, the environment, code, what code
+/// says of a sink.
+pub(crate) struct LevelSources<'a> {
+    pub(crate) file: &'a Settings,
+    pub(crate) reads_env: bool,
+    pub(crate) code: &'a Settings,
+    pub(crate) directives: &'a [String],
+    pub(crate) categories: &'a Categories,
+}
+
+/// A sink's own levels, and what was not accepted of what is said of it alone.
+pub(crate) struct SinkLevels {
+    pub(crate) levels: Levels,
+    pub(crate) warnings: Vec<LevelWarning>,
+    /// Said in code, where it is an error.
+    pub(crate) wrong: Vec<LevelWarning>,
+}
+
+impl LevelSources<'_> {
+    /// The levels of sinks that have none of their own, what to warn about, and what is wrong in code.
+    pub(crate) fn of_all(&self) -> (Levels, Vec<LevelWarning>, Vec<LevelWarning>) {
+        let mut levels = Levels::new();
+        let mut warnings = self.set(&mut levels, FILE_LEVELS, &self.file.levels);
+        if self.reads_env {
+            warnings.extend(levels.read_env(self.categories));
+        }
+        let wrong = self.set_code(&mut levels);
+        (levels, warnings, wrong)
+    }
+
+    /// The levels of a sink; `None` where nothing is said of it alone.
+    pub(crate) fn of_sink(&self, sink: &str) -> Option<SinkLevels> {
+        let own = |settings: &Settings| -> Vec<String> {
+            let levels = settings.sink_levels.iter().filter(|(name, _)| name == sink);
+            levels.map(|(_, text)| text.clone()).collect()
+        };
+        let (from_file, from_code) = (own(self.file), own(self.code));
+        if from_file.is_empty() && from_code.is_empty() {
+            return None;
+        }
+        let mut levels = Levels::new();
+        // What holds for all sinks has been warned about once.
+        self.set(&mut levels, FILE_LEVELS, &self.file.levels);
+        let warnings = self.set(&mut levels, "logging_config.sinks", &from_file);
+        if self.reads_env {
+            levels.read_env(self.categories);
+        }
+        self.set_code(&mut levels);
+        let wrong = self.set(&mut levels, "sink_levels", &from_code);
+        Some(SinkLevels {
+            levels,
+            warnings,
+            wrong,
+        })
+    }
+
+    fn set_code(&self, levels: &mut Levels) -> Vec<LevelWarning> {
+        let mut wrong = self.set(levels, "levels", &self.code.levels);
+        for directives in self.directives {
+            wrong.extend(levels.set_directives("directives", directives));
+        }
+        wrong
+    }
+
+    fn set(&self, levels: &mut Levels, place: &'static str, texts: &[String]) -> Vec<LevelWarning> {
         texts
-            .flat_map(|text| levels.set_pairs(categories, place, text))
+            .iter()
+            .flat_map(|text| levels.set_pairs(self.categories, place, text))
             .collect()
     }
-
-    /// The same for what is set for one sink alone; `None` if nothing is.
-    pub(crate) fn set_sink_levels(
-        &self,
-        place: &'static str,
-        sink: &str,
-        categories: &Categories,
-        levels: &mut Levels,
-    ) -> Option<Vec<LevelWarning>> {
-        let mut texts = self
-            .sink_levels
-            .iter()
-            .filter(|(name, _)| name == sink)
-            .map(|(_, text)| text)
-            .peekable();
-        texts.peek()?;
-        Some(
-            texts
-                .flat_map(|text| levels.set_pairs(categories, place, text))
-                .collect(),
-        )
-    }
 }
+
+const FILE_LEVELS: &str = "logging_config.category_levels";
 
 fn pairs(levels: &CategoryLevels) -> String {
     let pairs = levels
@@ -121,13 +164,13 @@ fn pairs(levels: &CategoryLevels) -> String {
     pairs.collect::<Vec<_>>().join(",")
 }
 
-pub(crate) fn unknown_sink(place: &'static str, name: &str) -> InitError {
+pub(crate) fn unknown_sink(place: &'static str, name: &str, accepted: &[&str]) -> InitError {
     InitError::Setting {
         place: place.into(),
         input: name.to_owned(),
         accepted: format!(
             "a comma-separated list of these is accepted: {}",
-            SINKS.join(", ")
+            accepted.join(", ")
         ),
     }
 }

@@ -151,11 +151,18 @@ impl CallsiteInfo {
     pub fn new(metadata: &'static Metadata<'static>, categories: &Categories) -> Self {
         let origin = categories.of(metadata);
         let is_span = metadata.is_span();
+        let is_log = is_log_record(metadata);
         let fields = metadata.fields().iter().map(|field| {
             let name = field.name();
+            let role = Role::of(name, is_span);
             FieldInfo {
                 name,
-                role: Role::of(name, is_span),
+                // Whoever else writes such fields means attributes; a place that data could forge would be no place.
+                role: if !is_log && matches!(role, Role::LogTarget | Role::LogPlace) {
+                    Role::Attribute
+                } else {
+                    role
+                },
                 is_secret: is_secret(name),
             }
         });
@@ -177,6 +184,11 @@ impl CallsiteInfo {
             },
         }
     }
+}
+
+/// Whether an event of this callsite is a record of the `log` crate, as `tracing-log` brings it.
+pub(crate) fn is_log_record(metadata: &Metadata<'_>) -> bool {
+    metadata.name() == "log event" && metadata.target() == "log"
 }
 
 /// `tracing`'s level as a severity.

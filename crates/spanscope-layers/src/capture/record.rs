@@ -15,6 +15,7 @@ use tracing_subscriber::registry::{LookupSpan, SpanData, SpanRef};
 use super::clock::{Clock, Ticks};
 use super::fields::FieldWriter;
 use super::{hidden, ids, is_suppressed};
+use crate::filter::decides_by_value;
 
 /// The two ids that name a span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,7 +37,8 @@ pub struct SpanRecord {
     pub(crate) start: Ticks,
     pub(crate) fields: Vec<u8>,
     pub(crate) links: Vec<SpanIds>,
-    pub(crate) failed: bool,
+    /// The layers, by [`Capture::bit`], that saw an error in it: another layer may have seen it in a span further inside.
+    failed_for: u128,
     /// Somebody has used the ids, so a remote parent comes too late.
     pub(crate) ids_used: bool,
     /// Made while its thread was unwinding: that it also ends so says nothing about it.
@@ -191,7 +193,9 @@ impl Capture {
         let Some(span) = context.span(id) else {
             return false;
         };
-        let hidden = hidden::is_hidden(attributes, id);
+        let hidden = decides_by_value()
+            && (hidden::is_hidden_from_next(attributes, id)
+                || span.extensions().get::<hidden::HiddenFromAll>().is_some());
         if span.extensions().get::<SpanRecord>().is_some() {
             // Another layer of ours was first.
             if hidden && let Some(record) = span.extensions_mut().get_mut::<SpanRecord>() {
@@ -225,7 +229,7 @@ impl Capture {
             start,
             fields,
             links: Vec::new(),
-            failed: false,
+            failed_for: 0,
             ids_used: false,
             made_in_panic: std::thread::panicking(),
             owner: self.owner,
@@ -431,7 +435,7 @@ impl Capture {
                 && let Some((_, span)) = &seen
                 && let Some(record) = span.extensions_mut().get_mut::<SpanRecord>()
             {
-                record.failed = true;
+                record.failed_for |= self.bit();
             }
             take(seen.map(|(ids, _)| ids), time, scratch);
         });
@@ -495,7 +499,7 @@ impl Capture {
             if record.hidden_from & self.bit() != 0 {
                 return;
             }
-            let failed = record.failed || (panicking && !record.made_in_panic);
+            let failed = record.failed_for & self.bit() != 0 || (panicking && !record.made_in_panic);
             let parent = if record.owner == self.owner || record.parent_is_remote {
                 record.parent
             } else if let Some(parent) = seen_parent {

@@ -34,7 +34,13 @@ impl CallsiteInfo {
                     };
                     (Some(index), field.name, field.role, field.is_secret)
                 }
-                Key::Own(name) => (None, name, Role::of(name, is_span), is_secret(name)),
+                Key::Own(name) => {
+                    let role = match Role::of(name, is_span) {
+                        Role::LogTarget | Role::LogPlace => Role::Attribute,
+                        role => role,
+                    };
+                    (None, name, role, is_secret(name))
+                }
             };
             // Fields that come in the order of their callsite hold no key twice; late ones stand behind.
             in_order &= declared.is_some() && (last.is_none() || declared > last);

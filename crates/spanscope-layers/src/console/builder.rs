@@ -11,7 +11,7 @@ use spanscope_model::Severity;
 use super::layer::{ConsoleLayer, Front, LogFileLayer, LogGuard};
 use super::limit::Limit;
 use super::render::{Color, Content, Format, Look, Renderer};
-use super::sink::{AppendFile, Sink};
+use super::sink::{AppendFile, Sink, Torn};
 use super::writer::{Notices, Writer};
 use super::{ColorChoice, DEFAULT_QUEUE_BYTES, DEFAULT_SHUTDOWN_TIMEOUT, Mode, terminal};
 use crate::capture::{CallsiteTable, Capture, DEFAULT_MAX_VALUE_LEN};
@@ -216,11 +216,14 @@ impl ConsoleLayerBuilder {
         self
     }
 
-    /// Reads `LLAMA_STACK_LOG_WIDTH`, `NO_COLOR`, `FORCE_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE`, `TERM` and `COLORTERM`. A
-    /// width that is none changes nothing, and the console's first line says so.
+    /// Reads `LLAMA_STACK_LOG_WIDTH`, `NO_COLOR`, `FORCE_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE`, `TERM` and `COLORTERM`; what
+    /// none of them says stays as it was set. A width that is none changes nothing, and the console's first line says so.
     pub fn env(mut self) -> Self {
-        self.color = terminal::choice_from_env();
-        self.depth = terminal::depth_from_env();
+        if self.color == ColorChoice::Auto && !terminal::terminal_has_colors() {
+            self.color = ColorChoice::Never;
+        }
+        self.color = terminal::choice_from_env().unwrap_or(self.color);
+        self.depth = terminal::depth_from_env().unwrap_or(self.depth);
         match terminal::width_from_env() {
             Ok(width) => self.width = width.or(self.width),
             Err(warning) => self.notices.push(warning),
@@ -252,8 +255,8 @@ impl ConsoleLayerBuilder {
         let follow =
             (self.width.is_none() && on_terminal).then_some(terminal::width as fn() -> Option<usize>);
         let sink = match self.writer {
-            Some(writer) => Sink::Writer(writer),
-            None => Sink::Stderr,
+            Some(writer) => Sink::Writer(writer, Torn::default()),
+            None => Sink::Stderr(Torn::default()),
         };
         let (front, guard) = self
             .settings

@@ -11,10 +11,12 @@ use crate::capture::{CallsiteInfo, FieldReader, RawValue, ResolvedField, Role};
 pub(super) struct Decoded<'a> {
     /// The event's text or the span's name.
     pub(super) said: Cow<'a, str>,
+    /// The text is the message that the program wrote, not an error that came from elsewhere.
+    pub(super) is_own_text: bool,
     pub(super) category: Option<&'a str>,
     pub(super) is_critical: bool,
     pub(super) status: Option<SpanStatus>,
-    pub(super) reason: Option<&'a str>,
+    pub(super) reason: Option<Cow<'a, str>>,
     /// Of records of the `log` crate: where they came from.
     pub(super) log_target: Option<&'a str>,
     pub(super) log_module: Option<&'a str>,
@@ -28,6 +30,7 @@ impl<'a> Decoded<'a> {
         let is_span = info.metadata.is_span();
         let mut decoded = Self {
             said: Cow::Borrowed(if is_span { info.metadata.name() } else { "" }),
+            is_own_text: true,
             category: None,
             is_critical: false,
             status: None,
@@ -41,8 +44,8 @@ impl<'a> Decoded<'a> {
         let mut error = None;
         for field in info.resolve(fields) {
             if !decoded.takes(&field) {
-                if field.role == Role::Error {
-                    error = field.value.as_text().or(error);
+                if field.role == Role::Error && field.value.as_text().is_some() {
+                    error = Some(field.value);
                 }
                 decoded.fields.push((field.name, field.value));
             }
@@ -57,14 +60,19 @@ impl<'a> Decoded<'a> {
     fn takes(&mut self, field: &ResolvedField<'a>) -> bool {
         let text = field.value.as_text();
         match (field.role, text) {
-            (Role::Message, Some(text)) | (Role::Name, Some(text)) => self.said = Cow::Borrowed(text),
-            (Role::Message, None) => self.said = Cow::Owned(plain(&field.value)),
+            (Role::Message, Some(_)) | (Role::Name, Some(_)) => self.said = whole(&field.value),
+            (Role::Message, None) => self.said = whole(&field.value),
             (Role::StatusCode, Some(text)) => match text.parse() {
                 Ok(status) => self.status = Some(status),
                 Err(_) => return false,
             },
-            (Role::StatusDescription, Some(text)) => self.reason = Some(text),
-            (Role::Category, Some(text)) => self.category = Some(text),
+            (Role::StatusDescription, Some(_)) => self.reason = Some(whole(&field.value)),
+            (Role::Category, Some(text)) => {
+                // As the filter takes it: an empty one says nothing.
+                self.category = Some(text.trim())
+                    .filter(|text| !text.is_empty())
+                    .or(self.category);
+            }
             (Role::Severity, Some(text)) if text.eq_ignore_ascii_case("critical") => self.is_critical = true,
             (Role::LogTarget, text) => self.log_target = text,
             (Role::LogPlace, text) => match (field.name, field.value) {
@@ -81,13 +89,14 @@ impl<'a> Decoded<'a> {
     }
 
     /// An event without a message says its error; a name that the program gave it stands before its message.
-    fn complete(&mut self, event_name: &'a str, error: Option<&'a str>) {
+    fn complete(&mut self, event_name: &'a str, error: Option<RawValue<'a>>) {
         if self.said.is_empty()
             && let Some(error) = error
         {
-            self.said = Cow::Borrowed(error);
+            self.said = whole(&error);
+            self.is_own_text = false;
             self.fields
-                .retain(|(name, value)| *name != "error" || value.as_text() != Some(error));
+                .retain(|(name, value)| *name != "error" || *value != error);
         }
         if !event_name.is_empty() {
             self.said = if self.said.is_empty() {
@@ -104,6 +113,15 @@ impl<'a> Decoded<'a> {
         } else {
             info.severity
         }
+    }
+}
+
+/// The text, and how much longer it was where capture has cut it.
+fn whole<'a>(value: &RawValue<'a>) -> Cow<'a, str> {
+    match value {
+        RawValue::Text(text, None) => Cow::Borrowed(text),
+        RawValue::Text(text, Some(bytes)) => Cow::Owned(format!("{text}… ({bytes} bytes)")),
+        value => Cow::Owned(plain(value)),
     }
 }
 

@@ -26,13 +26,17 @@ const STALL: Duration = Duration::from_secs(1);
 
 /// Where whole lines go.
 pub(crate) enum Sink {
-    /// The process's stderr.
-    Stderr,
+    /// The process's stderr; whether its last entry was given up in the middle.
+    Stderr(Torn),
     /// A file in append mode.
     File(AppendFile),
     /// What the user gave. It is flushed after each batch; if it panics, that is an error of this batch.
-    Writer(Box<dyn Write + Send>),
+    Writer(Box<dyn Write + Send>, Torn),
 }
+
+/// What closes an entry that a stream ends in the middle of; empty where it does not.
+#[derive(Debug, Default)]
+pub(crate) struct Torn(&'static [u8]);
 
 impl Sink {
     /// Writes lines, each with its line end. Blocks while the receiver does.
@@ -43,25 +47,27 @@ impl Sink {
     pub(crate) fn write_lines(&mut self, text: &str) -> Result<()> {
         match self {
             // The lock keeps `eprintln!` of other threads out of the middle of an entry.
-            Self::Stderr => write_stream(&mut std::io::stderr().lock(), text.as_bytes()),
+            Self::Stderr(torn) => write_stream(&mut std::io::stderr().lock(), text.as_bytes(), torn),
             Self::File(file) => file.write_lines(text, Instant::now()),
-            Self::Writer(writer) => catch_unwind(AssertUnwindSafe(|| write_stream(writer, text.as_bytes())))
-                .unwrap_or_else(|_| Err(Error::other("the writer panicked"))),
+            Self::Writer(writer, torn) => {
+                catch_unwind(AssertUnwindSafe(|| write_stream(writer, text.as_bytes(), torn)))
+                    .unwrap_or_else(|_| Err(Error::other("the writer panicked")))
+            }
         }
     }
 
     /// Whether messages about this sink would go into it.
     pub(crate) fn is_stderr(&self) -> bool {
-        matches!(self, Self::Stderr)
+        matches!(self, Self::Stderr(_))
     }
 }
 
 impl fmt::Display for Sink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Stderr => f.write_str("stderr"),
+            Self::Stderr(_) => f.write_str("stderr"),
             Self::File(file) => file.path.display().fmt(f),
-            Self::Writer(_) => f.write_str("the writer"),
+            Self::Writer(..) => f.write_str("the writer"),
         }
     }
 }
@@ -251,25 +257,43 @@ fn end_of_last_line(text: &[u8]) -> usize {
 }
 
 /// Writes to a receiver that nobody else appends to by lines: what was cut short is continued. Another process may have
-/// made a shared terminal non-blocking, so "not now" is no error until it has lasted for [`STALL`].
-fn write_stream(out: &mut impl Write, text: &[u8]) -> Result<()> {
-    let mut rest = text;
+/// made a shared terminal non-blocking, so "not now" is no error until it has lasted for [`STALL`]. What is then given up
+/// in the middle is closed before the next entry begins.
+fn write_stream(out: &mut impl Write, text: &[u8], torn: &mut Torn) -> Result<()> {
+    // A part of the closing does no harm before the next try of it.
+    write_rest(out, torn.0).map_err(|(_, error)| error)?;
+    torn.0 = b"";
+    write_rest(out, text).map_err(|(taken, error)| {
+        torn.0 = match text[..taken].last() {
+            None | Some(b'\n') => b"",
+            // String terminator, end of all styles, end of the line.
+            Some(_) if text.contains(&0x1b) => b"\x1b\\\x1b[0m\n",
+            Some(_) => b"\n",
+        };
+        error
+    })?;
+    out.flush()
+}
+
+/// Writes all of it; an error says how much was taken before.
+fn write_rest(out: &mut impl Write, text: &[u8]) -> std::result::Result<(), (usize, Error)> {
+    let mut taken = 0;
     let mut last_taken = Instant::now();
-    while !rest.is_empty() {
-        match out.write(rest) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(taken) => {
-                rest = &rest[taken..];
+    while taken < text.len() {
+        match out.write(&text[taken..]) {
+            Ok(0) => return Err((taken, ErrorKind::WriteZero.into())),
+            Ok(more) => {
+                taken += more;
                 last_taken = Instant::now();
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock && last_taken.elapsed() < STALL => {
                 std::thread::sleep(Duration::from_millis(5));
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err((taken, error)),
         }
     }
-    out.flush()
+    Ok(())
 }
 
 #[cfg(test)]

@@ -21,33 +21,33 @@ pub(super) fn is_terminal() -> bool {
     std::io::stderr().is_terminal()
 }
 
-/// What the usual switches say: `NO_COLOR` before `FORCE_COLOR` and `CLICOLOR_FORCE`, these before `CLICOLOR` and a
-/// terminal that can't.
-pub(super) fn choice_from_env() -> ColorChoice {
+/// What the usual switches say: `NO_COLOR` before `FORCE_COLOR` and `CLICOLOR_FORCE`, these before `CLICOLOR`, that before a
+/// terminal that can't; `None` where nothing is said.
+pub(super) fn choice_from_env() -> Option<ColorChoice> {
     // By hand, because `anstyle_query` takes `CLICOLOR_FORCE=0`, which says no, for a yes, and knows no `FORCE_COLOR`.
     let forces = |name| {
         let value = std::env::var_os(name).unwrap_or_default();
         !value.is_empty() && value != "0" && value != "false"
     };
-    let forced = forces("FORCE_COLOR") || forces("CLICOLOR_FORCE");
     if anstyle_query::no_color() {
-        ColorChoice::Never
-    } else if forced {
-        ColorChoice::Always
-    } else if anstyle_query::clicolor() == Some(false) || !anstyle_query::term_supports_color() {
-        ColorChoice::Never
+        Some(ColorChoice::Never)
+    } else if forces("FORCE_COLOR") || forces("CLICOLOR_FORCE") {
+        Some(ColorChoice::Always)
+    } else if anstyle_query::clicolor() == Some(false) {
+        Some(ColorChoice::Never)
     } else {
-        ColorChoice::Auto
+        None
     }
 }
 
-/// How many colours are used where some are.
-pub(super) fn depth_from_env() -> Color {
-    if anstyle_query::truecolor() {
-        Color::TrueColor
-    } else {
-        Color::Ansi16
-    }
+/// Whether `TERM` names a terminal that shows colours.
+pub(super) fn terminal_has_colors() -> bool {
+    anstyle_query::term_supports_color()
+}
+
+/// How many colours are used where some are; `None` where nothing is said.
+pub(super) fn depth_from_env() -> Option<Color> {
+    anstyle_query::truecolor().then_some(Color::TrueColor)
 }
 
 /// What `LLAMA_STACK_LOG_WIDTH` says; an error quotes what is no width.

@@ -18,6 +18,7 @@ const MAX_ALL: usize = 8 * 1024 * 1024;
 #[derive(Debug)]
 struct Waiting {
     text: String,
+    records: u64,
     since: Instant,
 }
 
@@ -27,39 +28,45 @@ pub(super) struct Trees {
     bytes: usize,
 }
 
+/// What moves lines to `out` answers how many records these are.
 impl Trees {
-    /// Adds lines that `render` writes to those of a root; moves them to `out` where they may not wait longer.
+    /// Adds a record's lines, that `render` writes, to those of a root; moves lines where they may not wait longer.
     pub(super) fn add(
         &mut self,
         root: SpanId,
         now: Instant,
         out: &mut String,
         render: impl FnOnce(&mut String),
-    ) {
+    ) -> u64 {
         let waiting = self.waiting.entry(root).or_insert_with(|| Waiting {
             text: String::new(),
+            records: 0,
             since: now,
         });
         let before = waiting.text.len();
         render(&mut waiting.text);
+        waiting.records += 1;
         self.bytes += waiting.text.len() - before;
         if waiting.text.len() > MAX_ROOT {
-            self.finish(root, out);
+            self.finish(root, out)
         } else if self.bytes > MAX_ALL {
-            self.all(out);
+            self.all(out)
+        } else {
+            0
         }
     }
 
     /// The root has ended: its lines go out.
-    pub(super) fn finish(&mut self, root: SpanId, out: &mut String) {
-        if let Some(done) = self.waiting.remove(&root) {
+    pub(super) fn finish(&mut self, root: SpanId, out: &mut String) -> u64 {
+        self.waiting.remove(&root).map_or(0, |done| {
             self.bytes -= done.text.len();
             out.push_str(&done.text);
-        }
+            done.records
+        })
     }
 
     /// Lines that have waited too long go out, the oldest first.
-    pub(super) fn overdue(&mut self, now: Instant, out: &mut String) {
+    pub(super) fn overdue(&mut self, now: Instant, out: &mut String) -> u64 {
         let is_overdue = |waiting: &Waiting| now.duration_since(waiting.since) >= PATIENCE;
         let mut roots: Vec<(Instant, SpanId)> = self
             .waiting
@@ -68,19 +75,20 @@ impl Trees {
             .map(|(root, waiting)| (waiting.since, *root))
             .collect();
         roots.sort_unstable_by_key(|(since, _)| *since);
-        for (_, root) in roots {
-            self.finish(root, out);
-        }
+        roots.into_iter().map(|(_, root)| self.finish(root, out)).sum()
     }
 
     /// Everything goes out, the oldest first.
-    pub(super) fn all(&mut self, out: &mut String) {
+    pub(super) fn all(&mut self, out: &mut String) -> u64 {
         let mut all: Vec<Waiting> = self.waiting.drain().map(|(_, waiting)| waiting).collect();
         all.sort_by_key(|waiting| waiting.since);
+        self.bytes = 0;
+        let mut records = 0;
         for waiting in all {
             out.push_str(&waiting.text);
+            records += waiting.records;
         }
-        self.bytes = 0;
+        records
     }
 
     pub(super) fn is_waiting(&self) -> bool {

@@ -14,8 +14,8 @@ use spanscope_model::{Severity, SpanId, SpanStatus, Timestamp};
 
 use super::Mode;
 use super::decode::Decoded;
-use super::limit::{Held, Limit, Limiter};
-use super::render::{Entry, Outcome, Renderer, What};
+use super::limit::{Held as HeldBack, Limit, Limiter};
+use super::render::{Entry, Outcome, Renderer, What, markup};
 use super::sink::Sink;
 use super::tree::{self, Trees};
 use crate::capture::{CallsiteInfo, CallsiteTable, Clock, Ticks, WallClock, suppress};
@@ -28,6 +28,8 @@ const GATHER: Duration = Duration::from_millis(4);
 const WRITE_AT: usize = 64 * 1024;
 /// Open spans whose names and depths are known; where their ends are lost in a full queue they would pile up.
 const MAX_OPEN: usize = 100_000;
+/// Lines that are no records and wait.
+const MAX_NOTICES: usize = 1_000;
 /// Names in an error's span trace.
 const MAX_SPAN_TRACE: usize = 32;
 
@@ -40,7 +42,10 @@ pub(super) struct Notices {
 impl Notices {
     pub(super) fn add(&self, severity: Severity, text: String) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.push((severity, text));
+        // Nobody sets up so much that it has more to say; a loop that does is not kept while stderr is blocked.
+        if waiting.len() < MAX_NOTICES {
+            waiting.push((severity, text));
+        }
     }
 
     fn take(&self) -> Vec<(Severity, String)> {
@@ -85,6 +90,7 @@ impl Writer {
                     trees: Trees::default(),
                     clock: Clock::global().anchored(),
                     text: String::new(),
+                    records: 0,
                 },
                 name: self.name,
                 queue: self.queue,
@@ -92,14 +98,19 @@ impl Writer {
                 notices: self.notices,
                 sink: self.sink,
                 width: self.width,
-                chunks: Vec::new(),
-                lost: 0,
+                held: Vec::new(),
+                lost: (0, 0),
                 said_error: None,
             };
             control.run(&queue, self.name, || work.run());
         })?;
         Ok(())
     }
+}
+
+struct Held {
+    chunk: Chunk,
+    from: usize,
 }
 
 struct Loop {
@@ -110,24 +121,33 @@ struct Loop {
     notices: Arc<Notices>,
     sink: Sink,
     width: Option<fn() -> Option<usize>>,
-    chunks: Vec<Chunk>,
-    /// Records whose loss has been said.
-    lost: u64,
+    /// Collected, and not rendered from that record on.
+    held: Vec<Held>,
+    /// Records whose loss has been said: those that found no room, and those that could not be written.
+    lost: (u64, u64),
     said_error: Option<String>,
 }
 
 impl Loop {
     fn run(&mut self) {
         loop {
-            self.queue.sleep(self.page.rest(), GATHER);
+            let rest = if self.held.is_empty() {
+                self.page.rest()
+            } else {
+                Duration::ZERO
+            };
+            self.queue.sleep(rest, GATHER);
             let wanted = self.control.wanted();
-            self.queue.drain(&mut self.chunks);
+            // Threads are collected one after another: what one pushes after its turn may come before what is collected of
+            // the next, so only what was made before all turns is in order.
+            let until = Clock::global().now();
+            self.drain();
             if let Some(width) = self.width.and_then(|ask| ask()) {
                 self.page.renderer.set_width(width);
             }
             self.page.clock = Clock::global().anchored();
             let all = wanted.stop || !self.control.is_flushed(wanted.flush);
-            let written = self.write_batch(all);
+            let written = self.write_batch((!all).then_some(until));
             self.control.flushed(wanted.flush);
             if wanted.stop {
                 return self.end(wanted, written);
@@ -135,58 +155,79 @@ impl Loop {
         }
     }
 
+    fn drain(&mut self) {
+        let mut chunks = Vec::new();
+        self.queue.drain(&mut chunks);
+        self.held
+            .extend(chunks.into_iter().map(|chunk| Held { chunk, from: 0 }));
+    }
+
     fn end(&mut self, wanted: Wanted, written: bool) {
         self.queue.close();
-        self.queue.drain(&mut self.chunks);
+        self.drain();
         let in_time = wanted.deadline.is_none_or(|deadline| Instant::now() < deadline);
-        let rest_written = if self.chunks.is_empty() || in_time {
-            self.write_batch(true)
+        let rest_written = if self.held.is_empty() || in_time {
+            self.write_batch(None)
         } else {
-            let records = self.chunks.iter().map(|chunk| chunk.entries().len() as u64);
-            self.control.add_write_failed(records.sum());
+            let records = self
+                .held
+                .iter()
+                .map(|held| held.chunk.entries().len() - held.from);
+            self.control.add_write_failed(records.sum::<usize>() as u64);
             false
         };
         let written = rest_written && written;
         self.control.ended(written);
     }
 
-    /// Renders what was drained and writes it; with `all` also what else waits.
-    fn write_batch(&mut self, all: bool) -> bool {
-        let chunks = std::mem::take(&mut self.chunks);
+    /// Renders what was collected until a time and writes it; without a time everything, also what else waits.
+    fn write_batch(&mut self, until: Option<Ticks>) -> bool {
+        let mut held = std::mem::take(&mut self.held);
         let mut order: Vec<(Ticks, usize, usize)> = Vec::new();
-        for (number, chunk) in chunks.iter().enumerate() {
-            let times = chunk.entries().iter().enumerate();
-            order.extend(times.map(|(place, record)| (time_of(record), number, place)));
+        for (number, Held { chunk, from }) in held.iter_mut().enumerate() {
+            let records = chunk.entries();
+            let ready = records[*from..]
+                .iter()
+                .take_while(|record| until.is_none_or(|until| time_of(record) <= until))
+                .count();
+            let ready = *from..*from + ready;
+            order.extend(
+                ready
+                    .clone()
+                    .map(|place| (time_of(&records[place]), number, place)),
+            );
+            *from = ready.end;
         }
         order.sort_by_key(|(time, ..)| *time);
         let mut written = true;
-        let mut pending = 0;
         for (severity, text) in self.notices.take() {
             self.page.notice(severity, &text);
         }
         for (_, number, place) in order {
-            let chunk = &chunks[number];
-            if let Some(record) = chunk.entries().get(place) {
-                self.page.record_or_say(chunk, record);
-            }
-            pending += 1;
+            let chunk = &held[number].chunk;
+            self.page.record_or_say(chunk, &chunk.entries()[place]);
             if self.page.text.len() >= WRITE_AT {
-                written &= self.write_text(std::mem::take(&mut pending));
+                written &= self.write_text();
             }
         }
-        self.page.rest_of_batch(all);
-        written &= self.write_text(pending);
-        for chunk in chunks {
-            self.queue.recycle(chunk);
+        self.page.rest_of_batch(until.is_none());
+        written &= self.write_text();
+        for held in held {
+            if held.from < held.chunk.entries().len() {
+                self.held.push(held);
+            } else {
+                self.queue.recycle(held.chunk);
+            }
         }
         if self.say_losses() {
-            written &= self.write_text(0);
+            written &= self.write_text();
         }
         written
     }
 
-    /// Writes the rendered text, which so many records went into.
-    fn write_text(&mut self, records: u64) -> bool {
+    /// Writes the rendered text.
+    fn write_text(&mut self) -> bool {
+        let records = std::mem::take(&mut self.page.records);
         if self.page.text.is_empty() {
             self.control.add_stored(records);
             return true;
@@ -220,20 +261,30 @@ impl Loop {
     /// Adds a line that says how many were lost, if some were since the last time.
     fn say_losses(&mut self) -> bool {
         let dropped = self.control.stats(&self.queue).dropped;
-        let lost = dropped.queue_full + dropped.write_failed;
-        if lost == self.lost || self.said_error.is_some() {
+        if self.said_error.is_some() {
             return false;
         }
-        let lines = lost - self.lost;
-        self.lost = lost;
-        let lines = if lines == 1 {
-            "1 line was".to_owned()
-        } else {
-            format!("{lines} lines were")
+        let (slow, failed) = self.lost;
+        self.lost = (dropped.queue_full, dropped.write_failed);
+        let lines = |count: u64| match count {
+            1 => "1 line was".to_owned(),
+            count => format!("{count} lines were"),
         };
-        let text = format!("{lines} lost here, because {} did not keep up", self.sink);
-        self.page.notice(Severity::Warn, &text);
-        true
+        let slow = dropped.queue_full - slow;
+        if slow > 0 {
+            let text = format!("{} lost here, because {} did not keep up", lines(slow), self.sink);
+            self.page.notice(Severity::Warn, &text);
+        }
+        let failed = dropped.write_failed - failed;
+        if failed > 0 {
+            let text = format!(
+                "{} lost here, because {} could not be written",
+                lines(failed),
+                self.sink
+            );
+            self.page.notice(Severity::Warn, &text);
+        }
+        slow + failed > 0
     }
 }
 
@@ -259,6 +310,8 @@ struct Page {
     trees: Trees,
     clock: WallClock,
     text: String,
+    /// Records whose lines are in the text, or that have none.
+    records: u64,
 }
 
 /// Which of a callsite's lines: its own bucket for starts and for ends.
@@ -287,7 +340,7 @@ impl Page {
             Record::Start(start) => self.start(chunk, start),
             Record::Event(event) => self.event(chunk, event),
             Record::Span(span) => self.end(chunk, span),
-            Record::Measurement(_) => {} // numbers are for those who add them up
+            Record::Measurement(_) => self.records += 1, // numbers are for those who add them up
         }
     }
 
@@ -301,13 +354,6 @@ impl Page {
         if self.open.len() >= MAX_OPEN {
             self.open.clear();
         }
-        let open = Open {
-            name: decoded.said.to_string(),
-            parent: start.parent,
-            root,
-            depth,
-            shown,
-        };
         let time = self.clock.wall(start.start);
         let entry = Entry {
             severity: info.severity,
@@ -325,22 +371,29 @@ impl Page {
             spans: &[],
         };
         let key = (callsite_key(start.metadata), Kind::Start as u8);
-        let root = self.mode.is_tree().then_some(root);
-        show(
+        let passed = show(
             &entry,
-            root,
+            self.mode.is_tree().then_some(root),
             key,
             &mut self.limiter,
             &mut self.renderer,
             &mut self.trees,
-            &mut self.text,
+            (&mut self.text, &mut self.records),
         );
+        let open = Open {
+            name: decoded.said.to_string(),
+            parent: start.parent,
+            root,
+            depth,
+            shown: if passed { shown } else { 0 },
+        };
         self.open.insert(start.ids.span_id, open);
     }
 
     fn end(&mut self, chunk: &Chunk, span: &SpanEntry) {
         let open = self.open.remove(&span.ids.span_id);
         if !self.mode.shows_spans() {
+            self.records += 1;
             return;
         }
         let info = &*self.callsites.get_or_insert_with(span.metadata, |info| info);
@@ -371,7 +424,7 @@ impl Page {
                 total,
                 busy: span.busy_nanos.map(Duration::from_nanos),
                 outcome: if failed {
-                    Outcome::Failed(whole.reason)
+                    Outcome::Failed(whole.reason.as_deref())
                 } else {
                     Outcome::Ok
                 },
@@ -393,10 +446,10 @@ impl Page {
             &mut self.limiter,
             &mut self.renderer,
             &mut self.trees,
-            &mut self.text,
+            (&mut self.text, &mut self.records),
         );
         if root == span.ids.span_id {
-            self.trees.finish(root, &mut self.text);
+            self.records += self.trees.finish(root, &mut self.text);
         }
     }
 
@@ -429,7 +482,7 @@ impl Page {
             category: decoded.category.unwrap_or(category),
             what: What::Event {
                 message: &decoded.said,
-                markup: is_app,
+                markup: is_app && decoded.is_own_text,
             },
             fields: &decoded.fields,
             trace_id: event.ids.map(|ids| ids.trace_id),
@@ -451,17 +504,17 @@ impl Page {
             &mut self.limiter,
             &mut self.renderer,
             &mut self.trees,
-            &mut self.text,
+            (&mut self.text, &mut self.records),
         );
     }
 
     /// What follows the records of a batch: sums of floods, and trees that have waited long enough.
     fn rest_of_batch(&mut self, all: bool) {
-        if all {
-            self.trees.all(&mut self.text);
+        self.records += if all {
+            self.trees.all(&mut self.text)
         } else {
-            self.trees.overdue(Instant::now(), &mut self.text);
-        }
+            self.trees.overdue(Instant::now(), &mut self.text)
+        };
         let now = Timestamp::now();
         let due = match &mut self.limiter {
             Some(limiter) => limiter.due(nanos(now), all),
@@ -472,7 +525,7 @@ impl Page {
         }
     }
 
-    fn held_back(&mut self, time: Timestamp, held: &Held) {
+    fn held_back(&mut self, time: Timestamp, held: &HeldBack) {
         let what = What::HeldBack {
             lines: held.lines,
             during: held.during(),
@@ -527,7 +580,7 @@ fn bare<'a>(severity: Severity, time: Timestamp, target: &'a str, what: What<'a>
     }
 }
 
-/// Renders an entry, unless its callsite floods, into the text or among the lines of its tree.
+/// Renders an entry, unless its callsite floods, into the text or among the lines of its tree. Answers whether it did.
 fn show(
     entry: &Entry<'_>,
     root: Option<SpanId>,
@@ -535,10 +588,10 @@ fn show(
     limiter: &mut Option<Limiter>,
     renderer: &mut Renderer,
     trees: &mut Trees,
-    text: &mut String,
-) {
+    (text, records): (&mut String, &mut u64),
+) -> bool {
     if let Some(limiter) = limiter {
-        let describe = || Held {
+        let describe = || HeldBack {
             lines: 0,
             first: 0,
             last: 0,
@@ -547,6 +600,10 @@ fn show(
             line: entry.line,
             category: entry.category.to_owned(),
             message: match &entry.what {
+                What::Event {
+                    message,
+                    markup: true,
+                } => markup::strip(message),
                 What::Event { message, .. } => (*message).to_owned(),
                 What::SpanStart { name } => format!("[START] {name}"),
                 What::SpanEnd { name, .. } => format!("[END] {name}"),
@@ -554,13 +611,18 @@ fn show(
             },
         };
         if !limiter.passes(key, nanos(entry.time), describe) {
-            return;
+            *records += 1;
+            return false;
         }
     }
-    match root {
+    *records += match root {
         Some(root) => trees.add(root, Instant::now(), text, |text| renderer.render(entry, text)),
-        None => renderer.render(entry, text),
-    }
+        None => {
+            renderer.render(entry, text);
+            1
+        }
+    };
+    true
 }
 
 fn nanos(time: Timestamp) -> u64 {

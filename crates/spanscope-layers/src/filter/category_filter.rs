@@ -6,13 +6,14 @@ use tracing_core::span::{Attributes, Id};
 use tracing_core::subscriber::Interest;
 use tracing_core::{Event, LevelFilter, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Filter, Layer};
+use tracing_subscriber::registry::LookupSpan;
 
 use super::categories::Categories;
 use super::levels::Levels;
 use super::switch::{Decision, Switch, decides_by_value};
 use super::threshold::Threshold;
 use super::warning::{LevelWarning, UnknownCategory};
-use crate::capture::{hide_from_all, hide_from_next};
+use crate::capture::{HiddenFromAll, hide_from_next, is_log_record};
 
 /// Lets spans and events through by the level of their category.
 ///
@@ -147,7 +148,7 @@ impl CategoryFilter {
         }
         // A record of the `log` crate: it was let through by its own target, which is only in its fields now.
         let metadata = event.metadata();
-        if metadata.name() == "log event" && metadata.target() == "log" {
+        if is_log_record(metadata) {
             return true;
         }
         self.switches.iter().any(|switch| switch.lets_event(event))
@@ -182,7 +183,10 @@ impl Switches {
     }
 }
 
-impl<S: Subscriber> Layer<S> for CategoryFilter {
+impl<S> Layer<S> for CategoryFilter
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         match self.register(metadata) {
             Decision::Never => Interest::never(),
@@ -205,9 +209,12 @@ impl<S: Subscriber> Layer<S> for CategoryFilter {
         self.lets_event(event)
     }
 
-    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
-        if decides_by_value() {
-            hide_from_all(attributes, id, !self.lets_span(attributes));
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if decides_by_value()
+            && !self.lets_span(attributes)
+            && let Some(span) = context.span(id)
+        {
+            span.extensions_mut().replace(HiddenFromAll);
         }
     }
 }

@@ -86,8 +86,11 @@ impl Levels {
     pub fn threshold(&self, categories: &Categories, origin: &Origin<'_>, target: &str) -> Threshold {
         let explicit = self.explicit_for(origin.path);
         if let Some((prefix_len, threshold)) = self.directive_for(target) {
-            return match explicit {
-                Some((path_len, own)) if origin.path == target && path_len > prefix_len => own,
+            // A category that stands in the target reaches as far as its explicit part does; one that was told otherwise says
+            // nothing about the target.
+            let category_at = target.strip_suffix(origin.path).map(str::len);
+            return match (explicit, category_at) {
+                (Some((path_len, own)), Some(start)) if start + path_len > prefix_len => own,
                 _ => threshold,
             };
         }

@@ -10,7 +10,7 @@
 //!
 //! | what | example | holds for |
 //! |---|---|---|
-//! | explicit level of a finer name that the target itself says, longer than any directive's target | `core::routers=debug` over `RUST_LOG=core=warn` | target `core::routers::chat` |
+//! | explicit level of a category that stands in the target, where it reaches further than any directive's target | `core::routers=debug` over `RUST_LOG=core=warn`, `agents=debug` over `RUST_LOG=my_app=warn` | targets `core::routers::chat`, `my_app::agents::run` |
 //! | directive with a target, longest prefix first | `RUST_LOG=my_app::agents=trace` | whatever begins so, whatever its category and its `category` field are |
 //! | explicit level of a category or a finer name | `agents=debug`; `agents::run` falls back to it | what belongs to it; `uncategorized=` the application's own rest |
 //! | web targets | `tower_http`, `hyper`, `axum` | INFO, whatever the root level is |
@@ -52,6 +52,7 @@ mod warning;
 pub use categories::{Categories, DEFAULT_WEB_TARGETS, Origin};
 pub use category_filter::{CategoryFilter, LevelHandle};
 pub use levels::{DEFAULT_CATEGORY_LEVEL, DEFAULT_ROOT_LEVEL, Levels, WEB_LEVEL};
+pub(crate) use switch::decides_by_value;
 pub use text::{DIRECTIVES_VARIABLE, LEVELS_VARIABLE};
 pub use threshold::Threshold;
 pub use warning::{BadCategoryName, LevelWarning, MAX_WARNINGS, UnknownCategory, UnknownLevel};

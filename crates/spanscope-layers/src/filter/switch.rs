@@ -52,7 +52,7 @@ static BY_VALUE: AtomicBool = AtomicBool::new(false);
 
 /// Whether any callsite has to be asked for its values. Programs without `category` fields pay one load for that.
 #[inline]
-pub(super) fn decides_by_value() -> bool {
+pub(crate) fn decides_by_value() -> bool {
     BY_VALUE.load(Ordering::Relaxed)
 }
 

@@ -254,7 +254,7 @@ fn what_is_unknown_is_named_with_its_place_and_what_is_accepted() {
         (
             "logging_config: { sinks: { consol: {} } }",
             "run.yaml:1: logging_config.sinks.consol is \"consol\": did you mean console? \
-             These are accepted: console, sqlite",
+             These are accepted: console, sqlite, log_file",
         ),
         (
             "logging_config: { sinks: { console: { levels: {} } } }",

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::*;
@@ -238,7 +239,7 @@ fn a_line_for_which_there_is_never_room_is_given_up() {
 #[test]
 fn a_writer_gets_everything_and_its_panic_is_an_error() {
     let (mut reader, writer) = std::io::pipe().unwrap();
-    let mut sink = Sink::Writer(Box::new(writer));
+    let mut sink = Sink::Writer(Box::new(writer), Torn::default());
     sink.write_lines("one\ntwo\n").unwrap();
     drop(sink);
     let mut text = String::new();
@@ -254,7 +255,7 @@ fn a_writer_gets_everything_and_its_panic_is_an_error() {
             Ok(())
         }
     }
-    let error = Sink::Writer(Box::new(Panics))
+    let error = Sink::Writer(Box::new(Panics), Torn::default())
         .write_lines("one\ntwo\n")
         .unwrap_err();
     assert_eq!(error.to_string(), "the writer panicked");
@@ -264,7 +265,9 @@ fn a_writer_gets_everything_and_its_panic_is_an_error() {
 fn a_reader_that_went_away_is_an_error() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let error = Sink::Writer(Box::new(writer)).write_lines("one\n").unwrap_err();
+    let error = Sink::Writer(Box::new(writer), Torn::default())
+        .write_lines("one\n")
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BrokenPipe);
 }
 
@@ -290,8 +293,58 @@ fn a_receiver_that_takes_little_or_nothing_now_gets_the_rest_later() {
         }
     }
     let shy = Shy::default();
-    Sink::Writer(Box::new(shy.clone()))
+    Sink::Writer(Box::new(shy.clone()), Torn::default())
         .write_lines("one\ntwo\n")
         .unwrap();
     assert_eq!(shy.0.lock().unwrap().1, b"one\ntwo\n");
+}
+
+/// Takes a few bytes, then nothing for a while, then everything.
+#[derive(Clone, Default)]
+struct Stalling {
+    taken: Arc<Mutex<Vec<u8>>>,
+    first: usize,
+    refuses: Arc<AtomicBool>,
+}
+
+impl Write for Stalling {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut taken = self.taken.lock().unwrap();
+        if !self.refuses.load(Ordering::Relaxed) {
+            taken.extend_from_slice(bytes);
+            return Ok(bytes.len());
+        }
+        let room = self.first.saturating_sub(taken.len()).min(bytes.len());
+        if room == 0 {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        taken.extend_from_slice(&bytes[..room]);
+        Ok(room)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn an_entry_that_is_given_up_in_the_middle_is_closed_before_the_next() {
+    for (entry, closed) in [
+        ("\x1b[1mfirst\x1b[0m\n", "\x1b[1mfi\x1b\\\x1b[0m\nnext\n"),
+        ("first entry\n", "first \nnext\n"),
+    ] {
+        let writer = Stalling {
+            first: 6,
+            refuses: Arc::new(AtomicBool::new(true)),
+            ..Stalling::default()
+        };
+        let mut sink = Sink::Writer(Box::new(writer.clone()), Torn::default());
+        assert!(sink.write_lines(entry).is_err());
+        writer.refuses.store(false, Ordering::Relaxed);
+        sink.write_lines("next\n").unwrap();
+        assert_eq!(
+            String::from_utf8(writer.taken.lock().unwrap().clone()).unwrap(),
+            closed
+        );
+    }
 }

@@ -95,11 +95,13 @@ fn levels_follow_the_rules_of_the_described_system() {
         ("", "sqlx=debug,sqlx=error", "sqlx", Error),
         ("", "hyper=debug", "hyper::client", Debug),
         ("", "hyper=debug", "hyper_util", Debug),
-        ("agents=error", "my_app=debug", "my_app::agents", Debug),
-        ("agents::run=error", "my_app=debug", "my_app::agents::run", Debug),
         ("core=error", "core=debug", "core::routers", Debug),
         ("core=error", "core::routers=debug", "core::routers", Debug),
-        // But not over a longer name that the target itself says.
+        ("agents=error", "my_app::agents=debug", "my_app::agents::run", Debug),
+        // But not over a category that stands further right in the target.
+        ("agents=error", "my_app=debug", "my_app::agents", Error),
+        ("agents::run=error", "my_app=debug", "my_app::agents::run", Error),
+        ("agents=error", "my_app=debug", "my_app::other", Debug),
         ("core::routers=error", "core=debug", "core::routers", Error),
         ("core::routers=error", "core=debug", "core::store", Debug),
     ] {

@@ -1,0 +1,80 @@
+//! The subscriber: one filter for all sinks where that is enough, and each sink's own behind it where it is not.
+
+use spanscope_layers::{CategoryFilter, ConsoleLayer, LogFileLayer, LogGuard};
+use spanscope_sqlite::{SqliteGuard, SqliteLayer};
+use tracing::level_filters::LevelFilter;
+use tracing::{Dispatch, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::InitError;
+use crate::guard::Running;
+
+/// What goes into the subscriber.
+pub(crate) struct Sinks {
+    /// What holds where a sink has no filter of its own.
+    pub(crate) base: CategoryFilter,
+    pub(crate) console: Option<(ConsoleLayer, LogGuard)>,
+    pub(crate) console_filter: Option<CategoryFilter>,
+    pub(crate) sqlite: Option<(SqliteLayer, SqliteGuard)>,
+    pub(crate) sqlite_filter: Option<CategoryFilter>,
+    pub(crate) log_file: Option<(LogFileLayer, LogGuard)>,
+    pub(crate) log_file_filter: Option<CategoryFilter>,
+}
+
+/// Builds the subscriber and makes it the program's.
+pub(crate) fn install(sinks: Sinks) -> Result<Running, InitError> {
+    let (console, console_guard) = sinks.console.unzip();
+    let (sqlite, sqlite_guard) = sinks.sqlite.unzip();
+    let (log_file, log_file_guard) = sinks.log_file.unzip();
+    let base = sinks.base;
+    let own = [sinks.sqlite_filter, sinks.console_filter, sinks.log_file_filter];
+    // A sink's own filter may let through what the others don't, so the first filter then lets through what any of them
+    // does.
+    let (global, [sqlite_filter, console_filter, log_file_filter]) = if own.iter().all(Option::is_none) {
+        (base, own)
+    } else {
+        let own = own.map(|filter| filter.unwrap_or_else(|| base.clone()));
+        (CategoryFilter::any_of(own.to_vec()), own.map(Some))
+    };
+    let levels = global.handle();
+    let subscriber = tracing_subscriber::registry()
+        .with(global)
+        .with(sink(sqlite, sqlite_filter))
+        .with(sink(console, console_filter))
+        .with(sink(log_file, log_file_filter));
+    tracing::dispatcher::set_global_default(Dispatch::new(subscriber)).map_err(|_| InitError::AlreadySet)?;
+    // A program with a logger of its own keeps it; only its `log` records then stay with that logger.
+    let _ = tracing_log::LogTracer::init();
+    Ok(Running {
+        sqlite: sqlite_guard,
+        console: console_guard,
+        log_file: log_file_guard,
+        levels,
+    })
+}
+
+/// A sink that may be off. No `Option` of a layer: that forwards `on_register_dispatch` to nobody, and running spans
+/// would not be seen.
+fn sink<S, L>(layer: Option<L>, filter: Option<CategoryFilter>) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    L: Layer<S> + Send + Sync + 'static,
+{
+    match (layer, filter) {
+        (Some(layer), Some(filter)) => Box::new(layer.with_filter(filter)),
+        (Some(layer), None) => Box::new(layer),
+        (None, _) => Box::new(Nothing),
+    }
+}
+
+/// In the place of a sink that is off. A layer that says nothing of levels, beside layers with filters of their own, would
+/// switch off the level hint of the whole subscriber.
+struct Nothing;
+
+impl<S: Subscriber> Layer<S> for Nothing {
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::OFF)
+    }
+}
