@@ -4,7 +4,8 @@
 //! - [`console`]: [`ConsoleLayer`] and [`LogFileLayer`], what the program says, for people.
 //! - [`capture`]: a `tracing` span or event becomes one record, whatever number of our layers is on the subscriber;
 //!   [`queue`] carries the records from the calling threads to the thread of a sink.
-//! - [`metrics`]: measurements, from events and spans to sinks.
+//! - [`genai`]: spans of model calls, tools, agents, with the conventional names and fields.
+//! - [`metrics`]: measurements, from events and spans to sinks; [`TokenMetricsLayer`] makes those of model calls.
 //! - [`SpanExt`] adds to spans what `tracing` alone can't: attributes under any key, remote parents, ids.
 //!
 //! Nothing here blocks the caller unless it asked for that, emits events of its own, or holds a lock while code of the
@@ -13,6 +14,7 @@
 pub mod capture;
 pub mod console;
 pub mod filter;
+pub mod genai;
 pub mod metrics;
 pub mod queue;
 
@@ -22,3 +24,4 @@ pub use filter::{
     BadCategoryName, Categories, CategoryFilter, LevelHandle, LevelWarning, Levels, Origin, Threshold,
     UnknownCategory, UnknownLevel,
 };
+pub use metrics::TokenMetricsLayer;

@@ -21,8 +21,8 @@ pub use category::{CATEGORIES, UNCATEGORIZED, category_of};
 pub use event::{Event, EventKind, LogEvent, Severity, SpanPayload};
 pub use id::{ParseIdError, SpanId, TraceId};
 pub use metric::{
-    Granularity, LabelMatcher, LabelOperator, MetricDataPoint, MetricInfo, MetricKind, MetricLabel,
-    MetricQuery, MetricQueryType, MetricSeries, TOKEN_METRICS, stored_metric_name,
+    Granularity, LabelMatcher, LabelOperator, MetricDataPoint, MetricInResponse, MetricInfo, MetricKind,
+    MetricLabel, MetricQuery, MetricQueryType, MetricSeries, TOKEN_METRICS, stored_metric_name,
 };
 pub use query::{
     Condition, ConditionOp, LogFilter, Order, OrderKey, ParseOrderError, SpanField, SpanFilter, TraceFilter,

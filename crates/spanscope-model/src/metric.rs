@@ -226,6 +226,26 @@ pub struct MetricSeries {
     pub values: Vec<MetricDataPoint>,
 }
 
+/// A measurement attached to the answer of whoever made it (seed 1).
+///
+/// ```
+/// use spanscope_model::{MetricInResponse, Value};
+/// let metric = MetricInResponse { metric: "prompt_tokens".into(), value: Value::I64(12), unit: Some("tokens".into()) };
+/// let json = serde_json::to_string(&metric)?;
+/// assert_eq!(json, r#"{"metric":"prompt_tokens","value":12,"unit":"tokens"}"#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MetricInResponse {
+    /// The metric's name.
+    pub metric: String,
+    /// What was measured.
+    pub value: Value,
+    /// Its unit, if it has one.
+    #[serde(default)]
+    pub unit: Option<String>,
+}
+
 /// What is known of a stored metric.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MetricInfo {

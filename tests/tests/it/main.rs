@@ -7,4 +7,5 @@ mod capture;
 mod console;
 mod contract;
 mod faults;
+mod genai;
 mod processes;

@@ -176,7 +176,7 @@ impl fmt::Write for Bounded<'_> {
 }
 
 /// The longest beginning of at most so many bytes that ends on a character boundary.
-fn cut(text: &str, max_len: usize) -> &str {
+pub(crate) fn cut(text: &str, max_len: usize) -> &str {
     if text.len() <= max_len {
         return text;
     }
@@ -356,6 +356,49 @@ impl<'a> FieldReader<'a> {
         Self::new(self.bytes.get(bytes..).unwrap_or_default())
     }
 
+    /// Copies the wanted ones of the fields that are left, as they are. Values are only measured, not read: a prompt may
+    /// be long.
+    pub(crate) fn copy_wanted(mut self, mut is_wanted: impl FnMut(Key<'_>) -> bool, to: &mut Vec<u8>) {
+        loop {
+            let field = self.bytes;
+            let Some(wanted) = self.key().map(&mut is_wanted) else {
+                return;
+            };
+            if self.skip_value().is_none() {
+                return;
+            }
+            if wanted {
+                to.extend_from_slice(&field[..field.len() - self.bytes.len()]);
+            }
+        }
+    }
+
+    fn key(&mut self) -> Option<Key<'a>> {
+        Some(match u16::from_le_bytes(self.take()?) {
+            OWN_KEY => {
+                let [len] = self.take()?;
+                Key::Own(self.text(usize::from(len))?)
+            }
+            index => Key::Declared(usize::from(index)),
+        })
+    }
+
+    fn skip_value(&mut self) -> Option<()> {
+        let [tag] = self.take()?;
+        let len = match tag {
+            tag::FALSE | tag::TRUE => 0,
+            tag::I64 | tag::U64 | tag::F64 => 8,
+            _ => {
+                if tag == tag::CUT {
+                    self.take::<8>()?;
+                }
+                usize::try_from(u32::from_le_bytes(self.take()?)).ok()?
+            }
+        };
+        self.bytes = self.bytes.split_at_checked(len)?.1;
+        Some(())
+    }
+
     fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (head, rest) = self.bytes.split_first_chunk::<N>()?;
         self.bytes = rest;
@@ -373,13 +416,7 @@ impl<'a> Iterator for FieldReader<'a> {
     type Item = (Key<'a>, RawValue<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let key = match u16::from_le_bytes(self.take()?) {
-            OWN_KEY => {
-                let [len] = self.take()?;
-                Key::Own(self.text(usize::from(len))?)
-            }
-            index => Key::Declared(usize::from(index)),
-        };
+        let key = self.key()?;
         let [tag] = self.take()?;
         let value = match tag {
             tag::FALSE => RawValue::Bool(false),

@@ -24,7 +24,7 @@ pub(crate) use callsite::is_log_record;
 pub use callsite::{CallsiteInfo, CallsiteTable, FieldInfo, MASKED, Role, is_secret, severity_of};
 pub use clock::{Clock, Ticks, WallClock};
 pub use fields::{FieldReader, Key, PANICKED, RawValue};
-pub(crate) use fields::{FieldWriter, text_of};
+pub(crate) use fields::{FieldWriter, cut, text_of};
 pub(crate) use hidden::{HiddenFromAll, hide_from_next};
 pub use record::{Capture, SpanIds, SpanRecord, Start};
 pub use resolve::ResolvedField;

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use spanscope_model::{SpanId, TraceId};
 use tracing_core::dispatcher::{self, WeakDispatch};
@@ -41,6 +41,8 @@ pub struct SpanRecord {
     failed_for: u128,
     /// Somebody has used the ids, so a remote parent comes too late.
     pub(crate) ids_used: bool,
+    /// A key that the token metrics read was set without having been declared.
+    pub(crate) has_own_usage: bool,
     /// Made while its thread was unwinding: that it also ends so says nothing about it.
     made_in_panic: bool,
     owner: u32,
@@ -116,6 +118,8 @@ pub struct Capture {
     max_value_len: usize,
     clock: &'static Clock,
     dispatch: OnceLock<WeakDispatch>,
+    /// Whether it has made a record: where another layer makes all of them, late values need no look.
+    makes_records: AtomicBool,
 }
 
 impl Capture {
@@ -128,6 +132,7 @@ impl Capture {
             max_value_len: max_value_len.max(16),
             clock: Clock::global(),
             dispatch: OnceLock::new(),
+            makes_records: AtomicBool::new(false),
         }
     }
 
@@ -231,6 +236,7 @@ impl Capture {
             links: Vec::new(),
             failed_for: 0,
             ids_used: false,
+            has_own_usage: false,
             made_in_panic: std::thread::panicking(),
             owner: self.owner,
             hidden_from: if hidden { self.bit() } else { 0 },
@@ -238,6 +244,9 @@ impl Capture {
             busy: Busy::default(),
         };
         span.extensions_mut().replace(record);
+        if !self.makes_records.load(Ordering::Relaxed) {
+            self.makes_records.store(true, Ordering::Relaxed);
+        }
         !hidden
     }
 
@@ -365,7 +374,7 @@ impl Capture {
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
-        if is_suppressed() {
+        if is_suppressed() || !self.makes_records.load(Ordering::Relaxed) {
             return;
         }
         let Some(span) = context.span(id) else { return };
@@ -441,6 +450,35 @@ impl Capture {
         });
     }
 
+    /// To be called from `Layer::on_event` in place of [`on_event`](Self::on_event) for an ERROR event that the layer does
+    /// not read: the span that it happened in failed.
+    pub(crate) fn on_failure<S>(&self, event: &Event<'_>, context: &Context<'_, S>)
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        if !is_suppressed()
+            && let Some((_, span)) = self.visible_ids(context.event_span(event))
+            && let Some(record) = span.extensions_mut().get_mut::<SpanRecord>()
+        {
+            record.failed_for |= self.bit();
+        }
+    }
+
+    /// Whether a filter that decides by a span's values keeps the span from this layer.
+    pub(crate) fn is_hidden(&self, record: &SpanRecord) -> bool {
+        record.hidden_from & self.bit() != 0
+    }
+
+    /// Whether a span failed, as this layer sees it, if it ends now and its thread unwinds or not.
+    pub(crate) fn has_failed(&self, record: &SpanRecord, panicking: bool) -> bool {
+        record.failed_for & self.bit() != 0 || (panicking && !record.made_in_panic)
+    }
+
+    /// This layer's number, which no other one has.
+    pub(crate) fn owner(&self) -> u32 {
+        self.owner
+    }
+
     /// To be called before [`on_event`](Self::on_event) by a layer that shows starts of spans.
     pub fn before_event<S>(&self, event: &Event<'_>, context: &Context<'_, S>, tell: impl FnMut(Start<'_>))
     where
@@ -499,7 +537,7 @@ impl Capture {
             if record.hidden_from & self.bit() != 0 {
                 return;
             }
-            let failed = record.failed_for & self.bit() != 0 || (panicking && !record.made_in_panic);
+            let failed = self.has_failed(record, panicking);
             let parent = if record.owner == self.owner || record.parent_is_remote {
                 record.parent
             } else if let Some(parent) = seen_parent {

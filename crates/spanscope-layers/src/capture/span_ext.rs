@@ -12,6 +12,7 @@ use tracing_subscriber::registry::{LookupSpan, SpanData};
 use super::fields::FieldWriter;
 use super::record::{SpanIds, SpanRecord};
 use super::{DEFAULT_MAX_VALUE_LEN, is_suppressed};
+use crate::metrics;
 
 /// More for `tracing`'s spans.
 ///
@@ -45,7 +46,11 @@ impl SpanExt for Span {
             only: None,
         }
         .own(key, &value.into());
-        with_record(self, |record| record.add_fields(&fields));
+        let is_usage = metrics::note_own_key(key);
+        with_record(self, |record| {
+            record.has_own_usage |= is_usage;
+            record.add_fields(&fields);
+        });
     }
 
     fn set_remote_parent(&self, trace_id: TraceId, span_id: SpanId) -> bool {

@@ -1,5 +1,7 @@
 //! One measurement, as it goes to sinks and as it comes out of fields.
 
+use std::sync::Arc;
+
 use spanscope_model::{MetricKind, Value};
 
 use crate::capture::{RawValue, ResolvedField, SpanIds, Ticks};
@@ -49,6 +51,30 @@ impl From<Number> for Value {
             Number::U64(number) => Self::U64(number),
             Number::F64(number) => Self::F64(number),
         }
+    }
+}
+
+impl From<i64> for Number {
+    fn from(number: i64) -> Self {
+        Self::I64(number)
+    }
+}
+
+impl From<u64> for Number {
+    fn from(number: u64) -> Self {
+        i64::try_from(number).map_or(Self::U64(number), Self::I64)
+    }
+}
+
+impl From<f64> for Number {
+    fn from(number: f64) -> Self {
+        Self::F64(number)
+    }
+}
+
+impl<'a> From<&'a str> for RawValue<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(text, None)
     }
 }
 
@@ -124,4 +150,10 @@ impl<'a> Measurement<'a> {
 pub trait MetricSink: Send + Sync {
     /// Takes one.
     fn record(&self, measurement: &Measurement<'_>);
+}
+
+impl<T: MetricSink + ?Sized> MetricSink for Arc<T> {
+    fn record(&self, measurement: &Measurement<'_>) {
+        (**self).record(measurement);
+    }
 }

@@ -97,7 +97,12 @@ fn levels_follow_the_rules_of_the_described_system() {
         ("", "hyper=debug", "hyper_util", Debug),
         ("core=error", "core=debug", "core::routers", Debug),
         ("core=error", "core::routers=debug", "core::routers", Debug),
-        ("agents=error", "my_app::agents=debug", "my_app::agents::run", Debug),
+        (
+            "agents=error",
+            "my_app::agents=debug",
+            "my_app::agents::run",
+            Debug,
+        ),
         // But not over a category that stands further right in the target.
         ("agents=error", "my_app=debug", "my_app::agents", Error),
         ("agents::run=error", "my_app=debug", "my_app::agents::run", Error),

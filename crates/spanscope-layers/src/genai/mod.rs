@@ -1,0 +1,84 @@
+//! Spans that nobody has to remember: one helper a kind, with the names and fields that the conventions ask for.
+//!
+//! Each opens an ordinary `tracing` span and takes what is known late: usage, finish reason, result, error. It ends when
+//! the helper is dropped. The same fields written by hand, or by another crate, work the same; nothing here is seen by
+//! layers in any other way.
+//!
+//! ```
+//! use spanscope_layers::genai::{Agent, ModelCall, ToolCall, Usage};
+//!
+//! let agent = Agent::invoke("librarian");
+//! agent.in_scope(|| {
+//!     let call = ModelCall::chat("openai", "gpt-4o-mini");
+//!     call.in_scope(|| { /* send the request */ });
+//!     call.usage(Usage::new(396, 29)).finish_reason("tool_calls");
+//!     drop(call);
+//!
+//!     let tool = ToolCall::execute("calculator");
+//!     tool.arguments(r#"{"expression":"6*7"}"#).result("42");
+//! });
+//! ```
+//!
+//! In async code the span goes with the future: `call.instrument(future).await`.
+//!
+//! | helper | span | category |
+//! |---|---|---|
+//! | [`ModelCall`] | `{chat, text_completion, generate_content} {model}`, client | `inference` |
+//! | [`Embeddings`] | `embeddings {model}`, client | `inference` |
+//! | [`Retrieval`] | `retrieval {data source}`, client | `vector_io` |
+//! | [`ToolCall`] | `execute_tool {tool}`, internal | `tools` |
+//! | [`McpCall`] | `tools/list`, `tools/call {tool}`, client | `tool_runtime` |
+//! | [`Agent`] | `invoke_agent {agent}`, internal | `agents` |
+//! | [`Workflow`] | `invoke_workflow {workflow}`, internal | `agents` |
+//! | [`SafetyCheck`] | `run_shield {shield}`, internal | `safety` |
+//!
+//! Prompts, completions, arguments, results and messages are content: what a sink shows of them is its policy.
+
+mod agent;
+mod model;
+mod safety;
+mod tool;
+
+pub use agent::{Agent, Workflow};
+pub use model::{Embeddings, ModelCall, Retrieval, Usage};
+pub use safety::SafetyCheck;
+pub use tool::{McpCall, ToolCall};
+
+/// What every helper can do with its span.
+macro_rules! spanned {
+    ($helper:ty) => {
+        impl $helper {
+            /// Its span, to be a parent or to be asked for its ids.
+            #[must_use]
+            pub fn span(&self) -> &tracing::Span {
+                &self.span
+            }
+
+            /// Runs work inside of the span.
+            pub fn in_scope<T>(&self, work: impl FnOnce() -> T) -> T {
+                self.span.in_scope(work)
+            }
+
+            /// The future, inside of the span whenever it runs.
+            pub fn instrument<F: Future>(&self, future: F) -> tracing::instrument::Instrumented<F> {
+                tracing::Instrument::instrument(future, self.span.clone())
+            }
+
+            /// Sets an attribute under any key.
+            pub fn set(&self, key: &str, value: impl Into<spanscope_model::Value>) -> &Self {
+                crate::SpanExt::set_attribute(&self.span, key, value);
+                self
+            }
+
+            /// It failed. `error_type` is of few kinds: a code, a name of an error type, never a message.
+            pub fn failed(&self, error_type: &str, message: &dyn std::fmt::Display) -> &Self {
+                self.span.record("error.type", error_type);
+                self.span.record("otel.status_code", "error");
+                self.span
+                    .record("otel.status_description", tracing::field::display(message));
+                self
+            }
+        }
+    };
+}
+use spanned;

@@ -1,0 +1,65 @@
+//! Checks of messages by a shield (seed 3's safety table).
+
+use tracing::field::Empty;
+use tracing::{Span, info_span};
+
+use super::spanned;
+
+/// One check of messages by a shield.
+#[derive(Debug)]
+pub struct SafetyCheck {
+    span: Span,
+}
+
+spanned!(SafetyCheck);
+
+impl SafetyCheck {
+    /// Begins a check.
+    pub fn run_shield(shield_id: &str) -> Self {
+        let span = info_span!(
+            target: "safety",
+            "run_shield",
+            otel.name = format!("run_shield {shield_id}"),
+            otel.status_code = Empty,
+            otel.status_description = Empty,
+            error.type = Empty,
+            llama_stack.safety.request.shield_id = shield_id,
+            llama_stack.safety.request.messages = Empty,
+            llama_stack.safety.response.status = Empty,
+            llama_stack.safety.response.metadata = Empty,
+            llama_stack.safety.response.violation.level = Empty,
+            llama_stack.safety.response.violation.user_message = Empty,
+        );
+        Self { span }
+    }
+
+    /// What is checked, as JSON. This is content.
+    pub fn messages(&self, json: &str) -> &Self {
+        self.span.record("llama_stack.safety.request.messages", json);
+        self
+    }
+
+    /// The shield had nothing against it.
+    pub fn passed(&self) -> &Self {
+        self.span.record("llama_stack.safety.response.status", "passed");
+        self
+    }
+
+    /// The shield found something: how bad it is (`info`, `warn`, `error`), and what the user is told. This is no failure of
+    /// the check.
+    pub fn violation(&self, level: &str, user_message: &str) -> &Self {
+        self.span
+            .record("llama_stack.safety.response.status", "violation");
+        self.span
+            .record("llama_stack.safety.response.violation.level", level);
+        self.span
+            .record("llama_stack.safety.response.violation.user_message", user_message);
+        self
+    }
+
+    /// What else the shield said, as JSON.
+    pub fn metadata(&self, json: &str) -> &Self {
+        self.span.record("llama_stack.safety.response.metadata", json);
+        self
+    }
+}

@@ -1,0 +1,132 @@
+//! Tools, in the program and on other servers.
+
+use tracing::field::Empty;
+use tracing::{Span, info_span};
+
+use super::spanned;
+
+/// One run of a tool.
+#[derive(Debug)]
+pub struct ToolCall {
+    span: Span,
+}
+
+spanned!(ToolCall);
+
+impl ToolCall {
+    /// Begins one run.
+    pub fn execute(tool: &str) -> Self {
+        let span = info_span!(
+            target: "tools",
+            "execute_tool",
+            otel.name = format!("execute_tool {tool}"),
+            otel.status_code = Empty,
+            otel.status_description = Empty,
+            error.type = Empty,
+            gen_ai.operation.name = "execute_tool",
+            gen_ai.tool.name = tool,
+            gen_ai.tool.type = Empty,
+            gen_ai.tool.call.id = Empty,
+            gen_ai.tool.call.arguments = Empty,
+            gen_ai.tool.call.result = Empty,
+        );
+        Self { span }
+    }
+
+    /// The id by which the model asked for it.
+    pub fn call_id(&self, id: &str) -> &Self {
+        self.span.record("gen_ai.tool.call.id", id);
+        self
+    }
+
+    /// `function`, `extension` or `datastore`.
+    pub fn tool_type(&self, name: &str) -> &Self {
+        self.span.record("gen_ai.tool.type", name);
+        self
+    }
+
+    /// What it got, as JSON. This is content.
+    pub fn arguments(&self, json: &str) -> &Self {
+        self.span.record("gen_ai.tool.call.arguments", json);
+        self
+    }
+
+    /// What it gave back. This is content.
+    pub fn result(&self, result: &str) -> &Self {
+        self.span.record("gen_ai.tool.call.result", result);
+        self
+    }
+}
+
+/// A request to an MCP server: its list of tools, or a call of one.
+///
+/// `server_url`, `server_label` and `mcp_list_tools_id` are what the described system notes (seed 3).
+#[derive(Debug)]
+pub struct McpCall {
+    span: Span,
+}
+
+spanned!(McpCall);
+
+impl McpCall {
+    /// Asks for the list of tools: `tools/list`.
+    pub fn list_tools(server_url: &str, server_label: &str) -> Self {
+        Self::new("tools/list", None, server_url, server_label)
+    }
+
+    /// Calls a tool: `tools/call`.
+    pub fn call_tool(tool: &str, server_url: &str, server_label: &str) -> Self {
+        Self::new("tools/call", Some(tool), server_url, server_label)
+    }
+
+    fn new(method: &str, tool: Option<&str>, server_url: &str, server_label: &str) -> Self {
+        let name = tool.map_or_else(|| method.to_owned(), |tool| format!("{method} {tool}"));
+        let span = info_span!(
+            target: "tool_runtime",
+            "mcp_call",
+            otel.name = name,
+            otel.kind = "client",
+            otel.status_code = Empty,
+            otel.status_description = Empty,
+            error.type = Empty,
+            mcp.method.name = method,
+            gen_ai.operation.name = Empty,
+            gen_ai.tool.name = Empty,
+            gen_ai.tool.call.arguments = Empty,
+            gen_ai.tool.call.result = Empty,
+            mcp_list_tools_id = Empty,
+            mcp.session.id = Empty,
+            server_url,
+            server_label,
+        );
+        if let Some(tool) = tool {
+            span.record("gen_ai.operation.name", "execute_tool");
+            span.record("gen_ai.tool.name", tool);
+        }
+        Self { span }
+    }
+
+    /// The id of the list of tools that was got, or that the tool is from.
+    pub fn list_id(&self, id: &str) -> &Self {
+        self.span.record("mcp_list_tools_id", id);
+        self
+    }
+
+    /// The session with the server.
+    pub fn session(&self, id: &str) -> &Self {
+        self.span.record("mcp.session.id", id);
+        self
+    }
+
+    /// What the tool got, as JSON. This is content.
+    pub fn arguments(&self, json: &str) -> &Self {
+        self.span.record("gen_ai.tool.call.arguments", json);
+        self
+    }
+
+    /// What the tool gave back. This is content.
+    pub fn result(&self, result: &str) -> &Self {
+        self.span.record("gen_ai.tool.call.result", result);
+        self
+    }
+}

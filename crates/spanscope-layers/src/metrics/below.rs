@@ -1,0 +1,148 @@
+//! What happened below a span: kept in its extensions until it ends.
+//!
+//! A call that counted marks the spans above it, so that none of them counts the same tokens again. Calls are added up
+//! on the nearest agent above. A mark goes up once, when the lower span ends; a span that ends before the spans in it
+//! knows nothing of them.
+
+use tracing_subscriber::registry::{LookupSpan, SpanRef};
+
+use super::aliases::{is_kind, own_keys_were_set};
+use super::deed::{Deed, deed_of};
+use super::found::Found;
+use super::plan::plan_of;
+use crate::capture::{FieldReader, SpanRecord};
+
+/// What one layer knows of what happened below a span. Layers differ in what their filters let them see.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Below {
+    owner: u32,
+    /// A call's tokens were counted.
+    pub(super) counted: bool,
+    /// A call's duration was measured.
+    pub(super) timed: bool,
+    /// A model was called, with no agent between.
+    pub(super) model_called: bool,
+    /// A tool was called, with no agent between.
+    pub(super) tool_called: bool,
+    /// The calls of an agent.
+    pub(super) inference_calls: u32,
+    pub(super) tool_calls: u32,
+}
+
+/// In a span's extensions: one for each layer, nearly always one.
+#[derive(Debug)]
+pub(super) struct BelowSpan {
+    /// It was found to be an agent's, which a span does not cease to be.
+    is_agent: bool,
+    first: Below,
+    others: Vec<Below>,
+}
+
+impl BelowSpan {
+    pub(super) fn of(&self, owner: u32) -> Option<Below> {
+        std::iter::once(&self.first)
+            .chain(&self.others)
+            .find(|below| below.owner == owner)
+            .copied()
+    }
+
+    fn of_mut(&mut self, owner: u32) -> &mut Below {
+        if self.first.owner == owner {
+            return &mut self.first;
+        }
+        let place = self
+            .others
+            .iter()
+            .position(|below| below.owner == owner)
+            .unwrap_or_else(|| {
+                self.others.push(Below {
+                    owner,
+                    ..Below::default()
+                });
+                self.others.len() - 1
+            });
+        &mut self.others[place]
+    }
+}
+
+/// What a span that ended hands to those above it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct News {
+    /// Its tokens were counted.
+    pub(super) counted: bool,
+    /// Its duration was measured as that of a call.
+    pub(super) timed: bool,
+    /// It was a model call; above the nearest agent nobody hears of it.
+    pub(super) model_called: bool,
+    /// It was a tool call; likewise.
+    pub(super) tool_called: bool,
+}
+
+impl News {
+    fn is_none(self) -> bool {
+        !(self.counted || self.timed || self.model_called || self.tool_called)
+    }
+
+    /// Tells the spans above, as the layer sees them.
+    pub(super) fn tell_those_above<S>(mut self, span: &SpanRef<'_, S>, owner: u32)
+    where
+        S: for<'a> LookupSpan<'a>,
+    {
+        let mut next = span.parent();
+        while let Some(span) = next
+            && !self.is_none()
+        {
+            {
+                let mut extensions = span.extensions_mut();
+                let known = extensions.get_mut::<BelowSpan>().map(|below| below.is_agent);
+                let is_agent = known == Some(true)
+                    || ((self.model_called || self.tool_called)
+                        && extensions
+                            .get_mut::<SpanRecord>()
+                            .is_some_and(|record| is_agent(record)));
+                if known.is_none() {
+                    extensions.insert(BelowSpan {
+                        is_agent,
+                        first: Below {
+                            owner,
+                            ..Below::default()
+                        },
+                        others: Vec::new(),
+                    });
+                }
+                if let Some(below) = extensions.get_mut::<BelowSpan>() {
+                    below.is_agent = is_agent;
+                    self.tell(below.of_mut(owner), is_agent);
+                }
+            }
+            next = span.parent();
+        }
+    }
+
+    /// Afterwards it is what the next span above is to be told.
+    fn tell(&mut self, below: &mut Below, is_agent: bool) {
+        // Who knows has told those above.
+        self.counted &= !below.counted;
+        self.timed &= !below.timed;
+        below.counted |= self.counted;
+        below.timed |= self.timed;
+        if is_agent {
+            below.inference_calls = below.inference_calls.saturating_add(u32::from(self.model_called));
+            below.tool_calls = below.tool_calls.saturating_add(u32::from(self.tool_called));
+            self.model_called = false;
+            self.tool_called = false;
+        }
+        below.model_called |= self.model_called;
+        below.tool_called |= self.tool_called;
+    }
+}
+
+fn is_agent(record: &SpanRecord) -> bool {
+    let plan = plan_of(record.metadata());
+    if !(plan.tells_kind || (own_keys_were_set() && record.has_own_usage)) {
+        return false;
+    }
+    let mut kinds = Vec::new();
+    FieldReader::new(record.fields()).copy_wanted(|key| is_kind(plan.row(key)), &mut kinds);
+    deed_of(&Found::read(plan, FieldReader::new(&kinds))).0 == Deed::Agent
+}

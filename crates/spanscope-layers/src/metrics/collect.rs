@@ -1,0 +1,115 @@
+//! What was measured while a future ran, for the answer that it makes.
+//!
+//! The documented API attaches metrics to its responses. A stack of this thread holds a list for each collection that is
+//! being polled; what is measured on the thread goes to all of them. So tasks that the future spawns, and threads that
+//! it starts, are not seen, unless they are collected themselves.
+
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+
+use spanscope_model::MetricInResponse;
+
+use super::measurement::Measurement;
+
+/// So many measurements one collection holds; more are counted in
+/// [`TokenMetricsStats::not_collected`](super::TokenMetricsStats::not_collected).
+pub const MAX_COLLECTED: usize = 10_000;
+
+thread_local! {
+    /// The innermost collection last.
+    static COLLECTING: RefCell<Vec<Vec<MetricInResponse>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs a future, and gives beside its output what was measured meanwhile, in order: the token counters of model calls
+/// that ended, metric events, and what was [`record`](super::record)ed. The metrics of the conventions (`gen_ai.*`,
+/// `mcp.*`, `http.*`) are left out, because without their labels they say nothing. An outer collection also sees what
+/// an inner one does.
+///
+/// A [`TokenMetricsLayer`](super::TokenMetricsLayer) must be on the subscriber; it needs no sinks for that. Tasks that
+/// the future spawns are not seen: collect in them and pass the list on.
+///
+/// ```
+/// use spanscope_layers::metrics::{TokenMetricsLayer, collect};
+/// use tracing_subscriber::prelude::*;
+///
+/// # fn block_on<F: Future>(future: F) -> F::Output {
+/// #     let mut future = std::pin::pin!(future);
+/// #     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+/// #     loop { if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut context) { return output; } }
+/// # }
+/// let subscriber = tracing_subscriber::registry().with(TokenMetricsLayer::builder().build());
+/// let _default = tracing::subscriber::set_default(subscriber);
+/// let (answer, metrics) = block_on(collect(async {
+///     tracing::info_span!("chat", model_id = "llama-3", prompt_tokens = 12, completion_tokens = 5);
+///     "the answer"
+/// }));
+/// assert_eq!(answer, "the answer");
+/// let names: Vec<_> = metrics.iter().map(|metric| metric.metric.as_str()).collect();
+/// assert_eq!(names, ["prompt_tokens", "completion_tokens", "total_tokens"]);
+/// ```
+pub async fn collect<F: Future>(future: F) -> (F::Output, Vec<MetricInResponse>) {
+    let mut future = pin!(future);
+    let mut collected = Vec::new();
+    let output = poll_fn(|context| {
+        let collecting = Collecting::begin(std::mem::take(&mut collected));
+        let polled = future.as_mut().poll(context);
+        collected = collecting.end();
+        polled
+    })
+    .await;
+    (output, collected)
+}
+
+/// A collection on the stack; dropping takes it off also where the future panics.
+struct Collecting;
+
+impl Collecting {
+    fn begin(collected: Vec<MetricInResponse>) -> Self {
+        let _ = COLLECTING.try_with(|stack| stack.borrow_mut().push(collected));
+        Self
+    }
+
+    fn end(self) -> Vec<MetricInResponse> {
+        let collected = Self::take();
+        std::mem::forget(self);
+        collected
+    }
+
+    fn take() -> Vec<MetricInResponse> {
+        COLLECTING
+            .try_with(|stack| stack.borrow_mut().pop())
+            .ok()
+            .flatten()
+            .unwrap_or_default()
+    }
+}
+
+impl Drop for Collecting {
+    fn drop(&mut self) {
+        drop(Self::take());
+    }
+}
+
+/// Adds a measurement to all collections of this thread; answers how many of them were full.
+#[inline]
+pub(super) fn note(measurement: &Measurement<'_>) -> u64 {
+    COLLECTING
+        .try_with(|stack| {
+            let mut stack = stack.borrow_mut();
+            let mut full = 0;
+            for collected in stack.iter_mut() {
+                if collected.len() >= MAX_COLLECTED {
+                    full += 1;
+                    continue;
+                }
+                collected.push(MetricInResponse {
+                    metric: measurement.name.to_owned(),
+                    value: measurement.value.into(),
+                    unit: (!measurement.unit.is_empty()).then(|| measurement.unit.to_owned()),
+                });
+            }
+            full
+        })
+        .unwrap_or(0)
+}

@@ -1,0 +1,357 @@
+//! A span that has ended: what it counts as, and what is measured of it.
+
+use spanscope_model::MetricKind;
+
+use super::aliases::{Convention, Meaning, provider_of};
+use super::below::News;
+use super::deed::{Deed, deed_of};
+use super::found::Found;
+use super::layer::Seen;
+use super::measurement::Number;
+use super::names::{self, GenAiNames};
+use super::outlet::{Labels, OfSpan};
+use super::stats::Counters;
+use super::usage::Usage;
+use crate::capture::{Clock, RawValue};
+
+/// What one layer's settings say of it.
+#[derive(Debug)]
+pub(super) struct Counting {
+    pub(super) bare_names: bool,
+    pub(super) names: GenAiNames,
+    pub(super) prompt_tokens: String,
+    pub(super) completion_tokens: String,
+    pub(super) total_tokens: String,
+}
+
+/// A span that has ended.
+#[derive(Debug)]
+pub(super) struct EndedSpan<'f> {
+    found: &'f Found<'f>,
+    pub(super) seen: Seen,
+    deed: Deed,
+    operation: Option<&'f str>,
+    usage: Usage,
+    provider: Option<RawValue<'f>>,
+    /// Its tokens are those of a call, and nobody below has counted them.
+    counts: bool,
+}
+
+impl<'f> EndedSpan<'f> {
+    pub(super) fn new(found: &'f Found<'f>, seen: Seen, counting: &Counting, counters: &Counters) -> Self {
+        let (deed, operation) = deed_of(found);
+        let is_about_models =
+            deed != Deed::Unknown || found.has(Meaning::RequestModel) || found.has(Meaning::ResponseModel);
+        let usage = Usage::read(found, counting.bare_names || is_about_models, counters);
+        let counts = usage.is_any() && !deed.never_counts() && !seen.below.counted;
+        if usage.is_any() && !counts {
+            counters.note_repeated();
+        }
+        Self {
+            found,
+            seen,
+            deed,
+            operation,
+            usage,
+            provider: provider(found),
+            counts,
+        }
+    }
+
+    /// What those above it are to know.
+    pub(super) fn news(&self) -> News {
+        let below = &self.seen.below;
+        let is_model_call = match self.deed {
+            Deed::Inference => true,
+            Deed::Unknown | Deed::Other => self.counts,
+            _ => false,
+        };
+        News {
+            counted: self.counts,
+            timed: self.is_timed_call(),
+            model_called: is_model_call && !below.model_called,
+            tool_called: self.deed == Deed::Tool && !below.tool_called,
+        }
+    }
+
+    /// Of two spans that describe one model call, the inner one tells how long it took.
+    fn is_timed_call(&self) -> bool {
+        self.deed == Deed::Inference && !self.seen.below.timed && !self.is_kind("server")
+    }
+
+    fn is_kind(&self, kind: &str) -> bool {
+        self.found
+            .text(Meaning::SpanKind)
+            .is_some_and(|said| said.eq_ignore_ascii_case(kind))
+    }
+
+    /// Hands the span's measurements on.
+    pub(super) fn measure(&self, counting: &Counting, out: &OfSpan<'_>) {
+        // One place for the labels of all of them: it is larger than what is put into it.
+        let labels = &mut Labels::new();
+        if self.counts {
+            self.measure_counters(counting, labels, out);
+        }
+        if counting.names == GenAiNames::Off {
+            return;
+        }
+        let seconds = self.seconds();
+        match self.deed {
+            Deed::Agent if !self.is_kind("client") => self.measure_agent(seconds, labels, out),
+            Deed::Workflow => {
+                labels.truncate(0);
+                labels.push("gen_ai.workflow.name", self.name(Meaning::WorkflowName));
+                labels.push("error.type", self.error());
+                out.send(
+                    names::WORKFLOW_DURATION,
+                    MetricKind::Histogram,
+                    "s",
+                    seconds,
+                    labels,
+                );
+            }
+            Deed::Tool if !self.is_kind("server") => {
+                labels.truncate(0);
+                labels.push("gen_ai.tool.name", self.name(Meaning::ToolName));
+                labels.push("gen_ai.tool.type", self.found.label(Meaning::ToolType));
+                labels.push("gen_ai.agent.name", self.found.label(Meaning::AgentName));
+                labels.push("error.type", self.error());
+                out.send(names::TOOL_DURATION, MetricKind::Histogram, "s", seconds, labels);
+            }
+            _ => {}
+        }
+        if self.counts || self.calls_a_service() {
+            self.measure_call(counting.names, seconds, labels, out);
+        }
+        if self.found.has(Meaning::McpMethod) {
+            self.measure_mcp(seconds, labels, out);
+        }
+    }
+
+    fn measure_counters(&self, counting: &Counting, labels: &mut Labels<'f>, out: &OfSpan<'_>) {
+        labels.truncate(0);
+        let model = self.found.label(Meaning::RequestModel);
+        labels.push(
+            "model_id",
+            model.or_else(|| self.found.label(Meaning::ResponseModel)),
+        );
+        labels.push("provider_id", self.provider);
+        for (name, count) in [
+            (&counting.prompt_tokens, self.usage.input),
+            (&counting.completion_tokens, self.usage.output),
+            (&counting.total_tokens, self.usage.total),
+        ] {
+            if let Some(count) = count {
+                out.send(name, MetricKind::Counter, "tokens", count, labels);
+            }
+        }
+    }
+
+    /// Whether its duration is that of a call in the conventions' sense.
+    fn calls_a_service(&self) -> bool {
+        match self.deed {
+            Deed::Inference => self.is_timed_call(),
+            Deed::ClientCall => !self.is_kind("server"),
+            Deed::Agent => self.is_kind("client"),
+            Deed::Aggregate => self.operation.is_some(),
+            Deed::Workflow | Deed::Tool | Deed::Other | Deed::Unknown => false,
+        }
+    }
+
+    /// The conventions' metrics of a call.
+    fn measure_call(&self, names: GenAiNames, seconds: f64, labels: &mut Labels<'f>, out: &OfSpan<'_>) {
+        labels.truncate(0);
+        labels.push_text("gen_ai.operation.name", self.operation);
+        labels.push("gen_ai.provider.name", self.provider);
+        labels.push("gen_ai.request.model", self.found.label(Meaning::RequestModel));
+        labels.push("gen_ai.response.model", self.found.label(Meaning::ResponseModel));
+        if let Some(address) = self.found.label(Meaning::ServerAddress) {
+            labels.push("server.address", Some(address));
+            labels.push("server.port", self.found.label(Meaning::ServerPort));
+        }
+        if self.counts {
+            self.measure_tokens(names, labels, out);
+        }
+        if !self.calls_a_service() {
+            return;
+        }
+        let common = labels.len();
+        labels.push("error.type", self.error());
+        // The new name stands for calls of models only; other operations keep the classic one.
+        let new_name = names::new_name_of(names::OPERATION_DURATION).filter(|_| self.deed == Deed::Inference);
+        if names.has_classic() || new_name.is_none() {
+            out.send(
+                names::OPERATION_DURATION,
+                MetricKind::Histogram,
+                "s",
+                seconds,
+                labels,
+            );
+        }
+        if let Some(name) = new_name.filter(|_| names.has_new()) {
+            out.send(name, MetricKind::Histogram, "s", seconds, labels);
+        }
+        labels.truncate(common);
+        if let Some(seconds) = self.first_chunk() {
+            if names.has_classic() {
+                out.send(
+                    names::TIME_TO_FIRST_CHUNK,
+                    MetricKind::Histogram,
+                    "s",
+                    seconds,
+                    labels,
+                );
+            }
+            if let Some(name) = names::new_name_of(names::TIME_TO_FIRST_CHUNK).filter(|_| names.has_new()) {
+                out.send(name, MetricKind::Histogram, "s", seconds, labels);
+            }
+        }
+    }
+
+    fn measure_tokens(&self, names: GenAiNames, labels: &mut Labels<'f>, out: &OfSpan<'_>) {
+        let common = labels.len();
+        let usage = &self.usage;
+        if names.has_classic() {
+            for (token_type, count) in [("input", usage.input), ("output", usage.output)] {
+                if let Some(count) = count {
+                    labels.push_text("gen_ai.token.type", Some(token_type));
+                    out.send(
+                        names::TOKEN_USAGE,
+                        MetricKind::Histogram,
+                        "{token}",
+                        count,
+                        labels,
+                    );
+                    labels.truncate(common);
+                }
+            }
+        }
+        if !names.has_new() {
+            return;
+        }
+        // No provider tells the kinds apart yet in a way that all conventions know.
+        labels.push_text("gen_ai.token.modality", Some("unknown"));
+        for (name, count) in [
+            (names::NEW_INPUT_TOKENS, usage.input),
+            (names::NEW_OUTPUT_TOKENS, usage.output),
+            (names::NEW_CACHE_READ_TOKENS, usage.cache_read),
+            (names::NEW_CACHE_WRITE_TOKENS, usage.cache_write),
+            (names::NEW_REASONING_TOKENS, usage.reasoning),
+        ] {
+            if let Some(count) = count {
+                out.send(name, MetricKind::Counter, "{token}", count, labels);
+            }
+        }
+        labels.truncate(common);
+        labels.push("error.type", self.error());
+        for (name, count) in [
+            (names::NEW_INPUT_DISTRIBUTION, usage.input),
+            (names::NEW_OUTPUT_DISTRIBUTION, usage.output),
+        ] {
+            if let Some(count) = count {
+                out.send(name, MetricKind::Histogram, "{token}", count, labels);
+            }
+        }
+        labels.truncate(common);
+    }
+
+    fn measure_agent(&self, seconds: f64, labels: &mut Labels<'f>, out: &OfSpan<'_>) {
+        labels.truncate(0);
+        labels.push("gen_ai.agent.name", self.name(Meaning::AgentName));
+        let named = labels.len();
+        labels.push("gen_ai.request.model", self.found.label(Meaning::RequestModel));
+        labels.push("error.type", self.error());
+        out.send(names::AGENT_DURATION, MetricKind::Histogram, "s", seconds, labels);
+        labels.truncate(named);
+        let below = &self.seen.below;
+        let send_calls = |name, calls: u32| {
+            let unit = if name == names::AGENT_TOOL_CALLS {
+                "{tool_call}"
+            } else {
+                "{inference_call}"
+            };
+            out.send(name, MetricKind::Histogram, unit, i64::from(calls), labels);
+        };
+        // An agent without any call is one whose calls nobody describes, not one that made none.
+        if below.inference_calls > 0 {
+            send_calls(names::AGENT_INFERENCE_CALLS, below.inference_calls);
+        }
+        if below.inference_calls > 0 || below.tool_calls > 0 {
+            send_calls(names::AGENT_TOOL_CALLS, below.tool_calls);
+        }
+    }
+
+    fn measure_mcp(&self, seconds: f64, labels: &mut Labels<'f>, out: &OfSpan<'_>) {
+        let is_server = self.is_kind("server");
+        labels.truncate(0);
+        labels.push("mcp.method.name", self.found.label(Meaning::McpMethod));
+        labels.push("gen_ai.tool.name", self.found.label(Meaning::ToolName));
+        labels.push("gen_ai.prompt.name", self.found.label(Meaning::PromptName));
+        labels.push_text("gen_ai.operation.name", self.operation);
+        labels.push("mcp.protocol.version", self.found.label(Meaning::McpVersion));
+        labels.push("network.transport", self.found.label(Meaning::Transport));
+        labels.push("rpc.response.status_code", self.found.label(Meaning::RpcStatus));
+        if let Some(address) = self.found.label(Meaning::ServerAddress).filter(|_| !is_server) {
+            labels.push("server.address", Some(address));
+            labels.push("server.port", self.found.label(Meaning::ServerPort));
+        }
+        labels.push("error.type", self.error());
+        let name = if is_server {
+            names::MCP_SERVER_DURATION
+        } else {
+            names::MCP_CLIENT_DURATION
+        };
+        out.send(name, MetricKind::Histogram, "s", seconds, labels);
+    }
+
+    /// A name as its convention gives it, or else OpenLLMetry's one for all of them.
+    fn name(&self, meaning: Meaning) -> Option<RawValue<'f>> {
+        self.found
+            .label(meaning)
+            .or_else(|| self.found.label(Meaning::EntityName))
+    }
+
+    /// The error's type, if it failed.
+    fn error(&self) -> Option<RawValue<'f>> {
+        let said = self.found.label(Meaning::ErrorType);
+        let failed = match self.found.text(Meaning::StatusCode) {
+            Some(code) if code.eq_ignore_ascii_case("ok") => false,
+            Some(code) if code.eq_ignore_ascii_case("error") => true,
+            _ => self.seen.failed || said.is_some(),
+        };
+        failed.then(|| {
+            said.or_else(|| self.found.label(Meaning::ExceptionType))
+                .unwrap_or(RawValue::Text("_OTHER", None))
+        })
+    }
+
+    fn first_chunk(&self) -> Option<f64> {
+        let seconds_of = |meaning, unit: f64| {
+            let value = self.found.get(meaning)?;
+            let number = match value.as_text() {
+                Some(text) => text.trim().parse().ok()?,
+                None => Number::of(&value)?.as_f64(),
+            };
+            Some(number / unit).filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0)
+        };
+        seconds_of(Meaning::FirstChunkSeconds, 1.0).or_else(|| seconds_of(Meaning::FirstChunkMillis, 1000.0))
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "nanoseconds beyond 2^53 are more than a hundred days"
+    )]
+    fn seconds(&self) -> f64 {
+        Clock::global().nanos_between(self.seen.start, self.seen.end) as f64 / 1e9
+    }
+}
+
+/// The provider as OpenTelemetry spells it; ids of the program's own (`provider_id`) stay as they are.
+fn provider<'f>(found: &Found<'f>) -> Option<RawValue<'f>> {
+    let said = found.label(Meaning::Provider)?;
+    let canonical = said
+        .as_text()
+        .filter(|_| found.convention(Meaning::Provider) != Some(Convention::Plain))
+        .and_then(provider_of);
+    Some(canonical.map_or(said, |name| RawValue::Text(name, None)))
+}

@@ -1,0 +1,70 @@
+//! What a span's fields say: of each meaning the value under the name that stands first in the table.
+
+use super::aliases::{ALIASES, Convention, MEANINGS, Meaning, NO_ROW};
+use super::plan::Plan;
+use crate::capture::{FieldReader, RawValue, cut};
+
+/// Longer texts are cut to so many bytes before they become labels.
+const MAX_LABEL_LEN: usize = 256;
+
+/// The values found, by meaning.
+#[derive(Debug)]
+pub(super) struct Found<'a> {
+    rows: [u8; MEANINGS],
+    values: [RawValue<'a>; MEANINGS],
+}
+
+impl<'a> Found<'a> {
+    /// Reads the fields. Of a field that was set more than once, the last value counts.
+    pub(super) fn read(plan: &Plan, fields: FieldReader<'a>) -> Self {
+        let mut found = Self {
+            rows: [NO_ROW; MEANINGS],
+            values: [RawValue::Bool(false); MEANINGS],
+        };
+        for (key, value) in fields {
+            let row = plan.row(key);
+            let Some(alias) = ALIASES.get(usize::from(row)) else {
+                continue;
+            };
+            // What a program writes where it knows nothing: `Option`s by their `Debug`, empty texts.
+            if matches!(value, RawValue::Text("" | "None" | "null", _)) {
+                continue;
+            }
+            let place = alias.meaning as usize;
+            if row <= found.rows[place] {
+                found.rows[place] = row;
+                found.values[place] = value;
+            }
+        }
+        found
+    }
+
+    /// The value of a meaning.
+    pub(super) fn get(&self, meaning: Meaning) -> Option<RawValue<'a>> {
+        let place = meaning as usize;
+        (self.rows[place] != NO_ROW).then(|| self.values[place])
+    }
+
+    pub(super) fn text(&self, meaning: Meaning) -> Option<&'a str> {
+        self.get(meaning)?.as_text()
+    }
+
+    pub(super) fn has(&self, meaning: Meaning) -> bool {
+        self.rows[meaning as usize] != NO_ROW
+    }
+
+    /// Whose name the value stood under.
+    pub(super) fn convention(&self, meaning: Meaning) -> Option<Convention> {
+        ALIASES
+            .get(usize::from(self.rows[meaning as usize]))
+            .map(|alias| alias.convention)
+    }
+
+    /// The value as a label: texts are cut.
+    pub(super) fn label(&self, meaning: Meaning) -> Option<RawValue<'a>> {
+        Some(match self.get(meaning)? {
+            RawValue::Text(text, _) => RawValue::Text(cut(text, MAX_LABEL_LEN), None),
+            value => value,
+        })
+    }
+}

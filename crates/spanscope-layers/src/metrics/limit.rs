@@ -1,0 +1,137 @@
+//! A bound on how many label sets a sink keeps: some users put ids into labels.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{PoisonError, RwLock};
+
+use crate::capture::RawValue;
+
+/// So many label sets of one metric are told apart.
+pub const DEFAULT_MAX_LABEL_SETS: usize = 2_000;
+/// So many metrics are known by name; the label sets of further ones all overflow.
+pub const MAX_METRICS: usize = 1_000;
+/// What stands in place of a label set that is too many, as OpenTelemetry's SDKs have it.
+pub const OVERFLOW_LABELS: [(&str, RawValue<'static>); 1] =
+    [("otel.metric.overflow", RawValue::Text("true", None))];
+
+/// Admits the first label sets of each metric, and puts [`OVERFLOW_LABELS`] in place of those that come later, so that
+/// sums stay right. For sinks that hold something for each label set.
+///
+/// Label sets are remembered by a hash of 64 bits, whose seed nobody knows; the order of labels does not matter.
+///
+/// ```
+/// use spanscope_layers::metrics::{LabelLimit, OVERFLOW_LABELS};
+/// let limit = LabelLimit::new(1);
+/// let (first, second) = ([("user", "ada".into())], [("user", "bob".into())]);
+/// assert_eq!(limit.admit("requests", &first), &first);
+/// assert_eq!(limit.admit("requests", &second), &OVERFLOW_LABELS);
+/// assert_eq!(limit.admit("requests", &first), &first);
+/// assert_eq!(limit.overflowed(), [("requests".to_owned(), 1)]);
+/// ```
+#[derive(Debug)]
+pub struct LabelLimit {
+    max: usize,
+    hasher: RandomState,
+    metrics: RwLock<Metrics>,
+}
+
+#[derive(Debug, Default)]
+struct Metrics {
+    by_name: HashMap<String, Sets>,
+    /// Measurements of metrics that are themselves too many.
+    overflowed: u64,
+}
+
+#[derive(Debug, Default)]
+struct Sets {
+    admitted: HashSet<u64>,
+    overflowed: u64,
+}
+
+impl Default for LabelLimit {
+    fn default() -> Self {
+        Self::new(DEFAULT_MAX_LABEL_SETS)
+    }
+}
+
+impl LabelLimit {
+    /// Admits so many label sets of each metric.
+    #[must_use]
+    pub fn new(max_label_sets: usize) -> Self {
+        Self {
+            max: max_label_sets,
+            hasher: RandomState::new(),
+            metrics: RwLock::default(),
+        }
+    }
+
+    /// The labels, or [`OVERFLOW_LABELS`] where the metric has too many sets of them.
+    pub fn admit<'l, 'a>(
+        &self,
+        metric: &str,
+        labels: &'l [(&'a str, RawValue<'a>)],
+    ) -> &'l [(&'a str, RawValue<'a>)] {
+        let set = labels
+            .iter()
+            .fold(0_u64, |sum, label| sum.wrapping_add(self.hash(label)));
+        let is_admitted = {
+            let metrics = self.metrics.read().unwrap_or_else(PoisonError::into_inner);
+            metrics
+                .by_name
+                .get(metric)
+                .is_some_and(|sets| sets.admitted.contains(&set))
+        };
+        if is_admitted || self.admit_anew(metric, set) {
+            labels
+        } else {
+            &OVERFLOW_LABELS
+        }
+    }
+
+    fn hash(&self, (key, value): &(&str, RawValue<'_>)) -> u64 {
+        match *value {
+            RawValue::Bool(value) => self.hasher.hash_one((key, 0_u8, u64::from(value))),
+            RawValue::I64(value) => self.hasher.hash_one((key, 1_u8, value)),
+            RawValue::U64(value) => self.hasher.hash_one((key, 1_u8, value)),
+            RawValue::F64(value) => self.hasher.hash_one((key, 2_u8, value.to_bits())),
+            RawValue::Text(value, _) => self.hasher.hash_one((key, 3_u8, value)),
+        }
+    }
+
+    fn admit_anew(&self, metric: &str, set: u64) -> bool {
+        let mut metrics = self.metrics.write().unwrap_or_else(PoisonError::into_inner);
+        if !metrics.by_name.contains_key(metric) {
+            if metrics.by_name.len() >= MAX_METRICS {
+                metrics.overflowed += 1;
+                return false;
+            }
+            metrics.by_name.insert(metric.to_owned(), Sets::default());
+        }
+        let Some(sets) = metrics.by_name.get_mut(metric) else {
+            return false;
+        };
+        if sets.admitted.len() < self.max {
+            sets.admitted.insert(set);
+        } else if !sets.admitted.contains(&set) {
+            sets.overflowed += 1;
+            return false;
+        }
+        true
+    }
+
+    /// How many measurements overflowed, by metric, where any did. Those of metrics beyond [`MAX_METRICS`] stand together
+    /// under an empty name.
+    #[must_use]
+    pub fn overflowed(&self) -> Vec<(String, u64)> {
+        let metrics = self.metrics.read().unwrap_or_else(PoisonError::into_inner);
+        let mut counts: Vec<_> = metrics
+            .by_name
+            .iter()
+            .map(|(name, sets)| (name.clone(), sets.overflowed))
+            .chain([(String::new(), metrics.overflowed)])
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        counts.sort();
+        counts
+    }
+}

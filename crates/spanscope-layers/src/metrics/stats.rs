@@ -1,0 +1,91 @@
+//! What could not be counted, and why.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Why a token count was left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rejection {
+    Negative,
+    Fractional,
+    NotANumber,
+    TooLarge,
+    PartBeyondWhole,
+}
+
+/// What a [`TokenMetricsLayer`](super::TokenMetricsLayer) left out or found odd until now. A count that is left out is
+/// never replaced by a guess; what the span said is in its attributes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TokenMetricsStats {
+    /// Counts below zero.
+    pub negative: u64,
+    /// Counts that are no whole numbers.
+    pub fractional: u64,
+    /// Values that are no numbers: other texts, truth values, NaN.
+    pub not_a_number: u64,
+    /// Counts beyond 2^53.
+    pub too_large: u64,
+    /// Cached or reasoning tokens that are more than the tokens they are a part of.
+    pub part_beyond_whole: u64,
+    /// Reported totals that are not the sum of input and output. The reported total was kept.
+    pub totals_differing: u64,
+    /// Spans with usage that did not count: an agent's or a workflow's, or a span in which a call had counted already.
+    pub repeated: u64,
+    /// Measurements that were not added to a [`collect`](super::collect)ion because it was full.
+    pub not_collected: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    negative: AtomicU64,
+    fractional: AtomicU64,
+    not_a_number: AtomicU64,
+    too_large: AtomicU64,
+    part_beyond_whole: AtomicU64,
+    totals_differing: AtomicU64,
+    repeated: AtomicU64,
+    not_collected: AtomicU64,
+}
+
+fn add(counter: &AtomicU64, count: u64) {
+    counter.fetch_add(count, Ordering::Relaxed);
+}
+
+impl Counters {
+    pub(super) fn reject(&self, rejection: Rejection) {
+        let counter = match rejection {
+            Rejection::Negative => &self.negative,
+            Rejection::Fractional => &self.fractional,
+            Rejection::NotANumber => &self.not_a_number,
+            Rejection::TooLarge => &self.too_large,
+            Rejection::PartBeyondWhole => &self.part_beyond_whole,
+        };
+        add(counter, 1);
+    }
+
+    pub(super) fn note_differing_total(&self) {
+        add(&self.totals_differing, 1);
+    }
+
+    pub(super) fn note_repeated(&self) {
+        add(&self.repeated, 1);
+    }
+
+    pub(super) fn note_not_collected(&self, count: u64) {
+        add(&self.not_collected, count);
+    }
+
+    pub(super) fn snapshot(&self) -> TokenMetricsStats {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        TokenMetricsStats {
+            negative: read(&self.negative),
+            fractional: read(&self.fractional),
+            not_a_number: read(&self.not_a_number),
+            too_large: read(&self.too_large),
+            part_beyond_whole: read(&self.part_beyond_whole),
+            totals_differing: read(&self.totals_differing),
+            repeated: read(&self.repeated),
+            not_collected: read(&self.not_collected),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Counts that are none: left out, noted, never guessed.
+
+use spanscope_layers::metrics::TokenMetricsStats;
+use tracing::field::Empty;
+use tracing::info_span;
+
+use super::support::run;
+
+fn stats(set: impl FnOnce(&mut TokenMetricsStats)) -> TokenMetricsStats {
+    let mut stats = TokenMetricsStats::default();
+    set(&mut stats);
+    stats
+}
+
+#[test]
+fn a_count_that_is_none_is_left_out_and_so_is_the_sum_with_it() {
+    type Case = (fn() -> tracing::Span, fn(&mut TokenMetricsStats));
+    let cases: [Case; 6] = [
+        (
+            || info_span!("c", prompt_tokens = -3, completion_tokens = 5),
+            |stats| stats.negative = 1,
+        ),
+        (
+            || info_span!("c", prompt_tokens = 2.5, completion_tokens = 5),
+            |stats| stats.fractional = 1,
+        ),
+        (
+            || info_span!("c", prompt_tokens = f64::NAN, completion_tokens = 5),
+            |stats| stats.not_a_number = 1,
+        ),
+        (
+            || info_span!("c", prompt_tokens = "lots", completion_tokens = 5),
+            |stats| stats.not_a_number = 1,
+        ),
+        (
+            || info_span!("c", prompt_tokens = u64::MAX, completion_tokens = 5),
+            |stats| stats.too_large = 1,
+        ),
+        (
+            || info_span!("c", prompt_tokens = true, completion_tokens = 5),
+            |stats| stats.not_a_number = 1,
+        ),
+    ];
+    for (make, expected) in cases {
+        let outcome = run(|| drop(make()));
+        assert_eq!(outcome.tokens(), [vec![], vec![5], vec![]]);
+        assert_eq!(outcome.stats, stats(expected));
+    }
+}
+
+#[test]
+fn whole_numbers_count_whatever_their_type() {
+    let outcome = run(|| {
+        drop(info_span!("c", prompt_tokens = "12", completion_tokens = 5.0));
+        drop(
+            info_span!("c", prompt_tokens = ?Some(12_u64).map_or_else(String::new, |n| n.to_string()).parse::<u64>().ok().unwrap(), completion_tokens = %5),
+        );
+    });
+    assert_eq!(outcome.tokens(), [vec![12, 12], vec![5, 5], vec![17, 17]]);
+    assert_eq!(outcome.stats, TokenMetricsStats::default());
+}
+
+#[test]
+fn of_missing_counts_nothing_is_made_up() {
+    let outcome = run(|| {
+        drop(info_span!("c", prompt_tokens = 12, completion_tokens = Empty));
+        drop(info_span!("c", prompt_tokens = Empty, completion_tokens = Empty));
+        drop(info_span!("c", prompt_tokens = ?None::<u64>, completion_tokens = 5));
+    });
+    assert_eq!(outcome.tokens(), [vec![12], vec![5], vec![12, 5]]);
+    assert_eq!(outcome.stats, TokenMetricsStats::default());
+}
+
+#[test]
+fn a_reported_total_is_kept_and_its_difference_noted() {
+    let outcome = run(|| {
+        drop(info_span!(
+            "c",
+            prompt_tokens = 12,
+            completion_tokens = 5,
+            total_tokens = 20
+        ))
+    });
+    assert_eq!(outcome.tokens(), [vec![12], vec![5], vec![20]]);
+    assert_eq!(outcome.stats, stats(|stats| stats.totals_differing = 1));
+}
+
+#[test]
+fn a_bad_total_gives_way_to_the_sum() {
+    let outcome = run(|| {
+        drop(info_span!(
+            "c",
+            prompt_tokens = 12,
+            completion_tokens = 5,
+            total_tokens = -1
+        ))
+    });
+    assert_eq!(outcome.tokens(), [vec![12], vec![5], vec![17]]);
+    assert_eq!(outcome.stats, stats(|stats| stats.negative = 1));
+}
+
+#[test]
+fn a_part_that_is_more_than_the_whole_is_left_out() {
+    let outcome = super::support::run_named(spanscope_layers::metrics::GenAiNames::New, || {
+        drop(info_span!(
+            "c",
+            gen_ai.usage.input_tokens = 12,
+            gen_ai.usage.cache_read.input_tokens = 13,
+            gen_ai.usage.cache_write.input_tokens = 7
+        ));
+    });
+    assert!(
+        outcome
+            .named("gen_ai.client.inference.usage.cache_read.input_tokens")
+            .is_empty()
+    );
+    assert_eq!(
+        outcome.integers("gen_ai.client.inference.usage.cache_write.input_tokens"),
+        [7]
+    );
+    assert_eq!(outcome.stats, stats(|stats| stats.part_beyond_whole = 1));
+}
+
+#[test]
+fn a_model_with_a_very_long_name_gives_a_short_label() {
+    let name = "é".repeat(100_000);
+    let outcome = run(|| drop(info_span!("c", prompt_tokens = 1, model_id = name.as_str())));
+    let label = outcome.one("prompt_tokens").label("model_id").to_owned();
+    assert!(label.len() <= 256 && name.starts_with(&label) && !label.is_empty());
+}
+
+#[test]
+fn labels_reach_sinks_as_they_are_whatever_they_hold() {
+    let model = "a \"quoted\"\nname with \0 and \u{202e}";
+    let outcome = run(|| drop(info_span!("c", prompt_tokens = 1, model_id = model)));
+    assert_eq!(outcome.one("prompt_tokens").label("model_id"), model);
+}
+
+#[test]
+fn labels_that_are_no_texts_are_labels_too() {
+    let outcome = run(|| {
+        drop(info_span!(
+            "c",
+            prompt_tokens = 1,
+            model_id = 7,
+            provider_id = true
+        ))
+    });
+    let tokens = outcome.one("prompt_tokens");
+    assert_eq!(
+        (tokens.label("model_id"), tokens.label("provider_id")),
+        ("7", "true")
+    );
+}

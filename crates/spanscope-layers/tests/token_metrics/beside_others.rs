@@ -1,0 +1,235 @@
+//! With other layers of ours before and after, and under filters.
+
+use std::sync::Arc;
+
+use spanscope_layers::capture::Capture;
+use spanscope_layers::metrics::MetricSink;
+use spanscope_layers::{Categories, CategoryFilter, Levels, SpanExt, TokenMetricsLayer};
+use tracing::dispatcher::{Dispatch, with_default};
+use tracing::field::Empty;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Subscriber, debug_span, info_span};
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
+use tracing_subscriber::layer::{Context, Layer};
+use tracing_subscriber::prelude::*;
+use tracing_subscriber::registry::LookupSpan;
+
+use super::support::{Recorder, outcome};
+
+/// Another layer of ours, reduced to keeping records.
+struct Other(Capture);
+
+impl Other {
+    fn new() -> Self {
+        Self(Capture::new(1024))
+    }
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Other {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        self.0.on_new_span(attributes, id, &context);
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        self.0.on_record(id, values, &context);
+    }
+}
+
+fn program() {
+    let agent = info_span!(
+        "invoke_agent",
+        gen_ai.operation.name = "invoke_agent",
+        gen_ai.usage.input_tokens = 24
+    );
+    for _ in 0..2 {
+        let call = info_span!(parent: &agent, "chat", gen_ai.operation.name = "chat", gen_ai.usage.input_tokens = Empty);
+        call.record("gen_ai.usage.input_tokens", 12);
+        call.set_attribute("gen_ai.usage.output_tokens", 5_u64);
+        drop(info_span!(parent: &call, "retry"));
+    }
+}
+
+#[test]
+fn the_order_of_layers_does_not_matter() {
+    for round in 0..3 {
+        // Each on the same thread: what one subscriber's layers know of each other must not reach the next one's.
+        let recorder = Recorder::default();
+        let layer = recorder.layer().build();
+        let handle = layer.handle();
+        match round {
+            0 => tracing::subscriber::with_default(
+                tracing_subscriber::registry().with(layer).with(Other::new()),
+                program,
+            ),
+            1 => tracing::subscriber::with_default(
+                tracing_subscriber::registry().with(Other::new()).with(layer),
+                program,
+            ),
+            _ => tracing::subscriber::with_default(
+                tracing_subscriber::registry()
+                    .with(Other::new())
+                    .with(layer)
+                    .with(Other::new()),
+                program,
+            ),
+        }
+        let outcome = outcome(&recorder, &handle);
+        assert_eq!(
+            outcome.tokens(),
+            [vec![12, 12], vec![5, 5], vec![17, 17]],
+            "round {round}"
+        );
+        assert_eq!(outcome.integers("gen_ai.invoke_agent.inference_calls"), [2]);
+        assert_eq!(outcome.stats.repeated, 1);
+    }
+}
+
+#[test]
+fn spans_that_another_layer_does_not_see_count_all_the_same() {
+    let recorder = Recorder::default();
+    let layer = recorder.layer().build();
+    let handle = layer.handle();
+    let blind = Other::new().with_filter(filter_fn(|metadata| metadata.name() != "chat"));
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(blind).with(layer), program);
+    assert_eq!(
+        outcome(&recorder, &handle).tokens(),
+        [vec![12, 12], vec![5, 5], vec![17, 17]]
+    );
+}
+
+#[test]
+fn a_filter_of_its_own_keeps_spans_from_it_and_those_above_count_then() {
+    let recorder = Recorder::default();
+    let layer = recorder.layer().build();
+    let handle = layer.handle();
+    let subscriber = tracing_subscriber::registry()
+        .with(Other::new())
+        .with(layer.with_filter(LevelFilter::INFO));
+    tracing::subscriber::with_default(subscriber, || {
+        let request = info_span!("request", total_tokens = 17);
+        let hidden = debug_span!(parent: &request, "chat", prompt_tokens = 12, completion_tokens = 5);
+        drop((hidden, request));
+        // What is hidden between does not keep a call's mark from those above.
+        let request = info_span!("request", total_tokens = 17);
+        let hidden = debug_span!(parent: &request, "between");
+        let call = info_span!(parent: &hidden, "chat", prompt_tokens = 12, completion_tokens = 5);
+        drop((call, hidden, request));
+    });
+    let outcome = outcome(&recorder, &handle);
+    assert_eq!(outcome.tokens(), [vec![12], vec![5], vec![17, 17]]);
+    assert_eq!(outcome.stats.repeated, 1);
+}
+
+#[test]
+fn a_span_that_its_category_hides_does_not_count() {
+    let categories = Categories::new().app_crate("token_metrics");
+    let mut levels = Levels::new();
+    assert_eq!(levels.set_pairs(&categories, "test", "tools=off"), []);
+    let filter = CategoryFilter::new(categories, levels);
+    let (global, own) = (Recorder::default(), Recorder::default());
+    let subscriber = tracing_subscriber::registry()
+        .with(filter.clone())
+        .with(global.layer().build());
+    let program = || {
+        let request = info_span!("request", category = "server", total_tokens = 20);
+        let call = info_span!(parent: &request, "call", category = "tools", prompt_tokens = 12);
+        drop((call, request));
+    };
+    tracing::subscriber::with_default(subscriber, program);
+    let subscriber = tracing_subscriber::registry()
+        .with(Other::new())
+        .with(own.layer().build().with_filter(filter));
+    tracing::subscriber::with_default(subscriber, program);
+    for recorder in [global, own] {
+        let kept = recorder.all();
+        assert!(kept.iter().all(|kept| kept.name != "prompt_tokens"), "{kept:#?}");
+        assert_eq!(kept.iter().filter(|kept| kept.name == "total_tokens").count(), 1);
+    }
+}
+
+#[test]
+fn subscribers_on_one_thread_know_nothing_of_each_other() {
+    let make = || info_span!("call", prompt_tokens = 12);
+    for _ in 0..3 {
+        // Their registries number spans alike, and the callsite is one.
+        let recorder = Recorder::default();
+        let inner = Recorder::default();
+        let subscriber = tracing_subscriber::registry()
+            .with(Other::new())
+            .with(recorder.layer().build());
+        tracing::subscriber::with_default(subscriber, || {
+            let outer = make();
+            drop(make());
+            let subscriber = tracing_subscriber::registry()
+                .with(Other::new())
+                .with(inner.layer().build());
+            tracing::subscriber::with_default(subscriber, || drop((make(), make())));
+            drop(outer);
+        });
+        let prompts = |recorder: &Recorder| {
+            let all = recorder.all();
+            all.iter().filter(|kept| kept.name == "prompt_tokens").count()
+        };
+        assert_eq!((prompts(&recorder), prompts(&inner)), (2, 2));
+    }
+}
+
+#[test]
+fn a_record_of_another_subscribers_span_is_not_taken_for_this_ones() {
+    let (seen, call) = (|| info_span!("seen"), || info_span!("call", prompt_tokens = 12));
+    let recorder = Recorder::default();
+    let blind = Other::new().with_filter(filter_fn(|metadata| metadata.name() != "call"));
+    let sighted = Dispatch::new(tracing_subscriber::registry().with(Other::new()));
+    let half_blind = Dispatch::new(
+        tracing_subscriber::registry()
+            .with(blind)
+            .with(recorder.layer().build()),
+    );
+    for dispatch in [&sighted, &half_blind] {
+        with_default(dispatch, || drop((seen(), seen())));
+    }
+    // Both registries give it the same number, on one thread, one after the other.
+    let one = with_default(&sighted, call);
+    let other = with_default(&half_blind, call);
+    assert_eq!(one.id(), other.id());
+    drop((one, other));
+    assert_eq!(
+        recorder.all().first().map(|kept| kept.name.as_str()),
+        Some("prompt_tokens")
+    );
+}
+
+#[test]
+fn two_token_layers_count_each_by_what_it_sees() {
+    let (all, few) = (Recorder::default(), Recorder::default());
+    let (first, second) = (all.layer().build(), few.layer().build());
+    let (first_handle, second_handle) = (first.handle(), second.handle());
+    let subscriber = tracing_subscriber::registry()
+        .with(first)
+        .with(second.with_filter(LevelFilter::INFO));
+    tracing::subscriber::with_default(subscriber, || {
+        let request = info_span!("request", total_tokens = 20);
+        drop(debug_span!(parent: &request, "chat", prompt_tokens = 12, completion_tokens = 5));
+    });
+    assert_eq!(outcome(&all, &first_handle).integers("total_tokens"), [17]);
+    assert_eq!(outcome(&few, &second_handle).integers("total_tokens"), [20]);
+}
+
+#[test]
+fn a_sink_may_be_shared_and_there_may_be_several() {
+    let recorder = Recorder::default();
+    let shared: Arc<dyn MetricSink> = Arc::new(recorder.clone());
+    let layer = TokenMetricsLayer::builder()
+        .sink(Arc::clone(&shared))
+        .sink(shared)
+        .build();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        drop(info_span!("c", prompt_tokens = 12));
+    });
+    let prompts = recorder
+        .all()
+        .iter()
+        .filter(|kept| kept.name == "prompt_tokens")
+        .count();
+    assert_eq!(prompts, 2);
+}

@@ -1,0 +1,126 @@
+//! However many spans of one call report its usage, it counts once.
+
+use spanscope_layers::metrics::GenAiNames;
+use tracing::info_span;
+
+use super::support::run;
+
+#[test]
+fn of_two_dialects_on_one_span_the_newer_one_is_read() {
+    let outcome = run(|| {
+        drop(info_span!(
+            "chat",
+            llm.token_count.prompt = 99,
+            llm.token_count.completion = 99,
+            gen_ai.usage.output_tokens = 5,
+            gen_ai.usage.input_tokens = 12,
+            prompt_tokens = 1,
+            model_id = "plain",
+            gen_ai.request.model = "otel",
+        ));
+    });
+    assert_eq!(outcome.tokens(), [vec![12], vec![5], vec![17]]);
+    assert_eq!(outcome.one("prompt_tokens").label("model_id"), "otel");
+}
+
+#[test]
+fn an_outer_span_that_repeats_a_calls_usage_does_not_count() {
+    let outcome = run(|| {
+        let http = info_span!("POST /v1/chat", total_tokens = 17, http.route = "/v1/chat");
+        let router = info_span!(parent: &http, "router", prompt_tokens = 12, completion_tokens = 5);
+        let between = info_span!(parent: &router, "nothing to do with it");
+        let call = info_span!(parent: &between, "chat", gen_ai.operation.name = "chat", gen_ai.usage.input_tokens = 12, gen_ai.usage.output_tokens = 5);
+        drop((call, between, router, http));
+    });
+    assert_eq!(outcome.tokens(), [vec![12], vec![5], vec![17]]);
+    assert_eq!(outcome.stats.repeated, 2);
+}
+
+#[test]
+fn an_outer_span_with_the_only_usage_counts() {
+    let outcome = run(|| {
+        let http = info_span!(
+            "POST /v1/chat",
+            total_tokens = 17,
+            prompt_tokens = 12,
+            completion_tokens = 5
+        );
+        drop(
+            info_span!(parent: &http, "chat", gen_ai.operation.name = "chat", gen_ai.usage.input_tokens = 0, gen_ai.usage.output_tokens = 0),
+        );
+    });
+    assert_eq!(outcome.tokens(), [vec![12], vec![5], vec![17]]);
+}
+
+#[test]
+fn retries_each_count_and_their_agent_never_does() {
+    let outcome = run(|| {
+        let agent = info_span!(
+            "invoke_agent",
+            gen_ai.operation.name = "invoke_agent",
+            gen_ai.usage.input_tokens = 30,
+            gen_ai.usage.output_tokens = 6
+        );
+        for (input, output) in [(10, 1), (10, 2), (10, 3)] {
+            drop(
+                info_span!(parent: &agent, "chat", gen_ai.operation.name = "chat", gen_ai.usage.input_tokens = input, gen_ai.usage.output_tokens = output),
+            );
+        }
+    });
+    assert_eq!(
+        outcome.tokens(),
+        [vec![10, 10, 10], vec![1, 2, 3], vec![11, 12, 13]]
+    );
+}
+
+#[test]
+fn totals_of_agents_workflows_and_chains_never_count() {
+    let makers: [fn() -> tracing::Span; 5] = [
+        || {
+            info_span!(
+                "a",
+                gen_ai.operation.name = "invoke_agent",
+                gen_ai.usage.input_tokens = 1
+            )
+        },
+        || info_span!("b", gen_ai.operation.name = "invoke_workflow", prompt_tokens = 1),
+        || info_span!("c", openinference.span.kind = "agent", llm.token_count.prompt = 1),
+        || info_span!("d", openinference.span.kind = "CHAIN", llm.token_count.prompt = 1),
+        || {
+            info_span!(
+                "e",
+                traceloop.span.kind = "workflow",
+                gen_ai.usage.prompt_tokens = 1
+            )
+        },
+    ];
+    for make in makers {
+        let outcome = run(|| drop(make()));
+        assert!(outcome.tokens().iter().all(Vec::is_empty));
+        assert_eq!(outcome.stats.repeated, 1);
+    }
+}
+
+#[test]
+fn calls_beside_each_other_on_many_threads_are_counted_exactly() {
+    let outcome = super::support::run_named(GenAiNames::Off, || {
+        let dispatch = tracing::dispatcher::get_default(Clone::clone);
+        let request = info_span!("request", total_tokens = 1);
+        std::thread::scope(|scope| {
+            for thread in 0..16_u64 {
+                let (dispatch, request) = (dispatch.clone(), request.clone());
+                scope.spawn(move || {
+                    tracing::dispatcher::with_default(&dispatch, || {
+                        for _ in 0..250 {
+                            drop(info_span!(parent: &request, "chat", prompt_tokens = thread, completion_tokens = 1));
+                        }
+                    });
+                });
+            }
+        });
+    });
+    let [input, output, total] = outcome.tokens();
+    assert_eq!((input.len(), output.len(), total.len()), (4000, 4000, 4000));
+    assert_eq!(input.iter().sum::<i64>(), 250 * (0..16).sum::<i64>());
+    assert_eq!(outcome.stats.repeated, 1);
+}

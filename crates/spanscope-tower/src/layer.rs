@@ -1,0 +1,257 @@
+//! The layer, and how it is set up. Every setter names its default.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::Extensions;
+use tower_layer::Layer;
+
+use crate::apis::{Api, Apis, DEFAULT_MAX_APIS};
+use crate::level::Level;
+use crate::path::{DEFAULT_EXCLUDED, Excluded, api_of};
+use crate::request::{METHODS, SCHEMES, Traits};
+use crate::service::RequestMetrics;
+
+type ApiOf = dyn Fn(&str) -> Option<&str> + Send + Sync;
+type FromExtensions<T> = dyn Fn(&Extensions) -> Option<T> + Send + Sync;
+
+/// Measures the requests of a service and opens a span for each.
+///
+/// Apply it once, outside of whatever turns panics and timeouts into answers if their answers shall count, inside of it if
+/// the panics and timeouts themselves shall. Clones share the numbers of running requests, so a program that listens in
+/// several places makes one layer and clones it: two layers would tell two truths under one name.
+#[derive(Debug, Clone)]
+pub struct RequestMetricsLayer {
+    shared: Arc<Shared>,
+}
+
+impl RequestMetricsLayer {
+    /// The layer with all defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// Begins to set one up.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+}
+
+impl Default for RequestMetricsLayer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S> Layer<S> for RequestMetricsLayer {
+    type Service = RequestMetrics<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        RequestMetrics::new(inner, Arc::clone(&self.shared))
+    }
+}
+
+/// Sets up a [`RequestMetricsLayer`].
+///
+/// ```
+/// use spanscope_tower::RequestMetricsLayer;
+/// let layer = RequestMetricsLayer::builder()
+///     .exclude("/health")
+///     .known_apis(["inference", "agents", "models"])
+///     .build();
+/// # let _ = layer;
+/// ```
+#[must_use = "it does nothing before `build`"]
+pub struct Builder {
+    excluded: Vec<Excluded>,
+    api_of: Box<ApiOf>,
+    known_apis: Option<Vec<String>>,
+    max_apis: usize,
+    route_of: Option<Box<FromExtensions<String>>>,
+    client_of: Option<Box<FromExtensions<SocketAddr>>>,
+    opens_span: bool,
+    is_https: bool,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            excluded: DEFAULT_EXCLUDED.into_iter().map(Excluded::new).collect(),
+            api_of: Box::new(api_of),
+            known_apis: None,
+            max_apis: DEFAULT_MAX_APIS,
+            route_of: None,
+            client_of: None,
+            opens_span: true,
+            is_https: false,
+        }
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("excluded", &self.excluded)
+            .field("known_apis", &self.known_apis)
+            .field("max_apis", &self.max_apis)
+            .field("opens_span", &self.opens_span)
+            .field("is_https", &self.is_https)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    /// Leaves out this path and everything below it, by whole segments: neither span nor measurement. Default:
+    /// [`DEFAULT_EXCLUDED`], which stay left out.
+    pub fn exclude(mut self, path: &str) -> Self {
+        self.excluded.push(Excluded::new(path));
+        self
+    }
+
+    /// Forgets what is left out so far, the default too.
+    pub fn exclude_none(mut self) -> Self {
+        self.excluded.clear();
+        self
+    }
+
+    /// How the label `api` is read from the path: a part of it or a constant, `None` for [`UNKNOWN`](crate::UNKNOWN).
+    /// Default: [`api_of`].
+    pub fn api_of(mut self, api_of: impl Fn(&str) -> Option<&str> + Send + Sync + 'static) -> Self {
+        self.api_of = Box::new(api_of);
+        self
+    }
+
+    /// The only values that the label `api` may have, beside [`UNKNOWN`](crate::UNKNOWN) and [`OTHER`](crate::OTHER), which
+    /// all others become. Default: the first [`DEFAULT_MAX_APIS`] that come.
+    pub fn known_apis<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.known_apis = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// How many values of the label `api` are learnt; later ones become [`OTHER`](crate::OTHER). Default:
+    /// [`DEFAULT_MAX_APIS`].
+    pub fn max_apis(mut self, max: usize) -> Self {
+        self.max_apis = max;
+        self
+    }
+
+    /// Where the framework leaves the route (`/models/{id}`), for `http.route` and the span's name. The request's extensions are
+    /// asked first, then the response's, because a layer around a router comes before it. Routes must be templates, never
+    /// paths. Default: none.
+    ///
+    /// ```
+    /// # use spanscope_tower::RequestMetricsLayer;
+    /// use axum::extract::MatchedPath;
+    /// let layer = RequestMetricsLayer::builder()
+    ///     .route_of(|extensions| Some(extensions.get::<MatchedPath>()?.as_str().to_owned()))
+    ///     .build();
+    /// # let _ = layer;
+    /// ```
+    pub fn route_of(
+        mut self,
+        route_of: impl Fn(&Extensions) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.route_of = Some(Box::new(route_of));
+        self
+    }
+
+    /// Where the server leaves the address of the client in the request's extensions, for `client.address` and
+    /// `client.port` of the span. Default: none.
+    ///
+    /// ```
+    /// # use spanscope_tower::RequestMetricsLayer;
+    /// use std::net::SocketAddr;
+    /// use axum::extract::ConnectInfo;
+    /// let layer = RequestMetricsLayer::builder()
+    ///     .client_of(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0))
+    ///     .build();
+    /// # let _ = layer;
+    /// ```
+    pub fn client_of(
+        mut self,
+        client_of: impl Fn(&Extensions) -> Option<SocketAddr> + Send + Sync + 'static,
+    ) -> Self {
+        self.client_of = Some(Box::new(client_of));
+        self
+    }
+
+    /// Whether requests get a span. Default: yes.
+    pub fn span(mut self, opens_span: bool) -> Self {
+        self.opens_span = opens_span;
+        self
+    }
+
+    /// Whether clients come by TLS, for requests that don't tell: those of HTTP/1. Default: no.
+    pub fn https(mut self, is_https: bool) -> Self {
+        self.is_https = is_https;
+        self
+    }
+
+    /// Makes the layer.
+    #[must_use]
+    pub fn build(self) -> RequestMetricsLayer {
+        let apis = match &self.known_apis {
+            Some(names) => Apis::known(names),
+            None => Apis::learning(self.max_apis),
+        };
+        RequestMetricsLayer {
+            shared: Arc::new(Shared {
+                excluded: self.excluded,
+                api_of: self.api_of,
+                apis,
+                route_of: self.route_of,
+                client_of: self.client_of,
+                opens_span: self.opens_span,
+                is_https: self.is_https,
+                running: Default::default(),
+            }),
+        }
+    }
+}
+
+/// What all services of a layer have in common.
+pub(crate) struct Shared {
+    excluded: Vec<Excluded>,
+    api_of: Box<ApiOf>,
+    apis: Apis,
+    route_of: Option<Box<FromExtensions<String>>>,
+    client_of: Option<Box<FromExtensions<SocketAddr>>>,
+    pub(crate) opens_span: bool,
+    pub(crate) is_https: bool,
+    /// By [`Traits::index`].
+    running: [Level; METHODS.len() * SCHEMES.len()],
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("excluded", &self.excluded)
+            .field("apis", &self.apis)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    pub(crate) fn is_excluded(&self, path: &str) -> bool {
+        self.excluded.iter().any(|excluded| excluded.covers(path))
+    }
+
+    pub(crate) fn api(&self, path: &str) -> Arc<Api> {
+        self.apis.find((self.api_of)(path))
+    }
+
+    pub(crate) fn route(&self, extensions: &Extensions) -> Option<String> {
+        self.route_of.as_ref()?(extensions)
+    }
+
+    pub(crate) fn client(&self, extensions: &Extensions) -> Option<SocketAddr> {
+        self.client_of.as_ref()?(extensions)
+    }
+
+    /// How many requests with this method and scheme are running.
+    pub(crate) fn running(&self, traits: Traits) -> &Level {
+        &self.running[traits.index()]
+    }
+}

@@ -1,0 +1,149 @@
+//! How many requests are running, counted by many threads and told to sinks in an order that ends at the right number.
+//!
+//! Changing a counter and telling its value are two steps. If each thread did both, the thread that ended the last request
+//! could tell its 0 before another one tells the 1 that was true just before, and the gauge would stay at 1 for good. A
+//! lock around both steps would be held while sinks run. So one thread at a time is the teller: who makes a change while
+//! somebody tells only leaves a note, and the teller goes on until no note is left. Values that were true for less time than a
+//! sink takes are skipped; the last one never is.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+/// A number that goes up and down.
+#[derive(Debug, Default)]
+pub(crate) struct Level {
+    value: AtomicI64,
+    /// How many changes were made since the present teller began; 0 while there is none.
+    notes: AtomicU64,
+}
+
+impl Level {
+    /// Changes the number and sees to it that it is told.
+    pub(crate) fn change(&self, by: i64, tell: impl Fn(i64)) {
+        self.value.fetch_add(by, Ordering::Relaxed);
+        // The note publishes the change above to whoever reads the note.
+        if self.notes.fetch_add(1, Ordering::AcqRel) != 0 {
+            return;
+        }
+        let mut role = Role {
+            notes: &self.notes,
+            is_held: true,
+        };
+        loop {
+            let seen = self.notes.load(Ordering::Acquire);
+            tell(self.value.load(Ordering::Relaxed));
+            let given_back = self
+                .notes
+                .compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Acquire);
+            if given_back.is_ok() {
+                role.is_held = false;
+                return;
+            }
+        }
+    }
+}
+
+/// The teller's role; a sink that panics, against its contract, must not keep it for ever.
+struct Role<'a> {
+    notes: &'a AtomicU64,
+    is_held: bool,
+}
+
+impl Drop for Role<'_> {
+    fn drop(&mut self) {
+        if self.is_held {
+            self.notes.store(0, Ordering::Release);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::{Barrier, Mutex};
+
+    use super::*;
+
+    #[test]
+    fn what_is_told_last_is_true_whatever_the_threads_do() {
+        for _ in 0..200 {
+            let level = Level::default();
+            let told = Mutex::new(Vec::new());
+            let tell = |value| {
+                // Time for another thread to tell something newer first.
+                std::thread::yield_now();
+                let Ok(mut told) = told.lock() else { return };
+                told.push(value);
+            };
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        for _ in 0..50 {
+                            level.change(1, tell);
+                            level.change(-1, tell);
+                        }
+                    });
+                }
+            });
+            let told = told.into_inner().unwrap_or_default();
+            assert_eq!(told.last(), Some(&0));
+            assert!(told.iter().all(|value| (0..=4).contains(value)));
+        }
+    }
+
+    #[test]
+    fn what_changes_while_somebody_tells_is_told_by_that_one() {
+        let level = Level::default();
+        level.change(2, |_| ());
+        let told = Mutex::new(Vec::new());
+        let push = |value| {
+            if let Ok(mut told) = told.lock() {
+                told.push(value);
+            }
+        };
+        let step = Barrier::new(2);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                level.change(-1, |value| {
+                    if value == 1 {
+                        step.wait(); // The 1 is known and not told yet.
+                        step.wait(); // The other one is done.
+                    }
+                    push(value);
+                });
+            });
+            step.wait();
+            level.change(-1, push);
+            step.wait();
+        });
+        assert_eq!(told.into_inner().unwrap_or_default(), [1, 0]);
+    }
+
+    #[test]
+    fn a_sink_that_panics_does_not_silence_the_gauge() {
+        let level = Level::default();
+        let panicked = catch_unwind(AssertUnwindSafe(|| level.change(1, |_| panic!("a bad sink"))));
+        assert!(panicked.is_err());
+        let told = Mutex::new(Vec::new());
+        level.change(-1, |value| {
+            if let Ok(mut told) = told.lock() {
+                told.push(value);
+            }
+        });
+        assert_eq!(told.into_inner().unwrap_or_default(), [0]);
+    }
+
+    #[test]
+    fn a_change_out_of_a_sink_is_told_after_it() {
+        let level = Level::default();
+        let told = Mutex::new(Vec::new());
+        level.change(1, |value| {
+            if let Ok(mut told) = told.lock() {
+                told.push(value);
+            }
+            if value == 1 {
+                level.change(1, |_| unreachable!("the outer call tells"));
+            }
+        });
+        assert_eq!(told.into_inner().unwrap_or_default(), [1, 2]);
+    }
+}

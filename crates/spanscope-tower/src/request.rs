@@ -1,0 +1,114 @@
+//! What is read of a request once, as few and bounded values, for the labels and for the span.
+
+use http::{Request, Version};
+
+/// The methods of RFC 9110, PATCH (RFC 5789) and QUERY. Any other one is [`OTHER_METHOD`], because a client may send any word.
+pub(crate) const METHODS: [&str; 11] = [
+    "GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "CONNECT", "TRACE", "QUERY", "_OTHER",
+];
+
+/// The place of a method that is none of the known ones.
+const OTHER_METHOD: usize = METHODS.len() - 1;
+
+/// The schemes that a request may have.
+pub(crate) const SCHEMES: [&str; 2] = ["http", "https"];
+
+/// What every measurement of a request says of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Traits {
+    method: u8,
+    is_https: bool,
+    /// The version of HTTP; empty if it is an unknown one.
+    pub(crate) version: &'static str,
+}
+
+impl Traits {
+    /// Reads them. A client that speaks HTTP/1 doesn't send its scheme: then `is_https` says what the server listens for.
+    pub(crate) fn of<B>(request: &Request<B>, is_https: bool) -> Self {
+        let method = request.method().as_str();
+        let method = METHODS[..OTHER_METHOD]
+            .iter()
+            .position(|known| *known == method)
+            .unwrap_or(OTHER_METHOD);
+        let is_https = match request.uri().scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            _ => is_https,
+        };
+        let version = match request.version() {
+            Version::HTTP_09 => "0.9",
+            Version::HTTP_10 => "1.0",
+            Version::HTTP_11 => "1.1",
+            Version::HTTP_2 => "2",
+            Version::HTTP_3 => "3",
+            _ => "",
+        };
+        Self {
+            method: u8::try_from(method).unwrap_or_default(),
+            is_https,
+            version,
+        }
+    }
+
+    /// A known method, or `_OTHER`.
+    pub(crate) fn method(self) -> &'static str {
+        METHODS[usize::from(self.method)]
+    }
+
+    /// Whether the method is one of the known ones.
+    pub(crate) fn is_known_method(self) -> bool {
+        usize::from(self.method) != OTHER_METHOD
+    }
+
+    pub(crate) fn scheme(self) -> &'static str {
+        SCHEMES[usize::from(self.is_https)]
+    }
+
+    /// The place among all pairs of method and scheme.
+    pub(crate) fn index(self) -> usize {
+        usize::from(self.method) * SCHEMES.len() + usize::from(self.is_https)
+    }
+
+    /// Whether the answer's body, if there is one, is never sent to this client: after HEAD, and where the connection
+    /// turns into a tunnel or another protocol.
+    pub(crate) fn ends_with_head(self, status: http::StatusCode) -> bool {
+        match self.method() {
+            "HEAD" => true,
+            "CONNECT" if status.is_success() => true,
+            _ => status.is_informational() || matches!(status.as_u16(), 204 | 304),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+
+    fn traits(method: &str, uri: &str) -> Option<Traits> {
+        let request = Request::builder().method(method).uri(uri).body(()).ok()?;
+        Some(Traits::of(&request, false))
+    }
+
+    #[test]
+    fn a_made_up_method_or_scheme_is_no_label() {
+        let made_up = traits("BREW", "coffee://pot/x").map(|traits| (traits.method(), traits.scheme()));
+        assert_eq!(made_up, Some(("_OTHER", "http")));
+        let query = traits("QUERY", "https://host/x").map(|traits| (traits.method(), traits.scheme()));
+        assert_eq!(query, Some(("QUERY", "https")));
+        assert_eq!(traits("get", "/").map(Traits::is_known_method), Some(false));
+    }
+
+    #[test]
+    fn answers_without_a_body_end_with_their_head() {
+        let ends = |method, status| traits(method, "/").map(|traits| traits.ends_with_head(status));
+        assert_eq!(ends("HEAD", StatusCode::OK), Some(true));
+        assert_eq!(ends("GET", StatusCode::SWITCHING_PROTOCOLS), Some(true));
+        assert_eq!(ends("GET", StatusCode::NO_CONTENT), Some(true));
+        assert_eq!(ends("GET", StatusCode::NOT_MODIFIED), Some(true));
+        assert_eq!(ends("CONNECT", StatusCode::OK), Some(true));
+        assert_eq!(ends("CONNECT", StatusCode::FORBIDDEN), Some(false));
+        assert_eq!(ends("GET", StatusCode::OK), Some(false));
+    }
+}

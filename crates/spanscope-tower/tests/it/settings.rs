@@ -1,0 +1,126 @@
+//! What can be set.
+
+use http::Request;
+use spanscope_tower::{Builder, RequestMetricsLayer};
+use tower::{Layer, ServiceExt, service_fn};
+
+use crate::support::{Recorder, answer};
+
+/// What requests for these paths leave.
+fn recorded(builder: Builder, paths: &[&str]) -> std::sync::Arc<Recorder> {
+    let layer = builder.build();
+    Recorder::of(async {
+        for path in paths {
+            let service = layer.layer(service_fn(async |_: Request<()>| answer(200, "")));
+            let request = Request::get(*path).body(()).unwrap();
+            assert_eq!(service.oneshot(request).await.unwrap().status(), 200);
+        }
+    })
+}
+
+#[test]
+fn what_a_framework_serves_about_itself_is_left_out() {
+    let paths = [
+        "/docs",
+        "/docs/oauth2-redirect",
+        "/redoc",
+        "/openapi.json",
+        "/favicon.ico",
+        "/static/a.css",
+    ];
+    let recorder = recorded(RequestMetricsLayer::builder(), &paths);
+    assert!(recorder.all().is_empty());
+    assert!(recorder.spans().is_empty());
+    let near = recorded(RequestMetricsLayer::builder(), &["/docsearch", "/v1/docs"]);
+    assert_eq!(near.counted(), ["docsearch 200", "docs 200"]);
+}
+
+#[test]
+fn what_is_left_out_can_be_set() {
+    let more = RequestMetricsLayer::builder().exclude("/health");
+    let recorder = recorded(more, &["/docs", "/health/live", "/v1/models"]);
+    assert_eq!(recorder.counted(), ["models 200"]);
+    let none = RequestMetricsLayer::builder().exclude_none();
+    let recorder = recorded(none, &["/docs", "/"]);
+    assert_eq!(recorder.counted(), ["docs 200", "unknown 200"]);
+}
+
+#[test]
+fn apis_beyond_the_bound_count_as_other() {
+    let paths: Vec<_> = (0..250).map(|n| format!("/bot{n}/x.php")).collect();
+    let paths: Vec<_> = paths.iter().map(String::as_str).collect();
+    let counted = recorded(RequestMetricsLayer::builder(), &paths).counted();
+    assert_eq!(counted.iter().filter(|one| *one == "other 200").count(), 50);
+    let few = RequestMetricsLayer::builder().max_apis(1);
+    let recorder = recorded(few, &["/a", "/b", "/a"]);
+    assert_eq!(recorder.counted(), ["a 200", "other 200", "a 200"]);
+    let known = RequestMetricsLayer::builder().known_apis(["models"]);
+    let recorder = recorded(known, &["/wp-login.php", "/v1/models", "/"]);
+    assert_eq!(recorder.counted(), ["other 200", "models 200", "unknown 200"]);
+}
+
+#[test]
+fn the_api_can_be_read_in_another_way() {
+    let second = RequestMetricsLayer::builder().api_of(|path| path.split('/').nth(2));
+    let recorder = recorded(second, &["/tenant/models/7", "/tenant"]);
+    assert_eq!(recorder.counted(), ["models 200", "unknown 200"]);
+}
+
+#[test]
+fn the_route_is_a_label_and_names_the_span() {
+    let routed = RequestMetricsLayer::builder().route_of(|_| Some("/v1/models/{id}".to_owned()));
+    let recorder = recorded(routed, &["/v1/models/7"]);
+    let labels = &recorder.named("http.server.request.duration")[0].labels;
+    assert_eq!(labels["http.route"], "/v1/models/{id}");
+    let span = recorder.only_span();
+    assert_eq!(span.name, "GET /v1/models/{id}");
+    assert_eq!(span.fields["http.route"], "/v1/models/{id}");
+}
+
+#[test]
+fn https_is_told_by_the_request_or_by_the_server() {
+    let recorder = recorded(
+        RequestMetricsLayer::builder().https(true),
+        &["/a", "http://host/a"],
+    );
+    let schemes: Vec<_> = recorder
+        .named("http.server.request.duration")
+        .iter()
+        .map(|one| one.labels["url.scheme"].clone())
+        .collect();
+    assert_eq!(schemes, ["https", "http"]);
+}
+
+#[test]
+fn without_a_span_everything_is_measured_all_the_same() {
+    let recorder = recorded(RequestMetricsLayer::builder().span(false), &["/v1/models"]);
+    assert_eq!(recorder.counted(), ["models 200"]);
+    assert!(recorder.spans().is_empty());
+}
+
+#[test]
+fn clones_of_a_layer_share_the_number_of_running_requests() {
+    let recorder = Recorder::of(async {
+        let layer = RequestMetricsLayer::new();
+        let waiting = |path: &str| {
+            let service = layer.clone().layer(service_fn(async |_: Request<()>| {
+                std::future::pending::<()>().await;
+                answer(200, "")
+            }));
+            Box::pin(service.oneshot(Request::get(path).body(()).unwrap()))
+        };
+        let (mut first, mut second) = (waiting("/v1/models"), waiting("/v1/models"));
+        tokio::select! {
+            biased;
+            _ = &mut first => unreachable!(),
+            _ = &mut second => unreachable!(),
+            () = std::future::ready(()) => {}
+        }
+    });
+    let values: Vec<_> = recorder
+        .named("llama_stack_concurrent_requests")
+        .iter()
+        .map(|one| one.value)
+        .collect();
+    assert_eq!(values, [1.0, 2.0, 1.0, 0.0]);
+}
