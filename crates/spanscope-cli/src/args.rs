@@ -64,9 +64,19 @@ Examples:
         after_help = "Examples:\n  spanscope logs --severity warn --since 1h\n  spanscope logs --grep timeout --limit 20"
     )]
     Logs(LogsArgs),
+    /// List metrics, or show one over time
+    #[command(after_help = "\
+Examples:
+  spanscope metrics
+  spanscope metrics prompt_tokens --since 24h --granularity 1h
+  spanscope metrics prompt_tokens --match 'model_id=~\"llama.*\"' --instant
+
+Each label set is a line of its own. A bar is the sum of a step of a counter or a histogram, and the last value of a
+gauge.")]
+    Metrics(MetricsArgs),
     /// Ask with SQL; the file can't be changed by it
     ///
-    /// The tables are traces, spans, span_events and logs.
+    /// The tables are traces, spans, span_events, logs and metrics.
     #[command(after_help = "\
 Examples:
   spanscope sql \"SELECT name, count(*), avg(duration_ms) FROM spans GROUP BY name\"
@@ -219,6 +229,27 @@ pub(crate) struct LogsArgs {
     /// At most so many, the newest
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 100)]
     pub(crate) limit: u64,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// `metrics`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct MetricsArgs {
+    /// The metric; all are listed if not given
+    pub(crate) name: Option<String>,
+    /// What was measured since then: 30m, 2d, 2026-11-21, 2026-11-21T14:03:00Z [default: 24h]
+    #[arg(long, value_name = "TIME", requires = "name")]
+    pub(crate) since: Option<String>,
+    /// The width of a step: 30s, 5m, 1h, 1d, 1w [default: what fits into a line]
+    #[arg(long, value_name = "STEP", requires = "name")]
+    pub(crate) granularity: Option<String>,
+    /// Only where LABEL=VALUE holds; also !=, =~ and !~ with a regular expression for the whole value; repeatable
+    #[arg(long = "match", value_name = "LABEL=VALUE", requires = "name")]
+    pub(crate) matchers: Vec<String>,
+    /// Show one value for all of the time
+    #[arg(long, requires = "name", conflicts_with = "granularity")]
+    pub(crate) instant: bool,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }

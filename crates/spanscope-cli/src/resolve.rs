@@ -7,7 +7,8 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 use spanscope_model::{
-    Condition, ConditionOp, Order, OrderKey, Severity, SpanField, SpanFilter, Timestamp, TraceFilter,
+    Condition, ConditionOp, LabelMatcher, Order, OrderKey, Severity, SpanField, SpanFilter, Timestamp,
+    TraceFilter,
 };
 
 use crate::args::FilterArgs;
@@ -119,6 +120,30 @@ fn unquoted(text: &str) -> String {
     }
 }
 
+/// Reads `LABEL=VALUE`, `LABEL!=VALUE`, `LABEL=~EXPRESSION` or `LABEL!~EXPRESSION`; the value may stand in double quotes.
+pub(crate) fn label_matcher(text: &str) -> Result<LabelMatcher> {
+    let split = text
+        .find(['=', '!'])
+        .map(|at| text.split_at(at))
+        .and_then(|(name, rest)| {
+            // The longer words first: `=~` begins with `=`.
+            ["=~", "!~", "!=", "="]
+                .into_iter()
+                .find_map(|word| Some((name.trim(), word, rest.strip_prefix(word)?)))
+        });
+    match split {
+        Some((name, word, value)) if !name.is_empty() => Ok(LabelMatcher {
+            name: name.to_owned(),
+            value: unquoted(value.trim()),
+            operator: word.parse().map_err(Stop::usage)?,
+        }),
+        _ => Err(Stop::usage(format!(
+            "{text:?} is no condition on a label: write LABEL=VALUE, LABEL!=VALUE, 'LABEL=~EXPRESSION' or \
+             'LABEL!~EXPRESSION'"
+        ))),
+    }
+}
+
 /// Reads a moment: so long ago, a time with an offset, or a time or date in the user's zone.
 pub(crate) fn since(text: &str, zone: &TimeZone) -> Result<Timestamp> {
     if let Some(ago) = duration::parse(text) {
@@ -195,6 +220,29 @@ mod tests {
         }
         for wrong in ["n", "=5", "n>=5", "n==5", "n!5", ""] {
             assert!(condition(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn label_conditions_have_the_forms_of_prometheus() {
+        for (text, name, word, value) in [
+            ("model_id=llama", "model_id", "=", "llama"),
+            ("model_id=\"llama 3\"", "model_id", "=", "llama 3"),
+            ("k!=a=b", "k", "!=", "a=b"),
+            (r#"k=~"llama.*""#, "k", "=~", "llama.*"),
+            (r#"k=~"a\.b""#, "k", "=~", r"a\.b"),
+            ("k !~ x|y", "k", "!~", "x|y"),
+            ("k=", "k", "=", ""),
+        ] {
+            let found = label_matcher(text).unwrap();
+            assert_eq!(
+                (found.name.as_str(), found.operator.as_str(), found.value.as_str()),
+                (name, word, value),
+                "{text}"
+            );
+        }
+        for wrong in ["", "k", "=v", "k!v", "k>5"] {
+            assert!(label_matcher(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -8,8 +8,8 @@ use std::pin::Pin;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Condition, LogEvent, LogFilter, Span, SpanFilter, SpanId, SpanNode, Timestamp, Trace, TraceFilter,
-    TraceId, TraceQuery, TraceSummary,
+    Condition, LogEvent, LogFilter, MetricInfo, MetricQuery, MetricSeries, Span, SpanFilter, SpanId,
+    SpanNode, Timestamp, Trace, TraceFilter, TraceId, TraceQuery, TraceSummary,
 };
 
 /// What went wrong in a store. The message is for the caller; [`kind`](Self::kind) is for the program.
@@ -146,11 +146,14 @@ pub struct StoreStats {
     pub spans: u64,
     /// Stored events.
     pub events: u64,
+    /// Stored measurements.
+    #[serde(default)]
+    pub points: u64,
     /// Start of the oldest trace.
     pub oldest: Option<Timestamp>,
     /// Start of the newest trace.
     pub newest: Option<Timestamp>,
-    /// Records that programs offered to this file since it was made: spans and events.
+    /// Records that programs offered to this file since it was made: spans, events and measurements.
     pub offered: u64,
     /// Records of these that were written.
     pub stored: u64,
@@ -282,4 +285,23 @@ pub trait TraceStore: Send + Sync {
     /// # Errors
     /// Only what a store's own failure makes.
     fn name_statistics(&self, since: Option<Timestamp>) -> StoreFuture<'_, Vec<NameStats>>;
+
+    /// The measurements of one metric between two times, the first included and the second not: a series for each label
+    /// set that has any, by labels.
+    ///
+    /// A range has a point for each step that holds a measurement. Steps are aligned to 1970-01-01T00:00:00Z, which was a
+    /// Thursday, so weeks begin on Thursdays; the first and the last step hold what of them is inside of the range. An
+    /// instant query has one point, for all of the time. A point is the sum of a counter's or a histogram's measurements,
+    /// and the last of a gauge's. A metric that is not stored has no series.
+    ///
+    /// # Errors
+    /// A start after the end, a time that the store can't tell from "beyond all times" and a regular expression that is
+    /// wrong or would grow too large are invalid input.
+    fn query_metrics(&self, query: MetricQuery) -> StoreFuture<'_, Vec<MetricSeries>>;
+
+    /// The stored metrics, by name.
+    ///
+    /// # Errors
+    /// Only what a store's own failure makes.
+    fn list_metrics(&self) -> StoreFuture<'_, Vec<MetricInfo>>;
 }

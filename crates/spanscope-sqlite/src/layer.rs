@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use spanscope_layers::Categories;
 use spanscope_layers::capture::{Capture, DEFAULT_MAX_VALUE_LEN, SpanRecord};
+use spanscope_layers::metrics::{Measurement, MetricSink};
 use spanscope_layers::queue::{Control, FlushTimeout, LayerStats, Queue, WhenFull};
 use spanscope_model::StoreError;
 use tracing_core::span::{Attributes, Id, Record};
@@ -20,10 +21,13 @@ use crate::writer;
 pub const DEFAULT_QUEUE_BYTES: usize = 64 * 1024 * 1024;
 /// How long a record waits at most before it is written, where the disk keeps up.
 pub const DEFAULT_FLUSH_INTERVAL: Duration = Duration::from_millis(200);
-/// How long traces and events are kept.
+/// How long traces, events and measurements are kept.
 pub const DEFAULT_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
-/// How large the file may grow; beyond it the oldest traces go.
+/// How large the file may grow; beyond it the oldest traces and measurements go.
 pub const DEFAULT_MAX_BYTES: u64 = 1024 * 1024 * 1024;
+/// How many label sets of one metric a file keeps apart. What comes with others is stored under the label
+/// `otel.metric.overflow=true`, and it is said once.
+pub const DEFAULT_MAX_SERIES: u64 = 10_000;
 /// How long dropping the guard waits for the last records.
 pub const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Attributes with these keys are found by an index: session, conversation, user, agent, task, model, provider.
@@ -56,6 +60,7 @@ pub struct SqliteLayerBuilder {
     pub(crate) flush_interval: Duration,
     pub(crate) retention: Duration,
     pub(crate) max_bytes: u64,
+    pub(crate) max_series: u64,
     pub(crate) max_value_len: usize,
     pub(crate) shutdown_timeout: Duration,
     pub(crate) indexed_keys: Vec<String>,
@@ -72,6 +77,7 @@ impl SqliteLayerBuilder {
             flush_interval: DEFAULT_FLUSH_INTERVAL,
             retention: DEFAULT_RETENTION,
             max_bytes: DEFAULT_MAX_BYTES,
+            max_series: DEFAULT_MAX_SERIES,
             max_value_len: DEFAULT_MAX_VALUE_LEN,
             shutdown_timeout: DEFAULT_SHUTDOWN_TIMEOUT,
             indexed_keys: DEFAULT_INDEXED_KEYS.iter().map(ToString::to_string).collect(),
@@ -104,7 +110,7 @@ impl SqliteLayerBuilder {
         self
     }
 
-    /// How long traces are kept. Default: [`DEFAULT_RETENTION`].
+    /// How long traces, events and measurements are kept. Default: [`DEFAULT_RETENTION`].
     pub fn retention(mut self, age: Duration) -> Self {
         self.retention = age;
         self
@@ -113,6 +119,12 @@ impl SqliteLayerBuilder {
     /// How large the file may grow. Default: [`DEFAULT_MAX_BYTES`]; the least is 1 MiB.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes.max(1024 * 1024);
+        self
+    }
+
+    /// How many label sets of one metric the file keeps apart. Default: [`DEFAULT_MAX_SERIES`].
+    pub fn max_series(mut self, count: u64) -> Self {
+        self.max_series = count;
         self
     }
 
@@ -207,6 +219,33 @@ impl SqliteLayer {
     #[track_caller]
     pub fn builder() -> SqliteLayerBuilder {
         SqliteLayerBuilder::new()
+    }
+
+    /// Where measurements that are no events are stored: for whatever makes them out of spans or requests.
+    #[must_use]
+    pub fn metric_sink(&self) -> SqliteMetricSink {
+        SqliteMetricSink {
+            queue: self.queue.clone(),
+        }
+    }
+}
+
+/// Stores measurements in the file of a [`SqliteLayer`]. Clones are the same sink.
+///
+/// They go the way of the layer's own records and are in the same account. A measurement that came as a `tracing` event is
+/// left out, because the layer sees that by itself.
+#[derive(Debug, Clone)]
+pub struct SqliteMetricSink {
+    queue: Queue,
+}
+
+impl MetricSink for SqliteMetricSink {
+    fn record(&self, measurement: &Measurement<'_>) {
+        // Without a name or a number there is nothing to store; what is not offered is not counted either.
+        let is_whole = !measurement.name.is_empty() && measurement.value.as_f64().is_finite();
+        if is_whole && !measurement.is_event {
+            self.queue.push_measurement(measurement);
+        }
     }
 }
 

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use spanscope_model::Timestamp;
 
+use crate::{points, schema};
+
 /// A transaction takes no further trace after this time.
 const TRANSACTION: Duration = Duration::from_millis(25);
 /// Rows deleted by one statement.
@@ -24,6 +26,8 @@ pub struct Deleted {
     pub spans: u64,
     /// Events, of these traces and outside of any.
     pub events: u64,
+    /// Measurements; they go by their own age.
+    pub points: u64,
 }
 
 impl std::ops::AddAssign for Deleted {
@@ -31,12 +35,13 @@ impl std::ops::AddAssign for Deleted {
         self.traces += other.traces;
         self.spans += other.spans;
         self.events += other.events;
+        self.points += other.points;
     }
 }
 
-/// Deletes up to `max_traces` traces that ended before the cutoff, and the loose events before it.
+/// Deletes up to `max_traces` traces that ended before the cutoff, and the loose events and the measurements before it.
 ///
-/// Events that brought a time to live of their own stay exactly until it is over, without their trace if that goes.
+/// Events and measurements that brought a time to live of their own stay exactly until it is over, without their trace if that goes.
 pub(crate) fn delete_older_than(
     db: &Connection,
     cutoff: Timestamp,
@@ -55,6 +60,15 @@ pub(crate) fn delete_older_than(
             "DELETE FROM _event WHERE id IN (SELECT id FROM _event WHERE trace IS NULL AND time < ?1 \
              AND (expires IS NULL OR expires <= ?2) LIMIT ?3)",
             (cutoff.as_nanos(), now.as_nanos(), sql_count(CHUNK)),
+        )
+    })?;
+    deleted.points += chunks(db, |db| {
+        let values = (cutoff.as_nanos(), now.as_nanos(), sql_count(CHUNK));
+        points::delete(
+            db,
+            "DELETE FROM _point WHERE id IN (SELECT id FROM _point WHERE time < ?1 \
+             AND (expires IS NULL OR expires <= ?2) ORDER BY time LIMIT ?3) RETURNING series, time",
+            values,
         )
     })?;
     // The last mark before the cutoff still says where the events at the cutoff begin.
@@ -87,10 +101,17 @@ pub(crate) fn count_older_than(db: &Connection, cutoff: Timestamp) -> rusqlite::
                   + (SELECT count(*) FROM _event e LEFT JOIN _trace t ON t.id = e.trace WHERE e.expires <= ?2 \
                      AND NOT (e.trace IS NULL AND e.time < ?1) AND NOT COALESCE(t.start < ?1 AND t.end < ?1, 0))",
         )?,
+        points: match schema::has_metrics(db)? {
+            true => count(
+                "SELECT (SELECT count(*) FROM _point WHERE time < ?1 AND (expires IS NULL OR expires <= ?2)) \
+                      + (SELECT count(*) FROM _point WHERE time >= ?1 AND expires <= ?2)",
+            )?,
+            false => 0,
+        },
     })
 }
 
-/// Deletes the events whose own time to live is over.
+/// Deletes the events and measurements whose own time to live is over.
 pub(crate) fn delete_expired(db: &Connection, now: Timestamp) -> rusqlite::Result<Deleted> {
     let events = chunks(db, |db| {
         db.execute(
@@ -98,14 +119,22 @@ pub(crate) fn delete_expired(db: &Connection, now: Timestamp) -> rusqlite::Resul
             (now.as_nanos(), sql_count(CHUNK)),
         )
     })?;
+    let points = chunks(db, |db| {
+        points::delete(
+            db,
+            "DELETE FROM _point WHERE id IN (SELECT id FROM _point WHERE expires <= ?1 LIMIT ?2) RETURNING series, time",
+            (now.as_nanos(), sql_count(CHUNK)),
+        )
+    })?;
     Ok(Deleted {
         events,
+        points,
         ..Deleted::default()
     })
 }
 
-/// Deletes the oldest traces and the loose events up to where they began, whatever their age. Where no trace is left,
-/// the oldest loose events go.
+/// Deletes the oldest traces, and the loose events and measurements up to where they began, whatever their age. Where no
+/// trace is left, the oldest loose events and measurements go.
 pub(crate) fn delete_oldest(db: &Connection, traces: usize) -> rusqlite::Result<Deleted> {
     let oldest = rowids(
         db,
@@ -134,6 +163,24 @@ pub(crate) fn delete_oldest(db: &Connection, traces: usize) -> rusqlite::Result<
             )
         })
         .map(|events| events as u64)?,
+    };
+    deleted.points += match until {
+        Some(until) => chunks(db, |db| {
+            points::delete(
+                db,
+                "DELETE FROM _point WHERE id IN (SELECT id FROM _point WHERE time <= ?1 ORDER BY time LIMIT ?2) \
+                 RETURNING series, time",
+                (until, sql_count(CHUNK)),
+            )
+        })?,
+        None => immediately(db, |db| {
+            points::delete(
+                db,
+                "DELETE FROM _point WHERE id IN (SELECT id FROM _point ORDER BY time LIMIT ?1) RETURNING series, time",
+                [sql_count(CHUNK)],
+            )
+        })
+        .map(|points| points as u64)?,
     };
     Ok(deleted)
 }

@@ -1,24 +1,41 @@
-//! The file's identity and version, and how a new one is made.
+//! The file's identity and version, and how a new one is made and an older one brought forward.
 
 use rusqlite::Connection;
 
 /// Marks a SQLite file as a span store of ours: "SpSc" in SQLite's `application_id`.
 pub(crate) const APPLICATION_ID: i32 = 0x5370_5363;
 /// The schema version that this crate writes, in SQLite's `user_version`.
-pub(crate) const VERSION: i32 = 1;
+pub(crate) const VERSION: i32 = 2;
+/// The first version that has metrics.
+const VERSION_WITH_METRICS: i32 = 2;
 
-/// The tables and views of [`VERSION`].
-pub(crate) const SQL: &str = include_str!("schema.sql");
+/// What each version adds to the one before. A new file goes the same way as an old one, so that they can't differ.
+const STEPS: [(i32, &str); 2] = [
+    (1, include_str!("schema.sql")),
+    (VERSION_WITH_METRICS, include_str!("schema_2.sql")),
+];
 
-/// Creates the tables and views in an empty database, or leaves a database of this version as it is.
+/// Makes the tables and views in an empty database, adds what is missing to one of an older version, and leaves one of
+/// this version as it is.
 ///
-/// The caller holds a write transaction, so that of two processes that open a new file together one makes it.
-pub(crate) fn create_if_empty(db: &Connection) -> rusqlite::Result<()> {
-    let version: i32 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version == 0 {
-        db.execute_batch(SQL)?;
-        db.pragma_update(None, "application_id", APPLICATION_ID)?;
-        db.pragma_update(None, "user_version", VERSION)?;
+/// The caller holds a write transaction, so that of two processes that open a file together one changes it.
+pub(crate) fn bring_forward(db: &Connection) -> rusqlite::Result<()> {
+    let version = version(db)?;
+    if version >= VERSION {
+        return Ok(());
     }
-    Ok(())
+    for (_, sql) in STEPS.iter().filter(|(step, _)| *step > version) {
+        db.execute_batch(sql)?;
+    }
+    db.pragma_update(None, "application_id", APPLICATION_ID)?;
+    db.pragma_update(None, "user_version", VERSION)
+}
+
+/// Whether the file has the tables of metrics. A reader changes nothing, so it may meet a file that has not.
+pub(crate) fn has_metrics(db: &Connection) -> rusqlite::Result<bool> {
+    Ok(version(db)? >= VERSION_WITH_METRICS)
+}
+
+fn version(db: &Connection) -> rusqlite::Result<i32> {
+    db.pragma_query_value(None, "user_version", |row| row.get(0))
 }

@@ -1,4 +1,4 @@
-//! A program for tests to run, kill and starve: `burst FILE TRACES [end|hang|panic|open]`.
+//! A program for tests to run, kill and starve: `burst FILE TRACES [end|hang|panic|open|metrics]`.
 //!
 //! It writes its traces into the file, says `ready` on stdout, and then ends in the way that was asked for.
 #![expect(clippy::unwrap_used, reason = "a test program fails by panicking")]
@@ -25,6 +25,13 @@ fn main() {
         loop {
             spanscope_tests::burst(1000);
         }
+    }
+    if ending == "metrics" {
+        for number in 0..traces {
+            tracing::info!(metric = "burst_total", value = 1, label = number % 10);
+        }
+        drop(guard);
+        return say("ready");
     }
     let open = tracing::info_span!("left open", pid = std::process::id());
     if ending == "open" {

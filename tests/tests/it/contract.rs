@@ -73,14 +73,24 @@ fn the_described_systems_columns_are_there_under_their_names() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     let (dispatch, guard) = store_at(&path);
-    tracing::dispatcher::with_default(&dispatch, || burst(1));
+    tracing::dispatcher::with_default(&dispatch, || {
+        burst(1);
+        tracing::info_span!("call").in_scope(|| {
+            tracing::info!(
+                metric = "prompt_tokens",
+                value = 5,
+                unit = "tokens",
+                model_id = "llama"
+            );
+        });
+    });
     drop(guard);
     let db = Connection::open(&path).unwrap();
     for (sql, expected) in [
         (
             "SELECT trace_id, service_name, root_span_id, start_time, end_time, created_at, timestamp, duration_ms, status,
              span_count FROM traces",
-            1,
+            2,
         ),
         (
             "SELECT span_id, trace_id, parent_span_id, name, start_time, end_time, attributes, status, kind, duration_ms
@@ -88,8 +98,13 @@ fn the_described_systems_columns_are_there_under_their_names() {
             9,
         ),
         ("SELECT id, span_id, name, timestamp, attributes FROM span_events WHERE name = 'unstructured_log'", 9),
-        ("SELECT s.name FROM spans s JOIN traces t ON s.span_id = t.root_span_id AND s.parent_span_id IS NULL", 1),
+        ("SELECT s.name FROM spans s JOIN traces t ON s.span_id = t.root_span_id AND s.parent_span_id IS NULL", 2),
         ("SELECT * FROM logs WHERE message = 'done' AND severity = 'info'", 9),
+        (
+            "SELECT metric, value, unit, timestamp, trace_id, span_id, attributes FROM metrics
+             WHERE json_extract(attributes, '$.model_id') = 'llama' AND timestamp > datetime('now', '-1 hour')",
+            1,
+        ),
     ] {
         assert_eq!(rows(&db, sql), expected, "{sql}");
     }
@@ -112,6 +127,7 @@ fn queries_by_id_and_by_time_use_an_index() {
         ("SELECT * FROM spans WHERE trace_id = 'a'", "_span_trace"),
         ("SELECT * FROM span_events WHERE span_id = 'a'", "_event_trace"),
         ("SELECT * FROM logs WHERE trace_id = 'a'", "_event_trace"),
+        ("SELECT * FROM metrics WHERE trace_id = 'a'", "_point_trace"),
     ] {
         let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let plan: Vec<String> = statement

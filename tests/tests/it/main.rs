@@ -8,4 +8,5 @@ mod console;
 mod contract;
 mod faults;
 mod genai;
+mod metrics;
 mod processes;

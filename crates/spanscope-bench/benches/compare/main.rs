@@ -7,6 +7,7 @@ mod bare;
 mod caller;
 mod console;
 mod filters;
+mod metrics;
 mod ours;
 mod reads;
 mod sizes;
@@ -22,7 +23,7 @@ use spanscope_bench::table::Table;
 
 use crate::sizes::Sizes;
 
-const SECTIONS: [&str; 5] = ["caller", "console", "filters", "sustained", "reads"];
+const SECTIONS: [&str; 6] = ["caller", "console", "filters", "sustained", "reads", "metrics"];
 
 fn main() -> Result<()> {
     let quick = std::env::var_os("SPANSCOPE_BENCH_QUICK").is_some_and(|value| value != "0");
@@ -66,6 +67,9 @@ fn main() -> Result<()> {
     }
     if wants("reads") {
         reads::report(&mut table, folder.path(), &sizes)?;
+    }
+    if wants("metrics") {
+        metrics::report(&mut table, folder.path(), &sizes)?;
     }
     println!("\n{table}");
     println!(

@@ -25,6 +25,8 @@ pub(crate) struct Sizes {
     pub(crate) commit_spans: usize,
     /// How often each question to the store is asked.
     pub(crate) questions: usize,
+    /// Measurements that the store and its peer are asked about.
+    pub(crate) metric_points: usize,
 }
 
 impl Sizes {
@@ -40,6 +42,7 @@ impl Sizes {
         tree_spans: 10_000,
         commit_spans: 2_000,
         questions: 15,
+        metric_points: 1_000_000,
     };
 
     /// For smoke runs: the numbers mean nothing.
@@ -55,5 +58,6 @@ impl Sizes {
         tree_spans: 200,
         commit_spans: 20,
         questions: 2,
+        metric_points: 20_000,
     };
 }

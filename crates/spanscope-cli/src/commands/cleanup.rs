@@ -1,4 +1,4 @@
-//! `spanscope cleanup`: deletes old traces.
+//! `spanscope cleanup`: deletes old traces and measurements.
 
 use anyhow::Result;
 use serde_json::json;
@@ -17,15 +17,17 @@ pub(super) fn run(file: &StoreFile, args: &CleanupArgs) -> Result<()> {
         "traces": deleted.traces,
         "spans": deleted.spans,
         "events": deleted.events,
+        "points": deleted.points,
         "dry_run": args.dry_run,
     });
     out.one(&answer, || {
         format!(
-            "{} {}, {} and {}\n",
+            "{} {}, {}, {} and {}\n",
             if args.dry_run { "would delete" } else { "deleted" },
             count(deleted.traces, "trace"),
             count(deleted.spans, "span"),
             count(deleted.events, "event"),
+            count(deleted.points, "measurement"),
         )
     })
 }

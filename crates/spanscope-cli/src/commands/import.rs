@@ -24,14 +24,16 @@ pub(super) fn run(file: &StoreFile, args: &ImportArgs) -> Result<()> {
         "traces": imported.traces,
         "spans": imported.spans,
         "events": imported.events,
+        "points": imported.points,
         "skipped": imported.skipped,
     });
     out.one(&answer, || {
         format!(
-            "imported {}, {} and {}; {} passed over\n",
+            "imported {}, {}, {} and {}; {} passed over\n",
             count(imported.traces, "trace"),
             count(imported.spans, "span"),
             count(imported.events, "event"),
+            count(imported.points, "measurement"),
             count(imported.skipped, "record"),
         )
     })

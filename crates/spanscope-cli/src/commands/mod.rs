@@ -7,6 +7,7 @@ mod demo;
 mod export;
 mod import;
 mod logs;
+mod metrics;
 mod span;
 mod spans;
 mod sql;
@@ -33,6 +34,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Span(args) => span::run(&file, &args),
         Command::Spans(args) => spans::run(&file, &args),
         Command::Logs(args) => logs::run(&file, &args),
+        Command::Metrics(args) => metrics::run(&file, &args),
         Command::Sql(args) => sql::run(&file, &args),
         Command::Stats(args) => stats::run(&file, &args),
         Command::Export(args) => export::run(&file, &args),

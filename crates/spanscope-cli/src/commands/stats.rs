@@ -73,6 +73,7 @@ fn whole(out: &Output, path: String, stats: &StoreStats) -> String {
             ("traces", grouped(stats.traces)),
             ("spans", grouped(stats.spans)),
             ("events", grouped(stats.events)),
+            ("points", grouped(stats.points)),
             ("oldest", moment(stats.oldest)),
             ("newest", moment(stats.newest)),
             ("records", records),

@@ -8,6 +8,7 @@ pub(crate) mod fixtures;
 pub(crate) mod forest;
 pub(crate) mod line;
 pub(crate) mod pairs;
+pub(crate) mod sparkline;
 pub(crate) mod table;
 pub(crate) mod text;
 pub(crate) mod time;

@@ -35,7 +35,7 @@ fn a_backup_can_be_imported_once() {
     assert_eq!(other.out(&["tree", &trace]), store.out(&["tree", &trace]));
     let second = other.out(&["import", store.path().to_str().unwrap()]);
     assert!(
-        second.starts_with("imported 0 traces, 0 spans and 0 events"),
+        second.starts_with("imported 0 traces, 0 spans, 0 events and 0 measurements"),
         "{second}"
     );
 }
@@ -68,7 +68,7 @@ fn cleanup_deletes_only_what_is_old_and_only_when_told() {
     assert!(
         store
             .out(&["cleanup", "--older-than", "1ms"])
-            .starts_with("deleted 2 traces, 5 spans and 5 events")
+            .starts_with("deleted 2 traces, 5 spans, 5 events and 0 measurements")
     );
     assert_eq!(store.json(&["stats"])["traces"], 0);
     assert_eq!(store.run(&["traces"]).code, 3);

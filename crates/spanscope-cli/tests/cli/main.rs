@@ -4,6 +4,7 @@
 mod change;
 mod data;
 mod list;
+mod metrics;
 mod show;
 mod support;
 mod usage;

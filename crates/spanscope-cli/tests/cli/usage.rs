@@ -19,6 +19,11 @@ fn wrong_usage_is_exit_code_2_and_says_what_would_be_right() {
         (&["tree", "xyz!"], ""),
         (&["tree", "abcdef", "--max-depth", "0"], "1.."),
         (&["stats", "--by", "beauty"], "name"),
+        (&["metrics", "m", "--granularity", "5"], "5m"),
+        (&["metrics", "m", "--match", "nonsense"], "LABEL=VALUE"),
+        (&["metrics", "m", "--match", "k=~("], "regular expression"),
+        (&["metrics", "m", "--since", "2100-01-01"], "start"),
+        (&["metrics", "--instant"], "NAME"),
         (&["traces", "--json", "--format", "table"], "--format"),
         (&["export"], "--to"),
         (&["frobnicate"], "frobnicate"),
@@ -42,6 +47,8 @@ fn nothing_found_is_exit_code_3() {
         &["tree", "00000000000000000000000000000001"],
         &["span", "0000000000000001"],
         &["export", "--to", "jsonl", "--service", "nobody"],
+        &["metrics"],
+        &["metrics", "unknown"],
     ] {
         let said = store.run(words);
         assert_eq!((said.code, said.out.as_str()), (3, ""), "{words:?}: {}", said.err);
@@ -109,6 +116,7 @@ fn every_command_has_help_with_an_example() {
         "span",
         "spans",
         "logs",
+        "metrics",
         "sql",
         "stats",
         "export",

@@ -11,6 +11,7 @@ mod conditions;
 mod dataset;
 mod import;
 mod logs;
+mod metrics;
 mod rows;
 mod spans;
 mod sql;
@@ -26,8 +27,9 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use spanscope_model::{
-    Condition, IdMatch, LogEvent, LogFilter, NameStats, Span, SpanFilter, SpanId, SpanNode, StoreError,
-    StoreFuture, StoreStats, Timestamp, Trace, TraceFilter, TraceId, TraceQuery, TraceStore, TraceSummary,
+    Condition, IdMatch, LogEvent, LogFilter, MetricInfo, MetricQuery, MetricSeries, NameStats, Span,
+    SpanFilter, SpanId, SpanNode, StoreError, StoreFuture, StoreStats, Timestamp, Trace, TraceFilter,
+    TraceId, TraceQuery, TraceStore, TraceSummary,
 };
 
 pub use self::import::Imported;
@@ -259,7 +261,7 @@ impl SqliteStore {
         backup::copy(&open_read(self.path())?, to.as_ref(), progress)
     }
 
-    /// Deletes the traces that ended this long ago, expired events, and gives the space back. With `dry_run` it only
+    /// Deletes the traces that ended and the measurements that were made this long ago, what has expired, and gives the space back. With `dry_run` it only
     /// counts them.
     ///
     /// # Errors
@@ -272,7 +274,7 @@ impl SqliteStore {
         cleanup::run(path.as_ref(), older_than, dry_run)
     }
 
-    /// Copies spans and events into the store `target`, which is made if it is not there, out of a `trace_store.db`
+    /// Copies spans, events and measurements into the store `target`, which is made if it is not there, out of a `trace_store.db`
     /// of the described system or another store of ours. What is stored already is passed over, so that a second
     /// import adds nothing. `progress` gets records done and records in all.
     ///
@@ -413,5 +415,13 @@ impl TraceStore for SqliteStore {
     fn name_statistics(&self, since: Option<Timestamp>) -> StoreFuture<'_, Vec<NameStats>> {
         let file = self.file.clone();
         self.workers.run(move || file.name_statistics(since))
+    }
+
+    fn query_metrics(&self, query: MetricQuery) -> StoreFuture<'_, Vec<MetricSeries>> {
+        self.ask(move |db| metrics::query(db, &query))
+    }
+
+    fn list_metrics(&self) -> StoreFuture<'_, Vec<MetricInfo>> {
+        self.ask(metrics::list)
     }
 }

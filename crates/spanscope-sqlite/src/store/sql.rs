@@ -23,7 +23,7 @@ pub struct SqlResult {
     pub is_truncated: bool,
 }
 
-const ACCEPTED: &str = "one SELECT over traces, spans, span_events and logs is accepted here";
+const ACCEPTED: &str = "one SELECT over traces, spans, span_events, logs and metrics is accepted here";
 
 /// Runs one query on a connection that is used for nothing else.
 pub(super) fn run(db: &mut Connection, query: &str, limit: usize) -> Result<SqlResult, Failure> {

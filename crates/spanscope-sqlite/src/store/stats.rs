@@ -13,6 +13,7 @@ use spanscope_model::{DropCounts, NameStats, ServiceStats, StoreStats, Timestamp
 use super::Failure;
 use super::builder::Sql;
 use super::spans::first_since;
+use crate::schema;
 
 /// Up to so many durations of a name are kept as they are: exact, and smaller than a histogram.
 const EXACT: usize = 256;
@@ -53,6 +54,10 @@ pub(super) fn store(db: &Connection, path: &Path) -> Result<StoreStats, Failure>
         traces: number("SELECT count(*) FROM _trace WHERE span_count > 0")?,
         spans: services.iter().map(|service| service.spans).sum(),
         events: number("SELECT count(*) FROM _event")?,
+        points: match schema::has_metrics(db)? {
+            true => number("SELECT count(*) FROM _point")?,
+            false => 0,
+        },
         oldest: moment("SELECT min(start) FROM _trace")?,
         newest: moment("SELECT max(start) FROM _trace")?,
         offered,

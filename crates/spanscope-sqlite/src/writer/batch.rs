@@ -18,6 +18,7 @@ use tracing_core::span::Id;
 use super::bulk::{Bulk, number_or_null, text_or_null};
 use super::database::{OpenSpan, callsite_row};
 use super::decode::{Decoded, Indexed, Prepared, extra};
+use super::measurements::Measurements;
 
 /// A span id as the `span_id` column has it.
 pub(super) fn span_key(span_id: SpanId) -> i64 {
@@ -51,6 +52,8 @@ pub(super) struct Outcome {
     pub(super) opened: HashMap<i64, OpenSpan>,
     pub(super) ended: Vec<i64>,
     pub(super) latest_time: i64,
+    /// Metrics that had too many label sets.
+    pub(super) overflowed: Vec<String>,
 }
 
 /// How a batch changes one trace.
@@ -94,6 +97,7 @@ pub(super) struct Batch<'a> {
     spans: Bulk<'a, 14>,
     events: Bulk<'a, 12>,
     insert_attr: CachedStatement<'a>,
+    measurements: Measurements<'a>,
 }
 
 impl<'a> Batch<'a> {
@@ -105,6 +109,7 @@ impl<'a> Batch<'a> {
         open: &'a HashMap<i64, OpenSpan>,
         indexed_rows: &'a [i64],
         capture: &Capture,
+        max_series: u64,
     ) -> rusqlite::Result<Self> {
         let next = |sql: &str| db.prepare_cached(sql)?.query_row([], |row| row.get::<_, i64>(0));
         Ok(Self {
@@ -131,6 +136,7 @@ impl<'a> Batch<'a> {
                  expires, category)",
             )?,
             insert_attr: db.prepare_cached("INSERT OR IGNORE INTO _attr (key, value, span) VALUES (?1, ?2, ?3)")?,
+            measurements: Measurements::begin(db, process, max_series),
         })
     }
 
@@ -200,8 +206,12 @@ impl<'a> Batch<'a> {
             for entry in chunk.entries() {
                 match entry {
                     Entry::Span(span) => self.write_span(span, chunk.span_fields(span))?,
-                    Entry::Measurement(_) => {} // see `write_measurement`
-                    Entry::Start(_) => {}       // this layer asks for none: what runs has a row of its own
+                    Entry::Measurement(measured) => {
+                        let time = self.clock.wall(measured.time).as_nanos();
+                        self.measurements
+                            .add_entry(measured, chunk.measurement_fields(measured), time)?;
+                    }
+                    Entry::Start(_) => {} // this layer asks for none: what runs has a row of its own
                     Entry::Event(event) => self.write_event(event, chunk.event_fields(event))?,
                 }
             }
@@ -326,8 +336,18 @@ impl<'a> Batch<'a> {
     }
 
     fn write_event(&mut self, event: &EventEntry, fields: FieldReader<'_>) -> rusqlite::Result<()> {
-        let mut callsite = self.read(event.metadata, fields)?;
+        let mut callsite = self.read(event.metadata, fields.clone())?;
         let time = self.clock.wall(event.time).as_nanos();
+        let decoded = &self.reading.decoded;
+        let expires = decoded
+            .ttl_seconds
+            .map(|ttl| time.saturating_add(ttl.max(0).saturating_mul(1_000_000_000)));
+        if decoded.measures
+            && self.measure(event, fields, time, expires)?
+            && self.reading.decoded.message.is_empty()
+        {
+            return Ok(());
+        }
         let trace = match event.ids {
             Some(SpanIds { trace_id, .. }) => Some(self.touch(trace_id, time, time)?.row),
             None => {
@@ -344,9 +364,6 @@ impl<'a> Batch<'a> {
         let row = self.next_event;
         self.next_event += 1;
         let decoded = &self.reading.decoded;
-        let expires = decoded
-            .ttl_seconds
-            .map(|ttl| time.saturating_add(ttl.max(0).saturating_mul(1_000_000_000)));
         self.events.push([
             Value::Integer(row),
             Value::Integer(callsite),
@@ -361,6 +378,24 @@ impl<'a> Batch<'a> {
             number_or_null(expires),
             text_or_null(decoded.category.as_deref()),
         ])
+    }
+
+    /// Stores what an event measured; `false` where it measured nothing, as its value says only now.
+    fn measure(
+        &mut self,
+        event: &EventEntry,
+        fields: FieldReader<'_>,
+        time: i64,
+        expires: Option<i64>,
+    ) -> rusqlite::Result<bool> {
+        let Reading {
+            callsites,
+            indexed_keys,
+            ..
+        } = &mut *self.reading;
+        let callsite = callsites.get_or_insert_with(event.metadata, |info| Prepared::new(info, indexed_keys));
+        let fields = callsite.info.resolve(fields);
+        self.measurements.add_event(event, &fields, time, expires)
     }
 
     /// Reads a record's fields into the shared buffers and answers its callsite's row.
@@ -463,6 +498,7 @@ impl<'a> Batch<'a> {
     pub(super) fn finish(mut self) -> rusqlite::Result<Outcome> {
         self.spans.flush()?;
         self.events.flush()?;
+        self.outcome.overflowed = self.measurements.finish()?;
         let mut insert = self.db.prepare_cached(
             "INSERT INTO _trace (id, trace_id, start, end, root, root_start, span_count, error_count, open_count, created)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",

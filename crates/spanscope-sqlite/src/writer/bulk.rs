@@ -10,7 +10,7 @@ use rusqlite::{CachedStatement, Connection, params_from_iter};
 const ROWS: usize = 32;
 
 /// Collects rows of one table until there are enough for one statement.
-pub(super) struct Bulk<'a, const COLUMNS: usize> {
+pub(crate) struct Bulk<'a, const COLUMNS: usize> {
     many: CachedStatement<'a>,
     one: CachedStatement<'a>,
     values: Vec<Value>,
@@ -18,7 +18,7 @@ pub(super) struct Bulk<'a, const COLUMNS: usize> {
 
 impl<'a, const COLUMNS: usize> Bulk<'a, COLUMNS> {
     /// `insert` is the statement up to its `VALUES`.
-    pub(super) fn new(db: &'a Connection, insert: &str) -> rusqlite::Result<Self> {
+    pub(crate) fn new(db: &'a Connection, insert: &str) -> rusqlite::Result<Self> {
         let row = format!("({})", vec!["?"; COLUMNS].join(", "));
         let one = db.prepare_cached(&format!("{insert} VALUES {row}"))?;
         let many = db.prepare_cached(&format!("{insert} VALUES {}", vec![row; ROWS].join(", ")))?;
@@ -29,7 +29,7 @@ impl<'a, const COLUMNS: usize> Bulk<'a, COLUMNS> {
         })
     }
 
-    pub(super) fn push(&mut self, row: [Value; COLUMNS]) -> rusqlite::Result<()> {
+    pub(crate) fn push(&mut self, row: [Value; COLUMNS]) -> rusqlite::Result<()> {
         self.values.extend(row);
         if self.values.len() == ROWS * COLUMNS {
             self.many.execute(params_from_iter(&self.values))?;
@@ -39,7 +39,7 @@ impl<'a, const COLUMNS: usize> Bulk<'a, COLUMNS> {
     }
 
     /// Writes what is left.
-    pub(super) fn flush(&mut self) -> rusqlite::Result<()> {
+    pub(crate) fn flush(&mut self) -> rusqlite::Result<()> {
         for row in self.values.chunks_exact(COLUMNS) {
             self.one.execute(params_from_iter(row))?;
         }
@@ -49,11 +49,11 @@ impl<'a, const COLUMNS: usize> Bulk<'a, COLUMNS> {
 }
 
 /// A text, or null.
-pub(super) fn text_or_null(text: Option<&str>) -> Value {
+pub(crate) fn text_or_null(text: Option<&str>) -> Value {
     text.map_or(Value::Null, |text| Value::Text(text.to_owned()))
 }
 
 /// A number, or null.
-pub(super) fn number_or_null(number: Option<i64>) -> Value {
+pub(crate) fn number_or_null(number: Option<i64>) -> Value {
     number.map_or(Value::Null, Value::Integer)
 }

@@ -1,6 +1,6 @@
 //! The open file as the writer sees it: connection, caches, the write-ahead log's size, age and size of what is kept.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -90,6 +90,10 @@ pub(super) struct Database {
     wanted_keys: Vec<String>,
     retention: Duration,
     max_bytes: u64,
+    max_series: u64,
+    /// Metrics whose overflow was said, or is to be said.
+    overflowed: HashSet<String>,
+    new_overflows: Vec<String>,
     process: i64,
     reading: Reading,
     /// By [`batch::span_key`].
@@ -117,6 +121,9 @@ impl Database {
             wanted_keys: settings.indexed_keys.clone(),
             retention: settings.retention,
             max_bytes: settings.max_bytes,
+            max_series: settings.max_series,
+            overflowed: HashSet::new(),
+            new_overflows: Vec::new(),
             process: 0,
             reading: Reading::new(Arc::clone(&settings.categories)),
             open_spans: HashMap::new(),
@@ -138,6 +145,15 @@ impl Database {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    pub(super) fn max_series(&self) -> u64 {
+        self.max_series
+    }
+
+    /// Metrics that got too many label sets since this was asked last, each once.
+    pub(super) fn new_overflows(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.new_overflows)
     }
 
     /// Makes this process known to the file, and the keys to index.
@@ -223,6 +239,7 @@ impl Database {
             &self.open_spans,
             rows,
             capture,
+            self.max_series,
         )?;
         let time = self
             .latest_time
@@ -249,6 +266,11 @@ impl Database {
         self.open_spans.extend(outcome.opened);
         for ended in outcome.ended {
             self.open_spans.remove(&ended);
+        }
+        for metric in outcome.overflowed {
+            if self.overflowed.insert(metric.clone()) {
+                self.new_overflows.push(metric);
+            }
         }
         Ok(())
     }
@@ -367,7 +389,7 @@ impl Database {
         // In steps, so that the queue is looked at in between; what is left waits for the next time.
         for _ in 0..20 {
             let deleted = retention::delete_older_than(&self.db, cutoff, 500)?;
-            if deleted.traces + deleted.events == 0 {
+            if deleted.traces + deleted.events + deleted.points == 0 {
                 break;
             }
         }
@@ -385,7 +407,7 @@ impl Database {
         let target = limit - limit / 10;
         while used > target {
             let deleted = retention::delete_oldest(&self.db, 200)?;
-            if deleted.traces + deleted.events == 0 {
+            if deleted.traces + deleted.events + deleted.points == 0 {
                 break;
             }
             used = retention::used_bytes(&self.db)?;

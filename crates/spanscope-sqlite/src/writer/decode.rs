@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use spanscope_layers::capture::{CallsiteInfo, FieldReader, RawValue, ResolvedField, Role, SpanIds};
 use spanscope_model::{SpanKind, SpanStatus};
 
+use crate::json::{push_key, push_text};
+
 /// A number or text under an indexed key.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Indexed {
@@ -29,6 +31,8 @@ pub(super) struct Decoded {
     pub(super) log_target: Option<String>,
     pub(super) log_module: Option<String>,
     pub(super) log_file: Option<String>,
+    /// It comes from a callsite whose events can be measurements.
+    pub(super) measures: bool,
     /// Index of the key in the list of indexed keys, and the value.
     pub(super) indexed: Vec<(usize, Indexed)>,
 }
@@ -48,12 +52,14 @@ impl Decoded {
         self.log_target = None;
         self.log_module = None;
         self.log_file = None;
+        self.measures = false;
         self.indexed.clear();
     }
 
     /// Reads the fields of one record.
     pub(super) fn read(&mut self, callsite: &Prepared, fields: FieldReader<'_>, indexed_keys: &[String]) {
         self.clear();
+        self.measures = callsite.info.measures;
         let mut error = None;
         for ResolvedField {
             declared,
@@ -121,7 +127,8 @@ impl Decoded {
                 Some(text) => self.status_message = Some(text.to_owned()),
                 None => return false,
             },
-            Role::Category => match text {
+            Role::Category => match text.map(str::trim) {
+                Some("") => {} // says nothing, as the filter takes it
                 Some(text) => self.category = Some(text.to_owned()),
                 None => return false,
             },
@@ -190,39 +197,6 @@ fn push_json(out: &mut String, value: &RawValue<'_>) {
         RawValue::I64(number) => out.push_str(itoa::Buffer::new().format(*number)),
         RawValue::U64(number) => out.push_str(itoa::Buffer::new().format(*number)),
     }
-}
-
-/// A JSON string. NUL is legal in JSON as an escape, but SQLite's JSON functions end at it, so it is shown as U+FFFD.
-pub(super) fn push_text(out: &mut String, text: &str) {
-    out.push('"');
-    let mut start = 0;
-    for (place, byte) in text.bytes().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            continue;
-        }
-        out.push_str(&text[start..place]);
-        start = place + 1;
-        match byte {
-            b'"' => out.push_str("\\\""),
-            b'\\' => out.push_str("\\\\"),
-            b'\n' => out.push_str("\\n"),
-            b'\r' => out.push_str("\\r"),
-            b'\t' => out.push_str("\\t"),
-            0 => out.push('\u{fffd}'),
-            8 => out.push_str("\\b"),
-            12 => out.push_str("\\f"),
-            _ => {
-                let _ = write!(out, "\\u{byte:04x}");
-            }
-        }
-    }
-    out.push_str(&text[start..]);
-    out.push('"');
-}
-
-pub(super) fn push_key(out: &mut String, key: &str) {
-    push_text(out, key);
-    out.push(':');
 }
 
 /// The links and the status message as the `extra` column has them; `None` where there is neither.

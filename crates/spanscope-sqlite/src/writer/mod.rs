@@ -6,9 +6,10 @@
 //! hold memory for ever. It speaks of trouble on stderr, at most once a minute, never through `tracing`.
 
 mod batch;
-mod bulk;
+pub(crate) mod bulk;
 mod database;
 mod decode;
+mod measurements;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -150,6 +151,7 @@ impl Writer {
                 let kept = self.database.keep_bounds();
                 self.note(kept);
             }
+            self.say_overflow();
             if written {
                 self.control.add_stored(records as u64);
             } else {
@@ -204,6 +206,17 @@ impl Writer {
                     ));
                 }
             }
+        }
+    }
+
+    /// Says it once a metric; its points beyond the bound are counted by the series that they went into.
+    fn say_overflow(&mut self) {
+        for metric in self.database.new_overflows() {
+            eprintln!(
+                "spanscope: metric {metric:?} has more label sets than the {} that are kept apart: what comes with others is \
+                 stored under otel.metric.overflow=true",
+                self.database.max_series()
+            );
         }
     }
 

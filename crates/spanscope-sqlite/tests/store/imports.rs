@@ -61,6 +61,7 @@ fn a_described_file_comes_over_whole_and_once() {
             traces: 2,
             spans: 5,
             events: 3,
+            points: 0,
             skipped: 2
         }
     );
@@ -165,6 +166,7 @@ fn an_import_adds_what_came_since() {
             traces: 1,
             spans: 1,
             events: 0,
+            points: 0,
             skipped: 1
         }
     );
@@ -194,6 +196,7 @@ fn a_hundred_thousand_spans_keep_their_trees() {
             traces: 10_000,
             spans: 100_000,
             events: 0,
+            points: 0,
             skipped: 0
         }
     );
@@ -261,6 +264,7 @@ fn another_store_of_ours_comes_over_with_all_it_holds() {
             traces: 1,
             spans: 2,
             events: 2,
+            points: 0,
             skipped: 0
         }
     );

@@ -7,6 +7,7 @@ mod datasets;
 mod imports;
 mod lists;
 mod maintenance;
+mod metrics;
 mod opening;
 mod sql;
 mod statistics;

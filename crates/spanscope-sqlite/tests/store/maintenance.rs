@@ -62,6 +62,7 @@ fn cleaning_takes_whole_old_traces_and_expired_events() {
         traces: 1,
         spans: 1500,
         events: 3,
+        points: 0,
     };
     assert_eq!(SqliteStore::cleanup(&file.path, HOUR, true).unwrap(), expected);
     assert_eq!(

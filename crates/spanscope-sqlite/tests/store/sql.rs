@@ -51,7 +51,7 @@ fn what_does_more_than_read_is_refused_and_the_file_stays_as_it_is() {
         assert!(
             error
                 .to_string()
-                .contains("one SELECT over traces, spans, span_events and logs"),
+                .contains("one SELECT over traces, spans, span_events, logs and metrics"),
             "{query}: {error}"
         );
     }

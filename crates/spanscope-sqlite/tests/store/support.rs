@@ -62,7 +62,8 @@ impl StoreFile {
         db.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;")
             .unwrap();
         db.execute_batch(include_str!("../../src/schema.sql")).unwrap();
-        db.execute_batch("PRAGMA application_id = 0x53705363; PRAGMA user_version = 1;")
+        db.execute_batch(include_str!("../../src/schema_2.sql")).unwrap();
+        db.execute_batch("PRAGMA application_id = 0x53705363; PRAGMA user_version = 2;")
             .unwrap();
         db.execute_batch(
             "INSERT INTO _process (id, service_name, pid, started_at, seen_at, ended_at, offered, stored) \

@@ -1,21 +1,24 @@
-//! Copies spans and events of another file into a store.
+//! Copies spans, events and measurements of another file into a store.
 //!
 //! A [`described`] or an [`ours`] source gives one trace after the other, with its events; the [`target`] stores what it
 //! does not have yet. A trace goes in as a whole, in one transaction, so that an import that was interrupted is
-//! completed by the next one. Records are known again by their ids, events by time, span and text.
+//! completed by the next one. Records are known again by their ids, events by time, span and text, measurements
+//! by series, time, span and value.
 
 mod described;
 mod id;
 mod ours;
+mod points;
 mod target;
 
 use std::path::Path;
 
-use spanscope_model::{StoreError, StoreErrorKind};
+use spanscope_model::{MetricKind, StoreError, StoreErrorKind};
 
 use self::target::Target;
 use super::Failure;
 use crate::open::{Identity, identify, open_any, open_write, sql_error};
+use crate::points::Amount;
 
 /// What an import did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,11 +29,13 @@ pub struct Imported {
     pub spans: u64,
     /// Events that were stored.
     pub events: u64,
+    /// Measurements that were stored.
+    pub points: u64,
     /// Records that were not: they were stored already, or have no time or no span.
     pub skipped: u64,
 }
 
-/// One trace of the source, or the events outside of every trace.
+/// One trace of the source, or what is outside of every trace: events, measurements.
 #[derive(Debug, Default)]
 struct Group {
     /// 32 hexadecimal digits; none for events outside of every trace.
@@ -38,8 +43,16 @@ struct Group {
     created: Option<i64>,
     spans: Vec<InSpan>,
     events: Vec<InEvent>,
+    /// Equal ones follow each other, from one group to the next too.
+    points: Vec<InPoint>,
     /// Records of the source that can't be stored.
     unusable: u64,
+}
+
+impl Group {
+    fn records(&self) -> u64 {
+        (self.spans.len() + self.events.len() + self.points.len()) as u64 + self.unusable
+    }
 }
 
 /// What spans or events of one place share.
@@ -78,6 +91,20 @@ struct InEvent {
     attributes: Option<String>,
     expires: Option<i64>,
     category: Option<String>,
+    service: String,
+}
+
+#[derive(Debug)]
+struct InPoint {
+    metric: String,
+    unit: String,
+    kind: MetricKind,
+    labels: String,
+    time: i64,
+    value: Amount,
+    trace: Option<[u8; 16]>,
+    span: Option<i64>,
+    expires: Option<i64>,
     service: String,
 }
 
@@ -127,7 +154,7 @@ pub(super) fn run(
     let mut store = Target::new(&to).map_err(|error| sql_error(target, error))?;
     let mut done = 0;
     let mut take = |group: Group| {
-        done += group.spans.len() as u64 + group.events.len() as u64 + group.unusable;
+        done += group.records();
         store
             .store(&group)
             .map_err(|error| Failure::Store(sql_error(target, error)))?;

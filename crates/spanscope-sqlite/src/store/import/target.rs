@@ -6,7 +6,8 @@ use rusqlite::{Connection, OptionalExtension, Statement, params};
 use serde_json::Value;
 use spanscope_model::{Attributes, Timestamp};
 
-use super::{Group, Imported, InEvent, InSpan, Place};
+use super::points::PointTarget;
+use super::{Group, Imported, InEvent, InPoint, InSpan, Place};
 
 /// Records of a transaction, more or less: a trace is never cut.
 const BATCH: u64 = 5_000;
@@ -23,6 +24,7 @@ pub(super) struct Target<'db> {
     /// Records of each process that its account does not show yet.
     unaccounted: HashMap<i64, u64>,
     in_batch: u64,
+    points: PointTarget<'db>,
     latest: i64,
     done: Imported,
 }
@@ -61,6 +63,7 @@ impl<'db> Target<'db> {
             services: HashMap::new(),
             unaccounted: HashMap::new(),
             in_batch: 0,
+            points: PointTarget::new(db)?,
             latest: i64::MIN,
             done: Imported::default(),
         })
@@ -74,7 +77,10 @@ impl<'db> Target<'db> {
         self.done.skipped += group.unusable;
         match &group.trace_id {
             Some(trace_id) => self.store_trace(trace_id, group)?,
-            None => self.store_loose(&group.events)?,
+            None => {
+                self.store_loose(&group.events)?;
+                self.store_points(&group.points)?;
+            }
         }
         if self.in_batch >= BATCH {
             self.commit()?;
@@ -94,6 +100,7 @@ impl<'db> Target<'db> {
         if self.db.is_autocommit() {
             return Ok(());
         }
+        self.points.finish()?;
         for (process, records) in self.unaccounted.drain() {
             self.statements
                 .account
@@ -162,6 +169,19 @@ impl<'db> Target<'db> {
                 self.done.skipped += 1;
             } else {
                 self.add_event(None, event)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn store_points(&mut self, points: &[InPoint]) -> rusqlite::Result<()> {
+        for point in points {
+            let process = self.process(&point.service)?;
+            if self.points.store(point, process)? {
+                self.done.points += 1;
+                self.count(process);
+            } else {
+                self.done.skipped += 1;
             }
         }
         Ok(())

@@ -1,0 +1,285 @@
+//! `spanscope metrics`: what was measured, and one metric over time.
+
+use anyhow::Result;
+use spanscope_model::{
+    Granularity, MetricInfo, MetricKind, MetricLabel, MetricQuery, MetricQueryType, MetricSeries, Timestamp,
+    TraceStore, Value, stored_metric_name,
+};
+use spanscope_sqlite::{SqliteStore, wait};
+
+use super::StoreFile;
+use crate::args::MetricsArgs;
+use crate::failure::Stop;
+use crate::output::Output;
+use crate::render::colour::Paint;
+use crate::render::sparkline::sparkline;
+use crate::render::table::{Column, Shown, painted, table};
+use crate::render::text::{fit, grouped};
+use crate::render::time;
+use crate::resolve::{label_matcher, since};
+
+/// How far back is looked where the user does not say it.
+const DEFAULT_SINCE: &str = "24h";
+/// Columns of a graph.
+const GRAPH: i64 = 32;
+/// The steps that are chosen from where the user does not say one.
+const STEPS: [&str; 11] = [
+    "1m", "5m", "10m", "30m", "1h", "3h", "6h", "12h", "1d", "1w", "30d",
+];
+
+pub(super) fn run(file: &StoreFile, args: &MetricsArgs) -> Result<()> {
+    let out = Output::new(&args.output);
+    match &args.name {
+        Some(name) => show(file, args, name, &out),
+        None => list(&file.open()?, &out),
+    }
+}
+
+fn list(store: &SqliteStore, out: &Output) -> Result<()> {
+    let metrics = wait(store.list_metrics())?;
+    out.list(&metrics, || listed(out, &metrics))?;
+    if metrics.is_empty() {
+        return Err(Stop::nothing("no metric is stored"));
+    }
+    Ok(())
+}
+
+fn listed(out: &Output, metrics: &[MetricInfo]) -> String {
+    if metrics.is_empty() {
+        return String::new();
+    }
+    let columns = [
+        ("name", Column::Text),
+        ("kind", Column::Fixed),
+        ("unit", Column::Minor),
+        ("series", Column::Number),
+        ("points", Column::Number),
+        ("last", Column::Fixed),
+    ];
+    let rows = metrics.iter().map(|metric| {
+        vec![
+            metric.metric.as_str().into(),
+            metric.kind.as_str().into(),
+            metric.unit.as_str().into(),
+            grouped(metric.series).into(),
+            grouped(metric.points).into(),
+            metric
+                .last
+                .map_or_else(|| "-".to_owned(), |last| time::seconds(last, &out.zone))
+                .into(),
+        ]
+    });
+    table(out, &columns, rows.collect())
+}
+
+/// The time that is asked for, in steps.
+struct Range {
+    start: Timestamp,
+    end: Timestamp,
+    step: Granularity,
+}
+
+fn show(file: &StoreFile, args: &MetricsArgs, name: &str, out: &Output) -> Result<()> {
+    let matchers = args.matchers.iter().map(|text| label_matcher(text));
+    let matchers = matchers.collect::<Result<Vec<_>>>()?;
+    let start = since(args.since.as_deref().unwrap_or(DEFAULT_SINCE), &out.zone)?;
+    let end = Timestamp::now();
+    let step = match &args.granularity {
+        Some(step) => step.parse().map_err(Stop::usage)?,
+        None => fitting_step(start, end),
+    };
+    let range = Range { start, end, step };
+    let store = file.open()?;
+    let query = MetricQuery {
+        end: Some(end),
+        granularity: Some(step),
+        query_type: match args.instant {
+            true => MetricQueryType::Instant,
+            false => MetricQueryType::Range,
+        },
+        matchers,
+        ..MetricQuery::range(name, start)
+    };
+    let series = wait(store.query_metrics(query))?;
+    let known = wait(store.list_metrics())?;
+    let info = known.iter().find(|info| info.metric == stored_metric_name(name));
+    out.list(&series, || match info {
+        Some(info) if !series.is_empty() => drawn(out, info, &series, &range, args.instant),
+        _ => String::new(),
+    })?;
+    if series.is_empty() {
+        return Err(Stop::nothing(format!("no measurement of {name:?} matches")));
+    }
+    Ok(())
+}
+
+/// The narrowest step that a graph has columns for.
+fn fitting_step(start: Timestamp, end: Timestamp) -> Granularity {
+    let seconds = end.as_nanos().saturating_sub(start.as_nanos()) / 1_000_000_000;
+    STEPS
+        .iter()
+        .filter_map(|step| step.parse::<Granularity>().ok())
+        .find(|step| seconds / i64::from(step.seconds()) < GRAPH)
+        .unwrap_or(Granularity::DAY)
+}
+
+fn drawn(out: &Output, info: &MetricInfo, series: &[MetricSeries], range: &Range, instant: bool) -> String {
+    let whole = match info.kind {
+        MetricKind::Gauge => "last",
+        MetricKind::Counter | MetricKind::Histogram => "sum",
+    };
+    let mut head = fit(&info.metric, out.width.saturating_sub(40));
+    head = Paint::Title.on(out.colour, &head);
+    let unit = match info.unit.as_str() {
+        "" => String::new(),
+        unit => format!(", {}", fit(unit, 20)),
+    };
+    head.push_str(&format!(" ({}{unit})", info.kind));
+    if instant {
+        let rows = series.iter().map(|series| {
+            let value = series
+                .values
+                .first()
+                .map_or_else(String::new, |point| number(&point.value));
+            vec![labels(&series.labels), value.into()]
+        });
+        let columns = [("labels", Column::Text), (whole, Column::Number)];
+        return format!("{head}\n\n{}", table(out, &columns, rows.collect()));
+    }
+    let columns = [
+        ("labels", Column::Text),
+        ("graph", Column::Fixed),
+        ("most", Column::Number),
+        (whole, Column::Number),
+    ];
+    let rows = series.iter().map(|series| {
+        let values = || series.values.iter().map(|point| &point.value);
+        let most = values().max_by(|a, b| float(a).total_cmp(&float(b)));
+        let whole = match info.kind {
+            MetricKind::Gauge => values().next_back().map(number),
+            MetricKind::Counter | MetricKind::Histogram => Some(sum(values())),
+        };
+        vec![
+            labels(&series.labels),
+            painted(Paint::Accent, graph(info.kind, series, range)),
+            most.map_or_else(String::new, number).into(),
+            whole.unwrap_or_default().into(),
+        ]
+    });
+    let width = spoken(i64::from(range.step.seconds()));
+    format!(
+        "{head} in steps of {width}\n\n{}",
+        table(out, &columns, rows.collect())
+    )
+}
+
+/// The steps between start and end, oldest first. Where there are more than columns, each column shows the greatest of its
+/// steps.
+fn graph(kind: MetricKind, series: &MetricSeries, range: &Range) -> String {
+    let step = i64::from(range.step.seconds());
+    let place = |second: i64| second.div_euclid(step);
+    let first = place(range.start.as_nanos().div_euclid(1_000_000_000));
+    let last = place(range.end.as_nanos().div_euclid(1_000_000_000));
+    let steps = (last - first + 1).max(1);
+    let columns = steps.min(GRAPH);
+    let mut values: Vec<Option<f64>> = vec![None; usize::try_from(columns).unwrap_or(0)];
+    for point in &series.values {
+        // In 128 bits, because a step may be a second of five centuries.
+        let column = i128::from(place(point.timestamp) - first) * i128::from(columns) / i128::from(steps);
+        if let Some(value) = usize::try_from(column)
+            .ok()
+            .and_then(|column| values.get_mut(column))
+        {
+            let here = float(&point.value);
+            *value = Some(value.map_or(here, |so_far: f64| so_far.max(here)));
+        }
+    }
+    sparkline(&values, kind == MetricKind::Gauge)
+}
+
+fn labels(labels: &[MetricLabel]) -> Shown {
+    if labels.is_empty() {
+        return painted(Paint::Dim, "(none)");
+    }
+    let pairs: Vec<String> = labels
+        .iter()
+        .map(|label| format!("{}={}", label.name, label.value))
+        .collect();
+    pairs.join(" ").into()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "what is drawn has eight grades")]
+fn float(value: &Value) -> f64 {
+    match value {
+        Value::I64(number) => *number as f64,
+        Value::U64(number) => *number as f64,
+        Value::F64(number) => *number,
+        Value::Bool(_) | Value::Str(_) | Value::Json(_) => f64::NAN,
+    }
+}
+
+/// Integers give an integer as long as one holds their sum.
+fn sum<'v>(values: impl Iterator<Item = &'v Value> + Clone) -> String {
+    let whole = values.clone().try_fold(0_i64, |sum, value| match value {
+        Value::I64(number) => sum.checked_add(*number),
+        _ => None,
+    });
+    match whole {
+        Some(sum) => number(&Value::I64(sum)),
+        None => number(&Value::F64(values.map(float).sum())),
+    }
+}
+
+/// Integers as they are, others with three digits behind the point.
+fn number(value: &Value) -> String {
+    match value {
+        Value::I64(number) if *number < 0 => format!("-{}", grouped(number.unsigned_abs())),
+        Value::I64(number) => grouped(number.unsigned_abs()),
+        Value::F64(number) if *number != 0.0 && !(1e-3..1e12).contains(&number.abs()) => {
+            format!("{number:.3e}")
+        }
+        Value::F64(number) => {
+            let text = format!("{number:.3}");
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
+        other => other.to_string(),
+    }
+}
+
+/// A number of seconds in the largest unit that it is a whole number of.
+fn spoken(seconds: i64) -> String {
+    for (unit, width) in [("w", 7 * 86_400), ("d", 86_400), ("h", 3_600), ("m", 60)] {
+        if seconds % width == 0 {
+            return format!("{}{unit}", seconds / width);
+        }
+    }
+    format!("{seconds}s")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_fits_the_line() {
+        let step = |hours: i64| {
+            let end = Timestamp::from_nanos(hours * 3_600_000_000_000);
+            spoken(i64::from(fitting_step(Timestamp::default(), end).seconds()))
+        };
+        assert_eq!(
+            [step(0), step(1), step(24), step(24 * 7)],
+            ["1m", "5m", "1h", "6h"]
+        );
+        assert_eq!(spoken(90), "90s");
+    }
+
+    #[test]
+    fn numbers_are_short_and_integers_whole() {
+        assert_eq!(number(&Value::I64(-1_234_567)), "-1,234,567");
+        assert_eq!(number(&Value::F64(0.25)), "0.25");
+        assert_eq!(number(&Value::F64(12.0)), "12");
+        assert_eq!(number(&Value::F64(1e-9)), "1.000e-9");
+        assert_eq!(sum([Value::I64(i64::MAX), Value::I64(1)].iter()), "9.223e18");
+        assert_eq!(sum([Value::I64(2), Value::F64(0.5)].iter()), "2.5");
+    }
+}

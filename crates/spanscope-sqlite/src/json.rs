@@ -1,0 +1,36 @@
+//! Texts in JSON, written so that SQLite's own JSON functions read them too.
+
+use std::fmt::Write as _;
+
+/// A JSON string. NUL is legal in JSON as an escape, but SQLite's JSON functions end at it, so it is shown as U+FFFD.
+pub(crate) fn push_text(out: &mut String, text: &str) {
+    out.push('"');
+    let mut start = 0;
+    for (place, byte) in text.bytes().enumerate() {
+        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+            continue;
+        }
+        out.push_str(&text[start..place]);
+        start = place + 1;
+        match byte {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            0 => out.push('\u{fffd}'),
+            8 => out.push_str("\\b"),
+            12 => out.push_str("\\f"),
+            _ => {
+                let _ = write!(out, "\\u{byte:04x}");
+            }
+        }
+    }
+    out.push_str(&text[start..]);
+    out.push('"');
+}
+
+pub(crate) fn push_key(out: &mut String, key: &str) {
+    push_text(out, key);
+    out.push(':');
+}

@@ -1,0 +1,170 @@
+//! Measurements over time, and what metrics there are.
+//!
+//! A step that is a whole number of minutes is added up from the roll-ups, and the ends of a range that are no whole minutes
+//! from the measurements themselves. Everything is read in the order of time, so that a step is complete when the next one
+//! begins, and within one transaction, so that points and roll-ups are of one moment.
+
+mod matchers;
+mod read;
+mod steps;
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension};
+use spanscope_model::{
+    MetricInfo, MetricKind, MetricLabel, MetricQuery, MetricQueryType, MetricSeries, StoreError, Timestamp,
+    stored_metric_name,
+};
+
+use self::matchers::Matchers;
+use self::read::Wanted;
+use self::steps::{Step, Steps};
+use super::Failure;
+use crate::points::{MINUTE, minute_of, without_nul};
+use crate::schema;
+
+/// A second, in nanoseconds.
+const SECOND: i64 = 1_000_000_000;
+
+/// What `query_metrics` answers.
+pub(super) fn query(db: &Connection, query: &MetricQuery) -> Result<Vec<MetricSeries>, Failure> {
+    let matchers = Matchers::new(&query.matchers)?;
+    let (start, end) = range(query)?;
+    if !schema::has_metrics(db)? {
+        return Ok(Vec::new());
+    }
+    let name = without_nul(stored_metric_name(&query.metric));
+    let found = db
+        .query_row("SELECT id, kind FROM _metric WHERE name = ?1", [&name], |row| {
+            Ok((row.get(0)?, kind(row.get_ref(1)?.as_str()?)))
+        })
+        .optional()?;
+    let Some((metric, kind)) = found else {
+        return Ok(Vec::new());
+    };
+    let (wanted, labels): (Vec<i64>, Vec<Vec<MetricLabel>>) =
+        series(db, metric, &matchers)?.into_iter().unzip();
+    let step = match (query.query_type, query.granularity) {
+        (MetricQueryType::Instant, _) => Step::Whole(end),
+        (MetricQueryType::Range, Some(width)) => Step::Width(i64::from(width.seconds()) * SECOND),
+        (MetricQueryType::Range, None) => Step::Raw,
+    };
+    let mut steps = Steps::new(step, kind, wanted.len());
+    if let Some(wanted) = Wanted::new(&wanted) {
+        collect(db, &wanted, (start, end), &mut steps)?;
+    }
+    Ok(labels
+        .into_iter()
+        .zip(steps.into_values())
+        .filter(|(_, values)| !values.is_empty())
+        .map(|(labels, values)| MetricSeries {
+            metric: query.metric.clone(),
+            labels,
+            values,
+        })
+        .collect())
+}
+
+/// The range in nanoseconds, its end not included.
+fn range(query: &MetricQuery) -> Result<(i64, i64), StoreError> {
+    let end = query.end.unwrap_or_else(Timestamp::now);
+    for (word, time) in [("start", query.start), ("end", end)] {
+        // What lies beyond became one of these two when it was turned into a timestamp.
+        if [i64::MIN, i64::MAX].contains(&time.as_nanos()) {
+            return Err(StoreError::invalid(format!(
+                "the {word} of the metric query is out of range: give a time between 1677 and 2262"
+            )));
+        }
+    }
+    if query.start > end {
+        return Err(StoreError::invalid(format!(
+            "the metric query starts at {}, after its end at {end}: give an earlier start or a later end",
+            query.start
+        )));
+    }
+    Ok((query.start.as_nanos(), end.as_nanos()))
+}
+
+/// The metric's label sets that match, by labels.
+fn series(
+    db: &Connection,
+    metric: i64,
+    matchers: &Matchers,
+) -> Result<Vec<(i64, Vec<MetricLabel>)>, Failure> {
+    let mut statement = db.prepare("SELECT id, labels FROM _series WHERE metric = ?1")?;
+    let mut rows = statement.query([metric])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let labels: BTreeMap<String, String> =
+            serde_json::from_str(row.get_ref(1)?.as_str()?).unwrap_or_default();
+        if matchers.match_all(&labels) {
+            let labels = labels
+                .into_iter()
+                .map(|(name, value)| MetricLabel { name, value });
+            found.push((row.get(0)?, labels.collect::<Vec<_>>()));
+        }
+    }
+    found.sort_by(|(_, a), (_, b)| a.cmp(b));
+    Ok(found)
+}
+
+fn collect(
+    db: &Connection,
+    wanted: &Wanted,
+    (start, end): (i64, i64),
+    steps: &mut Steps,
+) -> Result<(), Failure> {
+    let mut points = read::Points::new(db, wanted)?;
+    // The whole minutes inside of the range; a time that is no whole minute lies in the one before.
+    let first = minute_of(start) + i64::from(start.rem_euclid(MINUTE) > 0);
+    let last = minute_of(end);
+    if !steps.is_of_whole_minutes() || first >= last {
+        return points.read(start, end, &mut |at, time, value| {
+            steps.add(at, time, value, value)
+        });
+    }
+    points.read(start, first * MINUTE, &mut |at, time, value| {
+        steps.add(at, time, value, value);
+    })?;
+    read::rollups(db, wanted, (first, last), &mut |at, minute, rollup| {
+        match rollup {
+            Some((sum, last)) => steps.add(at, minute * MINUTE, sum, last),
+            // Some of its points were deleted.
+            None => points.read_one(at, minute * MINUTE, &mut |at, time, value| {
+                steps.add(at, time, value, value);
+            })?,
+        }
+        Ok(())
+    })?;
+    points.read(last * MINUTE, end, &mut |at, time, value| {
+        steps.add(at, time, value, value);
+    })
+}
+
+/// The metrics, by name.
+pub(super) fn list(db: &Connection) -> Result<Vec<MetricInfo>, Failure> {
+    if !schema::has_metrics(db)? {
+        return Ok(Vec::new());
+    }
+    let mut statement = db.prepare(
+        "SELECT m.name, m.unit, m.kind, count(*), sum(s.points), max(s.last) FROM _metric m \
+         JOIN _series s ON s.metric = m.id GROUP BY m.id ORDER BY m.name",
+    )?;
+    let natural = |number: i64| u64::try_from(number).unwrap_or(0);
+    let found = statement.query_map([], |row| {
+        Ok(MetricInfo {
+            metric: row.get(0)?,
+            unit: row.get(1)?,
+            kind: kind(row.get_ref(2)?.as_str()?),
+            series: natural(row.get(3)?),
+            points: natural(row.get(4)?),
+            last: row.get::<_, Option<i64>>(5)?.map(Timestamp::from_nanos),
+        })
+    })?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
+}
+
+/// A kind that only a newer version knows adds up like a gauge: not at all.
+fn kind(word: &str) -> MetricKind {
+    word.parse().unwrap_or(MetricKind::Gauge)
+}
