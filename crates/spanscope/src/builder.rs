@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use spanscope_layers::console::{ConsoleLayerBuilder, Limit, LogFileLayerBuilder};
+use spanscope_layers::metrics::MetricSink;
 use spanscope_layers::{Categories, CategoryFilter, ConsoleLayer, LogFileLayer};
 use spanscope_sqlite::{SqliteLayer, SqliteLayerBuilder, WhenFull};
 
@@ -38,6 +39,7 @@ pub struct Builder {
     store: Vec<SetStore>,
     console: Vec<SetConsole>,
     log_file: Vec<SetLogFile>,
+    metric_sinks: Vec<Arc<dyn MetricSink>>,
     signals: Signals,
 }
 
@@ -77,6 +79,7 @@ pub fn builder() -> Builder {
         store: Vec::new(),
         console: Vec::new(),
         log_file: Vec::new(),
+        metric_sinks: Vec::new(),
         signals: Signals::default(),
     }
 }
@@ -227,6 +230,13 @@ impl Builder {
         }
         self.code.sink_levels.push((sink.to_owned(), pairs.into()));
         Ok(self)
+    }
+
+    /// Something else that takes measurements, beside the store: token counts and times of model calls, metric events,
+    /// requests. `spanscope-server`'s `PrometheusSink` is one. May be called more than once. Default: the store alone.
+    pub fn metric_sink(mut self, sink: impl MetricSink + 'static) -> Self {
+        self.metric_sinks.push(Arc::new(sink));
+        self
     }
 
     /// What happens on SIGTERM and SIGINT. Default: [`Signals::FlushAndEnd`].
@@ -385,6 +395,7 @@ impl Builder {
             sqlite_filter,
             log_file,
             log_file_filter,
+            metric_sinks: self.metric_sinks,
         })?;
         let guard = Guard::new(running);
         for warning in warnings {

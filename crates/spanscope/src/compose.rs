@@ -1,6 +1,9 @@
 //! The subscriber: one filter for all sinks where that is enough, and each sink's own behind it where it is not.
 
-use spanscope_layers::{CategoryFilter, ConsoleLayer, LogFileLayer, LogGuard};
+use std::sync::Arc;
+
+use spanscope_layers::metrics::MetricSink;
+use spanscope_layers::{CategoryFilter, ConsoleLayer, LogFileLayer, LogGuard, TokenMetricsLayer};
 use spanscope_sqlite::{SqliteGuard, SqliteLayer};
 use tracing::level_filters::LevelFilter;
 use tracing::{Dispatch, Subscriber};
@@ -21,6 +24,8 @@ pub(crate) struct Sinks {
     pub(crate) sqlite_filter: Option<CategoryFilter>,
     pub(crate) log_file: Option<(LogFileLayer, LogGuard)>,
     pub(crate) log_file_filter: Option<CategoryFilter>,
+    /// What takes measurements beside the store.
+    pub(crate) metric_sinks: Vec<Arc<dyn MetricSink>>,
 }
 
 /// Builds the subscriber and makes it the program's.
@@ -32,15 +37,27 @@ pub(crate) fn install(sinks: Sinks) -> Result<Running, InitError> {
     let own = [sinks.sqlite_filter, sinks.console_filter, sinks.log_file_filter];
     // A sink's own filter may let through what the others don't, so the first filter then lets through what any of them
     // does.
-    let (global, [sqlite_filter, console_filter, log_file_filter]) = if own.iter().all(Option::is_none) {
-        (base, own)
-    } else {
+    let has_own = own.iter().any(Option::is_some);
+    let (global, [sqlite_filter, console_filter, log_file_filter]) = if has_own {
         let own = own.map(|filter| filter.unwrap_or_else(|| base.clone()));
         (CategoryFilter::any_of(own.to_vec()), own.map(Some))
+    } else {
+        (base, own)
     };
     let levels = global.handle();
+    let mut metrics = TokenMetricsLayer::builder();
+    if let Some(sqlite) = &sqlite {
+        metrics = metrics.sink(sqlite.metric_sink());
+    }
+    let metrics = sinks
+        .metric_sinks
+        .into_iter()
+        .fold(metrics, |metrics, sink| metrics.sink(sink));
+    // What any sink sees is measured.
+    let metrics_filter = has_own.then(|| global.clone());
     let subscriber = tracing_subscriber::registry()
         .with(global)
+        .with(sink(Some(metrics.build()), metrics_filter))
         .with(sink(sqlite, sqlite_filter))
         .with(sink(console, console_filter))
         .with(sink(log_file, log_file_filter));

@@ -27,7 +27,7 @@ pub use paths::default_db_path;
 pub use signals::Signals;
 pub use spanscope_layers::{
     Categories, CategoryFilter, ConsoleLayer, LevelHandle, Levels, LogFileLayer, LogGuard, SpanExt,
-    Threshold, console, suppress,
+    Threshold, TokenMetricsLayer, console, genai, metrics, suppress,
 };
 pub use spanscope_model as model;
 pub use spanscope_sqlite::{FlushTimeout, LayerStats, SqliteGuard, SqliteLayer, WhenFull};

@@ -456,6 +456,11 @@ impl Page {
     fn event(&mut self, chunk: &Chunk, event: &EventEntry) {
         let info = &*self.callsites.get_or_insert_with(event.metadata, |info| info);
         let decoded = Decoded::new(info, chunk.event_fields(event));
+        if info.measures && decoded.said.is_empty() {
+            // A measurement; numbers are for those who add them up.
+            self.records += 1;
+            return;
+        }
         let around = event.ids.and_then(|ids| self.open.get(&ids.span_id));
         let mut spans = Vec::new();
         let mut next = around;
