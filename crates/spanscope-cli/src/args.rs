@@ -74,6 +74,16 @@ Examples:
 Each label set is a line of its own. A bar is the sum of a step of a counter or a histogram, and the last value of a
 gauge.")]
     Metrics(MetricsArgs),
+    /// Add up tokens, calls and errors of model calls, and what they cost
+    #[command(after_help = "\
+Examples:
+  spanscope usage
+  spanscope usage --since 7d --by agent
+  spanscope usage --prices prices.toml
+
+A table of prices (TOML) has a [[model]] for each price: match = \"gpt-4o-mini*\", and for a million tokens input, output,
+and maybe cached_read and cached_write. The first that fits a model counts. What has no price is not free.")]
+    Usage(UsageArgs),
     /// Ask with SQL; the file can't be changed by it
     ///
     /// The tables are traces, spans, span_events, logs and metrics.
@@ -250,6 +260,33 @@ pub(crate) struct MetricsArgs {
     /// Show one value for all of the time
     #[arg(long, requires = "name", conflicts_with = "granularity")]
     pub(crate) instant: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// What `usage` adds up by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum UsageGroup {
+    /// The model that was asked for, and who runs it
+    Model,
+    /// The service that asked
+    Service,
+    /// The nearest agent around the call
+    Agent,
+}
+
+/// `usage`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct UsageArgs {
+    /// What was measured since then: 30m, 2d, 2026-11-21, 2026-11-21T14:03:00Z [default: 24h]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// What to add up by
+    #[arg(long, value_enum, default_value_t = UsageGroup::Model)]
+    pub(crate) by: UsageGroup,
+    /// A table of prices
+    #[arg(long, value_name = "FILE")]
+    pub(crate) prices: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }

@@ -10,6 +10,7 @@ mod demo;
 mod export;
 mod failure;
 mod output;
+mod prices;
 mod progress;
 mod render;
 mod resolve;

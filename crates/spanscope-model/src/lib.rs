@@ -22,7 +22,8 @@ pub use event::{Event, EventKind, LogEvent, Severity, SpanPayload};
 pub use id::{ParseIdError, SpanId, TraceId};
 pub use metric::{
     Granularity, LabelMatcher, LabelOperator, MetricDataPoint, MetricInResponse, MetricInfo, MetricKind,
-    MetricLabel, MetricQuery, MetricQueryType, MetricSeries, TOKEN_METRICS, stored_metric_name,
+    MetricLabel, MetricQuery, MetricQueryType, MetricSeries, TOKEN_METRICS, UsageBy, UsageQuery, UsageRow,
+    stored_metric_name,
 };
 pub use query::{
     Condition, ConditionOp, LogFilter, Order, OrderKey, ParseOrderError, SpanField, SpanFilter, TraceFilter,

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::span::words;
-use crate::{Timestamp, UnknownWord, Value};
+use crate::{Timestamp, TraceId, UnknownWord, Value};
 
 words!(
     /// What the measurements of a metric are, and so how they add up.
@@ -261,4 +261,71 @@ pub struct MetricInfo {
     pub points: u64,
     /// When the last one was made.
     pub last: Option<Timestamp>,
+}
+
+words!(
+    /// What usage is added up by.
+    UsageBy, "usage group",
+    /// The model that was asked for.
+    Model = "model",
+    /// The service that asked.
+    Service = "service",
+    /// The nearest agent around the call.
+    Agent = "agent",
+);
+
+/// A question about tokens, calls and errors.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UsageQuery {
+    /// From when on; none means all that is stored.
+    pub since: Option<Timestamp>,
+    /// Until when; none means now.
+    pub until: Option<Timestamp>,
+    /// Only the calls of one trace.
+    pub trace_id: Option<TraceId>,
+    /// What is added up.
+    pub by: UsageBy,
+}
+
+/// What one group used of one model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageRow {
+    /// The model, the service or the agent; empty where it has no name.
+    pub group: String,
+    /// The model; empty where the calls did not name one.
+    pub model: String,
+    /// Who runs it; empty likewise.
+    pub provider: String,
+    /// How many calls were made.
+    pub calls: u64,
+    /// How many of them failed.
+    pub errors: u64,
+    /// Tokens that went in, cached ones included.
+    pub input: u64,
+    /// Tokens that came out.
+    pub output: u64,
+    /// All of them, as reported.
+    pub total: u64,
+    /// Of the input: read from a cache.
+    pub cached_read: u64,
+    /// Of the input: written to a cache.
+    pub cached_write: u64,
+}
+
+impl UsageRow {
+    /// Nothing yet.
+    pub fn new(group: String, model: &str, provider: &str) -> Self {
+        Self {
+            group,
+            model: model.to_owned(),
+            provider: provider.to_owned(),
+            calls: 0,
+            errors: 0,
+            input: 0,
+            output: 0,
+            total: 0,
+            cached_read: 0,
+            cached_write: 0,
+        }
+    }
 }

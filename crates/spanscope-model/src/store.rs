@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Condition, LogEvent, LogFilter, MetricInfo, MetricQuery, MetricSeries, Span, SpanFilter, SpanId,
-    SpanNode, Timestamp, Trace, TraceFilter, TraceId, TraceQuery, TraceSummary,
+    SpanNode, Timestamp, Trace, TraceFilter, TraceId, TraceQuery, TraceSummary, UsageQuery, UsageRow,
 };
 
 /// What went wrong in a store. The message is for the caller; [`kind`](Self::kind) is for the program.
@@ -304,4 +304,10 @@ pub trait TraceStore: Send + Sync {
     /// # Errors
     /// Only what a store's own failure makes.
     fn list_metrics(&self) -> StoreFuture<'_, Vec<MetricInfo>>;
+
+    /// Tokens, calls and errors of model calls, a row for each group and model.
+    ///
+    /// # Errors
+    /// Only what a store's own failure makes.
+    fn usage(&self, query: UsageQuery) -> StoreFuture<'_, Vec<UsageRow>>;
 }

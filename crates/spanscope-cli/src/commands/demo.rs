@@ -1,17 +1,14 @@
 //! `spanscope demo`: something real to look at, and how to look at it.
 
 use anyhow::Result;
-use spanscope_model::{SpanStatus, TraceStore};
+use spanscope_model::{SpanStatus, TraceStore, UsageBy, UsageQuery};
 use spanscope_sqlite::wait;
 
-use super::{StoreFile, short_id_digits};
+use super::{StoreFile, short_id_digits, usage};
 use crate::args::{DemoArgs, Format, OutputArgs};
 use crate::output::Output;
 use crate::render::colour::Paint;
-use crate::render::table::{Column, table};
-use crate::render::text::grouped;
 use crate::render::tree::{Choice, tree};
-use crate::tokens::{self, ModelUsage};
 
 pub(super) fn run(file: &StoreFile, args: &DemoArgs) -> Result<()> {
     let out = Output::new(&OutputArgs {
@@ -30,7 +27,13 @@ pub(super) fn run(file: &StoreFile, args: &DemoArgs) -> Result<()> {
 
     let mut text = tree(&out, &spans, Choice::default());
     text.push('\n');
-    text.push_str(&token_table(&out, &tokens::by_model(&spans)));
+    let usage = wait(store.usage(UsageQuery {
+        since: None,
+        until: None,
+        trace_id: Some(trace_id),
+        by: UsageBy::Model,
+    }))?;
+    text.push_str(&usage::of_demo(&out, &usage));
     let failed = spans.iter().find(|span| span.status == Some(SpanStatus::Error));
     let flag = file.flag();
     let short = &trace_id.to_string()[..short_id_digits(&store, &[trace_id])];
@@ -42,6 +45,7 @@ pub(super) fn run(file: &StoreFile, args: &DemoArgs) -> Result<()> {
         ),
         ("spanscope traces", " --since 1h".to_owned(), "all recent traces"),
         ("spanscope logs", " --severity warn".to_owned(), "what went wrong"),
+        ("spanscope usage", " --by agent".to_owned(), "tokens by agent"),
         (
             "spanscope stats",
             " --by name".to_owned(),
@@ -66,26 +70,4 @@ pub(super) fn run(file: &StoreFile, args: &DemoArgs) -> Result<()> {
         text.push_str(&format!("  {what}\n    {command}{flag}{words}\n"));
     }
     out.print(&text)
-}
-
-fn token_table(out: &Output, usage: &[ModelUsage]) -> String {
-    let columns = [
-        ("model", Column::Text),
-        ("provider", Column::Text),
-        ("calls", Column::Number),
-        ("input", Column::Number),
-        ("output", Column::Number),
-        ("total tokens", Column::Number),
-    ];
-    let rows = usage.iter().map(|usage| {
-        vec![
-            usage.model.as_str().into(),
-            usage.provider.as_str().into(),
-            grouped(usage.calls).into(),
-            grouped(usage.input).into(),
-            grouped(usage.output).into(),
-            grouped(usage.input.saturating_add(usage.output)).into(),
-        ]
-    });
-    table(out, &columns, rows.collect())
 }

@@ -15,6 +15,7 @@ mod stats;
 mod tail;
 mod traces;
 mod tree;
+mod usage;
 
 use std::path::{Path, PathBuf};
 
@@ -35,6 +36,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Spans(args) => spans::run(&file, &args),
         Command::Logs(args) => logs::run(&file, &args),
         Command::Metrics(args) => metrics::run(&file, &args),
+        Command::Usage(args) => usage::run(&file, &args),
         Command::Sql(args) => sql::run(&file, &args),
         Command::Stats(args) => stats::run(&file, &args),
         Command::Export(args) => export::run(&file, &args),

@@ -7,4 +7,5 @@ mod list;
 mod metrics;
 mod show;
 mod support;
+mod tokens;
 mod usage;

@@ -145,6 +145,13 @@ impl<'f> EndedSpan<'f> {
                 out.send(name, MetricKind::Counter, "tokens", count, labels);
             }
         }
+        // Parts of the input, for whoever works out what it cost.
+        let [read, written] = names::CACHE_METRICS;
+        for (name, count) in [(read, self.usage.cache_read), (written, self.usage.cache_write)] {
+            if let Some(count) = count.filter(|count| *count > 0) {
+                out.send(name, MetricKind::Counter, "tokens", count, labels);
+            }
+        }
     }
 
     /// Whether its duration is that of a call in the conventions' sense.

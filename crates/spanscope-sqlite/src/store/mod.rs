@@ -18,6 +18,7 @@ mod sql;
 mod stats;
 mod traces;
 mod tree;
+mod usage;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -29,7 +30,7 @@ use rusqlite::Connection;
 use spanscope_model::{
     Condition, IdMatch, LogEvent, LogFilter, MetricInfo, MetricQuery, MetricSeries, NameStats, Span,
     SpanFilter, SpanId, SpanNode, StoreError, StoreFuture, StoreStats, Timestamp, Trace, TraceFilter,
-    TraceId, TraceQuery, TraceStore, TraceSummary,
+    TraceId, TraceQuery, TraceStore, TraceSummary, UsageQuery, UsageRow,
 };
 
 pub use self::import::Imported;
@@ -423,5 +424,9 @@ impl TraceStore for SqliteStore {
 
     fn list_metrics(&self) -> StoreFuture<'_, Vec<MetricInfo>> {
         self.ask(metrics::list)
+    }
+
+    fn usage(&self, query: UsageQuery) -> StoreFuture<'_, Vec<UsageRow>> {
+        self.ask(move |db| usage::query(db, &query))
     }
 }

@@ -1,0 +1,202 @@
+//! `spanscope usage`: tokens, calls, errors and cost by model, service or agent.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use serde::Serialize;
+use spanscope_model::{TraceStore, UsageBy, UsageQuery, UsageRow};
+use spanscope_sqlite::wait;
+
+use super::StoreFile;
+use crate::args::{UsageArgs, UsageGroup};
+use crate::failure::Stop;
+use crate::output::Output;
+use crate::prices::{PriceTable, Tokens};
+use crate::render::table::{Column, table};
+use crate::render::text::grouped;
+use crate::resolve::since;
+
+/// How far back is looked where the user does not say it.
+const DEFAULT_SINCE: &str = "24h";
+
+/// What one model, service or agent used.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Usage {
+    #[serde(skip)]
+    by: &'static str,
+    name: String,
+    /// Who runs the model; not there where several models are added up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<String>,
+    calls: u64,
+    errors: u64,
+    input_tokens: u64,
+    output_tokens: u64,
+    total_tokens: u64,
+    /// Null without a table of prices, or where it has no price for all that was used: never zero for what is not known.
+    cost: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    currency: Option<String>,
+}
+
+pub(super) fn run(file: &StoreFile, args: &UsageArgs) -> Result<()> {
+    let out = Output::new(&args.output);
+    let prices = args.prices.as_deref().map(PriceTable::read).transpose()?;
+    let since = since(args.since.as_deref().unwrap_or(DEFAULT_SINCE), &out.zone)?;
+    let by = match args.by {
+        UsageGroup::Model => UsageBy::Model,
+        UsageGroup::Service => UsageBy::Service,
+        UsageGroup::Agent => UsageBy::Agent,
+    };
+    let rows = wait(file.open()?.usage(UsageQuery {
+        since: Some(since),
+        until: None,
+        trace_id: None,
+        by,
+    }))?;
+    let usage = added_up(&rows, by, prices.as_ref());
+    out.list(&usage, || shown(&out, &usage))?;
+    if usage.is_empty() {
+        return Err(Stop::nothing("no model call was measured in that time"));
+    }
+    Ok(())
+}
+
+/// A row for each model and provider, or for each service or agent; the most tokens first.
+fn added_up(rows: &[UsageRow], by: UsageBy, prices: Option<&PriceTable>) -> Vec<Usage> {
+    let mut groups: BTreeMap<(&str, &str), Usage> = BTreeMap::new();
+    for row in rows {
+        let provider = if by == UsageBy::Model {
+            row.provider.as_str()
+        } else {
+            ""
+        };
+        let usage = groups.entry((&row.group, provider)).or_insert_with(|| Usage {
+            by: by.as_str(),
+            name: row.group.clone(),
+            provider: (by == UsageBy::Model).then(|| row.provider.clone()),
+            calls: 0,
+            errors: 0,
+            input_tokens: 0,
+            output_tokens: 0,
+            total_tokens: 0,
+            cost: prices.map(|_| 0.0),
+            currency: prices.map(|prices| prices.currency.clone()),
+        });
+        usage.calls += row.calls;
+        usage.errors += row.errors;
+        usage.input_tokens += row.input;
+        usage.output_tokens += row.output;
+        usage.total_tokens += row.total;
+        let cost = prices.and_then(|prices| prices.of(&row.model)).map(|price| {
+            price.cost(Tokens {
+                input: row.input,
+                output: row.output,
+                cached_read: row.cached_read,
+                cached_write: row.cached_write,
+            })
+        });
+        // Calls that used nothing cost nothing, whoever made them.
+        let used_nothing = row.total == 0 && row.input == 0 && row.output == 0;
+        usage.cost = match (usage.cost, cost) {
+            (Some(sum), Some(cost)) => Some(sum + cost),
+            (sum, None) if used_nothing => sum,
+            _ => None,
+        };
+    }
+    let mut usage: Vec<Usage> = groups.into_values().collect();
+    usage.sort_by(|one, other| {
+        (other.total_tokens, &one.name, &one.provider).cmp(&(one.total_tokens, &other.name, &other.provider))
+    });
+    usage
+}
+
+/// The table, for the command and for the demo.
+fn shown(out: &Output, usage: &[Usage]) -> String {
+    let Some(first) = usage.first() else {
+        return String::new();
+    };
+    let has_provider = first.provider.is_some();
+    let mut columns = vec![(first.by, Column::Text)];
+    if has_provider {
+        columns.push(("provider", Column::Text));
+    }
+    columns.extend([
+        ("calls", Column::Number),
+        ("errors", Column::Number),
+        ("input", Column::Number),
+        ("output", Column::Number),
+        ("total tokens", Column::Number),
+    ]);
+    let currency = first.currency.clone();
+    if let Some(currency) = &currency {
+        columns.push((currency.as_str(), Column::Number));
+    }
+    let named = |name: &str| {
+        if name.is_empty() {
+            "(none)".to_owned()
+        } else {
+            name.to_owned()
+        }
+    };
+    let rows = usage.iter().map(|usage| {
+        let mut row = vec![named(&usage.name).into()];
+        row.extend(usage.provider.as_deref().map(|provider| named(provider).into()));
+        row.extend(
+            [
+                usage.calls,
+                usage.errors,
+                usage.input_tokens,
+                usage.output_tokens,
+                usage.total_tokens,
+            ]
+            .map(|number| grouped(number).into()),
+        );
+        if currency.is_some() {
+            let cost = usage
+                .cost
+                .map_or_else(|| "no price".to_owned(), |cost| format!("{cost:.4}"));
+            row.push(cost.into());
+        }
+        row
+    });
+    table(out, &columns, rows.collect())
+}
+
+/// The token table of one run of the demo: what its model calls were measured to use.
+pub(super) fn of_demo(out: &Output, rows: &[UsageRow]) -> String {
+    shown(out, &added_up(rows, UsageBy::Model, None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(group: &str, model: &str, input: u64, output: u64) -> UsageRow {
+        UsageRow {
+            calls: 1,
+            input,
+            output,
+            total: input + output,
+            ..UsageRow::new(group.to_owned(), model, "p")
+        }
+    }
+
+    #[test]
+    fn what_has_no_price_makes_the_cost_of_its_group_unknown() {
+        let prices = PriceTable::parse("[[model]]\nmatch = \"mini\"\ninput = 1\noutput = 2").unwrap();
+        let rows = [
+            row("a", "mini", 1_000_000, 500_000),
+            row("b", "mini", 1, 1),
+            row("b", "other", 1, 1),
+            row("c", "other", 0, 0),
+        ];
+        let usage = added_up(&rows, UsageBy::Agent, Some(&prices));
+        let cost = |name: &str| usage.iter().find(|usage| usage.name == name).unwrap().cost;
+        assert_eq!(cost("a"), Some(2.0));
+        assert_eq!(cost("b"), None, "unknown, not the part that is known");
+        assert_eq!(cost("c"), Some(0.0), "a call that used nothing");
+        assert_eq!(added_up(&rows, UsageBy::Agent, None)[0].cost, None);
+        assert_eq!(usage[0].name, "a", "the most tokens first");
+    }
+}

@@ -1,0 +1,187 @@
+//! Tokens, calls and errors by model, service or agent, from the measurements of model calls.
+//!
+//! A call is a measurement of `total_tokens`, or one of `gen_ai.client.operation.duration` with an `error.type` whose span
+//! reported no tokens. The rule that a call counts once was applied when they were made; here they are only added up.
+
+use std::collections::{BTreeMap, HashMap};
+
+use rusqlite::{Connection, OptionalExtension, params};
+use spanscope_model::{TOKEN_METRICS, TraceId, UsageBy, UsageQuery, UsageRow};
+
+use super::Failure;
+use crate::points::Amount;
+use crate::schema;
+
+const DURATION: &str = "gen_ai.client.operation.duration";
+/// An agent that is further above a call is not looked for.
+const MAX_DEPTH: i64 = 64;
+
+/// What the measurements of a series count as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counts {
+    Input,
+    Output,
+    Total,
+    CacheRead,
+    CacheWrite,
+    Error,
+}
+
+/// A series that says something about usage.
+#[derive(Debug)]
+struct Series {
+    counts: Counts,
+    model: String,
+    provider: String,
+}
+
+pub(super) fn query(db: &Connection, query: &UsageQuery) -> Result<Vec<UsageRow>, Failure> {
+    if !schema::has_metrics(db)? {
+        return Ok(Vec::new());
+    }
+    let all = series(db)?;
+    let mut rows: BTreeMap<(String, String, String), UsageRow> = BTreeMap::new();
+    let mut agents = Agents::default();
+    let mut services: HashMap<i64, String> = HashMap::new();
+    // An error counts as a call of its own unless its span reported tokens too.
+    let mut statement = db.prepare(
+        "SELECT p.series, p.value, p.process, p.trace_hex, p.span_id,
+            EXISTS (SELECT 1 FROM _point q JOIN _series s ON s.id = q.series JOIN _metric m ON m.id = s.metric
+                WHERE ?4 AND q.trace_hex = p.trace_hex AND q.span_id = p.span_id AND m.name = 'total_tokens')
+         FROM _point p WHERE p.time >= ?1 AND p.time < ?2 AND p.series = ?3 AND (?5 IS NULL OR p.trace_hex = ?5)",
+    )?;
+    let trace = query.trace_id.map(|trace| trace.to_string());
+    let since = query.since.map_or(i64::MIN, |since| since.as_nanos());
+    let until = query.until.map_or(i64::MAX, |until| until.as_nanos());
+    for (id, series) in all {
+        let is_error = series.counts == Counts::Error;
+        let mut points = statement.query(params![since, until, id, is_error, trace])?;
+        while let Some(point) = points.next()? {
+            let group = match query.by {
+                UsageBy::Model => String::new(),
+                UsageBy::Service => service(db, &mut services, point.get(2)?)?,
+                UsageBy::Agent => match point.get::<_, Option<String>>(3)? {
+                    Some(trace) => agents.of(db, &trace, point.get(4)?)?,
+                    None => String::new(),
+                },
+            };
+            let group = if query.by == UsageBy::Model {
+                series.model.clone()
+            } else {
+                group
+            };
+            let row = rows
+                .entry((group.clone(), series.model.clone(), series.provider.clone()))
+                .or_insert_with(|| UsageRow::new(group, &series.model, &series.provider));
+            let count = match point.get::<_, Amount>(1)? {
+                Amount::Integer(count) => u64::try_from(count).unwrap_or(0),
+                Amount::Real(_) => 0, // a count of tokens is whole, or it is none
+            };
+            match series.counts {
+                Counts::Input => row.input = row.input.saturating_add(count),
+                Counts::Output => row.output = row.output.saturating_add(count),
+                Counts::Total => {
+                    row.total = row.total.saturating_add(count);
+                    row.calls += 1;
+                }
+                Counts::CacheRead => row.cached_read = row.cached_read.saturating_add(count),
+                Counts::CacheWrite => row.cached_write = row.cached_write.saturating_add(count),
+                Counts::Error => {
+                    row.errors += 1;
+                    row.calls += u64::from(!point.get::<_, bool>(5)?);
+                }
+            }
+        }
+    }
+    Ok(rows.into_values().collect())
+}
+
+/// The series of the counters, and those of calls that failed.
+fn series(db: &Connection) -> rusqlite::Result<Vec<(i64, Series)>> {
+    let mut statement = db.prepare(
+        "SELECT s.id, m.name,
+            COALESCE(s.labels ->> '$.model_id', s.labels ->> '$.\"gen_ai.request.model\"',
+                s.labels ->> '$.\"gen_ai.response.model\"', ''),
+            COALESCE(s.labels ->> '$.provider_id', s.labels ->> '$.\"gen_ai.provider.name\"', ''),
+            s.labels ->> '$.\"error.type\"' IS NOT NULL
+         FROM _series s JOIN _metric m ON m.id = s.metric WHERE m.name IN (?1, ?2, ?3, ?4, ?5, ?6) ORDER BY s.id",
+    )?;
+    let [(input, _), (output, _), (total, _)] = TOKEN_METRICS;
+    let [cache_read, cache_write] = spanscope_layers::metrics::CACHE_METRICS;
+    let found = statement.query_map(
+        params![input, output, total, cache_read, cache_write, DURATION],
+        |row| {
+            let name: String = row.get(1)?;
+            let counts = match name.as_str() {
+                name if name == input => Counts::Input,
+                name if name == output => Counts::Output,
+                name if name == total => Counts::Total,
+                name if name == cache_read => Counts::CacheRead,
+                name if name == cache_write => Counts::CacheWrite,
+                _ if row.get(4)? => Counts::Error,
+                _ => return Ok(None), // calls that went well are counted by their tokens
+            };
+            let series = Series {
+                counts,
+                model: row.get(2)?,
+                provider: row.get(3)?,
+            };
+            Ok(Some((row.get(0)?, series)))
+        },
+    )?;
+    found.filter_map(Result::transpose).collect()
+}
+
+fn service(db: &Connection, known: &mut HashMap<i64, String>, process: i64) -> rusqlite::Result<String> {
+    if let Some(name) = known.get(&process) {
+        return Ok(name.clone());
+    }
+    let name: Option<String> = db
+        .query_row(
+            "SELECT service_name FROM _process WHERE id = ?1",
+            [process],
+            |row| row.get(0),
+        )
+        .optional()?;
+    Ok(known.entry(process).or_insert(name.unwrap_or_default()).clone())
+}
+
+/// The agents that calls were made by.
+#[derive(Debug, Default)]
+struct Agents {
+    known: HashMap<(String, i64), String>,
+}
+
+impl Agents {
+    /// The name of the nearest agent at or above a span; empty where there is none, or where the trace is gone.
+    fn of(&mut self, db: &Connection, trace: &str, span: Option<i64>) -> rusqlite::Result<String> {
+        let Some(span) = span else {
+            return Ok(String::new());
+        };
+        let key = (trace.to_owned(), span);
+        if let Some(name) = self.known.get(&key) {
+            return Ok(name.clone());
+        }
+        let is_id = trace.parse::<TraceId>().is_ok();
+        let name: Option<Option<String>> = if is_id {
+            db.prepare_cached(
+                "WITH RECURSIVE up (parent, attributes, depth) AS (
+                    SELECT s.parent, s.attributes, 0 FROM _span s
+                    WHERE s.span_hex = printf('%016x', ?2) AND s.trace = (SELECT id FROM _trace WHERE trace_id = ?1)
+                    UNION ALL
+                    SELECT s.parent, s.attributes, up.depth + 1 FROM up
+                    JOIN _span s ON s.span_hex = printf('%016x', up.parent)
+                    WHERE up.parent IS NOT NULL AND up.depth < ?3
+                 )
+                 SELECT COALESCE(attributes ->> '$.\"gen_ai.agent.name\"', attributes ->> '$.agent_id') AS agent
+                 FROM up WHERE agent IS NOT NULL ORDER BY depth LIMIT 1",
+            )?
+            .query_row(params![trace, span, MAX_DEPTH], |row| row.get(0))
+            .optional()?
+        } else {
+            None
+        };
+        let name = name.flatten().unwrap_or_default();
+        Ok(self.known.entry(key).or_insert(name).clone())
+    }
+}
