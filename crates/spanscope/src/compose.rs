@@ -57,10 +57,11 @@ pub(crate) fn install(sinks: Sinks) -> Result<Running, InitError> {
     let metrics_filter = has_own.then(|| global.clone());
     let subscriber = tracing_subscriber::registry()
         .with(global)
-        .with(sink(Some(metrics.build()), metrics_filter))
         .with(sink(sqlite, sqlite_filter))
         .with(sink(console, console_filter))
-        .with(sink(log_file, log_file_filter));
+        .with(sink(log_file, log_file_filter))
+        // After the sinks: where one of them makes the records of spans, this layer leaves most spans alone.
+        .with(sink(Some(metrics.build()), metrics_filter));
     tracing::dispatcher::set_global_default(Dispatch::new(subscriber)).map_err(|_| InitError::AlreadySet)?;
     // A program with a logger of its own keeps it; only its `log` records then stay with that logger.
     let _ = tracing_log::LogTracer::init();

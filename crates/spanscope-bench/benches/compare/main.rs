@@ -7,6 +7,7 @@ mod bare;
 mod caller;
 mod console;
 mod filters;
+mod measuring;
 mod metrics;
 mod ours;
 mod reads;
@@ -23,7 +24,15 @@ use spanscope_bench::table::Table;
 
 use crate::sizes::Sizes;
 
-const SECTIONS: [&str; 6] = ["caller", "console", "filters", "sustained", "reads", "metrics"];
+const SECTIONS: [&str; 7] = [
+    "caller",
+    "console",
+    "filters",
+    "measuring",
+    "sustained",
+    "reads",
+    "metrics",
+];
 
 fn main() -> Result<()> {
     let quick = std::env::var_os("SPANSCOPE_BENCH_QUICK").is_some_and(|value| value != "0");
@@ -62,6 +71,9 @@ fn main() -> Result<()> {
     if wants("filters") {
         filters::report(&mut table, folder.path(), &sizes)?;
     }
+    if wants("measuring") {
+        measuring::report(&mut table, folder.path(), &sizes)?;
+    }
     if wants("sustained") || wants("reads") {
         sustained::report(&mut table, folder.path(), &sizes)?;
     }
@@ -90,6 +102,7 @@ fn child(role: &str, folder: &Path, sizes: &Sizes) -> Result<()> {
         "memory" => sustained::memory_child(folder, sizes),
         "fill" => sustained::fill_child(folder, sizes),
         role if role.starts_with("console-") => console::child(role, sizes),
+        role if role.starts_with("measuring-") => measuring::child(role, sizes),
         role if role.starts_with("filter-") => filters::child(role, sizes),
         _ => caller::child(role, folder, sizes),
     }

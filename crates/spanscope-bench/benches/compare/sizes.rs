@@ -13,6 +13,10 @@ pub(crate) struct Sizes {
     pub(crate) disabled_events: u64,
     /// Events in one round of a filter that lets them through.
     pub(crate) filtered_events: u64,
+    /// Spans in one round of the token metrics.
+    pub(crate) measured_spans: u64,
+    /// Requests in one round of the middleware.
+    pub(crate) requests: u64,
     /// Events in one round of a console; they fit into its queue.
     pub(crate) console_events: u64,
     /// Traces of the sustained run, ten spans each.
@@ -36,6 +40,8 @@ impl Sizes {
         burst_traces: 200,
         disabled_events: 5_000_000,
         filtered_events: 500_000,
+        measured_spans: 50_000,
+        requests: 10_000,
         console_events: 10_000,
         sustained_traces: 100_000,
         sustained_rounds: 3,
@@ -52,6 +58,8 @@ impl Sizes {
         burst_traces: 10,
         disabled_events: 10_000,
         filtered_events: 1_000,
+        measured_spans: 500,
+        requests: 100,
         console_events: 500,
         sustained_traces: 500,
         sustained_rounds: 1,

@@ -169,6 +169,7 @@ pub(super) fn of_demo(out: &Output, rows: &[UsageRow]) -> String {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 

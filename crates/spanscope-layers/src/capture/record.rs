@@ -474,6 +474,11 @@ impl Capture {
         record.failed_for & self.bit() != 0 || (panicking && !record.made_in_panic)
     }
 
+    /// Whether it has made a record: no other layer was there first.
+    pub(crate) fn makes_records(&self) -> bool {
+        self.makes_records.load(Ordering::Relaxed)
+    }
+
     /// This layer's number, which no other one has.
     pub(crate) fn owner(&self) -> u32 {
         self.owner

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Dispatch, Event, Level, Subscriber};
@@ -15,6 +16,7 @@ use super::ended::{Counting, EndedSpan};
 use super::found::Found;
 use super::measurement::{Measurement, MetricSink};
 use super::names::GenAiNames;
+use super::open::OpenSpans;
 use super::outlet::{OfSpan, Outlet};
 use super::plan::{Plan, plan_of};
 use super::stats::{Counters, TokenMetricsStats};
@@ -82,6 +84,8 @@ impl TokenMetricsLayerBuilder {
         let counter = |name: &str| format!("{}{name}", self.prefix);
         TokenMetricsLayer {
             capture: Capture::new(self.max_value_len.unwrap_or(DEFAULT_MAX_VALUE_LEN)),
+            has_company: AtomicBool::new(false),
+            open: OpenSpans::new(),
             counting: Counting {
                 bare_names: self.bare_names,
                 names: self.names,
@@ -132,6 +136,9 @@ impl TokenMetricsLayerBuilder {
 #[derive(Debug)]
 pub struct TokenMetricsLayer {
     capture: Capture,
+    /// Another layer makes the records of spans.
+    has_company: AtomicBool,
+    open: OpenSpans,
     counting: Counting,
     pub(super) outlet: Outlet,
 }
@@ -247,7 +254,15 @@ where
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        self.capture.on_new_span(attributes, id, &context);
+        if plan_of(attributes.metadata()).triggers {
+            self.open.add(id);
+        } else if self.has_company.load(Ordering::Relaxed) {
+            return; // another layer makes the records, and nothing here reads this one
+        }
+        let seen = self.capture.on_new_span(attributes, id, &context);
+        if seen && !self.capture.makes_records() && !self.has_company.load(Ordering::Relaxed) {
+            self.has_company.store(true, Ordering::Relaxed);
+        }
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
@@ -272,8 +287,14 @@ where
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
+        if !self.open.may_hold(&id) && !own_keys_were_set() {
+            return;
+        }
         let Some(span) = context.span(&id) else { return };
         let plan = plan_of(span.metadata());
+        if plan.triggers {
+            self.open.remove(&id);
+        }
         if plan.triggers || own_keys_were_set() {
             self.end(&span, plan);
         }

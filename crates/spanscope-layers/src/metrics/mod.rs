@@ -23,6 +23,7 @@ mod layer;
 mod limit;
 mod measurement;
 mod names;
+mod open;
 mod outlet;
 mod plan;
 mod record;
