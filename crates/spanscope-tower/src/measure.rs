@@ -1,9 +1,10 @@
 //! The way of request metrics to whatever takes measurements: names, labels and units are here and nowhere else.
 //!
-//! Everything goes through [`give`]. Where no layer takes measurements it does nothing.
+//! Where no layer takes measurements nothing happens.
 
 use http::StatusCode;
-use spanscope_layers::metrics::{Number, record_value};
+use spanscope_layers::capture::{Clock, RawValue};
+use spanscope_layers::metrics::{Measurement, Number, record_all, record_value};
 use spanscope_model::MetricKind;
 
 use crate::request::Traits;
@@ -14,29 +15,22 @@ const CONCURRENT_REQUESTS: &str = "llama_stack_concurrent_requests";
 const HTTP_REQUEST_DURATION: &str = "http.server.request.duration";
 const HTTP_ACTIVE_REQUESTS: &str = "http.server.active_requests";
 
-fn give(name: &str, value: Number, unit: &str, kind: MetricKind, labels: &[(&str, &str)]) {
+fn give(name: &str, running: i64, unit: &str, labels: &[(&str, &str)]) {
     // It says whether anyone took it, which makes no difference here.
-    let _ = record_value(name, value, unit, kind, labels);
+    let _ = record_value(name, Number::I64(running), unit, MetricKind::Gauge, labels);
 }
 
 /// So many requests of an API are running.
 pub(crate) fn concurrent_requests(api: &str, running: i64) {
-    give(
-        CONCURRENT_REQUESTS,
-        Number::I64(running),
-        "requests",
-        MetricKind::Gauge,
-        &[("api", api)],
-    );
+    give(CONCURRENT_REQUESTS, running, "requests", &[("api", api)]);
 }
 
 /// So many requests with this method and scheme are running.
 pub(crate) fn active_requests(traits: Traits, running: i64) {
     give(
         HTTP_ACTIVE_REQUESTS,
-        Number::I64(running),
+        running,
         "{request}",
-        MetricKind::Gauge,
         &[
             ("http.request.method", traits.method()),
             ("url.scheme", traits.scheme()),
@@ -59,24 +53,10 @@ pub(crate) struct Finished<'a> {
 }
 
 impl Finished<'_> {
-    /// One of the counter and one of each histogram.
+    /// One of the counter and one of each histogram, handed on together.
     pub(crate) fn measure(&self) {
-        let labels = [("api", self.api), ("status", self.status)];
-        give(
-            REQUESTS_TOTAL,
-            Number::I64(1),
-            "requests",
-            MetricKind::Counter,
-            &labels,
-        );
-        let seconds = Number::F64(self.seconds);
-        give(
-            REQUEST_DURATION,
-            seconds,
-            "seconds",
-            MetricKind::Histogram,
-            &labels,
-        );
+        let text = |text| RawValue::Text(text, None);
+        let documented = [("api", text(self.api)), ("status", text(self.status))];
         let sent = self.sent.as_ref().map(StatusCode::as_str);
         let some = [
             ("http.request.method", Some(self.traits.method())),
@@ -89,20 +69,32 @@ impl Finished<'_> {
             ("http.route", self.route),
             ("error.type", self.error_type),
         ];
-        let mut labels = [("", ""); 6];
+        let mut standard = [("", text("")); 6];
         let mut len = 0;
         for (name, value) in some {
             if let Some(value) = value {
-                labels[len] = (name, value);
+                standard[len] = (name, text(value));
                 len += 1;
             }
         }
-        give(
-            HTTP_REQUEST_DURATION,
-            seconds,
-            "s",
-            MetricKind::Histogram,
-            &labels[..len],
-        );
+        let seconds = Number::F64(self.seconds);
+        let time = Clock::global().now();
+        let of = |name, value, unit, kind, labels| Measurement {
+            name,
+            value,
+            unit,
+            kind,
+            labels,
+            span: None,
+            time,
+            is_event: false,
+        };
+        let (counter, histogram) = (MetricKind::Counter, MetricKind::Histogram);
+        // It says whether anyone took them, which makes no difference here.
+        let _ = record_all(&[
+            of(REQUESTS_TOTAL, Number::I64(1), "requests", counter, &documented),
+            of(REQUEST_DURATION, seconds, "seconds", histogram, &documented),
+            of(HTTP_REQUEST_DURATION, seconds, "s", histogram, &standard[..len]),
+        ]);
     }
 }

@@ -41,5 +41,5 @@ pub use names::{
     MCP_SERVER_DURATION, OPERATION_DURATION, TIME_PER_OUTPUT_CHUNK, TIME_TO_FIRST_CHUNK, TOKEN_USAGE,
     TOOL_DURATION, WORKFLOW_DURATION, buckets_of,
 };
-pub use record::{record, record_value};
+pub use record::{record, record_all, record_value};
 pub use stats::TokenMetricsStats;

@@ -19,12 +19,26 @@ use crate::capture::{Clock, RawValue, SpanIds, SpanRecord, is_suppressed};
 /// `.time_per_output_chunk`) are given by these classic names, and reach the sinks under the names that the layer's
 /// [`GenAiNames`](super::GenAiNames) ask for.
 pub fn record(measurement: &Measurement<'_>) -> bool {
-    if is_suppressed() || !measurement.value.as_f64().is_finite() {
+    measurement.value.as_f64().is_finite() && record_all(std::slice::from_ref(measurement))
+}
+
+/// [`record`]s several at once, for the price of finding the layer and the current span once. NaN and infinities are left
+/// out.
+pub fn record_all(measurements: &[Measurement<'_>]) -> bool {
+    if is_suppressed() {
         return false;
     }
     with_layer(|layer, dispatch| {
-        let span = measurement.span.or_else(|| current_span(dispatch));
-        layer.outlet.send_renamed(&Measurement { span, ..*measurement });
+        let mut current = None;
+        for measurement in measurements {
+            if !measurement.value.as_f64().is_finite() {
+                continue;
+            }
+            let span = measurement
+                .span
+                .or_else(|| *current.get_or_insert_with(|| current_span(dispatch)));
+            layer.outlet.send_renamed(&Measurement { span, ..*measurement });
+        }
     })
 }
 
