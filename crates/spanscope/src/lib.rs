@@ -49,6 +49,9 @@ pub use spanscope_sqlite::{FlushTimeout, LayerStats, SqliteGuard, SqliteLayer, W
 /// | `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT` | longer values are cut | 16384 |
 /// | `SPANSCOPE_CONFIG` | a YAML file of settings, see [`Builder::config_file`] | none |
 ///
+/// Token counts and times of model calls are measured from spans, and stored. A level that switches a span off switches
+/// off what it would have measured.
+///
 /// SIGTERM and SIGINT write what is left before they end the program; see [`Signals`].
 #[track_caller]
 pub fn init() -> Guard {
