@@ -198,6 +198,10 @@ pub(crate) struct DemoArgs {
     /// Show times in UTC instead of local time
     #[arg(long)]
     pub(crate) utc: bool,
+    /// Only serve the demo's model: print its base URL, and serve until stdin ends
+    // Hidden: it is for tests that need an OpenAI-compatible server in another process.
+    #[arg(long, hide = true)]
+    pub(crate) serve_model: bool,
 }
 
 /// `tree`.

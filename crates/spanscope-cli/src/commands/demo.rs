@@ -11,6 +11,9 @@ use crate::render::colour::Paint;
 use crate::render::tree::{Choice, tree};
 
 pub(super) fn run(file: &StoreFile, args: &DemoArgs) -> Result<()> {
+    if args.serve_model {
+        return crate::demo::serve_model();
+    }
     let out = Output::new(&OutputArgs {
         format: Format::Table,
         json: false,

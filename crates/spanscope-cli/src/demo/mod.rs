@@ -5,7 +5,8 @@
 //! connects to. Everything is instrumented as users would do it: `tracing`'s own macros with OpenTelemetry's field
 //! names. Only [`propagation`] needs an extension trait, because plain `tracing` knows no trace ids.
 //!
-//! It needs no network beyond loopback, no model and no key, and prints nothing.
+//! It needs no network beyond loopback, no model and no key, and prints nothing. [`serve_model`] offers its server alone,
+//! to tests that run other clients against it.
 
 mod agent;
 mod calculator;
@@ -20,11 +21,13 @@ mod tokens;
 mod tools;
 mod wire;
 
+use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
 use spanscope_model::TraceId;
+use tokio::runtime::Runtime;
 
 /// How long the flush at the end may take; it usually takes a few milliseconds.
 const FLUSH: Duration = Duration::from_secs(5);
@@ -39,11 +42,7 @@ pub(crate) fn run(db: &Path) -> anyhow::Result<TraceId> {
         .sqlite_path(db)
         .try_init()
         .context("can't start the telemetry of the demo")?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .context("can't start the demo's runtime")?;
+    let runtime = runtime()?;
     let outcome = runtime.block_on(agent::demonstrate());
     // Tasks that still hang are dropped here, and their spans end, before the flush.
     drop(runtime);
@@ -51,4 +50,27 @@ pub(crate) fn run(db: &Path) -> anyhow::Result<TraceId> {
     outcome?
         .trace_id
         .context("the demo's root span was not recorded; is a filter set that turns it off?")
+}
+
+/// Runs the model's server alone, without telemetry: prints its base URL, as OpenAI's clients take it, and serves until
+/// stdin ends. It ends with the process that started it, however that one ends.
+pub(crate) fn serve_model() -> anyhow::Result<()> {
+    let runtime = runtime()?;
+    let server = runtime
+        .block_on(model_server::ModelServer::start())
+        .context("can't listen on the loopback interface")?;
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "http://{}/v1", server.addr()).and_then(|()| stdout.flush())?;
+    // The runtime's threads serve while this one waits.
+    io::copy(&mut io::stdin().lock(), &mut io::sink()).context("can't read stdin")?;
+    runtime.block_on(server.stop());
+    Ok(())
+}
+
+fn runtime() -> anyhow::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("can't start the demo's runtime")
 }

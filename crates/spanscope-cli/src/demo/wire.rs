@@ -1,6 +1,6 @@
 //! The JSON of `/v1/chat/completions`, as both sides of the demo speak it.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
 /// The route.
@@ -51,12 +51,38 @@ pub(super) struct Function {
 pub(super) struct Message {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(super) role: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "text_of",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub(super) content: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) tool_calls: Vec<ToolCall>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) tool_call_id: Option<String>,
+}
+
+/// Reads a content as clients send it: a text, or a list of parts that have one each.
+fn text_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    struct Part {
+        text: String,
+    }
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Content {
+        Text(String),
+        Parts(Vec<Part>),
+    }
+    let content = Option::<Content>::deserialize(deserializer)?;
+    Ok(content.map(|content| match content {
+        Content::Text(text) => text,
+        Content::Parts(parts) => {
+            let texts: Vec<String> = parts.into_iter().map(|part| part.text).collect();
+            texts.join("\n")
+        }
+    }))
 }
 
 /// The model's wish to have a tool run.
@@ -163,4 +189,28 @@ impl Message {
 /// Messages as one span attribute.
 pub(super) fn genai_messages(messages: &[Message]) -> String {
     Value::from_iter(messages.iter().map(Message::as_genai)).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_content_is_a_text_or_a_list_of_texts() {
+        for (content, expected) in [
+            (json!("one"), Some("one")),
+            (json!([{ "type": "text", "text": "one" }]), Some("one")),
+            (
+                json!([{ "type": "text", "text": "one" }, { "type": "text", "text": "two" }]),
+                Some("one\ntwo"),
+            ),
+            (json!(null), None),
+        ] {
+            let message = json!({ "role": "user", "content": content });
+            let message: Message = serde_json::from_value(message).expect("a message");
+            assert_eq!(message.content.as_deref(), expected);
+        }
+        let picture = json!([{ "type": "image_url", "image_url": { "url": "https://example.com/a.png" } }]);
+        assert!(serde_json::from_value::<Message>(json!({ "role": "user", "content": picture })).is_err());
+    }
 }

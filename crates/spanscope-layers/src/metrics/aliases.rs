@@ -21,7 +21,7 @@ pub enum Convention {
     OpenInference,
     /// OpenLLMetry (Traceloop).
     OpenLlmetry,
-    /// Others: the Vercel AI SDK, Sentry, vLLM, Langfuse.
+    /// Others: the Vercel AI SDK, Sentry, vLLM, Langfuse, Rig.
     Vendor,
     /// The plain names of the documented telemetry API (`prompt_tokens`, `model_id`).
     Plain,
@@ -151,7 +151,7 @@ use Meaning as M;
 
 /// Every name that is read. Of the names of one meaning that a span uses, the first in this order counts.
 #[rustfmt::skip]
-pub static ALIASES: [Alias; 88] = [
+pub static ALIASES: [Alias; 89] = [
     alias("gen_ai.usage.input_tokens",               Otel, M::InputTokens),
     alias("gen_ai.usage.prompt_tokens",              Older, M::InputTokens),
     alias("llm.token_count.prompt",                  OpenInference, M::InputTokens),
@@ -235,6 +235,7 @@ pub static ALIASES: [Alias; 88] = [
     alias("ai.response.msToFirstChunk",              Vendor, M::FirstChunkMillis),
 
     alias("error.type",                              Otel, M::ErrorType),
+    alias("gen_ai.tool.error.type",                  Vendor, M::ErrorType),
     alias("exception.type",                          Otel, M::ExceptionType),
     alias("otel.status_code",                        Otel, M::StatusCode),
     alias("otel.kind",                               Otel, M::SpanKind),

@@ -140,3 +140,22 @@ fn requests_of_the_model_context_protocol_are_timed_on_both_sides() {
     assert_eq!(client[1].label("mcp.method.name"), "tools/list");
     assert_eq!(outcome.named("gen_ai.execute_tool.duration").len(), 1);
 }
+
+#[test]
+fn a_tool_of_rig_that_failed_is_timed_with_its_error() {
+    let outcome = run(|| {
+        let tool = info_span!(
+            "execute_tool",
+            gen_ai.operation.name = "execute_tool",
+            gen_ai.tool.name = tracing::field::Empty,
+            gen_ai.tool.error.r#type = tracing::field::Empty,
+        );
+        tool.record("gen_ai.tool.name", "look");
+        tool.record("gen_ai.tool.error.type", "timeout");
+    });
+    let duration = outcome.one("gen_ai.execute_tool.duration");
+    assert_eq!(
+        (duration.label("gen_ai.tool.name"), duration.label("error.type")),
+        ("look", "timeout")
+    );
+}

@@ -1,0 +1,64 @@
+//! `genai` with its feature `otel`: the span `genai.chat` of each call, in today's OpenTelemetry names.
+
+use futures_util::StreamExt;
+use genai::adapter::AdapterKind;
+use genai::chat::{ChatMessage, ChatOptions, ChatRequest};
+use genai::resolver::{AuthData, Endpoint};
+use genai::{Client, ModelIden, ServiceTarget};
+use serde_json::json;
+
+use super::support::{MODEL, ModelServer, QUESTION, SYSTEM, aside, client, measure, usage_of};
+
+fn target(server: &ModelServer) -> ServiceTarget {
+    ServiceTarget {
+        // It appends its paths to a base that ends with a slash.
+        endpoint: Endpoint::from_owned(format!("{}/", server.base_url())),
+        auth: AuthData::from_single("no key"),
+        model: ModelIden::new(AdapterKind::OpenAI, MODEL),
+    }
+}
+
+fn request() -> ChatRequest {
+    ChatRequest::new(vec![ChatMessage::system(SYSTEM), ChatMessage::user(QUESTION)])
+}
+
+/// What the server reports for the same conversation.
+fn reported(server: &ModelServer) -> [i64; 3] {
+    usage_of(&aside(server.ask(&json!({
+        "model": MODEL,
+        "messages": [
+            { "role": "system", "content": SYSTEM },
+            { "role": "user", "content": QUESTION },
+        ],
+    }))))
+}
+
+#[test]
+fn a_whole_completion_counts_what_the_server_reported() {
+    let server = ModelServer::start();
+    let measured = measure(async {
+        let client = Client::builder().with_reqwest(client()).build().unwrap();
+        let answer = client.exec_chat(target(&server), request(), None).await.unwrap();
+        assert!(
+            answer.first_text().unwrap().contains("periods of time"),
+            "{answer:?}"
+        );
+    });
+    measured.assert_counted("openai", &[reported(&server)]);
+}
+
+#[test]
+fn a_streamed_completion_counts_what_the_server_reported() {
+    let server = ModelServer::start();
+    let measured = measure(async {
+        let client = Client::builder().with_reqwest(client()).build().unwrap();
+        // Without it the crate asks for no usage, and its span has none.
+        let options = ChatOptions::default().with_capture_usage(true);
+        let answer = client.exec_chat_stream(target(&server), request(), Some(&options));
+        let mut stream = answer.await.unwrap().stream;
+        while let Some(event) = stream.next().await {
+            event.unwrap();
+        }
+    });
+    measured.assert_counted("openai", &[reported(&server)]);
+}
