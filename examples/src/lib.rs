@@ -1,8 +1,9 @@
-//! What the examples have in common: where their store is, and printing what is in it.
+//! What the examples have in common: where their store is, printing what is in it, and asking a server.
 //!
 //! Start with the examples themselves, in `src/bin/`; `README.md` says which one to read for what.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -10,6 +11,8 @@ use spanscope_model::{
     Condition, ConditionOp, LogFilter, Span, SpanId, SpanStatus, TraceFilter, TraceId, TraceStore,
 };
 use spanscope_sqlite::{SqliteStore, wait};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// The store that an example writes: in the folder that `SQLITE_STORE_DIR` names, else in one of the examples' own
 /// among the system's temporary files.
@@ -19,6 +22,35 @@ pub fn store_path() -> PathBuf {
         .filter(|folder| !folder.is_empty())
         .map_or_else(|| std::env::temp_dir().join("spanscope-examples"), PathBuf::from)
         .join("trace_store.db")
+}
+
+/// Sends a request to a server, with a body of JSON if it is not empty, and gives the status and the body of the answer. A
+/// real program has an HTTP client for this.
+///
+/// # Errors
+/// The server can't be reached, or what it answers is no HTTP.
+pub async fn ask(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> anyhow::Result<(String, String)> {
+    let mut stream = TcpStream::connect(address).await?;
+    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
+    if !body.is_empty() {
+        head += &format!(
+            "content-type: application/json\r\ncontent-length: {}\r\n",
+            body.len()
+        );
+    }
+    stream.write_all(format!("{head}\r\n{body}").as_bytes()).await?;
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await?;
+    let (head, body) = response
+        .split_once("\r\n\r\n")
+        .context("the response has no end of its head")?;
+    let status = head.split(' ').nth(1).context("the response has no status")?;
+    Ok((status.to_owned(), body.to_owned()))
 }
 
 /// Prints the newest trace that has a span of this name: spans as a tree, with kind, status and messages, and without

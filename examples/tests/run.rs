@@ -6,29 +6,11 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-/// What the machine that runs the tests is set to must not change what an example does.
-const SETTINGS: [&str; 13] = [
-    "TELEMETRY_SINKS",
-    "OTEL_SERVICE_NAME",
-    "OTEL_RESOURCE_ATTRIBUTES",
-    "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
-    "SPANSCOPE_CONFIG",
-    "LLAMA_STACK_LOGGING",
-    "LLAMA_STACK_LOG_FILE",
-    "LLAMA_STACK_LOG_WIDTH",
-    "RUST_LOG",
-    "NO_COLOR",
-    "FORCE_COLOR",
-    "CLICOLOR",
-    "CLICOLOR_FORCE",
-];
+use spanscope_tests::program_without_settings;
 
 /// Runs an example with its store in this folder, with these arguments and variables.
 fn run_in(folder: &Path, program: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
-    let mut command = Command::new(program);
-    for variable in SETTINGS {
-        command.env_remove(variable);
-    }
+    let mut command = program_without_settings(program);
     command
         .args(arguments)
         .env("SQLITE_STORE_DIR", folder)
@@ -120,6 +102,15 @@ fn axum_server() {
     let output = prints_what_its_head_says(
         env!("CARGO_BIN_EXE_axum_server"),
         include_str!("../src/bin/axum_server.rs"),
+    );
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn metrics_server() {
+    let output = prints_what_its_head_says(
+        env!("CARGO_BIN_EXE_metrics_server"),
+        include_str!("../src/bin/metrics_server.rs"),
     );
     assert!(output.stderr.is_empty(), "{output:?}");
 }

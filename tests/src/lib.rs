@@ -1,16 +1,48 @@
 //! What the tests of several crates share: a store in a folder of its own, waiting with a bound, a burst of spans, programs
-//! under a terminal.
+//! under a terminal, HTTP by hand, the real Prometheus.
 #![expect(clippy::unwrap_used, reason = "test support fails by panicking")]
 
+pub mod http;
+pub mod prometheus;
 #[cfg(unix)]
 pub mod terminal;
 
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use spanscope_sqlite::{SqliteGuard, SqliteLayer, SqliteLayerBuilder};
 use tracing::Dispatch;
 use tracing_subscriber::prelude::*;
+
+/// Variables that change what a program does; those of whoever runs the tests must not.
+pub const SETTINGS: [&str; 15] = [
+    "TELEMETRY_SINKS",
+    "OTEL_SERVICE_NAME",
+    "OTEL_RESOURCE_ATTRIBUTES",
+    "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+    "SPANSCOPE_CONFIG",
+    "SQLITE_STORE_DIR",
+    "LLAMA_STACK_LOGGING",
+    "LLAMA_STACK_LOG_FILE",
+    "LLAMA_STACK_LOG_WIDTH",
+    "RUST_LOG",
+    "RUST_BACKTRACE",
+    "NO_COLOR",
+    "FORCE_COLOR",
+    "CLICOLOR",
+    "CLICOLOR_FORCE",
+];
+
+/// A program to be run without any of [`SETTINGS`].
+#[must_use]
+pub fn program_without_settings(path: &str) -> Command {
+    let mut command = Command::new(path);
+    for name in SETTINGS {
+        command.env_remove(name);
+    }
+    command
+}
 
 /// How long a test waits for anything.
 pub const PATIENCE: Duration = Duration::from_secs(60);

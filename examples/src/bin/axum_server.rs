@@ -16,22 +16,19 @@
 //! GET (server, ok): status 404, spans: 1
 //! ```
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context;
 use axum::Router;
 use axum::extract::{MatchedPath, Path as PathParameter, Request};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
-use spanscope_examples::store_path;
+use spanscope_examples::{ask, store_path};
 use spanscope_model::{Condition, ConditionOp, SpanStatus, Timestamp, TraceFilter, TraceStore};
 use spanscope_sqlite::{SqliteStore, wait};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tracing::{Instrument, error, field, info, info_span, instrument};
 
 const SERVICE: &str = "axum-example";
@@ -82,17 +79,6 @@ fn router() -> Router {
         )
         .route("/broken", get(async || StatusCode::INTERNAL_SERVER_ERROR))
         .layer(middleware::from_fn(request_span))
-}
-
-/// The status that a GET request gets. A real program has an HTTP client for this.
-async fn get_status(addr: SocketAddr, path: &str) -> anyhow::Result<String> {
-    let mut stream = TcpStream::connect(addr).await?;
-    let request = format!("GET {path} HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut response = String::new();
-    stream.read_to_string(&mut response).await?;
-    let status = response.split(' ').nth(1).context("the response has no status")?;
-    Ok(status.to_owned())
 }
 
 fn print_requests(path: &Path, started: Timestamp) -> anyhow::Result<()> {
@@ -148,7 +134,8 @@ async fn main() -> anyhow::Result<()> {
     let addr = listener.local_addr()?;
     let server = tokio::spawn(axum::serve(listener, router()).into_future());
     for path in ["/users/7", "/broken", "/nowhere"] {
-        println!("GET {path} -> {}", get_status(addr, path).await?);
+        let (status, _) = ask(addr, "GET", path, "").await?;
+        println!("GET {path} -> {status}");
     }
     server.abort();
     guard.flush(Duration::from_secs(5))?;

@@ -8,5 +8,6 @@ mod console;
 mod contract;
 mod faults;
 mod genai;
+mod init_metrics;
 mod metrics;
 mod processes;

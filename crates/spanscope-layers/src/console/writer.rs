@@ -18,8 +18,9 @@ use super::limit::{Held as HeldBack, Limit, Limiter};
 use super::render::{Entry, Outcome, Renderer, What, markup};
 use super::sink::Sink;
 use super::tree::{self, Trees};
-use crate::capture::{CallsiteInfo, CallsiteTable, Clock, Ticks, WallClock, suppress};
+use crate::capture::{CallsiteInfo, CallsiteTable, Clock, FieldReader, Ticks, WallClock, suppress};
 use crate::filter::Categories;
+use crate::metrics::Measurement;
 use crate::queue::{Chunk, Control, Entry as Record, EventEntry, Queue, SpanEntry, StartEntry, Wanted, say};
 
 /// What comes within this time after the first is taken with it. Short enough that nobody sees it.
@@ -456,8 +457,8 @@ impl Page {
     fn event(&mut self, chunk: &Chunk, event: &EventEntry) {
         let info = &*self.callsites.get_or_insert_with(event.metadata, |info| info);
         let decoded = Decoded::new(info, chunk.event_fields(event));
-        if info.measures && decoded.said.is_empty() {
-            // A measurement; numbers are for those who add them up.
+        if info.measures && decoded.said.is_empty() && is_measurement(info, chunk.event_fields(event)) {
+            // Numbers are for those who add them up.
             self.records += 1;
             return;
         }
@@ -628,6 +629,12 @@ fn show(
         }
     };
     true
+}
+
+/// Whether an event that could be one is one: its value is a number.
+fn is_measurement(info: &CallsiteInfo, fields: FieldReader<'_>) -> bool {
+    let fields = info.resolve(fields);
+    Measurement::read(&fields, None, Ticks::default(), &mut Vec::new()).is_some()
 }
 
 fn nanos(time: Timestamp) -> u64 {

@@ -2,8 +2,9 @@
 
 use spanscope_layers::metrics::Number::I64;
 use spanscope_server::{PrometheusSink, metrics_router};
+use spanscope_tests::http::ask;
 
-use crate::support::{OPENMETRICS, Server, TOKENS, ask, span};
+use crate::support::{OPENMETRICS, Server, TOKENS, span};
 
 #[test]
 fn the_router_answers_in_the_format_that_is_asked_for() {

@@ -1,9 +1,7 @@
-//! Measurements in one line, a reader of the text that refuses what is wrong, a server, and HTTP by hand.
+//! Measurements in one line, a reader of the text that refuses what is wrong, and a server.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::net::SocketAddr;
 
 use spanscope_layers::capture::{Clock, RawValue, SpanIds};
 use spanscope_layers::metrics::{Measurement, MetricSink, Number};
@@ -150,53 +148,4 @@ impl Server {
             _runtime: runtime,
         }
     }
-}
-
-/// An answer: its first line, its head with lower-case names, its body.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    head: String,
-    pub(crate) body: String,
-}
-
-impl Answer {
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        let line = |line: &'_ str| {
-            line.split_once(": ")
-                .filter(|(key, _)| key.eq_ignore_ascii_case(name))
-                .is_some()
-        };
-        self.head
-            .lines()
-            .find(|found| line(found))?
-            .split_once(": ")
-            .map(|(_, value)| value)
-    }
-}
-
-/// Asks by HTTP/1.0, so that the body is all that comes until the end.
-pub(crate) fn ask(address: SocketAddr, method: &str, path: &str, accept: &str) -> std::io::Result<Answer> {
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
-    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-    let accept = if accept.is_empty() {
-        String::new()
-    } else {
-        format!("Accept: {accept}\r\n")
-    };
-    write!(
-        stream,
-        "{method} {path} HTTP/1.0\r\nHost: {address}\r\n{accept}\r\n"
-    )?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (head, body) = answer
-        .split_once("\r\n\r\n")
-        .ok_or(std::io::ErrorKind::UnexpectedEof)?;
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    Ok(Answer {
-        status: status.ok_or(std::io::ErrorKind::InvalidData)?,
-        head: head.to_owned(),
-        body: body.to_owned(),
-    })
 }

@@ -10,6 +10,7 @@ mod debugs;
 mod floods;
 mod hostile;
 mod levels;
+mod measures;
 mod records;
 mod shapes;
 mod story;
@@ -97,6 +98,7 @@ fn do_work(work: &str, guard: &Guard) {
     match work {
         "story" => story::tell(),
         "levels" => levels::say_all(),
+        "measures" => measures::say_all(),
         "changes" => changes::back_and_forth(guard.levels().unwrap()),
         "changes-on-many-threads" => changes::on_many_threads(guard.levels().unwrap()),
         "records" => records::say_all(),

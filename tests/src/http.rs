@@ -1,0 +1,113 @@
+//! HTTP by hand, for tests of servers that run in any process.
+
+use std::io::{Error, ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// An answer: its status, its head, its body.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    head: String,
+    /// The body.
+    pub body: String,
+}
+
+impl Answer {
+    /// The value of a header, whose name may be written in any case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        let found = lines.find(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value)
+    }
+}
+
+/// Asks by HTTP/1.0, so that the body is all that comes until the end. An empty `accept` is not sent.
+///
+/// # Errors
+/// The server can't be reached, is silent for long, or what it answers is no HTTP.
+pub fn ask(address: SocketAddr, method: &str, path: &str, accept: &str) -> std::io::Result<Answer> {
+    if accept.is_empty() {
+        send(address, method, path, "", "")
+    } else {
+        send(address, method, path, &format!("Accept: {accept}\r\n"), "")
+    }
+}
+
+/// Posts JSON.
+///
+/// # Errors
+/// As [`ask`].
+pub fn post(address: SocketAddr, path: &str, json: &str) -> std::io::Result<Answer> {
+    let length = json.len();
+    let headers = format!("Content-Type: application/json\r\nContent-Length: {length}\r\n");
+    send(address, "POST", path, &headers, json)
+}
+
+fn send(address: SocketAddr, method: &str, path: &str, headers: &str, body: &str) -> std::io::Result<Answer> {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    let request = format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\n{headers}\r\n{body}");
+    stream.write_all(request.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or(ErrorKind::UnexpectedEof)?;
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    Ok(Answer {
+        status: status.ok_or_else(|| Error::from(ErrorKind::InvalidData))?,
+        head: head.to_owned(),
+        body: body.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// What is sent to a server, and what is made of this answer.
+    fn exchange(
+        answer: &'static str,
+        send: impl FnOnce(SocketAddr) -> std::io::Result<Answer>,
+    ) -> (String, std::io::Result<Answer>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || {
+            let mut stream = listener.accept().unwrap().0;
+            let mut request = vec![0; 1024];
+            let length = stream.read(&mut request).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+            request.truncate(length);
+            String::from_utf8(request).unwrap()
+        });
+        let made = send(address);
+        (server.join().unwrap(), made)
+    }
+
+    #[test]
+    fn a_request_is_sent_and_its_answer_taken_apart() {
+        let text = "HTTP/1.0 418 I'm a teapot\r\nContent-Type: text/plain\r\n\r\nshort\r\n\r\nand stout";
+        let (request, answer) = exchange(text, |address| post(address, "/pots", "{}"));
+        assert!(
+            request.starts_with("POST /pots HTTP/1.0\r\nHost: 127.0.0.1:"),
+            "{request}"
+        );
+        assert!(request.ends_with("\r\nContent-Length: 2\r\n\r\n{}"), "{request}");
+        let answer = answer.unwrap();
+        assert_eq!(answer.status, 418);
+        assert_eq!(answer.header("content-type"), Some("text/plain"));
+        assert_eq!(answer.header("content"), None);
+        assert_eq!(answer.body, "short\r\n\r\nand stout");
+    }
+
+    #[test]
+    fn what_is_no_http_is_an_error() {
+        for text in ["", "hello", "HTTP/1.0\r\n\r\n", "HTTP/1.0 many\r\n\r\n"] {
+            let (_, answer) = exchange(text, |address| ask(address, "GET", "/", "text/plain"));
+            assert!(answer.is_err(), "{answer:?}");
+        }
+    }
+}

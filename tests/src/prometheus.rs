@@ -1,0 +1,218 @@
+//! The real Prometheus, which comes with Debian's package `prometheus`, and what it has to answer.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use std::{env, fs, thread};
+
+use serde_json::Value;
+
+use crate::PATIENCE;
+use crate::http::ask;
+
+/// Seed 2's queries, word for word: all tokens.
+pub const TOTAL: &str = "sum(llama_stack_tokens_total)";
+/// Tokens per model.
+pub const BY_MODEL: &str = "sum by (model_id) (llama_stack_tokens_total)";
+/// Tokens a second.
+pub const RATE: &str = "rate(llama_stack_tokens_total[5m])";
+/// Tokens per provider.
+pub const BY_PROVIDER: &str = "sum by (provider_id) (llama_stack_tokens_total)";
+
+/// Whether the tool is here; if not, the test is to end, which it says.
+///
+/// # Panics
+/// It is not here and `SPANSCOPE_NO_SKIP` is set.
+#[must_use]
+pub fn is_here(tool: &str) -> bool {
+    let found = Command::new(tool)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    let is_here = match found {
+        Err(error) if error.kind() == ErrorKind::NotFound => false,
+        found => found.unwrap().success(),
+    };
+    if !is_here {
+        assert!(
+            env::var_os("SPANSCOPE_NO_SKIP").is_none(),
+            "there is no {tool} here"
+        );
+        eprintln!("skipped: there is no {tool} here; Debian's package `prometheus` has it");
+    }
+    is_here
+}
+
+/// A Prometheus that ends with the test.
+#[derive(Debug)]
+pub struct Prometheus {
+    child: Child,
+    address: SocketAddr,
+    folder: tempfile::TempDir,
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Prometheus {
+    /// Starts one that scrapes these every second, by the name of the job. The port was free a moment ago; if it is taken
+    /// since, another one is tried.
+    ///
+    /// # Panics
+    /// It does not start.
+    #[must_use]
+    pub fn start(jobs: &[(&str, SocketAddr)]) -> Self {
+        let mut config = String::from("global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n");
+        for (job, address) in jobs {
+            writeln!(
+                config,
+                "- {{job_name: {job}, static_configs: [{{targets: ['{address}']}}]}}"
+            )
+            .unwrap();
+        }
+        for _ in 0..3 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("prometheus.yml");
+            fs::write(&path, &config).unwrap();
+            let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+                .unwrap()
+                .local_addr()
+                .unwrap();
+            let child = Command::new("prometheus")
+                .arg(format!("--config.file={}", path.display()))
+                .arg(format!(
+                    "--storage.tsdb.path={}",
+                    folder.path().join("data").display()
+                ))
+                .arg(format!("--web.listen-address={address}"))
+                .arg("--enable-feature=exemplar-storage")
+                .stdout(Stdio::null())
+                .stderr(fs::File::create(folder.path().join("log")).unwrap())
+                .spawn()
+                .unwrap();
+            let mut started = Self {
+                child,
+                address,
+                folder,
+            };
+            let begin = Instant::now();
+            while begin.elapsed() < PATIENCE && started.child.try_wait().unwrap().is_none() {
+                if ask(address, "GET", "/-/ready", "").is_ok_and(|answer| answer.status == 200) {
+                    return started;
+                }
+                thread::sleep(Duration::from_millis(50));
+            }
+            eprintln!("{}", started.log());
+        }
+        panic!("prometheus does not start");
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// What the API answers; `value` is encoded for the URL.
+    ///
+    /// # Panics
+    /// It refuses.
+    pub fn api(&self, path: &str, value: &str) -> Value {
+        let encoded = value.bytes().fold(String::new(), |mut encoded, byte| {
+            let _ = write!(encoded, "%{byte:02x}");
+            encoded
+        });
+        let answer = ask(self.address, "GET", &format!("/api/v1/{path}{encoded}"), "").unwrap();
+        let json: Value = serde_json::from_str(&answer.body).unwrap();
+        assert_eq!(json["status"], "success", "{path}{value}: {json}");
+        json["data"].clone()
+    }
+
+    /// An instant query's answer: the value of each series, whose labels but `label` are left out.
+    #[must_use]
+    pub fn query(&self, query: &str, label: &str) -> BTreeMap<String, f64> {
+        let data = self.api("query?query=", query);
+        let of = |series: &Value| {
+            let name = series["metric"][label].as_str().unwrap_or_default();
+            let value = series["value"][1].as_str().unwrap().parse().unwrap();
+            (String::from(name), value)
+        };
+        data["result"].as_array().unwrap().iter().map(of).collect()
+    }
+
+    /// Waits until a query without labels has this answer.
+    ///
+    /// # Panics
+    /// It has another one after [`PATIENCE`].
+    pub fn wait_for(&self, query: &str, value: f64) {
+        let begin = Instant::now();
+        let mut last = BTreeMap::new();
+        while begin.elapsed() < PATIENCE {
+            last = self.query(query, "");
+            if last.get("") == Some(&value) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        panic!("{query} is not {value} but {last:?}; {}", self.log());
+    }
+
+    /// Checks the answers to the four queries of seed 2, for a program that made a round of calls before Prometheus
+    /// first saw it, and one since. A round is, by model and provider, how many tokens its calls take.
+    ///
+    /// # Panics
+    /// An answer is wrong.
+    pub fn answers_seed_2(&self, round: &[(&str, &str, i32)]) {
+        let all = round.iter().map(|(_, _, tokens)| f64::from(*tokens)).sum::<f64>();
+        self.wait_for(TOTAL, 2.0 * all);
+        assert_eq!(self.query(TOTAL, ""), answers([("", 2.0 * all)]));
+        assert_eq!(
+            self.query(BY_MODEL, "model_id"),
+            sums(round.iter().map(|(model, _, tokens)| (*model, 2 * tokens)))
+        );
+        assert_eq!(
+            self.query(BY_PROVIDER, "provider_id"),
+            sums(round.iter().map(|(_, provider, tokens)| (*provider, 2 * tokens)))
+        );
+        // The rate is what was added, a second of the five minutes. Prometheus extends it by up to one interval before
+        // the first scrape and 1.1 behind the last one, and there are two scrapes at least.
+        let rates = self.api("query?query=", RATE);
+        let rates = rates["result"].as_array().unwrap();
+        assert_eq!(rates.len(), round.len(), "{rates:?}");
+        let extended = round.iter().map(|(model, provider, added)| {
+            let of = |series: &&Value| {
+                series["metric"]["model_id"] == *model && series["metric"]["provider_id"] == *provider
+            };
+            let series = rates.iter().find(of).unwrap();
+            let rate: f64 = series["value"][1].as_str().unwrap().parse().unwrap();
+            rate / (f64::from(*added) / 300.0)
+        });
+        let extended: Vec<f64> = extended.collect();
+        for by in &extended {
+            assert!((0.999..3.11).contains(by), "{rates:?}");
+            assert!(
+                (by - extended[0]).abs() < 1e-9,
+                "one is not as the others: {rates:?}"
+            );
+        }
+    }
+}
+
+/// What [`Prometheus::query`] has to answer.
+#[must_use]
+pub fn answers<const N: usize>(answers: [(&str, f64); N]) -> BTreeMap<String, f64> {
+    answers.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
+fn sums<'a>(tokens: impl Iterator<Item = (&'a str, i32)>) -> BTreeMap<String, f64> {
+    tokens.fold(BTreeMap::new(), |mut sums, (label, tokens)| {
+        *sums.entry(label.to_owned()).or_default() += f64::from(tokens);
+        sums
+    })
+}
