@@ -1,13 +1,13 @@
 //! A client of any OpenAI-compatible server, with the spans that OpenTelemetry's GenAI conventions ask for.
 
 use std::net::SocketAddr;
-use std::time::Instant;
 
 use anyhow::{Context, bail};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request, Response, header};
-use tracing::{Span, debug, info, instrument};
+use spanscope::genai::{ModelCall, Usage};
+use tracing::{Span, debug, error, info};
 
 use super::http;
 use super::propagation;
@@ -42,27 +42,32 @@ impl ChatClient {
     }
 
     /// Asks for the model's next message and gets it in one piece.
-    #[instrument(
-        target = "inference", name = "chat", skip_all, err,
-        fields(
-            otel.name = format!("chat {}", self.model),
-            otel.kind = "client",
-            gen_ai.operation.name = "chat",
-            gen_ai.provider.name = PROVIDER,
-            gen_ai.request.model = self.model,
-            gen_ai.conversation.id = self.conversation,
-            server.address = self.addr.ip().to_string(),
-            server.port = self.addr.port(),
-            gen_ai.input.messages = genai_messages(messages),
-            gen_ai.output.messages,
-            gen_ai.response.id,
-            gen_ai.response.model,
-            gen_ai.response.finish_reasons,
-            gen_ai.usage.input_tokens,
-            gen_ai.usage.output_tokens,
-        )
-    )]
     pub(super) async fn chat(&self, messages: &[Message], tools: &[Tool]) -> anyhow::Result<Message> {
+        let call = self.call(messages);
+        let answered = call.instrument(self.whole(&call, messages, tools)).await;
+        finished(&call, answered)
+    }
+
+    /// Asks for the model's next message and puts it together from its chunks. These are counted, not a span each.
+    pub(super) async fn chat_streamed(
+        &self,
+        messages: &[Message],
+        tools: &[Tool],
+    ) -> anyhow::Result<Message> {
+        let call = self.call(messages);
+        let answered = call.instrument(self.streamed(&call, messages, tools)).await;
+        finished(&call, answered)
+    }
+
+    fn call(&self, messages: &[Message]) -> ModelCall {
+        let call = ModelCall::chat(PROVIDER, self.model);
+        call.conversation(&self.conversation)
+            .server(&self.addr.ip().to_string(), self.addr.port())
+            .input_messages(&genai_messages(messages));
+        call
+    }
+
+    async fn whole(&self, call: &ModelCall, messages: &[Message], tools: &[Tool]) -> anyhow::Result<Message> {
         let response = self.post(messages, tools, false).await?;
         let body = response
             .collect()
@@ -75,44 +80,17 @@ impl ChatClient {
             .choices
             .pop()
             .context("the answer has no choice in it")?;
-        record_answer(&completion, choice.finish_reason.as_deref());
-        let message = choice.message.context("the answer has no message in it")?;
-        record_message(&message);
-        Ok(message)
+        note_answer(call, &completion, choice.finish_reason.as_deref());
+        choice.message.context("the answer has no message in it")
     }
 
-    /// Asks for the model's next message and puts it together from its chunks. These are counted, not a span each.
-    #[instrument(
-        target = "inference", name = "chat", skip_all, err,
-        fields(
-            otel.name = format!("chat {}", self.model),
-            otel.kind = "client",
-            gen_ai.operation.name = "chat",
-            gen_ai.provider.name = PROVIDER,
-            gen_ai.request.model = self.model,
-            gen_ai.request.stream = true,
-            gen_ai.conversation.id = self.conversation,
-            server.address = self.addr.ip().to_string(),
-            server.port = self.addr.port(),
-            gen_ai.input.messages = genai_messages(messages),
-            gen_ai.output.messages,
-            gen_ai.response.id,
-            gen_ai.response.model,
-            gen_ai.response.finish_reasons,
-            gen_ai.response.time_to_first_chunk,
-            gen_ai.response.chunk_count,
-            gen_ai.usage.input_tokens,
-            gen_ai.usage.output_tokens,
-        )
-    )]
-    pub(super) async fn chat_streamed(
+    async fn streamed(
         &self,
+        call: &ModelCall,
         messages: &[Message],
         tools: &[Tool],
     ) -> anyhow::Result<Message> {
-        let asked = Instant::now();
         let mut body = self.post(messages, tools, true).await?.into_body();
-        let span = Span::current();
         let mut parser = SseParser::default();
         let mut answer = StreamedAnswer::default();
         while let Some(frame) = body.frame().await {
@@ -125,20 +103,17 @@ impl ChatClient {
                 }
                 let chunk: Completion =
                     serde_json::from_str(&data).context("the stream has a chunk that is none")?;
+                call.chunk();
                 answer.chunks += 1;
                 if answer.chunks == 1 {
-                    let seconds = asked.elapsed().as_secs_f64();
-                    span.record("gen_ai.response.time_to_first_chunk", seconds);
-                    debug!(target: "inference", seconds, "the first chunk is here");
+                    debug!(target: "inference", "the first chunk is here");
                 }
-                answer.add(chunk);
+                answer.add(call, chunk);
             }
         }
-        span.record("gen_ai.response.chunk_count", answer.chunks);
         if !answer.done {
             bail!("the stream ended after {} chunks without {DONE}", answer.chunks);
         }
-        record_message(&answer.message);
         Ok(answer.message)
     }
 
@@ -189,12 +164,12 @@ struct StreamedAnswer {
 }
 
 impl StreamedAnswer {
-    fn add(&mut self, mut chunk: Completion) {
+    fn add(&mut self, call: &ModelCall, mut chunk: Completion) {
         let Choice {
             delta, finish_reason, ..
         } = chunk.choices.pop().unwrap_or_default();
         if finish_reason.is_some() || chunk.usage.is_some() {
-            record_answer(&chunk, finish_reason.as_deref());
+            note_answer(call, &chunk, finish_reason.as_deref());
         }
         let Some(delta) = delta else { return };
         if !delta.role.is_empty() {
@@ -207,29 +182,30 @@ impl StreamedAnswer {
     }
 }
 
-/// Notes in the current span what an answer, or the last chunks of one, says about itself.
-fn record_answer(completion: &Completion, finish_reason: Option<&str>) {
-    let span = Span::current();
-    span.record("gen_ai.response.id", completion.id.as_str());
-    span.record("gen_ai.response.model", completion.model.as_str());
+/// Notes what an answer, or the last chunks of one, says about itself.
+fn note_answer(call: &ModelCall, completion: &Completion, finish_reason: Option<&str>) {
+    call.response(&completion.id, &completion.model);
     if let Some(reason) = finish_reason {
-        span.record(
-            "gen_ai.response.finish_reasons",
-            serde_json::json!([reason]).to_string(),
-        );
+        call.finish_reason(reason);
     }
     if let Some(usage) = completion.usage {
-        span.record("gen_ai.usage.input_tokens", usage.prompt_tokens);
-        span.record("gen_ai.usage.output_tokens", usage.completion_tokens);
+        call.usage(Usage::new(usage.prompt_tokens as u64, usage.completion_tokens as u64));
         info!(target: "inference", total_tokens = usage.total_tokens, "the model has answered");
     }
 }
 
-fn record_message(message: &Message) {
-    Span::current().record(
-        "gen_ai.output.messages",
-        genai_messages(std::slice::from_ref(message)),
-    );
+/// Notes how it went.
+fn finished(call: &ModelCall, answered: anyhow::Result<Message>) -> anyhow::Result<Message> {
+    match &answered {
+        Ok(message) => {
+            call.output_messages(&genai_messages(std::slice::from_ref(message)));
+        }
+        Err(failure) => {
+            call.in_scope(|| error!(target: "inference", error = format!("{failure:#}")));
+            call.failed("no_answer", failure);
+        }
+    }
+    answered
 }
 
 #[cfg(test)]

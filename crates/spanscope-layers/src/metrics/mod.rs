@@ -12,6 +12,21 @@
 //! the words of all conventions ([`ALIASES`]), the GenAI conventions' durations and calls, and what is [`record`]ed.
 //! [`collect`] gathers measurements for an answer. Nothing here adds up, makes histograms or knows a text format: that
 //! is for sinks, which [`buckets_of`] and [`LabelLimit`] help.
+//!
+//! | field of a span | convention | where it ends up |
+//! |---|---|---|
+//! | `gen_ai.usage.{input,output}_tokens` | OpenTelemetry | `prompt_tokens`, `completion_tokens`, `total_tokens` (their sum), `gen_ai.client.token.usage` |
+//! | `gen_ai.usage.{prompt,completion}_tokens`, `gen_ai.system` | OpenTelemetry to 1.36 | the same, and the label `provider_id` |
+//! | `llm.token_count.{prompt,completion,total}`, `llm.model_name`, `llm.provider` | OpenInference | the same, and the labels `model_id`, `provider_id` |
+//! | `llm.usage.*`, `gen_ai.usage.total_tokens`, `llm.request.model`, `llm.vendor` | OpenLLMetry | the same |
+//! | `ai.usage.*Tokens`, `ai.model.{id,provider}` | Vercel's SDK | the same |
+//! | `{prompt,completion,total}_tokens`, `model_id`, `provider_id` | the described system | the same |
+//! | `input_tokens`, `output_tokens`, `model`, `provider` | none | the same, if the span is about a model |
+//! | tokens read from or written to a cache | all | `cache_read_tokens`, `cache_write_tokens`; never added to the others |
+//! | reasoning tokens | all | never added; `gen_ai.client.inference.usage.*` under the new names |
+//! | `gen_ai.response.time_to_first_chunk` | OpenTelemetry | `gen_ai.client.operation.time_to_first_chunk` |
+//! | `gen_ai.operation.name`, `openinference.span.kind`, `traceloop.span.kind` | all | what counts; `gen_ai.{invoke_agent,invoke_workflow,execute_tool}.duration` |
+//! | `mcp.method.name` | MCP | `mcp.{client,server}.operation.duration` |
 
 mod aliases;
 mod below;
