@@ -189,7 +189,10 @@ fn note_answer(call: &ModelCall, completion: &Completion, finish_reason: Option<
         call.finish_reason(reason);
     }
     if let Some(usage) = completion.usage {
-        call.usage(Usage::new(usage.prompt_tokens as u64, usage.completion_tokens as u64));
+        call.usage(Usage::new(
+            usage.prompt_tokens as u64,
+            usage.completion_tokens as u64,
+        ));
         info!(target: "inference", total_tokens = usage.total_tokens, "the model has answered");
     }
 }
