@@ -2,8 +2,9 @@
 //!
 //! It starts a tiny OpenAI-compatible server on the loopback interface, asks it over HTTP (once whole, once
 //! streamed), searches a few passages of text and calls two tools, of which one fails because nothing listens where it
-//! connects to. Everything is instrumented as users would do it: `tracing`'s own macros with OpenTelemetry's field
-//! names. Only [`propagation`] needs an extension trait, because plain `tracing` knows no trace ids.
+//! connects to. Everything is instrumented as users would do it: the helper for model calls, and `tracing`'s own macros
+//! with OpenTelemetry's field names. Only [`propagation`] needs an extension trait, because plain `tracing` knows no
+//! trace ids.
 //!
 //! It needs no network beyond loopback, no model and no key, and prints nothing. [`serve_model`] offers its server alone,
 //! to tests that run other clients against it.
