@@ -113,6 +113,10 @@ const MCP: &[f64] = &[
 const REQUESTS: &[f64] = &[
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
+/// Those of an HTTP request, and on to what an answer of a model takes.
+const LONG_REQUESTS: &[f64] = &[
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 30.0, 60.0, 120.0,
+];
 
 /// The upper bounds of a distribution's buckets, as its convention advises; `None` where none does.
 ///
@@ -142,9 +146,8 @@ pub fn buckets_of(metric: &str) -> Option<&'static [f64]> {
         | MCP_SERVER_DURATION
         | "mcp.client.session.duration"
         | "mcp.server.session.duration" => MCP,
-        "http.server.request.duration"
-        | "http.client.request.duration"
-        | "llama_stack_request_duration_seconds" => REQUESTS,
+        "http.server.request.duration" | "http.client.request.duration" => REQUESTS,
+        "llama_stack_request_duration_seconds" => LONG_REQUESTS,
         _ => return None,
     })
 }
