@@ -139,6 +139,7 @@ fn tail_shows_the_end_of_a_span_that_was_running_before() {
     let (layer, guard) = SqliteLayer::open(store.path()).unwrap();
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
         let slow = info_span!("slow work");
+        slow.in_scope(|| info!("begun"));
         let stored = || store.run(&["spans", "--where", "name=slow work"]).code == 0;
         let patience = std::time::Instant::now();
         while !stored() {
@@ -150,7 +151,9 @@ fn tail_shows_the_end_of_a_span_that_was_running_before() {
         }
         let mut tail = store.command(&["tail"]).stdout(Stdio::piped()).spawn().unwrap();
         let mut said = BufReader::new(tail.stdout.take().unwrap()).lines();
-        std::thread::sleep(std::time::Duration::from_millis(500));
+        // What it shows first, it shows after it has looked for what still runs.
+        let line = said.next().unwrap().unwrap();
+        assert!(line.contains("begun"), "{line}");
         drop(slow);
         let line = said.next().unwrap().unwrap();
         assert!(line.contains("[END] slow work ("), "{line}");

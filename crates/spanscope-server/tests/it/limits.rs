@@ -216,10 +216,11 @@ fn metrics_beyond_the_bound_are_counted() {
 #[test]
 fn a_gauge_keeps_the_measurement_that_was_made_last() {
     let sink = PrometheusSink::new();
-    let times = [Clock::global().now(), {
-        std::thread::sleep(std::time::Duration::from_millis(1));
-        Clock::global().now()
-    }];
+    let first = Clock::global().now();
+    let second = std::iter::repeat_with(|| Clock::global().now())
+        .find(|now| *now != first)
+        .unwrap();
+    let times = [first, second];
     for (value, time) in [(0, times[1]), (7, times[0])] {
         sink.record(&Measurement {
             name: "level",

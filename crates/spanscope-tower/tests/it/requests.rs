@@ -180,6 +180,7 @@ fn a_streamed_body_is_timed_to_its_end() {
         let response = service.call(get("/v1/inference/chat")).await.unwrap();
         let reader = tokio::spawn(read(response.into_body()));
         for _ in 0..3 {
+            // Not a wait: this is the time that the chunks are apart, which is measured.
             tokio::time::sleep(Duration::from_millis(10)).await;
             let frame = hyper::body::Frame::data(Bytes::from_static(b"data: token\n\n"));
             sender.send(Ok::<_, Infallible>(frame)).await.unwrap();
