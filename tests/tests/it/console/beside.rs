@@ -13,10 +13,10 @@ use tracing_subscriber::prelude::*;
 
 /// A place to write to that can be read.
 #[derive(Clone, Default)]
-struct Page(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Page(Arc<Mutex<Vec<u8>>>);
 
 impl Page {
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }
@@ -32,7 +32,7 @@ impl io::Write for Page {
     }
 }
 
-fn console(page: &Page, color: ColorChoice) -> (ConsoleLayer, LogGuard) {
+pub(super) fn console(page: &Page, color: ColorChoice) -> (ConsoleLayer, LogGuard) {
     let builder = ConsoleLayer::builder().writer(page.clone()).width(200);
     builder.color(color).build().unwrap()
 }

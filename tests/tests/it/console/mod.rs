@@ -10,6 +10,7 @@ mod levels;
 mod settings;
 mod shapes;
 mod terminal;
+mod words;
 
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, PipeWriter, Read as _, Write as _};

@@ -177,6 +177,35 @@ fn a_sink_of_the_file_has_levels_of_its_own() {
 }
 
 #[test]
+fn the_environment_is_above_what_the_file_says_of_a_sink() {
+    let ended = program(&["levels"])
+        .config("logging_config: { sinks: { console: { category_levels: { agents: error } } } }")
+        .env("LLAMA_STACK_LOGGING", "agents=debug")
+        .run();
+    assert!(
+        shows(&ended, "agents at debug") && !shows(&ended, "agents at trace"),
+        "{}",
+        ended.console
+    );
+}
+
+#[test]
+fn the_log_file_can_have_levels_of_its_own() {
+    let program = program(&["levels"]);
+    let path = program.path("agent.log");
+    let ended = program
+        .env("LLAMA_STACK_LOG_FILE", path)
+        .config("logging_config: { sinks: { log_file: { category_levels: { all: warn } } } }")
+        .run();
+    let file = ended.read("agent.log");
+    assert!(
+        file.contains("own at warn") && !file.contains("own at info"),
+        "{file}"
+    );
+    assert!(shows(&ended, "own at info"), "{}", ended.console);
+}
+
+#[test]
 fn a_key_that_is_not_known_is_named_with_its_line_and_the_program_goes_on_without_the_file() {
     let config = "telemetry:\n  service_nam: agent\n";
     let ended = program(&["story"]).config(config).run();

@@ -1,0 +1,135 @@
+//! Whose words a line shows: the program's own messages have markup, what came from elsewhere is shown as it is and
+//! can't pass for something else.
+
+use spanscope_layers::ConsoleLayer;
+use spanscope_layers::console::{ColorChoice, Limit};
+use spanscope_tests::PATIENCE;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::prelude::*;
+
+use super::beside::{Page, console};
+
+fn shown(work: impl FnOnce()) -> String {
+    let page = Page::default();
+    let (layer, guard) = console(&page, ColorChoice::Always);
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), work);
+    guard.flush(PATIENCE).unwrap();
+    page.text()
+}
+
+#[test]
+fn an_error_in_place_of_a_message_has_no_markup_and_no_links() {
+    let foreign = std::io::Error::other("[link=https://elsewhere.example][bold]click[/bold][/link]");
+    let text = shown(|| {
+        tracing::error!("[bold]own[/bold]");
+        tracing::error!(error = %foreign);
+    });
+    assert!(!text.contains("[bold]own"), "{text:?}");
+    assert!(text.contains("[bold]click[/bold]"), "{text:?}");
+    assert!(!text.contains("\x1b]8;"), "{text:?}");
+}
+
+#[test]
+fn a_summary_of_what_was_held_back_has_the_message_without_its_markup() {
+    let page = Page::default();
+    let (layer, guard) = ConsoleLayer::builder()
+        .writer(page.clone())
+        .width(200)
+        .color(ColorChoice::Never)
+        .limit(Limit {
+            burst: 1,
+            per_second: 1,
+        })
+        .build()
+        .unwrap();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        for _ in 0..5 {
+            tracing::warn!("[bold]again[/bold] and again");
+        }
+    });
+    drop(guard);
+    let text = page.text();
+    assert_eq!(text.matches("again and again").count(), 2, "{text}");
+    assert!(!text.contains("[bold]"), "{text}");
+}
+
+#[test]
+fn what_a_span_got_whose_start_was_held_back_is_shown_at_its_end() {
+    let page = Page::default();
+    let (layer, guard) = ConsoleLayer::builder()
+        .writer(page.clone())
+        .width(200)
+        .color(ColorChoice::Never)
+        .limit(Limit {
+            burst: 1,
+            per_second: 1,
+        })
+        .build()
+        .unwrap();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        let work = |number: u64| tracing::info_span!("work", number);
+        let _first = work(1).entered();
+        // Its start is the second one and held back, its end is the first one.
+        drop(work(2));
+    });
+    drop(guard);
+    let text = page.text();
+    assert_eq!(
+        text.matches("[START] work\n").count(),
+        2,
+        "one is the summary: {text}"
+    );
+    let (_, end) = text.split_once("[END] work (").unwrap();
+    let next = end.lines().nth(1).unwrap();
+    assert_eq!(next.trim(), "number: 2", "{text}");
+}
+
+#[test]
+fn a_message_that_was_cut_says_so_with_its_length() {
+    let page = Page::default();
+    let (layer, guard) = ConsoleLayer::builder()
+        .writer(page.clone())
+        .width(200)
+        .max_value_len(16)
+        .build()
+        .unwrap();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        tracing::info!("0123456789abcdef and more");
+    });
+    guard.flush(PATIENCE).unwrap();
+    let text = page.text();
+    assert!(text.contains("0123456789abcdef… (25 bytes)"), "{text}");
+}
+
+#[test]
+fn fields_named_as_those_of_log_records_do_not_move_an_event_elsewhere() {
+    let text = shown(|| {
+        tracing::warn!(log.target = "forged_place", log.line = 4242, "where am I?");
+    });
+    let line = text.lines().find(|line| line.contains("where am I?")).unwrap();
+    let (before, _) = line.split_once("where am I?").unwrap();
+    assert!(!before.contains("forged_place"), "{line:?}");
+    assert!(!before.contains("4242"), "{line:?}");
+}
+
+#[test]
+fn what_one_sink_filters_does_not_make_a_span_fail_at_another() {
+    let (all, few) = (Page::default(), Page::default());
+    let (all_layer, all_guard) = console(&all, ColorChoice::Never);
+    let (few_layer, few_guard) = console(&few, ColorChoice::Never);
+    let no_errors = filter_fn(|metadata| metadata.is_span() || *metadata.level() > tracing::Level::ERROR);
+    let subscriber = tracing_subscriber::registry()
+        .with(all_layer)
+        .with(few_layer.with_filter(no_errors));
+    tracing::subscriber::with_default(subscriber, || {
+        let _span = tracing::info_span!("work").entered();
+        tracing::error!("it broke");
+    });
+    for (guard, page, fails) in [(all_guard, all, true), (few_guard, few, false)] {
+        guard.flush(PATIENCE).unwrap();
+        let text = page.text();
+        let end = text.lines().find(|line| line.contains("[END] work")).unwrap();
+        assert_eq!(end.contains("ERROR"), fails, "{end}");
+        assert_eq!(text.contains("it broke"), fails, "{text}");
+    }
+}
