@@ -16,6 +16,7 @@ mod builder;
 mod decode;
 mod layer;
 mod limit;
+mod page;
 pub mod render;
 mod sink;
 mod terminal;

@@ -1,0 +1,390 @@
+//! The page that the writing thread fills: what records become entries, in which order and under which spans.
+//!
+//! It knows the spans that are open, holds back floods and puts trees together. It never writes and never waits; a record
+//! that can't be rendered costs its own line alone.
+
+use std::collections::HashMap;
+use std::hash::{Hash as _, Hasher as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use spanscope_model::{Severity, SpanId, SpanStatus, Timestamp};
+
+use super::Mode;
+use super::decode::Decoded;
+use super::limit::{Held as HeldBack, Limiter};
+use super::render::{Entry, Outcome, Renderer, What, markup};
+use super::tree::{self, Trees};
+use crate::capture::{CallsiteInfo, CallsiteTable, FieldReader, Ticks, WallClock};
+use crate::filter::Categories;
+use crate::metrics::Measurement;
+use crate::queue::{Chunk, Entry as Record, EventEntry, SpanEntry, StartEntry};
+
+/// Names in an error's span trace.
+const MAX_SPAN_TRACE: usize = 32;
+/// Open spans whose names and depths are known; where their ends are lost in a full queue they would pile up.
+const MAX_OPEN: usize = 100_000;
+
+/// What is known of a span that has begun and not ended.
+pub(super) struct Open {
+    name: String,
+    parent: Option<SpanId>,
+    root: SpanId,
+    depth: usize,
+    /// How many bytes of its fields its start has shown.
+    shown: usize,
+}
+
+/// The text that is being made, and all that its making depends on.
+pub(super) struct Page {
+    pub(super) renderer: Renderer,
+    pub(super) callsites: CallsiteTable<CallsiteInfo>,
+    pub(super) categories: Arc<Categories>,
+    pub(super) mode: Mode,
+    pub(super) slow: Option<Duration>,
+    pub(super) limiter: Option<Limiter>,
+    pub(super) open: HashMap<SpanId, Open>,
+    pub(super) trees: Trees,
+    pub(super) clock: WallClock,
+    pub(super) text: String,
+    /// Records whose lines are in the text, or that have none.
+    pub(super) records: u64,
+}
+
+/// Which of a callsite's lines: its own bucket for starts and for ends.
+#[derive(Clone, Copy)]
+enum Kind {
+    Event,
+    Start,
+    End,
+}
+
+impl Page {
+    /// A panic here would be a mistake of ours; it costs its own line, not all that come after it.
+    pub(super) fn record_or_say(&mut self, chunk: &Chunk, record: &Record) {
+        let before = self.text.len();
+        if catch_unwind(AssertUnwindSafe(|| self.record(chunk, record))).is_err() {
+            self.text.truncate(before);
+            self.notice(
+                Severity::Error,
+                "a line could not be rendered; please report this",
+            );
+        }
+    }
+
+    fn record(&mut self, chunk: &Chunk, record: &Record) {
+        match record {
+            Record::Start(start) => self.start(chunk, start),
+            Record::Event(event) => self.event(chunk, event),
+            Record::Span(span) => self.end(chunk, span),
+            Record::Measurement(_) => self.records += 1, // numbers are for those who add them up
+        }
+    }
+
+    fn start(&mut self, chunk: &Chunk, start: &StartEntry) {
+        let fields = chunk.start_fields(start);
+        let shown = fields.bytes_left();
+        let info = &*self.callsites.get_or_insert_with(start.metadata, |info| info);
+        let decoded = Decoded::new(info, fields);
+        let parent = start.parent.and_then(|parent| self.open.get(&parent));
+        let (root, depth) = parent.map_or((start.ids.span_id, 0), |parent| (parent.root, parent.depth + 1));
+        if self.open.len() >= MAX_OPEN {
+            self.open.clear();
+        }
+        let time = self.clock.wall(start.start);
+        let entry = Entry {
+            severity: info.severity,
+            time,
+            target: info.metadata.target(),
+            line: info.metadata.line(),
+            service: "",
+            category: decoded.category.unwrap_or(&info.category),
+            what: What::SpanStart { name: &decoded.said },
+            fields: &decoded.fields,
+            trace_id: Some(start.ids.trace_id),
+            span_id: Some(start.ids.span_id),
+            parent_span_id: start.parent,
+            depth: self.mode.depth(depth),
+            spans: &[],
+        };
+        let key = (callsite_key(start.metadata), Kind::Start as u8);
+        let passed = show(
+            &entry,
+            self.mode.is_tree().then_some(root),
+            key,
+            &mut self.limiter,
+            &mut self.renderer,
+            &mut self.trees,
+            (&mut self.text, &mut self.records),
+        );
+        let open = Open {
+            name: decoded.said.to_string(),
+            parent: start.parent,
+            root,
+            depth,
+            shown: if passed { shown } else { 0 },
+        };
+        self.open.insert(start.ids.span_id, open);
+    }
+
+    fn end(&mut self, chunk: &Chunk, span: &SpanEntry) {
+        let open = self.open.remove(&span.ids.span_id);
+        if !self.mode.shows_spans() {
+            self.records += 1;
+            return;
+        }
+        let info = &*self.callsites.get_or_insert_with(span.metadata, |info| info);
+        let fields = chunk.span_fields(span);
+        let whole = Decoded::new(info, fields.clone());
+        // What the start has shown need not be said again; what came or changed since is.
+        let late = Decoded::new(info, fields.behind(open.as_ref().map_or(0, |open| open.shown)));
+        let failed = match whole.status {
+            Some(status) => status == SpanStatus::Error,
+            None => span.failed,
+        };
+        let total = Duration::from_nanos(self.clock.nanos_between(span.start, span.end));
+        let depth = open.as_ref().map_or(0, |open| open.depth);
+        let root = open.as_ref().map_or(span.ids.span_id, |open| open.root);
+        let entry = Entry {
+            severity: if failed {
+                info.severity.max(Severity::Error)
+            } else {
+                info.severity
+            },
+            time: self.clock.wall(span.end),
+            target: info.metadata.target(),
+            line: info.metadata.line(),
+            service: "",
+            category: whole.category.unwrap_or(&info.category),
+            what: What::SpanEnd {
+                name: &whole.said,
+                total,
+                busy: span.busy_nanos.map(Duration::from_nanos),
+                outcome: if failed {
+                    Outcome::Failed(whole.reason.as_deref())
+                } else {
+                    Outcome::Ok
+                },
+                slow: self.slow.is_some_and(|slow| total >= slow),
+            },
+            fields: &late.fields,
+            trace_id: Some(span.ids.trace_id),
+            span_id: Some(span.ids.span_id),
+            parent_span_id: span.parent,
+            depth: self.mode.depth(depth),
+            spans: &[],
+        };
+        let key = (callsite_key(span.metadata), Kind::End as u8);
+        let in_tree = self.mode.is_tree().then_some(root);
+        show(
+            &entry,
+            in_tree,
+            key,
+            &mut self.limiter,
+            &mut self.renderer,
+            &mut self.trees,
+            (&mut self.text, &mut self.records),
+        );
+        if root == span.ids.span_id {
+            self.records += self.trees.finish(root, &mut self.text);
+        }
+    }
+
+    fn event(&mut self, chunk: &Chunk, event: &EventEntry) {
+        let info = &*self.callsites.get_or_insert_with(event.metadata, |info| info);
+        let decoded = Decoded::new(info, chunk.event_fields(event));
+        if info.measures && decoded.said.is_empty() && is_measurement(info, chunk.event_fields(event)) {
+            // Numbers are for those who add them up.
+            self.records += 1;
+            return;
+        }
+        let around = event.ids.and_then(|ids| self.open.get(&ids.span_id));
+        let mut spans = Vec::new();
+        let mut next = around;
+        while let Some(span) = next
+            && spans.len() < MAX_SPAN_TRACE
+        {
+            spans.push(span.name.as_str());
+            next = span.parent.and_then(|parent| self.open.get(&parent));
+        }
+        let origin = decoded.log_target.map(|target| {
+            self.categories
+                .of_place(target, decoded.log_module, decoded.log_file)
+        });
+        let category = origin
+            .as_ref()
+            .map_or(info.category.as_str(), |origin| origin.category);
+        let is_app = origin.as_ref().map_or(info.is_app, |origin| origin.is_app);
+        let entry = Entry {
+            severity: decoded.severity(info),
+            time: self.clock.wall(event.time),
+            target: decoded.log_target.unwrap_or_else(|| info.metadata.target()),
+            line: decoded.log_line.or_else(|| info.metadata.line()),
+            service: "",
+            category: decoded.category.unwrap_or(category),
+            what: What::Event {
+                message: &decoded.said,
+                markup: is_app && decoded.is_own_text,
+            },
+            fields: &decoded.fields,
+            trace_id: event.ids.map(|ids| ids.trace_id),
+            span_id: event.ids.map(|ids| ids.span_id),
+            parent_span_id: None,
+            depth: self.mode.depth(around.map_or(0, |span| span.depth + 1)),
+            spans: &spans,
+        };
+        let callsite = match decoded.log_target {
+            Some(target) => log_key(target, decoded.log_line),
+            None => callsite_key(event.metadata),
+        };
+        let key = (callsite, Kind::Event as u8);
+        let root = around.map(|span| span.root).filter(|_| self.mode.is_tree());
+        show(
+            &entry,
+            root,
+            key,
+            &mut self.limiter,
+            &mut self.renderer,
+            &mut self.trees,
+            (&mut self.text, &mut self.records),
+        );
+    }
+
+    /// What follows the records of a batch: sums of floods, and trees that have waited long enough.
+    pub(super) fn rest_of_batch(&mut self, all: bool) {
+        self.records += if all {
+            self.trees.all(&mut self.text)
+        } else {
+            self.trees.overdue(Instant::now(), &mut self.text)
+        };
+        let now = Timestamp::now();
+        let due = match &mut self.limiter {
+            Some(limiter) => limiter.due(nanos(now), all),
+            None => Vec::new(),
+        };
+        for held in due {
+            self.held_back(now, &held);
+        }
+    }
+
+    fn held_back(&mut self, time: Timestamp, held: &HeldBack) {
+        let what = What::HeldBack {
+            lines: held.lines,
+            during: held.during(),
+            message: &held.message,
+        };
+        let entry = bare(held.severity, time, &held.target, what);
+        let entry = Entry {
+            line: held.line,
+            category: &held.category,
+            ..entry
+        };
+        self.renderer.render(&entry, &mut self.text);
+    }
+
+    /// A line of our own.
+    pub(super) fn notice(&mut self, severity: Severity, text: &str) {
+        let what = What::Event {
+            message: text,
+            markup: false,
+        };
+        let entry = bare(severity, Timestamp::now(), "spanscope", what);
+        self.renderer.render(&entry, &mut self.text);
+    }
+
+    /// How long the thread may sleep.
+    pub(super) fn rest(&self) -> Duration {
+        if self.limiter.as_ref().is_some_and(Limiter::is_holding) {
+            Duration::from_millis(500)
+        } else if self.trees.is_waiting() {
+            tree::PATIENCE
+        } else {
+            Duration::from_secs(3600)
+        }
+    }
+}
+
+fn bare<'a>(severity: Severity, time: Timestamp, target: &'a str, what: What<'a>) -> Entry<'a> {
+    Entry {
+        severity,
+        time,
+        target,
+        line: None,
+        service: "",
+        category: spanscope_model::UNCATEGORIZED,
+        what,
+        fields: &[],
+        trace_id: None,
+        span_id: None,
+        parent_span_id: None,
+        depth: 0,
+        spans: &[],
+    }
+}
+
+/// Renders an entry, unless its callsite floods, into the text or among the lines of its tree. Answers whether it did.
+fn show(
+    entry: &Entry<'_>,
+    root: Option<SpanId>,
+    key: (u64, u8),
+    limiter: &mut Option<Limiter>,
+    renderer: &mut Renderer,
+    trees: &mut Trees,
+    (text, records): (&mut String, &mut u64),
+) -> bool {
+    if let Some(limiter) = limiter {
+        let describe = || HeldBack {
+            lines: 0,
+            first: 0,
+            last: 0,
+            severity: entry.severity,
+            target: entry.target.to_owned(),
+            line: entry.line,
+            category: entry.category.to_owned(),
+            message: match &entry.what {
+                What::Event {
+                    message,
+                    markup: true,
+                } => markup::strip(message),
+                What::Event { message, .. } => (*message).to_owned(),
+                What::SpanStart { name } => format!("[START] {name}"),
+                What::SpanEnd { name, .. } => format!("[END] {name}"),
+                What::HeldBack { .. } => String::new(),
+            },
+        };
+        if !limiter.passes(key, nanos(entry.time), describe) {
+            *records += 1;
+            return false;
+        }
+    }
+    *records += match root {
+        Some(root) => trees.add(root, Instant::now(), text, |text| renderer.render(entry, text)),
+        None => {
+            renderer.render(entry, text);
+            1
+        }
+    };
+    true
+}
+
+/// Whether an event that could be one is one: its value is a number.
+fn is_measurement(info: &CallsiteInfo, fields: FieldReader<'_>) -> bool {
+    let fields = info.resolve(fields);
+    Measurement::read(&fields, None, Ticks::default(), &mut Vec::new()).is_some()
+}
+
+fn nanos(time: Timestamp) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(0)
+}
+
+fn callsite_key(metadata: &'static tracing_core::Metadata<'static>) -> u64 {
+    std::ptr::from_ref(metadata) as u64
+}
+
+/// Records of the `log` crate share one callsite a level; what tells them apart is where they came from.
+fn log_key(target: &str, line: Option<u32>) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    (target, line).hash(&mut hasher);
+    hasher.finish()
+}
