@@ -138,6 +138,7 @@ fn do_work(work: &str, guard: &Guard) {
             ));
         }
         "worked" => say("worked"),
+        "max-level" => say(&tracing::level_filters::LevelFilter::current().to_string()),
         "wait" => {
             let mut line = String::new();
             std::io::stdin().read_line(&mut line).unwrap();

@@ -249,6 +249,21 @@ fn the_longest_nonsense_is_a_few_warnings() {
     assert!(ended.console.contains("more parts like these"));
 }
 
+/// `tracing`'s macros skip everything beyond this level with one comparison, which a sink that is off must not undo. It
+/// is not below the levels for all: what they let through is measured, whatever the console shows.
+#[test]
+fn the_level_of_the_process_is_the_finest_of_its_sinks_also_where_one_is_off() {
+    for sinks in ["console", "sqlite", "console,sqlite"] {
+        for (own, level) in [("all=error", "info"), ("agents=debug", "debug")] {
+            let ended = built(&["max-level"])
+                .env("CODE_SINKS", sinks)
+                .env("CODE_LEVELS_OF_console", own)
+                .run();
+            assert_eq!(ended.said.trim(), level, "{sinks}, {own}: {}", ended.console);
+        }
+    }
+}
+
 #[test]
 fn a_sink_can_have_levels_of_its_own_in_either_direction() {
     let quiet_console = built(&["levels"]).env("CODE_LEVELS_OF_console", "all=warn").run();
