@@ -4,11 +4,13 @@
 
 pub mod http;
 pub mod prometheus;
+pub mod receiver;
+pub mod rotel;
 #[cfg(unix)]
 pub mod terminal;
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use spanscope_sqlite::{SqliteGuard, SqliteLayer, SqliteLayerBuilder};
@@ -34,14 +36,41 @@ pub const SETTINGS: [&str; 15] = [
     "CLICOLOR_FORCE",
 ];
 
-/// A program to be run without any of [`SETTINGS`].
+/// A program to be run without any of [`SETTINGS`], and of OpenTelemetry's variables.
 #[must_use]
 pub fn program_without_settings(path: &str) -> Command {
     let mut command = Command::new(path);
     for name in SETTINGS {
         command.env_remove(name);
     }
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("OTEL_") {
+            command.env_remove(name);
+        }
+    }
     command
+}
+
+/// Whether a tool that others wrote can be run; if not, the test is to end, which it says. `from` is where one gets it.
+///
+/// # Panics
+/// It is not here and `SPANSCOPE_NO_SKIP` is set.
+#[must_use]
+pub fn tool_is_here(tool: &str, from: &str) -> bool {
+    let is_here = Command::new(tool)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    if !is_here {
+        assert!(
+            std::env::var_os("SPANSCOPE_NO_SKIP").is_none(),
+            "there is no {tool} here that can be run; {from}"
+        );
+        eprintln!("skipped: there is no {tool} here that can be run; {from}");
+    }
+    is_here
 }
 
 /// How long a test waits for anything.

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use std::{env, fs, thread};
+use std::{fs, thread};
 
 use serde_json::Value;
 
@@ -23,28 +22,9 @@ pub const RATE: &str = "rate(llama_stack_tokens_total[5m])";
 pub const BY_PROVIDER: &str = "sum by (provider_id) (llama_stack_tokens_total)";
 
 /// Whether the tool is here; if not, the test is to end, which it says.
-///
-/// # Panics
-/// It is not here and `SPANSCOPE_NO_SKIP` is set.
 #[must_use]
 pub fn is_here(tool: &str) -> bool {
-    let found = Command::new(tool)
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    let is_here = match found {
-        Err(error) if error.kind() == ErrorKind::NotFound => false,
-        found => found.unwrap().success(),
-    };
-    if !is_here {
-        assert!(
-            env::var_os("SPANSCOPE_NO_SKIP").is_none(),
-            "there is no {tool} here"
-        );
-        eprintln!("skipped: there is no {tool} here; Debian's package `prometheus` has it");
-    }
-    is_here
+    crate::tool_is_here(tool, "Debian's package `prometheus` has it")
 }
 
 /// A Prometheus that ends with the test.

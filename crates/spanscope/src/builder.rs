@@ -14,11 +14,14 @@ use crate::paths::path_variable;
 use crate::settings::{LevelSources, Settings, unknown_sink};
 use crate::{Guard, InitError, Signals, default_db_path, signals};
 
-/// The sinks that there are; all of them are on where nothing else is said.
-pub const SINKS: [&str; 2] = ["console", "sqlite"];
+/// The sinks that there are. The three that send need the feature `otlp`, which is on by default.
+pub const SINKS: [&str; 5] = ["console", "sqlite", "otel_trace", "otel_metric", "otel_log"];
 
-/// What can have levels of its own: the sinks, and the log file.
-pub const LEVEL_SINKS: [&str; 3] = ["console", "sqlite", "log_file"];
+/// The sinks that are on where nothing else is said.
+pub const DEFAULT_SINKS: [&str; 2] = ["console", "sqlite"];
+
+/// What can have levels of its own: the sinks that show spans or events, and the log file.
+pub const LEVEL_SINKS: [&str; 5] = ["console", "sqlite", "log_file", "otel_trace", "otel_log"];
 
 /// The variable with the path of a file of settings.
 pub const CONFIG_VARIABLE: &str = "SPANSCOPE_CONFIG";
@@ -40,6 +43,8 @@ pub struct Builder {
     console: Vec<SetConsole>,
     log_file: Vec<SetLogFile>,
     metric_sinks: Vec<Arc<dyn MetricSink>>,
+    #[cfg(feature = "otlp")]
+    otlp: Vec<crate::bridge::SetOtlp>,
     signals: Signals,
 }
 
@@ -80,6 +85,8 @@ pub fn builder() -> Builder {
         console: Vec::new(),
         log_file: Vec::new(),
         metric_sinks: Vec::new(),
+        #[cfg(feature = "otlp")]
+        otlp: Vec::new(),
         signals: Signals::default(),
     }
 }
@@ -120,7 +127,7 @@ impl Builder {
         self
     }
 
-    /// Which sinks to use, by name. Default: all of [`SINKS`]. An empty list turns all off.
+    /// Which sinks to use, by name, of [`SINKS`]. Default: [`DEFAULT_SINKS`]. An empty list turns all off.
     ///
     /// # Errors
     /// A name that is none of [`SINKS`].
@@ -239,6 +246,25 @@ impl Builder {
         self
     }
 
+    /// More settings of the sinks that send: where to, how, what of it. They matter where one of `otel_trace`, `otel_metric` and
+    /// `otel_log` is among the [`sinks`](Self::sinks).
+    ///
+    /// ```
+    /// let builder = spanscope::builder()
+    ///     .sinks(&["console", "sqlite", "otel_trace"])?
+    ///     .otlp(|otlp| otlp.endpoint("http://localhost:4318").header("authorization", "Bearer ..."));
+    /// # drop(builder);
+    /// # Ok::<(), spanscope::InitError>(())
+    /// ```
+    #[cfg(feature = "otlp")]
+    pub fn otlp(
+        mut self,
+        set: impl FnOnce(spanscope_otlp::OtlpBuilder) -> spanscope_otlp::OtlpBuilder + 'static,
+    ) -> Self {
+        self.otlp.push(Box::new(set));
+        self
+    }
+
     /// What happens on SIGTERM and SIGINT. Default: [`Signals::FlushAndEnd`].
     pub fn signals(mut self, signals: Signals) -> Self {
         self.signals = signals;
@@ -308,25 +334,44 @@ impl Builder {
             wrong.extend(own.wrong);
             Some(CategoryFilter::new(categories.clone(), own.levels))
         };
-        let [console_filter, sqlite_filter, log_file_filter] = LEVEL_SINKS.map(&mut own_filter);
+        let own = LEVEL_SINKS.map(&mut own_filter);
         let base = CategoryFilter::new(categories.clone(), base);
+        // A sink's own filter may let through what the others don't, so the first filter then lets through what any of them
+        // does, and every sink has one of its own.
+        let has_own = own.iter().any(Option::is_some);
+        let (global, own) = if has_own {
+            let own = own.map(|filter| filter.unwrap_or_else(|| base.clone()));
+            (CategoryFilter::any_of(own.to_vec()), own.map(Some))
+        } else {
+            (base, own)
+        };
+        let [
+            console_filter,
+            sqlite_filter,
+            log_file_filter,
+            trace_filter,
+            event_filter,
+        ] = own;
         if let Some(first) = wrong.into_iter().next() {
             meet(InitError::Levels(first))?;
         }
 
         let sinks = code.sinks.or(env.sinks).or(file.sinks);
         let has = |sink: &str| {
-            sinks
-                .as_ref()
-                .is_none_or(|sinks| sinks.iter().any(|name| name == sink))
+            sinks.as_ref().map_or_else(
+                || DEFAULT_SINKS.contains(&sink),
+                |sinks| sinks.iter().any(|name| name == sink),
+            )
         };
         let categories = Arc::new(categories);
         let max_value_len = code.max_value_len.or(env.max_value_len);
 
+        let service_name = code.service_name.or(env.service_name).or(file.service_name);
+
         let sqlite = if has("sqlite") {
             let mut store = SqliteLayer::builder().categories(Arc::clone(&categories));
-            if let Some(name) = code.service_name.or(env.service_name).or(file.service_name) {
-                store = store.service_name(name);
+            if let Some(name) = &service_name {
+                store = store.service_name(name.clone());
             }
             if let Some(bytes) = max_value_len {
                 store = store.max_value_len(bytes);
@@ -371,7 +416,7 @@ impl Builder {
             Some(path) => {
                 let mut log_file = LogFileLayer::builder()
                     .limit(Limit::default())
-                    .categories(categories);
+                    .categories(Arc::clone(&categories));
                 if let Some(bytes) = max_value_len {
                     log_file = log_file.max_value_len(bytes);
                 }
@@ -387,14 +432,60 @@ impl Builder {
             None => None,
         };
 
+        #[cfg(feature = "otlp")]
+        let otlp = {
+            let mut report_to = self.metric_sinks.clone();
+            if let Some((store, _)) = &sqlite {
+                report_to.push(Arc::new(store.metric_sink()));
+            }
+            let (builder, wrong) = crate::bridge::builder(crate::bridge::OtlpSettings {
+                has: &has,
+                reads_env,
+                endpoint: file.otlp_endpoint,
+                service_name,
+                max_value_len,
+                categories: Arc::clone(&categories),
+                trace_filter,
+                log_filter: event_filter,
+                report_to,
+                set: self.otlp,
+            });
+            for problem in wrong {
+                meet(problem)?;
+            }
+            match builder.map(spanscope_otlp::OtlpBuilder::build).transpose() {
+                Ok(built) => built,
+                Err(error) => {
+                    meet(InitError::Otlp(error))?;
+                    None
+                }
+            }
+        };
+        #[cfg(not(feature = "otlp"))]
+        {
+            let _ = (service_name, trace_filter, event_filter, file.otlp_endpoint);
+            if let Some(sink) = ["otel_trace", "otel_metric", "otel_log"]
+                .into_iter()
+                .find(|sink| has(sink))
+            {
+                meet(InitError::Setting {
+                    place: "sinks".into(),
+                    input: sink.to_owned(),
+                    accepted: "this program is built without it: give spanscope its feature otlp".to_owned(),
+                })?;
+            }
+        }
+
         let running = compose::install(Sinks {
-            base,
+            global,
             console,
             console_filter,
             sqlite,
             sqlite_filter,
             log_file,
             log_file_filter,
+            #[cfg(feature = "otlp")]
+            otlp,
             metric_sinks: self.metric_sinks,
         })?;
         let guard = Guard::new(running);

@@ -4,27 +4,38 @@ use std::sync::Arc;
 
 use spanscope_layers::metrics::MetricSink;
 use spanscope_layers::{CategoryFilter, ConsoleLayer, LogFileLayer, LogGuard, TokenMetricsLayer};
+#[cfg(feature = "otlp")]
+use spanscope_otlp::{OtlpGuard, OtlpLayer};
 use spanscope_sqlite::{SqliteGuard, SqliteLayer};
 use tracing::level_filters::LevelFilter;
 use tracing::{Dispatch, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
+#[cfg(feature = "otlp")]
+use tracing_subscriber::{Registry, layer::Layered};
 
 use crate::InitError;
 use crate::guard::Running;
 
+/// What all sinks stand on.
+#[cfg(feature = "otlp")]
+pub(crate) type Filtered = Layered<CategoryFilter, Registry>;
+
 /// What goes into the subscriber.
 pub(crate) struct Sinks {
-    /// What holds where a sink has no filter of its own.
-    pub(crate) base: CategoryFilter,
+    /// What holds for all sinks; where some have filters of their own, it lets through what any of them does.
+    pub(crate) global: CategoryFilter,
     pub(crate) console: Option<(ConsoleLayer, LogGuard)>,
     pub(crate) console_filter: Option<CategoryFilter>,
     pub(crate) sqlite: Option<(SqliteLayer, SqliteGuard)>,
     pub(crate) sqlite_filter: Option<CategoryFilter>,
     pub(crate) log_file: Option<(LogFileLayer, LogGuard)>,
     pub(crate) log_file_filter: Option<CategoryFilter>,
-    /// What takes measurements beside the store.
+    /// Its filters are within it.
+    #[cfg(feature = "otlp")]
+    pub(crate) otlp: Option<(OtlpLayer<Filtered>, OtlpGuard)>,
+    /// What takes measurements beside the store and the collector.
     pub(crate) metric_sinks: Vec<Arc<dyn MetricSink>>,
 }
 
@@ -33,17 +44,7 @@ pub(crate) fn install(sinks: Sinks) -> Result<Running, InitError> {
     let (console, console_guard) = sinks.console.unzip();
     let (sqlite, sqlite_guard) = sinks.sqlite.unzip();
     let (log_file, log_file_guard) = sinks.log_file.unzip();
-    let base = sinks.base;
-    let own = [sinks.sqlite_filter, sinks.console_filter, sinks.log_file_filter];
-    // A sink's own filter may let through what the others don't, so the first filter then lets through what any of them
-    // does.
-    let has_own = own.iter().any(Option::is_some);
-    let (global, [sqlite_filter, console_filter, log_file_filter]) = if has_own {
-        let own = own.map(|filter| filter.unwrap_or_else(|| base.clone()));
-        (CategoryFilter::any_of(own.to_vec()), own.map(Some))
-    } else {
-        (base, own)
-    };
+    let global = sinks.global;
     let levels = global.handle();
     let mut metrics = TokenMetricsLayer::builder();
     if let Some(sqlite) = &sqlite {
@@ -54,21 +55,38 @@ pub(crate) fn install(sinks: Sinks) -> Result<Running, InitError> {
         .into_iter()
         .fold(metrics, |metrics, sink| metrics.sink(sink));
     // What any sink sees is measured.
+    let has_own = sinks.console_filter.is_some();
     let metrics_filter = has_own.then(|| global.clone());
-    let subscriber = tracing_subscriber::registry()
-        .with(global)
-        .with(sink(sqlite, sqlite_filter))
-        .with(sink(console, console_filter))
-        .with(sink(log_file, log_file_filter))
+    let subscriber = tracing_subscriber::registry().with(global);
+    // The bridge first: what `OpenTelemetrySpanExt` sets on a span is then shown by the other sinks too.
+    #[cfg(feature = "otlp")]
+    let (otlp, otlp_guard) = sinks.otlp.unzip();
+    #[cfg(feature = "otlp")]
+    let metrics = match &otlp {
+        Some(otlp) => metrics.sink(otlp.metric_sink()),
+        None => metrics,
+    };
+    #[cfg(feature = "otlp")]
+    let subscriber = subscriber.with(sink(otlp, None));
+    let subscriber = subscriber
+        .with(sink(sqlite, sinks.sqlite_filter))
+        .with(sink(console, sinks.console_filter))
+        .with(sink(log_file, sinks.log_file_filter))
         // After the sinks: where one of them makes the records of spans, this layer leaves most spans alone.
         .with(sink(Some(metrics.build()), metrics_filter));
     tracing::dispatcher::set_global_default(Dispatch::new(subscriber)).map_err(|_| InitError::AlreadySet)?;
     // A program with a logger of its own keeps it; only its `log` records then stay with that logger.
     let _ = tracing_log::LogTracer::init();
+    #[cfg(feature = "otlp")]
+    if let Some(otlp) = &otlp_guard {
+        otlp.set_globals();
+    }
     Ok(Running {
         sqlite: sqlite_guard,
         console: console_guard,
         log_file: log_file_guard,
+        #[cfg(feature = "otlp")]
+        otlp: otlp_guard,
         levels,
     })
 }

@@ -5,6 +5,7 @@
 //!   service_name: ${env.OTEL_SERVICE_NAME:=my-agent}
 //!   sinks: [console, sqlite]                 # or as one text: console,sqlite
 //!   sqlite_db_path: ~/traces/trace_store.db
+//!   otel_exporter_otlp_endpoint: http://localhost:4318
 //! logging_config:
 //!   category_levels: { server: debug, core: warn }
 //!   log_file: /var/log/my-agent.log
@@ -49,6 +50,8 @@ pub(crate) struct Config {
     /// Known ones only. Empty where the document turns all off.
     pub(crate) sinks: Option<Vec<String>>,
     pub(crate) db_path: Option<PathBuf>,
+    /// Where it stands, and the URL.
+    pub(crate) otlp_endpoint: Option<(String, String)>,
     pub(crate) category_levels: CategoryLevels,
     pub(crate) log_file: Option<PathBuf>,
     /// The levels of single sinks, by a sink's name.
@@ -208,10 +211,13 @@ impl Reader<'_> {
                 "service_name" => set(&mut config.service_name, self.text(&setting)?),
                 "sinks" => set(&mut config.sinks, self.sink_names(&setting)?),
                 "sqlite_db_path" => set(&mut config.db_path, self.path(&setting)?),
-                // An empty endpoint asks for nothing, and many a run.yaml has one.
-                ENDPOINT if self.text(&setting)?.is_none() => {}
+                ENDPOINT => {
+                    let place = || format!("{}:{}: {}", self.place, setting.line, setting.path);
+                    let url = self.text(&setting)?;
+                    set(&mut config.otlp_endpoint, url.map(|url| (place(), url)));
+                }
                 _ => {
-                    let accepted = ["service_name", "sinks", "sqlite_db_path"];
+                    let accepted = ["service_name", "sinks", "sqlite_db_path", ENDPOINT];
                     return Err(self.unknown_key(block, key, &setting, &accepted));
                 }
             }
@@ -353,14 +359,10 @@ impl Reader<'_> {
         setting: &Setting<'_>,
         accepted: &[&str],
     ) -> InitError {
-        let mut why = these_are_accepted(key, accepted);
-        if key == ENDPOINT {
-            why = format!("there is no OTLP sink yet that would use it; {why}");
-        }
         InitError::Setting {
             place: format!("{}:{}: a key of {}", self.place, setting.line, block.path).into(),
             input: cut(key),
-            accepted: why,
+            accepted: these_are_accepted(key, accepted),
         }
     }
 

@@ -32,6 +32,9 @@ pub enum InitError {
     Thread(std::io::Error),
     /// The span store can't be opened.
     Store(StoreError),
+    /// The sinks that send can't be set up.
+    #[cfg(feature = "otlp")]
+    Otlp(spanscope_otlp::OtlpError),
     /// The program has set another global subscriber before.
     AlreadySet,
     /// There is no data folder to put the file into.
@@ -46,6 +49,8 @@ impl fmt::Display for InitError {
             Self::Levels(warning) => warning.fmt(f),
             Self::Thread(error) => write!(f, "a sink's thread could not be started: {error}"),
             Self::Store(error) => error.fmt(f),
+            #[cfg(feature = "otlp")]
+            Self::Otlp(error) => error.fmt(f),
             Self::AlreadySet => f.write_str(
                 "a global tracing subscriber is set already: call init first, or add the layers to that subscriber",
             ),
@@ -59,6 +64,8 @@ impl std::error::Error for InitError {
         match self {
             Self::Store(error) => error.source(),
             Self::Thread(error) => Some(error),
+            #[cfg(feature = "otlp")]
+            Self::Otlp(error) => error.source(),
             _ => None,
         }
     }

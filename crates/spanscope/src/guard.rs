@@ -14,6 +14,8 @@ pub(crate) struct Running {
     pub(crate) sqlite: Option<SqliteGuard>,
     pub(crate) console: Option<LogGuard>,
     pub(crate) log_file: Option<LogGuard>,
+    #[cfg(feature = "otlp")]
+    pub(crate) otlp: Option<spanscope_otlp::OtlpGuard>,
     pub(crate) levels: LevelHandle,
 }
 
@@ -27,7 +29,12 @@ impl Running {
             .into_iter()
             .flatten()
             .map(|log| log.flush(left()));
-        let results: Vec<_> = sqlite.into_iter().chain(logs).collect();
+        #[cfg(feature = "otlp")]
+        let otlp = self.otlp.as_ref().map(|otlp| otlp.flush(left()));
+        #[cfg(not(feature = "otlp"))]
+        let otlp = None;
+        // What stays here first: a collector may take all the time there is.
+        let results: Vec<_> = sqlite.into_iter().chain(logs).chain(otlp).collect();
         results.into_iter().collect()
     }
 
@@ -35,6 +42,10 @@ impl Running {
     pub(crate) fn shutdown(&self) {
         if let Some(sqlite) = &self.sqlite {
             sqlite.shutdown();
+        }
+        #[cfg(feature = "otlp")]
+        if let Some(otlp) = &self.otlp {
+            otlp.shutdown();
         }
         for log in [&self.log_file, &self.console].into_iter().flatten() {
             log.shutdown();
@@ -91,6 +102,13 @@ impl Guard {
     #[must_use]
     pub fn log_file_stats(&self) -> Option<LayerStats> {
         Some(self.running.as_ref()?.log_file.as_ref()?.stats())
+    }
+
+    /// What became of what was to be sent; none without a sink that sends.
+    #[cfg(feature = "otlp")]
+    #[must_use]
+    pub fn otlp_stats(&self) -> Option<spanscope_otlp::OtlpStats> {
+        Some(self.running.as_ref()?.otlp.as_ref()?.stats())
     }
 
     /// The span store's file; none without that sink.

@@ -6,11 +6,13 @@
 //! tracing::info_span!("chat", model = "llama").in_scope(|| tracing::info!("[bold]hello[/bold]"));
 //! ```
 //!
-//! Who composes subscribers by hand takes [`CategoryFilter`], [`ConsoleLayer`], [`LogFileLayer`] and [`SqliteLayer`] alone,
+//! Who composes subscribers by hand takes [`CategoryFilter`], [`ConsoleLayer`], [`LogFileLayer`], [`SqliteLayer`] and `OtlpLayer` alone,
 //! and misses nothing but the file of settings and the signals. This crate is the only one of the libraries that reads
 //! the environment by itself, and only in [`init`], [`try_init`], [`Builder::from_env`], [`default_db_path`], and where a file
 //! of settings names a variable.
 
+#[cfg(feature = "otlp")]
+mod bridge;
 mod builder;
 mod compose;
 mod config;
@@ -20,7 +22,7 @@ mod paths;
 mod settings;
 mod signals;
 
-pub use builder::{Builder, CONFIG_VARIABLE, LEVEL_SINKS, SINKS, builder};
+pub use builder::{Builder, CONFIG_VARIABLE, DEFAULT_SINKS, LEVEL_SINKS, SINKS, builder};
 pub use error::InitError;
 pub use guard::Guard;
 pub use paths::default_db_path;
@@ -30,6 +32,8 @@ pub use spanscope_layers::{
     Threshold, TokenMetricsLayer, console, genai, metrics, suppress,
 };
 pub use spanscope_model as model;
+#[cfg(feature = "otlp")]
+pub use spanscope_otlp as otlp;
 pub use spanscope_sqlite::{FlushTimeout, LayerStats, SqliteGuard, SqliteLayer, WhenFull};
 
 /// Sets up what the environment asks for, for the whole program, and never fails: what can't be done is said on the
@@ -38,8 +42,9 @@ pub use spanscope_sqlite::{FlushTimeout, LayerStats, SqliteGuard, SqliteLayer, W
 ///
 /// | variable | meaning | default |
 /// |---|---|---|
-/// | `TELEMETRY_SINKS` | comma-separated: `console`, `sqlite` | `console,sqlite` |
-/// | `OTEL_SERVICE_NAME` | service name | empty |
+/// | `TELEMETRY_SINKS` | comma-separated: `console`, `sqlite`, `otel_trace`, `otel_metric`, `otel_log` | `console,sqlite` |
+/// | `OTEL_SERVICE_NAME` | service name, else `service.name` in `OTEL_RESOURCE_ATTRIBUTES` | empty |
+/// | `OTEL_EXPORTER_OTLP_ENDPOINT` | where the last three sinks send; `spanscope-otlp` lists all `OTEL_*` variables | `http://localhost:4318` |
 /// | `SQLITE_STORE_DIR` | folder of `trace_store.db` | the user's data folder |
 /// | `LLAMA_STACK_LOGGING` | levels by category: `server=debug,core::routers=warn` | every category `info`, other crates `warn` |
 /// | `RUST_LOG` | levels by target on top of that: `my_crate::db=debug` | none |

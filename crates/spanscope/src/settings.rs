@@ -16,6 +16,8 @@ pub(crate) struct Settings {
     pub(crate) db_path: Option<PathBuf>,
     pub(crate) log_file: Option<PathBuf>,
     pub(crate) max_value_len: Option<usize>,
+    /// Where it was said, and the URL.
+    pub(crate) otlp_endpoint: Option<(String, String)>,
     /// Pairs of category and level, one text a call.
     pub(crate) levels: Vec<String>,
     /// The same for one sink.
@@ -35,7 +37,8 @@ impl Settings {
             }
         };
         let sinks = read("TELEMETRY_SINKS");
-        settings.service_name = read("OTEL_SERVICE_NAME");
+        settings.service_name = read("OTEL_SERVICE_NAME")
+            .or_else(|| read("OTEL_RESOURCE_ATTRIBUTES").and_then(|text| service_name_in(&text)));
         settings.log_file = path_variable("LLAMA_STACK_LOG_FILE");
         if path_variable(STORE_FOLDER_VARIABLE).is_some() {
             settings.db_path = default_db_path().ok();
@@ -73,6 +76,7 @@ impl Settings {
             db_path: config.db_path,
             log_file: config.log_file,
             max_value_len: None,
+            otlp_endpoint: config.otlp_endpoint,
             levels: vec![pairs(&config.category_levels)],
             sink_levels: config
                 .sink_levels
@@ -173,6 +177,16 @@ pub(crate) fn unknown_sink(place: &'static str, name: &str, accepted: &[&str]) -
             accepted.join(", ")
         ),
     }
+}
+
+/// `service.name` among the attributes of a resource.
+fn service_name_in(attributes: &str) -> Option<String> {
+    let pairs = attributes.split(',').filter_map(|pair| pair.split_once('='));
+    let (_, name) = pairs.rev().find(|(key, _)| key.trim() == "service.name")?;
+    let name = percent_encoding::percent_decode_str(name.trim())
+        .decode_utf8()
+        .ok()?;
+    (!name.is_empty()).then(|| name.into_owned())
 }
 
 /// A variable's value; blank is the same as not set.

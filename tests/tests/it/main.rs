@@ -10,4 +10,5 @@ mod faults;
 mod genai;
 mod init_metrics;
 mod metrics;
+mod otlp;
 mod processes;

@@ -37,20 +37,51 @@ const FLUSH: Duration = Duration::from_secs(5);
 ///
 /// Installs the global subscriber, so it can run once in a process.
 pub(crate) fn run(db: &Path) -> anyhow::Result<TraceId> {
+    // What it did is shown as a tree afterwards, so the console stays off.
+    let sending = sinks_that_send();
+    let sinks: Vec<&str> = std::iter::once("sqlite")
+        .chain(sending.iter().map(String::as_str))
+        .collect();
     let guard = spanscope::builder()
-        .sinks(&["sqlite"])? // what it did is shown as a tree afterwards
+        .sinks(&sinks)?
         .service_name("spanscope-demo")
         .sqlite_path(db)
+        .otlp(|otlp| {
+            let (otlp, problems) = otlp.env();
+            for problem in problems {
+                eprintln!("spanscope: {problem}");
+            }
+            otlp.service_name("spanscope-demo")
+        })
         .try_init()
         .context("can't start the telemetry of the demo")?;
     let runtime = runtime()?;
     let outcome = runtime.block_on(agent::demonstrate());
     // Tasks that still hang are dropped here, and their spans end, before the flush.
     drop(runtime);
-    guard.flush(FLUSH).context("can't store the demo's spans")?;
+    let flushed = guard.flush(FLUSH);
+    if let Some(sent) = guard.otlp_stats() {
+        eprintln!(
+            "spanscope: sent {} of {} spans and {} of {} log records",
+            sent.spans.exported, sent.spans.offered, sent.logs.exported, sent.logs.offered
+        );
+    } else {
+        flushed.context("can't store the demo's spans")?;
+    }
     outcome?
         .trace_id
         .context("the demo's root span was not recorded; is a filter set that turns it off?")
+}
+
+/// Those of `TELEMETRY_SINKS` that send what the demo does to a collector. The other variables are left alone, so that the demo
+/// shows the same whatever is set.
+fn sinks_that_send() -> Vec<String> {
+    let sinks = std::env::var("TELEMETRY_SINKS").unwrap_or_default();
+    let sinks = sinks.split(',').map(str::trim);
+    sinks
+        .filter(|sink| sink.starts_with("otel_"))
+        .map(ToOwned::to_owned)
+        .collect()
 }
 
 /// Runs the model's server alone, without telemetry: prints its base URL, as OpenAI's clients take it, and serves until

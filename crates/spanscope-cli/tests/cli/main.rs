@@ -5,6 +5,7 @@ mod change;
 mod data;
 mod list;
 mod metrics;
+mod otlp;
 mod show;
 mod support;
 mod tokens;

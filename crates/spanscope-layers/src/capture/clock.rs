@@ -13,6 +13,16 @@ use spanscope_model::Timestamp;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Ticks(u64);
 
+impl Ticks {
+    pub(super) fn raw(self) -> u64 {
+        self.0
+    }
+
+    pub(super) fn from_raw(raw: u64) -> Self {
+        Self(raw)
+    }
+}
+
 /// The process's clock.
 #[derive(Debug)]
 pub struct Clock {

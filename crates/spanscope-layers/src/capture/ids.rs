@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use spanscope_model::{SpanId, TraceId};
 
 use super::clock::Clock;
+use super::record::SpanIds;
 
 /// How many span ids a thread takes at once.
 const BLOCK: u64 = 1 << 12;
@@ -39,6 +40,15 @@ fn process() -> &'static Process {
 thread_local! {
     /// The next span id of this thread's block; a multiple of [`BLOCK`] means that the block is used up.
     static NEXT_SPAN: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Ids of a new root.
+#[must_use]
+pub fn new_ids() -> SpanIds {
+    SpanIds {
+        trace_id: trace_id(),
+        span_id: span_id(),
+    }
 }
 
 /// A new span id.

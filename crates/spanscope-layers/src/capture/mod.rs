@@ -15,6 +15,7 @@ mod clock;
 mod fields;
 mod hidden;
 mod ids;
+mod listener;
 mod record;
 mod resolve;
 mod span_ext;
@@ -26,11 +27,13 @@ pub use clock::{Clock, Ticks, WallClock};
 pub use fields::{FieldReader, Key, PANICKED, RawValue};
 pub(crate) use fields::{FieldWriter, cut, text_of};
 pub(crate) use hidden::{HiddenFromAll, hide_from_next};
-pub use record::{Capture, SpanIds, SpanRecord, Start};
+pub use ids::new_ids;
+pub(crate) use listener::ids_of;
+pub use listener::{Capture, Start};
+pub use record::{RemoteParent, SettleIds, SpanIds, SpanRecord};
 pub use resolve::ResolvedField;
 pub use span_ext::SpanExt;
-pub(crate) use suppress::is_suppressed;
-pub use suppress::{Suppressed, suppress};
+pub use suppress::{Suppressed, is_suppressed, suppress};
 
 /// Longer values are cut to so many bytes, on a character boundary; the original length is kept beside them.
 pub const DEFAULT_MAX_VALUE_LEN: usize = 16 * 1024;

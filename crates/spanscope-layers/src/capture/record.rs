@@ -1,21 +1,18 @@
-//! The record of a span, shared by all layers of ours, and the callbacks that keep it.
+//! The record of a span, shared by all layers of ours.
+//!
+//! Ids are settled once: by whoever first needs them, or, where another tracing system gives its own spans ids (a bridge),
+//! by both together. Until then a remote parent may be set.
 
-use std::cell::{Cell, RefCell};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use spanscope_model::{SpanId, TraceId};
-use tracing_core::dispatcher::{self, WeakDispatch};
-use tracing_core::span::{Attributes, Id, Record};
-use tracing_core::{Dispatch, Event, Level, Metadata, Subscriber};
-use tracing_subscriber::Registry;
-use tracing_subscriber::layer::Context;
-use tracing_subscriber::registry::{LookupSpan, SpanData, SpanRef};
+use spanscope_model::{SpanId, TraceId, Value};
+use tracing_core::span::Id;
+use tracing_core::{Dispatch, Metadata};
 
+use super::DEFAULT_MAX_VALUE_LEN;
 use super::clock::{Clock, Ticks};
 use super::fields::FieldWriter;
-use super::{hidden, ids, is_suppressed};
-use crate::filter::decides_by_value;
 
 /// The two ids that name a span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,6 +21,19 @@ pub struct SpanIds {
     pub trace_id: TraceId,
     /// The span in it.
     pub span_id: SpanId,
+}
+
+/// Has another tracing system start its part of a span, which must end in [`SpanRecord::settle`]. Called with no lock held,
+/// on any thread.
+pub type SettleIds = fn(&Dispatch, &Id);
+
+/// A parent in another process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RemoteParent {
+    /// Its ids.
+    pub ids: SpanIds,
+    /// Whether the caller has it sampled.
+    pub is_sampled: bool,
 }
 
 /// What is known of a span while it is open. It lives in the span's extensions.
@@ -37,28 +47,34 @@ pub struct SpanRecord {
     pub(crate) start: Ticks,
     pub(crate) fields: Vec<u8>,
     pub(crate) links: Vec<SpanIds>,
-    /// The layers, by [`Capture::bit`], that saw an error in it: another layer may have seen it in a span further inside.
-    failed_for: u128,
+    /// The layers, by `Capture::bit`, that saw an error in it: another layer may have seen it in a span further inside.
+    pub(super) failed_for: u128,
     /// Somebody has used the ids, so a remote parent comes too late.
-    pub(crate) ids_used: bool,
+    pub(super) ids_used: bool,
+    /// Who has to be asked before they are used.
+    pub(super) shared_with: Option<SettleIds>,
+    /// What head sampling says of its trace: of the remote parent, once settled of the span. Only exporters act on it.
+    pub(super) is_sampled: bool,
     /// A key that the token metrics read was set without having been declared.
     pub(crate) has_own_usage: bool,
     /// Made while its thread was unwinding: that it also ends so says nothing about it.
-    made_in_panic: bool,
-    owner: u32,
-    /// The layers, by [`Capture::bit`], that a filter keeps it from, and those that were told of its start.
-    hidden_from: u128,
-    told_to: u128,
-    busy: Busy,
+    pub(super) made_in_panic: bool,
+    pub(super) owner: u32,
+    /// The layers, by `Capture::bit`, that a filter keeps it from, and those that were told of its start.
+    pub(super) hidden_from: u128,
+    pub(super) told_to: u128,
+    pub(super) busy: Busy,
+    /// When the first layer saw it end, so that all say the same; zero before.
+    pub(super) ended: AtomicU64,
 }
 
 /// How long at least one thread was inside of a span. One layer counts: the first that saw it entered.
 #[derive(Debug, Default)]
-struct Busy {
-    counted_by: Option<u32>,
-    inside: u32,
-    since: Ticks,
-    nanos: u64,
+pub(super) struct Busy {
+    pub(super) counted_by: Option<u32>,
+    pub(super) inside: u32,
+    pub(super) since: Ticks,
+    pub(super) nanos: u64,
 }
 
 impl Drop for SpanRecord {
@@ -68,15 +84,12 @@ impl Drop for SpanRecord {
 }
 
 thread_local! {
-    /// Where fields are formatted before any lock is taken. Taken out while in use, so that a `Debug` which logs finds
-    /// an empty one instead of a borrowed one.
-    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     /// Buffers of closed spans, for the next ones: an allocation that is freed on another thread costs most.
     static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Buffers that have grown beyond this go back to the allocator.
-const MAX_SPARE_LEN: usize = 4096;
+pub(super) const MAX_SPARE_LEN: usize = 4096;
 
 fn recycle(mut buffer: Vec<u8>) {
     if buffer.capacity() == 0 || buffer.capacity() > MAX_SPARE_LEN {
@@ -92,521 +105,12 @@ fn recycle(mut buffer: Vec<u8>) {
     });
 }
 
-fn spare_buffer() -> Vec<u8> {
+pub(super) fn spare_buffer() -> Vec<u8> {
     SPARE
         .try_with(|spare| spare.try_borrow_mut().ok().and_then(|mut spare| spare.pop()))
         .ok()
         .flatten()
         .unwrap_or_else(|| Vec::with_capacity(256))
-}
-
-/// A span that begins to be shown.
-#[derive(Debug)]
-pub struct Start<'a> {
-    /// What is known of it.
-    pub record: &'a SpanRecord,
-    /// Its parent, as the layer sees it.
-    pub parent: Option<SpanId>,
-    /// Now.
-    pub told: Ticks,
-}
-
-/// The listening half of a layer.
-#[derive(Debug)]
-pub struct Capture {
-    owner: u32,
-    max_value_len: usize,
-    clock: &'static Clock,
-    dispatch: OnceLock<WeakDispatch>,
-    /// Whether it has made a record: where another layer makes all of them, late values need no look.
-    makes_records: AtomicBool,
-}
-
-impl Capture {
-    /// Makes the listening half of one layer. Values longer than `max_value_len` bytes are cut.
-    #[must_use]
-    pub fn new(max_value_len: usize) -> Self {
-        static OWNERS: AtomicU32 = AtomicU32::new(0);
-        Self {
-            owner: OWNERS.fetch_add(1, Ordering::Relaxed),
-            max_value_len: max_value_len.max(16),
-            clock: Clock::global(),
-            dispatch: OnceLock::new(),
-            makes_records: AtomicBool::new(false),
-        }
-    }
-
-    /// This layer's place in a record's sets. Two layers of one subscriber share it only where exactly so many others were
-    /// made between them.
-    fn bit(&self) -> u128 {
-        1 << (self.owner % u128::BITS)
-    }
-
-    /// The clock that the records' ticks come from.
-    #[must_use]
-    pub fn clock(&self) -> &'static Clock {
-        self.clock
-    }
-
-    /// To be called from `Layer::on_register_dispatch`.
-    pub fn on_register_dispatch(&self, dispatch: &Dispatch) {
-        let _ = self.dispatch.set(dispatch.downgrade());
-    }
-
-    /// Looks at these spans from any thread: gives each one's id and its record, or `None` if it is closed or has none.
-    /// Nothing is given if the subscriber is gone or not built on [`Registry`].
-    ///
-    /// The ids of the records shown are fixed from then on.
-    pub fn look_at<'a>(
-        &self,
-        spans: impl Iterator<Item = &'a Id>,
-        mut see: impl FnMut(&Id, Option<&SpanRecord>),
-    ) {
-        let Some(dispatch) = self.dispatch.get().and_then(WeakDispatch::upgrade) else {
-            return;
-        };
-        // A span that its last owner closes while it is looked at is cleared by this thread, and clearing it closes its
-        // parent through the current dispatcher: without one here the parent would never close.
-        dispatcher::with_default(&dispatch, || {
-            let Some(registry) = dispatch.downcast_ref::<Registry>() else {
-                return;
-            };
-            for id in spans {
-                let Some(data) = registry.span_data(id) else {
-                    see(id, None);
-                    continue;
-                };
-                let mut extensions = data.extensions_mut();
-                let mut record = extensions.get_mut::<SpanRecord>();
-                if let Some(record) = &mut record {
-                    record.ids_used = true;
-                }
-                see(id, record.as_deref());
-            }
-        });
-    }
-
-    /// To be called from `Layer::on_new_span`. Answers whether this layer shows the span: a record is there now, and no
-    /// filter that decides by the span's values keeps it from this layer.
-    pub fn on_new_span<S>(&self, attributes: &Attributes<'_>, id: &Id, context: &Context<'_, S>) -> bool
-    where
-        S: Subscriber + for<'a> LookupSpan<'a>,
-    {
-        if is_suppressed() {
-            return false;
-        }
-        let Some(span) = context.span(id) else {
-            return false;
-        };
-        let hidden = decides_by_value()
-            && (hidden::is_hidden_from_next(attributes, id)
-                || span.extensions().get::<hidden::HiddenFromAll>().is_some());
-        if span.extensions().get::<SpanRecord>().is_some() {
-            // Another layer of ours was first.
-            if hidden && let Some(record) = span.extensions_mut().get_mut::<SpanRecord>() {
-                record.hidden_from |= self.bit();
-            }
-            return !hidden;
-        }
-        if self.dispatch.get().is_none() {
-            self.find_dispatch();
-        }
-        let start = self.clock.now();
-        let mut fields = spare_buffer();
-        attributes.record(&mut FieldWriter {
-            bytes: &mut fields,
-            max_len: self.max_value_len,
-            only: None,
-        });
-        let parent = self.visible_ids(span.parent()).map(|(ids, _)| ids);
-        let trace_id = match parent {
-            Some(parent) => parent.trace_id,
-            None => self.hidden_ancestors_trace(id).unwrap_or_else(ids::trace_id),
-        };
-        let record = SpanRecord {
-            ids: SpanIds {
-                trace_id,
-                span_id: ids::span_id(),
-            },
-            parent: parent.map(|parent| parent.span_id),
-            parent_is_remote: false,
-            metadata: attributes.metadata(),
-            start,
-            fields,
-            links: Vec::new(),
-            failed_for: 0,
-            ids_used: false,
-            has_own_usage: false,
-            made_in_panic: std::thread::panicking(),
-            owner: self.owner,
-            hidden_from: if hidden { self.bit() } else { 0 },
-            told_to: 0,
-            busy: Busy::default(),
-        };
-        span.extensions_mut().replace(record);
-        if !self.makes_records.load(Ordering::Relaxed) {
-            self.makes_records.store(true, Ordering::Relaxed);
-        }
-        !hidden
-    }
-
-    /// To be called from `Layer::on_enter` by a layer that shows starts of spans or how long they were busy. A start is
-    /// told when the span is first entered, when an event or a span happens in it, or when it ends: until then a remote
-    /// parent may still be set. The starts of its ancestors are told before.
-    pub fn on_enter<S>(&self, id: &Id, context: &Context<'_, S>, tell: impl FnMut(Start<'_>))
-    where
-        S: Subscriber + for<'a> LookupSpan<'a>,
-    {
-        let Some(span) = context.span(id) else { return };
-        let now = self.clock.now();
-        let told = {
-            let mut extensions = span.extensions_mut();
-            let Some(record) = extensions.get_mut::<SpanRecord>() else {
-                return;
-            };
-            if *record.busy.counted_by.get_or_insert(self.owner) == self.owner {
-                record.busy.inside += 1;
-                if record.busy.inside == 1 {
-                    record.busy.since = now;
-                }
-            }
-            (record.told_to | record.hidden_from) & self.bit() != 0
-        };
-        if !told && !is_suppressed() {
-            self.tell_starts(span, tell);
-        }
-    }
-
-    /// To be called from `Layer::on_exit` by a layer that calls [`on_enter`](Self::on_enter).
-    pub fn on_exit<S>(&self, id: &Id, context: &Context<'_, S>)
-    where
-        S: Subscriber + for<'a> LookupSpan<'a>,
-    {
-        let Some(span) = context.span(id) else { return };
-        let now = self.clock.now();
-        if let Some(record) = span.extensions_mut().get_mut::<SpanRecord>()
-            && record.busy.counted_by == Some(self.owner)
-            && record.busy.inside > 0
-        {
-            record.busy.inside -= 1;
-            if record.busy.inside == 0 {
-                record.busy.nanos += self.clock.nanos_between(record.busy.since, now);
-            }
-        }
-    }
-
-    /// Tells the starts that this layer was not told of yet, of a span and its ancestors, the outermost first.
-    fn tell_starts<S>(&self, span: SpanRef<'_, S>, mut tell: impl FnMut(Start<'_>))
-    where
-        S: Subscriber + for<'a> LookupSpan<'a>,
-    {
-        let mut untold = Vec::new();
-        let mut next = Some(span);
-        while let Some(span) = next {
-            let (told, hidden) = match span.extensions().get::<SpanRecord>() {
-                Some(record) => (
-                    record.told_to & self.bit() != 0,
-                    record.hidden_from & self.bit() != 0,
-                ),
-                None => (false, true),
-            };
-            if told {
-                break;
-            }
-            next = span.parent();
-            if !hidden {
-                untold.push(span);
-            }
-        }
-        for span in untold.iter().rev() {
-            // Fixes the ids, of the parent first.
-            let parent = self.visible_ids(span.parent()).map(|(ids, _)| ids.span_id);
-            let mut extensions = span.extensions_mut();
-            let Some(record) = extensions.get_mut::<SpanRecord>() else {
-                continue;
-            };
-            if record.told_to & self.bit() != 0 {
-                continue; // another thread was faster
-            }
-            record.told_to |= self.bit();
-            record.ids_used = true;
-            let parent = if record.parent_is_remote {
-                record.parent
-            } else {
-                parent
-            };
-            tell(Start {
-                record,
-                parent,
-                told: self.clock.now(),
-            });
-        }
-    }
-
-    /// `Option` and `Vec` of layers do not forward `on_register_dispatch`; the global dispatcher is a good guess then.
-    #[cold]
-    fn find_dispatch(&self) {
-        dispatcher::get_default(|dispatch| {
-            if dispatch.downcast_ref::<Registry>().is_some() {
-                self.on_register_dispatch(dispatch);
-            }
-        });
-    }
-
-    /// The trace of the nearest ancestor that has a record, seen by this layer or not. Only roots ask.
-    fn hidden_ancestors_trace(&self, id: &Id) -> Option<TraceId> {
-        let dispatch = self.dispatch.get()?.upgrade()?;
-        let registry = dispatch.downcast_ref::<Registry>()?;
-        let mut next = registry.span_data(id)?.parent().cloned();
-        while let Some(id) = next {
-            let data = registry.span_data(&id)?;
-            if let Some(record) = data.extensions_mut().get_mut::<SpanRecord>() {
-                record.ids_used = true;
-                return Some(record.ids.trace_id);
-            }
-            next = data.parent().cloned();
-        }
-        None
-    }
-
-    /// To be called from `Layer::on_record`.
-    pub fn on_record<S>(&self, id: &Id, values: &Record<'_>, context: &Context<'_, S>)
-    where
-        S: Subscriber + for<'a> LookupSpan<'a>,
-    {
-        if is_suppressed() || !self.makes_records.load(Ordering::Relaxed) {
-            return;
-        }
-        let Some(span) = context.span(id) else { return };
-        let owned = span
-            .extensions()
-            .get::<SpanRecord>()
-            .is_some_and(|record| record.owner == self.owner);
-        if !owned {
-            return;
-        }
-        self.with_scratch(|scratch| {
-            values.record(&mut FieldWriter {
-                bytes: scratch,
-                max_len: self.max_value_len,
-                only: None,
-            });
-            if let Some(record) = span.extensions_mut().get_mut::<SpanRecord>() {
-                record.add_fields(scratch);
-            }
-        });
-    }
-
-    /// To be called from `Layer::on_follows_from`.
-    pub fn on_follows_from<S>(&self, id: &Id, follows: &Id, context: &Context<'_, S>)
-    where
-        S: Subscriber + for<'a> LookupSpan<'a>,
-    {
-        if is_suppressed() {
-            return;
-        }
-        let (Some(span), Some(followed)) = (context.span(id), context.span(follows)) else {
-            return;
-        };
-        let Some(link) = self.use_ids(&followed) else {
-            return;
-        };
-        if let Some(record) = span.extensions_mut().get_mut::<SpanRecord>()
-            && record.owner == self.owner
-        {
-            record.add_link(link);
-        }
-    }
-
-    /// To be called from `Layer::on_event`. Formats the event, then hands over what it belongs to, when it happened and
-    /// its fields; the buffer is only lent.
-    pub fn on_event<S>(
-        &self,
-        event: &Event<'_>,
-        context: &Context<'_, S>,
-        take: impl FnOnce(Option<SpanIds>, Ticks, &[u8]),
-    ) where
-        S: Subscriber + for<'a> LookupSpan<'a>,
-    {
-        if is_suppressed() {
-            return;
-        }
-        let time = self.clock.now();
-        self.with_scratch(|scratch| {
-            event.record(&mut FieldWriter {
-                bytes: scratch,
-                max_len: self.max_value_len,
-                only: None,
-            });
-            let failed = *event.metadata().level() == Level::ERROR;
-            let seen = self.visible_ids(context.event_span(event));
-            if failed
-                && let Some((_, span)) = &seen
-                && let Some(record) = span.extensions_mut().get_mut::<SpanRecord>()
-            {
-                record.failed_for |= self.bit();
-            }
-            take(seen.map(|(ids, _)| ids), time, scratch);
-        });
-    }
-
-    /// To be called from `Layer::on_event` in place of [`on_event`](Self::on_event) for an ERROR event that the layer does
-    /// not read: the span that it happened in failed.
-    pub(crate) fn on_failure<S>(&self, event: &Event<'_>, context: &Context<'_, S>)
-    where
-        S: Subscriber + for<'a> LookupSpan<'a>,
-    {
-        if !is_suppressed()
-            && let Some((_, span)) = self.visible_ids(context.event_span(event))
-            && let Some(record) = span.extensions_mut().get_mut::<SpanRecord>()
-        {
-            record.failed_for |= self.bit();
-        }
-    }
-
-    /// Whether a filter that decides by a span's values keeps the span from this layer.
-    pub(crate) fn is_hidden(&self, record: &SpanRecord) -> bool {
-        record.hidden_from & self.bit() != 0
-    }
-
-    /// Whether a span failed, as this layer sees it, if it ends now and its thread unwinds or not.
-    pub(crate) fn has_failed(&self, record: &SpanRecord, panicking: bool) -> bool {
-        record.failed_for & self.bit() != 0 || (panicking && !record.made_in_panic)
-    }
-
-    /// Whether it has made a record: no other layer was there first.
-    pub(crate) fn makes_records(&self) -> bool {
-        self.makes_records.load(Ordering::Relaxed)
-    }
-
-    /// This layer's number, which no other one has.
-    pub(crate) fn owner(&self) -> u32 {
-        self.owner
-    }
-
-    /// To be called before [`on_event`](Self::on_event) by a layer that shows starts of spans.
-    pub fn before_event<S>(&self, event: &Event<'_>, context: &Context<'_, S>, tell: impl FnMut(Start<'_>))
-    where
-        S: Subscriber + for<'a> LookupSpan<'a>,
-    {
-        if let Some(span) = context.event_span(event) {
-            self.before(span, tell);
-        }
-    }
-
-    /// To be called before [`on_close`](Self::on_close) by a layer that shows starts of spans.
-    pub fn before_close<S>(&self, id: &Id, context: &Context<'_, S>, tell: impl FnMut(Start<'_>))
-    where
-        S: Subscriber + for<'a> LookupSpan<'a>,
-    {
-        if let Some(span) = context.span(id) {
-            self.before(span, tell);
-        }
-    }
-
-    fn before<S>(&self, span: SpanRef<'_, S>, tell: impl FnMut(Start<'_>))
-    where
-        S: Subscriber + for<'a> LookupSpan<'a>,
-    {
-        let told = span
-            .extensions()
-            .get::<SpanRecord>()
-            .is_none_or(|record| record.told_to & self.bit() != 0);
-        if !told && !is_suppressed() {
-            self.tell_starts(span, tell);
-        }
-    }
-
-    /// To be called from `Layer::on_close`. Hands over the record with the parent that this layer sees and the end.
-    ///
-    /// Where `take` answers `false`, `wait` is called with no lock held, and `take` once more after it. A span that has a
-    /// record is handed over on a marked thread too: a sink's thread may be the one that closes a parent last.
-    pub fn on_close<S>(
-        &self,
-        id: &Id,
-        context: &Context<'_, S>,
-        take: impl Fn(&SpanRecord, Option<SpanId>, bool, Ticks) -> bool,
-        wait: impl Fn(),
-    ) where
-        S: Subscriber + for<'a> LookupSpan<'a>,
-    {
-        let Some(span) = context.span(id) else { return };
-        let end = self.clock.now();
-        let panicking = std::thread::panicking();
-        let mut seen_parent = None;
-        loop {
-            let extensions = span.extensions();
-            let Some(record) = extensions.get::<SpanRecord>() else {
-                return;
-            };
-            if record.hidden_from & self.bit() != 0 {
-                return;
-            }
-            let failed = self.has_failed(record, panicking);
-            let parent = if record.owner == self.owner || record.parent_is_remote {
-                record.parent
-            } else if let Some(parent) = seen_parent {
-                parent
-            } else {
-                // Another layer made the record; what this one sees as the parent may differ. One span's lock at a time.
-                drop(extensions);
-                let parent = self.visible_ids(span.parent());
-                seen_parent = Some(parent.map(|(ids, _)| ids.span_id));
-                continue;
-            };
-            if take(record, parent, failed, end) {
-                return;
-            }
-            drop(extensions);
-            wait();
-        }
-    }
-
-    /// The nearest span, from this one upwards, that this layer shows, and its ids; from now on they are fixed.
-    fn visible_ids<'r, S>(&self, span: Option<SpanRef<'r, S>>) -> Option<(SpanIds, SpanRef<'r, S>)>
-    where
-        S: for<'a> LookupSpan<'a>,
-    {
-        let mut span = span?;
-        let (ids, used) = loop {
-            let extensions = span.extensions();
-            let record = extensions.get::<SpanRecord>()?;
-            if record.hidden_from & self.bit() == 0 {
-                break (record.ids, record.ids_used);
-            }
-            drop(extensions);
-            span = span.parent()?;
-        };
-        let fixed = (!used).then(|| {
-            let mut extensions = span.extensions_mut();
-            extensions.get_mut::<SpanRecord>().map(|record| {
-                record.ids_used = true;
-                record.ids // a remote parent may have come in between
-            })
-        });
-        let ids = fixed.flatten().unwrap_or(ids);
-        Some((ids, span))
-    }
-
-    /// The ids of a span that has a record, shown by this layer or not; from now on they are fixed.
-    fn use_ids<S>(&self, span: &SpanRef<'_, S>) -> Option<SpanIds>
-    where
-        S: for<'a> LookupSpan<'a>,
-    {
-        let mut extensions = span.extensions_mut();
-        let record = extensions.get_mut::<SpanRecord>()?;
-        record.ids_used = true;
-        Some(record.ids)
-    }
-
-    fn with_scratch(&self, work: impl FnOnce(&mut Vec<u8>)) {
-        let mut scratch = SCRATCH.try_with(Cell::take).unwrap_or_default();
-        scratch.clear();
-        work(&mut scratch);
-        if scratch.capacity() <= 16 * MAX_SPARE_LEN {
-            let _ = SCRATCH.try_with(|place| place.set(scratch));
-        }
-    }
 }
 
 /// A span whose fields grow beyond this takes no more late ones: a loop that records must not eat the memory.
@@ -667,13 +171,98 @@ impl SpanRecord {
         &self.links
     }
 
+    /// Says who else gives this span ids, and is to be asked before anybody uses them. Once they are used it is too late.
+    pub fn share_ids_with(&mut self, other: SettleIds) {
+        if !self.ids_used {
+            self.shared_with = Some(other);
+        }
+    }
+
+    /// When the first layer saw it end, if one has.
+    pub(super) fn ended(&self) -> Option<Ticks> {
+        let ended = self.ended.load(Ordering::Relaxed);
+        (ended != 0).then(|| Ticks::from_raw(ended))
+    }
+
+    /// When the span ended, if it ends now or has ended before.
+    pub(super) fn end(&self, now: Ticks) -> Ticks {
+        match self
+            .ended
+            .compare_exchange(0, now.raw(), Ordering::Relaxed, Ordering::Relaxed)
+        {
+            Ok(_) => now,
+            Err(before) => Ticks::from_raw(before),
+        }
+    }
+
+    /// Who has to be asked before the ids are used, with no lock held.
+    pub(crate) fn to_be_asked(&self) -> Option<SettleIds> {
+        if self.ids_used { None } else { self.shared_with }
+    }
+
+    /// Settles the ids: those of the record, below `parent` where the other system knows a parent that the record can't
+    /// know. Once they are settled, this changes nothing but what is said of sampling.
+    pub fn settle(&mut self, parent: Option<SpanIds>, is_sampled: bool) -> SpanIds {
+        if let Some(parent) = parent
+            && !self.ids_used
+        {
+            self.set_remote_parent(parent);
+        }
+        self.is_sampled = is_sampled;
+        self.use_ids()
+    }
+
+    /// The ids, which from now on are fixed.
+    pub(crate) fn use_ids(&mut self) -> SpanIds {
+        self.ids_used = true;
+        self.ids
+    }
+
+    pub(super) fn set_remote_parent(&mut self, parent: SpanIds) {
+        self.ids.trace_id = parent.trace_id;
+        self.parent = Some(parent.span_id);
+        self.parent_is_remote = true;
+    }
+
+    /// The parent in another process, if it has one.
+    #[must_use]
+    pub fn remote_parent(&self) -> Option<RemoteParent> {
+        let span_id = self.parent.filter(|_| self.parent_is_remote)?;
+        Some(RemoteParent {
+            ids: SpanIds {
+                trace_id: self.ids.trace_id,
+                span_id,
+            },
+            is_sampled: self.is_sampled,
+        })
+    }
+
+    /// What head sampling says of the span; without it every span is sampled.
+    #[must_use]
+    pub fn is_sampled(&self) -> bool {
+        self.is_sampled
+    }
+
+    /// Sets an attribute under any key; a later value for the same key wins. Texts are cut at 16 KiB.
+    pub fn set_attribute(&mut self, key: &str, value: &Value) {
+        let mut fields = Vec::new();
+        FieldWriter {
+            bytes: &mut fields,
+            max_len: DEFAULT_MAX_VALUE_LEN,
+            only: None,
+        }
+        .own(key, value);
+        self.add_fields(&fields);
+    }
+
     pub(crate) fn add_fields(&mut self, fields: &[u8]) {
         if self.fields.len() + fields.len() <= MAX_FIELD_BYTES {
             self.fields.extend_from_slice(fields);
         }
     }
 
-    pub(crate) fn add_link(&mut self, link: SpanIds) {
+    /// Links to another span. A link stands once; there are at most 128.
+    pub fn add_link(&mut self, link: SpanIds) {
         if self.links.len() < 128 && !self.links.contains(&link) {
             self.links.push(link);
         }

@@ -10,6 +10,7 @@ use tracing_subscriber::Registry;
 use tracing_subscriber::registry::{LookupSpan, SpanData};
 
 use super::fields::FieldWriter;
+use super::listener::ids_of;
 use super::record::{SpanIds, SpanRecord};
 use super::{DEFAULT_MAX_VALUE_LEN, is_suppressed};
 use crate::metrics;
@@ -26,9 +27,16 @@ pub trait SpanExt {
     /// Sets an attribute under any key, declared or not; a later value for the same key wins. Texts are cut at 16 KiB.
     fn set_attribute(&self, key: &str, value: impl Into<Value>);
 
-    /// Makes the span a child of a span in another process. Works until the ids have been used: by a child, an event, a
-    /// link, or by asking for them. Answers whether it worked.
-    fn set_remote_parent(&self, trace_id: TraceId, span_id: SpanId) -> bool;
+    /// Makes the span a child of a span in another process, which has its trace sampled. Works until the ids have been
+    /// used: by a child, an event, a link, by entering it where a sink tells starts, or by asking for them. Answers whether
+    /// it worked.
+    fn set_remote_parent(&self, trace_id: TraceId, span_id: SpanId) -> bool {
+        self.set_remote_parent_with(trace_id, span_id, true)
+    }
+
+    /// The same where the other process says whether it has the trace sampled (the flag of a `traceparent`). An exporter
+    /// goes by it unless its sampler says otherwise; what stays on this machine does not.
+    fn set_remote_parent_with(&self, trace_id: TraceId, span_id: SpanId, is_sampled: bool) -> bool;
 
     /// Links to another span, in this process or not.
     fn add_link_to(&self, trace_id: TraceId, span_id: SpanId);
@@ -53,14 +61,13 @@ impl SpanExt for Span {
         });
     }
 
-    fn set_remote_parent(&self, trace_id: TraceId, span_id: SpanId) -> bool {
+    fn set_remote_parent_with(&self, trace_id: TraceId, span_id: SpanId, is_sampled: bool) -> bool {
         with_record(self, |record| {
             if record.ids_used {
                 return false;
             }
-            record.ids.trace_id = trace_id;
-            record.parent = Some(span_id);
-            record.parent_is_remote = true;
+            record.set_remote_parent(SpanIds { trace_id, span_id });
+            record.is_sampled = is_sampled;
             true
         })
         .unwrap_or(false)
@@ -71,10 +78,15 @@ impl SpanExt for Span {
     }
 
     fn ids(&self) -> Option<(TraceId, SpanId)> {
-        with_record(self, |record| {
-            record.ids_used = true;
-            (record.ids.trace_id, record.ids.span_id)
+        if is_suppressed() {
+            return None;
+        }
+        self.with_subscriber(|(id, dispatch)| {
+            let data = dispatch.downcast_ref::<Registry>()?.span_data(id)?;
+            let ids = ids_of(&data, dispatch, id)?;
+            Some((ids.trace_id, ids.span_id))
         })
+        .flatten()
     }
 }
 

@@ -34,6 +34,7 @@ impl Drop for Suppressed {
 }
 
 /// Whether this thread is marked. A thread whose locals are gone counts as marked.
-pub(crate) fn is_suppressed() -> bool {
+#[must_use]
+pub fn is_suppressed() -> bool {
     DEPTH.try_with(|depth| depth.get() > 0).unwrap_or(true)
 }

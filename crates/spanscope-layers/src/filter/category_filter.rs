@@ -128,6 +128,23 @@ impl CategoryFilter {
         }
     }
 
+    /// Whether it lets this span through, for a layer that has several outlets and asks for each by itself. A span that
+    /// is not to be shown is then said to [`Capture::hide`](crate::capture::Capture::hide).
+    #[must_use]
+    pub fn shows_span(&self, attributes: &Attributes<'_>) -> bool {
+        match self.decide(attributes.metadata()) {
+            Decision::Never => false,
+            Decision::Always => true,
+            Decision::ByValue => self.lets_span(attributes),
+        }
+    }
+
+    /// Whether it lets this event through, for a layer that has several outlets and asks for each by itself.
+    #[must_use]
+    pub fn shows_event(&self, event: &Event<'_>) -> bool {
+        self.decide(event.metadata()) != Decision::Never && self.lets_event(event)
+    }
+
     #[inline]
     fn decide(&self, metadata: &Metadata<'_>) -> Decision {
         let decision = self.switches.first.decide(metadata);

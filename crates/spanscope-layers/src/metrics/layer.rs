@@ -216,10 +216,16 @@ impl TokenMetricsLayer {
         S: for<'a> LookupSpan<'a>,
     {
         let panicking = std::thread::panicking();
-        let extensions = span.extensions();
-        let record = extensions.get::<SpanRecord>()?;
+        let mut extensions = span.extensions();
+        let mut record = extensions.get::<SpanRecord>()?;
         if self.capture.is_hidden(record) || !(plan.triggers || record.has_own_usage) {
             return None;
+        }
+        if record.to_be_asked().is_some() {
+            drop(extensions);
+            self.capture.use_ids(span);
+            extensions = span.extensions();
+            record = extensions.get::<SpanRecord>()?;
         }
         FieldReader::new(record.fields()).copy_wanted(|key| plan.row(key) != NO_ROW, fields);
         let below = extensions.get::<BelowSpan>();

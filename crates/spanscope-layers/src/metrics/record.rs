@@ -7,7 +7,7 @@ use tracing_subscriber::registry::{LookupSpan, SpanData};
 
 use super::layer::TokenMetricsLayer;
 use super::measurement::{Measurement, Number};
-use crate::capture::{Clock, RawValue, SpanIds, SpanRecord, is_suppressed};
+use crate::capture::{Clock, RawValue, SpanIds, ids_of, is_suppressed};
 
 /// Hands a measurement to the sinks of the [`TokenMetricsLayer`] that is on the current subscriber. No level and no filter
 /// is in its way. One without a span belongs to the current one.
@@ -96,9 +96,8 @@ fn current_span(dispatch: &Dispatch) -> Option<SpanIds> {
     let mut next = dispatch.current_span().id().cloned();
     while let Some(id) = next {
         let data = registry.span_data(&id)?;
-        if let Some(record) = data.extensions_mut().get_mut::<SpanRecord>() {
-            record.ids_used = true;
-            return Some(record.ids());
+        if let Some(ids) = ids_of(&data, dispatch, &id) {
+            return Some(ids);
         }
         next = data.parent().cloned();
     }

@@ -48,6 +48,8 @@ pub struct SpanEntry {
     pub parent: Option<SpanId>,
     /// Whether it began this process's part of the trace.
     pub is_local_root: bool,
+    /// What head sampling says of it, where there is any; for exporters.
+    pub is_sampled: bool,
     /// Whether an error event or a panic was seen; what the span says of itself is among its fields.
     pub failed: bool,
     /// What its callsite says.

@@ -155,6 +155,7 @@ impl Queue {
                 ids: record.ids,
                 parent,
                 is_local_root: record.is_local_root(),
+                is_sampled: record.is_sampled(),
                 failed,
                 metadata: record.metadata,
                 start: record.start,

@@ -46,6 +46,7 @@ fn all_settings_are_read() {
   service_name: my-agent
   sinks: [console, sqlite]
   sqlite_db_path: ~/traces/store.db
+  otel_exporter_otlp_endpoint: http://collector:4318
 logging_config:
   category_levels: { server: debug, core::routers: off, all: 'warn' }
   log_file: logs/agent.log
@@ -60,6 +61,10 @@ logging_config:
         service_name: Some("my-agent".to_owned()),
         sinks: Some(texts(&SINKS)),
         db_path: Some("/home/ada/traces/store.db".into()),
+        otlp_endpoint: Some((
+            "run.yaml:5: telemetry.otel_exporter_otlp_endpoint".to_owned(),
+            "http://collector:4318".to_owned(),
+        )),
         category_levels: pairs(&[("server", "debug"), ("core::routers", "off"), ("all", "warn")]),
         log_file: Some("logs/agent.log".into()),
         sink_levels: vec![
@@ -230,12 +235,7 @@ fn what_is_unknown_is_named_with_its_place_and_what_is_accepted() {
         (
             "telemetry:\n\n  servce_name: x",
             "run.yaml:3: a key of telemetry is \"servce_name\": did you mean service_name? \
-             These are accepted: service_name, sinks, sqlite_db_path",
-        ),
-        (
-            "telemetry: { otel_exporter_otlp_endpoint: 'http://localhost:4318' }",
-            "run.yaml:1: a key of telemetry is \"otel_exporter_otlp_endpoint\": there is no OTLP sink yet that would \
-             use it; these are accepted: service_name, sinks, sqlite_db_path",
+             These are accepted: service_name, sinks, sqlite_db_path, otel_exporter_otlp_endpoint",
         ),
         (
             "telemetry: [ { confg: {} } ]",
@@ -254,7 +254,7 @@ fn what_is_unknown_is_named_with_its_place_and_what_is_accepted() {
         (
             "logging_config: { sinks: { consol: {} } }",
             "run.yaml:1: logging_config.sinks.consol is \"consol\": did you mean console? \
-             These are accepted: console, sqlite, log_file",
+             These are accepted: console, sqlite, log_file, otel_trace, otel_log",
         ),
         (
             "logging_config: { sinks: { console: { levels: {} } } }",

@@ -1,4 +1,10 @@
-//! Which keys hold what people and models said to each other.
+//! Which keys hold what people and models said to each other, and what stands in for it.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use super::text::push_grouped;
+use crate::capture::RawValue;
 
 /// Keys that are content as they are, or as the head of a longer key: `gen_ai.prompt` covers `gen_ai.prompt.0.content`.
 /// The list is the opt-in keys of OpenTelemetry's GenAI conventions and their like in OpenInference, OpenLLMetry and the
@@ -70,8 +76,40 @@ pub fn is_content(key: &str) -> bool {
     HEADS.iter().any(is_head)
 }
 
+/// What stands in for a content: how long it is, and its hash.
+///
+/// ```
+/// use spanscope_layers::capture::RawValue;
+/// use spanscope_layers::console::render::redacted;
+/// assert_eq!(redacted(RawValue::Text("hello", None)), "[redacted: 5 characters, fnv1a a430d84680aabd0b]");
+/// ```
+#[must_use]
+pub fn redacted(value: RawValue<'_>) -> String {
+    let text = match value {
+        RawValue::Text(text, _) => Cow::Borrowed(text),
+        RawValue::Bool(value) => Cow::Owned(value.to_string()),
+        RawValue::I64(value) => Cow::Owned(value.to_string()),
+        RawValue::U64(value) => Cow::Owned(value.to_string()),
+        RawValue::F64(value) => Cow::Owned(format!("{value:?}")),
+    };
+    let mut shown = String::from("[redacted: ");
+    match value {
+        RawValue::Text(_, Some(bytes)) => {
+            push_grouped(&mut shown, bytes);
+            shown.push_str(" bytes");
+        }
+        _ => {
+            push_grouped(&mut shown, text.chars().count() as u64);
+            shown.push_str(" characters");
+        }
+    }
+    // Writing to a string can't fail.
+    let _ = write!(shown, ", fnv1a {:016x}]", fingerprint(&text));
+    shown
+}
+
 /// FNV-1a with 64 bits: the same text has the same number in every program and release.
-pub(super) fn fingerprint(text: &str) -> u64 {
+fn fingerprint(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })

@@ -34,7 +34,7 @@ use std::time::Duration;
 
 use spanscope_model::{Severity, SpanId, Timestamp, TraceId};
 
-pub use content::is_content;
+pub use content::{is_content, redacted};
 pub use look::{
     Color, Content, DEFAULT_MAX_VALUE_CHARS, DEFAULT_WIDTH, Format, Look, MIN_WIDTH, PREVIEW_CHARS,
 };

@@ -1,10 +1,9 @@
 //! Field values: how much of one is shown, and how.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::canvas::Canvas;
-use super::content::{fingerprint, is_content};
+use super::content::{is_content, redacted};
 use super::highlight::ink_of;
 use super::look::{Content, Look, PREVIEW_CHARS};
 use super::text::{cut, is_printable_ascii, push_grouped, push_visible};
@@ -73,30 +72,6 @@ impl<'a> Shown<'a> {
         };
         Some(Self::Text(head, missing))
     }
-}
-
-fn redacted(value: RawValue<'_>) -> String {
-    let text = match value {
-        RawValue::Text(text, _) => Cow::Borrowed(text),
-        RawValue::Bool(value) => Cow::Owned(value.to_string()),
-        RawValue::I64(value) => Cow::Owned(value.to_string()),
-        RawValue::U64(value) => Cow::Owned(value.to_string()),
-        RawValue::F64(value) => Cow::Owned(format!("{value:?}")),
-    };
-    let mut shown = String::from("[redacted: ");
-    match value {
-        RawValue::Text(_, Some(bytes)) => {
-            push_grouped(&mut shown, bytes);
-            shown.push_str(" bytes");
-        }
-        _ => {
-            push_grouped(&mut shown, text.chars().count() as u64);
-            shown.push_str(" characters");
-        }
-    }
-    // Writing to a string can't fail.
-    let _ = write!(shown, ", fnv1a {:016x}]", fingerprint(&text));
-    shown
 }
 
 /// Appends ` key=value`. A key or a text that could be taken for more than itself is quoted, with escapes in the quotes.

@@ -1,0 +1,201 @@
+//! What the demo sends to a real collector is, row by row, what the store has of it.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value as Json;
+use spanscope_tests::receiver::{Receiver, Sent, sort_attributes, span_as_json, text_of};
+use spanscope_tests::rotel::{Rotel, is_here};
+use spanscope_tests::{program_without_settings, wait_for};
+
+struct Demo {
+    folder: tempfile::TempDir,
+}
+
+impl Demo {
+    fn run(variables: &[(&str, &str)]) -> Self {
+        let demo = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        let output = demo
+            .command(&["demo"])
+            .env("TELEMETRY_SINKS", "otel_trace,otel_metric,otel_log")
+            .env(
+                "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",
+                "SPAN_AND_EVENT",
+            )
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        demo
+    }
+
+    fn command(&self, words: &[&str]) -> std::process::Command {
+        let mut command = program_without_settings(env!("CARGO_BIN_EXE_spanscope"));
+        command
+            .args(words)
+            .arg("--db")
+            .arg(self.folder.path().join("trace_store.db"));
+        command
+    }
+
+    /// Every stored span as `export` writes it, by id, and the service and target that it came from.
+    fn stored(&self) -> BTreeMap<String, (String, String, Json)> {
+        let output = self.command(&["export", "--to", "otlp-json"]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let mut spans = BTreeMap::new();
+        for line in String::from_utf8(output.stdout).unwrap().lines() {
+            let data: Json = serde_json::from_str(line).unwrap();
+            for resource in data["resourceSpans"].as_array().unwrap() {
+                let service = resource["resource"]["attributes"][0]["value"]["stringValue"]
+                    .as_str()
+                    .unwrap();
+                for scope in resource["scopeSpans"].as_array().unwrap() {
+                    let target = scope["scope"]["name"].as_str().unwrap();
+                    for span in scope["spans"].as_array().unwrap() {
+                        let mut span = span.clone();
+                        sort_attributes(span["attributes"].as_array_mut().unwrap());
+                        let events = span.get_mut("events").and_then(Json::as_array_mut);
+                        for event in events.into_iter().flatten() {
+                            sort_attributes(event["attributes"].as_array_mut().unwrap());
+                        }
+                        let id = span["spanId"].as_str().unwrap().to_owned();
+                        spans.insert(id, (service.to_owned(), target.to_owned(), span));
+                    }
+                }
+            }
+        }
+        spans
+    }
+
+    fn stored_logs(&self) -> usize {
+        let output = self
+            .command(&["logs", "--json", "--limit", "10000"])
+            .output()
+            .unwrap();
+        let logs: Json = serde_json::from_slice(&output.stdout).unwrap();
+        logs.as_array().unwrap().len()
+    }
+}
+
+fn by_id(
+    sent: Vec<Sent<opentelemetry_proto::tonic::trace::v1::Span>>,
+) -> BTreeMap<String, (String, String, Json)> {
+    let count = sent.len();
+    let spans: BTreeMap<_, _> = sent
+        .into_iter()
+        .map(|sent| {
+            let span = span_as_json(&sent.it);
+            let service = sent.resource("service.name").unwrap();
+            (
+                span["spanId"].as_str().unwrap().to_owned(),
+                (service, sent.scope, span),
+            )
+        })
+        .collect();
+    assert_eq!(spans.len(), count, "no span twice");
+    spans
+}
+
+/// A span's start and end, and the times of its events, which then are not in it any more.
+fn take_times(span: &mut Json) -> Vec<u64> {
+    let mut take = |key: &str| span.as_object_mut().unwrap().remove(key).unwrap();
+    let own = ["startTimeUnixNano", "endTimeUnixNano"].map(&mut take);
+    let events = span.get_mut("events").and_then(Json::as_array_mut);
+    let times = events
+        .into_iter()
+        .flatten()
+        .map(|event| event.as_object_mut().unwrap().remove("timeUnixNano").unwrap());
+    let all = own.into_iter().chain(times);
+    all.map(|time| time.as_str().unwrap().parse().unwrap()).collect()
+}
+
+fn compare(demo: &Demo, receiver: &Receiver) {
+    let stored = demo.stored();
+    assert!(stored.len() > 10, "the demo made spans");
+    let sent = wait_for("all spans", || {
+        let sent = by_id(receiver.spans());
+        (sent.len() >= stored.len()).then_some(sent)
+    });
+    for (id, (service, target, span)) in &stored {
+        let (sent_service, scope, sent_span) = sent
+            .get(id)
+            .unwrap_or_else(|| panic!("{id} was not sent: {span:#}"));
+        let (mut sent_span, mut span) = (sent_span.clone(), span.clone());
+        let (sent_times, times) = (take_times(&mut sent_span), take_times(&mut span));
+        assert_eq!(sent_span, span);
+        // How long it took is the same to the nanosecond. When that was, each sink works out by the wall clock as it was in
+        // its second, and an event each reads by itself.
+        assert_eq!(sent_times[1] - sent_times[0], times[1] - times[0], "{id}");
+        let near = |(a, b): (&u64, &u64)| a.abs_diff(*b) < 100_000_000;
+        assert!(
+            sent_times.len() == times.len() && sent_times.iter().zip(&times).all(near),
+            "{id}"
+        );
+        assert_eq!((sent_service, scope), (service, target), "{id}");
+    }
+    assert_eq!(sent.len(), stored.len());
+    let has = |key: &str| stored.values().any(|(_, _, span)| span.get(key).is_some());
+    assert!(
+        has("events") && has("parentSpanId"),
+        "there is something to compare"
+    );
+    let logs = demo.stored_logs();
+    let records = wait_for("all log records", || {
+        Some(receiver.logs()).filter(|sent| sent.len() >= logs)
+    });
+    assert_eq!(records.len(), logs);
+    for record in records {
+        let id = spanscope_tests::receiver::hex(&record.it.span_id);
+        assert!(id.is_empty() || stored.contains_key(&id), "{record:?}");
+    }
+    let tokens = receiver.metrics();
+    let names: Vec<&str> = tokens.iter().map(|metric| metric.it.name.as_str()).collect();
+    assert!(names.contains(&"llama_stack_tokens_total"), "{names:?}");
+    assert!(names.contains(&"gen_ai.client.operation.duration"), "{names:?}");
+    let resource = &tokens[0].resource;
+    assert_eq!(
+        text_of(&resource.attributes, "service.name").as_deref(),
+        Some("spanscope-demo")
+    );
+}
+
+#[test]
+fn what_rotel_received_is_what_the_store_holds() {
+    if !is_here() {
+        return;
+    }
+    for variables in [
+        &[("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")][..],
+        &[("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")],
+        &[("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")],
+        &[
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+        ],
+    ] {
+        let rotel = Rotel::start();
+        let is_grpc = variables.iter().any(|(_, value)| *value == "grpc");
+        let endpoint = format!("http://{}", if is_grpc { rotel.grpc } else { rotel.http });
+        let variables: Vec<_> = variables
+            .iter()
+            .copied()
+            .chain([("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str())])
+            .collect();
+        compare(&Demo::run(&variables), &rotel.behind);
+    }
+}
+
+#[test]
+fn the_same_without_a_collector_between_and_as_json() {
+    // rotel loses the numbers of metrics that come as JSON with 64-bit integers as texts, as OTLP has them.
+    for protocol in ["http/protobuf", "http/json"] {
+        let receiver = Receiver::start();
+        let url = receiver.url();
+        let variables = [
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &url),
+        ];
+        compare(&Demo::run(&variables), &receiver);
+    }
+}

@@ -1,0 +1,577 @@
+//! The callbacks that make and keep the records of spans.
+
+use std::cell::Cell;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use spanscope_model::{SpanId, TraceId};
+use tracing_core::dispatcher::{self, WeakDispatch};
+use tracing_core::span::{Attributes, Id, Record};
+use tracing_core::{Dispatch, Event, Level, Subscriber};
+use tracing_subscriber::Registry;
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::{Extensions, LookupSpan, SpanData, SpanRef};
+
+use super::clock::{Clock, Ticks};
+use super::fields::FieldWriter;
+use super::record::{Busy, MAX_SPARE_LEN, SpanIds, SpanRecord, spare_buffer};
+use super::{hidden, ids, is_suppressed};
+use crate::filter::decides_by_value;
+
+thread_local! {
+    /// Where fields are formatted before any lock is taken. Taken out while in use, so that a `Debug` which logs finds
+    /// an empty one instead of a borrowed one.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// A span that begins to be shown.
+#[derive(Debug)]
+pub struct Start<'a> {
+    /// What is known of it.
+    pub record: &'a SpanRecord,
+    /// Its parent, as the layer sees it.
+    pub parent: Option<SpanId>,
+    /// Now.
+    pub told: Ticks,
+}
+
+/// The listening half of a layer.
+#[derive(Debug)]
+pub struct Capture {
+    owner: u32,
+    max_value_len: usize,
+    clock: &'static Clock,
+    dispatch: OnceLock<WeakDispatch>,
+    /// Whether it has made a record: where another layer makes all of them, late values need no look.
+    makes_records: AtomicBool,
+}
+
+impl Capture {
+    /// Makes the listening half of one layer. Values longer than `max_value_len` bytes are cut.
+    #[must_use]
+    pub fn new(max_value_len: usize) -> Self {
+        static OWNERS: AtomicU32 = AtomicU32::new(0);
+        Self {
+            owner: OWNERS.fetch_add(1, Ordering::Relaxed),
+            max_value_len: max_value_len.max(16),
+            clock: Clock::global(),
+            dispatch: OnceLock::new(),
+            makes_records: AtomicBool::new(false),
+        }
+    }
+
+    /// This layer's place in a record's sets. Two layers of one subscriber share it only where exactly so many others were
+    /// made between them.
+    fn bit(&self) -> u128 {
+        1 << (self.owner % u128::BITS)
+    }
+
+    /// The clock that the records' ticks come from.
+    #[must_use]
+    pub fn clock(&self) -> &'static Clock {
+        self.clock
+    }
+
+    /// To be called from `Layer::on_register_dispatch`.
+    pub fn on_register_dispatch(&self, dispatch: &Dispatch) {
+        let _ = self.dispatch.set(dispatch.downgrade());
+    }
+
+    /// Looks at these spans from any thread: gives each one's id and its record, or `None` if it is closed or has none.
+    /// Nothing is given if the subscriber is gone or not built on [`Registry`].
+    ///
+    /// The ids of the records shown are fixed from then on.
+    pub fn look_at<'a>(
+        &self,
+        spans: impl Iterator<Item = &'a Id>,
+        mut see: impl FnMut(&Id, Option<&SpanRecord>),
+    ) {
+        let Some(dispatch) = self.dispatch.get().and_then(WeakDispatch::upgrade) else {
+            return;
+        };
+        // A span that its last owner closes while it is looked at is cleared by this thread, and clearing it closes its
+        // parent through the current dispatcher: without one here the parent would never close.
+        dispatcher::with_default(&dispatch, || {
+            let Some(registry) = dispatch.downcast_ref::<Registry>() else {
+                return;
+            };
+            for id in spans {
+                let Some(data) = registry.span_data(id) else {
+                    see(id, None);
+                    continue;
+                };
+                ids_of(&data, &dispatch, id);
+                see(id, data.extensions().get::<SpanRecord>());
+            }
+        });
+    }
+
+    /// To be called from `Layer::on_new_span`. Answers whether this layer shows the span: a record is there now, and no
+    /// filter that decides by the span's values keeps it from this layer.
+    pub fn on_new_span<S>(&self, attributes: &Attributes<'_>, id: &Id, context: &Context<'_, S>) -> bool
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        if is_suppressed() {
+            return false;
+        }
+        let Some(span) = context.span(id) else {
+            return false;
+        };
+        let hidden = decides_by_value()
+            && (hidden::is_hidden_from_next(attributes, id)
+                || span.extensions().get::<hidden::HiddenFromAll>().is_some());
+        if span.extensions().get::<SpanRecord>().is_some() {
+            // Another layer of ours was first.
+            if hidden && let Some(record) = span.extensions_mut().get_mut::<SpanRecord>() {
+                record.hidden_from |= self.bit();
+            }
+            return !hidden;
+        }
+        if self.dispatch.get().is_none() {
+            self.find_dispatch();
+        }
+        let start = self.clock.now();
+        let mut fields = spare_buffer();
+        attributes.record(&mut FieldWriter {
+            bytes: &mut fields,
+            max_len: self.max_value_len,
+            only: None,
+        });
+        let parent = self.visible_ids(span.parent()).map(|(ids, _)| ids);
+        let trace_id = match parent {
+            Some(parent) => parent.trace_id,
+            None => self.hidden_ancestors_trace(id).unwrap_or_else(ids::trace_id),
+        };
+        let record = SpanRecord {
+            ids: SpanIds {
+                trace_id,
+                span_id: ids::span_id(),
+            },
+            parent: parent.map(|parent| parent.span_id),
+            parent_is_remote: false,
+            metadata: attributes.metadata(),
+            start,
+            fields,
+            links: Vec::new(),
+            failed_for: 0,
+            ids_used: false,
+            shared_with: None,
+            is_sampled: true,
+            has_own_usage: false,
+            made_in_panic: std::thread::panicking(),
+            owner: self.owner,
+            hidden_from: if hidden { self.bit() } else { 0 },
+            told_to: 0,
+            busy: Busy::default(),
+            ended: AtomicU64::new(0),
+        };
+        span.extensions_mut().replace(record);
+        if !self.makes_records.load(Ordering::Relaxed) {
+            self.makes_records.store(true, Ordering::Relaxed);
+        }
+        !hidden
+    }
+
+    /// Keeps a span from this layer, whose children then hang on the nearest ancestor that it shows. To be called from
+    /// `Layer::on_new_span`, after [`on_new_span`](Self::on_new_span).
+    pub fn hide<S>(&self, span: &SpanRef<'_, S>)
+    where
+        S: for<'a> LookupSpan<'a>,
+    {
+        if let Some(record) = span.extensions_mut().get_mut::<SpanRecord>() {
+            record.hidden_from |= self.bit();
+        }
+    }
+
+    /// To be called from `Layer::on_enter` by a layer that shows starts of spans or how long they were busy. A start is
+    /// told when the span is first entered, when an event or a span happens in it, or when it ends: until then a remote
+    /// parent may still be set. The starts of its ancestors are told before.
+    pub fn on_enter<S>(&self, id: &Id, context: &Context<'_, S>, tell: impl FnMut(Start<'_>))
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let Some(span) = context.span(id) else { return };
+        let now = self.clock.now();
+        let told = {
+            let mut extensions = span.extensions_mut();
+            let Some(record) = extensions.get_mut::<SpanRecord>() else {
+                return;
+            };
+            if *record.busy.counted_by.get_or_insert(self.owner) == self.owner {
+                record.busy.inside += 1;
+                if record.busy.inside == 1 {
+                    record.busy.since = now;
+                }
+            }
+            (record.told_to | record.hidden_from) & self.bit() != 0
+        };
+        if !told && !is_suppressed() {
+            self.tell_starts(span, tell);
+        }
+    }
+
+    /// To be called from `Layer::on_exit` by a layer that calls [`on_enter`](Self::on_enter).
+    pub fn on_exit<S>(&self, id: &Id, context: &Context<'_, S>)
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let Some(span) = context.span(id) else { return };
+        let now = self.clock.now();
+        if let Some(record) = span.extensions_mut().get_mut::<SpanRecord>()
+            && record.busy.counted_by == Some(self.owner)
+            && record.busy.inside > 0
+        {
+            record.busy.inside -= 1;
+            if record.busy.inside == 0 {
+                record.busy.nanos += self.clock.nanos_between(record.busy.since, now);
+            }
+        }
+    }
+
+    /// Tells the starts that this layer was not told of yet, of a span and its ancestors, the outermost first.
+    fn tell_starts<S>(&self, span: SpanRef<'_, S>, mut tell: impl FnMut(Start<'_>))
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        // Another sink may have seen it end already; a start is not later than that.
+        let ended = look(&span.extensions(), SpanRecord::ended).flatten();
+        let mut untold = Vec::new();
+        let mut next = Some(span);
+        while let Some(span) = next {
+            let (told, hidden) = match span.extensions().get::<SpanRecord>() {
+                Some(record) => (
+                    record.told_to & self.bit() != 0,
+                    record.hidden_from & self.bit() != 0,
+                ),
+                None => (false, true),
+            };
+            if told {
+                break;
+            }
+            next = span.parent();
+            if !hidden {
+                untold.push(span);
+            }
+        }
+        for span in untold.iter().rev() {
+            // Fixes the ids, of the parent first.
+            let parent = self.visible_ids(span.parent()).map(|(ids, _)| ids.span_id);
+            self.use_ids(span);
+            let mut extensions = span.extensions_mut();
+            let Some(record) = extensions.get_mut::<SpanRecord>() else {
+                continue;
+            };
+            if record.told_to & self.bit() != 0 {
+                continue; // another thread was faster
+            }
+            record.told_to |= self.bit();
+            let parent = if record.parent_is_remote {
+                record.parent
+            } else {
+                parent
+            };
+            tell(Start {
+                record,
+                parent,
+                told: ended.unwrap_or_else(|| self.clock.now()),
+            });
+        }
+    }
+
+    /// `Option` and `Vec` of layers do not forward `on_register_dispatch`; the global dispatcher is a good guess then.
+    #[cold]
+    fn find_dispatch(&self) {
+        dispatcher::get_default(|dispatch| {
+            if dispatch.downcast_ref::<Registry>().is_some() {
+                self.on_register_dispatch(dispatch);
+            }
+        });
+    }
+
+    /// The trace of the nearest ancestor that has a record, seen by this layer or not. Only roots ask.
+    fn hidden_ancestors_trace(&self, id: &Id) -> Option<TraceId> {
+        let dispatch = self.dispatch.get()?.upgrade()?;
+        let registry = dispatch.downcast_ref::<Registry>()?;
+        let mut next = registry.span_data(id)?.parent().cloned();
+        while let Some(id) = next {
+            let data = registry.span_data(&id)?;
+            if let Some(ids) = ids_of(&data, &dispatch, &id) {
+                return Some(ids.trace_id);
+            }
+            next = data.parent().cloned();
+        }
+        None
+    }
+
+    /// To be called from `Layer::on_record`.
+    pub fn on_record<S>(&self, id: &Id, values: &Record<'_>, context: &Context<'_, S>)
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        if is_suppressed() || !self.makes_records.load(Ordering::Relaxed) {
+            return;
+        }
+        let Some(span) = context.span(id) else { return };
+        let owned = span
+            .extensions()
+            .get::<SpanRecord>()
+            .is_some_and(|record| record.owner == self.owner);
+        if !owned {
+            return;
+        }
+        self.with_scratch(|scratch| {
+            values.record(&mut FieldWriter {
+                bytes: scratch,
+                max_len: self.max_value_len,
+                only: None,
+            });
+            if let Some(record) = span.extensions_mut().get_mut::<SpanRecord>() {
+                record.add_fields(scratch);
+            }
+        });
+    }
+
+    /// To be called from `Layer::on_follows_from`.
+    pub fn on_follows_from<S>(&self, id: &Id, follows: &Id, context: &Context<'_, S>)
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        if is_suppressed() {
+            return;
+        }
+        let (Some(span), Some(followed)) = (context.span(id), context.span(follows)) else {
+            return;
+        };
+        let Some(link) = self.use_ids(&followed) else {
+            return;
+        };
+        if let Some(record) = span.extensions_mut().get_mut::<SpanRecord>()
+            && record.owner == self.owner
+        {
+            record.add_link(link);
+        }
+    }
+
+    /// To be called from `Layer::on_event`. Formats the event, then hands over what it belongs to, when it happened and
+    /// its fields; the buffer is only lent.
+    pub fn on_event<S>(
+        &self,
+        event: &Event<'_>,
+        context: &Context<'_, S>,
+        take: impl FnOnce(Option<SpanIds>, Ticks, &[u8]),
+    ) where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        if is_suppressed() {
+            return;
+        }
+        let time = self.clock.now();
+        self.with_scratch(|scratch| {
+            event.record(&mut FieldWriter {
+                bytes: scratch,
+                max_len: self.max_value_len,
+                only: None,
+            });
+            let failed = *event.metadata().level() == Level::ERROR;
+            let seen = self.visible_ids(context.event_span(event));
+            if failed
+                && let Some((_, span)) = &seen
+                && let Some(record) = span.extensions_mut().get_mut::<SpanRecord>()
+            {
+                record.failed_for |= self.bit();
+            }
+            take(seen.map(|(ids, _)| ids), time, scratch);
+        });
+    }
+
+    /// To be called from `Layer::on_event` in place of [`on_event`](Self::on_event) for an ERROR event that the layer does
+    /// not read: the span that it happened in failed.
+    pub(crate) fn on_failure<S>(&self, event: &Event<'_>, context: &Context<'_, S>)
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        if !is_suppressed()
+            && let Some((_, span)) = self.visible_ids(context.event_span(event))
+            && let Some(record) = span.extensions_mut().get_mut::<SpanRecord>()
+        {
+            record.failed_for |= self.bit();
+        }
+    }
+
+    /// Whether a filter that decides by a span's values keeps the span from this layer.
+    pub(crate) fn is_hidden(&self, record: &SpanRecord) -> bool {
+        record.hidden_from & self.bit() != 0
+    }
+
+    /// Whether a span failed, as this layer sees it, if it ends now and its thread unwinds or not.
+    pub(crate) fn has_failed(&self, record: &SpanRecord, panicking: bool) -> bool {
+        record.failed_for & self.bit() != 0 || (panicking && !record.made_in_panic)
+    }
+
+    /// Whether it has made a record: no other layer was there first.
+    pub(crate) fn makes_records(&self) -> bool {
+        self.makes_records.load(Ordering::Relaxed)
+    }
+
+    /// This layer's number, which no other one has.
+    pub(crate) fn owner(&self) -> u32 {
+        self.owner
+    }
+
+    /// To be called before [`on_event`](Self::on_event) by a layer that shows starts of spans.
+    pub fn before_event<S>(&self, event: &Event<'_>, context: &Context<'_, S>, tell: impl FnMut(Start<'_>))
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        if let Some(span) = context.event_span(event) {
+            self.before(span, tell);
+        }
+    }
+
+    /// To be called before [`on_close`](Self::on_close) by a layer that shows starts of spans.
+    pub fn before_close<S>(&self, id: &Id, context: &Context<'_, S>, tell: impl FnMut(Start<'_>))
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        if let Some(span) = context.span(id) {
+            self.before(span, tell);
+        }
+    }
+
+    fn before<S>(&self, span: SpanRef<'_, S>, tell: impl FnMut(Start<'_>))
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let told = span
+            .extensions()
+            .get::<SpanRecord>()
+            .is_none_or(|record| record.told_to & self.bit() != 0);
+        if !told && !is_suppressed() {
+            self.tell_starts(span, tell);
+        }
+    }
+
+    /// To be called from `Layer::on_close`. Hands over the record with the parent that this layer sees and the end.
+    ///
+    /// Where `take` answers `false`, `wait` is called with no lock held, and `take` once more after it. A span that has a
+    /// record is handed over on a marked thread too: a sink's thread may be the one that closes a parent last.
+    pub fn on_close<S>(
+        &self,
+        id: &Id,
+        context: &Context<'_, S>,
+        take: impl Fn(&SpanRecord, Option<SpanId>, bool, Ticks) -> bool,
+        wait: impl Fn(),
+    ) where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let Some(span) = context.span(id) else { return };
+        let end = self.clock.now();
+        let panicking = std::thread::panicking();
+        let mut seen_parent = None;
+        loop {
+            let extensions = span.extensions();
+            let Some(record) = extensions.get::<SpanRecord>() else {
+                return;
+            };
+            if record.hidden_from & self.bit() != 0 {
+                return;
+            }
+            if record.to_be_asked().is_some() {
+                drop(extensions);
+                self.use_ids(&span);
+                continue;
+            }
+            let end = record.end(end);
+            let failed = self.has_failed(record, panicking);
+            let parent = if record.owner == self.owner || record.parent_is_remote {
+                record.parent
+            } else if let Some(parent) = seen_parent {
+                parent
+            } else {
+                // Another layer made the record; what this one sees as the parent may differ. One span's lock at a time.
+                drop(extensions);
+                let parent = self.visible_ids(span.parent());
+                seen_parent = Some(parent.map(|(ids, _)| ids.span_id));
+                continue;
+            };
+            if take(record, parent, failed, end) {
+                return;
+            }
+            drop(extensions);
+            wait();
+        }
+    }
+
+    /// The nearest span, from this one upwards, that this layer shows, and its ids; from now on they are fixed.
+    fn visible_ids<'r, S>(&self, span: Option<SpanRef<'r, S>>) -> Option<(SpanIds, SpanRef<'r, S>)>
+    where
+        S: for<'a> LookupSpan<'a>,
+    {
+        let mut span = span?;
+        let (ids, used) = loop {
+            let extensions = span.extensions();
+            let record = extensions.get::<SpanRecord>()?;
+            if record.hidden_from & self.bit() == 0 {
+                break (record.ids, record.ids_used);
+            }
+            drop(extensions);
+            span = span.parent()?;
+        };
+        // A remote parent may have come in between.
+        let ids = if used { ids } else { self.use_ids(&span)? };
+        Some((ids, span))
+    }
+
+    /// The ids of a span that has a record, shown by this layer or not; from now on they are fixed. To be called with no
+    /// lock held, before a layer reads the record of a span that it has not been told of.
+    pub fn use_ids<S>(&self, span: &SpanRef<'_, S>) -> Option<SpanIds>
+    where
+        S: for<'a> LookupSpan<'a>,
+    {
+        // Bound first: the condition of an `if let` holds its lock in the body.
+        let ask = look(&span.extensions(), SpanRecord::to_be_asked)?;
+        if let Some(ask) = ask {
+            if self.dispatch.get().is_none() {
+                self.find_dispatch();
+            }
+            if let Some(dispatch) = self.dispatch.get().and_then(WeakDispatch::upgrade) {
+                ask(&dispatch, &span.id());
+            }
+        }
+        span.extensions_mut().get_mut().map(SpanRecord::use_ids)
+    }
+
+    /// Works with the record of a span of this layer's subscriber, whether the layer sees the span or not; `None` where
+    /// there is none. The span's extensions are locked meanwhile.
+    pub fn with_record<T>(&self, id: &Id, work: impl FnOnce(&mut SpanRecord) -> T) -> Option<T> {
+        if self.dispatch.get().is_none() {
+            self.find_dispatch();
+        }
+        let dispatch = self.dispatch.get()?.upgrade()?;
+        let data = dispatch.downcast_ref::<Registry>()?.span_data(id)?;
+        data.extensions_mut().get_mut::<SpanRecord>().map(work)
+    }
+
+    fn with_scratch(&self, work: impl FnOnce(&mut Vec<u8>)) {
+        let mut scratch = SCRATCH.try_with(Cell::take).unwrap_or_default();
+        scratch.clear();
+        work(&mut scratch);
+        if scratch.capacity() <= 16 * MAX_SPARE_LEN {
+            let _ = SCRATCH.try_with(|place| place.set(scratch));
+        }
+    }
+}
+
+fn look<T>(extensions: &Extensions<'_>, work: impl FnOnce(&SpanRecord) -> T) -> Option<T> {
+    extensions.get::<SpanRecord>().map(work)
+}
+
+/// The ids of a span that has a record, which from now on are fixed; for whoever has no layer's context.
+pub(crate) fn ids_of<'a>(data: &impl SpanData<'a>, dispatch: &Dispatch, id: &Id) -> Option<SpanIds> {
+    let ask = look(&data.extensions(), SpanRecord::to_be_asked)?;
+    if let Some(ask) = ask {
+        ask(dispatch, id);
+    }
+    data.extensions_mut().get_mut().map(SpanRecord::use_ids)
+}

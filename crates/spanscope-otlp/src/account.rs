@@ -1,0 +1,297 @@
+//! What became of the records of one signal, and what is said about it.
+//!
+//! For every record exactly one is true: it waits, it was taken by the collector, or it is counted as lost under one cause.
+//! Trouble is said on stderr once a minute at most, with the number lost; so is that it is over.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use spanscope_layers::queue::say;
+
+use crate::settings::Signal;
+
+/// Trouble is said at most this often.
+const SAY_EVERY: Duration = Duration::from_secs(60);
+
+/// Records that were lost, by cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lost {
+    /// There was no room, because the collector did not keep up.
+    pub queue_full: u64,
+    /// They could not be sent: the collector refused them, or was away for longer than they are tried again.
+    pub export_failed: u64,
+    /// The collector took the request and rejected these (partial success).
+    pub rejected: u64,
+    /// Head sampling or the tail rule left them out.
+    pub sampled: u64,
+    /// They came after the shutdown, or were not sent when its time was over.
+    pub shutdown: u64,
+}
+
+impl Lost {
+    /// All causes together.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.queue_full + self.export_failed + self.rejected + self.sampled + self.shutdown
+    }
+}
+
+/// What became of the records of one signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SignalStats {
+    /// Records that were made: spans that ended, events, metric points of each export.
+    pub offered: u64,
+    /// Of these: taken by the collector.
+    pub exported: u64,
+    /// Of these: lost. What is neither exported nor lost still waits.
+    pub lost: Lost,
+    /// How often a request was sent again.
+    pub retries: u64,
+}
+
+impl SignalStats {
+    /// What still waits.
+    #[must_use]
+    pub const fn waiting(&self) -> u64 {
+        self.offered.saturating_sub(self.exported + self.lost.total())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The account of one signal.
+#[derive(Debug)]
+pub(crate) struct Account {
+    pub(crate) signal: Signal,
+    counts: Mutex<Counts>,
+    retries: AtomicU64,
+    trouble: Mutex<Trouble>,
+    closing: Mutex<Closing>,
+    closed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    /// Handed to the batch processor, with an outcome that is not known yet.
+    pending: u64,
+    /// Offered by whatever has no queue of ours.
+    offered: u64,
+    exported: u64,
+    lost: Lost,
+    /// Nothing changes any more.
+    is_closed: bool,
+}
+
+#[derive(Debug, Default)]
+struct Trouble {
+    since: Option<Instant>,
+    said_at: Option<Instant>,
+    /// How many losses have been said.
+    said_lost: u64,
+    /// Answers that were odd, and were said.
+    odd_said_at: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Closing {
+    /// When the shutdown gives up.
+    pub(crate) deadline: Option<Instant>,
+}
+
+impl Account {
+    pub(crate) fn new(signal: Signal) -> Self {
+        Self {
+            signal,
+            counts: Mutex::default(),
+            retries: AtomicU64::new(0),
+            trouble: Mutex::default(),
+            closing: Mutex::default(),
+            closed: Condvar::new(),
+        }
+    }
+
+    /// Takes a record in, if there is room for one more beside `max`.
+    pub(crate) fn admit(&self, max: usize) -> bool {
+        let mut counts = lock(&self.counts);
+        if counts.pending < max as u64 {
+            counts.pending += 1;
+            return true;
+        }
+        counts.lost.queue_full += 1;
+        false
+    }
+
+    /// Records that are offered and wait from now on, where nobody else counts them.
+    pub(crate) fn offer(&self, records: u64) {
+        let mut counts = lock(&self.counts);
+        counts.offered += records;
+        counts.pending += records;
+    }
+
+    pub(crate) fn add_sampled(&self, records: u64) {
+        lock(&self.counts).lost.sampled += records;
+    }
+
+    pub(crate) fn pending(&self) -> u64 {
+        lock(&self.counts).pending
+    }
+
+    /// What became of a batch.
+    pub(crate) fn finish(&self, records: u64, outcome: &Outcome) {
+        let is_closing = self.closing().deadline.is_some();
+        let mut counts = lock(&self.counts);
+        if counts.is_closed {
+            return;
+        }
+        counts.pending = counts.pending.saturating_sub(records);
+        match outcome {
+            Outcome::Taken { rejected } => {
+                let rejected = (*rejected).min(records);
+                counts.exported += records - rejected;
+                counts.lost.rejected += rejected;
+            }
+            Outcome::Refused => counts.lost.export_failed += records,
+            Outcome::Unreachable if is_closing => counts.lost.shutdown += records,
+            Outcome::Unreachable => counts.lost.export_failed += records,
+        }
+    }
+
+    /// What waits now is lost by the shutdown.
+    pub(crate) fn close(&self) {
+        let mut counts = lock(&self.counts);
+        counts.lost.shutdown += std::mem::take(&mut counts.pending);
+        counts.is_closed = true;
+    }
+
+    /// The account; of a queue before it, what it has lost.
+    pub(crate) fn stats(&self, queue: Option<spanscope_layers::queue::Counts>) -> SignalStats {
+        // Ours before the queue's, so that nothing seems to be exported before it was offered.
+        let counts = lock(&self.counts);
+        let mut stats = SignalStats {
+            offered: counts.offered,
+            exported: counts.exported,
+            lost: counts.lost,
+            retries: self.retries.load(Ordering::Relaxed),
+        };
+        drop(counts);
+        if let Some(queue) = queue {
+            stats.offered += queue.offered;
+            stats.lost.queue_full += queue.dropped_full;
+            stats.lost.shutdown += queue.dropped_closed;
+        }
+        stats
+    }
+
+    pub(crate) fn note_retry(&self) {
+        self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What became of one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Taken {
+        rejected: u64,
+    },
+    /// The collector does not want it.
+    Refused,
+    /// It could not be reached, or asked to come again later for too long.
+    Unreachable,
+}
+
+/// The shutdown.
+impl Account {
+    /// From now on nothing is waited for beyond the deadline.
+    pub(crate) fn begin_closing(&self, deadline: Instant) {
+        lock(&self.closing).deadline.get_or_insert(deadline);
+        self.closed.notify_all();
+    }
+
+    pub(crate) fn closing(&self) -> Closing {
+        *lock(&self.closing)
+    }
+
+    /// Waits, but not into a shutdown: answers how the shutdown stands.
+    pub(crate) fn rest(&self, time: Duration) -> Closing {
+        let closing = lock(&self.closing);
+        let (closing, _) = self
+            .closed
+            .wait_timeout_while(closing, time, |closing| closing.deadline.is_none())
+            .unwrap_or_else(PoisonError::into_inner);
+        *closing
+    }
+}
+
+/// What is said.
+impl Account {
+    /// A request did not go through, for this reason. Said once a minute at most.
+    pub(crate) fn note_trouble(&self, endpoint: &str, reason: &str, will_retry: bool) {
+        let lost = lock(&self.counts).lost;
+        let lost = lost.queue_full + lost.export_failed + lost.rejected + lost.shutdown;
+        let mut trouble = lock(&self.trouble);
+        trouble.since.get_or_insert_with(Instant::now);
+        if trouble.said_at.is_some_and(|said| said.elapsed() < SAY_EVERY) {
+            return;
+        }
+        trouble.said_at = Some(Instant::now());
+        trouble.said_lost = lost;
+        drop(trouble);
+        let what = self.signal.records();
+        let then = if will_retry {
+            "tried again"
+        } else {
+            "these are lost"
+        };
+        say(format!(
+            "spanscope: {endpoint} does not take {what}: {reason}; {then}, {lost} lost so far"
+        ));
+    }
+
+    /// A request went through.
+    pub(crate) fn note_success(&self, endpoint: &str) {
+        let mut trouble = lock(&self.trouble);
+        let was_said = trouble.said_at.is_some();
+        if trouble.since.take().is_none() {
+            return;
+        }
+        trouble.said_at = None;
+        drop(trouble);
+        if was_said {
+            let lost = lock(&self.counts).lost;
+            let lost = lost.queue_full + lost.export_failed + lost.rejected + lost.shutdown;
+            let what = self.signal.records();
+            say(format!(
+                "spanscope: {endpoint} takes {what} again, {lost} were lost"
+            ));
+        }
+    }
+
+    /// The answer was good, but odd. Said once a minute at most.
+    pub(crate) fn note_oddity(&self, endpoint: &str, oddity: &str) {
+        let mut trouble = lock(&self.trouble);
+        if trouble.odd_said_at.is_some_and(|said| said.elapsed() < SAY_EVERY) {
+            return;
+        }
+        trouble.odd_said_at = Some(Instant::now());
+        drop(trouble);
+        say(format!("spanscope: {endpoint} {oddity}"));
+    }
+
+    /// Losses that no request tells of: a full queue. Said once a minute at most, while nothing else was said.
+    pub(crate) fn note_losses(&self, endpoint: &str, queue_full: u64) {
+        let mut trouble = lock(&self.trouble);
+        if queue_full <= trouble.said_lost || trouble.said_at.is_some_and(|said| said.elapsed() < SAY_EVERY) {
+            return;
+        }
+        trouble.said_at = Some(Instant::now());
+        trouble.said_lost = queue_full;
+        drop(trouble);
+        let what = self.signal.records();
+        say(format!(
+            "spanscope: {endpoint} does not keep up: {queue_full} {what} lost so far, because the queue was full"
+        ));
+    }
+}

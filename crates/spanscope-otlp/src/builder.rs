@@ -1,0 +1,520 @@
+//! The settings of a bridge, in code.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use opentelemetry::metrics::MeterProvider as _;
+use opentelemetry_sdk::logs::{BatchConfigBuilder as LogConfig, BatchLogProcessor, LogProcessor as _};
+use opentelemetry_sdk::metrics::{Aggregation, InstrumentKind, PeriodicReader, SdkMeterProvider, Stream};
+use opentelemetry_sdk::trace::{BatchConfigBuilder as SpanConfig, BatchSpanProcessor, SpanProcessor as _};
+use spanscope_layers::capture::{CallsiteTable, Capture, DEFAULT_MAX_VALUE_LEN};
+use spanscope_layers::metrics::MetricSink;
+use spanscope_layers::queue::{Control, Queue, WhenFull};
+use spanscope_layers::{Categories, CategoryFilter};
+use tracing_core::Subscriber;
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::account::Account;
+use crate::convert::Shape;
+use crate::error::OtlpError;
+use crate::exporters;
+use crate::guard::OtlpGuard;
+use crate::layer::{Gates, OtlpLayer};
+use crate::metrics::{Instruments, OtlpMetricSink, Reporter};
+use crate::resource::resource;
+use crate::settings::{
+    BadSetting, BatchSettings, Compression, ContentPolicy, Endpoint, HeadSampler, Headers, Limits,
+    Propagator, Protocol, Settings, Signal, Sourced, Temporality, read,
+};
+use crate::shared::Queues;
+use crate::tracer::BridgeTracer;
+use crate::transport::Transport;
+use crate::worker::{Outlet, Outlets, Worker};
+
+/// Bytes of records that may wait to be made OTLP of, of spans and of events each; they wait for a fifth of a second.
+pub const DEFAULT_QUEUE_BYTES: usize = 64 * 1024 * 1024;
+/// How long dropping the guard waits for what is left to be sent.
+pub const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How an [`OtlpLayer`] sends what it sees. Every setter names its default; the defaults are those of OpenTelemetry's
+/// specification where nothing else is said.
+#[derive(Clone)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct OtlpBuilder {
+    settings: Settings,
+    queue_bytes: usize,
+    max_value_len: usize,
+    shutdown_timeout: Duration,
+    categories: Arc<Categories>,
+    report_to: Vec<Arc<dyn MetricSink>>,
+    gates: Gates,
+    wrong: Option<BadSetting>,
+}
+
+impl std::fmt::Debug for OtlpBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OtlpBuilder")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl OtlpBuilder {
+    #[track_caller]
+    pub(crate) fn new() -> Self {
+        Self {
+            settings: Settings::default(),
+            queue_bytes: DEFAULT_QUEUE_BYTES,
+            max_value_len: DEFAULT_MAX_VALUE_LEN,
+            shutdown_timeout: DEFAULT_SHUTDOWN_TIMEOUT,
+            categories: Arc::new(Categories::of_caller()),
+            report_to: Vec::new(),
+            gates: Gates::default(),
+            wrong: None,
+        }
+    }
+
+    /// Reads the variables of [`VARIABLES`](crate::VARIABLES) from the environment, on top of what is set so far. What is not
+    /// accepted changes nothing, and comes back to be said.
+    pub fn env(self) -> (Self, Vec<BadSetting>) {
+        self.env_from(&|name| std::env::var(name).ok())
+    }
+
+    /// The same from anywhere.
+    pub fn env_from(mut self, get: &dyn Fn(&str) -> Option<String>) -> (Self, Vec<BadSetting>) {
+        let problems = read(&mut self.settings, get);
+        (self, problems)
+    }
+
+    /// Whether a signal is sent. Default: all are.
+    pub fn send(mut self, signal: Signal, is_on: bool) -> Self {
+        self.settings.is_on[signal.index()] = is_on;
+        self
+    }
+
+    /// Whether a signal is sent as far as it is settled now.
+    #[must_use]
+    pub fn sends(&self, signal: Signal) -> bool {
+        self.settings.is_on[signal.index()]
+    }
+
+    /// Where all signals go; over HTTP each gets its path behind it. Default: `http://localhost:4318`, for gRPC
+    /// `http://localhost:4317`.
+    pub fn endpoint(mut self, url: impl Into<String>) -> Self {
+        self.settings.all.endpoint = Some(Sourced {
+            place: "endpoint".to_owned(),
+            text: url.into(),
+        });
+        self
+    }
+
+    /// The same, said at a place that messages name.
+    pub fn endpoint_said_at(mut self, place: impl Into<String>, url: impl Into<String>) -> Self {
+        self.settings.all.endpoint = Some(Sourced {
+            place: place.into(),
+            text: url.into(),
+        });
+        self
+    }
+
+    /// Where one signal goes, as it is. Default: where all go.
+    pub fn endpoint_of(mut self, signal: Signal, url: impl Into<String>) -> Self {
+        self.settings.own[signal.index()].endpoint = Some(Sourced {
+            place: "endpoint_of".to_owned(),
+            text: url.into(),
+        });
+        self
+    }
+
+    /// How OTLP is spoken. Default: [`Protocol::HttpProtobuf`].
+    pub fn protocol(mut self, protocol: Protocol) -> Self {
+        self.settings.all.protocol = Some(protocol);
+        self
+    }
+
+    /// A header to send along, such as `authorization`. Its value is never printed. Default: none. One that HTTP can't carry is
+    /// an error of [`build`](Self::build).
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        let headers = self.settings.all.headers.get_or_insert_with(Headers::default);
+        match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            (Ok(name), Ok(mut value)) => {
+                value.set_sensitive(true);
+                headers.0.retain(|(known, _)| *known != name);
+                headers.0.push((name, value));
+            }
+            (name, _) => {
+                self.wrong = Some(BadSetting {
+                    place: "header".to_owned(),
+                    input: name.map_or_else(|_| "…".to_owned(), |name| format!("{name}: …")),
+                    accepted: "this is no header that HTTP can carry".to_owned(),
+                });
+            }
+        }
+        self
+    }
+
+    /// How long one request may take. Default: 10 s.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.settings.all.timeout = Some(timeout);
+        self
+    }
+
+    /// Whether what is sent is made smaller. Default: [`Compression::None`].
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.settings.all.compression = Some(compression);
+        self
+    }
+
+    /// A PEM file with the authorities to trust. Default: the system's.
+    pub fn certificate(mut self, file: impl Into<PathBuf>) -> Self {
+        self.settings.all.certificate = Some(("certificate".to_owned(), file.into()));
+        self
+    }
+
+    /// PEM files with the program's own certificate and its key. Default: none.
+    pub fn client_certificate(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        let place = || "client_certificate".to_owned();
+        self.settings.all.client_certificate = Some((place(), certificate.into()));
+        self.settings.all.client_key = Some((place(), key.into()));
+        self
+    }
+
+    /// The service. Default: `unknown_service:` and the program's name.
+    pub fn service_name(mut self, name: impl Into<String>) -> Self {
+        self.settings.service_name = Some(name.into());
+        self
+    }
+
+    /// An attribute of the resource, such as `deployment.environment.name`. Default: what is detected of host and process.
+    pub fn resource_attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings.resource.push((key.into(), value.into()));
+        self
+    }
+
+    /// Whether host and process are looked at for the resource. Default: yes.
+    pub fn detect_resource(mut self, detect: bool) -> Self {
+        self.settings.detects_resource = detect;
+        self
+    }
+
+    /// Which traces are sent. Default: [`HeadSampler::ParentBasedAlwaysOn`].
+    pub fn sampler(mut self, sampler: HeadSampler) -> Self {
+        self.settings.sampler = sampler;
+        self
+    }
+
+    /// What leaves the machine of contents, in spans and in log records. Default: [`ContentPolicy::None`].
+    pub fn content(mut self, policy: ContentPolicy) -> Self {
+        self.settings.span_content = policy;
+        self.settings.log_content = policy;
+        self
+    }
+
+    /// Bounds of what goes out. Default: OpenTelemetry's.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.settings.limits = limits;
+        self
+    }
+
+    /// How long spans and log records wait for others. Default: 5 s and 1 s.
+    pub fn schedule_delay(mut self, delay: Duration) -> Self {
+        self.settings.spans.delay = delay;
+        self.settings.logs.delay = delay;
+        self
+    }
+
+    /// How many spans, and how many log records, wait to be sent. Default: [`DEFAULT_MAX_QUEUE_SIZE`](crate::DEFAULT_MAX_QUEUE_SIZE).
+    pub fn max_queue_size(mut self, records: usize) -> Self {
+        self.settings.spans.max_queue_size = records.max(1);
+        self.settings.logs.max_queue_size = records.max(1);
+        self
+    }
+
+    /// How many go with one request. Default: 512.
+    pub fn max_batch_size(mut self, records: usize) -> Self {
+        self.settings.spans.max_batch_size = records.max(1);
+        self.settings.logs.max_batch_size = records.max(1);
+        self
+    }
+
+    /// How long a batch is tried again before it is lost. Default: [`DEFAULT_EXPORT_TIMEOUT`](crate::DEFAULT_EXPORT_TIMEOUT).
+    pub fn export_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.spans.export_timeout = timeout;
+        self.settings.logs.export_timeout = timeout;
+        self
+    }
+
+    /// How often metrics are sent. Default: 60 s.
+    pub fn metric_interval(mut self, interval: Duration) -> Self {
+        self.settings.metric_interval = interval.max(Duration::from_millis(1));
+        self
+    }
+
+    /// Sums since when. Default: [`Temporality::Cumulative`].
+    pub fn temporality(mut self, temporality: Temporality) -> Self {
+        self.settings.temporality = temporality;
+        self
+    }
+
+    /// Bytes of records that may wait to be made OTLP of. Default: [`DEFAULT_QUEUE_BYTES`].
+    pub fn queue_bytes(mut self, bytes: usize) -> Self {
+        self.queue_bytes = bytes;
+        self
+    }
+
+    /// Longer values are cut to so many bytes. Default: [`DEFAULT_MAX_VALUE_LEN`].
+    pub fn max_value_len(mut self, bytes: usize) -> Self {
+        self.max_value_len = bytes;
+        self
+    }
+
+    /// How long dropping the guard waits. Default: [`DEFAULT_SHUTDOWN_TIMEOUT`]. A collector that is not there is not waited for.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.shutdown_timeout = timeout;
+        self
+    }
+
+    /// Which category a target belongs to. Default: [`Categories::of_caller`] of whoever asked for the builder.
+    pub fn categories(mut self, categories: impl Into<Arc<Categories>>) -> Self {
+        self.categories = categories.into();
+        self
+    }
+
+    /// Which spans, with their events, are sent. Default: all that reach the layer. In place of `.with_filter`, for a filter
+    /// of one signal: spans that it holds back still hand the trace on.
+    pub fn span_filter(mut self, filter: CategoryFilter) -> Self {
+        self.gates.spans = Some(filter);
+        self
+    }
+
+    /// Which events are sent as log records. Default: all that reach the layer.
+    pub fn log_filter(mut self, filter: CategoryFilter) -> Self {
+        self.gates.logs = Some(filter);
+        self
+    }
+
+    /// Where the bridge's own account goes, as the metrics `spanscope.otlp.exported`, `spanscope.otlp.lost` (by `cause`) and
+    /// `spanscope.otlp.retries`, all by `signal`; every ten seconds. The collector gets them in any case where metrics are
+    /// sent. Default: nowhere else.
+    pub fn report_to(mut self, sink: Arc<dyn MetricSink>) -> Self {
+        self.report_to.push(sink);
+        self
+    }
+
+    /// What is written into requests and read from them, for [`propagation::set_global`](crate::propagation::set_global).
+    #[must_use]
+    pub fn propagators(&self) -> &[Propagator] {
+        &self.settings.propagators
+    }
+
+    /// Starts the threads. Nothing is connected yet: a collector that is not there is said when there is something to send.
+    ///
+    /// # Errors
+    /// A setting is not accepted, or a thread can't be started.
+    pub fn build<S>(self) -> Result<(OtlpLayer<S>, OtlpGuard), OtlpError>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        if let Some(wrong) = self.wrong {
+            return Err(OtlpError::setting(wrong));
+        }
+        let settings = self.settings;
+        let resource = resource(&settings);
+        let accounts = Signal::ALL.map(|signal| Arc::new(Account::new(signal)));
+        let account = |signal: Signal| Arc::clone(&accounts[signal.index()]);
+
+        let spans = if settings.is_on[Signal::Traces.index()] {
+            let way = Ready::new(
+                &settings,
+                Signal::Traces,
+                account(Signal::Traces),
+                settings.spans.export_timeout,
+            )?;
+            let endpoint = way.endpoint.clone();
+            let exporter = exporters::spans(
+                way.transport,
+                account(Signal::Traces),
+                way.protocol,
+                way.compression,
+            )?;
+            let batch = settings.spans;
+            let config = SpanConfig::default()
+                .with_max_queue_size(batch.max_queue_size)
+                .with_max_export_batch_size(batch.max_batch_size.min(batch.max_queue_size))
+                .with_scheduled_delay(batch.delay)
+                .build();
+            let mut processor = BatchSpanProcessor::builder(exporter)
+                .with_batch_config(config)
+                .build();
+            processor.set_resource(&resource);
+            let shape = Shape {
+                content: settings.span_content,
+                limits: settings.limits,
+            };
+            Some(outlet(processor, account(Signal::Traces), batch, shape, endpoint))
+        } else {
+            None
+        };
+        let logs = if settings.is_on[Signal::Logs.index()] {
+            let way = Ready::new(
+                &settings,
+                Signal::Logs,
+                account(Signal::Logs),
+                settings.logs.export_timeout,
+            )?;
+            let endpoint = way.endpoint.clone();
+            let exporter = exporters::logs(
+                way.transport,
+                account(Signal::Logs),
+                way.protocol,
+                way.compression,
+            )?;
+            let batch = settings.logs;
+            let config = LogConfig::default()
+                .with_max_queue_size(batch.max_queue_size)
+                .with_max_export_batch_size(batch.max_batch_size.min(batch.max_queue_size))
+                .with_scheduled_delay(batch.delay)
+                .build();
+            let mut processor = BatchLogProcessor::builder(exporter)
+                .with_batch_config(config)
+                .build();
+            processor.set_resource(&resource);
+            let shape = Shape {
+                content: settings.log_content,
+                limits: settings.limits,
+            };
+            Some(outlet(processor, account(Signal::Logs), batch, shape, endpoint))
+        } else {
+            None
+        };
+        let metrics = if settings.is_on[Signal::Metrics.index()] {
+            let way = Ready::new(
+                &settings,
+                Signal::Metrics,
+                account(Signal::Metrics),
+                settings.metric_timeout,
+            )?;
+            let exporter = exporters::metrics(
+                &settings,
+                way.transport,
+                account(Signal::Metrics),
+                way.protocol,
+                way.compression,
+            )?;
+            let reader = PeriodicReader::builder(exporter)
+                .with_interval(settings.metric_interval)
+                .build();
+            let mut provider = SdkMeterProvider::builder()
+                .with_resource(resource)
+                .with_reader(reader);
+            if settings.exponential_histograms {
+                provider = provider.with_view(|instrument: &opentelemetry_sdk::metrics::Instrument| {
+                    let aggregation = Aggregation::Base2ExponentialHistogram {
+                        max_size: 160,
+                        max_scale: 20,
+                        record_min_max: true,
+                    };
+                    let is_histogram = instrument.kind() == InstrumentKind::Histogram;
+                    is_histogram.then(|| Stream::builder().with_aggregation(aggregation).build().ok())?
+                });
+            }
+            Some((provider.build(), account(Signal::Metrics)))
+        } else {
+            None
+        };
+
+        let queue = || Queue::new(self.queue_bytes, WhenFull::Drop);
+        let measurements = metrics.is_some().then(queue);
+        let queues = Arc::new(Queues::new(
+            queue(),
+            queue(),
+            (logs.is_some() && !self.gates.are_open()).then(queue),
+            measurements.clone(),
+            spans.is_some(),
+            logs.is_some(),
+        ));
+        let metric_sink = OtlpMetricSink::new(measurements);
+        let instruments = metrics
+            .as_ref()
+            .map(|(provider, _)| Instruments::new(provider.meter("spanscope")));
+        let mut report_to = self.report_to;
+        if metrics.is_some() {
+            report_to.push(Arc::new(metric_sink.clone()));
+        }
+        let meter_provider = metrics.as_ref().map(|(provider, _)| provider.clone());
+        let control = Arc::new(Control::default());
+        let capture = Arc::new(Capture::new(self.max_value_len));
+        Worker {
+            queues: Arc::clone(&queues),
+            control: Arc::clone(&control),
+            outlets: Arc::new(Outlets { spans, logs, metrics }),
+            callsites: CallsiteTable::new(self.categories),
+            exceptions_are_logs: settings.exceptions_are_logs,
+            instruments,
+            reporter: Reporter::new(report_to),
+            accounts: accounts.clone(),
+        }
+        .spawn()
+        .map_err(OtlpError::thread)?;
+        let tracer = BridgeTracer {
+            capture: Arc::clone(&capture),
+            sampler: settings.sampler.build(),
+        };
+        let layer = OtlpLayer::new(capture, Arc::clone(&queues), tracer, metric_sink, self.gates);
+        let guard = OtlpGuard::new(
+            queues,
+            control,
+            accounts,
+            self.shutdown_timeout,
+            settings.propagators,
+            meter_provider,
+        );
+        Ok((layer, guard))
+    }
+}
+
+fn outlet<P>(
+    processor: P,
+    account: Arc<Account>,
+    batch: BatchSettings,
+    shape: Shape,
+    endpoint: String,
+) -> Outlet<P> {
+    Outlet {
+        processor,
+        account,
+        max_queue_size: batch.max_queue_size,
+        shape,
+        endpoint,
+    }
+}
+
+/// What a signal's exporter is made of.
+struct Ready {
+    transport: Transport,
+    protocol: Protocol,
+    compression: Compression,
+    endpoint: String,
+}
+
+impl Ready {
+    fn new(
+        settings: &Settings,
+        signal: Signal,
+        account: Arc<Account>,
+        give_up_after: Duration,
+    ) -> Result<Self, OtlpError> {
+        let way = settings.way(signal);
+        let protocol = way.protocol.unwrap_or_default();
+        let endpoint = Endpoint::of(settings, signal, protocol).map_err(OtlpError::setting)?;
+        let shown = endpoint.shown.clone();
+        Ok(Self {
+            transport: Transport::new(&way, endpoint, account, give_up_after)?,
+            protocol,
+            compression: way.compression.unwrap_or_default(),
+            endpoint: shown,
+        })
+    }
+}

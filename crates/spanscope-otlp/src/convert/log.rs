@@ -1,0 +1,99 @@
+//! Events as log records.
+
+use std::borrow::Cow;
+
+use opentelemetry::logs::{
+    AnyValue, LogRecord as _, Logger as _, LoggerProvider as _, Severity as OtelSeverity,
+};
+use opentelemetry::{Key, TraceFlags, Value};
+use opentelemetry_sdk::logs::{SdkLogRecord, SdkLogger, SdkLoggerProvider};
+use spanscope_layers::capture::{CallsiteInfo, FieldReader, RawValue, WallClock};
+use spanscope_layers::queue::EventEntry;
+use spanscope_model::Severity;
+
+use super::span::{Attributes, Shape};
+use super::{Said, system_time};
+
+/// Makes log records. The SDK lets nobody else make them, so this has a provider that leads nowhere.
+#[derive(Debug)]
+pub(crate) struct LogMaker {
+    logger: SdkLogger,
+}
+
+impl LogMaker {
+    pub(crate) fn new() -> Self {
+        let provider = SdkLoggerProvider::builder().build();
+        Self {
+            logger: provider.logger("spanscope"),
+        }
+    }
+
+    /// The event as it goes out, and the target that it is of.
+    pub(crate) fn record<'a>(
+        &self,
+        info: &'a CallsiteInfo,
+        entry: &EventEntry,
+        fields: FieldReader<'a>,
+        clock: &WallClock,
+        shape: &Shape,
+    ) -> (SdkLogRecord, &'a str) {
+        let said = Said::read(info, fields);
+        let mut record = self.logger.create_log_record();
+        let time = system_time(clock.wall(entry.time));
+        record.set_timestamp(time);
+        record.set_observed_timestamp(time);
+        let severity = said.severity(info);
+        record.set_severity_number(number_of(severity));
+        record.set_severity_text(severity.as_str());
+        if said.is_exception {
+            record.set_event_name("exception");
+        } else if !info.event_name.is_empty() {
+            record.set_event_name(info.event_name);
+        }
+        let target = said.target.unwrap_or(info.metadata.target());
+        record.set_target(Cow::Owned::<'static, str>(target.to_owned()));
+        if let Some(ids) = entry.ids {
+            record.set_trace_context(
+                opentelemetry::TraceId::from_bytes(ids.trace_id.to_bytes()),
+                opentelemetry::SpanId::from_bytes(ids.span_id.to_bytes()),
+                Some(TraceFlags::SAMPLED),
+            );
+        }
+        let limits = &shape.limits;
+        let mut attributes = Attributes::new(shape.content, limits.log_value_chars, limits.log_attributes);
+        attributes.add_all(&said.attributes);
+        let category = said.category.unwrap_or(&info.category);
+        attributes.add("category", RawValue::from(category));
+        // The SDK's log records have no place for how many were left out.
+        let (attributes, _) = attributes.finish();
+        for attribute in attributes {
+            record.add_attribute::<Key, AnyValue>(attribute.key, any_value(attribute.value));
+        }
+        if !said.message.is_empty() {
+            record.set_body(said.message.into());
+        }
+        (record, target)
+    }
+}
+
+/// Attributes come out of records, which hold no lists.
+fn any_value(value: Value) -> AnyValue {
+    match value {
+        Value::Bool(value) => value.into(),
+        Value::I64(number) => number.into(),
+        Value::F64(number) => number.into(),
+        Value::String(text) => text.into(),
+        other => other.to_string().into(),
+    }
+}
+
+fn number_of(severity: Severity) -> OtelSeverity {
+    match severity {
+        Severity::Verbose => OtelSeverity::Trace,
+        Severity::Debug => OtelSeverity::Debug,
+        Severity::Info => OtelSeverity::Info,
+        Severity::Warn => OtelSeverity::Warn,
+        Severity::Error => OtelSeverity::Error,
+        Severity::Critical => OtelSeverity::Fatal,
+    }
+}

@@ -1,0 +1,199 @@
+//! Spans and their events.
+
+use std::borrow::Cow;
+
+use opentelemetry::trace::{Event, Link, SpanContext, Status, TraceFlags, TraceState};
+use opentelemetry::{InstrumentationScope, Key, KeyValue};
+use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
+use spanscope_layers::capture::{CallsiteInfo, FieldReader, RawValue, SpanIds, WallClock};
+use spanscope_layers::queue::{EventEntry, SpanEntry};
+use spanscope_model::{SpanKind, SpanStatus};
+
+use super::{Said, otel_value, system_time};
+use crate::settings::{ContentPolicy, Limits};
+
+/// How much goes out, and what of contents.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    pub(crate) content: ContentPolicy,
+    pub(crate) limits: Limits,
+}
+
+/// A span that ended, with the events that happened in it.
+#[derive(Debug)]
+pub(crate) struct EndedSpan<'a> {
+    pub(crate) info: &'a CallsiteInfo,
+    pub(crate) entry: &'a SpanEntry,
+    pub(crate) fields: FieldReader<'a>,
+    /// By time.
+    pub(crate) events: Vec<Event>,
+    /// Events that found no room.
+    pub(crate) lost_events: u32,
+}
+
+/// The span as it goes out.
+pub(crate) fn span_data(
+    span: EndedSpan<'_>,
+    scope: InstrumentationScope,
+    clock: &WallClock,
+    shape: &Shape,
+) -> SpanData {
+    let EndedSpan {
+        info,
+        entry,
+        fields,
+        mut events,
+        lost_events,
+    } = span;
+    let said = Said::read(info, fields);
+    let limits = &shape.limits;
+    let mut attributes = Attributes::new(shape.content, limits.span_value_chars, limits.span_attributes);
+    attributes.add_all(&said.attributes);
+    attributes.add(
+        "category",
+        RawValue::from(said.category.unwrap_or(&info.category)),
+    );
+    let failed = said.status.unwrap_or(if entry.failed {
+        SpanStatus::Error
+    } else {
+        SpanStatus::Ok
+    });
+    let start = clock.wall(entry.start);
+    let too_many = events.len().saturating_sub(limits.span_events);
+    events.truncate(limits.span_events);
+    let mut span_events = SpanEvents::default();
+    span_events.events = events;
+    span_events.dropped_count = lost_events.saturating_add(u32::try_from(too_many).unwrap_or(u32::MAX));
+    let mut links = SpanLinks::default();
+    links.links = entry
+        .links
+        .iter()
+        .take(limits.span_links)
+        .map(|link| Link::new(context_of(*link, true), Vec::new(), 0))
+        .collect();
+    links.dropped_count =
+        u32::try_from(entry.links.len().saturating_sub(limits.span_links)).unwrap_or(u32::MAX);
+    let (attributes, dropped_attributes_count) = attributes.finish();
+    SpanData {
+        span_context: context_of(entry.ids, false),
+        parent_span_id: entry.parent.map_or(opentelemetry::SpanId::INVALID, |parent| {
+            opentelemetry::SpanId::from_bytes(parent.to_bytes())
+        }),
+        parent_span_is_remote: entry.parent.is_some() && entry.is_local_root,
+        span_kind: match said.kind.unwrap_or(SpanKind::Internal) {
+            SpanKind::Internal => opentelemetry::trace::SpanKind::Internal,
+            SpanKind::Server => opentelemetry::trace::SpanKind::Server,
+            SpanKind::Client => opentelemetry::trace::SpanKind::Client,
+            SpanKind::Producer => opentelemetry::trace::SpanKind::Producer,
+            SpanKind::Consumer => opentelemetry::trace::SpanKind::Consumer,
+        },
+        name: match said.name {
+            Some(name) => Cow::Owned(name.to_owned()),
+            None => Cow::Borrowed(info.metadata.name()),
+        },
+        start_time: system_time(start),
+        // By the monotonic clock, so that no span ends before it starts.
+        end_time: system_time(start)
+            + std::time::Duration::from_nanos(clock.nanos_between(entry.start, entry.end)),
+        attributes,
+        dropped_attributes_count,
+        events: span_events,
+        links,
+        status: match failed {
+            SpanStatus::Ok => Status::Ok,
+            SpanStatus::Error => Status::error(said.status_message.unwrap_or_default().to_owned()),
+        },
+        instrumentation_scope: scope,
+    }
+}
+
+/// An event as one of its span. A named event keeps its name and has its message among its attributes; any other is named by
+/// its message.
+pub(crate) fn span_event(
+    info: &CallsiteInfo,
+    entry: &EventEntry,
+    fields: FieldReader<'_>,
+    clock: &WallClock,
+    shape: &Shape,
+) -> (Event, bool) {
+    let said = Said::read(info, fields);
+    let limits = &shape.limits;
+    let mut attributes = Attributes::new(shape.content, limits.span_value_chars, limits.event_attributes);
+    attributes.add_all(&said.attributes);
+    attributes.add("severity", RawValue::from(said.severity(info).as_str()));
+    let target = said.target.unwrap_or(info.metadata.target());
+    if !target.is_empty() {
+        attributes.add("target", RawValue::from(target));
+    }
+    let is_exception = said.is_exception;
+    let name = match said.name {
+        Some(name) => {
+            if !said.message.is_empty() {
+                attributes.add("message", RawValue::from(said.message.as_str()));
+            }
+            name.to_owned()
+        }
+        None => said.message,
+    };
+    let (attributes, dropped) = attributes.finish();
+    let time = system_time(clock.wall(entry.time));
+    (Event::new(name, time, attributes, dropped), is_exception)
+}
+
+fn context_of(ids: SpanIds, is_remote: bool) -> SpanContext {
+    SpanContext::new(
+        opentelemetry::TraceId::from_bytes(ids.trace_id.to_bytes()),
+        opentelemetry::SpanId::from_bytes(ids.span_id.to_bytes()),
+        TraceFlags::SAMPLED,
+        is_remote,
+        TraceState::NONE,
+    )
+}
+
+/// Attributes up to a bound.
+pub(super) struct Attributes {
+    content: ContentPolicy,
+    max_chars: Option<usize>,
+    max: usize,
+    list: Vec<KeyValue>,
+    dropped: u32,
+}
+
+impl Attributes {
+    pub(super) fn new(content: ContentPolicy, max_chars: Option<usize>, max: usize) -> Self {
+        Self {
+            content,
+            max_chars,
+            max,
+            list: Vec::new(),
+            dropped: 0,
+        }
+    }
+
+    pub(super) fn add_all(&mut self, attributes: &[(&str, RawValue<'_>)]) {
+        self.list.reserve((attributes.len() + 3).min(self.max));
+        for (key, value) in attributes {
+            self.add(key, *value);
+            // As every sink does: how long a value was that capture has cut stands beside it.
+            if let RawValue::Text(_, Some(original)) = value {
+                let original = RawValue::U64(*original);
+                self.add(&format!("spanscope.cut.{key}"), original);
+            }
+        }
+    }
+
+    pub(super) fn add(&mut self, key: &str, value: RawValue<'_>) {
+        let Some(value) = otel_value(key, value, self.content, self.max_chars) else {
+            return;
+        };
+        if self.list.len() < self.max {
+            self.list.push(KeyValue::new(Key::from(key.to_owned()), value));
+        } else {
+            self.dropped += 1;
+        }
+    }
+
+    pub(super) fn finish(self) -> (Vec<KeyValue>, u32) {
+        (self.list, self.dropped)
+    }
+}

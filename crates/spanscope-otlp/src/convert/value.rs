@@ -1,0 +1,66 @@
+//! Values and times in OpenTelemetry's types.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use opentelemetry::{Array, Value};
+use spanscope_layers::capture::RawValue;
+use spanscope_layers::console::render::{is_content, redacted};
+use spanscope_model::Timestamp;
+
+use crate::settings::ContentPolicy;
+
+/// What a value looks like when it leaves; `None` where it does not.
+pub(crate) fn otel_value(
+    key: &str,
+    value: RawValue<'_>,
+    content: ContentPolicy,
+    max_chars: Option<usize>,
+) -> Option<Value> {
+    if content != ContentPolicy::Full && is_content(key) {
+        return match content {
+            ContentPolicy::Redacted => Some(redacted(value).into()),
+            ContentPolicy::None | ContentPolicy::Full => None,
+        };
+    }
+    Some(match value {
+        RawValue::Bool(value) => value.into(),
+        RawValue::I64(number) => number.into(),
+        RawValue::U64(number) => match i64::try_from(number) {
+            Ok(number) => number.into(),
+            Err(_) => number.to_string().into(), // OTLP has no such number
+        },
+        RawValue::F64(number) => number.into(),
+        RawValue::Text(text, _) => cut(text, max_chars).to_owned().into(),
+    })
+}
+
+fn cut(text: &str, max_chars: Option<usize>) -> &str {
+    match max_chars.and_then(|max| text.char_indices().nth(max)) {
+        Some((end, _)) => &text[..end],
+        None => text,
+    }
+}
+
+/// A value that OpenTelemetry's side got, as a record holds it.
+pub(crate) fn model_value(value: &Value) -> spanscope_model::Value {
+    use serde_json::Value as Json;
+    match value {
+        Value::Bool(value) => (*value).into(),
+        Value::I64(number) => (*number).into(),
+        Value::F64(number) => (*number).into(),
+        Value::String(text) => text.as_str().into(),
+        Value::Array(array) => spanscope_model::Value::Json(match array {
+            Array::Bool(items) => items.iter().copied().map(Json::from).collect(),
+            Array::I64(items) => items.iter().copied().map(Json::from).collect(),
+            Array::F64(items) => items.iter().copied().map(Json::from).collect(),
+            Array::String(items) => items.iter().map(|item| Json::from(item.as_str())).collect(),
+            _ => Json::Null, // the type is open, and has no others now
+        }),
+        _ => value.to_string().into(),
+    }
+}
+
+/// OTLP has no times before 1970.
+pub(crate) fn system_time(time: Timestamp) -> SystemTime {
+    UNIX_EPOCH + Duration::from_nanos(u64::try_from(time.as_nanos()).unwrap_or(0))
+}

@@ -1,0 +1,71 @@
+//! Why a bridge could not be built.
+
+use std::fmt;
+
+use crate::settings::BadSetting;
+
+/// Why a bridge could not be built. The message names what was set, where, and what is accepted.
+#[derive(Debug)]
+pub struct OtlpError {
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Setting(BadSetting),
+    Thread(std::io::Error),
+    Exporter(String),
+}
+
+impl OtlpError {
+    pub(crate) fn setting(setting: BadSetting) -> Self {
+        Self {
+            kind: Kind::Setting(setting),
+        }
+    }
+
+    pub(crate) fn thread(error: std::io::Error) -> Self {
+        Self {
+            kind: Kind::Thread(error),
+        }
+    }
+
+    pub(crate) fn exporter(message: impl fmt::Display) -> Self {
+        Self {
+            kind: Kind::Exporter(message.to_string()),
+        }
+    }
+
+    /// What has been looked at before turned out otherwise.
+    pub(crate) fn impossible() -> Self {
+        Self::exporter("a setting has changed while it was read")
+    }
+
+    /// The setting that is not accepted, if that is why.
+    #[must_use]
+    pub fn bad_setting(&self) -> Option<&BadSetting> {
+        match &self.kind {
+            Kind::Setting(setting) => Some(setting),
+            Kind::Thread(_) | Kind::Exporter(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for OtlpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::Setting(setting) => setting.fmt(f),
+            Kind::Thread(error) => write!(f, "a thread of the OTLP bridge could not be started: {error}"),
+            Kind::Exporter(message) => write!(f, "the OTLP exporter could not be built: {message}"),
+        }
+    }
+}
+
+impl std::error::Error for OtlpError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.kind {
+            Kind::Thread(error) => Some(error),
+            Kind::Setting(_) | Kind::Exporter(_) => None,
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What keeps a bridge running.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use spanscope_layers::queue::{Control, FlushTimeout};
+
+use crate::account::{Account, SignalStats};
+use crate::propagation;
+use crate::settings::{Propagator, Signal};
+use crate::shared::Queues;
+
+/// What became of everything that a bridge was offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OtlpStats {
+    /// Spans.
+    pub spans: SignalStats,
+    /// Log records; nothing where no logs are sent, though events of spans go with these.
+    pub logs: SignalStats,
+    /// Points of metrics, of every export anew.
+    pub metrics: SignalStats,
+}
+
+/// Keeps the threads of a bridge running. Dropping it sends what is left, within the shutdown timeout, also when the
+/// collector hangs; what comes later, or was not sent in time, is counted as lost.
+#[derive(Debug)]
+#[must_use = "dropping the guard ends the sending"]
+pub struct OtlpGuard {
+    queues: Arc<Queues>,
+    control: Arc<Control>,
+    accounts: [Arc<Account>; 3],
+    shutdown_timeout: Duration,
+    propagators: Vec<Propagator>,
+    meter_provider: Option<SdkMeterProvider>,
+}
+
+impl OtlpGuard {
+    pub(crate) fn new(
+        queues: Arc<Queues>,
+        control: Arc<Control>,
+        accounts: [Arc<Account>; 3],
+        shutdown_timeout: Duration,
+        propagators: Vec<Propagator>,
+        meter_provider: Option<SdkMeterProvider>,
+    ) -> Self {
+        Self {
+            queues,
+            control,
+            accounts,
+            shutdown_timeout,
+            propagators,
+            meter_provider,
+        }
+    }
+
+    /// Has everything sent that was recorded before the call.
+    ///
+    /// # Errors
+    /// It took longer than the timeout, because the collector does not take it; what waits is tried again.
+    pub fn flush(&self, timeout: Duration) -> Result<(), FlushTimeout> {
+        self.control
+            .flush(self.queues.main(), timeout)
+            .map_err(|_| FlushTimeout {
+                waiting: self.stats().spans.waiting() + self.stats().logs.waiting(),
+            })
+    }
+
+    /// The account until now.
+    #[must_use]
+    pub fn stats(&self) -> OtlpStats {
+        self.queues.stats(&self.accounts)
+    }
+
+    /// What dropping does, for whoever wants to do it earlier; a second time it does nothing. Answers whether everything was
+    /// sent in time.
+    pub fn shutdown(&self) -> bool {
+        self.control.shutdown(self.queues.main(), self.shutdown_timeout)
+    }
+
+    /// Sets what other crates find by OpenTelemetry's globals: the propagators of the settings, and the meter provider, so
+    /// that instruments of the program's own go the same way. There can be one of each in a program.
+    pub fn set_globals(&self) {
+        propagation::set_global(&self.propagators);
+        if let Some(provider) = &self.meter_provider {
+            opentelemetry::global::set_meter_provider(provider.clone());
+        }
+    }
+
+    /// Whether a signal is sent.
+    #[must_use]
+    pub fn sends(&self, signal: Signal) -> bool {
+        match signal {
+            Signal::Traces => self.queues.takes_spans,
+            Signal::Metrics => self.meter_provider.is_some(),
+            Signal::Logs => self.queues.sends_logs,
+        }
+    }
+}
+
+impl Drop for OtlpGuard {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}

@@ -1,0 +1,308 @@
+//! [`OtlpLayer`]: the half that listens on the calling threads.
+//!
+//! A record of ours and OpenTelemetry's context live side by side in each span. The record has the fields, the times and the
+//! events; OpenTelemetry's half is `tracing-opentelemetry`'s layer, which is told that spans are made, entered, left and
+//! closed, and is told no field and no event: what leaves the machine is made of the record, so that it is what every other
+//! sink shows. What other crates do through `OpenTelemetrySpanExt` or the current context works as ever.
+//!
+//! Why the layer is wrapped instead of composed beside: beside it, it would read every field and every event once more, to
+//! no use. Alone it costs three times what its wrapped half does, see `cargo bench -p spanscope-bench`.
+
+use std::any::TypeId;
+use std::sync::Arc;
+
+use opentelemetry::trace::Status;
+use spanscope_layers::CategoryFilter;
+use spanscope_layers::capture::{Capture, SpanRecord, is_suppressed};
+use tracing_core::callsite::Callsite;
+use tracing_core::field::FieldSet;
+use tracing_core::span::{Attributes, Id, Record};
+use tracing_core::subscriber::Interest;
+use tracing_core::{Dispatch, Event, Metadata, Subscriber, identify_callsite};
+use tracing_opentelemetry::{OpenTelemetryLayer, get_otel_context};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::builder::OtlpBuilder;
+use crate::convert::model_value;
+use crate::metrics::OtlpMetricSink;
+use crate::shared::Queues;
+use crate::tracer::{self, Additions, BridgeTracer};
+
+/// A `tracing` layer that sends spans, events and measurements to an OpenTelemetry collector.
+///
+/// On the calling thread a span costs its record, OpenTelemetry's context, and one uncontended lock; threads of its own
+/// make OTLP of it and send it. The caller never waits for the network. A span has the ids that every other layer of ours
+/// shows, in whatever order they were added; `OpenTelemetrySpanExt` and [`SpanExt`](spanscope_layers::SpanExt) both work.
+/// Add it first: then what `OpenTelemetrySpanExt` sets on a span is shown by the other layers too.
+///
+/// ```
+/// use spanscope_otlp::OtlpLayer;
+/// use tracing_subscriber::prelude::*;
+///
+/// let (layer, guard) = OtlpLayer::builder()
+///     .endpoint("http://localhost:4318")
+///     .service_name("my-agent")
+///     .build()?;
+/// let subscriber = tracing_subscriber::registry().with(layer);
+/// tracing::subscriber::with_default(subscriber, || {
+///     tracing::info_span!("chat").in_scope(|| tracing::info!("hello"));
+/// });
+/// assert_eq!(guard.stats().spans.offered, 1);
+/// # Ok::<(), spanscope_otlp::OtlpError>(())
+/// ```
+pub struct OtlpLayer<S> {
+    otel: OpenTelemetryLayer<S, BridgeTracer>,
+    capture: Arc<Capture>,
+    queues: Arc<Queues>,
+    metric_sink: OtlpMetricSink,
+    gates: Gates,
+}
+
+/// What lets spans and their events, and what lets log records through; everything where there is none.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Gates {
+    pub(crate) spans: Option<CategoryFilter>,
+    pub(crate) logs: Option<CategoryFilter>,
+}
+
+impl Gates {
+    pub(crate) fn are_open(&self) -> bool {
+        self.spans.is_none() && self.logs.is_none()
+    }
+}
+
+impl<S> std::fmt::Debug for OtlpLayer<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OtlpLayer").finish_non_exhaustive()
+    }
+}
+
+impl OtlpLayer<()> {
+    /// Settings to change before [`build`](OtlpBuilder::build). The package that holds the calling line counts as the
+    /// application, whose modules are categories.
+    #[track_caller]
+    pub fn builder() -> OtlpBuilder {
+        OtlpBuilder::new()
+    }
+}
+
+impl<S> OtlpLayer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    pub(crate) fn new(
+        capture: Arc<Capture>,
+        queues: Arc<Queues>,
+        tracer: BridgeTracer,
+        metric_sink: OtlpMetricSink,
+        gates: Gates,
+    ) -> Self {
+        let otel = OpenTelemetryLayer::new(tracer)
+            .with_location(false)
+            .with_threads(false)
+            .with_target(false)
+            .with_tracked_inactivity(false);
+        Self {
+            otel,
+            capture,
+            queues,
+            metric_sink,
+            gates,
+        }
+    }
+
+    /// Where measurements are exported: for whatever makes them out of events, spans or requests, such as
+    /// [`TokenMetricsLayer`](spanscope_layers::TokenMetricsLayer). Takes nothing where metrics are not sent.
+    #[must_use]
+    pub fn metric_sink(&self) -> OtlpMetricSink {
+        self.metric_sink.clone()
+    }
+}
+
+/// Has OpenTelemetry start its part of a span, which ends in [`BridgeTracer`].
+fn settle_ids(dispatch: &Dispatch, id: &Id) {
+    get_otel_context(id, dispatch);
+}
+
+/// A callsite without fields: OpenTelemetry's layer makes room for all that a callsite declares.
+struct NoFields;
+
+static NO_FIELDS: NoFields = NoFields;
+static NO_FIELDS_METADATA: Metadata<'static> = Metadata::new(
+    "spanscope",
+    "spanscope",
+    tracing_core::Level::TRACE,
+    None,
+    None,
+    None,
+    FieldSet::new(&[], identify_callsite!(&NO_FIELDS)),
+    tracing_core::metadata::Kind::SPAN,
+);
+
+impl Callsite for NoFields {
+    fn set_interest(&self, _: Interest) {}
+
+    fn metadata(&self) -> &Metadata<'_> {
+        &NO_FIELDS_METADATA
+    }
+}
+
+thread_local! {
+    /// Gone while a thread ends, before OpenTelemetry's thread-locals are, which panic then: it is made after them.
+    static ALIVE: Alive = const { Alive };
+}
+
+struct Alive;
+
+impl Drop for Alive {
+    fn drop(&mut self) {}
+}
+
+fn thread_is_alive() -> bool {
+    ALIVE.try_with(|_| ()).is_ok()
+}
+
+impl<S> Layer<S> for OtlpLayer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn on_register_dispatch(&self, dispatch: &Dispatch) {
+        self.capture.on_register_dispatch(dispatch);
+    }
+
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if is_suppressed() {
+            return;
+        }
+        // Settles the parent's ids as well, so that OpenTelemetry's half starts no parent under a lock of ours.
+        self.capture.on_new_span(attributes, id, &context);
+        if !thread_is_alive() {
+            return;
+        }
+        let no_values: [(&tracing_core::Field, Option<&dyn tracing_core::field::Value>); 0] = [];
+        let no_values = NO_FIELDS_METADATA.fields().value_set(&no_values);
+        let metadata = attributes.metadata();
+        let without_fields = if attributes.is_root() {
+            Attributes::new_root(metadata, &no_values)
+        } else if let Some(parent) = attributes.parent() {
+            Attributes::child_of(parent.clone(), metadata, &no_values)
+        } else {
+            Attributes::new(metadata, &no_values)
+        };
+        tracer::while_making(id, || {
+            self.otel.on_new_span(&without_fields, id, context.clone());
+        });
+        let Some(span) = context.span(id) else { return };
+        if let Some(gate) = &self.gates.spans
+            && !gate.shows_span(attributes)
+        {
+            self.capture.hide(&span);
+        }
+        if let Some(record) = span.extensions_mut().get_mut::<SpanRecord>() {
+            record.share_ids_with(settle_ids);
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        self.capture.on_record(id, values, &context);
+    }
+
+    fn on_follows_from(&self, id: &Id, follows: &Id, context: Context<'_, S>) {
+        self.capture.on_follows_from(id, follows, &context);
+    }
+
+    fn on_enter(&self, id: &Id, context: Context<'_, S>) {
+        if context.span(id).is_some() {
+            self.otel.on_enter(id, context);
+            let _ = thread_is_alive();
+        }
+    }
+
+    fn on_exit(&self, id: &Id, context: Context<'_, S>) {
+        if thread_is_alive() && context.span(id).is_some() {
+            self.otel.on_exit(id, context);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        if !self.queues.takes_events {
+            return;
+        }
+        let lets = |gate: &Option<CategoryFilter>| gate.as_ref().is_none_or(|gate| gate.shows_event(event));
+        let logs = self.queues.own_logs.as_ref().filter(|_| lets(&self.gates.logs));
+        let events = lets(&self.gates.spans).then_some(&self.queues.events);
+        if logs.is_some() || events.is_some() {
+            self.capture.on_event(event, &context, |ids, time, fields| {
+                for queue in [events, logs].into_iter().flatten() {
+                    queue.push_event(ids, event.metadata(), time, fields);
+                }
+            });
+        }
+    }
+
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        let Some(span) = context.span(&id) else { return };
+        let Some(ids) = self.capture.use_ids(&span) else {
+            return; // made on a marked thread, or by another crate's work under ours
+        };
+        let additions = tracer::while_ending(|| self.otel.on_close(id.clone(), context.clone()));
+        if let Some(additions) = additions {
+            let mut extensions = span.extensions_mut();
+            let record = extensions.get_mut::<SpanRecord>();
+            let events = record.map(|record| apply(record, *additions));
+            drop(extensions);
+            self.queues.add_late(ids, events.unwrap_or_default());
+        }
+        if !self.queues.takes_spans {
+            return;
+        }
+        let push = |record: &SpanRecord, parent, failed, end| {
+            self.queues.spans.try_push_span(&id, record, parent, failed, end)
+        };
+        self.capture
+            .on_close(&id, &context, push, || self.queues.spans.wait_for_room());
+    }
+
+    #[expect(
+        unsafe_code,
+        reason = "a layer around another one has to let it be found: OpenTelemetrySpanExt and get_otel_context look for \
+                  types of tracing-opentelemetry in the dispatcher. Composing without this costs what the head of this file says"
+    )]
+    // SAFETY: both pointers are to `self` or to a field of it, of the types that were asked for, and live as long as it.
+    unsafe fn downcast_raw(&self, id: TypeId) -> Option<*const ()> {
+        if id == TypeId::of::<Self>() {
+            Some(std::ptr::from_ref(self).cast())
+        } else {
+            // SAFETY: the wrapped layer promises the same of itself.
+            unsafe { self.otel.downcast_raw(id) }
+        }
+    }
+}
+
+/// Puts what OpenTelemetry's side has got of a span into its record, for this sink and those that come after it. Gives the
+/// events back, which records don't hold.
+fn apply(record: &mut SpanRecord, additions: Additions) -> Vec<opentelemetry::trace::Event> {
+    for attribute in &additions.attributes {
+        record.set_attribute(attribute.key.as_str(), &model_value(&attribute.value));
+    }
+    for link in additions.links.iter().filter_map(tracer::link_ids) {
+        record.add_link(link);
+    }
+    let mut set = |key: &str, text: &str| record.set_attribute(key, &text.into());
+    if let Some(name) = &additions.name {
+        set("otel.name", name);
+    }
+    match &additions.status {
+        Some(Status::Ok) => set("otel.status_code", "ok"),
+        Some(Status::Error { description }) => {
+            set("otel.status_code", "error");
+            if !description.is_empty() {
+                set("otel.status_description", description);
+            }
+        }
+        Some(Status::Unset) | None => {}
+    }
+    additions.events
+}

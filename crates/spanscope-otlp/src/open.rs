@@ -1,0 +1,127 @@
+//! Events that wait for the end of their span.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use opentelemetry::trace::Event;
+use spanscope_layers::capture::SpanIds;
+use spanscope_model::SpanId;
+
+/// As many events of one span are kept; OpenTelemetry's own default. More are counted.
+const MAX_A_SPAN: usize = 128;
+/// As many of all spans. Beyond it those go whose span has had no event for the longest time: its end was dropped, or it
+/// never comes.
+const MAX_ALL: usize = 100_000;
+
+/// The events of spans that have not ended.
+#[derive(Debug, Default)]
+pub(crate) struct OpenSpans {
+    spans: HashMap<SpanId, Held>,
+    events: usize,
+    now: u64,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    events: Vec<Event>,
+    lost: u32,
+    touched: u64,
+}
+
+impl OpenSpans {
+    pub(crate) fn add(&mut self, ids: SpanIds, event: Event) {
+        self.now += 1;
+        let held = self.spans.entry(ids.span_id).or_default();
+        held.touched = self.now;
+        if held.events.len() < MAX_A_SPAN {
+            held.events.push(event);
+            self.events += 1;
+        } else {
+            held.lost = held.lost.saturating_add(1);
+        }
+        if self.events > MAX_ALL {
+            self.let_go();
+        }
+    }
+
+    /// The events of a span, by time, and how many found no room.
+    pub(crate) fn take(&mut self, ids: SpanIds) -> (Vec<Event>, u32) {
+        match self.spans.entry(ids.span_id) {
+            Entry::Occupied(held) => {
+                let mut held = held.remove();
+                self.events -= held.events.len();
+                held.events.sort_by_key(|event| event.timestamp);
+                (held.events, held.lost)
+            }
+            Entry::Vacant(_) => (Vec::new(), 0),
+        }
+    }
+
+    /// Lets go of the older half of what is kept, and keeps the count of it.
+    fn let_go(&mut self) {
+        let mut touched: Vec<u64> = self.spans.values().map(|held| held.touched).collect();
+        touched.sort_unstable();
+        let oldest = touched.get(touched.len() / 2).copied().unwrap_or(0);
+        for held in self.spans.values_mut().filter(|held| held.touched <= oldest) {
+            self.events -= held.events.len();
+            held.lost = held
+                .lost
+                .saturating_add(u32::try_from(held.events.len()).unwrap_or(u32::MAX));
+            held.events = Vec::new();
+        }
+        // A count alone is small, but not nothing.
+        if self.spans.len() > MAX_ALL {
+            self.spans.retain(|_, held| held.touched > oldest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use spanscope_layers::capture::new_ids;
+
+    use super::*;
+
+    fn event(seconds: u64) -> Event {
+        Event::new("e", UNIX_EPOCH + Duration::from_secs(seconds), Vec::new(), 0)
+    }
+
+    #[test]
+    fn events_of_a_span_come_by_time_and_once() {
+        let mut open = OpenSpans::default();
+        let (one, other) = (new_ids(), new_ids());
+        open.add(one, event(2));
+        open.add(other, event(9));
+        open.add(one, event(1));
+        let (events, lost) = open.take(one);
+        let times: Vec<_> = events.iter().map(|event| event.timestamp).collect();
+        assert_eq!(times, [1, 2].map(|s| UNIX_EPOCH + Duration::from_secs(s)));
+        assert_eq!(
+            (lost, open.take(one).0.len(), open.take(other).0.len()),
+            (0, 0, 1)
+        );
+    }
+
+    #[test]
+    fn a_span_with_too_many_events_says_how_many_were_lost() {
+        let mut open = OpenSpans::default();
+        let ids = new_ids();
+        (0..200).for_each(|second| open.add(ids, event(second)));
+        let (events, lost) = open.take(ids);
+        assert_eq!((events.len(), lost), (MAX_A_SPAN, 72));
+    }
+
+    #[test]
+    fn spans_that_never_end_hold_a_bounded_number() {
+        let mut open = OpenSpans::default();
+        let first = new_ids();
+        open.add(first, event(0));
+        for second in 0..300_000 {
+            open.add(new_ids(), event(second));
+            assert!(open.events <= MAX_ALL && open.spans.len() <= MAX_ALL + 1);
+        }
+        assert!(open.take(first).0.is_empty(), "the oldest went first");
+    }
+}

@@ -1,0 +1,640 @@
+//! The variables of OpenTelemetry's specification, those included that its Rust crates don't read.
+//!
+//! Parsing is as the specification asks: a variable that is empty is not set, a boolean is true only as `true`, a value that
+//! is not accepted is said and changes nothing. What a variable of one signal says beats what one of all signals says.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+
+use super::{
+    BadSetting, Compression, ContentPolicy, HeadSampler, Headers, Propagator, Protocol, Settings, Signal,
+    Sourced, Temporality, Way,
+};
+
+/// A variable, and what happens with it.
+#[derive(Debug, Clone, Copy)]
+pub struct Variable {
+    /// Its name; `*` stands for nothing, `TRACES_`, `METRICS_` and `LOGS_`.
+    pub name: &'static str,
+    /// What holds where it is not set.
+    pub default: &'static str,
+    /// What it does here.
+    pub effect: &'static str,
+}
+
+const fn variable(name: &'static str, default: &'static str, effect: &'static str) -> Variable {
+    Variable {
+        name,
+        default,
+        effect,
+    }
+}
+
+/// Every variable of the specification (v1.60.0), and of the GenAI and exception conventions.
+pub const VARIABLES: [Variable; 58] = [
+    variable(
+        "OTEL_SDK_DISABLED",
+        "`false`",
+        "`true` turns the three sinks off; the others go on",
+    ),
+    variable(
+        "OTEL_CONFIG_FILE",
+        "none",
+        "not read: said at the start, and the other variables hold",
+    ),
+    variable(
+        "OTEL_SERVICE_NAME",
+        "`unknown_service:` and the program's name",
+        "`service.name`; beats `OTEL_RESOURCE_ATTRIBUTES`",
+    ),
+    variable(
+        "OTEL_RESOURCE_ATTRIBUTES",
+        "none",
+        "`key=value,...`, percent-decoded; a pair that is none is said and left out",
+    ),
+    variable("OTEL_ENTITIES", "none", "not read"),
+    variable(
+        "OTEL_LOG_LEVEL",
+        "`info`",
+        "not read: what is wrong is said at the start, and once a minute at most",
+    ),
+    variable(
+        "OTEL_PROPAGATORS",
+        "`tracecontext,baggage`",
+        "`tracecontext`, `baggage`, `none`; others are said and left out",
+    ),
+    variable(
+        "OTEL_TRACES_SAMPLER",
+        "`parentbased_always_on`",
+        "`always_on`, `always_off`, `traceidratio` and the same with `parentbased_`; what is stored or shown here is not sampled",
+    ),
+    variable("OTEL_TRACES_SAMPLER_ARG", "`1.0`", "the ratio, from 0 to 1"),
+    variable(
+        "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
+        "128",
+        "what is beyond is left out of what is sent, and counted in it",
+    ),
+    variable("OTEL_SPAN_EVENT_COUNT_LIMIT", "128", "the same"),
+    variable("OTEL_SPAN_LINK_COUNT_LIMIT", "128", "the same"),
+    variable("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "128", "the same"),
+    variable(
+        "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT",
+        "128",
+        "links have no attributes here, so there is nothing to bound",
+    ),
+    variable(
+        "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+        "none",
+        "longer texts of spans and their events are cut to so many characters",
+    ),
+    variable(
+        "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+        "none",
+        "the same for all; `spanscope::init` cuts for every sink at so many bytes, 16 KiB without it",
+    ),
+    variable(
+        "OTEL_ATTRIBUTE_COUNT_LIMIT",
+        "128",
+        "where no own limit is set for spans or log records",
+    ),
+    variable("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "128", "as for spans"),
+    variable(
+        "OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+        "none",
+        "as for spans",
+    ),
+    variable(
+        "OTEL_BSP_SCHEDULE_DELAY",
+        "5000 (ms)",
+        "how long a span waits for others",
+    ),
+    variable(
+        "OTEL_BSP_MAX_QUEUE_SIZE",
+        "32768",
+        "how many spans wait; more are dropped and counted (the specification says 2048)",
+    ),
+    variable(
+        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+        "512",
+        "how many go with one request",
+    ),
+    variable(
+        "OTEL_BSP_EXPORT_TIMEOUT",
+        "120000 (ms)",
+        "how long a batch is tried again before it is lost and counted (the specification says 30000)",
+    ),
+    variable(
+        "OTEL_BSP_MAX_CONCURRENT_EXPORTS",
+        "1",
+        "not read: one request at a time",
+    ),
+    variable("OTEL_BLRP_SCHEDULE_DELAY", "1000 (ms)", "as for spans"),
+    variable("OTEL_BLRP_MAX_QUEUE_SIZE", "32768", "as for spans"),
+    variable("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "512", "as for spans"),
+    variable("OTEL_BLRP_EXPORT_TIMEOUT", "120000 (ms)", "as for spans"),
+    variable(
+        "OTEL_METRIC_EXPORT_INTERVAL",
+        "60000 (ms)",
+        "how often metrics are sent",
+    ),
+    variable(
+        "OTEL_METRIC_EXPORT_TIMEOUT",
+        "30000 (ms)",
+        "how long sending them is tried again",
+    ),
+    variable(
+        "OTEL_METRICS_EXEMPLAR_FILTER",
+        "`trace_based`",
+        "`always_on`, `always_off`, `trace_based` are accepted; the Rust SDK has no exemplars, so none are sent",
+    ),
+    variable(
+        "OTEL_TRACES_EXPORTER",
+        "`otlp`",
+        "`none` turns the sink off; others than `otlp` are said (for a console there is the sink `console`)",
+    ),
+    variable(
+        "OTEL_METRICS_EXPORTER",
+        "`otlp`",
+        "the same (for Prometheus there is `metrics_router` of `spanscope-server`)",
+    ),
+    variable("OTEL_LOGS_EXPORTER", "`otlp`", "the same"),
+    variable(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "`http://localhost:4318`, for `grpc` `http://localhost:4317`",
+        "HTTP gets `/v1/traces`, `/v1/metrics`, `/v1/logs` behind it",
+    ),
+    variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "none", "taken as it is"),
+    variable("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "none", "taken as it is"),
+    variable("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "none", "taken as it is"),
+    variable(
+        "OTEL_EXPORTER_OTLP_*PROTOCOL",
+        "`http/protobuf`",
+        "`http/protobuf`, `http/json`, `grpc` (with the feature `grpc`); others are said, and the default holds",
+    ),
+    variable(
+        "OTEL_EXPORTER_OTLP_*HEADERS",
+        "none",
+        "`key=value,...`, percent-decoded; their values are never printed",
+    ),
+    variable(
+        "OTEL_EXPORTER_OTLP_*TIMEOUT",
+        "10000 (ms)",
+        "how long one request may take",
+    ),
+    variable(
+        "OTEL_EXPORTER_OTLP_*COMPRESSION",
+        "`none`",
+        "`gzip`, `none`; others are said, and the default holds",
+    ),
+    variable(
+        "OTEL_EXPORTER_OTLP_*INSECURE",
+        "`false`",
+        "for `grpc` endpoints without a scheme: `true` is `http://`, else `https://`",
+    ),
+    variable(
+        "OTEL_EXPORTER_OTLP_*CERTIFICATE",
+        "the system's",
+        "a PEM file with the authorities to trust instead",
+    ),
+    variable(
+        "OTEL_EXPORTER_OTLP_*CLIENT_CERTIFICATE",
+        "none",
+        "a PEM file with the program's own certificate; needs the key",
+    ),
+    variable(
+        "OTEL_EXPORTER_OTLP_*CLIENT_KEY",
+        "none",
+        "a PEM file with its key",
+    ),
+    variable(
+        "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+        "`cumulative`",
+        "`cumulative`, `delta`, `lowmemory`",
+    ),
+    variable(
+        "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+        "`explicit_bucket_histogram`",
+        "or `base2_exponential_bucket_histogram`",
+    ),
+    variable(
+        "OTEL_EXPORTER_PROMETHEUS_HOST",
+        "`localhost`",
+        "not read: `metrics_router` of `spanscope-server` is mounted where the program likes",
+    ),
+    variable("OTEL_EXPORTER_PROMETHEUS_PORT", "9464", "not read, as above"),
+    variable(
+        "OTEL_SEMCONV_STABILITY_OPT_IN",
+        "none",
+        "not read: `GenAiNames` of `TokenMetricsLayer` chooses the metrics' names in code",
+    ),
+    variable(
+        "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN",
+        "none",
+        "`logs`: exceptions go as log records alone; `logs/dup`: as both, which is what happens without it where both are on",
+    ),
+    variable(
+        "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",
+        "`NO_CONTENT`",
+        "`SPAN_ONLY`, `EVENT_ONLY`, `SPAN_AND_EVENT` (and `true`): where contents leave the machine; `REDACTED`: length and hash",
+    ),
+    variable(
+        "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS",
+        "RFC 9110, PATCH, QUERY",
+        "not read: `spanscope-tower` has a fixed list",
+    ),
+    variable("OTEL_EXPORTER_OTLP_SPAN_INSECURE", "none", "obsolete, not read"),
+    variable("OTEL_EXPORTER_OTLP_METRIC_INSECURE", "none", "obsolete, not read"),
+    variable(
+        "OTEL_EXPORTER_JAEGER_ENDPOINT",
+        "none",
+        "obsolete, not read: Jaeger takes OTLP",
+    ),
+    variable(
+        "OTEL_EXPORTER_ZIPKIN_ENDPOINT",
+        "none",
+        "not read: a collector speaks Zipkin",
+    ),
+];
+
+/// Reads the environment into settings; what is not accepted comes back. `get` answers a variable's value.
+pub(crate) fn read(settings: &mut Settings, get: &dyn Fn(&str) -> Option<String>) -> Vec<BadSetting> {
+    let mut reader = Reader {
+        get,
+        problems: Vec::new(),
+    };
+    reader.read(settings);
+    reader.problems
+}
+
+struct Reader<'a> {
+    get: &'a dyn Fn(&str) -> Option<String>,
+    problems: Vec<BadSetting>,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, settings: &mut Settings) {
+        if self.text("OTEL_CONFIG_FILE").is_some() {
+            self.wrong(
+                "OTEL_CONFIG_FILE",
+                "",
+                "such files are not read; the other variables hold",
+            );
+        }
+        if self.is_true("OTEL_SDK_DISABLED") {
+            settings.is_on = [false; 3];
+        }
+        for (signal, name) in Signal::ALL.into_iter().zip([
+            "OTEL_TRACES_EXPORTER",
+            "OTEL_METRICS_EXPORTER",
+            "OTEL_LOGS_EXPORTER",
+        ]) {
+            self.exporter(name, &mut settings.is_on[signal.index()]);
+        }
+        self.resource(settings);
+        self.sampler(settings);
+        self.limits(settings);
+        self.batches(settings);
+        self.metrics(settings);
+        self.content(settings);
+        self.propagators(settings);
+        self.way(&mut settings.all, "");
+        for (signal, part) in Signal::ALL.into_iter().zip(["TRACES_", "METRICS_", "LOGS_"]) {
+            self.way(&mut settings.own[signal.index()], part);
+        }
+    }
+
+    fn exporter(&mut self, name: &str, is_on: &mut bool) {
+        let Some(text) = self.text(name) else { return };
+        let wanted: Vec<&str> = text
+            .split(',')
+            .map(str::trim)
+            .filter(|one| !one.is_empty())
+            .collect();
+        for one in wanted.iter().filter(|one| !matches!(**one, "otlp" | "none")) {
+            self.wrong(
+                name,
+                one,
+                "here it can be otlp or none; the console and the store are sinks of TELEMETRY_SINKS",
+            );
+        }
+        if !wanted.contains(&"otlp") && wanted.contains(&"none") {
+            *is_on = false;
+        }
+    }
+
+    fn resource(&mut self, settings: &mut Settings) {
+        const NAME: &str = "OTEL_RESOURCE_ATTRIBUTES";
+        if let Some(text) = self.text(NAME) {
+            for pair in text.split(',').filter(|pair| !pair.trim().is_empty()) {
+                let decoded = pair.split_once('=').and_then(|(key, value)| {
+                    Some((decode(key).filter(|key| !key.is_empty())?, decode(value)?))
+                });
+                match decoded {
+                    Some((key, value)) => {
+                        settings.resource.retain(|(known, _)| *known != key);
+                        settings.resource.push((key, value));
+                    }
+                    None => self.wrong(
+                        NAME,
+                        pair,
+                        "write key=value,key=value, with %2C for a comma in a value",
+                    ),
+                }
+            }
+        }
+        if let Some(name) = self.text("OTEL_SERVICE_NAME") {
+            settings.service_name = Some(name);
+        }
+    }
+
+    fn sampler(&mut self, settings: &mut Settings) {
+        const NAME: &str = "OTEL_TRACES_SAMPLER";
+        const ARGUMENT: &str = "OTEL_TRACES_SAMPLER_ARG";
+        let Some(text) = self.text(NAME) else { return };
+        let mut ratio = 1.0;
+        if text.trim().ends_with("traceidratio")
+            && let Some(argument) = self.text(ARGUMENT)
+        {
+            match argument.trim().parse::<f64>() {
+                Ok(share) if (0.0..=1.0).contains(&share) => ratio = share,
+                _ => self.wrong(ARGUMENT, &argument, "write a number from 0 to 1; 1 is taken"),
+            }
+        }
+        settings.sampler = match text.trim() {
+            "always_on" => HeadSampler::AlwaysOn,
+            "always_off" => HeadSampler::AlwaysOff,
+            "traceidratio" => HeadSampler::Ratio(ratio),
+            "parentbased_always_on" => HeadSampler::ParentBasedAlwaysOn,
+            "parentbased_always_off" => HeadSampler::ParentBasedAlwaysOff,
+            "parentbased_traceidratio" => HeadSampler::ParentBasedRatio(ratio),
+            _ => {
+                let accepted = "always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off, \
+                                parentbased_traceidratio are accepted";
+                return self.wrong(NAME, &text, accepted);
+            }
+        };
+    }
+
+    fn limits(&mut self, settings: &mut Settings) {
+        let limits = &mut settings.limits;
+        if let Some(count) = self.number("OTEL_ATTRIBUTE_COUNT_LIMIT") {
+            limits.span_attributes = count;
+            limits.log_attributes = count;
+        }
+        for (name, limit) in [
+            ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", &mut limits.span_attributes),
+            ("OTEL_SPAN_EVENT_COUNT_LIMIT", &mut limits.span_events),
+            ("OTEL_SPAN_LINK_COUNT_LIMIT", &mut limits.span_links),
+            ("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", &mut limits.event_attributes),
+            ("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", &mut limits.log_attributes),
+        ] {
+            if let Some(count) = self.number(name) {
+                *limit = count;
+            }
+        }
+        let all = self.number("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT");
+        let spans = self.number("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT");
+        let logs = self.number("OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT");
+        limits.span_value_chars = spans.or(all).or(limits.span_value_chars);
+        limits.log_value_chars = logs.or(all).or(limits.log_value_chars);
+    }
+
+    fn batches(&mut self, settings: &mut Settings) {
+        for (part, batch) in [("BSP", &mut settings.spans), ("BLRP", &mut settings.logs)] {
+            if let Some(delay) = self.duration(&format!("OTEL_{part}_SCHEDULE_DELAY")) {
+                batch.delay = delay;
+            }
+            if let Some(timeout) = self.duration(&format!("OTEL_{part}_EXPORT_TIMEOUT")) {
+                batch.export_timeout = timeout;
+            }
+            if let Some(count) = self.positive(&format!("OTEL_{part}_MAX_QUEUE_SIZE")) {
+                batch.max_queue_size = count;
+            }
+            if let Some(count) = self.positive(&format!("OTEL_{part}_MAX_EXPORT_BATCH_SIZE")) {
+                batch.max_batch_size = count;
+            }
+        }
+    }
+
+    fn metrics(&mut self, settings: &mut Settings) {
+        if let Some(interval) = self.duration("OTEL_METRIC_EXPORT_INTERVAL") {
+            settings.metric_interval = interval.max(Duration::from_millis(1));
+        }
+        if let Some(timeout) = self.duration("OTEL_METRIC_EXPORT_TIMEOUT") {
+            settings.metric_timeout = timeout;
+        }
+        let temporalities = [
+            ("cumulative", Temporality::Cumulative),
+            ("delta", Temporality::Delta),
+            ("lowmemory", Temporality::LowMemory),
+        ];
+        if let Some(temporality) = self.word(
+            "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+            &temporalities,
+        ) {
+            settings.temporality = temporality;
+        }
+        let aggregations = [
+            ("explicit_bucket_histogram", false),
+            ("base2_exponential_bucket_histogram", true),
+        ];
+        if let Some(exponential) = self.word(
+            "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+            &aggregations,
+        ) {
+            settings.exponential_histograms = exponential;
+        }
+        let filters = [("always_on", ()), ("always_off", ()), ("trace_based", ())];
+        self.word("OTEL_METRICS_EXEMPLAR_FILTER", &filters);
+    }
+
+    fn content(&mut self, settings: &mut Settings) {
+        use ContentPolicy::{Full, None as No, Redacted};
+        let policies = [
+            ("no_content", (No, No)),
+            ("span_only", (Full, No)),
+            ("event_only", (No, Full)),
+            ("span_and_event", (Full, Full)),
+            ("redacted", (Redacted, Redacted)),
+            ("true", (Full, Full)),
+            ("false", (No, No)),
+        ];
+        if let Some((spans, logs)) =
+            self.word("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", &policies)
+        {
+            settings.span_content = spans;
+            settings.log_content = logs;
+        }
+        let signals = [("logs", true), ("logs/dup", false)];
+        if let Some(alone) = self.word("OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN", &signals) {
+            settings.exceptions_are_logs = alone;
+        }
+    }
+
+    fn propagators(&mut self, settings: &mut Settings) {
+        const NAME: &str = "OTEL_PROPAGATORS";
+        let Some(text) = self.text(NAME) else { return };
+        let mut propagators = Vec::new();
+        for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            let propagator = match name {
+                "tracecontext" => Propagator::TraceContext,
+                "baggage" => Propagator::Baggage,
+                "none" => continue,
+                _ => {
+                    self.wrong(NAME, name, "tracecontext, baggage and none are accepted");
+                    continue;
+                }
+            };
+            if !propagators.contains(&propagator) {
+                propagators.push(propagator);
+            }
+        }
+        settings.propagators = propagators;
+    }
+
+    /// The variables that exist for all signals, and for each; `part` is what stands between.
+    fn way(&mut self, way: &mut Way, part: &str) {
+        let name = |what: &str| format!("OTEL_EXPORTER_OTLP_{part}{what}");
+        if let Some(text) = self.text(&name("ENDPOINT")) {
+            let place = name("ENDPOINT");
+            way.endpoint = Some(Sourced { place, text });
+        }
+        if let Some(protocol) = self.word(&name("PROTOCOL"), &Protocol::NAMES) {
+            way.protocol = Some(protocol);
+        }
+        if let Some(compression) = self.word(&name("COMPRESSION"), &Compression::NAMES) {
+            way.compression = Some(compression);
+        }
+        if let Some(timeout) = self.duration(&name("TIMEOUT")) {
+            way.timeout = Some(timeout);
+        }
+        if let Some(text) = self.text(&name("INSECURE")) {
+            way.insecure = Some(text.trim().eq_ignore_ascii_case("true"));
+        }
+        if let Some(text) = self.text(&name("HEADERS")) {
+            let place = name("HEADERS");
+            way.headers = Some(self.headers(&place, &text));
+        }
+        for (what, file) in [
+            ("CERTIFICATE", &mut way.certificate),
+            ("CLIENT_CERTIFICATE", &mut way.client_certificate),
+            ("CLIENT_KEY", &mut way.client_key),
+        ] {
+            if let Some(path) = self.text(&name(what)) {
+                *file = Some((name(what), PathBuf::from(path)));
+            }
+        }
+    }
+
+    /// Of a header that is not accepted only the name is shown, and not even that where it may be part of a value.
+    fn headers(&mut self, place: &str, text: &str) -> Headers {
+        let mut headers = Headers::default();
+        for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+            let Some((name, value)) = pair.split_once('=') else {
+                self.wrong(
+                    place,
+                    "…",
+                    "a part has no `=`; write key=value,key=value, with %2C for a comma in a value",
+                );
+                continue;
+            };
+            let name = name.trim();
+            let value = decode(value).and_then(|value| HeaderValue::from_str(&value).ok());
+            match (HeaderName::from_bytes(name.as_bytes()), value) {
+                (Ok(name), Some(mut value)) => {
+                    value.set_sensitive(true);
+                    headers.0.retain(|(known, _)| *known != name);
+                    headers.0.push((name, value));
+                }
+                (Ok(name), None) => {
+                    self.wrong(
+                        place,
+                        &format!("{name}=…"),
+                        "the value of this header is none that HTTP can carry",
+                    );
+                }
+                (Err(_), _) => self.wrong(place, "…", "a part has a name that no HTTP header can have"),
+            }
+        }
+        headers
+    }
+
+    fn text(&mut self, name: &str) -> Option<String> {
+        (self.get)(name).filter(|text| !text.trim().is_empty())
+    }
+
+    fn is_true(&mut self, name: &str) -> bool {
+        let Some(text) = self.text(name) else { return false };
+        let text = text.trim();
+        if !text.eq_ignore_ascii_case("true") && !text.eq_ignore_ascii_case("false") {
+            self.wrong(name, text, "true and false are accepted; false is taken");
+        }
+        text.eq_ignore_ascii_case("true")
+    }
+
+    fn word<T: Copy>(&mut self, name: &str, words: &[(&str, T)]) -> Option<T> {
+        let text = self.text(name)?;
+        let found = words
+            .iter()
+            .find(|(word, _)| text.trim().eq_ignore_ascii_case(word));
+        if found.is_none() {
+            let accepted: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            self.wrong(
+                name,
+                &text,
+                &format!("these are accepted: {}", accepted.join(", ")),
+            );
+        }
+        found.map(|(_, value)| *value)
+    }
+
+    fn number(&mut self, name: &str) -> Option<usize> {
+        let text = self.text(name)?;
+        let number = text.trim().parse().ok();
+        if number.is_none() {
+            self.wrong(name, &text, "write a whole number");
+        }
+        number
+    }
+
+    fn positive(&mut self, name: &str) -> Option<usize> {
+        let number = self.number(name)?;
+        if number == 0 {
+            self.wrong(name, "0", "write a number from 1 on");
+            return None;
+        }
+        Some(number)
+    }
+
+    fn duration(&mut self, name: &str) -> Option<Duration> {
+        let text = self.text(name)?;
+        match text.trim().parse() {
+            Ok(milliseconds) => Some(Duration::from_millis(milliseconds)),
+            Err(_) => {
+                self.wrong(name, &text, "write a number of milliseconds");
+                None
+            }
+        }
+    }
+
+    fn wrong(&mut self, place: &str, input: &str, accepted: &str) {
+        self.problems.push(BadSetting {
+            place: place.to_owned(),
+            input: input.chars().take(100).collect(),
+            accepted: accepted.to_owned(),
+        });
+    }
+}
+
+/// Percent-decoded and trimmed; `None` where that is no UTF-8.
+fn decode(text: &str) -> Option<String> {
+    let text = percent_encoding::percent_decode_str(text.trim())
+        .decode_utf8()
+        .ok()?;
+    Some(text.into_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,315 @@
+//! What is sent, where to, and how: by signal, from code or from the environment.
+
+mod endpoint;
+mod env;
+mod limits;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub(crate) use endpoint::Endpoint;
+pub use env::VARIABLES;
+pub use env::Variable;
+pub(crate) use env::read;
+pub use limits::Limits;
+
+/// What is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// Spans.
+    Traces,
+    /// Measurements.
+    Metrics,
+    /// Events, as log records.
+    Logs,
+}
+
+impl Signal {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Traces, Self::Metrics, Self::Logs];
+
+    /// The word in paths.
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Self::Traces => "/v1/traces",
+            Self::Metrics => "/v1/metrics",
+            Self::Logs => "/v1/logs",
+        }
+    }
+
+    /// What a message calls its records.
+    pub(crate) fn records(self) -> &'static str {
+        match self {
+            Self::Traces => "spans",
+            Self::Metrics => "metric points",
+            Self::Logs => "log records",
+        }
+    }
+
+    pub(crate) fn index(self) -> usize {
+        match self {
+            Self::Traces => 0,
+            Self::Metrics => 1,
+            Self::Logs => 2,
+        }
+    }
+}
+
+/// How OTLP is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// Protobuf over HTTP, the default.
+    #[default]
+    HttpProtobuf,
+    /// JSON over HTTP.
+    HttpJson,
+    /// gRPC. Needs the feature `grpc`.
+    Grpc,
+}
+
+impl Protocol {
+    pub(crate) const NAMES: [(&'static str, Self); 3] = [
+        ("http/protobuf", Self::HttpProtobuf),
+        ("http/json", Self::HttpJson),
+        ("grpc", Self::Grpc),
+    ];
+}
+
+/// Whether what is sent is made smaller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Compression {
+    /// No, the default.
+    #[default]
+    None,
+    /// By gzip: about a tenth of the bytes, at some ten microseconds a span.
+    Gzip,
+}
+
+impl Compression {
+    pub(crate) const NAMES: [(&'static str, Self); 2] = [("gzip", Self::Gzip), ("none", Self::None)];
+}
+
+/// Which traces are sent, decided when a span begins; OpenTelemetry's own samplers. What stays on this machine is not
+/// sampled by it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum HeadSampler {
+    /// `always_on`.
+    AlwaysOn,
+    /// `always_off`.
+    AlwaysOff,
+    /// `traceidratio`: this share of all traces, by their ids.
+    Ratio(f64),
+    /// `parentbased_always_on`, the default: what the remote parent says, where there is one.
+    ParentBasedAlwaysOn,
+    /// `parentbased_always_off`.
+    ParentBasedAlwaysOff,
+    /// `parentbased_traceidratio`.
+    ParentBasedRatio(f64),
+}
+
+impl HeadSampler {
+    pub(crate) fn build(self) -> Box<dyn opentelemetry_sdk::trace::ShouldSample> {
+        use opentelemetry_sdk::trace::Sampler;
+        let parent_based = |root: Sampler| Sampler::ParentBased(Box::new(root));
+        Box::new(match self {
+            Self::AlwaysOn => Sampler::AlwaysOn,
+            Self::AlwaysOff => Sampler::AlwaysOff,
+            Self::Ratio(ratio) => Sampler::TraceIdRatioBased(ratio),
+            Self::ParentBasedAlwaysOn => parent_based(Sampler::AlwaysOn),
+            Self::ParentBasedAlwaysOff => parent_based(Sampler::AlwaysOff),
+            Self::ParentBasedRatio(ratio) => parent_based(Sampler::TraceIdRatioBased(ratio)),
+        })
+    }
+}
+
+/// What leaves the machine of contents: prompts, completions, arguments and results of tools, retrieved documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ContentPolicy {
+    /// Nothing, the default.
+    #[default]
+    None,
+    /// How long each is, and its hash.
+    Redacted,
+    /// All of it.
+    Full,
+}
+
+/// Sums since the start, or since the last time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Temporality {
+    /// Since the start, the default: what got lost on the way is in the next answer.
+    #[default]
+    Cumulative,
+    /// Since the last time.
+    Delta,
+    /// Delta for counters and histograms, as backends want it that hold little.
+    LowMemory,
+}
+
+/// A setting that is not accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadSetting {
+    /// Where it came from: a variable's or a method's name.
+    pub place: String,
+    /// What was given; of what can hold secrets, only as much as holds none.
+    pub input: String,
+    /// What is accepted, or what is wrong.
+    pub accepted: String,
+}
+
+impl fmt::Display for BadSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is {:?}: {}", self.place, self.input, self.accepted)
+    }
+}
+
+impl std::error::Error for BadSetting {}
+
+/// How one signal is sent, or all, where `None` leaves it to what holds for all.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Way {
+    pub(crate) endpoint: Option<Sourced>,
+    pub(crate) protocol: Option<Protocol>,
+    pub(crate) headers: Option<Headers>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) compression: Option<Compression>,
+    pub(crate) insecure: Option<bool>,
+    pub(crate) certificate: Option<(String, PathBuf)>,
+    pub(crate) client_certificate: Option<(String, PathBuf)>,
+    pub(crate) client_key: Option<(String, PathBuf)>,
+}
+
+/// A text, and where it came from.
+#[derive(Debug, Clone)]
+pub(crate) struct Sourced {
+    pub(crate) place: String,
+    pub(crate) text: String,
+}
+
+/// Headers to send along. They hold secrets, so that nothing prints their values.
+#[derive(Clone, Default)]
+pub(crate) struct Headers(pub(crate) Vec<(http::HeaderName, http::HeaderValue)>);
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.0.iter().map(|(name, _)| name))
+            .finish()
+    }
+}
+
+/// All settings that the environment can make.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// Whether each signal is sent, by [`Signal::index`].
+    pub(crate) is_on: [bool; 3],
+    pub(crate) all: Way,
+    pub(crate) own: [Way; 3],
+    pub(crate) service_name: Option<String>,
+    pub(crate) resource: Vec<(String, String)>,
+    pub(crate) detects_resource: bool,
+    pub(crate) sampler: HeadSampler,
+    pub(crate) span_content: ContentPolicy,
+    pub(crate) log_content: ContentPolicy,
+    pub(crate) limits: Limits,
+    pub(crate) spans: BatchSettings,
+    pub(crate) logs: BatchSettings,
+    pub(crate) metric_interval: Duration,
+    pub(crate) metric_timeout: Duration,
+    pub(crate) temporality: Temporality,
+    pub(crate) exponential_histograms: bool,
+    /// Exceptions go out as log records and not as events of their spans.
+    pub(crate) exceptions_are_logs: bool,
+    pub(crate) propagators: Vec<Propagator>,
+}
+
+/// What is written into outgoing requests and read from incoming ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Propagator {
+    /// W3C trace context: `traceparent`, `tracestate`.
+    TraceContext,
+    /// W3C baggage: `baggage`.
+    Baggage,
+}
+
+/// How records wait for others to be sent together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BatchSettings {
+    pub(crate) delay: Duration,
+    pub(crate) max_queue_size: usize,
+    pub(crate) max_batch_size: usize,
+    pub(crate) export_timeout: Duration,
+}
+
+/// How long a span waits for others to be sent together (`OTEL_BSP_SCHEDULE_DELAY`).
+pub const DEFAULT_SPAN_DELAY: Duration = Duration::from_millis(5000);
+/// How long a log record waits (`OTEL_BLRP_SCHEDULE_DELAY`).
+pub const DEFAULT_LOG_DELAY: Duration = Duration::from_millis(1000);
+/// How many records wait to be sent, of spans and of logs each; more are dropped and counted (`OTEL_BSP_MAX_QUEUE_SIZE`,
+/// `OTEL_BLRP_MAX_QUEUE_SIZE`). OpenTelemetry's own default is 2048. Here records come five times a second, all that
+/// happened since, so that so few would mean drops from 10,000 spans a second on.
+pub const DEFAULT_MAX_QUEUE_SIZE: usize = 32_768;
+/// How many go with one request (`OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, `OTEL_BLRP_MAX_EXPORT_BATCH_SIZE`).
+pub const DEFAULT_MAX_BATCH_SIZE: usize = 512;
+/// How long one batch is tried again before it is given up and counted as lost (`OTEL_BSP_EXPORT_TIMEOUT`,
+/// `OTEL_BLRP_EXPORT_TIMEOUT`). OpenTelemetry's own default is 30 s; a collector that is started again takes a minute.
+pub const DEFAULT_EXPORT_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long one request may take (`OTEL_EXPORTER_OTLP_TIMEOUT`).
+pub const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often metrics are sent (`OTEL_METRIC_EXPORT_INTERVAL`).
+pub const DEFAULT_METRIC_INTERVAL: Duration = Duration::from_secs(60);
+/// How long sending metrics is tried again (`OTEL_METRIC_EXPORT_TIMEOUT`).
+pub const DEFAULT_METRIC_TIMEOUT: Duration = Duration::from_secs(30);
+
+impl Default for Settings {
+    fn default() -> Self {
+        let batch = |delay| BatchSettings {
+            delay,
+            max_queue_size: DEFAULT_MAX_QUEUE_SIZE,
+            max_batch_size: DEFAULT_MAX_BATCH_SIZE,
+            export_timeout: DEFAULT_EXPORT_TIMEOUT,
+        };
+        Self {
+            is_on: [true; 3],
+            all: Way::default(),
+            own: Default::default(),
+            service_name: None,
+            resource: Vec::new(),
+            detects_resource: true,
+            sampler: HeadSampler::ParentBasedAlwaysOn,
+            span_content: ContentPolicy::None,
+            log_content: ContentPolicy::None,
+            limits: Limits::default(),
+            spans: batch(DEFAULT_SPAN_DELAY),
+            logs: batch(DEFAULT_LOG_DELAY),
+            metric_interval: DEFAULT_METRIC_INTERVAL,
+            metric_timeout: DEFAULT_METRIC_TIMEOUT,
+            temporality: Temporality::Cumulative,
+            exponential_histograms: false,
+            exceptions_are_logs: false,
+            propagators: vec![Propagator::TraceContext, Propagator::Baggage],
+        }
+    }
+}
+
+impl Settings {
+    /// How a signal is sent: what is said of it alone comes first.
+    pub(crate) fn way(&self, signal: Signal) -> Way {
+        let (own, all) = (&self.own[signal.index()], &self.all);
+        Way {
+            endpoint: own.endpoint.clone(),
+            protocol: own.protocol.or(all.protocol),
+            headers: own.headers.clone().or_else(|| all.headers.clone()),
+            timeout: own.timeout.or(all.timeout),
+            compression: own.compression.or(all.compression),
+            insecure: own.insecure.or(all.insecure),
+            certificate: own.certificate.clone().or_else(|| all.certificate.clone()),
+            client_certificate: own
+                .client_certificate
+                .clone()
+                .or_else(|| all.client_certificate.clone()),
+            client_key: own.client_key.clone().or_else(|| all.client_key.clone()),
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! What OpenTelemetry sees of a span: its context and whatever `OpenTelemetrySpanExt` adds; nothing that a record has.
+//!
+//! `tracing-opentelemetry` builds its spans late: when one is entered, when a child needs it, when somebody asks for its
+//! context. At that moment, on whatever thread, it calls [`BridgeTracer`], and there the ids are settled: those of the
+//! span's record, below the parent that OpenTelemetry knows where that is one of another process. From then on both sides
+//! say the same.
+//!
+//! Which span it is comes along as the first attribute of the builder, which [`BridgeTracer::span_builder`] puts there. A
+//! thread-local would be wrong: a span may be started by a child, by another crate, or on another thread.
+//!
+//! Never here: the extensions of a span while the lock of OpenTelemetry's data is held, but for the start, which happens once
+//! and before anybody can have entered the span; `tracing-opentelemetry` takes them in the other order when a span is left.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use opentelemetry::trace::{
+    Event, Link, Span, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt as _, TraceFlags,
+    TraceState, Tracer,
+};
+use opentelemetry::{Context, Key, KeyValue, Value};
+use opentelemetry_sdk::trace::{SamplingDecision, ShouldSample};
+use spanscope_layers::capture::{Capture, RemoteParent, SpanIds, SpanRecord, new_ids};
+use spanscope_model::{SpanId, TraceId};
+use tracing_core::span::Id;
+
+/// The key of the attribute that says which span a builder is for.
+const WHICH: &str = "spanscope.span";
+
+thread_local! {
+    /// The span that a layer makes on this thread right now.
+    static MAKING: Cell<u64> = const { Cell::new(0) };
+    /// Where a span that ends leaves what was added to it, while a layer waits for it.
+    static ENDED: Cell<Ended> = const { Cell::new(Ended::NotWaiting) };
+}
+
+#[derive(Debug, Default)]
+enum Ended {
+    #[default]
+    NotWaiting,
+    Waiting,
+    Left(Box<Additions>),
+}
+
+/// What `OpenTelemetrySpanExt` or OpenTelemetry's own API added to a span.
+#[derive(Debug, Default)]
+pub(crate) struct Additions {
+    pub(crate) attributes: Vec<KeyValue>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) links: Vec<Link>,
+    pub(crate) status: Option<Status>,
+    pub(crate) name: Option<Cow<'static, str>>,
+}
+
+/// More of each than this is let go: OpenTelemetry's own default is 128.
+const MAX_ADDITIONS: usize = 1024;
+
+/// Runs what makes OpenTelemetry's part of a span: a builder that is asked for meanwhile is this span's.
+pub(crate) fn while_making<T>(id: &Id, work: impl FnOnce() -> T) -> T {
+    MAKING.set(id.into_u64());
+    let done = work();
+    MAKING.set(0);
+    done
+}
+
+/// Runs what ends OpenTelemetry's part of a span, and gives what was added to it.
+pub(crate) fn while_ending(work: impl FnOnce()) -> Option<Box<Additions>> {
+    ENDED.set(Ended::Waiting);
+    work();
+    match ENDED.take() {
+        Ended::Left(additions) => Some(additions),
+        Ended::NotWaiting | Ended::Waiting => None,
+    }
+}
+
+/// Starts OpenTelemetry's part of spans.
+#[derive(Debug)]
+pub(crate) struct BridgeTracer {
+    pub(crate) capture: Arc<Capture>,
+    pub(crate) sampler: Box<dyn ShouldSample>,
+}
+
+impl Tracer for BridgeTracer {
+    type Span = BridgeSpan;
+
+    fn span_builder<T>(&self, name: T) -> SpanBuilder
+    where
+        T: Into<Cow<'static, str>>,
+    {
+        let mut builder = SpanBuilder::from_name(name);
+        let which = i64::from_ne_bytes(MAKING.get().to_ne_bytes());
+        builder.attributes = Some(vec![KeyValue::new(Key::from_static_str(WHICH), which)]);
+        builder
+    }
+
+    fn build_with_context(&self, mut builder: SpanBuilder, parent_context: &Context) -> BridgeSpan {
+        let attributes = builder.attributes.take().unwrap_or_default();
+        let mut attributes = attributes.into_iter().peekable();
+        let which = attributes.next_if(|first| first.key.as_str() == WHICH);
+        let which = match which.map(|first| first.value) {
+            Some(Value::I64(id)) => u64::from_ne_bytes(id.to_ne_bytes()),
+            _ => 0,
+        };
+        let id = (which != 0).then(|| Id::from_u64(which));
+        let parent = parent_context.span().span_context().clone();
+        let name = builder.name.clone();
+        let started = id.and_then(|id| {
+            self.capture
+                .with_record(&id, |record| self.settle(record, parent_context, &parent, &name))
+        });
+        let context = started.unwrap_or_else(|| self.without_record(parent_context, &parent, &name));
+        let mut additions = Additions {
+            attributes: attributes.take(MAX_ADDITIONS).collect(),
+            events: builder.events.unwrap_or_default(),
+            links: builder.links.unwrap_or_default(),
+            status: None,
+            name: None,
+        };
+        additions.events.truncate(MAX_ADDITIONS);
+        additions.links.truncate(MAX_ADDITIONS);
+        let is_empty =
+            additions.attributes.is_empty() && additions.events.is_empty() && additions.links.is_empty();
+        BridgeSpan {
+            context,
+            additions: (!is_empty).then(|| Box::new(additions)),
+            has_ended: false,
+        }
+    }
+}
+
+impl BridgeTracer {
+    /// Settles the ids of a span that has a record, as OpenTelemetry's context of it.
+    fn settle(
+        &self,
+        record: &mut SpanRecord,
+        parent_context: &Context,
+        parent: &SpanContext,
+        name: &str,
+    ) -> SpanContext {
+        // A parent that the record can't know: of another process, or of another trace whose context somebody attached.
+        // Any other one is a span of ours, and the record knows best which one this sink sees.
+        let is_foreign =
+            parent.is_remote() || ids_of(parent).is_some_and(|ids| ids.trace_id != record.ids().trace_id);
+        let own_remote = record.remote_parent();
+        let adopted = ids_of(parent).filter(|_| is_foreign && own_remote.is_none());
+        let trace_id = adopted.map_or(record.ids().trace_id, |parent| parent.trace_id);
+        // What was set through our own trait, the sampler has to see as well.
+        let sampled_under = match own_remote {
+            Some(remote) => Cow::Owned(parent_context.with_remote_span_context(context_of(remote))),
+            None => Cow::Borrowed(parent_context),
+        };
+        let (is_sampled, state) = self.sample(&sampled_under, trace_id, name);
+        let ids = record.settle(adopted, is_sampled);
+        span_context(ids, is_sampled, false, state)
+    }
+
+    /// A span that no layer of ours has a record of: its ids are as good as any.
+    fn without_record(&self, parent_context: &Context, parent: &SpanContext, name: &str) -> SpanContext {
+        let mut ids = new_ids();
+        if let Some(parent) = ids_of(parent) {
+            ids.trace_id = parent.trace_id;
+        }
+        let (is_sampled, state) = self.sample(parent_context, ids.trace_id, name);
+        span_context(ids, is_sampled, false, state)
+    }
+
+    fn sample(&self, parent_context: &Context, trace_id: TraceId, name: &str) -> (bool, TraceState) {
+        let result = self.sampler.should_sample(
+            Some(parent_context),
+            opentelemetry::TraceId::from_bytes(trace_id.to_bytes()),
+            name,
+            &SpanKind::Internal,
+            &[],
+            &[],
+        );
+        let is_sampled = result.decision == SamplingDecision::RecordAndSample;
+        (is_sampled, result.trace_state)
+    }
+}
+
+fn span_context(ids: SpanIds, is_sampled: bool, is_remote: bool, state: TraceState) -> SpanContext {
+    SpanContext::new(
+        opentelemetry::TraceId::from_bytes(ids.trace_id.to_bytes()),
+        opentelemetry::SpanId::from_bytes(ids.span_id.to_bytes()),
+        if is_sampled {
+            TraceFlags::SAMPLED
+        } else {
+            TraceFlags::NOT_SAMPLED
+        },
+        is_remote,
+        state,
+    )
+}
+
+fn context_of(remote: RemoteParent) -> SpanContext {
+    span_context(remote.ids, remote.is_sampled, true, TraceState::NONE)
+}
+
+/// The ids in a context; `None` where one of them is all zero.
+fn ids_of(context: &SpanContext) -> Option<SpanIds> {
+    Some(SpanIds {
+        trace_id: TraceId::from_bytes(context.trace_id().to_bytes())?,
+        span_id: SpanId::from_bytes(context.span_id().to_bytes())?,
+    })
+}
+
+/// OpenTelemetry's part of a span.
+#[derive(Debug)]
+pub(crate) struct BridgeSpan {
+    context: SpanContext,
+    /// `None` nearly always.
+    additions: Option<Box<Additions>>,
+    has_ended: bool,
+}
+
+impl BridgeSpan {
+    fn add(&mut self, add: impl FnOnce(&mut Additions)) {
+        if !self.has_ended {
+            add(self.additions.get_or_insert_default());
+        }
+    }
+}
+
+impl Span for BridgeSpan {
+    fn add_event_with_timestamp<T>(&mut self, name: T, timestamp: SystemTime, attributes: Vec<KeyValue>)
+    where
+        T: Into<Cow<'static, str>>,
+    {
+        self.add(|additions| {
+            if additions.events.len() < MAX_ADDITIONS {
+                additions.events.push(Event::new(name, timestamp, attributes, 0));
+            }
+        });
+    }
+
+    fn span_context(&self) -> &SpanContext {
+        &self.context
+    }
+
+    /// Also where it is not sampled: the other sinks show what is added to it.
+    fn is_recording(&self) -> bool {
+        !self.has_ended
+    }
+
+    fn set_attribute(&mut self, attribute: KeyValue) {
+        self.add(|additions| {
+            let attributes = &mut additions.attributes;
+            match attributes.iter().position(|known| known.key == attribute.key) {
+                Some(place) => attributes[place] = attribute,
+                None if attributes.len() < MAX_ADDITIONS => attributes.push(attribute),
+                None => {}
+            }
+        });
+    }
+
+    fn set_status(&mut self, status: Status) {
+        // `tracing-opentelemetry` says `Unset` of every span that it starts.
+        if status != Status::Unset {
+            self.add(|additions| {
+                // As OpenTelemetry has it: `ok` is the last word.
+                if additions.status != Some(Status::Ok) {
+                    additions.status = Some(status);
+                }
+            });
+        }
+    }
+
+    fn update_name<T>(&mut self, new_name: T)
+    where
+        T: Into<Cow<'static, str>>,
+    {
+        self.add(|additions| additions.name = Some(new_name.into()));
+    }
+
+    fn add_link(&mut self, span_context: SpanContext, attributes: Vec<KeyValue>) {
+        self.add(|additions| {
+            if additions.links.len() < MAX_ADDITIONS {
+                additions.links.push(Link::new(span_context, attributes, 0));
+            }
+        });
+    }
+
+    /// The time is the record's to say.
+    fn end_with_timestamp(&mut self, _: SystemTime) {
+        self.has_ended = true;
+        match ENDED.try_with(Cell::take) {
+            Ok(Ended::Waiting) => {
+                let left = self.additions.take().map_or(Ended::Waiting, Ended::Left);
+                let _ = ENDED.try_with(|ended| ended.set(left));
+            }
+            // Somebody ended it by hand before `tracing` did: what was added is kept until then.
+            Ok(before) => drop(ENDED.try_with(|ended| ended.set(before))),
+            Err(_) => {}
+        }
+    }
+}
+
+/// The link's other end.
+pub(crate) fn link_ids(link: &Link) -> Option<SpanIds> {
+    ids_of(&link.span_context)
+}

@@ -1,0 +1,198 @@
+//! OTLP over gRPC.
+//!
+//! The bytes are those that go over HTTP as well: a codec that encodes nothing hands them to tonic. The runtime that tonic
+//! needs runs on the exporting thread and only while a request is under way, so that there is no thread of its own whose
+//! work would have to be marked.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use bytes::{Buf as _, BufMut as _, Bytes};
+use opentelemetry_http::Request;
+use tokio::runtime::Runtime;
+use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::metadata::MetadataMap;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint as ChannelEndpoint, Identity};
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use super::Attempt;
+use super::answer::visible;
+use super::wire::TlsFiles;
+use crate::error::OtlpError;
+use crate::settings::{Compression, Endpoint, Signal};
+
+/// A connection to the collector, made by the first request and again where it was lost.
+#[derive(Debug)]
+pub(super) struct GrpcWire {
+    runtime: Runtime,
+    channel: Channel,
+    timeout: Duration,
+    compression: Compression,
+    path: http::uri::PathAndQuery,
+}
+
+impl GrpcWire {
+    pub(super) fn new(
+        endpoint: &Endpoint,
+        timeout: Duration,
+        files: TlsFiles,
+        compression: Compression,
+        signal: Signal,
+    ) -> Result<Self, OtlpError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(OtlpError::thread)?;
+        let mut target = ChannelEndpoint::from(endpoint.uri.clone())
+            .connect_timeout(timeout)
+            .timeout(timeout)
+            .user_agent(concat!("spanscope-otlp/", env!("CARGO_PKG_VERSION")))
+            .map_err(OtlpError::exporter)?;
+        if endpoint.uri.scheme_str() == Some("https") {
+            let mut tls = ClientTlsConfig::new();
+            tls = match files.authorities {
+                Some(authorities) => tls.ca_certificate(Certificate::from_pem(authorities)),
+                None => tls.with_native_roots(),
+            };
+            if let Some((certificate, key)) = files.identity {
+                tls = tls.identity(Identity::from_pem(certificate, key));
+            }
+            target = target.tls_config(tls).map_err(OtlpError::exporter)?;
+        }
+        let channel = {
+            let _entered = runtime.enter();
+            target.connect_lazy()
+        };
+        Ok(Self {
+            runtime,
+            channel,
+            timeout,
+            compression,
+            path: http::uri::PathAndQuery::from_static(match signal {
+                Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+                Signal::Metrics => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+                Signal::Logs => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+            }),
+        })
+    }
+
+    pub(super) fn send(&self, request: &Request<Bytes>) -> Attempt {
+        let mut headers = request.headers().clone();
+        headers.remove(http::header::CONTENT_TYPE);
+        let metadata = MetadataMap::from_headers(headers);
+        let message = tonic::Request::from_parts(metadata, tonic::Extensions::new(), request.body().clone());
+        let call = async {
+            let mut client =
+                tonic::client::Grpc::new(self.channel.clone()).accept_compressed(CompressionEncoding::Gzip);
+            if self.compression == Compression::Gzip {
+                client = client.send_compressed(CompressionEncoding::Gzip);
+            }
+            client
+                .ready()
+                .await
+                .map_err(|error| Status::from_error(Box::new(error)))?;
+            client.unary(message, self.path.clone(), Bare).await
+        };
+        // The channel's own timeout does not cover the time before a connection is there.
+        let bounded = async { tokio::time::timeout(self.timeout, call).await };
+        match self.runtime.block_on(bounded) {
+            Ok(Ok(response)) => Attempt::Taken {
+                body: response.into_inner().to_vec(),
+                is_json: false,
+            },
+            Ok(Err(status)) => failed(&status),
+            Err(_) => Attempt::Later {
+                reason: "no answer in time".to_owned(),
+                after: None,
+                has_answered: false,
+            },
+        }
+    }
+}
+
+/// As OTLP's specification sorts the codes.
+fn failed(status: &Status) -> Attempt {
+    let has_answered = status.source().is_none();
+    let said = visible(status.message());
+    let reason = match root_of(status) {
+        Some(cause) if !has_answered => visible(&cause),
+        _ => format!(
+            "it answers {:?}{}{said}",
+            status.code(),
+            if said.is_empty() { "" } else { ": " }
+        ),
+    };
+    let after = status.get_details_retry_info().and_then(|info| info.retry_delay);
+    match status.code() {
+        Code::Cancelled
+        | Code::DeadlineExceeded
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::Unavailable
+        | Code::DataLoss => Attempt::Later {
+            reason,
+            after,
+            has_answered,
+        },
+        // Only with a time to come again it means "later"; without, that the message is too large.
+        Code::ResourceExhausted if after.is_some() => Attempt::Later {
+            reason,
+            after,
+            has_answered,
+        },
+        Code::Unknown if !has_answered => Attempt::Later {
+            reason,
+            after,
+            has_answered,
+        },
+        _ => Attempt::Refused { reason },
+    }
+}
+
+/// What lies at the bottom of a transport's error: the others only say that there is one below.
+fn root_of(status: &Status) -> Option<String> {
+    let mut cause = status.source()?;
+    while let Some(below) = cause.source() {
+        cause = below;
+    }
+    Some(cause.to_string())
+}
+
+/// Bytes as they are.
+#[derive(Debug, Clone, Copy, Default)]
+struct Bare;
+
+impl Codec for Bare {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Bare {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, message: Bytes, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        to.put(message);
+        Ok(())
+    }
+}
+
+impl Decoder for Bare {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(from.copy_to_bytes(from.remaining())))
+    }
+}

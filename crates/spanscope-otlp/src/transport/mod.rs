@@ -1,0 +1,229 @@
+//! One request after another, until it is taken, refused, or its time is over.
+//!
+//! OpenTelemetry's exporters encode; this is the HTTP client under them, for gRPC too: it sends the same bytes another way.
+//! They could retry themselves, but not be woken for a shutdown, not outlast a collector's restart, and not tell what
+//! became of a batch. So they are told to try once, and all of that is here.
+//!
+//! Never here: a span or an event. The thread is marked while a request is under way.
+
+mod answer;
+#[cfg(feature = "grpc")]
+mod grpc;
+mod wire;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+
+use crate::account::{Account, Outcome};
+use crate::error::OtlpError;
+use crate::settings::{DEFAULT_REQUEST_TIMEOUT, Endpoint, Headers, Protocol, Way};
+use answer::read_answer;
+use wire::HttpWire;
+
+/// The pause before the second attempt; each further one is twice as long, up to [`MAX_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// Short enough that a collector which is there again is noticed soon.
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+/// What a collector asks for with `Retry-After` is kept up to this.
+const MAX_ASKED_PAUSE: Duration = Duration::from_secs(30);
+
+/// What came back of one attempt.
+#[derive(Debug)]
+pub(crate) enum Attempt {
+    /// Taken, with the body of the answer.
+    Taken { body: Vec<u8>, is_json: bool },
+    /// To be tried again, after this time if the collector said so.
+    Later {
+        reason: String,
+        after: Option<Duration>,
+        has_answered: bool,
+    },
+    /// Never to be tried again.
+    Refused { reason: String },
+}
+
+/// How bytes get to the collector.
+#[derive(Debug)]
+enum Wire {
+    Http(HttpWire),
+    #[cfg(feature = "grpc")]
+    Grpc(grpc::GrpcWire),
+}
+
+/// Sends the requests of one signal.
+#[derive(Debug)]
+pub(crate) struct Transport {
+    wire: Wire,
+    endpoint: Endpoint,
+    headers: Headers,
+    account: Arc<Account>,
+    /// How long one batch is tried again.
+    give_up_after: Duration,
+}
+
+impl Transport {
+    pub(crate) fn new(
+        way: &Way,
+        endpoint: Endpoint,
+        account: Arc<Account>,
+        give_up_after: Duration,
+    ) -> Result<Self, OtlpError> {
+        let timeout = way.timeout.unwrap_or(DEFAULT_REQUEST_TIMEOUT);
+        let files = wire::TlsFiles::read(way)?;
+        let wire = match way.protocol.unwrap_or_default() {
+            Protocol::HttpProtobuf | Protocol::HttpJson => {
+                Wire::Http(HttpWire::new(&endpoint, timeout, &files)?)
+            }
+            #[cfg(feature = "grpc")]
+            Protocol::Grpc => Wire::Grpc(grpc::GrpcWire::new(
+                &endpoint,
+                timeout,
+                files,
+                way.compression.unwrap_or_default(),
+                account.signal,
+            )?),
+            #[cfg(not(feature = "grpc"))]
+            Protocol::Grpc => {
+                return Err(OtlpError::setting(crate::settings::BadSetting {
+                    place: "OTEL_EXPORTER_OTLP_PROTOCOL".to_owned(),
+                    input: "grpc".to_owned(),
+                    accepted: "this program is built without gRPC: build spanscope-otlp with its feature grpc (spanscope \
+                               with otlp-grpc), or use http/protobuf"
+                        .to_owned(),
+                }));
+            }
+        };
+        Ok(Self {
+            wire,
+            endpoint,
+            headers: way.headers.clone().unwrap_or_default(),
+            account,
+            give_up_after,
+        })
+    }
+
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Sends a request until something comes of it.
+    fn send(&self, mut request: Request<Bytes>) -> Finished {
+        // The crate adds headers of the environment by itself, whatever the builder says.
+        let headers = request.headers_mut();
+        let own =
+            [CONTENT_TYPE, CONTENT_ENCODING].map(|name| headers.remove(&name).map(|value| (name, value)));
+        headers.clear();
+        headers.extend(own.into_iter().flatten());
+        for (name, value) in &self.headers.0 {
+            request.headers_mut().insert(name.clone(), value.clone());
+        }
+        let began = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let attempt = match &self.wire {
+                Wire::Http(wire) => wire.send(&request),
+                #[cfg(feature = "grpc")]
+                Wire::Grpc(wire) => wire.send(&request),
+            };
+            let (reason, after, has_answered) = match attempt {
+                Attempt::Taken { body, is_json } => return self.taken(&body, is_json),
+                Attempt::Refused { reason } => return Finished::lost(Outcome::Refused, reason),
+                Attempt::Later {
+                    reason,
+                    after,
+                    has_answered,
+                } => (reason, after, has_answered),
+            };
+            let wait = match after {
+                Some(asked) => asked.min(MAX_ASKED_PAUSE).max(pause),
+                // Spread, so that many programs don't come back at once.
+                None => pause.mul_f64(0.5 + fastrand::f64() / 2.0),
+            };
+            pause = (pause * 2).min(MAX_PAUSE);
+            // A collector that is not there is not waited for at the end of the program; one that answers is.
+            let closing = self.account.closing();
+            let until = match closing.deadline {
+                Some(_) if !has_answered => None,
+                Some(deadline) => Some(deadline),
+                None => Some(began + self.give_up_after),
+            };
+            if until.is_none_or(|until| Instant::now() + wait > until) {
+                return Finished::lost(Outcome::Unreachable, reason);
+            }
+            self.account.note_trouble(&self.endpoint.shown, &reason, true);
+            if closing.deadline.is_some() {
+                std::thread::sleep(wait);
+            } else {
+                self.account.rest(wait);
+            }
+            self.account.note_retry();
+        }
+    }
+
+    fn taken(&self, body: &[u8], is_json: bool) -> Finished {
+        let answer = read_answer(self.account.signal, body, is_json);
+        if let Some(oddity) = answer.oddity {
+            self.account.note_oddity(&self.endpoint.shown, oddity);
+        }
+        let rejected = answer.rejected;
+        if rejected > 0 {
+            let colon = if answer.message.is_empty() { "" } else { ": " };
+            let reason = format!("{rejected} of them were rejected{colon}{}", answer.message);
+            return Finished::lost(Outcome::Taken { rejected }, reason);
+        }
+        if !answer.message.is_empty() {
+            let warning = format!("warns: {}", answer.message);
+            self.account.note_oddity(&self.endpoint.shown, &warning);
+        }
+        Finished {
+            outcome: Outcome::Taken { rejected },
+            trouble: None,
+        }
+    }
+}
+
+/// What became of a request, and what is to be said of it once it is counted.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) outcome: Outcome,
+    pub(crate) trouble: Option<String>,
+}
+
+impl Finished {
+    fn lost(outcome: Outcome, reason: String) -> Self {
+        Self {
+            outcome,
+            trouble: Some(reason),
+        }
+    }
+}
+
+/// What OpenTelemetry's exporters see of a [`Transport`], and where it leaves what became of the request.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) transport: Transport,
+    pub(crate) finished: Arc<Mutex<Option<Finished>>>,
+}
+
+impl HttpClient for Client {
+    fn send_bytes<'life, 'async_trait>(
+        &'life self,
+        request: Request<Bytes>,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'async_trait>>
+    where
+        'life: 'async_trait,
+        Self: 'async_trait,
+    {
+        // Blocking: it is called on a thread that does nothing else.
+        let finished = self.transport.send(request);
+        let outcome = finished.outcome;
+        *self.finished.lock().unwrap_or_else(PoisonError::into_inner) = Some(finished);
+        Box::pin(std::future::ready(match outcome {
+            Outcome::Taken { .. } => Ok(Response::new(Bytes::new())),
+            Outcome::Refused | Outcome::Unreachable => Err("said elsewhere".into()),
+        }))
+    }
+}

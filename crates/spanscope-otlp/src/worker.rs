@@ -1,0 +1,366 @@
+//! The thread that makes spans, log records and their events whole and hands them to OpenTelemetry's batch processors.
+//!
+//! It never waits for the network: the processors have threads of their own, and where one has no room, the record is
+//! dropped and counted. A flush waits for them on a thread of its own, so that draining goes on.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use opentelemetry::InstrumentationScope;
+use opentelemetry_sdk::logs::{BatchLogProcessor, LogProcessor as _};
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanProcessor as _};
+use spanscope_layers::capture::{CallsiteInfo, CallsiteTable, Clock, WallClock, suppress};
+use spanscope_layers::queue::{Chunk, Control, Entry, EventEntry, SpanEntry};
+
+use crate::account::Account;
+use crate::convert::{EndedSpan, LogMaker, Shape, span_data, span_event};
+use crate::metrics::{Instruments, Reporter};
+use crate::open::OpenSpans;
+use crate::shared::Queues;
+
+/// How often the queues are emptied.
+const DRAIN_EVERY: Duration = Duration::from_millis(200);
+/// How long a flush waits for a collector that takes nothing, before it lets go of whoever waits; each has a bound of its
+/// own, so this one only keeps threads from piling up.
+const MAX_FLUSH: Duration = Duration::from_secs(30);
+/// Scopes are kept by target; a program that makes up targets gets them made anew.
+const MAX_SCOPES: usize = 10_000;
+
+/// What sends the records of one signal.
+pub(crate) struct Outlet<P> {
+    pub(crate) processor: P,
+    pub(crate) account: Arc<Account>,
+    pub(crate) max_queue_size: usize,
+    pub(crate) shape: Shape,
+    /// What messages call the receiver.
+    pub(crate) endpoint: String,
+}
+
+/// The processors, which the flushing thread needs as well.
+pub(crate) struct Outlets {
+    pub(crate) spans: Option<Outlet<BatchSpanProcessor>>,
+    pub(crate) logs: Option<Outlet<BatchLogProcessor>>,
+    pub(crate) metrics: Option<(SdkMeterProvider, Arc<Account>)>,
+}
+
+impl std::fmt::Debug for Outlets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outlets").finish_non_exhaustive()
+    }
+}
+
+pub(crate) struct Worker {
+    pub(crate) queues: Arc<Queues>,
+    pub(crate) control: Arc<Control>,
+    pub(crate) outlets: Arc<Outlets>,
+    pub(crate) callsites: CallsiteTable<CallsiteInfo>,
+    pub(crate) exceptions_are_logs: bool,
+    pub(crate) instruments: Option<Instruments>,
+    pub(crate) reporter: Reporter,
+    pub(crate) accounts: [Arc<Account>; 3],
+}
+
+impl Worker {
+    /// Starts the thread.
+    pub(crate) fn spawn(self) -> std::io::Result<()> {
+        std::thread::Builder::new()
+            .name("spanscope-otlp".to_owned())
+            .spawn(move || {
+                let _quiet = suppress();
+                let control = Arc::clone(&self.control);
+                let queue = self.queues.main().clone();
+                let mut work = Loop {
+                    worker: self,
+                    clock: Clock::global().anchored(),
+                    open: OpenSpans::default(),
+                    scopes: Scopes::default(),
+                    logs: LogMaker::new(),
+                    is_flushing: Arc::new(AtomicBool::new(false)),
+                };
+                control.run(&queue, "the OTLP bridge", || work.run());
+            })?;
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Scopes {
+    known: HashMap<Box<str>, InstrumentationScope>,
+}
+
+impl Scopes {
+    /// A target is a scope.
+    fn of(&mut self, target: &str) -> InstrumentationScope {
+        if let Some(scope) = self.known.get(target) {
+            return scope.clone();
+        }
+        if self.known.len() >= MAX_SCOPES {
+            self.known.clear();
+        }
+        let scope = InstrumentationScope::builder(target.to_owned()).build();
+        self.known.insert(target.into(), scope.clone());
+        scope
+    }
+}
+
+struct Loop {
+    worker: Worker,
+    clock: WallClock,
+    open: OpenSpans,
+    scopes: Scopes,
+    logs: LogMaker,
+    is_flushing: Arc<AtomicBool>,
+}
+
+impl Loop {
+    fn run(&mut self) {
+        loop {
+            self.worker.queues.main().wait(DRAIN_EVERY);
+            let wanted = self.worker.control.wanted();
+            self.drain();
+            if wanted.stop {
+                return self.end(wanted.deadline);
+            }
+            if !self.worker.control.is_flushed(wanted.flush) {
+                self.flush(wanted.flush);
+            }
+            self.say_losses();
+            if self.worker.reporter.is_due() {
+                self.report();
+            }
+        }
+    }
+
+    fn report(&mut self) {
+        let stats = self.worker.queues.stats(&self.worker.accounts);
+        self.worker.reporter.report([
+            ("traces", stats.spans),
+            ("metrics", stats.metrics),
+            ("logs", stats.logs),
+        ]);
+    }
+
+    fn drain(&mut self) {
+        self.clock = Clock::global().anchored();
+        let queues = Arc::clone(&self.worker.queues);
+        // Spans before events: see `Queues`.
+        let (mut spans, mut events) = (Vec::new(), Vec::new());
+        queues.spans.drain(&mut spans);
+        queues.events.drain(&mut events);
+        let mut logs = Vec::new();
+        if let Some(own_logs) = &queues.own_logs {
+            own_logs.drain(&mut logs);
+        }
+        let is_for_both = queues.own_logs.is_none();
+        for (chunk, event) in events.iter().flat_map(events_of) {
+            self.span_event(chunk, event);
+            if is_for_both {
+                self.log(chunk, event);
+            }
+        }
+        for (chunk, event) in logs.iter().flat_map(events_of) {
+            self.log(chunk, event);
+        }
+        for (ids, event) in queues.take_late() {
+            self.open.add(ids, event);
+        }
+        for chunk in &spans {
+            for entry in chunk.entries() {
+                if let Entry::Span(span) = entry {
+                    self.span(chunk, span);
+                }
+            }
+        }
+        if let (Some(queue), Some(instruments)) = (&queues.measurements, &mut self.worker.instruments) {
+            let mut chunks = Vec::new();
+            queue.drain(&mut chunks);
+            for chunk in chunks {
+                for entry in chunk.entries() {
+                    if let Entry::Measurement(measurement) = entry {
+                        instruments.record(chunk.measurement_fields(measurement));
+                    }
+                }
+                queue.recycle(chunk);
+            }
+        }
+        spans.into_iter().for_each(|chunk| queues.spans.recycle(chunk));
+        events.into_iter().for_each(|chunk| queues.events.recycle(chunk));
+        if let Some(own_logs) = &queues.own_logs {
+            logs.into_iter().for_each(|chunk| own_logs.recycle(chunk));
+        }
+    }
+
+    fn span_event(&mut self, chunk: &Chunk, event: &EventEntry) {
+        let outlets = Arc::clone(&self.worker.outlets);
+        if let (Some(outlet), Some(ids)) = (&outlets.spans, event.ids) {
+            let info = self
+                .worker
+                .callsites
+                .get_or_insert_with(event.metadata, |info| info);
+            let fields = chunk.event_fields(event);
+            let (made, is_exception) = span_event(info, event, fields, &self.clock, &outlet.shape);
+            if !(is_exception && self.worker.exceptions_are_logs && outlets.logs.is_some()) {
+                self.open.add(ids, made);
+            }
+        }
+    }
+
+    fn log(&mut self, chunk: &Chunk, event: &EventEntry) {
+        let outlets = Arc::clone(&self.worker.outlets);
+        if let Some(outlet) = &outlets.logs
+            && outlet.account.admit(outlet.max_queue_size)
+        {
+            let info = self
+                .worker
+                .callsites
+                .get_or_insert_with(event.metadata, |info| info);
+            let fields = chunk.event_fields(event);
+            let (mut record, target) = self.logs.record(info, event, fields, &self.clock, &outlet.shape);
+            outlet.processor.emit(&mut record, &self.scopes.of(target));
+        }
+    }
+
+    fn span(&mut self, chunk: &Chunk, entry: &SpanEntry) {
+        let outlets = Arc::clone(&self.worker.outlets);
+        let Some(outlet) = &outlets.spans else { return };
+        let (events, lost_events) = self.open.take(entry.ids);
+        if !entry.is_sampled {
+            return outlet.account.add_sampled(1);
+        }
+        if !outlet.account.admit(outlet.max_queue_size) {
+            return;
+        }
+        let info = self
+            .worker
+            .callsites
+            .get_or_insert_with(entry.metadata, |info| info);
+        let scope = self.scopes.of(entry.metadata.target());
+        let span = EndedSpan {
+            info,
+            entry,
+            fields: chunk.span_fields(entry),
+            events,
+            lost_events,
+        };
+        outlet
+            .processor
+            .on_end(span_data(span, scope, &self.clock, &outlet.shape));
+    }
+
+    /// Has everything sent that was handed over, on a thread of its own.
+    fn flush(&mut self, number: u64) {
+        if self.is_flushing.swap(true, Ordering::AcqRel) {
+            return; // the one that is under way has to end first
+        }
+        let outlets = Arc::clone(&self.worker.outlets);
+        let control = Arc::clone(&self.worker.control);
+        let is_flushing = Arc::clone(&self.is_flushing);
+        let queue = self.worker.queues.main().clone();
+        let flush = move || {
+            let _quiet = suppress();
+            outlets.flush();
+            control.flushed(number);
+            is_flushing.store(false, Ordering::Release);
+            queue.wake();
+        };
+        let thread = std::thread::Builder::new().name("spanscope-otlp-flush".to_owned());
+        if thread.spawn(flush).is_err() {
+            self.is_flushing.store(false, Ordering::Release);
+        }
+    }
+
+    /// The orderly end: nothing more comes in, all that came is sent, as far as the time goes.
+    fn end(&mut self, deadline: Option<Instant>) {
+        let deadline = deadline.unwrap_or_else(Instant::now);
+        self.report();
+        self.worker.queues.spans.close();
+        self.worker.queues.events.close();
+        if let Some(own_logs) = &self.worker.queues.own_logs {
+            own_logs.close();
+        }
+        self.drain();
+        if let Some(measurements) = &self.worker.queues.measurements {
+            measurements.close();
+        }
+        let clean = self.worker.outlets.end(deadline);
+        self.worker.control.ended(clean);
+    }
+
+    fn say_losses(&self) {
+        let stats = self.worker.queues.stats(&self.worker.accounts);
+        if let Some(outlet) = &self.worker.outlets.spans {
+            outlet
+                .account
+                .note_losses(&outlet.endpoint, stats.spans.lost.queue_full);
+        }
+        if let Some(outlet) = &self.worker.outlets.logs {
+            outlet
+                .account
+                .note_losses(&outlet.endpoint, stats.logs.lost.queue_full);
+        }
+    }
+}
+
+fn events_of(chunk: &Chunk) -> impl Iterator<Item = (&Chunk, &EventEntry)> {
+    chunk.entries().iter().filter_map(move |entry| match entry {
+        Entry::Event(event) => Some((chunk, event)),
+        _ => None,
+    })
+}
+
+impl Outlets {
+    fn flush(&self) {
+        let deadline = Instant::now() + MAX_FLUSH;
+        // A processor waits for five seconds at most, so it is asked until nothing waits any more. What comes meanwhile goes
+        // along, so that a busy program ends this by the bound of one round more.
+        let until_sent = |account: &Account, flush: &dyn Fn() -> bool| {
+            while !flush() && account.pending() > 0 && account.closing().deadline.is_none() {
+                if Instant::now() >= deadline {
+                    break;
+                }
+            }
+        };
+        if let Some(outlet) = &self.spans {
+            until_sent(&outlet.account, &|| outlet.processor.force_flush().is_ok());
+        }
+        if let Some(outlet) = &self.logs {
+            until_sent(&outlet.account, &|| outlet.processor.force_flush().is_ok());
+        }
+        if let Some((provider, _)) = &self.metrics {
+            let _ = provider.force_flush();
+        }
+    }
+
+    /// Answers whether everything was taken.
+    fn end(&self, deadline: Instant) -> bool {
+        let accounts = self.accounts();
+        for account in &accounts {
+            account.begin_closing(deadline);
+        }
+        let left = || deadline.saturating_duration_since(Instant::now());
+        if let Some(outlet) = &self.spans {
+            let _ = outlet.processor.shutdown_with_timeout(left());
+        }
+        if let Some(outlet) = &self.logs {
+            let _ = outlet.processor.shutdown_with_timeout(left());
+        }
+        if let Some((provider, _)) = &self.metrics {
+            let _ = provider.shutdown_with_timeout(left());
+        }
+        let clean = accounts.iter().all(|account| account.pending() == 0);
+        for account in &accounts {
+            account.close();
+        }
+        clean
+    }
+
+    fn accounts(&self) -> Vec<Arc<Account>> {
+        let spans = self.spans.as_ref().map(|outlet| &outlet.account);
+        let logs = self.logs.as_ref().map(|outlet| &outlet.account);
+        let metrics = self.metrics.as_ref().map(|(_, account)| account);
+        [spans, logs, metrics].into_iter().flatten().cloned().collect()
+    }
+}

@@ -1,0 +1,88 @@
+//! The sinks that send: how the settings of the others become those of the bridge.
+
+use std::sync::Arc;
+
+use spanscope_layers::metrics::MetricSink;
+use spanscope_layers::{Categories, CategoryFilter};
+use spanscope_otlp::{BadSetting, OtlpBuilder, OtlpLayer, Signal};
+
+use crate::InitError;
+
+/// The sinks, and what each sends.
+const SENT: [(&str, Signal); 3] = [
+    ("otel_trace", Signal::Traces),
+    ("otel_metric", Signal::Metrics),
+    ("otel_log", Signal::Logs),
+];
+
+pub(crate) type SetOtlp = Box<dyn FnOnce(OtlpBuilder) -> OtlpBuilder>;
+
+/// What is known of the bridge before it is built.
+pub(crate) struct OtlpSettings<'a> {
+    pub(crate) has: &'a dyn Fn(&str) -> bool,
+    pub(crate) reads_env: bool,
+    /// Of the file, and where it stands there.
+    pub(crate) endpoint: Option<(String, String)>,
+    pub(crate) service_name: Option<String>,
+    pub(crate) max_value_len: Option<usize>,
+    pub(crate) categories: Arc<Categories>,
+    pub(crate) trace_filter: Option<CategoryFilter>,
+    pub(crate) log_filter: Option<CategoryFilter>,
+    pub(crate) report_to: Vec<Arc<dyn MetricSink>>,
+    pub(crate) set: Vec<SetOtlp>,
+}
+
+/// The settings of the bridge, if one of its sinks is on, and what of the environment is not accepted.
+pub(crate) fn builder(settings: OtlpSettings<'_>) -> (Option<OtlpBuilder>, Vec<InitError>) {
+    let has = settings.has;
+    if !SENT.iter().any(|(sink, _)| has(sink)) {
+        return (None, Vec::new());
+    }
+    let mut builder = OtlpLayer::builder();
+    if let Some((place, url)) = settings.endpoint {
+        builder = builder.endpoint_said_at(place, url);
+    }
+    let mut problems = Vec::new();
+    if settings.reads_env {
+        let (read, wrong) = builder.env();
+        builder = read;
+        problems.extend(wrong.into_iter().map(InitError::from));
+    }
+    for (sink, signal) in SENT {
+        let is_on = builder.sends(signal) && has(sink);
+        builder = builder.send(signal, is_on);
+    }
+    if let Some(name) = settings.service_name {
+        builder = builder.service_name(name);
+    }
+    if let Some(bytes) = settings.max_value_len {
+        builder = builder.max_value_len(bytes);
+    }
+    if let Some(filter) = settings.trace_filter {
+        builder = builder.span_filter(filter);
+    }
+    if let Some(filter) = settings.log_filter {
+        builder = builder.log_filter(filter);
+    }
+    builder = builder.categories(settings.categories);
+    builder = settings
+        .report_to
+        .into_iter()
+        .fold(builder, |builder, sink| builder.report_to(sink));
+    builder = settings
+        .set
+        .into_iter()
+        .fold(builder, |builder, set| set(builder));
+    let is_on = SENT.iter().any(|(_, signal)| builder.sends(*signal));
+    (is_on.then_some(builder), problems)
+}
+
+impl From<BadSetting> for InitError {
+    fn from(setting: BadSetting) -> Self {
+        Self::Setting {
+            place: setting.place.into(),
+            input: setting.input,
+            accepted: setting.accepted,
+        }
+    }
+}

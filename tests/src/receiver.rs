@@ -1,0 +1,516 @@
+//! An OTLP receiver over HTTP that does what a test says: takes, refuses, hangs, answers nonsense.
+//!
+//! It speaks just enough HTTP/1.1 for that, with one thread a connection. What came in is kept as it came, and decoded by the
+//! crate that the collectors' protocol is published with.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::metrics::v1::Metric;
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message as _;
+use serde_json::{Value as Json, json};
+
+/// A request that came in.
+#[derive(Debug, Clone)]
+pub struct Came {
+    /// Its path.
+    pub path: String,
+    /// By lower-case name.
+    pub headers: BTreeMap<String, String>,
+    /// Unpacked.
+    pub body: Vec<u8>,
+}
+
+/// What the receiver does with a request.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// Answers 200 with nothing, after this time.
+    Take(Duration),
+    /// Answers this: status, more headers, body.
+    Say(u16, Vec<(&'static str, String)>, Vec<u8>),
+    /// Sends these bytes in place of an answer.
+    Nonsense(&'static [u8]),
+    /// Reads the request and never answers.
+    Hang,
+    /// Closes the connection without an answer.
+    Close,
+}
+
+impl Answer {
+    /// At once.
+    pub const OK: Self = Self::Take(Duration::ZERO);
+
+    /// Answers this status, with nothing else.
+    #[must_use]
+    pub fn status(status: u16) -> Self {
+        Self::Say(status, Vec::new(), Vec::new())
+    }
+}
+
+type Behaviour = dyn Fn(&Came, usize) -> Answer + Send + Sync;
+
+/// Listens until it is dropped.
+pub struct Receiver {
+    scheme: &'static str,
+    address: SocketAddr,
+    came: Arc<Mutex<Vec<Came>>>,
+    taken: Arc<Mutex<Vec<Came>>>,
+    stop: Arc<AtomicBool>,
+    open: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Receiver {
+    /// Takes everything.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::with(|_, _| Answer::OK)
+    }
+
+    /// Does what is said of a request, and of how many came before it.
+    #[must_use]
+    pub fn with(behaviour: impl Fn(&Came, usize) -> Answer + Send + Sync + 'static) -> Self {
+        Self::at("127.0.0.1:0".parse().unwrap(), behaviour)
+    }
+
+    /// The same at an address where one was before.
+    #[must_use]
+    pub fn at(
+        address: SocketAddr,
+        behaviour: impl Fn(&Came, usize) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        Self::listen(address, None, behaviour)
+    }
+
+    /// Takes everything that comes by TLS as this says.
+    #[must_use]
+    pub fn tls(tls: Arc<rustls::ServerConfig>) -> Self {
+        let mut receiver = Self::listen("127.0.0.1:0".parse().unwrap(), Some(tls), |_, _| Answer::OK);
+        receiver.scheme = "https";
+        receiver
+    }
+
+    fn listen(
+        address: SocketAddr,
+        tls: Option<Arc<rustls::ServerConfig>>,
+        behaviour: impl Fn(&Came, usize) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let listener = crate::wait_for("the port", || TcpListener::bind(address).ok());
+        let receiver = Self {
+            scheme: "http",
+            address: listener.local_addr().unwrap(),
+            came: Arc::default(),
+            taken: Arc::default(),
+            stop: Arc::default(),
+            open: Arc::default(),
+        };
+        let (came, taken) = (Arc::clone(&receiver.came), Arc::clone(&receiver.taken));
+        let (stop, open) = (Arc::clone(&receiver.stop), Arc::clone(&receiver.open));
+        let behaviour: Arc<Behaviour> = Arc::new(behaviour);
+        std::thread::spawn(move || {
+            for connection in listener.incoming().flatten() {
+                if stop.load(Ordering::SeqCst) {
+                    return;
+                }
+                open.lock().unwrap().extend(connection.try_clone());
+                let tls = tls.clone();
+                let (came, taken, behaviour) =
+                    (Arc::clone(&came), Arc::clone(&taken), Arc::clone(&behaviour));
+                std::thread::spawn(move || {
+                    let stream = match tls {
+                        Some(tls) => {
+                            let session = rustls::ServerConnection::new(tls).unwrap();
+                            Stream::Tls(Box::new(rustls::StreamOwned::new(session, connection)))
+                        }
+                        None => Stream::Plain(connection),
+                    };
+                    let _ = serve(BufReader::new(stream), &came, &taken, &*behaviour);
+                });
+            }
+        });
+        receiver
+    }
+
+    /// Its URL, without a path.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("{}://{}", self.scheme, self.address)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// All requests so far, taken or not.
+    #[must_use]
+    pub fn came(&self) -> Vec<Came> {
+        self.came.lock().unwrap().clone()
+    }
+
+    /// All requests that were taken.
+    #[must_use]
+    pub fn taken(&self) -> Vec<Came> {
+        self.taken.lock().unwrap().clone()
+    }
+
+    /// All spans that were taken.
+    #[must_use]
+    pub fn spans(&self) -> Vec<Sent<Span>> {
+        self.taken().iter().flat_map(spans_in).collect()
+    }
+
+    /// All log records that were taken.
+    #[must_use]
+    pub fn logs(&self) -> Vec<Sent<LogRecord>> {
+        self.taken().iter().flat_map(logs_in).collect()
+    }
+
+    /// All metrics that were taken, of every export anew.
+    #[must_use]
+    pub fn metrics(&self) -> Vec<Sent<Metric>> {
+        self.taken().iter().flat_map(metrics_in).collect()
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        // Wakes the listener, and cuts whoever is still connected, as a killed process would.
+        let _ = TcpStream::connect(self.address);
+        for connection in self.open.lock().unwrap().drain(..) {
+            let _ = connection.shutdown(std::net::Shutdown::Both);
+        }
+    }
+}
+
+/// A connection, bare or not.
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<rustls::StreamOwned<rustls::ServerConnection, TcpStream>>),
+}
+
+impl Stream {
+    fn shutdown(&self) -> std::io::Result<()> {
+        let socket = match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(session) => &session.sock,
+        };
+        socket.shutdown(std::net::Shutdown::Both)
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.read(bytes),
+            Self::Tls(session) => session.read(bytes),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.write(bytes),
+            Self::Tls(session) => session.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.flush(),
+            Self::Tls(session) => session.flush(),
+        }
+    }
+}
+
+fn serve(
+    mut connection: BufReader<Stream>,
+    came: &Mutex<Vec<Came>>,
+    taken: &Mutex<Vec<Came>>,
+    behaviour: &Behaviour,
+) -> std::io::Result<()> {
+    while let Some(request) = read_request(&mut connection)? {
+        let before = {
+            let mut came = came.lock().unwrap();
+            came.push(request.clone());
+            came.len() - 1
+        };
+        let (headers, body) = match behaviour(&request, before) {
+            Answer::Take(after) => {
+                std::thread::sleep(after);
+                taken.lock().unwrap().push(request);
+                let kind = "content-type: application/x-protobuf\r\n";
+                (format!("HTTP/1.1 200 OK\r\n{kind}"), Vec::new())
+            }
+            Answer::Say(status, headers, body) => {
+                if (200..300).contains(&status) {
+                    taken.lock().unwrap().push(request);
+                }
+                let headers: String = headers
+                    .iter()
+                    .map(|(name, value)| format!("{name}: {value}\r\n"))
+                    .collect();
+                (format!("HTTP/1.1 {status} x\r\n{headers}"), body)
+            }
+            Answer::Nonsense(bytes) => {
+                connection.get_mut().write_all(bytes)?;
+                return connection.get_ref().shutdown();
+            }
+            // The other end's patience ends, or the receiver does.
+            Answer::Hang => {
+                let _ = connection.read(&mut [0])?;
+                return Ok(());
+            }
+            Answer::Close => return connection.get_ref().shutdown(),
+        };
+        let length = body.len();
+        let mut answer = format!("{headers}content-length: {length}\r\n\r\n").into_bytes();
+        answer.extend(body);
+        connection.get_mut().write_all(&answer)?;
+        connection.get_mut().flush()?;
+    }
+    Ok(())
+}
+
+fn read_request(reader: &mut BufReader<Stream>) -> std::io::Result<Option<Came>> {
+    let mut line = String::new();
+    if reader.read_line(&mut line)? == 0 {
+        return Ok(None);
+    }
+    let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+    let mut headers = BTreeMap::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let Some((name, value)) = line.trim_end().split_once(':') else {
+            break;
+        };
+        headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+    }
+    let length = headers
+        .get("content-length")
+        .and_then(|length| length.parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    reader.read_exact(&mut body)?;
+    if headers
+        .get("content-encoding")
+        .is_some_and(|encoding| encoding == "gzip")
+    {
+        let packed = std::mem::take(&mut body);
+        flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut body)?;
+    }
+    Ok(Some(Came { path, headers, body }))
+}
+
+/// Something that was sent, with who sent it.
+#[derive(Debug, Clone)]
+pub struct Sent<T> {
+    /// Who sent it.
+    pub resource: Resource,
+    /// What part of the program.
+    pub scope: String,
+    /// What was sent.
+    pub it: T,
+}
+
+impl<T> Sent<T> {
+    /// A text of the resource.
+    #[must_use]
+    pub fn resource(&self, key: &str) -> Option<String> {
+        text_of(&self.resource.attributes, key)
+    }
+}
+
+/// The text under a key.
+#[must_use]
+pub fn text_of(attributes: &[KeyValue], key: &str) -> Option<String> {
+    match attributes
+        .iter()
+        .find(|attribute| attribute.key == key)?
+        .value
+        .as_ref()?
+        .value
+        .as_ref()?
+    {
+        any_value::Value::StringValue(text) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+fn is_json(came: &Came) -> bool {
+    came.headers
+        .get("content-type")
+        .is_some_and(|kind| kind == "application/json")
+}
+
+/// The spans of a request.
+#[must_use]
+pub fn spans_in(came: &Came) -> Vec<Sent<Span>> {
+    if came.path != "/v1/traces" {
+        return Vec::new();
+    }
+    let request: ExportTraceServiceRequest = if is_json(came) {
+        serde_json::from_slice(&came.body).unwrap()
+    } else {
+        ExportTraceServiceRequest::decode(&came.body[..]).unwrap()
+    };
+    let mut sent = Vec::new();
+    for of_resource in request.resource_spans {
+        let resource = of_resource.resource.unwrap_or_default();
+        for of_scope in of_resource.scope_spans {
+            let scope = of_scope.scope.unwrap_or_default().name;
+            sent.extend(of_scope.spans.into_iter().map(|it| Sent {
+                resource: resource.clone(),
+                scope: scope.clone(),
+                it,
+            }));
+        }
+    }
+    sent
+}
+
+/// The log records of a request.
+#[must_use]
+pub fn logs_in(came: &Came) -> Vec<Sent<LogRecord>> {
+    if came.path != "/v1/logs" {
+        return Vec::new();
+    }
+    let request: ExportLogsServiceRequest = if is_json(came) {
+        serde_json::from_slice(&came.body).unwrap()
+    } else {
+        ExportLogsServiceRequest::decode(&came.body[..]).unwrap()
+    };
+    let mut sent = Vec::new();
+    for of_resource in request.resource_logs {
+        let resource = of_resource.resource.unwrap_or_default();
+        for of_scope in of_resource.scope_logs {
+            let scope = of_scope.scope.unwrap_or_default().name;
+            sent.extend(of_scope.log_records.into_iter().map(|it| Sent {
+                resource: resource.clone(),
+                scope: scope.clone(),
+                it,
+            }));
+        }
+    }
+    sent
+}
+
+/// The metrics of a request.
+#[must_use]
+pub fn metrics_in(came: &Came) -> Vec<Sent<Metric>> {
+    if came.path != "/v1/metrics" {
+        return Vec::new();
+    }
+    let request: ExportMetricsServiceRequest = if is_json(came) {
+        serde_json::from_slice(&came.body).unwrap()
+    } else {
+        ExportMetricsServiceRequest::decode(&came.body[..]).unwrap()
+    };
+    let mut sent = Vec::new();
+    for of_resource in request.resource_metrics {
+        let resource = of_resource.resource.unwrap_or_default();
+        for of_scope in of_resource.scope_metrics {
+            let scope = of_scope.scope.unwrap_or_default().name;
+            sent.extend(of_scope.metrics.into_iter().map(|it| Sent {
+                resource: resource.clone(),
+                scope: scope.clone(),
+                it,
+            }));
+        }
+    }
+    sent
+}
+
+/// A span in the form of `spanscope export --to otlp-json`, with attributes in the order of their keys.
+#[must_use]
+pub fn span_as_json(span: &Span) -> Json {
+    let mut object = json!({
+        "traceId": hex(&span.trace_id),
+        "spanId": hex(&span.span_id),
+        "name": span.name,
+        "kind": span.kind,
+        "startTimeUnixNano": span.start_time_unix_nano.to_string(),
+        "endTimeUnixNano": span.end_time_unix_nano.to_string(),
+        "attributes": attributes_as_json(&span.attributes),
+    });
+    if !span.parent_span_id.is_empty() {
+        object["parentSpanId"] = json!(hex(&span.parent_span_id));
+    }
+    if !span.events.is_empty() {
+        let events = span.events.iter().map(|event| {
+            json!({
+                "timeUnixNano": event.time_unix_nano.to_string(),
+                "name": event.name,
+                "attributes": attributes_as_json(&event.attributes),
+            })
+        });
+        object["events"] = events.collect();
+    }
+    if !span.links.is_empty() {
+        let links = span.links.iter().map(|link| {
+            json!({
+                "traceId": hex(&link.trace_id),
+                "spanId": hex(&link.span_id),
+                "attributes": attributes_as_json(&link.attributes),
+            })
+        });
+        object["links"] = links.collect();
+    }
+    let status = span.status.clone().unwrap_or_default();
+    let mut said = json!({});
+    if !status.message.is_empty() {
+        said["message"] = json!(status.message);
+    }
+    if status.code != 0 {
+        said["code"] = json!(status.code);
+    }
+    object["status"] = said;
+    object
+}
+
+fn attributes_as_json(attributes: &[KeyValue]) -> Json {
+    let mut all: Vec<_> = attributes
+        .iter()
+        .map(|attribute| json!({"key": attribute.key, "value": value_as_json(attribute.value.as_ref())}))
+        .collect();
+    sort_attributes(&mut all);
+    all.into()
+}
+
+fn value_as_json(value: Option<&AnyValue>) -> Json {
+    match value.and_then(|value| value.value.as_ref()) {
+        None => json!({}),
+        Some(any_value::Value::StringValue(text)) => json!({"stringValue": text}),
+        Some(any_value::Value::BoolValue(value)) => json!({"boolValue": value}),
+        Some(any_value::Value::IntValue(number)) => json!({"intValue": number.to_string()}),
+        Some(any_value::Value::DoubleValue(number)) => json!({"doubleValue": number}),
+        Some(any_value::Value::ArrayValue(items)) => {
+            json!({"arrayValue": {"values": items.values.iter().map(|item| value_as_json(Some(item))).collect::<Json>()}})
+        }
+        Some(other) => panic!("nothing of ours sends {other:?}"),
+    }
+}
+
+/// Brings attributes into the order of their keys.
+pub fn sort_attributes(attributes: &mut [Json]) {
+    attributes.sort_by_key(|attribute| attribute["key"].as_str().unwrap_or_default().to_owned());
+}
+
+/// Bytes as hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

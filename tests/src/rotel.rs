@@ -1,0 +1,80 @@
+//! The OTLP collector `rotel`, which hands on what it receives to a [`Receiver`] of ours.
+//!
+//! It comes with the PyPI package `rotel` (the wheel for CPython 3.11 holds the program, which needs Debian's
+//! `libpython3.11`). Where it can't be found its tests say so and do nothing, unless `SPANSCOPE_NO_SKIP` is set.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+
+use crate::receiver::{Answer, Receiver};
+
+/// A running collector; it is stopped when this is dropped.
+pub struct Rotel {
+    child: Child,
+    /// Where it takes OTLP over HTTP.
+    pub http: SocketAddr,
+    /// Where it takes OTLP over gRPC.
+    pub grpc: SocketAddr,
+    /// Where it hands it on to.
+    pub behind: Receiver,
+}
+
+const PROGRAM: &str = "rotel-agent";
+
+/// Whether it can be run.
+#[must_use]
+pub fn is_here() -> bool {
+    crate::tool_is_here(PROGRAM, "PyPI's package `rotel` has it, and `.ci/run` unpacks it")
+}
+
+impl Rotel {
+    /// Starts one, which hands on at once.
+    #[must_use]
+    pub fn start() -> Self {
+        let behind = Receiver::with(|_, _| Answer::OK);
+        let (child, http, grpc) = crate::wait_for("rotel to start", || {
+            // It can't choose ports by itself, and another program may take one in between.
+            let port = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            let (http, grpc) = (port(), port());
+            let mut command = Command::new(PROGRAM);
+            for (name, _) in std::env::vars_os() {
+                if name.to_string_lossy().starts_with("ROTEL_") {
+                    command.env_remove(name);
+                }
+            }
+            let mut child = command
+                .arg("start")
+                .args(["--otlp-http-endpoint", &http.to_string()])
+                .args(["--otlp-grpc-endpoint", &grpc.to_string()])
+                .args(["--exporter", "otlp", "--otlp-exporter-protocol", "http"])
+                .args(["--otlp-exporter-endpoint", &behind.url(), "--disable-batching"])
+                .args(["--otlp-exporter-retry-max-elapsed-time", "2s"])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            loop {
+                if TcpStream::connect(http).is_ok() && TcpStream::connect(grpc).is_ok() {
+                    return Some((child, http, grpc));
+                }
+                if child.try_wait().unwrap().is_some() {
+                    return None;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(2));
+            }
+        });
+        Self {
+            child,
+            http,
+            grpc,
+            behind,
+        }
+    }
+}
+
+impl Drop for Rotel {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,460 @@
+//! A span has the same ids in the store, on the console and in the collector, whatever is done with it, and in whatever order
+//! the layers were added.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value as Json;
+use spanscope_layers::console::Mode;
+use spanscope_layers::console::render::Format;
+use spanscope_layers::{ConsoleLayer, SpanExt as _};
+use spanscope_model::{SpanId, TraceId};
+use spanscope_otlp::OpenTelemetrySpanExt as _;
+use spanscope_otlp::opentelemetry::Context;
+use spanscope_otlp::opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceFlags, TraceState};
+use spanscope_sqlite::SqliteLayer;
+use spanscope_tests::PATIENCE;
+use spanscope_tests::receiver::{Receiver, hex};
+use tracing::{Dispatch, info, info_span};
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::prelude::*;
+
+use super::{build, stored_spans, to};
+
+/// Trace, span, parent.
+type Ids = (String, String, Option<String>);
+/// By name.
+type Seen = BTreeMap<String, Ids>;
+
+const REMOTE_TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const REMOTE_SPAN: &str = "00f067aa0ba902b7";
+
+/// A stream that can be read afterwards.
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// In which order the layers are added, and which of them doesn't see spans whose name begins with `hidden`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    BridgeFirst,
+    BridgeBetween,
+    BridgeLast,
+    BridgeFirstFiltered,
+    BridgeLastFiltered,
+    StoreFiltered,
+}
+
+const ORDERS: [Order; 6] = [
+    Order::BridgeFirst,
+    Order::BridgeBetween,
+    Order::BridgeLast,
+    Order::BridgeFirstFiltered,
+    Order::BridgeLastFiltered,
+    Order::StoreFiltered,
+];
+
+/// What the three sinks showed.
+struct Shown {
+    sent: Seen,
+    stored: Seen,
+    /// From the starts on the console, with no parents.
+    console: BTreeMap<String, (String, String)>,
+}
+
+fn run(order: Order, program: impl FnOnce(&Dispatch)) -> Shown {
+    let receiver = Receiver::start();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace_store.db");
+    let written = Written::default();
+    let (store, store_guard) = SqliteLayer::open(&path).unwrap();
+    let (console, console_guard) = ConsoleLayer::builder()
+        .writer(written.clone())
+        .format(Format::Json)
+        .mode(Mode::Lines)
+        .build()
+        .unwrap();
+    let visible = || filter_fn(|metadata| !metadata.name().starts_with("hidden"));
+    let registry = tracing_subscriber::registry();
+    let (dispatch, guard) = match order {
+        Order::BridgeFirst => {
+            let (bridge, guard) = build(to(&receiver.url()));
+            (
+                Dispatch::new(registry.with(bridge).with(store).with(console)),
+                guard,
+            )
+        }
+        Order::BridgeBetween => {
+            let (bridge, guard) = build(to(&receiver.url()));
+            (
+                Dispatch::new(registry.with(store).with(bridge).with(console)),
+                guard,
+            )
+        }
+        Order::BridgeLast => {
+            let (bridge, guard) = build(to(&receiver.url()));
+            (
+                Dispatch::new(registry.with(store).with(console).with(bridge)),
+                guard,
+            )
+        }
+        Order::BridgeFirstFiltered => {
+            let (bridge, guard) = build(to(&receiver.url()));
+            let bridge = bridge.with_filter(visible());
+            (
+                Dispatch::new(registry.with(bridge).with(store).with(console)),
+                guard,
+            )
+        }
+        Order::BridgeLastFiltered => {
+            let (bridge, guard) = build(to(&receiver.url()));
+            let bridge = bridge.with_filter(visible());
+            (
+                Dispatch::new(registry.with(store).with(console).with(bridge)),
+                guard,
+            )
+        }
+        Order::StoreFiltered => {
+            let (bridge, guard) = build(to(&receiver.url()));
+            let store = store.with_filter(visible());
+            (
+                Dispatch::new(registry.with(store).with(bridge).with(console)),
+                guard,
+            )
+        }
+    };
+    tracing::dispatcher::with_default(&dispatch, || program(&dispatch));
+    guard.flush(PATIENCE).unwrap();
+    store_guard.flush(PATIENCE).unwrap();
+    console_guard.flush(PATIENCE).unwrap();
+    let sent = receiver.spans().into_iter().map(|sent| {
+        let span = sent.it;
+        let parent = (!span.parent_span_id.is_empty()).then(|| hex(&span.parent_span_id));
+        (span.name, (hex(&span.trace_id), hex(&span.span_id), parent))
+    });
+    let stored = stored_spans(&path).into_iter().map(|span| {
+        let parent = span.parent_span_id.map(|parent| parent.to_string());
+        (
+            span.name,
+            (span.trace_id.to_string(), span.span_id.to_string(), parent),
+        )
+    });
+    let lines = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+    let console = lines.lines().filter_map(|line| {
+        let line: Json = serde_json::from_str(line).unwrap();
+        let text = |key: &str| line[key].as_str().map(ToOwned::to_owned);
+        (line["kind"] == "span_start").then_some(())?;
+        Some((text("name")?, (text("trace_id")?, text("span_id")?)))
+    });
+    Shown {
+        sent: sent.collect(),
+        stored: stored.collect(),
+        console: console.collect(),
+    }
+}
+
+/// Runs a program under every order and holds all three sinks against each other. `check` gets what was sent.
+fn same_everywhere(names: &[&str], program: impl Fn(&Dispatch), check: impl Fn(Order, &Seen)) {
+    for order in ORDERS {
+        let shown = run(order, &program);
+        for name in names {
+            let hidden = name.starts_with("hidden");
+            let is_sent =
+                !(hidden && matches!(order, Order::BridgeFirstFiltered | Order::BridgeLastFiltered));
+            let is_stored = !(hidden && order == Order::StoreFiltered);
+            let (trace, span) = shown.console[*name].clone();
+            for (what, is_there, seen) in [
+                ("sent", is_sent, &shown.sent),
+                ("stored", is_stored, &shown.stored),
+            ] {
+                let ids = seen.get(*name);
+                assert_eq!(ids.is_some(), is_there, "{order:?}: {name} {what}: {seen:#?}");
+                if let Some(ids) = ids {
+                    assert_eq!((&ids.0, &ids.1), (&trace, &span), "{order:?}: {name} {what}");
+                }
+            }
+        }
+        if !names.iter().any(|name| name.starts_with("hidden")) {
+            assert_eq!(shown.sent, shown.stored, "{order:?}");
+        }
+        check(order, &shown.sent);
+    }
+}
+
+fn remote_context() -> Context {
+    Context::new().with_remote_span_context(SpanContext::new(
+        spanscope_otlp::opentelemetry::TraceId::from_hex(REMOTE_TRACE).unwrap(),
+        spanscope_otlp::opentelemetry::SpanId::from_hex(REMOTE_SPAN).unwrap(),
+        TraceFlags::SAMPLED,
+        true,
+        TraceState::NONE,
+    ))
+}
+
+fn is_below_remote(ids: &Ids) -> bool {
+    ids.0 == REMOTE_TRACE && ids.2.as_deref() == Some(REMOTE_SPAN)
+}
+
+#[test]
+fn spans_that_are_entered() {
+    same_everywhere(
+        &["root", "child", "grandchild"],
+        |_| {
+            info_span!("root").in_scope(|| {
+                info_span!("child").in_scope(|| info_span!("grandchild").in_scope(|| info!("hello")));
+            });
+        },
+        |_, sent| {
+            assert_eq!(sent["child"].2.as_ref(), Some(&sent["root"].1));
+            assert_eq!(sent["grandchild"].2.as_ref(), Some(&sent["child"].1));
+            assert_eq!(sent["root"].2, None);
+        },
+    );
+}
+
+#[test]
+fn spans_that_are_never_entered() {
+    same_everywhere(
+        &["root", "child"],
+        |_| {
+            let root = info_span!("root");
+            drop(info_span!(parent: &root, "child"));
+            info!(parent: &root, "an event in it");
+        },
+        |_, sent| assert_eq!(sent["child"].2.as_ref(), Some(&sent["root"].1)),
+    );
+}
+
+#[test]
+fn a_parent_that_ends_before_its_child_and_was_never_entered() {
+    same_everywhere(
+        &["root", "child"],
+        |_| {
+            let root = info_span!("root");
+            let child = info_span!(parent: &root, "child");
+            drop(root);
+            child.in_scope(|| info!("late"));
+        },
+        |_, sent| assert_eq!(sent["child"].2.as_ref(), Some(&sent["root"].1)),
+    );
+}
+
+#[test]
+fn a_remote_parent_that_is_set_after_creation_through_opentelemetry() {
+    same_everywhere(
+        &["request", "child"],
+        |_| {
+            let request = info_span!("request");
+            request.set_parent(remote_context()).unwrap();
+            request.in_scope(|| info_span!("child").in_scope(|| ()));
+        },
+        |_, sent| {
+            assert!(is_below_remote(&sent["request"]));
+            assert_eq!(sent["child"].0, REMOTE_TRACE);
+        },
+    );
+}
+
+#[test]
+fn a_remote_parent_that_is_set_after_creation_through_our_trait() {
+    same_everywhere(
+        &["request", "child"],
+        |_| {
+            let request = info_span!("request");
+            let trace: TraceId = REMOTE_TRACE.parse().unwrap();
+            let span: SpanId = REMOTE_SPAN.parse().unwrap();
+            assert!(request.set_remote_parent(trace, span));
+            request.in_scope(|| info_span!("child").in_scope(|| ()));
+            assert!(!request.set_remote_parent(trace, span), "too late now");
+            assert!(
+                request.set_parent(Context::new()).is_err(),
+                "for OpenTelemetry as well"
+            );
+        },
+        |_, sent| {
+            assert!(is_below_remote(&sent["request"]));
+            assert_eq!(sent["child"].0, REMOTE_TRACE);
+        },
+    );
+}
+
+#[test]
+fn a_remote_parent_of_a_span_that_is_never_entered() {
+    same_everywhere(
+        &["request"],
+        |_| info_span!("request").set_parent(remote_context()).unwrap(),
+        |_, sent| assert!(is_below_remote(&sent["request"])),
+    );
+}
+
+#[test]
+fn a_context_that_somebody_attached() {
+    same_everywhere(
+        &["request"],
+        |_| {
+            let _attached = remote_context().attach();
+            info_span!("request").in_scope(|| ());
+        },
+        |_, sent| assert!(is_below_remote(&sent["request"])),
+    );
+}
+
+#[test]
+fn a_span_made_on_one_thread_and_entered_on_another() {
+    same_everywhere(
+        &["root", "job", "inner"],
+        |dispatch| {
+            let root = info_span!("root");
+            let job = root.in_scope(|| info_span!("job"));
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let work = || job.in_scope(|| info_span!("inner").in_scope(|| ()));
+                    tracing::dispatcher::with_default(dispatch, work);
+                });
+            });
+        },
+        |_, sent| {
+            assert_eq!(sent["job"].2.as_ref(), Some(&sent["root"].1));
+            assert_eq!(sent["inner"].2.as_ref(), Some(&sent["job"].1));
+        },
+    );
+}
+
+#[test]
+fn a_span_whose_ids_are_asked_for_before_it_is_entered() {
+    same_everywhere(
+        &["first", "second"],
+        |_| {
+            let first = info_span!("first");
+            let (trace, span) = first.ids().unwrap();
+            let context = first.context();
+            assert_eq!(
+                context.span().span_context().trace_id().to_string(),
+                trace.to_string()
+            );
+            assert_eq!(
+                context.span().span_context().span_id().to_string(),
+                span.to_string()
+            );
+            // The other way round.
+            let second = info_span!("second");
+            let context = second.context();
+            let (trace, span) = second.ids().unwrap();
+            assert_eq!(
+                context.span().span_context().trace_id().to_string(),
+                trace.to_string()
+            );
+            assert_eq!(
+                context.span().span_context().span_id().to_string(),
+                span.to_string()
+            );
+        },
+        |_, _| (),
+    );
+}
+
+#[test]
+fn a_span_between_that_one_sink_does_not_see() {
+    same_everywhere(
+        &["root", "hidden between", "child"],
+        |_| {
+            info_span!("root").in_scope(|| {
+                info_span!("hidden between").in_scope(|| info_span!("child").in_scope(|| info!("x")));
+            });
+        },
+        |order, sent| {
+            let is_hidden = matches!(order, Order::BridgeFirstFiltered | Order::BridgeLastFiltered);
+            let parent = if is_hidden { "root" } else { "hidden between" };
+            assert_eq!(sent["child"].2.as_ref(), Some(&sent[parent].1), "{order:?}");
+        },
+    );
+}
+
+#[test]
+fn a_root_that_one_sink_does_not_see() {
+    same_everywhere(
+        &["hidden root", "child", "second child", "asked child"],
+        |_| {
+            let root = info_span!("hidden root");
+            root.in_scope(|| info_span!("child").in_scope(|| info!("x")));
+            drop(info_span!(parent: &root, "second child"));
+            // Its context is asked for before anybody enters it.
+            let asked = root.in_scope(|| info_span!("asked child"));
+            let _ = asked.context();
+        },
+        |_, sent| {
+            assert_eq!(sent["child"].0, sent["second child"].0);
+            assert_eq!(sent["child"].0, sent["asked child"].0);
+        },
+    );
+}
+
+#[test]
+fn a_request_below_a_root_that_one_sink_does_not_see_continues_its_remote_parent() {
+    same_everywhere(
+        &["hidden server", "request"],
+        |_| {
+            info_span!("hidden server").in_scope(|| {
+                let request = info_span!("request");
+                request.set_parent(remote_context()).unwrap();
+                request.in_scope(|| info!("x"));
+            });
+        },
+        |_, sent| assert!(is_below_remote(&sent["request"])),
+    );
+}
+
+#[test]
+fn links_and_late_attributes() {
+    same_everywhere(
+        &["first", "second"],
+        |_| {
+            let first = info_span!("first");
+            let second = info_span!("second");
+            second.follows_from(&first);
+            first.in_scope(|| ());
+            second.in_scope(|| ());
+        },
+        |_, _| (),
+    );
+}
+
+#[test]
+fn many_threads_make_spans_below_one_root() {
+    let names: Vec<String> = (0..64).map(|number| format!("job {number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    same_everywhere(
+        &names,
+        |dispatch| {
+            let root = info_span!("root");
+            std::thread::scope(|scope| {
+                for jobs in names.chunks(8) {
+                    let root = root.clone();
+                    scope.spawn(move || {
+                        tracing::dispatcher::with_default(dispatch, || {
+                            for name in jobs {
+                                let job = info_span!(parent: &root, "job", otel.name = *name);
+                                job.in_scope(|| info!("done"));
+                            }
+                        });
+                    });
+                }
+            });
+        },
+        |_, sent| {
+            let root = &sent["root"];
+            assert!(names.iter().all(|name| sent[*name].2.as_ref() == Some(&root.1)));
+        },
+    );
+}

@@ -1,0 +1,50 @@
+//! The OTLP bridge: what leaves, with which ids, and what happens when nobody takes it.
+
+mod failure;
+mod identity;
+mod settings;
+mod signals;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use spanscope_model::{Span, SpanFilter, TraceStore as _};
+use spanscope_otlp::{OtlpBuilder, OtlpGuard, OtlpLayer};
+use spanscope_sqlite::{SqliteStore, wait};
+use spanscope_tests::PATIENCE;
+use tracing::{Dispatch, Subscriber};
+use tracing_subscriber::prelude::*;
+use tracing_subscriber::registry::LookupSpan;
+
+/// Settings for a receiver of the test's. Nothing goes out by itself before a batch is full, so that a test which counts
+/// requests knows how many there are.
+fn to(url: &str) -> OtlpBuilder {
+    OtlpLayer::builder()
+        .endpoint(url)
+        .service_name("it")
+        .schedule_delay(Duration::from_secs(3600))
+        .metric_interval(Duration::from_secs(3600))
+        .shutdown_timeout(PATIENCE)
+}
+
+/// The layer alone, as a dispatcher.
+fn alone(builder: OtlpBuilder) -> (Dispatch, OtlpGuard) {
+    let (layer, guard) = builder.build().unwrap();
+    (Dispatch::new(tracing_subscriber::registry().with(layer)), guard)
+}
+
+fn build<S>(builder: OtlpBuilder) -> (OtlpLayer<S>, OtlpGuard)
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    builder.build().unwrap()
+}
+
+fn stored_spans(path: &PathBuf) -> Vec<Span> {
+    let store = SqliteStore::open(path).unwrap();
+    wait(store.list_spans(SpanFilter {
+        limit: 10_000,
+        ..SpanFilter::default()
+    }))
+    .unwrap()
+}

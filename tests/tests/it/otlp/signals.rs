@@ -1,0 +1,590 @@
+//! What is in the spans, log records and metrics that leave.
+
+use std::time::Duration;
+
+use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
+use opentelemetry_proto::tonic::metrics::v1::{Metric, metric, number_data_point};
+use opentelemetry_proto::tonic::trace::v1::Span;
+use spanscope_layers::metrics::record_value;
+use spanscope_layers::{Categories, CategoryFilter, Levels, SpanExt, Threshold, TokenMetricsLayer};
+use spanscope_model::MetricKind;
+use spanscope_otlp::opentelemetry::trace::Status;
+use spanscope_otlp::opentelemetry::{Array, KeyValue as OtelPair, Value as OtelValue};
+use spanscope_otlp::{ContentPolicy, HeadSampler, Limits, OpenTelemetrySpanExt, OtlpBuilder, Signal};
+use spanscope_sqlite::SqliteLayer;
+use spanscope_tests::receiver::{Receiver, Sent, text_of};
+use spanscope_tests::{PATIENCE, wait_for};
+use tracing::{Dispatch, debug, error, info, info_span, warn};
+use tracing_subscriber::prelude::*;
+
+use super::{alone, build, stored_spans, to};
+
+/// What came of a program whose spans and events are sent.
+struct Sending {
+    receiver: Receiver,
+}
+
+impl Sending {
+    fn of(set: impl FnOnce(OtlpBuilder) -> OtlpBuilder, program: impl FnOnce()) -> Self {
+        let receiver = Receiver::start();
+        let (dispatch, guard) = alone(set(to(&receiver.url())));
+        tracing::dispatcher::with_default(&dispatch, program);
+        guard.flush(PATIENCE).unwrap();
+        drop(guard);
+        Self { receiver }
+    }
+
+    fn span(&self, name: &str) -> Span {
+        let spans = self.receiver.spans();
+        let found = spans.iter().find(|span| span.it.name == name);
+        found
+            .unwrap_or_else(|| panic!("no {name} in {spans:#?}"))
+            .it
+            .clone()
+    }
+}
+
+fn same(builder: OtlpBuilder) -> OtlpBuilder {
+    builder
+}
+
+fn value(attributes: &[KeyValue], key: &str) -> Option<any_value::Value> {
+    let found: Vec<_> = attributes
+        .iter()
+        .filter(|attribute| attribute.key == key)
+        .collect();
+    assert!(found.len() < 2, "{key} stands twice in {attributes:?}");
+    found.first()?.value.as_ref()?.value.clone()
+}
+
+#[test]
+fn attributes_keep_their_types() {
+    use any_value::Value::{BoolValue, DoubleValue, IntValue, StringValue};
+    let sent = Sending::of(same, || {
+        let span = info_span!(
+            "types",
+            yes = true,
+            int = -7,
+            unsigned = 7_u64,
+            huge = u64::MAX,
+            float = 0.5,
+            text = "x",
+            debug = ?Some(1),
+            late = tracing::field::Empty,
+            twice = 1,
+            api_key = "hunter2",
+        );
+        span.record("late", 3);
+        span.record("twice", 2);
+        SpanExt::set_attribute(&span, "own.key", "own");
+    });
+    let attributes = sent.span("types").attributes;
+    for (key, expected) in [
+        ("yes", BoolValue(true)),
+        ("int", IntValue(-7)),
+        ("unsigned", IntValue(7)),
+        ("huge", StringValue(u64::MAX.to_string())),
+        ("float", DoubleValue(0.5)),
+        ("text", StringValue("x".to_owned())),
+        ("debug", StringValue("Some(1)".to_owned())),
+        ("late", IntValue(3)),
+        ("twice", IntValue(2)),
+        ("own.key", StringValue("own".to_owned())),
+        ("api_key", StringValue("[masked]".to_owned())),
+    ] {
+        assert_eq!(value(&attributes, key), Some(expected), "{key}");
+    }
+}
+
+#[test]
+fn the_special_fields_hold() {
+    let sent = Sending::of(same, || {
+        info_span!(
+            "a",
+            otel.name = "renamed",
+            otel.kind = "client",
+            otel.status_code = "ok"
+        )
+        .in_scope(|| error!("does not count, the span says ok"));
+        info_span!("failed").in_scope(|| error!("counts"));
+        info_span!(
+            "told",
+            otel.status_code = "ERROR",
+            otel.status_description = "no luck"
+        )
+        .in_scope(|| ());
+        let _ = std::panic::catch_unwind(|| {
+            let _span = info_span!("panicked").entered();
+            std::panic::resume_unwind(Box::new(()));
+        });
+    });
+    let status = |name: &str| {
+        let status = sent.span(name).status.unwrap();
+        (status.code, status.message)
+    };
+    assert_eq!(
+        (sent.span("renamed").kind, status("renamed")),
+        (3, (1, String::new()))
+    );
+    assert_eq!(status("failed"), (2, String::new()));
+    assert_eq!(status("told"), (2, "no luck".to_owned()));
+    assert_eq!(status("panicked").0, 2);
+}
+
+#[test]
+fn opentelemetrys_own_trait_works_and_the_store_shows_what_it_set() {
+    let receiver = Receiver::start();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace_store.db");
+    let (store, store_guard) = SqliteLayer::open(&path).unwrap();
+    let (bridge, guard) = build(to(&receiver.url()));
+    let dispatch = Dispatch::new(tracing_subscriber::registry().with(bridge).with(store));
+    tracing::dispatcher::with_default(&dispatch, || {
+        let linked = info_span!("linked");
+        let span = info_span!("extended", declared = 1);
+        // Before it is started, and after.
+        OpenTelemetrySpanExt::set_attribute(&span, "early", 1);
+        span.add_event("an early event", vec![OtelPair::new("n", 1)]);
+        span.in_scope(|| {
+            OpenTelemetrySpanExt::set_attribute(&span, "late", "x");
+            OpenTelemetrySpanExt::set_attribute(&span, "early", 2);
+            OpenTelemetrySpanExt::set_attribute(&span, "list", OtelValue::Array(Array::I64(vec![1, 2])));
+            span.add_event("a late event", Vec::new());
+            info!("an ordinary event");
+            span.add_link(linked.context().span_context_of());
+            span.set_status(Status::error("told so"));
+        });
+    });
+    guard.flush(PATIENCE).unwrap();
+    store_guard.flush(PATIENCE).unwrap();
+    let sent = receiver
+        .spans()
+        .into_iter()
+        .find(|sent| sent.it.name == "extended")
+        .unwrap()
+        .it;
+    assert_eq!(
+        value(&sent.attributes, "early"),
+        Some(any_value::Value::IntValue(2))
+    );
+    assert_eq!(text_of(&sent.attributes, "late").as_deref(), Some("x"));
+    assert_eq!(text_of(&sent.attributes, "list").as_deref(), Some("[1,2]"));
+    let mut events: Vec<_> = sent.events.iter().map(|event| event.name.as_str()).collect();
+    events.sort_unstable();
+    assert_eq!(events, ["a late event", "an early event", "an ordinary event"]);
+    assert_eq!(sent.links.len(), 1);
+    let status = sent.status.unwrap();
+    assert_eq!((status.code, status.message.as_str()), (2, "told so"));
+    let stored = stored_spans(&path)
+        .into_iter()
+        .find(|span| span.name == "extended")
+        .unwrap();
+    assert_eq!(stored.attributes.get("early"), Some(&2.into()));
+    assert_eq!(stored.attributes.get("late"), Some(&"x".into()));
+    assert_eq!(stored.status_message.as_deref(), Some("told so"));
+    assert_eq!(stored.links.len(), 1);
+}
+
+trait SpanContextOf {
+    fn span_context_of(&self) -> spanscope_otlp::opentelemetry::trace::SpanContext;
+}
+
+impl SpanContextOf for spanscope_otlp::opentelemetry::Context {
+    fn span_context_of(&self) -> spanscope_otlp::opentelemetry::trace::SpanContext {
+        use spanscope_otlp::opentelemetry::trace::TraceContextExt as _;
+        self.span().span_context().clone()
+    }
+}
+
+#[test]
+fn events_are_log_records_with_or_without_a_span() {
+    let sent = Sending::of(same, || {
+        info_span!("work").in_scope(|| warn!(n = 1, "in a span"));
+        error!(severity = "critical", "outside");
+        info!(name: "my.event", "named");
+    });
+    let logs = sent.receiver.logs();
+    let of = |body: &str| {
+        let found = logs.iter().find(|log| {
+            let body_of = log.it.body.as_ref().and_then(|body| body.value.clone());
+            body_of == Some(any_value::Value::StringValue(body.to_owned()))
+        });
+        found.unwrap().it.clone()
+    };
+    let span = sent.span("work");
+    let inside = of("in a span");
+    assert_eq!((inside.trace_id, inside.span_id), (span.trace_id, span.span_id));
+    assert_eq!(
+        (inside.severity_number, inside.severity_text.as_str()),
+        (13, "warn")
+    );
+    assert_eq!(
+        value(&inside.attributes, "n"),
+        Some(any_value::Value::IntValue(1))
+    );
+    let outside = of("outside");
+    assert!(outside.trace_id.is_empty() && outside.span_id.is_empty());
+    assert_eq!(outside.severity_number, 21);
+    assert_eq!(of("named").event_name, "my.event");
+    assert_eq!(logs[0].scope, module_path!());
+    assert_eq!(logs[0].resource("service.name").as_deref(), Some("it"));
+}
+
+#[test]
+fn each_signal_can_be_sent_alone() {
+    for signal in Signal::ALL {
+        let receiver = Receiver::start();
+        let settings = Signal::ALL
+            .into_iter()
+            .fold(to(&receiver.url()), |settings, other| {
+                settings.send(other, other == signal)
+            });
+        let (bridge, guard) = build(settings);
+        let metrics = TokenMetricsLayer::builder().sink(bridge.metric_sink()).build();
+        let dispatch = Dispatch::new(tracing_subscriber::registry().with(bridge).with(metrics));
+        tracing::dispatcher::with_default(&dispatch, || {
+            info_span!("work").in_scope(|| info!(metric = "queue_length", value = 3, "measured"));
+        });
+        guard.flush(PATIENCE).unwrap();
+        drop(guard);
+        let (spans, logs) = (receiver.spans().len(), receiver.logs().len());
+        let measured = receiver
+            .metrics()
+            .iter()
+            .filter(|metric| metric.it.name == "queue_length")
+            .count();
+        match signal {
+            Signal::Traces => assert_eq!((spans, logs, measured), (1, 0, 0)),
+            Signal::Logs => assert_eq!((spans, logs, measured), (0, 1, 0)),
+            Signal::Metrics => assert!(spans == 0 && logs == 0 && measured > 0),
+        }
+    }
+}
+
+fn content_span() {
+    let span = info_span!(
+        "chat",
+        gen_ai.input.messages = "a secret plan",
+        gen_ai.request.model = "m"
+    );
+    span.in_scope(|| info!(gen_ai.output.messages = "an answer", "said"));
+}
+
+#[test]
+fn contents_stay_here_unless_it_is_said_otherwise() {
+    for (policy, expected) in [
+        (None, None),
+        (Some(ContentPolicy::None), None),
+        (Some(ContentPolicy::Full), Some("a secret plan")),
+        (
+            Some(ContentPolicy::Redacted),
+            Some("[redacted: 13 characters, fnv1a"),
+        ),
+    ] {
+        let set = |settings: OtlpBuilder| match policy {
+            Some(policy) => settings.content(policy),
+            None => settings,
+        };
+        let sent = Sending::of(set, content_span);
+        let attributes = sent.span("chat").attributes;
+        let shown = text_of(&attributes, "gen_ai.input.messages");
+        match expected {
+            None => assert_eq!(shown, None),
+            Some(start) => assert!(shown.unwrap().starts_with(start)),
+        }
+        assert_eq!(text_of(&attributes, "gen_ai.request.model").as_deref(), Some("m"));
+        let log = sent.receiver.logs().remove(0).it;
+        assert_eq!(
+            text_of(&log.attributes, "gen_ai.output.messages").is_some(),
+            expected.is_some()
+        );
+    }
+}
+
+#[test]
+fn limits_cut_and_count() {
+    let limits = Limits {
+        span_attributes: 3,
+        span_events: 2,
+        span_links: 1,
+        event_attributes: 1,
+        log_attributes: 1,
+        span_value_chars: Some(4),
+        log_value_chars: Some(2),
+    };
+    let sent = Sending::of(
+        |settings| settings.limits(limits),
+        || {
+            let others = [info_span!("x"), info_span!("y"), info_span!("z")];
+            let span = info_span!("much", a = "äöüäöü", b = 2, c = 3, d = 4);
+            for other in &others {
+                span.follows_from(other);
+            }
+            span.in_scope(|| (0..5).for_each(|n| info!(n, text = "long text", "event")));
+        },
+    );
+    let span = sent.span("much");
+    assert_eq!(
+        (span.attributes.len(), span.dropped_attributes_count),
+        (3, 2),
+        "the category is one too"
+    );
+    assert_eq!(text_of(&span.attributes, "a").as_deref(), Some("äöüä"));
+    assert_eq!((span.events.len(), span.dropped_events_count), (2, 3));
+    assert_eq!((span.links.len(), span.dropped_links_count), (1, 2));
+    assert_eq!(
+        (
+            span.events[0].attributes.len(),
+            span.events[0].dropped_attributes_count
+        ),
+        (1, 3)
+    );
+    let log = sent.receiver.logs().remove(0).it;
+    assert_eq!(log.attributes.len(), 1);
+}
+
+#[test]
+fn samplers_decide_what_is_sent_and_not_what_is_stored() {
+    for (sampler, expected) in [
+        (HeadSampler::AlwaysOn, 100..=100),
+        (HeadSampler::AlwaysOff, 0..=0),
+        (HeadSampler::ParentBasedAlwaysOff, 0..=0),
+        (HeadSampler::Ratio(0.5), 20..=80),
+        (HeadSampler::ParentBasedRatio(0.5), 20..=80),
+    ] {
+        let receiver = Receiver::start();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trace_store.db");
+        let (store, store_guard) = SqliteLayer::open(&path).unwrap();
+        let (bridge, guard) = build(to(&receiver.url()).sampler(sampler));
+        let dispatch = Dispatch::new(tracing_subscriber::registry().with(store).with(bridge));
+        tracing::dispatcher::with_default(&dispatch, || {
+            for _ in 0..100 {
+                info_span!("root").in_scope(|| info_span!("child").in_scope(|| info!("event")));
+            }
+        });
+        guard.flush(PATIENCE).unwrap();
+        store_guard.flush(PATIENCE).unwrap();
+        let stats = guard.stats().spans;
+        assert_eq!(stats.exported + stats.lost.sampled, 200, "{sampler:?}");
+        let spans = receiver.spans();
+        let roots = spans.iter().filter(|span| span.it.name == "root").count();
+        assert!(expected.contains(&roots), "{sampler:?}: {roots}");
+        assert_eq!(spans.len(), 2 * roots, "{sampler:?}: whole traces");
+        assert_eq!(stored_spans(&path).len(), 200, "{sampler:?}");
+    }
+}
+
+#[test]
+fn what_the_caller_says_of_sampling_holds() {
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736".parse().unwrap();
+    let parent = "00f067aa0ba902b7".parse().unwrap();
+    for (is_sampled, expected) in [(true, 1), (false, 0)] {
+        let sent = Sending::of(same, || {
+            let span = info_span!("request");
+            assert!(span.set_remote_parent_with(trace, parent, is_sampled));
+            span.in_scope(|| ());
+        });
+        assert_eq!(sent.receiver.spans().len(), expected);
+    }
+}
+
+#[test]
+fn spans_and_log_records_have_filters_of_their_own() {
+    let filter = |threshold| {
+        let mut levels = Levels::new();
+        levels.set_root(threshold);
+        CategoryFilter::new(Categories::new(), levels)
+    };
+    let sent = Sending::of(
+        |settings| {
+            settings
+                .span_filter(filter(Threshold::Info))
+                .log_filter(filter(Threshold::Warn))
+        },
+        || {
+            info_span!("shown").in_scope(|| {
+                tracing::debug_span!("hidden").in_scope(|| {
+                    info_span!("below").in_scope(|| {
+                        info!("for the span alone");
+                        warn!("for both");
+                        debug!("for none");
+                    });
+                });
+            });
+        },
+    );
+    let (shown, below) = (sent.span("shown"), sent.span("below"));
+    assert_eq!(
+        below.parent_span_id, shown.span_id,
+        "what is hidden hands on its parent"
+    );
+    assert_eq!(sent.receiver.spans().len(), 2);
+    let events: Vec<_> = below.events.iter().map(|event| event.name.as_str()).collect();
+    assert_eq!(events, ["for the span alone", "for both"]);
+    assert_eq!(sent.receiver.logs().len(), 1);
+}
+
+#[test]
+fn exceptions_can_go_as_log_records_alone() {
+    for (value, in_spans) in [("logs", 0), ("logs/dup", 1), ("", 1)] {
+        let get =
+            move |name: &str| (name == "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN").then(|| value.to_owned());
+        let sent = Sending::of(
+            |settings| settings.env_from(&get).0,
+            || {
+                let failure: &dyn std::error::Error = &std::fmt::Error;
+                info_span!("work").in_scope(|| error!(error = failure));
+            },
+        );
+        assert_eq!(sent.span("work").events.len(), in_spans, "{value}");
+        let log = sent.receiver.logs().remove(0).it;
+        assert_eq!(log.event_name, "exception");
+        assert!(text_of(&log.attributes, "exception.message").is_some());
+    }
+}
+
+fn metric<'a>(metrics: &'a [Sent<Metric>], name: &str) -> &'a Metric {
+    let found = metrics.iter().rev().find(|metric| metric.it.name == name);
+    &found.unwrap_or_else(|| panic!("no {name}")).it
+}
+
+#[test]
+fn measurements_add_up_in_opentelemetrys_instruments() {
+    let receiver = Receiver::start();
+    let (bridge, guard) = build(to(&receiver.url()));
+    let metrics = TokenMetricsLayer::builder().sink(bridge.metric_sink()).build();
+    let dispatch = Dispatch::new(tracing_subscriber::registry().with(bridge).with(metrics));
+    tracing::dispatcher::with_default(&dispatch, || {
+        for _ in 0..3 {
+            info_span!(
+                "chat",
+                gen_ai.operation.name = "chat",
+                gen_ai.request.model = "m",
+                gen_ai.provider.name = "p",
+                gen_ai.usage.input_tokens = 10,
+                gen_ai.usage.output_tokens = 5,
+            )
+            .in_scope(|| ());
+        }
+        record_value("queue_length", 7_i64, "jobs", MetricKind::Gauge, &[]);
+        record_value("queue_length", 4_i64, "jobs", MetricKind::Gauge, &[]);
+        record_value("cost", 0.25, "", MetricKind::Counter, &[]);
+        record_value("cost", 0.5, "", MetricKind::Counter, &[]);
+        record_value("1 is no name", 1_i64, "", MetricKind::Counter, &[]);
+    });
+    guard.flush(PATIENCE).unwrap();
+    let metrics = receiver.metrics();
+    let whole = |name: &str| match &metric(&metrics, name).data {
+        Some(metric::Data::Sum(sum)) => sum.data_points[0].value,
+        Some(metric::Data::Gauge(gauge)) => gauge.data_points[0].value,
+        other => panic!("{other:?}"),
+    };
+    use number_data_point::Value::{AsDouble, AsInt};
+    assert_eq!(whole("llama_stack_prompt_tokens_total"), Some(AsInt(30)));
+    assert_eq!(whole("llama_stack_completion_tokens_total"), Some(AsInt(15)));
+    assert_eq!(whole("llama_stack_tokens_total"), Some(AsInt(45)));
+    assert_eq!(metric(&metrics, "llama_stack_tokens_total").unit, "tokens");
+    assert_eq!(whole("queue_length"), Some(AsInt(4)));
+    assert_eq!(whole("cost"), Some(AsDouble(0.75)));
+    assert!(metrics.iter().all(|metric| !metric.it.name.starts_with('1')));
+    let Some(metric::Data::Histogram(histogram)) = &metric(&metrics, "gen_ai.client.token.usage").data else {
+        panic!("no histogram");
+    };
+    let count: u64 = histogram.data_points.iter().map(|point| point.count).sum();
+    assert_eq!(count, 6, "input and output of three calls");
+    assert_eq!(
+        histogram.data_points[0].explicit_bounds.len(),
+        14,
+        "as the convention advises"
+    );
+    assert_eq!(guard.stats().metrics.lost.total(), 0);
+}
+
+#[test]
+fn histograms_can_be_exponential_and_sums_deltas() {
+    let receiver = Receiver::start();
+    let get = |name: &str| match name {
+        "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION" => {
+            Some("base2_exponential_bucket_histogram".to_owned())
+        }
+        "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE" => Some("delta".to_owned()),
+        _ => None,
+    };
+    let (bridge, guard) = build(to(&receiver.url()).env_from(&get).0);
+    let metrics = TokenMetricsLayer::builder().sink(bridge.metric_sink()).build();
+    let dispatch = Dispatch::new(tracing_subscriber::registry().with(bridge).with(metrics));
+    tracing::dispatcher::with_default(&dispatch, || {
+        record_value("load", 0.5, "s", MetricKind::Histogram, &[]);
+        record_value("done", 1_i64, "", MetricKind::Counter, &[]);
+    });
+    guard.flush(PATIENCE).unwrap();
+    let metrics = receiver.metrics();
+    let is_exponential = matches!(
+        metric(&metrics, "load").data,
+        Some(metric::Data::ExponentialHistogram(_))
+    );
+    assert!(is_exponential);
+    let Some(metric::Data::Sum(sum)) = &metric(&metrics, "done").data else {
+        panic!("no sum");
+    };
+    assert_eq!(sum.aggregation_temporality, 1, "delta");
+}
+
+#[test]
+fn the_bridges_own_account_is_measured() {
+    let receiver = Receiver::with(|came, _| match came.path.as_str() {
+        "/v1/traces" => spanscope_tests::receiver::Answer::status(400),
+        _ => spanscope_tests::receiver::Answer::OK,
+    });
+    let (bridge, guard) = build(to(&receiver.url()));
+    let dispatch = Dispatch::new(tracing_subscriber::registry().with(bridge));
+    tracing::dispatcher::with_default(&dispatch, || info_span!("refused").in_scope(|| ()));
+    guard.flush(PATIENCE).unwrap();
+    wait_for("the refusal", || {
+        (guard.stats().spans.lost.export_failed == 1).then_some(())
+    });
+    // What it says last of all goes out with the metrics' last export.
+    drop(guard);
+    let metrics = receiver.metrics();
+    let Some(metric::Data::Sum(sum)) = &metric(&metrics, "spanscope.otlp.lost").data else {
+        panic!("no sum");
+    };
+    let point = &sum.data_points[0];
+    assert_eq!(point.value, Some(number_data_point::Value::AsInt(1)));
+    assert_eq!(
+        text_of(&point.attributes, "cause").as_deref(),
+        Some("export_failed")
+    );
+    assert_eq!(text_of(&point.attributes, "signal").as_deref(), Some("traces"));
+}
+
+#[test]
+fn spans_and_log_records_go_out_by_themselves_after_a_while() {
+    let receiver = Receiver::start();
+    let (dispatch, guard) = alone(to(&receiver.url()).schedule_delay(Duration::from_millis(20)));
+    tracing::dispatcher::with_default(&dispatch, || info_span!("work").in_scope(|| info!("done")));
+    wait_for("both", || {
+        (receiver.spans().len() == 1 && receiver.logs().len() == 1).then_some(())
+    });
+    drop(guard);
+}
+
+#[test]
+fn metrics_go_out_by_themselves_at_their_interval() {
+    let receiver = Receiver::start();
+    let (bridge, guard) = build(to(&receiver.url()).metric_interval(Duration::from_millis(20)));
+    let metrics = TokenMetricsLayer::builder().sink(bridge.metric_sink()).build();
+    let dispatch = Dispatch::new(tracing_subscriber::registry().with(bridge).with(metrics));
+    tracing::dispatcher::with_default(&dispatch, || {
+        record_value("n", 1_i64, "", MetricKind::Counter, &[])
+    });
+    wait_for("the metric", || {
+        receiver
+            .metrics()
+            .iter()
+            .any(|metric| metric.it.name == "n")
+            .then_some(())
+    });
+    drop(guard);
+}
