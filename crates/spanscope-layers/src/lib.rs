@@ -6,6 +6,7 @@
 //!   [`queue`] carries the records from the calling threads to the thread of a sink.
 //! - [`genai`]: spans of model calls, tools, agents, with the conventional names and fields.
 //! - [`metrics`]: measurements, from events and spans to sinks; [`TokenMetricsLayer`] makes those of model calls.
+//! - [`tail`]: which traces a sink keeps once they are over: [`TailRule`].
 //! - [`SpanExt`] adds to spans what `tracing` alone can't: attributes under any key, remote parents, ids.
 //!
 //! Nothing here blocks the caller unless it asked for that, emits events of its own, or holds a lock while code of the
@@ -17,6 +18,7 @@ pub mod filter;
 pub mod genai;
 pub mod metrics;
 pub mod queue;
+pub mod tail;
 
 pub use capture::{SpanExt, suppress};
 pub use console::{ConsoleLayer, LogFileLayer, LogGuard};
@@ -25,3 +27,4 @@ pub use filter::{
     UnknownCategory, UnknownLevel,
 };
 pub use metrics::TokenMetricsLayer;
+pub use tail::TailRule;

@@ -173,10 +173,7 @@ impl CallsiteInfo {
             category: origin.category.to_owned(),
             is_app: origin.is_app,
             fields: fields.collect(),
-            measures: !is_span
-                && ["metric", "value"]
-                    .iter()
-                    .all(|name| metadata.fields().field(name).is_some()),
+            measures: can_measure(metadata),
             event_name: if name.starts_with("event ") || name == "log event" {
                 ""
             } else {
@@ -184,6 +181,13 @@ impl CallsiteInfo {
             },
         }
     }
+}
+
+/// Whether this is the callsite of an event that can be a measurement: it has the fields `metric` and `value`.
+#[must_use]
+pub fn can_measure(metadata: &Metadata<'_>) -> bool {
+    let has = |name: &&str| metadata.fields().field(name).is_some();
+    metadata.is_event() && ["metric", "value"].iter().all(has)
 }
 
 /// Whether an event of this callsite is a record of the `log` crate, as `tracing-log` brings it.

@@ -73,6 +73,13 @@ impl Clock {
         }
     }
 
+    /// How long after the counter's zero a reading was: for what compares times with each other and not with the wall
+    /// clock, which may be set.
+    #[must_use]
+    pub fn moment(&self, ticks: Ticks) -> Duration {
+        Duration::from_nanos(self.nanos_between(Ticks::default(), ticks))
+    }
+
     /// The wall-clock time of a reading.
     #[must_use]
     pub fn wall(&self, ticks: Ticks) -> Timestamp {

@@ -22,7 +22,9 @@ mod span_ext;
 mod suppress;
 
 pub(crate) use callsite::is_log_record;
-pub use callsite::{CallsiteInfo, CallsiteTable, FieldInfo, MASKED, Role, is_secret, severity_of};
+pub use callsite::{
+    CallsiteInfo, CallsiteTable, FieldInfo, MASKED, Role, can_measure, is_secret, severity_of,
+};
 pub use clock::{Clock, Ticks, WallClock};
 pub use fields::{FieldReader, Key, PANICKED, RawValue};
 pub(crate) use fields::{FieldWriter, cut, text_of};

@@ -3,12 +3,15 @@
 use std::ops::Range;
 use std::sync::Weak;
 
-use spanscope_model::SpanId;
+use spanscope_model::{SpanId, SpanStatus};
 use tracing_core::Metadata;
 use tracing_core::span::Id;
 
 use super::shared::Slot;
-use crate::capture::{FieldReader, SpanIds, Ticks};
+use crate::capture::{FieldReader, Key, SpanIds, Ticks};
+
+/// The field by which a span says whether it failed.
+const STATUS_CODE: &str = "otel.status_code";
 
 /// One record.
 #[derive(Debug)]
@@ -117,6 +120,26 @@ impl Chunk {
     #[must_use]
     pub fn span_fields(&self, span: &SpanEntry) -> FieldReader<'_> {
         FieldReader::new(self.bytes.get(span.fields.clone()).unwrap_or_default())
+    }
+
+    /// Whether a span of this chunk failed: what it says of itself by `otel.status_code`, else what was seen of it. It
+    /// agrees with what its decoded fields say, for whoever needs it before they are decoded.
+    #[must_use]
+    pub fn span_failed(&self, span: &SpanEntry) -> bool {
+        let declared = span
+            .metadata
+            .fields()
+            .field(STATUS_CODE)
+            .map(|field| field.index());
+        let is_status = |key: Key<'_>| match key {
+            Key::Declared(index) => Some(index) == declared,
+            Key::Own(name) => name == STATUS_CODE,
+        };
+        let mut said = Vec::new();
+        self.span_fields(span).copy_wanted(is_status, &mut said);
+        let last = FieldReader::new(&said).last();
+        let status: Option<SpanStatus> = last.and_then(|(_, value)| value.as_text()?.parse().ok());
+        status.map_or(span.failed, |status| status == SpanStatus::Error)
     }
 
     /// The fields that a span of this chunk began with.

@@ -1,0 +1,451 @@
+//! [`TailDecider`]: what is known of the traces that are not decided yet, and the verdicts.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::time::Duration;
+
+use spanscope_model::{SpanId, TraceId};
+
+use super::TailRule;
+use crate::capture::SpanIds;
+
+/// A trace of which no local root is known is waited for no longer than this, however long slow is: its root may be hidden
+/// from the sink by a filter, and then nothing says when it is over.
+const ROOTLESS_WAIT: Duration = Duration::from_secs(60);
+
+/// What is to become of a trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is not over.
+    Undecided,
+    /// All of it is wanted.
+    Keep,
+    /// Nothing of it is wanted.
+    Drop,
+}
+
+/// A trace that is decided: [`Verdict::Keep`] or [`Verdict::Drop`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decision {
+    /// The trace.
+    pub trace_id: TraceId,
+    /// What is to become of it.
+    pub verdict: Verdict,
+}
+
+/// A span that ended.
+#[derive(Debug, Clone, Copy)]
+pub struct EndedSpan {
+    /// Its ids.
+    pub ids: SpanIds,
+    /// Whether it began this process's part of the trace.
+    pub is_local_root: bool,
+    /// Whether it failed.
+    pub failed: bool,
+    /// When it was made.
+    pub start: Duration,
+    /// When it ended.
+    pub end: Duration,
+}
+
+/// How many traces were decided, and how. `kept + dropped + watched` are all that there were, where none was forgotten and
+/// came again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct TailStats {
+    /// Traces that are kept.
+    pub kept: u64,
+    /// Traces that are dropped.
+    pub dropped: u64,
+    /// Traces that are not decided yet.
+    pub watched: u64,
+    /// Of the kept ones: those that were decided before they were over, because there were more than
+    /// [`TailRule::max_traces`].
+    pub kept_early: u64,
+    /// Spans that failed, or were slow roots, and came after their trace had been dropped. They can't bring it back, so they
+    /// are dropped with it; a longer [`TailRule::wait`] makes them fewer.
+    pub too_late: u64,
+}
+
+/// Decides which traces a sink keeps. The [module](super) says what holds.
+///
+/// ```
+/// use std::time::Duration;
+/// use spanscope_layers::capture::SpanIds;
+/// use spanscope_layers::tail::{EndedSpan, TailDecider, TailRule, Verdict};
+///
+/// let mut decider = TailDecider::new(TailRule::new());
+/// let ids = SpanIds {
+///     trace_id: "4bf92f3577b34da6a3ce929d0e0e4736".parse()?,
+///     span_id: "00f067aa0ba902b7".parse()?,
+/// };
+/// let span = EndedSpan {
+///     ids,
+///     is_local_root: true,
+///     failed: false,
+///     start: Duration::from_millis(10),
+///     end: Duration::from_millis(15),
+/// };
+/// assert_eq!(decider.ended(&span), Verdict::Undecided); // an error may be on its way from another thread
+/// let decisions = decider.settle(Duration::from_millis(20));
+/// assert_eq!((decisions[0].trace_id, decisions[0].verdict), (ids.trace_id, Verdict::Drop));
+/// # Ok::<(), spanscope_model::ParseIdError>(())
+/// ```
+#[derive(Debug)]
+pub struct TailDecider {
+    rule: TailRule,
+    watched: HashMap<TraceId, Watched>,
+    /// The watched ones by when they are to be looked at.
+    due: BTreeSet<(Duration, TraceId)>,
+    /// The watched ones in the order in which they came.
+    arrived: BTreeMap<u64, TraceId>,
+    arrivals: u64,
+    /// The decided ones and whether they are kept.
+    decided: HashMap<TraceId, bool>,
+    /// The decided ones in the order of their decisions.
+    remembered: VecDeque<TraceId>,
+    /// What the next [`settle`](Self::settle) answers.
+    news: Vec<Decision>,
+    stats: TailStats,
+}
+
+#[derive(Debug)]
+struct Watched {
+    /// Its key in `arrived`.
+    arrival: u64,
+    /// Its key in `due`.
+    due: Option<Duration>,
+    first: Duration,
+    last: Duration,
+    /// Some span of it has ended.
+    has_ended: bool,
+    /// Some local root of it is known, open or ended.
+    has_root: bool,
+    /// When the last of the local roots that have ended did.
+    root_end: Duration,
+    /// Spans that are known to be open; where a local root is known, the others don't matter.
+    open: BTreeMap<SpanId, Open>,
+    open_roots: usize,
+    /// No open span that holds the decision up began before. It is brought up to date when the trace is due, because to do
+    /// that at each end would look through all that are open.
+    open_since: Duration,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    start: Duration,
+    is_local_root: bool,
+}
+
+impl Watched {
+    /// Whether a span is open that holds the decision up: a local root, or any span where none is known.
+    fn is_open(&self) -> bool {
+        if self.has_root {
+            self.open_roots > 0
+        } else {
+            !self.open.is_empty()
+        }
+    }
+
+    fn open(&mut self, span_id: SpanId, open: Open) {
+        if self.has_root && !open.is_local_root {
+            return;
+        }
+        self.open_since = match self.is_open() {
+            true => self.open_since.min(open.start),
+            false => open.start,
+        };
+        let is_new = self.open.insert(span_id, open).is_none();
+        if is_new && open.is_local_root {
+            self.has_root = true;
+            self.open_roots += 1;
+        }
+    }
+
+    fn close(&mut self, span_id: SpanId) {
+        if let Some(open) = self.open.remove(&span_id)
+            && open.is_local_root
+        {
+            self.open_roots -= 1;
+        }
+    }
+
+    fn update_open_since(&mut self) {
+        let holds = |open: &&Open| open.is_local_root || !self.has_root;
+        let starts = self.open.values().filter(holds).map(|open| open.start);
+        self.open_since = starts.min().unwrap_or(self.first);
+    }
+
+    /// When it is to be looked at, by what is known now.
+    fn due(&self, rule: &TailRule) -> Duration {
+        if self.is_open() {
+            self.open_since.saturating_add(rule.slower_than)
+        } else if self.has_root {
+            self.root_end.saturating_add(rule.wait)
+        } else {
+            self.first
+                .saturating_add(rule.slower_than.min(ROOTLESS_WAIT))
+                .saturating_add(rule.wait)
+        }
+    }
+
+    /// Whether it is kept, judged when it is due.
+    fn is_kept(&self, rule: &TailRule) -> bool {
+        // What is open when it is due has taken too long. Of a trace that nothing but events or starts is known of, the ends
+        // were lost on the way.
+        self.is_open() || !self.has_ended || (!self.has_root && is_slow(rule, self.first, self.last))
+    }
+}
+
+/// Puts a trace where it is due.
+fn schedule(
+    due: &mut BTreeSet<(Duration, TraceId)>,
+    trace_id: TraceId,
+    watched: &mut Watched,
+    rule: &TailRule,
+) {
+    let when = watched.due(rule);
+    if watched.due != Some(when) {
+        if let Some(before) = watched.due.replace(when) {
+            due.remove(&(before, trace_id));
+        }
+        due.insert((when, trace_id));
+    }
+}
+
+fn is_slow(rule: &TailRule, start: Duration, end: Duration) -> bool {
+    end.saturating_sub(start) > rule.slower_than
+}
+
+impl TailDecider {
+    /// Knows no trace yet.
+    #[must_use]
+    pub fn new(rule: TailRule) -> Self {
+        Self {
+            rule,
+            watched: HashMap::new(),
+            due: BTreeSet::new(),
+            arrived: BTreeMap::new(),
+            arrivals: 0,
+            decided: HashMap::new(),
+            remembered: VecDeque::new(),
+            news: Vec::new(),
+            stats: TailStats::default(),
+        }
+    }
+
+    /// A span is open. It may be told more than once; ends of spans that were not told before are as good.
+    pub fn opened(&mut self, ids: SpanIds, is_local_root: bool, start: Duration) -> Verdict {
+        self.tell(ids.trace_id, start, |_, watched| {
+            let open = Open { start, is_local_root };
+            watched.open(ids.span_id, open);
+            false
+        })
+    }
+
+    /// A span has ended.
+    pub fn ended(&mut self, span: &EndedSpan) -> Verdict {
+        let EndedSpan {
+            ids,
+            is_local_root,
+            failed,
+            start,
+            end,
+        } = *span;
+        let verdict = self.tell(ids.trace_id, start, |rule, watched| {
+            watched.has_ended = true;
+            watched.last = watched.last.max(end);
+            watched.close(ids.span_id);
+            if is_local_root {
+                watched.has_root = true;
+                watched.root_end = watched.root_end.max(end);
+            }
+            let decides_by_duration = is_local_root || !watched.has_root;
+            (failed && rule.keep_errors) || (decides_by_duration && is_slow(rule, start, end))
+        });
+        let matters = (failed && self.rule.keep_errors) || (is_local_root && is_slow(&self.rule, start, end));
+        if verdict == Verdict::Drop && matters {
+            self.stats.too_late += 1;
+        }
+        verdict
+    }
+
+    /// An event happened in a span of the trace. One that is an error says it before its span ends.
+    pub fn event(&mut self, trace_id: TraceId, is_error: bool, time: Duration) -> Verdict {
+        self.tell(trace_id, time, |rule, watched| {
+            watched.last = watched.last.max(time);
+            is_error && rule.keep_errors
+        })
+    }
+
+    /// Changes what is known of a trace by something that began then; `change` answers whether it is to be kept for that.
+    fn tell(
+        &mut self,
+        trace_id: TraceId,
+        start: Duration,
+        change: impl FnOnce(&TailRule, &mut Watched) -> bool,
+    ) -> Verdict {
+        match self.decided.get(&trace_id) {
+            Some(true) => return Verdict::Keep,
+            Some(false) => return Verdict::Drop,
+            None => {}
+        }
+        let mut is_new = false;
+        let arrival = self.arrivals;
+        let watched = self.watched.entry(trace_id).or_insert_with(|| {
+            is_new = true;
+            Watched {
+                arrival,
+                due: None,
+                first: start,
+                last: start,
+                has_ended: false,
+                has_root: false,
+                root_end: Duration::ZERO,
+                open: BTreeMap::new(),
+                open_roots: 0,
+                open_since: start,
+            }
+        });
+        watched.first = watched.first.min(start);
+        let keep = change(&self.rule, watched);
+        if is_new {
+            self.arrivals += 1;
+            self.arrived.insert(arrival, trace_id);
+        }
+        schedule(&mut self.due, trace_id, watched, &self.rule);
+        if keep || (is_new && self.rule.shares(trace_id)) {
+            self.decide(trace_id, true);
+            return Verdict::Keep;
+        }
+        if is_new && self.watched.len() > self.rule.max_traces {
+            self.keep_oldest();
+        }
+        Verdict::Undecided
+    }
+
+    fn keep_oldest(&mut self) {
+        if let Some((_, oldest)) = self.arrived.first_key_value() {
+            self.stats.kept_early += 1;
+            self.decide(*oldest, true);
+        }
+    }
+
+    fn decide(&mut self, trace_id: TraceId, keep: bool) {
+        let Some(watched) = self.watched.remove(&trace_id) else {
+            return;
+        };
+        if let Some(due) = watched.due {
+            self.due.remove(&(due, trace_id));
+        }
+        self.arrived.remove(&watched.arrival);
+        self.decided.insert(trace_id, keep);
+        self.remembered.push_back(trace_id);
+        let verdict = if keep {
+            self.stats.kept += 1;
+            Verdict::Keep
+        } else {
+            self.stats.dropped += 1;
+            Verdict::Drop
+        };
+        self.news.push(Decision { trace_id, verdict });
+    }
+
+    /// What is to become of a trace; `None` for one that nothing was told of, or whose decision is forgotten.
+    #[must_use]
+    pub fn verdict(&self, trace_id: TraceId) -> Option<Verdict> {
+        match self.decided.get(&trace_id) {
+            Some(true) => Some(Verdict::Keep),
+            Some(false) => Some(Verdict::Drop),
+            None => self.watched.contains_key(&trace_id).then_some(Verdict::Undecided),
+        }
+    }
+
+    /// Judges the traces whose time has come, and answers all that were decided since the last answer, in the order of
+    /// their decisions. These are remembered until the next answer at least.
+    ///
+    /// Everything that happened before `now` must have been told: read the clock, then take what is queued, tell it, and
+    /// settle. Then a root that ended before `now` has nothing below it that is still on its way.
+    pub fn settle(&mut self, now: Duration) -> Vec<Decision> {
+        while let Some((due, trace_id)) = self.due.first().copied()
+            && due <= now
+        {
+            let Some(watched) = self.watched.get_mut(&trace_id) else {
+                self.due.remove(&(due, trace_id));
+                continue;
+            };
+            watched.update_open_since();
+            if watched.due(&self.rule) > now {
+                schedule(&mut self.due, trace_id, watched, &self.rule);
+            } else {
+                let keep = watched.is_kept(&self.rule);
+                self.decide(trace_id, keep);
+            }
+        }
+        self.answer()
+    }
+
+    /// The same, and judges without waiting any longer those whose known local roots have all ended before `now`: for a
+    /// flush, after which nothing that is over is undecided.
+    pub fn settle_ended(&mut self, now: Duration) -> Vec<Decision> {
+        self.judge_ended(now);
+        self.settle(now)
+    }
+
+    /// The end: nothing more comes. What has ended is judged, and what is still open is kept.
+    pub fn finish(&mut self) -> Vec<Decision> {
+        self.judge_ended(Duration::MAX);
+        while let Some((_, oldest)) = self.arrived.first_key_value() {
+            self.decide(*oldest, true);
+        }
+        self.answer()
+    }
+
+    fn judge_ended(&mut self, now: Duration) {
+        let over = self.watched.iter().filter(|(_, watched)| {
+            let end = if watched.has_root {
+                watched.root_end
+            } else {
+                watched.last
+            };
+            watched.has_ended && !watched.is_open() && end <= now
+        });
+        let mut over: Vec<_> = over
+            .map(|(trace_id, watched)| (watched.arrival, *trace_id, watched.is_kept(&self.rule)))
+            .collect();
+        over.sort_unstable_by_key(|(arrival, ..)| *arrival);
+        for (_, trace_id, keep) in over {
+            self.decide(trace_id, keep);
+        }
+    }
+
+    fn answer(&mut self) -> Vec<Decision> {
+        // The latest are those that are answered now.
+        while self.remembered.len() > self.rule.max_traces.max(self.news.len()) {
+            if let Some(oldest) = self.remembered.pop_front() {
+                self.decided.remove(&oldest);
+            }
+        }
+        std::mem::take(&mut self.news)
+    }
+
+    /// How many traces were decided, and how.
+    #[must_use]
+    pub fn stats(&self) -> TailStats {
+        TailStats {
+            watched: self.watched.len() as u64,
+            ..self.stats
+        }
+    }
+
+    /// How much is held, for tests of the bounds.
+    #[cfg(test)]
+    pub(super) fn sizes(&self) -> (usize, usize, usize, usize, usize) {
+        (
+            self.watched.len(),
+            self.due.len(),
+            self.arrived.len(),
+            self.decided.len(),
+            self.remembered.len(),
+        )
+    }
+}
