@@ -101,7 +101,7 @@ pub enum IdMatch {
     Span(TraceId, SpanId),
 }
 
-/// How many records were lost, by cause.
+/// How many records were dropped, by cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct DropCounts {
     /// The queue was full.
@@ -110,12 +110,21 @@ pub struct DropCounts {
     pub write_failed: u64,
     /// They came after the layer was shut down, or were still queued when its time was over.
     pub shutdown: u64,
+    /// The tail rule of the sink left them out: their traces were not worth keeping.
+    #[serde(default)]
+    pub sampled: u64,
 }
 
 impl DropCounts {
     /// All causes together.
     #[must_use]
     pub const fn total(&self) -> u64 {
+        self.lost() + self.sampled
+    }
+
+    /// Those that nobody wished to drop: all causes but [`sampled`](Self::sampled).
+    #[must_use]
+    pub const fn lost(&self) -> u64 {
         self.queue_full + self.write_failed + self.shutdown
     }
 }
@@ -155,9 +164,9 @@ pub struct StoreStats {
     pub newest: Option<Timestamp>,
     /// Records that programs offered to this file since it was made: spans, events and measurements.
     pub offered: u64,
-    /// Records of these that were written.
+    /// Records of these that were written, and not taken back by a tail rule since.
     pub stored: u64,
-    /// Records of these that were lost, by cause; `offered = stored + dropped.total()` when all is flushed.
+    /// Records of these that were dropped, by cause; `offered = stored + dropped.total()` when all is flushed.
     pub dropped: DropCounts,
     /// Per service.
     pub services: Vec<ServiceStats>,

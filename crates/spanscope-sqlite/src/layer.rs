@@ -1,13 +1,14 @@
 //! [`SqliteLayer`]: the half that listens on the calling threads, its settings, and the guard of the half that writes.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use spanscope_layers::Categories;
 use spanscope_layers::capture::{Capture, DEFAULT_MAX_VALUE_LEN, SpanRecord};
 use spanscope_layers::metrics::{Measurement, MetricSink};
 use spanscope_layers::queue::{Control, FlushTimeout, LayerStats, Queue, WhenFull};
+use spanscope_layers::tail::{TailRule, TailStats};
 use spanscope_model::StoreError;
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Dispatch, Event, Subscriber};
@@ -15,7 +16,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::writer;
+use crate::writer::{self, SharedStats};
 
 /// Bytes of records that may wait for the disk: about 300,000 spans.
 pub const DEFAULT_QUEUE_BYTES: usize = 64 * 1024 * 1024;
@@ -65,6 +66,7 @@ pub struct SqliteLayerBuilder {
     pub(crate) shutdown_timeout: Duration,
     pub(crate) indexed_keys: Vec<String>,
     pub(crate) categories: Arc<Categories>,
+    pub(crate) tail: Option<TailRule>,
 }
 
 impl SqliteLayerBuilder {
@@ -82,6 +84,7 @@ impl SqliteLayerBuilder {
             shutdown_timeout: DEFAULT_SHUTDOWN_TIMEOUT,
             indexed_keys: DEFAULT_INDEXED_KEYS.iter().map(ToString::to_string).collect(),
             categories: Arc::new(Categories::of_caller()),
+            tail: None,
         }
     }
 
@@ -152,6 +155,34 @@ impl SqliteLayerBuilder {
         self
     }
 
+    /// Which traces are kept once they are over. Default: all.
+    ///
+    /// The others' spans and events are left out, or deleted again where they were written already: so what runs is seen as
+    /// without a rule. Measurements and events outside of any span stay, and so does what other processes wrote of the same
+    /// trace. [`flush`](SqliteGuard::flush) judges what is over; the end keeps what is still open.
+    ///
+    /// ```
+    /// use spanscope_sqlite::{SqliteLayer, TailRule};
+    /// use tracing_subscriber::prelude::*;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("trace_store.db");
+    /// let (layer, guard) = SqliteLayer::builder().tail(TailRule::new()).open(path)?;
+    /// let subscriber = tracing_subscriber::registry().with(layer);
+    /// tracing::subscriber::with_default(subscriber, || {
+    ///     tracing::info_span!("fast").in_scope(|| tracing::info!("fine"));
+    ///     tracing::info_span!("broken").in_scope(|| tracing::error!("refused"));
+    /// });
+    /// guard.flush(std::time::Duration::from_secs(5))?;
+    /// let stats = guard.stats();
+    /// assert_eq!((stats.stored, stats.dropped.sampled), (2, 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn tail(mut self, rule: TailRule) -> Self {
+        self.tail = Some(rule);
+        self
+    }
+
     /// Opens or makes the file, in a folder that is made if it is missing, and starts the thread that writes.
     ///
     /// # Errors
@@ -162,7 +193,14 @@ impl SqliteLayerBuilder {
         let capture = Arc::new(Capture::new(self.max_value_len));
         let shutdown_timeout = self.shutdown_timeout;
         let path = path.as_ref().to_path_buf();
-        let control = writer::start(self, path.clone(), queue.clone(), Arc::clone(&capture))?;
+        let tail_stats = self.tail.is_some().then(SharedStats::default);
+        let control = writer::start(
+            self,
+            path.clone(),
+            queue.clone(),
+            Arc::clone(&capture),
+            tail_stats.as_ref(),
+        )?;
         let layer = SqliteLayer {
             capture,
             queue: queue.clone(),
@@ -174,6 +212,7 @@ impl SqliteLayerBuilder {
                 control,
                 path,
                 shutdown_timeout,
+                tail_stats,
             },
         ))
     }
@@ -295,10 +334,11 @@ pub struct SqliteGuard {
     control: Arc<Control>,
     path: PathBuf,
     shutdown_timeout: Duration,
+    tail_stats: Option<SharedStats>,
 }
 
 impl SqliteGuard {
-    /// Writes everything recorded before the call.
+    /// Writes everything recorded before the call. With a tail rule, traces that are over by then are judged.
     ///
     /// # Errors
     /// It took longer than the timeout; nothing is lost by that.
@@ -310,6 +350,13 @@ impl SqliteGuard {
     #[must_use]
     pub fn stats(&self) -> LayerStats {
         self.control.stats(&self.queue)
+    }
+
+    /// How many traces the tail rule kept and dropped until now; `None` without one.
+    #[must_use]
+    pub fn tail_stats(&self) -> Option<TailStats> {
+        let stats = self.tail_stats.as_ref()?;
+        Some(*stats.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The file.

@@ -23,4 +23,5 @@ pub use layer::{
 };
 pub use retention::Deleted;
 pub use spanscope_layers::queue::{FlushTimeout, LayerStats, WhenFull};
+pub use spanscope_layers::tail::{TailRule, TailStats};
 pub use store::{Imported, SqlResult, SqliteStore, wait};

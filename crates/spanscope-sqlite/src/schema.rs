@@ -5,14 +5,17 @@ use rusqlite::Connection;
 /// Marks a SQLite file as a span store of ours: "SpSc" in SQLite's `application_id`.
 pub(crate) const APPLICATION_ID: i32 = 0x5370_5363;
 /// The schema version that this crate writes, in SQLite's `user_version`.
-pub(crate) const VERSION: i32 = 2;
+pub(crate) const VERSION: i32 = 3;
 /// The first version that has metrics.
 const VERSION_WITH_METRICS: i32 = 2;
+/// The first version that counts what a tail rule left out.
+const VERSION_WITH_SAMPLED: i32 = 3;
 
 /// What each version adds to the one before. A new file goes the same way as an old one, so that they can't differ.
-const STEPS: [(i32, &str); 2] = [
+const STEPS: [(i32, &str); 3] = [
     (1, include_str!("schema.sql")),
     (VERSION_WITH_METRICS, include_str!("schema_2.sql")),
+    (VERSION_WITH_SAMPLED, include_str!("schema_3.sql")),
 ];
 
 /// Makes the tables and views in an empty database, adds what is missing to one of an older version, and leaves one of
@@ -34,6 +37,11 @@ pub(crate) fn bring_forward(db: &Connection) -> rusqlite::Result<()> {
 /// Whether the file has the tables of metrics. A reader changes nothing, so it may meet a file that has not.
 pub(crate) fn has_metrics(db: &Connection) -> rusqlite::Result<bool> {
     Ok(version(db)? >= VERSION_WITH_METRICS)
+}
+
+/// Whether the file's account counts what a tail rule left out; one that does not had no such rule.
+pub(crate) fn has_sampled(db: &Connection) -> rusqlite::Result<bool> {
+    Ok(version(db)? >= VERSION_WITH_SAMPLED)
 }
 
 fn version(db: &Connection) -> rusqlite::Result<i32> {

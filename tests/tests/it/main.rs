@@ -12,3 +12,4 @@ mod init_metrics;
 mod metrics;
 mod otlp;
 mod processes;
+mod tail;

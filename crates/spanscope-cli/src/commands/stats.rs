@@ -42,17 +42,17 @@ pub(super) fn run(file: &StoreFile, args: &StatsArgs) -> Result<()> {
 }
 
 fn whole(out: &Output, path: String, stats: &StoreStats) -> String {
-    let lost = &stats.dropped;
+    let dropped = &stats.dropped;
     let pending = stats
         .offered
         .saturating_sub(stats.stored)
-        .saturating_sub(lost.total());
+        .saturating_sub(dropped.total());
     let mut records = format!(
         "{} offered = {} stored",
         grouped(stats.offered),
         grouped(stats.stored)
     );
-    records.push_str(&format!(" + {} dropped", grouped(lost.total())));
+    records.push_str(&format!(" + {} dropped", grouped(dropped.total())));
     if pending > 0 {
         records.push_str(&format!(" + {} on their way", grouped(pending)));
     }
@@ -79,15 +79,16 @@ fn whole(out: &Output, path: String, stats: &StoreStats) -> String {
             ("records", records),
         ],
     );
-    if lost.total() > 0 {
+    if dropped.total() > 0 {
         let causes = [
-            ("queue full", lost.queue_full),
-            ("write failed", lost.write_failed),
-            ("after shutdown", lost.shutdown),
+            ("queue full", dropped.queue_full),
+            ("write failed", dropped.write_failed),
+            ("after shutdown", dropped.shutdown),
+            ("by the tail rule", dropped.sampled),
         ];
-        let causes = causes.into_iter().filter(|(_, lost)| *lost > 0);
+        let causes = causes.into_iter().filter(|(_, records)| *records > 0);
         let causes: Vec<_> = causes
-            .map(|(cause, lost)| format!("{cause} {}", grouped(lost)))
+            .map(|(cause, records)| format!("{cause} {}", grouped(records)))
             .collect();
         text.push_str(&pairs(out, &[("dropped", causes.join(", "))]));
     }

@@ -1,5 +1,8 @@
 //! `traces`, `spans`, `logs`, `sql`, `stats`.
 
+use spanscope_sqlite::{SqliteLayer, TailRule};
+use tracing_subscriber::layer::SubscriberExt as _;
+
 use crate::support::{Store, lines, said};
 
 #[test]
@@ -204,6 +207,24 @@ fn sql_answers_and_changes_nothing() {
     ]);
     assert_eq!((cut.code, cut.out.lines().count()), (0, 2));
     assert!(cut.err.contains("--limit"), "{}", cut.err);
+}
+
+#[test]
+fn stats_say_what_a_tail_rule_left_out() {
+    let store = Store::none();
+    let settings = SqliteLayer::builder().tail(TailRule::new());
+    let (layer, guard) = settings.open(store.path()).unwrap();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        for _ in 0..9 {
+            tracing::info_span!("good").in_scope(|| tracing::info!("fine"));
+        }
+        tracing::info_span!("bad").in_scope(|| tracing::error!("refused"));
+    });
+    drop(guard);
+    let said = store.out(&["stats"]);
+    assert!(said.contains("20 offered = 2 stored + 18 dropped"), "{said}");
+    assert!(said.contains("by the tail rule 18"), "{said}");
+    assert_eq!(store.json(&["stats"])["dropped"]["sampled"], 18);
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,9 +16,11 @@ pub struct LayerStats {
     /// Records that were offered: an event when it happens, a span when it ends, and when it begins where the sink shows
     /// that.
     pub offered: u64,
-    /// Of these: written. Lines that a limit held back, and said so, count as written.
+    /// Of these: written. Lines that a limit held back, and said so, count as written. Records of traces that a tail rule has
+    /// not decided yet count as soon as they are written; if it drops their trace, they are no longer stored but
+    /// [`sampled`](DropCounts::sampled), from the same moment on.
     pub stored: u64,
-    /// Of these: lost, by cause. What is neither stored nor dropped still waits.
+    /// Of these: dropped, by cause. What is neither stored nor dropped still waits.
     pub dropped: DropCounts,
 }
 
@@ -47,8 +48,15 @@ impl std::error::Error for FlushTimeout {}
 pub struct Control {
     state: Mutex<State>,
     changed: Condvar,
-    stored: AtomicU64,
-    write_failed: AtomicU64,
+    /// Behind one lock, so that no reader finds a record that moves from one count to the other in both.
+    counts: Mutex<Counts>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    stored: u64,
+    write_failed: u64,
+    sampled: u64,
 }
 
 #[derive(Debug, Default)]
@@ -125,8 +133,11 @@ impl Control {
     #[must_use]
     pub fn stats(&self, queue: &Queue) -> LayerStats {
         // Read before the queue's own count, so that `stored` never seems to be ahead of `offered`.
-        let stored = self.stored.load(Ordering::Acquire);
-        let write_failed = self.write_failed.load(Ordering::Acquire);
+        let Counts {
+            stored,
+            write_failed,
+            sampled,
+        } = *lock(&self.counts);
         let counts = queue.counts();
         LayerStats {
             offered: counts.offered,
@@ -135,6 +146,7 @@ impl Control {
                 queue_full: counts.dropped_full,
                 write_failed,
                 shutdown: counts.dropped_closed,
+                sampled,
             },
         }
     }
@@ -164,12 +176,24 @@ impl Control {
 
     /// So many records more are written.
     pub fn add_stored(&self, records: u64) {
-        self.stored.fetch_add(records, Ordering::AcqRel);
+        lock(&self.counts).stored += records;
+    }
+
+    /// So many records more were left out by a tail rule before they were written.
+    pub fn add_sampled(&self, records: u64) {
+        lock(&self.counts).sampled += records;
+    }
+
+    /// So many of the records that were written are taken back, because a tail rule has dropped their traces.
+    pub fn move_to_sampled(&self, records: u64) {
+        let mut counts = lock(&self.counts);
+        counts.stored = counts.stored.saturating_sub(records);
+        counts.sampled += records;
     }
 
     /// So many records more could not be written and are given up.
     pub fn add_write_failed(&self, records: u64) {
-        self.write_failed.fetch_add(records, Ordering::AcqRel);
+        lock(&self.counts).write_failed += records;
     }
 
     /// Runs the thread's loop. Should it panic, which would be a mistake of ours, that is said, whoever waits is let go,
@@ -188,7 +212,7 @@ impl Control {
     pub fn ended(&self, clean: bool) {
         let mut state = lock(&self.state);
         state.flush_done = state.wanted.flush;
-        state.finished_clean = clean && self.write_failed.load(Ordering::Acquire) == 0;
+        state.finished_clean = clean && lock(&self.counts).write_failed == 0;
         state.ended = true;
         drop(state);
         self.changed.notify_all();

@@ -32,6 +32,10 @@ pub(super) fn store(db: &Connection, path: &Path) -> Result<StoreStats, Failure>
     let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
     let mut wal = path.as_os_str().to_owned();
     wal.push("-wal");
+    let sampled = match schema::has_sampled(db)? {
+        true => number("SELECT COALESCE(sum(dropped_sampled), 0) FROM _process")?,
+        false => 0,
+    };
     let (offered, stored, dropped) = db.query_row(
         "SELECT sum(offered), sum(stored), sum(dropped_queue_full), sum(dropped_write_failed), sum(dropped_shutdown) \
          FROM _process",
@@ -42,6 +46,7 @@ pub(super) fn store(db: &Connection, path: &Path) -> Result<StoreStats, Failure>
                 queue_full: count(2)?,
                 write_failed: count(3)?,
                 shutdown: count(4)?,
+                sampled,
             };
             Ok((count(0)?, count(1)?, dropped))
         },

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use rusqlite::types::Value;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use spanscope_layers::Categories;
-use spanscope_layers::capture::{CallsiteTable, Capture, FieldReader, SpanIds, SpanRecord, WallClock};
+use spanscope_layers::capture::{
+    CallsiteTable, Capture, FieldReader, SpanIds, SpanRecord, WallClock, can_measure,
+};
 use spanscope_layers::queue::{Chunk, Entry, EventEntry, SpanEntry};
 use spanscope_model::{SpanId, SpanKind, SpanStatus, Timestamp, TraceId};
 use tracing_core::span::Id;
@@ -19,6 +21,7 @@ use super::bulk::{Bulk, number_or_null, text_or_null};
 use super::database::{OpenSpan, callsite_row};
 use super::decode::{Decoded, Indexed, Prepared, extra};
 use super::measurements::Measurements;
+use super::tail::{Fate, InFile, Tail};
 
 /// A span id as the `span_id` column has it.
 pub(super) fn span_key(span_id: SpanId) -> i64 {
@@ -54,6 +57,12 @@ pub(super) struct Outcome {
     pub(super) latest_time: i64,
     /// Metrics that had too many label sets.
     pub(super) overflowed: Vec<String>,
+    /// Records that the tail rule left out.
+    pub(super) sampled: u64,
+    /// What was written of traces that are not decided.
+    pub(super) undecided: HashMap<TraceId, InFile>,
+    /// The first numbers that were given to no row, of traces, spans and events.
+    pub(super) next: [i64; 3],
 }
 
 /// How a batch changes one trace.
@@ -87,6 +96,7 @@ pub(super) struct Batch<'a> {
     process: i64,
     open: &'a HashMap<i64, OpenSpan>,
     indexed_rows: &'a [i64],
+    tail: Option<&'a Tail>,
     clock: WallClock,
     next_trace: i64,
     next_span: i64,
@@ -111,17 +121,24 @@ impl<'a> Batch<'a> {
         capture: &Capture,
         max_series: u64,
     ) -> rusqlite::Result<Self> {
-        let next = |sql: &str| db.prepare_cached(sql)?.query_row([], |row| row.get::<_, i64>(0));
+        let [next_trace, next_span, next_event] = db
+            .prepare_cached(
+                "SELECT MAX(trace, COALESCE((SELECT MAX(id) FROM _trace), 0)) + 1,
+                     MAX(span, COALESCE((SELECT MAX(id) FROM _span), 0)) + 1,
+                     MAX(event, COALESCE((SELECT MAX(id) FROM _event), 0)) + 1 FROM _given",
+            )?
+            .query_row([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?;
         Ok(Self {
             db,
             reading,
             process,
             open,
             indexed_rows,
+            tail: None,
             clock: capture.clock().anchored(),
-            next_trace: next("SELECT COALESCE(MAX(id), 0) + 1 FROM _trace")?,
-            next_span: next("SELECT COALESCE(MAX(id), 0) + 1 FROM _span")?,
-            next_event: next("SELECT COALESCE(MAX(id), 0) + 1 FROM _event")?,
+            next_trace,
+            next_span,
+            next_event,
             traces: HashMap::new(),
             outcome: Outcome::default(),
             find_trace: db.prepare_cached("SELECT id FROM _trace WHERE trace_id = ?1")?,
@@ -140,12 +157,29 @@ impl<'a> Batch<'a> {
         })
     }
 
+    /// Leaves out what the tail rule has dropped, if there is one.
+    pub(super) fn following(mut self, tail: Option<&'a Tail>) -> Self {
+        self.tail = tail;
+        self
+    }
+
     /// Sets a mark: what was stored until now began before `time`.
     pub(super) fn mark(&self, time: i64) -> rusqlite::Result<()> {
         self.db
             .prepare_cached("INSERT OR IGNORE INTO _mark (time, span, event) VALUES (?1, ?2, ?3)")?
             .execute(params![time, self.next_span, self.next_event])?;
         Ok(())
+    }
+
+    fn fate(&self, trace_id: TraceId) -> Fate {
+        self.tail.map_or(Fate::Wanted, |tail| tail.fate(trace_id))
+    }
+
+    /// Notes what is written of a trace, if it may have to be taken back.
+    fn note(&mut self, fate: Fate, trace_id: TraceId, add: impl FnOnce(&mut InFile)) {
+        if fate == Fate::Undecided {
+            add(self.outcome.undecided.entry(trace_id).or_default());
+        }
     }
 
     /// Gives rows to the spans of these chunks that still run.
@@ -169,8 +203,13 @@ impl<'a> Batch<'a> {
         if self.open.contains_key(&key) || self.outcome.opened.contains_key(&key) {
             return Ok(());
         }
+        let fate = self.fate(ids.trace_id);
+        if fate == Fate::Unwanted {
+            return Ok(());
+        }
         let row = self.next_span;
         self.next_span += 1;
+        self.note(fate, ids.trace_id, |in_file| in_file.add_span_row(row));
         let start = self.clock.wall(record.start()).as_nanos();
         let trace = self.touch(ids.trace_id, start, start)?;
         trace.spans += 1;
@@ -220,6 +259,12 @@ impl<'a> Batch<'a> {
     }
 
     fn write_span(&mut self, span: &SpanEntry, fields: FieldReader<'_>) -> rusqlite::Result<()> {
+        let fate = self.fate(span.ids.trace_id);
+        if fate == Fate::Unwanted {
+            self.outcome.sampled += 1;
+            return Ok(());
+        }
+        self.note(fate, span.ids.trace_id, InFile::add_record);
         let callsite = self.read(span.metadata, fields)?;
         let status = self.reading.decoded.status.unwrap_or(if span.failed {
             SpanStatus::Error
@@ -250,6 +295,7 @@ impl<'a> Batch<'a> {
         }
         let row = self.next_span;
         self.next_span += 1;
+        self.note(fate, span.ids.trace_id, |in_file| in_file.add_span_row(row));
         if let Some(trace) = self.traces.get_mut(&span.ids.trace_id) {
             trace.spans += 1;
             if span.is_local_root && trace.root.is_none_or(|(_, other)| start < other) {
@@ -336,16 +382,26 @@ impl<'a> Batch<'a> {
     }
 
     fn write_event(&mut self, event: &EventEntry, fields: FieldReader<'_>) -> rusqlite::Result<()> {
+        let fate = match event.ids {
+            Some(SpanIds { trace_id, .. }) => self.fate(trace_id),
+            None => Fate::Wanted,
+        };
+        if fate == Fate::Unwanted && !can_measure(event.metadata) {
+            self.outcome.sampled += 1;
+            return Ok(());
+        }
         let mut callsite = self.read(event.metadata, fields.clone())?;
         let time = self.clock.wall(event.time).as_nanos();
         let decoded = &self.reading.decoded;
         let expires = decoded
             .ttl_seconds
             .map(|ttl| time.saturating_add(ttl.max(0).saturating_mul(1_000_000_000)));
-        if decoded.measures
-            && self.measure(event, fields, time, expires)?
-            && self.reading.decoded.message.is_empty()
-        {
+        let measured = decoded.measures && self.measure(event, fields, time, expires)?;
+        if measured && (fate == Fate::Unwanted || self.reading.decoded.message.is_empty()) {
+            return Ok(());
+        }
+        if fate == Fate::Unwanted {
+            self.outcome.sampled += 1;
             return Ok(());
         }
         let trace = match event.ids {
@@ -363,6 +419,15 @@ impl<'a> Batch<'a> {
         }
         let row = self.next_event;
         self.next_event += 1;
+        if let Some(SpanIds { trace_id, .. }) = event.ids {
+            self.note(fate, trace_id, |in_file| {
+                in_file.add_event_row(row);
+                // What it measured stays stored.
+                if !measured {
+                    in_file.add_record();
+                }
+            });
+        }
         let decoded = &self.reading.decoded;
         self.events.push([
             Value::Integer(row),
@@ -499,6 +564,7 @@ impl<'a> Batch<'a> {
         self.spans.flush()?;
         self.events.flush()?;
         self.outcome.overflowed = self.measurements.finish()?;
+        self.outcome.next = [self.next_trace, self.next_span, self.next_event];
         let mut insert = self.db.prepare_cached(
             "INSERT INTO _trace (id, trace_id, start, end, root, root_start, span_count, error_count, open_count, created)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
-use spanscope_layers::capture::{Capture, FieldReader};
+use spanscope_layers::capture::{Capture, FieldReader, Ticks};
 use spanscope_layers::queue::Chunk;
 use spanscope_model::{StoreError, Timestamp};
 use tracing_core::span::Id;
 
 use super::batch::{self, Batch, Reading};
 use super::decode::Prepared;
+use super::tail::{Settle, SharedStats, Tail, TakenBack};
 use crate::layer::SqliteLayerBuilder;
 use crate::{open, retention};
 use spanscope_layers::queue::LayerStats;
@@ -71,6 +72,16 @@ impl From<StoreError> for Trouble {
     }
 }
 
+/// What became of the records of a transaction.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Written {
+    pub(super) stored: u64,
+    /// Left out by the tail rule.
+    pub(super) sampled: u64,
+    /// Stored before, and deleted by the tail rule now.
+    pub(super) taken_back: u64,
+}
+
 /// A running span that has a row without an end.
 #[derive(Debug)]
 pub(super) struct OpenSpan {
@@ -96,6 +107,7 @@ pub(super) struct Database {
     new_overflows: Vec<String>,
     process: i64,
     reading: Reading,
+    tail: Option<Tail>,
     /// By [`batch::span_key`].
     open_spans: HashMap<i64, OpenSpan>,
     /// Rows of `_attr_key`, in the order of `reading.indexed_keys`.
@@ -108,7 +120,12 @@ pub(super) struct Database {
 }
 
 impl Database {
-    pub(super) fn open(settings: &SqliteLayerBuilder, path: &Path) -> Result<Self, StoreError> {
+    pub(super) fn open(
+        settings: &SqliteLayerBuilder,
+        path: &Path,
+        tail_stats: Option<&SharedStats>,
+    ) -> Result<Self, StoreError> {
+        let tail = settings.tail.clone().zip(tail_stats.cloned());
         let db = open::open_write(path)?;
         let mut wal_path = path.as_os_str().to_owned();
         wal_path.push("-wal");
@@ -126,6 +143,7 @@ impl Database {
             new_overflows: Vec::new(),
             process: 0,
             reading: Reading::new(Arc::clone(&settings.categories)),
+            tail: tail.map(|(rule, stats)| Tail::new(rule, stats)),
             open_spans: HashMap::new(),
             indexed_rows: Vec::new(),
             last_mark: 0,
@@ -197,14 +215,33 @@ impl Database {
         Ok(())
     }
 
-    /// Writes these chunks and the running spans among them in one transaction. On an error nothing has changed, in the
-    /// file or here, and the same call may be made again.
+    /// Tells the tail rule, if there is one, what was drained after that moment.
+    pub(super) fn tell(&mut self, chunks: &[Chunk], capture: &Capture, before_drain: Ticks, settle: Settle) {
+        if let Some(tail) = &mut self.tail {
+            tail.tell(chunks, capture, before_drain, settle);
+        }
+    }
+
+    /// Whether rows of dropped traces are to be deleted.
+    pub(super) fn has_unwanted(&self) -> bool {
+        self.tail.as_ref().is_some_and(Tail::has_unwanted)
+    }
+
+    /// Gives up deleting them.
+    pub(super) fn leave_unwanted(&mut self) {
+        if let Some(tail) = &mut self.tail {
+            tail.leave_unwanted();
+        }
+    }
+
+    /// Writes these chunks and the running spans among them in one transaction, and deletes in it what the tail rule has
+    /// dropped. On an error nothing has changed, in the file or here, and the same call may be made again.
     pub(super) fn write(
         &mut self,
         chunks: &[Chunk],
         capture: &Capture,
         account: &LayerStats,
-    ) -> Result<(), Trouble> {
+    ) -> Result<Written, Trouble> {
         self.reopen_if_gone()?;
         self.make_wal_room()?;
         let result = self.write_transaction(chunks, capture, account);
@@ -221,7 +258,7 @@ impl Database {
         chunks: &[Chunk],
         capture: &Capture,
         account: &LayerStats,
-    ) -> rusqlite::Result<()> {
+    ) -> rusqlite::Result<Written> {
         let keys: i64 = self
             .db
             .prepare_cached("SELECT COUNT(*) FROM _attr_key")?
@@ -240,7 +277,8 @@ impl Database {
             rows,
             capture,
             self.max_series,
-        )?;
+        )?
+        .following(self.tail.as_ref());
         let time = self
             .latest_time
             .max(self.last_mark)
@@ -252,12 +290,30 @@ impl Database {
         batch.write_running(chunks, capture)?;
         batch.write_chunks(chunks)?;
         let outcome = batch.finish()?;
-        let after = LayerStats {
-            stored: account.stored + records as u64,
-            ..*account
+        let taken = match &self.tail {
+            Some(tail) => tail.take_back(&tx, self.process)?,
+            None => TakenBack::default(),
         };
+        if taken.any {
+            let [trace, span, event] = outcome.next.map(|next| next - 1);
+            tx.prepare_cached(
+                "UPDATE _given SET trace = MAX(trace, ?1), span = MAX(span, ?2), event = MAX(event, ?3)",
+            )?
+            .execute([trace, span, event])?;
+        }
+        let written = Written {
+            stored: records as u64 - outcome.sampled,
+            sampled: outcome.sampled,
+            taken_back: taken.records,
+        };
+        let mut after = *account;
+        after.stored = (after.stored + written.stored).saturating_sub(written.taken_back);
+        after.dropped.sampled += written.sampled + written.taken_back;
         write_account(&tx, self.process, &after, false)?;
         tx.commit()?;
+        if let Some(tail) = &mut self.tail {
+            tail.committed(outcome.undecided, &taken);
+        }
         self.written = Some(after);
         self.latest_time = self.latest_time.max(outcome.latest_time);
         if marked {
@@ -272,7 +328,7 @@ impl Database {
                 self.new_overflows.push(metric);
             }
         }
-        Ok(())
+        Ok(written)
     }
 
     /// What follows a written batch: the log's size and the file's.
@@ -478,7 +534,7 @@ fn write_account(db: &Connection, process: i64, account: &LayerStats, ended: boo
     let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let mut statement = db.prepare_cached(
         "UPDATE _process SET offered = ?2, stored = ?3, dropped_queue_full = ?4, dropped_write_failed = ?5,
-         dropped_shutdown = ?6, seen_at = ?7, ended_at = ?8 WHERE id = ?1",
+         dropped_shutdown = ?6, dropped_sampled = ?7, seen_at = ?8, ended_at = ?9 WHERE id = ?1",
     )?;
     statement.execute(params![
         process,
@@ -487,6 +543,7 @@ fn write_account(db: &Connection, process: i64, account: &LayerStats, ended: boo
         count(account.dropped.queue_full),
         count(account.dropped.write_failed),
         count(account.dropped.shutdown),
+        count(account.dropped.sampled),
         now,
         ended.then_some(now),
     ])?;

@@ -10,17 +10,20 @@ pub(crate) mod bulk;
 mod database;
 mod decode;
 mod measurements;
+mod tail;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use spanscope_layers::capture::{Capture, suppress};
+use spanscope_layers::capture::{Capture, Ticks, suppress};
 use spanscope_layers::queue::{Chunk, Control, LayerStats, Queue, say};
 use spanscope_model::StoreError;
 
 use crate::layer::SqliteLayerBuilder;
-use database::{Database, Trouble};
+use database::{Database, Trouble, Written};
+use tail::Settle;
+pub(crate) use tail::SharedStats;
 
 /// One transaction takes at most so many bytes of records, so that other processes get in and the write-ahead log
 /// grows in small steps; less where the file's cap is small, so that one transaction can't burst it.
@@ -40,8 +43,9 @@ pub(crate) fn start(
     path: PathBuf,
     queue: Queue,
     capture: Arc<Capture>,
+    tail_stats: Option<&SharedStats>,
 ) -> Result<Arc<Control>, StoreError> {
-    let database = Database::open(&settings, &path)?;
+    let database = Database::open(&settings, &path, tail_stats)?;
     let control = Arc::new(Control::default());
     let mut writer = Writer {
         database,
@@ -53,6 +57,8 @@ pub(crate) fn start(
             .unwrap_or(BATCH_BYTES)
             .min(BATCH_BYTES),
         held: Vec::new(),
+        told: 0,
+        drain_began: Ticks::default(),
         troubled_since: None,
         last_said: None,
         last_upkeep: Instant::now(),
@@ -84,6 +90,11 @@ struct Writer {
     batch_bytes: usize,
     /// Records taken from the queue and not yet written, oldest first.
     held: Vec<Chunk>,
+    /// The first so many of them were told to the tail rule. Others wait until these are written, because it need not
+    /// remember its decisions for longer.
+    told: usize,
+    /// When the last drain began: what happened before is in hand.
+    drain_began: Ticks,
     troubled_since: Option<Instant>,
     last_said: Option<Instant>,
     last_upkeep: Instant,
@@ -95,17 +106,19 @@ impl Writer {
         loop {
             self.queue.wait(self.flush_interval);
             let wanted = self.control.wanted();
+            let is_flushed = self.control.is_flushed(wanted.flush);
+            let settle = if is_flushed { Settle::Due } else { Settle::Ended };
             // Chunks in hand count against the budget as before, so taking more while in trouble costs no memory.
-            self.queue.drain(&mut self.held);
-            let mut clean = self.write_held(wanted.deadline);
+            self.drain();
+            let mut clean = self.write_held(wanted.deadline, settle);
             // Looking at open spans can close a parent on this thread, and that end counts as recorded before the flush.
             // Bounded, because the program may go on recording.
             for _ in 0..3 {
-                self.queue.drain(&mut self.held);
-                if !clean || self.held.is_empty() || (self.control.is_flushed(wanted.flush) && !wanted.stop) {
+                self.drain();
+                if !clean || self.held.is_empty() || (is_flushed && !wanted.stop) {
                     break;
                 }
-                clean = self.write_held(wanted.deadline);
+                clean = self.write_held(wanted.deadline, settle);
             }
             if clean {
                 self.control.flushed(wanted.flush);
@@ -124,44 +137,72 @@ impl Writer {
         }
     }
 
-    /// Writes what is held, in transactions of bounded size. Answers whether all of it is written.
-    fn write_held(&mut self, deadline: Option<Instant>) -> bool {
-        while !self.held.is_empty() {
+    fn drain(&mut self) {
+        self.drain_began = self.capture.clock().now();
+        self.queue.drain(&mut self.held);
+    }
+
+    /// Writes what is held, in transactions of bounded size, and deletes what the tail rule has dropped. Answers whether all
+    /// of it is done.
+    fn write_held(&mut self, deadline: Option<Instant>, settle: Settle) -> bool {
+        loop {
+            if self.told == 0 {
+                self.database
+                    .tell(&self.held, &self.capture, self.drain_began, settle);
+                self.told = self.held.len();
+            }
+            if self.held.is_empty() && !self.database.has_unwanted() {
+                return true;
+            }
             let mut bytes = 0;
             let fits = |chunk: &&Chunk| {
                 bytes += chunk.bytes();
                 bytes <= self.batch_bytes
             };
-            let count = self.held.iter().take_while(fits).count().max(1);
+            let count = self.held[..self.told].iter().take_while(fits).count();
+            let count = count.max(1).min(self.told);
             let chunks = &self.held[..count];
             let records: usize = chunks.iter().map(|chunk| chunk.entries().len()).sum();
             let account = self.account();
             let result = self.database.write(chunks, &self.capture, &account);
-            let written = result.is_ok();
-            let give_up = !written && self.shall_give_up(deadline);
-            self.note(result);
-            if !written && !give_up {
+            let written = result.as_ref().ok().copied();
+            let give_up = written.is_none() && self.shall_give_up(deadline);
+            self.note(result.map(|_| ()));
+            if written.is_none() && !give_up {
                 if deadline.is_some() {
                     std::thread::sleep(RETRY_PAUSE);
                     continue;
                 }
                 return false;
             }
-            if written {
+            if written.is_some() {
                 let kept = self.database.keep_bounds();
                 self.note(kept);
             }
             self.say_overflow();
-            if written {
-                self.control.add_stored(records as u64);
-            } else {
-                self.control.add_write_failed(records as u64);
+            match written {
+                Some(written) => self.count(written),
+                None => {
+                    self.control.add_write_failed(records as u64);
+                    self.database.leave_unwanted();
+                }
             }
             for chunk in self.held.drain(..count) {
                 self.queue.recycle(chunk);
             }
+            self.told -= count;
         }
-        true
+    }
+
+    fn count(&self, written: Written) {
+        let Written {
+            stored,
+            sampled,
+            taken_back,
+        } = written;
+        self.control.add_stored(stored);
+        self.control.add_sampled(sampled);
+        self.control.move_to_sampled(taken_back);
     }
 
     fn shall_give_up(&self, deadline: Option<Instant>) -> bool {
@@ -178,8 +219,8 @@ impl Writer {
     /// The orderly end: nothing more comes in, all that came is written, the file is left whole.
     fn end(&mut self, deadline: Option<Instant>) {
         self.queue.close();
-        self.queue.drain(&mut self.held);
-        let clean = self.write_held(deadline);
+        self.drain();
+        let clean = self.write_held(deadline, Settle::All);
         let result = self.database.close(&self.account());
         self.note(result);
         self.control.ended(clean);
@@ -222,13 +263,13 @@ impl Writer {
 
     fn say_drops(&mut self) {
         let dropped = self.account().dropped;
-        if dropped.total() > self.said_drops && self.last_said.is_none_or(|said| said.elapsed() >= SAY_EVERY)
-        {
+        // What the tail rule leaves out is wished.
+        if dropped.lost() > self.said_drops && self.last_said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
             self.last_said = Some(Instant::now());
-            self.said_drops = dropped.total();
+            self.said_drops = dropped.lost();
             say(format!(
                 "spanscope: {} records dropped so far (queue full {}, not writable {}, after the end {})",
-                dropped.total(),
+                dropped.lost(),
                 dropped.queue_full,
                 dropped.write_failed,
                 dropped.shutdown

@@ -356,7 +356,8 @@ fn version_1() -> StoreFile {
     file.add_event(None, None, MIDNIGHT, "kept", 9);
     file.db
         .execute_batch(
-            "DROP VIEW metrics; DROP TABLE _rollup; DROP TABLE _point; DROP TABLE _series; DROP TABLE _metric; \
+            "ALTER TABLE _process DROP COLUMN dropped_sampled; DROP TABLE _given; \
+             DROP VIEW metrics; DROP TABLE _rollup; DROP TABLE _point; DROP TABLE _series; DROP TABLE _metric; \
              PRAGMA user_version = 1;",
         )
         .unwrap();
@@ -386,7 +387,7 @@ fn a_file_of_version_1_is_read_as_it_is_and_brought_forward_by_the_first_writer(
         let done = SqliteStore::import(&file.path, &other.path, |_, _| ()).unwrap();
         assert_eq!(done.points, expected);
     }
-    assert_eq!(file.number("PRAGMA user_version"), 2);
+    assert_eq!(file.number("PRAGMA user_version"), 3);
     assert_eq!(
         wait(store.list_metrics()).unwrap().len(),
         1,

@@ -1,6 +1,7 @@
 use rusqlite::params;
 use spanscope_model::{Timestamp, TraceStore};
-use spanscope_sqlite::wait;
+use spanscope_sqlite::{SqliteLayer, TailRule, wait};
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::support::{MIDNIGHT, MILLISECOND, Row, SECOND, StoreFile};
 
@@ -128,13 +129,14 @@ fn the_account_of_all_processes_is_summed_up() {
     file.add_event(None, None, 1, "loose", 9);
     file.db
         .execute_batch(
-            "UPDATE _process SET offered = 10, stored = 2, dropped_queue_full = 5, dropped_write_failed = 2, \
-             dropped_shutdown = 1",
+            "UPDATE _process SET offered = 14, stored = 2, dropped_queue_full = 5, dropped_write_failed = 2, \
+             dropped_shutdown = 1, dropped_sampled = 4",
         )
         .unwrap();
     let stats = wait(file.store().statistics()).unwrap();
     assert_eq!((stats.traces, stats.spans, stats.events), (2, 3, 1));
-    assert_eq!((stats.offered, stats.stored), (20, 4));
+    assert_eq!((stats.offered, stats.stored), (28, 4));
+    assert_eq!((stats.dropped.lost(), stats.dropped.sampled), (16, 8));
     assert_eq!(stats.offered, stats.stored + stats.dropped.total());
     assert_eq!(stats.oldest, Some(Timestamp::from_nanos(MIDNIGHT)));
     assert_eq!(stats.newest, Some(Timestamp::from_nanos(MIDNIGHT + 5)));
@@ -148,4 +150,40 @@ fn the_account_of_all_processes_is_summed_up() {
     let empty = StoreFile::new();
     let empty = wait(empty.store().statistics()).unwrap();
     assert_eq!((empty.spans, empty.oldest), (0, None));
+}
+
+#[test]
+fn a_file_of_version_2_is_read_as_it_is_and_the_first_writer_makes_it_count_what_a_rule_left_out() {
+    let file = StoreFile::new();
+    file.add(&Row::default());
+    file.db
+        .execute_batch(
+            "ALTER TABLE _process DROP COLUMN dropped_sampled; DROP TABLE _given; PRAGMA user_version = 2; \
+             UPDATE _process SET offered = 5, stored = 4, dropped_shutdown = 1",
+        )
+        .unwrap();
+    let store = file.store();
+    let before = wait(store.statistics()).unwrap();
+    assert_eq!((before.dropped.total(), before.dropped.sampled), (2, 0));
+    assert_eq!(file.number("PRAGMA user_version"), 2, "reading changes nothing");
+    let (layer, guard) = SqliteLayer::builder()
+        .tail(TailRule::new())
+        .open(&file.path)
+        .unwrap();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        drop(tracing::info_span!("unremarkable"));
+    });
+    assert!(guard.shutdown());
+    assert_eq!(file.number("PRAGMA user_version"), 3);
+    let after = wait(store.statistics()).unwrap();
+    assert_eq!((after.spans, after.offered, after.stored), (1, 11, 8));
+    assert_eq!((after.dropped.lost(), after.dropped.sampled), (2, 1));
+    let fresh = StoreFile::new();
+    let columns = "SELECT group_concat(name) FROM pragma_table_info('_process')";
+    let columns = |file: &StoreFile| -> String { file.db.query_row(columns, [], |row| row.get(0)).unwrap() };
+    assert_eq!(
+        columns(&file),
+        columns(&fresh),
+        "an old file becomes what a new one is"
+    );
 }

@@ -63,7 +63,8 @@ impl StoreFile {
             .unwrap();
         db.execute_batch(include_str!("../../src/schema.sql")).unwrap();
         db.execute_batch(include_str!("../../src/schema_2.sql")).unwrap();
-        db.execute_batch("PRAGMA application_id = 0x53705363; PRAGMA user_version = 2;")
+        db.execute_batch(include_str!("../../src/schema_3.sql")).unwrap();
+        db.execute_batch("PRAGMA application_id = 0x53705363; PRAGMA user_version = 3;")
             .unwrap();
         db.execute_batch(
             "INSERT INTO _process (id, service_name, pid, started_at, seen_at, ended_at, offered, stored) \
