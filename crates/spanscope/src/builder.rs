@@ -7,7 +7,7 @@ use std::time::Duration;
 use spanscope_layers::console::{ConsoleLayerBuilder, Limit, LogFileLayerBuilder};
 use spanscope_layers::metrics::MetricSink;
 use spanscope_layers::{Categories, CategoryFilter, ConsoleLayer, LogFileLayer};
-use spanscope_sqlite::{SqliteLayer, SqliteLayerBuilder, WhenFull};
+use spanscope_sqlite::{SqliteLayer, SqliteLayerBuilder, TailRule, WhenFull};
 
 use crate::compose::{self, Sinks};
 use crate::paths::path_variable;
@@ -45,6 +45,7 @@ pub struct Builder {
     metric_sinks: Vec<Arc<dyn MetricSink>>,
     #[cfg(feature = "otlp")]
     otlp: Vec<crate::bridge::SetOtlp>,
+    tail: Option<TailRule>,
     signals: Signals,
 }
 
@@ -87,6 +88,7 @@ pub fn builder() -> Builder {
         metric_sinks: Vec::new(),
         #[cfg(feature = "otlp")]
         otlp: Vec::new(),
+        tail: None,
         signals: Signals::default(),
     }
 }
@@ -265,6 +267,22 @@ impl Builder {
         self
     }
 
+    /// Which traces the store keeps once they are over: whole, with their events. Default: all.
+    ///
+    /// What it leaves out is counted in [`Guard::stats`] and shown by `spanscope stats`. The console shows everything all
+    /// the same, because it can't take back a line; measurements count everything too.
+    ///
+    /// ```
+    /// use spanscope::TailRule;
+    /// // Errors, what takes longer than a second, and one of a hundred others.
+    /// let builder = spanscope::builder().tail_sampling(TailRule::new().ratio(0.01));
+    /// # drop(builder);
+    /// ```
+    pub fn tail_sampling(mut self, rule: TailRule) -> Self {
+        self.tail = Some(rule);
+        self
+    }
+
     /// What happens on SIGTERM and SIGINT. Default: [`Signals::FlushAndEnd`].
     pub fn signals(mut self, signals: Signals) -> Self {
         self.signals = signals;
@@ -375,6 +393,9 @@ impl Builder {
             }
             if let Some(bytes) = max_value_len {
                 store = store.max_value_len(bytes);
+            }
+            if let Some(rule) = &self.tail {
+                store = store.tail(rule.clone());
             }
             let store = self.store.into_iter().fold(store, |store, set| set(store));
             let path = code.db_path.or(env.db_path).or(file.db_path);

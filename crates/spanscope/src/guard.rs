@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use spanscope_layers::{LevelHandle, LogGuard};
 use spanscope_model::Severity;
-use spanscope_sqlite::{FlushTimeout, LayerStats, SqliteGuard};
+use spanscope_sqlite::{FlushTimeout, LayerStats, SqliteGuard, TailStats};
 
 /// The sinks of the program, and the handle on its levels.
 #[derive(Debug)]
@@ -90,6 +90,12 @@ impl Guard {
     #[must_use]
     pub fn stats(&self) -> Option<LayerStats> {
         Some(self.running.as_ref()?.sqlite.as_ref()?.stats())
+    }
+
+    /// How many traces the store's tail rule kept and dropped; none without that sink or without a rule.
+    #[must_use]
+    pub fn tail_stats(&self) -> Option<TailStats> {
+        self.running.as_ref()?.sqlite.as_ref()?.tail_stats()
     }
 
     /// What became of the lines offered to the console; none without that sink.

@@ -34,7 +34,9 @@ pub use spanscope_layers::{
 pub use spanscope_model as model;
 #[cfg(feature = "otlp")]
 pub use spanscope_otlp as otlp;
-pub use spanscope_sqlite::{FlushTimeout, LayerStats, SqliteGuard, SqliteLayer, WhenFull};
+pub use spanscope_sqlite::{
+    FlushTimeout, LayerStats, SqliteGuard, SqliteLayer, TailRule, TailStats, WhenFull,
+};
 
 /// Sets up what the environment asks for, for the whole program, and never fails: what can't be done is said on the
 /// console, and the program goes on without it. The package that holds the calling line counts as the application: its

@@ -1,4 +1,4 @@
-//! A program for tests to run, kill and starve: `burst FILE TRACES [end|hang|panic|open|metrics]`.
+//! A program for tests to run, kill and starve: `burst FILE TRACES [end|hang|panic|open|metrics|tail]`.
 //!
 //! It writes its traces into the file, says `ready` on stdout, and then ends in the way that was asked for.
 #![expect(clippy::unwrap_used, reason = "a test program fails by panicking")]
@@ -6,25 +6,33 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use spanscope::WhenFull;
+use spanscope::{TailRule, WhenFull};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let traces: u64 = arguments[2].parse().unwrap();
     let ending = arguments.get(3).map_or("end", String::as_str);
-    let guard = spanscope::builder()
+    let mut builder = spanscope::builder()
         .sinks(&["sqlite"])
         .unwrap()
         .service_name("burst")
         .sqlite_path(&arguments[1])
-        .when_full(WhenFull::Wait)
-        .try_init()
-        .unwrap();
+        .when_full(WhenFull::Wait);
+    if ending == "tail" {
+        builder = builder.tail_sampling(TailRule::new().slower_than(Duration::from_secs(3600)));
+    }
+    let guard = builder.try_init().unwrap();
     if ending == "endless" {
         say("ready");
         loop {
             spanscope_tests::burst(1000);
         }
+    }
+    if ending == "tail" {
+        spanscope_tests::burst(traces);
+        tracing::info_span!("failed").in_scope(|| tracing::error!("refused"));
+        drop(guard);
+        return say("ready");
     }
     if ending == "metrics" {
         for number in 0..traces {

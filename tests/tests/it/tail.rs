@@ -1,6 +1,7 @@
 //! The tail rule of the store, from outside: what is kept is whole, what is dropped is gone and counted.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use spanscope::SpanExt as _;
 use spanscope_layers::tail::{TailRule, TailStats};
 use spanscope_model::{SpanId, TraceId};
 use spanscope_sqlite::{SqliteGuard, SqliteLayer, SqliteLayerBuilder, WhenFull};
-use spanscope_tests::{PATIENCE, store_with, wait_for};
+use spanscope_tests::{PATIENCE, RECORDS_A_TRACE, store_with, wait_for};
 use tracing::{Dispatch, Span, error, info, info_span};
 
 /// So long no span of these tests takes, unless it is held open.
@@ -545,6 +546,24 @@ fn a_trace_that_was_kept_and_forgotten_loses_nothing_when_it_comes_again() {
     assert_eq!(tail_stats(&guard).dropped, 1);
     assert_eq!(file.names(), ["another", "kept"]);
     file.check(&guard);
+}
+
+#[test]
+fn a_program_with_a_rule_counts_what_it_left_out_and_says_nothing_of_it() {
+    let file = File::new();
+    let output = Command::new(env!("CARGO_BIN_EXE_burst"))
+        .args([file.path.as_os_str(), "500".as_ref(), "tail".as_ref()])
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "",
+        "what is wished is no trouble"
+    );
+    assert_eq!(file.names(), ["failed"]);
+    let left_out = "SELECT dropped_sampled FROM _process WHERE offered = stored + dropped_sampled";
+    assert_eq!(file.count(left_out), 500 * RECORDS_A_TRACE);
 }
 
 #[test]
