@@ -135,6 +135,13 @@ impl Account {
         lock(&self.counts).lost.sampled += records;
     }
 
+    /// The tail rule leaves out records that were admitted.
+    pub(crate) fn leave_out(&self, records: u64) {
+        let mut counts = lock(&self.counts);
+        counts.pending = counts.pending.saturating_sub(records);
+        counts.lost.sampled += records;
+    }
+
     pub(crate) fn pending(&self) -> u64 {
         lock(&self.counts).pending
     }

@@ -12,6 +12,7 @@ use opentelemetry_sdk::trace::{BatchConfigBuilder as SpanConfig, BatchSpanProces
 use spanscope_layers::capture::{CallsiteTable, Capture, DEFAULT_MAX_VALUE_LEN};
 use spanscope_layers::metrics::MetricSink;
 use spanscope_layers::queue::{Control, Queue, WhenFull};
+use spanscope_layers::tail::TailRule;
 use spanscope_layers::{Categories, CategoryFilter};
 use tracing_core::Subscriber;
 use tracing_subscriber::registry::LookupSpan;
@@ -29,6 +30,7 @@ use crate::settings::{
     Propagator, Protocol, Settings, Signal, Sourced, Temporality, read,
 };
 use crate::shared::Queues;
+use crate::tail::Tail;
 use crate::tracer::BridgeTracer;
 use crate::transport::Transport;
 use crate::worker::{Outlet, Outlets, Worker};
@@ -50,6 +52,7 @@ pub struct OtlpBuilder {
     categories: Arc<Categories>,
     report_to: Vec<Arc<dyn MetricSink>>,
     gates: Gates,
+    tail: Option<TailRule>,
     wrong: Option<BadSetting>,
 }
 
@@ -72,6 +75,7 @@ impl OtlpBuilder {
             categories: Arc::new(Categories::of_caller()),
             report_to: Vec::new(),
             gates: Gates::default(),
+            tail: None,
             wrong: None,
         }
     }
@@ -282,6 +286,13 @@ impl OtlpBuilder {
         self
     }
 
+    /// Which traces are sent once they are over: whole, those with errors, slow ones, and a share of the others. Log records go
+    /// in any case. What it leaves out counts as [`Lost::sampled`](crate::Lost::sampled). Default: all traces.
+    pub fn tail(mut self, rule: TailRule) -> Self {
+        self.tail = Some(rule);
+        self
+    }
+
     /// Which spans, with their events, are sent. Default: all that reach the layer. In place of `.with_filter`, for a filter
     /// of one signal: spans that it holds back still hand the trace on.
     pub fn span_filter(mut self, filter: CategoryFilter) -> Self {
@@ -434,6 +445,7 @@ impl OtlpBuilder {
             measurements.clone(),
             spans.is_some(),
             logs.is_some(),
+            self.tail.is_some() && spans.is_some(),
         ));
         let metric_sink = OtlpMetricSink::new(measurements);
         let instruments = metrics
@@ -444,6 +456,9 @@ impl OtlpBuilder {
             report_to.push(Arc::new(metric_sink.clone()));
         }
         let meter_provider = metrics.as_ref().map(|(provider, _)| provider.clone());
+        let tail_rule = self.tail;
+        let tail_stats = Arc::default();
+        let has_tail = tail_rule.is_some();
         let control = Arc::new(Control::default());
         let capture = Arc::new(Capture::new(self.max_value_len));
         Worker {
@@ -455,6 +470,8 @@ impl OtlpBuilder {
             instruments,
             reporter: Reporter::new(report_to),
             accounts: accounts.clone(),
+            capture: Arc::clone(&capture),
+            tail: tail_rule.map(|rule| Tail::new(rule, Arc::clone(&tail_stats))),
         }
         .spawn()
         .map_err(OtlpError::thread)?;
@@ -470,6 +487,7 @@ impl OtlpBuilder {
             self.shutdown_timeout,
             settings.propagators,
             meter_provider,
+            has_tail.then_some(tail_stats),
         );
         Ok((layer, guard))
     }

@@ -1,10 +1,11 @@
 //! What keeps a bridge running.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use spanscope_layers::queue::{Control, FlushTimeout};
+use spanscope_layers::tail::TailStats;
 
 use crate::account::{Account, SignalStats};
 use crate::propagation;
@@ -33,6 +34,7 @@ pub struct OtlpGuard {
     shutdown_timeout: Duration,
     propagators: Vec<Propagator>,
     meter_provider: Option<SdkMeterProvider>,
+    tail: Option<Arc<Mutex<TailStats>>>,
 }
 
 impl OtlpGuard {
@@ -43,6 +45,7 @@ impl OtlpGuard {
         shutdown_timeout: Duration,
         propagators: Vec<Propagator>,
         meter_provider: Option<SdkMeterProvider>,
+        tail: Option<Arc<Mutex<TailStats>>>,
     ) -> Self {
         Self {
             queues,
@@ -51,6 +54,7 @@ impl OtlpGuard {
             shutdown_timeout,
             propagators,
             meter_provider,
+            tail,
         }
     }
 
@@ -70,6 +74,13 @@ impl OtlpGuard {
     #[must_use]
     pub fn stats(&self) -> OtlpStats {
         self.queues.stats(&self.accounts)
+    }
+
+    /// What the tail rule has judged until now; none without one.
+    #[must_use]
+    pub fn tail_stats(&self) -> Option<TailStats> {
+        let stats = self.tail.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(*stats)
     }
 
     /// What dropping does, for whoever wants to do it earlier; a second time it does nothing. Answers whether everything was

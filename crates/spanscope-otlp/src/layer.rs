@@ -177,7 +177,9 @@ where
             return;
         }
         // Settles the parent's ids as well, so that OpenTelemetry's half starts no parent under a lock of ours.
-        self.capture.on_new_span(attributes, id, &context);
+        if self.capture.on_new_span(attributes, id, &context) && self.queues.watches_open {
+            self.queues.spans.push_opened(id);
+        }
         if !thread_is_alive() {
             return;
         }

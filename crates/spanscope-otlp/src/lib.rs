@@ -31,6 +31,7 @@ pub mod propagation;
 mod resource;
 mod settings;
 mod shared;
+mod tail;
 mod tracer;
 mod transport;
 mod worker;
@@ -49,4 +50,5 @@ pub use settings::{
     DEFAULT_REQUEST_TIMEOUT, DEFAULT_SPAN_DELAY, HeadSampler, Limits, Propagator, Protocol, Signal,
     Temporality, VARIABLES, Variable,
 };
+pub use spanscope_layers::tail::{TailRule, TailStats};
 pub use tracing_opentelemetry::OpenTelemetrySpanExt;

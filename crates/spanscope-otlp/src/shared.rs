@@ -25,6 +25,8 @@ pub(crate) struct Queues {
     pub(crate) own_logs: Option<Queue>,
     /// Only where metrics are sent.
     pub(crate) measurements: Option<Queue>,
+    /// A tail rule has to know of spans that are open.
+    pub(crate) watches_open: bool,
     pub(crate) takes_spans: bool,
     pub(crate) takes_events: bool,
     pub(crate) sends_logs: bool,
@@ -39,12 +41,14 @@ impl Queues {
         measurements: Option<Queue>,
         takes_spans: bool,
         sends_logs: bool,
+        watches_open: bool,
     ) -> Self {
         Self {
             spans,
             events,
             own_logs,
             measurements,
+            watches_open,
             takes_spans,
             takes_events: takes_spans || sends_logs,
             sends_logs,

@@ -12,7 +12,7 @@ use opentelemetry::InstrumentationScope;
 use opentelemetry_sdk::logs::{BatchLogProcessor, LogProcessor as _};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanProcessor as _};
-use spanscope_layers::capture::{CallsiteInfo, CallsiteTable, Clock, WallClock, suppress};
+use spanscope_layers::capture::{CallsiteInfo, CallsiteTable, Capture, Clock, Ticks, WallClock, suppress};
 use spanscope_layers::queue::{Chunk, Control, Entry, EventEntry, SpanEntry};
 
 use crate::account::Account;
@@ -20,6 +20,7 @@ use crate::convert::{EndedSpan, LogMaker, Shape, span_data, span_event};
 use crate::metrics::{Instruments, Reporter};
 use crate::open::OpenSpans;
 use crate::shared::Queues;
+use crate::tail::{Fate, Settle, Tail};
 
 /// How often the queues are emptied.
 const DRAIN_EVERY: Duration = Duration::from_millis(200);
@@ -61,6 +62,8 @@ pub(crate) struct Worker {
     pub(crate) instruments: Option<Instruments>,
     pub(crate) reporter: Reporter,
     pub(crate) accounts: [Arc<Account>; 3],
+    pub(crate) capture: Arc<Capture>,
+    pub(crate) tail: Option<Tail>,
 }
 
 impl Worker {
@@ -120,11 +123,12 @@ impl Loop {
         loop {
             self.worker.queues.main().wait(DRAIN_EVERY);
             let wanted = self.worker.control.wanted();
-            self.drain();
+            let shall_flush = !self.worker.control.is_flushed(wanted.flush);
+            self.drain(if shall_flush { Settle::Ended } else { Settle::Due });
             if wanted.stop {
                 return self.end(wanted.deadline);
             }
-            if !self.worker.control.is_flushed(wanted.flush) {
+            if shall_flush {
                 self.flush(wanted.flush);
             }
             self.say_losses();
@@ -143,13 +147,18 @@ impl Loop {
         ]);
     }
 
-    fn drain(&mut self) {
+    fn drain(&mut self, settle: Settle) {
+        let before = Clock::global().now();
         self.clock = Clock::global().anchored();
         let queues = Arc::clone(&self.worker.queues);
         // Spans before events: see `Queues`.
         let (mut spans, mut events) = (Vec::new(), Vec::new());
         queues.spans.drain(&mut spans);
         queues.events.drain(&mut events);
+        if let Some(tail) = &mut self.worker.tail {
+            tail.tell(&spans, &self.worker.capture);
+            tail.tell(&events, &self.worker.capture);
+        }
         let mut logs = Vec::new();
         if let Some(own_logs) = &queues.own_logs {
             own_logs.drain(&mut logs);
@@ -174,6 +183,7 @@ impl Loop {
                 }
             }
         }
+        self.settle(before, settle);
         if let (Some(queue), Some(instruments)) = (&queues.measurements, &mut self.worker.instruments) {
             let mut chunks = Vec::new();
             queue.drain(&mut chunks);
@@ -245,9 +255,25 @@ impl Loop {
             events,
             lost_events,
         };
-        outlet
-            .processor
-            .on_end(span_data(span, scope, &self.clock, &outlet.shape));
+        let data = span_data(span, scope, &self.clock, &outlet.shape);
+        let fate = match &mut self.worker.tail {
+            Some(tail) => tail.take(entry.ids.trace_id, data),
+            None => Fate::Goes(data),
+        };
+        match fate {
+            Fate::Goes(data) => outlet.processor.on_end(data),
+            Fate::Waits => {}
+            Fate::Dropped => outlet.account.leave_out(1),
+        }
+    }
+
+    /// Judges traces by the tail rule, if there is one.
+    fn settle(&mut self, before: Ticks, settle: Settle) {
+        if let (Some(tail), Some(outlet)) = (&mut self.worker.tail, &self.worker.outlets.spans) {
+            let go = |data| outlet.processor.on_end(data);
+            let dropped = tail.settle(before, &self.worker.capture, settle, go);
+            outlet.account.leave_out(dropped);
+        }
     }
 
     /// Has everything sent that was handed over, on a thread of its own.
@@ -281,7 +307,7 @@ impl Loop {
         if let Some(own_logs) = &self.worker.queues.own_logs {
             own_logs.close();
         }
-        self.drain();
+        self.drain(Settle::All);
         if let Some(measurements) = &self.worker.queues.measurements {
             measurements.close();
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use spanscope_layers::metrics::MetricSink;
 use spanscope_layers::{Categories, CategoryFilter};
-use spanscope_otlp::{BadSetting, OtlpBuilder, OtlpLayer, Signal};
+use spanscope_otlp::{BadSetting, OtlpBuilder, OtlpLayer, Signal, TailRule};
 
 use crate::InitError;
 
@@ -28,6 +28,7 @@ pub(crate) struct OtlpSettings<'a> {
     pub(crate) categories: Arc<Categories>,
     pub(crate) trace_filter: Option<CategoryFilter>,
     pub(crate) log_filter: Option<CategoryFilter>,
+    pub(crate) tail: Option<TailRule>,
     pub(crate) report_to: Vec<Arc<dyn MetricSink>>,
     pub(crate) set: Vec<SetOtlp>,
 }
@@ -57,6 +58,9 @@ pub(crate) fn builder(settings: OtlpSettings<'_>) -> (Option<OtlpBuilder>, Vec<I
     }
     if let Some(bytes) = settings.max_value_len {
         builder = builder.max_value_len(bytes);
+    }
+    if let Some(rule) = settings.tail {
+        builder = builder.tail(rule);
     }
     if let Some(filter) = settings.trace_filter {
         builder = builder.span_filter(filter);

@@ -267,7 +267,7 @@ impl Builder {
         self
     }
 
-    /// Which traces the store keeps once they are over: whole, with their events. Default: all.
+    /// Which traces the store keeps, and which are sent, once they are over: whole, with their events. Default: all.
     ///
     /// What it leaves out is counted in [`Guard::stats`] and shown by `spanscope stats`. The console shows everything all
     /// the same, because it can't take back a line; measurements count everything too.
@@ -468,6 +468,7 @@ impl Builder {
                 categories: Arc::clone(&categories),
                 trace_filter,
                 log_filter: event_filter,
+                tail: self.tail.clone(),
                 report_to,
                 set: self.otlp,
             });

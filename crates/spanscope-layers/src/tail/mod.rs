@@ -19,6 +19,7 @@
 
 mod decider;
 mod rule;
+mod tell;
 
 #[cfg(test)]
 mod tests;

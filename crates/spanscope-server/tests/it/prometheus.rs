@@ -47,6 +47,13 @@ fn promtool_accepts_the_configuration_and_the_rules_and_each_alert_fires() {
         promtool(&["check", "config", "prometheus.yml"], "");
         promtool(&["check", "rules", "alerts.yml"], "");
         promtool(&["test", "rules", "alerts_test.yml"], "");
+        // The collector's; where they are mounted only their container knows.
+        promtool(
+            &["check", "config", "--syntax-only", "../collector/prometheus.yaml"],
+            "",
+        );
+        promtool(&["check", "rules", "../collector/collector-alerts.yml"], "");
+        promtool(&["test", "rules", "../collector/collector-alerts_test.yml"], "");
     }
 }
 

@@ -13,11 +13,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension, params};
-use spanscope_layers::capture::{Capture, Clock, SpanIds, Ticks};
-use spanscope_layers::queue::{Chunk, Entry};
-use spanscope_layers::tail::{EndedSpan, TailDecider, TailRule, TailStats, Verdict};
+use spanscope_layers::capture::{Capture, Ticks};
+use spanscope_layers::queue::Chunk;
+use spanscope_layers::tail::{TailDecider, TailRule, TailStats, Verdict};
 use spanscope_model::TraceId;
-use tracing_core::Level;
 
 /// Rows that one transaction takes back at most: so the write-ahead log grows in small steps.
 const ROWS: usize = 20_000;
@@ -127,19 +126,8 @@ impl Tail {
     /// Tells the decider what was drained. The clock was read at `before_drain`, so that of a trace whose root had ended
     /// by then nothing is missing here.
     pub(super) fn tell(&mut self, chunks: &[Chunk], capture: &Capture, before_drain: Ticks, settle: Settle) {
-        let Self { decider, .. } = self;
-        let clock = capture.clock();
-        capture.look_at(chunks.iter().flat_map(Chunk::opened), |_, record| {
-            if let Some(record) = record {
-                decider.opened(record.ids(), record.is_local_root(), clock.moment(record.start()));
-            }
-        });
-        for chunk in chunks {
-            for entry in chunk.entries() {
-                tell_entry(decider, clock, chunk, entry);
-            }
-        }
-        let now = clock.moment(before_drain);
+        self.decider.tell_drained(chunks, capture);
+        let now = capture.clock().moment(before_drain);
         let decisions = match settle {
             Settle::Due => self.decider.settle(now),
             Settle::Ended => self.decider.settle_ended(now),
@@ -203,28 +191,6 @@ impl Tail {
         if let Some(next) = self.unwanted.front_mut() {
             next.in_file.records -= taken.part;
         }
-    }
-}
-
-fn tell_entry(decider: &mut TailDecider, clock: &Clock, chunk: &Chunk, entry: &Entry) {
-    match entry {
-        Entry::Span(span) => {
-            decider.ended(&EndedSpan {
-                ids: span.ids,
-                is_local_root: span.is_local_root,
-                failed: chunk.span_failed(span),
-                start: clock.moment(span.start),
-                end: clock.moment(span.end),
-            });
-        }
-        Entry::Event(event) => {
-            if let Some(SpanIds { trace_id, .. }) = event.ids {
-                let is_error = *event.metadata.level() == Level::ERROR;
-                decider.event(trace_id, is_error, clock.moment(event.time));
-            }
-        }
-        // Measurements stay whatever becomes of their traces, and say nothing about these.
-        Entry::Measurement(_) | Entry::Start(_) => {}
     }
 }
 

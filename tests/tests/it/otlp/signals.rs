@@ -10,7 +10,9 @@ use spanscope_layers::{Categories, CategoryFilter, Levels, SpanExt, Threshold, T
 use spanscope_model::MetricKind;
 use spanscope_otlp::opentelemetry::trace::Status;
 use spanscope_otlp::opentelemetry::{Array, KeyValue as OtelPair, Value as OtelValue};
-use spanscope_otlp::{ContentPolicy, HeadSampler, Limits, OpenTelemetrySpanExt, OtlpBuilder, Signal};
+use spanscope_otlp::{
+    ContentPolicy, HeadSampler, Limits, OpenTelemetrySpanExt, OtlpBuilder, Signal, TailRule,
+};
 use spanscope_sqlite::SqliteLayer;
 use spanscope_tests::receiver::{Receiver, Sent, text_of};
 use spanscope_tests::{PATIENCE, wait_for};
@@ -587,4 +589,78 @@ fn metrics_go_out_by_themselves_at_their_interval() {
             .then_some(())
     });
     drop(guard);
+}
+
+#[test]
+fn the_tail_rule_sends_whole_traces_with_errors_and_slow_ones() {
+    let receiver = Receiver::start();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace_store.db");
+    let rule = TailRule::new().slower_than(Duration::from_millis(50));
+    let (store, store_guard) = SqliteLayer::builder().tail(rule.clone()).open(&path).unwrap();
+    let (bridge, guard) = build(to(&receiver.url()).tail(rule));
+    let dispatch = Dispatch::new(tracing_subscriber::registry().with(bridge).with(store));
+    tracing::dispatcher::with_default(&dispatch, || {
+        for n in 0..100 {
+            info_span!("root", n).in_scope(|| {
+                info_span!("child").in_scope(|| info!("event"));
+                match n {
+                    3 | 50 => info_span!("failing").in_scope(|| error!("no luck")),
+                    // The time is what is tested.
+                    70 => std::thread::sleep(Duration::from_millis(60)),
+                    _ => {}
+                }
+            });
+        }
+    });
+    guard.flush(PATIENCE).unwrap();
+    store_guard.flush(PATIENCE).unwrap();
+    let spans = receiver.spans();
+    let mut kept: Vec<_> = spans
+        .iter()
+        .filter(|span| span.it.name == "root")
+        .map(|span| match value(&span.it.attributes, "n") {
+            Some(any_value::Value::IntValue(n)) => n,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    kept.sort_unstable();
+    let must = [3, 50, 70];
+    assert!(must.iter().all(|n| kept.contains(n)), "{kept:?}");
+    // A machine that stalls makes more of them slow.
+    let failing = spans.iter().filter(|span| span.it.name == "failing").count();
+    assert_eq!((spans.len(), failing), (2 * kept.len() + 2, 2), "whole traces");
+    let stats = guard.stats();
+    assert_eq!(stats.spans.offered, 202);
+    assert_eq!(stats.spans.exported + stats.spans.lost.sampled, 202);
+    assert_eq!(stats.spans.lost.total(), stats.spans.lost.sampled);
+    assert_eq!(stats.logs.exported, 102, "log records go in any case");
+    let tail = guard.tail_stats().unwrap();
+    assert_eq!((tail.kept + tail.dropped, tail.kept), (100, kept.len() as u64));
+    let mut sent: Vec<_> = spans
+        .iter()
+        .map(|span| spanscope_tests::receiver::hex(&span.it.span_id))
+        .collect();
+    let mut stored: Vec<_> = stored_spans(&path)
+        .iter()
+        .map(|span| span.span_id.to_string())
+        .collect();
+    sent.sort_unstable();
+    stored.sort_unstable();
+    assert_eq!(sent, stored, "both sinks judge alike");
+}
+
+#[test]
+fn a_trace_that_is_still_open_at_the_end_is_sent_as_far_as_it_went() {
+    let receiver = Receiver::start();
+    let (dispatch, guard) = alone(to(&receiver.url()).tail(TailRule::new()));
+    let root = tracing::dispatcher::with_default(&dispatch, || {
+        let root = info_span!("root");
+        root.in_scope(|| info_span!("child").in_scope(|| ()));
+        root
+    });
+    assert!(guard.shutdown());
+    assert_eq!(receiver.spans().len(), 1);
+    drop(root);
+    assert_eq!(guard.stats().spans.waiting(), 0);
 }

@@ -1,0 +1,47 @@
+//! What a decider is told of what a sink's thread has drained.
+
+use tracing_core::Level;
+
+use super::{EndedSpan, TailDecider};
+use crate::capture::{Capture, Clock, SpanIds};
+use crate::queue::{Chunk, Entry};
+
+impl TailDecider {
+    /// Tells all that was drained: what is still open, what ended, what happened. Read the clock before draining and settle
+    /// by that time: of a trace whose root had ended by then, nothing is missing here.
+    pub fn tell_drained(&mut self, chunks: &[Chunk], capture: &Capture) {
+        let clock = capture.clock();
+        capture.look_at(chunks.iter().flat_map(Chunk::opened), |_, record| {
+            if let Some(record) = record {
+                self.opened(record.ids(), record.is_local_root(), clock.moment(record.start()));
+            }
+        });
+        for chunk in chunks {
+            for entry in chunk.entries() {
+                self.tell_entry(clock, chunk, entry);
+            }
+        }
+    }
+
+    fn tell_entry(&mut self, clock: &Clock, chunk: &Chunk, entry: &Entry) {
+        match entry {
+            Entry::Span(span) => {
+                self.ended(&EndedSpan {
+                    ids: span.ids,
+                    is_local_root: span.is_local_root,
+                    failed: chunk.span_failed(span),
+                    start: clock.moment(span.start),
+                    end: clock.moment(span.end),
+                });
+            }
+            Entry::Event(event) => {
+                if let Some(SpanIds { trace_id, .. }) = event.ids {
+                    let is_error = *event.metadata.level() == Level::ERROR;
+                    self.event(trace_id, is_error, clock.moment(event.time));
+                }
+            }
+            // Measurements stay whatever becomes of their traces, and say nothing about these.
+            Entry::Measurement(_) | Entry::Start(_) => {}
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The tail rule of the bridge: spans wait until their trace is judged.
+//!
+//! They are counted as waiting meanwhile, so that the bound on what waits bounds them too; log records go out in any case.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use opentelemetry_sdk::trace::SpanData;
+use spanscope_layers::capture::{Capture, Ticks};
+use spanscope_layers::queue::Chunk;
+use spanscope_layers::tail::{TailDecider, TailRule, TailStats, Verdict};
+use spanscope_model::TraceId;
+
+/// Which traces are judged now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Settle {
+    /// Those that are due.
+    Due,
+    /// Those that have ended as well, because somebody flushes.
+    Ended,
+    /// All, because nothing more comes.
+    All,
+}
+
+/// What became of a span.
+#[derive(Debug)]
+pub(crate) enum Fate {
+    Goes(SpanData),
+    Waits,
+    Dropped,
+}
+
+/// Spans of traces that are not judged yet.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    decider: TailDecider,
+    held: HashMap<TraceId, Vec<SpanData>>,
+    stats: Arc<Mutex<TailStats>>,
+}
+
+impl Tail {
+    pub(crate) fn new(rule: TailRule, stats: Arc<Mutex<TailStats>>) -> Self {
+        Self {
+            decider: TailDecider::new(rule),
+            held: HashMap::new(),
+            stats,
+        }
+    }
+
+    pub(crate) fn tell(&mut self, chunks: &[Chunk], capture: &Capture) {
+        self.decider.tell_drained(chunks, capture);
+    }
+
+    pub(crate) fn take(&mut self, trace_id: TraceId, span: SpanData) -> Fate {
+        match self.decider.verdict(trace_id) {
+            Some(Verdict::Undecided) => {
+                self.held.entry(trace_id).or_default().push(span);
+                Fate::Waits
+            }
+            Some(Verdict::Drop) => Fate::Dropped,
+            Some(Verdict::Keep) | None => Fate::Goes(span),
+        }
+    }
+
+    /// Judges by what was told, of which nothing is missing that happened before `now`. Hands over what goes, and answers how
+    /// many spans are dropped.
+    pub(crate) fn settle(
+        &mut self,
+        now: Ticks,
+        capture: &Capture,
+        settle: Settle,
+        mut go: impl FnMut(SpanData),
+    ) -> u64 {
+        let now = capture.clock().moment(now);
+        let decisions = match settle {
+            Settle::Due => self.decider.settle(now),
+            Settle::Ended => self.decider.settle_ended(now),
+            Settle::All => self.decider.finish(),
+        };
+        let mut dropped = 0;
+        for decision in decisions {
+            let spans = self.held.remove(&decision.trace_id).unwrap_or_default();
+            if decision.verdict == Verdict::Drop {
+                dropped += spans.len() as u64;
+            } else {
+                spans.into_iter().for_each(&mut go);
+            }
+        }
+        *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = self.decider.stats();
+        dropped
+    }
+}
