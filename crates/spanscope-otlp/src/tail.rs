@@ -24,6 +24,10 @@ pub(crate) enum Settle {
 
 /// What became of a span.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is taken apart where it is made, and a box would be an allocation a span"
+)]
 pub(crate) enum Fate {
     Goes(SpanData),
     Waits,

@@ -29,7 +29,7 @@ const WARM_UP_ROUNDS: usize = 2;
 /// Short bursts in a row make one round: 2,000 spans each, of the 2,048 that the peer's queue has room for.
 const SHORT_BURSTS: usize = 10;
 const LONG_BURST_IN_SHORT_ONES: usize = 10;
-const FLUSH_LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const FLUSH_LIMIT: Duration = Duration::from_secs(60);
 
 /// An exporter that drops everything, so that only the way to it is measured.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ pub(crate) fn child(role: &str, folder: &Path, sizes: &Sizes) -> Result<()> {
 
 /// Nanoseconds a span with its event: in short bursts and, where it is asked for, in one long burst. After each burst
 /// `settle` waits for the other threads.
-fn bursts(sizes: &Sizes, and_long: bool, settle: impl Fn() -> Result<()>) -> Result<Vec<f64>> {
+pub(crate) fn bursts(sizes: &Sizes, and_long: bool, settle: impl Fn() -> Result<()>) -> Result<Vec<f64>> {
     let workload = Workload::new();
     let burst = |traces: usize| {
         let start = Instant::now();
@@ -117,7 +117,7 @@ fn a_span(took: Duration, traces: usize) -> f64 {
 }
 
 /// A name for a database that no subject before used.
-fn new_file(folder: &Path) -> Result<PathBuf> {
+pub(crate) fn new_file(folder: &Path) -> Result<PathBuf> {
     let (_file, path) = tempfile::Builder::new()
         .suffix(".db")
         .tempfile_in(folder)?

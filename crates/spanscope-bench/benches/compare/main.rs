@@ -11,6 +11,7 @@ mod measuring;
 mod metrics;
 mod ours;
 mod reads;
+mod sending;
 mod sizes;
 mod sustained;
 mod workload;
@@ -24,11 +25,12 @@ use spanscope_bench::table::Table;
 
 use crate::sizes::Sizes;
 
-const SECTIONS: [&str; 7] = [
+const SECTIONS: [&str; 8] = [
     "caller",
     "console",
     "filters",
     "measuring",
+    "sending",
     "sustained",
     "reads",
     "metrics",
@@ -74,6 +76,9 @@ fn main() -> Result<()> {
     if wants("measuring") {
         measuring::report(&mut table, folder.path(), &sizes)?;
     }
+    if wants("sending") {
+        sending::report(&mut table, folder.path(), &sizes)?;
+    }
     if wants("sustained") || wants("reads") {
         sustained::report(&mut table, folder.path(), &sizes)?;
     }
@@ -101,6 +106,7 @@ fn child(role: &str, folder: &Path, sizes: &Sizes) -> Result<()> {
         "sustained-bare" => bare::child(folder, sizes),
         "memory" => sustained::memory_child(folder, sizes),
         "fill" => sustained::fill_child(folder, sizes),
+        role if role.starts_with("sending-") => sending::child(role, folder, sizes),
         role if role.starts_with("console-") => console::child(role, sizes),
         role if role.starts_with("measuring-") => measuring::child(role, sizes),
         role if role.starts_with("filter-") => filters::child(role, sizes),

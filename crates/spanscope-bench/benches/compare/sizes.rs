@@ -17,6 +17,8 @@ pub(crate) struct Sizes {
     pub(crate) measured_spans: u64,
     /// Requests in one round of the middleware.
     pub(crate) requests: u64,
+    /// How long the flood to a slow receiver goes on.
+    pub(crate) flood: std::time::Duration,
     /// Events in one round of a console; they fit into its queue.
     pub(crate) console_events: u64,
     /// Traces of the sustained run, ten spans each.
@@ -42,6 +44,7 @@ impl Sizes {
         filtered_events: 500_000,
         measured_spans: 50_000,
         requests: 10_000,
+        flood: std::time::Duration::from_secs(30),
         console_events: 10_000,
         sustained_traces: 100_000,
         sustained_rounds: 3,
@@ -60,6 +63,7 @@ impl Sizes {
         filtered_events: 1_000,
         measured_spans: 500,
         requests: 100,
+        flood: std::time::Duration::from_secs(1),
         console_events: 500,
         sustained_traces: 500,
         sustained_rounds: 1,
