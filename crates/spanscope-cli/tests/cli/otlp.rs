@@ -9,12 +9,14 @@ use spanscope_tests::{program_without_settings, wait_for};
 
 struct Demo {
     folder: tempfile::TempDir,
+    stderr: String,
 }
 
 impl Demo {
     fn run(variables: &[(&str, &str)]) -> Self {
-        let demo = Self {
+        let mut demo = Self {
             folder: tempfile::tempdir().unwrap(),
+            stderr: String::new(),
         };
         let output = demo
             .command(&["demo"])
@@ -27,6 +29,7 @@ impl Demo {
             .output()
             .unwrap();
         assert!(output.status.success(), "{output:?}");
+        demo.stderr = String::from_utf8(output.stderr).unwrap();
         demo
     }
 
@@ -197,5 +200,72 @@ fn the_same_without_a_collector_between_and_as_json() {
             ("OTEL_EXPORTER_OTLP_ENDPOINT", &url),
         ];
         compare(&Demo::run(&variables), &receiver);
+    }
+}
+
+#[test]
+fn a_collector_that_is_not_there_is_said_once_a_signal_and_secrets_never() {
+    let dead = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let endpoint = format!("http://ann:hunter2@{dead}/base?token=hunter2");
+    let demo = Demo::run(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+        (
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "authorization=Bearer hunter2,bad header=hunter2",
+        ),
+    ]);
+    assert!(!demo.stderr.contains("hunter2"), "{}", demo.stderr);
+    for what in ["spans", "log records", "metric points"] {
+        let said = demo
+            .stderr
+            .lines()
+            .filter(|line| line.contains(&format!("does not take {what}")))
+            .count();
+        assert_eq!(said, 1, "{}", demo.stderr);
+    }
+    assert!(
+        demo.stderr.contains(&format!("http://{dead}/base/v1/traces")),
+        "{}",
+        demo.stderr
+    );
+    assert!(
+        demo.stderr.contains("OTEL_EXPORTER_OTLP_HEADERS is"),
+        "{}",
+        demo.stderr
+    );
+    assert!(demo.stored().len() > 10, "the store has it all the same");
+}
+
+#[test]
+fn variables_turn_signals_off() {
+    for (variables, paths) in [
+        (&[("OTEL_SDK_DISABLED", "true")][..], &[][..]),
+        (&[("OTEL_TRACES_EXPORTER", "none")], &["/v1/logs", "/v1/metrics"]),
+        (&[("TELEMETRY_SINKS", "sqlite")], &[]),
+        (&[("TELEMETRY_SINKS", "otel_metric")], &["/v1/metrics"]),
+        (
+            &[
+                ("OTEL_TRACES_SAMPLER", "always_off"),
+                ("TELEMETRY_SINKS", "otel_trace"),
+            ],
+            &[],
+        ),
+    ] {
+        let receiver = Receiver::start();
+        let url = receiver.url();
+        let all: Vec<_> = variables
+            .iter()
+            .copied()
+            .chain([("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str())])
+            .collect();
+        let demo = Demo::run(&all);
+        let mut came: Vec<_> = receiver.came().into_iter().map(|came| came.path).collect();
+        came.sort_unstable();
+        came.dedup();
+        assert_eq!(came, paths, "{variables:?}");
+        assert!(demo.stored().len() > 10);
     }
 }

@@ -504,3 +504,18 @@ fn headers_are_decoded() {
         ("Basic abc=".to_owned(), "c".to_owned())
     );
 }
+
+#[test]
+fn variables_that_are_not_read_change_nothing() {
+    let default = format!("{:?}", Settings::default());
+    let unread = VARIABLES.iter().filter(|row| {
+        let says_so = |words: &str| row.effect.contains(words);
+        says_so("not read") && row.name != "OTEL_CONFIG_FILE"
+    });
+    let mut names: Vec<&str> = unread.map(|row| row.name).collect();
+    assert!(names.len() > 8);
+    names.push("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT");
+    for name in names {
+        assert_eq!(format!("{:?}", good(&[(name, "1")])), default, "{name}");
+    }
+}
