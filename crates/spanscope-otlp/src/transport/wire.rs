@@ -1,6 +1,7 @@
 //! OTLP over HTTP, by a client that blocks.
 
 use std::io::ErrorKind;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use opentelemetry_http::{Bytes, Request};
@@ -112,7 +113,9 @@ pub(super) struct HttpWire {
 
 impl HttpWire {
     pub(super) fn new(endpoint: &Endpoint, timeout: Duration, files: &TlsFiles) -> Result<Self, OtlpError> {
-        let mut tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier);
+        let mut tls = TlsConfig::builder()
+            .root_certs(RootCerts::PlatformVerifier)
+            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()));
         if let Some(authorities) = &files.authorities {
             let certificates: Vec<Certificate<'static>> = parse_pem(authorities)
                 .filter_map(Result::ok)

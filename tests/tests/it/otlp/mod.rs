@@ -1,6 +1,7 @@
 //! The OTLP bridge: what leaves, with which ids, and what happens when nobody takes it.
 
 mod failure;
+mod grpc;
 mod identity;
 mod settings;
 mod signals;
