@@ -60,7 +60,7 @@
 //!
 //! Its target is `server::request`, which is a category below `server` and has its level, so it is on by default;
 //! `LLAMA_STACK_LOGGING=server::request=off` silences it alone. It is named by method and route (by method and `api` where there is
-//! no route), continues the trace of a well-formed `traceparent`, and is entered while the service and the body work. It has the
+//! no route), continues the trace of a well-formed `traceparent` with its sampled flag, and is entered while the service and the body work. It has the
 //! attributes of OpenTelemetry's HTTP conventions, `tracestate`, and `telemetry.service` and `telemetry.version` from the headers
 //! `X-Telemetry-Service` and `X-Telemetry-Version`. Query strings and bodies are never recorded.
 

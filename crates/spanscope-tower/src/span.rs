@@ -83,8 +83,8 @@ pub(crate) fn open<B>(
         span.record("client.address", display(client.ip()));
         span.record("client.port", client.port());
     }
-    if let Some((trace_id, parent_id)) = remote_parent(headers) {
-        span.set_remote_parent(trace_id, parent_id);
+    if let Some(parent) = remote_parent(headers) {
+        span.set_remote_parent_with(parent.ids.trace_id, parent.ids.span_id, parent.is_sampled);
         note_tracestate(&span, headers);
     }
     span

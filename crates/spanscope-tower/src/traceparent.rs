@@ -1,10 +1,10 @@
-//! W3C trace context: the caller's ids out of the header `traceparent`.
+//! W3C trace context: the caller's ids, and whether it has the trace sampled, out of the header `traceparent`.
 //!
 //! Strict, as the recommendation asks: what is malformed in any way is ignored, and the request begins a trace of its own.
 //! Never an error, never half of it.
 
 use http::{HeaderMap, HeaderName};
-use spanscope_model::{SpanId, TraceId};
+use spanscope_layers::capture::{RemoteParent, SpanIds};
 
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
@@ -12,7 +12,7 @@ static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const LEN: usize = 2 + 1 + 32 + 1 + 16 + 1 + 2;
 
 /// The trace and the span that the request continues, if it says so properly and once.
-pub(crate) fn remote_parent(headers: &HeaderMap) -> Option<(TraceId, SpanId)> {
+pub(crate) fn remote_parent(headers: &HeaderMap) -> Option<RemoteParent> {
     let mut values = headers.get_all(&TRACEPARENT).iter();
     let value = values.next()?;
     if values.next().is_some() {
@@ -21,13 +21,13 @@ pub(crate) fn remote_parent(headers: &HeaderMap) -> Option<(TraceId, SpanId)> {
     parse(value.to_str().ok()?)
 }
 
-fn parse(text: &str) -> Option<(TraceId, SpanId)> {
+fn parse(text: &str) -> Option<RemoteParent> {
     let (known, rest) = text.split_at_checked(LEN)?;
     let mut parts = known.split('-');
     let version = hex(parts.next()?, 2)?;
     let trace_id = hex(parts.next()?, 32)?;
     let span_id = hex(parts.next()?, 16)?;
-    hex(parts.next()?, 2)?;
+    let flags = u8::from_str_radix(hex(parts.next()?, 2)?, 16).ok()?;
     // Version 0 ends here; later ones may add parts; ff is reserved.
     let is_well_formed = match version {
         "00" => rest.is_empty(),
@@ -37,7 +37,14 @@ fn parse(text: &str) -> Option<(TraceId, SpanId)> {
     if !is_well_formed {
         return None;
     }
-    Some((trace_id.parse().ok()?, span_id.parse().ok()?))
+    Some(RemoteParent {
+        ids: SpanIds {
+            trace_id: trace_id.parse().ok()?,
+            span_id: span_id.parse().ok()?,
+        },
+        // The other bits mean nothing yet, or nothing to us.
+        is_sampled: flags & 1 != 0,
+    })
 }
 
 /// The text, if it has so many digits, all of them lower-case.
@@ -47,6 +54,7 @@ fn hex(text: &str, digits: usize) -> Option<&str> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use http::HeaderValue;
 
@@ -56,15 +64,20 @@ mod tests {
     const SPAN: &str = "00f067aa0ba902b7";
 
     #[test]
-    fn a_proper_header_gives_both_ids() {
-        for text in [
-            format!("00-{TRACE}-{SPAN}-01"),
-            format!("00-{TRACE}-{SPAN}-00"),
-            format!("cc-{TRACE}-{SPAN}-01"),
-            format!("cc-{TRACE}-{SPAN}-01-what-comes-later"),
+    fn a_proper_header_gives_both_ids_and_the_sampled_flag() {
+        for (text, is_sampled) in [
+            (format!("00-{TRACE}-{SPAN}-01"), true),
+            (format!("00-{TRACE}-{SPAN}-00"), false),
+            (format!("00-{TRACE}-{SPAN}-ff"), true),
+            (format!("00-{TRACE}-{SPAN}-fe"), false),
+            (format!("cc-{TRACE}-{SPAN}-01"), true),
+            (format!("cc-{TRACE}-{SPAN}-00-what-comes-later"), false),
         ] {
-            let ids = parse(&text).map(|(trace, span)| (trace.to_string(), span.to_string()));
-            assert_eq!(ids, Some((TRACE.to_owned(), SPAN.to_owned())), "{text}");
+            let ids = SpanIds {
+                trace_id: TRACE.parse().unwrap(),
+                span_id: SPAN.parse().unwrap(),
+            };
+            assert_eq!(parse(&text), Some(RemoteParent { ids, is_sampled }), "{text}");
         }
     }
 
