@@ -337,17 +337,24 @@ impl<T> Sent<T> {
 /// The text under a key.
 #[must_use]
 pub fn text_of(attributes: &[KeyValue], key: &str) -> Option<String> {
-    match attributes
-        .iter()
-        .find(|attribute| attribute.key == key)?
-        .value
-        .as_ref()?
-        .value
-        .as_ref()?
-    {
+    match value_of(attributes, key)? {
         any_value::Value::StringValue(text) => Some(text.clone()),
         _ => None,
     }
+}
+
+/// The whole number under a key.
+#[must_use]
+pub fn number_of(attributes: &[KeyValue], key: &str) -> Option<i64> {
+    match value_of(attributes, key)? {
+        any_value::Value::IntValue(number) => Some(*number),
+        _ => None,
+    }
+}
+
+fn value_of<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a any_value::Value> {
+    let attribute = attributes.iter().find(|attribute| attribute.key == key)?;
+    attribute.value.as_ref()?.value.as_ref()
 }
 
 fn is_json(came: &Came) -> bool {

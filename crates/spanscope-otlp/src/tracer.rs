@@ -146,8 +146,9 @@ impl BridgeTracer {
         let own_remote = record.remote_parent();
         let adopted = ids_of(parent).filter(|_| is_foreign && own_remote.is_none());
         let trace_id = adopted.map_or(record.ids().trace_id, |parent| parent.trace_id);
-        // What was set through our own trait, the sampler has to see as well.
-        let sampled_under = match own_remote {
+        // What was set through our own trait, the sampler has to see as well. Where both were told of the same parent,
+        // OpenTelemetry's context has its `tracestate` too.
+        let sampled_under = match own_remote.filter(|remote| ids_of(parent) != Some(remote.ids)) {
             Some(remote) => Cow::Owned(parent_context.with_remote_span_context(context_of(remote))),
             None => Cow::Borrowed(parent_context),
         };
@@ -180,7 +181,12 @@ impl BridgeTracer {
     }
 }
 
-fn span_context(ids: SpanIds, is_sampled: bool, is_remote: bool, state: TraceState) -> SpanContext {
+pub(crate) fn span_context(
+    ids: SpanIds,
+    is_sampled: bool,
+    is_remote: bool,
+    state: TraceState,
+) -> SpanContext {
     SpanContext::new(
         opentelemetry::TraceId::from_bytes(ids.trace_id.to_bytes()),
         opentelemetry::SpanId::from_bytes(ids.span_id.to_bytes()),
@@ -199,7 +205,7 @@ fn context_of(remote: RemoteParent) -> SpanContext {
 }
 
 /// The ids in a context; `None` where one of them is all zero.
-fn ids_of(context: &SpanContext) -> Option<SpanIds> {
+pub(crate) fn ids_of(context: &SpanContext) -> Option<SpanIds> {
     Some(SpanIds {
         trace_id: TraceId::from_bytes(context.trace_id().to_bytes())?,
         span_id: SpanId::from_bytes(context.span_id().to_bytes())?,

@@ -63,7 +63,7 @@ pub const VARIABLES: [Variable; 58] = [
     variable(
         "OTEL_PROPAGATORS",
         "`tracecontext,baggage`",
-        "`tracecontext`, `baggage`, `none`; others are said and left out",
+        "`tracecontext`, `baggage`, `none`; others are said and left out. `spanscope::init` reads it also where nothing is sent",
     ),
     variable(
         "OTEL_TRACES_SAMPLER",

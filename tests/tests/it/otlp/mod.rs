@@ -3,6 +3,7 @@
 mod failure;
 mod grpc;
 mod identity;
+mod propagation;
 mod settings;
 mod signals;
 
