@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use spanscope_layers::metrics::MetricSink;
 use spanscope_layers::{Categories, CategoryFilter};
-use spanscope_otlp::{BadSetting, OtlpBuilder, OtlpLayer, Signal, TailRule};
+use spanscope_otlp::{BadSetting, OtlpBuilder, OtlpLayer, Propagator, Signal, TailRule};
 
 use crate::InitError;
 
@@ -79,6 +79,18 @@ pub(crate) fn builder(settings: OtlpSettings<'_>) -> (Option<OtlpBuilder>, Vec<I
         .fold(builder, |builder, set| set(builder));
     let is_on = SENT.iter().any(|(_, signal)| builder.sends(*signal));
     (is_on.then_some(builder), problems)
+}
+
+/// The propagators of a program that has no bridge, and what of the environment is not accepted. No other variable of
+/// OpenTelemetry's is looked at: what is wrong in those matters to nobody there.
+pub(crate) fn propagators(reads_env: bool) -> (Vec<Propagator>, Vec<InitError>) {
+    let get = |name: &str| {
+        let is_read = reads_env && name == "OTEL_PROPAGATORS";
+        is_read.then(|| std::env::var(name).ok()).flatten()
+    };
+    let (builder, wrong) = OtlpLayer::builder().env_from(&get);
+    let wrong = wrong.into_iter().map(InitError::from).collect();
+    (builder.propagators().to_vec(), wrong)
 }
 
 impl From<BadSetting> for InitError {

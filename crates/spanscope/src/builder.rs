@@ -454,7 +454,7 @@ impl Builder {
         };
 
         #[cfg(feature = "otlp")]
-        let otlp = {
+        let (otlp, propagators) = {
             let mut report_to = self.metric_sinks.clone();
             if let Some((store, _)) = &sqlite {
                 report_to.push(Arc::new(store.metric_sink()));
@@ -475,13 +475,22 @@ impl Builder {
             for problem in wrong {
                 meet(problem)?;
             }
-            match builder.map(spanscope_otlp::OtlpBuilder::build).transpose() {
+            let otlp = match builder.map(spanscope_otlp::OtlpBuilder::build).transpose() {
                 Ok(built) => built,
                 Err(error) => {
                     meet(InitError::Otlp(error))?;
                     None
                 }
+            };
+            let mut propagators = Vec::new();
+            if otlp.is_none() {
+                let (read, wrong) = crate::bridge::propagators(reads_env);
+                propagators = read;
+                for problem in wrong {
+                    meet(problem)?;
+                }
             }
+            (otlp, propagators)
         };
         #[cfg(not(feature = "otlp"))]
         {
@@ -508,6 +517,8 @@ impl Builder {
             log_file_filter,
             #[cfg(feature = "otlp")]
             otlp,
+            #[cfg(feature = "otlp")]
+            propagators,
             metric_sinks: self.metric_sinks,
         })?;
         let guard = Guard::new(running);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use spanscope_layers::metrics::MetricSink;
 use spanscope_layers::{CategoryFilter, ConsoleLayer, LogFileLayer, LogGuard, TokenMetricsLayer};
 #[cfg(feature = "otlp")]
-use spanscope_otlp::{OtlpGuard, OtlpLayer};
+use spanscope_otlp::{OtlpGuard, OtlpLayer, Propagator, propagation};
 use spanscope_sqlite::{SqliteGuard, SqliteLayer};
 use tracing::level_filters::LevelFilter;
 use tracing::{Dispatch, Subscriber};
@@ -35,6 +35,9 @@ pub(crate) struct Sinks {
     /// Its filters are within it.
     #[cfg(feature = "otlp")]
     pub(crate) otlp: Option<(OtlpLayer<Filtered>, OtlpGuard)>,
+    /// The program's where there is no bridge, which has its own.
+    #[cfg(feature = "otlp")]
+    pub(crate) propagators: Vec<Propagator>,
     /// What takes measurements beside the store and the collector.
     pub(crate) metric_sinks: Vec<Arc<dyn MetricSink>>,
 }
@@ -78,8 +81,10 @@ pub(crate) fn install(sinks: Sinks) -> Result<Running, InitError> {
     // A program with a logger of its own keeps it; only its `log` records then stay with that logger.
     let _ = tracing_log::LogTracer::init();
     #[cfg(feature = "otlp")]
-    if let Some(otlp) = &otlp_guard {
-        otlp.set_globals();
+    match &otlp_guard {
+        Some(otlp) => otlp.set_globals(),
+        // A trace that is only kept here still goes on in other processes.
+        None => propagation::set_global(&sinks.propagators),
     }
     Ok(Running {
         sqlite: sqlite_guard,

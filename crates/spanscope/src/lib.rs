@@ -47,6 +47,7 @@ pub use spanscope_sqlite::{
 /// | `TELEMETRY_SINKS` | comma-separated: `console`, `sqlite`, `otel_trace`, `otel_metric`, `otel_log` | `console,sqlite` |
 /// | `OTEL_SERVICE_NAME` | service name, else `service.name` in `OTEL_RESOURCE_ATTRIBUTES` | empty |
 /// | `OTEL_EXPORTER_OTLP_ENDPOINT` | where the last three sinks send; `spanscope-otlp` lists all `OTEL_*` variables | `http://localhost:4318` |
+/// | `OTEL_PROPAGATORS` | what `otlp::propagation` writes and reads: `tracecontext`, `baggage`, `none` | `tracecontext,baggage` |
 /// | `SQLITE_STORE_DIR` | folder of `trace_store.db` | the user's data folder |
 /// | `LLAMA_STACK_LOGGING` | levels by category: `server=debug,core::routers=warn` | every category `info`, other crates `warn` |
 /// | `RUST_LOG` | levels by target on top of that: `my_crate::db=debug` | none |
