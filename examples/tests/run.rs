@@ -116,6 +116,15 @@ fn metrics_server() {
 }
 
 #[test]
+fn distributed() {
+    let output = prints_what_its_head_says(
+        env!("CARGO_BIN_EXE_distributed"),
+        include_str!("../src/bin/distributed.rs"),
+    );
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
 fn multi_process() {
     prints_what_its_head_says(
         env!("CARGO_BIN_EXE_multi_process"),
