@@ -11,6 +11,9 @@ use spanscope_layers::queue::say;
 
 use crate::settings::Signal;
 
+/// Records of one signal that wait to be sent take so many bytes at most, as they were captured; as OTLP they take two to three
+/// times that.
+const MAX_PENDING_BYTES: u64 = 64 * 1024 * 1024;
 /// Trouble is said at most this often.
 const SAY_EVERY: Duration = Duration::from_secs(60);
 
@@ -77,6 +80,8 @@ pub(crate) struct Account {
 struct Counts {
     /// Handed to the batch processor, with an outcome that is not known yet.
     pending: u64,
+    /// What these take, roughly.
+    pending_bytes: u64,
     /// Offered by whatever has no queue of ours.
     offered: u64,
     exported: u64,
@@ -101,6 +106,18 @@ pub(crate) struct Closing {
     pub(crate) deadline: Option<Instant>,
 }
 
+impl Counts {
+    /// Records wait no more. Which ones is not known, so each takes its share of the bytes along.
+    fn leave(&mut self, records: u64) {
+        let share = match self.pending {
+            0 => self.pending_bytes,
+            pending => self.pending_bytes * records.min(pending) / pending,
+        };
+        self.pending_bytes -= share;
+        self.pending = self.pending.saturating_sub(records);
+    }
+}
+
 impl Account {
     pub(crate) fn new(signal: Signal) -> Self {
         Self {
@@ -113,11 +130,14 @@ impl Account {
         }
     }
 
-    /// Takes a record in, if there is room for one more beside `max`.
-    pub(crate) fn admit(&self, max: usize) -> bool {
+    /// Takes a record of so many bytes in, if there is room for it beside `max - 1` others.
+    pub(crate) fn admit(&self, max: usize, bytes: usize) -> bool {
         let mut counts = lock(&self.counts);
-        if counts.pending < max as u64 {
+        let bytes = bytes as u64;
+        let has_room = counts.pending_bytes + bytes <= MAX_PENDING_BYTES || counts.pending == 0;
+        if counts.pending < max as u64 && has_room {
             counts.pending += 1;
+            counts.pending_bytes += bytes;
             return true;
         }
         counts.lost.queue_full += 1;
@@ -128,7 +148,24 @@ impl Account {
     pub(crate) fn offer(&self, records: u64) {
         let mut counts = lock(&self.counts);
         counts.offered += records;
-        counts.pending += records;
+        if counts.is_closed {
+            counts.lost.shutdown += records;
+        } else {
+            counts.pending += records;
+        }
+    }
+
+    /// What was lost because it could not be sent.
+    pub(crate) fn lost_by_sending(&self) -> u64 {
+        let lost = lock(&self.counts).lost;
+        lost.export_failed + lost.rejected + lost.shutdown
+    }
+
+    /// Measurements that can't be added up.
+    pub(crate) fn add_rejected(&self, records: u64) {
+        let mut counts = lock(&self.counts);
+        counts.offered += records;
+        counts.lost.rejected += records;
     }
 
     pub(crate) fn add_sampled(&self, records: u64) {
@@ -138,7 +175,7 @@ impl Account {
     /// The tail rule leaves out records that were admitted.
     pub(crate) fn leave_out(&self, records: u64) {
         let mut counts = lock(&self.counts);
-        counts.pending = counts.pending.saturating_sub(records);
+        counts.leave(records);
         counts.lost.sampled += records;
     }
 
@@ -153,7 +190,7 @@ impl Account {
         if counts.is_closed {
             return;
         }
-        counts.pending = counts.pending.saturating_sub(records);
+        counts.leave(records);
         match outcome {
             Outcome::Taken { rejected } => {
                 let rejected = (*rejected).min(records);

@@ -11,7 +11,7 @@ use opentelemetry_sdk::metrics::{Aggregation, InstrumentKind, PeriodicReader, Sd
 use opentelemetry_sdk::trace::{BatchConfigBuilder as SpanConfig, BatchSpanProcessor, SpanProcessor as _};
 use spanscope_layers::capture::{CallsiteTable, Capture, DEFAULT_MAX_VALUE_LEN};
 use spanscope_layers::metrics::MetricSink;
-use spanscope_layers::queue::{Control, Queue, WhenFull};
+use spanscope_layers::queue::{Control, LONGEST, Queue, WhenFull};
 use spanscope_layers::tail::TailRule;
 use spanscope_layers::{Categories, CategoryFilter};
 use tracing_core::Subscriber;
@@ -37,6 +37,8 @@ use crate::worker::{Outlet, Outlets, Worker};
 
 /// Bytes of records that may wait to be made OTLP of, of spans and of events each; they wait for a fifth of a second.
 pub const DEFAULT_QUEUE_BYTES: usize = 64 * 1024 * 1024;
+/// No queue is longer, whatever is asked for.
+const MAX_QUEUE_SIZE: usize = 10_000_000;
 /// How long dropping the guard waits for what is left to be sent.
 pub const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -107,14 +109,15 @@ impl OtlpBuilder {
     /// Where all signals go; over HTTP each gets its path behind it. Default: `http://localhost:4318`, for gRPC
     /// `http://localhost:4317`.
     pub fn endpoint(mut self, url: impl Into<String>) -> Self {
-        self.settings.all.endpoint = Some(Sourced {
+        self.settings.code.endpoint = Some(Sourced {
             place: "endpoint".to_owned(),
             text: url.into(),
         });
         self
     }
 
-    /// The same, said at a place that messages name.
+    /// The same where code does not say it itself but hands on what a file says, at a place that messages name: what the environment
+    /// says comes first.
     pub fn endpoint_said_at(mut self, place: impl Into<String>, url: impl Into<String>) -> Self {
         self.settings.all.endpoint = Some(Sourced {
             place: place.into(),
@@ -125,7 +128,7 @@ impl OtlpBuilder {
 
     /// Where one signal goes, as it is. Default: where all go.
     pub fn endpoint_of(mut self, signal: Signal, url: impl Into<String>) -> Self {
-        self.settings.own[signal.index()].endpoint = Some(Sourced {
+        self.settings.code_own[signal.index()].endpoint = Some(Sourced {
             place: "endpoint_of".to_owned(),
             text: url.into(),
         });
@@ -134,14 +137,14 @@ impl OtlpBuilder {
 
     /// How OTLP is spoken. Default: [`Protocol::HttpProtobuf`].
     pub fn protocol(mut self, protocol: Protocol) -> Self {
-        self.settings.all.protocol = Some(protocol);
+        self.settings.code.protocol = Some(protocol);
         self
     }
 
     /// A header to send along, such as `authorization`. Its value is never printed. Default: none. One that HTTP can't carry is
     /// an error of [`build`](Self::build).
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        let headers = self.settings.all.headers.get_or_insert_with(Headers::default);
+        let headers = self.settings.code.headers.get_or_insert_with(Headers::default);
         match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             (Ok(name), Ok(mut value)) => {
                 value.set_sensitive(true);
@@ -161,27 +164,27 @@ impl OtlpBuilder {
 
     /// How long one request may take. Default: 10 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.settings.all.timeout = Some(timeout);
+        self.settings.code.timeout = Some(timeout);
         self
     }
 
     /// Whether what is sent is made smaller. Default: [`Compression::None`].
     pub fn compression(mut self, compression: Compression) -> Self {
-        self.settings.all.compression = Some(compression);
+        self.settings.code.compression = Some(compression);
         self
     }
 
     /// A PEM file with the authorities to trust. Default: the system's.
     pub fn certificate(mut self, file: impl Into<PathBuf>) -> Self {
-        self.settings.all.certificate = Some(("certificate".to_owned(), file.into()));
+        self.settings.code.certificate = Some(("certificate".to_owned(), file.into()));
         self
     }
 
     /// PEM files with the program's own certificate and its key. Default: none.
     pub fn client_certificate(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         let place = || "client_certificate".to_owned();
-        self.settings.all.client_certificate = Some((place(), certificate.into()));
-        self.settings.all.client_key = Some((place(), key.into()));
+        self.settings.code.client_certificate = Some((place(), certificate.into()));
+        self.settings.code.client_key = Some((place(), key.into()));
         self
     }
 
@@ -294,7 +297,8 @@ impl OtlpBuilder {
     }
 
     /// Which spans, with their events, are sent. Default: all that reach the layer. In place of `.with_filter`, for a filter
-    /// of one signal: spans that it holds back still hand the trace on.
+    /// of one signal: spans that it holds back still hand the trace on. A request that is sent from within one names it as its
+    /// parent, which the collector then does not have.
     pub fn span_filter(mut self, filter: CategoryFilter) -> Self {
         self.gates.spans = Some(filter);
         self
@@ -331,7 +335,14 @@ impl OtlpBuilder {
         if let Some(wrong) = self.wrong {
             return Err(OtlpError::setting(wrong));
         }
-        let settings = self.settings;
+        let mut settings = self.settings;
+        for batch in [&mut settings.spans, &mut settings.logs] {
+            batch.delay = batch.delay.clamp(Duration::from_millis(1), LONGEST);
+            batch.export_timeout = batch.export_timeout.min(LONGEST);
+            batch.max_queue_size = batch.max_queue_size.min(MAX_QUEUE_SIZE);
+        }
+        settings.metric_interval = settings.metric_interval.clamp(Duration::from_millis(1), LONGEST);
+        settings.metric_timeout = settings.metric_timeout.min(LONGEST);
         let resource = resource(&settings);
         let accounts = Signal::ALL.map(|signal| Arc::new(Account::new(signal)));
         let account = |signal: Signal| Arc::clone(&accounts[signal.index()]);
@@ -344,6 +355,7 @@ impl OtlpBuilder {
                 settings.spans.export_timeout,
             )?;
             let endpoint = way.endpoint.clone();
+            let is_json = way.protocol == Protocol::HttpJson;
             let exporter = exporters::spans(
                 way.transport,
                 account(Signal::Traces),
@@ -363,6 +375,7 @@ impl OtlpBuilder {
             let shape = Shape {
                 content: settings.span_content,
                 limits: settings.limits,
+                is_json,
             };
             Some(outlet(processor, account(Signal::Traces), batch, shape, endpoint))
         } else {
@@ -376,6 +389,7 @@ impl OtlpBuilder {
                 settings.logs.export_timeout,
             )?;
             let endpoint = way.endpoint.clone();
+            let is_json = way.protocol == Protocol::HttpJson;
             let exporter = exporters::logs(
                 way.transport,
                 account(Signal::Logs),
@@ -395,6 +409,7 @@ impl OtlpBuilder {
             let shape = Shape {
                 content: settings.log_content,
                 limits: settings.limits,
+                is_json,
             };
             Some(outlet(processor, account(Signal::Logs), batch, shape, endpoint))
         } else {

@@ -58,7 +58,8 @@ impl OtlpGuard {
         }
     }
 
-    /// Has everything sent that was recorded before the call.
+    /// Has everything sent that was recorded before the call. What the collector refuses meanwhile is counted as lost, and no error:
+    /// see [`stats`](Self::stats).
     ///
     /// # Errors
     /// It took longer than the timeout, because the collector does not take it; what waits is tried again.
@@ -84,7 +85,7 @@ impl OtlpGuard {
     }
 
     /// What dropping does, for whoever wants to do it earlier; a second time it does nothing. Answers whether everything was
-    /// sent in time.
+    /// taken in time that was not lost before.
     pub fn shutdown(&self) -> bool {
         self.control.shutdown(self.queues.main(), self.shutdown_timeout)
     }

@@ -10,8 +10,11 @@
 //! (`cargo bench -p spanscope-bench -- sending`).
 
 use std::any::TypeId;
+use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use opentelemetry::Context as OtelContext;
 use opentelemetry::trace::Status;
 use spanscope_layers::CategoryFilter;
 use spanscope_layers::capture::{Capture, SpanRecord, is_suppressed};
@@ -23,19 +26,22 @@ use tracing_core::{Dispatch, Event, Metadata, Subscriber, identify_callsite};
 use tracing_opentelemetry::{OpenTelemetryLayer, get_otel_context};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
 use crate::builder::OtlpBuilder;
 use crate::convert::model_value;
 use crate::metrics::OtlpMetricSink;
 use crate::shared::Queues;
-use crate::tracer::{self, Additions, BridgeTracer};
+use crate::tracer::{self, Additions, BridgeTracer, Making};
 
 /// A `tracing` layer that sends spans, events and measurements to an OpenTelemetry collector.
 ///
 /// On the calling thread a span costs its record, OpenTelemetry's context, and one uncontended lock; threads of its own
 /// make OTLP of it and send it. The caller never waits for the network. A span has the ids that every other layer of ours
 /// shows, in whatever order they were added; `OpenTelemetrySpanExt` and [`SpanExt`](spanscope_layers::SpanExt) both work.
+/// Several may send to several collectors. Don't add `tracing-opentelemetry`'s own layer beside it, which is part of this one, nor
+/// put it into a `reload::Layer`, which hides it from `OpenTelemetrySpanExt`.
+///
 /// Add it first: then what `OpenTelemetrySpanExt` sets on a span is shown by the other layers too.
 ///
 /// ```
@@ -59,6 +65,7 @@ pub struct OtlpLayer<S> {
     queues: Arc<Queues>,
     metric_sink: OtlpMetricSink,
     gates: Gates,
+    bridge: Bridge,
 }
 
 /// What lets spans and their events, and what lets log records through; everything where there is none.
@@ -111,6 +118,54 @@ where
             queues,
             metric_sink,
             gates,
+            bridge: Bridge::default(),
+        }
+    }
+
+    /// Whether another bridge on the same subscriber makes OpenTelemetry's part of spans. This one then only sends them.
+    fn is_second(&self) -> bool {
+        self.bridge.is_second.load(Ordering::Relaxed)
+    }
+
+    /// Makes OpenTelemetry's part of a span, without its fields.
+    fn make_otel(
+        &self,
+        attributes: &Attributes<'_>,
+        id: &Id,
+        span: &SpanRef<'_, S>,
+        context: &Context<'_, S>,
+    ) {
+        let no_values: [(&tracing_core::Field, Option<&dyn tracing_core::field::Value>); 0] = [];
+        let no_values = NO_FIELDS_METADATA.fields().value_set(&no_values);
+        let metadata = attributes.metadata();
+        let dispatch = self.capture.dispatch();
+        // An explicit parent is found here, with no lock held, and stands in for the current span: that layer would start it
+        // under a lock that the start needs.
+        let explicit = attributes
+            .parent()
+            .filter(|parent| context.span(parent).is_some());
+        let explicit = explicit
+            .zip(dispatch.as_ref())
+            .and_then(|(parent, dispatch)| get_otel_context(parent, dispatch));
+        let is_root = attributes.is_root() || (attributes.parent().is_some() && explicit.is_none());
+        let without_fields = if is_root {
+            Attributes::new_root(metadata, &no_values)
+        } else {
+            Attributes::new(metadata, &no_values)
+        };
+        let parent = explicit.map(OtelContext::attach);
+        let ids = if dispatch.is_none() {
+            span.extensions().get::<SpanRecord>().map(SpanRecord::ids)
+        } else {
+            None
+        };
+        let number = id.into_u64();
+        tracer::while_making(Making { number, ids }, || {
+            self.otel.on_new_span(&without_fields, id, context.clone());
+        });
+        drop(parent);
+        if let Some(record) = span.extensions_mut().get_mut::<SpanRecord>() {
+            record.share_ids_with(settle_ids);
         }
     }
 
@@ -151,18 +206,40 @@ impl Callsite for NoFields {
 }
 
 thread_local! {
-    /// Gone while a thread ends, before OpenTelemetry's thread-locals are, which panic then: it is made after them.
-    static ALIVE: Alive = const { Alive };
+    /// Gone while a thread ends, before OpenTelemetry's current context is, which panics then: made after it.
+    static HAS_CONTEXT: Alive = const { Alive };
+    /// The same for the stack of `tracing-opentelemetry`, which is made when a span is first entered.
+    static HAS_STACK: Alive = const { Alive };
+    static KNOWS_CONTEXT: Cell<bool> = const { Cell::new(false) };
+    static KNOWS_STACK: Cell<bool> = const { Cell::new(false) };
 }
 
+/// Its destructor does nothing; that it has one makes the thread-local be taken down.
 struct Alive;
 
 impl Drop for Alive {
     fn drop(&mut self) {}
 }
 
-fn thread_is_alive() -> bool {
-    ALIVE.try_with(|_| ()).is_ok()
+/// Whether OpenTelemetry's current context may still be asked for on this thread. Thread-locals go in the reverse order of
+/// their making, so this one is made after that one.
+fn context_is_alive() -> bool {
+    if !KNOWS_CONTEXT.get() {
+        drop(OtelContext::new().attach());
+        KNOWS_CONTEXT.set(true);
+    }
+    HAS_CONTEXT.try_with(|_| ()).is_ok()
+}
+
+/// Whether spans may still be entered and left on this thread.
+fn stack_is_alive() -> bool {
+    !KNOWS_STACK.get() || HAS_STACK.try_with(|_| ()).is_ok()
+}
+
+/// Found in the dispatcher where there is a bridge; which of several is found is the one whose context counts.
+#[derive(Debug, Default)]
+struct Bridge {
+    is_second: AtomicBool,
 }
 
 impl<S> Layer<S> for OtlpLayer<S>
@@ -171,40 +248,29 @@ where
 {
     fn on_register_dispatch(&self, dispatch: &Dispatch) {
         self.capture.on_register_dispatch(dispatch);
+        if let Some(first) = dispatch.downcast_ref::<Bridge>() {
+            let is_second = !std::ptr::eq(first, &raw const self.bridge);
+            self.bridge.is_second.store(is_second, Ordering::Relaxed);
+        }
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         if is_suppressed() {
             return;
         }
-        // Settles the parent's ids as well, so that OpenTelemetry's half starts no parent under a lock of ours.
-        if self.capture.on_new_span(attributes, id, &context) && self.queues.watches_open {
-            self.queues.spans.push_opened(id);
-        }
-        if !thread_is_alive() {
-            return;
-        }
-        let no_values: [(&tracing_core::Field, Option<&dyn tracing_core::field::Value>); 0] = [];
-        let no_values = NO_FIELDS_METADATA.fields().value_set(&no_values);
-        let metadata = attributes.metadata();
-        let without_fields = if attributes.is_root() {
-            Attributes::new_root(metadata, &no_values)
-        } else if let Some(parent) = attributes.parent() {
-            Attributes::child_of(parent.clone(), metadata, &no_values)
-        } else {
-            Attributes::new(metadata, &no_values)
-        };
-        tracer::while_making(id, || {
-            self.otel.on_new_span(&without_fields, id, context.clone());
-        });
+        let is_shown = self.capture.on_new_span(attributes, id, &context);
         let Some(span) = context.span(id) else { return };
         if let Some(gate) = &self.gates.spans
             && !gate.shows_span(attributes)
         {
             self.capture.hide(&span);
         }
-        if let Some(record) = span.extensions_mut().get_mut::<SpanRecord>() {
-            record.share_ids_with(settle_ids);
+        if !self.is_second() && context_is_alive() {
+            self.make_otel(attributes, id, &span, &context);
+        }
+        // Last, because from here on the sink's thread looks at it.
+        if is_shown && self.queues.watches_open {
+            self.queues.spans.push_opened(id);
         }
     }
 
@@ -217,14 +283,17 @@ where
     }
 
     fn on_enter(&self, id: &Id, context: Context<'_, S>) {
-        if context.span(id).is_some() {
+        if !self.is_second() && context_is_alive() && stack_is_alive() && context.span(id).is_some() {
             self.otel.on_enter(id, context);
-            let _ = thread_is_alive();
+            if !KNOWS_STACK.get() && HAS_STACK.try_with(|_| ()).is_ok() {
+                KNOWS_STACK.set(true);
+            }
         }
     }
 
     fn on_exit(&self, id: &Id, context: Context<'_, S>) {
-        if thread_is_alive() && context.span(id).is_some() {
+        let was_entered = !self.is_second() && KNOWS_STACK.get();
+        if was_entered && context_is_alive() && stack_is_alive() && context.span(id).is_some() {
             self.otel.on_exit(id, context);
         }
     }
@@ -250,13 +319,18 @@ where
         let Some(ids) = self.capture.use_ids(&span) else {
             return; // made on a marked thread, or by another crate's work under ours
         };
-        let additions = tracer::while_ending(|| self.otel.on_close(id.clone(), context.clone()));
+        let additions = if self.is_second() {
+            None
+        } else {
+            tracer::while_ending(|| self.otel.on_close(id.clone(), context.clone()))
+        };
         if let Some(additions) = additions {
+            let lost = additions.lost_events;
             let mut extensions = span.extensions_mut();
             let record = extensions.get_mut::<SpanRecord>();
             let events = record.map(|record| apply(record, *additions));
             drop(extensions);
-            self.queues.add_late(ids, events.unwrap_or_default());
+            self.queues.add_late(ids, events.unwrap_or_default(), lost);
         }
         if !self.queues.takes_spans {
             return;
@@ -277,6 +351,8 @@ where
     unsafe fn downcast_raw(&self, id: TypeId) -> Option<*const ()> {
         if id == TypeId::of::<Self>() {
             Some(std::ptr::from_ref(self).cast())
+        } else if id == TypeId::of::<Bridge>() {
+            Some((&raw const self.bridge).cast())
         } else {
             // SAFETY: the wrapped layer promises the same of itself.
             unsafe { self.otel.downcast_raw(id) }

@@ -4,56 +4,82 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use opentelemetry::trace::Event;
+use opentelemetry::{KeyValue, Value};
 use spanscope_layers::capture::SpanIds;
 use spanscope_model::SpanId;
 
-/// As many events of one span are kept; OpenTelemetry's own default. More are counted.
-const MAX_A_SPAN: usize = 128;
-/// As many of all spans. Beyond it those go whose span has had no event for the longest time: its end was dropped, or it
-/// never comes.
+/// As many events of all spans are kept, and as many bytes of them, roughly. Beyond it those go whose span has had no event for
+/// the longest time: its end was dropped, or it never comes.
 const MAX_ALL: usize = 100_000;
+const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// The events of spans that have not ended.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct OpenSpans {
     spans: HashMap<SpanId, Held>,
+    /// So many events of one span go out with it.
+    max_a_span: usize,
     events: usize,
+    bytes: usize,
     now: u64,
 }
 
 #[derive(Debug, Default)]
 struct Held {
     events: Vec<Event>,
+    bytes: usize,
     lost: u32,
     touched: u64,
 }
 
 impl OpenSpans {
+    pub(crate) fn new(max_a_span: usize) -> Self {
+        Self {
+            spans: HashMap::new(),
+            max_a_span,
+            events: 0,
+            bytes: 0,
+            now: 0,
+        }
+    }
+
     pub(crate) fn add(&mut self, ids: SpanIds, event: Event) {
         self.now += 1;
         let held = self.spans.entry(ids.span_id).or_default();
         held.touched = self.now;
-        if held.events.len() < MAX_A_SPAN {
+        if held.events.len() < self.max_a_span {
+            let bytes = bytes_of(&event);
+            held.bytes += bytes;
             held.events.push(event);
             self.events += 1;
+            self.bytes += bytes;
         } else {
             held.lost = held.lost.saturating_add(1);
         }
-        if self.events > MAX_ALL {
+        if self.events > MAX_ALL || self.bytes > MAX_BYTES {
             self.let_go();
         }
     }
 
-    /// The events of a span, by time, and how many found no room.
-    pub(crate) fn take(&mut self, ids: SpanIds) -> (Vec<Event>, u32) {
+    /// Counts events that were lost elsewhere.
+    pub(crate) fn add_lost(&mut self, ids: SpanIds, count: u32) {
+        if count > 0 {
+            let held = self.spans.entry(ids.span_id).or_default();
+            held.lost = held.lost.saturating_add(count);
+        }
+    }
+
+    /// The events of a span, by time, how many found no room, and how many bytes they are.
+    pub(crate) fn take(&mut self, ids: SpanIds) -> (Vec<Event>, u32, usize) {
         match self.spans.entry(ids.span_id) {
             Entry::Occupied(held) => {
                 let mut held = held.remove();
                 self.events -= held.events.len();
+                self.bytes -= held.bytes;
                 held.events.sort_by_key(|event| event.timestamp);
-                (held.events, held.lost)
+                (held.events, held.lost, held.bytes)
             }
-            Entry::Vacant(_) => (Vec::new(), 0),
+            Entry::Vacant(_) => (Vec::new(), 0, 0),
         }
     }
 
@@ -64,6 +90,7 @@ impl OpenSpans {
         let oldest = touched.get(touched.len() / 2).copied().unwrap_or(0);
         for held in self.spans.values_mut().filter(|held| held.touched <= oldest) {
             self.events -= held.events.len();
+            self.bytes -= std::mem::take(&mut held.bytes);
             held.lost = held
                 .lost
                 .saturating_add(u32::try_from(held.events.len()).unwrap_or(u32::MAX));
@@ -74,6 +101,18 @@ impl OpenSpans {
             self.spans.retain(|_, held| held.touched > oldest);
         }
     }
+}
+
+/// What an event takes, roughly.
+fn bytes_of(event: &Event) -> usize {
+    let attributes = event.attributes.iter().map(|attribute| {
+        let value = match &attribute.value {
+            Value::String(text) => text.as_str().len(),
+            _ => 0,
+        };
+        attribute.key.as_str().len() + value + size_of::<KeyValue>()
+    });
+    size_of::<Event>() + event.name.len() + attributes.sum::<usize>()
 }
 
 #[cfg(test)]
@@ -90,12 +129,12 @@ mod tests {
 
     #[test]
     fn events_of_a_span_come_by_time_and_once() {
-        let mut open = OpenSpans::default();
+        let mut open = OpenSpans::new(128);
         let (one, other) = (new_ids(), new_ids());
         open.add(one, event(2));
         open.add(other, event(9));
         open.add(one, event(1));
-        let (events, lost) = open.take(one);
+        let (events, lost, _) = open.take(one);
         let times: Vec<_> = events.iter().map(|event| event.timestamp).collect();
         assert_eq!(times, [1, 2].map(|s| UNIX_EPOCH + Duration::from_secs(s)));
         assert_eq!(
@@ -106,16 +145,16 @@ mod tests {
 
     #[test]
     fn a_span_with_too_many_events_says_how_many_were_lost() {
-        let mut open = OpenSpans::default();
+        let mut open = OpenSpans::new(128);
         let ids = new_ids();
         (0..200).for_each(|second| open.add(ids, event(second)));
-        let (events, lost) = open.take(ids);
-        assert_eq!((events.len(), lost), (MAX_A_SPAN, 72));
+        let (events, lost, _) = open.take(ids);
+        assert_eq!((events.len(), lost), (128, 72));
     }
 
     #[test]
     fn spans_that_never_end_hold_a_bounded_number() {
-        let mut open = OpenSpans::default();
+        let mut open = OpenSpans::new(128);
         let first = new_ids();
         open.add(first, event(0));
         for second in 0..300_000 {

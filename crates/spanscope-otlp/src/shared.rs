@@ -10,8 +10,16 @@ use crate::account::Account;
 use crate::guard::OtlpStats;
 use crate::settings::Signal;
 
-/// Events that were added through OpenTelemetry's own API and wait; more are let go.
+/// As many spans with events that were added through OpenTelemetry's own API wait; the events of more are counted alone.
 const MAX_LATE: usize = 10_000;
+
+/// Events of one span that were added through OpenTelemetry's own API, and how many were too many.
+#[derive(Debug)]
+pub(crate) struct Late {
+    pub(crate) ids: SpanIds,
+    pub(crate) events: Vec<Event>,
+    pub(crate) lost: u32,
+}
 
 /// The queues of a bridge.
 ///
@@ -30,7 +38,7 @@ pub(crate) struct Queues {
     pub(crate) takes_spans: bool,
     pub(crate) takes_events: bool,
     pub(crate) sends_logs: bool,
-    late: Mutex<Vec<(SpanIds, Event)>>,
+    late: Mutex<Vec<Late>>,
 }
 
 impl Queues {
@@ -57,15 +65,21 @@ impl Queues {
     }
 
     /// Leaves events that are no `tracing` events. To be called before their span's end is pushed.
-    pub(crate) fn add_late(&self, ids: SpanIds, events: Vec<Event>) {
-        if !events.is_empty() && self.takes_spans {
-            let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
-            let room = MAX_LATE.saturating_sub(late.len());
-            late.extend(events.into_iter().take(room).map(|event| (ids, event)));
+    pub(crate) fn add_late(&self, ids: SpanIds, mut events: Vec<Event>, mut lost: u32) {
+        if (events.is_empty() && lost == 0) || !self.takes_spans {
+            return;
+        }
+        let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        if late.len() >= MAX_LATE {
+            lost = lost.saturating_add(u32::try_from(events.len()).unwrap_or(u32::MAX));
+            events = Vec::new();
+        }
+        if late.len() < 2 * MAX_LATE {
+            late.push(Late { ids, events, lost });
         }
     }
 
-    pub(crate) fn take_late(&self) -> Vec<(SpanIds, Event)> {
+    pub(crate) fn take_late(&self) -> Vec<Late> {
         std::mem::take(&mut *self.late.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

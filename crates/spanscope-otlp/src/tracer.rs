@@ -10,6 +10,7 @@
 //!
 //! Never here: the extensions of a span while the lock of OpenTelemetry's data is held, but for the start, which happens once
 //! and before anybody can have entered the span; `tracing-opentelemetry` takes them in the other order when a span is left.
+//! It would also start an explicit parent while it holds that parent's extensions, so the layer never lets it find one.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -26,12 +27,13 @@ use spanscope_layers::capture::{Capture, RemoteParent, SpanIds, SpanRecord, new_
 use spanscope_model::{SpanId, TraceId};
 use tracing_core::span::Id;
 
-/// The key of the attribute that says which span a builder is for.
+/// The keys of the attributes that say which span a builder is for, and, where the span can't be found by that, its ids.
 const WHICH: &str = "spanscope.span";
+const IDS: [&str; 3] = ["spanscope.trace.high", "spanscope.trace.low", "spanscope.id"];
 
 thread_local! {
     /// The span that a layer makes on this thread right now.
-    static MAKING: Cell<u64> = const { Cell::new(0) };
+    static MAKING: Cell<Option<Making>> = const { Cell::new(None) };
     /// Where a span that ends leaves what was added to it, while a layer waits for it.
     static ENDED: Cell<Ended> = const { Cell::new(Ended::NotWaiting) };
 }
@@ -44,6 +46,15 @@ enum Ended {
     Left(Box<Additions>),
 }
 
+/// A span whose OpenTelemetry's part is being made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Making {
+    /// The registry's number of it.
+    pub(crate) number: u64,
+    /// Its ids, where no dispatcher is known by which the record could be found later.
+    pub(crate) ids: Option<SpanIds>,
+}
+
 /// What `OpenTelemetrySpanExt` or OpenTelemetry's own API added to a span.
 #[derive(Debug, Default)]
 pub(crate) struct Additions {
@@ -52,26 +63,28 @@ pub(crate) struct Additions {
     pub(crate) links: Vec<Link>,
     pub(crate) status: Option<Status>,
     pub(crate) name: Option<Cow<'static, str>>,
+    /// Events that were too many.
+    pub(crate) lost_events: u32,
 }
 
 /// More of each than this is let go: OpenTelemetry's own default is 128.
 const MAX_ADDITIONS: usize = 1024;
 
 /// Runs what makes OpenTelemetry's part of a span: a builder that is asked for meanwhile is this span's.
-pub(crate) fn while_making<T>(id: &Id, work: impl FnOnce() -> T) -> T {
-    MAKING.set(id.into_u64());
-    let done = work();
-    MAKING.set(0);
-    done
+pub(crate) fn while_making(making: Making, work: impl FnOnce()) {
+    MAKING.set(Some(making));
+    work();
+    MAKING.set(None);
 }
 
 /// Runs what ends OpenTelemetry's part of a span, and gives what was added to it.
 pub(crate) fn while_ending(work: impl FnOnce()) -> Option<Box<Additions>> {
-    ENDED.set(Ended::Waiting);
+    // It has a destructor, so it may be gone while the thread ends.
+    let _ = ENDED.try_with(|ended| ended.set(Ended::Waiting));
     work();
-    match ENDED.take() {
-        Ended::Left(additions) => Some(additions),
-        Ended::NotWaiting | Ended::Waiting => None,
+    match ENDED.try_with(Cell::take) {
+        Ok(Ended::Left(additions)) => Some(additions),
+        Ok(Ended::NotWaiting | Ended::Waiting) | Err(_) => None,
     }
 }
 
@@ -90,34 +103,42 @@ impl Tracer for BridgeTracer {
         T: Into<Cow<'static, str>>,
     {
         let mut builder = SpanBuilder::from_name(name);
-        let which = i64::from_ne_bytes(MAKING.get().to_ne_bytes());
-        builder.attributes = Some(vec![KeyValue::new(Key::from_static_str(WHICH), which)]);
+        if let Some(making) = MAKING.get() {
+            builder.attributes = Some(attributes_of(making));
+        }
         builder
     }
 
     fn build_with_context(&self, mut builder: SpanBuilder, parent_context: &Context) -> BridgeSpan {
         let attributes = builder.attributes.take().unwrap_or_default();
         let mut attributes = attributes.into_iter().peekable();
-        let which = attributes.next_if(|first| first.key.as_str() == WHICH);
-        let which = match which.map(|first| first.value) {
-            Some(Value::I64(id)) => u64::from_ne_bytes(id.to_ne_bytes()),
-            _ => 0,
+        let mut take = |key: &str| match attributes.next_if(|next| next.key.as_str() == key)?.value {
+            Value::I64(number) => Some(number.to_be_bytes()),
+            _ => None,
         };
-        let id = (which != 0).then(|| Id::from_u64(which));
+        let number = take(WHICH).map_or(0, u64::from_be_bytes);
+        let carried = IDS.map(&mut take);
+        let id = (number != 0).then(|| Id::from_u64(number));
         let parent = parent_context.span().span_context().clone();
         let name = builder.name.clone();
         let started = id.and_then(|id| {
             self.capture
                 .with_record(&id, |record| self.settle(record, parent_context, &parent, &name))
         });
-        let context = started.unwrap_or_else(|| self.without_record(parent_context, &parent, &name));
+        let context = started.unwrap_or_else(|| {
+            let ids = ids_in(carried);
+            self.without_record(ids, parent_context, &parent, &name)
+        });
         let mut additions = Additions {
             attributes: attributes.take(MAX_ADDITIONS).collect(),
             events: builder.events.unwrap_or_default(),
             links: builder.links.unwrap_or_default(),
             status: None,
             name: None,
+            lost_events: 0,
         };
+        let too_many = additions.events.len().saturating_sub(MAX_ADDITIONS);
+        additions.lost_events = u32::try_from(too_many).unwrap_or(u32::MAX);
         additions.events.truncate(MAX_ADDITIONS);
         additions.links.truncate(MAX_ADDITIONS);
         let is_empty =
@@ -148,19 +169,34 @@ impl BridgeTracer {
         let trace_id = adopted.map_or(record.ids().trace_id, |parent| parent.trace_id);
         // What was set through our own trait, the sampler has to see as well. Where both were told of the same parent,
         // OpenTelemetry's context has its `tracestate` too.
-        let sampled_under = match own_remote.filter(|remote| ids_of(parent) != Some(remote.ids)) {
-            Some(remote) => Cow::Owned(parent_context.with_remote_span_context(context_of(remote))),
-            None => Cow::Borrowed(parent_context),
+        let own_remote = own_remote.filter(|remote| ids_of(parent) != Some(remote.ids));
+        let sampled_under = match (own_remote, record.inherits_sampled()) {
+            (Some(remote), _) => Cow::Owned(parent_context.with_remote_span_context(context_of(remote))),
+            // OpenTelemetry knows of no parent, because a filter keeps it from this layer; the trace has been decided on.
+            (None, Some(is_sampled)) if !parent.is_valid() => {
+                let above = span_context(record.ids(), is_sampled, false, TraceState::NONE);
+                Cow::Owned(parent_context.with_remote_span_context(above))
+            }
+            (None, _) => Cow::Borrowed(parent_context),
         };
         let (is_sampled, state) = self.sample(&sampled_under, trace_id, name);
         let ids = record.settle(adopted, is_sampled);
         span_context(ids, is_sampled, false, state)
     }
 
-    /// A span that no layer of ours has a record of: its ids are as good as any.
-    fn without_record(&self, parent_context: &Context, parent: &SpanContext, name: &str) -> SpanContext {
-        let mut ids = new_ids();
-        if let Some(parent) = ids_of(parent) {
+    /// A span whose record can't be found, or that has none: then its ids are as good as any.
+    fn without_record(
+        &self,
+        ids: Option<SpanIds>,
+        parent_context: &Context,
+        parent: &SpanContext,
+        name: &str,
+    ) -> SpanContext {
+        let is_known = ids.is_some();
+        let mut ids = ids.unwrap_or_else(new_ids);
+        if (!is_known || parent.is_remote())
+            && let Some(parent) = ids_of(parent)
+        {
             ids.trace_id = parent.trace_id;
         }
         let (is_sampled, state) = self.sample(parent_context, ids.trace_id, name);
@@ -237,6 +273,8 @@ impl Span for BridgeSpan {
         self.add(|additions| {
             if additions.events.len() < MAX_ADDITIONS {
                 additions.events.push(Event::new(name, timestamp, attributes, 0));
+            } else {
+                additions.lost_events = additions.lost_events.saturating_add(1);
             }
         });
     }
@@ -306,4 +344,36 @@ impl Span for BridgeSpan {
 /// The link's other end.
 pub(crate) fn link_ids(link: &Link) -> Option<SpanIds> {
     ids_of(&link.span_context)
+}
+
+fn attributes_of(making: Making) -> Vec<KeyValue> {
+    let pair = |key: &'static str, bytes: [u8; 8]| {
+        KeyValue::new(Key::from_static_str(key), i64::from_be_bytes(bytes))
+    };
+    let which = pair(WHICH, making.number.to_be_bytes());
+    let Some(ids) = making.ids else {
+        return vec![which];
+    };
+    let trace = u128::from_be_bytes(ids.trace_id.to_bytes());
+    let half = |shift: u32| {
+        let half = (trace >> shift) & u128::from(u64::MAX);
+        u64::try_from(half).unwrap_or(u64::MAX).to_be_bytes()
+    };
+    let [high, low, span] = IDS;
+    vec![
+        which,
+        pair(high, half(64)),
+        pair(low, half(0)),
+        pair(span, ids.span_id.to_bytes()),
+    ]
+}
+
+fn ids_in([high, low, span]: [Option<[u8; 8]>; 3]) -> Option<SpanIds> {
+    let mut trace = [0; 16];
+    trace[..8].copy_from_slice(&high?);
+    trace[8..].copy_from_slice(&low?);
+    Some(SpanIds {
+        trace_id: TraceId::from_bytes(trace)?,
+        span_id: SpanId::from_bytes(span?)?,
+    })
 }

@@ -4,8 +4,8 @@
 //! dropped and counted. A flush waits for them on a thread of its own, so that draining goes on.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use opentelemetry::InstrumentationScope;
@@ -16,17 +16,15 @@ use spanscope_layers::capture::{CallsiteInfo, CallsiteTable, Capture, Clock, Tic
 use spanscope_layers::queue::{Chunk, Control, Entry, EventEntry, SpanEntry};
 
 use crate::account::Account;
-use crate::convert::{EndedSpan, LogMaker, Shape, span_data, span_event};
+use crate::convert::{EndedSpan, LogMaker, Shape, late_event, span_data, span_event};
 use crate::metrics::{Instruments, Reporter};
 use crate::open::OpenSpans;
+use crate::settings::Signal;
 use crate::shared::Queues;
 use crate::tail::{Fate, Settle, Tail};
 
 /// How often the queues are emptied.
 const DRAIN_EVERY: Duration = Duration::from_millis(200);
-/// How long a flush waits for a collector that takes nothing, before it lets go of whoever waits; each has a bound of its
-/// own, so this one only keeps threads from piling up.
-const MAX_FLUSH: Duration = Duration::from_secs(30);
 /// Scopes are kept by target; a program that makes up targets gets them made anew.
 const MAX_SCOPES: usize = 10_000;
 
@@ -75,10 +73,12 @@ impl Worker {
                 let _quiet = suppress();
                 let control = Arc::clone(&self.control);
                 let queue = self.queues.main().clone();
+                let limits = self.outlets.spans.as_ref().map(|outlet| outlet.shape.limits);
+                let max_events = limits.unwrap_or_default().span_events;
                 let mut work = Loop {
                     worker: self,
                     clock: Clock::global().anchored(),
-                    open: OpenSpans::default(),
+                    open: OpenSpans::new(max_events),
                     scopes: Scopes::default(),
                     logs: LogMaker::new(),
                     is_flushing: Arc::new(AtomicBool::new(false)),
@@ -173,8 +173,14 @@ impl Loop {
         for (chunk, event) in logs.iter().flat_map(events_of) {
             self.log(chunk, event);
         }
-        for (ids, event) in queues.take_late() {
-            self.open.add(ids, event);
+        let outlets = Arc::clone(&self.worker.outlets);
+        if let Some(outlet) = &outlets.spans {
+            for late in queues.take_late() {
+                for event in late.events {
+                    self.open.add(late.ids, late_event(event, &outlet.shape));
+                }
+                self.open.add_lost(late.ids, late.lost);
+            }
         }
         for chunk in &spans {
             for entry in chunk.entries() {
@@ -190,7 +196,10 @@ impl Loop {
             for chunk in chunks {
                 for entry in chunk.entries() {
                     if let Entry::Measurement(measurement) = entry {
-                        instruments.record(chunk.measurement_fields(measurement));
+                        let added = instruments.record(chunk.measurement_fields(measurement));
+                        if !added && let Some((_, account)) = &self.worker.outlets.metrics {
+                            account.add_rejected(1);
+                        }
                     }
                 }
                 queue.recycle(chunk);
@@ -220,14 +229,14 @@ impl Loop {
 
     fn log(&mut self, chunk: &Chunk, event: &EventEntry) {
         let outlets = Arc::clone(&self.worker.outlets);
+        let fields = chunk.event_fields(event);
         if let Some(outlet) = &outlets.logs
-            && outlet.account.admit(outlet.max_queue_size)
+            && outlet.account.admit(outlet.max_queue_size, fields.bytes_left())
         {
             let info = self
                 .worker
                 .callsites
                 .get_or_insert_with(event.metadata, |info| info);
-            let fields = chunk.event_fields(event);
             let (mut record, target) = self.logs.record(info, event, fields, &self.clock, &outlet.shape);
             outlet.processor.emit(&mut record, &self.scopes.of(target));
         }
@@ -236,11 +245,15 @@ impl Loop {
     fn span(&mut self, chunk: &Chunk, entry: &SpanEntry) {
         let outlets = Arc::clone(&self.worker.outlets);
         let Some(outlet) = &outlets.spans else { return };
-        let (events, lost_events) = self.open.take(entry.ids);
+        let (events, lost_events, event_bytes) = self.open.take(entry.ids);
         if !entry.is_sampled {
             return outlet.account.add_sampled(1);
         }
-        if !outlet.account.admit(outlet.max_queue_size) {
+        let fields = chunk.span_fields(entry);
+        if !outlet
+            .account
+            .admit(outlet.max_queue_size, fields.bytes_left() + event_bytes)
+        {
             return;
         }
         let info = self
@@ -251,7 +264,7 @@ impl Loop {
         let span = EndedSpan {
             info,
             entry,
-            fields: chunk.span_fields(entry),
+            fields,
             events,
             lost_events,
         };
@@ -338,49 +351,80 @@ fn events_of(chunk: &Chunk) -> impl Iterator<Item = (&Chunk, &EventEntry)> {
 }
 
 impl Outlets {
-    fn flush(&self) {
-        let deadline = Instant::now() + MAX_FLUSH;
-        // A processor waits for five seconds at most, so it is asked until nothing waits any more. What comes meanwhile goes
-        // along, so that a busy program ends this by the bound of one round more.
-        let until_sent = |account: &Account, flush: &dyn Fn() -> bool| {
-            while !flush() && account.pending() > 0 && account.closing().deadline.is_none() {
-                if Instant::now() >= deadline {
-                    break;
-                }
+    /// Has each signal do something on a thread of its own, so that none waits for another one's collector, and waits for all.
+    fn each(self: &Arc<Self>, deadline: Option<Instant>, work: fn(&Self, Signal, Option<Instant>)) {
+        let (done, all_done) = mpsc::channel::<()>();
+        for signal in Signal::ALL {
+            let (outlets, sender) = (Arc::clone(self), done.clone());
+            let thread = std::thread::Builder::new().name("spanscope-otlp-end".to_owned());
+            let spawned = thread.spawn(move || {
+                let _quiet = suppress();
+                work(&outlets, signal, deadline);
+                drop(sender);
+            });
+            if spawned.is_err() {
+                work(self, signal, deadline);
             }
-        };
-        if let Some(outlet) = &self.spans {
-            until_sent(&outlet.account, &|| outlet.processor.force_flush().is_ok());
         }
-        if let Some(outlet) = &self.logs {
-            until_sent(&outlet.account, &|| outlet.processor.force_flush().is_ok());
-        }
-        if let Some((provider, _)) = &self.metrics {
-            let _ = provider.force_flush();
+        drop(done);
+        // Nothing is ever sent; the channel ends when the last thread does.
+        match deadline {
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                let _ = all_done.recv_timeout(left);
+            }
+            None => drop(all_done.recv()),
         }
     }
 
-    /// Answers whether everything was taken.
-    fn end(&self, deadline: Instant) -> bool {
+    /// Has everything that was handed over sent, or counted as lost.
+    fn flush(self: &Arc<Self>) {
+        self.each(None, |outlets, signal, _| {
+            let until_sent = |account: &Account, flush: &dyn Fn() -> bool| {
+                // A processor waits for five seconds at most, and says no if a batch failed; then there may be more.
+                while !flush() && account.pending() > 0 && account.closing().deadline.is_none() {}
+            };
+            match (signal, &outlets.spans, &outlets.logs, &outlets.metrics) {
+                (Signal::Traces, Some(outlet), ..) => {
+                    until_sent(&outlet.account, &|| outlet.processor.force_flush().is_ok());
+                }
+                (Signal::Logs, _, Some(outlet), _) => {
+                    until_sent(&outlet.account, &|| outlet.processor.force_flush().is_ok());
+                }
+                (Signal::Metrics, _, _, Some((provider, _))) => drop(provider.force_flush()),
+                _ => {}
+            }
+        });
+    }
+
+    /// Answers whether everything was taken that was not lost before.
+    fn end(self: &Arc<Self>, deadline: Instant) -> bool {
         let accounts = self.accounts();
+        let lost = || {
+            accounts
+                .iter()
+                .map(|account| account.lost_by_sending())
+                .sum::<u64>()
+        };
+        let before = lost();
         for account in &accounts {
             account.begin_closing(deadline);
         }
-        let left = || deadline.saturating_duration_since(Instant::now());
-        if let Some(outlet) = &self.spans {
-            let _ = outlet.processor.shutdown_with_timeout(left());
-        }
-        if let Some(outlet) = &self.logs {
-            let _ = outlet.processor.shutdown_with_timeout(left());
-        }
-        if let Some((provider, _)) = &self.metrics {
-            let _ = provider.shutdown_with_timeout(left());
-        }
-        let clean = accounts.iter().all(|account| account.pending() == 0);
+        self.each(Some(deadline), |outlets, signal, deadline| {
+            let left = deadline
+                .unwrap_or_else(Instant::now)
+                .saturating_duration_since(Instant::now());
+            match (signal, &outlets.spans, &outlets.logs, &outlets.metrics) {
+                (Signal::Traces, Some(outlet), ..) => drop(outlet.processor.shutdown_with_timeout(left)),
+                (Signal::Logs, _, Some(outlet), _) => drop(outlet.processor.shutdown_with_timeout(left)),
+                (Signal::Metrics, _, _, Some((provider, _))) => drop(provider.shutdown_with_timeout(left)),
+                _ => {}
+            }
+        });
         for account in &accounts {
             account.close();
         }
-        clean
+        lost() == before
     }
 
     fn accounts(&self) -> Vec<Arc<Account>> {

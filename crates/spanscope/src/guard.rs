@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use spanscope_layers::queue::LONGEST;
 use spanscope_layers::{LevelHandle, LogGuard};
 use spanscope_model::Severity;
 use spanscope_sqlite::{FlushTimeout, LayerStats, SqliteGuard, TailStats};
@@ -22,7 +23,7 @@ pub(crate) struct Running {
 impl Running {
     /// Writes everything recorded before the call, all sinks within one timeout.
     pub(crate) fn flush(&self, timeout: Duration) -> Result<(), FlushTimeout> {
-        let deadline = Instant::now() + timeout;
+        let deadline = Instant::now() + timeout.min(LONGEST);
         let left = || deadline.saturating_duration_since(Instant::now());
         let sqlite = self.sqlite.as_ref().map(|sqlite| sqlite.flush(left()));
         let logs = [&self.log_file, &self.console]

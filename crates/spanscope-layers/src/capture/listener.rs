@@ -1,8 +1,8 @@
 //! The callbacks that make and keep the records of spans.
 
 use std::cell::Cell;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use spanscope_model::{SpanId, TraceId};
 use tracing_core::dispatcher::{self, WeakDispatch};
@@ -44,7 +44,12 @@ pub struct Capture {
     dispatch: OnceLock<WeakDispatch>,
     /// Whether it has made a record: where another layer makes all of them, late values need no look.
     makes_records: AtomicBool,
+    /// Open spans that were not shown yet: see [`Capture::look_at`].
+    left_out: Mutex<Vec<Id>>,
 }
+
+/// As many spans that nobody has entered are looked at again.
+const MAX_LEFT_OUT: usize = 10_000;
 
 impl Capture {
     /// Makes the listening half of one layer. Values longer than `max_value_len` bytes are cut.
@@ -57,6 +62,7 @@ impl Capture {
             clock: Clock::global(),
             dispatch: OnceLock::new(),
             makes_records: AtomicBool::new(false),
+            left_out: Mutex::default(),
         }
     }
 
@@ -77,14 +83,51 @@ impl Capture {
         let _ = self.dispatch.set(dispatch.downgrade());
     }
 
+    /// Looks at spans that were opened since the last time, and at those that were left out then; see
+    /// [`look_at`](Self::look_at).
+    pub fn look_at_opened<'a>(
+        &self,
+        spans: impl Iterator<Item = &'a Id>,
+        see: impl FnMut(&Id, Option<&SpanRecord>),
+    ) {
+        let before = std::mem::take(&mut *self.left_out());
+        let mut left_out = Vec::new();
+        self.look(before.into_iter().chain(spans.cloned()), see, |id| {
+            left_out.push(id.clone());
+        });
+        // Who makes spans and never enters them is not remembered without a bound.
+        left_out.truncate(MAX_LEFT_OUT);
+        *self.left_out() = left_out;
+    }
+
+    /// Whether [`look_at_opened`](Self::look_at_opened) has left spans out.
+    #[must_use]
+    pub fn has_left_out(&self) -> bool {
+        !self.left_out().is_empty()
+    }
+
+    fn left_out(&self) -> MutexGuard<'_, Vec<Id>> {
+        self.left_out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Looks at these spans from any thread: gives each one's id and its record, or `None` if it is closed or has none.
     /// Nothing is given if the subscriber is gone or not built on [`Registry`].
     ///
-    /// The ids of the records shown are fixed from then on.
+    /// The ids of the records shown are fixed from then on. A span whose ids another tracing system shares, and that nobody has
+    /// entered or used, is left out: to ask that system here could meet the span's end on another thread.
     pub fn look_at<'a>(
         &self,
         spans: impl Iterator<Item = &'a Id>,
+        see: impl FnMut(&Id, Option<&SpanRecord>),
+    ) {
+        self.look(spans.cloned(), see, |_| ());
+    }
+
+    fn look(
+        &self,
+        spans: impl Iterator<Item = Id>,
         mut see: impl FnMut(&Id, Option<&SpanRecord>),
+        mut leave_out: impl FnMut(&Id),
     ) {
         let Some(dispatch) = self.dispatch.get().and_then(WeakDispatch::upgrade) else {
             return;
@@ -96,12 +139,24 @@ impl Capture {
                 return;
             };
             for id in spans {
-                let Some(data) = registry.span_data(id) else {
-                    see(id, None);
+                let Some(data) = registry.span_data(&id) else {
+                    see(&id, None);
                     continue;
                 };
-                ids_of(&data, &dispatch, id);
-                see(id, data.extensions().get::<SpanRecord>());
+                let mut extensions = data.extensions_mut();
+                let record = extensions.get_mut::<SpanRecord>();
+                if record
+                    .as_ref()
+                    .is_some_and(|record| record.to_be_asked().is_some())
+                {
+                    leave_out(&id);
+                    continue;
+                }
+                let record = record.map(|record| {
+                    record.use_ids();
+                    &*record
+                });
+                see(&id, record);
             }
         });
     }
@@ -138,11 +193,14 @@ impl Capture {
             max_len: self.max_value_len,
             only: None,
         });
-        let parent = self.visible_ids(span.parent()).map(|(ids, _)| ids);
-        let trace_id = match parent {
-            Some(parent) => parent.trace_id,
-            None => self.hidden_ancestors_trace(id).unwrap_or_else(ids::trace_id),
+        let parent = self.visible_ids(span.parent());
+        let parent = parent.map(|(ids, parent)| (ids, look(&parent.extensions(), SpanRecord::is_sampled)));
+        let above = match parent {
+            Some((ids, is_sampled)) => Some((ids.trace_id, is_sampled)),
+            None => self.hidden_ancestor(id),
         };
+        let (trace_id, inherits_sampled) = above.unwrap_or_else(|| (ids::trace_id(), None));
+        let parent = parent.map(|(ids, _)| ids);
         let record = SpanRecord {
             ids: SpanIds {
                 trace_id,
@@ -157,7 +215,8 @@ impl Capture {
             failed_for: 0,
             ids_used: false,
             shared_with: None,
-            is_sampled: true,
+            is_sampled: inherits_sampled.unwrap_or(true),
+            inherits_sampled,
             has_own_usage: false,
             made_in_panic: std::thread::panicking(),
             owner: self.owner,
@@ -289,15 +348,17 @@ impl Capture {
         });
     }
 
-    /// The trace of the nearest ancestor that has a record, seen by this layer or not. Only roots ask.
-    fn hidden_ancestors_trace(&self, id: &Id) -> Option<TraceId> {
+    /// The trace of the nearest ancestor that has a record, seen by this layer or not, and whether it is sampled. Only roots
+    /// ask.
+    fn hidden_ancestor(&self, id: &Id) -> Option<(TraceId, Option<bool>)> {
         let dispatch = self.dispatch.get()?.upgrade()?;
         let registry = dispatch.downcast_ref::<Registry>()?;
         let mut next = registry.span_data(id)?.parent().cloned();
         while let Some(id) = next {
             let data = registry.span_data(&id)?;
             if let Some(ids) = ids_of(&data, &dispatch, &id) {
-                return Some(ids.trace_id);
+                let is_sampled = look(&data.extensions(), SpanRecord::is_sampled);
+                return Some((ids.trace_id, is_sampled));
             }
             next = data.parent().cloned();
         }
@@ -542,13 +603,20 @@ impl Capture {
         span.extensions_mut().get_mut().map(SpanRecord::use_ids)
     }
 
-    /// Works with the record of a span of this layer's subscriber, whether the layer sees the span or not; `None` where
-    /// there is none. The span's extensions are locked meanwhile.
-    pub fn with_record<T>(&self, id: &Id, work: impl FnOnce(&mut SpanRecord) -> T) -> Option<T> {
+    /// The dispatcher that this layer's subscriber belongs to, where `tracing` has said it; a layer within an `Option`, say, is
+    /// not told, and then it is the current one, if one can be asked for now.
+    #[must_use]
+    pub fn dispatch(&self) -> Option<Dispatch> {
         if self.dispatch.get().is_none() {
             self.find_dispatch();
         }
-        let dispatch = self.dispatch.get()?.upgrade()?;
+        self.dispatch.get()?.upgrade()
+    }
+
+    /// Works with the record of a span of this layer's subscriber, whether the layer sees the span or not; `None` where
+    /// there is none. The span's extensions are locked meanwhile.
+    pub fn with_record<T>(&self, id: &Id, work: impl FnOnce(&mut SpanRecord) -> T) -> Option<T> {
+        let dispatch = self.dispatch()?;
         let data = dispatch.downcast_ref::<Registry>()?.span_data(id)?;
         data.extensions_mut().get_mut::<SpanRecord>().map(work)
     }

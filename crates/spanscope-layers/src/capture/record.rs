@@ -55,6 +55,8 @@ pub struct SpanRecord {
     pub(super) shared_with: Option<SettleIds>,
     /// What head sampling says of its trace: of the remote parent, once settled of the span. Only exporters act on it.
     pub(super) is_sampled: bool,
+    /// What it says of the nearest span above it in this process; `None` where there is none.
+    pub(super) inherits_sampled: Option<bool>,
     /// A key that the token metrics read was set without having been declared.
     pub(crate) has_own_usage: bool,
     /// Made while its thread was unwinding: that it also ends so says nothing about it.
@@ -235,6 +237,12 @@ impl SpanRecord {
             },
             is_sampled: self.is_sampled,
         })
+    }
+
+    /// What head sampling says of the nearest span above it in this process, whoever sees that; `None` for a root.
+    #[must_use]
+    pub fn inherits_sampled(&self) -> Option<bool> {
+        self.inherits_sampled
     }
 
     /// What head sampling says of the span; without it every span is sampled.

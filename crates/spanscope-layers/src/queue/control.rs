@@ -43,6 +43,9 @@ impl fmt::Display for FlushTimeout {
 
 impl std::error::Error for FlushTimeout {}
 
+/// A longer timeout is taken as this: so far off that nobody waits for it, and near enough to be added to a time.
+pub const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// Shared by a guard and its sink's thread.
 #[derive(Debug, Default)]
 pub struct Control {
@@ -111,11 +114,13 @@ impl Control {
         state
             .wanted
             .deadline
-            .get_or_insert_with(|| Instant::now() + timeout);
+            .get_or_insert_with(|| Instant::now() + timeout.min(LONGEST));
         drop(state);
         queue.wake();
         // The thread itself gives up at the deadline; a little more lets it say so.
-        self.wait_until(timeout + Duration::from_millis(500), |state| state.ended);
+        self.wait_until(timeout.min(LONGEST) + Duration::from_millis(500), |state| {
+            state.ended
+        });
         queue.close();
         lock(&self.state).finished_clean
     }

@@ -16,6 +16,6 @@ mod say;
 mod shared;
 
 pub use chunk::{Chunk, Entry, EventEntry, MeasurementEntry, SpanEntry, StartEntry};
-pub use control::{Control, FlushTimeout, LayerStats, Wanted};
+pub use control::{Control, FlushTimeout, LONGEST, LayerStats, Wanted};
 pub use say::say;
 pub use shared::{Counts, Queue, WhenFull};

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use opentelemetry::logs::{
     AnyValue, LogRecord as _, Logger as _, LoggerProvider as _, Severity as OtelSeverity,
 };
-use opentelemetry::{Key, TraceFlags, Value};
+use opentelemetry::{Key, Value};
 use opentelemetry_sdk::logs::{SdkLogRecord, SdkLogger, SdkLoggerProvider};
 use spanscope_layers::capture::{CallsiteInfo, FieldReader, RawValue, WallClock};
 use spanscope_layers::queue::EventEntry;
@@ -56,11 +56,11 @@ impl LogMaker {
             record.set_trace_context(
                 opentelemetry::TraceId::from_bytes(ids.trace_id.to_bytes()),
                 opentelemetry::SpanId::from_bytes(ids.span_id.to_bytes()),
-                Some(TraceFlags::SAMPLED),
+                None, // whether the span is sampled, an event does not know
             );
         }
         let limits = &shape.limits;
-        let mut attributes = Attributes::new(shape.content, limits.log_value_chars, limits.log_attributes);
+        let mut attributes = Attributes::new(shape, limits.log_value_chars, limits.log_attributes);
         attributes.add_all(&said.attributes);
         let category = said.category.unwrap_or(&info.category);
         attributes.add("category", RawValue::from(category));

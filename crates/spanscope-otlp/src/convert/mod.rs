@@ -10,5 +10,5 @@ mod value;
 
 pub(crate) use log::LogMaker;
 pub(crate) use said::Said;
-pub(crate) use span::{EndedSpan, Shape, span_data, span_event};
+pub(crate) use span::{EndedSpan, Shape, late_event, span_data, span_event};
 pub(crate) use value::{model_value, otel_value, system_time};

@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 
 use opentelemetry::trace::{Event, Link, SpanContext, Status, TraceFlags, TraceState};
-use opentelemetry::{InstrumentationScope, Key, KeyValue};
+use opentelemetry::{InstrumentationScope, Key, KeyValue, Value};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
-use spanscope_layers::capture::{CallsiteInfo, FieldReader, RawValue, SpanIds, WallClock};
+use spanscope_layers::capture::{
+    CallsiteInfo, DEFAULT_MAX_VALUE_LEN, FieldReader, MASKED, RawValue, SpanIds, WallClock, is_secret,
+};
 use spanscope_layers::queue::{EventEntry, SpanEntry};
 use spanscope_model::{SpanKind, SpanStatus};
 
@@ -17,6 +19,8 @@ use crate::settings::{ContentPolicy, Limits};
 pub(crate) struct Shape {
     pub(crate) content: ContentPolicy,
     pub(crate) limits: Limits,
+    /// JSON has no NaN and no infinities; they go as texts.
+    pub(crate) is_json: bool,
 }
 
 /// A span that ended, with the events that happened in it.
@@ -47,7 +51,7 @@ pub(crate) fn span_data(
     } = span;
     let said = Said::read(info, fields);
     let limits = &shape.limits;
-    let mut attributes = Attributes::new(shape.content, limits.span_value_chars, limits.span_attributes);
+    let mut attributes = Attributes::new(shape, limits.span_value_chars, limits.span_attributes);
     attributes.add_all(&said.attributes);
     attributes.add(
         "category",
@@ -69,7 +73,7 @@ pub(crate) fn span_data(
         .links
         .iter()
         .take(limits.span_links)
-        .map(|link| Link::new(context_of(*link, true), Vec::new(), 0))
+        .map(|link| Link::new(context_of(*link, false), Vec::new(), 0))
         .collect();
     links.dropped_count =
         u32::try_from(entry.links.len().saturating_sub(limits.span_links)).unwrap_or(u32::MAX);
@@ -118,7 +122,7 @@ pub(crate) fn span_event(
 ) -> (Event, bool) {
     let said = Said::read(info, fields);
     let limits = &shape.limits;
-    let mut attributes = Attributes::new(shape.content, limits.span_value_chars, limits.event_attributes);
+    let mut attributes = Attributes::new(shape, limits.span_value_chars, limits.event_attributes);
     attributes.add_all(&said.attributes);
     attributes.add("severity", RawValue::from(said.severity(info).as_str()));
     let target = said.target.unwrap_or(info.metadata.target());
@@ -140,6 +144,35 @@ pub(crate) fn span_event(
     (Event::new(name, time, attributes, dropped), is_exception)
 }
 
+/// An event that was added through OpenTelemetry's own API, held to what holds for all.
+pub(crate) fn late_event(event: Event, shape: &Shape) -> Event {
+    let limits = &shape.limits;
+    let mut attributes = Attributes::new(shape, limits.span_value_chars, limits.event_attributes);
+    for attribute in event.attributes {
+        let key = attribute.key.as_str();
+        let text;
+        let value = match &attribute.value {
+            _ if is_secret(key) => RawValue::Text(MASKED, None),
+            Value::Bool(value) => RawValue::Bool(*value),
+            Value::I64(number) => RawValue::I64(*number),
+            Value::F64(number) => RawValue::F64(*number),
+            Value::String(value) => match value.as_str().char_indices().nth(DEFAULT_MAX_VALUE_LEN) {
+                // As long as what capture keeps.
+                Some((end, _)) => RawValue::Text(&value.as_str()[..end], Some(value.as_str().len() as u64)),
+                None => RawValue::Text(value.as_str(), None),
+            },
+            other => {
+                text = other.to_string();
+                RawValue::Text(&text, None)
+            }
+        };
+        attributes.add(key, value);
+    }
+    let (attributes, dropped) = attributes.finish();
+    let dropped = dropped.saturating_add(event.dropped_attributes_count);
+    Event::new(event.name, event.timestamp, attributes, dropped)
+}
+
 fn context_of(ids: SpanIds, is_remote: bool) -> SpanContext {
     SpanContext::new(
         opentelemetry::TraceId::from_bytes(ids.trace_id.to_bytes()),
@@ -153,6 +186,7 @@ fn context_of(ids: SpanIds, is_remote: bool) -> SpanContext {
 /// Attributes up to a bound.
 pub(super) struct Attributes {
     content: ContentPolicy,
+    is_json: bool,
     max_chars: Option<usize>,
     max: usize,
     list: Vec<KeyValue>,
@@ -160,9 +194,10 @@ pub(super) struct Attributes {
 }
 
 impl Attributes {
-    pub(super) fn new(content: ContentPolicy, max_chars: Option<usize>, max: usize) -> Self {
+    pub(super) fn new(shape: &Shape, max_chars: Option<usize>, max: usize) -> Self {
         Self {
-            content,
+            content: shape.content,
+            is_json: shape.is_json,
             max_chars,
             max,
             list: Vec::new(),
@@ -186,6 +221,10 @@ impl Attributes {
         let Some(value) = otel_value(key, value, self.content, self.max_chars) else {
             return;
         };
+        let value = match value {
+            Value::F64(number) if self.is_json && !number.is_finite() => not_finite(number).into(),
+            value => value,
+        };
         if self.list.len() < self.max {
             self.list.push(KeyValue::new(Key::from(key.to_owned()), value));
         } else {
@@ -195,5 +234,16 @@ impl Attributes {
 
     pub(super) fn finish(self) -> (Vec<KeyValue>, u32) {
         (self.list, self.dropped)
+    }
+}
+
+/// As OTLP's JSON and our own have it.
+fn not_finite(number: f64) -> &'static str {
+    if number.is_nan() {
+        "NaN"
+    } else if number > 0.0 {
+        "Infinity"
+    } else {
+        "-Infinity"
     }
 }

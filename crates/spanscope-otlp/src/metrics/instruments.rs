@@ -9,23 +9,24 @@ use spanscope_layers::metrics::{MAX_METRICS, MEASUREMENT_FIELDS, Number, TOKEN_U
 use spanscope_layers::queue::say;
 use spanscope_model::{MetricKind, TOKEN_METRICS};
 
-/// Where a metric adds up. Whole numbers stay whole.
+/// Where a metric adds up. A counter whose first number is whole stays so; gauges are fractions, because the same one may be
+/// either.
 #[derive(Debug)]
 enum Instrument {
     WholeCounter(Counter<u64>),
     Counter(Counter<f64>),
-    WholeGauge(Gauge<i64>),
     Gauge(Gauge<f64>),
     Histogram(Histogram<f64>),
-    /// Its name is none in OpenTelemetry; said once.
-    Unnameable,
+    /// Its name is none in OpenTelemetry, or there are too many; said once.
+    Refused,
 }
 
 /// All instruments of a bridge.
 #[derive(Debug)]
 pub(crate) struct Instruments {
     meter: Meter,
-    by_name: HashMap<(Box<str>, bool), Instrument>,
+    by_name: HashMap<Box<str>, Instrument>,
+    has_said_full: bool,
     labels: Vec<KeyValue>,
 }
 
@@ -43,12 +44,13 @@ impl Instruments {
         Self {
             meter,
             by_name: HashMap::new(),
+            has_said_full: false,
             labels: Vec::new(),
         }
     }
 
-    /// Adds a measurement of a queue.
-    pub(crate) fn record(&mut self, fields: FieldReader<'_>) {
+    /// Adds a measurement of a queue. Answers whether it could be added.
+    pub(crate) fn record(&mut self, fields: FieldReader<'_>) -> bool {
         let mut read = Read::default();
         self.labels.clear();
         for (key, value) in fields {
@@ -64,21 +66,29 @@ impl Instruments {
                     .push(KeyValue::new(Key::from(key.to_owned()), label(value))),
             }
         }
-        let Some(value) = read.value else { return };
+        let Some(value) = read.value else {
+            return false;
+        };
         let kind = read.kind.unwrap_or_else(|| MetricKind::of_name(read.name));
-        self.add(read.name, value, read.unit, kind);
+        self.add(read.name, value, read.unit, kind)
     }
 
-    fn add(&mut self, name: &str, value: Number, unit: &str, kind: MetricKind) {
-        let is_whole = !matches!(value, Number::F64(_)) || kind == MetricKind::Histogram;
+    fn add(&mut self, name: &str, value: Number, unit: &str, kind: MetricKind) -> bool {
         let known = self.by_name.len();
-        let key = (Box::from(name), is_whole);
-        let instrument = match self.by_name.get(&key) {
+        let instrument = match self.by_name.get(name) {
             Some(instrument) => instrument,
-            None if known >= 2 * MAX_METRICS => return,
+            None if known >= MAX_METRICS => {
+                if !std::mem::replace(&mut self.has_said_full, true) {
+                    say(format!(
+                        "spanscope: the metric {name:?} and further new ones are not sent: there are {MAX_METRICS} already"
+                    ));
+                }
+                return false;
+            }
             None => {
+                let is_whole = !matches!(value, Number::F64(_));
                 let made = make(&self.meter, name, unit, kind, is_whole);
-                self.by_name.entry(key).or_insert(made)
+                self.by_name.entry(Box::from(name)).or_insert(made)
             }
         };
         match instrument {
@@ -88,23 +98,21 @@ impl Instruments {
                     Number::U64(number) => Some(number),
                     Number::F64(_) => None,
                 };
-                // A counter never goes down.
-                if let Some(whole) = whole {
-                    counter.add(whole, &self.labels);
-                }
+                // A counter never goes down, and one of whole numbers takes no fraction.
+                let Some(whole) = whole else { return false };
+                counter.add(whole, &self.labels);
             }
-            Instrument::Counter(counter) if value.as_f64() >= 0.0 => {
+            Instrument::Counter(counter) => {
+                if value.as_f64() < 0.0 {
+                    return false;
+                }
                 counter.add(value.as_f64(), &self.labels);
             }
-            Instrument::WholeGauge(gauge) => match value {
-                Number::I64(number) => gauge.record(number, &self.labels),
-                Number::U64(number) => gauge.record(i64::try_from(number).unwrap_or(i64::MAX), &self.labels),
-                Number::F64(_) => {}
-            },
             Instrument::Gauge(gauge) => gauge.record(value.as_f64(), &self.labels),
             Instrument::Histogram(histogram) => histogram.record(value.as_f64(), &self.labels),
-            Instrument::Counter(_) | Instrument::Unnameable => {}
+            Instrument::Refused => return false,
         }
+        true
     }
 }
 
@@ -117,7 +125,7 @@ fn make(meter: &Meter, name: &str, unit: &str, kind: MetricKind, is_whole: bool)
             "spanscope: the metric {name:?} is not sent: OpenTelemetry's names begin with a letter, go on with letters, digits, \
              _ . - / and have at most 255 characters"
         ));
-        return Instrument::Unnameable;
+        return Instrument::Refused;
     }
     let unit = if unit.is_ascii() && unit.len() <= 63 {
         unit
@@ -130,8 +138,7 @@ fn make(meter: &Meter, name: &str, unit: &str, kind: MetricKind, is_whole: bool)
             Instrument::WholeCounter(meter.u64_counter(name).with_unit(unit).build())
         }
         (MetricKind::Counter, false) => Instrument::Counter(meter.f64_counter(name).with_unit(unit).build()),
-        (MetricKind::Gauge, true) => Instrument::WholeGauge(meter.i64_gauge(name).with_unit(unit).build()),
-        (MetricKind::Gauge, false) => Instrument::Gauge(meter.f64_gauge(name).with_unit(unit).build()),
+        (MetricKind::Gauge, _) => Instrument::Gauge(meter.f64_gauge(name).with_unit(unit).build()),
         (MetricKind::Histogram, _) => {
             let buckets = buckets(&name, &unit);
             let mut histogram = meter.f64_histogram(name).with_unit(unit);

@@ -20,7 +20,6 @@ impl Endpoint {
     /// The endpoint of a signal. What is set for the signal alone is taken as it is; what is set for all gets the signal's
     /// path behind its own.
     pub(crate) fn of(settings: &Settings, signal: Signal, protocol: Protocol) -> Result<Self, BadSetting> {
-        let own = settings.own[signal.index()].endpoint.as_ref();
         let default = Sourced {
             place: "the default endpoint".to_owned(),
             text: if protocol == Protocol::Grpc {
@@ -30,7 +29,7 @@ impl Endpoint {
             }
             .to_owned(),
         };
-        let set = own.or(settings.all.endpoint.as_ref()).unwrap_or(&default);
+        let (set, is_own) = settings.endpoint(signal).unwrap_or((&default, false));
         let mut text = set.text.trim().to_owned();
         let is_grpc = protocol == Protocol::Grpc;
         if is_grpc && !text.contains("://") {
@@ -61,34 +60,39 @@ impl Endpoint {
         {
             return Err(wrong("its port is none; ports go from 1 to 65535"));
         }
-        let uri = if own.is_none() && !is_grpc {
-            let base = text
-                .split(['?', '#'])
-                .next()
-                .unwrap_or(&text)
-                .trim_end_matches('/');
-            format!("{base}{}", signal.path())
+        let uri = if !is_own && !is_grpc {
+            // A query stays behind the path.
+            let (base, query) = text.split_at(text.find('?').unwrap_or(text.len()));
+            format!("{}{}{query}", base.trim_end_matches('/'), signal.path())
                 .parse()
                 .map_err(|error| wrong(&format!("this is no URL ({error})")))?
         } else {
             uri
         };
         Ok(Self {
-            shown: shown(&uri.to_string()),
+            shown: shown_uri(&uri),
             uri,
         })
     }
 }
 
 /// A URL without what may be secret in it: user and password, query.
+fn shown_uri(uri: &Uri) -> String {
+    let port = uri.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
+    let (scheme, host) = (
+        uri.scheme_str().unwrap_or_default(),
+        uri.host().unwrap_or_default(),
+    );
+    format!("{scheme}://{host}{port}{}", uri.path())
+}
+
+/// The same of a text that may be no URL. A password can have any sign in it, so all up to the last `@` is left out.
 pub(crate) fn shown(url: &str) -> String {
-    let url = url.split(['?', '#']).next().unwrap_or_default();
-    match url.split_once("://") {
-        Some((scheme, rest)) => {
-            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-            let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-            format!("{scheme}://{host}{path}")
-        }
-        None => url.rsplit_once('@').map_or(url, |(_, host)| host).to_owned(),
-    }
+    let (scheme, rest) = match url.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), url),
+    };
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    format!("{scheme}{rest}")
 }

@@ -611,9 +611,9 @@ impl Reader<'_> {
     fn duration(&mut self, name: &str) -> Option<Duration> {
         let text = self.text(name)?;
         match text.trim().parse() {
-            Ok(milliseconds) => Some(Duration::from_millis(milliseconds)),
-            Err(_) => {
-                self.wrong(name, &text, "write a number of milliseconds");
+            Ok(milliseconds @ 1..) => Some(Duration::from_millis(milliseconds)),
+            _ => {
+                self.wrong(name, &text, "write a number of milliseconds, from 1 on");
                 None
             }
         }

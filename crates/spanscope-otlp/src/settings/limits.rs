@@ -8,7 +8,7 @@ pub struct Limits {
     pub span_attributes: usize,
     /// Events of a span (`OTEL_SPAN_EVENT_COUNT_LIMIT`): 128.
     pub span_events: usize,
-    /// Links of a span (`OTEL_SPAN_LINK_COUNT_LIMIT`): 128.
+    /// Links of a span (`OTEL_SPAN_LINK_COUNT_LIMIT`): 128, which is also the most that is kept.
     pub span_links: usize,
     /// Attributes of an event of a span (`OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT`): 128.
     pub event_attributes: usize,

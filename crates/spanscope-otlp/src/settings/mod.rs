@@ -180,11 +180,18 @@ pub(crate) struct Way {
     pub(crate) client_key: Option<(String, PathBuf)>,
 }
 
-/// A text, and where it came from.
-#[derive(Debug, Clone)]
+/// A URL, and where it came from.
+#[derive(Clone)]
 pub(crate) struct Sourced {
     pub(crate) place: String,
     pub(crate) text: String,
+}
+
+/// It may have secrets in it.
+impl fmt::Debug for Sourced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} of {}", endpoint::shown(&self.text), self.place)
+    }
 }
 
 /// Headers to send along. They hold secrets, so that nothing prints their values.
@@ -204,6 +211,9 @@ impl fmt::Debug for Headers {
 pub(crate) struct Settings {
     /// Whether each signal is sent, by [`Signal::index`].
     pub(crate) is_on: [bool; 3],
+    /// What code says, of all signals and of each; it wins over what the environment says of either.
+    pub(crate) code: Way,
+    pub(crate) code_own: [Way; 3],
     pub(crate) all: Way,
     pub(crate) own: [Way; 3],
     pub(crate) service_name: Option<String>,
@@ -272,6 +282,8 @@ impl Default for Settings {
         };
         Self {
             is_on: [true; 3],
+            code: Way::default(),
+            code_own: Default::default(),
             all: Way::default(),
             own: Default::default(),
             service_name: None,
@@ -294,22 +306,42 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// How a signal is sent: what is said of it alone comes first.
+    /// How a signal is sent: what code says, before what the environment says; and of each, what is said of the signal alone
+    /// before what is said of all.
     pub(crate) fn way(&self, signal: Signal) -> Way {
-        let (own, all) = (&self.own[signal.index()], &self.all);
-        Way {
-            endpoint: own.endpoint.clone(),
-            protocol: own.protocol.or(all.protocol),
-            headers: own.headers.clone().or_else(|| all.headers.clone()),
-            timeout: own.timeout.or(all.timeout),
-            compression: own.compression.or(all.compression),
-            insecure: own.insecure.or(all.insecure),
-            certificate: own.certificate.clone().or_else(|| all.certificate.clone()),
-            client_certificate: own
+        let mut ways = self.ways(signal).into_iter();
+        let first = ways.next().cloned().unwrap_or_default();
+        ways.fold(first, |way, weaker| way.or(weaker))
+    }
+
+    /// Where it is said, the strongest first.
+    fn ways(&self, signal: Signal) -> [&Way; 4] {
+        let place = signal.index();
+        [&self.code_own[place], &self.code, &self.own[place], &self.all]
+    }
+
+    /// The endpoint that is set, and whether it is the signal's own, which is taken as it is.
+    pub(crate) fn endpoint(&self, signal: Signal) -> Option<(&Sourced, bool)> {
+        let ways = self.ways(signal).into_iter().zip([true, false, true, false]);
+        ways.into_iter()
+            .find_map(|(way, is_own)| Some((way.endpoint.as_ref()?, is_own)))
+    }
+}
+
+impl Way {
+    fn or(self, weaker: &Self) -> Self {
+        Self {
+            endpoint: self.endpoint.or_else(|| weaker.endpoint.clone()),
+            protocol: self.protocol.or(weaker.protocol),
+            headers: self.headers.or_else(|| weaker.headers.clone()),
+            timeout: self.timeout.or(weaker.timeout),
+            compression: self.compression.or(weaker.compression),
+            insecure: self.insecure.or(weaker.insecure),
+            certificate: self.certificate.or_else(|| weaker.certificate.clone()),
+            client_certificate: self
                 .client_certificate
-                .clone()
-                .or_else(|| all.client_certificate.clone()),
-            client_key: own.client_key.clone().or_else(|| all.client_key.clone()),
+                .or_else(|| weaker.client_certificate.clone()),
+            client_key: self.client_key.or_else(|| weaker.client_key.clone()),
         }
     }
 }

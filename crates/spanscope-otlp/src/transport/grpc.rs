@@ -25,11 +25,23 @@ use crate::settings::{Compression, Endpoint, Signal};
 /// A connection to the collector, made by the first request and again where it was lost.
 #[derive(Debug)]
 pub(super) struct GrpcWire {
-    runtime: Runtime,
+    runtime: Background,
     channel: Channel,
     timeout: Duration,
     compression: Compression,
     path: http::uri::PathAndQuery,
+}
+
+/// A runtime that may be dropped within another one, as a guard is in an async `main`.
+#[derive(Debug)]
+struct Background(Option<Runtime>);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl GrpcWire {
@@ -44,6 +56,7 @@ impl GrpcWire {
             .enable_all()
             .build()
             .map_err(OtlpError::thread)?;
+        let runtime = Background(Some(runtime));
         let mut target = ChannelEndpoint::from(endpoint.uri.clone())
             .connect_timeout(timeout)
             .timeout(timeout)
@@ -61,7 +74,7 @@ impl GrpcWire {
             target = target.tls_config(tls).map_err(OtlpError::exporter)?;
         }
         let channel = {
-            let _entered = runtime.enter();
+            let _entered = runtime.0.as_ref().map(Runtime::enter);
             target.connect_lazy()
         };
         Ok(Self {
@@ -77,7 +90,7 @@ impl GrpcWire {
         })
     }
 
-    pub(super) fn send(&self, request: &Request<Bytes>) -> Attempt {
+    pub(super) fn send(&self, request: &Request<Bytes>, left: Option<Duration>) -> Attempt {
         let mut headers = request.headers().clone();
         headers.remove(http::header::CONTENT_TYPE);
         let metadata = MetadataMap::from_headers(headers);
@@ -95,8 +108,13 @@ impl GrpcWire {
             client.unary(message, self.path.clone(), Bare).await
         };
         // The channel's own timeout does not cover the time before a connection is there.
-        let bounded = async { tokio::time::timeout(self.timeout, call).await };
-        match self.runtime.block_on(bounded) {
+        let timeout = left.map_or(self.timeout, |left| left.min(self.timeout));
+        let bounded = async { tokio::time::timeout(timeout, call).await };
+        let Some(runtime) = &self.runtime.0 else {
+            let reason = "its runtime has ended".to_owned();
+            return Attempt::Refused { reason };
+        };
+        match runtime.block_on(bounded) {
             Ok(Ok(response)) => Attempt::Taken {
                 body: response.into_inner().to_vec(),
                 is_json: false,

@@ -11,15 +11,18 @@ mod answer;
 mod grpc;
 mod wire;
 
+use std::io::Read as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 
+use spanscope_layers::queue::LONGEST;
+
 use crate::account::{Account, Outcome};
 use crate::error::OtlpError;
-use crate::settings::{DEFAULT_REQUEST_TIMEOUT, Endpoint, Headers, Protocol, Way};
+use crate::settings::{Compression, DEFAULT_REQUEST_TIMEOUT, Endpoint, Headers, Protocol, Way};
 use answer::read_answer;
 use wire::HttpWire;
 
@@ -27,6 +30,8 @@ use wire::HttpWire;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Short enough that a collector which is there again is noticed soon.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
+/// A shorter timeout would fail every request.
+const LEAST_TIMEOUT: Duration = Duration::from_millis(1);
 /// What a collector asks for with `Retry-After` is kept up to this.
 const MAX_ASKED_PAUSE: Duration = Duration::from_secs(30);
 
@@ -59,6 +64,8 @@ pub(crate) struct Transport {
     wire: Wire,
     endpoint: Endpoint,
     headers: Headers,
+    /// Whether bodies come gzipped, and go so.
+    is_packed: bool,
     account: Arc<Account>,
     /// How long one batch is tried again.
     give_up_after: Duration,
@@ -71,7 +78,10 @@ impl Transport {
         account: Arc<Account>,
         give_up_after: Duration,
     ) -> Result<Self, OtlpError> {
-        let timeout = way.timeout.unwrap_or(DEFAULT_REQUEST_TIMEOUT);
+        let timeout = way
+            .timeout
+            .unwrap_or(DEFAULT_REQUEST_TIMEOUT)
+            .clamp(LEAST_TIMEOUT, LONGEST);
         let files = wire::TlsFiles::read(way)?;
         let wire = match way.protocol.unwrap_or_default() {
             Protocol::HttpProtobuf | Protocol::HttpJson => {
@@ -100,6 +110,7 @@ impl Transport {
             wire,
             endpoint,
             headers: way.headers.clone().unwrap_or_default(),
+            is_packed: way.compression == Some(Compression::Gzip) && way.protocol != Some(Protocol::Grpc),
             account,
             give_up_after,
         })
@@ -120,13 +131,29 @@ impl Transport {
         for (name, value) in &self.headers.0 {
             request.headers_mut().insert(name.clone(), value.clone());
         }
+        if request.headers().contains_key(CONTENT_ENCODING) && !self.is_packed {
+            // The crate also reads the variable for compression by itself, whatever it is told; gRPC packs by itself.
+            request = match unpacked(request) {
+                Ok(request) => request,
+                Err(error) => return Finished::lost(Outcome::Refused, error.to_string()),
+            };
+        }
         let began = Instant::now();
         let mut pause = FIRST_PAUSE;
         loop {
+            // Nothing leaves after the shutdown has given it up as lost.
+            let left = self
+                .account
+                .closing()
+                .deadline
+                .map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return Finished::lost(Outcome::Unreachable, "the program ends".to_owned());
+            }
             let attempt = match &self.wire {
-                Wire::Http(wire) => wire.send(&request),
+                Wire::Http(wire) => wire.send(&request, left),
                 #[cfg(feature = "grpc")]
-                Wire::Grpc(wire) => wire.send(&request),
+                Wire::Grpc(wire) => wire.send(&request, left),
             };
             let (reason, after, has_answered) = match attempt {
                 Attempt::Taken { body, is_json } => return self.taken(&body, is_json),
@@ -148,7 +175,7 @@ impl Transport {
             let until = match closing.deadline {
                 Some(_) if !has_answered => None,
                 Some(deadline) => Some(deadline),
-                None => Some(began + self.give_up_after),
+                None => began.checked_add(self.give_up_after),
             };
             if until.is_none_or(|until| Instant::now() + wait > until) {
                 return Finished::lost(Outcome::Unreachable, reason);
@@ -183,6 +210,14 @@ impl Transport {
             trouble: None,
         }
     }
+}
+
+fn unpacked(request: Request<Bytes>) -> std::io::Result<Request<Bytes>> {
+    let (mut parts, body) = request.into_parts();
+    parts.headers.remove(CONTENT_ENCODING);
+    let mut bytes = Vec::new();
+    flate2::read::GzDecoder::new(&body[..]).read_to_end(&mut bytes)?;
+    Ok(Request::from_parts(parts, bytes.into()))
 }
 
 /// What became of a request, and what is to be said of it once it is counted.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use opentelemetry_http::{Bytes, Request};
+use ureq::RequestExt as _;
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 
 use super::Attempt;
@@ -109,6 +110,7 @@ fn pem(
 #[derive(Debug)]
 pub(super) struct HttpWire {
     agent: ureq::Agent,
+    timeout: Duration,
 }
 
 impl HttpWire {
@@ -150,15 +152,23 @@ impl HttpWire {
         }
         Ok(Self {
             agent: config.build().new_agent(),
+            timeout,
         })
     }
 
-    pub(super) fn send(&self, request: &Request<Bytes>) -> Attempt {
+    /// Sends one request, within its timeout and within what is left before a shutdown.
+    pub(super) fn send(&self, request: &Request<Bytes>, left: Option<Duration>) -> Attempt {
         let mut copy = http::Request::new(&request.body()[..]);
         *copy.method_mut() = request.method().clone();
         *copy.uri_mut() = request.uri().clone();
         *copy.headers_mut() = request.headers().clone();
-        match self.agent.run(copy) {
+        let timeout = left.map_or(self.timeout, |left| left.min(self.timeout));
+        let bounded = copy
+            .with_agent(&self.agent)
+            .configure()
+            .timeout_global(Some(timeout))
+            .run();
+        match bounded {
             Ok(response) => answered(response),
             Err(error) => Attempt::Later {
                 reason: reason_of(&error),
@@ -226,7 +236,7 @@ fn retry_after(value: &str) -> Option<Duration> {
 fn is_loopback(endpoint: &Endpoint) -> bool {
     let host = endpoint.uri.host().unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+    host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }
 
 /// What went wrong, in words that a user can act on.

@@ -185,7 +185,7 @@ impl<'a> Batch<'a> {
     /// Gives rows to the spans of these chunks that still run.
     pub(super) fn write_running(&mut self, chunks: &[Chunk], capture: &Capture) -> rusqlite::Result<()> {
         let mut result = Ok(());
-        capture.look_at(chunks.iter().flat_map(Chunk::opened), |id, record| {
+        capture.look_at_opened(chunks.iter().flat_map(Chunk::opened), |id, record| {
             if let Some(record) = record
                 && result.is_ok()
             {

@@ -131,6 +131,11 @@ impl Writer {
                 std::thread::sleep(RETRY_PAUSE);
             } else if self.last_upkeep.elapsed() >= UPKEEP_EVERY {
                 self.last_upkeep = Instant::now();
+                if self.capture.has_left_out() {
+                    // Somebody may have entered them since, and said nothing.
+                    let result = self.database.write(&[], &self.capture, &self.account());
+                    self.note(result.map(drop));
+                }
                 let result = self.database.upkeep(&self.capture, &self.account());
                 self.note(result);
             }

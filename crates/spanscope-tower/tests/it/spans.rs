@@ -150,6 +150,16 @@ fn it_continues_a_well_formed_trace() {
 }
 
 #[test]
+fn it_keeps_whether_the_caller_has_the_trace_sampled() {
+    for (flags, is_sampled) in [("01", true), ("00", false), ("02", false)] {
+        let request =
+            Request::get("/v1/models").header("traceparent", format!("00-{TRACE}-{PARENT}-{flags}"));
+        let recorder = Recorder::of(ask(request, 200));
+        assert_eq!(recorder.spans()[1].is_sampled, is_sampled, "{flags}");
+    }
+}
+
+#[test]
 fn a_malformed_trace_begins_a_new_one() {
     let upper = TRACE.to_uppercase();
     for header in [

@@ -36,6 +36,7 @@ pub(crate) struct Measured {
 #[derive(Debug, Clone)]
 pub(crate) struct Closed {
     pub(crate) ids: SpanIds,
+    pub(crate) is_sampled: bool,
     pub(crate) parent: Option<SpanId>,
     pub(crate) category: String,
     pub(crate) name: String,
@@ -211,6 +212,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for ClosedSpans {
             let name = fields.get("otel.name").cloned();
             lock(&self.recorder.closed).push(Closed {
                 ids: record.ids(),
+                is_sampled: record.is_sampled(),
                 parent,
                 category: callsite.category,
                 name: name.unwrap_or_else(|| record.metadata().name().to_owned()),

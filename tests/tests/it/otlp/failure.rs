@@ -424,3 +424,55 @@ fn eight_threads_lose_nothing() {
     let events: usize = spans.iter().map(|span| span.it.events.len()).sum();
     assert_eq!(events, 8 * 100 * 9, "each event is in its span");
 }
+
+#[test]
+fn what_is_counted_as_lost_by_the_shutdown_is_not_delivered_after_it() {
+    let receiver = Receiver::with(|_, _| Answer::Take(Duration::from_millis(50)));
+    let settings = traces_only(&receiver.url())
+        .max_batch_size(SPANS as usize)
+        .shutdown_timeout(Duration::from_millis(120));
+    let (dispatch, guard) = alone(settings);
+    run(&dispatch, 40);
+    assert!(!guard.shutdown(), "not everything was sent");
+    let stats = guard.stats().spans;
+    assert_eq!(stats.waiting(), 0);
+    assert!(stats.lost.shutdown > 0);
+    // What was under way when the time was over may still arrive; nothing else is begun.
+    let under_way = SPANS;
+    std::thread::sleep(Duration::from_millis(300)); // the time in which more would come
+    let received = receiver.spans().len() as u64;
+    assert!(received <= stats.exported + under_way, "{received} of {stats:?}");
+}
+
+#[test]
+fn a_shutdown_that_loses_something_says_so() {
+    for status in [404, 503] {
+        let receiver = Receiver::with(move |_, _| Answer::status(status));
+        let (dispatch, guard) =
+            alone(traces_only(&receiver.url()).shutdown_timeout(Duration::from_millis(300)));
+        run(&dispatch, 1);
+        assert!(!guard.shutdown(), "{status}");
+        assert_eq!(guard.stats().spans.lost.total(), SPANS, "{status}");
+    }
+    let (dispatch, guard) = alone(traces_only(&dead_url()));
+    run(&dispatch, 1);
+    assert!(!guard.shutdown());
+}
+
+#[test]
+fn settings_at_their_ends_do_no_harm() {
+    let receiver = Receiver::start();
+    let settings = to(&receiver.url())
+        .schedule_delay(Duration::ZERO)
+        .export_timeout(Duration::MAX)
+        .shutdown_timeout(Duration::MAX)
+        .timeout(Duration::MAX)
+        .metric_interval(Duration::MAX)
+        .max_queue_size(usize::MAX)
+        .max_batch_size(usize::MAX);
+    let (dispatch, guard) = alone(settings);
+    run(&dispatch, 1);
+    guard.flush(Duration::MAX).unwrap();
+    assert_eq!(guard.stats().spans.exported, SPANS);
+    assert!(guard.shutdown());
+}

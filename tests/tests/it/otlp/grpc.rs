@@ -225,6 +225,9 @@ fn it_works_within_runtimes_of_the_program() {
             guard.flush(PATIENCE).unwrap();
             assert_eq!(guard.stats().spans.exported, 10);
             tracing::dispatcher::with_default(&dispatch, || burst(1));
+            // The last owner of everything, after its threads have ended.
+            assert!(guard.shutdown());
+            tokio::time::sleep(Duration::from_millis(100)).await;
             drop(guard);
         });
     }

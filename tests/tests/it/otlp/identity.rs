@@ -8,19 +8,19 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value as Json;
 use spanscope_layers::console::Mode;
 use spanscope_layers::console::render::Format;
-use spanscope_layers::{ConsoleLayer, SpanExt as _};
+use spanscope_layers::{Categories, CategoryFilter, ConsoleLayer, Levels, SpanExt as _, Threshold};
 use spanscope_model::{SpanId, TraceId};
 use spanscope_otlp::OpenTelemetrySpanExt as _;
 use spanscope_otlp::opentelemetry::Context;
 use spanscope_otlp::opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceFlags, TraceState};
 use spanscope_sqlite::SqliteLayer;
-use spanscope_tests::PATIENCE;
 use spanscope_tests::receiver::{Receiver, hex};
+use spanscope_tests::{PATIENCE, wait_for};
 use tracing::{Dispatch, info, info_span};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::prelude::*;
 
-use super::{build, stored_spans, to};
+use super::{alone, build, stored_spans, to};
 
 /// Trace, span, parent.
 type Ids = (String, String, Option<String>);
@@ -457,4 +457,204 @@ fn many_threads_make_spans_below_one_root() {
             assert!(names.iter().all(|name| sent[*name].2.as_ref() == Some(&root.1)));
         },
     );
+}
+
+#[test]
+fn a_parent_that_a_filter_of_the_bridge_hides_and_nobody_has_entered() {
+    let receiver = Receiver::start();
+    let mut levels = Levels::new();
+    levels.set_root(Threshold::Info);
+    let gate = CategoryFilter::new(Categories::new(), levels);
+    let (dispatch, guard) = alone(to(&receiver.url()).span_filter(gate));
+    tracing::dispatcher::with_default(&dispatch, || {
+        let outer = info_span!("outer");
+        let hidden = tracing::debug_span!(parent: &outer, "hidden");
+        let inner = info_span!(parent: &hidden, "inner");
+        drop(info_span!(parent: &inner, "innermost"));
+    });
+    guard.flush(PATIENCE).unwrap();
+    let spans = receiver.spans();
+    let of = |name: &str| &spans.iter().find(|span| span.it.name == name).unwrap().it;
+    assert_eq!(spans.len(), 3);
+    assert_eq!(of("inner").parent_span_id, of("outer").span_id);
+    assert_eq!(of("innermost").parent_span_id, of("inner").span_id);
+}
+
+#[test]
+fn two_bridges_send_the_same_spans_to_two_collectors() {
+    let (one, other) = (Receiver::start(), Receiver::start());
+    let (first, first_guard) = build(to(&one.url()));
+    let (second, second_guard) = build(to(&other.url()));
+    let dispatch = Dispatch::new(tracing_subscriber::registry().with(first).with(second));
+    tracing::dispatcher::with_default(&dispatch, || {
+        let root = info_span!("root");
+        root.set_parent(remote_context()).unwrap();
+        root.in_scope(|| info_span!("child").in_scope(|| info!("x")));
+    });
+    first_guard.flush(PATIENCE).unwrap();
+    second_guard.flush(PATIENCE).unwrap();
+    let ids = |receiver: &Receiver| {
+        let spans = receiver.spans().into_iter().map(|span| span.it);
+        let mut ids: Vec<_> = spans
+            .map(|span| (span.name, span.trace_id, span.span_id, span.parent_span_id))
+            .collect();
+        ids.sort();
+        ids
+    };
+    assert_eq!(ids(&one), ids(&other));
+    assert_eq!(ids(&one).len(), 2);
+    assert_eq!(hex(&ids(&one)[0].1), REMOTE_TRACE);
+}
+
+#[test]
+fn a_bridge_in_an_option_under_a_scoped_dispatcher() {
+    let receiver = Receiver::start();
+    let (bridge, guard) = build(to(&receiver.url()));
+    let dispatch = Dispatch::new(tracing_subscriber::registry().with(Some(bridge)));
+    let (root, child) = tracing::dispatcher::with_default(&dispatch, || {
+        let root = info_span!("root");
+        let child = root.in_scope(|| info_span!("child"));
+        let ids = |span: &tracing::Span| span.ids().unwrap().1.to_string();
+        let of_otel = child.context().span().span_context().span_id().to_string();
+        assert_eq!(of_otel, ids(&child));
+        (ids(&root), ids(&child))
+    });
+    guard.flush(PATIENCE).unwrap();
+    let spans = receiver.spans();
+    let of = |id: &str| spans.iter().find(|span| hex(&span.it.span_id) == id).unwrap();
+    assert_eq!(hex(&of(&child).it.parent_span_id), root);
+    assert_eq!(of(&child).it.trace_id, of(&root).it.trace_id);
+}
+
+/// Spans while a thread ends: thread-locals of `tracing-opentelemetry` may be gone by then.
+#[test]
+fn spans_in_thread_locals() {
+    struct Kept {
+        span: tracing::Span,
+        enters: bool,
+    }
+
+    impl Drop for Kept {
+        fn drop(&mut self) {
+            if self.enters {
+                self.span.in_scope(|| drop(info_span!("made at the end")));
+            }
+        }
+    }
+
+    thread_local! {
+        static KEPT: std::cell::RefCell<Option<Kept>> = const { std::cell::RefCell::new(None) };
+    }
+
+    // Where no span was made before, the registry's own thread-locals are gone first: it bears no entering then,
+    // whatever layers it has, so the span is only closed.
+    for enters_before in [false, true] {
+        let receiver = Receiver::start();
+        let (dispatch, guard) = alone(to(&receiver.url()));
+        let scope = dispatch.clone();
+        let thread = std::thread::spawn(move || {
+            tracing::dispatcher::with_default(&scope, || {
+                if enters_before {
+                    info_span!("before").in_scope(|| ());
+                }
+                KEPT.with(|kept| {
+                    *kept.borrow_mut() = Some(Kept {
+                        span: info_span!("kept"),
+                        enters: enters_before,
+                    });
+                });
+                info_span!("after").in_scope(|| ());
+            });
+        });
+        thread.join().unwrap();
+        guard.flush(PATIENCE).unwrap();
+        let sent = receiver.spans().iter().any(|span| span.it.name == "kept");
+        // The queue's thread-locals may be gone as well; then it is counted.
+        let spans = guard.stats().spans;
+        assert_eq!(sent, enters_before);
+        assert_eq!(spans.lost.total(), u64::from(!sent), "{spans:?}");
+        assert_eq!(spans.offered, spans.exported + spans.lost.total());
+    }
+}
+
+#[test]
+fn spans_close_while_the_stores_thread_looks_at_them() {
+    for bridge_first in [true, false] {
+        let receiver = Receiver::start();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trace_store.db");
+        let store = SqliteLayer::builder().flush_interval(std::time::Duration::from_millis(1));
+        let (store, store_guard) = store.open(&path).unwrap();
+        let registry = tracing_subscriber::registry();
+        let (dispatch, guard) = if bridge_first {
+            let (bridge, guard) = build(to(&receiver.url()));
+            (Dispatch::new(registry.with(bridge).with(store)), guard)
+        } else {
+            let (bridge, guard) = build(to(&receiver.url()));
+            (Dispatch::new(registry.with(store).with(bridge)), guard)
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    tracing::dispatcher::with_default(&dispatch, || {
+                        for _ in 0..500 {
+                            let parent = info_span!("parent");
+                            let child = info_span!(parent: &parent, "child");
+                            drop(parent);
+                            drop(info_span!(parent: &child, "grandchild"));
+                        }
+                    });
+                });
+            }
+        });
+        guard.flush(PATIENCE).unwrap();
+        store_guard.flush(PATIENCE).unwrap();
+        let mut sent: Vec<_> = receiver
+            .spans()
+            .iter()
+            .map(|span| {
+                (
+                    hex(&span.it.trace_id),
+                    hex(&span.it.span_id),
+                    hex(&span.it.parent_span_id),
+                )
+            })
+            .collect();
+        let mut stored: Vec<_> = stored_spans(&path)
+            .iter()
+            .map(|span| {
+                let parent = span.parent_span_id.map(|parent| parent.to_string());
+                (
+                    span.trace_id.to_string(),
+                    span.span_id.to_string(),
+                    parent.unwrap_or_default(),
+                )
+            })
+            .collect();
+        sent.sort();
+        stored.sort();
+        assert_eq!(sent.len(), 6_000);
+        assert_eq!(sent, stored);
+    }
+}
+
+#[test]
+fn a_span_that_is_entered_late_is_seen_while_it_runs() {
+    let receiver = Receiver::start();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace_store.db");
+    let (store, store_guard) = SqliteLayer::open(&path).unwrap();
+    let (bridge, _guard) = build(to(&receiver.url()));
+    let dispatch = Dispatch::new(tracing_subscriber::registry().with(bridge).with(store));
+    tracing::dispatcher::with_default(&dispatch, || {
+        let span = info_span!("late");
+        store_guard.flush(PATIENCE).unwrap();
+        span.set_parent(remote_context()).unwrap();
+        let _inside = span.enter();
+        let seen = wait_for("the running span", || {
+            stored_spans(&path).into_iter().find(|span| span.name == "late")
+        });
+        assert_eq!(seen.trace_id.to_string(), REMOTE_TRACE);
+        assert_eq!(seen.end_time, None);
+    });
 }

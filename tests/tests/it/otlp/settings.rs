@@ -8,7 +8,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
-use spanscope_otlp::{Compression, OtlpBuilder, OtlpError, Protocol, Signal};
+use spanscope_otlp::{Compression, OtlpBuilder, OtlpError, OtlpLayer, Protocol, Signal};
 use spanscope_tests::receiver::Receiver;
 use spanscope_tests::{PATIENCE, burst};
 use tracing_subscriber::Registry;
@@ -67,12 +67,16 @@ fn variables_of_the_process_reach_the_wire_only_where_they_are_read() {
     let receiver = Receiver::start();
     let url = receiver.url();
     let get = move |name: &str| match name {
+        "OTEL_EXPORTER_OTLP_ENDPOINT" => Some("http://unused.invalid".to_owned()),
         "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" => Some(format!("{url}/own/path")),
         "OTEL_EXPORTER_OTLP_HEADERS" => Some("x-tenant=acme".to_owned()),
         "OTEL_RESOURCE_ATTRIBUTES" => Some("deployment.environment.name=test".to_owned()),
         _ => None,
     };
-    let (settings, problems) = traces_only("http://unused.invalid").env_from(&get);
+    let settings = OtlpLayer::builder()
+        .send(Signal::Metrics, false)
+        .send(Signal::Logs, false);
+    let (settings, problems) = settings.env_from(&get);
     assert!(problems.is_empty());
     assert_eq!(send_through(settings), (10, 0));
     let came = receiver.came().remove(0);
@@ -243,6 +247,53 @@ fn files_that_can_not_be_used_are_named() {
             let setting = error.bad_setting().unwrap();
             assert_eq!(setting.place, place);
             assert!(setting.accepted.contains(why), "{setting}");
+        }
+    }
+}
+
+#[test]
+fn code_wins_over_the_environment_of_one_signal_too() {
+    let receiver = Receiver::start();
+    let get = |name: &str| match name {
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" => Some("http://unused.invalid".to_owned()),
+        "OTEL_EXPORTER_OTLP_TRACES_HEADERS" => Some("x-from=environment".to_owned()),
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL" => Some("http/json".to_owned()),
+        _ => None,
+    };
+    let settings = traces_only(&receiver.url())
+        .header("x-from", "code")
+        .protocol(Protocol::HttpProtobuf)
+        .env_from(&get)
+        .0;
+    assert_eq!(send_through(settings), (10, 0));
+    let came = receiver.came().remove(0);
+    assert_eq!(
+        (came.path.as_str(), came.headers["x-from"].as_str()),
+        ("/v1/traces", "code")
+    );
+    assert_eq!(came.headers["content-type"], "application/x-protobuf");
+}
+
+#[test]
+fn a_query_stays_behind_the_path() {
+    let receiver = Receiver::start();
+    let settings = traces_only(&format!("{}/base?key=1", receiver.url()));
+    assert_eq!(send_through(settings), (10, 0));
+    assert_eq!(receiver.came()[0].path, "/base/v1/traces?key=1");
+}
+
+#[test]
+fn secrets_in_urls_are_in_no_debug_output_and_no_error() {
+    for url in [
+        "http://user:hunter2@host:4318/x?token=hunter2",
+        "http://user:hun/ter2@host:4318",
+        "http://user:hun?ter2@host:4318",
+        "http://user:hun#ter2@host",
+    ] {
+        let settings = traces_only(url);
+        assert!(!format!("{settings:?}").contains("ter2"), "{url}");
+        if let Some(error) = settings.build::<Registry>().err() {
+            assert!(!format!("{error} {error:?}").contains("ter2"), "{error}");
         }
     }
 }

@@ -487,7 +487,7 @@ fn measurements_add_up_in_opentelemetrys_instruments() {
     assert_eq!(whole("llama_stack_completion_tokens_total"), Some(AsInt(15)));
     assert_eq!(whole("llama_stack_tokens_total"), Some(AsInt(45)));
     assert_eq!(metric(&metrics, "llama_stack_tokens_total").unit, "tokens");
-    assert_eq!(whole("queue_length"), Some(AsInt(4)));
+    assert_eq!(whole("queue_length"), Some(AsDouble(4.0)));
     assert_eq!(whole("cost"), Some(AsDouble(0.75)));
     assert!(metrics.iter().all(|metric| !metric.it.name.starts_with('1')));
     let Some(metric::Data::Histogram(histogram)) = &metric(&metrics, "gen_ai.client.token.usage").data else {
@@ -500,7 +500,12 @@ fn measurements_add_up_in_opentelemetrys_instruments() {
         14,
         "as the convention advises"
     );
-    assert_eq!(guard.stats().metrics.lost.total(), 0);
+    let lost = guard.stats().metrics.lost;
+    assert_eq!(
+        (lost.rejected, lost.total()),
+        (1, 1),
+        "the one whose name is none"
+    );
 }
 
 #[test]
@@ -663,4 +668,85 @@ fn a_trace_that_is_still_open_at_the_end_is_sent_as_far_as_it_went() {
     assert_eq!(receiver.spans().len(), 1);
     drop(root);
     assert_eq!(guard.stats().spans.waiting(), 0);
+}
+
+#[test]
+fn what_opentelemetrys_trait_adds_is_held_to_the_same_rules() {
+    let sent = Sending::of(same, || {
+        let span = info_span!("chat");
+        let _inside = span.enter();
+        OpenTelemetrySpanExt::set_attribute(&span, "gen_ai.prompt", "a secret plan");
+        OpenTelemetrySpanExt::set_attribute(&span, "password", "hunter2");
+        let attributes = vec![
+            OtelPair::new("gen_ai.completion", "a secret plan"),
+            OtelPair::new("password", "hunter2"),
+            OtelPair::new("long", "x".repeat(100_000)),
+            OtelPair::new("n", 1),
+        ];
+        span.add_event("added", attributes);
+        for _ in 0..200 {
+            span.add_event("many", Vec::new());
+        }
+    });
+    let span = sent.span("chat");
+    assert_eq!(text_of(&span.attributes, "gen_ai.prompt"), None);
+    assert_eq!(text_of(&span.attributes, "password").as_deref(), Some("[masked]"));
+    let event = span.events.iter().find(|event| event.name == "added").unwrap();
+    assert_eq!(text_of(&event.attributes, "gen_ai.completion"), None);
+    assert_eq!(
+        text_of(&event.attributes, "password").as_deref(),
+        Some("[masked]")
+    );
+    assert_eq!(text_of(&event.attributes, "long").unwrap().len(), 16 * 1024);
+    assert_eq!(value(&event.attributes, "n"), Some(any_value::Value::IntValue(1)));
+    assert_eq!((span.events.len(), span.dropped_events_count), (128, 73));
+}
+
+#[test]
+fn json_has_numbers_that_are_none_as_texts() {
+    let sent = Sending::of(
+        |settings| settings.protocol(spanscope_otlp::Protocol::HttpJson),
+        || {
+            info_span!("odd", nan = f64::NAN, more = f64::INFINITY, fine = 0.5)
+                .in_scope(|| info!(less = -f64::INFINITY));
+        },
+    );
+    let span = sent.span("odd");
+    assert_eq!(text_of(&span.attributes, "nan").as_deref(), Some("NaN"));
+    assert_eq!(text_of(&span.attributes, "more").as_deref(), Some("Infinity"));
+    assert_eq!(
+        value(&span.attributes, "fine"),
+        Some(any_value::Value::DoubleValue(0.5))
+    );
+    assert_eq!(
+        text_of(&span.events[0].attributes, "less").as_deref(),
+        Some("-Infinity")
+    );
+    let log = sent.receiver.logs().remove(0).it;
+    assert_eq!(text_of(&log.attributes, "less").as_deref(), Some("-Infinity"));
+}
+
+#[test]
+fn one_trace_is_sampled_as_a_whole_whatever_a_filter_hides() {
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736".parse().unwrap();
+    let parent = "00f067aa0ba902b7".parse().unwrap();
+    let receiver = Receiver::start();
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _store_guard) = SqliteLayer::open(folder.path().join("trace_store.db")).unwrap();
+    let (bridge, guard) = build(to(&receiver.url()));
+    let visible = tracing_subscriber::filter::filter_fn(|metadata| metadata.name() != "hidden");
+    let dispatch = Dispatch::new(
+        tracing_subscriber::registry()
+            .with(store)
+            .with(bridge.with_filter(visible)),
+    );
+    tracing::dispatcher::with_default(&dispatch, || {
+        let root = info_span!("root");
+        assert!(root.set_remote_parent_with(trace, parent, false));
+        let hidden = info_span!(parent: &root, "hidden");
+        drop(info_span!(parent: &hidden, "below"));
+    });
+    guard.flush(PATIENCE).unwrap();
+    assert_eq!(receiver.spans().len(), 0);
+    assert_eq!(guard.stats().spans.lost.sampled, 2);
 }
