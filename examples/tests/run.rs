@@ -116,6 +116,15 @@ fn metrics_server() {
 }
 
 #[test]
+fn telemetry_api() {
+    let output = prints_what_its_head_says(
+        env!("CARGO_BIN_EXE_telemetry_api"),
+        include_str!("../src/bin/telemetry_api.rs"),
+    );
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
 fn distributed() {
     let output = prints_what_its_head_says(
         env!("CARGO_BIN_EXE_distributed"),

@@ -47,9 +47,24 @@ pub fn post(address: SocketAddr, path: &str, json: &str) -> std::io::Result<Answ
 }
 
 fn send(address: SocketAddr, method: &str, path: &str, headers: &str, body: &str) -> std::io::Result<Answer> {
+    let headers = format!("Host: {address}\r\n{headers}");
+    send_as_it_is(address, method, path, &headers, body)
+}
+
+/// Sends these headers, each with its end of line, and no others.
+///
+/// # Errors
+/// As [`ask`].
+pub fn send_as_it_is(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &str,
+) -> std::io::Result<Answer> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-    let request = format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\n{headers}\r\n{body}");
+    let request = format!("{method} {path} HTTP/1.0\r\n{headers}\r\n{body}");
     stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;

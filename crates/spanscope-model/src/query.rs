@@ -140,9 +140,9 @@ impl fmt::Display for Order {
     }
 }
 
-/// The question of [`query_traces`](crate::TraceStore::query_traces) exactly as seed 1 has it.
+/// The question of [`query_traces`](crate::TraceStore::query_traces) exactly as seed 1 has it. In JSON, another field is an error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct TraceQuery {
     /// Conditions that must all hold on one same span of the trace.
     pub attribute_filters: Option<Vec<Condition>>,

@@ -3,7 +3,9 @@
 
 mod http;
 mod limits;
+mod local;
 mod prometheus;
 mod support;
+mod telemetry;
 mod text;
 mod writing;

@@ -1,0 +1,192 @@
+//! How this crate answers: JSON, and errors that say what to do.
+//!
+//! Never here: a cause from inside of the store in an answer, or a failure with the status of a success.
+
+use std::error::Error;
+
+use axum::extract::rejection::{BytesRejection, PathRejection};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use spanscope_model::{StoreError, StoreErrorKind};
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// Of what programs did nothing stays in a browser's cache, nor is it taken for a page.
+const HEADERS: [(HeaderName, HeaderValue); 2] = [
+    (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    ),
+];
+
+/// What went wrong with a request, for whoever sent it.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    /// For programs; never changes.
+    code: &'static str,
+    /// For people.
+    message: String,
+    what_to_do: &'static str,
+}
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    error: Shown<'a>,
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    code: &'a str,
+    message: &'a str,
+    what_to_do: &'a str,
+}
+
+impl ApiError {
+    pub(crate) fn new(
+        status: StatusCode,
+        code: &'static str,
+        message: impl Into<String>,
+        what_to_do: &'static str,
+    ) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+            what_to_do,
+        }
+    }
+
+    /// The request makes no sense.
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "invalid_input",
+            message,
+            "mend the request as the message says; sending it again unchanged will not help",
+        )
+    }
+
+    pub(crate) fn method_not_allowed() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            "this path does not know this method",
+            "use a method that the header `allow` names",
+        )
+    }
+
+    pub(crate) fn too_large(limit: usize) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body_too_large",
+            format!("the body is longer than {limit} bytes"),
+            "send a shorter one",
+        )
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        let message = error.to_string();
+        match error.kind() {
+            StoreErrorKind::InvalidInput => return Self::invalid(message),
+            StoreErrorKind::NotFound => {
+                return Self::new(
+                    StatusCode::NOT_FOUND,
+                    "not_found",
+                    message,
+                    "ask for the ids that are stored with POST /v1/telemetry/traces; it may have been deleted for its age",
+                );
+            }
+            _ => {}
+        }
+        // Paths and what the database said are for whoever runs the server.
+        tracing::error!(error = %with_causes(&error), "the store could not answer a request");
+        if error.kind() == StoreErrorKind::Unavailable {
+            Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "store_unavailable",
+                "the store can't answer now",
+                "try again in a second; the server's log says why",
+            )
+        } else {
+            Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "store_unusable",
+                "the store can't be read",
+                "ask whoever runs the server; its log says why",
+            )
+        }
+    }
+}
+
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
+impl From<PathRejection> for ApiError {
+    fn from(rejection: PathRejection) -> Self {
+        Self::invalid(format!("the path can't be read: {}", rejection.body_text()))
+    }
+}
+
+impl From<BytesRejection> for ApiError {
+    fn from(rejection: BytesRejection) -> Self {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            Self::too_large(crate::body::MAX_BODY)
+        } else {
+            Self::invalid("the body did not come to its end")
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let shown = Envelope {
+            error: Shown {
+                code: self.code,
+                message: &self.message,
+                what_to_do: self.what_to_do,
+            },
+        };
+        let text = serde_json::to_vec(&shown).unwrap_or_default(); // three texts can't fail
+        let mut response = (self.status, HEADERS, [(CONTENT_TYPE, JSON)], text).into_response();
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+/// Answers with JSON.
+pub(crate) async fn json<T: Serialize + Send + 'static>(value: T) -> Result<Response, ApiError> {
+    // A long list is megabytes of text, which would hold up the other requests of this thread.
+    let written = tokio::task::spawn_blocking(move || serde_json::to_vec(&value)).await;
+    match written {
+        Ok(Ok(text)) => Ok((HEADERS, [(CONTENT_TYPE, JSON)], text).into_response()),
+        Ok(Err(error)) => Err(ApiError::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            format!("the answer can't be written as JSON: {error}"),
+            "report this with the request that led to it",
+        )),
+        Err(_) => Err(ApiError::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "shutting_down",
+            "the server is being shut down",
+            "try again when it is back",
+        )),
+    }
+}

@@ -1,0 +1,73 @@
+//! [`Question`]: the body of a request that asks something, as JSON.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use serde::de::DeserializeOwned;
+
+use crate::answer::ApiError;
+
+/// The longest body of a question, in bytes. Questions are short; this leaves room for thousands of conditions.
+pub(crate) const MAX_BODY: usize = 1024 * 1024;
+
+/// A body of JSON. None at all is the question without anything said, `{}`.
+///
+/// A body has to be called JSON: browsers let the pages of strangers send other kinds without asking the server first.
+pub(crate) struct Question<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Question<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        // What says that it is too long is not read at all.
+        let length = request.headers().get(CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        if length.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > MAX_BODY)) {
+            return Err(ApiError::too_large(MAX_BODY));
+        }
+        let is_json = is_json(request.headers());
+        let body = Bytes::from_request(request, state).await?;
+        if body.is_empty() {
+            return read(b"{}");
+        }
+        if !is_json {
+            return Err(ApiError::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "the body is not called JSON",
+                "send JSON, with the header `content-type: application/json`",
+            ));
+        }
+        read(&body)
+    }
+}
+
+fn read<T: DeserializeOwned>(text: &[u8]) -> Result<Question<T>, ApiError> {
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let place = error.path().to_string();
+        let error = error.into_inner();
+        if place == "." {
+            return ApiError::invalid(format!("the body: {error}"));
+        }
+        // The name of the field says where; what wrote the body has seldom lines.
+        let lines = format!(" at line {} column {}", error.line(), error.column());
+        let error = error.to_string();
+        let error = error.strip_suffix(&lines).unwrap_or(&error);
+        ApiError::invalid(format!("the body, at {place}: {error}"))
+    })?;
+    reader
+        .end()
+        .map_err(|error| ApiError::invalid(format!("the body, after its end: {error}")))?;
+    Ok(Question(read))
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let kind = kind.and_then(|kind| kind.split(';').next());
+    kind.is_some_and(|kind| {
+        let kind = kind.trim().to_ascii_lowercase();
+        kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+    })
+}

@@ -1,0 +1,6 @@
+//! The telemetry API of the described system (seed 1): what is stored, asked for over HTTP.
+
+mod questions;
+mod router;
+
+pub use router::telemetry_router;

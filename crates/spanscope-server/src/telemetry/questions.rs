@@ -1,0 +1,114 @@
+//! The bodies of the telemetry API's requests, as seed 1 has them. What is spelled wrong is refused, not passed over.
+
+use serde::Deserialize;
+use spanscope_model::{Condition, Granularity, LabelMatcher, MetricQuery, MetricQueryType, Timestamp};
+
+use crate::answer::ApiError;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SpanTree {
+    #[serde(default)]
+    pub(super) attributes_to_return: Option<Vec<String>>,
+    #[serde(default)]
+    max_depth: Option<i64>,
+}
+
+impl SpanTree {
+    pub(super) fn depth(&self) -> Result<Option<u32>, ApiError> {
+        depth(self.max_depth)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct QuerySpans {
+    pub(super) attribute_filters: Vec<Condition>,
+    pub(super) attributes_to_return: Vec<String>,
+    #[serde(default)]
+    max_depth: Option<i64>,
+}
+
+impl QuerySpans {
+    pub(super) fn depth(&self) -> Result<Option<u32>, ApiError> {
+        depth(self.max_depth)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SaveSpans {
+    pub(super) attribute_filters: Vec<Condition>,
+    pub(super) attributes_to_save: Vec<String>,
+    pub(super) dataset_id: String,
+    #[serde(default)]
+    max_depth: Option<i64>,
+}
+
+impl SaveSpans {
+    pub(super) fn depth(&self) -> Result<Option<u32>, ApiError> {
+        depth(self.max_depth)
+    }
+}
+
+fn depth(depth: Option<i64>) -> Result<Option<u32>, ApiError> {
+    let Some(depth) = depth else { return Ok(None) };
+    match u32::try_from(depth) {
+        Ok(depth) => Ok(Some(depth)), // the store refuses 0
+        Err(_) => Err(ApiError::invalid(format!(
+            "max_depth is {depth}: give a number from 1, the span itself, to {}",
+            u32::MAX
+        ))),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct QueryMetrics {
+    /// Seconds since 1970.
+    start_time: i64,
+    #[serde(default)]
+    end_time: Option<i64>,
+    /// `null` is every measurement by itself.
+    #[serde(default = "a_day")]
+    granularity: Option<String>,
+    #[serde(default = "range")]
+    query_type: MetricQueryType,
+    #[serde(default)]
+    label_matchers: Option<Vec<LabelMatcher>>,
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "what serde puts where nothing is said")]
+fn a_day() -> Option<String> {
+    Some("1d".to_owned())
+}
+
+fn range() -> MetricQueryType {
+    MetricQueryType::Range
+}
+
+impl QueryMetrics {
+    pub(super) fn of(self, metric: String) -> Result<MetricQuery, ApiError> {
+        let granularity = self.granularity.map(|text| text.parse::<Granularity>());
+        let granularity = granularity
+            .transpose()
+            .map_err(|error| ApiError::invalid(format!("granularity: {error}")))?;
+        Ok(MetricQuery {
+            metric,
+            start: time("start_time", self.start_time)?,
+            end: self.end_time.map(|end| time("end_time", end)).transpose()?,
+            granularity,
+            query_type: self.query_type,
+            matchers: self.label_matchers.unwrap_or_default(),
+        })
+    }
+}
+
+fn time(name: &str, seconds: i64) -> Result<Timestamp, ApiError> {
+    let nanos = seconds.checked_mul(1_000_000_000);
+    nanos.map(Timestamp::from_nanos).ok_or_else(|| {
+        ApiError::invalid(format!(
+            "{name} is {seconds}: give seconds since 1970, in the years 1678 to 2261; milliseconds would be too many"
+        ))
+    })
+}

@@ -1,0 +1,148 @@
+//! The routes, each one question to the store.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde::Serialize;
+use spanscope_model::{SpanId, TraceId, TraceQuery, TraceStore};
+
+use super::questions::{QueryMetrics, QuerySpans, SaveSpans, SpanTree};
+use crate::answer::{ApiError, json};
+use crate::body::{MAX_BODY, Question};
+
+type Store = State<Arc<dyn TraceStore>>;
+type Parameters<T> = Result<Path<T>, PathRejection>;
+
+/// What seed 1 puts its lists and maps into.
+#[derive(Serialize)]
+struct Data<T> {
+    data: T,
+}
+
+/// Answers the questions of the described system's telemetry API (seed 1, specification section 9), each under `/v1` and without:
+///
+/// | route | question of [`TraceStore`] |
+/// |---|---|
+/// | `POST /v1/telemetry/traces` | [`query_traces`](TraceStore::query_traces) |
+/// | `GET /v1/telemetry/traces/{trace_id}` | [`get_trace`](TraceStore::get_trace) |
+/// | `GET /v1/telemetry/traces/{trace_id}/spans/{span_id}` | [`get_span`](TraceStore::get_span) |
+/// | `POST /v1/telemetry/spans/{span_id}/tree` | [`get_span_tree`](TraceStore::get_span_tree) |
+/// | `POST /v1/telemetry/spans` | [`query_spans`](TraceStore::query_spans) |
+/// | `POST /v1/telemetry/spans/export` | [`save_spans_to_dataset`](TraceStore::save_spans_to_dataset), answers 204 |
+/// | `POST /v1/telemetry/metrics/{metric_name}` | [`query_metrics`](TraceStore::query_metrics) |
+///
+/// Bodies and answers are JSON; a body has at most 1 MiB, and has to be called `application/json`. A failure is answered with a
+/// status of its own and `{"error": {"code", "message", "what_to_do"}}`: `invalid_input` 400, `not_found` 404, `method_not_allowed` 405,
+/// `body_too_large` 413, `unsupported_media_type` 415, `store_unavailable` 503 (with `Retry-After`), `store_unusable` 500. What
+/// the store said of its own failure is in the log of the process, as an `ERROR` event, and not in the answer.
+///
+/// Whoever reaches it may read all that is stored, and append to datasets: a server on this machine puts
+/// [`local_only`](crate::local_only) around it, one that others reach its own check.
+///
+/// ```
+/// use std::sync::Arc;
+/// use spanscope_server::{local_only, telemetry_router};
+/// use spanscope_sqlite::SqliteStore;
+///
+/// # fn serve(path: &std::path::Path) -> Result<axum::Router, spanscope_model::StoreError> {
+/// let store = SqliteStore::open(path)?;
+/// let app = local_only(telemetry_router(Arc::new(store)));
+/// # Ok(app)
+/// # }
+/// ```
+pub fn telemetry_router(store: Arc<dyn TraceStore>) -> Router {
+    let routes = Router::new()
+        .route("/telemetry/traces", post(query_traces))
+        .route("/telemetry/traces/{trace_id}", get(get_trace))
+        .route("/telemetry/traces/{trace_id}/spans/{span_id}", get(get_span))
+        .route("/telemetry/spans", post(query_spans))
+        .route("/telemetry/spans/export", post(save_spans))
+        .route("/telemetry/spans/{span_id}/tree", post(get_span_tree))
+        .route("/telemetry/metrics/{metric_name}", post(query_metrics))
+        .method_not_allowed_fallback(async || ApiError::method_not_allowed())
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(store);
+    Router::new().nest("/v1", routes.clone()).merge(routes)
+}
+
+async fn query_traces(
+    State(store): Store,
+    Question(query): Question<TraceQuery>,
+) -> Result<Response, ApiError> {
+    let data = store.query_traces(query).await?;
+    json(Data { data }).await
+}
+
+async fn get_trace(State(store): Store, trace_id: Parameters<String>) -> Result<Response, ApiError> {
+    let trace = store.get_trace(trace(&trace_id?)?).await?;
+    json(trace).await
+}
+
+async fn get_span(State(store): Store, ids: Parameters<(String, String)>) -> Result<Response, ApiError> {
+    let Path((trace_id, span_id)) = ids?;
+    let span = store.get_span(trace(&trace_id)?, span(&span_id)?).await?;
+    json(span).await
+}
+
+async fn get_span_tree(
+    State(store): Store,
+    span_id: Parameters<String>,
+    Question(question): Question<SpanTree>,
+) -> Result<Response, ApiError> {
+    let depth = question.depth()?;
+    let tree = store.get_span_tree(span(&span_id?)?, question.attributes_to_return, depth);
+    let data = tree.await?;
+    json(Data { data }).await
+}
+
+async fn query_spans(
+    State(store): Store,
+    Question(question): Question<QuerySpans>,
+) -> Result<Response, ApiError> {
+    let depth = question.depth()?;
+    let spans = store.query_spans(question.attribute_filters, question.attributes_to_return, depth);
+    let data = spans.await?;
+    json(Data { data }).await
+}
+
+async fn save_spans(
+    State(store): Store,
+    Question(question): Question<SaveSpans>,
+) -> Result<Response, ApiError> {
+    let depth = question.depth()?;
+    let SaveSpans {
+        attribute_filters,
+        attributes_to_save,
+        dataset_id,
+        ..
+    } = question;
+    store
+        .save_spans_to_dataset(attribute_filters, attributes_to_save, dataset_id, depth)
+        .await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn query_metrics(
+    State(store): Store,
+    metric: Parameters<String>,
+    Question(question): Question<QueryMetrics>,
+) -> Result<Response, ApiError> {
+    let Path(metric) = metric?;
+    let data = store.query_metrics(question.of(metric)?).await?;
+    json(Data { data }).await
+}
+
+fn trace(text: &str) -> Result<TraceId, ApiError> {
+    text.parse()
+        .map_err(|error| ApiError::invalid(format!("{error}")))
+}
+
+fn span(text: &str) -> Result<SpanId, ApiError> {
+    text.parse()
+        .map_err(|error| ApiError::invalid(format!("{error}")))
+}

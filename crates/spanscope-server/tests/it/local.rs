@@ -1,0 +1,62 @@
+//! Who may ask a server that is for this machine only.
+
+use axum::Router;
+use axum::routing::get;
+use spanscope_server::local_only;
+use spanscope_tests::http::send_as_it_is;
+
+use crate::support::Server;
+
+#[test]
+fn only_names_of_this_machine_and_pages_of_this_server_are_answered() {
+    let app = Router::new().route("/", get(async || "secret").post(async || "written"));
+    let server = Server::start(local_only(app));
+    let port = server.address.port();
+    let cases: &[(&str, u16)] = &[
+        ("Host: localhost:PORT\r\n", 200),
+        ("Host: LOCALHOST\r\n", 200),
+        ("Host: app.localhost:PORT\r\n", 200),
+        ("Host: 127.0.0.1:PORT\r\n", 200),
+        ("Host: 127.8.9.1\r\n", 200),
+        ("Host: [::1]:PORT\r\n", 200),
+        ("Host: [::ffff:127.0.0.1]:PORT\r\n", 200),
+        // A name whose owner made it point here.
+        ("Host: evil.example:PORT\r\n", 403),
+        ("Host: localhost.evil.example\r\n", 403),
+        ("Host: notlocalhost\r\n", 403),
+        ("Host: 127.0.0.1.evil.example\r\n", 403),
+        ("Host: 192.168.1.7:PORT\r\n", 403),
+        ("Host: 0.0.0.0:PORT\r\n", 403),
+        ("Host: localhost@evil.example\r\n", 403),
+        ("Host: evil.example@localhost\r\n", 403),
+        ("Host: \r\n", 403),
+        ("", 403),
+        ("Host: localhost\r\nHost: evil.example\r\n", 403),
+        // Pages.
+        ("Host: localhost:PORT\r\nOrigin: http://localhost:PORT\r\n", 200),
+        ("Host: 127.0.0.1:PORT\r\nOrigin: http://127.0.0.1:PORT\r\n", 200),
+        ("Host: localhost:PORT\r\nOrigin: http://evil.example\r\n", 403),
+        ("Host: localhost:PORT\r\nOrigin: http://localhost:1\r\n", 403),
+        ("Host: localhost:PORT\r\nOrigin: http://127.0.0.1:PORT\r\n", 403),
+        ("Host: localhost:PORT\r\nOrigin: null\r\n", 403),
+        ("Host: localhost:PORT\r\nOrigin: file://localhost:PORT\r\n", 403),
+        (
+            "Host: localhost:PORT\r\nOrigin: http://localhost:PORT\r\nOrigin: http://evil.example\r\n",
+            403,
+        ),
+    ];
+    for (headers, status) in cases {
+        let headers = headers.replace("PORT", &port.to_string());
+        for method in ["GET", "POST"] {
+            let answer = send_as_it_is(server.address, method, "/", &headers, "").unwrap();
+            assert_eq!(answer.status, *status, "{headers:?}");
+            assert_eq!(
+                answer.body.contains("what_to_do"),
+                *status == 403,
+                "{}",
+                answer.body
+            );
+            assert!(*status == 200 || !answer.body.contains("secret"));
+        }
+    }
+}
