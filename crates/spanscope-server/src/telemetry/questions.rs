@@ -11,13 +11,7 @@ pub(super) struct SpanTree {
     #[serde(default)]
     pub(super) attributes_to_return: Option<Vec<String>>,
     #[serde(default)]
-    max_depth: Option<i64>,
-}
-
-impl SpanTree {
-    pub(super) fn depth(&self) -> Result<Option<u32>, ApiError> {
-        depth(self.max_depth)
-    }
+    pub(super) max_depth: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -26,13 +20,7 @@ pub(super) struct QuerySpans {
     pub(super) attribute_filters: Vec<Condition>,
     pub(super) attributes_to_return: Vec<String>,
     #[serde(default)]
-    max_depth: Option<i64>,
-}
-
-impl QuerySpans {
-    pub(super) fn depth(&self) -> Result<Option<u32>, ApiError> {
-        depth(self.max_depth)
-    }
+    pub(super) max_depth: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -42,16 +30,11 @@ pub(super) struct SaveSpans {
     pub(super) attributes_to_save: Vec<String>,
     pub(super) dataset_id: String,
     #[serde(default)]
-    max_depth: Option<i64>,
+    pub(super) max_depth: Option<i64>,
 }
 
-impl SaveSpans {
-    pub(super) fn depth(&self) -> Result<Option<u32>, ApiError> {
-        depth(self.max_depth)
-    }
-}
-
-fn depth(depth: Option<i64>) -> Result<Option<u32>, ApiError> {
+/// What `max_depth` means to the store.
+pub(super) fn depth(depth: Option<i64>) -> Result<Option<u32>, ApiError> {
     let Some(depth) = depth else { return Ok(None) };
     match u32::try_from(depth) {
         Ok(depth) => Ok(Some(depth)), // the store refuses 0

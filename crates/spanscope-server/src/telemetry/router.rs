@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use serde::Serialize;
 use spanscope_model::{SpanId, TraceId, TraceQuery, TraceStore};
 
-use super::questions::{QueryMetrics, QuerySpans, SaveSpans, SpanTree};
+use super::questions::{QueryMetrics, QuerySpans, SaveSpans, SpanTree, depth};
 use crate::answer::{ApiError, json};
 use crate::body::{MAX_BODY, Question};
 
@@ -94,7 +94,7 @@ async fn get_span_tree(
     span_id: Parameters<String>,
     Question(question): Question<SpanTree>,
 ) -> Result<Response, ApiError> {
-    let depth = question.depth()?;
+    let depth = depth(question.max_depth)?;
     let tree = store.get_span_tree(span(&span_id?)?, question.attributes_to_return, depth);
     let data = tree.await?;
     json(Data { data }).await
@@ -104,7 +104,7 @@ async fn query_spans(
     State(store): Store,
     Question(question): Question<QuerySpans>,
 ) -> Result<Response, ApiError> {
-    let depth = question.depth()?;
+    let depth = depth(question.max_depth)?;
     let spans = store.query_spans(question.attribute_filters, question.attributes_to_return, depth);
     let data = spans.await?;
     json(Data { data }).await
@@ -114,7 +114,7 @@ async fn save_spans(
     State(store): Store,
     Question(question): Question<SaveSpans>,
 ) -> Result<Response, ApiError> {
-    let depth = question.depth()?;
+    let depth = depth(question.max_depth)?;
     let SaveSpans {
         attribute_filters,
         attributes_to_save,
