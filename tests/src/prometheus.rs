@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-use std::{fs, thread};
 
 use serde_json::Value;
 
-use crate::PATIENCE;
 use crate::http::ask;
+use crate::wait_for;
 
 /// Seed 2's queries, word for word: all tokens.
 pub const TOTAL: &str = "sum(llama_stack_tokens_total)";
@@ -83,12 +82,14 @@ impl Prometheus {
                 address,
                 folder,
             };
-            let begin = Instant::now();
-            while begin.elapsed() < PATIENCE && started.child.try_wait().unwrap().is_none() {
+            let is_ready = wait_for("prometheus to be ready or to end", || {
                 if ask(address, "GET", "/-/ready", "").is_ok_and(|answer| answer.status == 200) {
-                    return started;
+                    return Some(true);
                 }
-                thread::sleep(Duration::from_millis(50));
+                started.child.try_wait().unwrap().map(|_| false)
+            });
+            if is_ready {
+                return started;
             }
             eprintln!("{}", started.log());
         }
@@ -131,16 +132,9 @@ impl Prometheus {
     /// # Panics
     /// It has another one after [`PATIENCE`].
     pub fn wait_for(&self, query: &str, value: f64) {
-        let begin = Instant::now();
-        let mut last = BTreeMap::new();
-        while begin.elapsed() < PATIENCE {
-            last = self.query(query, "");
-            if last.get("") == Some(&value) {
-                return;
-            }
-            thread::sleep(Duration::from_millis(100));
-        }
-        panic!("{query} is not {value} but {last:?}; {}", self.log());
+        wait_for(&format!("{query} to be {value}"), || {
+            (self.query(query, "").get("") == Some(&value)).then_some(())
+        });
     }
 
     /// Checks the answers to the four queries of seed 2, for a program that made a round of calls before Prometheus

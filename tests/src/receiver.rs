@@ -68,6 +68,8 @@ pub struct Receiver {
     taken: Arc<Mutex<Vec<Came>>>,
     stop: Arc<AtomicBool>,
     open: Arc<Mutex<Vec<TcpStream>>>,
+    /// Each connection's thread has one as well.
+    connected: Arc<()>,
 }
 
 impl Receiver {
@@ -113,7 +115,9 @@ impl Receiver {
             taken: Arc::default(),
             stop: Arc::default(),
             open: Arc::default(),
+            connected: Arc::default(),
         };
+        let connected = Arc::clone(&receiver.connected);
         let (came, taken) = (Arc::clone(&receiver.came), Arc::clone(&receiver.taken));
         let (stop, open) = (Arc::clone(&receiver.stop), Arc::clone(&receiver.open));
         let behaviour: Arc<Behaviour> = Arc::new(behaviour);
@@ -124,6 +128,7 @@ impl Receiver {
                 }
                 open.lock().unwrap().extend(connection.try_clone());
                 let tls = tls.clone();
+                let connected = Arc::clone(&connected);
                 let (came, taken, behaviour) =
                     (Arc::clone(&came), Arc::clone(&taken), Arc::clone(&behaviour));
                 std::thread::spawn(move || {
@@ -135,6 +140,7 @@ impl Receiver {
                         None => Stream::Plain(connection),
                     };
                     let _ = serve(BufReader::new(stream), &came, &taken, &*behaviour);
+                    drop(connected);
                 });
             }
         });
@@ -151,6 +157,14 @@ impl Receiver {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Waits until every connection was closed from the other side: then no request is under way.
+    pub fn wait_until_left(&self) {
+        // The receiver's own, and the listener's.
+        crate::wait_for("the connections to close", || {
+            (Arc::strong_count(&self.connected) <= 2).then_some(())
+        });
     }
 
     /// All requests so far, taken or not.
@@ -250,6 +264,7 @@ fn serve(
         };
         let (headers, body) = match behaviour(&request, before) {
             Answer::Take(after) => {
+                // Not a wait: a slow server is what the test asked for.
                 std::thread::sleep(after);
                 taken.lock().unwrap().push(request);
                 let kind = "content-type: application/x-protobuf\r\n";

@@ -53,15 +53,13 @@ impl Rotel {
                 .stderr(Stdio::null())
                 .spawn()
                 .unwrap();
-            loop {
+            let listens = crate::wait_for("rotel to listen or to end", || {
                 if TcpStream::connect(http).is_ok() && TcpStream::connect(grpc).is_ok() {
-                    return Some((child, http, grpc));
+                    return Some(true);
                 }
-                if child.try_wait().unwrap().is_some() {
-                    return None;
-                }
-                std::thread::sleep(std::time::Duration::from_millis(2));
-            }
+                child.try_wait().unwrap().map(|_| false)
+            });
+            listens.then_some((child, http, grpc))
         });
         Self {
             child,

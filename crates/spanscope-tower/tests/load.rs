@@ -135,6 +135,7 @@ fn a_thousand_concurrent_requests_leave_exact_counters_and_idle_gauges() {
         }
         let all_run = async {
             // Each request is in two gauges.
+            // Bounded by the timeout below.
             while recorder.gauges().values().sum::<f64>() < (2 * REQUESTS) as f64 {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }

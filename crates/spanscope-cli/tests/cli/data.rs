@@ -140,15 +140,9 @@ fn tail_shows_the_end_of_a_span_that_was_running_before() {
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
         let slow = info_span!("slow work");
         slow.in_scope(|| info!("begun"));
-        let stored = || store.run(&["spans", "--where", "name=slow work"]).code == 0;
-        let patience = std::time::Instant::now();
-        while !stored() {
-            assert!(
-                patience.elapsed().as_secs() < 20,
-                "a running span never became visible"
-            );
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        }
+        spanscope_tests::wait_for("the running span to be visible", || {
+            (store.run(&["spans", "--where", "name=slow work"]).code == 0).then_some(())
+        });
         let mut tail = store.command(&["tail"]).stdout(Stdio::piped()).spawn().unwrap();
         let mut said = BufReader::new(tail.stdout.take().unwrap()).lines();
         // What it shows first, it shows after it has looked for what still runs.

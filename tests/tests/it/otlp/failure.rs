@@ -439,7 +439,8 @@ fn what_is_counted_as_lost_by_the_shutdown_is_not_delivered_after_it() {
     assert!(stats.lost.shutdown > 0);
     // What was under way when the time was over may still arrive; nothing else is begun.
     let under_way = SPANS;
-    std::thread::sleep(Duration::from_millis(300)); // the time in which more would come
+    drop((dispatch, guard));
+    receiver.wait_until_left();
     let received = receiver.spans().len() as u64;
     assert!(received <= stats.exported + under_way, "{received} of {stats:?}");
 }
