@@ -3,16 +3,16 @@
 mod endpoint;
 mod env;
 mod limits;
+mod variables;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) use endpoint::Endpoint;
-pub use env::VARIABLES;
-pub use env::Variable;
 pub(crate) use env::read;
 pub use limits::Limits;
+pub use variables::{VARIABLES, Variable};
 
 /// What is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

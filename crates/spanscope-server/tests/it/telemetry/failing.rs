@@ -1,0 +1,155 @@
+//! A store that fails under the handler.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use spanscope_model::{
+    Condition, IdMatch, LogEvent, LogFilter, MetricInfo, MetricQuery, MetricSeries, NameStats, Span,
+    SpanFilter, SpanId, SpanNode, StoreError, StoreErrorKind, StoreFuture, StoreStats, Timestamp, Trace,
+    TraceFilter, TraceId, TraceQuery, TraceStore, TraceSummary, UsageQuery, UsageRow,
+};
+use spanscope_server::telemetry_router;
+use spanscope_sqlite::{SqliteLayer, SqliteStore, wait};
+use spanscope_tests::http::{ask, post};
+use tower::ServiceExt as _;
+use tracing_subscriber::layer::SubscriberExt as _;
+
+use super::code;
+use crate::support::Server;
+
+/// A store whose disk fails.
+struct Failing(StoreErrorKind);
+
+impl Failing {
+    fn fail<T: Send + 'static>(&self) -> StoreFuture<'_, T> {
+        let cause = std::io::Error::other("disk 7 is on fire");
+        let error = StoreError::new(self.0, "cannot read /secret/place.db").with_source(cause);
+        Box::pin(std::future::ready(Err(error)))
+    }
+}
+
+impl TraceStore for Failing {
+    fn query_traces(&self, _: TraceQuery) -> StoreFuture<'_, Vec<Trace>> {
+        self.fail()
+    }
+    fn get_trace(&self, _: TraceId) -> StoreFuture<'_, Trace> {
+        self.fail()
+    }
+    fn get_span(&self, _: TraceId, _: SpanId) -> StoreFuture<'_, Span> {
+        self.fail()
+    }
+    fn get_span_tree(
+        &self,
+        _: SpanId,
+        _: Option<Vec<String>>,
+        _: Option<u32>,
+    ) -> StoreFuture<'_, BTreeMap<SpanId, SpanNode>> {
+        self.fail()
+    }
+    fn query_spans(&self, _: Vec<Condition>, _: Vec<String>, _: Option<u32>) -> StoreFuture<'_, Vec<Span>> {
+        self.fail()
+    }
+    fn save_spans_to_dataset(
+        &self,
+        _: Vec<Condition>,
+        _: Vec<String>,
+        _: String,
+        _: Option<u32>,
+    ) -> StoreFuture<'_, u64> {
+        self.fail()
+    }
+    fn resolve_id(&self, _: String) -> StoreFuture<'_, IdMatch> {
+        self.fail()
+    }
+    fn list_traces(&self, _: TraceFilter) -> StoreFuture<'_, Vec<TraceSummary>> {
+        self.fail()
+    }
+    fn list_spans(&self, _: SpanFilter) -> StoreFuture<'_, Vec<Span>> {
+        self.fail()
+    }
+    fn trace_spans(&self, _: TraceId) -> StoreFuture<'_, Vec<Span>> {
+        self.fail()
+    }
+    fn list_logs(&self, _: LogFilter) -> StoreFuture<'_, Vec<LogEvent>> {
+        self.fail()
+    }
+    fn statistics(&self) -> StoreFuture<'_, StoreStats> {
+        self.fail()
+    }
+    fn name_statistics(&self, _: Option<Timestamp>) -> StoreFuture<'_, Vec<NameStats>> {
+        self.fail()
+    }
+    fn query_metrics(&self, _: MetricQuery) -> StoreFuture<'_, Vec<MetricSeries>> {
+        self.fail()
+    }
+    fn list_metrics(&self) -> StoreFuture<'_, Vec<MetricInfo>> {
+        self.fail()
+    }
+    fn usage(&self, _: UsageQuery) -> StoreFuture<'_, Vec<UsageRow>> {
+        self.fail()
+    }
+}
+
+#[test]
+fn a_store_that_fails_does_not_say_why_in_the_answer() {
+    let ids = "/v1/telemetry/traces/4bf92f3577b34da6a3ce929d0e0e4736";
+    let export = r#"{"attribute_filters": [], "attributes_to_save": [], "dataset_id": "d"}"#;
+    let spans = r#"{"attribute_filters": [], "attributes_to_return": []}"#;
+    for (kind, status, expected) in [
+        (StoreErrorKind::Unavailable, 503, "store_unavailable"),
+        (StoreErrorKind::Unusable, 500, "store_unusable"),
+    ] {
+        let server = Server::start(telemetry_router(Arc::new(Failing(kind))));
+        let answers = [
+            post(server.address, "/v1/telemetry/traces", "{}"),
+            ask(server.address, "GET", ids, ""),
+            ask(
+                server.address,
+                "GET",
+                &format!("{ids}/spans/00f067aa0ba902b7"),
+                "",
+            ),
+            post(server.address, "/v1/telemetry/spans/00f067aa0ba902b7/tree", "{}"),
+            post(server.address, "/v1/telemetry/spans", spans),
+            post(server.address, "/v1/telemetry/spans/export", export),
+            post(server.address, "/v1/telemetry/metrics/m", r#"{"start_time": 0}"#),
+        ];
+        for answer in answers {
+            let answer = answer.unwrap();
+            assert_eq!((answer.status, code(&answer)), (status, expected.to_owned()));
+            assert!(
+                !answer.body.contains("secret") && !answer.body.contains("fire"),
+                "{}",
+                answer.body
+            );
+            assert_eq!(answer.header("retry-after").is_some(), status == 503);
+        }
+    }
+}
+
+#[test]
+fn a_store_that_fails_says_why_in_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace_store.db");
+    let (layer, guard) = SqliteLayer::builder().open(&path).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let app = telemetry_router(Arc::new(Failing(StoreErrorKind::Unavailable)));
+    let request = axum::http::Request::builder()
+        .uri("/v1/telemetry/traces/4bf92f3577b34da6a3ce929d0e0e4736")
+        .body(axum::body::Body::empty())
+        .unwrap();
+    // On this thread, whose subscriber it is.
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        let answer = runtime.block_on(app.oneshot(request)).unwrap();
+        assert_eq!(answer.status(), 503);
+    });
+    guard.flush(Duration::from_secs(20)).unwrap();
+    let store = SqliteStore::open(&path).unwrap();
+    let logs = wait(store.list_logs(LogFilter::default())).unwrap();
+    let said = serde_json::to_string(&logs).unwrap();
+    assert!(
+        said.contains("cannot read /secret/place.db: disk 7 is on fire"),
+        "{said}"
+    );
+}
