@@ -92,10 +92,13 @@ struct Counts {
 
 #[derive(Debug, Default)]
 struct Trouble {
-    since: Option<Instant>,
+    /// The last request did not go through.
+    is_open: bool,
+    /// It was said that requests don't go through, and not yet that they do again.
+    was_said: bool,
     said_at: Option<Instant>,
-    /// How many losses have been said.
-    said_lost: u64,
+    /// How many losses by a full queue have been said.
+    said_queue_full: u64,
     /// Answers that were odd, and were said.
     odd_said_at: Option<Instant>,
 }
@@ -276,12 +279,12 @@ impl Account {
         let lost = lock(&self.counts).lost;
         let lost = lost.queue_full + lost.export_failed + lost.rejected + lost.shutdown;
         let mut trouble = lock(&self.trouble);
-        trouble.since.get_or_insert_with(Instant::now);
+        trouble.is_open = true;
         if trouble.said_at.is_some_and(|said| said.elapsed() < SAY_EVERY) {
             return;
         }
         trouble.said_at = Some(Instant::now());
-        trouble.said_lost = lost;
+        trouble.was_said = true;
         drop(trouble);
         let what = self.signal.records();
         let then = if will_retry {
@@ -297,11 +300,10 @@ impl Account {
     /// A request went through.
     pub(crate) fn note_success(&self, endpoint: &str) {
         let mut trouble = lock(&self.trouble);
-        let was_said = trouble.said_at.is_some();
-        if trouble.since.take().is_none() {
+        if !std::mem::take(&mut trouble.is_open) {
             return;
         }
-        trouble.said_at = None;
+        let was_said = std::mem::take(&mut trouble.was_said);
         drop(trouble);
         if was_said {
             let lost = lock(&self.counts).lost;
@@ -327,11 +329,13 @@ impl Account {
     /// Losses that no request tells of: a full queue. Said once a minute at most, while nothing else was said.
     pub(crate) fn note_losses(&self, endpoint: &str, queue_full: u64) {
         let mut trouble = lock(&self.trouble);
-        if queue_full <= trouble.said_lost || trouble.said_at.is_some_and(|said| said.elapsed() < SAY_EVERY) {
+        if queue_full <= trouble.said_queue_full
+            || trouble.said_at.is_some_and(|said| said.elapsed() < SAY_EVERY)
+        {
             return;
         }
         trouble.said_at = Some(Instant::now());
-        trouble.said_lost = queue_full;
+        trouble.said_queue_full = queue_full;
         drop(trouble);
         let what = self.signal.records();
         say(format!(

@@ -376,6 +376,7 @@ impl OtlpBuilder {
                 content: settings.span_content,
                 limits: settings.limits,
                 is_json,
+                max_value_len: self.max_value_len,
             };
             Some(outlet(processor, account(Signal::Traces), batch, shape, endpoint))
         } else {
@@ -410,6 +411,7 @@ impl OtlpBuilder {
                 content: settings.log_content,
                 limits: settings.limits,
                 is_json,
+                max_value_len: self.max_value_len,
             };
             Some(outlet(processor, account(Signal::Logs), batch, shape, endpoint))
         } else {

@@ -260,16 +260,16 @@ where
         }
         let is_shown = self.capture.on_new_span(attributes, id, &context);
         let Some(span) = context.span(id) else { return };
-        if let Some(gate) = &self.gates.spans
-            && !gate.shows_span(attributes)
-        {
+        let gate = self.gates.spans.as_ref();
+        let is_hidden = gate.is_some_and(|gate| !gate.shows_span(attributes));
+        if is_hidden {
             self.capture.hide(&span);
         }
         if !self.is_second() && context_is_alive() {
             self.make_otel(attributes, id, &span, &context);
         }
         // Last, because from here on the sink's thread looks at it.
-        if is_shown && self.queues.watches_open {
+        if is_shown && !is_hidden && self.queues.watches_open {
             self.queues.spans.push_opened(id);
         }
     }

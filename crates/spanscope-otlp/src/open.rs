@@ -56,16 +56,24 @@ impl OpenSpans {
         } else {
             held.lost = held.lost.saturating_add(1);
         }
-        if self.events > MAX_ALL || self.bytes > MAX_BYTES {
-            self.let_go();
-        }
+        self.bound();
     }
 
     /// Counts events that were lost elsewhere.
     pub(crate) fn add_lost(&mut self, ids: SpanIds, count: u32) {
         if count > 0 {
+            self.now += 1;
             let held = self.spans.entry(ids.span_id).or_default();
+            held.touched = self.now;
             held.lost = held.lost.saturating_add(count);
+            self.bound();
+        }
+    }
+
+    /// A span whose end was dropped is never taken, so there is a bound for counts alone as well.
+    fn bound(&mut self) {
+        if self.events > MAX_ALL || self.bytes > MAX_BYTES || self.spans.len() > MAX_ALL {
+            self.let_go();
         }
     }
 
@@ -125,6 +133,20 @@ mod tests {
 
     fn event(seconds: u64) -> Event {
         Event::new("e", UNIX_EPOCH + Duration::from_secs(seconds), Vec::new(), 0)
+    }
+
+    #[test]
+    fn counts_alone_are_bounded_too() {
+        let mut open = OpenSpans::new(0);
+        for _ in 0..=MAX_ALL {
+            open.add(new_ids(), event(1)); // finds no room
+        }
+        assert!(open.spans.len() <= MAX_ALL);
+        let mut open = OpenSpans::new(128);
+        for _ in 0..=MAX_ALL {
+            open.add_lost(new_ids(), 1);
+        }
+        assert!(open.spans.len() <= MAX_ALL);
     }
 
     #[test]

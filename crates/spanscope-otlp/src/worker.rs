@@ -320,10 +320,11 @@ impl Loop {
         if let Some(own_logs) = &self.worker.queues.own_logs {
             own_logs.close();
         }
-        self.drain(Settle::All);
         if let Some(measurements) = &self.worker.queues.measurements {
             measurements.close();
         }
+        // After all of them, so that what came in before is sent and what comes now is counted.
+        self.drain(Settle::All);
         let clean = self.worker.outlets.end(deadline);
         self.worker.control.ended(clean);
     }

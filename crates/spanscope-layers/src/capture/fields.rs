@@ -176,7 +176,7 @@ impl fmt::Write for Bounded<'_> {
 }
 
 /// The longest beginning of at most so many bytes that ends on a character boundary.
-pub(crate) fn cut(text: &str, max_len: usize) -> &str {
+pub fn cut(text: &str, max_len: usize) -> &str {
     if text.len() <= max_len {
         return text;
     }

@@ -26,8 +26,8 @@ pub use callsite::{
     CallsiteInfo, CallsiteTable, FieldInfo, MASKED, Role, can_measure, is_secret, severity_of,
 };
 pub use clock::{Clock, Ticks, WallClock};
-pub use fields::{FieldReader, Key, PANICKED, RawValue};
-pub(crate) use fields::{FieldWriter, cut, text_of};
+pub use fields::{FieldReader, Key, PANICKED, RawValue, cut};
+pub(crate) use fields::{FieldWriter, text_of};
 pub(crate) use hidden::{HiddenFromAll, hide_from_next};
 pub use ids::new_ids;
 pub(crate) use listener::ids_of;

@@ -6,7 +6,7 @@ use opentelemetry::trace::{Event, Link, SpanContext, Status, TraceFlags, TraceSt
 use opentelemetry::{InstrumentationScope, Key, KeyValue, Value};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use spanscope_layers::capture::{
-    CallsiteInfo, DEFAULT_MAX_VALUE_LEN, FieldReader, MASKED, RawValue, SpanIds, WallClock, is_secret,
+    CallsiteInfo, FieldReader, MASKED, RawValue, SpanIds, WallClock, cut, is_secret,
 };
 use spanscope_layers::queue::{EventEntry, SpanEntry};
 use spanscope_model::{SpanKind, SpanStatus};
@@ -21,6 +21,8 @@ pub(crate) struct Shape {
     pub(crate) limits: Limits,
     /// JSON has no NaN and no infinities; they go as texts.
     pub(crate) is_json: bool,
+    /// Bytes of a text that capture keeps.
+    pub(crate) max_value_len: usize,
 }
 
 /// A span that ended, with the events that happened in it.
@@ -156,11 +158,12 @@ pub(crate) fn late_event(event: Event, shape: &Shape) -> Event {
             Value::Bool(value) => RawValue::Bool(*value),
             Value::I64(number) => RawValue::I64(*number),
             Value::F64(number) => RawValue::F64(*number),
-            Value::String(value) => match value.as_str().char_indices().nth(DEFAULT_MAX_VALUE_LEN) {
+            Value::String(value) => {
                 // As long as what capture keeps.
-                Some((end, _)) => RawValue::Text(&value.as_str()[..end], Some(value.as_str().len() as u64)),
-                None => RawValue::Text(value.as_str(), None),
-            },
+                let kept = cut(value.as_str(), shape.max_value_len);
+                let is_cut = kept.len() < value.as_str().len();
+                RawValue::Text(kept, is_cut.then_some(value.as_str().len() as u64))
+            }
             other => {
                 text = other.to_string();
                 RawValue::Text(&text, None)
@@ -209,18 +212,22 @@ impl Attributes {
         self.list.reserve((attributes.len() + 3).min(self.max));
         for (key, value) in attributes {
             self.add(key, *value);
-            // As every sink does: how long a value was that capture has cut stands beside it.
-            if let RawValue::Text(_, Some(original)) = value {
-                let original = RawValue::U64(*original);
-                self.add(&format!("spanscope.cut.{key}"), original);
-            }
         }
     }
 
     pub(super) fn add(&mut self, key: &str, value: RawValue<'_>) {
-        let Some(value) = otel_value(key, value, self.content, self.max_chars) else {
-            return;
+        let Some(shown) = otel_value(key, value, self.content, self.max_chars) else {
+            return; // not even how long it was
         };
+        self.push(key, shown);
+        // As every sink does: how long a value was that capture has cut stands beside it.
+        if let RawValue::Text(_, Some(original)) = value {
+            let original = i64::try_from(original).unwrap_or(i64::MAX);
+            self.push(&format!("spanscope.cut.{key}"), original.into());
+        }
+    }
+
+    fn push(&mut self, key: &str, value: Value) {
         let value = match value {
             Value::F64(number) if self.is_json && !number.is_finite() => not_finite(number).into(),
             value => value,

@@ -304,6 +304,46 @@ fn contents_stay_here_unless_it_is_said_otherwise() {
 }
 
 #[test]
+fn not_even_the_length_of_contents_leaves_unless_it_is_said_otherwise() {
+    let long = "a secret plan ".repeat(100);
+    for (policy, expected) in [(ContentPolicy::None, 0), (ContentPolicy::Full, 2)] {
+        let sent = Sending::of(
+            |settings| settings.content(policy).max_value_len(64),
+            || {
+                let span = info_span!("chat", gen_ai.input.messages = long, other = long);
+                span.in_scope(|| info!(gen_ai.output.messages = long, "said"));
+            },
+        );
+        let all = sent.span("chat").attributes;
+        let of_span = all.iter().filter(|one| one.key.contains("gen_ai.input.messages"));
+        assert_eq!(of_span.count(), expected, "{all:?}");
+        assert!(value(&all, "spanscope.cut.other").is_some(), "{all:?}");
+        let all = sent.receiver.logs().remove(0).it.attributes;
+        let of_log = all
+            .iter()
+            .filter(|one| one.key.contains("gen_ai.output.messages"));
+        assert_eq!(of_log.count(), expected, "{all:?}");
+    }
+}
+
+#[test]
+fn what_opentelemetrys_events_say_is_cut_where_everything_else_is() {
+    let sent = Sending::of(
+        |settings| settings.max_value_len(8),
+        || {
+            let text = OtelPair::new("text", "äöüäöüäöü");
+            let span = info_span!("work");
+            OpenTelemetrySpanExt::add_event(&span, "said", vec![text]);
+            span.in_scope(|| ());
+        },
+    );
+    let event = sent.span("work").events.remove(0);
+    assert_eq!(text_of(&event.attributes, "text").as_deref(), Some("äöüä"));
+    let original = value(&event.attributes, "spanscope.cut.text");
+    assert_eq!(original, Some(any_value::Value::IntValue(18)));
+}
+
+#[test]
 fn limits_cut_and_count() {
     let limits = Limits {
         span_attributes: 3,
