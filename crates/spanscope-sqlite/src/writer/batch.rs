@@ -203,7 +203,9 @@ impl<'a> Batch<'a> {
         if self.open.contains_key(&key) || self.outcome.opened.contains_key(&key) {
             return Ok(());
         }
-        let fate = self.fate(ids.trace_id);
+        let fate = self
+            .tail
+            .map_or(Fate::Wanted, |tail| tail.fate_of_running(ids.trace_id));
         if fate == Fate::Unwanted {
             return Ok(());
         }

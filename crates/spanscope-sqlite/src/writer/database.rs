@@ -400,11 +400,10 @@ impl Database {
                 None if span.missing => lost.push(span.row),
                 None => span.missing = true,
                 Some(record) if record.fields().len() != span.field_bytes => {
-                    span.field_bytes = record.fields().len();
                     let prepare = |info| Prepared::new(info, indexed_keys);
                     let callsite = callsites.get_or_insert_with(record.metadata(), prepare);
                     decoded.read(callsite, FieldReader::new(record.fields()), indexed_keys);
-                    grown.push((span.row, decoded.attributes.clone()));
+                    grown.push((*key, span.row, record.fields().len(), decoded.attributes.clone()));
                 }
                 Some(_) => {}
             }
@@ -413,7 +412,7 @@ impl Database {
             return Ok(());
         }
         let tx = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
-        for (row, attributes) in &grown {
+        for (_, row, _, attributes) in &grown {
             tx.execute(
                 "UPDATE _span SET attributes = ?2 WHERE id = ?1 AND duration IS NULL",
                 params![row, attributes],
@@ -424,6 +423,12 @@ impl Database {
             batch::end_lost_span(&tx, *row, now)?;
         }
         tx.commit()?;
+        // Only now: what a busy file or a full disk has refused is tried again.
+        for (key, _, field_bytes, _) in grown {
+            if let Some(span) = open_spans.get_mut(&key) {
+                span.field_bytes = field_bytes;
+            }
+        }
         self.open_spans.retain(|_, span| !lost.contains(&span.row));
         Ok(())
     }

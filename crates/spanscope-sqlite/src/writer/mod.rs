@@ -134,6 +134,9 @@ impl Writer {
                 if self.capture.has_left_out() {
                     // Somebody may have entered them since, and said nothing.
                     let result = self.database.write(&[], &self.capture, &self.account());
+                    if let Ok(written) = &result {
+                        self.count(*written);
+                    }
                     self.note(result.map(drop));
                 }
                 let result = self.database.upkeep(&self.capture, &self.account());

@@ -153,6 +153,14 @@ impl Tail {
         }
     }
 
+    /// The same of a span that still runs. One whose ids were settled late was not among what was told; its end will be.
+    pub(super) fn fate_of_running(&self, trace_id: TraceId) -> Fate {
+        match self.decider.verdict(trace_id) {
+            None => Fate::Undecided,
+            Some(_) => self.fate(trace_id),
+        }
+    }
+
     pub(super) fn has_unwanted(&self) -> bool {
         !self.unwanted.is_empty()
     }

@@ -637,6 +637,31 @@ fn metrics_go_out_by_themselves_at_their_interval() {
 }
 
 #[test]
+fn a_span_whose_ids_are_settled_late_is_taken_back_like_any_other() {
+    let receiver = Receiver::start();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace_store.db");
+    let rule = TailRule::new().slower_than(Duration::from_secs(3600));
+    let (store, store_guard) = SqliteLayer::builder().tail(rule).open(&path).unwrap();
+    let (bridge, _guard) = build(to(&receiver.url()));
+    let dispatch = Dispatch::new(tracing_subscriber::registry().with(bridge).with(store));
+    tracing::dispatcher::with_default(&dispatch, || {
+        // Nobody has entered it, so the store's thread leaves it for later.
+        let late = info_span!("late");
+        store_guard.flush(PATIENCE).unwrap();
+        late.in_scope(|| ());
+        // What is written next takes it along.
+        drop(info_span!("other"));
+        store_guard.flush(PATIENCE).unwrap();
+        drop(late);
+        store_guard.flush(PATIENCE).unwrap();
+    });
+    assert_eq!(stored_spans(&path).len(), 0);
+    let stats = store_guard.stats();
+    assert_eq!((stats.offered, stats.dropped.sampled), (2, 2), "{stats:?}");
+}
+
+#[test]
 fn the_tail_rule_sends_whole_traces_with_errors_and_slow_ones() {
     let receiver = Receiver::start();
     let folder = tempfile::tempdir().unwrap();
