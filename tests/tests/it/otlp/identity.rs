@@ -416,7 +416,7 @@ fn a_request_below_a_root_that_one_sink_does_not_see_continues_its_remote_parent
 }
 
 #[test]
-fn links_and_late_attributes() {
+fn links_change_no_ids() {
     same_everywhere(
         &["first", "second"],
         |_| {

@@ -383,6 +383,39 @@ fn limits_cut_and_count() {
     );
     let log = sent.receiver.logs().remove(0).it;
     assert_eq!(log.attributes.len(), 1);
+    let limits = Limits {
+        log_attributes: 8,
+        ..limits
+    };
+    let sent = Sending::of(
+        |settings| settings.limits(limits),
+        || info!(text = "long text", "event"),
+    );
+    let log = sent.receiver.logs().remove(0).it;
+    assert_eq!(text_of(&log.attributes, "text").as_deref(), Some("lo"));
+}
+
+#[test]
+fn where_contents_may_go_is_said_by_the_variable() {
+    for (value, in_span, in_log) in [
+        ("SPAN_ONLY", true, false),
+        ("EVENT_ONLY", false, true),
+        ("SPAN_AND_EVENT", true, true),
+        ("NO_CONTENT", false, false),
+    ] {
+        let get = |name: &str| {
+            (name == "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT").then(|| value.to_owned())
+        };
+        let sent = Sending::of(|settings| settings.env_from(&get).0, content_span);
+        let span = sent.span("chat");
+        let log = sent.receiver.logs().remove(0).it;
+        let has = |attributes: &[KeyValue], key: &str| text_of(attributes, key).is_some();
+        assert_eq!(has(&span.attributes, "gen_ai.input.messages"), in_span, "{value}");
+        // An event in a span goes with the span.
+        let event = &span.events[0].attributes;
+        assert_eq!(has(event, "gen_ai.output.messages"), in_span, "{value}");
+        assert_eq!(has(&log.attributes, "gen_ai.output.messages"), in_log, "{value}");
+    }
 }
 
 #[test]
@@ -421,13 +454,30 @@ fn samplers_decide_what_is_sent_and_not_what_is_stored() {
 fn what_the_caller_says_of_sampling_holds() {
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736".parse().unwrap();
     let parent = "00f067aa0ba902b7".parse().unwrap();
-    for (is_sampled, expected) in [(true, 1), (false, 0)] {
-        let sent = Sending::of(same, || {
+    let sent = |set: &dyn Fn(OtlpBuilder) -> OtlpBuilder, is_sampled| {
+        let sent = Sending::of(set, || {
             let span = info_span!("request");
             assert!(span.set_remote_parent_with(trace, parent, is_sampled));
             span.in_scope(|| ());
         });
-        assert_eq!(sent.receiver.spans().len(), expected);
+        sent.receiver.spans().len()
+    };
+    assert_eq!((sent(&same, true), sent(&same, false)), (1, 0));
+    for (sampler, of_sampled, of_unsampled) in [
+        (HeadSampler::AlwaysOn, 1, 1),
+        (HeadSampler::AlwaysOff, 0, 0),
+        (HeadSampler::Ratio(1.0), 1, 1),
+        (HeadSampler::Ratio(0.0), 0, 0),
+        (HeadSampler::ParentBasedAlwaysOn, 1, 0),
+        (HeadSampler::ParentBasedAlwaysOff, 1, 0),
+        (HeadSampler::ParentBasedRatio(0.0), 1, 0),
+    ] {
+        let set = |settings: OtlpBuilder| settings.sampler(sampler);
+        assert_eq!(
+            (sent(&set, true), sent(&set, false)),
+            (of_sampled, of_unsampled),
+            "{sampler:?}"
+        );
     }
 }
 
@@ -604,6 +654,38 @@ fn the_bridges_own_account_is_measured() {
         Some("export_failed")
     );
     assert_eq!(text_of(&point.attributes, "signal").as_deref(), Some("traces"));
+}
+
+#[test]
+fn retries_and_what_was_exported_are_measured() {
+    let refused_once = std::sync::atomic::AtomicBool::new(false);
+    let receiver = Receiver::with(move |came, _| {
+        let is_first =
+            came.path == "/v1/traces" && !refused_once.swap(true, std::sync::atomic::Ordering::SeqCst);
+        if is_first {
+            spanscope_tests::receiver::Answer::status(503)
+        } else {
+            spanscope_tests::receiver::Answer::OK
+        }
+    });
+    let (bridge, guard) = build(to(&receiver.url()));
+    let dispatch = Dispatch::new(tracing_subscriber::registry().with(bridge));
+    tracing::dispatcher::with_default(&dispatch, || info_span!("work").in_scope(|| ()));
+    guard.flush(PATIENCE).unwrap();
+    wait_for("the span", || (guard.stats().spans.exported == 1).then_some(()));
+    drop(guard);
+    let metrics = receiver.metrics();
+    for name in ["spanscope.otlp.retries", "spanscope.otlp.exported"] {
+        let Some(metric::Data::Sum(sum)) = &metric(&metrics, name).data else {
+            panic!("no sum");
+        };
+        let of_traces = sum
+            .data_points
+            .iter()
+            .find(|point| text_of(&point.attributes, "signal").as_deref() == Some("traces"));
+        let value = of_traces.and_then(|point| point.value);
+        assert_eq!(value, Some(number_data_point::Value::AsInt(1)), "{name}");
+    }
 }
 
 #[test]
