@@ -13,7 +13,7 @@ use spanscope_otlp::{Compression, Lost, OtlpGuard, OtlpStats, Protocol, Signal};
 use spanscope_tests::receiver::{Answer, Receiver};
 use spanscope_tests::rotel::{Rotel, is_here};
 use spanscope_tests::{PATIENCE, burst, wait_for};
-use tracing::{Dispatch, info, info_span};
+use tracing::Dispatch;
 
 use super::{alone, to};
 
@@ -380,25 +380,6 @@ fn a_slow_collector_costs_counted_spans_once_the_queue_is_full() {
     assert_eq!((stats.offered, stats.exported), (500, 100));
     assert_eq!(stats.lost, lost(|lost| lost.queue_full = 400));
     assert_eq!(receiver.spans().len(), 100);
-}
-
-#[test]
-fn the_exporters_own_traffic_makes_no_spans() {
-    for protocol in [Protocol::HttpProtobuf, Protocol::Grpc] {
-        // Everything is let through, what hyper, h2, rustls and ureq say as well.
-        let receiver = Receiver::start();
-        let (dispatch, guard) = alone(
-            to(&receiver.url())
-                .protocol(protocol)
-                .compression(Compression::Gzip)
-                .timeout(Duration::from_millis(300))
-                .export_timeout(Duration::from_millis(500)),
-        );
-        tracing::dispatcher::with_default(&dispatch, || info_span!("mine").in_scope(|| info!("mine too")));
-        let _ = guard.flush(Duration::from_secs(2));
-        let stats = guard.stats();
-        assert_eq!((stats.spans.offered, stats.logs.offered), (1, 1), "{protocol:?}");
-    }
 }
 
 #[test]
