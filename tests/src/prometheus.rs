@@ -130,7 +130,7 @@ impl Prometheus {
     /// Waits until a query without labels has this answer.
     ///
     /// # Panics
-    /// It has another one after [`PATIENCE`].
+    /// It has another one after [`PATIENCE`](crate::PATIENCE).
     pub fn wait_for(&self, query: &str, value: f64) {
         wait_for(&format!("{query} to be {value}"), || {
             (self.query(query, "").get("") == Some(&value)).then_some(())
