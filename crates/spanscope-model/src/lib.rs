@@ -10,6 +10,7 @@ mod attributes;
 mod category;
 mod event;
 mod id;
+mod incoming;
 mod metric;
 mod query;
 mod span;
@@ -20,6 +21,10 @@ pub use attributes::{Attributes, Value};
 pub use category::{CATEGORIES, UNCATEGORIZED, category_of};
 pub use event::{Event, EventKind, LogEvent, Severity, SpanPayload};
 pub use id::{ParseIdError, SpanId, TraceId};
+pub use incoming::{
+    Adds, NewEvent, NewPoint, NewRecords, NewSpan, ParseTenantError, Scope, Source, SourceRecords, SpanEnd,
+    Taken, Tenant,
+};
 pub use metric::{
     Granularity, LabelMatcher, LabelOperator, MetricDataPoint, MetricInResponse, MetricInfo, MetricKind,
     MetricLabel, MetricQuery, MetricQueryType, MetricSeries, TOKEN_METRICS, UsageBy, UsageQuery, UsageRow,

@@ -163,6 +163,16 @@ pub struct Span {
     /// Spans that it follows from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<Link>,
+    /// The W3C `tracestate` that it was sent with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_state: Option<String>,
+    /// What describes the program that sent it, as OpenTelemetry's resource. Only
+    /// [`get_span`](crate::TraceStore::get_span) answers it: it is the same for all spans of a program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<Attributes>,
+    /// The library that made it, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<crate::Scope>,
 }
 
 impl SpanKind {

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Condition, LogEvent, LogFilter, MetricInfo, MetricQuery, MetricSeries, Span, SpanFilter, SpanId,
-    SpanNode, Timestamp, Trace, TraceFilter, TraceId, TraceQuery, TraceSummary, UsageQuery, UsageRow,
+    Condition, Event, LogEvent, LogFilter, MetricInfo, MetricQuery, MetricSeries, NewRecords, Span,
+    SpanFilter, SpanId, SpanNode, Taken, Tenant, Timestamp, Trace, TraceFilter, TraceId, TraceQuery,
+    TraceSummary, UsageQuery, UsageRow,
 };
 
 /// What went wrong in a store. The message is for the caller; [`kind`](Self::kind) is for the program.
@@ -32,6 +34,10 @@ pub enum StoreErrorKind {
     Unavailable,
     /// The file is no span store, or one of a newer version.
     Unusable,
+    /// More is given to the store than it can write now: give it again in a second.
+    Overloaded,
+    /// The answer would be larger than this store gives; ask for less.
+    AnswerTooLarge,
 }
 
 impl StoreError {
@@ -319,4 +325,26 @@ pub trait TraceStore: Send + Sync {
     /// # Errors
     /// Only what a store's own failure makes.
     fn usage(&self, query: UsageQuery) -> StoreFuture<'_, Vec<UsageRow>>;
+
+    /// The same store as one tenant sees it: it answers nothing of the others', and what is given to it is that tenant's.
+    /// The store itself answers all, and what is given to it belongs to [`Tenant::DEFAULT`].
+    fn within(&self, tenant: &Tenant) -> Arc<dyn TraceStore>;
+
+    /// Stores records, all or none of them. When it answers, they outlive the end of this process, however it comes.
+    ///
+    /// A span that is there already is not stored again: what it lacked is added, an end, the start of one whose end came
+    /// first. A batch that was stored before ([`NewRecords::batch`]) changes nothing.
+    ///
+    /// # Errors
+    /// Overloaded, where too much waits to be written; invalid input, where the store was opened for reading.
+    fn store(&self, records: NewRecords) -> StoreFuture<'_, Taken>;
+
+    /// Stores one event of the telemetry API (seed 1), to be kept for so many seconds.
+    ///
+    /// # Errors
+    /// An event that makes no sense is invalid input; and as [`store`](Self::store).
+    fn log_event(&self, event: Event, ttl_seconds: i64) -> StoreFuture<'_, ()> {
+        let records = NewRecords::of_event(event, ttl_seconds).map_err(StoreError::invalid);
+        Box::pin(async move { self.store(records?).await.map(drop) })
+    }
 }

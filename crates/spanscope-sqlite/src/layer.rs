@@ -194,7 +194,7 @@ impl SqliteLayerBuilder {
         let shutdown_timeout = self.shutdown_timeout;
         let path = path.as_ref().to_path_buf();
         let tail_stats = self.tail.is_some().then(SharedStats::default);
-        let control = writer::start(
+        let (control, store_name) = writer::start(
             self,
             path.clone(),
             queue.clone(),
@@ -213,6 +213,7 @@ impl SqliteLayerBuilder {
                 path,
                 shutdown_timeout,
                 tail_stats,
+                store_name,
             },
         ))
     }
@@ -335,6 +336,7 @@ pub struct SqliteGuard {
     path: PathBuf,
     shutdown_timeout: Duration,
     tail_stats: Option<SharedStats>,
+    store_name: String,
 }
 
 impl SqliteGuard {
@@ -363,6 +365,13 @@ impl SqliteGuard {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What the file calls itself. A program that also sends what it records says by this name that a receiver with the same
+    /// file has it already.
+    #[must_use]
+    pub fn store_name(&self) -> &str {
+        &self.store_name
     }
 
     /// What dropping does, for whoever wants to do it earlier; a second time it does nothing. Answers whether

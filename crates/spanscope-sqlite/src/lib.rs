@@ -7,6 +7,7 @@
 //! The layer encodes on the calling thread and writes on one thread of its own; the store opens the same file for
 //! reading, in the same process or another. SQL and SQLite's types stay inside of this crate.
 
+mod intake;
 mod json;
 mod layer;
 mod open;
@@ -24,4 +25,7 @@ pub use layer::{
 pub use retention::Deleted;
 pub use spanscope_layers::queue::{FlushTimeout, LayerStats, WhenFull};
 pub use spanscope_layers::tail::{TailRule, TailStats};
-pub use store::{Imported, SqlResult, SqliteStore, wait};
+pub use store::{
+    DEFAULT_INTAKE_BYTES, DEFAULT_MAX_ANSWER_BYTES, Imported, SqlResult, SqliteStore, SqliteStoreBuilder,
+    wait,
+};

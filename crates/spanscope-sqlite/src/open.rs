@@ -8,7 +8,7 @@ use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, params};
 use spanscope_model::{StoreError, StoreErrorKind};
 
 use crate::schema;
@@ -43,6 +43,26 @@ pub(crate) fn open_write(path: &Path) -> Result<Connection, StoreError> {
     Connection::open_with_flags(path, flags)
         .and_then(prepare_for_writing)
         .map_err(|error| sql_error(path, error))
+}
+
+/// Sees to it that the values under these keys are found by an index. The caller holds the write transaction.
+pub(crate) fn index_keys(db: &Connection, keys: &[String]) -> rusqlite::Result<()> {
+    for key in keys {
+        if db.execute("INSERT OR IGNORE INTO _attr_key (key) VALUES (?1)", [key])? > 0 {
+            // Spans that are already there must be found by the new key too.
+            db.execute(
+                "INSERT OR IGNORE INTO _attr SELECT ?1, a.value, s.id FROM _span s, json_each(s.attributes) a
+                 WHERE a.key = ?2 AND a.type IN ('text', 'integer', 'real')",
+                params![db.last_insert_rowid(), key],
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// What a file calls itself. A copy of it has the same name.
+pub(crate) fn store_name(db: &Connection) -> rusqlite::Result<String> {
+    db.query_row("SELECT name FROM _given", [], |row| row.get(0))
 }
 
 /// Opens an existing store for reading only.

@@ -17,6 +17,9 @@ const CHUNK: usize = 1000;
 /// Pages given back between two looks at whether there are more.
 const PAGES: u64 = 256;
 
+/// A batch that was stored is known for so long.
+const KNOWN_FOR: Duration = Duration::from_secs(3600);
+
 /// How much was deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Deleted {
@@ -51,8 +54,8 @@ pub(crate) fn delete_older_than(
     let mut deleted = Deleted::default();
     let traces = rowids(
         db,
-        "SELECT id FROM _trace WHERE start < ?1 AND end < ?1 ORDER BY start LIMIT ?2",
-        (cutoff.as_nanos(), sql_count(max_traces)),
+        "SELECT id FROM _trace WHERE start < ?1 AND end < ?1 AND (expires IS NULL OR expires <= ?2) ORDER BY start LIMIT ?3",
+        (cutoff.as_nanos(), now.as_nanos(), sql_count(max_traces)),
     )?;
     deleted += delete_traces(db, &traces, now)?;
     deleted.events += chunks(db, |db| {
@@ -81,26 +84,32 @@ pub(crate) fn delete_older_than(
     Ok(deleted)
 }
 
-/// What [`delete_older_than`] would delete.
+/// What [`delete_older_than`] and [`delete_expired`] would delete.
 pub(crate) fn count_older_than(db: &Connection, cutoff: Timestamp) -> rusqlite::Result<Deleted> {
     let now = Timestamp::now().as_nanos();
     let count = |sql: &str| {
         db.query_row(sql, [cutoff.as_nanos(), now], |row| row.get::<_, i64>(0))
             .map(|count| u64::try_from(count).unwrap_or(0))
     };
+    // A trace with a time to live of its own goes by that, and no other.
+    let gone = match schema::has_tenants(db)? {
+        true => "(CASE WHEN t.expires IS NULL THEN t.start < ?1 AND t.end < ?1 ELSE t.expires <= ?2 END)",
+        false => "(t.start < ?1 AND t.end < ?1)",
+    };
+    // Both values have to be used by every statement.
+    let both = "?1 IS NOT NULL AND ?2 IS NOT NULL";
     Ok(Deleted {
-        traces: count("SELECT count(*) FROM _trace WHERE start < ?1 AND end < ?1 AND ?2 IS NOT NULL")?,
-        spans: count(
-            "SELECT count(*) FROM _trace t JOIN _span s ON s.trace = t.id \
-             WHERE t.start < ?1 AND t.end < ?1 AND ?2 IS NOT NULL",
-        )?,
-        events: count(
+        traces: count(&format!("SELECT count(*) FROM _trace t WHERE {both} AND {gone}"))?,
+        spans: count(&format!(
+            "SELECT count(*) FROM _trace t JOIN _span s ON s.trace = t.id WHERE {both} AND {gone}"
+        ))?,
+        events: count(&format!(
             "SELECT (SELECT count(*) FROM _trace t JOIN _event e ON e.trace = t.id \
-                     WHERE t.start < ?1 AND t.end < ?1 AND (e.expires IS NULL OR e.expires <= ?2)) \
+                     WHERE {gone} AND (e.expires IS NULL OR e.expires <= ?2)) \
                   + (SELECT count(*) FROM _event WHERE trace IS NULL AND time < ?1 AND (expires IS NULL OR expires <= ?2)) \
                   + (SELECT count(*) FROM _event e LEFT JOIN _trace t ON t.id = e.trace WHERE e.expires <= ?2 \
-                     AND NOT (e.trace IS NULL AND e.time < ?1) AND NOT COALESCE(t.start < ?1 AND t.end < ?1, 0))",
-        )?,
+                     AND NOT (e.trace IS NULL AND e.time < ?1) AND NOT COALESCE({gone}, 0))"
+        ))?,
         points: match schema::has_metrics(db)? {
             true => count(
                 "SELECT (SELECT count(*) FROM _point WHERE time < ?1 AND (expires IS NULL OR expires <= ?2)) \
@@ -111,8 +120,20 @@ pub(crate) fn count_older_than(db: &Connection, cutoff: Timestamp) -> rusqlite::
     })
 }
 
-/// Deletes the events and measurements whose own time to live is over.
+/// Deletes the traces, events and measurements whose own time to live is over.
 pub(crate) fn delete_expired(db: &Connection, now: Timestamp) -> rusqlite::Result<Deleted> {
+    let mut deleted = Deleted::default();
+    loop {
+        let traces = rowids(
+            db,
+            "SELECT id FROM _trace WHERE expires <= ?1 LIMIT ?2",
+            (now.as_nanos(), sql_count(CHUNK)),
+        )?;
+        deleted += delete_traces(db, &traces, now)?;
+        if traces.len() < CHUNK {
+            break;
+        }
+    }
     let events = chunks(db, |db| {
         db.execute(
             "DELETE FROM _event WHERE id IN (SELECT id FROM _event WHERE expires <= ?1 LIMIT ?2)",
@@ -126,10 +147,55 @@ pub(crate) fn delete_expired(db: &Connection, now: Timestamp) -> rusqlite::Resul
             (now.as_nanos(), sql_count(CHUNK)),
         )
     })?;
-    Ok(Deleted {
-        events,
-        points,
-        ..Deleted::default()
+    deleted.events += events;
+    deleted.points += points;
+    Ok(deleted)
+}
+
+/// Forgets what only served those who sent records: batches that are known for an hour, traces that were continued, and senders
+/// of whom nothing can be stored any more. What such a sender has given stays in the account, as that of another row.
+pub(crate) fn forget(db: &Connection, now: Timestamp, retention: Duration) -> rusqlite::Result<()> {
+    let chunk = sql_count(CHUNK);
+    chunks(db, |db| {
+        db.execute(
+            "DELETE FROM _batch WHERE digest IN (SELECT digest FROM _batch WHERE time < ?1 LIMIT ?2)",
+            (now.before(KNOWN_FOR).as_nanos(), chunk),
+        )
+    })?;
+    let cutoff = now.before(retention).as_nanos();
+    immediately(db, |db| {
+        db.execute("DELETE FROM _continued WHERE time < ?1", [cutoff])
+    })?;
+    immediately(db, |db| {
+        let mut find = db.prepare_cached(
+            "SELECT id FROM _process WHERE resource IS NOT NULL AND seen_at < ?1
+             AND (expires IS NULL OR expires <= ?2) LIMIT ?3",
+        )?;
+        let gone: Vec<i64> = find
+            .query_map((cutoff, now.as_nanos(), chunk), |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        if gone.is_empty() {
+            return Ok(());
+        }
+        // Programs that write the file are never forgotten; the first of them keeps the account.
+        db.execute(
+            "INSERT INTO _process (service_name, pid, started_at, seen_at, ended_at) SELECT '', 0, ?1, ?1, ?1
+             WHERE NOT EXISTS (SELECT 1 FROM _process WHERE resource IS NULL)",
+            [now.as_nanos()],
+        )?;
+        for process in &gone {
+            db.prepare_cached(
+                "UPDATE _process SET offered = offered + (SELECT offered FROM _process WHERE id = ?1),
+                 stored = stored + (SELECT stored FROM _process WHERE id = ?1)
+                 WHERE id = (SELECT min(id) FROM _process WHERE resource IS NULL)",
+            )?
+            .execute([process])?;
+            db.prepare_cached("DELETE FROM _total WHERE process = ?1")?
+                .execute([process])?;
+            db.prepare_cached("DELETE FROM _process WHERE id = ?1")?
+                .execute([process])?;
+        }
+        Ok(())
     })
 }
 
@@ -244,6 +310,7 @@ struct TraceRows<'db> {
     attributes: rusqlite::Statement<'db>,
     spans: rusqlite::Statement<'db>,
     events: rusqlite::Statement<'db>,
+    foreign: rusqlite::Statement<'db>,
     loosen: rusqlite::Statement<'db>,
     trace: rusqlite::Statement<'db>,
 }
@@ -261,6 +328,12 @@ impl<'db> TraceRows<'db> {
                 "DELETE FROM _event WHERE id IN (SELECT id FROM _event WHERE trace = ?1 \
                  AND (expires IS NULL OR expires <= ?3) LIMIT ?2)",
             )?,
+            // Outside of its trace, an event is of whoever wrote it. Where that is another one than whose the trace was, it goes
+            // with the trace, so that nobody reads what was never theirs.
+            foreign: db.prepare(
+                "DELETE FROM _event WHERE trace = ?1 AND COALESCE((SELECT tenant FROM _process WHERE id = process), 0) \
+                 <> (SELECT tenant FROM _trace WHERE id = ?1)",
+            )?,
             loosen: db.prepare("UPDATE _event SET trace = NULL WHERE trace = ?1")?,
             trace: db.prepare("DELETE FROM _trace WHERE id = ?1")?,
         })
@@ -277,6 +350,7 @@ impl<'db> TraceRows<'db> {
         if spans == CHUNK || events == CHUNK {
             return Ok(false);
         }
+        deleted.events += self.foreign.execute([trace])? as u64;
         self.loosen.execute([trace])?;
         deleted.traces += self.trace.execute([trace])? as u64;
         Ok(true)

@@ -5,18 +5,25 @@ use rusqlite::Connection;
 /// Marks a SQLite file as a span store of ours: "SpSc" in SQLite's `application_id`.
 pub(crate) const APPLICATION_ID: i32 = 0x5370_5363;
 /// The schema version that this crate writes, in SQLite's `user_version`.
-pub(crate) const VERSION: i32 = 3;
+pub(crate) const VERSION: i32 = 4;
 /// The first version that has metrics.
 const VERSION_WITH_METRICS: i32 = 2;
 /// The first version that counts what a tail rule left out.
 const VERSION_WITH_SAMPLED: i32 = 3;
+/// The first version that has tenants and senders.
+const VERSION_WITH_TENANTS: i32 = 4;
 
-/// What each version adds to the one before. A new file goes the same way as an old one, so that they can't differ.
-const STEPS: [(i32, &str); 3] = [
+/// What each version adds to the tables of the one before. A new file goes the same way as an old one, so that they can't
+/// differ.
+const STEPS: [(i32, &str); 4] = [
     (1, include_str!("schema.sql")),
     (VERSION_WITH_METRICS, include_str!("schema_2.sql")),
     (VERSION_WITH_SAMPLED, include_str!("schema_3.sql")),
+    (VERSION_WITH_TENANTS, include_str!("schema_4.sql")),
 ];
+const VIEWS: &str = include_str!("views.sql");
+const NO_VIEWS: &str = "DROP VIEW IF EXISTS traces; DROP VIEW IF EXISTS spans; DROP VIEW IF EXISTS logs; \
+     DROP VIEW IF EXISTS span_events; DROP VIEW IF EXISTS metrics;";
 
 /// Makes the tables and views in an empty database, adds what is missing to one of an older version, and leaves one of
 /// this version as it is.
@@ -27,9 +34,12 @@ pub(crate) fn bring_forward(db: &Connection) -> rusqlite::Result<()> {
     if version >= VERSION {
         return Ok(());
     }
+    // A table that a view names can't be replaced.
+    db.execute_batch(NO_VIEWS)?;
     for (_, sql) in STEPS.iter().filter(|(step, _)| *step > version) {
         db.execute_batch(sql)?;
     }
+    db.execute_batch(VIEWS)?;
     db.pragma_update(None, "application_id", APPLICATION_ID)?;
     db.pragma_update(None, "user_version", VERSION)
 }
@@ -42,6 +52,11 @@ pub(crate) fn has_metrics(db: &Connection) -> rusqlite::Result<bool> {
 /// Whether the file's account counts what a tail rule left out; one that does not had no such rule.
 pub(crate) fn has_sampled(db: &Connection) -> rusqlite::Result<bool> {
     Ok(version(db)? >= VERSION_WITH_SAMPLED)
+}
+
+/// Whether the file knows tenants and senders; in one that does not, all belongs to the default tenant.
+pub(crate) fn has_tenants(db: &Connection) -> rusqlite::Result<bool> {
+    Ok(version(db)? >= VERSION_WITH_TENANTS)
 }
 
 fn version(db: &Connection) -> rusqlite::Result<i32> {

@@ -53,20 +53,3 @@ CREATE TABLE _rollup (
     last_time INTEGER NOT NULL,
     PRIMARY KEY (minute, series)
 ) WITHOUT ROWID;
-
-CREATE VIEW metrics AS
-SELECT
-    m.name AS metric,
-    p.value,
-    COALESCE(s.labels ->> '$.unit', m.unit) AS unit,
-    strftime('%Y-%m-%d %H:%M:%S', p.time / 1000000000 - (p.time % 1000000000 < 0), 'unixepoch')
-        || printf('.%06d', (p.time % 1000000000 + 1000000000) % 1000000000 / 1000) AS timestamp,
-    p.trace_hex AS trace_id,
-    p.span_hex AS span_id,
-    s.labels AS attributes,
-    m.kind,
-    c.service_name
-FROM _point p
-JOIN _series s ON s.id = p.series
-JOIN _metric m ON m.id = s.metric
-JOIN _process c ON c.id = p.process;

@@ -354,7 +354,7 @@ impl<'f> EndedSpan<'f> {
 }
 
 /// The provider as OpenTelemetry spells it; ids of the program's own (`provider_id`) stay as they are.
-fn provider<'f>(found: &Found<'f>) -> Option<RawValue<'f>> {
+pub(super) fn provider<'f>(found: &Found<'f>) -> Option<RawValue<'f>> {
     let said = found.label(Meaning::Provider)?;
     let canonical = said
         .as_text()

@@ -1,6 +1,6 @@
 //! What a span's fields say: of each meaning the value under the name that stands first in the table.
 
-use super::aliases::{ALIASES, Convention, MEANINGS, Meaning, NO_ROW};
+use super::aliases::{ALIASES, Convention, MEANINGS, Meaning, NO_ROW, row_of};
 use super::plan::Plan;
 use crate::capture::{FieldReader, RawValue, cut};
 
@@ -15,14 +15,23 @@ pub(super) struct Found<'a> {
 }
 
 impl<'a> Found<'a> {
-    /// Reads the fields. Of a field that was set more than once, the last value counts.
+    /// Reads a record's fields.
     pub(super) fn read(plan: &Plan, fields: FieldReader<'a>) -> Self {
+        Self::of_rows(fields.map(|(key, value)| (plan.row(key), value)))
+    }
+
+    /// Reads attributes by their names.
+    pub(super) fn of_names(attributes: impl IntoIterator<Item = (&'a str, RawValue<'a>)>) -> Self {
+        let attributes = attributes.into_iter();
+        Self::of_rows(attributes.map(|(name, value)| (row_of(name), value)))
+    }
+
+    fn of_rows(fields: impl Iterator<Item = (u8, RawValue<'a>)>) -> Self {
         let mut found = Self {
             rows: [NO_ROW; MEANINGS],
             values: [RawValue::Bool(false); MEANINGS],
         };
-        for (key, value) in fields {
-            let row = plan.row(key);
+        for (row, value) in fields {
             let Some(alias) = ALIASES.get(usize::from(row)) else {
                 continue;
             };

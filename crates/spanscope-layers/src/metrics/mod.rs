@@ -43,6 +43,7 @@ mod outlet;
 mod plan;
 mod record;
 mod stats;
+mod tokens;
 mod usage;
 
 pub(crate) use aliases::note_own_key;
@@ -58,3 +59,4 @@ pub use names::{
 };
 pub use record::{record, record_all, record_value};
 pub use stats::TokenMetricsStats;
+pub use tokens::SpanTokens;

@@ -33,6 +33,23 @@ impl Amount {
         Self::Real(self.real() + other.real())
     }
 
+    /// What is left when another one is taken away; none where that is the larger one.
+    pub(crate) fn minus(self, other: Self) -> Option<Self> {
+        match (self, other) {
+            (Self::Integer(a), Self::Integer(b)) => {
+                a.checked_sub(b).filter(|left| *left >= 0).map(Self::Integer)
+            }
+            _ => {
+                let left = self.real() - other.real();
+                (left >= 0.0).then_some(Self::Real(left))
+            }
+        }
+    }
+
+    pub(crate) fn is_zero(self) -> bool {
+        self.real() == 0.0
+    }
+
     pub(crate) fn least(self, other: Self) -> Self {
         if other.real() < self.real() { other } else { self }
     }
@@ -88,6 +105,16 @@ impl FromSql for Amount {
 #[cfg(test)]
 mod tests {
     use super::Amount::{Integer, Real};
+
+    #[test]
+    fn what_is_left_is_never_negative() {
+        assert_eq!(Integer(5).minus(Integer(3)), Some(Integer(2)));
+        assert_eq!(Integer(3).minus(Integer(5)), None);
+        assert_eq!(Integer(i64::MAX).minus(Integer(-1)), None);
+        assert_eq!(Real(1.5).minus(Integer(1)), Some(Real(0.5)));
+        assert_eq!(Real(0.5).minus(Real(1.0)), None);
+        assert!(Real(1.0).minus(Real(1.0)).is_some_and(super::Amount::is_zero));
+    }
 
     #[test]
     fn integers_stay_integers_until_they_would_be_too_large() {

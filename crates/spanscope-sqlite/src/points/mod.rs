@@ -8,6 +8,7 @@ mod amount;
 mod delete;
 
 use std::borrow::Cow;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::types::Value;
@@ -17,7 +18,7 @@ use spanscope_model::MetricKind;
 pub(crate) use self::amount::Amount;
 pub(crate) use self::delete::delete;
 use crate::json::{push_key, push_text};
-use crate::writer::bulk::{Bulk, number_or_null};
+use crate::writer::bulk::{Bulk, number_or_null, text_or_null};
 
 /// The width of a roll-up.
 pub(crate) const MINUTE: i64 = 60_000_000_000;
@@ -69,16 +70,20 @@ pub(crate) struct NewPoint<'p> {
     pub(crate) span: Option<i64>,
     pub(crate) process: i64,
     pub(crate) expires: Option<i64>,
+    /// Whose it is.
+    pub(crate) tenant: i64,
+    /// What was sent beside the number, as JSON.
+    pub(crate) detail: Option<&'p str>,
 }
 
 /// Stores measurements within one transaction.
 pub(crate) struct Points<'db> {
     db: &'db Connection,
     max_series: i64,
-    rows: Bulk<'db, 7>,
+    rows: Bulk<'db, 8>,
     find_series: CachedStatement<'db>,
-    metrics: HashMap<String, MetricRow>,
-    /// By metric, unit and labels, with NUL between them.
+    metrics: HashMap<(i64, String), MetricRow>,
+    /// By tenant, metric, unit and labels, with NUL between them.
     known: HashMap<String, i64>,
     key: String,
     /// What each series gets more of, and the latest time of it.
@@ -114,7 +119,7 @@ impl<'db> Points<'db> {
             max_series: i64::try_from(max_series).unwrap_or(i64::MAX),
             rows: Bulk::new(
                 db,
-                "INSERT INTO _point (series, time, value, trace, span_id, process, expires)",
+                "INSERT INTO _point (series, time, value, trace, span_id, process, expires, detail)",
             )?,
             find_series: db.prepare_cached("SELECT id FROM _series WHERE metric = ?1 AND labels = ?2")?,
             metrics: HashMap::new(),
@@ -139,6 +144,7 @@ impl<'db> Points<'db> {
             number_or_null(point.span),
             Value::Integer(point.process),
             number_or_null(point.expires),
+            text_or_null(point.detail),
         ])?;
         let (points, last) = self.grown.entry(series).or_insert((0, point.time));
         *points += 1;
@@ -169,7 +175,8 @@ impl<'db> Points<'db> {
     /// The row of a point's series, which is made if it is not there.
     pub(crate) fn series_of(&mut self, point: &NewPoint<'_>) -> rusqlite::Result<i64> {
         self.key.clear();
-        for part in [point.metric, "\0", point.unit, "\0", point.labels] {
+        self.key.push_str(itoa::Buffer::new().format(point.tenant));
+        for part in ["\0", point.metric, "\0", point.unit, "\0", point.labels] {
             self.key.push_str(part);
         }
         if let Some(series) = self.known.get(self.key.as_str()) {
@@ -181,12 +188,10 @@ impl<'db> Points<'db> {
     }
 
     fn find_or_make(&mut self, point: &NewPoint<'_>) -> rusqlite::Result<i64> {
-        let metric = match self.metrics.get_mut(point.metric) {
-            Some(metric) => metric,
-            None => {
-                let row = metric_row(self.db, point)?;
-                self.metrics.entry(point.metric.to_owned()).or_insert(row)
-            }
+        let key = (point.tenant, point.metric.to_owned());
+        let metric = match self.metrics.entry(key) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(metric_row(self.db, point)?),
         };
         if metric.unit.is_empty() && !point.unit.is_empty() {
             self.db
@@ -273,8 +278,8 @@ impl<'db> Points<'db> {
 }
 
 fn metric_row(db: &Connection, point: &NewPoint<'_>) -> rusqlite::Result<MetricRow> {
-    let mut find = db.prepare_cached("SELECT id, unit FROM _metric WHERE name = ?1")?;
-    let found = find.query_row([point.metric], |row| {
+    let mut find = db.prepare_cached("SELECT id, unit FROM _metric WHERE name = ?1 AND tenant = ?2")?;
+    let found = find.query_row(params![point.metric, point.tenant], |row| {
         Ok(MetricRow {
             id: row.get(0)?,
             unit: row.get(1)?,
@@ -284,8 +289,13 @@ fn metric_row(db: &Connection, point: &NewPoint<'_>) -> rusqlite::Result<MetricR
     if let Some(found) = found.optional()? {
         return Ok(found);
     }
-    db.prepare_cached("INSERT INTO _metric (name, unit, kind) VALUES (?1, ?2, ?3)")?
-        .execute(params![point.metric, point.unit, point.kind.as_str()])?;
+    db.prepare_cached("INSERT INTO _metric (name, unit, kind, tenant) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![
+            point.metric,
+            point.unit,
+            point.kind.as_str(),
+            point.tenant
+        ])?;
     Ok(MetricRow {
         id: db.last_insert_rowid(),
         unit: point.unit.to_owned(),

@@ -1,15 +1,18 @@
 //! Datasets: spans as lines of JSON in a folder, a file a dataset.
 
+use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
-use spanscope_model::{Span, StoreError};
+use spanscope_model::{Span, StoreError, Tenant};
 
 use crate::open::io_error;
 
 const MAX_ID: usize = 128;
+/// The longest name of a folder that every file system takes.
+const MAX_FOLDER: usize = 255;
 /// The columns that each row has beside its attributes.
 const COLUMNS: [&str; 6] = [
     "trace_id",
@@ -32,6 +35,26 @@ pub(super) fn file(folder: &Path, dataset_id: &str) -> Result<PathBuf, StoreErro
         )));
     }
     Ok(folder.join(format!("{dataset_id}.jsonl")))
+}
+
+/// The folder of a tenant's datasets, in that of all. Whatever the tenant is called, it is one folder.
+pub(super) fn folder_of(tenant: &Tenant) -> Result<PathBuf, StoreError> {
+    let mut name = String::new();
+    for byte in tenant.as_str().bytes() {
+        // Capitals are spelled out too: some file systems don't tell them from small letters.
+        if byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-') {
+            name.push(char::from(byte));
+        } else {
+            let _ = write!(name, "%{byte:02x}");
+        }
+    }
+    if name.len() > MAX_FOLDER {
+        return Err(StoreError::invalid(format!(
+            "the tenant {:?} can have no datasets: its name is too long for a folder",
+            tenant.as_str()
+        )));
+    }
+    Ok(Path::new("tenants").join(name))
 }
 
 /// Appends a line for each span, all in one write, so that two programs never mix their lines.

@@ -6,9 +6,12 @@ use spanscope_model::{LogEvent, LogFilter, Severity, Timestamp};
 use super::Failure;
 use super::builder::{Sql, count};
 use super::rows::{Reader, attributes, span_id, span_number};
+use super::scope::Scope;
 use super::spans::{self, first_since};
 use super::traces;
 
+/// What an event takes in an answer beside its texts, about.
+const EVENT_BYTES: usize = 300;
 /// So many marks back the newest events are looked for first, before all are.
 const NEAR_MARKS: [i64; 3] = [4, 64, 1024];
 
@@ -16,7 +19,7 @@ const NEAR_MARKS: [i64; 3] = [4, 64, 1024];
 ///
 /// Events lie in the order of storing, which is nearly that of their times but not quite. So a stretch at the end is
 /// searched first: if it holds enough events that are younger than everything before it, the answer is exact.
-pub(super) fn list(db: &Connection, filter: &LogFilter) -> Result<Vec<LogEvent>, Failure> {
+pub(super) fn list(db: &Connection, scope: Scope, filter: &LogFilter) -> Result<Vec<LogEvent>, Failure> {
     let is_narrow = filter.trace_id.is_some() || filter.span_id.is_some() || filter.after_id.is_some();
     if !is_narrow {
         for back in NEAR_MARKS {
@@ -33,24 +36,26 @@ pub(super) fn list(db: &Connection, filter: &LogFilter) -> Result<Vec<LogEvent>,
             if filter.since.is_some_and(|since| since >= mark) {
                 break;
             }
-            let near = list_since(db, filter, Some(mark))?;
+            let near = list_since(db, scope, filter, Some(mark))?;
             if u64::try_from(near.len()).is_ok_and(|found| found >= filter.limit) {
                 return Ok(near);
             }
         }
     }
-    list_since(db, filter, filter.since)
+    list_since(db, scope, filter, filter.since)
 }
 
 fn list_since(
     db: &Connection,
+    scope: Scope,
     filter: &LogFilter,
     since: Option<Timestamp>,
 ) -> Result<Vec<LogEvent>, Failure> {
     let mut sql = Sql::new(
         "SELECT e.id, e.callsite, e.time, e.trace, e.span_id, e.process, e.severity, e.name, e.message, \
          e.attributes, e.category FROM _event e WHERE 1",
-    );
+    )
+    .add(&scope.of_events());
     if let Some(since) = since {
         sql = sql
             .push(" AND e.id >= ")
@@ -62,7 +67,7 @@ fn list_since(
         sql = sql.push(" AND e.id > ").bind(after);
     }
     if let Some(trace) = filter.trace_id {
-        let Some(trace) = traces::rowid(db, trace)? else {
+        let Some(trace) = traces::rowid(db, scope, trace)? else {
             return Ok(Vec::new());
         };
         sql = sql.push(" AND e.trace = ").bind(trace);
@@ -70,7 +75,7 @@ fn list_since(
     if let Some(span) = filter.span_id {
         sql = sql.push(" AND e.span_id = ").bind(span_number(span));
         // Events have no index of their own by span: they are found through the span's trace, if it is stored.
-        if filter.trace_id.is_none() && spans::newest(db, span)?.is_some() {
+        if filter.trace_id.is_none() && spans::newest(db, scope, span)?.is_some() {
             sql = sql
                 .push(" AND e.trace IN (SELECT trace FROM _span WHERE span_hex = ")
                 .bind(span.to_string())
@@ -91,9 +96,12 @@ fn list_since(
     sql = sql
         .push(" ORDER BY e.time DESC, e.id DESC LIMIT ")
         .bind(count(filter.limit));
-    let mut reader = Reader::new(db)?;
+    let mut reader = Reader::new(db, scope)?;
     let mut found = Vec::new();
     sql.for_each(db, |row| {
+        let text = |column: usize| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str_or_null()?);
+        let bytes = text(8)?.map_or(0, str::len) + text(9)?.map_or(0, str::len);
+        reader.room.take(EVENT_BYTES + bytes)?;
         found.push(event(&mut reader, row)?);
         Ok::<_, Failure>(())
     })?;

@@ -12,14 +12,16 @@ mod dataset;
 mod import;
 mod logs;
 mod metrics;
+mod opening;
 mod rows;
+mod scope;
 mod spans;
 mod sql;
 mod stats;
 mod traces;
 mod tree;
 mod usage;
-mod worker;
+pub(crate) mod worker;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -28,15 +30,18 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use spanscope_model::{
-    Condition, IdMatch, LogEvent, LogFilter, MetricInfo, MetricQuery, MetricSeries, NameStats, Span,
-    SpanFilter, SpanId, SpanNode, StoreError, StoreFuture, StoreStats, Timestamp, Trace, TraceFilter,
-    TraceId, TraceQuery, TraceStore, TraceSummary, UsageQuery, UsageRow,
+    Condition, IdMatch, LogEvent, LogFilter, MetricInfo, MetricQuery, MetricSeries, NameStats, NewRecords,
+    Span, SpanFilter, SpanId, SpanNode, StoreError, StoreFuture, StoreStats, Taken, Tenant, Timestamp, Trace,
+    TraceFilter, TraceId, TraceQuery, TraceStore, TraceSummary, UsageQuery, UsageRow,
 };
 
 pub use self::import::Imported;
+pub use self::opening::{DEFAULT_INTAKE_BYTES, DEFAULT_MAX_ANSWER_BYTES, SqliteStoreBuilder};
+use self::scope::Scope;
 pub use self::sql::SqlResult;
 pub use self::worker::wait;
 use self::worker::{Workers, lock};
+use crate::intake::Intake;
 use crate::open::{open_read, sql_error};
 use crate::retention::Deleted;
 
@@ -65,6 +70,16 @@ pub struct SqliteStore {
     file: Arc<File>,
     workers: Arc<Workers>,
     dataset_dir: PathBuf,
+    asker: Asker,
+    /// Takes in records; none where the store was opened for reading.
+    intake: Option<Arc<Intake>>,
+}
+
+/// Who asks: one tenant or everybody, and how much they are answered at once.
+#[derive(Debug, Clone)]
+struct Asker {
+    tenant: Option<Tenant>,
+    max_answer_bytes: usize,
 }
 
 /// A question's failure before it is known which file to blame.
@@ -146,9 +161,13 @@ impl File {
     }
 
     /// Asks within one read transaction.
-    fn read<T>(&self, question: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T, StoreError> {
+    fn read<T>(
+        &self,
+        asker: &Asker,
+        question: impl FnOnce(&Connection, Scope) -> Result<T, Failure>,
+    ) -> Result<T, StoreError> {
         let (id, db) = self.connection()?;
-        let answer = ask(&db, question).map_err(|failure| failure.of(&self.path));
+        let answer = ask(&db, asker, question).map_err(|failure| failure.of(&self.path));
         // After a failure the connection may be what failed.
         let may_be_broken = answer
             .as_ref()
@@ -160,9 +179,13 @@ impl File {
     }
 
     /// Asks about two halves of the spans at the same time, on a connection each.
-    fn name_statistics(&self, since: Option<Timestamp>) -> Result<Vec<NameStats>, StoreError> {
-        let (first, middle, last) = self.read(|db| stats::halves(db, since))?;
-        let half = |first, last| self.read(move |db| stats::Durations::read(db, first, last, since));
+    fn name_statistics(&self, asker: &Asker, since: Option<Timestamp>) -> Result<Vec<NameStats>, StoreError> {
+        let (first, middle, last) = self.read(asker, |db, _| stats::halves(db, since))?;
+        let half = |first, last| {
+            self.read(asker, move |db, scope| {
+                stats::Durations::read(db, scope, first, last, since)
+            })
+        };
         let (lower, upper) = std::thread::scope(|scope| {
             let lower = std::thread::Builder::new()
                 .name("spanscope-read".to_owned())
@@ -177,23 +200,24 @@ impl File {
         // Where no second thread was to be had, this one does both halves.
         let lower = lower.unwrap_or_else(|| half(first, middle))?;
         let parts = vec![lower, upper?];
-        self.read(|db| stats::Durations::finish(db, parts))
+        self.read(asker, |db, _| stats::Durations::finish(db, parts))
     }
 
     /// Gives the spans of all chosen traces to `each`, some traces at a time.
     fn chosen_spans(
         &self,
+        asker: &Asker,
         conditions: Vec<Condition>,
         attributes: &[String],
         max_depth: Option<u32>,
         mut each: impl FnMut(Vec<Span>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let traces = self.read(|db| tree::chosen(db, conditions))?;
+        let traces = self.read(asker, |db, scope| tree::chosen(db, scope, conditions))?;
         for some in traces.chunks(TRACES_AT_ONCE) {
-            each(self.read(|db| {
+            each(self.read(asker, |db, scope| {
                 let mut spans = Vec::new();
                 for trace in some {
-                    spans.extend(tree::of_trace(db, *trace, attributes, max_depth)?);
+                    spans.extend(tree::of_trace(db, scope, *trace, attributes, max_depth)?);
                 }
                 Ok(spans)
             })?)?;
@@ -202,9 +226,14 @@ impl File {
     }
 }
 
-fn ask<T>(db: &Connection, question: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T, Failure> {
+fn ask<T>(
+    db: &Connection,
+    asker: &Asker,
+    question: impl FnOnce(&Connection, Scope) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let transaction = db.unchecked_transaction()?;
-    let answer = question(&transaction)?;
+    let scope = Scope::of(&transaction, asker.tenant.as_ref(), asker.max_answer_bytes)?;
+    let answer = question(&transaction, scope)?;
     transaction.finish()?;
     Ok(answer)
 }
@@ -221,6 +250,11 @@ impl SqliteStore {
         let store = Self {
             dataset_dir: folder.join("datasets"),
             workers: Arc::default(),
+            asker: Asker {
+                tenant: None,
+                max_answer_bytes: usize::MAX,
+            },
+            intake: None,
             file: Arc::new(File {
                 path,
                 idle: Mutex::default(),
@@ -229,6 +263,11 @@ impl SqliteStore {
         let connection = store.file.connection()?;
         store.file.give_back(connection);
         Ok(store)
+    }
+
+    /// A store that programs send records to, to be opened with settings of its own.
+    pub fn builder() -> SqliteStoreBuilder {
+        SqliteStoreBuilder::new()
     }
 
     /// Sets the folder of datasets; the folder `datasets` beside the file by default.
@@ -295,7 +334,7 @@ impl SqliteStore {
     /// # Errors
     /// Only what the file's own failure makes.
     pub fn latest_event_id(&self) -> Result<i64, StoreError> {
-        self.file.read(logs::latest)
+        self.file.read(&self.asker, |db, _| logs::latest(db))
     }
 
     /// The number of the span that was stored last, 0 if there is none: from here on [`spans_after`](Self::spans_after)
@@ -304,7 +343,7 @@ impl SqliteStore {
     /// # Errors
     /// Only what the file's own failure makes.
     pub fn latest_span_number(&self) -> Result<i64, StoreError> {
-        self.file.read(spans::latest)
+        self.file.read(&self.asker, |db, _| spans::latest(db))
     }
 
     /// Spans stored after the one with this number, oldest first, each with its number in this file. A span that
@@ -314,32 +353,33 @@ impl SqliteStore {
     /// # Errors
     /// Only what the file's own failure makes.
     pub fn spans_after(&self, number: i64, limit: u64) -> Result<Vec<(i64, Span)>, StoreError> {
-        self.file.read(|db| spans::after(db, number, limit))
+        self.file
+            .read(&self.asker, |db, scope| spans::after(db, scope, number, limit))
     }
 
     fn ask<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+        question: impl FnOnce(&Connection, Scope) -> Result<T, Failure> + Send + 'static,
     ) -> StoreFuture<'_, T> {
-        let file = self.file.clone();
-        self.workers.run(move || file.read(question))
+        let (file, asker) = (self.file.clone(), self.asker.clone());
+        self.workers.run(move || file.read(&asker, question))
     }
 }
 
 impl TraceStore for SqliteStore {
     fn query_traces(&self, query: TraceQuery) -> StoreFuture<'_, Vec<Trace>> {
-        self.ask(|db| {
-            let found = traces::list(db, &traces::filter_of(query)?)?;
+        self.ask(|db, scope| {
+            let found = traces::list(db, scope, &traces::filter_of(query)?)?;
             Ok(found.into_iter().map(|summary| summary.trace).collect())
         })
     }
 
     fn get_trace(&self, trace_id: TraceId) -> StoreFuture<'_, Trace> {
-        self.ask(move |db| traces::get(db, trace_id))
+        self.ask(move |db, scope| traces::get(db, scope, trace_id))
     }
 
     fn get_span(&self, trace_id: TraceId, span_id: SpanId) -> StoreFuture<'_, Span> {
-        self.ask(move |db| spans::get(db, trace_id, span_id))
+        self.ask(move |db, scope| spans::get(db, scope, trace_id, span_id))
     }
 
     fn get_span_tree(
@@ -348,7 +388,7 @@ impl TraceStore for SqliteStore {
         attributes_to_return: Option<Vec<String>>,
         max_depth: Option<u32>,
     ) -> StoreFuture<'_, BTreeMap<SpanId, SpanNode>> {
-        self.ask(move |db| tree::below(db, span_id, attributes_to_return.as_deref(), max_depth))
+        self.ask(move |db, scope| tree::below(db, scope, span_id, attributes_to_return.as_deref(), max_depth))
     }
 
     fn query_spans(
@@ -357,13 +397,23 @@ impl TraceStore for SqliteStore {
         attributes_to_return: Vec<String>,
         max_depth: Option<u32>,
     ) -> StoreFuture<'_, Vec<Span>> {
-        let file = self.file.clone();
+        let (file, asker) = (self.file.clone(), self.asker.clone());
         self.workers.run(move || {
             let mut found = Vec::new();
-            file.chosen_spans(attribute_filters, &attributes_to_return, max_depth, |spans| {
-                found.extend(spans);
-                Ok(())
-            })?;
+            let mut room = scope::Room::new(asker.max_answer_bytes);
+            file.chosen_spans(
+                &asker,
+                attribute_filters,
+                &attributes_to_return,
+                max_depth,
+                |spans| {
+                    for span in &spans {
+                        room.take(rows::bytes_of(span))?;
+                    }
+                    found.extend(spans);
+                    Ok(())
+                },
+            )?;
             Ok(found)
         })
     }
@@ -375,51 +425,66 @@ impl TraceStore for SqliteStore {
         dataset_id: String,
         max_depth: Option<u32>,
     ) -> StoreFuture<'_, u64> {
-        let file = self.file.clone();
+        let (file, asker) = (self.file.clone(), self.asker.clone());
         let folder = self.dataset_dir.clone();
         self.workers.run(move || {
+            let folder = match &asker.tenant {
+                Some(tenant) => folder.join(dataset::folder_of(tenant)?),
+                None => folder,
+            };
             let dataset = dataset::file(&folder, &dataset_id)?;
             let mut saved = 0;
-            file.chosen_spans(attribute_filters, &attributes_to_save, max_depth, |spans| {
-                saved += spans.len() as u64;
-                dataset::append(&dataset, &spans)
-            })?;
+            // What is written line by line is no answer that has to be held.
+            let asker = Asker {
+                max_answer_bytes: usize::MAX,
+                ..asker
+            };
+            file.chosen_spans(
+                &asker,
+                attribute_filters,
+                &attributes_to_save,
+                max_depth,
+                |spans| {
+                    saved += spans.len() as u64;
+                    dataset::append(&dataset, &spans)
+                },
+            )?;
             Ok(saved)
         })
     }
 
     fn resolve_id(&self, prefix: String) -> StoreFuture<'_, IdMatch> {
-        self.ask(move |db| spans::resolve(db, &prefix))
+        self.ask(move |db, scope| spans::resolve(db, scope, &prefix))
     }
 
     fn list_traces(&self, filter: TraceFilter) -> StoreFuture<'_, Vec<TraceSummary>> {
-        self.ask(move |db| traces::list(db, &filter))
+        self.ask(move |db, scope| traces::list(db, scope, &filter))
     }
 
     fn list_spans(&self, filter: SpanFilter) -> StoreFuture<'_, Vec<Span>> {
-        self.ask(move |db| spans::list(db, &filter))
+        self.ask(move |db, scope| spans::list(db, scope, &filter))
     }
 
     fn trace_spans(&self, trace_id: TraceId) -> StoreFuture<'_, Vec<Span>> {
-        self.ask(move |db| spans::of_trace(db, trace_id))
+        self.ask(move |db, scope| spans::of_trace(db, scope, trace_id))
     }
 
     fn list_logs(&self, filter: LogFilter) -> StoreFuture<'_, Vec<LogEvent>> {
-        self.ask(move |db| logs::list(db, &filter))
+        self.ask(move |db, scope| logs::list(db, scope, &filter))
     }
 
     fn statistics(&self) -> StoreFuture<'_, StoreStats> {
         let file = self.file.clone();
-        self.ask(move |db| stats::store(db, &file.path))
+        self.ask(move |db, scope| stats::store(db, scope, &file.path))
     }
 
     fn name_statistics(&self, since: Option<Timestamp>) -> StoreFuture<'_, Vec<NameStats>> {
-        let file = self.file.clone();
-        self.workers.run(move || file.name_statistics(since))
+        let (file, asker) = (self.file.clone(), self.asker.clone());
+        self.workers.run(move || file.name_statistics(&asker, since))
     }
 
     fn query_metrics(&self, query: MetricQuery) -> StoreFuture<'_, Vec<MetricSeries>> {
-        self.ask(move |db| metrics::query(db, &query))
+        self.ask(move |db, scope| metrics::query(db, scope, &query))
     }
 
     fn list_metrics(&self) -> StoreFuture<'_, Vec<MetricInfo>> {
@@ -427,6 +492,23 @@ impl TraceStore for SqliteStore {
     }
 
     fn usage(&self, query: UsageQuery) -> StoreFuture<'_, Vec<UsageRow>> {
-        self.ask(move |db| usage::query(db, &query))
+        self.ask(move |db, scope| usage::query(db, scope, &query))
+    }
+
+    fn within(&self, tenant: &Tenant) -> Arc<dyn TraceStore> {
+        let mut store = self.clone();
+        store.asker.tenant = Some(tenant.clone());
+        Arc::new(store)
+    }
+
+    fn store(&self, records: NewRecords) -> StoreFuture<'_, Taken> {
+        let Some(intake) = &self.intake else {
+            return Box::pin(async {
+                Err(StoreError::invalid(
+                    "this store was opened for reading: open it with SqliteStore::builder() to store in it",
+                ))
+            });
+        };
+        intake.take(self.asker.tenant.as_ref(), records)
     }
 }

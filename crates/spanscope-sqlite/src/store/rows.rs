@@ -6,11 +6,18 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use rusqlite::{Connection, Row, Statement};
+use rusqlite::{Connection, OptionalExtension, Row, Statement};
 use serde::Deserialize;
 use spanscope_model::{
-    Attributes, Link, Severity, Span, SpanId, SpanKind, SpanState, SpanStatus, Timestamp, TraceId,
+    Attributes, Link, Severity, Span, SpanId, SpanKind, SpanState, SpanStatus, Timestamp, TraceId, Value,
 };
+
+use super::Failure;
+use super::scope::{Room, Scope};
+use crate::schema;
+
+/// What a span takes in an answer beside its attributes, about.
+const SPAN_BYTES: usize = 400;
 
 /// The columns that [`Reader::span`] reads, of a `_span` that the SQL calls `s`.
 pub(super) const SPAN_COLUMNS: &str = "s.id, s.callsite, s.name, s.start, s.duration, s.status, s.trace, s.process, \
@@ -34,7 +41,7 @@ pub(super) struct Callsite {
 }
 
 /// What all spans of a process share.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Process {
     pub(super) service_name: String,
     pub(super) is_alive: bool,
@@ -42,6 +49,8 @@ pub(super) struct Process {
 
 /// Reads rows of one connection within one question.
 pub(super) struct Reader<'db> {
+    db: &'db Connection,
+    pub(super) room: Room,
     find_callsite: Statement<'db>,
     find_process: Statement<'db>,
     find_trace: Statement<'db>,
@@ -55,11 +64,14 @@ pub(super) struct Reader<'db> {
 struct Extra {
     status_message: Option<String>,
     links: Vec<Link>,
+    trace_state: Option<String>,
 }
 
 impl<'db> Reader<'db> {
-    pub(super) fn new(db: &'db Connection) -> rusqlite::Result<Self> {
+    pub(super) fn new(db: &'db Connection, scope: Scope) -> rusqlite::Result<Self> {
         Ok(Self {
+            db,
+            room: scope.room(),
             find_callsite: db.prepare("SELECT name, target, level, category FROM _callsite WHERE id = ?1")?,
             find_process: db.prepare("SELECT service_name, ended_at, seen_at FROM _process WHERE id = ?1")?,
             find_trace: db.prepare("SELECT trace_id FROM _trace WHERE id = ?1")?,
@@ -89,13 +101,15 @@ impl<'db> Reader<'db> {
         if let Some(process) = self.processes.get(&id) {
             return Ok(process.clone());
         }
-        let process = Rc::new(self.find_process.query_row([id], |row| {
+        let found = self.find_process.query_row([id], |row| {
             let (ended_at, seen_at): (Option<i64>, i64) = (row.get(1)?, row.get(2)?);
             Ok(Process {
                 service_name: row.get(0)?,
                 is_alive: ended_at.is_none() && seen_at >= alive_since(),
             })
-        })?);
+        });
+        // A sender of whom nothing was heard for as long as records are kept is forgotten.
+        let process = Rc::new(found.optional()?.unwrap_or_default());
         self.processes.insert(id, process.clone());
         Ok(process)
     }
@@ -111,13 +125,15 @@ impl<'db> Reader<'db> {
     }
 
     /// Reads one span; none if its ids are no ids.
-    pub(super) fn span(&mut self, row: &Row<'_>) -> rusqlite::Result<Option<Span>> {
+    pub(super) fn span(&mut self, row: &Row<'_>) -> Result<Option<Span>, Failure> {
         let Some(trace_id) = self.trace_id(row.get(6)?)? else {
             return Ok(None);
         };
         let Some(span_id) = span_id(row.get(9)?) else {
             return Ok(None);
         };
+        let json = row.get_ref(11)?.as_str_or_null()?;
+        self.room.take(SPAN_BYTES + json.map_or(0, str::len))?;
         let callsite = self.callsite(row.get(1)?)?;
         let process = self.process(row.get(7)?)?;
         let start: i64 = row.get(3)?;
@@ -135,7 +151,7 @@ impl<'db> Reader<'db> {
                 .unwrap_or_else(|| callsite.name.clone()),
             start_time: Timestamp::from_nanos(start),
             end_time: duration.map(|duration| Timestamp::from_nanos(start.saturating_add(duration))),
-            attributes: attributes(row.get_ref(11)?.as_str_or_null()?),
+            attributes: attributes(json),
             status: status(row.get(5)?),
             status_message: extra.status_message,
             kind: kind(row.get(8)?),
@@ -152,7 +168,30 @@ impl<'db> Reader<'db> {
                     .unwrap_or_else(|| callsite.category.clone()),
             ),
             links: extra.links,
+            trace_state: extra.trace_state,
+            resource: None,
+            scope: None,
         }))
+    }
+
+    /// The span in a row of [`SPAN_COLUMNS`], with what is known of its sender.
+    pub(super) fn whole_span(&mut self, row: &Row<'_>) -> Result<Option<Span>, Failure> {
+        let Some(mut span) = self.span(row)? else {
+            return Ok(None);
+        };
+        if schema::has_tenants(self.db)? {
+            let mut find = self
+                .db
+                .prepare("SELECT resource, scope FROM _process WHERE id = ?1")?;
+            let mut sender = find.query([row.get::<_, i64>(7)?])?;
+            if let Some(sender) = sender.next()? {
+                let json =
+                    |column: usize| Ok::<_, rusqlite::Error>(sender.get_ref(column)?.as_str_or_null()?);
+                span.resource = json(0)?.and_then(|json| serde_json::from_str(json).ok());
+                span.scope = json(1)?.and_then(|json| serde_json::from_str(json).ok());
+            }
+        }
+        Ok(Some(span))
     }
 }
 
@@ -196,4 +235,15 @@ fn kind(number: i64) -> SpanKind {
         4 => SpanKind::Consumer,
         _ => SpanKind::Internal,
     }
+}
+
+/// What a span takes in an answer, about.
+pub(super) fn bytes_of(span: &Span) -> usize {
+    let value = |value: &Value| match value {
+        Value::Str(text) => text.len(),
+        Value::Json(json) => json.to_string().len(),
+        _ => 8,
+    };
+    let attributes = span.attributes.iter();
+    SPAN_BYTES + attributes.map(|(key, of)| key.len() + value(of)).sum::<usize>()
 }

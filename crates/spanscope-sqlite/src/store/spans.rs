@@ -7,17 +7,24 @@ use super::Failure;
 use super::builder::{Sql, count};
 use super::conditions::Conditions;
 use super::rows::{Reader, SPAN_COLUMNS, parsed, span_id};
+use super::scope::Scope;
 use super::traces;
+use crate::schema;
 
 /// How few digits of an id are still accepted.
 const MIN_PREFIX: usize = 4;
 
 /// Everything stored before the answered numbers began before `since`: the first span and event worth a look.
 pub(super) fn first_since(db: &Connection, since: Timestamp) -> rusqlite::Result<(i64, i64)> {
+    // Clocks of other machines go ahead of this one's.
+    let ahead: i64 = match schema::has_tenants(db)? {
+        true => db.query_row("SELECT ahead FROM _given", [], |row| row.get(0))?,
+        false => 0,
+    };
     let mark = db
         .query_row(
             "SELECT span, event FROM _mark WHERE time < ?1 ORDER BY time DESC LIMIT 1",
-            [since.as_nanos()],
+            [since.as_nanos().saturating_sub(ahead)],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
         .optional()?;
@@ -25,26 +32,32 @@ pub(super) fn first_since(db: &Connection, since: Timestamp) -> rusqlite::Result
 }
 
 /// Spans that the filter lets through, in its order.
-pub(super) fn list(db: &Connection, filter: &SpanFilter) -> Result<Vec<Span>, Failure> {
+pub(super) fn list(db: &Connection, scope: Scope, filter: &SpanFilter) -> Result<Vec<Span>, Failure> {
     let order = filter.order_by.first();
     let longest_first = order.is_some_and(|order| order.key == OrderKey::DurationMs && order.descending);
     if longest_first {
         // Slow spans have an index; where they fill the page, the others need not be looked at.
-        let slow = list_with(db, filter, " AND s.duration >= 1000000000")?;
+        let slow = list_with(db, scope, filter, " AND s.duration >= 1000000000")?;
         if u64::try_from(slow.len()).is_ok_and(|found| found >= filter.limit) {
             return Ok(slow);
         }
     }
-    list_with(db, filter, "")
+    list_with(db, scope, filter, "")
 }
 
-fn list_with(db: &Connection, filter: &SpanFilter, hint: &'static str) -> Result<Vec<Span>, Failure> {
+fn list_with(
+    db: &Connection,
+    scope: Scope,
+    filter: &SpanFilter,
+    hint: &'static str,
+) -> Result<Vec<Span>, Failure> {
     let conditions = Conditions::new(db, &filter.conditions)?;
     let is_frequent = conditions.is_frequent(db)?;
     let mut sql = Sql::new("SELECT ")
         .push(SPAN_COLUMNS)
         .push(" FROM _span s WHERE 1")
         .push(hint)
+        .add(&scope.of_spans())
         .add(&if is_frequent {
             conditions.probe()
         } else {
@@ -75,7 +88,7 @@ fn list_with(db: &Connection, filter: &SpanFilter, hint: &'static str) -> Result
         .bind(count(filter.limit))
         .push(" OFFSET ")
         .bind(count(filter.offset));
-    collect(db, &sql)
+    collect(db, scope, &sql)
 }
 
 fn order_piece(order: Order) -> Result<&'static str, StoreError> {
@@ -97,13 +110,13 @@ fn order_piece(order: Order) -> Result<&'static str, StoreError> {
 }
 
 /// All spans of a trace, by start.
-pub(super) fn of_trace(db: &Connection, trace_id: TraceId) -> Result<Vec<Span>, Failure> {
-    let trace = traces::rowid(db, trace_id)?.ok_or_else(|| traces::no_trace(trace_id))?;
+pub(super) fn of_trace(db: &Connection, scope: Scope, trace_id: TraceId) -> Result<Vec<Span>, Failure> {
+    let trace = traces::rowid(db, scope, trace_id)?.ok_or_else(|| traces::no_trace(trace_id))?;
     let sql = Sql::new("SELECT ")
         .push(SPAN_COLUMNS)
         .push(" FROM _span s WHERE s.trace = ")
         .bind(trace);
-    let mut spans = collect(db, &sql)?;
+    let mut spans = collect(db, scope, &sql)?;
     if spans.is_empty() {
         return Err(traces::no_trace(trace_id).into());
     }
@@ -114,29 +127,39 @@ pub(super) fn of_trace(db: &Connection, trace_id: TraceId) -> Result<Vec<Span>, 
 }
 
 /// One span.
-pub(super) fn get(db: &Connection, trace_id: TraceId, span_id: SpanId) -> Result<Span, Failure> {
+pub(super) fn get(
+    db: &Connection,
+    scope: Scope,
+    trace_id: TraceId,
+    span_id: SpanId,
+) -> Result<Span, Failure> {
     let sql = Sql::new("SELECT ")
         .push(SPAN_COLUMNS)
         .push(" FROM _span s INDEXED BY _span_hex WHERE s.span_hex = ")
         .bind(span_id.to_string())
-        .push(" AND s.trace = (SELECT id FROM _trace WHERE trace_id = ")
-        .bind(trace_id.to_string())
-        .push(") ORDER BY s.id DESC LIMIT 1");
-    let found = collect(db, &sql)?.pop();
+        .push(" AND s.trace = ")
+        .bind(traces::rowid(db, scope, trace_id)?)
+        .push(" ORDER BY s.id DESC LIMIT 1");
+    let mut reader = Reader::new(db, scope)?;
+    let mut found = None;
+    sql.for_each(db, |row| {
+        found = reader.whole_span(row)?;
+        Ok::<_, Failure>(())
+    })?;
     Ok(found.ok_or_else(|| {
         StoreError::not_found(format!("no span {span_id} of trace {trace_id} is stored here"))
     })?)
 }
 
 /// Spans stored after the one with this number, oldest first, with their numbers.
-pub(super) fn after(db: &Connection, id: i64, limit: u64) -> Result<Vec<(i64, Span)>, Failure> {
+pub(super) fn after(db: &Connection, scope: Scope, id: i64, limit: u64) -> Result<Vec<(i64, Span)>, Failure> {
     let sql = Sql::new("SELECT ")
         .push(SPAN_COLUMNS)
         .push(" FROM _span s WHERE s.id > ")
         .bind(id)
         .push(" ORDER BY s.id LIMIT ")
         .bind(count(limit));
-    let mut reader = Reader::new(db)?;
+    let mut reader = Reader::new(db, scope)?;
     let mut found = Vec::new();
     sql.for_each(db, |row| {
         if let Some(span) = reader.span(row)? {
@@ -147,8 +170,8 @@ pub(super) fn after(db: &Connection, id: i64, limit: u64) -> Result<Vec<(i64, Sp
     Ok(found)
 }
 
-pub(super) fn collect(db: &Connection, sql: &Sql) -> Result<Vec<Span>, Failure> {
-    let mut reader = Reader::new(db)?;
+pub(super) fn collect(db: &Connection, scope: Scope, sql: &Sql) -> Result<Vec<Span>, Failure> {
+    let mut reader = Reader::new(db, scope)?;
     let mut found = Vec::new();
     sql.for_each(db, |row| {
         found.extend(reader.span(row)?);
@@ -158,17 +181,16 @@ pub(super) fn collect(db: &Connection, sql: &Sql) -> Result<Vec<Span>, Failure> 
 }
 
 /// The number in the file of the newest span with this id, and its trace's number.
-pub(super) fn newest(db: &Connection, id: SpanId) -> rusqlite::Result<Option<(i64, i64)>> {
-    db.query_row(
-        "SELECT trace, span_id FROM _span INDEXED BY _span_hex WHERE span_hex = ?1 ORDER BY id DESC LIMIT 1",
-        [id.to_string()],
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )
-    .optional()
+pub(super) fn newest(db: &Connection, scope: Scope, id: SpanId) -> rusqlite::Result<Option<(i64, i64)>> {
+    let sql = Sql::new("SELECT s.trace, s.span_id FROM _span s INDEXED BY _span_hex WHERE s.span_hex = ")
+        .bind(id.to_string())
+        .add(&scope.of_spans())
+        .push(" ORDER BY s.id DESC LIMIT 1");
+    Ok(sql.rows(db, |row| Ok((row.get(0)?, row.get(1)?)))?.pop())
 }
 
 /// What an id, or the beginning of one, stands for. A whole id of a span is that span, in its newest trace.
-pub(super) fn resolve(db: &Connection, prefix: &str) -> Result<IdMatch, Failure> {
+pub(super) fn resolve(db: &Connection, scope: Scope, prefix: &str) -> Result<IdMatch, Failure> {
     let prefix = prefix.trim().to_ascii_lowercase();
     let is_hex = prefix.bytes().all(|digit| digit.is_ascii_hexdigit());
     if !is_hex || prefix.len() < MIN_PREFIX || prefix.len() > TraceId::DIGITS {
@@ -180,30 +202,33 @@ pub(super) fn resolve(db: &Connection, prefix: &str) -> Result<IdMatch, Failure>
         .into());
     }
     if let Ok(id) = prefix.parse::<SpanId>()
-        && let Some((trace, _)) = newest(db, id)?
-        && let Some(trace) = Reader::new(db)?.trace_id(trace)?
+        && let Some((trace, _)) = newest(db, scope, id)?
+        && let Some(trace) = Reader::new(db, scope)?.trace_id(trace)?
     {
         return Ok(IdMatch::Span(trace, id));
     }
     // Every text that begins with the prefix sorts before prefix + 'g', the letter after the hexadecimal ones.
     let after = format!("{prefix}g");
-    let mut matches = Sql::new("SELECT trace_id FROM _trace WHERE trace_id >= ")
+    let mut matches = Sql::new("SELECT DISTINCT t.trace_id FROM _trace t WHERE t.trace_id >= ")
         .bind(prefix.clone())
-        .push(" AND trace_id < ")
+        .push(" AND t.trace_id < ")
         .bind(after.clone())
-        .push(" ORDER BY trace_id LIMIT 2")
+        .add(&scope.of_traces())
+        .push(" ORDER BY t.trace_id LIMIT 2")
         .rows(db, |row| parsed(row, 0))?
         .into_iter()
         .flatten()
         .map(IdMatch::Trace)
         .collect::<Vec<_>>();
-    let spans = Sql::new("SELECT DISTINCT trace, span_id FROM _span INDEXED BY _span_hex WHERE span_hex >= ")
-        .bind(prefix.clone())
-        .push(" AND span_hex < ")
-        .bind(after)
-        .push(" LIMIT 2")
-        .rows(db, |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let mut reader = Reader::new(db)?;
+    let spans =
+        Sql::new("SELECT DISTINCT s.trace, s.span_id FROM _span s INDEXED BY _span_hex WHERE s.span_hex >= ")
+            .bind(prefix.clone())
+            .push(" AND s.span_hex < ")
+            .bind(after)
+            .add(&scope.of_spans())
+            .push(" LIMIT 2")
+            .rows(db, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut reader = Reader::new(db, scope)?;
     for (trace, span) in spans {
         if let (Some(trace), Some(span)) = (reader.trace_id(trace)?, span_id(span)) {
             matches.push(IdMatch::Span(trace, span));

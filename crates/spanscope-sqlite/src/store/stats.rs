@@ -12,6 +12,7 @@ use spanscope_model::{DropCounts, NameStats, ServiceStats, StoreStats, Timestamp
 
 use super::Failure;
 use super::builder::Sql;
+use super::scope::Scope;
 use super::spans::first_since;
 use crate::schema;
 
@@ -23,70 +24,86 @@ const SMALL_CALLSITES: usize = 4096;
 const BITS: u32 = 6;
 
 /// Sizes, counts, losses.
-pub(super) fn store(db: &Connection, path: &Path) -> Result<StoreStats, Failure> {
-    let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).map(natural);
-    let moment = |sql: &str| {
-        db.query_row(sql, [], |row| row.get::<_, Option<i64>>(0))
-            .map(|time| time.map(Timestamp::from_nanos))
+pub(super) fn store(db: &Connection, scope: Scope, path: &Path) -> Result<StoreStats, Failure> {
+    let first = |sql: Sql| -> rusqlite::Result<Option<i64>> {
+        let found = sql.rows(db, |row| row.get::<_, Option<i64>>(0))?;
+        Ok(found.into_iter().next().flatten())
     };
-    let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
-    let mut wal = path.as_os_str().to_owned();
-    wal.push("-wal");
-    let sampled = match schema::has_sampled(db)? {
-        true => number("SELECT COALESCE(sum(dropped_sampled), 0) FROM _process")?,
+    let number = |sql: Sql| first(sql).map(|number| natural(number.unwrap_or(0)));
+    let moment = |sql: Sql| first(sql).map(|time| time.map(Timestamp::from_nanos));
+    // The file is everybody's; its size tells one tenant about the others.
+    let is_all = scope.is_all();
+    let size = |path: &Path| match is_all {
+        true => std::fs::metadata(path).map_or(0, |file| file.len()),
         false => 0,
     };
-    let (offered, stored, dropped) = db.query_row(
-        "SELECT sum(offered), sum(stored), sum(dropped_queue_full), sum(dropped_write_failed), sum(dropped_shutdown) \
-         FROM _process",
-        [],
-        |row| {
-            let count = |column: usize| row.get::<_, Option<i64>>(column).map(|sum| natural(sum.unwrap_or(0)));
-            let dropped = DropCounts {
-                queue_full: count(2)?,
-                write_failed: count(3)?,
-                shutdown: count(4)?,
-                sampled,
-            };
-            Ok((count(0)?, count(1)?, dropped))
-        },
-    )?;
-    let services = services(db)?;
+    let mut wal = path.as_os_str().to_owned();
+    wal.push("-wal");
+    let account = |column: &'static str| {
+        let sql = Sql::new("SELECT sum(")
+            .push(column)
+            .push(") FROM _process p WHERE 1");
+        number(sql.add(&scope.of_processes()))
+    };
+    let services = services(db, scope)?;
     Ok(StoreStats {
         file_bytes: size(path),
         wal_bytes: size(Path::new(&wal)),
-        free_bytes: number("PRAGMA freelist_count")? * number("PRAGMA page_size")?,
-        traces: number("SELECT count(*) FROM _trace WHERE span_count > 0")?,
-        spans: services.iter().map(|service| service.spans).sum(),
-        events: number("SELECT count(*) FROM _event")?,
-        points: match schema::has_metrics(db)? {
-            true => number("SELECT count(*) FROM _point")?,
+        free_bytes: match is_all {
+            true => {
+                number(Sql::new("SELECT freelist_count FROM pragma_freelist_count"))?
+                    * number(Sql::new("SELECT page_size FROM pragma_page_size"))?
+            }
             false => 0,
         },
-        oldest: moment("SELECT min(start) FROM _trace")?,
-        newest: moment("SELECT max(start) FROM _trace")?,
-        offered,
-        stored,
-        dropped,
+        traces: number(
+            Sql::new("SELECT count(*) FROM _trace t WHERE t.span_count > 0").add(&scope.of_traces()),
+        )?,
+        spans: services.iter().map(|service| service.spans).sum(),
+        events: number(Sql::new("SELECT count(*) FROM _event e WHERE 1").add(&scope.of_events()))?,
+        points: match (schema::has_metrics(db)?, is_all) {
+            (false, _) => 0,
+            (true, true) => number(Sql::new("SELECT count(*) FROM _point"))?,
+            (true, false) => number(
+                Sql::new("SELECT sum(s.points) FROM _series s JOIN _metric m ON m.id = s.metric WHERE 1")
+                    .add(&scope.of_metrics()),
+            )?,
+        },
+        oldest: moment(Sql::new("SELECT min(t.start) FROM _trace t WHERE 1").add(&scope.of_traces()))?,
+        newest: moment(Sql::new("SELECT max(t.start) FROM _trace t WHERE 1").add(&scope.of_traces()))?,
+        offered: account("offered")?,
+        stored: account("stored")?,
+        dropped: DropCounts {
+            queue_full: account("dropped_queue_full")?,
+            write_failed: account("dropped_write_failed")?,
+            shutdown: account("dropped_shutdown")?,
+            sampled: match schema::has_sampled(db)? {
+                true => account("dropped_sampled")?,
+                false => 0,
+            },
+        },
         services,
     })
 }
 
-fn services(db: &Connection) -> rusqlite::Result<Vec<ServiceStats>> {
-    let mut statement = db.prepare(
-        "SELECT p.service_name, sum(n.spans), sum(n.errors) FROM \
-         (SELECT process, count(*) AS spans, count(*) FILTER (WHERE status = 1) AS errors FROM _span GROUP BY process) n \
-         JOIN _process p ON p.id = n.process GROUP BY p.service_name ORDER BY sum(n.spans) DESC, p.service_name",
-    )?;
-    statement
-        .query_map([], |row| {
-            Ok(ServiceStats {
-                service_name: row.get(0)?,
-                spans: natural(row.get(1)?),
-                errors: natural(row.get(2)?),
-            })
-        })?
-        .collect()
+/// Spans and failed ones by service, the busiest first.
+fn services(db: &Connection, scope: Scope) -> rusqlite::Result<Vec<ServiceStats>> {
+    Sql::new(
+        "SELECT COALESCE(p.service_name, ''), sum(n.spans), sum(n.errors) FROM \
+         (SELECT s.process, count(*) AS spans, count(*) FILTER (WHERE s.status = 1) AS errors FROM _span s WHERE 1",
+    )
+    .add(&scope.of_spans())
+    .push(
+        " GROUP BY s.process) n LEFT JOIN _process p ON p.id = n.process \
+         GROUP BY 1 ORDER BY sum(n.spans) DESC, 1",
+    )
+    .rows(db, |row| {
+        Ok(ServiceStats {
+            service_name: row.get(0)?,
+            spans: natural(row.get(1)?),
+            errors: natural(row.get(2)?),
+        })
+    })
 }
 
 fn natural(number: i64) -> u64 {
@@ -120,18 +137,21 @@ impl Durations {
     /// Reads the spans with these numbers, first and last included.
     pub(super) fn read(
         db: &Connection,
+        scope: Scope,
         first: i64,
         last: i64,
         since: Option<Timestamp>,
     ) -> Result<Self, Failure> {
         let mut all = Self::default();
-        let mut sql = Sql::new("SELECT callsite, name, duration, status FROM _span WHERE id BETWEEN ")
-            .bind(first)
-            .push(" AND ")
-            .bind(last)
-            .push(" AND duration IS NOT NULL");
+        let mut sql =
+            Sql::new("SELECT s.callsite, s.name, s.duration, s.status FROM _span s WHERE s.id BETWEEN ")
+                .bind(first)
+                .push(" AND ")
+                .bind(last)
+                .push(" AND s.duration IS NOT NULL")
+                .add(&scope.of_spans());
         if let Some(since) = since {
-            sql = sql.push(" AND start >= ").bind(since.as_nanos());
+            sql = sql.push(" AND s.start >= ").bind(since.as_nanos());
         }
         sql.for_each(db, |row| {
             let nanos = natural(row.get(2)?);

@@ -1,6 +1,6 @@
 //! Lists of traces.
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, Row};
 use spanscope_model::{
     Order, OrderKey, SpanState, SpanStatus, StoreError, Timestamp, Trace, TraceFilter, TraceId, TraceQuery,
     TraceSummary,
@@ -10,8 +10,11 @@ use super::Failure;
 use super::builder::{Sql, count};
 use super::conditions::Conditions;
 use super::rows::{Reader, alive_since, parsed, span_id};
+use super::scope::Scope;
 
 const DEFAULT_LIMIT: u64 = 100;
+/// What a trace takes in a list, about.
+const SUMMARY_BYTES: usize = 300;
 
 /// Reads the question of the telemetry API as the question of this crate.
 pub(super) fn filter_of(query: TraceQuery) -> Result<TraceFilter, StoreError> {
@@ -52,11 +55,15 @@ const SUMMARY_FROM: &str = ") END \
      WHERE 1";
 
 /// Traces that the filter lets through, in its order.
-pub(super) fn list(db: &Connection, filter: &TraceFilter) -> Result<Vec<TraceSummary>, Failure> {
+pub(super) fn list(
+    db: &Connection,
+    scope: Scope,
+    filter: &TraceFilter,
+) -> Result<Vec<TraceSummary>, Failure> {
     let mut sql = Sql::new(SUMMARY)
         .bind(alive_since())
         .push(SUMMARY_FROM)
-        .add(&chosen(db, filter)?)
+        .add(&chosen(db, scope, filter)?)
         .push(" ORDER BY ");
     for order in &filter.order_by {
         sql = sql.push(order_piece(*order)).push(", ");
@@ -71,36 +78,35 @@ pub(super) fn list(db: &Connection, filter: &TraceFilter) -> Result<Vec<TraceSum
         .bind(count(filter.limit))
         .push(" OFFSET ")
         .bind(count(filter.offset));
-    summaries(db, &sql)
+    summaries(db, scope, &sql)
 }
 
 /// The numbers of the traces with a span that meets the conditions, newest first.
-pub(super) fn rowids(db: &Connection, filter: &TraceFilter) -> Result<Vec<i64>, Failure> {
+pub(super) fn rowids(db: &Connection, scope: Scope, filter: &TraceFilter) -> Result<Vec<i64>, Failure> {
     let sql = Sql::new("SELECT t.id FROM _trace t WHERE 1")
-        .add(&chosen(db, filter)?)
+        .add(&chosen(db, scope, filter)?)
         .push(" ORDER BY t.start DESC, t.trace_id DESC");
     Ok(sql.rows(db, |row| row.get(0))?)
 }
 
 /// One trace.
-pub(super) fn get(db: &Connection, trace_id: TraceId) -> Result<Trace, Failure> {
+pub(super) fn get(db: &Connection, scope: Scope, trace_id: TraceId) -> Result<Trace, Failure> {
     let sql = Sql::new(SUMMARY)
         .bind(alive_since())
         .push(SUMMARY_FROM)
-        .push(" AND t.trace_id = ")
-        .bind(trace_id.to_string());
-    let found = summaries(db, &sql)?.pop().map(|summary| summary.trace);
+        .push(" AND t.id = ")
+        .bind(rowid(db, scope, trace_id)?);
+    let found = summaries(db, scope, &sql)?.pop().map(|summary| summary.trace);
     Ok(found.ok_or_else(|| no_trace(trace_id))?)
 }
 
 /// The number of a trace in the file.
-pub(super) fn rowid(db: &Connection, trace_id: TraceId) -> rusqlite::Result<Option<i64>> {
-    db.query_row(
-        "SELECT id FROM _trace WHERE trace_id = ?1",
-        [trace_id.to_string()],
-        |row| row.get(0),
-    )
-    .optional()
+pub(super) fn rowid(db: &Connection, scope: Scope, trace_id: TraceId) -> rusqlite::Result<Option<i64>> {
+    let sql = Sql::new("SELECT t.id FROM _trace t WHERE t.trace_id = ")
+        .bind(trace_id.to_string())
+        .add(&scope.of_traces())
+        .push(" ORDER BY t.id LIMIT 1");
+    Ok(sql.rows(db, |row| row.get(0))?.pop())
 }
 
 pub(super) fn no_trace(trace_id: TraceId) -> StoreError {
@@ -108,8 +114,8 @@ pub(super) fn no_trace(trace_id: TraceId) -> StoreError {
 }
 
 /// ` AND ...` over the trace `t`.
-fn chosen(db: &Connection, filter: &TraceFilter) -> Result<Sql, Failure> {
-    let mut sql = Sql::default();
+fn chosen(db: &Connection, scope: Scope, filter: &TraceFilter) -> Result<Sql, Failure> {
+    let mut sql = scope.of_traces();
     if let Some(since) = filter.since {
         sql = sql.push(" AND t.start >= ").bind(since.as_nanos());
     }
@@ -159,10 +165,11 @@ fn order_piece(order: Order) -> &'static str {
     }
 }
 
-fn summaries(db: &Connection, sql: &Sql) -> Result<Vec<TraceSummary>, Failure> {
-    let mut reader = Reader::new(db)?;
+fn summaries(db: &Connection, scope: Scope, sql: &Sql) -> Result<Vec<TraceSummary>, Failure> {
+    let mut reader = Reader::new(db, scope)?;
     let mut found = Vec::new();
     sql.for_each(db, |row| {
+        reader.room.take(SUMMARY_BYTES)?;
         found.extend(summary(&mut reader, row)?);
         Ok::<_, Failure>(())
     })?;

@@ -12,6 +12,7 @@ use spanscope_model::{Condition, Span, SpanId, SpanNode, StoreError, TraceFilter
 use super::Failure;
 use super::builder::Sql;
 use super::rows::{Reader, SPAN_COLUMNS};
+use super::scope::Scope;
 use super::{spans, traces};
 
 /// Above this share of a trace it is quicker to read all its spans in one go than one by one.
@@ -28,18 +29,19 @@ struct Place {
 /// A span and everything below it.
 pub(super) fn below(
     db: &Connection,
+    scope: Scope,
     span_id: SpanId,
     attributes: Option<&[String]>,
     max_depth: Option<u32>,
 ) -> Result<BTreeMap<SpanId, SpanNode>, Failure> {
     check_depth(max_depth)?;
-    let Some((trace, top)) = spans::newest(db, span_id)? else {
+    let Some((trace, top)) = spans::newest(db, scope, span_id)? else {
         return Err(StoreError::not_found(format!("no span {span_id} is stored here")).into());
     };
     let shape = shape(db, trace)?;
     let depths = depths(&shape, &[top], max_depth);
     let mut tree = BTreeMap::new();
-    read(db, trace, shape.len(), &depths, |mut span, depth| {
+    read(db, scope, trace, shape.len(), &depths, |mut span, depth| {
         if let Some(keys) = attributes {
             span.attributes
                 .retain(|key, _| keys.iter().any(|wanted| wanted == key));
@@ -50,12 +52,12 @@ pub(super) fn below(
 }
 
 /// The numbers of the traces that conditions choose, newest first.
-pub(super) fn chosen(db: &Connection, conditions: Vec<Condition>) -> Result<Vec<i64>, Failure> {
+pub(super) fn chosen(db: &Connection, scope: Scope, conditions: Vec<Condition>) -> Result<Vec<i64>, Failure> {
     let filter = TraceFilter {
         conditions,
         ..TraceFilter::default()
     };
-    traces::rowids(db, &filter)
+    traces::rowids(db, scope, &filter)
 }
 
 /// The spans of one trace that carry all these attributes, down to a depth below their root.
@@ -63,6 +65,7 @@ pub(super) fn chosen(db: &Connection, conditions: Vec<Condition>) -> Result<Vec<
 /// Without a depth it is every span of the trace; with one, a span whose parent is not stored counts as a root.
 pub(super) fn of_trace(
     db: &Connection,
+    scope: Scope,
     trace: i64,
     attributes: &[String],
     max_depth: Option<u32>,
@@ -74,7 +77,7 @@ pub(super) fn of_trace(
         Some(_) => depths(&shape, &roots(&shape), max_depth),
     };
     let mut found = Vec::new();
-    read(db, trace, shape.len(), &depths, |mut span, _| {
+    read(db, scope, trace, shape.len(), &depths, |mut span, _| {
         if attributes.iter().all(|key| span.attributes.get(key).is_some()) {
             if !attributes.is_empty() {
                 span.attributes
@@ -148,12 +151,13 @@ fn depths(shape: &[Place], tops: &[i64], max_depth: Option<u32>) -> HashMap<i64,
 
 fn read(
     db: &Connection,
+    scope: Scope,
     trace: i64,
     of: usize,
     wanted: &HashMap<i64, u32>,
     mut each: impl FnMut(Span, u32),
 ) -> Result<(), Failure> {
-    let mut reader = Reader::new(db)?;
+    let mut reader = Reader::new(db, scope)?;
     if wanted.len() * SCAN_SHARE > of {
         let all = Sql::new("SELECT ")
             .push(SPAN_COLUMNS)

@@ -9,6 +9,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use spanscope_model::{TOKEN_METRICS, TraceId, UsageBy, UsageQuery, UsageRow};
 
 use super::Failure;
+use super::builder::Sql;
+use super::scope::Scope;
+use super::traces;
 use crate::points::Amount;
 use crate::schema;
 
@@ -35,11 +38,11 @@ struct Series {
     provider: String,
 }
 
-pub(super) fn query(db: &Connection, query: &UsageQuery) -> Result<Vec<UsageRow>, Failure> {
+pub(super) fn query(db: &Connection, scope: Scope, query: &UsageQuery) -> Result<Vec<UsageRow>, Failure> {
     if !schema::has_metrics(db)? {
         return Ok(Vec::new());
     }
-    let all = series(db)?;
+    let all = series(db, scope)?;
     let mut rows: BTreeMap<(String, String, String), UsageRow> = BTreeMap::new();
     let mut agents = Agents::default();
     let mut services: HashMap<i64, String> = HashMap::new();
@@ -47,7 +50,8 @@ pub(super) fn query(db: &Connection, query: &UsageQuery) -> Result<Vec<UsageRow>
     let mut statement = db.prepare(
         "SELECT p.series, p.value, p.process, p.trace_hex, p.span_id,
             EXISTS (SELECT 1 FROM _point q JOIN _series s ON s.id = q.series JOIN _metric m ON m.id = s.metric
-                WHERE ?4 AND q.trace_hex = p.trace_hex AND q.span_id = p.span_id AND m.name = 'total_tokens')
+                WHERE ?4 AND q.trace_hex = p.trace_hex AND q.span_id = p.span_id AND q.process = p.process
+                    AND m.name = 'total_tokens')
          FROM _point p WHERE p.time >= ?1 AND p.time < ?2 AND p.series = ?3 AND (?5 IS NULL OR p.trace_hex = ?5)",
     )?;
     let trace = query.trace_id.map(|trace| trace.to_string());
@@ -61,7 +65,7 @@ pub(super) fn query(db: &Connection, query: &UsageQuery) -> Result<Vec<UsageRow>
                 UsageBy::Model => String::new(),
                 UsageBy::Service => service(db, &mut services, point.get(2)?)?,
                 UsageBy::Agent => match point.get::<_, Option<String>>(3)? {
-                    Some(trace) => agents.of(db, &trace, point.get(4)?)?,
+                    Some(trace) => agents.of(db, scope, &trace, point.get(4)?)?,
                     None => String::new(),
                 },
             };
@@ -97,39 +101,40 @@ pub(super) fn query(db: &Connection, query: &UsageQuery) -> Result<Vec<UsageRow>
 }
 
 /// The series of the counters, and those of calls that failed.
-fn series(db: &Connection) -> rusqlite::Result<Vec<(i64, Series)>> {
-    let mut statement = db.prepare(
+fn series(db: &Connection, scope: Scope) -> rusqlite::Result<Vec<(i64, Series)>> {
+    let [(input, _), (output, _), (total, _)] = TOKEN_METRICS;
+    let [cache_read, cache_write] = spanscope_layers::metrics::CACHE_METRICS;
+    let mut sql = Sql::new(
         "SELECT s.id, m.name,
             COALESCE(s.labels ->> '$.model_id', s.labels ->> '$.\"gen_ai.request.model\"',
                 s.labels ->> '$.\"gen_ai.response.model\"', ''),
             COALESCE(s.labels ->> '$.provider_id', s.labels ->> '$.\"gen_ai.provider.name\"', ''),
             s.labels ->> '$.\"error.type\"' IS NOT NULL
-         FROM _series s JOIN _metric m ON m.id = s.metric WHERE m.name IN (?1, ?2, ?3, ?4, ?5, ?6) ORDER BY s.id",
-    )?;
-    let [(input, _), (output, _), (total, _)] = TOKEN_METRICS;
-    let [cache_read, cache_write] = spanscope_layers::metrics::CACHE_METRICS;
-    let found = statement.query_map(
-        params![input, output, total, cache_read, cache_write, DURATION],
-        |row| {
-            let name: String = row.get(1)?;
-            let counts = match name.as_str() {
-                name if name == input => Counts::Input,
-                name if name == output => Counts::Output,
-                name if name == total => Counts::Total,
-                name if name == cache_read => Counts::CacheRead,
-                name if name == cache_write => Counts::CacheWrite,
-                _ if row.get(4)? => Counts::Error,
-                _ => return Ok(None), // calls that went well are counted by their tokens
-            };
-            let series = Series {
-                counts,
-                model: row.get(2)?,
-                provider: row.get(3)?,
-            };
-            Ok(Some((row.get(0)?, series)))
-        },
-    )?;
-    found.filter_map(Result::transpose).collect()
+         FROM _series s JOIN _metric m ON m.id = s.metric WHERE m.name IN (''",
+    );
+    for name in [input, output, total, cache_read, cache_write, DURATION] {
+        sql = sql.push(", ").bind(name.to_owned());
+    }
+    let sql = sql.push(")").add(&scope.of_metrics()).push(" ORDER BY s.id");
+    let found = sql.rows(db, |row| {
+        let name: String = row.get(1)?;
+        let counts = match name.as_str() {
+            name if name == input => Counts::Input,
+            name if name == output => Counts::Output,
+            name if name == total => Counts::Total,
+            name if name == cache_read => Counts::CacheRead,
+            name if name == cache_write => Counts::CacheWrite,
+            _ if row.get(4)? => Counts::Error,
+            _ => return Ok(None), // calls that went well are counted by their tokens
+        };
+        let series = Series {
+            counts,
+            model: row.get(2)?,
+            provider: row.get(3)?,
+        };
+        Ok(Some((row.get(0)?, series)))
+    })?;
+    Ok(found.into_iter().flatten().collect())
 }
 
 fn service(db: &Connection, known: &mut HashMap<i64, String>, process: i64) -> rusqlite::Result<String> {
@@ -154,7 +159,13 @@ struct Agents {
 
 impl Agents {
     /// The name of the nearest agent at or above a span; empty where there is none, or where the trace is gone.
-    fn of(&mut self, db: &Connection, trace: &str, span: Option<i64>) -> rusqlite::Result<String> {
+    fn of(
+        &mut self,
+        db: &Connection,
+        scope: Scope,
+        trace: &str,
+        span: Option<i64>,
+    ) -> rusqlite::Result<String> {
         let Some(span) = span else {
             return Ok(String::new());
         };
@@ -162,21 +173,24 @@ impl Agents {
         if let Some(name) = self.known.get(&key) {
             return Ok(name.clone());
         }
-        let is_id = trace.parse::<TraceId>().is_ok();
-        let name: Option<Option<String>> = if is_id {
+        let row = match trace.parse::<TraceId>() {
+            Ok(trace) => traces::rowid(db, scope, trace)?,
+            Err(_) => None,
+        };
+        let name: Option<Option<String>> = if let Some(row) = row {
             db.prepare_cached(
                 "WITH RECURSIVE up (parent, attributes, depth) AS (
                     SELECT s.parent, s.attributes, 0 FROM _span s
-                    WHERE s.span_hex = printf('%016x', ?2) AND s.trace = (SELECT id FROM _trace WHERE trace_id = ?1)
+                    WHERE s.span_hex = printf('%016x', ?2) AND s.trace = ?1
                     UNION ALL
                     SELECT s.parent, s.attributes, up.depth + 1 FROM up
-                    JOIN _span s ON s.span_hex = printf('%016x', up.parent)
+                    JOIN _span s ON s.span_hex = printf('%016x', up.parent) AND s.trace = ?1
                     WHERE up.parent IS NOT NULL AND up.depth < ?3
                  )
                  SELECT COALESCE(attributes ->> '$.\"gen_ai.agent.name\"', attributes ->> '$.agent_id') AS agent
                  FROM up WHERE agent IS NOT NULL ORDER BY depth LIMIT 1",
             )?
-            .query_row(params![trace, span, MAX_DEPTH], |row| row.get(0))
+            .query_row(params![row, span, MAX_DEPTH], |row| row.get(0))
             .optional()?
         } else {
             None

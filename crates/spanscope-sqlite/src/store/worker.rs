@@ -32,14 +32,13 @@ impl Workers {
         question: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
     ) -> StoreFuture<'a, T> {
         Box::pin(async move {
-            let slot = Arc::new(Slot::default());
-            let promise = Promise(slot.clone());
+            let (promise, answer) = promised();
             self.submit(Box::new(move || {
                 if !promise.is_abandoned() {
                     promise.keep(question());
                 }
             }));
-            Answer(slot).await
+            answer.await
         })
     }
 
@@ -93,6 +92,7 @@ struct Slot<T> {
 struct State<T> {
     answer: Option<Result<T, StoreError>>,
     waker: Option<Waker>,
+    is_kept: bool,
 }
 
 impl<T> Default for Slot<T> {
@@ -101,12 +101,20 @@ impl<T> Default for Slot<T> {
             state: Mutex::new(State {
                 answer: None,
                 waker: None,
+                is_kept: false,
             }),
         }
     }
 }
 
-struct Promise<T>(Arc<Slot<T>>);
+/// A promise of an answer, and the future that gets it.
+pub(crate) fn promised<T: Send>() -> (Promise<T>, Answer<T>) {
+    let slot = Arc::new(Slot::default());
+    (Promise(slot.clone()), Answer(slot))
+}
+
+/// Has to be kept. One that is dropped instead, by a panic or an end, is answered with a failure.
+pub(crate) struct Promise<T>(Arc<Slot<T>>);
 
 impl<T> Promise<T> {
     /// Whether the future is gone, so that nobody would see the answer.
@@ -114,9 +122,13 @@ impl<T> Promise<T> {
         Arc::strong_count(&self.0) == 1
     }
 
-    fn keep(&self, answer: Result<T, StoreError>) {
+    pub(crate) fn keep(&self, answer: Result<T, StoreError>) {
         let mut state = lock(&self.0.state);
-        state.answer.get_or_insert(answer);
+        if state.is_kept {
+            return;
+        }
+        state.is_kept = true;
+        state.answer = Some(answer);
         let waker = state.waker.take();
         drop(state);
         if let Some(waker) = waker {
@@ -127,16 +139,14 @@ impl<T> Promise<T> {
 
 impl<T> Drop for Promise<T> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.keep(Err(StoreError::new(
-                StoreErrorKind::Unavailable,
-                "the query failed inside of the store: please report it with what was asked",
-            )));
-        }
+        self.keep(Err(StoreError::new(
+            StoreErrorKind::Unavailable,
+            "the store failed inside: please report it with what was asked",
+        )));
     }
 }
 
-struct Answer<T>(Arc<Slot<T>>);
+pub(crate) struct Answer<T>(Arc<Slot<T>>);
 
 impl<T> Future for Answer<T> {
     type Output = Result<T, StoreError>;
@@ -176,6 +186,6 @@ pub fn wait<T>(future: StoreFuture<'_, T>) -> Result<T, StoreError> {
 }
 
 /// Locks, and goes on where a panicking thread left: everything that is locked here is whole at every moment.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,32 +1,24 @@
-//! One transaction of records.
+//! One transaction of records of this process.
 //!
-//! Row numbers are given out here, inside of the write transaction, so that several processes never give out the same.
-//! Traces are read once and written once a batch, however many of their spans it holds. Nothing outside changes until
-//! the caller has committed: what it must remember comes back as [`Outcome`].
+//! Nothing outside changes until the caller has committed: what it must remember comes back as [`Outcome`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rusqlite::types::Value;
-use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use spanscope_layers::Categories;
 use spanscope_layers::capture::{
     CallsiteTable, Capture, FieldReader, SpanIds, SpanRecord, WallClock, can_measure,
 };
 use spanscope_layers::queue::{Chunk, Entry, EventEntry, SpanEntry};
-use spanscope_model::{SpanId, SpanKind, SpanStatus, Timestamp, TraceId};
+use spanscope_model::{SpanKind, SpanStatus, TraceId};
 use tracing_core::span::Id;
 
-use super::bulk::{Bulk, number_or_null, text_or_null};
 use super::database::{OpenSpan, callsite_row};
-use super::decode::{Decoded, Indexed, Prepared, extra};
+use super::decode::{Decoded, Prepared, extra};
 use super::measurements::Measurements;
+use super::rows::{EventRow, Owner, Rows, SpanRow, kind_number, span_key, tenant_row};
 use super::tail::{Fate, InFile, Tail};
-
-/// A span id as the `span_id` column has it.
-pub(super) fn span_key(span_id: SpanId) -> i64 {
-    i64::from_be_bytes(span_id.to_bytes())
-}
 
 /// What the writer keeps from batch to batch to read records with.
 #[derive(Debug)]
@@ -34,6 +26,8 @@ pub(super) struct Reading {
     pub(super) callsites: CallsiteTable<Prepared>,
     /// Targets that records of the `log` crate brought with them, by level.
     pub(super) log_callsites: HashMap<(String, u8), i64>,
+    /// Rows of tenants that roots have named.
+    pub(super) tenants: HashMap<String, i64>,
     pub(super) decoded: Decoded,
     pub(super) indexed_keys: Vec<String>,
 }
@@ -43,9 +37,17 @@ impl Reading {
         Self {
             callsites: CallsiteTable::new(categories),
             log_callsites: HashMap::new(),
+            tenants: HashMap::new(),
             decoded: Decoded::default(),
             indexed_keys: Vec::new(),
         }
+    }
+
+    /// Forgets rows that may not be there: the file was replaced, or a transaction rolled back.
+    pub(super) fn forget_rows(&mut self) {
+        self.callsites.clear();
+        self.log_callsites.clear();
+        self.tenants.clear();
     }
 }
 
@@ -65,21 +67,8 @@ pub(super) struct Outcome {
     pub(super) next: [i64; 3],
 }
 
-/// How a batch changes one trace.
-#[derive(Debug)]
-struct TraceChange {
-    row: i64,
-    is_new: bool,
-    start: i64,
-    end: i64,
-    root: Option<(i64, i64)>,
-    spans: i64,
-    errors: i64,
-    open: i64,
-}
-
 /// What a span's row has beside what was read from its fields.
-struct SpanRow<'s> {
+struct NewRow<'s> {
     row: i64,
     callsite: i64,
     start: i64,
@@ -98,15 +87,8 @@ pub(super) struct Batch<'a> {
     indexed_rows: &'a [i64],
     tail: Option<&'a Tail>,
     clock: WallClock,
-    next_trace: i64,
-    next_span: i64,
-    next_event: i64,
-    traces: HashMap<TraceId, TraceChange>,
+    rows: Rows<'a>,
     outcome: Outcome,
-    find_trace: CachedStatement<'a>,
-    spans: Bulk<'a, 14>,
-    events: Bulk<'a, 12>,
-    insert_attr: CachedStatement<'a>,
     measurements: Measurements<'a>,
 }
 
@@ -121,13 +103,6 @@ impl<'a> Batch<'a> {
         capture: &Capture,
         max_series: u64,
     ) -> rusqlite::Result<Self> {
-        let [next_trace, next_span, next_event] = db
-            .prepare_cached(
-                "SELECT MAX(trace, COALESCE((SELECT MAX(id) FROM _trace), 0)) + 1,
-                     MAX(span, COALESCE((SELECT MAX(id) FROM _span), 0)) + 1,
-                     MAX(event, COALESCE((SELECT MAX(id) FROM _event), 0)) + 1 FROM _given",
-            )?
-            .query_row([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?;
         Ok(Self {
             db,
             reading,
@@ -136,23 +111,8 @@ impl<'a> Batch<'a> {
             indexed_rows,
             tail: None,
             clock: capture.clock().anchored(),
-            next_trace,
-            next_span,
-            next_event,
-            traces: HashMap::new(),
+            rows: Rows::begin(db, Owner::Local)?,
             outcome: Outcome::default(),
-            find_trace: db.prepare_cached("SELECT id FROM _trace WHERE trace_id = ?1")?,
-            spans: Bulk::new(
-                db,
-                "INSERT INTO _span (id, callsite, name, start, duration, status, trace, process, kind, span_id, parent,
-                 attributes, extra, category)",
-            )?,
-            events: Bulk::new(
-                db,
-                "INSERT INTO _event (id, callsite, time, trace, span_id, process, severity, name, message, attributes,
-                 expires, category)",
-            )?,
-            insert_attr: db.prepare_cached("INSERT OR IGNORE INTO _attr (key, value, span) VALUES (?1, ?2, ?3)")?,
             measurements: Measurements::begin(db, process, max_series),
         })
     }
@@ -165,10 +125,7 @@ impl<'a> Batch<'a> {
 
     /// Sets a mark: what was stored until now began before `time`.
     pub(super) fn mark(&self, time: i64) -> rusqlite::Result<()> {
-        self.db
-            .prepare_cached("INSERT OR IGNORE INTO _mark (time, span, event) VALUES (?1, ?2, ?3)")?
-            .execute(params![time, self.next_span, self.next_event])?;
-        Ok(())
+        self.rows.mark(time)
     }
 
     fn fate(&self, trace_id: TraceId) -> Fate {
@@ -194,7 +151,7 @@ impl<'a> Batch<'a> {
         });
         result?;
         // Their ends may be in the same batch, and update these rows.
-        self.spans.flush()
+        self.rows.flush_spans()
     }
 
     fn write_running_span(&mut self, id: &Id, record: &SpanRecord) -> rusqlite::Result<()> {
@@ -209,19 +166,19 @@ impl<'a> Batch<'a> {
         if fate == Fate::Unwanted {
             return Ok(());
         }
-        let row = self.next_span;
-        self.next_span += 1;
+        let row = self.rows.new_span();
         self.note(fate, ids.trace_id, |in_file| in_file.add_span_row(row));
         let start = self.clock.wall(record.start()).as_nanos();
-        let trace = self.touch(ids.trace_id, start, start)?;
+        let callsite = self.read(record.metadata(), FieldReader::new(record.fields()))?;
+        let trace = self.rows.touch(ids.trace_id, start, start)?;
         trace.spans += 1;
         trace.open += 1;
-        if record.is_local_root() && trace.root.is_none_or(|(_, other)| start < other) {
-            trace.root = Some((row, start));
-        }
         let trace_row = trace.row;
-        let callsite = self.read(record.metadata(), FieldReader::new(record.fields()))?;
-        self.insert_span(SpanRow {
+        if record.is_local_root() {
+            trace.note_root(row, start);
+            self.hand_over(ids.trace_id)?;
+        }
+        self.insert_span(NewRow {
             row,
             callsite,
             start,
@@ -282,29 +239,33 @@ impl<'a> Batch<'a> {
             .get(&key)
             .or_else(|| self.outcome.opened.get(&key))
             .map(|open| open.row);
-        let trace = self.touch(span.ids.trace_id, start, start.saturating_add(duration))?;
+        let trace = self
+            .rows
+            .touch(span.ids.trace_id, start, start.saturating_add(duration))?;
         trace.errors += i64::from(status == SpanStatus::Error);
         let trace_row = trace.row;
+        if span.is_local_root {
+            self.hand_over(span.ids.trace_id)?;
+        }
         if let Some(row) = running {
             self.outcome.ended.push(key);
             if self.end_running(row, key, callsite, duration, status, span)? {
-                if let Some(trace) = self.traces.get_mut(&span.ids.trace_id) {
+                if let Some(trace) = self.rows.touched(span.ids.trace_id) {
                     trace.open -= 1;
                 }
                 return Ok(());
             }
             // Its row was deleted meanwhile; it is stored anew.
         }
-        let row = self.next_span;
-        self.next_span += 1;
+        let row = self.rows.new_span();
         self.note(fate, span.ids.trace_id, |in_file| in_file.add_span_row(row));
-        if let Some(trace) = self.traces.get_mut(&span.ids.trace_id) {
+        if let Some(trace) = self.rows.touched(span.ids.trace_id) {
             trace.spans += 1;
-            if span.is_local_root && trace.root.is_none_or(|(_, other)| start < other) {
-                trace.root = Some((row, start));
+            if span.is_local_root {
+                trace.note_root(row, start);
             }
         }
-        self.insert_span(SpanRow {
+        self.insert_span(NewRow {
             row,
             callsite,
             start,
@@ -316,29 +277,49 @@ impl<'a> Batch<'a> {
         })
     }
 
+    /// Gives the trace to the tenant that its root, whose fields have just been read, names.
+    fn hand_over(&mut self, trace_id: TraceId) -> rusqlite::Result<()> {
+        let Some(name) = self.reading.decoded.tenant.take() else {
+            return Ok(());
+        };
+        let tenant = match self.reading.tenants.get(&name) {
+            Some(tenant) => *tenant,
+            None => {
+                let row = tenant_row(self.db, &name)?;
+                // Whoever names another one for each trace must not make this grow without bound.
+                if self.reading.tenants.len() < 10_000 {
+                    self.reading.tenants.insert(name, row);
+                }
+                row
+            }
+        };
+        if let Some(trace) = self.rows.touched(trace_id) {
+            trace.tenant = Some(tenant);
+        }
+        Ok(())
+    }
+
     /// Inserts a span whose fields have just been read.
-    fn insert_span(&mut self, span: SpanRow<'_>) -> rusqlite::Result<()> {
+    fn insert_span(&mut self, span: NewRow<'_>) -> rusqlite::Result<()> {
         let decoded = &self.reading.decoded;
-        let extra = extra(decoded.status_message.as_deref(), span.links);
-        self.spans.push([
-            Value::Integer(span.row),
-            Value::Integer(span.callsite),
-            text_or_null(decoded.name.as_deref()),
-            Value::Integer(span.start),
-            number_or_null(span.ended.map(|(duration, _)| duration)),
-            number_or_null(
-                span.ended
-                    .map(|(_, status)| i64::from(status == SpanStatus::Error)),
-            ),
-            Value::Integer(span.trace),
-            Value::Integer(self.process),
-            Value::Integer(kind_number(decoded.kind).into()),
-            Value::Integer(span.key),
-            number_or_null(span.parent),
-            Value::Text(decoded.attributes.clone()),
-            extra.map_or(Value::Null, Value::Text),
-            text_or_null(decoded.category.as_deref()),
-        ])?;
+        self.rows.add_span(SpanRow {
+            row: span.row,
+            callsite: span.callsite,
+            name: decoded.name.as_deref(),
+            start: span.start,
+            duration: span.ended.map(|(duration, _)| duration),
+            status: span
+                .ended
+                .map(|(_, status)| i64::from(status == SpanStatus::Error)),
+            trace: span.trace,
+            process: self.process,
+            kind: kind_number(decoded.kind.unwrap_or(SpanKind::Internal)),
+            key: span.key,
+            parent: span.parent,
+            attributes: decoded.attributes.clone(),
+            extra: extra(decoded.status_message.as_deref(), span.links),
+            category: decoded.category.as_deref(),
+        })?;
         self.index(span.row)
     }
 
@@ -365,7 +346,7 @@ impl<'a> Batch<'a> {
                 decoded.name,
                 duration,
                 i64::from(status == SpanStatus::Error),
-                kind_number(decoded.kind),
+                kind_number(decoded.kind.unwrap_or(SpanKind::Internal)),
                 span.parent.map(span_key),
                 decoded.attributes,
                 extra(decoded.status_message.as_deref(), &span.links),
@@ -407,9 +388,9 @@ impl<'a> Batch<'a> {
             return Ok(());
         }
         let trace = match event.ids {
-            Some(SpanIds { trace_id, .. }) => Some(self.touch(trace_id, time, time)?.row),
+            Some(SpanIds { trace_id, .. }) => Some(self.rows.touch(trace_id, time, time)?.row),
             None => {
-                self.outcome.latest_time = self.outcome.latest_time.max(time);
+                self.rows.latest_time = self.rows.latest_time.max(time);
                 None
             }
         };
@@ -419,8 +400,20 @@ impl<'a> Batch<'a> {
                 spanscope_layers::capture::severity_of(*event.metadata.level()).number(),
             )?;
         }
-        let row = self.next_event;
-        self.next_event += 1;
+        let decoded = &mut self.reading.decoded;
+        let row = self.rows.add_event(EventRow {
+            callsite,
+            time,
+            trace,
+            span: event.ids.map(|ids| span_key(ids.span_id)),
+            process: self.process,
+            severity: decoded.severity.map(i64::from),
+            name: decoded.name.as_deref(),
+            message: std::mem::take(&mut decoded.message),
+            attributes: &decoded.attributes,
+            expires,
+            category: decoded.category.as_deref(),
+        })?;
         if let Some(SpanIds { trace_id, .. }) = event.ids {
             self.note(fate, trace_id, |in_file| {
                 in_file.add_event_row(row);
@@ -430,21 +423,7 @@ impl<'a> Batch<'a> {
                 }
             });
         }
-        let decoded = &self.reading.decoded;
-        self.events.push([
-            Value::Integer(row),
-            Value::Integer(callsite),
-            Value::Integer(time),
-            number_or_null(trace),
-            number_or_null(event.ids.map(|ids| span_key(ids.span_id))),
-            Value::Integer(self.process),
-            number_or_null(decoded.severity.map(i64::from)),
-            text_or_null(decoded.name.as_deref()),
-            Value::Text(decoded.message.clone()),
-            text_or_null((decoded.attributes.len() > 2).then_some(&decoded.attributes)),
-            number_or_null(expires),
-            text_or_null(decoded.category.as_deref()),
-        ])
+        Ok(())
     }
 
     /// Stores what an event measured; `false` where it measured nothing, as its value says only now.
@@ -512,106 +491,20 @@ impl<'a> Batch<'a> {
 
     fn index(&mut self, span: i64) -> rusqlite::Result<()> {
         for (key, value) in &self.reading.decoded.indexed {
-            let Some(key) = self.indexed_rows.get(*key) else {
-                continue;
-            };
-            match value {
-                Indexed::Text(text) => self.insert_attr.execute(params![key, text, span])?,
-                Indexed::Integer(number) => self.insert_attr.execute(params![key, number, span])?,
-                Indexed::Float(number) => self.insert_attr.execute(params![key, number, span])?,
-            };
+            if let Some(key) = self.indexed_rows.get(*key) {
+                self.rows.index(*key, value, span)?;
+            }
         }
         Ok(())
     }
 
-    /// The trace, as far as this batch has changed it, stretched over a time.
-    fn touch(&mut self, trace_id: TraceId, start: i64, end: i64) -> rusqlite::Result<&mut TraceChange> {
-        self.outcome.latest_time = self.outcome.latest_time.max(start);
-        let Self {
-            traces,
-            find_trace,
-            next_trace,
-            ..
-        } = self;
-        let trace = match traces.entry(trace_id) {
-            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::hash_map::Entry::Vacant(entry) => {
-                let known = find_trace
-                    .query_row([trace_id.to_string()], |row| row.get(0))
-                    .optional()?;
-                let row = known.unwrap_or_else(|| {
-                    *next_trace += 1;
-                    *next_trace - 1
-                });
-                let is_new = known.is_none();
-                entry.insert(TraceChange {
-                    row,
-                    is_new,
-                    start,
-                    end,
-                    root: None,
-                    spans: 0,
-                    errors: 0,
-                    open: 0,
-                })
-            }
-        };
-        trace.start = trace.start.min(start);
-        trace.end = trace.end.max(end);
-        Ok(trace)
-    }
-
     /// Writes the traces.
     pub(super) fn finish(mut self) -> rusqlite::Result<Outcome> {
-        self.spans.flush()?;
-        self.events.flush()?;
+        self.rows.flush()?;
         self.outcome.overflowed = self.measurements.finish()?;
-        self.outcome.next = [self.next_trace, self.next_span, self.next_event];
-        let mut insert = self.db.prepare_cached(
-            "INSERT INTO _trace (id, trace_id, start, end, root, root_start, span_count, error_count, open_count, created)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-        )?;
-        let mut update = self.db.prepare_cached(
-            "UPDATE _trace SET start = MIN(start, ?2), end = MAX(end, ?3),
-             root = CASE WHEN ?5 < COALESCE(root_start, 9223372036854775807) THEN ?4 ELSE root END,
-             root_start = CASE WHEN ?5 < COALESCE(root_start, 9223372036854775807) THEN ?5 ELSE root_start END,
-             span_count = span_count + ?6, error_count = error_count + ?7, open_count = open_count + ?8 WHERE id = ?1",
-        )?;
-        let now = Timestamp::now().as_nanos();
-        let mut traces: Vec<_> = self.traces.into_iter().collect();
-        traces.sort_unstable_by_key(|(_, trace)| trace.row);
-        for (trace_id, trace) in traces {
-            let TraceChange {
-                row,
-                is_new,
-                start,
-                end,
-                root,
-                spans,
-                errors,
-                open,
-            } = trace;
-            let (root, root_start) = root.unzip();
-            if is_new {
-                let id = trace_id.to_string();
-                insert.execute(params![
-                    row, id, start, end, root, root_start, spans, errors, open, now
-                ])?;
-            } else {
-                update.execute(params![row, start, end, root, root_start, spans, errors, open])?;
-            }
-        }
+        self.outcome.next = self.rows.next();
+        self.outcome.latest_time = self.rows.latest_time;
         Ok(self.outcome)
-    }
-}
-
-fn kind_number(kind: Option<SpanKind>) -> u8 {
-    match kind {
-        None | Some(SpanKind::Internal) => 0,
-        Some(SpanKind::Server) => 1,
-        Some(SpanKind::Client) => 2,
-        Some(SpanKind::Producer) => 3,
-        Some(SpanKind::Consumer) => 4,
     }
 }
 

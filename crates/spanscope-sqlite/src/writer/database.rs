@@ -1,76 +1,28 @@
 //! The open file as the writer sees it: connection, caches, the write-ahead log's size, age and size of what is kept.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use spanscope_layers::capture::{Capture, FieldReader, Ticks};
 use spanscope_layers::queue::Chunk;
 use spanscope_model::{StoreError, Timestamp};
 use tracing_core::span::Id;
 
 use super::batch::{self, Batch, Reading};
+use super::bounds::{Bounds, Trouble};
 use super::decode::Prepared;
 use super::tail::{Settle, SharedStats, Tail, TakenBack};
 use crate::layer::SqliteLayerBuilder;
-use crate::{open, retention};
+use crate::open;
 use spanscope_layers::queue::LayerStats;
 
-/// The write-ahead log is copied into the file once it is this large.
-const WAL_CHECKPOINT_BYTES: u64 = 16 * 1024 * 1024;
-/// Beyond this nothing is written until a reader lets go. One transaction adds at most about 16 MiB, so the log stays
-/// under 64 MiB.
-const WAL_STOP_BYTES: u64 = 40 * 1024 * 1024;
 /// How often a process with running spans says that it is alive. Readers take it for dead after three times this.
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// How often old traces are looked for.
-const RETENTION_EVERY: Duration = Duration::from_secs(30);
 /// The next mark comes so long after the one before.
 const MARK_EVERY_NANOS: i64 = 10_000_000_000;
-
-/// Why something was not written.
-#[derive(Debug)]
-pub(super) enum Trouble {
-    Sqlite(rusqlite::Error),
-    Store(StoreError),
-    /// A reader holds a snapshot, so the write-ahead log can't be emptied.
-    WalHeld {
-        bytes: u64,
-    },
-}
-
-impl std::fmt::Display for Trouble {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Sqlite(error) => match error.sqlite_error_code() {
-                Some(ErrorCode::DiskFull) => write!(f, "the disk is full"),
-                Some(ErrorCode::DatabaseBusy) => write!(f, "another process holds it locked"),
-                _ => write!(f, "{error}"),
-            },
-            Self::Store(error) => write!(f, "{error}"),
-            Self::WalHeld { bytes } => write!(
-                f,
-                "a reader has kept a transaction open until the write-ahead log had {} MiB; end that reader",
-                bytes >> 20
-            ),
-        }
-    }
-}
-
-impl From<rusqlite::Error> for Trouble {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sqlite(error)
-    }
-}
-
-impl From<StoreError> for Trouble {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
 
 /// What became of the records of a transaction.
 #[derive(Debug, Clone, Copy, Default)]
@@ -93,14 +45,10 @@ pub(super) struct OpenSpan {
 }
 
 pub(super) struct Database {
-    path: PathBuf,
-    wal_path: PathBuf,
+    bounds: Bounds,
     db: Connection,
-    file_id: Option<(u64, u64)>,
     service_name: String,
     wanted_keys: Vec<String>,
-    retention: Duration,
-    max_bytes: u64,
     max_series: u64,
     /// Metrics whose overflow was said, or is to be said.
     overflowed: HashSet<String>,
@@ -108,14 +56,13 @@ pub(super) struct Database {
     process: i64,
     reading: Reading,
     tail: Option<Tail>,
-    /// By [`batch::span_key`].
+    /// By [`span_key`](super::rows::span_key).
     open_spans: HashMap<i64, OpenSpan>,
     /// Rows of `_attr_key`, in the order of `reading.indexed_keys`.
     indexed_rows: Vec<i64>,
     last_mark: i64,
     latest_time: i64,
     last_heartbeat: Instant,
-    last_retention: Option<Instant>,
     written: Option<LayerStats>,
 }
 
@@ -127,17 +74,11 @@ impl Database {
     ) -> Result<Self, StoreError> {
         let tail = settings.tail.clone().zip(tail_stats.cloned());
         let db = open::open_write(path)?;
-        let mut wal_path = path.as_os_str().to_owned();
-        wal_path.push("-wal");
         let mut database = Self {
-            path: path.to_path_buf(),
-            wal_path: wal_path.into(),
+            bounds: Bounds::new(path, settings.retention, settings.max_bytes),
             db,
-            file_id: None,
             service_name: settings.service_name.clone(),
             wanted_keys: settings.indexed_keys.clone(),
-            retention: settings.retention,
-            max_bytes: settings.max_bytes,
             max_series: settings.max_series,
             overflowed: HashSet::new(),
             new_overflows: Vec::new(),
@@ -149,7 +90,6 @@ impl Database {
             last_mark: 0,
             latest_time: 0,
             last_heartbeat: Instant::now(),
-            last_retention: None,
             written: None,
         };
         database.register().map_err(|error| {
@@ -161,8 +101,12 @@ impl Database {
         Ok(database)
     }
 
+    pub(super) fn store_name(&self) -> Result<String, StoreError> {
+        open::store_name(&self.db).map_err(|error| open::sql_error(self.path(), error))
+    }
+
     pub(super) fn path(&self) -> &Path {
-        &self.path
+        self.bounds.path()
     }
 
     pub(super) fn max_series(&self) -> u64 {
@@ -176,7 +120,7 @@ impl Database {
 
     /// Makes this process known to the file, and the keys to index.
     fn register(&mut self) -> rusqlite::Result<()> {
-        self.file_id = file_id(&self.path);
+        self.bounds.opened();
         let now = Timestamp::now().as_nanos();
         let tx = self
             .db
@@ -186,16 +130,7 @@ impl Database {
             params![self.service_name, std::process::id(), now],
         )?;
         self.process = tx.last_insert_rowid();
-        for key in &self.wanted_keys {
-            if tx.execute("INSERT OR IGNORE INTO _attr_key (key) VALUES (?1)", [key])? > 0 {
-                // Spans that are already there must be found by the new key too.
-                tx.execute(
-                    "INSERT OR IGNORE INTO _attr SELECT ?1, a.value, s.id FROM _span s, json_each(s.attributes) a
-                     WHERE a.key = ?2 AND a.type IN ('text', 'integer', 'real')",
-                    params![tx.last_insert_rowid(), key],
-                )?;
-            }
-        }
+        open::index_keys(&tx, &self.wanted_keys)?;
         tx.commit()?;
         self.last_mark = self
             .db
@@ -243,12 +178,11 @@ impl Database {
         account: &LayerStats,
     ) -> Result<Written, Trouble> {
         self.reopen_if_gone()?;
-        self.make_wal_room()?;
+        self.bounds.make_wal_room(&self.db)?;
         let result = self.write_transaction(chunks, capture, account);
         if result.is_err() {
             // Rows of callsites may have been rolled back with the rest.
-            self.reading.callsites.clear();
-            self.reading.log_callsites.clear();
+            self.reading.forget_rows();
         }
         Ok(result?)
     }
@@ -333,10 +267,7 @@ impl Database {
 
     /// What follows a written batch: the log's size and the file's.
     pub(super) fn keep_bounds(&mut self) -> Result<(), Trouble> {
-        if self.wal_bytes() > WAL_CHECKPOINT_BYTES {
-            self.checkpoint("PASSIVE")?;
-        }
-        self.keep_size()
+        self.bounds.keep(&self.db)
     }
 
     /// What is to be done now and then: running spans, heartbeat, account, age.
@@ -355,15 +286,7 @@ impl Database {
             write_account(&self.db, self.process, account, false)?;
             self.written = Some(*account);
         }
-        if self
-            .last_retention
-            .is_none_or(|last| last.elapsed() >= RETENTION_EVERY)
-        {
-            self.last_retention = Some(Instant::now());
-            self.keep_age()?;
-            self.give_back()?;
-        }
-        Ok(())
+        self.bounds.upkeep(&self.db).map(drop)
     }
 
     /// Rows of running spans get the fields that came since. A span that is closed and whose end has not come within
@@ -396,7 +319,7 @@ impl Database {
                 return;
             };
             // The registry gives a closed span's id to another one.
-            match record.filter(|record| batch::span_key(record.ids().span_id) == *key) {
+            match record.filter(|record| super::rows::span_key(record.ids().span_id) == *key) {
                 None if span.missing => lost.push(span.row),
                 None => span.missing = true,
                 Some(record) if record.fields().len() != span.field_bytes => {
@@ -433,92 +356,13 @@ impl Database {
         Ok(())
     }
 
-    /// Free pages are used again first; what is more than a quarter of the file goes back to the file system, in steps.
-    fn give_back(&self) -> Result<(), Trouble> {
-        let number = |name| self.db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-        if number("freelist_count")? > number("page_count")? / 4 {
-            retention::give_back(&self.db, 8192)?;
-            self.checkpoint("PASSIVE")?;
-        }
-        Ok(())
-    }
-
-    fn keep_age(&mut self) -> Result<(), Trouble> {
-        let now = Timestamp::now();
-        retention::delete_expired(&self.db, now)?;
-        let cutoff = now.before(self.retention);
-        // In steps, so that the queue is looked at in between; what is left waits for the next time.
-        for _ in 0..20 {
-            let deleted = retention::delete_older_than(&self.db, cutoff, 500)?;
-            if deleted.traces + deleted.events + deleted.points == 0 {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// Keeps the file under its cap: whole traces go, the oldest first.
-    fn keep_size(&mut self) -> Result<(), Trouble> {
-        // Under the cap by more than one transaction adds.
-        let limit = self.max_bytes - self.max_bytes / 8;
-        let mut used = retention::used_bytes(&self.db)?;
-        if used <= limit {
-            return Ok(());
-        }
-        let target = limit - limit / 10;
-        while used > target {
-            let deleted = retention::delete_oldest(&self.db, 200)?;
-            if deleted.traces + deleted.events + deleted.points == 0 {
-                break;
-            }
-            used = retention::used_bytes(&self.db)?;
-            if self.wal_bytes() > WAL_CHECKPOINT_BYTES {
-                self.checkpoint("PASSIVE")?;
-                self.make_wal_room()?;
-            }
-        }
-        Ok(())
-    }
-
-    fn wal_bytes(&self) -> u64 {
-        fs::metadata(&self.wal_path).map_or(0, |file| file.len())
-    }
-
-    /// A log that was copied into the file is written from its start again, if no reader still needs it.
-    fn make_wal_room(&self) -> Result<(), Trouble> {
-        if self.wal_bytes() < WAL_STOP_BYTES {
-            return Ok(());
-        }
-        if self.checkpoint("TRUNCATE")? {
-            return Ok(());
-        }
-        Err(Trouble::WalHeld {
-            bytes: self.wal_bytes(),
-        })
-    }
-
-    fn checkpoint(&self, mode: &str) -> Result<bool, Trouble> {
-        self.db.busy_timeout(Duration::from_millis(50))?;
-        let busy = self
-            .db
-            .query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
-                row.get::<_, i64>(0)
-            });
-        self.db.busy_timeout(open::BUSY_TIMEOUT)?;
-        match busy {
-            Ok(busy) => Ok(busy == 0),
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
-    }
-
     /// Somebody deleted or replaced the file: what it held is theirs to lose, what comes now goes into a new one.
     fn reopen_if_gone(&mut self) -> Result<(), Trouble> {
-        if self.file_id.is_none() || file_id(&self.path) == self.file_id {
+        if !self.bounds.is_gone() {
             return Ok(());
         }
-        self.db = open::open_write(&self.path)?;
-        self.reading.log_callsites.clear();
+        self.db = open::open_write(self.bounds.path())?;
+        self.reading.forget_rows();
         self.open_spans.clear();
         self.latest_time = 0;
         self.register()?;
@@ -529,7 +373,7 @@ impl Database {
     pub(super) fn close(&mut self, account: &LayerStats) -> Result<(), Trouble> {
         self.reopen_if_gone()?;
         write_account(&self.db, self.process, account, true)?;
-        self.checkpoint("TRUNCATE")?;
+        self.bounds.checkpoint(&self.db, "TRUNCATE")?;
         Ok(())
     }
 }
@@ -555,20 +399,8 @@ fn write_account(db: &Connection, process: i64, account: &LayerStats, ended: boo
     Ok(())
 }
 
-#[cfg(unix)]
-fn file_id(path: &Path) -> Option<(u64, u64)> {
-    use std::os::unix::fs::MetadataExt as _;
-    // A missing file has an identity too: none that the open one could have.
-    Some(fs::metadata(path).map_or((0, 0), |file| (file.dev(), file.ino())))
-}
-
-#[cfg(not(unix))]
-fn file_id(_: &Path) -> Option<(u64, u64)> {
-    None
-}
-
 /// The row of a callsite in the open file.
-pub(super) fn callsite_row(
+pub(crate) fn callsite_row(
     db: &Connection,
     name: &str,
     target: &str,

@@ -3,13 +3,16 @@
 use std::fmt::Write as _;
 
 use spanscope_layers::capture::{CallsiteInfo, FieldReader, RawValue, ResolvedField, Role, SpanIds};
-use spanscope_model::{SpanKind, SpanStatus};
+use spanscope_model::{SpanKind, SpanStatus, Tenant};
 
 use crate::json::{push_key, push_text};
 
+/// The attribute that says whose a run is.
+const TENANT_KEY: &str = "tenant_id";
+
 /// A number or text under an indexed key.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Indexed {
+pub(crate) enum Indexed {
     Text(String),
     Integer(i64),
     Float(f64),
@@ -25,6 +28,8 @@ pub(super) struct Decoded {
     pub(super) status: Option<SpanStatus>,
     pub(super) status_message: Option<String>,
     pub(super) category: Option<String>,
+    /// What a span calls `tenant_id`: whose its trace is, if it is the root.
+    pub(super) tenant: Option<String>,
     pub(super) message: String,
     pub(super) severity: Option<u8>,
     pub(super) ttl_seconds: Option<i64>,
@@ -46,6 +51,7 @@ impl Decoded {
         self.status = None;
         self.status_message = None;
         self.category = None;
+        self.tenant = None;
         self.message.clear();
         self.severity = None;
         self.ttl_seconds = None;
@@ -76,6 +82,16 @@ impl Decoded {
             }
             let prepared = declared.and_then(|index| callsite.fields.get(index));
             self.attribute(prepared.map(|field| field.json_key.as_str()), name, value);
+            let is_tenant = match prepared {
+                Some(field) => field.is_tenant,
+                None => name == TENANT_KEY,
+            };
+            if is_tenant && let Some(text) = value.as_text() {
+                self.tenant = text
+                    .parse::<Tenant>()
+                    .ok()
+                    .map(|tenant| tenant.as_str().to_owned());
+            }
             let index = match prepared {
                 Some(field) => field.indexed,
                 None => indexed_keys.iter().position(|key| key == name),
@@ -242,6 +258,7 @@ pub(super) struct PreparedField {
     /// The escaped key with its colon.
     pub(super) json_key: String,
     pub(super) indexed: Option<usize>,
+    is_tenant: bool,
 }
 
 impl Prepared {
@@ -256,6 +273,7 @@ impl Prepared {
             PreparedField {
                 json_key,
                 indexed: indexed.flatten(),
+                is_tenant: info.metadata.is_span() && field.name == TENANT_KEY,
             }
         });
         Self {

@@ -11,7 +11,7 @@ use spanscope_layers::capture::{
 use spanscope_layers::metrics::Measurement;
 use spanscope_layers::queue::{EventEntry, MeasurementEntry};
 
-use super::batch::span_key;
+use super::rows::span_key;
 use crate::points::{NewPoint, Points, labels_text, without_nul};
 
 /// The measurements of one batch.
@@ -110,6 +110,8 @@ impl<'a> Measurements<'a> {
             span: measurement.span.map(|SpanIds { span_id, .. }| span_key(span_id)),
             process: self.process,
             expires,
+            tenant: 0,
+            detail: None,
         })
     }
 

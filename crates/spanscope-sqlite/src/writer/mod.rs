@@ -6,10 +6,12 @@
 //! hold memory for ever. It speaks of trouble on stderr, at most once a minute, never through `tracing`.
 
 mod batch;
+pub(crate) mod bounds;
 pub(crate) mod bulk;
-mod database;
-mod decode;
+pub(crate) mod database;
+pub(crate) mod decode;
 mod measurements;
+pub(crate) mod rows;
 mod tail;
 
 use std::path::PathBuf;
@@ -21,7 +23,8 @@ use spanscope_layers::queue::{Chunk, Control, LayerStats, Queue, say};
 use spanscope_model::StoreError;
 
 use crate::layer::SqliteLayerBuilder;
-use database::{Database, Trouble, Written};
+use bounds::Trouble;
+use database::{Database, Written};
 use tail::Settle;
 pub(crate) use tail::SharedStats;
 
@@ -37,15 +40,16 @@ const SAY_EVERY: Duration = Duration::from_secs(60);
 /// How often running spans and the age of what is stored are looked at.
 const UPKEEP_EVERY: Duration = Duration::from_secs(1);
 
-/// Opens the file and starts the thread.
+/// Opens the file and starts the thread. Answers what the file calls itself, too.
 pub(crate) fn start(
     settings: SqliteLayerBuilder,
     path: PathBuf,
     queue: Queue,
     capture: Arc<Capture>,
     tail_stats: Option<&SharedStats>,
-) -> Result<Arc<Control>, StoreError> {
+) -> Result<(Arc<Control>, String), StoreError> {
     let database = Database::open(&settings, &path, tail_stats)?;
+    let store_name = database.store_name()?;
     let control = Arc::new(Control::default());
     let mut writer = Writer {
         database,
@@ -78,7 +82,7 @@ pub(crate) fn start(
             )
             .with_source(error)
         })?;
-    Ok(control)
+    Ok((control, store_name))
 }
 
 struct Writer {

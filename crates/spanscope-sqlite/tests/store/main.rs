@@ -5,6 +5,7 @@ mod conditions;
 mod contract;
 mod datasets;
 mod imports;
+mod intake;
 mod lists;
 mod maintenance;
 mod metrics;

@@ -24,7 +24,10 @@ fn source(kind: MetricKind, measured: &[Measured]) -> StoreFile {
     let file = StoreFile::new();
     file.db.execute_batch("BEGIN").unwrap();
     file.db
-        .execute("INSERT INTO _metric VALUES (1, 'm', 's', ?1)", [kind.as_str()])
+        .execute(
+            "INSERT INTO _metric (id, name, unit, kind) VALUES (1, 'm', 's', ?1)",
+            [kind.as_str()],
+        )
         .unwrap();
     for (label, time, value) in measured {
         let labels = match *label {
@@ -351,7 +354,7 @@ fn questions_that_make_no_sense_are_refused_and_unknown_metrics_are_empty() {
 
 /// A file as version 1 made it.
 fn version_1() -> StoreFile {
-    let file = StoreFile::new();
+    let file = StoreFile::of_version_3();
     file.add(&Row::default());
     file.add_event(None, None, MIDNIGHT, "kept", 9);
     file.db
@@ -387,7 +390,7 @@ fn a_file_of_version_1_is_read_as_it_is_and_brought_forward_by_the_first_writer(
         let done = SqliteStore::import(&file.path, &other.path, |_, _| ()).unwrap();
         assert_eq!(done.points, expected);
     }
-    assert_eq!(file.number("PRAGMA user_version"), 3);
+    assert_eq!(file.number("PRAGMA user_version"), 4);
     assert_eq!(
         wait(store.list_metrics()).unwrap().len(),
         1,

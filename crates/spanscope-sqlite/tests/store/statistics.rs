@@ -154,7 +154,7 @@ fn the_account_of_all_processes_is_summed_up() {
 
 #[test]
 fn a_file_of_version_2_is_read_as_it_is_and_the_first_writer_makes_it_count_what_a_rule_left_out() {
-    let file = StoreFile::new();
+    let file = StoreFile::of_version_3();
     file.add(&Row::default());
     file.db
         .execute_batch(
@@ -174,7 +174,7 @@ fn a_file_of_version_2_is_read_as_it_is_and_the_first_writer_makes_it_count_what
         drop(tracing::info_span!("unremarkable"));
     });
     assert!(guard.shutdown());
-    assert_eq!(file.number("PRAGMA user_version"), 3);
+    assert_eq!(file.number("PRAGMA user_version"), 4);
     let after = wait(store.statistics()).unwrap();
     assert_eq!((after.spans, after.offered, after.stored), (1, 11, 8));
     assert_eq!((after.dropped.lost(), after.dropped.sampled), (2, 1));

@@ -56,16 +56,30 @@ pub(crate) fn span_id(number: i64) -> SpanId {
 
 impl StoreFile {
     pub(crate) fn new() -> Self {
+        Self::made_by(&[
+            include_str!("../../src/schema.sql"),
+            include_str!("../../src/schema_2.sql"),
+            include_str!("../../src/schema_3.sql"),
+            include_str!("../../src/schema_4.sql"),
+            include_str!("../../src/views.sql"),
+            "PRAGMA application_id = 0x53705363; PRAGMA user_version = 4;",
+        ])
+    }
+
+    /// A file that a program of version 3 has made.
+    pub(crate) fn of_version_3() -> Self {
+        Self::made_by(&[include_str!("version_3.sql")])
+    }
+
+    fn made_by(schema: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("trace_store.db");
         let db = Connection::open(&path).unwrap();
         db.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;")
             .unwrap();
-        db.execute_batch(include_str!("../../src/schema.sql")).unwrap();
-        db.execute_batch(include_str!("../../src/schema_2.sql")).unwrap();
-        db.execute_batch(include_str!("../../src/schema_3.sql")).unwrap();
-        db.execute_batch("PRAGMA application_id = 0x53705363; PRAGMA user_version = 3;")
-            .unwrap();
+        for sql in schema {
+            db.execute_batch(sql).unwrap();
+        }
         db.execute_batch(
             "INSERT INTO _process (id, service_name, pid, started_at, seen_at, ended_at, offered, stored) \
              VALUES (1, 'shop', 1, 0, 0, 0, 0, 0), (2, 'bank', 2, 0, 0, 0, 0, 0);",

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use spanscope_model::{
-    Condition, IdMatch, LogEvent, LogFilter, MetricInfo, MetricQuery, MetricSeries, NameStats, Span,
-    SpanFilter, SpanId, SpanNode, StoreError, StoreErrorKind, StoreFuture, StoreStats, Timestamp, Trace,
-    TraceFilter, TraceId, TraceQuery, TraceStore, TraceSummary, UsageQuery, UsageRow,
+    Condition, IdMatch, LogEvent, LogFilter, MetricInfo, MetricQuery, MetricSeries, NameStats, NewRecords,
+    Span, SpanFilter, SpanId, SpanNode, StoreError, StoreErrorKind, StoreFuture, StoreStats, Taken, Tenant,
+    Timestamp, Trace, TraceFilter, TraceId, TraceQuery, TraceStore, TraceSummary, UsageQuery, UsageRow,
 };
 use spanscope_server::telemetry_router;
 use spanscope_sqlite::{SqliteLayer, SqliteStore, wait};
@@ -87,6 +87,12 @@ impl TraceStore for Failing {
         self.fail()
     }
     fn usage(&self, _: UsageQuery) -> StoreFuture<'_, Vec<UsageRow>> {
+        self.fail()
+    }
+    fn within(&self, _: &Tenant) -> Arc<dyn TraceStore> {
+        Arc::new(Self(self.0))
+    }
+    fn store(&self, _: NewRecords) -> StoreFuture<'_, Taken> {
         self.fail()
     }
 }

@@ -49,6 +49,8 @@ impl<'db> PointTarget<'db> {
             span: point.span,
             process,
             expires: point.expires,
+            tenant: 0,
+            detail: None,
         };
         let key = (
             point.metric.clone(),

@@ -10,7 +10,7 @@ mod steps;
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 use spanscope_model::{
     MetricInfo, MetricKind, MetricLabel, MetricQuery, MetricQueryType, MetricSeries, StoreError, Timestamp,
     stored_metric_name,
@@ -20,42 +20,88 @@ use self::matchers::Matchers;
 use self::read::Wanted;
 use self::steps::{Step, Steps};
 use super::Failure;
+use super::builder::Sql;
+use super::scope::Scope;
 use crate::points::{MINUTE, minute_of, without_nul};
 use crate::schema;
 
 /// A second, in nanoseconds.
 const SECOND: i64 = 1_000_000_000;
+/// The label that tells another tenant's series from one's own, for whoever sees both.
+const TENANT_LABEL: &str = "tenant_id";
 
 /// What `query_metrics` answers.
-pub(super) fn query(db: &Connection, query: &MetricQuery) -> Result<Vec<MetricSeries>, Failure> {
+pub(super) fn query(
+    db: &Connection,
+    scope: Scope,
+    query: &MetricQuery,
+) -> Result<Vec<MetricSeries>, Failure> {
     let matchers = Matchers::new(&query.matchers)?;
     let (start, end) = range(query)?;
     if !schema::has_metrics(db)? {
         return Ok(Vec::new());
     }
     let name = without_nul(stored_metric_name(&query.metric));
-    let found = db
-        .query_row("SELECT id, kind FROM _metric WHERE name = ?1", [&name], |row| {
-            Ok((row.get(0)?, kind(row.get_ref(1)?.as_str()?)))
-        })
-        .optional()?;
-    let Some((metric, kind)) = found else {
-        return Ok(Vec::new());
+    let mut found = Vec::new();
+    for metric in of_name(db, scope, &name)? {
+        found.extend(one(db, scope, &metric, &matchers, (start, end), query)?);
+    }
+    found.sort_by(|a, b| a.labels.cmp(&b.labels));
+    Ok(found)
+}
+
+/// A metric of one tenant.
+struct Metric {
+    id: i64,
+    kind: MetricKind,
+    /// The tenant's name, where several tenants' metrics are answered together and it is not the default one.
+    tenant: Option<String>,
+}
+
+fn of_name(db: &Connection, scope: Scope, name: &str) -> rusqlite::Result<Vec<Metric>> {
+    let tenant = match (scope.is_all(), schema::has_tenants(db)?) {
+        (true, true) => "(SELECT name FROM _tenant WHERE id = m.tenant AND id <> 0)",
+        _ => "NULL",
     };
+    Sql::new("SELECT m.id, m.kind, ")
+        .push(tenant)
+        .push(" FROM _metric m WHERE m.name = ")
+        .bind(name.to_owned())
+        .add(&scope.of_metrics())
+        .push(" ORDER BY m.id")
+        .rows(db, |row| {
+            Ok(Metric {
+                id: row.get(0)?,
+                kind: kind(row.get_ref(1)?.as_str()?),
+                tenant: row.get(2)?,
+            })
+        })
+}
+
+/// The series of one tenant's metric.
+fn one(
+    db: &Connection,
+    scope: Scope,
+    metric: &Metric,
+    matchers: &Matchers,
+    (start, end): (i64, i64),
+    query: &MetricQuery,
+) -> Result<Vec<MetricSeries>, Failure> {
+    let kind = metric.kind;
     let (wanted, labels): (Vec<i64>, Vec<Vec<MetricLabel>>) =
-        series(db, metric, &matchers)?.into_iter().unzip();
+        series(db, metric, matchers)?.into_iter().unzip();
     let step = match (query.query_type, query.granularity) {
         (MetricQueryType::Instant, _) => Step::Whole(end),
         (MetricQueryType::Range, Some(width)) => Step::Width(i64::from(width.seconds()) * SECOND),
         (MetricQueryType::Range, None) => Step::Raw,
     };
-    let mut steps = Steps::new(step, kind, wanted.len());
+    let mut steps = Steps::new(step, kind, wanted.len(), scope.room());
     if let Some(wanted) = Wanted::new(&wanted) {
         collect(db, &wanted, (start, end), &mut steps)?;
     }
     Ok(labels
         .into_iter()
-        .zip(steps.into_values())
+        .zip(steps.into_values()?)
         .filter(|(_, values)| !values.is_empty())
         .map(|(labels, values)| MetricSeries {
             metric: query.metric.clone(),
@@ -88,15 +134,18 @@ fn range(query: &MetricQuery) -> Result<(i64, i64), StoreError> {
 /// The metric's label sets that match, by labels.
 fn series(
     db: &Connection,
-    metric: i64,
+    metric: &Metric,
     matchers: &Matchers,
 ) -> Result<Vec<(i64, Vec<MetricLabel>)>, Failure> {
     let mut statement = db.prepare("SELECT id, labels FROM _series WHERE metric = ?1")?;
-    let mut rows = statement.query([metric])?;
+    let mut rows = statement.query([metric.id])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        let labels: BTreeMap<String, String> =
+        let mut labels: BTreeMap<String, String> =
             serde_json::from_str(row.get_ref(1)?.as_str()?).unwrap_or_default();
+        if let Some(tenant) = &metric.tenant {
+            labels.insert(TENANT_LABEL.to_owned(), tenant.clone());
+        }
         if matchers.match_all(&labels) {
             let labels = labels
                 .into_iter()
@@ -104,7 +153,6 @@ fn series(
             found.push((row.get(0)?, labels.collect::<Vec<_>>()));
         }
     }
-    found.sort_by(|(_, a), (_, b)| a.cmp(b));
     Ok(found)
 }
 
@@ -142,16 +190,18 @@ fn collect(
 }
 
 /// The metrics, by name.
-pub(super) fn list(db: &Connection) -> Result<Vec<MetricInfo>, Failure> {
+pub(super) fn list(db: &Connection, scope: Scope) -> Result<Vec<MetricInfo>, Failure> {
     if !schema::has_metrics(db)? {
         return Ok(Vec::new());
     }
-    let mut statement = db.prepare(
-        "SELECT m.name, m.unit, m.kind, count(*), sum(s.points), max(s.last) FROM _metric m \
-         JOIN _series s ON s.metric = m.id GROUP BY m.id ORDER BY m.name",
-    )?;
+    let sql = Sql::new(
+        "SELECT m.name, max(m.unit), min(m.kind), count(*), sum(s.points), max(s.last) FROM _metric m \
+         JOIN _series s ON s.metric = m.id WHERE 1",
+    )
+    .add(&scope.of_metrics())
+    .push(" GROUP BY m.name ORDER BY m.name");
     let natural = |number: i64| u64::try_from(number).unwrap_or(0);
-    let found = statement.query_map([], |row| {
+    let found = sql.rows(db, |row| {
         Ok(MetricInfo {
             metric: row.get(0)?,
             unit: row.get(1)?,
@@ -161,7 +211,7 @@ pub(super) fn list(db: &Connection) -> Result<Vec<MetricInfo>, Failure> {
             last: row.get::<_, Option<i64>>(5)?.map(Timestamp::from_nanos),
         })
     })?;
-    Ok(found.collect::<rusqlite::Result<_>>()?)
+    Ok(found)
 }
 
 /// A kind that only a newer version knows adds up like a gauge: not at all.

@@ -1,9 +1,13 @@
 //! Steps of time, and what the measurements in each come to.
 
-use spanscope_model::{MetricDataPoint, MetricKind};
+use spanscope_model::{MetricDataPoint, MetricKind, StoreError};
 
+use super::super::scope::Room;
 use super::SECOND;
 use crate::points::{Amount, MINUTE};
+
+/// What a point takes in an answer, about.
+const POINT_BYTES: usize = 48;
 
 /// How measurements are put together.
 #[derive(Debug, Clone, Copy)]
@@ -22,14 +26,19 @@ pub(super) struct Steps {
     step: Step,
     kind: MetricKind,
     series: Vec<Vec<(i64, Amount)>>,
+    room: Room,
+    /// What did not fit any more.
+    failure: Option<StoreError>,
 }
 
 impl Steps {
-    pub(super) fn new(step: Step, kind: MetricKind, series: usize) -> Self {
+    pub(super) fn new(step: Step, kind: MetricKind, series: usize, room: Room) -> Self {
         Self {
             step,
             kind,
             series: vec![Vec::new(); series],
+            room,
+            failure: None,
         }
     }
 
@@ -51,8 +60,12 @@ impl Steps {
         let Some(points) = self.series.get_mut(at) else {
             return;
         };
+        if self.failure.is_some() {
+            return;
+        }
         let time = match self.step {
             Step::Raw => {
+                self.failure = self.room.take(POINT_BYTES).err();
                 points.push((time, value));
                 return;
             }
@@ -66,17 +79,24 @@ impl Steps {
                     MetricKind::Counter | MetricKind::Histogram => so_far.plus(value),
                 };
             }
-            _ => points.push((time, value)),
+            _ => {
+                self.failure = self.room.take(POINT_BYTES).err();
+                points.push((time, value));
+            }
         }
     }
 
-    pub(super) fn into_values(self) -> impl Iterator<Item = Vec<MetricDataPoint>> {
-        self.series.into_iter().map(|points| {
+    /// The points of each series, in the order of the series.
+    pub(super) fn into_values(self) -> Result<impl Iterator<Item = Vec<MetricDataPoint>>, StoreError> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        Ok(self.series.into_iter().map(|points| {
             let point = |(time, value): (i64, Amount)| MetricDataPoint {
                 timestamp: time.div_euclid(SECOND),
                 value: value.into(),
             };
             points.into_iter().map(point).collect()
-        })
+        }))
     }
 }

@@ -1,0 +1,400 @@
+//! Rows of spans and events, and the rows of the traces that they change: what both writers of a file share.
+//!
+//! Row numbers are given out here, inside of the write transaction, so that several processes never give out the same.
+//! Traces are read once and written once, however many of their spans there are.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use rusqlite::types::Value;
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+use spanscope_model::{SpanId, SpanKind, Timestamp, TraceId};
+
+use super::bulk::{Bulk, number_or_null, text_or_null};
+use super::decode::Indexed;
+
+/// A span id as the `span_id` column has it.
+pub(crate) fn span_key(span_id: SpanId) -> i64 {
+    i64::from_be_bytes(span_id.to_bytes())
+}
+
+/// A kind as the `kind` column has it.
+pub(crate) fn kind_number(kind: SpanKind) -> i64 {
+    match kind {
+        SpanKind::Internal => 0,
+        SpanKind::Server => 1,
+        SpanKind::Client => 2,
+        SpanKind::Producer => 3,
+        SpanKind::Consumer => 4,
+    }
+}
+
+/// Whose traces are meant by their ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// A program that writes this file itself: its trace, whichever tenant that is.
+    Local,
+    /// A sender that may see all: the trace that is there, or a new one of the default tenant.
+    Anyone,
+    /// A sender of one tenant: that tenant's trace.
+    Tenant(i64),
+}
+
+impl Owner {
+    /// Finds the row of a trace.
+    const fn find(self) -> &'static str {
+        match self {
+            Self::Local => {
+                "SELECT id FROM _trace WHERE trace_id = ?1 AND (local OR tenant = 0) AND ?2 = 0 ORDER BY local DESC LIMIT 1"
+            }
+            Self::Anyone => {
+                "SELECT id FROM _trace WHERE trace_id = ?1 AND ?2 = 0 ORDER BY local DESC, id LIMIT 1"
+            }
+            Self::Tenant(_) => "SELECT id FROM _trace WHERE trace_id = ?1 AND tenant = ?2",
+        }
+    }
+
+    const fn tenant(self) -> i64 {
+        match self {
+            Self::Local | Self::Anyone => 0,
+            Self::Tenant(tenant) => tenant,
+        }
+    }
+}
+
+/// How a batch changes one trace.
+#[derive(Debug)]
+pub(crate) struct TraceChange {
+    pub(crate) row: i64,
+    pub(crate) is_new: bool,
+    start: i64,
+    end: i64,
+    root: Option<(i64, i64)>,
+    pub(crate) spans: i64,
+    pub(crate) errors: i64,
+    pub(crate) open: i64,
+    /// Whose it is from now on.
+    pub(crate) tenant: Option<i64>,
+    /// The latest time to live of the spans that brought one.
+    expires: Option<i64>,
+    /// A span brought none: the trace goes by its age.
+    goes_by_age: bool,
+}
+
+impl TraceChange {
+    /// Notes the time to live that a span brought, if it did.
+    pub(crate) fn note_expiry(&mut self, expires: Option<i64>) {
+        self.goes_by_age |= expires.is_none();
+        self.expires = self.expires.max(expires);
+    }
+
+    /// Notes a span that no span of the same program is above; the earliest is the root.
+    pub(crate) fn note_root(&mut self, row: i64, start: i64) {
+        if self.root.is_none_or(|(_, other)| start < other) {
+            self.root = Some((row, start));
+        }
+    }
+}
+
+/// A row of `_span`.
+pub(crate) struct SpanRow<'s> {
+    pub(crate) row: i64,
+    pub(crate) callsite: i64,
+    /// Where it differs from the callsite's.
+    pub(crate) name: Option<&'s str>,
+    pub(crate) start: i64,
+    pub(crate) duration: Option<i64>,
+    pub(crate) status: Option<i64>,
+    pub(crate) trace: i64,
+    pub(crate) process: i64,
+    pub(crate) kind: i64,
+    pub(crate) key: i64,
+    pub(crate) parent: Option<i64>,
+    pub(crate) attributes: String,
+    pub(crate) extra: Option<String>,
+    /// Where it differs from the callsite's.
+    pub(crate) category: Option<&'s str>,
+}
+
+/// A row of `_event`; its number is given out when it is added.
+pub(crate) struct EventRow<'e> {
+    pub(crate) callsite: i64,
+    pub(crate) time: i64,
+    pub(crate) trace: Option<i64>,
+    pub(crate) span: Option<i64>,
+    pub(crate) process: i64,
+    /// Where it differs from the callsite's, as the other two.
+    pub(crate) severity: Option<i64>,
+    pub(crate) name: Option<&'e str>,
+    pub(crate) message: String,
+    /// A JSON object; `{}` is none.
+    pub(crate) attributes: &'e str,
+    pub(crate) expires: Option<i64>,
+    pub(crate) category: Option<&'e str>,
+}
+
+/// The rows of one transaction.
+pub(crate) struct Rows<'a> {
+    db: &'a Connection,
+    owner: Owner,
+    next_trace: i64,
+    next_span: i64,
+    next_event: i64,
+    /// The latest start of all that is stored.
+    pub(crate) latest_time: i64,
+    traces: HashMap<TraceId, TraceChange>,
+    spans: Bulk<'a, 14>,
+    events: Bulk<'a, 12>,
+    insert_attr: CachedStatement<'a>,
+}
+
+impl<'a> Rows<'a> {
+    /// Begins; the caller holds the write transaction.
+    pub(crate) fn begin(db: &'a Connection, owner: Owner) -> rusqlite::Result<Self> {
+        let [next_trace, next_span, next_event] = db
+            .prepare_cached(
+                "SELECT MAX(trace, COALESCE((SELECT MAX(id) FROM _trace), 0)) + 1,
+                     MAX(span, COALESCE((SELECT MAX(id) FROM _span), 0)) + 1,
+                     MAX(event, COALESCE((SELECT MAX(id) FROM _event), 0)) + 1 FROM _given",
+            )?
+            .query_row([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?;
+        Ok(Self {
+            db,
+            owner,
+            next_trace,
+            next_span,
+            next_event,
+            latest_time: 0,
+            traces: HashMap::new(),
+            spans: Bulk::new(
+                db,
+                "INSERT INTO _span (id, callsite, name, start, duration, status, trace, process, kind, span_id, parent,
+                 attributes, extra, category)",
+            )?,
+            events: Bulk::new(
+                db,
+                "INSERT INTO _event (id, callsite, time, trace, span_id, process, severity, name, message, attributes,
+                 expires, category)",
+            )?,
+            insert_attr: db
+                .prepare_cached("INSERT OR IGNORE INTO _attr (key, value, span) VALUES (?1, ?2, ?3)")?,
+        })
+    }
+
+    /// Whose traces are meant from now on.
+    pub(crate) fn set_owner(&mut self, owner: Owner) -> rusqlite::Result<()> {
+        if owner != self.owner {
+            self.write_traces()?;
+            self.owner = owner;
+        }
+        Ok(())
+    }
+
+    /// The first numbers that are given to no row yet, of traces, spans and events.
+    pub(crate) fn next(&self) -> [i64; 3] {
+        [self.next_trace, self.next_span, self.next_event]
+    }
+
+    /// Sets a mark: what was stored until now began before `time`.
+    pub(crate) fn mark(&self, time: i64) -> rusqlite::Result<()> {
+        self.db
+            .prepare_cached("INSERT OR IGNORE INTO _mark (time, span, event) VALUES (?1, ?2, ?3)")?
+            .execute([time, self.next_span, self.next_event])?;
+        Ok(())
+    }
+
+    /// Gives out the number of a span's row.
+    pub(crate) fn new_span(&mut self) -> i64 {
+        self.next_span += 1;
+        self.next_span - 1
+    }
+
+    /// The trace, as far as this batch has changed it, stretched over a time.
+    pub(crate) fn touch(
+        &mut self,
+        trace_id: TraceId,
+        start: i64,
+        end: i64,
+    ) -> rusqlite::Result<&mut TraceChange> {
+        self.latest_time = self.latest_time.max(start);
+        let trace = match self.traces.entry(trace_id) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let known = self
+                    .db
+                    .prepare_cached(self.owner.find())?
+                    .query_row((trace_id.to_string(), self.owner.tenant()), |row| row.get(0))
+                    .optional()?;
+                let row = known.unwrap_or_else(|| {
+                    self.next_trace += 1;
+                    self.next_trace - 1
+                });
+                entry.insert(TraceChange {
+                    row,
+                    is_new: known.is_none(),
+                    start,
+                    end,
+                    root: None,
+                    spans: 0,
+                    errors: 0,
+                    open: 0,
+                    tenant: None,
+                    expires: None,
+                    goes_by_age: false,
+                })
+            }
+        };
+        trace.start = trace.start.min(start);
+        trace.end = trace.end.max(end);
+        Ok(trace)
+    }
+
+    /// The trace, if this batch has changed it already.
+    pub(crate) fn touched(&mut self, trace_id: TraceId) -> Option<&mut TraceChange> {
+        self.traces.get_mut(&trace_id)
+    }
+
+    /// Adds a span's row, by the number that was given out.
+    pub(crate) fn add_span(&mut self, span: SpanRow<'_>) -> rusqlite::Result<()> {
+        self.spans.push([
+            Value::Integer(span.row),
+            Value::Integer(span.callsite),
+            text_or_null(span.name),
+            Value::Integer(span.start),
+            number_or_null(span.duration),
+            number_or_null(span.status),
+            Value::Integer(span.trace),
+            Value::Integer(span.process),
+            Value::Integer(span.kind),
+            Value::Integer(span.key),
+            number_or_null(span.parent),
+            Value::Text(span.attributes),
+            span.extra.map_or(Value::Null, Value::Text),
+            text_or_null(span.category),
+        ])
+    }
+
+    /// Keeps the value of an attribute that is found by an index: its key's row in `_attr_key`, and the span's row.
+    pub(crate) fn index(&mut self, key: i64, value: &Indexed, span: i64) -> rusqlite::Result<()> {
+        match value {
+            Indexed::Text(text) => self.insert_attr.execute(params![key, text, span])?,
+            Indexed::Integer(number) => self.insert_attr.execute(params![key, number, span])?,
+            Indexed::Float(number) => self.insert_attr.execute(params![key, number, span])?,
+        };
+        Ok(())
+    }
+
+    /// Adds an event's row and answers its number.
+    pub(crate) fn add_event(&mut self, event: EventRow<'_>) -> rusqlite::Result<i64> {
+        let row = self.next_event;
+        self.next_event += 1;
+        self.events.push([
+            Value::Integer(row),
+            Value::Integer(event.callsite),
+            Value::Integer(event.time),
+            number_or_null(event.trace),
+            number_or_null(event.span),
+            Value::Integer(event.process),
+            number_or_null(event.severity),
+            text_or_null(event.name),
+            Value::Text(event.message),
+            text_or_null((event.attributes.len() > 2).then_some(event.attributes)),
+            number_or_null(event.expires),
+            text_or_null(event.category),
+        ])?;
+        Ok(row)
+    }
+
+    /// Writes the spans that wait for others to be written with.
+    pub(crate) fn flush_spans(&mut self) -> rusqlite::Result<()> {
+        self.spans.flush()
+    }
+
+    /// Writes what is left.
+    pub(crate) fn flush(&mut self) -> rusqlite::Result<()> {
+        self.spans.flush()?;
+        self.events.flush()?;
+        self.write_traces()
+    }
+
+    fn write_traces(&mut self) -> rusqlite::Result<()> {
+        if self.traces.is_empty() {
+            return Ok(());
+        }
+        let mut insert = self.db.prepare_cached(
+            "INSERT INTO _trace (id, trace_id, start, end, root, root_start, span_count, error_count, open_count, created,
+                 expires, tenant, local)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        )?;
+        let mut update = self.db.prepare_cached(
+            "UPDATE _trace SET start = MIN(start, ?2), end = MAX(end, ?3),
+             root = CASE WHEN ?5 < COALESCE(root_start, 9223372036854775807) THEN ?4 ELSE root END,
+             root_start = CASE WHEN ?5 < COALESCE(root_start, 9223372036854775807) THEN ?5 ELSE root_start END,
+             span_count = span_count + ?6, error_count = error_count + ?7, open_count = open_count + ?8,
+             expires = CASE WHEN ?9 OR (expires IS NULL AND span_count > 0) THEN NULL
+                 ELSE COALESCE(MAX(expires, ?10), expires, ?10) END,
+             local = MAX(local, ?11) WHERE id = ?1",
+        )?;
+        // A tenant that has the trace from elsewhere already keeps it, and this part stays whose it was.
+        let mut hand_over = self
+            .db
+            .prepare_cached("UPDATE OR IGNORE _trace SET tenant = ?2 WHERE id = ?1")?;
+        let now = Timestamp::now().as_nanos();
+        let is_local = self.owner == Owner::Local;
+        let mut traces: Vec<_> = self.traces.drain().collect();
+        traces.sort_unstable_by_key(|(_, trace)| trace.row);
+        for (trace_id, trace) in traces {
+            let TraceChange {
+                row,
+                is_new,
+                start,
+                end,
+                root,
+                spans,
+                errors,
+                open,
+                tenant,
+                expires,
+                goes_by_age,
+            } = trace;
+            let expires = expires.filter(|_| !goes_by_age);
+            let (root, root_start) = root.unzip();
+            if is_new {
+                let id = trace_id.to_string();
+                let of = self.owner.tenant();
+                insert.execute(params![
+                    row, id, start, end, root, root_start, spans, errors, open, now, expires, of, is_local
+                ])?;
+            } else {
+                update.execute(params![
+                    row,
+                    start,
+                    end,
+                    root,
+                    root_start,
+                    spans,
+                    errors,
+                    open,
+                    goes_by_age,
+                    expires,
+                    is_local
+                ])?;
+            }
+            if let Some(tenant) = tenant {
+                hand_over.execute([row, tenant])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The row of a tenant, which is made if it is not there.
+pub(crate) fn tenant_row(db: &Connection, name: &str) -> rusqlite::Result<i64> {
+    let mut find = db.prepare_cached("SELECT id FROM _tenant WHERE name = ?1")?;
+    if let Some(row) = find.query_row([name], |row| row.get(0)).optional()? {
+        return Ok(row);
+    }
+    db.prepare_cached("INSERT INTO _tenant (name) VALUES (?1)")?
+        .execute([name])?;
+    Ok(db.last_insert_rowid())
+}
