@@ -1,5 +1,6 @@
 //! The words of the command line, and their help. What they mean is settled in [`resolve`](crate::resolve).
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
@@ -120,6 +121,18 @@ Examples:
     /// Follow what is being written, as the console shows it, until Ctrl-C
     #[command(after_help = "Examples:\n  spanscope tail\n  spanscope tail --severity warn --lines 20")]
     Tail(TailArgs),
+    /// Answer over HTTP: take in OpenTelemetry's traces, metrics and logs, and serve the telemetry API
+    ///
+    /// Any OpenTelemetry SDK finds it on its default port. Only this machine can ask, unless there are tokens.
+    #[command(after_help = "\
+Examples:
+  spanscope serve
+  spanscope serve --listen 127.0.0.1:0 --db /tmp/traces.db
+  spanscope serve --listen 0.0.0.0:4318 --tokens tokens.txt
+
+A file of tokens has a line `TOKEN TENANT` for each; the tenant * sees everything. Instead of a file, the variable
+SPANSCOPE_TOKENS may hold the lines, with ; between them. Senders bring one as `authorization: Bearer TOKEN`.")]
+    Serve(ServeArgs),
     /// Print shell completions
     #[command(
         after_help = "Example:\n  spanscope completions bash > ~/.local/share/bash-completion/completions/spanscope"
@@ -375,6 +388,23 @@ pub(crate) struct ImportArgs {
 }
 
 /// `cleanup`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ServeArgs {
+    /// The address to listen on; port 0 lets the system choose
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4318")]
+    pub(crate) listen: SocketAddr,
+    /// A file of tokens; without tokens only programs of this machine are answered
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tokens: Option<PathBuf>,
+    /// How long traces, events and measurements are kept: 12h, 7d, 2w
+    #[arg(long, value_name = "AGE", default_value = "7d")]
+    pub(crate) retention: String,
+    /// How large the file may grow, in MiB; beyond it the oldest traces go
+    #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_size: u32,
+}
+
+/// What `cleanup` takes.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct CleanupArgs {
     /// Delete traces whose last sign of life is older than this: 12h, 7d, 2w

@@ -8,6 +8,7 @@
 
 mod attributes;
 mod category;
+mod eval;
 mod event;
 mod id;
 mod incoming;
@@ -19,6 +20,7 @@ mod time;
 
 pub use attributes::{Attributes, Value};
 pub use category::{CATEGORIES, UNCATEGORIZED, category_of};
+pub use eval::EvalTrace;
 pub use event::{Event, EventKind, LogEvent, Severity, SpanPayload};
 pub use id::{ParseIdError, SpanId, TraceId};
 pub use incoming::{

@@ -213,6 +213,9 @@ pub struct MetricDataPoint {
     pub timestamp: i64,
     /// A counter's sum, a gauge's last value, or the sum of a distribution's observations; an integer stays one.
     pub value: Value,
+    /// Its unit; empty if it has none. Seed 1 has it on measurements only; the public client wants it here.
+    #[serde(default)]
+    pub unit: String,
 }
 
 /// The measurements of one label set, in the order of time (seed 1).

@@ -11,6 +11,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use spanscope_model::{StoreError, StoreErrorKind};
 
+use crate::limits::is_slow;
+
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Of what programs did nothing stays in a browser's cache, nor is it taken for a page.
 const HEADERS: [(HeaderName, HeaderValue); 2] = [
@@ -30,6 +32,13 @@ pub(crate) struct ApiError {
     /// For people.
     message: String,
     what_to_do: &'static str,
+}
+
+/// For senders who get no JSON.
+impl std::fmt::Display for ApiError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}: {}", self.code, self.message, self.what_to_do)
+    }
 }
 
 #[derive(Serialize)]
@@ -78,6 +87,61 @@ impl ApiError {
         )
     }
 
+    pub(crate) fn slow() -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "request_timeout",
+            "the body did not come in time",
+            "send it again, and faster",
+        )
+    }
+
+    /// The body ended before its end.
+    pub(crate) fn cut_off() -> Self {
+        Self::invalid("the body did not come to its end")
+    }
+
+    pub(crate) fn shutting_down() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "shutting_down",
+            "the server is being shut down",
+            "try again when it is back",
+        )
+    }
+
+    pub(crate) fn no_such_path() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "no_such_path",
+            "nothing is answered under this path",
+            "ask /openapi.json which paths there are",
+        )
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Whether the same request can be answered later.
+    pub(crate) fn may_be_repeated(&self) -> bool {
+        matches!(
+            self.status,
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+        )
+    }
+
+    /// The status as gRPC numbers it, for OTLP.
+    pub(crate) fn grpc_code(&self) -> i32 {
+        match self.status {
+            StatusCode::TOO_MANY_REQUESTS => 8,
+            StatusCode::SERVICE_UNAVAILABLE => 14,
+            StatusCode::INTERNAL_SERVER_ERROR => 13,
+            StatusCode::REQUEST_TIMEOUT => 4,
+            _ => 3, // the request is wrong
+        }
+    }
+
     pub(crate) fn too_large(limit: usize) -> Self {
         Self::new(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -99,6 +163,22 @@ impl From<StoreError> for ApiError {
                     "not_found",
                     message,
                     "ask for the ids that are stored with POST /v1/telemetry/traces; it may have been deleted for its age",
+                );
+            }
+            StoreErrorKind::Overloaded => {
+                return Self::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "overloaded",
+                    "more is sent than can be written now",
+                    "send the request again after the time that the header `retry-after` says",
+                );
+            }
+            StoreErrorKind::AnswerTooLarge => {
+                return Self::new(
+                    StatusCode::UNPROCESSABLE_ENTITY,
+                    "answer_too_large",
+                    message,
+                    "ask for less, or for one part after the other",
                 );
             }
             _ => {}
@@ -144,8 +224,10 @@ impl From<BytesRejection> for ApiError {
     fn from(rejection: BytesRejection) -> Self {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
             Self::too_large(crate::body::MAX_BODY)
+        } else if is_slow(&rejection) {
+            Self::slow()
         } else {
-            Self::invalid("the body did not come to its end")
+            Self::cut_off()
         }
     }
 }
@@ -161,7 +243,7 @@ impl IntoResponse for ApiError {
         };
         let text = serde_json::to_vec(&shown).unwrap_or_default(); // three texts can't fail
         let mut response = (self.status, HEADERS, [(CONTENT_TYPE, JSON)], text).into_response();
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if self.may_be_repeated() {
             response
                 .headers_mut()
                 .insert(RETRY_AFTER, HeaderValue::from_static("1"));
@@ -182,11 +264,6 @@ pub(crate) async fn json<T: Serialize + Send + 'static>(value: T) -> Result<Resp
             format!("the answer can't be written as JSON: {error}"),
             "report this with the request that led to it",
         )),
-        Err(_) => Err(ApiError::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "shutting_down",
-            "the server is being shut down",
-            "try again when it is back",
-        )),
+        Err(_) => Err(ApiError::shutting_down()),
     }
 }

@@ -1,16 +1,33 @@
 //! What Spanscope answers over HTTP, as routers to be merged into an axum server.
 //!
-//! - [`telemetry_router`] asks a store the questions of the telemetry API (seed 1); [`local_only`] keeps the pages of strangers from it.
+//! - [`telemetry_router`] is the telemetry API of a store (seed 1), [`otlp_router`] takes in what OpenTelemetry SDKs send.
+//! - [`local_only`] keeps the pages of strangers away, [`with_tokens`] everybody who has no token; [`Caller`] says whose a request is.
+//! - [`app`] puts all of it together, [`Server`] runs it within [`Limits`].
 //! - [`PrometheusSink`] adds measurements up for Prometheus, [`metrics_router`] answers `GET /metrics`.
 //!
 //! Status codes and axum live in this crate only; it contains no SQL and reads no environment.
 
 mod answer;
+mod app;
 mod body;
+mod caller;
+mod health;
+mod limits;
 mod local;
 mod metrics;
+mod otlp;
+mod receive;
+mod serve;
 mod telemetry;
+mod tokens;
 
+pub use app::{Access, app};
+pub use caller::Caller;
+pub use health::health_router;
+pub use limits::Limits;
 pub use local::local_only;
 pub use metrics::{MAX_LABEL_SETS, MAX_LABEL_VALUE, MAX_LABELS, MAX_METRICS, PrometheusSink, metrics_router};
+pub use receive::{STORED_IN, otlp_router};
+pub use serve::Server;
 pub use telemetry::telemetry_router;
+pub use tokens::{MIN_TOKEN_CHARS, Tokens, TokensError, with_tokens};

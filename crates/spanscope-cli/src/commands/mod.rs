@@ -8,6 +8,7 @@ mod export;
 mod import;
 mod logs;
 mod metrics;
+mod serve;
 mod span;
 mod spans;
 mod sql;
@@ -44,6 +45,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Cleanup(args) => cleanup::run(&file, &args),
         Command::Backup(args) => backup::run(&file, &args),
         Command::Tail(args) => tail::run(&file, &args),
+        Command::Serve(args) => serve::run(&file, &args),
         Command::Completions { shell } => completions::run(shell),
     }
 }

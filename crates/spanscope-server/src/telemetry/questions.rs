@@ -1,9 +1,31 @@
 //! The bodies of the telemetry API's requests, as seed 1 has them. What is spelled wrong is refused, not passed over.
 
 use serde::Deserialize;
-use spanscope_model::{Condition, Granularity, LabelMatcher, MetricQuery, MetricQueryType, Timestamp};
+use spanscope_model::{Condition, Event, Granularity, LabelMatcher, MetricQuery, MetricQueryType, Timestamp};
 
 use crate::answer::ApiError;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LogEvent {
+    pub(super) event: Event,
+    #[serde(default = "seven_days")]
+    pub(super) ttl_seconds: i64,
+}
+
+fn seven_days() -> i64 {
+    7 * 86_400
+}
+
+/// How long an event is kept, in seconds.
+pub(super) fn ttl(seconds: i64) -> Result<i64, ApiError> {
+    if seconds < 0 {
+        return Err(ApiError::invalid(format!(
+            "ttl_seconds is {seconds}: give 0 or a positive number of seconds"
+        )));
+    }
+    Ok(seconds)
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,21 +1,22 @@
 //! The routes, each one question to the store.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, Path};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::Serialize;
-use spanscope_model::{SpanId, TraceId, TraceQuery, TraceStore};
+use spanscope_model::{EvalTrace, ParseIdError, TraceQuery, TraceStore};
 
-use super::questions::{QueryMetrics, QuerySpans, SaveSpans, SpanTree, depth};
+use super::questions::{LogEvent, QueryMetrics, QuerySpans, SaveSpans, SpanTree, depth, ttl};
 use crate::answer::{ApiError, json};
 use crate::body::{MAX_BODY, Question};
+use crate::caller::Seen;
 
-type Store = State<Arc<dyn TraceStore>>;
 type Parameters<T> = Result<Path<T>, PathRejection>;
 
 /// What seed 1 puts its lists and maps into.
@@ -24,13 +25,15 @@ struct Data<T> {
     data: T,
 }
 
-/// Answers the questions of the described system's telemetry API (seed 1, specification section 9), each under `/v1` and without:
+/// Answers the telemetry API of the described system (seed 1, specification section 9), each under `/v1` and without:
 ///
 /// | route | question of [`TraceStore`] |
 /// |---|---|
+/// | `POST /v1/telemetry/events` | [`log_event`](TraceStore::log_event), answers 204 |
 /// | `POST /v1/telemetry/traces` | [`query_traces`](TraceStore::query_traces) |
 /// | `GET /v1/telemetry/traces/{trace_id}` | [`get_trace`](TraceStore::get_trace) |
 /// | `GET /v1/telemetry/traces/{trace_id}/spans/{span_id}` | [`get_span`](TraceStore::get_span) |
+/// | `GET /v1/telemetry/traces/{trace_id}/eval-traces` | the rows of [`EvalTrace`] of its spans |
 /// | `POST /v1/telemetry/spans/{span_id}/tree` | [`get_span_tree`](TraceStore::get_span_tree) |
 /// | `POST /v1/telemetry/spans` | [`query_spans`](TraceStore::query_spans) |
 /// | `POST /v1/telemetry/spans/export` | [`save_spans_to_dataset`](TraceStore::save_spans_to_dataset), answers 204 |
@@ -38,11 +41,13 @@ struct Data<T> {
 ///
 /// Bodies and answers are JSON; a body has at most 1 MiB, and has to be called `application/json`. A failure is answered with a
 /// status of its own and `{"error": {"code", "message", "what_to_do"}}`: `invalid_input` 400, `not_found` 404, `method_not_allowed` 405,
-/// `body_too_large` 413, `unsupported_media_type` 415, `store_unavailable` 503 (with `Retry-After`), `store_unusable` 500. What
+/// `request_timeout` 408, `body_too_large` 413, `unsupported_media_type` 415, `answer_too_large` 422, `overloaded` 429 (with `Retry-After`),
+///  `store_unavailable` 503 (with `Retry-After`), `store_unusable` 500. What
 /// the store said of its own failure is in the log of the process, as an `ERROR` event, and not in the answer.
 ///
-/// Whoever reaches it may read all that is stored, and append to datasets: a server on this machine puts
-/// [`local_only`](crate::local_only) around it, one that others reach its own check.
+/// A request is answered as of its [`Caller`](crate::Caller). Without one, whoever reaches it may read all that is stored and write:
+/// a server on this machine puts [`local_only`](crate::local_only) around it, one that others reach [`with_tokens`](crate::with_tokens)
+/// or a check of its own.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -57,9 +62,11 @@ struct Data<T> {
 /// ```
 pub fn telemetry_router(store: Arc<dyn TraceStore>) -> Router {
     let routes = Router::new()
+        .route("/telemetry/events", post(log_event))
         .route("/telemetry/traces", post(query_traces))
         .route("/telemetry/traces/{trace_id}", get(get_trace))
         .route("/telemetry/traces/{trace_id}/spans/{span_id}", get(get_span))
+        .route("/telemetry/traces/{trace_id}/eval-traces", get(eval_traces))
         .route("/telemetry/spans", post(query_spans))
         .route("/telemetry/spans/export", post(save_spans))
         .route("/telemetry/spans/{span_id}/tree", post(get_span_tree))
@@ -70,38 +77,52 @@ pub fn telemetry_router(store: Arc<dyn TraceStore>) -> Router {
     Router::new().nest("/v1", routes.clone()).merge(routes)
 }
 
+async fn log_event(
+    Seen(store): Seen,
+    Question(LogEvent { event, ttl_seconds }): Question<LogEvent>,
+) -> Result<Response, ApiError> {
+    store.log_event(event, ttl(ttl_seconds)?).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn eval_traces(Seen(store): Seen, trace_id: Parameters<String>) -> Result<Response, ApiError> {
+    let spans = store.trace_spans(id(&trace_id?)?).await?;
+    let data = EvalTrace::of_spans(&spans);
+    json(Data { data }).await
+}
+
 async fn query_traces(
-    State(store): Store,
+    Seen(store): Seen,
     Question(query): Question<TraceQuery>,
 ) -> Result<Response, ApiError> {
     let data = store.query_traces(query).await?;
     json(Data { data }).await
 }
 
-async fn get_trace(State(store): Store, trace_id: Parameters<String>) -> Result<Response, ApiError> {
-    let trace = store.get_trace(trace(&trace_id?)?).await?;
+async fn get_trace(Seen(store): Seen, trace_id: Parameters<String>) -> Result<Response, ApiError> {
+    let trace = store.get_trace(id(&trace_id?)?).await?;
     json(trace).await
 }
 
-async fn get_span(State(store): Store, ids: Parameters<(String, String)>) -> Result<Response, ApiError> {
+async fn get_span(Seen(store): Seen, ids: Parameters<(String, String)>) -> Result<Response, ApiError> {
     let Path((trace_id, span_id)) = ids?;
-    let span = store.get_span(trace(&trace_id)?, span(&span_id)?).await?;
+    let span = store.get_span(id(&trace_id)?, id(&span_id)?).await?;
     json(span).await
 }
 
 async fn get_span_tree(
-    State(store): Store,
+    Seen(store): Seen,
     span_id: Parameters<String>,
     Question(question): Question<SpanTree>,
 ) -> Result<Response, ApiError> {
     let depth = depth(question.max_depth)?;
-    let tree = store.get_span_tree(span(&span_id?)?, question.attributes_to_return, depth);
+    let tree = store.get_span_tree(id(&span_id?)?, question.attributes_to_return, depth);
     let data = tree.await?;
     json(Data { data }).await
 }
 
 async fn query_spans(
-    State(store): Store,
+    Seen(store): Seen,
     Question(question): Question<QuerySpans>,
 ) -> Result<Response, ApiError> {
     let depth = depth(question.max_depth)?;
@@ -111,7 +132,7 @@ async fn query_spans(
 }
 
 async fn save_spans(
-    State(store): Store,
+    Seen(store): Seen,
     Question(question): Question<SaveSpans>,
 ) -> Result<Response, ApiError> {
     let depth = depth(question.max_depth)?;
@@ -128,7 +149,7 @@ async fn save_spans(
 }
 
 async fn query_metrics(
-    State(store): Store,
+    Seen(store): Seen,
     metric: Parameters<String>,
     Question(question): Question<QueryMetrics>,
 ) -> Result<Response, ApiError> {
@@ -137,12 +158,7 @@ async fn query_metrics(
     json(Data { data }).await
 }
 
-fn trace(text: &str) -> Result<TraceId, ApiError> {
+fn id<T: FromStr<Err = ParseIdError>>(text: &str) -> Result<T, ApiError> {
     text.parse()
-        .map_err(|error| ApiError::invalid(format!("{error}")))
-}
-
-fn span(text: &str) -> Result<SpanId, ApiError> {
-    text.parse()
-        .map_err(|error| ApiError::invalid(format!("{error}")))
+        .map_err(|error: ParseIdError| ApiError::invalid(error.to_string()))
 }

@@ -25,7 +25,7 @@ pub(crate) const MINUTE: i64 = 60_000_000_000;
 /// The labels of what a metric with too many label sets measures beyond them, as OpenTelemetry has them.
 const OVERFLOW: &str = r#"{"otel.metric.overflow":"true"}"#;
 /// The label that a measurement gets whose unit is not its metric's.
-const UNIT: &str = "unit";
+pub(crate) const UNIT: &str = "unit";
 
 /// The minute that a moment is in.
 pub(crate) fn minute_of(time: i64) -> i64 {

@@ -22,7 +22,7 @@ use self::steps::{Step, Steps};
 use super::Failure;
 use super::builder::Sql;
 use super::scope::Scope;
-use crate::points::{MINUTE, minute_of, without_nul};
+use crate::points::{MINUTE, UNIT, minute_of, without_nul};
 use crate::schema;
 
 /// A second, in nanoseconds.
@@ -54,6 +54,7 @@ pub(super) fn query(
 struct Metric {
     id: i64,
     kind: MetricKind,
+    unit: String,
     /// The tenant's name, where several tenants' metrics are answered together and it is not the default one.
     tenant: Option<String>,
 }
@@ -63,7 +64,7 @@ fn of_name(db: &Connection, scope: Scope, name: &str) -> rusqlite::Result<Vec<Me
         (true, true) => "(SELECT name FROM _tenant WHERE id = m.tenant AND id <> 0)",
         _ => "NULL",
     };
-    Sql::new("SELECT m.id, m.kind, ")
+    Sql::new("SELECT m.id, m.kind, m.unit, ")
         .push(tenant)
         .push(" FROM _metric m WHERE m.name = ")
         .bind(name.to_owned())
@@ -73,7 +74,8 @@ fn of_name(db: &Connection, scope: Scope, name: &str) -> rusqlite::Result<Vec<Me
             Ok(Metric {
                 id: row.get(0)?,
                 kind: kind(row.get_ref(1)?.as_str()?),
-                tenant: row.get(2)?,
+                unit: row.get(2)?,
+                tenant: row.get(3)?,
             })
         })
 }
@@ -95,7 +97,13 @@ fn one(
         (MetricQueryType::Range, Some(width)) => Step::Width(i64::from(width.seconds()) * SECOND),
         (MetricQueryType::Range, None) => Step::Raw,
     };
-    let mut steps = Steps::new(step, kind, wanted.len(), scope.room());
+    // A measurement in another unit than its metric's has it as its label.
+    let unit = |labels: &Vec<MetricLabel>| {
+        let own = labels.iter().find(|label| label.name == UNIT);
+        own.map_or(&metric.unit, |label| &label.value).clone()
+    };
+    let units = labels.iter().map(unit).collect();
+    let mut steps = Steps::new(step, kind, units, scope.room());
     if let Some(wanted) = Wanted::new(&wanted) {
         collect(db, &wanted, (start, end), &mut steps)?;
     }

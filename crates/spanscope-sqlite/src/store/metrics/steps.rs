@@ -26,17 +26,19 @@ pub(super) struct Steps {
     step: Step,
     kind: MetricKind,
     series: Vec<Vec<(i64, Amount)>>,
+    units: Vec<String>,
     room: Room,
     /// What did not fit any more.
     failure: Option<StoreError>,
 }
 
 impl Steps {
-    pub(super) fn new(step: Step, kind: MetricKind, series: usize, room: Room) -> Self {
+    pub(super) fn new(step: Step, kind: MetricKind, units: Vec<String>, room: Room) -> Self {
         Self {
             step,
             kind,
-            series: vec![Vec::new(); series],
+            series: vec![Vec::new(); units.len()],
+            units,
             room,
             failure: None,
         }
@@ -87,16 +89,19 @@ impl Steps {
     }
 
     /// The points of each series, in the order of the series.
-    pub(super) fn into_values(self) -> Result<impl Iterator<Item = Vec<MetricDataPoint>>, StoreError> {
+    pub(super) fn into_values(self) -> Result<Vec<Vec<MetricDataPoint>>, StoreError> {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
-        Ok(self.series.into_iter().map(|points| {
+        let units = self.units;
+        let series = self.series.into_iter().zip(units).map(|(points, unit)| {
             let point = |(time, value): (i64, Amount)| MetricDataPoint {
                 timestamp: time.div_euclid(SECOND),
                 value: value.into(),
+                unit: unit.clone(),
             };
             points.into_iter().map(point).collect()
-        }))
+        });
+        Ok(series.collect())
     }
 }

@@ -1,0 +1,130 @@
+//! `spanscope serve`: the store over HTTP, on the port that OpenTelemetry SDKs send to by default.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow};
+use spanscope::Signals;
+use spanscope_model::TraceStore;
+use spanscope_server::{Access, Limits, PrometheusSink, Server, Tokens, app};
+use spanscope_sqlite::SqliteStore;
+use spanscope_tower::RequestMetricsLayer;
+
+use super::StoreFile;
+use crate::args::ServeArgs;
+use crate::failure::Stop;
+use crate::resolve::age;
+
+/// Tokens, where no file is named.
+const TOKENS: &str = "SPANSCOPE_TOKENS";
+
+pub(super) fn run(file: &StoreFile, args: &ServeArgs) -> Result<()> {
+    let access = access(args)?;
+    let path = file.path()?;
+    let store = SqliteStore::builder()
+        .retention(age(&args.retention)?)
+        .max_bytes(u64::from(args.max_size) << 20)
+        .open(&path)?;
+    let metrics = PrometheusSink::new();
+    // What goes wrong here is said on the console. It is not recorded into the store that is served: whoever looks at
+    // their program does not look for ours in it.
+    let guard = spanscope::builder()
+        .sinks(&["console"])?
+        .levels("all=warning")
+        .metric_sink(metrics.clone())
+        .signals(Signals::Off)
+        .try_init()?;
+    let runtime = tokio::runtime::Runtime::new().context("the async runtime could not be started")?;
+    let finished = runtime.block_on(serve(
+        Arc::new(store),
+        metrics,
+        access,
+        args.listen,
+        &path.display().to_string(),
+    ))?;
+    drop(runtime);
+    drop(guard);
+    if finished {
+        eprintln!("spanscope: ended, all that was taken is stored");
+    } else {
+        eprintln!("spanscope: ended; some clients did not finish in time, what was acknowledged is stored");
+    }
+    Ok(())
+}
+
+async fn serve(
+    store: Arc<dyn TraceStore>,
+    metrics: PrometheusSink,
+    access: Access,
+    listen: SocketAddr,
+    path: &str,
+) -> Result<bool> {
+    let limits = Limits::default();
+    // Before anything is said, so that whoever reads it can end us in an orderly way.
+    let end = end().context("signals can't be listened for")?;
+    let server = Server::bind(listen, limits).await.map_err(|error| {
+        anyhow!("{listen} can't be listened on: {error}; name another address with --listen, or end the program that has it")
+    })?;
+    let who = match &access {
+        Access::Local => "programs of this machine".to_owned(),
+        Access::Tokens(tokens) => match tokens.len() {
+            1 => "whoever has the token".to_owned(),
+            count => format!("whoever has one of {count} tokens"),
+        },
+    };
+    let address = server.address();
+    eprintln!(
+        "spanscope: serving {path} on http://{address} for {who}\n\
+         \x20 OTLP            POST /v1/traces /v1/metrics /v1/logs (protobuf, JSON)\n\
+         \x20 telemetry API   /v1/telemetry/...\n\
+         \x20 of the server   GET /openapi.json /metrics /health /ready\n\
+         \x20 end with Ctrl-C"
+    );
+    let app = app(&store, metrics, access, limits).layer(RequestMetricsLayer::new());
+    Ok(server.run(app, end).await)
+}
+
+fn access(args: &ServeArgs) -> Result<Access> {
+    let tokens = match (&args.tokens, std::env::var(TOKENS)) {
+        (Some(file), _) => Some(Tokens::read(file)),
+        (None, Ok(text)) if !text.trim().is_empty() => Some(Tokens::parse(&text)),
+        (None, Err(std::env::VarError::NotUnicode(_))) => {
+            return Err(Stop::usage(format!(
+                "{TOKENS} is no text: tokens are ASCII characters"
+            )));
+        }
+        _ => None,
+    };
+    match tokens {
+        Some(tokens) => Ok(Access::Tokens(tokens.map_err(Stop::usage)?)),
+        None if args.listen.ip().to_canonical().is_loopback() => Ok(Access::Local),
+        None => Err(Stop::usage(format!(
+            "{} can be reached from other machines: give --tokens FILE, with a line `TOKEN TENANT` for each token, or listen on \
+             127.0.0.1",
+            args.listen
+        ))),
+    }
+}
+
+/// Resolves when we are asked to end: by Ctrl-C, or by whoever started us. From here on neither ends us by itself.
+#[cfg(unix)]
+fn end() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupted.recv() => {}
+            _ = terminated.recv() => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn end() -> std::io::Result<impl Future<Output = ()>> {
+    let mut interrupted = tokio::signal::windows::ctrl_c()?;
+    Ok(async move {
+        interrupted.recv().await;
+    })
+}

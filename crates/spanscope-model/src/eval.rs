@@ -1,0 +1,160 @@
+//! Rows for evaluations, out of stored spans (seed 1's `EvalTrace`).
+
+use std::collections::{HashMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Attributes, Span, SpanId, Value};
+
+/// What a step was given, what it answered, and what it should have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvalTrace {
+    /// The session; where no span at or above the step names one, the trace.
+    pub session_id: String,
+    /// The step: the span's name.
+    pub step: String,
+    /// What it was given; empty if that was not recorded.
+    pub input: String,
+    /// What it answered; empty likewise.
+    pub output: String,
+    /// What it should have answered, if the program said so (`expected_output`).
+    pub expected_output: String,
+}
+
+/// Names of input and output, the first that is there counts: plain ones, OpenTelemetry's, OpenInference's, OpenLLMetry's.
+const INPUTS: [&str; 5] = [
+    "input",
+    "gen_ai.input.messages",
+    "input.value",
+    "traceloop.entity.input",
+    "gen_ai.prompt",
+];
+const OUTPUTS: [&str; 5] = [
+    "output",
+    "gen_ai.output.messages",
+    "output.value",
+    "traceloop.entity.output",
+    "gen_ai.completion",
+];
+const SESSIONS: [&str; 4] = [
+    "session_id",
+    "session.id",
+    "gen_ai.conversation.id",
+    "conversation_id",
+];
+
+impl EvalTrace {
+    /// A row for each span of a trace that has an input or an output, in the order of the spans.
+    ///
+    /// ```
+    /// use spanscope_model::{EvalTrace, Span, SpanId, Timestamp, TraceId};
+    ///
+    /// let ids = (TraceId::from_bytes([1; 16]).unwrap(), SpanId::from_bytes([2; 8]).unwrap());
+    /// let mut span = Span::new(ids.0, ids.1, "answer", Timestamp::now());
+    /// span.attributes.set("input", "2 + 2?");
+    /// span.attributes.set("output", "5");
+    /// span.attributes.set("expected_output", "4");
+    /// let rows = EvalTrace::of_spans(&[span]);
+    /// assert_eq!((rows[0].step.as_str(), rows[0].output.as_str()), ("answer", "5"));
+    /// ```
+    #[must_use]
+    pub fn of_spans(spans: &[Span]) -> Vec<Self> {
+        let by_id: HashMap<SpanId, &Span> = spans.iter().map(|span| (span.span_id, span)).collect();
+        spans
+            .iter()
+            .filter(|span| {
+                first(&span.attributes, &INPUTS).is_some() || first(&span.attributes, &OUTPUTS).is_some()
+            })
+            .map(|span| Self {
+                session_id: session(span, &by_id),
+                step: span.name.clone(),
+                input: first(&span.attributes, &INPUTS).unwrap_or_default(),
+                output: first(&span.attributes, &OUTPUTS).unwrap_or_default(),
+                expected_output: first(&span.attributes, &["expected_output"]).unwrap_or_default(),
+            })
+            .collect()
+    }
+}
+
+fn first(attributes: &Attributes, keys: &[&str]) -> Option<String> {
+    keys.iter()
+        .find_map(|key| attributes.get(key))
+        .map(Value::to_string)
+}
+
+/// The session of a span or of the nearest one above it.
+fn session(span: &Span, by_id: &HashMap<SpanId, &Span>) -> String {
+    let mut seen = HashSet::new();
+    let mut next = Some(span);
+    while let Some(span) = next {
+        if let Some(session) = first(&span.attributes, &SESSIONS) {
+            return session;
+        }
+        // A cycle ends where it began.
+        next = match seen.insert(span.span_id) {
+            true => span.parent_span_id.and_then(|parent| by_id.get(&parent).copied()),
+            false => None,
+        };
+    }
+    span.trace_id.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Timestamp, TraceId};
+
+    fn span(id: u8, parent: u8, attributes: &[(&str, Value)]) -> Option<Span> {
+        let mut span = Span::new(
+            TraceId::from_bytes([9; 16])?,
+            SpanId::from_bytes([id; 8])?,
+            format!("step {id}"),
+            Timestamp::now(),
+        );
+        span.parent_span_id = SpanId::from_bytes([parent; 8]);
+        span.attributes = attributes
+            .iter()
+            .map(|(key, value)| (*key, value.clone()))
+            .collect();
+        Some(span)
+    }
+
+    #[test]
+    fn rows_come_from_the_names_of_all_conventions_and_the_session_from_above() {
+        let text = |text: &str| Value::from(text);
+        let spans = [
+            span(1, 0, &[("session.id", text("s-1"))]),
+            span(2, 1, &[("input.value", text("a")), ("output.value", text("b"))]),
+            span(
+                3,
+                2,
+                &[("gen_ai.input.messages", Value::Json(serde_json::json!([1])))],
+            ),
+            span(4, 1, &[("other", text("x"))]),
+            // One above the other in a circle, without a session.
+            span(5, 6, &[("output", Value::from(7))]),
+            span(6, 5, &[]),
+        ];
+        let spans: Vec<Span> = spans.into_iter().flatten().collect();
+        let rows: Vec<_> = EvalTrace::of_spans(&spans)
+            .into_iter()
+            .map(|row| (row.session_id, row.step, row.input, row.output))
+            .collect();
+        let row = |session: &str, step: &str, input: &str, output: &str| {
+            (
+                session.to_owned(),
+                step.to_owned(),
+                input.to_owned(),
+                output.to_owned(),
+            )
+        };
+        assert_eq!(
+            rows,
+            [
+                row("s-1", "step 2", "a", "b"),
+                row("s-1", "step 3", "[1]", ""),
+                row(&"09".repeat(16), "step 5", "", "7"),
+            ]
+        );
+    }
+}

@@ -1,0 +1,258 @@
+//! [`Limits`]: how much of this machine requests may take, and what keeps them to it.
+
+use std::error::Error;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Sleep, sleep, timeout};
+
+use crate::answer::ApiError;
+
+/// How much requests may take. Every field names its default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes of the body of an OTLP request, as it is sent. Default: 16 MiB.
+    pub body_bytes: usize,
+    /// Bytes of such a body once it is unpacked. Default: 64 MiB.
+    pub unpacked_bytes: usize,
+    /// Bytes of such bodies that are held at one time, of all requests; what comes beyond is answered 429. Default: 128 MiB.
+    pub held_bytes: usize,
+    /// Questions that are answered at one time; further ones are answered 429. Default: 64.
+    pub questions: usize,
+    /// How long a body may take to come. Default: 20 s.
+    pub body_time: Duration,
+    /// How long a request may take from its head to the head of its answer. Default: 30 s.
+    pub request_time: Duration,
+    /// How long the head of a request may take to come, or the next request on a connection. Default: 30 s.
+    pub head_time: Duration,
+    /// How long a client may take no part of its answer. Default: 30 s.
+    pub write_time: Duration,
+    /// Connections at one time; further ones wait until one ends. Default: 512.
+    pub connections: usize,
+    /// How long a shutdown waits for requests that have begun. Default: 10 s.
+    pub shutdown_time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 16 << 20,
+            unpacked_bytes: 64 << 20,
+            held_bytes: 128 << 20,
+            questions: 64,
+            body_time: Duration::from_secs(20),
+            request_time: Duration::from_secs(30),
+            head_time: Duration::from_secs(30),
+            write_time: Duration::from_secs(30),
+            connections: 512,
+            shutdown_time: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Too much is asked for at one time.
+pub(crate) fn overloaded(message: &'static str) -> ApiError {
+    ApiError::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "overloaded",
+        message,
+        "send the request again after the time that the header `retry-after` says",
+    )
+}
+
+/// Holds requests to their times: 408 where the body does not come, 503 where the answer does not.
+pub(crate) fn timed(router: Router, limits: Limits) -> Router {
+    router.layer(from_fn_with_state(limits, keep_time))
+}
+
+async fn keep_time(State(limits): State<Limits>, request: Request, next: Next) -> Response {
+    let request = request.map(|body| {
+        Body::new(TimedBody {
+            body,
+            until: Box::pin(sleep(limits.body_time)),
+        })
+    });
+    match timeout(limits.request_time, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => ApiError::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "timed_out",
+            format!("there was no answer within {} s", limits.request_time.as_secs()),
+            "ask for less, or again later",
+        )
+        .into_response(),
+    }
+}
+
+/// Answers so many questions at one time. One is over when its answer was taken, because that is what needs memory.
+pub(crate) fn counted(router: Router, questions: usize) -> Router {
+    let places = Arc::new(Semaphore::new(questions));
+    router.layer(from_fn_with_state(places, take_place))
+}
+
+async fn take_place(State(places): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    match places.try_acquire_owned() {
+        Ok(place) => next
+            .run(request)
+            .await
+            .map(|body| Body::new(PlacedBody { body, _place: place })),
+        Err(_) => overloaded("too many questions are being answered").into_response(),
+    }
+}
+
+/// A body that has to come in time.
+struct TimedBody {
+    body: Body,
+    until: Pin<Box<Sleep>>,
+}
+
+/// A body did not come in time.
+#[derive(Debug)]
+pub(crate) struct SlowBody;
+
+impl fmt::Display for SlowBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the body did not come in time")
+    }
+}
+
+impl Error for SlowBody {}
+
+/// Whether a body failed because it was slow.
+pub(crate) fn is_slow(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<SlowBody>() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+impl HttpBody for TimedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        match Pin::new(&mut self.body).poll_frame(context) {
+            Poll::Pending => match self.until.as_mut().poll(context) {
+                Poll::Ready(()) => Poll::Ready(Some(Err(axum::Error::new(SlowBody)))),
+                Poll::Pending => Poll::Pending,
+            },
+            // Drop by drop is slow too.
+            Poll::Ready(Some(_)) if self.until.is_elapsed() => {
+                Poll::Ready(Some(Err(axum::Error::new(SlowBody))))
+            }
+            ready => ready,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The body of an answer, with the place that it takes until it is sent.
+struct PlacedBody {
+    body: Body,
+    _place: OwnedSemaphorePermit,
+}
+
+impl HttpBody for PlacedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Memory for bodies, shared by all requests.
+#[derive(Debug, Clone)]
+pub(crate) struct Budget(Arc<Semaphore>);
+
+/// What one permit stands for.
+const UNIT: usize = 1024;
+
+impl Budget {
+    pub(crate) fn new(bytes: usize) -> Self {
+        Self(Arc::new(Semaphore::new(
+            bytes.div_ceil(UNIT).min(Semaphore::MAX_PERMITS),
+        )))
+    }
+
+    /// Memory that nothing was taken of yet.
+    pub(crate) fn share(&self) -> Share {
+        Share {
+            budget: self.clone(),
+            taken: None,
+            units: 0,
+            bytes: 0,
+        }
+    }
+}
+
+/// One request's part of the memory; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Share {
+    budget: Budget,
+    taken: Option<OwnedSemaphorePermit>,
+    units: usize,
+    bytes: usize,
+}
+
+impl Share {
+    /// Takes so many more bytes; `false` where there are none left.
+    pub(crate) fn take(&mut self, bytes: usize) -> bool {
+        self.bytes += bytes;
+        let Some(more) = self
+            .bytes
+            .div_ceil(UNIT)
+            .checked_sub(self.units)
+            .filter(|more| *more > 0)
+        else {
+            return true;
+        };
+        let permit = u32::try_from(more)
+            .ok()
+            .and_then(|more| Arc::clone(&self.budget.0).try_acquire_many_owned(more).ok());
+        let Some(permit) = permit else { return false };
+        self.units += more;
+        match &mut self.taken {
+            Some(taken) => taken.merge(permit),
+            none => *none = Some(permit),
+        }
+        true
+    }
+}

@@ -1,0 +1,118 @@
+//! Attributes and their values.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
+use serde::Deserialize as _;
+use serde_json::Value as Json;
+use spanscope_model::{Attributes, Value};
+
+/// Up to here it is cheaper to look at each key than to hash them.
+const FEW: usize = 64;
+
+/// Attributes as the model has them: each key once, at its first place and with its last value.
+pub(super) fn attributes(pairs: Vec<KeyValue>) -> Attributes {
+    if pairs.len() <= FEW {
+        return pairs
+            .into_iter()
+            .map(|pair| (pair.key, value(pair.value)))
+            .collect();
+    }
+    // `Attributes::set` looks at every key that is there, which a hundred thousand keys make a denial of service. Reading
+    // attributes does not. It knows values as JSON has them, so a NaN is the text that the store would make of it.
+    let map: serde_json::Map<String, Json> = pairs
+        .into_iter()
+        .map(|pair| (pair.key, json(pair.value)))
+        .collect();
+    Attributes::deserialize(Json::Object(map)).unwrap_or_default() // any object of JSON can be read
+}
+
+/// One value with its type. OTLP's empty value is JSON's null.
+pub(super) fn value(value: Option<AnyValue>) -> Value {
+    match value.and_then(|value| value.value) {
+        Some(any_value::Value::StringValue(text)) => Value::Str(text),
+        Some(any_value::Value::BoolValue(value)) => Value::Bool(value),
+        Some(any_value::Value::IntValue(number)) => Value::I64(number),
+        Some(any_value::Value::DoubleValue(number)) => Value::F64(number),
+        Some(any_value::Value::BytesValue(bytes)) => Value::Str(STANDARD.encode(bytes)),
+        other => Value::Json(json(other.map(|value| AnyValue { value: Some(value) }))),
+    }
+}
+
+/// A value as JSON, with those inside of it. How deep they lie the decoders have bounded.
+fn json(value: Option<AnyValue>) -> Json {
+    match value.and_then(|value| value.value) {
+        Some(any_value::Value::StringValue(text)) => text.into(),
+        Some(any_value::Value::BoolValue(value)) => value.into(),
+        Some(any_value::Value::IntValue(number)) => number.into(),
+        Some(any_value::Value::DoubleValue(number)) => float(number),
+        Some(any_value::Value::BytesValue(bytes)) => STANDARD.encode(bytes).into(),
+        Some(any_value::Value::ArrayValue(array)) => {
+            array.values.into_iter().map(|item| json(Some(item))).collect()
+        }
+        Some(any_value::Value::KvlistValue(list)) => list
+            .values
+            .into_iter()
+            .map(|pair| (pair.key, json(pair.value)))
+            .collect(),
+        // The number of a text in a dictionary, which only profiles have.
+        Some(any_value::Value::StringValueStrindex(_)) | None => Json::Null,
+    }
+}
+
+/// A number as JSON, in the words of the model and of OTLP where JSON has no number.
+pub(super) fn float(number: f64) -> Json {
+    if number.is_finite() {
+        number.into()
+    } else if number.is_nan() {
+        "NaN".into()
+    } else if number > 0.0 {
+        "Infinity".into()
+    } else {
+        "-Infinity".into()
+    }
+}
+
+/// Takes a text out of attributes. A value of another type stays where it is.
+pub(super) fn take_text(attributes: &mut Attributes, key: &str) -> Option<String> {
+    let text = attributes.get(key)?.as_str()?.to_owned();
+    attributes.retain(|have, _| have != key);
+    Some(text)
+}
+
+/// Takes the category out of attributes; none where it says nothing.
+pub(super) fn take_category(attributes: &mut Attributes) -> Option<String> {
+    let category = take_text(attributes, "category")?;
+    let category = category.trim();
+    (!category.is_empty()).then(|| category.to_owned())
+}
+
+/// Says that the sender left some out, if it did.
+pub(super) fn set_dropped(attributes: &mut Attributes, key: &str, dropped: u32) {
+    if dropped > 0 {
+        attributes.set(key, i64::from(dropped));
+    }
+}
+
+/// The bytes that a copy of attributes takes, roughly.
+pub(super) fn weight(attributes: &Attributes) -> usize {
+    /// A key or a value without what it points to.
+    const NODE: usize = 64;
+    fn of(value: &Json) -> usize {
+        NODE + match value {
+            Json::String(text) => text.len(),
+            Json::Array(items) => items.iter().map(of).sum(),
+            Json::Object(map) => map.iter().map(|(key, value)| key.len() + of(value)).sum(),
+            _ => 0,
+        }
+    }
+    let weigh = |value: &Value| match value {
+        Value::Str(text) => NODE + text.len(),
+        Value::Json(value) => of(value),
+        _ => NODE,
+    };
+    attributes
+        .iter()
+        .map(|(key, value)| key.len() + weigh(value))
+        .sum()
+}

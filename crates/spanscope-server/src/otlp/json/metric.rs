@@ -1,0 +1,188 @@
+//! Metrics and their data points.
+
+use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::summary_data_point::ValueAtQuantile;
+use opentelemetry_proto::tonic::metrics::v1::{
+    AggregationTemporality, Exemplar, ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram,
+    HistogramDataPoint, Metric, NumberDataPoint, Sum, Summary, SummaryDataPoint, exemplar, number_data_point,
+};
+
+use super::common::attributes;
+use super::object::Object;
+use super::{Node, Wrong};
+use crate::otlp::intake::Intake;
+
+/// The fields that hold data points, one of which a metric has.
+const KINDS: [&str; 5] = ["gauge", "sum", "histogram", "exponentialHistogram", "summary"];
+
+/// How many data points are lost with a metric that can't be read.
+pub(super) fn points(metric: &Node<'_>) -> u64 {
+    let points = KINDS
+        .iter()
+        .find_map(|kind| metric.get(kind)?.get("dataPoints")?.items());
+    points.map_or(1, |points| points as u64)
+}
+
+/// A metric. Data points are records, so each that can't be read is rejected alone; they are read last, so that none is
+/// rejected alone and then once more with the metric.
+pub(super) fn metric(metric: Node<'_>, intake: &mut Intake) -> Result<Metric, Wrong> {
+    let mut metric = Object::of(metric)?;
+    Ok(Metric {
+        name: metric.text("name")?,
+        description: metric.text("description")?,
+        unit: metric.text("unit")?,
+        metadata: attributes(&mut metric, "metadata")?,
+        data: data(&mut metric, intake)?,
+    })
+}
+
+fn data(metric: &mut Object<'_>, intake: &mut Intake) -> Result<Option<Data>, Wrong> {
+    for kind in KINDS {
+        let data = metric.message(kind, |mut data| {
+            Ok(match kind {
+                "gauge" => Data::Gauge(Gauge {
+                    data_points: points_of(&mut data, intake, number)?,
+                }),
+                "sum" => Data::Sum(Sum {
+                    aggregation_temporality: temporality(&mut data)?,
+                    is_monotonic: data.truth("isMonotonic")?,
+                    data_points: points_of(&mut data, intake, number)?,
+                }),
+                "histogram" => Data::Histogram(Histogram {
+                    aggregation_temporality: temporality(&mut data)?,
+                    data_points: points_of(&mut data, intake, histogram)?,
+                }),
+                "exponentialHistogram" => Data::ExponentialHistogram(ExponentialHistogram {
+                    aggregation_temporality: temporality(&mut data)?,
+                    data_points: points_of(&mut data, intake, exponential)?,
+                }),
+                _ => Data::Summary(Summary {
+                    data_points: points_of(&mut data, intake, summary)?,
+                }),
+            })
+        })?;
+        if data.is_some() {
+            return Ok(data);
+        }
+    }
+    Ok(None)
+}
+
+fn points_of<T>(
+    data: &mut Object<'_>,
+    intake: &mut Intake,
+    read: fn(Node<'_>) -> Result<T, Wrong>,
+) -> Result<Vec<T>, Wrong> {
+    data.records("dataPoints", intake, |_| 1, |point, _| read(point))
+}
+
+fn temporality(object: &mut Object<'_>) -> Result<i32, Wrong> {
+    object.one_of("aggregationTemporality", |name| {
+        Some(AggregationTemporality::from_str_name(name)? as i32)
+    })
+}
+
+fn number(point: Node<'_>) -> Result<NumberDataPoint, Wrong> {
+    let mut point = Object::of(point)?;
+    Ok(NumberDataPoint {
+        attributes: attributes(&mut point, "attributes")?,
+        start_time_unix_nano: point.whole("startTimeUnixNano")?,
+        time_unix_nano: point.whole("timeUnixNano")?,
+        exemplars: point.list("exemplars", exemplar)?,
+        flags: point.whole("flags")?,
+        value: match (maybe_whole(&mut point, "asInt")?, point.maybe_float("asDouble")?) {
+            (Some(number), _) => Some(number_data_point::Value::AsInt(number)),
+            (None, number) => number.map(number_data_point::Value::AsDouble),
+        },
+    })
+}
+
+fn histogram(point: Node<'_>) -> Result<HistogramDataPoint, Wrong> {
+    let mut point = Object::of(point)?;
+    Ok(HistogramDataPoint {
+        attributes: attributes(&mut point, "attributes")?,
+        start_time_unix_nano: point.whole("startTimeUnixNano")?,
+        time_unix_nano: point.whole("timeUnixNano")?,
+        count: point.whole("count")?,
+        sum: point.maybe_float("sum")?,
+        bucket_counts: point.wholes("bucketCounts")?,
+        explicit_bounds: point.floats("explicitBounds")?,
+        exemplars: point.list("exemplars", exemplar)?,
+        flags: point.whole("flags")?,
+        min: point.maybe_float("min")?,
+        max: point.maybe_float("max")?,
+    })
+}
+
+fn exponential(point: Node<'_>) -> Result<ExponentialHistogramDataPoint, Wrong> {
+    let mut point = Object::of(point)?;
+    Ok(ExponentialHistogramDataPoint {
+        attributes: attributes(&mut point, "attributes")?,
+        start_time_unix_nano: point.whole("startTimeUnixNano")?,
+        time_unix_nano: point.whole("timeUnixNano")?,
+        count: point.whole("count")?,
+        sum: point.maybe_float("sum")?,
+        scale: point.whole("scale")?,
+        zero_count: point.whole("zeroCount")?,
+        positive: point.message("positive", buckets)?,
+        negative: point.message("negative", buckets)?,
+        flags: point.whole("flags")?,
+        exemplars: point.list("exemplars", exemplar)?,
+        min: point.maybe_float("min")?,
+        max: point.maybe_float("max")?,
+        zero_threshold: point.float("zeroThreshold")?,
+    })
+}
+
+fn buckets(mut buckets: Object<'_>) -> Result<Buckets, Wrong> {
+    Ok(Buckets {
+        offset: buckets.whole("offset")?,
+        bucket_counts: buckets.wholes("bucketCounts")?,
+    })
+}
+
+fn summary(point: Node<'_>) -> Result<SummaryDataPoint, Wrong> {
+    let mut point = Object::of(point)?;
+    Ok(SummaryDataPoint {
+        attributes: attributes(&mut point, "attributes")?,
+        start_time_unix_nano: point.whole("startTimeUnixNano")?,
+        time_unix_nano: point.whole("timeUnixNano")?,
+        count: point.whole("count")?,
+        sum: point.float("sum")?,
+        quantile_values: point.list("quantileValues", |at| {
+            let mut at = Object::of(at)?;
+            Ok(ValueAtQuantile {
+                quantile: at.float("quantile")?,
+                value: at.float("value")?,
+            })
+        })?,
+        flags: point.whole("flags")?,
+    })
+}
+
+fn exemplar(exemplar: Node<'_>) -> Result<Exemplar, Wrong> {
+    let mut exemplar = Object::of(exemplar)?;
+    Ok(Exemplar {
+        filtered_attributes: attributes(&mut exemplar, "filteredAttributes")?,
+        time_unix_nano: exemplar.whole("timeUnixNano")?,
+        // As in protobuf: bad ids of an exemplar are none, and cost no data point.
+        span_id: exemplar.id("spanId").unwrap_or_default(),
+        trace_id: exemplar.id("traceId").unwrap_or_default(),
+        value: match (
+            maybe_whole(&mut exemplar, "asInt")?,
+            exemplar.maybe_float("asDouble")?,
+        ) {
+            (Some(number), _) => Some(exemplar::Value::AsInt(number)),
+            (None, number) => number.map(exemplar::Value::AsDouble),
+        },
+    })
+}
+
+/// A whole number that is something else than zero where it is not there.
+fn maybe_whole(object: &mut Object<'_>, field: &str) -> Result<Option<i64>, Wrong> {
+    if object.is_null(field) {
+        return Ok(None);
+    }
+    object.whole(field).map(Some)
+}

@@ -1,0 +1,156 @@
+//! OTLP's JSON, read into the messages of protobuf.
+//!
+//! `opentelemetry-proto` can read JSON with serde, but not as the protocol asks for. It fails the whole body where one id is
+//! not hexadecimal, where a list or a text is `null`, where an enum is a name, a double is `"NaN"`, an `arrayValue` has no
+//! `values` (which other writers leave out when empty), or a `bytesValue` has no padding. And it says nothing at all where a
+//! metric has anything of the kind: serde's flattened options turn every error into none, so all data points of the metric
+//! are gone and the answer is a success. JavaScript's SDK sends whole numbers of any size as `intValue`, and texts that were
+//! cut inside of a pair of surrogates.
+//!
+//! So this reads JSON by hand. A record that can't be read is rejected alone; what stands around records
+//! can't be left out, and fails the body. Unknown fields are ignored, `null` is a field that is not there.
+
+mod common;
+mod metric;
+mod node;
+mod object;
+mod records;
+mod surrogates;
+
+use std::fmt;
+
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::logs::v1::{ResourceLogs, ScopeLogs};
+use opentelemetry_proto::tonic::metrics::v1::{ResourceMetrics, ScopeMetrics};
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans};
+
+use super::Signal;
+use super::intake::Intake;
+pub(super) use node::Node;
+use object::Object;
+
+/// What is wrong with a value, and where it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Wrong {
+    /// `resourceSpans[0].resource`
+    place: String,
+    what: String,
+}
+
+impl Wrong {
+    fn new(what: impl Into<String>) -> Self {
+        Self {
+            place: String::new(),
+            what: what.into(),
+        }
+    }
+
+    /// The same, seen from the object that the value is a field of.
+    fn within(mut self, field: &str) -> Self {
+        let has_dot = !self.place.is_empty() && !self.place.starts_with('[');
+        self.place = format!("{field}{}{}", if has_dot { "." } else { "" }, self.place);
+        self
+    }
+
+    /// The same, seen from the list that the value is in.
+    fn at(self, index: usize) -> Self {
+        self.within(&format!("[{index}]"))
+    }
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.place.is_empty() {
+            f.write_str(&self.what)
+        } else {
+            write!(f, "{}: {}", self.place, self.what)
+        }
+    }
+}
+
+/// Reads a body, which may be any JSON that is not nested deeper than 128 brackets.
+pub(super) fn read<T>(body: &[u8], read: impl FnOnce(Node<'_>) -> Result<T, Wrong>) -> Result<T, String> {
+    let mended;
+    let node = match serde_json::from_slice(body) {
+        Ok(node) => node,
+        Err(error) => {
+            mended = surrogates::mended(body).ok_or_else(|| error.to_string())?;
+            serde_json::from_slice(&mended).map_err(|error| error.to_string())?
+        }
+    };
+    read(node).map_err(|wrong| wrong.to_string())
+}
+
+pub(super) fn traces(body: Node<'_>, intake: &mut Intake) -> Result<ExportTraceServiceRequest, Wrong> {
+    let mut request = request(body, Signal::Traces, intake)?;
+    let resource_spans = request.list(Signal::Traces.field(), |of| {
+        let mut of = Object::of(of)?;
+        Ok(ResourceSpans {
+            resource: of.message("resource", common::resource)?,
+            schema_url: of.text("schemaUrl")?,
+            scope_spans: of.list("scopeSpans", |of| {
+                let mut of = Object::of(of)?;
+                Ok(ScopeSpans {
+                    scope: of.message("scope", common::scope)?,
+                    schema_url: of.text("schemaUrl")?,
+                    spans: of.records("spans", intake, |_| 1, |span, _| records::span(span))?,
+                })
+            })?,
+        })
+    })?;
+    Ok(ExportTraceServiceRequest { resource_spans })
+}
+
+pub(super) fn logs(body: Node<'_>, intake: &mut Intake) -> Result<ExportLogsServiceRequest, Wrong> {
+    let mut request = request(body, Signal::Logs, intake)?;
+    let resource_logs = request.list(Signal::Logs.field(), |of| {
+        let mut of = Object::of(of)?;
+        Ok(ResourceLogs {
+            resource: of.message("resource", common::resource)?,
+            schema_url: of.text("schemaUrl")?,
+            scope_logs: of.list("scopeLogs", |of| {
+                let mut of = Object::of(of)?;
+                Ok(ScopeLogs {
+                    scope: of.message("scope", common::scope)?,
+                    schema_url: of.text("schemaUrl")?,
+                    log_records: of.records("logRecords", intake, |_| 1, |record, _| records::log(record))?,
+                })
+            })?,
+        })
+    })?;
+    Ok(ExportLogsServiceRequest { resource_logs })
+}
+
+pub(super) fn metrics(body: Node<'_>, intake: &mut Intake) -> Result<ExportMetricsServiceRequest, Wrong> {
+    let mut request = request(body, Signal::Metrics, intake)?;
+    let resource_metrics = request.list(Signal::Metrics.field(), |of| {
+        let mut of = Object::of(of)?;
+        Ok(ResourceMetrics {
+            resource: of.message("resource", common::resource)?,
+            schema_url: of.text("schemaUrl")?,
+            scope_metrics: of.list("scopeMetrics", |of| {
+                let mut of = Object::of(of)?;
+                Ok(ScopeMetrics {
+                    scope: of.message("scope", common::scope)?,
+                    schema_url: of.text("schemaUrl")?,
+                    metrics: of.records("metrics", intake, metric::points, metric::metric)?,
+                })
+            })?,
+        })
+    })?;
+    Ok(ExportMetricsServiceRequest { resource_metrics })
+}
+
+/// The request itself. One that has other fields and not the only known one is an empty request, and most likely a mistake.
+fn request<'a>(body: Node<'a>, signal: Signal, intake: &mut Intake) -> Result<Object<'a>, Wrong> {
+    let request = Object::of(body)?;
+    let field = signal.field();
+    if !request.is_empty() && !request.has(field) {
+        intake.note(format!(
+            "the body has no field `{field}`, so nothing in it was read"
+        ));
+    }
+    Ok(request)
+}

@@ -1,0 +1,236 @@
+//! [`Object`]: an object of JSON whose fields are taken out one by one, as protobuf's mapping to JSON has them.
+
+use std::borrow::Cow;
+
+use super::{Node, Wrong};
+use crate::otlp::intake::{Intake, shown};
+
+/// What is left of an object. What nobody takes is unknown, and ignored.
+pub(super) struct Object<'a>(Vec<(Cow<'a, str>, Node<'a>)>);
+
+impl<'a> Object<'a> {
+    pub(super) fn of(value: Node<'a>) -> Result<Self, Wrong> {
+        match value {
+            Node::Object(fields) => Ok(Self(fields)),
+            other => Err(unfit(&other, "an object")),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn has(&self, field: &str) -> bool {
+        self.place(field).is_some()
+    }
+
+    /// Whether the field is not there, in either way.
+    pub(super) fn is_null(&self, field: &str) -> bool {
+        self.place(field)
+            .is_none_or(|place| self.0[place].1 == Node::Null)
+    }
+
+    /// A field that is there and not null.
+    pub(super) fn take(&mut self, field: &str) -> Option<Node<'a>> {
+        let (_, value) = self.0.swap_remove(self.place(field)?);
+        (value != Node::Null).then_some(value)
+    }
+
+    /// Where a field stands; of several with the name, some one.
+    fn place(&self, field: &str) -> Option<usize> {
+        self.0.iter().position(|(key, _)| key == field)
+    }
+
+    /// A field, read by a function; the default where it is not there.
+    fn read<T: Default>(
+        &mut self,
+        field: &str,
+        read: impl FnOnce(Node<'a>) -> Result<T, Wrong>,
+    ) -> Result<T, Wrong> {
+        match self.take(field) {
+            Some(value) => read(value).map_err(|wrong| wrong.within(field)),
+            None => Ok(T::default()),
+        }
+    }
+
+    pub(super) fn message<T>(
+        &mut self,
+        field: &str,
+        read: impl FnOnce(Self) -> Result<T, Wrong>,
+    ) -> Result<Option<T>, Wrong> {
+        self.read(field, |value| Self::of(value).and_then(read).map(Some))
+    }
+
+    pub(super) fn list<T>(
+        &mut self,
+        field: &str,
+        mut read: impl FnMut(Node<'a>) -> Result<T, Wrong>,
+    ) -> Result<Vec<T>, Wrong> {
+        self.read(field, |value| {
+            let read_one = |(index, value)| read(value).map_err(|wrong: Wrong| wrong.at(index));
+            items(value)?.into_iter().enumerate().map(read_one).collect()
+        })
+    }
+
+    /// A list of records, without those that can't be read: they are rejected, each for as many as `count` says.
+    pub(super) fn records<T>(
+        &mut self,
+        field: &str,
+        intake: &mut Intake,
+        count: impl Fn(&Node<'a>) -> u64,
+        mut read: impl FnMut(Node<'a>, &mut Intake) -> Result<T, Wrong>,
+    ) -> Result<Vec<T>, Wrong> {
+        self.read(field, |value| {
+            let mut records = Vec::new();
+            for (index, value) in items(value)?.into_iter().enumerate() {
+                let stands_for = count(&value);
+                match read(value, intake) {
+                    Ok(record) => records.push(record),
+                    Err(wrong) => {
+                        intake.reject(stands_for, wrong.at(index).within(field).to_string());
+                    }
+                }
+            }
+            Ok(records)
+        })
+    }
+
+    pub(super) fn text(&mut self, field: &str) -> Result<String, Wrong> {
+        self.read(field, text)
+    }
+
+    pub(super) fn truth(&mut self, field: &str) -> Result<bool, Wrong> {
+        self.read(field, truth)
+    }
+
+    /// A whole number of any width, as a number or as a text.
+    pub(super) fn whole<T: Default + TryFrom<i128>>(&mut self, field: &str) -> Result<T, Wrong> {
+        self.read(field, |value| whole(&value))
+    }
+
+    pub(super) fn wholes<T: TryFrom<i128>>(&mut self, field: &str) -> Result<Vec<T>, Wrong> {
+        self.list(field, |value| whole(&value))
+    }
+
+    pub(super) fn float(&mut self, field: &str) -> Result<f64, Wrong> {
+        self.read(field, |value| float(&value))
+    }
+
+    /// A number that is something else than zero where it is not there.
+    pub(super) fn maybe_float(&mut self, field: &str) -> Result<Option<f64>, Wrong> {
+        self.read(field, |value| float(&value).map(Some))
+    }
+
+    pub(super) fn floats(&mut self, field: &str) -> Result<Vec<f64>, Wrong> {
+        self.list(field, |value| float(&value))
+    }
+
+    /// A value of an enum. OTLP wants its number; writers that go by protobuf's mapping alone give its name.
+    pub(super) fn one_of(
+        &mut self,
+        field: &str,
+        by_name: impl FnOnce(&str) -> Option<i32>,
+    ) -> Result<i32, Wrong> {
+        self.read(field, |value| {
+            let named = value.as_text().and_then(by_name);
+            named.map_or_else(|| whole(&value), Ok)
+        })
+    }
+
+    /// An id in hexadecimal digits. How long it must be is not known here.
+    pub(super) fn id(&mut self, field: &str) -> Result<Vec<u8>, Wrong> {
+        self.read(field, |value| {
+            let digits = text(value)?;
+            hex(&digits).ok_or_else(|| {
+                Wrong::new(format!(
+                    "{} is no id: give an even number of hexadecimal digits",
+                    shown(&digits)
+                ))
+            })
+        })
+    }
+}
+
+pub(super) fn text(value: Node<'_>) -> Result<String, Wrong> {
+    match value {
+        Node::Text(text) => Ok(text.into_owned()),
+        other => Err(unfit(&other, "a text")),
+    }
+}
+
+pub(super) fn truth(value: Node<'_>) -> Result<bool, Wrong> {
+    match value {
+        Node::Truth(value) => Ok(value),
+        other => Err(unfit(&other, "true or false")),
+    }
+}
+
+pub(super) fn whole<T: TryFrom<i128>>(value: &Node<'_>) -> Result<T, Wrong> {
+    let number = match value {
+        Node::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(number), _) => Some(i128::from(number)),
+            (None, Some(number)) => Some(i128::from(number)),
+            (None, None) => number.as_f64().and_then(whole_float),
+        },
+        Node::Text(text) => text.parse().ok(),
+        _ => None,
+    };
+    let number = number.and_then(|number| T::try_from(number).ok());
+    number.ok_or_else(|| unfit(value, "a whole number that fits here"))
+}
+
+/// Some writers put a fraction of zero or an exponent to a whole number.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a whole number below 2^64 fits in 128 bits"
+)]
+fn whole_float(number: f64) -> Option<i128> {
+    const TWO_TO_64: f64 = 18_446_744_073_709_551_616.0;
+    (number.fract() == 0.0 && number.abs() < TWO_TO_64).then_some(number as i128)
+}
+
+/// A text may say what JSON has no number for.
+pub(super) fn float(value: &Node<'_>) -> Result<f64, Wrong> {
+    let number = match value {
+        Node::Number(number) => number.as_f64(),
+        Node::Text(text) => match text.as_ref() {
+            "NaN" => Some(f64::NAN),
+            "Infinity" => Some(f64::INFINITY),
+            "-Infinity" => Some(f64::NEG_INFINITY),
+            text => text.parse().ok().filter(|number: &f64| number.is_finite()),
+        },
+        _ => None,
+    };
+    number.ok_or_else(|| unfit(value, "a number"))
+}
+
+fn items(value: Node<'_>) -> Result<Vec<Node<'_>>, Wrong> {
+    match value {
+        Node::List(items) => Ok(items),
+        other => Err(unfit(&other, "a list")),
+    }
+}
+
+fn hex(digits: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    digits
+        .as_bytes()
+        .chunks(2)
+        .map(|pair| match pair {
+            [high, low] => u8::try_from(digit(*high)? << 4 | digit(*low)?).ok(),
+            _ => None,
+        })
+        .collect()
+}
+
+fn unfit(value: &Node<'_>, wanted: &str) -> Wrong {
+    let value = match value {
+        Node::Null => "null".to_owned(),
+        Node::Truth(value) => value.to_string(),
+        Node::Number(number) => number.to_string(),
+        Node::Text(text) => shown(text),
+        Node::List(_) => "a list".to_owned(),
+        Node::Object(_) => "an object".to_owned(),
+    };
+    Wrong::new(format!("{value} is not {wanted}"))
+}

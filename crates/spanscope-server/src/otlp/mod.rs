@@ -1,0 +1,160 @@
+//! What other programs send over OTLP, as the model's records.
+//!
+//! The body of an export request comes in, as protobuf or as JSON. What leaves is [`NewRecords`] for a store, and the body of
+//! the answer. A record that is wrong is left out, counted and described, and the others are kept: no sender mends a batch
+//! and sends it again. Only a body that can't be read at all is an error.
+//!
+//! Never here: HTTP, a store, a panic. Nesting is bounded by the two decoders, which give up at 100 messages and 128 brackets;
+//! everything else here may recurse over values for that reason. Memory is bounded by [`Intake::copy`]: what a request says
+//! once for many records is copied to each, and only so often.
+
+mod answer;
+mod attributes;
+mod detail;
+mod ids;
+mod intake;
+mod json;
+mod logs;
+mod metrics;
+mod sources;
+mod span_events;
+mod spans;
+#[cfg(test)]
+mod tests;
+
+use std::hash::{DefaultHasher, Hasher as _};
+
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use prost::Message;
+use spanscope_model::NewRecords;
+
+pub(crate) use answer::{answer, failure};
+use intake::Intake;
+
+/// What a request carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signal {
+    Traces,
+    Metrics,
+    Logs,
+}
+
+/// How a body is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    Protobuf,
+    Json,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Converted {
+    /// What can be stored.
+    pub(crate) records: NewRecords,
+    /// How many spans, data points or log records were left out.
+    pub(crate) rejected: u64,
+    /// What was wrong with the first of them and how to mend it; empty if there is nothing to say.
+    pub(crate) message: String,
+}
+
+impl Signal {
+    /// What measurements call it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Traces => "traces",
+            Self::Metrics => "metrics",
+            Self::Logs => "logs",
+        }
+    }
+
+    /// The name of the message that is a request.
+    const fn request(self) -> &'static str {
+        match self {
+            Self::Traces => "ExportTraceServiceRequest",
+            Self::Metrics => "ExportMetricsServiceRequest",
+            Self::Logs => "ExportLogsServiceRequest",
+        }
+    }
+
+    /// The one field of a request, in JSON.
+    const fn field(self) -> &'static str {
+        match self {
+            Self::Traces => "resourceSpans",
+            Self::Metrics => "resourceMetrics",
+            Self::Logs => "resourceLogs",
+        }
+    }
+}
+
+/// Reads a body, which is already unpacked, and makes records of it.
+///
+/// # Errors
+/// What is wrong with the body and what is accepted instead.
+pub(crate) fn convert(signal: Signal, encoding: Encoding, body: &[u8]) -> Result<Converted, String> {
+    let mut intake = Intake::new(body.len());
+    let (batch, sources) = match signal {
+        Signal::Traces => {
+            let request: ExportTraceServiceRequest = read(signal, encoding, body, json::traces, &mut intake)?;
+            (digest(signal, &request), spans::records(request, &mut intake))
+        }
+        Signal::Metrics => {
+            let request: ExportMetricsServiceRequest =
+                read(signal, encoding, body, json::metrics, &mut intake)?;
+            (digest(signal, &request), metrics::records(request, &mut intake))
+        }
+        Signal::Logs => {
+            let request: ExportLogsServiceRequest = read(signal, encoding, body, json::logs, &mut intake)?;
+            (digest(signal, &request), logs::records(request, &mut intake))
+        }
+    };
+    Ok(Converted {
+        records: NewRecords {
+            // The same text logged twice without a time is two events, however alike the requests are.
+            batch: (!intake.used_clock()).then_some(batch),
+            sources,
+            ..NewRecords::default()
+        },
+        rejected: intake.rejected(),
+        message: intake.message(),
+    })
+}
+
+fn read<T: Message + Default>(
+    signal: Signal,
+    encoding: Encoding,
+    body: &[u8],
+    read_json: fn(json::Node<'_>, &mut Intake) -> Result<T, json::Wrong>,
+    intake: &mut Intake,
+) -> Result<T, String> {
+    let (request, field) = (signal.request(), signal.field());
+    match encoding {
+        Encoding::Protobuf => T::decode(body).map_err(|error| {
+            format!(
+                "the body is no {request} in protobuf: {error}: send one, or JSON with the header `content-type: application/json`"
+            )
+        }),
+        Encoding::Json => json::read(body, |node| read_json(node, intake)).map_err(|error| {
+            format!(
+                "the body is no {request} in JSON: {error}: send {{\"{field}\": [...]}}, or protobuf with the header `content-type: application/x-protobuf`"
+            )
+        }),
+    }
+}
+
+/// Tells this batch from others, whichever way it was written: a sender that saw no answer sends the same again.
+///
+/// The hash may change with the version of Rust, which costs nothing: batches are known again for an hour. Whoever forges
+/// one with the digest of another loses his own records.
+fn digest(signal: Signal, request: &impl Message) -> u128 {
+    let bytes = request.encode_to_vec();
+    let half = |half: u8| {
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u8(half);
+        hasher.write(signal.request().as_bytes());
+        hasher.write(&bytes);
+        u128::from(hasher.finish())
+    };
+    half(0) << 64 | half(1)
+}

@@ -1,0 +1,106 @@
+//! Who made records: the resource and the scopes of a request, which all three signals have alike.
+
+use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use spanscope_model::{Attributes, Scope, Source, SourceRecords, Value};
+
+use super::attributes::{attributes, set_dropped, weight};
+use super::intake::Intake;
+
+/// Said by a program that counts its tokens itself.
+const COUNTS_TOKENS: &str = "spanscope.counts_tokens";
+const SCHEMA_URL: &str = "otel.schema_url";
+const DROPPED: &str = "otel.dropped_attributes_count";
+
+/// What one resource sent.
+pub(super) struct OfResource<R> {
+    pub(super) resource: Option<Resource>,
+    pub(super) schema_url: String,
+    pub(super) scopes: Vec<OfScope<R>>,
+}
+
+/// What one scope of it sent.
+pub(super) struct OfScope<R> {
+    pub(super) scope: Option<InstrumentationScope>,
+    pub(super) schema_url: String,
+    pub(super) sent: Vec<R>,
+}
+
+/// Makes records of everything that was sent, by source.
+///
+/// `count` says for how many records a thing that was sent stands, `take` adds them or rejects them.
+pub(super) fn by_source<R>(
+    sent: impl Iterator<Item = OfResource<R>>,
+    intake: &mut Intake,
+    count: impl Fn(&R) -> u64,
+    mut take: impl FnMut(R, &mut SourceRecords, &mut Intake),
+) -> Vec<SourceRecords> {
+    let mut sources = Vec::new();
+    for of_resource in sent {
+        let (service_name, resource) = described(of_resource.resource, of_resource.schema_url);
+        let size = service_name.len() + weight(&resource);
+        let mut is_first = true;
+        for of_scope in of_resource.scopes {
+            if of_scope.sent.is_empty() {
+                continue; // a scope without records costs no copy of the resource
+            }
+            if !is_first && let Err(why) = intake.copy(size) {
+                intake.reject(of_scope.sent.iter().map(&count).sum(), why);
+                continue;
+            }
+            is_first = false;
+            let (scope, counts_tokens) = scope(of_scope.scope, of_scope.schema_url);
+            let mut records = SourceRecords {
+                source: Source {
+                    service_name: service_name.clone(),
+                    resource: resource.clone(),
+                    scope,
+                    counts_tokens,
+                },
+                ..SourceRecords::default()
+            };
+            for sent in of_scope.sent {
+                take(sent, &mut records, intake);
+            }
+            if !(records.spans.is_empty() && records.events.is_empty() && records.points.is_empty()) {
+                sources.push(records);
+            }
+        }
+    }
+    sources
+}
+
+/// The name of the service, and all that the resource says.
+fn described(resource: Option<Resource>, schema_url: String) -> (String, Attributes) {
+    let resource = resource.unwrap_or_default();
+    let mut said = attributes(resource.attributes);
+    let service_name = said.get("service.name").and_then(Value::as_str);
+    let service_name = service_name.unwrap_or_default().to_owned();
+    set_schema_url(&mut said, schema_url);
+    set_dropped(&mut said, DROPPED, resource.dropped_attributes_count);
+    (service_name, said)
+}
+
+/// The scope, and whether it counts its tokens itself.
+fn scope(scope: Option<InstrumentationScope>, schema_url: String) -> (Scope, bool) {
+    let scope = scope.unwrap_or_default();
+    let mut said = attributes(scope.attributes);
+    let counts_tokens = said.get(COUNTS_TOKENS) == Some(&Value::Bool(true));
+    if counts_tokens {
+        said.retain(|key, _| key != COUNTS_TOKENS);
+    }
+    set_schema_url(&mut said, schema_url);
+    set_dropped(&mut said, DROPPED, scope.dropped_attributes_count);
+    let scope = Scope {
+        name: scope.name,
+        version: scope.version,
+        attributes: said,
+    };
+    (scope, counts_tokens)
+}
+
+fn set_schema_url(attributes: &mut Attributes, schema_url: String) {
+    if !schema_url.is_empty() {
+        attributes.set(SCHEMA_URL, schema_url);
+    }
+}

@@ -1,0 +1,108 @@
+//! Events of spans, in the two shapes that they come in.
+//!
+//! Our own bridge says the severity and the target of every event, because they were events of `tracing`. What comes from
+//! elsewhere has a name, and a message only by the conventions for exceptions.
+
+use opentelemetry_proto::tonic::trace::v1::span::Event;
+use spanscope_model::{
+    Attributes, LogEvent, NewEvent, Severity, SpanId, Timestamp, TraceId, UNCATEGORIZED, Value,
+};
+
+use super::attributes::{attributes, set_dropped, take_category, take_text};
+use super::ids;
+
+/// The span that events happened in.
+pub(super) struct Place<'a> {
+    pub(super) trace_id: TraceId,
+    pub(super) span_id: SpanId,
+    pub(super) start: Timestamp,
+    pub(super) scope: &'a str,
+}
+
+/// The events, and how many have no possible time. Those are lost as the sender's own dropped ones are.
+pub(super) fn of_span(events: Vec<Event>, place: &Place<'_>) -> (Vec<NewEvent>, u32) {
+    let count = events.len();
+    let events: Vec<NewEvent> = events
+        .into_iter()
+        .filter_map(|event| {
+            // An event without a time happened in the span at some time.
+            let time = ids::time(event.time_unix_nano, "time").ok()?;
+            Some(new_event(event, time.unwrap_or(place.start), place))
+        })
+        .collect();
+    let lost = u32::try_from(count - events.len()).unwrap_or(u32::MAX);
+    (events, lost)
+}
+
+fn new_event(event: Event, timestamp: Timestamp, place: &Place<'_>) -> NewEvent {
+    let mut attributes = attributes(event.attributes);
+    let category = take_category(&mut attributes);
+    let said = match take_bridged(&mut attributes) {
+        Some((severity, target)) => {
+            // Named events of `tracing` keep their name, all others are named by their message.
+            let (name, message) = match take_text(&mut attributes, "message") {
+                Some(message) => (event.name, message),
+                None => (String::new(), event.name),
+            };
+            Said {
+                severity,
+                target,
+                name,
+                message,
+            }
+        }
+        None => foreign(event.name, &mut attributes, place.scope),
+    };
+    set_dropped(
+        &mut attributes,
+        "otel.dropped_attributes_count",
+        event.dropped_attributes_count,
+    );
+    let event = LogEvent {
+        id: 0,
+        trace_id: Some(place.trace_id),
+        span_id: Some(place.span_id),
+        timestamp,
+        severity: said.severity,
+        name: said.name,
+        message: said.message,
+        target: said.target,
+        category: category.unwrap_or_else(|| UNCATEGORIZED.to_owned()),
+        service_name: String::new(),
+        attributes,
+    };
+    NewEvent { event, expires: None }
+}
+
+struct Said {
+    severity: Severity,
+    target: String,
+    name: String,
+    message: String,
+}
+
+/// Severity and target, taken out where both are there: then it was our bridge that sent them.
+fn take_bridged(attributes: &mut Attributes) -> Option<(Severity, String)> {
+    let severity = attributes.get("severity")?.as_str()?.parse().ok()?;
+    let target = take_text(attributes, "target")?;
+    attributes.retain(|key, _| key != "severity");
+    Some((severity, target))
+}
+
+fn foreign(name: String, attributes: &mut Attributes, scope: &str) -> Said {
+    let message = take_text(attributes, "message").unwrap_or_else(|| {
+        // This one stays: whoever knows the conventions asks for it by its name.
+        let of_exception = attributes.get("exception.message").and_then(Value::as_str);
+        of_exception.unwrap_or(&name).to_owned()
+    });
+    Said {
+        severity: if name == "exception" {
+            Severity::Error
+        } else {
+            Severity::Info
+        },
+        target: scope.to_owned(),
+        name,
+        message,
+    }
+}

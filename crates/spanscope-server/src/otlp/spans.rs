@@ -1,0 +1,180 @@
+//! Spans of a trace request.
+
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use opentelemetry_proto::tonic::trace::v1::{self as sent, Status, span};
+use spanscope_model::{
+    Link, NewSpan, SourceRecords, Span, SpanId, SpanKind, SpanState, SpanStatus, Timestamp, TraceId,
+};
+
+use super::attributes::{attributes, set_dropped, take_category};
+use super::ids;
+use super::intake::{Intake, shown};
+use super::sources::{OfResource, OfScope, by_source};
+use super::span_events::{self, Place};
+
+pub(super) fn records(request: ExportTraceServiceRequest, intake: &mut Intake) -> Vec<SourceRecords> {
+    let sent = request.resource_spans.into_iter().map(|of| OfResource {
+        resource: of.resource,
+        schema_url: of.schema_url,
+        scopes: of
+            .scope_spans
+            .into_iter()
+            .map(|of| OfScope {
+                scope: of.scope,
+                schema_url: of.schema_url,
+                sent: of.spans,
+            })
+            .collect(),
+    });
+    by_source(sent, intake, |_| 1, take)
+}
+
+fn take(span: sent::Span, records: &mut SourceRecords, intake: &mut Intake) {
+    let scope = &records.source.scope.name;
+    // The span and each of its events say the scope's name as their target.
+    let copies = scope.len().saturating_mul(span.events.len() + 1);
+    match Frame::of(&span).and_then(|frame| intake.copy(copies).map(|()| frame)) {
+        Ok(frame) => {
+            let span = new_span(span, frame, scope);
+            records.spans.push(span);
+        }
+        Err(why) => intake.reject(1, format!("span {}: {why}", shown(&span.name))),
+    }
+}
+
+/// What must be right about a span.
+#[derive(Clone, Copy)]
+struct Frame {
+    trace_id: TraceId,
+    span_id: SpanId,
+    parent: Option<SpanId>,
+    start: Timestamp,
+    end: Option<Timestamp>,
+}
+
+impl Frame {
+    fn of(span: &sent::Span) -> Result<Self, String> {
+        let (trace_id, span_id) = ids::both_ids(&span.trace_id, &span.span_id)?;
+        let parent = ids::span_id(&span.parent_span_id, "parent's span id")?;
+        if parent == Some(span_id) {
+            return Err("it can't be its own parent: give the id of another span, or none".to_owned());
+        }
+        let start = ids::time(span.start_time_unix_nano, "start")?
+            .ok_or("it has no start: give nanoseconds since 1970")?;
+        Ok(Self {
+            trace_id,
+            span_id,
+            parent,
+            start,
+            end: ids::time(span.end_time_unix_nano, "end")?,
+        })
+    }
+}
+
+fn new_span(span: sent::Span, frame: Frame, scope: &str) -> NewSpan {
+    let Frame { start, end, .. } = frame;
+    let mut attributes = attributes(span.attributes);
+    let category = take_category(&mut attributes);
+    // The clock was put back while the span ran. That it happened is worth more than how long it took.
+    let end = match end {
+        Some(end) if end < start => {
+            attributes.set(
+                "spanscope.end_before_start_ns",
+                start.as_nanos().saturating_sub(end.as_nanos()),
+            );
+            Some(start)
+        }
+        end => end,
+    };
+    let place = Place {
+        trace_id: frame.trace_id,
+        span_id: frame.span_id,
+        start,
+        scope,
+    };
+    let (events, lost_events) = span_events::of_span(span.events, &place);
+    let (links, lost_links) = links(span.links);
+    let dropped_events = span.dropped_events_count.saturating_add(lost_events);
+    let dropped_links = span.dropped_links_count.saturating_add(lost_links);
+    set_dropped(
+        &mut attributes,
+        "otel.dropped_attributes_count",
+        span.dropped_attributes_count,
+    );
+    set_dropped(&mut attributes, "otel.dropped_events_count", dropped_events);
+    set_dropped(&mut attributes, "otel.dropped_links_count", dropped_links);
+    let kind = kind(span.kind);
+    if kind.is_none() {
+        attributes.set("otel.kind", i64::from(span.kind));
+    }
+    let status_message = span.status.as_ref().map(|status| status.message.clone());
+    let span = Span {
+        parent_span_id: frame.parent,
+        end_time: end,
+        attributes,
+        status: status(span.status.as_ref(), end.is_some()),
+        status_message: status_message.filter(|message| !message.is_empty()),
+        kind: kind.unwrap_or(SpanKind::Internal),
+        state: if end.is_some() {
+            SpanState::Ended
+        } else {
+            SpanState::Running
+        },
+        target: (!scope.is_empty()).then(|| scope.to_owned()),
+        category,
+        links,
+        trace_state: (!span.trace_state.is_empty()).then_some(span.trace_state),
+        ..Span::new(frame.trace_id, frame.span_id, span.name, start)
+    };
+    NewSpan {
+        span,
+        events,
+        expires: None,
+    }
+}
+
+/// None is a kind that a later version of the protocol may know.
+fn kind(number: i32) -> Option<SpanKind> {
+    Some(match span::SpanKind::try_from(number).ok()? {
+        span::SpanKind::Unspecified | span::SpanKind::Internal => SpanKind::Internal,
+        span::SpanKind::Server => SpanKind::Server,
+        span::SpanKind::Client => SpanKind::Client,
+        span::SpanKind::Producer => SpanKind::Producer,
+        span::SpanKind::Consumer => SpanKind::Consumer,
+    })
+}
+
+/// A span that ended without saying how went well; one that runs can only have failed already.
+fn status(status: Option<&Status>, has_ended: bool) -> Option<SpanStatus> {
+    let is_error = status.is_some_and(|status| status.code == StatusCode::Error as i32);
+    if is_error {
+        Some(SpanStatus::Error)
+    } else {
+        has_ended.then_some(SpanStatus::Ok)
+    }
+}
+
+/// Links, and how many there are that point nowhere. A span is worth more than what it points to, so it is kept.
+fn links(sent: Vec<span::Link>) -> (Vec<Link>, u32) {
+    let count = sent.len();
+    let links: Vec<Link> = sent
+        .into_iter()
+        .filter_map(|link| {
+            let (trace_id, span_id) = ids::both_ids(&link.trace_id, &link.span_id).ok()?;
+            let mut attributes = attributes(link.attributes);
+            set_dropped(
+                &mut attributes,
+                "otel.dropped_attributes_count",
+                link.dropped_attributes_count,
+            );
+            Some(Link {
+                trace_id,
+                span_id,
+                attributes,
+            })
+        })
+        .collect();
+    let lost = u32::try_from(count - links.len()).unwrap_or(u32::MAX);
+    (links, lost)
+}

@@ -1,0 +1,214 @@
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value as Sent;
+use opentelemetry_proto::tonic::common::v1::{ArrayValue, KeyValueList};
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message as _;
+use spanscope_model::NewRecords;
+
+use super::{any, both, logs, of_json, pair, span, text, traces};
+use crate::otlp::{Encoding, Signal, convert};
+
+fn refused(signal: Signal, encoding: Encoding, body: &[u8]) -> String {
+    convert(signal, encoding, body).unwrap_err()
+}
+
+#[test]
+fn an_empty_request_has_no_records() {
+    let converted = both(Signal::Traces, &ExportTraceServiceRequest::default());
+    assert!(converted.records.is_empty());
+    assert_eq!((converted.rejected, converted.message.as_str()), (0, ""));
+    both(Signal::Metrics, &ExportMetricsServiceRequest::default());
+    both(Signal::Logs, &ExportLogsServiceRequest::default());
+    for body in [
+        "{}",
+        r#"{"resourceSpans":[]}"#,
+        r#"{"resourceSpans":null}"#,
+        r#"{"resourceSpans":[{}]}"#,
+        r#"{"resourceSpans":[{"resource":null,"scopeSpans":[{"scope":{},"spans":null}]}]}"#,
+    ] {
+        let converted = of_json(Signal::Traces, body);
+        assert_eq!(
+            converted.records,
+            NewRecords {
+                batch: converted.records.batch,
+                ..NewRecords::default()
+            }
+        );
+        assert_eq!(
+            (converted.rejected, converted.message.as_str()),
+            (0, ""),
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn what_is_no_request_is_refused_with_the_place_and_what_is_accepted() {
+    for (body, what) in [
+        ("", "EOF while parsing"),
+        ("nonsense", "expected"),
+        ("{\"resourceSpans\":[", "EOF while parsing"),
+        ("{} {}", "trailing characters"),
+        ("\"\u{1}\"", "control character"),
+        ("[]", "a list is not an object"),
+        ("null", "null is not an object"),
+        ("5", "5 is not an object"),
+        (
+            r#"{"resourceSpans":{}}"#,
+            "resourceSpans: an object is not a list",
+        ),
+        (
+            r#"{"resourceSpans":[{},7]}"#,
+            "resourceSpans[1]: 7 is not an object",
+        ),
+        (
+            r#"{"resourceSpans":[{"resource":[]}]}"#,
+            "resourceSpans[0].resource: a list is not an object",
+        ),
+        (
+            r#"{"resourceSpans":[{"resource":{"attributes":[{"key":"k","value":{"intValue":"x"}}]}}]}"#,
+            "resourceSpans[0].resource.attributes[0].value.intValue: \"x\" is not a whole number",
+        ),
+        (
+            r#"{"resourceSpans":[{"scopeSpans":[{"scope":{"name":1}}]}]}"#,
+            "resourceSpans[0].scopeSpans[0].scope.name: 1 is not a text",
+        ),
+        (
+            r#"{"resourceSpans":[{"scopeSpans":[{"spans":"none"}]}]}"#,
+            "resourceSpans[0].scopeSpans[0].spans: \"none\" is not a list",
+        ),
+    ] {
+        let message = refused(Signal::Traces, Encoding::Json, body.as_bytes());
+        assert!(message.contains(what), "{body}: {message}");
+        assert!(
+            message.starts_with("the body is no ExportTraceServiceRequest in JSON: "),
+            "{message}"
+        );
+        assert!(
+            message.ends_with("send {\"resourceSpans\": [...]}, or protobuf with the header `content-type: application/x-protobuf`"),
+            "{message}"
+        );
+    }
+    let invalid_utf8 = b"{\"resourceSpans\":[{\"schemaUrl\":\"\xff\"}]}";
+    refused(Signal::Traces, Encoding::Json, invalid_utf8);
+}
+
+#[test]
+fn what_is_no_protobuf_is_refused_likewise() {
+    let whole = traces(vec![span()]).encode_to_vec();
+    for body in [
+        &b"{}"[..],
+        b"nonsense",
+        b"\x0a\xff\xff\xff\xff\x0f",
+        &whole[..whole.len() - 1],
+    ] {
+        let message = refused(Signal::Traces, Encoding::Protobuf, body);
+        assert!(
+            message.starts_with("the body is no ExportTraceServiceRequest in protobuf: "),
+            "{message}"
+        );
+        assert!(
+            message.ends_with("send one, or JSON with the header `content-type: application/json`"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn a_body_without_the_field_of_its_signal_is_most_likely_a_mistake() {
+    let body = serde_json::to_string(&logs(Vec::new())).unwrap();
+    let converted = of_json(Signal::Traces, &body);
+    assert!(converted.records.is_empty());
+    assert_eq!(
+        (converted.rejected, converted.message.as_str()),
+        (
+            0,
+            "the body has no field `resourceSpans`, so nothing in it was read"
+        )
+    );
+}
+
+/// A span whose attribute is a list in a list, so deep.
+fn list_in_list(depth: usize) -> Span {
+    let mut value = text("core");
+    for _ in 0..depth {
+        value = Sent::ArrayValue(ArrayValue {
+            values: vec![any(value)],
+        });
+    }
+    Span {
+        attributes: vec![pair("k", value)],
+        ..span()
+    }
+}
+
+fn map_in_map(depth: usize) -> Span {
+    let mut value = text("core");
+    for _ in 0..depth {
+        value = Sent::KvlistValue(KeyValueList {
+            values: vec![pair("k", value)],
+        });
+    }
+    Span {
+        attributes: vec![pair("k", value)],
+        ..span()
+    }
+}
+
+#[test]
+fn values_may_lie_twenty_deep() {
+    for span in [list_in_list(20), map_in_map(20)] {
+        assert_eq!(both(Signal::Traces, &traces(vec![span])).records.len(), 1);
+    }
+}
+
+#[test]
+fn values_that_lie_deeper_than_the_decoders_go_are_refused_and_overflow_nothing() {
+    for depth in [60, 1_000] {
+        for span in [list_in_list(depth), map_in_map(depth)] {
+            let message = refused(
+                Signal::Traces,
+                Encoding::Protobuf,
+                &traces(vec![span]).encode_to_vec(),
+            );
+            assert!(message.contains("recursion limit"), "{message}");
+        }
+    }
+    for (open, close) in [
+        (r#"{"arrayValue":{"values":["#, "]}}"),
+        (r#"{"kvlistValue":{"values":[{"key":"k","value":"#, "}]}}"),
+    ] {
+        for depth in [60, 100_000] {
+            let body = format!(
+                r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{"attributes":[{{"key":"k","value":{}{{}}{}}}]}}]}}]}}]}}"#,
+                open.repeat(depth),
+                close.repeat(depth)
+            );
+            let message = refused(Signal::Traces, Encoding::Json, body.as_bytes());
+            assert!(message.contains("recursion limit"), "{message}");
+        }
+    }
+    let brackets = "[".repeat(1_000_000);
+    refused(Signal::Traces, Encoding::Json, brackets.as_bytes());
+    let unknown = format!("{{\"x\":{brackets}");
+    refused(Signal::Traces, Encoding::Json, unknown.as_bytes());
+    // Groups are an old way to nest, in fields that nobody knows.
+    refused(Signal::Traces, Encoding::Protobuf, &[0x7b; 1_000_000]);
+}
+
+#[test]
+fn a_batch_is_known_again_and_another_one_is_not() {
+    let batch = |span: Span| both(Signal::Traces, &traces(vec![span])).records.batch.unwrap();
+    assert_eq!(batch(span()), batch(span()));
+    let renamed = Span {
+        name: "other".to_owned(),
+        ..span()
+    };
+    assert_ne!(batch(span()), batch(renamed));
+    let of_nothing = |signal| convert(signal, Encoding::Protobuf, b"").unwrap().records.batch;
+    assert_ne!(of_nothing(Signal::Traces), of_nothing(Signal::Logs));
+    let [high, low] = [batch(span()) >> 64, batch(span()) & u128::from(u64::MAX)];
+    assert_ne!(high, low, "two hashes, not one twice");
+}

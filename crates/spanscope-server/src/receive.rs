@@ -1,0 +1,274 @@
+//! The OTLP receiver: `/v1/traces`, `/v1/metrics`, `/v1/logs`.
+//!
+//! A body is read piece by piece and its memory is accounted for before it is held; unpacking and decoding run on threads that
+//! may block. A request is answered when its records are committed.
+
+use std::io::Read as _;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{FromRef, Request, State};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use flate2::read::MultiGzDecoder;
+use http_body_util::BodyExt as _;
+use spanscope_layers::metrics::record_value;
+use spanscope_model::{MetricKind, TraceStore};
+
+use crate::answer::ApiError;
+use crate::caller::Seen;
+use crate::limits::{Budget, Limits, Share, is_slow, overloaded};
+use crate::otlp::{Encoding, Signal, answer, convert, failure};
+
+/// The header by which a sender names the file that it writes itself.
+pub const STORED_IN: &str = "spanscope-stored-in";
+
+/// How much is unpacked before its memory is accounted for.
+const PIECE: usize = 64 * 1024;
+
+/// What all requests share.
+#[derive(Clone)]
+struct Receiver {
+    store: Arc<dyn TraceStore>,
+    budget: Budget,
+    limits: Limits,
+}
+
+impl FromRef<Receiver> for Arc<dyn TraceStore> {
+    fn from_ref(receiver: &Receiver) -> Self {
+        Arc::clone(&receiver.store)
+    }
+}
+
+/// Takes in what OpenTelemetry SDKs and collectors send (OTLP over HTTP): `POST /v1/traces`, `/v1/metrics` and `/v1/logs`, as
+/// protobuf or JSON, plain or gzip.
+///
+/// 200 means that the records are stored; those that make no sense are left out, counted and described in the answer's
+/// `partial_success`. 400 is a body that can't be read, 413 one that is too large, 415 one of another kind. With 429 and 503 comes
+/// `Retry-After`, and the same request may be sent again: nothing is stored twice. The body of a failure is a
+/// `google.rpc.Status` in the encoding of the request, in JSON with this crate's `error` beside it.
+///
+/// ```
+/// use std::sync::Arc;
+/// use spanscope_server::{Limits, local_only, otlp_router};
+/// use spanscope_sqlite::SqliteStore;
+///
+/// # fn serve(path: &std::path::Path) -> Result<axum::Router, spanscope_model::StoreError> {
+/// let store = SqliteStore::builder().open(path)?;
+/// let app = local_only(otlp_router(Arc::new(store), Limits::default()));
+/// # Ok(app)
+/// # }
+/// ```
+pub fn otlp_router(store: Arc<dyn TraceStore>, limits: Limits) -> Router {
+    let receiver = Receiver {
+        store,
+        budget: Budget::new(limits.held_bytes),
+        limits,
+    };
+    let route = |signal| {
+        post(async move |State(receiver): State<Receiver>, seen, request| {
+            receive(signal, &receiver, seen, request).await
+        })
+    };
+    Router::new()
+        .route("/v1/traces", route(Signal::Traces))
+        .route("/v1/metrics", route(Signal::Metrics))
+        .route("/v1/logs", route(Signal::Logs))
+        .method_not_allowed_fallback(async || ApiError::method_not_allowed())
+        .with_state(receiver)
+}
+
+async fn receive(signal: Signal, receiver: &Receiver, seen: Seen, request: Request) -> Response {
+    let encoding = match encoding_of(request.headers()) {
+        Ok(encoding) => encoding,
+        Err(error) => return error.into_response(),
+    };
+    match take(signal, encoding, receiver, seen, request).await {
+        Ok(body) => in_encoding(StatusCode::OK, encoding, body),
+        Err(error) => {
+            count(signal, "refused", 1);
+            refusal(encoding, &error)
+        }
+    }
+}
+
+async fn take(
+    signal: Signal,
+    encoding: Encoding,
+    receiver: &Receiver,
+    Seen(store): Seen,
+    request: Request,
+) -> Result<Vec<u8>, ApiError> {
+    let is_packed = is_packed(request.headers())?;
+    let stored_in = request.headers().get(STORED_IN);
+    let stored_in = stored_in.and_then(|name| name.to_str().ok()).map(str::to_owned);
+    let (body, mut share) = read(receiver, request).await?;
+    let limits = receiver.limits;
+    let converted = tokio::task::spawn_blocking(move || {
+        let body = match is_packed {
+            true => unpack(&body, limits.unpacked_bytes, &mut share)?,
+            false => body,
+        };
+        let converted = convert(signal, encoding, &body).map_err(ApiError::invalid)?;
+        Ok::<_, ApiError>((converted, share))
+    });
+    let (mut converted, share) = converted.await.map_err(|_| ApiError::shutting_down())??;
+    converted.records.stored_in = stored_in;
+    let taken = store.store(converted.records).await;
+    drop(share);
+    let taken = taken?;
+    let (mut rejected, mut message) = (converted.rejected, converted.message);
+    if taken.rejected_points > 0 {
+        rejected += taken.rejected_points;
+        if message.is_empty() {
+            message = format!(
+                "{} totals are of more streams than are followed for one sender: send fewer label sets",
+                taken.rejected_points
+            );
+        }
+    }
+    for (outcome, records) in [
+        ("stored", taken.stored),
+        ("known", taken.known),
+        ("rejected", rejected),
+    ] {
+        count(signal, outcome, records);
+    }
+    Ok(answer(signal, encoding, rejected, &message))
+}
+
+/// The whole body, and the memory that it takes.
+async fn read(receiver: &Receiver, request: Request) -> Result<(Vec<u8>, Share), ApiError> {
+    let limit = receiver.limits.body_bytes;
+    let length = request.headers().get(CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    // What says that it is too long is not read at all.
+    let length = match length.map(usize::try_from) {
+        Some(Ok(length)) if length <= limit => length,
+        Some(_) => return Err(ApiError::too_large(limit)),
+        None => 0,
+    };
+    let mut share = receiver.budget.share();
+    let mut body: Body = request.into_body();
+    let mut bytes = Vec::new();
+    if share.take(length) {
+        bytes.reserve(length);
+    } else {
+        return Err(too_much_held());
+    }
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| match is_slow(&error) {
+            true => ApiError::slow(),
+            false => ApiError::cut_off(),
+        })?;
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.len() + data.len() > limit {
+            return Err(ApiError::too_large(limit));
+        }
+        let beyond = (bytes.len() + data.len()).saturating_sub(length.max(bytes.len()));
+        if !share.take(beyond) {
+            return Err(too_much_held());
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok((bytes, share))
+}
+
+/// Unpacks gzip, piece by piece, so that a bomb is noticed before it bursts.
+fn unpack(packed: &[u8], limit: usize, share: &mut Share) -> Result<Vec<u8>, ApiError> {
+    let mut unpacked = Vec::new();
+    let mut decoder = MultiGzDecoder::new(packed);
+    let mut piece = vec![0; PIECE];
+    loop {
+        let read = decoder.read(&mut piece).map_err(|error| {
+            ApiError::invalid(format!(
+                "the body is no gzip, or not all of it: {error}; send it as a whole, or without the header `content-encoding`"
+            ))
+        })?;
+        if read == 0 {
+            return Ok(unpacked);
+        }
+        if unpacked.len() + read > limit {
+            return Err(ApiError::too_large(limit));
+        }
+        if !share.take(read) {
+            return Err(too_much_held());
+        }
+        unpacked.extend_from_slice(&piece[..read]);
+    }
+}
+
+fn encoding_of(headers: &HeaderMap) -> Result<Encoding, ApiError> {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let kind = kind
+        .and_then(|kind| kind.split(';').next())
+        .unwrap_or_default()
+        .trim();
+    if kind.eq_ignore_ascii_case("application/x-protobuf") {
+        Ok(Encoding::Protobuf)
+    } else if kind.eq_ignore_ascii_case("application/json") {
+        Ok(Encoding::Json)
+    } else {
+        Err(ApiError::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            "the body is neither called protobuf nor JSON",
+            "send OTLP with the header `content-type: application/x-protobuf` or `application/json`",
+        ))
+    }
+}
+
+fn is_packed(headers: &HeaderMap) -> Result<bool, ApiError> {
+    let packed = headers.get(CONTENT_ENCODING).map(HeaderValue::to_str);
+    match packed {
+        None => Ok(false),
+        Some(Ok(name)) if name.eq_ignore_ascii_case("identity") || name.is_empty() => Ok(false),
+        Some(Ok(name)) if name.eq_ignore_ascii_case("gzip") => Ok(true),
+        Some(_) => Err(ApiError::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_encoding",
+            "the body is packed in a way that is not known here",
+            "send it plain, or with the header `content-encoding: gzip`",
+        )),
+    }
+}
+
+fn too_much_held() -> ApiError {
+    overloaded("too many bodies are being read")
+}
+
+fn count(signal: Signal, outcome: &str, records: u64) {
+    if records > 0 {
+        let records = i64::try_from(records).unwrap_or(i64::MAX);
+        let labels = [("signal", signal.name()), ("outcome", outcome)];
+        record_value(
+            "spanscope_received_total",
+            records,
+            "records",
+            MetricKind::Counter,
+            &labels,
+        );
+    }
+}
+
+fn in_encoding(status: StatusCode, encoding: Encoding, body: Vec<u8>) -> Response {
+    let kind = match encoding {
+        Encoding::Protobuf => "application/x-protobuf",
+        Encoding::Json => "application/json",
+    };
+    (status, [(CONTENT_TYPE, kind)], body).into_response()
+}
+
+fn refusal(encoding: Encoding, error: &ApiError) -> Response {
+    let body = failure(encoding, error.grpc_code(), &error.to_string());
+    let mut response = in_encoding(error.status(), encoding, body);
+    if error.may_be_repeated() {
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
