@@ -8,6 +8,7 @@ use crate::{Attributes, Span, SpanId, Value};
 
 /// What a step was given, what it answered, and what it should have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EvalTrace {
     /// The session; where no span at or above the step names one, the trace.
     pub session_id: String,

@@ -54,6 +54,7 @@ impl Severity {
 ///
 /// Where seed 1 demands a trace and a span, here both may be missing: an event outside of every span is kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Event {
     /// The trace it belongs to.
     pub trace_id: Option<TraceId>,
@@ -71,6 +72,7 @@ pub struct Event {
 
 /// What an event says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum EventKind {
     /// A log message.
@@ -98,6 +100,7 @@ pub enum EventKind {
 
 /// The payload of a [`EventKind::StructuredLog`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum SpanPayload {
     /// A span began.

@@ -84,6 +84,7 @@ impl FromStr for Tenant {
 
 /// The part of a program that made records: a library and its version, as OpenTelemetry's instrumentation scope.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Scope {
     /// Its name; the `target` of its spans and events.
     pub name: String,

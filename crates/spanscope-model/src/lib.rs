@@ -5,6 +5,8 @@
 //!
 //! This crate is a leaf: it knows no `tracing`, does no I/O and starts no runtime, so that a store, a layer, a
 //! server and a command can agree on it without agreeing on anything else.
+//!
+//! The feature `schema` gives the types that the telemetry API shows their JSON schemas (`schemars`).
 
 mod attributes;
 mod category;
@@ -14,6 +16,8 @@ mod id;
 mod incoming;
 mod metric;
 mod query;
+#[cfg(feature = "schema")]
+mod schema;
 mod span;
 mod store;
 mod time;

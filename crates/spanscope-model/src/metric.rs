@@ -86,6 +86,7 @@ words!(
 
 /// One condition on a label.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LabelMatcher {
     /// The label.
     pub name: String,
@@ -199,6 +200,7 @@ impl MetricQuery {
 
 /// One label.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MetricLabel {
     /// Its name.
     pub name: String,
@@ -208,6 +210,7 @@ pub struct MetricLabel {
 
 /// One point of a series.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MetricDataPoint {
     /// Seconds since 1970: the start of the step, the moment of a raw measurement, or the end of an instant query.
     pub timestamp: i64,
@@ -220,6 +223,7 @@ pub struct MetricDataPoint {
 
 /// The measurements of one label set, in the order of time (seed 1).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MetricSeries {
     /// The metric's name, as it was asked for.
     pub metric: String,

@@ -26,6 +26,7 @@ words!(
 /// The key is literal: `gen_ai.request.model` is one key, not a path. The span's own fields go by their names, see
 /// [`SpanField`]; `attributes.KEY` forces the attribute. A span without the key matches no condition on it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Condition {
     /// What is compared.
     pub key: String,
@@ -142,6 +143,7 @@ impl fmt::Display for Order {
 
 /// The question of [`query_traces`](crate::TraceStore::query_traces) exactly as seed 1 has it. In JSON, another field is an error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct TraceQuery {
     /// Conditions that must all hold on one same span of the trace.

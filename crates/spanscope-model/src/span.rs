@@ -30,6 +30,7 @@ macro_rules! words {
     ($(#[$doc:meta])* $name:ident, $what:literal, $($(#[$variant_doc:meta])* $variant:ident = $word:literal),* $(,)?) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         pub enum $name {
             $($(#[$variant_doc])* #[serde(rename = $word)] $variant,)*
         }
@@ -106,6 +107,7 @@ words!(
 
 /// A span that another one points to without being its child.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Link {
     /// The trace pointed to.
     pub trace_id: TraceId,
@@ -120,6 +122,7 @@ pub struct Link {
 ///
 /// In JSON it has all fields of seed 1's `SpanWithStatus`, and the ones that `tracing` and OpenTelemetry know.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Span {
     /// Names the span.
     pub span_id: SpanId,
@@ -202,6 +205,7 @@ impl Span {
 
 /// A span in the answer of [`get_span_tree`](crate::TraceStore::get_span_tree), with how deep it lies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SpanNode {
     /// The span itself.
     #[serde(flatten)]
@@ -212,6 +216,7 @@ pub struct SpanNode {
 
 /// One trace, as seed 1 shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Trace {
     /// Names the trace.
     pub trace_id: TraceId,

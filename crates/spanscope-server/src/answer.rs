@@ -8,6 +8,7 @@ use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 use spanscope_model::{StoreError, StoreErrorKind};
 
@@ -41,15 +42,20 @@ impl std::fmt::Display for ApiError {
     }
 }
 
-#[derive(Serialize)]
-struct Envelope<'a> {
+/// Why a request could not be answered.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Failure<'a> {
     error: Shown<'a>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Error")]
 struct Shown<'a> {
+    /// For programs; it never changes.
     code: &'a str,
+    /// For people.
     message: &'a str,
+    /// How it can be mended.
     what_to_do: &'a str,
 }
 
@@ -234,7 +240,7 @@ impl From<BytesRejection> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let shown = Envelope {
+        let shown = Failure {
             error: Shown {
                 code: self.code,
                 message: &self.message,

@@ -7,9 +7,12 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn};
 use axum::response::IntoResponse;
+use axum::routing::MethodFilter;
+use serde_json::Value;
 use spanscope_model::TraceStore;
 
-use crate::answer::ApiError;
+use crate::answer::{ApiError, json};
+use crate::api::{Api, Content, Document, Route};
 use crate::caller::Caller;
 use crate::health::health_router;
 use crate::limits::{Limits, counted};
@@ -18,6 +21,7 @@ use crate::metrics::{PrometheusSink, metrics_router};
 use crate::receive::otlp_router;
 use crate::telemetry::telemetry_router;
 use crate::tokens::{Tokens, with_tokens};
+use crate::{health, metrics, receive, telemetry};
 
 /// Who may ask.
 #[derive(Debug, Clone)]
@@ -30,16 +34,48 @@ pub enum Access {
 
 /// The telemetry API, the OTLP receiver, health and metrics, as `spanscope serve` has them.
 ///
-/// Health needs no token; metrics, which are of all tenants, need an administrator's. What is measured of the server itself is what `metrics` is given.
-pub fn app(store: &Arc<dyn TraceStore>, metrics: PrometheusSink, access: Access, limits: Limits) -> Router {
+/// Health and the document need no token; metrics, which are of all tenants, need an administrator's. What is measured of the server itself is what `sink` is given.
+pub fn app(store: &Arc<dyn TraceStore>, sink: PrometheusSink, access: Access, limits: Limits) -> Router {
     let routes = counted(telemetry_router(Arc::clone(store)), limits.questions)
         .merge(otlp_router(Arc::clone(store), limits))
-        .merge(for_administrators(metrics_router(metrics)));
-    let health = health_router(Arc::clone(store));
+        .merge(for_administrators(metrics_router(sink)));
+    let health = health_router(Arc::clone(store)).merge(document());
     match access {
         Access::Local => local_only(routes.merge(health)),
         Access::Tokens(tokens) => with_tokens(routes, tokens).merge(health),
     }
+}
+
+/// What [`app`] answers, as an OpenAPI 3.1 document. `GET /openapi.json` is this.
+///
+/// ```
+/// let document = spanscope_server::openapi();
+/// assert!(document["paths"]["/v1/telemetry/traces"]["post"].is_object());
+/// ```
+#[must_use]
+pub fn openapi() -> Value {
+    Document::default()
+        .with(telemetry::api(), &["/v1", ""])
+        .with(receive::api(), &[""])
+        .with(metrics::api(), &[""])
+        .with(health::api(), &[""])
+        .with(of_document(), &[""])
+        .finish()
+}
+
+fn document() -> Router {
+    of_document().into_router()
+}
+
+fn of_document() -> Api<()> {
+    let route = Route {
+        method: MethodFilter::GET,
+        path: "/openapi.json",
+        summary: "This document.",
+        reads: Content::None,
+        answers: Content::Other(&["application/json"], "An OpenAPI 3.1 document."),
+    };
+    Api::new().route(route, async || json(openapi()).await)
 }
 
 /// Answers 403 to tenants.

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::MethodFilter;
+use schemars::JsonSchema;
 use serde::Serialize;
 use spanscope_model::{TraceQuery, TraceStore};
 
 use crate::answer::{ApiError, json};
+use crate::api::{Api, Content, Route};
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Health {
     status: &'static str,
 }
@@ -19,11 +21,23 @@ struct Health {
 /// Answers `GET /health` with 200 as long as the process answers at all, and `GET /ready` with 200 if the store answers, else
 /// with the store's failure. They tell nothing of what is stored, so they need no token.
 pub fn health_router(store: Arc<dyn TraceStore>) -> Router {
-    Router::new()
-        .route("/health", get(async || json(Health { status: "ok" }).await))
-        .route("/ready", get(ready))
-        .method_not_allowed_fallback(async || ApiError::method_not_allowed())
-        .with_state(store)
+    api().into_router().with_state(store)
+}
+
+/// The routes.
+pub(crate) fn api() -> Api<Arc<dyn TraceStore>> {
+    let route = |path, summary| Route {
+        method: MethodFilter::GET,
+        path,
+        summary,
+        reads: Content::None,
+        answers: Content::json::<Health>(),
+    };
+    Api::new()
+        .route(route("/health", "Whether the server answers."), async || {
+            json(Health { status: "ok" }).await
+        })
+        .route(route("/ready", "Whether its store answers."), ready)
 }
 
 async fn ready(State(store): State<Arc<dyn TraceStore>>) -> Result<Response, ApiError> {

@@ -8,6 +8,7 @@
 //! Status codes and axum live in this crate only; it contains no SQL and reads no environment.
 
 mod answer;
+mod api;
 mod app;
 mod body;
 mod caller;
@@ -21,7 +22,7 @@ mod serve;
 mod telemetry;
 mod tokens;
 
-pub use app::{Access, app};
+pub use app::{Access, app, openapi};
 pub use caller::Caller;
 pub use health::health_router;
 pub use limits::Limits;

@@ -12,13 +12,14 @@ use axum::extract::{FromRef, Request, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::MethodFilter;
 use flate2::read::MultiGzDecoder;
 use http_body_util::BodyExt as _;
 use spanscope_layers::metrics::record_value;
 use spanscope_model::{MetricKind, TraceStore};
 
 use crate::answer::ApiError;
+use crate::api::{Api, Content, Route};
 use crate::caller::Seen;
 use crate::limits::{Budget, Limits, Share, is_slow, overloaded};
 use crate::otlp::{Encoding, Signal, answer, convert, failure};
@@ -26,12 +27,14 @@ use crate::otlp::{Encoding, Signal, answer, convert, failure};
 /// The header by which a sender names the file that it writes itself.
 pub const STORED_IN: &str = "spanscope-stored-in";
 
+/// How requests and answers may be written.
+const KINDS: [&str; 2] = ["application/x-protobuf", "application/json"];
 /// How much is unpacked before its memory is accounted for.
 const PIECE: usize = 64 * 1024;
 
 /// What all requests share.
 #[derive(Clone)]
-struct Receiver {
+pub(crate) struct Receiver {
     store: Arc<dyn TraceStore>,
     budget: Budget,
     limits: Limits,
@@ -68,17 +71,36 @@ pub fn otlp_router(store: Arc<dyn TraceStore>, limits: Limits) -> Router {
         budget: Budget::new(limits.held_bytes),
         limits,
     };
-    let route = |signal| {
-        post(async move |State(receiver): State<Receiver>, seen, request| {
-            receive(signal, &receiver, seen, request).await
-        })
+    api().into_router().with_state(receiver)
+}
+
+/// The routes.
+pub(crate) fn api() -> Api<Receiver> {
+    let route = |path, summary| Route {
+        method: MethodFilter::POST,
+        path,
+        summary,
+        reads: Content::Other(&KINDS, "An export request of OTLP."),
+        answers: Content::Other(
+            &KINDS,
+            "An export response of OTLP, with what was left out in its partial success.",
+        ),
     };
-    Router::new()
-        .route("/v1/traces", route(Signal::Traces))
-        .route("/v1/metrics", route(Signal::Metrics))
-        .route("/v1/logs", route(Signal::Logs))
-        .method_not_allowed_fallback(async || ApiError::method_not_allowed())
-        .with_state(receiver)
+    let taking = |signal| {
+        async move |State(receiver): State<Receiver>, seen: Seen, request: Request| {
+            receive(signal, &receiver, seen, request).await
+        }
+    };
+    Api::new()
+        .route(
+            route("/v1/traces", "Takes in spans (OTLP)."),
+            taking(Signal::Traces),
+        )
+        .route(
+            route("/v1/metrics", "Takes in metrics (OTLP)."),
+            taking(Signal::Metrics),
+        )
+        .route(route("/v1/logs", "Takes in logs (OTLP)."), taking(Signal::Logs))
 }
 
 async fn receive(signal: Signal, receiver: &Receiver, seen: Seen, request: Request) -> Response {

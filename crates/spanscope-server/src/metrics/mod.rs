@@ -24,5 +24,6 @@ mod sink;
 
 pub use families::{MAX_LABEL_SETS, MAX_METRICS};
 pub use labels::{MAX_LABEL_VALUE, MAX_LABELS};
+pub(crate) use router::api;
 pub use router::metrics_router;
 pub use sink::PrometheusSink;

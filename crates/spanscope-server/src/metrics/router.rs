@@ -1,12 +1,14 @@
 //! `GET /metrics`, to be merged into an axum server.
 
 use axum::Router;
+use axum::extract::State;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::MethodFilter;
 
 use super::sink::PrometheusSink;
+use crate::api::{Api, Content, Route};
 
 /// Answers `GET /metrics` (and `HEAD`; other methods get 405), in the format that the scraper accepts.
 ///
@@ -19,7 +21,22 @@ use super::sink::PrometheusSink;
 /// let app: axum::Router = axum::Router::new().merge(metrics_router(sink.clone()));
 /// ```
 pub fn metrics_router(sink: PrometheusSink) -> Router {
-    Router::new().route("/metrics", get(move |headers| answer(sink.clone(), headers)))
+    api().into_router().with_state(sink)
+}
+
+/// The route.
+pub(crate) fn api() -> Api<PrometheusSink> {
+    let route = Route {
+        method: MethodFilter::GET,
+        path: "/metrics",
+        summary: "What is measured of the server, for Prometheus.",
+        reads: Content::None,
+        answers: Content::Other(
+            &["text/plain", "application/openmetrics-text"],
+            "Samples in the format that `accept` asks for.",
+        ),
+    };
+    Api::new().route(route, async |State(sink), headers| answer(sink, headers).await)
 }
 
 async fn answer(sink: PrometheusSink, headers: HeaderMap) -> Response {

@@ -3,4 +3,5 @@
 mod questions;
 mod router;
 
+pub(crate) use router::api;
 pub use router::telemetry_router;

@@ -1,11 +1,12 @@
 //! The bodies of the telemetry API's requests, as seed 1 has them. What is spelled wrong is refused, not passed over.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use spanscope_model::{Condition, Event, Granularity, LabelMatcher, MetricQuery, MetricQueryType, Timestamp};
 
 use crate::answer::ApiError;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LogEvent {
     pub(super) event: Event,
@@ -27,7 +28,7 @@ pub(super) fn ttl(seconds: i64) -> Result<i64, ApiError> {
     Ok(seconds)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SpanTree {
     #[serde(default)]
@@ -36,7 +37,7 @@ pub(super) struct SpanTree {
     pub(super) max_depth: Option<i64>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct QuerySpans {
     pub(super) attribute_filters: Vec<Condition>,
@@ -45,7 +46,7 @@ pub(super) struct QuerySpans {
     pub(super) max_depth: Option<i64>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SaveSpans {
     pub(super) attribute_filters: Vec<Condition>,
@@ -67,7 +68,7 @@ pub(super) fn depth(depth: Option<i64>) -> Result<Option<u32>, ApiError> {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct QueryMetrics {
     /// Seconds since 1970.

@@ -1,5 +1,6 @@
 //! The routes, each one question to the store.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -8,19 +9,22 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{DefaultBodyLimit, Path};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::MethodFilter;
+use schemars::JsonSchema;
 use serde::Serialize;
-use spanscope_model::{EvalTrace, ParseIdError, TraceQuery, TraceStore};
+use spanscope_model::{EvalTrace, MetricSeries, ParseIdError, Span, SpanNode, Trace, TraceQuery, TraceStore};
 
 use super::questions::{LogEvent, QueryMetrics, QuerySpans, SaveSpans, SpanTree, depth, ttl};
 use crate::answer::{ApiError, json};
+use crate::api::{Api, Content, Route};
 use crate::body::{MAX_BODY, Question};
 use crate::caller::Seen;
 
 type Parameters<T> = Result<Path<T>, PathRejection>;
 
 /// What seed 1 puts its lists and maps into.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DataOf{T}")]
 struct Data<T> {
     data: T,
 }
@@ -41,9 +45,8 @@ struct Data<T> {
 ///
 /// Bodies and answers are JSON; a body has at most 1 MiB, and has to be called `application/json`. A failure is answered with a
 /// status of its own and `{"error": {"code", "message", "what_to_do"}}`: `invalid_input` 400, `not_found` 404, `method_not_allowed` 405,
-/// `request_timeout` 408, `body_too_large` 413, `unsupported_media_type` 415, `answer_too_large` 422, `overloaded` 429 (with `Retry-After`),
-///  `store_unavailable` 503 (with `Retry-After`), `store_unusable` 500. What
-/// the store said of its own failure is in the log of the process, as an `ERROR` event, and not in the answer.
+/// `request_timeout` 408, `body_too_large` 413, `unsupported_media_type` 415, `answer_too_large` 422, `overloaded` 429 and
+/// `store_unavailable` 503 (both with `Retry-After`), `store_unusable` 500. What the store said of its own failure is in the log of the process, as an `ERROR` event, and not in the answer.
 ///
 /// A request is answered as of its [`Caller`](crate::Caller). Without one, whoever reaches it may read all that is stored and write:
 /// a server on this machine puts [`local_only`](crate::local_only) around it, one that others reach [`with_tokens`](crate::with_tokens)
@@ -61,20 +64,108 @@ struct Data<T> {
 /// # }
 /// ```
 pub fn telemetry_router(store: Arc<dyn TraceStore>) -> Router {
-    let routes = Router::new()
-        .route("/telemetry/events", post(log_event))
-        .route("/telemetry/traces", post(query_traces))
-        .route("/telemetry/traces/{trace_id}", get(get_trace))
-        .route("/telemetry/traces/{trace_id}/spans/{span_id}", get(get_span))
-        .route("/telemetry/traces/{trace_id}/eval-traces", get(eval_traces))
-        .route("/telemetry/spans", post(query_spans))
-        .route("/telemetry/spans/export", post(save_spans))
-        .route("/telemetry/spans/{span_id}/tree", post(get_span_tree))
-        .route("/telemetry/metrics/{metric_name}", post(query_metrics))
-        .method_not_allowed_fallback(async || ApiError::method_not_allowed())
+    let routes = api()
+        .into_router()
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(store);
     Router::new().nest("/v1", routes.clone()).merge(routes)
+}
+
+/// The routes, without a prefix.
+pub(crate) fn api() -> Api<Arc<dyn TraceStore>> {
+    let get = |path, summary, answers| Route {
+        method: MethodFilter::GET,
+        path,
+        summary,
+        reads: Content::None,
+        answers,
+    };
+    let post = |path, summary, reads, answers| Route {
+        method: MethodFilter::POST,
+        path,
+        summary,
+        reads,
+        answers,
+    };
+    Api::new()
+        .route(
+            post(
+                "/telemetry/events",
+                "Stores one event: a log, a measurement, the start or the end of a span.",
+                Content::json::<LogEvent>(),
+                Content::None,
+            ),
+            log_event,
+        )
+        .route(
+            post(
+                "/telemetry/traces",
+                "Traces that have a matching span.",
+                Content::json::<TraceQuery>(),
+                Content::json::<Data<Vec<Trace>>>(),
+            ),
+            query_traces,
+        )
+        .route(
+            get(
+                "/telemetry/traces/{trace_id}",
+                "One trace.",
+                Content::json::<Trace>(),
+            ),
+            get_trace,
+        )
+        .route(
+            get(
+                "/telemetry/traces/{trace_id}/spans/{span_id}",
+                "One span, with what is known of its sender.",
+                Content::json::<Span>(),
+            ),
+            get_span,
+        )
+        .route(
+            get(
+                "/telemetry/traces/{trace_id}/eval-traces",
+                "What the steps of a trace were given and answered, as rows for an evaluation.",
+                Content::json::<Data<Vec<EvalTrace>>>(),
+            ),
+            eval_traces,
+        )
+        .route(
+            post(
+                "/telemetry/spans",
+                "Spans of the traces that have a matching span.",
+                Content::json::<QuerySpans>(),
+                Content::json::<Data<Vec<Span>>>(),
+            ),
+            query_spans,
+        )
+        .route(
+            post(
+                "/telemetry/spans/export",
+                "Appends such spans to a dataset.",
+                Content::json::<SaveSpans>(),
+                Content::None,
+            ),
+            save_spans,
+        )
+        .route(
+            post(
+                "/telemetry/spans/{span_id}/tree",
+                "A span and everything below it, by span id.",
+                Content::json::<SpanTree>(),
+                Content::json::<Data<BTreeMap<String, SpanNode>>>(),
+            ),
+            get_span_tree,
+        )
+        .route(
+            post(
+                "/telemetry/metrics/{metric_name}",
+                "The measurements of a metric, a series for each label set.",
+                Content::json::<QueryMetrics>(),
+                Content::json::<Data<Vec<MetricSeries>>>(),
+            ),
+            query_metrics,
+        )
 }
 
 async fn log_event(

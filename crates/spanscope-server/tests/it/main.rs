@@ -4,6 +4,7 @@
 mod http;
 mod limits;
 mod local;
+mod openapi;
 mod prometheus;
 mod support;
 mod telemetry;

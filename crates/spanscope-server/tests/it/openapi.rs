@@ -1,0 +1,124 @@
+//! The OpenAPI document: what it says is what is answered, and a change of it is seen.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::Value;
+use spanscope_server::{Access, Limits, PrometheusSink, app, openapi};
+use spanscope_sqlite::SqliteStore;
+use spanscope_tests::http::{ask, post};
+
+use crate::support::Server;
+
+/// All objects of a document, with where they are.
+fn walk(value: &Value, at: &str, each: &mut dyn FnMut(&str, &Value)) {
+    each(at, value);
+    match value {
+        Value::Object(fields) => {
+            for (key, field) in fields {
+                walk(field, &format!("{at}/{}", key.replace('~', "~0").replace('/', "~1")), each);
+            }
+        }
+        Value::Array(items) => {
+            for (place, item) in items.iter().enumerate() {
+                walk(item, &format!("{at}/{place}"), each);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn every_reference_leads_somewhere_and_every_operation_has_a_name_of_its_own() {
+    let document = openapi();
+    let (mut references, mut names) = (0, BTreeSet::new());
+    walk(&document, "", &mut |at, value| {
+        if let Some(to) = value.get("$ref").and_then(Value::as_str) {
+            references += 1;
+            let pointer = to.strip_prefix('#').unwrap_or_else(|| panic!("{at}: {to}"));
+            assert!(document.pointer(pointer).is_some(), "{at}: {to} is not there");
+        }
+        if let Some(name) = value.get("operationId").and_then(Value::as_str) {
+            assert!(names.insert(name.to_owned()), "{name} is there twice");
+        }
+    });
+    assert!(references > 20 && names.len() > 20, "{references} references, {} operations", names.len());
+}
+
+#[test]
+fn every_path_is_answered_and_by_no_other_method() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::builder().open(folder.path().join("trace_store.db")).unwrap();
+    let app = app(&(Arc::new(store) as _), PrometheusSink::new(), Access::Local, Limits::default());
+    let server = Server::start(app);
+    let document = openapi();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        let path = path
+            .replace("{trace_id}", "4bf92f3577b34da6a3ce929d0e0e4736")
+            .replace("{span_id}", "00f067aa0ba902b7")
+            .replace("{metric_name}", "m");
+        for (method, other) in [("get", "POST"), ("post", "GET")] {
+            if methods.get(method).is_none() {
+                continue;
+            }
+            let answer = match method {
+                "get" => ask(server.address, "GET", &path, "").unwrap(),
+                _ => post(server.address, &path, "{}").unwrap(),
+            };
+            // Not found is fine: nothing is stored. A path that is not there says so.
+            assert!(!answer.body.contains("no_such_path") && answer.status != 405, "{method} {path}: {}", answer.status);
+            let answer = ask(server.address, other, &path, "").unwrap();
+            assert_eq!(answer.status, 405, "{other} {path}");
+        }
+    }
+    let answer = ask(server.address, "GET", "/openapi.json", "").unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&answer.body).unwrap(), document);
+}
+
+#[test]
+fn answers_are_as_the_document_has_them() {
+    let document = openapi();
+    let fields = |name: &str| -> Vec<String> {
+        let fields = document["components"]["schemas"][name]["properties"].as_object();
+        fields.unwrap_or_else(|| panic!("{name}")).keys().cloned().collect()
+    };
+    // Of seed 1; what is ours comes beside it.
+    for (schema, seed) in [
+        ("Trace", &["trace_id", "root_span_id", "start_time", "end_time"][..]),
+        (
+            "Span",
+            &["span_id", "trace_id", "parent_span_id", "name", "start_time", "end_time", "attributes", "status"],
+        ),
+        ("MetricSeries", &["metric", "labels", "values"]),
+        ("MetricDataPoint", &["timestamp", "value"]),
+        ("MetricLabel", &["name", "value"]),
+        ("EvalTrace", &["session_id", "step", "input", "output", "expected_output"]),
+        ("Condition", &["key", "op", "value"]),
+        ("Event", &["trace_id", "span_id", "timestamp", "attributes"]),
+    ] {
+        let there = fields(schema);
+        for field in seed {
+            assert!(there.iter().any(|have| have == field), "{schema} has no {field}: {there:?}");
+        }
+    }
+    let operators = &document["components"]["schemas"]["ConditionOp"];
+    let operators = serde_json::to_string(operators).unwrap();
+    for operator in ["eq", "ne", "gt", "lt"] {
+        assert!(operators.contains(&format!("\"{operator}\"")), "{operators}");
+    }
+}
+
+#[test]
+fn the_document_in_the_repository_is_the_one_that_is_served() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
+    let text = serde_json::to_string_pretty(&openapi()).unwrap() + "\n";
+    if std::env::var_os("SPANSCOPE_WRITE_OPENAPI").is_some() {
+        std::fs::write(path, &text).unwrap();
+    }
+    let committed = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        committed == text,
+        "docs/openapi.json is not what the code says: run this test with SPANSCOPE_WRITE_OPENAPI=1, look at the difference, and \
+         commit it"
+    );
+}
