@@ -49,6 +49,7 @@ pub const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct OtlpBuilder {
     settings: Settings,
     queue_bytes: usize,
+    counts_tokens: bool,
     max_value_len: usize,
     shutdown_timeout: Duration,
     categories: Arc<Categories>,
@@ -72,6 +73,7 @@ impl OtlpBuilder {
         Self {
             settings: Settings::default(),
             queue_bytes: DEFAULT_QUEUE_BYTES,
+            counts_tokens: false,
             max_value_len: DEFAULT_MAX_VALUE_LEN,
             shutdown_timeout: DEFAULT_SHUTDOWN_TIMEOUT,
             categories: Arc::new(Categories::of_caller()),
@@ -283,6 +285,22 @@ impl OtlpBuilder {
         self
     }
 
+    /// Says to receivers which file the program writes itself, by what the file is called
+    /// ([`SqliteGuard::store_name`](https://docs.rs/spanscope-sqlite)): a `spanscope serve` of that file then stores nothing twice, and
+    /// others don't care. Default: none.
+    pub fn stored_in(mut self, store_name: &str) -> Self {
+        // A name that is none is nobody's.
+        self.settings.stored_in = HeaderValue::try_from(store_name).ok();
+        self
+    }
+
+    /// Says to receivers, in each scope, that the token counters of model calls are among the metrics that are sent, so that they
+    /// don't count them from the spans again. Without metrics it says nothing. Default: `false`; `spanscope::init()` sets it.
+    pub fn counts_tokens(mut self, counts: bool) -> Self {
+        self.counts_tokens = counts;
+        self
+    }
+
     /// Which category a target belongs to. Default: [`Categories::of_caller`] of whoever asked for the builder.
     pub fn categories(mut self, categories: impl Into<Arc<Categories>>) -> Self {
         self.categories = categories.into();
@@ -479,6 +497,7 @@ impl OtlpBuilder {
         let control = Arc::new(Control::default());
         let capture = Arc::new(Capture::new(self.max_value_len));
         Worker {
+            counts_tokens: self.counts_tokens && metrics.is_some(),
             queues: Arc::clone(&queues),
             control: Arc::clone(&control),
             outlets: Arc::new(Outlets { spans, logs, metrics }),

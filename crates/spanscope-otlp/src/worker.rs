@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use opentelemetry::InstrumentationScope;
+use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::logs::{BatchLogProcessor, LogProcessor as _};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanProcessor as _};
@@ -23,6 +23,8 @@ use crate::settings::Signal;
 use crate::shared::Queues;
 use crate::tail::{Fate, Settle, Tail};
 
+/// The attribute of a scope by which a receiver knows that it has not to count tokens itself.
+const COUNTS_TOKENS: &str = "spanscope.counts_tokens";
 /// How often the queues are emptied.
 const DRAIN_EVERY: Duration = Duration::from_millis(200);
 /// Scopes are kept by target; a program that makes up targets gets them made anew.
@@ -62,6 +64,8 @@ pub(crate) struct Worker {
     pub(crate) accounts: [Arc<Account>; 3],
     pub(crate) capture: Arc<Capture>,
     pub(crate) tail: Option<Tail>,
+    /// The counters of tokens are among the metrics that are sent.
+    pub(crate) counts_tokens: bool,
 }
 
 impl Worker {
@@ -75,11 +79,15 @@ impl Worker {
                 let queue = self.queues.main().clone();
                 let limits = self.outlets.spans.as_ref().map(|outlet| outlet.shape.limits);
                 let max_events = limits.unwrap_or_default().span_events;
+                let scopes = Scopes {
+                    known: HashMap::new(),
+                    counts_tokens: self.counts_tokens,
+                };
                 let mut work = Loop {
                     worker: self,
                     clock: Clock::global().anchored(),
                     open: OpenSpans::new(max_events),
-                    scopes: Scopes::default(),
+                    scopes,
                     logs: LogMaker::new(),
                     is_flushing: Arc::new(AtomicBool::new(false)),
                 };
@@ -89,9 +97,9 @@ impl Worker {
     }
 }
 
-#[derive(Default)]
 struct Scopes {
     known: HashMap<Box<str>, InstrumentationScope>,
+    counts_tokens: bool,
 }
 
 impl Scopes {
@@ -103,7 +111,11 @@ impl Scopes {
         if self.known.len() >= MAX_SCOPES {
             self.known.clear();
         }
-        let scope = InstrumentationScope::builder(target.to_owned()).build();
+        let mut scope = InstrumentationScope::builder(target.to_owned());
+        if self.counts_tokens {
+            scope = scope.with_attributes([KeyValue::new(COUNTS_TOKENS, true)]);
+        }
+        let scope = scope.build();
         self.known.insert(target.into(), scope.clone());
         scope
     }

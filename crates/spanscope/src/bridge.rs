@@ -30,6 +30,8 @@ pub(crate) struct OtlpSettings<'a> {
     pub(crate) log_filter: Option<CategoryFilter>,
     pub(crate) tail: Option<TailRule>,
     pub(crate) report_to: Vec<Arc<dyn MetricSink>>,
+    /// What the store's file calls itself.
+    pub(crate) stored_in: Option<String>,
     pub(crate) set: Vec<SetOtlp>,
 }
 
@@ -68,7 +70,11 @@ pub(crate) fn builder(settings: OtlpSettings<'_>) -> (Option<OtlpBuilder>, Vec<I
     if let Some(filter) = settings.log_filter {
         builder = builder.log_filter(filter);
     }
-    builder = builder.categories(settings.categories);
+    if let Some(name) = &settings.stored_in {
+        builder = builder.stored_in(name);
+    }
+    // The layer that counts them is always there.
+    builder = builder.categories(settings.categories).counts_tokens(true);
     builder = settings
         .report_to
         .into_iter()

@@ -470,6 +470,7 @@ impl Builder {
                 log_filter: event_filter,
                 tail: self.tail.clone(),
                 report_to,
+                stored_in: sqlite.as_ref().map(|(_, guard)| guard.store_name().to_owned()),
                 set: self.otlp,
             });
             for problem in wrong {

@@ -12,6 +12,7 @@ mod metrics;
 mod ours;
 mod reads;
 mod sending;
+mod serving;
 mod sizes;
 mod sustained;
 mod workload;
@@ -25,7 +26,7 @@ use spanscope_bench::table::Table;
 
 use crate::sizes::Sizes;
 
-const SECTIONS: [&str; 8] = [
+const SECTIONS: [&str; 10] = [
     "caller",
     "console",
     "filters",
@@ -33,6 +34,8 @@ const SECTIONS: [&str; 8] = [
     "sending",
     "sustained",
     "reads",
+    "receiving",
+    "serving",
     "metrics",
 ];
 
@@ -79,11 +82,17 @@ fn main() -> Result<()> {
     if wants("sending") {
         sending::report(&mut table, folder.path(), &sizes)?;
     }
-    if wants("sustained") || wants("reads") {
+    if wants("sustained") || wants("reads") || wants("serving") {
         sustained::report(&mut table, folder.path(), &sizes)?;
     }
     if wants("reads") {
         reads::report(&mut table, folder.path(), &sizes)?;
+    }
+    if wants("receiving") {
+        serving::receive(&mut table, folder.path(), &sizes)?;
+    }
+    if wants("serving") {
+        serving::answer(&mut table, folder.path(), &sizes)?;
     }
     if wants("metrics") {
         metrics::report(&mut table, folder.path(), &sizes)?;

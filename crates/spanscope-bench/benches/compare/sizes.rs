@@ -33,6 +33,10 @@ pub(crate) struct Sizes {
     pub(crate) questions: usize,
     /// Measurements that the store and its peer are asked about.
     pub(crate) metric_points: usize,
+    /// Requests that the server takes in, of 512 spans each.
+    pub(crate) received_requests: usize,
+    /// How often the server is asked each question.
+    pub(crate) served_questions: usize,
 }
 
 impl Sizes {
@@ -52,6 +56,8 @@ impl Sizes {
         commit_spans: 2_000,
         questions: 15,
         metric_points: 1_000_000,
+        received_requests: 1_200,
+        served_questions: 1_500,
     };
 
     /// For smoke runs: the numbers mean nothing.
@@ -71,5 +77,7 @@ impl Sizes {
         commit_spans: 20,
         questions: 2,
         metric_points: 20_000,
+        received_requests: 20,
+        served_questions: 20,
     };
 }

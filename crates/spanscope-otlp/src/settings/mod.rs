@@ -206,6 +206,9 @@ impl fmt::Debug for Headers {
     }
 }
 
+/// The header that tells a receiver of ours that the program writes a file itself; one that serves this file stores nothing twice.
+const STORED_IN: &str = "spanscope-stored-in";
+
 /// All settings that the environment can make.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -216,6 +219,8 @@ pub(crate) struct Settings {
     pub(crate) code_own: [Way; 3],
     pub(crate) all: Way,
     pub(crate) own: [Way; 3],
+    /// What the file calls itself that the program writes too.
+    pub(crate) stored_in: Option<http::HeaderValue>,
     pub(crate) service_name: Option<String>,
     pub(crate) resource: Vec<(String, String)>,
     pub(crate) detects_resource: bool,
@@ -286,6 +291,7 @@ impl Default for Settings {
             code_own: Default::default(),
             all: Way::default(),
             own: Default::default(),
+            stored_in: None,
             service_name: None,
             resource: Vec::new(),
             detects_resource: true,
@@ -311,7 +317,12 @@ impl Settings {
     pub(crate) fn way(&self, signal: Signal) -> Way {
         let mut ways = self.ways(signal).into_iter();
         let first = ways.next().cloned().unwrap_or_default();
-        ways.fold(first, |way, weaker| way.or(weaker))
+        let mut way = ways.fold(first, |way, weaker| way.or(weaker));
+        if let Some(name) = &self.stored_in {
+            let header = (http::HeaderName::from_static(STORED_IN), name.clone());
+            way.headers.get_or_insert_with(Headers::default).0.push(header);
+        }
+        way
     }
 
     /// Where it is said, the strongest first.

@@ -27,6 +27,8 @@ const GRACE: i64 = 600_000_000_000;
 /// A start may lie so far ahead of this machine's clock and still be found by "since". Whose clock is further off is not
 /// worth that every such question looks at more rows.
 const MAX_AHEAD: i64 = 3_600_000_000_000;
+/// A trace of so many spans is looked through sooner than an index.
+const FEW_SPANS: i64 = 64;
 /// The text of `extra` of a span whose end came before its start.
 const END_ONLY: &str = r#"{"end_only":true}"#;
 
@@ -297,9 +299,9 @@ impl<'a> Batch<'a> {
     fn add_span(&mut self, process: i64, trace_id: TraceId, span: &InSpan) -> rusqlite::Result<bool> {
         let end = span.start.saturating_add(span.duration.unwrap_or(0));
         let trace = self.rows.touch(trace_id, span.start, end)?;
-        let (trace_row, is_new) = (trace.row, trace.is_new);
+        let (trace_row, stored) = (trace.row, trace.stored_spans);
         self.note_time(span.start);
-        let known = self.known(trace_row, is_new, span.key)?;
+        let known = self.known(trace_row, stored, span.key)?;
         let (callsite, name) = self.place(&span.place)?;
         let row = match known {
             Some(Known { row, state }) => match (state, span.duration) {
@@ -378,6 +380,7 @@ impl<'a> Batch<'a> {
         span: &InSpan,
     ) -> rusqlite::Result<()> {
         self.rows.flush_spans()?;
+        self.rows.unindex(row)?;
         self.db
             .prepare_cached(
                 "UPDATE _span SET callsite = ?2, name = ?3, start = ?4, duration = ?5, status = ?6, kind = ?7, parent = ?8,
@@ -434,9 +437,9 @@ impl<'a> Batch<'a> {
     /// Ends a span; `false` where it has an end. The end of one that is not there is kept, and waits for its start.
     fn add_end(&mut self, process: i64, trace_id: TraceId, end: &InEnd) -> rusqlite::Result<bool> {
         let trace = self.rows.touch(trace_id, end.time, end.time)?;
-        let (trace_row, is_new) = (trace.row, trace.is_new);
+        let (trace_row, stored) = (trace.row, trace.stored_spans);
         self.note_time(end.time);
-        let known = self.known(trace_row, is_new, end.key)?;
+        let known = self.known(trace_row, stored, end.key)?;
         let (row, was_running) = match known {
             Some(Known {
                 row,
@@ -540,20 +543,26 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// What is there of a span. A trace that is new has none that this transaction has not met.
-    fn known(&mut self, trace: i64, is_new: bool, key: i64) -> rusqlite::Result<Option<Known>> {
+    /// What is there of a span. A trace without spans has none that this transaction has not met.
+    fn known(&mut self, trace: i64, stored_spans: i64, key: i64) -> rusqlite::Result<Option<Known>> {
         if let Some(known) = self.met.get(&(trace, key)) {
             return Ok(Some(*known));
         }
-        if is_new {
-            return Ok(None);
-        }
-        // A row of a program that writes this file is that program's to end.
-        let mut find = self.db.prepare_cached(
-            "SELECT s.id, s.duration IS NULL AND p.resource IS NOT NULL, s.extra = ?3 FROM _span s INDEXED BY _span_hex
-             LEFT JOIN _process p ON p.id = s.process
-             WHERE s.span_hex = printf('%016x', ?1) AND s.trace = ?2 ORDER BY s.id DESC LIMIT 1",
-        )?;
+        // A row of a program that writes this file is that program's to end. A small trace is looked through, because the
+        // index by id has a segment for every 65,536 spans of the file.
+        let mut find = self.db.prepare_cached(match stored_spans {
+            0 => return Ok(None),
+            1..=FEW_SPANS => {
+                "SELECT s.id, s.duration IS NULL AND p.resource IS NOT NULL, s.extra = ?3 FROM _span s INDEXED BY _span_trace
+                 LEFT JOIN _process p ON p.id = s.process
+                 WHERE s.trace = ?2 AND s.span_id = ?1 ORDER BY s.id DESC LIMIT 1"
+            }
+            _ => {
+                "SELECT s.id, s.duration IS NULL AND p.resource IS NOT NULL, s.extra = ?3 FROM _span s INDEXED BY _span_hex
+                 LEFT JOIN _process p ON p.id = s.process
+                 WHERE s.span_hex = printf('%016x', ?1) AND s.trace = ?2 ORDER BY s.id DESC LIMIT 1"
+            }
+        })?;
         find.query_row(params![key, trace, END_ONLY], |row| {
             let is_end_only: Option<bool> = row.get(2)?;
             let state = match (row.get(1)?, is_end_only) {

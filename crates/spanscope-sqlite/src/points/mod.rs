@@ -119,7 +119,7 @@ impl<'db> Points<'db> {
             max_series: i64::try_from(max_series).unwrap_or(i64::MAX),
             rows: Bulk::new(
                 db,
-                "INSERT INTO _point (series, time, value, trace, span_id, process, expires, detail)",
+                "INSERT OR FAIL INTO _point (series, time, value, trace, span_id, process, expires, detail)",
             )?,
             find_series: db.prepare_cached("SELECT id FROM _series WHERE metric = ?1 AND labels = ?2")?,
             metrics: HashMap::new(),

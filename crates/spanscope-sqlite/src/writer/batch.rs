@@ -356,9 +356,7 @@ impl<'a> Batch<'a> {
             return Ok(false);
         }
         if !decoded.indexed.is_empty() {
-            self.db
-                .prepare_cached("DELETE FROM _attr WHERE span = ?1")?
-                .execute([row])?;
+            self.rows.unindex(row)?;
             self.index(row)?;
         }
         Ok(true)

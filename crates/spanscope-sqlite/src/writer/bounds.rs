@@ -11,7 +11,7 @@ use spanscope_model::{StoreError, Timestamp};
 use crate::{open, retention};
 
 /// The write-ahead log is copied into the file once it is this large.
-const WAL_CHECKPOINT_BYTES: u64 = 16 * 1024 * 1024;
+const WAL_CHECKPOINT_BYTES: u64 = 32 * 1024 * 1024;
 /// Beyond this nothing is written until a reader lets go. One transaction adds at most about 16 MiB, so the log stays
 /// under 64 MiB.
 const WAL_STOP_BYTES: u64 = 40 * 1024 * 1024;

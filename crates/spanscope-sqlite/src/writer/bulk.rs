@@ -2,6 +2,9 @@
 //!
 //! A statement for one row opens a cursor on the table and on each of its indexes, and closes them again, for every row.
 //! Thirty-two rows a statement took 14 % off the time of a whole run.
+//!
+//! They say `OR FAIL`: a statement that may have to be undone by itself keeps a journal of its own, 5 % of a writer's time, and
+//! here a failure undoes the whole transaction anyway.
 
 use rusqlite::types::Value;
 use rusqlite::{CachedStatement, Connection, params_from_iter};

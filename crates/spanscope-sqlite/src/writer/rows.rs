@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use rusqlite::types::Value;
-use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use spanscope_model::{SpanId, SpanKind, Timestamp, TraceId};
 
 use super::bulk::{Bulk, number_or_null, text_or_null};
@@ -40,18 +40,28 @@ pub(crate) enum Owner {
     Tenant(i64),
 }
 
+/// What is there of a trace: its row and how many spans it has.
+type StoredTrace = (i64, i64);
+
 impl Owner {
-    /// Finds the row of a trace.
-    const fn find(self) -> &'static str {
-        match self {
-            Self::Local => {
-                "SELECT id FROM _trace WHERE trace_id = ?1 AND (local OR tenant = 0) AND ?2 = 0 ORDER BY local DESC LIMIT 1"
+    /// Finds a trace. Those of all tenants with this id are few, and SQLite needs a sorter to choose among them.
+    fn find(self, db: &Connection, trace_id: TraceId) -> rusqlite::Result<Option<StoredTrace>> {
+        let mut find =
+            db.prepare_cached("SELECT id, span_count, local, tenant FROM _trace WHERE trace_id = ?1")?;
+        let mut rows = find.query([trace_id.to_string()])?;
+        let mut found: Option<(bool, StoredTrace)> = None;
+        while let Some(row) = rows.next()? {
+            let (local, tenant): (bool, i64) = (row.get(2)?, row.get(3)?);
+            let may_be = match self {
+                Self::Local => local || tenant == 0,
+                Self::Anyone => true,
+                Self::Tenant(own) => tenant == own,
+            };
+            if may_be && found.is_none_or(|(other, _)| local && !other) {
+                found = Some((local, (row.get(0)?, row.get(1)?)));
             }
-            Self::Anyone => {
-                "SELECT id FROM _trace WHERE trace_id = ?1 AND ?2 = 0 ORDER BY local DESC, id LIMIT 1"
-            }
-            Self::Tenant(_) => "SELECT id FROM _trace WHERE trace_id = ?1 AND tenant = ?2",
         }
+        Ok(found.map(|(_, trace)| trace))
     }
 
     const fn tenant(self) -> i64 {
@@ -67,6 +77,8 @@ impl Owner {
 pub(crate) struct TraceChange {
     pub(crate) row: i64,
     pub(crate) is_new: bool,
+    /// How many spans there were before.
+    pub(crate) stored_spans: i64,
     start: i64,
     end: i64,
     root: Option<(i64, i64)>,
@@ -145,7 +157,7 @@ pub(crate) struct Rows<'a> {
     traces: HashMap<TraceId, TraceChange>,
     spans: Bulk<'a, 14>,
     events: Bulk<'a, 12>,
-    insert_attr: CachedStatement<'a>,
+    attributes: Bulk<'a, 3>,
 }
 
 impl<'a> Rows<'a> {
@@ -168,16 +180,15 @@ impl<'a> Rows<'a> {
             traces: HashMap::new(),
             spans: Bulk::new(
                 db,
-                "INSERT INTO _span (id, callsite, name, start, duration, status, trace, process, kind, span_id, parent,
+                "INSERT OR FAIL INTO _span (id, callsite, name, start, duration, status, trace, process, kind, span_id, parent,
                  attributes, extra, category)",
             )?,
             events: Bulk::new(
                 db,
-                "INSERT INTO _event (id, callsite, time, trace, span_id, process, severity, name, message, attributes,
+                "INSERT OR FAIL INTO _event (id, callsite, time, trace, span_id, process, severity, name, message, attributes,
                  expires, category)",
             )?,
-            insert_attr: db
-                .prepare_cached("INSERT OR IGNORE INTO _attr (key, value, span) VALUES (?1, ?2, ?3)")?,
+            attributes: Bulk::new(db, "INSERT OR IGNORE INTO _attr (key, value, span)")?,
         })
     }
 
@@ -220,18 +231,15 @@ impl<'a> Rows<'a> {
         let trace = match self.traces.entry(trace_id) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
-                let known = self
-                    .db
-                    .prepare_cached(self.owner.find())?
-                    .query_row((trace_id.to_string(), self.owner.tenant()), |row| row.get(0))
-                    .optional()?;
-                let row = known.unwrap_or_else(|| {
+                let known = self.owner.find(self.db, trace_id)?;
+                let (row, stored_spans) = known.unwrap_or_else(|| {
                     self.next_trace += 1;
-                    self.next_trace - 1
+                    (self.next_trace - 1, 0)
                 });
                 entry.insert(TraceChange {
                     row,
                     is_new: known.is_none(),
+                    stored_spans,
                     start,
                     end,
                     root: None,
@@ -276,11 +284,21 @@ impl<'a> Rows<'a> {
 
     /// Keeps the value of an attribute that is found by an index: its key's row in `_attr_key`, and the span's row.
     pub(crate) fn index(&mut self, key: i64, value: &Indexed, span: i64) -> rusqlite::Result<()> {
-        match value {
-            Indexed::Text(text) => self.insert_attr.execute(params![key, text, span])?,
-            Indexed::Integer(number) => self.insert_attr.execute(params![key, number, span])?,
-            Indexed::Float(number) => self.insert_attr.execute(params![key, number, span])?,
+        let value = match value {
+            Indexed::Text(text) => Value::Text(text.clone()),
+            Indexed::Integer(number) => Value::Integer(*number),
+            Indexed::Float(number) => Value::Real(*number),
         };
+        self.attributes
+            .push([Value::Integer(key), value, Value::Integer(span)])
+    }
+
+    /// Forgets the values of a span that are found by an index, for those that it has now.
+    pub(crate) fn unindex(&mut self, span: i64) -> rusqlite::Result<()> {
+        self.attributes.flush()?;
+        self.db
+            .prepare_cached("DELETE FROM _attr WHERE span = ?1")?
+            .execute([span])?;
         Ok(())
     }
 
@@ -314,6 +332,7 @@ impl<'a> Rows<'a> {
     pub(crate) fn flush(&mut self) -> rusqlite::Result<()> {
         self.spans.flush()?;
         self.events.flush()?;
+        self.attributes.flush()?;
         self.write_traces()
     }
 
@@ -321,10 +340,10 @@ impl<'a> Rows<'a> {
         if self.traces.is_empty() {
             return Ok(());
         }
-        let mut insert = self.db.prepare_cached(
-            "INSERT INTO _trace (id, trace_id, start, end, root, root_start, span_count, error_count, open_count, created,
-                 expires, tenant, local)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        let mut insert: Bulk<'_, 13> = Bulk::new(
+            self.db,
+            "INSERT OR FAIL INTO _trace (id, trace_id, start, end, root, root_start, span_count, error_count, open_count, created,
+                 expires, tenant, local)",
         )?;
         let mut update = self.db.prepare_cached(
             "UPDATE _trace SET start = MIN(start, ?2), end = MAX(end, ?3),
@@ -339,6 +358,7 @@ impl<'a> Rows<'a> {
         let mut hand_over = self
             .db
             .prepare_cached("UPDATE OR IGNORE _trace SET tenant = ?2 WHERE id = ?1")?;
+        let mut handed_over = Vec::new();
         let now = Timestamp::now().as_nanos();
         let is_local = self.owner == Owner::Local;
         let mut traces: Vec<_> = self.traces.drain().collect();
@@ -347,6 +367,7 @@ impl<'a> Rows<'a> {
             let TraceChange {
                 row,
                 is_new,
+                stored_spans: _,
                 start,
                 end,
                 root,
@@ -360,10 +381,20 @@ impl<'a> Rows<'a> {
             let expires = expires.filter(|_| !goes_by_age);
             let (root, root_start) = root.unzip();
             if is_new {
-                let id = trace_id.to_string();
-                let of = self.owner.tenant();
-                insert.execute(params![
-                    row, id, start, end, root, root_start, spans, errors, open, now, expires, of, is_local
+                insert.push([
+                    Value::Integer(row),
+                    Value::Text(trace_id.to_string()),
+                    Value::Integer(start),
+                    Value::Integer(end),
+                    number_or_null(root),
+                    number_or_null(root_start),
+                    Value::Integer(spans),
+                    Value::Integer(errors),
+                    Value::Integer(open),
+                    Value::Integer(now),
+                    number_or_null(expires),
+                    Value::Integer(self.owner.tenant()),
+                    Value::Integer(is_local.into()),
                 ])?;
             } else {
                 update.execute(params![
@@ -381,8 +412,12 @@ impl<'a> Rows<'a> {
                 ])?;
             }
             if let Some(tenant) = tenant {
-                hand_over.execute([row, tenant])?;
+                handed_over.push([row, tenant]);
             }
+        }
+        insert.flush()?;
+        for trace in handed_over {
+            hand_over.execute(trace)?;
         }
         Ok(())
     }

@@ -1,0 +1,293 @@
+//! The server over a socket: how many spans a second it stores, and how long it takes to answer on a large store. What loads it runs
+//! in the same process, on the same cores.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow, ensure};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use prost::Message as _;
+use spanscope_bench::sample::Sample;
+use spanscope_bench::table::{Goal, Table, nanos};
+use spanscope_model::TraceStore;
+use spanscope_server::{Access, Limits, PrometheusSink, Server, app};
+use spanscope_sqlite::{SqliteStore, wait};
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+
+use crate::sizes::Sizes;
+use crate::sustained;
+
+/// Spans of one request, as the SDKs' batch processors send them.
+const SPANS_A_REQUEST: usize = 512;
+const SPANS_A_TRACE: usize = 8;
+/// Requests that are under way at one time.
+const SENDERS: usize = 32;
+/// Questions a second.
+const RATE: u64 = 100;
+/// Spans of the trace that is asked for.
+const TRACE_SPANS: usize = 200;
+
+/// A server that runs until it is dropped.
+struct Running {
+    address: SocketAddr,
+    end: Option<oneshot::Sender<()>>,
+    runtime: Option<Runtime>,
+}
+
+impl Running {
+    fn start(store: &SqliteStore) -> Result<Self> {
+        let runtime = Runtime::new()?;
+        let server = runtime.block_on(Server::bind("127.0.0.1:0".parse()?, Limits::default()))?;
+        let address = server.address();
+        let store: Arc<dyn TraceStore> = Arc::new(store.clone());
+        let app = app(&store, PrometheusSink::new(), Access::Local, Limits::default());
+        let (end, ended) = oneshot::channel();
+        runtime.spawn(async move {
+            server.run(app, async { drop(ended.await) }).await;
+        });
+        Ok(Self {
+            address,
+            end: Some(end),
+            runtime: Some(runtime),
+        })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(Duration::from_secs(5));
+        }
+    }
+}
+
+/// A connection that is kept.
+struct Client {
+    reader: BufReader<TcpStream>,
+    host: SocketAddr,
+}
+
+impl Client {
+    fn new(address: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        Ok(Self {
+            reader: BufReader::new(stream),
+            host: address,
+        })
+    }
+
+    /// Posts a body and answers how long the answer is; anything but 200 is an error.
+    fn post(&mut self, path: &str, kind: &str, body: &[u8]) -> Result<usize> {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: {}\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n",
+            self.host,
+            body.len()
+        );
+        let mut request = head.into_bytes();
+        request.extend_from_slice(body);
+        self.reader.get_mut().write_all(&request)?;
+        let mut status = String::new();
+        self.reader.read_line(&mut status)?;
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            self.reader.read_line(&mut line)?;
+            if line.trim().is_empty() {
+                break;
+            }
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse()?;
+            }
+        }
+        let mut answer = vec![0; length];
+        self.reader.read_exact(&mut answer)?;
+        ensure!(
+            status.contains(" 200 "),
+            "{status}: {}",
+            String::from_utf8_lossy(&answer)
+        );
+        Ok(length)
+    }
+}
+
+/// Sends spans, and tells the table how many of them were stored in a second.
+#[expect(clippy::cast_precision_loss, reason = "counts of spans are small")]
+pub(crate) fn receive(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<()> {
+    let store = SqliteStore::builder()
+        .max_bytes(4 << 30)
+        .open(folder.join("received.db"))?;
+    let server = Running::start(&store)?;
+    let requests = sizes.received_requests.div_ceil(SENDERS);
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        let senders: Vec<_> = (0..SENDERS)
+            .map(|sender| {
+                let address = server.address;
+                scope.spawn(move || -> Result<()> {
+                    let mut client = Client::new(address)?;
+                    let mut request = request(SPANS_A_REQUEST);
+                    for number in 0..requests {
+                        name_spans(&mut request, (sender * requests + number) as u64 + 1);
+                        client.post("/v1/traces", "application/x-protobuf", &request.encode_to_vec())?;
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        senders
+            .into_iter()
+            .try_for_each(|sender| sender.join().map_err(|_| anyhow!("a sender panicked"))?)
+    })?;
+    let took = start.elapsed().as_secs_f64();
+    let sent = requests * SENDERS * SPANS_A_REQUEST;
+    let stats = wait(store.statistics())?;
+    ensure!(stats.spans == sent as u64, "{} of {sent} are stored", stats.spans);
+    let rate = sent as f64 / took;
+    table.judged(
+        &format!("OTLP in: spans a second, acknowledged when committed ({SPANS_A_REQUEST} a request, protobuf, {SENDERS} senders)"),
+        format!("{rate:.0}"),
+        format!("{sent} sent, all stored, {} B a span", stats.file_bytes / stats.spans),
+        rate,
+        Goal::AtLeast(60_000.0),
+        ">= 60,000",
+    );
+    Ok(())
+}
+
+/// Asks at a steady rate, of the file of the sustained run, and tells the table how long the slowest answers took.
+pub(crate) fn answer(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<()> {
+    let store = SqliteStore::builder()
+        .max_bytes(4 << 30)
+        .open(sustained::file(folder))?;
+    let server = Running::start(&store)?;
+    let mut client = Client::new(server.address)?;
+    let mut large = request(TRACE_SPANS);
+    name_spans(&mut large, u64::MAX >> 8);
+    let root = large.resource_spans[0].scope_spans[0].spans[0].clone();
+    for span in &mut large.resource_spans[0].scope_spans[0].spans[1..] {
+        span.trace_id.clone_from(&root.trace_id);
+        span.parent_span_id.clone_from(&root.span_id);
+    }
+    client.post("/v1/traces", "application/x-protobuf", &large.encode_to_vec())?;
+    let spans = wait(store.statistics())?.spans;
+    let root: String = root.span_id.iter().map(|byte| format!("{byte:02x}")).collect();
+    let tree = format!("/v1/telemetry/spans/{root}/tree");
+    for (what, path) in [
+        ("the newest 100 traces", "/v1/telemetry/traces"),
+        ("a trace of 200 spans", tree.as_str()),
+    ] {
+        let mut took = Vec::new();
+        let mut length = 0;
+        let begin = Instant::now();
+        for number in 0..sizes.served_questions {
+            // From when it was to be asked, so that one slow answer is not kept from delaying the others.
+            let at = begin + Duration::from_millis(1000 / RATE) * u32::try_from(number)?;
+            std::thread::sleep(at.saturating_duration_since(Instant::now()));
+            length = client.post(path, "application/json", b"{}")?;
+            took.push(at.elapsed().as_secs_f64() * 1e9);
+        }
+        let sample = Sample::new(took);
+        let p99 = sample.quantile(0.99);
+        table.judged(
+            &format!("{spans} spans stored, {RATE} requests a second: {what} over HTTP, p99 ({length} B)"),
+            nanos(p99),
+            format!("median {}", nanos(sample.median())),
+            p99 / 1e6,
+            Goal::AtMost(10.0),
+            "<= 10 ms",
+        );
+    }
+    Ok(())
+}
+
+fn text(key: &str, value: &str) -> KeyValue {
+    attribute(key, Value::StringValue(value.to_owned()))
+}
+
+fn attribute(key: &str, value: Value) -> KeyValue {
+    KeyValue {
+        key: key.to_owned(),
+        value: Some(AnyValue { value: Some(value) }),
+        ..KeyValue::default()
+    }
+}
+
+/// Spans as an instrumented server of models sends them, in traces of a few; ids are missing.
+fn request(spans: usize) -> ExportTraceServiceRequest {
+    let names = [
+        "POST /v1/chat",
+        "agent turn",
+        "retrieve",
+        "chat",
+        "tool call",
+        "SELECT",
+        "embed",
+        "render",
+    ];
+    let spans = (0..spans).map(|number| Span {
+        name: names[number % names.len()].to_owned(),
+        kind: i32::try_from(number % 5).unwrap_or(0) + 1,
+        attributes: vec![
+            text("session.id", &format!("session-{:05}", number % 1000)),
+            text("user.id", &format!("user-{:03}", number % 100)),
+            text("http.route", "/v1/chat/{conversation}"),
+            text("server.address", "model-07.internal.example.org"),
+            attribute("http.response.status_code", Value::IntValue(200)),
+            attribute("duration.queue", Value::DoubleValue(0.25)),
+            attribute("cache.hit", Value::BoolValue(number % 3 == 0)),
+            text("document", &format!("doc-{number:05}")),
+        ],
+        ..Span::default()
+    });
+    ExportTraceServiceRequest {
+        resource_spans: vec![ResourceSpans {
+            resource: Some(Resource {
+                attributes: vec![text("service.name", "bench"), text("host.name", "here")],
+                ..Resource::default()
+            }),
+            scope_spans: vec![ScopeSpans {
+                scope: Some(InstrumentationScope {
+                    name: "bench.tracer".to_owned(),
+                    version: "1.0".to_owned(),
+                    ..InstrumentationScope::default()
+                }),
+                spans: spans.collect(),
+                ..ScopeSpans::default()
+            }],
+            ..ResourceSpans::default()
+        }],
+    }
+}
+
+/// Gives the spans of a request ids and times that no other request has. Span ids are spread, as those of SDKs are.
+fn name_spans(request: &mut ExportTraceServiceRequest, number: u64) {
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+    let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+    let spans = &mut request.resource_spans[0].scope_spans[0].spans;
+    let mut root = Vec::new();
+    for (place, span) in spans.iter_mut().enumerate() {
+        let trace = (number << 16) + (place / SPANS_A_TRACE) as u64;
+        let id = (number << 16) + place as u64;
+        let spread = |id: u64| id.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
+        span.trace_id = [spread(trace), spread(!trace)].concat();
+        span.span_id = spread(id).to_vec();
+        if place % SPANS_A_TRACE == 0 {
+            span.parent_span_id = Vec::new();
+            root.clone_from(&span.span_id);
+        } else {
+            span.parent_span_id.clone_from(&root);
+        }
+        span.start_time_unix_nano = now - 1_000_000 + place as u64;
+        span.end_time_unix_nano = now;
+    }
+}
