@@ -17,12 +17,13 @@ use flate2::read::MultiGzDecoder;
 use http_body_util::BodyExt as _;
 use spanscope_layers::metrics::record_value;
 use spanscope_model::{MetricKind, TraceStore};
+use tokio::runtime::Handle;
 
 use crate::answer::ApiError;
 use crate::api::{Api, Content, Route};
 use crate::caller::Seen;
 use crate::limits::{Budget, Limits, Share, is_slow, overloaded};
-use crate::otlp::{Encoding, Signal, answer, convert, failure};
+use crate::otlp::{Encoding, Signal, answer, convert, failure, weight};
 
 /// The header by which a sender names the file that it writes itself.
 pub const STORED_IN: &str = "spanscope-stored-in";
@@ -36,7 +37,10 @@ const PIECE: usize = 64 * 1024;
 #[derive(Clone)]
 pub(crate) struct Receiver {
     store: Arc<dyn TraceStore>,
+    /// For bodies as they come, and as they are unpacked.
     budget: Budget,
+    /// For what they become.
+    decoded: Budget,
     limits: Limits,
 }
 
@@ -69,6 +73,7 @@ pub fn otlp_router(store: Arc<dyn TraceStore>, limits: Limits) -> Router {
     let receiver = Receiver {
         store,
         budget: Budget::new(limits.held_bytes),
+        decoded: Budget::new(limits.decoded_bytes),
         limits,
     };
     api().into_router().with_state(receiver)
@@ -129,20 +134,30 @@ async fn take(
     let stored_in = stored_in.and_then(|name| name.to_str().ok()).map(str::to_owned);
     let (body, mut share) = read(receiver, request).await?;
     let limits = receiver.limits;
-    let converted = tokio::task::spawn_blocking(move || {
+    let mut decoded = receiver.decoded.share();
+    let runtime = Handle::current();
+    // A store makes rows of records before it waits, which is work too. Whoever hangs up meanwhile is stored all the same.
+    let stored = tokio::task::spawn_blocking(move || {
         let body = match is_packed {
             true => unpack(&body, limits.unpacked_bytes, &mut share)?,
             false => body,
         };
-        let converted = convert(signal, encoding, &body).map_err(ApiError::invalid)?;
-        Ok::<_, ApiError>((converted, share))
+        let weight = weight(signal, encoding, &body);
+        if weight > limits.decoded_bytes {
+            return Err(ApiError::too_much_in_it(limits.decoded_bytes));
+        }
+        if !decoded.take(weight) {
+            return Err(overloaded("too many bodies are being decoded"));
+        }
+        let mut converted = convert(signal, encoding, &body).map_err(ApiError::invalid)?;
+        converted.records.stored_in = stored_in;
+        let taken = runtime.block_on(store.store(converted.records));
+        Ok((taken, converted.rejected, converted.message))
     });
-    let (mut converted, share) = converted.await.map_err(|_| ApiError::shutting_down())??;
-    converted.records.stored_in = stored_in;
-    let taken = store.store(converted.records).await;
-    drop(share);
+    let stored = stored.await.map_err(|_| ApiError::shutting_down())?;
+    let (taken, mut rejected, mut message) = stored?;
+    // Here and not on that thread, so that the log knows of which request it is.
     let taken = taken?;
-    let (mut rejected, mut message) = (converted.rejected, converted.message);
     if taken.rejected_points > 0 {
         rejected += taken.rejected_points;
         if message.is_empty() {

@@ -959,3 +959,33 @@ fn senders_are_forgotten_with_the_last_that_they_can_have_sent() {
     );
     assert_eq!(wait(keeper.trace_spans(trace_id(1))).unwrap().len(), 1);
 }
+
+#[test]
+fn an_import_leaves_each_tenant_its_own() {
+    let (open, _, _) = two_tenants();
+    let target = open.folder.path().join("target.db");
+    let first = SqliteStore::import(&target, open.store.path(), |_, _| ()).unwrap();
+    assert_eq!(
+        (first.traces, first.spans, first.events, first.points),
+        (3, 5, 4, 2)
+    );
+    let second = SqliteStore::import(&target, open.store.path(), |_, _| ()).unwrap();
+    assert_eq!((second.spans, second.events, second.points), (0, 0, 0));
+    let target = SqliteStore::open(&target).unwrap();
+    for (tenant, name, traces) in [
+        ("acme", "of acme", 1),
+        ("other", "of other", 2),
+        ("default", "", 0),
+    ] {
+        let tenant = target.within(&tenant.parse().unwrap());
+        assert_eq!(
+            wait(tenant.query_traces(TraceQuery::default())).unwrap().len(),
+            traces
+        );
+        let logs = wait(tenant.list_logs(LogFilter::default())).unwrap();
+        assert!(logs.iter().all(|log| log.message == name));
+        assert_eq!(logs.len(), if traces > 0 { 2 } else { 0 });
+        let points = (traces > 0).then_some(Value::I64(1));
+        assert_eq!(total(&*tenant, "jobs_total"), points);
+    }
+}

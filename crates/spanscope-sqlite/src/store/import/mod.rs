@@ -13,7 +13,7 @@ mod target;
 
 use std::path::Path;
 
-use spanscope_model::{MetricKind, StoreError, StoreErrorKind};
+use spanscope_model::{MetricKind, StoreError, StoreErrorKind, Tenant};
 
 use self::target::Target;
 use super::Failure;
@@ -36,10 +36,12 @@ pub struct Imported {
 }
 
 /// One trace of the source, or what is outside of every trace: events, measurements.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Group {
     /// 32 hexadecimal digits; none for events outside of every trace.
     trace_id: Option<String>,
+    /// Whose it is.
+    tenant: String,
     created: Option<i64>,
     spans: Vec<InSpan>,
     events: Vec<InEvent>,
@@ -47,6 +49,20 @@ struct Group {
     points: Vec<InPoint>,
     /// Records of the source that can't be stored.
     unusable: u64,
+}
+
+impl Default for Group {
+    fn default() -> Self {
+        Self {
+            trace_id: None,
+            tenant: Tenant::DEFAULT.to_owned(),
+            created: None,
+            spans: Vec::new(),
+            events: Vec::new(),
+            points: Vec::new(),
+            unusable: 0,
+        }
+    }
 }
 
 impl Group {
@@ -105,6 +121,7 @@ struct InPoint {
     trace: Option<[u8; 16]>,
     span: Option<i64>,
     expires: Option<i64>,
+    detail: Option<String>,
     service: String,
 }
 

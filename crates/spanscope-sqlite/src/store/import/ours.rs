@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Row};
 
-use spanscope_model::MetricKind;
+use spanscope_model::{MetricKind, Tenant};
 
 use super::{Group, InEvent, InPoint, InSpan, Place};
 use crate::store::Failure;
@@ -11,9 +11,10 @@ use crate::{points, schema};
 /// Measurements of one group.
 const POINTS: usize = 1_000;
 
-const EVENTS: &str = "SELECT c.name, c.target, c.level, c.category, p.service_name, e.span_id, e.name, e.time, \
-     e.severity, e.message, e.attributes, e.expires, e.category FROM _event e \
-     JOIN _callsite c ON c.id = e.callsite JOIN _process p ON p.id = e.process";
+const EVENTS: &str = "SELECT c.name, c.target, c.level, c.category, COALESCE(p.service_name, ''), e.span_id, e.name, e.time, \
+     e.severity, e.message, e.attributes, e.expires, e.category";
+const EVENTS_FROM: &str =
+    " FROM _event e JOIN _callsite c ON c.id = e.callsite LEFT JOIN _process p ON p.id = e.process";
 
 pub(super) fn count(db: &Connection) -> rusqlite::Result<u64> {
     let count = |sql| {
@@ -32,51 +33,79 @@ pub(super) fn read(
     db: &Connection,
     take: &mut dyn FnMut(Group) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let mut traces = db.prepare("SELECT id, trace_id, created FROM _trace ORDER BY start, id")?;
+    // Whose it is, where the file says so.
+    let has_tenants = schema::has_tenants(db)?;
+    let tenant = |of: &str| match has_tenants {
+        true => format!(
+            "COALESCE((SELECT name FROM _tenant WHERE id = {of}.tenant), '{}')",
+            Tenant::DEFAULT
+        ),
+        false => format!("'{}'", Tenant::DEFAULT),
+    };
+    let mut traces = db.prepare(&format!(
+        "SELECT t.id, t.trace_id, t.created, {} FROM _trace t ORDER BY t.start, t.id",
+        tenant("t")
+    ))?;
     let mut spans = db.prepare(
-        "SELECT c.name, c.target, c.level, c.category, p.service_name, s.span_id, s.parent, s.name, s.start, \
+        "SELECT c.name, c.target, c.level, c.category, COALESCE(p.service_name, ''), s.span_id, s.parent, s.name, s.start, \
          s.duration, s.status, s.kind, s.attributes, s.extra, s.category FROM _span s \
-         JOIN _callsite c ON c.id = s.callsite JOIN _process p ON p.id = s.process WHERE s.trace = ?1 ORDER BY s.id",
+         JOIN _callsite c ON c.id = s.callsite LEFT JOIN _process p ON p.id = s.process WHERE s.trace = ?1 ORDER BY s.id",
     )?;
-    let mut events = db.prepare(&format!("{EVENTS} WHERE e.trace = ?1 ORDER BY e.id"))?;
+    let mut events = db.prepare(&format!("{EVENTS}{EVENTS_FROM} WHERE e.trace = ?1 ORDER BY e.id"))?;
     let mut rows = traces.query([])?;
     while let Some(row) = rows.next()? {
         let id: i64 = row.get(0)?;
         take(Group {
             trace_id: Some(row.get(1)?),
             created: Some(row.get(2)?),
+            tenant: row.get(3)?,
             spans: spans.query_map([id], span)?.collect::<rusqlite::Result<_>>()?,
             events: events.query_map([id], event)?.collect::<rusqlite::Result<_>>()?,
             ..Group::default()
         })?;
     }
-    let mut loose = db.prepare(&format!("{EVENTS} WHERE e.trace IS NULL ORDER BY e.id"))?;
+    let mut loose = db.prepare(&format!(
+        "{EVENTS}, {}{EVENTS_FROM} WHERE e.trace IS NULL ORDER BY e.id",
+        tenant("p")
+    ))?;
     let mut rows = loose.query([])?;
     while let Some(row) = rows.next()? {
         take(Group {
             events: vec![event(row)?],
+            tenant: row.get(13)?,
             ..Group::default()
         })?;
     }
     if schema::has_metrics(db)? {
-        measurements(db, take)?;
+        measurements(db, has_tenants, take)?;
     }
     Ok(())
 }
 
-fn measurements(db: &Connection, take: &mut dyn FnMut(Group) -> Result<(), Failure>) -> Result<(), Failure> {
-    let mut points = db.prepare(
-        "SELECT m.name, m.unit, m.kind, s.labels, q.service_name, p.time, p.value, p.trace, p.span_id, p.expires \
-         FROM _point p JOIN _series s ON s.id = p.series JOIN _metric m ON m.id = s.metric \
-         JOIN _process q ON q.id = p.process ORDER BY p.time, p.series, p.value, p.span_id",
-    )?;
+fn measurements(
+    db: &Connection,
+    has_tenants: bool,
+    take: &mut dyn FnMut(Group) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let columns = match has_tenants {
+        true => "p.detail, (SELECT name FROM _tenant WHERE id = m.tenant), m.tenant",
+        false => "NULL, NULL, 0",
+    };
+    let mut points = db.prepare(&format!(
+        "SELECT m.name, m.unit, m.kind, s.labels, COALESCE(q.service_name, ''), p.time, p.value, p.trace, p.span_id, p.expires, \
+         {columns} AS tenant FROM _point p JOIN _series s ON s.id = p.series JOIN _metric m ON m.id = s.metric \
+         LEFT JOIN _process q ON q.id = p.process ORDER BY tenant, p.time, p.series, p.value, p.span_id"
+    ))?;
     let mut rows = points.query([])?;
     let mut group = Group::default();
     while let Some(row) = rows.next()? {
-        group.points.push(point(row)?);
-        if group.points.len() == POINTS {
+        let tenant = row.get::<_, Option<String>>(11)?;
+        let tenant = tenant.unwrap_or_else(|| Tenant::DEFAULT.to_owned());
+        if group.points.len() == POINTS || group.tenant != tenant {
             take(std::mem::take(&mut group))?;
+            group.tenant = tenant;
         }
+        group.points.push(point(row)?);
     }
     take(group)
 }
@@ -99,6 +128,7 @@ fn point(row: &Row<'_>) -> rusqlite::Result<InPoint> {
         trace: row.get(7)?,
         span: row.get(8)?,
         expires: row.get(9)?,
+        detail: row.get(10)?,
     })
 }
 

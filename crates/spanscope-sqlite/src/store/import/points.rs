@@ -33,7 +33,7 @@ impl<'db> PointTarget<'db> {
     }
 
     /// Stores one; `false` if it is there already.
-    pub(super) fn store(&mut self, point: &InPoint, process: i64) -> rusqlite::Result<bool> {
+    pub(super) fn store(&mut self, point: &InPoint, process: i64, tenant: i64) -> rusqlite::Result<bool> {
         let batch = match &mut self.batch {
             Some(batch) => batch,
             none => none.insert(Points::begin(self.db, u64::MAX)?),
@@ -49,8 +49,8 @@ impl<'db> PointTarget<'db> {
             span: point.span,
             process,
             expires: point.expires,
-            tenant: 0,
-            detail: None,
+            tenant,
+            detail: point.detail.as_deref(),
         };
         let key = (
             point.metric.clone(),

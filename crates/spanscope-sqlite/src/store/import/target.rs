@@ -8,6 +8,7 @@ use spanscope_model::{Attributes, Timestamp};
 
 use super::points::PointTarget;
 use super::{Group, Imported, InEvent, InPoint, InSpan, Place};
+use crate::writer::rows::tenant_row;
 
 /// Records of a transaction, more or less: a trace is never cut.
 const BATCH: u64 = 5_000;
@@ -19,8 +20,10 @@ pub(super) struct Target<'db> {
     now: i64,
     keys: HashMap<String, i64>,
     places: HashMap<Place, i64>,
-    /// A process stands for each service of the source.
-    services: HashMap<String, i64>,
+    /// The tenant whose records are being stored.
+    tenant: i64,
+    /// A process stands for each service of a tenant of the source.
+    services: HashMap<(i64, String), i64>,
     /// Records of each process that its account does not show yet.
     unaccounted: HashMap<i64, u64>,
     in_batch: u64,
@@ -60,6 +63,7 @@ impl<'db> Target<'db> {
             now: Timestamp::now().as_nanos(),
             keys,
             places: HashMap::new(),
+            tenant: 0,
             services: HashMap::new(),
             unaccounted: HashMap::new(),
             in_batch: 0,
@@ -75,6 +79,7 @@ impl<'db> Target<'db> {
             self.db.execute_batch("BEGIN IMMEDIATE")?;
         }
         self.done.skipped += group.unusable;
+        self.tenant = tenant_row(self.db, &group.tenant)?;
         match &group.trace_id {
             Some(trace_id) => self.store_trace(trace_id, group)?,
             None => {
@@ -124,7 +129,7 @@ impl<'db> Target<'db> {
         let found: Option<i64> = self
             .statements
             .find_trace
-            .query_row([trace_id], |row| row.get(0))
+            .query_row(params![trace_id, self.tenant], |row| row.get(0))
             .optional()?;
         let (trace, known_spans, known_events) = match found {
             Some(trace) => (trace, self.known_spans(trace)?, self.known_events(trace)?),
@@ -134,7 +139,9 @@ impl<'db> Target<'db> {
                 let start = first.or_else(|| group.events.iter().map(|event| event.time).min());
                 let start = start.unwrap_or(self.now);
                 let created = group.created.unwrap_or(self.now);
-                self.statements.add_trace.execute((trace_id, start, created))?;
+                self.statements
+                    .add_trace
+                    .execute((trace_id, start, created, self.tenant))?;
                 (self.db.last_insert_rowid(), HashSet::new(), HashSet::new())
             }
         };
@@ -177,7 +184,7 @@ impl<'db> Target<'db> {
     fn store_points(&mut self, points: &[InPoint]) -> rusqlite::Result<()> {
         for point in points {
             let process = self.process(&point.service)?;
-            if self.points.store(point, process)? {
+            if self.points.store(point, process, self.tenant)? {
                 self.done.points += 1;
                 self.count(process);
             } else {
@@ -277,12 +284,15 @@ impl<'db> Target<'db> {
     }
 
     fn process(&mut self, service: &str) -> rusqlite::Result<i64> {
-        if let Some(process) = self.services.get(service) {
+        let key = (self.tenant, service.to_owned());
+        if let Some(process) = self.services.get(&key) {
             return Ok(*process);
         }
-        self.statements.add_process.execute((service, self.now))?;
+        self.statements
+            .add_process
+            .execute((service, self.now, self.tenant))?;
         let process = self.db.last_insert_rowid();
-        self.services.insert(service.to_owned(), process);
+        self.services.insert(key, process);
         Ok(process)
     }
 
@@ -311,10 +321,10 @@ impl<'db> Target<'db> {
 impl<'db> Statements<'db> {
     fn new(db: &'db Connection) -> rusqlite::Result<Self> {
         Ok(Self {
-            find_trace: db.prepare("SELECT id FROM _trace WHERE trace_id = ?1")?,
+            find_trace: db.prepare("SELECT id FROM _trace WHERE trace_id = ?1 AND tenant = ?2")?,
             add_trace: db.prepare(
-                "INSERT INTO _trace (trace_id, start, end, span_count, error_count, open_count, created) \
-                 VALUES (?1, ?2, ?2, 0, 0, 0, ?3)",
+                "INSERT INTO _trace (trace_id, start, end, span_count, error_count, open_count, created, tenant, local) \
+                 VALUES (?1, ?2, ?2, 0, 0, 0, ?3, ?4, 1)",
             )?,
             update_trace: db.prepare(
                 "UPDATE _trace SET (start, end, span_count, error_count, open_count) = \
@@ -331,7 +341,8 @@ impl<'db> Statements<'db> {
             add_place: db
                 .prepare("INSERT INTO _callsite (name, target, level, category) VALUES (?1, ?2, ?3, ?4)")?,
             add_process: db.prepare(
-                "INSERT INTO _process (service_name, pid, started_at, seen_at, ended_at) VALUES (?1, 0, ?2, ?2, ?2)",
+                "INSERT INTO _process (service_name, pid, started_at, seen_at, ended_at, tenant) \
+                 VALUES (?1, 0, ?2, ?2, ?2, ?3)",
             )?,
             account: db.prepare(
                 "UPDATE _process SET offered = offered + ?2, stored = stored + ?2 WHERE id = ?1",
