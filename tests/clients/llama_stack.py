@@ -1,7 +1,7 @@
 """Calls every method of `client.telemetry` of the public client llama-stack-client, and prints the answers as one JSON
-document: {client, ids, times, answers}, with `answers[method][call]` as the client gives it.
+document: {client, methods, ids, times, answers}, with `answers[method][call]` as the client gives it.
 
-    llama_stack.py BASE_URL
+    llama_stack.py BASE_URL [TOKEN]
 
 The client is strict: an answer that is not of the shape it knows raises, like a status that is not 2xx. The first such
 call ends the script with a traceback and a status other than 0; only those under `refused` are meant to fail. To this
@@ -15,9 +15,9 @@ import time
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 
-# The server is on this machine; a proxy of the environment would be asked for it.
+# The server is on this machine; a proxy of the environment would be asked for it, and the client has variables of its own.
 for name in list(os.environ):
-    if name.lower() in ("http_proxy", "https_proxy", "all_proxy"):
+    if name.lower() in ("http_proxy", "https_proxy", "all_proxy") or name.startswith("LLAMA_STACK_"):
         del os.environ[name]
 
 from llama_stack_client import APIStatusError, LlamaStackClient
@@ -50,8 +50,14 @@ def at(seconds):
 
 
 telemetry = LlamaStackClient(
-    base_url=sys.argv[1], max_retries=0, timeout=10, _strict_response_validation=True
+    base_url=sys.argv[1],
+    api_key=sys.argv[2] if len(sys.argv) > 2 else None,
+    max_retries=0,
+    timeout=10,
+    _strict_response_validation=True,
 ).telemetry
+# Two are not methods of the API but other ways to call them.
+methods = [name for name in dir(telemetry) if not name.startswith(("_", "with_"))]
 answers = {}
 
 
@@ -97,8 +103,11 @@ def end(trace, span, seconds, status, **more):
 
 
 def measure(name, seconds, value, model):
-    log(name, "trace", "inference", seconds, type="metric", metric="client_tokens", unit="tokens", value=value,
-        attributes={"model_id": model, "provider_id": "here"})
+    # The same numbers twice: those of a counter add up, of a gauge the last one counts. The counter is the one that the
+    # described system logs for every model call, and its documented name in queries is another one.
+    for kind, metric, unit in (("counter", "total_tokens", "tokens"), ("gauge", "client_load", "%")):
+        log(f"{kind}_{name}", "trace", "inference", seconds, type="metric", metric=metric, unit=unit, value=value,
+            attributes={"model_id": model, "provider_id": "here"})
 
 
 start("trace", "turn", 0.25, session_id="s-1", turn=3, score=0.5, cached=False, nothing=None)
@@ -115,10 +124,10 @@ start("second_trace", "second", 60, turn=4)
 end("second_trace", "second", 60.5, "ok", ttl=7 * 86400)
 start("running_trace", "running", 120, turn=5)
 # Two of the four fall into one minute.
-measure("metric_1", 1, 10, "small")
-measure("metric_2", 61, 20, "small")
-measure("metric_3", 62.5, 30.5, "small")
-measure("metric_4", 121, 5, "large")
+measure("1", 1, 10, "small")
+measure("2", 61, 20, "small")
+measure("3", 62.5, 30.5, "small")
+measure("4", 121, 5, "large")
 
 call("query_traces", "everything")
 call("query_traces", "run", attribute_filters=[RUN])
@@ -154,10 +163,16 @@ call("save_spans_to_dataset", "run", attribute_filters=[RUN], attributes_to_save
 
 # The end is not part of the time, and comes after all measurements.
 window = {"start_time": int(at(0).timestamp()), "end_time": int(at(180).timestamp())}
-call("query_metrics", "by_default", "client_tokens", query_type="range", **window)
-call("query_metrics", "minutes", "client_tokens", query_type="range", granularity="1m", **window)
-call("query_metrics", "until_now", "client_tokens", query_type="range", start_time=window["start_time"], granularity="1h")
-call("query_metrics", "instant", "client_tokens", query_type="instant", **window)
+COUNTER = "llama_stack_tokens_total"
+call("query_metrics", "by_default", COUNTER, query_type="range", **window)
+call("query_metrics", "minutes", COUNTER, query_type="range", granularity="1m", **window)
+call("query_metrics", "by_the_event's_name", "total_tokens", query_type="range", granularity="1m", **window)
+call("query_metrics", "part_of_a_minute", COUNTER, query_type="range", granularity="1m",
+     start_time=window["start_time"] + 62, end_time=window["start_time"] + 121)
+call("query_metrics", "until_now", COUNTER, query_type="range", start_time=window["start_time"], granularity="1h")
+call("query_metrics", "instant", COUNTER, query_type="instant", **window)
+call("query_metrics", "gauge_minutes", "client_load", query_type="range", granularity="1m", **window)
+call("query_metrics", "gauge_instant", "client_load", query_type="instant", **window)
 call("query_metrics", "no_such_metric", "no_such_metric", query_type="range", **window)
 for name, operator, value in (
     ("equal", "=", "small"),
@@ -166,15 +181,21 @@ for name, operator, value in (
     ("matches_not", "!~", "l.*e|tiny"),
 ):
     matcher = {"name": "model_id", "operator": operator, "value": value}
-    call("query_metrics", name, "client_tokens", query_type="range", granularity="1m", label_matchers=[matcher], **window)
+    call("query_metrics", name, COUNTER, query_type="range", granularity="1m", label_matchers=[matcher], **window)
 
 refused("get_trace", IDS["unknown_trace"])
 refused("get_span", IDS["unknown"], trace_id=IDS["trace"])
 refused("query_traces", limit=-1)
-refused("query_metrics", "client_tokens", query_type="range", granularity="never", **window)
+refused("get_span_tree", IDS["unknown"])
+refused("query_spans", attribute_filters=[{"key": "run", "op": "like", "value": "client"}], attributes_to_return=[])
+refused("save_spans_to_dataset", attribute_filters=[RUN], attributes_to_save=[], dataset_id="../client")
+refused("log_event", event={"type": "metric", "trace_id": IDS["trace"], "span_id": IDS["turn"], "timestamp": at(1),
+                            "metric": "total_tokens", "unit": "tokens", "value": "many"}, ttl_seconds=TTL)
+refused("query_metrics", COUNTER, query_type="range", granularity="never", **window)
 
 print(json.dumps({
     "client": version("llama-stack-client"),
+    "methods": methods,
     "ids": IDS,
     "times": {"base": BASE.isoformat(), **window},
     "answers": answers,

@@ -1,11 +1,14 @@
 //! What the tests of several crates share: a store in a folder of its own, waiting with a bound, a burst of spans, programs
-//! under a terminal, HTTP by hand, the real Prometheus.
+//! under a terminal, signals, HTTP by hand, the real Prometheus.
 #![expect(clippy::unwrap_used, reason = "test support fails by panicking")]
 
 pub mod http;
+#[cfg(unix)]
+pub mod process;
 pub mod prometheus;
 pub mod receiver;
 pub mod rotel;
+pub mod sqlite;
 #[cfg(unix)]
 pub mod terminal;
 
@@ -18,8 +21,9 @@ use tracing::Dispatch;
 use tracing_subscriber::prelude::*;
 
 /// Variables that change what a program does; those of whoever runs the tests must not.
-pub const SETTINGS: [&str; 15] = [
+pub const SETTINGS: [&str; 16] = [
     "TELEMETRY_SINKS",
+    "SPANSCOPE_TOKENS",
     "OTEL_SERVICE_NAME",
     "OTEL_RESOURCE_ATTRIBUTES",
     "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
@@ -64,13 +68,18 @@ pub fn tool_is_here(tool: &str, from: &str) -> bool {
         .status()
         .is_ok_and(|status| status.success());
     if !is_here {
-        assert!(
-            std::env::var_os("SPANSCOPE_NO_SKIP").is_none(),
-            "there is no {tool} here that can be run; {from}"
-        );
-        eprintln!("skipped: there is no {tool} here that can be run; {from}");
+        skip(&format!("there is no {tool} here that can be run; {from}"));
     }
     is_here
+}
+
+/// Says that a test ends without having tried anything, and why.
+///
+/// # Panics
+/// `SPANSCOPE_NO_SKIP` is set.
+pub fn skip(why: &str) {
+    assert!(std::env::var_os("SPANSCOPE_NO_SKIP").is_none(), "{why}");
+    eprintln!("skipped: {why}");
 }
 
 /// How long a test waits for anything.

@@ -4,7 +4,7 @@
 //! crate that the collectors' protocol is published with.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -300,6 +300,23 @@ fn serve(
     Ok(())
 }
 
+/// A body whose length nobody knew when its first part was sent; the SDK for Node writes so.
+fn read_chunks(reader: &mut impl BufRead) -> std::io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let length = usize::from_str_radix(line.trim_end(), 16).map_err(std::io::Error::other)?;
+        let start = body.len();
+        body.resize(start + length, 0);
+        reader.read_exact(&mut body[start..])?;
+        reader.read_line(&mut String::new())?;
+        if length == 0 {
+            return Ok(body);
+        }
+    }
+}
+
 fn read_request(reader: &mut BufReader<Stream>) -> std::io::Result<Option<Came>> {
     let mut line = String::new();
     if reader.read_line(&mut line)? == 0 {
@@ -315,11 +332,19 @@ fn read_request(reader: &mut BufReader<Stream>) -> std::io::Result<Option<Came>>
         };
         headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
     }
-    let length = headers
-        .get("content-length")
-        .and_then(|length| length.parse().ok());
-    let mut body = vec![0; length.unwrap_or(0)];
-    reader.read_exact(&mut body)?;
+    let is_chunked = headers
+        .get("transfer-encoding")
+        .is_some_and(|how| how == "chunked");
+    let mut body = if is_chunked {
+        read_chunks(reader)?
+    } else {
+        let length = headers
+            .get("content-length")
+            .and_then(|length| length.parse().ok());
+        let mut body = vec![0; length.unwrap_or(0)];
+        reader.read_exact(&mut body)?;
+        body
+    };
     if headers
         .get("content-encoding")
         .is_some_and(|encoding| encoding == "gzip")

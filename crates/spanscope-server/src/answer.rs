@@ -148,6 +148,16 @@ impl ApiError {
         }
     }
 
+    /// Too large as what it becomes.
+    pub(crate) fn too_much_in_it(limit: usize) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body_too_large",
+            format!("the body holds so much that it would take more than {limit} bytes of memory"),
+            "send it in several parts",
+        )
+    }
+
     pub(crate) fn too_large(limit: usize) -> Self {
         Self::new(
             StatusCode::PAYLOAD_TOO_LARGE,

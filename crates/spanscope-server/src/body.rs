@@ -1,22 +1,39 @@
 //! [`Question`]: the body of a request that asks something, as JSON.
 
+pub(crate) mod marks;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 
+use self::marks::values;
 use crate::answer::ApiError;
 
-/// The longest body of a question, in bytes. Questions are short; this leaves room for thousands of conditions.
+/// The longest body of a question, in bytes. Questions are short; this leaves room for what an event may say.
 pub(crate) const MAX_BODY: usize = 1024 * 1024;
+
+/// How many values a question may have. A value takes 72 bytes and a list twice as many, however few it takes in the body.
+const MAX_VALUES: usize = 50_000;
+
+/// How long each list of a question may be whose every item is work for the store: conditions, matchers, orders.
+const MAX_CONDITIONS: usize = 100;
+
+/// A question says which of its lists have to be bounded.
+pub(crate) trait Bounded {
+    /// The names of such lists, and how long they are.
+    fn lists(&self) -> Vec<(&'static str, usize)> {
+        Vec::new()
+    }
+}
 
 /// A body of JSON. None at all is the question without anything said, `{}`.
 ///
 /// A body has to be called JSON: browsers let the pages of strangers send other kinds without asking the server first.
 pub(crate) struct Question<T>(pub(crate) T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Question<T> {
+impl<S: Send + Sync, T: DeserializeOwned + Bounded> FromRequest<S> for Question<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
@@ -43,9 +60,23 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Question<T> {
     }
 }
 
-fn read<T: DeserializeOwned>(text: &[u8]) -> Result<Question<T>, ApiError> {
+fn read<T: DeserializeOwned + Bounded>(text: &[u8]) -> Result<Question<T>, ApiError> {
+    if values(text) > MAX_VALUES {
+        return Err(ApiError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body_too_large",
+            format!("the body has more than {MAX_VALUES} values"),
+            "send fewer",
+        ));
+    }
+    // serde would take a list for the fields in the order of the code.
+    if text.trim_ascii_start().starts_with(b"[") {
+        return Err(ApiError::invalid(
+            "the body is a list: send an object, {\"field\": ...}",
+        ));
+    }
     let mut reader = serde_json::Deserializer::from_slice(text);
-    let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+    let read: T = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let place = error.path().to_string();
         let error = error.into_inner();
         if place == "." {
@@ -60,6 +91,15 @@ fn read<T: DeserializeOwned>(text: &[u8]) -> Result<Question<T>, ApiError> {
     reader
         .end()
         .map_err(|error| ApiError::invalid(format!("the body, after its end: {error}")))?;
+    let long = read
+        .lists()
+        .into_iter()
+        .find(|(_, length)| *length > MAX_CONDITIONS);
+    if let Some((name, length)) = long {
+        return Err(ApiError::invalid(format!(
+            "{name} has {length} items: give at most {MAX_CONDITIONS}"
+        )));
+    }
     Ok(Question(read))
 }
 

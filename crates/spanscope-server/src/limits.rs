@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
@@ -29,6 +29,9 @@ pub struct Limits {
     pub unpacked_bytes: usize,
     /// Bytes of such bodies that are held at one time, of all requests; what comes beyond is answered 429. Default: 128 MiB.
     pub held_bytes: usize,
+    /// Bytes of memory that such bodies take once they are decoded, about, of all requests. It is told before it is done: what would
+    /// take more alone is answered 413, what comes beyond 429. Default: 512 MiB.
+    pub decoded_bytes: usize,
     /// Questions that are answered at one time; further ones are answered 429. Default: 64.
     pub questions: usize,
     /// How long a body may take to come. Default: 20 s.
@@ -51,6 +54,7 @@ impl Default for Limits {
             body_bytes: 16 << 20,
             unpacked_bytes: 64 << 20,
             held_bytes: 128 << 20,
+            decoded_bytes: 512 << 20,
             questions: 64,
             body_time: Duration::from_secs(20),
             request_time: Duration::from_secs(30),
@@ -107,7 +111,7 @@ async fn take_place(State(places): State<Arc<Semaphore>>, request: Request, next
         Ok(place) => next
             .run(request)
             .await
-            .map(|body| Body::new(PlacedBody { body, _place: place })),
+            .map(|body| Body::new(PlacedBody::new(body, place))),
         Err(_) => overloaded("too many questions are being answered").into_response(),
     }
 }
@@ -172,10 +176,28 @@ impl HttpBody for TimedBody {
     }
 }
 
+/// How much of an answer is handed to its connection at one time.
+const ANSWER_PIECE: usize = 64 * 1024;
+
 /// The body of an answer, with the place that it takes until it is sent.
+///
+/// It is given away in pieces: a connection takes what it is given, however large, and keeps it for a client that reads nothing. Of
+/// pieces it takes a few, and asks for the next ones when those are sent.
 struct PlacedBody {
     body: Body,
+    /// What is left of the frame that came last.
+    rest: Bytes,
     _place: OwnedSemaphorePermit,
+}
+
+impl PlacedBody {
+    fn new(body: Body, place: OwnedSemaphorePermit) -> Self {
+        Self {
+            body,
+            rest: Bytes::new(),
+            _place: place,
+        }
+    }
 }
 
 impl HttpBody for PlacedBody {
@@ -186,15 +208,31 @@ impl HttpBody for PlacedBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        if self.rest.is_empty() {
+            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.rest = data,
+                    Err(other) => return Poll::Ready(Some(Ok(other))),
+                },
+                end => return Poll::Ready(end),
+            }
+        }
+        let length = self.rest.len().min(ANSWER_PIECE);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(length)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (of_body, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        let mut hint = SizeHint::new();
+        if let Some(upper) = of_body.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint.set_lower(of_body.lower() + rest);
+        hint
     }
 }
 

@@ -21,6 +21,7 @@ mod span_events;
 mod spans;
 #[cfg(test)]
 mod tests;
+mod weight;
 
 use std::hash::{DefaultHasher, Hasher as _};
 
@@ -32,6 +33,7 @@ use spanscope_model::NewRecords;
 
 pub(crate) use answer::{answer, failure};
 use intake::Intake;
+pub(crate) use weight::weight;
 
 /// What a request carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,17 +2,23 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use spanscope_model::{Condition, Event, Granularity, LabelMatcher, MetricQuery, MetricQueryType, Timestamp};
+use spanscope_model::{
+    Condition, Event, Granularity, LabelMatcher, MetricQuery, MetricQueryType, Timestamp, TraceQuery,
+};
 
 use crate::answer::ApiError;
+use crate::body::Bounded;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LogEvent {
+    #[serde(deserialize_with = "super::event::read")]
     pub(super) event: Event,
     #[serde(default = "seven_days")]
     pub(super) ttl_seconds: i64,
 }
+
+impl Bounded for LogEvent {}
 
 fn seven_days() -> i64 {
     7 * 86_400
@@ -37,6 +43,17 @@ pub(super) struct SpanTree {
     pub(super) max_depth: Option<i64>,
 }
 
+impl Bounded for SpanTree {}
+
+impl Bounded for TraceQuery {
+    fn lists(&self) -> Vec<(&'static str, usize)> {
+        vec![
+            ("attribute_filters", length(&self.attribute_filters)),
+            ("order_by", length(&self.order_by)),
+        ]
+    }
+}
+
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct QuerySpans {
@@ -44,6 +61,12 @@ pub(super) struct QuerySpans {
     pub(super) attributes_to_return: Vec<String>,
     #[serde(default)]
     pub(super) max_depth: Option<i64>,
+}
+
+impl Bounded for QuerySpans {
+    fn lists(&self) -> Vec<(&'static str, usize)> {
+        vec![("attribute_filters", self.attribute_filters.len())]
+    }
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -54,6 +77,12 @@ pub(super) struct SaveSpans {
     pub(super) dataset_id: String,
     #[serde(default)]
     pub(super) max_depth: Option<i64>,
+}
+
+impl Bounded for SaveSpans {
+    fn lists(&self) -> Vec<(&'static str, usize)> {
+        vec![("attribute_filters", self.attribute_filters.len())]
+    }
 }
 
 /// What `max_depth` means to the store.
@@ -82,6 +111,16 @@ pub(super) struct QueryMetrics {
     query_type: MetricQueryType,
     #[serde(default)]
     label_matchers: Option<Vec<LabelMatcher>>,
+}
+
+impl Bounded for QueryMetrics {
+    fn lists(&self) -> Vec<(&'static str, usize)> {
+        vec![("label_matchers", length(&self.label_matchers))]
+    }
+}
+
+fn length<T>(list: &Option<Vec<T>>) -> usize {
+    list.as_ref().map_or(0, Vec::len)
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "what serde puts where nothing is said")]

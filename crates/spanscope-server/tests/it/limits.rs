@@ -76,18 +76,13 @@ fn the_overflow_series_is_one_whoever_names_it() {
 }
 
 #[test]
-fn a_hundred_thousand_long_label_values_take_bounded_memory() {
+fn a_hundred_thousand_label_values_are_counted_in_the_end() {
     let sink = PrometheusSink::new();
     let tail = "x".repeat(10_000);
-    let before = resident_bytes();
     for number in 0..100_000 {
         let value = format!("{number} {tail}");
         TOKENS.record(&sink, &[("user", &value)], I64(1));
         DURATION.record(&sink, &[("user", &value)], F64(0.1));
-    }
-    if let (Some(before), Some(after)) = (before, resident_bytes()) {
-        let grown = after.saturating_sub(before) >> 20;
-        assert!(grown < 64, "{grown} MiB for what would be 2 GB"); // other tests run meanwhile
     }
     let (_, text) = sink.encode(OPENMETRICS);
     let found = samples(&text);
@@ -111,11 +106,6 @@ fn a_hundred_thousand_long_label_values_take_bounded_memory() {
             .sum::<f64>(),
         2.0 * 98_000.0
     );
-}
-
-fn resident_bytes() -> Option<usize> {
-    let pages = std::fs::read_to_string("/proc/self/statm").ok()?;
-    Some(pages.split(' ').nth(1)?.parse::<usize>().ok()? * 4096)
 }
 
 fn rejected(metric: &str, reason: &str) -> String {

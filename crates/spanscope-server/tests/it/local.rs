@@ -5,7 +5,9 @@ use axum::routing::get;
 use spanscope_server::local_only;
 use spanscope_tests::http::send_as_it_is;
 
+use crate::running::open;
 use crate::support::Server;
+use crate::tenants::{Does, SPAN, TRACE, rows};
 
 #[test]
 fn only_names_of_this_machine_and_pages_of_this_server_are_answered() {
@@ -59,4 +61,42 @@ fn only_names_of_this_machine_and_pages_of_this_server_are_answered() {
             assert!(*status == 200 || !answer.body.contains("secret"));
         }
     }
+}
+
+#[test]
+fn no_route_of_a_local_server_answers_or_writes_for_a_page_of_strangers() {
+    let open = open();
+    for row in rows() {
+        for (name, value, code) in [
+            ("Host", "evil.example", "wrong_host"),
+            ("Host", "192.168.1.7", "wrong_host"),
+            ("Origin", "http://evil.example", "wrong_origin"),
+            ("Origin", "null", "wrong_origin"),
+            ("Origin", "http://localhost:1", "wrong_origin"),
+        ] {
+            let answer = row.ask(TRACE, SPAN).header(name, value).to(open.address);
+            assert_eq!(
+                (answer.status, answer.code().as_str()),
+                (403, code),
+                "{} {name}: {value}",
+                row.path
+            );
+        }
+    }
+    assert_eq!(open.counts(), (0, 0, 0));
+    assert!(!open.folder.path().join("datasets").exists());
+    // A page of its own may, and so may a program.
+    for row in rows() {
+        let own = row
+            .ask(TRACE, SPAN)
+            .header("Origin", "http://localhost")
+            .to(open.address);
+        let program = row.ask(TRACE, SPAN).to(open.address);
+        for answer in [own, program] {
+            // Before the first record comes nothing is there to be looked at.
+            let is_answered = answer.status < 300 || (row.does == Does::Look && answer.status == 404);
+            assert!(is_answered, "{}: {}", row.path, answer.text());
+        }
+    }
+    assert_ne!(open.counts(), (0, 0, 0));
 }

@@ -1,12 +1,21 @@
 //! What the crate does, seen from outside.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod bounds;
+mod ending;
 mod http;
 mod limits;
 mod local;
 mod openapi;
+mod otlp;
 mod prometheus;
+mod protocol;
+mod running;
+mod slow;
+mod stores;
 mod support;
 mod telemetry;
+mod tenants;
 mod text;
+mod wire;
 mod writing;

@@ -16,7 +16,11 @@ fn walk(value: &Value, at: &str, each: &mut dyn FnMut(&str, &Value)) {
     match value {
         Value::Object(fields) => {
             for (key, field) in fields {
-                walk(field, &format!("{at}/{}", key.replace('~', "~0").replace('/', "~1")), each);
+                walk(
+                    field,
+                    &format!("{at}/{}", key.replace('~', "~0").replace('/', "~1")),
+                    each,
+                );
             }
         }
         Value::Array(items) => {
@@ -42,14 +46,25 @@ fn every_reference_leads_somewhere_and_every_operation_has_a_name_of_its_own() {
             assert!(names.insert(name.to_owned()), "{name} is there twice");
         }
     });
-    assert!(references > 20 && names.len() > 20, "{references} references, {} operations", names.len());
+    assert!(
+        references > 20 && names.len() > 20,
+        "{references} references, {} operations",
+        names.len()
+    );
 }
 
 #[test]
 fn every_path_is_answered_and_by_no_other_method() {
     let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::builder().open(folder.path().join("trace_store.db")).unwrap();
-    let app = app(&(Arc::new(store) as _), PrometheusSink::new(), Access::Local, Limits::default());
+    let store = SqliteStore::builder()
+        .open(folder.path().join("trace_store.db"))
+        .unwrap();
+    let app = app(
+        &(Arc::new(store) as _),
+        PrometheusSink::new(),
+        Access::Local,
+        Limits::default(),
+    );
     let server = Server::start(app);
     let document = openapi();
     for (path, methods) in document["paths"].as_object().unwrap() {
@@ -66,7 +81,11 @@ fn every_path_is_answered_and_by_no_other_method() {
                 _ => post(server.address, &path, "{}").unwrap(),
             };
             // Not found is fine: nothing is stored. A path that is not there says so.
-            assert!(!answer.body.contains("no_such_path") && answer.status != 405, "{method} {path}: {}", answer.status);
+            assert!(
+                !answer.body.contains("no_such_path") && answer.status != 405,
+                "{method} {path}: {}",
+                answer.status
+            );
             let answer = ask(server.address, other, &path, "").unwrap();
             assert_eq!(answer.status, 405, "{other} {path}");
         }
@@ -80,25 +99,47 @@ fn answers_are_as_the_document_has_them() {
     let document = openapi();
     let fields = |name: &str| -> Vec<String> {
         let fields = document["components"]["schemas"][name]["properties"].as_object();
-        fields.unwrap_or_else(|| panic!("{name}")).keys().cloned().collect()
+        fields
+            .unwrap_or_else(|| panic!("{name}"))
+            .keys()
+            .cloned()
+            .collect()
     };
     // Of seed 1; what is ours comes beside it.
     for (schema, seed) in [
-        ("Trace", &["trace_id", "root_span_id", "start_time", "end_time"][..]),
+        (
+            "Trace",
+            &["trace_id", "root_span_id", "start_time", "end_time"][..],
+        ),
         (
             "Span",
-            &["span_id", "trace_id", "parent_span_id", "name", "start_time", "end_time", "attributes", "status"],
+            &[
+                "span_id",
+                "trace_id",
+                "parent_span_id",
+                "name",
+                "start_time",
+                "end_time",
+                "attributes",
+                "status",
+            ],
         ),
         ("MetricSeries", &["metric", "labels", "values"]),
         ("MetricDataPoint", &["timestamp", "value"]),
         ("MetricLabel", &["name", "value"]),
-        ("EvalTrace", &["session_id", "step", "input", "output", "expected_output"]),
+        (
+            "EvalTrace",
+            &["session_id", "step", "input", "output", "expected_output"],
+        ),
         ("Condition", &["key", "op", "value"]),
         ("Event", &["trace_id", "span_id", "timestamp", "attributes"]),
     ] {
         let there = fields(schema);
         for field in seed {
-            assert!(there.iter().any(|have| have == field), "{schema} has no {field}: {there:?}");
+            assert!(
+                there.iter().any(|have| have == field),
+                "{schema} has no {field}: {there:?}"
+            );
         }
     }
     let operators = &document["components"]["schemas"]["ConditionOp"];

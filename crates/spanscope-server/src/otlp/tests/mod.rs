@@ -13,6 +13,7 @@ mod property;
 mod sources;
 mod span_events;
 mod spans;
+mod weights;
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;

@@ -1,14 +1,9 @@
 //! A store that fails under the handler.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use spanscope_model::{
-    Condition, IdMatch, LogEvent, LogFilter, MetricInfo, MetricQuery, MetricSeries, NameStats, NewRecords,
-    Span, SpanFilter, SpanId, SpanNode, StoreError, StoreErrorKind, StoreFuture, StoreStats, Taken, Tenant,
-    Timestamp, Trace, TraceFilter, TraceId, TraceQuery, TraceStore, TraceSummary, UsageQuery, UsageRow,
-};
+use spanscope_model::{LogFilter, StoreErrorKind, TraceStore as _};
 use spanscope_server::telemetry_router;
 use spanscope_sqlite::{SqliteLayer, SqliteStore, wait};
 use spanscope_tests::http::{ask, post};
@@ -16,86 +11,8 @@ use tower::ServiceExt as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::code;
+use crate::stores::Failing;
 use crate::support::Server;
-
-/// A store whose disk fails.
-struct Failing(StoreErrorKind);
-
-impl Failing {
-    fn fail<T: Send + 'static>(&self) -> StoreFuture<'_, T> {
-        let cause = std::io::Error::other("disk 7 is on fire");
-        let error = StoreError::new(self.0, "cannot read /secret/place.db").with_source(cause);
-        Box::pin(std::future::ready(Err(error)))
-    }
-}
-
-impl TraceStore for Failing {
-    fn query_traces(&self, _: TraceQuery) -> StoreFuture<'_, Vec<Trace>> {
-        self.fail()
-    }
-    fn get_trace(&self, _: TraceId) -> StoreFuture<'_, Trace> {
-        self.fail()
-    }
-    fn get_span(&self, _: TraceId, _: SpanId) -> StoreFuture<'_, Span> {
-        self.fail()
-    }
-    fn get_span_tree(
-        &self,
-        _: SpanId,
-        _: Option<Vec<String>>,
-        _: Option<u32>,
-    ) -> StoreFuture<'_, BTreeMap<SpanId, SpanNode>> {
-        self.fail()
-    }
-    fn query_spans(&self, _: Vec<Condition>, _: Vec<String>, _: Option<u32>) -> StoreFuture<'_, Vec<Span>> {
-        self.fail()
-    }
-    fn save_spans_to_dataset(
-        &self,
-        _: Vec<Condition>,
-        _: Vec<String>,
-        _: String,
-        _: Option<u32>,
-    ) -> StoreFuture<'_, u64> {
-        self.fail()
-    }
-    fn resolve_id(&self, _: String) -> StoreFuture<'_, IdMatch> {
-        self.fail()
-    }
-    fn list_traces(&self, _: TraceFilter) -> StoreFuture<'_, Vec<TraceSummary>> {
-        self.fail()
-    }
-    fn list_spans(&self, _: SpanFilter) -> StoreFuture<'_, Vec<Span>> {
-        self.fail()
-    }
-    fn trace_spans(&self, _: TraceId) -> StoreFuture<'_, Vec<Span>> {
-        self.fail()
-    }
-    fn list_logs(&self, _: LogFilter) -> StoreFuture<'_, Vec<LogEvent>> {
-        self.fail()
-    }
-    fn statistics(&self) -> StoreFuture<'_, StoreStats> {
-        self.fail()
-    }
-    fn name_statistics(&self, _: Option<Timestamp>) -> StoreFuture<'_, Vec<NameStats>> {
-        self.fail()
-    }
-    fn query_metrics(&self, _: MetricQuery) -> StoreFuture<'_, Vec<MetricSeries>> {
-        self.fail()
-    }
-    fn list_metrics(&self) -> StoreFuture<'_, Vec<MetricInfo>> {
-        self.fail()
-    }
-    fn usage(&self, _: UsageQuery) -> StoreFuture<'_, Vec<UsageRow>> {
-        self.fail()
-    }
-    fn within(&self, _: &Tenant) -> Arc<dyn TraceStore> {
-        Arc::new(Self(self.0))
-    }
-    fn store(&self, _: NewRecords) -> StoreFuture<'_, Taken> {
-        self.fail()
-    }
-}
 
 #[test]
 fn a_store_that_fails_does_not_say_why_in_the_answer() {
@@ -106,7 +23,7 @@ fn a_store_that_fails_does_not_say_why_in_the_answer() {
         (StoreErrorKind::Unavailable, 503, "store_unavailable"),
         (StoreErrorKind::Unusable, 500, "store_unusable"),
     ] {
-        let server = Server::start(telemetry_router(Arc::new(Failing(kind))));
+        let server = Server::start(telemetry_router(Arc::new(Failing::new(kind))));
         let answers = [
             post(server.address, "/v1/telemetry/traces", "{}"),
             ask(server.address, "GET", ids, ""),
@@ -140,7 +57,7 @@ fn a_store_that_fails_says_why_in_the_log() {
     let path = folder.path().join("trace_store.db");
     let (layer, guard) = SqliteLayer::builder().open(&path).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let app = telemetry_router(Arc::new(Failing(StoreErrorKind::Unavailable)));
+    let app = telemetry_router(Arc::new(Failing::new(StoreErrorKind::Unavailable)));
     let request = axum::http::Request::builder()
         .uri("/v1/telemetry/traces/4bf92f3577b34da6a3ce929d0e0e4736")
         .body(axum::body::Body::empty())

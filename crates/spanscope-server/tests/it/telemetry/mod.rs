@@ -1,7 +1,9 @@
 //! The telemetry API over HTTP, asked of what ordinary `tracing` left in a store.
 
 mod answers;
+mod events;
 mod failing;
+mod odd;
 mod refusals;
 
 use std::sync::Arc;

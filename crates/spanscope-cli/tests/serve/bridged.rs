@@ -1,0 +1,136 @@
+//! A program with our bridge that also keeps a store of its own: what it sent to a server is what it kept.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use serde_json::Value as Json;
+use spanscope_model::Timestamp;
+use spanscope_sqlite::SqliteStore;
+
+use super::by_design;
+use super::stored::{Records, sorted};
+use super::support::{Folder, finished};
+
+/// The name that the demo's agent runs as.
+const SERVICE: &str = "spanscope-demo";
+/// When it was, each sink works out by the wall clock as it was in its second.
+const NEAR_NANOS: u64 = 100_000_000;
+
+#[test]
+fn the_demo_s_bridge_sends_what_its_own_store_has() {
+    for variables in [
+        &[("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")][..],
+        &[
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+            ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta"),
+        ],
+    ] {
+        let folder = Folder::new();
+        let server = folder.serve();
+        let own = Folder::new();
+        let mut demo = demo(&own);
+        demo.env("OTEL_EXPORTER_OTLP_ENDPOINT", server.url())
+            .envs(variables.iter().copied());
+        finished(demo);
+        assert_same_run(&folder.store(), &own.store());
+        server.stop();
+    }
+}
+
+#[test]
+fn a_program_that_writes_the_served_file_itself_is_there_once() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    let mut demo = demo(&folder);
+    demo.env("OTEL_EXPORTER_OTLP_ENDPOINT", server.url());
+    finished(demo);
+    let alone = Folder::new();
+    finished(alone.command(&["demo"]));
+    let counts = |folder: &Folder| {
+        let found = Records::stored(&folder.store(), SERVICE);
+        (found.traces.len(), found.spans.len(), found.logs.len())
+    };
+    assert_eq!(counts(&folder), counts(&alone));
+    let tokens = |folder: &Folder| sums(&Records::stored(&folder.store(), SERVICE).points, "total_tokens");
+    assert_eq!(tokens(&folder), tokens(&alone));
+    server.stop();
+}
+
+/// The demo, which writes into this folder and sends everything, what was said to models too.
+pub(crate) fn demo(own: &Folder) -> Command {
+    let mut demo = own.command(&["demo"]);
+    demo.env("TELEMETRY_SINKS", "otel_trace,otel_metric,otel_log")
+        .env(
+            "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",
+            "SPAN_AND_EVENT",
+        );
+    demo
+}
+
+/// Compares what a server has of the demo with what the demo's own store has.
+pub(crate) fn assert_same_run(served: &SqliteStore, own: &SqliteStore) {
+    let (served, own) = (Records::stored(served, SERVICE), Records::stored(own, SERVICE));
+    assert!(
+        own.spans.len() > 10 && own.logs.len() > 10,
+        "the demo made something"
+    );
+    assert_eq!(sums(&served.points, ""), sums(&own.points, ""));
+    assert_near("spans", served.spans, own.spans, &["start_time", "end_time"]);
+    let logs = by_design::said_by_our_bridge(own.logs);
+    assert_near("log events", served.logs, logs, &["timestamp"]);
+}
+
+/// The same documents, but for times, which are near, and for what only a sender says.
+fn assert_near(what: &str, served: Vec<Json>, own: Vec<Json>, times: &[&str]) {
+    let split = |documents: Vec<Json>| {
+        let split = documents.into_iter().map(|mut document| {
+            let fields = document.as_object_mut().unwrap();
+            fields.retain(|field, _| field != "resource" && field != "scope");
+            let times = times.iter().map(|time| fields.remove(*time).unwrap());
+            let nanos = |time: Json| {
+                let time: Timestamp = time.as_str().unwrap().parse().unwrap();
+                time.as_nanos()
+            };
+            let times: Vec<i64> = times.map(nanos).collect();
+            document.sort_all_objects();
+            (document.to_string(), times)
+        });
+        let mut split: Vec<_> = split.collect();
+        split.sort();
+        split
+    };
+    let (served, own) = (split(served), split(own));
+    for ((served, _), (own, _)) in served.iter().zip(&own) {
+        assert_eq!(served, own, "{what}");
+    }
+    assert_eq!(served.len(), own.len(), "{what}");
+    let times = |these: &[(String, Vec<i64>)]| {
+        these
+            .iter()
+            .flat_map(|(_, times)| times.clone())
+            .collect::<Vec<_>>()
+    };
+    for (served, own) in times(&served).into_iter().zip(times(&own)) {
+        assert!(served.abs_diff(own) < NEAR_NANOS, "{what}");
+    }
+}
+
+/// What the measurements add up to, by metric, unit and labels; those of one metric, or of all.
+fn sums(points: &[Json], metric: &str) -> BTreeMap<String, String> {
+    let mut sums: BTreeMap<String, f64> = BTreeMap::new();
+    for point in sorted(points.to_vec()) {
+        let name = point["metric"].as_str().unwrap();
+        // What the bridge counts of itself only others are told.
+        if (!metric.is_empty() && name != metric) || name.starts_with("spanscope.otlp.") {
+            continue;
+        }
+        let mut labels = point["attributes"].clone();
+        labels.sort_all_objects();
+        let key = format!("{name} {} {} {labels}", point["kind"], point["unit"]);
+        *sums.entry(key).or_default() += point["value"].as_f64().unwrap();
+    }
+    // In whatever order they are added up.
+    let round = |(key, sum): (String, f64)| (key, format!("{sum:.9e}"));
+    sums.into_iter().map(round).collect()
+}

@@ -1,0 +1,175 @@
+//! All that is stored in another way than a sender said it, in one place and each with its reason.
+//!
+//! `expected.rs` takes every field of what was sent. What it does not take as it is goes through one of these functions, or is
+//! named in [`NOT_KEPT`]; a field that does neither fails the test.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value as Json, json};
+use spanscope_model::Timestamp;
+
+/// Fields that are not kept, or can't be asked for: of what, which, why.
+pub(crate) const NOT_KEPT: &[(&str, &str, &str)] = &[
+    (
+        "link",
+        "trace_state",
+        "a link of the model is two ids and attributes; the span's own tracestate is kept",
+    ),
+    (
+        "metric",
+        "description",
+        "it is for people who read about the metric; a measurement is a name, a number, labels and a time",
+    ),
+    (
+        "metric",
+        "scope",
+        "who measured tells streams apart and is kept with the sender; measurements are asked for by name and service",
+    ),
+    (
+        "log",
+        "observed_ns",
+        "an event has one time; that of the collection counts only where the program said none",
+    ),
+];
+
+/// A span that ended and did not say how went well: the model knows only how a span ended.
+pub(crate) fn status(code: &str) -> &'static str {
+    match code {
+        "UNSET" | "OK" => "ok",
+        "ERROR" => "error",
+        other => panic!("{other} is no status"),
+    }
+}
+
+/// A span has no severity of its own and no category; every span of the model has both.
+pub(crate) fn of_every_span() -> Map<String, Json> {
+    fields(json!({"level": "info", "category": "uncategorized", "state": "ended"}))
+}
+
+/// OpenTelemetry's 24 severities are the model's six. A word that is not the model's own is kept beside it.
+pub(crate) fn severity(number: i64, text: &str, attributes: &mut Map<String, Json>) -> &'static str {
+    let severity = match number {
+        1..=4 => "verbose",
+        5..=8 => "debug",
+        9..=12 => "info",
+        13..=16 => "warn",
+        17..=20 => "error",
+        21..=24 => "critical",
+        _ => panic!("{number} is no severity"),
+    };
+    if !text.is_empty() && !text.eq_ignore_ascii_case(severity) {
+        attributes.insert("otel.severity_text".to_owned(), text.into());
+    }
+    severity
+}
+
+/// The message of a log event is a text: a body that is more becomes the JSON that it is.
+pub(crate) fn message(body: &Json) -> String {
+    match body {
+        Json::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// An event in a span has no severity and no message. One that is an exception is an error with its message, any other one is
+/// called by its name.
+pub(crate) fn said_by_span_event(name: &str, attributes: &Map<String, Json>) -> (&'static str, String) {
+    let severity = if name == "exception" { "error" } else { "info" };
+    let message = attributes.get("exception.message").and_then(Json::as_str);
+    (severity, message.unwrap_or(name).to_owned())
+}
+
+/// Of the library that logged only its name can be asked for, as the target. Its version and what else it says of itself are
+/// kept with the sender, and answered for spans.
+pub(crate) fn target(scope: &Json) -> Json {
+    scope["name"].clone()
+}
+
+/// Labels are texts, as in Prometheus.
+pub(crate) fn labels(attributes: &Map<String, Json>) -> Map<String, Json> {
+    let text = |value: &Json| match value {
+        Json::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    attributes
+        .iter()
+        .map(|(key, value)| (key.clone(), text(value).into()))
+        .collect()
+}
+
+/// The three kinds of metrics. A total that goes up and down is a state; what it changed by adds up like a counter.
+pub(crate) fn kind(kind: &str, temporality: &str, is_monotonic: bool) -> &'static str {
+    match (kind, temporality, is_monotonic) {
+        ("gauge", ..) | ("sum", "cumulative", false) => "gauge",
+        ("sum", ..) => "counter",
+        ("histogram" | "exponential_histogram", ..) => "histogram",
+        other => panic!("{other:?} is no kind of metric"),
+    }
+}
+
+/// What a stream of totals grew by, which is what is stored: totals can't be added up over programs that come and go. The total
+/// itself is in the measurement's detail. One that did not grow is not stored again.
+#[derive(Default)]
+pub(crate) struct Growth(HashMap<String, Json>);
+
+impl Growth {
+    pub(crate) fn of(&mut self, stream: &str, total: &Json) -> Option<Json> {
+        let grown = match self.0.insert(stream.to_owned(), total.clone()) {
+            None => total.clone(),
+            Some(before) => match (total.as_i64(), before.as_i64()) {
+                (Some(total), Some(before)) => json!(total - before),
+                _ => json!(total.as_f64().unwrap() - before.as_f64().unwrap()),
+            },
+        };
+        (grown.as_f64() != Some(0.0)).then_some(grown)
+    }
+}
+
+/// A measurement has one time. Since when a total is one is in its detail; since when an increment came together or a state
+/// held is not kept.
+pub(crate) fn keeps_start(kind: &str, temporality: &str) -> bool {
+    match kind {
+        "sum" => temporality == "cumulative",
+        "gauge" => false,
+        _ => true,
+    }
+}
+
+/// The view shows times in microseconds, as all views do.
+pub(crate) fn view_time(nanos: i64) -> String {
+    Timestamp::from_nanos(nanos).to_sql_text()
+}
+
+/// A measurement is in the span of its only exemplar: of several, none is more its own than the others.
+pub(crate) fn place(exemplars: &[Json]) -> (Json, Json) {
+    match exemplars {
+        [only] => (only["trace_id"].clone(), only["span_id"].clone()),
+        _ => (Json::Null, Json::Null),
+    }
+}
+
+/// A trace lasts from the first to the last that was sent of it, be it a span or a log event.
+pub(crate) fn lasts(spans: &[(i64, i64)], logs: &[i64]) -> (i64, i64) {
+    let starts = spans.iter().map(|(start, _)| start).chain(logs);
+    let ends = spans.iter().map(|(_, end)| end).chain(logs);
+    (*starts.min().unwrap(), *ends.max().unwrap())
+}
+
+/// Our bridge sends what happens in a span twice where both signals are on, with the span and as a log record, because
+/// collectors show either the one or the other. The receiver takes both for what they are, and only the second one says its category.
+pub(crate) fn said_by_our_bridge(logs: Vec<Json>) -> Vec<Json> {
+    let twice = |log: Json| {
+        let mut with_the_span = log.clone();
+        with_the_span["category"] = "uncategorized".into();
+        let is_in_a_span = !log["span_id"].is_null();
+        [Some(log), is_in_a_span.then_some(with_the_span)]
+    };
+    logs.into_iter().flat_map(twice).flatten().collect()
+}
+
+pub(crate) fn fields(object: Json) -> Map<String, Json> {
+    match object {
+        Json::Object(fields) => fields,
+        other => panic!("{other} is no object"),
+    }
+}

@@ -1,0 +1,294 @@
+//! How `spanscope serve` ends: what it has acknowledged is stored, whatever ends it.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use serde_json::{Value as Json, json};
+use spanscope_model::{LogFilter, MetricQuery, SpanFilter, Timestamp, TraceStore as _, Value};
+use spanscope_sqlite::wait;
+use spanscope_tests::process::Signal;
+use spanscope_tests::sqlite::assert_intact;
+use spanscope_tests::{PATIENCE, wait_for};
+
+use super::support::{Ended, Folder, Serve, ids, increments, logs, one_span, send};
+
+/// So many requests are acknowledged before the server is told to end.
+const SOME: usize = 200;
+/// So many clients send at one time.
+const CLIENTS: usize = 4;
+const COUNTER: &str = "acknowledged_total";
+const STORED: &str = "spanscope: ended, all that was taken is stored\n";
+const UNFINISHED: &str =
+    "spanscope: ended; some clients did not finish in time, what was acknowledged is stored\n";
+
+#[test]
+fn sigterm_and_ctrl_c_end_it_when_what_has_begun_is_answered_and_stored() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let folder = Folder::new();
+        let server = folder.serve();
+        let (address, clients) = (server.address(), Clients::start(&server));
+        let (idle, mut unfinished) = (idle_connection(address), Unfinished::begin(address));
+        clients.wait_for_some();
+
+        server.signal(signal);
+        wait_for("the port to be closed", || TcpStream::connect(address).err());
+        assert_eq!(unfinished.finish(), 200, "it had begun before the signal");
+
+        server.end().assert_said(STORED);
+        let acknowledged = clients.finish();
+        acknowledged.assert_stored(&folder);
+        assert!(stored_spans(&folder).contains(&unfinished.span_id));
+        assert_intact(&folder.db());
+        drop(idle);
+    }
+}
+
+#[test]
+fn a_client_that_never_finishes_holds_the_end_up_only_so_long() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    let unfinished = Unfinished::begin(server.address());
+    assert_eq!(server.post("/v1/traces", &one_span(0)).status, 200);
+    server.signal(Signal::TERM);
+    server.end().assert_said(UNFINISHED);
+    assert_eq!(stored_spans(&folder), BTreeSet::from([ids(0).1]));
+    drop(unfinished);
+}
+
+#[test]
+fn a_kill_loses_nothing_that_was_acknowledged_and_the_next_one_goes_on() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    let clients = Clients::start(&server);
+    clients.wait_for_some();
+    let ended = server.killed();
+    assert_eq!(ended.code, None, "it had no time to end: {}", ended.err);
+    let acknowledged = clients.finish();
+
+    acknowledged.assert_stored(&folder);
+    assert_intact(&folder.db());
+    let stored = stored_spans(&folder);
+    let server = folder.serve();
+    // A client that saw no answer sends the same again.
+    for (number, _) in &acknowledged.spans {
+        assert_eq!(server.post("/v1/traces", &one_span(*number)).status, 200);
+    }
+    assert_eq!(stored_spans(&folder), stored);
+    let spans = wait(folder.store().statistics()).unwrap().spans;
+    assert_eq!(spans, stored.len() as u64, "none twice");
+    server.stop();
+}
+
+impl Ended {
+    /// It ended well, and the only thing that it has said since it began to serve is this.
+    fn assert_said(&self, last: &str) {
+        let said = self.err.split_once("end with Ctrl-C\n").unwrap().1;
+        assert_eq!((self.code, said), (Some(0), last));
+    }
+}
+
+/// Clients that send without a pause until nobody answers.
+struct Clients {
+    acknowledged: Arc<Mutex<Acknowledged>>,
+    /// The server has ended. Another test's may have its port by now.
+    is_over: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// What was answered with success.
+#[derive(Debug, Clone, Default)]
+struct Acknowledged {
+    requests: usize,
+    spans: Vec<(u64, String)>,
+    logs: BTreeSet<String>,
+    points: BTreeSet<i64>,
+}
+
+impl Clients {
+    fn start(server: &Serve) -> Self {
+        let address = server.address();
+        let (acknowledged, next) = (Arc::<Mutex<Acknowledged>>::default(), Arc::new(AtomicU64::new(0)));
+        let is_over = Arc::<AtomicBool>::default();
+        let threads = (0..CLIENTS).map(|_| {
+            let (acknowledged, next) = (Arc::clone(&acknowledged), Arc::clone(&next));
+            let is_over = Arc::clone(&is_over);
+            std::thread::spawn(move || {
+                let send = || send_one(address, next.fetch_add(1, Ordering::SeqCst), &acknowledged);
+                while !is_over.load(Ordering::SeqCst) && send().is_ok() {}
+            })
+        });
+        Self {
+            threads: threads.collect(),
+            acknowledged,
+            is_over,
+        }
+    }
+
+    fn wait_for_some(&self) {
+        wait_for("some acknowledgements", || {
+            (self.acknowledged.lock().unwrap().requests >= SOME).then_some(())
+        });
+    }
+
+    /// What was acknowledged by a server that has ended.
+    fn finish(self) -> Acknowledged {
+        self.is_over.store(true, Ordering::SeqCst);
+        for thread in self.threads {
+            thread.join().unwrap();
+        }
+        self.acknowledged.lock().unwrap().clone()
+    }
+}
+
+/// Sends a span, a log record, a measurement or an event of the telemetry API, by the number.
+fn send_one(address: SocketAddr, number: u64, acknowledged: &Mutex<Acknowledged>) -> std::io::Result<()> {
+    let (trace_id, span_id) = ids(number);
+    let text = format!("log {number}");
+    let value = i64::try_from(number).unwrap() + 1;
+    let (path, body, success) = match number % 4 {
+        0 => ("/v1/traces", one_span(number), 200),
+        1 => ("/v1/logs", logs(&[&text]), 200),
+        2 => ("/v1/metrics", increments(COUNTER, &[value]), 200),
+        _ => ("/v1/telemetry/events", event(&trace_id, &span_id, &text), 204),
+    };
+    let answer = send(address, "POST", path, None, Some(&body))?;
+    // Only a server that has ended answers nothing; none of these is refused.
+    assert_eq!(answer.status, success, "{answer:?}");
+    let mut acknowledged = acknowledged.lock().unwrap();
+    acknowledged.requests += 1;
+    match number % 4 {
+        0 => acknowledged.spans.push((number, span_id)),
+        2 => {
+            acknowledged.points.insert(value);
+        }
+        _ => {
+            acknowledged.logs.insert(text);
+        }
+    }
+    Ok(())
+}
+
+fn event(trace_id: &str, span_id: &str, message: &str) -> Json {
+    json!({"event": {
+        "type": "unstructured_log", "trace_id": trace_id, "span_id": span_id, "timestamp": Timestamp::now(),
+        "message": message, "severity": "info",
+    }})
+}
+
+impl Acknowledged {
+    fn assert_stored(&self, folder: &Folder) {
+        let store = folder.store();
+        let spans = stored_spans(folder);
+        let missing = self.spans.iter().filter(|(_, id)| !spans.contains(id));
+        assert_eq!(missing.collect::<Vec<_>>(), [] as [&(u64, String); 0]);
+        let filter = LogFilter {
+            limit: 1_000_000,
+            ..LogFilter::default()
+        };
+        let logs = wait(store.list_logs(filter)).unwrap();
+        let logs: BTreeSet<String> = logs.into_iter().map(|log| log.message).collect();
+        assert_eq!(
+            self.logs.difference(&logs).collect::<Vec<_>>(),
+            [] as [&String; 0]
+        );
+        let query = MetricQuery {
+            granularity: None,
+            ..MetricQuery::range(COUNTER, Timestamp::from_nanos(0))
+        };
+        let series = wait(store.query_metrics(query)).unwrap();
+        let points = series.into_iter().flat_map(|series| series.values);
+        let points: BTreeSet<i64> = points
+            .map(|point| match point.value {
+                Value::I64(value) => value,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(
+            self.points.difference(&points).collect::<Vec<_>>(),
+            [] as [&i64; 0]
+        );
+        for sent in [self.spans.len(), self.logs.len(), self.points.len()] {
+            assert!(sent > 0, "there is something to look for: {self:?}");
+        }
+    }
+}
+
+fn stored_spans(folder: &Folder) -> BTreeSet<String> {
+    let filter = SpanFilter {
+        limit: 1_000_000,
+        ..SpanFilter::default()
+    };
+    let spans = wait(folder.store().list_spans(filter)).unwrap();
+    spans.iter().map(|span| span.span_id.to_string()).collect()
+}
+
+/// A connection that is kept open for a next request which never comes, as SDKs do.
+fn idle_connection(address: SocketAddr) -> TcpStream {
+    let mut stream = connect(address);
+    write!(stream, "GET /health HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
+    assert_eq!(read_status(&mut stream), 200);
+    stream
+}
+
+/// A request whose handler waits for the rest of its body.
+struct Unfinished {
+    stream: TcpStream,
+    rest: String,
+    span_id: String,
+}
+
+impl Unfinished {
+    fn begin(address: SocketAddr) -> Self {
+        // Beyond the numbers of all others.
+        let number = u64::MAX - 1;
+        let body = one_span(number).to_string();
+        let (first, rest) = body.split_at(body.len() / 2);
+        let mut stream = connect(address);
+        // Whoever answers this reads the body: the request has begun, and no time is waited to be sure of it.
+        write!(
+            stream,
+            "POST /v1/traces HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+             Expect: 100-continue\r\n\r\n",
+            body.len()
+        )
+        .unwrap();
+        assert_eq!(read_status(&mut stream), 100);
+        stream.write_all(first.as_bytes()).unwrap();
+        Self {
+            stream,
+            rest: rest.to_owned(),
+            span_id: ids(number).1,
+        }
+    }
+
+    /// Sends the rest, and answers the status.
+    fn finish(&mut self) -> u16 {
+        self.stream.write_all(self.rest.as_bytes()).unwrap();
+        let status = read_status(&mut self.stream);
+        let mut rest = String::new();
+        self.stream.read_to_string(&mut rest).unwrap();
+        status
+    }
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// Reads one head.
+fn read_status(stream: &mut TcpStream) -> u16 {
+    let mut lines = BufReader::with_capacity(1, stream).lines();
+    let first = lines.next().unwrap().unwrap();
+    let head: Vec<String> = lines
+        .map(Result::unwrap)
+        .take_while(|line| !line.is_empty())
+        .collect();
+    let status = first.split(' ').nth(1).and_then(|status| status.parse().ok());
+    status.unwrap_or_else(|| panic!("{first}: {head:?}"))
+}

@@ -1,0 +1,20 @@
+//! `spanscope serve` from outside: the real command on a real port, asked and sent to by real clients.
+//!
+//! The clients are the public Python client of the telemetry API and OpenTelemetry's SDKs for Python and Node, which the
+//! programs in `tests/clients` drive. Where they are is said by variables, which `.ci/run` sets; see CONTRIBUTING.md. A test
+//! whose client is not there says so and does nothing, unless `SPANSCOPE_NO_SKIP` is set.
+#![cfg(unix)] // signals, and programs that are given up after a time
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod bridged;
+mod by_design;
+mod default_port;
+mod expected;
+mod lifetime;
+mod llama_stack;
+mod otel_sdks;
+mod received;
+mod refusals;
+mod stored;
+mod support;
+mod tokens;

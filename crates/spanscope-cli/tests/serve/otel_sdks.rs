@@ -1,0 +1,124 @@
+//! OpenTelemetry's own SDKs for Python and Node send to `spanscope serve`: what their drivers say they sent is what is stored.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value as Json;
+use spanscope_tests::receiver::Receiver;
+
+use super::stored::{Records, series};
+use super::support::{Client, Folder};
+
+/// Every way of sending: protocol, temporality, compression.
+const WAYS: [[&str; 3]; 4] = [
+    ["http/protobuf", "cumulative", "none"],
+    ["http/json", "cumulative", "gzip"],
+    ["http/protobuf", "delta", "gzip"],
+    ["http/json", "delta", "none"],
+];
+
+#[test]
+fn what_the_sdk_for_python_sent_is_stored_field_by_field() {
+    every_way(Client::Python);
+}
+
+#[test]
+fn what_the_sdk_for_node_sent_is_stored_field_by_field() {
+    every_way(Client::Node);
+}
+
+fn every_way(client: Client) {
+    for [protocol, temporality, compression] in WAYS {
+        let folder = Folder::new();
+        let server = folder.serve();
+        let Some(sent) = client.run(&[&server.url(), protocol, temporality, compression]) else {
+            return;
+        };
+        let client = &sent["client"];
+        for (what, told) in [
+            ("endpoint", server.url().as_str()),
+            ("protocol", protocol),
+            ("temporality", temporality),
+            ("compression", compression),
+        ] {
+            assert_eq!(client[what], told);
+        }
+        let expected = expected(&sent);
+        // Acknowledged is stored: the server runs, and the answers are there.
+        let store = folder.store();
+        Records::stored(&store, &expected.service).assert_same(&expected);
+        let metrics = expected
+            .points
+            .iter()
+            .map(|point| point["metric"].as_str().unwrap());
+        assert_eq!(series(&store, metrics), expected.series());
+        server.stop();
+    }
+}
+
+/// What is to be stored, which is of every sort that there is.
+pub(crate) fn expected(sent: &Json) -> Records {
+    let mut expected = Records::sent(sent);
+    // The agent above says the same numbers once more.
+    expected.expect_call("chat large", [120, 30], "large", "openai");
+    assert_eq!(expected.spans.len(), 6);
+    assert_eq!(expected.traces.len(), 2);
+    let of = |list: &[Json], field: &str| -> BTreeSet<String> {
+        let texts = list.iter().map(|one| one[field].as_str().unwrap().to_owned());
+        texts.collect()
+    };
+    let kinds = ["client", "consumer", "internal", "producer", "server"];
+    assert!(of(&expected.spans, "kind").iter().eq(kinds));
+    assert!(of(&expected.spans, "status").iter().eq(["error", "ok"]));
+    let severities = ["critical", "debug", "error", "info", "verbose", "warn"];
+    assert!(of(&expected.logs, "severity").iter().eq(severities));
+    assert!(
+        of(&expected.points, "kind")
+            .iter()
+            .eq(["counter", "gauge", "histogram"])
+    );
+    let metrics = [
+        "app.cost",
+        "app.duration",
+        "app.payload",
+        "app.queue",
+        "app.requests",
+        "app.temperature",
+        "completion_tokens",
+        "prompt_tokens",
+        "total_tokens",
+    ];
+    assert!(of(&expected.points, "metric").iter().eq(metrics));
+    expected
+}
+
+/// Else the tests above would compare the same way of sending with itself.
+#[test]
+fn the_sdks_send_in_the_way_that_they_are_told_to() {
+    for client in [Client::Python, Client::Node] {
+        for [protocol, temporality, compression] in WAYS {
+            let receiver = Receiver::start();
+            let Some(sent) = client.run(&[&receiver.url(), protocol, temporality, compression]) else {
+                return;
+            };
+            let came = receiver.came();
+            let paths: BTreeSet<&str> = came.iter().map(|came| came.path.as_str()).collect();
+            assert!(
+                paths.iter().eq(&["/v1/logs", "/v1/metrics", "/v1/traces"]),
+                "{paths:?}"
+            );
+            for came in &came {
+                let header = |name: &str| came.headers.get(name).map_or("", String::as_str);
+                let kind = match protocol {
+                    "http/json" => "application/json",
+                    _ => "application/x-protobuf",
+                };
+                assert_eq!(header("content-type"), kind, "{client:?} {}", came.path);
+                let packed = header("content-encoding");
+                assert_eq!(packed == "gzip", compression == "gzip", "{client:?} {packed}");
+            }
+            let requests = sent["metrics"].as_array().unwrap().iter();
+            let requests = requests.filter(|metric| metric["name"] == "app.requests");
+            assert!(requests.map(|metric| &metric["temporality"]).eq([temporality]));
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What the server measures of itself: how many records came, and what became of them.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value as Json, json};
+
+use super::support::{Folder, Serve, increments, json_of, logs, span, traces};
+
+#[test]
+fn received_records_are_counted_by_what_became_of_them() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    assert_eq!(counted(&server), BTreeMap::new());
+
+    let trace_id = "0af7651916cd43dd8448eb211c80319c";
+    let spans = [
+        span(trace_id, "00000000000000a1", "first"),
+        span(trace_id, "00000000000000a2", "second"),
+        span(trace_id, "0000000000000000", "without an id"),
+    ];
+    let mut logs = logs(&["one", "two", "three", "of a span without a trace"]);
+    logs["resourceLogs"][0]["scopeLogs"][0]["logRecords"][3]["spanId"] = json!("00000000000000a1");
+    let mut points = increments("orders_total", &[1, 2, 3, 4, 5]);
+    points["resourceMetrics"][0]["scopeMetrics"][0]["metrics"][0]["sum"]["dataPoints"][4] =
+        json!({"asInt": "5"});
+    let batches: [(&str, Json, &str, u64); 3] = [
+        ("traces", traces(&spans), "rejectedSpans", 2),
+        ("logs", logs, "rejectedLogRecords", 3),
+        ("metrics", points, "rejectedDataPoints", 4),
+    ];
+    let mut expected = BTreeMap::new();
+    let mut expect = |signal: &str, outcome: &str, records: u64| {
+        expected.insert((signal.to_owned(), outcome.to_owned()), records);
+    };
+    for (signal, batch, rejected, good) in &batches {
+        let path = format!("/v1/{signal}");
+        // The second time as a sender does that saw no answer.
+        for _ in 0..2 {
+            let answer = server.post(&path, batch);
+            assert_eq!(answer.status, 200, "{answer:?}");
+            assert_eq!(json_of(&answer)["partialSuccess"][rejected], "1", "{answer:?}");
+        }
+        let answer = server.post(&path, &json!("no request"));
+        assert_eq!(answer.status, 400, "{answer:?}");
+        expect(signal, "stored", *good);
+        expect(signal, "known", *good);
+        expect(signal, "rejected", 2);
+        expect(signal, "refused", 1);
+    }
+    assert_eq!(counted(&server), expected);
+    server.stop();
+}
+
+/// The samples of `spanscope_received_total`, by signal and outcome.
+fn counted(server: &Serve) -> BTreeMap<(String, String), u64> {
+    let answer = server.get("/metrics");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let samples = answer
+        .body
+        .lines()
+        .filter_map(|line| line.strip_prefix("spanscope_received_total{"));
+    samples
+        .map(|sample| {
+            let (labels, value) = sample.split_once("} ").unwrap();
+            let labels: BTreeMap<&str, &str> = labels
+                .split(',')
+                .map(|label| label.split_once('=').unwrap())
+                .collect();
+            let label = |name: &str| labels[name].trim_matches('"').to_owned();
+            assert_eq!(labels.len(), 2, "{sample}");
+            ((label("signal"), label("outcome")), value.parse().unwrap())
+        })
+        .collect()
+}

@@ -1,0 +1,82 @@
+//! The same of JSON, without reading it.
+
+use std::borrow::Cow;
+
+use super::MAX_DEPTH;
+use super::kinds::{ANYTHING, Kind};
+use crate::body::marks::{Mark, marks};
+use crate::otlp::json::Node;
+
+/// A field of an object, which is a list of them.
+const FIELD: usize = size_of::<(Cow<'_, str>, Node<'_>)>();
+/// A list has room for four at least, and for up to twice as many as there are.
+const OBJECT: usize = 4 * FIELD;
+const LIST: usize = 4 * size_of::<Node<'_>>();
+
+/// What is open at some place of a body.
+#[derive(Clone, Copy)]
+enum Open {
+    Object(&'static Kind),
+    /// By what its items are.
+    List(&'static Kind),
+}
+
+pub(super) fn weight(body: &[u8], request: &'static Kind) -> usize {
+    let mut weight = 0;
+    let mut open: Vec<Open> = Vec::new();
+    let mut last_text: &[u8] = b"";
+    let mut held = request;
+    for mark in marks(body) {
+        match mark {
+            Mark::Text(text) => last_text = text,
+            Mark::Colon => {
+                if let Some(Open::Object(kind)) = open.last() {
+                    held = field(kind, last_text);
+                }
+            }
+            Mark::Comma => {
+                weight += FIELD;
+                if let Some(Open::List(kind)) = open.last() {
+                    weight += kind.weight;
+                }
+            }
+            Mark::OpenObject | Mark::OpenList if open.len() == MAX_DEPTH => return weight,
+            Mark::OpenObject => match open.last() {
+                Some(Open::List(kind)) => {
+                    weight += OBJECT;
+                    open.push(Open::Object(kind));
+                }
+                _ => {
+                    weight += OBJECT + held.weight;
+                    open.push(Open::Object(held));
+                }
+            },
+            Mark::OpenList => {
+                let kind = match open.last() {
+                    Some(Open::List(kind)) => kind,
+                    _ => held,
+                };
+                // Of its first item.
+                weight += LIST + kind.weight;
+                open.push(Open::List(kind));
+            }
+            Mark::Close => drop(open.pop()),
+        }
+    }
+    weight
+}
+
+/// What the field with this name holds.
+fn field(of: &'static Kind, name: &[u8]) -> &'static Kind {
+    if std::ptr::eq(of, &ANYTHING) || name.contains(&b'\\') {
+        return &ANYTHING;
+    }
+    let held = of.fields.iter().find(|(_, have, _)| have.as_bytes() == name);
+    held.map_or(&NOTHING, |(_, _, held)| held)
+}
+
+/// What nobody reads further.
+static NOTHING: Kind = Kind {
+    weight: 0,
+    fields: &[],
+};

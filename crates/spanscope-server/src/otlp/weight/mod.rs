@@ -1,0 +1,80 @@
+//! What a body takes in memory once it is decoded, told before it is.
+//!
+//! Two bytes of protobuf are an empty log record, which takes 400 as a message and as a record; so do three of JSON. A body of 64 MiB
+//! would become 13 GiB, and gzip makes 64 KiB of it. Therefore the things in a body are counted first. The count knows which field
+//! holds which things and how large one is, and nothing else of them: what it can't read the decoder can't either.
+//!
+//! It is about two or three times what decoding was measured to take. It takes a tenth of the time.
+
+mod json;
+mod kinds;
+
+use prost::encoding::decode_varint;
+
+use self::kinds::{FIXED, Kind, LOGS, METRICS, TRACES, VARINT};
+use super::{Encoding, Signal};
+
+/// How often each text is there at one time: in the message, in the digest's copy, in the record.
+const COPIES: usize = 3;
+/// How deep is looked. The decoders go no deeper.
+const MAX_DEPTH: usize = 128;
+
+/// How many bytes a body takes once it is decoded, about.
+pub(crate) fn weight(signal: Signal, encoding: Encoding, body: &[u8]) -> usize {
+    let request = match signal {
+        Signal::Traces => &TRACES,
+        Signal::Metrics => &METRICS,
+        Signal::Logs => &LOGS,
+    };
+    let things = match encoding {
+        Encoding::Protobuf => in_protobuf(body, request, MAX_DEPTH),
+        Encoding::Json => json::weight(body, request),
+    };
+    body.len().saturating_mul(COPIES).saturating_add(things)
+}
+
+fn in_protobuf(mut message: &[u8], kind: &Kind, depth: usize) -> usize {
+    let mut weight = 0;
+    while let Some((number, value)) = next_field(&mut message) {
+        let held = kind.fields.iter().find(|(have, _, _)| *have == number);
+        let (Some((_, _, held)), Some(depth)) = (held, depth.checked_sub(1)) else {
+            continue;
+        };
+        weight += match value {
+            Some(bytes) if std::ptr::eq(*held, &FIXED) => held.weight * bytes.len().div_ceil(8),
+            Some(bytes) if std::ptr::eq(*held, &VARINT) => held.weight * bytes.len(),
+            Some(bytes) => held.weight + in_protobuf(bytes, held, depth),
+            // A list of numbers need not be packed.
+            None => held.weight,
+        };
+    }
+    weight
+}
+
+/// The number of the next field and, if it has a length, what it holds. None at the end and where no decoder would go on.
+fn next_field<'a>(message: &mut &'a [u8]) -> Option<(u32, Option<&'a [u8]>)> {
+    if message.is_empty() {
+        return None;
+    }
+    let key = decode_varint(message).ok()?;
+    let number = u32::try_from(key >> 3).ok()?;
+    let length = match key & 7 {
+        0 => {
+            decode_varint(message).ok()?;
+            return Some((number, None));
+        }
+        1 => 8,
+        5 => 4,
+        2 => {
+            let length = usize::try_from(decode_varint(message).ok()?).ok()?;
+            let (value, rest) = message.split_at_checked(length)?;
+            *message = rest;
+            return Some((number, Some(value)));
+        }
+        // The beginning and the end of a group, whose fields are counted as if they stood here.
+        3 | 4 => 0,
+        _ => return None,
+    };
+    *message = message.get(length..)?;
+    Some((number, None))
+}

@@ -1,0 +1,184 @@
+//! More than the limits allow at one time: what can wait waits, the rest is told to come again.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use spanscope_model::StoreErrorKind;
+use spanscope_server::Access::Local;
+use spanscope_server::Limits;
+use spanscope_tests::wait_for;
+
+use crate::otlp::{PROTOBUF, TRACES, send, span, status_of, text, traces};
+use crate::running::{Running, open_with};
+use crate::stores::Failing;
+use crate::wire::{Answer, Ask, Connection};
+use prost::Message as _;
+
+fn traces_question() -> Ask {
+    Ask::json("/v1/telemetry/traces", &json!({}))
+}
+
+fn may_come_again(answer: &Answer) {
+    assert_eq!((answer.status, answer.code()), (429, "overloaded".to_owned()));
+    assert_eq!(answer.header("retry-after"), Some("1"));
+}
+
+#[test]
+fn connections_beyond_the_limit_wait_and_are_answered() {
+    let mut limits = Limits::default();
+    limits.connections = 2;
+    let open = open_with(Local, limits);
+    let health = Ask::get("/health").bytes();
+    let mut inside: Vec<Connection> = (0..2).map(|_| Connection::open(open.address)).collect();
+    for connection in &mut inside {
+        connection.send(&health);
+        assert_eq!(connection.answer().status, 200);
+    }
+    let mut outside: Vec<Connection> = (0..5).map(|_| Connection::open(open.address)).collect();
+    for connection in &mut outside {
+        connection.send(&health);
+    }
+    // Those who are inside are answered many times meanwhile, those outside not once.
+    for _ in 0..200 {
+        for connection in &mut inside {
+            connection.send(&health);
+            assert_eq!(connection.answer().status, 200);
+        }
+    }
+    assert!(outside.iter_mut().all(Connection::is_silent));
+    drop(inside);
+    for mut connection in outside {
+        assert_eq!(connection.answer().status, 200);
+        // Its place is for the next one.
+        drop(connection);
+    }
+}
+
+#[test]
+fn questions_beyond_the_limit_are_told_to_come_again() {
+    let (store, lets) = Failing::held(StoreErrorKind::Unavailable);
+    let mut limits = Limits::default();
+    limits.questions = 3;
+    let server = Running::of(Arc::new(store.clone()), Local, limits);
+    let mut waiting: Vec<Connection> = (0..3)
+        .map(|_| {
+            let mut connection = Connection::open(server.address);
+            connection.send(&traces_question().bytes());
+            connection
+        })
+        .collect();
+    wait_for("three questions", || (store.asked() == 3).then_some(()));
+    for path in ["/v1/telemetry/traces", "/telemetry/traces"] {
+        may_come_again(&Ask::json(path, &json!({})).to(server.address));
+    }
+    may_come_again(&Ask::get("/v1/telemetry/traces/07070707070707070707070707070707").to(server.address));
+    assert_eq!(
+        Ask::get("/health").to(server.address).status,
+        200,
+        "it lives all the same"
+    );
+    assert_eq!(Ask::get("/metrics").to(server.address).status, 200);
+    assert_eq!(store.asked(), 3);
+    lets.send(true).unwrap();
+    for connection in &mut waiting {
+        assert_eq!(connection.answer().status, 503, "their own answers");
+    }
+    assert_eq!(traces_question().to(server.address).status, 503, "not 429");
+}
+
+#[test]
+fn a_place_is_free_again_when_its_client_has_gone() {
+    let (store, lets) = Failing::held(StoreErrorKind::Unavailable);
+    let mut limits = Limits::default();
+    limits.questions = 1;
+    limits.request_time = Duration::from_millis(500); // nobody hears that a half-closed client has gone before
+    let server = Running::of(Arc::new(store.clone()), Local, limits);
+    let mut connection = Connection::open(server.address);
+    connection.send(&traces_question().bytes());
+    wait_for("the question", || (store.asked() == 1).then_some(()));
+    may_come_again(&traces_question().to(server.address));
+    drop(connection);
+    wait_for("the place", || {
+        (traces_question().to(server.address).status != 429).then_some(())
+    });
+    drop(lets);
+}
+
+#[test]
+fn bodies_beyond_the_memory_for_them_are_told_to_come_again() {
+    const MIB: usize = 1 << 20;
+    let mut limits = Limits::default();
+    limits.held_bytes = MIB;
+    let open = open_with(Local, limits);
+    let large = |name: &str| {
+        let mut span = span(name);
+        span.attributes = vec![text("padding", &"x".repeat(3 * MIB / 4))];
+        traces(vec![span]).encode_to_vec()
+    };
+    let first = Ask::post(TRACES, PROTOBUF, large("first")).header("Expect", "100-continue");
+    let first = first.bytes();
+    let mut holds = Connection::open(open.address);
+    holds.send(&first[..first.len() - 1]);
+    // Said when the body is waited for, and there is room for it.
+    assert_eq!(holds.head().unwrap().status, 100);
+    let second = Ask::post(TRACES, PROTOBUF, large("second"));
+    let refused = second.to(open.address);
+    assert_eq!((refused.status, status_of(&refused).code), (429, 8));
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert_eq!(refused.header("content-type"), Some(PROTOBUF));
+    // What is small has room, and so have questions.
+    assert_eq!(send(&traces(vec![span("small")])).to(open.address).status, 200);
+    assert_eq!(traces_question().to(open.address).status, 200);
+    holds.send(&first[first.len() - 1..]);
+    assert_eq!(holds.answer().status, 200);
+    assert_eq!(
+        second.to(open.address).status,
+        200,
+        "the memory is given back before the answer"
+    );
+    assert_eq!(open.span_names(), ["first", "second", "small"]);
+}
+
+#[test]
+fn bodies_without_a_length_are_counted_as_they_come() {
+    let mut limits = Limits::default();
+    limits.held_bytes = 256 * 1024;
+    let open = open_with(Local, limits);
+    let mut connection = Connection::open(open.address);
+    connection.send(
+        format!("POST {TRACES} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {PROTOBUF}\r\nTransfer-Encoding: chunked\r\n\r\n")
+            .as_bytes(),
+    );
+    for _ in 0..100 {
+        connection.send(format!("8000\r\n{}\r\n", "\0".repeat(0x8000)).as_bytes());
+    }
+    let answer = connection.answer();
+    assert_eq!((answer.status, status_of(&answer).code), (429, 8));
+    // All of it is given back.
+    let mut span = span("whole");
+    span.attributes = vec![text("padding", &"x".repeat(250 * 1024))];
+    assert_eq!(send(&traces(vec![span])).to(open.address).status, 200);
+}
+
+/// The time is what is tested.
+#[test]
+fn a_request_that_takes_too_long_is_told_to_come_again() {
+    let (store, lets) = Failing::held(StoreErrorKind::Unavailable);
+    let mut limits = Limits::default();
+    limits.request_time = Duration::from_millis(300);
+    let server = Running::of(Arc::new(store), Local, limits);
+    for ask in [
+        traces_question(),
+        send(&traces(vec![span("late")])),
+        Ask::get("/ready"),
+    ] {
+        let began = Instant::now();
+        let answer = ask.to(server.address);
+        assert_eq!((answer.status, answer.code()), (503, "timed_out".to_owned()));
+        assert_eq!(answer.header("retry-after"), Some("1"));
+        assert!(began.elapsed() >= limits.request_time);
+    }
+    assert_eq!(Ask::get("/health").to(server.address).status, 200);
+    drop(lets);
+}

@@ -1,0 +1,120 @@
+//! The end of a server: what has begun is finished, what was answered is stored, and it is over in time.
+
+use std::time::{Duration, Instant};
+
+use std::sync::Arc;
+
+use serde_json::json;
+use spanscope_model::StoreErrorKind;
+use spanscope_server::Access::Local;
+use spanscope_server::Limits;
+use spanscope_sqlite::SqliteStore;
+use spanscope_tests::{PATIENCE, wait_for};
+
+use crate::otlp::{send, span, traces};
+use crate::running::{Open, Running, counts, open, open_with};
+use crate::stores::Failing;
+use crate::wire::{Ask, Connection};
+
+/// Until nobody is let in any more, which is the first thing that an end does.
+fn listens_no_more(server: &Running) {
+    wait_for("the end of listening", || {
+        std::net::TcpStream::connect(server.address).err()
+    });
+}
+
+#[test]
+fn an_end_waits_for_requests_that_have_begun_and_for_nothing_else() {
+    let mut limits = Limits::default();
+    limits.shutdown_time = PATIENCE;
+    limits.head_time = PATIENCE;
+    let mut open = open_with(Local, limits);
+    let ask = send(&traces(vec![span("begun")])).header("Expect", "100-continue");
+    let bytes = ask.bytes();
+    let mut begun = Connection::open(open.address);
+    begun.send(&bytes[..bytes.len() - 1]);
+    // Said when the body is being waited for.
+    assert_eq!(begun.head().unwrap().status, 100);
+    // One that waits for its next question, and one that never asked any.
+    let mut idle = Connection::open(open.address);
+    idle.send(&Ask::get("/health").bytes());
+    assert_eq!(idle.answer().status, 200);
+    let mut silent = Connection::open(open.address);
+    open.server.tell_to_end();
+    listens_no_more(&open.server);
+    assert!(idle.is_ended());
+    assert!(silent.is_ended());
+    assert!(begun.is_silent());
+    begun.send(&bytes[bytes.len() - 1..]);
+    let answer = begun.answer();
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    assert!(begun.is_ended());
+    assert!(open.server.ended(), "all requests were finished");
+    assert_eq!(open.span_names(), ["begun"]);
+}
+
+#[test]
+fn an_end_without_anybody_is_at_once() {
+    let mut open = open();
+    open.server.tell_to_end();
+    assert!(open.server.ended());
+}
+
+/// The time is what is tested.
+#[test]
+fn an_end_waits_no_longer_than_it_may() {
+    let (store, lets) = Failing::held(StoreErrorKind::Unavailable);
+    let mut limits = Limits::default();
+    limits.shutdown_time = Duration::from_millis(300);
+    let mut server = Running::of(Arc::new(store.clone()), Local, limits);
+    let mut connection = Connection::open(server.address);
+    connection.send(&Ask::json("/v1/telemetry/traces", &json!({})).bytes());
+    wait_for("the question", || (store.asked() == 1).then_some(()));
+    let began = Instant::now();
+    server.tell_to_end();
+    assert!(!server.ended(), "one request was not finished");
+    assert!(began.elapsed() >= limits.shutdown_time && began.elapsed() < limits.request_time);
+    drop(lets);
+}
+
+#[test]
+fn all_that_was_acknowledged_is_in_the_file_when_the_store_is_dropped() {
+    let Open {
+        mut server,
+        address,
+        store,
+        folder,
+    } = open();
+    let senders: Vec<_> = (1..=4_u8)
+        .map(|sender| {
+            std::thread::spawn(move || {
+                let mut acknowledged = 0;
+                // Until the server is gone: then there is no answer.
+                for number in 1_u64.. {
+                    let mut one = span("one");
+                    one.trace_id = vec![sender; 16];
+                    one.span_id = number.to_be_bytes().to_vec();
+                    let Ok(stream) = std::net::TcpStream::connect(address) else {
+                        break;
+                    };
+                    let mut connection = Connection::of(stream);
+                    connection.send(&send(&traces(vec![one])).bytes());
+                    match connection.answer_or_end() {
+                        Some(answer) if answer.status == 200 => acknowledged += 1,
+                        Some(answer) => panic!("{answer:?}"),
+                        None => break,
+                    }
+                }
+                acknowledged
+            })
+        })
+        .collect();
+    wait_for("some spans", || (counts(&store).0 >= 20).then_some(()));
+    server.tell_to_end();
+    assert!(server.ended(), "all requests were finished");
+    drop(store);
+    let acknowledged: u64 = senders.into_iter().map(|sender| sender.join().unwrap()).sum();
+    let stored = SqliteStore::open(folder.path().join("trace_store.db")).unwrap();
+    assert!(acknowledged >= 20);
+    assert_eq!(counts(&stored).0, acknowledged);
+}

@@ -1,0 +1,146 @@
+//! A store that fails under the receiver: the sender hears whether to come again, the log hears why.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use spanscope_model::{LogFilter, StoreErrorKind, TraceStore};
+use spanscope_server::{Access, Limits, PrometheusSink, app};
+use spanscope_sqlite::{SqliteLayer, SqliteStore, wait};
+use spanscope_tests::PATIENCE;
+use tower::ServiceExt as _;
+use tracing_subscriber::layer::SubscriberExt as _;
+
+use super::{JSON, PROTOBUF, SIGNALS, TRACES, one_of_each, send, send_json, span, status_of, traces};
+use crate::running::{Running, counts, open, tenant};
+use crate::stores::Failing;
+
+/// What a store fails with, and what its senders are told: the status, that of gRPC, whether to come again.
+const FAILURES: [(StoreErrorKind, u16, i32, bool); 5] = [
+    (StoreErrorKind::Unavailable, 503, 14, true),
+    (StoreErrorKind::Overloaded, 429, 8, true),
+    (StoreErrorKind::Unusable, 500, 13, false),
+    (StoreErrorKind::InvalidInput, 400, 3, false),
+    (StoreErrorKind::NotFound, 404, 3, false),
+];
+
+#[test]
+fn a_store_that_fails_is_told_in_the_encoding_of_the_request() {
+    for (kind, status, code, again) in FAILURES {
+        let server = Running::of(Arc::new(Failing::new(kind)), Access::Local, Limits::default());
+        let request = traces(vec![span("lost")]);
+        for (ask, encoding) in [(send(&request), PROTOBUF), (send_json(&request), JSON)] {
+            let answer = ask.to(server.address);
+            assert_eq!(answer.status, status, "{kind:?}");
+            assert_eq!(answer.header("content-type"), Some(encoding));
+            assert_eq!(answer.header("retry-after"), again.then_some("1"), "{kind:?}");
+            let said = status_of(&answer);
+            assert_eq!(said.code, code, "{kind:?}");
+            assert!(!said.message.is_empty());
+            // Where it is the store's own failure, its words are not for strangers.
+            let is_own = matches!(kind, StoreErrorKind::Unavailable | StoreErrorKind::Unusable);
+            assert!(!is_own || !said.message.contains("secret"), "{}", said.message);
+            assert!(!said.message.contains("fire"), "{}", said.message);
+        }
+    }
+}
+
+#[test]
+fn every_signal_is_told() {
+    let failing = Failing::new(StoreErrorKind::Unavailable);
+    let server = Running::of(Arc::new(failing.clone()), Access::Local, Limits::default());
+    for (path, body) in one_of_each() {
+        let answer = crate::wire::Ask::json(path, &body).to(server.address);
+        assert_eq!((answer.status, status_of(&answer).code), (503, 14), "{path}");
+    }
+    assert_eq!(failing.asked(), SIGNALS.len());
+}
+
+#[test]
+fn why_it_failed_is_in_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace_store.db");
+    let (layer, guard) = SqliteLayer::builder().open(&path).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let store: Arc<dyn TraceStore> = Arc::new(Failing::new(StoreErrorKind::Unavailable));
+    let app = app(&store, PrometheusSink::new(), Access::Local, Limits::default());
+    let request = axum::http::Request::post(TRACES)
+        .header("host", "localhost")
+        .header("content-type", JSON)
+        .body(axum::body::Body::from(one_of_each()[0].1.to_string()))
+        .unwrap();
+    // On this thread, whose subscriber it is.
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        let answer = runtime.block_on(app.oneshot(request)).unwrap();
+        assert_eq!(answer.status(), 503);
+    });
+    guard.flush(Duration::from_secs(20)).unwrap();
+    let store = SqliteStore::open(&path).unwrap();
+    let logs = wait(store.list_logs(LogFilter::default())).unwrap();
+    let said = serde_json::to_value(&logs).unwrap();
+    let errors: Vec<&Value> = said.as_array().unwrap().iter().collect();
+    assert_eq!(errors.len(), 1, "{said}");
+    assert_eq!(errors[0]["severity"], "error");
+    let error = errors[0]["attributes"]["error"].as_str().unwrap();
+    assert_eq!(error, "cannot read /secret/place.db: disk 7 is on fire");
+}
+
+#[test]
+fn a_store_that_was_opened_for_reading_says_so() {
+    let written = open();
+    assert_eq!(send(&traces(vec![span("first")])).to(written.address).status, 200);
+    let reading = SqliteStore::open(written.store.path()).unwrap();
+    for store in [
+        Arc::new(reading.clone()) as Arc<dyn TraceStore>,
+        reading.within(&tenant("acme")),
+    ] {
+        let server = Running::of(store, Access::Local, Limits::default());
+        let answer = send(&traces(vec![span("second")])).to(server.address);
+        assert_eq!((answer.status, status_of(&answer).code), (400, 3));
+    }
+    assert_eq!(written.span_names(), ["first"]);
+}
+
+#[test]
+fn what_has_no_room_in_the_queue_is_refused_and_stored_when_it_comes_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::builder()
+        .queue_bytes(1) // one request at a time
+        .open(folder.path().join("trace_store.db"))
+        .unwrap();
+    let server = Running::of(Arc::new(store.clone()), Access::Local, Limits::default());
+    let sent = AtomicU64::new(0);
+    let refused = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for sender in 1..=4_u8 {
+            let (sent, refused, address) = (&sent, &refused, server.address);
+            scope.spawn(move || {
+                let deadline = Instant::now() + PATIENCE;
+                // Until somebody met somebody else.
+                while !refused.load(SeqCst) {
+                    assert!(Instant::now() < deadline, "nobody was refused");
+                    let mut one = span("one");
+                    one.trace_id = vec![sender; 16];
+                    one.span_id = sent.fetch_add(1, SeqCst).wrapping_add(1).to_be_bytes().to_vec();
+                    let ask = send(&traces(vec![one]));
+                    loop {
+                        let answer = ask.to(address);
+                        if answer.status == 200 {
+                            break;
+                        }
+                        assert!(Instant::now() < deadline, "never stored");
+                        assert_eq!((answer.status, status_of(&answer).code), (429, 8));
+                        assert_eq!(answer.header("retry-after"), Some("1"));
+                        refused.store(true, SeqCst);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(counts(&store), (sent.load(SeqCst), 0, 0));
+}

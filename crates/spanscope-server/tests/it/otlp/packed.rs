@@ -1,0 +1,247 @@
+//! Bodies that are packed wrongly, are too large, or are larger than they look.
+
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::{DeflateEncoder, ZlibEncoder};
+use prost::Message as _;
+use spanscope_server::Limits;
+
+use super::{JSON, PROTOBUF, TRACES, gzip, send, span, status_of, text, traces};
+use crate::running::{Open, open, open_with};
+use crate::wire::{Answer, Ask, Connection};
+use spanscope_server::Access::Local;
+
+const MIB: usize = 1 << 20;
+
+fn packed(body: Vec<u8>) -> Ask {
+    Ask::post(TRACES, PROTOBUF, body).header("Content-Encoding", "gzip")
+}
+
+/// A request with one span, padded to about so many bytes that don't pack well or very well.
+fn large(name: &str, bytes: usize) -> Vec<u8> {
+    let mut span = span(name);
+    span.attributes = vec![text("padding", &"x".repeat(bytes))];
+    traces(vec![span]).encode_to_vec()
+}
+
+#[test]
+fn a_body_that_is_not_all_gzip_is_refused_and_nothing_of_it_is_stored() {
+    let open = open();
+    let body = traces(vec![span("packed")]).encode_to_vec();
+    let right = gzip(&body);
+    let with = |change: fn(&mut Vec<u8>)| {
+        let mut wrong = right.clone();
+        change(&mut wrong);
+        wrong
+    };
+    let deflate = |zlib: bool| {
+        if zlib {
+            let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+            encoder.write_all(&body).unwrap();
+            return encoder.finish().unwrap();
+        }
+        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(&body).unwrap();
+        encoder.finish().unwrap()
+    };
+    let cases = [
+        ("empty", Vec::new()),
+        ("plain", body.clone()),
+        ("cut off in the head", right[..5].to_vec()),
+        ("cut off in the middle", right[..right.len() / 2].to_vec()),
+        ("without its sum", right[..right.len() - 8].to_vec()),
+        ("cut off by a byte", right[..right.len() - 1].to_vec()),
+        ("garbage behind it", [&right[..], b"garbage"].concat()),
+        ("zeros behind it", [&right[..], &[0; 512]].concat()),
+        (
+            "half of another one behind it",
+            [&right[..], &right[..9]].concat(),
+        ),
+        (
+            "another sum",
+            with(|body| {
+                let end = body.len() - 6;
+                body[end] ^= 1
+            }),
+        ),
+        (
+            "another length",
+            with(|body| {
+                let end = body.len() - 1;
+                body[end] ^= 1
+            }),
+        ),
+        ("zlib", deflate(true)),
+        ("deflate", deflate(false)),
+        ("twice packed", gzip(&right)),
+    ];
+    for (what, body) in cases {
+        let answer = packed(body).to(open.address);
+        let status = status_of(&answer);
+        assert_eq!(
+            (answer.status, status.code),
+            (400, 3),
+            "{what}: {}",
+            status.message
+        );
+        assert_eq!(open.counts(), (0, 0, 0), "{what}");
+    }
+    // Several members are one body.
+    let (begin, end) = body.split_at(body.len() / 2);
+    let answer = packed([gzip(begin), gzip(b""), gzip(end)].concat()).to(open.address);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(open.span_names(), ["packed"]);
+}
+
+/// Takes nearly all of the memory for bodies, so that anything which was not given back would show.
+fn all_memory_is_free(open: &Open, limits: Limits) {
+    let answer = Ask::post(TRACES, PROTOBUF, large("free", limits.held_bytes - 64 * 1024)).to(open.address);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+/// So many bytes of zeros in a thousandth of it.
+fn zeros(mib: usize) -> Vec<u8> {
+    gzip(&vec![0; MIB]).repeat(mib)
+}
+
+#[test]
+fn a_bomb_is_noticed_before_it_bursts() {
+    let mut limits = Limits::default();
+    limits.body_bytes = 8 * MIB;
+    limits.unpacked_bytes = 8 * MIB;
+    limits.held_bytes = 16 * MIB;
+    let open = open_with(Local, limits);
+    let bomb = zeros(1024);
+    assert!(bomb.len() < 8 * MIB);
+    for kind in [PROTOBUF, JSON] {
+        let answer = Ask::post(TRACES, kind, bomb.clone())
+            .header("Content-Encoding", "gzip")
+            .to(open.address);
+        assert_eq!(answer.status, 413);
+        let status = status_of(&answer);
+        assert_eq!(status.code, 3);
+        assert!(
+            status.message.contains(&(8 * MIB).to_string()),
+            "{}",
+            status.message
+        );
+    }
+    limits.held_bytes = 8 * MIB; // for the largest body that is taken
+    all_memory_is_free(&open, limits);
+}
+
+#[test]
+fn what_is_unpacked_counts_as_held() {
+    let mut limits = Limits::default();
+    limits.held_bytes = 4 * MIB;
+    let open = open_with(Local, limits);
+    // 1 GiB may not be unpacked, but here not even what may be has room.
+    let answer = packed(zeros(1024)).to(open.address);
+    assert_eq!((answer.status, status_of(&answer).code), (429, 8));
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    let half = packed(gzip(&large("half", 3 * MIB))).to(open.address);
+    assert_eq!(half.status, 200, "{}", half.text());
+    all_memory_is_free(&open, limits);
+}
+
+fn head(length: &str) -> String {
+    format!("POST {TRACES} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {PROTOBUF}\r\n{length}\r\n")
+}
+
+fn too_large(answer: &Answer, limit: usize) {
+    let status = status_of(answer);
+    assert_eq!((answer.status, status.code), (413, 3));
+    assert!(status.message.contains(&limit.to_string()), "{}", status.message);
+}
+
+#[test]
+fn a_body_that_says_it_is_too_large_is_refused_unread() {
+    let limits = Limits::default();
+    let open = open_with(Local, limits);
+    for length in ["100000000", "16777217", "9223372036854775808"] {
+        let mut connection = Connection::open(open.address);
+        connection.send(head(&format!("Content-Length: {length}\r\n")).as_bytes());
+        // Not a byte of it was sent.
+        too_large(&connection.answer(), limits.body_bytes);
+        assert!(connection.is_ended(), "what follows would be the body");
+    }
+    // Who sends it all the same hears why it was refused.
+    let answer = Ask::post(TRACES, PROTOBUF, vec![0; 100_000_000]).to(open.address);
+    too_large(&answer, limits.body_bytes);
+    // Who asks first is told at once.
+    let mut connection = Connection::open(open.address);
+    connection.send(head("Content-Length: 100000000\r\nExpect: 100-continue\r\n").as_bytes());
+    too_large(&connection.answer(), limits.body_bytes);
+    assert_eq!(send(&traces(vec![span("after")])).to(open.address).status, 200);
+    assert_eq!(open.span_names(), ["after"]);
+}
+
+#[test]
+fn a_length_that_is_none_is_refused() {
+    let open = open();
+    for (length, status) in [
+        ("Content-Length: -1\r\n", 400),
+        ("Content-Length: x\r\n", 400),
+        ("Content-Length: 18446744073709551616\r\n", 400),
+        ("Content-Length: 18446744073709551615\r\n", 431), // what hyper keeps for itself
+        ("Content-Length: 5\r\nContent-Length: 6\r\n", 400),
+        ("Transfer-Encoding: x\r\n", 400),
+        ("Transfer-Encoding: chunked, x\r\n", 400),
+    ] {
+        let mut connection = Connection::open(open.address);
+        connection.send(head(length).as_bytes());
+        assert_eq!(connection.answer().status, status, "{length}");
+        assert!(connection.is_ended(), "{length}");
+    }
+}
+
+/// Sends a body in chunks, as long as the server takes them.
+fn in_chunks(open: &Open, body: &[u8]) -> Answer {
+    let mut connection = Connection::open(open.address);
+    connection.send(head("Transfer-Encoding: chunked\r\n").as_bytes());
+    for chunk in body.chunks(MIB) {
+        connection.send(format!("{:x}\r\n", chunk.len()).as_bytes());
+        connection.send(chunk);
+        connection.send(b"\r\n");
+    }
+    connection.send(b"0\r\n\r\n");
+    connection.answer()
+}
+
+#[test]
+fn a_body_that_does_not_say_its_length_is_cut_off_at_the_limit() {
+    let mut limits = Limits::default();
+    limits.body_bytes = 4 * MIB;
+    limits.held_bytes = 8 * MIB;
+    let open = open_with(Local, limits);
+    too_large(&in_chunks(&open, &vec![0; 100 * MIB]), limits.body_bytes);
+    let just_right = large("chunks", 4 * MIB - 200);
+    assert!((4 * MIB - 200..4 * MIB).contains(&just_right.len()));
+    assert_eq!(in_chunks(&open, &just_right).status, 200);
+    too_large(&in_chunks(&open, &large("beyond", 4 * MIB)), limits.body_bytes);
+    assert_eq!(open.span_names(), ["chunks"]);
+    limits.held_bytes = 4 * MIB;
+    all_memory_is_free(&open, limits);
+}
+
+#[test]
+fn chunks_that_are_none_are_refused() {
+    let open = open();
+    let whole = traces(vec![span("chunked")]).encode_to_vec();
+    let chunk = [format!("{:x}\r\n", whole.len()).as_bytes(), &whole, b"\r\n"].concat();
+    for wrong in [
+        [&chunk[..], b"xyz\r\n"].concat(),
+        [&chunk[..], b"ffffffffffffffffff\r\n"].concat(),
+        [&chunk[..], b"-1\r\n"].concat(),
+        b"3\r\nabcdef\r\n".to_vec(),
+    ] {
+        let mut connection = Connection::open(open.address);
+        connection.send(head("Transfer-Encoding: chunked\r\n").as_bytes());
+        connection.send(&wrong);
+        let answer = connection.answer();
+        assert_eq!((answer.status, status_of(&answer).code), (400, 3));
+        assert!(connection.is_ended());
+    }
+    assert_eq!(open.counts(), (0, 0, 0));
+}

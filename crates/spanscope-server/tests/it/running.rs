@@ -1,0 +1,142 @@
+//! The server as `spanscope serve` runs it, over a real store, until it is dropped or told to end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use spanscope_model::{LogFilter, SpanFilter, Tenant, TraceStore};
+use spanscope_server::{Access, Limits, PrometheusSink, Server, Tokens, app};
+use spanscope_sqlite::{SqliteStore, wait};
+use tokio::sync::oneshot;
+
+pub(crate) const ACME: &str = "token-of-acme-0000001";
+pub(crate) const OTHER: &str = "token-of-other-000001";
+pub(crate) const ADMIN: &str = "token-of-the-admin-01";
+
+/// The tokens above.
+pub(crate) fn tokens() -> Access {
+    let list = format!("{ACME} acme\n{OTHER} other\n{ADMIN} *");
+    Access::Tokens(Tokens::parse(&list).unwrap())
+}
+
+pub(crate) fn tenant(name: &str) -> Tenant {
+    name.parse().unwrap()
+}
+
+/// A server on a thread of its own.
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    end: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<bool>>,
+}
+
+impl Running {
+    /// Answers from any store.
+    pub(crate) fn of(store: Arc<dyn TraceStore>, access: Access, limits: Limits) -> Self {
+        Self::in_thread(move || app(&store, PrometheusSink::new(), access, limits), limits)
+    }
+
+    /// Of a router that is made on the thread that runs it.
+    pub(crate) fn in_thread(router: impl FnOnce() -> axum::Router + Send + 'static, limits: Limits) -> Self {
+        let (end, ends) = oneshot::channel();
+        let (says, address) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let server = Server::bind("127.0.0.1:0".parse().unwrap(), limits)
+                    .await
+                    .unwrap();
+                says.send(server.address()).unwrap();
+                let ends = async { drop(ends.await) };
+                server.run(router(), ends).await
+            })
+        });
+        Self {
+            address: address.recv().unwrap(),
+            end: Some(end),
+            thread: Some(thread),
+        }
+    }
+
+    /// Tells it to end.
+    pub(crate) fn tell_to_end(&mut self) {
+        drop(self.end.take());
+    }
+
+    /// Whether all requests were finished, once it has ended.
+    pub(crate) fn ended(&mut self) -> bool {
+        self.thread.take().unwrap().join().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.tell_to_end();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A server over a file.
+pub(crate) struct Open {
+    pub(crate) server: Running,
+    pub(crate) address: SocketAddr,
+    pub(crate) store: SqliteStore,
+    pub(crate) folder: tempfile::TempDir,
+}
+
+/// For this machine's programs, within the default limits.
+pub(crate) fn open() -> Open {
+    open_with(Access::Local, Limits::default())
+}
+
+pub(crate) fn open_with(access: Access, limits: Limits) -> Open {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::builder()
+        .open(folder.path().join("trace_store.db"))
+        .unwrap();
+    let server = Running::of(Arc::new(store.clone()), access, limits);
+    Open {
+        address: server.address,
+        server,
+        store,
+        folder,
+    }
+}
+
+/// What is in a store: spans, events, measurements.
+pub(crate) type Counts = (u64, u64, u64);
+
+impl Open {
+    pub(crate) fn counts(&self) -> Counts {
+        counts(&self.store)
+    }
+
+    /// What one tenant has.
+    pub(crate) fn counts_of(&self, name: &str) -> Counts {
+        counts(&*self.store.within(&tenant(name)))
+    }
+
+    /// The names of all spans.
+    pub(crate) fn span_names(&self) -> Vec<String> {
+        let spans = wait(self.store.list_spans(SpanFilter::default())).unwrap();
+        let mut names: Vec<String> = spans.into_iter().map(|span| span.name).collect();
+        names.sort();
+        names
+    }
+
+    pub(crate) fn messages(&self) -> Vec<String> {
+        let logs = wait(self.store.list_logs(LogFilter::default())).unwrap();
+        logs.into_iter().map(|log| log.message).collect()
+    }
+}
+
+pub(crate) fn counts(store: &dyn TraceStore) -> Counts {
+    let stats = wait(store.statistics()).unwrap();
+    (stats.spans, stats.events, stats.points)
+}

@@ -1,0 +1,126 @@
+//! Stores that do what no real one does when it is asked to.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use spanscope_model::{
+    Condition, IdMatch, LogEvent, LogFilter, MetricInfo, MetricQuery, MetricSeries, NameStats, NewRecords,
+    Span, SpanFilter, SpanId, SpanNode, StoreError, StoreErrorKind, StoreFuture, StoreStats, Taken, Tenant,
+    Timestamp, Trace, TraceFilter, TraceId, TraceQuery, TraceStore, TraceSummary, UsageQuery, UsageRow,
+};
+use tokio::sync::watch;
+
+/// A store whose disk fails, at once or when it is let.
+#[derive(Clone)]
+pub(crate) struct Failing {
+    kind: StoreErrorKind,
+    is_let: watch::Receiver<bool>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Failing {
+    pub(crate) fn new(kind: StoreErrorKind) -> Self {
+        Self {
+            kind,
+            is_let: watch::channel(true).1,
+            asked: Arc::default(),
+        }
+    }
+
+    /// Answers nothing before `true` is sent, or the sender is dropped.
+    pub(crate) fn held(kind: StoreErrorKind) -> (Self, watch::Sender<bool>) {
+        let (lets, is_let) = watch::channel(false);
+        (
+            Self {
+                is_let,
+                ..Self::new(kind)
+            },
+            lets,
+        )
+    }
+
+    /// How often it was asked anything.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    fn fail<T: Send + 'static>(&self) -> StoreFuture<'_, T> {
+        let cause = std::io::Error::other("disk 7 is on fire");
+        let error = StoreError::new(self.kind, "cannot read /secret/place.db").with_source(cause);
+        let mut is_let = self.is_let.clone();
+        Box::pin(async move {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            let _ = is_let.wait_for(|is_let| *is_let).await;
+            Err(error)
+        })
+    }
+}
+
+impl TraceStore for Failing {
+    fn query_traces(&self, _: TraceQuery) -> StoreFuture<'_, Vec<Trace>> {
+        self.fail()
+    }
+    fn get_trace(&self, _: TraceId) -> StoreFuture<'_, Trace> {
+        self.fail()
+    }
+    fn get_span(&self, _: TraceId, _: SpanId) -> StoreFuture<'_, Span> {
+        self.fail()
+    }
+    fn get_span_tree(
+        &self,
+        _: SpanId,
+        _: Option<Vec<String>>,
+        _: Option<u32>,
+    ) -> StoreFuture<'_, BTreeMap<SpanId, SpanNode>> {
+        self.fail()
+    }
+    fn query_spans(&self, _: Vec<Condition>, _: Vec<String>, _: Option<u32>) -> StoreFuture<'_, Vec<Span>> {
+        self.fail()
+    }
+    fn save_spans_to_dataset(
+        &self,
+        _: Vec<Condition>,
+        _: Vec<String>,
+        _: String,
+        _: Option<u32>,
+    ) -> StoreFuture<'_, u64> {
+        self.fail()
+    }
+    fn resolve_id(&self, _: String) -> StoreFuture<'_, IdMatch> {
+        self.fail()
+    }
+    fn list_traces(&self, _: TraceFilter) -> StoreFuture<'_, Vec<TraceSummary>> {
+        self.fail()
+    }
+    fn list_spans(&self, _: SpanFilter) -> StoreFuture<'_, Vec<Span>> {
+        self.fail()
+    }
+    fn trace_spans(&self, _: TraceId) -> StoreFuture<'_, Vec<Span>> {
+        self.fail()
+    }
+    fn list_logs(&self, _: LogFilter) -> StoreFuture<'_, Vec<LogEvent>> {
+        self.fail()
+    }
+    fn statistics(&self) -> StoreFuture<'_, StoreStats> {
+        self.fail()
+    }
+    fn name_statistics(&self, _: Option<Timestamp>) -> StoreFuture<'_, Vec<NameStats>> {
+        self.fail()
+    }
+    fn query_metrics(&self, _: MetricQuery) -> StoreFuture<'_, Vec<MetricSeries>> {
+        self.fail()
+    }
+    fn list_metrics(&self) -> StoreFuture<'_, Vec<MetricInfo>> {
+        self.fail()
+    }
+    fn usage(&self, _: UsageQuery) -> StoreFuture<'_, Vec<UsageRow>> {
+        self.fail()
+    }
+    fn within(&self, _: &Tenant) -> Arc<dyn TraceStore> {
+        Arc::new(self.clone())
+    }
+    fn store(&self, _: NewRecords) -> StoreFuture<'_, Taken> {
+        self.fail()
+    }
+}

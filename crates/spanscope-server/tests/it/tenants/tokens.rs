@@ -1,0 +1,121 @@
+//! Without a token that is known nothing is answered, nothing is stored and nothing is said.
+
+use super::{Does, filled, rows};
+use crate::running::{ACME, ADMIN, OTHER};
+use crate::wire::{Answer, Ask, Connection};
+
+/// Whether an answer says that a token is wanted, and nothing of which ones there are.
+fn is_refused(answer: &Answer, sent: &str) {
+    assert_eq!(answer.status, 401, "{sent}: {}", answer.text());
+    assert_eq!(answer.header("www-authenticate"), Some("Bearer"), "{sent}");
+    assert_eq!(answer.code(), "unauthorized", "{sent}");
+    for hint in [ACME, OTHER, ADMIN, "acme", "other", "nearly"] {
+        assert!(!answer.text().contains(hint), "{sent}: {}", answer.text());
+    }
+}
+
+#[test]
+fn whoever_brings_no_token_or_not_exactly_one_is_refused_everywhere() {
+    let open = filled();
+    let before = open.counts();
+    let shorter = &ACME[..ACME.len() - 1];
+    let headers = [
+        String::new(),
+        "Authorization: \r\n".to_owned(),
+        "Authorization: Bearer\r\n".to_owned(),
+        "Authorization: Bearer \r\n".to_owned(),
+        "Authorization: Bearer nearly-the-token-001\r\n".to_owned(),
+        format!("Authorization: Bearer {shorter}\r\n"),
+        format!("Authorization: Bearer {ACME}0\r\n"),
+        format!("Authorization: Bearer {}\r\n", ACME.to_uppercase()),
+        format!("Authorization: Bearer {ACME},\r\n"),
+        format!("Authorization: Bearer {ACME} {OTHER}\r\n"),
+        format!("Authorization: Bearer {ACME}, Bearer {OTHER}\r\n"),
+        format!("Authorization: Bearer \"{ACME}\"\r\n"),
+        format!("Authorization: Bearer{ACME}\r\n"),
+        format!("Authorization: {ACME}\r\n"),
+        format!("Authorization: Basic {ACME}\r\n"),
+        "Authorization: Basic YWNtZTp0b2tlbi1vZi1hY21lLTAwMDAwMDE=\r\n".to_owned(),
+        format!("Authorization: Digest {ACME}\r\n"),
+        format!("Authorization: Token {ACME}\r\n"),
+        format!("Authorization: BearerBearer {ACME}\r\n"),
+        format!("Authorization: Bearer {ACME}\u{e9}\r\n"),
+        "Authorization: Bearer *\r\n".to_owned(),
+        // The right one twice is still two, and which of two would count?
+        format!("Authorization: Bearer {ACME}\r\nAuthorization: Bearer {ACME}\r\n"),
+        format!("Authorization: Bearer {ACME}\r\nAuthorization: Bearer {OTHER}\r\n"),
+        format!("Authorization: Bearer wrong-0123456789\r\nauthorization: Bearer {ACME}\r\n"),
+        format!("Proxy-Authorization: Bearer {ACME}\r\n"),
+        format!("X-Authorization: Bearer {ACME}\r\nCookie: token={ACME}\r\n"),
+        format!("Authorization: Bearer {}\r\n", "x".repeat(10_000)),
+    ];
+    for row in rows().into_iter().filter(|row| row.does != Does::Public) {
+        for header in &headers {
+            let ask = row.ask(super::TRACE, super::SPAN);
+            let bytes = ask.bytes();
+            let text = String::from_utf8(bytes)
+                .unwrap()
+                .replacen("\r\n", &format!("\r\n{header}"), 1);
+            let mut connection = Connection::open(open.address);
+            connection.send(text.as_bytes());
+            let shown = format!("{} {header}", row.path);
+            is_refused(&connection.answer(), &shown);
+        }
+    }
+    // In the address it would stand in every log.
+    for path in [
+        "/v1/telemetry/traces/x?token=",
+        "/v1/telemetry/traces/x?access_token=",
+        "/v1/telemetry/traces/",
+    ] {
+        is_refused(&Ask::get(&format!("{path}{ACME}")).to(open.address), path);
+    }
+    assert_eq!(open.counts(), before);
+}
+
+#[test]
+fn a_token_is_wanted_before_anything_else_is_looked_at() {
+    let open = filled();
+    for ask in [
+        Ask::get("/v1/telemetry/traces"), // not its method
+        Ask::get("/v1/traces"),
+        Ask::post("/v1/telemetry/traces", "text/x", ""), // not its kind
+        Ask::post("/v1/traces", "text/x", "x"),
+        Ask::post("/v1/traces", "application/json", "{"),
+        Ask::get("/v1/telemetry/traces/%ff"),
+        Ask::new("DELETE", "/metrics"),
+    ] {
+        is_refused(&ask.to(open.address), &ask.head());
+    }
+    // Nothing of a body is read for it.
+    let mut connection = Connection::open(open.address);
+    connection.send(b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Length: 16000000\r\n\r\n");
+    is_refused(&connection.answer(), "16 MB");
+}
+
+#[test]
+fn the_scheme_is_read_in_any_case_and_blanks_around_a_token_are_none_of_it() {
+    let open = filled();
+    for header in [
+        format!("Bearer {ACME}"),
+        format!("bearer {ACME}"),
+        format!("BEARER  {ACME}"),
+        format!("  Bearer {ACME}  "),
+    ] {
+        let answer = Ask::get("/v1/telemetry/traces/0af7651916cd43dd8448eb211c80319c")
+            .header("Authorization", &header)
+            .to(open.address);
+        assert_eq!(answer.status, 200, "{header}");
+    }
+}
+
+#[test]
+fn an_unknown_path_tells_nothing_of_tokens() {
+    let open = filled();
+    for path in ["/", "/nowhere", "/v1", "/v1/telemetry", "/admin", "/metrics/x"] {
+        let without = Ask::get(path).to(open.address);
+        let with = Ask::get(path).token(ACME).to(open.address);
+        assert_eq!((without.status, with.status), (404, 404), "{path}");
+        assert_eq!(without.text(), with.text());
+    }
+}

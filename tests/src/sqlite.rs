@@ -1,0 +1,46 @@
+//! What SQLite itself says of a store's file, as a foreign program sees it.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+/// Panics with what SQLite finds wrong in the file.
+///
+/// # Panics
+/// Something is wrong, or the file can't be read.
+pub fn assert_intact(path: &Path) {
+    let found = problems(path).unwrap();
+    assert!(found.is_empty(), "{}: {found:#?}", path.display());
+}
+
+/// Opened for writing, as only such a connection takes in the log of a program that was killed.
+fn problems(path: &Path) -> rusqlite::Result<Vec<String>> {
+    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let mut check = db.prepare("PRAGMA integrity_check")?;
+    let said = check.query_map([], |row| row.get(0))?;
+    let mut found: Vec<String> = said.collect::<Result<_, _>>()?;
+    found.retain(|line| line != "ok");
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_file_is_intact_and_a_damaged_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        let db = Connection::open(&path).unwrap();
+        db.execute_batch("CREATE TABLE t (a); CREATE INDEX t_a ON t (a); INSERT INTO t VALUES (1), (2)")
+            .unwrap();
+        assert_intact(&path);
+        // The index says something else than the table.
+        db.execute_batch(
+            "PRAGMA writable_schema = ON; UPDATE sqlite_master SET sql = 'CREATE INDEX t_a ON t (-a)' WHERE name = 't_a'",
+        )
+        .unwrap();
+        drop(db);
+        assert!(!problems(&path).unwrap().is_empty());
+    }
+}
