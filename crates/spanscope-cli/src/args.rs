@@ -387,7 +387,7 @@ pub(crate) struct ImportArgs {
     pub(crate) output: OutputArgs,
 }
 
-/// `cleanup`.
+/// `serve`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ServeArgs {
     /// The address to listen on; port 0 lets the system choose
@@ -404,7 +404,7 @@ pub(crate) struct ServeArgs {
     pub(crate) max_size: u32,
 }
 
-/// What `cleanup` takes.
+/// `cleanup`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct CleanupArgs {
     /// Delete traces whose last sign of life is older than this: 12h, 7d, 2w

@@ -108,6 +108,8 @@ pub struct Source {
     /// It counts the tokens of its model calls itself and sends them as measurements, so that the store does not read them
     /// from its spans again.
     pub counts_tokens: bool,
+    /// It sends what happens in its spans as log records too, so that whoever makes [`NewSpan`]s leaves the spans' copies out.
+    pub logs_events: bool,
 }
 
 /// Records of one or several sources, which are stored together or not at all.

@@ -33,7 +33,7 @@ use crate::shared::Queues;
 use crate::tail::Tail;
 use crate::tracer::BridgeTracer;
 use crate::transport::Transport;
-use crate::worker::{Outlet, Outlets, Worker};
+use crate::worker::{Marks, Outlet, Outlets, Worker};
 
 /// Bytes of records that may wait to be made OTLP of, of spans and of events each; they wait for a fifth of a second.
 pub const DEFAULT_QUEUE_BYTES: usize = 64 * 1024 * 1024;
@@ -473,13 +473,14 @@ impl OtlpBuilder {
 
         let queue = || Queue::new(self.queue_bytes, WhenFull::Drop);
         let measurements = metrics.is_some().then(queue);
+        let (sends_logs, gates_are_open) = (logs.is_some(), self.gates.are_open());
         let queues = Arc::new(Queues::new(
             queue(),
             queue(),
-            (logs.is_some() && !self.gates.are_open()).then(queue),
+            (sends_logs && !gates_are_open).then(queue),
             measurements.clone(),
             spans.is_some(),
-            logs.is_some(),
+            sends_logs,
             self.tail.is_some() && spans.is_some(),
         ));
         let metric_sink = OtlpMetricSink::new(measurements);
@@ -497,7 +498,11 @@ impl OtlpBuilder {
         let control = Arc::new(Control::default());
         let capture = Arc::new(Capture::new(self.max_value_len));
         Worker {
-            counts_tokens: self.counts_tokens && metrics.is_some(),
+            marks: Marks {
+                counts_tokens: self.counts_tokens && metrics.is_some(),
+                // A filter of one of them may hold back what the other lets through.
+                logs_events: sends_logs && gates_are_open,
+            },
             queues: Arc::clone(&queues),
             control: Arc::clone(&control),
             outlets: Arc::new(Outlets { spans, logs, metrics }),

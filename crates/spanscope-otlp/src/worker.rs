@@ -25,6 +25,8 @@ use crate::tail::{Fate, Settle, Tail};
 
 /// The attribute of a scope by which a receiver knows that it has not to count tokens itself.
 const COUNTS_TOKENS: &str = "spanscope.counts_tokens";
+/// The same, of events in spans that come as log records too.
+const LOGS_EVENTS: &str = "spanscope.logs_events";
 /// How often the queues are emptied.
 const DRAIN_EVERY: Duration = Duration::from_millis(200);
 /// Scopes are kept by target; a program that makes up targets gets them made anew.
@@ -64,8 +66,17 @@ pub(crate) struct Worker {
     pub(crate) accounts: [Arc<Account>; 3],
     pub(crate) capture: Arc<Capture>,
     pub(crate) tail: Option<Tail>,
+    /// What its scopes say to receivers of ours.
+    pub(crate) marks: Marks,
+}
+
+/// What a receiver of ours should know, so that it stores nothing twice.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Marks {
     /// The counters of tokens are among the metrics that are sent.
     pub(crate) counts_tokens: bool,
+    /// Every event of a span is sent as a log record too.
+    pub(crate) logs_events: bool,
 }
 
 impl Worker {
@@ -81,7 +92,7 @@ impl Worker {
                 let max_events = limits.unwrap_or_default().span_events;
                 let scopes = Scopes {
                     known: HashMap::new(),
-                    counts_tokens: self.counts_tokens,
+                    marks: self.marks,
                 };
                 let mut work = Loop {
                     worker: self,
@@ -99,7 +110,7 @@ impl Worker {
 
 struct Scopes {
     known: HashMap<Box<str>, InstrumentationScope>,
-    counts_tokens: bool,
+    marks: Marks,
 }
 
 impl Scopes {
@@ -111,11 +122,14 @@ impl Scopes {
         if self.known.len() >= MAX_SCOPES {
             self.known.clear();
         }
-        let mut scope = InstrumentationScope::builder(target.to_owned());
-        if self.counts_tokens {
-            scope = scope.with_attributes([KeyValue::new(COUNTS_TOKENS, true)]);
-        }
-        let scope = scope.build();
+        let marks = [
+            (COUNTS_TOKENS, self.marks.counts_tokens),
+            (LOGS_EVENTS, self.marks.logs_events),
+        ];
+        let marks = marks.into_iter().filter(|(_, is_set)| *is_set);
+        let scope = InstrumentationScope::builder(target.to_owned())
+            .with_attributes(marks.map(|(mark, _)| KeyValue::new(mark, true)))
+            .build();
         self.known.insert(target.into(), scope.clone());
         scope
     }

@@ -4,7 +4,9 @@
 //! may block. A request is answered when its records are committed.
 
 use std::io::Read as _;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use axum::Router;
 use axum::body::Body;
@@ -17,7 +19,6 @@ use flate2::read::MultiGzDecoder;
 use http_body_util::BodyExt as _;
 use spanscope_layers::metrics::record_value;
 use spanscope_model::{MetricKind, TraceStore};
-use tokio::runtime::Handle;
 
 use crate::answer::ApiError;
 use crate::api::{Api, Content, Route};
@@ -135,9 +136,7 @@ async fn take(
     let (body, mut share) = read(receiver, request).await?;
     let limits = receiver.limits;
     let mut decoded = receiver.decoded.share();
-    let runtime = Handle::current();
-    // A store makes rows of records before it waits, which is work too. Whoever hangs up meanwhile is stored all the same.
-    let stored = tokio::task::spawn_blocking(move || {
+    let begun = tokio::task::spawn_blocking(move || {
         let body = match is_packed {
             true => unpack(&body, limits.unpacked_bytes, &mut share)?,
             false => body,
@@ -151,12 +150,13 @@ async fn take(
         }
         let mut converted = convert(signal, encoding, &body).map_err(ApiError::invalid)?;
         converted.records.stored_in = stored_in;
-        let taken = runtime.block_on(store.store(converted.records));
-        Ok((taken, converted.rejected, converted.message))
+        let storing = begin(async move { store.store(converted.records).await });
+        Ok((storing, converted.rejected, converted.message, (share, decoded)))
     });
-    let stored = stored.await.map_err(|_| ApiError::shutting_down())?;
-    let (taken, mut rejected, mut message) = stored?;
-    // Here and not on that thread, so that the log knows of which request it is.
+    let begun = begun.await.map_err(|_| ApiError::shutting_down())?;
+    let (storing, mut rejected, mut message, memory) = begun?;
+    let taken = storing.await;
+    drop(memory);
     let taken = taken?;
     if taken.rejected_points > 0 {
         rejected += taken.rejected_points;
@@ -175,6 +175,22 @@ async fn take(
         count(signal, outcome, records);
     }
     Ok(answer(signal, encoding, rejected, &message))
+}
+
+/// Begins to do something on this thread, and leaves it to another one to wait for it.
+///
+/// A store makes rows of records before it waits, which is work and no thing for a thread that others wait for. To wait here as well
+/// would take one of few threads for each request, and an end of the server could not come before the store answers. What has begun
+/// is stored, even if whoever sent it hangs up.
+fn begin<T>(work: impl Future<Output = T> + Send + 'static) -> impl Future<Output = T> + Send
+where
+    T: Send + 'static,
+{
+    let mut work: Pin<Box<dyn Future<Output = T> + Send>> = Box::pin(work);
+    match work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(done) => Box::pin(std::future::ready(done)),
+        Poll::Pending => work, // whoever waits asks again, and is woken then
+    }
 }
 
 /// The whole body, and the memory that it takes.

@@ -222,7 +222,8 @@ fn attribute(key: &str, value: Value) -> KeyValue {
     }
 }
 
-/// Spans as an instrumented server of models sends them, in traces of a few; ids are missing.
+/// Spans as an instrumented server of models sends them, in traces of a few; ids are missing. As in the other sections, the root of a
+/// trace names its session, a key that the store is configured for by default.
 fn request(spans: usize) -> ExportTraceServiceRequest {
     let names = [
         "POST /v1/chat",
@@ -234,20 +235,25 @@ fn request(spans: usize) -> ExportTraceServiceRequest {
         "embed",
         "render",
     ];
-    let spans = (0..spans).map(|number| Span {
-        name: names[number % names.len()].to_owned(),
-        kind: i32::try_from(number % 5).unwrap_or(0) + 1,
-        attributes: vec![
-            text("session.id", &format!("session-{:05}", number % 1000)),
-            text("user.id", &format!("user-{:03}", number % 100)),
+    let spans = (0..spans).map(|number| {
+        let mut attributes = vec![
             text("http.route", "/v1/chat/{conversation}"),
             text("server.address", "model-07.internal.example.org"),
             attribute("http.response.status_code", Value::IntValue(200)),
             attribute("duration.queue", Value::DoubleValue(0.25)),
             attribute("cache.hit", Value::BoolValue(number % 3 == 0)),
             text("document", &format!("doc-{number:05}")),
-        ],
-        ..Span::default()
+        ];
+        if number % SPANS_A_TRACE == 0 {
+            attributes.push(text("session.id", &format!("session-{:05}", number % 1000)));
+            attributes.push(text("user.id", &format!("user-{:03}", number % 100)));
+        }
+        Span {
+            name: names[number % names.len()].to_owned(),
+            kind: i32::try_from(number % 5).unwrap_or(0) + 1,
+            attributes,
+            ..Span::default()
+        }
     });
     ExportTraceServiceRequest {
         resource_spans: vec![ResourceSpans {

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use spanscope_model::Timestamp;
 use spanscope_sqlite::SqliteStore;
 
-use super::by_design;
+use super::received::counted;
 use super::stored::{Records, sorted};
 use super::support::{Folder, finished};
 
@@ -17,7 +17,7 @@ const SERVICE: &str = "spanscope-demo";
 const NEAR_NANOS: u64 = 100_000_000;
 
 #[test]
-fn the_demo_s_bridge_sends_what_its_own_store_has() {
+fn what_our_bridge_sent_is_what_the_program_kept() {
     for variables in [
         &[("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")][..],
         &[
@@ -54,6 +54,10 @@ fn a_program_that_writes_the_served_file_itself_is_there_once() {
     assert_eq!(counts(&folder), counts(&alone));
     let tokens = |folder: &Folder| sums(&Records::stored(&folder.store(), SERVICE).points, "total_tokens");
     assert_eq!(tokens(&folder), tokens(&alone));
+    // It did send.
+    let counted = counted(&server);
+    let known = ["logs", "metrics", "traces"].map(|signal| (signal.to_owned(), "known".to_owned()));
+    assert!(counted.keys().eq(&known), "{counted:?}");
     server.stop();
 }
 
@@ -77,7 +81,7 @@ pub(crate) fn assert_same_run(served: &SqliteStore, own: &SqliteStore) {
     );
     assert_eq!(sums(&served.points, ""), sums(&own.points, ""));
     assert_near("spans", served.spans, own.spans, &["start_time", "end_time"]);
-    let logs = by_design::said_by_our_bridge(own.logs);
+    let logs = own.logs;
     assert_near("log events", served.logs, logs, &["timestamp"]);
 }
 

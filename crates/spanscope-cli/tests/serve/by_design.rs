@@ -148,23 +148,18 @@ pub(crate) fn place(exemplars: &[Json]) -> (Json, Json) {
     }
 }
 
-/// A trace lasts from the first to the last that was sent of it, be it a span or a log event.
+/// A trace lasts from the first to the last of its spans; log events beside them don't make it longer.
 pub(crate) fn lasts(spans: &[(i64, i64)], logs: &[i64]) -> (i64, i64) {
-    let starts = spans.iter().map(|(start, _)| start).chain(logs);
-    let ends = spans.iter().map(|(_, end)| end).chain(logs);
-    (*starts.min().unwrap(), *ends.max().unwrap())
-}
-
-/// Our bridge sends what happens in a span twice where both signals are on, with the span and as a log record, because
-/// collectors show either the one or the other. The receiver takes both for what they are, and only the second one says its category.
-pub(crate) fn said_by_our_bridge(logs: Vec<Json>) -> Vec<Json> {
-    let twice = |log: Json| {
-        let mut with_the_span = log.clone();
-        with_the_span["category"] = "uncategorized".into();
-        let is_in_a_span = !log["span_id"].is_null();
-        [Some(log), is_in_a_span.then_some(with_the_span)]
+    let alone = || logs.iter().map(|time| (*time, *time));
+    let parts: Vec<(i64, i64)> = match spans {
+        [] => alone().collect(),
+        spans => spans.to_vec(),
     };
-    logs.into_iter().flat_map(twice).flatten().collect()
+    let (start, end) = (
+        parts.iter().map(|part| part.0).min(),
+        parts.iter().map(|part| part.1).max(),
+    );
+    (start.unwrap(), end.unwrap())
 }
 
 pub(crate) fn fields(object: Json) -> Map<String, Json> {

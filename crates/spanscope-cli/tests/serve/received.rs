@@ -52,7 +52,7 @@ fn received_records_are_counted_by_what_became_of_them() {
 }
 
 /// The samples of `spanscope_received_total`, by signal and outcome.
-fn counted(server: &Serve) -> BTreeMap<(String, String), u64> {
+pub(crate) fn counted(server: &Serve) -> BTreeMap<(String, String), u64> {
     let answer = server.get("/metrics");
     assert_eq!(answer.status, 200, "{answer:?}");
     let samples = answer

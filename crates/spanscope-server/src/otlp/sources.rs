@@ -9,6 +9,8 @@ use super::intake::Intake;
 
 /// Said by a program that counts its tokens itself.
 const COUNTS_TOKENS: &str = "spanscope.counts_tokens";
+/// Said by a program of ours that sends the events of its spans as log records too.
+const LOGS_EVENTS: &str = "spanscope.logs_events";
 const SCHEMA_URL: &str = "otel.schema_url";
 const DROPPED: &str = "otel.dropped_attributes_count";
 
@@ -49,13 +51,14 @@ pub(super) fn by_source<R>(
                 continue;
             }
             is_first = false;
-            let (scope, counts_tokens) = scope(of_scope.scope, of_scope.schema_url);
+            let (scope, [counts_tokens, logs_events]) = scope(of_scope.scope, of_scope.schema_url);
             let mut records = SourceRecords {
                 source: Source {
                     service_name: service_name.clone(),
                     resource: resource.clone(),
                     scope,
                     counts_tokens,
+                    logs_events,
                 },
                 ..SourceRecords::default()
             };
@@ -81,14 +84,17 @@ fn described(resource: Option<Resource>, schema_url: String) -> (String, Attribu
     (service_name, said)
 }
 
-/// The scope, and whether it counts its tokens itself.
-fn scope(scope: Option<InstrumentationScope>, schema_url: String) -> (Scope, bool) {
+/// The scope, and whether it counts its tokens itself, and sends its events as log records.
+fn scope(scope: Option<InstrumentationScope>, schema_url: String) -> (Scope, [bool; 2]) {
     let scope = scope.unwrap_or_default();
     let mut said = attributes(scope.attributes);
-    let counts_tokens = said.get(COUNTS_TOKENS) == Some(&Value::Bool(true));
-    if counts_tokens {
-        said.retain(|key, _| key != COUNTS_TOKENS);
-    }
+    let marks = [COUNTS_TOKENS, LOGS_EVENTS].map(|mark| {
+        let is_set = said.get(mark) == Some(&Value::Bool(true));
+        if is_set {
+            said.retain(|key, _| key != mark);
+        }
+        is_set
+    });
     set_schema_url(&mut said, schema_url);
     set_dropped(&mut said, DROPPED, scope.dropped_attributes_count);
     let scope = Scope {
@@ -96,7 +102,7 @@ fn scope(scope: Option<InstrumentationScope>, schema_url: String) -> (Scope, boo
         version: scope.version,
         attributes: said,
     };
-    (scope, counts_tokens)
+    (scope, marks)
 }
 
 fn set_schema_url(attributes: &mut Attributes, schema_url: String) {

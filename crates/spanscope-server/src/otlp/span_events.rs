@@ -19,8 +19,12 @@ pub(super) struct Place<'a> {
     pub(super) scope: &'a str,
 }
 
-/// The events, and how many have no possible time. Those are lost as the sender's own dropped ones are.
-pub(super) fn of_span(events: Vec<Event>, place: &Place<'_>) -> (Vec<NewEvent>, u32) {
+/// The events, and how many have no possible time. Those are lost as the sender's own dropped ones are. What our bridge put into
+/// the span and sends as log records too is left to those.
+pub(super) fn of_span(mut events: Vec<Event>, place: &Place<'_>, logs_events: bool) -> (Vec<NewEvent>, u32) {
+    if logs_events {
+        events.retain(|event| !is_bridged(event));
+    }
     let count = events.len();
     let events: Vec<NewEvent> = events
         .into_iter()
@@ -82,6 +86,12 @@ struct Said {
 }
 
 /// Severity and target, taken out where both are there: then it was our bridge that sent them.
+/// Whether our bridge made it of an event of `tracing`.
+fn is_bridged(event: &Event) -> bool {
+    let says = |key: &str| event.attributes.iter().any(|attribute| attribute.key == key);
+    says("severity") && says("target")
+}
+
 fn take_bridged(attributes: &mut Attributes) -> Option<(Severity, String)> {
     let severity = attributes.get("severity")?.as_str()?.parse().ok()?;
     let target = take_text(attributes, "target")?;

@@ -4,7 +4,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{self as sent, Status, span};
 use spanscope_model::{
-    Link, NewSpan, SourceRecords, Span, SpanId, SpanKind, SpanState, SpanStatus, Timestamp, TraceId,
+    Link, NewSpan, Source, SourceRecords, Span, SpanId, SpanKind, SpanState, SpanStatus, Timestamp, TraceId,
 };
 
 use super::attributes::{attributes, set_dropped, take_category};
@@ -36,7 +36,7 @@ fn take(span: sent::Span, records: &mut SourceRecords, intake: &mut Intake) {
     let copies = scope.len().saturating_mul(span.events.len() + 1);
     match Frame::of(&span).and_then(|frame| intake.copy(copies).map(|()| frame)) {
         Ok(frame) => {
-            let span = new_span(span, frame, scope);
+            let span = new_span(span, frame, &records.source);
             records.spans.push(span);
         }
         Err(why) => intake.reject(1, format!("span {}: {why}", shown(&span.name))),
@@ -72,7 +72,8 @@ impl Frame {
     }
 }
 
-fn new_span(span: sent::Span, frame: Frame, scope: &str) -> NewSpan {
+fn new_span(span: sent::Span, frame: Frame, source: &Source) -> NewSpan {
+    let scope = source.scope.name.as_str();
     let Frame { start, end, .. } = frame;
     let mut attributes = attributes(span.attributes);
     let category = take_category(&mut attributes);
@@ -93,7 +94,7 @@ fn new_span(span: sent::Span, frame: Frame, scope: &str) -> NewSpan {
         start,
         scope,
     };
-    let (events, lost_events) = span_events::of_span(span.events, &place);
+    let (events, lost_events) = span_events::of_span(span.events, &place, source.logs_events);
     let (links, lost_links) = links(span.links);
     let dropped_events = span.dropped_events_count.saturating_add(lost_events);
     let dropped_links = span.dropped_links_count.saturating_add(lost_links);

@@ -4,10 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use spanscope_model::{LogFilter, SpanFilter, Tenant, TraceStore};
+use spanscope_model::{LogFilter, SpanFilter, StoreErrorKind, Tenant, TraceStore};
 use spanscope_server::{Access, Limits, PrometheusSink, Server, Tokens, app};
 use spanscope_sqlite::{SqliteStore, wait};
-use tokio::sync::oneshot;
+use spanscope_tests::wait_for;
+use tokio::sync::{oneshot, watch};
+
+use crate::stores::Failing;
 
 pub(crate) const ACME: &str = "token-of-acme-0000001";
 pub(crate) const OTHER: &str = "token-of-other-000001";
@@ -69,7 +72,9 @@ impl Running {
 
     /// Whether all requests were finished, once it has ended.
     pub(crate) fn ended(&mut self) -> bool {
-        self.thread.take().unwrap().join().unwrap()
+        let thread = self.thread.take().unwrap();
+        wait_for("the end of the server", || thread.is_finished().then_some(()));
+        thread.join().unwrap()
     }
 }
 
@@ -79,6 +84,39 @@ impl Drop for Running {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+/// A server over a store that answers nothing until it is let, and then fails.
+pub(crate) struct Held {
+    /// Dropped first, or the server's end would wait for the store.
+    lets: watch::Sender<bool>,
+    pub(crate) store: Failing,
+    pub(crate) server: Running,
+    pub(crate) address: SocketAddr,
+}
+
+impl Held {
+    pub(crate) fn open(kind: StoreErrorKind, limits: Limits) -> Self {
+        let (store, lets) = Failing::held(kind);
+        let server = Running::of(Arc::new(store.clone()), Access::Local, limits);
+        Self {
+            lets,
+            store,
+            address: server.address,
+            server,
+        }
+    }
+
+    /// Waits until the store was asked so often.
+    pub(crate) fn wait_until_asked(&self, times: usize) {
+        wait_for("the store to be asked", || {
+            (self.store.asked() == times).then_some(())
+        });
+    }
+
+    pub(crate) fn let_go(&self) {
+        self.lets.send(true).unwrap();
     }
 }
 

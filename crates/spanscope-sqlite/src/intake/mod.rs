@@ -9,7 +9,10 @@
 //! records again: nothing is stored twice.
 
 mod batch;
+mod maker;
 mod prepared;
+mod senders;
+mod spans;
 mod tokens;
 mod totals;
 
@@ -24,8 +27,9 @@ use spanscope_layers::capture::suppress;
 use spanscope_layers::queue::say;
 use spanscope_model::{NewRecords, StoreError, StoreErrorKind, StoreFuture, Taken, Tenant, Timestamp};
 
-use self::batch::{Batch, State};
+use self::batch::Batch;
 use self::prepared::Prepared;
+use self::senders::State;
 use crate::open;
 use crate::store::worker::{Promise, lock, promised};
 use crate::writer::bounds::{Bounds, Trouble};

@@ -81,6 +81,8 @@ pub(crate) struct TraceChange {
     pub(crate) stored_spans: i64,
     start: i64,
     end: i64,
+    /// From the first to the last of what lies beside its spans.
+    beside: Option<(i64, i64)>,
     root: Option<(i64, i64)>,
     pub(crate) spans: i64,
     pub(crate) errors: i64,
@@ -94,6 +96,11 @@ pub(crate) struct TraceChange {
 }
 
 impl TraceChange {
+    fn stretch(&mut self, start: i64, end: i64) {
+        self.start = self.start.min(start);
+        self.end = self.end.max(end);
+    }
+
     /// Notes the time to live that a span brought, if it did.
     pub(crate) fn note_expiry(&mut self, expires: Option<i64>) {
         self.goes_by_age |= expires.is_none();
@@ -228,20 +235,39 @@ impl<'a> Rows<'a> {
         end: i64,
     ) -> rusqlite::Result<&mut TraceChange> {
         self.latest_time = self.latest_time.max(start);
-        let trace = match self.traces.entry(trace_id) {
-            Entry::Occupied(entry) => entry.into_mut(),
+        let trace = self.change(trace_id)?;
+        trace.stretch(start, end);
+        Ok(trace)
+    }
+
+    /// The trace of something that lies beside its spans and does not make it longer. One without spans lasts from the first
+    /// to the last of such things.
+    pub(crate) fn touch_beside(&mut self, trace_id: TraceId, time: i64) -> rusqlite::Result<i64> {
+        let trace = self.change(trace_id)?;
+        trace.beside = Some(match trace.beside {
+            Some((first, last)) => (first.min(time), last.max(time)),
+            None => (time, time),
+        });
+        Ok(trace.row)
+    }
+
+    fn change(&mut self, trace_id: TraceId) -> rusqlite::Result<&mut TraceChange> {
+        match self.traces.entry(trace_id) {
+            Entry::Occupied(entry) => Ok(entry.into_mut()),
             Entry::Vacant(entry) => {
                 let known = self.owner.find(self.db, trace_id)?;
                 let (row, stored_spans) = known.unwrap_or_else(|| {
                     self.next_trace += 1;
                     (self.next_trace - 1, 0)
                 });
-                entry.insert(TraceChange {
+                Ok(entry.insert(TraceChange {
                     row,
                     is_new: known.is_none(),
                     stored_spans,
-                    start,
-                    end,
+                    // No time at all, until it is stretched over one.
+                    start: i64::MAX,
+                    end: i64::MIN,
+                    beside: None,
                     root: None,
                     spans: 0,
                     errors: 0,
@@ -249,12 +275,9 @@ impl<'a> Rows<'a> {
                     tenant: None,
                     expires: None,
                     goes_by_age: false,
-                })
+                }))
             }
-        };
-        trace.start = trace.start.min(start);
-        trace.end = trace.end.max(end);
-        Ok(trace)
+        }
     }
 
     /// The trace, if this batch has changed it already.
@@ -346,7 +369,8 @@ impl<'a> Rows<'a> {
                  expires, tenant, local)",
         )?;
         let mut update = self.db.prepare_cached(
-            "UPDATE _trace SET start = MIN(start, ?2), end = MAX(end, ?3),
+            "UPDATE _trace SET start = CASE WHEN ?12 THEN ?2 ELSE MIN(start, ?2) END,
+             end = CASE WHEN ?12 THEN ?3 ELSE MAX(end, ?3) END,
              root = CASE WHEN ?5 < COALESCE(root_start, 9223372036854775807) THEN ?4 ELSE root END,
              root_start = CASE WHEN ?5 < COALESCE(root_start, 9223372036854775807) THEN ?5 ELSE root_start END,
              span_count = span_count + ?6, error_count = error_count + ?7, open_count = open_count + ?8,
@@ -367,9 +391,10 @@ impl<'a> Rows<'a> {
             let TraceChange {
                 row,
                 is_new,
-                stored_spans: _,
+                stored_spans,
                 start,
                 end,
+                beside,
                 root,
                 spans,
                 errors,
@@ -380,6 +405,13 @@ impl<'a> Rows<'a> {
             } = trace;
             let expires = expires.filter(|_| !goes_by_age);
             let (root, root_start) = root.unzip();
+            let has_spans = spans > 0 || stored_spans > 0;
+            let (start, end) = match beside {
+                Some((first, last)) if !has_spans => (start.min(first), end.max(last)),
+                _ => (start, end),
+            };
+            // What lay beside the spans is forgotten when they come.
+            let is_first = spans > 0 && stored_spans == 0;
             if is_new {
                 insert.push([
                     Value::Integer(row),
@@ -408,7 +440,8 @@ impl<'a> Rows<'a> {
                     open,
                     goes_by_age,
                     expires,
-                    is_local
+                    is_local,
+                    is_first
                 ])?;
             }
             if let Some(tenant) = tenant {

@@ -186,6 +186,7 @@ fn what_is_stored_is_what_was_given() {
                 resource: resource.clone(),
                 scope: scope.clone(),
                 counts_tokens: false,
+                logs_events: false,
             },
             spans: vec![NewSpan {
                 span: given.clone(),
@@ -256,6 +257,38 @@ fn a_span_is_stored_once_however_often_it_comes() {
     assert_eq!((traces.len(), traces[0].span_count), (1, 3));
     assert_eq!(traces[0].root_name, "root");
     assert_eq!(open.account(), (3, 3));
+}
+
+#[test]
+fn log_events_beside_the_spans_don_t_make_a_trace_longer() {
+    let beside = |at| NewEvent {
+        event: LogEvent {
+            timestamp: at,
+            ..event(Some(1), "late").event
+        },
+        expires: None,
+    };
+    let early_and_late = || {
+        of(SourceRecords {
+            events: vec![beside(ago(3_600_000)), beside(ago(-3_600_000))],
+            ..SourceRecords::default()
+        })
+    };
+    for spans_first in [true, false] {
+        let open = open();
+        let mut batches = vec![records(vec![span(1, 1, 0, "root")]), early_and_late()];
+        if !spans_first {
+            batches.reverse();
+        }
+        for batch in batches {
+            store(&open.store, batch);
+        }
+        let trace = wait(open.store.list_traces(TraceFilter::default()))
+            .unwrap()
+            .remove(0);
+        assert_eq!(trace.duration_ms, Some(100.0), "spans first: {spans_first}");
+        assert_eq!(wait(open.store.list_logs(LogFilter::default())).unwrap().len(), 2);
+    }
 }
 
 #[test]

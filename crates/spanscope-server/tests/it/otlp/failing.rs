@@ -133,10 +133,10 @@ fn what_has_no_room_in_the_queue_is_refused_and_stored_when_it_comes_again() {
                         if answer.status == 200 {
                             break;
                         }
+                        refused.store(true, SeqCst);
                         assert!(Instant::now() < deadline, "never stored");
                         assert_eq!((answer.status, status_of(&answer).code), (429, 8));
                         assert_eq!(answer.header("retry-after"), Some("1"));
-                        refused.store(true, SeqCst);
                     }
                 }
             });

@@ -136,8 +136,10 @@ fn what_is_unpacked_counts_as_held() {
     let mut limits = Limits::default();
     limits.held_bytes = 4 * MIB;
     let open = open_with(Local, limits);
-    // 1 GiB may not be unpacked, but here not even what may be has room.
-    let answer = packed(zeros(1024)).to(open.address);
+    // So much may be unpacked, but here it has no room.
+    let bomb = zeros(60);
+    assert!(bomb.len() < MIB);
+    let answer = packed(bomb).to(open.address);
     assert_eq!((answer.status, status_of(&answer).code), (429, 8));
     assert_eq!(answer.header("retry-after"), Some("1"));
     let half = packed(gzip(&large("half", 3 * MIB))).to(open.address);

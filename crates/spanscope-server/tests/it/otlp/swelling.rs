@@ -1,16 +1,11 @@
 //! Bodies that are small as they are sent and large as what they become.
 
-use std::sync::Arc;
-
 use prost::Message as _;
 use spanscope_model::StoreErrorKind;
-use spanscope_server::Access::Local;
 use spanscope_server::Limits;
-use spanscope_tests::wait_for;
 
 use super::{JSON, PROTOBUF, TRACES, gzip, send, span, status_of, traces};
-use crate::running::{Running, open};
-use crate::stores::Failing;
+use crate::running::{Held, open};
 use crate::wire::{Ask, Connection};
 
 /// A field of protobuf with a length.
@@ -72,31 +67,24 @@ fn a_few_bytes_that_would_become_gigabytes_are_refused_before_they_do() {
 
 #[test]
 fn what_bodies_become_is_counted_for_all_of_them() {
-    let (store, lets) = Failing::held(StoreErrorKind::Unusable);
     let mut limits = Limits::default();
     limits.decoded_bytes = 1 << 20;
-    let server = Running::of(Arc::new(store.clone()), Local, limits);
+    let held = Held::open(StoreErrorKind::Unusable, limits);
     let of_spans = |count: usize| send(&traces(vec![span("one"); count]));
-    let mut holds = Connection::open(server.address);
+    let mut holds = Connection::open(held.address);
     holds.send(&of_spans(500).bytes());
-    wait_for("the first body in the store", || {
-        (store.asked() == 1).then_some(())
-    });
-    let answer = of_spans(500).to(server.address);
+    held.wait_until_asked(1);
+    let answer = of_spans(500).to(held.address);
     assert_eq!((answer.status, status_of(&answer).code), (429, 8));
     assert_eq!(answer.header("retry-after"), Some("1"));
-    let answer = of_spans(1_000).to(server.address);
+    let answer = of_spans(1_000).to(held.address);
     assert_eq!(
         (answer.status, status_of(&answer).code),
         (413, 3),
         "it never will be taken"
     );
-    assert_eq!(store.asked(), 1);
-    lets.send(true).unwrap();
+    assert_eq!(held.store.asked(), 1);
+    held.let_go();
     assert_eq!(holds.answer().status, 500, "its own answer");
-    assert_eq!(
-        of_spans(500).to(server.address).status,
-        500,
-        "there is room again"
-    );
+    assert_eq!(of_spans(500).to(held.address).status, 500, "there is room again");
 }
