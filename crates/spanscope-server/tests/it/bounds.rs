@@ -172,7 +172,10 @@ fn a_request_that_takes_too_long_is_told_to_come_again() {
         assert_eq!((answer.status, answer.code()), (503, "timed_out".to_owned()));
         assert_eq!(answer.header("retry-after"), Some("1"));
         let took = began.elapsed();
-        assert!(took >= limits.request_time && took < Limits::default().request_time, "{took:?}");
+        assert!(
+            took >= limits.request_time && took < Limits::default().request_time,
+            "{took:?}"
+        );
     }
     assert_eq!(Ask::get("/health").to(held.address).status, 200);
 }
