@@ -327,7 +327,8 @@ pub trait TraceStore: Send + Sync {
     fn usage(&self, query: UsageQuery) -> StoreFuture<'_, Vec<UsageRow>>;
 
     /// The same store as one tenant sees it: it answers nothing of the others', and what is given to it is that tenant's.
-    /// The store itself answers all, and what is given to it belongs to [`Tenant::DEFAULT`].
+    /// The store itself answers all; what is given to it joins the trace that is there under the same id, and a new trace
+    /// belongs to [`Tenant::DEFAULT`].
     fn within(&self, tenant: &Tenant) -> Arc<dyn TraceStore>;
 
     /// Stores records, all or none of them. When it answers, they outlive the end of this process, however it comes.

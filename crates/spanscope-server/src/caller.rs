@@ -26,7 +26,8 @@ use spanscope_model::{Tenant, TraceStore};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
-    /// Sees everything; what it writes belongs to the default tenant.
+    /// Sees everything. What it writes joins the trace that is there under the same id, whoever's it is; a new trace is the
+    /// default tenant's.
     Administrator,
     /// Sees its own, and what it writes is its own, whatever it claims.
     Tenant(Tenant),
