@@ -225,10 +225,6 @@ pub struct Taken {
     pub stored: u64,
     /// How many were there already.
     pub known: u64,
-    /// Spans that found no place.
-    pub rejected_spans: u64,
-    /// Events that found no place.
-    pub rejected_events: u64,
     /// Measurements that found no place: totals of more streams than a store follows for one source.
     pub rejected_points: u64,
 }

@@ -1,0 +1,192 @@
+//! What is there already, what is too much, and what becomes of a file that is closed or copied.
+
+use spanscope_model::{
+    Adds, MetricQuery, NewRecords, Span, SpanFilter, StoreErrorKind, Taken, Timestamp, TraceStore, Value,
+};
+use spanscope_sqlite::{SqliteLayer, SqliteStore, wait};
+
+use crate::support::{span_id, trace_id};
+
+use super::{MS, ago, open, point, points, records, span, store, total};
+
+#[test]
+fn a_program_that_writes_the_file_itself_is_not_stored_twice() {
+    let open = open();
+    let (layer, guard) = SqliteLayer::builder().open(open.store.path()).unwrap();
+    let name = guard.store_name().to_owned();
+    drop((layer, guard));
+    let mine = NewRecords {
+        stored_in: Some(name),
+        ..records(vec![span(1, 1, 0, "mine")])
+    };
+    assert_eq!(
+        store(&open.store, mine),
+        Taken {
+            known: 1,
+            ..Taken::default()
+        }
+    );
+    let theirs = NewRecords {
+        stored_in: Some("another file".to_owned()),
+        ..records(vec![span(1, 1, 0, "theirs")])
+    };
+    assert_eq!(store(&open.store, theirs).stored, 1);
+}
+
+#[test]
+fn answers_that_are_too_large_are_refused_and_the_questions_can_be_narrowed() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = SqliteStore::builder()
+        .max_answer_bytes(64 * 1024)
+        .open(folder.path().join("trace_store.db"))
+        .unwrap();
+    let long = "x".repeat(1000);
+    let spans = (1..=100)
+        .map(|id| {
+            let mut span = span(1, id, i64::from(id != 1), "many");
+            span.attributes.set("text", long.as_str());
+            span
+        })
+        .collect();
+    store(&small, records(spans));
+    let is_too_large = |result: Result<usize, spanscope_model::StoreError>| {
+        result.is_err_and(|error| {
+            error.kind() == StoreErrorKind::AnswerTooLarge && error.to_string().contains("ask for less")
+        })
+    };
+    assert!(is_too_large(
+        wait(small.trace_spans(trace_id(1))).map(|spans| spans.len())
+    ));
+    assert!(is_too_large(
+        wait(small.query_spans(Vec::new(), Vec::new(), None)).map(|spans| spans.len())
+    ));
+    assert!(is_too_large(
+        wait(small.get_span_tree(span_id(1), None, None)).map(|tree| tree.len())
+    ));
+    let raw = (0..5000)
+        .map(|number| point("jobs_total", number.into(), Adds::Alone, ago(number)))
+        .collect();
+    store(&small, points(raw));
+    let mut query = MetricQuery::range("jobs_total", ago(3_600_000));
+    query.granularity = None;
+    assert!(is_too_large(
+        wait(small.query_metrics(query)).map(|series| series.len())
+    ));
+    assert_eq!(
+        wait(small.query_spans(Vec::new(), Vec::new(), Some(1)))
+            .unwrap()
+            .len(),
+        1
+    );
+    assert_eq!(total(&small, "jobs_total"), Some(Value::I64(4999 * 5000 / 2)));
+}
+
+#[test]
+fn a_queue_that_is_full_refuses_and_what_was_taken_is_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace_store.db");
+    let narrow = SqliteStore::builder().queue_bytes(1000).open(&path).unwrap();
+    // Another program holds the file, so that nothing is written for now.
+    let foreign = rusqlite::Connection::open(&path).unwrap();
+    foreign.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let taken: Vec<_> = (1..=20)
+        .map(|id| narrow.store(records(vec![span(1, id, 0, "some")])))
+        .collect();
+    foreign.execute_batch("COMMIT").unwrap();
+    let answers: Vec<_> = taken.into_iter().map(wait).collect();
+    let stored = answers.iter().filter(|answer| answer.is_ok()).count();
+    let refused = answers.iter().flat_map(|answer| answer.as_ref().err());
+    assert!(
+        refused
+            .clone()
+            .all(|error| error.kind() == StoreErrorKind::Overloaded)
+    );
+    assert!(stored >= 1 && refused.count() >= 1, "{stored} of 20");
+    assert_eq!(wait(narrow.trace_spans(trace_id(1))).unwrap().len(), stored);
+}
+
+#[test]
+fn what_was_acknowledged_is_there_when_the_file_is_opened_anew() {
+    let open = open();
+    for id in 1..=50 {
+        store(&open.store, records(vec![span(1, id, 0, "kept")]));
+    }
+    // As after a crash: the store that wrote is not closed.
+    let copy = open.folder.path().join("copy.db");
+    std::fs::copy(open.store.path(), &copy).unwrap();
+    let wal = format!("{}-wal", open.store.path().display());
+    std::fs::copy(wal, open.folder.path().join("copy.db-wal")).unwrap();
+    let copy = SqliteStore::open(&copy).unwrap();
+    assert_eq!(wait(copy.trace_spans(trace_id(1))).unwrap().len(), 50);
+}
+
+#[test]
+fn a_store_that_was_opened_for_reading_says_how_to_write() {
+    let open = open();
+    let reader = SqliteStore::open(open.store.path()).unwrap();
+    let error = wait(reader.store(records(vec![span(1, 1, 0, "no")]))).unwrap_err();
+    assert!(error.is_invalid_input() && error.to_string().contains("SqliteStore::builder()"));
+}
+
+#[test]
+fn a_trace_of_clocks_that_go_ahead_is_found_by_its_time() {
+    let open = open();
+    let ahead = Timestamp::from_nanos(Timestamp::now().as_nanos() + 600_000 * MS);
+    let span = Span {
+        end_time: Some(Timestamp::from_nanos(ahead.as_nanos() + MS)),
+        ..span(1, 1, 0, "ahead")
+    };
+    store(
+        &open.store,
+        records(vec![Span {
+            start_time: ahead,
+            ..span
+        }]),
+    );
+    // A mark of a later moment.
+    let db = rusqlite::Connection::open(open.store.path()).unwrap();
+    let later = ahead.as_nanos() - 300_000 * MS;
+    db.execute("INSERT INTO _mark (time, span, event) VALUES (?1, 2, 1)", [later])
+        .unwrap();
+    let since = SpanFilter {
+        since: Some(Timestamp::from_nanos(later + MS)),
+        ..SpanFilter::default()
+    };
+    assert_eq!(wait(open.store.list_spans(since)).unwrap().len(), 1);
+}
+
+#[test]
+fn senders_are_forgotten_with_the_last_that_they_can_have_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace_store.db");
+    let keeper = SqliteStore::builder().open(&path).unwrap();
+    let mut old = records(vec![span(1, 1, 0, "old")]);
+    old.sources[0].source.service_name = "gone".to_owned();
+    store(&keeper, old);
+    store(
+        &keeper,
+        points(vec![point("t_total", 1.into(), Adds::Since(ago(5000)), ago(0))]),
+    );
+    drop(keeper);
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.execute_batch("UPDATE _process SET seen_at = 0; UPDATE _batch SET time = 0")
+        .unwrap();
+    let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(number("SELECT count(*) FROM _total"), 1);
+    let keeper = SqliteStore::builder().open(&path).unwrap();
+    // The upkeep comes by itself within seconds.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while number("SELECT count(*) FROM _process WHERE resource IS NOT NULL") > 0 {
+        assert!(std::time::Instant::now() < deadline, "senders were not forgotten");
+        // The pause of a poll; the deadline bounds it. Nothing tells from outside when the upkeep was.
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert_eq!(number("SELECT count(*) FROM _total"), 0);
+    let stats = wait(keeper.statistics()).unwrap();
+    assert_eq!(
+        (stats.offered, stats.stored),
+        (2, 2),
+        "the account keeps what they gave"
+    );
+    assert_eq!(wait(keeper.trace_spans(trace_id(1))).unwrap().len(), 1);
+}

@@ -1,0 +1,227 @@
+//! Tenants see and change nothing of each other.
+
+use std::sync::Arc;
+
+use spanscope_model::{
+    Adds, Condition, ConditionOp, IdMatch, LogFilter, MetricKind, NewPoint, SpanFilter, SpanStatus, Tenant,
+    TraceFilter, TraceQuery, TraceStore, UsageBy, UsageQuery, Value,
+};
+use spanscope_sqlite::{SqliteLayer, SqliteStore, wait};
+use tracing_subscriber::layer::SubscriberExt as _;
+
+use crate::support::{span_id, trace_id};
+
+use super::events::{end, log};
+use super::{Open, ago, event, open, point, points, records, span, store, total};
+
+/// The same ids in the stores of two tenants, and one trace that only one of them has.
+fn two_tenants() -> (Open, Arc<dyn TraceStore>, Arc<dyn TraceStore>) {
+    let open = open();
+    let acme = open.store.within(&"acme".parse().unwrap());
+    let other = open.store.within(&"other".parse().unwrap());
+    for (tenant, name) in [(&acme, "of acme"), (&other, "of other")] {
+        let mut root = span(1, 1, 0, name);
+        root.attributes.set("session_id", "s");
+        let mut records = records(vec![root, span(1, 2, 1, name)]);
+        records.sources[0].source.service_name = name.to_owned();
+        records.sources[0].events = vec![event(Some(1), name), event(None, name)];
+        records.sources[0].points = vec![point("jobs_total", 1.into(), Adds::Alone, ago(0))];
+        store(&**tenant, records);
+    }
+    store(&*other, records(vec![span(9, 9, 0, "secret")]));
+    (open, acme, other)
+}
+
+#[test]
+fn a_tenant_sees_nothing_of_another_ones() {
+    let (open, acme, other) = two_tenants();
+    for (tenant, name, traces) in [(&acme, "of acme", 1), (&other, "of other", 2)] {
+        let tenant = &**tenant;
+        assert_eq!(
+            wait(tenant.query_traces(TraceQuery::default())).unwrap().len(),
+            traces
+        );
+        assert_eq!(
+            wait(tenant.list_traces(TraceFilter::default())).unwrap().len(),
+            traces
+        );
+        let by_session = TraceFilter {
+            conditions: vec![Condition::new("session_id", ConditionOp::Eq, "s")],
+            ..TraceFilter::default()
+        };
+        assert_eq!(
+            wait(tenant.list_traces(by_session.clone())).unwrap()[0].root_name,
+            name
+        );
+        assert_eq!(wait(tenant.get_span(trace_id(1), span_id(2))).unwrap().name, name);
+        let tree = wait(tenant.get_span_tree(span_id(1), None, None)).unwrap();
+        assert!(tree.len() == 2 && tree.values().all(|node| node.span.name == name));
+        let spans = wait(tenant.query_spans(by_session.conditions, Vec::new(), None)).unwrap();
+        assert!(spans.len() == 2 && spans.iter().all(|span| span.name == name));
+        assert_eq!(wait(tenant.trace_spans(trace_id(1))).unwrap().len(), 2);
+        let spans = wait(tenant.list_spans(SpanFilter::default())).unwrap();
+        assert_eq!(spans.iter().filter(|span| span.name == name).count(), 2);
+        assert_eq!(spans.len(), traces + 1);
+        let logs = wait(tenant.list_logs(LogFilter::default())).unwrap();
+        assert!(logs.len() == 2 && logs.iter().all(|log| log.message == name));
+        assert_eq!(total(tenant, "jobs_total"), Some(Value::I64(1)));
+        assert_eq!(wait(tenant.list_metrics()).unwrap()[0].points, 1);
+        let stats = wait(tenant.statistics()).unwrap();
+        assert_eq!((stats.traces, stats.spans), (traces as u64, traces as u64 + 1));
+        assert_eq!((stats.events, stats.points, stats.file_bytes), (2, 1, 0));
+        assert_eq!(stats.offered, stats.spans + 3);
+        let names = wait(tenant.name_statistics(None)).unwrap();
+        assert_eq!(names.iter().map(|name| name.count).sum::<u64>(), stats.spans);
+        assert!(matches!(
+            wait(tenant.resolve_id(span_id(1).to_string())),
+            Ok(IdMatch::Span(..))
+        ));
+    }
+    // What is there, but another one's.
+    assert!(wait(acme.get_trace(trace_id(9))).unwrap_err().is_not_found());
+    assert!(
+        wait(acme.get_span(trace_id(9), span_id(9)))
+            .unwrap_err()
+            .is_not_found()
+    );
+    assert!(
+        wait(acme.get_span_tree(span_id(9), None, None))
+            .unwrap_err()
+            .is_not_found()
+    );
+    assert!(wait(acme.trace_spans(trace_id(9))).unwrap_err().is_not_found());
+    assert!(
+        wait(acme.resolve_id(span_id(9).to_string()))
+            .unwrap_err()
+            .is_not_found()
+    );
+    assert!(
+        wait(acme.resolve_id(trace_id(9).to_string()))
+            .unwrap_err()
+            .is_not_found()
+    );
+    let of_span = LogFilter {
+        trace_id: Some(trace_id(9)),
+        ..LogFilter::default()
+    };
+    assert!(wait(acme.list_logs(of_span)).unwrap().is_empty());
+    let usage = UsageQuery {
+        since: None,
+        until: None,
+        trace_id: Some(trace_id(9)),
+        by: UsageBy::Agent,
+    };
+    assert!(wait(acme.usage(usage)).unwrap().is_empty());
+    let nobody = open.store.within(&"nobody".parse().unwrap());
+    assert!(
+        wait(nobody.query_traces(TraceQuery::default()))
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(
+        wait(open.store.query_traces(TraceQuery::default()))
+            .unwrap()
+            .len(),
+        3,
+        "an administrator sees all"
+    );
+    let saved = |store: &dyn TraceStore| {
+        wait(store.save_spans_to_dataset(Vec::new(), Vec::new(), "d".to_owned(), None))
+    };
+    assert_eq!((saved(&*acme).unwrap(), saved(&*other).unwrap()), (2, 3));
+    let folder = open.folder.path().join("datasets/tenants");
+    let lines = |name: &str| {
+        std::fs::read_to_string(folder.join(name).join("d.jsonl"))
+            .unwrap()
+            .lines()
+            .count()
+    };
+    assert_eq!((lines("acme"), lines("other")), (2, 3));
+}
+
+#[test]
+fn a_tenant_can_not_change_what_is_another_ones() {
+    let (open, acme, _) = two_tenants();
+    // Ends, starts and spans of ids that only the other one has.
+    let end = log(end(SpanStatus::Error), Some((9, 9)), ago(0), &[("forged", "1")]);
+    wait(acme.log_event(end, 3600)).unwrap();
+    store(&*acme, records(vec![span(9, 10, 9, "forged")]));
+    let other = open.store.within(&"other".parse().unwrap());
+    let spans = wait(other.trace_spans(trace_id(9))).unwrap();
+    assert_eq!(
+        (spans.len(), spans[0].name.as_str(), spans[0].status),
+        (1, "secret", Some(SpanStatus::Ok))
+    );
+    // The unit and the kind of a metric are each tenant's own.
+    let gauge = NewPoint {
+        kind: MetricKind::Gauge,
+        unit: "seconds".to_owned(),
+        ..point("mine_total", 1.into(), Adds::Alone, ago(0))
+    };
+    store(&*acme, points(vec![gauge]));
+    for _ in 0..2 {
+        store(
+            &*other,
+            points(vec![point("mine_total", 1.into(), Adds::Alone, ago(0))]),
+        );
+    }
+    assert_eq!(total(&*other, "mine_total"), Some(Value::I64(2)));
+}
+
+#[test]
+fn a_run_belongs_to_the_tenant_that_its_root_names() {
+    let open = open();
+    let (layer, guard) = SqliteLayer::builder().open(open.store.path()).unwrap();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        tracing::info_span!("run", tenant_id = "acme").in_scope(|| {
+            tracing::info_span!("step", tenant_id = "other").in_scope(|| tracing::info!("hello"));
+        });
+        tracing::info_span!("nobody's").in_scope(|| tracing::info!("hello"));
+    });
+    assert!(guard.shutdown());
+    let seen = |tenant: &str| {
+        let store = open.store.within(&tenant.parse().unwrap());
+        let traces = wait(store.list_traces(TraceFilter::default())).unwrap();
+        let logs = wait(store.list_logs(LogFilter::default())).unwrap();
+        (
+            traces
+                .into_iter()
+                .map(|trace| trace.root_name)
+                .collect::<Vec<_>>(),
+            logs.len(),
+        )
+    };
+    assert_eq!(seen("acme"), (vec!["run".to_owned()], 1));
+    assert_eq!(seen("other"), (vec![], 0));
+    assert_eq!(seen(Tenant::DEFAULT), (vec!["nobody's".to_owned()], 1));
+}
+
+#[test]
+fn an_import_leaves_each_tenant_its_own() {
+    let (open, _, _) = two_tenants();
+    let target = open.folder.path().join("target.db");
+    let first = SqliteStore::import(&target, open.store.path(), |_, _| ()).unwrap();
+    assert_eq!(
+        (first.traces, first.spans, first.events, first.points),
+        (3, 5, 4, 2)
+    );
+    let second = SqliteStore::import(&target, open.store.path(), |_, _| ()).unwrap();
+    assert_eq!((second.spans, second.events, second.points), (0, 0, 0));
+    let target = SqliteStore::open(&target).unwrap();
+    for (tenant, name, traces) in [
+        ("acme", "of acme", 1),
+        ("other", "of other", 2),
+        ("default", "", 0),
+    ] {
+        let tenant = target.within(&tenant.parse().unwrap());
+        assert_eq!(
+            wait(tenant.query_traces(TraceQuery::default())).unwrap().len(),
+            traces
+        );
+        let logs = wait(tenant.list_logs(LogFilter::default())).unwrap();
+        assert!(logs.iter().all(|log| log.message == name));
+        assert_eq!(logs.len(), if traces > 0 { 2 } else { 0 });
+        let points = (traces > 0).then_some(Value::I64(1));
+        assert_eq!(total(&*tenant, "jobs_total"), points);
+    }
+}
