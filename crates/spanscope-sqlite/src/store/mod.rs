@@ -9,6 +9,7 @@ mod builder;
 mod cleanup;
 mod conditions;
 mod dataset;
+mod file;
 mod import;
 mod logs;
 mod metrics;
@@ -35,20 +36,16 @@ use spanscope_model::{
     TraceFilter, TraceId, TraceQuery, TraceStore, TraceSummary, UsageQuery, UsageRow,
 };
 
+use self::file::{Asker, File};
 pub use self::import::Imported;
 pub use self::opening::{DEFAULT_INTAKE_BYTES, DEFAULT_MAX_ANSWER_BYTES, SqliteStoreBuilder};
 use self::scope::Scope;
 pub use self::sql::SqlResult;
+use self::worker::Workers;
 pub use self::worker::wait;
-use self::worker::{Workers, lock};
 use crate::intake::Intake;
 use crate::open::{open_read, sql_error};
 use crate::retention::Deleted;
-
-/// Connections that are kept open between questions.
-const KEPT_CONNECTIONS: usize = 4;
-/// Chosen traces whose spans are read in one transaction.
-const TRACES_AT_ONCE: usize = 64;
 
 /// Reads a span store. Clones share their connections and threads.
 ///
@@ -73,13 +70,6 @@ pub struct SqliteStore {
     asker: Asker,
     /// Takes in records; none where the store was opened for reading.
     intake: Option<Arc<Intake>>,
-}
-
-/// Who asks: one tenant or everybody, and how much they are answered at once.
-#[derive(Debug, Clone)]
-struct Asker {
-    tenant: Option<Tenant>,
-    max_answer_bytes: usize,
 }
 
 /// A question's failure before it is known which file to blame.
@@ -114,128 +104,6 @@ impl Failure {
             Self::Store(error) => error,
         }
     }
-}
-
-/// The file and its idle connections.
-#[derive(Debug)]
-struct File {
-    path: PathBuf,
-    idle: Mutex<Vec<(FileId, Connection)>>,
-}
-
-/// Tells a file from another one that was put in its place under the same name.
-type FileId = Option<(u64, u64)>;
-
-fn file_id(path: &Path) -> FileId {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = path;
-        None
-    }
-}
-
-impl File {
-    fn connection(&self) -> Result<(FileId, Connection), StoreError> {
-        let id = file_id(&self.path);
-        let mut idle = lock(&self.idle);
-        idle.retain(|(of, _)| *of == id);
-        if let Some(found) = idle.pop() {
-            return Ok(found);
-        }
-        drop(idle);
-        let db = open_read(&self.path)?;
-        conditions::register(&db).map_err(|error| sql_error(&self.path, error))?;
-        Ok((id, db))
-    }
-
-    fn give_back(&self, connection: (FileId, Connection)) {
-        let mut idle = lock(&self.idle);
-        if idle.len() < KEPT_CONNECTIONS {
-            idle.push(connection);
-        }
-    }
-
-    /// Asks within one read transaction.
-    fn read<T>(
-        &self,
-        asker: &Asker,
-        question: impl FnOnce(&Connection, Scope) -> Result<T, Failure>,
-    ) -> Result<T, StoreError> {
-        let (id, db) = self.connection()?;
-        let answer = ask(&db, asker, question).map_err(|failure| failure.of(&self.path));
-        // After a failure the connection may be what failed.
-        let may_be_broken = answer
-            .as_ref()
-            .is_err_and(|error| !error.is_not_found() && !error.is_invalid_input());
-        if !may_be_broken {
-            self.give_back((id, db));
-        }
-        answer
-    }
-
-    /// Asks about two halves of the spans at the same time, on a connection each.
-    fn name_statistics(&self, asker: &Asker, since: Option<Timestamp>) -> Result<Vec<NameStats>, StoreError> {
-        let (first, middle, last) = self.read(asker, |db, _| stats::halves(db, since))?;
-        let half = |first, last| {
-            self.read(asker, move |db, scope| {
-                stats::Durations::read(db, scope, first, last, since)
-            })
-        };
-        let (lower, upper) = std::thread::scope(|scope| {
-            let lower = std::thread::Builder::new()
-                .name("spanscope-read".to_owned())
-                .spawn_scoped(scope, || half(first, middle));
-            let upper = half(middle.saturating_add(1), last);
-            let lower = match lower {
-                Ok(thread) => thread.join().ok(),
-                Err(_) => None,
-            };
-            (lower, upper)
-        });
-        // Where no second thread was to be had, this one does both halves.
-        let lower = lower.unwrap_or_else(|| half(first, middle))?;
-        let parts = vec![lower, upper?];
-        self.read(asker, |db, _| stats::Durations::finish(db, parts))
-    }
-
-    /// Gives the spans of all chosen traces to `each`, some traces at a time.
-    fn chosen_spans(
-        &self,
-        asker: &Asker,
-        conditions: Vec<Condition>,
-        attributes: &[String],
-        max_depth: Option<u32>,
-        mut each: impl FnMut(Vec<Span>) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        let traces = self.read(asker, |db, scope| tree::chosen(db, scope, conditions))?;
-        for some in traces.chunks(TRACES_AT_ONCE) {
-            each(self.read(asker, |db, scope| {
-                let mut spans = Vec::new();
-                for trace in some {
-                    spans.extend(tree::of_trace(db, scope, *trace, attributes, max_depth)?);
-                }
-                Ok(spans)
-            })?)?;
-        }
-        Ok(())
-    }
-}
-
-fn ask<T>(
-    db: &Connection,
-    asker: &Asker,
-    question: impl FnOnce(&Connection, Scope) -> Result<T, Failure>,
-) -> Result<T, Failure> {
-    let transaction = db.unchecked_transaction()?;
-    let scope = Scope::of(&transaction, asker.tenant.as_ref(), asker.max_answer_bytes)?;
-    let answer = question(&transaction, scope)?;
-    transaction.finish()?;
-    Ok(answer)
 }
 
 impl SqliteStore {

@@ -3,53 +3,19 @@
 //! Nothing outside changes until the caller has committed: what it must remember comes back as [`Outcome`].
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use rusqlite::{Connection, params};
-use spanscope_layers::Categories;
-use spanscope_layers::capture::{
-    CallsiteTable, Capture, FieldReader, SpanIds, SpanRecord, WallClock, can_measure,
-};
+use spanscope_layers::capture::{Capture, FieldReader, SpanIds, SpanRecord, WallClock, can_measure};
 use spanscope_layers::queue::{Chunk, Entry, EventEntry, SpanEntry};
 use spanscope_model::{SpanKind, SpanStatus, TraceId};
 use tracing_core::span::Id;
 
 use super::database::{OpenSpan, callsite_row};
-use super::decode::{Decoded, Prepared, extra};
+use super::decode::{Prepared, extra};
 use super::measurements::Measurements;
+use super::reading::Reading;
 use super::rows::{EventRow, Owner, Rows, SpanRow, kind_number, span_key, tenant_row};
 use super::tail::{Fate, InFile, Tail};
-
-/// What the writer keeps from batch to batch to read records with.
-#[derive(Debug)]
-pub(super) struct Reading {
-    pub(super) callsites: CallsiteTable<Prepared>,
-    /// Targets that records of the `log` crate brought with them, by level.
-    pub(super) log_callsites: HashMap<(String, u8), i64>,
-    /// Rows of tenants that roots have named.
-    pub(super) tenants: HashMap<String, i64>,
-    pub(super) decoded: Decoded,
-    pub(super) indexed_keys: Vec<String>,
-}
-
-impl Reading {
-    pub(super) fn new(categories: Arc<Categories>) -> Self {
-        Self {
-            callsites: CallsiteTable::new(categories),
-            log_callsites: HashMap::new(),
-            tenants: HashMap::new(),
-            decoded: Decoded::default(),
-            indexed_keys: Vec::new(),
-        }
-    }
-
-    /// Forgets rows that may not be there: the file was replaced, or a transaction rolled back.
-    pub(super) fn forget_rows(&mut self) {
-        self.callsites.clear();
-        self.log_callsites.clear();
-        self.tenants.clear();
-    }
-}
 
 /// What the caller has to remember once the transaction is committed.
 #[derive(Debug, Default)]

@@ -11,9 +11,10 @@ use spanscope_layers::queue::Chunk;
 use spanscope_model::{StoreError, Timestamp};
 use tracing_core::span::Id;
 
-use super::batch::{self, Batch, Reading};
+use super::batch::{self, Batch};
 use super::bounds::{Bounds, Trouble};
 use super::decode::Prepared;
+use super::reading::Reading;
 use super::tail::{Settle, SharedStats, Tail, TakenBack};
 use crate::layer::SqliteLayerBuilder;
 use crate::open;

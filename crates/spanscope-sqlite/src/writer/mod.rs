@@ -11,6 +11,7 @@ pub(crate) mod bulk;
 pub(crate) mod database;
 pub(crate) mod decode;
 mod measurements;
+mod reading;
 pub(crate) mod rows;
 mod tail;
 

@@ -1,0 +1,40 @@
+//! What the writer keeps from batch to batch to read records with.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use spanscope_layers::Categories;
+use spanscope_layers::capture::CallsiteTable;
+
+use super::decode::{Decoded, Prepared};
+
+/// What the writer keeps from batch to batch to read records with.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) callsites: CallsiteTable<Prepared>,
+    /// Targets that records of the `log` crate brought with them, by level.
+    pub(super) log_callsites: HashMap<(String, u8), i64>,
+    /// Rows of tenants that roots have named.
+    pub(super) tenants: HashMap<String, i64>,
+    pub(super) decoded: Decoded,
+    pub(super) indexed_keys: Vec<String>,
+}
+
+impl Reading {
+    pub(super) fn new(categories: Arc<Categories>) -> Self {
+        Self {
+            callsites: CallsiteTable::new(categories),
+            log_callsites: HashMap::new(),
+            tenants: HashMap::new(),
+            decoded: Decoded::default(),
+            indexed_keys: Vec::new(),
+        }
+    }
+
+    /// Forgets rows that may not be there: the file was replaced, or a transaction rolled back.
+    pub(super) fn forget_rows(&mut self) {
+        self.callsites.clear();
+        self.log_callsites.clear();
+        self.tenants.clear();
+    }
+}
