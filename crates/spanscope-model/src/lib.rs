@@ -16,6 +16,7 @@ mod id;
 mod incoming;
 mod metric;
 mod query;
+mod run;
 #[cfg(feature = "schema")]
 mod schema;
 mod span;
@@ -39,6 +40,9 @@ pub use metric::{
 pub use query::{
     Condition, ConditionOp, LogFilter, Order, OrderKey, ParseOrderError, SpanField, SpanFilter, TraceFilter,
     TraceQuery,
+};
+pub use run::{
+    NoRunCursor, RunCursor, RunFilter, RunInfo, RunPage, RunRange, RunRecords, RunSpan, RunStatus,
 };
 pub use span::{Link, Span, SpanKind, SpanNode, SpanState, SpanStatus, Trace, TraceSummary, UnknownWord};
 pub use store::{

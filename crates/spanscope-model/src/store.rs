@@ -9,9 +9,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Condition, Event, LogEvent, LogFilter, MetricInfo, MetricQuery, MetricSeries, NewRecords, Span,
-    SpanFilter, SpanId, SpanNode, Taken, Tenant, Timestamp, Trace, TraceFilter, TraceId, TraceQuery,
-    TraceSummary, UsageQuery, UsageRow,
+    Condition, Event, LogEvent, LogFilter, MetricInfo, MetricQuery, MetricSeries, NewRecords, RunFilter,
+    RunPage, RunRange, RunRecords, Span, SpanFilter, SpanId, SpanNode, Taken, Tenant, Timestamp, Trace,
+    TraceFilter, TraceId, TraceQuery, TraceSummary, UsageQuery, UsageRow,
 };
 
 /// What went wrong in a store. The message is for the caller; [`kind`](Self::kind) is for the program.
@@ -325,6 +325,38 @@ pub trait TraceStore: Send + Sync {
     /// # Errors
     /// Only what a store's own failure makes.
     fn usage(&self, query: UsageQuery) -> StoreFuture<'_, Vec<UsageRow>>;
+
+    /// Runs of agents, newest first, and how many there are: traces in which an agent, a model, a retrieval or a tool was at
+    /// work, or that say `task_id` or `agent_id` (specification section 10).
+    ///
+    /// # Errors
+    /// Only what a store's own failure makes.
+    fn list_runs(&self, filter: RunFilter) -> StoreFuture<'_, RunPage>;
+
+    /// Records of one run, by its task id or the id of its trace; by the latter, of any trace.
+    ///
+    /// # Errors
+    /// Not found.
+    fn run_records(&self, task_id: String, range: RunRange) -> StoreFuture<'_, RunRecords>;
+
+    /// Deletes a run, and says how many spans it had. What else lies in its traces stays.
+    ///
+    /// # Errors
+    /// Not found; invalid input, where the store was opened for reading.
+    fn delete_run(&self, task_id: String) -> StoreFuture<'_, u64>;
+
+    /// Deletes the runs whose traces ended before then, and says how many they were.
+    ///
+    /// # Errors
+    /// Invalid input, where the store was opened for reading.
+    fn delete_runs_before(&self, before: Timestamp) -> StoreFuture<'_, u64>;
+
+    /// Waits until something is stored, by any process, after this number was answered; 0 is answered at once. Answers the
+    /// next number.
+    ///
+    /// # Errors
+    /// Only what a store's own failure makes.
+    fn changed(&self, seen: u64) -> StoreFuture<'_, u64>;
 
     /// The same store as one tenant sees it: it answers nothing of the others', and what is given to it is that tenant's.
     /// The store itself answers all; what is given to it joins the trace that is there under the same id, and a new trace

@@ -282,7 +282,7 @@ pub(crate) fn give_back(db: &Connection, pages: u64) -> rusqlite::Result<u64> {
     Ok(given)
 }
 
-fn delete_traces(db: &Connection, traces: &[i64], now: Timestamp) -> rusqlite::Result<Deleted> {
+pub(crate) fn delete_traces(db: &Connection, traces: &[i64], now: Timestamp) -> rusqlite::Result<Deleted> {
     let mut deleted = Deleted::default();
     let mut traces = traces.iter().copied();
     let mut current = traces.next();
@@ -312,6 +312,8 @@ struct TraceRows<'db> {
     events: rusqlite::Statement<'db>,
     foreign: rusqlite::Statement<'db>,
     loosen: rusqlite::Statement<'db>,
+    runs: rusqlite::Statement<'db>,
+    ends: rusqlite::Statement<'db>,
     trace: rusqlite::Statement<'db>,
 }
 
@@ -335,6 +337,8 @@ impl<'db> TraceRows<'db> {
                  <> (SELECT tenant FROM _trace WHERE id = ?1)",
             )?,
             loosen: db.prepare("UPDATE _event SET trace = NULL WHERE trace = ?1")?,
+            runs: db.prepare("DELETE FROM _run WHERE trace = ?1")?,
+            ends: db.prepare("DELETE FROM _ended WHERE trace = ?1")?,
             trace: db.prepare("DELETE FROM _trace WHERE id = ?1")?,
         })
     }
@@ -352,6 +356,8 @@ impl<'db> TraceRows<'db> {
         }
         deleted.events += self.foreign.execute([trace])? as u64;
         self.loosen.execute([trace])?;
+        self.runs.execute([trace])?;
+        self.ends.execute([trace])?;
         deleted.traces += self.trace.execute([trace])? as u64;
         Ok(true)
     }

@@ -2,24 +2,29 @@
 
 use rusqlite::Connection;
 
+use crate::writer::runs;
+
 /// Marks a SQLite file as a span store of ours: "SpSc" in SQLite's `application_id`.
 pub(crate) const APPLICATION_ID: i32 = 0x5370_5363;
 /// The schema version that this crate writes, in SQLite's `user_version`.
-pub(crate) const VERSION: i32 = 4;
+pub(crate) const VERSION: i32 = 5;
 /// The first version that has metrics.
 const VERSION_WITH_METRICS: i32 = 2;
 /// The first version that counts what a tail rule left out.
 const VERSION_WITH_SAMPLED: i32 = 3;
 /// The first version that has tenants and senders.
 const VERSION_WITH_TENANTS: i32 = 4;
+/// The first version that knows agent runs.
+const VERSION_WITH_RUNS: i32 = 5;
 
 /// What each version adds to the tables of the one before. A new file goes the same way as an old one, so that they can't
 /// differ.
-const STEPS: [(i32, &str); 4] = [
+const STEPS: [(i32, &str); 5] = [
     (1, include_str!("schema.sql")),
     (VERSION_WITH_METRICS, include_str!("schema_2.sql")),
     (VERSION_WITH_SAMPLED, include_str!("schema_3.sql")),
     (VERSION_WITH_TENANTS, include_str!("schema_4.sql")),
+    (VERSION_WITH_RUNS, include_str!("schema_5.sql")),
 ];
 const VIEWS: &str = include_str!("views.sql");
 const NO_VIEWS: &str = "DROP VIEW IF EXISTS traces; DROP VIEW IF EXISTS spans; DROP VIEW IF EXISTS logs; \
@@ -39,6 +44,9 @@ pub(crate) fn bring_forward(db: &Connection) -> rusqlite::Result<()> {
     for (_, sql) in STEPS.iter().filter(|(step, _)| *step > version) {
         db.execute_batch(sql)?;
     }
+    if version > 0 && version < VERSION_WITH_RUNS {
+        runs::find_all(db)?;
+    }
     db.execute_batch(VIEWS)?;
     db.pragma_update(None, "application_id", APPLICATION_ID)?;
     db.pragma_update(None, "user_version", VERSION)
@@ -57,6 +65,11 @@ pub(crate) fn has_sampled(db: &Connection) -> rusqlite::Result<bool> {
 /// Whether the file knows tenants and senders; in one that does not, all belongs to the default tenant.
 pub(crate) fn has_tenants(db: &Connection) -> rusqlite::Result<bool> {
     Ok(version(db)? >= VERSION_WITH_TENANTS)
+}
+
+/// Whether the file knows agent runs.
+pub(crate) fn has_runs(db: &Connection) -> rusqlite::Result<bool> {
+    Ok(version(db)? >= VERSION_WITH_RUNS)
 }
 
 fn version(db: &Connection) -> rusqlite::Result<i32> {

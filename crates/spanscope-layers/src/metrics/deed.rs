@@ -2,6 +2,26 @@
 
 use super::aliases::Meaning;
 use super::found::Found;
+use crate::capture::RawValue;
+
+/// The name of the operation that a span is, as OpenTelemetry spells it (`chat`, `execute_tool`, `invoke_agent`), in
+/// whichever convention the span tells it. `None` where it tells none, and where its kind is no operation: a chain, a
+/// guardrail, a task. A call of a tool by the Model Context Protocol is one.
+///
+/// ```
+/// use spanscope_layers::capture::RawValue;
+/// use spanscope_layers::metrics::operation_of;
+///
+/// let attributes = [("openinference.span.kind", RawValue::Text("TOOL", None))];
+/// assert_eq!(operation_of(attributes), Some("execute_tool"));
+/// ```
+#[must_use]
+pub fn operation_of<'a>(attributes: impl IntoIterator<Item = (&'a str, RawValue<'a>)>) -> Option<&'a str> {
+    let found = Found::of_names(attributes);
+    let (deed, operation) = deed_of(&found);
+    let is_tool_call = deed == Deed::Unknown && found.text(Meaning::McpMethod) == Some("tools/call");
+    operation.or(is_tool_call.then_some("execute_tool"))
+}
 
 /// What a span does, as far as metrics care.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

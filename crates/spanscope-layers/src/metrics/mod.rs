@@ -49,6 +49,7 @@ mod usage;
 pub(crate) use aliases::note_own_key;
 pub use aliases::{ALIASES, Alias, Convention, Meaning};
 pub use collect::{MAX_COLLECTED, collect};
+pub use deed::operation_of;
 pub use layer::{TokenMetricsHandle, TokenMetricsLayer, TokenMetricsLayerBuilder};
 pub use limit::{DEFAULT_MAX_LABEL_SETS, LabelLimit, MAX_METRICS, OVERFLOW_LABELS};
 pub use measurement::{MEASUREMENT_FIELDS, Measurement, MetricSink, Number};

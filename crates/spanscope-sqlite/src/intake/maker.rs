@@ -13,6 +13,7 @@ use crate::json::{push_key, push_text};
 use crate::points::{Amount, labels_text, without_nul};
 use crate::writer::decode::Indexed;
 use crate::writer::rows::{kind_number, span_key};
+use crate::writer::runs::facts_of_attributes;
 
 /// A longer name is cut to so many bytes.
 const MAX_NAME: usize = 1024;
@@ -92,7 +93,9 @@ impl Maker<'_> {
             ),
             false => None,
         };
+        let facts = facts_of_attributes(&span.attributes);
         InSpan {
+            facts,
             trace_id: span.trace_id,
             key,
             parent: span.parent_span_id.map(span_key),
@@ -326,7 +329,8 @@ fn indexed_value(value: &Value) -> Option<Indexed> {
     }
 }
 
-fn raw(value: &Value) -> Option<RawValue<'_>> {
+/// A value as capture has it; none of a list or an object.
+pub(crate) fn raw(value: &Value) -> Option<RawValue<'_>> {
     Some(match value {
         Value::Bool(value) => RawValue::Bool(*value),
         Value::I64(number) => RawValue::I64(*number),

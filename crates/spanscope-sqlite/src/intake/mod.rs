@@ -28,6 +28,7 @@ use spanscope_layers::queue::say;
 use spanscope_model::{NewRecords, StoreError, StoreErrorKind, StoreFuture, Taken, Tenant, Timestamp};
 
 use self::batch::Batch;
+pub(crate) use self::maker::raw;
 use self::prepared::Prepared;
 use self::senders::State;
 use crate::open;

@@ -7,6 +7,7 @@ use std::hash::{Hash, Hasher};
 
 use spanscope_layers::metrics::SpanTokens;
 use spanscope_model::{Attributes, MetricKind, NewRecords, Tenant, TraceId};
+use spanscope_runs::RunFacts;
 
 use super::maker::Maker;
 use crate::points::Amount;
@@ -70,6 +71,8 @@ pub(super) struct InSpan {
     pub(super) extra: Option<String>,
     pub(super) indexed: Vec<(String, Indexed)>,
     pub(super) tokens: Option<SpanTokens>,
+    /// What it tells of an agent run.
+    pub(super) facts: Option<RunFacts>,
     pub(super) events: Vec<InEvent>,
     pub(super) expires: Option<i64>,
 }

@@ -7,6 +7,7 @@ use super::batch::Batch;
 use super::maker::merged;
 use super::prepared::{InEnd, InSpan, Place};
 use crate::writer::rows::SpanRow;
+use crate::writer::runs::Found;
 
 /// A trace of so many spans is looked through sooner than an index.
 const FEW_SPANS: i64 = 64;
@@ -37,7 +38,7 @@ impl Batch<'_> {
     ) -> rusqlite::Result<bool> {
         let end = span.start.saturating_add(span.duration.unwrap_or(0));
         let trace = self.rows.touch(trace_id, span.start, end)?;
-        let (trace_row, stored) = (trace.row, trace.stored_spans);
+        let (trace_row, stored, is_new) = (trace.row, trace.stored_spans, trace.is_new);
         self.note_time(span.start);
         let known = self.known(trace_row, stored, span.key)?;
         let (callsite, name) = self.place(&span.place)?;
@@ -45,6 +46,7 @@ impl Batch<'_> {
             Some(Known { row, state }) => match (state, span.duration) {
                 (KnownState::Running, Some(duration)) => {
                     self.end_running(row, callsite, name, duration, span)?;
+                    self.rows.note_end(trace_row, row)?;
                     row
                 }
                 (KnownState::EndOnly, _) => {
@@ -91,6 +93,17 @@ impl Batch<'_> {
                 trace.note_root(row, span.start);
             }
             trace.note_expiry(span.expires);
+        }
+        if let Some(facts) = &span.facts {
+            let found = Found {
+                facts: facts.clone(),
+                row,
+                start: span.start,
+                has_parent: span.parent.is_some(),
+            };
+            self.rows.note_run(trace_row, found);
+        } else if span.parent.is_none() && !is_new {
+            self.rows.note_root_of_run(trace_row);
         }
         for (key, value) in &span.indexed {
             if let Some(key) = self.state.keys.get(key) {
@@ -198,6 +211,8 @@ impl Batch<'_> {
                         end.status,
                         merged(&attributes, &end.attributes, self.max_value_len)
                     ])?;
+                self.rows.note_end(trace_row, row)?;
+                self.rows.note_root_of_run(trace_row);
                 (row, true)
             }
             Some(_) => return Ok(false),

@@ -33,7 +33,7 @@ pub(super) struct File {
 /// Tells a file from another one that was put in its place under the same name.
 pub(super) type FileId = Option<(u64, u64)>;
 
-fn file_id(path: &Path) -> FileId {
+pub(super) fn file_id(path: &Path) -> FileId {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;

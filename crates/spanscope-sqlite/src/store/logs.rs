@@ -15,6 +15,10 @@ const EVENT_BYTES: usize = 300;
 /// So many marks back the newest events are looked for first, before all are.
 const NEAR_MARKS: [i64; 3] = [4, 64, 1024];
 
+/// The columns that [`read`] reads, of an `_event` that the SQL calls `e`.
+pub(super) const COLUMNS: &str = "e.id, e.callsite, e.time, e.trace, e.span_id, e.process, e.severity, e.name, e.message, \
+     e.attributes, e.category";
+
 /// The newest events that the filter lets through, oldest first.
 ///
 /// Events lie in the order of storing, which is nearly that of their times but not quite. So a stretch at the end is
@@ -51,11 +55,10 @@ fn list_since(
     filter: &LogFilter,
     since: Option<Timestamp>,
 ) -> Result<Vec<LogEvent>, Failure> {
-    let mut sql = Sql::new(
-        "SELECT e.id, e.callsite, e.time, e.trace, e.span_id, e.process, e.severity, e.name, e.message, \
-         e.attributes, e.category FROM _event e WHERE 1",
-    )
-    .add(&scope.of_events());
+    let mut sql = Sql::new("SELECT ")
+        .push(COLUMNS)
+        .push(" FROM _event e WHERE 1")
+        .add(&scope.of_events());
     if let Some(since) = since {
         sql = sql
             .push(" AND e.id >= ")
@@ -97,15 +100,21 @@ fn list_since(
         .push(" ORDER BY e.time DESC, e.id DESC LIMIT ")
         .bind(count(filter.limit));
     let mut reader = Reader::new(db, scope)?;
+    let mut found = read(db, &mut reader, &sql)?;
+    found.reverse();
+    Ok(found)
+}
+
+/// The events in the rows of [`COLUMNS`] that the SQL chooses.
+pub(super) fn read(db: &Connection, reader: &mut Reader<'_>, sql: &Sql) -> Result<Vec<LogEvent>, Failure> {
     let mut found = Vec::new();
     sql.for_each(db, |row| {
         let text = |column: usize| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str_or_null()?);
         let bytes = text(8)?.map_or(0, str::len) + text(9)?.map_or(0, str::len);
         reader.room.take(EVENT_BYTES + bytes)?;
-        found.push(event(&mut reader, row)?);
+        found.push(event(reader, row)?);
         Ok::<_, Failure>(())
     })?;
-    found.reverse();
     Ok(found)
 }
 

@@ -10,11 +10,13 @@ mod cleanup;
 mod conditions;
 mod dataset;
 mod file;
+mod forget;
 mod import;
 mod logs;
 mod metrics;
 mod opening;
 mod rows;
+mod runs;
 mod scope;
 mod spans;
 mod sql;
@@ -22,6 +24,7 @@ mod stats;
 mod traces;
 mod tree;
 mod usage;
+mod watch;
 pub(crate) mod worker;
 
 use std::collections::BTreeMap;
@@ -32,8 +35,9 @@ use std::time::Duration;
 use rusqlite::Connection;
 use spanscope_model::{
     Condition, IdMatch, LogEvent, LogFilter, MetricInfo, MetricQuery, MetricSeries, NameStats, NewRecords,
-    Span, SpanFilter, SpanId, SpanNode, StoreError, StoreFuture, StoreStats, Taken, Tenant, Timestamp, Trace,
-    TraceFilter, TraceId, TraceQuery, TraceStore, TraceSummary, UsageQuery, UsageRow,
+    RunFilter, RunPage, RunRange, RunRecords, Span, SpanFilter, SpanId, SpanNode, StoreError, StoreFuture,
+    StoreStats, Taken, Tenant, Timestamp, Trace, TraceFilter, TraceId, TraceQuery, TraceStore, TraceSummary,
+    UsageQuery, UsageRow,
 };
 
 use self::file::{Asker, File};
@@ -41,6 +45,7 @@ pub use self::import::Imported;
 pub use self::opening::{DEFAULT_INTAKE_BYTES, DEFAULT_MAX_ANSWER_BYTES, SqliteStoreBuilder};
 use self::scope::Scope;
 pub use self::sql::SqlResult;
+use self::watch::Watch;
 use self::worker::Workers;
 pub use self::worker::wait;
 use crate::intake::Intake;
@@ -66,6 +71,7 @@ use crate::retention::Deleted;
 pub struct SqliteStore {
     file: Arc<File>,
     workers: Arc<Workers>,
+    watch: Arc<Watch>,
     dataset_dir: PathBuf,
     asker: Asker,
     /// Takes in records; none where the store was opened for reading.
@@ -118,6 +124,7 @@ impl SqliteStore {
         let store = Self {
             dataset_dir: folder.join("datasets"),
             workers: Arc::default(),
+            watch: Arc::default(),
             asker: Asker {
                 tenant: None,
                 max_answer_bytes: usize::MAX,
@@ -225,6 +232,17 @@ impl SqliteStore {
             .read(&self.asker, |db, scope| spans::after(db, scope, number, limit))
     }
 
+    fn change<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&File, &Asker) -> Result<T, StoreError> + Send + 'static,
+    ) -> StoreFuture<'_, T> {
+        if self.intake.is_none() {
+            return Box::pin(async { Err(only_read()) });
+        }
+        let (file, asker) = (self.file.clone(), self.asker.clone());
+        self.workers.run(move || change(&file, &asker))
+    }
+
     fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Connection, Scope) -> Result<T, Failure> + Send + 'static,
@@ -232,6 +250,13 @@ impl SqliteStore {
         let (file, asker) = (self.file.clone(), self.asker.clone());
         self.workers.run(move || file.read(&asker, question))
     }
+}
+
+/// A change is asked of a store that was opened for reading.
+fn only_read() -> StoreError {
+    StoreError::invalid(
+        "this store was opened for reading: open it with SqliteStore::builder() to store or delete in it",
+    )
 }
 
 impl TraceStore for SqliteStore {
@@ -369,13 +394,29 @@ impl TraceStore for SqliteStore {
         Arc::new(store)
     }
 
+    fn list_runs(&self, filter: RunFilter) -> StoreFuture<'_, RunPage> {
+        self.ask(move |db, scope| runs::list(db, scope, &filter))
+    }
+
+    fn run_records(&self, task_id: String, range: RunRange) -> StoreFuture<'_, RunRecords> {
+        self.ask(move |db, scope| runs::records(db, scope, &task_id, range))
+    }
+
+    fn delete_run(&self, task_id: String) -> StoreFuture<'_, u64> {
+        self.change(move |file, asker| forget::run(file, asker, &task_id))
+    }
+
+    fn delete_runs_before(&self, before: Timestamp) -> StoreFuture<'_, u64> {
+        self.change(move |file, asker| forget::before(file, asker, before))
+    }
+
+    fn changed(&self, seen: u64) -> StoreFuture<'_, u64> {
+        self.watch.changed(self.file.path.clone(), seen)
+    }
+
     fn store(&self, records: NewRecords) -> StoreFuture<'_, Taken> {
         let Some(intake) = &self.intake else {
-            return Box::pin(async {
-                Err(StoreError::invalid(
-                    "this store was opened for reading: open it with SqliteStore::builder() to store in it",
-                ))
-            });
+            return Box::pin(async { Err(only_read()) });
         };
         intake.take(self.asker.tenant.as_ref(), records)
     }

@@ -56,6 +56,11 @@ impl Scope {
         self.only(" AND t.tenant = ")
     }
 
+    /// Of rows `r` of `_run`.
+    pub(super) fn of_runs(self) -> Sql {
+        self.only(" AND r.tenant = ")
+    }
+
     /// Of rows `s` of `_span`.
     pub(super) fn of_spans(self) -> Sql {
         self.only(" AND (SELECT tenant FROM _trace WHERE id = s.trace) = ")

@@ -91,13 +91,21 @@ pub(super) fn rowids(db: &Connection, scope: Scope, filter: &TraceFilter) -> Res
 
 /// One trace.
 pub(super) fn get(db: &Connection, scope: Scope, trace_id: TraceId) -> Result<Trace, Failure> {
+    let found = match rowid(db, scope, trace_id)? {
+        Some(row) => of_row(db, scope, row)?.map(|summary| summary.trace),
+        None => None,
+    };
+    Ok(found.ok_or_else(|| no_trace(trace_id))?)
+}
+
+/// The trace in this row, with what a list shows.
+pub(super) fn of_row(db: &Connection, scope: Scope, trace: i64) -> Result<Option<TraceSummary>, Failure> {
     let sql = Sql::new(SUMMARY)
         .bind(alive_since())
         .push(SUMMARY_FROM)
         .push(" AND t.id = ")
-        .bind(rowid(db, scope, trace_id)?);
-    let found = summaries(db, scope, &sql)?.pop().map(|summary| summary.trace);
-    Ok(found.ok_or_else(|| no_trace(trace_id))?)
+        .bind(trace);
+    Ok(summaries(db, scope, &sql)?.pop())
 }
 
 /// The number of a trace in the file.

@@ -118,7 +118,7 @@ pub(crate) struct Promise<T>(Arc<Slot<T>>);
 
 impl<T> Promise<T> {
     /// Whether the future is gone, so that nobody would see the answer.
-    fn is_abandoned(&self) -> bool {
+    pub(crate) fn is_abandoned(&self) -> bool {
         Arc::strong_count(&self.0) == 1
     }
 

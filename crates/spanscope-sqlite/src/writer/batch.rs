@@ -15,6 +15,7 @@ use super::decode::{Prepared, extra};
 use super::measurements::Measurements;
 use super::reading::Reading;
 use super::rows::{EventRow, Owner, Rows, SpanRow, kind_number, span_key, tenant_row};
+use super::runs::Found;
 use super::tail::{Fate, InFile, Tail};
 
 /// What the caller has to remember once the transaction is committed.
@@ -139,7 +140,18 @@ impl<'a> Batch<'a> {
         let trace = self.rows.touch(ids.trace_id, start, start)?;
         trace.spans += 1;
         trace.open += 1;
-        let trace_row = trace.row;
+        let (trace_row, is_new) = (trace.row, trace.is_new);
+        self.note_run(
+            trace_row,
+            is_new,
+            row,
+            start,
+            record.parent().is_some(),
+            record.is_local_root(),
+        );
+        let Some(trace) = self.rows.touched(ids.trace_id) else {
+            return Ok(());
+        };
         if record.is_local_root() {
             trace.note_root(row, start);
             self.hand_over(ids.trace_id)?;
@@ -209,7 +221,7 @@ impl<'a> Batch<'a> {
             .rows
             .touch(span.ids.trace_id, start, start.saturating_add(duration))?;
         trace.errors += i64::from(status == SpanStatus::Error);
-        let trace_row = trace.row;
+        let (trace_row, is_new) = (trace.row, trace.is_new);
         if span.is_local_root {
             self.hand_over(span.ids.trace_id)?;
         }
@@ -219,11 +231,28 @@ impl<'a> Batch<'a> {
                 if let Some(trace) = self.rows.touched(span.ids.trace_id) {
                     trace.open -= 1;
                 }
+                self.rows.note_end(trace_row, row)?;
+                self.note_run(
+                    trace_row,
+                    false,
+                    row,
+                    start,
+                    span.parent.is_some(),
+                    span.is_local_root,
+                );
                 return Ok(());
             }
             // Its row was deleted meanwhile; it is stored anew.
         }
         let row = self.rows.new_span();
+        self.note_run(
+            trace_row,
+            is_new,
+            row,
+            start,
+            span.parent.is_some(),
+            span.is_local_root,
+        );
         self.note(fate, span.ids.trace_id, |in_file| in_file.add_span_row(row));
         if let Some(trace) = self.rows.touched(span.ids.trace_id) {
             trace.spans += 1;
@@ -241,6 +270,31 @@ impl<'a> Batch<'a> {
             parent: span.parent.map(span_key),
             links: &span.links,
         })
+    }
+
+    /// Notes what the span whose fields have just been read tells of an agent run.
+    fn note_run(
+        &mut self,
+        trace: i64,
+        trace_is_new: bool,
+        row: i64,
+        start: i64,
+        has_parent: bool,
+        is_local_root: bool,
+    ) {
+        match self.reading.decoded.facts.take() {
+            Some(facts) => self.rows.note_run(
+                trace,
+                Found {
+                    facts,
+                    row,
+                    start,
+                    has_parent,
+                },
+            ),
+            None if is_local_root && !trace_is_new => self.rows.note_root_of_run(trace),
+            None => {}
+        }
     }
 
     /// Gives the trace to the tenant that its root, whose fields have just been read, names.
@@ -481,6 +535,14 @@ pub(super) fn end_lost_span(db: &Connection, row: i64, now: i64) -> rusqlite::Re
         params![row, now],
     )?;
     if ended > 0 {
+        db.execute(
+            "INSERT INTO _ended (trace, span) SELECT trace, id FROM _span WHERE id = ?1",
+            [row],
+        )?;
+        db.execute(
+            "UPDATE _run SET state = 1 WHERE state = 0 AND head = ?1 AND trace = (SELECT trace FROM _span WHERE id = ?1)",
+            [row],
+        )?;
         db.execute(
             "UPDATE _trace SET open_count = open_count - 1, end = MAX(end, ?2)
              WHERE id = (SELECT trace FROM _span WHERE id = ?1)",

@@ -15,6 +15,7 @@ use super::batch::{self, Batch};
 use super::bounds::{Bounds, Trouble};
 use super::decode::Prepared;
 use super::reading::Reading;
+use super::runs::{Found, Runs};
 use super::tail::{Settle, SharedStats, Tail, TakenBack};
 use crate::layer::SqliteLayerBuilder;
 use crate::open;
@@ -301,6 +302,7 @@ impl Database {
             .collect();
         let mut lost = Vec::new();
         let mut grown = Vec::new();
+        let anchor = capture.clock().anchored();
         let Self {
             open_spans,
             reading:
@@ -327,7 +329,19 @@ impl Database {
                     let prepare = |info| Prepared::new(info, indexed_keys);
                     let callsite = callsites.get_or_insert_with(record.metadata(), prepare);
                     decoded.read(callsite, FieldReader::new(record.fields()), indexed_keys);
-                    grown.push((*key, span.row, record.fields().len(), decoded.attributes.clone()));
+                    let found = decoded.facts.take().map(|facts| Found {
+                        facts,
+                        row: span.row,
+                        start: anchor.wall(record.start()).as_nanos(),
+                        has_parent: record.parent().is_some(),
+                    });
+                    grown.push((
+                        *key,
+                        span.row,
+                        record.fields().len(),
+                        decoded.attributes.clone(),
+                        found,
+                    ));
                 }
                 Some(_) => {}
             }
@@ -336,19 +350,27 @@ impl Database {
             return Ok(());
         }
         let tx = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
-        for (_, row, _, attributes) in &grown {
-            tx.execute(
-                "UPDATE _span SET attributes = ?2 WHERE id = ?1 AND duration IS NULL",
-                params![row, attributes],
-            )?;
+        let mut runs = Runs::default();
+        for (_, row, _, attributes, found) in &mut grown {
+            let trace: Option<i64> = tx
+                .query_row(
+                    "UPDATE _span SET attributes = ?2 WHERE id = ?1 AND duration IS NULL RETURNING trace",
+                    params![*row, *attributes],
+                    |row| row.get(0),
+                )
+                .optional()?;
+            if let (Some(trace), Some(found)) = (trace, found.take()) {
+                runs.note(trace, found);
+            }
         }
+        runs.write(&tx)?;
         let now = Timestamp::now().as_nanos();
         for row in &lost {
             batch::end_lost_span(&tx, *row, now)?;
         }
         tx.commit()?;
         // Only now: what a busy file or a full disk has refused is tried again.
-        for (key, _, field_bytes, _) in grown {
+        for (key, _, field_bytes, _, _) in grown {
             if let Some(span) = open_spans.get_mut(&key) {
                 span.field_bytes = field_bytes;
             }

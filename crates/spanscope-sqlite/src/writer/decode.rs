@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use spanscope_layers::capture::{CallsiteInfo, FieldReader, RawValue, ResolvedField, Role, SpanIds};
 use spanscope_model::{SpanKind, SpanStatus, Tenant};
+use spanscope_runs::{RunFacts, facts_of, is_fact_name};
 
 use crate::json::{push_key, push_text};
 
@@ -38,6 +39,8 @@ pub(super) struct Decoded {
     pub(super) log_file: Option<String>,
     /// It comes from a callsite whose events can be measurements.
     pub(super) measures: bool,
+    /// What a span tells of an agent run.
+    pub(super) facts: Option<RunFacts>,
     /// Index of the key in the list of indexed keys, and the value.
     pub(super) indexed: Vec<(usize, Indexed)>,
 }
@@ -59,6 +62,7 @@ impl Decoded {
         self.log_module = None;
         self.log_file = None;
         self.measures = false;
+        self.facts = None;
         self.indexed.clear();
     }
 
@@ -67,12 +71,22 @@ impl Decoded {
         self.clear();
         self.measures = callsite.info.measures;
         let mut error = None;
+        let fields = callsite.info.resolve(fields);
+        let is_span = callsite.info.metadata.is_span();
+        if is_span
+            && (callsite.may_tell_of_runs
+                || fields
+                    .iter()
+                    .any(|field| field.declared.is_none() && is_fact_name(field.name)))
+        {
+            self.facts = facts_of(fields.iter().map(|field| (field.name, field.value)));
+        }
         for ResolvedField {
             declared,
             name,
             role,
             value,
-        } in callsite.info.resolve(fields)
+        } in fields
         {
             if self.special(role, name, &value) {
                 continue;
@@ -249,6 +263,8 @@ pub(super) fn extra(status_message: Option<&str>, links: &[SpanIds]) -> Option<S
 pub(super) struct Prepared {
     pub(super) info: CallsiteInfo,
     pub(super) fields: Vec<PreparedField>,
+    /// It declares a field that may tell of an agent run.
+    may_tell_of_runs: bool,
     /// `_callsite.id`, once it is known in the open file.
     pub(super) row: Option<i64>,
 }
@@ -278,6 +294,7 @@ impl Prepared {
         });
         Self {
             fields: fields.collect(),
+            may_tell_of_runs: info.fields.iter().any(|field| is_fact_name(field.name)),
             info,
             row: None,
         }

@@ -13,7 +13,8 @@ pub(crate) mod decode;
 mod measurements;
 mod reading;
 pub(crate) mod rows;
-mod tail;
+pub(crate) mod runs;
+pub(crate) mod tail;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -12,6 +12,7 @@ use spanscope_model::{SpanId, SpanKind, Timestamp, TraceId};
 
 use super::bulk::{Bulk, number_or_null, text_or_null};
 use super::decode::Indexed;
+use super::runs::{Found, Runs};
 
 /// A span id as the `span_id` column has it.
 pub(crate) fn span_key(span_id: SpanId) -> i64 {
@@ -162,6 +163,7 @@ pub(crate) struct Rows<'a> {
     /// The latest start of all that is stored.
     pub(crate) latest_time: i64,
     traces: HashMap<TraceId, TraceChange>,
+    runs: Runs,
     spans: Bulk<'a, 14>,
     events: Bulk<'a, 12>,
     attributes: Bulk<'a, 3>,
@@ -185,6 +187,7 @@ impl<'a> Rows<'a> {
             next_event,
             latest_time: 0,
             traces: HashMap::new(),
+            runs: Runs::default(),
             spans: Bulk::new(
                 db,
                 "INSERT OR FAIL INTO _span (id, callsite, name, start, duration, status, trace, process, kind, span_id, parent,
@@ -325,6 +328,24 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
+    /// Notes what a span tells of an agent run, if it does.
+    pub(crate) fn note_run(&mut self, trace: i64, found: Found) {
+        self.runs.note(trace, found);
+    }
+
+    /// Notes that the root of a trace that was there came or ended, or may have.
+    pub(crate) fn note_root_of_run(&mut self, trace: i64) {
+        self.runs.note_root(trace);
+    }
+
+    /// Notes that a span that was stored while it ran has ended.
+    pub(crate) fn note_end(&self, trace: i64, span: i64) -> rusqlite::Result<()> {
+        self.db
+            .prepare_cached("INSERT INTO _ended (trace, span) VALUES (?1, ?2)")?
+            .execute([trace, span])?;
+        Ok(())
+    }
+
     /// Adds an event's row and answers its number.
     pub(crate) fn add_event(&mut self, event: EventRow<'_>) -> rusqlite::Result<i64> {
         let row = self.next_event;
@@ -356,7 +377,8 @@ impl<'a> Rows<'a> {
         self.spans.flush()?;
         self.events.flush()?;
         self.attributes.flush()?;
-        self.write_traces()
+        self.write_traces()?;
+        std::mem::take(&mut self.runs).write(self.db)
     }
 
     fn write_traces(&mut self) -> rusqlite::Result<()> {
@@ -449,8 +471,9 @@ impl<'a> Rows<'a> {
             }
         }
         insert.flush()?;
-        for trace in handed_over {
-            hand_over.execute(trace)?;
+        for [trace, tenant] in handed_over {
+            hand_over.execute([trace, tenant])?;
+            super::runs::hand_over(self.db, trace)?;
         }
         Ok(())
     }

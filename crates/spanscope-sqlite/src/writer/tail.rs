@@ -18,6 +18,8 @@ use spanscope_layers::queue::Chunk;
 use spanscope_layers::tail::{TailDecider, TailRule, TailStats, Verdict};
 use spanscope_model::TraceId;
 
+use super::runs;
+
 /// Rows that one transaction takes back at most: so the write-ahead log grows in small steps.
 const ROWS: usize = 20_000;
 
@@ -239,15 +241,21 @@ fn delete_rows(
     let is_left = "SELECT EXISTS (SELECT 1 FROM _span WHERE trace = ?1) OR EXISTS (SELECT 1 FROM _event WHERE trace = ?1)";
     if db.prepare_cached(is_left)?.query_row([trace], |row| row.get(0))? {
         sum_up(db, trace)?;
+        runs::find_again(db, trace)?;
     } else {
-        db.prepare_cached("DELETE FROM _trace WHERE id = ?1")?
-            .execute([trace])?;
+        for delete in [
+            "DELETE FROM _run WHERE trace = ?1",
+            "DELETE FROM _ended WHERE trace = ?1",
+            "DELETE FROM _trace WHERE id = ?1",
+        ] {
+            db.prepare_cached(delete)?.execute([trace])?;
+        }
     }
     Ok(spans + events)
 }
 
 /// Makes a trace's row anew from what is left of it. Its root is the earliest span whose parent is not there.
-fn sum_up(db: &Connection, trace: i64) -> rusqlite::Result<()> {
+pub(crate) fn sum_up(db: &Connection, trace: i64) -> rusqlite::Result<()> {
     db.prepare_cached(
         "UPDATE _trace SET
              start = COALESCE(MIN(s.start, e.start), s.start, e.start),

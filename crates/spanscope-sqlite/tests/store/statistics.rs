@@ -174,7 +174,7 @@ fn a_file_of_version_2_is_read_as_it_is_and_the_first_writer_makes_it_count_what
         drop(tracing::info_span!("unremarkable"));
     });
     assert!(guard.shutdown());
-    assert_eq!(file.number("PRAGMA user_version"), 4);
+    assert_eq!(file.number("PRAGMA user_version"), 5);
     let after = wait(store.statistics()).unwrap();
     assert_eq!((after.spans, after.offered, after.stored), (1, 11, 8));
     assert_eq!((after.dropped.lost(), after.dropped.sampled), (2, 1));

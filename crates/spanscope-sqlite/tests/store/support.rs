@@ -61,8 +61,9 @@ impl StoreFile {
             include_str!("../../src/schema_2.sql"),
             include_str!("../../src/schema_3.sql"),
             include_str!("../../src/schema_4.sql"),
+            include_str!("../../src/schema_5.sql"),
             include_str!("../../src/views.sql"),
-            "PRAGMA application_id = 0x53705363; PRAGMA user_version = 4;",
+            "PRAGMA application_id = 0x53705363; PRAGMA user_version = 5;",
         ])
     }
 

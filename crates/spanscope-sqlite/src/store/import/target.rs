@@ -9,6 +9,7 @@ use spanscope_model::{Attributes, Timestamp};
 use super::points::PointTarget;
 use super::{Group, Imported, InEvent, InPoint, InSpan, Place};
 use crate::writer::rows::tenant_row;
+use crate::writer::runs;
 
 /// Records of a transaction, more or less: a trace is never cut.
 const BATCH: u64 = 5_000;
@@ -165,6 +166,7 @@ impl<'db> Target<'db> {
         if self.done.spans > before {
             self.done.traces += 1;
             self.statements.update_trace.execute([trace])?;
+            runs::find_again(self.db, trace)?;
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod events;
+mod runs;
 mod stored;
 mod tenants;
 

@@ -1,0 +1,261 @@
+//! What a store tells of agent runs (specification section 10): which there are, and the records that one is read from.
+//!
+//! A run is not recorded: it is read from spans. A store finds the runs among its traces ([`TraceStore::list_runs`]) and
+//! hands out a run's records, all of them or those that came since ([`TraceStore::run_records`]). What they mean (steps,
+//! events, analysis) is told by `spanscope-runs`, which knows no store.
+//!
+//! [`TraceStore::list_runs`]: crate::TraceStore::list_runs
+//! [`TraceStore::run_records`]: crate::TraceStore::run_records
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::span::words;
+use crate::{LogEvent, Span, Timestamp, TraceId};
+
+words!(
+    /// How far a run is.
+    RunStatus, "status of a run",
+    /// A span of it still runs.
+    Running = "running",
+    /// Its root ended without an error.
+    Completed = "completed",
+    /// Its root ended with an error.
+    Failed = "failed",
+    /// A span of it never ended, and the program that ran it is gone.
+    Abandoned = "abandoned",
+);
+
+/// Which runs are listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunFilter {
+    /// Only those of this agent, by its id or, where it has none, its name.
+    pub agent_id: Option<String>,
+    /// Only those of this session.
+    pub session_id: Option<String>,
+    /// Only those that this user asked for.
+    pub user_id: Option<String>,
+    /// Only those that are so far.
+    pub status: Option<RunStatus>,
+    /// Only those that began then or later.
+    pub since: Option<Timestamp>,
+    /// Only those that began before.
+    pub until: Option<Timestamp>,
+    /// How many at most. Default: 20.
+    pub limit: u64,
+    /// How many of the newest are passed over.
+    pub offset: u64,
+}
+
+impl Default for RunFilter {
+    fn default() -> Self {
+        Self {
+            agent_id: None,
+            session_id: None,
+            user_id: None,
+            status: None,
+            since: None,
+            until: None,
+            limit: 20,
+            offset: 0,
+        }
+    }
+}
+
+/// A run with what a list of runs shows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RunInfo {
+    /// The run's id: what a span of it calls `task_id`, else the trace id.
+    pub task_id: String,
+    /// The agent: its id, or else its name; empty if nothing names it.
+    pub agent_id: String,
+    /// The session (conversation) that it is part of; empty if nothing names it.
+    pub session_id: String,
+    /// Who asked; empty likewise.
+    pub user_id: String,
+    /// Whose it is.
+    pub tenant_id: String,
+    /// The level at which the program wishes it to be shown; empty if it does not say.
+    pub trace_level: String,
+    /// The first trace that it was recorded in.
+    pub trace_id: TraceId,
+    /// What its root span is called.
+    pub name: String,
+    /// When its first span began.
+    pub created_at: Timestamp,
+    /// When its last span ended; none while one runs.
+    pub completed_at: Option<Timestamp>,
+    /// How far it is.
+    pub status: RunStatus,
+    /// How many spans are stored of its trace.
+    pub span_count: u64,
+    /// How many of them failed.
+    pub error_count: u64,
+}
+
+/// A page of a list of runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RunPage {
+    /// How many runs the filter lets through, on all pages.
+    pub total: u64,
+    /// Those of this page, newest first.
+    pub runs: Vec<RunInfo>,
+}
+
+/// How much of a run was read: everything that the store took in up to here. Everything stored later has greater numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct RunCursor {
+    /// The number of the last span.
+    pub span: i64,
+    /// The number of the last end of a span that had been stored while it ran.
+    pub end: i64,
+    /// The number of the last event.
+    pub event: i64,
+}
+
+impl RunCursor {
+    /// Whether everything up to `other` is before or at this.
+    #[must_use]
+    pub const fn covers(&self, other: &Self) -> bool {
+        self.span >= other.span && self.end >= other.end && self.event >= other.event
+    }
+}
+
+/// Three numbers with points between them.
+impl fmt::Display for RunCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.span, self.end, self.event)
+    }
+}
+
+/// A text that is no [`RunCursor`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoRunCursor;
+
+impl fmt::Display for NoRunCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no place in a run: three numbers with points between them are one")
+    }
+}
+
+impl std::error::Error for NoRunCursor {}
+
+impl FromStr for RunCursor {
+    type Err = NoRunCursor;
+
+    fn from_str(text: &str) -> Result<Self, NoRunCursor> {
+        let mut numbers = text.split('.').map(|number| {
+            let is_plain =
+                (1..=19).contains(&number.len()) && number.bytes().all(|digit| digit.is_ascii_digit());
+            number.parse::<i64>().ok().filter(|_| is_plain)
+        });
+        let mut next = || numbers.next().flatten().ok_or(NoRunCursor);
+        let cursor = Self {
+            span: next()?,
+            end: next()?,
+            event: next()?,
+        };
+        match numbers.next() {
+            None => Ok(cursor),
+            Some(_) => Err(NoRunCursor),
+        }
+    }
+}
+
+/// Which records of a run are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunRange {
+    /// Those stored after this.
+    pub after: RunCursor,
+    /// And not after this, if it is given.
+    pub upto: Option<RunCursor>,
+    /// About so many at most; the answer says where it stopped.
+    pub limit: u64,
+}
+
+impl RunRange {
+    /// All records.
+    pub const ALL: Self = Self {
+        after: RunCursor {
+            span: 0,
+            end: 0,
+            event: 0,
+        },
+        upto: None,
+        limit: u64::MAX,
+    };
+}
+
+/// A span of a run, with its place in the order in which the store took it in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunSpan {
+    /// Grows with every span that is stored.
+    pub number: i64,
+    /// The span as it is now.
+    pub span: Span,
+    /// When its end was stored, if that was after its start: the end's number. None if it was stored with its end, and
+    /// while it runs.
+    pub end_number: Option<i64>,
+}
+
+/// Records of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunRecords {
+    /// The run.
+    pub info: RunInfo,
+    /// The traces that it was recorded in; mostly one.
+    pub traces: Vec<TraceId>,
+    /// Other runs lie in the same trace: only what is below a span with this `task_id` belongs to this one.
+    pub is_shared: bool,
+    /// Spans that were stored in the range.
+    pub spans: Vec<RunSpan>,
+    /// Spans that were stored before, whose ends were stored in the range.
+    pub ended: Vec<RunSpan>,
+    /// Events that were stored in the range, without those of the start and end of spans.
+    pub events: Vec<LogEvent>,
+    /// Everything up to here was read.
+    pub upto: RunCursor,
+    /// There are more records after `upto`.
+    pub more: bool,
+    /// How many spans of its traces have no end.
+    pub open: u64,
+    /// Whether a program that runs one of them is alive.
+    pub alive: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_read_as_it_is_written_and_nothing_else_is() {
+        for cursor in [
+            RunCursor::default(),
+            RunCursor {
+                span: 7,
+                end: 0,
+                event: i64::MAX,
+            },
+        ] {
+            assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        }
+        for text in [
+            "",
+            "1",
+            "1.2",
+            "1.2.3.4",
+            "1.2.-3",
+            "1.2.+3",
+            "1.2.x",
+            "1..3",
+            "1.2.99999999999999999999",
+            " 1.2.3",
+        ] {
+            assert_eq!(text.parse::<RunCursor>(), Err(NoRunCursor), "{text}");
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! Where a run's time went, what failed in it, and what could be done about it.
+//!
+//! The described service (seed 5) calls whatever took over five seconds on average a bottleneck. That names the root
+//! first, which contains everything, and misses ten short calls one after the other. Here a component counts with the
+//! time that it did not spend waiting for others, and with its share of the critical path: the chain of steps that the
+//! run would have been shorter without.
+
+mod advice;
+mod path;
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Serialize;
+use spanscope_model::{SpanId, Timestamp};
+
+use crate::shown::{cut_text, rounded};
+use crate::step::seconds;
+use crate::{EventType, Run};
+
+/// A component that takes longer than this on average is a bottleneck.
+const SLOW_SECONDS: f64 = 5.0;
+/// And one that has at least this share of the critical path.
+const LARGE_SHARE: f64 = 0.5;
+
+/// Longer errors are cut to so many characters.
+const MAX_ERROR_CHARS: usize = 2000;
+
+/// What a run's records tell of where its time went.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Analysis {
+    /// The run.
+    pub task_id: String,
+    /// Events on all levels.
+    pub total_events: u64,
+    /// How many there are of each type that occurs.
+    pub event_distribution: BTreeMap<EventType, u64>,
+    /// Seconds of each execution, by the component's name. The run's own root is not among them.
+    pub component_execution_times: BTreeMap<String, Vec<f64>>,
+    /// The components, those with the largest share of the critical path first.
+    pub components: Vec<ComponentTime>,
+    /// The steps that the run's duration is made of, in the order of time. Their seconds add up to it.
+    pub critical_path: Vec<CriticalStep>,
+    /// Components that are worth making faster.
+    pub bottlenecks: Vec<Bottleneck>,
+    /// Everything that failed.
+    pub errors: Vec<RunError>,
+    /// What could be done, in words.
+    pub recommendations: Vec<String>,
+}
+
+/// What the executions of a component took together, in seconds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct ComponentTime {
+    /// The component's name.
+    pub component: String,
+    /// What it is.
+    #[serde(rename = "type")]
+    pub component_type: String,
+    /// How often it ran.
+    pub executions: u64,
+    /// How often it failed.
+    pub errors: u64,
+    /// From beginning to end, with what ran inside of it.
+    pub total_time: f64,
+    /// The same for one execution.
+    pub avg_time: f64,
+    /// The same for the longest one.
+    pub max_time: f64,
+    /// Without what ran inside of it.
+    pub self_time: f64,
+    /// Its part of the critical path.
+    pub critical_path_time: f64,
+    /// The same as a share, from 0 to 1.
+    pub critical_path_share: f64,
+}
+
+/// A step on the critical path.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct CriticalStep {
+    /// The component; none for time in which nothing of the run was recorded.
+    pub component: Option<String>,
+    /// The span; none likewise.
+    pub span_id: Option<SpanId>,
+    /// How long the run waited for the step itself, and for nothing inside of it.
+    pub seconds: f64,
+}
+
+/// A component that is worth making faster.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Bottleneck {
+    /// The component's name.
+    pub component: String,
+    /// Seconds of one execution, without what ran inside of it.
+    pub avg_execution_time: f64,
+    /// How often it ran.
+    pub executions: u64,
+    /// Its share of the critical path, from 0 to 1.
+    pub critical_path_share: f64,
+    /// Why it is one.
+    pub reason: BottleneckReason,
+}
+
+/// Why a component is a bottleneck.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum BottleneckReason {
+    /// It takes more than five seconds on average.
+    #[serde(rename = "average")]
+    Average,
+    /// At least half of the critical path is its.
+    #[serde(rename = "critical_path")]
+    CriticalPath,
+    /// Both.
+    #[serde(rename = "average and critical_path")]
+    Both,
+}
+
+/// Something that failed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct RunError {
+    /// The component's name.
+    pub component: String,
+    /// Why.
+    pub error: String,
+    /// When.
+    pub timestamp: Timestamp,
+}
+
+pub(crate) fn of(run: &Run<'_>) -> Analysis {
+    let mut event_distribution = BTreeMap::new();
+    let mut errors = Vec::new();
+    for event in run.outline() {
+        *event_distribution.entry(event.event_type).or_insert(0) += 1;
+        if let Some(error) = &event.error {
+            errors.push(RunError {
+                component: event.component_name.clone(),
+                error: cut_text(error, MAX_ERROR_CHARS),
+                timestamp: event.timestamp,
+            });
+        }
+    }
+    let path = path::of(
+        run.all_steps(),
+        run.forest(),
+        run.started_at(),
+        run.last_activity(),
+    );
+    let mut component_execution_times: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for (step, _) in run.steps() {
+        if let Some(nanos) = step.nanos().filter(|_| !step.is_run_itself()) {
+            let times = component_execution_times
+                .entry(step.component.name.clone())
+                .or_default();
+            times.push(seconds(nanos));
+        }
+    }
+    let components = components(run, &path);
+    let bottlenecks = bottlenecks(&components);
+    Analysis {
+        task_id: run.info().task_id.clone(),
+        total_events: run.outline().len() as u64,
+        event_distribution,
+        component_execution_times,
+        critical_path: critical_steps(run, &path),
+        recommendations: advice::of(run, &components, &bottlenecks),
+        components,
+        bottlenecks,
+        errors,
+    }
+}
+
+fn critical_steps(run: &Run<'_>, path: &path::Path) -> Vec<CriticalStep> {
+    let shown = path.parts.iter().map(|part| CriticalStep {
+        component: part
+            .step
+            .map(|place| run.all_steps()[place].component.name.clone()),
+        span_id: part.step.map(|place| run.all_steps()[place].key.1),
+        seconds: seconds(part.nanos),
+    });
+    shown.collect()
+}
+
+/// What the steps of each component took, those of one name together.
+fn components(run: &Run<'_>, path: &path::Path) -> Vec<ComponentTime> {
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    let mut components: Vec<ComponentTime> = Vec::new();
+    let mut ended: Vec<u64> = Vec::new();
+    for &place in &run.forest().order {
+        let step = &run.all_steps()[place];
+        let at = *places.entry(&step.component.name).or_insert_with(|| {
+            components.push(ComponentTime {
+                component: step.component.name.clone(),
+                component_type: step.component.kind.clone(),
+                executions: 0,
+                errors: 0,
+                total_time: 0.0,
+                avg_time: 0.0,
+                max_time: 0.0,
+                self_time: 0.0,
+                critical_path_time: 0.0,
+                critical_path_share: 0.0,
+            });
+            ended.push(0);
+            components.len() - 1
+        });
+        let component = &mut components[at];
+        component.executions += 1;
+        component.errors += u64::from(step.error.is_some());
+        if let Some(nanos) = step.nanos() {
+            ended[at] += 1;
+            component.total_time += seconds(nanos);
+            component.max_time = component.max_time.max(seconds(nanos));
+        }
+        component.self_time += seconds(path.own_nanos[place]);
+    }
+    for part in &path.parts {
+        if let Some(place) = part.step
+            && let Some(at) = places.get(run.all_steps()[place].component.name.as_str())
+        {
+            components[*at].critical_path_time += seconds(part.nanos);
+        }
+    }
+    let total = seconds(path.parts.iter().map(|part| part.nanos).sum());
+    for (component, ended) in components.iter_mut().zip(ended) {
+        component.avg_time = average(component.total_time, ended);
+        if total > 0.0 {
+            component.critical_path_share = component.critical_path_time / total;
+        }
+    }
+    let key = |component: &ComponentTime| (component.critical_path_time, component.self_time);
+    components.sort_by(|a, b| key(b).partial_cmp(&key(a)).unwrap_or(std::cmp::Ordering::Equal));
+    components
+}
+
+fn bottlenecks(components: &[ComponentTime]) -> Vec<Bottleneck> {
+    let found = components.iter().filter_map(|component| {
+        let own = average(component.self_time, component.executions);
+        let share = component.critical_path_share;
+        let reason = match (own > SLOW_SECONDS, share >= LARGE_SHARE) {
+            (true, true) => BottleneckReason::Both,
+            (true, false) => BottleneckReason::Average,
+            (false, true) => BottleneckReason::CriticalPath,
+            (false, false) => return None,
+        };
+        Some(Bottleneck {
+            component: component.component.clone(),
+            avg_execution_time: rounded(own, 2).as_f64().unwrap_or_default(),
+            executions: component.executions,
+            critical_path_share: rounded(share, 4).as_f64().unwrap_or_default(),
+            reason,
+        })
+    });
+    found.collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a run has less than 2^53 steps")]
+fn average(sum: f64, count: u64) -> f64 {
+    match count {
+        0 => 0.0,
+        count => sum / count as f64,
+    }
+}

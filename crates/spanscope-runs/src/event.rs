@@ -1,0 +1,320 @@
+//! One event of a run, and how it is made of a step or of what the program logged.
+
+use serde::Serialize;
+use serde_json::{Map, Value as Json};
+use spanscope_model::{Attributes, LogEvent, RunStatus, Severity, Span, SpanId, Timestamp, TraceId, Value};
+
+use crate::content::{self, Payload, names, said};
+use crate::step::{Component, Step, call_id_of, seconds, tokens_of};
+use crate::{EventType, Level, StepKind};
+
+/// Something that happened in a run.
+///
+/// Its id is the same whenever it is read: `{span id}:start`, `{span id}:end`, `{span id}:message`, `log:{id}`,
+/// `run:start`, `run:end`. Payloads are whole; [`format_event`](crate::format_event) cuts them to what a level shows.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct RunEvent {
+    /// Names the event in its run.
+    pub event_id: String,
+    /// What it tells.
+    pub event_type: EventType,
+    /// When it happened.
+    pub timestamp: Timestamp,
+    /// The component that it is about: an id that the program gave it, else that of the span.
+    pub component_id: String,
+    /// What the component is called.
+    pub component_name: String,
+    /// What the component is: `agent`, `llm`, `tool` ..., or what the program calls it.
+    pub component_type: String,
+    /// What the step was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<Map<String, Json>>,
+    /// What it gave back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outputs: Option<Map<String, Json>>,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// How many seconds the step took, by its own clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub elapsed_time: Option<f64>,
+    /// What the agent or the model thought.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thoughts: Option<String>,
+    /// Where it comes from.
+    pub metadata: EventMetadata,
+}
+
+/// Where an event comes from, and what else is known of its step.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct EventMetadata {
+    /// The trace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<TraceId>,
+    /// The span of the step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub span_id: Option<SpanId>,
+    /// The span that the step was made in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent_id: Option<SpanId>,
+    /// That span is not stored, or not yet.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub pending: bool,
+    /// The service that the step ran in.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub service: String,
+    /// The model called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The tokens that the call used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<Tokens>,
+    /// The id of the call, as the model or its service gave it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call_id: Option<String>,
+    /// How the run ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<RunStatus>,
+}
+
+/// Tokens of a call, as far as they were reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Tokens {
+    /// That went in, cached ones included.
+    pub prompt: Option<u64>,
+    /// That came out.
+    pub completion: Option<u64>,
+    /// Both: as reported, else their sum.
+    pub total: Option<u64>,
+}
+
+/// Which events are made with what steps were given and gave back. The others are made without looking at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// None: they are only counted and timed, and need not say where they come from.
+    Nothing,
+    /// Those of which the level shows it.
+    ShownAt(Level),
+}
+
+impl Wanted {
+    pub(crate) fn has(self, event_type: EventType) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::ShownAt(Level::Minimal) => event_type == EventType::MessageGenerated,
+            Self::ShownAt(level) => level.shows(event_type),
+        }
+    }
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self::ShownAt(Level::Debug)
+    }
+}
+
+impl RunEvent {
+    /// An event of a component without anything else.
+    pub(crate) fn bare(
+        event_id: String,
+        event_type: EventType,
+        timestamp: Timestamp,
+        component: &Component,
+    ) -> Self {
+        Self {
+            event_id,
+            event_type,
+            timestamp,
+            component_id: component.id.clone(),
+            component_name: component.name.clone(),
+            component_type: component.kind.clone(),
+            inputs: None,
+            outputs: None,
+            error: None,
+            elapsed_time: None,
+            thoughts: None,
+            metadata: EventMetadata::default(),
+        }
+    }
+}
+
+/// Where a step lies, told in every event of it that is shown.
+pub(crate) fn place(step: &Step, span: &Span, pending: bool, wanted: Wanted) -> EventMetadata {
+    if wanted == Wanted::Nothing {
+        return EventMetadata::default();
+    }
+    EventMetadata {
+        trace_id: Some(step.key.0),
+        span_id: Some(step.key.1),
+        parent_id: step.parent,
+        pending,
+        service: span.service_name.clone(),
+        model: match step.kind {
+            StepKind::LlmCall => content::first_text(&span.attributes, names::MODELS),
+            _ => None,
+        },
+        call_id: match step.kind {
+            StepKind::LlmCall | StepKind::ToolCall => call_id_of(&span.attributes),
+            _ => None,
+        },
+        ..EventMetadata::default()
+    }
+}
+
+/// The beginning of a step.
+pub(crate) fn start_of(step: &Step, span: &Span, pending: bool, wanted: Wanted) -> RunEvent {
+    let event_type = step.kind.started();
+    let id = format!("{}:start", step.key.1);
+    let mut event = RunEvent::bare(id, event_type, step.start, &step.component);
+    event.metadata = place(step, span, pending, wanted);
+    if wanted.has(event_type) {
+        event.inputs = content::inputs_of(step.kind, &span.attributes);
+    }
+    event
+}
+
+/// The end of a step: what it says to whoever asked, if it does, and that it ended, unless the run's own end tells that.
+pub(crate) fn ends_of(
+    step: &Step,
+    span: &Span,
+    end: Timestamp,
+    pending: bool,
+    wanted: Wanted,
+) -> [Option<RunEvent>; 2] {
+    let event_type = step.kind.ended(step.error.is_some());
+    let tells_message = content::has_message(step.kind, step.parent.is_none(), &span.attributes);
+    let tells_end = !step.is_run_itself();
+    let message_is_wanted = tells_message && wanted.has(EventType::MessageGenerated);
+    let end_is_wanted = tells_end && wanted.has(event_type);
+    let outputs = (message_is_wanted || end_is_wanted)
+        .then(|| content::outputs_of(step.kind, &span.attributes))
+        .flatten();
+
+    let message = tells_message.then(|| {
+        let id = format!("{}:message", step.key.1);
+        let mut event = RunEvent::bare(id, EventType::MessageGenerated, end, &step.component);
+        event.metadata = place(step, span, pending, wanted);
+        if message_is_wanted {
+            let text = content::message_of(step.kind, &span.attributes, outputs.as_ref());
+            event.outputs = text.map(|text| Payload::from_iter([("content".to_owned(), text.into())]));
+        }
+        event
+    });
+    let ended = tells_end.then(|| {
+        let id = format!("{}:end", step.key.1);
+        let mut event = RunEvent::bare(id, event_type, end, &step.component);
+        event.error = content::error_of(span);
+        event.elapsed_time = step.nanos().map(seconds);
+        event.metadata = place(step, span, pending, wanted);
+        if wanted != Wanted::Nothing {
+            event.metadata.tokens = tokens_of(&span.attributes);
+        }
+        if end_is_wanted {
+            event.thoughts = content::thoughts_of(&span.attributes, outputs.as_ref());
+            event.outputs = outputs;
+        }
+        event
+    });
+    [message, ended]
+}
+
+/// What the program logged, if it is an event of the run: one that names its type, an error, or what a model said.
+pub(crate) fn logged(
+    log: &LogEvent,
+    component: &Component,
+    parent: Option<SpanId>,
+    wanted: Wanted,
+) -> Option<RunEvent> {
+    let named = said(&log.attributes, "event_type")
+        .and_then(Value::as_str)
+        .and_then(|word| word.parse().ok());
+    let event_type: EventType = match named {
+        Some(event_type) => event_type,
+        None if log.severity >= Severity::Error => EventType::ErrorOccurred,
+        None if matches!(log.name.as_str(), "gen_ai.choice" | "gen_ai.assistant.message") => {
+            EventType::MessageGenerated
+        }
+        None => return None,
+    };
+    let mut event = RunEvent::bare(format!("log:{}", log.id), event_type, log.timestamp, component);
+    let own = |name| said(&log.attributes, name).map(Value::to_string);
+    let or_own = |field: &mut String, name| {
+        if let Some(own) = own(name) {
+            *field = own;
+        }
+    };
+    or_own(&mut event.component_id, "component_id");
+    or_own(&mut event.component_name, "component_name");
+    or_own(&mut event.component_type, "component_type");
+    event.metadata = EventMetadata {
+        trace_id: log.trace_id,
+        span_id: log.span_id,
+        parent_id: parent,
+        service: log.service_name.clone(),
+        ..EventMetadata::default()
+    };
+    event.elapsed_time = said(&log.attributes, "elapsed_time").and_then(content::number_of);
+    event.error = match event_type {
+        EventType::ErrorOccurred => Some(error_text(log)),
+        _ => own("error").filter(|error| error != "false"),
+    };
+    if wanted.has(event_type) {
+        let payload = |name, key| said(&log.attributes, name).map(|value| content::object(value, key));
+        event.inputs = payload(names::OWN_INPUTS, "input");
+        event.outputs = payload(names::OWN_OUTPUTS, "output").or_else(|| match event_type {
+            EventType::MessageGenerated => Some(said_by(log)),
+            _ => None,
+        });
+        event.thoughts = content::first_text(&log.attributes, names::THOUGHTS);
+    }
+    Some(event)
+}
+
+/// A log's message with what it says of the exception, each told once.
+fn error_text(log: &LogEvent) -> String {
+    let mut text = own_text(&log.attributes, "error").filter(|_| log.message.is_empty());
+    let mut text = text.take().unwrap_or_else(|| log.message.clone());
+    if let Some(message) = own_text(&log.attributes, "exception.message")
+        && !text.contains(&message)
+    {
+        text = match text.is_empty() {
+            true => message,
+            false => format!("{text}: {message}"),
+        };
+    }
+    if let Some(kind) = own_text(&log.attributes, "exception.type")
+        && !text.contains(&kind)
+    {
+        text = match text.is_empty() {
+            true => kind,
+            false => format!("{kind}: {text}"),
+        };
+    }
+    if text.is_empty() {
+        text.push_str("failed");
+    }
+    text
+}
+
+fn own_text(attributes: &Attributes, name: &str) -> Option<String> {
+    said(attributes, name)
+        .filter(|value| !matches!(value, Value::Bool(_)))
+        .map(Value::to_string)
+}
+
+/// What was said, as the outputs of a message.
+fn said_by(log: &LogEvent) -> Payload {
+    let found = content::first(&log.attributes, names::OUTPUT_MESSAGES)
+        .or_else(|| content::first(&log.attributes, names::CONTENTS))
+        .or_else(|| content::first(&log.attributes, names::OUTPUTS));
+    let text = match found {
+        Some(value) => content::text_of(&content::json_of(value)).unwrap_or_else(|| value.to_string()),
+        None => log.message.clone(),
+    };
+    Payload::from_iter([("content".to_owned(), text.into())])
+}

@@ -1,0 +1,125 @@
+//! What a store has to note of a span, so that runs are found later without reading every span again.
+
+use std::borrow::Cow;
+
+use spanscope_layers::capture::{RawValue, cut};
+use spanscope_model::{Attributes, Value};
+
+use crate::StepKind;
+use crate::signs::{self, Signs};
+
+/// Longer ids are cut to so many bytes.
+pub const MAX_FACT_LEN: usize = 256;
+
+/// What a span says of the run that it is part of.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RunFacts {
+    /// The run's own id (`task_id`).
+    pub task_id: Option<String>,
+    /// The agent, by its id or else its name.
+    pub agent_id: Option<String>,
+    /// The session or conversation.
+    pub session_id: Option<String>,
+    /// Who asked.
+    pub user_id: Option<String>,
+    /// The level at which the program wishes the run to be shown, as it wrote it.
+    pub trace_level: Option<String>,
+    /// The span is an agent's or a workflow's: its name and its outcome are likely those of the run.
+    pub is_agent: bool,
+}
+
+/// Reads a span's fields. `None` where they say nothing that makes its trace a run: the span is a plain node, and names
+/// neither a task nor an agent.
+///
+/// ```
+/// use spanscope_layers::capture::RawValue;
+/// use spanscope_runs::facts_of;
+///
+/// let text = |text| RawValue::Text(text, None);
+/// let facts = facts_of([("gen_ai.operation.name", text("invoke_agent")), ("task_id", text("t-1"))]).unwrap();
+/// assert_eq!((facts.task_id.as_deref(), facts.is_agent), (Some("t-1"), true));
+/// assert_eq!(facts_of([("http.route", text("/books")), ("user_id", text("u-1"))]), None);
+/// ```
+pub fn facts_of<'a>(
+    attributes: impl IntoIterator<Item = (&'a str, RawValue<'a>)> + Clone,
+) -> Option<RunFacts> {
+    let signs = Signs::read(attributes.clone());
+    let kind = signs.kind(attributes);
+    let task_id = signs.task.and_then(fact);
+    if kind == StepKind::Node && task_id.is_none() && !signs.has_agent_id() {
+        return None;
+    }
+    Some(RunFacts {
+        task_id,
+        agent_id: signs.agent.value.and_then(fact),
+        session_id: signs.session.value.and_then(fact),
+        user_id: signs.user.value.and_then(fact),
+        trace_level: signs.level.and_then(fact),
+        is_agent: matches!(kind, StepKind::Agent | StepKind::Workflow),
+    })
+}
+
+/// Whether a field of this name can matter to [`facts_of`]. A call site that declares none need not be looked at.
+///
+/// ```
+/// use spanscope_runs::is_fact_name;
+/// assert!(is_fact_name("gen_ai.operation.name") && is_fact_name("task_id"));
+/// assert!(!is_fact_name("http.route"));
+/// ```
+#[must_use]
+pub fn is_fact_name(name: &str) -> bool {
+    signs::is_known(name)
+}
+
+fn fact(value: RawValue<'_>) -> Option<String> {
+    let text = match value {
+        RawValue::Text(text, _) => Cow::Borrowed(text.trim()),
+        RawValue::I64(number) => Cow::Owned(number.to_string()),
+        RawValue::U64(number) => Cow::Owned(number.to_string()),
+        RawValue::F64(number) => Cow::Owned(number.to_string()),
+        RawValue::Bool(value) => Cow::Owned(value.to_string()),
+    };
+    let text = cut(&text, MAX_FACT_LEN);
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// Attributes as the tables of the layers read them. Lists and objects say nothing there.
+pub(crate) fn raw(attributes: &Attributes) -> Vec<(&str, RawValue<'_>)> {
+    let value = |value| {
+        Some(match value {
+            &Value::Bool(value) => RawValue::Bool(value),
+            &Value::I64(number) => RawValue::I64(number),
+            &Value::U64(number) => RawValue::U64(number),
+            &Value::F64(number) => RawValue::F64(number),
+            Value::Str(text) => RawValue::Text(text, None),
+            Value::Json(_) => return None,
+        })
+    };
+    let pairs = attributes.iter();
+    pairs
+        .filter_map(|(key, have)| Some((key, value(have)?)))
+        .collect()
+}
+
+impl StepKind {
+    /// What a span with these attributes does, told by whichever convention it follows: OpenTelemetry's operation name,
+    /// the span kinds of OpenInference and OpenLLMetry, the operation of Vercel's SDK, the method of the Model Context
+    /// Protocol, else by the span's own plain fields (`component_type`, `tool_name`, `query` ...).
+    ///
+    /// ```
+    /// use spanscope_model::Attributes;
+    /// use spanscope_runs::StepKind;
+    ///
+    /// let attributes = Attributes::from_iter([("gen_ai.operation.name", "chat")]);
+    /// assert_eq!(StepKind::of(&attributes), StepKind::LlmCall);
+    /// ```
+    #[must_use]
+    pub fn of(attributes: &Attributes) -> Self {
+        Self::of_raw(&raw(attributes))
+    }
+
+    pub(crate) fn of_raw(attributes: &[(&str, RawValue<'_>)]) -> Self {
+        let attributes = attributes.iter().copied();
+        Signs::read(attributes.clone()).kind(attributes)
+    }
+}

@@ -1,0 +1,92 @@
+//! Which steps a run's outcome is told by, and what it is.
+
+use std::collections::HashMap;
+
+use spanscope_model::{RunRecords, RunStatus};
+
+use crate::forest::Forest;
+use crate::step::{Key, Step};
+
+/// The steps at the top of a run: its outcome is that of the one among them that started last, so that a run whose first
+/// attempt failed and whose second did not has not failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Heads {
+    /// Those that name the run as their task, without such a step above them.
+    Tasks(Vec<usize>),
+    /// Those without a parent.
+    Roots(Vec<usize>),
+    /// Agents and workflows without one above them; whoever called them is not stored.
+    Agents(Vec<usize>),
+    /// Whatever has nothing above it.
+    Others(Vec<usize>),
+}
+
+impl Heads {
+    pub(crate) fn of(steps: &[Step], forest: &Forest) -> Self {
+        let some = |places: Vec<usize>| (!places.is_empty()).then_some(places);
+        let topmost = |is_such: &dyn Fn(usize) -> bool| {
+            let below = forest.is_below(is_such);
+            let order = forest.order.iter().copied();
+            some(order.filter(|place| is_such(*place) && !below[*place]).collect())
+        };
+        if let Some(tasks) = topmost(&|place| steps[place].names_task) {
+            return Self::Tasks(tasks);
+        }
+        if let Some(roots) = some(
+            forest
+                .tops()
+                .filter(|place| steps[*place].parent.is_none())
+                .collect(),
+        ) {
+            return Self::Roots(roots);
+        }
+        match topmost(&|place| steps[place].is_agent()) {
+            Some(agents) => Self::Agents(agents),
+            None => Self::Others(forest.tops().collect()),
+        }
+    }
+
+    fn places(&self) -> &[usize] {
+        match self {
+            Self::Tasks(places) | Self::Roots(places) | Self::Agents(places) | Self::Others(places) => places,
+        }
+    }
+
+    pub(crate) fn first_started(&self, steps: &[Step]) -> Option<usize> {
+        let places = self.places().iter().copied();
+        places.min_by_key(|place| (steps[*place].start, steps[*place].number))
+    }
+
+    pub(crate) fn last_started(&self, steps: &[Step]) -> Option<usize> {
+        let places = self.places().iter().copied();
+        places.max_by_key(|place| (steps[*place].start, steps[*place].number))
+    }
+
+    /// Whether they are the run itself, rather than what is stored of it.
+    pub(crate) fn are_certain(&self) -> bool {
+        matches!(self, Self::Tasks(_) | Self::Roots(_))
+    }
+}
+
+/// How far a run is whose steps were read up to the end of these records.
+pub(crate) fn status_of(steps: &[Step], index: &HashMap<Key, usize>, records: &RunRecords) -> RunStatus {
+    if records.more {
+        return RunStatus::Running;
+    }
+    let is_open = match records.is_shared {
+        // The records count the open spans of the other runs too.
+        true => steps.iter().any(|step| step.belongs && step.end.is_none()),
+        false => records.open > 0,
+    };
+    if is_open {
+        return match records.alive {
+            true => RunStatus::Running,
+            false => RunStatus::Abandoned,
+        };
+    }
+    let heads = Heads::of(steps, &Forest::of(steps, index));
+    match heads.last_started(steps) {
+        Some(head) if steps[head].error.is_some() => RunStatus::Failed,
+        _ => RunStatus::Completed,
+    }
+}

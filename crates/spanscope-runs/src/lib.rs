@@ -1,0 +1,45 @@
+//! Runs of agents, read from stored spans: what the described service (seed 5) calls trace sessions.
+//!
+//! A run is no second recording. Whatever an agent's program did as `tracing` or OpenTelemetry spans is read again as
+//! steps of a run: which of them are agents, model calls, retrievals, tools ([`StepKind`]), what happened when
+//! ([`RunEvent`]), how it all is shown ([`Format`], [`Level`]), where the time went ([`Analysis`]). Everything here is a
+//! pure function of records: this crate knows no store, no network, no runtime.
+//!
+//! | need | by |
+//! |---|---|
+//! | a writer notes which traces are runs | [`facts_of`], [`is_fact_name`] |
+//! | a stream of events while the run goes on | [`RunReader`], [`format_event`], [`Format::sse_name`] |
+//! | a run as a whole | [`Run`]: events, session, summary, analysis |
+//!
+//! Invariants: which events a range of records has depends on nothing but the records up to its end; an event's id never
+//! changes; durations are never negative; a circle of spans or a missing parent costs nothing but its place in the tree;
+//! nothing recurses by the depth of a run.
+//!
+//! The feature `schema` gives what is shown its JSON schemas (`schemars`).
+
+mod analysis;
+mod calls;
+mod content;
+mod event;
+mod facts;
+mod forest;
+mod heads;
+mod reader;
+mod run;
+mod session;
+mod shown;
+mod signs;
+mod step;
+mod summary;
+#[cfg(test)]
+mod tests;
+mod words;
+
+pub use analysis::{Analysis, Bottleneck, BottleneckReason, ComponentTime, CriticalStep, RunError};
+pub use event::{EventMetadata, RunEvent, Tokens};
+pub use facts::{MAX_FACT_LEN, RunFacts, facts_of, is_fact_name};
+pub use reader::RunReader;
+pub use run::Run;
+pub use shown::format_event;
+pub use summary::Summary;
+pub use words::{EventType, Format, Level, StepKind, UnknownRunWord};

@@ -1,0 +1,377 @@
+//! From records to events, a range of records after the other.
+//!
+//! A stream of events is resumed by reading the same ranges again, so which events a range has depends on nothing but
+//! its records and those before: a span whose number lies in it begins there, and its end belongs to the range in which
+//! it was stored. What a span is called, and what it was given, may have become known later than that: it is told as it is
+//! now.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use spanscope_model::{RunInfo, RunRecords, RunSpan, RunStatus, Span, Timestamp};
+
+use crate::event::{RunEvent, Wanted, ends_of, logged, place, start_of};
+use crate::forest::Forest;
+use crate::heads::{Heads, status_of};
+use crate::step::{Component, Key, Step, nanos_between, seconds};
+use crate::{EventType, Level, content};
+
+/// What an abandoned run says of itself.
+const ABANDONED: &str = "abandoned: the program that ran it ended without finishing it";
+
+/// Reads the events of one run out of its records, as they come.
+///
+/// It has to be given all records of the run from the beginning, in the order of their ranges. It keeps ids, names and
+/// times of the spans, never their attributes.
+///
+/// ```
+/// use spanscope_model::{RunCursor, RunInfo, RunRecords, RunSpan, RunStatus, Span, SpanId, Timestamp, TraceId};
+/// use spanscope_runs::{EventType, RunReader};
+///
+/// let trace_id = TraceId::from_bytes([1; 16]).unwrap();
+/// let began = Timestamp::from_nanos(1_000);
+/// let mut agent = Span::new(trace_id, SpanId::from_bytes([2; 8]).unwrap(), "invoke_agent librarian", began);
+/// agent.attributes.set("gen_ai.operation.name", "invoke_agent");
+/// let mut tool = Span::new(trace_id, SpanId::from_bytes([3; 8]).unwrap(), "execute_tool search", began);
+/// tool.parent_span_id = Some(agent.span_id);
+/// tool.attributes.set("tool_name", "search");
+/// # let info = RunInfo {
+/// #     task_id: trace_id.to_string(), agent_id: String::new(), session_id: String::new(), user_id: String::new(),
+/// #     tenant_id: "default".into(), trace_level: String::new(), trace_id, name: agent.name.clone(), created_at: began,
+/// #     completed_at: None, status: RunStatus::Running, span_count: 2, error_count: 0,
+/// # };
+/// let stored = |number, span| RunSpan { number, span, end_number: None };
+/// let records = RunRecords {
+///     info, // the run as a list shows it
+///     traces: vec![trace_id],
+///     is_shared: false,
+///     spans: vec![stored(1, agent), stored(2, tool)],
+///     ended: vec![],
+///     events: vec![],
+///     upto: RunCursor { span: 2, end: 0, event: 0 },
+///     more: false,
+///     open: 2,
+///     alive: true,
+/// };
+/// let mut reader = RunReader::new();
+/// let events = reader.read(&records);
+/// let types: Vec<EventType> = events.iter().map(|event| event.event_type).collect();
+/// assert_eq!(types, [EventType::WorkflowStarted, EventType::ToolCallStarted]);
+/// assert_eq!(events[1].component_name, "search");
+/// assert_eq!(reader.status(&records), RunStatus::Running);
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct RunReader {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) index: HashMap<Key, usize>,
+    wanted: Wanted,
+    has_begun: bool,
+    first_start: Option<Timestamp>,
+    last_activity: Option<Timestamp>,
+    root_ended: bool,
+}
+
+/// The order of events: by time; of one time beginnings, then what was logged, then ends; those of what lies above begin
+/// first and end last.
+type Place = (Timestamp, Phase, i64, u8);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Start(u32),
+    Log,
+    End(Reverse<u32>),
+}
+
+/// What lies above a step, as far as it is known.
+#[derive(Debug, Clone, Copy)]
+struct Above {
+    depth: u32,
+    is_in_run: bool,
+}
+
+impl RunReader {
+    /// Nothing was read yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads payloads only for events of which the level shows them. The events stay the same, and stay all.
+    /// Default: `debug`, payloads of all events.
+    #[must_use]
+    pub fn for_level(self, level: Level) -> Self {
+        self.wanting(Wanted::ShownAt(level))
+    }
+
+    pub(crate) fn wanting(self, wanted: Wanted) -> Self {
+        Self { wanted, ..self }
+    }
+
+    /// The events of these records, in the order of time. The first records begin with that of the run.
+    pub fn read(&mut self, records: &RunRecords) -> Vec<RunEvent> {
+        let wanted = self.wanted;
+        let mut fresh = Vec::new();
+        let mut ended = Vec::new();
+        for stored in &records.spans {
+            self.take_new(stored, records, &mut fresh);
+        }
+        for stored in &records.ended {
+            let Some(&step) = self.index.get(&(stored.span.trace_id, stored.span.span_id)) else {
+                self.take_new(stored, records, &mut fresh);
+                continue;
+            };
+            let now = Step::of(stored, &records.info.task_id, &records.upto);
+            if self.steps[step].end.is_none() && now.end.is_some() {
+                let known = &self.steps[step];
+                self.steps[step] = Step {
+                    belongs: known.belongs,
+                    number: known.number,
+                    ..now
+                };
+                ended.push((step, &stored.span));
+            }
+        }
+        let mut above = HashMap::new();
+        for (step, _) in &fresh {
+            let is_in_run = self.above(*step, &mut above).is_in_run;
+            self.steps[*step].belongs |= is_in_run;
+        }
+
+        let mut events: Vec<(Place, RunEvent)> = Vec::new();
+        for (at, span) in &fresh {
+            let step = &self.steps[*at];
+            if !step.belongs {
+                continue;
+            }
+            self.first_start = Some(self.first_start.map_or(step.start, |first| first.min(step.start)));
+            self.last_activity = self.last_activity.max(Some(step.start));
+            if !step.is_run_itself() {
+                let depth = above.get(at).copied().flatten().map_or(0, |above| above.depth);
+                let place = (step.start, Phase::Start(depth), step.number, 0);
+                events.push((place, start_of(step, span, self.is_pending(step), wanted)));
+            }
+            if step.end.is_some() {
+                ended.push((*at, *span));
+            }
+        }
+        for (at, span) in ended {
+            let depth = self.above(at, &mut above).depth;
+            let step = &self.steps[at];
+            let Some(end) = step.end.filter(|_| step.belongs) else {
+                continue;
+            };
+            self.last_activity = self.last_activity.max(Some(end));
+            self.root_ended |= step.parent.is_none() || (records.is_shared && step.names_task);
+            let told = ends_of(step, span, end, self.is_pending(step), wanted);
+            for (sub, event) in (0..).zip(told).filter_map(|(sub, event)| Some((sub, event?))) {
+                events.push(((end, Phase::End(Reverse(depth)), step.number, sub), event));
+            }
+        }
+        self.read_logs(records, &mut events);
+        events.sort_by_key(|(place, _)| *place);
+        let begun = (!self.has_begun).then(|| self.begin(records));
+        begun
+            .into_iter()
+            .chain(events.into_iter().map(|(_, event)| event))
+            .collect()
+    }
+
+    fn take_new<'a>(
+        &mut self,
+        stored: &'a RunSpan,
+        records: &RunRecords,
+        fresh: &mut Vec<(usize, &'a Span)>,
+    ) {
+        let key = (stored.span.trace_id, stored.span.span_id);
+        if self.index.contains_key(&key) {
+            return;
+        }
+        let mut step = Step::of(stored, &records.info.task_id, &records.upto);
+        step.belongs = !records.is_shared;
+        self.index.insert(key, self.steps.len());
+        fresh.push((self.steps.len(), &stored.span));
+        self.steps.push(step);
+    }
+
+    fn read_logs(&mut self, records: &RunRecords, events: &mut Vec<(Place, RunEvent)>) {
+        for log in &records.events {
+            let key = log.trace_id.zip(log.span_id);
+            let step = key
+                .and_then(|key| self.index.get(&key))
+                .map(|step| &self.steps[*step]);
+            let belongs = step.map_or(!records.is_shared, |step| step.belongs);
+            if !belongs {
+                continue;
+            }
+            self.last_activity = self.last_activity.max(Some(log.timestamp));
+            let parent = step.and_then(|step| step.parent);
+            let event = match step {
+                Some(step) => logged(log, &step.component, parent, self.wanted),
+                None => logged(log, &run_itself(&records.info), parent, self.wanted),
+            };
+            if let Some(event) = event {
+                events.push(((log.timestamp, Phase::Log, log.id, 0), event));
+            }
+        }
+    }
+
+    /// Its parent is set, but not stored so far.
+    fn is_pending(&self, step: &Step) -> bool {
+        step.parent
+            .is_some_and(|parent| !self.index.contains_key(&(step.key.0, parent)))
+    }
+
+    /// What lies above a step. Steps that were asked for before are not walked again; a circle ends where it closes.
+    fn above(&self, step: usize, known: &mut HashMap<usize, Option<Above>>) -> Above {
+        let mut path = Vec::new();
+        let mut next = Some(step);
+        let mut above = None;
+        while let Some(place) = next {
+            if let Some(have) = known.get(&place) {
+                above = *have; // none: it is on this path
+                break;
+            }
+            known.insert(place, None);
+            path.push(place);
+            let step = &self.steps[place];
+            next = step
+                .parent
+                .and_then(|parent| self.index.get(&(step.key.0, parent)).copied());
+        }
+        for place in path.into_iter().rev() {
+            let step = &self.steps[place];
+            let here = Above {
+                depth: above.map_or(0, |above| above.depth + 1),
+                is_in_run: step.belongs || step.names_task || above.is_some_and(|above| above.is_in_run),
+            };
+            known.insert(place, Some(here));
+            above = Some(here);
+        }
+        above.unwrap_or(Above {
+            depth: 0,
+            is_in_run: false,
+        })
+    }
+
+    /// The event that begins the run.
+    fn begin(&mut self, records: &RunRecords) -> RunEvent {
+        self.has_begun = true;
+        let heads = self.heads();
+        let head = heads.first_started(&self.steps).filter(|_| heads.are_certain());
+        let head = head.map(|head| &self.steps[head]);
+        let own = run_itself(&records.info);
+        let mut event = RunEvent::bare(
+            "run:start".to_owned(),
+            EventType::WorkflowStarted,
+            self.started_at(&records.info),
+            head.map_or(&own, |head| &head.component),
+        );
+        event.metadata.trace_id = Some(records.info.trace_id);
+        if let Some(head) = head
+            && let Some(span) = span_of(head, records)
+        {
+            event.metadata = place(head, span, self.is_pending(head), self.wanted);
+            if self.wanted.has(event.event_type) {
+                event.inputs = content::inputs_of(head.kind, &span.attributes);
+            }
+        }
+        event
+    }
+
+    /// The last event, once the run is over: that it completed or failed. Its outputs are those of the run's root, if that
+    /// is among these records.
+    pub fn finish(&mut self, records: &RunRecords, status: RunStatus) -> RunEvent {
+        let heads = self.heads();
+        let head = heads.last_started(&self.steps).map(|head| &self.steps[head]);
+        let named = head.filter(|_| heads.are_certain());
+        let own = run_itself(&records.info);
+        let has_failed = matches!(status, RunStatus::Failed | RunStatus::Abandoned);
+        let mut event = RunEvent::bare(
+            "run:end".to_owned(),
+            match has_failed {
+                true => EventType::WorkflowFailed,
+                false => EventType::WorkflowCompleted,
+            },
+            self.last_activity().unwrap_or(records.info.created_at),
+            named.map_or(&own, |head| &head.component),
+        );
+        event.metadata.trace_id = Some(records.info.trace_id);
+        if let Some(head) = named {
+            event.metadata.trace_id = Some(head.key.0);
+            event.metadata.span_id = Some(head.key.1);
+            event.metadata.parent_id = head.parent;
+        }
+        if let Some(head) = named
+            && let Some(span) = span_of(head, records)
+        {
+            event.metadata = place(head, span, self.is_pending(head), self.wanted);
+            if self.wanted.has(event.event_type) && head.end.is_some() {
+                event.outputs = content::outputs_of(head.kind, &span.attributes);
+            }
+            event.error = content::error_of(span).filter(|_| has_failed);
+        }
+        event.metadata.state = Some(status);
+        event.elapsed_time = Some(seconds(nanos_between(
+            self.started_at(&records.info),
+            event.timestamp,
+        )));
+        match status {
+            RunStatus::Abandoned => event.error = Some(ABANDONED.to_owned()),
+            RunStatus::Failed if event.error.is_none() => {
+                let error = head.and_then(|head| head.error.clone());
+                event.error = Some(error.unwrap_or_else(|| "failed".to_owned()));
+            }
+            _ => {}
+        }
+        event
+    }
+
+    /// How far the run is, as these records, which were read last, tell it.
+    ///
+    /// A run that sends its spans when they end is complete by this whenever none of its stored spans is open; whether its
+    /// root is still to come, [`root_ended`](Self::root_ended) and [`last_activity`](Self::last_activity) help to judge.
+    #[must_use]
+    pub fn status(&self, records: &RunRecords) -> RunStatus {
+        status_of(&self.steps, &self.index, records)
+    }
+
+    /// Whether a span of the run without a parent was read with its end. Where other runs lie in the same trace, one that
+    /// names the run as its task does.
+    #[must_use]
+    pub fn root_ended(&self) -> bool {
+        self.root_ended
+    }
+
+    /// When something happened last, as far as was read.
+    #[must_use]
+    pub fn last_activity(&self) -> Option<Timestamp> {
+        self.last_activity
+    }
+
+    /// When its first span began; what the store says while none was read.
+    pub(crate) fn started_at(&self, info: &RunInfo) -> Timestamp {
+        self.first_start.unwrap_or(info.created_at)
+    }
+
+    fn heads(&self) -> Heads {
+        Heads::of(&self.steps, &Forest::of(&self.steps, &self.index))
+    }
+}
+
+/// What stands for a run whose root is not stored.
+fn run_itself(info: &RunInfo) -> Component {
+    let name = [&info.name, &info.agent_id, &info.task_id]
+        .into_iter()
+        .find(|name| !name.is_empty());
+    Component {
+        id: info.task_id.clone(),
+        name: name.cloned().unwrap_or_default(),
+        kind: "workflow".to_owned(),
+    }
+}
+
+fn span_of<'a>(step: &Step, records: &'a RunRecords) -> Option<&'a Span> {
+    let spans = records.spans.iter().chain(&records.ended);
+    let mut spans = spans.map(|stored| &stored.span);
+    spans.find(|span| (span.trace_id, span.span_id) == step.key)
+}

@@ -1,0 +1,170 @@
+//! A run as a whole.
+
+use serde_json::Value as Json;
+use spanscope_model::{RunInfo, RunRecords, RunStatus, Span, Timestamp};
+
+use crate::event::{RunEvent, Wanted};
+use crate::forest::Forest;
+use crate::step::{Step, nanos_between};
+use crate::{Analysis, Format, Level, RunReader, Summary, analysis, session, summary};
+
+/// One run, read from all of its records.
+///
+/// ```
+/// use spanscope_model::RunRecords;
+/// use spanscope_runs::{Format, Level, Run};
+///
+/// fn show(records: &RunRecords) {
+///     let run = Run::of(records);
+///     println!("{}: {}", records.info.task_id, run.status());
+///     for event in run.events(Level::Standard) {
+///         println!("{} {} {}", event.timestamp, event.event_type, event.component_name);
+///     }
+///     println!("{}", run.session(Format::Compact, Level::Standard));
+///     for advice in run.analysis().recommendations {
+///         println!("{advice}");
+///     }
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Run<'a> {
+    records: &'a RunRecords,
+    reader: RunReader,
+    status: RunStatus,
+    /// The span of each step.
+    spans: Vec<&'a Span>,
+    forest: Forest,
+    /// The events without payloads, the last one included when the run is over.
+    outline: Vec<RunEvent>,
+}
+
+impl<'a> Run<'a> {
+    /// Reads a run. The records have to be all of them ([`RunRange::ALL`](spanscope_model::RunRange::ALL)).
+    #[must_use]
+    pub fn of(records: &'a RunRecords) -> Self {
+        let mut reader = RunReader::new().wanting(Wanted::Nothing);
+        let mut outline = reader.read(records);
+        let status = reader.status(records);
+        if status != RunStatus::Running {
+            outline.push(reader.finish(records, status));
+        }
+        let mut spans: Vec<Option<&Span>> = vec![None; reader.steps.len()];
+        for stored in records.spans.iter().chain(&records.ended) {
+            let place = reader.index.get(&(stored.span.trace_id, stored.span.span_id));
+            if let Some(place) = place {
+                spans[*place] = spans[*place].or(Some(&stored.span));
+            }
+        }
+        // Every step is of one of these spans, so none is left out.
+        let spans = spans.into_iter().flatten().collect();
+        let forest = Forest::of(&reader.steps, &reader.index);
+        Self {
+            records,
+            reader,
+            status,
+            spans,
+            forest,
+            outline,
+        }
+    }
+
+    /// The run as a list of runs shows it.
+    #[must_use]
+    pub fn info(&self) -> &RunInfo {
+        &self.records.info
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub fn status(&self) -> RunStatus {
+        self.status
+    }
+
+    /// When its first span began.
+    #[must_use]
+    pub fn started_at(&self) -> Timestamp {
+        self.reader.started_at(&self.records.info)
+    }
+
+    /// When it was over; none while it runs.
+    #[must_use]
+    pub fn completed_at(&self) -> Option<Timestamp> {
+        (self.status != RunStatus::Running).then(|| self.last_activity())
+    }
+
+    /// The events that a level shows, in the order of time, with whole payloads where the level shows payloads: how much
+    /// of them, [`format_event`](crate::format_event) cuts out.
+    #[must_use]
+    pub fn events(&self, level: Level) -> Vec<RunEvent> {
+        let mut reader = RunReader::new().for_level(level);
+        let mut events = reader.read(self.records);
+        if self.status != RunStatus::Running {
+            events.push(reader.finish(self.records, self.status));
+        }
+        events.retain(|event| level.shows(event.event_type));
+        events
+    }
+
+    /// The whole run as JSON, in one of the shapes of the described service.
+    #[must_use]
+    pub fn session(&self, format: Format, level: Level) -> Json {
+        session::of(self, format, level)
+    }
+
+    /// What happened, counted; events only as far as this level shows them.
+    #[must_use]
+    pub fn summary(&self, level: Level) -> Summary {
+        summary::of(self, level)
+    }
+
+    /// Where the time went, what failed, and what could be done about it.
+    #[must_use]
+    pub fn analysis(&self) -> Analysis {
+        analysis::of(self)
+    }
+
+    pub(crate) fn records(&self) -> &RunRecords {
+        self.records
+    }
+
+    pub(crate) fn outline(&self) -> &[RunEvent] {
+        &self.outline
+    }
+
+    pub(crate) fn forest(&self) -> &Forest {
+        &self.forest
+    }
+
+    pub(crate) fn all_steps(&self) -> &[Step] {
+        &self.reader.steps
+    }
+
+    /// The steps of the run with their spans, in the order in which they began.
+    pub(crate) fn steps(&self) -> Vec<(&Step, &'a Span)> {
+        let steps = self.reader.steps.iter().zip(self.spans.iter().copied());
+        let mut steps: Vec<(&Step, &'a Span)> = steps.filter(|(step, _)| step.belongs).collect();
+        steps.sort_by_key(|(step, _)| (step.start, step.number));
+        steps
+    }
+
+    pub(crate) fn span(&self, place: usize) -> &'a Span {
+        self.spans[place]
+    }
+
+    pub(crate) fn last_activity(&self) -> Timestamp {
+        self.reader
+            .last_activity()
+            .unwrap_or(self.records.info.created_at)
+    }
+
+    /// Nanoseconds from its beginning to its end, or to what happened last.
+    pub(crate) fn nanos(&self) -> i64 {
+        nanos_between(self.started_at(), self.last_activity())
+    }
+
+    /// Why it failed; none if it did not.
+    pub(crate) fn error(&self) -> Option<&str> {
+        let last = self.outline.last().filter(|event| event.event_id == "run:end");
+        last.and_then(|event| event.error.as_deref())
+    }
+}

@@ -1,0 +1,169 @@
+//! A step: what is kept of a span once its events were told. No attributes: a run may be large, its payloads larger.
+
+use spanscope_layers::capture::cut;
+use spanscope_model::{Attributes, RunCursor, RunSpan, SpanId, SpanStatus, Timestamp, TraceId, Value};
+
+use crate::StepKind;
+use crate::content::{self, error_of, first_text, names, said};
+use crate::facts::raw;
+
+/// Names a span: ids of spans are unique in their trace.
+pub(crate) type Key = (TraceId, SpanId);
+
+/// Longer errors are cut to so many bytes where they are kept.
+const MAX_KEPT_ERROR: usize = 512;
+
+/// The part of an agent system that a step is an execution of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Component {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) kind: String,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Step {
+    pub(crate) key: Key,
+    pub(crate) parent: Option<SpanId>,
+    pub(crate) number: i64,
+    pub(crate) kind: StepKind,
+    pub(crate) component: Component,
+    pub(crate) start: Timestamp,
+    /// As far as its end was read.
+    pub(crate) end: Option<Timestamp>,
+    /// Why it failed, cut; none while it runs.
+    pub(crate) error: Option<String>,
+    /// It names the run as its task.
+    pub(crate) names_task: bool,
+    /// It is part of the run, which every span is unless other runs lie in the same trace.
+    pub(crate) belongs: bool,
+}
+
+impl Step {
+    /// Reads a span as far as the cursor goes: an end that was stored later is not known yet.
+    pub(crate) fn of(stored: &RunSpan, task_id: &str, upto: &RunCursor) -> Self {
+        let span = &stored.span;
+        let attributes = raw(&span.attributes);
+        let kind = StepKind::of_raw(&attributes);
+        let end_is_known = stored.end_number.is_none_or(|number| number <= upto.end);
+        let end = span.end_time.filter(|_| end_is_known);
+        let has_failed = end.is_some() && span.status == Some(SpanStatus::Error);
+        Self {
+            key: (span.trace_id, span.span_id),
+            parent: span.parent_span_id,
+            number: stored.number,
+            kind,
+            component: Component::of(kind, &span.name, &span.span_id, &span.attributes),
+            start: span.start_time,
+            end,
+            error: has_failed
+                .then(|| error_of(span))
+                .flatten()
+                .map(|error| cut(&error, MAX_KEPT_ERROR).to_owned()),
+            names_task: is_task(&span.attributes, task_id),
+            belongs: true,
+        }
+    }
+
+    /// A root that is the run itself, and has no start and end beside those of the run.
+    pub(crate) fn is_run_itself(&self) -> bool {
+        self.parent.is_none() && self.kind.is_run_itself()
+    }
+
+    pub(crate) fn is_agent(&self) -> bool {
+        matches!(self.kind, StepKind::Agent | StepKind::Workflow)
+    }
+
+    /// Nanoseconds that it took; none while it runs. Clocks may disagree: never negative.
+    pub(crate) fn nanos(&self) -> Option<i64> {
+        self.end.map(|end| nanos_between(self.start, end))
+    }
+}
+
+/// Nanoseconds from one time to another; none of them where the other is earlier.
+pub(crate) fn nanos_between(start: Timestamp, end: Timestamp) -> i64 {
+    end.as_nanos().saturating_sub(start.as_nanos()).max(0)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "runs take less than months")]
+pub(crate) fn seconds(nanos: i64) -> f64 {
+    nanos as f64 / 1e9
+}
+
+fn is_task(attributes: &Attributes, task_id: &str) -> bool {
+    match attributes.get("task_id") {
+        None => false,
+        Some(Value::Str(text)) => cut(text.trim(), crate::MAX_FACT_LEN) == task_id,
+        Some(other) => other.to_string() == task_id,
+    }
+}
+
+impl Component {
+    fn of(kind: StepKind, span_name: &str, span_id: &SpanId, attributes: &Attributes) -> Self {
+        let own = |name| said(attributes, name).map(Value::to_string);
+        let by_kind = match kind {
+            StepKind::Agent => first_text(attributes, names::AGENT_NAME),
+            StepKind::ToolCall => first_text(attributes, names::TOOL_NAME),
+            StepKind::Retrieval => first_text(attributes, &["gen_ai.data_source.id"]),
+            StepKind::LlmCall => first_text(attributes, names::MODELS),
+            StepKind::Workflow => first_text(attributes, names::WORKFLOW_NAME),
+            StepKind::Node | StepKind::Thinking | StepKind::Message => None,
+        };
+        let agent_id = || match kind {
+            StepKind::Agent => first_text(attributes, names::AGENT_ID),
+            _ => None,
+        };
+        Self {
+            id: own("component_id")
+                .or_else(agent_id)
+                .unwrap_or_else(|| span_id.to_string()),
+            name: own("component_name")
+                .or(by_kind)
+                .unwrap_or_else(|| span_name.to_owned()),
+            kind: own("component_type").unwrap_or_else(|| match kind {
+                StepKind::Node => node_type(attributes),
+                kind => kind.as_str().to_owned(),
+            }),
+        }
+    }
+}
+
+/// What a plain node is called after, where its convention has a word for it.
+fn node_type(attributes: &Attributes) -> String {
+    let text = |name| said(attributes, name).and_then(Value::as_str);
+    if let Some(operation) = text("gen_ai.operation.name") {
+        return match operation {
+            "embeddings" => "embedding".to_owned(),
+            other => other.to_owned(),
+        };
+    }
+    if let Some(kind) = text("openinference.span.kind").or_else(|| text("traceloop.span.kind")) {
+        return kind.to_ascii_lowercase();
+    }
+    let names_embeddings = |name: &str| name.starts_with("ai.embed");
+    if text("llm.request.type") == Some("embedding") || text("ai.operationId").is_some_and(names_embeddings) {
+        return "embedding".to_owned();
+    }
+    if said(attributes, "llama_stack.safety.request.shield_id").is_some() {
+        return "safety".to_owned();
+    }
+    if said(attributes, "mcp.method.name").is_some() {
+        return "mcp".to_owned();
+    }
+    StepKind::Node.as_str().to_owned()
+}
+
+/// The tokens that a step says it used, by the rules of the token metrics.
+pub(crate) fn tokens_of(attributes: &Attributes) -> Option<crate::Tokens> {
+    let tokens = spanscope_layers::metrics::SpanTokens::of(raw(attributes))?;
+    Some(crate::Tokens {
+        prompt: tokens.prompt,
+        completion: tokens.completion,
+        total: tokens.total,
+    })
+}
+
+/// The id of a call, where the program or the model's service gave it one.
+pub(crate) fn call_id_of(attributes: &Attributes) -> Option<String> {
+    content::first_text(attributes, names::CALL_ID)
+}

@@ -1,0 +1,106 @@
+//! A run in numbers.
+
+use std::collections::HashSet;
+
+use serde::Serialize;
+use spanscope_model::RunStatus;
+
+use crate::content::{chunk_count, chunks_of};
+use crate::shown::rounded;
+use crate::step::{seconds, tokens_of};
+use crate::{Level, Run, StepKind};
+
+/// What happened in a run, counted.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Summary {
+    /// The run.
+    pub task_id: String,
+    /// Events that the level shows.
+    pub total_events: u64,
+    /// Calls of models.
+    pub total_llm_calls: u64,
+    /// Retrievals.
+    pub total_retrievals: u64,
+    /// Runs of tools.
+    pub total_tool_calls: u64,
+    /// Tokens in and out. What several spans of one call report counts once: that of the innermost.
+    pub total_tokens: u64,
+    /// Tokens in.
+    pub prompt_tokens: u64,
+    /// Tokens out.
+    pub completion_tokens: u64,
+    /// Chunks that retrievals found.
+    pub total_chunks_retrieved: u64,
+    /// Different components that ran.
+    pub nodes_executed: u64,
+    /// Events with an error, on whatever level.
+    pub errors_count: u64,
+    /// How far the run is.
+    pub status: RunStatus,
+    /// Seconds from its beginning to its end, or to what happened last.
+    pub total_elapsed_time: f64,
+}
+
+pub(crate) fn of(run: &Run<'_>, level: Level) -> Summary {
+    let steps = run.steps();
+    let count = |kind| steps.iter().filter(|(step, _)| step.kind == kind).count() as u64;
+    let components: HashSet<&str> = steps.iter().map(|(step, _)| step.component.id.as_str()).collect();
+    let retrievals = steps.iter().filter(|(step, _)| step.kind == StepKind::Retrieval);
+    let chunks = retrievals
+        .filter(|(step, _)| step.end.is_some())
+        .map(|(_, span)| {
+            let said = chunk_count(&span.attributes, None);
+            said.or_else(|| chunk_count(&span.attributes, chunks_of(&span.attributes).as_ref()))
+        });
+    let tokens = used_tokens(run);
+    Summary {
+        task_id: run.info().task_id.clone(),
+        total_events: run
+            .outline()
+            .iter()
+            .filter(|event| level.shows(event.event_type))
+            .count() as u64,
+        total_llm_calls: count(StepKind::LlmCall),
+        total_retrievals: count(StepKind::Retrieval),
+        total_tool_calls: count(StepKind::ToolCall),
+        total_tokens: tokens.total,
+        prompt_tokens: tokens.prompt,
+        completion_tokens: tokens.completion,
+        total_chunks_retrieved: chunks.flatten().fold(0, u64::saturating_add),
+        nodes_executed: components.len() as u64,
+        errors_count: run.outline().iter().filter(|event| event.error.is_some()).count() as u64,
+        status: run.status(),
+        total_elapsed_time: rounded(seconds(run.nanos()), 3).as_f64().unwrap_or_default(),
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Used {
+    prompt: u64,
+    completion: u64,
+    total: u64,
+}
+
+/// The tokens of all calls. A router's span around a call reports the same tokens again, so a step counts only if none
+/// below it does.
+fn used_tokens(run: &Run<'_>) -> Used {
+    let steps = run.all_steps();
+    let tokens: Vec<Option<crate::Tokens>> = (0..steps.len())
+        .map(|place| {
+            let step = &steps[place];
+            (step.belongs && step.end.is_some()).then(|| tokens_of(&run.span(place).attributes))?
+        })
+        .collect();
+    let counted_below = run.forest().is_above(|place| tokens[place].is_some());
+    let mut used = Used::default();
+    for (tokens, counted_below) in tokens.into_iter().zip(counted_below) {
+        if let Some(tokens) = tokens.filter(|_| !counted_below) {
+            used.prompt = used.prompt.saturating_add(tokens.prompt.unwrap_or(0));
+            used.completion = used.completion.saturating_add(tokens.completion.unwrap_or(0));
+            used.total = used.total.saturating_add(tokens.total.unwrap_or(0));
+        }
+    }
+    used
+}

@@ -1,0 +1,262 @@
+use super::*;
+use crate::{Level, RunReader};
+
+/// A run with spans in any order, parents that are missing or each other's, ends that come with the start, later or never.
+struct Stored {
+    records: RunRecords,
+}
+
+impl Stored {
+    fn random(random: &mut fastrand::Rng) -> Self {
+        let count = random.u64(1..30);
+        let mut spans = Vec::new();
+        for id in 1..=count {
+            let parent = random.u64(0..count + 4);
+            let start = random.i64(0..100);
+            let kinds = [
+                "invoke_agent",
+                "chat",
+                "execute_tool",
+                "retrieval",
+                "plan",
+                "other",
+            ];
+            let mut made = span(
+                id,
+                parent,
+                "step",
+                start..start + random.i64(-5..50),
+                &[operation(kinds[random.usize(..6)])],
+            );
+            if random.bool() {
+                made.attributes.set("output", "done");
+            }
+            if random.u8(..5) == 0 {
+                made = failed(made, "because");
+            }
+            if random.u8(..6) == 0 {
+                made = open(made);
+            }
+            spans.push(made);
+        }
+        random.shuffle(&mut spans);
+        let mut records = records(spans);
+        let mut ends = 0;
+        for stored in &mut records.spans {
+            if stored.span.end_time.is_some() && random.bool() {
+                stored.end_number = Some(0);
+            }
+        }
+        let mut order: Vec<usize> = (0..records.spans.len()).collect();
+        random.shuffle(&mut order);
+        for place in order {
+            if records.spans[place].end_number.is_some() {
+                ends += 1;
+                records.spans[place].end_number = Some(ends);
+            }
+        }
+        let severity = [Severity::Info, Severity::Error];
+        records.events = (1..random.i64(1..10))
+            .map(|id| {
+                log(
+                    id,
+                    random.u64(0..count + 2),
+                    random.i64(0..100),
+                    severity[random.usize(..2)],
+                    "said",
+                    &[],
+                )
+            })
+            .collect();
+        records.upto = RunCursor {
+            span: records.spans.len() as i64,
+            end: ends,
+            event: records.events.len() as i64,
+        };
+        Self { records }
+    }
+
+    /// The records after one place up to another, as a store hands them out.
+    fn range(&self, after: RunCursor, upto: RunCursor) -> RunRecords {
+        let all = &self.records;
+        let is_in = |number, after, upto| number > after && number <= upto;
+        RunRecords {
+            spans: all
+                .spans
+                .iter()
+                .filter(|stored| is_in(stored.number, after.span, upto.span))
+                .cloned()
+                .collect(),
+            ended: all
+                .spans
+                .iter()
+                .filter(|stored| stored.number <= after.span)
+                .filter(|stored| {
+                    stored
+                        .end_number
+                        .is_some_and(|number| is_in(number, after.end, upto.end))
+                })
+                .cloned()
+                .collect(),
+            events: all
+                .events
+                .iter()
+                .filter(|event| is_in(event.id, after.event, upto.event))
+                .cloned()
+                .collect(),
+            upto,
+            more: upto != all.upto,
+            ..all.clone()
+        }
+    }
+}
+
+fn ids(events: &[RunEvent]) -> Vec<String> {
+    events.iter().map(|event| event.event_id.clone()).collect()
+}
+
+#[test]
+fn read_in_parts_a_run_has_the_same_events_each_once() {
+    let mut random = fastrand::Rng::with_seed(7);
+    for round in 0..400 {
+        let stored = Stored::random(&mut random);
+        let mut whole = ids(&RunReader::new().read(&stored.records));
+
+        let mut reader = RunReader::new();
+        let mut parts = Vec::new();
+        let mut cursor = RunCursor::default();
+        while cursor != stored.records.upto {
+            let next = |random: &mut fastrand::Rng, from: i64, to: i64| (from + random.i64(0..4)).min(to);
+            let last = stored.records.upto;
+            // A store hands out an end only once it has the span.
+            let upto = RunCursor {
+                span: next(&mut random, cursor.span, last.span),
+                end: next(&mut random, cursor.end, last.end),
+                event: next(&mut random, cursor.event, last.event),
+            };
+            let has_spans_of_ends = stored.records.spans.iter().all(|stored| {
+                stored
+                    .end_number
+                    .is_none_or(|number| number > upto.end || stored.number <= upto.span)
+            });
+            if !has_spans_of_ends {
+                cursor = stored_spans(&stored, &mut reader, &mut parts, cursor);
+                continue;
+            }
+            let range = stored.range(cursor, upto);
+            let read = reader.read(&range);
+            let times: Vec<Timestamp> = read.iter().map(|event| event.timestamp).collect();
+            let skipped = usize::from(read.first().is_some_and(|event| event.event_id == "run:start"));
+            assert!(times[skipped..].is_sorted(), "round {round}");
+            parts.extend(ids(&read));
+            cursor = upto;
+        }
+        assert_eq!(reader.status(&stored.records), {
+            let mut reader = RunReader::new();
+            reader.read(&stored.records);
+            reader.status(&stored.records)
+        });
+        parts.sort();
+        whole.sort();
+        let count = whole.len();
+        whole.dedup();
+        assert_eq!(count, whole.len(), "round {round}: an id twice");
+        assert_eq!(parts, whole, "round {round}");
+    }
+}
+
+/// Reads one span more, so that its end may follow.
+fn stored_spans(
+    stored: &Stored,
+    reader: &mut RunReader,
+    parts: &mut Vec<String>,
+    cursor: RunCursor,
+) -> RunCursor {
+    let upto = RunCursor {
+        span: (cursor.span + 1).min(stored.records.upto.span),
+        ..cursor
+    };
+    parts.extend(ids(&reader.read(&stored.range(cursor, upto))));
+    upto
+}
+
+#[test]
+fn the_events_of_a_range_stay_the_same_when_its_spans_end_later() {
+    let mut random = fastrand::Rng::with_seed(11);
+    for _ in 0..100 {
+        let stored = Stored::random(&mut random);
+        let upto = RunCursor {
+            end: 0,
+            ..stored.records.upto
+        };
+        let later = stored.range(RunCursor::default(), upto);
+        let mut then = later.clone();
+        for span in &mut then.spans {
+            if span.end_number.is_some() {
+                span.end_number = None;
+                span.span = open(span.span.clone());
+                span.span.attributes.retain(|key, _| key != "output");
+            }
+        }
+        assert_eq!(
+            ids(&RunReader::new().read(&later)),
+            ids(&RunReader::new().read(&then))
+        );
+    }
+}
+
+#[test]
+fn a_run_that_begins_without_records_still_begins_once() {
+    let mut reader = RunReader::new();
+    let mut empty = records(vec![]);
+    empty.more = true;
+    let events = reader.read(&empty);
+    assert_eq!(told(&events), [(EventType::WorkflowStarted, "the run")]);
+    assert_eq!(reader.status(&empty), RunStatus::Running);
+    assert!(reader.read(&empty).is_empty() && reader.last_activity().is_none() && !reader.root_ended());
+    let events = reader.read(&librarian());
+    assert!(events.iter().all(|event| event.event_id != "run:start"));
+    assert!(reader.root_ended());
+    assert_eq!(reader.last_activity(), Some(at(1000)));
+}
+
+#[test]
+fn a_reader_for_a_level_tells_the_same_events_with_fewer_payloads() {
+    let records = librarian();
+    let whole = RunReader::new().read(&records);
+    for level in Level::ALL {
+        let read = RunReader::new().for_level(*level).read(&records);
+        assert_eq!(ids(&read), ids(&whole));
+        for (event, whole) in read.iter().zip(&whole) {
+            if *level >= Level::Standard && level.shows(event.event_type) {
+                assert_eq!(event, whole);
+            } else if event.event_type != EventType::MessageGenerated {
+                assert!(event.inputs.is_none() && event.outputs.is_none() && event.thoughts.is_none());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_last_event_names_the_root_also_when_nothing_came_with_it() {
+    let records = librarian();
+    let mut reader = RunReader::new();
+    reader.read(&records);
+    let nothing = RunRecords {
+        spans: vec![],
+        ..records.clone()
+    };
+    let here = reader.clone().finish(&records, RunStatus::Completed);
+    let there = reader.finish(&nothing, RunStatus::Completed);
+    assert_eq!(
+        (here.event_id.as_str(), there.event_id.as_str()),
+        ("run:end", "run:end")
+    );
+    assert_eq!(here.metadata.span_id, Some(span_id(1)));
+    assert_eq!(there.metadata.span_id, here.metadata.span_id);
+    assert_eq!((here.outputs.is_some(), there.outputs.is_some()), (true, false));
+    assert_eq!(
+        (there.component_name.as_str(), there.elapsed_time),
+        ("librarian", Some(1.0))
+    );
+}

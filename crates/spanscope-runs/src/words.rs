@@ -1,0 +1,298 @@
+//! The words of the described service (seed 5): types of events, levels, formats, and the kinds of steps.
+
+use std::fmt;
+
+/// A word that is not one of the accepted ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownRunWord {
+    what: &'static str,
+    input: String,
+    accepted: &'static str,
+}
+
+impl fmt::Display for UnknownRunWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            what,
+            input,
+            accepted,
+        } = self;
+        write!(f, "{input:?} is no {what}: use one of {accepted}")
+    }
+}
+
+impl std::error::Error for UnknownRunWord {}
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $($(#[$variant_doc:meta])* $variant:ident = $word:literal),* $(,)?) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        pub enum $name {
+            $($(#[$variant_doc])* #[serde(rename = $word)] $variant,)*
+        }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The word that stands for it.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)*
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = UnknownRunWord;
+
+            /// Reads the word, upper and lower case alike.
+            fn from_str(text: &str) -> Result<Self, UnknownRunWord> {
+                let known = Self::ALL.iter().find(|word| text.eq_ignore_ascii_case(word.as_str()));
+                known.copied().ok_or_else(|| UnknownRunWord {
+                    what: $what,
+                    input: text.chars().take(80).collect(),
+                    accepted: concat!($($word, " "),*).trim_ascii_end(),
+                })
+            }
+        }
+    };
+}
+
+words!(
+    /// What a step of a run does.
+    StepKind, "kind of step",
+    /// An agent decides what is done.
+    Agent = "agent",
+    /// Several steps in a given order.
+    Workflow = "workflow",
+    /// Any other part of the run.
+    Node = "node",
+    /// A model generates something.
+    LlmCall = "llm",
+    /// Something is looked up for the model to read.
+    Retrieval = "retrieval",
+    /// A tool runs.
+    ToolCall = "tool",
+    /// The agent thinks, or plans.
+    Thinking = "thinking",
+    /// The agent says something to whoever asked.
+    Message = "message",
+);
+
+words!(
+    /// What an event of a run tells.
+    EventType, "type of event",
+    /// The run began.
+    WorkflowStarted = "workflow_started",
+    /// The run ended without an error.
+    WorkflowCompleted = "workflow_completed",
+    /// The run ended with an error, or was abandoned.
+    WorkflowFailed = "workflow_failed",
+    /// A component began: a node, or an agent inside of the run.
+    NodeStarted = "node_started",
+    /// A component ended without an error.
+    NodeFinished = "node_finished",
+    /// A component ended with an error.
+    NodeFailed = "node_failed",
+    /// A retrieval began.
+    RetrievalStarted = "retrieval_started",
+    /// A retrieval ended; if it failed, the event has an error.
+    RetrievalCompleted = "retrieval_completed",
+    /// A model call began.
+    LlmCallStarted = "llm_call_started",
+    /// A model call ended; if it failed, the event has an error.
+    LlmCallCompleted = "llm_call_completed",
+    /// A tool began to run.
+    ToolCallStarted = "tool_call_started",
+    /// A tool ended; if it failed, the event has an error.
+    ToolCallCompleted = "tool_call_completed",
+    /// Something was said to whoever asked.
+    MessageGenerated = "message_generated",
+    /// The program logged an error.
+    ErrorOccurred = "error_occurred",
+    /// The agent began to think.
+    ThinkingStarted = "thinking_started",
+    /// The agent has thought.
+    ThinkingCompleted = "thinking_completed",
+);
+
+words!(
+    /// How much of a run is shown; each level shows all that the one before it does.
+    Level, "level of a trace",
+    /// Beginning, end, answers and errors, without payloads.
+    Minimal = "minimal",
+    /// Components, retrievals and tool calls too, with cut payloads.
+    Standard = "standard",
+    /// Model calls and thinking too.
+    Detailed = "detailed",
+    /// The same with full payloads.
+    Debug = "debug",
+);
+
+words!(
+    /// The shape in which a run is shown.
+    Format, "format of a trace",
+    /// Flat events, fit to be sent one by one.
+    Streaming = "streaming",
+    /// Counts and a timeline.
+    Compact = "compact",
+    /// Nested events, and lists of the calls.
+    Detailed = "detailed",
+);
+
+impl Default for Level {
+    /// `standard`.
+    fn default() -> Self {
+        Self::Standard
+    }
+}
+
+impl Default for Format {
+    /// `streaming`.
+    fn default() -> Self {
+        Self::Streaming
+    }
+}
+
+impl Level {
+    /// Whether events of this type are shown at this level.
+    ///
+    /// ```
+    /// use spanscope_runs::{EventType, Level};
+    /// assert!(Level::Minimal.shows(EventType::WorkflowStarted));
+    /// assert!(!Level::Standard.shows(EventType::LlmCallStarted));
+    /// assert!(Level::Detailed.shows(EventType::LlmCallStarted));
+    /// ```
+    #[must_use]
+    pub fn shows(self, event_type: EventType) -> bool {
+        self >= event_type.level()
+    }
+}
+
+impl EventType {
+    /// The lowest level that shows it.
+    #[must_use]
+    pub const fn level(self) -> Level {
+        match self {
+            Self::WorkflowStarted
+            | Self::WorkflowCompleted
+            | Self::WorkflowFailed
+            | Self::NodeFailed
+            | Self::ErrorOccurred
+            | Self::MessageGenerated => Level::Minimal,
+            Self::NodeStarted
+            | Self::NodeFinished
+            | Self::RetrievalStarted
+            | Self::RetrievalCompleted
+            | Self::ToolCallStarted
+            | Self::ToolCallCompleted => Level::Standard,
+            Self::LlmCallStarted | Self::LlmCallCompleted => Level::Detailed,
+            Self::ThinkingStarted | Self::ThinkingCompleted => Level::Detailed,
+        }
+    }
+
+    /// The sign that stands for it in timelines.
+    #[must_use]
+    pub const fn icon(self) -> &'static str {
+        match self {
+            Self::WorkflowStarted => "🚀",
+            Self::WorkflowCompleted => "✅",
+            Self::WorkflowFailed | Self::NodeFailed => "❌",
+            Self::NodeStarted => "▶️",
+            Self::NodeFinished => "✔️",
+            Self::RetrievalStarted => "🔍",
+            Self::RetrievalCompleted => "📚",
+            Self::LlmCallStarted => "🤖",
+            Self::LlmCallCompleted => "💬",
+            Self::ToolCallStarted => "🔧",
+            Self::ToolCallCompleted => "⚙️",
+            Self::MessageGenerated => "📝",
+            Self::ErrorOccurred => "⚠️",
+            Self::ThinkingStarted => "💭",
+            Self::ThinkingCompleted => "💡",
+        }
+    }
+}
+
+impl StepKind {
+    /// The event of its beginning.
+    pub(crate) const fn started(self) -> EventType {
+        match self {
+            Self::Agent | Self::Workflow | Self::Node | Self::Message => EventType::NodeStarted,
+            Self::LlmCall => EventType::LlmCallStarted,
+            Self::Retrieval => EventType::RetrievalStarted,
+            Self::ToolCall => EventType::ToolCallStarted,
+            Self::Thinking => EventType::ThinkingStarted,
+        }
+    }
+
+    /// The event of its end.
+    pub(crate) const fn ended(self, failed: bool) -> EventType {
+        match self {
+            Self::Agent | Self::Workflow | Self::Node | Self::Message if failed => EventType::NodeFailed,
+            Self::Agent | Self::Workflow | Self::Node | Self::Message => EventType::NodeFinished,
+            Self::LlmCall => EventType::LlmCallCompleted,
+            Self::Retrieval => EventType::RetrievalCompleted,
+            Self::ToolCall => EventType::ToolCallCompleted,
+            Self::Thinking => EventType::ThinkingCompleted,
+        }
+    }
+
+    /// Whether a root of this kind is the run itself, which has events of its own.
+    pub(crate) const fn is_run_itself(self) -> bool {
+        matches!(self, Self::Agent | Self::Workflow | Self::Node)
+    }
+}
+
+impl Format {
+    /// The name of the server-sent events that carry events in this shape.
+    #[must_use]
+    pub const fn sse_name(self) -> &'static str {
+        match self {
+            Self::Streaming => "trace",
+            Self::Compact => "trace_compact",
+            Self::Detailed => "trace_detailed",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_level_shows_all_that_the_one_before_it_does() {
+        for event_type in EventType::ALL {
+            for pair in Level::ALL.windows(2) {
+                assert!(!pair[0].shows(*event_type) || pair[1].shows(*event_type));
+            }
+            assert!(Level::Debug.shows(*event_type));
+        }
+        assert_eq!(EventType::ALL.len(), 16);
+    }
+
+    #[test]
+    fn words_are_read_in_any_case_and_an_unknown_one_is_named_with_the_accepted_ones() {
+        assert_eq!("Debug".parse(), Ok(Level::Debug));
+        assert_eq!("llm_call_STARTED".parse(), Ok(EventType::LlmCallStarted));
+        for format in Format::ALL {
+            assert_eq!(format.to_string().parse(), Ok(*format));
+        }
+        let error = |text: &str| text.parse::<Level>().map_err(|error| error.to_string());
+        assert_eq!(
+            error("verbose"),
+            Err("\"verbose\" is no level of a trace: use one of minimal standard detailed debug".to_owned())
+        );
+        assert!(error(&"x".repeat(9999)).is_err_and(|message| message.len() < 200));
+        assert!("trace".parse::<Format>().is_err() && "".parse::<EventType>().is_err());
+    }
+}

@@ -1,0 +1,106 @@
+//! Deletes runs when somebody asks for it. It writes on a connection of its own, as another process would.
+
+use std::collections::{HashMap, HashSet};
+
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use spanscope_model::{Attributes, Timestamp};
+
+use super::Failure;
+use super::file::{Asker, File};
+use super::runs;
+use crate::open::{open_write, sql_error};
+use crate::retention;
+use crate::writer::runs::find_again;
+use crate::writer::tail::sum_up;
+use spanscope_model::StoreError;
+
+/// Whole traces go, whatever else their records' times to live are.
+const END_OF_TIME: Timestamp = Timestamp::from_nanos(i64::MAX);
+
+/// Deletes a run and says how many spans it had.
+pub(super) fn run(file: &File, asker: &Asker, task_id: &str) -> Result<u64, StoreError> {
+    let found = file.read(asker, |db, scope| runs::find(db, scope, task_id))?;
+    let db = open_write(&file.path)?;
+    let deleted = if found.is_shared {
+        let mut spans = 0;
+        for trace in &found.traces {
+            spans += below(&db, *trace, task_id).map_err(|failure| failure.of(&file.path))?;
+        }
+        spans
+    } else {
+        retention::delete_traces(&db, &found.traces, END_OF_TIME)
+            .map_err(|error| sql_error(&file.path, error))?
+            .spans
+    };
+    finish(&db);
+    Ok(deleted)
+}
+
+/// Deletes the runs whose traces ended before then, and says how many they were.
+pub(super) fn before(file: &File, asker: &Asker, before: Timestamp) -> Result<u64, StoreError> {
+    let (traces, runs) = file.read(asker, |db, scope| runs::ended_before(db, scope, before))?;
+    if traces.is_empty() {
+        return Ok(0);
+    }
+    let db = open_write(&file.path)?;
+    retention::delete_traces(&db, &traces, END_OF_TIME).map_err(|error| sql_error(&file.path, error))?;
+    finish(&db);
+    Ok(runs)
+}
+
+/// Gives back what was freed. The writers of the file do the same by themselves, so a failure here is none of the caller's.
+fn finish(db: &Connection) {
+    let _ = retention::give_back(db, u64::MAX);
+    let _ = db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+}
+
+/// Deletes the spans at and below those that say the task id, with their events; the others of the trace stay.
+fn below(db: &Connection, trace: i64, task_id: &str) -> Result<u64, Failure> {
+    let transaction = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
+    let mut children: HashMap<i64, Vec<(i64, i64)>> = HashMap::new();
+    let mut next: Vec<(i64, i64)> = Vec::new();
+    {
+        let mut find =
+            transaction.prepare("SELECT id, span_id, parent, attributes FROM _span WHERE trace = ?1")?;
+        let mut rows = find.query([trace])?;
+        while let Some(row) = rows.next()? {
+            let span = (row.get(0)?, row.get(1)?);
+            if let Some(parent) = row.get::<_, Option<i64>>(2)? {
+                children.entry(parent).or_default().push(span);
+            }
+            let says = |attributes: &str| {
+                let attributes: Attributes = serde_json::from_str(attributes).unwrap_or_default();
+                attributes
+                    .get("task_id")
+                    .is_some_and(|said| said.to_string() == task_id)
+            };
+            if row
+                .get_ref(3)?
+                .as_str_or_null()?
+                .is_some_and(|attributes| attributes.contains("\"task_id\"") && says(attributes))
+            {
+                next.push(span);
+            }
+        }
+    }
+    let mut gone = HashSet::new();
+    while let Some((row, key)) = next.pop() {
+        if !gone.insert(row) {
+            continue;
+        }
+        transaction
+            .prepare_cached("DELETE FROM _attr WHERE span = ?1")?
+            .execute([row])?;
+        transaction
+            .prepare_cached("DELETE FROM _span WHERE id = ?1")?
+            .execute([row])?;
+        transaction
+            .prepare_cached("DELETE FROM _event WHERE trace = ?1 AND span_id = ?2")?
+            .execute(params![trace, key])?;
+        next.extend(children.remove(&key).unwrap_or_default());
+    }
+    sum_up(&transaction, trace)?;
+    find_again(&transaction, trace)?;
+    transaction.commit()?;
+    Ok(gone.len() as u64)
+}

@@ -1,0 +1,118 @@
+//! Tells those who wait that something was stored, by whichever process.
+//!
+//! SQLite tells a connection whether the file was changed by another one (`data_version`): a number in shared memory, read in
+//! microseconds. One thread asks for it, a few times a second, while somebody waits, and however many do. Being told by the file
+//! system would need a watcher for each system, and tells nothing on a network share.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use spanscope_model::{StoreError, StoreErrorKind, StoreFuture};
+
+use super::file::{FileId, file_id};
+use super::worker::{Promise, lock, promised};
+use crate::open::open_read;
+
+/// The pause between two looks: with the writer's 200 ms, what is done is seen within half a second.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Who waits for changes of one file.
+#[derive(Debug, Default)]
+pub(super) struct Watch(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    /// Grows with every change that was seen; 0 before the first look.
+    version: u64,
+    waiting: Vec<Promise<u64>>,
+    is_watched: bool,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State")
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Watch {
+    /// Resolves when the file was changed after `seen` was answered.
+    pub(super) fn changed(&self, path: PathBuf, seen: u64) -> StoreFuture<'static, u64> {
+        let mut state = lock(&self.0);
+        // While nobody waited nobody looked: then something may have changed, and whoever asks looks himself.
+        if !state.is_watched {
+            state.version += 1;
+        }
+        let start = !state.is_watched;
+        state.is_watched = true;
+        let answer = if seen < state.version {
+            let version = state.version;
+            Err(version)
+        } else {
+            let (promise, answer) = promised();
+            state.waiting.push(promise);
+            Ok(answer)
+        };
+        drop(state);
+        if start {
+            let shared = Arc::clone(&self.0);
+            let thread = std::thread::Builder::new().name("spanscope-watch".to_owned());
+            if let Err(error) = thread.spawn(move || watch(&shared, &path)) {
+                lock(&self.0).is_watched = false;
+                return Box::pin(async move {
+                    Err(StoreError::new(
+                        StoreErrorKind::Unavailable,
+                        "the thread that watches the file could not be started",
+                    )
+                    .with_source(error))
+                });
+            }
+        }
+        Box::pin(async move {
+            match answer {
+                Err(version) => Ok(version),
+                Ok(answer) => answer.await,
+            }
+        })
+    }
+}
+
+/// Looks until nobody has waited for a while.
+fn watch(shared: &Mutex<State>, path: &Path) {
+    /// Whoever has got an answer comes back for the next one; the thread outlives the time between.
+    const PATIENCE: u32 = 40;
+    let mut db: Option<Connection> = None;
+    let mut known: (FileId, Option<i64>) = (None, None);
+    let mut idle = 0;
+    while idle <= PATIENCE {
+        let id = file_id(path);
+        if id != known.0 {
+            db = None; // another file under the same name
+        }
+        if db.is_none() {
+            db = open_read(path).ok();
+        }
+        let version: Option<i64> = db
+            .as_ref()
+            .and_then(|db| db.pragma_query_value(None, "data_version", |row| row.get(0)).ok());
+        let mut state = lock(shared);
+        if known != (id, version) {
+            known = (id, version);
+            state.version += 1;
+            let version = state.version;
+            for promise in std::mem::take(&mut state.waiting) {
+                promise.keep(Ok(version));
+            }
+        }
+        state.waiting.retain(|promise| !promise.is_abandoned());
+        idle = if state.waiting.is_empty() { idle + 1 } else { 0 };
+        if idle > PATIENCE {
+            state.is_watched = false;
+        }
+        drop(state);
+        std::thread::sleep(PAUSE);
+    }
+}

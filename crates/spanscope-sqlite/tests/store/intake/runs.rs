@@ -1,0 +1,548 @@
+//! Agent runs: which there are, whose they are, and the records of one in the order in which they came.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use spanscope_model::{
+    RunCursor, RunFilter, RunPage, RunRange, RunRecords, RunStatus, Span, SpanState, SpanStatus, Timestamp,
+    TraceStore,
+};
+use spanscope_sqlite::{SqliteStore, wait};
+
+use super::{MS, Open, ago, event, of, open, records, span, store};
+use crate::support::{span_id, trace_id};
+
+fn with(mut span: Span, attributes: &[(&str, &str)]) -> Span {
+    for (key, value) in attributes {
+        span.attributes.set(*key, *value);
+    }
+    span
+}
+
+fn agent(trace: u128, id: i64, parent: i64, task: Option<&str>) -> Span {
+    let span = with(
+        span(trace, id, parent, "invoke_agent librarian"),
+        &[
+            ("gen_ai.operation.name", "invoke_agent"),
+            ("gen_ai.agent.name", "librarian"),
+            ("session_id", "s-1"),
+            ("user_id", "ada"),
+        ],
+    );
+    match task {
+        Some(task) => with(span, &[("task_id", task)]),
+        None => span,
+    }
+}
+
+fn chat(trace: u128, id: i64, parent: i64) -> Span {
+    with(
+        span(trace, id, parent, "chat tiny"),
+        &[("gen_ai.operation.name", "chat")],
+    )
+}
+
+fn running(span: Span) -> Span {
+    Span {
+        end_time: None,
+        status: None,
+        state: SpanState::Running,
+        ..span
+    }
+}
+
+fn failed(span: Span) -> Span {
+    Span {
+        status: Some(SpanStatus::Error),
+        ..span
+    }
+}
+
+fn list(of: &dyn TraceStore, filter: RunFilter) -> RunPage {
+    wait(of.list_runs(filter)).unwrap()
+}
+
+fn tasks(page: &RunPage) -> Vec<&str> {
+    page.runs.iter().map(|run| run.task_id.as_str()).collect()
+}
+
+fn read(of: &dyn TraceStore, task: &str, range: RunRange) -> RunRecords {
+    wait(of.run_records(task.to_owned(), range)).unwrap()
+}
+
+fn names(records: &RunRecords) -> BTreeSet<i64> {
+    records
+        .spans
+        .iter()
+        .map(|span| i64::from_be_bytes(span.span.span_id.to_bytes()))
+        .collect()
+}
+
+#[test]
+fn a_trace_is_a_run_if_an_agent_a_model_a_search_or_a_tool_is_in_it() {
+    let Open { store: db, .. } = open();
+    store(
+        &db,
+        records(vec![span(1, 1, 0, "GET /books"), span(1, 2, 1, "select")]),
+    );
+    assert_eq!(list(&db, RunFilter::default()).total, 0);
+    store(&db, records(vec![agent(2, 1, 0, None), chat(2, 2, 1)]));
+    store(&db, records(vec![span(3, 1, 0, "GET /ask"), chat(3, 2, 1)]));
+    store(
+        &db,
+        records(vec![with(span(4, 1, 0, "job"), &[("task_id", "t-4")])]),
+    );
+    let page = list(&db, RunFilter::default());
+    assert_eq!(page.total, 3);
+    let by_task: BTreeMap<&str, _> = page.runs.iter().map(|run| (run.task_id.as_str(), run)).collect();
+    let run = by_task[trace_id(2).to_string().as_str()];
+    assert_eq!(
+        (
+            run.agent_id.as_str(),
+            run.session_id.as_str(),
+            run.user_id.as_str(),
+            run.name.as_str()
+        ),
+        ("librarian", "s-1", "ada", "invoke_agent librarian")
+    );
+    assert_eq!(
+        (run.status, run.span_count, run.error_count),
+        (RunStatus::Completed, 2, 0)
+    );
+    assert!(run.completed_at.is_some() && run.tenant_id == "default");
+    assert_eq!(
+        by_task[trace_id(3).to_string().as_str()].name,
+        "GET /ask",
+        "called by its root"
+    );
+    assert_eq!(by_task["t-4"].trace_id, trace_id(4));
+    // By the id of its trace any trace can be asked for.
+    assert_eq!(
+        names(&read(&db, &trace_id(1).to_string(), RunRange::ALL)).len(),
+        2
+    );
+    assert_eq!(
+        read(&db, &trace_id(4).to_string(), RunRange::ALL).info.task_id,
+        "t-4"
+    );
+}
+
+#[test]
+fn every_filter_has_true_totals_and_pages_that_meet() {
+    let Open { store: db, .. } = open();
+    for number in 1..=30_u128 {
+        let task = format!("t-{number}");
+        let mut root = agent(number, 1, 0, Some(&task));
+        if number % 3 == 0 {
+            root = failed(root);
+        }
+        if number % 5 == 0 {
+            root.attributes.set("user_id", "bob");
+        }
+        if number % 10 == 0 {
+            root.attributes.set("agent_id", "other");
+        }
+        root.start_time = ago(i64::try_from(number).unwrap() * 60_000);
+        root.end_time = Some(Timestamp::from_nanos(root.start_time.as_nanos() + MS));
+        store(&db, records(vec![root]));
+    }
+    let total = |filter| list(&db, filter).total;
+    let all = RunFilter::default();
+    assert_eq!(total(all.clone()), 30);
+    let agent = |agent: &str| RunFilter {
+        agent_id: Some(agent.to_owned()),
+        ..RunFilter::default()
+    };
+    assert_eq!(
+        (
+            total(agent("librarian")),
+            total(agent("other")),
+            total(agent("none"))
+        ),
+        (27, 3, 0)
+    );
+    let user = |user: &str| RunFilter {
+        user_id: Some(user.to_owned()),
+        ..RunFilter::default()
+    };
+    assert_eq!((total(user("ada")), total(user("bob"))), (24, 6));
+    let session = RunFilter {
+        session_id: Some("s-1".to_owned()),
+        ..RunFilter::default()
+    };
+    assert_eq!(total(session), 30);
+    let status = |status| RunFilter {
+        status: Some(status),
+        ..RunFilter::default()
+    };
+    assert_eq!(
+        (
+            total(status(RunStatus::Failed)),
+            total(status(RunStatus::Completed))
+        ),
+        (10, 20)
+    );
+    assert_eq!(
+        (
+            total(status(RunStatus::Running)),
+            total(status(RunStatus::Abandoned))
+        ),
+        (0, 0)
+    );
+    let middle = RunFilter {
+        since: Some(ago(20 * 60_000 + 30_000)),
+        until: Some(ago(10 * 60_000 + 30_000)),
+        ..RunFilter::default()
+    };
+    assert_eq!(total(middle), 10);
+    let mut seen = Vec::new();
+    for page in 0..4 {
+        let page = list(
+            &db,
+            RunFilter {
+                limit: 8,
+                offset: page * 8,
+                ..RunFilter::default()
+            },
+        );
+        assert_eq!(page.total, 30);
+        seen.extend(page.runs.into_iter().map(|run| run.task_id));
+    }
+    let expected: Vec<String> = (1..=30).map(|number| format!("t-{number}")).collect();
+    assert_eq!(seen, expected, "newest first, none twice, none missing");
+}
+
+#[test]
+fn a_run_goes_from_running_to_its_end_whichever_of_its_spans_comes_first() {
+    let Open { store: db, .. } = open();
+    let status = |task: &str| {
+        let of_list = list(&db, RunFilter::default());
+        let of_list = of_list
+            .runs
+            .iter()
+            .find(|run| run.task_id == task)
+            .map(|run| run.status);
+        let of_run = read(&db, task, RunRange::ALL).info.status;
+        assert_eq!(of_list, Some(of_run));
+        let by_filter = list(
+            &db,
+            RunFilter {
+                status: Some(of_run),
+                ..RunFilter::default()
+            },
+        );
+        assert!(tasks(&by_filter).contains(&task));
+        of_run
+    };
+    store(&db, records(vec![running(agent(1, 1, 0, Some("a")))]));
+    assert_eq!(status("a"), RunStatus::Running);
+    store(&db, records(vec![chat(1, 2, 1)]));
+    assert_eq!(status("a"), RunStatus::Running);
+    store(&db, records(vec![failed(agent(1, 1, 0, Some("a")))]));
+    assert_eq!(status("a"), RunStatus::Failed);
+
+    // What is sent when it ends comes from below, and the root last.
+    let task = trace_id(2).to_string();
+    let mut child = chat(2, 2, 1);
+    child.start_time = ago(10);
+    child.end_time = Some(ago(5));
+    store(&db, records(vec![child]));
+    assert_eq!(status(&task), RunStatus::Running, "its root may be on its way");
+    store(&db, records(vec![agent(2, 1, 0, None)]));
+    assert_eq!(status(&task), RunStatus::Completed);
+    assert_eq!(
+        list(&db, RunFilter::default()).runs[0].name,
+        "invoke_agent librarian"
+    );
+    // The root has ended, and something below it has not.
+    store(
+        &db,
+        records(vec![agent(3, 1, 0, Some("c")), running(chat(3, 2, 1))]),
+    );
+    assert_eq!(status("c"), RunStatus::Running);
+}
+
+#[test]
+fn runs_of_one_trace_are_told_apart_by_their_task_ids() {
+    let Open { store: db, .. } = open();
+    store(
+        &db,
+        records(vec![
+            span(1, 1, 0, "evaluate"),
+            agent(1, 2, 1, Some("first")),
+            chat(1, 3, 2),
+            failed(agent(1, 4, 1, Some("second"))),
+            chat(1, 5, 4),
+        ]),
+    );
+    let page = list(&db, RunFilter::default());
+    assert_eq!(page.total, 2);
+    assert_eq!(
+        BTreeSet::from_iter(tasks(&page)),
+        BTreeSet::from(["first", "second"])
+    );
+    let statuses: BTreeMap<&str, RunStatus> = page
+        .runs
+        .iter()
+        .map(|run| (run.task_id.as_str(), run.status))
+        .collect();
+    assert_eq!(statuses["first"], RunStatus::Completed);
+    assert_eq!(statuses["second"], RunStatus::Failed);
+    assert!(read(&db, "first", RunRange::ALL).is_shared);
+    assert!(!read(&db, &trace_id(1).to_string(), RunRange::ALL).is_shared);
+
+    assert_eq!(wait(db.delete_run("second".to_owned())).unwrap(), 2);
+    assert!(
+        wait(db.run_records("second".to_owned(), RunRange::ALL))
+            .unwrap_err()
+            .is_not_found()
+    );
+    let left = read(&db, "first", RunRange::ALL);
+    assert!(!left.is_shared);
+    assert_eq!(names(&left), BTreeSet::from([1, 2, 3]));
+    assert_eq!((left.info.span_count, left.info.error_count), (3, 0));
+}
+
+#[test]
+fn a_task_that_goes_on_in_another_trace_is_one_run() {
+    let Open { store: db, .. } = open();
+    store(&db, records(vec![agent(1, 1, 0, Some("job")), chat(1, 2, 1)]));
+    let mut later = failed(agent(2, 7, 0, Some("job")));
+    later.start_time = ago(1000);
+    later.end_time = Some(ago(900));
+    store(&db, records(vec![later]));
+    let page = list(&db, RunFilter::default());
+    assert_eq!((page.total, tasks(&page)), (1, vec!["job"]));
+    let run = &page.runs[0];
+    assert_eq!(
+        (run.span_count, run.status),
+        (3, RunStatus::Failed),
+        "as the later part went out"
+    );
+    let records = read(&db, "job", RunRange::ALL);
+    assert_eq!(records.traces, [trace_id(1), trace_id(2)]);
+    assert_eq!(names(&records), BTreeSet::from([1, 2, 7]));
+    assert_eq!(wait(db.delete_run("job".to_owned())).unwrap(), 3);
+    assert_eq!(list(&db, RunFilter::default()).total, 0);
+}
+
+#[test]
+fn nobody_sees_or_deletes_the_runs_of_another_tenant() {
+    let Open { store: db, .. } = open();
+    let acme = db.within(&"acme".parse().unwrap());
+    let other = db.within(&"other".parse().unwrap());
+    store(&*acme, records(vec![agent(1, 1, 0, Some("same")), chat(1, 2, 1)]));
+    store(&*other, records(vec![agent(1, 1, 0, Some("same"))]));
+    store(&*acme, records(vec![agent(5, 1, 0, Some("only acme's"))]));
+    assert_eq!(
+        (
+            list(&*acme, RunFilter::default()).total,
+            list(&*other, RunFilter::default()).total
+        ),
+        (2, 1)
+    );
+    assert_eq!(
+        list(&db, RunFilter::default()).total,
+        3,
+        "two tenants may call a task the same"
+    );
+    assert_eq!(names(&read(&*other, "same", RunRange::ALL)), BTreeSet::from([1]));
+    for task in ["only acme's".to_owned(), trace_id(5).to_string()] {
+        assert!(
+            wait(other.run_records(task.clone(), RunRange::ALL))
+                .unwrap_err()
+                .is_not_found()
+        );
+        assert!(wait(other.delete_run(task)).unwrap_err().is_not_found());
+    }
+    assert_eq!(wait(other.delete_runs_before(ago(0))).unwrap(), 1);
+    assert_eq!(
+        (
+            list(&*acme, RunFilter::default()).total,
+            list(&*other, RunFilter::default()).total
+        ),
+        (2, 0)
+    );
+}
+
+#[test]
+fn a_cleanup_takes_runs_that_ended_before_and_leaves_other_traces() {
+    let Open { store: db, .. } = open();
+    let at = |mut span: Span, minutes: i64| {
+        span.start_time = ago(minutes * 60_000);
+        span.end_time = Some(Timestamp::from_nanos(span.start_time.as_nanos() + MS));
+        span
+    };
+    store(&db, records(vec![at(agent(1, 1, 0, Some("old")), 90)]));
+    store(&db, records(vec![at(agent(2, 1, 0, Some("new")), 5)]));
+    store(&db, records(vec![at(span(3, 1, 0, "GET /books"), 90)]));
+    assert_eq!(wait(db.delete_runs_before(ago(60 * 60_000))).unwrap(), 1);
+    assert_eq!(tasks(&list(&db, RunFilter::default())), ["new"]);
+    assert_eq!(wait(db.trace_spans(trace_id(3))).unwrap().len(), 1);
+    assert_eq!(wait(db.delete_runs_before(ago(60 * 60_000))).unwrap(), 0);
+}
+
+#[test]
+fn what_came_since_is_read_once_and_a_range_is_always_the_same() {
+    let Open { store: db, .. } = open();
+    let mut cursor = RunCursor::default();
+    let mut pages = Vec::new();
+    let mut read_on = || {
+        let range = RunRange {
+            after: cursor,
+            upto: None,
+            limit: 100,
+        };
+        let page = read(&db, "t", range);
+        let before = std::mem::replace(&mut cursor, page.upto);
+        pages.push((before, page.clone()));
+        page
+    };
+    store(
+        &db,
+        records(vec![running(agent(1, 1, 0, Some("t"))), chat(1, 2, 1)]),
+    );
+    let first = read_on();
+    assert_eq!((first.spans.len(), first.ended.len(), first.open), (2, 0, 1));
+    assert!(first.alive);
+    let mut log = event(Some(1), "something happened");
+    log.event.span_id = Some(span_id(2));
+    let mut of_event = spanscope_model::SourceRecords::default();
+    of_event.events.push(log);
+    store(&db, of(of_event));
+    store(&db, records(vec![running(chat(1, 3, 1))]));
+    let second = read_on();
+    assert_eq!(
+        (second.spans.len(), second.ended.len(), second.events.len()),
+        (1, 0, 1)
+    );
+    store(&db, records(vec![chat(1, 3, 1), agent(1, 1, 0, Some("t"))]));
+    let third = read_on();
+    assert_eq!((third.spans.len(), third.ended.len(), third.open), (0, 2, 0));
+    let nothing = read_on();
+    assert_eq!(
+        (nothing.spans.len(), nothing.ended.len(), nothing.events.len()),
+        (0, 0, 0)
+    );
+    assert_eq!(nothing.upto, third.upto);
+
+    // Whoever comes back with a place is shown what it was: a span that ended later has its end later.
+    for (after, page) in &pages {
+        let again = read(
+            &db,
+            "t",
+            RunRange {
+                after: *after,
+                upto: Some(page.upto),
+                limit: u64::MAX,
+            },
+        );
+        let ends = |page: &RunRecords, upto: RunCursor| -> Vec<(i64, bool)> {
+            let is_seen = |span: &spanscope_model::RunSpan| {
+                span.span.end_time.is_some() && span.end_number.is_none_or(|number| number <= upto.end)
+            };
+            page.spans
+                .iter()
+                .map(|span| (span.number, is_seen(span)))
+                .collect()
+        };
+        assert_eq!(ends(&again, page.upto), ends(page, page.upto));
+        assert_eq!(again.ended.len(), page.ended.len());
+        assert_eq!(again.events, page.events);
+        assert_eq!(again.upto, page.upto);
+    }
+    // In pieces it comes to the same.
+    let mut cursor = RunCursor::default();
+    let mut pieces = Vec::new();
+    loop {
+        let range = RunRange {
+            after: cursor,
+            upto: None,
+            limit: 1,
+        };
+        let piece = read(&db, "t", range);
+        cursor = piece.upto;
+        pieces.extend(piece.spans.iter().map(|span| span.number));
+        if !piece.more {
+            assert_eq!(
+                piece.ended.len() + piece.spans.len(),
+                2,
+                "the last span, and the end of the first"
+            );
+            break;
+        }
+    }
+    assert_eq!(pieces.len(), 3);
+}
+
+#[test]
+fn what_another_process_writes_wakes_up_whoever_waits() {
+    let Open { store: db, folder } = open();
+    let seen = wait(db.changed(0)).unwrap();
+    let seen = wait(db.changed(seen.saturating_sub(1))).unwrap();
+    let path = folder.path().join("trace_store.db");
+    let reader = SqliteStore::open(&path).unwrap();
+    let (sender, told) = std::sync::mpsc::channel();
+    let waiting = std::thread::spawn(move || {
+        // The first look is told at once; from there on only changes are.
+        let mut seen = wait(reader.changed(0)).unwrap();
+        sender.send(seen).unwrap();
+        for _ in 0..3 {
+            seen = wait(reader.changed(seen)).unwrap();
+            sender.send(seen).unwrap();
+        }
+    });
+    let patience = Duration::from_secs(20);
+    told.recv_timeout(patience).unwrap();
+    for number in 10..40 {
+        store(&db, records(vec![agent(number, 1, 0, None)]));
+        std::thread::sleep(Duration::from_millis(100)); // the pace of somebody who writes
+        if waiting.is_finished() {
+            break;
+        }
+    }
+    waiting.join().unwrap();
+    assert!(wait(db.changed(seen)).unwrap() > seen);
+}
+
+#[test]
+fn a_store_that_was_opened_for_reading_deletes_nothing() {
+    let Open { store: db, folder } = open();
+    store(&db, records(vec![agent(1, 1, 0, Some("t"))]));
+    let reader = SqliteStore::open(folder.path().join("trace_store.db")).unwrap();
+    for error in [
+        wait(reader.delete_run("t".to_owned())).unwrap_err(),
+        wait(reader.delete_runs_before(ago(0))).unwrap_err(),
+    ] {
+        assert!(
+            error.is_invalid_input() && error.to_string().contains("SqliteStore::builder"),
+            "{error}"
+        );
+    }
+    assert_eq!(list(&reader, RunFilter::default()).total, 1);
+}
+
+#[test]
+fn a_file_of_version_4_gets_its_runs_from_the_first_writer() {
+    let Open { store: db, folder } = open();
+    store(
+        &db,
+        records(vec![
+            agent(1, 1, 0, Some("t")),
+            chat(1, 2, 1),
+            span(2, 1, 0, "GET /"),
+        ]),
+    );
+    drop(db);
+    let path = folder.path().join("trace_store.db");
+    let raw = rusqlite::Connection::open(&path).unwrap();
+    raw.execute_batch("DROP TABLE _run; DROP TABLE _ended; PRAGMA user_version = 4;")
+        .unwrap();
+    let reader = SqliteStore::open(&path).unwrap();
+    let error = wait(reader.list_runs(RunFilter::default())).unwrap_err();
+    assert!(error.to_string().contains("older version"), "{error}");
+    let writer = SqliteStore::builder().open(&path).unwrap();
+    let page = list(&writer, RunFilter::default());
+    assert_eq!((page.total, tasks(&page)), (1, vec!["t"]));
+    assert_eq!(page.runs[0].status, RunStatus::Completed);
+}
