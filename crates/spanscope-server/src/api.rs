@@ -42,7 +42,7 @@ impl Content {
 
 /// One route, as the document has it.
 pub(crate) struct Route {
-    /// GET or POST.
+    /// GET, POST or DELETE.
     pub(crate) method: MethodFilter,
     /// With parameters in braces.
     pub(crate) path: &'static str,
@@ -76,11 +76,7 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
         let method: MethodRouter<S, Infallible> = on(route.method, handler);
         self.router = self.router.route(route.path, method);
         let operation = operation(&mut self.generator, &route);
-        let verb = if route.method == MethodFilter::GET {
-            "get"
-        } else {
-            "post"
-        };
+        let verb = verb(&route);
         let path = self
             .paths
             .entry(route.path)
@@ -125,7 +121,12 @@ impl Document {
     /// Adds routes, under each of these prefixes.
     pub(crate) fn with<S: Clone + Send + Sync + 'static>(mut self, api: Api<S>, prefixes: &[&str]) -> Self {
         let (paths, schemas) = api.described(prefixes);
-        self.paths.extend(paths);
+        for (path, item) in paths {
+            match (self.paths.get_mut(&path), item) {
+                (Some(Value::Object(known)), Value::Object(item)) => known.extend(item),
+                (_, item) => drop(self.paths.insert(path, item)),
+            }
+        }
         self.schemas.extend(schemas);
         self
     }
@@ -203,13 +204,17 @@ fn parameters(path: &str) -> impl Iterator<Item = &str> {
         .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
 }
 
+fn verb(route: &Route) -> &'static str {
+    match route.method {
+        MethodFilter::GET => "get",
+        MethodFilter::DELETE => "delete",
+        _ => "post",
+    }
+}
+
 /// Names an operation for generators of clients.
 fn operation_id(route: &Route) -> String {
-    let verb = if route.method == MethodFilter::GET {
-        "get"
-    } else {
-        "post"
-    };
+    let verb = verb(route);
     let words = route.path.split(|c: char| !c.is_ascii_alphanumeric());
     words
         .filter(|word| !word.is_empty())

@@ -19,9 +19,10 @@ use crate::limits::{Limits, counted};
 use crate::local::local_only;
 use crate::metrics::{PrometheusSink, metrics_router};
 use crate::receive::otlp_router;
+use crate::runs::RunSettings;
 use crate::telemetry::telemetry_router;
 use crate::tokens::{Tokens, with_tokens};
-use crate::{health, metrics, receive, telemetry};
+use crate::{health, metrics, receive, runs, telemetry};
 
 /// Who may ask.
 #[derive(Debug, Clone)]
@@ -32,11 +33,19 @@ pub enum Access {
     Tokens(Tokens),
 }
 
-/// The telemetry API, the OTLP receiver, health and metrics, as `spanscope serve` has them.
+/// The telemetry API, agent traces, the OTLP receiver, health and metrics, as `spanscope serve` has them.
 ///
 /// Health and the document need no token; metrics, which are of all tenants, need an administrator's. What is measured of the server itself is what `sink` is given.
-pub fn app(store: &Arc<dyn TraceStore>, sink: PrometheusSink, access: Access, limits: Limits) -> Router {
-    let routes = counted(telemetry_router(Arc::clone(store)), limits.questions)
+pub fn app(
+    store: &Arc<dyn TraceStore>,
+    sink: PrometheusSink,
+    access: Access,
+    limits: Limits,
+    runs: RunSettings,
+) -> Router {
+    let questions = telemetry_router(Arc::clone(store)).merge(runs::questions(Arc::clone(store), runs));
+    let routes = counted(questions, limits.questions)
+        .merge(runs::streams(Arc::clone(store), runs))
         .merge(otlp_router(Arc::clone(store), limits))
         .merge(for_administrators(metrics_router(sink)));
     let health = health_router(Arc::clone(store)).merge(document());
@@ -54,8 +63,11 @@ pub fn app(store: &Arc<dyn TraceStore>, sink: PrometheusSink, access: Access, li
 /// ```
 #[must_use]
 pub fn openapi() -> Value {
+    let [questions, streams] = runs::api();
     Document::default()
         .with(telemetry::api(), &["/v1", ""])
+        .with(questions, &runs::PREFIXES)
+        .with(streams, &runs::PREFIXES)
         .with(receive::api(), &[""])
         .with(metrics::api(), &[""])
         .with(health::api(), &[""])

@@ -1,6 +1,7 @@
 //! What Spanscope answers over HTTP, as routers to be merged into an axum server.
 //!
 //! - [`telemetry_router`] is the telemetry API of a store (seed 1), [`otlp_router`] takes in what OpenTelemetry SDKs send.
+//! - [`runs_router`] answers agent traces, live and afterwards (seed 5); [`AgentRun`] makes a handler's work such a run.
 //! - [`local_only`] keeps the pages of strangers away, [`with_tokens`] everybody who has no token; [`Caller`] says whose a request is.
 //! - [`app`] puts all of it together, [`Server`] runs it within [`Limits`].
 //! - [`PrometheusSink`] adds measurements up for Prometheus, [`metrics_router`] answers `GET /metrics`.
@@ -18,6 +19,7 @@ mod local;
 mod metrics;
 mod otlp;
 mod receive;
+mod runs;
 mod serve;
 mod telemetry;
 mod tokens;
@@ -29,6 +31,8 @@ pub use limits::Limits;
 pub use local::local_only;
 pub use metrics::{MAX_LABEL_SETS, MAX_LABEL_VALUE, MAX_LABELS, MAX_METRICS, PrometheusSink, metrics_router};
 pub use receive::{STORED_IN, otlp_router};
+pub use runs::{AgentHandle, AgentRun, RunSettings, RunningAgent, Traced, TracedStream, runs_router};
 pub use serve::Server;
+pub use spanscope_runs::{Format, Level};
 pub use telemetry::telemetry_router;
 pub use tokens::{MIN_TOKEN_CHARS, Tokens, TokensError, with_tokens};

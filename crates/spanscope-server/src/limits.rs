@@ -42,7 +42,7 @@ pub struct Limits {
     pub head_time: Duration,
     /// How long a client may take no part of its answer. Default: 30 s.
     pub write_time: Duration,
-    /// Connections at one time; further ones wait until one ends. Default: 512.
+    /// Connections at one time; further ones wait until one ends. Default: 640, so that streams leave some.
     pub connections: usize,
     /// How long a shutdown waits for requests that have begun. Default: 10 s.
     pub shutdown_time: Duration,
@@ -60,7 +60,7 @@ impl Default for Limits {
             request_time: Duration::from_secs(30),
             head_time: Duration::from_secs(30),
             write_time: Duration::from_secs(30),
-            connections: 512,
+            connections: 640,
             shutdown_time: Duration::from_secs(10),
         }
     }

@@ -8,12 +8,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 
@@ -43,6 +43,17 @@ pub struct Server {
     limits: Limits,
 }
 
+/// Tells answers that go on by themselves that the server ends; among the extensions of every request.
+#[derive(Debug, Clone)]
+pub(crate) struct Ends(watch::Receiver<bool>);
+
+impl Ends {
+    /// Becomes true when the server ends.
+    pub(crate) fn receiver(&self) -> watch::Receiver<bool> {
+        self.0.clone()
+    }
+}
+
 impl Server {
     /// Takes an address; with port 0 the system chooses one.
     ///
@@ -67,7 +78,11 @@ impl Server {
     /// all of them were finished.
     pub async fn run(self, router: Router, end: impl Future<Output = ()>) -> bool {
         let limits = self.limits;
-        let router = timed(router.fallback(async || ApiError::no_such_path()), limits);
+        let (ends, told) = watch::channel(false);
+        let router = router
+            .fallback(async || ApiError::no_such_path())
+            .layer(Extension(Ends(told)));
+        let router = timed(router, limits);
         let places = Arc::new(Semaphore::new(limits.connections));
         let open = GracefulShutdown::new();
         let mut end = std::pin::pin!(end);
@@ -98,6 +113,7 @@ impl Server {
             });
         }
         drop(self.listener);
+        ends.send_replace(true);
         timeout(limits.shutdown_time, open.shutdown()).await.is_ok()
     }
 }

@@ -11,6 +11,7 @@ mod otlp;
 mod prometheus;
 mod protocol;
 mod running;
+mod runs;
 mod slow;
 mod stores;
 mod support;

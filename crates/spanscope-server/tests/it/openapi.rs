@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value;
-use spanscope_server::{Access, Limits, PrometheusSink, app, openapi};
+use spanscope_server::{Access, Limits, PrometheusSink, RunSettings, app, openapi};
 use spanscope_sqlite::SqliteStore;
 use spanscope_tests::http::{ask, post};
 
@@ -64,6 +64,7 @@ fn every_path_is_answered_and_by_no_other_method() {
         PrometheusSink::new(),
         Access::Local,
         Limits::default(),
+        RunSettings::default(),
     );
     let server = Server::start(app);
     let document = openapi();
@@ -71,13 +72,17 @@ fn every_path_is_answered_and_by_no_other_method() {
         let path = path
             .replace("{trace_id}", "4bf92f3577b34da6a3ce929d0e0e4736")
             .replace("{span_id}", "00f067aa0ba902b7")
+            .replace("{task_id}", "t")
+            .replace("{agent_id}", "a")
+            .replace("{session_id}", "s")
             .replace("{metric_name}", "m");
-        for (method, other) in [("get", "POST"), ("post", "GET")] {
+        for (method, other) in [("get", "POST"), ("post", "PUT"), ("delete", "PATCH")] {
             if methods.get(method).is_none() {
                 continue;
             }
             let answer = match method {
                 "get" => ask(server.address, "GET", &path, "").unwrap(),
+                "delete" => ask(server.address, "DELETE", &path, "").unwrap(),
                 _ => post(server.address, &path, "{}").unwrap(),
             };
             // Not found is fine: nothing is stored. A path that is not there says so.

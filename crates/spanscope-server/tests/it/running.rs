@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use spanscope_model::{LogFilter, SpanFilter, StoreErrorKind, Tenant, TraceStore};
-use spanscope_server::{Access, Limits, PrometheusSink, Server, Tokens, app};
+use spanscope_server::{Access, Limits, PrometheusSink, RunSettings, Server, Tokens, app};
 use spanscope_sqlite::{SqliteStore, wait};
 use spanscope_tests::wait_for;
 use tokio::sync::{oneshot, watch};
@@ -36,7 +37,20 @@ pub(crate) struct Running {
 impl Running {
     /// Answers from any store.
     pub(crate) fn of(store: Arc<dyn TraceStore>, access: Access, limits: Limits) -> Self {
-        Self::in_thread(move || app(&store, PrometheusSink::new(), access, limits), limits)
+        Self::with_runs(store, access, limits, runs())
+    }
+
+    /// With agent traces answered in this way.
+    pub(crate) fn with_runs(
+        store: Arc<dyn TraceStore>,
+        access: Access,
+        limits: Limits,
+        runs: RunSettings,
+    ) -> Self {
+        Self::in_thread(
+            move || app(&store, PrometheusSink::new(), access, limits, runs),
+            limits,
+        )
     }
 
     /// Of a router that is made on the thread that runs it.
@@ -134,11 +148,15 @@ pub(crate) fn open() -> Open {
 }
 
 pub(crate) fn open_with(access: Access, limits: Limits) -> Open {
+    open_runs(access, limits, runs())
+}
+
+pub(crate) fn open_runs(access: Access, limits: Limits, runs: RunSettings) -> Open {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::builder()
         .open(folder.path().join("trace_store.db"))
         .unwrap();
-    let server = Running::of(Arc::new(store.clone()), access, limits);
+    let server = Running::with_runs(Arc::new(store.clone()), access, limits, runs);
     Open {
         address: server.address,
         server,
@@ -177,4 +195,14 @@ impl Open {
 pub(crate) fn counts(store: &dyn TraceStore) -> Counts {
     let stats = wait(store.statistics()).unwrap();
     (stats.spans, stats.events, stats.points)
+}
+
+/// Runs of any age are answered: the tests' times are fixed ones. What is over is soon said to be.
+pub(crate) fn runs() -> RunSettings {
+    let mut runs = RunSettings::default();
+    runs.session_ttl = Duration::from_secs(200 * 365 * 86_400);
+    runs.event_ttl = runs.session_ttl;
+    runs.grace = Duration::from_millis(300);
+    runs.rootless_grace = Duration::from_millis(600);
+    runs
 }

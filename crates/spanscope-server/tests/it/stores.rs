@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use spanscope_model::{
     Condition, IdMatch, LogEvent, LogFilter, MetricInfo, MetricQuery, MetricSeries, NameStats, NewRecords,
-    Span, SpanFilter, SpanId, SpanNode, StoreError, StoreErrorKind, StoreFuture, StoreStats, Taken, Tenant,
-    Timestamp, Trace, TraceFilter, TraceId, TraceQuery, TraceStore, TraceSummary, UsageQuery, UsageRow,
+    RunFilter, RunPage, RunRange, RunRecords, Span, SpanFilter, SpanId, SpanNode, StoreError, StoreErrorKind,
+    StoreFuture, StoreStats, Taken, Tenant, Timestamp, Trace, TraceFilter, TraceId, TraceQuery, TraceStore,
+    TraceSummary, UsageQuery, UsageRow,
 };
 use tokio::sync::watch;
 
@@ -115,6 +116,21 @@ impl TraceStore for Failing {
         self.fail()
     }
     fn usage(&self, _: UsageQuery) -> StoreFuture<'_, Vec<UsageRow>> {
+        self.fail()
+    }
+    fn list_runs(&self, _: RunFilter) -> StoreFuture<'_, RunPage> {
+        self.fail()
+    }
+    fn run_records(&self, _: String, _: RunRange) -> StoreFuture<'_, RunRecords> {
+        self.fail()
+    }
+    fn delete_run(&self, _: String) -> StoreFuture<'_, u64> {
+        self.fail()
+    }
+    fn delete_runs_before(&self, _: Timestamp) -> StoreFuture<'_, u64> {
+        self.fail()
+    }
+    fn changed(&self, _: u64) -> StoreFuture<'_, u64> {
         self.fail()
     }
     fn within(&self, _: &Tenant) -> Arc<dyn TraceStore> {

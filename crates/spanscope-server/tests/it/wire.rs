@@ -168,6 +168,12 @@ impl Connection {
     /// The next answer; none where the server hung up instead.
     pub(crate) fn answer_or_end(&mut self) -> Option<Answer> {
         let mut answer = self.head()?;
+        if answer.header("transfer-encoding") == Some("chunked") {
+            while let Some(chunk) = self.chunk() {
+                answer.body.extend(chunk);
+            }
+            return Some(answer);
+        }
         let length = answer.header("content-length");
         let length: usize = length.map_or(0, |length| length.parse().unwrap());
         while self.read.len() < length {
@@ -176,6 +182,29 @@ impl Connection {
         let rest = self.read.split_off(length);
         answer.body = std::mem::replace(&mut self.read, rest);
         Some(answer)
+    }
+
+    /// The next part of a chunked body; none at its end, and where the server hung up instead.
+    pub(crate) fn chunk(&mut self) -> Option<Vec<u8>> {
+        let line = loop {
+            if let Some(end) = self.read.windows(2).position(|two| two == b"\r\n") {
+                break end;
+            }
+            if !self.more() {
+                return None;
+            }
+        };
+        let length = std::str::from_utf8(&self.read[..line]).unwrap();
+        let length = usize::from_str_radix(length, 16).unwrap();
+        let end = line + 2 + length + 2;
+        while self.read.len() < end {
+            if !self.more() {
+                return None;
+            }
+        }
+        let rest = self.read.split_off(end);
+        let chunk = std::mem::replace(&mut self.read, rest);
+        (length > 0).then(|| chunk[line + 2..line + 2 + length].to_vec())
     }
 
     /// The next answer without its body, which one to `HEAD` does not have.

@@ -234,7 +234,6 @@ fn other_methods_are_refused_with_the_one_that_is_known() {
     for path in [
         "/v1/traces/",
         "/v1/trace",
-        "/traces",
         "/v1/profiles",
         "//v1/traces",
         "/v1/traces%2f",

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use spanscope_model::{LogFilter, StoreErrorKind, TraceStore};
-use spanscope_server::{Access, Limits, PrometheusSink, app};
+use spanscope_server::{Access, Limits, PrometheusSink, RunSettings, app};
 use spanscope_sqlite::{SqliteLayer, SqliteStore, wait};
 use spanscope_tests::PATIENCE;
 use tower::ServiceExt as _;
@@ -68,7 +68,13 @@ fn why_it_failed_is_in_the_log() {
         .build()
         .unwrap();
     let store: Arc<dyn TraceStore> = Arc::new(Failing::new(StoreErrorKind::Unavailable));
-    let app = app(&store, PrometheusSink::new(), Access::Local, Limits::default());
+    let app = app(
+        &store,
+        PrometheusSink::new(),
+        Access::Local,
+        Limits::default(),
+        RunSettings::default(),
+    );
     let request = axum::http::Request::post(TRACES)
         .header("host", "localhost")
         .header("content-type", JSON)

@@ -28,6 +28,12 @@ pub(crate) enum Does {
     List,
     /// Answers about an id; one that is not the asker's is not there.
     Look,
+    /// Answers a list of what is called so; of another's there is none.
+    Named,
+    /// Deletes what an id stands for.
+    Delete,
+    /// Deletes all that is old.
+    Clean,
     /// Takes something in.
     Write,
     /// Writes what the asker has into a file of the asker.
@@ -41,7 +47,7 @@ pub(crate) enum Does {
 /// A route, what it does, and a body that asks for all that it has.
 pub(crate) struct Row {
     method: &'static str,
-    pub(crate) path: &'static str,
+    pub(crate) path: String,
     pub(crate) does: Does,
     body: Value,
 }
@@ -111,8 +117,26 @@ pub(crate) fn rows() -> Vec<Row> {
         ("GET", "/ready", Does::Public, &nothing),
         ("GET", "/openapi.json", Does::Public, &nothing),
     ];
+    let of_runs = [
+        ("GET", "/traces", Does::List),
+        ("GET", "/traces/{task_id}", Does::Look),
+        ("GET", "/traces/{task_id}/events", Does::Look),
+        ("GET", "/traces/{task_id}/summary", Does::Look),
+        ("GET", "/traces/{task_id}/analysis", Does::Look),
+        ("GET", "/traces/{task_id}/stream", Does::Look),
+        ("DELETE", "/traces/{task_id}", Does::Delete),
+        ("POST", "/traces/cleanup", Does::Clean),
+        ("GET", "/agents/{agent_id}/traces", Does::Named),
+        ("GET", "/sessions/{session_id}/traces", Does::Named),
+    ];
+    let all = json!({"days": 0});
+    let of_runs = of_runs.into_iter().flat_map(|(method, path, does)| {
+        ["", "/api/v1"].map(|prefix| (method, format!("{prefix}{path}"), does, &all))
+    });
     table
         .into_iter()
+        .map(|(method, path, does, body)| (method, path.to_owned(), does, body))
+        .chain(of_runs)
         .map(|(method, path, does, body)| Row {
             method,
             path,
@@ -129,6 +153,9 @@ impl Row {
             .path
             .replace("{trace_id}", trace)
             .replace("{span_id}", span)
+            .replace("{task_id}", trace)
+            .replace("{agent_id}", &SECRET.replace(' ', "%20"))
+            .replace("{session_id}", &SECRET.replace(' ', "%20"))
             .replace("{metric_name}", "jobs");
         match self.method {
             "POST" => Ask::json(&path, &self.body),
@@ -177,6 +204,7 @@ fn said(secret: &str, trace: &str, span_id: &str) -> Vec<Span> {
             text("input", secret),
             text("output", secret),
             text("session_id", secret),
+            text("agent_id", secret),
         ],
         ..span(secret)
     };

@@ -192,3 +192,22 @@ fn the_same_ids_of_two_tenants_are_two_things() {
         assert_eq!(open.counts_of(tenant), (2, 2, 1), "{tenant}");
     }
 }
+
+#[test]
+fn what_is_called_by_a_name_is_the_askers_own() {
+    let open = filled();
+    for row in rows_that(Does::Named) {
+        for token in [ACME, ADMIN] {
+            let own = row.asked_by(&open, token);
+            assert!(own.status == 200 && tells(&own), "{}: {}", row.path, own.text());
+        }
+        let theirs = row.asked_by(&open, OTHER);
+        assert_eq!(
+            (theirs.status, &theirs.json()["total"]),
+            (200, &0.into()),
+            "{}",
+            row.path
+        );
+        assert!(!tells(&theirs), "{}: {}", row.path, theirs.text());
+    }
+}

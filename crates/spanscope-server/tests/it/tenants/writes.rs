@@ -194,3 +194,25 @@ fn one_who_is_asked_to_be_nobody_is_still_who_he_is() {
         assert_eq!(open.counts_of("acme"), (2, 2, 1), "{name:?}");
     }
 }
+
+#[test]
+fn what_is_anothers_is_not_deleted() {
+    for row in rows()
+        .into_iter()
+        .filter(|row| matches!(row.does, Does::Delete | Does::Clean))
+    {
+        let open = filled();
+        let before = all_of(&open, "acme");
+        let theirs = row.ask(TRACE, SPAN).token(OTHER).to(open.address);
+        assert_eq!(
+            theirs.status,
+            if row.does == Does::Delete { 404 } else { 200 },
+            "{}",
+            row.path
+        );
+        assert_eq!(all_of(&open, "acme"), before, "{}", row.path);
+        let own = row.ask(TRACE, SPAN).token(ACME).to(open.address);
+        assert_eq!(own.status, 200, "{}: {}", row.path, own.text());
+        assert_eq!(open.counts_of("acme").0, 0, "{}", row.path);
+    }
+}

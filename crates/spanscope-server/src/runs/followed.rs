@@ -1,0 +1,322 @@
+//! [`Followed`]: a run that somebody watches, read from the store once for all who do.
+//!
+//! A task waits for the store to change, reads what is new, and keeps it as a page. Watchers take pages at their own pace. What
+//! they have not taken when room is needed is dropped; so memory has a bound, and nothing that a watcher does holds up the task,
+//! the store or the program that is watched. The task ends with its last watcher.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use spanscope_model::{
+    RunCursor, RunRecords, RunStatus, StoreError, StoreErrorKind, Tenant, Timestamp, TraceStore,
+};
+use spanscope_runs::RunEvent;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::RunSettings;
+use super::page::Page;
+use super::replay::Replay;
+
+/// While spans run, their program is looked after this often: that it has died changes nothing in the store.
+const LOOK: Duration = Duration::from_secs(5);
+/// Reading follows reading no faster than this, however fast the store changes.
+const PAUSE: Duration = Duration::from_millis(100);
+/// A store that fails is asked again so often, a second apart.
+const TRIES: u32 = 5;
+
+/// Whose run it is, as the caller sees it, and which.
+type Key = (Option<Tenant>, String);
+
+/// The runs that are watched.
+#[derive(Default)]
+pub(super) struct Hub {
+    runs: Mutex<HashMap<Key, Weak<Followed>>>,
+}
+
+impl Hub {
+    /// The run, which is followed from now on if it was not.
+    pub(super) fn follow(
+        &self,
+        tenant: Option<Tenant>,
+        task_id: &str,
+        store: &Arc<dyn TraceStore>,
+        settings: RunSettings,
+    ) -> Arc<Followed> {
+        let mut runs = lock(&self.runs);
+        runs.retain(|_, run| run.strong_count() > 0);
+        let key = (tenant, task_id.to_owned());
+        if let Some(run) = runs.get(&key).and_then(Weak::upgrade)
+            && lock(&run.state).ending.is_none()
+        {
+            return run;
+        }
+        let run = Arc::new(Followed {
+            state: Mutex::default(),
+            news: watch::Sender::new(()),
+            settings,
+        });
+        runs.insert(key, Arc::downgrade(&run));
+        tokio::spawn(read_on(
+            Arc::downgrade(&run),
+            Replay::new(Arc::clone(store), task_id.to_owned()),
+            Arc::clone(store),
+        ));
+        run
+    }
+}
+
+/// A run that is followed.
+pub(super) struct Followed {
+    state: Mutex<State>,
+    news: watch::Sender<()>,
+    pub(super) settings: RunSettings,
+}
+
+#[derive(Default)]
+struct State {
+    /// The pages that are kept, the oldest first.
+    pages: VecDeque<Arc<Page>>,
+    bytes: usize,
+    /// What was read.
+    upto: RunCursor,
+    /// Everything that was stored when somebody began to watch has been read.
+    is_read: bool,
+    ending: Option<Ending>,
+}
+
+/// Why nothing more comes.
+#[derive(Debug, Clone)]
+pub(super) enum Ending {
+    /// The run is over.
+    Over(Arc<RunEvent>),
+    /// It was deleted.
+    Deleted,
+    /// It can't be read.
+    Failed(Arc<StoreError>),
+}
+
+/// What there is for whoever has read up to somewhere.
+pub(super) enum Next {
+    Page(Arc<Page>),
+    /// Nothing now.
+    Nothing,
+    /// What follows is not kept any more; it is kept from here on.
+    Gone(RunCursor),
+    Ending(Ending),
+}
+
+impl Followed {
+    /// Wakes up whenever there may be more.
+    pub(super) fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
+    }
+
+    pub(super) fn after(&self, place: RunCursor) -> Next {
+        let state = lock(&self.state);
+        if let Some(page) = state.pages.iter().find(|page| page.base == place) {
+            return Next::Page(Arc::clone(page));
+        }
+        // Whoever comes with a place that lies beyond what was read has read what was stored.
+        if place.covers(&state.upto) {
+            return match (&state.ending, state.is_read) {
+                (Some(ending), _) => Next::Ending(ending.clone()),
+                (None, _) => Next::Nothing,
+            };
+        }
+        match &state.ending {
+            Some(ending @ (Ending::Deleted | Ending::Failed(_))) => Next::Ending(ending.clone()),
+            _ if !state.is_read => Next::Nothing,
+            _ => Next::Gone(state.upto),
+        }
+    }
+
+    /// The page between two places, if it is kept.
+    pub(super) fn kept(&self, base: RunCursor, upto: RunCursor) -> Option<Arc<Page>> {
+        let state = lock(&self.state);
+        let page = state
+            .pages
+            .iter()
+            .find(|page| page.base == base && page.upto == upto);
+        page.cloned()
+    }
+
+    /// Waits until all that is stored was read once, and answers up to where and whether the run is over.
+    pub(super) async fn read_once(&self) -> (RunCursor, Option<Ending>) {
+        let mut news = self.news();
+        loop {
+            {
+                let state = lock(&self.state);
+                if state.is_read || state.ending.is_some() {
+                    return (state.upto, state.ending.clone());
+                }
+            }
+            if news.changed().await.is_err() {
+                return (RunCursor::default(), None);
+            }
+        }
+    }
+
+    fn push(&self, page: Page) {
+        let mut state = lock(&self.state);
+        state.upto = page.upto;
+        state.bytes += page.bytes;
+        state.pages.push_back(Arc::new(page));
+        // The last one is kept however large it is, or nobody would ever get it.
+        while state.bytes > self.settings.kept_bytes && state.pages.len() > 1 {
+            if let Some(page) = state.pages.pop_front() {
+                state.bytes -= page.bytes;
+            }
+        }
+        drop(state);
+        self.news.send_replace(());
+    }
+
+    fn end(&self, ending: Ending) {
+        let mut state = lock(&self.state);
+        state.ending = Some(ending);
+        state.is_read = true;
+        drop(state);
+        self.news.send_replace(());
+    }
+}
+
+/// Reads on until the run is over or nobody watches it.
+async fn read_on(run: Weak<Followed>, mut replay: Replay, store: Arc<dyn TraceStore>) {
+    let mut seen = 0;
+    let began = Instant::now();
+    let mut last_news = None;
+    let mut failures = 0;
+    loop {
+        // What changes after this was answered is answered by the next one, so nothing is missed between them.
+        let changed = match run.upgrade() {
+            Some(run) if lock(&run.state).is_read => None,
+            Some(_) => Some(store.changed(seen).await),
+            None => return,
+        };
+        if let Some(Ok(version)) = changed {
+            seen = version;
+        }
+        let records = match read_what_is_new(&run, &mut replay, &mut last_news).await {
+            Ok(Some(records)) => records,
+            Ok(None) => return,
+            Err(error) if may_pass(&error) && failures < TRIES => {
+                failures += 1;
+                sleep(Duration::from_secs(1)).await;
+                continue;
+            }
+            Err(error) => {
+                let ending = match error.is_not_found() {
+                    true => Ending::Deleted,
+                    false => Ending::Failed(Arc::new(error)),
+                };
+                if let Some(run) = run.upgrade() {
+                    run.end(ending);
+                }
+                return;
+            }
+        };
+        failures = 0;
+        let Some(followed) = run.upgrade() else { return };
+        let wait = match rest(&replay, &records, last_news, began, followed.settings) {
+            Rest::Over(status) => {
+                let event = replay.reader.finish(&records, status);
+                followed.end(Ending::Over(Arc::new(event)));
+                return;
+            }
+            Rest::Look(wait) => wait,
+        };
+        lock(&followed.state).is_read = true;
+        followed.news.send_replace(());
+        drop(followed);
+        sleep(PAUSE).await;
+        // Either something changes, or it is time to look whether the run is over.
+        tokio::select! {
+            changed = store.changed(seen) => {
+                if let Ok(version) = changed {
+                    seen = version;
+                } else {
+                    sleep(Duration::from_secs(1)).await;
+                }
+            }
+            () = sleep(wait) => {}
+        }
+    }
+}
+
+/// Makes pages of what was stored since; none where nobody watches any more.
+async fn read_what_is_new(
+    run: &Weak<Followed>,
+    replay: &mut Replay,
+    last_news: &mut Option<Instant>,
+) -> Result<Option<RunRecords>, StoreError> {
+    loop {
+        let (page, records) = replay.next(None).await?;
+        let Some(run) = run.upgrade() else {
+            return Ok(None);
+        };
+        if let Some(page) = page {
+            if lock(&run.state).is_read {
+                *last_news = Some(Instant::now());
+            }
+            run.push(page);
+        }
+        if !records.more {
+            return Ok(Some(records));
+        }
+    }
+}
+
+/// What remains to be waited for.
+enum Rest {
+    Over(RunStatus),
+    Look(Duration),
+}
+
+/// The end of the root is not the end of the run: spans may run on, or be on their way from another process.
+fn rest(
+    replay: &Replay,
+    records: &RunRecords,
+    last_news: Option<Instant>,
+    began: Instant,
+    settings: RunSettings,
+) -> Rest {
+    let now = Timestamp::now();
+    let status = replay.reader.status(records);
+    match status {
+        RunStatus::Running => return Rest::Look(LOOK),
+        RunStatus::Abandoned => return Rest::Over(status),
+        RunStatus::Completed | RunStatus::Failed => {}
+    }
+    let grace = match replay.reader.root_ended() {
+        true => settings.grace,
+        false => settings.rootless_grace,
+    };
+    // Of what came while it was watched, the coming counts: clocks of other machines go wrong.
+    let quiet = match (last_news, replay.reader.last_activity()) {
+        (Some(last_news), _) => last_news.elapsed(),
+        (None, Some(last)) => {
+            let nanos = now.as_nanos().saturating_sub(last.as_nanos());
+            // What was there from the first has been quiet at least since then, whatever its clock says.
+            Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)).max(began.elapsed())
+        }
+        (None, None) => began.elapsed(),
+    };
+    match grace.checked_sub(quiet) {
+        Some(wait) if !wait.is_zero() => Rest::Look(wait.min(LOOK)),
+        _ => Rest::Over(status),
+    }
+}
+
+fn may_pass(error: &StoreError) -> bool {
+    matches!(
+        error.kind(),
+        StoreErrorKind::Unavailable | StoreErrorKind::Overloaded
+    )
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing panics while it is locked; if it did, the state would be whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,62 @@
+//! Agent traces over HTTP (specification section 10, seed 5): what an agent did, step by step, live and afterwards.
+//!
+//! A run is not recorded twice: it is read from the spans of its traces, by `spanscope-runs`, each time it is asked for.
+//!
+//! ```text
+//! GET /traces ...          -> Asked (checked words and numbers) -> dyn TraceStore::list_runs -> JSON
+//! GET /traces/{id} ...     -> TraceStore::run_records(all) -> Run::of, on a thread that may block -> JSON
+//! GET /traces/{id}/stream  -> Followed: one reader of the store a run, however many watch it -> pages -> Watcher -> SSE
+//! ```
+//!
+//! Never here: a second look at what a span means, or a store that is not [`Seen`](crate::caller::Seen).
+
+mod agent;
+mod asked;
+mod followed;
+mod page;
+mod place;
+mod replay;
+mod router;
+mod watcher;
+
+use std::time::Duration;
+
+pub use self::agent::{AgentHandle, AgentRun, RunningAgent, Traced, TracedStream};
+pub use self::router::runs_router;
+pub(crate) use self::router::{PREFIXES, api, questions, streams};
+
+/// How agent traces are answered. Every field names its default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RunSettings {
+    /// A run that ended longer ago is no longer answered, whatever of it is stored. Default: 7 days (seed 5).
+    pub session_ttl: Duration,
+    /// The events of a run that ended longer ago are no longer answered, though its session and summary are. Default: 3 days
+    /// (seed 5).
+    pub event_ttl: Duration,
+    /// A stream waits for so long after the last span has ended before it says that the run is over. Default: 3 s.
+    pub grace: Duration,
+    /// The same where no root is stored: it may be on its way, and programs send every 5 seconds. Default: 10 s.
+    pub rootless_grace: Duration,
+    /// A stream that has nothing to say says so after this time. Default: 15 s.
+    pub keep_alive: Duration,
+    /// Streams at one time; further ones are answered 429. Default: 512.
+    pub streams: usize,
+    /// Bytes of events, about, that are kept of one followed run for those who read behind. Default: 8 MiB.
+    pub kept_bytes: usize,
+}
+
+impl Default for RunSettings {
+    fn default() -> Self {
+        let days = |days: u64| Duration::from_secs(days * 86_400);
+        Self {
+            session_ttl: days(7),
+            event_ttl: days(3),
+            grace: Duration::from_secs(3),
+            rootless_grace: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(15),
+            streams: 512,
+            kept_bytes: 8 << 20,
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! [`Page`]: the events that came between two cursors, and their text as it is sent, made once for all who read it.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use serde_json::Value as Json;
+use serde_json::json;
+use spanscope_model::RunCursor;
+use spanscope_runs::{Format, Level, RunEvent, format_event};
+use tokio::sync::OnceCell;
+
+use super::place::{Place, Within};
+
+/// Formats times levels.
+const SHAPES: usize = 12;
+/// Writing more events than this would hold up the other requests of a thread.
+const FEW_EVENTS: usize = 64;
+
+/// Events in the order in which they are sent.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) base: RunCursor,
+    pub(super) upto: RunCursor,
+    pub(super) events: Vec<RunEvent>,
+    /// What they take, about.
+    pub(super) bytes: usize,
+    texts: [OnceCell<Bytes>; SHAPES],
+}
+
+impl Page {
+    pub(super) fn new(base: RunCursor, upto: RunCursor, events: Vec<RunEvent>) -> Self {
+        // An event is kept as it is, and as text in the shapes that somebody reads.
+        let bytes = events.iter().map(|event| 2 * size_of_event(event)).sum();
+        Self {
+            base,
+            upto,
+            events,
+            bytes,
+            texts: [const { OnceCell::const_new() }; SHAPES],
+        }
+    }
+
+    /// The whole page as server-sent events.
+    pub(super) async fn text(self: &Arc<Self>, format: Format, level: Level) -> Bytes {
+        let shape = (format as usize * 4 + level as usize).min(SHAPES - 1);
+        let text = self.texts[shape].get_or_init(|| async {
+            if self.events.len() <= FEW_EVENTS {
+                return self.text_after(0, format, level);
+            }
+            let page = Arc::clone(self);
+            let written = tokio::task::spawn_blocking(move || page.text_after(0, format, level)).await;
+            written.unwrap_or_default() // only a runtime that ends takes it back
+        });
+        text.await.clone()
+    }
+
+    /// The events from this number on.
+    pub(super) fn text_after(&self, number: usize, format: Format, level: Level) -> Bytes {
+        let mut text = String::new();
+        for (number, event) in self.events.iter().enumerate().skip(number) {
+            if !level.shows(event.event_type) {
+                continue;
+            }
+            let place = Place {
+                base: self.base,
+                upto: self.upto,
+                within: Within::Event(number),
+            };
+            push(&mut text, place, event, format, level);
+        }
+        text.into()
+    }
+}
+
+/// The event that ends a run.
+pub(super) fn end_text(cursor: RunCursor, event: &RunEvent, format: Format, level: Level) -> String {
+    let mut text = String::new();
+    push(
+        &mut text,
+        Place::at_end(cursor, Within::End),
+        event,
+        format,
+        level,
+    );
+    text
+}
+
+/// The last word of a stream.
+pub(super) fn done_text(cursor: RunCursor) -> String {
+    format!("id: {}\ndata: [DONE]\n\n", Place::at_end(cursor, Within::Done))
+}
+
+fn push(text: &mut String, place: Place, event: &RunEvent, format: Format, level: Level) {
+    // JSON has no line breaks of its own, so it is one line of data.
+    let data = json!({"event": format.sse_name(), "data": format_event(event, format, level)});
+    let _ = write!(text, "id: {place}\ndata: {data}\n\n");
+}
+
+/// What an event takes in memory, about.
+fn size_of_event(event: &RunEvent) -> usize {
+    const BARE: usize = 500;
+    let payload = |payload: &Option<serde_json::Map<String, Json>>| {
+        let fields = payload.iter().flatten();
+        fields
+            .map(|(key, value)| key.len() + size_of_json(value))
+            .sum::<usize>()
+    };
+    let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    BARE + payload(&event.inputs) + payload(&event.outputs) + text(&event.error) + text(&event.thoughts)
+}
+
+fn size_of_json(value: &Json) -> usize {
+    const BARE: usize = 32;
+    BARE + match value {
+        Json::String(text) => text.len(),
+        Json::Array(items) => items.iter().map(size_of_json).sum(),
+        Json::Object(fields) => fields
+            .iter()
+            .map(|(key, value)| key.len() + size_of_json(value))
+            .sum(),
+        _ => 0,
+    }
+}

@@ -1,0 +1,137 @@
+//! [`Place`]: where in the stream of a run somebody is, as the id of an event.
+//!
+//! Events are numbered in the page that they came in, and a page is everything that the store took in between two cursors. So an id
+//! holds both cursors and the number: whoever comes back with it, to this process or another one, is given the same page again,
+//! which the store can always make anew, and goes on after the number.
+
+use std::fmt;
+use std::str::FromStr;
+
+use spanscope_model::RunCursor;
+
+/// After which event somebody is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The page begins after this.
+    pub(super) base: RunCursor,
+    /// And ends here.
+    pub(super) upto: RunCursor,
+    pub(super) within: Within,
+}
+
+/// Where in a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Within {
+    /// After the event of this number.
+    Event(usize),
+    /// After the event that ends the run.
+    End,
+    /// After the last word of the stream.
+    Done,
+}
+
+impl Place {
+    /// After the end of a run that was read up to here.
+    pub(super) fn at_end(cursor: RunCursor, within: Within) -> Self {
+        Self {
+            base: cursor,
+            upto: cursor,
+            within,
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.within {
+            Within::Event(number) => write!(f, "{}-{}-{number}", self.base, self.upto),
+            Within::End => write!(f, "{}-end", self.upto),
+            Within::Done => write!(f, "{}-done", self.upto),
+        }
+    }
+}
+
+/// A text that is no id of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NoPlace;
+
+impl FromStr for Place {
+    type Err = NoPlace;
+
+    fn from_str(text: &str) -> Result<Self, NoPlace> {
+        let mut parts = text.split('-');
+        let mut next = || parts.next().ok_or(NoPlace);
+        let base: RunCursor = next()?.parse().map_err(|_| NoPlace)?;
+        let place = match next()? {
+            "end" => Self::at_end(base, Within::End),
+            "done" => Self::at_end(base, Within::Done),
+            upto => {
+                let upto: RunCursor = upto.parse().map_err(|_| NoPlace)?;
+                let number = next()?;
+                let is_plain =
+                    (1..=9).contains(&number.len()) && number.bytes().all(|digit| digit.is_ascii_digit());
+                let number = number.parse().ok().filter(|_| is_plain).ok_or(NoPlace)?;
+                if !upto.covers(&base) {
+                    return Err(NoPlace);
+                }
+                Self {
+                    base,
+                    upto,
+                    within: Within::Event(number),
+                }
+            }
+        };
+        match parts.next() {
+            None => Ok(place),
+            Some(_) => Err(NoPlace),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_read_as_it_is_written_and_nothing_else_is() {
+        let base = RunCursor {
+            span: 3,
+            end: 1,
+            event: 0,
+        };
+        let upto = RunCursor {
+            span: 9,
+            end: 1,
+            event: 4,
+        };
+        for place in [
+            Place {
+                base,
+                upto,
+                within: Within::Event(0),
+            },
+            Place {
+                base,
+                upto,
+                within: Within::Event(99_999),
+            },
+            Place::at_end(upto, Within::End),
+            Place::at_end(upto, Within::Done),
+        ] {
+            assert_eq!(place.to_string().parse(), Ok(place));
+        }
+        for text in [
+            "",
+            "7",
+            "1.2.3",
+            "1.2.3-4.5.6",
+            "1.2.3-4.5.6--1",
+            "1.2.3-4.5.6-1-2",
+            "4.5.6-1.2.3-0",
+            "1.2.3-enD",
+            "1.2.3-end-1",
+        ] {
+            assert_eq!(text.parse::<Place>(), Err(NoPlace), "{text}");
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! [`Watcher`]: one client of a stream, from the place where it begins to the run's end.
+//!
+//! It takes pages that are kept when it comes to them, and reads from the store by itself what is not. A client that was given kept
+//! pages and then fell behind them reads more slowly than the run is recorded: it is cut off, and comes back with the id of
+//! its last event when it likes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use spanscope_model::{RunCursor, StoreError, TraceStore};
+use spanscope_runs::{Format, Level};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::timeout;
+
+use super::followed::{Ending, Followed, Next};
+use super::page::{done_text, end_text};
+use super::place::{Place, Within};
+use super::replay::Replay;
+use crate::answer::ApiError;
+
+/// Clients wait a second before they come back.
+const RETRY: &str = "retry: 1000\n\n";
+const KEEP_ALIVE: &str = ": nothing new\n\n";
+const TOO_SLOW: &str =
+    ": cut off, because you read more slowly than the run is recorded; come back with last-event-id\n\n";
+const SHUTTING_DOWN: &str = ": the server is being shut down; come back with last-event-id\n\n";
+
+/// What a stream is made of.
+pub(super) struct Watcher {
+    run: Arc<Followed>,
+    news: watch::Receiver<()>,
+    store: Arc<dyn TraceStore>,
+    task_id: String,
+    format: Format,
+    level: Level,
+    /// Replays at one time, of all clients.
+    replays: Arc<Semaphore>,
+    ends: Option<watch::Receiver<bool>>,
+    /// Everything up to here was sent.
+    at: RunCursor,
+    /// Of the page that begins here, these were sent before.
+    resume: Option<(RunCursor, usize)>,
+    /// The end was sent before, of a run that had been read up to here.
+    has_end: Option<RunCursor>,
+    replay: Option<(Replay, OwnedSemaphorePermit)>,
+    /// Kept pages were given to the client.
+    is_live: bool,
+    is_done: bool,
+    has_begun: bool,
+    _place: OwnedSemaphorePermit,
+}
+
+/// What a watcher needs.
+pub(super) struct Watching {
+    pub(super) run: Arc<Followed>,
+    pub(super) store: Arc<dyn TraceStore>,
+    pub(super) task_id: String,
+    pub(super) format: Format,
+    pub(super) level: Level,
+    pub(super) after: Option<Place>,
+    pub(super) replays: Arc<Semaphore>,
+    /// Tells that the server ends.
+    pub(super) ends: Option<watch::Receiver<bool>>,
+    pub(super) place: OwnedSemaphorePermit,
+}
+
+impl Watcher {
+    pub(super) fn new(watching: Watching) -> Self {
+        let Watching {
+            run,
+            store,
+            task_id,
+            format,
+            level,
+            after,
+            replays,
+            ends,
+            place,
+        } = watching;
+        let (at, resume, has_end) = match after {
+            None => (RunCursor::default(), None, None),
+            Some(Place {
+                base,
+                upto,
+                within: Within::Event(number),
+            }) => (base, Some((upto, number + 1)), None),
+            Some(Place { upto, .. }) => (upto, None, Some(upto)),
+        };
+        Self {
+            news: run.news(),
+            run,
+            store,
+            task_id,
+            format,
+            level,
+            replays,
+            ends,
+            at,
+            resume,
+            has_end,
+            replay: None,
+            is_live: false,
+            is_done: false,
+            has_begun: false,
+            _place: place,
+        }
+    }
+
+    /// The next piece of the stream; none at its end.
+    pub(super) async fn next(&mut self) -> Option<Bytes> {
+        if !std::mem::replace(&mut self.has_begun, true) {
+            return Some(Bytes::from_static(RETRY.as_bytes()));
+        }
+        while !self.is_done {
+            if self.ends.as_ref().is_some_and(|ends| *ends.borrow()) {
+                self.is_done = true;
+                return Some(Bytes::from_static(SHUTTING_DOWN.as_bytes()));
+            }
+            // Before the look, so that what comes after it is not missed.
+            self.news.mark_unchanged();
+            let next = match self.resume {
+                Some((upto, first)) => match self.run.kept(self.at, upto) {
+                    Some(page) => {
+                        self.resume = None;
+                        self.at = upto;
+                        let text = page.text_after(first, self.format, self.level);
+                        if text.is_empty() {
+                            continue;
+                        }
+                        return Some(text);
+                    }
+                    // A page that was begun has to be made anew, as it was.
+                    None => Next::Gone(upto),
+                },
+                None => self.run.after(self.at),
+            };
+            let text = match next {
+                Next::Page(page) => {
+                    self.replay = None;
+                    self.is_live = true;
+                    self.at = page.upto;
+                    page.text(self.format, self.level).await
+                }
+                Next::Nothing => match self.wait().await {
+                    Some(text) => text,
+                    None => continue,
+                },
+                Next::Gone(_) if self.is_live && self.resume.is_none() => {
+                    self.is_done = true;
+                    Bytes::from_static(TOO_SLOW.as_bytes())
+                }
+                Next::Gone(upto) => match self.read_by_itself(upto).await {
+                    Ok(text) => text,
+                    Err(error) => self.end_of(&error),
+                },
+                Next::Ending(ending) => self.end(&ending),
+            };
+            if !text.is_empty() {
+                return Some(text);
+            }
+        }
+        None
+    }
+
+    /// Waits until there may be more; says something where that takes long.
+    async fn wait(&mut self) -> Option<Bytes> {
+        let keep_alive = self.run.settings.keep_alive;
+        let server_ends = async {
+            match &mut self.ends {
+                Some(ends) => drop(ends.wait_for(|ends| *ends).await),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            waited = timeout(keep_alive, self.news.changed()) => match waited {
+                Ok(Ok(())) => None,
+                Ok(Err(_)) => {
+                    // The run is held here, so that its news never end before.
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    None
+                }
+                Err(_) => Some(Bytes::from_static(KEEP_ALIVE.as_bytes())),
+            },
+            () = server_ends => None,
+        }
+    }
+
+    /// Reads the next page up to here from the store.
+    async fn read_by_itself(&mut self, upto: RunCursor) -> Result<Bytes, StoreError> {
+        let (mut replay, permit) = match self.replay.take() {
+            Some(replay) => replay,
+            None => {
+                let permit = Arc::clone(&self.replays).acquire_owned().await;
+                let Ok(permit) = permit else {
+                    return Ok(Bytes::new()); // it is never closed
+                };
+                let mut replay = Replay::new(Arc::clone(&self.store), self.task_id.clone());
+                if self.at != RunCursor::default() {
+                    replay.pass_over(self.at).await?;
+                }
+                (replay, permit)
+            }
+        };
+        let (page, records) = replay.next(Some(upto)).await?;
+        let first = match self.resume.take() {
+            // It was the last one of its page.
+            Some((_, first)) => first,
+            None => 0,
+        };
+        if !records.more {
+            replay.cursor = upto;
+        }
+        self.at = replay.cursor;
+        self.replay = Some((replay, permit));
+        let (format, level) = (self.format, self.level);
+        let Some(page) = page else {
+            return Ok(Bytes::new());
+        };
+        let written = tokio::task::spawn_blocking(move || page.text_after(first, format, level)).await;
+        Ok(written.unwrap_or_default())
+    }
+
+    fn end(&mut self, ending: &Ending) -> Bytes {
+        self.is_done = true;
+        match ending {
+            Ending::Over(event) => {
+                let mut text = match self.has_end == Some(self.at) {
+                    true => String::new(),
+                    false => end_text(self.at, event, self.format, self.level),
+                };
+                text.push_str(&done_text(self.at));
+                text.into()
+            }
+            Ending::Deleted => self.deleted(),
+            Ending::Failed(error) => self.end_of(error),
+        }
+    }
+
+    fn deleted(&self) -> Bytes {
+        let data = serde_json::json!({"event": "trace_deleted", "data": {"task_id": self.task_id}});
+        format!("data: {data}\n\n{}", done_text(self.at)).into()
+    }
+
+    /// The stream breaks off; the client may come back.
+    fn end_of(&mut self, error: &StoreError) -> Bytes {
+        self.is_done = true;
+        if error.is_not_found() {
+            return self.deleted();
+        }
+        // What the store says of its own failure is for whoever runs the server; the log has it from `ApiError`.
+        let error = ApiError::from(StoreError::new(error.kind(), error.to_string()));
+        let data = serde_json::json!({"event": "error", "data": {"message": error.to_string()}});
+        format!("data: {data}\n\n").into()
+    }
+}

@@ -1,0 +1,140 @@
+//! [`AgentRun`]: a handler's work as a run, with its trace.
+
+use std::sync::Arc;
+
+use futures_util::{StreamExt as _, stream};
+use spanscope_layers::genai::ToolCall;
+use spanscope_model::{StoreErrorKind, TraceStore};
+use spanscope_server::{AgentRun, Format, Level};
+use spanscope_sqlite::{SqliteLayer, SqliteStore};
+use tracing::instrument::WithSubscriber as _;
+use tracing_subscriber::layer::SubscriberExt as _;
+
+/// Runs what is given below a layer that stores, and hands it the store.
+fn recorded<F: Future<Output = ()>>(work: impl FnOnce(Arc<dyn TraceStore>) -> F) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace_store.db");
+    let (layer, guard) = SqliteLayer::builder().open(&path).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let store: Arc<dyn TraceStore> = Arc::new(SqliteStore::open(&path).unwrap());
+    let subscriber = tracing_subscriber::registry().with(layer);
+    runtime.block_on(work(store).with_subscriber(subscriber));
+    assert!(guard.shutdown());
+}
+
+#[test]
+fn an_answer_comes_with_its_trace() {
+    recorded(|store| async move {
+        let run = AgentRun::new("librarian")
+            .agent_id("a-1")
+            .task("t-1")
+            .session("s-1")
+            .user("ada")
+            .tenant("acme")
+            .level(Level::Debug)
+            .input("6*7?")
+            .start();
+        assert_eq!(run.task_id(), "t-1");
+        let handle = run.handle();
+        let traced = run
+            .run(async move {
+                ToolCall::execute("calculator").result("42");
+                handle.output("42");
+                Ok::<_, std::io::Error>(42)
+            })
+            .await;
+        assert_eq!(
+            (traced.answer.as_ref().ok(), traced.task_id.as_str()),
+            (Some(&42), "t-1")
+        );
+        let trace = traced
+            .trace(&store, Format::Detailed, Level::Debug)
+            .await
+            .unwrap();
+        assert_eq!(
+            (&trace["status"], &trace["session_id"]),
+            (&"completed".into(), &"s-1".into())
+        );
+        assert_eq!(trace["metadata"]["tenant_id"], "acme");
+        assert_eq!(trace["tool_calls"][0]["tool_name"], "calculator");
+        let text = trace.to_string();
+        assert!(
+            text.contains("6*7?") && text.contains("message_generated"),
+            "{text}"
+        );
+        let of_acme = store.within(&"acme".parse().unwrap());
+        let info = of_acme
+            .list_runs(Default::default())
+            .await
+            .unwrap()
+            .runs
+            .remove(0);
+        assert_eq!(
+            (info.agent_id.as_str(), info.trace_level.as_str()),
+            ("a-1", "debug")
+        );
+    });
+}
+
+#[test]
+fn an_error_fails_the_run_and_a_stream_is_one_too() {
+    recorded(|store| async move {
+        let traced = AgentRun::new("librarian")
+            .start()
+            .run(async { Err::<(), _>(std::io::Error::other("no model")) })
+            .await;
+        let trace = traced
+            .trace(&store, Format::Streaming, Level::Standard)
+            .await
+            .unwrap();
+        assert_eq!(
+            (&trace["status"], &trace["error"]),
+            (&"failed".into(), &"no model".into())
+        );
+
+        let pieces = stream::iter(["4", "2"]).map(|piece| {
+            ToolCall::execute("writer");
+            Ok::<_, std::io::Error>(piece)
+        });
+        let mut traced = AgentRun::new("librarian").task("streamed").start().stream(pieces);
+        let mut text = String::new();
+        while let Some(piece) = traced.next().await {
+            text.push_str(piece.unwrap());
+        }
+        assert_eq!(text, "42");
+        let trace = traced
+            .trace(&store, Format::Compact, Level::Standard)
+            .await
+            .unwrap();
+        assert_eq!(
+            (&trace["status"], &trace["tool_calls"]),
+            (&"completed".into(), &2.into())
+        );
+    });
+}
+
+#[test]
+fn a_run_that_nobody_records_has_no_trace_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace_store.db");
+    let store: Arc<dyn TraceStore> = Arc::new(SqliteStore::builder().open(&path).unwrap());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let run = AgentRun::new("librarian").start();
+        assert_eq!(run.task_id(), "");
+        let traced = run.run(async { Ok::<_, std::io::Error>(1) }).await;
+        let error = traced
+            .trace(&store, Format::Compact, Level::Standard)
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::NotFound);
+        assert!(error.to_string().contains("a layer has to write"), "{error}");
+    });
+}
