@@ -69,6 +69,8 @@ pub struct RunReader {
     first_start: Option<Timestamp>,
     last_activity: Option<Timestamp>,
     root_ended: bool,
+    /// What was logged as an error in a span, for those that say nothing of why they failed.
+    logged_errors: HashMap<Key, String>,
 }
 
 /// The order of events: by time; of one time beginnings, then what was logged, then ends; those of what lies above begin
@@ -169,6 +171,14 @@ impl RunReader {
         }
         self.read_logs(records, &mut events);
         events.sort_by_key(|(place, _)| *place);
+        for (_, event) in &mut events {
+            if event.error.as_deref() == Some(content::FAILED)
+                && let Some(key) = event.metadata.trace_id.zip(event.metadata.span_id)
+                && let Some(error) = self.logged_errors.get(&key)
+            {
+                event.error = Some(error.clone());
+            }
+        }
         let begun = (!self.has_begun).then(|| self.begin(records));
         begun
             .into_iter()
@@ -210,6 +220,11 @@ impl RunReader {
                 None => logged(log, &run_itself(&records.info), parent, self.wanted),
             };
             if let Some(event) = event {
+                if let (Some(key), Some(error), EventType::ErrorOccurred) =
+                    (key, &event.error, event.event_type)
+                {
+                    self.logged_errors.insert(key, error.clone());
+                }
                 events.push(((log.timestamp, Phase::Log, log.id, 0), event));
             }
         }

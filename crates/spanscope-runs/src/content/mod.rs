@@ -221,6 +221,9 @@ pub(crate) fn thoughts_of(attributes: &Attributes, outputs: Option<&Payload>) ->
     first_text(attributes, names::THOUGHTS).or_else(|| outputs?.get("messages").and_then(reasoning_of))
 }
 
+/// What is said of a failure of which the span says nothing more.
+pub(crate) const FAILED: &str = "failed";
+
 /// Why a span failed; none if it did not.
 pub(crate) fn error_of(span: &Span) -> Option<String> {
     if span.status != Some(spanscope_model::SpanStatus::Error) {
@@ -234,7 +237,7 @@ pub(crate) fn error_of(span: &Span) -> Option<String> {
         said.find(|value| !matches!(value, Value::Bool(_)))
             .map(Value::to_string)
     };
-    Some(message.or_else(said).unwrap_or_else(|| "failed".to_owned()))
+    Some(message.or_else(said).unwrap_or_else(|| FAILED.to_owned()))
 }
 
 fn put(payload: &mut Payload, key: &str, value: Option<&Value>) {

@@ -580,3 +580,23 @@ fn of_one_moment_what_lies_above_begins_first_and_ends_last_and_beginnings_come_
         ]
     );
 }
+
+#[test]
+fn a_failed_step_that_says_nothing_of_why_has_the_error_that_was_logged_in_it() {
+    let mut records = librarian();
+    for stored in &mut records.spans {
+        if stored.span.span_id == super::span_id(4) {
+            stored.span.status = Some(spanscope_model::SpanStatus::Error);
+            stored.span.status_message = None;
+        }
+    }
+    let end_of = |records: &spanscope_model::RunRecords| {
+        let events = Run::of(records).events(Level::Debug);
+        event(&events, &format!("{}:end", super::span_id(4)))
+            .error
+            .clone()
+    };
+    assert_eq!(end_of(&records).as_deref(), Some("failed"));
+    records.events = vec![log(1, 4, 440, Severity::Error, "no route to host", &[])];
+    assert_eq!(end_of(&records).as_deref(), Some("no route to host"));
+}

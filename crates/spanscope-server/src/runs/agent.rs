@@ -5,6 +5,7 @@
 //! the spans that are made in it. The trace is read from the store, as it is over HTTP, so it is there when the store's writer has
 //! written it: a fraction of a second after the end.
 
+use std::collections::HashMap;
 use std::fmt::Display;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,7 +16,9 @@ use futures_util::Stream;
 use serde_json::{Value, json};
 use spanscope_layers::SpanExt;
 use spanscope_layers::genai::Agent;
-use spanscope_model::{RunRange, RunRecords, RunStatus, SpanId, StoreError, StoreErrorKind, TraceStore};
+use spanscope_model::{
+    RunRange, RunRecords, RunSpan, RunStatus, SpanId, SpanStatus, StoreError, StoreErrorKind, TraceStore,
+};
 use spanscope_runs::{Format, Level, Run};
 use tokio::time::{Instant, timeout_at};
 
@@ -196,9 +199,12 @@ impl RunningAgent {
         self.agent.clone()
     }
 
-    /// Runs the future inside of its span, and ends it. An error fails the run.
+    /// Runs the future inside of its span, and ends it. An error fails the run; so does dropping this before its end, as a server
+    /// does whose client has left: then it failed as `cancelled`.
     pub async fn run<T, E: Display>(self, work: impl Future<Output = Result<T, E>>) -> Traced<Result<T, E>> {
+        let unfinished = Unfinished(Some(self.agent.clone()));
         let answer = self.agent.0.instrument(work).await;
+        unfinished.finish();
         if let Err(error) = &answer {
             self.agent.failed(error);
         }
@@ -209,17 +215,37 @@ impl RunningAgent {
         }
     }
 
-    /// The stream inside of its span; the run ends when the stream does, or is dropped. An error among its items fails the run.
+    /// The stream inside of its span; the run ends when the stream does. An error among its items fails the run, and so does
+    /// dropping it before its end: then it failed as `cancelled`.
     pub fn stream<S, T, E>(self, stream: S) -> TracedStream<S>
     where
         S: Stream<Item = Result<T, E>>,
         E: Display,
     {
         TracedStream {
-            stream: Box::pin(stream),
-            agent: Some(self.agent),
+            running: Some((Box::pin(stream), Unfinished(Some(self.agent)))),
             task_id: self.task_id,
             span_id: self.span_id,
+        }
+    }
+}
+
+/// A run whose end was not reached yet.
+#[derive(Debug)]
+struct Unfinished(Option<AgentHandle>);
+
+impl Unfinished {
+    fn finish(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(agent) = &self.0 {
+            agent
+                .0
+                .failed("cancelled", &"cancelled: nobody waited for its end");
         }
     }
 }
@@ -235,27 +261,32 @@ pub struct Traced<T> {
 }
 
 impl<T> Traced<T> {
-    /// The trace of the run, once it is stored.
+    /// What was recorded of the run, its own span and what is below it, once that is stored.
     ///
     /// # Errors
     /// Not found, if it is not stored within 5 seconds: no `SqliteLayer` writes the file of this store, or a level or a tail rule
     /// leaves the run out. And what the store's own failure makes.
-    pub async fn trace(
+    pub fn trace(
         &self,
         store: &Arc<dyn TraceStore>,
         format: Format,
         level: Level,
-    ) -> Result<Value, StoreError> {
-        trace_of(store, &self.task_id, self.span_id, format, level).await
+    ) -> impl Future<Output = Result<Value, StoreError>> + Send + use<T> {
+        trace_of(
+            Arc::clone(store),
+            self.task_id.clone(),
+            self.span_id,
+            format,
+            level,
+        )
     }
 }
 
 /// A stream that is the run of an agent.
 #[derive(Debug)]
 pub struct TracedStream<S> {
-    stream: Pin<Box<S>>,
-    /// None when the stream has ended.
-    agent: Option<AgentHandle>,
+    /// None when the stream has ended; it is dropped then, with whatever it holds of the run.
+    running: Option<(Pin<Box<S>>, Unfinished)>,
     task_id: String,
     span_id: Option<SpanId>,
 }
@@ -271,13 +302,19 @@ impl<S> TracedStream<S> {
     ///
     /// # Errors
     /// As there.
-    pub async fn trace(
+    pub fn trace(
         &self,
         store: &Arc<dyn TraceStore>,
         format: Format,
         level: Level,
-    ) -> Result<Value, StoreError> {
-        trace_of(store, &self.task_id, self.span_id, format, level).await
+    ) -> impl Future<Output = Result<Value, StoreError>> + Send + use<S> {
+        trace_of(
+            Arc::clone(store),
+            self.task_id.clone(),
+            self.span_id,
+            format,
+            level,
+        )
     }
 }
 
@@ -289,43 +326,70 @@ where
     type Item = Result<T, E>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Some(agent) = self.agent.clone() else {
+        let Some((stream, unfinished)) = &mut self.running else {
             return Poll::Ready(None);
         };
-        let polled = agent.span().in_scope(|| self.stream.as_mut().poll_next(context));
+        let Some(agent) = unfinished.0.clone() else {
+            return Poll::Ready(None);
+        };
+        let polled = agent.span().in_scope(|| stream.as_mut().poll_next(context));
         match &polled {
             Poll::Ready(Some(Err(error))) => agent.failed(error),
-            Poll::Ready(None) => self.agent = None,
+            Poll::Ready(None) => {
+                if let Some((stream, unfinished)) = self.running.take() {
+                    drop(stream);
+                    unfinished.finish();
+                }
+            }
             Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
         }
         polled
     }
 }
 
+/// How long after the end of a run its trace waits for what it has left running.
+const LEFT_RUNNING: Duration = Duration::from_secs(1);
+
 async fn trace_of(
-    store: &Arc<dyn TraceStore>,
-    task_id: &str,
+    store: Arc<dyn TraceStore>,
+    task_id: String,
     span_id: Option<SpanId>,
     format: Format,
     level: Level,
 ) -> Result<Value, StoreError> {
     let until = Instant::now() + STORED_WITHIN;
+    let mut ended: Option<Instant> = None;
     let mut seen = 0;
     let records = loop {
-        let late = || {
-            StoreError::not_found(format!(
-                "the run {task_id:?} was not stored within {} s: a layer has to write the file of this store, and no level or rule may \
-                 leave the run out",
-                STORED_WITHIN.as_secs()
-            ))
-        };
         // Before the store is read, so that what is written meanwhile wakes this up.
-        seen = timeout_at(until, store.changed(seen))
-            .await
-            .map_err(|_| late())??;
-        match store.run_records(task_id.to_owned(), RunRange::ALL).await {
-            Ok(records) if is_whole(&records, span_id) => break records,
-            Ok(_) => {}
+        match timeout_at(
+            ended.map_or(until, |ended| ended + LEFT_RUNNING),
+            store.changed(seen),
+        )
+        .await
+        {
+            Ok(version) => seen = version?,
+            Err(_) if ended.is_some() => {}
+            Err(_) => {
+                return Err(StoreError::not_found(format!(
+                    "the run {task_id:?} was not stored within {} s: a layer has to write the file of this store, and no level or rule \
+                     may leave the run out",
+                    STORED_WITHIN.as_secs()
+                )));
+            }
+        }
+        match store.run_records(task_id.clone(), RunRange::ALL).await {
+            Ok(mut records) => {
+                if let Some(span_id) = span_id {
+                    only_below(&mut records, span_id);
+                }
+                if is_ended(&records, span_id) {
+                    let since = *ended.get_or_insert_with(Instant::now);
+                    if records.open == 0 || since.elapsed() >= LEFT_RUNNING {
+                        break records;
+                    }
+                }
+            }
             Err(error) if error.is_not_found() => {}
             Err(error) => return Err(error),
         }
@@ -336,8 +400,8 @@ async fn trace_of(
     })
 }
 
-/// Whether the end of the run's span is stored; what ended before it is then stored too.
-fn is_whole(records: &RunRecords, span_id: Option<SpanId>) -> bool {
+/// Whether the end of the run's span is stored.
+fn is_ended(records: &RunRecords, span_id: Option<SpanId>) -> bool {
     match span_id {
         Some(span_id) => records
             .spans
@@ -345,4 +409,55 @@ fn is_whole(records: &RunRecords, span_id: Option<SpanId>) -> bool {
             .any(|span| span.span.span_id == span_id && span.span.end_time.is_some()),
         None => records.info.status != RunStatus::Running,
     }
+}
+
+/// Leaves of a trace what lies at and below a span, as a run of its own: what is above is the request that it was made for, which
+/// still runs while it is answered.
+fn only_below(records: &mut RunRecords, head: SpanId) {
+    let parents: HashMap<SpanId, Option<SpanId>> = records
+        .spans
+        .iter()
+        .map(|span| (span.span.span_id, span.span.parent_span_id))
+        .collect();
+    let mut is_below: HashMap<SpanId, bool> = HashMap::from([(head, true)]);
+    for id in parents.keys() {
+        let mut path = Vec::new();
+        let mut at = Some(*id);
+        let found = loop {
+            match at {
+                None => break false,
+                Some(id) => match is_below.get(&id) {
+                    Some(known) => break *known,
+                    None => {
+                        // A circle leads nowhere.
+                        is_below.insert(id, false);
+                        path.push(id);
+                        at = parents.get(&id).copied().flatten();
+                    }
+                },
+            }
+        };
+        for id in path {
+            is_below.insert(id, found);
+        }
+    }
+    let belongs = |id: &SpanId| is_below.get(id).copied().unwrap_or(false);
+    records.spans.retain(|span| belongs(&span.span.span_id));
+    records
+        .events
+        .retain(|event| event.span_id.as_ref().is_some_and(belongs));
+    records.is_shared = false;
+    records.open = 0;
+    for RunSpan { span, .. } in &mut records.spans {
+        records.open += u64::from(span.end_time.is_none());
+        if span.span_id == head {
+            span.parent_span_id = None;
+            records.info.name.clone_from(&span.name);
+            records.info.created_at = span.start_time;
+            records.info.completed_at = span.end_time;
+        }
+    }
+    records.info.span_count = records.spans.len() as u64;
+    let failed = |span: &&RunSpan| span.span.status == Some(SpanStatus::Error);
+    records.info.error_count = records.spans.iter().filter(failed).count() as u64;
 }

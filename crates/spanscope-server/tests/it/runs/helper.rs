@@ -95,11 +95,14 @@ fn an_error_fails_the_run_and_a_stream_is_one_too() {
             (&"failed".into(), &"no model".into())
         );
 
-        let pieces = stream::iter(["4", "2"]).map(|piece| {
+        let run = AgentRun::new("librarian").task("streamed").start();
+        let handle = run.handle();
+        let pieces = stream::iter(["4", "2"]).map(move |piece| {
             ToolCall::execute("writer");
+            handle.output(piece);
             Ok::<_, std::io::Error>(piece)
         });
-        let mut traced = AgentRun::new("librarian").task("streamed").start().stream(pieces);
+        let mut traced = run.stream(pieces);
         let mut text = String::new();
         while let Some(piece) = traced.next().await {
             text.push_str(piece.unwrap());
@@ -113,6 +116,73 @@ fn an_error_fails_the_run_and_a_stream_is_one_too() {
             (&trace["status"], &trace["tool_calls"]),
             (&"completed".into(), &2.into())
         );
+    });
+}
+
+#[test]
+fn a_run_inside_of_a_request_is_told_without_the_request() {
+    recorded(|store| async move {
+        let request = tracing::info_span!("POST /agents/librarian/completions/trace");
+        let work = async {
+            tracing::info_span!("beside it").in_scope(|| ());
+            let traced = AgentRun::new("librarian")
+                .start()
+                .run(async {
+                    ToolCall::execute("calculator");
+                    Ok::<_, std::io::Error>(1)
+                })
+                .await;
+            // The request still runs, and the trace of the run is whole.
+            traced
+                .trace(&store, Format::Streaming, Level::Debug)
+                .await
+                .unwrap()
+        };
+        let trace = tracing::Instrument::instrument(work, request).await;
+        assert_eq!(trace["status"], "completed");
+        let types: Vec<_> = trace["events"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|event| event["event_type"].as_str().unwrap())
+            .collect();
+        assert_eq!(
+            types,
+            [
+                "workflow_started",
+                "tool_call_started",
+                "tool_call_completed",
+                "workflow_completed"
+            ]
+        );
+    });
+}
+
+#[test]
+fn a_run_that_is_dropped_before_its_end_is_one_that_was_cancelled() {
+    recorded(|store| async move {
+        let never = AgentRun::new("librarian").task("left").start();
+        let waited = never.run(std::future::pending::<Result<(), std::io::Error>>());
+        tokio::time::timeout(std::time::Duration::from_millis(10), waited)
+            .await
+            .unwrap_err();
+        let mut left = AgentRun::new("librarian")
+            .task("half a stream")
+            .start()
+            .stream(stream::iter([Ok::<_, std::io::Error>(1), Ok(2)]));
+        left.next().await.unwrap().unwrap();
+        drop(left);
+        let mut seen = 0;
+        loop {
+            seen = store.changed(seen).await.unwrap();
+            let failed = spanscope_model::RunFilter {
+                status: Some(spanscope_model::RunStatus::Failed),
+                ..Default::default()
+            };
+            if store.list_runs(failed).await.unwrap().total == 2 {
+                break;
+            }
+        }
     });
 }
 
