@@ -13,6 +13,10 @@ fn run_in(folder: &Path, program: &str, arguments: &[&str], variables: &[(&str, 
     let mut command = program_without_settings(program);
     command
         .args(arguments)
+        .env_remove("AGENT_MODEL_URL")
+        .env_remove("AGENT_MODEL")
+        .env_remove("AGENT_MODEL_KEY")
+        .env_remove("AGENT_MODEL_DELAY_MS")
         .env("SQLITE_STORE_DIR", folder)
         .envs(variables.iter().copied());
     let output = command.output().unwrap();
@@ -120,6 +124,15 @@ fn telemetry_api() {
     let output = prints_what_its_head_says(
         env!("CARGO_BIN_EXE_telemetry_api"),
         include_str!("../src/bin/telemetry_api.rs"),
+    );
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn agent_server() {
+    let output = prints_what_its_head_says(
+        env!("CARGO_BIN_EXE_agent_server"),
+        include_str!("../src/bin/agent_server.rs"),
     );
     assert!(output.stderr.is_empty(), "{output:?}");
 }

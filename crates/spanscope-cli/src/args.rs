@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use spanscope_model::RunStatus;
+use spanscope_runs::Level;
 
 /// Look at what your program did: traces, spans and logs out of the file that spanscope's layers write.
 #[derive(Debug, Parser)]
@@ -85,6 +87,26 @@ Examples:
 A table of prices (TOML) has a [[model]] for each price: match = \"gpt-4o-mini*\", and for a million tokens input, output,
 and maybe cached_read and cached_write. The first that fits a model counts. What has no price is not free.")]
     Usage(UsageArgs),
+    /// List runs of agents
+    ///
+    /// A run is what one request to an agent did: a trace in which an agent, a model, a retrieval or a tool was at work, or
+    /// all that says the same `task_id`.
+    #[command(after_help = "\
+Examples:
+  spanscope runs --since 1h --status failed
+  spanscope runs --agent librarian --limit 20
+  spanscope runs --session conversation-7")]
+    Runs(RunsArgs),
+    /// Show a run of an agent: what happened when, in numbers, and where its time went
+    ///
+    /// Without --summary, --analysis or --timeline all three are shown.
+    #[command(after_help = "\
+Examples:
+  spanscope run task-18c5
+  spanscope run task-18c5 --analysis
+  spanscope run task-18c5 --follow
+  spanscope run task-18c5 --format jsonl --level debug")]
+    Run(RunArgs),
     /// Ask with SQL; the file can't be changed by it
     ///
     /// The tables are traces, spans, span_events, logs and metrics.
@@ -308,6 +330,59 @@ pub(crate) struct UsageArgs {
     pub(crate) output: OutputArgs,
 }
 
+/// `runs`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RunsArgs {
+    /// Only those that began since then: 30m, 2d, 2026-11-21, 2026-11-21T14:03:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Only those of this agent
+    #[arg(long, value_name = "NAME")]
+    pub(crate) agent: Option<String>,
+    /// Only those of this session, which is one conversation
+    #[arg(long, value_name = "ID")]
+    pub(crate) session: Option<String>,
+    /// Only those that this user asked for
+    #[arg(long, value_name = "ID")]
+    pub(crate) user: Option<String>,
+    /// Only those that are so far: running, completed, failed, abandoned
+    #[arg(long, value_name = "STATUS")]
+    pub(crate) status: Option<RunStatus>,
+    /// At most so many, the newest
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 100)]
+    pub(crate) limit: u64,
+    /// Pass over so many first
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 0)]
+    pub(crate) offset: u64,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// `run`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RunArgs {
+    /// The run's task id, or the id of its trace
+    pub(crate) id: String,
+    /// How much is shown, each more than the one before: minimal (beginning, end, answers, errors), standard (components,
+    /// retrievals and tools too), detailed (model calls and thinking too), debug (with all that went in and out)
+    #[arg(long, value_name = "LEVEL", default_value_t = Level::Detailed)]
+    pub(crate) level: Level,
+    /// Show the numbers
+    #[arg(long)]
+    pub(crate) summary: bool,
+    /// Show where the time went, what failed, and what could be done
+    #[arg(long)]
+    pub(crate) analysis: bool,
+    /// Show what happened when
+    #[arg(long)]
+    pub(crate) timeline: bool,
+    /// Show what happens as it happens, until the run is over
+    #[arg(long)]
+    pub(crate) follow: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
 /// `sql`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct SqlArgs {
@@ -399,6 +474,12 @@ pub(crate) struct ServeArgs {
     /// How long traces, events and measurements are kept: 12h, 7d, 2w
     #[arg(long, value_name = "AGE", default_value = "7d")]
     pub(crate) retention: String,
+    /// How long runs of agents are answered after their end
+    #[arg(long, value_name = "AGE", default_value = "7d")]
+    pub(crate) session_ttl: String,
+    /// How long the events of a run are answered after its end; its summary is for longer
+    #[arg(long, value_name = "AGE", default_value = "3d")]
+    pub(crate) event_ttl: String,
     /// How large the file may grow, in MiB; beyond it the oldest traces go
     #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_size: u32,

@@ -276,7 +276,7 @@ pub(crate) fn logged(
 }
 
 /// A log's message with what it says of the exception, each told once.
-fn error_text(log: &LogEvent) -> String {
+pub(crate) fn error_text(log: &LogEvent) -> String {
     let mut text = own_text(&log.attributes, "error").filter(|_| log.message.is_empty());
     let mut text = text.take().unwrap_or_else(|| log.message.clone());
     if let Some(message) = own_text(&log.attributes, "exception.message")

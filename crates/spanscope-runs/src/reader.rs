@@ -8,9 +8,9 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use spanscope_model::{RunInfo, RunRecords, RunSpan, RunStatus, Span, Timestamp};
+use spanscope_model::{RunInfo, RunRecords, RunSpan, RunStatus, Severity, Span, Timestamp};
 
-use crate::event::{RunEvent, Wanted, ends_of, logged, place, start_of};
+use crate::event::{RunEvent, Wanted, ends_of, error_text, logged, place, start_of};
 use crate::forest::Forest;
 use crate::heads::{Heads, status_of};
 use crate::step::{Component, Key, Step, nanos_between, seconds};
@@ -156,6 +156,7 @@ impl RunReader {
                 ended.push((*at, *span));
             }
         }
+        self.note_errors(records);
         for (at, span) in ended {
             let depth = self.above(at, &mut above).depth;
             let step = &self.steps[at];
@@ -165,20 +166,17 @@ impl RunReader {
             self.last_activity = self.last_activity.max(Some(end));
             self.root_ended |= step.parent.is_none() || (records.is_shared && step.names_task);
             let told = ends_of(step, span, end, self.is_pending(step), wanted);
-            for (sub, event) in (0..).zip(told).filter_map(|(sub, event)| Some((sub, event?))) {
+            for (sub, mut event) in (0..).zip(told).filter_map(|(sub, event)| Some((sub, event?))) {
+                if event.error.as_deref() == Some(content::FAILED)
+                    && let Some(error) = self.logged_errors.get(&step.key)
+                {
+                    event.error = Some(error.clone());
+                }
                 events.push(((end, Phase::End(Reverse(depth)), step.number, sub), event));
             }
         }
         self.read_logs(records, &mut events);
         events.sort_by_key(|(place, _)| *place);
-        for (_, event) in &mut events {
-            if event.error.as_deref() == Some(content::FAILED)
-                && let Some(key) = event.metadata.trace_id.zip(event.metadata.span_id)
-                && let Some(error) = self.logged_errors.get(&key)
-            {
-                event.error = Some(error.clone());
-            }
-        }
         let begun = (!self.has_begun).then(|| self.begin(records));
         begun
             .into_iter()
@@ -203,6 +201,21 @@ impl RunReader {
         self.steps.push(step);
     }
 
+    /// Remembers the errors that were logged in steps.
+    fn note_errors(&mut self, records: &RunRecords) {
+        for log in records
+            .events
+            .iter()
+            .filter(|log| log.severity >= Severity::Error)
+        {
+            if let Some(key) = log.trace_id.zip(log.span_id)
+                && self.index.contains_key(&key)
+            {
+                self.logged_errors.insert(key, error_text(log));
+            }
+        }
+    }
+
     fn read_logs(&mut self, records: &RunRecords, events: &mut Vec<(Place, RunEvent)>) {
         for log in &records.events {
             let key = log.trace_id.zip(log.span_id);
@@ -220,11 +233,6 @@ impl RunReader {
                 None => logged(log, &run_itself(&records.info), parent, self.wanted),
             };
             if let Some(event) = event {
-                if let (Some(key), Some(error), EventType::ErrorOccurred) =
-                    (key, &event.error, event.event_type)
-                {
-                    self.logged_errors.insert(key, error.clone());
-                }
                 events.push(((log.timestamp, Phase::Log, log.id, 0), event));
             }
         }

@@ -11,6 +11,7 @@ mod measuring;
 mod metrics;
 mod ours;
 mod reads;
+mod runs;
 mod sending;
 mod serving;
 mod sizes;
@@ -26,7 +27,7 @@ use spanscope_bench::table::Table;
 
 use crate::sizes::Sizes;
 
-const SECTIONS: [&str; 10] = [
+const SECTIONS: [&str; 11] = [
     "caller",
     "console",
     "filters",
@@ -37,6 +38,7 @@ const SECTIONS: [&str; 10] = [
     "receiving",
     "serving",
     "metrics",
+    "runs",
 ];
 
 fn main() -> Result<()> {
@@ -97,6 +99,9 @@ fn main() -> Result<()> {
     if wants("metrics") {
         metrics::report(&mut table, folder.path(), &sizes)?;
     }
+    if wants("runs") {
+        runs::report(&mut table, folder.path(), &sizes)?;
+    }
     println!("\n{table}");
     println!(
         "Machine: {}; SQLite {}.",
@@ -118,6 +123,7 @@ fn child(role: &str, folder: &Path, sizes: &Sizes) -> Result<()> {
         role if role.starts_with("sending-") => sending::child(role, folder, sizes),
         role if role.starts_with("console-") => console::child(role, sizes),
         role if role.starts_with("measuring-") => measuring::child(role, sizes),
+        role if role.starts_with("runs-") => runs::child(role, folder, sizes),
         role if role.starts_with("filter-") => filters::child(role, sizes),
         _ => caller::child(role, folder, sizes),
     }

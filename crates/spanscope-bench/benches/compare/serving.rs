@@ -17,7 +17,7 @@ use prost::Message as _;
 use spanscope_bench::sample::Sample;
 use spanscope_bench::table::{Goal, Table, nanos};
 use spanscope_model::TraceStore;
-use spanscope_server::{Access, Limits, PrometheusSink, Server, app};
+use spanscope_server::{Access, Limits, PrometheusSink, RunSettings, Server, app};
 use spanscope_sqlite::{SqliteStore, wait};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -36,19 +36,25 @@ const RATE: u64 = 100;
 const TRACE_SPANS: usize = 200;
 
 /// A server that runs until it is dropped.
-struct Running {
+pub(crate) struct Running {
     address: SocketAddr,
     end: Option<oneshot::Sender<()>>,
     runtime: Option<Runtime>,
 }
 
 impl Running {
-    fn start(store: &SqliteStore) -> Result<Self> {
+    pub(crate) fn start(store: &SqliteStore) -> Result<Self> {
         let runtime = Runtime::new()?;
         let server = runtime.block_on(Server::bind("127.0.0.1:0".parse()?, Limits::default()))?;
         let address = server.address();
         let store: Arc<dyn TraceStore> = Arc::new(store.clone());
-        let app = app(&store, PrometheusSink::new(), Access::Local, Limits::default());
+        let app = app(
+            &store,
+            PrometheusSink::new(),
+            Access::Local,
+            Limits::default(),
+            RunSettings::default(),
+        );
         let (end, ended) = oneshot::channel();
         runtime.spawn(async move {
             server.run(app, async { drop(ended.await) }).await;
@@ -58,6 +64,14 @@ impl Running {
             end: Some(end),
             runtime: Some(runtime),
         })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn client(&self) -> Result<Client> {
+        Client::new(self.address)
     }
 }
 
@@ -71,7 +85,7 @@ impl Drop for Running {
 }
 
 /// A connection that is kept.
-struct Client {
+pub(crate) struct Client {
     reader: BufReader<TcpStream>,
     host: SocketAddr,
 }
@@ -95,7 +109,16 @@ impl Client {
         );
         let mut request = head.into_bytes();
         request.extend_from_slice(body);
-        self.reader.get_mut().write_all(&request)?;
+        self.ask(&request)
+    }
+
+    /// Gets something, likewise.
+    pub(crate) fn get(&mut self, path: &str) -> Result<usize> {
+        self.ask(format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.host).as_bytes())
+    }
+
+    fn ask(&mut self, request: &[u8]) -> Result<usize> {
+        self.reader.get_mut().write_all(request)?;
         let mut status = String::new();
         self.reader.read_line(&mut status)?;
         let mut length = 0;

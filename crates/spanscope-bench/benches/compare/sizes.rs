@@ -37,6 +37,12 @@ pub(crate) struct Sizes {
     pub(crate) received_requests: usize,
     /// How often the server is asked each question.
     pub(crate) served_questions: usize,
+    /// Runs of agents that are listed, of 20 spans each.
+    pub(crate) listed_runs: usize,
+    /// Clients that watch one run.
+    pub(crate) watchers: usize,
+    /// Spans of that run.
+    pub(crate) watched_spans: u64,
 }
 
 impl Sizes {
@@ -58,6 +64,9 @@ impl Sizes {
         metric_points: 1_000_000,
         received_requests: 1_200,
         served_questions: 1_500,
+        listed_runs: 50_000,
+        watchers: 500,
+        watched_spans: 10_000,
     };
 
     /// For smoke runs: the numbers mean nothing.
@@ -79,5 +88,8 @@ impl Sizes {
         metric_points: 20_000,
         received_requests: 20,
         served_questions: 20,
+        listed_runs: 500,
+        watchers: 10,
+        watched_spans: 500,
     };
 }

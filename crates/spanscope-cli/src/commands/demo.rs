@@ -46,6 +46,11 @@ pub(super) fn run(file: &StoreFile, args: &DemoArgs) -> Result<()> {
             format!(" {short} --attributes gen_ai.request.model"),
             "this tree, with models",
         ),
+        (
+            "spanscope run",
+            format!(" {short}"),
+            "the same as an agent's run: timeline, summary, analysis",
+        ),
         ("spanscope traces", " --since 1h".to_owned(), "all recent traces"),
         ("spanscope logs", " --severity warn".to_owned(), "what went wrong"),
         ("spanscope usage", " --by agent".to_owned(), "tokens by agent"),

@@ -8,6 +8,8 @@ mod export;
 mod import;
 mod logs;
 mod metrics;
+mod run;
+mod runs;
 mod serve;
 mod span;
 mod spans;
@@ -38,6 +40,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Logs(args) => logs::run(&file, &args),
         Command::Metrics(args) => metrics::run(&file, &args),
         Command::Usage(args) => usage::run(&file, &args),
+        Command::Runs(args) => runs::run(&file, &args),
+        Command::Run(args) => run::run(&file, &args),
         Command::Sql(args) => sql::run(&file, &args),
         Command::Stats(args) => stats::run(&file, &args),
         Command::Export(args) => export::run(&file, &args),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow};
 use spanscope::Signals;
 use spanscope_model::TraceStore;
-use spanscope_server::{Access, Limits, PrometheusSink, Server, Tokens, app};
+use spanscope_server::{Access, Limits, PrometheusSink, RunSettings, Server, Tokens, app};
 use spanscope_sqlite::SqliteStore;
 use spanscope_tower::RequestMetricsLayer;
 
@@ -21,6 +21,9 @@ const TOKENS: &str = "SPANSCOPE_TOKENS";
 
 pub(super) fn run(file: &StoreFile, args: &ServeArgs) -> Result<()> {
     let access = access(args)?;
+    let mut runs = RunSettings::default();
+    runs.session_ttl = age(&args.session_ttl)?;
+    runs.event_ttl = age(&args.event_ttl)?;
     let path = file.path()?;
     let store = SqliteStore::builder()
         .retention(age(&args.retention)?)
@@ -40,6 +43,7 @@ pub(super) fn run(file: &StoreFile, args: &ServeArgs) -> Result<()> {
         Arc::new(store),
         metrics,
         access,
+        runs,
         args.listen,
         &path.display().to_string(),
     ))?;
@@ -57,6 +61,7 @@ async fn serve(
     store: Arc<dyn TraceStore>,
     metrics: PrometheusSink,
     access: Access,
+    runs: RunSettings,
     listen: SocketAddr,
     path: &str,
 ) -> Result<bool> {
@@ -78,10 +83,11 @@ async fn serve(
         "spanscope: serving {path} on http://{address} for {who}\n\
          \x20 OTLP            POST /v1/traces /v1/metrics /v1/logs (protobuf, JSON)\n\
          \x20 telemetry API   /v1/telemetry/...\n\
+         \x20 agent traces    /traces /traces/ID/stream /agents/ID/traces\n\
          \x20 of the server   GET /openapi.json /metrics /health /ready\n\
          \x20 end with Ctrl-C"
     );
-    let app = app(&store, metrics, access, limits).layer(RequestMetricsLayer::new());
+    let app = app(&store, metrics, access, limits, runs).layer(RequestMetricsLayer::new());
     Ok(server.run(app, end).await)
 }
 

@@ -1,5 +1,6 @@
 //! Answers as people read them: tables, trees, times, durations, and texts that can't harm the terminal.
 
+pub(crate) mod analysis;
 pub(crate) mod bar;
 pub(crate) mod colour;
 pub(crate) mod duration;
@@ -12,4 +13,5 @@ pub(crate) mod sparkline;
 pub(crate) mod table;
 pub(crate) mod text;
 pub(crate) mod time;
+pub(crate) mod timeline;
 pub(crate) mod tree;

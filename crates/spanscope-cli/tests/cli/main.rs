@@ -6,6 +6,7 @@ mod data;
 mod list;
 mod metrics;
 mod otlp;
+mod runs;
 mod show;
 mod support;
 mod tokens;

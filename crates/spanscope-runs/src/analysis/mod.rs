@@ -139,9 +139,18 @@ pub struct RunError {
 pub(crate) fn of(run: &Run<'_>) -> Analysis {
     let mut event_distribution = BTreeMap::new();
     let mut errors = Vec::new();
+    // What a step logged before it failed of it is one error.
+    let mut logged = Vec::new();
     for event in run.outline() {
         *event_distribution.entry(event.event_type).or_insert(0) += 1;
         if let Some(error) = &event.error {
+            let told = (event.component_id.as_str(), error.as_str());
+            if event.event_type == EventType::ErrorOccurred {
+                logged.push(told);
+            } else if let Some(place) = logged.iter().position(|logged| *logged == told) {
+                logged.swap_remove(place);
+                continue;
+            }
             errors.push(RunError {
                 component: event.component_name.clone(),
                 error: cut_text(error, MAX_ERROR_CHARS),

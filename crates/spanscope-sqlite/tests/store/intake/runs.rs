@@ -546,3 +546,79 @@ fn a_file_of_version_4_gets_its_runs_from_the_first_writer() {
     assert_eq!((page.total, tasks(&page)), (1, vec!["t"]));
     assert_eq!(page.runs[0].status, RunStatus::Completed);
 }
+
+#[test]
+fn an_import_brings_the_runs_along() {
+    let Open { store: db, folder } = open();
+    let acme = db.within(&"acme".parse().unwrap());
+    store(
+        &*acme,
+        records(vec![failed(agent(1, 1, 0, Some("t"))), chat(1, 2, 1)]),
+    );
+    drop((db, acme));
+    let target = folder.path().join("target.db");
+    for _ in 0..2 {
+        SqliteStore::import(&target, folder.path().join("trace_store.db"), |_, _| ()).unwrap();
+    }
+    let other = SqliteStore::open(&target).unwrap();
+    let page = list(&*other.within(&"acme".parse().unwrap()), RunFilter::default());
+    assert_eq!(
+        (page.total, page.runs[0].status, page.runs[0].span_count),
+        (1, RunStatus::Failed, 2)
+    );
+    assert_eq!(
+        list(&*other.within(&"other".parse().unwrap()), RunFilter::default()).total,
+        0
+    );
+}
+
+#[test]
+fn a_program_that_writes_the_file_itself_is_listed_as_its_root_says() {
+    use spanscope_layers::genai::{Agent, ToolCall};
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace_store.db");
+    let (layer, guard) = spanscope_sqlite::SqliteLayer::builder()
+        .tail(
+            spanscope_layers::tail::TailRule::new()
+                .ratio(0.0)
+                .slower_than(Duration::from_secs(3600)),
+        )
+        .open(&path)
+        .unwrap();
+    let db = SqliteStore::open(&path).unwrap();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        // Of what the rule leaves out no run is left, even if it was listed while it ran.
+        let dropped = Agent::invoke("dropped");
+        guard.flush(Duration::from_secs(20)).unwrap();
+        assert_eq!(list(&db, RunFilter::default()).total, 1);
+        drop(dropped);
+
+        let kept = Agent::invoke("librarian");
+        guard.flush(Duration::from_secs(20)).unwrap();
+        // What is recorded late counts too.
+        kept.task("t").tenant("acme").session("s-9");
+        kept.in_scope(|| ToolCall::execute("calculator"));
+        kept.failed("broken", &"it broke");
+    });
+    assert!(guard.shutdown());
+    let page = list(&db, RunFilter::default());
+    assert_eq!((page.total, tasks(&page)), (1, vec!["t"]));
+    let run = &page.runs[0];
+    assert_eq!(
+        (run.agent_id.as_str(), run.session_id.as_str(), run.status),
+        ("librarian", "s-9", RunStatus::Failed)
+    );
+    assert_eq!(run.tenant_id, "acme");
+    let raw = rusqlite::Connection::open(&path).unwrap();
+    let rows = |sql: &str| raw.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(
+        rows("SELECT COUNT(*) FROM _run WHERE trace NOT IN (SELECT id FROM _trace)"),
+        0
+    );
+    assert_eq!(
+        rows("SELECT COUNT(*) FROM _ended WHERE trace NOT IN (SELECT id FROM _trace)"),
+        0
+    );
+}

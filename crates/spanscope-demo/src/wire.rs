@@ -1,66 +1,86 @@
-//! The JSON of `/v1/chat/completions`, as both sides of the demo speak it.
+//! The JSON of `/v1/chat/completions`, as both sides speak it. What is read is read generously: servers leave fields out, or
+//! say null for them.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
 /// The route.
-pub(super) const CHAT_PATH: &str = "/v1/chat/completions";
+pub(crate) const CHAT_PATH: &str = "/v1/chat/completions";
 /// What ends a stream.
-pub(super) const DONE: &str = "[DONE]";
+pub(crate) const DONE: &str = "[DONE]";
+/// The model's role.
+pub(crate) const ASSISTANT: &str = "assistant";
+/// The only kind of tool.
+const FUNCTION: &str = "function";
 
 /// What a client asks.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct ChatRequest {
-    pub(super) model: String,
-    pub(super) messages: Vec<Message>,
+pub(crate) struct ChatRequest {
+    pub(crate) model: String,
+    pub(crate) messages: Vec<Message>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) tools: Vec<Tool>,
+    pub(crate) tools: Vec<Tool>,
     #[serde(default)]
-    pub(super) stream: bool,
+    pub(crate) stream: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) stream_options: Option<StreamOptions>,
+    pub(crate) stream_options: Option<StreamOptions>,
 }
 
 /// How a client wants its stream.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct StreamOptions {
+pub(crate) struct StreamOptions {
     #[serde(default)]
-    pub(super) include_usage: bool,
+    pub(crate) include_usage: bool,
 }
 
 /// A tool that the model may ask for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Tool {
+pub(crate) struct Tool {
     #[serde(rename = "type")]
-    pub(super) kind: String,
-    pub(super) function: Function,
+    pub(crate) kind: String,
+    pub(crate) function: Function,
 }
 
 /// What the model gets to know of a tool.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Function {
-    pub(super) name: String,
+pub(crate) struct Function {
+    pub(crate) name: String,
     #[serde(default)]
-    pub(super) description: String,
+    pub(crate) description: String,
     #[serde(default)]
-    pub(super) parameters: Value,
+    pub(crate) parameters: Value,
 }
 
 /// One message of a conversation; also the delta of a chunk, which has no role after the first.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(super) struct Message {
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub(super) role: String,
+pub(crate) struct Message {
+    #[serde(
+        default,
+        deserialize_with = "or_nothing",
+        skip_serializing_if = "String::is_empty"
+    )]
+    pub(crate) role: String,
     #[serde(
         default,
         deserialize_with = "text_of",
         skip_serializing_if = "Option::is_none"
     )]
-    pub(super) content: Option<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) tool_calls: Vec<ToolCall>,
+    pub(crate) content: Option<String>,
+    #[serde(
+        default,
+        deserialize_with = "or_nothing",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub(crate) tool_calls: Vec<ToolCall>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) tool_call_id: Option<String>,
+    pub(crate) tool_call_id: Option<String>,
+}
+
+/// Reads null as what a missing field is.
+fn or_nothing<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// Reads a content as clients send it: a text, or a list of parts that have one each.
@@ -85,53 +105,73 @@ fn text_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>,
     }))
 }
 
-/// The model's wish to have a tool run.
+/// The model's wish to have a tool run; in a stream also a fragment of one.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct ToolCall {
-    pub(super) id: String,
-    #[serde(rename = "type")]
-    pub(super) kind: String,
-    pub(super) function: FunctionCall,
+pub(crate) struct ToolCall {
+    /// Which of the wishes it is part of; only in streams.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) index: Option<usize>,
+    #[serde(default, deserialize_with = "or_nothing")]
+    pub(crate) id: String,
+    #[serde(rename = "type", default = "function")]
+    pub(crate) kind: String,
+    pub(crate) function: FunctionCall,
 }
 
 /// Which tool, with what.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct FunctionCall {
-    pub(super) name: String,
+pub(crate) struct FunctionCall {
+    #[serde(default, deserialize_with = "or_nothing")]
+    pub(crate) name: String,
     /// JSON as text.
-    pub(super) arguments: String,
+    #[serde(default, deserialize_with = "or_nothing")]
+    pub(crate) arguments: String,
+}
+
+fn function() -> String {
+    FUNCTION.to_owned()
 }
 
 /// What a call cost.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-pub(super) struct Usage {
-    pub(super) prompt_tokens: usize,
-    pub(super) completion_tokens: usize,
-    pub(super) total_tokens: usize,
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Usage {
+    pub(crate) prompt_tokens: usize,
+    pub(crate) completion_tokens: usize,
+    pub(crate) total_tokens: usize,
 }
 
 /// A whole answer, or one chunk of a streamed one.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Completion {
-    pub(super) id: String,
-    pub(super) object: String,
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Completion {
+    #[serde(default, deserialize_with = "or_nothing")]
+    pub(crate) id: String,
+    #[serde(default)]
+    pub(crate) object: String,
     /// Seconds since 1970.
-    pub(super) created: u64,
-    pub(super) model: String,
-    pub(super) choices: Vec<Choice>,
+    #[serde(default)]
+    pub(crate) created: u64,
+    #[serde(default, deserialize_with = "or_nothing")]
+    pub(crate) model: String,
+    #[serde(default, deserialize_with = "or_nothing")]
+    pub(crate) choices: Vec<Choice>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) usage: Option<Usage>,
+    pub(crate) usage: Option<Usage>,
+    /// What went wrong instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<Value>,
 }
 
 /// One of the answers; there is always exactly one, except in the chunk that brings the usage.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Choice {
-    pub(super) index: usize,
+pub(crate) struct Choice {
+    #[serde(default)]
+    pub(crate) index: usize,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) message: Option<Message>,
+    pub(crate) message: Option<Message>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) delta: Option<Message>,
-    pub(super) finish_reason: Option<String>,
+    pub(crate) delta: Option<Message>,
+    pub(crate) finish_reason: Option<String>,
 }
 
 impl Message {
@@ -144,22 +184,22 @@ impl Message {
     }
 
     /// Instructions and passages for the model.
-    pub(super) fn system(content: impl Into<String>) -> Self {
+    pub(crate) fn system(content: impl Into<String>) -> Self {
         Self::text("system", content)
     }
 
     /// What the user said.
-    pub(super) fn user(content: impl Into<String>) -> Self {
+    pub(crate) fn user(content: impl Into<String>) -> Self {
         Self::text("user", content)
     }
 
     /// What the model said.
-    pub(super) fn assistant(content: impl Into<String>) -> Self {
-        Self::text("assistant", content)
+    pub(crate) fn assistant(content: impl Into<String>) -> Self {
+        Self::text(ASSISTANT, content)
     }
 
     /// What a tool returned.
-    pub(super) fn tool(call_id: &str, content: impl Into<String>) -> Self {
+    pub(crate) fn tool(call_id: &str, content: impl Into<String>) -> Self {
         Self {
             tool_call_id: Some(call_id.to_owned()),
             ..Self::text("tool", content)
@@ -187,7 +227,7 @@ impl Message {
 }
 
 /// Messages as one span attribute.
-pub(super) fn genai_messages(messages: &[Message]) -> String {
+pub(crate) fn genai_messages(messages: &[Message]) -> String {
     Value::from_iter(messages.iter().map(Message::as_genai)).to_string()
 }
 

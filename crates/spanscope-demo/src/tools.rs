@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -11,13 +12,16 @@ use serde_json::{Value, json};
 use tokio::net::TcpSocket;
 use tracing::{Span, error, info, instrument};
 
-use super::calculator::{self, CalculatorError};
-use super::http::{self, HttpError};
-use super::wire::{Function, FunctionCall, Tool, ToolCall};
+use crate::calculator::{self, CalculatorError};
+use crate::http::{self, Place};
+use crate::wire::{Function, FunctionCall, Tool, ToolCall};
+
+/// How long the weather service may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a tool has no result.
 #[derive(Debug)]
-pub(super) enum ToolError {
+pub(crate) enum ToolError {
     /// The model asked for a tool that is not there.
     Unknown(String),
     /// The model left out an argument.
@@ -68,8 +72,8 @@ impl ToolError {
 
 /// The tools that the agent has.
 #[derive(Debug)]
-pub(super) struct Toolbox {
-    weather: SocketAddr,
+pub(crate) struct Toolbox {
+    weather: Place,
     /// Holds the weather service's port and never listens on it, so that every connection is refused and no other
     /// program can take the port meanwhile.
     _closed: TcpSocket,
@@ -77,17 +81,17 @@ pub(super) struct Toolbox {
 
 impl Toolbox {
     /// Takes an address on loopback where nobody listens, for the weather service that is down.
-    pub(super) fn new() -> std::io::Result<Self> {
+    pub(crate) fn new() -> std::io::Result<Self> {
         let closed = TcpSocket::new_v4()?;
         closed.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
         Ok(Self {
-            weather: closed.local_addr()?,
+            weather: closed.local_addr()?.into(),
             _closed: closed,
         })
     }
 
     /// What the model is told about the tools.
-    pub(super) fn definitions(&self) -> Vec<Tool> {
+    pub(crate) fn definitions(&self) -> Vec<Tool> {
         let tool = |name: &str, description: &str, argument: &str| Tool {
             kind: "function".to_owned(),
             function: Function {
@@ -107,7 +111,7 @@ impl Toolbox {
     }
 
     /// Runs all calls at the same time; the results are in the order of the calls.
-    pub(super) async fn run_all<'a>(
+    pub(crate) async fn run_all<'a>(
         &self,
         calls: &'a [ToolCall],
     ) -> Vec<(&'a ToolCall, Result<String, ToolError>)> {
@@ -178,7 +182,7 @@ impl Toolbox {
             otel.kind = "client",
             http.request.method = "GET",
             server.address = "127.0.0.1",
-            server.port = self.weather.port(),
+            server.port = self.weather.port,
             http.response.status_code,
         )
     )]
@@ -189,9 +193,9 @@ impl Toolbox {
             .header(header::HOST, self.weather.to_string())
             .header("x-city", city)
             .body(Full::<Bytes>::default())?;
-        let response = http::send(self.weather, request).await?;
+        let response = http::send(&self.weather, request, PATIENCE).await?;
         Span::current().record("http.response.status_code", response.status().as_u16());
-        let body = response.collect().await.map_err(HttpError::Exchange)?.to_bytes();
+        let body = response.collect().await?.to_bytes();
         Ok(String::from_utf8(body.to_vec())?)
     }
 }
@@ -203,6 +207,7 @@ mod tests {
 
     fn call(name: &str, arguments: Value) -> ToolCall {
         ToolCall {
+            index: None,
             id: format!("call_{name}"),
             kind: "function".to_owned(),
             function: FunctionCall {

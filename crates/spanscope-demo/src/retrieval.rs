@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::json;
 use tracing::{Span, info, instrument};
 
-use super::tokens;
+use crate::tokens;
 
 /// How much repetition of a word counts, and how much the length of a passage does; the values of the literature.
 const K1: f64 = 1.2;
@@ -73,7 +73,7 @@ const PASSAGES: [(&str, &str, &str); 10] = [
 
 /// A passage that was found.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Hit {
+pub(crate) struct Hit {
     /// Where it stands in the corpus.
     passage: usize,
     /// How well it fits; larger is better.
@@ -82,7 +82,7 @@ pub(super) struct Hit {
 
 /// The corpus with its word counts.
 #[derive(Debug)]
-pub(super) struct Library {
+pub(crate) struct Library {
     /// How often each word is in each passage.
     counts: Vec<HashMap<String, u32>>,
     /// In how many passages each word is.
@@ -91,7 +91,7 @@ pub(super) struct Library {
 
 impl Library {
     /// Counts the words of all passages.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut counts = Vec::with_capacity(PASSAGES.len());
         let mut document_frequency = HashMap::new();
         for (_, title, text) in PASSAGES {
@@ -122,7 +122,7 @@ impl Library {
             gen_ai.retrieval.documents,
         )
     )]
-    pub(super) async fn search(&self, query: &str, top_k: usize) -> Vec<Hit> {
+    pub(crate) async fn search(&self, query: &str, top_k: usize) -> Vec<Hit> {
         let hits = self.rank(query, top_k);
         let documents: Vec<_> = hits
             .iter()
@@ -137,7 +137,7 @@ impl Library {
     }
 
     /// What the model gets to read: one numbered line a passage.
-    pub(super) fn prompt(&self, hits: &[Hit]) -> String {
+    pub(crate) fn prompt(&self, hits: &[Hit]) -> String {
         let mut prompt = String::from("Answer from these passages and from the tools' results only.");
         for (number, hit) in hits.iter().enumerate() {
             let (_, title, text) = PASSAGES[hit.passage];

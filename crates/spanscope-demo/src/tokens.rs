@@ -10,7 +10,7 @@ const SHORT: usize = 6;
 /// ```text
 /// "a checkpoint, then" -> a | chec kpoi nt | , | then
 /// ```
-pub(super) fn count(text: &str) -> usize {
+pub(crate) fn count(text: &str) -> usize {
     let mut tokens = 0;
     let mut word = 0;
     for sign in text.chars() {
@@ -36,7 +36,7 @@ fn pieces(letters: usize) -> usize {
 }
 
 /// The lower-case words of a text, for search and comparison.
-pub(super) fn words(text: &str) -> impl Iterator<Item = String> {
+pub(crate) fn words(text: &str) -> impl Iterator<Item = String> {
     text.split(|sign: char| !sign.is_alphanumeric())
         .filter(|word| !word.is_empty())
         .map(str::to_lowercase)

@@ -2,7 +2,7 @@
 
 /// Finds the `data` of events in a body that arrives in pieces of any size.
 #[derive(Debug, Default)]
-pub(super) struct SseParser {
+pub(crate) struct SseParser {
     /// Bytes of a line that has no end yet. Bytes, because a piece can end in the middle of a character.
     line: Vec<u8>,
     /// The data lines of an event that has no end yet.
@@ -11,7 +11,7 @@ pub(super) struct SseParser {
 
 impl SseParser {
     /// Takes the next piece of the body and returns the data of the events that it completes.
-    pub(super) fn push(&mut self, piece: &[u8]) -> Vec<String> {
+    pub(crate) fn push(&mut self, piece: &[u8]) -> Vec<String> {
         let mut events = Vec::new();
         for &byte in piece {
             if byte == b'\n' {
@@ -43,7 +43,7 @@ impl SseParser {
 }
 
 /// One event.
-pub(super) fn event(data: &str) -> String {
+pub(crate) fn event(data: &str) -> String {
     format!("data: {data}\n\n")
 }
 

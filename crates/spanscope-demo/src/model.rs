@@ -7,8 +7,8 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Value, json};
 
-use super::tokens;
-use super::wire::{ChatRequest, FunctionCall, Message, ToolCall, Usage};
+use crate::tokens;
+use crate::wire::{ASSISTANT, ChatRequest, FunctionCall, Message, ToolCall, Usage};
 
 /// What a message costs beside its text: its role and the marks around it.
 const TOKENS_PER_MESSAGE: usize = 4;
@@ -19,14 +19,14 @@ const TELLING: usize = 4;
 
 /// What the model says, why it stopped, what it cost.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) message: Message,
-    pub(super) finish_reason: &'static str,
-    pub(super) usage: Usage,
+pub(crate) struct Answer {
+    pub(crate) message: Message,
+    pub(crate) finish_reason: &'static str,
+    pub(crate) usage: Usage,
 }
 
 /// Reads a conversation and continues it: with tool calls if tools can help and have not run yet, else with a text.
-pub(super) fn answer(request: &ChatRequest) -> Answer {
+pub(crate) fn answer(request: &ChatRequest) -> Answer {
     let question = last_of(&request.messages, "user");
     let tools_ran = request.messages.last().is_some_and(|last| last.role == "tool");
     let calls = if tools_ran {
@@ -38,7 +38,7 @@ pub(super) fn answer(request: &ChatRequest) -> Answer {
         (Message::assistant(compose(&request.messages, question)), "stop")
     } else {
         let message = Message {
-            role: "assistant".to_owned(),
+            role: ASSISTANT.to_owned(),
             tool_calls: calls,
             ..Message::default()
         };
@@ -91,6 +91,7 @@ fn wanted_calls(request: &ChatRequest, question: &str) -> Vec<ToolCall> {
         };
         if let Some(arguments) = arguments {
             calls.push(ToolCall {
+                index: None,
                 id: format!("call_{}", calls.len() + 1),
                 kind: "function".to_owned(),
                 function: FunctionCall {
@@ -189,7 +190,7 @@ fn tool_sentences(messages: &[Message]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::wire::{Function, Tool};
+    use crate::wire::{Function, Tool};
 
     fn request(messages: Vec<Message>) -> ChatRequest {
         let tools = ["calculator", "weather"].map(|name| Tool {

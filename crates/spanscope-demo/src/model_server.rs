@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http_body_util::{BodyExt, Either, Full};
+use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::{Body, Bytes, Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -18,47 +18,85 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{Instrument, Span, debug, field, info, info_span, warn};
 
-use super::model::{self, Answer};
-use super::propagation;
-use super::sse;
-use super::wire::{CHAT_PATH, ChatRequest, Choice, Completion, DONE, Message, Usage};
+use crate::model::{self, Answer};
+use crate::propagation;
+use crate::sse;
+use crate::wire::{CHAT_PATH, ChatRequest, Choice, Completion, DONE, Message, Usage};
 
 /// How long the model takes for a token. Without it the stream would be over before its first chunk is read, and the
 /// times in the trace would say nothing.
-const PER_TOKEN: Duration = Duration::from_millis(1);
+pub const PER_TOKEN: Duration = Duration::from_millis(1);
 /// How long stopping waits for requests that still run.
 const STOP: Duration = Duration::from_secs(1);
 
-/// Every task of the server holds one of these while it works, so that [`ModelServer::stop`] can wait for all of them.
-type Working = mpsc::Sender<Infallible>;
+/// How long accepting rests after it failed.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Requests larger than this are refused.
+const MAX_REQUEST: usize = 16 * 1024 * 1024;
+
 type ResponseBody = Either<Full<Bytes>, EventBody>;
 
-/// The running server.
+/// An OpenAI-compatible server on a free port of the loopback interface: `/v1/chat/completions`, whole and streamed, with
+/// tools. Its model is a handful of rules that read the whole conversation, and answers the same each time.
+///
+/// A server that is dropped stops to listen; [`stop`](Self::stop) also waits.
 #[derive(Debug)]
-pub(super) struct ModelServer {
+pub struct ModelServer {
     addr: SocketAddr,
     stop: oneshot::Sender<()>,
     all_done: mpsc::Receiver<Infallible>,
 }
 
+/// What every task of the server has.
+#[derive(Debug, Clone)]
+struct Work {
+    per_token: Duration,
+    /// Held while a task works, so that [`ModelServer::stop`] can wait for all of them.
+    _working: mpsc::Sender<Infallible>,
+}
+
 impl ModelServer {
-    /// Starts to listen.
-    pub(super) async fn start() -> io::Result<Self> {
+    /// What the model is called; the server takes any name for it.
+    pub const MODEL: &str = "tiny-librarian";
+    /// What spans and metrics call who provides it, see [`ChatClient::provider`](crate::ChatClient::provider).
+    pub const PROVIDER: &str = "spanscope-demo";
+
+    /// Starts to listen. The model takes [`PER_TOKEN`].
+    ///
+    /// # Errors
+    /// There is no loopback interface with a free port.
+    pub async fn start() -> io::Result<Self> {
+        Self::start_slow(PER_TOKEN).await
+    }
+
+    /// As [`start`](Self::start), with a model that takes this long for a token, so that a stream can be watched.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_slow(per_token: Duration) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let addr = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel();
-        let (working, all_done) = mpsc::channel(1);
-        tokio::spawn(accept(listener, stopped, working));
+        let (_working, all_done) = mpsc::channel(1);
+        let work = Work { per_token, _working };
+        tokio::spawn(accept(listener, stopped, work));
         Ok(Self { addr, stop, all_done })
     }
 
     /// Where it listens.
-    pub(super) fn addr(&self) -> SocketAddr {
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Stops to listen and waits until the spans of all requests have ended.
-    pub(super) async fn stop(mut self) {
+    /// The same, as OpenAI's clients take it: `http://127.0.0.1:34567/v1`.
+    #[must_use]
+    pub fn base_url(&self) -> String {
+        format!("http://{}/v1", self.addr)
+    }
+
+    /// Stops to listen and waits until the spans of all requests have ended, for a second at most.
+    pub async fn stop(mut self) {
         // It fails only if the server has stopped already.
         let _ = self.stop.send(());
         if tokio::time::timeout(STOP, self.all_done.recv()).await.is_err() {
@@ -67,27 +105,28 @@ impl ModelServer {
     }
 }
 
-async fn accept(listener: TcpListener, mut stopped: oneshot::Receiver<()>, working: Working) {
+async fn accept(listener: TcpListener, mut stopped: oneshot::Receiver<()>, work: Work) {
     loop {
         tokio::select! {
             _ = &mut stopped => return,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    tokio::spawn(serve(stream, working.clone()));
+                    tokio::spawn(serve(stream, work.clone()));
                 }
                 Err(error) => {
-                    warn!(target: "server", %error, "can't accept connections any more");
-                    return;
+                    // Mostly too many open files, of which some will be closed.
+                    warn!(target: "server", %error, "can't accept a connection");
+                    tokio::time::sleep(PAUSE).await;
                 }
             },
         }
     }
 }
 
-async fn serve(stream: TcpStream, working: Working) {
+async fn serve(stream: TcpStream, work: Work) {
     let service = service_fn(|request| {
-        let working = working.clone();
-        async move { Ok::<_, Infallible>(respond(request, working).await) }
+        let work = work.clone();
+        async move { Ok::<_, Infallible>(respond(request, work).await) }
     });
     let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     if let Err(error) = connection.await {
@@ -96,7 +135,7 @@ async fn serve(stream: TcpStream, working: Working) {
 }
 
 /// Opens the request span as a child of the client's and answers in it.
-async fn respond(request: Request<Incoming>, working: Working) -> Response<ResponseBody> {
+async fn respond(request: Request<Incoming>, work: Work) -> Response<ResponseBody> {
     let span = info_span!(
         target: "server",
         parent: None,
@@ -111,7 +150,7 @@ async fn respond(request: Request<Incoming>, working: Working) -> Response<Respo
         propagation::continue_from(&span, parent.to_str().unwrap_or_default());
     }
     async move {
-        let response = route(request, working).await;
+        let response = route(request, work).await;
         Span::current().record("http.response.status_code", response.status().as_u16());
         response
     }
@@ -119,20 +158,20 @@ async fn respond(request: Request<Incoming>, working: Working) -> Response<Respo
     .await
 }
 
-async fn route(request: Request<Incoming>, working: Working) -> Response<ResponseBody> {
+async fn route(request: Request<Incoming>, work: Work) -> Response<ResponseBody> {
     if request.uri().path() != CHAT_PATH {
         return failure(StatusCode::NOT_FOUND, "there is only /v1/chat/completions");
     }
     if request.method() != Method::POST {
         return failure(StatusCode::METHOD_NOT_ALLOWED, "send a POST request");
     }
-    let body = match request.collect().await {
+    let body = match Limited::new(request.into_body(), MAX_REQUEST).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) => return failure(StatusCode::BAD_REQUEST, &format!("can't read the body: {error}")),
     };
     match serde_json::from_slice::<ChatRequest>(&body) {
-        Ok(request) if request.stream => streamed(request, working),
-        Ok(request) => whole(&request).await,
+        Ok(request) if request.stream => streamed(request, work),
+        Ok(request) => whole(&request, work.per_token).await,
         Err(error) => failure(
             StatusCode::BAD_REQUEST,
             &format!("the body is no chat request: {error}"),
@@ -178,11 +217,11 @@ fn generate(request: &ChatRequest) -> Answer {
     answer
 }
 
-async fn whole(request: &ChatRequest) -> Response<ResponseBody> {
+async fn whole(request: &ChatRequest, per_token: Duration) -> Response<ResponseBody> {
     async {
         let answer = generate(request);
         let tokens = u32::try_from(answer.usage.completion_tokens).unwrap_or(u32::MAX);
-        tokio::time::sleep(PER_TOKEN.saturating_mul(tokens)).await;
+        tokio::time::sleep(per_token.saturating_mul(tokens)).await;
         let choice = Choice {
             message: Some(answer.message),
             finish_reason: Some(answer.finish_reason.to_owned()),
@@ -195,19 +234,24 @@ async fn whole(request: &ChatRequest) -> Response<ResponseBody> {
     .await
 }
 
-fn streamed(request: ChatRequest, working: Working) -> Response<ResponseBody> {
+fn streamed(request: ChatRequest, work: Work) -> Response<ResponseBody> {
     let (events, receiver) = mpsc::channel(8);
     let span = generation_span(&request);
     // Holds the request's span as well, because the request lasts until its stream ends.
     let request_span = Span::current();
     tokio::spawn(async move {
-        let written = write_stream(&request, &events).instrument(span).await;
+        let written = write_stream(&request, &events, work.per_token)
+            .instrument(span)
+            .await;
         if written.is_none() {
             warn!(target: "server", parent: &request_span, "the client has gone before the end of the stream");
         }
         drop(request_span);
+        // Only now, so that both spans have ended when the client learns that the answer has: a trace that is then read is
+        // over. Whoever has gone does not learn of it.
+        let _ = events.send(sse::event(DONE).into()).await;
         // Last, so that whoever waits for all work to be done finds both spans ended.
-        drop(working);
+        drop(work);
     });
     let mut response = Response::new(Either::Right(EventBody(receiver)));
     let events = header::HeaderValue::from_static("text/event-stream");
@@ -215,8 +259,12 @@ fn streamed(request: ChatRequest, working: Working) -> Response<ResponseBody> {
     response
 }
 
-/// Sends the answer in chunks of a word; `None` if the client hangs up.
-async fn write_stream(request: &ChatRequest, events: &mpsc::Sender<Bytes>) -> Option<()> {
+/// Sends the answer in chunks of a word, without the end of the stream; `None` if the client hangs up.
+async fn write_stream(
+    request: &ChatRequest,
+    events: &mpsc::Sender<Bytes>,
+    per_token: Duration,
+) -> Option<()> {
     let send = async |data: &str| events.send(sse::event(data).into()).await.ok();
     let answer = generate(request);
     let stream = Stream::new("chat.completion.chunk", request);
@@ -230,9 +278,15 @@ async fn write_stream(request: &ChatRequest, events: &mpsc::Sender<Bytes>) -> Op
     };
     let mut first = answer.message;
     let text = first.content.take().unwrap_or_default();
+    for (index, call) in first.tool_calls.iter_mut().enumerate() {
+        call.index = Some(index);
+    }
     send(&chunk(first, None)).await?;
     for word in text.split_inclusive(' ') {
-        tokio::time::sleep(PER_TOKEN).await;
+        // Whoever hangs up is noticed at once, however long a token takes.
+        if tokio::time::timeout(per_token, events.closed()).await.is_ok() {
+            return None;
+        }
         let delta = Message {
             content: Some(word.to_owned()),
             ..Message::default()
@@ -247,7 +301,7 @@ async fn write_stream(request: &ChatRequest, events: &mpsc::Sender<Bytes>) -> Op
     {
         send(&json!(stream.part(Vec::new(), Some(answer.usage))).to_string()).await?;
     }
-    send(DONE).await
+    Some(())
 }
 
 /// What all parts of one answer have in common.
@@ -277,6 +331,7 @@ impl<'a> Stream<'a> {
             model: self.model.to_owned(),
             choices,
             usage,
+            error: None,
         }
     }
 }

@@ -1,25 +1,20 @@
 //! W3C trace context between the client and the server, so that both sides are in one trace.
 
-use spanscope::SpanExt;
+use spanscope_layers::SpanExt;
 use spanscope_model::{SpanId, TraceId};
 use tracing::Span;
 
 /// The header of W3C trace context.
-pub(super) const HEADER: &str = "traceparent";
-
-/// The trace that a span belongs to; none where no layer records it.
-pub(super) fn trace_id(span: &Span) -> Option<TraceId> {
-    span.ids().map(|(trace, _)| trace)
-}
+pub(crate) const HEADER: &str = "traceparent";
 
 /// What to send along with a request made in this span.
-pub(super) fn header_of(span: &Span) -> Option<String> {
+pub(crate) fn header_of(span: &Span) -> Option<String> {
     let (trace, span) = span.ids()?;
     Some(format!("00-{trace}-{span}-01"))
 }
 
 /// Makes the span a child of the one that the header names; a header that makes no sense is ignored, as W3C says.
-pub(super) fn continue_from(span: &Span, header: &str) {
+pub(crate) fn continue_from(span: &Span, header: &str) {
     if let Some((trace, parent)) = parse(header) {
         span.set_remote_parent(trace, parent);
     }

@@ -9,7 +9,7 @@ const MAX_DEPTH: usize = 64;
 
 /// Why an expression has no value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum CalculatorError {
+pub(crate) enum CalculatorError {
     /// Something stands where it can't.
     Unexpected(char),
     /// The expression ends too early.
@@ -34,7 +34,7 @@ impl fmt::Display for CalculatorError {
 impl std::error::Error for CalculatorError {}
 
 /// The value of an expression.
-pub(super) fn evaluate(expression: &str) -> Result<f64, CalculatorError> {
+pub(crate) fn evaluate(expression: &str) -> Result<f64, CalculatorError> {
     let mut parser = Parser {
         rest: expression.chars().peekable(),
         depth: 0,

@@ -1,37 +1,35 @@
 //! `spanscope demo`: a small agent that really runs, so that there is a real trace to look at.
 //!
-//! It starts a tiny OpenAI-compatible server on the loopback interface, asks it over HTTP (once whole, once
-//! streamed), searches a few passages of text and calls two tools, of which one fails because nothing listens where it
-//! connects to. Everything is instrumented as users would do it: the helper for model calls, and `tracing`'s own macros
-//! with OpenTelemetry's field names. Only [`propagation`] needs an extension trait, because plain `tracing` knows no
-//! trace ids.
-//!
-//! It needs no network beyond loopback, no model and no key, and prints nothing. [`serve_model`] offers its server alone,
-//! to tests that run other clients against it.
-
-mod agent;
-mod calculator;
-mod chat_client;
-mod http;
-mod model;
-mod model_server;
-mod propagation;
-mod retrieval;
-mod sse;
-mod tokens;
-mod tools;
-mod wire;
+//! The agent and its model's server are in `spanscope-demo`; here is what the command adds: which sinks there are, the span of
+//! the run, the wait until all is stored. [`serve_model`] offers the server alone, to tests that run other clients against it.
 
 use std::io::{self, Write};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
+use serde_json::json;
+use spanscope::SpanExt;
+use spanscope_demo::{ChatClient, Librarian, ModelServer};
 use spanscope_model::TraceId;
 use tokio::runtime::Runtime;
+use tracing::{Span, info, instrument};
 
+/// What the demo asks: something for the library, something for each of the two tools.
+const QUESTION: &str = "How large may the write-ahead log of SQLite grow when a checkpoint starts after 1000 * 4096 bytes, \
+     why should a reader not stay in a transaction, and what is the weather in Reykjavik?";
+const AGENT: &str = "librarian";
 /// How long the flush at the end may take; it usually takes a few milliseconds.
 const FLUSH: Duration = Duration::from_secs(5);
+
+/// What came out of a run.
+#[derive(Debug)]
+struct Outcome {
+    /// The trace of the run, where a layer of ours recorded it.
+    trace_id: Option<TraceId>,
+    /// The model's last words.
+    answer: String,
+}
 
 /// Runs the agent with everything that it does stored in `db`, and returns its trace.
 ///
@@ -56,7 +54,7 @@ pub(crate) fn run(db: &Path) -> anyhow::Result<TraceId> {
         .try_init()
         .context("can't start the telemetry of the demo")?;
     let runtime = runtime()?;
-    let outcome = runtime.block_on(agent::demonstrate());
+    let outcome = runtime.block_on(demonstrate());
     // Tasks that still hang are dropped here, and their spans end, before the flush.
     drop(runtime);
     let flushed = guard.flush(FLUSH);
@@ -71,6 +69,48 @@ pub(crate) fn run(db: &Path) -> anyhow::Result<TraceId> {
     outcome?
         .trace_id
         .context("the demo's root span was not recorded; is a filter set that turns it off?")
+}
+
+/// Starts the model server, lets the agent answer the demo's question, and waits for the server's last span.
+async fn demonstrate() -> anyhow::Result<Outcome> {
+    let server = ModelServer::start().await.context("can't listen on loopback")?;
+    // Unique for a run, so that two demos in one store are two tasks.
+    let run = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_nanos());
+    let run = format!("{run:x}");
+    let client = ChatClient::new(&server.base_url(), ModelServer::MODEL)?.provider(ModelServer::PROVIDER);
+    let outcome = run_agent(&run, &format!("conversation-{run}"), &Librarian::new(client)?).await;
+    server.stop().await;
+    if let Ok(outcome) = &outcome {
+        // Outside of every span: the store keeps such events too.
+        info!(target: "agents", answer = outcome.answer, "the demo is over");
+    }
+    outcome
+}
+
+/// Answers the demo's question.
+#[instrument(
+    target = "agents", name = "invoke_agent", skip_all, err,
+    fields(
+        otel.name = format!("invoke_agent {AGENT}"),
+        gen_ai.operation.name = "invoke_agent",
+        gen_ai.agent.name = AGENT,
+        gen_ai.conversation.id = conversation,
+        gen_ai.output.messages,
+        task_id = format!("task-{run}"),
+        agent_id = AGENT,
+        session_id = format!("session-{run}"),
+        user_id = "demo-user",
+    )
+)]
+async fn run_agent(run: &str, conversation: &str, librarian: &Librarian) -> anyhow::Result<Outcome> {
+    let span = Span::current();
+    let trace_id = span.ids().map(|(trace, _)| trace);
+    let answer = librarian.in_conversation(conversation).answer(QUESTION).await?;
+    let said = json!([{ "role": "assistant", "parts": [{ "type": "text", "content": answer }] }]);
+    span.record("gen_ai.output.messages", said.to_string());
+    Ok(Outcome { trace_id, answer })
 }
 
 /// Those of `TELEMETRY_SINKS` that send what the demo does to a collector. The other variables are left alone, so that the demo
@@ -89,10 +129,10 @@ fn sinks_that_send() -> Vec<String> {
 pub(crate) fn serve_model() -> anyhow::Result<()> {
     let runtime = runtime()?;
     let server = runtime
-        .block_on(model_server::ModelServer::start())
+        .block_on(ModelServer::start())
         .context("can't listen on the loopback interface")?;
     let mut stdout = io::stdout().lock();
-    writeln!(stdout, "http://{}/v1", server.addr()).and_then(|()| stdout.flush())?;
+    writeln!(stdout, "{}", server.base_url()).and_then(|()| stdout.flush())?;
     // The runtime's threads serve while this one waits.
     io::copy(&mut io::stdin().lock(), &mut io::sink()).context("can't read stdin")?;
     runtime.block_on(server.stop());

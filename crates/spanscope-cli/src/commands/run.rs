@@ -1,0 +1,384 @@
+//! `spanscope run ID`: what an agent did to answer one request.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use serde_json::{Map, Value};
+use spanscope_model::{
+    IdMatch, RunCursor, RunInfo, RunRange, RunRecords, RunStatus, StoreError, StoreErrorKind, Timestamp,
+    TraceStore,
+};
+use spanscope_runs::{Format as Shape, Level, Run, RunEvent, RunReader, format_event};
+use spanscope_sqlite::{SqliteStore, wait};
+
+use super::StoreFile;
+use super::runs::{recent_ids, status_paint};
+use crate::args::{Format, RunArgs};
+use crate::failure::Stop;
+use crate::output::{Output, json_line};
+use crate::render::analysis::{analysis, summary};
+use crate::render::colour::Paint;
+use crate::render::duration::format_ms;
+use crate::render::text::{fit, wrap};
+use crate::render::time;
+use crate::render::timeline::Timeline;
+
+/// Between two looks at a run that goes on.
+const INTERVAL: Duration = Duration::from_millis(250);
+/// Records read in one go.
+const SPANS_AT_ONCE: u64 = 5_000;
+/// The root's end is not the run's: what ended just before it may be on its way from another process. A run is over when
+/// nothing came for so long.
+const GRACE: Duration = Duration::from_secs(3);
+/// The same where no root is stored: it may be on its way too.
+const ROOTLESS_GRACE: Duration = Duration::from_secs(10);
+/// A store that fails is asked again so often, a second apart.
+const TRIES: u32 = 5;
+/// So many candidates are named where an id fits several.
+const MAX_NAMED: usize = 5;
+
+pub(super) fn run(file: &StoreFile, args: &RunArgs) -> Result<()> {
+    let out = Output::new(&args.output);
+    let store = file.open()?;
+    let id = resolve(&store, args.id.trim())?;
+    let mut parts = Parts::asked_for(args).unwrap_or(Parts::ALL);
+    if args.follow {
+        follow(&out, &store, &id, args.level)?;
+        // What happened was shown as it happened.
+        match out.format {
+            Format::Jsonl => return Ok(()),
+            Format::Table => {
+                parts = Parts::asked_for(args).unwrap_or(Parts::SUMMARY);
+                parts.timeline = false;
+                if !(parts.summary || parts.analysis) {
+                    return Ok(());
+                }
+                out.print("\n")?;
+            }
+            Format::Json => {}
+        }
+    }
+    let records = wait(store.run_records(id, RunRange::ALL))?;
+    let run = Run::of(&records);
+    match out.format {
+        Format::Table => {
+            let head = if args.follow {
+                String::new()
+            } else {
+                head(&out, &run)
+            };
+            out.print(&shown(&out, &run, args.level, parts, head))?;
+            if run.status() == RunStatus::Running && !args.follow {
+                eprintln!("spanscope: the run is not over; --follow shows what comes");
+            }
+            Ok(())
+        }
+        Format::Jsonl if parts.timeline => {
+            let events = run.events(args.level);
+            out.print(&event_lines(&events, args.level)?)
+        }
+        Format::Json | Format::Jsonl => out.one(&document(&run, args.level, parts)?, String::new),
+    }
+}
+
+/// What of a run is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Parts {
+    timeline: bool,
+    summary: bool,
+    analysis: bool,
+}
+
+impl Parts {
+    const ALL: Self = Self {
+        timeline: true,
+        summary: true,
+        analysis: true,
+    };
+    const SUMMARY: Self = Self {
+        timeline: false,
+        summary: true,
+        analysis: false,
+    };
+
+    /// None where no flag names any.
+    fn asked_for(args: &RunArgs) -> Option<Self> {
+        let asked = Self {
+            timeline: args.timeline,
+            summary: args.summary,
+            analysis: args.analysis,
+        };
+        (asked.timeline || asked.summary || asked.analysis).then_some(asked)
+    }
+}
+
+/// The id by which the store knows the run: its task id, one that begins so, or the trace that an id or its beginning
+/// stands for.
+fn resolve(store: &SqliteStore, id: &str) -> Result<String> {
+    if id.is_empty() {
+        return Err(Stop::usage(
+            "an empty id names no run; `spanscope runs` lists them",
+        ));
+    }
+    // Nothing is read but whether it is there.
+    let nothing = RunRange {
+        upto: Some(RunCursor::default()),
+        limit: 1,
+        ..RunRange::ALL
+    };
+    let unknown = match wait(store.run_records(id.to_owned(), nothing)) {
+        Ok(_) => return Ok(id.to_owned()),
+        Err(error) if error.is_not_found() => error,
+        Err(error) => return Err(error.into()),
+    };
+    let mut candidates = recent_ids(store)?;
+    candidates.retain(|candidate| candidate.starts_with(id));
+    match candidates.as_slice() {
+        [] => {}
+        [one] => return Ok(one.clone()),
+        several => return Err(ambiguous(id, several)),
+    }
+    match super::resolve_id(store, id) {
+        Ok(IdMatch::Trace(trace) | IdMatch::Span(trace, _)) => Ok(trace.to_string()),
+        // What is no beginning of a trace's id is an unknown task's.
+        Err(error) => match could_be_trace(id) && !is_not_found(&error) {
+            true => Err(error),
+            false => Err(unknown.into()),
+        },
+    }
+}
+
+fn ambiguous(id: &str, candidates: &[String]) -> anyhow::Error {
+    let mut named: Vec<String> = candidates
+        .iter()
+        .take(MAX_NAMED)
+        .map(|candidate| fit(candidate, 80))
+        .collect();
+    if candidates.len() > MAX_NAMED {
+        named.push(format!("{} more", candidates.len() - MAX_NAMED));
+    }
+    Stop::usage(format!(
+        "{id:?} is the beginning of several runs: {}; give more of it",
+        named.join(", ")
+    ))
+}
+
+fn could_be_trace(id: &str) -> bool {
+    id.len() >= 4 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn is_not_found(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<StoreError>()
+        .is_some_and(StoreError::is_not_found)
+}
+
+/// The run for people, what was asked for of it.
+fn shown(out: &Output, run: &Run<'_>, level: Level, parts: Parts, head: String) -> String {
+    let mut blocks = vec![head];
+    if parts.timeline {
+        // How deep a step lies is told by those above it, whether they are shown or not.
+        blocks.push(Timeline::whole(out, level, &run.events(Level::Debug)));
+    }
+    if parts.summary {
+        blocks.push(summary(out, &run.summary(level), level));
+    }
+    if parts.analysis {
+        blocks.push(analysis(out, &run.analysis()));
+    }
+    blocks.retain(|block| !block.is_empty());
+    blocks.join("\n")
+}
+
+/// Which run it is, and how it went.
+#[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
+fn head(out: &Output, run: &Run<'_>) -> String {
+    let end = run.completed_at().unwrap_or_else(Timestamp::now);
+    let length = end.as_nanos().saturating_sub(run.started_at().as_nanos()) as f64 / 1e6;
+    head_of(
+        out,
+        run.info(),
+        run.status(),
+        run.started_at(),
+        Some(format_ms(length)),
+    )
+}
+
+fn head_of(
+    out: &Output,
+    info: &RunInfo,
+    status: RunStatus,
+    began: Timestamp,
+    length: Option<String>,
+) -> String {
+    let mut text = String::new();
+    for line in wrap(&format!("run {}", info.task_id), out.width) {
+        text.push_str(&Paint::Title.on(out.colour, &line));
+        text.push('\n');
+    }
+    let who = match info.agent_id.as_str() {
+        "" => &info.name,
+        agent => agent,
+    };
+    let mut facts = Vec::new();
+    facts.extend((!who.is_empty()).then(|| who.to_owned()));
+    facts.extend(length);
+    facts.push(time::full(began, &out.zone));
+    let room = out.width.saturating_sub(status.as_str().len() + 2);
+    let facts = Paint::Dim.on(out.colour, &fit(&facts.join(", "), room));
+    let status = status_paint(status).on(out.colour, status.as_str());
+    text.push_str(&format!("{status}, {facts}\n"));
+
+    let mut whose = Vec::new();
+    for (what, who) in [("session", &info.session_id), ("user", &info.user_id)] {
+        whose.extend((!who.is_empty()).then(|| format!("{what} {who}")));
+    }
+    if !whose.is_empty() {
+        for line in wrap(&whose.join(", "), out.width) {
+            text.push_str(&format!("{}\n", Paint::Dim.on(out.colour, &line)));
+        }
+    }
+    text
+}
+
+/// The run as JSON, what was asked for of it.
+fn document(run: &Run<'_>, level: Level, parts: Parts) -> Result<Map<String, Value>> {
+    let mut document = match run.session(Shape::Detailed, level) {
+        Value::Object(document) => document,
+        _ => Map::new(),
+    };
+    if !parts.timeline {
+        for key in ["events", "llm_calls", "retrievals", "tool_calls"] {
+            document.remove(key);
+        }
+    }
+    if !parts.summary {
+        document.remove("summary");
+    }
+    if parts.analysis {
+        document.insert("analysis".to_owned(), serde_json::to_value(run.analysis())?);
+    }
+    Ok(document)
+}
+
+fn event_lines(events: &[RunEvent], level: Level) -> Result<String> {
+    let shown = events.iter().filter(|event| level.shows(event.event_type));
+    shown
+        .map(|event| json_line(&format_event(event, Shape::Streaming, level)))
+        .collect()
+}
+
+/// Shows what happens until the run is over.
+fn follow(out: &Output, store: &SqliteStore, id: &str, level: Level) -> Result<()> {
+    let mut timeline = Timeline::live(out, level);
+    let mut show = |events: &[RunEvent]| -> Result<()> {
+        let text = match out.format {
+            Format::Table => timeline.next(events),
+            Format::Jsonl => event_lines(events, level)?,
+            // One document can be shown when it is over only.
+            Format::Json => return Ok(()),
+        };
+        if text.is_empty() { Ok(()) } else { out.print(&text) }
+    };
+    let mut follower = Follower::new(id);
+    let mut is_first = true;
+    loop {
+        let (events, records) = follower.next(store)?;
+        if is_first && out.format == Format::Table {
+            let info = &records.info;
+            let status = follower.reader.status(&records);
+            out.print(&format!(
+                "{}\n",
+                head_of(out, info, status, info.created_at, None)
+            ))?;
+        }
+        is_first = false;
+        show(&events)?;
+        if records.more {
+            continue;
+        }
+        if let Some(status) = follower.ending(&records) {
+            // The last event tells what came out, which is in the records of the root.
+            let all = wait(store.run_records(id.to_owned(), RunRange::ALL))?;
+            show(&[follower.reader.finish(&all, status)])?;
+            return Ok(());
+        }
+        sleep(INTERVAL);
+    }
+}
+
+/// How far a run has been read.
+struct Follower {
+    id: String,
+    reader: RunReader,
+    cursor: RunCursor,
+    began: Instant,
+    /// Everything that was stored at first was read.
+    is_read: bool,
+    last_news: Option<Instant>,
+}
+
+impl Follower {
+    fn new(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            reader: RunReader::new(),
+            cursor: RunCursor::default(),
+            began: Instant::now(),
+            is_read: false,
+            last_news: None,
+        }
+    }
+
+    /// What was stored since the last look.
+    fn next(&mut self, store: &SqliteStore) -> Result<(Vec<RunEvent>, RunRecords)> {
+        let range = RunRange {
+            after: self.cursor,
+            upto: None,
+            limit: SPANS_AT_ONCE,
+        };
+        let mut failures = 0;
+        let records = loop {
+            match wait(store.run_records(self.id.clone(), range)) {
+                Ok(records) => break records,
+                Err(error) if error.kind() == StoreErrorKind::Unavailable && failures < TRIES => {
+                    failures += 1;
+                    sleep(Duration::from_secs(1));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        self.cursor = records.upto;
+        let has_news = !(records.spans.is_empty() && records.ended.is_empty() && records.events.is_empty());
+        if self.is_read && has_news {
+            self.last_news = Some(Instant::now());
+        }
+        self.is_read |= !records.more;
+        Ok((self.reader.read(&records), records))
+    }
+
+    /// How the run went out; none while it may go on.
+    fn ending(&self, records: &RunRecords) -> Option<RunStatus> {
+        let status = self.reader.status(records);
+        match status {
+            RunStatus::Running => return None,
+            RunStatus::Abandoned => return Some(status),
+            RunStatus::Completed | RunStatus::Failed => {}
+        }
+        let grace = match self.reader.root_ended() {
+            true => GRACE,
+            false => ROOTLESS_GRACE,
+        };
+        // Of what came while it was watched, the coming counts: clocks of other machines go wrong.
+        let quiet = match (self.last_news, self.reader.last_activity()) {
+            (Some(last_news), _) => last_news.elapsed(),
+            (None, Some(last)) => {
+                let nanos = Timestamp::now().as_nanos().saturating_sub(last.as_nanos());
+                Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)).max(self.began.elapsed())
+            }
+            (None, None) => self.began.elapsed(),
+        };
+        (quiet >= grace).then_some(status)
+    }
+}

@@ -1,0 +1,218 @@
+//! `spanscope runs`: which runs of agents there are.
+
+use std::collections::{HashMap, HashSet};
+
+use anyhow::Result;
+use spanscope_model::{RunFilter, RunInfo, RunStatus, TraceStore};
+use spanscope_sqlite::{SqliteStore, wait};
+
+use super::StoreFile;
+use crate::args::{Format, RunsArgs};
+use crate::failure::Stop;
+use crate::output::Output;
+use crate::render::colour::Paint;
+use crate::render::duration::format_ms;
+use crate::render::table::{Column, painted, table};
+use crate::render::text::{count, fit, grouped, visible, width};
+use crate::render::time;
+use crate::resolve::since;
+
+/// Among so many of the newest runs a task id is looked for by its beginning.
+const RECENT: u64 = 5_000;
+/// Task ids are cut to one of these, the shortest that tells them apart. Longer ones are shown whole.
+const SHORT_IDS: [usize; 6] = [8, 12, 16, 20, 24, 32];
+/// Columns between columns.
+const GAP: usize = 2;
+/// Agents keep so many columns. Sessions have so many, or are not shown: a few characters of an id tell nothing.
+const AGENT: usize = 10;
+const SESSION: usize = 12;
+
+pub(super) fn run(file: &StoreFile, args: &RunsArgs) -> Result<()> {
+    let out = Output::new(&args.output);
+    let filter = RunFilter {
+        agent_id: args.agent.clone(),
+        session_id: args.session.clone(),
+        user_id: args.user.clone(),
+        status: args.status,
+        since: args
+            .since
+            .as_deref()
+            .map(|text| since(text, &out.zone))
+            .transpose()?,
+        until: None,
+        limit: args.limit,
+        offset: args.offset,
+    };
+    let store = file.open()?;
+    let page = wait(store.list_runs(filter))?;
+    let recent = match out.format {
+        Format::Table if !page.runs.is_empty() => recent_ids(&store)?,
+        _ => Vec::new(),
+    };
+    out.list(&page.runs, || rows(&out, &recent, &page.runs))?;
+    let shown = u64::try_from(page.runs.len()).unwrap_or(u64::MAX);
+    let upto = args.offset.saturating_add(shown);
+    if shown == 0 {
+        return Err(Stop::nothing(match page.total {
+            0 => "no run matches".to_owned(),
+            total => format!("no run is left: {} in all", count(total, "run")),
+        }));
+    }
+    if upto < page.total {
+        let total = count(page.total, "run");
+        eprintln!(
+            "spanscope: {} of {total}; --offset {upto} for more",
+            grouped(shown)
+        );
+    }
+    Ok(())
+}
+
+/// The task ids of the newest runs, each once.
+pub(super) fn recent_ids(store: &SqliteStore) -> Result<Vec<String>> {
+    let page = wait(store.list_runs(RunFilter {
+        limit: RECENT,
+        ..RunFilter::default()
+    }))?;
+    let mut seen = HashSet::new();
+    let mut ids: Vec<String> = page.runs.into_iter().map(|run| run.task_id).collect();
+    // Two tenants may call a task the same.
+    ids.retain(|id| seen.insert(id.clone()));
+    Ok(ids)
+}
+
+fn rows(out: &Output, recent: &[String], runs: &[RunInfo]) -> String {
+    if runs.is_empty() {
+        return String::new();
+    }
+    let ids = short_ids(recent, runs);
+    let columns = [
+        ("when", Column::Fixed),
+        ("run", Column::Fixed),
+        ("agent", Column::Text),
+        ("status", Column::Fixed),
+        ("duration", Column::Number),
+        ("spans", Column::Number),
+        ("errors", Column::Number),
+        ("session", Column::Text),
+    ];
+    let rows: Vec<Vec<String>> = runs
+        .iter()
+        .zip(ids)
+        .map(|(run, id)| {
+            vec![
+                time::seconds(run.created_at, &out.zone),
+                id,
+                agent(run),
+                run.status.as_str().to_owned(),
+                duration(run),
+                grouped(run.span_count),
+                grouped(run.error_count),
+                run.session_id.clone(),
+            ]
+        })
+        .collect();
+    // Texts are cut here: they get what the other columns and the gaps leave, the session last.
+    let widest = |at: usize| {
+        let cells = rows.iter().map(|row| width(&fit(&row[at], out.width)));
+        cells.chain([width(columns[at].0)]).max().unwrap_or(0)
+    };
+    let fixed: usize = [0, 3, 4, 5, 6].into_iter().map(|at| widest(at) + GAP).sum();
+    let (id, agent, session) = (widest(1), widest(2), widest(7));
+    let left = out.width.saturating_sub(fixed + GAP);
+    let is_narrow = left < SHORT_IDS[0] + AGENT;
+    let id = id.min(left.saturating_sub(agent.min(AGENT)));
+    let left = left.saturating_sub(id);
+    let has_session = runs.iter().any(|run| !run.session_id.is_empty());
+    let shows_session = has_session && left >= agent.min(AGENT) + GAP + session.min(SESSION);
+    let (id, agent, session) = match shows_session {
+        // Then the table has no columns to keep to.
+        _ if is_narrow => (out.width, out.width, out.width),
+        true => {
+            let agent = agent.min(left.saturating_sub(GAP + session).max(AGENT));
+            (id, agent, left.saturating_sub(agent + GAP))
+        }
+        false => (id, agent.min(left), 0),
+    };
+    let shows_session = shows_session || is_narrow;
+    let columns = &columns[..columns.len() - usize::from(!shows_session)];
+    let rows = rows.into_iter().zip(runs).map(|(row, run)| {
+        let cells = row.into_iter().take(columns.len()).enumerate();
+        let cells = cells.map(|(at, text)| match at {
+            1 => painted(Paint::Accent, end_of(&text, id)),
+            2 => fit(&text, agent).into(),
+            3 => painted(status_paint(run.status), text),
+            4 if text == "-" => painted(Paint::Dim, text),
+            6 if run.error_count > 0 => painted(Paint::Bad, text),
+            7 => fit(&text, session).into(),
+            _ => text.into(),
+        });
+        cells.collect()
+    });
+    table(out, columns, rows.collect())
+}
+
+/// The task ids, cut as far as each can still be typed back.
+fn short_ids(recent: &[String], runs: &[RunInfo]) -> Vec<String> {
+    let cut = |id: &str, characters: usize| id.chars().take(characters).collect::<String>();
+    let all = recent.iter().chain(runs.iter().map(|run| &run.task_id));
+    let all: HashSet<&str> = all.map(String::as_str).collect();
+    let tells_apart = |characters: &usize| {
+        let mut times: HashMap<String, u32> = HashMap::new();
+        for id in &all {
+            *times.entry(cut(id, *characters)).or_default() += 1;
+        }
+        runs.iter()
+            .all(|run| times.get(&cut(&run.task_id, *characters)) == Some(&1))
+    };
+    let characters = SHORT_IDS.into_iter().find(tells_apart).unwrap_or(usize::MAX);
+    runs.iter().map(|run| cut(&run.task_id, characters)).collect()
+}
+
+/// The end of an id that has no room: ids that are that long begin alike.
+fn end_of(id: &str, columns: usize) -> String {
+    let id = visible(id);
+    if width(&id) <= columns {
+        return id.into_owned();
+    }
+    let fits = |(at, _): &(usize, char)| width(&id[*at..]) < columns;
+    let kept = id.char_indices().rev().take_while(fits);
+    let begin = kept.last().map_or(id.len(), |(at, _)| at);
+    format!("…{}", &id[begin..])
+}
+
+/// The agent; where nothing names one, what the root is called.
+fn agent(run: &RunInfo) -> String {
+    match run.agent_id.as_str() {
+        "" => format!("({})", run.name),
+        agent => agent.to_owned(),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
+fn duration(run: &RunInfo) -> String {
+    run.completed_at.map_or_else(
+        || "-".to_owned(),
+        |end| format_ms(end.as_nanos().saturating_sub(run.created_at.as_nanos()) as f64 / 1e6),
+    )
+}
+
+pub(super) fn status_paint(status: RunStatus) -> Paint {
+    match status {
+        RunStatus::Completed => Paint::Good,
+        RunStatus::Failed => Paint::Bad,
+        RunStatus::Running | RunStatus::Abandoned => Paint::Warn,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_id_keeps_the_end_that_tells_it_from_others() {
+        assert_eq!(end_of("task-18ea3d51", 16), "task-18ea3d51");
+        assert_eq!(end_of("conversation-2026-05999", 12), "…-2026-05999");
+        assert_eq!(end_of("conversation-\u{202e}日本語", 6), "…本語");
+    }
+}

@@ -1,0 +1,342 @@
+//! A client of any OpenAI-compatible server, with the spans that OpenTelemetry's GenAI conventions ask for.
+
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{self, HeaderValue};
+use hyper::{Method, Request};
+use spanscope_layers::genai::{ModelCall, Usage};
+use tokio::sync::mpsc;
+use tracing::{Span, debug, error, info};
+
+use crate::Error;
+use crate::endpoint::Endpoint;
+use crate::http;
+use crate::propagation;
+use crate::sse::SseParser;
+use crate::wire::{
+    self, ChatRequest, Choice, Completion, DONE, Message, StreamOptions, Tool, ToolCall, genai_messages,
+};
+
+/// How long a server may be silent: before its answer begins, and between the pieces of a streamed one. After that the call
+/// has failed.
+pub const DEFAULT_PATIENCE: Duration = Duration::from_secs(120);
+/// What spans call the provider unless it is said otherwise: the API that is spoken.
+pub const DEFAULT_PROVIDER: &str = "openai";
+/// How many bytes an answer may have. A larger one fails its call.
+pub const MAX_ANSWER: usize = 16 * 1024 * 1024;
+/// How much of a refusal is told.
+const MAX_REFUSAL: usize = 1_000;
+
+/// One model on one server, and the conversation with it. It connects when it is used.
+#[derive(Debug, Clone)]
+pub struct ChatClient {
+    endpoint: Endpoint,
+    model: String,
+    provider: String,
+    /// As the header `Authorization` has it; marked so that `Debug` does not show it.
+    authorization: Option<HeaderValue>,
+    conversation: Option<String>,
+    patience: Duration,
+}
+
+impl ChatClient {
+    /// A client of the server at this base URL, such as `http://localhost:11434/v1`. Only `http` is spoken: for a server that
+    /// wants TLS, name a gateway on this machine that speaks it.
+    ///
+    /// # Errors
+    /// The URL is not such a one; the message says what is wrong with it.
+    pub fn new(base_url: &str, model: &str) -> Result<Self, Error> {
+        Ok(Self {
+            endpoint: Endpoint::parse(base_url)?,
+            model: model.to_owned(),
+            provider: DEFAULT_PROVIDER.to_owned(),
+            authorization: None,
+            conversation: None,
+            patience: DEFAULT_PATIENCE,
+        })
+    }
+
+    /// Sends this key along, unencrypted as everything else. Default: none.
+    ///
+    /// # Errors
+    /// The key has characters that no header can have.
+    pub fn api_key(mut self, key: &str) -> Result<Self, Error> {
+        let mut value = HeaderValue::try_from(format!("Bearer {key}"))
+            .map_err(Error::because("the API key can't be sent in a header"))?;
+        value.set_sensitive(true);
+        self.authorization = Some(value);
+        Ok(self)
+    }
+
+    /// Who provides the model, in spans and metrics. Default: [`DEFAULT_PROVIDER`].
+    #[must_use]
+    pub fn provider(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.provider);
+        self
+    }
+
+    /// The id of the conversation, in spans. Default: none.
+    #[must_use]
+    pub fn conversation(mut self, id: &str) -> Self {
+        self.conversation = Some(id.to_owned());
+        self
+    }
+
+    /// How long the server may be silent. Default: [`DEFAULT_PATIENCE`].
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Asks for the model's next message and gets it in one piece.
+    pub(crate) async fn chat(&self, messages: &[Message], tools: &[Tool]) -> Result<Message, Error> {
+        let call = self.call(messages);
+        let answered = call.instrument(self.whole(&call, messages, tools)).await;
+        finished(&call, answered)
+    }
+
+    /// Asks for the model's next message and puts it together from its chunks. These are counted, not a span each. Whoever
+    /// wants the pieces of the text gets them as they come, and may stop to listen.
+    pub(crate) async fn chat_streamed(
+        &self,
+        messages: &[Message],
+        tools: &[Tool],
+        listener: Option<&mpsc::Sender<String>>,
+    ) -> Result<Message, Error> {
+        let call = self.call(messages);
+        let work = self.streamed(&call, messages, tools, listener);
+        let answered = call.instrument(work).await;
+        finished(&call, answered)
+    }
+
+    fn call(&self, messages: &[Message]) -> ModelCall {
+        let call = ModelCall::chat(&self.provider, &self.model);
+        if let Some(id) = &self.conversation {
+            call.conversation(id);
+        }
+        call.server(&self.endpoint.place.host, self.endpoint.place.port)
+            .input_messages(&genai_messages(messages));
+        call
+    }
+
+    async fn whole(&self, call: &ModelCall, messages: &[Message], tools: &[Tool]) -> Result<Message, Error> {
+        let body = self.post(messages, tools, false).await?;
+        let body = http::within(self.patience, body.collect())
+            .await?
+            .map_err(Error::because("can't read the answer"))?
+            .to_bytes();
+        let mut completion: Completion =
+            serde_json::from_slice(&body).map_err(Error::because("the answer is no chat completion"))?;
+        fail_if_said(&completion)?;
+        let choice = completion
+            .choices
+            .pop()
+            .ok_or_else(|| Error::new("the answer has no choice in it"))?;
+        note_answer(call, &completion, choice.finish_reason.as_deref());
+        choice
+            .message
+            .ok_or_else(|| Error::new("the answer has no message in it"))
+    }
+
+    async fn streamed(
+        &self,
+        call: &ModelCall,
+        messages: &[Message],
+        tools: &[Tool],
+        listener: Option<&mpsc::Sender<String>>,
+    ) -> Result<Message, Error> {
+        let mut body = self.post(messages, tools, true).await?;
+        let mut parser = SseParser::default();
+        let mut answer = StreamedAnswer::default();
+        while !answer.done
+            && let Some(frame) = http::within(self.patience, body.frame()).await?
+        {
+            let frame = frame.map_err(Error::because("the stream broke"))?;
+            let Some(piece) = frame.data_ref() else { continue };
+            for data in parser.push(piece) {
+                if data == DONE {
+                    answer.done = true;
+                    break;
+                }
+                let chunk: Completion = serde_json::from_str(&data)
+                    .map_err(Error::because("the stream has a chunk that is none"))?;
+                fail_if_said(&chunk)?;
+                call.chunk();
+                answer.chunks += 1;
+                if answer.chunks == 1 {
+                    debug!(target: "inference", "the first chunk is here");
+                }
+                let text = answer.add(chunk);
+                if let (Some(listener), Some(text)) = (listener, text) {
+                    // Whoever listens no more has what it wanted; the answer is still wanted.
+                    let _ = listener.send(text).await;
+                }
+            }
+        }
+        answer.end(call)
+    }
+
+    async fn post(
+        &self,
+        messages: &[Message],
+        tools: &[Tool],
+        stream: bool,
+    ) -> Result<Limited<Incoming>, Error> {
+        let body = serde_json::to_vec(&ChatRequest {
+            model: self.model.clone(),
+            messages: messages.to_vec(),
+            tools: tools.to_vec(),
+            stream,
+            stream_options: stream.then_some(StreamOptions { include_usage: true }),
+        })
+        .map_err(Error::because("the question can't be written as JSON"))?;
+        let place = &self.endpoint.place;
+        let mut request = Request::builder()
+            .method(Method::POST)
+            .uri(&self.endpoint.target)
+            .header(header::HOST, place.to_string())
+            .header(header::CONTENT_TYPE, "application/json");
+        if let Some(authorization) = &self.authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+        if let Some(context) = propagation::header_of(&Span::current()) {
+            request = request.header(propagation::HEADER, context);
+        }
+        let request = request
+            .body(Full::new(Bytes::from(body)))
+            .map_err(Error::because("the question can't be sent by HTTP"))?;
+        let (head, body) = http::send(place, request, self.patience).await?.into_parts();
+        let body = Limited::new(body, MAX_ANSWER);
+        if !head.status.is_success() {
+            let body = http::within(self.patience, body.collect())
+                .await?
+                .map_err(Error::because("can't read the refusal"))?
+                .to_bytes();
+            let refusal = String::from_utf8_lossy(&body);
+            let told: String = refusal.chars().take(MAX_REFUSAL).collect();
+            return Err(Error::new(format!(
+                "the server refused with {}: {told}",
+                head.status
+            )));
+        }
+        Ok(body)
+    }
+}
+
+/// A message that is not complete yet, and what the chunks said about it so far.
+#[derive(Debug, Default)]
+struct StreamedAnswer {
+    message: Message,
+    /// The last chunk that said something about the whole answer, for its id, model and usage.
+    about: Option<Completion>,
+    finish_reason: Option<String>,
+    chunks: u64,
+    done: bool,
+}
+
+impl StreamedAnswer {
+    /// Takes a chunk, and gives the text that it brought.
+    fn add(&mut self, mut chunk: Completion) -> Option<String> {
+        let Choice {
+            delta, finish_reason, ..
+        } = chunk.choices.pop().unwrap_or_default();
+        if finish_reason.is_some() || chunk.usage.is_some() {
+            // Some servers say what was used with every chunk: the last word counts.
+            let usage = self.about.as_ref().and_then(|about| about.usage);
+            chunk.usage = chunk.usage.or(usage);
+            self.about = Some(chunk);
+            self.finish_reason = finish_reason.or(self.finish_reason.take());
+        }
+        let delta = delta?;
+        if !delta.role.is_empty() {
+            self.message.role = delta.role;
+        }
+        for call in delta.tool_calls {
+            self.add_call(call);
+        }
+        let text = delta.content?;
+        self.message.content.get_or_insert_default().push_str(&text);
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// A call comes whole or in fragments. A fragment belongs to the call with its index, or to the last one if it has none;
+    /// an id that is not that call's begins another, because there are servers that give all calls the same index.
+    fn add_call(&mut self, fragment: ToolCall) {
+        let calls = &mut self.message.tool_calls;
+        let begun = calls
+            .iter_mut()
+            .rev()
+            .find(|call| fragment.index.is_none() || call.index == fragment.index)
+            .filter(|call| fragment.id.is_empty() || fragment.id == call.id);
+        let Some(call) = begun else {
+            return calls.push(fragment);
+        };
+        if call.function.name.is_empty() {
+            call.function.name = fragment.function.name;
+        }
+        call.function.arguments.push_str(&fragment.function.arguments);
+    }
+
+    /// The message, once the stream has said that it is over.
+    fn end(mut self, call: &ModelCall) -> Result<Message, Error> {
+        if let Some(about) = &self.about {
+            note_answer(call, about, self.finish_reason.as_deref());
+        }
+        if !self.done {
+            return Err(Error::new(format!(
+                "the stream ended after {} chunks without {DONE}",
+                self.chunks
+            )));
+        }
+        for call in &mut self.message.tool_calls {
+            call.index = None;
+        }
+        if self.message.role.is_empty() {
+            wire::ASSISTANT.clone_into(&mut self.message.role);
+        }
+        Ok(self.message)
+    }
+}
+
+/// Some servers say 200 and then that it failed, in a stream also in the middle.
+fn fail_if_said(completion: &Completion) -> Result<(), Error> {
+    match &completion.error {
+        None => Ok(()),
+        Some(error) => {
+            let told: String = error.to_string().chars().take(MAX_REFUSAL).collect();
+            Err(Error::new(format!("the server failed: {told}")))
+        }
+    }
+}
+
+/// Notes what an answer, or the last chunks of one, says about itself.
+fn note_answer(call: &ModelCall, completion: &Completion, finish_reason: Option<&str>) {
+    call.response(&completion.id, &completion.model);
+    if let Some(reason) = finish_reason {
+        call.finish_reason(reason);
+    }
+    if let Some(usage) = completion.usage {
+        call.usage(Usage::new(
+            usage.prompt_tokens as u64,
+            usage.completion_tokens as u64,
+        ));
+        info!(target: "inference", total_tokens = usage.total_tokens, "the model has answered");
+    }
+}
+
+/// Notes how it went.
+fn finished(call: &ModelCall, answered: Result<Message, Error>) -> Result<Message, Error> {
+    match &answered {
+        Ok(message) => {
+            call.output_messages(&genai_messages(std::slice::from_ref(message)));
+        }
+        Err(failure) => {
+            call.in_scope(|| error!(target: "inference", error = format!("{failure:#}")));
+            call.failed("no_answer", failure);
+        }
+    }
+    answered
+}

@@ -1,0 +1,46 @@
+//! The agent that `spanscope demo` and the example agent server run.
+//!
+//! It searches a few passages of text, asks a model over HTTP (once whole, then streamed), and calls two tools at the same
+//! time, of which one fails because nothing listens where it connects to. The model is any that an OpenAI-compatible
+//! server offers; [`ModelServer`] is a tiny one on the loopback interface, which needs no network, no download and no key.
+//!
+//! Everything is instrumented as users would do it: the helper for model calls, and `tracing`'s own macros with
+//! OpenTelemetry's field names. Only `propagation` needs an extension trait, because plain `tracing` knows no trace ids. The
+//! span around a run is the caller's, and so is the subscriber: nothing here prints, reads the environment, or chooses
+//! where spans go.
+//!
+//! ```
+//! use spanscope_demo::{ChatClient, Librarian, ModelServer};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = ModelServer::start().await?;
+//! let client = ChatClient::new(&server.base_url(), ModelServer::MODEL)?;
+//! let answer = Librarian::new(client)?.answer("When does a checkpoint start?").await?;
+//! assert!(answer.starts_with("A checkpoint starts by itself"), "{answer}");
+//! server.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod calculator;
+mod chat_client;
+mod endpoint;
+mod error;
+mod http;
+mod librarian;
+mod model;
+mod model_server;
+mod pieces;
+mod propagation;
+mod retrieval;
+mod sse;
+mod tokens;
+mod tools;
+mod wire;
+
+pub use chat_client::{ChatClient, DEFAULT_PATIENCE, DEFAULT_PROVIDER, MAX_ANSWER};
+pub use error::Error;
+pub use librarian::{Librarian, MAX_CALLS, MAX_TURNS};
+pub use model_server::{ModelServer, PER_TOKEN};
+pub use pieces::Pieces;

@@ -1,0 +1,258 @@
+//! Servers of others: what they leave out or say in their own way, and how they fail.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use serde_json::{Value, json};
+use spanscope_demo::{ChatClient, Librarian, MAX_ANSWER, MAX_CALLS, ModelServer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use crate::support::{PLAIN_QUESTION, Scripted, answer, calculation, delta, says, streams};
+
+/// What is said of an answer like this, with all causes.
+async fn failure_of(answers: Vec<String>) -> String {
+    let server = Scripted::start(answers).await;
+    let failed = server.librarian().answer(PLAIN_QUESTION).await;
+    format!("{:#}", failed.unwrap_err())
+}
+
+#[tokio::test]
+async fn an_answer_that_is_none_fails_with_words() {
+    for (given, said) in [
+        (
+            answer("401 Unauthorized", "{\"error\":\"no such key\"}"),
+            "refused with 401 Unauthorized: {\"error\":\"no such key\"}",
+        ),
+        (answer("503 Service Unavailable", ""), "refused with 503"),
+        (answer("200 OK", "<html>"), "no chat completion: expected value"),
+        (answer("200 OK", ""), "no chat completion: EOF"),
+        (answer("200 OK", "{}"), "no choice in it"),
+        (answer("200 OK", "{\"choices\":[{}]}"), "no message in it"),
+        (
+            answer("200 OK", "{\"error\":{\"message\":\"overloaded\"}}"),
+            "the server failed: {\"message\":\"overloaded\"}",
+        ),
+        (
+            says(&json!({ "role": "assistant", "content": "" })),
+            "answered with nothing",
+        ),
+        (
+            says(&json!({ "role": "assistant", "content": null })),
+            "answered with nothing",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{".to_owned(),
+            "can't read the answer",
+        ),
+        (
+            "HTTP/1.1 301 Moved\r\nlocation: /v2\r\ncontent-length: 0\r\n\r\n".to_owned(),
+            "refused with 301",
+        ),
+        ("no HTTP at all\r\n\r\n".to_owned(), "the HTTP exchange failed"),
+        (String::new(), "the HTTP exchange failed"),
+        (
+            answer("200 OK", &" ".repeat(MAX_ANSWER + 1)),
+            "can't read the answer: length limit exceeded",
+        ),
+    ] {
+        let failure = failure_of(vec![given]).await;
+        assert!(failure.contains(said), "{failure:?} has no {said:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_long_refusal_is_told_in_part() {
+    let failure = failure_of(vec![answer("400 Bad Request", &"ö".repeat(100_000))]).await;
+    assert!(failure.contains("ööö"), "{failure}");
+    assert!(failure.chars().count() < 1_100, "{failure}");
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_fails_with_words() {
+    let begin = says(&json!({ "tool_calls": [calculation("1", "1+1")] }));
+    let half = delta(json!({ "content": "It is" }));
+    for (stream, said) in [
+        (format!("data: {half}\n\n"), "ended after 1 chunks without [DONE]"),
+        ("data: nonsense\n\n".to_owned(), "a chunk that is none"),
+        (
+            format!("data: {half}\n\ndata: {{\"error\":\"overloaded\"}}\n\n"),
+            "the server failed: \"overloaded\"",
+        ),
+        (
+            format!("data: {}", "x".repeat(MAX_ANSWER)),
+            "the stream broke: length limit exceeded",
+        ),
+    ] {
+        let failure = failure_of(vec![begin.clone(), answer("200 OK", &stream)]).await;
+        assert!(failure.contains(said), "{failure:?} has no {said:?}");
+    }
+}
+
+#[tokio::test]
+async fn pieces_come_as_the_server_sends_them_and_the_failure_comes_last() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let client = ChatClient::new(&url, "some-model").unwrap();
+    let librarian = Librarian::new(client).unwrap().streams_every_call();
+    let mut pieces = librarian.answer_in_pieces(PLAIN_QUESTION);
+    let (first, mut stream) = tokio::join!(pieces.next(), async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let begin = answer(
+            "200 OK",
+            &format!("data: {}\n\n", delta(json!({ "content": "It " }))),
+        );
+        stream.write_all(begin.as_bytes()).await.unwrap();
+        stream
+    });
+    // The server has not said more than this yet.
+    assert_eq!(first.unwrap().unwrap(), "It ");
+    let rest = format!(
+        "data: {}\n\ndata: {{\"error\":7}}\n\n",
+        delta(json!({ "content": "is" }))
+    );
+    stream.write_all(rest.as_bytes()).await.unwrap();
+    assert_eq!(pieces.next().await.unwrap().unwrap(), "is");
+    let failure = pieces.next().await.unwrap().unwrap_err();
+    assert_eq!(failure.to_string(), "the server failed: 7");
+    assert!(pieces.next().await.is_none());
+    assert!(pieces.next().await.is_none());
+}
+
+#[tokio::test]
+async fn whoever_drops_the_pieces_hangs_up() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let client = ChatClient::new(&url, "some-model").unwrap();
+    let mut pieces = Librarian::new(client).unwrap().answer_in_pieces(PLAIN_QUESTION);
+    let mut stream = tokio::select! {
+        _ = pieces.next() => panic!("nobody answered"),
+        accepted = listener.accept() => accepted.unwrap().0,
+    };
+    drop(pieces);
+    // Ends only when the other side has closed the connection.
+    stream.read_to_end(&mut Vec::new()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_model_that_only_asks_for_tools_is_stopped() {
+    let wish = json!([calculation("1", "1+1")]);
+    let whole = says(&json!({ "tool_calls": wish }));
+    let failure = failure_of(vec![whole, streams(&[delta(json!({ "tool_calls": wish }))])]).await;
+    assert_eq!(failure, "the model still asks for tools after 4 turns");
+    let wishes = vec![calculation("1", "1+1"); MAX_CALLS + 1];
+    let failure = failure_of(vec![says(&json!({ "tool_calls": wishes }))]).await;
+    assert_eq!(failure, "the model asks for 17 tools at once");
+}
+
+#[tokio::test]
+async fn a_server_that_is_silent_or_not_there_fails_the_call() {
+    let silent = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let addr = silent.local_addr().unwrap();
+    let client = ChatClient::new(&format!("http://{addr}/v1"), "some-model").unwrap();
+    let librarian = Librarian::new(client.patience(Duration::from_millis(50))).unwrap();
+    let failure = librarian.answer(PLAIN_QUESTION).await.unwrap_err();
+    assert_eq!(failure.to_string(), "the server said nothing for 50ms");
+
+    drop(silent);
+    let failure = librarian.answer(PLAIN_QUESTION).await.unwrap_err();
+    assert_eq!(failure.to_string(), format!("can't connect to {addr}"));
+    assert!(format!("{failure:#}").contains("refused"), "{failure:#}");
+}
+
+#[tokio::test]
+async fn tool_calls_in_fragments_and_missing_fields_are_understood() {
+    let fragment = |index: usize, id: Value, name: Value, arguments: &str| {
+        let function = json!({ "name": name, "arguments": arguments });
+        delta(
+            json!({ "role": null, "content": null, "tool_calls": [{ "index": index, "id": id, "function": function }] }),
+        )
+    };
+    let first = [
+        delta(json!({ "role": "assistant", "content": "", "tool_calls": null })),
+        fragment(0, json!("a"), json!("calculator"), ""),
+        fragment(0, Value::Null, Value::Null, "{\"expression\":"),
+        fragment(0, json!(""), json!(""), "\"6*7\"}"),
+        fragment(1, json!("b"), json!("calculator"), "{\"expression\":\"1"),
+        fragment(1, Value::Null, Value::Null, "+1\"}"),
+        // Some servers give all calls the same index.
+        fragment(1, json!("c"), json!("oracle"), "{}"),
+        json!({ "choices": [{ "delta": {}, "finish_reason": "tool_calls" }] }),
+        json!({ "choices": null, "usage": { "prompt_tokens": 3 } }),
+    ];
+    let last = [
+        delta(json!({ "content": "All " })),
+        json!({ "choices": [{ "delta": { "content": "done" } }], "usage": { "completion_tokens": 1 } }),
+    ];
+    let server = Scripted::start(vec![streams(&first), streams(&last)]).await;
+    let librarian = server.librarian().streams_every_call();
+    assert_eq!(librarian.answer(PLAIN_QUESTION).await.unwrap(), "All done");
+
+    let second = &server.got()[1].body["messages"];
+    let oracle =
+        json!({ "id": "c", "type": "function", "function": { "name": "oracle", "arguments": "{}" } });
+    let wishes = json!([calculation("a", "6*7"), calculation("b", "1+1"), oracle]);
+    assert_eq!(second[2]["tool_calls"], wishes);
+    assert_eq!(second[2]["role"], "assistant");
+    let results = [
+        "{\"value\":42.0}",
+        "{\"value\":2.0}",
+        "{\"error\":\"there is no tool named \\\"oracle\\\"\"}",
+    ];
+    for (index, result) in results.into_iter().enumerate() {
+        assert_eq!(second[3 + index]["content"], result);
+        assert_eq!(second[3 + index]["tool_call_id"], wishes[index]["id"]);
+    }
+}
+
+#[tokio::test]
+async fn the_key_and_the_model_go_along_and_the_key_is_not_shown() {
+    let server = Scripted::start(vec![says(&json!({ "content": "Yes." }))]).await;
+    let client = server.client().api_key("hunter2").unwrap();
+    assert!(!format!("{client:?}").contains("hunter2"), "{client:?}");
+    Librarian::new(client)
+        .unwrap()
+        .answer(PLAIN_QUESTION)
+        .await
+        .unwrap();
+    server.librarian().answer(PLAIN_QUESTION).await.unwrap();
+
+    let got = server.got();
+    assert!(
+        got[0].head.starts_with("POST /v1/chat/completions HTTP/1.1"),
+        "{}",
+        got[0].head
+    );
+    assert!(
+        got[0].head.contains("authorization: Bearer hunter2"),
+        "{}",
+        got[0].head
+    );
+    assert!(
+        got[0].head.contains(&format!("host: {}", server.addr)),
+        "{}",
+        got[0].head
+    );
+    assert_eq!(got[0].body["model"], "some-model");
+    assert!(!got[1].head.contains("authorization"), "{}", got[1].head);
+
+    let refused = server.client().api_key("two\nlines").unwrap_err();
+    assert!(
+        !format!("{refused:#} {refused:?}").contains("lines"),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_host_may_be_a_name() {
+    let server = ModelServer::start().await.unwrap();
+    let url = format!("http://localhost:{}/v1/", server.addr().port());
+    let librarian = Librarian::new(ChatClient::new(&url, "any").unwrap()).unwrap();
+    assert!(
+        librarian
+            .answer(PLAIN_QUESTION)
+            .await
+            .unwrap()
+            .contains("checkpoint")
+    );
+}
