@@ -43,6 +43,8 @@ pub struct RunFilter {
     pub since: Option<Timestamp>,
     /// Only those that began before.
     pub until: Option<Timestamp>,
+    /// Only those that go on, or whose latest moment was then or later.
+    pub alive_since: Option<Timestamp>,
     /// How many at most. Default: 20.
     pub limit: u64,
     /// How many of the newest are passed over.
@@ -58,6 +60,7 @@ impl Default for RunFilter {
             status: None,
             since: None,
             until: None,
+            alive_since: None,
             limit: 20,
             offset: 0,
         }
@@ -88,6 +91,8 @@ pub struct RunInfo {
     pub created_at: Timestamp,
     /// When its last span ended; none while one runs.
     pub completed_at: Option<Timestamp>,
+    /// The latest moment that is known of it: an end, or the start of a span that runs.
+    pub updated_at: Timestamp,
     /// How far it is.
     pub status: RunStatus,
     /// How many spans are stored of its trace.

@@ -86,7 +86,7 @@ pub(crate) fn status_of(steps: &[Step], index: &HashMap<Key, usize>, records: &R
     }
     let heads = Heads::of(steps, &Forest::of(steps, index));
     match heads.last_started(steps) {
-        Some(head) if steps[head].error.is_some() => RunStatus::Failed,
+        Some(head) if steps[head].fails_run => RunStatus::Failed,
         _ => RunStatus::Completed,
     }
 }

@@ -38,7 +38,7 @@ const ABANDONED: &str = "abandoned: the program that ran it ended without finish
 /// # let info = RunInfo {
 /// #     task_id: trace_id.to_string(), agent_id: String::new(), session_id: String::new(), user_id: String::new(),
 /// #     tenant_id: "default".into(), trace_level: String::new(), trace_id, name: agent.name.clone(), created_at: began,
-/// #     completed_at: None, status: RunStatus::Running, span_count: 2, error_count: 0,
+/// #     completed_at: None, updated_at: began, status: RunStatus::Running, span_count: 2, error_count: 0,
 /// # };
 /// let stored = |number, span| RunSpan { number, span, end_number: None };
 /// let records = RunRecords {

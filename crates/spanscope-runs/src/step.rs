@@ -33,6 +33,8 @@ pub(crate) struct Step {
     pub(crate) end: Option<Timestamp>,
     /// Why it failed, cut; none while it runs.
     pub(crate) error: Option<String>,
+    /// It ended with the status of an error, by which alone a run fails: that is what a list of runs knows.
+    pub(crate) fails_run: bool,
     /// It names the run as its task.
     pub(crate) names_task: bool,
     /// It is part of the run, which every span is unless other runs lie in the same trace.
@@ -47,7 +49,7 @@ impl Step {
         let kind = StepKind::of_raw(&attributes);
         let end_is_known = stored.end_number.is_none_or(|number| number <= upto.end);
         let end = span.end_time.filter(|_| end_is_known);
-        let has_failed = end.is_some() && span.status == Some(SpanStatus::Error);
+        let has_failed = end.is_some() && content::has_failed(span);
         Self {
             key: (span.trace_id, span.span_id),
             parent: span.parent_span_id,
@@ -60,6 +62,7 @@ impl Step {
                 .then(|| error_of(span))
                 .flatten()
                 .map(|error| cut(&error, MAX_KEPT_ERROR).to_owned()),
+            fails_run: end.is_some() && span.status == Some(SpanStatus::Error),
             names_task: is_task(&span.attributes, task_id),
             belongs: true,
         }

@@ -325,13 +325,20 @@ fn watch(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<()> {
         seen.iter().map(|seen| seen.bytes).max().unwrap_or(0),
     );
     let slowest = seen.iter().map(|seen| seen.lag).max().unwrap_or_default();
+    let mut lags: Vec<_> = seen.iter().map(|seen| seen.lag).collect();
+    lags.sort();
+    let median = lags[lags.len() / 2];
     table.judged(
         &format!(
             "{} clients watch a run of {RATE} spans a second: the oldest event of a piece when it comes, slowest client",
             sizes.watchers
         ),
         format!("{:.0} ms", slowest.as_secs_f64() * 1e3),
-        format!("{done} of {} read to [DONE], {least} to {most} B each", seen.len()),
+        format!(
+            "median client {:.0} ms; {done} of {} read to [DONE], {least} to {most} B each",
+            median.as_secs_f64() * 1e3,
+            seen.len()
+        ),
         slowest.as_secs_f64(),
         Goal::AtMost(1.0),
         "<= 1 s",

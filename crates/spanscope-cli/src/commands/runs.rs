@@ -39,9 +39,9 @@ pub(super) fn run(file: &StoreFile, args: &RunsArgs) -> Result<()> {
             .as_deref()
             .map(|text| since(text, &out.zone))
             .transpose()?,
-        until: None,
         limit: args.limit,
         offset: args.offset,
+        ..RunFilter::default()
     };
     let store = file.open()?;
     let page = wait(store.list_runs(filter))?;

@@ -222,6 +222,7 @@ mod tests {
             name: "answer".to_owned(),
             created_at: spans[0].start_time,
             completed_at: None,
+            updated_at: spans[0].start_time,
             status: RunStatus::Completed,
             span_count: 3,
             error_count: 1,

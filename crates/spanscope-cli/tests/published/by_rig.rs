@@ -65,17 +65,17 @@ fn a_streamed_completion_counts_what_the_server_reported() {
 }
 
 /// Makes the model want [`Weather`].
-const WEATHER: &str = "What is the weather in Paris?";
+pub(crate) const WEATHER: &str = "What is the weather in Paris?";
 
 #[derive(Debug)]
-struct Weather;
+pub(crate) struct Weather;
 
 #[derive(Debug, Deserialize)]
-struct WeatherArgs {
+pub(crate) struct WeatherArgs {
     city: String,
 }
 
-fn forecast(city: &str) -> Value {
+pub(crate) fn forecast(city: &str) -> Value {
     json!({ "sky": format!("sunny in {city}") })
 }
 
@@ -106,16 +106,22 @@ impl PortableTool for Weather {
 }
 
 fn forecaster(server: &ModelServer) -> Agent {
+    forecaster_that_tells(server, false)
+}
+
+/// The same, which also writes what is asked, called and answered, if it is told to.
+pub(crate) fn forecaster_that_tells(server: &ModelServer, content: bool) -> Agent {
     rig(server)
         .agent(MODEL)
         .name("forecaster")
         .preamble(SYSTEM)
         .tool(Weather)
+        .record_content_telemetry(content)
         .build()
 }
 
 /// The usage of both calls of the forecaster, from playing its part by hand.
-async fn weather_by_hand(server: &ModelServer) -> [[i64; 3]; 2] {
+pub(crate) async fn weather_by_hand(server: &ModelServer) -> [[i64; 3]; 2] {
     let tool = json!({
         "name": Weather::NAME,
         "description": Weather.description(),

@@ -8,6 +8,9 @@ use serde_json::Value;
 use spanscope_layers::TokenMetricsLayer;
 use spanscope_layers::capture::RawValue;
 use spanscope_layers::metrics::{Measurement, MetricSink, Number};
+use spanscope_model::{RunFilter, RunRange, RunRecords, TraceStore as _};
+use spanscope_sqlite::{SqliteStore, wait};
+use spanscope_tests::{PATIENCE, store_at};
 use tracing_subscriber::prelude::*;
 
 /// The model that is asked for; the server takes any.
@@ -161,6 +164,30 @@ pub(crate) fn measure(program: impl Future<Output = ()>) -> Measured {
     });
     let kept = recorder.0.lock().unwrap();
     Measured(kept.clone())
+}
+
+/// Runs a program as [`measure`] does, recorded into a store by the layer for that alone, and returns the runs of agents in it, the
+/// earliest first.
+pub(crate) fn record(program: impl Future<Output = ()>) -> Vec<RunRecords> {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("trace_store.db");
+    let (dispatch, guard) = store_at(&db);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    tracing::dispatcher::with_default(&dispatch, || {
+        runtime.block_on(program);
+        drop(runtime);
+    });
+    guard.flush(PATIENCE).unwrap();
+    let store = SqliteStore::open(&db).unwrap();
+    let mut runs = wait(store.list_runs(RunFilter::default())).unwrap().runs;
+    runs.sort_by_key(|run| run.created_at);
+    let records = runs
+        .into_iter()
+        .map(|run| store.run_records(run.task_id, RunRange::ALL));
+    records.map(|records| wait(records).unwrap()).collect()
 }
 
 /// Waits for a future outside of the token layer.

@@ -270,14 +270,31 @@ pub(crate) enum Client {
     LlamaStack,
     Python,
     Node,
+    EventSource,
 }
 
 impl Client {
     /// Runs its driver, and answers the document that it prints. None where the client is not here, which is said.
     pub(crate) fn run(self, words: &[&str]) -> Option<Json> {
+        Some(serde_json::from_str(&self.printed(words)?).unwrap())
+    }
+
+    /// The same of a driver that prints a document a line.
+    pub(crate) fn run_for_lines(self, words: &[&str]) -> Option<Vec<Json>> {
+        let printed = self.printed(words)?;
+        let lines = printed.lines().map(|line| serde_json::from_str(line).unwrap());
+        Some(lines.collect())
+    }
+
+    fn printed(self, words: &[&str]) -> Option<String> {
         let mut command = self.command()?;
         command.args(words);
-        Some(serde_json::from_str(&finished(command)).unwrap())
+        Some(finished(command))
+    }
+
+    /// Whether it is here; if not, that is said.
+    pub(crate) fn is_here(self) -> bool {
+        self.command().is_some()
     }
 
     fn command(self) -> Option<Command> {
@@ -286,6 +303,7 @@ impl Client {
             Self::LlamaStack => ("SPANSCOPE_PYTHON_LLAMA", "llama_stack.py"),
             Self::Python => ("SPANSCOPE_PYTHON_OTEL", "otel_sdk.py"),
             Self::Node => ("SPANSCOPE_NODE_CLIENT", "otel_sdk.mjs"),
+            Self::EventSource => ("SPANSCOPE_NODE_CLIENT", "event_source.mjs"),
         };
         let Some(place) = std::env::var(variable).ok().filter(|place| !place.is_empty()) else {
             skip(&format!("{variable} does not say where the client is; {FROM}"));
@@ -293,7 +311,7 @@ impl Client {
         };
         let program = match self {
             Self::LlamaStack | Self::Python => place.as_str(),
-            Self::Node => "node",
+            Self::Node | Self::EventSource => "node",
         };
         let driver = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/clients/").to_owned() + driver;
         let mut command = Command::new(program);

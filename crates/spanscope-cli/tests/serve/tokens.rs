@@ -34,13 +34,16 @@ fn routes(server: &Serve) -> Vec<(String, String)> {
         .flat_map(|(path, methods)| {
             let path = path.replace("{trace_id}", TRACE).replace("{span_id}", SPAN);
             let path = path.replace("{metric_name}", "orders_total");
+            let path = ["{task_id}", "{agent_id}", "{session_id}"]
+                .into_iter()
+                .fold(path, |path, name| path.replace(name, TRACE));
             assert!(!path.contains('{'), "{path}");
             let methods = methods.as_object().unwrap().keys();
             methods.map(move |method| (method.to_uppercase(), path.clone()))
         })
         .collect();
-    // Three of OTLP, nine of the telemetry API with a prefix and without, one of metrics.
-    let expected = 3 + 2 * 9 + 1;
+    // Three of OTLP, nine of the telemetry API and ten of agent traces with a prefix and without, one of metrics.
+    let expected = 3 + 2 * (9 + 10) + 1;
     assert!(routes.len() >= expected, "{routes:?}");
     routes
 }

@@ -224,9 +224,20 @@ pub(crate) fn thoughts_of(attributes: &Attributes, outputs: Option<&Payload>) ->
 /// What is said of a failure of which the span says nothing more.
 pub(crate) const FAILED: &str = "failed";
 
+/// Whether a step failed. Some libraries say so by the conventions' attributes alone and leave the span's status as it is.
+pub(crate) fn has_failed(span: &Span) -> bool {
+    let is_said = |name: &&str| {
+        let value = said(&span.attributes, name).map(Value::to_string);
+        value.is_some_and(|value| !matches!(value.as_str(), "" | "None" | "null"))
+    };
+    span.status == Some(spanscope_model::SpanStatus::Error)
+        || ["error.type", "gen_ai.tool.error.type"].iter().any(is_said)
+        || said(&span.attributes, "gen_ai.tool.call.outcome").and_then(Value::as_str) == Some("error")
+}
+
 /// Why a span failed; none if it did not.
 pub(crate) fn error_of(span: &Span) -> Option<String> {
-    if span.status != Some(spanscope_model::SpanStatus::Error) {
+    if !has_failed(span) {
         return None;
     }
     let message = span.status_message.clone().filter(|message| !message.is_empty());

@@ -111,6 +111,7 @@ fn records(spans: Vec<Span>) -> RunRecords {
             name: "the run".to_owned(),
             created_at: at(0),
             completed_at: None,
+            updated_at: at(0),
             status: RunStatus::Running,
             span_count: spans.len() as u64,
             error_count: 0,

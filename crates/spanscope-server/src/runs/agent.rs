@@ -455,6 +455,7 @@ fn only_below(records: &mut RunRecords, head: SpanId) {
             records.info.name.clone_from(&span.name);
             records.info.created_at = span.start_time;
             records.info.completed_at = span.end_time;
+            records.info.updated_at = span.end_time.unwrap_or(span.start_time);
         }
     }
     records.info.span_count = records.spans.len() as u64;

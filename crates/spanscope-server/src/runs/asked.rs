@@ -104,6 +104,19 @@ impl Asked {
         read.map_err(|error: T::Err| ApiError::invalid(format!("{name}: {error}")))
     }
 
+    /// A plus that was not escaped is the blank of forms, and no time has a blank before its offset.
+    fn time(&self, name: &str) -> Result<Option<Timestamp>, ApiError> {
+        let as_sent = self.word::<Timestamp>(name);
+        let mended = self.text(name).and_then(|text| {
+            let (time, offset) = text.rsplit_once(' ')?;
+            format!("{time}+{offset}").parse().ok()
+        });
+        match (as_sent, mended) {
+            (Err(_), Some(time)) => Ok(Some(time)),
+            (as_sent, _) => as_sent,
+        }
+    }
+
     fn number(&self, name: &str, default: u64, from: u64, to: u64) -> Result<u64, ApiError> {
         let Some(text) = self.0.get(name) else {
             return Ok(default);
@@ -178,13 +191,14 @@ impl Asked {
             session_id: text("session_id"),
             user_id: text("user_id"),
             status: self.word::<RunStatus>("status")?,
-            since: self.word::<Timestamp>("start_time")?,
+            since: self.time("start_time")?,
             // The seed's end of a time is part of it.
             until: self
-                .word::<Timestamp>("end_time")?
+                .time("end_time")?
                 .map(|end| Timestamp::from_nanos(end.as_nanos().saturating_add(1))),
             limit: size,
             offset: (page - 1) * size,
+            ..RunFilter::default()
         };
         Ok((filter, page, size))
     }
@@ -227,6 +241,22 @@ mod tests {
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .to_vec();
         assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn the_plus_of_an_offset_need_not_be_escaped() {
+        for query in [
+            "start_time=1970-01-01T01:00:01+01:00",
+            "start_time=1970-01-01T01:00:01%2B01:00",
+            "start_time=1970-01-01%2000:00:01",
+        ] {
+            let (filter, ..) = Asked(pairs(query).collect()).runs().unwrap();
+            assert_eq!(
+                filter.since,
+                Some(Timestamp::from_nanos(1_000_000_000)),
+                "{query}"
+            );
+        }
     }
 
     #[test]

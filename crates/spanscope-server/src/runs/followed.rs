@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use spanscope_model::{
-    RunCursor, RunRecords, RunStatus, StoreError, StoreErrorKind, Tenant, Timestamp, TraceStore,
+    RunCursor, RunInfo, RunRecords, RunSpan, RunStatus, StoreError, StoreErrorKind, Tenant, Timestamp,
+    TraceStore,
 };
 use spanscope_runs::RunEvent;
 use tokio::sync::watch;
@@ -21,8 +22,8 @@ use super::replay::Replay;
 
 /// While spans run, their program is looked after this often: that it has died changes nothing in the store.
 const LOOK: Duration = Duration::from_secs(5);
-/// Reading follows reading no faster than this, however fast the store changes.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Reading follows reading no faster than this, however fast the store says that it changed.
+const PAUSE: Duration = Duration::from_millis(20);
 /// A store that fails is asked again so often, a second apart.
 const TRIES: u32 = 5;
 
@@ -36,6 +37,15 @@ pub(super) struct Hub {
 }
 
 impl Hub {
+    /// What is known of a run that is followed. Hundreds who come to watch one run ask the store nothing.
+    pub(super) fn info(&self, tenant: Option<&Tenant>, task_id: &str) -> Option<RunInfo> {
+        let run = lock(&self.runs)
+            .get(&(tenant.cloned(), task_id.to_owned()))?
+            .upgrade()?;
+        let state = lock(&run.state);
+        state.info.clone().filter(|_| state.ending.is_none())
+    }
+
     /// The run, which is followed from now on if it was not.
     pub(super) fn follow(
         &self,
@@ -81,6 +91,7 @@ struct State {
     bytes: usize,
     /// What was read.
     upto: RunCursor,
+    info: Option<RunInfo>,
     /// Everything that was stored when somebody began to watch has been read.
     is_read: bool,
     ending: Option<Ending>,
@@ -221,13 +232,19 @@ async fn read_on(run: Weak<Followed>, mut replay: Replay, store: Arc<dyn TraceSt
         let Some(followed) = run.upgrade() else { return };
         let wait = match rest(&replay, &records, last_news, began, followed.settings) {
             Rest::Over(status) => {
-                let event = replay.reader.finish(&records, status);
+                drop(followed);
+                let event = last_event(&mut replay, records, status, &store).await;
+                let Some(followed) = run.upgrade() else { return };
                 followed.end(Ending::Over(Arc::new(event)));
                 return;
             }
             Rest::Look(wait) => wait,
         };
-        lock(&followed.state).is_read = true;
+        {
+            let mut state = lock(&followed.state);
+            state.is_read = true;
+            state.info = Some(records.info);
+        }
         followed.news.send_replace(());
         drop(followed);
         sleep(PAUSE).await;
@@ -266,6 +283,29 @@ async fn read_what_is_new(
             return Ok(Some(records));
         }
     }
+}
+
+/// The event that ends a run, with what its head said at its end, which was read long ago and not kept.
+async fn last_event(
+    replay: &mut Replay,
+    mut records: RunRecords,
+    status: RunStatus,
+    store: &Arc<dyn TraceStore>,
+) -> RunEvent {
+    let event = replay.reader.finish(&records, status);
+    let head = event.metadata.trace_id.zip(event.metadata.span_id);
+    if let Some((trace_id, span_id)) = head
+        && !records.spans.iter().any(|span| span.span.span_id == span_id)
+        && let Ok(span) = store.get_span(trace_id, span_id).await
+    {
+        records.spans.push(RunSpan {
+            number: 0,
+            span,
+            end_number: None,
+        });
+        return replay.reader.finish(&records, status);
+    }
+    event
 }
 
 /// What remains to be waited for.

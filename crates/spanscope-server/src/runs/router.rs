@@ -304,8 +304,7 @@ async fn list_chosen(
 ) -> Result<Response, ApiError> {
     let (mut filter, page, page_size) = asked.runs()?;
     choose(&mut filter);
-    let oldest = Timestamp::now().before(runs.settings.session_ttl);
-    filter.since = filter.since.max(Some(oldest));
+    filter.alive_since = Some(Timestamp::now().before(runs.settings.session_ttl));
     let found = store.list_runs(filter).await?;
     json(Page {
         total: found.total,
@@ -321,7 +320,7 @@ fn ended_before(info: &RunInfo, ttl: std::time::Duration) -> bool {
     let oldest = Timestamp::now().before(ttl);
     match info.status {
         spanscope_model::RunStatus::Running => false,
-        _ => info.completed_at.unwrap_or(info.created_at) < oldest,
+        _ => info.updated_at < oldest,
     }
 }
 
@@ -528,15 +527,18 @@ async fn stream_run(
     let Path(task_id) = task_id?;
     let shape = asked.shape()?;
     let after = place_in(request.headers())?;
-    let info = info_of(&runs, &store, &task_id).await?;
-    check_events(&runs, &info)?;
-    let place = Arc::clone(&runs.places)
-        .try_acquire_owned()
-        .map_err(|_| overloaded("too many streams are open"))?;
     let tenant = match request.extensions().get::<Caller>() {
         Some(Caller::Tenant(tenant)) => Some(tenant.clone()),
         Some(Caller::Administrator) | None => None,
     };
+    let info = match runs.hub.info(tenant.as_ref(), &task_id) {
+        Some(info) => info,
+        None => info_of(&runs, &store, &task_id).await?,
+    };
+    check_events(&runs, &info)?;
+    let place = Arc::clone(&runs.places)
+        .try_acquire_owned()
+        .map_err(|_| overloaded("too many streams are open"))?;
     let run = runs.hub.follow(tenant, &task_id, &store, runs.settings);
     if let Some(Place {
         upto,

@@ -19,6 +19,8 @@ use crate::schema;
 /// A run of which no root is stored counts as running for so long after its last span: its root may be on its way. Programs send
 /// every five seconds.
 const ROOT_AWAITED_NANOS: i64 = 10_000_000_000;
+/// A task that goes on in more traces is answered as its newest.
+const MAX_PARTS: i64 = 64;
 /// What a run takes in a list, about.
 const INFO_BYTES: usize = 500;
 
@@ -133,6 +135,18 @@ fn chosen(scope: Scope, filter: &RunFilter, now: i64) -> Sql {
     if let Some(until) = filter.until {
         sql = sql.push(" AND r.start < ").bind(until.as_nanos());
     }
+    if let Some(alive_since) = filter.alive_since {
+        // Most runs of a list began later, and of those nothing needs to be looked up.
+        sql = sql
+            .push(" AND (r.start >= ")
+            .bind(alive_since.as_nanos())
+            .push(" OR EXISTS (SELECT 1 FROM _trace t WHERE t.id = r.trace AND (t.end >= ")
+            .bind(alive_since.as_nanos())
+            .push(" OR (t.open_count > 0 AND ")
+            .push(ALIVE)
+            .bind(self::alive_since())
+            .push(")))))");
+    }
     let unfinished = |sql: Sql, is: &'static str| {
         sql.push(is)
             .bind(now.saturating_sub(ROOT_AWAITED_NANOS))
@@ -202,6 +216,7 @@ fn part(row: &Row<'_>, now: i64) -> rusqlite::Result<Option<Part>> {
             name: text(8)?,
             created_at: Timestamp::from_nanos(row.get(9)?),
             completed_at: is_over.then(|| Timestamp::from_nanos(end)),
+            updated_at: Timestamp::from_nanos(end),
             status,
             span_count: number(11)?,
             error_count: number(12)?,
@@ -221,8 +236,11 @@ fn of_task(db: &Connection, scope: Scope, task_id: &str, now: i64) -> Result<Vec
         .bind(task_id.to_owned())
         .push(" AND r.hidden = 0")
         .add(&scope.of_runs())
-        .push(" ORDER BY r.start, r.id");
-    Ok(parts(db, &sql, now)?)
+        .push(" ORDER BY r.id DESC LIMIT ")
+        .bind(MAX_PARTS);
+    let mut parts = parts(db, &sql, now)?;
+    parts.sort_by_key(|part| part.info.created_at);
+    Ok(parts)
 }
 
 fn select(which: &'static str) -> Sql {
@@ -239,6 +257,7 @@ fn merged(parts: &[Part]) -> Option<RunInfo> {
     let mut info = parts.first()?.info.clone();
     for part in &parts[1..] {
         info.created_at = info.created_at.min(part.info.created_at);
+        info.updated_at = info.updated_at.max(part.info.updated_at);
         info.span_count += part.info.span_count;
         info.error_count += part.info.error_count;
         for (text, instead) in [
@@ -337,10 +356,12 @@ fn of_any_trace(
         Sql::new("SELECT n.name FROM _trace t JOIN _tenant n ON n.id = t.tenant WHERE t.id = ")
             .bind(trace)
             .rows(db, |row| row.get(0))?;
-    let open = Sql::new("SELECT open_count FROM _trace WHERE id = ")
+    let (open, end) = Sql::new("SELECT open_count, end FROM _trace WHERE id = ")
         .bind(trace)
-        .rows(db, |row| row.get::<_, i64>(0))?;
-    let open = open.first().map_or(0, |open| u64::try_from(*open).unwrap_or(0));
+        .rows(db, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?
+        .pop()
+        .unwrap_or_default();
+    let open = u64::try_from(open).unwrap_or(0);
     let alive = summary.state == spanscope_model::SpanState::Running;
     let status = match (open, alive, summary.status) {
         (1.., true, _) => RunStatus::Running,
@@ -360,6 +381,7 @@ fn of_any_trace(
             name: summary.root_name,
             created_at: summary.trace.start_time,
             completed_at: summary.trace.end_time,
+            updated_at: Timestamp::from_nanos(end),
             status,
             span_count: summary.span_count,
             error_count: summary.error_count,

@@ -16,7 +16,7 @@ use super::worker::{Promise, lock, promised};
 use crate::open::open_read;
 
 /// The pause between two looks: with the writer's 200 ms, what is done is seen within half a second.
-const PAUSE: Duration = Duration::from_millis(250);
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Who waits for changes of one file.
 #[derive(Debug, Default)]

@@ -16,6 +16,8 @@ use crate::intake::raw;
 const ROOT: i64 = 2;
 const AGENT: i64 = 1;
 const STEP: i64 = 0;
+/// Runs of one trace that have a task id; what says further ones belongs to the trace alone. Anybody may send any number.
+const MAX_TASKS: i64 = 1000;
 
 /// What a span tells of a run.
 #[derive(Debug)]
@@ -187,11 +189,16 @@ fn write(db: &Connection, trace: i64, task_id: Option<&str>, mut run: Run) -> ru
     if task_id.is_none() {
         run.start = run.start.min(start);
     }
+    let said: i64 = db
+        .prepare_cached("SELECT COUNT(*) FROM _run WHERE trace = ?1 AND said = 1")?
+        .query_row([trace], |row| row.get(0))?;
+    if task_id.is_some() && said >= MAX_TASKS {
+        return Ok(());
+    }
     db.prepare_cached(
         "INSERT INTO _run (trace, task_id, said, tenant, start, agent_id, session_id, user_id, trace_level, rank, head, head_start,
-             state, hidden)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0,
-             ?3 = 0 AND EXISTS (SELECT 1 FROM _run WHERE trace = ?1 AND said = 1))",
+             state, hidden, shared)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0, ?13, ?14)",
     )?
     .execute(params![
         trace,
@@ -206,27 +213,36 @@ fn write(db: &Connection, trace: i64, task_id: Option<&str>, mut run: Run) -> ru
         run.rank,
         run.head,
         run.head_start,
+        task_id.is_none() && said > 0,
+        task_id.is_some() && said > 0,
     ])?;
+    let row = db.last_insert_rowid();
     if let Some(task_id) = task_id {
-        db.prepare_cached("UPDATE _run SET hidden = 1 WHERE trace = ?1 AND said = 0")?
-            .execute([trace])?;
-        db.prepare_cached(
-            "UPDATE _run SET shared = 1 WHERE trace = ?1 AND said = 1
-             AND (SELECT COUNT(*) FROM _run WHERE trace = ?1 AND said = 1) > 1",
-        )?
-        .execute([trace])?;
-        note_parts(db, task_id, tenant)?;
+        // The others are so already, where there are more.
+        if said == 0 {
+            db.prepare_cached("UPDATE _run SET hidden = 1 WHERE trace = ?1 AND said = 0")?
+                .execute([trace])?;
+        } else if said == 1 {
+            db.prepare_cached("UPDATE _run SET shared = 1 WHERE trace = ?1 AND said = 1")?
+                .execute([trace])?;
+        }
+        note_parts(db, row, task_id, tenant)?;
     }
     Ok(())
 }
 
-/// Runs of the same task in several traces are one.
-fn note_parts(db: &Connection, task_id: &str, tenant: i64) -> rusqlite::Result<()> {
-    db.prepare_cached(
-        "UPDATE _run SET parts = 1 WHERE task_id = ?1 AND tenant = ?2
-         AND (SELECT COUNT(*) FROM _run WHERE task_id = ?1 AND tenant = ?2) > 1",
-    )?
-    .execute(params![task_id, tenant])?;
+/// Runs of the same task in several traces are one. Where there are two, both say so; so a further one need look at one other only.
+fn note_parts(db: &Connection, row: i64, task_id: &str, tenant: i64) -> rusqlite::Result<()> {
+    let other: Option<i64> = db
+        .prepare_cached(
+            "SELECT id FROM _run WHERE task_id = ?1 AND tenant = ?2 AND id <> ?3 AND said = 1 LIMIT 1",
+        )?
+        .query_row(params![task_id, tenant, row], |row| row.get(0))
+        .optional()?;
+    if let Some(other) = other {
+        db.prepare_cached("UPDATE _run SET parts = 1 WHERE id IN (?1, ?2) AND parts = 0")?
+            .execute([row, other])?;
+    }
     Ok(())
 }
 
@@ -241,12 +257,12 @@ pub(super) fn hand_over(db: &Connection, trace: i64) -> rusqlite::Result<()> {
     if changed == 0 {
         return Ok(());
     }
-    let mut find = db.prepare_cached("SELECT task_id, tenant FROM _run WHERE trace = ?1 AND said = 1")?;
-    let said: Vec<(String, i64)> = find
-        .query_map([trace], |row| Ok((row.get(0)?, row.get(1)?)))?
+    let mut find = db.prepare_cached("SELECT id, task_id, tenant FROM _run WHERE trace = ?1 AND said = 1")?;
+    let said: Vec<(i64, String, i64)> = find
+        .query_map([trace], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<rusqlite::Result<_>>()?;
-    for (task_id, tenant) in said {
-        note_parts(db, &task_id, tenant)?;
+    for (row, task_id, tenant) in said {
+        note_parts(db, row, &task_id, tenant)?;
     }
     Ok(())
 }

@@ -622,3 +622,19 @@ fn a_program_that_writes_the_file_itself_is_listed_as_its_root_says() {
         0
     );
 }
+
+#[test]
+fn task_ids_without_number_make_neither_a_trace_nor_a_task_slow() {
+    let Open { store: db, .. } = open();
+    // One trace of which every span is another task, and one task of which every span is another trace.
+    let of_one_trace = (2..3002).map(|id| agent(1, id, 1, Some(&format!("task-{id}"))));
+    store(&db, records(of_one_trace.collect()));
+    for many in 0..3 {
+        let of_one_task = (0..1000).map(|number| agent(10 + many * 1000 + number, 1, 0, Some("everywhere")));
+        store(&db, records(of_one_task.collect()));
+    }
+    let page = list(&db, RunFilter::default());
+    assert_eq!(page.total, 1000 + 1);
+    let everywhere = read(&db, "everywhere", RunRange::ALL);
+    assert_eq!(everywhere.traces.len(), 64, "the newest of them");
+}

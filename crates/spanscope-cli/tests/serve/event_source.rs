@@ -1,0 +1,390 @@
+//! A real `EventSource` follows a run while another program writes it, through a network that breaks off again and again: it
+//! comes back by itself, and is told everything once and in order.
+
+use std::collections::{BTreeSet, HashSet};
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread::{JoinHandle, sleep};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value as Json, json};
+use spanscope_layers::genai::{Agent, ModelCall, Retrieval, ToolCall, Usage};
+use spanscope_tests::{PATIENCE, store_at, wait_for};
+
+use super::support::{Client, Folder, Serve, json_of};
+
+const TASK: &str = "followed";
+/// The pace of an agent.
+const STEP: Duration = Duration::from_millis(40);
+/// In this time the client reads what has come.
+const READ: Duration = Duration::from_millis(50);
+/// The client waits a second before it comes back, as the server tells it, and three before it was told.
+const CUTS: [Cut; 9] = [
+    // In the head of the answer.
+    Cut::after(0, 40),
+    // Before any event, which is after the frame with the time to wait.
+    Cut::after(1, 2),
+    // A first event that is not whole, and is not to be counted.
+    Cut::after(2, 1),
+    // Two events and no byte more.
+    Cut::after(3, 2),
+    // In the id of an event, in its data, in its first byte.
+    Cut::after(4, 8),
+    Cut::after(2, 150),
+    Cut::after(3, 3),
+    // Long after it began, twice.
+    Cut::after(12, 2),
+    Cut::after(9, 60),
+];
+
+#[test]
+fn an_event_source_that_is_cut_off_nine_times_is_told_every_event_of_a_live_run_once() {
+    if !Client::EventSource.is_here() {
+        return;
+    }
+    let folder = Folder::new();
+    let server = folder.serve();
+    let proxy = Proxy::start(server.address(), &CUTS);
+    let writer = Writer::start(&folder, &proxy);
+    // A run that nobody has written yet is not found, and an `EventSource` gives up then.
+    wait_for("the run to be stored", || {
+        (server.get(&path("")).status == 200).then_some(())
+    });
+
+    let told = Told::by(&proxy, "close");
+    let steps = writer.finish();
+    told.assert_came_back(&proxy);
+    told.assert_same_as(&events(&server));
+    assert_eq!(told.messages.len(), messages_of(steps));
+    server.stop();
+}
+
+#[test]
+fn a_run_that_is_over_is_replayed_to_an_event_source_that_is_cut_off_nine_times() {
+    if !Client::EventSource.is_here() {
+        return;
+    }
+    let folder = Folder::new();
+    let steps = Writer::write(&folder, || 20);
+    let server = folder.serve();
+    let proxy = Proxy::start(server.address(), &CUTS);
+    let told = Told::by(&proxy, "close");
+    told.assert_came_back(&proxy);
+    told.assert_same_as(&events(&server));
+    assert_eq!(told.messages.len(), messages_of(steps));
+    server.stop();
+}
+
+#[test]
+fn an_event_source_that_does_not_know_the_last_word_is_told_not_to_come_back() {
+    if !Client::EventSource.is_here() {
+        return;
+    }
+    let folder = Folder::new();
+    Writer::write(&folder, || 2);
+    let server = folder.serve();
+    let proxy = Proxy::start(server.address(), &[]);
+    let told = Told::by(&proxy, "stay");
+    told.assert_same_as(&events(&server));
+    // It came back once, after the stream's end, with the id of the last word.
+    assert_eq!(
+        told.errors(),
+        [
+            &json!({"error": null, "closed": false}),
+            &json!({"error": 204, "closed": true})
+        ]
+    );
+    let last = told.messages.last().unwrap()["id"].as_str().unwrap().to_owned();
+    assert_eq!(proxy.asked(), [None, Some(last)]);
+    server.stop();
+}
+
+/// The beginning and the end of a model's call, of a tool, and of what the tool looks up, in each step; those of the run; what the
+/// agent said; the last word.
+fn messages_of(steps: usize) -> usize {
+    2 * 3 * steps + 2 + 1 + 1
+}
+
+fn path(rest: &str) -> String {
+    format!("/traces/{TASK}{rest}")
+}
+
+/// All that there is to be told.
+fn events(server: &Serve) -> Vec<Json> {
+    let answer = json_of(&server.get(&path("/events?level=debug&limit=10000")));
+    assert_eq!(
+        (&answer["count"], answer["total"].as_u64() > Some(0)),
+        (&answer["total"], true)
+    );
+    answer["events"].as_array().unwrap().clone()
+}
+
+/// What an `EventSource` was told.
+struct Told {
+    lines: Vec<Json>,
+    messages: Vec<Json>,
+}
+
+impl Told {
+    fn by(proxy: &Proxy, at_the_end: &str) -> Self {
+        let url = format!("http://{}{}", proxy.address, path("/stream?level=debug"));
+        let lines = Client::EventSource.run_for_lines(&[&url, at_the_end]).unwrap();
+        let messages = lines
+            .iter()
+            .filter(|line| line.get("id").is_some())
+            .cloned()
+            .collect();
+        Self { lines, messages }
+    }
+
+    fn errors(&self) -> Vec<&Json> {
+        self.lines
+            .iter()
+            .filter(|line| line.get("error").is_some())
+            .collect()
+    }
+
+    /// Each time it was cut off it came back with the id of the last event that it had got.
+    fn assert_came_back(&self, proxy: &Proxy) {
+        let broken = json!({"error": null, "closed": false});
+        assert_eq!(self.errors(), vec![&broken; CUTS.len()]);
+        let mut expected = vec![None];
+        let mut last = None;
+        for line in &self.lines {
+            match line["id"].as_str() {
+                Some(id) => last = Some(id.to_owned()),
+                None if line.get("error").is_some() => expected.push(last.clone()),
+                None => {}
+            }
+        }
+        assert_eq!(proxy.asked(), expected);
+        // In the middle of it, and not of its first page alone.
+        let different: HashSet<&Option<String>> = expected.iter().collect();
+        assert!(different.len() > CUTS.len() / 2, "{expected:?}");
+    }
+
+    /// Every event once, from the beginning to the end, the steps in the order in which they began.
+    fn assert_same_as(&self, events: &[Json]) {
+        let (done, messages) = self.messages.split_last().unwrap();
+        assert_eq!(done["data"], "[DONE]");
+        let ids: HashSet<&Json> = self.messages.iter().map(|message| &message["id"]).collect();
+        assert_eq!(ids.len(), self.messages.len(), "an id came twice");
+        let told: Vec<Json> = messages
+            .iter()
+            .map(|message| serde_json::from_str(message["data"].as_str().unwrap()).unwrap())
+            .inspect(|data: &Json| assert_eq!(data["event"], "trace"))
+            .map(|mut data| data["data"].take())
+            .collect();
+
+        let id = |event: &Json| event["event_id"].as_str().unwrap().to_owned();
+        let told_ids: BTreeSet<String> = told.iter().map(id).collect();
+        assert_eq!(told_ids.len(), told.len(), "an event came twice");
+        assert_eq!(told_ids, events.iter().map(id).collect());
+        assert_eq!(
+            (id(&told[0]), id(&told[told.len() - 1])),
+            ("run:start".to_owned(), "run:end".to_owned())
+        );
+
+        let starts: Vec<&str> = told
+            .iter()
+            .filter(|event| event["event_id"].as_str().unwrap().ends_with(":start"))
+            .map(|event| event["timestamp"].as_str().unwrap())
+            .collect();
+        assert!(starts.is_sorted(), "{starts:#?}");
+        // What a step is called and given may be known later than its beginning is told. What ended is told once and for all;
+        // of the run itself `runs.rs` says the same.
+        let ends = told[..told.len() - 1]
+            .iter()
+            .filter(|event| !id(event).ends_with(":start"));
+        for event in ends {
+            assert!(events.contains(event), "{event:#}");
+            let began = id(event).replace(":end", ":start");
+            let place = |id: &str| told.iter().position(|event| event["event_id"] == id);
+            assert!(place(&began) <= place(&id(event)), "{event:#}");
+        }
+    }
+}
+
+/// A program that writes the run into the served file: this one, which is neither the server's process nor the client's.
+struct Writer(JoinHandle<usize>);
+
+impl Writer {
+    /// Takes steps until all connections were cut that are to be, so that the run goes on meanwhile.
+    fn start(folder: &Folder, proxy: &Proxy) -> Self {
+        let (db, cuts) = (folder.db(), Arc::clone(&proxy.cuts));
+        let deadline = Instant::now() + PATIENCE;
+        Self(std::thread::spawn(move || {
+            write(&db, || {
+                match cuts.lock().unwrap().is_empty() || Instant::now() > deadline {
+                    true => 0,
+                    false => usize::MAX,
+                }
+            })
+        }))
+    }
+
+    fn write(folder: &Folder, steps: impl Fn() -> usize) -> usize {
+        write(&folder.db(), steps)
+    }
+
+    /// How many steps it took.
+    fn finish(self) -> usize {
+        self.0.join().unwrap()
+    }
+}
+
+/// Runs an agent for so many steps, which is asked for before each of them.
+fn write(db: &std::path::Path, steps: impl Fn() -> usize) -> usize {
+    let (dispatch, guard) = store_at(db);
+    let taken = tracing::dispatcher::with_default(&dispatch, || {
+        let agent = Agent::invoke("librarian");
+        agent
+            .task(TASK)
+            .input_messages(&said("user", "What is known of lines?"));
+        let mut taken = 0;
+        while taken < steps() {
+            agent.in_scope(|| step(taken));
+            taken += 1;
+        }
+        agent.output_messages(&said("assistant", "Nothing that was not said."));
+        taken
+    });
+    guard.flush(PATIENCE).unwrap();
+    taken
+}
+
+fn step(number: usize) {
+    let call = ModelCall::chat("spanscope-tests", "tiny");
+    call.input_messages(&said(
+        "user",
+        &format!("question {number}, with a line\nand ünïcode"),
+    ));
+    sleep(STEP);
+    call.output_messages(&said("assistant", "data: [DONE]\n\n"))
+        .usage(Usage::new(7, 3));
+    drop(call);
+    let tool = ToolCall::execute("search");
+    tool.arguments(&json!({ "number": number }).to_string());
+    tool.in_scope(|| {
+        let retrieval = Retrieval::new("books");
+        retrieval.query("lines").top_k(2);
+        sleep(STEP);
+        retrieval.documents(r#"[{"id":"a"},{"id":"b"}]"#);
+    });
+    sleep(STEP);
+    tool.result("two of them");
+}
+
+fn said(role: &str, text: &str) -> String {
+    json!([{"role": role, "parts": [{"type": "text", "content": text}]}]).to_string()
+}
+
+/// Where an answer is cut off: so many bytes after this many of its frames, of which the last two are the frame's end.
+#[derive(Debug, Clone, Copy)]
+struct Cut {
+    frames: usize,
+    further: usize,
+}
+
+impl Cut {
+    const fn after(frames: usize, further: usize) -> Self {
+        Self { frames, further }
+    }
+
+    /// After how many bytes that is, if it is in what has come so far.
+    fn place(self, answer: &[u8]) -> Option<usize> {
+        // Nothing else in an answer has two of them on end: not its head, nor what stands between its chunks.
+        let mut ends = (0..answer.len()).filter(|at| answer[*at..].starts_with(b"\n\n"));
+        let after = match self.frames.checked_sub(1) {
+            None => 0,
+            Some(last) => ends.nth(last)?,
+        };
+        Some(after + self.further).filter(|place| *place <= answer.len())
+    }
+}
+
+/// Hands on what a client and a server say, and cuts the first connections off.
+struct Proxy {
+    address: SocketAddr,
+    /// Those that are still to come.
+    cuts: Arc<Mutex<Vec<Cut>>>,
+    /// With which ids the client asked.
+    asked: Arc<Mutex<Vec<Option<String>>>>,
+}
+
+impl Proxy {
+    fn start(server: SocketAddr, cuts: &[Cut]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let cuts = Arc::new(Mutex::new(cuts.iter().rev().copied().collect::<Vec<_>>()));
+        let asked = Arc::<Mutex<Vec<_>>>::default();
+        let proxy = Self {
+            address,
+            cuts: Arc::clone(&cuts),
+            asked: Arc::clone(&asked),
+        };
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let (client, server) = (client.unwrap(), TcpStream::connect(server).unwrap());
+                let (to_server, from_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+                let asked = Arc::clone(&asked);
+                std::thread::spawn(move || hand_on_requests(from_client, to_server, &asked));
+                // One connection at a time, as the client has it.
+                hand_on_answer(server, client, &cuts);
+            }
+        });
+        proxy
+    }
+
+    fn asked(&self) -> Vec<Option<String>> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+fn hand_on_requests(mut client: TcpStream, mut server: TcpStream, asked: &Mutex<Vec<Option<String>>>) {
+    let mut head = Vec::new();
+    let mut piece = [0; 4096];
+    // A client that is gone, or was cut off, says nothing more.
+    while let Ok(length @ 1..) = client.read(&mut piece) {
+        head.extend_from_slice(&piece[..length]);
+        if head.ends_with(b"\r\n\r\n") {
+            let text = String::from_utf8(std::mem::take(&mut head)).unwrap();
+            let id = text.lines().find_map(|line| {
+                let (name, value) = line.split_once(": ")?;
+                name.eq_ignore_ascii_case("last-event-id")
+                    .then(|| value.to_owned())
+            });
+            asked.lock().unwrap().push(id);
+        }
+        if server.write_all(&piece[..length]).is_err() {
+            break;
+        }
+    }
+    let _ = server.shutdown(Shutdown::Both);
+}
+
+fn hand_on_answer(mut server: TcpStream, mut client: TcpStream, cuts: &Mutex<Vec<Cut>>) {
+    let mut answer = Vec::new();
+    let mut handed_on = 0;
+    let mut piece = [0; 4096];
+    while let Ok(length @ 1..) = server.read(&mut piece) {
+        answer.extend_from_slice(&piece[..length]);
+        let mut cuts = cuts.lock().unwrap();
+        let place = cuts.last().and_then(|cut| cut.place(&answer));
+        let end = place.unwrap_or(answer.len());
+        if client.write_all(&answer[handed_on..end]).is_err() {
+            break;
+        }
+        handed_on = end;
+        if place.is_some() {
+            cuts.pop();
+            // The client's `fetch` forgets what it has got and nobody has read yet when its connection breaks off.
+            sleep(READ);
+            break;
+        }
+    }
+    for stream in [client, server] {
+        let _ = stream.shutdown(Shutdown::Both);
+    }
+}
