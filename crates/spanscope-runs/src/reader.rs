@@ -71,7 +71,12 @@ pub struct RunReader {
     root_ended: bool,
     /// What was logged as an error in a span, for those that say nothing of why they failed.
     logged_errors: HashMap<Key, String>,
+    /// Of a shared trace: spans whose task may be above them and is not stored yet, because programs send what ends first first.
+    waiting: Vec<(usize, Span)>,
 }
+
+/// More spans of a shared trace don't wait for what is above them.
+const MAX_WAITING: usize = 5_000;
 
 /// The order of events: by time; of one time beginnings, then what was logged, then ends; those of what lies above begin
 /// first and end last.
@@ -112,6 +117,7 @@ impl RunReader {
     /// The events of these records, in the order of time. The first records begin with that of the run.
     pub fn read(&mut self, records: &RunRecords) -> Vec<RunEvent> {
         let wanted = self.wanted;
+        let mut waiting = std::mem::take(&mut self.waiting);
         let mut fresh = Vec::new();
         let mut ended = Vec::new();
         for stored in &records.spans {
@@ -130,14 +136,31 @@ impl RunReader {
                     number: known.number,
                     ..now
                 };
-                ended.push((step, &stored.span));
+                match waiting.iter_mut().find(|(waits, _)| *waits == step) {
+                    Some((_, span)) => span.clone_from(&stored.span),
+                    None => ended.push((step, &stored.span)),
+                }
             }
         }
         let mut above = HashMap::new();
-        for (step, _) in &fresh {
+        let mut still_waiting = Vec::new();
+        for (step, span) in &fresh {
             let is_in_run = self.above(*step, &mut above).is_in_run;
             self.steps[*step].belongs |= is_in_run;
+            if !self.steps[*step].belongs && waiting.len() + still_waiting.len() < MAX_WAITING {
+                still_waiting.push((*step, Span::clone(span)));
+            }
         }
+        // What has just come may be above what came before.
+        let (told, waits): (Vec<_>, Vec<_>) = waiting
+            .into_iter()
+            .partition(|(step, _)| self.above(*step, &mut above).is_in_run);
+        for (step, _) in &told {
+            self.steps[*step].belongs = true;
+        }
+        fresh.extend(told.iter().map(|(step, span)| (*step, span)));
+        self.waiting = waits;
+        self.waiting.append(&mut still_waiting);
 
         let mut events: Vec<(Place, RunEvent)> = Vec::new();
         for (at, span) in &fresh {

@@ -288,6 +288,7 @@ pub(crate) fn delete_traces(db: &Connection, traces: &[i64], now: Timestamp) -> 
     let mut current = traces.next();
     while current.is_some() {
         let transaction = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
+        keep_numbers(&transaction)?;
         let began = Instant::now();
         {
             let mut trace_rows = TraceRows::new(&transaction)?;
@@ -388,9 +389,21 @@ fn immediately<T>(
     work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<T> {
     let transaction = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
+    keep_numbers(&transaction)?;
     let done = work(&transaction)?;
     transaction.commit()?;
     Ok(done)
+}
+
+/// Sees to it that the numbers of what is about to be deleted are not given again: whoever follows the store would miss what gets
+/// them, and whoever is about to delete a row would delete another one.
+pub(crate) fn keep_numbers(db: &Connection) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "UPDATE _given SET trace = MAX(trace, (SELECT COALESCE(MAX(id), 0) FROM _trace)),
+         span = MAX(span, (SELECT COALESCE(MAX(id), 0) FROM _span)), event = MAX(event, (SELECT COALESCE(MAX(id), 0) FROM _event))",
+    )?
+    .execute([])?;
+    Ok(())
 }
 
 fn sql_count(count: usize) -> i64 {

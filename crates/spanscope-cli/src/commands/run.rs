@@ -31,8 +31,8 @@ const SPANS_AT_ONCE: u64 = 5_000;
 /// The root's end is not the run's: what ended just before it may be on its way from another process. A run is over when
 /// nothing came for so long.
 const GRACE: Duration = Duration::from_secs(3);
-/// The same where no root is stored: it may be on its way too.
-const ROOTLESS_GRACE: Duration = Duration::from_secs(10);
+/// The same where no root is stored: one that is sent comes when it ends.
+const ROOTLESS_GRACE: Duration = Duration::from_secs(60);
 /// A store that fails is asked again so often, a second apart.
 const TRIES: u32 = 5;
 /// So many candidates are named where an id fits several.
@@ -366,7 +366,7 @@ impl Follower {
             RunStatus::Abandoned => return Some(status),
             RunStatus::Completed | RunStatus::Failed => {}
         }
-        let grace = match self.reader.root_ended() {
+        let grace = match self.reader.root_ended() || records.info.status != RunStatus::Running {
             true => GRACE,
             false => ROOTLESS_GRACE,
         };

@@ -15,6 +15,7 @@ use std::time::Duration;
 use futures_util::Stream;
 use serde_json::{Value, json};
 use spanscope_layers::SpanExt;
+use spanscope_layers::capture::cut;
 use spanscope_layers::genai::Agent;
 use spanscope_model::{
     RunRange, RunRecords, RunSpan, RunStatus, SpanId, SpanStatus, StoreError, StoreErrorKind, TraceStore,
@@ -76,7 +77,9 @@ impl AgentRun {
 
     /// The run's id. Default: the id of its trace.
     pub fn task(mut self, id: &str) -> Self {
-        self.task = Some(id.to_owned());
+        // As it is stored, so that it is found.
+        let id = cut(id.trim(), spanscope_runs::MAX_FACT_LEN);
+        self.task = Some(id.to_owned()).filter(|id| !id.is_empty());
         self
     }
 
@@ -201,17 +204,23 @@ impl RunningAgent {
 
     /// Runs the future inside of its span, and ends it. An error fails the run; so does dropping this before its end, as a server
     /// does whose client has left: then it failed as `cancelled`.
-    pub async fn run<T, E: Display>(self, work: impl Future<Output = Result<T, E>>) -> Traced<Result<T, E>> {
+    pub fn run<T, E: Display, F: Future<Output = Result<T, E>>>(
+        self,
+        work: F,
+    ) -> impl Future<Output = Traced<Result<T, E>>> + use<T, E, F> {
+        // Before it is polled: what is never waited for is cancelled too.
         let unfinished = Unfinished(Some(self.agent.clone()));
-        let answer = self.agent.0.instrument(work).await;
-        unfinished.finish();
-        if let Err(error) = &answer {
-            self.agent.failed(error);
-        }
-        Traced {
-            answer,
-            task_id: self.task_id,
-            span_id: self.span_id,
+        async move {
+            let answer = self.agent.0.instrument(work).await;
+            unfinished.finish();
+            if let Err(error) = &answer {
+                self.agent.failed(error);
+            }
+            Traced {
+                answer,
+                task_id: self.task_id,
+                span_id: self.span_id,
+            }
         }
     }
 
@@ -242,10 +251,12 @@ impl Unfinished {
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        if let Some(agent) = &self.0 {
-            agent
-                .0
-                .failed("cancelled", &"cancelled: nobody waited for its end");
+        let Some(agent) = &self.0 else { return };
+        if std::thread::panicking() {
+            agent.0.failed("panic", &"panicked");
+        } else {
+            let why = &"cancelled: nobody waited for its end";
+            agent.0.failed("cancelled", why);
         }
     }
 }

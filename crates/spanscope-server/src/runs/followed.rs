@@ -5,6 +5,7 @@
 //! the store or the program that is watched. The task ends with its last watcher.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,8 @@ type Key = (Option<Tenant>, String);
 #[derive(Default)]
 pub(super) struct Hub {
     runs: Mutex<HashMap<Key, Weak<Followed>>>,
+    /// Bytes of all pages.
+    kept: Arc<AtomicUsize>,
 }
 
 impl Hub {
@@ -66,6 +69,7 @@ impl Hub {
             state: Mutex::default(),
             news: watch::Sender::new(()),
             settings,
+            kept: Arc::clone(&self.kept),
         });
         runs.insert(key, Arc::downgrade(&run));
         tokio::spawn(read_on(
@@ -77,11 +81,21 @@ impl Hub {
     }
 }
 
+/// Bytes of events, about, that are kept of all runs together; beyond it each keeps its last page.
+const KEPT_OF_ALL: usize = 64 << 20;
+
 /// A run that is followed.
 pub(super) struct Followed {
     state: Mutex<State>,
     news: watch::Sender<()>,
     pub(super) settings: RunSettings,
+    kept: Arc<AtomicUsize>,
+}
+
+impl Drop for Followed {
+    fn drop(&mut self) {
+        self.kept.fetch_sub(lock(&self.state).bytes, Ordering::Relaxed);
+    }
 }
 
 #[derive(Default)]
@@ -169,15 +183,20 @@ impl Followed {
         }
     }
 
-    fn push(&self, page: Page) {
+    fn push(&self, mut page: Page) {
         let mut state = lock(&self.state);
+        page.base = state.upto;
         state.upto = page.upto;
         state.bytes += page.bytes;
+        self.kept.fetch_add(page.bytes, Ordering::Relaxed);
         state.pages.push_back(Arc::new(page));
         // The last one is kept however large it is, or nobody would ever get it.
-        while state.bytes > self.settings.kept_bytes && state.pages.len() > 1 {
+        while state.pages.len() > 1
+            && (state.bytes > self.settings.kept_bytes || self.kept.load(Ordering::Relaxed) > KEPT_OF_ALL)
+        {
             if let Some(page) = state.pages.pop_front() {
                 state.bytes -= page.bytes;
+                self.kept.fetch_sub(page.bytes, Ordering::Relaxed);
             }
         }
         drop(state);
@@ -201,12 +220,12 @@ async fn read_on(run: Weak<Followed>, mut replay: Replay, store: Arc<dyn TraceSt
     let mut failures = 0;
     loop {
         // What changes after this was answered is answered by the next one, so nothing is missed between them.
-        let changed = match run.upgrade() {
-            Some(run) if lock(&run.state).is_read => None,
-            Some(_) => Some(store.changed(seen).await),
-            None => return,
-        };
-        if let Some(Ok(version)) = changed {
+        if run.strong_count() == 0 {
+            return;
+        }
+        if seen == 0
+            && let Ok(version) = store.changed(0).await
+        {
             seen = version;
         }
         let records = match read_what_is_new(&run, &mut replay, &mut last_news).await {
@@ -242,10 +261,13 @@ async fn read_on(run: Weak<Followed>, mut replay: Replay, store: Arc<dyn TraceSt
         };
         {
             let mut state = lock(&followed.state);
-            state.is_read = true;
+            let was_read = std::mem::replace(&mut state.is_read, true);
             state.info = Some(records.info);
+            drop(state);
+            if !was_read {
+                followed.news.send_replace(());
+            }
         }
-        followed.news.send_replace(());
         drop(followed);
         sleep(PAUSE).await;
         // Either something changes, or it is time to look whether the run is over.
@@ -273,7 +295,8 @@ async fn read_what_is_new(
         let Some(run) = run.upgrade() else {
             return Ok(None);
         };
-        if let Some(page) = page {
+        // A page in which nothing happened is none: the next one begins where it did.
+        if let Some(page) = page.filter(|page| !page.events.is_empty()) {
             if lock(&run.state).is_read {
                 *last_news = Some(Instant::now());
             }
@@ -329,7 +352,8 @@ fn rest(
         RunStatus::Abandoned => return Rest::Over(status),
         RunStatus::Completed | RunStatus::Failed => {}
     }
-    let grace = match replay.reader.root_ended() {
+    // A program that writes the file itself tells which of its spans is the first of it; of one that sends, the store waits for a root.
+    let grace = match replay.reader.root_ended() || records.info.status != RunStatus::Running {
         true => settings.grace,
         false => settings.rootless_grace,
     };

@@ -36,7 +36,7 @@ pub struct RunSettings {
     pub event_ttl: Duration,
     /// A stream waits for so long after the last span has ended before it says that the run is over. Default: 3 s.
     pub grace: Duration,
-    /// The same where no root is stored: it may be on its way, and programs send every 5 seconds. Default: 10 s.
+    /// The same where no root is stored: it is sent when it ends, and what it waits for may be a model that thinks. Default: 60 s.
     pub rootless_grace: Duration,
     /// A stream that has nothing to say says so after this time. Default: 15 s.
     pub keep_alive: Duration,
@@ -53,7 +53,7 @@ impl Default for RunSettings {
             session_ttl: days(7),
             event_ttl: days(3),
             grace: Duration::from_secs(3),
-            rootless_grace: Duration::from_secs(10),
+            rootless_grace: Duration::from_secs(60),
             keep_alive: Duration::from_secs(15),
             streams: 512,
             kept_bytes: 8 << 20,

@@ -31,7 +31,7 @@ pub(super) struct Page {
 impl Page {
     pub(super) fn new(base: RunCursor, upto: RunCursor, events: Vec<RunEvent>) -> Self {
         // An event is kept as it is, and as text in the shapes that somebody reads.
-        let bytes = events.iter().map(|event| 2 * size_of_event(event)).sum();
+        let bytes = size_of::<Self>() + events.iter().map(|event| 2 * size_of_event(event)).sum::<usize>();
         Self {
             base,
             upto,
@@ -46,28 +46,30 @@ impl Page {
         let shape = (format as usize * 4 + level as usize).min(SHAPES - 1);
         let text = self.texts[shape].get_or_init(|| async {
             if self.events.len() <= FEW_EVENTS {
-                return self.text_after(0, format, level);
+                return self.text_after(None, format, level);
             }
             let page = Arc::clone(self);
-            let written = tokio::task::spawn_blocking(move || page.text_after(0, format, level)).await;
+            let written = tokio::task::spawn_blocking(move || page.text_after(None, format, level)).await;
             written.unwrap_or_default() // only a runtime that ends takes it back
         });
         text.await.clone()
     }
 
-    /// The events from this number on.
-    pub(super) fn text_after(&self, number: usize, format: Format, level: Level) -> Bytes {
+    /// The events after the one that is called so; all of them where it is not among them any more, because what was sent twice is
+    /// known by its name, and what is lost is not.
+    pub(super) fn text_after(&self, sent: Option<&str>, format: Format, level: Level) -> Bytes {
+        let sent = sent.and_then(|sent| self.events.iter().position(|event| event.event_id == sent));
         let mut text = String::new();
-        for (number, event) in self.events.iter().enumerate().skip(number) {
+        for event in self.events.iter().skip(sent.map_or(0, |sent| sent + 1)) {
             if !level.shows(event.event_type) {
                 continue;
             }
             let place = Place {
                 base: self.base,
                 upto: self.upto,
-                within: Within::Event(number),
+                within: Within::Event(event.event_id.clone()),
             };
-            push(&mut text, place, event, format, level);
+            push(&mut text, &place, event, format, level);
         }
         text.into()
     }
@@ -78,7 +80,7 @@ pub(super) fn end_text(cursor: RunCursor, event: &RunEvent, format: Format, leve
     let mut text = String::new();
     push(
         &mut text,
-        Place::at_end(cursor, Within::End),
+        &Place::at_end(cursor, Within::End),
         event,
         format,
         level,
@@ -91,7 +93,7 @@ pub(super) fn done_text(cursor: RunCursor) -> String {
     format!("id: {}\ndata: [DONE]\n\n", Place::at_end(cursor, Within::Done))
 }
 
-fn push(text: &mut String, place: Place, event: &RunEvent, format: Format, level: Level) {
+fn push(text: &mut String, place: &Place, event: &RunEvent, format: Format, level: Level) {
     // JSON has no line breaks of its own, so it is one line of data.
     let data = json!({"event": format.sse_name(), "data": format_event(event, format, level)});
     let _ = write!(text, "id: {place}\ndata: {data}\n\n");

@@ -1,8 +1,8 @@
 //! [`Place`]: where in the stream of a run somebody is, as the id of an event.
 //!
-//! Events are numbered in the page that they came in, and a page is everything that the store took in between two cursors. So an id
-//! holds both cursors and the number: whoever comes back with it, to this process or another one, is given the same page again,
-//! which the store can always make anew, and goes on after the number.
+//! Events come in pages, and a page is everything that the store took in between two cursors. So an id holds both cursors and what the
+//! event is called in its run: whoever comes back with it, to this process or another one, is given the same page again, which the
+//! store can always make anew, and goes on after that event.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use std::str::FromStr;
 use spanscope_model::RunCursor;
 
 /// After which event somebody is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
     /// The page begins after this.
     pub(super) base: RunCursor,
@@ -20,10 +20,10 @@ pub(super) struct Place {
 }
 
 /// Where in a page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Within {
-    /// After the event of this number.
-    Event(usize),
+    /// After the event that is called so.
+    Event(String),
     /// After the event that ends the run.
     End,
     /// After the last word of the stream.
@@ -43,8 +43,8 @@ impl Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.within {
-            Within::Event(number) => write!(f, "{}-{}-{number}", self.base, self.upto),
+        match &self.within {
+            Within::Event(event) => write!(f, "{}-{}-{event}", self.base, self.upto),
             Within::End => write!(f, "{}-end", self.upto),
             Within::Done => write!(f, "{}-done", self.upto),
         }
@@ -67,17 +67,15 @@ impl FromStr for Place {
             "done" => Self::at_end(base, Within::Done),
             upto => {
                 let upto: RunCursor = upto.parse().map_err(|_| NoPlace)?;
-                let number = next()?;
-                let is_plain =
-                    (1..=9).contains(&number.len()) && number.bytes().all(|digit| digit.is_ascii_digit());
-                let number = number.parse().ok().filter(|_| is_plain).ok_or(NoPlace)?;
-                if !upto.covers(&base) {
+                let event = next()?;
+                let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b':';
+                if !upto.covers(&base) || !(1..=64).contains(&event.len()) || !event.bytes().all(is_name) {
                     return Err(NoPlace);
                 }
                 Self {
                     base,
                     upto,
-                    within: Within::Event(number),
+                    within: Within::Event(event.to_owned()),
                 }
             }
         };
@@ -108,12 +106,12 @@ mod tests {
             Place {
                 base,
                 upto,
-                within: Within::Event(0),
+                within: Within::Event("run:start".to_owned()),
             },
             Place {
                 base,
                 upto,
-                within: Within::Event(99_999),
+                within: Within::Event("00f067aa0ba902b7:end".to_owned()),
             },
             Place::at_end(upto, Within::End),
             Place::at_end(upto, Within::Done),
@@ -127,7 +125,9 @@ mod tests {
             "1.2.3-4.5.6",
             "1.2.3-4.5.6--1",
             "1.2.3-4.5.6-1-2",
-            "4.5.6-1.2.3-0",
+            "4.5.6-1.2.3-run:start",
+            "1.2.3-4.5.6-run start",
+            "1.2.3-4.5.6-",
             "1.2.3-enD",
             "1.2.3-end-1",
         ] {

@@ -38,10 +38,25 @@ impl Replay {
         &mut self,
         upto: Option<RunCursor>,
     ) -> Result<(Option<Page>, RunRecords), StoreError> {
+        self.next_of(upto, SPANS_AT_ONCE).await
+    }
+
+    /// A page that was sent before, to its end, whatever is stored since.
+    pub(super) async fn again(&mut self, upto: RunCursor) -> Result<Option<Page>, StoreError> {
+        let (page, _) = self.next_of(Some(upto), u64::MAX).await?;
+        self.cursor = upto;
+        Ok(page)
+    }
+
+    async fn next_of(
+        &mut self,
+        upto: Option<RunCursor>,
+        limit: u64,
+    ) -> Result<(Option<Page>, RunRecords), StoreError> {
         let range = RunRange {
             after: self.cursor,
             upto,
-            limit: SPANS_AT_ONCE,
+            limit,
         };
         let records = self.store.run_records(self.task_id.clone(), range).await?;
         if records.info.span_count > MAX_SPANS {

@@ -544,7 +544,7 @@ async fn stream_run(
         upto,
         within: Within::Done,
         ..
-    }) = after
+    }) = &after
     {
         // A client that has got the last word comes back by itself, unless it is told that there is nothing more.
         let (read, ending) = run.read_once().await;

@@ -11,7 +11,7 @@ use axum::body::Bytes;
 use spanscope_model::{RunCursor, StoreError, TraceStore};
 use spanscope_runs::{Format, Level};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::followed::{Ending, Followed, Next};
 use super::page::{done_text, end_text};
@@ -39,11 +39,15 @@ pub(super) struct Watcher {
     ends: Option<watch::Receiver<bool>>,
     /// Everything up to here was sent.
     at: RunCursor,
-    /// Of the page that begins here, these were sent before.
-    resume: Option<(RunCursor, usize)>,
-    /// The end was sent before, of a run that had been read up to here.
-    has_end: Option<RunCursor>,
-    replay: Option<(Replay, OwnedSemaphorePermit)>,
+    /// Of the page that begins here and ends there, everything to the event that is called so was sent before.
+    resume: Option<(RunCursor, String)>,
+    /// The end was sent before.
+    has_end: bool,
+    replay: Option<Replay>,
+    /// When something was sent last.
+    last_sent: Instant,
+    /// Events were sent since the end was.
+    has_news: bool,
     /// Kept pages were given to the client.
     is_live: bool,
     is_done: bool,
@@ -79,13 +83,13 @@ impl Watcher {
             place,
         } = watching;
         let (at, resume, has_end) = match after {
-            None => (RunCursor::default(), None, None),
+            None => (RunCursor::default(), None, false),
             Some(Place {
                 base,
                 upto,
-                within: Within::Event(number),
-            }) => (base, Some((upto, number + 1)), None),
-            Some(Place { upto, .. }) => (upto, None, Some(upto)),
+                within: Within::Event(event),
+            }) => (base, Some((upto, event)), false),
+            Some(Place { upto, .. }) => (upto, None, true),
         };
         Self {
             news: run.news(),
@@ -100,6 +104,8 @@ impl Watcher {
             resume,
             has_end,
             replay: None,
+            last_sent: Instant::now(),
+            has_news: false,
             is_live: false,
             is_done: false,
             has_begun: false,
@@ -119,19 +125,21 @@ impl Watcher {
             }
             // Before the look, so that what comes after it is not missed.
             self.news.mark_unchanged();
-            let next = match self.resume {
-                Some((upto, first)) => match self.run.kept(self.at, upto) {
+            let next = match self.resume.take() {
+                Some((upto, sent)) => match self.run.kept(self.at, upto) {
                     Some(page) => {
-                        self.resume = None;
                         self.at = upto;
-                        let text = page.text_after(first, self.format, self.level);
+                        let text = page.text_after(Some(&sent), self.format, self.level);
                         if text.is_empty() {
                             continue;
                         }
-                        return Some(text);
+                        return self.sent(text);
                     }
                     // A page that was begun has to be made anew, as it was.
-                    None => Next::Gone(upto),
+                    None => {
+                        self.resume = Some((upto, sent));
+                        Next::Gone(upto)
+                    }
                 },
                 None => self.run.after(self.at),
             };
@@ -140,6 +148,7 @@ impl Watcher {
                     self.replay = None;
                     self.is_live = true;
                     self.at = page.upto;
+                    self.has_news = true;
                     page.text(self.format, self.level).await
                 }
                 Next::Nothing => match self.wait().await {
@@ -157,15 +166,21 @@ impl Watcher {
                 Next::Ending(ending) => self.end(&ending),
             };
             if !text.is_empty() {
-                return Some(text);
+                return self.sent(text);
             }
         }
         None
     }
 
+    fn sent(&mut self, text: Bytes) -> Option<Bytes> {
+        self.last_sent = Instant::now();
+        Some(text)
+    }
+
     /// Waits until there may be more; says something where that takes long.
     async fn wait(&mut self) -> Option<Bytes> {
-        let keep_alive = self.run.settings.keep_alive;
+        // From what was sent last, however often there was something that this client is not shown.
+        let keep_alive = self.last_sent + self.run.settings.keep_alive;
         let server_ends = async {
             match &mut self.ends {
                 Some(ends) => drop(ends.wait_for(|ends| *ends).await),
@@ -173,7 +188,7 @@ impl Watcher {
             }
         };
         tokio::select! {
-            waited = timeout(keep_alive, self.news.changed()) => match waited {
+            waited = timeout_at(keep_alive, self.news.changed()) => match waited {
                 Ok(Ok(())) => None,
                 Ok(Err(_)) => {
                     // The run is held here, so that its news never end before.
@@ -188,36 +203,41 @@ impl Watcher {
 
     /// Reads the next page up to here from the store.
     async fn read_by_itself(&mut self, upto: RunCursor) -> Result<Bytes, StoreError> {
-        let (mut replay, permit) = match self.replay.take() {
+        // Only while it is read, so that a client that takes its time keeps nobody from reading.
+        let replays = Arc::clone(&self.replays);
+        let Ok(permit) = replays.acquire().await else {
+            return Ok(Bytes::new()); // it is never closed
+        };
+        let mut replay = match self.replay.take() {
             Some(replay) => replay,
             None => {
-                let permit = Arc::clone(&self.replays).acquire_owned().await;
-                let Ok(permit) = permit else {
-                    return Ok(Bytes::new()); // it is never closed
-                };
                 let mut replay = Replay::new(Arc::clone(&self.store), self.task_id.clone());
                 if self.at != RunCursor::default() {
                     replay.pass_over(self.at).await?;
                 }
-                (replay, permit)
+                replay
             }
         };
-        let (page, records) = replay.next(Some(upto)).await?;
-        let first = match self.resume.take() {
-            // It was the last one of its page.
-            Some((_, first)) => first,
-            None => 0,
+        let sent = self.resume.take().map(|(_, sent)| sent);
+        let page = if sent.is_some() {
+            replay.again(upto).await?
+        } else {
+            let (page, records) = replay.next(Some(upto)).await?;
+            if !records.more {
+                replay.cursor = upto;
+            }
+            page
         };
-        if !records.more {
-            replay.cursor = upto;
-        }
         self.at = replay.cursor;
-        self.replay = Some((replay, permit));
+        self.replay = Some(replay);
         let (format, level) = (self.format, self.level);
         let Some(page) = page else {
             return Ok(Bytes::new());
         };
-        let written = tokio::task::spawn_blocking(move || page.text_after(first, format, level)).await;
+        self.has_news |= !page.events.is_empty();
+        let written =
+            tokio::task::spawn_blocking(move || page.text_after(sent.as_deref(), format, level)).await;
+        drop(permit);
         Ok(written.unwrap_or_default())
     }
 
@@ -225,7 +245,7 @@ impl Watcher {
         self.is_done = true;
         match ending {
             Ending::Over(event) => {
-                let mut text = match self.has_end == Some(self.at) {
+                let mut text = match self.has_end && !self.has_news {
                     true => String::new(),
                     false => end_text(self.at, event, self.format, self.level),
                 };

@@ -3,37 +3,48 @@
 use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
-use spanscope_model::{Attributes, Timestamp};
+use spanscope_model::{StoreError, Timestamp};
 
 use super::Failure;
 use super::file::{Asker, File};
 use super::runs;
 use crate::open::{open_write, sql_error};
 use crate::retention;
-use crate::writer::runs::find_again;
-use crate::writer::tail::sum_up;
-use spanscope_model::StoreError;
+use crate::writer::runs::task_in;
+use crate::writer::tail::sum_up_or_delete;
 
 /// Whole traces go, whatever else their records' times to live are.
 const END_OF_TIME: Timestamp = Timestamp::from_nanos(i64::MAX);
 
 /// Deletes a run and says how many spans it had.
 pub(super) fn run(file: &File, asker: &Asker, task_id: &str) -> Result<u64, StoreError> {
-    let found = file.read(asker, |db, scope| runs::find(db, scope, task_id))?;
-    let db = open_write(&file.path)?;
-    let deleted = if found.is_shared {
-        let mut spans = 0;
-        for trace in &found.traces {
-            spans += below(&db, *trace, task_id).map_err(|failure| failure.of(&file.path))?;
+    let mut deleted = 0;
+    let mut is_found = false;
+    // A task in more traces than are answered at once goes in several steps.
+    loop {
+        let found = match file.read(asker, |db, scope| runs::find(db, scope, task_id)) {
+            Err(error) if error.is_not_found() && is_found => return Ok(deleted),
+            found => found?,
+        };
+        is_found = true;
+        let db = open_write(&file.path)?;
+        let gone = if found.is_shared {
+            let mut spans = 0;
+            for trace in &found.traces {
+                spans += below(&db, *trace, task_id).map_err(|failure| failure.of(&file.path))?;
+            }
+            spans
+        } else {
+            retention::delete_traces(&db, &found.traces, END_OF_TIME)
+                .map_err(|error| sql_error(&file.path, error))?
+                .spans
+        };
+        finish(&db);
+        deleted += gone;
+        if gone == 0 || (found.traces.len() as i64) < runs::MAX_PARTS {
+            return Ok(deleted);
         }
-        spans
-    } else {
-        retention::delete_traces(&db, &found.traces, END_OF_TIME)
-            .map_err(|error| sql_error(&file.path, error))?
-            .spans
-    };
-    finish(&db);
-    Ok(deleted)
+    }
 }
 
 /// Deletes the runs whose traces ended before then, and says how many they were.
@@ -57,6 +68,7 @@ fn finish(db: &Connection) {
 /// Deletes the spans at and below those that say the task id, with their events; the others of the trace stay.
 fn below(db: &Connection, trace: i64, task_id: &str) -> Result<u64, Failure> {
     let transaction = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
+    retention::keep_numbers(&transaction)?;
     let mut children: HashMap<i64, Vec<(i64, i64)>> = HashMap::new();
     let mut next: Vec<(i64, i64)> = Vec::new();
     {
@@ -68,39 +80,39 @@ fn below(db: &Connection, trace: i64, task_id: &str) -> Result<u64, Failure> {
             if let Some(parent) = row.get::<_, Option<i64>>(2)? {
                 children.entry(parent).or_default().push(span);
             }
-            let says = |attributes: &str| {
-                let attributes: Attributes = serde_json::from_str(attributes).unwrap_or_default();
-                attributes
-                    .get("task_id")
-                    .is_some_and(|said| said.to_string() == task_id)
-            };
-            if row
+            let attributes = row
                 .get_ref(3)?
                 .as_str_or_null()?
-                .is_some_and(|attributes| attributes.contains("\"task_id\"") && says(attributes))
-            {
+                .filter(|text| text.contains("\"task_id\""));
+            if attributes.and_then(task_in).as_deref() == Some(task_id) {
                 next.push(span);
             }
         }
     }
-    let mut gone = HashSet::new();
+    let (mut rows, mut keys) = (HashSet::new(), HashSet::new());
     while let Some((row, key)) = next.pop() {
-        if !gone.insert(row) {
-            continue;
+        if rows.insert(row) {
+            keys.insert(key);
+            next.extend(children.remove(&key).unwrap_or_default());
         }
-        transaction
-            .prepare_cached("DELETE FROM _attr WHERE span = ?1")?
-            .execute([row])?;
-        transaction
-            .prepare_cached("DELETE FROM _span WHERE id = ?1")?
-            .execute([row])?;
-        transaction
-            .prepare_cached("DELETE FROM _event WHERE trace = ?1 AND span_id = ?2")?
-            .execute(params![trace, key])?;
-        next.extend(children.remove(&key).unwrap_or_default());
     }
-    sum_up(&transaction, trace)?;
-    find_again(&transaction, trace)?;
+    let list = |numbers: &HashSet<i64>| serde_json::json!(numbers).to_string();
+    let rows_gone = list(&rows);
+    for delete in [
+        "DELETE FROM _attr WHERE span IN (SELECT value FROM json_each(?1))",
+        "DELETE FROM _span WHERE id IN (SELECT value FROM json_each(?1))",
+    ] {
+        transaction.execute(delete, [&rows_gone])?;
+    }
+    transaction.execute(
+        "DELETE FROM _ended WHERE trace = ?1 AND span IN (SELECT value FROM json_each(?2))",
+        params![trace, rows_gone],
+    )?;
+    transaction.execute(
+        "DELETE FROM _event WHERE trace = ?1 AND span_id IN (SELECT value FROM json_each(?2))",
+        params![trace, list(&keys)],
+    )?;
+    sum_up_or_delete(&transaction, trace)?;
     transaction.commit()?;
-    Ok(gone.len() as u64)
+    Ok(rows.len() as u64)
 }

@@ -1,6 +1,6 @@
 //! Agent runs: the list of them, and the records of one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use rusqlite::{Connection, Row};
 use spanscope_model::{
@@ -16,19 +16,19 @@ use super::scope::Scope;
 use super::traces;
 use crate::schema;
 
-/// A run of which no root is stored counts as running for so long after its last span: its root may be on its way. Programs send
-/// every five seconds.
-const ROOT_AWAITED_NANOS: i64 = 10_000_000_000;
+/// A run of which no root is stored counts as running for so long after its last span: its root is sent when it ends, and what it waits
+/// for may be a model that thinks.
+const ROOT_AWAITED_NANOS: i64 = 60_000_000_000;
 /// A task that goes on in more traces is answered as its newest.
-const MAX_PARTS: i64 = 64;
+pub(super) const MAX_PARTS: i64 = 64;
 /// What a run takes in a list, about.
 const INFO_BYTES: usize = 500;
 
 /// ` AND ...` over a row `r` of `_run` and its trace `t`: it is not over.
 const UNFINISHED: &str = " AND (r.state = 0 OR (r.shared = 0 AND t.open_count > 0) \
-     OR (r.said = 0 AND t.root IS NULL AND t.end >= ";
+     OR (r.shared = 0 AND t.root IS NULL AND t.end >= ";
 const FINISHED: &str = " AND NOT (r.state = 0 OR (r.shared = 0 AND t.open_count > 0) \
-     OR (r.said = 0 AND t.root IS NULL AND t.end >= ";
+     OR (r.shared = 0 AND t.root IS NULL AND t.end >= ";
 /// Whether a program that runs a span of the trace is alive, from the moment on that follows.
 const ALIVE: &str = "EXISTS (SELECT 1 FROM _span o INDEXED BY _span_trace JOIN _process p ON p.id = o.process \
      WHERE o.trace = t.id AND o.duration IS NULL AND p.ended_at IS NULL AND p.seen_at >= ";
@@ -117,7 +117,7 @@ pub(super) fn list(db: &Connection, scope: Scope, filter: &RunFilter) -> Result<
 fn chosen(scope: Scope, filter: &RunFilter, now: i64) -> Sql {
     let mut sql = Sql::new(
         " AND r.hidden = 0 AND (r.parts = 0 OR NOT EXISTS (SELECT 1 FROM _run o WHERE o.task_id = r.task_id \
-         AND o.tenant = r.tenant AND o.hidden = 0 AND o.id < r.id))",
+         AND o.tenant = r.tenant AND o.hidden = 0 AND o.id > r.id))",
     )
     .add(&scope.of_runs());
     for (is, value) in [
@@ -191,7 +191,7 @@ fn part(row: &Row<'_>, now: i64) -> rusqlite::Result<Option<Part>> {
     let (said, shared, rootless): (bool, bool, bool) = (row.get(15)?, row.get(16)?, row.get(18)?);
     let (end, head_end): (i64, Option<i64>) = (row.get(10)?, row.get(21)?);
     let alive: bool = row.get(22)?;
-    let root_awaited = !said && rootless && end >= now.saturating_sub(ROOT_AWAITED_NANOS);
+    let root_awaited = !shared && rootless && end >= now.saturating_sub(ROOT_AWAITED_NANOS);
     let unfinished = state == 0 || (!shared && open > 0);
     let status = match (unfinished, state) {
         (true, _) if open > 0 && !alive => RunStatus::Abandoned,
@@ -254,8 +254,10 @@ fn select(which: &'static str) -> Sql {
 
 /// Several traces of one task as one run.
 fn merged(parts: &[Part]) -> Option<RunInfo> {
-    let mut info = parts.first()?.info.clone();
-    for part in &parts[1..] {
+    let mut info = parts.last()?.info.clone();
+    info.trace_id = parts.first()?.info.trace_id;
+    info.name.clone_from(&parts.first()?.info.name);
+    for part in parts.iter().rev().skip(1) {
         info.created_at = info.created_at.min(part.info.created_at);
         info.updated_at = info.updated_at.max(part.info.updated_at);
         info.span_count += part.info.span_count;
@@ -537,23 +539,36 @@ fn of_traces(select: &'static str, columns: &'static str, from: &'static str, tr
     sql.push(")")
 }
 
-/// The rows of the traces of runs that ended before then, and how many runs that is.
+/// The rows of the traces of runs that ended before then, and how many runs that is. What goes on has not ended.
 pub(super) fn ended_before(
     db: &Connection,
     scope: Scope,
     before: Timestamp,
 ) -> Result<(Vec<i64>, u64), Failure> {
     check(db)?;
-    let sql = Sql::new("SELECT r.trace, COUNT(*) FROM _run r JOIN _trace t ON t.id = r.trace WHERE r.hidden = 0 AND t.end < ")
-        .bind(before.as_nanos())
-        .push(" AND t.start < ")
-        .bind(before.as_nanos())
-        .add(&scope.of_runs())
-        .push(" GROUP BY r.trace");
-    let found = sql.rows(db, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
-    let runs = found
+    let sql = Sql::new(
+        "SELECT r.trace, r.task_id, r.tenant FROM _run r JOIN _trace t ON t.id = r.trace WHERE r.hidden = 0 AND t.end < ",
+    )
+    .bind(before.as_nanos())
+    .push(" AND t.start < ")
+    .bind(before.as_nanos())
+    .push(" AND NOT (t.open_count > 0 AND ")
+    .push(ALIVE)
+    .bind(alive_since())
+    .push("))")
+    .add(&scope.of_runs());
+    let found = sql.rows(db, |row| {
+        Ok((
+            row.get::<_, i64>(0)?,
+            row.get::<_, String>(1)?,
+            row.get::<_, i64>(2)?,
+        ))
+    })?;
+    let traces: BTreeSet<i64> = found.iter().map(|(trace, ..)| *trace).collect();
+    let tasks: BTreeSet<(&str, i64)> = found
         .iter()
-        .map(|(_, runs)| u64::try_from(*runs).unwrap_or(0))
-        .sum();
-    Ok((found.into_iter().map(|(trace, _)| trace).collect(), runs))
+        .map(|(_, task, tenant)| (task.as_str(), *tenant))
+        .collect();
+    let runs = tasks.len() as u64;
+    Ok((traces.into_iter().collect(), runs))
 }

@@ -52,6 +52,8 @@ struct Run {
     head: i64,
     head_start: i64,
     start: i64,
+    /// Of those that stand as high as the head, the one that began last.
+    last: (i64, i64),
 }
 
 impl Run {
@@ -67,6 +69,7 @@ impl Run {
             head: found.row,
             head_start: found.start,
             start: found.start,
+            last: (found.start, found.row),
         };
         (facts.task_id, run)
     }
@@ -77,6 +80,11 @@ impl Run {
             || other.rank > self.rank
             || (other.rank == self.rank && other.head_start < self.head_start);
         let start = self.start.min(other.start);
+        let last = match self.rank.cmp(&other.rank) {
+            std::cmp::Ordering::Less => other.last,
+            std::cmp::Ordering::Equal => self.last.max(other.last),
+            std::cmp::Ordering::Greater => self.last,
+        };
         let (mut first, second) = if other_is_head {
             (other, self.clone())
         } else {
@@ -93,7 +101,49 @@ impl Run {
             }
         }
         first.start = start;
+        first.last = last;
         *self = first;
+    }
+}
+
+impl Run {
+    /// A run is called by its last attempt, and goes out as that does: the topmost span of its task at or above the one that began
+    /// last.
+    fn take_last_attempt(
+        &mut self,
+        db: &Connection,
+        trace: i64,
+        task_id: Option<&str>,
+    ) -> rusqlite::Result<()> {
+        const MAX_DEPTH: usize = 64;
+        let (start, row) = self.last;
+        if row == self.head || start <= self.head_start || self.rank == STEP {
+            return Ok(());
+        }
+        let mut top = (start, row);
+        if let (Some(task_id), AGENT) = (task_id, self.rank) {
+            let mut up = db.prepare_cached(
+                "SELECT u.id, u.start, u.attributes FROM _span s JOIN _span u INDEXED BY _span_hex
+                 ON u.span_hex = printf('%016x', s.parent) AND u.trace = s.trace WHERE s.id = ?1 AND s.trace = ?2 LIMIT 1",
+            )?;
+            let mut at = row;
+            for _ in 0..MAX_DEPTH {
+                let above: Option<(i64, i64, String)> = up
+                    .query_row([at, trace], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+                    .optional()?;
+                let Some((above, start, attributes)) = above else {
+                    break;
+                };
+                if task_in(&attributes).as_deref() == Some(task_id) {
+                    top = (start, above);
+                }
+                at = above;
+            }
+        }
+        if top.0 > self.head_start {
+            (self.head_start, self.head) = top;
+        }
+        Ok(())
     }
 }
 
@@ -150,12 +200,14 @@ fn write(db: &Connection, trace: i64, task_id: Option<&str>, mut run: Run) -> ru
                 head: row.get(6)?,
                 head_start: row.get(7)?,
                 start: row.get(8)?,
+                last: (row.get(7)?, row.get(6)?),
             };
             Ok((row.get::<_, i64>(0)?, known))
         })
         .optional()?;
     if let Some((id, mut known)) = known {
         known.add(run);
+        known.take_last_attempt(db, trace, task_id)?;
         db.prepare_cached(
             "UPDATE _run SET agent_id = ?2, session_id = ?3, user_id = ?4, trace_level = ?5, rank = ?6, head = ?7,
              head_start = ?8, start = ?9 WHERE id = ?1",
@@ -189,6 +241,7 @@ fn write(db: &Connection, trace: i64, task_id: Option<&str>, mut run: Run) -> ru
     if task_id.is_none() {
         run.start = run.start.min(start);
     }
+    run.take_last_attempt(db, trace, task_id)?;
     let said: i64 = db
         .prepare_cached("SELECT COUNT(*) FROM _run WHERE trace = ?1 AND said = 1")?
         .query_row([trace], |row| row.get(0))?;
@@ -235,13 +288,21 @@ fn write(db: &Connection, trace: i64, task_id: Option<&str>, mut run: Run) -> ru
 fn note_parts(db: &Connection, row: i64, task_id: &str, tenant: i64) -> rusqlite::Result<()> {
     let other: Option<i64> = db
         .prepare_cached(
-            "SELECT id FROM _run WHERE task_id = ?1 AND tenant = ?2 AND id <> ?3 AND said = 1 LIMIT 1",
+            "SELECT id FROM _run WHERE task_id = ?1 AND tenant = ?2 AND id <> ?3 AND said = 1 ORDER BY id DESC LIMIT 1",
         )?
         .query_row(params![task_id, tenant, row], |row| row.get(0))
         .optional()?;
     if let Some(other) = other {
         db.prepare_cached("UPDATE _run SET parts = 1 WHERE id IN (?1, ?2) AND parts = 0")?
             .execute([row, other])?;
+        // The newest part stands for the task in lists, with what the others have said.
+        db.prepare_cached(
+            "UPDATE _run SET agent_id = COALESCE(NULLIF(_run.agent_id, ''), o.agent_id),
+                 session_id = COALESCE(NULLIF(_run.session_id, ''), o.session_id),
+                 user_id = COALESCE(NULLIF(_run.user_id, ''), o.user_id)
+             FROM (SELECT agent_id, session_id, user_id FROM _run WHERE id = ?2) o WHERE _run.id = ?1",
+        )?
+        .execute([row.max(other), row.min(other)])?;
     }
     Ok(())
 }
@@ -271,7 +332,8 @@ pub(super) fn hand_over(db: &Connection, trace: i64) -> rusqlite::Result<()> {
 fn look_at_heads(db: &Connection, trace: i64) -> rusqlite::Result<()> {
     db.prepare_cached(
         "UPDATE _run SET head = t.root, head_start = t.root_start, start = MIN(_run.start, t.root_start)
-         FROM _trace t WHERE t.id = ?1 AND t.root IS NOT NULL AND _run.trace = ?1 AND _run.said = 0",
+         FROM _trace t WHERE t.id = ?1 AND t.root IS NOT NULL AND _run.trace = ?1 AND _run.said = 0
+         AND _run.rank < 2",
     )?
     .execute([trace])?;
     db.prepare_cached(
@@ -313,6 +375,11 @@ pub(crate) fn find_all(db: &Connection) -> rusqlite::Result<()> {
         find_again(db, row.get(0)?)?;
     }
     Ok(())
+}
+
+/// The task that attributes, as the file has them, name.
+pub(crate) fn task_in(attributes: &str) -> Option<String> {
+    facts_in(attributes)?.task_id
 }
 
 /// What attributes, as the file has them, tell of a run.

@@ -238,6 +238,12 @@ fn delete_rows(
              (SELECT id FROM _event WHERE trace = ?1 AND process = ?2 AND id >= ?3 ORDER BY id LIMIT ?4)",
         )?
         .execute(params![trace, process, in_file.first_event, limit(room - spans)])?;
+    sum_up_or_delete(db, trace)?;
+    Ok(spans + events)
+}
+
+/// Makes a trace's row and those of its runs anew from what is left of it; deletes them if nothing is.
+pub(crate) fn sum_up_or_delete(db: &Connection, trace: i64) -> rusqlite::Result<()> {
     let is_left = "SELECT EXISTS (SELECT 1 FROM _span WHERE trace = ?1) OR EXISTS (SELECT 1 FROM _event WHERE trace = ?1)";
     if db.prepare_cached(is_left)?.query_row([trace], |row| row.get(0))? {
         sum_up(db, trace)?;
@@ -251,11 +257,11 @@ fn delete_rows(
             db.prepare_cached(delete)?.execute([trace])?;
         }
     }
-    Ok(spans + events)
+    Ok(())
 }
 
 /// Makes a trace's row anew from what is left of it. Its root is the earliest span whose parent is not there.
-pub(crate) fn sum_up(db: &Connection, trace: i64) -> rusqlite::Result<()> {
+fn sum_up(db: &Connection, trace: i64) -> rusqlite::Result<()> {
     db.prepare_cached(
         "UPDATE _trace SET
              start = COALESCE(MIN(s.start, e.start), s.start, e.start),

@@ -11,7 +11,7 @@ use spanscope_sqlite::{SqliteLayer, SqliteStore, wait};
 use spanscope_tests::wait_for;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use super::{Sent, Stream, With, agent, ids, store, tool};
+use super::{Sent, Stream, With, agent, ids, span, store, tool};
 use crate::running::{open, open_runs, runs};
 use crate::wire::{Ask, Connection};
 
@@ -362,4 +362,109 @@ fn what_has_no_parent_yet_is_shown_as_waiting_for_it() {
         .json();
     assert!(again["data"]["metadata"]["pending"].is_null(), "{again}");
     assert_eq!(wait(open.store.list_runs(Default::default())).unwrap().total, 1);
+}
+
+#[test]
+fn what_came_before_its_task_was_known_is_told_when_it_is() {
+    let open = open();
+    // Two tasks share the trace, and what ends first is sent first.
+    let first = span(1, 2, 1, "invoke_agent a", 9000, 100)
+        .with(&[("gen_ai.operation.name", "invoke_agent"), ("task_id", "other")]);
+    let started = span(1, 3, 1, "invoke_agent b", 9000, 0)
+        .with(&[("gen_ai.operation.name", "invoke_agent"), ("task_id", "t")])
+        .running();
+    store(&open.store, vec![first, started]);
+    let mut stream = Stream::open(&open, ALL, None);
+    assert_eq!(stream.next().unwrap().event_id(), "run:start");
+    assert_eq!(stream.next().unwrap().event_id(), format!("{:016x}:start", 3));
+    let below =
+        |id, parent| span(1, id, parent, "step", 8900, 10).with(&[("gen_ai.operation.name", "execute_tool")]);
+    store(&open.store, vec![below(9, 8)]);
+    sleep(runs().grace); // it is read, and belongs to nobody yet
+    store(&open.store, vec![below(8, 3)]);
+    let seen: HashSet<String> = (0..4).map(|_| stream.next().unwrap().event_id()).collect();
+    let expected = [8, 9]
+        .iter()
+        .flat_map(|id| ["start", "end"].map(|what| format!("{id:016x}:{what}")));
+    assert_eq!(seen, expected.collect());
+}
+
+#[test]
+fn a_page_that_another_task_made_smaller_is_sent_again_rather_than_lost() {
+    let open = open();
+    let sibling = span(1, 5, 1, "sibling", 8950, 10).with(&[("gen_ai.operation.name", "execute_tool")]);
+    let job = span(1, 2, 1, "invoke_agent", 8900, 100)
+        .with(&[("gen_ai.operation.name", "invoke_agent"), ("task_id", "t")]);
+    store(&open.store, vec![span(1, 1, 0, "main", 9000, 800), sibling, job]);
+    let sent = Stream::open(&open, ALL, None).all();
+    let at = ids(&sent)
+        .iter()
+        .position(|id| *id == format!("{:016x}:end", 5))
+        .unwrap();
+    let other = span(1, 7, 1, "invoke_agent", 8800, 100)
+        .with(&[("gen_ai.operation.name", "invoke_agent"), ("task_id", "u")]);
+    store(&open.store, vec![other]);
+    let rest = ids(&Stream::open(&open, ALL, Some(&sent[at].id)).all());
+    for needed in [
+        format!("{:016x}:start", 2),
+        format!("{:016x}:end", 2),
+        "run:end".to_owned(),
+    ] {
+        assert!(rest.contains(&needed), "{needed} is lost: {rest:?}");
+    }
+}
+
+#[test]
+fn the_stream_of_a_finished_run_ends_though_others_of_its_trace_go_on() {
+    let open = open();
+    let job = |id, task: &str| {
+        span(1, id, 1, "invoke_agent", 9000, 10)
+            .with(&[("gen_ai.operation.name", "invoke_agent"), ("task_id", task)])
+    };
+    store(
+        &open.store,
+        vec![span(1, 1, 0, "main", 9100, 0).running(), job(2, "t"), job(3, "u")],
+    );
+    let path = open.folder.path().join("trace_store.db");
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let writing = std::thread::spawn(move || {
+        let writer = SqliteStore::builder().open(path).unwrap();
+        let mut id = 10;
+        while stopped.recv_timeout(Duration::from_millis(20)).is_err() {
+            store(&writer, vec![span(1, id, 3, "step", 100, 1)]);
+            id += 1;
+            assert!(id < 3000, "the stream did not end");
+        }
+    });
+    let sent = Stream::open(&open, ALL, None).all();
+    assert_eq!(sent.last().unwrap().data, "[DONE]");
+    stop.send(()).unwrap();
+    writing.join().unwrap();
+}
+
+#[test]
+fn who_is_shown_nothing_hears_that_the_stream_lives() {
+    let mut settings = runs();
+    settings.keep_alive = Duration::from_millis(300);
+    let open = open_runs(Access::Local, Limits::default(), settings);
+    store(&open.store, vec![agent(1, "t", 1000, 0).running()]);
+    let mut stream = Stream::open(&open, "/traces/t/stream?level=minimal", None);
+    stream.next().unwrap();
+    // At this level none of it is shown, and all of it is news.
+    for number in 2..40 {
+        store(&open.store, vec![tool(1, number, "calculator", 500, 1)]);
+        sleep(Duration::from_millis(50)); // longer than two keep-alives in all
+    }
+    store(&open.store, vec![agent(1, "t", 1000, 900)]);
+    while stream.next().is_some() {}
+    assert!(
+        stream
+            .comments
+            .iter()
+            .filter(|comment| *comment == "nothing new")
+            .count()
+            >= 2,
+        "{:?}",
+        stream.comments
+    );
 }

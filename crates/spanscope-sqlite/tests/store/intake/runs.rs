@@ -638,3 +638,113 @@ fn task_ids_without_number_make_neither_a_trace_nor_a_task_slow() {
     let everywhere = read(&db, "everywhere", RunRange::ALL);
     assert_eq!(everywhere.traces.len(), 64, "the newest of them");
 }
+
+#[test]
+fn a_run_that_holds_other_runs_is_deleted_with_them_and_its_numbers_are_not_given_again() {
+    let Open { store: db, .. } = open();
+    store(
+        &db,
+        records(vec![agent(1, 1, 0, Some("outer")), agent(1, 2, 1, Some("inner"))]),
+    );
+    let before = read(&db, "outer", RunRange::ALL);
+    assert!(before.is_shared);
+    assert_eq!(wait(db.delete_run("outer".to_owned())).unwrap(), 2);
+    assert_eq!(list(&db, RunFilter::default()).total, 0);
+    assert!(wait(db.trace_spans(trace_id(1))).unwrap_err().is_not_found());
+    store(&db, records(vec![agent(1, 3, 0, Some("outer"))]));
+    let after = read(&db, "outer", RunRange::ALL);
+    assert!(
+        after.spans[0].number > before.upto.span,
+        "whoever followed sees what is new"
+    );
+    wait(db.delete_runs_before(ago(0))).unwrap();
+    store(&db, records(vec![agent(2, 1, 0, Some("next"))]));
+    assert!(read(&db, "next", RunRange::ALL).spans[0].number > after.upto.span);
+}
+
+#[test]
+fn the_last_attempt_tells_how_a_task_went_out_in_lists_too() {
+    let Open { store: db, .. } = open();
+    let at = |mut span: Span, ms: i64| {
+        span.start_time = ago(ms);
+        span.end_time = Some(Timestamp::from_nanos(span.start_time.as_nanos() + MS));
+        span
+    };
+    // Below a request: an attempt that failed, one that did not, and in it an agent that says the same task and failed.
+    store(
+        &db,
+        records(vec![
+            at(span(1, 1, 0, "POST /ask"), 9000),
+            failed(at(agent(1, 2, 1, Some("t")), 8000)),
+            at(agent(1, 3, 1, Some("t")), 7000),
+            failed(at(agent(1, 4, 3, Some("t")), 6000)),
+        ]),
+    );
+    assert_eq!(
+        list(&db, RunFilter::default()).runs[0].status,
+        RunStatus::Completed
+    );
+    // The other way around, one after the other.
+    for span in [
+        at(span(2, 1, 0, "POST /ask"), 9000),
+        at(agent(2, 2, 1, Some("u")), 8000),
+        failed(at(agent(2, 3, 1, Some("u")), 7000)),
+    ] {
+        store(&db, records(vec![span]));
+    }
+    let failed_ones = RunFilter {
+        status: Some(RunStatus::Failed),
+        ..RunFilter::default()
+    };
+    assert_eq!(tasks(&list(&db, failed_ones)), ["u"]);
+}
+
+#[test]
+fn filters_find_a_task_of_several_traces_by_what_is_shown_of_it() {
+    let Open { store: db, .. } = open();
+    let bare = |trace, id| with(span(trace, id, 0, "job"), &[("task_id", "t")]);
+    store(&db, records(vec![with(bare(1, 1), &[("user_id", "ada")])]));
+    store(
+        &db,
+        records(vec![failed(with(
+            bare(2, 2),
+            &[("agent_id", "late"), ("session_id", "s")],
+        ))]),
+    );
+    for filter in [
+        RunFilter {
+            agent_id: Some("late".to_owned()),
+            ..RunFilter::default()
+        },
+        RunFilter {
+            user_id: Some("ada".to_owned()),
+            ..RunFilter::default()
+        },
+        RunFilter {
+            session_id: Some("s".to_owned()),
+            ..RunFilter::default()
+        },
+        RunFilter {
+            status: Some(RunStatus::Failed),
+            ..RunFilter::default()
+        },
+    ] {
+        assert_eq!(tasks(&list(&db, filter.clone())), ["t"], "{filter:?}");
+    }
+    let completed = RunFilter {
+        status: Some(RunStatus::Completed),
+        ..RunFilter::default()
+    };
+    assert_eq!(list(&db, completed).total, 0);
+}
+
+#[test]
+fn a_cleanup_leaves_what_goes_on_and_counts_tasks() {
+    let Open { store: db, .. } = open();
+    store(&db, records(vec![running(agent(1, 1, 0, Some("goes on")))]));
+    for trace in 2..5 {
+        store(&db, records(vec![agent(trace, 1, 0, Some("in three traces"))]));
+    }
+    assert_eq!(wait(db.delete_runs_before(ago(0))).unwrap(), 1);
+    assert_eq!(tasks(&list(&db, RunFilter::default())), ["goes on"]);
+}
