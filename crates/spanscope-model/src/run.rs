@@ -220,7 +220,8 @@ pub struct RunRecords {
     pub spans: Vec<RunSpan>,
     /// Spans that were stored before, whose ends were stored in the range.
     pub ended: Vec<RunSpan>,
-    /// Events that were stored in the range, without those of the start and end of spans.
+    /// Events that were stored in the range and may be told of a run: errors, what names an `event_type`, and what a model said
+    /// (`gen_ai.choice`, `gen_ai.assistant.message`).
     pub events: Vec<LogEvent>,
     /// Everything up to here was read.
     pub upto: RunCursor,

@@ -15,6 +15,7 @@ mod asked;
 mod followed;
 mod page;
 mod place;
+mod places;
 mod replay;
 mod router;
 mod watcher;
@@ -42,6 +43,8 @@ pub struct RunSettings {
     pub keep_alive: Duration,
     /// Streams at one time; further ones are answered 429. Default: 512.
     pub streams: usize,
+    /// Of these, those of one tenant, so that none takes all of them. Default: 384.
+    pub tenant_streams: usize,
     /// Bytes of events, about, that are kept of one followed run for those who read behind. Default: 8 MiB.
     pub kept_bytes: usize,
 }
@@ -56,6 +59,7 @@ impl Default for RunSettings {
             rootless_grace: Duration::from_secs(60),
             keep_alive: Duration::from_secs(15),
             streams: 512,
+            tenant_streams: 384,
             kept_bytes: 8 << 20,
         }
     }

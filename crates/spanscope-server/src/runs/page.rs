@@ -55,8 +55,12 @@ impl Page {
         text.await.clone()
     }
 
-    /// The events after the one that is called so; all of them where it is not among them any more, because what was sent twice is
-    /// known by its name, and what is lost is not.
+    /// Whether an event is called so.
+    pub(super) fn has(&self, event_id: &str) -> bool {
+        self.events.iter().any(|event| event.event_id == event_id)
+    }
+
+    /// The events after the one that is called so; all of them where none is.
     pub(super) fn text_after(&self, sent: Option<&str>, format: Format, level: Level) -> Bytes {
         let sent = sent.and_then(|sent| self.events.iter().position(|event| event.event_id == sent));
         let mut text = String::new();

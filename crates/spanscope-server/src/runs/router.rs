@@ -22,6 +22,7 @@ use super::RunSettings;
 use super::asked::{Asked, Events};
 use super::followed::{Ending, Hub};
 use super::place::{Place, Within};
+use super::places::Places;
 use super::watcher::{Watcher, Watching};
 use crate::answer::{ApiError, json};
 use crate::api::{Api, Content, Route};
@@ -44,7 +45,7 @@ pub(crate) struct Runs {
     store: Arc<dyn TraceStore>,
     settings: RunSettings,
     hub: Arc<Hub>,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
     replays: Arc<Semaphore>,
 }
 
@@ -60,7 +61,7 @@ impl Runs {
             store,
             settings,
             hub: Arc::default(),
-            places: Arc::new(Semaphore::new(settings.streams)),
+            places: Arc::default(),
             replays: Arc::new(Semaphore::new(REPLAYS)),
         }
     }
@@ -536,9 +537,8 @@ async fn stream_run(
         None => info_of(&runs, &store, &task_id).await?,
     };
     check_events(&runs, &info)?;
-    let place = Arc::clone(&runs.places)
-        .try_acquire_owned()
-        .map_err(|_| overloaded("too many streams are open"))?;
+    let place = runs.places.take(tenant.clone(), &runs.settings);
+    let place = place.ok_or_else(|| overloaded("too many streams are open"))?;
     let run = runs.hub.follow(tenant, &task_id, &store, runs.settings);
     if let Some(Place {
         upto,

@@ -10,12 +10,13 @@ use std::time::Duration;
 use axum::body::Bytes;
 use spanscope_model::{RunCursor, StoreError, TraceStore};
 use spanscope_runs::{Format, Level};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 
 use super::followed::{Ending, Followed, Next};
 use super::page::{done_text, end_text};
 use super::place::{Place, Within};
+use super::places::StreamPlace;
 use super::replay::Replay;
 use crate::answer::ApiError;
 
@@ -52,7 +53,7 @@ pub(super) struct Watcher {
     is_live: bool,
     is_done: bool,
     has_begun: bool,
-    _place: OwnedSemaphorePermit,
+    _place: StreamPlace,
 }
 
 /// What a watcher needs.
@@ -66,7 +67,7 @@ pub(super) struct Watching {
     pub(super) replays: Arc<Semaphore>,
     /// Tells that the server ends.
     pub(super) ends: Option<watch::Receiver<bool>>,
-    pub(super) place: OwnedSemaphorePermit,
+    pub(super) place: StreamPlace,
 }
 
 impl Watcher {
@@ -219,8 +220,14 @@ impl Watcher {
             }
         };
         let sent = self.resume.take().map(|(_, sent)| sent);
-        let page = if sent.is_some() {
-            replay.again(upto).await?
+        let page = if let Some(sent) = &sent {
+            let page = replay.again(upto).await?;
+            if !page.as_ref().is_some_and(|page| page.has(sent)) {
+                // It became another page, or the id is of another run: from the beginning, so that nothing is lost.
+                self.at = RunCursor::default();
+                return Ok(Bytes::new());
+            }
+            page
         } else {
             let (page, records) = replay.next(Some(upto)).await?;
             if !records.more {

@@ -33,6 +33,11 @@ const FINISHED: &str = " AND NOT (r.state = 0 OR (r.shared = 0 AND t.open_count 
 const ALIVE: &str = "EXISTS (SELECT 1 FROM _span o INDEXED BY _span_trace JOIN _process p ON p.id = o.process \
      WHERE o.trace = t.id AND o.duration IS NULL AND p.ended_at IS NULL AND p.seen_at >= ";
 
+/// ` AND ...` over a row `e` of `_event`: it may be told of a run. A program that says much need not be read for its errors.
+const TOLD: &str = " AND (COALESCE(e.severity, (SELECT level FROM _callsite WHERE id = e.callsite)) >= 17 \
+     OR COALESCE(e.name, (SELECT name FROM _callsite WHERE id = e.callsite)) IN ('gen_ai.choice', 'gen_ai.assistant.message') \
+     OR instr(e.attributes, '\"event_type\"') > 0)";
+
 const COLUMNS: &str = "SELECT r.id, r.task_id, r.agent_id, r.session_id, r.user_id, \
      (SELECT name FROM _tenant WHERE id = r.tenant), r.trace_level, t.trace_id, \
      (SELECT COALESCE(s.name, c.name) FROM _span s JOIN _callsite c ON c.id = s.callsite WHERE s.id = r.head), \
@@ -490,24 +495,25 @@ pub(super) fn records(
                 });
             }
         }
-        events = logs::read(
-            db,
-            &mut reader,
-            &of_traces(
-                "SELECT ",
-                logs::COLUMNS,
-                " FROM _event e WHERE e.trace IN (",
-                &found.traces,
-            )
-            .push(" AND e.id > ")
-            .bind(after.event)
-            .push(" AND e.id <= ")
-            .bind(bound.event)
-            .push(" ORDER BY e.id"),
-        )?;
-        upto.event = upto
-            .event
-            .max(events.last().map_or(after.event, |event| event.id));
+        let chosen = of_traces(
+            "SELECT ",
+            logs::COLUMNS,
+            " FROM _event e WHERE e.trace IN (",
+            &found.traces,
+        );
+        let chosen = in_range(chosen, after.event, bound.event)
+            .push(TOLD)
+            .push(" ORDER BY e.id");
+        events = logs::read(db, &mut reader, &chosen)?;
+        // Of the others, which may be many, nothing is read, now or the next time.
+        for trace in &found.traces {
+            let last = Sql::new("SELECT MAX(e.id) FROM _event e WHERE e.trace = ").bind(*trace);
+            let last =
+                in_range(last, after.event, bound.event).rows(db, |row| row.get::<_, Option<i64>>(0))?;
+            upto.event = upto
+                .event
+                .max(last.into_iter().flatten().max().unwrap_or(after.event));
+        }
     }
     let mut traces = Vec::new();
     for trace in &found.traces {
@@ -537,6 +543,14 @@ fn of_traces(select: &'static str, columns: &'static str, from: &'static str, tr
         sql = sql.bind(*trace);
     }
     sql.push(")")
+}
+
+/// ` AND ...` over the numbers of events.
+fn in_range(sql: Sql, after: i64, upto: i64) -> Sql {
+    sql.push(" AND e.id > ")
+        .bind(after)
+        .push(" AND e.id <= ")
+        .bind(upto)
 }
 
 /// The rows of the traces of runs that ended before then, and how many runs that is. What goes on has not ended.

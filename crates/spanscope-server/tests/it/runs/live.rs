@@ -468,3 +468,26 @@ fn who_is_shown_nothing_hears_that_the_stream_lives() {
         stream.comments
     );
 }
+
+#[test]
+fn the_id_of_another_run_skips_nothing() {
+    let open = open();
+    store(
+        &open.store,
+        vec![agent(1, "t", 9000, 800), tool(1, 2, "calculator", 8900, 100)],
+    );
+    store(
+        &open.store,
+        vec![agent(2, "u", 9000, 800), tool(2, 9, "calculator", 8900, 100)],
+    );
+    let of_other = Stream::open(&open, "/traces/u/stream?level=debug", None).all();
+    let all = ids(&Stream::open(&open, ALL, None).all());
+    for sent in &of_other[1..3] {
+        assert_eq!(
+            ids(&Stream::open(&open, ALL, Some(&sent.id)).all()),
+            all,
+            "{}",
+            sent.id
+        );
+    }
+}

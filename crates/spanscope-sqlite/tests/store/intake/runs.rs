@@ -407,8 +407,12 @@ fn what_came_since_is_read_once_and_a_range_is_always_the_same() {
     assert!(first.alive);
     let mut log = event(Some(1), "something happened");
     log.event.span_id = Some(span_id(2));
+    log.event.severity = spanscope_model::Severity::Error;
     let mut of_event = spanscope_model::SourceRecords::default();
     of_event.events.push(log);
+    of_event
+        .events
+        .extend((0..50).map(|_| event(Some(1), "of no interest to a run")));
     store(&db, of(of_event));
     store(&db, records(vec![running(chat(1, 3, 1))]));
     let second = read_on();
