@@ -13,11 +13,13 @@
 mod agent;
 mod asked;
 mod followed;
+mod handlers;
 mod page;
 mod place;
 mod places;
 mod replay;
 mod router;
+mod stream;
 mod watcher;
 
 use std::time::Duration;

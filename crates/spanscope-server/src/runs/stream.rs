@@ -1,0 +1,100 @@
+//! The route whose answer goes on for as long as a run does.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+
+use super::asked::Asked;
+use super::followed::Ending;
+use super::handlers::{Parameters, check_events, info_of};
+use super::place::{Place, Within};
+use super::router::Runs;
+use super::watcher::{Watcher, Watching};
+use crate::answer::ApiError;
+use crate::caller::{Caller, Seen};
+use crate::limits::overloaded;
+use crate::serve::Ends;
+
+const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
+/// The header with which a client comes back.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+pub(super) async fn stream_run(
+    State(runs): State<Runs>,
+    Seen(store): Seen,
+    task_id: Parameters<String>,
+    asked: Asked,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let Path(task_id) = task_id?;
+    let shape = asked.shape()?;
+    let after = place_in(request.headers())?;
+    let tenant = match request.extensions().get::<Caller>() {
+        Some(Caller::Tenant(tenant)) => Some(tenant.clone()),
+        Some(Caller::Administrator) | None => None,
+    };
+    let info = match runs.hub.info(tenant.as_ref(), &task_id) {
+        Some(info) => info,
+        None => info_of(&runs, &store, &task_id).await?,
+    };
+    check_events(&runs, &info)?;
+    let place = runs.places.take(tenant.clone(), &runs.settings);
+    let place = place.ok_or_else(|| overloaded("too many streams are open"))?;
+    let run = runs.hub.follow(tenant, &task_id, &store, runs.settings);
+    if let Some(Place {
+        upto,
+        within: Within::Done,
+        ..
+    }) = &after
+    {
+        // A client that has got the last word comes back by itself, unless it is told that there is nothing more.
+        let (read, ending) = run.read_once().await;
+        if upto.covers(&read) && matches!(ending, Some(Ending::Over(_))) {
+            return Ok(StatusCode::NO_CONTENT.into_response());
+        }
+    }
+    let watcher = Watcher::new(Watching {
+        run,
+        store,
+        task_id,
+        format: shape.format,
+        level: shape.level_of(&info.trace_level),
+        after,
+        replays: Arc::clone(&runs.replays),
+        ends: request.extensions().get::<Ends>().map(Ends::receiver),
+        place,
+    });
+    let pieces = stream::unfold(watcher, async |mut watcher| {
+        let piece = watcher.next().await?;
+        Some((Ok::<_, std::convert::Infallible>(piece), watcher))
+    });
+    let headers = [
+        (CONTENT_TYPE, EVENT_STREAM),
+        (CACHE_CONTROL, "no-cache"),
+        // Proxies that gather an answer before they hand it on would hold back what is live.
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    Ok((headers, Body::from_stream(pieces)).into_response())
+}
+
+fn place_in(headers: &HeaderMap) -> Result<Option<Place>, ApiError> {
+    let Some(id) = headers.get(LAST_EVENT_ID) else {
+        return Ok(None);
+    };
+    let text = id.to_str().unwrap_or("?");
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match text.parse() {
+        Ok(place) => Ok(Some(place)),
+        Err(_) => Err(ApiError::invalid(format!(
+            "last-event-id is {:?}, which is no id of an event of this server: send the id of the last event that you got, or none",
+            text.chars().take(80).collect::<String>()
+        ))),
+    }
+}

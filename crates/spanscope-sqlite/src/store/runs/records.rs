@@ -1,0 +1,170 @@
+//! The records of a run, in the order in which the store took them in.
+
+use std::collections::HashMap;
+
+use rusqlite::Connection;
+use spanscope_model::{RunCursor, RunRange, RunRecords, RunSpan};
+
+use super::find;
+use crate::store::builder::{Sql, count};
+use crate::store::rows::{Reader, SPAN_COLUMNS};
+use crate::store::scope::Scope;
+use crate::store::{Failure, logs};
+
+/// ` AND ...` over a row `e` of `_event`: it may be told of a run. A program that says much need not be read for its errors.
+const TOLD: &str = " AND (COALESCE(e.severity, (SELECT level FROM _callsite WHERE id = e.callsite)) >= 17 \
+     OR COALESCE(e.name, (SELECT name FROM _callsite WHERE id = e.callsite)) IN ('gen_ai.choice', 'gen_ai.assistant.message') \
+     OR instr(e.attributes, '\"event_type\"') > 0)";
+
+/// Records of a run.
+pub(in crate::store) fn records(
+    db: &Connection,
+    scope: Scope,
+    task_id: &str,
+    range: RunRange,
+) -> Result<RunRecords, Failure> {
+    let found = find(db, scope, task_id)?;
+    let after = range.after;
+    let bound = range.upto.unwrap_or(RunCursor {
+        span: i64::MAX,
+        end: i64::MAX,
+        event: i64::MAX,
+    });
+    let mut reader = Reader::new(db, scope)?;
+    let mut upto = range.upto.unwrap_or(after);
+    let limit = range.limit.max(1);
+    let mut spans = Vec::new();
+    let sql = of_traces(
+        "SELECT ",
+        SPAN_COLUMNS,
+        " FROM _span s WHERE s.trace IN (",
+        &found.traces,
+    )
+    .push(" AND s.id > ")
+    .bind(after.span)
+    .push(" AND s.id <= ")
+    .bind(bound.span)
+    .push(" ORDER BY s.id LIMIT ")
+    .bind(count(limit.saturating_add(1)));
+    let mut more = false;
+    sql.for_each(db, |row| {
+        if u64::try_from(spans.len()).is_ok_and(|read| read >= limit) {
+            more = true;
+            return Ok::<_, Failure>(());
+        }
+        let number = row.get(0)?;
+        upto.span = upto.span.max(number);
+        if let Some(span) = reader.span(row)? {
+            spans.push(RunSpan {
+                number,
+                span,
+                end_number: None,
+            });
+        }
+        Ok(())
+    })?;
+    if more {
+        // What comes after the last of these spans is read with the next ones.
+        upto = RunCursor {
+            span: spans.last().map_or(after.span, |span: &RunSpan| span.number),
+            ..after
+        };
+    }
+    // The number of every end after the range's beginning: a span whose end comes after the range has none in it.
+    let ends: HashMap<i64, i64> = of_traces(
+        "SELECT ",
+        "id, span",
+        " FROM _ended s WHERE s.trace IN (",
+        &found.traces,
+    )
+    .push(" AND s.id > ")
+    .bind(after.end)
+    .rows(db, |row| Ok((row.get(1)?, row.get(0)?)))?
+    .into_iter()
+    .collect();
+    for span in &mut spans {
+        span.end_number = ends.get(&span.number).copied();
+    }
+    let mut ended = Vec::new();
+    let mut events = Vec::new();
+    if !more {
+        let mut numbers: Vec<(i64, i64)> = ends
+            .into_iter()
+            .map(|(span, number)| (number, span))
+            .filter(|(number, _)| *number <= bound.end)
+            .collect();
+        numbers.sort_unstable();
+        let mut one = db.prepare(&format!("SELECT {SPAN_COLUMNS} FROM _span s WHERE s.id = ?1"))?;
+        for (end_number, number) in numbers {
+            upto.end = upto.end.max(end_number);
+            if number > after.span {
+                continue;
+            }
+            let mut rows = one.query([number])?;
+            if let Some(row) = rows.next()?
+                && let Some(span) = reader.span(row)?
+            {
+                ended.push(RunSpan {
+                    number,
+                    span,
+                    end_number: Some(end_number),
+                });
+            }
+        }
+        let chosen = of_traces(
+            "SELECT ",
+            logs::COLUMNS,
+            " FROM _event e WHERE e.trace IN (",
+            &found.traces,
+        );
+        let chosen = in_range(chosen, after.event, bound.event)
+            .push(TOLD)
+            .push(" ORDER BY e.id");
+        events = logs::read(db, &mut reader, &chosen)?;
+        // Of the others, which may be many, nothing is read, now or the next time.
+        for trace in &found.traces {
+            let last = Sql::new("SELECT MAX(e.id) FROM _event e WHERE e.trace = ").bind(*trace);
+            let last =
+                in_range(last, after.event, bound.event).rows(db, |row| row.get::<_, Option<i64>>(0))?;
+            upto.event = upto
+                .event
+                .max(last.into_iter().flatten().max().unwrap_or(after.event));
+        }
+    }
+    let mut traces = Vec::new();
+    for trace in &found.traces {
+        traces.extend(reader.trace_id(*trace)?);
+    }
+    Ok(RunRecords {
+        info: found.info,
+        traces,
+        is_shared: found.is_shared,
+        spans,
+        ended,
+        events,
+        upto,
+        more,
+        open: found.open,
+        alive: found.alive,
+    })
+}
+
+/// A question about rows of some traces.
+fn of_traces(select: &'static str, columns: &'static str, from: &'static str, traces: &[i64]) -> Sql {
+    let mut sql = Sql::new(select).push(columns).push(from);
+    for (place, trace) in traces.iter().enumerate() {
+        if place > 0 {
+            sql = sql.push(", ");
+        }
+        sql = sql.bind(*trace);
+    }
+    sql.push(")")
+}
+
+/// ` AND ...` over the numbers of events.
+fn in_range(sql: Sql, after: i64, upto: i64) -> Sql {
+    sql.push(" AND e.id > ")
+        .bind(after)
+        .push(" AND e.id <= ")
+        .bind(upto)
+}
