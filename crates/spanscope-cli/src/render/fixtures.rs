@@ -1,6 +1,20 @@
-//! Spans for unit tests.
+//! Spans and an output for unit tests.
 
 use spanscope_model::{Span, SpanId, SpanState, SpanStatus, Timestamp, TraceId};
+
+use crate::args::Format;
+use crate::output::Output;
+
+/// A table without colour, of so many columns.
+pub(crate) fn output(width: usize) -> Output {
+    Output {
+        format: Format::Table,
+        colour: false,
+        width,
+        entry_width: width,
+        zone: jiff::tz::TimeZone::UTC,
+    }
+}
 
 /// A span id of a small number.
 pub(crate) fn id(number: u64) -> SpanId {

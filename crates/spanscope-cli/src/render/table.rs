@@ -132,17 +132,7 @@ fn blocks(out: &Output, columns: &[(&str, Column)], rows: &[Vec<Shown>]) -> Stri
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::Format;
-
-    fn output(width: usize) -> Output {
-        Output {
-            format: Format::Table,
-            colour: false,
-            width,
-            entry_width: width,
-            zone: jiff::tz::TimeZone::UTC,
-        }
-    }
+    use crate::render::fixtures::output;
 
     #[test]
     fn a_table_fits_the_width_and_cuts_texts_before_ids() {

@@ -279,18 +279,7 @@ mod tests {
     use spanscope_runs::{Run, RunReader};
 
     use super::*;
-    use crate::args::Format;
-    use crate::render::fixtures::span;
-
-    fn output(width: usize) -> Output {
-        Output {
-            format: Format::Table,
-            colour: false,
-            width,
-            entry_width: width,
-            zone: jiff::tz::TimeZone::UTC,
-        }
-    }
+    use crate::render::fixtures::{output, span};
 
     fn records(spans: Vec<Span>) -> RunRecords {
         let open = spans.iter().filter(|span| span.end_time.is_none()).count();

@@ -203,18 +203,7 @@ fn note(span: &Span) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::Format;
-    use crate::render::fixtures::span;
-
-    fn output(width: usize) -> Output {
-        Output {
-            format: Format::Table,
-            colour: false,
-            width,
-            entry_width: width,
-            zone: jiff::tz::TimeZone::UTC,
-        }
-    }
+    use crate::render::fixtures::{output, span};
 
     #[test]
     fn a_tree_shows_durations_bars_failures_and_tokens() {
