@@ -9,7 +9,9 @@ use spanscope_model::{
     IdMatch, RunCursor, RunInfo, RunRange, RunRecords, RunStatus, StoreError, StoreErrorKind, Timestamp,
     TraceStore,
 };
-use spanscope_runs::{Format as Shape, Level, Run, RunEvent, RunReader, format_event};
+use spanscope_runs::{
+    Format as Shape, GRACE, Level, Outlook, ROOTLESS_GRACE, Run, RunEvent, RunReader, Watched, format_event,
+};
 use spanscope_sqlite::{SqliteStore, wait};
 
 use super::StoreFile;
@@ -28,11 +30,6 @@ use crate::render::timeline::Timeline;
 const INTERVAL: Duration = Duration::from_millis(250);
 /// Records read in one go.
 const SPANS_AT_ONCE: u64 = 5_000;
-/// The root's end is not the run's: what ended just before it may be on its way from another process. A run is over when
-/// nothing came for so long.
-const GRACE: Duration = Duration::from_secs(3);
-/// The same where no root is stored: one that is sent comes when it ends.
-const ROOTLESS_GRACE: Duration = Duration::from_secs(60);
 /// A store that fails is asked again so often, a second apart.
 const TRIES: u32 = 5;
 /// So many candidates are named where an id fits several.
@@ -350,35 +347,27 @@ impl Follower {
             }
         };
         self.cursor = records.upto;
-        let has_news = !(records.spans.is_empty() && records.ended.is_empty() && records.events.is_empty());
-        if self.is_read && has_news {
+        let events = self.reader.read(&records);
+        // Others of a shared trace may go on for ever; what counts is what is told of this one.
+        if self.is_read && !events.is_empty() {
             self.last_news = Some(Instant::now());
         }
         self.is_read |= !records.more;
-        Ok((self.reader.read(&records), records))
+        Ok((events, records))
     }
 
     /// How the run went out; none while it may go on.
     fn ending(&self, records: &RunRecords) -> Option<RunStatus> {
-        let status = self.reader.status(records);
-        match status {
-            RunStatus::Running => return None,
-            RunStatus::Abandoned => return Some(status),
-            RunStatus::Completed | RunStatus::Failed => {}
+        let watched = Watched {
+            now: Timestamp::now(),
+            watched: self.began.elapsed(),
+            since_news: self.last_news.map(|news| news.elapsed()),
+            grace: GRACE,
+            rootless_grace: ROOTLESS_GRACE,
+        };
+        match self.reader.outlook(records, watched) {
+            Outlook::Over(status) => Some(status),
+            Outlook::Running | Outlook::Waiting(_) => None,
         }
-        let grace = match self.reader.root_ended() || records.info.status != RunStatus::Running {
-            true => GRACE,
-            false => ROOTLESS_GRACE,
-        };
-        // Of what came while it was watched, the coming counts: clocks of other machines go wrong.
-        let quiet = match (self.last_news, self.reader.last_activity()) {
-            (Some(last_news), _) => last_news.elapsed(),
-            (None, Some(last)) => {
-                let nanos = Timestamp::now().as_nanos().saturating_sub(last.as_nanos());
-                Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)).max(self.began.elapsed())
-            }
-            (None, None) => self.began.elapsed(),
-        };
-        (quiet >= grace).then_some(status)
     }
 }

@@ -13,7 +13,7 @@ use spanscope_model::{
     RunCursor, RunInfo, RunRecords, RunSpan, RunStatus, StoreError, StoreErrorKind, Tenant, Timestamp,
     TraceStore,
 };
-use spanscope_runs::RunEvent;
+use spanscope_runs::{Outlook, RunEvent, Watched};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -249,15 +249,23 @@ async fn read_on(run: Weak<Followed>, mut replay: Replay, store: Arc<dyn TraceSt
         };
         failures = 0;
         let Some(followed) = run.upgrade() else { return };
-        let wait = match rest(&replay, &records, last_news, began, followed.settings) {
-            Rest::Over(status) => {
+        let watched = Watched {
+            now: Timestamp::now(),
+            watched: began.elapsed(),
+            since_news: last_news.map(|news: Instant| news.elapsed()),
+            grace: followed.settings.grace,
+            rootless_grace: followed.settings.rootless_grace,
+        };
+        let wait = match replay.reader.outlook(&records, watched) {
+            Outlook::Over(status) => {
                 drop(followed);
                 let event = last_event(&mut replay, records, status, &store).await;
                 let Some(followed) = run.upgrade() else { return };
                 followed.end(Ending::Over(Arc::new(event)));
                 return;
             }
-            Rest::Look(wait) => wait,
+            Outlook::Running => LOOK,
+            Outlook::Waiting(wait) => wait.min(LOOK),
         };
         {
             let mut state = lock(&followed.state);
@@ -329,48 +337,6 @@ async fn last_event(
         return replay.reader.finish(&records, status);
     }
     event
-}
-
-/// What remains to be waited for.
-enum Rest {
-    Over(RunStatus),
-    Look(Duration),
-}
-
-/// The end of the root is not the end of the run: spans may run on, or be on their way from another process.
-fn rest(
-    replay: &Replay,
-    records: &RunRecords,
-    last_news: Option<Instant>,
-    began: Instant,
-    settings: RunSettings,
-) -> Rest {
-    let now = Timestamp::now();
-    let status = replay.reader.status(records);
-    match status {
-        RunStatus::Running => return Rest::Look(LOOK),
-        RunStatus::Abandoned => return Rest::Over(status),
-        RunStatus::Completed | RunStatus::Failed => {}
-    }
-    // A program that writes the file itself tells which of its spans is the first of it; of one that sends, the store waits for a root.
-    let grace = match replay.reader.root_ended() || records.info.status != RunStatus::Running {
-        true => settings.grace,
-        false => settings.rootless_grace,
-    };
-    // Of what came while it was watched, the coming counts: clocks of other machines go wrong.
-    let quiet = match (last_news, replay.reader.last_activity()) {
-        (Some(last_news), _) => last_news.elapsed(),
-        (None, Some(last)) => {
-            let nanos = now.as_nanos().saturating_sub(last.as_nanos());
-            // What was there from the first has been quiet at least since then, whatever its clock says.
-            Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)).max(began.elapsed())
-        }
-        (None, None) => began.elapsed(),
-    };
-    match grace.checked_sub(quiet) {
-        Some(wait) if !wait.is_zero() => Rest::Look(wait.min(LOOK)),
-        _ => Rest::Over(status),
-    }
 }
 
 fn may_pass(error: &StoreError) -> bool {

@@ -57,8 +57,8 @@ impl Default for RunSettings {
         Self {
             session_ttl: days(7),
             event_ttl: days(3),
-            grace: Duration::from_secs(3),
-            rootless_grace: Duration::from_secs(60),
+            grace: spanscope_runs::GRACE,
+            rootless_grace: spanscope_runs::ROOTLESS_GRACE,
             keep_alive: Duration::from_secs(15),
             streams: 512,
             tenant_streams: 384,

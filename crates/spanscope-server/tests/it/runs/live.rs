@@ -104,10 +104,6 @@ fn what_other_processes_write_is_followed_to_the_end_of_the_last_span() {
     );
 }
 
-fn ids_of(sent: &[Sent]) -> Vec<String> {
-    sent.iter().map(|sent| sent.id.clone()).collect()
-}
-
 #[test]
 fn a_client_that_breaks_off_again_and_again_sees_every_event_once_and_in_order() {
     let open = open();
@@ -147,11 +143,6 @@ fn a_client_that_breaks_off_again_and_again_sees_every_event_once_and_in_order()
         ids
     };
     assert_eq!(sorted(&seen), sorted(&whole));
-    let times: Vec<String> = seen
-        .iter()
-        .filter(|sent| sent.data != "[DONE]")
-        .map(|sent| sent.json()["data"]["timestamp"].as_str().unwrap().to_owned())
-        .collect();
     let starts: Vec<_> = ids(&seen)
         .into_iter()
         .filter(|id| id.ends_with(":start"))
@@ -163,8 +154,6 @@ fn a_client_that_breaks_off_again_and_again_sees_every_event_once_and_in_order()
         })
         .collect();
     assert_eq!(starts, in_order);
-    assert_eq!(times.len(), whole.len() - 1);
-    assert!(!ids_of(&seen).is_empty());
 }
 
 #[test]
