@@ -2,10 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::span::words;
-use crate::{Attributes, SpanId, SpanStatus, Timestamp, TraceId, Value};
+use crate::{Attributes, SpanId, SpanStatus, Timestamp, TraceId, Value, text_enum};
 
-words!(
+text_enum!(
     /// How serious a log message is.
     Severity, "severity",
     /// Finest detail; `tracing`'s TRACE.

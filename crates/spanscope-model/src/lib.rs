@@ -10,12 +10,14 @@
 
 mod attributes;
 mod category;
+mod enums;
 mod eval;
 mod event;
 mod id;
 mod incoming;
 mod metric;
 mod query;
+mod raw_value;
 mod run;
 #[cfg(feature = "schema")]
 mod schema;
@@ -25,6 +27,7 @@ mod time;
 
 pub use attributes::{Attributes, Value};
 pub use category::{CATEGORIES, UNCATEGORIZED, category_of};
+pub use enums::ParseEnumError;
 pub use eval::EvalTrace;
 pub use event::{Event, EventKind, LogEvent, Severity, SpanPayload};
 pub use id::{ParseIdError, SpanId, TraceId};
@@ -41,10 +44,11 @@ pub use query::{
     Condition, ConditionOp, LogFilter, Order, OrderKey, ParseOrderError, SpanField, SpanFilter, TraceFilter,
     TraceQuery,
 };
+pub use raw_value::RawValue;
 pub use run::{
     NoRunCursor, RunCursor, RunFilter, RunInfo, RunPage, RunRange, RunRecords, RunSpan, RunStatus,
 };
-pub use span::{Link, Span, SpanKind, SpanNode, SpanState, SpanStatus, Trace, TraceSummary, UnknownWord};
+pub use span::{Link, Span, SpanKind, SpanNode, SpanState, SpanStatus, Trace, TraceSummary};
 pub use store::{
     DropCounts, IdMatch, NameStats, ServiceStats, StoreError, StoreErrorKind, StoreFuture, StoreStats,
     TraceStore,

@@ -4,10 +4,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::span::words;
-use crate::{Timestamp, TraceId, UnknownWord, Value};
+use crate::{ParseEnumError, Timestamp, TraceId, Value, text_enum};
 
-words!(
+text_enum!(
     /// What the measurements of a metric are, and so how they add up.
     MetricKind, "metric kind",
     /// Each is an increment; sums mean something.
@@ -62,7 +61,7 @@ pub fn stored_metric_name(name: &str) -> &str {
     known.map_or(name, |(event, _)| *event)
 }
 
-words!(
+text_enum!(
     /// What kind of answer is wanted (seed 1).
     MetricQueryType, "query type",
     /// A value for each step of time.
@@ -71,7 +70,7 @@ words!(
     Instant = "instant",
 );
 
-words!(
+text_enum!(
     /// How a label is compared (seed 1).
     LabelOperator, "label operator",
     /// The value is this one.
@@ -122,7 +121,7 @@ impl Granularity {
 }
 
 impl FromStr for Granularity {
-    type Err = UnknownWord;
+    type Err = ParseEnumError;
 
     /// Reads a whole number above zero and a unit: `s`, `m`, `h`, `d`, `w`.
     ///
@@ -131,12 +130,9 @@ impl FromStr for Granularity {
     /// assert_eq!("5m".parse::<Granularity>().map(Granularity::seconds).ok(), Some(300));
     /// assert!(["0s", "-5m", "5", "1000000d", "m"].iter().all(|text| text.parse::<Granularity>().is_err()));
     /// ```
-    fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        let wrong = || UnknownWord {
-            what: "granularity",
-            input: text.chars().take(80).collect(),
-            accepted: "a whole number above zero with s, m, h, d or w, up to 366d: 30s 5m 1h 1d 1w",
-        };
+    fn from_str(text: &str) -> Result<Self, ParseEnumError> {
+        const ACCEPTED: &str = "a whole number above zero with s, m, h, d or w, up to 366d: 30s 5m 1h 1d 1w";
+        let wrong = || ParseEnumError::new("granularity", text, ACCEPTED);
         let unit = text.chars().last().ok_or_else(wrong)?;
         let seconds: u64 = match unit {
             's' => 1,
@@ -270,7 +266,7 @@ pub struct MetricInfo {
     pub last: Option<Timestamp>,
 }
 
-words!(
+text_enum!(
     /// What usage is added up by.
     UsageBy, "usage group",
     /// The model that was asked for.

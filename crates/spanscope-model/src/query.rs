@@ -5,10 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::span::words;
-use crate::{Severity, SpanId, Timestamp, TraceId};
+use crate::{Severity, SpanId, Timestamp, TraceId, text_enum};
 
-words!(
+text_enum!(
     /// How a condition compares.
     ConditionOp, "operator",
     /// The values are the same, in type and content.
@@ -66,7 +65,7 @@ impl Condition {
     }
 }
 
-words!(
+text_enum!(
     /// The span's own fields that conditions can name.
     SpanField, "span field",
     /// The name.
@@ -93,7 +92,7 @@ words!(
     Category = "category",
 );
 
-words!(
+text_enum!(
     /// What traces and spans can be ordered by.
     OrderKey, "order key",
     /// The start.
@@ -118,7 +117,7 @@ pub struct Order {
 }
 
 /// Why a text is no order.
-pub type ParseOrderError = crate::UnknownWord;
+pub type ParseOrderError = crate::ParseEnumError;
 
 impl FromStr for Order {
     type Err = ParseOrderError;

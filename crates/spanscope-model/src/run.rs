@@ -12,10 +12,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::span::words;
-use crate::{LogEvent, Span, Timestamp, TraceId};
+use crate::{LogEvent, Span, Timestamp, TraceId, text_enum};
 
-words!(
+text_enum!(
     /// How far a run is.
     RunStatus, "status of a run",
     /// A span of it still runs.

@@ -1,76 +1,10 @@
 //! Spans and traces as the telemetry API shows them (seed 1), with what `tracing` knows beside it.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
-use crate::{Attributes, SpanId, Timestamp, TraceId};
+use crate::{Attributes, SpanId, Timestamp, TraceId, text_enum};
 
-/// A word that is not one of the accepted ones.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnknownWord {
-    pub(crate) what: &'static str,
-    pub(crate) input: String,
-    pub(crate) accepted: &'static str,
-}
-
-impl fmt::Display for UnknownWord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:?} is no {}: use one of {}",
-            self.input, self.what, self.accepted
-        )
-    }
-}
-
-impl std::error::Error for UnknownWord {}
-
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident, $what:literal, $($(#[$variant_doc:meta])* $variant:ident = $word:literal),* $(,)?) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-        pub enum $name {
-            $($(#[$variant_doc])* #[serde(rename = $word)] $variant,)*
-        }
-
-        impl $name {
-            /// The word that stands for it in JSON, SQL and commands.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $word,)*
-                }
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.pad(self.as_str())
-            }
-        }
-
-        impl std::str::FromStr for $name {
-            type Err = $crate::UnknownWord;
-
-            /// Reads the word, upper and lower case alike.
-            fn from_str(text: &str) -> Result<Self, $crate::UnknownWord> {
-                $(if text.eq_ignore_ascii_case($word) {
-                    return Ok(Self::$variant);
-                })*
-                Err($crate::UnknownWord {
-                    what: $what,
-                    input: text.chars().take(80).collect(),
-                    accepted: concat!($($word, " "),*).trim_ascii_end(),
-                })
-            }
-        }
-    };
-}
-pub(crate) use words;
-
-words!(
+text_enum!(
     /// How a span ended.
     SpanStatus, "status",
     /// Without an error.
@@ -79,7 +13,7 @@ words!(
     Error = "error",
 );
 
-words!(
+text_enum!(
     /// What role a span plays between programs, as OpenTelemetry names it (`otel.kind`).
     SpanKind, "span kind",
     /// Work inside of a program; the default.
@@ -94,7 +28,7 @@ words!(
     Consumer = "consumer",
 );
 
-words!(
+text_enum!(
     /// Whether a span is over.
     SpanState, "span state",
     /// It has an end.

@@ -44,4 +44,4 @@ pub use reader::RunReader;
 pub use run::Run;
 pub use shown::format_event;
 pub use summary::Summary;
-pub use words::{EventType, Format, Level, StepKind, UnknownRunWord};
+pub use words::{EventType, Format, Level, StepKind};

@@ -1,73 +1,8 @@
 //! The words of the described service (seed 5): types of events, levels, formats, and the kinds of steps.
 
-use std::fmt;
+use spanscope_model::text_enum;
 
-/// A word that is not one of the accepted ones.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnknownRunWord {
-    what: &'static str,
-    input: String,
-    accepted: &'static str,
-}
-
-impl fmt::Display for UnknownRunWord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            what,
-            input,
-            accepted,
-        } = self;
-        write!(f, "{input:?} is no {what}: use one of {accepted}")
-    }
-}
-
-impl std::error::Error for UnknownRunWord {}
-
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident, $what:literal, $($(#[$variant_doc:meta])* $variant:ident = $word:literal),* $(,)?) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-        pub enum $name {
-            $($(#[$variant_doc])* #[serde(rename = $word)] $variant,)*
-        }
-
-        impl $name {
-            /// All of them.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
-
-            /// The word that stands for it.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $word,)*
-                }
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.pad(self.as_str())
-            }
-        }
-
-        impl std::str::FromStr for $name {
-            type Err = UnknownRunWord;
-
-            /// Reads the word, upper and lower case alike.
-            fn from_str(text: &str) -> Result<Self, UnknownRunWord> {
-                let known = Self::ALL.iter().find(|word| text.eq_ignore_ascii_case(word.as_str()));
-                known.copied().ok_or_else(|| UnknownRunWord {
-                    what: $what,
-                    input: text.chars().take(80).collect(),
-                    accepted: concat!($($word, " "),*).trim_ascii_end(),
-                })
-            }
-        }
-    };
-}
-
-words!(
+text_enum!(
     /// What a step of a run does.
     StepKind, "kind of step",
     /// An agent decides what is done.
@@ -88,7 +23,7 @@ words!(
     Message = "message",
 );
 
-words!(
+text_enum!(
     /// What an event of a run tells.
     EventType, "type of event",
     /// The run began.
@@ -125,7 +60,7 @@ words!(
     ThinkingCompleted = "thinking_completed",
 );
 
-words!(
+text_enum!(
     /// How much of a run is shown; each level shows all that the one before it does.
     Level, "level of a trace",
     /// Beginning, end, answers and errors, without payloads.
@@ -138,7 +73,7 @@ words!(
     Debug = "debug",
 );
 
-words!(
+text_enum!(
     /// The shape in which a run is shown.
     Format, "format of a trace",
     /// Flat events, fit to be sent one by one.

@@ -10,7 +10,7 @@
 use std::fmt::{self, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use spanscope_model::Value;
+use spanscope_model::{RawValue, Value};
 use tracing_core::Field;
 use tracing_core::field::Visit;
 
@@ -303,32 +303,6 @@ pub enum Key<'a> {
     Declared(usize),
     /// A key of its own.
     Own(&'a str),
-}
-
-/// A value as it was written down.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum RawValue<'a> {
-    /// A truth value.
-    Bool(bool),
-    /// A signed integer.
-    I64(i64),
-    /// An unsigned integer.
-    U64(u64),
-    /// A floating point number.
-    F64(f64),
-    /// A text, and how many bytes it had before it was cut, if it was.
-    Text(&'a str, Option<u64>),
-}
-
-impl<'a> RawValue<'a> {
-    /// The text, if it is one.
-    #[must_use]
-    pub fn as_text(&self) -> Option<&'a str> {
-        match self {
-            Self::Text(text, _) => Some(text),
-            _ => None,
-        }
-    }
 }
 
 /// Reads fields that a [`SpanRecord`](super::SpanRecord) or an [`Entry`](crate::queue::Entry) holds, oldest first.

@@ -26,7 +26,7 @@ pub use callsite::{
     CallsiteInfo, CallsiteTable, FieldInfo, MASKED, Role, can_measure, is_secret, severity_of,
 };
 pub use clock::{Clock, Ticks, WallClock};
-pub use fields::{FieldReader, Key, PANICKED, RawValue, cut};
+pub use fields::{FieldReader, Key, PANICKED, cut};
 pub(crate) use fields::{FieldWriter, text_of};
 pub(crate) use hidden::{HiddenFromAll, hide_from_next};
 pub use ids::new_ids;
@@ -35,6 +35,7 @@ pub use listener::{Capture, Start};
 pub use record::{RemoteParent, SettleIds, SpanIds, SpanRecord};
 pub use resolve::ResolvedField;
 pub use span_ext::SpanExt;
+pub use spanscope_model::RawValue;
 pub use suppress::{Suppressed, is_suppressed, suppress};
 
 /// Longer values are cut to so many bytes, on a character boundary; the original length is kept beside them.

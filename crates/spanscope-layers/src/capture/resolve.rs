@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
+use spanscope_model::RawValue;
+
 use super::callsite::{CallsiteInfo, MASKED, Role, is_secret};
-use super::fields::{FieldReader, Key, RawValue};
+use super::fields::{FieldReader, Key};
 
 /// A field as sinks see it: named, told what it is for, masked where it looks like a secret.
 #[derive(Debug, Clone, Copy)]

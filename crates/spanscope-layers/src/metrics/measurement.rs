@@ -72,12 +72,6 @@ impl From<f64> for Number {
     }
 }
 
-impl<'a> From<&'a str> for RawValue<'a> {
-    fn from(text: &'a str) -> Self {
-        Self::Text(text, None)
-    }
-}
-
 /// One measurement of a metric.
 #[derive(Debug, Clone, Copy)]
 pub struct Measurement<'a> {

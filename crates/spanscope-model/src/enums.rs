@@ -1,0 +1,89 @@
+//! Enums whose variants have a text form, and the error of a text that is none of them.
+//!
+//! All crates use the one macro, so that parsing, display, JSON and schema of such an enum never differ.
+
+use std::fmt;
+
+/// A text that is not one of the accepted values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParseEnumError {
+    what: &'static str,
+    input: String,
+    accepted: &'static str,
+}
+
+impl ParseEnumError {
+    /// The error for `input`, which is no `what`; `accepted` lists what is, separated by spaces. The
+    /// first 80 characters of the input are kept.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn new(what: &'static str, input: &str, accepted: &'static str) -> Self {
+        Self {
+            what,
+            input: input.chars().take(80).collect(),
+            accepted,
+        }
+    }
+}
+
+impl fmt::Display for ParseEnumError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            what,
+            input,
+            accepted,
+        } = self;
+        write!(f, "{input:?} is no {what}: use one of {accepted}")
+    }
+}
+
+impl std::error::Error for ParseEnumError {}
+
+/// Declares an enum with a text for each variant: `as_str`, `ALL`, `Display`, `FromStr` (ASCII case
+/// is ignored), serde and, with the calling crate's feature `schema`, `JsonSchema`.
+///
+/// The calling crate needs `serde` with `derive`, and a feature `schema` with `schemars`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! text_enum {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $($(#[$variant_doc:meta])* $variant:ident = $text:literal),* $(,)?) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        pub enum $name {
+            $($(#[$variant_doc])* #[serde(rename = $text)] $variant,)*
+        }
+
+        impl $name {
+            /// All variants, in the order of their declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The text that stands for it in JSON, SQL and commands.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)*
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = $crate::ParseEnumError;
+
+            /// Parses the text; ASCII case is ignored.
+            fn from_str(text: &str) -> Result<Self, $crate::ParseEnumError> {
+                let known = Self::ALL.iter().find(|variant| text.eq_ignore_ascii_case(variant.as_str()));
+                known.copied().ok_or_else(|| {
+                    let accepted = concat!($($text, " "),*).trim_ascii_end();
+                    $crate::ParseEnumError::new($what, text, accepted)
+                })
+            }
+        }
+    };
+}
