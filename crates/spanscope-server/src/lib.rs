@@ -3,15 +3,15 @@
 //! - [`telemetry_router`] is the telemetry API of a store (seed 1), [`otlp_router`] takes in what OpenTelemetry SDKs send.
 //! - [`runs_router`] answers agent traces, live and afterwards (seed 5); [`AgentRun`] makes a handler's work such a run.
 //! - [`local_only`] keeps the pages of strangers away, [`with_tokens`] everybody who has no token; [`Caller`] says whose a request is.
-//! - [`app`] puts all of it together, [`Server`] runs it within [`Limits`].
+//! - [`Server::builder`] puts all of it together, and the [`Server`] runs it within [`Limits`].
 //! - [`PrometheusSink`] adds measurements up for Prometheus, [`metrics_router`] answers `GET /metrics`.
 //!
 //! Status codes and axum live in this crate only; it contains no SQL and reads no environment.
 
 mod answer;
 mod api;
-mod app;
 mod body;
+mod builder;
 mod caller;
 mod health;
 mod limits;
@@ -21,10 +21,11 @@ mod otlp;
 mod receive;
 mod runs;
 mod serve;
+mod setters;
 mod telemetry;
 mod tokens;
 
-pub use app::{Access, app, openapi};
+pub use builder::{AuthMode, ServerBuilder, openapi};
 pub use caller::Caller;
 pub use health::health_router;
 pub use limits::Limits;
@@ -32,7 +33,7 @@ pub use local::local_only;
 pub use metrics::{MAX_LABEL_SETS, MAX_LABEL_VALUE, MAX_LABELS, MAX_METRICS, PrometheusSink, metrics_router};
 pub use receive::{STORED_IN, otlp_router};
 pub use runs::{AgentHandle, AgentRun, RunSettings, RunningAgent, Traced, TracedStream, runs_router};
-pub use serve::Server;
+pub use serve::{BoundServer, Server};
 pub use spanscope_runs::{Format, Level};
 pub use telemetry::telemetry_router;
-pub use tokens::{MIN_TOKEN_CHARS, Tokens, TokensError, with_tokens};
+pub use tokens::{BearerTokens, MIN_TOKEN_CHARS, TokensError, with_tokens};

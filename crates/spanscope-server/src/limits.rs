@@ -18,8 +18,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep, timeout};
 
 use crate::answer::ApiError;
+use crate::setters::setters;
 
-/// How much requests may take. Every field names its default.
+/// How much requests may take. Every field names its default and has a setter.
+///
+/// ```
+/// let limits = spanscope_server::Limits::default().body_bytes(1 << 20).connections(100);
+/// assert_eq!(limits.body_bytes, 1 << 20);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
@@ -47,6 +53,20 @@ pub struct Limits {
     /// How long a shutdown waits for requests that have begun. Default: 10 s.
     pub shutdown_time: Duration,
 }
+
+setters!(Limits {
+    body_bytes: usize,
+    unpacked_bytes: usize,
+    held_bytes: usize,
+    decoded_bytes: usize,
+    questions: usize,
+    body_time: Duration,
+    request_time: Duration,
+    head_time: Duration,
+    write_time: Duration,
+    connections: usize,
+    shutdown_time: Duration,
+});
 
 impl Default for Limits {
     fn default() -> Self {

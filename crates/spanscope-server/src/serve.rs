@@ -12,35 +12,51 @@ use axum::{Extension, Router};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use spanscope_model::TraceStore;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 
 use crate::answer::ApiError;
+use crate::builder::ServerBuilder;
 use crate::limits::{Limits, timed};
 
 /// After a failure to accept, such as too many open files, the next try comes so much later.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// A router on a socket.
+/// Everything that this crate serves, within [`Limits`].
 ///
 /// ```
-/// use spanscope_server::{Limits, Server};
+/// use std::sync::Arc;
 ///
-/// # async fn run() -> std::io::Result<()> {
-/// let app = axum::Router::new().route("/", axum::routing::get(async || "hello"));
-/// let server = Server::bind("127.0.0.1:0".parse().unwrap(), Limits::default()).await?;
+/// use spanscope_server::{Limits, Server};
+/// use spanscope_sqlite::SqliteStore;
+///
+/// # async fn run(path: &std::path::Path) -> Result<(), Box<dyn std::error::Error>> {
+/// let store = SqliteStore::builder().open(path)?;
+/// let server = Server::builder(Arc::new(store))
+///     .limits(Limits::default().connections(100))
+///     .build()
+///     .bind("127.0.0.1:0".parse()?)
+///     .await?;
 /// println!("http://{}", server.address());
-/// server.run(app, async { /* resolves when it is time to end */ }).await;
+/// server.run(async { /* resolves when it is time to end */ }).await;
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug)]
 pub struct Server {
+    router: Router,
+    limits: Limits,
+}
+
+/// A [`Server`] that has a socket.
+#[derive(Debug)]
+pub struct BoundServer {
+    server: Server,
     listener: TcpListener,
     address: SocketAddr,
-    limits: Limits,
 }
 
 /// Tells answers that go on by themselves that the server ends; among the extensions of every request.
@@ -55,29 +71,58 @@ impl Ends {
 }
 
 impl Server {
-    /// Takes an address; with port 0 the system chooses one.
-    ///
-    /// # Errors
-    /// The address is taken, or is none of this machine.
-    pub async fn bind(address: SocketAddr, limits: Limits) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(address).await?;
-        Ok(Self {
-            address: listener.local_addr()?,
-            listener,
-            limits,
-        })
+    /// Begins to configure a server that reads and writes this store.
+    pub fn builder(store: Arc<dyn TraceStore>) -> ServerBuilder {
+        ServerBuilder::new(store)
     }
 
-    /// Where it listens.
+    /// A server of any routes, within the limits of connections and times.
+    ///
+    /// ```
+    /// use spanscope_server::{Limits, Server};
+    ///
+    /// let routes = axum::Router::new().route("/", axum::routing::get(async || "hello"));
+    /// let server = Server::from_router(routes, Limits::default());
+    /// ```
+    #[must_use]
+    pub fn from_router(router: Router, limits: Limits) -> Self {
+        Self { router, limits }
+    }
+
+    /// Changes the routes, to merge others or to put a layer around all of them.
+    #[must_use]
+    pub fn map_router(self, change: impl FnOnce(Router) -> Router) -> Self {
+        Self {
+            router: change(self.router),
+            limits: self.limits,
+        }
+    }
+
+    /// Listens on an address; with port 0 the system chooses a port.
+    ///
+    /// # Errors
+    /// The address is in use, or is not one of this machine.
+    pub async fn bind(self, address: SocketAddr) -> std::io::Result<BoundServer> {
+        let listener = TcpListener::bind(address).await?;
+        Ok(BoundServer {
+            server: self,
+            address: listener.local_addr()?,
+            listener,
+        })
+    }
+}
+
+impl BoundServer {
+    /// The address that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Answers requests until `end` resolves, then those that have begun, for at most [`Limits::shutdown_time`]. Answers whether
-    /// all of them were finished.
-    pub async fn run(self, router: Router, end: impl Future<Output = ()>) -> bool {
-        let limits = self.limits;
+    /// Serves requests until `end` resolves, then finishes those that have begun, for at most [`Limits::shutdown_time`]. Returns
+    /// whether all of them were finished.
+    pub async fn run(self, end: impl Future<Output = ()>) -> bool {
+        let Server { router, limits } = self.server;
         let (ends, told) = watch::channel(false);
         let router = router
             .fallback(async || ApiError::no_such_path())

@@ -1,4 +1,4 @@
-//! [`Tokens`]: what a request has to bring to be answered, and whose it then is.
+//! [`BearerTokens`]: what a request has to bring to be answered, and whose it then is.
 //!
 //! Never here: a token in an answer, in a message or in `Debug`.
 
@@ -23,12 +23,12 @@ pub const MIN_TOKEN_CHARS: usize = 16;
 /// What stands for the tenant of whoever may see everything.
 const EVERYBODY: &str = "*";
 
-/// Tokens, and the tenant of each.
+/// BearerTokens, and the tenant of each.
 ///
 /// ```
-/// use spanscope_server::Tokens;
+/// use spanscope_server::BearerTokens;
 ///
-/// let tokens = Tokens::parse(
+/// let tokens = BearerTokens::parse(
 ///     "# token                 tenant; * sees everything\n\
 ///      s3cret-of-acme-000001   acme\n\
 ///      s3cret-of-the-admin-01  *\n",
@@ -37,11 +37,11 @@ const EVERYBODY: &str = "*";
 /// # Ok::<(), spanscope_server::TokensError>(())
 /// ```
 #[derive(Clone)]
-pub struct Tokens(Arc<[(String, Caller)]>);
+pub struct BearerTokens(Arc<[(String, Caller)]>);
 
-impl fmt::Debug for Tokens {
+impl fmt::Debug for BearerTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Tokens").field(&self.0.len()).finish()
+        f.debug_tuple("BearerTokens").field(&self.0.len()).finish()
     }
 }
 
@@ -57,7 +57,7 @@ impl fmt::Display for TokensError {
 
 impl std::error::Error for TokensError {}
 
-impl Tokens {
+impl BearerTokens {
     /// Reads a line for each token: the token, blanks, its tenant or `*`. Lines that are empty or begin with `#` say nothing.
     /// Instead of lines there may be semicolons, and instead of blanks `=`, for a variable of the environment.
     ///
@@ -155,17 +155,17 @@ fn is_same(a: &[u8], b: &[u8]) -> bool {
 /// [`Caller`].
 ///
 /// ```
-/// use spanscope_server::{Tokens, with_tokens};
+/// use spanscope_server::{BearerTokens, with_tokens};
 ///
 /// let routes = axum::Router::new().route("/", axum::routing::get(async || "hello"));
-/// let app = with_tokens(routes, Tokens::parse("s3cret-of-acme-000001 acme")?);
+/// let app = with_tokens(routes, BearerTokens::parse("s3cret-of-acme-000001 acme")?);
 /// # Ok::<(), spanscope_server::TokensError>(())
 /// ```
-pub fn with_tokens(router: Router, tokens: Tokens) -> Router {
+pub fn with_tokens(router: Router, tokens: BearerTokens) -> Router {
     router.layer(from_fn_with_state(tokens, check))
 }
 
-async fn check(State(tokens): State<Tokens>, mut request: Request, next: Next) -> Response {
+async fn check(State(tokens): State<BearerTokens>, mut request: Request, next: Next) -> Response {
     let caller = bearer(request.headers()).and_then(|token| tokens.caller(token));
     let Some(caller) = caller.cloned() else {
         let error = ApiError::new(
@@ -205,7 +205,7 @@ mod tests {
             "# mine; all\n\n  0123456789abcdef \t acme corp \n0123456789abcdeg *",
             "0123456789abcdef=acme corp;0123456789abcdeg=*",
         ] {
-            let tokens = Tokens::parse(text).unwrap();
+            let tokens = BearerTokens::parse(text).unwrap();
             let tenant = Caller::Tenant("acme corp".parse().unwrap());
             assert_eq!(tokens.caller("0123456789abcdef"), Some(&tenant));
             assert_eq!(tokens.caller("0123456789abcdeg"), Some(&Caller::Administrator));
@@ -227,14 +227,14 @@ mod tests {
             ("0123456789abcdef \u{7}", "no name of a tenant"),
             ("0123456789abcdef a\n0123456789abcdef b", "token 2 is there twice"),
         ] {
-            let error = Tokens::parse(text).unwrap_err().to_string();
+            let error = BearerTokens::parse(text).unwrap_err().to_string();
             assert!(error.contains(what), "{text}: {error}");
             assert!(!error.contains("secret") && !error.contains("0123"), "{error}");
         }
-        let tokens = Tokens::parse("0123456789abcdef acme").unwrap();
-        assert_eq!(format!("{tokens:?}"), "Tokens(1)");
+        let tokens = BearerTokens::parse("0123456789abcdef acme").unwrap();
+        assert_eq!(format!("{tokens:?}"), "BearerTokens(1)");
         assert!(
-            Tokens::read("no/such/file")
+            BearerTokens::read("no/such/file")
                 .unwrap_err()
                 .to_string()
                 .contains("no/such/file")

@@ -17,7 +17,7 @@ use prost::Message as _;
 use spanscope_bench::sample::Sample;
 use spanscope_bench::table::{Goal, Table, nanos};
 use spanscope_model::TraceStore;
-use spanscope_server::{Access, Limits, PrometheusSink, RunSettings, Server, app};
+use spanscope_server::Server;
 use spanscope_sqlite::{SqliteStore, wait};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -45,19 +45,12 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn start(store: &SqliteStore) -> Result<Self> {
         let runtime = Runtime::new()?;
-        let server = runtime.block_on(Server::bind("127.0.0.1:0".parse()?, Limits::default()))?;
+        let server = Server::builder(Arc::new(store.clone())).build();
+        let server = runtime.block_on(server.bind("127.0.0.1:0".parse()?))?;
         let address = server.address();
-        let store: Arc<dyn TraceStore> = Arc::new(store.clone());
-        let app = app(
-            &store,
-            PrometheusSink::new(),
-            Access::Local,
-            Limits::default(),
-            RunSettings::default(),
-        );
         let (end, ended) = oneshot::channel();
         runtime.spawn(async move {
-            server.run(app, async { drop(ended.await) }).await;
+            server.run(async { drop(ended.await) }).await;
         });
         Ok(Self {
             address,

@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use spanscope::Signals;
-use spanscope_model::TraceStore;
-use spanscope_server::{Access, Limits, PrometheusSink, RunSettings, Server, Tokens, app};
+use spanscope_server::{AuthMode, BearerTokens, PrometheusSink, RunSettings, Server};
 use spanscope_sqlite::SqliteStore;
 use spanscope_tower::RequestMetricsLayer;
 
@@ -20,10 +19,11 @@ use crate::resolve::age;
 const TOKENS: &str = "SPANSCOPE_TOKENS";
 
 pub(super) fn run(file: &StoreFile, args: &ServeArgs) -> Result<()> {
-    let access = access(args)?;
-    let mut runs = RunSettings::default();
-    runs.session_ttl = age(&args.session_ttl)?;
-    runs.event_ttl = age(&args.event_ttl)?;
+    let auth = auth(args)?;
+    let who = clients(&auth);
+    let runs = RunSettings::default()
+        .session_ttl(age(&args.session_ttl)?)
+        .event_ttl(age(&args.event_ttl)?);
     let path = file.path()?;
     let store = SqliteStore::builder()
         .retention(age(&args.retention)?)
@@ -39,14 +39,13 @@ pub(super) fn run(file: &StoreFile, args: &ServeArgs) -> Result<()> {
         .signals(Signals::Off)
         .try_init()?;
     let runtime = tokio::runtime::Runtime::new().context("the async runtime could not be started")?;
-    let finished = runtime.block_on(serve(
-        Arc::new(store),
-        metrics,
-        access,
-        runs,
-        args.listen,
-        &path.display().to_string(),
-    ))?;
+    let server = Server::builder(Arc::new(store))
+        .auth(auth)
+        .metrics(metrics)
+        .runs(runs)
+        .build()
+        .map_router(|routes| routes.layer(RequestMetricsLayer::new()));
+    let finished = runtime.block_on(serve(server, args.listen, &path.display().to_string(), &who))?;
     drop(runtime);
     drop(guard);
     if finished {
@@ -57,27 +56,12 @@ pub(super) fn run(file: &StoreFile, args: &ServeArgs) -> Result<()> {
     Ok(())
 }
 
-async fn serve(
-    store: Arc<dyn TraceStore>,
-    metrics: PrometheusSink,
-    access: Access,
-    runs: RunSettings,
-    listen: SocketAddr,
-    path: &str,
-) -> Result<bool> {
-    let limits = Limits::default();
+async fn serve(server: Server, listen: SocketAddr, path: &str, who: &str) -> Result<bool> {
     // Before anything is said, so that whoever reads it can end us in an orderly way.
     let end = end().context("signals can't be listened for")?;
-    let server = Server::bind(listen, limits).await.map_err(|error| {
+    let server = server.bind(listen).await.map_err(|error| {
         anyhow!("{listen} can't be listened on: {error}; name another address with --listen, or end the program that has it")
     })?;
-    let who = match &access {
-        Access::Local => "programs of this machine".to_owned(),
-        Access::Tokens(tokens) => match tokens.len() {
-            1 => "whoever has the token".to_owned(),
-            count => format!("whoever has one of {count} tokens"),
-        },
-    };
     let address = server.address();
     eprintln!(
         "spanscope: serving {path} on http://{address} for {who}\n\
@@ -87,14 +71,22 @@ async fn serve(
          \x20 of the server   GET /openapi.json /metrics /health /ready\n\
          \x20 end with Ctrl-C"
     );
-    let app = app(&store, metrics, access, limits, runs).layer(RequestMetricsLayer::new());
-    Ok(server.run(app, end).await)
+    Ok(server.run(end).await)
 }
 
-fn access(args: &ServeArgs) -> Result<Access> {
+/// Names the clients that are served, for the first lines on the console.
+fn clients(auth: &AuthMode) -> String {
+    match auth {
+        AuthMode::Tokens(tokens) if tokens.len() == 1 => "clients that have the token".to_owned(),
+        AuthMode::Tokens(tokens) => format!("clients that have one of {} tokens", tokens.len()),
+        _ => "programs of this machine".to_owned(),
+    }
+}
+
+fn auth(args: &ServeArgs) -> Result<AuthMode> {
     let tokens = match (&args.tokens, std::env::var(TOKENS)) {
-        (Some(file), _) => Some(Tokens::read(file)),
-        (None, Ok(text)) if !text.trim().is_empty() => Some(Tokens::parse(&text)),
+        (Some(file), _) => Some(BearerTokens::read(file)),
+        (None, Ok(text)) if !text.trim().is_empty() => Some(BearerTokens::parse(&text)),
         (None, Err(std::env::VarError::NotUnicode(_))) => {
             return Err(Stop::usage(format!(
                 "{TOKENS} is no text: tokens are ASCII characters"
@@ -103,8 +95,8 @@ fn access(args: &ServeArgs) -> Result<Access> {
         _ => None,
     };
     match tokens {
-        Some(tokens) => Ok(Access::Tokens(tokens.map_err(Stop::usage)?)),
-        None if args.listen.ip().to_canonical().is_loopback() => Ok(Access::Local),
+        Some(tokens) => Ok(AuthMode::Tokens(tokens.map_err(Stop::usage)?)),
+        None if args.listen.ip().to_canonical().is_loopback() => Ok(AuthMode::Local),
         None => Err(Stop::usage(format!(
             "{} can be reached from other machines: give --tokens FILE, with a line `TOKEN TENANT` for each token, or listen on \
              127.0.0.1",

@@ -79,7 +79,7 @@ fn what_other_machines_reach_wants_tokens() {
     command.arg("--tokens").arg(tokens);
     let server = Serve::start(command);
     assert!(
-        server.first_line.ends_with(" for whoever has the token\n"),
+        server.first_line.ends_with(" for clients that have the token\n"),
         "{}",
         server.first_line
     );

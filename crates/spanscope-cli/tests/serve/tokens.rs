@@ -60,7 +60,9 @@ fn both_ways(check: impl Fn(&Folder, &Serve)) {
             Serve::start(command)
         };
         assert!(
-            server.first_line.ends_with(" for whoever has one of 3 tokens\n"),
+            server
+                .first_line
+                .ends_with(" for clients that have one of 3 tokens\n"),
             "{}",
             server.first_line
         );

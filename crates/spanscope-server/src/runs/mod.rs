@@ -27,8 +27,9 @@ use std::time::Duration;
 pub use self::agent::{AgentHandle, AgentRun, RunningAgent, Traced, TracedStream};
 pub use self::router::runs_router;
 pub(crate) use self::router::{PREFIXES, api, questions, streams};
+use crate::setters::setters;
 
-/// How agent traces are answered. Every field names its default.
+/// How agent traces are answered. Every field names its default and has a setter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RunSettings {
@@ -50,6 +51,17 @@ pub struct RunSettings {
     /// Bytes of events, about, that are kept of one followed run for those who read behind. Default: 8 MiB.
     pub kept_bytes: usize,
 }
+
+setters!(RunSettings {
+    session_ttl: Duration,
+    event_ttl: Duration,
+    grace: Duration,
+    rootless_grace: Duration,
+    keep_alive: Duration,
+    streams: usize,
+    tenant_streams: usize,
+    kept_bytes: usize,
+});
 
 impl Default for RunSettings {
     fn default() -> Self {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value;
-use spanscope_server::{Access, Limits, PrometheusSink, RunSettings, app, openapi};
+use spanscope_server::openapi;
 use spanscope_sqlite::SqliteStore;
 use spanscope_tests::http::{ask, post};
 
@@ -59,14 +59,7 @@ fn every_path_is_answered_and_by_no_other_method() {
     let store = SqliteStore::builder()
         .open(folder.path().join("trace_store.db"))
         .unwrap();
-    let app = app(
-        &(Arc::new(store) as _),
-        PrometheusSink::new(),
-        Access::Local,
-        Limits::default(),
-        RunSettings::default(),
-    );
-    let server = Server::start(app);
+    let server = Server::start(spanscope_server::Server::builder(Arc::new(store)).router());
     let document = openapi();
     for (path, methods) in document["paths"].as_object().unwrap() {
         let path = path

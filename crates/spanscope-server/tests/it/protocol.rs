@@ -1,7 +1,7 @@
 //! HTTP as few clients speak it, and what is no HTTP at all.
 
 use serde_json::json;
-use spanscope_server::Access::Local;
+use spanscope_server::AuthMode::Local;
 use spanscope_server::Limits;
 
 use crate::otlp::{PROTOBUF, TRACES, send, span, traces};

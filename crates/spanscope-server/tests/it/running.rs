@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use spanscope_model::{LogFilter, SpanFilter, StoreErrorKind, Tenant, TraceStore};
-use spanscope_server::{Access, Limits, PrometheusSink, RunSettings, Server, Tokens, app};
+use spanscope_server::{AuthMode, BearerTokens, Limits, RunSettings, Server};
 use spanscope_sqlite::{SqliteStore, wait};
 use spanscope_tests::wait_for;
 use tokio::sync::{oneshot, watch};
@@ -18,9 +18,9 @@ pub(crate) const OTHER: &str = "token-of-other-000001";
 pub(crate) const ADMIN: &str = "token-of-the-admin-01";
 
 /// The tokens above.
-pub(crate) fn tokens() -> Access {
+pub(crate) fn tokens() -> AuthMode {
     let list = format!("{ACME} acme\n{OTHER} other\n{ADMIN} *");
-    Access::Tokens(Tokens::parse(&list).unwrap())
+    AuthMode::Tokens(BearerTokens::parse(&list).unwrap())
 }
 
 pub(crate) fn tenant(name: &str) -> Tenant {
@@ -36,25 +36,25 @@ pub(crate) struct Running {
 
 impl Running {
     /// Answers from any store.
-    pub(crate) fn of(store: Arc<dyn TraceStore>, access: Access, limits: Limits) -> Self {
-        Self::with_runs(store, access, limits, runs())
+    pub(crate) fn of(store: Arc<dyn TraceStore>, auth: AuthMode, limits: Limits) -> Self {
+        Self::with_runs(store, auth, limits, runs())
     }
 
     /// With agent traces answered in this way.
     pub(crate) fn with_runs(
         store: Arc<dyn TraceStore>,
-        access: Access,
+        auth: AuthMode,
         limits: Limits,
         runs: RunSettings,
     ) -> Self {
-        Self::in_thread(
-            move || app(&store, PrometheusSink::new(), access, limits, runs),
-            limits,
-        )
+        Self::in_thread(move || {
+            let server = Server::builder(store);
+            server.auth(auth).limits(limits).runs(runs).build()
+        })
     }
 
-    /// Of a router that is made on the thread that runs it.
-    pub(crate) fn in_thread(router: impl FnOnce() -> axum::Router + Send + 'static, limits: Limits) -> Self {
+    /// Of a server that is made on the thread that runs it.
+    pub(crate) fn in_thread(server: impl FnOnce() -> Server + Send + 'static) -> Self {
         let (end, ends) = oneshot::channel();
         let (says, address) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
@@ -64,12 +64,10 @@ impl Running {
                 .build()
                 .unwrap();
             runtime.block_on(async {
-                let server = Server::bind("127.0.0.1:0".parse().unwrap(), limits)
-                    .await
-                    .unwrap();
+                let server = server().bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
                 says.send(server.address()).unwrap();
                 let ends = async { drop(ends.await) };
-                server.run(router(), ends).await
+                server.run(ends).await
             })
         });
         Self {
@@ -113,7 +111,7 @@ pub(crate) struct Held {
 impl Held {
     pub(crate) fn open(kind: StoreErrorKind, limits: Limits) -> Self {
         let (store, lets) = Failing::held(kind);
-        let server = Running::of(Arc::new(store.clone()), Access::Local, limits);
+        let server = Running::of(Arc::new(store.clone()), AuthMode::Local, limits);
         Self {
             lets,
             store,
@@ -144,19 +142,19 @@ pub(crate) struct Open {
 
 /// For this machine's programs, within the default limits.
 pub(crate) fn open() -> Open {
-    open_with(Access::Local, Limits::default())
+    open_with(AuthMode::Local, Limits::default())
 }
 
-pub(crate) fn open_with(access: Access, limits: Limits) -> Open {
-    open_runs(access, limits, runs())
+pub(crate) fn open_with(auth: AuthMode, limits: Limits) -> Open {
+    open_runs(auth, limits, runs())
 }
 
-pub(crate) fn open_runs(access: Access, limits: Limits, runs: RunSettings) -> Open {
+pub(crate) fn open_runs(auth: AuthMode, limits: Limits, runs: RunSettings) -> Open {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::builder()
         .open(folder.path().join("trace_store.db"))
         .unwrap();
-    let server = Running::with_runs(Arc::new(store.clone()), access, limits, runs);
+    let server = Running::with_runs(Arc::new(store.clone()), auth, limits, runs);
     Open {
         address: server.address,
         server,
@@ -199,10 +197,10 @@ pub(crate) fn counts(store: &dyn TraceStore) -> Counts {
 
 /// Runs of any age are answered: the tests' times are fixed ones. What is over is soon said to be.
 pub(crate) fn runs() -> RunSettings {
-    let mut runs = RunSettings::default();
-    runs.session_ttl = Duration::from_secs(200 * 365 * 86_400);
-    runs.event_ttl = runs.session_ttl;
-    runs.grace = Duration::from_millis(300);
-    runs.rootless_grace = Duration::from_millis(600);
-    runs
+    let forever = Duration::from_secs(200 * 365 * 86_400);
+    RunSettings::default()
+        .session_ttl(forever)
+        .event_ttl(forever)
+        .grace(Duration::from_millis(300))
+        .rootless_grace(Duration::from_millis(600))
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use spanscope_server::Access::Local;
+use spanscope_server::AuthMode::Local;
 use spanscope_server::Limits;
 use spanscope_tests::{PATIENCE, wait_for};
 

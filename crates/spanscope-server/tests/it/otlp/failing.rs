@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use spanscope_model::{LogFilter, StoreErrorKind, TraceStore};
-use spanscope_server::{Access, Limits, PrometheusSink, RunSettings, app};
+use spanscope_server::{AuthMode, Limits, Server};
 use spanscope_sqlite::{SqliteLayer, SqliteStore, wait};
 use spanscope_tests::PATIENCE;
 use tower::ServiceExt as _;
@@ -29,7 +29,7 @@ const FAILURES: [(StoreErrorKind, u16, i32, bool); 5] = [
 #[test]
 fn a_store_that_fails_is_told_in_the_encoding_of_the_request() {
     for (kind, status, code, again) in FAILURES {
-        let server = Running::of(Arc::new(Failing::new(kind)), Access::Local, Limits::default());
+        let server = Running::of(Arc::new(Failing::new(kind)), AuthMode::Local, Limits::default());
         let request = traces(vec![span("lost")]);
         for (ask, encoding) in [(send(&request), PROTOBUF), (send_json(&request), JSON)] {
             let answer = ask.to(server.address);
@@ -50,7 +50,7 @@ fn a_store_that_fails_is_told_in_the_encoding_of_the_request() {
 #[test]
 fn every_signal_is_told() {
     let failing = Failing::new(StoreErrorKind::Unavailable);
-    let server = Running::of(Arc::new(failing.clone()), Access::Local, Limits::default());
+    let server = Running::of(Arc::new(failing.clone()), AuthMode::Local, Limits::default());
     for (path, body) in one_of_each() {
         let answer = crate::wire::Ask::json(path, &body).to(server.address);
         assert_eq!((answer.status, status_of(&answer).code), (503, 14), "{path}");
@@ -68,13 +68,7 @@ fn why_it_failed_is_in_the_log() {
         .build()
         .unwrap();
     let store: Arc<dyn TraceStore> = Arc::new(Failing::new(StoreErrorKind::Unavailable));
-    let app = app(
-        &store,
-        PrometheusSink::new(),
-        Access::Local,
-        Limits::default(),
-        RunSettings::default(),
-    );
+    let app = Server::builder(store).router();
     let request = axum::http::Request::post(TRACES)
         .header("host", "localhost")
         .header("content-type", JSON)
@@ -105,7 +99,7 @@ fn a_store_that_was_opened_for_reading_says_so() {
         Arc::new(reading.clone()) as Arc<dyn TraceStore>,
         reading.within(&tenant("acme")),
     ] {
-        let server = Running::of(store, Access::Local, Limits::default());
+        let server = Running::of(store, AuthMode::Local, Limits::default());
         let answer = send(&traces(vec![span("second")])).to(server.address);
         assert_eq!((answer.status, status_of(&answer).code), (400, 3));
     }
@@ -119,7 +113,7 @@ fn what_has_no_room_in_the_queue_is_refused_and_stored_when_it_comes_again() {
         .queue_bytes(1) // one request at a time
         .open(folder.path().join("trace_store.db"))
         .unwrap();
-    let server = Running::of(Arc::new(store.clone()), Access::Local, Limits::default());
+    let server = Running::of(Arc::new(store.clone()), AuthMode::Local, Limits::default());
     let sent = AtomicU64::new(0);
     let refused = AtomicBool::new(false);
     std::thread::scope(|scope| {

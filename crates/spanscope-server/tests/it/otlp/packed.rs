@@ -10,7 +10,7 @@ use spanscope_server::Limits;
 use super::{JSON, PROTOBUF, TRACES, gzip, send, span, status_of, text, traces};
 use crate::running::{Open, open, open_with};
 use crate::wire::{Answer, Ask, Connection};
-use spanscope_server::Access::Local;
+use spanscope_server::AuthMode::Local;
 
 const MIB: usize = 1 << 20;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use spanscope_server::{Access, Limits};
+use spanscope_server::{AuthMode, Limits};
 
 use super::{With, agent, span, store, tool};
 use crate::running::{Open, open, open_runs, runs};
@@ -244,7 +244,7 @@ fn runs_and_their_events_are_answered_for_as_long_as_the_settings_say() {
     let mut settings = runs();
     settings.session_ttl = Duration::from_secs(7 * 86_400);
     settings.event_ttl = Duration::from_secs(3 * 86_400);
-    let open = open_runs(Access::Local, Limits::default(), settings);
+    let open = open_runs(AuthMode::Local, Limits::default(), settings);
     const DAY: i64 = 86_400_000;
     store(&open.store, vec![agent(1, "of today", 1000, 10)]);
     store(
@@ -275,7 +275,7 @@ fn runs_and_their_events_are_answered_for_as_long_as_the_settings_say() {
     }
     let mut strict = runs();
     strict.session_ttl = Duration::from_secs(3600);
-    let open = open_runs(Access::Local, Limits::default(), strict);
+    let open = open_runs(AuthMode::Local, Limits::default(), strict);
     store(&open.store, vec![agent(1, "t", 7_200_000, 10)]);
     assert_eq!(get(&open, "/traces")["total"], 0);
     assert_eq!(Ask::get("/traces/t").to(open.address).status, 404);

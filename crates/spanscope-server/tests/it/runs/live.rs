@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use spanscope_layers::genai::{Agent, ToolCall};
 use spanscope_model::TraceStore;
-use spanscope_server::{Access, Limits};
+use spanscope_server::{AuthMode, Limits};
 use spanscope_sqlite::{SqliteLayer, SqliteStore, wait};
 use spanscope_tests::wait_for;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -251,7 +251,7 @@ fn runs_are_cleaned_up_and_watched_while_they_are_written() {
 fn who_reads_more_slowly_than_the_run_is_written_is_cut_off_and_comes_back() {
     let mut settings = runs();
     settings.kept_bytes = 64 * 1024;
-    let open = open_runs(Access::Local, Limits::default(), settings);
+    let open = open_runs(AuthMode::Local, Limits::default(), settings);
     store(&open.store, vec![agent(1, "t", 1000, 0).running()]);
     let mut slow = Stream::open(&open, ALL, None);
     let mut seen = vec![slow.next().unwrap()];
@@ -293,7 +293,7 @@ fn streams_have_a_limit_and_a_reader_that_disappears_gives_its_place_back() {
     let mut settings = runs();
     settings.streams = 1;
     settings.keep_alive = Duration::from_millis(50);
-    let open = open_runs(Access::Local, Limits::default(), settings);
+    let open = open_runs(AuthMode::Local, Limits::default(), settings);
     store(&open.store, vec![agent(1, "t", 1000, 0).running()]);
     let mut first = Stream::open(&open, ALL, None);
     first.next().unwrap();
@@ -435,7 +435,7 @@ fn the_stream_of_a_finished_run_ends_though_others_of_its_trace_go_on() {
 fn who_is_shown_nothing_hears_that_the_stream_lives() {
     let mut settings = runs();
     settings.keep_alive = Duration::from_millis(300);
-    let open = open_runs(Access::Local, Limits::default(), settings);
+    let open = open_runs(AuthMode::Local, Limits::default(), settings);
     store(&open.store, vec![agent(1, "t", 1000, 0).running()]);
     let mut stream = Stream::open(&open, "/traces/t/stream?level=minimal", None);
     stream.next().unwrap();

@@ -107,7 +107,7 @@ fn ids_that_are_paths_are_no_ids() {
 
 #[test]
 fn a_dataset_stays_in_its_folder() {
-    for access in [spanscope_server::Access::Local, tokens()] {
+    for access in [spanscope_server::AuthMode::Local, tokens()] {
         let open = open_with(access, Limits::default());
         let token = crate::running::ACME;
         let sent = send(&traces(vec![span("there")])).token(token).to(open.address);
