@@ -50,13 +50,7 @@ macro_rules! id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                const HEX: &[u8; 16] = b"0123456789abcdef";
-                let mut text = [0u8; $bytes * 2];
-                for (i, byte) in self.0.iter().enumerate() {
-                    text[2 * i] = HEX[usize::from(byte >> 4)];
-                    text[2 * i + 1] = HEX[usize::from(byte & 15)];
-                }
-                f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+                f.write_str(const_hex::Buffer::<$bytes>::new().format(&self.0))
             }
         }
 
@@ -75,19 +69,11 @@ macro_rules! id {
                     digits: $bytes * 2,
                     input: text.chars().take(80).collect(),
                 };
-                let digits = text.as_bytes();
-                if digits.len() != $bytes * 2 {
-                    return Err(fail());
-                }
-                let mut bytes = [0u8; $bytes];
-                for (i, pair) in digits.chunks_exact(2).enumerate() {
-                    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|d| u8::try_from(d).ok());
-                    match (digit(pair[0]), digit(pair[1])) {
-                        (Some(high), Some(low)) => bytes[i] = high << 4 | low,
-                        _ => return Err(fail()),
-                    }
-                }
-                Self::from_bytes(bytes).ok_or_else(fail)
+                // The length is checked first: the decoder takes an `0x` away before it counts.
+                let bytes = (text.len() == Self::DIGITS)
+                    .then(|| const_hex::decode_to_array(text).ok())
+                    .flatten();
+                bytes.and_then(Self::from_bytes).ok_or_else(fail)
             }
         }
 
@@ -129,3 +115,28 @@ id!(
     8,
     "span id"
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_all_digits_and_nothing_else_are_an_id() {
+        let good = "00f067AA0ba902b7";
+        let shown = good.parse::<SpanId>().map(|id| id.to_string());
+        assert_eq!(shown.as_deref(), Ok("00f067aa0ba902b7"));
+        for bad in [
+            "",
+            "00f067aa0ba902b",
+            "00f067aa0ba902b70",
+            "0xf067aa0ba902b7",
+            "0x00f067aa0ba902b7",
+            " 0f067aa0ba902b7",
+            "+0f067aa0ba902b7",
+            "é0f067aa0ba902b",
+            "0000000000000000",
+        ] {
+            assert!(bad.parse::<SpanId>().is_err(), "{bad:?}");
+        }
+    }
+}

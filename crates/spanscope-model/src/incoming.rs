@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Attributes, Event, EventKind, LogEvent, MetricKind, Span, SpanId, SpanKind, SpanPayload, SpanState,
-    SpanStatus, Timestamp, TraceId, UNCATEGORIZED, Value, stored_metric_name,
+    SpanStatus, Timestamp, TraceId, TraceParent, UNCATEGORIZED, Value, stored_metric_name,
 };
 
 /// Whose records something is. A name of 1 to 128 characters without control characters.
@@ -307,9 +307,9 @@ impl NewRecords {
                 };
                 match payload {
                     SpanPayload::SpanStart { name, parent_span_id } => {
-                        let above = traceparent(&taken_text(&mut attributes, "traceparent"));
+                        let above = taken_text(&mut attributes, "traceparent").parse::<TraceParent>();
                         let (sent, trace_id, parent) = match (above, parent_span_id) {
-                            (Some((above, parent)), None) => (trace_id, above, Some(parent)),
+                            (Ok(above), None) => (trace_id, above.trace_id, Some(above.span_id)),
                             (_, parent) => (trace_id, trace_id, parent),
                         };
                         continues = (sent != trace_id).then_some((sent, trace_id));
@@ -409,16 +409,4 @@ fn taken_text(attributes: &mut Attributes, key: &str) -> String {
         attributes.retain(|have, _| have != key);
     }
     text.unwrap_or_default()
-}
-
-/// The ids of a W3C `traceparent`; none where it is not one.
-fn traceparent(text: &str) -> Option<(TraceId, SpanId)> {
-    let mut parts = text.trim().split('-');
-    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let is_hex = |text: &str| text.len() == 2 && text.bytes().all(|digit| digit.is_ascii_hexdigit());
-    // A later version may have more parts; the first has these four.
-    if !is_hex(version) || version == "ff" || !is_hex(flags) || (version == "00" && parts.next().is_some()) {
-        return None;
-    }
-    Some((trace.parse().ok()?, span.parse().ok()?))
 }

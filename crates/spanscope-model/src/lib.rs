@@ -24,6 +24,7 @@ mod schema;
 mod span;
 mod store;
 mod time;
+mod trace_parent;
 
 pub use attributes::{Attributes, Value};
 pub use category::{CATEGORIES, UNCATEGORIZED, category_of};
@@ -54,3 +55,4 @@ pub use store::{
     TraceStore,
 };
 pub use time::{ParseTimestampError, Timestamp};
+pub use trace_parent::{ParseTraceParentError, TraceParent};

@@ -35,6 +35,7 @@ use opentelemetry::trace::{TraceContextExt as _, TraceState};
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use spanscope_layers::SpanExt as _;
 use spanscope_layers::capture::{SpanIds, SpanRecord};
+use spanscope_model::TraceParent;
 use tracing::Span;
 use tracing_opentelemetry::{OpenTelemetrySpanExt as _, get_otel_context};
 use tracing_subscriber::Registry;
@@ -230,7 +231,8 @@ impl Injector for Outgoing<'_> {
     }
 }
 
-/// Reads headers that may come several times. OpenTelemetry's own takes the first of them.
+/// Reads headers that may come several times. OpenTelemetry's own takes the first of them, and its parser of a `traceparent`
+/// does not look at the lengths of the parts.
 struct Incoming<'a> {
     headers: &'a HeaderMap,
     traceparent: Option<&'a str>,
@@ -242,7 +244,10 @@ impl<'a> Incoming<'a> {
     fn new(headers: &'a HeaderMap) -> Self {
         let mut parents = headers.get_all("traceparent").iter();
         let traceparent = match (parents.next(), parents.next()) {
-            (Some(only), None) => only.to_str().ok().filter(|text| is_well_formed(text)),
+            (Some(only), None) => only
+                .to_str()
+                .ok()
+                .filter(|text| text.parse::<TraceParent>().is_ok()),
             _ => None,
         };
         Self {
@@ -276,22 +281,4 @@ fn joined<'a>(headers: &'a HeaderMap, name: &str) -> Option<Cow<'a, str>> {
         .filter_map(|value| value.to_str().ok())
         .map(Cow::Borrowed)
         .reduce(|all, more| Cow::Owned(format!("{all},{more}")))
-}
-
-/// Whether the parts of a `traceparent` are as long as they must be; OpenTelemetry's own parser looks at all but that.
-fn is_well_formed(text: &str) -> bool {
-    const DASHES: [usize; 3] = [2, 35, 52];
-    const LEN: usize = 55;
-    let Some((known, rest)) = text.as_bytes().split_at_checked(LEN) else {
-        return false;
-    };
-    let parts_fit = known.iter().enumerate().all(|(place, byte)| {
-        if DASHES.contains(&place) {
-            *byte == b'-'
-        } else {
-            matches!(byte, b'0'..=b'9' | b'a'..=b'f')
-        }
-    });
-    // Version 0 ends here; later ones may add parts.
-    parts_fit && (rest.is_empty() || rest.starts_with(b"-") && !known.starts_with(b"00"))
 }

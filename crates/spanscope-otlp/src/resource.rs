@@ -73,7 +73,7 @@ fn instance_id() -> String {
     bytes[8..].copy_from_slice(&ids.trace_id.to_bytes()[8..]);
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = const_hex::encode(bytes);
     format!(
         "{}-{}-{}-{}-{}",
         &hex[..8],

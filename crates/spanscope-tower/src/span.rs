@@ -84,7 +84,7 @@ pub(crate) fn open<B>(
         span.record("client.port", client.port());
     }
     if let Some(parent) = remote_parent(headers) {
-        span.set_remote_parent_with(parent.ids.trace_id, parent.ids.span_id, parent.is_sampled);
+        span.set_remote_parent_with(parent.trace_id, parent.span_id, parent.is_sampled);
         note_tracestate(&span, headers);
     }
     span

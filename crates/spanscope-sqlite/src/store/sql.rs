@@ -99,10 +99,6 @@ fn shown(value: ValueRef<'_>) -> Value {
         ValueRef::Real(number) if number.is_finite() => number.into(),
         ValueRef::Real(number) => number.to_string().into(),
         ValueRef::Text(text) => String::from_utf8_lossy(text).into(),
-        ValueRef::Blob(bytes) => bytes
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
-            .into(),
+        ValueRef::Blob(bytes) => const_hex::encode(bytes).into(),
     }
 }

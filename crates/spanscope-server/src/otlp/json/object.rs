@@ -141,7 +141,7 @@ impl<'a> Object<'a> {
     pub(super) fn id(&mut self, field: &str) -> Result<Vec<u8>, Wrong> {
         self.read(field, |value| {
             let digits = text(value)?;
-            hex(&digits).ok_or_else(|| {
+            bytes(&digits).ok_or_else(|| {
                 Wrong::new(format!(
                     "{} is no id: give an even number of hexadecimal digits",
                     shown(&digits)
@@ -211,16 +211,11 @@ fn items(value: Node<'_>) -> Result<Vec<Node<'_>>, Wrong> {
     }
 }
 
-fn hex(digits: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    digits
-        .as_bytes()
-        .chunks(2)
-        .map(|pair| match pair {
-            [high, low] => u8::try_from(digit(*high)? << 4 | digit(*low)?).ok(),
-            _ => None,
-        })
-        .collect()
+/// The bytes that hexadecimal digits stand for. The decoder alone would also accept an `0x` before them.
+fn bytes(digits: &str) -> Option<Vec<u8>> {
+    const_hex::check_raw(digits)
+        .then(|| const_hex::decode(digits).ok())
+        .flatten()
 }
 
 fn unfit(value: &Node<'_>, wanted: &str) -> Wrong {

@@ -149,6 +149,29 @@ fn a_traceparent_continues_that_trace_for_all_that_follows() {
 }
 
 #[test]
+fn a_malformed_traceparent_continues_nothing_and_is_not_stored() {
+    let good = format!("00-{}-{}-01", trace_id(77), span_id(5));
+    for malformed in [
+        format!(" {good}"),
+        good.replace("-01", "-0A"),
+        format!("{good}-more"),
+    ] {
+        let open = open();
+        let begin = log(
+            start("root", None),
+            Some((1, 1)),
+            ago(3000),
+            &[("traceparent", &malformed)],
+        );
+        wait(open.store.log_event(begin, 3600)).unwrap();
+        let spans = wait(open.store.trace_spans(trace_id(1))).unwrap();
+        assert_eq!(spans.len(), 1, "{malformed:?}");
+        assert_eq!(spans[0].parent_span_id, None, "{malformed:?}");
+        assert!(spans[0].attributes.is_empty(), "{malformed:?}");
+    }
+}
+
+#[test]
 fn events_that_make_no_sense_are_refused() {
     let open = open();
     let own_parent = log(start("loop", Some(1)), Some((1, 1)), ago(0), &[]);
