@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use spanscope_layers::SpanExt as _;
+use spanscope_core::SpanExt as _;
 use spanscope_tests::{PATIENCE, store_at};
 
 struct Logs;

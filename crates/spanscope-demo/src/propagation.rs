@@ -1,6 +1,6 @@
 //! W3C trace context between the client and the server, so that both sides are in one trace.
 
-use spanscope_layers::SpanExt;
+use spanscope_core::SpanExt;
 use spanscope_model::TraceParent;
 use tracing::Span;
 

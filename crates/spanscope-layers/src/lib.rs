@@ -2,29 +2,22 @@
 //!
 //! - [`filter`]: [`CategoryFilter`], the levels of one environment variable for every sink.
 //! - [`console`]: [`ConsoleLayer`] and [`LogFileLayer`], what the program says, for people.
-//! - [`capture`]: a `tracing` span or event becomes one record, whatever number of our layers is on the subscriber;
-//!   [`queue`] carries the records from the calling threads to the thread of a sink.
 //! - [`genai`]: spans of model calls, tools, agents, with the conventional names and fields.
 //! - [`metrics`]: measurements, from events and spans to sinks; [`TokenMetricsLayer`] makes those of model calls.
-//! - [`tail`]: which traces a sink keeps once they are over: [`TailRule`].
 //! - [`SpanExt`] adds to spans what `tracing` alone can't: attributes under any key, remote parents, ids.
 //!
 //! Nothing here blocks the caller unless it asked for that, emits events of its own, or holds a lock while code of the
 //! user (`Debug`, `Display`, another layer) runs. The environment is read by calls that say so (`from_env`, `env`).
 
-pub mod capture;
 pub mod console;
 pub mod filter;
 pub mod genai;
 pub mod metrics;
-pub mod queue;
-pub mod tail;
 
-pub use capture::{SpanExt, suppress};
 pub use console::{ConsoleLayer, LogFileLayer, LogGuard};
 pub use filter::{
     BadCategoryName, Categories, CategoryFilter, LevelHandle, LevelWarning, Levels, Origin, Threshold,
     UnknownCategory, UnknownLevel,
 };
 pub use metrics::TokenMetricsLayer;
-pub use tail::TailRule;
+pub use spanscope_core::{SpanExt, suppress};

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 
-use spanscope_layers::capture::Capture;
+use spanscope_core::capture::Capture;
 use spanscope_layers::{Categories, CategoryFilter, Levels, Threshold};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;

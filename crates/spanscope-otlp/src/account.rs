@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use spanscope_layers::queue::say;
+use spanscope_core::queue::say;
 
 use crate::settings::Signal;
 
@@ -214,7 +214,7 @@ impl Account {
     }
 
     /// The account; of a queue before it, what it has lost.
-    pub(crate) fn stats(&self, queue: Option<spanscope_layers::queue::Counts>) -> SignalStats {
+    pub(crate) fn stats(&self, queue: Option<spanscope_core::queue::Counts>) -> SignalStats {
         // Ours before the queue's, so that nothing seems to be exported before it was offered.
         let counts = lock(&self.counts);
         let mut stats = SignalStats {

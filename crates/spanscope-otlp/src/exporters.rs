@@ -16,7 +16,7 @@ use opentelemetry_sdk::logs::LogBatch;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics};
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::SpanData;
-use spanscope_layers::capture::suppress;
+use spanscope_core::capture::suppress;
 
 use crate::account::{Account, Outcome};
 use crate::error::OtlpError;

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use spanscope_layers::queue::{Control, FlushTimeout};
-use spanscope_layers::tail::TailStats;
+use spanscope_core::queue::{Control, FlushTimeout};
+use spanscope_core::tail::TailStats;
 
 use crate::account::{Account, SignalStats};
 use crate::propagation;

@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use opentelemetry::Context as OtelContext;
 use opentelemetry::trace::Status;
+use spanscope_core::capture::{Capture, SpanRecord, is_suppressed};
 use spanscope_layers::CategoryFilter;
-use spanscope_layers::capture::{Capture, SpanRecord, is_suppressed};
 use tracing_core::callsite::Callsite;
 use tracing_core::field::FieldSet;
 use tracing_core::span::{Attributes, Id, Record};
@@ -38,7 +38,7 @@ use crate::tracer::{self, Additions, BridgeTracer, Making};
 ///
 /// On the calling thread a span costs its record, OpenTelemetry's context, and one uncontended lock; threads of its own
 /// make OTLP of it and send it. The caller never waits for the network. A span has the ids that every other layer of ours
-/// shows, in whatever order they were added; `OpenTelemetrySpanExt` and [`SpanExt`](spanscope_layers::SpanExt) both work.
+/// shows, in whatever order they were added; `OpenTelemetrySpanExt` and [`SpanExt`](spanscope_core::SpanExt) both work.
 /// Several may send to several collectors. Don't add `tracing-opentelemetry`'s own layer beside it, which is part of this one, nor
 /// put it into a `reload::Layer`, which hides it from `OpenTelemetrySpanExt`.
 ///

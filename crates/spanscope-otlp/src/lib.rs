@@ -50,5 +50,5 @@ pub use settings::{
     DEFAULT_REQUEST_TIMEOUT, DEFAULT_SPAN_DELAY, HeadSampler, Limits, Propagator, Protocol, Signal,
     Temporality, VARIABLES, Variable,
 };
-pub use spanscope_layers::tail::{TailRule, TailStats};
+pub use spanscope_core::tail::{TailRule, TailStats};
 pub use tracing_opentelemetry::OpenTelemetrySpanExt;

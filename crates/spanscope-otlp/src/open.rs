@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 
 use opentelemetry::trace::Event;
 use opentelemetry::{KeyValue, Value};
-use spanscope_layers::capture::SpanIds;
+use spanscope_core::capture::SpanIds;
 use spanscope_model::SpanId;
 
 /// As many events of all spans are kept, and as many bytes of them, roughly. Beyond it those go whose span has had no event for
@@ -127,7 +127,7 @@ fn bytes_of(event: &Event) -> usize {
 mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
-    use spanscope_layers::capture::new_ids;
+    use spanscope_core::capture::new_ids;
 
     use super::*;
 

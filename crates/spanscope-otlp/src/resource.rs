@@ -2,7 +2,7 @@
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
-use spanscope_layers::capture::new_ids;
+use spanscope_core::capture::new_ids;
 
 use crate::settings::Settings;
 

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use opentelemetry::trace::Event;
-use spanscope_layers::capture::SpanIds;
-use spanscope_layers::queue::Queue;
+use spanscope_core::capture::SpanIds;
+use spanscope_core::queue::Queue;
 
 use crate::account::Account;
 use crate::guard::OtlpStats;

@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use opentelemetry_sdk::trace::SpanData;
-use spanscope_layers::capture::{Capture, Ticks};
-use spanscope_layers::queue::Chunk;
-use spanscope_layers::tail::{TailDecider, TailRule, TailStats, Verdict};
+use spanscope_core::capture::{Capture, Ticks};
+use spanscope_core::queue::Chunk;
+use spanscope_core::tail::{TailDecider, TailRule, TailStats, Verdict};
 use spanscope_model::TraceId;
 
 /// Which traces are judged now.

@@ -23,7 +23,7 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Context, Key, KeyValue, Value};
 use opentelemetry_sdk::trace::{SamplingDecision, ShouldSample};
-use spanscope_layers::capture::{Capture, RemoteParent, SpanIds, SpanRecord, new_ids};
+use spanscope_core::capture::{Capture, RemoteParent, SpanIds, SpanRecord, new_ids};
 use spanscope_model::{SpanId, TraceId};
 use tracing_core::span::Id;
 

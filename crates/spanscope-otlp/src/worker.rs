@@ -12,8 +12,8 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::logs::{BatchLogProcessor, LogProcessor as _};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanProcessor as _};
-use spanscope_layers::capture::{CallsiteInfo, CallsiteTable, Capture, Clock, Ticks, WallClock, suppress};
-use spanscope_layers::queue::{Chunk, Control, Entry, EventEntry, SpanEntry};
+use spanscope_core::capture::{CallsiteInfo, CallsiteTable, Capture, Clock, Ticks, WallClock, suppress};
+use spanscope_core::queue::{Chunk, Control, Entry, EventEntry, SpanEntry};
 
 use crate::account::Account;
 use crate::convert::{EndedSpan, LogMaker, Shape, late_event, span_data, span_event};

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use spanscope_layers::capture::{RawValue, cut};
+use spanscope_core::capture::{RawValue, cut};
 use spanscope_model::{Attributes, Value};
 
 use crate::StepKind;
@@ -32,7 +32,7 @@ pub struct RunFacts {
 /// neither a task nor an agent.
 ///
 /// ```
-/// use spanscope_layers::capture::RawValue;
+/// use spanscope_core::capture::RawValue;
 /// use spanscope_runs::facts_of;
 ///
 /// let text = |text| RawValue::Text(text, None);

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use spanscope_layers::capture::RawValue;
+use spanscope_core::capture::RawValue;
 use spanscope_layers::metrics::{ALIASES, Meaning, SpanTokens, operation_of};
 
 use crate::StepKind;

@@ -1,6 +1,6 @@
 //! A step: what is kept of a span once its events were told. No attributes: a run may be large, its payloads larger.
 
-use spanscope_layers::capture::cut;
+use spanscope_core::capture::cut;
 use spanscope_model::{Attributes, RunCursor, RunSpan, SpanId, SpanStatus, Timestamp, TraceId, Value};
 
 use crate::StepKind;

@@ -1,7 +1,8 @@
 //! Memory, in a process of its own: what other tests take meanwhile would count too.
 
-use spanscope_layers::capture::{Clock, RawValue};
-use spanscope_layers::metrics::{Measurement, MetricSink as _, Number};
+use spanscope_core::capture::{Clock, RawValue};
+use spanscope_core::metrics::{Measurement, Number};
+use spanscope_layers::metrics::MetricSink as _;
 use spanscope_model::MetricKind;
 use spanscope_server::PrometheusSink;
 

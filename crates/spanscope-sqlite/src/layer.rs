@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use spanscope_core::capture::{Capture, DEFAULT_MAX_VALUE_LEN, SpanRecord};
+use spanscope_core::metrics::{Measurement, MetricSink};
+use spanscope_core::queue::{Control, FlushTimeout, LayerStats, Queue, WhenFull};
+use spanscope_core::tail::{TailRule, TailStats};
 use spanscope_layers::Categories;
-use spanscope_layers::capture::{Capture, DEFAULT_MAX_VALUE_LEN, SpanRecord};
-use spanscope_layers::metrics::{Measurement, MetricSink};
-use spanscope_layers::queue::{Control, FlushTimeout, LayerStats, Queue, WhenFull};
-use spanscope_layers::tail::{TailRule, TailStats};
 use spanscope_model::StoreError;
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Dispatch, Event, Subscriber};

@@ -23,8 +23,8 @@ pub use layer::{
     SqliteMetricSink,
 };
 pub use retention::Deleted;
-pub use spanscope_layers::queue::{FlushTimeout, LayerStats, WhenFull};
-pub use spanscope_layers::tail::{TailRule, TailStats};
+pub use spanscope_core::queue::{FlushTimeout, LayerStats, WhenFull};
+pub use spanscope_core::tail::{TailRule, TailStats};
 pub use store::{
     DEFAULT_INTAKE_BYTES, DEFAULT_MAX_ANSWER_BYTES, Imported, SqlResult, SqliteStore, SqliteStoreBuilder,
     wait,

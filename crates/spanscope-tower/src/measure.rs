@@ -3,8 +3,9 @@
 //! Where no layer takes measurements nothing happens.
 
 use http::StatusCode;
-use spanscope_layers::capture::{Clock, RawValue};
-use spanscope_layers::metrics::{Measurement, Number, record_all, record_value};
+use spanscope_core::capture::{Clock, RawValue};
+use spanscope_core::metrics::{Measurement, Number};
+use spanscope_layers::metrics::{record_all, record_value};
 use spanscope_model::MetricKind;
 
 use crate::request::Traits;

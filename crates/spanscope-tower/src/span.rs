@@ -7,7 +7,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use http::{HeaderMap, HeaderName, Request};
-use spanscope_layers::SpanExt;
+use spanscope_core::SpanExt;
 use tracing::field::{Empty, display};
 use tracing::{Span, info_span};
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use spanscope_layers::queue::LONGEST;
+use spanscope_core::queue::LONGEST;
 use spanscope_layers::{LevelHandle, LogGuard};
 use spanscope_model::Severity;
 use spanscope_sqlite::{FlushTimeout, LayerStats, SqliteGuard, TailStats};
@@ -134,7 +134,7 @@ impl Guard {
     pub(crate) fn say(&self, text: &str) {
         match self.running.as_ref().and_then(|running| running.console.as_ref()) {
             Some(console) => console.say(Severity::Warn, text),
-            None => spanscope_layers::queue::say(format!("spanscope: {text}")),
+            None => spanscope_core::queue::say(format!("spanscope: {text}")),
         }
     }
 }

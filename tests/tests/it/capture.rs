@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use spanscope_layers::SpanExt as _;
+use spanscope_core::SpanExt as _;
 use spanscope_model::{
     LogEvent, LogFilter, Severity, Span, SpanFilter, SpanKind, SpanStatus, TraceStore as _, Value,
 };

@@ -5,8 +5,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use spanscope_layers::capture::{Clock, RawValue};
-use spanscope_layers::metrics::{Measurement, MetricSink, Number};
+use spanscope_core::capture::{Clock, RawValue};
+use spanscope_core::metrics::{Measurement, MetricSink, Number};
 use spanscope_model::{
     LabelMatcher, LabelOperator, MetricInfo, MetricKind, MetricQuery, MetricQueryType, MetricSeries,
     Timestamp, TraceStore, Value,

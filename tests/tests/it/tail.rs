@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use spanscope::SpanExt as _;
-use spanscope_layers::tail::{TailRule, TailStats};
+use spanscope_core::tail::{TailRule, TailStats};
 use spanscope_model::{SpanId, TraceId};
 use spanscope_sqlite::{SqliteGuard, SqliteLayer, SqliteLayerBuilder, WhenFull};
 use spanscope_tests::{PATIENCE, RECORDS_A_TRACE, store_with, wait_for};

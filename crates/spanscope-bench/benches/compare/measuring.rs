@@ -11,9 +11,9 @@ use axum::http::Request;
 use axum::routing::get;
 use spanscope_bench::subject::serve;
 use spanscope_bench::table::{Goal, Table, nanos};
+use spanscope_core::capture::Capture;
+use spanscope_core::metrics::{Measurement, MetricSink};
 use spanscope_layers::TokenMetricsLayer;
-use spanscope_layers::capture::Capture;
-use spanscope_layers::metrics::{Measurement, MetricSink};
 use spanscope_tower::RequestMetricsLayer;
 use tower::ServiceExt;
 use tracing::span::{Attributes, Id, Record};
@@ -48,7 +48,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Beside {
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
         let take = |record: &_, _, _, _| {
-            black_box::<&spanscope_layers::capture::SpanRecord>(record);
+            black_box::<&spanscope_core::capture::SpanRecord>(record);
             true
         };
         self.0.on_close(&id, &context, take, || {});

@@ -9,8 +9,8 @@ use anyhow::{Result, ensure};
 use rusqlite::{Connection, params};
 use spanscope_bench::sample::Sample;
 use spanscope_bench::table::{Goal, Table, nanos, thousands};
-use spanscope_layers::capture::{Clock, RawValue};
-use spanscope_layers::metrics::{Measurement, MetricSink, Number};
+use spanscope_core::capture::{Clock, RawValue};
+use spanscope_core::metrics::{Measurement, MetricSink, Number};
 use spanscope_model::{
     Granularity, LabelMatcher, LabelOperator, MetricKind, MetricQuery, Timestamp, TraceStore, Value,
 };

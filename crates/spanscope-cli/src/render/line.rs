@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use spanscope_layers::capture::RawValue;
+use spanscope_core::capture::RawValue;
 use spanscope_layers::console::render::{Color, Entry, Look, Outcome, Renderer, What, markup};
 use spanscope_model::{Attributes, LogEvent, Severity, Span, SpanState, SpanStatus, Value};
 

@@ -5,9 +5,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
+use spanscope_core::capture::RawValue;
+use spanscope_core::metrics::{Measurement, MetricSink, Number};
 use spanscope_layers::TokenMetricsLayer;
-use spanscope_layers::capture::RawValue;
-use spanscope_layers::metrics::{Measurement, MetricSink, Number};
 use spanscope_model::{RunFilter, RunRange, RunRecords, TraceStore as _};
 use spanscope_sqlite::{SqliteStore, wait};
 use spanscope_tests::{PATIENCE, store_at};

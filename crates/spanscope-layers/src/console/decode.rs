@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use spanscope_model::{Severity, SpanStatus};
 
-use crate::capture::{CallsiteInfo, FieldReader, RawValue, ResolvedField, Role};
+use spanscope_core::capture::{CallsiteInfo, FieldReader, RawValue, ResolvedField, Role};
 
 /// A span or an event, as far as its own fields tell.
 #[derive(Debug)]

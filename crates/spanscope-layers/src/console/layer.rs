@@ -12,8 +12,8 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::builder::{ConsoleLayerBuilder, LogFileLayerBuilder};
 use super::writer::Notices;
-use crate::capture::{Capture, SpanRecord};
-use crate::queue::{Control, FlushTimeout, LayerStats, Queue};
+use spanscope_core::capture::{Capture, SpanRecord};
+use spanscope_core::queue::{Control, FlushTimeout, LayerStats, Queue};
 
 /// What both layers do with what `tracing` tells them.
 #[derive(Debug)]
@@ -147,7 +147,7 @@ impl Front {
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
         if self.shows_spans {
-            let tell = |start: crate::capture::Start<'_>| self.queue.push_start(&start);
+            let tell = |start: spanscope_core::capture::Start<'_>| self.queue.push_start(&start);
             self.capture.on_enter(id, context, tell);
         }
     }
@@ -166,7 +166,7 @@ impl Front {
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
         if self.shows_spans {
-            let tell = |start: crate::capture::Start<'_>| self.queue.push_start(&start);
+            let tell = |start: spanscope_core::capture::Start<'_>| self.queue.push_start(&start);
             self.capture.before_event(event, context, tell);
         }
         self.capture.on_event(event, context, |ids, time, fields| {
@@ -181,7 +181,7 @@ impl Front {
         if !self.shows_spans {
             return;
         }
-        let tell = |start: crate::capture::Start<'_>| self.queue.push_start(&start);
+        let tell = |start: spanscope_core::capture::Start<'_>| self.queue.push_start(&start);
         self.capture.before_close(id, context, tell);
         let push = |record: &SpanRecord, parent, failed, end| {
             self.queue.try_push_span(id, record, parent, failed, end)

@@ -16,10 +16,10 @@ use super::decode::Decoded;
 use super::limit::{Held as HeldBack, Limiter};
 use super::render::{Entry, Outcome, Renderer, What, markup};
 use super::tree::{self, Trees};
-use crate::capture::{CallsiteInfo, CallsiteTable, FieldReader, Ticks, WallClock};
 use crate::filter::Categories;
 use crate::metrics::Measurement;
-use crate::queue::{Chunk, Entry as Record, EventEntry, SpanEntry, StartEntry};
+use spanscope_core::capture::{CallsiteInfo, CallsiteTable, FieldReader, Ticks, WallClock};
+use spanscope_core::queue::{Chunk, Entry as Record, EventEntry, SpanEntry, StartEntry};
 
 /// Names in an error's span trace.
 const MAX_SPAN_TRACE: usize = 32;

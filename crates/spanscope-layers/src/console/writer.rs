@@ -16,9 +16,9 @@ use super::page::Page;
 use super::render::Renderer;
 use super::sink::Sink;
 use super::tree::Trees;
-use crate::capture::{CallsiteInfo, CallsiteTable, Clock, Ticks, suppress};
 use crate::filter::Categories;
-use crate::queue::{Chunk, Control, Entry as Record, Queue, Wanted, say};
+use spanscope_core::capture::{CallsiteInfo, CallsiteTable, Clock, Ticks, suppress};
+use spanscope_core::queue::{Chunk, Control, Entry as Record, Queue, Wanted, say};
 
 /// What comes within this time after the first is taken with it. Short enough that nobody sees it.
 const GATHER: Duration = Duration::from_millis(4);

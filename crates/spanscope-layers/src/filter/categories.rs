@@ -6,6 +6,7 @@
 use std::panic::Location;
 use std::sync::Arc;
 
+use spanscope_core::capture::{CallsiteCategory, CategoryLookup};
 use spanscope_model::{CATEGORIES, UNCATEGORIZED};
 use tracing_core::Metadata;
 
@@ -66,6 +67,18 @@ pub struct Origin<'a> {
     /// Whether it is the application's own: where its category is `uncategorized`, that category's level holds for it
     /// and not the root level.
     pub is_app: bool,
+}
+
+impl CategoryLookup for Categories {
+    fn category_of_place<'a>(
+        &'a self,
+        target: &'a str,
+        module: Option<&'a str>,
+        file: Option<&str>,
+    ) -> CallsiteCategory<'a> {
+        let Origin { category, is_app, .. } = self.of_place(target, module, file);
+        CallsiteCategory { category, is_app }
+    }
 }
 
 impl Default for Categories {

@@ -10,10 +10,10 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::categories::Categories;
 use super::levels::Levels;
-use super::switch::{Decision, Switch, decides_by_value};
+use super::switch::{Decision, Switch};
 use super::threshold::Threshold;
 use super::warning::{LevelWarning, UnknownCategory};
-use crate::capture::{HiddenFromAll, hide_from_next, is_log_record};
+use spanscope_core::capture::{HiddenFromAll, decides_by_value, hide_from_next, is_log_record};
 
 /// Lets spans and events through by the level of their category.
 ///
@@ -129,7 +129,7 @@ impl CategoryFilter {
     }
 
     /// Whether it lets this span through, for a layer that has several outlets and asks for each by itself. A span that
-    /// is not to be shown is then said to [`Capture::hide`](crate::capture::Capture::hide).
+    /// is not to be shown is then said to [`Capture::hide`](spanscope_core::capture::Capture::hide).
     #[must_use]
     pub fn shows_span(&self, attributes: &Attributes<'_>) -> bool {
         match self.decide(attributes.metadata()) {

@@ -52,7 +52,6 @@ mod warning;
 pub use categories::{Categories, DEFAULT_WEB_TARGETS, Origin};
 pub use category_filter::{CategoryFilter, LevelHandle};
 pub use levels::{DEFAULT_CATEGORY_LEVEL, DEFAULT_ROOT_LEVEL, Levels, WEB_LEVEL};
-pub(crate) use switch::decides_by_value;
 pub use text::{DIRECTIVES_VARIABLE, LEVELS_VARIABLE};
 pub use threshold::Threshold;
 pub use warning::{BadCategoryName, LevelWarning, MAX_WARNINGS, UnknownCategory, UnknownLevel};

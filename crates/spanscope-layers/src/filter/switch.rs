@@ -10,7 +10,7 @@
 
 use std::cell::Cell;
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use spanscope_model::UNCATEGORIZED;
@@ -21,7 +21,7 @@ use tracing_core::{Dispatch, Event, Field, LevelFilter, Metadata, callsite, disp
 use super::categories::{Categories, Origin};
 use super::levels::Levels;
 use super::threshold::{Threshold, verbosity};
-use crate::capture::text_of;
+use spanscope_core::capture::{decide_by_value, text_of};
 
 /// What can be said of a callsite before its values are there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,16 +44,6 @@ pub(super) struct Switch {
     /// Addresses of metadata that `tracing` handed over as `'static`. Nothing else can ever be at such an address, so an
     /// answer may be kept by it.
     known_callsites: RwLock<HashSet<usize>>,
-}
-
-/// There was a callsite, under any filter, whose values decide; never taken back. One for all filters, because the way to
-/// a filter's own costs more than the look.
-static BY_VALUE: AtomicBool = AtomicBool::new(false);
-
-/// Whether any callsite has to be asked for its values. Programs without `category` fields pay one load for that.
-#[inline]
-pub(crate) fn decides_by_value() -> bool {
-    BY_VALUE.load(Ordering::Relaxed)
 }
 
 /// The version of the levels, and the verbosity up to which nothing is held back, and beyond which nothing passes.
@@ -198,7 +188,7 @@ impl Switch {
     fn decide_anew(&self, metadata: &Metadata<'_>, version: u64) -> Decision {
         let decision = self.look_up(metadata);
         if decision == Decision::ByValue {
-            BY_VALUE.store(true, Ordering::Relaxed);
+            decide_by_value();
         }
         let address = std::ptr::from_ref(metadata).addr();
         let is_known = {

@@ -7,7 +7,6 @@
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Who calls a field so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -270,23 +269,10 @@ pub(super) fn row_of(name: &str) -> u8 {
     rows.get(name).copied().unwrap_or(NO_ROW)
 }
 
-/// A span somewhere got such a field without having declared it; never taken back.
-static OWN_KEYS: AtomicBool = AtomicBool::new(false);
-
-/// Notes that a key is set on a span that need not have declared it. Answers whether it can make the span one that is
+/// Whether a key that is set on a span which need not have declared it can make the span one that is
 /// looked at when it ends.
-pub(crate) fn note_own_key(key: &str) -> bool {
-    let is_usage = is_trigger(row_of(key));
-    if is_usage && !OWN_KEYS.load(Ordering::Relaxed) {
-        OWN_KEYS.store(true, Ordering::Relaxed);
-    }
-    is_usage
-}
-
-/// Whether spans that declare nothing of it can carry usage. Programs that set no such keys pay one load for that.
-#[inline]
-pub(super) fn own_keys_were_set() -> bool {
-    OWN_KEYS.load(Ordering::Relaxed)
+pub(super) fn is_usage_key(key: &str) -> bool {
+    is_trigger(row_of(key))
 }
 
 /// Whether a span may have to be looked at because of this row.

@@ -6,11 +6,11 @@
 
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
-use super::aliases::{is_kind, own_keys_were_set};
+use super::aliases::is_kind;
 use super::deed::{Deed, deed_of};
 use super::found::Found;
 use super::plan::plan_of;
-use crate::capture::{FieldReader, SpanRecord};
+use spanscope_core::capture::{FieldReader, SpanRecord, late_keys_were_set};
 
 /// What one layer knows of what happened below a span. Layers differ in what their filters let them see.
 #[derive(Debug, Clone, Copy, Default)]
@@ -139,7 +139,7 @@ impl News {
 
 fn is_agent(record: &SpanRecord) -> bool {
     let plan = plan_of(record.metadata());
-    if !(plan.tells_kind || (own_keys_were_set() && record.has_own_usage)) {
+    if !(plan.tells_kind || (late_keys_were_set() && record.has_watched_key())) {
         return false;
     }
     let mut kinds = Vec::new();

@@ -10,7 +10,7 @@ use std::pin::pin;
 
 use spanscope_model::MetricInResponse;
 
-use super::measurement::Measurement;
+use spanscope_core::metrics::Measurement;
 
 /// So many measurements one collection holds; more are counted in
 /// [`TokenMetricsStats::not_collected`](super::TokenMetricsStats::not_collected).

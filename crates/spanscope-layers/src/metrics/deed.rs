@@ -2,14 +2,14 @@
 
 use super::aliases::Meaning;
 use super::found::Found;
-use crate::capture::RawValue;
+use spanscope_core::capture::RawValue;
 
 /// The name of the operation that a span is, as OpenTelemetry spells it (`chat`, `execute_tool`, `invoke_agent`), in
 /// whichever convention the span tells it. `None` where it tells none, and where its kind is no operation: a chain, a
 /// guardrail, a task. A call of a tool by the Model Context Protocol is one.
 ///
 /// ```
-/// use spanscope_layers::capture::RawValue;
+/// use spanscope_core::capture::RawValue;
 /// use spanscope_layers::metrics::operation_of;
 ///
 /// let attributes = [("openinference.span.kind", RawValue::Text("TOOL", None))];

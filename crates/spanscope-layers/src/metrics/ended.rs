@@ -7,12 +7,12 @@ use super::below::News;
 use super::deed::{Deed, deed_of};
 use super::found::Found;
 use super::layer::Seen;
-use super::measurement::Number;
 use super::names::{self, GenAiNames};
 use super::outlet::{Labels, OfSpan};
 use super::stats::Counters;
 use super::usage::Usage;
-use crate::capture::{Clock, RawValue};
+use spanscope_core::capture::{Clock, RawValue};
+use spanscope_core::metrics::Number;
 
 /// What one layer's settings say of it.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use super::aliases::{ALIASES, Convention, MEANINGS, Meaning, NO_ROW, row_of};
 use super::plan::Plan;
-use crate::capture::{FieldReader, RawValue, cut};
+use spanscope_core::capture::{FieldReader, RawValue, cut};
 
 /// Longer texts are cut to so many bytes before they become labels.
 const MAX_LABEL_LEN: usize = 256;

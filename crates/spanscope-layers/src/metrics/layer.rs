@@ -10,17 +10,19 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
-use super::aliases::{NO_ROW, own_keys_were_set};
+use super::aliases::{NO_ROW, is_usage_key};
 use super::below::{Below, BelowSpan};
 use super::ended::{Counting, EndedSpan};
 use super::found::Found;
-use super::measurement::{Measurement, MetricSink};
 use super::names::GenAiNames;
 use super::open::OpenSpans;
 use super::outlet::{OfSpan, Outlet};
 use super::plan::{Plan, plan_of};
 use super::stats::{Counters, TokenMetricsStats};
-use crate::capture::{Capture, DEFAULT_MAX_VALUE_LEN, FieldReader, SpanRecord};
+use spanscope_core::capture::{
+    Capture, DEFAULT_MAX_VALUE_LEN, FieldReader, SpanRecord, late_keys_were_set, watch_late_keys,
+};
+use spanscope_core::metrics::{Measurement, MetricSink};
 
 /// How a [`TokenMetricsLayer`] measures. Every setter names its default.
 #[derive(Default)]
@@ -80,6 +82,7 @@ impl TokenMetricsLayerBuilder {
     /// Makes the layer.
     #[must_use]
     pub fn build(self) -> TokenMetricsLayer {
+        watch_late_keys(is_usage_key);
         let counters = Arc::new(Counters::default());
         let counter = |name: &str| format!("{}{name}", self.prefix);
         TokenMetricsLayer {
@@ -218,7 +221,7 @@ impl TokenMetricsLayer {
         let panicking = std::thread::panicking();
         let mut extensions = span.extensions();
         let mut record = extensions.get::<SpanRecord>()?;
-        if self.capture.is_hidden(record) || !(plan.triggers || record.has_own_usage) {
+        if self.capture.is_hidden(record) || !(plan.triggers || record.has_watched_key()) {
             return None;
         }
         if record.to_be_asked().is_some() {
@@ -244,9 +247,9 @@ impl TokenMetricsLayer {
 /// What was seen of a span that ends, beside its fields.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seen {
-    pub(super) ids: crate::capture::SpanIds,
-    pub(super) start: crate::capture::Ticks,
-    pub(super) end: crate::capture::Ticks,
+    pub(super) ids: spanscope_core::capture::SpanIds,
+    pub(super) start: spanscope_core::capture::Ticks,
+    pub(super) end: spanscope_core::capture::Ticks,
     pub(super) failed: bool,
     pub(super) below: Below,
 }
@@ -293,7 +296,7 @@ where
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
-        if !self.open.may_hold(&id) && !own_keys_were_set() {
+        if !self.open.may_hold(&id) && !late_keys_were_set() {
             return;
         }
         let Some(span) = context.span(&id) else { return };
@@ -301,7 +304,7 @@ where
         if plan.triggers {
             self.open.remove(&id);
         }
-        if plan.triggers || own_keys_were_set() {
+        if plan.triggers || late_keys_were_set() {
             self.end(&span, plan);
         }
     }

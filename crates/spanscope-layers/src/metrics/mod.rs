@@ -35,8 +35,6 @@ mod deed;
 mod ended;
 mod found;
 mod layer;
-mod limit;
-mod measurement;
 mod names;
 mod open;
 mod outlet;
@@ -46,18 +44,16 @@ mod stats;
 mod tokens;
 mod usage;
 
-pub(crate) use aliases::note_own_key;
 pub use aliases::{ALIASES, Alias, Convention, Meaning};
 pub use collect::{MAX_COLLECTED, collect};
 pub use deed::operation_of;
 pub use layer::{TokenMetricsHandle, TokenMetricsLayer, TokenMetricsLayerBuilder};
-pub use limit::{DEFAULT_MAX_LABEL_SETS, LabelLimit, MAX_METRICS, OVERFLOW_LABELS};
-pub use measurement::{MEASUREMENT_FIELDS, Measurement, MetricSink, Number};
 pub use names::{
     AGENT_DURATION, AGENT_INFERENCE_CALLS, AGENT_TOOL_CALLS, CACHE_METRICS, GenAiNames, MCP_CLIENT_DURATION,
     MCP_SERVER_DURATION, OPERATION_DURATION, TIME_PER_OUTPUT_CHUNK, TIME_TO_FIRST_CHUNK, TOKEN_USAGE,
     TOOL_DURATION, WORKFLOW_DURATION, buckets_of,
 };
 pub use record::{record, record_all, record_value};
+pub use spanscope_core::metrics::{MEASUREMENT_FIELDS, Measurement, MetricSink, Number};
 pub use stats::TokenMetricsStats;
 pub use tokens::SpanTokens;

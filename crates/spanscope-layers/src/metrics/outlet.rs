@@ -6,10 +6,10 @@ use std::sync::Arc;
 use spanscope_model::MetricKind;
 
 use super::collect;
-use super::measurement::{Measurement, MetricSink, Number};
 use super::names::{GenAiNames, is_of_a_convention, new_name_of};
 use super::stats::Counters;
-use crate::capture::{RawValue, SpanIds, Ticks};
+use spanscope_core::capture::{RawValue, SpanIds, Ticks};
+use spanscope_core::metrics::{Measurement, MetricSink, Number};
 
 /// The sinks of one layer.
 pub(super) struct Outlet {

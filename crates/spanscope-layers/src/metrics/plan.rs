@@ -11,8 +11,8 @@ use std::sync::{OnceLock, PoisonError, RwLock};
 use tracing_core::Metadata;
 
 use super::aliases::{NO_ROW, is_kind, is_trigger, row_of};
-use crate::capture::{CallsiteInfo, Key};
 use crate::filter::Categories;
+use spanscope_core::capture::{CallsiteInfo, Key};
 
 /// What is known of one callsite.
 #[derive(Debug)]

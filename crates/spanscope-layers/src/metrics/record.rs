@@ -6,8 +6,8 @@ use tracing_subscriber::Registry;
 use tracing_subscriber::registry::{LookupSpan, SpanData};
 
 use super::layer::TokenMetricsLayer;
-use super::measurement::{Measurement, Number};
-use crate::capture::{Clock, RawValue, SpanIds, ids_of, is_suppressed};
+use spanscope_core::capture::{Clock, RawValue, SpanIds, ids_of, is_suppressed};
+use spanscope_core::metrics::{Measurement, Number};
 
 /// Hands a measurement to the sinks of the [`TokenMetricsLayer`] that is on the current subscriber. No level and no filter
 /// is in its way. One without a span belongs to the current one.

@@ -6,7 +6,7 @@ use super::ended::provider;
 use super::found::Found;
 use super::stats::Counters;
 use super::usage::Usage;
-use crate::capture::RawValue;
+use spanscope_core::capture::RawValue;
 
 /// What a call of a model used, in the words of whichever convention its span has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl SpanTokens {
     /// span below counted the same tokens, the caller has to know.
     ///
     /// ```
-    /// use spanscope_layers::capture::RawValue;
+    /// use spanscope_core::capture::RawValue;
     /// use spanscope_layers::metrics::SpanTokens;
     ///
     /// let text = |text| RawValue::Text(text, None);

@@ -3,7 +3,7 @@
 use super::aliases::{Convention, Meaning};
 use super::found::Found;
 use super::stats::{Counters, Rejection};
-use crate::capture::RawValue;
+use spanscope_core::capture::RawValue;
 
 /// Beyond this a floating point number is no exact count any more, and no call uses so many tokens.
 const MAX_COUNT: u64 = 1 << 53;

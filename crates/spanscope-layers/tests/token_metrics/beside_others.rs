@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use spanscope_layers::capture::Capture;
+use spanscope_core::capture::Capture;
 use spanscope_layers::metrics::MetricSink;
 use spanscope_layers::{Categories, CategoryFilter, Levels, SpanExt, TokenMetricsLayer};
 use tracing::dispatcher::{Dispatch, with_default};

@@ -3,9 +3,8 @@
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use spanscope_layers::metrics::{
-    GenAiNames, LabelLimit, MAX_COLLECTED, OVERFLOW_LABELS, TIME_PER_OUTPUT_CHUNK, collect, record_value,
-};
+use spanscope_core::metrics::{LabelLimit, OVERFLOW_LABELS};
+use spanscope_layers::metrics::{GenAiNames, MAX_COLLECTED, TIME_PER_OUTPUT_CHUNK, collect, record_value};
 use spanscope_layers::{SpanExt, suppress};
 use spanscope_model::{MetricInResponse, MetricKind, Value};
 use tracing::{info, info_span};

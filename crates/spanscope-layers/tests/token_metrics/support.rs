@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use spanscope_core::capture::{RawValue, SpanIds};
 use spanscope_layers::TokenMetricsLayer;
-use spanscope_layers::capture::{RawValue, SpanIds};
 use spanscope_layers::metrics::{
     GenAiNames, Measurement, MetricSink, Number, TokenMetricsHandle, TokenMetricsLayerBuilder,
     TokenMetricsStats,

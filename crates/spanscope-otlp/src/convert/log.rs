@@ -7,8 +7,8 @@ use opentelemetry::logs::{
 };
 use opentelemetry::{Key, Value};
 use opentelemetry_sdk::logs::{SdkLogRecord, SdkLogger, SdkLoggerProvider};
-use spanscope_layers::capture::{CallsiteInfo, FieldReader, RawValue, WallClock};
-use spanscope_layers::queue::EventEntry;
+use spanscope_core::capture::{CallsiteInfo, FieldReader, RawValue, WallClock};
+use spanscope_core::queue::EventEntry;
 use spanscope_model::Severity;
 
 use super::span::{Attributes, Shape};

@@ -1,6 +1,6 @@
 //! A record's fields by what they are for.
 
-use spanscope_layers::capture::{CallsiteInfo, FieldReader, RawValue, ResolvedField, Role};
+use spanscope_core::capture::{CallsiteInfo, FieldReader, RawValue, ResolvedField, Role};
 use spanscope_model::{Severity, SpanKind, SpanStatus};
 
 /// What a span or an event says of itself. The roles are those that the store knows; `tests/tests/it/otlp` compares both.

@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use opentelemetry::trace::{Event, Link, SpanContext, Status, TraceFlags, TraceState};
 use opentelemetry::{InstrumentationScope, Key, KeyValue, Value};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
-use spanscope_layers::capture::{
+use spanscope_core::capture::{
     CallsiteInfo, FieldReader, MASKED, RawValue, SpanIds, WallClock, cut, is_secret,
 };
-use spanscope_layers::queue::{EventEntry, SpanEntry};
+use spanscope_core::queue::{EventEntry, SpanEntry};
 use spanscope_model::{SpanKind, SpanStatus};
 
 use super::{Said, otel_value, system_time};

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use opentelemetry::{Array, Value};
-use spanscope_layers::capture::RawValue;
+use spanscope_core::capture::RawValue;
 use spanscope_layers::console::render::{is_content, redacted};
 use spanscope_model::Timestamp;
 

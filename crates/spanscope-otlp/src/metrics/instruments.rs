@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter};
 use opentelemetry::{Key, KeyValue, Value};
-use spanscope_layers::capture::{FieldReader, Key as FieldKey, RawValue};
-use spanscope_layers::metrics::{MAX_METRICS, MEASUREMENT_FIELDS, Number, TOKEN_USAGE, buckets_of};
-use spanscope_layers::queue::say;
+use spanscope_core::capture::{FieldReader, Key as FieldKey, RawValue};
+use spanscope_core::metrics::{MAX_METRICS, MEASUREMENT_FIELDS, Number};
+use spanscope_core::queue::say;
+use spanscope_layers::metrics::{TOKEN_USAGE, buckets_of};
 use spanscope_model::{MetricKind, TOKEN_METRICS};
 
 /// Where a metric adds up. A counter whose first number is whole stays so; gauges are fractions, because the same one may be

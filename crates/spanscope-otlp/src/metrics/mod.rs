@@ -7,8 +7,8 @@
 mod instruments;
 mod report;
 
-use spanscope_layers::metrics::{Measurement, MetricSink};
-use spanscope_layers::queue::Queue;
+use spanscope_core::metrics::{Measurement, MetricSink};
+use spanscope_core::queue::Queue;
 
 pub(crate) use instruments::Instruments;
 pub(crate) use report::Reporter;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use spanscope_layers::capture::{Clock, RawValue};
-use spanscope_layers::metrics::{Measurement, MetricSink, Number};
+use spanscope_core::capture::{Clock, RawValue};
+use spanscope_core::metrics::{Measurement, MetricSink, Number};
 use spanscope_model::MetricKind;
 
 use crate::account::SignalStats;

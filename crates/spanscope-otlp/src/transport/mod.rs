@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 
-use spanscope_layers::queue::LONGEST;
+use spanscope_core::queue::LONGEST;
 
 use crate::account::{Account, Outcome};
 use crate::error::OtlpError;

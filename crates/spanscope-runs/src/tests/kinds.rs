@@ -1,4 +1,4 @@
-use spanscope_layers::capture::RawValue;
+use spanscope_core::capture::RawValue;
 use spanscope_layers::metrics::{ALIASES, Meaning};
 use spanscope_model::Attributes;
 

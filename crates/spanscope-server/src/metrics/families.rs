@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use spanscope_layers::metrics::Measurement;
+use spanscope_core::metrics::Measurement;
 use spanscope_model::MetricKind;
 
 use super::buckets::buckets_of;

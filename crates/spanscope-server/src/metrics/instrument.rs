@@ -10,8 +10,8 @@ use prometheus_client::encoding::{
 };
 use prometheus_client::metrics::counter::Atomic;
 use prometheus_client::metrics::exemplar::{CounterWithExemplar, HistogramWithExemplars};
-use spanscope_layers::capture::{Clock, SpanIds, Ticks};
-use spanscope_layers::metrics::{Measurement, Number};
+use spanscope_core::capture::{Clock, SpanIds, Ticks};
+use spanscope_core::metrics::{Measurement, Number};
 use spanscope_model::MetricKind;
 
 use super::exposition::{Format, write_counter};

@@ -11,7 +11,7 @@ use std::fmt::{self, Write};
 use std::ops::Range;
 
 use prometheus_client::encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder};
-use spanscope_layers::capture::RawValue;
+use spanscope_core::capture::RawValue;
 
 use super::names::push_identifier;
 
@@ -158,7 +158,7 @@ impl EncodeLabelSet for Labels<'_> {
 
 #[cfg(test)]
 mod tests {
-    use spanscope_layers::capture::RawValue;
+    use spanscope_core::capture::RawValue;
 
     use super::{MAX_LABEL_VALUE, MAX_LABELS, OVERFLOW_KEY, with_key};
 

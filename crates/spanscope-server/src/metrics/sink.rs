@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use spanscope_layers::metrics::{Measurement, MetricSink};
+use spanscope_core::metrics::{Measurement, MetricSink};
 
 use super::exposition::text;
 use super::families::{Families, MAX_LABEL_SETS};
@@ -46,8 +46,8 @@ use super::negotiation::format_for;
 /// Recording takes a few hundred nanoseconds and doesn't allocate for labels that were there before.
 ///
 /// ```
-/// use spanscope_layers::capture::{Clock, RawValue};
-/// use spanscope_layers::metrics::{Measurement, MetricSink, Number};
+/// use spanscope_core::capture::{Clock, RawValue};
+/// use spanscope_core::metrics::{Measurement, MetricSink, Number};
 /// use spanscope_model::MetricKind;
 /// use spanscope_server::PrometheusSink;
 ///

@@ -1,8 +1,8 @@
 //! Input that is too much, or contradicts itself.
 
-use spanscope_layers::capture::{Clock, RawValue};
+use spanscope_core::capture::{Clock, RawValue};
+use spanscope_core::metrics::{Measurement, MetricSink};
 use spanscope_layers::metrics::Number::{self, F64, I64, U64};
-use spanscope_layers::metrics::{Measurement, MetricSink};
 use spanscope_model::MetricKind::{Counter, Gauge, Histogram};
 use spanscope_server::{MAX_LABEL_SETS, MAX_METRICS, PrometheusSink};
 

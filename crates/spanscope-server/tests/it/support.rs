@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use spanscope_layers::capture::{Clock, RawValue, SpanIds};
-use spanscope_layers::metrics::{Measurement, MetricSink, Number};
+use spanscope_core::capture::{Clock, RawValue, SpanIds};
+use spanscope_core::metrics::{Measurement, MetricSink, Number};
 use spanscope_model::{MetricKind, SpanId, TraceId};
 use spanscope_server::PrometheusSink;
 

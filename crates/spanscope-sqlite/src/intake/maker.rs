@@ -1,7 +1,7 @@
 //! From records of the model to rows: masks, cuts, JSON.
 
 use serde_json::Value as Json;
-use spanscope_layers::capture::{MASKED, RawValue, cut, is_secret};
+use spanscope_core::capture::{MASKED, RawValue, cut, is_secret};
 use spanscope_layers::metrics::SpanTokens;
 use spanscope_model::{
     Adds, Attributes, Link, NewEvent, NewPoint, NewSpan, Severity, Source, SourceRecords, SpanEnd,

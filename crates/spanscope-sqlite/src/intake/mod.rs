@@ -23,8 +23,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
-use spanscope_layers::capture::suppress;
-use spanscope_layers::queue::say;
+use spanscope_core::capture::suppress;
+use spanscope_core::queue::say;
 use spanscope_model::{NewRecords, StoreError, StoreErrorKind, StoreFuture, Taken, Tenant, Timestamp};
 
 use self::batch::Batch;

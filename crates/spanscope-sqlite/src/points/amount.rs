@@ -1,7 +1,7 @@
 //! A measured number, and how such numbers add up.
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
-use spanscope_layers::metrics::Number;
+use spanscope_core::metrics::Number;
 use spanscope_model::Value;
 
 /// A number as the file has it: integers stay integers as long as 63 bits hold them.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use spanscope_layers::capture::DEFAULT_MAX_VALUE_LEN;
+use spanscope_core::capture::DEFAULT_MAX_VALUE_LEN;
 use spanscope_model::StoreError;
 
 use super::SqliteStore;

@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 
 use rusqlite::{Connection, params};
-use spanscope_layers::capture::{Capture, FieldReader, SpanIds, SpanRecord, WallClock, can_measure};
-use spanscope_layers::queue::{Chunk, Entry, EventEntry, SpanEntry};
+use spanscope_core::capture::{Capture, FieldReader, SpanIds, SpanRecord, WallClock, can_measure};
+use spanscope_core::queue::{Chunk, Entry, EventEntry, SpanEntry};
 use spanscope_model::{SpanKind, SpanStatus, TraceId};
 use tracing_core::span::Id;
 
@@ -415,7 +415,7 @@ impl<'a> Batch<'a> {
         if let Some(target) = self.reading.decoded.log_target.take() {
             callsite = self.log_callsite(
                 target,
-                spanscope_layers::capture::severity_of(*event.metadata.level()).number(),
+                spanscope_core::capture::severity_of(*event.metadata.level()).number(),
             )?;
         }
         let decoded = &mut self.reading.decoded;
@@ -499,7 +499,7 @@ impl<'a> Batch<'a> {
         let decoded = &self.reading.decoded;
         let (module, file) = (decoded.log_module.as_deref(), decoded.log_file.as_deref());
         let categories = self.reading.callsites.categories();
-        let origin = categories.of_place(&target, module, file);
+        let origin = categories.category_of_place(&target, module, file);
         let row = callsite_row(self.db, "", &target, level, origin.category)?;
         if self.reading.log_callsites.len() < 10_000 {
             self.reading.log_callsites.insert((target, level), row);

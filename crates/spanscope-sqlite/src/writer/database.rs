@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
-use spanscope_layers::capture::{Capture, FieldReader, Ticks};
-use spanscope_layers::queue::Chunk;
+use spanscope_core::capture::{Capture, FieldReader, Ticks};
+use spanscope_core::queue::Chunk;
 use spanscope_model::{StoreError, Timestamp};
 use tracing_core::span::Id;
 
@@ -19,7 +19,7 @@ use super::runs::{Found, Runs};
 use super::tail::{Settle, SharedStats, Tail, TakenBack};
 use crate::layer::SqliteLayerBuilder;
 use crate::open;
-use spanscope_layers::queue::LayerStats;
+use spanscope_core::queue::LayerStats;
 
 /// How often a process with running spans says that it is alive. Readers take it for dead after three times this.
 const HEARTBEAT: Duration = Duration::from_secs(5);

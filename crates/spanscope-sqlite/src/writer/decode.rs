@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use spanscope_layers::capture::{CallsiteInfo, FieldReader, RawValue, ResolvedField, Role, SpanIds};
+use spanscope_core::capture::{CallsiteInfo, FieldReader, RawValue, ResolvedField, Role, SpanIds};
 use spanscope_model::{SpanKind, SpanStatus, Tenant};
 use spanscope_runs::{RunFacts, facts_of, is_fact_name};
 

@@ -5,11 +5,9 @@
 use std::borrow::Cow;
 
 use rusqlite::Connection;
-use spanscope_layers::capture::{
-    FieldReader, Key, MASKED, RawValue, ResolvedField, Role, SpanIds, is_secret,
-};
-use spanscope_layers::metrics::Measurement;
-use spanscope_layers::queue::{EventEntry, MeasurementEntry};
+use spanscope_core::capture::{FieldReader, Key, MASKED, RawValue, ResolvedField, Role, SpanIds, is_secret};
+use spanscope_core::metrics::Measurement;
+use spanscope_core::queue::{EventEntry, MeasurementEntry};
 
 use super::rows::span_key;
 use crate::points::{NewPoint, Points, labels_text, without_nul};

@@ -20,8 +20,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use spanscope_layers::capture::{Capture, Ticks, suppress};
-use spanscope_layers::queue::{Chunk, Control, LayerStats, Queue, say};
+use spanscope_core::capture::{Capture, Ticks, suppress};
+use spanscope_core::queue::{Chunk, Control, LayerStats, Queue, say};
 use spanscope_model::StoreError;
 
 use crate::layer::SqliteLayerBuilder;

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use spanscope_core::capture::CallsiteTable;
 use spanscope_layers::Categories;
-use spanscope_layers::capture::CallsiteTable;
 
 use super::decode::{Decoded, Prepared};
 

@@ -13,9 +13,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension, params};
-use spanscope_layers::capture::{Capture, Ticks};
-use spanscope_layers::queue::Chunk;
-use spanscope_layers::tail::{TailDecider, TailRule, TailStats, Verdict};
+use spanscope_core::capture::{Capture, Ticks};
+use spanscope_core::queue::Chunk;
+use spanscope_core::tail::{TailDecider, TailRule, TailStats, Verdict};
 use spanscope_model::TraceId;
 
 use super::runs;

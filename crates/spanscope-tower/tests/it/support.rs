@@ -10,10 +10,10 @@ use std::task::{Context, Poll};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Frame};
 use hyper_util::rt::TokioIo;
+use spanscope_core::capture::{CallsiteInfo, Capture, FieldReader, RawValue, SpanIds};
+use spanscope_core::metrics::{Measurement, MetricSink};
 use spanscope_layers::Categories;
 use spanscope_layers::TokenMetricsLayer;
-use spanscope_layers::capture::{CallsiteInfo, Capture, FieldReader, RawValue, SpanIds};
-use spanscope_layers::metrics::{Measurement, MetricSink};
 use spanscope_model::{MetricKind, SpanId};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Dispatch, Event, Subscriber};
@@ -202,7 +202,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for ClosedSpans {
     fn on_event(&self, _: &Event<'_>, _: LayerContext<'_, S>) {}
 
     fn on_close(&self, id: Id, context: LayerContext<'_, S>) {
-        let take = |record: &spanscope_layers::capture::SpanRecord, parent, _, _| {
+        let take = |record: &spanscope_core::capture::SpanRecord, parent, _, _| {
             let callsite = CallsiteInfo::new(record.metadata(), &Categories::new());
             let fields: BTreeMap<_, _> = callsite
                 .resolve(FieldReader::new(record.fields()))

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::text::push_grouped;
-use crate::capture::RawValue;
+use spanscope_core::capture::RawValue;
 
 /// Keys that are content as they are, or as the head of a longer key: `gen_ai.prompt` covers `gen_ai.prompt.0.content`.
 /// The list is the opt-in keys of OpenTelemetry's GenAI conventions and their like in OpenInference, OpenLLMetry and the
@@ -79,7 +79,7 @@ pub fn is_content(key: &str) -> bool {
 /// What stands in for a content: how long it is, and its hash.
 ///
 /// ```
-/// use spanscope_layers::capture::RawValue;
+/// use spanscope_core::capture::RawValue;
 /// use spanscope_layers::console::render::redacted;
 /// assert_eq!(redacted(RawValue::Text("hello", None)), "[redacted: 5 characters, fnv1a a430d84680aabd0b]");
 /// ```

@@ -7,7 +7,7 @@ use super::Entry;
 use super::canvas::Canvas;
 use super::text::{cut, push_visible};
 use super::theme::Ink;
-use crate::capture::RawValue;
+use spanscope_core::capture::RawValue;
 
 const MESSAGE: &str = "exception.message";
 const TYPE: &str = "exception.type";

@@ -14,7 +14,7 @@ use super::text::{is_hidden, is_printable_ascii};
 use super::time::Clock;
 use super::value::{Cut, Shown};
 use super::{Entry, Outcome, What, markup};
-use crate::capture::RawValue;
+use spanscope_core::capture::RawValue;
 
 /// Writes entries as JSON.
 #[derive(Debug)]

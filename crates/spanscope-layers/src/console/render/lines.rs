@@ -158,7 +158,7 @@ impl Lines {
         });
     }
 
-    fn write_field(&mut self, look: &Look, key: &str, value: crate::capture::RawValue<'_>) {
+    fn write_field(&mut self, look: &Look, key: &str, value: spanscope_core::capture::RawValue<'_>) {
         if let Some(shown) = Shown::of(key, value, look, look.max_value_chars) {
             push_field(&mut self.canvas, key, &shown);
         }

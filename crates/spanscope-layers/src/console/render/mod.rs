@@ -39,9 +39,9 @@ pub use look::{
     Color, Content, DEFAULT_MAX_VALUE_CHARS, DEFAULT_WIDTH, Format, Look, MIN_WIDTH, PREVIEW_CHARS,
 };
 
-use crate::capture::RawValue;
 use json::Json;
 use lines::Lines;
+use spanscope_core::capture::RawValue;
 
 /// What is shown as one: an event, the start or the end of a span.
 #[derive(Debug, Clone, Copy)]
@@ -128,7 +128,7 @@ pub enum Outcome<'a> {
 /// Turns entries into text.
 ///
 /// ```
-/// use spanscope_layers::capture::RawValue;
+/// use spanscope_core::capture::RawValue;
 /// use spanscope_layers::console::render::{Entry, Look, Renderer, What};
 /// use spanscope_model::{Severity, Timestamp};
 ///

@@ -15,7 +15,7 @@ use spanscope_model::{Severity, Timestamp};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::{Color, Entry, Look, Outcome, Renderer, What};
-use crate::capture::RawValue;
+use spanscope_core::capture::RawValue;
 
 /// 2026-11-21, 14:03:22.123456789 UTC.
 pub(super) const NOW: Timestamp = Timestamp::from_nanos(1_795_269_802_123_456_789);

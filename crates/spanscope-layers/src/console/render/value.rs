@@ -8,7 +8,7 @@ use super::highlight::ink_of;
 use super::look::{Content, Look, PREVIEW_CHARS};
 use super::text::{cut, is_printable_ascii, push_grouped, push_visible};
 use super::theme::Ink;
-use crate::capture::RawValue;
+use spanscope_core::capture::RawValue;
 
 /// A longer key is cut.
 const MAX_KEY_CHARS: usize = 255;

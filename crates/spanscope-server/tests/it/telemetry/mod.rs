@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use spanscope_layers::SpanExt as _;
+use spanscope_core::SpanExt as _;
 use spanscope_server::telemetry_router;
 use spanscope_sqlite::{SqliteLayer, SqliteStore};
 use spanscope_tests::http::{Answer, ask, post};

@@ -585,7 +585,7 @@ fn a_program_that_writes_the_file_itself_is_listed_as_its_root_says() {
     let path = folder.path().join("trace_store.db");
     let (layer, guard) = spanscope_sqlite::SqliteLayer::builder()
         .tail(
-            spanscope_layers::tail::TailRule::new()
+            spanscope_core::tail::TailRule::new()
                 .ratio(0.0)
                 .slower_than(Duration::from_secs(3600)),
         )

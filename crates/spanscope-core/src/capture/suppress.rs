@@ -13,7 +13,7 @@ thread_local! {
 /// Marks this thread until the value is dropped: spans and events made meanwhile are not captured.
 ///
 /// ```
-/// let quiet = spanscope_layers::suppress();
+/// let quiet = spanscope_core::suppress();
 /// tracing::info!("no layer of ours sees this");
 /// drop(quiet);
 /// ```

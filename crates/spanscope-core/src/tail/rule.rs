@@ -23,7 +23,7 @@ const RANDOM_BITS: u32 = 56;
 ///
 /// ```
 /// use std::time::Duration;
-/// use spanscope_layers::tail::TailRule;
+/// use spanscope_core::tail::TailRule;
 ///
 /// let rule = TailRule::new().slower_than(Duration::from_millis(250)).ratio(0.01);
 /// # drop(rule);

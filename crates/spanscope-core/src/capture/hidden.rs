@@ -10,12 +10,30 @@
 //! several sinks of ours at once, a hidden span is hidden from the first sink of ours that is called, or from none.
 
 use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing_core::span::{Attributes, Id};
 
+/// There was a callsite, under any filter, whose values decide; never taken back. One flag for all
+/// filters, because finding a filter costs more than the look.
+static BY_VALUE: AtomicBool = AtomicBool::new(false);
+
+/// Whether any callsite has to be asked for its values. Programs without `category` fields pay one
+/// load for that.
+#[inline]
+#[must_use]
+pub fn decides_by_value() -> bool {
+    BY_VALUE.load(Ordering::Relaxed)
+}
+
+/// Has captures ask, from now on, whether a filter hides a span by its values.
+pub fn decide_by_value() {
+    BY_VALUE.store(true, Ordering::Relaxed);
+}
+
 /// In the extensions of a span that a filter of the whole subscriber hides.
 #[derive(Debug)]
-pub(crate) struct HiddenFromAll;
+pub struct HiddenFromAll;
 
 /// A span's number, and its callsite's address: subscribers beside each other on one thread use the same numbers.
 type Noted = (u64, usize);
@@ -29,7 +47,7 @@ thread_local! {
 
 /// Says whether the span that is being made is hidden from the next sink that is called. To be said of each span from the
 /// first that is hidden on, because the registry gives a span's number to another one.
-pub(crate) fn hide_from_next(attributes: &Attributes<'_>, id: &Id, hidden: bool) {
+pub fn hide_from_next(attributes: &Attributes<'_>, id: &Id, hidden: bool) {
     let span = noted_as(attributes, id);
     let _ = FROM_NEXT.try_with(|noted| {
         if hidden {

@@ -20,7 +20,7 @@ pub const OVERFLOW_LABELS: [(&str, RawValue<'static>); 1] =
 /// Label sets are remembered by a hash of 64 bits, whose seed nobody knows; the order of labels does not matter.
 ///
 /// ```
-/// use spanscope_layers::metrics::{LabelLimit, OVERFLOW_LABELS};
+/// use spanscope_core::metrics::{LabelLimit, OVERFLOW_LABELS};
 /// let limit = LabelLimit::new(1);
 /// let (first, second) = ([("user", "ada".into())], [("user", "bob".into())]);
 /// assert_eq!(limit.admit("requests", &first), &first);

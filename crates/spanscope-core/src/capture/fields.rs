@@ -40,7 +40,7 @@ pub(crate) struct FieldWriter<'a> {
 
 /// The text of one field of a span or an event, if it is there and is a text. `record` hands over the values:
 /// `|visitor| event.record(visitor)`.
-pub(crate) fn text_of(field: &Field, record: impl FnOnce(&mut dyn Visit)) -> Option<String> {
+pub fn text_of(field: &Field, record: impl FnOnce(&mut dyn Visit)) -> Option<String> {
     let mut bytes = Vec::new();
     record(&mut FieldWriter {
         bytes: &mut bytes,
@@ -332,7 +332,7 @@ impl<'a> FieldReader<'a> {
 
     /// Copies the wanted ones of the fields that are left, as they are. Values are only measured, not read: a prompt may
     /// be long.
-    pub(crate) fn copy_wanted(mut self, mut is_wanted: impl FnMut(Key<'_>) -> bool, to: &mut Vec<u8>) {
+    pub fn copy_wanted(mut self, mut is_wanted: impl FnMut(Key<'_>) -> bool, to: &mut Vec<u8>) {
         loop {
             let field = self.bytes;
             let Some(wanted) = self.key().map(&mut is_wanted) else {

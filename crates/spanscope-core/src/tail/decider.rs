@@ -70,8 +70,8 @@ pub struct TailStats {
 ///
 /// ```
 /// use std::time::Duration;
-/// use spanscope_layers::capture::SpanIds;
-/// use spanscope_layers::tail::{EndedSpan, TailDecider, TailRule, Verdict};
+/// use spanscope_core::capture::SpanIds;
+/// use spanscope_core::tail::{EndedSpan, TailDecider, TailRule, Verdict};
 ///
 /// let mut decider = TailDecider::new(TailRule::new());
 /// let ids = SpanIds {

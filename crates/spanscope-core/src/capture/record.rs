@@ -57,8 +57,8 @@ pub struct SpanRecord {
     pub(super) is_sampled: bool,
     /// What it says of the nearest span above it in this process; `None` where there is none.
     pub(super) inherits_sampled: Option<bool>,
-    /// A key that the token metrics read was set without having been declared.
-    pub(crate) has_own_usage: bool,
+    /// A watched key was set without having been declared, see `late_keys`.
+    pub(crate) has_watched_key: bool,
     /// Made while its thread was unwinding: that it also ends so says nothing about it.
     pub(super) made_in_panic: bool,
     pub(super) owner: u32,
@@ -161,6 +161,13 @@ impl SpanRecord {
         self.parent.is_none() || self.parent_is_remote
     }
 
+    /// Whether a key that a layer watches was set on it without having been declared; see
+    /// [`watch_late_keys`](super::watch_late_keys).
+    #[must_use]
+    pub fn has_watched_key(&self) -> bool {
+        self.has_watched_key
+    }
+
     /// Its fields as bytes, for a [`FieldReader`](super::FieldReader).
     #[must_use]
     pub fn fields(&self) -> &[u8] {
@@ -198,7 +205,8 @@ impl SpanRecord {
     }
 
     /// Who has to be asked before the ids are used, with no lock held.
-    pub(crate) fn to_be_asked(&self) -> Option<SettleIds> {
+    #[must_use]
+    pub fn to_be_asked(&self) -> Option<SettleIds> {
         if self.ids_used { None } else { self.shared_with }
     }
 

@@ -10,15 +10,15 @@ use tracing_subscriber::Registry;
 use tracing_subscriber::registry::{LookupSpan, SpanData};
 
 use super::fields::FieldWriter;
+use super::late_keys::note_late_key;
 use super::listener::ids_of;
 use super::record::{SpanIds, SpanRecord};
 use super::{DEFAULT_MAX_VALUE_LEN, is_suppressed};
-use crate::metrics;
 
 /// More for `tracing`'s spans.
 ///
 /// ```
-/// use spanscope_layers::SpanExt;
+/// use spanscope_core::SpanExt;
 /// let span = tracing::info_span!("chat");
 /// span.set_attribute("user.tier", "gold"); // no field of that name was declared
 /// span.set_attribute("gen_ai.usage.output_tokens", 17_u64);
@@ -54,9 +54,9 @@ impl SpanExt for Span {
             only: None,
         }
         .own(key, &value.into());
-        let is_usage = metrics::note_own_key(key);
+        let is_watched = note_late_key(key);
         with_record(self, |record| {
-            record.has_own_usage |= is_usage;
+            record.has_watched_key |= is_watched;
             record.add_fields(&fields);
         });
     }

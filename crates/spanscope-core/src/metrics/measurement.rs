@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use spanscope_model::{MetricKind, Value};
 
-use crate::capture::{RawValue, ResolvedField, SpanIds, Ticks};
+use crate::capture::{RawValue, ResolvedField, Role, SpanIds, Ticks};
 
 /// A number as it was measured: integers stay integers.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -119,7 +119,7 @@ impl<'a> Measurement<'a> {
             .and_then(|kind| kind.as_text()?.parse().ok())
             .unwrap_or_else(|| MetricKind::of_name(name));
         let is_label = |field: &&ResolvedField<'_>| {
-            field.role == crate::capture::Role::Attribute && !MEASUREMENT_FIELDS.contains(&field.name)
+            field.role == Role::Attribute && !MEASUREMENT_FIELDS.contains(&field.name)
         };
         labels.extend(
             fields

@@ -11,27 +11,29 @@
 //! taken; one span's extensions are locked at a time; nothing here panics or allocates without a bound.
 
 mod callsite;
+mod category;
 mod clock;
 mod fields;
 mod hidden;
 mod ids;
+mod late_keys;
 mod listener;
 mod record;
 mod resolve;
 mod span_ext;
 mod suppress;
 
-pub(crate) use callsite::is_log_record;
 pub use callsite::{
-    CallsiteInfo, CallsiteTable, FieldInfo, MASKED, Role, can_measure, is_secret, severity_of,
+    CallsiteInfo, CallsiteTable, FieldInfo, MASKED, Role, can_measure, is_log_record, is_secret, severity_of,
 };
+pub use category::{CallsiteCategory, CategoryLookup};
 pub use clock::{Clock, Ticks, WallClock};
-pub use fields::{FieldReader, Key, PANICKED, cut};
-pub(crate) use fields::{FieldWriter, text_of};
-pub(crate) use hidden::{HiddenFromAll, hide_from_next};
+pub(crate) use fields::FieldWriter;
+pub use fields::{FieldReader, Key, PANICKED, cut, text_of};
+pub use hidden::{HiddenFromAll, decide_by_value, decides_by_value, hide_from_next};
 pub use ids::new_ids;
-pub(crate) use listener::ids_of;
-pub use listener::{Capture, Start};
+pub use late_keys::{late_keys_were_set, watch_late_keys};
+pub use listener::{Capture, Start, ids_of};
 pub use record::{RemoteParent, SettleIds, SpanIds, SpanRecord};
 pub use resolve::ResolvedField;
 pub use span_ext::SpanExt;

@@ -15,8 +15,7 @@ use tracing_subscriber::registry::{Extensions, LookupSpan, SpanData, SpanRef};
 use super::clock::{Clock, Ticks};
 use super::fields::FieldWriter;
 use super::record::{Busy, MAX_SPARE_LEN, SpanIds, SpanRecord, spare_buffer};
-use super::{hidden, ids, is_suppressed};
-use crate::filter::decides_by_value;
+use super::{decides_by_value, hidden, ids, is_suppressed};
 
 thread_local! {
     /// Where fields are formatted before any lock is taken. Taken out while in use, so that a `Debug` which logs finds
@@ -217,7 +216,7 @@ impl Capture {
             shared_with: None,
             is_sampled: inherits_sampled.unwrap_or(true),
             inherits_sampled,
-            has_own_usage: false,
+            has_watched_key: false,
             made_in_panic: std::thread::panicking(),
             owner: self.owner,
             hidden_from: if hidden { self.bit() } else { 0 },
@@ -448,7 +447,7 @@ impl Capture {
 
     /// To be called from `Layer::on_event` in place of [`on_event`](Self::on_event) for an ERROR event that the layer does
     /// not read: the span that it happened in failed.
-    pub(crate) fn on_failure<S>(&self, event: &Event<'_>, context: &Context<'_, S>)
+    pub fn on_failure<S>(&self, event: &Event<'_>, context: &Context<'_, S>)
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
@@ -461,22 +460,22 @@ impl Capture {
     }
 
     /// Whether a filter that decides by a span's values keeps the span from this layer.
-    pub(crate) fn is_hidden(&self, record: &SpanRecord) -> bool {
+    pub fn is_hidden(&self, record: &SpanRecord) -> bool {
         record.hidden_from & self.bit() != 0
     }
 
     /// Whether a span failed, as this layer sees it, if it ends now and its thread unwinds or not.
-    pub(crate) fn has_failed(&self, record: &SpanRecord, panicking: bool) -> bool {
+    pub fn has_failed(&self, record: &SpanRecord, panicking: bool) -> bool {
         record.failed_for & self.bit() != 0 || (panicking && !record.made_in_panic)
     }
 
     /// Whether it has made a record: no other layer was there first.
-    pub(crate) fn makes_records(&self) -> bool {
+    pub fn makes_records(&self) -> bool {
         self.makes_records.load(Ordering::Relaxed)
     }
 
     /// This layer's number, which no other one has.
-    pub(crate) fn owner(&self) -> u32 {
+    pub fn owner(&self) -> u32 {
         self.owner
     }
 
@@ -636,7 +635,7 @@ fn look<T>(extensions: &Extensions<'_>, work: impl FnOnce(&SpanRecord) -> T) -> 
 }
 
 /// The ids of a span that has a record, which from now on are fixed; for whoever has no layer's context.
-pub(crate) fn ids_of<'a>(data: &impl SpanData<'a>, dispatch: &Dispatch, id: &Id) -> Option<SpanIds> {
+pub fn ids_of<'a>(data: &impl SpanData<'a>, dispatch: &Dispatch, id: &Id) -> Option<SpanIds> {
     let ask = look(&data.extensions(), SpanRecord::to_be_asked)?;
     if let Some(ask) = ask {
         ask(dispatch, id);

@@ -7,7 +7,7 @@ use spanscope_model::Severity;
 use tracing_core::callsite::Identifier;
 use tracing_core::{Level, Metadata};
 
-use crate::filter::Categories;
+use super::category::CategoryLookup;
 
 /// What a field is for, told by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub const MASKED: &str = "[masked]";
 /// `max_tokens` or `gen_ai.token.type`.
 ///
 /// ```
-/// use spanscope_layers::capture::is_secret;
+/// use spanscope_core::capture::is_secret;
 /// assert!(is_secret("http.request.header.Authorization") && is_secret("openaiApiKey") && is_secret("auth_token"));
 /// assert!(!is_secret("gen_ai.usage.input_tokens") && !is_secret("gen_ai.token.type") && !is_secret("monkey"));
 /// ```
@@ -148,8 +148,8 @@ pub struct CallsiteInfo {
 impl CallsiteInfo {
     /// Works it out.
     #[must_use]
-    pub fn new(metadata: &'static Metadata<'static>, categories: &Categories) -> Self {
-        let origin = categories.of(metadata);
+    pub fn new(metadata: &'static Metadata<'static>, categories: &dyn CategoryLookup) -> Self {
+        let origin = categories.category_of(metadata);
         let is_span = metadata.is_span();
         let is_log = is_log_record(metadata);
         let fields = metadata.fields().iter().map(|field| {
@@ -191,7 +191,8 @@ pub fn can_measure(metadata: &Metadata<'_>) -> bool {
 }
 
 /// Whether an event of this callsite is a record of the `log` crate, as `tracing-log` brings it.
-pub(crate) fn is_log_record(metadata: &Metadata<'_>) -> bool {
+#[must_use]
+pub fn is_log_record(metadata: &Metadata<'_>) -> bool {
     metadata.name() == "log event" && metadata.target() == "log"
 }
 
@@ -210,14 +211,14 @@ pub fn severity_of(level: Level) -> Severity {
 /// What a sink keeps for each callsite, made when the callsite is first met.
 #[derive(Debug)]
 pub struct CallsiteTable<T> {
-    categories: Arc<Categories>,
+    categories: Arc<dyn CategoryLookup>,
     known: HashMap<Identifier, T>,
 }
 
 impl<T> CallsiteTable<T> {
     /// Knows no callsite yet.
     #[must_use]
-    pub fn new(categories: Arc<Categories>) -> Self {
+    pub fn new(categories: Arc<dyn CategoryLookup>) -> Self {
         Self {
             categories,
             known: HashMap::new(),
@@ -225,8 +226,8 @@ impl<T> CallsiteTable<T> {
     }
 
     /// What tells the callsites' categories.
-    pub fn categories(&self) -> &Categories {
-        &self.categories
+    pub fn categories(&self) -> &dyn CategoryLookup {
+        &*self.categories
     }
 
     /// What is kept for this callsite.
@@ -235,7 +236,7 @@ impl<T> CallsiteTable<T> {
         metadata: &'static Metadata<'static>,
         make: impl FnOnce(CallsiteInfo) -> T,
     ) -> &mut T {
-        let categories = &self.categories;
+        let categories = &*self.categories;
         self.known
             .entry(metadata.callsite())
             .or_insert_with(|| make(CallsiteInfo::new(metadata, categories)))

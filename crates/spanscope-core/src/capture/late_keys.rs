@@ -1,0 +1,35 @@
+//! Keys that are set on a span which did not declare them, and the layer that has to know of some.
+//!
+//! A layer that looks at few spans decides by a callsite's declared fields. A key that is set late
+//! ([`SpanExt::set_attribute`](super::SpanExt::set_attribute)) is in no callsite, so the record
+//! notes it; which keys matter is the layer's knowledge, not this crate's.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static IS_WATCHED: OnceLock<fn(&str) -> bool> = OnceLock::new();
+
+/// A watched key was set on some span of this process; never taken back.
+static WERE_SET: AtomicBool = AtomicBool::new(false);
+
+/// Has records note, from now on, when a key that `is_watched` was set on their span late. The first
+/// caller's function holds for the process.
+pub fn watch_late_keys(is_watched: fn(&str) -> bool) {
+    let _ = IS_WATCHED.set(is_watched);
+}
+
+/// Whether a watched key was set late on any span. Programs that set none pay one load for that.
+#[inline]
+#[must_use]
+pub fn late_keys_were_set() -> bool {
+    WERE_SET.load(Ordering::Relaxed)
+}
+
+/// Notes a key that is set late. Returns whether it is watched.
+pub(super) fn note_late_key(key: &str) -> bool {
+    let is_watched = IS_WATCHED.get().is_some_and(|is_watched| is_watched(key));
+    if is_watched && !WERE_SET.load(Ordering::Relaxed) {
+        WERE_SET.store(true, Ordering::Relaxed);
+    }
+    is_watched
+}
