@@ -15,6 +15,8 @@ use spanscope_model::TraceId;
 use tokio::runtime::Runtime;
 use tracing::{Span, info, instrument};
 
+use crate::output::remark;
+
 /// What the demo asks: something for the library, something for each of the two tools.
 const QUESTION: &str = "How large may the write-ahead log of SQLite grow when a checkpoint starts after 1000 * 4096 bytes, \
      why should a reader not stay in a transaction, and what is the weather in Reykjavik?";
@@ -47,7 +49,7 @@ pub(crate) fn run(db: &Path) -> anyhow::Result<TraceId> {
         .otlp(|otlp| {
             let (otlp, problems) = otlp.env();
             for problem in problems {
-                eprintln!("spanscope: {problem}");
+                remark(problem);
             }
             otlp.service_name("spanscope-demo")
         })
@@ -59,10 +61,10 @@ pub(crate) fn run(db: &Path) -> anyhow::Result<TraceId> {
     drop(runtime);
     let flushed = guard.flush(FLUSH);
     if let Some(sent) = guard.otlp_stats() {
-        eprintln!(
-            "spanscope: sent {} of {} spans and {} of {} log records",
+        remark(format_args!(
+            "sent {} of {} spans and {} of {} log records",
             sent.spans.exported, sent.spans.offered, sent.logs.exported, sent.logs.offered
-        );
+        ));
     } else {
         flushed.context("can't store the demo's spans")?;
     }

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use spanscope_model::{StoreError, StoreErrorKind};
 
+use crate::output::remark;
 use crate::render::text::visible;
 
 /// An end with an exit code of its own. Every other error is a failure.
@@ -49,7 +50,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     let code = exit_code(error);
     if code != 0 {
         // One line, with the causes after colons. Messages may quote data, which must not restyle the terminal.
-        eprintln!("spanscope: {}", visible(&format!("{error:#}")));
+        remark(visible(&format!("{error:#}")));
     }
     ExitCode::from(code)
 }

@@ -3,6 +3,7 @@
 //! Everything that a command says on stdout goes through [`Output`], so that a closed pipe is told from other failures
 //! in one place.
 
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
 use anyhow::Result;
@@ -78,7 +79,15 @@ impl Output {
     }
 }
 
-/// Makes of an error of stdout that its reader left the end that it is.
+/// Writes a remark to stderr, after the name of the command.
+///
+/// Unlike `eprintln!` it doesn't panic where stderr can't be written: what the command did is done all the same.
+pub(crate) fn remark(text: impl fmt::Display) {
+    // One write, so that lines of several programs don't mix.
+    let _ = io::stderr().write_all(format!("spanscope: {text}\n").as_bytes());
+}
+
+/// Maps a broken pipe to the end of the command: the reader of stdout has read enough.
 pub(crate) fn closed_pipe_is_an_end(result: io::Result<()>) -> Result<()> {
     result.map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => Stop::ClosedPipe.into(),

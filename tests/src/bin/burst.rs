@@ -1,4 +1,4 @@
-//! A program for tests to run, kill and starve: `burst FILE TRACES [end|hang|panic|open|metrics|tail]`.
+//! A program for tests to run, kill and starve: `burst FILE TRACES [end|hang|panic|open|metrics|overflow|tail]`.
 //!
 //! It writes its traces into the file, says `ready` on stdout, and then ends in the way that was asked for.
 #![expect(clippy::unwrap_used, reason = "a test program fails by panicking")]
@@ -38,6 +38,15 @@ fn main() {
         for number in 0..traces {
             tracing::info!(metric = "burst_total", value = 1, label = number % 10);
         }
+        drop(guard);
+        return say("ready");
+    }
+    if ending == "overflow" {
+        for number in 0..=spanscope_sqlite::DEFAULT_MAX_SERIES {
+            tracing::info!(metric = "burst_total", value = 1, label = number);
+        }
+        guard.flush(spanscope_tests::PATIENCE).unwrap();
+        spanscope_tests::burst(traces);
         drop(guard);
         return say("ready");
     }

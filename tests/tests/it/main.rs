@@ -12,4 +12,5 @@ mod init_metrics;
 mod metrics;
 mod otlp;
 mod processes;
+mod sources;
 mod tail;

@@ -152,6 +152,33 @@ fn a_panic_writes_what_was_recorded_and_marks_the_span_that_it_closed() {
     );
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_message_that_nobody_can_read_costs_no_record() {
+    let full = std::fs::File::create("/dev/full").unwrap();
+    let (reader, closed) = std::io::pipe().unwrap();
+    drop(reader);
+    for stderr in [closed.into(), Stdio::from(full)] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trace_store.db");
+        let status = Command::new(env!("CARGO_BIN_EXE_burst"))
+            .args([path.as_os_str(), "100".as_ref(), "overflow".as_ref()])
+            .stdout(Stdio::null())
+            .stderr(stderr)
+            .status()
+            .unwrap();
+        assert!(status.success(), "{status}");
+        let db = Connection::open(&path).unwrap();
+        let in_overflow = "SELECT COUNT(*) FROM metrics WHERE attributes LIKE '%otel.metric.overflow%'";
+        assert_eq!(number(&db, in_overflow), 1, "there was something to report");
+        assert_eq!(number(&db, "SELECT COUNT(*) FROM spans WHERE name = 'step'"), 900);
+        assert_eq!(
+            number(&db, "SELECT COUNT(*) FROM _process WHERE ended_at IS NOT NULL"),
+            1
+        );
+    }
+}
+
 #[test]
 fn a_running_span_is_seen_and_told_apart_once_its_process_died() {
     let folder = tempfile::tempdir().unwrap();

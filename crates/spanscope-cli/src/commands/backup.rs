@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::StoreFile;
 use crate::args::BackupArgs;
+use crate::output::remark;
 use crate::progress;
 
 pub(super) fn run(file: &StoreFile, args: &BackupArgs) -> Result<()> {
@@ -15,10 +16,10 @@ pub(super) fn run(file: &StoreFile, args: &BackupArgs) -> Result<()> {
     });
     bar.finish_and_clear();
     copied?;
-    eprintln!(
-        "spanscope: copied {} to {}",
+    remark(format_args!(
+        "copied {} to {}",
         store.path().display(),
         args.file.display()
-    );
+    ));
     Ok(())
 }

@@ -6,7 +6,7 @@ use spanscope_sqlite::wait;
 
 use super::{StoreFile, short_id_digits, usage};
 use crate::args::{DemoArgs, Format, OutputArgs};
-use crate::output::Output;
+use crate::output::{Output, remark};
 use crate::render::colour::Paint;
 use crate::render::tree::{Choice, tree};
 
@@ -20,10 +20,10 @@ pub(super) fn run(file: &StoreFile, args: &DemoArgs) -> Result<()> {
         utc: args.utc,
     });
     let path = file.path()?;
-    eprintln!(
-        "spanscope: running the demo agent, recording into {}",
+    remark(format_args!(
+        "running the demo agent, recording into {}",
         path.display()
-    );
+    ));
     let trace_id = crate::demo::run(&path)?;
     let store = file.open()?;
     let spans = wait(store.trace_spans(trace_id))?;

@@ -13,7 +13,7 @@ use super::{StoreFile, resolve_id};
 use crate::args::ExportArgs;
 use crate::export::{Recorded, form};
 use crate::failure::Stop;
-use crate::output::closed_pipe_is_an_end;
+use crate::output::{closed_pipe_is_an_end, remark};
 use crate::progress;
 use crate::render::text::count;
 use crate::resolve::trace_filter;
@@ -54,11 +54,11 @@ pub(super) fn run(file: &StoreFile, args: &ExportArgs) -> Result<()> {
                 result.with_context(failed)
             })?;
             let number = u64::try_from(traces.len()).unwrap_or(u64::MAX);
-            eprintln!(
-                "spanscope: wrote {} to {}",
+            remark(format_args!(
+                "wrote {} to {}",
                 count(number, "trace"),
                 path.display()
-            );
+            ));
             Ok(())
         }
     }

@@ -18,7 +18,7 @@ use super::StoreFile;
 use super::runs::{recent_ids, status_paint};
 use crate::args::{Format, RunArgs};
 use crate::failure::Stop;
-use crate::output::{Output, json_line};
+use crate::output::{Output, json_line, remark};
 use crate::render::analysis::{analysis, summary};
 use crate::render::colour::Paint;
 use crate::render::duration::format_ms;
@@ -67,7 +67,7 @@ pub(super) fn run(file: &StoreFile, args: &RunArgs) -> Result<()> {
             };
             out.print(&shown(&out, &run, args.level, parts, head))?;
             if run.status() == RunStatus::Running && !args.follow {
-                eprintln!("spanscope: the run is not over; --follow shows what comes");
+                remark("the run is not over; --follow shows what comes");
             }
             Ok(())
         }

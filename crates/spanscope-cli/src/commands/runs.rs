@@ -9,7 +9,7 @@ use spanscope_sqlite::{SqliteStore, wait};
 use super::StoreFile;
 use crate::args::{Format, RunsArgs};
 use crate::failure::Stop;
-use crate::output::Output;
+use crate::output::{Output, remark};
 use crate::render::colour::Paint;
 use crate::render::duration::format_ms;
 use crate::render::table::{Column, painted, table};
@@ -60,10 +60,10 @@ pub(super) fn run(file: &StoreFile, args: &RunsArgs) -> Result<()> {
     }
     if upto < page.total {
         let total = count(page.total, "run");
-        eprintln!(
-            "spanscope: {} of {total}; --offset {upto} for more",
+        remark(format_args!(
+            "{} of {total}; --offset {upto} for more",
             grouped(shown)
-        );
+        ));
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ use spanscope_tower::RequestMetricsLayer;
 use super::StoreFile;
 use crate::args::ServeArgs;
 use crate::failure::Stop;
+use crate::output::remark;
 use crate::resolve::age;
 
 /// Tokens, where no file is named.
@@ -49,9 +50,9 @@ pub(super) fn run(file: &StoreFile, args: &ServeArgs) -> Result<()> {
     drop(runtime);
     drop(guard);
     if finished {
-        eprintln!("spanscope: ended, all that was taken is stored");
+        remark("ended, all that was taken is stored");
     } else {
-        eprintln!("spanscope: ended; some clients did not finish in time, what was acknowledged is stored");
+        remark("ended; some clients did not finish in time, what was acknowledged is stored");
     }
     Ok(())
 }
@@ -63,14 +64,14 @@ async fn serve(server: Server, listen: SocketAddr, path: &str, who: &str) -> Res
         anyhow!("{listen} can't be listened on: {error}; name another address with --listen, or end the program that has it")
     })?;
     let address = server.address();
-    eprintln!(
-        "spanscope: serving {path} on http://{address} for {who}\n\
+    remark(format_args!(
+        "serving {path} on http://{address} for {who}\n\
          \x20 OTLP            POST /v1/traces /v1/metrics /v1/logs (protobuf, JSON)\n\
          \x20 telemetry API   /v1/telemetry/...\n\
          \x20 agent traces    /traces /traces/ID/stream /agents/ID/traces\n\
          \x20 of the server   GET /openapi.json /metrics /health /ready\n\
          \x20 end with Ctrl-C"
-    );
+    ));
     Ok(server.run(end).await)
 }
 

@@ -7,7 +7,7 @@ use spanscope_sqlite::SqlResult;
 use super::StoreFile;
 use crate::args::{Format, SqlArgs};
 use crate::failure::Stop;
-use crate::output::Output;
+use crate::output::{Output, remark};
 use crate::render::colour::Paint;
 use crate::render::table::{Column, Shown, painted, table};
 
@@ -20,10 +20,10 @@ pub(super) fn run(file: &StoreFile, args: &SqlArgs) -> Result<()> {
         out.list(&objects(&found), String::new)?;
     }
     if found.is_truncated {
-        eprintln!(
-            "spanscope: there are more rows than {}: raise --limit to see them",
+        remark(format_args!(
+            "there are more rows than {}: raise --limit to see them",
             args.limit
-        );
+        ));
     }
     if found.rows.is_empty() {
         return Err(Stop::nothing("no row matches"));

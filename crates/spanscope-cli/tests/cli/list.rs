@@ -209,6 +209,29 @@ fn sql_answers_and_changes_nothing() {
     assert!(cut.err.contains("--limit"), "{}", cut.err);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn an_answer_is_the_same_where_stderr_takes_nothing() {
+    let store = Store::filled();
+    let words = ["sql", "SELECT name FROM spans", "--limit", "2"];
+    let answer = store.out(&words);
+    let (reader, closed) = std::io::pipe().unwrap();
+    drop(reader);
+    let full = std::fs::File::create("/dev/full").unwrap();
+    for stderr in [closed.into(), std::process::Stdio::from(full)] {
+        let output = store.command(&words).stderr(stderr).output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), answer);
+    }
+    let failed = std::fs::File::create("/dev/full").unwrap();
+    let status = store
+        .command(&["sql", "nonsense"])
+        .stderr(failed)
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(2));
+}
+
 #[test]
 fn stats_say_what_a_tail_rule_left_out() {
     let store = Store::none();

@@ -267,11 +267,11 @@ impl Writer {
     /// Says it once a metric; its points beyond the bound are counted by the series that they went into.
     fn say_overflow(&mut self) {
         for metric in self.database.new_overflows() {
-            eprintln!(
+            say(format!(
                 "spanscope: metric {metric:?} has more label sets than the {} that are kept apart: what comes with others is \
                  stored under otel.metric.overflow=true",
                 self.database.max_series()
-            );
+            ));
         }
     }
 
