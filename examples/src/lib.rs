@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use spanscope_model::{
-    Condition, ConditionOp, LogFilter, Span, SpanId, SpanStatus, TraceFilter, TraceId, TraceStore,
+    Condition, ConditionOp, LogFilter, Span, SpanId, SpanStatus, TraceFilter, TraceId, TraceStore, block_on,
 };
-use spanscope_sqlite::{SqliteStore, wait};
+use spanscope_sqlite::SqliteStore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -65,7 +65,7 @@ pub fn print_newest_trace(path: &Path, span_name: &str) -> anyhow::Result<()> {
         limit: 1,
         ..TraceFilter::default()
     };
-    let traces = wait(store.list_traces(filter))?;
+    let traces = block_on(store.list_traces(filter))?;
     let newest = traces
         .first()
         .with_context(|| format!("no trace in {} has a span named {span_name:?}", path.display()))?;
@@ -74,8 +74,8 @@ pub fn print_newest_trace(path: &Path, span_name: &str) -> anyhow::Result<()> {
 }
 
 fn print_trace(store: &SqliteStore, trace_id: TraceId) -> anyhow::Result<()> {
-    let spans = wait(store.trace_spans(trace_id))?;
-    let logs = wait(store.list_logs(LogFilter {
+    let spans = block_on(store.trace_spans(trace_id))?;
+    let logs = block_on(store.list_logs(LogFilter {
         trace_id: Some(trace_id),
         limit: 1_000,
         ..LogFilter::default()

@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use spanscope_model::{SpanFilter, SpanKind, TraceStore as _};
-use spanscope_sqlite::{SqliteStore, wait};
+use spanscope_model::{SpanFilter, SpanKind, TraceStore as _, block_on};
+use spanscope_sqlite::SqliteStore;
 use spanscope_tests::receiver::{Receiver, hex, number_of, text_of};
 use spanscope_tests::{program_without_settings, wait_for};
 
@@ -24,7 +24,7 @@ struct Seen {
 
 fn in_the_store(folder: &Path) -> Vec<Seen> {
     let store = SqliteStore::open(folder.join("trace_store.db")).unwrap();
-    let spans = wait(store.list_spans(SpanFilter::default())).unwrap();
+    let spans = block_on(store.list_spans(SpanFilter::default())).unwrap();
     let seen = spans.into_iter().map(|span| Seen {
         trace: span.trace_id.to_string(),
         id: span.span_id.to_string(),

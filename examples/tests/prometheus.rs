@@ -13,8 +13,9 @@ use std::process::{Child, Stdio};
 use serde_json::{Value, json};
 use spanscope_model::{
     MetricQuery, MetricQueryType, SpanFilter, SpanStatus, Timestamp, TraceStore as _, Value as Stored,
+    block_on,
 };
-use spanscope_sqlite::{SqliteStore, wait};
+use spanscope_sqlite::SqliteStore;
 use spanscope_tests::http::{ask, post};
 use spanscope_tests::prometheus::{Prometheus, TOTAL, is_here};
 use spanscope_tests::{program_without_settings, wait_for};
@@ -149,7 +150,7 @@ impl Server {
             granularity: None,
             ..MetricQuery::range("llama_stack_tokens_total", Timestamp::from_nanos(0))
         };
-        let series = wait(self.store().query_metrics(query)).unwrap();
+        let series = block_on(self.store().query_metrics(query)).unwrap();
         let of = |series: &spanscope_model::MetricSeries| {
             let label = |name: &str| {
                 let label = series.labels.iter().find(|label| label.name == name);
@@ -263,7 +264,7 @@ fn requests_are_counted_by_their_route_and_status_and_failures_are_in_the_store(
         ..SpanFilter::default()
     };
     let failed = wait_for("the failed spans", || {
-        let spans = wait(server.store().list_spans(filter())).unwrap();
+        let spans = block_on(server.store().list_spans(filter())).unwrap();
         let failed = spans
             .into_iter()
             .filter(|span| span.status == Some(SpanStatus::Error));
@@ -305,7 +306,7 @@ fn prometheus_answers_the_four_queries_of_seed_2_about_the_server() {
     for series in exemplars {
         let trace_id = series["exemplars"][0]["labels"]["trace_id"].as_str().unwrap();
         let spans = wait_for("the trace of an exemplar", || {
-            let spans = wait(server.store().trace_spans(trace_id.parse().unwrap()));
+            let spans = block_on(server.store().trace_spans(trace_id.parse().unwrap()));
             spans.ok().filter(|spans| spans.len() == 5)
         });
         let model = series["seriesLabels"]["model_id"].as_str().unwrap();

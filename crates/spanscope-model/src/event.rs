@@ -119,8 +119,9 @@ pub enum SpanPayload {
 /// A stored log message, with where in the program it came from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LogEvent {
-    /// Grows with every event that the store takes in; names the event in this store only.
-    pub id: i64,
+    /// Names the event in its store: ASCII letters, digits, `.`, `:` and `_`, 100 bytes at most. The
+    /// store gives it when it stores the event; empty before.
+    pub id: String,
     /// The trace it belongs to, if any.
     pub trace_id: Option<TraceId>,
     /// The span it belongs to, if any.

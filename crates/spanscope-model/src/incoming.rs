@@ -218,12 +218,13 @@ pub struct NewPoint {
     pub expires: Option<Timestamp>,
 }
 
-/// What became of records that were given to a store.
+/// What became of records that a store took in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Taken {
+pub struct IngestReceipt {
     /// How many were stored.
     pub stored: u64,
-    /// How many were there already.
+    /// How many were there already. A lower bound: a store that finds out only when it is asked
+    /// counts those as stored.
     pub known: u64,
     /// Measurements that found no place: totals of more streams than a store follows for one source.
     pub rejected_points: u64,
@@ -263,7 +264,7 @@ impl NewRecords {
                     .and_then(Value::as_str)
                     .map(str::to_owned);
                 let event = LogEvent {
-                    id: 0,
+                    id: String::new(),
                     trace_id,
                     span_id,
                     timestamp,

@@ -9,7 +9,9 @@
 //! The feature `schema` gives the types that the telemetry API shows their JSON schemas (`schemars`).
 
 mod attributes;
+mod blocking;
 mod category;
+mod cursor;
 mod enums;
 mod eval;
 mod event;
@@ -23,18 +25,21 @@ mod run;
 mod schema;
 mod span;
 mod store;
+mod stored;
 mod time;
 mod trace_parent;
 
 pub use attributes::{Attributes, Value};
+pub use blocking::block_on;
 pub use category::{CATEGORIES, UNCATEGORIZED, category_of};
+pub use cursor::{Cursor, ParseCursorError};
 pub use enums::ParseEnumError;
 pub use eval::EvalTrace;
 pub use event::{Event, EventKind, LogEvent, Severity, SpanPayload};
 pub use id::{ParseIdError, SpanId, TraceId};
 pub use incoming::{
-    Adds, NewEvent, NewPoint, NewRecords, NewSpan, ParseTenantError, Scope, Source, SourceRecords, SpanEnd,
-    Taken, Tenant,
+    Adds, IngestReceipt, NewEvent, NewPoint, NewRecords, NewSpan, ParseTenantError, Scope, Source,
+    SourceRecords, SpanEnd, Tenant,
 };
 pub use metric::{
     Granularity, LabelMatcher, LabelOperator, MetricDataPoint, MetricInResponse, MetricInfo, MetricKind,
@@ -46,13 +51,12 @@ pub use query::{
     TraceQuery,
 };
 pub use raw_value::RawValue;
-pub use run::{
-    NoRunCursor, RunCursor, RunFilter, RunInfo, RunPage, RunRange, RunRecords, RunSpan, RunStatus,
-};
+pub use run::{RunFilter, RunInfo, RunPage, RunRange, RunRecords, RunSpan, RunStatus};
 pub use span::{Link, Span, SpanKind, SpanNode, SpanState, SpanStatus, Trace, TraceSummary};
 pub use store::{
     DropCounts, IdMatch, NameStats, ServiceStats, StoreError, StoreErrorKind, StoreFuture, StoreStats,
     TraceStore,
 };
+pub use stored::{Stored, StoredFilter};
 pub use time::{ParseTimestampError, Timestamp};
 pub use trace_parent::{ParseTraceParentError, TraceParent};

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Severity, SpanId, Timestamp, TraceId, text_enum};
+use crate::{Cursor, Severity, SpanId, Timestamp, TraceId, text_enum};
 
 text_enum!(
     /// How a condition compares.
@@ -248,8 +248,9 @@ pub struct LogFilter {
     pub trace_id: Option<TraceId>,
     /// Only events of this span.
     pub span_id: Option<SpanId>,
-    /// Only events stored after the one with this id.
-    pub after_id: Option<i64>,
+    /// Only events stored after this. To follow a store, use
+    /// [`stored_after`](crate::TraceStore::stored_after), which says how far it has read.
+    pub after: Option<Cursor>,
     /// At most so many. The newest are chosen, and answered oldest first.
     pub limit: u64,
 }
@@ -262,7 +263,7 @@ impl Default for LogFilter {
             grep: None,
             trace_id: None,
             span_id: None,
-            after_id: None,
+            after: None,
             limit: 100,
         }
     }

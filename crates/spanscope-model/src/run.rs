@@ -7,12 +7,9 @@
 //! [`TraceStore::list_runs`]: crate::TraceStore::list_runs
 //! [`TraceStore::run_records`]: crate::TraceStore::run_records
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 
-use crate::{LogEvent, Span, Timestamp, TraceId, text_enum};
+use crate::{Cursor, LogEvent, Span, Timestamp, TraceId, text_enum};
 
 text_enum!(
     /// How far a run is.
@@ -110,85 +107,21 @@ pub struct RunPage {
     pub runs: Vec<RunInfo>,
 }
 
-/// How much of a run was read: everything that the store took in up to here. Everything stored later has greater numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct RunCursor {
-    /// The number of the last span.
-    pub span: i64,
-    /// The number of the last end of a span that had been stored while it ran.
-    pub end: i64,
-    /// The number of the last event.
-    pub event: i64,
-}
-
-impl RunCursor {
-    /// Whether everything up to `other` is before or at this.
-    #[must_use]
-    pub const fn covers(&self, other: &Self) -> bool {
-        self.span >= other.span && self.end >= other.end && self.event >= other.event
-    }
-}
-
-/// Three numbers with points between them.
-impl fmt::Display for RunCursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.span, self.end, self.event)
-    }
-}
-
-/// A text that is no [`RunCursor`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NoRunCursor;
-
-impl fmt::Display for NoRunCursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no place in a run: three numbers with points between them are one")
-    }
-}
-
-impl std::error::Error for NoRunCursor {}
-
-impl FromStr for RunCursor {
-    type Err = NoRunCursor;
-
-    fn from_str(text: &str) -> Result<Self, NoRunCursor> {
-        let mut numbers = text.split('.').map(|number| {
-            let is_plain =
-                (1..=19).contains(&number.len()) && number.bytes().all(|digit| digit.is_ascii_digit());
-            number.parse::<i64>().ok().filter(|_| is_plain)
-        });
-        let mut next = || numbers.next().flatten().ok_or(NoRunCursor);
-        let cursor = Self {
-            span: next()?,
-            end: next()?,
-            event: next()?,
-        };
-        match numbers.next() {
-            None => Ok(cursor),
-            Some(_) => Err(NoRunCursor),
-        }
-    }
-}
-
 /// Which records of a run are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunRange {
     /// Those stored after this.
-    pub after: RunCursor,
-    /// And not after this, if it is given.
-    pub upto: Option<RunCursor>,
-    /// About so many at most; the answer says where it stopped.
+    pub after: Cursor,
+    /// And not after this, if it is given: the answer is what was known then, whatever is stored since.
+    pub upto: Option<Cursor>,
+    /// About how many records at most; the answer says where it stopped.
     pub limit: u64,
 }
 
 impl RunRange {
     /// All records.
     pub const ALL: Self = Self {
-        after: RunCursor {
-            span: 0,
-            end: 0,
-            event: 0,
-        },
+        after: Cursor::START,
         upto: None,
         limit: u64::MAX,
     };
@@ -197,13 +130,12 @@ impl RunRange {
 /// A span of a run, with its place in the order in which the store took it in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunSpan {
-    /// Grows with every span that is stored.
-    pub number: i64,
-    /// The span as it is now.
+    /// Grows with every span of the run that is stored. Spans may share a place; readers then order
+    /// them by their ids, so that all readers see one order.
+    pub order: u64,
+    /// The span as it was known at [`RunRecords::upto`]: it has no end if its end was stored later.
+    /// Its name and attributes may be those that became known since.
     pub span: Span,
-    /// When its end was stored, if that was after its start: the end's number. None if it was stored with its end, and
-    /// while it runs.
-    pub end_number: Option<i64>,
 }
 
 /// Records of a run.
@@ -213,54 +145,23 @@ pub struct RunRecords {
     pub info: RunInfo,
     /// The traces that it was recorded in; mostly one.
     pub traces: Vec<TraceId>,
-    /// Other runs lie in the same trace: only what is below a span with this `task_id` belongs to this one.
+    /// The traces hold other runs too: only what is below a span with this `task_id` belongs to this
+    /// one.
     pub is_shared: bool,
     /// Spans that were stored in the range.
     pub spans: Vec<RunSpan>,
     /// Spans that were stored before, whose ends were stored in the range.
     pub ended: Vec<RunSpan>,
-    /// Events that were stored in the range and may be told of a run: errors, what names an `event_type`, and what a model said
-    /// (`gen_ai.choice`, `gen_ai.assistant.message`).
+    /// Events that were stored in the range and may matter to a run, in the order of storing:
+    /// errors, events with an `event_type`, and what a model answered (`gen_ai.choice`,
+    /// `gen_ai.assistant.message`).
     pub events: Vec<LogEvent>,
     /// Everything up to here was read.
-    pub upto: RunCursor,
+    pub upto: Cursor,
     /// There are more records after `upto`.
     pub more: bool,
-    /// How many spans of its traces have no end.
+    /// How many spans of its traces have no end, now.
     pub open: u64,
     /// Whether a program that runs one of them is alive.
     pub alive: bool,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_is_read_as_it_is_written_and_nothing_else_is() {
-        for cursor in [
-            RunCursor::default(),
-            RunCursor {
-                span: 7,
-                end: 0,
-                event: i64::MAX,
-            },
-        ] {
-            assert_eq!(cursor.to_string().parse(), Ok(cursor));
-        }
-        for text in [
-            "",
-            "1",
-            "1.2",
-            "1.2.3.4",
-            "1.2.-3",
-            "1.2.+3",
-            "1.2.x",
-            "1..3",
-            "1.2.99999999999999999999",
-            " 1.2.3",
-        ] {
-            assert_eq!(text.parse::<RunCursor>(), Err(NoRunCursor), "{text}");
-        }
-    }
 }

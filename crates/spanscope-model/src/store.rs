@@ -9,9 +9,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Condition, Event, LogEvent, LogFilter, MetricInfo, MetricQuery, MetricSeries, NewRecords, RunFilter,
-    RunPage, RunRange, RunRecords, Span, SpanFilter, SpanId, SpanNode, Taken, Tenant, Timestamp, Trace,
-    TraceFilter, TraceId, TraceQuery, TraceSummary, UsageQuery, UsageRow,
+    Condition, Cursor, Event, IngestReceipt, LogEvent, LogFilter, MetricInfo, MetricQuery, MetricSeries,
+    NewRecords, RunFilter, RunPage, RunRange, RunRecords, Span, SpanFilter, SpanId, SpanNode, Stored,
+    StoredFilter, Tenant, Timestamp, Trace, TraceFilter, TraceId, TraceQuery, TraceSummary, UsageQuery,
+    UsageRow,
 };
 
 /// What went wrong in a store. The message is for the caller; [`kind`](Self::kind) is for the program.
@@ -339,6 +340,22 @@ pub trait TraceStore: Send + Sync {
     /// Not found.
     fn run_records(&self, task_id: String, range: RunRange) -> StoreFuture<'_, RunRecords>;
 
+    /// The cursor behind everything that is stored now: from here on,
+    /// [`stored_after`](Self::stored_after) follows what is being written.
+    ///
+    /// # Errors
+    /// Only what a store's own failure makes.
+    fn latest(&self) -> StoreFuture<'_, Cursor>;
+
+    /// Records that were stored after a cursor, by any process, up to `limit` of each kind. The
+    /// answer says how far it has read; asking from there loses nothing.
+    ///
+    /// A store whose [order](crate::Capabilities::order) is marked may answer a record again.
+    ///
+    /// # Errors
+    /// The answer may be too large for this store; then ask with a smaller limit.
+    fn stored_after(&self, cursor: Cursor, filter: StoredFilter, limit: u64) -> StoreFuture<'_, Stored>;
+
     /// Deletes a run, and says how many spans it had. What else lies in its traces stays.
     ///
     /// # Errors
@@ -351,26 +368,34 @@ pub trait TraceStore: Send + Sync {
     /// Invalid input, where the store was opened for reading.
     fn delete_runs_before(&self, before: Timestamp) -> StoreFuture<'_, u64>;
 
-    /// Waits until something is stored, by any process, after this number was answered; 0 is answered at once. Answers the
-    /// next number.
+    /// A hint that reading again may be worth it: resolves when something may have been stored, by
+    /// any process, since the store returned `seen`, and at the latest after the store's own
+    /// interval, some seconds. Callers read then, whatever it returns. 0 resolves at once.
+    ///
+    /// Returns the number to wait with next; it is the same one where only the interval is over.
     ///
     /// # Errors
     /// Only what a store's own failure makes.
-    fn changed(&self, seen: u64) -> StoreFuture<'_, u64>;
+    fn wait_for_change(&self, seen: u64) -> StoreFuture<'_, u64>;
 
     /// The same store as one tenant sees it: it answers nothing of the others', and what is given to it is that tenant's.
     /// The store itself answers all; what is given to it joins the trace that is there under the same id, and a new trace
     /// belongs to [`Tenant::DEFAULT`].
-    fn within(&self, tenant: &Tenant) -> Arc<dyn TraceStore>;
+    fn for_tenant(&self, tenant: &Tenant) -> Arc<dyn TraceStore>;
 
-    /// Stores records, all or none of them. When it answers, they outlive the end of this process, however it comes.
+    /// Stores records. When it returns `Ok`, all of them are stored and outlive the end of this
+    /// process, however it comes. When it fails, any of them may be stored; giving the same records
+    /// again stores nothing twice.
     ///
-    /// A span that is there already is not stored again: what it lacked is added, an end, the start of one whose end came
-    /// first. A batch that was stored before ([`NewRecords::batch`]) changes nothing.
+    /// A span that is there already is not stored again: what it lacked is added, an end, the start
+    /// of one whose end came first. Events and measurements have no ids: they are known again by
+    /// their [batch](NewRecords::batch), and a batch that was stored before changes nothing. A store
+    /// that writes all of a batch or nothing needs none for it.
     ///
     /// # Errors
-    /// Overloaded, where too much waits to be written; invalid input, where the store was opened for reading.
-    fn store(&self, records: NewRecords) -> StoreFuture<'_, Taken>;
+    /// Overloaded, where too much is queued to be written; invalid input, where the store was opened
+    /// for reading.
+    fn store(&self, records: NewRecords) -> StoreFuture<'_, IngestReceipt>;
 
     /// Stores one event of the telemetry API (seed 1), to be kept for so many seconds.
     ///

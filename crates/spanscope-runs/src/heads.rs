@@ -54,12 +54,12 @@ impl Heads {
 
     pub(crate) fn first_started(&self, steps: &[Step]) -> Option<usize> {
         let places = self.places().iter().copied();
-        places.min_by_key(|place| (steps[*place].start, steps[*place].number))
+        places.min_by_key(|place| (steps[*place].start, steps[*place].rank()))
     }
 
     pub(crate) fn last_started(&self, steps: &[Step]) -> Option<usize> {
         let places = self.places().iter().copied();
-        places.max_by_key(|place| (steps[*place].start, steps[*place].number))
+        places.max_by_key(|place| (steps[*place].start, steps[*place].rank()))
     }
 
     /// Whether they are the run itself, rather than what is stored of it.

@@ -1,14 +1,14 @@
 //! From records to events, a range of records after the other.
 //!
 //! A stream of events is resumed by reading the same ranges again, so which events a range has depends on nothing but
-//! its records and those before: a span whose number lies in it begins there, and its end belongs to the range in which
+//! its records and those before: a span that was stored in it begins there, and its end belongs to the range in which
 //! it was stored. What a span is called, and what it was given, may have become known later than that: it is told as it is
 //! now.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use spanscope_model::{RunInfo, RunRecords, RunSpan, RunStatus, Severity, Span, Timestamp};
+use spanscope_model::{RunInfo, RunRecords, RunSpan, RunStatus, Severity, Span, SpanId, Timestamp};
 
 use crate::event::{RunEvent, Wanted, ends_of, error_text, logged, place, start_of};
 use crate::forest::Forest;
@@ -25,7 +25,7 @@ const ABANDONED: &str = "abandoned: the program that ran it ended without finish
 /// times of the spans, never their attributes.
 ///
 /// ```
-/// use spanscope_model::{RunCursor, RunInfo, RunRecords, RunSpan, RunStatus, Span, SpanId, Timestamp, TraceId};
+/// use spanscope_model::{Cursor, RunInfo, RunRecords, RunSpan, RunStatus, Span, SpanId, Timestamp, TraceId};
 /// use spanscope_runs::{EventType, RunReader};
 ///
 /// let trace_id = TraceId::from_bytes([1; 16]).unwrap();
@@ -40,7 +40,7 @@ const ABANDONED: &str = "abandoned: the program that ran it ended without finish
 /// #     tenant_id: "default".into(), trace_level: String::new(), trace_id, name: agent.name.clone(), created_at: began,
 /// #     completed_at: None, updated_at: began, status: RunStatus::Running, span_count: 2, error_count: 0,
 /// # };
-/// let stored = |number, span| RunSpan { number, span, end_number: None };
+/// let stored = |order, span| RunSpan { order, span };
 /// let records = RunRecords {
 ///     info, // the run as a list shows it
 ///     traces: vec![trace_id],
@@ -48,7 +48,7 @@ const ABANDONED: &str = "abandoned: the program that ran it ended without finish
 ///     spans: vec![stored(1, agent), stored(2, tool)],
 ///     ended: vec![],
 ///     events: vec![],
-///     upto: RunCursor { span: 2, end: 0, event: 0 },
+///     upto: Cursor::new([2, 0, 0]), // as the store counts
 ///     more: false,
 ///     open: 2,
 ///     alive: true,
@@ -80,7 +80,7 @@ const MAX_WAITING: usize = 5_000;
 
 /// The order of events: by time; of one time beginnings, then what was logged, then ends; those of what lies above begin
 /// first and end last.
-type Place = (Timestamp, Phase, i64, u8);
+type Place = (Timestamp, Phase, (u64, Option<SpanId>), u8);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
@@ -128,12 +128,12 @@ impl RunReader {
                 self.take_new(stored, records, &mut fresh);
                 continue;
             };
-            let now = Step::of(stored, &records.info.task_id, &records.upto);
+            let now = Step::of(stored, &records.info.task_id);
             if self.steps[step].end.is_none() && now.end.is_some() {
                 let known = &self.steps[step];
                 self.steps[step] = Step {
                     belongs: known.belongs,
-                    number: known.number,
+                    order: known.order,
                     ..now
                 };
                 match waiting.iter_mut().find(|(waits, _)| *waits == step) {
@@ -172,7 +172,7 @@ impl RunReader {
             self.last_activity = self.last_activity.max(Some(step.start));
             if !step.is_run_itself() {
                 let depth = above.get(at).copied().flatten().map_or(0, |above| above.depth);
-                let place = (step.start, Phase::Start(depth), step.number, 0);
+                let place = (step.start, Phase::Start(depth), rank_of(step), 0);
                 events.push((place, start_of(step, span, self.is_pending(step), wanted)));
             }
             if step.end.is_some() {
@@ -195,7 +195,7 @@ impl RunReader {
                 {
                     event.error = Some(error.clone());
                 }
-                events.push(((end, Phase::End(Reverse(depth)), step.number, sub), event));
+                events.push(((end, Phase::End(Reverse(depth)), rank_of(step), sub), event));
             }
         }
         self.read_logs(records, &mut events);
@@ -217,7 +217,7 @@ impl RunReader {
         if self.index.contains_key(&key) {
             return;
         }
-        let mut step = Step::of(stored, &records.info.task_id, &records.upto);
+        let mut step = Step::of(stored, &records.info.task_id);
         step.belongs = !records.is_shared;
         self.index.insert(key, self.steps.len());
         fresh.push((self.steps.len(), &stored.span));
@@ -240,7 +240,7 @@ impl RunReader {
     }
 
     fn read_logs(&mut self, records: &RunRecords, events: &mut Vec<(Place, RunEvent)>) {
-        for log in &records.events {
+        for (order, log) in (0..).zip(&records.events) {
             let key = log.trace_id.zip(log.span_id);
             let step = key
                 .and_then(|key| self.index.get(&key))
@@ -256,7 +256,7 @@ impl RunReader {
                 None => logged(log, &run_itself(&records.info), parent, self.wanted),
             };
             if let Some(event) = event {
-                events.push(((log.timestamp, Phase::Log, log.id, 0), event));
+                events.push(((log.timestamp, Phase::Log, (order, None), 0), event));
             }
         }
     }
@@ -402,6 +402,11 @@ impl RunReader {
     fn heads(&self) -> Heads {
         Heads::of(&self.steps, &Forest::of(&self.steps, &self.index))
     }
+}
+
+fn rank_of(step: &Step) -> (u64, Option<SpanId>) {
+    let (order, id) = step.rank();
+    (order, Some(id))
 }
 
 /// What stands for a run whose root is not stored.

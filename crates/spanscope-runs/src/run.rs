@@ -143,7 +143,7 @@ impl<'a> Run<'a> {
     pub(crate) fn steps(&self) -> Vec<(&Step, &'a Span)> {
         let steps = self.reader.steps.iter().zip(self.spans.iter().copied());
         let mut steps: Vec<(&Step, &'a Span)> = steps.filter(|(step, _)| step.belongs).collect();
-        steps.sort_by_key(|(step, _)| (step.start, step.number));
+        steps.sort_by_key(|(step, _)| (step.start, step.rank()));
         steps
     }
 

@@ -1,7 +1,7 @@
 //! A step: what is kept of a span once its events were told. No attributes: a run may be large, its payloads larger.
 
 use spanscope_core::capture::cut;
-use spanscope_model::{Attributes, RunCursor, RunSpan, SpanId, SpanStatus, Timestamp, TraceId, Value};
+use spanscope_model::{Attributes, RunSpan, SpanId, SpanStatus, Timestamp, TraceId, Value};
 
 use crate::StepKind;
 use crate::content::{self, error_of, first_text, names, said};
@@ -25,7 +25,8 @@ pub(crate) struct Component {
 pub(crate) struct Step {
     pub(crate) key: Key,
     pub(crate) parent: Option<SpanId>,
-    pub(crate) number: i64,
+    /// Its place in the order in which the store took spans in; steps may share one.
+    pub(crate) order: u64,
     pub(crate) kind: StepKind,
     pub(crate) component: Component,
     pub(crate) start: Timestamp,
@@ -42,18 +43,16 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    /// Reads a span as far as the cursor goes: an end that was stored later is not known yet.
-    pub(crate) fn of(stored: &RunSpan, task_id: &str, upto: &RunCursor) -> Self {
+    pub(crate) fn of(stored: &RunSpan, task_id: &str) -> Self {
         let span = &stored.span;
         let attributes = raw(&span.attributes);
         let kind = StepKind::of_raw(&attributes);
-        let end_is_known = stored.end_number.is_none_or(|number| number <= upto.end);
-        let end = span.end_time.filter(|_| end_is_known);
+        let end = span.end_time;
         let has_failed = end.is_some() && content::has_failed(span);
         Self {
             key: (span.trace_id, span.span_id),
             parent: span.parent_span_id,
-            number: stored.number,
+            order: stored.order,
             kind,
             component: Component::of(kind, &span.name, &span.span_id, &span.attributes),
             start: span.start_time,
@@ -66,6 +65,12 @@ impl Step {
             names_task: is_task(&span.attributes, task_id),
             belongs: true,
         }
+    }
+
+    /// What tells apart steps that began at one time: the order of storing, and where steps share a
+    /// place, their ids.
+    pub(crate) fn rank(&self) -> (u64, SpanId) {
+        (self.order, self.key.1)
     }
 
     /// A root that is the run itself, and has no start and end beside those of the run.

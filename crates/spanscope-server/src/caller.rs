@@ -38,7 +38,7 @@ impl Caller {
     fn sees(&self, store: &Arc<dyn TraceStore>) -> Arc<dyn TraceStore> {
         match self {
             Self::Administrator => Arc::clone(store),
-            Self::Tenant(tenant) => store.within(tenant),
+            Self::Tenant(tenant) => store.for_tenant(tenant),
         }
     }
 }

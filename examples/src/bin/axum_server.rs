@@ -26,8 +26,8 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
 use spanscope_examples::{ask, store_path};
-use spanscope_model::{Condition, ConditionOp, SpanStatus, Timestamp, TraceFilter, TraceStore};
-use spanscope_sqlite::{SqliteStore, wait};
+use spanscope_model::{Condition, ConditionOp, SpanStatus, Timestamp, TraceFilter, TraceStore, block_on};
+use spanscope_sqlite::SqliteStore;
 use tokio::net::TcpListener;
 use tracing::{Instrument, error, field, info, info_span, instrument};
 
@@ -91,8 +91,8 @@ fn print_requests(path: &Path, started: Timestamp) -> anyhow::Result<()> {
         order_by: vec!["start_time".parse()?],
         ..TraceFilter::default()
     };
-    for summary in wait(store.list_traces(filter))? {
-        let root = wait(store.get_span(summary.trace.trace_id, summary.trace.root_span_id))?;
+    for summary in block_on(store.list_traces(filter))? {
+        let root = block_on(store.get_span(summary.trace.trace_id, summary.trace.root_span_id))?;
         println!(
             "{} ({}, {}): status {}, spans: {}",
             root.name,

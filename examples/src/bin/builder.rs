@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use spanscope::SpanExt;
 use spanscope_examples::{print_newest_trace, store_path};
-use spanscope_model::TraceStore;
-use spanscope_sqlite::{SqliteStore, wait};
+use spanscope_model::{TraceStore, block_on};
+use spanscope_sqlite::SqliteStore;
 use tracing::{field, info, info_span};
 
 fn main() -> anyhow::Result<()> {
@@ -49,7 +49,7 @@ fn main() -> anyhow::Result<()> {
     guard.flush(Duration::from_secs(5))?;
     print_newest_trace(&path, "chat tiny-model")?;
     if let Some((trace_id, span_id)) = ids {
-        let stored = wait(SqliteStore::open(&path)?.get_span(trace_id, span_id))?;
+        let stored = block_on(SqliteStore::open(&path)?.get_span(trace_id, span_id))?;
         for key in ["user.tier", "gen_ai.usage.output_tokens"] {
             if let Some(value) = stored.attributes.get(key) {
                 println!("{key} = {value}");

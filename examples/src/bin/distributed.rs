@@ -38,8 +38,8 @@ use spanscope::otlp::opentelemetry::baggage::BaggageExt as _;
 use spanscope::otlp::opentelemetry::context::FutureExt as _;
 use spanscope::otlp::propagation;
 use spanscope_examples::store_path;
-use spanscope_model::{Span, SpanId, TraceId, TraceStore};
-use spanscope_sqlite::{SqliteStore, wait};
+use spanscope_model::{Span, SpanId, TraceId, TraceStore, block_on};
+use spanscope_sqlite::SqliteStore;
 use spanscope_tower::RequestMetricsLayer;
 use tokio::net::TcpListener;
 use tracing::{Instrument, field, info_span, instrument};
@@ -206,7 +206,7 @@ fn print_below(parent: Option<SpanId>, spans: &[Span], depth: usize) {
 
 fn print_trace(trace: TraceId) -> anyhow::Result<()> {
     let store = SqliteStore::open(store_path())?;
-    let spans = wait(store.trace_spans(trace))?;
+    let spans = block_on(store.trace_spans(trace))?;
     print_below(None, &spans, 0);
     let services: BTreeSet<_> = spans.iter().map(|span| &span.service_name).collect();
     println!("{} spans of {} processes in 1 trace", spans.len(), services.len());

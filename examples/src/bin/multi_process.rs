@@ -21,8 +21,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, ensure};
 use spanscope_examples::store_path;
-use spanscope_model::{Condition, ConditionOp, TraceFilter, TraceStore};
-use spanscope_sqlite::{SqliteLayer, SqliteStore, wait};
+use spanscope_model::{Condition, ConditionOp, TraceFilter, TraceStore, block_on};
+use spanscope_sqlite::{SqliteLayer, SqliteStore};
 use tracing::{info_span, instrument};
 use tracing_subscriber::prelude::*;
 
@@ -51,7 +51,7 @@ fn print_counts(path: &Path, run: &str, processes: usize) -> anyhow::Result<()> 
     let mut total = 0;
     for number in 0..processes {
         let name = format!("worker-{number}");
-        let traces = wait(store.list_traces(TraceFilter {
+        let traces = block_on(store.list_traces(TraceFilter {
             // The run's name is an attribute of the root spans; it keeps older runs in the same file apart.
             conditions: vec![Condition::new("run", ConditionOp::Eq, run)],
             service: Some(name.clone()),
@@ -62,7 +62,7 @@ fn print_counts(path: &Path, run: &str, processes: usize) -> anyhow::Result<()> 
         println!("{name}: {spans} spans in {} trace{plural}", traces.len());
         total += spans;
     }
-    let stats = wait(store.statistics())?;
+    let stats = block_on(store.statistics())?;
     let dropped = match stats.dropped.total() {
         0 => "nothing dropped".to_owned(),
         dropped => format!("{dropped} records dropped in this file's life"),

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use spanscope_core::SpanExt as _;
 use spanscope_model::{
-    LogEvent, LogFilter, Severity, Span, SpanFilter, SpanKind, SpanStatus, TraceStore as _, Value,
+    LogEvent, LogFilter, Severity, Span, SpanFilter, SpanKind, SpanStatus, TraceStore as _, Value, block_on,
 };
-use spanscope_sqlite::{SqliteGuard, SqliteLayer, SqliteStore, wait};
+use spanscope_sqlite::{SqliteGuard, SqliteLayer, SqliteStore};
 use spanscope_tests::{PATIENCE, store_at};
 use tracing::{Dispatch, Level, field, info, info_span};
 use tracing_subscriber::filter::LevelFilter;
@@ -55,7 +55,7 @@ impl Run {
     fn logs(&self) -> Vec<LogEvent> {
         self.guard.flush(PATIENCE).unwrap();
         let store = SqliteStore::open(self.path()).unwrap();
-        wait(store.list_logs(LogFilter {
+        block_on(store.list_logs(LogFilter {
             limit: 10_000,
             ..LogFilter::default()
         }))
@@ -65,7 +65,7 @@ impl Run {
 
 fn spans_of(path: &std::path::Path) -> Vec<Span> {
     let store = SqliteStore::open(path).unwrap();
-    let mut spans = wait(store.list_spans(SpanFilter {
+    let mut spans = block_on(store.list_spans(SpanFilter {
         limit: 10_000,
         ..SpanFilter::default()
     }))

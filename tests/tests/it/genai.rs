@@ -5,8 +5,8 @@ use std::path::Path;
 use spanscope_layers::genai::{
     Agent, Embeddings, McpCall, ModelCall, Retrieval, SafetyCheck, ToolCall, Usage, Workflow,
 };
-use spanscope_model::{Span, SpanFilter, SpanKind, SpanStatus, TraceStore as _, Value};
-use spanscope_sqlite::{SqliteStore, wait};
+use spanscope_model::{Span, SpanFilter, SpanKind, SpanStatus, TraceStore as _, Value, block_on};
+use spanscope_sqlite::SqliteStore;
 use spanscope_tests::{PATIENCE, store_at};
 
 /// What a program's spans look like in the store, by name.
@@ -25,7 +25,7 @@ fn stored(program: impl FnOnce()) -> impl Fn(&str) -> Span {
 
 fn spans_of(path: &Path) -> Vec<Span> {
     let store = SqliteStore::open(path).unwrap();
-    wait(store.list_spans(SpanFilter {
+    block_on(store.list_spans(SpanFilter {
         limit: 1_000,
         ..SpanFilter::default()
     }))

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::process::Output;
 
 use spanscope_model::{
-    LogFilter, MetricInfo, MetricKind, MetricQuery, MetricSeries, Timestamp, TraceStore as _, Value,
+    LogFilter, MetricInfo, MetricKind, MetricQuery, MetricSeries, Timestamp, TraceStore as _, Value, block_on,
 };
-use spanscope_sqlite::{SqliteStore, wait};
+use spanscope_sqlite::SqliteStore;
 use spanscope_tests::program_without_settings;
 
 /// Runs `console init measures` with these sinks and a folder for its store; gives what its console showed.
@@ -33,7 +33,7 @@ fn measured(store: &SqliteStore, metric: &str) -> (Value, Vec<(String, String)>)
         granularity: None,
         ..MetricQuery::range(metric, Timestamp::from_nanos(0))
     };
-    let series = wait(store.query_metrics(query)).unwrap();
+    let series = block_on(store.query_metrics(query)).unwrap();
     let [MetricSeries { labels, values, .. }] = &series[..] else {
         panic!("{metric}: {series:?}")
     };
@@ -54,7 +54,7 @@ fn labels(labels: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 fn messages(store: &SqliteStore) -> Vec<String> {
-    let logs = wait(store.list_logs(LogFilter {
+    let logs = block_on(store.list_logs(LogFilter {
         limit: 100,
         ..LogFilter::default()
     }));
@@ -77,7 +77,7 @@ fn a_plain_span_with_token_counts_is_measured_without_any_set_up() {
             let expected = (Value::I64(tokens), call.clone());
             assert_eq!(measured(&store, event), expected, "{event}");
             assert_eq!(measured(&store, counter), expected, "{counter}");
-            let known = wait(store.list_metrics()).unwrap();
+            let known = block_on(store.list_metrics()).unwrap();
             let known: Vec<&MetricInfo> = known.iter().filter(|info| info.metric == event).collect();
             assert_eq!(known.len(), 1, "{event}");
             assert_eq!(

@@ -9,9 +9,9 @@ use spanscope_core::capture::{Clock, RawValue};
 use spanscope_core::metrics::{Measurement, MetricSink, Number};
 use spanscope_model::{
     LabelMatcher, LabelOperator, MetricInfo, MetricKind, MetricQuery, MetricQueryType, MetricSeries,
-    Timestamp, TraceStore, Value,
+    Timestamp, TraceStore, Value, block_on,
 };
-use spanscope_sqlite::{SqliteGuard, SqliteLayer, SqliteStore, WhenFull, wait};
+use spanscope_sqlite::{SqliteGuard, SqliteLayer, SqliteStore, WhenFull};
 use spanscope_tests::{PATIENCE, store_at, store_with, wait_for};
 use tempfile::TempDir;
 use tracing::{Dispatch, error, info, info_span};
@@ -73,7 +73,7 @@ fn instant(metric: &str) -> MetricQuery {
 
 impl Measured {
     fn ask(&self, query: MetricQuery) -> Vec<MetricSeries> {
-        wait(self.store.query_metrics(query)).unwrap()
+        block_on(self.store.query_metrics(query)).unwrap()
     }
 
     /// The raw values of a metric, in the order in which they were measured.
@@ -99,7 +99,7 @@ impl Measured {
     }
 
     fn info(&self, metric: &str) -> MetricInfo {
-        let all = wait(self.store.list_metrics()).unwrap();
+        let all = block_on(self.store.list_metrics()).unwrap();
         all.into_iter().find(|info| info.metric == metric).unwrap()
     }
 }
@@ -134,7 +134,7 @@ fn integers_stay_integers_and_numbers_of_every_size_are_kept() {
         [0.5, -0.25, 1e300].map(Value::F64)
     );
     assert_eq!(measured.whole("mixed_total"), Value::F64(1.5));
-    assert_eq!(wait(measured.store.statistics()).unwrap().points, 15);
+    assert_eq!(block_on(measured.store.statistics()).unwrap().points, 15);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn what_is_no_measurement_stays_an_event_and_what_says_something_is_both() {
             error!(metric = "failed", value = 1, error = "the disk is full");
         });
     });
-    let names: Vec<String> = wait(measured.store.list_metrics())
+    let names: Vec<String> = block_on(measured.store.list_metrics())
         .unwrap()
         .into_iter()
         .map(|info| info.metric)
@@ -276,7 +276,7 @@ fn a_hundred_thousand_label_values_are_bounded_and_counted() {
     drop(guard);
     check(&path);
     let store = SqliteStore::open(&path).unwrap();
-    let series = wait(store.query_metrics(instant("calls_total"))).unwrap();
+    let series = block_on(store.query_metrics(instant("calls_total"))).unwrap();
     assert_eq!(series.len(), 1_001);
     let overflow = series
         .iter()
@@ -288,7 +288,7 @@ fn a_hundred_thousand_label_values_are_bounded_and_counted() {
         })
         .unwrap();
     assert_eq!(overflow.values[0].value, Value::I64(99_000));
-    let infos = wait(store.list_metrics()).unwrap();
+    let infos = block_on(store.list_metrics()).unwrap();
     assert_eq!(infos.iter().map(|info| info.points).sum::<u64>(), 100_001);
     // Who is there already stays apart from the rest, also for the next process.
     let (dispatch, guard) = store_with(SqliteLayer::builder().max_series(1_000), &path);
@@ -298,7 +298,9 @@ fn a_hundred_thousand_label_values_are_bounded_and_counted() {
     });
     drop(guard);
     assert_eq!(
-        wait(store.query_metrics(instant("calls_total"))).unwrap().len(),
+        block_on(store.query_metrics(instant("calls_total")))
+            .unwrap()
+            .len(),
         1_001
     );
     let five = "SELECT sum(value) FROM metrics WHERE attributes = '{\"user\":\"5\"}'";
@@ -403,7 +405,7 @@ fn a_sink_stores_what_is_no_event_in_the_same_account() {
     sink.record(&measurement);
     assert_eq!((guard.stats().offered, guard.stats().dropped.shutdown), (3, 1));
     let store = SqliteStore::open(&path).unwrap();
-    let series = wait(store.query_metrics(instant("tokens_total"))).unwrap();
+    let series = block_on(store.query_metrics(instant("tokens_total"))).unwrap();
     assert_eq!(series[0].values[0].value, Value::I64(7));
     let labels: Vec<&str> = series[0].labels.iter().map(|label| label.name.as_str()).collect();
     assert_eq!(labels, ["model", "severity"]);
@@ -425,7 +427,7 @@ fn answers_during_heavy_writing_are_whole() {
             granularity: granularity.map(|text| text.parse().unwrap()),
             ..instant("work_total")
         };
-        let series = wait(store.query_metrics(query)).unwrap();
+        let series = block_on(store.query_metrics(query)).unwrap();
         let values = series.into_iter().flat_map(|series| series.values);
         let numbers = values.map(|point| match point.value {
             Value::I64(number) => number,
@@ -481,7 +483,7 @@ fn several_processes_measure_into_one_file() {
     }
     check(&path);
     let store = SqliteStore::open(&path).unwrap();
-    let series = wait(store.query_metrics(instant("burst_total"))).unwrap();
+    let series = block_on(store.query_metrics(instant("burst_total"))).unwrap();
     assert_eq!(series.len(), 10, "label sets are one, whoever made them first");
     assert!(
         series
@@ -521,7 +523,7 @@ fn measurements_go_with_their_age_and_not_with_their_trace() {
         .unwrap();
     let names = || {
         let store = SqliteStore::open(&path).unwrap();
-        let infos = wait(store.list_metrics()).unwrap();
+        let infos = block_on(store.list_metrics()).unwrap();
         infos
             .into_iter()
             .map(|info| info.metric)
@@ -584,7 +586,7 @@ fn measurements_alone_stay_under_the_cap_too() {
     assert!((1_000..120_000).contains(&left), "{left} are left");
     check(&path);
     let store = SqliteStore::open(&path).unwrap();
-    let series = wait(store.query_metrics(instant("many_total"))).unwrap();
+    let series = block_on(store.query_metrics(instant("many_total"))).unwrap();
     let sum: i64 = series
         .iter()
         .map(|series| match series.values[0].value {

@@ -12,9 +12,9 @@ use spanscope_bench::table::{Goal, Table, nanos, thousands};
 use spanscope_core::capture::{Clock, RawValue};
 use spanscope_core::metrics::{Measurement, MetricSink, Number};
 use spanscope_model::{
-    Granularity, LabelMatcher, LabelOperator, MetricKind, MetricQuery, Timestamp, TraceStore, Value,
+    Granularity, LabelMatcher, LabelOperator, MetricKind, MetricQuery, Timestamp, TraceStore, Value, block_on,
 };
-use spanscope_sqlite::{SqliteLayer, SqliteStore, WhenFull, wait};
+use spanscope_sqlite::{SqliteLayer, SqliteStore, WhenFull};
 
 use crate::sizes::Sizes;
 
@@ -125,7 +125,7 @@ fn query(matchers: Vec<LabelMatcher>) -> MetricQuery {
 /// The sum of each minute.
 fn ask_ours(store: &SqliteStore, query: &MetricQuery) -> Result<BTreeMap<i64, f64>> {
     let mut sums = BTreeMap::new();
-    for series in wait(store.query_metrics(query.clone()))? {
+    for series in block_on(store.query_metrics(query.clone()))? {
         for point in series.values {
             let value = match point.value {
                 Value::I64(number) => precise(number),

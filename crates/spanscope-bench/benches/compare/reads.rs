@@ -8,8 +8,8 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use spanscope_bench::sample::Sample;
 use spanscope_bench::table::{Goal, Table, nanos};
-use spanscope_model::{Condition, ConditionOp, SpanFilter, TraceFilter, TraceStore};
-use spanscope_sqlite::{SqliteStore, wait};
+use spanscope_model::{Condition, ConditionOp, SpanFilter, TraceFilter, TraceStore, block_on};
+use spanscope_sqlite::SqliteStore;
 
 use crate::sizes::Sizes;
 use crate::sustained::{self, TREE_ROOT};
@@ -17,7 +17,7 @@ use crate::sustained::{self, TREE_ROOT};
 /// Asks all questions and tells the table.
 pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<()> {
     let store = SqliteStore::open(sustained::file(folder))?;
-    let stats = wait(store.statistics())?;
+    let stats = block_on(store.statistics())?;
     let mut ask = |measure: &str, most_ms: f64, question: &dyn Fn() -> Result<usize>| {
         let mut took = Vec::new();
         let mut found = 0;
@@ -40,7 +40,7 @@ pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<
     };
 
     let found = ask("newest 100 traces", 10.0, &|| {
-        Ok(wait(store.list_traces(TraceFilter::default()))?.len())
+        Ok(block_on(store.list_traces(TraceFilter::default()))?.len())
     })?;
     ensure!(found == 100, "100 traces were expected");
     let found = ask("spans over 1 s, slowest first, 100 of them", 100.0, &|| {
@@ -49,7 +49,7 @@ pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<
             order_by: vec!["-duration_ms".parse()?],
             ..SpanFilter::default()
         };
-        Ok(wait(store.list_spans(filter))?.len())
+        Ok(block_on(store.list_spans(filter))?.len())
     })?;
     ensure!(found == 100, "100 slow spans were expected");
     let found = ask(
@@ -81,7 +81,7 @@ pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<
     })?;
     ensure!(found == 0, "nothing was expected");
     let found = ask("count, errors, p50, p95, p99 by name", 200.0, &|| {
-        Ok(wait(store.name_statistics(None))?.len())
+        Ok(block_on(store.name_statistics(None))?.len())
     })?;
     ensure!(found >= 5, "all names were expected");
 
@@ -89,11 +89,11 @@ pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<
         conditions: vec![Condition::new("name", ConditionOp::Eq, TREE_ROOT)],
         ..SpanFilter::default()
     };
-    let root = wait(store.list_spans(filter))?
+    let root = block_on(store.list_spans(filter))?
         .pop()
         .context("the large tree has a root")?;
     let found = ask("a tree", 30.0, &|| {
-        Ok(wait(store.get_span_tree(root.span_id, None, None))?.len())
+        Ok(block_on(store.get_span_tree(root.span_id, None, None))?.len())
     })?;
     ensure!(found == sizes.tree_spans, "the whole tree was expected");
     Ok(())
@@ -104,7 +104,7 @@ fn traces_with(store: &SqliteStore, key: &str, value: Value) -> Result<usize> {
         conditions: vec![Condition::new(key, ConditionOp::Eq, value)],
         ..TraceFilter::default()
     };
-    Ok(wait(store.list_traces(filter))?.len())
+    Ok(block_on(store.list_traces(filter))?.len())
 }
 
 fn spans_with(store: &SqliteStore, key: &str, value: Value) -> Result<usize> {
@@ -112,5 +112,5 @@ fn spans_with(store: &SqliteStore, key: &str, value: Value) -> Result<usize> {
         conditions: vec![Condition::new(key, ConditionOp::Eq, value)],
         ..SpanFilter::default()
     };
-    Ok(wait(store.list_spans(filter))?.len())
+    Ok(block_on(store.list_spans(filter))?.len())
 }

@@ -17,9 +17,9 @@ use spanscope_bench::table::{Goal, Table, nanos};
 use spanscope_layers::genai::{Agent, ToolCall};
 use spanscope_model::{
     NewRecords, NewSpan, RunFilter, RunStatus, SourceRecords, Span, SpanId, SpanState, SpanStatus, Timestamp,
-    TraceId, TraceStore,
+    TraceId, TraceStore, block_on,
 };
-use spanscope_sqlite::{SqliteLayer, SqliteStore, wait};
+use spanscope_sqlite::{SqliteLayer, SqliteStore};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tracing::subscriber;
@@ -116,7 +116,7 @@ fn list(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<()> {
         .max_bytes(4 << 30)
         .open(folder.join("runs.db"))?;
     let tenants: Vec<Arc<dyn TraceStore>> = (0..TENANTS)
-        .map(|tenant| Ok(store.within(&format!("tenant-{tenant}").parse()?)))
+        .map(|tenant| Ok(store.for_tenant(&format!("tenant-{tenant}").parse()?)))
         .collect::<Result<_>>()?;
     let now = Timestamp::now().as_nanos();
     let mut number = 0;
@@ -131,9 +131,9 @@ fn list(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<()> {
             )?);
             number += 1;
         }
-        wait(tenant.store(records(spans)))?;
+        block_on(tenant.store(records(spans)))?;
     }
-    let stored = wait(store.statistics())?;
+    let stored = block_on(store.statistics())?;
     let filters = [
         RunFilter::default(),
         RunFilter {
@@ -154,7 +154,7 @@ fn list(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<()> {
     ];
     let ask = |of: &dyn TraceStore, filter: &RunFilter| -> Result<(f64, u64)> {
         let began = Instant::now();
-        let page = wait(of.list_runs(filter.clone()))?;
+        let page = block_on(of.list_runs(filter.clone()))?;
         Ok((began.elapsed().as_secs_f64() * 1e9, page.total))
     };
     let mut of_tenants = Vec::new();
@@ -198,7 +198,7 @@ fn list(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<()> {
 
     let large = 9_999_999;
     for spans in run(large, sizes.tree_spans, now - 60_000_000_000)?.chunks(1_000) {
-        wait(store.store(records(spans.to_vec())))?;
+        block_on(store.store(records(spans.to_vec())))?;
     }
     let server = Running::start(&store)?;
     let mut took = Vec::new();

@@ -16,9 +16,9 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message as _;
 use spanscope_bench::sample::Sample;
 use spanscope_bench::table::{Goal, Table, nanos};
-use spanscope_model::TraceStore;
+use spanscope_model::{TraceStore, block_on};
 use spanscope_server::Server;
-use spanscope_sqlite::{SqliteStore, wait};
+use spanscope_sqlite::SqliteStore;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
@@ -166,7 +166,7 @@ pub(crate) fn receive(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result
     })?;
     let took = start.elapsed().as_secs_f64();
     let sent = requests * SENDERS * SPANS_A_REQUEST;
-    let stats = wait(store.statistics())?;
+    let stats = block_on(store.statistics())?;
     ensure!(stats.spans == sent as u64, "{} of {sent} are stored", stats.spans);
     let rate = sent as f64 / took;
     table.judged(
@@ -195,7 +195,7 @@ pub(crate) fn answer(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<
         span.parent_span_id.clone_from(&root.span_id);
     }
     client.post("/v1/traces", "application/x-protobuf", &large.encode_to_vec())?;
-    let spans = wait(store.statistics())?.spans;
+    let spans = block_on(store.statistics())?.spans;
     let root: String = root.span_id.iter().map(|byte| format!("{byte:02x}")).collect();
     let tree = format!("/v1/telemetry/spans/{root}/tree");
     for (what, path) in [

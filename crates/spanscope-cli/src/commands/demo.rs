@@ -1,8 +1,7 @@
 //! `spanscope demo`: something real to look at, and how to look at it.
 
 use anyhow::Result;
-use spanscope_model::{SpanStatus, TraceStore, UsageBy, UsageQuery};
-use spanscope_sqlite::wait;
+use spanscope_model::{SpanStatus, TraceStore, UsageBy, UsageQuery, block_on};
 
 use super::{StoreFile, short_id_digits, usage};
 use crate::args::{DemoArgs, Format, OutputArgs};
@@ -26,11 +25,11 @@ pub(super) fn run(file: &StoreFile, args: &DemoArgs) -> Result<()> {
     ));
     let trace_id = crate::demo::run(&path)?;
     let store = file.open()?;
-    let spans = wait(store.trace_spans(trace_id))?;
+    let spans = block_on(store.trace_spans(trace_id))?;
 
     let mut text = tree(&out, &spans, Choice::default());
     text.push('\n');
-    let usage = wait(store.usage(UsageQuery {
+    let usage = block_on(store.usage(UsageQuery {
         since: None,
         until: None,
         trace_id: Some(trace_id),

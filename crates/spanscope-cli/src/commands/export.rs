@@ -6,8 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use jiff::tz::TimeZone;
-use spanscope_model::{IdMatch, LogFilter, Order, OrderKey, TraceFilter, TraceId, TraceStore};
-use spanscope_sqlite::{SqliteStore, wait};
+use spanscope_model::{IdMatch, LogFilter, Order, OrderKey, TraceFilter, TraceId, TraceStore, block_on};
+use spanscope_sqlite::SqliteStore;
 
 use super::{StoreFile, resolve_id};
 use crate::args::ExportArgs;
@@ -89,12 +89,12 @@ fn write(
 }
 
 fn read(store: &SqliteStore, trace: TraceId) -> Result<Option<Recorded>> {
-    let spans = match wait(store.trace_spans(trace)) {
+    let spans = match block_on(store.trace_spans(trace)) {
         Ok(spans) => spans,
         Err(error) if error.is_not_found() => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let events = wait(store.list_logs(LogFilter {
+    let events = block_on(store.list_logs(LogFilter {
         trace_id: Some(trace),
         limit: u64::MAX,
         ..LogFilter::default()
@@ -115,7 +115,7 @@ fn chosen(store: &SqliteStore, mut filter: TraceFilter) -> Result<Vec<TraceId>> 
     let mut traces = Vec::new();
     loop {
         filter.limit = left.min(PAGE);
-        let page = wait(store.list_traces(filter.clone()))?;
+        let page = block_on(store.list_traces(filter.clone()))?;
         let found = u64::try_from(page.len()).unwrap_or(u64::MAX);
         traces.extend(page.into_iter().map(|summary| summary.trace.trace_id));
         left -= found.min(left);

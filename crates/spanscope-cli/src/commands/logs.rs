@@ -1,8 +1,7 @@
 //! `spanscope logs`: what programs said.
 
 use anyhow::Result;
-use spanscope_model::{LogFilter, TraceStore};
-use spanscope_sqlite::wait;
+use spanscope_model::{LogFilter, TraceStore, block_on};
 
 use super::StoreFile;
 use crate::args::LogsArgs;
@@ -24,7 +23,7 @@ pub(super) fn run(file: &StoreFile, args: &LogsArgs) -> Result<()> {
         limit: args.limit,
         ..LogFilter::default()
     };
-    let events = wait(file.open()?.list_logs(filter))?;
+    let events = block_on(file.open()?.list_logs(filter))?;
     out.list(&events, || {
         let mut lines = EntryLines::new(&out, true);
         let mut text = String::new();

@@ -3,9 +3,9 @@
 use anyhow::Result;
 use spanscope_model::{
     Granularity, MetricInfo, MetricKind, MetricLabel, MetricQuery, MetricQueryType, MetricSeries, Timestamp,
-    TraceStore, Value, stored_metric_name,
+    TraceStore, Value, block_on, stored_metric_name,
 };
-use spanscope_sqlite::{SqliteStore, wait};
+use spanscope_sqlite::SqliteStore;
 
 use super::StoreFile;
 use crate::args::MetricsArgs;
@@ -36,7 +36,7 @@ pub(super) fn run(file: &StoreFile, args: &MetricsArgs) -> Result<()> {
 }
 
 fn list(store: &SqliteStore, out: &Output) -> Result<()> {
-    let metrics = wait(store.list_metrics())?;
+    let metrics = block_on(store.list_metrics())?;
     out.list(&metrics, || listed(out, &metrics))?;
     if metrics.is_empty() {
         return Err(Stop::nothing("no metric is stored"));
@@ -100,8 +100,8 @@ fn show(file: &StoreFile, args: &MetricsArgs, name: &str, out: &Output) -> Resul
         matchers,
         ..MetricQuery::range(name, start)
     };
-    let series = wait(store.query_metrics(query))?;
-    let known = wait(store.list_metrics())?;
+    let series = block_on(store.query_metrics(query))?;
+    let known = block_on(store.list_metrics())?;
     let info = known.iter().find(|info| info.metric == stored_metric_name(name));
     out.list(&series, || match info {
         Some(info) if !series.is_empty() => drawn(out, info, &series, &range, args.instant),

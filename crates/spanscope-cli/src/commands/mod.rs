@@ -23,8 +23,8 @@ mod usage;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use spanscope_model::{IdMatch, TraceId, TraceStore};
-use spanscope_sqlite::{SqliteStore, wait};
+use spanscope_model::{IdMatch, TraceId, TraceStore, block_on};
+use spanscope_sqlite::SqliteStore;
 
 use crate::args::{Args, Command};
 
@@ -88,7 +88,7 @@ fn quoted(path: &Path) -> String {
 }
 
 fn resolve_id(store: &SqliteStore, id: &str) -> Result<IdMatch> {
-    Ok(wait(store.resolve_id(id.trim().to_ascii_lowercase()))?)
+    Ok(block_on(store.resolve_id(id.trim().to_ascii_lowercase()))?)
 }
 
 /// How many digits of these traces' ids can be typed back: enough that each fits no other stored trace or span.
@@ -98,7 +98,7 @@ fn short_id_digits(store: &SqliteStore, traces: &[TraceId]) -> usize {
     let fits = |digits: usize| {
         traces.iter().all(|trace| {
             let short = trace.to_string()[..digits].to_owned();
-            wait(store.resolve_id(short)).is_ok_and(|found| found == IdMatch::Trace(*trace))
+            block_on(store.resolve_id(short)).is_ok_and(|found| found == IdMatch::Trace(*trace))
         })
     };
     [8, 10, 12, 18, 20, 24]

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde_json::{Map, Value};
 use spanscope_model::{
-    IdMatch, RunCursor, RunInfo, RunRange, RunRecords, RunStatus, StoreError, StoreErrorKind, Timestamp,
-    TraceStore,
+    Cursor, IdMatch, RunInfo, RunRange, RunRecords, RunStatus, StoreError, StoreErrorKind, Timestamp,
+    TraceStore, block_on,
 };
 use spanscope_runs::{
     Format as Shape, GRACE, Level, Outlook, ROOTLESS_GRACE, Run, RunEvent, RunReader, Watched, format_event,
 };
-use spanscope_sqlite::{SqliteStore, wait};
+use spanscope_sqlite::SqliteStore;
 
 use super::StoreFile;
 use super::runs::{recent_ids, status_paint};
@@ -56,7 +56,7 @@ pub(super) fn run(file: &StoreFile, args: &RunArgs) -> Result<()> {
             Format::Json => {}
         }
     }
-    let records = wait(store.run_records(id, RunRange::ALL))?;
+    let records = block_on(store.run_records(id, RunRange::ALL))?;
     let run = Run::of(&records);
     match out.format {
         Format::Table => {
@@ -120,11 +120,11 @@ fn resolve(store: &SqliteStore, id: &str) -> Result<String> {
     }
     // Nothing is read but whether it is there.
     let nothing = RunRange {
-        upto: Some(RunCursor::default()),
+        upto: Some(Cursor::default()),
         limit: 1,
         ..RunRange::ALL
     };
-    let unknown = match wait(store.run_records(id.to_owned(), nothing)) {
+    let unknown = match block_on(store.run_records(id.to_owned(), nothing)) {
         Ok(_) => return Ok(id.to_owned()),
         Err(error) if error.is_not_found() => error,
         Err(error) => return Err(error.into()),
@@ -297,7 +297,7 @@ fn follow(out: &Output, store: &SqliteStore, id: &str, level: Level) -> Result<(
         }
         if let Some(status) = follower.ending(&records) {
             // The last event tells what came out, which is in the records of the root.
-            let all = wait(store.run_records(id.to_owned(), RunRange::ALL))?;
+            let all = block_on(store.run_records(id.to_owned(), RunRange::ALL))?;
             show(&[follower.reader.finish(&all, status)])?;
             return Ok(());
         }
@@ -309,7 +309,7 @@ fn follow(out: &Output, store: &SqliteStore, id: &str, level: Level) -> Result<(
 struct Follower {
     id: String,
     reader: RunReader,
-    cursor: RunCursor,
+    cursor: Cursor,
     began: Instant,
     /// Everything that was stored at first was read.
     is_read: bool,
@@ -321,7 +321,7 @@ impl Follower {
         Self {
             id: id.to_owned(),
             reader: RunReader::new(),
-            cursor: RunCursor::default(),
+            cursor: Cursor::default(),
             began: Instant::now(),
             is_read: false,
             last_news: None,
@@ -337,7 +337,7 @@ impl Follower {
         };
         let mut failures = 0;
         let records = loop {
-            match wait(store.run_records(self.id.clone(), range)) {
+            match block_on(store.run_records(self.id.clone(), range)) {
                 Ok(records) => break records,
                 Err(error) if error.kind() == StoreErrorKind::Unavailable && failures < TRIES => {
                     failures += 1;

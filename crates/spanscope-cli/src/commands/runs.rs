@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use anyhow::Result;
-use spanscope_model::{RunFilter, RunInfo, RunStatus, TraceStore};
-use spanscope_sqlite::{SqliteStore, wait};
+use spanscope_model::{RunFilter, RunInfo, RunStatus, TraceStore, block_on};
+use spanscope_sqlite::SqliteStore;
 
 use super::StoreFile;
 use crate::args::{Format, RunsArgs};
@@ -44,7 +44,7 @@ pub(super) fn run(file: &StoreFile, args: &RunsArgs) -> Result<()> {
         ..RunFilter::default()
     };
     let store = file.open()?;
-    let page = wait(store.list_runs(filter))?;
+    let page = block_on(store.list_runs(filter))?;
     let recent = match out.format {
         Format::Table if !page.runs.is_empty() => recent_ids(&store)?,
         _ => Vec::new(),
@@ -70,7 +70,7 @@ pub(super) fn run(file: &StoreFile, args: &RunsArgs) -> Result<()> {
 
 /// The task ids of the newest runs, each once.
 pub(super) fn recent_ids(store: &SqliteStore) -> Result<Vec<String>> {
-    let page = wait(store.list_runs(RunFilter {
+    let page = block_on(store.list_runs(RunFilter {
         limit: RECENT,
         ..RunFilter::default()
     }))?;

@@ -2,8 +2,7 @@
 
 use anyhow::Result;
 use serde::Serialize;
-use spanscope_model::{IdMatch, LogEvent, LogFilter, Span, SpanState, TraceStore};
-use spanscope_sqlite::wait;
+use spanscope_model::{IdMatch, LogEvent, LogFilter, Span, SpanState, TraceStore, block_on};
 
 use super::{StoreFile, resolve_id};
 use crate::args::SpanArgs;
@@ -37,8 +36,8 @@ pub(super) fn run(file: &StoreFile, args: &SpanArgs) -> Result<()> {
             )));
         }
     };
-    let span = wait(store.get_span(trace_id, span_id))?;
-    let events = wait(store.list_logs(LogFilter {
+    let span = block_on(store.get_span(trace_id, span_id))?;
+    let events = block_on(store.list_logs(LogFilter {
         trace_id: Some(trace_id),
         span_id: Some(span_id),
         limit: u64::MAX,

@@ -1,8 +1,7 @@
 //! `spanscope spans`: single spans across all traces.
 
 use anyhow::Result;
-use spanscope_model::{Span, TraceStore};
-use spanscope_sqlite::wait;
+use spanscope_model::{Span, TraceStore, block_on};
 
 use super::StoreFile;
 use super::traces::{duration, status};
@@ -17,7 +16,7 @@ use crate::resolve::span_filter;
 pub(super) fn run(file: &StoreFile, args: &ListArgs) -> Result<()> {
     let out = Output::new(&args.output);
     let filter = span_filter(&args.filter, args.limit, &out.zone)?;
-    let spans = wait(file.open()?.list_spans(filter))?;
+    let spans = block_on(file.open()?.list_spans(filter))?;
     out.list(&spans, || rows(&out, &spans))?;
     if spans.is_empty() {
         return Err(Stop::nothing("no span matches"));

@@ -1,8 +1,7 @@
 //! `spanscope stats`: how the store is, or how long things take.
 
 use anyhow::Result;
-use spanscope_model::{NameStats, StoreStats, TraceStore};
-use spanscope_sqlite::wait;
+use spanscope_model::{NameStats, StoreStats, TraceStore, block_on};
 
 use super::StoreFile;
 use crate::args::{StatsArgs, StatsBy};
@@ -26,7 +25,7 @@ pub(super) fn run(file: &StoreFile, args: &StatsArgs) -> Result<()> {
     let store = file.open()?;
     match args.by {
         Some(StatsBy::Name) => {
-            let names = wait(store.name_statistics(since))?;
+            let names = block_on(store.name_statistics(since))?;
             out.list(&names, || by_name(&out, &names))?;
             if names.is_empty() {
                 return Err(Stop::nothing("no span has ended"));
@@ -34,7 +33,7 @@ pub(super) fn run(file: &StoreFile, args: &StatsArgs) -> Result<()> {
             Ok(())
         }
         None => {
-            let stats = wait(store.statistics())?;
+            let stats = block_on(store.statistics())?;
             let path = store.path().display().to_string();
             out.one(&stats, || whole(&out, path, &stats))
         }

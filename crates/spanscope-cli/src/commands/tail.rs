@@ -1,19 +1,20 @@
-//! `spanscope tail`: follows what any program writes into the store, and shows it as that program's console would.
+//! `spanscope tail`: follows what any program writes into the store, and shows it as that program's
+//! console would.
 //!
-//! It asks a few times a second for what was stored after the last answer, by the growing numbers of the store, so
-//! that an idle store costs next to nothing and a busy one loses nothing. A span that was stored while it ran is asked
-//! for until it ends.
+//! It reads what was stored after the cursor of its last reading, so that an idle store costs next to
+//! nothing and a busy one loses nothing. A span that was stored while it ran is shown when its end is
+//! stored, or when its program has died.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serde::Serialize;
 use spanscope_model::{
-    LogEvent, LogFilter, Severity, Span, SpanId, SpanState, Timestamp, TraceId, TraceStore,
+    Cursor, LogEvent, LogFilter, Severity, Span, SpanFilter, SpanId, SpanState, StoredFilter, Timestamp,
+    TraceId, TraceStore, block_on,
 };
-use spanscope_sqlite::{SqliteStore, wait};
 
 use super::StoreFile;
 use crate::args::{Format, TailArgs};
@@ -23,12 +24,14 @@ use crate::resolve::severity;
 
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_millis(250);
-/// Spans read in one go.
-const SPANS_AT_ONCE: u64 = 5_000;
-/// At the start, spans that still run are looked for among so many that were stored last.
-const LOOK_BACK: i64 = 10_000;
+/// Records of each kind read in one go.
+const RECORDS_AT_ONCE: u64 = 5_000;
+/// At the start, this many of the spans that were stored last are looked through for those that run.
+const LOOK_BACK: u64 = 10_000;
 /// More running spans than this are not waited for; the oldest are given up first.
 const MAX_RUNNING: usize = 10_000;
+/// Running spans are asked for this often: that their program has died changes nothing in the store.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 /// Running spans asked for in one look.
 const ASKED_AT_ONCE: usize = 200;
 
@@ -78,7 +81,7 @@ fn show(out: &Output, lines: &mut EntryLines, records: &[Record]) -> Result<()> 
         match (out.format, record) {
             (Format::Table, Record::Log(event)) => lines.event(event, &mut text),
             (Format::Table, Record::Span(span)) => lines.span_end(span, &mut text),
-            // What never ends is no one document: JSON is a line a record here.
+            // The records never end, so there is no one document: JSON is a line a record here.
             (Format::Json | Format::Jsonl, record) => text.push_str(&json_line(record)?),
         }
     }
@@ -87,106 +90,183 @@ fn show(out: &Output, lines: &mut EntryLines, records: &[Record]) -> Result<()> 
 
 /// How far has been read.
 struct Follower {
-    event: i64,
-    span: i64,
-    running: BTreeMap<i64, (TraceId, SpanId)>,
-    /// Where among the running spans the next look begins.
-    next_running: i64,
+    cursor: Cursor,
+    running: Running,
+    last_asked: Instant,
+    /// Records that were read at the start and may have been stored after the cursor.
+    read_before: ReadBefore,
+}
+
+#[derive(Default)]
+struct ReadBefore {
+    spans: HashSet<(TraceId, SpanId)>,
+    events: HashSet<String>,
 }
 
 impl Follower {
-    fn new(store: &SqliteStore) -> Result<Self> {
+    fn new(store: &dyn TraceStore) -> Result<Self> {
         Ok(Self {
-            event: store.latest_event_id()?,
-            span: store.latest_span_number()?,
-            running: BTreeMap::new(),
-            next_running: 0,
+            cursor: block_on(store.latest())?,
+            running: Running::default(),
+            last_asked: Instant::now(),
+            read_before: ReadBefore::default(),
         })
     }
 
     /// What happened last before the start.
-    fn last(&mut self, store: &SqliteStore, lines: usize, least: Option<Severity>) -> Result<Vec<Record>> {
-        let now = self.span;
-        self.span = now.saturating_sub(LOOK_BACK).max(0);
-        let mut records = self.ended_spans(store, now)?;
-        let events = wait(store.list_logs(LogFilter {
+    fn last(&mut self, store: &dyn TraceStore, lines: usize, least: Option<Severity>) -> Result<Vec<Record>> {
+        let mut spans = block_on(store.list_spans(SpanFilter {
+            limit: LOOK_BACK,
+            ..SpanFilter::default()
+        }))?;
+        spans.reverse(); // the newest is the first
+        let events = block_on(store.list_logs(LogFilter {
             min_severity: least,
             limit: u64::try_from(lines).unwrap_or(u64::MAX),
             ..LogFilter::default()
         }))?;
-        let upto = self.event;
-        records.extend(
-            events
-                .into_iter()
-                .filter(|event| event.id <= upto)
-                .map(Record::Log),
-        );
+        let mut records = self.ended(spans);
+        records.extend(events.into_iter().map(Record::Log));
         records.retain(|record| record.is_at_least(least));
         records.sort_by_key(Record::time);
-        Ok(records.split_off(records.len().saturating_sub(lines)))
+        let last = records.split_off(records.len().saturating_sub(lines));
+        for record in &last {
+            match record {
+                Record::Log(event) => drop(self.read_before.events.insert(event.id.clone())),
+                Record::Span(span) => drop(self.read_before.spans.insert((span.trace_id, span.span_id))),
+            }
+        }
+        Ok(last)
     }
 
     /// What was stored since the last look, in the order of its times.
-    fn news(&mut self, store: &SqliteStore) -> Result<Vec<Record>> {
-        let mut records = self.ends_of_running_spans(store)?;
-        records.extend(self.ended_spans(store, i64::MAX)?);
-        let events = wait(store.list_logs(LogFilter {
-            after_id: Some(self.event),
-            limit: u64::MAX,
-            ..LogFilter::default()
-        }))?;
-        self.event = events.iter().map(|event| event.id).max().unwrap_or(self.event);
-        records.extend(events.into_iter().map(Record::Log));
+    fn news(&mut self, store: &dyn TraceStore) -> Result<Vec<Record>> {
+        let mut records = Vec::new();
+        loop {
+            let filter = StoredFilter::default();
+            let stored = block_on(store.stored_after(self.cursor, filter, RECORDS_AT_ONCE))?;
+            self.cursor = stored.upto;
+            for span in &stored.ended {
+                self.running.remove((span.trace_id, span.span_id));
+            }
+            records.extend(self.ended(stored.spans));
+            records.extend(self.ended(stored.ended));
+            records.extend(stored.events.into_iter().map(Record::Log));
+            if !stored.more {
+                break;
+            }
+        }
+        let before = std::mem::take(&mut self.read_before);
+        records.retain(|record| match record {
+            Record::Log(event) => !before.events.contains(&event.id),
+            Record::Span(span) => !before.spans.contains(&(span.trace_id, span.span_id)),
+        });
+        if self.last_asked.elapsed() >= ASK_EVERY {
+            self.last_asked = Instant::now();
+            records.extend(self.abandoned(store)?);
+        }
         records.sort_by_key(Record::time);
         Ok(records)
     }
 
-    fn ended_spans(&mut self, store: &SqliteStore, upto: i64) -> Result<Vec<Record>> {
+    /// Of these spans those that ended; the others are waited for.
+    fn ended(&mut self, spans: Vec<Span>) -> Vec<Record> {
+        let mut ended = Vec::new();
+        for span in spans {
+            match span.state {
+                SpanState::Running => self.running.add((span.trace_id, span.span_id)),
+                SpanState::Ended | SpanState::Abandoned => ended.push(Record::Span(Box::new(span))),
+            }
+        }
+        ended
+    }
+
+    /// Running spans whose programs have died, as far as they are asked for this time.
+    fn abandoned(&mut self, store: &dyn TraceStore) -> Result<Vec<Record>> {
         let mut records = Vec::new();
-        loop {
-            let spans = store.spans_after(self.span, SPANS_AT_ONCE)?;
-            let is_last = u64::try_from(spans.len()).unwrap_or(u64::MAX) < SPANS_AT_ONCE;
-            for (number, span) in spans {
-                if number > upto {
-                    return Ok(records);
+        for (trace, span) in self.running.next(ASKED_AT_ONCE) {
+            match block_on(store.get_span(trace, span)) {
+                Ok(found) if found.state == SpanState::Abandoned => {
+                    records.push(Record::Span(Box::new(found)));
+                    self.running.remove((trace, span));
                 }
-                self.span = number;
-                match span.state {
-                    SpanState::Running => drop(self.running.insert(number, (span.trace_id, span.span_id))),
-                    SpanState::Ended | SpanState::Abandoned => records.push(Record::Span(Box::new(span))),
-                }
+                // Its end comes with what is stored after the cursor.
+                Ok(_) => {}
+                // Deleted meanwhile.
+                Err(error) if error.is_not_found() => self.running.remove((trace, span)),
+                Err(error) => return Err(error.into()),
             }
-            while self.running.len() > MAX_RUNNING {
-                self.running.pop_first();
-            }
-            if is_last {
-                return Ok(records);
-            }
+        }
+        Ok(records)
+    }
+}
+
+/// Spans that run, in the order in which they were found.
+#[derive(Default)]
+struct Running {
+    spans: BTreeMap<u64, (TraceId, SpanId)>,
+    numbers: HashMap<(TraceId, SpanId), u64>,
+    last: u64,
+    /// Where the next ones to ask for begin.
+    next: u64,
+}
+
+impl Running {
+    fn add(&mut self, span: (TraceId, SpanId)) {
+        self.last += 1;
+        if let Some(known) = self.numbers.insert(span, self.last) {
+            self.spans.remove(&known);
+        }
+        self.spans.insert(self.last, span);
+        while self.spans.len() > MAX_RUNNING
+            && let Some((_, oldest)) = self.spans.pop_first()
+        {
+            self.numbers.remove(&oldest);
         }
     }
 
-    fn ends_of_running_spans(&mut self, store: &SqliteStore) -> Result<Vec<Record>> {
-        let asked: Vec<_> = {
-            let first = self.running.range(self.next_running..);
-            let rest = self.running.range(..self.next_running);
-            first
-                .chain(rest)
-                .take(ASKED_AT_ONCE)
-                .map(|(number, ids)| (*number, *ids))
-                .collect()
-        };
-        self.next_running = asked.last().map_or(0, |(number, _)| number.saturating_add(1));
-        let mut records = Vec::new();
-        for (number, (trace, span)) in asked {
-            match wait(store.get_span(trace, span)) {
-                Ok(span) if span.state == SpanState::Running => continue,
-                Ok(span) => records.push(Record::Span(Box::new(span))),
-                // Deleted meanwhile.
-                Err(error) if error.is_not_found() => {}
-                Err(error) => return Err(error.into()),
-            }
-            self.running.remove(&number);
+    fn remove(&mut self, span: (TraceId, SpanId)) {
+        if let Some(number) = self.numbers.remove(&span) {
+            self.spans.remove(&number);
         }
-        Ok(records)
+    }
+
+    /// Up to `count` of them, those first that were not returned for the longest time.
+    fn next(&mut self, count: usize) -> Vec<(TraceId, SpanId)> {
+        let first = self.spans.range(self.next..);
+        let rest = self.spans.range(..self.next);
+        let chosen: Vec<_> = first.chain(rest).take(count).collect();
+        self.next = chosen.last().map_or(0, |(number, _)| *number + 1);
+        chosen.into_iter().map(|(_, span)| *span).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    fn span(number: u8) -> (TraceId, SpanId) {
+        (
+            TraceId::from_bytes([1; 16]).unwrap(),
+            SpanId::from_bytes([number; 8]).unwrap(),
+        )
+    }
+
+    #[test]
+    fn running_spans_are_asked_for_in_turn() {
+        let mut running = Running::default();
+        for number in 1..=5 {
+            running.add(span(number));
+        }
+        assert_eq!(running.next(2), [span(1), span(2)]);
+        running.remove(span(3));
+        running.add(span(1)); // seen again: the newest now
+        assert_eq!(running.next(2), [span(4), span(5)]);
+        assert_eq!(running.next(3), [span(1), span(2), span(4)]);
+        for number in [1, 2, 4, 5] {
+            running.remove(span(number));
+        }
+        assert_eq!(running.next(2), []);
     }
 }

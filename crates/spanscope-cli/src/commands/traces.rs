@@ -1,8 +1,8 @@
 //! `spanscope traces`: which traces there are.
 
 use anyhow::Result;
-use spanscope_model::{SpanState, SpanStatus, TraceId, TraceStore, TraceSummary};
-use spanscope_sqlite::{SqliteStore, wait};
+use spanscope_model::{SpanState, SpanStatus, TraceId, TraceStore, TraceSummary, block_on};
+use spanscope_sqlite::SqliteStore;
 
 use super::{StoreFile, short_id_digits};
 use crate::args::ListArgs;
@@ -18,7 +18,7 @@ pub(super) fn run(file: &StoreFile, args: &ListArgs) -> Result<()> {
     let out = Output::new(&args.output);
     let filter = trace_filter(&args.filter, args.limit, &out.zone)?;
     let store = file.open()?;
-    let traces = wait(store.list_traces(filter))?;
+    let traces = block_on(store.list_traces(filter))?;
     out.list(&traces, || rows(&out, &store, &traces))?;
     if traces.is_empty() {
         return Err(Stop::nothing("no trace matches"));

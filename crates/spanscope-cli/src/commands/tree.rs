@@ -1,8 +1,8 @@
 //! `spanscope tree ID`: how a trace went.
 
 use anyhow::Result;
-use spanscope_model::{IdMatch, Span, SpanNode, TraceStore};
-use spanscope_sqlite::{SqliteStore, wait};
+use spanscope_model::{IdMatch, Span, SpanNode, TraceStore, block_on};
+use spanscope_sqlite::SqliteStore;
 
 use super::{StoreFile, resolve_id};
 use crate::args::{Format, TreeArgs};
@@ -46,9 +46,9 @@ pub(super) fn run(file: &StoreFile, args: &TreeArgs) -> Result<()> {
 /// All spans that belong to the id; the depth is cut later, so that what is left out can be counted.
 fn spans(store: &SqliteStore, id: IdMatch) -> Result<Vec<Span>> {
     Ok(match id {
-        IdMatch::Trace(trace) => wait(store.trace_spans(trace))?,
+        IdMatch::Trace(trace) => block_on(store.trace_spans(trace))?,
         IdMatch::Span(_, span) => {
-            let nodes = wait(store.get_span_tree(span, None, None))?;
+            let nodes = block_on(store.get_span_tree(span, None, None))?;
             nodes.into_values().map(|node| node.span).collect()
         }
     })

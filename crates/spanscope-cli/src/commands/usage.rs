@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use serde::Serialize;
-use spanscope_model::{TraceStore, UsageBy, UsageQuery, UsageRow};
-use spanscope_sqlite::wait;
+use spanscope_model::{TraceStore, UsageBy, UsageQuery, UsageRow, block_on};
 
 use super::StoreFile;
 use crate::args::{UsageArgs, UsageGroup};
@@ -48,7 +47,7 @@ pub(super) fn run(file: &StoreFile, args: &UsageArgs) -> Result<()> {
         UsageGroup::Service => UsageBy::Service,
         UsageGroup::Agent => UsageBy::Agent,
     };
-    let rows = wait(file.open()?.usage(UsageQuery {
+    let rows = block_on(file.open()?.usage(UsageQuery {
         since: Some(since),
         until: None,
         trace_id: None,

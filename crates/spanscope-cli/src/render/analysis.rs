@@ -194,7 +194,7 @@ fn percent(share: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use spanscope_model::{RunCursor, RunInfo, RunRecords, RunSpan, RunStatus, SpanStatus};
+    use spanscope_model::{Cursor, RunInfo, RunRecords, RunSpan, RunStatus, SpanStatus};
     use spanscope_runs::Run;
 
     use super::*;
@@ -233,15 +233,11 @@ mod tests {
             is_shared: false,
             spans: (1..)
                 .zip(spans)
-                .map(|(number, span)| RunSpan {
-                    number,
-                    span,
-                    end_number: None,
-                })
+                .map(|(order, span)| RunSpan { order, span })
                 .collect(),
             ended: Vec::new(),
             events: Vec::new(),
-            upto: RunCursor::default(),
+            upto: Cursor::default(),
             more: false,
             open: 0,
             alive: false,

@@ -188,7 +188,7 @@ mod tests {
 
     fn event(message: &str) -> LogEvent {
         LogEvent {
-            id: 1,
+            id: "1".to_owned(),
             trace_id: None,
             span_id: Some(id(1)),
             timestamp: Timestamp::from_nanos(1_700_000_000_123_000_000),

@@ -275,7 +275,7 @@ fn note(event: &RunEvent) -> String {
 
 #[cfg(test)]
 mod tests {
-    use spanscope_model::{RunCursor, RunInfo, RunRecords, RunSpan, RunStatus, Span, SpanState, SpanStatus};
+    use spanscope_model::{Cursor, RunInfo, RunRecords, RunSpan, RunStatus, Span, SpanState, SpanStatus};
     use spanscope_runs::{Run, RunReader};
 
     use super::*;
@@ -283,11 +283,7 @@ mod tests {
 
     fn records(spans: Vec<Span>) -> RunRecords {
         let open = spans.iter().filter(|span| span.end_time.is_none()).count();
-        let stored = |(number, span)| RunSpan {
-            number,
-            span,
-            end_number: None,
-        };
+        let stored = |(order, span)| RunSpan { order, span };
         RunRecords {
             info: RunInfo {
                 task_id: "task".to_owned(),
@@ -310,7 +306,7 @@ mod tests {
             spans: (1..).zip(spans).map(stored).collect(),
             ended: Vec::new(),
             events: Vec::new(),
-            upto: RunCursor::default(),
+            upto: Cursor::default(),
             more: false,
             open: u64::try_from(open).unwrap_or(0),
             alive: false,

@@ -8,8 +8,8 @@ use serde_json::Value;
 use spanscope_core::capture::RawValue;
 use spanscope_core::metrics::{Measurement, MetricSink, Number};
 use spanscope_layers::TokenMetricsLayer;
-use spanscope_model::{RunFilter, RunRange, RunRecords, TraceStore as _};
-use spanscope_sqlite::{SqliteStore, wait};
+use spanscope_model::{RunFilter, RunRange, RunRecords, TraceStore as _, block_on};
+use spanscope_sqlite::SqliteStore;
 use spanscope_tests::{PATIENCE, store_at};
 use tracing_subscriber::prelude::*;
 
@@ -182,12 +182,12 @@ pub(crate) fn record(program: impl Future<Output = ()>) -> Vec<RunRecords> {
     });
     guard.flush(PATIENCE).unwrap();
     let store = SqliteStore::open(&db).unwrap();
-    let mut runs = wait(store.list_runs(RunFilter::default())).unwrap().runs;
+    let mut runs = block_on(store.list_runs(RunFilter::default())).unwrap().runs;
     runs.sort_by_key(|run| run.created_at);
     let records = runs
         .into_iter()
         .map(|run| store.run_records(run.task_id, RunRange::ALL));
-    records.map(|records| wait(records).unwrap()).collect()
+    records.map(|records| block_on(records).unwrap()).collect()
 }
 
 /// Waits for a future outside of the token layer.

@@ -8,8 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use serde_json::{Value as Json, json};
-use spanscope_model::{LogFilter, MetricQuery, SpanFilter, Timestamp, TraceStore as _, Value};
-use spanscope_sqlite::wait;
+use spanscope_model::{LogFilter, MetricQuery, SpanFilter, Timestamp, TraceStore as _, Value, block_on};
 use spanscope_tests::process::Signal;
 use spanscope_tests::sqlite::assert_intact;
 use spanscope_tests::{PATIENCE, wait_for};
@@ -78,7 +77,7 @@ fn a_kill_loses_nothing_that_was_acknowledged_and_the_next_one_goes_on() {
         assert_eq!(server.post("/v1/traces", &one_span(*number)).status, 200);
     }
     assert_eq!(stored_spans(&folder), stored);
-    let spans = wait(folder.store().statistics()).unwrap().spans;
+    let spans = block_on(folder.store().statistics()).unwrap().spans;
     assert_eq!(spans, stored.len() as u64, "none twice");
     server.stop();
 }
@@ -189,7 +188,7 @@ impl Acknowledged {
             limit: 1_000_000,
             ..LogFilter::default()
         };
-        let logs = wait(store.list_logs(filter)).unwrap();
+        let logs = block_on(store.list_logs(filter)).unwrap();
         let logs: BTreeSet<String> = logs.into_iter().map(|log| log.message).collect();
         assert_eq!(
             self.logs.difference(&logs).collect::<Vec<_>>(),
@@ -199,7 +198,7 @@ impl Acknowledged {
             granularity: None,
             ..MetricQuery::range(COUNTER, Timestamp::from_nanos(0))
         };
-        let series = wait(store.query_metrics(query)).unwrap();
+        let series = block_on(store.query_metrics(query)).unwrap();
         let points = series.into_iter().flat_map(|series| series.values);
         let points: BTreeSet<i64> = points
             .map(|point| match point.value {
@@ -222,7 +221,7 @@ fn stored_spans(folder: &Folder) -> BTreeSet<String> {
         limit: 1_000_000,
         ..SpanFilter::default()
     };
-    let spans = wait(folder.store().list_spans(filter)).unwrap();
+    let spans = block_on(folder.store().list_spans(filter)).unwrap();
     spans.iter().map(|span| span.span_id.to_string()).collect()
 }
 

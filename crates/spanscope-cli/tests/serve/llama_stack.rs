@@ -5,8 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use serde_json::{Map, Value as Json, json};
-use spanscope_model::{LogFilter, Timestamp, TraceStore as _};
-use spanscope_sqlite::wait;
+use spanscope_model::{Cursor, StoredFilter, Timestamp, TraceStore as _, block_on};
 
 use super::support::{Client, Folder, json_of};
 
@@ -132,12 +131,13 @@ impl Said {
 
     /// The client stores log events, but has no method that lists them.
     fn check_logs(&self, folder: &Folder) {
-        let logs = wait(folder.store().list_logs(LogFilter::default())).unwrap();
-        let mut logs: Vec<_> = logs.into_iter().map(|log| (log.id, log)).collect();
-        logs.sort_by_key(|(id, _)| *id);
-        let logs: Vec<Json> = logs
+        let store = folder.store();
+        let stored = store.stored_after(Cursor::START, StoredFilter::default(), 1000);
+        let logs: Vec<Json> = block_on(stored)
+            .unwrap()
+            .events
             .into_iter()
-            .map(|(_, log)| {
+            .map(|log| {
                 let micros = (log.timestamp.as_nanos() - self.base.as_nanos()) / 1000;
                 let mut log = self.readable("", &json!(log));
                 log["timestamp"] = json!(micros);

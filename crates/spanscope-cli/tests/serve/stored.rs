@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value as Json, json};
-use spanscope_model::{LogFilter, MetricQuery, SpanFilter, Timestamp, TraceStore as _};
-use spanscope_sqlite::{SqliteStore, wait};
+use spanscope_model::{LogFilter, MetricQuery, SpanFilter, Timestamp, TraceStore as _, block_on};
+use spanscope_sqlite::SqliteStore;
 
 /// More than any test stores.
 const ALL: u64 = 100_000;
@@ -30,9 +30,9 @@ impl Records {
             limit: ALL,
             ..SpanFilter::default()
         };
-        let listed = wait(store.list_spans(filter)).unwrap();
+        let listed = block_on(store.list_spans(filter)).unwrap();
         let spans = listed.iter().map(|listed| {
-            let span = wait(store.get_span(listed.trace_id, listed.span_id)).unwrap();
+            let span = block_on(store.get_span(listed.trace_id, listed.span_id)).unwrap();
             // A list of spans does not say again what describes their program.
             let whole = json!(span);
             let mut json = whole.clone();
@@ -44,14 +44,14 @@ impl Records {
         let spans = sorted(spans.collect());
         let traces: BTreeSet<_> = listed.iter().map(|span| span.trace_id).collect();
         for trace in &traces {
-            let of_trace = wait(store.trace_spans(*trace)).unwrap();
+            let of_trace = block_on(store.trace_spans(*trace)).unwrap();
             let in_list = listed.iter().filter(|span| span.trace_id == *trace);
             let in_list = sorted(in_list.map(|span| json!(span)).collect());
             assert_eq!(sorted(of_trace.iter().map(|span| json!(span)).collect()), in_list);
         }
         let traces = traces
             .iter()
-            .map(|trace| json!(wait(store.get_trace(*trace)).unwrap()));
+            .map(|trace| json!(block_on(store.get_trace(*trace)).unwrap()));
         Self {
             service: service.to_owned(),
             traces: sorted(traces.collect()),
@@ -75,7 +75,7 @@ fn logs(store: &SqliteStore, service: &str) -> Vec<Json> {
         limit: ALL,
         ..LogFilter::default()
     };
-    let logs = wait(store.list_logs(filter)).unwrap();
+    let logs = block_on(store.list_logs(filter)).unwrap();
     let logs = logs.into_iter().filter(|log| log.service_name == service);
     let logs = logs.map(|log| {
         let mut log = json!(log);
@@ -108,7 +108,7 @@ pub(crate) fn series<'m>(store: &SqliteStore, metrics: impl Iterator<Item = &'m 
             granularity: None,
             ..MetricQuery::range(metric, Timestamp::from_nanos(0))
         };
-        wait(store.query_metrics(query)).unwrap()
+        block_on(store.query_metrics(query)).unwrap()
     });
     sorted(series.map(|series| json!(series)).collect())
 }

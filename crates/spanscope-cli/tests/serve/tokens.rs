@@ -1,8 +1,7 @@
 //! Tokens: who is answered at all, and what each sees of what others sent.
 
 use serde_json::{Value as Json, json};
-use spanscope_model::{LogFilter, Timestamp, TraceStore as _};
-use spanscope_sqlite::wait;
+use spanscope_model::{LogFilter, Timestamp, TraceStore as _, block_on};
 use spanscope_tests::wait_for;
 
 use super::bridged::demo;
@@ -277,8 +276,8 @@ fn check_datasets(folder: &Folder) {
 /// No route lists log events; the tenants of the file do.
 fn check_logs(folder: &Folder) {
     for who in ["acme", "other"] {
-        let store = folder.store().within(&who.parse().unwrap());
-        let logs = wait(store.list_logs(LogFilter::default())).unwrap();
+        let store = folder.store().for_tenant(&who.parse().unwrap());
+        let logs = block_on(store.list_logs(LogFilter::default())).unwrap();
         let mut messages: Vec<String> = logs.into_iter().map(|log| log.message).collect();
         messages.sort_unstable();
         assert_eq!(messages, [format!("event of {who}"), format!("log of {who}")]);

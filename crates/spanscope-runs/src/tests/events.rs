@@ -71,9 +71,8 @@ fn the_summary_counts_usage_once_and_errors_on_every_level() {
     router.span_id = span_id(60);
     records.spans[5].span.parent_span_id = Some(router.span_id);
     records.spans.push(RunSpan {
-        number: 7,
+        order: 7,
         span: router,
-        end_number: None,
     });
     let run = Run::of(&records);
     let summary = run.summary(Level::Minimal);

@@ -11,8 +11,8 @@ mod shapes;
 
 use serde_json::Value as Json;
 use spanscope_model::{
-    LogEvent, RunCursor, RunInfo, RunRecords, RunSpan, RunStatus, Severity, Span, SpanId, SpanStatus,
-    Timestamp, TraceId, Value,
+    Cursor, LogEvent, RunInfo, RunRecords, RunSpan, RunStatus, Severity, Span, SpanId, SpanStatus, Timestamp,
+    TraceId, Value,
 };
 
 use crate::{EventType, RunEvent};
@@ -72,7 +72,7 @@ fn operation(name: &str) -> (&'static str, Value) {
 }
 
 fn log(
-    id: i64,
+    id: u64,
     span: u64,
     millis: i64,
     severity: Severity,
@@ -80,7 +80,7 @@ fn log(
     attributes: &[(&str, Value)],
 ) -> LogEvent {
     LogEvent {
-        id,
+        id: id.to_string(),
         trace_id: Some(trace_id()),
         span_id: SpanId::from_bytes(span.to_be_bytes()),
         timestamp: at(millis),
@@ -119,18 +119,10 @@ fn records(spans: Vec<Span>) -> RunRecords {
         },
         traces: vec![trace_id()],
         is_shared: false,
-        upto: RunCursor {
-            span: spans.len() as i64,
-            end: 0,
-            event: 0,
-        },
+        upto: Cursor::new([spans.len() as u64, 0, 0]),
         spans: (1..)
             .zip(spans)
-            .map(|(number, span)| RunSpan {
-                number,
-                span,
-                end_number: None,
-            })
+            .map(|(order, span)| RunSpan { order, span })
             .collect(),
         ended: Vec::new(),
         events: Vec::new(),

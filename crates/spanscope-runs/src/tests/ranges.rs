@@ -4,6 +4,8 @@ use crate::{Level, RunReader};
 /// A run with spans in any order, parents that are missing or each other's, ends that come with the start, later or never.
 struct Stored {
     records: RunRecords,
+    /// By span: when its end was stored, if that was after its start.
+    ends: Vec<Option<u64>>,
 }
 
 impl Stored {
@@ -41,22 +43,22 @@ impl Stored {
         }
         random.shuffle(&mut spans);
         let mut records = records(spans);
-        let mut ends = 0;
-        for stored in &mut records.spans {
-            if stored.span.end_time.is_some() && random.bool() {
-                stored.end_number = Some(0);
-            }
-        }
-        let mut order: Vec<usize> = (0..records.spans.len()).collect();
+        let mut ends: Vec<Option<u64>> = records
+            .spans
+            .iter()
+            .map(|stored| (stored.span.end_time.is_some() && random.bool()).then_some(0))
+            .collect();
+        let mut order: Vec<usize> = (0..ends.len()).collect();
         random.shuffle(&mut order);
-        for place in order {
-            if records.spans[place].end_number.is_some() {
-                ends += 1;
-                records.spans[place].end_number = Some(ends);
+        let mut last_end = 0;
+        for end in order {
+            if let Some(end) = &mut ends[end] {
+                last_end += 1;
+                *end = last_end;
             }
         }
         let severity = [Severity::Info, Severity::Error];
-        records.events = (1..random.i64(1..10))
+        records.events = (1..random.u64(1..10))
             .map(|id| {
                 log(
                     id,
@@ -68,41 +70,36 @@ impl Stored {
                 )
             })
             .collect();
-        records.upto = RunCursor {
-            span: records.spans.len() as i64,
-            end: ends,
-            event: records.events.len() as i64,
-        };
-        Self { records }
+        records.upto = Cursor::new([records.spans.len() as u64, last_end, records.events.len() as u64]);
+        Self { records, ends }
     }
 
     /// The records after one place up to another, as a store hands them out.
-    fn range(&self, after: RunCursor, upto: RunCursor) -> RunRecords {
+    fn range(&self, after: Cursor, upto: Cursor) -> RunRecords {
         let all = &self.records;
-        let is_in = |number, after, upto| number > after && number <= upto;
+        let [span, end, event] = std::array::from_fn(|part| after.parts()[part] + 1..=upto.parts()[part]);
+        let [.., last_end, _] = upto.parts();
+        let with_ends = || all.spans.iter().zip(&self.ends);
         RunRecords {
-            spans: all
-                .spans
-                .iter()
-                .filter(|stored| is_in(stored.number, after.span, upto.span))
-                .cloned()
-                .collect(),
-            ended: all
-                .spans
-                .iter()
-                .filter(|stored| stored.number <= after.span)
-                .filter(|stored| {
-                    stored
-                        .end_number
-                        .is_some_and(|number| is_in(number, after.end, upto.end))
+            spans: with_ends()
+                .filter(|(stored, _)| span.contains(&stored.order))
+                .map(|(stored, end)| match end {
+                    Some(end) if *end > last_end => RunSpan {
+                        span: open(stored.span.clone()),
+                        ..*stored
+                    },
+                    _ => stored.clone(),
                 })
-                .cloned()
                 .collect(),
-            events: all
-                .events
-                .iter()
-                .filter(|event| is_in(event.id, after.event, upto.event))
-                .cloned()
+            ended: with_ends()
+                .filter(|(stored, _)| stored.order < *span.start())
+                .filter(|(_, ended)| ended.is_some_and(|ended| end.contains(&ended)))
+                .map(|(stored, _)| stored.clone())
+                .collect(),
+            events: (1..)
+                .zip(&all.events)
+                .filter(|(number, _)| event.contains(number))
+                .map(|(_, log)| log.clone())
                 .collect(),
             upto,
             more: upto != all.upto,
@@ -124,21 +121,17 @@ fn read_in_parts_a_run_has_the_same_events_each_once() {
 
         let mut reader = RunReader::new();
         let mut parts = Vec::new();
-        let mut cursor = RunCursor::default();
+        let mut cursor = Cursor::default();
         while cursor != stored.records.upto {
-            let next = |random: &mut fastrand::Rng, from: i64, to: i64| (from + random.i64(0..4)).min(to);
-            let last = stored.records.upto;
+            let last = stored.records.upto.parts();
             // A store hands out an end only once it has the span.
-            let upto = RunCursor {
-                span: next(&mut random, cursor.span, last.span),
-                end: next(&mut random, cursor.end, last.end),
-                event: next(&mut random, cursor.event, last.event),
-            };
-            let has_spans_of_ends = stored.records.spans.iter().all(|stored| {
-                stored
-                    .end_number
-                    .is_none_or(|number| number > upto.end || stored.number <= upto.span)
-            });
+            let upto = Cursor::new(std::array::from_fn(|part| {
+                (cursor.parts()[part] + random.u64(0..4)).min(last[part])
+            }));
+            let [span, end, _] = upto.parts();
+            let has_spans_of_ends = (1..)
+                .zip(&stored.ends)
+                .all(|(number, ended)| ended.is_none_or(|ended| ended > end || number <= span));
             if !has_spans_of_ends {
                 cursor = stored_spans(&stored, &mut reader, &mut parts, cursor);
                 continue;
@@ -166,16 +159,9 @@ fn read_in_parts_a_run_has_the_same_events_each_once() {
 }
 
 /// Reads one span more, so that its end may follow.
-fn stored_spans(
-    stored: &Stored,
-    reader: &mut RunReader,
-    parts: &mut Vec<String>,
-    cursor: RunCursor,
-) -> RunCursor {
-    let upto = RunCursor {
-        span: (cursor.span + 1).min(stored.records.upto.span),
-        ..cursor
-    };
+fn stored_spans(stored: &Stored, reader: &mut RunReader, parts: &mut Vec<String>, cursor: Cursor) -> Cursor {
+    let [span, end, event] = cursor.parts();
+    let upto = Cursor::new([(span + 1).min(stored.records.upto.parts()[0]), end, event]);
     parts.extend(ids(&reader.read(&stored.range(cursor, upto))));
     upto
 }
@@ -185,16 +171,12 @@ fn the_events_of_a_range_stay_the_same_when_its_spans_end_later() {
     let mut random = fastrand::Rng::with_seed(11);
     for _ in 0..100 {
         let stored = Stored::random(&mut random);
-        let upto = RunCursor {
-            end: 0,
-            ..stored.records.upto
-        };
-        let later = stored.range(RunCursor::default(), upto);
+        let [span, _, event] = stored.records.upto.parts();
+        let later = stored.range(Cursor::START, Cursor::new([span, 0, event]));
         let mut then = later.clone();
-        for span in &mut then.spans {
-            if span.end_number.is_some() {
-                span.end_number = None;
-                span.span = open(span.span.clone());
+        for (span, end) in then.spans.iter_mut().zip(&stored.ends) {
+            if end.is_some() {
+                assert_eq!(span.span.end_time, None);
                 span.span.attributes.retain(|key, _| key != "output");
             }
         }

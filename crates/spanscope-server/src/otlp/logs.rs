@@ -85,7 +85,7 @@ fn new_event(record: LogRecord, frame: &Frame, timestamp: Timestamp, target: Str
         record.dropped_attributes_count,
     );
     let event = LogEvent {
-        id: 0,
+        id: String::new(),
         trace_id: frame.trace_id,
         span_id: frame.span_id,
         timestamp,

@@ -63,7 +63,7 @@ fn new_event(event: Event, timestamp: Timestamp, place: &Place<'_>) -> NewEvent 
         event.dropped_attributes_count,
     );
     let event = LogEvent {
-        id: 0,
+        id: String::new(),
         trace_id: Some(place.trace_id),
         span_id: Some(place.span_id),
         timestamp,

@@ -375,7 +375,7 @@ async fn trace_of(
         // Before the store is read, so that what is written meanwhile wakes this up.
         match timeout_at(
             ended.map_or(until, |ended| ended + LEFT_RUNNING),
-            store.changed(seen),
+            store.wait_for_change(seen),
         )
         .await
         {

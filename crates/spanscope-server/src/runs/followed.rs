@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use spanscope_model::{
-    RunCursor, RunInfo, RunRecords, RunSpan, RunStatus, StoreError, StoreErrorKind, Tenant, Timestamp,
+    Cursor, RunInfo, RunRecords, RunSpan, RunStatus, StoreError, StoreErrorKind, Tenant, Timestamp,
     TraceStore,
 };
 use spanscope_runs::{Outlook, RunEvent, Watched};
@@ -104,7 +104,7 @@ struct State {
     pages: VecDeque<Arc<Page>>,
     bytes: usize,
     /// What was read.
-    upto: RunCursor,
+    upto: Cursor,
     info: Option<RunInfo>,
     /// Everything that was stored when somebody began to watch has been read.
     is_read: bool,
@@ -128,7 +128,7 @@ pub(super) enum Next {
     /// Nothing now.
     Nothing,
     /// What follows is not kept any more; it is kept from here on.
-    Gone(RunCursor),
+    Gone(Cursor),
     Ending(Ending),
 }
 
@@ -138,7 +138,7 @@ impl Followed {
         self.news.subscribe()
     }
 
-    pub(super) fn after(&self, place: RunCursor) -> Next {
+    pub(super) fn after(&self, place: Cursor) -> Next {
         let state = lock(&self.state);
         if let Some(page) = state.pages.iter().find(|page| page.base == place) {
             return Next::Page(Arc::clone(page));
@@ -158,7 +158,7 @@ impl Followed {
     }
 
     /// The page between two places, if it is kept.
-    pub(super) fn kept(&self, base: RunCursor, upto: RunCursor) -> Option<Arc<Page>> {
+    pub(super) fn kept(&self, base: Cursor, upto: Cursor) -> Option<Arc<Page>> {
         let state = lock(&self.state);
         let page = state
             .pages
@@ -168,7 +168,7 @@ impl Followed {
     }
 
     /// Waits until all that is stored was read once, and answers up to where and whether the run is over.
-    pub(super) async fn read_once(&self) -> (RunCursor, Option<Ending>) {
+    pub(super) async fn read_once(&self) -> (Cursor, Option<Ending>) {
         let mut news = self.news();
         loop {
             {
@@ -178,7 +178,7 @@ impl Followed {
                 }
             }
             if news.changed().await.is_err() {
-                return (RunCursor::default(), None);
+                return (Cursor::default(), None);
             }
         }
     }
@@ -224,7 +224,7 @@ async fn read_on(run: Weak<Followed>, mut replay: Replay, store: Arc<dyn TraceSt
             return;
         }
         if seen == 0
-            && let Ok(version) = store.changed(0).await
+            && let Ok(version) = store.wait_for_change(0).await
         {
             seen = version;
         }
@@ -280,7 +280,7 @@ async fn read_on(run: Weak<Followed>, mut replay: Replay, store: Arc<dyn TraceSt
         sleep(PAUSE).await;
         // Either something changes, or it is time to look whether the run is over.
         tokio::select! {
-            changed = store.changed(seen) => {
+            changed = store.wait_for_change(seen) => {
                 if let Ok(version) = changed {
                     seen = version;
                 } else {
@@ -329,11 +329,7 @@ async fn last_event(
         && !records.spans.iter().any(|span| span.span.span_id == span_id)
         && let Ok(span) = store.get_span(trace_id, span_id).await
     {
-        records.spans.push(RunSpan {
-            number: 0,
-            span,
-            end_number: None,
-        });
+        records.spans.push(RunSpan { order: 0, span });
         return replay.reader.finish(&records, status);
     }
     event

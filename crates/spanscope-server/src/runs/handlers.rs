@@ -10,9 +10,7 @@ use axum::response::Response;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use spanscope_model::{
-    RunCursor, RunFilter, RunInfo, RunRange, RunStatus, StoreError, Timestamp, TraceStore,
-};
+use spanscope_model::{Cursor, RunFilter, RunInfo, RunRange, RunStatus, StoreError, Timestamp, TraceStore};
 use spanscope_runs::{Run, RunEvent, format_event};
 
 use super::asked::{Asked, Events};
@@ -137,11 +135,7 @@ pub(super) async fn info_of(
     task_id: &str,
 ) -> Result<RunInfo, ApiError> {
     let nothing = RunRange {
-        after: RunCursor {
-            span: i64::MAX,
-            end: i64::MAX,
-            event: i64::MAX,
-        },
+        after: Cursor::END,
         upto: None,
         limit: 1,
     };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use serde_json::Value as Json;
 use serde_json::json;
-use spanscope_model::RunCursor;
+use spanscope_model::Cursor;
 use spanscope_runs::{Format, Level, RunEvent, format_event};
 use tokio::sync::OnceCell;
 
@@ -20,8 +20,8 @@ const FEW_EVENTS: usize = 64;
 /// Events in the order in which they are sent.
 #[derive(Debug)]
 pub(super) struct Page {
-    pub(super) base: RunCursor,
-    pub(super) upto: RunCursor,
+    pub(super) base: Cursor,
+    pub(super) upto: Cursor,
     pub(super) events: Vec<RunEvent>,
     /// What they take, about.
     pub(super) bytes: usize,
@@ -29,7 +29,7 @@ pub(super) struct Page {
 }
 
 impl Page {
-    pub(super) fn new(base: RunCursor, upto: RunCursor, events: Vec<RunEvent>) -> Self {
+    pub(super) fn new(base: Cursor, upto: Cursor, events: Vec<RunEvent>) -> Self {
         // An event is kept as it is, and as text in the shapes that somebody reads.
         let bytes = size_of::<Self>() + events.iter().map(|event| 2 * size_of_event(event)).sum::<usize>();
         Self {
@@ -80,7 +80,7 @@ impl Page {
 }
 
 /// The event that ends a run.
-pub(super) fn end_text(cursor: RunCursor, event: &RunEvent, format: Format, level: Level) -> String {
+pub(super) fn end_text(cursor: Cursor, event: &RunEvent, format: Format, level: Level) -> String {
     let mut text = String::new();
     push(
         &mut text,
@@ -93,7 +93,7 @@ pub(super) fn end_text(cursor: RunCursor, event: &RunEvent, format: Format, leve
 }
 
 /// The last word of a stream.
-pub(super) fn done_text(cursor: RunCursor) -> String {
+pub(super) fn done_text(cursor: Cursor) -> String {
     format!("id: {}\ndata: [DONE]\n\n", Place::at_end(cursor, Within::Done))
 }
 

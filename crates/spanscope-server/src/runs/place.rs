@@ -7,15 +7,15 @@
 use std::fmt;
 use std::str::FromStr;
 
-use spanscope_model::RunCursor;
+use spanscope_model::Cursor;
 
 /// After which event somebody is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
     /// The page begins after this.
-    pub(super) base: RunCursor,
+    pub(super) base: Cursor,
     /// And ends here.
-    pub(super) upto: RunCursor,
+    pub(super) upto: Cursor,
     pub(super) within: Within,
 }
 
@@ -32,7 +32,7 @@ pub(super) enum Within {
 
 impl Place {
     /// After the end of a run that was read up to here.
-    pub(super) fn at_end(cursor: RunCursor, within: Within) -> Self {
+    pub(super) fn at_end(cursor: Cursor, within: Within) -> Self {
         Self {
             base: cursor,
             upto: cursor,
@@ -61,15 +61,15 @@ impl FromStr for Place {
     fn from_str(text: &str) -> Result<Self, NoPlace> {
         let mut parts = text.split('-');
         let mut next = || parts.next().ok_or(NoPlace);
-        let base: RunCursor = next()?.parse().map_err(|_| NoPlace)?;
+        let base: Cursor = next()?.parse().map_err(|_| NoPlace)?;
         let place = match next()? {
             "end" => Self::at_end(base, Within::End),
             "done" => Self::at_end(base, Within::Done),
             upto => {
-                let upto: RunCursor = upto.parse().map_err(|_| NoPlace)?;
+                let upto: Cursor = upto.parse().map_err(|_| NoPlace)?;
                 let event = next()?;
-                let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b':';
-                if !upto.covers(&base) || !(1..=64).contains(&event.len()) || !event.bytes().all(is_name) {
+                let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b":._".contains(&byte);
+                if !upto.covers(&base) || !(1..=128).contains(&event.len()) || !event.bytes().all(is_name) {
                     return Err(NoPlace);
                 }
                 Self {
@@ -92,16 +92,8 @@ mod tests {
 
     #[test]
     fn an_id_is_read_as_it_is_written_and_nothing_else_is() {
-        let base = RunCursor {
-            span: 3,
-            end: 1,
-            event: 0,
-        };
-        let upto = RunCursor {
-            span: 9,
-            end: 1,
-            event: 4,
-        };
+        let base = Cursor::new([3, 1, 0]);
+        let upto = Cursor::new([9, 1, 4]);
         for place in [
             Place {
                 base,
@@ -112,6 +104,11 @@ mod tests {
                 base,
                 upto,
                 within: Within::Event("00f067aa0ba902b7:end".to_owned()),
+            },
+            Place {
+                base,
+                upto,
+                within: Within::Event("log:0af7651916cd43dd8448eb211c80319c.00f067aa_7".to_owned()),
             },
             Place::at_end(upto, Within::End),
             Place::at_end(upto, Within::Done),

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use spanscope_model::{RunCursor, RunRange, RunRecords, StoreError, StoreErrorKind, TraceStore};
+use spanscope_model::{Cursor, RunRange, RunRecords, StoreError, StoreErrorKind, TraceStore};
 use spanscope_runs::RunReader;
 
 use super::page::Page;
@@ -20,7 +20,7 @@ pub(super) struct Replay {
     store: Arc<dyn TraceStore>,
     task_id: String,
     pub(super) reader: RunReader,
-    pub(super) cursor: RunCursor,
+    pub(super) cursor: Cursor,
 }
 
 impl Replay {
@@ -29,20 +29,20 @@ impl Replay {
             store,
             task_id,
             reader: RunReader::new(),
-            cursor: RunCursor::default(),
+            cursor: Cursor::default(),
         }
     }
 
     /// Reads what comes next, up to the cursor if one is given. The page is none where nothing came.
     pub(super) async fn next(
         &mut self,
-        upto: Option<RunCursor>,
+        upto: Option<Cursor>,
     ) -> Result<(Option<Page>, RunRecords), StoreError> {
         self.next_of(upto, SPANS_AT_ONCE).await
     }
 
     /// A page that was sent before, to its end, whatever is stored since.
-    pub(super) async fn again(&mut self, upto: RunCursor) -> Result<Option<Page>, StoreError> {
+    pub(super) async fn again(&mut self, upto: Cursor) -> Result<Option<Page>, StoreError> {
         let (page, _) = self.next_of(Some(upto), u64::MAX).await?;
         self.cursor = upto;
         Ok(page)
@@ -50,7 +50,7 @@ impl Replay {
 
     async fn next_of(
         &mut self,
-        upto: Option<RunCursor>,
+        upto: Option<Cursor>,
         limit: u64,
     ) -> Result<(Option<Page>, RunRecords), StoreError> {
         let range = RunRange {
@@ -89,7 +89,7 @@ impl Replay {
     }
 
     /// Reads up to here and forgets what it says.
-    pub(super) async fn pass_over(&mut self, upto: RunCursor) -> Result<(), StoreError> {
+    pub(super) async fn pass_over(&mut self, upto: Cursor) -> Result<(), StoreError> {
         while self.next(Some(upto)).await?.1.more {}
         // What lies between the last record and here is nothing.
         self.cursor = upto;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use spanscope_model::{RunCursor, StoreError, TraceStore};
+use spanscope_model::{Cursor, StoreError, TraceStore};
 use spanscope_runs::{Format, Level};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
@@ -39,9 +39,9 @@ pub(super) struct Watcher {
     replays: Arc<Semaphore>,
     ends: Option<watch::Receiver<bool>>,
     /// Everything up to here was sent.
-    at: RunCursor,
+    at: Cursor,
     /// Of the page that begins here and ends there, everything to the event that is called so was sent before.
-    resume: Option<(RunCursor, String)>,
+    resume: Option<(Cursor, String)>,
     /// The end was sent before.
     has_end: bool,
     replay: Option<Replay>,
@@ -84,7 +84,7 @@ impl Watcher {
             place,
         } = watching;
         let (at, resume, has_end) = match after {
-            None => (RunCursor::default(), None, false),
+            None => (Cursor::default(), None, false),
             Some(Place {
                 base,
                 upto,
@@ -203,7 +203,7 @@ impl Watcher {
     }
 
     /// Reads the next page up to here from the store.
-    async fn read_by_itself(&mut self, upto: RunCursor) -> Result<Bytes, StoreError> {
+    async fn read_by_itself(&mut self, upto: Cursor) -> Result<Bytes, StoreError> {
         // Only while it is read, so that a client that takes its time keeps nobody from reading.
         let replays = Arc::clone(&self.replays);
         let Ok(permit) = replays.acquire().await else {
@@ -213,7 +213,7 @@ impl Watcher {
             Some(replay) => replay,
             None => {
                 let mut replay = Replay::new(Arc::clone(&self.store), self.task_id.clone());
-                if self.at != RunCursor::default() {
+                if self.at != Cursor::default() {
                     replay.pass_over(self.at).await?;
                 }
                 replay
@@ -224,7 +224,7 @@ impl Watcher {
             let page = replay.again(upto).await?;
             if !page.as_ref().is_some_and(|page| page.has(sent)) {
                 // It became another page, or the id is of another run: from the beginning, so that nothing is lost.
-                self.at = RunCursor::default();
+                self.at = Cursor::default();
                 return Ok(Bytes::new());
             }
             page

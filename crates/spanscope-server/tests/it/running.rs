@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use spanscope_model::{LogFilter, SpanFilter, StoreErrorKind, Tenant, TraceStore};
+use spanscope_model::{LogFilter, SpanFilter, StoreErrorKind, Tenant, TraceStore, block_on};
 use spanscope_server::{AuthMode, BearerTokens, Limits, RunSettings, Server};
-use spanscope_sqlite::{SqliteStore, wait};
+use spanscope_sqlite::SqliteStore;
 use spanscope_tests::wait_for;
 use tokio::sync::{oneshot, watch};
 
@@ -173,25 +173,25 @@ impl Open {
 
     /// What one tenant has.
     pub(crate) fn counts_of(&self, name: &str) -> Counts {
-        counts(&*self.store.within(&tenant(name)))
+        counts(&*self.store.for_tenant(&tenant(name)))
     }
 
     /// The names of all spans.
     pub(crate) fn span_names(&self) -> Vec<String> {
-        let spans = wait(self.store.list_spans(SpanFilter::default())).unwrap();
+        let spans = block_on(self.store.list_spans(SpanFilter::default())).unwrap();
         let mut names: Vec<String> = spans.into_iter().map(|span| span.name).collect();
         names.sort();
         names
     }
 
     pub(crate) fn messages(&self) -> Vec<String> {
-        let logs = wait(self.store.list_logs(LogFilter::default())).unwrap();
+        let logs = block_on(self.store.list_logs(LogFilter::default())).unwrap();
         logs.into_iter().map(|log| log.message).collect()
     }
 }
 
 pub(crate) fn counts(store: &dyn TraceStore) -> Counts {
-    let stats = wait(store.statistics()).unwrap();
+    let stats = block_on(store.statistics()).unwrap();
     (stats.spans, stats.events, stats.points)
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use spanscope_model::{
-    Condition, IdMatch, LogEvent, LogFilter, MetricInfo, MetricQuery, MetricSeries, NameStats, NewRecords,
-    RunFilter, RunPage, RunRange, RunRecords, Span, SpanFilter, SpanId, SpanNode, StoreError, StoreErrorKind,
-    StoreFuture, StoreStats, Taken, Tenant, Timestamp, Trace, TraceFilter, TraceId, TraceQuery, TraceStore,
-    TraceSummary, UsageQuery, UsageRow,
+    Condition, Cursor, IdMatch, IngestReceipt, LogEvent, LogFilter, MetricInfo, MetricQuery, MetricSeries,
+    NameStats, NewRecords, RunFilter, RunPage, RunRange, RunRecords, Span, SpanFilter, SpanId, SpanNode,
+    StoreError, StoreErrorKind, StoreFuture, StoreStats, Stored, StoredFilter, Tenant, Timestamp, Trace,
+    TraceFilter, TraceId, TraceQuery, TraceStore, TraceSummary, UsageQuery, UsageRow,
 };
 use tokio::sync::watch;
 
@@ -124,19 +124,25 @@ impl TraceStore for Failing {
     fn run_records(&self, _: String, _: RunRange) -> StoreFuture<'_, RunRecords> {
         self.fail()
     }
+    fn latest(&self) -> StoreFuture<'_, Cursor> {
+        self.fail()
+    }
+    fn stored_after(&self, _: Cursor, _: StoredFilter, _: u64) -> StoreFuture<'_, Stored> {
+        self.fail()
+    }
     fn delete_run(&self, _: String) -> StoreFuture<'_, u64> {
         self.fail()
     }
     fn delete_runs_before(&self, _: Timestamp) -> StoreFuture<'_, u64> {
         self.fail()
     }
-    fn changed(&self, _: u64) -> StoreFuture<'_, u64> {
+    fn wait_for_change(&self, _: u64) -> StoreFuture<'_, u64> {
         self.fail()
     }
-    fn within(&self, _: &Tenant) -> Arc<dyn TraceStore> {
+    fn for_tenant(&self, _: &Tenant) -> Arc<dyn TraceStore> {
         Arc::new(self.clone())
     }
-    fn store(&self, _: NewRecords) -> StoreFuture<'_, Taken> {
+    fn store(&self, _: NewRecords) -> StoreFuture<'_, IngestReceipt> {
         self.fail()
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, params};
-use spanscope_model::{Taken, TraceId};
+use spanscope_model::{IngestReceipt, TraceId};
 
 use super::prepared::{InEvent, Place, Prepared, Sender};
 use super::senders::State;
@@ -79,8 +79,8 @@ impl<'a> Batch<'a> {
     }
 
     /// Stores what of these records is not there.
-    pub(super) fn take(&mut self, prepared: &Prepared) -> rusqlite::Result<Taken> {
-        let mut taken = Taken::default();
+    pub(super) fn take(&mut self, prepared: &Prepared) -> rusqlite::Result<IngestReceipt> {
+        let mut taken = IngestReceipt::default();
         let (owner, tenant) = match &prepared.tenant {
             None => (Owner::Anyone, 0),
             Some(tenant) => {
@@ -123,7 +123,7 @@ impl<'a> Batch<'a> {
         tenant: i64,
         sender: &Sender,
         follows: bool,
-        taken: &mut Taken,
+        taken: &mut IngestReceipt,
     ) -> rusqlite::Result<()> {
         let process = self.sender(tenant, &sender.key)?;
         let mut account = Account {

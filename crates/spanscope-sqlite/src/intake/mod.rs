@@ -25,7 +25,9 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use spanscope_core::capture::suppress;
 use spanscope_core::queue::say;
-use spanscope_model::{NewRecords, StoreError, StoreErrorKind, StoreFuture, Taken, Tenant, Timestamp};
+use spanscope_model::{
+    IngestReceipt, NewRecords, StoreError, StoreErrorKind, StoreFuture, Tenant, Timestamp,
+};
 
 use self::batch::Batch;
 pub(crate) use self::maker::raw;
@@ -58,7 +60,7 @@ pub(crate) struct Settings {
 /// Records that wait, and who waits for them.
 struct Job {
     prepared: Prepared,
-    promise: Promise<Taken>,
+    promise: Promise<IngestReceipt>,
 }
 
 #[derive(Default)]
@@ -123,13 +125,17 @@ impl Intake {
     }
 
     /// Gives records to the thread. The answer comes when they are committed.
-    pub(crate) fn take(&self, tenant: Option<&Tenant>, records: NewRecords) -> StoreFuture<'static, Taken> {
+    pub(crate) fn take(
+        &self,
+        tenant: Option<&Tenant>,
+        records: NewRecords,
+    ) -> StoreFuture<'static, IngestReceipt> {
         if records.is_empty() || records.stored_in.as_ref() == Some(&self.shared.name) {
             let known = records.len();
             return Box::pin(async move {
-                Ok(Taken {
+                Ok(IngestReceipt {
                     known,
-                    ..Taken::default()
+                    ..IngestReceipt::default()
                 })
             });
         }
@@ -293,7 +299,7 @@ impl Writer {
         let _ = self.bounds.keep(&self.db);
     }
 
-    fn commit(&mut self, jobs: &[&Prepared]) -> Result<Vec<Taken>, Trouble> {
+    fn commit(&mut self, jobs: &[&Prepared]) -> Result<Vec<IngestReceipt>, Trouble> {
         if self.bounds.is_gone() {
             self.db = open::open_write(self.bounds.path())?;
             self.bounds.opened();
@@ -321,7 +327,7 @@ impl Writer {
         Ok(taken)
     }
 
-    fn transaction(&mut self, jobs: &[&Prepared]) -> rusqlite::Result<(Vec<Taken>, Vec<String>)> {
+    fn transaction(&mut self, jobs: &[&Prepared]) -> rusqlite::Result<(Vec<IngestReceipt>, Vec<String>)> {
         let tx = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
         let now = Timestamp::now().as_nanos();
         let mut batch = Batch::begin(

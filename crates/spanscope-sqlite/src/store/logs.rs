@@ -5,6 +5,7 @@ use spanscope_model::{LogEvent, LogFilter, Severity, Timestamp};
 
 use super::Failure;
 use super::builder::{Sql, count};
+use super::row_cursor::RowCursor;
 use super::rows::{Reader, attributes, span_id, span_number};
 use super::scope::Scope;
 use super::spans::{self, first_since};
@@ -24,7 +25,7 @@ pub(super) const COLUMNS: &str = "e.id, e.callsite, e.time, e.trace, e.span_id, 
 /// Events lie in the order of storing, which is nearly that of their times but not quite. So a stretch at the end is
 /// searched first: if it holds enough events that are younger than everything before it, the answer is exact.
 pub(super) fn list(db: &Connection, scope: Scope, filter: &LogFilter) -> Result<Vec<LogEvent>, Failure> {
-    let is_narrow = filter.trace_id.is_some() || filter.span_id.is_some() || filter.after_id.is_some();
+    let is_narrow = filter.trace_id.is_some() || filter.span_id.is_some() || filter.after.is_some();
     if !is_narrow {
         for back in NEAR_MARKS {
             let mark: Option<i64> = db
@@ -66,8 +67,8 @@ fn list_since(
             .push(" AND e.time >= ")
             .bind(since.as_nanos());
     }
-    if let Some(after) = filter.after_id {
-        sql = sql.push(" AND e.id > ").bind(after);
+    if let Some(after) = filter.after {
+        sql = sql.push(" AND e.id > ").bind(RowCursor::from(after).event);
     }
     if let Some(trace) = filter.trace_id {
         let Some(trace) = traces::rowid(db, scope, trace)? else {
@@ -86,9 +87,7 @@ fn list_since(
         }
     }
     if let Some(severity) = filter.min_severity {
-        sql = sql
-            .push(" AND COALESCE(e.severity, (SELECT level FROM _callsite WHERE id = e.callsite)) >= ")
-            .bind(i64::from(severity.number()));
+        sql = sql.add(&at_least(severity));
     }
     if let Some(grep) = &filter.grep {
         sql = sql
@@ -105,14 +104,30 @@ fn list_since(
     Ok(found)
 }
 
+/// ` AND ...` over a row `e` of `_event`: it is at least this serious.
+pub(super) fn at_least(severity: Severity) -> Sql {
+    Sql::new(" AND COALESCE(e.severity, (SELECT level FROM _callsite WHERE id = e.callsite)) >= ")
+        .bind(i64::from(severity.number()))
+}
+
 /// The events in the rows of [`COLUMNS`] that the SQL chooses.
 pub(super) fn read(db: &Connection, reader: &mut Reader<'_>, sql: &Sql) -> Result<Vec<LogEvent>, Failure> {
+    let found = numbered(db, reader, sql)?;
+    Ok(found.into_iter().map(|(_, event)| event).collect())
+}
+
+/// The same events, each with the number of its row.
+pub(super) fn numbered(
+    db: &Connection,
+    reader: &mut Reader<'_>,
+    sql: &Sql,
+) -> Result<Vec<(i64, LogEvent)>, Failure> {
     let mut found = Vec::new();
     sql.for_each(db, |row| {
         let text = |column: usize| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str_or_null()?);
         let bytes = text(8)?.map_or(0, str::len) + text(9)?.map_or(0, str::len);
         reader.room.take(EVENT_BYTES + bytes)?;
-        found.push(event(reader, row)?);
+        found.push((row.get(0)?, event(reader, row)?));
         Ok::<_, Failure>(())
     })?;
     Ok(found)
@@ -126,7 +141,7 @@ fn event(reader: &mut Reader<'_>, row: &Row<'_>) -> rusqlite::Result<LogEvent> {
         None => None,
     };
     Ok(LogEvent {
-        id: row.get(0)?,
+        id: row.get::<_, i64>(0)?.to_string(),
         trace_id: trace,
         span_id: row.get::<_, Option<i64>>(4)?.and_then(span_id),
         timestamp: Timestamp::from_nanos(row.get(2)?),
@@ -144,9 +159,4 @@ fn event(reader: &mut Reader<'_>, row: &Row<'_>) -> rusqlite::Result<LogEvent> {
         service_name: process.service_name.clone(),
         attributes: attributes(row.get_ref(9)?.as_str_or_null()?),
     })
-}
-
-/// The number of the event that was stored last; 0 if there is none.
-pub(super) fn latest(db: &Connection) -> Result<i64, Failure> {
-    Ok(db.query_row("SELECT COALESCE(max(id), 0) FROM _event", [], |row| row.get(0))?)
 }

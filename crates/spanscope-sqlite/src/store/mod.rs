@@ -15,12 +15,14 @@ mod import;
 mod logs;
 mod metrics;
 mod opening;
+mod row_cursor;
 mod rows;
 mod runs;
 mod scope;
 mod spans;
 mod sql;
 mod stats;
+mod stored;
 mod traces;
 mod tree;
 mod usage;
@@ -34,10 +36,10 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use spanscope_model::{
-    Condition, IdMatch, LogEvent, LogFilter, MetricInfo, MetricQuery, MetricSeries, NameStats, NewRecords,
-    RunFilter, RunPage, RunRange, RunRecords, Span, SpanFilter, SpanId, SpanNode, StoreError, StoreFuture,
-    StoreStats, Taken, Tenant, Timestamp, Trace, TraceFilter, TraceId, TraceQuery, TraceStore, TraceSummary,
-    UsageQuery, UsageRow,
+    Condition, Cursor, IdMatch, IngestReceipt, LogEvent, LogFilter, MetricInfo, MetricQuery, MetricSeries,
+    NameStats, NewRecords, RunFilter, RunPage, RunRange, RunRecords, Span, SpanFilter, SpanId, SpanNode,
+    StoreError, StoreFuture, StoreStats, Stored, StoredFilter, Tenant, Timestamp, Trace, TraceFilter,
+    TraceId, TraceQuery, TraceStore, TraceSummary, UsageQuery, UsageRow,
 };
 
 use self::file::{Asker, File};
@@ -47,22 +49,22 @@ use self::scope::Scope;
 pub use self::sql::SqlResult;
 use self::watch::Watch;
 use self::worker::Workers;
-pub use self::worker::wait;
 use crate::intake::Intake;
 use crate::open::{open_read, sql_error};
 use crate::retention::Deleted;
 
 /// Reads a span store. Clones share their connections and threads.
 ///
-/// The methods of [`TraceStore`] are async and need no particular runtime; a program without one calls [`wait`].
+/// The methods of [`TraceStore`] are async and need no particular runtime; a program without one calls
+/// [`block_on`](spanscope_model::block_on).
 ///
 /// ```
-/// use spanscope_model::{TraceQuery, TraceStore};
-/// use spanscope_sqlite::{SqliteStore, wait};
+/// use spanscope_model::{TraceQuery, TraceStore, block_on};
+/// use spanscope_sqlite::SqliteStore;
 ///
 /// # fn main() {
 /// match SqliteStore::open("no/such/trace_store.db") {
-///     Ok(store) => println!("{:?}", wait(store.query_traces(TraceQuery::default()))),
+///     Ok(store) => println!("{:?}", block_on(store.query_traces(TraceQuery::default()))),
 ///     Err(error) => assert!(error.is_not_found()),
 /// }
 /// # }
@@ -201,35 +203,6 @@ impl SqliteStore {
         progress: impl FnMut(u64, u64),
     ) -> Result<Imported, StoreError> {
         import::run(target.as_ref(), source.as_ref(), progress)
-    }
-
-    /// The id of the event that was stored last, 0 if there is none: from here on `list_logs` with `after_id` follows
-    /// what is being written.
-    ///
-    /// # Errors
-    /// Only what the file's own failure makes.
-    pub fn latest_event_id(&self) -> Result<i64, StoreError> {
-        self.file.read(&self.asker, |db, _| logs::latest(db))
-    }
-
-    /// The number of the span that was stored last, 0 if there is none: from here on [`spans_after`](Self::spans_after)
-    /// follows what is being written.
-    ///
-    /// # Errors
-    /// Only what the file's own failure makes.
-    pub fn latest_span_number(&self) -> Result<i64, StoreError> {
-        self.file.read(&self.asker, |db, _| spans::latest(db))
-    }
-
-    /// Spans stored after the one with this number, oldest first, each with its number in this file. A span that
-    /// still runs when it is stored keeps its number at its end, and is not answered again: ask
-    /// [`get_span`](TraceStore::get_span) for it.
-    ///
-    /// # Errors
-    /// Only what the file's own failure makes.
-    pub fn spans_after(&self, number: i64, limit: u64) -> Result<Vec<(i64, Span)>, StoreError> {
-        self.file
-            .read(&self.asker, |db, scope| spans::after(db, scope, number, limit))
     }
 
     fn change<T: Send + 'static>(
@@ -388,7 +361,7 @@ impl TraceStore for SqliteStore {
         self.ask(move |db, scope| usage::query(db, scope, &query))
     }
 
-    fn within(&self, tenant: &Tenant) -> Arc<dyn TraceStore> {
+    fn for_tenant(&self, tenant: &Tenant) -> Arc<dyn TraceStore> {
         let mut store = self.clone();
         store.asker.tenant = Some(tenant.clone());
         Arc::new(store)
@@ -402,6 +375,14 @@ impl TraceStore for SqliteStore {
         self.ask(move |db, scope| runs::records(db, scope, &task_id, range))
     }
 
+    fn latest(&self) -> StoreFuture<'_, Cursor> {
+        self.ask(|db, _| Ok(stored::latest(db)?.into()))
+    }
+
+    fn stored_after(&self, cursor: Cursor, filter: StoredFilter, limit: u64) -> StoreFuture<'_, Stored> {
+        self.ask(move |db, scope| stored::after(db, scope, cursor, &filter, limit))
+    }
+
     fn delete_run(&self, task_id: String) -> StoreFuture<'_, u64> {
         self.change(move |file, asker| forget::run(file, asker, &task_id))
     }
@@ -410,11 +391,11 @@ impl TraceStore for SqliteStore {
         self.change(move |file, asker| forget::before(file, asker, before))
     }
 
-    fn changed(&self, seen: u64) -> StoreFuture<'_, u64> {
-        self.watch.changed(self.file.path.clone(), seen)
+    fn wait_for_change(&self, seen: u64) -> StoreFuture<'_, u64> {
+        self.watch.wait_for_change(self.file.path.clone(), seen)
     }
 
-    fn store(&self, records: NewRecords) -> StoreFuture<'_, Taken> {
+    fn store(&self, records: NewRecords) -> StoreFuture<'_, IngestReceipt> {
         let Some(intake) = &self.intake else {
             return Box::pin(async { Err(only_read()) });
         };

@@ -19,8 +19,8 @@ pub const DEFAULT_MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 /// How a [`SqliteStore`] is kept that takes in records. Every setter names its default.
 ///
 /// ```
-/// use spanscope_model::{Event, EventKind, Severity, Timestamp, TraceStore};
-/// use spanscope_sqlite::{SqliteStore, wait};
+/// use spanscope_model::{Event, EventKind, Severity, Timestamp, TraceStore, block_on};
+/// use spanscope_sqlite::SqliteStore;
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("trace_store.db");
@@ -32,8 +32,8 @@ pub const DEFAULT_MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 ///     attributes: Default::default(),
 ///     kind: EventKind::UnstructuredLog { message: "hello".into(), severity: Severity::Info },
 /// };
-/// wait(store.log_event(hello, 3600))?;
-/// assert_eq!(wait(store.list_logs(Default::default()))?.len(), 1);
+/// block_on(store.log_event(hello, 3600))?;
+/// assert_eq!(block_on(store.list_logs(Default::default()))?.len(), 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone)]

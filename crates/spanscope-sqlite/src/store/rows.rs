@@ -22,6 +22,8 @@ const SPAN_BYTES: usize = 400;
 /// The columns that [`Reader::span`] reads, of a `_span` that the SQL calls `s`.
 pub(super) const SPAN_COLUMNS: &str = "s.id, s.callsite, s.name, s.start, s.duration, s.status, s.trace, s.process, \
      s.kind, s.span_id, s.parent, s.attributes, s.extra, s.category";
+/// How many they are: the place of a column that follows them.
+pub(super) const SPAN_COLUMN_COUNT: usize = 14;
 
 /// A process that was seen within this time still runs.
 const SEEN_WITHIN_NANOS: i64 = 15_000_000_000;

@@ -151,25 +151,6 @@ pub(super) fn get(
     })?)
 }
 
-/// Spans stored after the one with this number, oldest first, with their numbers.
-pub(super) fn after(db: &Connection, scope: Scope, id: i64, limit: u64) -> Result<Vec<(i64, Span)>, Failure> {
-    let sql = Sql::new("SELECT ")
-        .push(SPAN_COLUMNS)
-        .push(" FROM _span s WHERE s.id > ")
-        .bind(id)
-        .push(" ORDER BY s.id LIMIT ")
-        .bind(count(limit));
-    let mut reader = Reader::new(db, scope)?;
-    let mut found = Vec::new();
-    sql.for_each(db, |row| {
-        if let Some(span) = reader.span(row)? {
-            found.push((row.get(0)?, span));
-        }
-        Ok::<_, Failure>(())
-    })?;
-    Ok(found)
-}
-
 pub(super) fn collect(db: &Connection, scope: Scope, sql: &Sql) -> Result<Vec<Span>, Failure> {
     let mut reader = Reader::new(db, scope)?;
     let mut found = Vec::new();
@@ -251,9 +232,4 @@ fn shown(id: IdMatch) -> String {
         IdMatch::Trace(trace) => format!("trace {trace}"),
         IdMatch::Span(_, span) => format!("span {span}"),
     }
-}
-
-/// The number of the span that was stored last; 0 if there is none.
-pub(super) fn latest(db: &Connection) -> Result<i64, Failure> {
-    Ok(db.query_row("SELECT COALESCE(max(id), 0) FROM _span", [], |row| row.get(0))?)
 }

@@ -18,6 +18,9 @@ use crate::open::open_read;
 /// The pause between two looks: with the writer's 200 ms, what is done is seen within half a second.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// A wait ends after this many looks, 5 s, though nothing was seen: callers read again anyway.
+const MAX_LOOKS: u32 = 25;
+
 /// Who waits for changes of one file.
 #[derive(Debug, Default)]
 pub(super) struct Watch(Arc<Mutex<State>>);
@@ -26,8 +29,14 @@ pub(super) struct Watch(Arc<Mutex<State>>);
 struct State {
     /// Grows with every change that was seen; 0 before the first look.
     version: u64,
-    waiting: Vec<Promise<u64>>,
+    waiting: Vec<Waiting>,
     is_watched: bool,
+}
+
+struct Waiting {
+    promise: Promise<u64>,
+    /// How often the file was looked at since.
+    looks: u32,
 }
 
 impl std::fmt::Debug for State {
@@ -39,8 +48,8 @@ impl std::fmt::Debug for State {
 }
 
 impl Watch {
-    /// Resolves when the file was changed after `seen` was answered.
-    pub(super) fn changed(&self, path: PathBuf, seen: u64) -> StoreFuture<'static, u64> {
+    /// Resolves when the file was changed after `seen` was returned, and after [`MAX_LOOKS`].
+    pub(super) fn wait_for_change(&self, path: PathBuf, seen: u64) -> StoreFuture<'static, u64> {
         let mut state = lock(&self.0);
         // While nobody waited nobody looked: then something may have changed, and whoever asks looks himself.
         if !state.is_watched {
@@ -53,7 +62,7 @@ impl Watch {
             Err(version)
         } else {
             let (promise, answer) = promised();
-            state.waiting.push(promise);
+            state.waiting.push(Waiting { promise, looks: 0 });
             Ok(answer)
         };
         drop(state);
@@ -103,11 +112,18 @@ fn watch(shared: &Mutex<State>, path: &Path) {
             known = (id, version);
             state.version += 1;
             let version = state.version;
-            for promise in std::mem::take(&mut state.waiting) {
-                promise.keep(Ok(version));
+            for waiting in std::mem::take(&mut state.waiting) {
+                waiting.promise.keep(Ok(version));
             }
         }
-        state.waiting.retain(|promise| !promise.is_abandoned());
+        let version = state.version;
+        state.waiting.retain_mut(|waiting| {
+            waiting.looks += 1;
+            if waiting.looks >= MAX_LOOKS {
+                waiting.promise.keep(Ok(version));
+            }
+            waiting.looks < MAX_LOOKS && !waiting.promise.is_abandoned()
+        });
         idle = if state.waiting.is_empty() { idle + 1 } else { 0 };
         if idle > PATIENCE {
             state.is_watched = false;

@@ -6,11 +6,10 @@
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
+use std::task::{Context, Poll, Waker};
 
 use spanscope_model::{StoreError, StoreErrorKind, StoreFuture};
 
@@ -159,28 +158,6 @@ impl<T> Future for Answer<T> {
                 state.waker = Some(context.waker().clone());
                 Poll::Pending
             }
-        }
-    }
-}
-
-/// Blocks this thread until the future of a store is done; for programs that have no async runtime.
-///
-/// # Errors
-/// What the future answers.
-pub fn wait<T>(future: StoreFuture<'_, T>) -> Result<T, StoreError> {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut context = Context::from_waker(&waker);
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut context) {
-            Poll::Ready(answer) => return answer,
-            Poll::Pending => std::thread::park(),
         }
     }
 }

@@ -1,6 +1,5 @@
 use serde_json::{Value, json};
-use spanscope_model::{Condition, ConditionOp, SpanFilter, TraceFilter, TraceQuery, TraceStore};
-use spanscope_sqlite::wait;
+use spanscope_model::{Condition, ConditionOp, SpanFilter, TraceFilter, TraceQuery, TraceStore, block_on};
 
 use crate::support::{MIDNIGHT, MILLISECOND, Row, SECOND, StoreFile, trace_id};
 use ConditionOp::{Eq, Gt, Lt, Ne};
@@ -12,13 +11,13 @@ fn matching(file: &StoreFile, conditions: &[Condition]) -> Vec<i64> {
         conditions: conditions.to_vec(),
         ..SpanFilter::default()
     };
-    let mut ids: Vec<i64> = wait(store.list_spans(filter))
+    let mut ids: Vec<i64> = block_on(store.list_spans(filter))
         .unwrap()
         .into_iter()
         .map(|span| i64::from_be_bytes(span.span_id.to_bytes()))
         .collect();
     ids.sort_unstable();
-    let spans = wait(store.query_spans(conditions.to_vec(), vec![], None)).unwrap();
+    let spans = block_on(store.query_spans(conditions.to_vec(), vec![], None)).unwrap();
     let mut traces: Vec<_> = spans.iter().map(|span| span.trace_id).collect();
     traces.sort_unstable();
     traces.dedup();
@@ -26,7 +25,7 @@ fn matching(file: &StoreFile, conditions: &[Condition]) -> Vec<i64> {
         conditions: conditions.to_vec(),
         ..TraceFilter::default()
     };
-    let mut listed: Vec<_> = wait(store.list_traces(filter))
+    let mut listed: Vec<_> = block_on(store.list_traces(filter))
         .unwrap()
         .iter()
         .map(|trace| trace.trace.trace_id)
@@ -337,7 +336,7 @@ fn conditions_without_sense_are_refused_with_their_mend() {
             attribute_filters: Some(vec![Condition::new(key, op, value)]),
             ..TraceQuery::default()
         };
-        let error = wait(file.store().query_traces(query)).unwrap_err();
+        let error = block_on(file.store().query_traces(query)).unwrap_err();
         assert!(
             error.is_invalid_input() && error.to_string().contains(said),
             "{error}"
@@ -366,7 +365,7 @@ fn a_frequent_value_is_found_by_walking_traces_with_the_same_answer() {
             limit: 3,
             ..TraceFilter::default()
         };
-        let found = wait(file.store().list_traces(filter)).unwrap();
+        let found = block_on(file.store().list_traces(filter)).unwrap();
         found.iter().map(|trace| trace.trace.trace_id).collect::<Vec<_>>()
     };
     let model = Condition::new("model", Eq, "m");

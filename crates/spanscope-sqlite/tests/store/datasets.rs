@@ -1,8 +1,7 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use spanscope_model::{Condition, ConditionOp, TraceStore};
-use spanscope_sqlite::wait;
+use spanscope_model::{Condition, ConditionOp, TraceStore, block_on};
 
 use crate::support::{Row, StoreFile};
 
@@ -24,7 +23,7 @@ fn datasets_are_appended_line_by_line() {
     let store = file.store().with_dataset_dir(&folder);
     let save = |keys: &[&str], id: &str| {
         let keys = keys.iter().map(|key| (*key).to_owned()).collect();
-        wait(store.save_spans_to_dataset(vec![], keys, id.to_owned(), None))
+        block_on(store.save_spans_to_dataset(vec![], keys, id.to_owned(), None))
     };
     assert_eq!(save(&["input"], "evals-1").unwrap(), 2);
     assert_eq!(save(&["input", "name"], "evals-1").unwrap(), 1);
@@ -58,7 +57,7 @@ fn datasets_are_appended_line_by_line() {
     assert_eq!(rows("all")[0]["x"], 1);
     let none = vec![Condition::new("input", ConditionOp::Eq, "z")];
     assert_eq!(
-        wait(store.save_spans_to_dataset(none, vec![], "none".into(), None)).unwrap(),
+        block_on(store.save_spans_to_dataset(none, vec![], "none".into(), None)).unwrap(),
         0
     );
 }
@@ -82,7 +81,7 @@ fn a_dataset_id_cannot_leave_its_folder() {
         "/etc/passwd",
         &long,
     ] {
-        let error = wait(
+        let error = block_on(
             file.store()
                 .save_spans_to_dataset(vec![], vec![], id.to_owned(), None),
         )
@@ -92,7 +91,7 @@ fn a_dataset_id_cannot_leave_its_folder() {
     assert!(!file.folder.path().join("datasets").exists());
     let longest = "x".repeat(128);
     assert_eq!(
-        wait(file.store().save_spans_to_dataset(vec![], vec![], longest, None)).unwrap(),
+        block_on(file.store().save_spans_to_dataset(vec![], vec![], longest, None)).unwrap(),
         1
     );
 }
@@ -106,7 +105,7 @@ fn a_link_in_the_dataset_folder_is_not_followed() {
     fs::create_dir(&folder).unwrap();
     let outside = file.folder.path().join("outside");
     std::os::unix::fs::symlink(&outside, folder.join("link.jsonl")).unwrap();
-    let error = wait(
+    let error = block_on(
         file.store()
             .save_spans_to_dataset(vec![], vec![], "link".into(), None),
     )

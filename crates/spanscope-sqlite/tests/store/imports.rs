@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, params};
-use spanscope_model::{LogFilter, Severity, SpanKind, SpanStatus, TraceQuery, TraceStore};
-use spanscope_sqlite::{Imported, SqliteStore, wait};
+use spanscope_model::{LogFilter, Severity, SpanKind, SpanStatus, TraceQuery, TraceStore, block_on};
+use spanscope_sqlite::{Imported, SqliteStore};
 
 use crate::support::{Row, StoreFile, span_id, trace_id};
 
@@ -68,10 +68,10 @@ fn a_described_file_comes_over_whole_and_once() {
     assert_eq!(last, (10, 10));
 
     let store = SqliteStore::open(&target).unwrap();
-    let trace = wait(store.get_trace(trace_id(0xabc))).unwrap();
+    let trace = block_on(store.get_trace(trace_id(0xabc))).unwrap();
     assert_eq!(trace.root_span_id, span_id(0xa1));
     assert_eq!(trace.end_time.unwrap().to_string(), "2025-09-30T10:12:05Z");
-    let tree = wait(store.get_span_tree(span_id(0xa1), None, None)).unwrap();
+    let tree = block_on(store.get_span_tree(span_id(0xa1), None, None)).unwrap();
     let depths: Vec<_> = tree
         .values()
         .map(|node| (node.span.name.as_str(), node.depth))
@@ -95,7 +95,7 @@ fn a_described_file_comes_over_whole_and_once() {
         chat.attributes.get("import.attributes").unwrap().as_str(),
         Some(r#"{"cost": NaN}"#)
     );
-    let logs = wait(store.list_logs(LogFilter {
+    let logs = block_on(store.list_logs(LogFilter {
         trace_id: Some(trace_id(0xabc)),
         ..LogFilter::default()
     }))
@@ -110,8 +110,8 @@ fn a_described_file_comes_over_whole_and_once() {
     );
     assert_eq!(serde_json::to_string(&logs[1].attributes).unwrap(), r#"{"k":1}"#);
 
-    let odd = &wait(store.query_traces(TraceQuery::default())).unwrap()[1];
-    let tree = wait(store.get_span_tree(odd.root_span_id, None, None)).unwrap();
+    let odd = &block_on(store.query_traces(TraceQuery::default())).unwrap()[1];
+    let tree = block_on(store.get_span_tree(odd.root_span_id, None, None)).unwrap();
     let root = &tree[&odd.root_span_id].span;
     assert_eq!(tree.len(), 2, "derived ids keep their parents");
     assert_eq!(
@@ -123,7 +123,7 @@ fn a_described_file_comes_over_whole_and_once() {
         Some("trace-x")
     );
 
-    let stats = wait(store.statistics()).unwrap();
+    let stats = block_on(store.statistics()).unwrap();
     assert_eq!(
         (stats.offered, stats.stored, stats.spans + stats.events),
         (8, 8, 8)
@@ -137,7 +137,7 @@ fn a_described_file_comes_over_whole_and_once() {
             ..Imported::default()
         }
     );
-    assert_eq!(wait(store.statistics()).unwrap(), stats);
+    assert_eq!(block_on(store.statistics()).unwrap(), stats);
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn an_import_adds_what_came_since() {
             skipped: 1
         }
     );
-    let trace = wait(SqliteStore::open(&target).unwrap().get_trace(trace_id(1))).unwrap();
+    let trace = block_on(SqliteStore::open(&target).unwrap().get_trace(trace_id(1))).unwrap();
     assert_eq!(trace.root_span_id, span_id(0xa), "the root is looked for again");
 }
 
@@ -275,9 +275,9 @@ fn another_store_of_ours_comes_over_with_all_it_holds() {
             ..Imported::default()
         }
     );
-    let spans = |file: &StoreFile| wait(file.store().trace_spans(trace_id(1))).unwrap();
+    let spans = |file: &StoreFile| block_on(file.store().trace_spans(trace_id(1))).unwrap();
     assert_eq!(spans(&from), spans(&to));
-    let logs = |file: &StoreFile| wait(file.store().list_logs(LogFilter::default())).unwrap();
+    let logs = |file: &StoreFile| block_on(file.store().list_logs(LogFilter::default())).unwrap();
     assert_eq!(logs(&from), logs(&to));
     assert_eq!(to.number("SELECT count(*) FROM _attr WHERE value = 's'"), 1);
     assert_eq!(

@@ -1,9 +1,8 @@
 use serde_json::json;
 use spanscope_model::{
-    Condition, ConditionOp, IdMatch, LogFilter, Severity, SpanFilter, SpanState, SpanStatus, Timestamp,
-    TraceFilter, TraceQuery, TraceStore,
+    Condition, ConditionOp, Cursor, IdMatch, LogFilter, Severity, SpanFilter, SpanState, SpanStatus,
+    StoredFilter, Timestamp, TraceFilter, TraceQuery, TraceStore, block_on,
 };
-use spanscope_sqlite::wait;
 
 use crate::support::{MIDNIGHT, MILLISECOND, Row, SECOND, StoreFile, span_id, trace_id};
 
@@ -44,7 +43,7 @@ fn pages_neither_overlap_nor_skip_in_any_order() {
                 order_by: (!order.is_empty()).then(|| vec![order.to_owned()]),
                 ..TraceQuery::default()
             };
-            let found = wait(store.query_traces(query)).unwrap();
+            let found = block_on(store.query_traces(query)).unwrap();
             if found.is_empty() {
                 break;
             }
@@ -65,7 +64,7 @@ fn pages_neither_overlap_nor_skip_in_any_order() {
 fn wrong_orders_limits_and_offsets_are_refused() {
     let file = hundred();
     let store = file.store();
-    let ask = |query| wait(store.query_traces(query)).unwrap_err();
+    let ask = |query| block_on(store.query_traces(query)).unwrap_err();
     for order in ["name", "-", "", "start_time; drop table _span", "--start_time"] {
         let error = ask(TraceQuery {
             order_by: Some(vec![order.to_owned()]),
@@ -94,7 +93,7 @@ fn wrong_orders_limits_and_offsets_are_refused() {
         .is_invalid_input()
     );
     assert_eq!(
-        wait(store.query_traces(TraceQuery {
+        block_on(store.query_traces(TraceQuery {
             limit: Some(0),
             ..TraceQuery::default()
         }))
@@ -106,7 +105,7 @@ fn wrong_orders_limits_and_offsets_are_refused() {
         offset: None,
         ..TraceQuery::default()
     };
-    assert_eq!(wait(store.query_traces(none)).unwrap().len(), 100);
+    assert_eq!(block_on(store.query_traces(none)).unwrap().len(), 100);
 }
 
 #[test]
@@ -141,7 +140,7 @@ fn traces_are_summed_up_and_filtered() {
         ..Row::default()
     });
     let store = file.store();
-    let list = |filter| wait(store.list_traces(filter)).unwrap();
+    let list = |filter| block_on(store.list_traces(filter)).unwrap();
     let all = list(TraceFilter::default());
     let shown: Vec<_> = all
         .iter()
@@ -216,10 +215,10 @@ fn a_trace_continued_from_elsewhere_has_its_first_span_as_root() {
         start: MIDNIGHT + 9,
         ..Row::default()
     });
-    let trace = wait(file.store().get_trace(trace_id(1))).unwrap();
+    let trace = block_on(file.store().get_trace(trace_id(1))).unwrap();
     assert_eq!(trace.root_span_id, span_id(2));
     assert!(
-        wait(file.store().get_trace(trace_id(9)))
+        block_on(file.store().get_trace(trace_id(9)))
             .unwrap_err()
             .is_not_found()
     );
@@ -248,7 +247,7 @@ fn marks_only_shorten_the_way_to_spans_since_a_moment() {
     for since in [0, 9, 10, 11, 20, 25, 30, 31] {
         let nanos = MIDNIGHT + since * SECOND;
         let since = Some(Timestamp::from_nanos(nanos));
-        let spans = wait(store.list_spans(SpanFilter {
+        let spans = block_on(store.list_spans(SpanFilter {
             since,
             ..SpanFilter::default()
         }))
@@ -256,7 +255,7 @@ fn marks_only_shorten_the_way_to_spans_since_a_moment() {
         assert!(spans.iter().all(|span| Some(span.start_time) >= since));
         let expected = file.number(&format!("SELECT count(*) FROM _span WHERE start >= {}", nanos));
         assert_eq!(i64::try_from(spans.len()).unwrap(), expected);
-        let logs = wait(store.list_logs(LogFilter {
+        let logs = block_on(store.list_logs(LogFilter {
             since,
             ..LogFilter::default()
         }))
@@ -278,7 +277,7 @@ fn spans_come_newest_stored_first_or_in_the_order_asked_for() {
     }
     let store = file.store();
     let ids = |filter| {
-        let spans = wait(store.list_spans(filter)).unwrap();
+        let spans = block_on(store.list_spans(filter)).unwrap();
         spans
             .iter()
             .map(|span| i64::from_be_bytes(span.span_id.to_bytes()))
@@ -309,20 +308,18 @@ fn spans_come_newest_stored_first_or_in_the_order_asked_for() {
         [3]
     );
     assert!(
-        wait(store.list_spans(ordered("span_count", 1)))
+        block_on(store.list_spans(ordered("span_count", 1)))
             .unwrap_err()
             .is_invalid_input()
     );
-    assert_eq!(store.latest_span_number().unwrap(), 4);
-    assert_eq!(
-        store
-            .spans_after(2, 10)
-            .unwrap()
-            .iter()
-            .map(|(id, _)| *id)
-            .collect::<Vec<_>>(),
-        [3, 4]
-    );
+    let third_and_fourth = block_on(store.stored_after(Cursor::new([2, 0, 0]), StoredFilter::default(), 10));
+    let third_and_fourth: Vec<_> = third_and_fourth
+        .unwrap()
+        .spans
+        .iter()
+        .map(|span| span.span_id)
+        .collect();
+    assert_eq!(third_and_fourth, [span_id(3), span_id(4)]);
 }
 
 #[test]
@@ -341,7 +338,7 @@ fn a_span_comes_back_as_it_was_stored() {
             span_id(8)
         ))
         .unwrap();
-    let span = wait(file.store().get_span(trace_id(1), span_id(-7))).unwrap();
+    let span = block_on(file.store().get_span(trace_id(1), span_id(-7))).unwrap();
     assert_eq!(span.span_id.to_string(), "fffffffffffffff9");
     assert_eq!(span.parent_span_id, Some(span_id(5)));
     assert_eq!(
@@ -358,13 +355,13 @@ fn a_span_comes_back_as_it_was_stored() {
     );
     assert_eq!(span.duration_ms(), Some(100.0));
     assert!(
-        wait(file.store().get_span(trace_id(2), span_id(-7)))
+        block_on(file.store().get_span(trace_id(2), span_id(-7)))
             .unwrap_err()
             .is_not_found()
     );
-    assert_eq!(wait(file.store().trace_spans(trace_id(1))).unwrap(), [span]);
+    assert_eq!(block_on(file.store().trace_spans(trace_id(1))).unwrap(), [span]);
     assert!(
-        wait(file.store().trace_spans(trace_id(2)))
+        block_on(file.store().trace_spans(trace_id(2)))
             .unwrap_err()
             .is_not_found()
     );
@@ -384,7 +381,7 @@ fn ids_are_found_by_an_unambiguous_beginning() {
         ..Row::default()
     });
     let store = file.store();
-    let resolve = |prefix: &str| wait(store.resolve_id(prefix.to_owned()));
+    let resolve = |prefix: &str| block_on(store.resolve_id(prefix.to_owned()));
     assert_eq!(
         resolve("ABCD1").unwrap(),
         IdMatch::Trace(trace_id(0xabcd_1111 << 96))
@@ -412,7 +409,7 @@ fn logs_are_the_newest_in_the_order_of_their_times() {
     file.add_event(None, None, MIDNIGHT + 2, "Second", 13);
     let store = file.store();
     let messages = |filter| {
-        let logs = wait(store.list_logs(filter)).unwrap();
+        let logs = block_on(store.list_logs(filter)).unwrap();
         logs.into_iter().map(|log| log.message).collect::<Vec<_>>()
     };
     let third = "third: 100% \0 done";
@@ -483,12 +480,12 @@ fn logs_are_the_newest_in_the_order_of_their_times() {
     );
     assert_eq!(
         messages(LogFilter {
-            after_id: Some(1),
+            after: Some(Cursor::new([0, 0, 1])),
             ..LogFilter::default()
         }),
         ["first", "Second"]
     );
-    assert_eq!(store.latest_event_id().unwrap(), 3);
+    assert_eq!(block_on(store.latest()).unwrap(), Cursor::new([1, 0, 3]));
 }
 
 #[test]
@@ -505,7 +502,7 @@ fn recent_logs_are_exact_although_the_end_of_the_file_is_looked_at_first() {
             )
             .unwrap();
     }
-    let logs = wait(file.store().list_logs(LogFilter {
+    let logs = block_on(file.store().list_logs(LogFilter {
         limit: 2,
         ..LogFilter::default()
     }))
@@ -525,7 +522,7 @@ fn conditions_and_pages_go_together() {
         offset: 3,
         ..TraceFilter::default()
     };
-    let found = wait(file.store().list_traces(filter)).unwrap();
+    let found = block_on(file.store().list_traces(filter)).unwrap();
     assert_eq!(found.len(), 5);
     assert!(found.iter().all(|trace| trace.duration_ms > Some(3.0)));
 }

@@ -4,8 +4,8 @@ use std::fs;
 use std::time::Duration;
 
 use rusqlite::Connection;
-use spanscope_model::{Timestamp, TraceStore};
-use spanscope_sqlite::{Deleted, SqliteStore, wait};
+use spanscope_model::{Timestamp, TraceStore, block_on};
+use spanscope_sqlite::{Deleted, SqliteStore};
 
 use crate::support::{Row, SECOND, StoreFile, trace_id};
 
@@ -131,7 +131,7 @@ fn a_backup_is_consistent_while_a_program_writes() {
         .unwrap();
     assert!(steps > 0);
     let copy = SqliteStore::open(&to).unwrap();
-    assert_eq!(wait(copy.trace_spans(trace_id(1))).unwrap().len(), 1500);
+    assert_eq!(block_on(copy.trace_spans(trace_id(1))).unwrap().len(), 1500);
     let check: String = Connection::open(&to)
         .unwrap()
         .query_row("PRAGMA integrity_check", [], |row| row.get(0))

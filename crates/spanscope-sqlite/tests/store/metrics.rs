@@ -8,9 +8,9 @@ use std::time::Duration;
 use rusqlite::{Connection, params};
 use spanscope_model::{
     LabelMatcher, LabelOperator, MetricKind, MetricQuery, MetricQueryType, MetricSeries, Timestamp,
-    TraceStore, Value,
+    TraceStore, Value, block_on,
 };
-use spanscope_sqlite::{Imported, SqliteStore, wait};
+use spanscope_sqlite::{Imported, SqliteStore};
 
 use crate::support::{MIDNIGHT, Row, SECOND, StoreFile};
 
@@ -118,7 +118,7 @@ fn steps_begin_with_the_clock_and_the_end_is_not_part_of_the_range() {
     let answer = |kind, query: &MetricQuery| {
         let source = source(kind, &measured);
         let (_, store) = imported(&source);
-        shown(&wait(store.query_metrics(query.clone())).unwrap())
+        shown(&block_on(store.query_metrics(query.clone())).unwrap())
     };
     let five = query(at(0), at(12), Some("5m"));
     assert_eq!(
@@ -270,7 +270,7 @@ fn rolled_up_answers_are_those_of_the_points_before_and_after_some_were_deleted(
                 let step = i64::from(query.granularity.unwrap().seconds()) * SECOND;
                 let expected = by_hand(kind, &measured, start, end, step);
                 assert_eq!(
-                    shown(&wait(store.query_metrics(query)).unwrap()),
+                    shown(&block_on(store.query_metrics(query)).unwrap()),
                     expected,
                     "{kind} {granularity} from {start} to {end}"
                 );
@@ -303,7 +303,7 @@ fn one_series_of_very_many_is_found_among_them() {
             value: value.to_owned(),
             operator: LabelOperator::RegexMatch,
         }];
-        let found = wait(store.query_metrics(query)).unwrap();
+        let found = block_on(store.query_metrics(query)).unwrap();
         let values: Vec<Value> = found
             .into_iter()
             .map(|series| series.values[0].value.clone())
@@ -317,7 +317,7 @@ fn one_series_of_very_many_is_found_among_them() {
 fn questions_that_make_no_sense_are_refused_and_unknown_metrics_are_empty() {
     let file = source(MetricKind::Counter, &[("a", MIDNIGHT, 1.into())]);
     let (_, store) = imported(&file);
-    let ask = |query| wait(store.query_metrics(query));
+    let ask = |query| block_on(store.query_metrics(query));
     let refused = |query, word: &str| {
         let error = ask(query).unwrap_err();
         assert!(
@@ -371,13 +371,13 @@ fn version_1() -> StoreFile {
 fn a_file_of_version_1_is_read_as_it_is_and_brought_forward_by_the_first_writer() {
     let file = version_1();
     let store = file.store();
-    assert!(wait(store.list_metrics()).unwrap().is_empty());
+    assert!(block_on(store.list_metrics()).unwrap().is_empty());
     assert!(
-        wait(store.query_metrics(query(0, MIDNIGHT, None)))
+        block_on(store.query_metrics(query(0, MIDNIGHT, None)))
             .unwrap()
             .is_empty()
     );
-    assert_eq!(wait(store.statistics()).unwrap().points, 0);
+    assert_eq!(block_on(store.statistics()).unwrap().points, 0);
     let age = Duration::from_secs(1);
     assert_eq!(SqliteStore::cleanup(&file.path, age, true).unwrap().points, 0);
     let target = file.folder.path().join("target.db");
@@ -392,11 +392,11 @@ fn a_file_of_version_1_is_read_as_it_is_and_brought_forward_by_the_first_writer(
     }
     assert_eq!(file.number("PRAGMA user_version"), 5);
     assert_eq!(
-        wait(store.list_metrics()).unwrap().len(),
+        block_on(store.list_metrics()).unwrap().len(),
         1,
         "the open reader sees it"
     );
-    let stats = wait(store.statistics()).unwrap();
+    let stats = block_on(store.statistics()).unwrap();
     assert_eq!((stats.spans, stats.events, stats.points), (1, 1, 1));
     let schema = |db: &Connection| -> Vec<String> {
         let mut statement = db
@@ -427,7 +427,7 @@ fn an_import_brings_measurements_once_however_many_are_equal() {
     let (path, store) = imported(&file);
     check(&path);
     let whole = query(MIDNIGHT, MIDNIGHT + 1, Some("1d"));
-    let before = wait(store.query_metrics(whole.clone())).unwrap();
+    let before = block_on(store.query_metrics(whole.clone())).unwrap();
     assert_eq!(before[0].values[0].value, Value::I64(15));
     assert_eq!(
         SqliteStore::import(&path, &file.path, |_, _| ()).unwrap(),
@@ -446,7 +446,7 @@ fn an_import_brings_measurements_once_however_many_are_equal() {
     );
     check(&path);
     assert_eq!(
-        wait(store.query_metrics(whole)).unwrap()[0].values[0].value,
+        block_on(store.query_metrics(whole)).unwrap()[0].values[0].value,
         Value::I64(20)
     );
     let row = store
@@ -459,8 +459,8 @@ fn an_import_brings_measurements_once_however_many_are_equal() {
     let backup = file.folder.path().join("backup.db");
     store.backup(&backup, |_, _| ()).unwrap();
     check(&backup);
-    let copied = wait(SqliteStore::open(&backup).unwrap().list_metrics()).unwrap();
-    assert_eq!(copied, wait(store.list_metrics()).unwrap());
+    let copied = block_on(SqliteStore::open(&backup).unwrap().list_metrics()).unwrap();
+    assert_eq!(copied, block_on(store.list_metrics()).unwrap());
     assert_eq!((copied[0].series, copied[0].points), (2, 5));
 }
 
@@ -492,9 +492,9 @@ fn cleaning_takes_old_and_expired_measurements_with_what_is_known_of_them() {
     assert_eq!(clean(2, true), 2_501);
     assert_eq!(clean(2, false), 2_501);
     assert_eq!(clean(2, false), 0);
-    let info = &wait(store.list_metrics()).unwrap()[0];
+    let info = &block_on(store.list_metrics()).unwrap()[0];
     assert_eq!((info.series, info.points), (2, 2));
-    let left = shown(&wait(store.query_metrics(query(hours(9), now, Some("1w")))).unwrap());
+    let left = shown(&block_on(store.query_metrics(query(hours(9), now, Some("1w")))).unwrap());
     let labels: Vec<&str> = left.iter().map(|(label, _)| label.as_str()).collect();
     assert_eq!(labels, ["l=kept longer", "l=new"]);
     Connection::open(&path)
@@ -503,7 +503,7 @@ fn cleaning_takes_old_and_expired_measurements_with_what_is_known_of_them() {
         .unwrap();
     assert_eq!(clean(0, false), 2);
     assert!(
-        wait(store.list_metrics()).unwrap().is_empty(),
+        block_on(store.list_metrics()).unwrap().is_empty(),
         "a metric goes with its last measurement"
     );
 }

@@ -3,8 +3,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::Connection;
-use spanscope_model::{StoreError, StoreErrorKind, TraceQuery, TraceStore};
-use spanscope_sqlite::{SqliteStore, wait};
+use spanscope_model::{StoreError, StoreErrorKind, TraceQuery, TraceStore, block_on};
+use spanscope_sqlite::SqliteStore;
 
 use crate::support::{Row, StoreFile};
 
@@ -87,7 +87,7 @@ fn an_empty_file_holds_nothing_to_read_and_may_become_a_store() {
     source.add(&Row::default());
     SqliteStore::import(&path, &source.path, |_, _| ()).unwrap();
     assert_eq!(
-        wait(
+        block_on(
             SqliteStore::open(&path)
                 .unwrap()
                 .query_traces(TraceQuery::default())
@@ -155,7 +155,7 @@ fn a_store_that_is_replaced_is_read_anew() {
     let file = StoreFile::new();
     file.add(&Row::default());
     let store = file.store();
-    let count = || wait(store.query_traces(TraceQuery::default())).map(|traces| traces.len());
+    let count = || block_on(store.query_traces(TraceQuery::default())).map(|traces| traces.len());
     assert_eq!(count().unwrap(), 1);
     let other = StoreFile::new();
     other.add(&Row {
@@ -185,8 +185,8 @@ fn readers_leave_the_log_free_to_be_used_again() {
     let store = file.store();
     for id in 1..50 {
         file.add(&Row { id, ..Row::default() });
-        wait(store.query_traces(TraceQuery::default())).unwrap();
-        wait(store.name_statistics(None)).unwrap();
+        block_on(store.query_traces(TraceQuery::default())).unwrap();
+        block_on(store.name_statistics(None)).unwrap();
         let busy = file.number("PRAGMA wal_checkpoint(TRUNCATE)");
         assert_eq!(busy, 0, "no reader is parked");
     }
@@ -202,7 +202,10 @@ fn many_threads_ask_at_once() {
             let store = store.clone();
             scope.spawn(move || {
                 for _ in 0..50 {
-                    assert_eq!(wait(store.query_traces(TraceQuery::default())).unwrap().len(), 1);
+                    assert_eq!(
+                        block_on(store.query_traces(TraceQuery::default())).unwrap().len(),
+                        1
+                    );
                 }
             });
         }

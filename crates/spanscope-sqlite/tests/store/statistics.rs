@@ -1,6 +1,6 @@
 use rusqlite::params;
-use spanscope_model::{Timestamp, TraceStore};
-use spanscope_sqlite::{SqliteLayer, TailRule, wait};
+use spanscope_model::{Timestamp, TraceStore, block_on};
+use spanscope_sqlite::{SqliteLayer, TailRule};
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::support::{MIDNIGHT, MILLISECOND, Row, SECOND, StoreFile};
@@ -57,7 +57,7 @@ fn percentiles_are_within_one_percent_of_the_true_ones() {
             .unwrap();
     }
     file.db.execute_batch("COMMIT").unwrap();
-    let stats = wait(file.store().name_statistics(None)).unwrap();
+    let stats = block_on(file.store().name_statistics(None)).unwrap();
     assert_eq!(stats.len(), names.len());
     assert!(stats.is_sorted_by(|a, b| a.total_ms >= b.total_ms));
     for (name, mut durations) in names.into_iter().zip(durations) {
@@ -98,11 +98,11 @@ fn running_and_older_spans_do_not_count() {
         ..Row::default()
     });
     let since = Some(Timestamp::from_nanos(MIDNIGHT + 1));
-    let stats = wait(file.store().name_statistics(since)).unwrap();
+    let stats = block_on(file.store().name_statistics(since)).unwrap();
     assert_eq!((stats.len(), stats[0].count), (1, 1));
     assert!((stats[0].p50_ms - 7.0).abs() < 1e-9);
     let empty = StoreFile::new();
-    assert_eq!(wait(empty.store().name_statistics(None)).unwrap(), []);
+    assert_eq!(block_on(empty.store().name_statistics(None)).unwrap(), []);
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn the_account_of_all_processes_is_summed_up() {
              dropped_shutdown = 1, dropped_sampled = 4",
         )
         .unwrap();
-    let stats = wait(file.store().statistics()).unwrap();
+    let stats = block_on(file.store().statistics()).unwrap();
     assert_eq!((stats.traces, stats.spans, stats.events), (2, 3, 1));
     assert_eq!((stats.offered, stats.stored), (28, 4));
     assert_eq!((stats.dropped.lost(), stats.dropped.sampled), (16, 8));
@@ -148,7 +148,7 @@ fn the_account_of_all_processes_is_summed_up() {
     assert_eq!(services, [("shop", 2, 1), ("bank", 1, 0)]);
     assert!(stats.file_bytes > 0 && stats.wal_bytes > 0);
     let empty = StoreFile::new();
-    let empty = wait(empty.store().statistics()).unwrap();
+    let empty = block_on(empty.store().statistics()).unwrap();
     assert_eq!((empty.spans, empty.oldest), (0, None));
 }
 
@@ -163,7 +163,7 @@ fn a_file_of_version_2_is_read_as_it_is_and_the_first_writer_makes_it_count_what
         )
         .unwrap();
     let store = file.store();
-    let before = wait(store.statistics()).unwrap();
+    let before = block_on(store.statistics()).unwrap();
     assert_eq!((before.dropped.total(), before.dropped.sampled), (2, 0));
     assert_eq!(file.number("PRAGMA user_version"), 2, "reading changes nothing");
     let (layer, guard) = SqliteLayer::builder()
@@ -175,7 +175,7 @@ fn a_file_of_version_2_is_read_as_it_is_and_the_first_writer_makes_it_count_what
     });
     assert!(guard.shutdown());
     assert_eq!(file.number("PRAGMA user_version"), 5);
-    let after = wait(store.statistics()).unwrap();
+    let after = block_on(store.statistics()).unwrap();
     assert_eq!((after.spans, after.offered, after.stored), (1, 11, 8));
     assert_eq!((after.dropped.lost(), after.dropped.sampled), (2, 1));
     let fresh = StoreFile::new();

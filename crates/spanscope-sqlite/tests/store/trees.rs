@@ -1,12 +1,11 @@
 use serde_json::json;
-use spanscope_model::{Condition, ConditionOp, TraceStore};
-use spanscope_sqlite::wait;
+use spanscope_model::{Condition, ConditionOp, TraceStore, block_on};
 
 use crate::support::{MIDNIGHT, Row, StoreFile, span_id};
 
 /// Ids and depths, in the order of ids.
 fn tree(file: &StoreFile, top: i64, max_depth: Option<u32>) -> Vec<(i64, u32)> {
-    let tree = wait(file.store().get_span_tree(span_id(top), None, max_depth)).unwrap();
+    let tree = block_on(file.store().get_span_tree(span_id(top), None, max_depth)).unwrap();
     tree.iter()
         .map(|(id, node)| {
             assert_eq!(*id, node.span.span_id);
@@ -53,12 +52,12 @@ fn a_tree_holds_what_lies_below_down_to_its_depth() {
     assert_eq!(tree(&file, 1, Some(1)), [(1, 1)]);
     assert_eq!(tree(&file, 2, None), [(2, 1), (3, 2)]);
     assert!(
-        wait(file.store().get_span_tree(span_id(1), None, Some(0)))
+        block_on(file.store().get_span_tree(span_id(1), None, Some(0)))
             .unwrap_err()
             .is_invalid_input()
     );
     assert!(
-        wait(file.store().get_span_tree(span_id(99), None, None))
+        block_on(file.store().get_span_tree(span_id(99), None, None))
             .unwrap_err()
             .is_not_found()
     );
@@ -77,7 +76,7 @@ fn cycles_and_orphans_do_no_harm() {
 fn attributes_are_cut_to_the_ones_asked_for() {
     let file = forest();
     let cut = |keys: Option<Vec<String>>| {
-        let tree = wait(file.store().get_span_tree(span_id(2), keys, Some(1))).unwrap();
+        let tree = block_on(file.store().get_span_tree(span_id(2), keys, Some(1))).unwrap();
         serde_json::to_string(&tree[&span_id(2)].span.attributes).unwrap()
     };
     assert_eq!(cut(None), r#"{"even":2,"id":2}"#);
@@ -118,7 +117,7 @@ fn a_deep_chain_is_no_problem() {
         });
     }
     file.db.execute_batch("COMMIT").unwrap();
-    let tree = wait(file.store().get_span_tree(span_id(1), None, None)).unwrap();
+    let tree = block_on(file.store().get_span_tree(span_id(1), None, None)).unwrap();
     assert_eq!(tree[&span_id(10_000)].depth, 10_000);
 }
 
@@ -133,7 +132,7 @@ fn query_spans_answers_spans_that_carry_all_attributes() {
     });
     let ids = |conditions, attributes: &[&str], depth| {
         let attributes = attributes.iter().map(|key| (*key).to_owned()).collect();
-        let spans = wait(file.store().query_spans(conditions, attributes, depth)).unwrap();
+        let spans = block_on(file.store().query_spans(conditions, attributes, depth)).unwrap();
         spans
             .iter()
             .map(|span| i64::from_be_bytes(span.span_id.to_bytes()))
@@ -150,7 +149,7 @@ fn query_spans_answers_spans_that_carry_all_attributes() {
     );
     assert_eq!(ids(third(), &[], Some(2)), [1, 2, 4, 5, 6]);
     assert_eq!(ids(vec![], &["even"], None).len(), 5);
-    let spans = wait(file.store().query_spans(third(), vec!["even".into()], None)).unwrap();
+    let spans = block_on(file.store().query_spans(third(), vec!["even".into()], None)).unwrap();
     assert_eq!(
         serde_json::to_string(&spans[0].attributes).unwrap(),
         r#"{"even":2}"#

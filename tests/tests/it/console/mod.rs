@@ -18,8 +18,8 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
-use spanscope_model::{LogEvent, LogFilter, Span, SpanFilter, TraceStore as _};
-use spanscope_sqlite::{SqliteStore, wait};
+use spanscope_model::{LogEvent, LogFilter, Span, SpanFilter, TraceStore as _, block_on};
+use spanscope_sqlite::SqliteStore;
 use spanscope_tests::terminal::{Piped, Shown, run, run_piped};
 use spanscope_tests::wait_for;
 
@@ -231,11 +231,11 @@ struct Store {
 impl Store {
     fn at(path: &Path) -> Self {
         let store = SqliteStore::open(path).unwrap();
-        let spans = wait(store.list_spans(SpanFilter {
+        let spans = block_on(store.list_spans(SpanFilter {
             limit: 10_000,
             ..SpanFilter::default()
         }));
-        let logs = wait(store.list_logs(LogFilter {
+        let logs = block_on(store.list_logs(LogFilter {
             limit: 10_000,
             ..LogFilter::default()
         }));

@@ -10,9 +10,9 @@ mod signals;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use spanscope_model::{Span, SpanFilter, TraceStore as _};
+use spanscope_model::{Span, SpanFilter, TraceStore as _, block_on};
 use spanscope_otlp::{OtlpBuilder, OtlpGuard, OtlpLayer};
-use spanscope_sqlite::{SqliteStore, wait};
+use spanscope_sqlite::SqliteStore;
 use spanscope_tests::PATIENCE;
 use tracing::{Dispatch, Subscriber};
 use tracing_subscriber::prelude::*;
@@ -44,7 +44,7 @@ where
 
 fn stored_spans(path: &PathBuf) -> Vec<Span> {
     let store = SqliteStore::open(path).unwrap();
-    wait(store.list_spans(SpanFilter {
+    block_on(store.list_spans(SpanFilter {
         limit: 10_000,
         ..SpanFilter::default()
     }))

@@ -11,8 +11,7 @@ use std::thread::JoinHandle;
 
 use serde_json::Value as Json;
 use spanscope_layers::genai::{Agent, ToolCall};
-use spanscope_model::{Span, TraceId, TraceStore as _};
-use spanscope_sqlite::wait;
+use spanscope_model::{Span, TraceId, TraceStore as _, block_on};
 use spanscope_tests::http::Answer;
 use spanscope_tests::{PATIENCE, store_at};
 
@@ -80,7 +79,7 @@ pub(super) fn texts<'a>(events: &'a [Json], field: &str) -> Vec<&'a str> {
 /// The spans of a trace, by their ids.
 pub(super) fn stored_spans(folder: &Folder, trace: &str) -> BTreeMap<String, Span> {
     let trace: TraceId = trace.parse().unwrap();
-    let spans = wait(folder.store().trace_spans(trace)).unwrap();
+    let spans = block_on(folder.store().trace_spans(trace)).unwrap();
     spans
         .into_iter()
         .map(|span| (span.span_id.to_string(), span))

@@ -38,7 +38,7 @@ fn a_record_says_all_that_was_sent() {
     assert_eq!(
         event,
         LogEvent {
-            id: 0,
+            id: String::new(),
             trace_id: Some(spanscope_model::TraceId::from_bytes(TRACE).unwrap()),
             span_id: Some(spanscope_model::SpanId::from_bytes(SPAN).unwrap()),
             timestamp: at(1_000),

@@ -41,7 +41,7 @@ fn said(event: &LogEvent) -> (Severity, &str, &str, &str, &str, String) {
 #[test]
 fn an_event_has_the_ids_of_its_span_and_a_time_in_it() {
     let event = kept("e", Vec::new());
-    assert_eq!(event.id, 0);
+    assert_eq!(event.id, "");
     assert_eq!(event.trace_id.unwrap().to_bytes(), TRACE);
     assert_eq!(event.span_id.unwrap().to_bytes(), SPAN);
     assert_eq!(event.timestamp, at(2_000));

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use spanscope_model::{LogFilter, StoreErrorKind, TraceStore};
+use spanscope_model::{LogFilter, StoreErrorKind, TraceStore, block_on};
 use spanscope_server::{AuthMode, Limits, Server};
-use spanscope_sqlite::{SqliteLayer, SqliteStore, wait};
+use spanscope_sqlite::{SqliteLayer, SqliteStore};
 use spanscope_tests::PATIENCE;
 use tower::ServiceExt as _;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -81,7 +81,7 @@ fn why_it_failed_is_in_the_log() {
     });
     guard.flush(Duration::from_secs(20)).unwrap();
     let store = SqliteStore::open(&path).unwrap();
-    let logs = wait(store.list_logs(LogFilter::default())).unwrap();
+    let logs = block_on(store.list_logs(LogFilter::default())).unwrap();
     let said = serde_json::to_value(&logs).unwrap();
     let errors: Vec<&Value> = said.as_array().unwrap().iter().collect();
     assert_eq!(errors.len(), 1, "{said}");
@@ -97,7 +97,7 @@ fn a_store_that_was_opened_for_reading_says_so() {
     let reading = SqliteStore::open(written.store.path()).unwrap();
     for store in [
         Arc::new(reading.clone()) as Arc<dyn TraceStore>,
-        reading.within(&tenant("acme")),
+        reading.for_tenant(&tenant("acme")),
     ] {
         let server = Running::of(store, AuthMode::Local, Limits::default());
         let answer = send(&traces(vec![span("second")])).to(server.address);

@@ -2,8 +2,7 @@
 
 use opentelemetry_proto::tonic::trace::v1::{Span, Status};
 use serde_json::{Value, json};
-use spanscope_model::{Span as Stored, SpanKind, SpanState, SpanStatus};
-use spanscope_sqlite::wait;
+use spanscope_model::{Span as Stored, SpanKind, SpanState, SpanStatus, block_on};
 
 use super::{JSON, TRACES, rejected, send, send_json, span, traces};
 use crate::running::{Open, open};
@@ -150,7 +149,7 @@ fn kept(sent: Span) -> Stored {
 }
 
 fn the_span(open: &Open) -> Stored {
-    let mut spans = wait(open.store.list_spans(spanscope_model::SpanFilter::default())).unwrap();
+    let mut spans = block_on(open.store.list_spans(spanscope_model::SpanFilter::default())).unwrap();
     assert_eq!(spans.len(), 1);
     spans.remove(0)
 }

@@ -65,7 +65,7 @@ fn an_answer_comes_with_its_trace() {
             text.contains("6*7?") && text.contains("message_generated"),
             "{text}"
         );
-        let of_acme = store.within(&"acme".parse().unwrap());
+        let of_acme = store.for_tenant(&"acme".parse().unwrap());
         let info = of_acme
             .list_runs(Default::default())
             .await
@@ -174,7 +174,7 @@ fn a_run_that_is_dropped_before_its_end_is_one_that_was_cancelled() {
         drop(left);
         let mut seen = 0;
         loop {
-            seen = store.changed(seen).await.unwrap();
+            seen = store.wait_for_change(seen).await.unwrap();
             let failed = spanscope_model::RunFilter {
                 status: Some(spanscope_model::RunStatus::Failed),
                 ..Default::default()

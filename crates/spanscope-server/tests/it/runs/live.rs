@@ -5,9 +5,9 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use spanscope_layers::genai::{Agent, ToolCall};
-use spanscope_model::TraceStore;
+use spanscope_model::{TraceStore, block_on};
 use spanscope_server::{AuthMode, Limits};
-use spanscope_sqlite::{SqliteLayer, SqliteStore, wait};
+use spanscope_sqlite::{SqliteLayer, SqliteStore};
 use spanscope_tests::wait_for;
 use tracing_subscriber::layer::SubscriberExt as _;
 
@@ -350,7 +350,10 @@ fn what_has_no_parent_yet_is_shown_as_waiting_for_it() {
         .unwrap()
         .json();
     assert!(again["data"]["metadata"]["pending"].is_null(), "{again}");
-    assert_eq!(wait(open.store.list_runs(Default::default())).unwrap().total, 1);
+    assert_eq!(
+        block_on(open.store.list_runs(Default::default())).unwrap().total,
+        1
+    );
 }
 
 #[test]

@@ -8,8 +8,8 @@ mod refusals;
 
 use spanscope_model::{
     NewRecords, NewSpan, SourceRecords, Span, SpanId, SpanState, SpanStatus, Timestamp, TraceId, TraceStore,
+    block_on,
 };
-use spanscope_sqlite::wait;
 
 use crate::running::Open;
 use crate::wire::{Ask, Connection};
@@ -103,7 +103,7 @@ pub(super) fn store(db: &dyn TraceStore, spans: Vec<Span>) {
         }],
         ..NewRecords::default()
     };
-    wait(db.store(records)).unwrap();
+    block_on(db.store(records)).unwrap();
 }
 
 /// One event of a stream.

@@ -1,8 +1,7 @@
 //! What is answered.
 
 use serde_json::{Value, json};
-use spanscope_model::{Span, Timestamp, TraceStore as _};
-use spanscope_sqlite::wait;
+use spanscope_model::{Span, Timestamp, TraceStore as _, block_on};
 use spanscope_tests::http::{ask, post};
 
 use super::{code, filled, read};
@@ -63,7 +62,7 @@ fn one_trace_and_one_span_have_the_fields_of_the_seed() {
     assert_eq!(span["attributes"]["session_id"], "s-1");
     assert_eq!(span["attributes"]["number"], 1, "numbers stay numbers");
     assert_eq!(span["attributes"]["is_last"], false);
-    let kept = wait(
+    let kept = block_on(
         filled
             .store
             .get_span(trace_id.parse().unwrap(), root.parse().unwrap()),

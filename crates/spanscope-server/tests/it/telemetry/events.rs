@@ -2,9 +2,8 @@
 
 use serde_json::{Value, json};
 use spanscope_model::{
-    LogFilter, MetricQuery, MetricQueryType, Span, SpanState, SpanStatus, TraceStore as _,
+    LogFilter, MetricQuery, MetricQueryType, Span, SpanState, SpanStatus, TraceStore as _, block_on,
 };
-use spanscope_sqlite::wait;
 
 use crate::running::{Open, open};
 use crate::wire::Ask;
@@ -56,7 +55,7 @@ impl Open {
     }
 
     fn span(&self) -> Span {
-        wait(self.store.get_span(TRACE.parse().unwrap(), SPAN.parse().unwrap())).unwrap()
+        block_on(self.store.get_span(TRACE.parse().unwrap(), SPAN.parse().unwrap())).unwrap()
     }
 }
 
@@ -88,7 +87,7 @@ fn events_of_all_kinds_come_to_the_same_in_any_order() {
             assert_eq!(span.attributes.get(key), Some(&value.into()), "{order:?}");
         }
         assert_eq!(open.counts(), (1, 1, 1), "{order:?}");
-        let logs = wait(open.store.list_logs(LogFilter::default())).unwrap();
+        let logs = block_on(open.store.list_logs(LogFilter::default())).unwrap();
         assert_eq!(
             (logs[0].message.as_str(), logs[0].severity.as_str()),
             ("it went on", "warn")
@@ -96,7 +95,7 @@ fn events_of_all_kinds_come_to_the_same_in_any_order() {
         assert_eq!(logs[0].span_id, Some(SPAN.parse().unwrap()));
         let mut query = MetricQuery::range("jobs", "2025-07-20T00:00:00Z".parse().unwrap());
         query.query_type = MetricQueryType::Instant;
-        let series = wait(open.store.query_metrics(query)).unwrap();
+        let series = block_on(open.store.query_metrics(query)).unwrap();
         assert_eq!(series[0].values[0].value, 7.into(), "{order:?}");
     }
 }
@@ -133,7 +132,7 @@ fn events_outside_of_spans_and_of_other_times_are_kept() {
         event["message"] = json!(stored);
         open.log_event(EVENTS[0], &event);
     }
-    let logs = wait(open.store.list_logs(LogFilter::default())).unwrap();
+    let logs = block_on(open.store.list_logs(LogFilter::default())).unwrap();
     assert_eq!(logs.len(), 4);
     for log in logs {
         assert_eq!(log.timestamp.to_string(), log.message);
@@ -159,7 +158,7 @@ fn what_may_be_left_out_may_be_null() {
         .extend(nothing.as_object().unwrap().clone());
     event["timestamp"] = json!("2025-07-20T08:26:40.123456"); // as Python writes a time of no zone
     open.log_event(EVENTS[0], &event);
-    let logs = wait(open.store.list_logs(LogFilter::default())).unwrap();
+    let logs = block_on(open.store.list_logs(LogFilter::default())).unwrap();
     assert_eq!(logs[0].timestamp.to_string(), "2025-07-20T08:26:40.123456Z");
     assert_eq!((logs[0].trace_id, logs[0].attributes.len()), (None, 0));
 }
@@ -349,7 +348,7 @@ fn keys_that_come_twice_are_refused_where_they_would_hide_something() {
             .status,
         204
     );
-    let logs = wait(open.store.list_logs(LogFilter::default())).unwrap();
+    let logs = block_on(open.store.list_logs(LogFilter::default())).unwrap();
     assert_eq!(logs[0].attributes.get("k"), Some(&2.into()));
 }
 
@@ -364,7 +363,7 @@ fn texts_of_any_kind_are_kept() {
     );
     open.log_event(EVENTS[0], &event);
     let expected = text.replace('\0', "\u{fffd}"); // SQL would end its JSON there
-    let logs = wait(open.store.list_logs(LogFilter::default())).unwrap();
+    let logs = block_on(open.store.list_logs(LogFilter::default())).unwrap();
     assert_eq!(logs[0].message, text);
     assert_eq!(logs[0].attributes.get(&expected), Some(&expected.as_str().into()));
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use spanscope_model::{LogFilter, StoreErrorKind, TraceStore as _};
+use spanscope_model::{LogFilter, StoreErrorKind, TraceStore as _, block_on};
 use spanscope_server::telemetry_router;
-use spanscope_sqlite::{SqliteLayer, SqliteStore, wait};
+use spanscope_sqlite::{SqliteLayer, SqliteStore};
 use spanscope_tests::http::{ask, post};
 use tower::ServiceExt as _;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -69,7 +69,7 @@ fn a_store_that_fails_says_why_in_the_log() {
     });
     guard.flush(Duration::from_secs(20)).unwrap();
     let store = SqliteStore::open(&path).unwrap();
-    let logs = wait(store.list_logs(LogFilter::default())).unwrap();
+    let logs = block_on(store.list_logs(LogFilter::default())).unwrap();
     let said = serde_json::to_string(&logs).unwrap();
     assert!(
         said.contains("cannot read /secret/place.db: disk 7 is on fire"),

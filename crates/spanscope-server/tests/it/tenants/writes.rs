@@ -1,8 +1,7 @@
 //! What is sent: it is the sender's, whatever it claims, and nothing of another changes.
 
 use serde_json::{Value, json};
-use spanscope_model::{LogFilter, MetricQuery, Span, SpanFilter, TraceStore};
-use spanscope_sqlite::wait;
+use spanscope_model::{LogFilter, MetricQuery, Span, SpanFilter, TraceStore, block_on};
 
 use super::{Does, SECRET, SPAN, THEIRS, TRACE, filled, rows, said};
 use crate::otlp::{send, text, traces_of};
@@ -13,11 +12,11 @@ use crate::wire::Ask;
 type All = (Counts, Vec<Span>, String, String);
 
 fn all_of(open: &Open, name: &str) -> All {
-    let store = open.store.within(&tenant(name));
-    let spans = wait(store.list_spans(SpanFilter::default())).unwrap();
-    let logs = wait(store.list_logs(LogFilter::default())).unwrap();
+    let store = open.store.for_tenant(&tenant(name));
+    let spans = block_on(store.list_spans(SpanFilter::default())).unwrap();
+    let logs = block_on(store.list_logs(LogFilter::default())).unwrap();
     let query = MetricQuery::range("jobs", spanscope_model::Timestamp::from_nanos(0));
-    let series = wait(store.query_metrics(query)).unwrap();
+    let series = block_on(store.query_metrics(query)).unwrap();
     (
         open.counts_of(name),
         spans,

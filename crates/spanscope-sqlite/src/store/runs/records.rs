@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 
 use rusqlite::Connection;
-use spanscope_model::{RunCursor, RunRange, RunRecords, RunSpan};
+use spanscope_model::{Cursor, RunRange, RunRecords, RunSpan};
 
 use super::find;
 use crate::store::builder::{Sql, count};
+use crate::store::row_cursor::{RowCursor, order_of};
 use crate::store::rows::{Reader, SPAN_COLUMNS};
 use crate::store::scope::Scope;
+use crate::store::stored::still_running;
 use crate::store::{Failure, logs};
 
 /// ` AND ...` over a row `e` of `_event`: it may be told of a run. A program that says much need not be read for its errors.
@@ -24,14 +26,10 @@ pub(in crate::store) fn records(
     range: RunRange,
 ) -> Result<RunRecords, Failure> {
     let found = find(db, scope, task_id)?;
-    let after = range.after;
-    let bound = range.upto.unwrap_or(RunCursor {
-        span: i64::MAX,
-        end: i64::MAX,
-        event: i64::MAX,
-    });
+    let after = RowCursor::from(range.after);
+    let bound = RowCursor::from(range.upto.unwrap_or(Cursor::END));
     let mut reader = Reader::new(db, scope)?;
-    let mut upto = range.upto.unwrap_or(after);
+    let mut upto = range.upto.map_or(after, RowCursor::from);
     let limit = range.limit.max(1);
     let mut spans = Vec::new();
     let sql = of_traces(
@@ -55,18 +53,14 @@ pub(in crate::store) fn records(
         let number = row.get(0)?;
         upto.span = upto.span.max(number);
         if let Some(span) = reader.span(row)? {
-            spans.push(RunSpan {
-                number,
-                span,
-                end_number: None,
-            });
+            spans.push((number, span));
         }
         Ok(())
     })?;
     if more {
         // What comes after the last of these spans is read with the next ones.
-        upto = RunCursor {
-            span: spans.last().map_or(after.span, |span: &RunSpan| span.number),
+        upto = RowCursor {
+            span: spans.last().map_or(after.span, |(number, _)| *number),
             ..after
         };
     }
@@ -82,15 +76,12 @@ pub(in crate::store) fn records(
     .rows(db, |row| Ok((row.get(1)?, row.get(0)?)))?
     .into_iter()
     .collect();
-    for span in &mut spans {
-        span.end_number = ends.get(&span.number).copied();
-    }
     let mut ended = Vec::new();
     let mut events = Vec::new();
     if !more {
         let mut numbers: Vec<(i64, i64)> = ends
-            .into_iter()
-            .map(|(span, number)| (number, span))
+            .iter()
+            .map(|(span, number)| (*number, *span))
             .filter(|(number, _)| *number <= bound.end)
             .collect();
         numbers.sort_unstable();
@@ -105,9 +96,8 @@ pub(in crate::store) fn records(
                 && let Some(span) = reader.span(row)?
             {
                 ended.push(RunSpan {
-                    number,
+                    order: order_of(number),
                     span,
-                    end_number: Some(end_number),
                 });
             }
         }
@@ -131,6 +121,16 @@ pub(in crate::store) fn records(
                 .max(last.into_iter().flatten().max().unwrap_or(after.event));
         }
     }
+    for (number, span) in &mut spans {
+        if ends.get(number).is_some_and(|end| *end > upto.end) {
+            still_running(span);
+        }
+    }
+    let spans = spans.into_iter().map(|(number, span)| RunSpan {
+        order: order_of(number),
+        span,
+    });
+    let spans = spans.collect();
     let mut traces = Vec::new();
     for trace in &found.traces {
         traces.extend(reader.trace_id(*trace)?);
@@ -142,7 +142,7 @@ pub(in crate::store) fn records(
         spans,
         ended,
         events,
-        upto,
+        upto: upto.into(),
         more,
         open: found.open,
         alive: found.alive,

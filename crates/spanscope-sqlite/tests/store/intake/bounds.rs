@@ -1,9 +1,10 @@
 //! What is there already, what is too much, and what becomes of a file that is closed or copied.
 
 use spanscope_model::{
-    Adds, MetricQuery, NewRecords, Span, SpanFilter, StoreErrorKind, Taken, Timestamp, TraceStore, Value,
+    Adds, IngestReceipt, MetricQuery, NewRecords, Span, SpanFilter, StoreErrorKind, Timestamp, TraceStore,
+    Value, block_on,
 };
-use spanscope_sqlite::{SqliteLayer, SqliteStore, wait};
+use spanscope_sqlite::{SqliteLayer, SqliteStore};
 
 use crate::support::{span_id, trace_id};
 
@@ -21,9 +22,9 @@ fn a_program_that_writes_the_file_itself_is_not_stored_twice() {
     };
     assert_eq!(
         store(&open.store, mine),
-        Taken {
+        IngestReceipt {
             known: 1,
-            ..Taken::default()
+            ..IngestReceipt::default()
         }
     );
     let theirs = NewRecords {
@@ -55,13 +56,13 @@ fn answers_that_are_too_large_are_refused_and_the_questions_can_be_narrowed() {
         })
     };
     assert!(is_too_large(
-        wait(small.trace_spans(trace_id(1))).map(|spans| spans.len())
+        block_on(small.trace_spans(trace_id(1))).map(|spans| spans.len())
     ));
     assert!(is_too_large(
-        wait(small.query_spans(Vec::new(), Vec::new(), None)).map(|spans| spans.len())
+        block_on(small.query_spans(Vec::new(), Vec::new(), None)).map(|spans| spans.len())
     ));
     assert!(is_too_large(
-        wait(small.get_span_tree(span_id(1), None, None)).map(|tree| tree.len())
+        block_on(small.get_span_tree(span_id(1), None, None)).map(|tree| tree.len())
     ));
     let raw = (0..5000)
         .map(|number| point("jobs_total", number.into(), Adds::Alone, ago(number)))
@@ -70,10 +71,10 @@ fn answers_that_are_too_large_are_refused_and_the_questions_can_be_narrowed() {
     let mut query = MetricQuery::range("jobs_total", ago(3_600_000));
     query.granularity = None;
     assert!(is_too_large(
-        wait(small.query_metrics(query)).map(|series| series.len())
+        block_on(small.query_metrics(query)).map(|series| series.len())
     ));
     assert_eq!(
-        wait(small.query_spans(Vec::new(), Vec::new(), Some(1)))
+        block_on(small.query_spans(Vec::new(), Vec::new(), Some(1)))
             .unwrap()
             .len(),
         1
@@ -93,7 +94,7 @@ fn a_queue_that_is_full_refuses_and_what_was_taken_is_stored() {
         .map(|id| narrow.store(records(vec![span(1, id, 0, "some")])))
         .collect();
     foreign.execute_batch("COMMIT").unwrap();
-    let answers: Vec<_> = taken.into_iter().map(wait).collect();
+    let answers: Vec<_> = taken.into_iter().map(block_on).collect();
     let stored = answers.iter().filter(|answer| answer.is_ok()).count();
     let refused = answers.iter().flat_map(|answer| answer.as_ref().err());
     assert!(
@@ -102,7 +103,7 @@ fn a_queue_that_is_full_refuses_and_what_was_taken_is_stored() {
             .all(|error| error.kind() == StoreErrorKind::Overloaded)
     );
     assert!(stored >= 1 && refused.count() >= 1, "{stored} of 20");
-    assert_eq!(wait(narrow.trace_spans(trace_id(1))).unwrap().len(), stored);
+    assert_eq!(block_on(narrow.trace_spans(trace_id(1))).unwrap().len(), stored);
 }
 
 #[test]
@@ -117,14 +118,14 @@ fn what_was_acknowledged_is_there_when_the_file_is_opened_anew() {
     let wal = format!("{}-wal", open.store.path().display());
     std::fs::copy(wal, open.folder.path().join("copy.db-wal")).unwrap();
     let copy = SqliteStore::open(&copy).unwrap();
-    assert_eq!(wait(copy.trace_spans(trace_id(1))).unwrap().len(), 50);
+    assert_eq!(block_on(copy.trace_spans(trace_id(1))).unwrap().len(), 50);
 }
 
 #[test]
 fn a_store_that_was_opened_for_reading_says_how_to_write() {
     let open = open();
     let reader = SqliteStore::open(open.store.path()).unwrap();
-    let error = wait(reader.store(records(vec![span(1, 1, 0, "no")]))).unwrap_err();
+    let error = block_on(reader.store(records(vec![span(1, 1, 0, "no")]))).unwrap_err();
     assert!(error.is_invalid_input() && error.to_string().contains("SqliteStore::builder()"));
 }
 
@@ -152,7 +153,7 @@ fn a_trace_of_clocks_that_go_ahead_is_found_by_its_time() {
         since: Some(Timestamp::from_nanos(later + MS)),
         ..SpanFilter::default()
     };
-    assert_eq!(wait(open.store.list_spans(since)).unwrap().len(), 1);
+    assert_eq!(block_on(open.store.list_spans(since)).unwrap().len(), 1);
 }
 
 #[test]
@@ -182,11 +183,11 @@ fn senders_are_forgotten_with_the_last_that_they_can_have_sent() {
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
     assert_eq!(number("SELECT count(*) FROM _total"), 0);
-    let stats = wait(keeper.statistics()).unwrap();
+    let stats = block_on(keeper.statistics()).unwrap();
     assert_eq!(
         (stats.offered, stats.stored),
         (2, 2),
         "the account keeps what they gave"
     );
-    assert_eq!(wait(keeper.trace_spans(trace_id(1))).unwrap().len(), 1);
+    assert_eq!(block_on(keeper.trace_spans(trace_id(1))).unwrap().len(), 1);
 }

@@ -2,9 +2,9 @@
 
 use spanscope_model::{
     Event, EventKind, LogFilter, Severity, SpanPayload, SpanState, SpanStatus, Timestamp, TraceFilter,
-    TraceStore, Value,
+    TraceStore, Value, block_on,
 };
-use spanscope_sqlite::{SqliteStore, wait};
+use spanscope_sqlite::SqliteStore;
 
 use crate::support::{span_id, trace_id};
 
@@ -58,10 +58,10 @@ fn events_of_the_telemetry_api_become_spans_whichever_comes_first() {
             events.reverse();
         }
         for event in events {
-            wait(open.store.log_event(event.clone(), 3600)).unwrap();
-            wait(open.store.log_event(event, 3600)).unwrap(); // a start that is seen twice is one span
+            block_on(open.store.log_event(event.clone(), 3600)).unwrap();
+            block_on(open.store.log_event(event, 3600)).unwrap(); // a start that is seen twice is one span
         }
-        let found = wait(open.store.get_span(trace_id(1), span_id(1))).unwrap();
+        let found = block_on(open.store.get_span(trace_id(1), span_id(1))).unwrap();
         assert_eq!((found.start_time, found.end_time), (began, Some(ended)));
         assert_eq!(
             (found.name.as_str(), found.status),
@@ -73,7 +73,7 @@ fn events_of_the_telemetry_api_become_spans_whichever_comes_first() {
             .map(|(key, value)| (key, value.to_string()))
             .collect();
         assert_eq!(attributes, [("a", "1".to_owned()), ("b", "2".to_owned())]);
-        let trace = wait(open.store.list_traces(TraceFilter::default()))
+        let trace = block_on(open.store.list_traces(TraceFilter::default()))
             .unwrap()
             .remove(0);
         assert_eq!(
@@ -86,22 +86,22 @@ fn events_of_the_telemetry_api_become_spans_whichever_comes_first() {
 #[test]
 fn a_span_that_was_begun_runs_until_its_end_comes() {
     let open = open();
-    wait(
+    block_on(
         open.store
             .log_event(log(start("work", None), Some((1, 1)), ago(1000), &[]), 3600),
     )
     .unwrap();
-    let found = wait(open.store.get_span(trace_id(1), span_id(1))).unwrap();
+    let found = block_on(open.store.get_span(trace_id(1), span_id(1))).unwrap();
     assert_eq!(
         (found.state, found.end_time, found.status),
         (SpanState::Running, None, None)
     );
-    wait(
+    block_on(
         open.store
             .log_event(log(end(SpanStatus::Ok), Some((1, 1)), ago(0), &[]), 3600),
     )
     .unwrap();
-    let found = wait(open.store.get_span(trace_id(1), span_id(1))).unwrap();
+    let found = block_on(open.store.get_span(trace_id(1), span_id(1))).unwrap();
     assert_eq!(
         (found.state, found.status),
         (SpanState::Ended, Some(SpanStatus::Ok))
@@ -118,13 +118,13 @@ fn a_traceparent_continues_that_trace_for_all_that_follows() {
         ago(3000),
         &[("traceparent", &parent)],
     );
-    wait(open.store.log_event(begin, 3600)).unwrap();
-    wait(
+    block_on(open.store.log_event(begin, 3600)).unwrap();
+    block_on(
         open.store
             .log_event(log(start("child", Some(1)), Some((1, 2)), ago(2000), &[]), 3600),
     )
     .unwrap();
-    wait(
+    block_on(
         open.store
             .log_event(log(end(SpanStatus::Ok), Some((1, 2)), ago(1000), &[]), 3600),
     )
@@ -133,18 +133,18 @@ fn a_traceparent_continues_that_trace_for_all_that_follows() {
         message: "hello".to_owned(),
         severity: Severity::Info,
     };
-    wait(open.store.log_event(log(said, Some((1, 1)), ago(900), &[]), 3600)).unwrap();
-    let spans = wait(open.store.trace_spans(trace_id(77))).unwrap();
+    block_on(open.store.log_event(log(said, Some((1, 1)), ago(900), &[]), 3600)).unwrap();
+    let spans = block_on(open.store.trace_spans(trace_id(77))).unwrap();
     assert_eq!(spans.len(), 2);
     assert_eq!(spans[0].parent_span_id, Some(span_id(5)));
     assert!(spans[0].attributes.is_empty(), "it is not stored");
     assert_eq!(spans[1].status, Some(SpanStatus::Ok));
     assert!(
-        wait(open.store.get_trace(trace_id(1)))
+        block_on(open.store.get_trace(trace_id(1)))
             .unwrap_err()
             .is_not_found()
     );
-    let logs = wait(open.store.list_logs(LogFilter::default())).unwrap();
+    let logs = block_on(open.store.list_logs(LogFilter::default())).unwrap();
     assert_eq!(logs[0].trace_id, Some(trace_id(77)));
 }
 
@@ -163,8 +163,8 @@ fn a_malformed_traceparent_continues_nothing_and_is_not_stored() {
             ago(3000),
             &[("traceparent", &malformed)],
         );
-        wait(open.store.log_event(begin, 3600)).unwrap();
-        let spans = wait(open.store.trace_spans(trace_id(1))).unwrap();
+        block_on(open.store.log_event(begin, 3600)).unwrap();
+        let spans = block_on(open.store.trace_spans(trace_id(1))).unwrap();
         assert_eq!(spans.len(), 1, "{malformed:?}");
         assert_eq!(spans[0].parent_span_id, None, "{malformed:?}");
         assert!(spans[0].attributes.is_empty(), "{malformed:?}");
@@ -182,7 +182,7 @@ fn events_that_make_no_sense_are_refused() {
         unit: String::new(),
     };
     for event in [own_parent, no_ids, log(metric, None, ago(0), &[])] {
-        let error = wait(open.store.log_event(event, 3600)).unwrap_err();
+        let error = block_on(open.store.log_event(event, 3600)).unwrap_err();
         assert!(error.is_invalid_input(), "{error}");
     }
     assert_eq!(open.account(), (0, 0));
@@ -191,33 +191,33 @@ fn events_that_make_no_sense_are_refused() {
 #[test]
 fn what_is_given_with_a_time_to_live_goes_when_it_is_over() {
     let open = open();
-    wait(
+    block_on(
         open.store
             .log_event(log(start("short", None), Some((1, 1)), ago(5000), &[]), 0),
     )
     .unwrap();
-    wait(
+    block_on(
         open.store
             .log_event(log(end(SpanStatus::Ok), Some((1, 1)), ago(4000), &[]), 0),
     )
     .unwrap();
-    wait(
+    block_on(
         open.store
             .log_event(log(start("long", None), Some((2, 2)), ago(5000), &[]), 3600),
     )
     .unwrap();
     // The longest of a trace counts, and a span without one has its trace go by age.
-    wait(
+    block_on(
         open.store
             .log_event(log(start("a", None), Some((3, 3)), ago(5000), &[]), 0),
     )
     .unwrap();
-    wait(
+    block_on(
         open.store
             .log_event(log(start("b", Some(3)), Some((3, 4)), ago(5000), &[]), 3600),
     )
     .unwrap();
-    wait(
+    block_on(
         open.store
             .log_event(log(start("c", None), Some((4, 5)), ago(5000), &[]), 0),
     )
@@ -227,7 +227,7 @@ fn what_is_given_with_a_time_to_live_goes_when_it_is_over() {
     let week = std::time::Duration::from_secs(7 * 24 * 3600);
     assert_eq!(SqliteStore::cleanup(&path, week, true).unwrap().traces, 1);
     assert_eq!(SqliteStore::cleanup(&path, week, false).unwrap().traces, 1);
-    let left = wait(open.store.list_traces(TraceFilter::default())).unwrap();
+    let left = block_on(open.store.list_traces(TraceFilter::default())).unwrap();
     let mut left: Vec<_> = left.iter().map(|trace| trace.trace.trace_id).collect();
     left.sort();
     assert_eq!(left, [trace_id(2), trace_id(3), trace_id(4)]);

@@ -2,15 +2,17 @@
 
 mod bounds;
 mod events;
+mod followed;
 mod runs;
 mod stored;
 mod tenants;
 
 use spanscope_model::{
-    Adds, Attributes, LogEvent, MetricKind, MetricQuery, MetricQueryType, NewEvent, NewPoint, NewRecords,
-    NewSpan, Severity, SourceRecords, Span, SpanState, SpanStatus, Taken, Timestamp, TraceStore, Value,
+    Adds, Attributes, IngestReceipt, LogEvent, MetricKind, MetricQuery, MetricQueryType, NewEvent, NewPoint,
+    NewRecords, NewSpan, Severity, SourceRecords, Span, SpanState, SpanStatus, Timestamp, TraceStore, Value,
+    block_on,
 };
-use spanscope_sqlite::{SqliteStore, wait};
+use spanscope_sqlite::SqliteStore;
 
 use crate::support::{span_id, trace_id};
 
@@ -37,7 +39,7 @@ impl Open {
 
     /// What every question shows of the accounts: what was offered is there.
     pub(super) fn account(&self) -> (u64, u64) {
-        let stats = wait(self.store.statistics()).unwrap();
+        let stats = block_on(self.store.statistics()).unwrap();
         (stats.offered, stats.stored)
     }
 }
@@ -82,7 +84,7 @@ pub(super) fn of(records: SourceRecords) -> NewRecords {
 pub(super) fn event(trace: Option<u128>, message: &str) -> NewEvent {
     NewEvent {
         event: LogEvent {
-            id: 0,
+            id: String::new(),
             trace_id: trace.map(trace_id),
             span_id: None,
             timestamp: ago(1000),
@@ -121,14 +123,14 @@ pub(super) fn points(points: Vec<NewPoint>) -> NewRecords {
     })
 }
 
-pub(super) fn store(store: &dyn TraceStore, records: NewRecords) -> Taken {
-    wait(store.store(records)).unwrap()
+pub(super) fn store(store: &dyn TraceStore, records: NewRecords) -> IngestReceipt {
+    block_on(store.store(records)).unwrap()
 }
 
 pub(super) fn total(store: &dyn TraceStore, metric: &str) -> Option<Value> {
     let mut query = MetricQuery::range(metric, ago(3_600_000));
     query.query_type = MetricQueryType::Instant;
     query.end = Some(ago(-3_600_000));
-    let series = wait(store.query_metrics(query)).unwrap();
+    let series = block_on(store.query_metrics(query)).unwrap();
     series.first().map(|series| series.values[0].value.clone())
 }

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use spanscope_model::{
-    RunCursor, RunFilter, RunPage, RunRange, RunRecords, RunStatus, Span, SpanState, SpanStatus, Timestamp,
-    TraceStore,
+    Cursor, RunFilter, RunPage, RunRange, RunRecords, RunSpan, RunStatus, Span, SpanState, SpanStatus,
+    Timestamp, TraceStore, block_on,
 };
-use spanscope_sqlite::{SqliteStore, wait};
+use spanscope_sqlite::SqliteStore;
 
 use super::{MS, Open, ago, event, of, open, records, span, store};
 use crate::support::{span_id, trace_id};
@@ -59,7 +59,7 @@ fn failed(span: Span) -> Span {
 }
 
 fn list(of: &dyn TraceStore, filter: RunFilter) -> RunPage {
-    wait(of.list_runs(filter)).unwrap()
+    block_on(of.list_runs(filter)).unwrap()
 }
 
 fn tasks(page: &RunPage) -> Vec<&str> {
@@ -67,7 +67,7 @@ fn tasks(page: &RunPage) -> Vec<&str> {
 }
 
 fn read(of: &dyn TraceStore, task: &str, range: RunRange) -> RunRecords {
-    wait(of.run_records(task.to_owned(), range)).unwrap()
+    block_on(of.run_records(task.to_owned(), range)).unwrap()
 }
 
 fn names(records: &RunRecords) -> BTreeSet<i64> {
@@ -291,9 +291,9 @@ fn runs_of_one_trace_are_told_apart_by_their_task_ids() {
     assert!(read(&db, "first", RunRange::ALL).is_shared);
     assert!(!read(&db, &trace_id(1).to_string(), RunRange::ALL).is_shared);
 
-    assert_eq!(wait(db.delete_run("second".to_owned())).unwrap(), 2);
+    assert_eq!(block_on(db.delete_run("second".to_owned())).unwrap(), 2);
     assert!(
-        wait(db.run_records("second".to_owned(), RunRange::ALL))
+        block_on(db.run_records("second".to_owned(), RunRange::ALL))
             .unwrap_err()
             .is_not_found()
     );
@@ -322,15 +322,15 @@ fn a_task_that_goes_on_in_another_trace_is_one_run() {
     let records = read(&db, "job", RunRange::ALL);
     assert_eq!(records.traces, [trace_id(1), trace_id(2)]);
     assert_eq!(names(&records), BTreeSet::from([1, 2, 7]));
-    assert_eq!(wait(db.delete_run("job".to_owned())).unwrap(), 3);
+    assert_eq!(block_on(db.delete_run("job".to_owned())).unwrap(), 3);
     assert_eq!(list(&db, RunFilter::default()).total, 0);
 }
 
 #[test]
 fn nobody_sees_or_deletes_the_runs_of_another_tenant() {
     let Open { store: db, .. } = open();
-    let acme = db.within(&"acme".parse().unwrap());
-    let other = db.within(&"other".parse().unwrap());
+    let acme = db.for_tenant(&"acme".parse().unwrap());
+    let other = db.for_tenant(&"other".parse().unwrap());
     store(&*acme, records(vec![agent(1, 1, 0, Some("same")), chat(1, 2, 1)]));
     store(&*other, records(vec![agent(1, 1, 0, Some("same"))]));
     store(&*acme, records(vec![agent(5, 1, 0, Some("only acme's"))]));
@@ -349,13 +349,13 @@ fn nobody_sees_or_deletes_the_runs_of_another_tenant() {
     assert_eq!(names(&read(&*other, "same", RunRange::ALL)), BTreeSet::from([1]));
     for task in ["only acme's".to_owned(), trace_id(5).to_string()] {
         assert!(
-            wait(other.run_records(task.clone(), RunRange::ALL))
+            block_on(other.run_records(task.clone(), RunRange::ALL))
                 .unwrap_err()
                 .is_not_found()
         );
-        assert!(wait(other.delete_run(task)).unwrap_err().is_not_found());
+        assert!(block_on(other.delete_run(task)).unwrap_err().is_not_found());
     }
-    assert_eq!(wait(other.delete_runs_before(ago(0))).unwrap(), 1);
+    assert_eq!(block_on(other.delete_runs_before(ago(0))).unwrap(), 1);
     assert_eq!(
         (
             list(&*acme, RunFilter::default()).total,
@@ -376,16 +376,16 @@ fn a_cleanup_takes_runs_that_ended_before_and_leaves_other_traces() {
     store(&db, records(vec![at(agent(1, 1, 0, Some("old")), 90)]));
     store(&db, records(vec![at(agent(2, 1, 0, Some("new")), 5)]));
     store(&db, records(vec![at(span(3, 1, 0, "GET /books"), 90)]));
-    assert_eq!(wait(db.delete_runs_before(ago(60 * 60_000))).unwrap(), 1);
+    assert_eq!(block_on(db.delete_runs_before(ago(60 * 60_000))).unwrap(), 1);
     assert_eq!(tasks(&list(&db, RunFilter::default())), ["new"]);
-    assert_eq!(wait(db.trace_spans(trace_id(3))).unwrap().len(), 1);
-    assert_eq!(wait(db.delete_runs_before(ago(60 * 60_000))).unwrap(), 0);
+    assert_eq!(block_on(db.trace_spans(trace_id(3))).unwrap().len(), 1);
+    assert_eq!(block_on(db.delete_runs_before(ago(60 * 60_000))).unwrap(), 0);
 }
 
 #[test]
 fn what_came_since_is_read_once_and_a_range_is_always_the_same() {
     let Open { store: db, .. } = open();
-    let mut cursor = RunCursor::default();
+    let mut cursor = Cursor::default();
     let mut pages = Vec::new();
     let mut read_on = || {
         let range = RunRange {
@@ -441,22 +441,19 @@ fn what_came_since_is_read_once_and_a_range_is_always_the_same() {
                 limit: u64::MAX,
             },
         );
-        let ends = |page: &RunRecords, upto: RunCursor| -> Vec<(i64, bool)> {
-            let is_seen = |span: &spanscope_model::RunSpan| {
-                span.span.end_time.is_some() && span.end_number.is_none_or(|number| number <= upto.end)
-            };
-            page.spans
-                .iter()
-                .map(|span| (span.number, is_seen(span)))
-                .collect()
+        let ends = |page: &RunRecords| -> Vec<_> {
+            let end = |span: &RunSpan| (span.order, span.span.end_time, span.span.status, span.span.state);
+            page.spans.iter().map(end).collect()
         };
-        assert_eq!(ends(&again, page.upto), ends(page, page.upto));
+        assert_eq!(ends(&again), ends(page));
         assert_eq!(again.ended.len(), page.ended.len());
         assert_eq!(again.events, page.events);
         assert_eq!(again.upto, page.upto);
     }
+    let was_running = |page: &RunRecords| page.spans.iter().any(|span| span.span.end_time.is_none());
+    assert_eq!((was_running(&first), was_running(&second)), (true, true));
     // In pieces it comes to the same.
-    let mut cursor = RunCursor::default();
+    let mut cursor = Cursor::default();
     let mut pieces = Vec::new();
     loop {
         let range = RunRange {
@@ -466,7 +463,7 @@ fn what_came_since_is_read_once_and_a_range_is_always_the_same() {
         };
         let piece = read(&db, "t", range);
         cursor = piece.upto;
-        pieces.extend(piece.spans.iter().map(|span| span.number));
+        pieces.extend(piece.spans.iter().map(|span| span.order));
         if !piece.more {
             assert_eq!(
                 piece.ended.len() + piece.spans.len(),
@@ -482,17 +479,17 @@ fn what_came_since_is_read_once_and_a_range_is_always_the_same() {
 #[test]
 fn what_another_process_writes_wakes_up_whoever_waits() {
     let Open { store: db, folder } = open();
-    let seen = wait(db.changed(0)).unwrap();
-    let seen = wait(db.changed(seen.saturating_sub(1))).unwrap();
+    let seen = block_on(db.wait_for_change(0)).unwrap();
+    let seen = block_on(db.wait_for_change(seen.saturating_sub(1))).unwrap();
     let path = folder.path().join("trace_store.db");
     let reader = SqliteStore::open(&path).unwrap();
     let (sender, told) = std::sync::mpsc::channel();
     let waiting = std::thread::spawn(move || {
         // The first look is told at once; from there on only changes are.
-        let mut seen = wait(reader.changed(0)).unwrap();
+        let mut seen = block_on(reader.wait_for_change(0)).unwrap();
         sender.send(seen).unwrap();
         for _ in 0..3 {
-            seen = wait(reader.changed(seen)).unwrap();
+            seen = block_on(reader.wait_for_change(seen)).unwrap();
             sender.send(seen).unwrap();
         }
     });
@@ -506,7 +503,7 @@ fn what_another_process_writes_wakes_up_whoever_waits() {
         }
     }
     waiting.join().unwrap();
-    assert!(wait(db.changed(seen)).unwrap() > seen);
+    assert!(block_on(db.wait_for_change(seen)).unwrap() > seen);
 }
 
 #[test]
@@ -515,8 +512,8 @@ fn a_store_that_was_opened_for_reading_deletes_nothing() {
     store(&db, records(vec![agent(1, 1, 0, Some("t"))]));
     let reader = SqliteStore::open(folder.path().join("trace_store.db")).unwrap();
     for error in [
-        wait(reader.delete_run("t".to_owned())).unwrap_err(),
-        wait(reader.delete_runs_before(ago(0))).unwrap_err(),
+        block_on(reader.delete_run("t".to_owned())).unwrap_err(),
+        block_on(reader.delete_runs_before(ago(0))).unwrap_err(),
     ] {
         assert!(
             error.is_invalid_input() && error.to_string().contains("SqliteStore::builder"),
@@ -543,7 +540,7 @@ fn a_file_of_version_4_gets_its_runs_from_the_first_writer() {
     raw.execute_batch("DROP TABLE _run; DROP TABLE _ended; PRAGMA user_version = 4;")
         .unwrap();
     let reader = SqliteStore::open(&path).unwrap();
-    let error = wait(reader.list_runs(RunFilter::default())).unwrap_err();
+    let error = block_on(reader.list_runs(RunFilter::default())).unwrap_err();
     assert!(error.to_string().contains("older version"), "{error}");
     let writer = SqliteStore::builder().open(&path).unwrap();
     let page = list(&writer, RunFilter::default());
@@ -554,7 +551,7 @@ fn a_file_of_version_4_gets_its_runs_from_the_first_writer() {
 #[test]
 fn an_import_brings_the_runs_along() {
     let Open { store: db, folder } = open();
-    let acme = db.within(&"acme".parse().unwrap());
+    let acme = db.for_tenant(&"acme".parse().unwrap());
     store(
         &*acme,
         records(vec![failed(agent(1, 1, 0, Some("t"))), chat(1, 2, 1)]),
@@ -565,13 +562,17 @@ fn an_import_brings_the_runs_along() {
         SqliteStore::import(&target, folder.path().join("trace_store.db"), |_, _| ()).unwrap();
     }
     let other = SqliteStore::open(&target).unwrap();
-    let page = list(&*other.within(&"acme".parse().unwrap()), RunFilter::default());
+    let page = list(&*other.for_tenant(&"acme".parse().unwrap()), RunFilter::default());
     assert_eq!(
         (page.total, page.runs[0].status, page.runs[0].span_count),
         (1, RunStatus::Failed, 2)
     );
     assert_eq!(
-        list(&*other.within(&"other".parse().unwrap()), RunFilter::default()).total,
+        list(
+            &*other.for_tenant(&"other".parse().unwrap()),
+            RunFilter::default()
+        )
+        .total,
         0
     );
 }
@@ -652,18 +653,19 @@ fn a_run_that_holds_other_runs_is_deleted_with_them_and_its_numbers_are_not_give
     );
     let before = read(&db, "outer", RunRange::ALL);
     assert!(before.is_shared);
-    assert_eq!(wait(db.delete_run("outer".to_owned())).unwrap(), 2);
+    assert_eq!(block_on(db.delete_run("outer".to_owned())).unwrap(), 2);
     assert_eq!(list(&db, RunFilter::default()).total, 0);
-    assert!(wait(db.trace_spans(trace_id(1))).unwrap_err().is_not_found());
+    assert!(block_on(db.trace_spans(trace_id(1))).unwrap_err().is_not_found());
     store(&db, records(vec![agent(1, 3, 0, Some("outer"))]));
-    let after = read(&db, "outer", RunRange::ALL);
-    assert!(
-        after.spans[0].number > before.upto.span,
-        "whoever followed sees what is new"
-    );
-    wait(db.delete_runs_before(ago(0))).unwrap();
+    let since = |cursor| RunRange {
+        after: cursor,
+        ..RunRange::ALL
+    };
+    let after = read(&db, "outer", since(before.upto));
+    assert_eq!(after.spans.len(), 1, "a follower sees what is new");
+    block_on(db.delete_runs_before(ago(0))).unwrap();
     store(&db, records(vec![agent(2, 1, 0, Some("next"))]));
-    assert!(read(&db, "next", RunRange::ALL).spans[0].number > after.upto.span);
+    assert_eq!(read(&db, "next", since(after.upto)).spans.len(), 1);
 }
 
 #[test]
@@ -749,6 +751,6 @@ fn a_cleanup_leaves_what_goes_on_and_counts_tasks() {
     for trace in 2..5 {
         store(&db, records(vec![agent(trace, 1, 0, Some("in three traces"))]));
     }
-    assert_eq!(wait(db.delete_runs_before(ago(0))).unwrap(), 1);
+    assert_eq!(block_on(db.delete_runs_before(ago(0))).unwrap(), 1);
     assert_eq!(tasks(&list(&db, RunFilter::default())), ["goes on"]);
 }

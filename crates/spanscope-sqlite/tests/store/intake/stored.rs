@@ -2,11 +2,11 @@
 
 use serde_json::json;
 use spanscope_model::{
-    Adds, Attributes, Condition, ConditionOp, Link, LogEvent, LogFilter, NewEvent, NewRecords, NewSpan,
-    Scope, Severity, Source, SourceRecords, SpanFilter, SpanKind, SpanStatus, Taken, TraceFilter, TraceStore,
-    UsageBy, UsageQuery, Value,
+    Adds, Attributes, Condition, ConditionOp, IngestReceipt, Link, LogEvent, LogFilter, NewEvent, NewRecords,
+    NewSpan, Scope, Severity, Source, SourceRecords, SpanFilter, SpanKind, SpanStatus, TraceFilter,
+    TraceStore, UsageBy, UsageQuery, Value, block_on,
 };
-use spanscope_sqlite::{SqliteStore, wait};
+use spanscope_sqlite::SqliteStore;
 
 use crate::support::{span_id, trace_id};
 
@@ -77,7 +77,7 @@ fn what_is_stored_is_what_was_given() {
         }),
     );
     assert_eq!((taken.stored, taken.known), (3, 0));
-    let found = wait(open.store.get_span(trace_id(1), span_id(1))).unwrap();
+    let found = block_on(open.store.get_span(trace_id(1), span_id(1))).unwrap();
     let mut expected = given;
     // SQL ends a text at NUL, JSON has no NaN, and what is secret is nobody's.
     expected.attributes.set("text", "x\u{fffd}y\"\\\u{7f}é");
@@ -88,7 +88,7 @@ fn what_is_stored_is_what_was_given() {
     expected.resource = Some(resource);
     expected.scope = Some(scope);
     assert_eq!(found, expected);
-    let logs = wait(open.store.list_logs(LogFilter::default())).unwrap();
+    let logs = block_on(open.store.list_logs(LogFilter::default())).unwrap();
     let logs: Vec<_> = logs
         .iter()
         .map(|log| (log.name.as_str(), log.message.as_str(), log.trace_id.is_some()))
@@ -100,7 +100,7 @@ fn what_is_stored_is_what_was_given() {
         conditions: vec![Condition::new("session.id", ConditionOp::Eq, "s-1")],
         ..SpanFilter::default()
     };
-    assert_eq!(wait(open.store.list_spans(by_session)).unwrap().len(), 1);
+    assert_eq!(block_on(open.store.list_spans(by_session)).unwrap().len(), 1);
     assert_eq!(open.account(), (3, 3));
 }
 
@@ -116,23 +116,23 @@ fn a_span_is_stored_once_however_often_it_comes() {
     };
     assert_eq!(
         store(&open.store, records(spans())),
-        Taken {
+        IngestReceipt {
             stored: 2,
             known: 1,
-            ..Taken::default()
+            ..IngestReceipt::default()
         }
     );
     assert_eq!(
         store(&open.store, records(spans())),
-        Taken {
+        IngestReceipt {
             stored: 0,
             known: 3,
-            ..Taken::default()
+            ..IngestReceipt::default()
         }
     );
     let later = vec![span(1, 3, 1, "later")];
     assert_eq!(store(&open.store, records(later)).stored, 1);
-    let traces = wait(open.store.list_traces(TraceFilter::default())).unwrap();
+    let traces = block_on(open.store.list_traces(TraceFilter::default())).unwrap();
     assert_eq!((traces.len(), traces[0].span_count), (1, 3));
     assert_eq!(traces[0].root_name, "root");
     assert_eq!(open.account(), (3, 3));
@@ -162,11 +162,16 @@ fn log_events_beside_the_spans_don_t_make_a_trace_longer() {
         for batch in batches {
             store(&open.store, batch);
         }
-        let trace = wait(open.store.list_traces(TraceFilter::default()))
+        let trace = block_on(open.store.list_traces(TraceFilter::default()))
             .unwrap()
             .remove(0);
         assert_eq!(trace.duration_ms, Some(100.0), "spans first: {spans_first}");
-        assert_eq!(wait(open.store.list_logs(LogFilter::default())).unwrap().len(), 2);
+        assert_eq!(
+            block_on(open.store.list_logs(LogFilter::default()))
+                .unwrap()
+                .len(),
+            2
+        );
     }
 }
 
@@ -181,13 +186,13 @@ fn a_batch_is_known_by_its_name_for_each_tenant() {
             ..SourceRecords::default()
         })
     };
-    let acme = open.store.within(&"acme".parse().unwrap());
+    let acme = open.store.for_tenant(&"acme".parse().unwrap());
     assert_eq!(store(&open.store, batch()).stored, 2);
     assert_eq!(
         store(&open.store, batch()),
-        Taken {
+        IngestReceipt {
             known: 2,
-            ..Taken::default()
+            ..IngestReceipt::default()
         }
     );
     assert_eq!(
@@ -219,9 +224,9 @@ fn totals_are_stored_as_what_they_grew_by() {
     );
     assert_eq!(
         again,
-        Taken {
+        IngestReceipt {
             known: 1,
-            ..Taken::default()
+            ..IngestReceipt::default()
         }
     );
     assert_eq!(total(&open.store, "jobs_total"), Some(Value::I64(8)));
@@ -308,7 +313,7 @@ fn the_innermost_call_counts_its_tokens_in_whatever_order_the_spans_come() {
             trace_id: None,
             by: UsageBy::Model,
         };
-        let usage = wait(open.store.usage(usage)).unwrap();
+        let usage = block_on(open.store.usage(usage)).unwrap();
         assert_eq!((usage.len(), usage[0].calls, usage[0].total), (1, 1, 15));
         assert_eq!(usage[0].model, "small");
     }

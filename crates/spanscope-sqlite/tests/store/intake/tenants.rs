@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use spanscope_model::{
     Adds, Condition, ConditionOp, IdMatch, LogFilter, MetricKind, NewPoint, SpanFilter, SpanStatus, Tenant,
-    TraceFilter, TraceQuery, TraceStore, UsageBy, UsageQuery, Value,
+    TraceFilter, TraceQuery, TraceStore, UsageBy, UsageQuery, Value, block_on,
 };
-use spanscope_sqlite::{SqliteLayer, SqliteStore, wait};
+use spanscope_sqlite::{SqliteLayer, SqliteStore};
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::support::{span_id, trace_id};
@@ -17,8 +17,8 @@ use super::{Open, ago, event, open, point, points, records, span, store, total};
 /// The same ids in the stores of two tenants, and one trace that only one of them has.
 fn two_tenants() -> (Open, Arc<dyn TraceStore>, Arc<dyn TraceStore>) {
     let open = open();
-    let acme = open.store.within(&"acme".parse().unwrap());
-    let other = open.store.within(&"other".parse().unwrap());
+    let acme = open.store.for_tenant(&"acme".parse().unwrap());
+    let other = open.store.for_tenant(&"other".parse().unwrap());
     for (tenant, name) in [(&acme, "of acme"), (&other, "of other")] {
         let mut root = span(1, 1, 0, name);
         root.attributes.set("session_id", "s");
@@ -38,11 +38,15 @@ fn a_tenant_sees_nothing_of_another_ones() {
     for (tenant, name, traces) in [(&acme, "of acme", 1), (&other, "of other", 2)] {
         let tenant = &**tenant;
         assert_eq!(
-            wait(tenant.query_traces(TraceQuery::default())).unwrap().len(),
+            block_on(tenant.query_traces(TraceQuery::default()))
+                .unwrap()
+                .len(),
             traces
         );
         assert_eq!(
-            wait(tenant.list_traces(TraceFilter::default())).unwrap().len(),
+            block_on(tenant.list_traces(TraceFilter::default()))
+                .unwrap()
+                .len(),
             traces
         );
         let by_session = TraceFilter {
@@ -50,53 +54,60 @@ fn a_tenant_sees_nothing_of_another_ones() {
             ..TraceFilter::default()
         };
         assert_eq!(
-            wait(tenant.list_traces(by_session.clone())).unwrap()[0].root_name,
+            block_on(tenant.list_traces(by_session.clone())).unwrap()[0].root_name,
             name
         );
-        assert_eq!(wait(tenant.get_span(trace_id(1), span_id(2))).unwrap().name, name);
-        let tree = wait(tenant.get_span_tree(span_id(1), None, None)).unwrap();
+        assert_eq!(
+            block_on(tenant.get_span(trace_id(1), span_id(2))).unwrap().name,
+            name
+        );
+        let tree = block_on(tenant.get_span_tree(span_id(1), None, None)).unwrap();
         assert!(tree.len() == 2 && tree.values().all(|node| node.span.name == name));
-        let spans = wait(tenant.query_spans(by_session.conditions, Vec::new(), None)).unwrap();
+        let spans = block_on(tenant.query_spans(by_session.conditions, Vec::new(), None)).unwrap();
         assert!(spans.len() == 2 && spans.iter().all(|span| span.name == name));
-        assert_eq!(wait(tenant.trace_spans(trace_id(1))).unwrap().len(), 2);
-        let spans = wait(tenant.list_spans(SpanFilter::default())).unwrap();
+        assert_eq!(block_on(tenant.trace_spans(trace_id(1))).unwrap().len(), 2);
+        let spans = block_on(tenant.list_spans(SpanFilter::default())).unwrap();
         assert_eq!(spans.iter().filter(|span| span.name == name).count(), 2);
         assert_eq!(spans.len(), traces + 1);
-        let logs = wait(tenant.list_logs(LogFilter::default())).unwrap();
+        let logs = block_on(tenant.list_logs(LogFilter::default())).unwrap();
         assert!(logs.len() == 2 && logs.iter().all(|log| log.message == name));
         assert_eq!(total(tenant, "jobs_total"), Some(Value::I64(1)));
-        assert_eq!(wait(tenant.list_metrics()).unwrap()[0].points, 1);
-        let stats = wait(tenant.statistics()).unwrap();
+        assert_eq!(block_on(tenant.list_metrics()).unwrap()[0].points, 1);
+        let stats = block_on(tenant.statistics()).unwrap();
         assert_eq!((stats.traces, stats.spans), (traces as u64, traces as u64 + 1));
         assert_eq!((stats.events, stats.points, stats.file_bytes), (2, 1, 0));
         assert_eq!(stats.offered, stats.spans + 3);
-        let names = wait(tenant.name_statistics(None)).unwrap();
+        let names = block_on(tenant.name_statistics(None)).unwrap();
         assert_eq!(names.iter().map(|name| name.count).sum::<u64>(), stats.spans);
         assert!(matches!(
-            wait(tenant.resolve_id(span_id(1).to_string())),
+            block_on(tenant.resolve_id(span_id(1).to_string())),
             Ok(IdMatch::Span(..))
         ));
     }
     // What is there, but another one's.
-    assert!(wait(acme.get_trace(trace_id(9))).unwrap_err().is_not_found());
+    assert!(block_on(acme.get_trace(trace_id(9))).unwrap_err().is_not_found());
     assert!(
-        wait(acme.get_span(trace_id(9), span_id(9)))
+        block_on(acme.get_span(trace_id(9), span_id(9)))
             .unwrap_err()
             .is_not_found()
     );
     assert!(
-        wait(acme.get_span_tree(span_id(9), None, None))
-            .unwrap_err()
-            .is_not_found()
-    );
-    assert!(wait(acme.trace_spans(trace_id(9))).unwrap_err().is_not_found());
-    assert!(
-        wait(acme.resolve_id(span_id(9).to_string()))
+        block_on(acme.get_span_tree(span_id(9), None, None))
             .unwrap_err()
             .is_not_found()
     );
     assert!(
-        wait(acme.resolve_id(trace_id(9).to_string()))
+        block_on(acme.trace_spans(trace_id(9)))
+            .unwrap_err()
+            .is_not_found()
+    );
+    assert!(
+        block_on(acme.resolve_id(span_id(9).to_string()))
+            .unwrap_err()
+            .is_not_found()
+    );
+    assert!(
+        block_on(acme.resolve_id(trace_id(9).to_string()))
             .unwrap_err()
             .is_not_found()
     );
@@ -104,29 +115,29 @@ fn a_tenant_sees_nothing_of_another_ones() {
         trace_id: Some(trace_id(9)),
         ..LogFilter::default()
     };
-    assert!(wait(acme.list_logs(of_span)).unwrap().is_empty());
+    assert!(block_on(acme.list_logs(of_span)).unwrap().is_empty());
     let usage = UsageQuery {
         since: None,
         until: None,
         trace_id: Some(trace_id(9)),
         by: UsageBy::Agent,
     };
-    assert!(wait(acme.usage(usage)).unwrap().is_empty());
-    let nobody = open.store.within(&"nobody".parse().unwrap());
+    assert!(block_on(acme.usage(usage)).unwrap().is_empty());
+    let nobody = open.store.for_tenant(&"nobody".parse().unwrap());
     assert!(
-        wait(nobody.query_traces(TraceQuery::default()))
+        block_on(nobody.query_traces(TraceQuery::default()))
             .unwrap()
             .is_empty()
     );
     assert_eq!(
-        wait(open.store.query_traces(TraceQuery::default()))
+        block_on(open.store.query_traces(TraceQuery::default()))
             .unwrap()
             .len(),
         3,
         "an administrator sees all"
     );
     let saved = |store: &dyn TraceStore| {
-        wait(store.save_spans_to_dataset(Vec::new(), Vec::new(), "d".to_owned(), None))
+        block_on(store.save_spans_to_dataset(Vec::new(), Vec::new(), "d".to_owned(), None))
     };
     assert_eq!((saved(&*acme).unwrap(), saved(&*other).unwrap()), (2, 3));
     let folder = open.folder.path().join("datasets/tenants");
@@ -144,10 +155,10 @@ fn a_tenant_can_not_change_what_is_another_ones() {
     let (open, acme, _) = two_tenants();
     // Ends, starts and spans of ids that only the other one has.
     let end = log(end(SpanStatus::Error), Some((9, 9)), ago(0), &[("forged", "1")]);
-    wait(acme.log_event(end, 3600)).unwrap();
+    block_on(acme.log_event(end, 3600)).unwrap();
     store(&*acme, records(vec![span(9, 10, 9, "forged")]));
-    let other = open.store.within(&"other".parse().unwrap());
-    let spans = wait(other.trace_spans(trace_id(9))).unwrap();
+    let other = open.store.for_tenant(&"other".parse().unwrap());
+    let spans = block_on(other.trace_spans(trace_id(9))).unwrap();
     assert_eq!(
         (spans.len(), spans[0].name.as_str(), spans[0].status),
         (1, "secret", Some(SpanStatus::Ok))
@@ -180,9 +191,9 @@ fn a_run_belongs_to_the_tenant_that_its_root_names() {
     });
     assert!(guard.shutdown());
     let seen = |tenant: &str| {
-        let store = open.store.within(&tenant.parse().unwrap());
-        let traces = wait(store.list_traces(TraceFilter::default())).unwrap();
-        let logs = wait(store.list_logs(LogFilter::default())).unwrap();
+        let store = open.store.for_tenant(&tenant.parse().unwrap());
+        let traces = block_on(store.list_traces(TraceFilter::default())).unwrap();
+        let logs = block_on(store.list_logs(LogFilter::default())).unwrap();
         (
             traces
                 .into_iter()
@@ -213,12 +224,14 @@ fn an_import_leaves_each_tenant_its_own() {
         ("other", "of other", 2),
         ("default", "", 0),
     ] {
-        let tenant = target.within(&tenant.parse().unwrap());
+        let tenant = target.for_tenant(&tenant.parse().unwrap());
         assert_eq!(
-            wait(tenant.query_traces(TraceQuery::default())).unwrap().len(),
+            block_on(tenant.query_traces(TraceQuery::default()))
+                .unwrap()
+                .len(),
             traces
         );
-        let logs = wait(tenant.list_logs(LogFilter::default())).unwrap();
+        let logs = block_on(tenant.list_logs(LogFilter::default())).unwrap();
         assert!(logs.iter().all(|log| log.message == name));
         assert_eq!(logs.len(), if traces > 0 { 2 } else { 0 });
         let points = (traces > 0).then_some(Value::I64(1));

@@ -1,0 +1,39 @@
+//! [`RowCursor`]: what a [`Cursor`] counts in this store.
+//!
+//! The rows of spans, of ends (`_ended`) and of events have numbers that only grow, are given out
+//! inside of write transactions, and are not given again after a deletion. So what lies between two
+//! cursors stays the same, but for deletions, and can be read again at any time.
+
+use spanscope_model::Cursor;
+
+/// The last row of each table that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RowCursor {
+    /// Of `_span`.
+    pub(super) span: i64,
+    /// Of `_ended`: ends of spans that had been stored while they ran.
+    pub(super) end: i64,
+    /// Of `_event`.
+    pub(super) event: i64,
+}
+
+impl From<Cursor> for RowCursor {
+    fn from(cursor: Cursor) -> Self {
+        // What lies beyond every number of a row covers every row.
+        let [span, end, event] = cursor
+            .parts()
+            .map(|number| i64::try_from(number).unwrap_or(i64::MAX));
+        Self { span, end, event }
+    }
+}
+
+impl From<RowCursor> for Cursor {
+    fn from(row: RowCursor) -> Self {
+        Self::new([row.span, row.end, row.event].map(order_of))
+    }
+}
+
+/// The number of a row as the model has it; rows are numbered from 1.
+pub(super) fn order_of(row: i64) -> u64 {
+    u64::try_from(row).unwrap_or(0)
+}
