@@ -458,6 +458,28 @@ fn questions_between_spans_lose_no_span() {
     assert_eq!(second.take(), expected, "as the second of two");
 }
 
+/// The same by another way: the values of a span are computed between the question about it and its start.
+#[test]
+fn what_is_logged_by_the_values_of_a_refused_span_is_not_lost() {
+    let _alone = alone();
+    let (filtered, other) = (Recorder::new(), Recorder::new());
+    let subscriber = tracing_subscriber::registry()
+        .with(other.clone())
+        .with(filtered.clone().with_filter(filter("core=debug", "")));
+    let load = || {
+        info!(target: "core", "loaded");
+        1
+    };
+    tracing::subscriber::with_default(subscriber, || {
+        for _ in 0..3 {
+            let _span = debug_span!(target: "server", "refused", user = load()).entered();
+        }
+    });
+    let seen_by = |recorder: &Recorder| recorder.take().iter().filter(|text| *text == "loaded").count();
+    assert_eq!(seen_by(&filtered), 3, "by the layer that has the filter");
+    assert_eq!(seen_by(&other), 3, "by the layer that has none");
+}
+
 #[test]
 fn records_of_the_log_crate_are_let_through_by_their_own_target() {
     let _alone = alone();

@@ -82,8 +82,16 @@ impl Summary {
 /// So many answers a thread keeps, 16 bytes each. Two callsites that fall onto one place take turns in it.
 const PLACES: usize = 256;
 
+/// A [`Decision`] as the table keeps it.
+const NEVER: usize = 0;
+const ALWAYS: usize = 1;
+const BY_VALUE: usize = 2;
+/// No answer is as great. Addresses of metadata are multiples of this, so an answer fits into one.
+const ANSWERS_END: usize = 4;
+const _: () = assert!(align_of::<Metadata<'static>>().is_multiple_of(ANSWERS_END));
+
 thread_local! {
-    /// By address of the metadata: that address, and the version with the answer in its lowest two bits.
+    /// By address of the metadata: that address with the answer in its lowest two bits, and the version.
     static ANSWERS: [Cell<(usize, u64)>; PLACES] = const { [const { Cell::new((0, 0)) }; PLACES] };
 }
 
@@ -126,6 +134,7 @@ impl Switch {
         answer
     }
 
+    #[inline]
     fn summary(&self) -> Summary {
         Summary(self.summary.load(Ordering::Acquire))
     }
@@ -163,33 +172,51 @@ impl Switch {
 
     #[inline]
     pub(super) fn decide(&self, metadata: &Metadata<'_>) -> Decision {
+        match self.answer(metadata) {
+            NEVER => Decision::Never,
+            ALWAYS => Decision::Always,
+            _ => Decision::ByValue,
+        }
+    }
+
+    /// Whether anything from this callsite can pass, depending on its values or not.
+    #[inline]
+    pub(super) fn can_pass(&self, metadata: &Metadata<'_>) -> bool {
+        self.answer(metadata) != NEVER
+    }
+
+    /// A decision as the table keeps it: a question about a callsite only compares a number then.
+    #[inline]
+    fn answer(&self, metadata: &Metadata<'_>) -> usize {
         let summary = self.summary();
         let verbosity = verbosity(*metadata.level());
         if verbosity > summary.highest() {
-            return Decision::Never;
+            return NEVER;
         }
         if verbosity <= summary.lowest() {
-            return Decision::Always;
+            return ALWAYS;
         }
         let address = std::ptr::from_ref(metadata).addr();
         let place = place_of(address, summary.version());
-        let kept = ANSWERS.try_with(|answers| answers[place].get()).unwrap_or((0, 0));
-        if kept.0 == address && kept.1 >> 2 == summary.version() {
-            return match kept.1 & 3 {
-                0 => Decision::Never,
-                1 => Decision::Always,
-                _ => Decision::ByValue,
-            };
+        let (kept, version) = ANSWERS.try_with(|answers| answers[place].get()).unwrap_or((0, 0));
+        // Of the same address, only the answer is left.
+        let answer = kept ^ address;
+        if answer < ANSWERS_END && version == summary.version() {
+            return answer;
         }
-        self.decide_anew(metadata, summary.version())
+        self.answer_anew(metadata, summary.version())
     }
 
     #[cold]
-    fn decide_anew(&self, metadata: &Metadata<'_>, version: u64) -> Decision {
-        let decision = self.look_up(metadata);
-        if decision == Decision::ByValue {
-            decide_by_value();
-        }
+    fn answer_anew(&self, metadata: &Metadata<'_>, version: u64) -> usize {
+        let answer = match self.look_up(metadata) {
+            Decision::Never => NEVER,
+            Decision::Always => ALWAYS,
+            Decision::ByValue => {
+                decide_by_value();
+                BY_VALUE
+            }
+        };
         let address = std::ptr::from_ref(metadata).addr();
         let is_known = {
             let known = self
@@ -199,15 +226,10 @@ impl Switch {
             known.contains(&address)
         };
         if is_known {
-            let answer = match decision {
-                Decision::Never => 0,
-                Decision::Always => 1,
-                Decision::ByValue => 2,
-            };
             let place = place_of(address, version);
-            let _ = ANSWERS.try_with(|answers| answers[place].set((address, (version << 2) | answer)));
+            let _ = ANSWERS.try_with(|answers| answers[place].set((address | answer, version)));
         }
-        decision
+        answer
     }
 
     fn look_up(&self, metadata: &Metadata<'_>) -> Decision {
