@@ -179,9 +179,9 @@ pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<
         &format!("calling thread: `SqliteLayer`, writer running ({lost:.0} records dropped)"),
         spread(&ours),
         ratios(&ours),
-        (to_registry / 2.5).max(to_peer / 0.18),
+        (to_registry / 2.5).max(to_peer / 0.2),
         Goal::AtMost(1.0),
-        "<= 2.5 x registry and <= 0.18 x tracing-opentelemetry",
+        "<= 2.5 x registry and <= 0.20 x tracing-opentelemetry",
     );
     let to_registry = ours_long.ratio_to(&registry_long);
     table.judged(

@@ -11,6 +11,7 @@ use spanscope_bench::table::{Goal, Table, nanos};
 use spanscope_layers::{Categories, CategoryFilter, Levels};
 use spanscope_model::CATEGORIES;
 use tracing::{Event, Subscriber, debug, info, subscriber};
+use tracing_subscriber::filter::dynamic_filter_fn;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::{EnvFilter, Layer, registry};
 
@@ -53,6 +54,11 @@ pub(crate) fn child(role: &str, sizes: &Sizes) -> Result<()> {
         "filter-ours-layer" => {
             subscriber::set_global_default(registry().with(Nothing.with_filter(category_filter())))?;
         }
+        // What `tracing` itself takes for asking a filter each time.
+        "filter-yes-layer" => {
+            let yes = dynamic_filter_fn(|_, _| true);
+            subscriber::set_global_default(registry().with(Nothing.with_filter(yes)))?;
+        }
         // Filters that disagree: every callsite is asked for each time.
         "filter-env-mixed" => {
             let all = Nothing.with_filter(EnvFilter::try_new("trace")?);
@@ -92,17 +98,20 @@ fn each(took: Duration, events: u64) -> f64 {
 
 /// Measures all subjects of this section in turn and tells the table.
 pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<()> {
-    let pairs = [
-        ("for all layers", ["filter-env-global", "filter-ours-global"]),
-        ("for one layer", ["filter-env-layer", "filter-ours-layer"]),
+    let groups: [(&str, &[&str]); 3] = [
+        ("for all layers", &["filter-env-global", "filter-ours-global"]),
+        (
+            "for one layer",
+            &["filter-env-layer", "filter-ours-layer", "filter-yes-layer"],
+        ),
         (
             "for one layer beside one that sees all",
-            ["filter-env-mixed", "filter-ours-mixed"],
+            &["filter-env-mixed", "filter-ours-mixed"],
         ),
     ];
-    for (how, roles) in pairs {
-        let taken = in_turn(&roles, folder, sizes)?;
-        let [env, ours] = taken.as_slice() else {
+    for (how, roles) in groups {
+        let taken = in_turn(roles, folder, sizes)?;
+        let [env, ours, rest @ ..] = taken.as_slice() else {
             bail!("a subject is missing");
         };
         for (place, what) in ["on", "off"].into_iter().enumerate() {
@@ -115,6 +124,15 @@ pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<
                 ratio,
                 Goal::AtMost(1.05),
                 "<= 1.0 x `EnvFilter`, give or take 5 %",
+            );
+        }
+        if let [yes] = rest {
+            // `EnvFilter` isn't asked each time, and loses spans by that (tokio-rs/tracing#2519).
+            let (env, yes) = (env.sample(0), yes.sample(0));
+            table.plain(
+                "a filter for one layer that is asked each time and only says yes",
+                nanos(yes.median()),
+                format!("{:.2} x `EnvFilter`", yes.ratio_to(&env)),
             );
         }
     }

@@ -84,8 +84,10 @@ fn main() -> Result<()> {
     if wants("sending") {
         sending::report(&mut table, folder.path(), &sizes)?;
     }
-    if wants("sustained") || wants("reads") || wants("serving") {
+    if wants("sustained") {
         sustained::report(&mut table, folder.path(), &sizes)?;
+    } else if wants("reads") || wants("serving") {
+        sustained::prepare(folder.path())?;
     }
     if wants("reads") {
         reads::report(&mut table, folder.path(), &sizes)?;

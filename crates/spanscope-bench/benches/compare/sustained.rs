@@ -148,8 +148,8 @@ pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<
         format!("{} spans/s", thousands(ours.median())),
         format!("{to_bare:.2} x bare appends"),
         to_bare,
-        Goal::AtLeast(0.5),
-        ">= 0.5 x",
+        Goal::AtLeast(0.42),
+        ">= 0.42 x",
     );
     let measure = "the same against one commit a span in Python, as the described system does";
     match &python {
@@ -175,8 +175,8 @@ pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<
             )
         }),
         bytes,
-        Goal::AtMost(260.0),
-        "<= 260 B",
+        Goal::AtMost(220.0),
+        "<= 220 B",
     );
     table.judged(
         "bytes written to disk a span",
@@ -186,13 +186,28 @@ pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<
         Goal::AtMost(800.0),
         "<= 800 B",
     );
-    table.plain(
+    table.judged(
         "memory growth of the sustained run, default queue",
         format!("{:.1} MiB", last.memory / MIB),
         "",
+        last.memory / MIB,
+        Goal::AtMost(64.0),
+        "<= 64 MiB",
     );
     report_memory(table, folder)?;
+    fill(folder)
+}
 
+/// Makes the file that [`report`] leaves behind, for sections that ask it while this one isn't measured.
+pub(crate) fn prepare(folder: &Path) -> Result<()> {
+    let mut subject = Subject::start("sustained-ours", folder)?;
+    subject.round()?;
+    subject.finish()?;
+    fill(folder)
+}
+
+/// Adds what the questions need: see [`fill_child`].
+fn fill(folder: &Path) -> Result<()> {
     let mut subject = Subject::start("fill", folder)?;
     subject.round()?;
     subject.finish()?;
