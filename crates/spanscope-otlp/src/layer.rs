@@ -283,6 +283,7 @@ where
     }
 
     fn on_enter(&self, id: &Id, context: Context<'_, S>) {
+        self.capture.on_enter(id);
         if !self.is_second() && context_is_alive() && stack_is_alive() && context.span(id).is_some() {
             self.otel.on_enter(id, context);
             if !KNOWS_STACK.get() && HAS_STACK.try_with(|_| ()).is_ok() {
@@ -292,6 +293,7 @@ where
     }
 
     fn on_exit(&self, id: &Id, context: Context<'_, S>) {
+        self.capture.on_exit(id);
         let was_entered = !self.is_second() && KNOWS_STACK.get();
         if was_entered && context_is_alive() && stack_is_alive() && context.span(id).is_some() {
             self.otel.on_exit(id, context);

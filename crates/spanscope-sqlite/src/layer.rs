@@ -311,6 +311,14 @@ where
         self.capture.on_follows_from(id, follows, &context);
     }
 
+    fn on_enter(&self, id: &Id, _: Context<'_, S>) {
+        self.capture.on_enter(id);
+    }
+
+    fn on_exit(&self, id: &Id, _: Context<'_, S>) {
+        self.capture.on_exit(id);
+    }
+
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         self.capture.on_event(event, &context, |ids, time, fields| {
             self.queue.push_event(ids, event.metadata(), time, fields);

@@ -12,8 +12,10 @@ use tracing_subscriber::Registry;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::{Extensions, LookupSpan, SpanData, SpanRef};
 
+use super::cell::{IdCell, UsedIds};
 use super::clock::{Clock, Ticks};
 use super::fields::FieldWriter;
+use super::inside::{self, Current};
 use super::record::{Busy, MAX_SPARE_LEN, SpanIds, SpanRecord, spare_buffer};
 use super::{decides_by_value, hidden, ids, is_suppressed};
 
@@ -43,6 +45,8 @@ pub struct Capture {
     dispatch: OnceLock<WeakDispatch>,
     /// Whether it has made a record: where another layer makes all of them, late values need no look.
     makes_records: AtomicBool,
+    /// Whether it has found one that another layer made.
+    finds_records: AtomicBool,
     /// Open spans that were not shown yet: see [`Capture::look_at`].
     left_out: Mutex<Vec<Id>>,
 }
@@ -61,14 +65,15 @@ impl Capture {
             clock: Clock::global(),
             dispatch: OnceLock::new(),
             makes_records: AtomicBool::new(false),
+            finds_records: AtomicBool::new(false),
             left_out: Mutex::default(),
         }
     }
 
     /// This layer's place in a record's sets. Two layers of one subscriber share it only where exactly so many others were
     /// made between them.
-    fn bit(&self) -> u128 {
-        1 << (self.owner % u128::BITS)
+    fn bit(&self) -> u64 {
+        1 << (self.owner % u64::BITS)
     }
 
     /// The clock that the records' ticks come from.
@@ -142,19 +147,13 @@ impl Capture {
                     see(&id, None);
                     continue;
                 };
-                let mut extensions = data.extensions_mut();
-                let record = extensions.get_mut::<SpanRecord>();
-                if record
-                    .as_ref()
-                    .is_some_and(|record| record.to_be_asked().is_some())
-                {
+                let extensions = data.extensions();
+                let record = extensions.get::<SpanRecord>();
+                if record.is_some_and(|record| record.to_be_asked().is_some()) {
                     leave_out(&id);
                     continue;
                 }
-                let record = record.map(|record| {
-                    record.use_ids();
-                    &*record
-                });
+                record.map(SpanRecord::use_ids);
                 see(&id, record);
             }
         });
@@ -175,16 +174,73 @@ impl Capture {
         let hidden = decides_by_value()
             && (hidden::is_hidden_from_next(attributes, id)
                 || span.extensions().get::<hidden::HiddenFromAll>().is_some());
-        if span.extensions().get::<SpanRecord>().is_some() {
-            // Another layer of ours was first.
-            if hidden && let Some(record) = span.extensions_mut().get_mut::<SpanRecord>() {
-                record.hidden_from |= self.bit();
+        // A layer that has always been the first one needs no look before it makes the record.
+        let may_be_second =
+            !self.makes_records.load(Ordering::Relaxed) || self.finds_records.load(Ordering::Relaxed);
+        if may_be_second && self.join(&span, hidden) {
+            if !self.finds_records.load(Ordering::Relaxed) {
+                self.finds_records.store(true, Ordering::Relaxed);
             }
             return !hidden;
         }
         if self.dispatch.get().is_none() {
             self.find_dispatch();
         }
+        let record = self.make_record(attributes, id, context, &span, hidden);
+        let number = id.into_u64();
+        {
+            let mut extensions = span.extensions_mut();
+            if let Some(first) = extensions.get_mut::<SpanRecord>() {
+                // It was not always the first one: the fields were read twice, this once.
+                self.finds_records.store(true, Ordering::Relaxed);
+                if hidden {
+                    first.hidden_from |= self.bit();
+                } else if let Some(cell) = &first.cell {
+                    inside::made(self.owner, number, cell);
+                }
+                return !hidden;
+            }
+            if !hidden && let Some(cell) = &record.cell {
+                inside::made(self.owner, number, cell);
+            }
+            extensions.replace(record);
+        }
+        if !self.makes_records.load(Ordering::Relaxed) {
+            self.makes_records.store(true, Ordering::Relaxed);
+        }
+        !hidden
+    }
+
+    /// Joins in a record that another layer has made; `false` if there is none.
+    fn join<S>(&self, span: &SpanRef<'_, S>, hidden: bool) -> bool
+    where
+        S: for<'a> LookupSpan<'a>,
+    {
+        let number = span.id().into_u64();
+        if hidden {
+            let mut extensions = span.extensions_mut();
+            let record = extensions.get_mut::<SpanRecord>();
+            return record.map(|record| record.hidden_from |= self.bit()).is_some();
+        }
+        let extensions = span.extensions();
+        let cell = extensions.get::<SpanRecord>().map(|record| &record.cell);
+        if let Some(Some(cell)) = cell {
+            inside::made(self.owner, number, cell);
+        }
+        cell.is_some()
+    }
+
+    fn make_record<S>(
+        &self,
+        attributes: &Attributes<'_>,
+        id: &Id,
+        context: &Context<'_, S>,
+        span: &SpanRef<'_, S>,
+        hidden: bool,
+    ) -> SpanRecord
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
         let start = self.clock.now();
         let mut fields = spare_buffer();
         attributes.record(&mut FieldWriter {
@@ -192,29 +248,41 @@ impl Capture {
             max_len: self.max_value_len,
             only: None,
         });
-        let parent = self.visible_ids(span.parent());
-        let parent = parent.map(|(ids, parent)| (ids, look(&parent.extensions(), SpanRecord::is_sampled)));
+        let parent = span.parent();
+        let at_hand = parent
+            .as_ref()
+            .and_then(|parent| inside::use_if_current(self.owner, parent.id().into_u64()));
+        let parent = match at_hand {
+            Some(used) => Some(used),
+            None => self.visible_ids(parent).map(|(used, _)| used),
+        };
+        // Whether it is a root, a hidden ancestor knows best; a thread that is inside of no span
+        // has none.
+        let has_no_ancestor =
+            || attributes.is_root() || (attributes.is_contextual() && context.current_span().id().is_none());
         let above = match parent {
-            Some((ids, is_sampled)) => Some((ids.trace_id, is_sampled)),
+            Some(used) => Some((used.ids.trace_id, Some(used.is_sampled))),
+            None if has_no_ancestor() => None,
             None => self.hidden_ancestor(id),
         };
         let (trace_id, inherits_sampled) = above.unwrap_or_else(|| (ids::trace_id(), None));
-        let parent = parent.map(|(ids, _)| ids);
-        let record = SpanRecord {
-            ids: SpanIds {
-                trace_id,
-                span_id: ids::span_id(),
-            },
-            parent: parent.map(|parent| parent.span_id),
+        let ids = SpanIds {
+            trace_id,
+            span_id: ids::span_id(),
+        };
+        let is_sampled = inherits_sampled.unwrap_or(true);
+        SpanRecord {
+            ids,
+            parent: parent.map(|parent| parent.ids.span_id),
             parent_is_remote: false,
             metadata: attributes.metadata(),
             start,
             fields,
             links: Vec::new(),
             failed_for: 0,
-            ids_used: false,
+            cell: Some(IdCell::take(ids, is_sampled)),
             shared_with: None,
-            is_sampled: inherits_sampled.unwrap_or(true),
+            is_sampled,
             inherits_sampled,
             has_watched_key: false,
             made_in_panic: std::thread::panicking(),
@@ -223,12 +291,7 @@ impl Capture {
             told_to: 0,
             busy: Busy::default(),
             ended: AtomicU64::new(0),
-        };
-        span.extensions_mut().replace(record);
-        if !self.makes_records.load(Ordering::Relaxed) {
-            self.makes_records.store(true, Ordering::Relaxed);
         }
-        !hidden
     }
 
     /// Keeps a span from this layer, whose children then hang on the nearest ancestor that it shows. To be called from
@@ -240,12 +303,26 @@ impl Capture {
         if let Some(record) = span.extensions_mut().get_mut::<SpanRecord>() {
             record.hidden_from |= self.bit();
         }
+        inside::hidden(self.owner, span.id().into_u64());
     }
 
-    /// To be called from `Layer::on_enter` by a layer that shows starts of spans or how long they were busy. A start is
-    /// told when the span is first entered, when an event or a span happens in it, or when it ends: until then a remote
-    /// parent may still be set. The starts of its ancestors are told before.
-    pub fn on_enter<S>(&self, id: &Id, context: &Context<'_, S>, tell: impl FnMut(Start<'_>))
+    /// To be called from `Layer::on_enter`, on a marked thread too, together with
+    /// [`on_exit`](Self::on_exit): then what happens in the span needs no look at it. A layer that
+    /// calls neither is right too, and slower.
+    pub fn on_enter(&self, id: &Id) {
+        inside::enter(self.owner, id.into_u64());
+    }
+
+    /// To be called from `Layer::on_exit` by a layer that calls [`on_enter`](Self::on_enter).
+    pub fn on_exit(&self, id: &Id) {
+        inside::exit(self.owner, id.into_u64());
+    }
+
+    /// To be called from `Layer::on_enter`, before [`on_enter`](Self::on_enter), by a layer that
+    /// shows starts of spans or how long they were busy. A start is told when the span is first
+    /// entered, when an event or a span happens in it, or when it ends: until then a remote parent
+    /// may still be set. The starts of its ancestors are told before.
+    pub fn count_enter<S>(&self, id: &Id, context: &Context<'_, S>, tell: impl FnMut(Start<'_>))
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
@@ -269,8 +346,8 @@ impl Capture {
         }
     }
 
-    /// To be called from `Layer::on_exit` by a layer that calls [`on_enter`](Self::on_enter).
-    pub fn on_exit<S>(&self, id: &Id, context: &Context<'_, S>)
+    /// To be called from `Layer::on_exit` by a layer that calls [`count_enter`](Self::count_enter).
+    pub fn count_exit<S>(&self, id: &Id, context: &Context<'_, S>)
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
@@ -314,7 +391,7 @@ impl Capture {
         }
         for span in untold.iter().rev() {
             // Fixes the ids, of the parent first.
-            let parent = self.visible_ids(span.parent()).map(|(ids, _)| ids.span_id);
+            let parent = self.visible_ids(span.parent()).map(|(used, _)| used.ids.span_id);
             self.use_ids(span);
             let mut extensions = span.extensions_mut();
             let Some(record) = extensions.get_mut::<SpanRecord>() else {
@@ -434,14 +511,27 @@ impl Capture {
                 only: None,
             });
             let failed = *event.metadata().level() == Level::ERROR;
-            let seen = self.visible_ids(context.event_span(event));
+            // A failure is noted in the span's record, so it has to be looked up.
+            let current = if event.is_contextual() && !failed {
+                inside::current(self.owner)
+            } else {
+                Current::Unknown
+            };
+            if let Current::Used(used) = current {
+                return take(Some(used.ids), time, scratch);
+            }
+            let span = context.event_span(event);
+            if matches!(current, Current::Unfixed) {
+                inside::keep_in_step(self.owner, span.as_ref().map(|span| span.id().into_u64()));
+            }
+            let seen = self.visible_ids(span);
             if failed
                 && let Some((_, span)) = &seen
                 && let Some(record) = span.extensions_mut().get_mut::<SpanRecord>()
             {
                 record.failed_for |= self.bit();
             }
-            take(seen.map(|(ids, _)| ids), time, scratch);
+            take(seen.map(|(used, _)| used.ids), time, scratch);
         });
     }
 
@@ -552,7 +642,7 @@ impl Capture {
                 // Another layer made the record; what this one sees as the parent may differ. One span's lock at a time.
                 drop(extensions);
                 let parent = self.visible_ids(span.parent());
-                seen_parent = Some(parent.map(|(ids, _)| ids.span_id));
+                seen_parent = Some(parent.map(|(used, _)| used.ids.span_id));
                 continue;
             };
             if take(record, parent, failed, end) {
@@ -564,28 +654,42 @@ impl Capture {
     }
 
     /// The nearest span, from this one upwards, that this layer shows, and its ids; from now on they are fixed.
-    fn visible_ids<'r, S>(&self, span: Option<SpanRef<'r, S>>) -> Option<(SpanIds, SpanRef<'r, S>)>
+    fn visible_ids<'r, S>(&self, span: Option<SpanRef<'r, S>>) -> Option<(UsedIds, SpanRef<'r, S>)>
     where
         S: for<'a> LookupSpan<'a>,
     {
         let mut span = span?;
-        let (ids, used) = loop {
+        loop {
             let extensions = span.extensions();
             let record = extensions.get::<SpanRecord>()?;
-            if record.hidden_from & self.bit() == 0 {
-                break (record.ids, record.ids_used);
+            if record.hidden_from & self.bit() != 0 {
+                drop(extensions);
+                span = span.parent()?;
+            } else if record.to_be_asked().is_some() {
+                drop(extensions);
+                let used = self.fix_ids(&span)?;
+                return Some((used, span));
+            } else {
+                let used = record.use_ids();
+                if let Some(cell) = &record.cell {
+                    inside::keep(self.owner, span.id().into_u64(), cell);
+                }
+                drop(extensions);
+                return Some((used, span));
             }
-            drop(extensions);
-            span = span.parent()?;
-        };
-        // A remote parent may have come in between.
-        let ids = if used { ids } else { self.use_ids(&span)? };
-        Some((ids, span))
+        }
     }
 
     /// The ids of a span that has a record, shown by this layer or not; from now on they are fixed. To be called with no
     /// lock held, before a layer reads the record of a span that it has not been told of.
     pub fn use_ids<S>(&self, span: &SpanRef<'_, S>) -> Option<SpanIds>
+    where
+        S: for<'a> LookupSpan<'a>,
+    {
+        self.fix_ids(span).map(|used| used.ids)
+    }
+
+    fn fix_ids<S>(&self, span: &SpanRef<'_, S>) -> Option<UsedIds>
     where
         S: for<'a> LookupSpan<'a>,
     {
@@ -599,7 +703,7 @@ impl Capture {
                 ask(&dispatch, &span.id());
             }
         }
-        span.extensions_mut().get_mut().map(SpanRecord::use_ids)
+        look(&span.extensions(), SpanRecord::use_ids)
     }
 
     /// The dispatcher that this layer's subscriber belongs to, where `tracing` has said it; a layer within an `Option`, say, is
@@ -640,5 +744,5 @@ pub fn ids_of<'a>(data: &impl SpanData<'a>, dispatch: &Dispatch, id: &Id) -> Opt
     if let Some(ask) = ask {
         ask(dispatch, id);
     }
-    data.extensions_mut().get_mut().map(SpanRecord::use_ids)
+    look(&data.extensions(), SpanRecord::use_ids).map(|used| used.ids)
 }

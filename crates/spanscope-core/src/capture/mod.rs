@@ -12,10 +12,12 @@
 
 mod callsite;
 mod category;
+mod cell;
 mod clock;
 mod fields;
 mod hidden;
 mod ids;
+mod inside;
 mod late_keys;
 mod listener;
 mod record;

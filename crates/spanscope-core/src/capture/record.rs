@@ -4,6 +4,7 @@
 //! by both together. Until then a remote parent may be set.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use spanscope_model::{SpanId, TraceId, Value};
@@ -11,6 +12,7 @@ use tracing_core::span::Id;
 use tracing_core::{Dispatch, Metadata};
 
 use super::DEFAULT_MAX_VALUE_LEN;
+use super::cell::{IdCell, UsedIds};
 use super::clock::{Clock, Ticks};
 use super::fields::FieldWriter;
 
@@ -48,9 +50,10 @@ pub struct SpanRecord {
     pub(crate) fields: Vec<u8>,
     pub(crate) links: Vec<SpanIds>,
     /// The layers, by `Capture::bit`, that saw an error in it: another layer may have seen it in a span further inside.
-    pub(super) failed_for: u128,
-    /// Somebody has used the ids, so a remote parent comes too late.
-    pub(super) ids_used: bool,
+    pub(super) failed_for: u64,
+    /// The ids once more, for threads that don't lock the record, and whether they are used, so
+    /// that a remote parent comes too late. `None` only while the record is dropped.
+    pub(super) cell: Option<Arc<IdCell>>,
     /// Who has to be asked before they are used.
     pub(super) shared_with: Option<SettleIds>,
     /// What head sampling says of its trace: of the remote parent, once settled of the span. Only exporters act on it.
@@ -63,8 +66,8 @@ pub struct SpanRecord {
     pub(super) made_in_panic: bool,
     pub(super) owner: u32,
     /// The layers, by `Capture::bit`, that a filter keeps it from, and those that were told of its start.
-    pub(super) hidden_from: u128,
-    pub(super) told_to: u128,
+    pub(super) hidden_from: u64,
+    pub(super) told_to: u64,
     pub(super) busy: Busy,
     /// When the first layer saw it end, so that all say the same; zero before.
     pub(super) ended: AtomicU64,
@@ -82,6 +85,10 @@ pub(super) struct Busy {
 impl Drop for SpanRecord {
     fn drop(&mut self) {
         recycle(std::mem::take(&mut self.fields));
+        if let Some(cell) = self.cell.take() {
+            cell.close();
+            IdCell::release(cell);
+        }
     }
 }
 
@@ -182,7 +189,7 @@ impl SpanRecord {
 
     /// Says who else gives this span ids, and is to be asked before anybody uses them. Once they are used it is too late.
     pub fn share_ids_with(&mut self, other: SettleIds) {
-        if !self.ids_used {
+        if self.cell.as_ref().is_some_and(|cell| cell.share()) {
             self.shared_with = Some(other);
         }
     }
@@ -195,43 +202,63 @@ impl SpanRecord {
 
     /// When the span ended, if it ends now or has ended before.
     pub(super) fn end(&self, now: Ticks) -> Ticks {
-        match self
-            .ended
-            .compare_exchange(0, now.raw(), Ordering::Relaxed, Ordering::Relaxed)
-        {
-            Ok(_) => now,
-            Err(before) => Ticks::from_raw(before),
-        }
+        // No exchange: the layers are called one after another, by the thread that closes the span.
+        self.ended().unwrap_or_else(|| {
+            self.ended.store(now.raw(), Ordering::Relaxed);
+            now
+        })
     }
 
     /// Who has to be asked before the ids are used, with no lock held.
     #[must_use]
     pub fn to_be_asked(&self) -> Option<SettleIds> {
-        if self.ids_used { None } else { self.shared_with }
+        self.shared_with.filter(|_| !self.ids_are_used())
     }
 
     /// Settles the ids: those of the record, below `parent` where the other system knows a parent that the record can't
     /// know. Once they are settled, this changes nothing but what is said of sampling.
     pub fn settle(&mut self, parent: Option<SpanIds>, is_sampled: bool) -> SpanIds {
-        if let Some(parent) = parent
-            && !self.ids_used
-        {
+        if let Some(parent) = parent {
             self.set_remote_parent(parent);
         }
-        self.is_sampled = is_sampled;
-        self.use_ids()
+        self.set_sampled(is_sampled);
+        self.use_ids().ids
     }
 
     /// The ids, which from now on are fixed.
-    pub(crate) fn use_ids(&mut self) -> SpanIds {
-        self.ids_used = true;
-        self.ids
+    pub(super) fn use_ids(&self) -> UsedIds {
+        if let Some(cell) = &self.cell {
+            cell.set_used();
+        }
+        UsedIds {
+            ids: self.ids,
+            is_sampled: self.is_sampled,
+        }
     }
 
-    pub(super) fn set_remote_parent(&mut self, parent: SpanIds) {
-        self.ids.trace_id = parent.trace_id;
-        self.parent = Some(parent.span_id);
-        self.parent_is_remote = true;
+    fn ids_are_used(&self) -> bool {
+        self.cell.as_ref().is_none_or(|cell| cell.is_used())
+    }
+
+    /// Puts the span below one of another process; `false` if its ids are fixed.
+    pub(super) fn set_remote_parent(&mut self, parent: SpanIds) -> bool {
+        let is_free = self
+            .cell
+            .as_ref()
+            .is_some_and(|cell| cell.replace_trace(parent.trace_id));
+        if is_free {
+            self.ids.trace_id = parent.trace_id;
+            self.parent = Some(parent.span_id);
+            self.parent_is_remote = true;
+        }
+        is_free
+    }
+
+    pub(super) fn set_sampled(&mut self, is_sampled: bool) {
+        self.is_sampled = is_sampled;
+        if let Some(cell) = &self.cell {
+            cell.set_sampled(is_sampled);
+        }
     }
 
     /// The parent in another process, if it has one.

@@ -63,12 +63,11 @@ impl SpanExt for Span {
 
     fn set_remote_parent_with(&self, trace_id: TraceId, span_id: SpanId, is_sampled: bool) -> bool {
         with_record(self, |record| {
-            if record.ids_used {
-                return false;
+            let is_set = record.set_remote_parent(SpanIds { trace_id, span_id });
+            if is_set {
+                record.set_sampled(is_sampled);
             }
-            record.set_remote_parent(SpanIds { trace_id, span_id });
-            record.is_sampled = is_sampled;
-            true
+            is_set
         })
         .unwrap_or(false)
     }

@@ -148,8 +148,9 @@ impl Front {
     {
         if self.shows_spans {
             let tell = |start: spanscope_core::capture::Start<'_>| self.queue.push_start(&start);
-            self.capture.on_enter(id, context, tell);
+            self.capture.count_enter(id, context, tell);
         }
+        self.capture.on_enter(id);
     }
 
     fn on_exit<S>(&self, id: &Id, context: &Context<'_, S>)
@@ -157,8 +158,9 @@ impl Front {
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
         if self.shows_spans {
-            self.capture.on_exit(id, context);
+            self.capture.count_exit(id, context);
         }
+        self.capture.on_exit(id);
     }
 
     fn on_event<S>(&self, event: &Event<'_>, context: &Context<'_, S>)

@@ -282,6 +282,14 @@ where
         self.capture.on_follows_from(id, follows, &context);
     }
 
+    fn on_enter(&self, id: &Id, _: Context<'_, S>) {
+        self.capture.on_enter(id);
+    }
+
+    fn on_exit(&self, id: &Id, _: Context<'_, S>) {
+        self.capture.on_exit(id);
+    }
+
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         if let Some(info) = &plan_of(event.metadata()).measures {
             self.capture.on_event(event, &context, |span, time, fields| {
