@@ -28,6 +28,7 @@ mod store;
 mod stored;
 mod time;
 mod trace_parent;
+pub mod wire;
 
 pub use attributes::{Attributes, Value};
 pub use blocking::block_on;

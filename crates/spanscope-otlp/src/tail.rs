@@ -8,19 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use opentelemetry_sdk::trace::SpanData;
 use spanscope_core::capture::{Capture, Ticks};
 use spanscope_core::queue::Chunk;
-use spanscope_core::tail::{TailDecider, TailRule, TailStats, Verdict};
+use spanscope_core::tail::{Settle, TailDecider, TailRule, TailStats, Verdict};
 use spanscope_model::TraceId;
-
-/// Which traces are judged now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Settle {
-    /// Those that are due.
-    Due,
-    /// Those that have ended as well, because somebody flushes.
-    Ended,
-    /// All, because nothing more comes.
-    All,
-}
 
 /// What became of a span.
 #[derive(Debug)]
@@ -76,11 +65,7 @@ impl Tail {
         mut go: impl FnMut(SpanData),
     ) -> u64 {
         let now = capture.clock().moment(now);
-        let decisions = match settle {
-            Settle::Due => self.decider.settle(now),
-            Settle::Ended => self.decider.settle_ended(now),
-            Settle::All => self.decider.finish(),
-        };
+        let decisions = self.decider.judge(settle, now);
         let mut dropped = 0;
         for decision in decisions {
             let spans = self.held.remove(&decision.trace_id).unwrap_or_default();

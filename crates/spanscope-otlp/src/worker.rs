@@ -14,6 +14,8 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanProcessor as _};
 use spanscope_core::capture::{CallsiteInfo, CallsiteTable, Capture, Clock, Ticks, WallClock, suppress};
 use spanscope_core::queue::{Chunk, Control, Entry, EventEntry, SpanEntry};
+use spanscope_core::tail::Settle;
+use spanscope_model::wire::{COUNTS_TOKENS, LOGS_EVENTS};
 
 use crate::account::Account;
 use crate::convert::{EndedSpan, LogMaker, Shape, late_event, span_data, span_event};
@@ -21,12 +23,8 @@ use crate::metrics::{Instruments, Reporter};
 use crate::open::OpenSpans;
 use crate::settings::Signal;
 use crate::shared::Queues;
-use crate::tail::{Fate, Settle, Tail};
+use crate::tail::{Fate, Tail};
 
-/// The attribute of a scope by which a receiver knows that it has not to count tokens itself.
-const COUNTS_TOKENS: &str = "spanscope.counts_tokens";
-/// The same, of events in spans that come as log records too.
-const LOGS_EVENTS: &str = "spanscope.logs_events";
 /// How often the queues are emptied.
 const DRAIN_EVERY: Duration = Duration::from_millis(200);
 /// Scopes are kept by target; a program that makes up targets gets them made anew.

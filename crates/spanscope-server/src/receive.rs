@@ -18,6 +18,7 @@ use axum::routing::MethodFilter;
 use flate2::read::MultiGzDecoder;
 use http_body_util::BodyExt as _;
 use spanscope_layers::metrics::record_value;
+use spanscope_model::wire::STORED_IN;
 use spanscope_model::{MetricKind, TraceStore};
 
 use crate::answer::ApiError;
@@ -25,9 +26,6 @@ use crate::api::{Api, Content, Route};
 use crate::caller::Seen;
 use crate::limits::{Budget, Limits, Share, is_slow, overloaded};
 use crate::otlp::{Encoding, Signal, answer, convert, failure, weight};
-
-/// The header by which a sender names the file that it writes itself.
-pub const STORED_IN: &str = "spanscope-stored-in";
 
 /// How requests and answers may be written.
 const KINDS: [&str; 2] = ["application/x-protobuf", "application/json"];

@@ -32,6 +32,17 @@ pub struct Decision {
     pub verdict: Verdict,
 }
 
+/// Which traces [`TailDecider::judge`] decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settle {
+    /// Those whose time has come: the sink runs.
+    Due,
+    /// Those that have ended as well: the sink is flushed.
+    Ended,
+    /// All: the sink ends, and no record follows.
+    All,
+}
+
 /// A span that ended.
 #[derive(Debug, Clone, Copy)]
 pub struct EndedSpan {
@@ -398,6 +409,15 @@ impl TailDecider {
             self.decide(*oldest, true);
         }
         self.answer()
+    }
+
+    /// Calls [`settle`](Self::settle), [`settle_ended`](Self::settle_ended) or [`finish`](Self::finish), as `which` says.
+    pub fn judge(&mut self, which: Settle, now: Duration) -> Vec<Decision> {
+        match which {
+            Settle::Due => self.settle(now),
+            Settle::Ended => self.settle_ended(now),
+            Settle::All => self.finish(),
+        }
     }
 
     fn judge_ended(&mut self, now: Duration) {

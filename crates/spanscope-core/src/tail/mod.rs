@@ -24,5 +24,5 @@ mod tell;
 #[cfg(test)]
 mod tests;
 
-pub use decider::{Decision, EndedSpan, TailDecider, TailStats, Verdict};
+pub use decider::{Decision, EndedSpan, Settle, TailDecider, TailStats, Verdict};
 pub use rule::{DEFAULT_MAX_TRACES, DEFAULT_SLOW, DEFAULT_WAIT, TailRule};

@@ -9,6 +9,7 @@ use spanscope_core::capture::{
     CallsiteInfo, FieldReader, MASKED, RawValue, SpanIds, WallClock, cut, is_secret,
 };
 use spanscope_core::queue::{EventEntry, SpanEntry};
+use spanscope_model::wire::{self, cut_length};
 use spanscope_model::{SpanKind, SpanStatus};
 
 use super::{Said, otel_value, system_time};
@@ -126,16 +127,16 @@ pub(crate) fn span_event(
     let limits = &shape.limits;
     let mut attributes = Attributes::new(shape, limits.span_value_chars, limits.event_attributes);
     attributes.add_all(&said.attributes);
-    attributes.add("severity", RawValue::from(said.severity(info).as_str()));
+    attributes.add(wire::SEVERITY, RawValue::from(said.severity(info).as_str()));
     let target = said.target.unwrap_or(info.metadata.target());
     if !target.is_empty() {
-        attributes.add("target", RawValue::from(target));
+        attributes.add(wire::TARGET, RawValue::from(target));
     }
     let is_exception = said.is_exception;
     let name = match said.name {
         Some(name) => {
             if !said.message.is_empty() {
-                attributes.add("message", RawValue::from(said.message.as_str()));
+                attributes.add(wire::MESSAGE, RawValue::from(said.message.as_str()));
             }
             name.to_owned()
         }
@@ -223,7 +224,7 @@ impl Attributes {
         // As every sink does: how long a value was that capture has cut stands beside it.
         if let RawValue::Text(_, Some(original)) = value {
             let original = i64::try_from(original).unwrap_or(i64::MAX);
-            self.push(&format!("spanscope.cut.{key}"), original.into());
+            self.push(&cut_length(key), original.into());
         }
     }
 

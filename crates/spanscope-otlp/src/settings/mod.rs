@@ -9,6 +9,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use spanscope_model::wire::STORED_IN;
+
 pub(crate) use endpoint::Endpoint;
 pub(crate) use env::read;
 pub use limits::Limits;
@@ -205,9 +207,6 @@ impl fmt::Debug for Headers {
             .finish()
     }
 }
-
-/// The header that tells a receiver of ours that the program writes a file itself; one that serves this file stores nothing twice.
-const STORED_IN: &str = "spanscope-stored-in";
 
 /// All settings that the environment can make.
 #[derive(Debug, Clone)]

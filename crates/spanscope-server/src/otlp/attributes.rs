@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use serde::Deserialize as _;
 use serde_json::Value as Json;
-use spanscope_model::{Attributes, Value};
+use spanscope_model::{Attributes, Value, wire};
 
 /// Up to here it is cheaper to look at each key than to hash them.
 const FEW: usize = 64;
@@ -82,7 +82,7 @@ pub(super) fn take_text(attributes: &mut Attributes, key: &str) -> Option<String
 
 /// Takes the category out of attributes; none where it says nothing.
 pub(super) fn take_category(attributes: &mut Attributes) -> Option<String> {
-    let category = take_text(attributes, "category")?;
+    let category = take_text(attributes, wire::CATEGORY)?;
     let category = category.trim();
     (!category.is_empty()).then(|| category.to_owned())
 }

@@ -4,7 +4,7 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::AnyValue;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use spanscope_model::{
-    LogEvent, NewEvent, Severity, SourceRecords, SpanId, Timestamp, TraceId, UNCATEGORIZED,
+    LogEvent, NewEvent, Severity, SourceRecords, SpanId, Timestamp, TraceId, UNCATEGORIZED, wire,
 };
 
 use super::attributes::{attributes, set_dropped, take_category, value};
@@ -77,11 +77,11 @@ fn new_event(record: LogRecord, frame: &Frame, timestamp: Timestamp, target: Str
     let severity = severity(record.severity_number, &record.severity_text);
     let text = record.severity_text;
     if !text.is_empty() && !text.eq_ignore_ascii_case(severity.as_str()) {
-        attributes.set("otel.severity_text", text);
+        attributes.set(wire::SEVERITY_TEXT, text);
     }
     set_dropped(
         &mut attributes,
-        "otel.dropped_attributes_count",
+        wire::DROPPED_ATTRIBUTES,
         record.dropped_attributes_count,
     );
     let event = LogEvent {

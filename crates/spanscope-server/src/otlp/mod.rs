@@ -96,25 +96,25 @@ impl Signal {
 /// What is wrong with the body and what is accepted instead.
 pub(crate) fn convert(signal: Signal, encoding: Encoding, body: &[u8]) -> Result<Converted, String> {
     let mut intake = Intake::new(body.len());
-    let (batch, sources) = match signal {
+    let sources = match signal {
         Signal::Traces => {
             let request: ExportTraceServiceRequest = read(signal, encoding, body, json::traces, &mut intake)?;
-            (digest(signal, &request), spans::records(request, &mut intake))
+            spans::records(request, &mut intake)
         }
         Signal::Metrics => {
             let request: ExportMetricsServiceRequest =
                 read(signal, encoding, body, json::metrics, &mut intake)?;
-            (digest(signal, &request), metrics::records(request, &mut intake))
+            metrics::records(request, &mut intake)
         }
         Signal::Logs => {
             let request: ExportLogsServiceRequest = read(signal, encoding, body, json::logs, &mut intake)?;
-            (digest(signal, &request), logs::records(request, &mut intake))
+            logs::records(request, &mut intake)
         }
     };
     Ok(Converted {
         records: NewRecords {
             // The same text logged twice without a time is two events, however alike the requests are.
-            batch: (!intake.used_clock()).then_some(batch),
+            batch: (!intake.used_clock()).then(|| digest(signal, body)),
             sources,
             ..NewRecords::default()
         },
@@ -145,17 +145,17 @@ fn read<T: Message + Default>(
     }
 }
 
-/// Tells this batch from others, whichever way it was written: a sender that saw no answer sends the same again.
+/// Identifies a batch by its unpacked body: a sender that saw no answer sends the same bytes again, packed or not.
 ///
-/// The hash may change with the version of Rust, which costs nothing: batches are known again for an hour. Whoever forges
-/// one with the digest of another loses his own records.
-fn digest(signal: Signal, request: &impl Message) -> u128 {
-    let bytes = request.encode_to_vec();
+/// A sender that changes from protobuf to JSON in between is not recognized: the digest would have to be one of the message,
+/// which costs writing it again. The hash may change with the version of Rust, which costs nothing: batches are recognized for
+/// an hour. A sender that forges the digest of another batch loses only its own records.
+fn digest(signal: Signal, body: &[u8]) -> u128 {
     let half = |half: u8| {
         let mut hasher = DefaultHasher::new();
         hasher.write_u8(half);
         hasher.write(signal.request().as_bytes());
-        hasher.write(&bytes);
+        hasher.write(body);
         u128::from(hasher.finish())
     };
     half(0) << 64 | half(1)

@@ -2,17 +2,11 @@
 
 use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::resource::v1::Resource;
+use spanscope_model::wire::{COUNTS_TOKENS, DROPPED_ATTRIBUTES, LOGS_EVENTS, SCHEMA_URL};
 use spanscope_model::{Attributes, Scope, Source, SourceRecords, Value};
 
 use super::attributes::{attributes, set_dropped, weight};
 use super::intake::Intake;
-
-/// Said by a program that counts its tokens itself.
-const COUNTS_TOKENS: &str = "spanscope.counts_tokens";
-/// Said by a program of ours that sends the events of its spans as log records too.
-const LOGS_EVENTS: &str = "spanscope.logs_events";
-const SCHEMA_URL: &str = "otel.schema_url";
-const DROPPED: &str = "otel.dropped_attributes_count";
 
 /// What one resource sent.
 pub(super) struct OfResource<R> {
@@ -80,7 +74,7 @@ fn described(resource: Option<Resource>, schema_url: String) -> (String, Attribu
     let service_name = said.get("service.name").and_then(Value::as_str);
     let service_name = service_name.unwrap_or_default().to_owned();
     set_schema_url(&mut said, schema_url);
-    set_dropped(&mut said, DROPPED, resource.dropped_attributes_count);
+    set_dropped(&mut said, DROPPED_ATTRIBUTES, resource.dropped_attributes_count);
     (service_name, said)
 }
 
@@ -96,7 +90,7 @@ fn scope(scope: Option<InstrumentationScope>, schema_url: String) -> (Scope, [bo
         is_set
     });
     set_schema_url(&mut said, schema_url);
-    set_dropped(&mut said, DROPPED, scope.dropped_attributes_count);
+    set_dropped(&mut said, DROPPED_ATTRIBUTES, scope.dropped_attributes_count);
     let scope = Scope {
         name: scope.name,
         version: scope.version,

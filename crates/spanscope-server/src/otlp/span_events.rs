@@ -5,7 +5,7 @@
 
 use opentelemetry_proto::tonic::trace::v1::span::Event;
 use spanscope_model::{
-    Attributes, LogEvent, NewEvent, Severity, SpanId, Timestamp, TraceId, UNCATEGORIZED, Value,
+    Attributes, LogEvent, NewEvent, Severity, SpanId, Timestamp, TraceId, UNCATEGORIZED, Value, wire,
 };
 
 use super::attributes::{attributes, set_dropped, take_category, take_text};
@@ -44,7 +44,7 @@ fn new_event(event: Event, timestamp: Timestamp, place: &Place<'_>) -> NewEvent 
     let said = match take_bridged(&mut attributes) {
         Some((severity, target)) => {
             // Named events of `tracing` keep their name, all others are named by their message.
-            let (name, message) = match take_text(&mut attributes, "message") {
+            let (name, message) = match take_text(&mut attributes, wire::MESSAGE) {
                 Some(message) => (event.name, message),
                 None => (String::new(), event.name),
             };
@@ -59,7 +59,7 @@ fn new_event(event: Event, timestamp: Timestamp, place: &Place<'_>) -> NewEvent 
     };
     set_dropped(
         &mut attributes,
-        "otel.dropped_attributes_count",
+        wire::DROPPED_ATTRIBUTES,
         event.dropped_attributes_count,
     );
     let event = LogEvent {
@@ -89,18 +89,18 @@ struct Said {
 /// Whether our bridge made it of an event of `tracing`.
 fn is_bridged(event: &Event) -> bool {
     let says = |key: &str| event.attributes.iter().any(|attribute| attribute.key == key);
-    says("severity") && says("target")
+    says(wire::SEVERITY) && says(wire::TARGET)
 }
 
 fn take_bridged(attributes: &mut Attributes) -> Option<(Severity, String)> {
-    let severity = attributes.get("severity")?.as_str()?.parse().ok()?;
-    let target = take_text(attributes, "target")?;
-    attributes.retain(|key, _| key != "severity");
+    let severity = attributes.get(wire::SEVERITY)?.as_str()?.parse().ok()?;
+    let target = take_text(attributes, wire::TARGET)?;
+    attributes.retain(|key, _| key != wire::SEVERITY);
     Some((severity, target))
 }
 
 fn foreign(name: String, attributes: &mut Attributes, scope: &str) -> Said {
-    let message = take_text(attributes, "message").unwrap_or_else(|| {
+    let message = take_text(attributes, wire::MESSAGE).unwrap_or_else(|| {
         // This one stays: whoever knows the conventions asks for it by its name.
         let of_exception = attributes.get("exception.message").and_then(Value::as_str);
         of_exception.unwrap_or(&name).to_owned()

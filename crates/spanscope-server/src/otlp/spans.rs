@@ -5,6 +5,7 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{self as sent, Status, span};
 use spanscope_model::{
     Link, NewSpan, Source, SourceRecords, Span, SpanId, SpanKind, SpanState, SpanStatus, Timestamp, TraceId,
+    wire,
 };
 
 use super::attributes::{attributes, set_dropped, take_category};
@@ -81,7 +82,7 @@ fn new_span(span: sent::Span, frame: Frame, source: &Source) -> NewSpan {
     let end = match end {
         Some(end) if end < start => {
             attributes.set(
-                "spanscope.end_before_start_ns",
+                wire::END_BEFORE_START,
                 start.as_nanos().saturating_sub(end.as_nanos()),
             );
             Some(start)
@@ -100,14 +101,14 @@ fn new_span(span: sent::Span, frame: Frame, source: &Source) -> NewSpan {
     let dropped_links = span.dropped_links_count.saturating_add(lost_links);
     set_dropped(
         &mut attributes,
-        "otel.dropped_attributes_count",
+        wire::DROPPED_ATTRIBUTES,
         span.dropped_attributes_count,
     );
-    set_dropped(&mut attributes, "otel.dropped_events_count", dropped_events);
-    set_dropped(&mut attributes, "otel.dropped_links_count", dropped_links);
+    set_dropped(&mut attributes, wire::DROPPED_EVENTS, dropped_events);
+    set_dropped(&mut attributes, wire::DROPPED_LINKS, dropped_links);
     let kind = kind(span.kind);
     if kind.is_none() {
-        attributes.set("otel.kind", i64::from(span.kind));
+        attributes.set(wire::KIND, i64::from(span.kind));
     }
     let status_message = span.status.as_ref().map(|status| status.message.clone());
     let span = Span {
@@ -166,7 +167,7 @@ fn links(sent: Vec<span::Link>) -> (Vec<Link>, u32) {
             let mut attributes = attributes(link.attributes);
             set_dropped(
                 &mut attributes,
-                "otel.dropped_attributes_count",
+                wire::DROPPED_ATTRIBUTES,
                 link.dropped_attributes_count,
             );
             Some(Link {

@@ -3,6 +3,7 @@
 use serde_json::Value as Json;
 use spanscope_core::capture::{MASKED, RawValue, cut, is_secret};
 use spanscope_layers::metrics::SpanTokens;
+use spanscope_model::wire::cut_length;
 use spanscope_model::{
     Adds, Attributes, Link, NewEvent, NewPoint, NewSpan, Severity, Source, SourceRecords, SpanEnd,
     SpanStatus, TraceId, UNCATEGORIZED, Value,
@@ -211,7 +212,7 @@ impl Maker<'_> {
             }
         };
         out.push(',');
-        push_key(out, &format!("spanscope.cut.{key}"));
+        push_key(out, &cut_length(key));
         out.push_str(itoa::Buffer::new().format(length));
     }
 

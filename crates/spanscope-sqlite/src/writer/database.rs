@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use spanscope_core::capture::{Capture, FieldReader, Ticks};
 use spanscope_core::queue::Chunk;
+use spanscope_core::tail::Settle;
 use spanscope_model::{StoreError, Timestamp};
 use tracing_core::span::Id;
 
@@ -16,7 +17,7 @@ use super::bounds::{Bounds, Trouble};
 use super::decode::Prepared;
 use super::reading::Reading;
 use super::runs::{Found, Runs};
-use super::tail::{Settle, SharedStats, Tail, TakenBack};
+use super::tail::{SharedStats, Tail, TakenBack};
 use crate::layer::SqliteLayerBuilder;
 use crate::open;
 use spanscope_core::queue::LayerStats;

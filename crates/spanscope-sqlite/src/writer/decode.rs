@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use spanscope_core::capture::{CallsiteInfo, FieldReader, RawValue, ResolvedField, Role, SpanIds};
+use spanscope_model::wire::cut_length;
 use spanscope_model::{SpanKind, SpanStatus, Tenant};
 use spanscope_runs::{RunFacts, facts_of, is_fact_name};
 
@@ -192,7 +193,7 @@ impl Decoded {
         push_json(&mut self.attributes, &value);
         if let RawValue::Text(_, Some(original_len)) = value {
             self.attributes.push(',');
-            push_key(&mut self.attributes, &format!("spanscope.cut.{name}"));
+            push_key(&mut self.attributes, &cut_length(name));
             let _ = write!(self.attributes, "{original_len}");
         }
     }

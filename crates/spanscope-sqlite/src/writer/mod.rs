@@ -22,12 +22,12 @@ use std::time::{Duration, Instant};
 
 use spanscope_core::capture::{Capture, Ticks, suppress};
 use spanscope_core::queue::{Chunk, Control, LayerStats, Queue, say};
+use spanscope_core::tail::Settle;
 use spanscope_model::StoreError;
 
 use crate::layer::SqliteLayerBuilder;
 use bounds::Trouble;
 use database::{Database, Written};
-use tail::Settle;
 pub(crate) use tail::SharedStats;
 
 /// One transaction takes at most so many bytes of records, so that other processes get in and the write-ahead log

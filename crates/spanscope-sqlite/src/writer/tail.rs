@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::{Connection, OptionalExtension, params};
 use spanscope_core::capture::{Capture, Ticks};
 use spanscope_core::queue::Chunk;
-use spanscope_core::tail::{TailDecider, TailRule, TailStats, Verdict};
+use spanscope_core::tail::{Settle, TailDecider, TailRule, TailStats, Verdict};
 use spanscope_model::TraceId;
 
 use super::runs;
@@ -25,17 +25,6 @@ const ROWS: usize = 20_000;
 
 /// The counts of a rule, for the guard.
 pub(crate) type SharedStats = Arc<Mutex<TailStats>>;
-
-/// Which traces are judged now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Settle {
-    /// Those that are due.
-    Due,
-    /// Those that have ended as well, because somebody flushes.
-    Ended,
-    /// All, because nothing more comes.
-    All,
-}
 
 /// What becomes of a record that is about to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,11 +119,7 @@ impl Tail {
     pub(super) fn tell(&mut self, chunks: &[Chunk], capture: &Capture, before_drain: Ticks, settle: Settle) {
         self.decider.tell_drained(chunks, capture);
         let now = capture.clock().moment(before_drain);
-        let decisions = match settle {
-            Settle::Due => self.decider.settle(now),
-            Settle::Ended => self.decider.settle_ended(now),
-            Settle::All => self.decider.finish(),
-        };
+        let decisions = self.decider.judge(settle, now);
         for decision in decisions {
             let trace_id = decision.trace_id;
             if let Some(in_file) = self.in_file.remove(&trace_id)

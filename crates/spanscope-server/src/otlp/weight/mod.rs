@@ -14,7 +14,7 @@ use prost::encoding::decode_varint;
 use self::kinds::{FIXED, Kind, LOGS, METRICS, TRACES, VARINT};
 use super::{Encoding, Signal};
 
-/// How often each text is there at one time: in the message, in the digest's copy, in the record.
+/// How often each text is held at one time: in the message, in the record, in the row that a store makes of it.
 const COPIES: usize = 3;
 /// How deep is looked. The decoders go no deeper.
 const MAX_DEPTH: usize = 128;
@@ -43,6 +43,7 @@ fn in_protobuf(mut message: &[u8], kind: &Kind, depth: usize) -> usize {
         weight += match value {
             Some(bytes) if std::ptr::eq(*held, &FIXED) => held.weight * bytes.len().div_ceil(8),
             Some(bytes) if std::ptr::eq(*held, &VARINT) => held.weight * bytes.len(),
+            Some(_) if held.fields.is_empty() => held.weight,
             Some(bytes) => held.weight + in_protobuf(bytes, held, depth),
             // A list of numbers need not be packed.
             None => held.weight,
@@ -56,17 +57,17 @@ fn next_field<'a>(message: &mut &'a [u8]) -> Option<(u32, Option<&'a [u8]>)> {
     if message.is_empty() {
         return None;
     }
-    let key = decode_varint(message).ok()?;
+    let key = varint(message)?;
     let number = u32::try_from(key >> 3).ok()?;
     let length = match key & 7 {
         0 => {
-            decode_varint(message).ok()?;
+            varint(message)?;
             return Some((number, None));
         }
         1 => 8,
         5 => 4,
         2 => {
-            let length = usize::try_from(decode_varint(message).ok()?).ok()?;
+            let length = usize::try_from(varint(message)?).ok()?;
             let (value, rest) = message.split_at_checked(length)?;
             *message = rest;
             return Some((number, Some(value)));
@@ -77,4 +78,16 @@ fn next_field<'a>(message: &mut &'a [u8]) -> Option<(u32, Option<&'a [u8]>)> {
     };
     *message = message.get(length..)?;
     Some((number, None))
+}
+
+/// A number, most of which are one byte.
+#[inline]
+fn varint(message: &mut &[u8]) -> Option<u64> {
+    match message.split_first() {
+        Some((&byte, rest)) if byte < 0x80 => {
+            *message = rest;
+            Some(u64::from(byte))
+        }
+        _ => decode_varint(message).ok(),
+    }
 }

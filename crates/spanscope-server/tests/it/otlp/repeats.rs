@@ -5,7 +5,7 @@ use serde_json::json;
 use spanscope_server::{Limits, STORED_IN};
 use spanscope_sqlite::SqliteLayer;
 
-use super::{TRACES, gzip, one_of_each, send, send_json, span, traces};
+use super::{JSON, TRACES, gzip, one_of_each, send, send_json, span, traces};
 use crate::running::{ACME, OTHER, open, open_with, tokens};
 use crate::wire::Ask;
 
@@ -35,6 +35,21 @@ fn a_batch_that_comes_again_in_any_dress_is_stored_once() {
         }
     }
     assert_eq!(open.counts(), (2, 1, 1));
+}
+
+#[test]
+fn a_batch_without_ids_is_known_again_packed_or_plain() {
+    let open = open();
+    for (path, body) in one_of_each().into_iter().skip(1) {
+        let plain = body.to_string();
+        for ask in [
+            Ask::post(path, JSON, plain.clone()),
+            Ask::post(path, JSON, gzip(plain.as_bytes())).header("Content-Encoding", "gzip"),
+        ] {
+            assert_eq!(ask.to(open.address).status, 200, "{path}");
+        }
+    }
+    assert_eq!(open.counts(), (0, 1, 1));
 }
 
 #[test]
