@@ -268,7 +268,7 @@ impl<'a> Batch<'a> {
         };
         let (callsite, _) = self.place(&place)?;
         let name = event.place.name.as_str();
-        self.rows.add_event(EventRow {
+        self.rows.add_event(&EventRow {
             callsite,
             time: event.time,
             trace,
@@ -276,7 +276,7 @@ impl<'a> Batch<'a> {
             process,
             severity: None,
             name: (!name.is_empty()).then_some(name),
-            message: event.message.clone(),
+            message: &event.message,
             attributes: &event.attributes,
             expires: event.expires,
             category: None,

@@ -57,8 +57,7 @@ impl Batch<'_> {
             },
             None => {
                 let row = self.rows.new_span();
-                self.rows.add_span(SpanRow {
-                    row,
+                let span_row = SpanRow {
                     callsite,
                     name,
                     start: span.start,
@@ -69,10 +68,11 @@ impl Batch<'_> {
                     kind: span.kind,
                     key: span.key,
                     parent: span.parent,
-                    attributes: span.attributes.clone(),
-                    extra: span.extra.clone(),
+                    attributes: &span.attributes,
+                    extra: span.extra.as_deref(),
                     category: None,
-                })?;
+                };
+                self.rows.add_span(row, &span_row)?;
                 row
             }
         };
@@ -225,8 +225,8 @@ impl Batch<'_> {
                 };
                 let (callsite, _) = self.place(&nowhere)?;
                 let row = self.rows.new_span();
-                self.rows.add_span(SpanRow {
-                    row,
+                let attributes = merged("{}", &end.attributes, self.max_value_len);
+                let span_row = SpanRow {
                     callsite,
                     name: None,
                     start: end.time,
@@ -237,10 +237,11 @@ impl Batch<'_> {
                     kind: 0,
                     key: end.key,
                     parent: None,
-                    attributes: merged("{}", &end.attributes, self.max_value_len),
-                    extra: Some(END_ONLY.to_owned()),
+                    attributes: &attributes,
+                    extra: Some(END_ONLY),
                     category: None,
-                })?;
+                };
+                self.rows.add_span(row, &span_row)?;
                 (row, false)
             }
         };

@@ -11,14 +11,13 @@ use std::borrow::Cow;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
-use rusqlite::types::Value;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use spanscope_model::MetricKind;
 
 pub(crate) use self::amount::Amount;
 pub(crate) use self::delete::delete;
 use crate::json::{push_key, push_text};
-use crate::writer::bulk::{Bulk, number_or_null, text_or_null};
+use crate::writer::bulk::{Bulk, Cell, Table};
 
 /// The width of a roll-up.
 pub(crate) const MINUTE: i64 = 60_000_000_000;
@@ -76,6 +75,12 @@ pub(crate) struct NewPoint<'p> {
     pub(crate) detail: Option<&'p str>,
 }
 
+const POINTS: Table<8> = Table {
+    insert: "INSERT OR FAIL INTO _point",
+    columns: ["series", "time", "value", "process", "trace", "span_id", "expires", "detail"],
+    rare: 4,
+};
+
 /// Stores measurements within one transaction.
 pub(crate) struct Points<'db> {
     db: &'db Connection,
@@ -117,10 +122,7 @@ impl<'db> Points<'db> {
         Ok(Self {
             db,
             max_series: i64::try_from(max_series).unwrap_or(i64::MAX),
-            rows: Bulk::new(
-                db,
-                "INSERT OR FAIL INTO _point (series, time, value, trace, span_id, process, expires, detail)",
-            )?,
+            rows: Bulk::new(db, &POINTS),
             find_series: db.prepare_cached("SELECT id FROM _series WHERE metric = ?1 AND labels = ?2")?,
             metrics: HashMap::new(),
             known: HashMap::new(),
@@ -135,16 +137,17 @@ impl<'db> Points<'db> {
     pub(crate) fn add(&mut self, point: &NewPoint<'_>) -> rusqlite::Result<()> {
         let series = self.series_of(point)?;
         self.rows.push([
-            Value::Integer(series),
-            Value::Integer(point.time),
-            point.value.into(),
-            point
-                .trace
-                .map_or(Value::Null, |trace| Value::Blob(trace.to_vec())),
-            number_or_null(point.span),
-            Value::Integer(point.process),
-            number_or_null(point.expires),
-            text_or_null(point.detail),
+            series.into(),
+            point.time.into(),
+            match point.value {
+                Amount::Integer(number) => Cell::Integer(number),
+                Amount::Real(number) => Cell::Real(number),
+            },
+            point.process.into(),
+            point.trace.as_ref().map(|trace| Cell::Blob(trace)).into(),
+            point.span.into(),
+            point.expires.into(),
+            point.detail.into(),
         ])?;
         let (points, last) = self.grown.entry(series).or_insert((0, point.time));
         *points += 1;

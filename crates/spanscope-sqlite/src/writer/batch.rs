@@ -322,8 +322,8 @@ impl<'a> Batch<'a> {
     /// Inserts a span whose fields have just been read.
     fn insert_span(&mut self, span: NewRow<'_>) -> rusqlite::Result<()> {
         let decoded = &self.reading.decoded;
-        self.rows.add_span(SpanRow {
-            row: span.row,
+        let extra = extra(decoded.status_message.as_deref(), span.links);
+        let row = SpanRow {
             callsite: span.callsite,
             name: decoded.name.as_deref(),
             start: span.start,
@@ -336,10 +336,11 @@ impl<'a> Batch<'a> {
             kind: kind_number(decoded.kind.unwrap_or(SpanKind::Internal)),
             key: span.key,
             parent: span.parent,
-            attributes: decoded.attributes.clone(),
-            extra: extra(decoded.status_message.as_deref(), span.links),
+            attributes: &decoded.attributes,
+            extra: extra.as_deref(),
             category: decoded.category.as_deref(),
-        })?;
+        };
+        self.rows.add_span(span.row, &row)?;
         self.index(span.row)
     }
 
@@ -418,8 +419,8 @@ impl<'a> Batch<'a> {
                 spanscope_core::capture::severity_of(*event.metadata.level()).number(),
             )?;
         }
-        let decoded = &mut self.reading.decoded;
-        let row = self.rows.add_event(EventRow {
+        let decoded = &self.reading.decoded;
+        let row = self.rows.add_event(&EventRow {
             callsite,
             time,
             trace,
@@ -427,7 +428,7 @@ impl<'a> Batch<'a> {
             process: self.process,
             severity: decoded.severity.map(i64::from),
             name: decoded.name.as_deref(),
-            message: std::mem::take(&mut decoded.message),
+            message: &decoded.message,
             attributes: &decoded.attributes,
             expires,
             category: decoded.category.as_deref(),

@@ -6,11 +6,10 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params};
 use spanscope_model::{SpanId, SpanKind, Timestamp, TraceId};
 
-use super::bulk::{Bulk, number_or_null, text_or_null};
+use super::bulk::{Bulk, Cell, Table};
 use super::decode::Indexed;
 use super::runs::{Found, Runs};
 
@@ -116,9 +115,9 @@ impl TraceChange {
     }
 }
 
-/// A row of `_span`.
+/// A row of `_span`, but for its number.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct SpanRow<'s> {
-    pub(crate) row: i64,
     pub(crate) callsite: i64,
     /// Where it differs from the callsite's.
     pub(crate) name: Option<&'s str>,
@@ -130,13 +129,14 @@ pub(crate) struct SpanRow<'s> {
     pub(crate) kind: i64,
     pub(crate) key: i64,
     pub(crate) parent: Option<i64>,
-    pub(crate) attributes: String,
-    pub(crate) extra: Option<String>,
+    pub(crate) attributes: &'s str,
+    pub(crate) extra: Option<&'s str>,
     /// Where it differs from the callsite's.
     pub(crate) category: Option<&'s str>,
 }
 
 /// A row of `_event`; its number is given out when it is added.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct EventRow<'e> {
     pub(crate) callsite: i64,
     pub(crate) time: i64,
@@ -146,12 +146,75 @@ pub(crate) struct EventRow<'e> {
     /// Where it differs from the callsite's, as the other two.
     pub(crate) severity: Option<i64>,
     pub(crate) name: Option<&'e str>,
-    pub(crate) message: String,
+    pub(crate) message: &'e str,
     /// A JSON object; `{}` is none.
     pub(crate) attributes: &'e str,
     pub(crate) expires: Option<i64>,
     pub(crate) category: Option<&'e str>,
 }
+
+const SPANS: Table<13> = Table {
+    insert: "INSERT OR FAIL INTO _span",
+    columns: [
+        "callsite",
+        "start",
+        "duration",
+        "status",
+        "trace",
+        "process",
+        "kind",
+        "span_id",
+        "parent",
+        "attributes",
+        "name",
+        "extra",
+        "category",
+    ],
+    rare: 3,
+};
+
+const EVENTS: Table<11> = Table {
+    insert: "INSERT OR FAIL INTO _event",
+    columns: [
+        "callsite",
+        "time",
+        "trace",
+        "span_id",
+        "process",
+        "message",
+        "attributes",
+        "severity",
+        "name",
+        "expires",
+        "category",
+    ],
+    rare: 4,
+};
+
+const ATTRIBUTES: Table<3> = Table {
+    insert: "INSERT OR IGNORE INTO _attr",
+    columns: ["key", "value", "span"],
+    rare: 0,
+};
+
+const TRACES: Table<12> = Table {
+    insert: "INSERT OR FAIL INTO _trace",
+    columns: [
+        "trace_id",
+        "start",
+        "end",
+        "root",
+        "root_start",
+        "span_count",
+        "error_count",
+        "open_count",
+        "created",
+        "tenant",
+        "local",
+        "expires",
+    ],
+    rare: 1,
+};
 
 /// The rows of one transaction.
 pub(crate) struct Rows<'a> {
@@ -164,8 +227,8 @@ pub(crate) struct Rows<'a> {
     pub(crate) latest_time: i64,
     traces: HashMap<TraceId, TraceChange>,
     runs: Runs,
-    spans: Bulk<'a, 14>,
-    events: Bulk<'a, 12>,
+    spans: Bulk<'a, 13>,
+    events: Bulk<'a, 11>,
     attributes: Bulk<'a, 3>,
 }
 
@@ -188,17 +251,9 @@ impl<'a> Rows<'a> {
             latest_time: 0,
             traces: HashMap::new(),
             runs: Runs::default(),
-            spans: Bulk::new(
-                db,
-                "INSERT OR FAIL INTO _span (id, callsite, name, start, duration, status, trace, process, kind, span_id, parent,
-                 attributes, extra, category)",
-            )?,
-            events: Bulk::new(
-                db,
-                "INSERT OR FAIL INTO _event (id, callsite, time, trace, span_id, process, severity, name, message, attributes,
-                 expires, category)",
-            )?,
-            attributes: Bulk::new(db, "INSERT OR IGNORE INTO _attr (key, value, span)")?,
+            spans: Bulk::new(db, &SPANS),
+            events: Bulk::new(db, &EVENTS),
+            attributes: Bulk::new(db, &ATTRIBUTES),
         })
     }
 
@@ -289,34 +344,35 @@ impl<'a> Rows<'a> {
     }
 
     /// Adds a span's row, by the number that was given out.
-    pub(crate) fn add_span(&mut self, span: SpanRow<'_>) -> rusqlite::Result<()> {
-        self.spans.push([
-            Value::Integer(span.row),
-            Value::Integer(span.callsite),
-            text_or_null(span.name),
-            Value::Integer(span.start),
-            number_or_null(span.duration),
-            number_or_null(span.status),
-            Value::Integer(span.trace),
-            Value::Integer(span.process),
-            Value::Integer(span.kind),
-            Value::Integer(span.key),
-            number_or_null(span.parent),
-            Value::Text(span.attributes),
-            span.extra.map_or(Value::Null, Value::Text),
-            text_or_null(span.category),
-        ])
+    pub(crate) fn add_span(&mut self, row: i64, span: &SpanRow<'_>) -> rusqlite::Result<()> {
+        self.spans.push_numbered(
+            row,
+            [
+                span.callsite.into(),
+                span.start.into(),
+                span.duration.into(),
+                span.status.into(),
+                span.trace.into(),
+                span.process.into(),
+                span.kind.into(),
+                span.key.into(),
+                span.parent.into(),
+                span.attributes.into(),
+                span.name.into(),
+                span.extra.into(),
+                span.category.into(),
+            ],
+        )
     }
 
     /// Keeps the value of an attribute that is found by an index: its key's row in `_attr_key`, and the span's row.
     pub(crate) fn index(&mut self, key: i64, value: &Indexed, span: i64) -> rusqlite::Result<()> {
         let value = match value {
-            Indexed::Text(text) => Value::Text(text.clone()),
-            Indexed::Integer(number) => Value::Integer(*number),
-            Indexed::Float(number) => Value::Real(*number),
+            Indexed::Text(text) => Cell::Text(text),
+            Indexed::Integer(number) => Cell::Integer(*number),
+            Indexed::Float(number) => Cell::Real(*number),
         };
-        self.attributes
-            .push([Value::Integer(key), value, Value::Integer(span)])
+        self.attributes.push([key.into(), value, span.into()])
     }
 
     /// Forgets the values of a span that are found by an index, for those that it has now.
@@ -347,23 +403,26 @@ impl<'a> Rows<'a> {
     }
 
     /// Adds an event's row and answers its number.
-    pub(crate) fn add_event(&mut self, event: EventRow<'_>) -> rusqlite::Result<i64> {
+    pub(crate) fn add_event(&mut self, event: &EventRow<'_>) -> rusqlite::Result<i64> {
         let row = self.next_event;
         self.next_event += 1;
-        self.events.push([
-            Value::Integer(row),
-            Value::Integer(event.callsite),
-            Value::Integer(event.time),
-            number_or_null(event.trace),
-            number_or_null(event.span),
-            Value::Integer(event.process),
-            number_or_null(event.severity),
-            text_or_null(event.name),
-            Value::Text(event.message),
-            text_or_null((event.attributes.len() > 2).then_some(event.attributes)),
-            number_or_null(event.expires),
-            text_or_null(event.category),
-        ])?;
+        let attributes = (event.attributes.len() > 2).then_some(event.attributes);
+        self.events.push_numbered(
+            row,
+            [
+                event.callsite.into(),
+                event.time.into(),
+                event.trace.into(),
+                event.span.into(),
+                event.process.into(),
+                event.message.into(),
+                attributes.into(),
+                event.severity.into(),
+                event.name.into(),
+                event.expires.into(),
+                event.category.into(),
+            ],
+        )?;
         Ok(row)
     }
 
@@ -385,11 +444,7 @@ impl<'a> Rows<'a> {
         if self.traces.is_empty() {
             return Ok(());
         }
-        let mut insert: Bulk<'_, 13> = Bulk::new(
-            self.db,
-            "INSERT OR FAIL INTO _trace (id, trace_id, start, end, root, root_start, span_count, error_count, open_count, created,
-                 expires, tenant, local)",
-        )?;
+        let mut insert = Bulk::new(self.db, &TRACES);
         let mut update = self.db.prepare_cached(
             "UPDATE _trace SET start = CASE WHEN ?12 THEN ?2 ELSE MIN(start, ?2) END,
              end = CASE WHEN ?12 THEN ?3 ELSE MAX(end, ?3) END,
@@ -435,21 +490,24 @@ impl<'a> Rows<'a> {
             // What lay beside the spans is forgotten when they come.
             let is_first = spans > 0 && stored_spans == 0;
             if is_new {
-                insert.push([
-                    Value::Integer(row),
-                    Value::Text(trace_id.to_string()),
-                    Value::Integer(start),
-                    Value::Integer(end),
-                    number_or_null(root),
-                    number_or_null(root_start),
-                    Value::Integer(spans),
-                    Value::Integer(errors),
-                    Value::Integer(open),
-                    Value::Integer(now),
-                    number_or_null(expires),
-                    Value::Integer(self.owner.tenant()),
-                    Value::Integer(is_local.into()),
-                ])?;
+                let trace_id = trace_id.to_string();
+                insert.push_numbered(
+                    row,
+                    [
+                        trace_id.as_str().into(),
+                        start.into(),
+                        end.into(),
+                        root.into(),
+                        root_start.into(),
+                        spans.into(),
+                        errors.into(),
+                        open.into(),
+                        now.into(),
+                        self.owner.tenant().into(),
+                        i64::from(is_local).into(),
+                        expires.into(),
+                    ],
+                )?;
             } else {
                 update.execute(params![
                     row,
