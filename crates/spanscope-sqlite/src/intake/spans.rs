@@ -78,11 +78,7 @@ impl Batch<'_> {
         };
         if let Some(trace) = self.rows.touched(trace_id) {
             match known.map(|known| known.state) {
-                None => {
-                    trace.spans += 1;
-                    trace.open += i64::from(span.duration.is_none());
-                    trace.errors += i64::from(span.status == Some(1));
-                }
+                None => trace.note_span(span.duration, span.status),
                 Some(KnownState::Running) => {
                     trace.open -= 1;
                     trace.errors += i64::from(span.status == Some(1));

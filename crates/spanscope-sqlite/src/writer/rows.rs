@@ -38,6 +38,8 @@ pub(crate) enum Owner {
     Anyone,
     /// A sender of one tenant: that tenant's trace.
     Tenant(i64),
+    /// Another file, of which this tenant's traces are copied: that tenant's trace, which counts as local if it is new.
+    Copy(i64),
 }
 
 /// What is there of a trace: its row and how many spans it has.
@@ -55,7 +57,7 @@ impl Owner {
             let may_be = match self {
                 Self::Local => local || tenant == 0,
                 Self::Anyone => true,
-                Self::Tenant(own) => tenant == own,
+                Self::Tenant(own) | Self::Copy(own) => tenant == own,
             };
             if may_be && found.is_none_or(|(other, _)| local && !other) {
                 found = Some((local, (row.get(0)?, row.get(1)?)));
@@ -67,7 +69,7 @@ impl Owner {
     const fn tenant(self) -> i64 {
         match self {
             Self::Local | Self::Anyone => 0,
-            Self::Tenant(tenant) => tenant,
+            Self::Tenant(tenant) | Self::Copy(tenant) => tenant,
         }
     }
 }
@@ -87,6 +89,8 @@ pub(crate) struct TraceChange {
     pub(crate) spans: i64,
     pub(crate) errors: i64,
     pub(crate) open: i64,
+    /// When it was stored first, if that was in another file.
+    pub(crate) created: Option<i64>,
     /// Whose it is from now on.
     pub(crate) tenant: Option<i64>,
     /// The latest time to live of the spans that brought one.
@@ -99,6 +103,13 @@ impl TraceChange {
     fn stretch(&mut self, start: i64, end: i64) {
         self.start = self.start.min(start);
         self.end = self.end.max(end);
+    }
+
+    /// Counts a new span.
+    pub(crate) fn note_span(&mut self, duration: Option<i64>, status: Option<i64>) {
+        self.spans += 1;
+        self.open += i64::from(duration.is_none());
+        self.errors += i64::from(status == Some(1));
     }
 
     /// Notes the time to live that a span brought, if it did.
@@ -309,7 +320,8 @@ impl<'a> Rows<'a> {
         Ok(trace.row)
     }
 
-    fn change(&mut self, trace_id: TraceId) -> rusqlite::Result<&mut TraceChange> {
+    /// The trace, as far as this batch has changed it.
+    pub(crate) fn change(&mut self, trace_id: TraceId) -> rusqlite::Result<&mut TraceChange> {
         match self.traces.entry(trace_id) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
             Entry::Vacant(entry) => {
@@ -330,6 +342,7 @@ impl<'a> Rows<'a> {
                     spans: 0,
                     errors: 0,
                     open: 0,
+                    created: None,
                     tenant: None,
                     expires: None,
                     goes_by_age: false,
@@ -431,6 +444,12 @@ impl<'a> Rows<'a> {
         self.spans.flush()
     }
 
+    /// Writes the spans and events that wait for others to be written with.
+    pub(crate) fn flush_records(&mut self) -> rusqlite::Result<()> {
+        self.spans.flush()?;
+        self.events.flush()
+    }
+
     /// Writes what is left.
     pub(crate) fn flush(&mut self) -> rusqlite::Result<()> {
         self.spans.flush()?;
@@ -462,6 +481,7 @@ impl<'a> Rows<'a> {
         let mut handed_over = Vec::new();
         let now = Timestamp::now().as_nanos();
         let is_local = self.owner == Owner::Local;
+        let is_copy = matches!(self.owner, Owner::Copy(_));
         let mut traces: Vec<_> = self.traces.drain().collect();
         traces.sort_unstable_by_key(|(_, trace)| trace.row);
         for (trace_id, trace) in traces {
@@ -476,6 +496,7 @@ impl<'a> Rows<'a> {
                 spans,
                 errors,
                 open,
+                created,
                 tenant,
                 expires,
                 goes_by_age,
@@ -502,9 +523,9 @@ impl<'a> Rows<'a> {
                         spans.into(),
                         errors.into(),
                         open.into(),
-                        now.into(),
+                        created.unwrap_or(now).into(),
                         self.owner.tenant().into(),
-                        i64::from(is_local).into(),
+                        i64::from(is_local || is_copy).into(),
                         expires.into(),
                     ],
                 )?;

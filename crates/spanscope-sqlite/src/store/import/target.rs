@@ -1,14 +1,16 @@
-//! Stores the groups of an import.
+//! Stores the groups of an import, through the rows that every writer of a file shares.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use rusqlite::{Connection, OptionalExtension, Statement, params};
+use rusqlite::{Connection, Statement};
 use serde_json::Value;
-use spanscope_model::{Attributes, Timestamp};
+use spanscope_model::{Attributes, Timestamp, TraceId};
 
 use super::points::PointTarget;
 use super::{Group, Imported, InEvent, InPoint, InSpan, Place};
-use crate::writer::rows::tenant_row;
+use crate::writer::database::callsite_row;
+use crate::writer::decode::Indexed;
+use crate::writer::rows::{EventRow, Owner, Rows, SpanRow, tenant_row};
 use crate::writer::runs;
 
 /// Records of a transaction, more or less: a trace is never cut.
@@ -28,25 +30,21 @@ pub(super) struct Target<'db> {
     /// Records of each process that its account does not show yet.
     unaccounted: HashMap<i64, u64>,
     in_batch: u64,
+    /// The rows of the transaction that is open.
+    rows: Option<Rows<'db>>,
+    /// Traces that got spans in it.
+    grown: BTreeSet<i64>,
     points: PointTarget<'db>,
-    latest: i64,
     done: Imported,
 }
 
 struct Statements<'db> {
-    find_trace: Statement<'db>,
-    add_trace: Statement<'db>,
     update_trace: Statement<'db>,
-    find_place: Statement<'db>,
-    add_place: Statement<'db>,
     add_process: Statement<'db>,
     account: Statement<'db>,
-    add_span: Statement<'db>,
-    add_attribute: Statement<'db>,
     known_spans: Statement<'db>,
     known_events: Statement<'db>,
     loose_event: Statement<'db>,
-    add_event: Statement<'db>,
 }
 
 /// What tells one event of a trace from another.
@@ -68,8 +66,9 @@ impl<'db> Target<'db> {
             services: HashMap::new(),
             unaccounted: HashMap::new(),
             in_batch: 0,
+            rows: None,
+            grown: BTreeSet::new(),
             points: PointTarget::new(db)?,
-            latest: i64::MIN,
             done: Imported::default(),
         })
     }
@@ -81,13 +80,25 @@ impl<'db> Target<'db> {
         }
         self.done.skipped += group.unusable;
         self.tenant = tenant_row(self.db, &group.tenant)?;
+        let mut rows = match self.rows.take() {
+            Some(mut rows) => {
+                rows.set_owner(Owner::Copy(self.tenant))?;
+                rows
+            }
+            None => Rows::begin(self.db, Owner::Copy(self.tenant))?,
+        };
         match &group.trace_id {
-            Some(trace_id) => self.store_trace(trace_id, group)?,
+            Some(trace_id) => match trace_id.parse() {
+                Ok(trace_id) => self.store_trace(&mut rows, trace_id, group)?,
+                // Only a foreign hand can have written an invalid id.
+                Err(_) => self.done.skipped += (group.spans.len() + group.events.len()) as u64,
+            },
             None => {
-                self.store_loose(&group.events)?;
+                self.store_loose(&mut rows, &group.events)?;
                 self.store_points(&group.points)?;
             }
         }
+        self.rows = Some(rows);
         if self.in_batch >= BATCH {
             self.commit()?;
         }
@@ -106,19 +117,22 @@ impl<'db> Target<'db> {
         if self.db.is_autocommit() {
             return Ok(());
         }
+        if let Some(mut rows) = self.rows.take() {
+            rows.flush()?;
+            // Rows stored from here on may not begin before what was imported, so the marks must know about it.
+            if rows.latest_time > self.now {
+                rows.mark(rows.latest_time)?;
+            }
+        }
+        for trace in std::mem::take(&mut self.grown) {
+            self.statements.update_trace.execute([trace])?;
+            runs::find_again(self.db, trace)?;
+        }
         self.points.finish()?;
         for (process, records) in self.unaccounted.drain() {
             self.statements
                 .account
                 .execute((process, i64::try_from(records).unwrap_or(i64::MAX)))?;
-        }
-        // Rows stored from here on may not begin before what was imported, so the marks must know about it.
-        if self.latest > self.now {
-            self.db.execute(
-                "INSERT OR IGNORE INTO _mark (time, span, event) VALUES (?1, \
-                 (SELECT COALESCE(max(id), 0) + 1 FROM _span), (SELECT COALESCE(max(id), 0) + 1 FROM _event))",
-                [self.latest],
-            )?;
         }
         self.db.execute_batch("COMMIT")?;
         self.in_batch = 0;
@@ -126,31 +140,33 @@ impl<'db> Target<'db> {
             .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
     }
 
-    fn store_trace(&mut self, trace_id: &str, group: &Group) -> rusqlite::Result<()> {
-        let found: Option<i64> = self
-            .statements
-            .find_trace
-            .query_row(params![trace_id, self.tenant], |row| row.get(0))
-            .optional()?;
-        let (trace, known_spans, known_events) = match found {
-            Some(trace) => (trace, self.known_spans(trace)?, self.known_events(trace)?),
-            None if group.spans.is_empty() && group.events.is_empty() => return Ok(()),
-            None => {
-                let first = group.spans.iter().map(|span| span.start).min();
-                let start = first.or_else(|| group.events.iter().map(|event| event.time).min());
-                let start = start.unwrap_or(self.now);
-                let created = group.created.unwrap_or(self.now);
-                self.statements
-                    .add_trace
-                    .execute((trace_id, start, created, self.tenant))?;
-                (self.db.last_insert_rowid(), HashSet::new(), HashSet::new())
-            }
+    fn store_trace(
+        &mut self,
+        rows: &mut Rows<'db>,
+        trace_id: TraceId,
+        group: &Group,
+    ) -> rusqlite::Result<()> {
+        if group.spans.is_empty() && group.events.is_empty() {
+            return Ok(());
+        }
+        // Two ids of a source can stand for one id of ours.
+        let was_met = rows.touched(trace_id).is_some();
+        let change = rows.change(trace_id)?;
+        let trace = change.row;
+        let is_new = change.is_new && !was_met;
+        change.created = change.created.or(group.created);
+        let (mut seen, known_events) = if is_new {
+            (HashSet::new(), HashSet::new())
+        } else {
+            rows.flush_records()?;
+            (self.known_spans(trace)?, self.known_events(trace)?)
         };
-        let mut seen = known_spans;
         let before = self.done.spans;
         for span in &group.spans {
             if seen.insert(span.id) {
-                self.add_span(trace, span)?;
+                rows.touch(trace_id, span.start, span.start + span.duration.unwrap_or(0))?
+                    .note_span(span.duration, span.status);
+                self.add_span(rows, trace, span)?;
             } else {
                 self.done.skipped += 1;
             }
@@ -160,24 +176,25 @@ impl<'db> Target<'db> {
             if !known_events.is_empty() && known_events.contains(&key) {
                 self.done.skipped += 1;
             } else {
-                self.add_event(Some(trace), event)?;
+                rows.touch_beside(trace_id, event.time)?;
+                self.add_event(rows, Some(trace), event)?;
             }
         }
         if self.done.spans > before {
             self.done.traces += 1;
-            self.statements.update_trace.execute([trace])?;
-            runs::find_again(self.db, trace)?;
+            self.grown.insert(trace);
         }
         Ok(())
     }
 
-    fn store_loose(&mut self, events: &[InEvent]) -> rusqlite::Result<()> {
+    fn store_loose(&mut self, rows: &mut Rows<'db>, events: &[InEvent]) -> rusqlite::Result<()> {
         for event in events {
+            rows.flush_records()?;
             let is_known = self.statements.loose_event.exists((event.time, &event.message))?;
             if is_known {
                 self.done.skipped += 1;
             } else {
-                self.add_event(None, event)?;
+                self.add_event(rows, None, event)?;
             }
         }
         Ok(())
@@ -210,34 +227,34 @@ impl<'db> Target<'db> {
             .collect()
     }
 
-    fn add_span(&mut self, trace: i64, span: &InSpan) -> rusqlite::Result<()> {
+    fn add_span(&mut self, rows: &mut Rows<'db>, trace: i64, span: &InSpan) -> rusqlite::Result<()> {
         let process = self.process(&span.service)?;
-        let place = self.place(&span.place)?;
-        self.statements.add_span.execute(params![
-            place,
-            span.name,
-            span.start,
-            span.duration,
-            span.status,
+        let callsite = self.place(&span.place)?;
+        let row = rows.new_span();
+        let span_row = SpanRow {
+            callsite,
+            name: span.name.as_deref(),
+            start: span.start,
+            duration: span.duration,
+            status: span.status,
             trace,
             process,
-            span.kind,
-            span.id,
-            span.parent,
-            span.attributes,
-            span.extra,
-            span.category,
-        ])?;
-        let row = self.db.last_insert_rowid();
-        self.index(row, &span.attributes)?;
-        self.latest = self.latest.max(span.start);
+            kind: span.kind,
+            key: span.id,
+            parent: span.parent,
+            attributes: &span.attributes,
+            extra: span.extra.as_deref(),
+            category: span.category.as_deref(),
+        };
+        rows.add_span(row, &span_row)?;
+        self.index(rows, row, &span.attributes)?;
         self.done.spans += 1;
         self.count(process);
         Ok(())
     }
 
     /// Keeps the values of the attributes that are looked up by index.
-    fn index(&mut self, row: i64, attributes: &str) -> rusqlite::Result<()> {
+    fn index(&self, rows: &mut Rows<'db>, row: i64, attributes: &str) -> rusqlite::Result<()> {
         let is_there = |key: &String| attributes.contains(key.as_str());
         if !self.keys.keys().any(is_there) {
             return Ok(());
@@ -245,36 +262,41 @@ impl<'db> Target<'db> {
         let attributes: Attributes = serde_json::from_str(attributes).unwrap_or_default();
         for (key, value) in attributes.iter() {
             let Some(key) = self.keys.get(key) else { continue };
-            let add = &mut self.statements.add_attribute;
-            match serde_json::to_value(value).unwrap_or_default() {
-                Value::String(text) => add.execute(params![key, text, row])?,
+            let value = match serde_json::to_value(value).unwrap_or_default() {
+                Value::String(text) => Indexed::Text(text),
                 Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-                    (Some(integer), _) => add.execute(params![key, integer, row])?,
-                    (None, real) => add.execute(params![key, real.unwrap_or(f64::MAX), row])?,
+                    (Some(integer), _) => Indexed::Integer(integer),
+                    (None, real) => Indexed::Float(real.unwrap_or(f64::MAX)),
                 },
-                _ => 0,
+                _ => continue,
             };
+            rows.index(*key, &value, row)?;
         }
         Ok(())
     }
 
-    fn add_event(&mut self, trace: Option<i64>, event: &InEvent) -> rusqlite::Result<()> {
+    fn add_event(
+        &mut self,
+        rows: &mut Rows<'db>,
+        trace: Option<i64>,
+        event: &InEvent,
+    ) -> rusqlite::Result<()> {
         let process = self.process(&event.service)?;
-        let place = self.place(&event.place)?;
-        self.statements.add_event.execute(params![
-            place,
-            event.time,
+        let callsite = self.place(&event.place)?;
+        rows.add_event(&EventRow {
+            callsite,
+            time: event.time,
             trace,
-            event.span,
+            span: event.span,
             process,
-            event.severity,
-            event.name,
-            event.message,
-            event.attributes,
-            event.expires,
-            event.category,
-        ])?;
-        self.latest = self.latest.max(event.time);
+            severity: event.severity,
+            name: event.name.as_deref(),
+            message: &event.message,
+            attributes: event.attributes.as_deref().unwrap_or_default(),
+            expires: event.expires,
+            category: event.category.as_deref(),
+        })?;
+        rows.latest_time = rows.latest_time.max(event.time);
         self.done.events += 1;
         self.count(process);
         Ok(())
@@ -302,19 +324,7 @@ impl<'db> Target<'db> {
         if let Some(id) = self.places.get(place) {
             return Ok(*id);
         }
-        let key = params![place.name, place.target, place.level, place.category];
-        let found = self
-            .statements
-            .find_place
-            .query_row(key, |row| row.get(0))
-            .optional()?;
-        let id = match found {
-            Some(id) => id,
-            None => {
-                self.statements.add_place.execute(key)?;
-                self.db.last_insert_rowid()
-            }
-        };
+        let id = callsite_row(self.db, &place.name, &place.target, place.level, &place.category)?;
         self.places.insert(place.clone(), id);
         Ok(id)
     }
@@ -323,11 +333,6 @@ impl<'db> Target<'db> {
 impl<'db> Statements<'db> {
     fn new(db: &'db Connection) -> rusqlite::Result<Self> {
         Ok(Self {
-            find_trace: db.prepare("SELECT id FROM _trace WHERE trace_id = ?1 AND tenant = ?2")?,
-            add_trace: db.prepare(
-                "INSERT INTO _trace (trace_id, start, end, span_count, error_count, open_count, created, tenant, local) \
-                 VALUES (?1, ?2, ?2, 0, 0, 0, ?3, ?4, 1)",
-            )?,
             update_trace: db.prepare(
                 "UPDATE _trace SET (start, end, span_count, error_count, open_count) = \
                     (SELECT min(start), max(start + COALESCE(duration, 0)), count(*), \
@@ -337,11 +342,6 @@ impl<'db> Statements<'db> {
                      OR parent NOT IN (SELECT span_id FROM _span WHERE trace = ?1)) ORDER BY start, id LIMIT 1) \
                  WHERE id = ?1",
             )?,
-            find_place: db.prepare(
-                "SELECT id FROM _callsite WHERE name = ?1 AND target = ?2 AND level = ?3 AND category = ?4",
-            )?,
-            add_place: db
-                .prepare("INSERT INTO _callsite (name, target, level, category) VALUES (?1, ?2, ?3, ?4)")?,
             add_process: db.prepare(
                 "INSERT INTO _process (service_name, pid, started_at, seen_at, ended_at, tenant) \
                  VALUES (?1, 0, ?2, ?2, ?2, ?3)",
@@ -349,19 +349,10 @@ impl<'db> Statements<'db> {
             account: db.prepare(
                 "UPDATE _process SET offered = offered + ?2, stored = stored + ?2 WHERE id = ?1",
             )?,
-            add_span: db.prepare(
-                "INSERT INTO _span (callsite, name, start, duration, status, trace, process, kind, span_id, parent, \
-                 attributes, extra, category) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-            )?,
-            add_attribute: db.prepare("INSERT OR IGNORE INTO _attr (key, value, span) VALUES (?1, ?2, ?3)")?,
             known_spans: db.prepare("SELECT span_id FROM _span WHERE trace = ?1")?,
             known_events: db.prepare("SELECT time, span_id, message FROM _event WHERE trace = ?1")?,
             loose_event: db
                 .prepare("SELECT 1 FROM _event WHERE trace IS NULL AND time = ?1 AND message = ?2")?,
-            add_event: db.prepare(
-                "INSERT INTO _event (callsite, time, trace, span_id, process, severity, name, message, attributes, \
-                 expires, category) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-            )?,
         })
     }
 }
