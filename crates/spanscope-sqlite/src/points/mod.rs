@@ -77,7 +77,9 @@ pub(crate) struct NewPoint<'p> {
 
 const POINTS: Table<8> = Table {
     insert: "INSERT OR FAIL INTO _point",
-    columns: ["series", "time", "value", "process", "trace", "span_id", "expires", "detail"],
+    columns: [
+        "series", "time", "value", "process", "trace", "span_id", "expires", "detail",
+    ],
     rare: 4,
 };
 

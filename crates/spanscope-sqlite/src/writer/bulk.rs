@@ -129,7 +129,11 @@ impl<'db, const COLUMNS: usize> Bulk<'db, COLUMNS> {
             return Ok(());
         }
         let shape = usize::from(!self.is_full);
-        let columns = if self.is_full { COLUMNS } else { COLUMNS - self.table.rare };
+        let columns = if self.is_full {
+            COLUMNS
+        } else {
+            COLUMNS - self.table.rare
+        };
         if self.kept.len() == ROWS * COLUMNS {
             let statement = match self.many[shape].take() {
                 Some(statement) => statement,
@@ -176,7 +180,11 @@ impl<'db, const COLUMNS: usize> Bulk<'db, COLUMNS> {
     }
 
     fn sql(&self, with_number: bool, is_full: bool, rows: usize) -> String {
-        let columns = &self.table.columns[..if is_full { COLUMNS } else { COLUMNS - self.table.rare }];
+        let columns = &self.table.columns[..if is_full {
+            COLUMNS
+        } else {
+            COLUMNS - self.table.rare
+        }];
         let columns: Vec<&str> = with_number
             .then_some("id")
             .into_iter()
