@@ -1,4 +1,9 @@
 //! The list of runs, and those of them that are old.
+//!
+//! A list has a total, so each question looks at all runs that its filter may let through. Rows of `_run` are found by
+//! their start or by reading the whole table: a row found through an index costs what reading [`INDEX_COST`] rows in a
+//! row does, and the counts say which is less. What a status needs to know of traces is asked of the few spans that are
+//! open, and not of the trace of each run. Rejected: an index by agent, session and user, which each run would pay for.
 
 use std::collections::BTreeSet;
 
@@ -11,40 +16,66 @@ use crate::store::builder::{Sql, count};
 use crate::store::rows::alive_since;
 use crate::store::scope::Scope;
 
-/// What a run takes in a list, about.
+/// Bytes of one run in a list, approximately.
 const INFO_BYTES: usize = 500;
 
-/// ` AND ...` over a row `r` of `_run` and its trace `t`: it is not over.
-const UNFINISHED: &str = " AND (r.state = 0 OR (r.shared = 0 AND t.open_count > 0) \
-     OR (r.shared = 0 AND t.root IS NULL AND t.end >= ";
-const FINISHED: &str = " AND NOT (r.state = 0 OR (r.shared = 0 AND t.open_count > 0) \
-     OR (r.shared = 0 AND t.root IS NULL AND t.end >= ";
+/// A row that is found through an index, in rows of a scan: 0.27 us against 0.05 us, with 50,000 runs.
+const INDEX_COST: u64 = 5;
+/// Up to this number of open spans their traces are listed once for a question; beyond it, each run's trace is asked.
+const MAX_LISTED_OPEN: u64 = 10_000;
+
+/// Conditions over a row `r` of `_run`: it is not over. A run whose attributes are a root's (rank 2) waits for no root.
+const UNFINISHED: &str = "(r.state = 0 OR (r.shared = 0 AND (";
+const OPEN_BY_LIST: &str = "r.trace IN (SELECT trace FROM _span WHERE duration IS NULL)";
+const OPEN_BY_TRACE: &str = "EXISTS (SELECT 1 FROM _trace t WHERE t.id = r.trace AND t.open_count > 0)";
+const ROOT_AWAITED: &str = " OR (r.rank < 2 AND EXISTS (SELECT 1 FROM _trace t WHERE t.id = r.trace AND t.root IS NULL AND t.end >= ";
 
 /// Runs that the filter lets through, newest first.
 pub(in crate::store) fn list(db: &Connection, scope: Scope, filter: &RunFilter) -> Result<RunPage, Failure> {
     check(db)?;
     let now = Timestamp::now().as_nanos();
-    let chosen = chosen(scope, filter, now);
-    // What the filter says of a trace needs the trace; without that, counting needs one index.
-    let counted = match filter.status {
-        Some(_) => Sql::new("SELECT COUNT(*) FROM _run r JOIN _trace t ON t.id = r.trace WHERE 1"),
-        None => Sql::new("SELECT COUNT(*) FROM _run r WHERE 1"),
+    let chosen = chosen(db, scope, filter, now)?;
+    let rows = number(db, &Sql::new("SELECT COUNT(*) FROM _run"))?;
+    let in_range = if scope.is_all() && filter.since.is_none() && filter.until.is_none() {
+        rows
+    } else {
+        // One index holds all that this asks for.
+        let counted =
+            Sql::new("SELECT COUNT(*) FROM _run r WHERE r.hidden = 0").add(&in_range(scope, filter));
+        number(db, &counted)?
     };
-    let total: i64 = counted
+    let from = |found_by_index: u64| {
+        Sql::new(if found_by_index.saturating_mul(INDEX_COST) > rows {
+            " FROM _run r NOT INDEXED"
+        } else {
+            " FROM _run r"
+        })
         .add(&chosen)
-        .rows(db, |row| row.get(0))?
-        .pop()
-        .unwrap_or(0);
+    };
+    let total = number(db, &Sql::new("SELECT COUNT(*)").add(&from(in_range)))?;
+    if filter.offset >= total {
+        return Ok(RunPage {
+            total,
+            runs: Vec::new(),
+        });
+    }
+    // From the newest on, until the page is full.
+    let wanted = filter.offset.saturating_add(filter.limit).min(total);
+    let walked = wanted.saturating_mul(in_range) / total;
+    let page = Sql::new("SELECT r.id")
+        .add(&from(walked))
+        .push(" ORDER BY r.start DESC, r.id DESC LIMIT ")
+        .bind(count(filter.limit))
+        .push(" OFFSET ")
+        .bind(count(filter.offset));
     let sql = Sql::new(COLUMNS)
         .push(ALIVE)
         .bind(alive_since())
         .push(")")
         .push(FROM)
-        .add(&chosen)
-        .push(" ORDER BY r.start DESC, r.id DESC LIMIT ")
-        .bind(count(filter.limit))
-        .push(" OFFSET ")
-        .bind(count(filter.offset));
+        .push(" AND r.id IN (")
+        .add(&page)
+        .push(") ORDER BY r.start DESC, r.id DESC");
     let mut room = scope.room();
     let mut runs = Vec::new();
     for part in parts(db, &sql, now)? {
@@ -62,19 +93,35 @@ pub(in crate::store) fn list(db: &Connection, scope: Scope, filter: &RunFilter) 
             part.info
         });
     }
-    Ok(RunPage {
-        total: u64::try_from(total).unwrap_or(0),
-        runs,
-    })
+    Ok(RunPage { total, runs })
 }
 
-/// ` AND ...` over `r` and, where the filter names a status, `t`.
-fn chosen(scope: Scope, filter: &RunFilter, now: i64) -> Sql {
-    let mut sql = Sql::new(
-        " AND r.hidden = 0 AND (r.parts = 0 OR NOT EXISTS (SELECT 1 FROM _run o WHERE o.task_id = r.task_id \
-         AND o.tenant = r.tenant AND o.hidden = 0 AND o.id > r.id))",
-    )
-    .add(&scope.of_runs());
+fn number(db: &Connection, counted: &Sql) -> Result<u64, Failure> {
+    let found: Option<i64> = counted.rows(db, |row| row.get(0))?.pop();
+    Ok(u64::try_from(found.unwrap_or(0)).unwrap_or(0))
+}
+
+/// ` AND ...` over `r`: what the indexes by start hold.
+fn in_range(scope: Scope, filter: &RunFilter) -> Sql {
+    let mut sql = scope.of_runs();
+    if let Some(since) = filter.since {
+        sql = sql.push(" AND r.start >= ").bind(since.as_nanos());
+    }
+    if let Some(until) = filter.until {
+        sql = sql.push(" AND r.start < ").bind(until.as_nanos());
+    }
+    sql
+}
+
+/// The rest of a statement after `FROM _run r`: a join, where the filter needs one, and the conditions. A scan evaluates
+/// them in this order, so what lets the fewest through comes first.
+fn chosen(db: &Connection, scope: Scope, filter: &RunFilter, now: i64) -> Result<Sql, Failure> {
+    let mut sql = match filter.status {
+        Some(RunStatus::Running | RunStatus::Abandoned) => {
+            Sql::new(" CROSS JOIN _trace t ON t.id = r.trace WHERE 1")
+        }
+        _ => Sql::new(" WHERE 1"),
+    };
     for (is, value) in [
         (" AND r.agent_id = ", &filter.agent_id),
         (" AND r.session_id = ", &filter.session_id),
@@ -84,12 +131,15 @@ fn chosen(scope: Scope, filter: &RunFilter, now: i64) -> Sql {
             sql = sql.push(is).bind(value.clone());
         }
     }
-    if let Some(since) = filter.since {
-        sql = sql.push(" AND r.start >= ").bind(since.as_nanos());
+    match filter.status {
+        Some(RunStatus::Completed) => sql = sql.push(" AND r.state = 1"),
+        Some(RunStatus::Failed) => sql = sql.push(" AND r.state = 2"),
+        _ => {}
     }
-    if let Some(until) = filter.until {
-        sql = sql.push(" AND r.start < ").bind(until.as_nanos());
-    }
+    sql = sql.add(&in_range(scope, filter)).push(
+        " AND r.hidden = 0 AND (r.parts = 0 OR NOT EXISTS (SELECT 1 FROM _run o WHERE o.task_id = r.task_id \
+         AND o.tenant = r.tenant AND o.hidden = 0 AND o.id > r.id))",
+    );
     if let Some(alive_since) = filter.alive_since {
         // Most runs of a list began later, and of those nothing needs to be looked up.
         sql = sql
@@ -102,23 +152,38 @@ fn chosen(scope: Scope, filter: &RunFilter, now: i64) -> Sql {
             .bind(crate::store::rows::alive_since())
             .push(")))))");
     }
-    let unfinished = |sql: Sql, is: &'static str| {
-        sql.push(is)
-            .bind(now.saturating_sub(ROOT_AWAITED_NANOS))
-            .push("))")
+    let Some(status) = filter.status else {
+        return Ok(sql);
     };
+    let unfinished = Sql::new(UNFINISHED)
+        .push(is_open(db)?)
+        .push(ROOT_AWAITED)
+        .bind(now.saturating_sub(ROOT_AWAITED_NANOS))
+        .push(")))))");
     let alive = |sql: Sql| sql.push(ALIVE).bind(alive_since()).push(")");
-    match filter.status {
-        None => sql,
-        Some(RunStatus::Completed) => unfinished(sql.push(" AND r.state = 1"), FINISHED),
-        Some(RunStatus::Failed) => unfinished(sql.push(" AND r.state = 2"), FINISHED),
-        Some(RunStatus::Running) => {
-            alive(unfinished(sql, UNFINISHED).push(" AND (t.open_count = 0 OR ")).push(")")
+    Ok(match status {
+        RunStatus::Completed | RunStatus::Failed => sql.push(" AND NOT ").add(&unfinished),
+        RunStatus::Running => {
+            let sql = sql.push(" AND ").add(&unfinished);
+            alive(sql.push(" AND (t.open_count = 0 OR ")).push(")")
         }
-        Some(RunStatus::Abandoned) => {
-            alive(unfinished(sql, UNFINISHED).push(" AND t.open_count > 0 AND NOT "))
+        RunStatus::Abandoned => {
+            let sql = sql.push(" AND ").add(&unfinished);
+            alive(sql.push(" AND t.open_count > 0 AND NOT "))
         }
-    }
+    })
+}
+
+/// The condition that a span of the trace of `r` is open.
+fn is_open(db: &Connection) -> Result<&'static str, Failure> {
+    let open = Sql::new("SELECT COUNT(*) FROM (SELECT 1 FROM _span WHERE duration IS NULL LIMIT ")
+        .bind(count(MAX_LISTED_OPEN + 1))
+        .push(")");
+    Ok(if number(db, &open)? > MAX_LISTED_OPEN {
+        OPEN_BY_TRACE
+    } else {
+        OPEN_BY_LIST
+    })
 }
 
 /// The rows of the traces of runs that ended before then, and how many runs that is. What goes on has not ended.

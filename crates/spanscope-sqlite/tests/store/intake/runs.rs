@@ -212,6 +212,99 @@ fn every_filter_has_true_totals_and_pages_that_meet() {
     assert_eq!(seen, expected, "newest first, none twice, none missing");
 }
 
+/// Rows are found by an index or by reading all, and open spans by a list or trace by trace, as their numbers say.
+#[test]
+fn a_filtered_list_is_what_the_whole_list_shows_however_its_rows_are_found() {
+    let Open { store: db, .. } = open();
+    let minutes = |number: u128| i64::try_from(number).unwrap() * 60_000;
+    for number in 1..=80_u128 {
+        let task = format!("t-{number}");
+        let mut spans = match number % 8 {
+            0 => vec![failed(agent(number, 1, 0, Some(&task)))],
+            1 => vec![running(agent(number, 1, 0, Some(&task)))],
+            2 => vec![agent(number, 1, 0, Some(&task)), running(chat(number, 2, 1))],
+            // Below a span of another program, and below one that has not come yet.
+            3 => vec![span(number, 1, 0, "GET /ask"), agent(number, 2, 1, Some(&task))],
+            4 => vec![agent(number, 2, 1, Some(&task))],
+            // Two tasks in one trace, of which one runs.
+            5 => vec![
+                span(number, 1, 0, "evaluate"),
+                agent(number, 2, 1, Some(&task)),
+                running(agent(number, 3, 1, Some("other"))),
+            ],
+            _ => vec![agent(number, 1, 0, Some(&task))],
+        };
+        for span in &mut spans {
+            span.start_time = ago(minutes(number));
+            if span.end_time.is_some() {
+                // The latest two of those without a root still wait for it.
+                let end = if number < 16 {
+                    ago(10)
+                } else {
+                    ago(minutes(number))
+                };
+                span.end_time = Some(end);
+            }
+        }
+        store(&db, records(spans));
+    }
+    let compare = || {
+        let whole = RunFilter {
+            limit: 1_000,
+            ..RunFilter::default()
+        };
+        let whole = list(&db, whole).runs;
+        let all_statuses = [
+            RunStatus::Running,
+            RunStatus::Completed,
+            RunStatus::Failed,
+            RunStatus::Abandoned,
+        ];
+        let mut found = 0;
+        for status in all_statuses {
+            for since in [None, Some(ago(minutes(6))), Some(ago(minutes(70)))] {
+                let of_status: Vec<_> = whole
+                    .iter()
+                    .filter(|run| run.status == status && since.is_none_or(|since| run.created_at >= since))
+                    .cloned()
+                    .collect();
+                let filter = RunFilter {
+                    status: Some(status),
+                    since,
+                    limit: 1_000,
+                    ..RunFilter::default()
+                };
+                let page = list(&db, filter.clone());
+                assert_eq!(page.total, of_status.len() as u64, "{status:?} since {since:?}");
+                assert_eq!(page.runs, of_status, "{status:?} since {since:?}");
+                let of_page = list(
+                    &db,
+                    RunFilter {
+                        limit: 3,
+                        offset: 2,
+                        ..filter
+                    },
+                );
+                let expected: Vec<_> = of_status.iter().skip(2).take(3).cloned().collect();
+                assert_eq!(of_page.runs, expected, "{status:?} since {since:?}");
+                found += of_status.len();
+            }
+        }
+        assert!(found > 100, "{found} were compared");
+        whole
+            .iter()
+            .filter(|run| run.status == RunStatus::Running)
+            .count()
+    };
+    let running_before = compare();
+    // More spans are open than are listed for a question.
+    let crowd = (1..=10_001)
+        .map(|id| running(span(1_000, id, 0, "waiting")))
+        .collect();
+    store(&db, records(crowd));
+    assert_eq!(compare(), running_before);
+}
+
 #[test]
 fn a_run_goes_from_running_to_its_end_whichever_of_its_spans_comes_first() {
     let Open { store: db, .. } = open();
