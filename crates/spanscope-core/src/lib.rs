@@ -5,6 +5,7 @@
 //! - [`queue`]: carries the records from the calling threads to the thread of a sink.
 //! - [`metrics`]: what a measurement is, and what takes it.
 //! - [`tail`]: which traces a sink keeps once they are over.
+//! - [`sync`]: locks that a panic does not close.
 //! - [`suppress`]: keeps our own work from becoming telemetry.
 //!
 //! This crate never formats text for people, and knows no category's default, no database and no
@@ -14,6 +15,7 @@
 pub mod capture;
 pub mod metrics;
 pub mod queue;
+pub mod sync;
 pub mod tail;
 
 pub use capture::{SpanExt, suppress};

@@ -4,10 +4,11 @@
 //! Trouble is said on stderr once a minute at most, with the number lost; so is that it is over.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use spanscope_core::queue::say;
+use spanscope_core::queue::log_to_stderr;
+use spanscope_core::sync::{lock, wait_timeout_while};
 
 use crate::settings::Signal;
 
@@ -59,10 +60,6 @@ impl SignalStats {
     pub const fn waiting(&self) -> u64 {
         self.offered.saturating_sub(self.exported + self.lost.total())
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The account of one signal.
@@ -264,11 +261,7 @@ impl Account {
     /// Waits, but not into a shutdown: answers how the shutdown stands.
     pub(crate) fn rest(&self, time: Duration) -> Closing {
         let closing = lock(&self.closing);
-        let (closing, _) = self
-            .closed
-            .wait_timeout_while(closing, time, |closing| closing.deadline.is_none())
-            .unwrap_or_else(PoisonError::into_inner);
-        *closing
+        *wait_timeout_while(&self.closed, closing, time, |closing| closing.deadline.is_none())
     }
 }
 
@@ -292,7 +285,7 @@ impl Account {
         } else {
             "these are lost"
         };
-        say(format!(
+        log_to_stderr(format!(
             "spanscope: {endpoint} does not take {what}: {reason}; {then}, {lost} lost so far"
         ));
     }
@@ -309,7 +302,7 @@ impl Account {
             let lost = lock(&self.counts).lost;
             let lost = lost.queue_full + lost.export_failed + lost.rejected + lost.shutdown;
             let what = self.signal.records();
-            say(format!(
+            log_to_stderr(format!(
                 "spanscope: {endpoint} takes {what} again, {lost} were lost"
             ));
         }
@@ -323,7 +316,7 @@ impl Account {
         }
         trouble.odd_said_at = Some(Instant::now());
         drop(trouble);
-        say(format!("spanscope: {endpoint} {oddity}"));
+        log_to_stderr(format!("spanscope: {endpoint} {oddity}"));
     }
 
     /// Losses that no request tells of: a full queue. Said once a minute at most, while nothing else was said.
@@ -338,7 +331,7 @@ impl Account {
         trouble.said_queue_full = queue_full;
         drop(trouble);
         let what = self.signal.records();
-        say(format!(
+        log_to_stderr(format!(
             "spanscope: {endpoint} does not keep up: {queue_full} {what} lost so far, because the queue was full"
         ));
     }

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::future::ready;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMe
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::SpanData;
 use spanscope_core::capture::suppress;
+use spanscope_core::sync::lock;
 
 use crate::account::{Account, Outcome};
 use crate::error::OtlpError;
@@ -43,11 +44,7 @@ impl<E> Counted<E> {
                 "the exporter did not finish".to_owned(),
             )),
         };
-        let finished = self
-            .finished
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let finished = lock(&self.finished).take();
         // Where there is none, it did not get as far as the client: it could not be encoded.
         let finished = finished.unwrap_or_else(|| Finished {
             outcome: match &result {

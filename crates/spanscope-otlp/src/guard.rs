@@ -1,10 +1,11 @@
 //! What keeps a bridge running.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use spanscope_core::queue::{Control, FlushTimeout};
+use spanscope_core::sync::lock;
 use spanscope_core::tail::TailStats;
 
 use crate::account::{Account, SignalStats};
@@ -80,7 +81,7 @@ impl OtlpGuard {
     /// What the tail rule has judged until now; none without one.
     #[must_use]
     pub fn tail_stats(&self) -> Option<TailStats> {
-        let stats = self.tail.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        let stats = lock(self.tail.as_ref()?);
         Some(*stats)
     }
 

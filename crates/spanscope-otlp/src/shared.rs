@@ -1,10 +1,11 @@
 //! What the calling threads leave for the sink's thread.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use opentelemetry::trace::Event;
 use spanscope_core::capture::SpanIds;
 use spanscope_core::queue::Queue;
+use spanscope_core::sync::lock;
 
 use crate::account::Account;
 use crate::guard::OtlpStats;
@@ -69,7 +70,7 @@ impl Queues {
         if (events.is_empty() && lost == 0) || !self.takes_spans {
             return;
         }
-        let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut late = lock(&self.late);
         if late.len() >= MAX_LATE {
             lost = lost.saturating_add(u32::try_from(events.len()).unwrap_or(u32::MAX));
             events = Vec::new();
@@ -80,7 +81,7 @@ impl Queues {
     }
 
     pub(crate) fn take_late(&self) -> Vec<Late> {
-        std::mem::take(&mut *self.late.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *lock(&self.late))
     }
 
     /// The queue that the thread waits at; the others are emptied with it.

@@ -3,11 +3,12 @@
 //! They are counted as waiting meanwhile, so that the bound on what waits bounds them too; log records go out in any case.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use opentelemetry_sdk::trace::SpanData;
 use spanscope_core::capture::{Capture, Ticks};
 use spanscope_core::queue::Chunk;
+use spanscope_core::sync::lock;
 use spanscope_core::tail::{Settle, TailDecider, TailRule, TailStats, Verdict};
 use spanscope_model::TraceId;
 
@@ -75,7 +76,7 @@ impl Tail {
                 spans.into_iter().for_each(&mut go);
             }
         }
-        *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = self.decider.stats();
+        *lock(&self.stats) = self.decider.stats();
         dropped
     }
 }

@@ -1,12 +1,13 @@
 //! [`SqliteLayer`]: the half that listens on the calling threads, its settings, and the guard of the half that writes.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use spanscope_core::capture::{Capture, DEFAULT_MAX_VALUE_LEN, SpanRecord};
 use spanscope_core::metrics::{Measurement, MetricSink};
 use spanscope_core::queue::{Control, FlushTimeout, LayerStats, Queue, WhenFull};
+use spanscope_core::sync::lock;
 use spanscope_core::tail::{TailRule, TailStats};
 use spanscope_layers::Categories;
 use spanscope_model::StoreError;
@@ -366,7 +367,7 @@ impl SqliteGuard {
     #[must_use]
     pub fn tail_stats(&self) -> Option<TailStats> {
         let stats = self.tail_stats.as_ref()?;
-        Some(*stats.lock().unwrap_or_else(PoisonError::into_inner))
+        Some(*lock(stats))
     }
 
     /// The file.

@@ -5,7 +5,9 @@
 //! known APIs nothing is learnt at all.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
+
+use spanscope_core::sync::{read, write};
 
 use crate::level::Level;
 
@@ -80,7 +82,7 @@ impl Apis {
             Some(name) => name,
         };
         {
-            let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+            let seen = read(&self.seen);
             if let Some(api) = seen.get(name) {
                 return Arc::clone(api);
             }
@@ -88,7 +90,7 @@ impl Apis {
                 return Arc::clone(&self.other);
             }
         }
-        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = write(&self.seen);
         if seen.len() >= self.max && !seen.contains_key(name) {
             return Arc::clone(&self.other);
         }

@@ -134,7 +134,7 @@ impl Guard {
     pub(crate) fn say(&self, text: &str) {
         match self.running.as_ref().and_then(|running| running.console.as_ref()) {
             Some(console) => console.say(Severity::Warn, text),
-            None => spanscope_core::queue::say(format!("spanscope: {text}")),
+            None => spanscope_core::queue::log_to_stderr(format!("spanscope: {text}")),
         }
     }
 }

@@ -66,7 +66,7 @@ pub fn init() -> Guard {
     match Builder::from_env_with_problems().init_as_far_as_possible() {
         Ok(guard) => guard,
         Err(error) => {
-            spanscope_core::queue::say(format!("spanscope: no telemetry: {error}"));
+            spanscope_core::queue::log_to_stderr(format!("spanscope: no telemetry: {error}"));
             Guard::empty()
         }
     }

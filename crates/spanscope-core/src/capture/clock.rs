@@ -4,8 +4,10 @@
 //! reliable). They become wall-clock time on the sink's thread, by an anchor that is renewed every second: durations
 //! never go negative when the wall clock jumps, and a machine that slept does not drift for long.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
+
+use crate::sync::lock;
 
 use spanscope_model::Timestamp;
 
@@ -98,7 +100,7 @@ impl Clock {
     }
 
     fn anchor(&self) -> Anchor {
-        let mut anchor = self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut anchor = lock(&self.anchor);
         let now = self.now();
         if u128::from(self.nanos_between(anchor.ticks, now)) > ANCHOR_AGE.as_nanos() {
             *anchor = Anchor {

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use spanscope_model::{SpanId, TraceId};
 use tracing_core::dispatcher::{self, WeakDispatch};
@@ -18,6 +18,7 @@ use super::fields::FieldWriter;
 use super::inside::{self, Current};
 use super::record::{Busy, MAX_SPARE_LEN, SpanIds, SpanRecord, spare_buffer};
 use super::{decides_by_value, hidden, ids, is_suppressed};
+use crate::sync::lock;
 
 thread_local! {
     /// Where fields are formatted before any lock is taken. Taken out while in use, so that a `Debug` which logs finds
@@ -111,7 +112,7 @@ impl Capture {
     }
 
     fn left_out(&self) -> MutexGuard<'_, Vec<Id>> {
-        self.left_out.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.left_out)
     }
 
     /// Looks at these spans from any thread: gives each one's id and its record, or `None` if it is closed or has none.

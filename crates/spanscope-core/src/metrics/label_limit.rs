@@ -2,9 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{PoisonError, RwLock};
+use std::sync::RwLock;
 
 use crate::capture::RawValue;
+use crate::sync::{read, write};
 
 /// So many label sets of one metric are told apart.
 pub const DEFAULT_MAX_LABEL_SETS: usize = 2_000;
@@ -75,7 +76,7 @@ impl LabelLimit {
             .iter()
             .fold(0_u64, |sum, label| sum.wrapping_add(self.hash(label)));
         let is_admitted = {
-            let metrics = self.metrics.read().unwrap_or_else(PoisonError::into_inner);
+            let metrics = read(&self.metrics);
             metrics
                 .by_name
                 .get(metric)
@@ -99,7 +100,7 @@ impl LabelLimit {
     }
 
     fn admit_anew(&self, metric: &str, set: u64) -> bool {
-        let mut metrics = self.metrics.write().unwrap_or_else(PoisonError::into_inner);
+        let mut metrics = write(&self.metrics);
         if !metrics.by_name.contains_key(metric) {
             if metrics.by_name.len() >= MAX_METRICS {
                 metrics.overflowed += 1;
@@ -123,7 +124,7 @@ impl LabelLimit {
     /// under an empty name.
     #[must_use]
     pub fn overflowed(&self) -> Vec<(String, u64)> {
-        let metrics = self.metrics.read().unwrap_or_else(PoisonError::into_inner);
+        let metrics = read(&self.metrics);
         let mut counts: Vec<_> = metrics
             .by_name
             .iter()

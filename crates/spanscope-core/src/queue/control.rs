@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use spanscope_model::DropCounts;
 
-use super::say::say;
+use super::log_to_stderr::log_to_stderr;
 use super::shared::Queue;
+use crate::sync::{lock, wait_timeout_while};
 
 /// What became of the records that a layer made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -81,10 +82,6 @@ pub struct Wanted {
     pub deadline: Option<Instant>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// The guard's side.
 impl Control {
     /// Has everything written that was pushed before the call.
@@ -127,10 +124,7 @@ impl Control {
 
     fn wait_until(&self, timeout: Duration, done: impl Fn(&State) -> bool) -> bool {
         let state = lock(&self.state);
-        let (state, _) = self
-            .changed
-            .wait_timeout_while(state, timeout, |state| !done(state))
-            .unwrap_or_else(PoisonError::into_inner);
+        let state = wait_timeout_while(&self.changed, state, timeout, |state| !done(state));
         done(&state)
     }
 
@@ -207,7 +201,7 @@ impl Control {
         if catch_unwind(AssertUnwindSafe(work)).is_err() {
             queue.close();
             self.ended(false);
-            say(format!(
+            log_to_stderr(format!(
                 "spanscope: {what} has ended by a panic and takes nothing more; please report this"
             ));
         }

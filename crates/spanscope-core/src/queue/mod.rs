@@ -12,10 +12,12 @@
 
 mod chunk;
 mod control;
-mod say;
+mod log_to_stderr;
 mod shared;
 
 pub use chunk::{Chunk, Entry, EventEntry, MeasurementEntry, SpanEntry, StartEntry};
 pub use control::{Control, FlushTimeout, LONGEST, LayerStats, Wanted};
-pub use say::say;
+pub use log_to_stderr::log_to_stderr;
+#[doc(hidden)]
+pub use log_to_stderr::log_to_stderr as say;
 pub use shared::{Counts, Queue, WhenFull};

@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Condvar, Mutex, Weak};
+use std::time::Duration;
 
 use tracing_core::span::Id;
 
@@ -13,6 +13,7 @@ use crate::capture::{
     DEFAULT_MAX_VALUE_LEN, FieldWriter, RawValue, SpanIds, SpanRecord, Start, Ticks, is_suppressed,
 };
 use crate::metrics::{Measurement, Number};
+use crate::sync::{lock, wait_timeout_while};
 
 /// How full a chunk gets. At 64 KiB a thread hands over every 150 spans or so.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -88,11 +89,6 @@ struct SlotInner {
 thread_local! {
     /// This thread's slots, by queue. A process has one queue a sink, so a search of the list is a look at its head.
     static SLOTS: RefCell<Vec<(u64, Arc<Slot>)>> = const { RefCell::new(Vec::new()) };
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // No code of the user runs under these locks, and nothing under them panics.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Queue {
@@ -390,20 +386,10 @@ impl Queue {
 
     /// The sink's wait: until somebody wakes it, enough is queued, or the time is over.
     pub fn wait(&self, timeout: Duration) {
-        let deadline = Instant::now() + timeout;
-        let mut full = lock(&self.shared.full);
-        while !full.urgent && self.shared.paid.load(Ordering::Relaxed) <= self.shared.max_bytes / 4 {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            full = self
-                .shared
-                .wake
-                .wait_timeout(full, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
+        let full = lock(&self.shared.full);
+        let mut full = wait_timeout_while(&self.shared.wake, full, timeout, |full| {
+            !full.urgent && self.shared.paid.load(Ordering::Relaxed) <= self.shared.max_bytes / 4
+        });
         full.urgent = false;
     }
 

@@ -5,7 +5,7 @@
 //! alone: the queue then fills and drops, and how many lines were lost is said as soon as it goes on.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use spanscope_model::Severity;
@@ -18,7 +18,8 @@ use super::sink::Sink;
 use super::tree::Trees;
 use crate::filter::Categories;
 use spanscope_core::capture::{CallsiteInfo, CallsiteTable, Clock, Ticks, suppress};
-use spanscope_core::queue::{Chunk, Control, Entry as Record, Queue, Wanted, say};
+use spanscope_core::queue::{Chunk, Control, Entry as Record, Queue, Wanted, log_to_stderr};
+use spanscope_core::sync::lock;
 
 /// What comes within this time after the first is taken with it. Short enough that nobody sees it.
 const GATHER: Duration = Duration::from_millis(4);
@@ -35,7 +36,7 @@ pub(super) struct Notices {
 
 impl Notices {
     pub(super) fn add(&self, severity: Severity, text: String) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = lock(&self.waiting);
         // Nobody sets up so much that it has more to say; a loop that does is not kept while stderr is blocked.
         if waiting.len() < MAX_NOTICES {
             waiting.push((severity, text));
@@ -43,7 +44,7 @@ impl Notices {
     }
 
     fn take(&self) -> Vec<(Severity, String)> {
-        std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *lock(&self.waiting))
     }
 }
 
@@ -232,7 +233,7 @@ impl Loop {
             Ok(()) => {
                 self.control.add_stored(records);
                 if self.said_error.take().is_some() {
-                    say(format!("{}: {} is written again", self.name, self.sink));
+                    log_to_stderr(format!("{}: {} is written again", self.name, self.sink));
                 }
                 true
             }
@@ -241,7 +242,7 @@ impl Loop {
                 // Said once a kind of trouble, and not on a stderr that is itself the trouble.
                 let error = error.to_string();
                 if self.said_error.as_ref() != Some(&error) && !self.sink.is_stderr() {
-                    say(format!(
+                    log_to_stderr(format!(
                         "{}: {} can't be written, its lines are lost until it can: {error}",
                         self.name, self.sink
                     ));

@@ -11,7 +11,7 @@
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use spanscope_model::UNCATEGORIZED;
 use tracing_core::span::Attributes;
@@ -22,6 +22,7 @@ use super::categories::{Categories, Origin};
 use super::levels::Levels;
 use super::threshold::{Threshold, verbosity};
 use spanscope_core::capture::{decide_by_value, text_of};
+use spanscope_core::sync::{lock, read, write};
 
 /// What can be said of a callsite before its values are there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,19 +112,19 @@ impl Switch {
     }
 
     pub(super) fn levels(&self) -> Arc<Levels> {
-        let levels = self.levels.read().unwrap_or_else(PoisonError::into_inner);
+        let levels = read(&self.levels);
         Arc::clone(&levels)
     }
 
     /// Puts changed levels in force, and has `tracing` ask about every callsite again.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut Levels) -> T) -> T {
         let answer = {
-            let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+            let _changing = lock(&self.changing);
             let mut levels = Levels::clone(&self.levels());
             let answer = change(&mut levels);
             let summary = Summary::of(&levels, &self.categories);
             let levels = Arc::new(levels);
-            let mut place = self.levels.write().unwrap_or_else(PoisonError::into_inner);
+            let mut place = write(&self.levels);
             // An answer kept under the new version must not come from the old levels, so these go first.
             *place = levels;
             self.summary.store(summary.0, Ordering::Release);
@@ -154,17 +155,11 @@ impl Switch {
     pub(super) fn register(&self, metadata: &'static Metadata<'static>) -> Decision {
         let address = std::ptr::from_ref(metadata).addr();
         let is_known = {
-            let known = self
-                .known_callsites
-                .read()
-                .unwrap_or_else(PoisonError::into_inner);
+            let known = read(&self.known_callsites);
             known.contains(&address)
         };
         if !is_known {
-            let mut known = self
-                .known_callsites
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut known = write(&self.known_callsites);
             known.insert(address);
         }
         self.decide(metadata)
@@ -219,10 +214,7 @@ impl Switch {
         };
         let address = std::ptr::from_ref(metadata).addr();
         let is_known = {
-            let known = self
-                .known_callsites
-                .read()
-                .unwrap_or_else(PoisonError::into_inner);
+            let known = read(&self.known_callsites);
             known.contains(&address)
         };
         if is_known {
@@ -233,7 +225,7 @@ impl Switch {
     }
 
     fn look_up(&self, metadata: &Metadata<'_>) -> Decision {
-        let levels = self.levels.read().unwrap_or_else(PoisonError::into_inner);
+        let levels = read(&self.levels);
         let target = metadata.target();
         let origin = self.categories.of(metadata);
         let mut own = levels.threshold(&self.categories, &origin, target);
@@ -317,7 +309,7 @@ impl Switch {
                 is_app: by_target.is_app,
             },
         };
-        let levels = self.levels.read().unwrap_or_else(PoisonError::into_inner);
+        let levels = read(&self.levels);
         levels.threshold(&self.categories, &origin, metadata.target())
     }
 }

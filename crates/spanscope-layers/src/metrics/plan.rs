@@ -6,13 +6,14 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::sync::{OnceLock, PoisonError, RwLock};
+use std::sync::{OnceLock, RwLock};
 
 use tracing_core::Metadata;
 
 use super::aliases::{NO_ROW, is_kind, is_trigger, row_of};
 use crate::filter::Categories;
 use spanscope_core::capture::{CallsiteInfo, Key};
+use spanscope_core::sync::{read, write};
 
 /// What is known of one callsite.
 #[derive(Debug)]
@@ -85,13 +86,9 @@ pub(super) fn plan_of(metadata: &'static Metadata<'static>) -> &'static Plan {
 fn plan_of_all(metadata: &'static Metadata<'static>, address: usize) -> &'static Plan {
     static ALL: OnceLock<RwLock<HashMap<usize, &'static Plan>>> = OnceLock::new();
     let all = ALL.get_or_init(RwLock::default);
-    let known = all
-        .read()
-        .unwrap_or_else(PoisonError::into_inner)
-        .get(&address)
-        .copied();
+    let known = read(all).get(&address).copied();
     known.unwrap_or_else(|| {
-        let mut all = all.write().unwrap_or_else(PoisonError::into_inner);
+        let mut all = write(all);
         all.entry(address)
             .or_insert_with(|| Box::leak(Box::new(Plan::new(metadata))))
     })

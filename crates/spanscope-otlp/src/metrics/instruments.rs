@@ -6,7 +6,7 @@ use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter};
 use opentelemetry::{Key, KeyValue, Value};
 use spanscope_core::capture::{FieldReader, Key as FieldKey, RawValue};
 use spanscope_core::metrics::{MAX_METRICS, MEASUREMENT_FIELDS, Number};
-use spanscope_core::queue::say;
+use spanscope_core::queue::log_to_stderr;
 use spanscope_layers::metrics::{TOKEN_USAGE, buckets_of};
 use spanscope_model::{MetricKind, TOKEN_METRICS};
 
@@ -80,7 +80,7 @@ impl Instruments {
             Some(instrument) => instrument,
             None if known >= MAX_METRICS => {
                 if !std::mem::replace(&mut self.has_said_full, true) {
-                    say(format!(
+                    log_to_stderr(format!(
                         "spanscope: the metric {name:?} and further new ones are not sent: there are {MAX_METRICS} already"
                     ));
                 }
@@ -122,7 +122,7 @@ fn make(meter: &Meter, name: &str, unit: &str, kind: MetricKind, is_whole: bool)
     let documented = TOKEN_METRICS.iter().find(|(event, _)| *event == name);
     let name = documented.map_or(name, |(_, counter)| *counter).to_owned();
     if !is_name(&name) {
-        say(format!(
+        log_to_stderr(format!(
             "spanscope: the metric {name:?} is not sent: OpenTelemetry's names begin with a letter, go on with letters, digits, \
              _ . - / and have at most 255 characters"
         ));

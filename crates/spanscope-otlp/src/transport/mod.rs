@@ -12,13 +12,14 @@ mod grpc;
 mod wire;
 
 use std::io::Read as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 
 use spanscope_core::queue::LONGEST;
+use spanscope_core::sync::lock;
 
 use crate::account::{Account, Outcome};
 use crate::error::OtlpError;
@@ -255,7 +256,7 @@ impl HttpClient for Client {
         // Blocking: it is called on a thread that does nothing else.
         let finished = self.transport.send(request);
         let outcome = finished.outcome;
-        *self.finished.lock().unwrap_or_else(PoisonError::into_inner) = Some(finished);
+        *lock(&self.finished) = Some(finished);
         Box::pin(std::future::ready(match outcome {
             Outcome::Taken { .. } => Ok(Response::new(Bytes::new())),
             Outcome::Refused | Outcome::Unreachable => Err("said elsewhere".into()),

@@ -9,9 +9,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, OnceLock, RwLock};
 
 use spanscope_core::metrics::Measurement;
+use spanscope_core::sync::{read, write};
 use spanscope_model::MetricKind;
 
 use super::buckets::buckets_of;
@@ -309,12 +310,4 @@ impl Family {
             .iter()
             .map(|(reason, name)| (*name, self.rejected[*reason as usize].load(Ordering::Relaxed)))
     }
-}
-
-fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
-    lock.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
-    lock.write().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus_client::encoding::{
@@ -12,6 +12,7 @@ use prometheus_client::metrics::counter::Atomic;
 use prometheus_client::metrics::exemplar::{CounterWithExemplar, HistogramWithExemplars};
 use spanscope_core::capture::{Clock, SpanIds, Ticks};
 use spanscope_core::metrics::{Measurement, Number};
+use spanscope_core::sync::lock;
 use spanscope_model::MetricKind;
 
 use super::exposition::{Format, write_counter};
@@ -64,7 +65,7 @@ impl Instrument {
         match self {
             Self::Counter(counter) => counter.add(measurement),
             Self::Gauge(last) => {
-                let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut last = lock(last);
                 let out_of_date = last.is_some_and(|(time, _)| {
                     let late = Clock::global().nanos_between(measurement.time, time);
                     late > 0 && late < OUT_OF_DATE_NANOS
@@ -85,7 +86,7 @@ impl Instrument {
         match self {
             Self::Counter(counter) => counter.encode(&mut encoder, format),
             Self::Gauge(last) => {
-                let last = *last.lock().unwrap_or_else(PoisonError::into_inner);
+                let last = *lock(last);
                 match last {
                     Some((_, Number::I64(number))) => encoder.encode_gauge(&number),
                     Some((_, Number::U64(number))) => encoder.encode_gauge(&number),

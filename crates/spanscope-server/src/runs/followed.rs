@@ -6,9 +6,10 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
+use spanscope_core::sync::lock;
 use spanscope_model::{
     Cursor, RunInfo, RunRecords, RunSpan, RunStatus, StoreError, StoreErrorKind, Tenant, Timestamp,
     TraceStore,
@@ -340,9 +341,4 @@ fn may_pass(error: &StoreError) -> bool {
         error.kind(),
         StoreErrorKind::Unavailable | StoreErrorKind::Overloaded
     )
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing panics while it is locked; if it did, the state would be whole.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,8 +1,9 @@
 //! [`Places`]: how many streams are open, of all and of each tenant.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
+use spanscope_core::sync::lock;
 use spanscope_model::Tenant;
 
 use super::RunSettings;
@@ -51,7 +52,7 @@ impl Places {
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

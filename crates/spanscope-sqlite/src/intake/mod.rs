@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use spanscope_core::capture::suppress;
 use spanscope_core::queue::say;
+use spanscope_core::sync::lock;
 use spanscope_model::{
     IngestReceipt, NewRecords, StoreError, StoreErrorKind, StoreFuture, Tenant, Timestamp,
 };
@@ -34,7 +35,7 @@ pub(crate) use self::maker::raw;
 use self::prepared::Prepared;
 use self::senders::State;
 use crate::open;
-use crate::store::worker::{Promise, lock, promised};
+use crate::store::worker::{Promise, promised};
 use crate::writer::bounds::{Bounds, Trouble};
 
 /// One transaction takes at most so many bytes of records, for the reasons of the writer.

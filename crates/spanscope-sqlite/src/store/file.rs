@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use rusqlite::Connection;
+use spanscope_core::sync::lock;
 use spanscope_model::{Condition, NameStats, Span, StoreError, Tenant, Timestamp};
 
 use super::scope::Scope;
-use super::worker::lock;
 use super::{Failure, conditions, stats, tree};
 use crate::open::{open_read, sql_error};
 

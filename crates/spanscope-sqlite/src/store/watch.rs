@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rusqlite::Connection;
+use spanscope_core::sync::lock;
 use spanscope_model::{StoreError, StoreErrorKind, StoreFuture};
 
 use super::file::{FileId, file_id};
-use super::worker::{Promise, lock, promised};
+use super::worker::{Promise, promised};
 use crate::open::open_read;
 
 /// The pause between two looks: with the writer's 200 ms, what is done is seen within half a second.

@@ -8,9 +8,10 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
+use spanscope_core::sync::lock;
 use spanscope_model::{StoreError, StoreErrorKind, StoreFuture};
 
 /// How many queries of one store run at the same time.
@@ -160,9 +161,4 @@ impl<T> Future for Answer<T> {
             }
         }
     }
-}
-
-/// Locks, and goes on where a panicking thread left: everything that is locked here is whole at every moment.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
