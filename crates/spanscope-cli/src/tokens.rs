@@ -1,38 +1,49 @@
-//! Token usage as model calls report it in their attributes.
+//! Token usage as spans report it in their attributes.
 
 use spanscope_model::Attributes;
+use spanscope_model::semconv::{AttributeValues, OperationKind, TokenCounts};
 
-/// The accepted pairs of keys for tokens in and out; the first that is there counts.
-const USAGE_KEYS: [(&str, &str); 3] = [
-    ("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"),
-    ("gen_ai.usage.prompt_tokens", "gen_ai.usage.completion_tokens"),
-    ("prompt_tokens", "completion_tokens"),
-];
-
-/// Tokens in and out of one span, if it says any.
+/// Tokens in and out of one span, by the rules of the token metrics; `None` if it reports none. The
+/// sum that an agent's or a workflow's span reports is shown too.
 pub(crate) fn of_span(attributes: &Attributes) -> Option<(u64, u64)> {
-    let number = |key| {
-        let value = attributes.get(key)?.as_i64()?;
-        u64::try_from(value).ok()
-    };
-    USAGE_KEYS
-        .iter()
-        .find_map(|(input, output)| match (number(input), number(output)) {
-            (None, None) => None,
-            (input, output) => Some((input.unwrap_or(0), output.unwrap_or(0))),
-        })
+    let values = AttributeValues::of(attributes.raw());
+    let is_about_models = OperationKind::of(&values).0 != OperationKind::Unknown || values.names_model();
+    let counts = TokenCounts::read(&values, is_about_models, |_| ());
+    match (counts.input, counts.output) {
+        (None, None) => None,
+        (input, output) => Some((input.unwrap_or(0), output.unwrap_or(0))),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn attributes(pairs: &[(&str, i64)]) -> Attributes {
+        pairs.iter().copied().collect()
+    }
+
     #[test]
-    fn the_first_pair_of_keys_counts_alone() {
-        let mut attributes = Attributes::new();
-        attributes.set("prompt_tokens", 5);
-        attributes.set("gen_ai.usage.output_tokens", 7);
-        assert_eq!(of_span(&attributes), Some((0, 7)));
+    fn of_each_count_the_first_name_is_shown_and_nothing_is_added_up() {
+        let both = attributes(&[
+            ("prompt_tokens", 5),
+            ("gen_ai.usage.output_tokens", 7),
+            ("completion_tokens", 9),
+        ]);
+        assert_eq!(of_span(&both), Some((5, 7)));
+        assert_eq!(
+            of_span(&attributes(&[("gen_ai.usage.output_tokens", 7)])),
+            Some((0, 7))
+        );
         assert_eq!(of_span(&Attributes::new()), None);
+    }
+
+    #[test]
+    fn usage_is_shown_in_the_words_of_every_convention() {
+        let phoenix = attributes(&[("llm.token_count.prompt", 3), ("llm.token_count.completion", 4)]);
+        assert_eq!(of_span(&phoenix), Some((3, 4)));
+        // These words mean other things too.
+        let bare = attributes(&[("input_tokens", 3), ("output_tokens", 4)]);
+        assert_eq!(of_span(&bare), None);
     }
 }

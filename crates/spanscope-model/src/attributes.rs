@@ -6,6 +6,8 @@ use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::RawValue;
+
 /// One attribute value. It keeps the type that the program gave it.
 ///
 /// Not-a-number and the infinities are written to JSON as the strings `NaN`, `Infinity` and `-Infinity`, because
@@ -164,6 +166,21 @@ impl Attributes {
     /// Keys and values in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
+    /// Keys and borrowed values in order; lists, objects and null are left out.
+    pub fn raw(&self) -> impl Iterator<Item = (&str, RawValue<'_>)> + Clone {
+        self.0.iter().filter_map(|(key, value)| {
+            let value = match value {
+                Value::Bool(value) => RawValue::Bool(*value),
+                Value::I64(number) => RawValue::I64(*number),
+                Value::U64(number) => RawValue::U64(*number),
+                Value::F64(number) => RawValue::F64(*number),
+                Value::Str(text) => RawValue::Text(text, None),
+                Value::Json(_) => return None,
+            };
+            Some((key.as_str(), value))
+        })
     }
 
     /// How many there are.

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::semconv::{SemanticAttribute as A, names_of};
 use crate::{Attributes, Span, SpanId, Value};
 
 /// What a step was given, what it answered, and what it should have.
@@ -22,27 +23,26 @@ pub struct EvalTrace {
     pub expected_output: String,
 }
 
-/// Names of input and output, the first that is there counts: plain ones, OpenTelemetry's, OpenInference's, OpenLLMetry's.
-const INPUTS: [&str; 5] = [
-    "input",
-    "gen_ai.input.messages",
-    "input.value",
-    "traceloop.entity.input",
-    "gen_ai.prompt",
+/// What a step was given; the first name that is there counts.
+const INPUTS: &[A] = &[
+    A::PlainInput,
+    A::InputMessages,
+    A::StepInput,
+    A::TaskInput,
+    A::Prompt,
 ];
-const OUTPUTS: [&str; 5] = [
-    "output",
-    "gen_ai.output.messages",
-    "output.value",
-    "traceloop.entity.output",
-    "gen_ai.completion",
+/// What it answered.
+const OUTPUTS: &[A] = &[
+    A::PlainOutput,
+    A::OutputMessages,
+    A::StepOutput,
+    A::TaskOutput,
+    A::Completion,
 ];
-const SESSIONS: [&str; 4] = [
-    "session_id",
-    "session.id",
-    "gen_ai.conversation.id",
-    "conversation_id",
-];
+const SESSIONS: &[A] = &[A::SessionId];
+
+/// The attribute by which a program says what a step should have answered. No convention has it.
+const EXPECTED_OUTPUT: &str = "expected_output";
 
 impl EvalTrace {
     /// A row for each span of a trace that has an input or an output, in the order of the spans.
@@ -64,22 +64,24 @@ impl EvalTrace {
         spans
             .iter()
             .filter(|span| {
-                first(&span.attributes, &INPUTS).is_some() || first(&span.attributes, &OUTPUTS).is_some()
+                first(&span.attributes, INPUTS).is_some() || first(&span.attributes, OUTPUTS).is_some()
             })
             .map(|span| Self {
                 session_id: session(span, &by_id),
                 step: span.name.clone(),
-                input: first(&span.attributes, &INPUTS).unwrap_or_default(),
-                output: first(&span.attributes, &OUTPUTS).unwrap_or_default(),
-                expected_output: first(&span.attributes, &["expected_output"]).unwrap_or_default(),
+                input: first(&span.attributes, INPUTS).unwrap_or_default(),
+                output: first(&span.attributes, OUTPUTS).unwrap_or_default(),
+                expected_output: (span.attributes.get(EXPECTED_OUTPUT))
+                    .map(Value::to_string)
+                    .unwrap_or_default(),
             })
             .collect()
     }
 }
 
-fn first(attributes: &Attributes, keys: &[&str]) -> Option<String> {
-    keys.iter()
-        .find_map(|key| attributes.get(key))
+fn first(attributes: &Attributes, meanings: &[A]) -> Option<String> {
+    names_of(meanings)
+        .find_map(|name| attributes.get(name))
         .map(Value::to_string)
 }
 
@@ -88,7 +90,7 @@ fn session(span: &Span, by_id: &HashMap<SpanId, &Span>) -> String {
     let mut seen = HashSet::new();
     let mut next = Some(span);
     while let Some(span) = next {
-        if let Some(session) = first(&span.attributes, &SESSIONS) {
+        if let Some(session) = first(&span.attributes, SESSIONS) {
             return session;
         }
         // A cycle ends where it began.
@@ -157,5 +159,28 @@ mod tests {
                 row(&"09".repeat(16), "step 5", "", "7"),
             ]
         );
+    }
+
+    #[test]
+    fn rows_are_read_under_all_names_that_runs_read() {
+        let text = |text: &str| Value::from(text);
+        let spans = [
+            span(1, 0, &[("langfuse.session.id", text("s-2"))]),
+            span(
+                2,
+                1,
+                &[
+                    ("langfuse.observation.input", text("a")),
+                    ("gen_ai.task.output", text("b")),
+                ],
+            ),
+        ];
+        let spans: Vec<Span> = spans.into_iter().flatten().collect();
+        let rows = EvalTrace::of_spans(&spans);
+        let shown: Vec<_> = rows
+            .iter()
+            .map(|row| [&row.session_id, &row.input, &row.output])
+            .collect();
+        assert_eq!(shown, [["s-2", "a", "b"]]);
     }
 }

@@ -23,9 +23,11 @@ mod raw_value;
 mod run;
 #[cfg(feature = "schema")]
 mod schema;
+pub mod semconv;
 mod span;
 mod store;
 mod stored;
+pub mod text;
 mod time;
 mod trace_parent;
 pub mod wire;
@@ -43,9 +45,9 @@ pub use incoming::{
     SourceRecords, SpanEnd, Tenant,
 };
 pub use metric::{
-    Granularity, LabelMatcher, LabelOperator, MetricDataPoint, MetricInResponse, MetricInfo, MetricKind,
-    MetricLabel, MetricQuery, MetricQueryType, MetricSeries, TOKEN_METRICS, UsageBy, UsageQuery, UsageRow,
-    stored_metric_name,
+    CACHE_METRICS, Granularity, LabelMatcher, LabelOperator, MetricDataPoint, MetricInResponse, MetricInfo,
+    MetricKind, MetricLabel, MetricQuery, MetricQueryType, MetricSeries, TOKEN_METRICS, UsageBy, UsageQuery,
+    UsageRow, stored_metric_name,
 };
 pub use query::{
     Condition, ConditionOp, LogFilter, Order, OrderKey, ParseOrderError, SpanField, SpanFilter, TraceFilter,

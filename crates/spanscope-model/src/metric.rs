@@ -48,6 +48,10 @@ pub const TOKEN_METRICS: [(&str, &str); 3] = [
     ("total_tokens", "llama_stack_tokens_total"),
 ];
 
+/// Counters alongside the three of every call: tokens of the input that were read from a cache, and
+/// that were written to one. No convention has them as counters yet; what a call cost depends on them.
+pub const CACHE_METRICS: [&str; 2] = ["cache_read_tokens", "cache_write_tokens"];
+
 /// The name under which a metric is stored: that of the metric event where the counter's name is given.
 ///
 /// ```

@@ -1,11 +1,12 @@
 //! The calls of a run as the detailed shape lists them: of models, of retrievals, of tools.
 
 use serde_json::{Map, Value as Json, json};
+use spanscope_model::semconv::SemanticAttribute as A;
 use spanscope_model::{Attributes, Span};
 
 use crate::content::{
     self, chunk_count, chunks_of, completion_of, error_of, first, first_text, json_of, names, number_of,
-    prompt_of, said, text_of,
+    prompt_of, text_of, value,
 };
 use crate::shown::{cut_json, cut_text, rounded};
 use crate::step::{Step, call_id_of, seconds, tokens_of};
@@ -44,19 +45,19 @@ pub(crate) fn llm_calls(run: &Run<'_>, level: Level) -> Json {
     let show = |step: &Step, span: &Span| {
         let attributes = &span.attributes;
         let tokens = tokens_of(attributes).unwrap_or_default();
-        let parameters = said(attributes, names::INVOCATION_PARAMETERS).map(json_of);
+        let parameters = value(attributes, A::InvocationParameters).map(json_of);
         let parameter = |own, key: &str| {
-            let own = first(attributes, own).and_then(number_of).map(whole_if_it_is);
+            let own = value(attributes, own).and_then(number_of).map(whole_if_it_is);
             own.or_else(|| parameters.as_ref()?.get(key).cloned())
         };
         let mut call = object(json!({
             "call_id": call_id_of(attributes).unwrap_or_else(|| span.span_id.to_string()),
             "component_id": step.component.id,
             "model_name": first_text(attributes, names::MODELS),
-            "provider": first_text(attributes, names::PROVIDERS),
+            "provider": first_text(attributes, &[A::Provider]),
             "tokens": tokens,
-            "temperature": parameter(names::TEMPERATURE, "temperature"),
-            "max_tokens": parameter(names::MAX_TOKENS, "max_tokens"),
+            "temperature": parameter(A::Temperature, "temperature"),
+            "max_tokens": parameter(A::MaxTokens, "max_tokens"),
         }));
         put_content(&mut call, "prompt", prompt_of(attributes), level);
         put_content(&mut call, "response", completion_of(attributes), level);
@@ -85,9 +86,9 @@ pub(crate) fn retrievals(run: &Run<'_>, level: Level) -> Json {
             }),
             "knowledge_bases": knowledge_bases(attributes),
             "config": {
-                "top_k": first(attributes, names::TOP_K).map(json_of),
-                "similarity_threshold": first(attributes, names::SIMILARITY_THRESHOLD).map(json_of),
-                "rerank_enabled": first(attributes, names::RERANK_ENABLED).map(json_of),
+                "top_k": value(attributes, A::TopK).map(json_of),
+                "similarity_threshold": value(attributes, A::SimilarityThreshold).map(json_of),
+                "rerank_enabled": value(attributes, A::RerankEnabled).map(json_of),
             },
         }));
         call.insert("results".into(), results.into());
@@ -123,8 +124,8 @@ pub(crate) fn tool_calls(run: &Run<'_>, level: Level) -> Json {
 }
 
 fn tool_type(attributes: &Attributes) -> String {
-    let of_protocol = || said(attributes, "mcp.method.name").map(|_| "mcp".to_owned());
-    let named = first_text(attributes, names::TOOL_TYPE).or_else(of_protocol);
+    let of_protocol = || value(attributes, A::McpMethod).map(|_| "mcp".to_owned());
+    let named = first_text(attributes, &[A::ToolType]).or_else(of_protocol);
     named.unwrap_or_else(|| "function".to_owned())
 }
 

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
+use spanscope_model::semconv::SemanticAttribute as A;
 use spanscope_model::{Attributes, LogEvent, RunStatus, Severity, Span, SpanId, Timestamp, TraceId, Value};
 
 use crate::content::{self, Payload, names, said};
@@ -248,9 +249,9 @@ pub(crate) fn logged(
             *field = own;
         }
     };
-    or_own(&mut event.component_id, "component_id");
-    or_own(&mut event.component_name, "component_name");
-    or_own(&mut event.component_type, "component_type");
+    or_own(&mut event.component_id, A::ComponentId.name());
+    or_own(&mut event.component_name, A::ComponentName.name());
+    or_own(&mut event.component_type, A::ComponentType.name());
     event.metadata = EventMetadata {
         trace_id: log.trace_id,
         span_id: log.span_id,
@@ -261,25 +262,26 @@ pub(crate) fn logged(
     event.elapsed_time = said(&log.attributes, "elapsed_time").and_then(content::number_of);
     event.error = match event_type {
         EventType::ErrorOccurred => Some(error_text(log)),
-        _ => own("error").filter(|error| error != "false"),
+        _ => own(A::PlainError.name()).filter(|error| error != "false"),
     };
     if wanted.has(event_type) {
-        let payload = |name, key| said(&log.attributes, name).map(|value| content::object(value, key));
-        event.inputs = payload(names::OWN_INPUTS, "input");
-        event.outputs = payload(names::OWN_OUTPUTS, "output").or_else(|| match event_type {
+        let payload =
+            |meaning, key| content::value(&log.attributes, meaning).map(|value| content::object(value, key));
+        event.inputs = payload(A::StepInputs, "input");
+        event.outputs = payload(A::StepOutputs, "output").or_else(|| match event_type {
             EventType::MessageGenerated => Some(said_by(log)),
             _ => None,
         });
-        event.thoughts = content::first_text(&log.attributes, names::THOUGHTS);
+        event.thoughts = content::first_text(&log.attributes, &[A::Thoughts]);
     }
     Some(event)
 }
 
 /// A log's message with what it says of the exception, each told once.
 pub(crate) fn error_text(log: &LogEvent) -> String {
-    let mut text = own_text(&log.attributes, "error").filter(|_| log.message.is_empty());
+    let mut text = own_text(&log.attributes, A::PlainError.name()).filter(|_| log.message.is_empty());
     let mut text = text.take().unwrap_or_else(|| log.message.clone());
-    if let Some(message) = own_text(&log.attributes, "exception.message")
+    if let Some(message) = own_text(&log.attributes, A::ExceptionMessage.name())
         && !text.contains(&message)
     {
         text = match text.is_empty() {
@@ -287,7 +289,7 @@ pub(crate) fn error_text(log: &LogEvent) -> String {
             false => format!("{text}: {message}"),
         };
     }
-    if let Some(kind) = own_text(&log.attributes, "exception.type")
+    if let Some(kind) = own_text(&log.attributes, A::ExceptionType.name())
         && !text.contains(&kind)
     {
         text = match text.is_empty() {
@@ -309,7 +311,7 @@ fn own_text(attributes: &Attributes, name: &str) -> Option<String> {
 
 /// What was said, as the outputs of a message.
 fn said_by(log: &LogEvent) -> Payload {
-    let found = content::first(&log.attributes, names::OUTPUT_MESSAGES)
+    let found = content::value(&log.attributes, A::OutputMessages)
         .or_else(|| content::first(&log.attributes, names::CONTENTS))
         .or_else(|| content::first(&log.attributes, names::OUTPUTS));
     let text = match found {

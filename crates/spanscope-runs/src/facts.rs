@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use spanscope_core::capture::{RawValue, cut};
-use spanscope_model::{Attributes, Value};
+use spanscope_model::text::cut;
+use spanscope_model::{Attributes, RawValue};
 
 use crate::StepKind;
-use crate::signs::{self, Signs};
+use crate::span_attributes::{self, SpanAttributes};
 
 /// Longer ids are cut to so many bytes.
 pub const MAX_FACT_LEN: usize = 256;
@@ -32,7 +32,7 @@ pub struct RunFacts {
 /// neither a task nor an agent.
 ///
 /// ```
-/// use spanscope_core::capture::RawValue;
+/// use spanscope_model::RawValue;
 /// use spanscope_runs::facts_of;
 ///
 /// let text = |text| RawValue::Text(text, None);
@@ -43,18 +43,18 @@ pub struct RunFacts {
 pub fn facts_of<'a>(
     attributes: impl IntoIterator<Item = (&'a str, RawValue<'a>)> + Clone,
 ) -> Option<RunFacts> {
-    let signs = Signs::read(attributes.clone());
-    let kind = signs.kind(attributes);
-    let task_id = signs.task.and_then(fact);
-    if kind == StepKind::Node && task_id.is_none() && !signs.has_agent_id() {
+    let read = SpanAttributes::read(attributes.clone());
+    let kind = read.kind(attributes);
+    let task_id = read.task.and_then(fact);
+    if kind == StepKind::Node && task_id.is_none() && !read.has_agent_id() {
         return None;
     }
     Some(RunFacts {
         task_id,
-        agent_id: signs.agent.value.and_then(fact),
-        session_id: signs.session.value.and_then(fact),
-        user_id: signs.user.value.and_then(fact),
-        trace_level: signs.level.and_then(fact),
+        agent_id: read.agent.value.and_then(fact),
+        session_id: read.session.value.and_then(fact),
+        user_id: read.user.value.and_then(fact),
+        trace_level: read.level.and_then(fact),
         is_agent: matches!(kind, StepKind::Agent | StepKind::Workflow),
     })
 }
@@ -68,7 +68,7 @@ pub fn facts_of<'a>(
 /// ```
 #[must_use]
 pub fn is_fact_name(name: &str) -> bool {
-    signs::is_known(name)
+    span_attributes::is_known(name)
 }
 
 fn fact(value: RawValue<'_>) -> Option<String> {
@@ -81,24 +81,6 @@ fn fact(value: RawValue<'_>) -> Option<String> {
     };
     let text = cut(&text, MAX_FACT_LEN);
     (!text.is_empty()).then(|| text.to_owned())
-}
-
-/// Attributes as the tables of the layers read them. Lists and objects say nothing there.
-pub(crate) fn raw(attributes: &Attributes) -> Vec<(&str, RawValue<'_>)> {
-    let value = |value| {
-        Some(match value {
-            &Value::Bool(value) => RawValue::Bool(value),
-            &Value::I64(number) => RawValue::I64(number),
-            &Value::U64(number) => RawValue::U64(number),
-            &Value::F64(number) => RawValue::F64(number),
-            Value::Str(text) => RawValue::Text(text, None),
-            Value::Json(_) => return None,
-        })
-    };
-    let pairs = attributes.iter();
-    pairs
-        .filter_map(|(key, have)| Some((key, value(have)?)))
-        .collect()
 }
 
 impl StepKind {
@@ -115,11 +97,6 @@ impl StepKind {
     /// ```
     #[must_use]
     pub fn of(attributes: &Attributes) -> Self {
-        Self::of_raw(&raw(attributes))
-    }
-
-    pub(crate) fn of_raw(attributes: &[(&str, RawValue<'_>)]) -> Self {
-        let attributes = attributes.iter().copied();
-        Signs::read(attributes.clone()).kind(attributes)
+        SpanAttributes::read(attributes.raw()).kind(attributes.raw())
     }
 }

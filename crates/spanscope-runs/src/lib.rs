@@ -29,7 +29,7 @@ mod reader;
 mod run;
 mod session;
 mod shown;
-mod signs;
+mod span_attributes;
 mod step;
 mod summary;
 #[cfg(test)]

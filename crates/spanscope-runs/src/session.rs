@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value as Json, json};
-use spanscope_layers::console::render::text::visible;
+use spanscope_model::text::visible;
 
 use crate::shown::{clock, compact, cut_text, format_cow, rounded};
 use crate::step::seconds;

@@ -1,11 +1,11 @@
 //! A step: what is kept of a span once its events were told. No attributes: a run may be large, its payloads larger.
 
-use spanscope_core::capture::cut;
+use spanscope_model::semconv::{SemanticAttribute as A, SpanTokens};
+use spanscope_model::text::cut;
 use spanscope_model::{Attributes, RunSpan, SpanId, SpanStatus, Timestamp, TraceId, Value};
 
 use crate::StepKind;
-use crate::content::{self, error_of, first_text, names, said};
-use crate::facts::raw;
+use crate::content::{self, error_of, first_text, names};
 
 /// Names a span: ids of spans are unique in their trace.
 pub(crate) type Key = (TraceId, SpanId);
@@ -45,8 +45,7 @@ pub(crate) struct Step {
 impl Step {
     pub(crate) fn of(stored: &RunSpan, task_id: &str) -> Self {
         let span = &stored.span;
-        let attributes = raw(&span.attributes);
-        let kind = StepKind::of_raw(&attributes);
+        let kind = StepKind::of(&span.attributes);
         let end = span.end_time;
         let has_failed = end.is_some() && content::has_failed(span);
         Self {
@@ -99,7 +98,7 @@ pub(crate) fn seconds(nanos: i64) -> f64 {
 }
 
 fn is_task(attributes: &Attributes, task_id: &str) -> bool {
-    match attributes.get("task_id") {
+    match attributes.get(A::TaskId.name()) {
         None => false,
         Some(Value::Str(text)) => cut(text.trim(), crate::MAX_FACT_LEN) == task_id,
         Some(other) => other.to_string() == task_id,
@@ -108,27 +107,27 @@ fn is_task(attributes: &Attributes, task_id: &str) -> bool {
 
 impl Component {
     fn of(kind: StepKind, span_name: &str, span_id: &SpanId, attributes: &Attributes) -> Self {
-        let own = |name| said(attributes, name).map(Value::to_string);
+        let own = |meaning| content::value(attributes, meaning).map(Value::to_string);
         let by_kind = match kind {
             StepKind::Agent => first_text(attributes, names::AGENT_NAME),
             StepKind::ToolCall => first_text(attributes, names::TOOL_NAME),
-            StepKind::Retrieval => first_text(attributes, &["gen_ai.data_source.id"]),
+            StepKind::Retrieval => first_text(attributes, &[A::DataSource]),
             StepKind::LlmCall => first_text(attributes, names::MODELS),
             StepKind::Workflow => first_text(attributes, names::WORKFLOW_NAME),
             StepKind::Node | StepKind::Thinking | StepKind::Message => None,
         };
         let agent_id = || match kind {
-            StepKind::Agent => first_text(attributes, names::AGENT_ID),
+            StepKind::Agent => first_text(attributes, &[A::AgentId]),
             _ => None,
         };
         Self {
-            id: own("component_id")
+            id: own(A::ComponentId)
                 .or_else(agent_id)
                 .unwrap_or_else(|| span_id.to_string()),
-            name: own("component_name")
+            name: own(A::ComponentName)
                 .or(by_kind)
                 .unwrap_or_else(|| span_name.to_owned()),
-            kind: own("component_type").unwrap_or_else(|| match kind {
+            kind: own(A::ComponentType).unwrap_or_else(|| match kind {
                 StepKind::Node => node_type(attributes),
                 kind => kind.as_str().to_owned(),
             }),
@@ -138,24 +137,25 @@ impl Component {
 
 /// What a plain node is called after, where its convention has a word for it.
 fn node_type(attributes: &Attributes) -> String {
-    let text = |name| said(attributes, name).and_then(Value::as_str);
-    if let Some(operation) = text("gen_ai.operation.name") {
+    let value = |meaning| content::value(attributes, meaning);
+    let text = |meaning| value(meaning).and_then(Value::as_str);
+    if let Some(operation) = text(A::Operation) {
         return match operation {
             "embeddings" => "embedding".to_owned(),
             other => other.to_owned(),
         };
     }
-    if let Some(kind) = text("openinference.span.kind").or_else(|| text("traceloop.span.kind")) {
+    if let Some(kind) = text(A::OpenInferenceKind).or_else(|| text(A::OpenLlmetryKind)) {
         return kind.to_ascii_lowercase();
     }
     let names_embeddings = |name: &str| name.starts_with("ai.embed");
-    if text("llm.request.type") == Some("embedding") || text("ai.operationId").is_some_and(names_embeddings) {
+    if text(A::RequestType) == Some("embedding") || text(A::VercelOperation).is_some_and(names_embeddings) {
         return "embedding".to_owned();
     }
-    if said(attributes, "llama_stack.safety.request.shield_id").is_some() {
+    if value(A::ShieldId).is_some() {
         return "safety".to_owned();
     }
-    if said(attributes, "mcp.method.name").is_some() {
+    if value(A::McpMethod).is_some() {
         return "mcp".to_owned();
     }
     StepKind::Node.as_str().to_owned()
@@ -163,7 +163,7 @@ fn node_type(attributes: &Attributes) -> String {
 
 /// The tokens that a step says it used, by the rules of the token metrics.
 pub(crate) fn tokens_of(attributes: &Attributes) -> Option<crate::Tokens> {
-    let tokens = spanscope_layers::metrics::SpanTokens::of(raw(attributes))?;
+    let tokens = SpanTokens::of(attributes.raw())?;
     Some(crate::Tokens {
         prompt: tokens.prompt,
         completion: tokens.completion,

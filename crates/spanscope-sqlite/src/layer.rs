@@ -10,7 +10,7 @@ use spanscope_core::queue::{Control, FlushTimeout, LayerStats, Queue, WhenFull};
 use spanscope_core::sync::lock;
 use spanscope_core::tail::{TailRule, TailStats};
 use spanscope_layers::Categories;
-use spanscope_model::StoreError;
+use spanscope_model::{StoreError, semconv};
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Dispatch, Event, Subscriber};
 use tracing_subscriber::Layer;
@@ -32,25 +32,9 @@ pub const DEFAULT_MAX_BYTES: u64 = 1024 * 1024 * 1024;
 pub const DEFAULT_MAX_SERIES: u64 = 10_000;
 /// How long dropping the guard waits for the last records.
 pub const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
-/// Attributes with these keys are found by an index: session, conversation, user, agent, task, model, provider.
-pub const DEFAULT_INDEXED_KEYS: [&str; 16] = [
-    "agent_id",
-    "conversation_id",
-    "gen_ai.agent.id",
-    "gen_ai.agent.name",
-    "gen_ai.conversation.id",
-    "gen_ai.provider.name",
-    "gen_ai.request.model",
-    "gen_ai.response.model",
-    "model_id",
-    "provider_id",
-    "session.id",
-    "session_id",
-    "task_id",
-    "tenant_id",
-    "user.id",
-    "user_id",
-];
+/// Attributes with these keys are found by an index: session, conversation, user, agent, task, tenant,
+/// model, provider.
+pub const DEFAULT_INDEXED_KEYS: &[&str] = &semconv::INDEXED_BY_DEFAULT;
 
 /// How a [`SqliteLayer`] keeps what it sees. Every setter names its default.
 #[derive(Debug, Clone)]

@@ -1,13 +1,17 @@
 //! Every row of seed 3's tables of span data arrives in the store: from the helpers, and from the same fields by hand.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use spanscope_layers::genai::{
     Agent, Embeddings, McpCall, ModelCall, Retrieval, SafetyCheck, ToolCall, Usage, Workflow,
 };
+use spanscope_model::semconv::{self, is_content};
 use spanscope_model::{Span, SpanFilter, SpanKind, SpanStatus, TraceStore as _, Value, block_on};
 use spanscope_sqlite::SqliteStore;
 use spanscope_tests::{PATIENCE, store_at};
+use tracing_subscriber::prelude::*;
 
 /// What a program's spans look like in the store, by name.
 fn stored(program: impl FnOnce()) -> impl Fn(&str) -> Span {
@@ -248,5 +252,65 @@ fn agents_workflows_tools_searches_and_embeddings_nest_and_keep_their_fields() {
     has(
         &span("execute_tool calculator"),
         &[("gen_ai.tool.call.result", text("42"))],
+    );
+}
+
+/// Gathers the names of the fields that spans declare.
+#[derive(Clone, Default)]
+struct Declared(Arc<Mutex<BTreeSet<String>>>);
+
+impl<S: tracing_core::Subscriber> tracing_subscriber::Layer<S> for Declared {
+    fn on_new_span(
+        &self,
+        attributes: &tracing_core::span::Attributes<'_>,
+        _: &tracing_core::span::Id,
+        _: tracing_subscriber::layer::Context<'_, S>,
+    ) {
+        let fields = attributes.metadata().fields();
+        let names = fields.iter().map(|field| field.name().to_owned());
+        self.0.lock().unwrap().extend(names);
+    }
+}
+
+#[test]
+fn every_name_that_a_helper_writes_is_in_the_table_and_contents_are_marked_there() {
+    let declared = Declared::default();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(declared.clone()), || {
+        let _ = (
+            Agent::invoke("a"),
+            Workflow::invoke("w"),
+            ModelCall::chat("p", "m"),
+            Embeddings::new("p", "m"),
+            Retrieval::new("d"),
+            ToolCall::execute("t"),
+            McpCall::call_tool("t", "http://localhost", "l"),
+            SafetyCheck::run_shield("s"),
+        );
+    });
+    let names = declared.0.lock().unwrap().clone();
+    assert!(names.len() > 45, "{names:?}");
+    let unknown: Vec<_> = names
+        .iter()
+        .filter(|name| semconv::find(name).is_none())
+        .collect();
+    assert_eq!(unknown, Vec::<&String>::new());
+    // What the helpers' documentation calls content.
+    let contents: Vec<_> = names
+        .iter()
+        .filter(|name| is_content(name))
+        .map(String::as_str)
+        .collect();
+    assert_eq!(
+        contents,
+        [
+            "gen_ai.input.messages",
+            "gen_ai.output.messages",
+            "gen_ai.retrieval.documents",
+            "gen_ai.retrieval.query.text",
+            "gen_ai.tool.call.arguments",
+            "gen_ai.tool.call.result",
+            "llama_stack.safety.request.messages",
+            "llama_stack.safety.response.violation.user_message",
+        ]
     );
 }

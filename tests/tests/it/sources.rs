@@ -29,7 +29,8 @@ fn panicking_macros(source: &str) -> Vec<(usize, String)> {
 fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        let is_of_tests = path.ends_with("tests") || path.ends_with("tests.rs");
+        let is_of_tests =
+            path.ends_with("tests") || path.to_str().is_some_and(|path| path.ends_with("tests.rs"));
         if is_of_tests {
             continue;
         }
@@ -41,13 +42,12 @@ fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-#[test]
-fn no_message_of_ours_can_panic() {
+/// The sources of all crates but the benchmark, which is run by hand.
+fn sources() -> Vec<PathBuf> {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates");
     let mut files = Vec::new();
     for entry in fs::read_dir(crates).unwrap() {
         let folder = entry.unwrap().path();
-        // The benchmark is run by hand, and a panic is how it fails.
         if !folder.ends_with("spanscope-bench") {
             rust_files(&folder.join("src"), &mut files);
         }
@@ -57,6 +57,12 @@ fn no_message_of_ours_can_panic() {
         "only {} files: is the path wrong?",
         files.len()
     );
+    files
+}
+
+#[test]
+fn no_message_of_ours_can_panic() {
+    let files = sources();
     let found: Vec<_> = files
         .iter()
         .flat_map(|file| {
@@ -80,4 +86,88 @@ fn the_search_finds_each_macro_and_passes_over_comments_and_tests() {
     let found = panicking_macros(source);
     let found: Vec<_> = found.iter().map(|(line, word)| (*line, word.as_str())).collect();
     assert_eq!(found, [(2, "eprintln!"), (2, "dbg!"), (4, "print!")]);
+}
+
+/// The beginnings of the names that conventions define.
+const CONVENTIONS: [&str; 7] = [
+    "gen_ai.",
+    "llm.",
+    "openinference.",
+    "traceloop.",
+    "langfuse.",
+    "ai.",
+    "mcp.",
+];
+
+/// Sources that may write such names, and why.
+const MAY_NAME: [(&str, &str); 9] = [
+    (
+        "spanscope-model/src/semconv/",
+        "the table, and kinds of the Vercel AI SDK",
+    ),
+    (
+        "spanscope-layers/src/genai/",
+        "declare the fields of spans, which a test finds in the table",
+    ),
+    ("spanscope-layers/src/metrics/names.rs", "names of metrics"),
+    (
+        "spanscope-sqlite/src/store/usage.rs",
+        "labels of measurements in a statement",
+    ),
+    ("spanscope-runs/src/event.rs", "names of events"),
+    ("spanscope-runs/src/step.rs", "kinds of the Vercel AI SDK"),
+    ("spanscope-cli/src/demo.rs", "declares the fields of a span"),
+    ("spanscope-demo/src/retrieval.rs", "declares the fields of a span"),
+    ("spanscope-demo/src/tools.rs", "declares the fields of a span"),
+];
+
+/// The names of conventions in literals outside of comments and tests, each with its line.
+fn convention_names(source: &str) -> Vec<(usize, String)> {
+    let code = source
+        .lines()
+        .take_while(|line| !line.starts_with("#[cfg(test)]"));
+    let code = code
+        .enumerate()
+        .filter(|(_, line)| !line.trim_start().starts_with("//"));
+    code.flat_map(|(number, line)| {
+        let literals = line.split('"').skip(1).step_by(2);
+        let named = literals.filter(|text| CONVENTIONS.iter().any(|start| text.starts_with(start)));
+        let named: Vec<_> = named.map(|text| (number + 1, text.to_owned())).collect();
+        named
+    })
+    .collect()
+}
+
+#[test]
+fn attributes_of_conventions_are_named_in_one_table() {
+    let mut used = [false; MAY_NAME.len()];
+    let mut found = Vec::new();
+    for file in sources() {
+        let path = file.to_str().unwrap().replace('\\', "/");
+        let names = convention_names(&fs::read_to_string(&file).unwrap());
+        match MAY_NAME.iter().position(|(allowed, _)| path.contains(allowed)) {
+            Some(place) => used[place] |= !names.is_empty(),
+            None => found.extend(
+                names
+                    .into_iter()
+                    .map(|(line, name)| format!("{path}:{line}: {name}")),
+            ),
+        }
+    }
+    assert_eq!(
+        found,
+        Vec::<String>::new(),
+        "write `SemanticAttribute::...`; a new name is a row of `semconv::ATTRIBUTES`"
+    );
+    let unused = MAY_NAME.iter().zip(used).filter(|(_, is_used)| !is_used);
+    let unused: Vec<_> = unused.map(|((path, _), _)| *path).collect();
+    assert_eq!(unused, Vec::<&str>::new(), "these need not be on the list");
+}
+
+#[test]
+fn the_search_for_names_passes_over_comments_and_tests() {
+    let source = "/// \"gen_ai.a\"\nlet a = [\"gen_ai.b\", \"x\", \"llm.c\"];\nlet agent = \"ai\";\n#[cfg(test)]\nlet d = \"mcp.d\";\n";
+    let found = convention_names(source);
+    let found: Vec<_> = found.iter().map(|(line, name)| (*line, name.as_str())).collect();
+    assert_eq!(found, [(2, "gen_ai.b"), (2, "llm.c")]);
 }

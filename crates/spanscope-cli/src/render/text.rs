@@ -5,7 +5,7 @@
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-pub(crate) use spanscope_layers::console::render::text::{is_hidden, visible};
+pub(crate) use spanscope_model::text::{is_hidden, visible};
 
 /// How many columns a text takes.
 pub(crate) fn width(text: &str) -> usize {

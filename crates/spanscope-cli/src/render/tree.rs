@@ -1,5 +1,6 @@
 //! A trace as a tree: names with guides, durations, a bar each on the trace's time axis, failures and tokens.
 
+use spanscope_model::semconv::{SemanticAttribute as A, names_of};
 use spanscope_model::{Span, SpanId, SpanState, SpanStatus, Timestamp};
 
 use super::bar::Axis;
@@ -190,9 +191,8 @@ fn note(span: &Span) -> String {
     if span.status != Some(SpanStatus::Error) {
         return String::new();
     }
-    let said = ["exception.message", "error", "error.type"]
-        .iter()
-        .find_map(|key| span.attributes.get(key));
+    let said = names_of(&[A::ExceptionMessage, A::PlainError, A::ErrorType])
+        .find_map(|name| span.attributes.get(name));
     match (&span.status_message, said) {
         (Some(message), _) => fit(message, MAX_NOTE),
         (None, Some(value)) => fit(&value.to_string(), MAX_NOTE),

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use spanscope_model::Severity;
+use spanscope_model::semconv::is_secret;
 use tracing_core::callsite::Identifier;
 use tracing_core::{Level, Metadata};
 
@@ -62,58 +63,6 @@ impl Role {
 
 /// What stands in for a value under a key that looks like a secret.
 pub const MASKED: &str = "[masked]";
-
-/// Whether a key looks like that of a secret: `authorization`, `db.password`, `accessToken`, `x-api-key`; but not
-/// `max_tokens` or `gen_ai.token.type`.
-///
-/// ```
-/// use spanscope_core::capture::is_secret;
-/// assert!(is_secret("http.request.header.Authorization") && is_secret("openaiApiKey") && is_secret("auth_token"));
-/// assert!(!is_secret("gen_ai.usage.input_tokens") && !is_secret("gen_ai.token.type") && !is_secret("monkey"));
-/// ```
-#[must_use]
-pub fn is_secret(key: &str) -> bool {
-    const WORDS: [&str; 9] = [
-        "authorization",
-        "password",
-        "passwd",
-        "passphrase",
-        "secret",
-        "credential",
-        "credentials",
-        "cookie",
-        "apikey",
-    ];
-    let words = words_of(key);
-    let pair = |first: &str, second: &str| words.windows(2).any(|pair| pair[0] == first && pair[1] == second);
-    words.iter().any(|word| WORDS.contains(&word.as_str()))
-        || words.last().is_some_and(|last| last == "token")
-        || pair("api", "key")
-        || pair("private", "key")
-        || pair("access", "key")
-}
-
-/// `x-api-key`, `api_key` and `apiKey` are the words api and key.
-fn words_of(key: &str) -> Vec<String> {
-    let mut words = vec![String::new()];
-    let mut was_lower = false;
-    for letter in key.chars().take(256) {
-        let is_break = !letter.is_alphanumeric();
-        if (is_break || (was_lower && letter.is_uppercase()))
-            && words.last().is_some_and(|word| !word.is_empty())
-        {
-            words.push(String::new());
-        }
-        was_lower = letter.is_lowercase();
-        if let Some(word) = words.last_mut()
-            && !is_break
-        {
-            word.extend(letter.to_lowercase());
-        }
-    }
-    words.retain(|word| !word.is_empty());
-    words
-}
 
 /// One field of a callsite.
 #[derive(Debug, Clone, Copy)]

@@ -10,6 +10,7 @@
 use std::fmt::{self, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use spanscope_model::text::cut;
 use spanscope_model::{RawValue, Value};
 use tracing_core::Field;
 use tracing_core::field::Visit;
@@ -175,18 +176,6 @@ impl fmt::Write for Bounded<'_> {
     }
 }
 
-/// The longest beginning of at most so many bytes that ends on a character boundary.
-pub fn cut(text: &str, max_len: usize) -> &str {
-    if text.len() <= max_len {
-        return text;
-    }
-    let end = (0..=max_len)
-        .rev()
-        .find(|&end| text.is_char_boundary(end))
-        .unwrap_or(0);
-    &text[..end]
-}
-
 impl Visit for FieldWriter<'_> {
     fn record_bool(&mut self, field: &Field, value: bool) {
         if self.is_unwanted(field) {
@@ -347,6 +336,22 @@ impl<'a> FieldReader<'a> {
         }
     }
 
+    /// The fields with wanted keys. The values of the others are skipped without being read.
+    pub fn wanted(
+        mut self,
+        mut is_wanted: impl FnMut(Key<'_>) -> bool,
+    ) -> impl Iterator<Item = (Key<'a>, RawValue<'a>)> {
+        std::iter::from_fn(move || {
+            loop {
+                let key = self.key()?;
+                if is_wanted(key) {
+                    return Some((key, self.value()?));
+                }
+                self.skip_value()?;
+            }
+        })
+    }
+
     fn key(&mut self) -> Option<Key<'a>> {
         Some(match u16::from_le_bytes(self.take()?) {
             OWN_KEY => {
@@ -354,6 +359,26 @@ impl<'a> FieldReader<'a> {
                 Key::Own(self.text(usize::from(len))?)
             }
             index => Key::Declared(usize::from(index)),
+        })
+    }
+
+    fn value(&mut self) -> Option<RawValue<'a>> {
+        let [tag] = self.take()?;
+        Some(match tag {
+            tag::FALSE => RawValue::Bool(false),
+            tag::TRUE => RawValue::Bool(true),
+            tag::I64 => RawValue::I64(i64::from_le_bytes(self.take()?)),
+            tag::U64 => RawValue::U64(u64::from_le_bytes(self.take()?)),
+            tag::F64 => RawValue::F64(f64::from_le_bytes(self.take()?)),
+            _ => {
+                let original = if tag == tag::CUT {
+                    Some(u64::from_le_bytes(self.take()?))
+                } else {
+                    None
+                };
+                let len = usize::try_from(u32::from_le_bytes(self.take()?)).ok()?;
+                RawValue::Text(self.text(len)?, original)
+            }
         })
     }
 
@@ -391,23 +416,6 @@ impl<'a> Iterator for FieldReader<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let key = self.key()?;
-        let [tag] = self.take()?;
-        let value = match tag {
-            tag::FALSE => RawValue::Bool(false),
-            tag::TRUE => RawValue::Bool(true),
-            tag::I64 => RawValue::I64(i64::from_le_bytes(self.take()?)),
-            tag::U64 => RawValue::U64(u64::from_le_bytes(self.take()?)),
-            tag::F64 => RawValue::F64(f64::from_le_bytes(self.take()?)),
-            _ => {
-                let original = if tag == tag::CUT {
-                    Some(u64::from_le_bytes(self.take()?))
-                } else {
-                    None
-                };
-                let len = usize::try_from(u32::from_le_bytes(self.take()?)).ok()?;
-                RawValue::Text(self.text(len)?, original)
-            }
-        };
-        Some((key, value))
+        Some((key, self.value()?))
     }
 }

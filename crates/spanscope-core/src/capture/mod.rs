@@ -26,12 +26,12 @@ mod span_ext;
 mod suppress;
 
 pub use callsite::{
-    CallsiteInfo, CallsiteTable, FieldInfo, MASKED, Role, can_measure, is_log_record, is_secret, severity_of,
+    CallsiteInfo, CallsiteTable, FieldInfo, MASKED, Role, can_measure, is_log_record, severity_of,
 };
 pub use category::{CallsiteCategory, CategoryLookup};
 pub use clock::{Clock, Ticks, WallClock};
 pub(crate) use fields::FieldWriter;
-pub use fields::{FieldReader, Key, PANICKED, cut, text_of};
+pub use fields::{FieldReader, Key, PANICKED, text_of};
 pub use hidden::{HiddenFromAll, decide_by_value, decides_by_value, hide_from_next};
 pub use ids::new_ids;
 pub use late_keys::{late_keys_were_set, watch_late_keys};
@@ -40,6 +40,8 @@ pub use record::{RemoteParent, SettleIds, SpanIds, SpanRecord};
 pub use resolve::ResolvedField;
 pub use span_ext::SpanExt;
 pub use spanscope_model::RawValue;
+pub use spanscope_model::semconv::is_secret;
+pub use spanscope_model::text::cut;
 pub use suppress::{Suppressed, is_suppressed, suppress};
 
 /// Longer values are cut to so many bytes, on a character boundary; the original length is kept beside them.

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use spanscope_model::RawValue;
+use spanscope_model::semconv::is_secret;
 
-use super::callsite::{CallsiteInfo, MASKED, Role, is_secret};
+use super::callsite::{CallsiteInfo, MASKED, Role};
 use super::fields::{FieldReader, Key};
 
 /// A field as sinks see it: named, told what it is for, masked where it looks like a secret.

@@ -4,13 +4,11 @@
 //! on the nearest agent above. A mark goes up once, when the lower span ends; a span that ends before the spans in it
 //! knows nothing of them.
 
+use spanscope_core::capture::{FieldReader, SpanRecord, late_keys_were_set};
+use spanscope_model::semconv::OperationKind;
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
-use super::aliases::is_kind;
-use super::deed::{Deed, deed_of};
-use super::found::Found;
 use super::plan::plan_of;
-use spanscope_core::capture::{FieldReader, SpanRecord, late_keys_were_set};
 
 /// What one layer knows of what happened below a span. Layers differ in what their filters let them see.
 #[derive(Debug, Clone, Copy, Default)]
@@ -142,7 +140,8 @@ fn is_agent(record: &SpanRecord) -> bool {
     if !(plan.tells_kind || (late_keys_were_set() && record.has_watched_key())) {
         return false;
     }
-    let mut kinds = Vec::new();
-    FieldReader::new(record.fields()).copy_wanted(|key| is_kind(plan.row(key)), &mut kinds);
-    deed_of(&Found::read(plan, FieldReader::new(&kinds))).0 == Deed::Agent
+    // Nothing here runs a user's code, so the values may be read under the lock.
+    let fields = FieldReader::new(record.fields());
+    let values = plan.values(fields.wanted(|key| plan.tells_operation(key)));
+    OperationKind::of(&values).0 == OperationKind::Agent
 }

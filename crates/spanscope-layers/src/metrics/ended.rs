@@ -1,18 +1,15 @@
 //! A span that has ended: what it counts as, and what is measured of it.
 
-use spanscope_model::MetricKind;
+use spanscope_core::capture::{Clock, RawValue};
+use spanscope_core::metrics::Number;
+use spanscope_model::semconv::{AttributeValues, OperationKind, SemanticAttribute as A, TokenCounts};
+use spanscope_model::{CACHE_METRICS, MetricKind};
 
-use super::aliases::{Convention, Meaning, provider_of};
 use super::below::News;
-use super::deed::{Deed, deed_of};
-use super::found::Found;
 use super::layer::Seen;
 use super::names::{self, GenAiNames};
 use super::outlet::{Labels, OfSpan};
 use super::stats::Counters;
-use super::usage::Usage;
-use spanscope_core::capture::{Clock, RawValue};
-use spanscope_core::metrics::Number;
 
 /// What one layer's settings say of it.
 #[derive(Debug)]
@@ -26,34 +23,40 @@ pub(super) struct Counting {
 
 /// A span that has ended.
 #[derive(Debug)]
-pub(super) struct EndedSpan<'f> {
-    found: &'f Found<'f>,
+pub(super) struct EndedSpan<'v, 'f> {
+    values: &'v AttributeValues<'f>,
     pub(super) seen: Seen,
-    deed: Deed,
+    kind: OperationKind,
     operation: Option<&'f str>,
-    usage: Usage,
+    usage: TokenCounts,
     provider: Option<RawValue<'f>>,
     /// Its tokens are those of a call, and nobody below has counted them.
     counts: bool,
 }
 
-impl<'f> EndedSpan<'f> {
-    pub(super) fn new(found: &'f Found<'f>, seen: Seen, counting: &Counting, counters: &Counters) -> Self {
-        let (deed, operation) = deed_of(found);
-        let is_about_models =
-            deed != Deed::Unknown || found.has(Meaning::RequestModel) || found.has(Meaning::ResponseModel);
-        let usage = Usage::read(found, counting.bare_names || is_about_models, counters);
-        let counts = usage.is_any() && !deed.never_counts() && !seen.below.counted;
+impl<'v, 'f> EndedSpan<'v, 'f> {
+    pub(super) fn new(
+        values: &'v AttributeValues<'f>,
+        seen: Seen,
+        counting: &Counting,
+        counters: &Counters,
+    ) -> Self {
+        let (kind, operation) = OperationKind::of(values);
+        let is_about_models = kind != OperationKind::Unknown || values.names_model();
+        let usage = TokenCounts::read(values, counting.bare_names || is_about_models, |problem| {
+            counters.note(problem);
+        });
+        let counts = usage.is_any() && !kind.never_counts() && !seen.below.counted;
         if usage.is_any() && !counts {
             counters.note_repeated();
         }
         Self {
-            found,
+            values,
             seen,
-            deed,
+            kind,
             operation,
             usage,
-            provider: provider(found),
+            provider: values.provider(),
             counts,
         }
     }
@@ -61,27 +64,27 @@ impl<'f> EndedSpan<'f> {
     /// What those above it are to know.
     pub(super) fn news(&self) -> News {
         let below = &self.seen.below;
-        let is_model_call = match self.deed {
-            Deed::Inference => true,
-            Deed::Unknown | Deed::Other => self.counts,
+        let is_model_call = match self.kind {
+            OperationKind::Inference => true,
+            OperationKind::Unknown | OperationKind::Other => self.counts,
             _ => false,
         };
         News {
             counted: self.counts,
             timed: self.is_timed_call(),
             model_called: is_model_call && !below.model_called,
-            tool_called: self.deed == Deed::Tool && !below.tool_called,
+            tool_called: self.kind == OperationKind::Tool && !below.tool_called,
         }
     }
 
     /// Of two spans that describe one model call, the inner one tells how long it took.
     fn is_timed_call(&self) -> bool {
-        self.deed == Deed::Inference && !self.seen.below.timed && !self.is_kind("server")
+        self.kind == OperationKind::Inference && !self.seen.below.timed && !self.has_span_kind("server")
     }
 
-    fn is_kind(&self, kind: &str) -> bool {
-        self.found
-            .text(Meaning::SpanKind)
+    fn has_span_kind(&self, kind: &str) -> bool {
+        self.values
+            .text(A::SpanKind)
             .is_some_and(|said| said.eq_ignore_ascii_case(kind))
     }
 
@@ -96,12 +99,12 @@ impl<'f> EndedSpan<'f> {
             return;
         }
         let seconds = self.seconds();
-        match self.deed {
-            Deed::Agent if !self.is_kind("client") => self.measure_agent(seconds, labels, out),
-            Deed::Workflow => {
+        match self.kind {
+            OperationKind::Agent if !self.has_span_kind("client") => self.measure_agent(seconds, labels, out),
+            OperationKind::Workflow => {
                 labels.truncate(0);
-                labels.push("gen_ai.workflow.name", self.name(Meaning::WorkflowName));
-                labels.push("error.type", self.error());
+                labels.push(A::WorkflowName.name(), self.name(A::WorkflowName));
+                labels.push(A::ErrorType.name(), self.error());
                 out.send(
                     names::WORKFLOW_DURATION,
                     MetricKind::Histogram,
@@ -110,12 +113,12 @@ impl<'f> EndedSpan<'f> {
                     labels,
                 );
             }
-            Deed::Tool if !self.is_kind("server") => {
+            OperationKind::Tool if !self.has_span_kind("server") => {
                 labels.truncate(0);
-                labels.push("gen_ai.tool.name", self.name(Meaning::ToolName));
-                labels.push("gen_ai.tool.type", self.found.label(Meaning::ToolType));
-                labels.push("gen_ai.agent.name", self.found.label(Meaning::AgentName));
-                labels.push("error.type", self.error());
+                labels.push(A::ToolName.name(), self.name(A::ToolName));
+                labels.push_own(A::ToolType, self.values);
+                labels.push_own(A::AgentName, self.values);
+                labels.push(A::ErrorType.name(), self.error());
                 out.send(names::TOOL_DURATION, MetricKind::Histogram, "s", seconds, labels);
             }
             _ => {}
@@ -123,18 +126,14 @@ impl<'f> EndedSpan<'f> {
         if self.counts || self.calls_a_service() {
             self.measure_call(counting.names, seconds, labels, out);
         }
-        if self.found.has(Meaning::McpMethod) {
+        if self.values.has(A::McpMethod) {
             self.measure_mcp(seconds, labels, out);
         }
     }
 
     fn measure_counters(&self, counting: &Counting, labels: &mut Labels<'f>, out: &OfSpan<'_>) {
         labels.truncate(0);
-        let model = self.found.label(Meaning::RequestModel);
-        labels.push(
-            "model_id",
-            model.or_else(|| self.found.label(Meaning::ResponseModel)),
-        );
+        labels.push("model_id", self.values.model());
         labels.push("provider_id", self.provider);
         for (name, count) in [
             (&counting.prompt_tokens, self.usage.input),
@@ -146,7 +145,7 @@ impl<'f> EndedSpan<'f> {
             }
         }
         // Parts of the input, for whoever works out what it cost.
-        let [read, written] = names::CACHE_METRICS;
+        let [read, written] = CACHE_METRICS;
         for (name, count) in [(read, self.usage.cache_read), (written, self.usage.cache_write)] {
             if let Some(count) = count.filter(|count| *count > 0) {
                 out.send(name, MetricKind::Counter, "tokens", count, labels);
@@ -156,25 +155,27 @@ impl<'f> EndedSpan<'f> {
 
     /// Whether its duration is that of a call in the conventions' sense.
     fn calls_a_service(&self) -> bool {
-        match self.deed {
-            Deed::Inference => self.is_timed_call(),
-            Deed::ClientCall => !self.is_kind("server"),
-            Deed::Agent => self.is_kind("client"),
-            Deed::Aggregate => self.operation.is_some(),
-            Deed::Workflow | Deed::Tool | Deed::Other | Deed::Unknown => false,
+        match self.kind {
+            OperationKind::Inference => self.is_timed_call(),
+            OperationKind::ClientCall => !self.has_span_kind("server"),
+            OperationKind::Agent => self.has_span_kind("client"),
+            OperationKind::Aggregate => self.operation.is_some(),
+            OperationKind::Workflow | OperationKind::Tool | OperationKind::Other | OperationKind::Unknown => {
+                false
+            }
         }
     }
 
     /// The conventions' metrics of a call.
     fn measure_call(&self, names: GenAiNames, seconds: f64, labels: &mut Labels<'f>, out: &OfSpan<'_>) {
         labels.truncate(0);
-        labels.push_text("gen_ai.operation.name", self.operation);
-        labels.push("gen_ai.provider.name", self.provider);
-        labels.push("gen_ai.request.model", self.found.label(Meaning::RequestModel));
-        labels.push("gen_ai.response.model", self.found.label(Meaning::ResponseModel));
-        if let Some(address) = self.found.label(Meaning::ServerAddress) {
-            labels.push("server.address", Some(address));
-            labels.push("server.port", self.found.label(Meaning::ServerPort));
+        labels.push_text(A::Operation.name(), self.operation);
+        labels.push(A::Provider.name(), self.provider);
+        labels.push_own(A::RequestModel, self.values);
+        labels.push_own(A::ResponseModel, self.values);
+        if let Some(address) = self.values.label(A::ServerAddress) {
+            labels.push(A::ServerAddress.name(), Some(address));
+            labels.push_own(A::ServerPort, self.values);
         }
         if self.counts {
             self.measure_tokens(names, labels, out);
@@ -183,9 +184,10 @@ impl<'f> EndedSpan<'f> {
             return;
         }
         let common = labels.len();
-        labels.push("error.type", self.error());
+        labels.push(A::ErrorType.name(), self.error());
         // The new name stands for calls of models only; other operations keep the classic one.
-        let new_name = names::new_name_of(names::OPERATION_DURATION).filter(|_| self.deed == Deed::Inference);
+        let new_name =
+            names::new_name_of(names::OPERATION_DURATION).filter(|_| self.kind == OperationKind::Inference);
         if names.has_classic() || new_name.is_none() {
             out.send(
                 names::OPERATION_DURATION,
@@ -221,7 +223,7 @@ impl<'f> EndedSpan<'f> {
         if names.has_classic() {
             for (token_type, count) in [("input", usage.input), ("output", usage.output)] {
                 if let Some(count) = count {
-                    labels.push_text("gen_ai.token.type", Some(token_type));
+                    labels.push_text(A::TokenType.name(), Some(token_type));
                     out.send(
                         names::TOKEN_USAGE,
                         MetricKind::Histogram,
@@ -237,7 +239,7 @@ impl<'f> EndedSpan<'f> {
             return;
         }
         // No provider tells the kinds apart yet in a way that all conventions know.
-        labels.push_text("gen_ai.token.modality", Some("unknown"));
+        labels.push_text(A::TokenModality.name(), Some("unknown"));
         for (name, count) in [
             (names::NEW_INPUT_TOKENS, usage.input),
             (names::NEW_OUTPUT_TOKENS, usage.output),
@@ -250,7 +252,7 @@ impl<'f> EndedSpan<'f> {
             }
         }
         labels.truncate(common);
-        labels.push("error.type", self.error());
+        labels.push(A::ErrorType.name(), self.error());
         for (name, count) in [
             (names::NEW_INPUT_DISTRIBUTION, usage.input),
             (names::NEW_OUTPUT_DISTRIBUTION, usage.output),
@@ -264,10 +266,10 @@ impl<'f> EndedSpan<'f> {
 
     fn measure_agent(&self, seconds: f64, labels: &mut Labels<'f>, out: &OfSpan<'_>) {
         labels.truncate(0);
-        labels.push("gen_ai.agent.name", self.name(Meaning::AgentName));
+        labels.push(A::AgentName.name(), self.name(A::AgentName));
         let named = labels.len();
-        labels.push("gen_ai.request.model", self.found.label(Meaning::RequestModel));
-        labels.push("error.type", self.error());
+        labels.push_own(A::RequestModel, self.values);
+        labels.push(A::ErrorType.name(), self.error());
         out.send(names::AGENT_DURATION, MetricKind::Histogram, "s", seconds, labels);
         labels.truncate(named);
         let below = &self.seen.below;
@@ -289,20 +291,20 @@ impl<'f> EndedSpan<'f> {
     }
 
     fn measure_mcp(&self, seconds: f64, labels: &mut Labels<'f>, out: &OfSpan<'_>) {
-        let is_server = self.is_kind("server");
+        let is_server = self.has_span_kind("server");
         labels.truncate(0);
-        labels.push("mcp.method.name", self.found.label(Meaning::McpMethod));
-        labels.push("gen_ai.tool.name", self.found.label(Meaning::ToolName));
-        labels.push("gen_ai.prompt.name", self.found.label(Meaning::PromptName));
-        labels.push_text("gen_ai.operation.name", self.operation);
-        labels.push("mcp.protocol.version", self.found.label(Meaning::McpVersion));
-        labels.push("network.transport", self.found.label(Meaning::Transport));
-        labels.push("rpc.response.status_code", self.found.label(Meaning::RpcStatus));
-        if let Some(address) = self.found.label(Meaning::ServerAddress).filter(|_| !is_server) {
-            labels.push("server.address", Some(address));
-            labels.push("server.port", self.found.label(Meaning::ServerPort));
+        labels.push_own(A::McpMethod, self.values);
+        labels.push_own(A::ToolName, self.values);
+        labels.push_own(A::PromptName, self.values);
+        labels.push_text(A::Operation.name(), self.operation);
+        labels.push_own(A::McpVersion, self.values);
+        labels.push_own(A::Transport, self.values);
+        labels.push_own(A::RpcStatus, self.values);
+        if let Some(address) = self.values.label(A::ServerAddress).filter(|_| !is_server) {
+            labels.push(A::ServerAddress.name(), Some(address));
+            labels.push_own(A::ServerPort, self.values);
         }
-        labels.push("error.type", self.error());
+        labels.push(A::ErrorType.name(), self.error());
         let name = if is_server {
             names::MCP_SERVER_DURATION
         } else {
@@ -312,36 +314,36 @@ impl<'f> EndedSpan<'f> {
     }
 
     /// A name as its convention gives it, or else OpenLLMetry's one for all of them.
-    fn name(&self, meaning: Meaning) -> Option<RawValue<'f>> {
-        self.found
+    fn name(&self, meaning: A) -> Option<RawValue<'f>> {
+        self.values
             .label(meaning)
-            .or_else(|| self.found.label(Meaning::EntityName))
+            .or_else(|| self.values.label(A::EntityName))
     }
 
     /// The error's type, if it failed.
     fn error(&self) -> Option<RawValue<'f>> {
-        let said = self.found.label(Meaning::ErrorType);
-        let failed = match self.found.text(Meaning::StatusCode) {
+        let said = self.values.label(A::ErrorType);
+        let failed = match self.values.text(A::StatusCode) {
             Some(code) if code.eq_ignore_ascii_case("ok") => false,
             Some(code) if code.eq_ignore_ascii_case("error") => true,
             _ => self.seen.failed || said.is_some(),
         };
         failed.then(|| {
-            said.or_else(|| self.found.label(Meaning::ExceptionType))
+            said.or_else(|| self.values.label(A::ExceptionType))
                 .unwrap_or(RawValue::Text("_OTHER", None))
         })
     }
 
     fn first_chunk(&self) -> Option<f64> {
         let seconds_of = |meaning, unit: f64| {
-            let value = self.found.get(meaning)?;
+            let value = self.values.get(meaning)?;
             let number = match value.as_text() {
                 Some(text) => text.trim().parse().ok()?,
                 None => Number::of(&value)?.as_f64(),
             };
             Some(number / unit).filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0)
         };
-        seconds_of(Meaning::FirstChunkSeconds, 1.0).or_else(|| seconds_of(Meaning::FirstChunkMillis, 1000.0))
+        seconds_of(A::FirstChunkSeconds, 1.0).or_else(|| seconds_of(A::FirstChunkMillis, 1000.0))
     }
 
     #[expect(
@@ -351,14 +353,4 @@ impl<'f> EndedSpan<'f> {
     fn seconds(&self) -> f64 {
         Clock::global().nanos_between(self.seen.start, self.seen.end) as f64 / 1e9
     }
-}
-
-/// The provider as OpenTelemetry spells it; ids of the program's own (`provider_id`) stay as they are.
-pub(super) fn provider<'f>(found: &Found<'f>) -> Option<RawValue<'f>> {
-    let said = found.label(Meaning::Provider)?;
-    let canonical = said
-        .as_text()
-        .filter(|_| found.convention(Meaning::Provider) != Some(Convention::Plain))
-        .and_then(provider_of);
-    Some(canonical.map_or(said, |name| RawValue::Text(name, None)))
 }

@@ -10,14 +10,12 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
-use super::aliases::{NO_ROW, is_usage_key};
 use super::below::{Below, BelowSpan};
 use super::ended::{Counting, EndedSpan};
-use super::found::Found;
 use super::names::GenAiNames;
 use super::open::OpenSpans;
 use super::outlet::{OfSpan, Outlet};
-use super::plan::{Plan, plan_of};
+use super::plan::{Plan, is_usage_key, plan_of};
 use super::stats::{Counters, TokenMetricsStats};
 use spanscope_core::capture::{
     Capture, DEFAULT_MAX_VALUE_LEN, FieldReader, SpanRecord, late_keys_were_set, watch_late_keys,
@@ -111,7 +109,7 @@ impl TokenMetricsLayerBuilder {
 /// When a span ends that reports token usage, three counters are measured, with the labels `model_id` (the model asked
 /// for, or else the one that answered) and `provider_id`. Usage counts once: a span does not count if one below it did,
 /// and an agent's or a workflow's total never does. A span that ends before the spans in it can't know of them.
-/// [`ALIASES`](super::ALIASES) are the names that are read. Beside the counters come the metrics of the GenAI
+/// [`semconv`](spanscope_model::semconv) has the names that are read. Beside the counters come the metrics of the GenAI
 /// conventions, see [`GenAiNames`].
 ///
 /// Sinks are called on the thread that ends the span, with no lock held. What is left out is counted in
@@ -195,8 +193,8 @@ impl TokenMetricsLayer {
         let mut fields = SCRATCH.try_with(Cell::take).unwrap_or_default();
         fields.clear();
         if let Some(seen) = self.copy(span, plan, &mut fields) {
-            let found = Found::read(plan, FieldReader::new(&fields));
-            let ended = EndedSpan::new(&found, seen, &self.counting, &self.outlet.counters);
+            let values = plan.values(FieldReader::new(&fields));
+            let ended = EndedSpan::new(&values, seen, &self.counting, &self.outlet.counters);
             // Those above are told first: nothing that a sink does comes between.
             ended.news().tell_those_above(span, self.capture.owner());
             ended.measure(
@@ -230,7 +228,7 @@ impl TokenMetricsLayer {
             extensions = span.extensions();
             record = extensions.get::<SpanRecord>()?;
         }
-        FieldReader::new(record.fields()).copy_wanted(|key| plan.row(key) != NO_ROW, fields);
+        FieldReader::new(record.fields()).copy_wanted(|key| plan.reads(key), fields);
         let below = extensions.get::<BelowSpan>();
         Some(Seen {
             ids: record.ids(),

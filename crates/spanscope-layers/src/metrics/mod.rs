@@ -9,7 +9,7 @@
 //!
 //! Sinks that are layers read such events themselves. What is measured otherwise reaches them, and sinks that are no
 //! layers, as [`MetricSink`]s of the [`TokenMetricsLayer`]: the token usage of model calls, which it reads from spans in
-//! the words of all conventions ([`ALIASES`]), the GenAI conventions' durations and calls, and what is [`record`]ed.
+//! the words of all conventions ([`spanscope_model::semconv`]), the GenAI conventions' durations and calls, and what is [`record`]ed.
 //! [`collect`] gathers measurements for an answer. Nothing here adds up, makes histograms or knows a text format: that
 //! is for sinks, which [`buckets_of`] and [`LabelLimit`] help.
 //!
@@ -28,12 +28,9 @@
 //! | `gen_ai.operation.name`, `openinference.span.kind`, `traceloop.span.kind` | all | what counts; `gen_ai.{invoke_agent,invoke_workflow,execute_tool}.duration` |
 //! | `mcp.method.name` | MCP | `mcp.{client,server}.operation.duration` |
 
-mod aliases;
 mod below;
 mod collect;
-mod deed;
 mod ended;
-mod found;
 mod layer;
 mod names;
 mod open;
@@ -41,19 +38,15 @@ mod outlet;
 mod plan;
 mod record;
 mod stats;
-mod tokens;
-mod usage;
 
-pub use aliases::{ALIASES, Alias, Convention, Meaning};
 pub use collect::{MAX_COLLECTED, collect};
-pub use deed::operation_of;
 pub use layer::{TokenMetricsHandle, TokenMetricsLayer, TokenMetricsLayerBuilder};
 pub use names::{
-    AGENT_DURATION, AGENT_INFERENCE_CALLS, AGENT_TOOL_CALLS, CACHE_METRICS, GenAiNames, MCP_CLIENT_DURATION,
+    AGENT_DURATION, AGENT_INFERENCE_CALLS, AGENT_TOOL_CALLS, GenAiNames, MCP_CLIENT_DURATION,
     MCP_SERVER_DURATION, OPERATION_DURATION, TIME_PER_OUTPUT_CHUNK, TIME_TO_FIRST_CHUNK, TOKEN_USAGE,
     TOOL_DURATION, WORKFLOW_DURATION, buckets_of,
 };
 pub use record::{record, record_all, record_value};
 pub use spanscope_core::metrics::{MEASUREMENT_FIELDS, Measurement, MetricSink, Number};
+pub use spanscope_model::CACHE_METRICS;
 pub use stats::TokenMetricsStats;
-pub use tokens::SpanTokens;

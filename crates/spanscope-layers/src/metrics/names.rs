@@ -151,7 +151,3 @@ pub fn buckets_of(metric: &str) -> Option<&'static [f64]> {
         _ => return None,
     })
 }
-
-/// Counters beside the three of every call: tokens of the input that were read from a cache, and written to one. No
-/// convention has them as counters yet; what a call cost can't be told without.
-pub const CACHE_METRICS: [&str; 2] = ["cache_read_tokens", "cache_write_tokens"];

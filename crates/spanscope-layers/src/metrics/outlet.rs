@@ -3,13 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
+use spanscope_core::capture::{RawValue, SpanIds, Ticks};
+use spanscope_core::metrics::{Measurement, MetricSink, Number};
 use spanscope_model::MetricKind;
+use spanscope_model::semconv::{AttributeValues, SemanticAttribute};
 
 use super::collect;
 use super::names::{GenAiNames, is_of_a_convention, new_name_of};
 use super::stats::Counters;
-use spanscope_core::capture::{RawValue, SpanIds, Ticks};
-use spanscope_core::metrics::{Measurement, MetricSink, Number};
 
 /// The sinks of one layer.
 pub(super) struct Outlet {
@@ -107,6 +108,11 @@ impl<'a> Labels<'a> {
             *place = (key, value);
             self.len += 1;
         }
+    }
+
+    /// Adds the label of a meaning under the name that OpenTelemetry has for it.
+    pub(super) fn push_own(&mut self, meaning: SemanticAttribute, values: &AttributeValues<'a>) {
+        self.push(meaning.name(), values.label(meaning));
     }
 
     pub(super) fn push_text(&mut self, key: &'static str, value: Option<&'a str>) {

@@ -8,51 +8,96 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::{OnceLock, RwLock};
 
-use tracing_core::Metadata;
-
-use super::aliases::{NO_ROW, is_kind, is_trigger, row_of};
-use crate::filter::Categories;
 use spanscope_core::capture::{CallsiteInfo, Key};
 use spanscope_core::sync::{read, write};
+use spanscope_model::RawValue;
+use spanscope_model::semconv::{self, ATTRIBUTES, AttributeValues, SemanticAttribute};
+use tracing_core::Metadata;
+
+use crate::filter::Categories;
 
 /// What is known of one callsite.
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// For each field its row in the table of aliases.
+    /// For each field its row in the table of attributes.
     rows: Box<[u8]>,
     /// A span of this callsite may carry usage, or do what is measured.
     pub(super) triggers: bool,
-    /// A span of this callsite can say what it does.
+    /// A span of this callsite can name its operation.
     pub(super) tells_kind: bool,
     /// An event of this callsite may be a measurement.
     pub(super) measures: Option<CallsiteInfo>,
 }
 
+/// In place of a row: nothing is measured of such a field.
+const NO_ROW: u8 = u8::MAX;
+
+/// The row of a name that something is measured of, or [`NO_ROW`].
+fn measured_row(name: &str) -> u8 {
+    semconv::row_of(name)
+        .filter(|row| AttributeValues::keeps(*row))
+        .and_then(|row| u8::try_from(row).ok())
+        .unwrap_or(NO_ROW)
+}
+
+/// Whether a span with such an attribute is looked at when it ends: it reports usage, or names its
+/// operation.
+fn is_trigger(meaning: SemanticAttribute) -> bool {
+    meaning.is_usage() || meaning.is_operation() || meaning == SemanticAttribute::McpMethod
+}
+
+/// Whether a span with an attribute of this name is looked at when it ends.
+pub(super) fn is_usage_key(name: &str) -> bool {
+    semconv::find(name).is_some_and(|attribute| is_trigger(attribute.meaning))
+}
+
 impl Plan {
     fn new(metadata: &'static Metadata<'static>) -> Self {
-        let rows: Box<[u8]> = metadata
-            .fields()
-            .iter()
-            .map(|field| row_of(field.name()))
-            .collect();
+        let fields = metadata.fields();
+        let known = fields.iter().filter_map(|field| semconv::find(field.name()));
+        let meanings: Vec<_> = known.map(|attribute| attribute.meaning).collect();
         let info = metadata
             .is_event()
             .then(|| CallsiteInfo::new(metadata, &Categories::new()))
             .filter(|info| info.measures);
         Self {
-            triggers: metadata.is_span() && rows.iter().copied().any(is_trigger),
-            tells_kind: rows.iter().copied().any(is_kind),
+            rows: fields.iter().map(|field| measured_row(field.name())).collect(),
+            triggers: metadata.is_span() && meanings.iter().copied().any(is_trigger),
+            tells_kind: meanings.iter().any(|meaning| meaning.is_operation()),
             measures: info,
-            rows,
         }
     }
 
-    /// The row of a field.
+    /// Whether something is measured of a field.
     #[inline]
-    pub(super) fn row(&self, key: Key<'_>) -> u8 {
+    pub(super) fn reads(&self, key: Key<'_>) -> bool {
+        self.row(key) != NO_ROW
+    }
+
+    /// Whether a field names an operation.
+    pub(super) fn tells_operation(&self, key: Key<'_>) -> bool {
+        let attribute = ATTRIBUTES.get(usize::from(self.row(key)));
+        self.reads(key) && attribute.is_some_and(|attribute| attribute.meaning.is_operation())
+    }
+
+    /// What fields say.
+    #[inline]
+    pub(super) fn values<'a>(
+        &self,
+        fields: impl Iterator<Item = (Key<'a>, RawValue<'a>)>,
+    ) -> AttributeValues<'a> {
+        let mut values = AttributeValues::default();
+        for (key, value) in fields {
+            values.offer(usize::from(self.row(key)), value);
+        }
+        values
+    }
+
+    #[inline]
+    fn row(&self, key: Key<'_>) -> u8 {
         match key {
             Key::Declared(index) => self.rows.get(index).copied().unwrap_or(NO_ROW),
-            Key::Own(name) => row_of(name),
+            Key::Own(name) => measured_row(name),
         }
     }
 }

@@ -2,15 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Why a token count was left out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Rejection {
-    Negative,
-    Fractional,
-    NotANumber,
-    TooLarge,
-    PartBeyondWhole,
-}
+use spanscope_model::semconv::{CountError, UsageProblem};
 
 /// What a [`TokenMetricsLayer`](super::TokenMetricsLayer) left out or found odd until now. A count that is left out is
 /// never replaced by a guess; what the span said is in its attributes.
@@ -52,19 +44,16 @@ fn add(counter: &AtomicU64, count: u64) {
 }
 
 impl Counters {
-    pub(super) fn reject(&self, rejection: Rejection) {
-        let counter = match rejection {
-            Rejection::Negative => &self.negative,
-            Rejection::Fractional => &self.fractional,
-            Rejection::NotANumber => &self.not_a_number,
-            Rejection::TooLarge => &self.too_large,
-            Rejection::PartBeyondWhole => &self.part_beyond_whole,
+    pub(super) fn note(&self, problem: UsageProblem) {
+        let counter = match problem {
+            UsageProblem::Invalid(CountError::Negative) => &self.negative,
+            UsageProblem::Invalid(CountError::Fractional) => &self.fractional,
+            UsageProblem::Invalid(CountError::NotANumber) => &self.not_a_number,
+            UsageProblem::Invalid(CountError::TooLarge) => &self.too_large,
+            UsageProblem::PartBeyondWhole => &self.part_beyond_whole,
+            UsageProblem::DifferingTotal => &self.totals_differing,
         };
         add(counter, 1);
-    }
-
-    pub(super) fn note_differing_total(&self) {
-        add(&self.totals_differing, 1);
     }
 
     pub(super) fn note_repeated(&self) {

@@ -159,3 +159,35 @@ fn a_tool_of_rig_that_failed_is_timed_with_its_error() {
         ("look", "timeout")
     );
 }
+
+#[test]
+fn names_of_tools_agents_and_workflows_are_read_in_the_words_of_every_convention() {
+    let outcome = run(|| {
+        drop(info_span!(
+            "tool",
+            ai.operationId = "ai.toolCall",
+            ai.toolCall.name = "weather",
+            tool_type = "function"
+        ));
+        drop(info_span!(
+            "agent",
+            openinference.span.kind = "AGENT",
+            llm.agent.name = "librarian"
+        ));
+        drop(info_span!(
+            "workflow",
+            traceloop.span.kind = "workflow",
+            traceloop.workflow.name = "support",
+            traceloop.entity.name = "entity"
+        ));
+    });
+    let tool = outcome.one("gen_ai.execute_tool.duration");
+    assert_eq!(
+        (tool.label("gen_ai.tool.name"), tool.label("gen_ai.tool.type")),
+        ("weather", "function")
+    );
+    let agent = outcome.one("gen_ai.invoke_agent.duration");
+    assert_eq!(agent.label("gen_ai.agent.name"), "librarian");
+    let workflow = outcome.one("gen_ai.invoke_workflow.duration");
+    assert_eq!(workflow.label("gen_ai.workflow.name"), "support");
+}

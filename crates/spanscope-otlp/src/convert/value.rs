@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use opentelemetry::{Array, Value};
 use spanscope_core::capture::RawValue;
-use spanscope_layers::console::render::{is_content, redacted};
 use spanscope_model::Timestamp;
+use spanscope_model::semconv::{is_content, redacted};
 
 use crate::settings::ContentPolicy;
 

@@ -1,6 +1,6 @@
 //! What could be done about a run, in words that name the component and the numbers.
 
-use spanscope_layers::console::render::text::visible;
+use spanscope_model::text::visible;
 
 use super::{Bottleneck, BottleneckReason, ComponentTime};
 use crate::shown::cut_text;

@@ -8,6 +8,7 @@ pub(crate) mod names;
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json};
+use spanscope_model::semconv::{FLATTENED_LISTS, FlattenedList, SemanticAttribute as A, names_of};
 use spanscope_model::{Attributes, Span, Value};
 
 use crate::StepKind;
@@ -21,7 +22,13 @@ const MAX_FLAT: usize = 1000;
 
 /// The value under the first of the names that says something.
 pub(crate) fn first(attributes: &Attributes, names: Names) -> Option<&Value> {
-    names.iter().find_map(|name| said(attributes, name))
+    names_of(names).find_map(|name| said(attributes, name))
+}
+
+/// The value under the first name of a meaning that says something.
+pub(crate) fn value(attributes: &Attributes, meaning: A) -> Option<&Value> {
+    let mut names = meaning.names().iter();
+    names.find_map(|attribute| said(attributes, attribute.name))
 }
 
 /// The value under this name, if it says something: programs write empty texts, and `Option`s by their `Debug`.
@@ -78,7 +85,7 @@ pub(crate) fn count_of(value: &Value) -> Option<u64> {
 
 /// What a step of this kind was given.
 pub(crate) fn inputs_of(kind: StepKind, attributes: &Attributes) -> Option<Payload> {
-    if let Some(own) = said(attributes, names::OWN_INPUTS) {
+    if let Some(own) = value(attributes, A::StepInputs) {
         return Some(object(own, "input"));
     }
     let mut payload = Payload::new();
@@ -86,7 +93,7 @@ pub(crate) fn inputs_of(kind: StepKind, attributes: &Attributes) -> Option<Paylo
         StepKind::ToolCall => put(&mut payload, "arguments", first(attributes, names::ARGUMENTS)),
         StepKind::Retrieval => {
             put(&mut payload, "query", first(attributes, names::QUERY));
-            put(&mut payload, "top_k", first(attributes, names::TOP_K));
+            put(&mut payload, "top_k", value(attributes, A::TopK));
         }
         StepKind::LlmCall => {
             if let Some(messages) = prompt_of(attributes) {
@@ -94,7 +101,7 @@ pub(crate) fn inputs_of(kind: StepKind, attributes: &Attributes) -> Option<Paylo
             }
             put(&mut payload, "model", first(attributes, names::MODELS));
         }
-        _ => match first(attributes, names::INPUT_MESSAGES) {
+        _ => match value(attributes, A::InputMessages) {
             Some(messages) => put(&mut payload, "messages", Some(messages)),
             None => put(&mut payload, "input", first(attributes, names::INPUTS)),
         },
@@ -104,7 +111,7 @@ pub(crate) fn inputs_of(kind: StepKind, attributes: &Attributes) -> Option<Paylo
 
 /// What it gave back.
 pub(crate) fn outputs_of(kind: StepKind, attributes: &Attributes) -> Option<Payload> {
-    if let Some(own) = said(attributes, names::OWN_OUTPUTS) {
+    if let Some(own) = value(attributes, A::StepOutputs) {
         return Some(object(own, "output"));
     }
     let mut payload = Payload::new();
@@ -124,7 +131,7 @@ pub(crate) fn outputs_of(kind: StepKind, attributes: &Attributes) -> Option<Payl
             if let Some(messages) = completion_of(attributes) {
                 payload.insert("messages".to_owned(), messages);
             }
-            if let Some(reasons) = first(attributes, names::FINISH_REASONS) {
+            if let Some(reasons) = value(attributes, A::FinishReasons) {
                 let reasons = match json_of(reasons) {
                     Json::Array(reasons) => Json::Array(reasons),
                     reason => Json::Array(vec![reason]),
@@ -132,7 +139,7 @@ pub(crate) fn outputs_of(kind: StepKind, attributes: &Attributes) -> Option<Payl
                 payload.insert("finish_reasons".to_owned(), reasons);
             }
         }
-        _ => match first(attributes, names::OUTPUT_MESSAGES) {
+        _ => match value(attributes, A::OutputMessages) {
             Some(messages) => put(&mut payload, "messages", Some(messages)),
             None => put(&mut payload, "output", first(attributes, names::OUTPUTS)),
         },
@@ -142,39 +149,29 @@ pub(crate) fn outputs_of(kind: StepKind, attributes: &Attributes) -> Option<Payl
 
 /// The messages that a model got to read.
 pub(crate) fn prompt_of(attributes: &Attributes) -> Option<Json> {
-    messages(
-        attributes,
-        names::INPUT_MESSAGES,
-        &names::FLAT_PROMPTS,
-        names::PROMPTS,
-    )
+    messages(attributes, A::InputMessages, names::PROMPTS)
 }
 
 /// The messages that it answered.
 pub(crate) fn completion_of(attributes: &Attributes) -> Option<Json> {
-    messages(
-        attributes,
-        names::OUTPUT_MESSAGES,
-        &names::FLAT_COMPLETIONS,
-        names::COMPLETIONS,
-    )
+    messages(attributes, A::OutputMessages, names::COMPLETIONS)
 }
 
-fn messages(attributes: &Attributes, structured: Names, flat: &[(&str, &str)], plain: Names) -> Option<Json> {
-    if let Some(messages) = first(attributes, structured) {
+fn messages(attributes: &Attributes, structured: A, plain: Names) -> Option<Json> {
+    if let Some(messages) = value(attributes, structured) {
         return Some(json_of(messages));
     }
-    flattened(attributes, flat).or_else(|| first(attributes, plain).map(json_of))
+    flattened(attributes, structured).or_else(|| first(attributes, plain).map(json_of))
 }
 
 /// What a retrieval found.
 pub(crate) fn chunks_of(attributes: &Attributes) -> Option<Json> {
-    flattened(attributes, &names::FLAT_CHUNKS).or_else(|| first(attributes, names::CHUNKS).map(json_of))
+    flattened(attributes, A::Documents).or_else(|| first(attributes, names::CHUNKS).map(json_of))
 }
 
 /// How many it found: what the program says, else as many as there are.
 pub(crate) fn chunk_count(attributes: &Attributes, chunks: Option<&Json>) -> Option<u64> {
-    let said = first(attributes, names::CHUNK_COUNT).and_then(count_of);
+    let said = value(attributes, A::DocumentCount).and_then(count_of);
     let listed = || chunks.and_then(Json::as_array).map(|chunks| chunks.len() as u64);
     // Programs without a list write the count under the list's name.
     said.or_else(listed).or_else(|| chunks.and_then(Json::as_u64))
@@ -203,7 +200,7 @@ pub(crate) fn message_of(
 
 /// What counts as an answer of a step, as it was written.
 fn raw_answer(kind: StepKind, attributes: &Attributes) -> Option<&Value> {
-    let own = || said(attributes, names::OWN_OUTPUTS);
+    let own = || value(attributes, A::StepOutputs);
     let content = || match kind {
         StepKind::Message => first(attributes, names::CONTENTS),
         _ => None,
@@ -212,13 +209,13 @@ fn raw_answer(kind: StepKind, attributes: &Attributes) -> Option<&Value> {
         StepKind::LlmCall => first(attributes, names::COMPLETIONS),
         _ => None,
     };
-    let structured = first(attributes, names::OUTPUT_MESSAGES).or_else(|| first(attributes, names::OUTPUTS));
+    let structured = value(attributes, A::OutputMessages).or_else(|| first(attributes, names::OUTPUTS));
     structured.or_else(own).or_else(content).or_else(completion)
 }
 
 /// What a step thought: said by a field, or reasoning parts among a model's answer.
 pub(crate) fn thoughts_of(attributes: &Attributes, outputs: Option<&Payload>) -> Option<String> {
-    first_text(attributes, names::THOUGHTS).or_else(|| outputs?.get("messages").and_then(reasoning_of))
+    first_text(attributes, &[A::Thoughts]).or_else(|| outputs?.get("messages").and_then(reasoning_of))
 }
 
 /// What is said of a failure of which the span says nothing more.
@@ -226,13 +223,9 @@ pub(crate) const FAILED: &str = "failed";
 
 /// Whether a step failed. Some libraries say so by the conventions' attributes alone and leave the span's status as it is.
 pub(crate) fn has_failed(span: &Span) -> bool {
-    let is_said = |name: &&str| {
-        let value = said(&span.attributes, name).map(Value::to_string);
-        value.is_some_and(|value| !matches!(value.as_str(), "" | "None" | "null"))
-    };
     span.status == Some(spanscope_model::SpanStatus::Error)
-        || ["error.type", "gen_ai.tool.error.type"].iter().any(is_said)
-        || said(&span.attributes, "gen_ai.tool.call.outcome").and_then(Value::as_str) == Some("error")
+        || value(&span.attributes, A::ErrorType).is_some()
+        || value(&span.attributes, A::ToolOutcome).and_then(Value::as_str) == Some("error")
 }
 
 /// Why a span failed; none if it did not.
@@ -242,9 +235,7 @@ pub(crate) fn error_of(span: &Span) -> Option<String> {
     }
     let message = span.status_message.clone().filter(|message| !message.is_empty());
     let said = || {
-        let mut said = names::ERRORS
-            .iter()
-            .filter_map(|name| said(&span.attributes, name));
+        let mut said = names_of(names::ERRORS).filter_map(|name| said(&span.attributes, name));
         said.find(|value| !matches!(value, Value::Bool(_)))
             .map(Value::to_string)
     };
@@ -265,18 +256,21 @@ pub(crate) fn object(value: &Value, key: &str) -> Payload {
     }
 }
 
-/// A list of objects that was spread over attributes, as `{list}{index}.{inside}{key}`.
-fn flattened(attributes: &Attributes, spellings: &[(&str, &str)]) -> Option<Json> {
-    for (list, inside) in spellings {
+/// A list of objects that was spread over attributes.
+fn flattened(attributes: &Attributes, meaning: A) -> Option<Json> {
+    for FlattenedList {
+        prefix, item_prefix, ..
+    } in FLATTENED_LISTS.iter().filter(|list| list.meaning == meaning)
+    {
         let mut items: BTreeMap<usize, Payload> = BTreeMap::new();
         for (name, value) in attributes.iter() {
-            let Some((index, key)) = name.strip_prefix(list).and_then(|rest| rest.split_once('.')) else {
+            let Some((index, key)) = name.strip_prefix(prefix).and_then(|rest| rest.split_once('.')) else {
                 continue;
             };
             let Some(index) = index.parse().ok().filter(|index| *index < MAX_FLAT) else {
                 continue;
             };
-            let key = key.strip_prefix(inside).unwrap_or(key);
+            let key = key.strip_prefix(item_prefix).unwrap_or(key);
             items
                 .entry(index)
                 .or_default()

@@ -1,10 +1,9 @@
-use spanscope_core::capture::RawValue;
-use spanscope_layers::metrics::{ALIASES, Meaning};
-use spanscope_model::Attributes;
+use spanscope_model::semconv::{ATTRIBUTES, SemanticAttribute as A};
+use spanscope_model::{Attributes, RawValue};
 
 use super::*;
 use crate::StepKind::{Agent, LlmCall, Message, Node, Retrieval, Thinking, ToolCall, Workflow};
-use crate::{MAX_FACT_LEN, RunFacts, StepKind, facts_of, is_fact_name, signs};
+use crate::{MAX_FACT_LEN, RunFacts, StepKind, facts_of, is_fact_name, span_attributes};
 
 fn kind(attributes: &[(&str, Value)]) -> StepKind {
     StepKind::of(
@@ -171,8 +170,8 @@ fn a_span_that_is_no_step_of_an_agent_makes_no_run() {
 #[test]
 fn every_name_that_can_change_the_facts_is_a_fact_name() {
     let raw = |text| RawValue::Text(text, None);
-    let mut names: Vec<&'static str> = ALIASES.iter().map(|alias| alias.name).collect();
-    names.extend(signs::known_names());
+    let mut names: Vec<&'static str> = ATTRIBUTES.iter().map(|attribute| attribute.name).collect();
+    names.extend(span_attributes::known_names());
     let bases: Vec<Vec<(&str, RawValue<'_>)>> = vec![
         vec![],
         vec![("task_id", raw("t"))],
@@ -198,12 +197,12 @@ fn every_name_that_can_change_the_facts_is_a_fact_name() {
         }
     }
     assert!(deciding > 100, "{deciding}");
-    for alias in &ALIASES {
+    for attribute in &ATTRIBUTES {
         let decides = matches!(
-            alias.meaning,
-            Meaning::Operation | Meaning::RequestModel | Meaning::ResponseModel | Meaning::InputTokens
+            attribute.meaning,
+            A::Operation | A::RequestModel | A::ResponseModel | A::InputTokens
         );
-        assert!(!decides || is_fact_name(alias.name), "{}", alias.name);
+        assert!(!decides || is_fact_name(attribute.name), "{}", attribute.name);
     }
     for name in [
         "http.route",

@@ -5,6 +5,7 @@
 mod analysis;
 mod events;
 mod kinds;
+mod names;
 mod outlook;
 mod ranges;
 mod shapes;

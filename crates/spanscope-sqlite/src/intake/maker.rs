@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 use spanscope_core::capture::{MASKED, RawValue, cut, is_secret};
-use spanscope_layers::metrics::SpanTokens;
+use spanscope_model::semconv::SpanTokens;
 use spanscope_model::wire::cut_length;
 use spanscope_model::{
     Adds, Attributes, Link, NewEvent, NewPoint, NewSpan, Severity, Source, SourceRecords, SpanEnd,

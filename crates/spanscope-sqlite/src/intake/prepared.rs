@@ -5,7 +5,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use spanscope_layers::metrics::SpanTokens;
+use spanscope_model::semconv::SpanTokens;
 use spanscope_model::{Attributes, MetricKind, NewRecords, Tenant, TraceId};
 use spanscope_runs::RunFacts;
 

@@ -6,8 +6,8 @@
 use std::collections::{HashMap, HashSet};
 
 use rusqlite::params;
-use spanscope_layers::metrics::{CACHE_METRICS, SpanTokens};
-use spanscope_model::{MetricKind, TOKEN_METRICS, TraceId};
+use spanscope_model::semconv::SpanTokens;
+use spanscope_model::{CACHE_METRICS, MetricKind, TOKEN_METRICS, TraceId};
 
 use super::batch::Batch;
 use crate::points::{self, Amount, NewPoint, labels_text, without_nul};

@@ -103,7 +103,7 @@ pub(super) fn query(db: &Connection, scope: Scope, query: &UsageQuery) -> Result
 /// The series of the counters, and those of calls that failed.
 fn series(db: &Connection, scope: Scope) -> rusqlite::Result<Vec<(i64, Series)>> {
     let [(input, _), (output, _), (total, _)] = TOKEN_METRICS;
-    let [cache_read, cache_write] = spanscope_layers::metrics::CACHE_METRICS;
+    let [cache_read, cache_write] = spanscope_model::CACHE_METRICS;
     let mut sql = Sql::new(
         "SELECT s.id, m.name,
             COALESCE(s.labels ->> '$.model_id', s.labels ->> '$.\"gen_ai.request.model\"',

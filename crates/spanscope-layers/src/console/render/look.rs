@@ -36,7 +36,7 @@ pub enum Format {
     Json,
 }
 
-/// What is shown of prompts, completions, tool arguments and the like (see [`is_content`](super::is_content)).
+/// What is shown of prompts, completions, tool arguments and the like (see [`is_content`](spanscope_model::semconv::is_content)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Content {
     /// Nothing, not even the key.

@@ -15,14 +15,13 @@
 //! is one scanner without regular expressions, because it goes over every text that is shown.
 
 mod canvas;
-mod content;
 mod failure;
 mod highlight;
 mod json;
 mod lines;
 mod look;
 pub mod markup;
-pub mod text;
+mod text;
 mod theme;
 mod time;
 mod value;
@@ -34,7 +33,6 @@ use std::time::Duration;
 
 use spanscope_model::{Severity, SpanId, Timestamp, TraceId};
 
-pub use content::{is_content, redacted};
 pub use look::{
     Color, Content, DEFAULT_MAX_VALUE_CHARS, DEFAULT_WIDTH, Format, Look, MIN_WIDTH, PREVIEW_CHARS,
 };

@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 
+use spanscope_core::capture::RawValue;
+use spanscope_model::semconv::{is_content, redacted};
+
 use super::canvas::Canvas;
-use super::content::{is_content, redacted};
 use super::highlight::ink_of;
 use super::look::{Content, Look, PREVIEW_CHARS};
 use super::text::{cut, is_printable_ascii, push_grouped, push_visible};
 use super::theme::Ink;
-use spanscope_core::capture::RawValue;
 
 /// A longer key is cut.
 const MAX_KEY_CHARS: usize = 255;

@@ -1,26 +1,29 @@
-//! What the fields of a span tell of its place in a run: each name is looked up once.
+//! What the attributes of a span say of its place in a run: each name is looked up once.
 //!
-//! The store's writer asks this of every span whose fields could matter, so there is one pass over the fields and one
-//! look into one table for each; only a span that names a kind of a convention, or a model and a token count, is read
-//! a second time, by the tables of `spanscope-layers`.
+//! The store's writer asks this of every span whose fields could matter, so there is one pass over
+//! the fields and one look-up for each. Only a span that names an operation, or a model and a token
+//! count, is read a second time, by the rules of [`spanscope_model::semconv`]. No name of an attribute
+//! is written here: names are rows of that table.
 
 use std::collections::HashMap;
-use std::sync::OnceLock;
+use std::sync::LazyLock;
 
-use spanscope_core::capture::RawValue;
-use spanscope_layers::metrics::{ALIASES, Meaning, SpanTokens, operation_of};
+use spanscope_model::RawValue;
+use spanscope_model::semconv::{
+    ATTRIBUTES, AttributeName, Convention, SemanticAttribute as A, SpanTokens, names_of, operation_of,
+};
 
 use crate::StepKind;
 
-/// What a field with one of the known names says.
+/// What an attribute says of a run. Of agents, sessions and users the name that counts first has the
+/// lowest rank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sign {
-    /// The kind of the span by a convention.
-    Kind,
+    /// What the span does, by a convention.
+    Operation,
     OpenLlmetryKind,
-    McpMethod,
     Model,
-    Tokens,
+    Usage,
     ComponentType,
     /// The component's id or name.
     Component,
@@ -29,85 +32,68 @@ enum Sign {
     /// Together with a query: a retrieval.
     Retrieves,
     Thoughts,
-    TaskId,
-    /// Who the agent, the session, the user is: names with a lower number count first.
+    Task,
     Agent(u8),
+    /// A name that is an agent's only on a span of OpenLLMetry that is one.
+    EntityName(u8),
     Session(u8),
     User(u8),
     TraceLevel,
 }
 
-/// The only name of an agent that makes a trace a run by itself.
+/// The rank of the only name of an agent that makes a trace a run by itself.
 const AGENT_ID: u8 = 0;
-/// A name that is an agent's only on a span of OpenLLMetry that is one.
-const ENTITY_NAME: u8 = 5;
 
-#[rustfmt::skip]
-const PLAIN: [(&str, Sign); 29] = [
-    ("component_type", Sign::ComponentType),
-    ("component_id", Sign::Component),
-    ("component_name", Sign::Component),
-    ("tool_name", Sign::ToolName),
-    ("query", Sign::Query),
-    ("top_k", Sign::Retrieves),
-    ("knowledge_bases", Sign::Retrieves),
-    ("chunks_retrieved", Sign::Retrieves),
-    ("chunks", Sign::Retrieves),
-    ("thoughts", Sign::Thoughts),
-    ("task_id", Sign::TaskId),
-    ("trace_level", Sign::TraceLevel),
-    ("agent_id", Sign::Agent(AGENT_ID)),
-    ("gen_ai.agent.id", Sign::Agent(1)),
-    ("gen_ai.agent.name", Sign::Agent(2)),
-    ("agent.name", Sign::Agent(3)),
-    ("llm.agent.name", Sign::Agent(4)),
-    ("traceloop.entity.name", Sign::Agent(ENTITY_NAME)),
-    ("session_id", Sign::Session(0)),
-    ("session.id", Sign::Session(1)),
-    ("gen_ai.conversation.id", Sign::Session(2)),
-    ("conversation_id", Sign::Session(3)),
-    ("langfuse.session.id", Sign::Session(4)),
-    ("ai.telemetry.metadata.sessionId", Sign::Session(5)),
-    ("user_id", Sign::User(0)),
-    ("user.id", Sign::User(1)),
-    ("enduser.id", Sign::User(2)),
-    ("langfuse.user.id", Sign::User(3)),
-    ("ai.telemetry.metadata.userId", Sign::User(4)),
-];
-
-fn sign_of_meaning(meaning: Meaning) -> Option<Sign> {
-    Some(match meaning {
-        Meaning::Operation | Meaning::OpenInferenceKind | Meaning::RequestType | Meaning::VercelOperation => {
-            Sign::Kind
+/// What a name says. Plain fields tell what a span does only under the names of agent traces: a span
+/// with another convention's name of a tool is a tool call only if its operation says so.
+fn sign_of(attribute: &AttributeName) -> Option<Sign> {
+    let is_plain = attribute.convention == Convention::Plain;
+    let rank = |meanings: &[A]| {
+        let place = names_of(meanings).position(|name| name == attribute.name);
+        place
+            .and_then(|place| u8::try_from(place).ok())
+            .unwrap_or(u8::MAX)
+    };
+    const AGENTS: &[A] = &[A::AgentId, A::AgentName, A::EntityName];
+    Some(match attribute.meaning {
+        A::Operation | A::OpenInferenceKind | A::RequestType | A::VercelOperation | A::McpMethod => {
+            Sign::Operation
         }
-        Meaning::OpenLlmetryKind => Sign::OpenLlmetryKind,
-        Meaning::McpMethod => Sign::McpMethod,
-        Meaning::RequestModel | Meaning::ResponseModel => Sign::Model,
-        Meaning::InputTokens | Meaning::OutputTokens | Meaning::TotalTokens => Sign::Tokens,
+        A::OpenLlmetryKind => Sign::OpenLlmetryKind,
+        A::RequestModel | A::ResponseModel => Sign::Model,
+        A::InputTokens | A::OutputTokens | A::TotalTokens => Sign::Usage,
+        A::ComponentType => Sign::ComponentType,
+        A::ComponentId | A::ComponentName => Sign::Component,
+        A::ToolName if is_plain => Sign::ToolName,
+        A::RetrievalQuery if is_plain => Sign::Query,
+        A::TopK | A::KnowledgeBases | A::DocumentCount | A::Documents if is_plain => Sign::Retrieves,
+        A::Thoughts if is_plain => Sign::Thoughts,
+        A::TaskId => Sign::Task,
+        A::AgentId | A::AgentName => Sign::Agent(rank(AGENTS)),
+        A::EntityName => Sign::EntityName(rank(AGENTS)),
+        A::SessionId => Sign::Session(rank(&[A::SessionId])),
+        A::UserId => Sign::User(rank(&[A::UserId])),
+        A::TraceLevel => Sign::TraceLevel,
         _ => return None,
     })
 }
 
-/// All names that are read, with what they say.
-fn signs() -> &'static HashMap<&'static str, Sign> {
-    static SIGNS: OnceLock<HashMap<&'static str, Sign>> = OnceLock::new();
-    SIGNS.get_or_init(|| {
-        let aliases = ALIASES
-            .iter()
-            .filter_map(|alias| Some((alias.name, sign_of_meaning(alias.meaning)?)));
-        // No name is in both: of the names there, those of agents are left out.
-        PLAIN.into_iter().chain(aliases).collect()
-    })
-}
+/// All names that are read.
+static SIGNS: LazyLock<HashMap<&'static str, Sign>> = LazyLock::new(|| {
+    let signs = ATTRIBUTES
+        .iter()
+        .map(|attribute| Some((attribute.name, sign_of(attribute)?)));
+    signs.flatten().collect()
+});
 
 pub(crate) fn is_known(name: &str) -> bool {
-    signs().contains_key(name)
+    SIGNS.contains_key(name)
 }
 
 /// All names that are read, for tests.
 #[cfg(test)]
 pub(crate) fn known_names() -> Vec<&'static str> {
-    signs().keys().copied().collect()
+    SIGNS.keys().copied().collect()
 }
 
 /// A value under the name that counts first.
@@ -132,10 +118,10 @@ impl<'a> First<'a> {
     }
 }
 
-/// What the fields of a span say.
+/// What the attributes of one span say of a run.
 #[derive(Debug, Clone)]
-pub(crate) struct Signs<'a> {
-    declares_kind: bool,
+pub(crate) struct SpanAttributes<'a> {
+    names_operation: bool,
     has_model: bool,
     has_tokens: bool,
     has_component: bool,
@@ -145,7 +131,8 @@ pub(crate) struct Signs<'a> {
     has_thoughts: bool,
     open_llmetry_kind: Option<&'a str>,
     component_type: Option<&'a str>,
-    entity: Option<RawValue<'a>>,
+    /// OpenLLMetry's name of whatever the span is.
+    entity: First<'a>,
     pub(crate) task: Option<RawValue<'a>>,
     pub(crate) agent: First<'a>,
     pub(crate) session: First<'a>,
@@ -153,11 +140,10 @@ pub(crate) struct Signs<'a> {
     pub(crate) level: Option<RawValue<'a>>,
 }
 
-impl<'a> Signs<'a> {
+impl<'a> SpanAttributes<'a> {
     pub(crate) fn read(attributes: impl IntoIterator<Item = (&'a str, RawValue<'a>)>) -> Self {
-        let table = signs();
         let mut this = Self {
-            declares_kind: false,
+            names_operation: false,
             has_model: false,
             has_tokens: false,
             has_component: false,
@@ -167,7 +153,7 @@ impl<'a> Signs<'a> {
             has_thoughts: false,
             open_llmetry_kind: None,
             component_type: None,
-            entity: None,
+            entity: First::NONE,
             task: None,
             agent: First::NONE,
             session: First::NONE,
@@ -175,7 +161,7 @@ impl<'a> Signs<'a> {
             level: None,
         };
         for (name, value) in attributes {
-            let Some(sign) = table.get(name) else { continue };
+            let Some(sign) = SIGNS.get(name) else { continue };
             // What a program writes where it knows nothing: `Option`s by their `Debug`, empty texts.
             if matches!(value, RawValue::Text("" | "None" | "null", _)) {
                 continue;
@@ -184,22 +170,22 @@ impl<'a> Signs<'a> {
         }
         // A span of OpenLLMetry may be a task or a tool, whose name is no agent's.
         if this.open_llmetry_kind == Some("agent")
-            && let Some(name) = this.entity
+            && let Some(name) = this.entity.value
         {
-            this.agent.offer(ENTITY_NAME, name);
+            this.agent.offer(this.entity.rank, name);
         }
         this
     }
 
     fn note(&mut self, sign: Sign, value: RawValue<'a>) {
         match sign {
-            Sign::Kind | Sign::McpMethod => self.declares_kind |= value.as_text().is_some(),
+            Sign::Operation => self.names_operation |= value.as_text().is_some(),
             Sign::OpenLlmetryKind => {
-                self.declares_kind |= value.as_text().is_some();
+                self.names_operation |= value.as_text().is_some();
                 self.open_llmetry_kind = value.as_text();
             }
             Sign::Model => self.has_model = true,
-            Sign::Tokens => self.has_tokens = true,
+            Sign::Usage => self.has_tokens = true,
             Sign::ComponentType => {
                 self.component_type = value.as_text();
                 self.has_component = true;
@@ -209,9 +195,9 @@ impl<'a> Signs<'a> {
             Sign::Query => self.has_query = true,
             Sign::Retrieves => self.retrieves = true,
             Sign::Thoughts => self.has_thoughts = true,
-            Sign::TaskId => self.task = Some(value),
-            Sign::Agent(ENTITY_NAME) => self.entity = Some(value),
+            Sign::Task => self.task = Some(value),
             Sign::Agent(rank) => self.agent.offer(rank, value),
+            Sign::EntityName(rank) => self.entity.offer(rank, value),
             Sign::Session(rank) => self.session.offer(rank, value),
             Sign::User(rank) => self.user.offer(rank, value),
             Sign::TraceLevel => self.level = Some(value),
@@ -223,9 +209,10 @@ impl<'a> Signs<'a> {
         self.agent.rank == AGENT_ID
     }
 
-    /// The kind of the span with these signs. A kind that a convention gives counts before the span's own fields.
+    /// The kind of the span with these attributes. An operation that a convention names counts before
+    /// the plain fields.
     pub(crate) fn kind(&self, attributes: impl IntoIterator<Item = (&'a str, RawValue<'a>)>) -> StepKind {
-        if self.declares_kind {
+        if self.names_operation {
             return operation_of(attributes).map_or(StepKind::Node, of_operation);
         }
         if let Some(word) = self.component_type {

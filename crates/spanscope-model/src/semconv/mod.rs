@@ -1,0 +1,73 @@
+//! The names of attributes that conventions define and programs write: one table for all crates.
+//!
+//! Three generations of OpenTelemetry's GenAI conventions are in use at the same time, alongside
+//! OpenInference, OpenLLMetry, the attributes of single vendors and plain field names. [`ATTRIBUTES`]
+//! has one row for each name: its meaning, its convention, whether its value is content or a secret,
+//! whether stores index it, its unit and its published source. Token metrics, steps of runs, rows for
+//! evaluations, privacy and indexes are filters over the table, so a new or renamed attribute is one
+//! row, and no two parts of Spanscope can disagree about a name.
+//!
+//! The names are constants of this crate because those of the crate
+//! `opentelemetry-semantic-conventions` are deprecated and know one generation.
+//!
+//! ```
+//! use spanscope_model::semconv::{self, SemanticAttribute};
+//!
+//! let model = semconv::find("llm.model_name").unwrap();
+//! assert_eq!(model.meaning, SemanticAttribute::RequestModel);
+//! assert_eq!(SemanticAttribute::RequestModel.name(), "gen_ai.request.model");
+//! ```
+//!
+//! Nothing here knows how attributes are recorded or stored.
+
+mod attribute;
+mod operation;
+mod privacy;
+mod provider;
+mod source;
+mod table;
+#[cfg(test)]
+mod tests;
+mod usage;
+mod values;
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+pub use attribute::SemanticAttribute;
+pub use operation::{OperationKind, operation_of};
+pub use privacy::{is_content, is_secret, redacted};
+pub use provider::canonical_provider;
+pub use source::{Convention, Source};
+pub use table::{ATTRIBUTES, AttributeName, FLATTENED_LISTS, FlattenedList};
+pub use usage::{CountError, SpanTokens, TokenCounts, UsageProblem};
+pub use values::{AttributeValues, MEASURED};
+
+/// The row of a name; `None` for a name that no convention defines.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static AttributeName> {
+    row_of(name).map(|row| &ATTRIBUTES[row])
+}
+
+/// The index of a name's row in [`ATTRIBUTES`]. Of the names of one meaning that a span uses, the one
+/// with the lowest index counts.
+#[must_use]
+pub fn row_of(name: &str) -> Option<usize> {
+    static ROWS: LazyLock<HashMap<&'static str, usize>> = LazyLock::new(|| {
+        let names = ATTRIBUTES.iter().map(|attribute| attribute.name);
+        names.zip(0..).collect()
+    });
+    ROWS.get(name).copied()
+}
+
+/// The names of these meanings, in the order in which they are looked for: meaning after meaning,
+/// and those of one meaning by their convention.
+pub fn names_of(meanings: &[SemanticAttribute]) -> impl Iterator<Item = &'static str> {
+    meanings
+        .iter()
+        .flat_map(|meaning| meaning.names())
+        .map(|attribute| attribute.name)
+}
+
+/// The names that a store indexes unless it is told otherwise.
+pub const INDEXED_BY_DEFAULT: [&str; table::INDEXED] = table::indexed_names();

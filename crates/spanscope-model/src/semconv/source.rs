@@ -1,0 +1,102 @@
+//! Where a name comes from.
+
+/// The family of names that an attribute's name belongs to. Where a span uses several names of one
+/// meaning, the family that is declared first here counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Convention {
+    /// OpenTelemetry's semantic conventions as they are today.
+    OpenTelemetry,
+    /// OpenTelemetry's names before they were renamed (`gen_ai.system`,
+    /// `gen_ai.usage.prompt_tokens`).
+    OlderOpenTelemetry,
+    /// OpenInference (Arize Phoenix).
+    OpenInference,
+    /// OpenLLMetry (Traceloop).
+    OpenLlmetry,
+    /// Others: the Vercel AI SDK, Sentry, vLLM, Langfuse, Rig.
+    Vendor,
+    /// The plain field names of Llama Stack's telemetry API and RAGFlow's agent traces
+    /// (`prompt_tokens`, `model_id`, `task_id`).
+    Plain,
+    /// Words that have other meanings too (`input_tokens`, `model`, `result`): they are read only
+    /// where the span is known to be about a model or a step of a run.
+    Bare,
+}
+
+/// The document that defines a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Source {
+    /// OpenTelemetry's general conventions: HTTP, errors, exceptions, servers, users.
+    OpenTelemetry,
+    /// OpenTelemetry's GenAI and MCP conventions.
+    OpenTelemetryGenAi,
+    /// The renamed attributes in OpenTelemetry's registry.
+    OpenTelemetryDeprecated,
+    /// The alias tables of the OpenTelemetry Collector's `genainormalizerprocessor`.
+    CollectorNormalizer,
+    /// The special fields of `tracing-opentelemetry`.
+    TracingOpenTelemetry,
+    /// The fields of `tracing-log`.
+    TracingLog,
+    /// OpenInference's specification.
+    OpenInference,
+    /// OpenLLMetry's constants.
+    OpenLlmetry,
+    /// Sentry's conventions.
+    Sentry,
+    /// The telemetry of the Vercel AI SDK.
+    Vercel,
+    /// Langfuse's OpenTelemetry integration.
+    Langfuse,
+    /// The Rust library Rig.
+    Rig,
+    /// The spans of Amazon Bedrock AgentCore.
+    AgentCore,
+    /// vLLM's spans.
+    Vllm,
+    /// Llama Stack's telemetry API.
+    LlamaStack,
+    /// RAGFlow's agent traces.
+    Ragflow,
+    /// Spanscope's helpers and documented fields.
+    Spanscope,
+    /// Field names that are common in published programs.
+    CommonFields,
+}
+
+impl Source {
+    /// Where the document is published; empty for [`CommonFields`](Self::CommonFields).
+    #[must_use]
+    pub const fn url(self) -> &'static str {
+        match self {
+            Self::OpenTelemetry => "https://opentelemetry.io/docs/specs/semconv/",
+            Self::OpenTelemetryGenAi => "https://github.com/open-telemetry/semantic-conventions-genai",
+            Self::OpenTelemetryDeprecated => {
+                "https://github.com/open-telemetry/semantic-conventions/tree/v1.44.0/model/gen-ai/deprecated"
+            }
+            Self::CollectorNormalizer => {
+                "https://github.com/open-telemetry/opentelemetry-collector-contrib/tree/main/processor/genainormalizerprocessor"
+            }
+            Self::TracingOpenTelemetry => "https://docs.rs/tracing-opentelemetry/#special-fields",
+            Self::TracingLog => "https://docs.rs/tracing-log",
+            Self::OpenInference => {
+                "https://github.com/Arize-ai/openinference/blob/main/spec/semantic_conventions.md"
+            }
+            Self::OpenLlmetry => {
+                "https://github.com/traceloop/openllmetry/tree/main/packages/opentelemetry-semantic-conventions-ai"
+            }
+            Self::Sentry => "https://github.com/getsentry/sentry-conventions/tree/main/model/attributes",
+            Self::Vercel => "https://ai-sdk.dev/docs/ai-sdk-core/telemetry",
+            Self::Langfuse => "https://langfuse.com/integrations/native/opentelemetry",
+            Self::Rig => "https://github.com/0xPlaygrounds/rig",
+            Self::AgentCore => "https://docs.aws.amazon.com/bedrock-agentcore/",
+            Self::Vllm => "https://docs.vllm.ai",
+            Self::LlamaStack => "https://github.com/llamastack/llama-stack",
+            Self::Ragflow => "https://github.com/infiniflow/ragflow",
+            Self::Spanscope => "https://github.com/spanscope/spanscope",
+            Self::CommonFields => "",
+        }
+    }
+}

@@ -1,0 +1,458 @@
+//! The table itself: one row for each name.
+
+use super::attribute::SemanticAttribute;
+use super::source::{Convention, Source};
+
+/// One name of an attribute, and what is known of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AttributeName {
+    /// The name.
+    pub name: &'static str,
+    /// The family of names that it belongs to.
+    pub convention: Convention,
+    /// What the attribute says.
+    pub meaning: SemanticAttribute,
+    /// Its value, and those of keys that continue the name after a dot, are content: prompts,
+    /// completions, arguments and results of tools, documents.
+    pub is_content: bool,
+    /// Its value is a secret.
+    pub is_secret: bool,
+    /// Stores index it unless they are told otherwise.
+    pub indexed_by_default: bool,
+    /// Its unit, in the notation of UCUM; empty where it has none.
+    pub unit: &'static str,
+    /// The document that defines it.
+    pub source: Source,
+}
+
+impl AttributeName {
+    const fn content(mut self) -> Self {
+        self.is_content = true;
+        self
+    }
+
+    const fn secret(mut self) -> Self {
+        self.is_secret = true;
+        self
+    }
+
+    const fn indexed(mut self) -> Self {
+        self.indexed_by_default = true;
+        self
+    }
+
+    const fn unit(mut self, unit: &'static str) -> Self {
+        self.unit = unit;
+        self
+    }
+}
+
+const fn row(
+    name: &'static str,
+    convention: Convention,
+    meaning: SemanticAttribute,
+    source: Source,
+) -> AttributeName {
+    AttributeName {
+        name,
+        convention,
+        meaning,
+        is_content: false,
+        is_secret: false,
+        indexed_by_default: false,
+        unit: "",
+        source,
+    }
+}
+
+use Convention::{
+    Bare, OlderOpenTelemetry as Older, OpenInference, OpenLlmetry, OpenTelemetry as Otel, Plain, Vendor,
+};
+use SemanticAttribute as M;
+use Source::{
+    AgentCore, CollectorNormalizer as Normalizer, CommonFields as Common, Langfuse, LlamaStack,
+    OpenInference as OI, OpenLlmetry as TL, OpenTelemetry as Core, OpenTelemetryDeprecated as Deprecated,
+    OpenTelemetryGenAi as GenAi, Ragflow, Rig, Sentry, Spanscope, TracingLog,
+    TracingOpenTelemetry as Tracing, Vercel, Vllm,
+};
+
+/// Every known name. The rows of one meaning are together, in the order of [`SemanticAttribute`]; of
+/// the names of one meaning that a span uses, the first in this order counts, and nothing is added
+/// up. Within a meaning the conventions come in the order of [`Convention`]; only plain names may
+/// come earlier, where they are what runs are asked for by.
+#[rustfmt::skip]
+pub static ATTRIBUTES: [AttributeName; 266] = TABLE;
+
+#[rustfmt::skip]
+const TABLE: [AttributeName; 266] = [
+    // Usage. A total of a part (cache, reasoning) is never added to the whole.
+    row("gen_ai.usage.input_tokens", Otel, M::InputTokens, GenAi).unit("{token}"),
+    row("gen_ai.usage.prompt_tokens", Older, M::InputTokens, Deprecated).unit("{token}"),
+    row("llm.token_count.prompt", OpenInference, M::InputTokens, OI).unit("{token}"),
+    row("llm.usage.prompt_tokens", OpenLlmetry, M::InputTokens, TL).unit("{token}"),
+    row("ai.usage.inputTokens", Vendor, M::InputTokens, Vercel).unit("{token}"),
+    row("ai.usage.promptTokens", Vendor, M::InputTokens, Vercel).unit("{token}"),
+    row("prompt_tokens", Plain, M::InputTokens, LlamaStack).unit("{token}"),
+    row("input_tokens", Bare, M::InputTokens, Common).unit("{token}"),
+    row("gen_ai.usage.output_tokens", Otel, M::OutputTokens, GenAi).unit("{token}"),
+    row("gen_ai.usage.completion_tokens", Older, M::OutputTokens, Deprecated).unit("{token}"),
+    row("llm.token_count.completion", OpenInference, M::OutputTokens, OI).unit("{token}"),
+    row("llm.usage.completion_tokens", OpenLlmetry, M::OutputTokens, TL).unit("{token}"),
+    row("ai.usage.outputTokens", Vendor, M::OutputTokens, Vercel).unit("{token}"),
+    row("ai.usage.completionTokens", Vendor, M::OutputTokens, Vercel).unit("{token}"),
+    row("completion_tokens", Plain, M::OutputTokens, LlamaStack).unit("{token}"),
+    row("output_tokens", Bare, M::OutputTokens, Common).unit("{token}"),
+    row("llm.token_count.total", OpenInference, M::TotalTokens, OI).unit("{token}"),
+    row("gen_ai.usage.total_tokens", OpenLlmetry, M::TotalTokens, TL).unit("{token}"),
+    row("llm.usage.total_tokens", OpenLlmetry, M::TotalTokens, TL).unit("{token}"),
+    row("ai.usage.totalTokens", Vendor, M::TotalTokens, Vercel).unit("{token}"),
+    row("total_tokens", Plain, M::TotalTokens, LlamaStack).unit("{token}"),
+    row("gen_ai.usage.cache_read.input_tokens", Otel, M::CacheReadTokens, GenAi).unit("{token}"),
+    row("llm.token_count.prompt_details.cache_read", OpenInference, M::CacheReadTokens, OI).unit("{token}"),
+    row("gen_ai.usage.cache_read_input_tokens", OpenLlmetry, M::CacheReadTokens, TL).unit("{token}"),
+    row("gen_ai.usage.input_tokens.cached", Vendor, M::CacheReadTokens, Sentry).unit("{token}"),
+    row("ai.usage.inputTokenDetails.cacheReadTokens", Vendor, M::CacheReadTokens, Vercel).unit("{token}"),
+    row("ai.usage.cachedInputTokens", Vendor, M::CacheReadTokens, Vercel).unit("{token}"),
+    row("gen_ai.usage.cache_write.input_tokens", Otel, M::CacheWriteTokens, GenAi).unit("{token}"),
+    row("gen_ai.usage.cache_creation.input_tokens", Older, M::CacheWriteTokens, GenAi).unit("{token}"),
+    row("llm.token_count.prompt_details.cache_write", OpenInference, M::CacheWriteTokens, OI).unit("{token}"),
+    row("gen_ai.usage.cache_creation_input_tokens", OpenLlmetry, M::CacheWriteTokens, TL).unit("{token}"),
+    row("gen_ai.usage.input_tokens.cache_write", Vendor, M::CacheWriteTokens, Sentry).unit("{token}"),
+    row("ai.usage.inputTokenDetails.cacheWriteTokens", Vendor, M::CacheWriteTokens, Vercel).unit("{token}"),
+    row("gen_ai.usage.reasoning.output_tokens", Otel, M::ReasoningTokens, GenAi).unit("{token}"),
+    row("llm.token_count.completion_details.reasoning", OpenInference, M::ReasoningTokens, OI).unit("{token}"),
+    row("gen_ai.usage.reasoning_tokens", OpenLlmetry, M::ReasoningTokens, TL).unit("{token}"),
+    row("llm.usage.reasoning_tokens", OpenLlmetry, M::ReasoningTokens, TL).unit("{token}"),
+    row("gen_ai.usage.output_tokens.reasoning", Vendor, M::ReasoningTokens, Sentry).unit("{token}"),
+    row("ai.usage.reasoningTokens", Vendor, M::ReasoningTokens, Vercel).unit("{token}"),
+
+    // The model, and what is done with it.
+    row("gen_ai.request.model", Otel, M::RequestModel, GenAi).indexed(),
+    row("llm.request.model_name", OpenInference, M::RequestModel, OI),
+    row("llm.model_name", OpenInference, M::RequestModel, OI),
+    row("embedding.model_name", OpenInference, M::RequestModel, OI),
+    row("reranker.model_name", OpenInference, M::RequestModel, OI),
+    row("llm.request.model", OpenLlmetry, M::RequestModel, TL),
+    row("ai.model.id", Vendor, M::RequestModel, Vercel),
+    row("langfuse.observation.model.name", Vendor, M::RequestModel, Langfuse),
+    row("model_id", Plain, M::RequestModel, LlamaStack).indexed(),
+    row("model", Bare, M::RequestModel, Common),
+    row("gen_ai.response.model", Otel, M::ResponseModel, GenAi).indexed(),
+    row("llm.response.model_name", OpenInference, M::ResponseModel, OI),
+    row("llm.response.model", OpenLlmetry, M::ResponseModel, TL),
+    row("ai.response.model", Vendor, M::ResponseModel, Vercel),
+    row("gen_ai.provider.name", Otel, M::Provider, GenAi).indexed(),
+    row("gen_ai.system", Older, M::Provider, Deprecated),
+    row("llm.provider", OpenInference, M::Provider, OI),
+    row("llm.system", OpenInference, M::Provider, OI),
+    row("llm.vendor", OpenLlmetry, M::Provider, TL),
+    row("ai.model.provider", Vendor, M::Provider, Vercel),
+    row("provider_id", Plain, M::Provider, LlamaStack).indexed(),
+    row("provider", Bare, M::Provider, Common),
+    row("gen_ai.operation.name", Otel, M::Operation, GenAi),
+    row("openinference.span.kind", OpenInference, M::OpenInferenceKind, OI),
+    row("traceloop.span.kind", OpenLlmetry, M::OpenLlmetryKind, TL),
+    row("llm.request.type", OpenLlmetry, M::RequestType, TL),
+    row("ai.operationId", Vendor, M::VercelOperation, Vercel),
+    row("mcp.method.name", Otel, M::McpMethod, GenAi),
+    row("gen_ai.response.time_to_first_chunk", Otel, M::FirstChunkSeconds, GenAi).unit("s"),
+    row("gen_ai.response.time_to_first_token", Vendor, M::FirstChunkSeconds, Sentry).unit("s"),
+    row("gen_ai.latency.time_to_first_token", Vendor, M::FirstChunkSeconds, Vllm).unit("s"),
+    row("ai.response.msToFirstChunk", Vendor, M::FirstChunkMillis, Vercel).unit("ms"),
+
+    // Errors, statuses and peers, as labels of measurements.
+    row("error.type", Otel, M::ErrorType, Core),
+    row("gen_ai.tool.error.type", Vendor, M::ErrorType, Rig),
+    row("exception.type", Otel, M::ExceptionType, Core),
+    row("otel.status_code", Otel, M::StatusCode, Tracing),
+    row("otel.kind", Otel, M::SpanKind, Tracing),
+    row("server.address", Otel, M::ServerAddress, Core),
+    row("server.port", Otel, M::ServerPort, Core),
+    row("gen_ai.agent.name", Otel, M::AgentName, GenAi).indexed(),
+    row("agent.name", OpenInference, M::AgentName, OI),
+    row("llm.agent.name", OpenLlmetry, M::AgentName, Normalizer),
+    row("gen_ai.workflow.name", Otel, M::WorkflowName, GenAi),
+    row("traceloop.workflow.name", OpenLlmetry, M::WorkflowName, TL),
+    row("traceloop.entity.name", OpenLlmetry, M::EntityName, TL),
+    row("gen_ai.tool.name", Otel, M::ToolName, GenAi),
+    row("tool.name", OpenInference, M::ToolName, OI),
+    row("ai.toolCall.name", Vendor, M::ToolName, Vercel),
+    row("mcp.tool.name", Vendor, M::ToolName, Sentry),
+    row("tool_name", Plain, M::ToolName, Ragflow),
+    row("gen_ai.tool.type", Otel, M::ToolType, GenAi),
+    row("tool_type", Plain, M::ToolType, Ragflow),
+    row("gen_ai.prompt.name", Otel, M::PromptName, GenAi),
+    row("mcp.protocol.version", Otel, M::McpVersion, GenAi),
+    row("network.transport", Otel, M::Transport, Core),
+    row("rpc.response.status_code", Otel, M::RpcStatus, Core),
+    row("gen_ai.token.type", Otel, M::TokenType, GenAi),
+    row("gen_ai.token.modality", Otel, M::TokenModality, GenAi),
+
+    // Whose a run is. The plain names are those that runs are asked for by.
+    row("task_id", Plain, M::TaskId, Ragflow).indexed(),
+    row("agent_id", Plain, M::AgentId, Ragflow).indexed(),
+    row("gen_ai.agent.id", Otel, M::AgentId, GenAi).indexed(),
+    row("session_id", Plain, M::SessionId, Ragflow).indexed(),
+    row("session.id", Otel, M::SessionId, Core).indexed(),
+    row("gen_ai.conversation.id", Otel, M::SessionId, GenAi).indexed(),
+    row("conversation_id", Plain, M::SessionId, LlamaStack).indexed(),
+    row("langfuse.session.id", Vendor, M::SessionId, Langfuse),
+    row("ai.telemetry.metadata.sessionId", Vendor, M::SessionId, Vercel),
+    row("user_id", Plain, M::UserId, Ragflow).indexed(),
+    row("user.id", Otel, M::UserId, Core).indexed(),
+    row("enduser.id", Otel, M::UserId, Core),
+    row("langfuse.user.id", Vendor, M::UserId, Langfuse),
+    row("ai.telemetry.metadata.userId", Vendor, M::UserId, Vercel),
+    row("tenant_id", Plain, M::TenantId, Ragflow).indexed(),
+    row("trace_level", Plain, M::TraceLevel, Ragflow),
+
+    // A step of a run.
+    row("component_type", Plain, M::ComponentType, Ragflow),
+    row("component_id", Plain, M::ComponentId, Ragflow),
+    row("component_name", Plain, M::ComponentName, Ragflow),
+    row("inputs", Plain, M::StepInputs, Ragflow),
+    row("outputs", Plain, M::StepOutputs, Ragflow),
+    row("input.value", OpenInference, M::StepInput, OI).content(),
+    row("traceloop.entity.input", OpenLlmetry, M::StepInput, TL).content(),
+    row("langfuse.observation.input", Vendor, M::StepInput, Langfuse).content(),
+    row("output.value", OpenInference, M::StepOutput, OI).content(),
+    row("traceloop.entity.output", OpenLlmetry, M::StepOutput, TL).content(),
+    row("langfuse.observation.output", Vendor, M::StepOutput, Langfuse).content(),
+    row("gen_ai.task.input", Vendor, M::TaskInput, AgentCore).content(),
+    row("langfuse.trace.input", Vendor, M::TaskInput, Langfuse).content(),
+    row("gen_ai.task.output", Vendor, M::TaskOutput, AgentCore).content(),
+    row("langfuse.trace.output", Vendor, M::TaskOutput, Langfuse).content(),
+    row("input", Bare, M::PlainInput, Common),
+    row("output", Bare, M::PlainOutput, Common),
+    row("question", Bare, M::Question, Common),
+    row("content", Plain, M::MessageContent, Ragflow),
+    row("message.content", OpenInference, M::MessageContent, OI).content(),
+    row("thoughts", Plain, M::Thoughts, Ragflow),
+    row("gen_ai.response.reasoning", Vendor, M::Thoughts, Common).content(),
+    row("ai.response.reasoning", Vendor, M::Thoughts, Vercel).content(),
+    row("reasoning", Bare, M::Thoughts, Common),
+
+    // A call of a model.
+    row("gen_ai.input.messages", Otel, M::InputMessages, GenAi).content(),
+    row("llm.input_messages", OpenInference, M::InputMessages, OI).content(),
+    row("gen_ai.request.messages", Vendor, M::InputMessages, Sentry).content(),
+    row("gen_ai.output.messages", Otel, M::OutputMessages, GenAi).content(),
+    row("llm.output_messages", OpenInference, M::OutputMessages, OI).content(),
+    row("gen_ai.system_instructions", Otel, M::SystemInstructions, GenAi).content(),
+    row("gen_ai.prompt", Older, M::Prompt, Deprecated).content(),
+    row("gen_ai.completion", Older, M::Completion, Deprecated).content(),
+    row("llm.prompts", OpenInference, M::PromptText, OI).content(),
+    row("ai.prompt.messages", Vendor, M::PromptText, Vercel).content(),
+    row("ai.prompt", Vendor, M::PromptText, Vercel).content(),
+    row("llm.choices", OpenInference, M::CompletionText, OI).content(),
+    row("llm.completions", OpenLlmetry, M::CompletionText, TL).content(),
+    row("gen_ai.response.text", Vendor, M::CompletionText, Sentry).content(),
+    row("gen_ai.response.tool_calls", Vendor, M::CompletionText, Sentry).content(),
+    row("ai.response.text", Vendor, M::CompletionText, Vercel).content(),
+    row("ai.response.object", Vendor, M::CompletionText, Vercel).content(),
+    row("ai.response.toolCalls", Vendor, M::CompletionText, Vercel).content(),
+    row("prompt", Bare, M::PlainPrompt, Common),
+    row("response", Bare, M::PlainCompletion, Common),
+    row("completion", Bare, M::PlainCompletion, Common),
+    row("llm.prompt_template", OpenInference, M::PromptTemplate, OI).content(),
+    row("gen_ai.prompt.version", Otel, M::PromptVersion, GenAi),
+    row("gen_ai.response.finish_reasons", Otel, M::FinishReasons, GenAi),
+    row("llm.finish_reason", OpenInference, M::FinishReasons, OI),
+    row("gen_ai.response.finish_reason", OpenLlmetry, M::FinishReasons, TL),
+    row("gen_ai.response.stop_reason", OpenLlmetry, M::FinishReasons, TL),
+    row("llm.response.finish_reason", OpenLlmetry, M::FinishReasons, TL),
+    row("llm.response.stop_reason", OpenLlmetry, M::FinishReasons, TL),
+    row("ai.response.finishReason", Vendor, M::FinishReasons, Vercel),
+    row("finish_reason", Bare, M::FinishReasons, Common),
+    row("stop_reason", Bare, M::FinishReasons, Common),
+    row("gen_ai.request.temperature", Otel, M::Temperature, GenAi),
+    row("llm.temperature", OpenLlmetry, M::Temperature, TL),
+    row("ai.settings.temperature", Vendor, M::Temperature, Vercel),
+    row("temperature", Bare, M::Temperature, Common),
+    row("gen_ai.request.max_tokens", Otel, M::MaxTokens, GenAi).unit("{token}"),
+    row("gen_ai.request.max_completion_tokens", Older, M::MaxTokens, Common).unit("{token}"),
+    row("llm.request.max_tokens", OpenLlmetry, M::MaxTokens, TL).unit("{token}"),
+    row("ai.settings.maxOutputTokens", Vendor, M::MaxTokens, Vercel).unit("{token}"),
+    row("ai.settings.maxTokens", Vendor, M::MaxTokens, Vercel).unit("{token}"),
+    row("max_tokens", Bare, M::MaxTokens, Common).unit("{token}"),
+    row("llm.invocation_parameters", OpenInference, M::InvocationParameters, OI),
+    row("gen_ai.request.stream", Otel, M::IsStreamed, GenAi),
+    row("gen_ai.response.chunk_count", Vendor, M::ChunkCount, Spanscope).unit("{chunk}"),
+    row("gen_ai.response.id", Otel, M::ResponseId, GenAi),
+    row("llm.response.id", OpenLlmetry, M::ResponseId, TL),
+    row("ai.response.id", Vendor, M::ResponseId, Vercel),
+    row("gen_ai.embeddings.dimension.count", Otel, M::EmbeddingDimensions, GenAi),
+    row("embedding.text", OpenInference, M::EmbeddingContent, OI).content(),
+    row("embedding.vector", OpenInference, M::EmbeddingContent, OI).content(),
+
+    // A retrieval.
+    row("gen_ai.retrieval.query.text", Otel, M::RetrievalQuery, GenAi).content(),
+    row("query", Plain, M::RetrievalQuery, Ragflow),
+    row("gen_ai.memory.query.text", Otel, M::RetrievalQuery, GenAi).content(),
+    row("reranker.query", OpenInference, M::RetrievalQuery, OI).content(),
+    row("gen_ai.retrieval.top_k", Otel, M::TopK, GenAi),
+    row("top_k", Plain, M::TopK, Ragflow),
+    row("gen_ai.request.top_k", Older, M::TopK, GenAi),
+    row("reranker.top_k", OpenInference, M::TopK, OI),
+    row("vector_db.query.top_k", OpenLlmetry, M::TopK, TL),
+    row("db.vector.query.top_k", OpenLlmetry, M::TopK, TL),
+    row("gen_ai.retrieval.documents", Otel, M::Documents, GenAi).content(),
+    row("chunks", Plain, M::Documents, Ragflow),
+    row("retrieval.documents", OpenInference, M::Documents, OI).content(),
+    row("reranker.output_documents", OpenInference, M::Documents, OI).content(),
+    row("chunks_retrieved", Plain, M::DocumentCount, Ragflow).unit("{document}"),
+    row("gen_ai.memory.record.count", Otel, M::DocumentCount, GenAi).unit("{document}"),
+    row("documents_retrieved", Bare, M::DocumentCount, Common).unit("{document}"),
+    row("document.content", OpenInference, M::DocumentContent, OI).content(),
+    row("gen_ai.memory.records", Otel, M::MemoryRecords, GenAi).content(),
+    row("gen_ai.data_source.id", Otel, M::DataSource, GenAi),
+    row("gen_ai.memory.store.id", Otel, M::MemoryStore, GenAi),
+    row("knowledge_bases", Plain, M::KnowledgeBases, Ragflow),
+    row("kb_ids", Bare, M::KnowledgeBases, Ragflow),
+    row("similarity_threshold", Plain, M::SimilarityThreshold, Ragflow),
+    row("rerank_enabled", Plain, M::RerankEnabled, Ragflow),
+
+    // A tool.
+    row("gen_ai.tool.call.arguments", Otel, M::ToolArguments, GenAi).content(),
+    row("tool.parameters", OpenInference, M::ToolArguments, OI).content(),
+    row("gen_ai.tool.input", Vendor, M::ToolArguments, Sentry).content(),
+    row("ai.toolCall.args", Vendor, M::ToolArguments, Vercel).content(),
+    row("mcp.request.argument", Vendor, M::ToolArguments, Sentry).content(),
+    row("gen_ai.tool.call.result", Otel, M::ToolResult, GenAi).content(),
+    row("mcp.response.value", OpenLlmetry, M::ToolResult, TL).content(),
+    row("gen_ai.tool.output", Vendor, M::ToolResult, Sentry).content(),
+    row("mcp.tool.result.content", Vendor, M::ToolResult, Sentry).content(),
+    row("ai.toolCall.result", Vendor, M::ToolResult, Vercel).content(),
+    row("arguments", Bare, M::PlainArguments, Common),
+    row("tool_args", Bare, M::PlainArguments, Common),
+    row("result", Bare, M::PlainResult, Common),
+    row("gen_ai.tool.message", Vendor, M::ToolMessage, Sentry).content(),
+    row("gen_ai.tool.call.outcome", Vendor, M::ToolOutcome, Rig),
+    row("gen_ai.tool.definitions", Otel, M::ToolDefinitions, GenAi).content(),
+    row("llm.tools", OpenInference, M::ToolDefinitions, OI).content(),
+    row("llm.request.functions", OpenLlmetry, M::ToolDefinitions, TL).content(),
+    row("gen_ai.request.available_tools", Vendor, M::ToolDefinitions, Sentry).content(),
+    row("gen_ai.tool.call.id", Otel, M::CallId, GenAi),
+    row("tool.id", OpenInference, M::CallId, OI),
+    row("ai.toolCall.id", Vendor, M::CallId, Vercel),
+    row("call_id", Bare, M::CallId, Common),
+    row("mcp.session.id", Otel, M::McpSession, GenAi),
+    row("mcp_list_tools_id", Plain, M::McpListId, LlamaStack),
+    row("server_url", Plain, M::McpServerUrl, LlamaStack),
+    row("server_label", Plain, M::McpServerLabel, LlamaStack),
+
+    // A safety check.
+    row("llama_stack.safety.request.shield_id", Plain, M::ShieldId, LlamaStack),
+    row("llama_stack.safety.request.messages", Plain, M::ShieldMessages, LlamaStack).content(),
+    row("llama_stack.safety.response.status", Plain, M::ShieldStatus, LlamaStack),
+    row("llama_stack.safety.response.metadata", Plain, M::ShieldMetadata, LlamaStack),
+    row("llama_stack.safety.response.violation.level", Plain, M::ViolationLevel, LlamaStack),
+    row("llama_stack.safety.response.violation.user_message", Plain, M::ViolationMessage, LlamaStack).content(),
+
+    // Errors, and fields that name parts of a span or an event.
+    row("exception.message", Otel, M::ExceptionMessage, Core),
+    row("exception.chain", Vendor, M::ExceptionChain, Spanscope),
+    row("exception.stacktrace", Otel, M::ExceptionStacktrace, Core),
+    row("error.message", Older, M::ErrorMessage, Core),
+    row("error", Bare, M::PlainError, Common),
+    row("otel.status_description", Otel, M::StatusDescription, Tracing),
+    row("otel.status_message", Older, M::StatusDescription, Tracing),
+    row("otel.name", Otel, M::SpanName, Tracing),
+    row("category", Plain, M::Category, LlamaStack),
+    row("severity", Plain, M::Severity, LlamaStack),
+    row("ttl_seconds", Plain, M::TimeToLive, LlamaStack).unit("s"),
+    row("message", Bare, M::EventMessage, Common),
+    row("log.target", Vendor, M::LogTarget, TracingLog),
+    row("log.module_path", Vendor, M::LogPlace, TracingLog),
+    row("log.file", Vendor, M::LogPlace, TracingLog),
+    row("log.line", Vendor, M::LogPlace, TracingLog),
+
+    // Secrets that conventions have names for.
+    row("http.request.header.authorization", Otel, M::CredentialHeader, Core).secret(),
+    row("http.request.header.cookie", Otel, M::CredentialHeader, Core).secret(),
+    row("http.request.header.proxy-authorization", Otel, M::CredentialHeader, Core).secret(),
+    row("http.response.header.set-cookie", Otel, M::CredentialHeader, Core).secret(),
+];
+
+/// The number of meanings.
+const MEANINGS: usize = SemanticAttribute::CredentialHeader as usize + 1;
+
+/// For each meaning its rows: the first one, and the one after the last one.
+pub(super) const RANGES: [(usize, usize); MEANINGS] = ranges();
+
+const fn ranges() -> [(usize, usize); MEANINGS] {
+    let mut ranges = [(0, 0); MEANINGS];
+    let mut row = 0;
+    while row < TABLE.len() {
+        let meaning = TABLE[row].meaning as usize;
+        if row == 0 || TABLE[row - 1].meaning as usize != meaning {
+            assert!(ranges[meaning].1 == 0, "the rows of one meaning are together");
+            ranges[meaning].0 = row;
+        }
+        ranges[meaning].1 = row + 1;
+        row += 1;
+    }
+    ranges
+}
+
+/// The number of names that are indexed by default.
+pub(super) const INDEXED: usize = {
+    let (mut row, mut count) = (0, 0);
+    while row < TABLE.len() {
+        count += TABLE[row].indexed_by_default as usize;
+        row += 1;
+    }
+    count
+};
+
+pub(super) const fn indexed_names() -> [&'static str; INDEXED] {
+    let mut names = [""; INDEXED];
+    let (mut row, mut place) = (0, 0);
+    while row < TABLE.len() {
+        if TABLE[row].indexed_by_default {
+            names[place] = TABLE[row].name;
+            place += 1;
+        }
+        row += 1;
+    }
+    names
+}
+
+/// A list of objects that is spread over attributes: `{prefix}{index}.{item_prefix}{key}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FlattenedList {
+    /// What the list says.
+    pub meaning: SemanticAttribute,
+    /// The beginning of the keys, up to the index.
+    pub prefix: &'static str,
+    /// What stands before the keys of an item; empty where nothing does.
+    pub item_prefix: &'static str,
+}
+
+const fn flattened(
+    meaning: SemanticAttribute,
+    prefix: &'static str,
+    item_prefix: &'static str,
+) -> FlattenedList {
+    FlattenedList {
+        meaning,
+        prefix,
+        item_prefix,
+    }
+}
+
+/// The lists that conventions spread over attributes. Of those of one meaning the first counts that
+/// has items.
+#[rustfmt::skip]
+pub static FLATTENED_LISTS: [FlattenedList; 8] = [
+    flattened(M::InputMessages, "llm.input_messages.", "message."),
+    flattened(M::InputMessages, "gen_ai.prompt.", ""),
+    flattened(M::InputMessages, "llm.prompts.", "prompt."),
+    flattened(M::OutputMessages, "llm.output_messages.", "message."),
+    flattened(M::OutputMessages, "gen_ai.completion.", ""),
+    flattened(M::OutputMessages, "llm.choices.", "completion."),
+    flattened(M::Documents, "retrieval.documents.", "document."),
+    flattened(M::Documents, "reranker.output_documents.", "document."),
+];

@@ -1,0 +1,204 @@
+//! The table holds together.
+
+use std::collections::{HashMap, HashSet};
+
+use super::SemanticAttribute as A;
+use super::privacy::names_secret;
+use super::*;
+use crate::RawValue;
+
+#[test]
+fn every_name_has_one_row_and_is_found() {
+    let names: HashSet<_> = ATTRIBUTES.iter().map(|attribute| attribute.name).collect();
+    assert_eq!(names.len(), ATTRIBUTES.len());
+    for (row, attribute) in ATTRIBUTES.iter().enumerate() {
+        assert_eq!(row_of(attribute.name), Some(row));
+    }
+    assert_eq!(row_of("gen_ai.aggregated_usage.input_tokens"), None);
+}
+
+#[test]
+fn rows_come_by_meaning_and_measured_ones_first() {
+    for pair in ATTRIBUTES.windows(2) {
+        let [before, after] = pair else { continue };
+        let step = after.meaning as usize - before.meaning as usize;
+        assert!(step <= 1, "{} {}", before.name, after.name);
+    }
+    for (row, attribute) in ATTRIBUTES.iter().enumerate() {
+        assert_eq!(
+            AttributeValues::keeps(row),
+            (attribute.meaning as usize) < MEASURED
+        );
+        assert!(attribute.meaning.names().contains(attribute));
+    }
+    assert_eq!(A::CacheReadTokens.name(), "gen_ai.usage.cache_read.input_tokens");
+}
+
+#[test]
+fn names_of_a_meaning_come_in_the_order_of_the_conventions_and_plain_ones_may_come_first() {
+    let mut last: HashMap<A, Convention> = HashMap::new();
+    for attribute in &ATTRIBUTES {
+        if attribute.convention == Convention::Plain {
+            let is_measured = (attribute.meaning as usize) < MEASURED;
+            let before = last.get(&attribute.meaning);
+            assert!(!is_measured || before.is_none_or(|before| *before < Convention::Plain));
+            continue;
+        }
+        let before = last.insert(attribute.meaning, attribute.convention);
+        assert!(
+            before.is_none_or(|before| before <= attribute.convention),
+            "{}",
+            attribute.name
+        );
+    }
+}
+
+#[test]
+fn every_row_says_where_its_name_comes_from_and_secrets_look_like_ones() {
+    for attribute in &ATTRIBUTES {
+        let has_source = attribute.source.url().starts_with("https://");
+        assert_eq!(
+            has_source,
+            attribute.source != Source::CommonFields,
+            "{}",
+            attribute.name
+        );
+        // The words of a key alone take a time to the first token for a token.
+        let looks_like_one = names_secret(attribute.name) && !attribute.name.ends_with("time_to_first_token");
+        assert_eq!(attribute.is_secret, looks_like_one, "{}", attribute.name);
+        assert!(
+            !(attribute.is_secret && attribute.is_content),
+            "{}",
+            attribute.name
+        );
+    }
+}
+
+#[test]
+fn content_is_what_the_table_marks_and_what_continues_it() {
+    for attribute in &ATTRIBUTES {
+        assert_eq!(
+            is_content(attribute.name),
+            attribute.is_content,
+            "{}",
+            attribute.name
+        );
+        if attribute.is_content {
+            assert!(
+                is_content(&format!("{}.0.text", attribute.name)),
+                "{}",
+                attribute.name
+            );
+        }
+    }
+    for list in &FLATTENED_LISTS {
+        assert!(is_content(list.prefix.trim_end_matches('.')), "{}", list.prefix);
+    }
+    for key in [
+        "langfuse.trace.input",
+        "langfuse.generation.output",
+        "gen_ai.prompt.variable.city",
+    ] {
+        assert!(is_content(key), "{key}");
+    }
+    for key in [
+        "gen_ai.prompt.name",
+        "gen_ai.prompt.version",
+        "langfuse.session.id",
+        "gen_ai.input.messages_size",
+        "tool.parameters2.x",
+        "",
+        ".",
+        "gen_ai.",
+    ] {
+        assert!(!is_content(key), "{key}");
+    }
+}
+
+/// The conventions call these messages, definitions of tools and results, so they are content; the
+/// list of the console's renderer did not have them, although steps of runs showed them as such.
+#[test]
+fn messages_of_single_vendors_are_content_too() {
+    for key in [
+        "gen_ai.request.messages",
+        "gen_ai.response.text",
+        "gen_ai.response.tool_calls",
+        "gen_ai.response.reasoning",
+        "gen_ai.request.available_tools",
+        "llm.completions",
+        "llm.tools",
+        "llm.request.functions",
+        "ai.response.object",
+        "ai.response.reasoning",
+        "mcp.tool.result.content",
+        "message.content",
+        "reranker.output_documents.0.document.content",
+    ] {
+        assert!(is_content(key), "{key}");
+    }
+}
+
+#[test]
+fn the_indexed_names_are_sessions_users_agents_tasks_tenants_models_and_providers() {
+    let mut names = INDEXED_BY_DEFAULT;
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        [
+            "agent_id",
+            "conversation_id",
+            "gen_ai.agent.id",
+            "gen_ai.agent.name",
+            "gen_ai.conversation.id",
+            "gen_ai.provider.name",
+            "gen_ai.request.model",
+            "gen_ai.response.model",
+            "model_id",
+            "provider_id",
+            "session.id",
+            "session_id",
+            "task_id",
+            "tenant_id",
+            "user.id",
+            "user_id",
+        ]
+    );
+}
+
+#[test]
+fn of_several_names_the_first_counts_and_of_one_the_last_value() {
+    let text = |text| RawValue::Text(text, None);
+    let values = AttributeValues::of([
+        ("model", text("bare")),
+        ("llm.model_name", text("phoenix")),
+        ("gen_ai.request.model", text("None")),
+        ("model_id", text("plain")),
+        ("prompt_tokens", RawValue::I64(1)),
+        ("prompt_tokens", RawValue::I64(2)),
+        ("task_id", text("t")),
+    ]);
+    assert_eq!(values.text(A::RequestModel), Some("phoenix"));
+    assert_eq!(
+        values.convention(A::RequestModel),
+        Some(Convention::OpenInference)
+    );
+    assert_eq!(values.get(A::InputTokens), Some(RawValue::I64(2)));
+    assert!(values.names_model() && !values.has(A::ResponseModel));
+    // Runs read these by their names; no measurement is made of them.
+    assert!(!values.has(A::TaskId) && values.get(A::TaskId).is_none());
+}
+
+#[test]
+fn a_span_may_use_a_name_of_every_meaning() {
+    let values = AttributeValues::of(ATTRIBUTES.iter().map(|name| (name.name, RawValue::Bool(true))));
+    for attribute in &ATTRIBUTES {
+        let is_measured = (attribute.meaning as usize) < MEASURED;
+        assert_eq!(values.has(attribute.meaning), is_measured, "{}", attribute.name);
+    }
+}
+
+#[test]
+fn a_time_to_the_first_token_is_no_secret() {
+    assert!(is_secret("auth.token") && is_secret("http.request.header.authorization"));
+    assert!(!is_secret("gen_ai.response.time_to_first_token"));
+}

@@ -1,0 +1,269 @@
+//! The token counts of a span: read strictly, never guessed.
+
+use super::attribute::SemanticAttribute as A;
+use super::operation::OperationKind;
+use super::source::Convention;
+use super::values::AttributeValues;
+use crate::RawValue;
+
+/// Beyond this a floating point number is no exact count, and no call uses such a number of tokens.
+const MAX_COUNT: u64 = 1 << 53;
+
+/// Why a value is no count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CountError {
+    /// It is below zero.
+    Negative,
+    /// It is no whole number.
+    Fractional,
+    /// It is no number.
+    NotANumber,
+    /// It is beyond 2^53.
+    TooLarge,
+}
+
+/// What is wrong with the usage that a span reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UsageProblem {
+    /// A value is no count and was left out.
+    Invalid(CountError),
+    /// A part (cache, reasoning) is larger than its whole and was left out.
+    PartBeyondWhole,
+    /// The reported total is not the sum of input and output; the reported one was kept.
+    DifferingTotal,
+}
+
+/// The token counts of a span.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TokenCounts {
+    /// Tokens of the input, cached ones included.
+    pub input: Option<u64>,
+    /// Tokens of the output, reasoning included.
+    pub output: Option<u64>,
+    /// The reported total, else the sum of what was reported.
+    pub total: Option<u64>,
+    /// Of the input: read from a cache.
+    pub cache_read: Option<u64>,
+    /// Of the input: written to a cache.
+    pub cache_write: Option<u64>,
+    /// Of the output: reasoning.
+    pub reasoning: Option<u64>,
+}
+
+impl TokenCounts {
+    /// Reads the counts, those under bare names only if `with_bare_names`. Values that are no counts
+    /// are left out and reported; nothing replaces them.
+    #[must_use]
+    pub fn read(
+        values: &AttributeValues<'_>,
+        with_bare_names: bool,
+        mut report: impl FnMut(UsageProblem),
+    ) -> Self {
+        let is_read = |meaning| with_bare_names || values.convention(meaning) != Some(Convention::Bare);
+        // Ok(None) where nothing is reported, an error where what is reported is no count.
+        let mut count = |meaning| match values.get(meaning).filter(|_| is_read(meaning)) {
+            None => Ok(None),
+            Some(value) => count_of(&value)
+                .map(Some)
+                .inspect_err(|error| report(UsageProblem::Invalid(*error))),
+        };
+        let (input, output) = (count(A::InputTokens), count(A::OutputTokens));
+        let reported = count(A::TotalTokens).unwrap_or_default();
+        let has_invalid_part = input.is_err() || output.is_err();
+        let (input, output) = (input.unwrap_or_default(), output.unwrap_or_default());
+        let parts = [
+            (count(A::CacheReadTokens).unwrap_or_default(), input),
+            (count(A::CacheWriteTokens).unwrap_or_default(), input),
+            (count(A::ReasoningTokens).unwrap_or_default(), output),
+        ];
+        let sum = match (input, output) {
+            _ if has_invalid_part => None,
+            (None, None) => None,
+            (input, output) => Some(input.unwrap_or(0) + output.unwrap_or(0)),
+        };
+        if input.is_some() && output.is_some() && reported.is_some() && reported != sum && sum.is_some() {
+            report(UsageProblem::DifferingTotal);
+        }
+        let [cache_read, cache_write, reasoning] = parts.map(|(part, whole)| {
+            let is_beyond = part.zip(whole).is_some_and(|(part, whole)| part > whole);
+            if is_beyond {
+                report(UsageProblem::PartBeyondWhole);
+            }
+            part.filter(|_| !is_beyond)
+        });
+        Self {
+            input,
+            output,
+            total: reported.or(sum),
+            cache_read,
+            cache_write,
+            reasoning,
+        }
+    }
+
+    /// Whether anything was used: libraries write zeros where the provider reported nothing.
+    #[must_use]
+    pub fn is_any(&self) -> bool {
+        [self.input, self.output, self.total]
+            .iter()
+            .any(|count| count.is_some_and(|count| count > 0))
+    }
+}
+
+/// What a call of a model used, read from its span in whichever convention the span follows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpanTokens {
+    /// Tokens of the input, cached ones included.
+    pub prompt: Option<u64>,
+    /// Tokens of the output.
+    pub completion: Option<u64>,
+    /// The reported total, else the sum of what was reported.
+    pub total: Option<u64>,
+    /// Of the input: read from a cache.
+    pub cache_read: Option<u64>,
+    /// Of the input: written to a cache.
+    pub cache_write: Option<u64>,
+    /// The model; empty where the span names none.
+    pub model: String,
+    /// Who runs it; empty where the span names nobody.
+    pub provider: String,
+}
+
+impl SpanTokens {
+    /// Reads the attributes of a span by the rules of the token metrics. `None` where it reports no
+    /// usage, and where its usage is a sum of calls below it: that of an agent, a workflow or a chain.
+    /// Whether a span below counted the same tokens, the caller has to know.
+    ///
+    /// ```
+    /// use spanscope_model::{RawValue, semconv::SpanTokens};
+    ///
+    /// let text = |text| RawValue::Text(text, None);
+    /// let attributes = [
+    ///     ("gen_ai.operation.name", text("chat")),
+    ///     ("gen_ai.request.model", text("llama3.2:3b")),
+    ///     ("gen_ai.usage.input_tokens", RawValue::I64(12)),
+    ///     ("gen_ai.usage.output_tokens", RawValue::I64(30)),
+    /// ];
+    /// let tokens = SpanTokens::of(attributes).unwrap();
+    /// assert_eq!((tokens.prompt, tokens.completion, tokens.total), (Some(12), Some(30), Some(42)));
+    /// assert_eq!(tokens.model, "llama3.2:3b");
+    /// ```
+    pub fn of<'a>(attributes: impl IntoIterator<Item = (&'a str, RawValue<'a>)>) -> Option<Self> {
+        let values = AttributeValues::of(attributes);
+        let (kind, _) = OperationKind::of(&values);
+        if kind.never_counts() {
+            return None;
+        }
+        let is_about_models = kind != OperationKind::Unknown || values.names_model();
+        let counts = TokenCounts::read(&values, is_about_models, |_| ());
+        if !counts.is_any() {
+            return None;
+        }
+        let text = |value: Option<RawValue<'_>>| match value {
+            Some(RawValue::Text(text, _)) => text.to_owned(),
+            _ => String::new(),
+        };
+        let cached = |count: Option<u64>| count.filter(|count| *count > 0);
+        Some(Self {
+            prompt: counts.input,
+            completion: counts.output,
+            total: counts.total,
+            cache_read: cached(counts.cache_read),
+            cache_write: cached(counts.cache_write),
+            model: text(values.model()),
+            provider: text(values.provider()),
+        })
+    }
+}
+
+fn count_of(value: &RawValue<'_>) -> Result<u64, CountError> {
+    match *value {
+        RawValue::U64(count) => up_to_max(count),
+        RawValue::I64(count) => u64::try_from(count)
+            .map_err(|_| CountError::Negative)
+            .and_then(up_to_max),
+        RawValue::F64(count) => whole(count),
+        RawValue::Bool(_) | RawValue::Text(_, Some(_)) => Err(CountError::NotANumber),
+        RawValue::Text(text, None) => {
+            let text = text.trim();
+            match text.parse::<i128>() {
+                Ok(count) if count < 0 => Err(CountError::Negative),
+                Ok(count) => u64::try_from(count)
+                    .map_err(|_| CountError::TooLarge)
+                    .and_then(up_to_max),
+                Err(_) => text
+                    .parse::<f64>()
+                    .map_err(|_| CountError::NotANumber)
+                    .and_then(whole),
+            }
+        }
+    }
+}
+
+fn up_to_max(count: u64) -> Result<u64, CountError> {
+    if count <= MAX_COUNT {
+        Ok(count)
+    } else {
+        Err(CountError::TooLarge)
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "it is whole, not negative, and at most 2^53 when it is cast"
+)]
+fn whole(count: f64) -> Result<u64, CountError> {
+    match count {
+        count if count.is_nan() => Err(CountError::NotANumber),
+        count if count < 0.0 => Err(CountError::Negative),
+        count if count > MAX_COUNT as f64 => Err(CountError::TooLarge),
+        count if count.fract() != 0.0 => Err(CountError::Fractional),
+        count => Ok(count as u64),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_numbers_up_to_2_to_the_53_are_counts() {
+        let text = |text| RawValue::Text(text, None);
+        let max = 1_u64 << 53;
+        for (value, count) in [
+            (RawValue::U64(17), Ok(17)),
+            (RawValue::I64(0), Ok(0)),
+            (RawValue::U64(max), Ok(max)),
+            (RawValue::F64(12.0), Ok(12)),
+            (RawValue::F64(-0.0), Ok(0)),
+            (text(" 42 "), Ok(42)),
+            (text("42.0"), Ok(42)),
+            (text("1e3"), Ok(1000)),
+            (RawValue::I64(-1), Err(CountError::Negative)),
+            (RawValue::F64(-0.5), Err(CountError::Negative)),
+            (text("-3"), Err(CountError::Negative)),
+            (
+                text("-170141183460469231731687303715884105729"),
+                Err(CountError::Negative),
+            ),
+            (RawValue::F64(0.5), Err(CountError::Fractional)),
+            (text("3.25"), Err(CountError::Fractional)),
+            (RawValue::F64(f64::NAN), Err(CountError::NotANumber)),
+            (RawValue::F64(f64::INFINITY), Err(CountError::TooLarge)),
+            (RawValue::U64(max + 1), Err(CountError::TooLarge)),
+            (RawValue::I64(i64::MAX), Err(CountError::TooLarge)),
+            (
+                text("99999999999999999999999999999999999999999999"),
+                Err(CountError::TooLarge),
+            ),
+            (text("many"), Err(CountError::NotANumber)),
+            (text("Some(3)"), Err(CountError::NotANumber)),
+            (RawValue::Bool(true), Err(CountError::NotANumber)),
+            (RawValue::Text("12", Some(40_000)), Err(CountError::NotANumber)),
+        ] {
+            assert_eq!(count_of(&value), count, "{value:?}");
+        }
+    }
+}
