@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod accounting;
+mod arrows;
 mod capture;
 #[cfg(unix)]
 mod console;
