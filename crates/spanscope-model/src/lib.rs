@@ -10,6 +10,7 @@
 
 mod attributes;
 mod blocking;
+mod capabilities;
 mod category;
 mod cursor;
 mod enums;
@@ -25,7 +26,10 @@ mod run;
 mod schema;
 pub mod semconv;
 mod span;
+mod sql;
+mod statistics;
 mod store;
+mod store_error;
 mod stored;
 pub mod text;
 mod time;
@@ -34,6 +38,7 @@ pub mod wire;
 
 pub use attributes::{Attributes, Value};
 pub use blocking::block_on;
+pub use capabilities::{Capabilities, StoreOrder};
 pub use category::{CATEGORIES, UNCATEGORIZED, category_of};
 pub use cursor::{Cursor, ParseCursorError};
 pub use enums::ParseEnumError;
@@ -56,10 +61,10 @@ pub use query::{
 pub use raw_value::RawValue;
 pub use run::{RunFilter, RunInfo, RunPage, RunRange, RunRecords, RunSpan, RunStatus};
 pub use span::{Link, Span, SpanKind, SpanNode, SpanState, SpanStatus, Trace, TraceSummary};
-pub use store::{
-    DropCounts, IdMatch, NameStats, ServiceStats, StoreError, StoreErrorKind, StoreFuture, StoreStats,
-    TraceStore,
-};
+pub use sql::{SqlResult, SqlStore};
+pub use statistics::{Account, DropCounts, FileStats, NameStats, ServiceStats, StoreStats};
+pub use store::{IdMatch, StoreFuture, TraceStore};
+pub use store_error::{StoreError, StoreErrorKind};
 pub use stored::{Stored, StoredFilter};
 pub use time::{ParseTimestampError, Timestamp};
 pub use trace_parent::{ParseTraceParentError, TraceParent};

@@ -1,103 +1,19 @@
-//! The contract of a span store: what it answers, and how it fails.
+//! [`TraceStore`]: the contract of a span store.
+//!
+//! Never here: how a store does it. A method that one kind of store can't offer fails as
+//! [unsupported](crate::StoreErrorKind::Unsupported), and [`Capabilities`] says so before.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use crate::{
-    Condition, Cursor, Event, IngestReceipt, LogEvent, LogFilter, MetricInfo, MetricQuery, MetricSeries,
-    NewRecords, RunFilter, RunPage, RunRange, RunRecords, Span, SpanFilter, SpanId, SpanNode, Stored,
-    StoredFilter, Tenant, Timestamp, Trace, TraceFilter, TraceId, TraceQuery, TraceSummary, UsageQuery,
-    UsageRow,
+    Capabilities, Condition, Cursor, Event, IngestReceipt, LogEvent, LogFilter, MetricInfo, MetricQuery,
+    MetricSeries, NameStats, NewRecords, RunFilter, RunPage, RunRange, RunRecords, Span, SpanFilter, SpanId,
+    SpanNode, SqlStore, StoreError, StoreStats, Stored, StoredFilter, Tenant, Timestamp, Trace, TraceFilter,
+    TraceId, TraceQuery, TraceSummary, UsageQuery, UsageRow,
 };
-
-/// What went wrong in a store. The message is for the caller; [`kind`](Self::kind) is for the program.
-#[derive(Debug)]
-pub struct StoreError {
-    kind: StoreErrorKind,
-    message: String,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
-}
-
-/// What kind of thing went wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum StoreErrorKind {
-    /// The question makes no sense; asking again will not help.
-    InvalidInput,
-    /// What was asked for is not stored.
-    NotFound,
-    /// The store can't answer now: it is locked, full, or its disk fails.
-    Unavailable,
-    /// The file is no span store, or one of a newer version.
-    Unusable,
-    /// More is given to the store than it can write now: give it again in a second.
-    Overloaded,
-    /// The answer would be larger than this store gives; ask for less.
-    AnswerTooLarge,
-}
-
-impl StoreError {
-    /// Makes an error. The message is in lower case, without a full stop, and says how to mend it.
-    pub fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            source: None,
-        }
-    }
-
-    /// Shorthand for [`StoreErrorKind::InvalidInput`].
-    pub fn invalid(message: impl Into<String>) -> Self {
-        Self::new(StoreErrorKind::InvalidInput, message)
-    }
-
-    /// Shorthand for [`StoreErrorKind::NotFound`].
-    pub fn not_found(message: impl Into<String>) -> Self {
-        Self::new(StoreErrorKind::NotFound, message)
-    }
-
-    /// Adds the inner cause.
-    #[must_use]
-    pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
-        self
-    }
-
-    /// What kind of error it is.
-    #[must_use]
-    pub fn kind(&self) -> StoreErrorKind {
-        self.kind
-    }
-
-    /// Whether what was asked for is not stored.
-    #[must_use]
-    pub fn is_not_found(&self) -> bool {
-        self.kind == StoreErrorKind::NotFound
-    }
-
-    /// Whether the question was wrong.
-    #[must_use]
-    pub fn is_invalid_input(&self) -> bool {
-        self.kind == StoreErrorKind::InvalidInput
-    }
-}
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for StoreError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_deref().map(|source| source as _)
-    }
-}
 
 /// What an id, or the beginning of one, stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,96 +22,6 @@ pub enum IdMatch {
     Trace(TraceId),
     /// A span.
     Span(TraceId, SpanId),
-}
-
-/// How many records were dropped, by cause.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct DropCounts {
-    /// The queue was full.
-    pub queue_full: u64,
-    /// The store could not write them: disk full, file gone, database locked for too long.
-    pub write_failed: u64,
-    /// They came after the layer was shut down, or were still queued when its time was over.
-    pub shutdown: u64,
-    /// The tail rule of the sink left them out: their traces were not worth keeping.
-    #[serde(default)]
-    pub sampled: u64,
-}
-
-impl DropCounts {
-    /// All causes together.
-    #[must_use]
-    pub const fn total(&self) -> u64 {
-        self.lost() + self.sampled
-    }
-
-    /// Those that nobody wished to drop: all causes but [`sampled`](Self::sampled).
-    #[must_use]
-    pub const fn lost(&self) -> u64 {
-        self.queue_full + self.write_failed + self.shutdown
-    }
-}
-
-/// What one service wrote.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ServiceStats {
-    /// The service's name; empty if it has none.
-    pub service_name: String,
-    /// Its stored spans.
-    pub spans: u64,
-    /// Its stored spans that failed.
-    pub errors: u64,
-}
-
-/// The state of a store.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct StoreStats {
-    /// Bytes of the database file.
-    pub file_bytes: u64,
-    /// Bytes of its write-ahead log.
-    pub wal_bytes: u64,
-    /// Bytes in the file that hold nothing.
-    pub free_bytes: u64,
-    /// Stored traces.
-    pub traces: u64,
-    /// Stored spans.
-    pub spans: u64,
-    /// Stored events.
-    pub events: u64,
-    /// Stored measurements.
-    #[serde(default)]
-    pub points: u64,
-    /// Start of the oldest trace.
-    pub oldest: Option<Timestamp>,
-    /// Start of the newest trace.
-    pub newest: Option<Timestamp>,
-    /// Records that programs offered to this file since it was made: spans, events and measurements.
-    pub offered: u64,
-    /// Records of these that were written, and not taken back by a tail rule since.
-    pub stored: u64,
-    /// Records of these that were dropped, by cause; `offered = stored + dropped.total()` when all is flushed.
-    pub dropped: DropCounts,
-    /// Per service.
-    pub services: Vec<ServiceStats>,
-}
-
-/// Spans of one name.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct NameStats {
-    /// The name.
-    pub name: String,
-    /// How many ended.
-    pub count: u64,
-    /// How many of them failed.
-    pub errors: u64,
-    /// Median duration in milliseconds; percentiles are within 1 % of the true value.
-    pub p50_ms: f64,
-    /// 95th percentile.
-    pub p95_ms: f64,
-    /// 99th percentile.
-    pub p99_ms: f64,
-    /// All durations together, in milliseconds.
-    pub total_ms: f64,
 }
 
 /// What the methods of [`TraceStore`] return. Boxed, so that servers can hold any store as `dyn TraceStore`.
@@ -359,13 +185,13 @@ pub trait TraceStore: Send + Sync {
     /// Deletes a run, and says how many spans it had. What else lies in its traces stays.
     ///
     /// # Errors
-    /// Not found; invalid input, where the store was opened for reading.
+    /// Not found; unsupported, where the store was opened for reading.
     fn delete_run(&self, task_id: String) -> StoreFuture<'_, u64>;
 
     /// Deletes the runs whose traces ended before then, and says how many they were.
     ///
     /// # Errors
-    /// Invalid input, where the store was opened for reading.
+    /// Unsupported, where the store was opened for reading.
     fn delete_runs_before(&self, before: Timestamp) -> StoreFuture<'_, u64>;
 
     /// A hint that reading again may be worth it: resolves when something may have been stored, by
@@ -393,9 +219,18 @@ pub trait TraceStore: Send + Sync {
     /// that writes all of a batch or nothing needs none for it.
     ///
     /// # Errors
-    /// Overloaded, where too much is queued to be written; invalid input, where the store was opened
+    /// Overloaded, where too much is queued to be written; unsupported, where the store was opened
     /// for reading.
     fn store(&self, records: NewRecords) -> StoreFuture<'_, IngestReceipt>;
+
+    /// What this store can do, as it was opened.
+    fn capabilities(&self) -> Capabilities;
+
+    /// The store as one that runs SQL, where it is one. Never for a single tenant, because SQL sees
+    /// all of them.
+    fn as_sql(&self) -> Option<&dyn SqlStore> {
+        None
+    }
 
     /// Stores one event of the telemetry API (seed 1), to be kept for so many seconds.
     ///

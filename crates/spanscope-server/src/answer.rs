@@ -144,6 +144,7 @@ impl ApiError {
             StatusCode::SERVICE_UNAVAILABLE => 14,
             StatusCode::INTERNAL_SERVER_ERROR => 13,
             StatusCode::REQUEST_TIMEOUT => 4,
+            StatusCode::NOT_IMPLEMENTED => 12,
             _ => 3, // the request is wrong
         }
     }
@@ -187,6 +188,14 @@ impl From<StoreError> for ApiError {
                     "overloaded",
                     "more is sent than can be written now",
                     "send the request again after the time that the header `retry-after` says",
+                );
+            }
+            StoreErrorKind::Unsupported => {
+                return Self::new(
+                    StatusCode::NOT_IMPLEMENTED,
+                    "unsupported",
+                    message,
+                    "ask another store; sending the request again will not help",
                 );
             }
             StoreErrorKind::AnswerTooLarge => {

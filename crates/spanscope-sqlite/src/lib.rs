@@ -25,6 +25,4 @@ pub use layer::{
 pub use retention::Deleted;
 pub use spanscope_core::queue::{FlushTimeout, LayerStats, WhenFull};
 pub use spanscope_core::tail::{TailRule, TailStats};
-pub use store::{
-    DEFAULT_INTAKE_BYTES, DEFAULT_MAX_ANSWER_BYTES, Imported, SqlResult, SqliteStore, SqliteStoreBuilder,
-};
+pub use store::{DEFAULT_INTAKE_BYTES, DEFAULT_MAX_ANSWER_BYTES, Imported, SqliteStore, SqliteStoreBuilder};

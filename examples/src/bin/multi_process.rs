@@ -63,7 +63,7 @@ fn print_counts(path: &Path, run: &str, processes: usize) -> anyhow::Result<()> 
         total += spans;
     }
     let stats = block_on(store.statistics())?;
-    let dropped = match stats.dropped.total() {
+    let dropped = match stats.account.unwrap_or_default().dropped.total() {
         0 => "nothing dropped".to_owned(),
         dropped => format!("{dropped} records dropped in this file's life"),
     };

@@ -172,7 +172,7 @@ pub(crate) fn receive(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result
     table.judged(
         &format!("OTLP in: spans a second, acknowledged when committed ({SPANS_A_REQUEST} a request, protobuf, {SENDERS} senders)"),
         format!("{rate:.0}"),
-        format!("{sent} sent, all stored, {} B a span", stats.file_bytes / stats.spans),
+        format!("{sent} sent, all stored, {} B a span", stats.file.map_or(0, |file| file.bytes) / stats.spans),
         rate,
         Goal::AtLeast(60_000.0),
         ">= 60,000",

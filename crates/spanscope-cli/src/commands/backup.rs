@@ -8,7 +8,7 @@ use crate::output::remark;
 use crate::progress;
 
 pub(super) fn run(file: &StoreFile, args: &BackupArgs) -> Result<()> {
-    let store = file.open()?;
+    let store = file.open_file()?;
     let bar = progress::bar("pages");
     let copied = store.backup(&args.file, |done, total| {
         bar.set_length(total);

@@ -1,7 +1,7 @@
 //! `spanscope demo`: something real to look at, and how to look at it.
 
 use anyhow::Result;
-use spanscope_model::{SpanStatus, TraceStore, UsageBy, UsageQuery, block_on};
+use spanscope_model::{SpanStatus, UsageBy, UsageQuery, block_on};
 
 use super::{StoreFile, short_id_digits, usage};
 use crate::args::{DemoArgs, Format, OutputArgs};
@@ -38,7 +38,7 @@ pub(super) fn run(file: &StoreFile, args: &DemoArgs) -> Result<()> {
     text.push_str(&usage::of_demo(&out, &usage));
     let failed = spans.iter().find(|span| span.status == Some(SpanStatus::Error));
     let flag = file.flag();
-    let short = &trace_id.to_string()[..short_id_digits(&store, &[trace_id])];
+    let short = &trace_id.to_string()[..short_id_digits(&*store, &[trace_id])];
     let mut next = vec![
         (
             "spanscope tree",

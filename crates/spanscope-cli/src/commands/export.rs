@@ -7,7 +7,6 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use jiff::tz::TimeZone;
 use spanscope_model::{IdMatch, LogFilter, Order, OrderKey, TraceFilter, TraceId, TraceStore, block_on};
-use spanscope_sqlite::SqliteStore;
 
 use super::{StoreFile, resolve_id};
 use crate::args::ExportArgs;
@@ -30,9 +29,9 @@ pub(super) fn run(file: &StoreFile, args: &ExportArgs) -> Result<()> {
     let filter = trace_filter(&args.filter, args.limit.unwrap_or(u64::MAX), &zone)?;
     let store = file.open()?;
     let traces = if args.ids.is_empty() {
-        chosen(&store, filter)?
+        chosen(&*store, filter)?
     } else {
-        named(&store, &args.ids)?
+        named(&*store, &args.ids)?
     };
     if traces.is_empty() {
         return Err(Stop::nothing("no trace matches"));
@@ -40,17 +39,17 @@ pub(super) fn run(file: &StoreFile, args: &ExportArgs) -> Result<()> {
     match &args.file {
         None => {
             let mut writer = BufWriter::new(stdout().lock());
-            write(&store, &traces, args, &mut writer, closed_pipe_is_an_end)
+            write(&*store, &traces, args, &mut writer, closed_pipe_is_an_end)
         }
         Some(path) => {
-            if is_same_file(path, store.path()) {
+            if is_same_file(path, &file.path()?) {
                 return Err(Stop::usage(
                     "the output would replace the store itself: name another file",
                 ));
             }
             let failed = || format!("could not write {}", path.display());
             let mut writer = BufWriter::new(File::create(path).with_context(failed)?);
-            write(&store, &traces, args, &mut writer, |result| {
+            write(&*store, &traces, args, &mut writer, |result| {
                 result.with_context(failed)
             })?;
             let number = u64::try_from(traces.len()).unwrap_or(u64::MAX);
@@ -65,7 +64,7 @@ pub(super) fn run(file: &StoreFile, args: &ExportArgs) -> Result<()> {
 }
 
 fn write(
-    store: &SqliteStore,
+    store: &dyn TraceStore,
     traces: &[TraceId],
     args: &ExportArgs,
     writer: &mut dyn Write,
@@ -88,7 +87,7 @@ fn write(
     Ok(())
 }
 
-fn read(store: &SqliteStore, trace: TraceId) -> Result<Option<Recorded>> {
+fn read(store: &dyn TraceStore, trace: TraceId) -> Result<Option<Recorded>> {
     let spans = match block_on(store.trace_spans(trace)) {
         Ok(spans) => spans,
         Err(error) if error.is_not_found() => return Ok(None),
@@ -104,7 +103,7 @@ fn read(store: &SqliteStore, trace: TraceId) -> Result<Option<Recorded>> {
 
 /// The chosen traces. Where no order is asked for and all are wanted, the oldest come first, so that what programs
 /// write meanwhile does not move the pages.
-fn chosen(store: &SqliteStore, mut filter: TraceFilter) -> Result<Vec<TraceId>> {
+fn chosen(store: &dyn TraceStore, mut filter: TraceFilter) -> Result<Vec<TraceId>> {
     let mut left = filter.limit;
     if filter.order_by.is_empty() && left == u64::MAX && filter.offset == 0 {
         filter.order_by.push(Order {
@@ -126,7 +125,7 @@ fn chosen(store: &SqliteStore, mut filter: TraceFilter) -> Result<Vec<TraceId>> 
     }
 }
 
-fn named(store: &SqliteStore, ids: &[String]) -> Result<Vec<TraceId>> {
+fn named(store: &dyn TraceStore, ids: &[String]) -> Result<Vec<TraceId>> {
     let mut traces = Vec::new();
     for id in ids {
         let (IdMatch::Trace(trace) | IdMatch::Span(trace, _)) = resolve_id(store, id)?;

@@ -1,7 +1,7 @@
 //! `spanscope logs`: what programs said.
 
 use anyhow::Result;
-use spanscope_model::{LogFilter, TraceStore, block_on};
+use spanscope_model::{LogFilter, block_on};
 
 use super::StoreFile;
 use crate::args::LogsArgs;

@@ -5,7 +5,6 @@ use spanscope_model::{
     Granularity, MetricInfo, MetricKind, MetricLabel, MetricQuery, MetricQueryType, MetricSeries, Timestamp,
     TraceStore, Value, block_on, stored_metric_name,
 };
-use spanscope_sqlite::SqliteStore;
 
 use super::StoreFile;
 use crate::args::MetricsArgs;
@@ -31,11 +30,11 @@ pub(super) fn run(file: &StoreFile, args: &MetricsArgs) -> Result<()> {
     let out = Output::new(&args.output);
     match &args.name {
         Some(name) => show(file, args, name, &out),
-        None => list(&file.open()?, &out),
+        None => list(&*file.open()?, &out),
     }
 }
 
-fn list(store: &SqliteStore, out: &Output) -> Result<()> {
+fn list(store: &dyn TraceStore, out: &Output) -> Result<()> {
     let metrics = block_on(store.list_metrics())?;
     out.list(&metrics, || listed(out, &metrics))?;
     if metrics.is_empty() {

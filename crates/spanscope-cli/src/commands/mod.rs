@@ -21,6 +21,7 @@ mod tree;
 mod usage;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use spanscope_model::{IdMatch, TraceId, TraceStore, block_on};
@@ -65,7 +66,13 @@ impl StoreFile {
         }
     }
 
-    fn open(&self) -> Result<SqliteStore> {
+    /// The store, for commands that ask what any store answers.
+    fn open(&self) -> Result<Arc<dyn TraceStore>> {
+        Ok(Arc::new(self.open_file()?))
+    }
+
+    /// The file, for commands that need a file.
+    fn open_file(&self) -> Result<SqliteStore> {
         Ok(SqliteStore::open(self.path()?)?)
     }
 
@@ -87,14 +94,14 @@ fn quoted(path: &Path) -> String {
     }
 }
 
-fn resolve_id(store: &SqliteStore, id: &str) -> Result<IdMatch> {
+fn resolve_id(store: &dyn TraceStore, id: &str) -> Result<IdMatch> {
     Ok(block_on(store.resolve_id(id.trim().to_ascii_lowercase()))?)
 }
 
 /// How many digits of these traces' ids can be typed back: enough that each fits no other stored trace or span.
 ///
 /// Ids begin with the second and the process they come from, so traces of a busy program differ late.
-fn short_id_digits(store: &SqliteStore, traces: &[TraceId]) -> usize {
+fn short_id_digits(store: &dyn TraceStore, traces: &[TraceId]) -> usize {
     let fits = |digits: usize| {
         traces.iter().all(|trace| {
             let short = trace.to_string()[..digits].to_owned();

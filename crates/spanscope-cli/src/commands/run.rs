@@ -12,7 +12,6 @@ use spanscope_model::{
 use spanscope_runs::{
     Format as Shape, GRACE, Level, Outlook, ROOTLESS_GRACE, Run, RunEvent, RunReader, Watched, format_event,
 };
-use spanscope_sqlite::SqliteStore;
 
 use super::StoreFile;
 use super::runs::{recent_ids, status_paint};
@@ -38,10 +37,10 @@ const MAX_NAMED: usize = 5;
 pub(super) fn run(file: &StoreFile, args: &RunArgs) -> Result<()> {
     let out = Output::new(&args.output);
     let store = file.open()?;
-    let id = resolve(&store, args.id.trim())?;
+    let id = resolve(&*store, args.id.trim())?;
     let mut parts = Parts::asked_for(args).unwrap_or(Parts::ALL);
     if args.follow {
-        follow(&out, &store, &id, args.level)?;
+        follow(&out, &*store, &id, args.level)?;
         // What happened was shown as it happened.
         match out.format {
             Format::Jsonl => return Ok(()),
@@ -112,7 +111,7 @@ impl Parts {
 
 /// The id by which the store knows the run: its task id, one that begins so, or the trace that an id or its beginning
 /// stands for.
-fn resolve(store: &SqliteStore, id: &str) -> Result<String> {
+fn resolve(store: &dyn TraceStore, id: &str) -> Result<String> {
     if id.is_empty() {
         return Err(Stop::usage(
             "an empty id names no run; `spanscope runs` lists them",
@@ -267,7 +266,7 @@ fn event_lines(events: &[RunEvent], level: Level) -> Result<String> {
 }
 
 /// Shows what happens until the run is over.
-fn follow(out: &Output, store: &SqliteStore, id: &str, level: Level) -> Result<()> {
+fn follow(out: &Output, store: &dyn TraceStore, id: &str, level: Level) -> Result<()> {
     let mut timeline = Timeline::live(out, level);
     let mut show = |events: &[RunEvent]| -> Result<()> {
         let text = match out.format {
@@ -329,7 +328,7 @@ impl Follower {
     }
 
     /// What was stored since the last look.
-    fn next(&mut self, store: &SqliteStore) -> Result<(Vec<RunEvent>, RunRecords)> {
+    fn next(&mut self, store: &dyn TraceStore) -> Result<(Vec<RunEvent>, RunRecords)> {
         let range = RunRange {
             after: self.cursor,
             upto: None,

@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 
 use anyhow::Result;
 use spanscope_model::{RunFilter, RunInfo, RunStatus, TraceStore, block_on};
-use spanscope_sqlite::SqliteStore;
 
 use super::StoreFile;
 use crate::args::{Format, RunsArgs};
@@ -46,7 +45,7 @@ pub(super) fn run(file: &StoreFile, args: &RunsArgs) -> Result<()> {
     let store = file.open()?;
     let page = block_on(store.list_runs(filter))?;
     let recent = match out.format {
-        Format::Table if !page.runs.is_empty() => recent_ids(&store)?,
+        Format::Table if !page.runs.is_empty() => recent_ids(&*store)?,
         _ => Vec::new(),
     };
     out.list(&page.runs, || rows(&out, &recent, &page.runs))?;
@@ -69,7 +68,7 @@ pub(super) fn run(file: &StoreFile, args: &RunsArgs) -> Result<()> {
 }
 
 /// The task ids of the newest runs, each once.
-pub(super) fn recent_ids(store: &SqliteStore) -> Result<Vec<String>> {
+pub(super) fn recent_ids(store: &dyn TraceStore) -> Result<Vec<String>> {
     let page = block_on(store.list_runs(RunFilter {
         limit: RECENT,
         ..RunFilter::default()

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use serde::Serialize;
-use spanscope_model::{IdMatch, LogEvent, LogFilter, Span, SpanState, TraceStore, block_on};
+use spanscope_model::{IdMatch, LogEvent, LogFilter, Span, SpanState, block_on};
 
 use super::{StoreFile, resolve_id};
 use crate::args::SpanArgs;
@@ -27,7 +27,7 @@ struct Answer {
 pub(super) fn run(file: &StoreFile, args: &SpanArgs) -> Result<()> {
     let out = Output::new(&args.output);
     let store = file.open()?;
-    let (trace_id, span_id) = match resolve_id(&store, &args.id)? {
+    let (trace_id, span_id) = match resolve_id(&*store, &args.id)? {
         IdMatch::Span(trace_id, span_id) => (trace_id, span_id),
         IdMatch::Trace(trace_id) => {
             return Err(Stop::usage(format!(

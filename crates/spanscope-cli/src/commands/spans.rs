@@ -1,7 +1,7 @@
 //! `spanscope spans`: single spans across all traces.
 
 use anyhow::Result;
-use spanscope_model::{Span, TraceStore, block_on};
+use spanscope_model::{Span, block_on};
 
 use super::StoreFile;
 use super::traces::{duration, status};

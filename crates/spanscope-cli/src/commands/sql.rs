@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use serde_json::{Map, Value};
-use spanscope_sqlite::SqlResult;
+use spanscope_model::{SqlResult, StoreError};
 
 use super::StoreFile;
 use crate::args::{Format, SqlArgs};
@@ -13,7 +13,11 @@ use crate::render::table::{Column, Shown, painted, table};
 
 pub(super) fn run(file: &StoreFile, args: &SqlArgs) -> Result<()> {
     let out = Output::new(&args.output);
-    let found = file.open()?.sql(&args.query, args.limit)?;
+    let store = file.open()?;
+    let store = store.as_sql().ok_or_else(|| {
+        StoreError::unsupported("this store does not run SQL: ask it by the other commands")
+    })?;
+    let found = store.sql(&args.query, args.limit)?;
     if out.format == Format::Table {
         out.print(&rows(&out, &found))?;
     } else {

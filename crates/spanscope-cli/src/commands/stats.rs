@@ -1,7 +1,7 @@
 //! `spanscope stats`: how the store is, or how long things take.
 
 use anyhow::Result;
-use spanscope_model::{NameStats, StoreStats, TraceStore, block_on};
+use spanscope_model::{Account, DropCounts, NameStats, StoreStats, block_on};
 
 use super::StoreFile;
 use crate::args::{StatsArgs, StatsBy};
@@ -34,62 +34,48 @@ pub(super) fn run(file: &StoreFile, args: &StatsArgs) -> Result<()> {
         }
         None => {
             let stats = block_on(store.statistics())?;
-            let path = store.path().display().to_string();
+            let path = file.path()?.display().to_string();
             out.one(&stats, || whole(&out, path, &stats))
         }
     }
 }
 
 fn whole(out: &Output, path: String, stats: &StoreStats) -> String {
-    let dropped = &stats.dropped;
-    let pending = stats
-        .offered
-        .saturating_sub(stats.stored)
-        .saturating_sub(dropped.total());
-    let mut records = format!(
-        "{} offered = {} stored",
-        grouped(stats.offered),
-        grouped(stats.stored)
-    );
-    records.push_str(&format!(" + {} dropped", grouped(dropped.total())));
-    if pending > 0 {
-        records.push_str(&format!(" + {} on their way", grouped(pending)));
-    }
     let moment = |time: Option<_>| time.map_or_else(|| "-".to_owned(), |time| time::full(time, &out.zone));
-    let mut text = pairs(
-        out,
-        &[
+    let mut rows = Vec::new();
+    match &stats.file {
+        Some(file) => rows.extend([
             ("file", path),
             (
                 "size",
                 format!(
                     "{} ({} free), log {}",
-                    bytes(stats.file_bytes),
-                    bytes(stats.free_bytes),
-                    bytes(stats.wal_bytes)
+                    bytes(file.bytes),
+                    bytes(file.free_bytes),
+                    bytes(file.wal_bytes)
                 ),
             ),
-            ("traces", grouped(stats.traces)),
-            ("spans", grouped(stats.spans)),
-            ("events", grouped(stats.events)),
-            ("points", grouped(stats.points)),
-            ("oldest", moment(stats.oldest)),
-            ("newest", moment(stats.newest)),
-            ("records", records),
-        ],
+        ]),
+        None => rows.push(("size", bytes(stats.bytes))),
+    }
+    rows.extend([
+        ("traces", grouped(stats.traces)),
+        ("spans", grouped(stats.spans)),
+        ("events", grouped(stats.events)),
+        ("points", grouped(stats.points)),
+        ("oldest", moment(stats.oldest)),
+        ("newest", moment(stats.newest)),
+    ]);
+    rows.extend(
+        stats
+            .account
+            .as_ref()
+            .map(|account| ("records", records(account))),
     );
-    if dropped.total() > 0 {
-        let causes = [
-            ("queue full", dropped.queue_full),
-            ("write failed", dropped.write_failed),
-            ("after shutdown", dropped.shutdown),
-            ("by the tail rule", dropped.sampled),
-        ];
-        let causes = causes.into_iter().filter(|(_, records)| *records > 0);
-        let causes: Vec<_> = causes
-            .map(|(cause, records)| format!("{cause} {}", grouped(records)))
-            .collect();
-        text.push_str(&pairs(out, &[("dropped", causes.join(", "))]));
+    let mut text = pairs(out, &rows);
+    let dropped = stats.account.as_ref().map(|account| &account.dropped);
+    if let Some(dropped) = dropped.filter(|dropped| dropped.total() > 0) {
+        text.push_str(&pairs(out, &[("dropped", causes(dropped))]));
     }
     if !stats.services.is_empty() {
         let columns = [
@@ -108,6 +94,38 @@ fn whole(out: &Output, path: String, stats: &StoreStats) -> String {
         text.push_str(&table(out, &columns, rows.collect()));
     }
     text
+}
+
+fn records(account: &Account) -> String {
+    let dropped = account.dropped.total();
+    let pending = account
+        .offered
+        .saturating_sub(account.stored)
+        .saturating_sub(dropped);
+    let mut text = format!(
+        "{} offered = {} stored + {} dropped",
+        grouped(account.offered),
+        grouped(account.stored),
+        grouped(dropped)
+    );
+    if pending > 0 {
+        text.push_str(&format!(" + {} on their way", grouped(pending)));
+    }
+    text
+}
+
+fn causes(dropped: &DropCounts) -> String {
+    let causes = [
+        ("queue full", dropped.queue_full),
+        ("write failed", dropped.write_failed),
+        ("after shutdown", dropped.shutdown),
+        ("by the tail rule", dropped.sampled),
+    ];
+    let causes = causes.into_iter().filter(|(_, records)| *records > 0);
+    let causes: Vec<_> = causes
+        .map(|(cause, records)| format!("{cause} {}", grouped(records)))
+        .collect();
+    causes.join(", ")
 }
 
 fn by_name(out: &Output, names: &[NameStats]) -> String {

@@ -40,11 +40,11 @@ pub(super) fn run(file: &StoreFile, args: &TailArgs) -> Result<()> {
     let least = args.severity.as_deref().map(severity).transpose()?;
     let mut lines = EntryLines::new(&out, false);
     let store = file.open()?;
-    let mut follower = Follower::new(&store)?;
-    let last = follower.last(&store, usize::try_from(args.lines).unwrap_or(usize::MAX), least)?;
+    let mut follower = Follower::new(&*store)?;
+    let last = follower.last(&*store, usize::try_from(args.lines).unwrap_or(usize::MAX), least)?;
     show(&out, &mut lines, &last)?;
     loop {
-        let mut records = follower.news(&store)?;
+        let mut records = follower.news(&*store)?;
         records.retain(|record| record.is_at_least(least));
         show(&out, &mut lines, &records)?;
         sleep(INTERVAL);

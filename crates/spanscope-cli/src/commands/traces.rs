@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 use spanscope_model::{SpanState, SpanStatus, TraceId, TraceStore, TraceSummary, block_on};
-use spanscope_sqlite::SqliteStore;
 
 use super::{StoreFile, short_id_digits};
 use crate::args::ListArgs;
@@ -19,14 +18,14 @@ pub(super) fn run(file: &StoreFile, args: &ListArgs) -> Result<()> {
     let filter = trace_filter(&args.filter, args.limit, &out.zone)?;
     let store = file.open()?;
     let traces = block_on(store.list_traces(filter))?;
-    out.list(&traces, || rows(&out, &store, &traces))?;
+    out.list(&traces, || rows(&out, &*store, &traces))?;
     if traces.is_empty() {
         return Err(Stop::nothing("no trace matches"));
     }
     Ok(())
 }
 
-fn rows(out: &Output, store: &SqliteStore, traces: &[TraceSummary]) -> String {
+fn rows(out: &Output, store: &dyn TraceStore, traces: &[TraceSummary]) -> String {
     if traces.is_empty() {
         return String::new();
     }

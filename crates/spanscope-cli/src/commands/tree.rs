@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 use spanscope_model::{IdMatch, Span, SpanNode, TraceStore, block_on};
-use spanscope_sqlite::SqliteStore;
 
 use super::{StoreFile, resolve_id};
 use crate::args::{Format, TreeArgs};
@@ -13,8 +12,8 @@ use crate::render::tree::{Choice, tree};
 pub(super) fn run(file: &StoreFile, args: &TreeArgs) -> Result<()> {
     let out = Output::new(&args.output);
     let store = file.open()?;
-    let id = resolve_id(&store, &args.id)?;
-    let spans = spans(&store, id)?;
+    let id = resolve_id(&*store, &args.id)?;
+    let spans = spans(&*store, id)?;
     if out.format == Format::Table {
         let choice = Choice {
             top: match id {
@@ -44,7 +43,7 @@ pub(super) fn run(file: &StoreFile, args: &TreeArgs) -> Result<()> {
 }
 
 /// All spans that belong to the id; the depth is cut later, so that what is left out can be counted.
-fn spans(store: &SqliteStore, id: IdMatch) -> Result<Vec<Span>> {
+fn spans(store: &dyn TraceStore, id: IdMatch) -> Result<Vec<Span>> {
     Ok(match id {
         IdMatch::Trace(trace) => block_on(store.trace_spans(trace))?,
         IdMatch::Span(_, span) => {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use serde::Serialize;
-use spanscope_model::{TraceStore, UsageBy, UsageQuery, UsageRow, block_on};
+use spanscope_model::{UsageBy, UsageQuery, UsageRow, block_on};
 
 use super::StoreFile;
 use crate::args::{UsageArgs, UsageGroup};

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value as Json, json};
-use spanscope_model::{LogFilter, MetricQuery, SpanFilter, Timestamp, TraceStore as _, block_on};
+use spanscope_model::{
+    LogFilter, MetricQuery, SpanFilter, SqlStore as _, Timestamp, TraceStore as _, block_on,
+};
 use spanscope_sqlite::SqliteStore;
 
 /// More than any test stores.

@@ -1,7 +1,7 @@
 //! Tokens: who is answered at all, and what each sees of what others sent.
 
 use serde_json::{Value as Json, json};
-use spanscope_model::{LogFilter, Timestamp, TraceStore as _, block_on};
+use spanscope_model::{LogFilter, SqlStore as _, Timestamp, TraceStore as _, block_on};
 use spanscope_tests::wait_for;
 
 use super::bridged::demo;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use spanscope_model::{
-    Condition, Cursor, IdMatch, IngestReceipt, LogEvent, LogFilter, MetricInfo, MetricQuery, MetricSeries,
-    NameStats, NewRecords, RunFilter, RunPage, RunRange, RunRecords, Span, SpanFilter, SpanId, SpanNode,
-    StoreError, StoreErrorKind, StoreFuture, StoreStats, Stored, StoredFilter, Tenant, Timestamp, Trace,
-    TraceFilter, TraceId, TraceQuery, TraceStore, TraceSummary, UsageQuery, UsageRow,
+    Capabilities, Condition, Cursor, IdMatch, IngestReceipt, LogEvent, LogFilter, MetricInfo, MetricQuery,
+    MetricSeries, NameStats, NewRecords, RunFilter, RunPage, RunRange, RunRecords, Span, SpanFilter, SpanId,
+    SpanNode, StoreError, StoreErrorKind, StoreFuture, StoreStats, Stored, StoredFilter, Tenant, Timestamp,
+    Trace, TraceFilter, TraceId, TraceQuery, TraceStore, TraceSummary, UsageQuery, UsageRow,
 };
 use tokio::sync::watch;
 
@@ -138,6 +138,9 @@ impl TraceStore for Failing {
     }
     fn wait_for_change(&self, _: u64) -> StoreFuture<'_, u64> {
         self.fail()
+    }
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::all()
     }
     fn for_tenant(&self, _: &Tenant) -> Arc<dyn TraceStore> {
         Arc::new(self.clone())

@@ -36,17 +36,16 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use spanscope_model::{
-    Condition, Cursor, IdMatch, IngestReceipt, LogEvent, LogFilter, MetricInfo, MetricQuery, MetricSeries,
-    NameStats, NewRecords, RunFilter, RunPage, RunRange, RunRecords, Span, SpanFilter, SpanId, SpanNode,
-    StoreError, StoreFuture, StoreStats, Stored, StoredFilter, Tenant, Timestamp, Trace, TraceFilter,
-    TraceId, TraceQuery, TraceStore, TraceSummary, UsageQuery, UsageRow,
+    Capabilities, Condition, Cursor, IdMatch, IngestReceipt, LogEvent, LogFilter, MetricInfo, MetricQuery,
+    MetricSeries, NameStats, NewRecords, RunFilter, RunPage, RunRange, RunRecords, Span, SpanFilter, SpanId,
+    SpanNode, SqlResult, SqlStore, StoreError, StoreFuture, StoreStats, Stored, StoredFilter, Tenant,
+    Timestamp, Trace, TraceFilter, TraceId, TraceQuery, TraceStore, TraceSummary, UsageQuery, UsageRow,
 };
 
 use self::file::{Asker, File};
 pub use self::import::Imported;
 pub use self::opening::{DEFAULT_INTAKE_BYTES, DEFAULT_MAX_ANSWER_BYTES, SqliteStoreBuilder};
 use self::scope::Scope;
-pub use self::sql::SqlResult;
 use self::watch::Watch;
 use self::worker::Workers;
 use crate::intake::Intake;
@@ -160,16 +159,6 @@ impl SqliteStore {
         &self.file.path
     }
 
-    /// Runs one `SELECT` that the user wrote over the documented tables, and answers up to `limit` rows.
-    ///
-    /// # Errors
-    /// Invalid input if it is wrong, if it is not one statement, or if it does anything but read.
-    pub fn sql(&self, query: &str, limit: usize) -> Result<SqlResult, StoreError> {
-        // A connection of its own, because what is denied on it stays denied.
-        let mut db = open_read(self.path())?;
-        sql::run(&mut db, query, limit).map_err(|failure| failure.of(self.path()))
-    }
-
     /// Copies the store as it is now, while programs go on writing. `progress` gets pages done and pages in all.
     ///
     /// # Errors
@@ -227,9 +216,17 @@ impl SqliteStore {
 
 /// A change is asked of a store that was opened for reading.
 fn only_read() -> StoreError {
-    StoreError::invalid(
+    StoreError::unsupported(
         "this store was opened for reading: open it with SqliteStore::builder() to store or delete in it",
     )
+}
+
+impl SqlStore for SqliteStore {
+    fn sql(&self, query: &str, limit: usize) -> Result<SqlResult, StoreError> {
+        // A connection of its own, because what is denied on it stays denied.
+        let mut db = open_read(self.path())?;
+        sql::run(&mut db, query, limit).map_err(|failure| failure.of(self.path()))
+    }
 }
 
 impl TraceStore for SqliteStore {
@@ -400,5 +397,20 @@ impl TraceStore for SqliteStore {
             return Box::pin(async { Err(only_read()) });
         };
         intake.take(self.asker.tenant.as_ref(), records)
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let mut capabilities = Capabilities::all();
+        capabilities.writes = self.intake.is_some();
+        capabilities.deletes = self.intake.is_some();
+        capabilities
+    }
+
+    fn as_sql(&self) -> Option<&dyn SqlStore> {
+        // The views show all tenants.
+        match self.asker.tenant {
+            None => Some(self),
+            Some(_) => None,
+        }
     }
 }

@@ -8,24 +8,14 @@ use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::types::ValueRef;
 use rusqlite::{Batch, Connection, ErrorCode};
 use serde_json::Value;
-use spanscope_model::StoreError;
+use spanscope_model::{SqlResult, StoreError};
 
 use super::Failure;
 
-/// The answer of a query, as a table.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SqlResult {
-    /// The names of the columns.
-    pub columns: Vec<String>,
-    /// The rows, a value a column. Blobs are hexadecimal texts, numbers that JSON has not are texts.
-    pub rows: Vec<Vec<Value>>,
-    /// Whether there were more rows than the limit.
-    pub is_truncated: bool,
-}
-
 const ACCEPTED: &str = "one SELECT over traces, spans, span_events, logs and metrics is accepted here";
 
-/// Runs one query on a connection that is used for nothing else.
+/// Runs one query on a connection that is used for nothing else. Blobs are hexadecimal texts, numbers
+/// that JSON has not are texts.
 pub(super) fn run(db: &mut Connection, query: &str, limit: usize) -> Result<SqlResult, Failure> {
     db.authorizer(Some(allow))?;
     let mut batch = Batch::new(db, query);

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use rusqlite::Connection;
-use spanscope_model::{DropCounts, NameStats, ServiceStats, StoreStats, Timestamp};
+use spanscope_model::{Account, DropCounts, FileStats, NameStats, ServiceStats, StoreStats, Timestamp};
 
 use super::Failure;
 use super::builder::Sql;
@@ -31,14 +31,12 @@ pub(super) fn store(db: &Connection, scope: Scope, path: &Path) -> Result<StoreS
     };
     let number = |sql: Sql| first(sql).map(|number| natural(number.unwrap_or(0)));
     let moment = |sql: Sql| first(sql).map(|time| time.map(Timestamp::from_nanos));
-    // The file is everybody's; its size tells one tenant about the others.
     let is_all = scope.is_all();
-    let size = |path: &Path| match is_all {
-        true => std::fs::metadata(path).map_or(0, |file| file.len()),
-        false => 0,
+    // The file is everybody's; its size tells one tenant about the others.
+    let file = match is_all {
+        true => Some(file(db, path)?),
+        false => None,
     };
-    let mut wal = path.as_os_str().to_owned();
-    wal.push("-wal");
     let account = |column: &'static str| {
         let sql = Sql::new("SELECT sum(")
             .push(column)
@@ -47,15 +45,7 @@ pub(super) fn store(db: &Connection, scope: Scope, path: &Path) -> Result<StoreS
     };
     let services = services(db, scope)?;
     Ok(StoreStats {
-        file_bytes: size(path),
-        wal_bytes: size(Path::new(&wal)),
-        free_bytes: match is_all {
-            true => {
-                number(Sql::new("SELECT freelist_count FROM pragma_freelist_count"))?
-                    * number(Sql::new("SELECT page_size FROM pragma_page_size"))?
-            }
-            false => 0,
-        },
+        bytes: file.map_or(0, |file| file.bytes + file.wal_bytes),
         traces: number(
             Sql::new("SELECT count(*) FROM _trace t WHERE t.span_count > 0").add(&scope.of_traces()),
         )?,
@@ -71,18 +61,33 @@ pub(super) fn store(db: &Connection, scope: Scope, path: &Path) -> Result<StoreS
         },
         oldest: moment(Sql::new("SELECT min(t.start) FROM _trace t WHERE 1").add(&scope.of_traces()))?,
         newest: moment(Sql::new("SELECT max(t.start) FROM _trace t WHERE 1").add(&scope.of_traces()))?,
-        offered: account("offered")?,
-        stored: account("stored")?,
-        dropped: DropCounts {
-            queue_full: account("dropped_queue_full")?,
-            write_failed: account("dropped_write_failed")?,
-            shutdown: account("dropped_shutdown")?,
-            sampled: match schema::has_sampled(db)? {
-                true => account("dropped_sampled")?,
-                false => 0,
+        file,
+        account: Some(Account {
+            offered: account("offered")?,
+            stored: account("stored")?,
+            dropped: DropCounts {
+                queue_full: account("dropped_queue_full")?,
+                write_failed: account("dropped_write_failed")?,
+                shutdown: account("dropped_shutdown")?,
+                sampled: match schema::has_sampled(db)? {
+                    true => account("dropped_sampled")?,
+                    false => 0,
+                },
             },
-        },
+        }),
         services,
+    })
+}
+
+fn file(db: &Connection, path: &Path) -> rusqlite::Result<FileStats> {
+    let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+    let mut wal = path.as_os_str().to_owned();
+    wal.push("-wal");
+    let pragma = |name| db.pragma_query_value(None, name, |row| row.get(0).map(natural));
+    Ok(FileStats {
+        bytes: size(path),
+        wal_bytes: size(Path::new(&wal)),
+        free_bytes: pragma("freelist_count")? * pragma("page_size")?,
     })
 }
 

@@ -1,6 +1,6 @@
 //! The SQL contract: the three queries of the telemetry guide as they stand there.
 
-use spanscope_model::Timestamp;
+use spanscope_model::{SqlStore as _, Timestamp};
 
 use crate::support::{MIDNIGHT, MILLISECOND, Row, SECOND, StoreFile, trace_id};
 

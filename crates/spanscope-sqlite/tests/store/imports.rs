@@ -124,8 +124,9 @@ fn a_described_file_comes_over_whole_and_once() {
     );
 
     let stats = block_on(store.statistics()).unwrap();
+    let account = stats.account.unwrap();
     assert_eq!(
-        (stats.offered, stats.stored, stats.spans + stats.events),
+        (account.offered, account.stored, stats.spans + stats.events),
         (8, 8, 8)
     );
 

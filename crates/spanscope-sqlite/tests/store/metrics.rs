@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, params};
 use spanscope_model::{
-    LabelMatcher, LabelOperator, MetricKind, MetricQuery, MetricQueryType, MetricSeries, Timestamp,
-    TraceStore, Value, block_on,
+    LabelMatcher, LabelOperator, MetricKind, MetricQuery, MetricQueryType, MetricSeries, SqlStore as _,
+    Timestamp, TraceStore, Value, block_on,
 };
 use spanscope_sqlite::{Imported, SqliteStore};
 

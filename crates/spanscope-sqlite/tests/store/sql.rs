@@ -1,5 +1,7 @@
 use std::fs;
 
+use spanscope_model::SqlStore as _;
+
 use crate::support::{Row, StoreFile};
 
 #[test]

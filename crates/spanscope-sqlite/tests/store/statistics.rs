@@ -135,9 +135,10 @@ fn the_account_of_all_processes_is_summed_up() {
         .unwrap();
     let stats = block_on(file.store().statistics()).unwrap();
     assert_eq!((stats.traces, stats.spans, stats.events), (2, 3, 1));
-    assert_eq!((stats.offered, stats.stored), (28, 4));
-    assert_eq!((stats.dropped.lost(), stats.dropped.sampled), (16, 8));
-    assert_eq!(stats.offered, stats.stored + stats.dropped.total());
+    let account = stats.account.unwrap();
+    assert_eq!((account.offered, account.stored), (28, 4));
+    assert_eq!((account.dropped.lost(), account.dropped.sampled), (16, 8));
+    assert_eq!(account.offered, account.stored + account.dropped.total());
     assert_eq!(stats.oldest, Some(Timestamp::from_nanos(MIDNIGHT)));
     assert_eq!(stats.newest, Some(Timestamp::from_nanos(MIDNIGHT + 5)));
     let services: Vec<_> = stats
@@ -146,7 +147,9 @@ fn the_account_of_all_processes_is_summed_up() {
         .map(|s| (s.service_name.as_str(), s.spans, s.errors))
         .collect();
     assert_eq!(services, [("shop", 2, 1), ("bank", 1, 0)]);
-    assert!(stats.file_bytes > 0 && stats.wal_bytes > 0);
+    let file_stats = stats.file.unwrap();
+    assert!(file_stats.bytes > 0 && file_stats.wal_bytes > 0);
+    assert_eq!(stats.bytes, file_stats.bytes + file_stats.wal_bytes);
     let empty = StoreFile::new();
     let empty = block_on(empty.store().statistics()).unwrap();
     assert_eq!((empty.spans, empty.oldest), (0, None));
@@ -164,7 +167,13 @@ fn a_file_of_version_2_is_read_as_it_is_and_the_first_writer_makes_it_count_what
         .unwrap();
     let store = file.store();
     let before = block_on(store.statistics()).unwrap();
-    assert_eq!((before.dropped.total(), before.dropped.sampled), (2, 0));
+    assert_eq!(
+        (
+            before.account.unwrap().dropped.total(),
+            before.account.unwrap().dropped.sampled
+        ),
+        (2, 0)
+    );
     assert_eq!(file.number("PRAGMA user_version"), 2, "reading changes nothing");
     let (layer, guard) = SqliteLayer::builder()
         .tail(TailRule::new())
@@ -176,8 +185,9 @@ fn a_file_of_version_2_is_read_as_it_is_and_the_first_writer_makes_it_count_what
     assert!(guard.shutdown());
     assert_eq!(file.number("PRAGMA user_version"), 5);
     let after = block_on(store.statistics()).unwrap();
-    assert_eq!((after.spans, after.offered, after.stored), (1, 11, 8));
-    assert_eq!((after.dropped.lost(), after.dropped.sampled), (2, 1));
+    let account = after.account.unwrap();
+    assert_eq!((after.spans, account.offered, account.stored), (1, 11, 8));
+    assert_eq!((account.dropped.lost(), account.dropped.sampled), (2, 1));
     let fresh = StoreFile::new();
     let columns = "SELECT group_concat(name) FROM pragma_table_info('_process')";
     let columns = |file: &StoreFile| -> String { file.db.query_row(columns, [], |row| row.get(0)).unwrap() };

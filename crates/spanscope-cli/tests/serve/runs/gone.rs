@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
-use spanscope_model::Timestamp;
+use spanscope_model::{SqlStore as _, Timestamp};
 use spanscope_tests::terminal::run_piped;
 
 use super::{OF_A_RUN, PREFIXES, get, refusal, run_of, texts, write};

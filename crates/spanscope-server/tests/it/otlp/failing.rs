@@ -101,7 +101,7 @@ fn a_store_that_was_opened_for_reading_says_so() {
     ] {
         let server = Running::of(store, AuthMode::Local, Limits::default());
         let answer = send(&traces(vec![span("second")])).to(server.address);
-        assert_eq!((answer.status, status_of(&answer).code), (400, 3));
+        assert_eq!((answer.status, status_of(&answer).code), (501, 12));
     }
     assert_eq!(written.span_names(), ["first"]);
 }

@@ -76,3 +76,18 @@ fn a_store_that_fails_says_why_in_the_log() {
         "{said}"
     );
 }
+
+#[test]
+fn a_store_that_can_t_do_what_is_asked_is_answered_with_501_and_a_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace_store.db");
+    drop(SqliteLayer::builder().open(&path).unwrap());
+    let server = Server::start(telemetry_router(Arc::new(SqliteStore::open(&path).unwrap())));
+    let event = r#"{"ttl_seconds": 60, "event": {"type": "unstructured_log", "severity": "info", "message": "hello",
+        "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "span_id": "00f067aa0ba902b7",
+        "timestamp": "2026-11-21T14:03:00Z"}}"#;
+    let answer = post(server.address, "/v1/telemetry/events", event).unwrap();
+    assert_eq!((answer.status, code(&answer)), (501, "unsupported".to_owned()));
+    assert!(answer.body.contains("opened for reading"), "{}", answer.body);
+    assert!(answer.header("retry-after").is_none());
+}

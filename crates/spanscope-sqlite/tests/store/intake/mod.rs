@@ -9,8 +9,8 @@ mod tenants;
 
 use spanscope_model::{
     Adds, Attributes, IngestReceipt, LogEvent, MetricKind, MetricQuery, MetricQueryType, NewEvent, NewPoint,
-    NewRecords, NewSpan, Severity, SourceRecords, Span, SpanState, SpanStatus, Timestamp, TraceStore, Value,
-    block_on,
+    NewRecords, NewSpan, Severity, SourceRecords, Span, SpanState, SpanStatus, SqlStore as _, Timestamp,
+    TraceStore, Value, block_on,
 };
 use spanscope_sqlite::SqliteStore;
 
@@ -39,7 +39,7 @@ impl Open {
 
     /// What every question shows of the accounts: what was offered is there.
     pub(super) fn account(&self) -> (u64, u64) {
-        let stats = block_on(self.store.statistics()).unwrap();
+        let stats = block_on(self.store.statistics()).unwrap().account.unwrap();
         (stats.offered, stats.stored)
     }
 }

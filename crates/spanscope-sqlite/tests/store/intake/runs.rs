@@ -609,7 +609,7 @@ fn a_store_that_was_opened_for_reading_deletes_nothing() {
         block_on(reader.delete_runs_before(ago(0))).unwrap_err(),
     ] {
         assert!(
-            error.is_invalid_input() && error.to_string().contains("SqliteStore::builder"),
+            error.is_unsupported() && error.to_string().contains("SqliteStore::builder"),
             "{error}"
         );
     }

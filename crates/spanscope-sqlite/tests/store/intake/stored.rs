@@ -3,8 +3,8 @@
 use serde_json::json;
 use spanscope_model::{
     Adds, Attributes, Condition, ConditionOp, IngestReceipt, Link, LogEvent, LogFilter, NewEvent, NewRecords,
-    NewSpan, Scope, Severity, Source, SourceRecords, SpanFilter, SpanKind, SpanStatus, TraceFilter,
-    TraceStore, UsageBy, UsageQuery, Value, block_on,
+    NewSpan, Scope, Severity, Source, SourceRecords, SpanFilter, SpanKind, SpanStatus, SqlStore as _,
+    TraceFilter, TraceStore, UsageBy, UsageQuery, Value, block_on,
 };
 use spanscope_sqlite::SqliteStore;
 

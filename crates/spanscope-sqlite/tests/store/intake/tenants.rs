@@ -75,8 +75,10 @@ fn a_tenant_sees_nothing_of_another_ones() {
         assert_eq!(block_on(tenant.list_metrics()).unwrap()[0].points, 1);
         let stats = block_on(tenant.statistics()).unwrap();
         assert_eq!((stats.traces, stats.spans), (traces as u64, traces as u64 + 1));
-        assert_eq!((stats.events, stats.points, stats.file_bytes), (2, 1, 0));
-        assert_eq!(stats.offered, stats.spans + 3);
+        assert_eq!((stats.events, stats.points, stats.bytes), (2, 1, 0));
+        assert_eq!(stats.file, None, "its size tells of the others");
+        assert!(tenant.as_sql().is_none(), "SQL shows all of them");
+        assert_eq!(stats.account.unwrap().offered, stats.spans + 3);
         let names = block_on(tenant.name_statistics(None)).unwrap();
         assert_eq!(names.iter().map(|name| name.count).sum::<u64>(), stats.spans);
         assert!(matches!(
