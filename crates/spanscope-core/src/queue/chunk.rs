@@ -1,19 +1,28 @@
 //! A run of records of one thread.
 
-use std::ops::Range;
-use std::sync::Weak;
-
 use spanscope_model::{SpanId, SpanStatus};
 use tracing_core::Metadata;
 use tracing_core::span::Id;
 
-use super::shared::Slot;
 use crate::capture::{FieldReader, Key, SpanIds, Ticks};
 
 /// The field by which a span says whether it failed.
 const STATUS_CODE: &str = "otel.status_code";
 
-/// One record.
+/// How full a chunk gets. At 64 KiB a thread hands over every 200 spans or so.
+pub(super) const CHUNK_BYTES: usize = 64 * 1024;
+/// What a full chunk is made for at once: three quarters of it are entries, as spans and events
+/// with some fields have it. Together it is an eighth more than what is paid for.
+const ENTRIES: usize = CHUNK_BYTES * 3 / 4 / size_of::<Entry>();
+const FIELD_BYTES: usize = CHUNK_BYTES * 3 / 8;
+/// A chunk with so many entries is full, and gets so many more at most from what it has paid
+/// already.
+const SLACK: usize = 48;
+
+/// Stands for a busy time that no layer counts.
+pub(super) const NOT_COUNTED: u64 = u64::MAX;
+
+/// One record. Its size counts: a calling thread writes one a span, and the queue is full of them.
 #[derive(Debug)]
 pub enum Entry {
     /// A span that began; only where the layer asks for it.
@@ -39,7 +48,7 @@ pub struct StartEntry {
     pub start: Ticks,
     /// When it was told.
     pub told: Ticks,
-    pub(super) fields: Range<usize>,
+    pub(super) fields: Fields,
 }
 
 /// A span that ended.
@@ -61,11 +70,9 @@ pub struct SpanEntry {
     pub start: Ticks,
     /// When it ended.
     pub end: Ticks,
-    /// How long at least one thread was inside of it, in nanoseconds, where a layer counts that.
-    pub busy_nanos: Option<u64>,
-    /// What it follows from; empty nearly always.
-    pub links: Vec<SpanIds>,
-    pub(super) fields: Range<usize>,
+    pub(super) busy_nanos: u64,
+    pub(super) links: Links,
+    pub(super) fields: Fields,
 }
 
 /// An event.
@@ -77,7 +84,7 @@ pub struct EventEntry {
     pub metadata: &'static Metadata<'static>,
     /// When it happened.
     pub time: Ticks,
-    pub(super) fields: Range<usize>,
+    pub(super) fields: Fields,
 }
 
 /// A measurement that is no event. Its fields are those that an event would have.
@@ -87,7 +94,38 @@ pub struct MeasurementEntry {
     pub ids: Option<SpanIds>,
     /// When it was made.
     pub time: Ticks,
-    pub(super) fields: Range<usize>,
+    pub(super) fields: Fields,
+}
+
+impl SpanEntry {
+    /// How long at least one thread was inside of it, in nanoseconds, where a layer counts that.
+    #[must_use]
+    pub fn busy_nanos(&self) -> Option<u64> {
+        (self.busy_nanos != NOT_COUNTED).then_some(self.busy_nanos)
+    }
+
+    /// What it follows from or was linked to; empty nearly always.
+    #[must_use]
+    pub fn links(&self) -> &[SpanIds] {
+        self.links.0.as_deref().unwrap_or_default()
+    }
+}
+
+/// Where a record's fields are in the bytes of its chunk.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fields {
+    start: u32,
+    end: u32,
+}
+
+/// A span's links, in two words where there are none.
+#[derive(Debug)]
+pub(super) struct Links(Option<Box<[SpanIds]>>);
+
+impl Links {
+    pub(super) fn new(links: &[SpanIds]) -> Self {
+        Self((!links.is_empty()).then(|| links.into()))
+    }
 }
 
 /// A run of records of one thread, oldest first.
@@ -99,8 +137,6 @@ pub struct Chunk {
     pub(super) opened: Vec<Id>,
     /// What this chunk takes from the budget.
     pub(super) paid: usize,
-    /// Where it goes when it is empty again.
-    pub(super) home: Weak<Slot>,
 }
 
 impl Chunk {
@@ -119,7 +155,7 @@ impl Chunk {
     /// The fields of a span of this chunk.
     #[must_use]
     pub fn span_fields(&self, span: &SpanEntry) -> FieldReader<'_> {
-        FieldReader::new(self.bytes.get(span.fields.clone()).unwrap_or_default())
+        self.fields(span.fields)
     }
 
     /// Whether a span of this chunk failed: what it says of itself by `otel.status_code`, else what was seen of it. It
@@ -145,19 +181,19 @@ impl Chunk {
     /// The fields that a span of this chunk began with.
     #[must_use]
     pub fn start_fields(&self, start: &StartEntry) -> FieldReader<'_> {
-        FieldReader::new(self.bytes.get(start.fields.clone()).unwrap_or_default())
+        self.fields(start.fields)
     }
 
     /// The fields of an event of this chunk.
     #[must_use]
     pub fn event_fields(&self, event: &EventEntry) -> FieldReader<'_> {
-        FieldReader::new(self.bytes.get(event.fields.clone()).unwrap_or_default())
+        self.fields(event.fields)
     }
 
     /// The fields of a measurement of this chunk.
     #[must_use]
     pub fn measurement_fields(&self, measurement: &MeasurementEntry) -> FieldReader<'_> {
-        FieldReader::new(self.bytes.get(measurement.fields.clone()).unwrap_or_default())
+        self.fields(measurement.fields)
     }
 
     /// What the chunk takes from the queue's budget.
@@ -182,9 +218,43 @@ impl Chunk {
         self.bytes.len() + self.entries.len() * size_of::<Entry>() + self.opened.len() * size_of::<Id>()
     }
 
-    pub(super) fn push_fields(&mut self, fields: &[u8]) -> Range<usize> {
-        let start = self.bytes.len();
+    /// Has room for what fills a chunk.
+    pub(super) fn reserve(&mut self) {
+        self.entries
+            .reserve((ENTRIES + SLACK).saturating_sub(self.entries.len()));
+        self.bytes.reserve(FIELD_BYTES.saturating_sub(self.bytes.len()));
+    }
+
+    /// Whether it holds the entries that it is made for. More would double their memory.
+    pub(super) fn is_full(&self) -> bool {
+        self.entries.len() >= ENTRIES
+    }
+
+    /// Whether it has grown beyond what chunks are kept for.
+    pub(super) fn is_oversized(&self) -> bool {
+        self.capacity() > 2 * CHUNK_BYTES
+    }
+
+    /// The memory that it has.
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity() + self.entries.capacity() * size_of::<Entry>()
+    }
+
+    /// Adds a record's fields. They end within 4 GiB, because a longer record finds no room:
+    /// capture takes no more than some MiB of one.
+    pub(super) fn push_fields(&mut self, fields: &[u8]) -> Fields {
+        let place = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
+        let start = place(self.bytes.len());
         self.bytes.extend_from_slice(fields);
-        start..self.bytes.len()
+        Fields {
+            start,
+            end: place(self.bytes.len()),
+        }
+    }
+
+    fn fields(&self, fields: Fields) -> FieldReader<'_> {
+        let place = |place: u32| usize::try_from(place).unwrap_or(usize::MAX);
+        let bytes = self.bytes.get(place(fields.start)..place(fields.end));
+        FieldReader::new(bytes.unwrap_or_default())
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Each thread fills a chunk of its own: records one after another, their fields in one buffer. A full chunk goes to
 //! the sink; what lies in half-full ones the sink collects when its time comes, so an idle thread delays nothing.
-//! Chunks come back emptied to the thread that made them, because freeing memory on another thread is what costs.
+//! Emptied chunks are kept for the next records, because to free memory and to have it faulted in
+//! again is what costs; an idle queue gives them back.
 //!
 //! Memory is bounded by a budget of bytes that chunks are paid from before they exist. When it is used up, the record is
 //! dropped and counted, or the caller waits, as the sink chose. For every record exactly one is true: it is in a chunk,
@@ -13,7 +14,9 @@
 mod chunk;
 mod control;
 mod log_to_stderr;
+mod push;
 mod shared;
+mod slot;
 
 pub use chunk::{Chunk, Entry, EventEntry, MeasurementEntry, SpanEntry, StartEntry};
 pub use control::{Control, FlushTimeout, LONGEST, LayerStats, Wanted};

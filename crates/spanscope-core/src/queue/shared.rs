@@ -1,24 +1,18 @@
-//! The queue itself: the threads' slots, the full chunks, the budget, the account.
+//! The queue itself and the sink's end of it: the threads' slots, the full chunks, the budget, the
+//! account.
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
-use std::sync::{Arc, Condvar, Mutex, Weak};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use tracing_core::span::Id;
-
-use super::chunk::{Chunk, Entry, EventEntry, MeasurementEntry, SpanEntry, StartEntry};
-use crate::capture::{
-    DEFAULT_MAX_VALUE_LEN, FieldWriter, RawValue, SpanIds, SpanRecord, Start, Ticks, is_suppressed,
-};
-use crate::metrics::{Measurement, Number};
+use super::chunk::{CHUNK_BYTES, Chunk};
+use super::slot::Slot;
 use crate::sync::{lock, wait_timeout_while};
 
-/// How full a chunk gets. At 64 KiB a thread hands over every 150 spans or so.
-const CHUNK_BYTES: usize = 64 * 1024;
-/// Chunks are paid for in such steps as they fill, so that many threads with a record each don't use up the budget.
-const STEP_BYTES: usize = 4 * 1024;
+/// How often in a row the sink finds nothing before spare chunks are given back, and how many stay.
+const IDLE_DRAINS: u32 = 5;
+const KEPT_SPARE: usize = 4;
 
 /// What happens to a record when the queue's bytes are used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,51 +38,51 @@ pub struct Counts {
 /// The calling threads' end and the sink's end of one queue.
 #[derive(Debug, Clone)]
 pub struct Queue {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
-struct Shared {
-    id: u64,
-    max_bytes: usize,
-    when_full: WhenFull,
+pub(super) struct Shared {
+    pub(super) id: u64,
+    pub(super) max_bytes: usize,
+    pub(super) when_full: WhenFull,
     /// Bytes that existing chunks were paid with.
-    paid: AtomicUsize,
+    pub(super) paid: AtomicUsize,
     closed: AtomicBool,
-    slots: Mutex<Vec<Arc<Slot>>>,
-    full: Mutex<Full>,
-    wake: Condvar,
+    pub(super) slots: Mutex<Vec<Arc<Slot>>>,
+    pub(super) full: Mutex<Full>,
+    pub(super) wake: Condvar,
     /// The sink sleeps until something comes, see [`Queue::sleep`].
-    asleep: AtomicBool,
-    room: Condvar,
-    room_lock: Mutex<()>,
+    pub(super) asleep: AtomicBool,
+    pub(super) room: Condvar,
+    pub(super) room_lock: Mutex<()>,
     /// Counts of threads that ended, and of calls that found no slot.
-    retired: Mutex<Counts>,
+    pub(super) retired: Mutex<Counts>,
 }
 
 #[derive(Debug, Default)]
-struct Full {
-    chunks: VecDeque<Chunk>,
+pub(super) struct Full {
+    pub(super) chunks: VecDeque<Chunk>,
+    /// Emptied chunks for any thread. They and the paid ones together stay within the budget, and
+    /// what a burst leaves behind goes back to the allocator once the queue is idle: a long burst
+    /// that had to make its chunks anew paid 45 ns a span for page faults.
+    pub(super) spare: Vec<Chunk>,
+    /// How often in a row the sink has found nothing.
+    idle_drains: u32,
     /// Somebody wants the sink to look now.
     urgent: bool,
 }
 
-/// One thread's place in one queue.
-#[derive(Debug, Default)]
-pub(super) struct Slot {
-    inner: Mutex<SlotInner>,
-}
-
-#[derive(Debug, Default)]
-struct SlotInner {
-    chunk: Option<Chunk>,
-    spare: Vec<Chunk>,
-    counts: Counts,
-}
-
-thread_local! {
-    /// This thread's slots, by queue. A process has one queue a sink, so a search of the list is a look at its head.
-    static SLOTS: RefCell<Vec<(u64, Arc<Slot>)>> = const { RefCell::new(Vec::new()) };
+impl Full {
+    /// Half of the spare chunks, where nothing was queued for a while. They are to be dropped with
+    /// the lock given back.
+    fn spare_to_give_back(&mut self) -> Vec<Chunk> {
+        let spare = self.spare.len();
+        if self.idle_drains < IDLE_DRAINS || spare <= KEPT_SPARE {
+            return Vec::new();
+        }
+        self.spare.split_off((spare / 2).max(KEPT_SPARE))
+    }
 }
 
 impl Queue {
@@ -114,246 +108,14 @@ impl Queue {
         }
     }
 
-    /// Notes that a span was opened. It is a hint, not a record: without room it is left out.
-    pub fn push_opened(&self, id: &Id) {
-        self.with_slot(|slot| {
-            if let Some(slot) = slot {
-                let mut inner = lock(&slot.inner);
-                if self.make_room(&mut inner, slot, size_of::<Id>(), false)
-                    && let Some(chunk) = &mut inner.chunk
-                {
-                    chunk.opened.push(id.clone());
-                }
-            }
-        });
-    }
-
-    /// Adds an ended span, or counts it as dropped. `false`: there is no room and the queue is to be waited for; nothing
-    /// has happened yet, call [`wait_for_room`](Self::wait_for_room) and come again.
-    ///
-    /// It does not wait itself, because the caller holds the span's record, and the sink looks at records too.
-    #[must_use]
-    pub fn try_push_span(
-        &self,
-        id: &Id,
-        record: &SpanRecord,
-        parent: Option<spanscope_model::SpanId>,
-        failed: bool,
-        end: Ticks,
-    ) -> bool {
-        self.try_push(record.fields.len() + size_of::<Entry>(), |chunk| {
-            // Spans mostly close in the reverse order of their opening, on the thread that opened them.
-            if chunk.opened.last() == Some(id) {
-                chunk.opened.pop();
-            }
-            let fields = chunk.push_fields(&record.fields);
-            chunk.entries.push(Entry::Span(SpanEntry {
-                ids: record.ids,
-                parent,
-                is_local_root: record.is_local_root(),
-                is_sampled: record.is_sampled(),
-                failed,
-                metadata: record.metadata,
-                start: record.start,
-                end,
-                busy_nanos: record.busy_nanos(end),
-                links: record.links.clone(),
-                fields,
-            }));
-        })
-    }
-
-    /// Adds the start of a span, or counts it as dropped; never waits, because the caller holds the span's record.
-    pub fn push_start(&self, start: &Start<'_>) {
-        let record = start.record;
-        let added = self.try_push(record.fields.len() + size_of::<Entry>(), |chunk| {
-            let fields = chunk.push_fields(&record.fields);
-            chunk.entries.push(Entry::Start(StartEntry {
-                ids: record.ids,
-                parent: start.parent,
-                metadata: record.metadata,
-                start: record.start,
-                told: start.told,
-                fields,
-            }));
-        });
-        if !added {
-            self.with_slot(|slot| {
-                if let Some(slot) = slot {
-                    let counts = &mut lock(&slot.inner).counts;
-                    counts.offered += 1;
-                    counts.dropped_full += 1;
-                }
-            });
-        }
-    }
-
-    /// Adds an event, or counts it as dropped; waits for room where the queue is to be waited for.
-    pub fn push_event(
-        &self,
-        ids: Option<SpanIds>,
-        metadata: &'static tracing_core::Metadata<'static>,
-        time: Ticks,
-        fields: &[u8],
-    ) {
-        while !self.try_push(fields.len() + size_of::<Entry>(), |chunk| {
-            let fields = chunk.push_fields(fields);
-            chunk.entries.push(Entry::Event(EventEntry {
-                ids,
-                metadata,
-                time,
-                fields,
-            }));
-        }) {
-            self.wait_for_room();
-        }
-    }
-
-    /// Adds a measurement, or counts it as dropped; waits for room where the queue is to be waited for.
-    pub fn push_measurement(&self, measurement: &Measurement<'_>) {
-        let mut bytes = Vec::with_capacity(256);
-        let mut writer = FieldWriter {
-            bytes: &mut bytes,
-            max_len: DEFAULT_MAX_VALUE_LEN,
-            only: None,
-        };
-        writer.own_raw("metric", &RawValue::Text(measurement.name, None));
-        let value = match measurement.value {
-            Number::I64(number) => RawValue::I64(number),
-            Number::U64(number) => RawValue::U64(number),
-            Number::F64(number) => RawValue::F64(number),
-        };
-        writer.own_raw("value", &value);
-        writer.own_raw("unit", &RawValue::Text(measurement.unit, None));
-        writer.own_raw("instrument", &RawValue::Text(measurement.kind.as_str(), None));
-        for (key, value) in measurement.labels {
-            writer.own_raw(key, value);
-        }
-        while !self.try_push(bytes.len() + size_of::<Entry>(), |chunk| {
-            let fields = chunk.push_fields(&bytes);
-            chunk.entries.push(Entry::Measurement(MeasurementEntry {
-                ids: measurement.span,
-                time: measurement.time,
-                fields,
-            }));
-        }) {
-            self.wait_for_room();
-        }
-    }
-
-    fn try_push(&self, bytes: usize, add: impl FnOnce(&mut Chunk)) -> bool {
-        let mut done = true;
-        self.with_slot(|slot| {
-            let Some(slot) = slot else {
-                // The thread is ending and its locals are gone.
-                let mut retired = lock(&self.shared.retired);
-                retired.offered += 1;
-                retired.dropped_closed += 1;
-                return;
-            };
-            let mut inner = lock(&slot.inner);
-            if self.is_closed() {
-                inner.counts.offered += 1;
-                inner.counts.dropped_closed += 1;
-            } else if self.make_room(&mut inner, slot, bytes, is_suppressed())
-                && let Some(chunk) = &mut inner.chunk
-            {
-                add(chunk);
-                inner.counts.offered += 1;
-                drop(inner);
-                self.rouse();
-            } else if self.shared.when_full == WhenFull::Wait {
-                done = false;
-            } else {
-                inner.counts.offered += 1;
-                inner.counts.dropped_full += 1;
-            }
-        });
-        done
-    }
-
-    /// Sees to it that the slot has a chunk with room for so many bytes; `false` if the budget does not allow it. The
-    /// sink's own thread is never refused: it can't wait for itself, and it adds a parent's end now and then at most.
-    fn make_room(&self, inner: &mut SlotInner, slot: &Arc<Slot>, bytes: usize, never_refuse: bool) -> bool {
-        if let Some(chunk) = &mut inner.chunk {
-            let needed = chunk.used() + bytes;
-            if needed <= chunk.paid {
-                return true;
-            }
-            if needed <= CHUNK_BYTES {
-                let paid = needed.next_multiple_of(STEP_BYTES);
-                let has_paid = self.pay(paid - chunk.paid, never_refuse);
-                if has_paid {
-                    chunk.paid = paid;
-                }
-                return has_paid;
-            }
-        }
-        let price = bytes.next_multiple_of(STEP_BYTES);
-        if !self.pay(price, never_refuse) {
-            return false;
-        }
-        let mut fresh = inner.spare.pop().unwrap_or_default();
-        fresh.paid = price;
-        fresh.home = Arc::downgrade(slot);
-        if let Some(full) = inner.chunk.replace(fresh) {
-            lock(&self.shared.full).chunks.push_back(full);
-            if self.bytes() > self.shared.max_bytes / 4 {
-                self.shared.wake.notify_one();
-            }
-        }
-        true
-    }
-
-    /// Takes so many bytes from the budget; `false` if it does not have them.
-    fn pay(&self, price: usize, never_refuse: bool) -> bool {
-        let before = self.shared.paid.fetch_add(price, Ordering::Relaxed);
-        // One record larger than the whole queue passes when nothing else is there; else it could never be stored.
-        if before + price > self.shared.max_bytes && before > 0 && !never_refuse {
-            self.shared.paid.fetch_sub(price, Ordering::Relaxed);
-            self.wake();
-            return false;
-        }
-        true
-    }
-
-    /// Waits until a chunk came back, for some milliseconds at most. Hold no lock of yours meanwhile.
-    pub fn wait_for_room(&self) {
-        self.wake();
-        let guard = lock(&self.shared.room_lock);
-        // Bounded, because a chunk may have come back between the look and the wait.
-        let _ = self.shared.room.wait_timeout(guard, Duration::from_millis(10));
-    }
-
-    fn with_slot(&self, work: impl FnOnce(Option<&Arc<Slot>>)) {
-        let mut work = Some(work);
-        let _ = SLOTS.try_with(|slots| {
-            if let Ok(slots) = slots.try_borrow()
-                && let Some((_, slot)) = slots.iter().find(|(id, _)| *id == self.shared.id)
-            {
-                return work.take().map(|work| work(Some(slot)));
-            }
-            let slot = Arc::new(Slot::default());
-            lock(&self.shared.slots).push(Arc::clone(&slot));
-            if let Ok(mut slots) = slots.try_borrow_mut() {
-                // Queues that are gone leave their slots behind until the thread meets a new one.
-                slots.retain(|(_, slot)| Arc::strong_count(slot) > 1);
-                slots.push((self.shared.id, Arc::clone(&slot)));
-            }
-            work.take().map(|work| work(Some(&slot)))
-        });
-        if let Some(work) = work {
-            work(None);
-        }
-    }
-
     /// The sink's other wait, for sinks that somebody watches: until something comes, however long that takes, so that an
     /// idle program is not woken, or until the sink has something to do by itself. What comes in the next `gather` is taken
     /// with it.
     pub fn sleep(&self, at_most: Duration, gather: Duration) {
         self.shared.asleep.store(true, Ordering::SeqCst);
         if self.is_empty() {
-            let full = lock(&self.shared.full);
+            let mut full = lock(&self.shared.full);
+            full.spare.truncate(KEPT_SPARE);
             if !full.urgent {
                 let _ = self.shared.wake.wait_timeout_while(full, at_most, |full| {
                     !full.urgent && self.shared.asleep.load(Ordering::SeqCst)
@@ -366,12 +128,11 @@ impl Queue {
 
     fn is_empty(&self) -> bool {
         let slots = lock(&self.shared.slots);
-        let empty = |slot: &Arc<Slot>| lock(&slot.inner).chunk.as_ref().is_none_or(Chunk::is_empty);
-        slots.iter().all(empty) && lock(&self.shared.full).chunks.is_empty()
+        slots.iter().all(|slot| slot.is_empty()) && lock(&self.shared.full).chunks.is_empty()
     }
 
     /// Wakes the sink if it sleeps. The flag is taken down first, so only one of many callers pays for the wake.
-    fn rouse(&self) {
+    pub(super) fn rouse(&self) {
         if self.shared.asleep.load(Ordering::SeqCst) && self.shared.asleep.swap(false, Ordering::SeqCst) {
             drop(lock(&self.shared.full));
             self.shared.wake.notify_one();
@@ -398,18 +159,31 @@ impl Queue {
     pub fn drain(&self, chunks: &mut Vec<Chunk>) {
         let mut slots = lock(&self.shared.slots);
         // The half-full ones after the full ones of the same thread, so that a thread's records stay in order.
-        let mut open = Vec::new();
+        let mut open: Vec<Chunk> = Vec::new();
+        let mut spare = Vec::new();
         slots.retain(|slot| {
             // Asked before the chunk is taken: a thread that ends afterwards may have pushed afterwards.
             let alive = Arc::strong_count(slot) > 1;
             fence(Ordering::Acquire);
             let mut inner = lock(&slot.inner);
-            if inner.chunk.as_ref().is_some_and(|chunk| !chunk.is_empty()) {
+            let has_records = inner.chunk.as_ref().is_some_and(|chunk| !chunk.is_empty());
+            if has_records {
                 open.extend(inner.chunk.take());
             } else if let Some(idle) = inner.chunk.take() {
                 // An idle thread holds no part of the budget.
                 self.shared.paid.fetch_sub(idle.paid, Ordering::Relaxed);
-                inner.spare.push(idle);
+                spare.push(idle);
+            }
+            if let Some(newest) = slot.take_newest() {
+                // A parent is in the chunk already.
+                let with_it = open.last_mut().filter(|_| has_records);
+                match with_it {
+                    Some(chunk) => chunk.opened.push(newest),
+                    None => open.push(Chunk {
+                        opened: vec![newest],
+                        ..Chunk::default()
+                    }),
+                }
             }
             if !alive {
                 let counts = inner.counts;
@@ -421,21 +195,32 @@ impl Queue {
             alive
         });
         drop(slots);
-        chunks.extend(lock(&self.shared.full).chunks.drain(..));
+        let mut full = lock(&self.shared.full);
+        let is_idle = full.chunks.is_empty() && open.is_empty();
+        full.idle_drains = if is_idle {
+            full.idle_drains.saturating_add(1)
+        } else {
+            0
+        };
+        full.spare.append(&mut spare);
+        let given_back = full.spare_to_give_back();
+        chunks.extend(full.chunks.drain(..));
+        drop(full);
+        drop(given_back);
         chunks.append(&mut open);
     }
 
-    /// Gives a chunk back to the thread that made it, and its bytes to the budget.
+    /// Gives an emptied chunk back for other records, and its bytes to the budget.
     pub fn recycle(&self, mut chunk: Chunk) {
-        self.shared.paid.fetch_sub(chunk.paid, Ordering::Relaxed);
+        let paid = self.shared.paid.fetch_sub(chunk.paid, Ordering::Relaxed) - chunk.paid;
         self.shared.room.notify_all();
-        let oversized = chunk.used() > 2 * CHUNK_BYTES;
         chunk.clear();
-        if !oversized && let Some(slot) = Weak::upgrade(&chunk.home) {
-            let mut inner = lock(&slot.inner);
-            if inner.spare.len() < 4 {
-                inner.spare.push(chunk);
-            }
+        if chunk.is_oversized() {
+            return;
+        }
+        let mut full = lock(&self.shared.full);
+        if paid + (full.spare.len() + 1) * CHUNK_BYTES <= self.shared.max_bytes {
+            full.spare.push(chunk);
         }
     }
 
@@ -455,6 +240,13 @@ impl Queue {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.shared.paid.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that emptied chunks hold for the next records.
+    #[must_use]
+    pub fn spare_bytes(&self) -> usize {
+        let full = lock(&self.shared.full);
+        full.spare.iter().map(Chunk::capacity).sum()
     }
 
     /// The account until now.

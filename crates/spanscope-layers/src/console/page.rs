@@ -160,7 +160,7 @@ impl Page {
             what: What::SpanEnd {
                 name: &whole.said,
                 total,
-                busy: span.busy_nanos.map(Duration::from_nanos),
+                busy: span.busy_nanos().map(Duration::from_nanos),
                 outcome: if failed {
                     Outcome::Failed(whole.reason.as_deref())
                 } else {

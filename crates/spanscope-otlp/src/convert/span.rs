@@ -73,13 +73,13 @@ pub(crate) fn span_data(
     span_events.dropped_count = lost_events.saturating_add(u32::try_from(too_many).unwrap_or(u32::MAX));
     let mut links = SpanLinks::default();
     links.links = entry
-        .links
+        .links()
         .iter()
         .take(limits.span_links)
         .map(|link| Link::new(context_of(*link, false), Vec::new(), 0))
         .collect();
     links.dropped_count =
-        u32::try_from(entry.links.len().saturating_sub(limits.span_links)).unwrap_or(u32::MAX);
+        u32::try_from(entry.links().len().saturating_sub(limits.span_links)).unwrap_or(u32::MAX);
     let (attributes, dropped_attributes_count) = attributes.finish();
     SpanData {
         span_context: context_of(entry.ids, false),

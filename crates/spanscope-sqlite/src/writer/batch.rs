@@ -268,7 +268,7 @@ impl<'a> Batch<'a> {
             trace: trace_row,
             key,
             parent: span.parent.map(span_key),
-            links: &span.links,
+            links: span.links(),
         })
     }
 
@@ -370,7 +370,7 @@ impl<'a> Batch<'a> {
                 kind_number(decoded.kind.unwrap_or(SpanKind::Internal)),
                 span.parent.map(span_key),
                 decoded.attributes,
-                extra(decoded.status_message.as_deref(), &span.links),
+                extra(decoded.status_message.as_deref(), span.links()),
                 decoded.category,
             ])?;
         if changed == 0 {

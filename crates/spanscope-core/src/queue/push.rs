@@ -1,0 +1,264 @@
+//! The calling threads' end of a queue: records go into the thread's chunk, or are counted as
+//! dropped.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use spanscope_model::RawValue;
+use tracing_core::span::Id;
+
+use super::chunk::{
+    CHUNK_BYTES, Chunk, Entry, EventEntry, Links, MeasurementEntry, NOT_COUNTED, SpanEntry, StartEntry,
+};
+use super::shared::{Queue, WhenFull};
+use super::slot::{Slot, SlotInner};
+use crate::capture::{DEFAULT_MAX_VALUE_LEN, FieldWriter, SpanIds, SpanRecord, Start, Ticks, is_suppressed};
+use crate::metrics::{Measurement, Number};
+use crate::sync::lock;
+
+/// Chunks are paid for in such steps as they fill, so that many threads with a record each don't
+/// use up the budget.
+const STEP_BYTES: usize = 4 * 1024;
+
+impl Queue {
+    /// Notes that a span was opened. It is a hint, not a record: without room it is left out.
+    pub fn push_opened(&self, id: &Id) {
+        self.with_slot(|slot| {
+            let Some(slot) = slot else { return };
+            if slot.try_open(id) {
+                return;
+            }
+            let mut inner = lock(&slot.inner);
+            if let Some(before) = slot.take_newest()
+                && self.make_room(&mut inner, size_of::<Id>(), false)
+                && let Some(chunk) = &mut inner.chunk
+            {
+                chunk.opened.push(before);
+            }
+            slot.try_open(id);
+        });
+    }
+
+    /// Adds an ended span, or counts it as dropped. `false`: there is no room and the queue is to
+    /// be waited for; nothing has happened yet, call [`wait_for_room`](Self::wait_for_room) and
+    /// come again.
+    ///
+    /// It does not wait itself, because the caller holds the span's record, and the sink looks at
+    /// records too.
+    #[must_use]
+    pub fn try_push_span(
+        &self,
+        id: &Id,
+        record: &SpanRecord,
+        parent: Option<spanscope_model::SpanId>,
+        failed: bool,
+        end: Ticks,
+    ) -> bool {
+        self.try_push(record.fields.len() + size_of::<Entry>(), |slot, chunk| {
+            // Spans mostly close in the reverse order of their opening, on the thread that opened
+            // them.
+            if !slot.try_close(id) && chunk.opened.last() == Some(id) {
+                chunk.opened.pop();
+            }
+            let fields = chunk.push_fields(&record.fields);
+            chunk.entries.push(Entry::Span(SpanEntry {
+                ids: record.ids,
+                parent,
+                is_local_root: record.is_local_root(),
+                is_sampled: record.is_sampled(),
+                failed,
+                metadata: record.metadata,
+                start: record.start,
+                end,
+                busy_nanos: record.busy_nanos(end).unwrap_or(NOT_COUNTED),
+                links: Links::new(&record.links),
+                fields,
+            }));
+        })
+    }
+
+    /// Adds the start of a span, or counts it as dropped; never waits, because the caller holds the
+    /// span's record.
+    pub fn push_start(&self, start: &Start<'_>) {
+        let record = start.record;
+        let added = self.try_push(record.fields.len() + size_of::<Entry>(), |_, chunk| {
+            let fields = chunk.push_fields(&record.fields);
+            chunk.entries.push(Entry::Start(StartEntry {
+                ids: record.ids,
+                parent: start.parent,
+                metadata: record.metadata,
+                start: record.start,
+                told: start.told,
+                fields,
+            }));
+        });
+        if !added {
+            self.with_slot(|slot| {
+                if let Some(slot) = slot {
+                    let counts = &mut lock(&slot.inner).counts;
+                    counts.offered += 1;
+                    counts.dropped_full += 1;
+                }
+            });
+        }
+    }
+
+    /// Adds an event, or counts it as dropped; waits for room where the queue is to be waited for.
+    pub fn push_event(
+        &self,
+        ids: Option<SpanIds>,
+        metadata: &'static tracing_core::Metadata<'static>,
+        time: Ticks,
+        fields: &[u8],
+    ) {
+        while !self.try_push(fields.len() + size_of::<Entry>(), |_, chunk| {
+            let fields = chunk.push_fields(fields);
+            chunk.entries.push(Entry::Event(EventEntry {
+                ids,
+                metadata,
+                time,
+                fields,
+            }));
+        }) {
+            self.wait_for_room();
+        }
+    }
+
+    /// Adds a measurement, or counts it as dropped; waits for room where the queue is to be waited
+    /// for.
+    pub fn push_measurement(&self, measurement: &Measurement<'_>) {
+        let mut bytes = Vec::with_capacity(256);
+        let mut writer = FieldWriter {
+            bytes: &mut bytes,
+            max_len: DEFAULT_MAX_VALUE_LEN,
+            only: None,
+        };
+        writer.own_raw("metric", &RawValue::Text(measurement.name, None));
+        let value = match measurement.value {
+            Number::I64(number) => RawValue::I64(number),
+            Number::U64(number) => RawValue::U64(number),
+            Number::F64(number) => RawValue::F64(number),
+        };
+        writer.own_raw("value", &value);
+        writer.own_raw("unit", &RawValue::Text(measurement.unit, None));
+        writer.own_raw("instrument", &RawValue::Text(measurement.kind.as_str(), None));
+        for (key, value) in measurement.labels {
+            writer.own_raw(key, value);
+        }
+        while !self.try_push(bytes.len() + size_of::<Entry>(), |_, chunk| {
+            let fields = chunk.push_fields(&bytes);
+            chunk.entries.push(Entry::Measurement(MeasurementEntry {
+                ids: measurement.span,
+                time: measurement.time,
+                fields,
+            }));
+        }) {
+            self.wait_for_room();
+        }
+    }
+
+    fn try_push(&self, bytes: usize, add: impl FnOnce(&Slot, &mut Chunk)) -> bool {
+        let mut done = true;
+        self.with_slot(|slot| {
+            let Some(slot) = slot else {
+                // The thread is ending and its locals are gone.
+                let mut retired = lock(&self.shared.retired);
+                retired.offered += 1;
+                retired.dropped_closed += 1;
+                return;
+            };
+            let mut inner = lock(&slot.inner);
+            if self.is_closed() {
+                inner.counts.offered += 1;
+                inner.counts.dropped_closed += 1;
+            } else if self.make_room(&mut inner, bytes, is_suppressed())
+                && let Some(chunk) = &mut inner.chunk
+            {
+                add(slot, chunk);
+                inner.counts.offered += 1;
+                drop(inner);
+                self.rouse();
+            } else if self.shared.when_full == WhenFull::Wait {
+                done = false;
+            } else {
+                inner.counts.offered += 1;
+                inner.counts.dropped_full += 1;
+            }
+        });
+        done
+    }
+
+    /// Sees to it that the slot has a chunk with room for so many bytes; `false` if the budget does
+    /// not allow it. The sink's own thread is never refused: it can't wait for itself, and it adds
+    /// a parent's end now and then at most.
+    fn make_room(&self, inner: &mut SlotInner, bytes: usize, never_refuse: bool) -> bool {
+        if let Some(chunk) = &mut inner.chunk {
+            let needed = chunk.used() + bytes;
+            if needed <= chunk.paid {
+                return true;
+            }
+            if needed <= CHUNK_BYTES && !chunk.is_full() {
+                let paid = needed.next_multiple_of(STEP_BYTES);
+                let has_paid = self.pay(paid - chunk.paid, never_refuse);
+                if has_paid {
+                    chunk.paid = paid;
+                }
+                return has_paid;
+            }
+        }
+        let price = bytes.next_multiple_of(STEP_BYTES);
+        if !self.pay(price, never_refuse) {
+            return false;
+        }
+        let before = inner.chunk.take();
+        let is_busy = before.is_some();
+        let (mut fresh, is_much) = self.exchange(before);
+        if is_busy {
+            // It will fill too. To let it grow would fault its memory in more than once.
+            fresh.reserve();
+        }
+        fresh.paid = price;
+        inner.chunk = Some(fresh);
+        if is_much {
+            self.shared.wake.notify_one();
+        }
+        true
+    }
+
+    /// Hands a full chunk over for a spare one. Tells whether the sink is to look at once.
+    fn exchange(&self, full: Option<Chunk>) -> (Chunk, bool) {
+        let mut chunks = lock(&self.shared.full);
+        let fresh = chunks.spare.pop().unwrap_or_default();
+        let is_much = full.is_some() && self.bytes() > self.shared.max_bytes / 4;
+        chunks.chunks.extend(full);
+        (fresh, is_much)
+    }
+
+    /// Takes so many bytes from the budget; `false` if it does not have them.
+    fn pay(&self, price: usize, never_refuse: bool) -> bool {
+        let before = self.shared.paid.fetch_add(price, Ordering::Relaxed);
+        // One record larger than the whole queue passes when nothing else is there; else it could
+        // never be stored.
+        if before + price > self.shared.max_bytes && before > 0 && !never_refuse {
+            self.shared.paid.fetch_sub(price, Ordering::Relaxed);
+            self.wake();
+            return false;
+        }
+        true
+    }
+
+    /// Waits until a chunk came back, for some milliseconds at most. Hold no lock of yours
+    /// meanwhile.
+    pub fn wait_for_room(&self) {
+        self.wake();
+        let guard = lock(&self.shared.room_lock);
+        // Bounded, because a chunk may have come back between the look and the wait.
+        let _ = self.shared.room.wait_timeout(guard, Duration::from_millis(10));
+    }
+
+    fn with_slot(&self, work: impl FnOnce(Option<&Slot>)) {
+        let made = |slot: &Arc<Slot>| lock(&self.shared.slots).push(Arc::clone(slot));
+        Slot::with(self.shared.id, made, work);
+    }
+}
