@@ -160,6 +160,11 @@ impl IdCell {
         }
     }
 
+    /// Whether the span is gone.
+    pub(super) fn is_closed(&self) -> bool {
+        self.state.load(Ordering::Acquire) & CLOSED != 0
+    }
+
     /// The span is gone. No other thread writes the state any more but by a use, which then finds
     /// no span either way.
     pub(super) fn close(&self) {

@@ -303,6 +303,7 @@ pub struct FieldReader<'a> {
 impl<'a> FieldReader<'a> {
     /// Reads these bytes.
     #[must_use]
+    #[inline]
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes }
     }
@@ -336,22 +337,24 @@ impl<'a> FieldReader<'a> {
         }
     }
 
-    /// The fields with wanted keys. The values of the others are skipped without being read.
-    pub fn wanted(
+    /// The values of the fields whose keys are wanted, each with what `wanted` returns for its key.
+    /// The values of the others are skipped without being read.
+    #[inline]
+    pub fn wanted<T>(
         mut self,
-        mut is_wanted: impl FnMut(Key<'_>) -> bool,
-    ) -> impl Iterator<Item = (Key<'a>, RawValue<'a>)> {
+        mut wanted: impl FnMut(Key<'_>) -> Option<T>,
+    ) -> impl Iterator<Item = (T, RawValue<'a>)> {
         std::iter::from_fn(move || {
             loop {
-                let key = self.key()?;
-                if is_wanted(key) {
-                    return Some((key, self.value()?));
+                match wanted(self.key()?) {
+                    Some(wanted) => return Some((wanted, self.value()?)),
+                    None => self.skip_value()?,
                 }
-                self.skip_value()?;
             }
         })
     }
 
+    #[inline]
     fn key(&mut self) -> Option<Key<'a>> {
         Some(match u16::from_le_bytes(self.take()?) {
             OWN_KEY => {
@@ -362,6 +365,7 @@ impl<'a> FieldReader<'a> {
         })
     }
 
+    #[inline]
     fn value(&mut self) -> Option<RawValue<'a>> {
         let [tag] = self.take()?;
         Some(match tag {
@@ -382,6 +386,7 @@ impl<'a> FieldReader<'a> {
         })
     }
 
+    #[inline]
     fn skip_value(&mut self) -> Option<()> {
         let [tag] = self.take()?;
         let len = match tag {
@@ -398,12 +403,14 @@ impl<'a> FieldReader<'a> {
         Some(())
     }
 
+    #[inline]
     fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (head, rest) = self.bytes.split_first_chunk::<N>()?;
         self.bytes = rest;
         Some(*head)
     }
 
+    #[inline]
     fn text(&mut self, len: usize) -> Option<&'a str> {
         let (head, rest) = self.bytes.split_at_checked(len)?;
         self.bytes = rest;
@@ -414,6 +421,7 @@ impl<'a> FieldReader<'a> {
 impl<'a> Iterator for FieldReader<'a> {
     type Item = (Key<'a>, RawValue<'a>);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let key = self.key()?;
         Some((key, self.value()?))

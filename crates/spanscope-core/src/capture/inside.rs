@@ -100,6 +100,16 @@ pub(super) fn made(owner: u32, id: u64, cell: &Arc<IdCell>) {
     }
 }
 
+/// Whether the span that was made last on this thread is this one of the subscriber that `maker` is
+/// a layer of, and `maker` shows it. A span that is gone may have had the same number.
+pub(super) fn was_made_by(maker: u32, id: u64) -> bool {
+    let made = with_local(|local| {
+        let made = local.made.as_ref()?;
+        (made.id == id && made.owners.contains(&Some(maker)) && !made.cell.is_closed()).then_some(())
+    });
+    made.is_some()
+}
+
 /// A layer does not show the span that has just been made after all.
 pub(super) fn hidden(owner: u32, id: u64) {
     with_local(|local| {
@@ -191,4 +201,24 @@ pub(super) fn keep_in_step(owner: u32, id: Option<u64>) {
             local.inside.remove(place);
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::new_ids;
+
+    #[test]
+    fn the_span_made_last_is_known_by_its_layer_and_its_number_and_only_while_it_is_there() {
+        let cell = IdCell::take(new_ids(), true);
+        made(1, 7, &cell);
+        assert!(was_made_by(1, 7));
+        assert!(!was_made_by(1, 8) && !was_made_by(2, 7));
+        made(2, 7, &cell);
+        assert!(was_made_by(1, 7) && was_made_by(2, 7));
+        hidden(2, 7);
+        assert!(!was_made_by(2, 7));
+        cell.close();
+        assert!(!was_made_by(1, 7));
+    }
 }

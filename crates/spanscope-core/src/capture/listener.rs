@@ -48,12 +48,17 @@ pub struct Capture {
     makes_records: AtomicBool,
     /// Whether it has found one that another layer made.
     finds_records: AtomicBool,
+    /// The layer that made the record which this one found last.
+    maker: AtomicU32,
     /// Open spans that were not shown yet: see [`Capture::look_at`].
     left_out: Mutex<Vec<Id>>,
 }
 
 /// As many spans that nobody has entered are looked at again.
 const MAX_LEFT_OUT: usize = 10_000;
+
+/// The number of no layer: the process would have to make four billion before.
+const NO_OWNER: u32 = u32::MAX;
 
 impl Capture {
     /// Makes the listening half of one layer. Values longer than `max_value_len` bytes are cut.
@@ -67,6 +72,7 @@ impl Capture {
             dispatch: OnceLock::new(),
             makes_records: AtomicBool::new(false),
             finds_records: AtomicBool::new(false),
+            maker: AtomicU32::new(NO_OWNER),
             left_out: Mutex::default(),
         }
     }
@@ -212,6 +218,18 @@ impl Capture {
         !hidden
     }
 
+    /// Whether the layer whose record this one found last has made that of this span too, just now on
+    /// this thread, and no filter decides by values what a layer sees. `false` means that it is not
+    /// known.
+    ///
+    /// For a layer that reads records only when spans end, and doesn't use
+    /// [`on_enter`](Self::on_enter): then it has nothing to do for the new span, which saves it the
+    /// look-up, 40 ns.
+    #[must_use]
+    pub fn is_recorded(&self, id: &Id) -> bool {
+        !decides_by_value() && inside::was_made_by(self.maker.load(Ordering::Relaxed), id.into_u64())
+    }
+
     /// Joins in a record that another layer has made; `false` if there is none.
     fn join<S>(&self, span: &SpanRef<'_, S>, hidden: bool) -> bool
     where
@@ -224,7 +242,13 @@ impl Capture {
             return record.map(|record| record.hidden_from |= self.bit()).is_some();
         }
         let extensions = span.extensions();
-        let cell = extensions.get::<SpanRecord>().map(|record| &record.cell);
+        let record = extensions.get::<SpanRecord>();
+        if let Some(record) = record
+            && self.maker.load(Ordering::Relaxed) != record.owner
+        {
+            self.maker.store(record.owner, Ordering::Relaxed);
+        }
+        let cell = record.map(|record| &record.cell);
         if let Some(Some(cell)) = cell {
             inside::made(self.owner, number, cell);
         }

@@ -195,13 +195,14 @@ impl SpanRecord {
     }
 
     /// When the first layer saw it end, if one has.
-    pub(super) fn ended(&self) -> Option<Ticks> {
+    #[must_use]
+    pub fn ended(&self) -> Option<Ticks> {
         let ended = self.ended.load(Ordering::Relaxed);
         (ended != 0).then(|| Ticks::from_raw(ended))
     }
 
-    /// When the span ended, if it ends now or has ended before.
-    pub(super) fn end(&self, now: Ticks) -> Ticks {
+    /// When the span ended: when the first layer saw it end, which is now if none has before.
+    pub fn end(&self, now: Ticks) -> Ticks {
         // No exchange: the layers are called one after another, by the thread that closes the span.
         self.ended().unwrap_or_else(|| {
             self.ended.store(now.raw(), Ordering::Relaxed);

@@ -8,7 +8,7 @@ use spanscope_core::capture::{FieldReader, SpanRecord, late_keys_were_set};
 use spanscope_model::semconv::OperationKind;
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
-use super::plan::plan_of;
+use super::plan::{plan_of, values_of};
 
 /// What one layer knows of what happened below a span. Layers differ in what their filters let them see.
 #[derive(Debug, Clone, Copy, Default)]
@@ -142,6 +142,6 @@ fn is_agent(record: &SpanRecord) -> bool {
     }
     // Nothing here runs a user's code, so the values may be read under the lock.
     let fields = FieldReader::new(record.fields());
-    let values = plan.values(fields.wanted(|key| plan.tells_operation(key)));
+    let values = values_of(fields.wanted(|key| plan.operation_row(key)));
     OperationKind::of(&values).0 == OperationKind::Agent
 }

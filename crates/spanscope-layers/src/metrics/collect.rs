@@ -4,7 +4,7 @@
 //! being polled; what is measured on the thread goes to all of them. So tasks that the future spawns, and threads that
 //! it starts, are not seen, unless they are collected themselves.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 
@@ -19,6 +19,8 @@ pub const MAX_COLLECTED: usize = 10_000;
 thread_local! {
     /// The innermost collection last.
     static COLLECTING: RefCell<Vec<Vec<MetricInResponse>>> = const { RefCell::new(Vec::new()) };
+    /// How many there are.
+    static COLLECTIONS: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Runs a future, and gives beside its output what was measured meanwhile, in order: the token counters of model calls
@@ -66,7 +68,11 @@ struct Collecting;
 
 impl Collecting {
     fn begin(collected: Vec<MetricInResponse>) -> Self {
-        let _ = COLLECTING.try_with(|stack| stack.borrow_mut().push(collected));
+        let _ = COLLECTING.try_with(|stack| {
+            let mut stack = stack.borrow_mut();
+            stack.push(collected);
+            COLLECTIONS.set(stack.len());
+        });
         Self
     }
 
@@ -78,7 +84,12 @@ impl Collecting {
 
     fn take() -> Vec<MetricInResponse> {
         COLLECTING
-            .try_with(|stack| stack.borrow_mut().pop())
+            .try_with(|stack| {
+                let mut stack = stack.borrow_mut();
+                let collected = stack.pop();
+                COLLECTIONS.set(stack.len());
+                collected
+            })
             .ok()
             .flatten()
             .unwrap_or_default()
@@ -94,6 +105,15 @@ impl Drop for Collecting {
 /// Adds a measurement to all collections of this thread; answers how many of them were full.
 #[inline]
 pub(super) fn note(measurement: &Measurement<'_>) -> u64 {
+    // Nearly always there is none, and a number is asked for sooner than a list.
+    if COLLECTIONS.try_with(Cell::get).unwrap_or(0) == 0 {
+        return 0;
+    }
+    note_in_all(measurement)
+}
+
+#[cold]
+fn note_in_all(measurement: &Measurement<'_>) -> u64 {
     COLLECTING
         .try_with(|stack| {
             let mut stack = stack.borrow_mut();

@@ -21,6 +21,10 @@ pub(super) struct Counting {
     pub(super) total_tokens: String,
 }
 
+/// The labels of the counters, as the documented telemetry API has them.
+const MODEL: &str = "model_id";
+const PROVIDER: &str = "provider_id";
+
 /// A span that has ended.
 #[derive(Debug)]
 pub(super) struct EndedSpan<'v, 'f> {
@@ -90,14 +94,14 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
 
     /// Hands the span's measurements on.
     pub(super) fn measure(&self, counting: &Counting, out: &OfSpan<'_>) {
-        // One place for the labels of all of them: it is larger than what is put into it.
-        let labels = &mut Labels::new();
         if self.counts {
-            self.measure_counters(counting, labels, out);
+            self.measure_counters(counting, out);
         }
         if counting.names == GenAiNames::Off {
             return;
         }
+        // One place for the labels of all of them.
+        let labels = &mut Labels::default();
         let seconds = self.seconds();
         match self.kind {
             OperationKind::Agent if !self.has_span_kind("client") => self.measure_agent(seconds, labels, out),
@@ -131,24 +135,30 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
         }
     }
 
-    fn measure_counters(&self, counting: &Counting, labels: &mut Labels<'f>, out: &OfSpan<'_>) {
-        labels.truncate(0);
-        labels.push("model_id", self.values.model());
-        labels.push("provider_id", self.provider);
+    fn measure_counters(&self, counting: &Counting, out: &OfSpan<'_>) {
+        // An array: what is only built for these two labels need not be cleared.
+        let none = ("", RawValue::Bool(false));
+        let labels = match (self.values.model(), self.provider) {
+            (Some(model), Some(provider)) => ([(MODEL, model), (PROVIDER, provider)], 2),
+            (Some(model), None) => ([(MODEL, model), none], 1),
+            (None, Some(provider)) => ([(PROVIDER, provider), none], 1),
+            (None, None) => ([none; 2], 0),
+        };
+        let labels = &labels.0[..labels.1];
         for (name, count) in [
             (&counting.prompt_tokens, self.usage.input),
             (&counting.completion_tokens, self.usage.output),
             (&counting.total_tokens, self.usage.total),
         ] {
             if let Some(count) = count {
-                out.send(name, MetricKind::Counter, "tokens", count, labels);
+                out.count(name, count, labels);
             }
         }
         // Parts of the input, for whoever works out what it cost.
         let [read, written] = CACHE_METRICS;
         for (name, count) in [(read, self.usage.cache_read), (written, self.usage.cache_write)] {
             if let Some(count) = count.filter(|count| *count > 0) {
-                out.send(name, MetricKind::Counter, "tokens", count, labels);
+                out.count(name, count, labels);
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
 use spanscope_core::capture::{RawValue, SpanIds, Ticks};
 use spanscope_core::metrics::{Measurement, MetricSink, Number};
 use spanscope_model::MetricKind;
@@ -29,10 +30,14 @@ impl fmt::Debug for Outlet {
 }
 
 impl Outlet {
-    pub(super) fn send(&self, measurement: &Measurement<'_>) {
+    fn to_sinks(&self, measurement: &Measurement<'_>) {
         for sink in &self.sinks {
             sink.record(measurement);
         }
+    }
+
+    pub(super) fn send(&self, measurement: &Measurement<'_>) {
+        self.to_sinks(measurement);
         if !is_of_a_convention(measurement.name) {
             self.counters.note_not_collected(collect::note(measurement));
         }
@@ -64,6 +69,14 @@ pub(super) struct OfSpan<'a> {
 }
 
 impl OfSpan<'_> {
+    /// Sends a counter of tokens.
+    pub(super) fn count(&self, name: &str, count: u64, labels: &[Label<'_>]) {
+        self.outlet
+            .send(&self.measurement(name, MetricKind::Counter, "tokens", count, labels));
+    }
+
+    /// Sends a measurement of a convention's metric, which means nothing without its labels and so is
+    /// not collected.
     pub(super) fn send(
         &self,
         name: &str,
@@ -72,41 +85,44 @@ impl OfSpan<'_> {
         value: impl Into<Number>,
         labels: &Labels<'_>,
     ) {
-        self.outlet.send(&Measurement {
+        let measurement = self.measurement(name, kind, unit, value, labels.as_slice());
+        self.outlet.to_sinks(&measurement);
+    }
+
+    #[inline]
+    fn measurement<'m>(
+        &self,
+        name: &'m str,
+        kind: MetricKind,
+        unit: &'m str,
+        value: impl Into<Number>,
+        labels: &'m [Label<'m>],
+    ) -> Measurement<'m> {
+        Measurement {
             name,
             value: value.into(),
             unit,
             kind,
-            labels: labels.as_slice(),
+            labels,
             span: Some(self.span),
             time: self.time,
             is_event: false,
-        });
-    }
-}
-
-const MAX_LABELS: usize = 12;
-
-/// The labels of a measurement, without an allocation.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Labels<'a> {
-    list: [(&'a str, RawValue<'a>); MAX_LABELS],
-    len: usize,
-}
-
-impl<'a> Labels<'a> {
-    pub(super) const fn new() -> Self {
-        Self {
-            list: [("", RawValue::Bool(false)); MAX_LABELS],
-            len: 0,
         }
     }
+}
 
+/// A label's key and value.
+pub(super) type Label<'a> = (&'a str, RawValue<'a>);
+
+/// The labels of a measurement, without an allocation for as many as a convention has.
+#[derive(Debug, Default)]
+pub(super) struct Labels<'a>(SmallVec<[Label<'a>; 12]>);
+
+impl<'a> Labels<'a> {
     /// Adds a label, if it has a value.
     pub(super) fn push(&mut self, key: &'static str, value: Option<RawValue<'a>>) {
-        if let (Some(value), Some(place)) = (value, self.list.get_mut(self.len)) {
-            *place = (key, value);
-            self.len += 1;
+        if let Some(value) = value {
+            self.0.push((key, value));
         }
     }
 
@@ -121,14 +137,14 @@ impl<'a> Labels<'a> {
 
     /// How many there are, to [`truncate`](Self::truncate) to.
     pub(super) fn len(&self) -> usize {
-        self.len
+        self.0.len()
     }
 
     pub(super) fn truncate(&mut self, len: usize) {
-        self.len = self.len.min(len);
+        self.0.truncate(len);
     }
 
-    fn as_slice(&self) -> &[(&'a str, RawValue<'a>)] {
-        &self.list[..self.len]
+    fn as_slice(&self) -> &[Label<'a>] {
+        &self.0
     }
 }

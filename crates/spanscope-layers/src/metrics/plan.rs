@@ -68,38 +68,31 @@ impl Plan {
         }
     }
 
-    /// Whether something is measured of a field.
+    /// The row of a field that something is measured of.
     #[inline]
-    pub(super) fn reads(&self, key: Key<'_>) -> bool {
-        self.row(key) != NO_ROW
-    }
-
-    /// Whether a field names an operation.
-    pub(super) fn tells_operation(&self, key: Key<'_>) -> bool {
-        let attribute = ATTRIBUTES.get(usize::from(self.row(key)));
-        self.reads(key) && attribute.is_some_and(|attribute| attribute.meaning.is_operation())
-    }
-
-    /// What fields say.
-    #[inline]
-    pub(super) fn values<'a>(
-        &self,
-        fields: impl Iterator<Item = (Key<'a>, RawValue<'a>)>,
-    ) -> AttributeValues<'a> {
-        let mut values = AttributeValues::default();
-        for (key, value) in fields {
-            values.offer(usize::from(self.row(key)), value);
-        }
-        values
-    }
-
-    #[inline]
-    fn row(&self, key: Key<'_>) -> u8 {
-        match key {
+    pub(super) fn row(&self, key: Key<'_>) -> Option<u8> {
+        let row = match key {
             Key::Declared(index) => self.rows.get(index).copied().unwrap_or(NO_ROW),
             Key::Own(name) => measured_row(name),
-        }
+        };
+        (row != NO_ROW).then_some(row)
     }
+
+    /// The row of a field that names an operation.
+    pub(super) fn operation_row(&self, key: Key<'_>) -> Option<u8> {
+        let is_operation = |row: &u8| ATTRIBUTES[usize::from(*row)].meaning.is_operation();
+        self.row(key).filter(is_operation)
+    }
+}
+
+/// What fields with these rows say.
+#[inline]
+pub(super) fn values_of<'a>(fields: impl Iterator<Item = (u8, RawValue<'a>)>) -> AttributeValues<'a> {
+    let mut values = AttributeValues::default();
+    for (row, value) in fields {
+        values.offer(usize::from(row), value);
+    }
+    values
 }
 
 /// So many plans a thread finds at once, 16 bytes each; two callsites that fall onto one place take turns in it.

@@ -1,9 +1,9 @@
 //! With other layers of ours before and after, and under filters.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use spanscope_core::capture::Capture;
-use spanscope_layers::metrics::MetricSink;
+use spanscope_core::capture::{Capture, Ticks};
+use spanscope_layers::metrics::{Measurement, MetricSink, TokenMetricsHandle};
 use spanscope_layers::{Categories, CategoryFilter, Levels, SpanExt, TokenMetricsLayer};
 use tracing::dispatcher::{Dispatch, with_default};
 use tracing::field::Empty;
@@ -32,6 +32,10 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Other {
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
         self.0.on_record(id, values, &context);
+    }
+
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        self.0.on_close(&id, &context, |_, _, _, _| true, || {});
     }
 }
 
@@ -232,4 +236,102 @@ fn a_sink_may_be_shared_and_there_may_be_several() {
         .filter(|kept| kept.name == "prompt_tokens")
         .count();
     assert_eq!(prompts, 2);
+}
+
+/// A subscriber whose first layer doesn't see spans with this name.
+fn blind_for(name: &'static str) -> (Recorder, TokenMetricsHandle, Dispatch) {
+    let recorder = Recorder::default();
+    let layer = recorder.layer().build();
+    let handle = layer.handle();
+    let blind = Other::new().with_filter(filter_fn(move |metadata| metadata.name() != name));
+    let subscriber = tracing_subscriber::registry().with(blind).with(layer);
+    (recorder, handle, Dispatch::new(subscriber))
+}
+
+/// What is remembered of the span that was made last on a thread is that of one subscriber: two give
+/// the same numbers to their spans.
+#[test]
+fn a_span_of_the_same_number_on_another_subscriber_of_the_thread_counts_for_itself() {
+    let (first, _, one) = blind_for("none");
+    let (second, handle, other) = blind_for("chat");
+    // Both layers learn who makes the records.
+    let seen = || drop(info_span!("seen", prompt_tokens = 1));
+    with_default(&one, seen);
+    with_default(&other, seen);
+    let call = || info_span!("chat", prompt_tokens = 12, completion_tokens = 5);
+    let calls = [with_default(&one, call), with_default(&other, call)];
+    assert_eq!(
+        calls[0].id().map(|id| id.into_u64()),
+        calls[1].id().map(|id| id.into_u64())
+    );
+    drop(calls);
+    assert_eq!(
+        outcome(&second, &handle).tokens(),
+        [vec![1, 12], vec![5], vec![1, 17]]
+    );
+    assert_eq!(first.all().len(), second.all().len());
+}
+
+/// A span that was made last and is over is not taken for the next one, which its layer doesn't see.
+#[test]
+fn a_span_after_one_that_was_never_entered_counts_for_itself() {
+    let (recorder, handle, dispatch) = blind_for("chat");
+    with_default(&dispatch, || {
+        for _ in 0..3 {
+            drop(info_span!("seen", prompt_tokens = 1));
+            drop(info_span!("chat", prompt_tokens = 12, completion_tokens = 5));
+        }
+    });
+    let outcome = outcome(&recorder, &handle);
+    assert_eq!(
+        outcome.tokens(),
+        [vec![1, 12, 1, 12, 1, 12], vec![5; 3], vec![1, 17, 1, 17, 1, 17]]
+    );
+}
+
+/// Keeps the ends of spans as a sink is told of them.
+#[derive(Clone, Default)]
+struct Ends(Arc<Mutex<Vec<Ticks>>>);
+
+struct EndsLayer(Capture, Ends);
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for EndsLayer {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        self.0.on_new_span(attributes, id, &context);
+    }
+
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        let keep = |_: &_, _, _, end| {
+            self.1.0.lock().unwrap().push(end);
+            true
+        };
+        self.0.on_close(&id, &context, keep, || {});
+    }
+}
+
+impl MetricSink for Ends {
+    fn record(&self, measurement: &Measurement<'_>) {
+        self.0.lock().unwrap().push(measurement.time);
+    }
+}
+
+#[test]
+fn measurements_of_a_span_are_made_when_it_ends_for_every_sink() {
+    for is_first in [true, false] {
+        let (ends, times) = (Ends::default(), Ends::default());
+        let other = EndsLayer(Capture::new(1024), ends.clone());
+        let tokens = TokenMetricsLayer::builder().sink(times.clone()).build();
+        let call = || drop(info_span!("chat", prompt_tokens = 12));
+        let registry = tracing_subscriber::registry();
+        match is_first {
+            true => tracing::subscriber::with_default(registry.with(tokens).with(other), call),
+            false => tracing::subscriber::with_default(registry.with(other).with(tokens), call),
+        }
+        let end = ends.0.lock().unwrap()[0];
+        let times = times.0.lock().unwrap();
+        assert!(
+            !times.is_empty() && times.iter().all(|time| *time == end),
+            "{is_first}"
+        );
+    }
 }

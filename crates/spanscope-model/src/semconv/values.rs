@@ -31,10 +31,11 @@ pub struct AttributeValues<'a> {
     /// For each meaning the place of its value. A table of values itself would be a kilobyte, which
     /// costs more to clear than everything else that is done with it.
     places: [u8; MEASURED],
-    values: SmallVec<[RawValue<'a>; 12]>,
+    values: SmallVec<[RawValue<'a>; 8]>,
 }
 
 impl Default for AttributeValues<'_> {
+    #[inline]
     fn default() -> Self {
         Self {
             rows: [NONE; MEASURED],
@@ -116,6 +117,7 @@ impl<'a> AttributeValues<'a> {
     }
 
     /// The family of the name that the value was found under.
+    #[inline]
     #[must_use]
     pub fn convention(&self, meaning: SemanticAttribute) -> Option<Convention> {
         let row = *self.rows.get(meaning as usize)?;
@@ -126,6 +128,7 @@ impl<'a> AttributeValues<'a> {
     }
 
     /// The value as a label of a measurement: texts are cut to 256 bytes.
+    #[inline]
     #[must_use]
     pub fn label(&self, meaning: SemanticAttribute) -> Option<RawValue<'a>> {
         Some(match self.get(meaning)? {
@@ -135,6 +138,7 @@ impl<'a> AttributeValues<'a> {
     }
 
     /// The model that a measurement is labelled with: the one asked for, else the one that answered.
+    #[inline]
     #[must_use]
     pub fn model(&self) -> Option<RawValue<'a>> {
         self.label(SemanticAttribute::RequestModel)
@@ -154,6 +158,7 @@ impl<'a> AttributeValues<'a> {
     }
 
     /// Whether the span names a model.
+    #[inline]
     #[must_use]
     pub fn names_model(&self) -> bool {
         self.has(SemanticAttribute::RequestModel) || self.has(SemanticAttribute::ResponseModel)
