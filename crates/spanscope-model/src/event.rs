@@ -1,6 +1,7 @@
 //! What happens at one moment: log messages, metric measurements, starts and ends of spans.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{Attributes, SpanId, SpanStatus, Timestamp, TraceId, Value, text_enum};
 
@@ -52,7 +53,7 @@ impl Severity {
 /// One telemetry event, as seed 1 has it.
 ///
 /// Where seed 1 demands a trace and a span, here both may be missing: an event outside of every span is kept.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Event {
     /// The trace it belongs to.
@@ -70,7 +71,7 @@ pub struct Event {
 }
 
 /// What an event says.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum EventKind {
@@ -98,7 +99,7 @@ pub enum EventKind {
 }
 
 /// The payload of a [`EventKind::StructuredLog`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum SpanPayload {
@@ -147,4 +148,109 @@ pub struct LogEvent {
     /// What the program said about it.
     #[serde(default)]
     pub attributes: Attributes,
+}
+
+/// An error names the field that is wrong or missing.
+///
+/// ```
+/// let event = r#"{"timestamp": "2025-07-20T08:26:40Z", "type": "metric", "metric": "jobs", "value": 7}"#;
+/// let error = serde_json::from_str::<spanscope_model::Event>(event).unwrap_err();
+/// assert!(error.to_string().contains("missing field `unit`"));
+/// ```
+impl<'de> Deserialize<'de> for Event {
+    // Not derived: serde reads flattened and tagged types through a buffer, after which no error
+    // can name its field.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        EventFields::deserialize(deserializer)?.into_event()
+    }
+}
+
+/// All fields that some kind of event has.
+#[derive(Deserialize)]
+#[serde(expecting = "an object")]
+struct EventFields {
+    #[serde(default)]
+    trace_id: Option<TraceId>,
+    #[serde(default)]
+    span_id: Option<SpanId>,
+    timestamp: Timestamp,
+    /// Seed 1 allows `null`.
+    #[serde(default)]
+    attributes: Option<Attributes>,
+    r#type: EventType,
+    message: Option<String>,
+    severity: Option<Severity>,
+    metric: Option<String>,
+    value: Option<Value>,
+    unit: Option<String>,
+    payload: Option<PayloadFields>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum EventType {
+    UnstructuredLog,
+    Metric,
+    StructuredLog,
+}
+
+#[derive(Deserialize)]
+#[serde(expecting = "an object")]
+struct PayloadFields {
+    r#type: PayloadType,
+    name: Option<String>,
+    #[serde(default)]
+    parent_span_id: Option<SpanId>,
+    status: Option<SpanStatus>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum PayloadType {
+    SpanStart,
+    SpanEnd,
+}
+
+impl EventFields {
+    fn into_event<E: Error>(self) -> Result<Event, E> {
+        let kind = match self.r#type {
+            EventType::UnstructuredLog => EventKind::UnstructuredLog {
+                message: required(self.message, "message")?,
+                severity: required(self.severity, "severity")?,
+            },
+            EventType::Metric => EventKind::Metric {
+                metric: required(self.metric, "metric")?,
+                value: required(self.value, "value")?,
+                unit: required(self.unit, "unit")?,
+            },
+            EventType::StructuredLog => EventKind::StructuredLog {
+                payload: required(self.payload, "payload")?.into_payload()?,
+            },
+        };
+        Ok(Event {
+            trace_id: self.trace_id,
+            span_id: self.span_id,
+            timestamp: self.timestamp,
+            attributes: self.attributes.unwrap_or_default(),
+            kind,
+        })
+    }
+}
+
+impl PayloadFields {
+    fn into_payload<E: Error>(self) -> Result<SpanPayload, E> {
+        Ok(match self.r#type {
+            PayloadType::SpanStart => SpanPayload::SpanStart {
+                name: required(self.name, "payload.name")?,
+                parent_span_id: self.parent_span_id,
+            },
+            PayloadType::SpanEnd => SpanPayload::SpanEnd {
+                status: required(self.status, "payload.status")?,
+            },
+        })
+    }
+}
+
+fn required<T, E: Error>(value: Option<T>, field: &'static str) -> Result<T, E> {
+    value.ok_or_else(|| E::missing_field(field))
 }

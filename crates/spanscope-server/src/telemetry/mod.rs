@@ -1,6 +1,5 @@
 //! The telemetry API of the described system (seed 1): what is stored, asked for over HTTP.
 
-mod event;
 mod questions;
 mod router;
 

@@ -1,4 +1,5 @@
-//! The bodies of the telemetry API's requests, as seed 1 has them. What is spelled wrong is refused, not passed over.
+//! The bodies of the telemetry API's requests, as seed 1 has them. What is spelled wrong is
+//! refused, not passed over.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -12,7 +13,6 @@ use crate::body::Bounded;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LogEvent {
-    #[serde(deserialize_with = "super::event::read")]
     pub(super) event: Event,
     #[serde(default = "seven_days")]
     pub(super) ttl_seconds: i64,
