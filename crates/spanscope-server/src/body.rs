@@ -1,4 +1,4 @@
-//! [`Question`]: the body of a request that asks something, as JSON.
+//! [`JsonBody`]: the body of a query, as JSON.
 
 pub(crate) mod marks;
 
@@ -31,9 +31,9 @@ pub(crate) trait Bounded {
 /// A body of JSON. None at all is the question without anything said, `{}`.
 ///
 /// A body has to be called JSON: browsers let the pages of strangers send other kinds without asking the server first.
-pub(crate) struct Question<T>(pub(crate) T);
+pub(crate) struct JsonBody<T>(pub(crate) T);
 
-impl<S: Send + Sync, T: DeserializeOwned + Bounded> FromRequest<S> for Question<T> {
+impl<S: Send + Sync, T: DeserializeOwned + Bounded> FromRequest<S> for JsonBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
@@ -60,7 +60,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Bounded> FromRequest<S> for Question<
     }
 }
 
-fn read<T: DeserializeOwned + Bounded>(text: &[u8]) -> Result<Question<T>, ApiError> {
+fn read<T: DeserializeOwned + Bounded>(text: &[u8]) -> Result<JsonBody<T>, ApiError> {
     if values(text) > MAX_VALUES {
         return Err(ApiError::new(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -100,7 +100,7 @@ fn read<T: DeserializeOwned + Bounded>(text: &[u8]) -> Result<Question<T>, ApiEr
             "{name} has {length} items: give at most {MAX_CONDITIONS}"
         )));
     }
-    Ok(Question(read))
+    Ok(JsonBody(read))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

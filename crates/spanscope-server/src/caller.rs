@@ -43,10 +43,10 @@ impl Caller {
     }
 }
 
-/// The store as whoever sent the request sees it. Handlers take this and never the store itself.
-pub(crate) struct Seen(pub(crate) Arc<dyn TraceStore>);
+/// The store as the caller of the request sees it. Handlers take this and never the store itself.
+pub(crate) struct ScopedStore(pub(crate) Arc<dyn TraceStore>);
 
-impl<S> FromRequestParts<S> for Seen
+impl<S> FromRequestParts<S> for ScopedStore
 where
     S: Send + Sync,
     Arc<dyn TraceStore>: FromRef<S>,

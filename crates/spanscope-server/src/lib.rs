@@ -1,6 +1,7 @@
 //! What Spanscope answers over HTTP, as routers to be merged into an axum server.
 //!
-//! - [`telemetry_router`] is the telemetry API of a store (seed 1), [`otlp_router`] takes in what OpenTelemetry SDKs send.
+//! - [`telemetry_router`] is the telemetry API of a store (seed 1), [`otlp_router`] takes in what
+//!   OpenTelemetry SDKs send; [`otlp_json`] writes stored traces as these read them.
 //! - [`runs_router`] answers agent traces, live and afterwards (seed 5); [`AgentRun`] makes a handler's work such a run.
 //! - [`local_only`] keeps the pages of strangers away, [`with_tokens`] everybody who has no token; [`Caller`] says whose a request is.
 //! - [`Server::builder`] puts all of it together, and the [`Server`] runs it within [`Limits`].
@@ -31,6 +32,7 @@ pub use health::health_router;
 pub use limits::Limits;
 pub use local::local_only;
 pub use metrics::{MAX_LABEL_SETS, MAX_LABEL_VALUE, MAX_LABELS, MAX_METRICS, PrometheusSink, metrics_router};
+pub use otlp::otlp_json;
 pub use receive::otlp_router;
 pub use runs::{AgentHandle, AgentRun, RunSettings, RunningAgent, Traced, TracedStream, runs_router};
 pub use serve::{BoundServer, Server};

@@ -23,7 +23,7 @@ use spanscope_model::{MetricKind, TraceStore};
 
 use crate::answer::ApiError;
 use crate::api::{Api, Content, Route};
-use crate::caller::Seen;
+use crate::caller::ScopedStore;
 use crate::limits::{Budget, Limits, Share, is_slow, overloaded};
 use crate::otlp::{Encoding, Signal, answer, convert, failure, weight};
 
@@ -92,8 +92,8 @@ pub(crate) fn api() -> Api<Receiver> {
         ),
     };
     let taking = |signal| {
-        async move |State(receiver): State<Receiver>, seen: Seen, request: Request| {
-            receive(signal, &receiver, seen, request).await
+        async move |State(receiver): State<Receiver>, store: ScopedStore, request: Request| {
+            receive(signal, &receiver, store, request).await
         }
     };
     Api::new()
@@ -108,12 +108,12 @@ pub(crate) fn api() -> Api<Receiver> {
         .route(route("/v1/logs", "Takes in logs (OTLP)."), taking(Signal::Logs))
 }
 
-async fn receive(signal: Signal, receiver: &Receiver, seen: Seen, request: Request) -> Response {
+async fn receive(signal: Signal, receiver: &Receiver, store: ScopedStore, request: Request) -> Response {
     let encoding = match encoding_of(request.headers()) {
         Ok(encoding) => encoding,
         Err(error) => return error.into_response(),
     };
-    match take(signal, encoding, receiver, seen, request).await {
+    match take(signal, encoding, receiver, store, request).await {
         Ok(body) => in_encoding(StatusCode::OK, encoding, body),
         Err(error) => {
             count(signal, "refused", 1);
@@ -126,7 +126,7 @@ async fn take(
     signal: Signal,
     encoding: Encoding,
     receiver: &Receiver,
-    Seen(store): Seen,
+    ScopedStore(store): ScopedStore,
     request: Request,
 ) -> Result<Vec<u8>, ApiError> {
     let is_packed = is_packed(request.headers())?;

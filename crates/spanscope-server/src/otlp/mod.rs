@@ -1,4 +1,5 @@
-//! What other programs send over OTLP, as the model's records.
+//! The codec between OTLP's messages and the model's records, for what other programs send and for
+//! exports.
 //!
 //! The body of an export request comes in, as protobuf or as JSON. What leaves is [`NewRecords`] for a store, and the body of
 //! the answer. A record that is wrong is left out, counted and described, and the others are kept: no sender mends a batch
@@ -11,6 +12,7 @@
 mod answer;
 mod attributes;
 mod detail;
+mod encode;
 mod ids;
 mod intake;
 mod json;
@@ -29,7 +31,7 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
-use spanscope_model::NewRecords;
+use spanscope_model::{LogEvent, NewRecords, Span};
 
 pub(crate) use answer::{answer, failure};
 use intake::Intake;
@@ -121,6 +123,31 @@ pub(crate) fn convert(signal: Signal, encoding: Encoding, body: &[u8]) -> Result
         rejected: intake.rejected(),
         message: intake.message(),
     })
+}
+
+/// Spans of one trace and the events in them as a `TracesData` object of OTLP's JSON, which is what
+/// [`otlp_router`](crate::otlp_router) and the collector's file receiver read.
+///
+/// Events that are in none of the spans are left out, because a trace of OTLP has no place for
+/// them.
+///
+/// ```
+/// use spanscope_model::{Span, Timestamp};
+/// use spanscope_server::otlp_json;
+///
+/// let span = Span::new(
+///     "4bf92f3577b34da6a3ce929d0e0e4736".parse()?,
+///     "00f067aa0ba902b7".parse()?,
+///     "ask",
+///     Timestamp::from_nanos(1),
+/// );
+/// let data = otlp_json(&[span], &[]);
+/// assert_eq!(data["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["name"], "ask");
+/// # Ok::<(), spanscope_model::ParseIdError>(())
+/// ```
+#[must_use]
+pub fn otlp_json(spans: &[Span], events: &[LogEvent]) -> serde_json::Value {
+    json::write_traces(encode::traces(spans, events))
 }
 
 fn read<T: Message + Default>(

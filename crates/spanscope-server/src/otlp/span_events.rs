@@ -5,14 +5,15 @@
 
 use opentelemetry_proto::tonic::trace::v1::span::Event;
 use spanscope_model::{
-    Attributes, LogEvent, NewEvent, Severity, SpanId, Timestamp, TraceId, UNCATEGORIZED, Value, wire,
+    Attributes, LogEvent, NewEvent, Severity, SpanId, Timestamp, TraceId, UNCATEGORIZED, Value, category_of,
+    wire,
 };
 
 use super::attributes::{attributes, set_dropped, take_category, take_text};
 use super::ids;
 
 /// The span that events happened in.
-pub(super) struct Place<'a> {
+pub(super) struct SpanOrigin<'a> {
     pub(super) trace_id: TraceId,
     pub(super) span_id: SpanId,
     pub(super) start: Timestamp,
@@ -21,7 +22,11 @@ pub(super) struct Place<'a> {
 
 /// The events, and how many have no possible time. Those are lost as the sender's own dropped ones are. What our bridge put into
 /// the span and sends as log records too is left to those.
-pub(super) fn of_span(mut events: Vec<Event>, place: &Place<'_>, logs_events: bool) -> (Vec<NewEvent>, u32) {
+pub(super) fn of_span(
+    mut events: Vec<Event>,
+    span: &SpanOrigin<'_>,
+    logs_events: bool,
+) -> (Vec<NewEvent>, u32) {
     if logs_events {
         events.retain(|event| !is_bridged(event));
     }
@@ -31,31 +36,33 @@ pub(super) fn of_span(mut events: Vec<Event>, place: &Place<'_>, logs_events: bo
         .filter_map(|event| {
             // An event without a time happened in the span at some time.
             let time = ids::time(event.time_unix_nano, "time").ok()?;
-            Some(new_event(event, time.unwrap_or(place.start), place))
+            Some(new_event(event, time.unwrap_or(span.start), span))
         })
         .collect();
     let lost = u32::try_from(count - events.len()).unwrap_or(u32::MAX);
     (events, lost)
 }
 
-fn new_event(event: Event, timestamp: Timestamp, place: &Place<'_>) -> NewEvent {
+fn new_event(event: Event, timestamp: Timestamp, span: &SpanOrigin<'_>) -> NewEvent {
     let mut attributes = attributes(event.attributes);
     let category = take_category(&mut attributes);
-    let said = match take_bridged(&mut attributes) {
+    let head = match take_bridged(&mut attributes) {
         Some((severity, target)) => {
+            let category = category_of(&target).to_owned();
             // Named events of `tracing` keep their name, all others are named by their message.
             let (name, message) = match take_text(&mut attributes, wire::MESSAGE) {
                 Some(message) => (event.name, message),
                 None => (String::new(), event.name),
             };
-            Said {
+            EventHead {
                 severity,
                 target,
+                category,
                 name,
                 message,
             }
         }
-        None => foreign(event.name, &mut attributes, place.scope),
+        None => foreign(event.name, &mut attributes, span.scope),
     };
     set_dropped(
         &mut attributes,
@@ -64,34 +71,37 @@ fn new_event(event: Event, timestamp: Timestamp, place: &Place<'_>) -> NewEvent 
     );
     let event = LogEvent {
         id: String::new(),
-        trace_id: Some(place.trace_id),
-        span_id: Some(place.span_id),
+        trace_id: Some(span.trace_id),
+        span_id: Some(span.span_id),
         timestamp,
-        severity: said.severity,
-        name: said.name,
-        message: said.message,
-        target: said.target,
-        category: category.unwrap_or_else(|| UNCATEGORIZED.to_owned()),
+        severity: head.severity,
+        name: head.name,
+        message: head.message,
+        target: head.target,
+        category: category.unwrap_or(head.category),
         service_name: String::new(),
         attributes,
     };
     NewEvent { event, expires: None }
 }
 
-struct Said {
+/// What an event is called, how serious it is, and where it was logged.
+struct EventHead {
     severity: Severity,
     target: String,
+    /// Where the event names none itself.
+    category: String,
     name: String,
     message: String,
 }
 
-/// Severity and target, taken out where both are there: then it was our bridge that sent them.
 /// Whether our bridge made it of an event of `tracing`.
 fn is_bridged(event: &Event) -> bool {
     let says = |key: &str| event.attributes.iter().any(|attribute| attribute.key == key);
     says(wire::SEVERITY) && says(wire::TARGET)
 }
 
+/// Takes out severity and target where both are there: then our bridge sent them.
 fn take_bridged(attributes: &mut Attributes) -> Option<(Severity, String)> {
     let severity = attributes.get(wire::SEVERITY)?.as_str()?.parse().ok()?;
     let target = take_text(attributes, wire::TARGET)?;
@@ -99,19 +109,20 @@ fn take_bridged(attributes: &mut Attributes) -> Option<(Severity, String)> {
     Some((severity, target))
 }
 
-fn foreign(name: String, attributes: &mut Attributes, scope: &str) -> Said {
+fn foreign(name: String, attributes: &mut Attributes, scope: &str) -> EventHead {
     let message = take_text(attributes, wire::MESSAGE).unwrap_or_else(|| {
         // This one stays: whoever knows the conventions asks for it by its name.
         let of_exception = attributes.get("exception.message").and_then(Value::as_str);
         of_exception.unwrap_or(&name).to_owned()
     });
-    Said {
+    EventHead {
         severity: if name == "exception" {
             Severity::Error
         } else {
             Severity::Info
         },
         target: scope.to_owned(),
+        category: UNCATEGORIZED.to_owned(),
         name,
         message,
     }

@@ -4,15 +4,15 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{self as sent, Status, span};
 use spanscope_model::{
-    Link, NewSpan, Source, SourceRecords, Span, SpanId, SpanKind, SpanState, SpanStatus, Timestamp, TraceId,
-    wire,
+    Attributes, Link, NewSpan, Source, SourceRecords, Span, SpanId, SpanKind, SpanState, SpanStatus,
+    Timestamp, TraceId, Value, wire,
 };
 
 use super::attributes::{attributes, set_dropped, take_category};
 use super::ids;
 use super::intake::{Intake, shown};
 use super::sources::{OfResource, OfScope, by_source};
-use super::span_events::{self, Place};
+use super::span_events::{self, SpanOrigin};
 
 pub(super) fn records(request: ExportTraceServiceRequest, intake: &mut Intake) -> Vec<SourceRecords> {
     let sent = request.resource_spans.into_iter().map(|of| OfResource {
@@ -78,6 +78,7 @@ fn new_span(span: sent::Span, frame: Frame, source: &Source) -> NewSpan {
     let Frame { start, end, .. } = frame;
     let mut attributes = attributes(span.attributes);
     let category = take_category(&mut attributes);
+    take_state(&mut attributes, state_of(end));
     // The clock was put back while the span ran. That it happened is worth more than how long it took.
     let end = match end {
         Some(end) if end < start => {
@@ -89,7 +90,7 @@ fn new_span(span: sent::Span, frame: Frame, source: &Source) -> NewSpan {
         }
         end => end,
     };
-    let place = Place {
+    let place = SpanOrigin {
         trace_id: frame.trace_id,
         span_id: frame.span_id,
         start,
@@ -118,11 +119,7 @@ fn new_span(span: sent::Span, frame: Frame, source: &Source) -> NewSpan {
         status: status(span.status.as_ref(), end.is_some()),
         status_message: status_message.filter(|message| !message.is_empty()),
         kind: kind.unwrap_or(SpanKind::Internal),
-        state: if end.is_some() {
-            SpanState::Ended
-        } else {
-            SpanState::Running
-        },
+        state: state_of(end),
         target: (!scope.is_empty()).then(|| scope.to_owned()),
         category,
         links,
@@ -133,6 +130,22 @@ fn new_span(span: sent::Span, frame: Frame, source: &Source) -> NewSpan {
         span,
         events,
         expires: None,
+    }
+}
+
+/// The state that a span is stored in which was sent with this end.
+pub(super) fn state_of(end: Option<Timestamp>) -> SpanState {
+    match end {
+        Some(_) => SpanState::Ended,
+        None => SpanState::Running,
+    }
+}
+
+/// Takes an exported span's state out of its attributes, where the record says the same.
+fn take_state(attributes: &mut Attributes, state: SpanState) {
+    let word = attributes.get(wire::STATE).and_then(Value::as_str);
+    if word == Some(state.as_str()) {
+        attributes.retain(|key, _| key != wire::STATE);
     }
 }
 

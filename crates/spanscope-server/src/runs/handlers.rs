@@ -16,8 +16,8 @@ use spanscope_runs::{Run, RunEvent, format_event};
 use super::asked::{Asked, Events};
 use super::router::Runs;
 use crate::answer::{ApiError, json};
-use crate::body::{Bounded, Question};
-use crate::caller::Seen;
+use crate::body::{Bounded, JsonBody};
+use crate::caller::ScopedStore;
 
 pub(super) type Parameters<T> = Result<Path<T>, PathRejection>;
 
@@ -71,7 +71,7 @@ pub(super) struct Cleaned {
 
 pub(super) async fn list(
     State(runs): State<Runs>,
-    Seen(store): Seen,
+    ScopedStore(store): ScopedStore,
     asked: Asked,
 ) -> Result<Response, ApiError> {
     list_chosen(&runs, store, &asked, |_| ()).await
@@ -79,7 +79,7 @@ pub(super) async fn list(
 
 pub(super) async fn list_of_agent(
     State(runs): State<Runs>,
-    Seen(store): Seen,
+    ScopedStore(store): ScopedStore,
     agent_id: Parameters<String>,
     asked: Asked,
 ) -> Result<Response, ApiError> {
@@ -89,7 +89,7 @@ pub(super) async fn list_of_agent(
 
 pub(super) async fn list_of_session(
     State(runs): State<Runs>,
-    Seen(store): Seen,
+    ScopedStore(store): ScopedStore,
     session_id: Parameters<String>,
     asked: Asked,
 ) -> Result<Response, ApiError> {
@@ -179,7 +179,7 @@ async fn answer<T: Serialize + Send + 'static>(
 
 pub(super) async fn get_run(
     State(runs): State<Runs>,
-    Seen(store): Seen,
+    ScopedStore(store): ScopedStore,
     task_id: Parameters<String>,
     asked: Asked,
 ) -> Result<Response, ApiError> {
@@ -212,7 +212,7 @@ pub(super) async fn get_run(
 
 pub(super) async fn get_events(
     State(runs): State<Runs>,
-    Seen(store): Seen,
+    ScopedStore(store): ScopedStore,
     task_id: Parameters<String>,
     asked: Asked,
 ) -> Result<Response, ApiError> {
@@ -260,7 +260,7 @@ pub(super) async fn get_events(
 
 pub(super) async fn get_summary(
     State(runs): State<Runs>,
-    Seen(store): Seen,
+    ScopedStore(store): ScopedStore,
     task_id: Parameters<String>,
     asked: Asked,
 ) -> Result<Response, ApiError> {
@@ -275,7 +275,7 @@ pub(super) async fn get_summary(
 
 pub(super) async fn get_analysis(
     State(runs): State<Runs>,
-    Seen(store): Seen,
+    ScopedStore(store): ScopedStore,
     task_id: Parameters<String>,
     asked: Asked,
 ) -> Result<Response, ApiError> {
@@ -287,7 +287,7 @@ pub(super) async fn get_analysis(
 }
 
 pub(super) async fn delete_run(
-    Seen(store): Seen,
+    ScopedStore(store): ScopedStore,
     task_id: Parameters<String>,
     asked: Asked,
 ) -> Result<Response, ApiError> {
@@ -303,9 +303,9 @@ pub(super) async fn delete_run(
 }
 
 pub(super) async fn clean_up(
-    Seen(store): Seen,
+    ScopedStore(store): ScopedStore,
     asked: Asked,
-    Question(Cleanup { days }): Question<Cleanup>,
+    JsonBody(Cleanup { days }): JsonBody<Cleanup>,
 ) -> Result<Response, ApiError> {
     asked.nothing()?;
     let age = Duration::try_from_secs_f64(days * 86_400.0)

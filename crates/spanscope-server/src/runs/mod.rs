@@ -8,7 +8,8 @@
 //! GET /traces/{id}/stream  -> Followed: one reader of the store a run, however many watch it -> pages -> Watcher -> SSE
 //! ```
 //!
-//! Never here: a second look at what a span means, or a store that is not [`Seen`](crate::caller::Seen).
+//! Never here: a second look at what a span means, or a store that is not
+//! [`ScopedStore`](crate::caller::ScopedStore).
 
 mod agent;
 mod asked;

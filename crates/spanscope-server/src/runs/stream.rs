@@ -16,7 +16,7 @@ use super::place::{Place, Within};
 use super::router::Runs;
 use super::watcher::{Watcher, Watching};
 use crate::answer::ApiError;
-use crate::caller::{Caller, Seen};
+use crate::caller::{Caller, ScopedStore};
 use crate::limits::overloaded;
 use crate::serve::Ends;
 
@@ -26,7 +26,7 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 pub(super) async fn stream_run(
     State(runs): State<Runs>,
-    Seen(store): Seen,
+    ScopedStore(store): ScopedStore,
     task_id: Parameters<String>,
     asked: Asked,
     request: Request,

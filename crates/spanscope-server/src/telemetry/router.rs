@@ -17,8 +17,8 @@ use spanscope_model::{EvalTrace, MetricSeries, ParseIdError, Span, SpanNode, Tra
 use super::questions::{LogEvent, QueryMetrics, QuerySpans, SaveSpans, SpanTree, depth, ttl};
 use crate::answer::{ApiError, json};
 use crate::api::{Api, Content, Route};
-use crate::body::{MAX_BODY, Question};
-use crate::caller::Seen;
+use crate::body::{JsonBody, MAX_BODY};
+use crate::caller::ScopedStore;
 
 type Parameters<T> = Result<Path<T>, PathRejection>;
 
@@ -169,42 +169,51 @@ pub(crate) fn api() -> Api<Arc<dyn TraceStore>> {
 }
 
 async fn log_event(
-    Seen(store): Seen,
-    Question(LogEvent { event, ttl_seconds }): Question<LogEvent>,
+    ScopedStore(store): ScopedStore,
+    JsonBody(LogEvent { event, ttl_seconds }): JsonBody<LogEvent>,
 ) -> Result<Response, ApiError> {
     store.log_event(event, ttl(ttl_seconds)?).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn eval_traces(Seen(store): Seen, trace_id: Parameters<String>) -> Result<Response, ApiError> {
+async fn eval_traces(
+    ScopedStore(store): ScopedStore,
+    trace_id: Parameters<String>,
+) -> Result<Response, ApiError> {
     let spans = store.trace_spans(id(&trace_id?)?).await?;
     let data = EvalTrace::of_spans(&spans);
     json(Data { data }).await
 }
 
 async fn query_traces(
-    Seen(store): Seen,
-    Question(query): Question<TraceQuery>,
+    ScopedStore(store): ScopedStore,
+    JsonBody(query): JsonBody<TraceQuery>,
 ) -> Result<Response, ApiError> {
     let data = store.query_traces(query).await?;
     json(Data { data }).await
 }
 
-async fn get_trace(Seen(store): Seen, trace_id: Parameters<String>) -> Result<Response, ApiError> {
+async fn get_trace(
+    ScopedStore(store): ScopedStore,
+    trace_id: Parameters<String>,
+) -> Result<Response, ApiError> {
     let trace = store.get_trace(id(&trace_id?)?).await?;
     json(trace).await
 }
 
-async fn get_span(Seen(store): Seen, ids: Parameters<(String, String)>) -> Result<Response, ApiError> {
+async fn get_span(
+    ScopedStore(store): ScopedStore,
+    ids: Parameters<(String, String)>,
+) -> Result<Response, ApiError> {
     let Path((trace_id, span_id)) = ids?;
     let span = store.get_span(id(&trace_id)?, id(&span_id)?).await?;
     json(span).await
 }
 
 async fn get_span_tree(
-    Seen(store): Seen,
+    ScopedStore(store): ScopedStore,
     span_id: Parameters<String>,
-    Question(question): Question<SpanTree>,
+    JsonBody(question): JsonBody<SpanTree>,
 ) -> Result<Response, ApiError> {
     let depth = depth(question.max_depth)?;
     let tree = store.get_span_tree(id(&span_id?)?, question.attributes_to_return, depth);
@@ -213,8 +222,8 @@ async fn get_span_tree(
 }
 
 async fn query_spans(
-    Seen(store): Seen,
-    Question(question): Question<QuerySpans>,
+    ScopedStore(store): ScopedStore,
+    JsonBody(question): JsonBody<QuerySpans>,
 ) -> Result<Response, ApiError> {
     let depth = depth(question.max_depth)?;
     let spans = store.query_spans(question.attribute_filters, question.attributes_to_return, depth);
@@ -223,8 +232,8 @@ async fn query_spans(
 }
 
 async fn save_spans(
-    Seen(store): Seen,
-    Question(question): Question<SaveSpans>,
+    ScopedStore(store): ScopedStore,
+    JsonBody(question): JsonBody<SaveSpans>,
 ) -> Result<Response, ApiError> {
     let depth = depth(question.max_depth)?;
     let SaveSpans {
@@ -240,9 +249,9 @@ async fn save_spans(
 }
 
 async fn query_metrics(
-    Seen(store): Seen,
+    ScopedStore(store): ScopedStore,
     metric: Parameters<String>,
-    Question(question): Question<QueryMetrics>,
+    JsonBody(question): JsonBody<QueryMetrics>,
 ) -> Result<Response, ApiError> {
     let Path(metric) = metric?;
     let data = store.query_metrics(question.of(metric)?).await?;

@@ -16,6 +16,7 @@ mod node;
 mod object;
 mod records;
 mod surrogates;
+mod write;
 
 use std::fmt;
 
@@ -30,6 +31,7 @@ use super::Signal;
 use super::intake::Intake;
 pub(super) use node::Node;
 use object::Object;
+pub(super) use write::traces as write_traces;
 
 /// What is wrong with a value, and where it stands.
 #[derive(Debug, Clone, PartialEq)]

@@ -5,6 +5,7 @@
 mod answers;
 mod bodies;
 mod distributions;
+mod encode;
 mod json;
 mod json_values;
 mod logs;

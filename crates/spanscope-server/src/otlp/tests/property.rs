@@ -18,9 +18,13 @@ use super::both;
 use crate::otlp::{Encoding, Signal, convert};
 
 /// The same numbers in every run: xorshift.
-struct Chance(u64);
+pub(super) struct Chance(u64);
 
 impl Chance {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -220,7 +224,7 @@ impl Chance {
         }
     }
 
-    fn traces(&mut self) -> ExportTraceServiceRequest {
+    pub(super) fn traces(&mut self) -> ExportTraceServiceRequest {
         super::traces(self.list(4, Self::span))
     }
 

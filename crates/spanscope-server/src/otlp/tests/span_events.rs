@@ -4,7 +4,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::Event;
 use spanscope_model::{LogEvent, Severity};
 
-use super::{SPAN, TRACE, at, both, pair, shown, span, texts, traces};
+use super::{SPAN, TRACE, at, both, pair, shown, span, text, texts, traces};
 use crate::otlp::Signal;
 
 fn kept(name: &str, attributes: Vec<KeyValue>) -> LogEvent {
@@ -74,6 +74,19 @@ fn an_event_of_our_bridge_is_named_by_its_message() {
             r#"{"rows":"3"}"#.to_owned()
         )
     );
+}
+
+#[test]
+fn an_event_of_our_bridge_has_the_category_of_its_target_as_in_its_own_store() {
+    for (target, named, category) in [
+        ("agents::turn", None, "agents::turn"),
+        ("agents::turn", Some("tools"), "tools"),
+        ("app", None, "uncategorized"),
+    ] {
+        let mut attributes = texts(&[("severity", "info"), ("target", target)]);
+        attributes.extend(named.map(|named| pair("category", text(named))));
+        assert_eq!(kept("e", attributes).category, category);
+    }
 }
 
 #[test]
