@@ -7,6 +7,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request};
 use spanscope_layers::genai::{ModelCall, Usage};
+use spanscope_model::text::first_chars;
 use tokio::sync::mpsc;
 use tracing::{Span, debug, error, info};
 
@@ -216,7 +217,7 @@ impl ChatClient {
                 .map_err(Error::because("can't read the refusal"))?
                 .to_bytes();
             let refusal = String::from_utf8_lossy(&body);
-            let told: String = refusal.chars().take(MAX_REFUSAL).collect();
+            let told = first_chars(&refusal, MAX_REFUSAL);
             return Err(Error::new(format!(
                 "the server refused with {}: {told}",
                 head.status

@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use crate::text::first_chars;
+
 /// A text that is not one of the accepted values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParseEnumError {
@@ -20,7 +22,7 @@ impl ParseEnumError {
     pub fn new(what: &'static str, input: &str, accepted: &'static str) -> Self {
         Self {
             what,
-            input: input.chars().take(80).collect(),
+            input: first_chars(input, 80).to_owned(),
             accepted,
         }
     }

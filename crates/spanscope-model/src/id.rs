@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::text::first_chars;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Why a text is no id.
@@ -67,7 +68,7 @@ macro_rules! id {
                 let fail = || ParseIdError {
                     what: $what,
                     digits: $bytes * 2,
-                    input: text.chars().take(80).collect(),
+                    input: first_chars(text, 80).to_owned(),
                 };
                 // The length is checked first: the decoder takes an `0x` away before it counts.
                 let bytes = (text.len() == Self::DIGITS)

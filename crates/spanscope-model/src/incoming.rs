@@ -5,6 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::text::first_chars;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -77,7 +78,7 @@ impl FromStr for Tenant {
         if is_name {
             Ok(Self(name.to_owned()))
         } else {
-            Err(ParseTenantError(name.chars().take(80).collect()))
+            Err(ParseTenantError(first_chars(name, 80).to_owned()))
         }
     }
 }

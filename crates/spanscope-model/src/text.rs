@@ -1,4 +1,4 @@
-//! Texts of programs: cut, and made safe to show.
+//! Texts of programs: cut, made safe to show, and names that were meant.
 //!
 //! A text may hold anything. Control characters could move the cursor or restyle the terminal, marks
 //! of writing direction could make a line read as another one, and invisible characters could hide a
@@ -15,6 +15,11 @@ use unicode_width::UnicodeWidthChar;
 /// At most this number of characters without a width follow each other; further ones are shown as
 /// escapes. No script and no emoji needs more, and a tower of marks would grow over the lines above it.
 const MAX_MARKS: usize = 8;
+
+/// The least likeness of two names, of 1, at which one may be a slip for the other.
+const MIN_LIKENESS: f64 = 0.6;
+/// Longer inputs are near nothing: the distance costs the product of the lengths.
+const MAX_NAME_LEN: usize = 64;
 
 /// Whether the character would act on the terminal or on the order of others, or be invisible.
 ///
@@ -132,6 +137,7 @@ pub fn push_grouped(shown: &mut String, number: u64) {
 /// assert_eq!(spanscope_model::text::cut("größe", 3), "gr");
 /// ```
 #[must_use]
+#[inline]
 pub fn cut(text: &str, max_len: usize) -> &str {
     if text.len() <= max_len {
         return text;
@@ -141,4 +147,110 @@ pub fn cut(text: &str, max_len: usize) -> &str {
         .find(|&end| text.is_char_boundary(end))
         .unwrap_or(0);
     &text[..end]
+}
+
+/// Returns the first `max_chars` characters.
+///
+/// ```
+/// use spanscope_model::text::first_chars;
+///
+/// assert_eq!(first_chars("été", 2), "ét");
+/// ```
+#[must_use]
+pub fn first_chars(text: &str, max_chars: usize) -> &str {
+    // A character is a byte or more.
+    if text.len() <= max_chars {
+        return text;
+    }
+    match text.char_indices().nth(max_chars) {
+        Some((end, _)) => &text[..end],
+        None => text,
+    }
+}
+
+/// Returns the text as a message quotes it: its first `max_chars` characters, and `…` if there are
+/// more.
+///
+/// ```
+/// use spanscope_model::text::excerpt;
+///
+/// assert_eq!(excerpt("été", 2), "ét…");
+/// assert_eq!(excerpt("été", 3), "été");
+/// ```
+#[must_use]
+pub fn excerpt(text: &str, max_chars: usize) -> Cow<'_, str> {
+    let first = first_chars(text, max_chars);
+    if first.len() == text.len() {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(format!("{first}…"))
+    }
+}
+
+/// Returns the known name that was probably meant, whatever the case; `None` where none is near.
+///
+/// ```
+/// use spanscope_model::text::nearest;
+///
+/// assert_eq!(nearest("Consol", ["console", "sqlite"]), Some("console"));
+/// assert_eq!(nearest("syslog", ["console", "sqlite"]), None);
+/// ```
+#[must_use]
+pub fn nearest<'a>(input: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if input.len() > MAX_NAME_LEN {
+        return None;
+    }
+    let input = input.to_lowercase();
+    known
+        .into_iter()
+        .map(|name| (strsim::normalized_damerau_levenshtein(&input, name), name))
+        .filter(|(likeness, _)| *likeness >= MIN_LIKENESS)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_falls_between_characters_and_keeps_what_fits() {
+        let text = "aé日😀";
+        for max_len in 0..=text.len() + 1 {
+            let kept = cut(text, max_len);
+            assert!(kept.len() <= max_len && text.starts_with(kept), "{max_len}");
+            let next = text[kept.len()..]
+                .chars()
+                .next()
+                .map_or(usize::MAX, char::len_utf8);
+            assert!(
+                kept.len().saturating_add(next) > max_len,
+                "{max_len}: more would fit"
+            );
+        }
+        for max_chars in 0..6 {
+            let first: String = text.chars().take(max_chars).collect();
+            assert_eq!(first_chars(text, max_chars), first);
+            let shown = if max_chars < 4 { first + "…" } else { first };
+            assert_eq!(excerpt(text, max_chars), shown);
+        }
+    }
+
+    #[test]
+    fn a_name_is_near_by_a_slip_or_two_and_never_by_chance() {
+        let known = ["console", "sqlite", "otel_trace", "all"];
+        for (input, meant) in [
+            ("consoel", Some("console")),
+            ("SQLite", Some("sqlite")),
+            ("otel-trace", Some("otel_trace")),
+            ("al", Some("all")),
+            ("", None),
+            ("ell", Some("all")),
+            ("sqlitesqlitesqlite", None),
+        ] {
+            assert_eq!(nearest(input, known), meant, "{input}");
+        }
+        assert_eq!(nearest(&"console".repeat(10), known), None);
+        assert_eq!(nearest("console", []), None);
+    }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::text::first_chars;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Nanoseconds since 1970-01-01T00:00:00Z; reaches from 1677 to 2262.
@@ -99,7 +100,7 @@ impl FromStr for Timestamp {
     type Err = ParseTimestampError;
 
     fn from_str(text: &str) -> Result<Self, ParseTimestampError> {
-        let fail = || ParseTimestampError(text.chars().take(80).collect());
+        let fail = || ParseTimestampError(first_chars(text, 80).to_owned());
         let time = match text.parse::<jiff::Timestamp>() {
             Ok(time) => time,
             Err(_) => text

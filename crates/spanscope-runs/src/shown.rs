@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value as Json, json};
 use spanscope_model::Timestamp;
+use spanscope_model::text::first_chars;
 
 use crate::content::Payload;
 use crate::{EventType, Format, Level, RunEvent};
@@ -174,10 +175,9 @@ fn text(text: &str, max_chars: usize, level: Level) -> String {
 
 /// The first so many characters, and `...` where there are more.
 pub(crate) fn cut_text(text: &str, max_chars: usize) -> String {
-    match text.char_indices().nth(max_chars) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
-    }
+    let first = first_chars(text, max_chars);
+    let dots = if first.len() < text.len() { "..." } else { "" };
+    format!("{first}{dots}")
 }
 
 /// The same value with its texts and lists cut.

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 
 use http::{HeaderMap, HeaderName, Request};
 use spanscope_core::SpanExt;
+use spanscope_model::text::cut;
 use tracing::field::{Empty, display};
 use tracing::{Span, info_span};
 
@@ -108,9 +109,4 @@ fn note_tracestate(span: &Span, headers: &HeaderMap) {
 fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let text = headers.get(name)?.to_str().ok()?;
     (!text.is_empty()).then(|| cut(text, MAX_HEADER_LEN))
-}
-
-/// All of it is ASCII, so that any place is a character boundary.
-fn cut(text: &str, max: usize) -> &str {
-    text.get(..max).unwrap_or(text)
 }

@@ -31,11 +31,15 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use document::{Node, Value};
+use spanscope_model::text::{excerpt, nearest};
 
 use crate::{InitError, LEVEL_SINKS};
 
 /// A longer file is not read: settings don't get there, and what does is another file.
 const MAX_BYTES: u64 = 1 << 20;
+
+/// Error messages quote no more characters of a text.
+const MAX_QUOTED_CHARS: usize = 100;
 
 const PROVIDER_TYPE: &str = "inline::meta-reference";
 const ENDPOINT: &str = "otel_exporter_otlp_endpoint";
@@ -361,7 +365,7 @@ impl Reader<'_> {
     ) -> InitError {
         InitError::Setting {
             place: format!("{}:{}: a key of {}", self.place, setting.line, block.path).into(),
-            input: cut(key),
+            input: quoted(key),
             accepted: these_are_accepted(key, accepted),
         }
     }
@@ -369,7 +373,7 @@ impl Reader<'_> {
     fn unknown(&self, setting: &Setting<'_>, input: &str, accepted: &[&str]) -> InitError {
         InitError::Setting {
             place: format!("{}:{}: {}", self.place, setting.line, setting.path).into(),
-            input: cut(input),
+            input: quoted(input),
             accepted: these_are_accepted(input, accepted),
         }
     }
@@ -394,8 +398,8 @@ impl Reader<'_> {
 impl<'a> Setting<'a> {
     fn at_key(&self, key: &str, line: usize, node: &'a Node) -> Self {
         let path = match self.path.as_str() {
-            "" => cut(key),
-            above => format!("{above}.{}", cut(key)),
+            "" => quoted(key),
+            above => format!("{above}.{}", quoted(key)),
         };
         Self { path, line, node }
     }
@@ -410,6 +414,11 @@ impl<'a> Setting<'a> {
     }
 }
 
+/// A text as an error message quotes it.
+fn quoted(text: &str) -> String {
+    excerpt(text, MAX_QUOTED_CHARS).into_owned()
+}
+
 fn set<T>(setting: &mut Option<T>, value: Option<T>) {
     if value.is_some() {
         *setting = value;
@@ -418,28 +427,9 @@ fn set<T>(setting: &mut Option<T>, value: Option<T>) {
 
 fn these_are_accepted(input: &str, accepted: &[&str]) -> String {
     let list = accepted.join(", ");
-    match nearest(input, accepted) {
+    match nearest(input, accepted.iter().copied()) {
         Some(near) => format!("did you mean {near}? These are accepted: {list}"),
         None => format!("these are accepted: {list}"),
-    }
-}
-
-/// The one that differs by a third of its letters at most.
-fn nearest<'a>(input: &str, accepted: &[&'a str]) -> Option<&'a str> {
-    let input = cut(input).to_lowercase();
-    let distances = accepted
-        .iter()
-        .map(|name| (strsim::damerau_levenshtein(&input, name), *name));
-    let (distance, name) = distances.min()?;
-    (distance <= name.len() / 3).then_some(name)
-}
-
-/// What an error message quotes of a text.
-fn cut(text: &str) -> String {
-    const MOST: usize = 100;
-    match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! A run in numbers, and where its time went.
 
 use jiff::tz::TimeZone;
+use spanscope_model::text::excerpt;
 use spanscope_runs::{Analysis, BottleneckReason, Level, RunError, Summary};
 
 use super::bar::Axis;
@@ -174,14 +175,11 @@ fn left_out(out: &Output, all: usize, noun: &str) -> String {
 }
 
 fn failure(error: &RunError, zone: &TimeZone) -> String {
-    let cut = match error.error.char_indices().nth(MAX_ERROR) {
-        Some((end, _)) => format!("{}…", &error.error[..end]),
-        None => error.error.clone(),
-    };
     format!(
-        "{} {}: {cut}",
+        "{} {}: {}",
         time::clock(error.timestamp, zone),
-        error.component
+        error.component,
+        excerpt(&error.error, MAX_ERROR)
     )
 }
 

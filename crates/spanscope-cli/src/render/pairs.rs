@@ -1,5 +1,7 @@
 //! Names and values, one below the other.
 
+use spanscope_model::text::first_chars;
+
 use super::colour::Paint;
 use super::text::{fit, grouped, pad, visible, width, wrap};
 use crate::output::Output;
@@ -43,11 +45,10 @@ pub(crate) fn indented(out: &Output, lines: &[(&str, String)], by: usize) -> Str
 }
 
 fn cut(value: &str) -> String {
-    match value.char_indices().nth(MAX_CHARACTERS) {
-        None => value.to_owned(),
-        Some((at, _)) => {
-            let size = grouped(u64::try_from(value.len()).unwrap_or(u64::MAX));
-            format!("{}… (cut here; {size} bytes, --json shows all)", &value[..at])
-        }
+    let first = first_chars(value, MAX_CHARACTERS);
+    if first.len() == value.len() {
+        return value.to_owned();
     }
+    let size = grouped(u64::try_from(value.len()).unwrap_or(u64::MAX));
+    format!("{first}… (cut here; {size} bytes, --json shows all)")
 }

@@ -3,6 +3,7 @@
 //! A stored text may hold anything. What would act on the terminal is made visible by the console's own functions, so
 //! that there is one list of such characters; here it is only cut, padded and wrapped.
 
+use spanscope_model::text::push_grouped;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 pub(crate) use spanscope_model::text::{is_hidden, visible};
@@ -92,14 +93,8 @@ pub(crate) fn count(number: u64, noun: &str) -> String {
 
 /// A number with commas between its thousands.
 pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut shown = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            shown.push(',');
-        }
-        shown.push(digit);
-    }
+    let mut shown = String::new();
+    push_grouped(&mut shown, number);
     shown
 }
 

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use spanscope_model::text::first_chars;
 use spanscope_model::{SpanId, TraceId};
 use spanscope_runs::{EventType, Level, RunEvent};
 
@@ -226,10 +227,9 @@ impl<'a> Timeline<'a> {
             Level::Debug => usize::MAX,
             _ => MAX_LINES,
         };
-        let end = said.char_indices().nth(MAX_CHARS).map(|(end, _)| end);
-        let part = match (self.level, end) {
-            (Level::Debug, _) | (_, None) => said,
-            (_, Some(end)) => &said[..end],
+        let part = match self.level {
+            Level::Debug => said,
+            _ => first_chars(said, MAX_CHARS),
         };
         let lines = wrap(part.trim(), self.out.width.saturating_sub(BELOW + 1));
         let more = lines.len() > max || part.len() < said.len();

@@ -2,6 +2,8 @@
 
 use std::io::IsTerminal as _;
 
+use spanscope_model::text::first_chars;
+
 use super::ColorChoice;
 use super::render::Color;
 
@@ -63,7 +65,7 @@ pub(super) fn width_from_env() -> Result<Option<usize>, String> {
     match text.parse() {
         Ok(columns) if columns > 0 => Ok(Some(columns)),
         _ => {
-            let shown: String = text.chars().take(60).collect();
+            let shown = first_chars(text, 60);
             Err(format!(
                 "{WIDTH_VARIABLE} is {shown:?}: it must be a number of columns, like 100; the terminal's width is used"
             ))

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use spanscope_model::text::{first_chars, nearest};
+
 use super::categories::Categories;
 use super::threshold::LEVEL_NAMES;
 
@@ -147,7 +149,7 @@ pub struct UnknownLevel {
 impl UnknownLevel {
     /// Keeps no more of the name than is ever shown.
     pub(super) fn new(name: &str) -> Self {
-        let name = name.chars().take(QUOTED_CHARS + 1).collect();
+        let name = first_chars(name, QUOTED_CHARS + 1).to_owned();
         Self { name }
     }
 }
@@ -188,18 +190,4 @@ fn guess<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
         Some(near) => format!(", did you mean `{near}`?"),
         None => ";".to_owned(),
     }
-}
-
-/// The known name that was probably meant.
-pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // The distance costs the product of the lengths; no name is as long as this.
-    if name.len() > 64 {
-        return None;
-    }
-    let name = name.to_lowercase();
-    known
-        .map(|known| (strsim::normalized_damerau_levenshtein(&name, known), known))
-        .filter(|(likeness, _)| *likeness >= 0.6)
-        .max_by(|(one, _), (other, _)| one.total_cmp(other))
-        .map(|(_, known)| known)
 }

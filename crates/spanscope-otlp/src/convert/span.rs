@@ -5,10 +5,9 @@ use std::borrow::Cow;
 use opentelemetry::trace::{Event, Link, SpanContext, Status, TraceFlags, TraceState};
 use opentelemetry::{InstrumentationScope, Key, KeyValue, Value};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
-use spanscope_core::capture::{
-    CallsiteInfo, FieldReader, MASKED, RawValue, SpanIds, WallClock, cut, is_secret,
-};
+use spanscope_core::capture::{CallsiteInfo, FieldReader, MASKED, RawValue, SpanIds, WallClock, is_secret};
 use spanscope_core::queue::{EventEntry, SpanEntry};
+use spanscope_model::text::cut;
 use spanscope_model::wire::{self, cut_length};
 use spanscope_model::{SpanKind, SpanStatus};
 

@@ -6,6 +6,7 @@ use opentelemetry::{Array, Value};
 use spanscope_core::capture::RawValue;
 use spanscope_model::Timestamp;
 use spanscope_model::semconv::{is_content, redacted};
+use spanscope_model::text::first_chars;
 
 use crate::settings::ContentPolicy;
 
@@ -30,15 +31,10 @@ pub(crate) fn otel_value(
             Err(_) => number.to_string().into(), // OTLP has no such number
         },
         RawValue::F64(number) => number.into(),
-        RawValue::Text(text, _) => cut(text, max_chars).to_owned().into(),
+        RawValue::Text(text, _) => first_chars(text, max_chars.unwrap_or(usize::MAX))
+            .to_owned()
+            .into(),
     })
-}
-
-fn cut(text: &str, max_chars: Option<usize>) -> &str {
-    match max_chars.and_then(|max| text.char_indices().nth(max)) {
-        Some((end, _)) => &text[..end],
-        None => text,
-    }
 }
 
 /// A value that OpenTelemetry's side got, as a record holds it.

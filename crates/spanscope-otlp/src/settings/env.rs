@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
+use spanscope_model::text::first_chars;
+
 use super::{
     BadSetting, Compression, ContentPolicy, HeadSampler, Headers, Propagator, Protocol, Settings, Signal,
     Sourced, Temporality, Way,
@@ -377,7 +379,7 @@ impl Reader<'_> {
     fn wrong(&mut self, place: &str, input: &str, accepted: &str) {
         self.problems.push(BadSetting {
             place: place.to_owned(),
-            input: input.chars().take(100).collect(),
+            input: first_chars(input, 100).to_owned(),
             accepted: accepted.to_owned(),
         });
     }

@@ -4,6 +4,7 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceResponse;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
+use spanscope_model::text::excerpt;
 
 use crate::settings::Signal;
 
@@ -52,7 +53,7 @@ pub(super) fn read_answer(signal: Signal, body: &[u8], is_json: bool) -> Answer 
     match partial {
         Some((rejected, message)) => Answer {
             rejected: u64::try_from(rejected).unwrap_or(0),
-            message: visible(&message),
+            message: one_line(&message),
             oddity: None,
         },
         None => Answer {
@@ -77,17 +78,10 @@ fn from_json(body: &[u8]) -> Option<(i64, String)> {
     Some((rejected.unwrap_or(0), message.unwrap_or_default().to_owned()))
 }
 
-/// One line of a stranger's text that can do nothing to a terminal.
-pub(super) fn visible(text: &str) -> String {
-    let mut shown: String = text
-        .chars()
-        .take(MAX_MESSAGE_CHARS)
-        .map(|letter| if letter.is_control() { ' ' } else { letter })
-        .collect();
-    if text.chars().nth(MAX_MESSAGE_CHARS).is_some() {
-        shown.push('…');
-    }
-    shown.trim().to_owned()
+/// A collector's text as one line that can do nothing to a terminal.
+pub(super) fn one_line(text: &str) -> String {
+    let line = excerpt(text, MAX_MESSAGE_CHARS).replace(char::is_control, " ");
+    line.trim().to_owned()
 }
 
 #[cfg(test)]

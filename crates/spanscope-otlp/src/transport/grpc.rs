@@ -17,7 +17,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use super::Attempt;
-use super::answer::visible;
+use super::answer::one_line;
 use super::wire::TlsFiles;
 use crate::error::OtlpError;
 use crate::settings::{Compression, Endpoint, Signal};
@@ -132,9 +132,9 @@ impl GrpcWire {
 /// As OTLP's specification sorts the codes.
 fn failed(status: &Status) -> Attempt {
     let has_answered = status.source().is_none();
-    let said = visible(status.message());
+    let said = one_line(status.message());
     let reason = match root_of(status) {
-        Some(cause) if !has_answered => visible(&cause),
+        Some(cause) if !has_answered => one_line(&cause),
         _ => format!(
             "it answers {:?}{}{said}",
             status.code(),

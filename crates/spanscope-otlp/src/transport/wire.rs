@@ -9,7 +9,7 @@ use ureq::RequestExt as _;
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 
 use super::Attempt;
-use super::answer::visible;
+use super::answer::one_line;
 use crate::error::OtlpError;
 use crate::settings::{BadSetting, Endpoint, Way};
 
@@ -221,7 +221,7 @@ fn answered(mut response: http::Response<ureq::Body>) -> Attempt {
 fn message_in(body: &[u8]) -> String {
     let answer: Option<serde_json::Value> = serde_json::from_slice(body).ok();
     let message = answer.as_ref().and_then(|answer| answer.get("message")?.as_str());
-    visible(message.unwrap_or_default())
+    one_line(message.unwrap_or_default())
 }
 
 /// Seconds, or a date.
@@ -245,11 +245,11 @@ fn reason_of(error: &ureq::Error) -> String {
         ureq::Error::Io(error) => match error.kind() {
             ErrorKind::ConnectionRefused => "connection refused, nothing listens there".to_owned(),
             ErrorKind::TimedOut => "no answer in time".to_owned(),
-            _ => visible(&error.to_string()),
+            _ => one_line(&error.to_string()),
         },
         ureq::Error::Timeout(_) => "no answer in time".to_owned(),
         ureq::Error::HostNotFound => "its host is not known".to_owned(),
         ureq::Error::Protocol(_) => "its answer is no HTTP".to_owned(),
-        other => visible(&other.to_string()),
+        other => one_line(&other.to_string()),
     }
 }

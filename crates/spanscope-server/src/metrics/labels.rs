@@ -12,6 +12,7 @@ use std::ops::Range;
 
 use prometheus_client::encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder};
 use spanscope_core::capture::RawValue;
+use spanscope_model::text::cut;
 
 use super::names::push_identifier;
 
@@ -118,11 +119,7 @@ fn push_value(out: &mut String, value: &RawValue<'_>) {
 }
 
 fn push_text(out: &mut String, text: &str) {
-    let mut end = text.len().min(MAX_LABEL_VALUE);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    let short = &text[..end];
+    let short = cut(text, MAX_LABEL_VALUE);
     if short.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         out.push_str(short);
     } else {

@@ -1,6 +1,7 @@
 //! [`Intake`]: what is kept in mind while one request is taken in.
 
 use spanscope_model::Timestamp;
+use spanscope_model::text::first_chars;
 
 /// How many rejected records are described. One is often the reason of all, and an answer is no log file.
 const DESCRIBED: usize = 3;
@@ -97,5 +98,5 @@ impl Intake {
 
 /// A name in a description: quoted, so that it can't pass for our own words, and not too long.
 pub(super) fn shown(name: &str) -> String {
-    format!("{:?}", name.chars().take(SHOWN).collect::<String>())
+    format!("{:?}", first_chars(name, SHOWN))
 }

@@ -15,8 +15,8 @@ use std::time::Duration;
 use futures_util::Stream;
 use serde_json::{Value, json};
 use spanscope_core::SpanExt;
-use spanscope_core::capture::cut;
 use spanscope_layers::genai::Agent;
+use spanscope_model::text::cut;
 use spanscope_model::{
     RunRange, RunRecords, RunSpan, RunStatus, SpanId, SpanStatus, StoreError, StoreErrorKind, TraceStore,
 };

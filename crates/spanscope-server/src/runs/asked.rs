@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use spanscope_model::text::first_chars;
 use spanscope_model::{RunFilter, RunStatus, Timestamp};
 use spanscope_runs::{EventType, Format, Level};
 
@@ -77,7 +78,7 @@ impl Asked {
             None => Ok(()),
             Some(name) => Err(ApiError::invalid(format!(
                 "{:?} is no parameter of this path: use {}",
-                name.chars().take(80).collect::<String>(),
+                first_chars(name, 80),
                 if known.is_empty() {
                     "none".to_owned()
                 } else {
@@ -123,7 +124,7 @@ impl Asked {
         };
         let number = text.parse().ok().filter(|number| (from..=to).contains(number));
         number.ok_or_else(|| {
-            let text: String = text.chars().take(80).collect();
+            let text = first_chars(text, 80);
             ApiError::invalid(format!("{name} is {text:?}: give a number from {from} to {to}"))
         })
     }

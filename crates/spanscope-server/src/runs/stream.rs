@@ -9,6 +9,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 
+use spanscope_model::text::first_chars;
+
 use super::asked::Asked;
 use super::followed::Ending;
 use super::handlers::{Parameters, check_events, info_of};
@@ -94,7 +96,7 @@ fn place_in(headers: &HeaderMap) -> Result<Option<Place>, ApiError> {
         Ok(place) => Ok(Some(place)),
         Err(_) => Err(ApiError::invalid(format!(
             "last-event-id is {:?}, which is no id of an event of this server: send the id of the last event that you got, or none",
-            text.chars().take(80).collect::<String>()
+            first_chars(text, 80)
         ))),
     }
 }

@@ -1,8 +1,9 @@
 //! From records of the model to rows: masks, cuts, JSON.
 
 use serde_json::Value as Json;
-use spanscope_core::capture::{MASKED, RawValue, cut, is_secret};
+use spanscope_core::capture::{MASKED, RawValue, is_secret};
 use spanscope_model::semconv::SpanTokens;
+use spanscope_model::text::cut;
 use spanscope_model::wire::cut_length;
 use spanscope_model::{
     Adds, Attributes, Link, NewEvent, NewPoint, NewSpan, Severity, Source, SourceRecords, SpanEnd,

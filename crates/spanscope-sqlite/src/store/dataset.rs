@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
+use spanscope_model::text::first_chars;
 use spanscope_model::{Span, StoreError, Tenant};
 
 use crate::open::io_error;
@@ -31,7 +32,7 @@ pub(super) fn file(folder: &Path, dataset_id: &str) -> Result<PathBuf, StoreErro
     if dataset_id.is_empty() || dataset_id.len() > MAX_ID || dataset_id.starts_with('.') || !is_plain {
         return Err(StoreError::invalid(format!(
             "{:?} is no dataset id: use 1 to {MAX_ID} of the characters A-Z a-z 0-9 . _ - and no dot at the beginning",
-            dataset_id.chars().take(MAX_ID).collect::<String>()
+            first_chars(dataset_id, MAX_ID)
         )));
     }
     Ok(folder.join(format!("{dataset_id}.jsonl")))

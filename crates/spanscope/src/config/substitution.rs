@@ -21,7 +21,7 @@ pub(super) fn substitute(text: &str, env: impl Fn(&str) -> Option<String>) -> Re
     while let Some((before, variable)) = rest.split_once(BEGIN) {
         result.push_str(before);
         let Some((inner, after)) = variable.split_once('}') else {
-            return Err(format!("{BEGIN}{} has no closing }}", super::cut(variable)));
+            return Err(format!("{BEGIN}{} has no closing }}", super::quoted(variable)));
         };
         result.push_str(&value_of(inner, &env)?);
         if result.len() > MAX_LEN {
@@ -55,6 +55,6 @@ fn value_of(inner: &str, env: impl Fn(&str) -> Option<String>) -> Result<String,
 fn malformed(inner: &str) -> String {
     format!(
         "{BEGIN}{}}} is no variable: write ${{env.NAME}}, ${{env.NAME:=default}} or ${{env.NAME:+text}}",
-        super::cut(inner)
+        super::quoted(inner)
     )
 }

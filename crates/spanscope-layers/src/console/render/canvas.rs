@@ -6,12 +6,13 @@
 use std::ops::Range;
 
 use anstyle::Style;
+use spanscope_model::text::first_chars;
 use textwrap::WordSeparator;
 use textwrap::core::Word;
 use textwrap::wrap_algorithms::wrap_first_fit;
 
 use super::highlight::highlight;
-use super::text::{columns, cut, pieces, push_visible};
+use super::text::{columns, cut_and_count, pieces, push_visible};
 use super::theme::{Ink, Palette};
 
 /// So many columns are left to the text, however deep it is indented.
@@ -111,7 +112,7 @@ impl Canvas {
 
     /// The same, cut after so many characters.
     pub(super) fn push_cut(&mut self, text: &str, max_chars: usize, ink: Ink) {
-        let (head, total) = cut(text, max_chars);
+        let (head, total) = cut_and_count(text, max_chars);
         self.push_data(head, ink);
         if total.is_some() {
             self.push("…", ink);
@@ -344,7 +345,7 @@ fn push_words<'a>(words: &mut Vec<Word<'a>>, word: Word<'a>, max_width: usize) {
 /// The visible text, cut to so many columns; a cut is shown by `…`.
 fn fit(text: &str, max_columns: usize) -> String {
     let mut shown = String::new();
-    push_visible(&mut shown, cut(text, max_columns).0);
+    push_visible(&mut shown, first_chars(text, max_columns));
     let is_cut = shown.len() < text.len();
     if !is_cut && columns(&shown) <= max_columns {
         return shown;

@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 
 use super::Entry;
 use super::canvas::Canvas;
-use super::text::{cut, push_visible};
+use super::text::{cut_and_count, push_visible};
 use super::theme::Ink;
 use spanscope_core::capture::RawValue;
+use spanscope_model::text::first_chars;
 
 const MESSAGE: &str = "exception.message";
 const TYPE: &str = "exception.type";
@@ -56,7 +57,7 @@ impl<'a> Failure<'a> {
 
     /// Writes what is inside of the box.
     pub(super) fn write(&self, entry: &Entry<'_>, max_chars: usize, canvas: &mut Canvas) {
-        let (message, total) = cut(self.message, max_chars);
+        let (message, total) = cut_and_count(self.message, max_chars);
         for line in message.lines() {
             canvas.begin_line(0, 0);
             canvas.push_highlighted(line);
@@ -74,7 +75,7 @@ impl<'a> Failure<'a> {
             // Writing to a string can't fail.
             let _ = write!(canvas.text_mut(), "{}: ", number + 1);
             canvas.paint(Ink::Dim);
-            canvas.push_highlighted(cut(cause, max_chars).0);
+            canvas.push_highlighted(first_chars(cause, max_chars));
         }
         more(canvas, causes.lines().count(), MAX_CAUSES, "causes");
         for name in entry.spans.iter().take(MAX_SPANS) {
@@ -104,7 +105,7 @@ fn write_trace(canvas: &mut Canvas, trace: &str, max_chars: usize) {
             .sum::<usize>()
             .min(12);
         canvas.begin_line(indent, indent + 2);
-        push_visible(canvas.text_mut(), cut(text, max_chars).0);
+        push_visible(canvas.text_mut(), first_chars(text, max_chars));
         canvas.paint(Ink::Plain);
     }
     more(canvas, trace.lines().count(), MAX_TRACE_LINES, "lines");

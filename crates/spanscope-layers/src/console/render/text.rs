@@ -1,7 +1,7 @@
 //! How wide texts are on a terminal, and where they may be broken. What makes them safe to show is in
 //! [`spanscope_model::text`].
 
-use spanscope_model::text::is_mark;
+use spanscope_model::text::{first_chars, is_mark};
 pub(super) use spanscope_model::text::{is_hidden, is_printable_ascii, push_grouped, push_visible};
 use unicode_width::UnicodeWidthChar;
 
@@ -31,16 +31,11 @@ pub(super) fn pieces(text: &str) -> impl Iterator<Item = (usize, usize)> {
     })
 }
 
-/// The first so many characters, and how many there are in all if that is not the whole text.
-pub(super) fn cut(text: &str, max_chars: usize) -> (&str, Option<usize>) {
-    // A character is a byte or more.
-    if text.len() <= max_chars {
-        return (text, None);
-    }
-    match text.char_indices().nth(max_chars) {
-        Some((end, _)) => (&text[..end], Some(text.chars().count())),
-        None => (text, None),
-    }
+/// The first characters, and the number of all characters where that is not the whole text.
+pub(super) fn cut_and_count(text: &str, max_chars: usize) -> (&str, Option<usize>) {
+    let first = first_chars(text, max_chars);
+    let is_cut = first.len() < text.len();
+    (first, is_cut.then(|| text.chars().count()))
 }
 
 /// Appends a number with leading zeros.

@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 
 use spanscope_core::capture::RawValue;
 use spanscope_model::semconv::{is_content, redacted};
+use spanscope_model::text::first_chars;
 
 use super::canvas::Canvas;
 use super::highlight::ink_of;
 use super::look::{Content, Look, PREVIEW_CHARS};
-use super::text::{cut, is_printable_ascii, push_grouped, push_visible};
+use super::text::{cut_and_count, is_printable_ascii, push_grouped, push_visible};
 use super::theme::Ink;
 
 /// A longer key is cut.
@@ -65,7 +66,7 @@ impl<'a> Shown<'a> {
         let RawValue::Text(text, original) = value else {
             return Some(Self::Typed(value));
         };
-        let (head, total) = cut(text, max_chars);
+        let (head, total) = cut_and_count(text, max_chars);
         let missing = match (original, total) {
             (Some(bytes), _) => Cut::Bytes(bytes),
             (None, Some(characters)) => Cut::Characters(characters as u64),
@@ -77,7 +78,7 @@ impl<'a> Shown<'a> {
 
 /// Appends ` key=value`. A key or a text that could be taken for more than itself is quoted, with escapes in the quotes.
 pub(super) fn push_field(canvas: &mut Canvas, key: &str, value: &Shown<'_>) {
-    let key = cut(key, MAX_KEY_CHARS).0;
+    let key = first_chars(key, MAX_KEY_CHARS);
     let text = canvas.text_mut();
     if !text.ends_with(' ') {
         text.push(' ');

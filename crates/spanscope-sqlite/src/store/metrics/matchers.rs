@@ -4,10 +4,10 @@
 //! The engine takes time linear in what it reads, whatever the expression. What could grow is the expression itself, so its
 //! length and its compiled size are bounded.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use regex::{Regex, RegexBuilder};
+use spanscope_model::text::excerpt;
 use spanscope_model::{LabelMatcher, LabelOperator, StoreError};
 
 use crate::points::without_nul;
@@ -100,10 +100,7 @@ fn whole(matcher: &LabelMatcher) -> Result<Regex, StoreError> {
 }
 
 fn refused(label: &str, expression: &str, why: &str) -> StoreError {
-    let short: Cow<'_, str> = match expression.char_indices().nth(80) {
-        Some((end, _)) => Cow::Owned(format!("{}…", &expression[..end])),
-        None => Cow::Borrowed(expression),
-    };
+    let short = excerpt(expression, 80);
     StoreError::invalid(format!(
         "the regular expression {short:?} for the label {label:?} can't be used: {why}"
     ))

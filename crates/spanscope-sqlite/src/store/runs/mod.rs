@@ -4,6 +4,7 @@ mod list;
 mod records;
 
 use rusqlite::{Connection, Row};
+use spanscope_model::text::first_chars;
 use spanscope_model::{RunInfo, RunStatus, StoreError, Timestamp, TraceId};
 
 pub(super) use self::list::{ended_before, list};
@@ -201,7 +202,7 @@ pub(super) fn find(db: &Connection, scope: Scope, task_id: &str) -> Result<Found
     let no_run = || {
         StoreError::not_found(format!(
             "no run {:?} is stored here: give the task id of a run, or the id of a trace",
-            task_id.chars().take(80).collect::<String>()
+            first_chars(task_id, 80)
         ))
     };
     if parts.is_empty() {
