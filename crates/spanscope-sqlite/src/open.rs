@@ -178,7 +178,7 @@ fn prepare_for_writing(db: Connection) -> rusqlite::Result<Connection> {
     db.busy_timeout(BUSY_TIMEOUT)?;
     // A batch with spans, events and measurements uses more than the 16 that are kept by default.
     db.set_prepared_statement_cache_capacity(64);
-    db.execute_batch("PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL;")?;
+    db.execute_batch("PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL;")?;
     let transaction = Transaction::new_unchecked(&db, TransactionBehavior::Immediate)?;
     schema::bring_forward(&transaction)?;
     transaction.commit()?;

@@ -7,7 +7,7 @@ use crate::writer::runs;
 /// Marks a SQLite file as a span store of ours: "SpSc" in SQLite's `application_id`.
 pub(crate) const APPLICATION_ID: i32 = 0x5370_5363;
 /// The schema version that this crate writes, in SQLite's `user_version`.
-pub(crate) const VERSION: i32 = 5;
+pub(crate) const VERSION: i32 = 6;
 /// The first version that has metrics.
 const VERSION_WITH_METRICS: i32 = 2;
 /// The first version that counts what a tail rule left out.
@@ -16,15 +16,18 @@ const VERSION_WITH_SAMPLED: i32 = 3;
 const VERSION_WITH_TENANTS: i32 = 4;
 /// The first version that knows agent runs.
 const VERSION_WITH_RUNS: i32 = 5;
+/// The first version that has a table of resources, and halves of spans.
+const VERSION_WITH_RESOURCES: i32 = 6;
 
 /// What each version adds to the tables of the one before. A new file goes the same way as an old one, so that they can't
 /// differ.
-const STEPS: [(i32, &str); 5] = [
+const STEPS: [(i32, &str); 6] = [
     (1, include_str!("schema.sql")),
     (VERSION_WITH_METRICS, include_str!("schema_2.sql")),
     (VERSION_WITH_SAMPLED, include_str!("schema_3.sql")),
     (VERSION_WITH_TENANTS, include_str!("schema_4.sql")),
     (VERSION_WITH_RUNS, include_str!("schema_5.sql")),
+    (VERSION_WITH_RESOURCES, include_str!("schema_6.sql")),
 ];
 const VIEWS: &str = include_str!("views.sql");
 const NO_VIEWS: &str = "DROP VIEW IF EXISTS traces; DROP VIEW IF EXISTS spans; DROP VIEW IF EXISTS logs; \
@@ -70,6 +73,11 @@ pub(crate) fn has_tenants(db: &Connection) -> rusqlite::Result<bool> {
 /// Whether the file knows agent runs.
 pub(crate) fn has_runs(db: &Connection) -> rusqlite::Result<bool> {
     Ok(version(db)? >= VERSION_WITH_RUNS)
+}
+
+/// Whether the file has a table of resources and knows halves of spans.
+pub(crate) fn has_resources(db: &Connection) -> rusqlite::Result<bool> {
+    Ok(version(db)? >= VERSION_WITH_RESOURCES)
 }
 
 fn version(db: &Connection) -> rusqlite::Result<i32> {

@@ -53,7 +53,7 @@ SELECT
     s.extra ->> '$.status_message' AS status_message,
     s.extra -> '$.links' AS links,
     s.extra ->> '$.trace_state' AS trace_state,
-    p.resource,
+    (SELECT attributes FROM _resource WHERE id = p.resource) AS resource,
     p.scope
 FROM _span s
 JOIN _trace t ON t.id = s.trace
@@ -73,7 +73,7 @@ SELECT
     COALESCE(e.category, c.category) AS category,
     COALESCE(p.service_name, '') AS service_name,
     t.trace_id,
-    e.span_hex AS span_id,
+    CASE WHEN e.span_id IS NOT NULL THEN printf('%016x', e.span_id) END AS span_id,
     COALESCE(e.attributes, '{}') AS attributes
 FROM _event e
 JOIN _callsite c ON c.id = e.callsite

@@ -270,7 +270,7 @@ impl Writer {
             }
         }
         // The file is left whole; that it could not be is for the next one who opens it to mend.
-        let _ = self.bounds.checkpoint(&self.db, "TRUNCATE");
+        let _ = self.bounds.close(&self.db);
     }
 
     /// Writes jobs together, or where that fails each by itself, so that none suffers for another one.

@@ -71,6 +71,7 @@ impl Batch<'_> {
                     attributes: &span.attributes,
                     extra: span.extra.as_deref(),
                     category: None,
+                    half: None,
                 };
                 self.rows.add_span(row, &span_row)?;
                 row
@@ -236,6 +237,7 @@ impl Batch<'_> {
                     attributes: &attributes,
                     extra: Some(END_ONLY),
                     category: None,
+                    half: None,
                 };
                 self.rows.add_span(row, &span_row)?;
                 (row, false)
@@ -259,7 +261,7 @@ impl Batch<'_> {
         Ok(true)
     }
 
-    /// What is there of a span. A trace without spans has none that this transaction has not met.
+    /// What is there of a span, or of its client's half where two halves of a call share its id. A trace without spans has none that this transaction has not met.
     fn known(&mut self, trace: i64, stored_spans: i64, key: i64) -> rusqlite::Result<Option<Known>> {
         if let Some(known) = self.met.get(&(trace, key)) {
             return Ok(Some(*known));
@@ -271,12 +273,12 @@ impl Batch<'_> {
             1..=FEW_SPANS => {
                 "SELECT s.id, s.duration IS NULL AND p.resource IS NOT NULL, s.extra = ?3 FROM _span s INDEXED BY _span_trace
                  LEFT JOIN _process p ON p.id = s.process
-                 WHERE s.trace = ?2 AND s.span_id = ?1 ORDER BY s.id DESC LIMIT 1"
+                 WHERE s.trace = ?2 AND s.span_id = ?1 AND s.half IS NULL ORDER BY s.id DESC LIMIT 1"
             }
             _ => {
                 "SELECT s.id, s.duration IS NULL AND p.resource IS NOT NULL, s.extra = ?3 FROM _span s INDEXED BY _span_hex
                  LEFT JOIN _process p ON p.id = s.process
-                 WHERE s.span_hex = printf('%016x', ?1) AND s.trace = ?2 ORDER BY s.id DESC LIMIT 1"
+                 WHERE s.span_hex = printf('%016x', ?1) AND s.trace = ?2 AND s.half IS NULL ORDER BY s.id DESC LIMIT 1"
             }
         })?;
         find.query_row(params![key, trace, END_ONLY], |row| {

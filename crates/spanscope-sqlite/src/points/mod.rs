@@ -18,6 +18,7 @@ pub(crate) use self::amount::Amount;
 pub(crate) use self::delete::delete;
 use crate::json::{push_key, push_text};
 use crate::writer::bulk::{Bulk, Cell, Table};
+use crate::writer::rows::add_bytes;
 
 /// The width of a roll-up.
 pub(crate) const MINUTE: i64 = 60_000_000_000;
@@ -75,6 +76,9 @@ pub(crate) struct NewPoint<'p> {
     pub(crate) detail: Option<&'p str>,
 }
 
+/// What a measurement's row takes beside its detail, with its part of the indexes.
+const POINT_BYTES: usize = 90;
+
 const POINTS: Table<8> = Table {
     insert: "INSERT OR FAIL INTO _point",
     columns: [
@@ -97,6 +101,8 @@ pub(crate) struct Points<'db> {
     grown: BTreeMap<i64, (i64, i64)>,
     /// By minute and series, in the order of the table.
     rollups: BTreeMap<(i64, i64), Rollup>,
+    /// What processes stored.
+    bytes: HashMap<i64, i64>,
     overflowed: Vec<String>,
 }
 
@@ -131,6 +137,7 @@ impl<'db> Points<'db> {
             key: String::new(),
             grown: BTreeMap::new(),
             rollups: BTreeMap::new(),
+            bytes: HashMap::new(),
             overflowed: Vec::new(),
         })
     }
@@ -151,6 +158,8 @@ impl<'db> Points<'db> {
             point.expires.into(),
             point.detail.into(),
         ])?;
+        let bytes = POINT_BYTES + point.detail.map_or(0, str::len);
+        *self.bytes.entry(point.process).or_default() += i64::try_from(bytes).unwrap_or(0);
         let (points, last) = self.grown.entry(series).or_insert((0, point.time));
         *points += 1;
         *last = (*last).max(point.time);
@@ -277,6 +286,9 @@ impl<'db> Points<'db> {
             .prepare_cached("UPDATE _series SET points = points + ?2, last = MAX(last, ?3) WHERE id = ?1")?;
         for (series, (points, last)) in &self.grown {
             grow.execute(params![series, points, last])?;
+        }
+        for (process, bytes) in self.bytes {
+            add_bytes(self.db, process, bytes)?;
         }
         Ok(self.overflowed)
     }

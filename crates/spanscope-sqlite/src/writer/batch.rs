@@ -339,6 +339,7 @@ impl<'a> Batch<'a> {
             attributes: &decoded.attributes,
             extra: extra.as_deref(),
             category: decoded.category.as_deref(),
+            half: None,
         };
         self.rows.add_span(span.row, &row)?;
         self.index(span.row)

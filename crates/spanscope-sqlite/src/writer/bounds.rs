@@ -8,9 +8,15 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode};
 use spanscope_model::{StoreError, Timestamp};
 
+use super::checkpoint::Checkpointer;
 use crate::{open, retention};
 
-/// The write-ahead log is copied into the file once it is this large.
+/// From this size on the helper thread copies the write-ahead log into the file. Not less than what SQLite leaves of a log that is
+/// written from its start again (`journal_size_limit`), so that an idle file has none to copy.
+const WAL_HELP_BYTES: u64 = 16 * 1024 * 1024;
+/// The helper is asked again each time that the log has grown so much.
+const WAL_HELP_STEP: u64 = 4 * 1024 * 1024;
+/// What is left is copied by the writer once the log is this large.
 const WAL_CHECKPOINT_BYTES: u64 = 32 * 1024 * 1024;
 /// Beyond this nothing is written until a reader lets go. One transaction adds at most about 16 MiB, so the log stays
 /// under 64 MiB.
@@ -88,6 +94,9 @@ pub(crate) struct Bounds {
     retention: Duration,
     max_bytes: u64,
     last_retention: Option<Instant>,
+    helper: Option<Checkpointer>,
+    /// How large the log was when the helper was asked last.
+    helped_at: u64,
 }
 
 impl Bounds {
@@ -102,6 +111,8 @@ impl Bounds {
             retention,
             max_bytes,
             last_retention: None,
+            helper: None,
+            helped_at: 0,
         }
     }
 
@@ -117,14 +128,45 @@ impl Bounds {
     /// The file was opened anew.
     pub(crate) fn opened(&mut self) {
         self.file_id = file_id(&self.path);
+        self.helper = None;
+        self.helped_at = 0;
     }
 
     /// What follows a written batch: the log's size and the file's.
-    pub(crate) fn keep(&self, db: &Connection) -> Result<(), Trouble> {
-        if self.wal_bytes() > WAL_CHECKPOINT_BYTES {
+    pub(crate) fn keep(&mut self, db: &Connection) -> Result<(), Trouble> {
+        let bytes = self.wal_bytes();
+        if bytes > WAL_CHECKPOINT_BYTES {
             self.checkpoint(db, "PASSIVE")?;
+            self.helped_at = 0;
+        } else if bytes > WAL_HELP_BYTES {
+            self.help(bytes);
+        } else {
+            self.helped_at = 0;
         }
         self.keep_size(db)
+    }
+
+    /// Has the helper copy the log while the next records are written.
+    fn help(&mut self, bytes: u64) {
+        if bytes < self.helped_at {
+            self.helped_at = 0; // it is written from its start again
+        }
+        if self.helped_at > 0 && bytes < self.helped_at + WAL_HELP_STEP {
+            return;
+        }
+        self.helped_at = bytes;
+        if self.helper.is_none() {
+            self.helper = Checkpointer::start(&self.path);
+        }
+        if let Some(helper) = &self.helper {
+            helper.request();
+        }
+    }
+
+    /// Ends the helper, whose connection would otherwise keep the log from being removed with the last one.
+    pub(crate) fn close(&mut self, db: &Connection) -> Result<(), Trouble> {
+        self.helper = None;
+        self.checkpoint(db, "TRUNCATE").map(drop)
     }
 
     /// What is to be done now and then: age, and free space. Answers whether it was done now.
@@ -205,7 +247,10 @@ impl Bounds {
         })
     }
 
-    pub(crate) fn checkpoint(&self, db: &Connection, mode: &str) -> Result<bool, Trouble> {
+    fn checkpoint(&self, db: &Connection, mode: &str) -> Result<bool, Trouble> {
+        if let Some(helper) = &self.helper {
+            helper.wait_until_idle();
+        }
         db.busy_timeout(Duration::from_millis(50))?;
         let busy = db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
             row.get::<_, i64>(0)

@@ -397,8 +397,7 @@ impl Database {
     pub(super) fn close(&mut self, account: &LayerStats) -> Result<(), Trouble> {
         self.reopen_if_gone()?;
         write_account(&self.db, self.process, account, true)?;
-        self.bounds.checkpoint(&self.db, "TRUNCATE")?;
-        Ok(())
+        self.bounds.close(&self.db)
     }
 }
 

@@ -8,6 +8,7 @@
 mod batch;
 pub(crate) mod bounds;
 pub(crate) mod bulk;
+mod checkpoint;
 pub(crate) mod database;
 pub(crate) mod decode;
 mod measurements;

@@ -4,7 +4,6 @@
 //! Traces are read once and written once, however many of their spans there are.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 
 use rusqlite::{Connection, OptionalExtension, params};
 use spanscope_model::{SpanId, SpanKind, Timestamp, TraceId};
@@ -89,6 +88,8 @@ pub(crate) struct TraceChange {
     pub(crate) spans: i64,
     pub(crate) errors: i64,
     pub(crate) open: i64,
+    /// What its records take.
+    bytes: i64,
     /// When it was stored first, if that was in another file.
     pub(crate) created: Option<i64>,
     /// Whose it is from now on.
@@ -100,6 +101,27 @@ pub(crate) struct TraceChange {
 }
 
 impl TraceChange {
+    const fn new(row: i64, is_new: bool, stored_spans: i64) -> Self {
+        Self {
+            row,
+            is_new,
+            stored_spans,
+            // No time at all, until it is stretched over one.
+            start: i64::MAX,
+            end: i64::MIN,
+            beside: None,
+            root: None,
+            spans: 0,
+            errors: 0,
+            open: 0,
+            bytes: 0,
+            created: None,
+            tenant: None,
+            expires: None,
+            goes_by_age: false,
+        }
+    }
+
     fn stretch(&mut self, start: i64, end: i64) {
         self.start = self.start.min(start);
         self.end = self.end.max(end);
@@ -144,6 +166,8 @@ pub(crate) struct SpanRow<'s> {
     pub(crate) extra: Option<&'s str>,
     /// Where it differs from the callsite's.
     pub(crate) category: Option<&'s str>,
+    /// 1 for the server's half of a call whose halves share an id.
+    pub(crate) half: Option<i64>,
 }
 
 /// A row of `_event`; its number is given out when it is added.
@@ -164,7 +188,12 @@ pub(crate) struct EventRow<'e> {
     pub(crate) category: Option<&'e str>,
 }
 
-const SPANS: Table<13> = Table {
+/// What a span's row takes beside its texts, with its part of the indexes.
+const SPAN_BYTES: usize = 110;
+/// The same of an event.
+const EVENT_BYTES: usize = 50;
+
+const SPANS: Table<14> = Table {
     insert: "INSERT OR FAIL INTO _span",
     columns: [
         "callsite",
@@ -180,8 +209,9 @@ const SPANS: Table<13> = Table {
         "name",
         "extra",
         "category",
+        "half",
     ],
-    rare: 3,
+    rare: 4,
 };
 
 const EVENTS: Table<11> = Table {
@@ -208,7 +238,7 @@ const ATTRIBUTES: Table<3> = Table {
     rare: 0,
 };
 
-const TRACES: Table<12> = Table {
+const TRACES: Table<13> = Table {
     insert: "INSERT OR FAIL INTO _trace",
     columns: [
         "trace_id",
@@ -222,6 +252,7 @@ const TRACES: Table<12> = Table {
         "created",
         "tenant",
         "local",
+        "bytes",
         "expires",
     ],
     rare: 1,
@@ -236,9 +267,15 @@ pub(crate) struct Rows<'a> {
     next_event: i64,
     /// The latest start of all that is stored.
     pub(crate) latest_time: i64,
-    traces: HashMap<TraceId, TraceChange>,
+    traces: Vec<(TraceId, TraceChange)>,
+    /// Where each of them is.
+    places: HashMap<TraceId, usize>,
+    /// The one that was asked for last: records of a trace come one after the other.
+    current: Option<(TraceId, usize)>,
+    /// What processes stored outside of traces.
+    loose_bytes: HashMap<i64, i64>,
     runs: Runs,
-    spans: Bulk<'a, 13>,
+    spans: Bulk<'a, 14>,
     events: Bulk<'a, 11>,
     attributes: Bulk<'a, 3>,
 }
@@ -260,7 +297,10 @@ impl<'a> Rows<'a> {
             next_span,
             next_event,
             latest_time: 0,
-            traces: HashMap::new(),
+            traces: Vec::new(),
+            places: HashMap::new(),
+            current: None,
+            loose_bytes: HashMap::new(),
             runs: Runs::default(),
             spans: Bulk::new(db, &SPANS),
             events: Bulk::new(db, &EVENTS),
@@ -284,9 +324,12 @@ impl<'a> Rows<'a> {
 
     /// Sets a mark: what was stored until now began before `time`.
     pub(crate) fn mark(&self, time: i64) -> rusqlite::Result<()> {
+        let now = Timestamp::now().as_nanos();
         self.db
-            .prepare_cached("INSERT OR IGNORE INTO _mark (time, span, event) VALUES (?1, ?2, ?3)")?
-            .execute([time, self.next_span, self.next_event])?;
+            .prepare_cached(
+                "INSERT OR IGNORE INTO _mark (time, span, event, stored) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute([time, self.next_span, self.next_event, now])?;
         Ok(())
     }
 
@@ -322,42 +365,62 @@ impl<'a> Rows<'a> {
 
     /// The trace, as far as this batch has changed it.
     pub(crate) fn change(&mut self, trace_id: TraceId) -> rusqlite::Result<&mut TraceChange> {
-        match self.traces.entry(trace_id) {
-            Entry::Occupied(entry) => Ok(entry.into_mut()),
-            Entry::Vacant(entry) => {
+        let place = match self.place(trace_id) {
+            Some(place) => place,
+            None => {
                 let known = self.owner.find(self.db, trace_id)?;
                 let (row, stored_spans) = known.unwrap_or_else(|| {
                     self.next_trace += 1;
                     (self.next_trace - 1, 0)
                 });
-                Ok(entry.insert(TraceChange {
-                    row,
-                    is_new: known.is_none(),
-                    stored_spans,
-                    // No time at all, until it is stretched over one.
-                    start: i64::MAX,
-                    end: i64::MIN,
-                    beside: None,
-                    root: None,
-                    spans: 0,
-                    errors: 0,
-                    open: 0,
-                    created: None,
-                    tenant: None,
-                    expires: None,
-                    goes_by_age: false,
-                }))
+                let change = TraceChange::new(row, known.is_none(), stored_spans);
+                self.traces.push((trace_id, change));
+                let place = self.traces.len() - 1;
+                self.places.insert(trace_id, place);
+                self.current = Some((trace_id, place));
+                place
             }
-        }
+        };
+        Ok(&mut self.traces[place].1)
     }
 
     /// The trace, if this batch has changed it already.
     pub(crate) fn touched(&mut self, trace_id: TraceId) -> Option<&mut TraceChange> {
-        self.traces.get_mut(&trace_id)
+        let place = self.place(trace_id)?;
+        self.traces.get_mut(place).map(|(_, trace)| trace)
+    }
+
+    fn place(&mut self, trace_id: TraceId) -> Option<usize> {
+        if let Some((current, place)) = self.current
+            && current == trace_id
+        {
+            return Some(place);
+        }
+        let place = *self.places.get(&trace_id)?;
+        self.current = Some((trace_id, place));
+        Some(place)
+    }
+
+    /// Accounts for a record of the trace that was asked for last.
+    fn account(&mut self, trace: i64, bytes: usize) {
+        let current = self.current.and_then(|(_, place)| self.traces.get_mut(place));
+        let change = match current {
+            Some((_, change)) if change.row == trace => Some(change),
+            _ => self
+                .traces
+                .iter_mut()
+                .map(|(_, change)| change)
+                .find(|change| change.row == trace),
+        };
+        if let Some(change) = change {
+            change.bytes += i64::try_from(bytes).unwrap_or(i64::MAX / 2);
+        }
     }
 
     /// Adds a span's row, by the number that was given out.
     pub(crate) fn add_span(&mut self, row: i64, span: &SpanRow<'_>) -> rusqlite::Result<()> {
+        let texts = [Some(span.attributes), span.name, span.extra, span.category];
+        self.account(span.trace, SPAN_BYTES + bytes_of(texts));
         self.spans.push_numbered(
             row,
             [
@@ -374,6 +437,7 @@ impl<'a> Rows<'a> {
                 span.name.into(),
                 span.extra.into(),
                 span.category.into(),
+                span.half.into(),
             ],
         )
     }
@@ -419,6 +483,17 @@ impl<'a> Rows<'a> {
     pub(crate) fn add_event(&mut self, event: &EventRow<'_>) -> rusqlite::Result<i64> {
         let row = self.next_event;
         self.next_event += 1;
+        let texts = [
+            Some(event.message),
+            Some(event.attributes),
+            event.name,
+            event.category,
+        ];
+        let bytes = EVENT_BYTES + bytes_of(texts);
+        match event.trace {
+            Some(trace) => self.account(trace, bytes),
+            None => *self.loose_bytes.entry(event.process).or_default() += i64::try_from(bytes).unwrap_or(0),
+        }
         let attributes = (event.attributes.len() > 2).then_some(event.attributes);
         self.events.push_numbered(
             row,
@@ -456,6 +531,9 @@ impl<'a> Rows<'a> {
         self.events.flush()?;
         self.attributes.flush()?;
         self.write_traces()?;
+        for (process, bytes) in self.loose_bytes.drain() {
+            add_bytes(self.db, process, bytes)?;
+        }
         std::mem::take(&mut self.runs).write(self.db)
     }
 
@@ -472,7 +550,7 @@ impl<'a> Rows<'a> {
              span_count = span_count + ?6, error_count = error_count + ?7, open_count = open_count + ?8,
              expires = CASE WHEN ?9 OR (expires IS NULL AND span_count > 0) THEN NULL
                  ELSE COALESCE(MAX(expires, ?10), expires, ?10) END,
-             local = MAX(local, ?11) WHERE id = ?1",
+             local = MAX(local, ?11), bytes = bytes + ?13 WHERE id = ?1",
         )?;
         // A tenant that has the trace from elsewhere already keeps it, and this part stays whose it was.
         let mut hand_over = self
@@ -482,7 +560,9 @@ impl<'a> Rows<'a> {
         let now = Timestamp::now().as_nanos();
         let is_local = self.owner == Owner::Local;
         let is_copy = matches!(self.owner, Owner::Copy(_));
-        let mut traces: Vec<_> = self.traces.drain().collect();
+        let mut traces = std::mem::take(&mut self.traces);
+        self.places.clear();
+        self.current = None;
         traces.sort_unstable_by_key(|(_, trace)| trace.row);
         for (trace_id, trace) in traces {
             let TraceChange {
@@ -496,6 +576,7 @@ impl<'a> Rows<'a> {
                 spans,
                 errors,
                 open,
+                bytes,
                 created,
                 tenant,
                 expires,
@@ -526,6 +607,7 @@ impl<'a> Rows<'a> {
                         created.unwrap_or(now).into(),
                         self.owner.tenant().into(),
                         i64::from(is_local || is_copy).into(),
+                        bytes.into(),
                         expires.into(),
                     ],
                 )?;
@@ -542,7 +624,8 @@ impl<'a> Rows<'a> {
                     goes_by_age,
                     expires,
                     is_local,
-                    is_first
+                    is_first,
+                    bytes
                 ])?;
             }
             if let Some(tenant) = tenant {
@@ -556,6 +639,29 @@ impl<'a> Rows<'a> {
         }
         Ok(())
     }
+}
+
+/// The bytes of some texts.
+fn bytes_of<const TEXTS: usize>(texts: [Option<&str>; TEXTS]) -> usize {
+    texts.into_iter().flatten().map(str::len).sum()
+}
+
+/// Accounts for what a process stored outside of traces.
+pub(crate) fn add_bytes(db: &Connection, process: i64, bytes: i64) -> rusqlite::Result<()> {
+    db.prepare_cached("UPDATE _process SET bytes = bytes + ?2 WHERE id = ?1")?
+        .execute([process, bytes])?;
+    Ok(())
+}
+
+/// The row of a resource, which is made if it is not there.
+pub(crate) fn resource_row(db: &Connection, attributes: &str) -> rusqlite::Result<i64> {
+    let mut find = db.prepare_cached("SELECT id FROM _resource WHERE attributes = ?1")?;
+    if let Some(row) = find.query_row([attributes], |row| row.get(0)).optional()? {
+        return Ok(row);
+    }
+    db.prepare_cached("INSERT INTO _resource (attributes) VALUES (?1)")?
+        .execute([attributes])?;
+    Ok(db.last_insert_rowid())
 }
 
 /// The row of a tenant, which is made if it is not there.

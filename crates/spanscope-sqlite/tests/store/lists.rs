@@ -237,7 +237,7 @@ fn marks_only_shorten_the_way_to_spans_since_a_moment() {
         if id % 10 == 0 {
             file.db
                 .execute(
-                    "INSERT INTO _mark VALUES (?1, (SELECT max(id) + 1 FROM _span), (SELECT max(id) + 1 FROM _event))",
+                    "INSERT INTO _mark (time, span, event) VALUES (?1, (SELECT max(id) + 1 FROM _span), (SELECT max(id) + 1 FROM _event))",
                     [MIDNIGHT + id * SECOND],
                 )
                 .unwrap();
@@ -497,7 +497,7 @@ fn recent_logs_are_exact_although_the_end_of_the_file_is_looked_at_first() {
         file.add_event(None, None, MIDNIGHT + id * SECOND, &id.to_string(), 9);
         file.db
             .execute(
-                "INSERT OR IGNORE INTO _mark VALUES ((SELECT max(time) FROM _event), 1, (SELECT max(id) + 1 FROM _event))",
+                "INSERT OR IGNORE INTO _mark (time, span, event) VALUES ((SELECT max(time) FROM _event), 1, (SELECT max(id) + 1 FROM _event))",
                 [],
             )
             .unwrap();

@@ -14,3 +14,4 @@ mod sql;
 mod statistics;
 mod support;
 mod trees;
+mod versions;

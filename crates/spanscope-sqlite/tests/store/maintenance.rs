@@ -49,7 +49,7 @@ fn aged() -> StoreFile {
              UPDATE _event SET expires = {old} WHERE message = 'expired';
              INSERT INTO _attr_key (key) VALUES ('k');
              INSERT INTO _attr SELECT 1, 'v', id FROM _span;
-             INSERT INTO _mark VALUES ({old} - 20, 1, 1), ({old} - 10, 1, 1), ({now}, 1, 1);"
+             INSERT INTO _mark (time, span, event) VALUES ({old} - 20, 1, 1), ({old} - 10, 1, 1), ({now}, 1, 1);"
         ))
         .unwrap();
     file

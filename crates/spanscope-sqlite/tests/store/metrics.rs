@@ -390,7 +390,7 @@ fn a_file_of_version_1_is_read_as_it_is_and_brought_forward_by_the_first_writer(
         let done = SqliteStore::import(&file.path, &other.path, |_, _| ()).unwrap();
         assert_eq!(done.points, expected);
     }
-    assert_eq!(file.number("PRAGMA user_version"), 5);
+    assert_eq!(file.number("PRAGMA user_version"), 6);
     assert_eq!(
         block_on(store.list_metrics()).unwrap().len(),
         1,

@@ -118,9 +118,10 @@ fn a_new_file_and_its_folders_are_made_for_their_owner_alone() {
             .unwrap()
     };
     assert_eq!((text("journal_mode").as_str(), number("auto_vacuum")), ("wal", 2));
+    assert_eq!(number("page_size"), 8192);
     assert_eq!(
         (number("application_id"), number("user_version")),
-        (0x5370_5363, 5)
+        (0x5370_5363, 6)
     );
 }
 

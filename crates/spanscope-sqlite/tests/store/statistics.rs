@@ -183,7 +183,7 @@ fn a_file_of_version_2_is_read_as_it_is_and_the_first_writer_makes_it_count_what
         drop(tracing::info_span!("unremarkable"));
     });
     assert!(guard.shutdown());
-    assert_eq!(file.number("PRAGMA user_version"), 5);
+    assert_eq!(file.number("PRAGMA user_version"), 6);
     let after = block_on(store.statistics()).unwrap();
     let account = after.account.unwrap();
     assert_eq!((after.spans, account.offered, account.stored), (1, 11, 8));

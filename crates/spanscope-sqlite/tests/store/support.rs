@@ -56,20 +56,37 @@ pub(crate) fn span_id(number: i64) -> SpanId {
 
 impl StoreFile {
     pub(crate) fn new() -> Self {
-        Self::made_by(&[
+        Self::with_processes(&[
             include_str!("../../src/schema.sql"),
             include_str!("../../src/schema_2.sql"),
             include_str!("../../src/schema_3.sql"),
             include_str!("../../src/schema_4.sql"),
             include_str!("../../src/schema_5.sql"),
+            include_str!("../../src/schema_6.sql"),
             include_str!("../../src/views.sql"),
-            "PRAGMA application_id = 0x53705363; PRAGMA user_version = 5;",
+            "PRAGMA application_id = 0x53705363; PRAGMA user_version = 6;",
         ])
     }
 
     /// A file that a program of version 3 has made.
     pub(crate) fn of_version_3() -> Self {
-        Self::made_by(&[include_str!("version_3.sql")])
+        Self::with_processes(&[include_str!("version_3.sql")])
+    }
+
+    /// A file that programs of version 5 have written.
+    pub(crate) fn of_version_5() -> Self {
+        Self::made_by(&[include_str!("version_5.sql")])
+    }
+
+    fn with_processes(schema: &[&str]) -> Self {
+        let file = Self::made_by(schema);
+        file.db
+            .execute_batch(
+                "INSERT INTO _process (id, service_name, pid, started_at, seen_at, ended_at, offered, stored) \
+                 VALUES (1, 'shop', 1, 0, 0, 0, 0, 0), (2, 'bank', 2, 0, 0, 0, 0, 0);",
+            )
+            .unwrap();
+        file
     }
 
     fn made_by(schema: &[&str]) -> Self {
@@ -81,11 +98,6 @@ impl StoreFile {
         for sql in schema {
             db.execute_batch(sql).unwrap();
         }
-        db.execute_batch(
-            "INSERT INTO _process (id, service_name, pid, started_at, seen_at, ended_at, offered, stored) \
-             VALUES (1, 'shop', 1, 0, 0, 0, 0, 0), (2, 'bank', 2, 0, 0, 0, 0, 0);",
-        )
-        .unwrap();
         Self { folder, path, db }
     }
 

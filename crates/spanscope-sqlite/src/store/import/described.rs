@@ -184,6 +184,7 @@ fn span(row: &Row<'_>, trace: &str) -> Result<Option<InSpan>, Failure> {
         attributes: json(&attributes),
         extra: None,
         category: None,
+        half: None,
         service: text(row, 9)?,
     }))
 }

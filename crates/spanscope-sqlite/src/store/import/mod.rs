@@ -93,6 +93,8 @@ struct InSpan {
     attributes: String,
     extra: Option<String>,
     category: Option<String>,
+    /// 1 for the server's half of a call whose halves share an id.
+    half: Option<i64>,
     service: String,
 }
 

@@ -46,11 +46,15 @@ pub(super) fn read(
         "SELECT t.id, t.trace_id, t.created, {} FROM _trace t ORDER BY t.start, t.id",
         tenant("t")
     ))?;
-    let mut spans = db.prepare(
+    let half = match schema::has_resources(db)? {
+        true => "s.half",
+        false => "NULL",
+    };
+    let mut spans = db.prepare(&format!(
         "SELECT c.name, c.target, c.level, c.category, COALESCE(p.service_name, ''), s.span_id, s.parent, s.name, s.start, \
-         s.duration, s.status, s.kind, s.attributes, s.extra, s.category FROM _span s \
+         s.duration, s.status, s.kind, s.attributes, s.extra, s.category, {half} FROM _span s \
          JOIN _callsite c ON c.id = s.callsite LEFT JOIN _process p ON p.id = s.process WHERE s.trace = ?1 ORDER BY s.id",
-    )?;
+    ))?;
     let mut events = db.prepare(&format!("{EVENTS}{EVENTS_FROM} WHERE e.trace = ?1 ORDER BY e.id"))?;
     let mut rows = traces.query([])?;
     while let Some(row) = rows.next()? {
@@ -155,6 +159,7 @@ fn span(row: &Row<'_>) -> rusqlite::Result<InSpan> {
         attributes: row.get(12)?,
         extra: row.get(13)?,
         category: row.get(14)?,
+        half: row.get(15)?,
     })
 }
 

@@ -47,6 +47,8 @@ struct Statements<'db> {
     loose_event: Statement<'db>,
 }
 
+/// What tells one span of a trace from another: its id and its half.
+type SpanKey = (i64, Option<i64>);
 /// What tells one event of a trace from another.
 type EventKey = (i64, Option<i64>, String);
 
@@ -155,7 +157,7 @@ impl<'db> Target<'db> {
         let trace = change.row;
         let is_new = change.is_new && !was_met;
         change.created = change.created.or(group.created);
-        let (mut seen, known_events) = if is_new {
+        let (mut seen, known_events): (HashSet<SpanKey>, HashSet<EventKey>) = if is_new {
             (HashSet::new(), HashSet::new())
         } else {
             rows.flush_records()?;
@@ -163,7 +165,7 @@ impl<'db> Target<'db> {
         };
         let before = self.done.spans;
         for span in &group.spans {
-            if seen.insert(span.id) {
+            if seen.insert((span.id, span.half)) {
                 rows.touch(trace_id, span.start, span.start + span.duration.unwrap_or(0))?
                     .note_span(span.duration, span.status);
                 self.add_span(rows, trace, span)?;
@@ -213,10 +215,10 @@ impl<'db> Target<'db> {
         Ok(())
     }
 
-    fn known_spans(&mut self, trace: i64) -> rusqlite::Result<HashSet<i64>> {
+    fn known_spans(&mut self, trace: i64) -> rusqlite::Result<HashSet<SpanKey>> {
         self.statements
             .known_spans
-            .query_map([trace], |row| row.get(0))?
+            .query_map([trace], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect()
     }
 
@@ -245,6 +247,7 @@ impl<'db> Target<'db> {
             attributes: &span.attributes,
             extra: span.extra.as_deref(),
             category: span.category.as_deref(),
+            half: span.half,
         };
         rows.add_span(row, &span_row)?;
         self.index(rows, row, &span.attributes)?;
@@ -349,7 +352,7 @@ impl<'db> Statements<'db> {
             account: db.prepare(
                 "UPDATE _process SET offered = offered + ?2, stored = stored + ?2 WHERE id = ?1",
             )?,
-            known_spans: db.prepare("SELECT span_id FROM _span WHERE trace = ?1")?,
+            known_spans: db.prepare("SELECT span_id, half FROM _span WHERE trace = ?1")?,
             known_events: db.prepare("SELECT time, span_id, message FROM _event WHERE trace = ?1")?,
             loose_event: db
                 .prepare("SELECT 1 FROM _event WHERE trace IS NULL AND time = ?1 AND message = ?2")?,

@@ -16,15 +16,15 @@ use spanscope_sqlite::SqliteStore;
 
 use crate::support::{span_id, trace_id};
 
-pub(super) const MS: i64 = 1_000_000;
+pub(crate) const MS: i64 = 1_000_000;
 
 /// A store in a folder of its own that takes in records.
-pub(super) struct Open {
-    pub(super) folder: tempfile::TempDir,
-    pub(super) store: SqliteStore,
+pub(crate) struct Open {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) store: SqliteStore,
 }
 
-pub(super) fn open() -> Open {
+pub(crate) fn open() -> Open {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::builder()
         .open(folder.path().join("trace_store.db"))
@@ -33,23 +33,23 @@ pub(super) fn open() -> Open {
 }
 
 impl Open {
-    pub(super) fn sql(&self, query: &str) -> Vec<Vec<serde_json::Value>> {
+    pub(crate) fn sql(&self, query: &str) -> Vec<Vec<serde_json::Value>> {
         self.store.sql(query, 1000).unwrap().rows
     }
 
     /// What every question shows of the accounts: what was offered is there.
-    pub(super) fn account(&self) -> (u64, u64) {
+    pub(crate) fn account(&self) -> (u64, u64) {
         let stats = block_on(self.store.statistics()).unwrap().account.unwrap();
         (stats.offered, stats.stored)
     }
 }
 
-pub(super) fn ago(ms: i64) -> Timestamp {
+pub(crate) fn ago(ms: i64) -> Timestamp {
     Timestamp::from_nanos(Timestamp::now().as_nanos() - ms * MS)
 }
 
 /// An ended span of a tenth of a second; parent 0 is none.
-pub(super) fn span(trace: u128, id: i64, parent: i64, name: &str) -> Span {
+pub(crate) fn span(trace: u128, id: i64, parent: i64, name: &str) -> Span {
     let start = ago(10_000 - id);
     Span {
         parent_span_id: (parent != 0).then(|| span_id(parent)),
@@ -60,7 +60,7 @@ pub(super) fn span(trace: u128, id: i64, parent: i64, name: &str) -> Span {
     }
 }
 
-pub(super) fn records(spans: Vec<Span>) -> NewRecords {
+pub(crate) fn records(spans: Vec<Span>) -> NewRecords {
     of(SourceRecords {
         spans: spans
             .into_iter()
@@ -74,14 +74,14 @@ pub(super) fn records(spans: Vec<Span>) -> NewRecords {
     })
 }
 
-pub(super) fn of(records: SourceRecords) -> NewRecords {
+pub(crate) fn of(records: SourceRecords) -> NewRecords {
     NewRecords {
         sources: vec![records],
         ..NewRecords::default()
     }
 }
 
-pub(super) fn event(trace: Option<u128>, message: &str) -> NewEvent {
+pub(crate) fn event(trace: Option<u128>, message: &str) -> NewEvent {
     NewEvent {
         event: LogEvent {
             id: String::new(),
@@ -100,7 +100,7 @@ pub(super) fn event(trace: Option<u128>, message: &str) -> NewEvent {
     }
 }
 
-pub(super) fn point(metric: &str, value: Value, adds: Adds, at: Timestamp) -> NewPoint {
+pub(crate) fn point(metric: &str, value: Value, adds: Adds, at: Timestamp) -> NewPoint {
     NewPoint {
         metric: metric.to_owned(),
         value,
@@ -116,18 +116,18 @@ pub(super) fn point(metric: &str, value: Value, adds: Adds, at: Timestamp) -> Ne
     }
 }
 
-pub(super) fn points(points: Vec<NewPoint>) -> NewRecords {
+pub(crate) fn points(points: Vec<NewPoint>) -> NewRecords {
     of(SourceRecords {
         points,
         ..SourceRecords::default()
     })
 }
 
-pub(super) fn store(store: &dyn TraceStore, records: NewRecords) -> IngestReceipt {
+pub(crate) fn store(store: &dyn TraceStore, records: NewRecords) -> IngestReceipt {
     block_on(store.store(records)).unwrap()
 }
 
-pub(super) fn total(store: &dyn TraceStore, metric: &str) -> Option<Value> {
+pub(crate) fn total(store: &dyn TraceStore, metric: &str) -> Option<Value> {
     let mut query = MetricQuery::range(metric, ago(3_600_000));
     query.query_type = MetricQueryType::Instant;
     query.end = Some(ago(-3_600_000));

@@ -10,7 +10,7 @@ use spanscope_model::{
 use spanscope_sqlite::SqliteStore;
 
 use super::{MS, Open, ago, event, of, open, records, span, store};
-use crate::support::{span_id, trace_id};
+use crate::support::{StoreFile, span_id, trace_id};
 
 fn with(mut span: Span, attributes: &[(&str, &str)]) -> Span {
     for (key, value) in attributes {
@@ -618,24 +618,18 @@ fn a_store_that_was_opened_for_reading_deletes_nothing() {
 
 #[test]
 fn a_file_of_version_4_gets_its_runs_from_the_first_writer() {
-    let Open { store: db, folder } = open();
-    store(
-        &db,
-        records(vec![
-            agent(1, 1, 0, Some("t")),
-            chat(1, 2, 1),
-            span(2, 1, 0, "GET /"),
-        ]),
-    );
-    drop(db);
-    let path = folder.path().join("trace_store.db");
-    let raw = rusqlite::Connection::open(&path).unwrap();
-    raw.execute_batch("DROP TABLE _run; DROP TABLE _ended; PRAGMA user_version = 4;")
+    let file = StoreFile::of_version_5();
+    let path = file.path.clone();
+    file.db
+        .execute_batch("DROP TABLE _run; DROP TABLE _ended; PRAGMA user_version = 4;")
         .unwrap();
     let reader = SqliteStore::open(&path).unwrap();
     let error = block_on(reader.list_runs(RunFilter::default())).unwrap_err();
     assert!(error.to_string().contains("older version"), "{error}");
-    let writer = SqliteStore::builder().open(&path).unwrap();
+    let writer = SqliteStore::builder()
+        .retention(Duration::from_secs(u32::MAX.into()))
+        .open(&path)
+        .unwrap();
     let page = list(&writer, RunFilter::default());
     assert_eq!((page.total, tasks(&page)), (1, vec!["t"]));
     assert_eq!(page.runs[0].status, RunStatus::Completed);
