@@ -1,8 +1,8 @@
 //! What the sink's thread finds in the queue: open spans, records, and how much memory stays.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use spanscope_core::capture::{Capture, SpanRecord};
-use spanscope_core::queue::{Chunk, Queue, WhenFull};
+use spanscope_core::capture::{Capture, RawValue, SpanRecord};
+use spanscope_core::queue::{Chunk, Entry, Queue, WhenFull};
 use tracing::span::{Attributes, Id};
 use tracing::{Dispatch, Event, Span, Subscriber, dispatcher, info, info_span};
 use tracing_subscriber::layer::{Context, Layer};
@@ -187,4 +187,35 @@ fn a_full_queue_and_its_spare_chunks_stay_within_the_budget() {
         counts.dropped_full > 0 && counts.dropped_full < counts.offered,
         "{counts:?}"
     );
+}
+
+#[test]
+fn the_records_of_a_thread_stay_in_order_while_the_sink_drains() {
+    const THREADS: u64 = 3;
+    const EVENTS: u64 = 100_000;
+    let program = Program::new(256 << 20);
+    let mut next = [0; THREADS as usize];
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let program = &program;
+            scope.spawn(move || {
+                program.run(|| (0..EVENTS).for_each(|number| info!(place = thread << 32 | number)));
+            });
+        }
+        while next != [EVENTS; THREADS as usize] {
+            for chunk in program.drain() {
+                for entry in chunk.entries() {
+                    let Entry::Event(event) = entry else { continue };
+                    let Some((_, RawValue::U64(place))) = chunk.event_fields(event).next() else {
+                        panic!("an event without its place");
+                    };
+                    let next = &mut next[usize::try_from(place >> 32).unwrap()];
+                    assert_eq!(place & 0xffff_ffff, *next, "of thread {}", place >> 32);
+                    *next += 1;
+                }
+                program.queue.recycle(chunk);
+            }
+        }
+    });
+    assert_eq!(program.queue.counts().offered, THREADS * EVENTS);
 }

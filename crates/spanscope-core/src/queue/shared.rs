@@ -157,9 +157,8 @@ impl Queue {
     /// Takes all records that were pushed before the call, and maybe some more. Give each chunk back with
     /// [`recycle`](Self::recycle).
     pub fn drain(&self, chunks: &mut Vec<Chunk>) {
+        let found_before = chunks.len();
         let mut slots = lock(&self.shared.slots);
-        // The half-full ones after the full ones of the same thread, so that a thread's records stay in order.
-        let mut open: Vec<Chunk> = Vec::new();
         let mut spare = Vec::new();
         slots.retain(|slot| {
             // Asked before the chunk is taken: a thread that ends afterwards may have pushed afterwards.
@@ -168,7 +167,10 @@ impl Queue {
             let mut inner = lock(&slot.inner);
             let has_records = inner.chunk.as_ref().is_some_and(|chunk| !chunk.is_empty());
             if has_records {
-                open.extend(inner.chunk.take());
+                // A thread's records stay in order: it hands no chunk over while its slot is locked,
+                // so those that it has handed over are older than its open one, and all of them.
+                chunks.extend(lock(&self.shared.full).chunks.drain(..));
+                chunks.extend(inner.chunk.take());
             } else if let Some(idle) = inner.chunk.take() {
                 // An idle thread holds no part of the budget.
                 self.shared.paid.fetch_sub(idle.paid, Ordering::Relaxed);
@@ -176,10 +178,10 @@ impl Queue {
             }
             if let Some(newest) = slot.take_newest() {
                 // A parent is in the chunk already.
-                let with_it = open.last_mut().filter(|_| has_records);
+                let with_it = chunks.last_mut().filter(|_| has_records);
                 match with_it {
                     Some(chunk) => chunk.opened.push(newest),
-                    None => open.push(Chunk {
+                    None => chunks.push(Chunk {
                         opened: vec![newest],
                         ..Chunk::default()
                     }),
@@ -196,7 +198,8 @@ impl Queue {
         });
         drop(slots);
         let mut full = lock(&self.shared.full);
-        let is_idle = full.chunks.is_empty() && open.is_empty();
+        chunks.extend(full.chunks.drain(..));
+        let is_idle = chunks.len() == found_before;
         full.idle_drains = if is_idle {
             full.idle_drains.saturating_add(1)
         } else {
@@ -204,10 +207,8 @@ impl Queue {
         };
         full.spare.append(&mut spare);
         let given_back = full.spare_to_give_back();
-        chunks.extend(full.chunks.drain(..));
         drop(full);
         drop(given_back);
-        chunks.append(&mut open);
     }
 
     /// Gives an emptied chunk back for other records, and its bytes to the budget.
