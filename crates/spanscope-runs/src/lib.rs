@@ -8,7 +8,7 @@
 //! | need | by |
 //! |---|---|
 //! | a writer notes which traces are runs | [`facts_of`], [`is_fact_name`] |
-//! | a stream of events while the run goes on, and when it is over | [`RunReader`], [`Outlook`], [`format_event`], [`Format::sse_name`] |
+//! | a stream of events while the run goes on, and when it is over | [`Follower`], [`format_event`], [`Format::sse_name`] |
 //! | a run as a whole | [`Run`]: events, session, summary, analysis |
 //!
 //! Invariants: which events a range of records has depends on nothing but the records up to its end; an event's id never
@@ -22,9 +22,10 @@ mod calls;
 mod content;
 mod event;
 mod facts;
+mod follower;
 mod forest;
 mod heads;
-mod outlook;
+mod progress;
 mod reader;
 mod run;
 mod session;
@@ -39,7 +40,8 @@ mod words;
 pub use analysis::{Analysis, Bottleneck, BottleneckReason, ComponentTime, CriticalStep, RunError};
 pub use event::{EventMetadata, RunEvent, Tokens};
 pub use facts::{MAX_FACT_LEN, RunFacts, facts_of, is_fact_name};
-pub use outlook::{GRACE, Outlook, ROOTLESS_GRACE, Watched};
+pub use follower::{FollowStep, Follower};
+pub use progress::{FollowState, GRACE, ROOTLESS_GRACE, RunProgress};
 pub use reader::RunReader;
 pub use run::Run;
 pub use shown::format_event;

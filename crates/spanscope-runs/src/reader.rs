@@ -372,6 +372,14 @@ impl RunReader {
         event
     }
 
+    /// The span that is the run itself, which the last event names; none while nothing tells which
+    /// it is.
+    pub(crate) fn head(&self) -> Option<Key> {
+        let heads = self.heads();
+        let head = heads.last_started(&self.steps).filter(|_| heads.are_certain());
+        head.map(|head| self.steps[head].key)
+    }
+
     /// How far the run is, as these records, which were read last, tell it.
     ///
     /// A run that sends its spans when they end is complete by this whenever none of its stored spans is open; whether its

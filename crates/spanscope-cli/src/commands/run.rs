@@ -6,12 +6,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde_json::{Map, Value};
 use spanscope_model::{
-    Cursor, IdMatch, RunInfo, RunRange, RunRecords, RunStatus, StoreError, StoreErrorKind, Timestamp,
-    TraceStore, block_on,
+    Cursor, IdMatch, RunInfo, RunRange, RunStatus, StoreError, Timestamp, TraceStore, block_on,
 };
-use spanscope_runs::{
-    Format as Shape, GRACE, Level, Outlook, ROOTLESS_GRACE, Run, RunEvent, RunReader, Watched, format_event,
-};
+use spanscope_runs::{FollowStep, Follower, Format as Shape, Level, Run, RunEvent, format_event};
 
 use super::StoreFile;
 use super::runs::{recent_ids, status_paint};
@@ -27,10 +24,6 @@ use crate::render::timeline::Timeline;
 
 /// Between two looks at a run that goes on.
 const INTERVAL: Duration = Duration::from_millis(250);
-/// Records read in one go.
-const SPANS_AT_ONCE: u64 = 5_000;
-/// A store that fails is asked again so often, a second apart.
-const TRIES: u32 = 5;
 /// So many candidates are named where an id fits several.
 const MAX_NAMED: usize = 5;
 
@@ -277,13 +270,24 @@ fn follow(out: &Output, store: &dyn TraceStore, id: &str, level: Level) -> Resul
         };
         if text.is_empty() { Ok(()) } else { out.print(&text) }
     };
-    let mut follower = Follower::new(id);
+    let began = Instant::now();
+    let mut follower = Follower::default();
     let mut is_first = true;
     loop {
-        let (events, records) = follower.next(store)?;
+        let records = match block_on(store.run_records(id.to_owned(), follower.range(None))) {
+            Ok(records) => records,
+            Err(error) => {
+                let Some(pause) = follower.retry_after(&error) else {
+                    return Err(error.into());
+                };
+                sleep(pause);
+                continue;
+            }
+        };
+        let events = follower.read(&records, began.elapsed());
         if is_first && out.format == Format::Table {
             let info = &records.info;
-            let status = follower.reader.status(&records);
+            let status = follower.status(&records);
             out.print(&format!(
                 "{}\n",
                 head_of(out, info, status, info.created_at, None)
@@ -291,82 +295,14 @@ fn follow(out: &Output, store: &dyn TraceStore, id: &str, level: Level) -> Resul
         }
         is_first = false;
         show(&events)?;
-        if records.more {
-            continue;
-        }
-        if let Some(status) = follower.ending(&records) {
-            // The last event tells what came out, which is in the records of the root.
-            let all = block_on(store.run_records(id.to_owned(), RunRange::ALL))?;
-            show(&[follower.reader.finish(&all, status)])?;
-            return Ok(());
-        }
-        sleep(INTERVAL);
-    }
-}
-
-/// How far a run has been read.
-struct Follower {
-    id: String,
-    reader: RunReader,
-    cursor: Cursor,
-    began: Instant,
-    /// Everything that was stored at first was read.
-    is_read: bool,
-    last_news: Option<Instant>,
-}
-
-impl Follower {
-    fn new(id: &str) -> Self {
-        Self {
-            id: id.to_owned(),
-            reader: RunReader::new(),
-            cursor: Cursor::default(),
-            began: Instant::now(),
-            is_read: false,
-            last_news: None,
-        }
-    }
-
-    /// What was stored since the last look.
-    fn next(&mut self, store: &dyn TraceStore) -> Result<(Vec<RunEvent>, RunRecords)> {
-        let range = RunRange {
-            after: self.cursor,
-            upto: None,
-            limit: SPANS_AT_ONCE,
-        };
-        let mut failures = 0;
-        let records = loop {
-            match block_on(store.run_records(self.id.clone(), range)) {
-                Ok(records) => break records,
-                Err(error) if error.kind() == StoreErrorKind::Unavailable && failures < TRIES => {
-                    failures += 1;
-                    sleep(Duration::from_secs(1));
-                }
-                Err(error) => return Err(error.into()),
+        match follower.step(&records, Timestamp::now(), began.elapsed()) {
+            FollowStep::ReadOn => {}
+            FollowStep::Wait(wait) => sleep(wait.min(INTERVAL)),
+            FollowStep::Over(status) => {
+                let head = follower.head_to_read(&records);
+                let head = head.and_then(|(trace, span)| block_on(store.get_span(trace, span)).ok());
+                return show(&[follower.finish(records, status, head)]);
             }
-        };
-        self.cursor = records.upto;
-        let events = self.reader.read(&records);
-        // Others of a shared trace may go on for ever; what counts is what is told of this one.
-        if self.is_read && !events.is_empty() {
-            self.last_news = Some(Instant::now());
-        }
-        self.is_read |= !records.more;
-        Ok((events, records))
-    }
-
-    /// How the run went out; none while it may go on.
-    fn ending(&self, records: &RunRecords) -> Option<RunStatus> {
-        let watched = Watched {
-            now: Timestamp::now(),
-            watched: self.began.elapsed(),
-            since_news: self.last_news.map(|news| news.elapsed()),
-            grace: GRACE,
-            rootless_grace: ROOTLESS_GRACE,
-        };
-        match self.reader.outlook(records, watched) {
-            Outlook::Over(status) => Some(status),
-            Outlook::Running | Outlook::Waiting(_) => None,
         }
     }
 }

@@ -4,9 +4,10 @@
 
 mod analysis;
 mod events;
+mod follower;
 mod kinds;
 mod names;
-mod outlook;
+mod progress;
 mod ranges;
 mod shapes;
 

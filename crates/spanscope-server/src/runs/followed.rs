@@ -7,14 +7,11 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use spanscope_core::sync::lock;
-use spanscope_model::{
-    Cursor, RunInfo, RunRecords, RunSpan, RunStatus, StoreError, StoreErrorKind, Tenant, Timestamp,
-    TraceStore,
-};
-use spanscope_runs::{Outlook, RunEvent, Watched};
+use spanscope_model::{Cursor, RunInfo, StoreError, Tenant, TraceStore};
+use spanscope_runs::{FollowStep, Follower, RunEvent};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -22,12 +19,8 @@ use super::RunSettings;
 use super::page::Page;
 use super::replay::Replay;
 
-/// While spans run, their program is looked after this often: that it has died changes nothing in the store.
-const LOOK: Duration = Duration::from_secs(5);
 /// Reading follows reading no faster than this, however fast the store says that it changed.
 const PAUSE: Duration = Duration::from_millis(20);
-/// A store that fails is asked again so often, a second apart.
-const TRIES: u32 = 5;
 
 /// Whose run it is, as the caller sees it, and which.
 type Key = (Option<Tenant>, String);
@@ -75,7 +68,11 @@ impl Hub {
         runs.insert(key, Arc::downgrade(&run));
         tokio::spawn(read_on(
             Arc::downgrade(&run),
-            Replay::new(Arc::clone(store), task_id.to_owned()),
+            Replay::new(
+                Arc::clone(store),
+                task_id.to_owned(),
+                Follower::new(settings.grace, settings.rootless_grace),
+            ),
             Arc::clone(store),
         ));
         run
@@ -213,60 +210,54 @@ impl Followed {
     }
 }
 
-/// Reads on until the run is over or nobody watches it.
+/// Reads on until the run is over or its last watcher is gone.
 async fn read_on(run: Weak<Followed>, mut replay: Replay, store: Arc<dyn TraceStore>) {
     let mut seen = 0;
-    let began = Instant::now();
-    let mut last_news = None;
-    let mut failures = 0;
     loop {
-        // What changes after this was answered is answered by the next one, so nothing is missed between them.
         if run.strong_count() == 0 {
             return;
         }
+        // What changes after this returned makes the next wait return, so nothing is missed between
+        // them.
         if seen == 0
             && let Ok(version) = store.wait_for_change(0).await
         {
             seen = version;
         }
-        let records = match read_what_is_new(&run, &mut replay, &mut last_news).await {
-            Ok(Some(records)) => records,
-            Ok(None) => return,
-            Err(error) if may_pass(&error) && failures < TRIES => {
-                failures += 1;
-                sleep(Duration::from_secs(1)).await;
-                continue;
-            }
+        let read = replay.next(None).await;
+        let Some(followed) = run.upgrade() else { return };
+        let (page, records) = match read {
+            Ok(read) => read,
             Err(error) => {
-                let ending = match error.is_not_found() {
+                if let Some(pause) = replay.follower.retry_after(&error) {
+                    drop(followed);
+                    sleep(pause).await;
+                    continue;
+                }
+                followed.end(match error.is_not_found() {
                     true => Ending::Deleted,
                     false => Ending::Failed(Arc::new(error)),
-                };
-                if let Some(run) = run.upgrade() {
-                    run.end(ending);
-                }
+                });
                 return;
             }
         };
-        failures = 0;
-        let Some(followed) = run.upgrade() else { return };
-        let watched = Watched {
-            now: Timestamp::now(),
-            watched: began.elapsed(),
-            since_news: last_news.map(|news: Instant| news.elapsed()),
-            grace: followed.settings.grace,
-            rootless_grace: followed.settings.rootless_grace,
-        };
-        let wait = match replay.reader.outlook(&records, watched) {
-            Outlook::Over(status) => {
+        if let Some(page) = page {
+            followed.push(page);
+        }
+        let wait = match replay.step(&records) {
+            FollowStep::ReadOn => continue,
+            FollowStep::Wait(wait) => wait,
+            FollowStep::Over(status) => {
                 drop(followed);
-                let event = last_event(&mut replay, records, status, &store).await;
+                let head = match replay.follower.head_to_read(&records) {
+                    Some((trace, span)) => store.get_span(trace, span).await.ok(),
+                    None => None,
+                };
+                let event = replay.follower.finish(records, status, head);
                 let Some(followed) = run.upgrade() else { return };
                 followed.end(Ending::Over(Arc::new(event)));
                 return;
             }
-            Outlook::Running => LOOK,
-            Outlook::Waiting(wait) => wait.min(LOOK),
         };
         {
             let mut state = lock(&followed.state);
@@ -291,54 +282,4 @@ async fn read_on(run: Weak<Followed>, mut replay: Replay, store: Arc<dyn TraceSt
             () = sleep(wait) => {}
         }
     }
-}
-
-/// Makes pages of what was stored since; none where nobody watches any more.
-async fn read_what_is_new(
-    run: &Weak<Followed>,
-    replay: &mut Replay,
-    last_news: &mut Option<Instant>,
-) -> Result<Option<RunRecords>, StoreError> {
-    loop {
-        let (page, records) = replay.next(None).await?;
-        let Some(run) = run.upgrade() else {
-            return Ok(None);
-        };
-        // A page in which nothing happened is none: the next one begins where it did.
-        if let Some(page) = page.filter(|page| !page.events.is_empty()) {
-            if lock(&run.state).is_read {
-                *last_news = Some(Instant::now());
-            }
-            run.push(page);
-        }
-        if !records.more {
-            return Ok(Some(records));
-        }
-    }
-}
-
-/// The event that ends a run, with what its head said at its end, which was read long ago and not kept.
-async fn last_event(
-    replay: &mut Replay,
-    mut records: RunRecords,
-    status: RunStatus,
-    store: &Arc<dyn TraceStore>,
-) -> RunEvent {
-    let event = replay.reader.finish(&records, status);
-    let head = event.metadata.trace_id.zip(event.metadata.span_id);
-    if let Some((trace_id, span_id)) = head
-        && !records.spans.iter().any(|span| span.span.span_id == span_id)
-        && let Ok(span) = store.get_span(trace_id, span_id).await
-    {
-        records.spans.push(RunSpan { order: 0, span });
-        return replay.reader.finish(&records, status);
-    }
-    event
-}
-
-fn may_pass(error: &StoreError) -> bool {
-    matches!(
-        error.kind(),
-        StoreErrorKind::Unavailable | StoreErrorKind::Overloaded
-    )
 }

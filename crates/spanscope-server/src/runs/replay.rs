@@ -1,17 +1,16 @@
 //! [`Replay`]: reads a run from the store, page by page, from its beginning or from a place in it.
 //!
-//! What a page says depends on what came before it (whose child a span is), so every reading begins at the beginning; what somebody
-//! has got already is read and passed over.
+//! What a page says depends on the records before it (whose child a span is), so every reading begins
+//! at the beginning; what a client has got already is read and passed over.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use spanscope_model::{Cursor, RunRange, RunRecords, StoreError, StoreErrorKind, TraceStore};
-use spanscope_runs::RunReader;
+use spanscope_model::{Cursor, RunRange, RunRecords, StoreError, StoreErrorKind, Timestamp, TraceStore};
+use spanscope_runs::{FollowStep, Follower};
 
 use super::page::Page;
 
-/// Spans of a page at most.
-const SPANS_AT_ONCE: u64 = 5_000;
 /// A run of more spans is not followed: about each something has to be remembered.
 const MAX_SPANS: u64 = 200_000;
 
@@ -19,45 +18,54 @@ const MAX_SPANS: u64 = 200_000;
 pub(super) struct Replay {
     store: Arc<dyn TraceStore>,
     task_id: String,
-    pub(super) reader: RunReader,
-    pub(super) cursor: Cursor,
+    pub(super) follower: Follower,
+    began: Instant,
 }
 
 impl Replay {
-    pub(super) fn new(store: Arc<dyn TraceStore>, task_id: String) -> Self {
+    pub(super) fn new(store: Arc<dyn TraceStore>, task_id: String, follower: Follower) -> Self {
         Self {
             store,
             task_id,
-            reader: RunReader::new(),
-            cursor: Cursor::default(),
+            follower,
+            began: Instant::now(),
         }
     }
 
-    /// Reads what comes next, up to the cursor if one is given. The page is none where nothing came.
+    /// Reads the next records, up to the cursor if one is given. The page is none where no event is
+    /// in them.
     pub(super) async fn next(
         &mut self,
         upto: Option<Cursor>,
     ) -> Result<(Option<Page>, RunRecords), StoreError> {
-        self.next_of(upto, SPANS_AT_ONCE).await
+        self.read(self.follower.range(upto)).await
     }
 
     /// A page that was sent before, to its end, whatever is stored since.
     pub(super) async fn again(&mut self, upto: Cursor) -> Result<Option<Page>, StoreError> {
-        let (page, _) = self.next_of(Some(upto), u64::MAX).await?;
-        self.cursor = upto;
+        let range = RunRange {
+            limit: u64::MAX,
+            ..self.follower.range(Some(upto))
+        };
+        let (page, _) = self.read(range).await?;
+        self.follower.skip_to(upto);
         Ok(page)
     }
 
-    async fn next_of(
-        &mut self,
-        upto: Option<Cursor>,
-        limit: u64,
-    ) -> Result<(Option<Page>, RunRecords), StoreError> {
-        let range = RunRange {
-            after: self.cursor,
-            upto,
-            limit,
-        };
+    /// Reads up to here and forgets what it says.
+    pub(super) async fn pass_over(&mut self, upto: Cursor) -> Result<(), StoreError> {
+        while self.next(Some(upto)).await?.1.more {}
+        self.follower.skip_to(upto);
+        Ok(())
+    }
+
+    /// What to do after these records.
+    pub(super) fn step(&self, records: &RunRecords) -> FollowStep {
+        self.follower
+            .step(records, Timestamp::now(), self.began.elapsed())
+    }
+
+    async fn read(&mut self, range: RunRange) -> Result<(Option<Page>, RunRecords), StoreError> {
         let records = self.store.run_records(self.task_id.clone(), range).await?;
         if records.info.span_count > MAX_SPANS {
             return Err(StoreError::new(
@@ -69,30 +77,22 @@ impl Replay {
                 ),
             ));
         }
-        let base = self.cursor;
-        self.cursor = records.upto;
+        let elapsed = self.began.elapsed();
         if records.spans.is_empty() && records.ended.is_empty() && records.events.is_empty() {
+            self.follower.read(&records, elapsed);
             return Ok((None, records));
         }
-        let mut reader = std::mem::take(&mut self.reader);
+        let mut follower = std::mem::take(&mut self.follower);
         // Thousands of spans take milliseconds.
         let read = tokio::task::spawn_blocking(move || {
-            let events = reader.read(&records);
-            (reader, events, records)
+            let events = follower.read(&records, elapsed);
+            (follower, events, records)
         });
-        let (reader, events, records) = read.await.map_err(|error| {
+        let (follower, events, records) = read.await.map_err(|error| {
             StoreError::new(StoreErrorKind::Unavailable, "the run could not be read").with_source(error)
         })?;
-        self.reader = reader;
-        let page = Page::new(base, records.upto, events);
-        Ok((Some(page), records))
-    }
-
-    /// Reads up to here and forgets what it says.
-    pub(super) async fn pass_over(&mut self, upto: Cursor) -> Result<(), StoreError> {
-        while self.next(Some(upto)).await?.1.more {}
-        // What lies between the last record and here is nothing.
-        self.cursor = upto;
-        Ok(())
+        self.follower = follower;
+        let page = (!events.is_empty()).then(|| Page::new(range.after, records.upto, events));
+        Ok((page, records))
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use spanscope_model::{Cursor, StoreError, TraceStore};
-use spanscope_runs::{Format, Level};
+use spanscope_runs::{Follower, Format, Level};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 
@@ -212,7 +212,8 @@ impl Watcher {
         let mut replay = match self.replay.take() {
             Some(replay) => replay,
             None => {
-                let mut replay = Replay::new(Arc::clone(&self.store), self.task_id.clone());
+                let mut replay =
+                    Replay::new(Arc::clone(&self.store), self.task_id.clone(), Follower::default());
                 if self.at != Cursor::default() {
                     replay.pass_over(self.at).await?;
                 }
@@ -231,11 +232,11 @@ impl Watcher {
         } else {
             let (page, records) = replay.next(Some(upto)).await?;
             if !records.more {
-                replay.cursor = upto;
+                replay.follower.skip_to(upto);
             }
             page
         };
-        self.at = replay.cursor;
+        self.at = replay.follower.cursor();
         self.replay = Some(replay);
         let (format, level) = (self.format, self.level);
         let Some(page) = page else {

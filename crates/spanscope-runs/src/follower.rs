@@ -1,0 +1,205 @@
+//! [`Follower`]: follows a run from its beginning to its end, without doing I/O.
+//!
+//! A server follows a run for many clients and awaits its store, a command follows it for one person
+//! and blocks. What to ask the store, what its answer means, when to ask again and when the run is
+//! over is the same for both, and is here. Never here: a store, a clock, a thread.
+
+use std::time::Duration;
+
+use spanscope_model::{
+    Cursor, RunRange, RunRecords, RunSpan, RunStatus, Span, SpanId, StoreError, StoreErrorKind, Timestamp,
+    TraceId,
+};
+
+use crate::progress::{FollowState, GRACE, ROOTLESS_GRACE, RunProgress};
+use crate::{RunEvent, RunReader};
+
+/// Spans read in one go.
+const SPANS_AT_ONCE: u64 = 5_000;
+/// While spans run, their program is looked after this often: that it has died changes nothing in the
+/// store.
+const LOOK: Duration = Duration::from_secs(5);
+/// A store that fails is asked again this often.
+const TRIES: u32 = 5;
+/// Between two tries.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// How far a run was read, and what comes next.
+///
+/// ```
+/// use std::time::Instant;
+/// use spanscope_model::{StoreError, Timestamp, TraceStore, block_on};
+/// use spanscope_runs::{FollowStep, Follower};
+///
+/// /// Prints what happens in a run until it is over.
+/// fn follow(store: &dyn TraceStore, task_id: &str) -> Result<(), StoreError> {
+///     let began = Instant::now();
+///     let mut follower = Follower::default();
+///     loop {
+///         let records = match block_on(store.run_records(task_id.to_owned(), follower.range(None))) {
+///             Ok(records) => records,
+///             Err(error) => match follower.retry_after(&error) {
+///                 Some(pause) => {
+///                     std::thread::sleep(pause);
+///                     continue;
+///                 }
+///                 None => return Err(error),
+///             },
+///         };
+///         for event in follower.read(&records, began.elapsed()) {
+///             println!("{} {}", event.timestamp, event.event_type);
+///         }
+///         match follower.step(&records, Timestamp::now(), began.elapsed()) {
+///             FollowStep::ReadOn => {}
+///             FollowStep::Wait(wait) => std::thread::sleep(wait),
+///             FollowStep::Over(status) => {
+///                 let head = follower.head_to_read(&records);
+///                 let head = head.and_then(|(trace, span)| block_on(store.get_span(trace, span)).ok());
+///                 println!("{}", follower.finish(records, status, head).event_type);
+///                 return Ok(());
+///             }
+///         }
+///     }
+/// }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Follower {
+    reader: RunReader,
+    cursor: Cursor,
+    grace: Duration,
+    rootless_grace: Duration,
+    /// Everything that was stored at first was read.
+    is_caught_up: bool,
+    /// When, since it began to follow, events came that were not there at first.
+    last_news: Option<Duration>,
+    failures: u32,
+}
+
+/// What a follower does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FollowStep {
+    /// More is stored: read it at once.
+    ReadOn,
+    /// Read again when the store may have changed, and at the latest after this time.
+    Wait(Duration),
+    /// The run is over, with this status.
+    Over(RunStatus),
+}
+
+impl Default for Follower {
+    /// Waits as long as [`GRACE`] and [`ROOTLESS_GRACE`] say.
+    fn default() -> Self {
+        Self::new(GRACE, ROOTLESS_GRACE)
+    }
+}
+
+impl Follower {
+    /// Has read nothing. The run is over if no event comes for `grace`, or for `rootless_grace` where
+    /// no root is stored.
+    #[must_use]
+    pub fn new(grace: Duration, rootless_grace: Duration) -> Self {
+        Self {
+            reader: RunReader::new(),
+            cursor: Cursor::START,
+            grace,
+            rootless_grace,
+            is_caught_up: false,
+            last_news: None,
+            failures: 0,
+        }
+    }
+
+    /// Everything up to here was read.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        self.cursor
+    }
+
+    /// The records to ask the store for next, up to a cursor if one is given.
+    #[must_use]
+    pub fn range(&self, upto: Option<Cursor>) -> RunRange {
+        RunRange {
+            after: self.cursor,
+            upto,
+            limit: SPANS_AT_ONCE,
+        }
+    }
+
+    /// Reads the events of the records that the store returned for [`range`](Self::range). `elapsed`
+    /// is the time since it began to follow.
+    pub fn read(&mut self, records: &RunRecords, elapsed: Duration) -> Vec<RunEvent> {
+        self.failures = 0;
+        self.cursor = records.upto;
+        let is_empty = records.spans.is_empty() && records.ended.is_empty() && records.events.is_empty();
+        let events = match is_empty {
+            true => Vec::new(),
+            false => self.reader.read(records),
+        };
+        // Other runs of a shared trace may go on for ever; what counts is an event of this one.
+        if self.is_caught_up && !events.is_empty() {
+            self.last_news = Some(elapsed);
+        }
+        self.is_caught_up |= !records.more;
+        events
+    }
+
+    /// Goes on after this cursor, where nothing lies between the last record that was read and it.
+    pub fn skip_to(&mut self, cursor: Cursor) {
+        self.cursor = cursor;
+    }
+
+    /// What to do next, by the records that were read last and the time.
+    #[must_use]
+    pub fn step(&self, records: &RunRecords, now: Timestamp, elapsed: Duration) -> FollowStep {
+        if records.more {
+            return FollowStep::ReadOn;
+        }
+        let state = FollowState {
+            now,
+            watched: elapsed,
+            since_news: self.last_news.map(|news| elapsed.saturating_sub(news)),
+            grace: self.grace,
+            rootless_grace: self.rootless_grace,
+        };
+        match self.reader.progress(records, state) {
+            RunProgress::Over(status) => FollowStep::Over(status),
+            RunProgress::Running => FollowStep::Wait(LOOK),
+            RunProgress::Waiting(wait) => FollowStep::Wait(wait.min(LOOK)),
+        }
+    }
+
+    /// After which time to ask again a store that failed so; none where that does not help, and after
+    /// five failures in a row.
+    pub fn retry_after(&mut self, error: &StoreError) -> Option<Duration> {
+        let may_pass = matches!(
+            error.kind(),
+            StoreErrorKind::Unavailable | StoreErrorKind::Overloaded
+        );
+        self.failures += 1;
+        (may_pass && self.failures <= TRIES).then_some(PAUSE_AFTER_FAILURE)
+    }
+
+    /// How far the run is, as [`RunReader::status`] says it.
+    #[must_use]
+    pub fn status(&self, records: &RunRecords) -> RunStatus {
+        self.reader.status(records)
+    }
+
+    /// The span whose outputs the last event shows, where it is not among these records: it was read
+    /// long ago, and spans are not kept.
+    #[must_use]
+    pub fn head_to_read(&self, records: &RunRecords) -> Option<(TraceId, SpanId)> {
+        let head = self.reader.head()?;
+        let mut spans = records.spans.iter().chain(&records.ended);
+        let is_there = spans.any(|stored| (stored.span.trace_id, stored.span.span_id) == head);
+        (!is_there).then_some(head)
+    }
+
+    /// The last event of a run that is over, by the records that were read last and the span that
+    /// [`head_to_read`](Self::head_to_read) asked for, if it could be had.
+    pub fn finish(&mut self, mut records: RunRecords, status: RunStatus, head: Option<Span>) -> RunEvent {
+        let head = head.map(|span| RunSpan { order: 0, span });
+        records.spans.extend(head);
+        self.reader.finish(&records, status)
+    }
+}

@@ -1,0 +1,135 @@
+//! A run that is followed, without a store.
+
+use std::time::Duration;
+
+use spanscope_model::{RunStatus, StoreError, StoreErrorKind};
+
+use super::{at, open, operation, records, span, span_id, told, trace_id};
+use crate::{EventType, FollowStep, Follower, GRACE, ROOTLESS_GRACE};
+use spanscope_model::{Cursor, RunRecords, Value};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// What a store returns where nothing was stored since.
+fn nothing_new(stored: &RunRecords) -> RunRecords {
+    RunRecords {
+        spans: Vec::new(),
+        ended: Vec::new(),
+        events: Vec::new(),
+        ..stored.clone()
+    }
+}
+
+fn an_agent(id: u64) -> spanscope_model::Span {
+    let output = ("output", Value::from("42"));
+    span(id, 0, "ask", 0..100, &[operation("invoke_agent"), output])
+}
+
+#[test]
+fn a_follower_asks_for_what_it_has_not_read_and_reads_pages_one_after_the_other() {
+    let mut follower = Follower::default();
+    assert_eq!(follower.range(None).after, Cursor::START);
+    let mut page = records(vec![an_agent(1)]);
+    page.more = true;
+    assert!(!follower.read(&page, SECOND).is_empty());
+    assert_eq!(follower.step(&page, at(0), SECOND), FollowStep::ReadOn);
+    let range = follower.range(Some(Cursor::END));
+    assert_eq!((range.after, range.upto), (page.upto, Some(Cursor::END)));
+    follower.skip_to(Cursor::new([9, 9, 9]));
+    assert_eq!(follower.range(None).after, Cursor::new([9, 9, 9]));
+    assert_eq!(follower.cursor(), Cursor::new([9, 9, 9]));
+}
+
+#[test]
+fn a_follower_waits_for_the_grace_after_the_last_news_and_no_longer() {
+    let tool = |id| span(id, 1, "search", 10..20, &[operation("execute_tool")]);
+    let stored = records(vec![an_agent(1)]);
+    let mut follower = Follower::default();
+    follower.read(&stored, Duration::ZERO);
+    let now = at(100); // the end of the agent
+    let step = |follower: &Follower, stored, elapsed| follower.step(stored, now, elapsed);
+    assert_eq!(step(&follower, &stored, Duration::ZERO), FollowStep::Wait(GRACE));
+    // An event comes a second later: the grace begins again.
+    let mut news = records(vec![tool(2)]);
+    news.info.status = RunStatus::Completed;
+    follower.read(&news, SECOND);
+    assert_eq!(step(&follower, &news, SECOND), FollowStep::Wait(GRACE));
+    // Records that are no event of this run are no news.
+    let nothing = nothing_new(&news);
+    assert!(follower.read(&nothing, 2 * SECOND).is_empty());
+    assert_eq!(
+        step(&follower, &nothing, 2 * SECOND),
+        FollowStep::Wait(GRACE - SECOND)
+    );
+    let over = FollowStep::Over(RunStatus::Completed);
+    assert_eq!(step(&follower, &nothing, SECOND + GRACE), over);
+
+    let mut hasty = Follower::new(SECOND, SECOND);
+    hasty.read(&stored, Duration::ZERO);
+    assert_eq!(step(&hasty, &stored, SECOND), over);
+}
+
+#[test]
+fn a_follower_looks_after_a_running_run_every_few_seconds_whatever_the_store_says() {
+    let stored = records(vec![open(an_agent(1))]);
+    let mut follower = Follower::default();
+    follower.read(&stored, Duration::ZERO);
+    let FollowStep::Wait(wait) = follower.step(&stored, at(100), Duration::ZERO) else {
+        panic!("the run is not over");
+    };
+    assert!(wait > Duration::ZERO && wait <= 5 * SECOND);
+    // Also where a root is awaited for a minute.
+    let rootless = records(vec![span(2, 1, "search", 0..100, &[operation("execute_tool")])]);
+    let mut follower = Follower::default();
+    follower.read(&rootless, Duration::ZERO);
+    let step = follower.step(&rootless, at(100), Duration::ZERO);
+    assert!(
+        ROOTLESS_GRACE > 5 * SECOND && step == FollowStep::Wait(wait),
+        "{step:?}"
+    );
+}
+
+#[test]
+fn a_store_that_can_t_answer_now_is_asked_five_times_again_and_others_never() {
+    let mut follower = Follower::default();
+    let error = |kind| StoreError::new(kind, "no");
+    for kind in [StoreErrorKind::Unavailable, StoreErrorKind::Overloaded] {
+        for _ in 0..5 {
+            assert!(follower.retry_after(&error(kind)).is_some(), "{kind:?}");
+        }
+        assert_eq!(follower.retry_after(&error(kind)), None, "{kind:?}");
+        // An answer in between begins anew.
+        follower.read(&records(vec![]), SECOND);
+    }
+    for kind in [
+        StoreErrorKind::NotFound,
+        StoreErrorKind::InvalidInput,
+        StoreErrorKind::AnswerTooLarge,
+    ] {
+        assert_eq!(follower.retry_after(&error(kind)), None, "{kind:?}");
+    }
+}
+
+#[test]
+fn the_last_event_shows_what_came_out_also_where_the_root_was_read_long_ago() {
+    let stored = records(vec![an_agent(1)]);
+    let mut follower = Follower::default();
+    let events = follower.read(&stored, Duration::ZERO);
+    assert_eq!(told(&events)[0], (EventType::WorkflowStarted, "ask"));
+    assert_eq!(follower.head_to_read(&stored), None, "it is among these");
+    let nothing = nothing_new(&stored);
+    follower.read(&nothing, SECOND);
+    assert_eq!(follower.head_to_read(&nothing), Some((trace_id(), span_id(1))));
+    let status = follower.status(&nothing);
+    let bare = follower.clone().finish(nothing.clone(), status, None);
+    assert_eq!(
+        (bare.event_type, bare.outputs),
+        (EventType::WorkflowCompleted, None)
+    );
+    let whole = follower.finish(nothing, status, Some(an_agent(1)));
+    assert_eq!(
+        (whole.event_id.as_str(), whole.event_type),
+        ("run:end", EventType::WorkflowCompleted)
+    );
+    assert!(whole.outputs.is_some());
+}
