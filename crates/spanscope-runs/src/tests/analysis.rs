@@ -208,6 +208,5 @@ fn a_run_as_deep_as_it_is_long_and_one_as_wide_are_analysed_without_recursion() 
         // Ten times what it takes unoptimised: quadratic work would take minutes.
         assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
         assert!(!analysis.critical_path.is_empty());
-        println!("{:?}", begun.elapsed());
     }
 }
