@@ -9,6 +9,7 @@ use std::io::{self, IsTerminal, Write};
 use anyhow::Result;
 use jiff::tz::TimeZone;
 use serde::Serialize;
+use spanscope_layers::console::ColorChoice;
 
 use crate::args::{Format, OutputArgs};
 use crate::failure::Stop;
@@ -129,12 +130,10 @@ fn harmless_json(json: String) -> String {
 }
 
 fn colour_wanted() -> bool {
-    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let forced = |name: &str| set(name) && std::env::var_os(name).is_some_and(|value| value != "0");
-    if set("NO_COLOR") {
-        false
-    } else {
-        forced("FORCE_COLOR") || forced("CLICOLOR_FORCE") || io::stdout().is_terminal()
+    match ColorChoice::from_env() {
+        ColorChoice::Always => true,
+        ColorChoice::Auto => io::stdout().is_terminal(),
+        ColorChoice::Never => false,
     }
 }
 

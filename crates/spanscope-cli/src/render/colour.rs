@@ -1,5 +1,6 @@
 //! The few colours that have a meaning.
 
+use anstyle::{AnsiColor, Style};
 use comfy_table::Color;
 
 /// What a piece of text means.
@@ -24,19 +25,23 @@ pub(crate) enum Paint {
 impl Paint {
     /// Colours the text, if colours are `on`.
     pub(crate) fn on(self, on: bool, text: &str) -> String {
-        let code = match self {
-            Self::Plain => "",
-            Self::Bad => "31",
-            Self::Warn => "33",
-            Self::Good => "32",
-            Self::Dim => "2",
-            Self::Title => "1",
-            Self::Accent => "36",
-        };
-        if on && !code.is_empty() && !text.is_empty() {
-            format!("\x1b[{code}m{text}\x1b[0m")
+        let style = self.style();
+        if on && !text.is_empty() {
+            format!("{style}{text}{style:#}")
         } else {
             text.to_owned()
+        }
+    }
+
+    fn style(self) -> Style {
+        match self {
+            Self::Plain => Style::new(),
+            Self::Bad => AnsiColor::Red.on_default(),
+            Self::Warn => AnsiColor::Yellow.on_default(),
+            Self::Good => AnsiColor::Green.on_default(),
+            Self::Dim => Style::new().dimmed(),
+            Self::Title => Style::new().bold(),
+            Self::Accent => AnsiColor::Cyan.on_default(),
         }
     }
 

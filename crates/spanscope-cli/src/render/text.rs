@@ -3,7 +3,10 @@
 //! A stored text may hold anything. What would act on the terminal is made visible by the console's own functions, so
 //! that there is one list of such characters; here it is only cut, padded and wrapped.
 
+use std::borrow::Cow;
+
 use spanscope_model::text::push_grouped;
+use textwrap::{Options, WordSplitter};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 pub(crate) use spanscope_model::text::{is_hidden, visible};
@@ -56,32 +59,15 @@ pub(crate) fn pad(text: &str, columns: usize) -> String {
 
 /// The visible text in lines of at most so many columns; its own line ends are kept.
 pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
-    let columns = columns.max(8);
+    let options = Options::new(columns.max(8)).word_splitter(WordSplitter::NoHyphenation);
     let mut lines = Vec::new();
     for own_line in text.split('\n') {
         let own_line = visible(own_line.strip_suffix('\r').unwrap_or(own_line));
-        let mut line = String::new();
-        let mut used = 0;
-        for word in own_line.split_inclusive(' ') {
-            if used > 0 && used + width(word.trim_end()) > columns {
-                lines.push(std::mem::take(&mut line).trim_end().to_owned());
-                used = 0;
-            }
-            for c in word.chars() {
-                let wide = c.width().unwrap_or(0);
-                if used + wide > columns {
-                    // A blank at the edge needs no line of its own.
-                    if c == ' ' {
-                        continue;
-                    }
-                    lines.push(std::mem::take(&mut line));
-                    used = 0;
-                }
-                line.push(c);
-                used += wide;
-            }
-        }
-        lines.push(line.trim_end().to_owned());
+        lines.extend(
+            textwrap::wrap(&own_line, &options)
+                .into_iter()
+                .map(Cow::into_owned),
+        );
     }
     lines
 }

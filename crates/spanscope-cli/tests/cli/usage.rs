@@ -170,3 +170,25 @@ fn colours_are_for_terminals_or_forced() {
         assert_eq!(never.out, plain.out);
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn on_a_terminal_the_switches_are_those_of_the_console() {
+    let store = Store::filled();
+    for (name, value, expected) in [
+        ("TERM", "xterm-256color", true),
+        ("TERM", "dumb", false),
+        ("CLICOLOR", "0", false),
+        ("NO_COLOR", "1", false),
+        ("FORCE_COLOR", "0", true),
+    ] {
+        let mut command = store.command(&["traces"]);
+        command
+            .env("TERM", "xterm")
+            .env_remove("CLICOLOR")
+            .env(name, value);
+        let shown = spanscope_tests::terminal::run(command, 40, 80);
+        let has_escapes = shown.raw.contains(&0x1b);
+        assert_eq!(has_escapes, expected, "{name}={value}");
+    }
+}

@@ -71,3 +71,16 @@ pub enum ColorChoice {
     /// Never.
     Never,
 }
+
+impl ColorChoice {
+    /// Returns what `NO_COLOR`, `FORCE_COLOR`, `CLICOLOR_FORCE` and `CLICOLOR` ask for, in this order;
+    /// else `Never` where `TERM` names a terminal without colours, and `Auto` where it names another.
+    #[must_use]
+    pub fn from_env() -> Self {
+        match terminal::choice_from_env() {
+            Some(choice) => choice,
+            None if terminal::terminal_has_colors() => Self::Auto,
+            None => Self::Never,
+        }
+    }
+}
