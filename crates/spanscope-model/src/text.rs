@@ -136,8 +136,8 @@ pub fn push_grouped(shown: &mut String, number: u64) {
 /// ```
 /// assert_eq!(spanscope_model::text::cut("größe", 3), "gr");
 /// ```
-#[must_use]
 #[inline]
+#[must_use]
 pub fn cut(text: &str, max_len: usize) -> &str {
     if text.len() <= max_len {
         return text;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use spanscope_model::Severity;
-use spanscope_model::semconv::is_secret;
+use spanscope_model::semconv::{self, SemanticAttribute as Meaning, is_secret};
 use tracing_core::callsite::Identifier;
 use tracing_core::{Level, Metadata};
 
@@ -40,22 +40,24 @@ pub enum Role {
 }
 
 impl Role {
-    /// The role of a key on a span or on an event.
+    /// The role of a key on a span or on an event, by the meaning that the table of names gives it.
     #[must_use]
     pub fn of(key: &str, is_span: bool) -> Self {
-        match key {
-            "otel.name" if is_span => Self::Name,
-            "otel.kind" if is_span => Self::Kind,
-            "otel.status_code" if is_span => Self::StatusCode,
-            "otel.status_description" | "otel.status_message" if is_span => Self::StatusDescription,
-            "category" => Self::Category,
-            _ if is_span => Self::Attribute,
-            "message" => Self::Message,
-            "severity" => Self::Severity,
-            "ttl_seconds" => Self::Ttl,
-            "error" => Self::Error,
-            "log.target" => Self::LogTarget,
-            "log.module_path" | "log.file" | "log.line" => Self::LogPlace,
+        let Some(attribute) = semconv::find(key) else {
+            return Self::Attribute;
+        };
+        match (attribute.meaning, is_span) {
+            (Meaning::Category, _) => Self::Category,
+            (Meaning::SpanName, true) => Self::Name,
+            (Meaning::SpanKind, true) => Self::Kind,
+            (Meaning::StatusCode, true) => Self::StatusCode,
+            (Meaning::StatusDescription, true) => Self::StatusDescription,
+            (Meaning::EventMessage, false) => Self::Message,
+            (Meaning::Severity, false) => Self::Severity,
+            (Meaning::TimeToLive, false) => Self::Ttl,
+            (Meaning::PlainError, false) => Self::Error,
+            (Meaning::LogTarget, false) => Self::LogTarget,
+            (Meaning::LogPlace, false) => Self::LogPlace,
             _ => Self::Attribute,
         }
     }
@@ -194,5 +196,43 @@ impl<T> CallsiteTable<T> {
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.known.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_special_fields_of_spans_and_of_events_have_their_roles() {
+        for (key, on_span, on_event) in [
+            ("otel.name", Role::Name, Role::Attribute),
+            ("otel.kind", Role::Kind, Role::Attribute),
+            ("otel.status_code", Role::StatusCode, Role::Attribute),
+            (
+                "otel.status_description",
+                Role::StatusDescription,
+                Role::Attribute,
+            ),
+            ("otel.status_message", Role::StatusDescription, Role::Attribute),
+            ("category", Role::Category, Role::Category),
+            ("message", Role::Attribute, Role::Message),
+            ("severity", Role::Attribute, Role::Severity),
+            ("ttl_seconds", Role::Attribute, Role::Ttl),
+            ("error", Role::Attribute, Role::Error),
+            ("log.target", Role::Attribute, Role::LogTarget),
+            ("log.module_path", Role::Attribute, Role::LogPlace),
+            ("log.file", Role::Attribute, Role::LogPlace),
+            ("log.line", Role::Attribute, Role::LogPlace),
+            ("error.type", Role::Attribute, Role::Attribute),
+            ("gen_ai.request.model", Role::Attribute, Role::Attribute),
+            ("anything", Role::Attribute, Role::Attribute),
+        ] {
+            assert_eq!(
+                (Role::of(key, true), Role::of(key, false)),
+                (on_span, on_event),
+                "{key}"
+            );
+        }
     }
 }

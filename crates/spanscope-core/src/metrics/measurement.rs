@@ -55,18 +55,21 @@ impl From<Number> for Value {
 }
 
 impl From<i64> for Number {
+    #[inline]
     fn from(number: i64) -> Self {
         Self::I64(number)
     }
 }
 
 impl From<u64> for Number {
+    #[inline]
     fn from(number: u64) -> Self {
         i64::try_from(number).map_or(Self::U64(number), Self::I64)
     }
 }
 
 impl From<f64> for Number {
+    #[inline]
     fn from(number: f64) -> Self {
         Self::F64(number)
     }

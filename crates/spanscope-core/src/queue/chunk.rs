@@ -1,5 +1,6 @@
 //! A run of records of one thread.
 
+use spanscope_model::semconv::SemanticAttribute;
 use spanscope_model::{SpanId, SpanStatus};
 use tracing_core::Metadata;
 use tracing_core::span::Id;
@@ -7,7 +8,7 @@ use tracing_core::span::Id;
 use crate::capture::{FieldReader, Key, SpanIds, Ticks};
 
 /// The field by which a span says whether it failed.
-const STATUS_CODE: &str = "otel.status_code";
+const STATUS_CODE: &str = SemanticAttribute::StatusCode.name();
 
 /// How full a chunk gets. At 64 KiB a thread hands over every 200 spans or so.
 pub(super) const CHUNK_BYTES: usize = 64 * 1024;

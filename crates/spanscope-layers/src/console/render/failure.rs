@@ -3,21 +3,23 @@
 
 use std::fmt::Write as _;
 
+use spanscope_core::capture::RawValue;
+use spanscope_model::semconv::SemanticAttribute as A;
+use spanscope_model::text::first_chars;
+
 use super::Entry;
 use super::canvas::Canvas;
 use super::text::{cut_and_count, push_visible};
 use super::theme::Ink;
-use spanscope_core::capture::RawValue;
-use spanscope_model::text::first_chars;
 
-const MESSAGE: &str = "exception.message";
-const TYPE: &str = "exception.type";
-const CHAIN: &str = "exception.chain";
+const MESSAGE: &str = A::ExceptionMessage.name();
+const TYPE: &str = A::ExceptionType.name();
+const CHAIN: &str = A::ExceptionChain.name();
 
 /// Fields that hold several lines, and what stands above them.
 const TRACES: [(&str, &str); 3] = [
     ("span_trace", "span trace"),
-    ("exception.stacktrace", "stack trace"),
+    (A::ExceptionStacktrace.name(), "stack trace"),
     ("backtrace", "backtrace"),
 ];
 
