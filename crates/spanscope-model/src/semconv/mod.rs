@@ -34,6 +34,8 @@ mod values;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use foldhash::fast::FixedState;
+
 pub use attribute::SemanticAttribute;
 pub use operation::{OperationKind, operation_of};
 pub use privacy::{is_content, is_secret, redacted};
@@ -53,7 +55,9 @@ pub fn find(name: &str) -> Option<&'static AttributeName> {
 /// with the lowest index counts.
 #[must_use]
 pub fn row_of(name: &str) -> Option<usize> {
-    static ROWS: LazyLock<HashMap<&'static str, usize>> = LazyLock::new(|| {
+    // Not the hash of the standard library, which guards against keys chosen to collide: here all
+    // keys are known, and stores look up each attribute that is sent to them several times.
+    static ROWS: LazyLock<HashMap<&'static str, usize, FixedState>> = LazyLock::new(|| {
         let names = ATTRIBUTES.iter().map(|attribute| attribute.name);
         names.zip(0..).collect()
     });

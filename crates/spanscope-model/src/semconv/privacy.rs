@@ -43,6 +43,9 @@ pub fn is_secret(key: &str) -> bool {
     find(key).map_or_else(|| names_secret(key), |attribute| attribute.is_secret)
 }
 
+/// The number of characters of a key that the rule reads.
+const MAX_KEY_CHARS: usize = 256;
+
 /// The rule for keys that the table does not have.
 pub(super) fn names_secret(key: &str) -> bool {
     const WORDS: [&str; 9] = [
@@ -56,35 +59,52 @@ pub(super) fn names_secret(key: &str) -> bool {
         "cookie",
         "apikey",
     ];
-    let words = words_of(key);
-    let pair = |first: &str, second: &str| words.windows(2).any(|pair| pair[0] == first && pair[1] == second);
-    words.iter().any(|word| WORDS.contains(&word.as_str()))
-        || words.last().is_some_and(|last| last == "token")
-        || pair("api", "key")
-        || pair("private", "key")
-        || pair("access", "key")
+    const BEFORE_KEY: [&str; 3] = ["api", "private", "access"];
+    let is_one_of = |word: &str, among: &[&str]| among.iter().any(|have| is_word(word, have));
+    let mut last = "";
+    for word in words_of(key) {
+        if is_one_of(word, &WORDS) || (is_word(word, "key") && is_one_of(last, &BEFORE_KEY)) {
+            return true;
+        }
+        last = word;
+    }
+    is_word(last, "token")
 }
 
-/// `x-api-key`, `api_key` and `apiKey` are the words api and key.
-fn words_of(key: &str) -> Vec<String> {
-    let mut words = vec![String::new()];
-    let mut was_lower = false;
-    for letter in key.chars().take(256) {
-        let is_break = !letter.is_alphanumeric();
-        if (is_break || (was_lower && letter.is_uppercase()))
-            && words.last().is_some_and(|word| !word.is_empty())
-        {
-            words.push(String::new());
-        }
-        was_lower = letter.is_lowercase();
-        if let Some(word) = words.last_mut()
-            && !is_break
-        {
-            word.extend(letter.to_lowercase());
-        }
-    }
-    words.retain(|word| !word.is_empty());
-    words
+/// `x-api-key`, `api_key` and `apiKey` have the words api and key, in any case.
+///
+/// Slices of the key: the store asks about each attribute that is sent to it, and words in separate
+/// strings took a sixth of all that receiving a span costs.
+fn words_of(key: &str) -> impl Iterator<Item = &str> {
+    let end = key
+        .char_indices()
+        .nth(MAX_KEY_CHARS)
+        .map_or(key.len(), |(end, _)| end);
+    key[..end]
+        .split(|letter: char| !letter.is_alphanumeric())
+        .flat_map(humps_of)
+}
+
+/// The parts of a word in camel case. There is none in an empty one.
+fn humps_of(mut word: &str) -> impl Iterator<Item = &str> {
+    std::iter::from_fn(move || {
+        let mut was_lower = false;
+        let mut starts = word.char_indices().filter(|(_, letter)| {
+            let is_start = was_lower && letter.is_uppercase();
+            was_lower = letter.is_lowercase();
+            is_start
+        });
+        let end = starts.next().map_or(word.len(), |(start, _)| start);
+        let (hump, rest) = word.split_at(end);
+        word = rest;
+        (!hump.is_empty()).then_some(hump)
+    })
+}
+
+/// Whether a word is this one, which is in lower case and ASCII.
+fn is_word(word: &str, lower: &str) -> bool {
+    word.eq_ignore_ascii_case(lower)
+        || (!word.is_ascii() && word.chars().flat_map(char::to_lowercase).eq(lower.chars()))
 }
 
 /// The text in place of content: its length and its hash.

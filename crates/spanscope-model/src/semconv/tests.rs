@@ -202,3 +202,92 @@ fn a_time_to_the_first_token_is_no_secret() {
     assert!(is_secret("auth.token") && is_secret("http.request.header.authorization"));
     assert!(!is_secret("gen_ai.response.time_to_first_token"));
 }
+
+/// The rule as it reads: all words in lower case, then what is among them.
+fn names_secret_by_the_rule(key: &str) -> bool {
+    let mut words = vec![String::new()];
+    let mut was_lower = false;
+    for letter in key.chars().take(256) {
+        let is_break = !letter.is_alphanumeric();
+        if is_break || (was_lower && letter.is_uppercase()) {
+            words.push(String::new());
+        }
+        was_lower = letter.is_lowercase();
+        if !is_break && let Some(word) = words.last_mut() {
+            word.extend(letter.to_lowercase());
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    let has = |wanted: &[&str]| {
+        words
+            .windows(wanted.len())
+            .any(|have| have.iter().eq(wanted.iter()))
+    };
+    let alone = [
+        "authorization",
+        "password",
+        "passwd",
+        "passphrase",
+        "secret",
+        "credential",
+        "credentials",
+        "cookie",
+        "apikey",
+    ];
+    alone.iter().any(|word| has(&[word]))
+        || ["api", "private", "access"]
+            .iter()
+            .any(|first| has(&[first, "key"]))
+        || words.last().is_some_and(|last| last == "token")
+}
+
+#[test]
+fn secrets_are_told_by_the_words_of_a_key_however_they_are_joined() {
+    let parts = [
+        "api",
+        "Api",
+        "API",
+        "key",
+        "Key",
+        "private",
+        "access",
+        "token",
+        "Token",
+        "TOKEN",
+        "tokens",
+        "secret",
+        "Secret",
+        "apikey",
+        "max",
+        "x",
+        "7",
+        "é",
+        "\u{212a}ey",
+        "to\u{212a}en",
+        "İ",
+        "ß",
+        "_",
+        ".",
+        "-",
+        " ",
+        "",
+        "credentials",
+    ];
+    let mut found = 0;
+    for first in parts {
+        for second in parts {
+            for third in parts {
+                for key in [
+                    format!("{first}{second}{third}"),
+                    format!("{first}_{second}{third}"),
+                    format!("{}{first}.{second}{third}", "é".repeat(252)),
+                ] {
+                    let is_secret = names_secret_by_the_rule(&key);
+                    assert_eq!(names_secret(&key), is_secret, "{key}");
+                    found += usize::from(is_secret);
+                }
+            }
+        }
+    }
+    assert!(found > 1_000, "{found}");
+}
