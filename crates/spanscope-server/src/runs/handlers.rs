@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use spanscope_model::{Cursor, RunFilter, RunInfo, RunRange, RunStatus, StoreError, Timestamp, TraceStore};
 use spanscope_runs::{Run, RunEvent, format_event};
 
-use super::asked::{Asked, Events};
+use super::query_params::{Events, QueryParams};
 use super::router::Runs;
 use crate::answer::{ApiError, json};
 use crate::body::{Bounded, JsonBody};
@@ -72,29 +72,29 @@ pub(super) struct Cleaned {
 pub(super) async fn list(
     State(runs): State<Runs>,
     ScopedStore(store): ScopedStore,
-    asked: Asked,
+    params: QueryParams,
 ) -> Result<Response, ApiError> {
-    list_chosen(&runs, store, &asked, |_| ()).await
+    list_chosen(&runs, store, &params, |_| ()).await
 }
 
 pub(super) async fn list_of_agent(
     State(runs): State<Runs>,
     ScopedStore(store): ScopedStore,
     agent_id: Parameters<String>,
-    asked: Asked,
+    params: QueryParams,
 ) -> Result<Response, ApiError> {
     let Path(agent_id) = agent_id?;
-    list_chosen(&runs, store, &asked, |filter| filter.agent_id = Some(agent_id)).await
+    list_chosen(&runs, store, &params, |filter| filter.agent_id = Some(agent_id)).await
 }
 
 pub(super) async fn list_of_session(
     State(runs): State<Runs>,
     ScopedStore(store): ScopedStore,
     session_id: Parameters<String>,
-    asked: Asked,
+    params: QueryParams,
 ) -> Result<Response, ApiError> {
     let Path(session_id) = session_id?;
-    list_chosen(&runs, store, &asked, |filter| {
+    list_chosen(&runs, store, &params, |filter| {
         filter.session_id = Some(session_id)
     })
     .await
@@ -103,10 +103,10 @@ pub(super) async fn list_of_session(
 async fn list_chosen(
     runs: &Runs,
     store: Arc<dyn TraceStore>,
-    asked: &Asked,
+    params: &QueryParams,
     choose: impl FnOnce(&mut RunFilter),
 ) -> Result<Response, ApiError> {
-    let (mut filter, page, page_size) = asked.runs()?;
+    let (mut filter, page, page_size) = params.runs()?;
     choose(&mut filter);
     filter.alive_since = Some(Timestamp::now().before(runs.settings.session_ttl));
     let found = store.list_runs(filter).await?;
@@ -181,10 +181,10 @@ pub(super) async fn get_run(
     State(runs): State<Runs>,
     ScopedStore(store): ScopedStore,
     task_id: Parameters<String>,
-    asked: Asked,
+    params: QueryParams,
 ) -> Result<Response, ApiError> {
     let Path(task_id) = task_id?;
-    let shape = asked.shape()?;
+    let shape = params.shape()?;
     let info = info_of(&runs, &store, &task_id).await?;
     let level = shape.level_of(&info.trace_level);
     let is_expired = check_events(&runs, &info).is_err();
@@ -214,7 +214,7 @@ pub(super) async fn get_events(
     State(runs): State<Runs>,
     ScopedStore(store): ScopedStore,
     task_id: Parameters<String>,
-    asked: Asked,
+    params: QueryParams,
 ) -> Result<Response, ApiError> {
     let Path(task_id) = task_id?;
     let Events {
@@ -223,7 +223,7 @@ pub(super) async fn get_events(
         limit,
         offset,
         shape,
-    } = asked.events()?;
+    } = params.events()?;
     let info = info_of(&runs, &store, &task_id).await?;
     check_events(&runs, &info)?;
     let level = shape.level_of(&info.trace_level);
@@ -262,10 +262,10 @@ pub(super) async fn get_summary(
     State(runs): State<Runs>,
     ScopedStore(store): ScopedStore,
     task_id: Parameters<String>,
-    asked: Asked,
+    params: QueryParams,
 ) -> Result<Response, ApiError> {
     let Path(task_id) = task_id?;
-    let level = asked.level()?;
+    let level = params.level()?;
     let info = info_of(&runs, &store, &task_id).await?;
     let level = level
         .or_else(|| info.trace_level.parse().ok())
@@ -277,10 +277,10 @@ pub(super) async fn get_analysis(
     State(runs): State<Runs>,
     ScopedStore(store): ScopedStore,
     task_id: Parameters<String>,
-    asked: Asked,
+    params: QueryParams,
 ) -> Result<Response, ApiError> {
     let Path(task_id) = task_id?;
-    asked.nothing()?;
+    params.nothing()?;
     let info = info_of(&runs, &store, &task_id).await?;
     check_events(&runs, &info)?;
     answer(&store, task_id, |run| run.analysis()).await
@@ -289,10 +289,10 @@ pub(super) async fn get_analysis(
 pub(super) async fn delete_run(
     ScopedStore(store): ScopedStore,
     task_id: Parameters<String>,
-    asked: Asked,
+    params: QueryParams,
 ) -> Result<Response, ApiError> {
     let Path(task_id) = task_id?;
-    asked.nothing()?;
+    params.nothing()?;
     let spans = store.delete_run(task_id.clone()).await?;
     json(DeletedRun {
         task_id,
@@ -304,10 +304,10 @@ pub(super) async fn delete_run(
 
 pub(super) async fn clean_up(
     ScopedStore(store): ScopedStore,
-    asked: Asked,
+    params: QueryParams,
     JsonBody(Cleanup { days }): JsonBody<Cleanup>,
 ) -> Result<Response, ApiError> {
-    asked.nothing()?;
+    params.nothing()?;
     let age = Duration::try_from_secs_f64(days * 86_400.0)
         .map_err(|_| ApiError::invalid(format!("days is {days}: give 0 or a positive number of days")))?;
     let deleted = store.delete_runs_before(Timestamp::now().before(age)).await?;

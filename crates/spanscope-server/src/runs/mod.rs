@@ -3,7 +3,7 @@
 //! A run is not recorded twice: it is read from the spans of its traces, by `spanscope-runs`, each time it is asked for.
 //!
 //! ```text
-//! GET /traces ...          -> Asked (checked words and numbers) -> dyn TraceStore::list_runs -> JSON
+//! GET /traces ...          -> QueryParams (checked words and numbers) -> dyn TraceStore::list_runs -> JSON
 //! GET /traces/{id} ...     -> TraceStore::run_records(all) -> Run::of, on a thread that may block -> JSON
 //! GET /traces/{id}/stream  -> Followed: one reader of the store a run, however many watch it -> pages -> Watcher -> SSE
 //! ```
@@ -12,12 +12,12 @@
 //! [`ScopedStore`](crate::caller::ScopedStore).
 
 mod agent;
-mod asked;
 mod followed;
 mod handlers;
 mod page;
 mod place;
 mod places;
+mod query_params;
 mod replay;
 mod router;
 mod stream;

@@ -1,6 +1,8 @@
-//! What is asked of agent traces in the part of an address after `?`: words and numbers, checked one by one.
+//! [`QueryParams`]: the query string of a request for agent traces, words and numbers, checked one
+//! by one.
 //!
-//! A parameter that is not known is refused, because a misspelled filter that is passed over answers what nobody asked for.
+//! A parameter that is not known is refused, because a misspelled filter that is passed over
+//! answers what nobody asked for.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -22,56 +24,30 @@ const LIMIT: u64 = 100;
 const MAX_LIMIT: u64 = 10_000;
 
 /// The parameters of a request, each given once.
-pub(super) struct Asked(BTreeMap<String, String>);
+pub(super) struct QueryParams(BTreeMap<String, String>);
 
-impl<S: Send + Sync> FromRequestParts<S> for Asked {
+impl<S: Send + Sync> FromRequestParts<S> for QueryParams {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        let mut asked = BTreeMap::new();
+        let mut params = BTreeMap::new();
         for (name, value) in pairs(parts.uri.query().unwrap_or_default()) {
-            if asked.insert(name.clone(), value).is_some() {
+            if params.insert(name.clone(), value).is_some() {
                 return Err(ApiError::invalid(format!(
                     "{name:?} is given twice: give it once"
                 )));
             }
         }
-        Ok(Self(asked))
+        Ok(Self(params))
     }
 }
 
 /// Reads `a=b&c=d`, percent-decoded; a plus is a blank, as forms write it.
 fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
-    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (decoded(name), decoded(value))
-    })
+    form_urlencoded::parse(query.as_bytes()).into_owned()
 }
 
-fn decoded(text: &str) -> String {
-    let digit = |byte: Option<&u8>| {
-        char::from(*byte?)
-            .to_digit(16)
-            .and_then(|digit| u8::try_from(digit).ok())
-    };
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        at += 1;
-        match (byte, digit(bytes.get(at)), digit(bytes.get(at + 1))) {
-            (b'%', Some(high), Some(low)) => {
-                out.push(high << 4 | low);
-                at += 2;
-            }
-            (b'+', ..) => out.push(b' '),
-            (byte, ..) => out.push(*byte),
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-impl Asked {
+impl QueryParams {
     /// Refuses parameters that are not among these.
     fn only(&self, known: &[&str]) -> Result<(), ApiError> {
         match self.0.keys().find(|name| !known.contains(&name.as_str())) {
@@ -105,7 +81,8 @@ impl Asked {
         read.map_err(|error: T::Err| ApiError::invalid(format!("{name}: {error}")))
     }
 
-    /// A plus that was not escaped is the blank of forms, and no time has a blank before its offset.
+    /// A plus that was not escaped is the blank of forms, and no time has a blank before its
+    /// offset.
     fn time(&self, name: &str) -> Result<Option<Timestamp>, ApiError> {
         let as_sent = self.word::<Timestamp>(name);
         let mended = self.text(name).and_then(|text| {
@@ -251,7 +228,7 @@ mod tests {
             "start_time=1970-01-01T01:00:01%2B01:00",
             "start_time=1970-01-01%2000:00:01",
         ] {
-            let (filter, ..) = Asked(pairs(query).collect()).runs().unwrap();
+            let (filter, ..) = QueryParams(pairs(query).collect()).runs().unwrap();
             assert_eq!(
                 filter.since,
                 Some(Timestamp::from_nanos(1_000_000_000)),
@@ -262,8 +239,9 @@ mod tests {
 
     #[test]
     fn a_page_and_its_size_say_which_runs() {
-        let asked = Asked(pairs("page=3&page_size=7&status=failed&end_time=1970-01-01T00:00:01").collect());
-        let (filter, page, size) = asked.runs().unwrap();
+        let params =
+            QueryParams(pairs("page=3&page_size=7&status=failed&end_time=1970-01-01T00:00:01").collect());
+        let (filter, page, size) = params.runs().unwrap();
         assert_eq!((filter.offset, filter.limit, page, size), (14, 7, 3, 7));
         assert_eq!(filter.status, Some(RunStatus::Failed));
         assert_eq!(filter.until, Some(Timestamp::from_nanos(1_000_000_001)));

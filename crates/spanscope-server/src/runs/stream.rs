@@ -11,10 +11,10 @@ use futures_util::stream;
 
 use spanscope_model::text::first_chars;
 
-use super::asked::Asked;
 use super::followed::Ending;
 use super::handlers::{Parameters, check_events, info_of};
 use super::place::{Place, Within};
+use super::query_params::QueryParams;
 use super::router::Runs;
 use super::watcher::{Watcher, Watching};
 use crate::answer::ApiError;
@@ -30,11 +30,11 @@ pub(super) async fn stream_run(
     State(runs): State<Runs>,
     ScopedStore(store): ScopedStore,
     task_id: Parameters<String>,
-    asked: Asked,
+    params: QueryParams,
     request: Request,
 ) -> Result<Response, ApiError> {
     let Path(task_id) = task_id?;
-    let shape = asked.shape()?;
+    let shape = params.shape()?;
     let after = place_in(request.headers())?;
     let tenant = match request.extensions().get::<Caller>() {
         Some(Caller::Tenant(tenant)) => Some(tenant.clone()),
