@@ -3,6 +3,8 @@
 //! A bridge writes them, the server and the store read them, an export repeats them: each name is declared here alone. Names of
 //! OpenTelemetry's semantic conventions are not here.
 
+use crate::semconv::SemanticAttribute;
+
 /// HTTP header or gRPC metadata: the file that the sender writes itself. A server that serves this file does not store the
 /// request again.
 pub const STORED_IN: &str = "spanscope-stored-in";
@@ -22,7 +24,7 @@ pub const DROPPED_EVENTS: &str = "otel.dropped_events_count";
 /// Links that the sender left out of a span, or that pointed to no span.
 pub const DROPPED_LINKS: &str = "otel.dropped_links_count";
 /// The number of a span kind that this version does not know.
-pub const KIND: &str = "otel.kind";
+pub const KIND: &str = SemanticAttribute::SpanKind.name();
 /// The schema that a resource or a scope follows.
 pub const SCHEMA_URL: &str = "otel.schema_url";
 /// The severity of a log record in its sender's own word, where that says more than the number.

@@ -20,6 +20,7 @@
 mod analysis;
 mod calls;
 mod content;
+mod enums;
 mod event;
 mod facts;
 mod follower;
@@ -35,9 +36,9 @@ mod step;
 mod summary;
 #[cfg(test)]
 mod tests;
-mod words;
 
 pub use analysis::{Analysis, Bottleneck, BottleneckReason, ComponentTime, CriticalStep, RunError};
+pub use enums::{EventType, Format, Level, StepKind};
 pub use event::{EventMetadata, RunEvent, Tokens};
 pub use facts::{MAX_FACT_LEN, RunFacts, facts_of, is_fact_name};
 pub use follower::{FollowStep, Follower};
@@ -46,4 +47,3 @@ pub use reader::RunReader;
 pub use run::Run;
 pub use shown::format_event;
 pub use summary::Summary;
-pub use words::{EventType, Format, Level, StepKind};

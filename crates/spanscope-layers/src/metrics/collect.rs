@@ -102,18 +102,15 @@ impl Drop for Collecting {
     }
 }
 
-/// Adds a measurement to all collections of this thread; answers how many of them were full.
+/// Whether this thread has a collection. Nearly always it has none, and a number is asked for sooner
+/// than a list.
 #[inline]
-pub(super) fn note(measurement: &Measurement<'_>) -> u64 {
-    // Nearly always there is none, and a number is asked for sooner than a list.
-    if COLLECTIONS.try_with(Cell::get).unwrap_or(0) == 0 {
-        return 0;
-    }
-    note_in_all(measurement)
+pub(super) fn is_collecting() -> bool {
+    COLLECTIONS.try_with(Cell::get).unwrap_or(0) > 0
 }
 
-#[cold]
-fn note_in_all(measurement: &Measurement<'_>) -> u64 {
+/// Adds a measurement to all collections of this thread. Returns how many of them were full.
+pub(super) fn note(measurement: &Measurement<'_>) -> u64 {
     COLLECTING
         .try_with(|stack| {
             let mut stack = stack.borrow_mut();

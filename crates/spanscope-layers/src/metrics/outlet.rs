@@ -38,7 +38,7 @@ impl Outlet {
 
     pub(super) fn send(&self, measurement: &Measurement<'_>) {
         self.to_sinks(measurement);
-        if !is_of_a_convention(measurement.name) {
+        if collect::is_collecting() && !is_of_a_convention(measurement.name) {
             self.counters.note_not_collected(collect::note(measurement));
         }
     }

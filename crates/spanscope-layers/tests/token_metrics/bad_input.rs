@@ -152,3 +152,22 @@ fn labels_that_are_no_texts_are_labels_too() {
         ("7", "true")
     );
 }
+
+#[test]
+fn usage_behind_a_long_prompt_counts() {
+    // Small records are copied whole, of large ones only what is measured.
+    for len in [0, 1_000, 1_024, 5_000, 100_000] {
+        let outcome = run(|| {
+            let call = info_span!(
+                "chat",
+                gen_ai.input.messages = "m".repeat(len),
+                model_id = "llama",
+                prompt_tokens = 12,
+                completion_tokens = Empty
+            );
+            call.record("completion_tokens", 5);
+        });
+        assert_eq!(outcome.tokens(), [[12], [5], [17]], "{len}");
+        assert_eq!(outcome.one("total_tokens").label("model_id"), "llama", "{len}");
+    }
+}
