@@ -17,7 +17,7 @@ pub struct EvalTrace {
     pub step: String,
     /// What it was given; empty if that was not recorded.
     pub input: String,
-    /// What it answered; empty likewise.
+    /// What it answered; empty if that was not recorded.
     pub output: String,
     /// What it should have answered, if the program said so (`expected_output`).
     pub expected_output: String,

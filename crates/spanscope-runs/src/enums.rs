@@ -19,7 +19,7 @@ text_enum!(
     ToolCall = "tool",
     /// The agent thinks, or plans.
     Thinking = "thinking",
-    /// The agent says something to whoever asked.
+    /// The agent says something to its user.
     Message = "message",
 );
 
@@ -50,7 +50,7 @@ text_enum!(
     ToolCallStarted = "tool_call_started",
     /// A tool ended; if it failed, the event has an error.
     ToolCallCompleted = "tool_call_completed",
-    /// Something was said to whoever asked.
+    /// The agent said something to its user.
     MessageGenerated = "message_generated",
     /// The program logged an error.
     ErrorOccurred = "error_occurred",
@@ -182,7 +182,7 @@ impl StepKind {
         }
     }
 
-    /// Whether a root of this kind is the run itself, which has events of its own.
+    /// Whether a root of this kind is the run itself, which has its own events.
     pub(crate) const fn is_run_itself(self) -> bool {
         matches!(self, Self::Agent | Self::Workflow | Self::Node)
     }

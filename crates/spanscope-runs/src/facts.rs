@@ -8,7 +8,7 @@ use spanscope_model::{Attributes, RawValue};
 use crate::StepKind;
 use crate::span_attributes::{self, SpanAttributes};
 
-/// Longer ids are cut to so many bytes.
+/// Longer ids are cut to this number of bytes.
 pub const MAX_FACT_LEN: usize = 256;
 
 /// What a span says of the run that it is part of.

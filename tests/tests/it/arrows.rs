@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// The crates of the workspace that each one may use; whoever adds an arrow says in ARCHITECTURE.md
-/// why.
+/// The crates of the workspace that each one may use. The reason of an arrow is in ARCHITECTURE.md.
 const MAY_USE: [(&str, &[&str]); 11] = [
     ("spanscope-model", &[]),
     ("spanscope-core", &["spanscope-model"]),
     ("spanscope-layers", &["spanscope-core", "spanscope-model"]),
     ("spanscope-runs", &["spanscope-model"]),
-    // Of the layers: the default categories of targets, and which buckets a metric has.
+    // Of the layers: the default categories of targets.
     (
         "spanscope-sqlite",
         &[

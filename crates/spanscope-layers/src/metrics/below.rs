@@ -70,9 +70,9 @@ pub(super) struct News {
     pub(super) counted: bool,
     /// Its duration was measured as that of a call.
     pub(super) timed: bool,
-    /// It was a model call; above the nearest agent nobody hears of it.
+    /// It was a model call. Spans above the nearest agent are not told of it.
     pub(super) model_called: bool,
-    /// It was a tool call; likewise.
+    /// It was a tool call. Spans above the nearest agent are not told of it.
     pub(super) tool_called: bool,
 }
 

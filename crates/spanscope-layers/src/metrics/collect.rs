@@ -12,7 +12,7 @@ use spanscope_model::MetricInResponse;
 
 use spanscope_core::metrics::Measurement;
 
-/// So many measurements one collection holds; more are counted in
+/// The maximum number of measurements in one collection; more are counted in
 /// [`TokenMetricsStats::not_collected`](super::TokenMetricsStats::not_collected).
 pub const MAX_COLLECTED: usize = 10_000;
 

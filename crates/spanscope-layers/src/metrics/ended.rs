@@ -34,7 +34,7 @@ pub(super) struct EndedSpan<'v, 'f> {
     operation: Option<&'f str>,
     usage: TokenCounts,
     provider: Option<RawValue<'f>>,
-    /// Its tokens are those of a call, and nobody below has counted them.
+    /// Its tokens are those of a call, and no span below has counted them.
     counts: bool,
 }
 
@@ -154,7 +154,7 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
                 out.count(name, count, labels);
             }
         }
-        // Parts of the input, for whoever works out what it cost.
+        // Parts of the input, from which the cost of a call is computed.
         let [read, written] = CACHE_METRICS;
         for (name, count) in [(read, self.usage.cache_read), (written, self.usage.cache_write)] {
             if let Some(count) = count.filter(|count| *count > 0) {
@@ -291,7 +291,7 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
             };
             out.send(name, MetricKind::Histogram, unit, i64::from(calls), labels);
         };
-        // An agent without any call is one whose calls nobody describes, not one that made none.
+        // An agent without any call is one whose calls no span describes, not one that made none.
         if below.inference_calls > 0 {
             send_calls(names::AGENT_INFERENCE_CALLS, below.inference_calls);
         }

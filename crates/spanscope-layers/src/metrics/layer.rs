@@ -70,8 +70,8 @@ impl TokenMetricsLayerBuilder {
         self
     }
 
-    /// Longer values are cut to so many bytes, where this layer is the first of ours that sees a span and so keeps its
-    /// values for all of them. Default: [`DEFAULT_MAX_VALUE_LEN`].
+    /// Longer values are cut to this number of bytes, where this layer is the first of ours that sees a
+    /// span and so keeps its values for all of them. Default: [`DEFAULT_MAX_VALUE_LEN`].
     pub fn max_value_len(mut self, bytes: usize) -> Self {
         self.max_value_len = Some(bytes);
         self
@@ -103,8 +103,9 @@ impl TokenMetricsLayerBuilder {
     }
 }
 
-/// Measures model calls by the spans that describe them, whoever writes these and in whatever convention; hands on the
-/// measurements that `tracing` events carry, and those that are [`record`](super::record)ed.
+/// Measures model calls by the spans that describe them, in whatever convention and by whichever
+/// crate these are written. Hands on the measurements that `tracing` events carry, and those that are
+/// [`record`](super::record)ed.
 ///
 /// When a span ends that reports token usage, three counters are measured, with the labels `model_id` (the model asked
 /// for, or else the one that answered) and `provider_id`. Usage counts once: a span does not count if one below it did,
@@ -199,7 +200,7 @@ impl TokenMetricsLayer {
         if let Some(seen) = self.copy(span, plan, &mut fields) {
             let values = values_of(FieldReader::new(&fields).wanted(|key| plan.row(key)));
             let ended = EndedSpan::new(&values, seen, &self.counting, &self.outlet.counters);
-            // Those above are told first: nothing that a sink does comes between.
+            // The spans above come first, before anything that a sink does.
             ended.news().tell_those_above(span, self.capture.owner());
             ended.measure(
                 &self.counting,

@@ -114,7 +114,7 @@ impl OfSpan<'_> {
 /// A label's key and value.
 pub(super) type Label<'a> = (&'a str, RawValue<'a>);
 
-/// The labels of a measurement, without an allocation for as many as a convention has.
+/// The labels of a measurement. Those of each convention fit without an allocation.
 #[derive(Debug, Default)]
 pub(super) struct Labels<'a>(SmallVec<[Label<'a>; 12]>);
 

@@ -95,7 +95,8 @@ pub(super) fn values_of<'a>(fields: impl Iterator<Item = (u8, RawValue<'a>)>) ->
     values
 }
 
-/// So many plans a thread finds at once, 16 bytes each; two callsites that fall onto one place take turns in it.
+/// The number of plans that a thread finds at once, 16 bytes each. Two callsites that fall onto one
+/// place take turns in it.
 const PLACES: usize = 256;
 
 type Place = Cell<(usize, Option<&'static Plan>)>;

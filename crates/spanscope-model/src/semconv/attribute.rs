@@ -6,7 +6,7 @@ use super::table::{ATTRIBUTES, AttributeName, RANGES};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum SemanticAttribute {
-    // Those that measurements are made of come first: `AttributeValues` has a place for each of them.
+    // Those that measurements are made of come first: `AttributeValues` has a place for each.
     /// Tokens of the input, cached ones included.
     InputTokens,
     /// Tokens of the output, reasoning included.
@@ -225,7 +225,7 @@ pub enum SemanticAttribute {
     ShieldMetadata,
     /// How bad a violation is.
     ViolationLevel,
-    /// What the user is told of a violation.
+    /// What the user reads about a violation.
     ViolationMessage,
 
     // Errors, and the fields that name parts of a span.

@@ -73,5 +73,5 @@ pub fn names_of(meanings: &[SemanticAttribute]) -> impl Iterator<Item = &'static
         .map(|attribute| attribute.name)
 }
 
-/// The names that a store indexes unless it is told otherwise.
+/// The names that a store indexes by default.
 pub const INDEXED_BY_DEFAULT: [&str; table::INDEXED] = table::indexed_names();

@@ -1,7 +1,7 @@
 //! Which values are private: content and secrets.
 //!
 //! A sink decides by its policy what it does with content; secrets are masked before any sink has
-//! them. Both are told by the key alone.
+//! them. The key alone decides both.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

@@ -18,7 +18,7 @@ pub struct AttributeName {
     pub is_content: bool,
     /// Its value is a secret.
     pub is_secret: bool,
-    /// Stores index it unless they are told otherwise.
+    /// Stores index it by default.
     pub indexed_by_default: bool,
     /// Its unit, in the notation of UCUM; empty where it has none.
     pub unit: &'static str,

@@ -125,7 +125,7 @@ pub struct SpanTokens {
     pub cache_write: Option<u64>,
     /// The model; empty where the span names none.
     pub model: String,
-    /// Who runs it; empty where the span names nobody.
+    /// The provider that runs it; empty where the span names none.
     pub provider: String,
 }
 

@@ -169,7 +169,7 @@ pub(crate) fn chunks_of(attributes: &Attributes) -> Option<Json> {
     flattened(attributes, A::Documents).or_else(|| first(attributes, names::CHUNKS).map(json_of))
 }
 
-/// How many it found: what the program says, else as many as there are.
+/// How many it found: the reported number, else the length of the list.
 pub(crate) fn chunk_count(attributes: &Attributes, chunks: Option<&Json>) -> Option<u64> {
     let said = value(attributes, A::DocumentCount).and_then(count_of);
     let listed = || chunks.and_then(Json::as_array).map(|chunks| chunks.len() as u64);
@@ -177,7 +177,7 @@ pub(crate) fn chunk_count(attributes: &Attributes, chunks: Option<&Json>) -> Opt
     said.or_else(listed).or_else(|| chunks.and_then(Json::as_u64))
 }
 
-/// Whether a step says something to whoever asked when it ends.
+/// Whether a step says something to the user when it ends.
 pub(crate) fn has_message(kind: StepKind, is_root: bool, attributes: &Attributes) -> bool {
     let answers = is_root || matches!(kind, StepKind::Agent | StepKind::Workflow);
     kind == StepKind::Message || (answers && raw_answer(kind, attributes).is_some())
@@ -218,7 +218,7 @@ pub(crate) fn thoughts_of(attributes: &Attributes, outputs: Option<&Payload>) ->
     first_text(attributes, &[A::Thoughts]).or_else(|| outputs?.get("messages").and_then(reasoning_of))
 }
 
-/// What is said of a failure of which the span says nothing more.
+/// The text of a failure that the span does not describe.
 pub(crate) const FAILED: &str = "failed";
 
 /// Whether a step failed. Some libraries say so by the conventions' attributes alone and leave the span's status as it is.
