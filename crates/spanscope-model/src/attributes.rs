@@ -203,7 +203,8 @@ impl Attributes {
 
 impl<K: Into<String>, V: Into<Value>> FromIterator<(K, V)> for Attributes {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
-        let mut attributes = Self::new();
+        let pairs = pairs.into_iter();
+        let mut attributes = Self(Vec::with_capacity(pairs.size_hint().0));
         for (key, value) in pairs {
             attributes.set(key, value);
         }

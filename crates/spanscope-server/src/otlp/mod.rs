@@ -25,8 +25,9 @@ mod spans;
 mod tests;
 mod weight;
 
-use std::hash::{DefaultHasher, Hasher as _};
+use std::hash::{BuildHasher as _, Hasher as _};
 
+use foldhash::quality::FixedState;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -174,13 +175,13 @@ fn read<T: Message + Default>(
 
 /// Identifies a batch by its unpacked body: a sender that saw no answer sends the same bytes again, packed or not.
 ///
-/// A sender that changes from protobuf to JSON in between is not recognized: the digest would have to be one of the message,
-/// which costs writing it again. The hash may change with the version of Rust, which costs nothing: batches are recognized for
-/// an hour. A sender that forges the digest of another batch loses only its own records.
+/// A sender that changes from protobuf to JSON in between is not recognized: the digest would have
+/// to be one of the message, which costs writing it again. The hash may change with the version of
+/// its crate, which costs nothing: batches are recognized for an hour. A sender that forges the
+/// digest of another batch loses only its own records.
 fn digest(signal: Signal, body: &[u8]) -> u128 {
-    let half = |half: u8| {
-        let mut hasher = DefaultHasher::new();
-        hasher.write_u8(half);
+    let half = |half: u64| {
+        let mut hasher = FixedState::with_seed(half).build_hasher();
         hasher.write(signal.request().as_bytes());
         hasher.write(body);
         u128::from(hasher.finish())

@@ -85,7 +85,7 @@ static KEY_VALUE: Kind = Kind {
     fields: &[(2, "value", &VALUE)],
 };
 /// The only one of its pair, which the pair has room for.
-static VALUE: Kind = Kind {
+pub(super) static VALUE: Kind = Kind {
     weight: 0,
     fields: &[(5, "arrayValue", &LIST), (6, "kvlistValue", &MAP)],
 };
