@@ -171,14 +171,7 @@ impl Attributes {
     /// Keys and borrowed values in order; lists, objects and null are left out.
     pub fn raw(&self) -> impl Iterator<Item = (&str, RawValue<'_>)> + Clone {
         self.0.iter().filter_map(|(key, value)| {
-            let value = match value {
-                Value::Bool(value) => RawValue::Bool(*value),
-                Value::I64(number) => RawValue::I64(*number),
-                Value::U64(number) => RawValue::U64(*number),
-                Value::F64(number) => RawValue::F64(*number),
-                Value::Str(text) => RawValue::Text(text, None),
-                Value::Json(_) => return None,
-            };
+            let value = RawValue::try_from(value).ok()?;
             Some((key.as_str(), value))
         })
     }

@@ -58,7 +58,7 @@ pub use query::{
     Condition, ConditionOp, LogFilter, Order, OrderKey, ParseOrderError, SpanField, SpanFilter, TraceFilter,
     TraceQuery,
 };
-pub use raw_value::RawValue;
+pub use raw_value::{NotScalarError, RawValue};
 pub use run::{RunFilter, RunInfo, RunPage, RunRange, RunRecords, RunSpan, RunStatus};
 pub use span::{Link, Span, SpanKind, SpanNode, SpanState, SpanStatus, Trace, TraceSummary};
 pub use sql::{SqlResult, SqlStore};

@@ -3,6 +3,10 @@
 //! What reads attributes without keeping them works with this type, so that neither a record's bytes
 //! nor a stored [`Value`](crate::Value) has to be copied for it.
 
+use std::fmt;
+
+use crate::Value;
+
 /// A value as it was recorded.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum RawValue<'a> {
@@ -32,5 +36,75 @@ impl<'a> RawValue<'a> {
 impl<'a> From<&'a str> for RawValue<'a> {
     fn from(text: &'a str) -> Self {
         Self::Text(text, None)
+    }
+}
+
+impl fmt::Display for RawValue<'_> {
+    /// Writes the value as plain text; of a cut text what is left of it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bool(value) => value.fmt(f),
+            Self::I64(number) => number.fmt(f),
+            Self::U64(number) => number.fmt(f),
+            Self::F64(number) => number.fmt(f),
+            Self::Text(text, _) => f.write_str(text),
+        }
+    }
+}
+
+/// A list or an object, which no [`RawValue`] can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotScalarError;
+
+impl fmt::Display for NotScalarError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list or an object is no single value")
+    }
+}
+
+impl std::error::Error for NotScalarError {}
+
+impl<'a> TryFrom<&'a Value> for RawValue<'a> {
+    type Error = NotScalarError;
+
+    /// Borrows the value.
+    ///
+    /// # Errors
+    /// It is a list or an object.
+    fn try_from(value: &'a Value) -> Result<Self, NotScalarError> {
+        match value {
+            Value::Bool(value) => Ok(Self::Bool(*value)),
+            Value::I64(number) => Ok(Self::I64(*number)),
+            Value::U64(number) => Ok(Self::U64(*number)),
+            Value::F64(number) => Ok(Self::F64(*number)),
+            Value::Str(text) => Ok(Self::Text(text, None)),
+            Value::Json(_) => Err(NotScalarError),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn single_values_are_borrowed_and_shown_and_others_are_refused() {
+        let json = |text: &str| Value::Json(serde_json::from_str(text).unwrap_or_default());
+        let shown = [
+            (Value::from(true), "true"),
+            (Value::from(-3_i64), "-3"),
+            (Value::from(u64::MAX), "18446744073709551615"),
+            (Value::from(0.5), "0.5"),
+            (Value::from(f64::INFINITY), "inf"),
+            (Value::from("a b"), "a b"),
+        ];
+        for (value, text) in &shown {
+            let raw = RawValue::try_from(value).map(|raw| raw.to_string());
+            assert_eq!(raw.as_deref(), Ok(*text));
+        }
+        for value in [json("[1]"), json("{}"), json("null")] {
+            assert_eq!(RawValue::try_from(&value), Err(NotScalarError));
+        }
+        assert_eq!(RawValue::Text("begin", Some(20_000)).to_string(), "begin");
     }
 }

@@ -74,10 +74,7 @@ pub fn is_fact_name(name: &str) -> bool {
 fn fact(value: RawValue<'_>) -> Option<String> {
     let text = match value {
         RawValue::Text(text, _) => Cow::Borrowed(text.trim()),
-        RawValue::I64(number) => Cow::Owned(number.to_string()),
-        RawValue::U64(number) => Cow::Owned(number.to_string()),
-        RawValue::F64(number) => Cow::Owned(number.to_string()),
-        RawValue::Bool(value) => Cow::Owned(value.to_string()),
+        value => Cow::Owned(value.to_string()),
     };
     let text = cut(&text, MAX_FACT_LEN);
     (!text.is_empty()).then(|| text.to_owned())

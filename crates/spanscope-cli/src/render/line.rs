@@ -128,14 +128,8 @@ fn json_texts(attributes: &Attributes) -> Vec<String> {
 fn fields<'a>(attributes: &'a Attributes, json: &'a [String]) -> Vec<(&'a str, RawValue<'a>)> {
     let mut json = json.iter();
     let fields = attributes.iter().map(|(key, value)| {
-        let value = match value {
-            Value::Bool(value) => RawValue::Bool(*value),
-            Value::I64(value) => RawValue::I64(*value),
-            Value::U64(value) => RawValue::U64(*value),
-            Value::F64(value) => RawValue::F64(*value),
-            Value::Str(value) => RawValue::Text(value, None),
-            Value::Json(_) => RawValue::Text(json.next().map_or("", String::as_str), None),
-        };
+        let value = RawValue::try_from(value)
+            .unwrap_or_else(|_| RawValue::from(json.next().map_or("", String::as_str)));
         (key, value)
     });
     fields.collect()

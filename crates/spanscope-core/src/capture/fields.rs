@@ -11,7 +11,7 @@ use std::fmt::{self, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use spanscope_model::text::cut;
-use spanscope_model::{RawValue, Value};
+use spanscope_model::{NotScalarError, RawValue, Value};
 use tracing_core::Field;
 use tracing_core::field::Visit;
 
@@ -141,13 +141,9 @@ impl FieldWriter<'_> {
     /// Adds a field under a key of its own.
     pub(crate) fn own(&mut self, key: &str, value: &Value) {
         let json;
-        let raw = match value {
-            Value::Bool(value) => RawValue::Bool(*value),
-            Value::I64(value) => RawValue::I64(*value),
-            Value::U64(value) => RawValue::U64(*value),
-            Value::F64(value) => RawValue::F64(*value),
-            Value::Str(value) => RawValue::Text(value, None),
-            Value::Json(value) => {
+        let raw = match RawValue::try_from(value) {
+            Ok(raw) => raw,
+            Err(NotScalarError) => {
                 json = value.to_string();
                 RawValue::Text(&json, None)
             }

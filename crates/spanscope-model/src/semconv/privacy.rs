@@ -140,10 +140,8 @@ fn is_word(word: &str, lower: &str) -> bool {
 pub fn redacted(value: RawValue<'_>) -> String {
     let text = match value {
         RawValue::Text(text, _) => Cow::Borrowed(text),
-        RawValue::Bool(value) => Cow::Owned(value.to_string()),
-        RawValue::I64(value) => Cow::Owned(value.to_string()),
-        RawValue::U64(value) => Cow::Owned(value.to_string()),
         RawValue::F64(value) => Cow::Owned(format!("{value:?}")),
+        value => Cow::Owned(value.to_string()),
     };
     let mut shown = String::from("[redacted: ");
     match value {

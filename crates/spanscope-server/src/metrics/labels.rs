@@ -109,12 +109,9 @@ fn push_name(out: &mut String, name: &str) {
 
 fn push_value(out: &mut String, value: &RawValue<'_>) {
     match value {
-        RawValue::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
         RawValue::Text(text, _) => push_text(out, text),
         // Writing to a String can't fail.
-        RawValue::I64(number) => drop(write!(out, "{number}")),
-        RawValue::U64(number) => drop(write!(out, "{number}")),
-        RawValue::F64(number) => drop(write!(out, "{number}")),
+        value => drop(write!(out, "{value}")),
     }
 }
 

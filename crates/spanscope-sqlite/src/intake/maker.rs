@@ -1,7 +1,7 @@
 //! From records of the model to rows: masks, cuts, JSON.
 
 use serde_json::Value as Json;
-use spanscope_core::capture::{MASKED, RawValue, is_secret};
+use spanscope_core::capture::{MASKED, is_secret};
 use spanscope_model::semconv::SpanTokens;
 use spanscope_model::text::cut;
 use spanscope_model::wire::cut_length;
@@ -88,11 +88,7 @@ impl Maker<'_> {
             .filter_map(|(key, value)| Some((key.to_owned(), indexed_value(value)?)))
             .collect();
         let tokens = match with_tokens && duration.is_some() {
-            true => SpanTokens::of(
-                span.attributes
-                    .iter()
-                    .filter_map(|(key, value)| Some((key, raw(value)?))),
-            ),
+            true => SpanTokens::of(span.attributes.raw()),
             false => None,
         };
         let facts = facts_of_attributes(&span.attributes);
@@ -329,18 +325,6 @@ fn indexed_value(value: &Value) -> Option<Indexed> {
         Value::F64(number) => number.is_finite().then_some(Indexed::Float(*number)),
         value => value.as_i64().map(Indexed::Integer),
     }
-}
-
-/// A value as capture has it; none of a list or an object.
-pub(crate) fn raw(value: &Value) -> Option<RawValue<'_>> {
-    Some(match value {
-        Value::Bool(value) => RawValue::Bool(*value),
-        Value::I64(number) => RawValue::I64(*number),
-        Value::U64(number) => RawValue::U64(*number),
-        Value::F64(number) => RawValue::F64(*number),
-        Value::Str(text) => RawValue::Text(text, None),
-        Value::Json(_) => return None,
-    })
 }
 
 fn push_key_value(out: &mut String, before: char, key: &str, value: &str) {

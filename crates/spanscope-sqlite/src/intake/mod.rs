@@ -31,7 +31,6 @@ use spanscope_model::{
 };
 
 use self::batch::Batch;
-pub(crate) use self::maker::raw;
 use self::prepared::Prepared;
 use self::senders::State;
 use crate::open;

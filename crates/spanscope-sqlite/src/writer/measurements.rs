@@ -122,9 +122,6 @@ impl<'a> Measurements<'a> {
 fn text_of<'v>(value: &RawValue<'v>) -> Cow<'v, str> {
     match *value {
         RawValue::Text(text, _) => Cow::Borrowed(text),
-        RawValue::Bool(value) => Cow::Borrowed(if value { "true" } else { "false" }),
-        RawValue::I64(number) => Cow::Owned(number.to_string()),
-        RawValue::U64(number) => Cow::Owned(number.to_string()),
-        RawValue::F64(number) => Cow::Owned(number.to_string()),
+        value => Cow::Owned(value.to_string()),
     }
 }

@@ -10,8 +10,6 @@ use rusqlite::{Connection, OptionalExtension, params};
 use spanscope_model::Attributes;
 use spanscope_runs::{RunFacts, facts_of, is_fact_name};
 
-use crate::intake::raw;
-
 /// A root of a trace, a span without a parent, stands above all others.
 const ROOT: i64 = 2;
 const AGENT: i64 = 1;
@@ -392,9 +390,5 @@ pub(crate) fn facts_of_attributes(attributes: &Attributes) -> Option<RunFacts> {
     if !attributes.iter().any(|(key, _)| is_fact_name(key)) {
         return None;
     }
-    let fields: Vec<_> = attributes
-        .iter()
-        .filter_map(|(key, value)| Some((key, raw(value)?)))
-        .collect();
-    facts_of(fields.iter().copied())
+    facts_of(attributes.raw())
 }
