@@ -9,7 +9,7 @@ use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry_sdk::logs::{BatchConfigBuilder as LogConfig, BatchLogProcessor, LogProcessor as _};
 use opentelemetry_sdk::metrics::{Aggregation, InstrumentKind, PeriodicReader, SdkMeterProvider, Stream};
 use opentelemetry_sdk::trace::{BatchConfigBuilder as SpanConfig, BatchSpanProcessor, SpanProcessor as _};
-use spanscope_core::capture::{CallsiteTable, Capture, DEFAULT_MAX_VALUE_LEN};
+use spanscope_core::capture::{CallsiteCache, Capture, DEFAULT_MAX_VALUE_LEN, Decoder};
 use spanscope_core::metrics::MetricSink;
 use spanscope_core::queue::{Control, LONGEST, Queue, WhenFull};
 use spanscope_core::tail::TailRule;
@@ -506,7 +506,8 @@ impl OtlpBuilder {
             queues: Arc::clone(&queues),
             control: Arc::clone(&control),
             outlets: Arc::new(Outlets { spans, logs, metrics }),
-            callsites: CallsiteTable::new(self.categories),
+            callsites: CallsiteCache::new(self.categories),
+            decoder: Decoder::default(),
             exceptions_are_logs: settings.exceptions_are_logs,
             instruments,
             reporter: Reporter::new(report_to),

@@ -12,7 +12,9 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::logs::{BatchLogProcessor, LogProcessor as _};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanProcessor as _};
-use spanscope_core::capture::{CallsiteInfo, CallsiteTable, Capture, Clock, Ticks, WallClock, suppress};
+use spanscope_core::capture::{
+    CallsiteCache, CallsiteInfo, Capture, Clock, Decoder, Ticks, WallClock, suppress,
+};
 use spanscope_core::queue::{Chunk, Control, Entry, EventEntry, SpanEntry};
 use spanscope_core::tail::Settle;
 use spanscope_model::wire::{COUNTS_TOKENS, LOGS_EVENTS};
@@ -57,7 +59,8 @@ pub(crate) struct Worker {
     pub(crate) queues: Arc<Queues>,
     pub(crate) control: Arc<Control>,
     pub(crate) outlets: Arc<Outlets>,
-    pub(crate) callsites: CallsiteTable<CallsiteInfo>,
+    pub(crate) callsites: CallsiteCache<CallsiteInfo>,
+    pub(crate) decoder: Decoder,
     pub(crate) exceptions_are_logs: bool,
     pub(crate) instruments: Option<Instruments>,
     pub(crate) reporter: Reporter,
@@ -244,7 +247,14 @@ impl Loop {
                 .callsites
                 .get_or_insert_with(event.metadata, |info| info);
             let fields = chunk.event_fields(event);
-            let (made, is_exception) = span_event(info, event, fields, &self.clock, &outlet.shape);
+            let (made, is_exception) = span_event(
+                &mut self.worker.decoder,
+                info,
+                event,
+                fields,
+                &self.clock,
+                &outlet.shape,
+            );
             if !(is_exception && self.worker.exceptions_are_logs && outlets.logs.is_some()) {
                 self.open.add(ids, made);
             }
@@ -261,7 +271,14 @@ impl Loop {
                 .worker
                 .callsites
                 .get_or_insert_with(event.metadata, |info| info);
-            let (mut record, target) = self.logs.record(info, event, fields, &self.clock, &outlet.shape);
+            let (mut record, target) = self.logs.record(
+                &mut self.worker.decoder,
+                info,
+                event,
+                fields,
+                &self.clock,
+                &outlet.shape,
+            );
             outlet.processor.emit(&mut record, &self.scopes.of(target));
         }
     }
@@ -292,7 +309,7 @@ impl Loop {
             events,
             lost_events,
         };
-        let data = span_data(span, scope, &self.clock, &outlet.shape);
+        let data = span_data(&mut self.worker.decoder, span, scope, &self.clock, &outlet.shape);
         let fate = match &mut self.worker.tail {
             Some(tail) => tail.take(entry.ids.trace_id, data),
             None => Fate::Goes(data),

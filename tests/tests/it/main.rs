@@ -8,6 +8,7 @@ mod capture;
 mod console;
 mod contract;
 mod faults;
+mod fields;
 mod genai;
 mod init_metrics;
 mod metrics;

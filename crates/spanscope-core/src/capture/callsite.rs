@@ -1,11 +1,7 @@
 //! What a callsite's fields mean: worked out once, on the sink's thread, the same for every sink.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use spanscope_model::Severity;
 use spanscope_model::semconv::{self, SemanticAttribute as Meaning, is_secret};
-use tracing_core::callsite::Identifier;
 use tracing_core::{Level, Metadata};
 
 use super::category::CategoryLookup;
@@ -94,6 +90,8 @@ pub struct CallsiteInfo {
     pub measures: bool,
     /// An event's own name: what the program gave it, not the place that `tracing` puts there.
     pub event_name: &'static str,
+    /// Whether two of its fields have one name.
+    pub(super) repeats_a_name: bool,
 }
 
 impl CallsiteInfo {
@@ -118,7 +116,10 @@ impl CallsiteInfo {
             }
         });
         let name = metadata.name();
+        let mut names: Vec<&str> = metadata.fields().iter().map(|field| field.name()).collect();
+        names.sort_unstable();
         Self {
+            repeats_a_name: names.windows(2).any(|pair| pair[0] == pair[1]),
             metadata,
             severity: severity_of(*metadata.level()),
             category: origin.category.to_owned(),
@@ -156,46 +157,6 @@ pub fn severity_of(level: Level) -> Severity {
         Level::INFO => Severity::Info,
         Level::WARN => Severity::Warn,
         Level::ERROR => Severity::Error,
-    }
-}
-
-/// What a sink keeps for each callsite, made when the callsite is first met.
-#[derive(Debug)]
-pub struct CallsiteTable<T> {
-    categories: Arc<dyn CategoryLookup>,
-    known: HashMap<Identifier, T>,
-}
-
-impl<T> CallsiteTable<T> {
-    /// Knows no callsite yet.
-    #[must_use]
-    pub fn new(categories: Arc<dyn CategoryLookup>) -> Self {
-        Self {
-            categories,
-            known: HashMap::new(),
-        }
-    }
-
-    /// What tells the callsites' categories.
-    pub fn categories(&self) -> &dyn CategoryLookup {
-        &*self.categories
-    }
-
-    /// What is kept for this callsite.
-    pub fn get_or_insert_with(
-        &mut self,
-        metadata: &'static Metadata<'static>,
-        make: impl FnOnce(CallsiteInfo) -> T,
-    ) -> &mut T {
-        let categories = &*self.categories;
-        self.known
-            .entry(metadata.callsite())
-            .or_insert_with(|| make(CallsiteInfo::new(metadata, categories)))
-    }
-
-    /// Forgets everything.
-    pub fn clear(&mut self) {
-        self.known.clear();
     }
 }
 

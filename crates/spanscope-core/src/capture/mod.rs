@@ -11,9 +11,11 @@
 //! taken; one span's extensions are locked at a time; nothing here panics or allocates without a bound.
 
 mod callsite;
+mod callsite_cache;
 mod category;
 mod cell;
 mod clock;
+mod decode;
 mod fields;
 mod hidden;
 mod ids;
@@ -25,11 +27,12 @@ mod resolve;
 mod span_ext;
 mod suppress;
 
-pub use callsite::{
-    CallsiteInfo, CallsiteTable, FieldInfo, MASKED, Role, can_measure, is_log_record, severity_of,
-};
+pub use callsite::{CallsiteInfo, FieldInfo, MASKED, Role, can_measure, is_log_record, severity_of};
+pub use callsite_cache::CallsiteCache;
 pub use category::{CallsiteCategory, CategoryLookup};
 pub use clock::{Clock, Ticks, WallClock};
+pub(crate) use decode::status_of;
+pub use decode::{DecodedRecord, Decoder, LogPlace};
 pub(crate) use fields::FieldWriter;
 pub use fields::{FieldReader, Key, PANICKED, text_of};
 pub use hidden::{HiddenFromAll, decide_by_value, decides_by_value, hide_from_next};

@@ -25,10 +25,17 @@ impl CallsiteInfo {
     /// The fields of a record of this callsite. A key stands once, with its last value in the place of the first.
     #[must_use]
     pub fn resolve<'a>(&'a self, fields: FieldReader<'a>) -> Vec<ResolvedField<'a>> {
+        let mut resolved = Vec::with_capacity(self.fields.len());
+        self.resolve_into(fields, &mut resolved);
+        resolved
+    }
+
+    /// As [`resolve`](Self::resolve), into an empty list.
+    pub(super) fn resolve_into<'a>(&'a self, fields: FieldReader<'a>, resolved: &mut Vec<ResolvedField<'a>>) {
         let is_span = self.metadata.is_span();
-        let mut in_order = true;
+        // Two fields of one name: `info!(message = "...", "...")`.
+        let mut in_order = !self.repeats_a_name;
         let mut last = None;
-        let mut resolved: Vec<ResolvedField<'a>> = Vec::with_capacity(self.fields.len());
         for (key, value) in fields {
             let (declared, name, role, secret) = match key {
                 Key::Declared(index) => {
@@ -62,9 +69,8 @@ impl CallsiteInfo {
             });
         }
         if !in_order {
-            keep_last(&mut resolved);
+            keep_last(resolved);
         }
-        resolved
     }
 }
 

@@ -1,14 +1,10 @@
 //! A run of records of one thread.
 
-use spanscope_model::semconv::SemanticAttribute;
 use spanscope_model::{SpanId, SpanStatus};
 use tracing_core::Metadata;
 use tracing_core::span::Id;
 
-use crate::capture::{FieldReader, Key, SpanIds, Ticks};
-
-/// The field by which a span says whether it failed.
-const STATUS_CODE: &str = SemanticAttribute::StatusCode.name();
+use crate::capture::{FieldReader, SpanIds, Ticks, status_of};
 
 /// How full a chunk gets. At 64 KiB a thread hands over every 200 spans or so.
 pub(super) const CHUNK_BYTES: usize = 64 * 1024;
@@ -163,19 +159,7 @@ impl Chunk {
     /// agrees with what its decoded fields say, for whoever needs it before they are decoded.
     #[must_use]
     pub fn span_failed(&self, span: &SpanEntry) -> bool {
-        let declared = span
-            .metadata
-            .fields()
-            .field(STATUS_CODE)
-            .map(|field| field.index());
-        let is_status = |key: Key<'_>| match key {
-            Key::Declared(index) => Some(index) == declared,
-            Key::Own(name) => name == STATUS_CODE,
-        };
-        let mut said = Vec::new();
-        self.span_fields(span).copy_wanted(is_status, &mut said);
-        let last = FieldReader::new(&said).last();
-        let status: Option<SpanStatus> = last.and_then(|(_, value)| value.as_text()?.parse().ok());
+        let status = status_of(span.metadata, self.span_fields(span));
         status.map_or(span.failed, |status| status == SpanStatus::Error)
     }
 

@@ -15,7 +15,7 @@ use super::sink::{AppendFile, Sink, Torn};
 use super::writer::{Notices, Writer};
 use super::{ColorChoice, DEFAULT_QUEUE_BYTES, DEFAULT_SHUTDOWN_TIMEOUT, Mode, terminal};
 use crate::filter::Categories;
-use spanscope_core::capture::{CallsiteTable, Capture, DEFAULT_MAX_VALUE_LEN};
+use spanscope_core::capture::{CallsiteCache, Capture, DEFAULT_MAX_VALUE_LEN};
 use spanscope_core::queue::{Control, Queue, WhenFull};
 
 /// A line in a file is as long as it is: who searches a file wants an entry to be one line.
@@ -84,7 +84,7 @@ impl Settings {
             renderer: Renderer::new(look),
             width,
             sink,
-            callsites: CallsiteTable::new(self.categories.clone()),
+            callsites: CallsiteCache::new(self.categories.clone()),
             categories: self.categories,
             mode: self.mode,
             slow: self.slow,

@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 use spanscope_model::{Severity, SpanId, SpanStatus, Timestamp};
 
 use super::Mode;
-use super::decode::Decoded;
+use super::decode::Shown;
 use super::limit::{Held as HeldBack, Limiter};
 use super::render::{Entry, Outcome, Renderer, What, markup};
 use super::tree::{self, Trees};
 use crate::filter::Categories;
 use crate::metrics::Measurement;
-use spanscope_core::capture::{CallsiteInfo, CallsiteTable, FieldReader, Ticks, WallClock};
+use spanscope_core::capture::{CallsiteCache, CallsiteInfo, Decoder, FieldReader, Ticks, WallClock};
 use spanscope_core::queue::{Chunk, Entry as Record, EventEntry, SpanEntry, StartEntry};
 
 /// Names in an error's span trace.
@@ -39,7 +39,8 @@ pub(super) struct Open {
 /// The text that is being made, and all that its making depends on.
 pub(super) struct Page {
     pub(super) renderer: Renderer,
-    pub(super) callsites: CallsiteTable<CallsiteInfo>,
+    pub(super) callsites: CallsiteCache<CallsiteInfo>,
+    pub(super) decoder: Decoder,
     pub(super) categories: Arc<Categories>,
     pub(super) mode: Mode,
     pub(super) slow: Option<Duration>,
@@ -84,9 +85,9 @@ impl Page {
 
     fn start(&mut self, chunk: &Chunk, start: &StartEntry) {
         let fields = chunk.start_fields(start);
-        let shown = fields.bytes_left();
+        let bytes_shown = fields.bytes_left();
         let info = &*self.callsites.get_or_insert_with(start.metadata, |info| info);
-        let decoded = Decoded::new(info, fields);
+        let shown = Shown::read(&mut self.decoder, info, fields);
         let parent = start.parent.and_then(|parent| self.open.get(&parent));
         let (root, depth) = parent.map_or((start.ids.span_id, 0), |parent| (parent.root, parent.depth + 1));
         if self.open.len() >= MAX_OPEN {
@@ -99,9 +100,9 @@ impl Page {
             target: info.metadata.target(),
             line: info.metadata.line(),
             service: "",
-            category: decoded.category.unwrap_or(&info.category),
-            what: What::SpanStart { name: &decoded.said },
-            fields: &decoded.fields,
+            category: shown.category.unwrap_or(&info.category),
+            what: What::SpanStart { name: &shown.text },
+            fields: &shown.fields,
             trace_id: Some(start.ids.trace_id),
             span_id: Some(start.ids.span_id),
             parent_span_id: start.parent,
@@ -119,11 +120,11 @@ impl Page {
             (&mut self.text, &mut self.records),
         );
         let open = Open {
-            name: decoded.said.to_string(),
+            name: shown.text.to_string(),
             parent: start.parent,
             root,
             depth,
-            shown: if passed { shown } else { 0 },
+            shown: if passed { bytes_shown } else { 0 },
         };
         self.open.insert(start.ids.span_id, open);
     }
@@ -136,9 +137,13 @@ impl Page {
         }
         let info = &*self.callsites.get_or_insert_with(span.metadata, |info| info);
         let fields = chunk.span_fields(span);
-        let whole = Decoded::new(info, fields.clone());
+        let whole = Shown::read(&mut self.decoder, info, fields.clone());
         // What the start has shown need not be said again; what came or changed since is.
-        let late = Decoded::new(info, fields.behind(open.as_ref().map_or(0, |open| open.shown)));
+        let late = Shown::read(
+            &mut self.decoder,
+            info,
+            fields.behind(open.as_ref().map_or(0, |open| open.shown)),
+        );
         let failed = match whole.status {
             Some(status) => status == SpanStatus::Error,
             None => span.failed,
@@ -158,7 +163,7 @@ impl Page {
             service: "",
             category: whole.category.unwrap_or(&info.category),
             what: What::SpanEnd {
-                name: &whole.said,
+                name: &whole.text,
                 total,
                 busy: span.busy_nanos().map(Duration::from_nanos),
                 outcome: if failed {
@@ -193,8 +198,8 @@ impl Page {
 
     fn event(&mut self, chunk: &Chunk, event: &EventEntry) {
         let info = &*self.callsites.get_or_insert_with(event.metadata, |info| info);
-        let decoded = Decoded::new(info, chunk.event_fields(event));
-        if info.measures && decoded.said.is_empty() && is_measurement(info, chunk.event_fields(event)) {
+        let shown = Shown::read(&mut self.decoder, info, chunk.event_fields(event));
+        if info.measures && shown.text.is_empty() && is_measurement(info, chunk.event_fields(event)) {
             // Numbers are for those who add them up.
             self.records += 1;
             return;
@@ -208,34 +213,34 @@ impl Page {
             spans.push(span.name.as_str());
             next = span.parent.and_then(|parent| self.open.get(&parent));
         }
-        let origin = decoded.log_target.map(|target| {
-            self.categories
-                .of_place(target, decoded.log_module, decoded.log_file)
-        });
+        let origin = shown
+            .log
+            .target
+            .map(|target| self.categories.of_place(target, shown.log.module, shown.log.file));
         let category = origin
             .as_ref()
             .map_or(info.category.as_str(), |origin| origin.category);
         let is_app = origin.as_ref().map_or(info.is_app, |origin| origin.is_app);
         let entry = Entry {
-            severity: decoded.severity(info),
+            severity: shown.severity,
             time: self.clock.wall(event.time),
-            target: decoded.log_target.unwrap_or_else(|| info.metadata.target()),
-            line: decoded.log_line.or_else(|| info.metadata.line()),
+            target: shown.log.target.unwrap_or_else(|| info.metadata.target()),
+            line: shown.log.line.or_else(|| info.metadata.line()),
             service: "",
-            category: decoded.category.unwrap_or(category),
+            category: shown.category.unwrap_or(category),
             what: What::Event {
-                message: &decoded.said,
-                markup: is_app && decoded.is_own_text,
+                message: &shown.text,
+                markup: is_app && shown.is_own_text,
             },
-            fields: &decoded.fields,
+            fields: &shown.fields,
             trace_id: event.ids.map(|ids| ids.trace_id),
             span_id: event.ids.map(|ids| ids.span_id),
             parent_span_id: None,
             depth: self.mode.depth(around.map_or(0, |span| span.depth + 1)),
             spans: &spans,
         };
-        let callsite = match decoded.log_target {
-            Some(target) => log_key(target, decoded.log_line),
+        let callsite = match shown.log.target {
+            Some(target) => log_key(target, shown.log.line),
             None => callsite_key(event.metadata),
         };
         let key = (callsite, Kind::Event as u8);

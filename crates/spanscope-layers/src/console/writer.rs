@@ -17,7 +17,7 @@ use super::render::Renderer;
 use super::sink::Sink;
 use super::tree::Trees;
 use crate::filter::Categories;
-use spanscope_core::capture::{CallsiteInfo, CallsiteTable, Clock, Ticks, suppress};
+use spanscope_core::capture::{CallsiteCache, CallsiteInfo, Clock, Decoder, Ticks, suppress};
 use spanscope_core::queue::{Chunk, Control, Entry as Record, Queue, Wanted, log_to_stderr};
 use spanscope_core::sync::lock;
 
@@ -58,7 +58,7 @@ pub(super) struct Writer {
     /// Asked before each batch where the width follows a terminal.
     pub(super) width: Option<fn() -> Option<usize>>,
     pub(super) sink: Sink,
-    pub(super) callsites: CallsiteTable<CallsiteInfo>,
+    pub(super) callsites: CallsiteCache<CallsiteInfo>,
     pub(super) categories: Arc<Categories>,
     pub(super) mode: Mode,
     pub(super) slow: Option<Duration>,
@@ -77,6 +77,7 @@ impl Writer {
                 page: Page {
                     renderer: self.renderer,
                     callsites: self.callsites,
+                    decoder: Decoder::default(),
                     categories: self.categories,
                     mode: self.mode,
                     slow: self.slow,

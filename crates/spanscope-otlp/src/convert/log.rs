@@ -7,12 +7,12 @@ use opentelemetry::logs::{
 };
 use opentelemetry::{Key, Value};
 use opentelemetry_sdk::logs::{SdkLogRecord, SdkLogger, SdkLoggerProvider};
-use spanscope_core::capture::{CallsiteInfo, FieldReader, RawValue, WallClock};
+use spanscope_core::capture::{CallsiteInfo, Decoder, FieldReader, WallClock};
 use spanscope_core::queue::EventEntry;
 use spanscope_model::Severity;
 
-use super::span::{Attributes, Shape};
-use super::{Said, system_time};
+use super::span::{Attributes, Shape, event_name};
+use super::system_time;
 
 /// Makes log records. The SDK lets nobody else make them, so this has a provider that leads nowhere.
 #[derive(Debug)]
@@ -31,26 +31,24 @@ impl LogMaker {
     /// The event as it goes out, and the target that it is of.
     pub(crate) fn record<'a>(
         &self,
+        decoder: &mut Decoder,
         info: &'a CallsiteInfo,
         entry: &EventEntry,
         fields: FieldReader<'a>,
         clock: &WallClock,
         shape: &Shape,
     ) -> (SdkLogRecord, &'a str) {
-        let said = Said::read(info, fields);
+        let decoded = decoder.decode(info, fields);
         let mut record = self.logger.create_log_record();
         let time = system_time(clock.wall(entry.time));
         record.set_timestamp(time);
         record.set_observed_timestamp(time);
-        let severity = said.severity(info);
-        record.set_severity_number(number_of(severity));
-        record.set_severity_text(severity.as_str());
-        if said.is_exception {
-            record.set_event_name("exception");
-        } else if !info.event_name.is_empty() {
-            record.set_event_name(info.event_name);
+        record.set_severity_number(number_of(decoded.severity));
+        record.set_severity_text(decoded.severity.as_str());
+        if let Some(name) = event_name(info, &decoded) {
+            record.set_event_name(name);
         }
-        let target = said.target.unwrap_or(info.metadata.target());
+        let target = decoded.log.target.unwrap_or(info.metadata.target());
         record.set_target(Cow::Owned::<'static, str>(target.to_owned()));
         if let Some(ids) = entry.ids {
             record.set_trace_context(
@@ -61,17 +59,17 @@ impl LogMaker {
         }
         let limits = &shape.limits;
         let mut attributes = Attributes::new(shape, limits.log_value_chars, limits.log_attributes);
-        attributes.add_all(&said.attributes);
-        let category = said.category.unwrap_or(&info.category);
-        attributes.add("category", RawValue::from(category));
+        attributes.add_all(&decoded);
+        attributes.add_category(info, &decoded);
         // The SDK's log records have no place for how many were left out.
         let (attributes, _) = attributes.finish();
         for attribute in attributes {
             record.add_attribute::<Key, AnyValue>(attribute.key, any_value(attribute.value));
         }
-        if !said.message.is_empty() {
-            record.set_body(said.message.into());
+        if let Some(message) = decoded.message.or(decoded.exception) {
+            record.set_body(message.to_string().into());
         }
+        decoder.reuse(decoded);
         (record, target)
     }
 }

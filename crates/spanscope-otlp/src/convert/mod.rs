@@ -4,11 +4,9 @@
 //! `spanscope export --to otlp-json` writes them.
 
 mod log;
-mod said;
 mod span;
 mod value;
 
 pub(crate) use log::LogMaker;
-pub(crate) use said::Said;
 pub(crate) use span::{EndedSpan, Shape, late_event, span_data, span_event};
 pub(crate) use value::{model_value, otel_value, system_time};

@@ -5,13 +5,15 @@ use std::borrow::Cow;
 use opentelemetry::trace::{Event, Link, SpanContext, Status, TraceFlags, TraceState};
 use opentelemetry::{InstrumentationScope, Key, KeyValue, Value};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
-use spanscope_core::capture::{CallsiteInfo, FieldReader, MASKED, RawValue, SpanIds, WallClock, is_secret};
+use spanscope_core::capture::{
+    CallsiteInfo, DecodedRecord, Decoder, FieldReader, MASKED, RawValue, Role, SpanIds, WallClock, is_secret,
+};
 use spanscope_core::queue::{EventEntry, SpanEntry};
 use spanscope_model::text::cut;
 use spanscope_model::wire::{self, cut_length};
 use spanscope_model::{SpanKind, SpanStatus};
 
-use super::{Said, otel_value, system_time};
+use super::{otel_value, system_time};
 use crate::settings::{ContentPolicy, Limits};
 
 /// How much goes out, and what of contents.
@@ -39,6 +41,7 @@ pub(crate) struct EndedSpan<'a> {
 
 /// The span as it goes out.
 pub(crate) fn span_data(
+    decoder: &mut Decoder,
     span: EndedSpan<'_>,
     scope: InstrumentationScope,
     clock: &WallClock,
@@ -51,15 +54,12 @@ pub(crate) fn span_data(
         mut events,
         lost_events,
     } = span;
-    let said = Said::read(info, fields);
+    let record = decoder.decode(info, fields);
     let limits = &shape.limits;
     let mut attributes = Attributes::new(shape, limits.span_value_chars, limits.span_attributes);
-    attributes.add_all(&said.attributes);
-    attributes.add(
-        "category",
-        RawValue::from(said.category.unwrap_or(&info.category)),
-    );
-    let failed = said.status.unwrap_or(if entry.failed {
+    attributes.add_all(&record);
+    attributes.add_category(info, &record);
+    let failed = record.status.unwrap_or(if entry.failed {
         SpanStatus::Error
     } else {
         SpanStatus::Ok
@@ -80,21 +80,21 @@ pub(crate) fn span_data(
     links.dropped_count =
         u32::try_from(entry.links().len().saturating_sub(limits.span_links)).unwrap_or(u32::MAX);
     let (attributes, dropped_attributes_count) = attributes.finish();
-    SpanData {
+    let data = SpanData {
         span_context: context_of(entry.ids, false),
         parent_span_id: entry.parent.map_or(opentelemetry::SpanId::INVALID, |parent| {
             opentelemetry::SpanId::from_bytes(parent.to_bytes())
         }),
         parent_span_is_remote: entry.parent.is_some() && entry.is_local_root,
-        span_kind: match said.kind.unwrap_or(SpanKind::Internal) {
+        span_kind: match record.kind.unwrap_or(SpanKind::Internal) {
             SpanKind::Internal => opentelemetry::trace::SpanKind::Internal,
             SpanKind::Server => opentelemetry::trace::SpanKind::Server,
             SpanKind::Client => opentelemetry::trace::SpanKind::Client,
             SpanKind::Producer => opentelemetry::trace::SpanKind::Producer,
             SpanKind::Consumer => opentelemetry::trace::SpanKind::Consumer,
         },
-        name: match said.name {
-            Some(name) => Cow::Owned(name.to_owned()),
+        name: match record.name {
+            Some(name) => Cow::Owned(name.to_string()),
             None => Cow::Borrowed(info.metadata.name()),
         },
         start_time: system_time(start),
@@ -107,43 +107,62 @@ pub(crate) fn span_data(
         links,
         status: match failed {
             SpanStatus::Ok => Status::Ok,
-            SpanStatus::Error => Status::error(said.status_message.unwrap_or_default().to_owned()),
+            SpanStatus::Error => Status::error(
+                record
+                    .status_message
+                    .map(|text| text.to_string())
+                    .unwrap_or_default(),
+            ),
         },
         instrumentation_scope: scope,
-    }
+    };
+    decoder.reuse(record);
+    data
 }
 
 /// An event as one of its span. A named event keeps its name and has its message among its attributes; any other is named by
 /// its message.
 pub(crate) fn span_event(
+    decoder: &mut Decoder,
     info: &CallsiteInfo,
     entry: &EventEntry,
     fields: FieldReader<'_>,
     clock: &WallClock,
     shape: &Shape,
 ) -> (Event, bool) {
-    let said = Said::read(info, fields);
+    let record = decoder.decode(info, fields);
     let limits = &shape.limits;
     let mut attributes = Attributes::new(shape, limits.span_value_chars, limits.event_attributes);
-    attributes.add_all(&said.attributes);
-    attributes.add(wire::SEVERITY, RawValue::from(said.severity(info).as_str()));
-    let target = said.target.unwrap_or(info.metadata.target());
+    attributes.add_all(&record);
+    attributes.add(wire::SEVERITY, RawValue::from(record.severity.as_str()));
+    let target = record.log.target.unwrap_or(info.metadata.target());
     if !target.is_empty() {
         attributes.add(wire::TARGET, RawValue::from(target));
     }
-    let is_exception = said.is_exception;
-    let name = match said.name {
+    let message = record.message.or(record.exception).map(|text| text.to_string());
+    let name = match event_name(info, &record) {
         Some(name) => {
-            if !said.message.is_empty() {
-                attributes.add(wire::MESSAGE, RawValue::from(said.message.as_str()));
+            if let Some(message) = &message {
+                attributes.add(wire::MESSAGE, RawValue::from(message.as_str()));
             }
             name.to_owned()
         }
-        None => said.message,
+        None => message.unwrap_or_default(),
     };
+    let is_exception = record.exception.is_some();
+    decoder.reuse(record);
     let (attributes, dropped) = attributes.finish();
     let time = system_time(clock.wall(entry.time));
     (Event::new(name, time, attributes, dropped), is_exception)
+}
+
+/// The name of an event that has one: an event that is only an error is what OpenTelemetry calls an
+/// exception.
+pub(super) fn event_name(info: &CallsiteInfo, record: &DecodedRecord<'_>) -> Option<&'static str> {
+    if record.exception.is_some() {
+        return Some("exception");
+    }
+    Some(info.event_name).filter(|name| !name.is_empty())
 }
 
 /// An event that was added through OpenTelemetry's own API, held to what holds for all.
@@ -208,10 +227,22 @@ impl Attributes {
         }
     }
 
-    pub(super) fn add_all(&mut self, attributes: &[(&str, RawValue<'_>)]) {
-        self.list.reserve((attributes.len() + 3).min(self.max));
-        for (key, value) in attributes {
-            self.add(key, *value);
+    pub(super) fn add_all(&mut self, record: &DecodedRecord<'_>) {
+        self.list.reserve((record.attributes.len() + 3).min(self.max));
+        for field in &record.attributes {
+            self.add(field.name, field.value);
+        }
+        if let Some((key, message)) = record.missing_exception_message() {
+            self.add(key, message);
+        }
+    }
+
+    /// Adds the category, unless a field of that name holds something else: a key is sent once.
+    pub(super) fn add_category(&mut self, info: &CallsiteInfo, record: &DecodedRecord<'_>) {
+        let mut attributes = record.attributes.iter();
+        if !attributes.any(|field| field.role == Role::Category) {
+            let category = record.category.unwrap_or(&info.category);
+            self.add("category", RawValue::from(category));
         }
     }
 

@@ -472,12 +472,13 @@ impl<'a> Batch<'a> {
     ) -> rusqlite::Result<i64> {
         let Reading {
             callsites,
+            decoder,
             decoded,
             indexed_keys,
             ..
         } = &mut *self.reading;
         let callsite = callsites.get_or_insert_with(metadata, |info| Prepared::new(info, indexed_keys));
-        decoded.read(callsite, fields, indexed_keys);
+        decoded.read(decoder, callsite, fields, indexed_keys);
         if let Some(row) = callsite.row {
             return Ok(row);
         }

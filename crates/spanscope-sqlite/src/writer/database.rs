@@ -309,6 +309,7 @@ impl Database {
             reading:
                 Reading {
                     callsites,
+                    decoder,
                     decoded,
                     indexed_keys,
                     ..
@@ -329,7 +330,7 @@ impl Database {
                 Some(record) if record.fields().len() != span.field_bytes => {
                     let prepare = |info| Prepared::new(info, indexed_keys);
                     let callsite = callsites.get_or_insert_with(record.metadata(), prepare);
-                    decoded.read(callsite, FieldReader::new(record.fields()), indexed_keys);
+                    decoded.read(decoder, callsite, FieldReader::new(record.fields()), indexed_keys);
                     let found = decoded.facts.take().map(|facts| Found {
                         facts,
                         row: span.row,

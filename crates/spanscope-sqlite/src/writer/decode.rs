@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use spanscope_core::capture::{CallsiteInfo, FieldReader, RawValue, ResolvedField, Role, SpanIds};
+use spanscope_core::capture::{CallsiteInfo, Decoder, FieldReader, RawValue, ResolvedField, SpanIds};
 use spanscope_model::wire::cut_length;
 use spanscope_model::{SpanKind, SpanStatus, Tenant};
 use spanscope_runs::{RunFacts, facts_of, is_fact_name};
@@ -68,118 +68,89 @@ impl Decoded {
     }
 
     /// Reads the fields of one record.
-    pub(super) fn read(&mut self, callsite: &Prepared, fields: FieldReader<'_>, indexed_keys: &[String]) {
+    pub(super) fn read(
+        &mut self,
+        decoder: &mut Decoder,
+        callsite: &Prepared,
+        fields: FieldReader<'_>,
+        indexed_keys: &[String],
+    ) {
         self.clear();
         self.measures = callsite.info.measures;
-        let mut error = None;
-        let fields = callsite.info.resolve(fields);
-        let is_span = callsite.info.metadata.is_span();
-        if is_span
+        let record = decoder.decode(&callsite.info, fields);
+        let owned = |text: &str| text.to_owned();
+        self.name = record.name.and_then(|name| name.as_text()).map(owned);
+        self.kind = record.kind;
+        self.status = record.status;
+        self.status_message = record.status_message.and_then(|text| text.as_text()).map(owned);
+        self.category = record.category.map(owned);
+        let level = callsite.info.severity;
+        self.severity = (record.severity != level).then(|| record.severity.number());
+        self.ttl_seconds = record.ttl_seconds;
+        self.log_target = record.log.target.map(owned);
+        self.log_module = record.log.module.map(owned);
+        self.log_file = record.log.file.map(owned);
+        if let Some(message) = record.message.or(record.exception) {
+            // Writing to a String can't fail.
+            let _ = write!(self.message, "{message}");
+        }
+        if record.exception.is_some() {
+            // `#[instrument(err)]` and its like: OpenTelemetry calls such an event an exception.
+            self.name = Some("exception".to_owned());
+        }
+        let attributes = &record.attributes;
+        if callsite.info.metadata.is_span()
             && (callsite.may_tell_of_runs
-                || fields
+                || attributes
                     .iter()
                     .any(|field| field.declared.is_none() && is_fact_name(field.name)))
         {
-            self.facts = facts_of(fields.iter().map(|field| (field.name, field.value)));
+            self.facts = facts_of(attributes.iter().map(|field| (field.name, field.value)));
         }
-        for ResolvedField {
-            declared,
-            name,
-            role,
-            value,
-        } in fields
-        {
-            if self.special(role, name, &value) {
-                continue;
-            }
-            if role == Role::Error {
-                error = value.as_text().map(ToOwned::to_owned).or(error);
-            }
-            let prepared = declared.and_then(|index| callsite.fields.get(index));
-            self.attribute(prepared.map(|field| field.json_key.as_str()), name, value);
-            let is_tenant = match prepared {
-                Some(field) => field.is_tenant,
-                None => name == TENANT_KEY,
-            };
-            if is_tenant && let Some(text) = value.as_text() {
-                self.tenant = text
-                    .parse::<Tenant>()
-                    .ok()
-                    .map(|tenant| tenant.as_str().to_owned());
-            }
-            let index = match prepared {
-                Some(field) => field.indexed,
-                None => indexed_keys.iter().position(|key| key == name),
-            };
-            if let Some(index) = index {
-                let value = match value {
-                    RawValue::Text(text, _) => Some(Indexed::Text(text.to_owned())),
-                    RawValue::I64(number) => Some(Indexed::Integer(number)),
-                    RawValue::U64(number) => i64::try_from(number).ok().map(Indexed::Integer),
-                    RawValue::F64(number) if number.is_finite() => Some(Indexed::Float(number)),
-                    RawValue::F64(_) | RawValue::Bool(_) => None,
-                };
-                self.indexed.extend(value.map(|value| (index, value)));
-            }
+        for field in attributes {
+            self.field(callsite, field, indexed_keys);
         }
-        if !callsite.info.metadata.is_span()
-            && self.message.is_empty()
-            && let Some(error) = error
-        {
-            // `#[instrument(err)]` and its like: OpenTelemetry calls such an event an exception.
-            if !self.attributes.contains("\"exception.message\":") {
-                self.attribute(None, "exception.message", RawValue::Text(&error, None));
-            }
-            self.name = Some("exception".to_owned());
-            self.message = error;
+        if let Some((key, message)) = record.missing_exception_message() {
+            self.attribute(None, key, message);
         }
         self.attributes.push('}');
+        decoder.reuse(record);
     }
 
-    /// Takes a value that has a column of its own; `false` leaves it to the attributes.
-    fn special(&mut self, role: Role, name: &str, value: &RawValue<'_>) -> bool {
-        let text = value.as_text();
-        match role {
-            Role::Attribute | Role::Error => return false,
-            Role::Message => write_value(&mut self.message, value),
-            Role::Name => match text {
-                Some(text) => self.name = Some(text.to_owned()),
-                None => return false,
-            },
-            Role::Kind => match text.and_then(|text| text.parse().ok()) {
-                Some(kind) => self.kind = Some(kind),
-                None => return false,
-            },
-            Role::StatusCode => match text.and_then(|text| text.parse().ok()) {
-                Some(status) => self.status = Some(status),
-                None => return false,
-            },
-            Role::StatusDescription => match text {
-                Some(text) => self.status_message = Some(text.to_owned()),
-                None => return false,
-            },
-            Role::Category => match text.map(str::trim) {
-                Some("") => {} // says nothing, as the filter takes it
-                Some(text) => self.category = Some(text.to_owned()),
-                None => return false,
-            },
-            Role::Severity => match text {
-                Some(text) if text.eq_ignore_ascii_case("critical") => self.severity = Some(21),
-                _ => return false,
-            },
-            Role::Ttl => match value {
-                RawValue::I64(seconds) => self.ttl_seconds = Some(*seconds),
-                RawValue::U64(seconds) => self.ttl_seconds = i64::try_from(*seconds).ok(),
-                _ => return false,
-            },
-            Role::LogTarget => self.log_target = text.map(ToOwned::to_owned),
-            Role::LogPlace => match name {
-                "log.module_path" => self.log_module = text.map(ToOwned::to_owned),
-                "log.file" => self.log_file = text.map(ToOwned::to_owned),
-                _ => {}
-            },
+    /// Adds an attribute, and notes what else the store wants of it.
+    fn field(&mut self, callsite: &Prepared, field: &ResolvedField<'_>, indexed_keys: &[String]) {
+        let &ResolvedField {
+            declared,
+            name,
+            value,
+            ..
+        } = field;
+        let prepared = declared.and_then(|index| callsite.fields.get(index));
+        self.attribute(prepared.map(|field| field.json_key.as_str()), name, value);
+        let is_tenant = match prepared {
+            Some(field) => field.is_tenant,
+            None => name == TENANT_KEY,
+        };
+        if is_tenant && let Some(text) = value.as_text() {
+            self.tenant = text
+                .parse::<Tenant>()
+                .ok()
+                .map(|tenant| tenant.as_str().to_owned());
         }
-        true
+        let index = match prepared {
+            Some(field) => field.indexed,
+            None => indexed_keys.iter().position(|key| key == name),
+        };
+        if let Some(index) = index {
+            let value = match value {
+                RawValue::Text(text, _) => Some(Indexed::Text(text.to_owned())),
+                RawValue::I64(number) => Some(Indexed::Integer(number)),
+                RawValue::U64(number) => i64::try_from(number).ok().map(Indexed::Integer),
+                RawValue::F64(number) if number.is_finite() => Some(Indexed::Float(number)),
+                RawValue::F64(_) | RawValue::Bool(_) => None,
+            };
+            self.indexed.extend(value.map(|value| (index, value)));
+        }
     }
 
     fn attribute(&mut self, json_key: Option<&str>, name: &str, value: RawValue<'_>) {
@@ -197,16 +168,6 @@ impl Decoded {
             let _ = write!(self.attributes, "{original_len}");
         }
     }
-}
-
-fn write_value(out: &mut String, value: &RawValue<'_>) {
-    let _ = match value {
-        RawValue::Bool(value) => write!(out, "{value}"),
-        RawValue::I64(value) => write!(out, "{value}"),
-        RawValue::U64(value) => write!(out, "{value}"),
-        RawValue::F64(value) => write!(out, "{value}"),
-        RawValue::Text(value, _) => out.write_str(value),
-    };
 }
 
 fn push_json(out: &mut String, value: &RawValue<'_>) {

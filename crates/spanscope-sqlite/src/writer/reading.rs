@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use spanscope_core::capture::CallsiteTable;
+use spanscope_core::capture::{CallsiteCache, Decoder};
 use spanscope_layers::Categories;
 
 use super::decode::{Decoded, Prepared};
@@ -11,11 +11,12 @@ use super::decode::{Decoded, Prepared};
 /// What the writer keeps from batch to batch to read records with.
 #[derive(Debug)]
 pub(super) struct Reading {
-    pub(super) callsites: CallsiteTable<Prepared>,
+    pub(super) callsites: CallsiteCache<Prepared>,
     /// Targets that records of the `log` crate brought with them, by level.
     pub(super) log_callsites: HashMap<(String, u8), i64>,
     /// Rows of tenants that roots have named.
     pub(super) tenants: HashMap<String, i64>,
+    pub(super) decoder: Decoder,
     pub(super) decoded: Decoded,
     pub(super) indexed_keys: Vec<String>,
 }
@@ -23,9 +24,10 @@ pub(super) struct Reading {
 impl Reading {
     pub(super) fn new(categories: Arc<Categories>) -> Self {
         Self {
-            callsites: CallsiteTable::new(categories),
+            callsites: CallsiteCache::new(categories),
             log_callsites: HashMap::new(),
             tenants: HashMap::new(),
+            decoder: Decoder::default(),
             decoded: Decoded::default(),
             indexed_keys: Vec::new(),
         }

@@ -1,0 +1,209 @@
+//! What a record says, read once and the same for every sink.
+//!
+//! Some fields are more than attributes: they name a span, tell whether it failed, or are an
+//! event's message ([`Role`]). A sink projects a [`DecodedRecord`] and interprets nothing: what a
+//! field means is written here alone. The rules:
+//!
+//! - A value that its role can't read (`otel.kind = "sideways"`, `ttl_seconds = "soon"`) stays
+//!   visible as an attribute.
+//! - A field that is recorded more than once has its last value.
+//! - An event without a message is the error that it carries, which OpenTelemetry calls an
+//!   exception.
+//!
+//! Decoding runs on a sink's thread. It looks at no clock and knows no category's default.
+
+use spanscope_model::semconv::SemanticAttribute;
+use spanscope_model::{RawValue, Severity, SpanKind, SpanStatus};
+use tracing_core::Metadata;
+
+use super::callsite::{CallsiteInfo, Role};
+use super::fields::{FieldReader, Key};
+use super::resolve::ResolvedField;
+
+/// The attribute that OpenTelemetry gives an exception's message.
+const EXCEPTION_MESSAGE: &str = SemanticAttribute::ExceptionMessage.name();
+/// The field by which a span says whether it failed.
+const STATUS_CODE: &str = SemanticAttribute::StatusCode.name();
+
+/// A span or an event, as far as its own fields and its callsite tell.
+#[derive(Debug)]
+pub struct DecodedRecord<'a> {
+    /// The name that a span gives itself, in place of its callsite's. Always a text.
+    pub name: Option<RawValue<'a>>,
+    /// An event's message, if it is not empty. Mostly a text.
+    pub message: Option<RawValue<'a>>,
+    /// A span's kind.
+    pub kind: Option<SpanKind>,
+    /// Whether a span failed, by its own account.
+    pub status: Option<SpanStatus>,
+    /// Why a span failed. Always a text.
+    pub status_message: Option<RawValue<'a>>,
+    /// The callsite's level, or critical where an ERROR event says so.
+    pub severity: Severity,
+    /// The category, where a field names one.
+    pub category: Option<&'a str>,
+    /// How many seconds an event is kept.
+    pub ttl_seconds: Option<i64>,
+    /// Where a record of the `log` crate came from.
+    pub log: LogPlace<'a>,
+    /// The error that an event without a message is about. It is among the attributes too, and
+    /// always a text.
+    pub exception: Option<RawValue<'a>>,
+    /// The other fields. A key stands once.
+    pub attributes: Vec<ResolvedField<'a>>,
+}
+
+/// Where a record of the `log` crate came from; all empty for what `tracing` itself records.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LogPlace<'a> {
+    /// Its target.
+    pub target: Option<&'a str>,
+    /// Its module.
+    pub module: Option<&'a str>,
+    /// Its source file.
+    pub file: Option<&'a str>,
+    /// Its line in the file.
+    pub line: Option<u32>,
+}
+
+/// Decodes one record after another, with the same buffer.
+///
+/// ```
+/// use spanscope_core::capture::{CallsiteInfo, Decoder, FieldReader};
+///
+/// fn print(decoder: &mut Decoder, info: &CallsiteInfo, fields: FieldReader<'_>) {
+///     let record = decoder.decode(info, fields);
+///     for attribute in &record.attributes {
+///         println!("{} = {}", attribute.name, attribute.value);
+///     }
+///     decoder.reuse(record);
+/// }
+/// ```
+#[derive(Debug, Default)]
+pub struct Decoder {
+    buffer: Vec<ResolvedField<'static>>,
+}
+
+impl Decoder {
+    /// Reads the fields of a record of this callsite.
+    pub fn decode<'a>(&mut self, info: &'a CallsiteInfo, fields: FieldReader<'a>) -> DecodedRecord<'a> {
+        let mut attributes: Vec<ResolvedField<'a>> = std::mem::take(&mut self.buffer);
+        info.resolve_into(fields, &mut attributes);
+        let mut record = DecodedRecord {
+            name: None,
+            message: None,
+            kind: None,
+            status: None,
+            status_message: None,
+            severity: info.severity,
+            category: None,
+            ttl_seconds: None,
+            log: LogPlace::default(),
+            exception: None,
+            attributes: Vec::new(),
+        };
+        let mut error = None;
+        attributes.retain(|field| {
+            if field.role == Role::Error && field.value.as_text().is_some() {
+                error = Some(field.value);
+            }
+            !record.take(field)
+        });
+        record.attributes = attributes;
+        if record.message.is_none() {
+            record.exception = error;
+        }
+        record
+    }
+
+    /// Takes the buffer of a record that is done with.
+    pub fn reuse(&mut self, record: DecodedRecord<'_>) {
+        // Collected in place: the same memory, and nothing in it that borrows.
+        let fields = record.attributes.into_iter();
+        self.buffer = fields.map_while(|_| None).collect();
+    }
+}
+
+impl<'a> DecodedRecord<'a> {
+    /// The attribute that belongs to an exception, where the program has not given it.
+    #[must_use]
+    pub fn missing_exception_message(&self) -> Option<(&'static str, RawValue<'a>)> {
+        let exception = self.exception?;
+        let mut attributes = self.attributes.iter();
+        let is_given = attributes.any(|field| field.name == EXCEPTION_MESSAGE);
+        (!is_given).then_some((EXCEPTION_MESSAGE, exception))
+    }
+
+    /// Takes a value that its role can read; `false` leaves it to the attributes.
+    fn take(&mut self, field: &ResolvedField<'a>) -> bool {
+        let value = field.value;
+        let text = value.as_text();
+        match field.role {
+            Role::Attribute | Role::Error => return false,
+            Role::Message => self.message = Some(value).filter(|_| text != Some("")),
+            Role::Name => return text.is_some() && keep(&mut self.name, Some(value)),
+            Role::Kind => return keep(&mut self.kind, text.and_then(|text| text.parse().ok())),
+            Role::StatusCode => return keep(&mut self.status, status_in(value)),
+            Role::StatusDescription => {
+                return text.is_some() && keep(&mut self.status_message, Some(value));
+            }
+            Role::Category => match text.map(str::trim) {
+                Some("") => {} // as for the filter, that names none
+                Some(text) => self.category = Some(text),
+                None => return false,
+            },
+            Role::Severity => {
+                let is_critical = text.is_some_and(|text| text.eq_ignore_ascii_case("critical"));
+                if self.severity < Severity::Error || !is_critical {
+                    return false;
+                }
+                self.severity = Severity::Critical;
+            }
+            Role::Ttl => {
+                let seconds = match value {
+                    RawValue::I64(seconds) => Some(seconds),
+                    RawValue::U64(seconds) => i64::try_from(seconds).ok(),
+                    _ => None,
+                };
+                return keep(&mut self.ttl_seconds, seconds);
+            }
+            Role::LogTarget => return keep(&mut self.log.target, text),
+            Role::LogPlace => {
+                return match (field.name, value) {
+                    ("log.module_path", _) => keep(&mut self.log.module, text),
+                    ("log.file", _) => keep(&mut self.log.file, text),
+                    ("log.line", RawValue::U64(line)) => keep(&mut self.log.line, u32::try_from(line).ok()),
+                    _ => false,
+                };
+            }
+        }
+        true
+    }
+}
+
+/// Puts a value that could be read into its place. Tells whether it could.
+fn keep<T>(place: &mut Option<T>, value: Option<T>) -> bool {
+    let is_readable = value.is_some();
+    if is_readable {
+        *place = value;
+    }
+    is_readable
+}
+
+fn status_in(value: RawValue<'_>) -> Option<SpanStatus> {
+    value.as_text()?.parse().ok()
+}
+
+/// What a span says of its own status, without decoding the rest of it: for what has to know it
+/// before the record is decoded.
+pub(crate) fn status_of(metadata: &Metadata<'_>, fields: FieldReader<'_>) -> Option<SpanStatus> {
+    let declared = metadata.fields().field(STATUS_CODE).map(|field| field.index());
+    let is_status = |key: Key<'_>| match key {
+        Key::Declared(index) => Some(index) == declared,
+        Key::Own(name) => name == STATUS_CODE,
+    };
+    let mut found = Vec::new();
+    fields.copy_wanted(is_status, &mut found);
+    let (_, last) = FieldReader::new(&found).last()?;
+    status_in(last)
+}

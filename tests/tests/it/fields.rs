@@ -1,0 +1,299 @@
+//! What a field means is the same for every sink: the store, the console's format, the collector.
+
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::common::v1::any_value::Value as OtelValue;
+use serde_json::{Map, Value as Json, json};
+use spanscope_layers::LogFileLayer;
+use spanscope_layers::console::render::Format;
+use spanscope_model::{LogEvent, LogFilter, Severity, Span, SpanFilter, SpanKind, TraceStore as _, block_on};
+use spanscope_otlp::OtlpLayer;
+use spanscope_sqlite::{SqliteLayer, SqliteStore};
+use spanscope_tests::PATIENCE;
+use spanscope_tests::receiver::Receiver;
+use tracing::{Dispatch, error, info, info_span, warn};
+use tracing_subscriber::prelude::*;
+
+/// What each sink made of one span or event.
+#[derive(Debug)]
+struct Made {
+    /// By sink: the message of an event, or the name of a span.
+    texts: [String; 3],
+    severities: [String; 3],
+    /// By sink, without what every span or event has.
+    attributes: [Map<String, Json>; 3],
+}
+
+impl Made {
+    #[track_caller]
+    fn has(&self, text: &str, severity: &str, attributes: &Json) {
+        let expected = attributes.as_object().unwrap();
+        for (sink, name) in ["store", "log file", "collector"].into_iter().enumerate() {
+            assert_eq!(self.texts[sink], text, "{name}");
+            assert_eq!(self.severities[sink], severity, "{name}");
+            assert_eq!(&self.attributes[sink], expected, "{name}");
+        }
+    }
+}
+
+struct Sinks {
+    spans: Vec<Span>,
+    logs: Vec<LogEvent>,
+    lines: Vec<Json>,
+    receiver: Receiver,
+}
+
+impl Sinks {
+    fn of(program: impl FnOnce()) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (db, log) = (folder.path().join("store.db"), folder.path().join("lines.json"));
+        let receiver = Receiver::start();
+        let (store, store_guard) = SqliteLayer::open(&db).unwrap();
+        let (file, file_guard) = LogFileLayer::builder().format(Format::Json).open(&log).unwrap();
+        let otlp = OtlpLayer::builder().endpoint(receiver.url()).service_name("it");
+        let (bridge, bridge_guard) = otlp.build().unwrap();
+        let registry = tracing_subscriber::registry();
+        let dispatch = Dispatch::new(registry.with(bridge).with(store).with(file));
+        tracing::dispatcher::with_default(&dispatch, program);
+        store_guard.flush(PATIENCE).unwrap();
+        file_guard.flush(PATIENCE).unwrap();
+        bridge_guard.flush(PATIENCE).unwrap();
+        let store = SqliteStore::open(&db).unwrap();
+        let lines = std::fs::read_to_string(&log).unwrap();
+        Self {
+            spans: block_on(store.list_spans(SpanFilter::default())).unwrap(),
+            logs: block_on(store.list_logs(LogFilter::default())).unwrap(),
+            lines: lines
+                .lines()
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect(),
+            receiver,
+        }
+    }
+
+    /// What became of the one event.
+    fn event(&self) -> Made {
+        let [stored] = self.logs.as_slice() else {
+            panic!("{:?}", self.logs)
+        };
+        let mut lines = self.lines.iter().filter(|line| line["kind"] == "event");
+        let line = lines.next().unwrap();
+        let logs = self.receiver.logs();
+        let sent = &logs[0].it;
+        let body = sent.body.clone().and_then(|body| body.value);
+        let of_severity = |number| match number {
+            9 => "info",
+            13 => "warn",
+            17 => "error",
+            21 => "critical",
+            other => panic!("{other}"),
+        };
+        Made {
+            texts: [
+                stored.message.clone(),
+                line["message"].as_str().unwrap().to_owned(),
+                body.map(json_of)
+                    .and_then(|text| text.as_str().map(ToOwned::to_owned))
+                    .unwrap(),
+            ],
+            severities: [
+                stored.severity.as_str().to_owned(),
+                line["severity"].as_str().unwrap().to_owned(),
+                of_severity(sent.severity_number).to_owned(),
+            ],
+            attributes: [
+                stored_attributes(&stored.attributes),
+                line_attributes(line),
+                sent_attributes(&sent.attributes),
+            ],
+        }
+    }
+
+    /// What became of the one span.
+    fn span(&self) -> Made {
+        let [stored] = self.spans.as_slice() else {
+            panic!("{:?}", self.spans)
+        };
+        let mut lines = self.lines.iter().filter(|line| line["kind"] == "span_start");
+        let line = lines.next().unwrap();
+        let spans = self.receiver.spans();
+        let sent = &spans[0].it;
+        let severity = || "info".to_owned();
+        Made {
+            texts: [
+                stored.name.clone(),
+                line["name"].as_str().unwrap().to_owned(),
+                sent.name.clone(),
+            ],
+            severities: [
+                severity(),
+                line["severity"].as_str().unwrap().to_owned(),
+                severity(),
+            ],
+            attributes: [
+                stored_attributes(&stored.attributes),
+                line_attributes(line),
+                sent_attributes(&sent.attributes),
+            ],
+        }
+    }
+}
+
+fn stored_attributes(attributes: &spanscope_model::Attributes) -> Map<String, Json> {
+    let pairs = attributes.iter();
+    pairs
+        .map(|(key, value)| (key.to_owned(), serde_json::to_value(value).unwrap()))
+        .collect()
+}
+
+fn line_attributes(line: &Json) -> Map<String, Json> {
+    line["attributes"].as_object().unwrap().clone()
+}
+
+fn sent_attributes(attributes: &[KeyValue]) -> Map<String, Json> {
+    let mut found = Map::new();
+    for attribute in attributes {
+        let value = attribute.value.clone().and_then(|value| value.value).unwrap();
+        let before = found.insert(attribute.key.clone(), json_of(value));
+        assert_eq!(before, None, "{} twice", attribute.key);
+    }
+    // The category itself is an attribute here; what no category can be is a text nowhere.
+    found.retain(|key, value| key != "category" || !value.is_string());
+    found
+}
+
+fn json_of(value: OtelValue) -> Json {
+    match value {
+        OtelValue::StringValue(text) => text.into(),
+        OtelValue::BoolValue(value) => value.into(),
+        OtelValue::IntValue(number) => number.into(),
+        OtelValue::DoubleValue(number) => number.into(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_a_role_cannot_read_stays_an_attribute_of_a_span() {
+    let sinks = Sinks::of(|| {
+        drop(info_span!(
+            "call",
+            otel.name = 7,
+            otel.kind = "sideways",
+            otel.status_code = "so-so",
+            otel.status_description = 3,
+            category = true,
+        ));
+    });
+    sinks.span().has(
+        "call",
+        "info",
+        &json!({
+            "otel.name": 7,
+            "otel.kind": "sideways",
+            "otel.status_code": "so-so",
+            "otel.status_description": 3,
+            "category": true,
+        }),
+    );
+    assert_eq!(sinks.spans[0].kind, SpanKind::Internal);
+}
+
+#[test]
+fn what_a_role_cannot_read_stays_an_attribute_of_an_event() {
+    let sinks = Sinks::of(|| {
+        warn!(
+            ttl_seconds = "soon",
+            severity = "dire",
+            category = 5,
+            "kept for a while"
+        );
+    });
+    let attributes = json!({"ttl_seconds": "soon", "severity": "dire", "category": 5});
+    sinks.event().has("kept for a while", "warn", &attributes);
+    let sinks = Sinks::of(|| info!(ttl_seconds = u64::MAX, "kept for ever"));
+    let [of_store, of_file, _] = sinks.event().attributes;
+    assert_eq!(of_store, of_file);
+    assert_eq!(of_store["ttl_seconds"], json!(u64::MAX));
+}
+
+#[test]
+fn what_a_role_can_read_is_no_attribute() {
+    let sinks = Sinks::of(|| {
+        drop(info_span!(
+            "call",
+            otel.name = "POST /v1",
+            otel.kind = "client",
+            otel.status_code = "ok",
+            category = "inference",
+        ));
+    });
+    sinks.span().has("POST /v1", "info", &json!({}));
+    let sinks = Sinks::of(|| {
+        error!(
+            ttl_seconds = 60,
+            severity = "Critical",
+            category = "server",
+            "down"
+        );
+    });
+    sinks.event().has("down", "critical", &json!({}));
+}
+
+#[test]
+fn only_an_error_is_critical() {
+    let sinks = Sinks::of(|| info!(severity = "critical", "a word about critical things"));
+    let attributes = json!({"severity": "critical"});
+    sinks
+        .event()
+        .has("a word about critical things", "info", &attributes);
+    assert_eq!(sinks.logs[0].severity, Severity::Info);
+}
+
+#[test]
+fn a_field_that_is_recorded_twice_has_its_last_value() {
+    let sinks = Sinks::of(|| info!(message = "explicit", step = 1, step = 2, "implicit"));
+    let [store, file, collector] = sinks.event().texts;
+    assert!(store == file && file == collector, "{store}, {file}, {collector}");
+    assert!(
+        ["explicit", "implicit"].contains(&store.as_str()),
+        "one of them: {store}"
+    );
+    let text = store;
+    sinks.event().has(&text, "info", &json!({"step": 2}));
+    let sinks = Sinks::of(|| {
+        let span = info_span!("call", otel.kind = "server", step = 1);
+        span.record("step", 2);
+        span.record("otel.kind", "sideways");
+    });
+    assert_eq!(sinks.spans[0].kind, SpanKind::Internal, "the last value counts");
+    let [of_store, _, of_collector] = sinks.span().attributes;
+    assert_eq!(of_store, of_collector);
+    assert_eq!(Json::from(of_store), json!({"step": 2, "otel.kind": "sideways"}));
+}
+
+#[test]
+fn a_message_of_any_type_is_the_message() {
+    let sinks = Sinks::of(|| info!(message = 42, answer = true));
+    sinks.event().has("42", "info", &json!({"answer": true}));
+}
+
+#[test]
+fn records_of_the_log_crate_keep_their_level_in_every_process() {
+    let levels = [
+        (log::Level::Error, "error"),
+        (log::Level::Warn, "warn"),
+        (log::Level::Info, "info"),
+    ];
+    for (level, severity) in levels {
+        let sinks = Sinks::of(|| {
+            let record = log::Record::builder()
+                .args(format_args!("from log"))
+                .level(level)
+                .target("sqlx::query")
+                .build();
+            tracing_log::format_trace(&record).unwrap();
+        });
+        let made = sinks.event();
+        assert_eq!(made.severities, [severity; 3].map(ToOwned::to_owned));
+        assert_eq!(made.texts, ["from log"; 3].map(ToOwned::to_owned));
+    }
+}
