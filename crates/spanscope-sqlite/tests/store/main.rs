@@ -4,6 +4,7 @@
 mod conditions;
 mod contract;
 mod datasets;
+mod fixture;
 mod imports;
 mod intake;
 mod lists;

@@ -1,23 +1,14 @@
 //! A store that is followed: each record comes once, as it was known at the cursor.
 
 use spanscope_model::{
-    Cursor, LogEvent, NewEvent, Severity, SourceRecords, Span, SpanState, Stored, StoredFilter, Tenant,
+    Cursor, LogEvent, NewEvent, NewRecords, Severity, SourceRecords, SpanState, Stored, StoredFilter, Tenant,
     TraceStore, block_on,
 };
 
-use super::{Open, event, of, open, records, span, store};
-use crate::support::{span_id, trace_id};
+use crate::made::{event, of, records, running, span, span_id, store, trace_id};
+use crate::{Fixture, Open};
 
-fn running(span: Span) -> Span {
-    Span {
-        end_time: None,
-        status: None,
-        state: SpanState::Running,
-        ..span
-    }
-}
-
-fn events(messages: &[&str]) -> spanscope_model::NewRecords {
+fn events(messages: &[&str]) -> NewRecords {
     of(SourceRecords {
         events: messages.iter().map(|message| event(None, message)).collect(),
         ..SourceRecords::default()
@@ -63,35 +54,34 @@ fn messages(pages: &[Stored]) -> Vec<&str> {
     events.map(|event| event.message.as_str()).collect()
 }
 
-#[test]
-fn a_follower_sees_each_record_once_and_the_end_of_a_span_when_it_is_stored() {
-    let Open {
-        store: db,
-        folder: _folder,
-    } = open();
+pub fn a_follower_sees_each_record_once_and_the_end_of_a_span_when_it_is_stored<F: Fixture>() {
+    let Some(open) = Open::<F>::that(|can| can.running_spans) else {
+        return;
+    };
+    let db = open.store();
     assert_eq!(block_on(db.latest()).unwrap(), Cursor::START);
     assert_eq!(
-        after(&db, Cursor::START, 10),
+        after(db, Cursor::START, 10),
         Stored::default(),
         "nothing is stored"
     );
-    store(
-        &db,
+    store::<F>(
+        db,
         records(vec![span(1, 1, 0, "done"), running(span(1, 2, 1, "goes on"))]),
     );
-    store(&db, events(&["first", "second"]));
-    let (first, cursor) = follow(&db, Cursor::START, 10);
+    store::<F>(db, events(&["first", "second"]));
+    let (first, cursor) = follow(db, Cursor::START, 10);
     assert_eq!(seen(&first), [(1, true), (2, false)]);
     assert_eq!(messages(&first), ["first", "second"]);
     assert_eq!(block_on(db.latest()).unwrap(), cursor);
 
-    store(&db, records(vec![running(span(1, 3, 1, "short"))]));
-    store(
-        &db,
+    store::<F>(db, records(vec![running(span(1, 3, 1, "short"))]));
+    store::<F>(
+        db,
         records(vec![span(1, 2, 1, "goes on"), span(1, 3, 1, "short")]),
     );
-    store(&db, events(&["third"]));
-    let (second, latest) = follow(&db, cursor, 10);
+    store::<F>(db, events(&["third"]));
+    let (second, latest) = follow(db, cursor, 10);
     assert_eq!(second.len(), 1);
     assert_eq!(seen(&second), [(3, true), (2, true)]);
     assert_eq!(second[0].ended.len(), 1, "the other one is new to this follower");
@@ -100,35 +90,34 @@ fn a_follower_sees_each_record_once_and_the_end_of_a_span_when_it_is_stored() {
         upto: latest,
         ..Stored::default()
     };
-    assert_eq!(after(&db, latest, 10), nothing);
+    assert_eq!(after(db, latest, 10), nothing);
     assert_eq!(block_on(db.latest()).unwrap(), latest);
 }
 
-#[test]
-fn in_pages_of_any_size_a_follower_reads_the_same() {
-    let Open {
-        store: db,
-        folder: _folder,
-    } = open();
+pub fn in_pages_of_any_size_a_follower_reads_the_same<F: Fixture>() {
+    let Some(open) = Open::<F>::that(|can| can.running_spans) else {
+        return;
+    };
+    let db = open.store();
     for id in 1..=6 {
-        store(&db, records(vec![running(span(1, id, 0, "step"))]));
+        store::<F>(db, records(vec![running(span(1, id, 0, "step"))]));
     }
-    store(&db, events(&["a", "b", "c", "d"]));
+    store::<F>(db, events(&["a", "b", "c", "d"]));
     let middle = block_on(db.latest()).unwrap();
     for id in [5, 2, 3] {
-        store(&db, records(vec![span(1, id, 0, "step")]));
+        store::<F>(db, records(vec![span(1, id, 0, "step")]));
     }
-    store(
-        &db,
+    store::<F>(
+        db,
         records(vec![running(span(1, 7, 0, "new")), span(1, 8, 0, "new")]),
     );
     for id in [6, 7, 1] {
-        store(&db, records(vec![span(1, id, 0, "step")]));
+        store::<F>(db, records(vec![span(1, id, 0, "step")]));
     }
-    store(&db, events(&["e"]));
+    store::<F>(db, events(&["e"]));
     for limit in 1..8 {
         // A span that is read while it ran is read again with its end, and never a third time.
-        let (pages, _) = follow(&db, Cursor::START, limit);
+        let (pages, _) = follow(db, Cursor::START, limit);
         let mut seen = seen(&pages);
         seen.sort_unstable();
         let mut known = seen.clone();
@@ -144,7 +133,7 @@ fn in_pages_of_any_size_a_follower_reads_the_same() {
             && page.events.len() as u64 <= limit));
 
         // From a place in between, what was stored before is told by its end alone.
-        let (pages, _) = follow(&db, middle, limit);
+        let (pages, _) = follow(db, middle, limit);
         let ended = pages.iter().flat_map(|page| &page.ended);
         let before = ended.filter(|span| span.span_id < span_id(7));
         let mut before: Vec<_> = before.map(|span| span.span_id).collect();
@@ -154,36 +143,34 @@ fn in_pages_of_any_size_a_follower_reads_the_same() {
     }
 }
 
-#[test]
-fn a_page_shows_a_span_as_it_was_known_where_the_page_ends() {
-    let Open {
-        store: db,
-        folder: _folder,
-    } = open();
-    store(
-        &db,
+pub fn a_page_shows_a_span_as_it_was_known_where_the_page_ends<F: Fixture>() {
+    let Some(open) = Open::<F>::that(|can| can.running_spans) else {
+        return;
+    };
+    let db = open.store();
+    store::<F>(
+        db,
         records(vec![running(span(1, 1, 0, "a")), running(span(1, 2, 0, "b"))]),
     );
     let cursor = block_on(db.latest()).unwrap();
-    store(&db, records(vec![span(1, 1, 0, "a"), span(1, 2, 0, "b")]));
-    store(&db, records(vec![running(span(1, 3, 0, "c"))]));
-    store(&db, records(vec![span(1, 3, 0, "c")]));
+    store::<F>(db, records(vec![span(1, 1, 0, "a"), span(1, 2, 0, "b")]));
+    store::<F>(db, records(vec![running(span(1, 3, 0, "c"))]));
+    store::<F>(db, records(vec![span(1, 3, 0, "c")]));
     // Its end is the third one, and this page has room for one.
-    let page = after(&db, cursor, 1);
+    let page = after(db, cursor, 1);
     assert_eq!((page.ended.len(), page.more), (1, true));
     assert_eq!(page.spans[0].state, SpanState::Running);
-    let (pages, _) = follow(&db, page.upto, 1);
+    let (pages, _) = follow(db, page.upto, 1);
     assert_eq!(seen(&pages), [(2, true), (3, true)]);
 }
 
-#[test]
-fn a_follower_may_ask_for_one_trace_and_for_serious_events() {
-    let Open {
-        store: db,
-        folder: _folder,
-    } = open();
-    store(
-        &db,
+pub fn a_follower_may_ask_for_one_trace_and_for_serious_events<F: Fixture>() {
+    let Some(open) = Open::<F>::that(|can| can.writes) else {
+        return;
+    };
+    let db = open.store();
+    store::<F>(
+        db,
         records(vec![span(1, 1, 0, "of one"), span(2, 2, 0, "of another")]),
     );
     let of_one = |message: &str, severity| NewEvent {
@@ -193,8 +180,8 @@ fn a_follower_may_ask_for_one_trace_and_for_serious_events() {
         },
         expires: None,
     };
-    store(
-        &db,
+    store::<F>(
+        db,
         of(SourceRecords {
             events: vec![
                 of_one("chatter", Severity::Debug),
@@ -225,51 +212,48 @@ fn a_follower_may_ask_for_one_trace_and_for_serious_events() {
     assert_eq!((found.spans.len(), found.events.len(), found.more), (0, 0, false));
 }
 
-#[test]
-fn a_tenant_follows_its_own_records_only() {
-    let Open {
-        store: db,
-        folder: _folder,
-    } = open();
+pub fn a_tenant_follows_its_own_records_only<F: Fixture>() {
+    let Some(open) = Open::<F>::that(|can| can.tenants && can.running_spans) else {
+        return;
+    };
+    let db = open.store();
     let tenant = |name: &str| db.for_tenant(&name.parse::<Tenant>().unwrap());
     let (acme, other) = (tenant("acme"), tenant("other"));
-    store(&*acme, records(vec![running(span(1, 1, 0, "ours"))]));
-    store(&*other, records(vec![running(span(2, 2, 0, "theirs"))]));
-    store(&*other, events(&["theirs"]));
+    store::<F>(&*acme, records(vec![running(span(1, 1, 0, "ours"))]));
+    store::<F>(&*other, records(vec![running(span(2, 2, 0, "theirs"))]));
+    store::<F>(&*other, events(&["theirs"]));
     let (first, cursor) = follow(&*acme, Cursor::START, 1);
     assert_eq!((seen(&first), messages(&first)), (vec![(1, false)], vec![]));
-    store(&*other, records(vec![span(2, 2, 0, "theirs")]));
-    store(&*acme, records(vec![span(1, 1, 0, "ours")]));
+    store::<F>(&*other, records(vec![span(2, 2, 0, "theirs")]));
+    store::<F>(&*acme, records(vec![span(1, 1, 0, "ours")]));
     let (second, _) = follow(&*acme, cursor, 1);
     assert_eq!(seen(&second), [(1, true)]);
     let nobody = tenant("nobody");
     assert_eq!(seen(&follow(&*nobody, Cursor::START, 1).0), []);
 }
 
-#[test]
-fn a_follower_misses_nothing_that_is_stored_after_a_deletion() {
-    let Open {
-        store: db,
-        folder: _folder,
-    } = open();
-    store(&db, records(vec![running(span(1, 1, 0, "job"))]));
-    store(&db, records(vec![span(1, 1, 0, "job")]));
-    let (_, cursor) = follow(&db, Cursor::START, 10);
+pub fn a_follower_misses_nothing_that_is_stored_after_a_deletion<F: Fixture>() {
+    let Some(open) = Open::<F>::that(|can| can.running_spans && can.deletes) else {
+        return;
+    };
+    let db = open.store();
+    store::<F>(db, records(vec![running(span(1, 1, 0, "job"))]));
+    store::<F>(db, records(vec![span(1, 1, 0, "job")]));
+    let (_, cursor) = follow(db, Cursor::START, 10);
     block_on(db.delete_run(trace_id(1).to_string())).unwrap();
-    let (pages, same) = follow(&db, cursor, 10);
+    let (pages, same) = follow(db, cursor, 10);
     assert_eq!((seen(&pages), same), (vec![], cursor));
-    store(&db, records(vec![running(span(2, 2, 0, "next"))]));
-    store(&db, records(vec![span(2, 2, 0, "next")]));
-    let (pages, _) = follow(&db, cursor, 10);
+    store::<F>(db, records(vec![running(span(2, 2, 0, "next"))]));
+    store::<F>(db, records(vec![span(2, 2, 0, "next")]));
+    let (pages, _) = follow(db, cursor, 10);
     assert_eq!(seen(&pages), [(2, true)]);
 }
 
-#[test]
-fn a_wait_for_a_change_ends_though_nothing_is_stored() {
-    let Open {
-        store: db,
-        folder: _folder,
-    } = open();
+pub fn a_wait_for_a_change_ends_though_nothing_is_stored<F: Fixture>() {
+    let Some(open) = Open::<F>::that(|can| can.writes) else {
+        return;
+    };
+    let db = open.store();
     let mut seen = block_on(db.wait_for_change(0)).unwrap();
     loop {
         let next = block_on(db.wait_for_change(seen)).unwrap();
