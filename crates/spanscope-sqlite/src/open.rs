@@ -189,7 +189,7 @@ fn prepare_for_writing(db: Connection) -> rusqlite::Result<Connection> {
         "PRAGMA synchronous = NORMAL;
          PRAGMA wal_autocheckpoint = 0;
          PRAGMA journal_size_limit = 16777216;
-         PRAGMA cache_size = -16000;
+         PRAGMA cache_size = -8000;
          PRAGMA temp_store = MEMORY;",
     )?;
     Ok(db)

@@ -15,6 +15,7 @@ mod runs;
 mod sending;
 mod serving;
 mod sizes;
+mod statements;
 mod sustained;
 mod workload;
 
@@ -91,6 +92,7 @@ fn main() -> Result<()> {
     }
     if wants("reads") {
         reads::report(&mut table, folder.path(), &sizes)?;
+        statements::report(&mut table, &sustained::file(folder.path()), &sizes)?;
     }
     if wants("receiving") {
         serving::receive(&mut table, folder.path(), &sizes)?;

@@ -23,7 +23,7 @@ const MEMORY_QUEUE: usize = 8 << 20;
 /// How many spans are held open until they are slow, for the questions about slow ones.
 const SLOW_SPANS: usize = 1_000;
 const MIB: f64 = (1_u32 << 20) as f64;
-/// What may be held beside the queue: the writer's page cache of 16 MB, and its buffers.
+/// What may be held beside the queue: the writer's page cache of 8 MB, and its buffers.
 const BESIDE_THE_QUEUE: f64 = 24.0 * MIB;
 const ONE_COMMIT: &str = include_str!("one_commit.py");
 

@@ -38,7 +38,7 @@ use crate::store::worker::{Promise, promised};
 use crate::writer::bounds::{Bounds, Trouble};
 
 /// One transaction takes at most so many bytes of records, for the reasons of the writer.
-const BATCH_BYTES: usize = 8 * 1024 * 1024;
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// The age of what is stored is looked at this often.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 /// The next mark comes so long after the one before.

@@ -18,7 +18,7 @@ const WAL_HELP_BYTES: u64 = 16 * 1024 * 1024;
 const WAL_HELP_STEP: u64 = 4 * 1024 * 1024;
 /// What is left is copied by the writer once the log is this large.
 const WAL_CHECKPOINT_BYTES: u64 = 32 * 1024 * 1024;
-/// Beyond this nothing is written until a reader lets go. One transaction adds at most about 16 MiB, so the log stays
+/// Beyond this nothing is written until a reader lets go. One transaction adds at most about 8 MiB, so the log stays
 /// under 64 MiB.
 const WAL_STOP_BYTES: u64 = 40 * 1024 * 1024;
 /// How often old traces are looked for.

@@ -33,7 +33,7 @@ pub(crate) use tail::SharedStats;
 
 /// One transaction takes at most so many bytes of records, so that other processes get in and the write-ahead log
 /// grows in small steps; less where the file's cap is small, so that one transaction can't burst it.
-const BATCH_BYTES: usize = 8 * 1024 * 1024;
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// How long the same records are tried again while the disk refuses.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
 /// How long to wait before trying again.
