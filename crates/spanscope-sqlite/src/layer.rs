@@ -17,7 +17,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::writer::{self, SharedStats};
+use crate::ingest::local::{self, SharedStats};
 
 /// Bytes of records that may wait for the disk: about 200,000 spans and events. With what the writer
 /// needs, a program that records faster than the disk writes grows by 56 MiB.
@@ -180,7 +180,7 @@ impl SqliteLayerBuilder {
         let shutdown_timeout = self.shutdown_timeout;
         let path = path.as_ref().to_path_buf();
         let tail_stats = self.tail.is_some().then(SharedStats::default);
-        let (control, store_name) = writer::start(
+        let (control, store_name) = local::start(
             self,
             path.clone(),
             queue.clone(),

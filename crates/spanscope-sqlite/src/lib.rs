@@ -7,22 +7,20 @@
 //! The layer encodes on the calling thread and writes on one thread of its own; the store opens the same file for
 //! reading, in the same process or another. SQL and SQLite's types stay inside of this crate.
 
-mod intake;
+mod file;
+mod ingest;
 mod json;
 mod layer;
-mod open;
-mod points;
-mod retention;
-mod schema;
+mod promise;
 mod store;
-mod writer;
 
+pub use file::retention::Deleted;
+pub use ingest::import::Imported;
 pub use layer::{
     DEFAULT_FLUSH_INTERVAL, DEFAULT_INDEXED_KEYS, DEFAULT_MAX_BYTES, DEFAULT_MAX_SERIES, DEFAULT_QUEUE_BYTES,
     DEFAULT_RETENTION, DEFAULT_SHUTDOWN_TIMEOUT, SqliteGuard, SqliteLayer, SqliteLayerBuilder,
     SqliteMetricSink,
 };
-pub use retention::Deleted;
 pub use spanscope_core::queue::{FlushTimeout, LayerStats, WhenFull};
 pub use spanscope_core::tail::{TailRule, TailStats};
-pub use store::{DEFAULT_INTAKE_BYTES, DEFAULT_MAX_ANSWER_BYTES, Imported, SqliteStore, SqliteStoreBuilder};
+pub use store::{DEFAULT_INTAKE_BYTES, DEFAULT_MAX_ANSWER_BYTES, SqliteStore, SqliteStoreBuilder};

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 use spanscope_model::StoreError;
 
-use crate::open::{BUSY_TIMEOUT, create_private, io_error, sql_error};
+use crate::file::open::{BUSY_TIMEOUT, create_private, io_error, sql_error};
 
 /// Pages copied between two reports of progress: 4 MiB.
 const STEP: i32 = 1024;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use spanscope_model::{StoreError, Timestamp};
 
-use crate::open::{open_read, open_write, sql_error};
-use crate::retention::{self, Deleted};
+use crate::file::open::{open_read, open_write, sql_error};
+use crate::file::retention::{self, Deleted};
 
 /// Traces looked at in one go.
 const STEP: usize = 10_000;

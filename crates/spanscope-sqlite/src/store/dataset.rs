@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use spanscope_model::text::first_chars;
 use spanscope_model::{Span, StoreError, Tenant};
 
-use crate::open::io_error;
+use crate::file::open::io_error;
 
 const MAX_ID: usize = 128;
 /// The longest name of a folder that every file system takes.

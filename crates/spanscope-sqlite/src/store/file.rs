@@ -9,7 +9,7 @@ use spanscope_model::{Condition, NameStats, Span, StoreError, Tenant, Timestamp}
 
 use super::scope::Scope;
 use super::{Failure, conditions, stats, tree};
-use crate::open::{open_read, sql_error};
+use crate::file::open::{open_read, sql_error};
 
 /// Connections that are kept open between questions.
 const KEPT_CONNECTIONS: usize = 4;

@@ -8,10 +8,10 @@ use spanscope_model::{StoreError, Timestamp};
 use super::Failure;
 use super::file::{Asker, File};
 use super::runs;
-use crate::open::{open_write, sql_error};
-use crate::retention;
-use crate::writer::runs::task_in;
-use crate::writer::tail::sum_up_or_delete;
+use crate::file::open::{open_write, sql_error};
+use crate::file::retention;
+use crate::file::runs::task_in;
+use crate::file::traces::sum_up_or_delete;
 
 /// Whole traces go, whatever else their records' times to live are.
 const END_OF_TIME: Timestamp = Timestamp::from_nanos(i64::MAX);

@@ -11,7 +11,6 @@ mod conditions;
 mod dataset;
 mod file;
 mod forget;
-mod import;
 mod logs;
 mod metrics;
 mod opening;
@@ -27,7 +26,7 @@ mod traces;
 mod tree;
 mod usage;
 mod watch;
-pub(crate) mod worker;
+mod worker;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -43,14 +42,15 @@ use spanscope_model::{
 };
 
 use self::file::{Asker, File};
-pub use self::import::Imported;
 pub use self::opening::{DEFAULT_INTAKE_BYTES, DEFAULT_MAX_ANSWER_BYTES, SqliteStoreBuilder};
 use self::scope::Scope;
 use self::watch::Watch;
 use self::worker::Workers;
-use crate::intake::Intake;
-use crate::open::{open_read, sql_error};
-use crate::retention::Deleted;
+use crate::file::Failure;
+use crate::file::open::open_read;
+use crate::file::retention::Deleted;
+use crate::ingest::import::{self, Imported};
+use crate::ingest::remote::Intake;
 
 /// Reads a span store. Clones share their connections and threads.
 ///
@@ -77,40 +77,6 @@ pub struct SqliteStore {
     asker: Asker,
     /// Takes in records; none where the store was opened for reading.
     intake: Option<Arc<Intake>>,
-}
-
-/// A question's failure before it is known which file to blame.
-#[derive(Debug)]
-enum Failure {
-    Sql(rusqlite::Error),
-    Store(StoreError),
-}
-
-impl From<rusqlite::Error> for Failure {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sql(error)
-    }
-}
-
-impl From<rusqlite::types::FromSqlError> for Failure {
-    fn from(error: rusqlite::types::FromSqlError) -> Self {
-        Self::Sql(error.into())
-    }
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl Failure {
-    fn of(self, path: &Path) -> StoreError {
-        match self {
-            Self::Sql(error) => sql_error(path, error),
-            Self::Store(error) => error,
-        }
-    }
 }
 
 impl SqliteStore {

@@ -8,7 +8,7 @@ use spanscope_core::capture::DEFAULT_MAX_VALUE_LEN;
 use spanscope_model::StoreError;
 
 use super::SqliteStore;
-use crate::intake::{Intake, Settings};
+use crate::ingest::remote::{Intake, Settings};
 use crate::layer::{DEFAULT_INDEXED_KEYS, DEFAULT_MAX_BYTES, DEFAULT_MAX_SERIES, DEFAULT_RETENTION};
 
 /// Bytes of records that may wait to be written; what comes beyond is refused.

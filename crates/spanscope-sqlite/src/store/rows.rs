@@ -14,7 +14,7 @@ use spanscope_model::{
 
 use super::Failure;
 use super::scope::{Room, Scope};
-use crate::schema;
+use crate::file::schema;
 
 /// What a span takes in an answer beside its attributes, about.
 const SPAN_BYTES: usize = 400;

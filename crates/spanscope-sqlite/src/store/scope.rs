@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension};
 use spanscope_model::{StoreError, StoreErrorKind, Tenant};
 
 use super::builder::Sql;
-use crate::schema;
+use crate::file::schema;
 
 /// What may be read.
 #[derive(Debug, Clone, Copy)]

@@ -9,7 +9,7 @@ use super::conditions::Conditions;
 use super::rows::{Reader, SPAN_COLUMNS, parsed, span_id};
 use super::scope::Scope;
 use super::traces;
-use crate::schema;
+use crate::file::schema;
 
 /// How few digits of an id are still accepted.
 const MIN_PREFIX: usize = 4;

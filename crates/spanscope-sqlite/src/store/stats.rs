@@ -14,7 +14,7 @@ use super::Failure;
 use super::builder::Sql;
 use super::scope::Scope;
 use super::spans::first_since;
-use crate::schema;
+use crate::file::schema;
 
 /// Up to so many durations of a name are kept as they are: exact, and smaller than a histogram.
 const EXACT: usize = 256;

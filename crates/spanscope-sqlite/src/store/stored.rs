@@ -10,7 +10,7 @@ use super::row_cursor::RowCursor;
 use super::rows::{Reader, SPAN_COLUMN_COUNT, SPAN_COLUMNS};
 use super::scope::Scope;
 use super::{Failure, logs, traces};
-use crate::schema;
+use crate::file::schema;
 
 /// The place after everything that is stored now.
 ///

@@ -12,8 +12,8 @@ use super::Failure;
 use super::builder::Sql;
 use super::scope::Scope;
 use super::traces;
-use crate::points::Amount;
-use crate::schema;
+use crate::file::schema;
+use crate::file::series::Amount;
 
 const DURATION: &str = "gen_ai.client.operation.duration";
 /// An agent that is further above a call is not looked for.

@@ -13,8 +13,8 @@ use spanscope_core::sync::lock;
 use spanscope_model::{StoreError, StoreErrorKind, StoreFuture};
 
 use super::file::{FileId, file_id};
-use super::worker::{Promise, promised};
-use crate::open::open_read;
+use crate::file::open::open_read;
+use crate::promise::{Promise, promised};
 
 /// The pause between two looks: with the writer's 200 ms, what is done is seen within half a second.
 const PAUSE: Duration = Duration::from_millis(200);

@@ -57,13 +57,13 @@ pub(crate) fn span_id(number: i64) -> SpanId {
 impl StoreFile {
     pub(crate) fn new() -> Self {
         Self::with_processes(&[
-            include_str!("../../src/schema.sql"),
-            include_str!("../../src/schema_2.sql"),
-            include_str!("../../src/schema_3.sql"),
-            include_str!("../../src/schema_4.sql"),
-            include_str!("../../src/schema_5.sql"),
-            include_str!("../../src/schema_6.sql"),
-            include_str!("../../src/views.sql"),
+            include_str!("../../src/file/schema.sql"),
+            include_str!("../../src/file/schema_2.sql"),
+            include_str!("../../src/file/schema_3.sql"),
+            include_str!("../../src/file/schema_4.sql"),
+            include_str!("../../src/file/schema_5.sql"),
+            include_str!("../../src/file/schema_6.sql"),
+            include_str!("../../src/file/views.sql"),
             "PRAGMA application_id = 0x53705363; PRAGMA user_version = 6;",
         ])
     }

@@ -22,8 +22,8 @@ use self::steps::{Step, Steps};
 use super::Failure;
 use super::builder::Sql;
 use super::scope::Scope;
-use crate::points::{MINUTE, UNIT, minute_of, without_nul};
-use crate::schema;
+use crate::file::schema;
+use crate::file::series::{MINUTE, UNIT, minute_of, without_nul};
 
 /// A second, in nanoseconds.
 const SECOND: i64 = 1_000_000_000;

@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, Statement};
 
-use crate::points::{Amount, MINUTE};
-use crate::store::Failure;
+use crate::file::Failure;
+use crate::file::series::{Amount, MINUTE};
 
 /// Roll-ups of so many minutes are read in one go.
 const MINUTES_AT_ONCE: i64 = 240;

@@ -4,7 +4,7 @@ use spanscope_model::{MetricDataPoint, MetricKind, StoreError};
 
 use super::super::scope::Room;
 use super::SECOND;
-use crate::points::{Amount, MINUTE};
+use crate::file::series::{Amount, MINUTE};
 
 /// What a point takes in an answer, about.
 const POINT_BYTES: usize = 48;

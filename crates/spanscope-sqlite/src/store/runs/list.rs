@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use spanscope_model::{RunFilter, RunPage, RunStatus, Timestamp};
 
 use super::{ALIVE, COLUMNS, FROM, ROOT_AWAITED_NANOS, check, merged, of_task, parts};
-use crate::store::Failure;
+use crate::file::Failure;
 use crate::store::builder::{Sql, count};
 use crate::store::rows::alive_since;
 use crate::store::scope::Scope;

@@ -14,7 +14,7 @@ use super::builder::Sql;
 use super::rows::alive_since;
 use super::scope::Scope;
 use super::traces;
-use crate::schema;
+use crate::file::schema;
 
 /// A run of which no root is stored counts as running for so long after its last span: its root is sent when it ends, and what it waits
 /// for may be a model that thinks.

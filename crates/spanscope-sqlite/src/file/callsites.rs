@@ -1,0 +1,25 @@
+//! Rows of callsites: what all spans or events of one place in a program share.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+/// The row of a callsite in the open file.
+pub(crate) fn callsite_row(
+    db: &Connection,
+    name: &str,
+    target: &str,
+    level: u8,
+    category: &str,
+) -> rusqlite::Result<i64> {
+    let mut find = db.prepare_cached(
+        "SELECT id FROM _callsite WHERE name = ?1 AND target = ?2 AND level = ?3 AND category = ?4",
+    )?;
+    if let Some(row) = find
+        .query_row(params![name, target, level, category], |row| row.get(0))
+        .optional()?
+    {
+        return Ok(row);
+    }
+    db.prepare_cached("INSERT INTO _callsite (name, target, level, category) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![name, target, level, category])?;
+    Ok(db.last_insert_rowid())
+}

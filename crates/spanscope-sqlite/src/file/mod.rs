@@ -1,0 +1,20 @@
+//! The file: how it is opened, what its tables are, the rows that every writer shares, and what keeps it within its bounds.
+//!
+//! Nothing here knows where records come from (`ingest`) or what is asked about them (`store`).
+
+pub(crate) mod bounds;
+pub(crate) mod bulk;
+pub(crate) mod callsites;
+mod checkpoint;
+mod failure;
+pub(crate) mod marks;
+pub(crate) mod open;
+pub(crate) mod processes;
+pub(crate) mod retention;
+pub(crate) mod rows;
+pub(crate) mod runs;
+pub(crate) mod schema;
+pub(crate) mod series;
+pub(crate) mod traces;
+
+pub(crate) use self::failure::Failure;

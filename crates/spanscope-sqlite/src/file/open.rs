@@ -1,0 +1,306 @@
+//! How the file is opened: by writers, who may make it, and by readers, who never change anything.
+//!
+//! Whether a file is ours is always asked through a read-only connection of SQLite's own. Reading the header with
+//! `std::fs` would be simpler, but closing that second handle would drop the locks that another connection of this
+//! process holds on the file (POSIX locks belong to the process), and two writers would then meet.
+
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, params};
+use spanscope_model::{StoreError, StoreErrorKind};
+
+use crate::file::schema;
+
+/// How long a connection waits for another process that holds the lock.
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a file that SQLite can read turns out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Identity {
+    /// A store of ours, of a version that this crate knows.
+    Ours,
+    /// No tables yet.
+    Empty,
+    /// The tables of the system that the specification describes.
+    Described,
+}
+
+/// Opens the store for writing, and makes it where there is none.
+///
+/// It checkpoints nothing by itself (`wal_autocheckpoint` is 0), so that the one who writes decides when.
+pub(crate) fn open_write(path: &Path) -> Result<Connection, StoreError> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(|error| io_error(folder, "make the folder", error))?;
+    }
+    match create_private(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => check_before_writing(path)?,
+        Err(error) => return Err(io_error(path, "make the file", error)),
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(path, flags)
+        .and_then(prepare_for_writing)
+        .map_err(|error| sql_error(path, error))
+}
+
+/// Sees to it that the values under these keys are found by an index. The caller holds the write transaction.
+pub(crate) fn index_keys(db: &Connection, keys: &[String]) -> rusqlite::Result<()> {
+    for key in keys {
+        if db.execute("INSERT OR IGNORE INTO _attr_key (key) VALUES (?1)", [key])? > 0 {
+            // Spans that are already there must be found by the new key too.
+            db.execute(
+                "INSERT OR IGNORE INTO _attr SELECT ?1, a.value, s.id FROM _span s, json_each(s.attributes) a
+                 WHERE a.key = ?2 AND a.type IN ('text', 'integer', 'real')",
+                params![db.last_insert_rowid(), key],
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// What a file calls itself. A copy of it has the same name.
+pub(crate) fn store_name(db: &Connection) -> rusqlite::Result<String> {
+    db.query_row("SELECT name FROM _given", [], |row| row.get(0))
+}
+
+/// Opens an existing store for reading only.
+pub(crate) fn open_read(path: &Path) -> Result<Connection, StoreError> {
+    let db = open_any(path)?;
+    match identify(&db, path)? {
+        Identity::Ours => {}
+        Identity::Empty => {
+            return Err(StoreError::not_found(format!(
+                "{} is empty: no program has stored a span in it yet",
+                path.display()
+            )));
+        }
+        Identity::Described => return Err(described(path)),
+    }
+    db.pragma_update(None, "mmap_size", 1_i64 << 30)
+        .and_then(|()| db.pragma_update(None, "query_only", true))
+        .map_err(|error| sql_error(path, error))?;
+    Ok(db)
+}
+
+/// Opens any SQLite file for reading only; who calls must ask [`identify`] what it is.
+pub(crate) fn open_any(path: &Path) -> Result<Connection, StoreError> {
+    match std::fs::metadata(path) {
+        Ok(file) if file.is_dir() => return Err(folder_error(path)),
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(StoreError::not_found(format!(
+                "there is no span store at {}: run a program that writes one, or name another with --db or \
+                 SQLITE_STORE_DIR",
+                path.display()
+            )));
+        }
+        Err(error) => return Err(io_error(path, "read", error)),
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(path, flags)
+        .and_then(|db| {
+            db.busy_timeout(BUSY_TIMEOUT)?;
+            Ok(db)
+        })
+        .map_err(|error| sql_error(path, error))
+}
+
+/// Says what a file is, or why it can't be used.
+pub(crate) fn identify(db: &Connection, path: &Path) -> Result<Identity, StoreError> {
+    // Before SQLite looks, because another process may be making the file.
+    let has_bytes = std::fs::metadata(path).is_ok_and(|file| file.len() > 0);
+    // One snapshot for all questions: another process may finish making the file between two of them.
+    let snapshot = db
+        .unchecked_transaction()
+        .map_err(|error| sql_error(path, error))?;
+    let db = &snapshot;
+    let number = |pragma: &str| {
+        db.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0))
+            .map_err(|error| sql_error(path, error))
+    };
+    if number("application_id")? == schema::APPLICATION_ID {
+        let version = number("user_version")?;
+        if version > schema::VERSION {
+            return Err(StoreError::new(
+                StoreErrorKind::Unusable,
+                format!(
+                    "{} was written by a newer version of spanscope (schema {version}, this one knows {}): update \
+                     this program, or use another file",
+                    path.display(),
+                    schema::VERSION
+                ),
+            ));
+        }
+        return Ok(Identity::Ours);
+    }
+    let (tables, described): (i64, i64) = db
+        .query_row(
+            "SELECT count(*), count(*) FILTER (WHERE type = 'table' AND name IN ('traces', 'spans')) FROM sqlite_schema",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .map_err(|error| sql_error(path, error))?;
+    match (tables, described) {
+        // SQLite takes a file of a few bytes for one that it may begin anew.
+        (0, _) if has_bytes && number("page_count")? == 0 => Err(StoreError::new(
+            StoreErrorKind::Unusable,
+            format!(
+                "{} is not a database: it was left as it is, name another file",
+                path.display()
+            ),
+        )),
+        (0, _) => Ok(Identity::Empty),
+        (_, 2) => Ok(Identity::Described),
+        _ => Err(StoreError::new(
+            StoreErrorKind::Unusable,
+            format!(
+                "{} is the database of another application: it was left as it is, name another file",
+                path.display()
+            ),
+        )),
+    }
+}
+
+fn check_before_writing(path: &Path) -> Result<(), StoreError> {
+    let db = open_any(path)?;
+    match identify(&db, path)? {
+        Identity::Ours | Identity::Empty => Ok(()),
+        Identity::Described => Err(described(path)),
+    }
+}
+
+/// The schema is made before the file is switched to WAL, so that its identity stands in the file itself from its
+/// first moment and not in a log beside it.
+fn prepare_for_writing(db: Connection) -> rusqlite::Result<Connection> {
+    db.busy_timeout(BUSY_TIMEOUT)?;
+    // A batch with spans, events and measurements uses more than the 16 that are kept by default.
+    db.set_prepared_statement_cache_capacity(64);
+    db.execute_batch("PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL;")?;
+    let transaction = Transaction::new_unchecked(&db, TransactionBehavior::Immediate)?;
+    schema::bring_forward(&transaction)?;
+    transaction.commit()?;
+    switch_to_wal(&db)?;
+    // Without it SQLite looks at bound values when it plans, and plans anew when they change: 4 % of a writer's time.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    db.execute_batch(
+        "PRAGMA synchronous = NORMAL;
+         PRAGMA wal_autocheckpoint = 0;
+         PRAGMA journal_size_limit = 16777216;
+         PRAGMA cache_size = -8000;
+         PRAGMA temp_store = MEMORY;",
+    )?;
+    Ok(db)
+}
+
+/// SQLite does not wait for others by itself when the journal mode changes, so this does.
+fn switch_to_wal(db: &Connection) -> rusqlite::Result<()> {
+    let until = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        match db.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())) {
+            Err(error) if is_busy(&error) && Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            result => return result,
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
+}
+
+/// Makes an empty file that only its owner can read: what it will hold is what people said to a model.
+pub(crate) fn create_private(path: &Path) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options.open(path).map(drop)
+}
+
+fn described(path: &Path) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Unusable,
+        format!(
+            "{} has the tables of another telemetry system: copy its spans into a store of ours with `spanscope \
+             import {}`",
+            path.display(),
+            path.display()
+        ),
+    )
+}
+
+fn folder_error(path: &Path) -> StoreError {
+    let example: PathBuf = path.join("trace_store.db");
+    StoreError::new(
+        StoreErrorKind::Unusable,
+        format!(
+            "{} is a folder: name the file in it, for example {}",
+            path.display(),
+            example.display()
+        ),
+    )
+}
+
+/// What a failure of the file system means for the user.
+pub(crate) fn io_error(path: &Path, what: &str, error: std::io::Error) -> StoreError {
+    let mend = match error.kind() {
+        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+            "give this user the right to write there, or name another place with --db or SQLITE_STORE_DIR"
+        }
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => "make room on the disk",
+        std::io::ErrorKind::NotADirectory | std::io::ErrorKind::AlreadyExists => {
+            "a part of the path is a file, name another place"
+        }
+        _ => "name another place with --db or SQLITE_STORE_DIR",
+    };
+    StoreError::new(
+        StoreErrorKind::Unavailable,
+        format!("can't {what} {}: {error}; {mend}", path.display()),
+    )
+    .with_source(error)
+}
+
+/// What a failure of SQLite means for the user.
+pub(crate) fn sql_error(path: &Path, error: rusqlite::Error) -> StoreError {
+    let file = path.display();
+    let (kind, message) = match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => (
+            StoreErrorKind::Unusable,
+            format!("{file} is not a database: it was left as it is, name another file"),
+        ),
+        Some(ErrorCode::DatabaseCorrupt) => (
+            StoreErrorKind::Unusable,
+            format!("{file} is damaged: move it away, or put a backup in its place"),
+        ),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => (
+            StoreErrorKind::Unavailable,
+            format!("{file} is locked by another program for too long: try again, or end that program"),
+        ),
+        Some(ErrorCode::DiskFull) => (
+            StoreErrorKind::Unavailable,
+            format!("the disk of {file} is full: make room on it"),
+        ),
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => (
+            StoreErrorKind::Unavailable,
+            format!(
+                "can't open {file}: give this user the right to read and write the file and its folder, or name \
+                 another place with --db or SQLITE_STORE_DIR"
+            ),
+        ),
+        _ => (
+            StoreErrorKind::Unavailable,
+            format!("the span store {file} failed: {error}"),
+        ),
+    };
+    StoreError::new(kind, message).with_source(error)
+}

@@ -1,0 +1,415 @@
+//! Deleting: what is too old, what has expired, and the oldest traces when the file is too large.
+//!
+//! Traces go as a whole. Every transaction is short, so that writers of other processes get in between; a huge trace
+//! goes in several of them, its own row last, so that an interrupted deletion is taken up again by the next one.
+
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+use spanscope_model::Timestamp;
+
+use super::{schema, series};
+
+/// A transaction takes no further trace after this time.
+const TRANSACTION: Duration = Duration::from_millis(25);
+/// Rows deleted by one statement.
+const CHUNK: usize = 1000;
+/// Pages given back between two looks at whether there are more.
+const PAGES: u64 = 256;
+
+/// A batch that was stored is known for so long.
+const KNOWN_FOR: Duration = Duration::from_secs(3600);
+
+/// How much was deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Deleted {
+    /// Whole traces.
+    pub traces: u64,
+    /// Spans of them.
+    pub spans: u64,
+    /// Events, of these traces and outside of any.
+    pub events: u64,
+    /// Measurements; they go by their own age.
+    pub points: u64,
+}
+
+impl std::ops::AddAssign for Deleted {
+    fn add_assign(&mut self, other: Self) {
+        self.traces += other.traces;
+        self.spans += other.spans;
+        self.events += other.events;
+        self.points += other.points;
+    }
+}
+
+/// Deletes up to `max_traces` traces that ended before the cutoff, and the loose events and the measurements before it.
+///
+/// Events and measurements that brought a time to live of their own stay exactly until it is over, without their trace if that goes.
+pub(crate) fn delete_older_than(
+    db: &Connection,
+    cutoff: Timestamp,
+    max_traces: usize,
+) -> rusqlite::Result<Deleted> {
+    let now = Timestamp::now();
+    let mut deleted = Deleted::default();
+    let traces = rowids(
+        db,
+        "SELECT id FROM _trace WHERE start < ?1 AND end < ?1 AND (expires IS NULL OR expires <= ?2) ORDER BY start LIMIT ?3",
+        (cutoff.as_nanos(), now.as_nanos(), sql_count(max_traces)),
+    )?;
+    deleted += delete_traces(db, &traces, now)?;
+    deleted.events += chunks(db, |db| {
+        db.execute(
+            "DELETE FROM _event WHERE id IN (SELECT id FROM _event WHERE trace IS NULL AND time < ?1 \
+             AND (expires IS NULL OR expires <= ?2) LIMIT ?3)",
+            (cutoff.as_nanos(), now.as_nanos(), sql_count(CHUNK)),
+        )
+    })?;
+    deleted.points += chunks(db, |db| {
+        let values = (cutoff.as_nanos(), now.as_nanos(), sql_count(CHUNK));
+        series::delete(
+            db,
+            "DELETE FROM _point WHERE id IN (SELECT id FROM _point WHERE time < ?1 \
+             AND (expires IS NULL OR expires <= ?2) ORDER BY time LIMIT ?3) RETURNING series, time",
+            values,
+        )
+    })?;
+    // The last mark before the cutoff still says where the events at the cutoff begin.
+    immediately(db, |db| {
+        db.execute(
+            "DELETE FROM _mark WHERE time < (SELECT max(time) FROM _mark WHERE time < ?1)",
+            [cutoff.as_nanos()],
+        )
+    })?;
+    Ok(deleted)
+}
+
+/// What [`delete_older_than`] and [`delete_expired`] would delete.
+pub(crate) fn count_older_than(db: &Connection, cutoff: Timestamp) -> rusqlite::Result<Deleted> {
+    let now = Timestamp::now().as_nanos();
+    let count = |sql: &str| {
+        db.query_row(sql, [cutoff.as_nanos(), now], |row| row.get::<_, i64>(0))
+            .map(|count| u64::try_from(count).unwrap_or(0))
+    };
+    // A trace with a time to live of its own goes by that, and no other.
+    let gone = match schema::has_tenants(db)? {
+        true => "(CASE WHEN t.expires IS NULL THEN t.start < ?1 AND t.end < ?1 ELSE t.expires <= ?2 END)",
+        false => "(t.start < ?1 AND t.end < ?1)",
+    };
+    // Both values have to be used by every statement.
+    let both = "?1 IS NOT NULL AND ?2 IS NOT NULL";
+    Ok(Deleted {
+        traces: count(&format!("SELECT count(*) FROM _trace t WHERE {both} AND {gone}"))?,
+        spans: count(&format!(
+            "SELECT count(*) FROM _trace t JOIN _span s ON s.trace = t.id WHERE {both} AND {gone}"
+        ))?,
+        events: count(&format!(
+            "SELECT (SELECT count(*) FROM _trace t JOIN _event e ON e.trace = t.id \
+                     WHERE {gone} AND (e.expires IS NULL OR e.expires <= ?2)) \
+                  + (SELECT count(*) FROM _event WHERE trace IS NULL AND time < ?1 AND (expires IS NULL OR expires <= ?2)) \
+                  + (SELECT count(*) FROM _event e LEFT JOIN _trace t ON t.id = e.trace WHERE e.expires <= ?2 \
+                     AND NOT (e.trace IS NULL AND e.time < ?1) AND NOT COALESCE({gone}, 0))"
+        ))?,
+        points: match schema::has_metrics(db)? {
+            true => count(
+                "SELECT (SELECT count(*) FROM _point WHERE time < ?1 AND (expires IS NULL OR expires <= ?2)) \
+                      + (SELECT count(*) FROM _point WHERE time >= ?1 AND expires <= ?2)",
+            )?,
+            false => 0,
+        },
+    })
+}
+
+/// Deletes the traces, events and measurements whose own time to live is over.
+pub(crate) fn delete_expired(db: &Connection, now: Timestamp) -> rusqlite::Result<Deleted> {
+    let mut deleted = Deleted::default();
+    loop {
+        let traces = rowids(
+            db,
+            "SELECT id FROM _trace WHERE expires <= ?1 LIMIT ?2",
+            (now.as_nanos(), sql_count(CHUNK)),
+        )?;
+        deleted += delete_traces(db, &traces, now)?;
+        if traces.len() < CHUNK {
+            break;
+        }
+    }
+    let events = chunks(db, |db| {
+        db.execute(
+            "DELETE FROM _event WHERE id IN (SELECT id FROM _event WHERE expires <= ?1 LIMIT ?2)",
+            (now.as_nanos(), sql_count(CHUNK)),
+        )
+    })?;
+    let points = chunks(db, |db| {
+        series::delete(
+            db,
+            "DELETE FROM _point WHERE id IN (SELECT id FROM _point WHERE expires <= ?1 LIMIT ?2) RETURNING series, time",
+            (now.as_nanos(), sql_count(CHUNK)),
+        )
+    })?;
+    deleted.events += events;
+    deleted.points += points;
+    Ok(deleted)
+}
+
+/// Forgets what only served those who sent records: batches that are known for an hour, traces that were continued, and senders
+/// of whom nothing can be stored any more. What such a sender has given stays in the account, as that of another row.
+pub(crate) fn forget(db: &Connection, now: Timestamp, retention: Duration) -> rusqlite::Result<()> {
+    let chunk = sql_count(CHUNK);
+    chunks(db, |db| {
+        db.execute(
+            "DELETE FROM _batch WHERE digest IN (SELECT digest FROM _batch WHERE time < ?1 LIMIT ?2)",
+            (now.before(KNOWN_FOR).as_nanos(), chunk),
+        )
+    })?;
+    let cutoff = now.before(retention).as_nanos();
+    immediately(db, |db| {
+        db.execute("DELETE FROM _continued WHERE time < ?1", [cutoff])
+    })?;
+    immediately(db, |db| {
+        let mut find = db.prepare_cached(
+            "SELECT id FROM _process WHERE resource IS NOT NULL AND seen_at < ?1
+             AND (expires IS NULL OR expires <= ?2) LIMIT ?3",
+        )?;
+        let gone: Vec<i64> = find
+            .query_map((cutoff, now.as_nanos(), chunk), |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        if gone.is_empty() {
+            return Ok(());
+        }
+        // Programs that write the file are never forgotten; the first of them keeps the account.
+        db.execute(
+            "INSERT INTO _process (service_name, pid, started_at, seen_at, ended_at) SELECT '', 0, ?1, ?1, ?1
+             WHERE NOT EXISTS (SELECT 1 FROM _process WHERE resource IS NULL)",
+            [now.as_nanos()],
+        )?;
+        for process in &gone {
+            db.prepare_cached(
+                "UPDATE _process SET offered = offered + (SELECT offered FROM _process WHERE id = ?1),
+                 stored = stored + (SELECT stored FROM _process WHERE id = ?1)
+                 WHERE id = (SELECT min(id) FROM _process WHERE resource IS NULL)",
+            )?
+            .execute([process])?;
+            db.prepare_cached("DELETE FROM _total WHERE process = ?1")?
+                .execute([process])?;
+            db.prepare_cached("DELETE FROM _process WHERE id = ?1")?
+                .execute([process])?;
+        }
+        db.execute(
+            "DELETE FROM _resource WHERE id NOT IN (SELECT resource FROM _process WHERE resource IS NOT NULL)",
+            [],
+        )?;
+        Ok(())
+    })
+}
+
+/// Deletes the oldest traces, and the loose events and measurements up to where they began, whatever their age. Where no
+/// trace is left, the oldest loose events and measurements go.
+pub(crate) fn delete_oldest(db: &Connection, traces: usize) -> rusqlite::Result<Deleted> {
+    let oldest = rowids(
+        db,
+        "SELECT id FROM _trace ORDER BY start LIMIT ?1",
+        [sql_count(traces)],
+    )?;
+    let until: Option<i64> = match oldest.last() {
+        Some(last) => db
+            .query_row("SELECT start FROM _trace WHERE id = ?1", [last], |row| row.get(0))
+            .optional()?,
+        None => None,
+    };
+    // No event outlives the cap: the time that counts as now is the end of all times.
+    let mut deleted = delete_traces(db, &oldest, Timestamp::from_nanos(i64::MAX))?;
+    deleted.events += match until {
+        Some(until) => chunks(db, |db| {
+            db.execute(
+                "DELETE FROM _event WHERE id IN (SELECT id FROM _event WHERE trace IS NULL AND time <= ?1 LIMIT ?2)",
+                (until, sql_count(CHUNK)),
+            )
+        })?,
+        None => immediately(db, |db| {
+            db.execute(
+                "DELETE FROM _event WHERE id IN (SELECT id FROM _event WHERE trace IS NULL ORDER BY time LIMIT ?1)",
+                [sql_count(CHUNK)],
+            )
+        })
+        .map(|events| events as u64)?,
+    };
+    deleted.points += match until {
+        Some(until) => chunks(db, |db| {
+            series::delete(
+                db,
+                "DELETE FROM _point WHERE id IN (SELECT id FROM _point WHERE time <= ?1 ORDER BY time LIMIT ?2) \
+                 RETURNING series, time",
+                (until, sql_count(CHUNK)),
+            )
+        })?,
+        None => immediately(db, |db| {
+            series::delete(
+                db,
+                "DELETE FROM _point WHERE id IN (SELECT id FROM _point ORDER BY time LIMIT ?1) RETURNING series, time",
+                [sql_count(CHUNK)],
+            )
+        })
+        .map(|points| points as u64)?,
+    };
+    Ok(deleted)
+}
+
+/// Bytes of the file that hold something.
+pub(crate) fn used_bytes(db: &Connection) -> rusqlite::Result<u64> {
+    let number = |pragma: &str| db.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let pages = number("page_count")?.saturating_sub(number("freelist_count")?);
+    Ok(u64::try_from(pages.saturating_mul(number("page_size")?)).unwrap_or(0))
+}
+
+/// Gives up to so many free pages back to the file system, and says how many it were.
+pub(crate) fn give_back(db: &Connection, pages: u64) -> rusqlite::Result<u64> {
+    let free = || {
+        db.pragma_query_value(None, "freelist_count", |row| row.get::<_, i64>(0))
+            .map(|pages| u64::try_from(pages).unwrap_or(0))
+    };
+    let mut given = 0;
+    let mut before = free()?;
+    while given < pages && before > 0 {
+        let step = PAGES.min(pages - given);
+        let mut statement = db.prepare(&format!("PRAGMA incremental_vacuum({step})"))?;
+        let mut rows = statement.query([])?;
+        // Each row is a page given back: SQLite stops where the reading of them stops.
+        while rows.next()?.is_some() {}
+        let after = free()?;
+        if after >= before {
+            break;
+        }
+        given += before - after;
+        before = after;
+    }
+    Ok(given)
+}
+
+pub(crate) fn delete_traces(db: &Connection, traces: &[i64], now: Timestamp) -> rusqlite::Result<Deleted> {
+    let mut deleted = Deleted::default();
+    let mut traces = traces.iter().copied();
+    let mut current = traces.next();
+    while current.is_some() {
+        let transaction = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
+        keep_numbers(&transaction)?;
+        let began = Instant::now();
+        {
+            let mut trace_rows = TraceRows::new(&transaction)?;
+            while let Some(trace) = current {
+                if trace_rows.delete(trace, now, &mut deleted)? {
+                    current = traces.next();
+                }
+                if began.elapsed() > TRANSACTION {
+                    break;
+                }
+            }
+        }
+        transaction.commit()?;
+    }
+    Ok(deleted)
+}
+
+/// The statements that delete what belongs to a trace.
+struct TraceRows<'db> {
+    attributes: rusqlite::Statement<'db>,
+    spans: rusqlite::Statement<'db>,
+    events: rusqlite::Statement<'db>,
+    foreign: rusqlite::Statement<'db>,
+    loosen: rusqlite::Statement<'db>,
+    runs: rusqlite::Statement<'db>,
+    ends: rusqlite::Statement<'db>,
+    trace: rusqlite::Statement<'db>,
+}
+
+impl<'db> TraceRows<'db> {
+    fn new(db: &'db Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            attributes: db.prepare(
+                "DELETE FROM _attr WHERE span IN (SELECT id FROM _span WHERE trace = ?1 ORDER BY id LIMIT ?2)",
+            )?,
+            spans: db.prepare(
+                "DELETE FROM _span WHERE id IN (SELECT id FROM _span WHERE trace = ?1 ORDER BY id LIMIT ?2)",
+            )?,
+            events: db.prepare(
+                "DELETE FROM _event WHERE id IN (SELECT id FROM _event WHERE trace = ?1 \
+                 AND (expires IS NULL OR expires <= ?3) LIMIT ?2)",
+            )?,
+            // Outside of its trace, an event is of whoever wrote it. Where that is another one than whose the trace was, it goes
+            // with the trace, so that nobody reads what was never theirs.
+            foreign: db.prepare(
+                "DELETE FROM _event WHERE trace = ?1 AND COALESCE((SELECT tenant FROM _process WHERE id = process), 0) \
+                 <> (SELECT tenant FROM _trace WHERE id = ?1)",
+            )?,
+            loosen: db.prepare("UPDATE _event SET trace = NULL WHERE trace = ?1")?,
+            runs: db.prepare("DELETE FROM _run WHERE trace = ?1")?,
+            ends: db.prepare("DELETE FROM _ended WHERE trace = ?1")?,
+            trace: db.prepare("DELETE FROM _trace WHERE id = ?1")?,
+        })
+    }
+
+    /// Deletes a chunk of each kind; true when the whole trace is gone.
+    fn delete(&mut self, trace: i64, now: Timestamp, deleted: &mut Deleted) -> rusqlite::Result<bool> {
+        let chunk = sql_count(CHUNK);
+        self.attributes.execute((trace, chunk))?;
+        let spans = self.spans.execute((trace, chunk))?;
+        let events = self.events.execute((trace, chunk, now.as_nanos()))?;
+        deleted.spans += spans as u64;
+        deleted.events += events as u64;
+        if spans == CHUNK || events == CHUNK {
+            return Ok(false);
+        }
+        deleted.events += self.foreign.execute([trace])? as u64;
+        self.loosen.execute([trace])?;
+        self.runs.execute([trace])?;
+        self.ends.execute([trace])?;
+        deleted.traces += self.trace.execute([trace])? as u64;
+        Ok(true)
+    }
+}
+
+fn rowids(db: &Connection, sql: &str, values: impl rusqlite::Params) -> rusqlite::Result<Vec<i64>> {
+    db.prepare(sql)?.query_map(values, |row| row.get(0))?.collect()
+}
+
+/// Repeats a statement that changes up to [`CHUNK`] rows until it changes fewer; each run is its own transaction.
+fn chunks(
+    db: &Connection,
+    mut statement: impl FnMut(&Connection) -> rusqlite::Result<usize>,
+) -> rusqlite::Result<u64> {
+    let mut all = 0;
+    loop {
+        let changed = immediately(db, &mut statement)?;
+        all += changed as u64;
+        if changed < CHUNK {
+            return Ok(all);
+        }
+    }
+}
+
+/// Takes the write lock first: a statement that begins as a reader is refused at once where another process writes.
+fn immediately<T>(
+    db: &Connection,
+    work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let transaction = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
+    keep_numbers(&transaction)?;
+    let done = work(&transaction)?;
+    transaction.commit()?;
+    Ok(done)
+}
+
+/// Sees to it that the numbers of what is about to be deleted are not given again: whoever follows the store would miss what gets
+/// them, and whoever is about to delete a row would delete another one.
+pub(crate) fn keep_numbers(db: &Connection) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "UPDATE _given SET trace = MAX(trace, (SELECT COALESCE(MAX(id), 0) FROM _trace)),
+         span = MAX(span, (SELECT COALESCE(MAX(id), 0) FROM _span)), event = MAX(event, (SELECT COALESCE(MAX(id), 0) FROM _event))",
+    )?
+    .execute([])?;
+    Ok(())
+}
+
+fn sql_count(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,419 @@
+//! Rows of spans, events and attributes, and the one way in which a transaction stores them: what every writer of a file shares.
+//!
+//! A writer fills rows and decides nothing about their columns; each INSERT stands once, here or in `traces`. Row numbers are given
+//! out here, inside of the write transaction, so that several processes never give out the same.
+
+use std::collections::HashMap;
+
+use rusqlite::Connection;
+use spanscope_model::{SpanId, SpanKind, Timestamp, TraceId};
+
+use super::bulk::{Bulk, Cell, Table};
+use super::processes::add_bytes;
+use super::runs::{Found, Runs};
+use super::traces::{self, Owner, TraceChange};
+
+/// A span id as the `span_id` column has it.
+pub(crate) fn span_key(span_id: SpanId) -> i64 {
+    i64::from_be_bytes(span_id.to_bytes())
+}
+
+/// A kind as the `kind` column has it.
+pub(crate) fn kind_number(kind: SpanKind) -> i64 {
+    match kind {
+        SpanKind::Internal => 0,
+        SpanKind::Server => 1,
+        SpanKind::Client => 2,
+        SpanKind::Producer => 3,
+        SpanKind::Consumer => 4,
+    }
+}
+
+/// A number or text under an indexed key.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Indexed {
+    Text(String),
+    Integer(i64),
+    Float(f64),
+}
+
+/// A row of `_span`, but for its number.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SpanRow<'s> {
+    pub(crate) callsite: i64,
+    /// Where it differs from the callsite's.
+    pub(crate) name: Option<&'s str>,
+    pub(crate) start: i64,
+    pub(crate) duration: Option<i64>,
+    pub(crate) status: Option<i64>,
+    pub(crate) trace: i64,
+    pub(crate) process: i64,
+    pub(crate) kind: i64,
+    pub(crate) key: i64,
+    pub(crate) parent: Option<i64>,
+    pub(crate) attributes: &'s str,
+    pub(crate) extra: Option<&'s str>,
+    /// Where it differs from the callsite's.
+    pub(crate) category: Option<&'s str>,
+    /// 1 for the server's half of a call whose halves share an id.
+    pub(crate) half: Option<i64>,
+}
+
+/// A row of `_event`; its number is given out when it is added.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EventRow<'e> {
+    pub(crate) callsite: i64,
+    pub(crate) time: i64,
+    pub(crate) trace: Option<i64>,
+    pub(crate) span: Option<i64>,
+    pub(crate) process: i64,
+    /// Where it differs from the callsite's, as the other two.
+    pub(crate) severity: Option<i64>,
+    pub(crate) name: Option<&'e str>,
+    pub(crate) message: &'e str,
+    /// A JSON object; `{}` is none.
+    pub(crate) attributes: &'e str,
+    pub(crate) expires: Option<i64>,
+    pub(crate) category: Option<&'e str>,
+}
+
+/// What a span's row takes beside its texts, with its part of the indexes.
+const SPAN_BYTES: usize = 110;
+/// The same of an event.
+const EVENT_BYTES: usize = 50;
+
+const SPANS: Table<14> = Table {
+    insert: "INSERT OR FAIL INTO _span",
+    columns: [
+        "callsite",
+        "start",
+        "duration",
+        "status",
+        "trace",
+        "process",
+        "kind",
+        "span_id",
+        "parent",
+        "attributes",
+        "name",
+        "extra",
+        "category",
+        "half",
+    ],
+    rare: 4,
+};
+
+const EVENTS: Table<11> = Table {
+    insert: "INSERT OR FAIL INTO _event",
+    columns: [
+        "callsite",
+        "time",
+        "trace",
+        "span_id",
+        "process",
+        "message",
+        "attributes",
+        "severity",
+        "name",
+        "expires",
+        "category",
+    ],
+    rare: 4,
+};
+
+const ATTRIBUTES: Table<3> = Table {
+    insert: "INSERT OR IGNORE INTO _attr",
+    columns: ["key", "value", "span"],
+    rare: 0,
+};
+
+/// The rows of one transaction.
+pub(crate) struct RowWriter<'a> {
+    db: &'a Connection,
+    owner: Owner,
+    next_trace: i64,
+    next_span: i64,
+    next_event: i64,
+    /// The latest start of all that is stored.
+    pub(crate) latest_time: i64,
+    traces: Vec<(TraceId, TraceChange)>,
+    /// Where each of them is.
+    places: HashMap<TraceId, usize>,
+    /// The one that was asked for last: records of a trace come one after the other.
+    current: Option<(TraceId, usize)>,
+    /// What processes stored outside of traces.
+    loose_bytes: HashMap<i64, i64>,
+    runs: Runs,
+    spans: Bulk<'a, 14>,
+    events: Bulk<'a, 11>,
+    attributes: Bulk<'a, 3>,
+}
+
+impl<'a> RowWriter<'a> {
+    /// Begins; the caller holds the write transaction.
+    pub(crate) fn begin(db: &'a Connection, owner: Owner) -> rusqlite::Result<Self> {
+        let [next_trace, next_span, next_event] = db
+            .prepare_cached(
+                "SELECT MAX(trace, COALESCE((SELECT MAX(id) FROM _trace), 0)) + 1,
+                     MAX(span, COALESCE((SELECT MAX(id) FROM _span), 0)) + 1,
+                     MAX(event, COALESCE((SELECT MAX(id) FROM _event), 0)) + 1 FROM _given",
+            )?
+            .query_row([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?;
+        Ok(Self {
+            db,
+            owner,
+            next_trace,
+            next_span,
+            next_event,
+            latest_time: 0,
+            traces: Vec::new(),
+            places: HashMap::new(),
+            current: None,
+            loose_bytes: HashMap::new(),
+            runs: Runs::default(),
+            spans: Bulk::new(db, &SPANS),
+            events: Bulk::new(db, &EVENTS),
+            attributes: Bulk::new(db, &ATTRIBUTES),
+        })
+    }
+
+    /// Whose traces are meant from now on.
+    pub(crate) fn set_owner(&mut self, owner: Owner) -> rusqlite::Result<()> {
+        if owner != self.owner {
+            self.write_traces()?;
+            self.owner = owner;
+        }
+        Ok(())
+    }
+
+    /// The first numbers that are given to no row yet, of traces, spans and events.
+    pub(crate) fn next(&self) -> [i64; 3] {
+        [self.next_trace, self.next_span, self.next_event]
+    }
+
+    /// Sets a mark: what was stored until now began before `time`.
+    pub(crate) fn mark(&self, time: i64) -> rusqlite::Result<()> {
+        let now = Timestamp::now().as_nanos();
+        self.db
+            .prepare_cached(
+                "INSERT OR IGNORE INTO _mark (time, span, event, stored) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute([time, self.next_span, self.next_event, now])?;
+        Ok(())
+    }
+
+    /// Gives out the number of a span's row.
+    pub(crate) fn new_span(&mut self) -> i64 {
+        self.next_span += 1;
+        self.next_span - 1
+    }
+
+    /// The trace, as far as this batch has changed it, stretched over a time.
+    pub(crate) fn touch(
+        &mut self,
+        trace_id: TraceId,
+        start: i64,
+        end: i64,
+    ) -> rusqlite::Result<&mut TraceChange> {
+        self.latest_time = self.latest_time.max(start);
+        let trace = self.change(trace_id)?;
+        trace.stretch(start, end);
+        Ok(trace)
+    }
+
+    /// The trace of something that lies beside its spans and does not make it longer. One without spans lasts from the first
+    /// to the last of such things.
+    pub(crate) fn touch_beside(&mut self, trace_id: TraceId, time: i64) -> rusqlite::Result<i64> {
+        let trace = self.change(trace_id)?;
+        trace.beside = Some(match trace.beside {
+            Some((first, last)) => (first.min(time), last.max(time)),
+            None => (time, time),
+        });
+        Ok(trace.row)
+    }
+
+    /// The trace, as far as this batch has changed it.
+    pub(crate) fn change(&mut self, trace_id: TraceId) -> rusqlite::Result<&mut TraceChange> {
+        let place = match self.place(trace_id) {
+            Some(place) => place,
+            None => {
+                let known = self.owner.find(self.db, trace_id)?;
+                let (row, stored_spans) = known.unwrap_or_else(|| {
+                    self.next_trace += 1;
+                    (self.next_trace - 1, 0)
+                });
+                let change = TraceChange::new(row, known.is_none(), stored_spans);
+                self.traces.push((trace_id, change));
+                let place = self.traces.len() - 1;
+                self.places.insert(trace_id, place);
+                self.current = Some((trace_id, place));
+                place
+            }
+        };
+        Ok(&mut self.traces[place].1)
+    }
+
+    /// The trace, if this batch has changed it already.
+    pub(crate) fn touched(&mut self, trace_id: TraceId) -> Option<&mut TraceChange> {
+        let place = self.place(trace_id)?;
+        self.traces.get_mut(place).map(|(_, trace)| trace)
+    }
+
+    fn place(&mut self, trace_id: TraceId) -> Option<usize> {
+        if let Some((current, place)) = self.current
+            && current == trace_id
+        {
+            return Some(place);
+        }
+        let place = *self.places.get(&trace_id)?;
+        self.current = Some((trace_id, place));
+        Some(place)
+    }
+
+    /// Accounts for a record of the trace that was asked for last.
+    fn account(&mut self, trace: i64, bytes: usize) {
+        let current = self.current.and_then(|(_, place)| self.traces.get_mut(place));
+        let change = match current {
+            Some((_, change)) if change.row == trace => Some(change),
+            _ => self
+                .traces
+                .iter_mut()
+                .map(|(_, change)| change)
+                .find(|change| change.row == trace),
+        };
+        if let Some(change) = change {
+            change.bytes += i64::try_from(bytes).unwrap_or(i64::MAX / 2);
+        }
+    }
+
+    /// Adds a span's row, by the number that was given out.
+    pub(crate) fn add_span(&mut self, row: i64, span: &SpanRow<'_>) -> rusqlite::Result<()> {
+        let texts = [Some(span.attributes), span.name, span.extra, span.category];
+        self.account(span.trace, SPAN_BYTES + bytes_of(texts));
+        self.spans.push_numbered(
+            row,
+            [
+                span.callsite.into(),
+                span.start.into(),
+                span.duration.into(),
+                span.status.into(),
+                span.trace.into(),
+                span.process.into(),
+                span.kind.into(),
+                span.key.into(),
+                span.parent.into(),
+                span.attributes.into(),
+                span.name.into(),
+                span.extra.into(),
+                span.category.into(),
+                span.half.into(),
+            ],
+        )
+    }
+
+    /// Keeps the value of an attribute that is found by an index: its key's row in `_attr_key`, and the span's row.
+    pub(crate) fn index(&mut self, key: i64, value: &Indexed, span: i64) -> rusqlite::Result<()> {
+        let value = match value {
+            Indexed::Text(text) => Cell::Text(text),
+            Indexed::Integer(number) => Cell::Integer(*number),
+            Indexed::Float(number) => Cell::Real(*number),
+        };
+        self.attributes.push([key.into(), value, span.into()])
+    }
+
+    /// Forgets the values of a span that are found by an index, for those that it has now.
+    pub(crate) fn unindex(&mut self, span: i64) -> rusqlite::Result<()> {
+        self.attributes.flush()?;
+        self.db
+            .prepare_cached("DELETE FROM _attr WHERE span = ?1")?
+            .execute([span])?;
+        Ok(())
+    }
+
+    /// Notes what a span tells of an agent run, if it does.
+    pub(crate) fn note_run(&mut self, trace: i64, found: Found) {
+        self.runs.note(trace, found);
+    }
+
+    /// Notes that the root of a trace that was there came or ended, or may have.
+    pub(crate) fn note_root_of_run(&mut self, trace: i64) {
+        self.runs.note_root(trace);
+    }
+
+    /// Notes that a span that was stored while it ran has ended.
+    pub(crate) fn note_end(&self, trace: i64, span: i64) -> rusqlite::Result<()> {
+        self.db
+            .prepare_cached("INSERT INTO _ended (trace, span) VALUES (?1, ?2)")?
+            .execute([trace, span])?;
+        Ok(())
+    }
+
+    /// Adds an event's row and answers its number.
+    pub(crate) fn add_event(&mut self, event: &EventRow<'_>) -> rusqlite::Result<i64> {
+        let row = self.next_event;
+        self.next_event += 1;
+        let texts = [
+            Some(event.message),
+            Some(event.attributes),
+            event.name,
+            event.category,
+        ];
+        let bytes = EVENT_BYTES + bytes_of(texts);
+        match event.trace {
+            Some(trace) => self.account(trace, bytes),
+            None => *self.loose_bytes.entry(event.process).or_default() += i64::try_from(bytes).unwrap_or(0),
+        }
+        let attributes = (event.attributes.len() > 2).then_some(event.attributes);
+        self.events.push_numbered(
+            row,
+            [
+                event.callsite.into(),
+                event.time.into(),
+                event.trace.into(),
+                event.span.into(),
+                event.process.into(),
+                event.message.into(),
+                attributes.into(),
+                event.severity.into(),
+                event.name.into(),
+                event.expires.into(),
+                event.category.into(),
+            ],
+        )?;
+        Ok(row)
+    }
+
+    /// Writes the spans that wait for others to be written with.
+    pub(crate) fn flush_spans(&mut self) -> rusqlite::Result<()> {
+        self.spans.flush()
+    }
+
+    /// Writes the spans and events that wait for others to be written with.
+    pub(crate) fn flush_records(&mut self) -> rusqlite::Result<()> {
+        self.spans.flush()?;
+        self.events.flush()
+    }
+
+    /// Writes what is left.
+    pub(crate) fn flush(&mut self) -> rusqlite::Result<()> {
+        self.spans.flush()?;
+        self.events.flush()?;
+        self.attributes.flush()?;
+        self.write_traces()?;
+        for (process, bytes) in self.loose_bytes.drain() {
+            add_bytes(self.db, process, bytes)?;
+        }
+        std::mem::take(&mut self.runs).write(self.db)
+    }
+
+    fn write_traces(&mut self) -> rusqlite::Result<()> {
+        self.places.clear();
+        self.current = None;
+        traces::write(self.db, self.owner, std::mem::take(&mut self.traces))
+    }
+}
+
+/// The bytes of some texts.
+fn bytes_of<const TEXTS: usize>(texts: [Option<&str>; TEXTS]) -> usize {
+    texts.into_iter().flatten().map(str::len).sum()
+}

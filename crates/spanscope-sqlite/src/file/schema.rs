@@ -1,0 +1,85 @@
+//! The file's identity and version, and how a new one is made and an older one brought forward.
+
+use rusqlite::Connection;
+
+use crate::file::runs;
+
+/// Marks a SQLite file as a span store of ours: "SpSc" in SQLite's `application_id`.
+pub(crate) const APPLICATION_ID: i32 = 0x5370_5363;
+/// The schema version that this crate writes, in SQLite's `user_version`.
+pub(crate) const VERSION: i32 = 6;
+/// The first version that has metrics.
+const VERSION_WITH_METRICS: i32 = 2;
+/// The first version that counts what a tail rule left out.
+const VERSION_WITH_SAMPLED: i32 = 3;
+/// The first version that has tenants and senders.
+const VERSION_WITH_TENANTS: i32 = 4;
+/// The first version that knows agent runs.
+const VERSION_WITH_RUNS: i32 = 5;
+/// The first version that has a table of resources, and halves of spans.
+const VERSION_WITH_RESOURCES: i32 = 6;
+
+/// What each version adds to the tables of the one before. A new file goes the same way as an old one, so that they can't
+/// differ.
+const STEPS: [(i32, &str); 6] = [
+    (1, include_str!("schema.sql")),
+    (VERSION_WITH_METRICS, include_str!("schema_2.sql")),
+    (VERSION_WITH_SAMPLED, include_str!("schema_3.sql")),
+    (VERSION_WITH_TENANTS, include_str!("schema_4.sql")),
+    (VERSION_WITH_RUNS, include_str!("schema_5.sql")),
+    (VERSION_WITH_RESOURCES, include_str!("schema_6.sql")),
+];
+const VIEWS: &str = include_str!("views.sql");
+const NO_VIEWS: &str = "DROP VIEW IF EXISTS traces; DROP VIEW IF EXISTS spans; DROP VIEW IF EXISTS logs; \
+     DROP VIEW IF EXISTS span_events; DROP VIEW IF EXISTS metrics;";
+
+/// Makes the tables and views in an empty database, adds what is missing to one of an older version, and leaves one of
+/// this version as it is.
+///
+/// The caller holds a write transaction, so that of two processes that open a file together one changes it.
+pub(crate) fn bring_forward(db: &Connection) -> rusqlite::Result<()> {
+    let version = version(db)?;
+    if version >= VERSION {
+        return Ok(());
+    }
+    // A table that a view names can't be replaced.
+    db.execute_batch(NO_VIEWS)?;
+    for (_, sql) in STEPS.iter().filter(|(step, _)| *step > version) {
+        db.execute_batch(sql)?;
+    }
+    if version > 0 && version < VERSION_WITH_RUNS {
+        runs::find_all(db)?;
+    }
+    db.execute_batch(VIEWS)?;
+    db.pragma_update(None, "application_id", APPLICATION_ID)?;
+    db.pragma_update(None, "user_version", VERSION)
+}
+
+/// Whether the file has the tables of metrics. A reader changes nothing, so it may meet a file that has not.
+pub(crate) fn has_metrics(db: &Connection) -> rusqlite::Result<bool> {
+    Ok(version(db)? >= VERSION_WITH_METRICS)
+}
+
+/// Whether the file's account counts what a tail rule left out; one that does not had no such rule.
+pub(crate) fn has_sampled(db: &Connection) -> rusqlite::Result<bool> {
+    Ok(version(db)? >= VERSION_WITH_SAMPLED)
+}
+
+/// Whether the file knows tenants and senders; in one that does not, all belongs to the default tenant.
+pub(crate) fn has_tenants(db: &Connection) -> rusqlite::Result<bool> {
+    Ok(version(db)? >= VERSION_WITH_TENANTS)
+}
+
+/// Whether the file knows agent runs.
+pub(crate) fn has_runs(db: &Connection) -> rusqlite::Result<bool> {
+    Ok(version(db)? >= VERSION_WITH_RUNS)
+}
+
+/// Whether the file has a table of resources and knows halves of spans.
+pub(crate) fn has_resources(db: &Connection) -> rusqlite::Result<bool> {
+    Ok(version(db)? >= VERSION_WITH_RESOURCES)
+}
+
+fn version(db: &Connection) -> rusqlite::Result<i32> {
+    db.pragma_query_value(None, "user_version", |row| row.get(0))
+}

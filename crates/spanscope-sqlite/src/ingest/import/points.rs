@@ -1,0 +1,89 @@
+//! Stores the measurements of an import. Label sets that the source keeps apart stay apart, however many they are.
+//!
+//! A measurement has no id, and two equal ones may be two. So equal ones are counted: a source brings in those that it has
+//! more of than the store had when the first of them was met.
+
+use rusqlite::{Connection, Statement, params};
+
+use super::InPoint;
+use crate::file::series::{Amount, NewPoint, Points};
+
+/// Where measurements go. It lives through several transactions and is told of the end of each.
+pub(super) struct PointTarget<'db> {
+    db: &'db Connection,
+    batch: Option<Points<'db>>,
+    find: Statement<'db>,
+    /// The point before, and how many equal ones the store had that no source's stands for yet.
+    last: Option<(Key, i64)>,
+}
+
+/// What tells one measurement from another: its metric, unit, labels, time, span and value.
+type Key = (String, String, String, i64, Option<i64>, Amount);
+
+impl<'db> PointTarget<'db> {
+    pub(super) fn new(db: &'db Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            db,
+            batch: None,
+            find: db.prepare(
+                "SELECT count(*) FROM _point WHERE time = ?1 AND series = ?2 AND span_id IS ?3 AND value = ?4",
+            )?,
+            last: None,
+        })
+    }
+
+    /// Stores one; `false` if it is there already.
+    pub(super) fn store(&mut self, point: &InPoint, process: i64, tenant: i64) -> rusqlite::Result<bool> {
+        let batch = match &mut self.batch {
+            Some(batch) => batch,
+            none => none.insert(Points::begin(self.db, u64::MAX)?),
+        };
+        let new = NewPoint {
+            metric: &point.metric,
+            unit: &point.unit,
+            kind: point.kind,
+            labels: &point.labels,
+            time: point.time,
+            value: point.value,
+            trace: point.trace,
+            span: point.span,
+            process,
+            expires: point.expires,
+            tenant,
+            detail: point.detail.as_deref(),
+        };
+        let key = (
+            point.metric.clone(),
+            point.unit.clone(),
+            point.labels.clone(),
+            point.time,
+            point.span,
+            point.value,
+        );
+        let mut there = match self.last.take() {
+            Some((last, there)) if last == key => there,
+            _ => {
+                let series = batch.series_of(&new)?;
+                self.find
+                    .query_row(params![point.time, series, point.span, point.value], |row| {
+                        row.get(0)
+                    })?
+            }
+        };
+        let is_known = there > 0;
+        there -= i64::from(is_known);
+        self.last = Some((key, there));
+        if !is_known {
+            batch.add(&new)?;
+        }
+        Ok(!is_known)
+    }
+
+    /// Writes what the transaction stored; the caller commits.
+    pub(super) fn finish(&mut self) -> rusqlite::Result<()> {
+        match self.batch.take() {
+            Some(batch) => batch.finish().map(drop),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,559 @@
+//! One transaction of records of this process.
+//!
+//! Nothing outside changes until the caller has committed: what it must remember comes back as [`Outcome`].
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, params};
+use spanscope_core::capture::{Capture, FieldReader, SpanIds, SpanRecord, WallClock, can_measure};
+use spanscope_core::queue::{Chunk, Entry, EventEntry, SpanEntry};
+use spanscope_model::{SpanKind, SpanStatus, TraceId};
+use tracing_core::span::Id;
+
+use super::database::OpenSpan;
+use super::decode::{Prepared, extra};
+use super::measurements::Measurements;
+use super::reading::Reading;
+use super::tail::{Fate, InFile, Tail};
+use crate::file::callsites::callsite_row;
+use crate::file::processes::tenant_row;
+use crate::file::rows::{EventRow, RowWriter, SpanRow, kind_number, span_key};
+use crate::file::runs::Found;
+use crate::file::traces::Owner;
+
+/// What the caller has to remember once the transaction is committed.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    pub(super) opened: HashMap<i64, OpenSpan>,
+    pub(super) ended: Vec<i64>,
+    pub(super) latest_time: i64,
+    /// Metrics that had too many label sets.
+    pub(super) overflowed: Vec<String>,
+    /// Records that the tail rule left out.
+    pub(super) sampled: u64,
+    /// What was written of traces that are not decided.
+    pub(super) undecided: HashMap<TraceId, InFile>,
+    /// The first numbers that were given to no row, of traces, spans and events.
+    pub(super) next: [i64; 3],
+}
+
+/// What a span's row has beside what was read from its fields.
+struct NewRow<'s> {
+    row: i64,
+    callsite: i64,
+    start: i64,
+    ended: Option<(i64, SpanStatus)>,
+    trace: i64,
+    key: i64,
+    parent: Option<i64>,
+    links: &'s [SpanIds],
+}
+
+pub(super) struct Batch<'a> {
+    db: &'a Connection,
+    reading: &'a mut Reading,
+    process: i64,
+    open: &'a HashMap<i64, OpenSpan>,
+    indexed_rows: &'a [i64],
+    tail: Option<&'a Tail>,
+    clock: WallClock,
+    rows: RowWriter<'a>,
+    outcome: Outcome,
+    measurements: Measurements<'a>,
+}
+
+impl<'a> Batch<'a> {
+    /// Begins; the caller holds the write transaction.
+    pub(super) fn begin(
+        db: &'a Connection,
+        reading: &'a mut Reading,
+        process: i64,
+        open: &'a HashMap<i64, OpenSpan>,
+        indexed_rows: &'a [i64],
+        capture: &Capture,
+        max_series: u64,
+    ) -> rusqlite::Result<Self> {
+        Ok(Self {
+            db,
+            reading,
+            process,
+            open,
+            indexed_rows,
+            tail: None,
+            clock: capture.clock().anchored(),
+            rows: RowWriter::begin(db, Owner::Local)?,
+            outcome: Outcome::default(),
+            measurements: Measurements::begin(db, process, max_series),
+        })
+    }
+
+    /// Leaves out what the tail rule has dropped, if there is one.
+    pub(super) fn following(mut self, tail: Option<&'a Tail>) -> Self {
+        self.tail = tail;
+        self
+    }
+
+    /// Sets a mark: what was stored until now began before `time`.
+    pub(super) fn mark(&self, time: i64) -> rusqlite::Result<()> {
+        self.rows.mark(time)
+    }
+
+    fn fate(&self, trace_id: TraceId) -> Fate {
+        self.tail.map_or(Fate::Wanted, |tail| tail.fate(trace_id))
+    }
+
+    /// Notes what is written of a trace, if it may have to be taken back.
+    fn note(&mut self, fate: Fate, trace_id: TraceId, add: impl FnOnce(&mut InFile)) {
+        if fate == Fate::Undecided {
+            add(self.outcome.undecided.entry(trace_id).or_default());
+        }
+    }
+
+    /// Gives rows to the spans of these chunks that still run.
+    pub(super) fn write_running(&mut self, chunks: &[Chunk], capture: &Capture) -> rusqlite::Result<()> {
+        let mut result = Ok(());
+        capture.look_at_opened(chunks.iter().flat_map(Chunk::opened), |id, record| {
+            if let Some(record) = record
+                && result.is_ok()
+            {
+                result = self.write_running_span(id, record);
+            }
+        });
+        result?;
+        // Their ends may be in the same batch, and update these rows.
+        self.rows.flush_spans()
+    }
+
+    fn write_running_span(&mut self, id: &Id, record: &SpanRecord) -> rusqlite::Result<()> {
+        let ids = record.ids();
+        let key = span_key(ids.span_id);
+        if self.open.contains_key(&key) || self.outcome.opened.contains_key(&key) {
+            return Ok(());
+        }
+        let fate = self
+            .tail
+            .map_or(Fate::Wanted, |tail| tail.fate_of_running(ids.trace_id));
+        if fate == Fate::Unwanted {
+            return Ok(());
+        }
+        let row = self.rows.new_span();
+        self.note(fate, ids.trace_id, |in_file| in_file.add_span_row(row));
+        let start = self.clock.wall(record.start()).as_nanos();
+        let callsite = self.read(record.metadata(), FieldReader::new(record.fields()))?;
+        let trace = self.rows.touch(ids.trace_id, start, start)?;
+        trace.spans += 1;
+        trace.open += 1;
+        let (trace_row, is_new) = (trace.row, trace.is_new);
+        self.note_run(
+            trace_row,
+            is_new,
+            row,
+            start,
+            record.parent().is_some(),
+            record.is_local_root(),
+        );
+        let Some(trace) = self.rows.touched(ids.trace_id) else {
+            return Ok(());
+        };
+        if record.is_local_root() {
+            trace.note_root(row, start);
+            self.hand_over(ids.trace_id)?;
+        }
+        self.insert_span(NewRow {
+            row,
+            callsite,
+            start,
+            ended: None,
+            trace: trace_row,
+            key,
+            parent: record.parent().map(span_key),
+            links: record.links(),
+        })?;
+        let open = OpenSpan {
+            row,
+            id: id.clone(),
+            field_bytes: record.fields().len(),
+            missing: false,
+        };
+        self.outcome.opened.insert(key, open);
+        Ok(())
+    }
+
+    /// Writes all records of these chunks.
+    pub(super) fn write_chunks(&mut self, chunks: &[Chunk]) -> rusqlite::Result<()> {
+        for chunk in chunks {
+            for entry in chunk.entries() {
+                match entry {
+                    Entry::Span(span) => self.write_span(span, chunk.span_fields(span))?,
+                    Entry::Measurement(measured) => {
+                        let time = self.clock.wall(measured.time).as_nanos();
+                        self.measurements
+                            .add_entry(measured, chunk.measurement_fields(measured), time)?;
+                    }
+                    Entry::Start(_) => {} // this layer asks for none: what runs has a row of its own
+                    Entry::Event(event) => self.write_event(event, chunk.event_fields(event))?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn write_span(&mut self, span: &SpanEntry, fields: FieldReader<'_>) -> rusqlite::Result<()> {
+        let fate = self.fate(span.ids.trace_id);
+        if fate == Fate::Unwanted {
+            self.outcome.sampled += 1;
+            return Ok(());
+        }
+        self.note(fate, span.ids.trace_id, InFile::add_record);
+        let callsite = self.read(span.metadata, fields)?;
+        let status = self.reading.decoded.status.unwrap_or(if span.failed {
+            SpanStatus::Error
+        } else {
+            SpanStatus::Ok
+        });
+        let start = self.clock.wall(span.start).as_nanos();
+        let duration = self.clock.nanos_between(span.start, span.end);
+        let duration = i64::try_from(duration).unwrap_or(i64::MAX - start.max(0));
+        let key = span_key(span.ids.span_id);
+        let running = self
+            .open
+            .get(&key)
+            .or_else(|| self.outcome.opened.get(&key))
+            .map(|open| open.row);
+        let trace = self
+            .rows
+            .touch(span.ids.trace_id, start, start.saturating_add(duration))?;
+        trace.errors += i64::from(status == SpanStatus::Error);
+        let (trace_row, is_new) = (trace.row, trace.is_new);
+        if span.is_local_root {
+            self.hand_over(span.ids.trace_id)?;
+        }
+        if let Some(row) = running {
+            self.outcome.ended.push(key);
+            if self.end_running(row, key, callsite, duration, status, span)? {
+                if let Some(trace) = self.rows.touched(span.ids.trace_id) {
+                    trace.open -= 1;
+                }
+                self.rows.note_end(trace_row, row)?;
+                self.note_run(
+                    trace_row,
+                    false,
+                    row,
+                    start,
+                    span.parent.is_some(),
+                    span.is_local_root,
+                );
+                return Ok(());
+            }
+            // Its row was deleted meanwhile; it is stored anew.
+        }
+        let row = self.rows.new_span();
+        self.note_run(
+            trace_row,
+            is_new,
+            row,
+            start,
+            span.parent.is_some(),
+            span.is_local_root,
+        );
+        self.note(fate, span.ids.trace_id, |in_file| in_file.add_span_row(row));
+        if let Some(trace) = self.rows.touched(span.ids.trace_id) {
+            trace.spans += 1;
+            if span.is_local_root {
+                trace.note_root(row, start);
+            }
+        }
+        self.insert_span(NewRow {
+            row,
+            callsite,
+            start,
+            ended: Some((duration, status)),
+            trace: trace_row,
+            key,
+            parent: span.parent.map(span_key),
+            links: span.links(),
+        })
+    }
+
+    /// Notes what the span whose fields have just been read tells of an agent run.
+    fn note_run(
+        &mut self,
+        trace: i64,
+        trace_is_new: bool,
+        row: i64,
+        start: i64,
+        has_parent: bool,
+        is_local_root: bool,
+    ) {
+        match self.reading.decoded.facts.take() {
+            Some(facts) => self.rows.note_run(
+                trace,
+                Found {
+                    facts,
+                    row,
+                    start,
+                    has_parent,
+                },
+            ),
+            None if is_local_root && !trace_is_new => self.rows.note_root_of_run(trace),
+            None => {}
+        }
+    }
+
+    /// Gives the trace to the tenant that its root, whose fields have just been read, names.
+    fn hand_over(&mut self, trace_id: TraceId) -> rusqlite::Result<()> {
+        let Some(name) = self.reading.decoded.tenant.take() else {
+            return Ok(());
+        };
+        let tenant = match self.reading.tenants.get(&name) {
+            Some(tenant) => *tenant,
+            None => {
+                let row = tenant_row(self.db, &name)?;
+                // Whoever names another one for each trace must not make this grow without bound.
+                if self.reading.tenants.len() < 10_000 {
+                    self.reading.tenants.insert(name, row);
+                }
+                row
+            }
+        };
+        if let Some(trace) = self.rows.touched(trace_id) {
+            trace.tenant = Some(tenant);
+        }
+        Ok(())
+    }
+
+    /// Inserts a span whose fields have just been read.
+    fn insert_span(&mut self, span: NewRow<'_>) -> rusqlite::Result<()> {
+        let decoded = &self.reading.decoded;
+        let extra = extra(decoded.status_message.as_deref(), span.links);
+        let row = SpanRow {
+            callsite: span.callsite,
+            name: decoded.name.as_deref(),
+            start: span.start,
+            duration: span.ended.map(|(duration, _)| duration),
+            status: span
+                .ended
+                .map(|(_, status)| i64::from(status == SpanStatus::Error)),
+            trace: span.trace,
+            process: self.process,
+            kind: kind_number(decoded.kind.unwrap_or(SpanKind::Internal)),
+            key: span.key,
+            parent: span.parent,
+            attributes: &decoded.attributes,
+            extra: extra.as_deref(),
+            category: decoded.category.as_deref(),
+            half: None,
+        };
+        self.rows.add_span(span.row, &row)?;
+        self.index(span.row)
+    }
+
+    fn end_running(
+        &mut self,
+        row: i64,
+        key: i64,
+        callsite: i64,
+        duration: i64,
+        status: SpanStatus,
+        span: &SpanEntry,
+    ) -> rusqlite::Result<bool> {
+        let decoded = &self.reading.decoded;
+        let changed = self
+            .db
+            .prepare_cached(
+                "UPDATE _span SET callsite = ?3, name = ?4, duration = ?5, status = ?6, kind = ?7, parent = ?8,
+                 attributes = ?9, extra = ?10, category = ?11 WHERE id = ?1 AND span_id = ?2 AND duration IS NULL",
+            )?
+            .execute(params![
+                row,
+                key,
+                callsite,
+                decoded.name,
+                duration,
+                i64::from(status == SpanStatus::Error),
+                kind_number(decoded.kind.unwrap_or(SpanKind::Internal)),
+                span.parent.map(span_key),
+                decoded.attributes,
+                extra(decoded.status_message.as_deref(), span.links()),
+                decoded.category,
+            ])?;
+        if changed == 0 {
+            return Ok(false);
+        }
+        if !decoded.indexed.is_empty() {
+            self.rows.unindex(row)?;
+            self.index(row)?;
+        }
+        Ok(true)
+    }
+
+    fn write_event(&mut self, event: &EventEntry, fields: FieldReader<'_>) -> rusqlite::Result<()> {
+        let fate = match event.ids {
+            Some(SpanIds { trace_id, .. }) => self.fate(trace_id),
+            None => Fate::Wanted,
+        };
+        if fate == Fate::Unwanted && !can_measure(event.metadata) {
+            self.outcome.sampled += 1;
+            return Ok(());
+        }
+        let mut callsite = self.read(event.metadata, fields.clone())?;
+        let time = self.clock.wall(event.time).as_nanos();
+        let decoded = &self.reading.decoded;
+        let expires = decoded
+            .ttl_seconds
+            .map(|ttl| time.saturating_add(ttl.max(0).saturating_mul(1_000_000_000)));
+        let measured = decoded.measures && self.measure(event, fields, time, expires)?;
+        if measured && (fate == Fate::Unwanted || self.reading.decoded.message.is_empty()) {
+            return Ok(());
+        }
+        if fate == Fate::Unwanted {
+            self.outcome.sampled += 1;
+            return Ok(());
+        }
+        let trace = match event.ids {
+            Some(SpanIds { trace_id, .. }) => Some(self.rows.touch(trace_id, time, time)?.row),
+            None => {
+                self.rows.latest_time = self.rows.latest_time.max(time);
+                None
+            }
+        };
+        if let Some(target) = self.reading.decoded.log_target.take() {
+            callsite = self.log_callsite(
+                target,
+                spanscope_core::capture::severity_of(*event.metadata.level()).number(),
+            )?;
+        }
+        let decoded = &self.reading.decoded;
+        let row = self.rows.add_event(&EventRow {
+            callsite,
+            time,
+            trace,
+            span: event.ids.map(|ids| span_key(ids.span_id)),
+            process: self.process,
+            severity: decoded.severity.map(i64::from),
+            name: decoded.name.as_deref(),
+            message: &decoded.message,
+            attributes: &decoded.attributes,
+            expires,
+            category: decoded.category.as_deref(),
+        })?;
+        if let Some(SpanIds { trace_id, .. }) = event.ids {
+            self.note(fate, trace_id, |in_file| {
+                in_file.add_event_row(row);
+                // What it measured stays stored.
+                if !measured {
+                    in_file.add_record();
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// Stores what an event measured; `false` where it measured nothing, as its value says only now.
+    fn measure(
+        &mut self,
+        event: &EventEntry,
+        fields: FieldReader<'_>,
+        time: i64,
+        expires: Option<i64>,
+    ) -> rusqlite::Result<bool> {
+        let Reading {
+            callsites,
+            indexed_keys,
+            ..
+        } = &mut *self.reading;
+        let callsite = callsites.get_or_insert_with(event.metadata, |info| Prepared::new(info, indexed_keys));
+        let fields = callsite.info.resolve(fields);
+        self.measurements.add_event(event, &fields, time, expires)
+    }
+
+    /// Reads a record's fields into the shared buffers and answers its callsite's row.
+    fn read(
+        &mut self,
+        metadata: &'static tracing_core::Metadata<'static>,
+        fields: FieldReader<'_>,
+    ) -> rusqlite::Result<i64> {
+        let Reading {
+            callsites,
+            decoder,
+            decoded,
+            indexed_keys,
+            ..
+        } = &mut *self.reading;
+        let callsite = callsites.get_or_insert_with(metadata, |info| Prepared::new(info, indexed_keys));
+        decoded.read(decoder, callsite, fields, indexed_keys);
+        if let Some(row) = callsite.row {
+            return Ok(row);
+        }
+        let info = &callsite.info;
+        let level = info.severity.number();
+        let row = callsite_row(
+            self.db,
+            callsite.name(),
+            info.metadata.target(),
+            level,
+            &info.category,
+        )?;
+        callsite.row = Some(row);
+        Ok(row)
+    }
+
+    fn log_callsite(&mut self, target: String, level: u8) -> rusqlite::Result<i64> {
+        if let Some(row) = self.reading.log_callsites.get(&(target.clone(), level)) {
+            return Ok(*row);
+        }
+        let decoded = &self.reading.decoded;
+        let (module, file) = (decoded.log_module.as_deref(), decoded.log_file.as_deref());
+        let categories = self.reading.callsites.categories();
+        let origin = categories.category_of_place(&target, module, file);
+        let row = callsite_row(self.db, "", &target, level, origin.category)?;
+        if self.reading.log_callsites.len() < 10_000 {
+            self.reading.log_callsites.insert((target, level), row);
+        }
+        Ok(row)
+    }
+
+    fn index(&mut self, span: i64) -> rusqlite::Result<()> {
+        for (key, value) in &self.reading.decoded.indexed {
+            if let Some(key) = self.indexed_rows.get(*key) {
+                self.rows.index(*key, value, span)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the traces.
+    pub(super) fn finish(mut self) -> rusqlite::Result<Outcome> {
+        self.rows.flush()?;
+        self.outcome.overflowed = self.measurements.finish()?;
+        self.outcome.next = self.rows.next();
+        self.outcome.latest_time = self.rows.latest_time;
+        Ok(self.outcome)
+    }
+}
+
+/// Ends a running span whose end was lost in a full queue.
+pub(super) fn end_lost_span(db: &Connection, row: i64, now: i64) -> rusqlite::Result<()> {
+    let ended = db.execute(
+        "UPDATE _span SET duration = MAX(0, ?2 - start),
+         extra = json_set(COALESCE(extra, '{}'), '$.status_message', 'its end was dropped: the queue was full')
+         WHERE id = ?1 AND duration IS NULL",
+        params![row, now],
+    )?;
+    if ended > 0 {
+        db.execute(
+            "INSERT INTO _ended (trace, span) SELECT trace, id FROM _span WHERE id = ?1",
+            [row],
+        )?;
+        db.execute(
+            "UPDATE _run SET state = 1 WHERE state = 0 AND head = ?1 AND trace = (SELECT trace FROM _span WHERE id = ?1)",
+            [row],
+        )?;
+        db.execute(
+            "UPDATE _trace SET open_count = open_count - 1, end = MAX(end, ?2)
+             WHERE id = (SELECT trace FROM _span WHERE id = ?1)",
+            params![row, now],
+        )?;
+    }
+    Ok(())
+}

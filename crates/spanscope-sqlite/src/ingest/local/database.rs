@@ -1,0 +1,372 @@
+//! The open file as the writer sees it: connection, caches, the write-ahead log's size, age and size of what is kept.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use spanscope_core::capture::{Capture, FieldReader, Ticks};
+use spanscope_core::queue::Chunk;
+use spanscope_core::tail::Settle;
+use spanscope_model::{StoreError, Timestamp};
+use tracing_core::span::Id;
+
+use super::batch::{self, Batch};
+use super::decode::Prepared;
+use super::reading::Reading;
+use super::tail::{SharedStats, Tail, TakenBack};
+use crate::file::bounds::{Bounds, Trouble};
+use crate::file::marks::Marks;
+use crate::file::open;
+use crate::file::processes::{add_program, write_account};
+use crate::file::rows::span_key;
+use crate::file::runs::{Found, Runs};
+use crate::ingest::Overflows;
+use crate::layer::SqliteLayerBuilder;
+use spanscope_core::queue::LayerStats;
+
+/// How often a process with running spans says that it is alive. Readers take it for dead after three times this.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// What became of the records of a transaction.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Written {
+    pub(super) stored: u64,
+    /// Left out by the tail rule.
+    pub(super) sampled: u64,
+    /// Stored before, and deleted by the tail rule now.
+    pub(super) taken_back: u64,
+}
+
+/// A running span that has a row without an end.
+#[derive(Debug)]
+pub(super) struct OpenSpan {
+    pub(super) row: i64,
+    pub(super) id: Id,
+    pub(super) field_bytes: usize,
+    /// It was closed when last looked for, and its end has not come: the queue was full then.
+    pub(super) missing: bool,
+}
+
+pub(super) struct Database {
+    bounds: Bounds,
+    db: Connection,
+    service_name: String,
+    wanted_keys: Vec<String>,
+    max_series: u64,
+    overflows: Overflows,
+    process: i64,
+    reading: Reading,
+    tail: Option<Tail>,
+    /// By [`span_key`](span_key).
+    open_spans: HashMap<i64, OpenSpan>,
+    /// Rows of `_attr_key`, in the order of `reading.indexed_keys`.
+    indexed_rows: Vec<i64>,
+    marks: Marks,
+    last_heartbeat: Instant,
+    written: Option<LayerStats>,
+}
+
+impl Database {
+    pub(super) fn open(
+        settings: &SqliteLayerBuilder,
+        path: &Path,
+        tail_stats: Option<&SharedStats>,
+    ) -> Result<Self, StoreError> {
+        let tail = settings.tail.clone().zip(tail_stats.cloned());
+        let db = open::open_write(path)?;
+        let mut database = Self {
+            bounds: Bounds::new(path, settings.retention, settings.max_bytes),
+            db,
+            service_name: settings.service_name.clone(),
+            wanted_keys: settings.indexed_keys.clone(),
+            max_series: settings.max_series,
+            overflows: Overflows::default(),
+            process: 0,
+            reading: Reading::new(Arc::clone(&settings.categories)),
+            tail: tail.map(|(rule, stats)| Tail::new(rule, stats)),
+            open_spans: HashMap::new(),
+            indexed_rows: Vec::new(),
+            marks: Marks::default(),
+            last_heartbeat: Instant::now(),
+            written: None,
+        };
+        database.register().map_err(|error| {
+            StoreError::new(
+                spanscope_model::StoreErrorKind::Unavailable,
+                format!("{} can't be written: {}", path.display(), Trouble::from(error)),
+            )
+        })?;
+        Ok(database)
+    }
+
+    pub(super) fn store_name(&self) -> Result<String, StoreError> {
+        open::store_name(&self.db).map_err(|error| open::sql_error(self.path(), error))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.bounds.path()
+    }
+
+    /// Makes this process known to the file, and the keys to index.
+    fn register(&mut self) -> rusqlite::Result<()> {
+        self.bounds.opened();
+        let tx = self
+            .db
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        self.process = add_program(&tx, &self.service_name)?;
+        open::index_keys(&tx, &self.wanted_keys)?;
+        tx.commit()?;
+        self.marks = Marks::load(&self.db)?;
+        self.load_indexed_keys()
+    }
+
+    fn load_indexed_keys(&mut self) -> rusqlite::Result<()> {
+        let mut statement = self
+            .db
+            .prepare_cached("SELECT id, key FROM _attr_key ORDER BY id")?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let rows: Vec<(i64, String)> = rows.collect::<rusqlite::Result<_>>()?;
+        drop(statement);
+        (self.indexed_rows, self.reading.indexed_keys) = rows.into_iter().unzip();
+        self.reading.callsites.clear();
+        Ok(())
+    }
+
+    /// Tells the tail rule, if there is one, what was drained after that moment.
+    pub(super) fn tell(&mut self, chunks: &[Chunk], capture: &Capture, before_drain: Ticks, settle: Settle) {
+        if let Some(tail) = &mut self.tail {
+            tail.tell(chunks, capture, before_drain, settle);
+        }
+    }
+
+    /// Whether rows of dropped traces are to be deleted.
+    pub(super) fn has_unwanted(&self) -> bool {
+        self.tail.as_ref().is_some_and(Tail::has_unwanted)
+    }
+
+    /// Gives up deleting them.
+    pub(super) fn leave_unwanted(&mut self) {
+        if let Some(tail) = &mut self.tail {
+            tail.leave_unwanted();
+        }
+    }
+
+    /// Writes these chunks and the running spans among them in one transaction, and deletes in it what the tail rule has
+    /// dropped. On an error nothing has changed, in the file or here, and the same call may be made again.
+    pub(super) fn write(
+        &mut self,
+        chunks: &[Chunk],
+        capture: &Capture,
+        account: &LayerStats,
+    ) -> Result<Written, Trouble> {
+        self.reopen_if_gone()?;
+        self.bounds.make_wal_room(&self.db)?;
+        let result = self.write_transaction(chunks, capture, account);
+        if result.is_err() {
+            // Rows of callsites may have been rolled back with the rest.
+            self.reading.forget_rows();
+        }
+        Ok(result?)
+    }
+
+    fn write_transaction(
+        &mut self,
+        chunks: &[Chunk],
+        capture: &Capture,
+        account: &LayerStats,
+    ) -> rusqlite::Result<Written> {
+        let keys: i64 = self
+            .db
+            .prepare_cached("SELECT COUNT(*) FROM _attr_key")?
+            .query_row([], |row| row.get(0))?;
+        if usize::try_from(keys).ok() != Some(self.indexed_rows.len()) {
+            self.load_indexed_keys()?; // another process has begun to index one more
+        }
+        let records: usize = chunks.iter().map(|chunk| chunk.entries().len()).sum();
+        let tx = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
+        let rows = &self.indexed_rows;
+        let mut batch = Batch::begin(
+            &tx,
+            &mut self.reading,
+            self.process,
+            &self.open_spans,
+            rows,
+            capture,
+            self.max_series,
+        )?
+        .following(self.tail.as_ref());
+        let mark = self.marks.due();
+        if let Some(time) = mark {
+            batch.mark(time)?;
+        }
+        batch.write_running(chunks, capture)?;
+        batch.write_chunks(chunks)?;
+        let outcome = batch.finish()?;
+        let taken = match &self.tail {
+            Some(tail) => tail.take_back(&tx, self.process)?,
+            None => TakenBack::default(),
+        };
+        if taken.any {
+            let [trace, span, event] = outcome.next.map(|next| next - 1);
+            tx.prepare_cached(
+                "UPDATE _given SET trace = MAX(trace, ?1), span = MAX(span, ?2), event = MAX(event, ?3)",
+            )?
+            .execute([trace, span, event])?;
+        }
+        let written = Written {
+            stored: records as u64 - outcome.sampled,
+            sampled: outcome.sampled,
+            taken_back: taken.records,
+        };
+        let mut after = *account;
+        after.stored = (after.stored + written.stored).saturating_sub(written.taken_back);
+        after.dropped.sampled += written.sampled + written.taken_back;
+        write_account(&tx, self.process, &after, false)?;
+        tx.commit()?;
+        if let Some(tail) = &mut self.tail {
+            tail.committed(outcome.undecided, &taken);
+        }
+        self.written = Some(after);
+        self.marks.committed(mark, outcome.latest_time);
+        self.open_spans.extend(outcome.opened);
+        for ended in outcome.ended {
+            self.open_spans.remove(&ended);
+        }
+        self.overflows.report(outcome.overflowed, self.max_series);
+        Ok(written)
+    }
+
+    /// What follows a written batch: the log's size and the file's.
+    pub(super) fn keep_bounds(&mut self) -> Result<(), Trouble> {
+        self.bounds.keep(&self.db)
+    }
+
+    /// What is to be done now and then: running spans, heartbeat, account, age.
+    pub(super) fn upkeep(&mut self, capture: &Capture, account: &LayerStats) -> Result<(), Trouble> {
+        self.reopen_if_gone()?;
+        if !self.open_spans.is_empty() {
+            self.look_after_open_spans(capture)?;
+        }
+        let heartbeat = !self.open_spans.is_empty() && self.last_heartbeat.elapsed() >= HEARTBEAT;
+        let changed = self.written.is_none_or(|written| {
+            (written.offered, written.dropped, written.stored)
+                != (account.offered, account.dropped, account.stored)
+        });
+        if heartbeat || changed {
+            self.last_heartbeat = Instant::now();
+            write_account(&self.db, self.process, account, false)?;
+            self.written = Some(*account);
+        }
+        self.bounds.upkeep(&self.db).map(drop)
+    }
+
+    /// Rows of running spans get the fields that came since. A span that is closed and whose end has not come within
+    /// two looks lost its end in a full queue; its row is ended here, and says so.
+    fn look_after_open_spans(&mut self, capture: &Capture) -> Result<(), Trouble> {
+        let ids: Vec<Id> = self.open_spans.values().map(|span| span.id.clone()).collect();
+        let keys: HashMap<u64, i64> = self
+            .open_spans
+            .iter()
+            .map(|(key, span)| (span.id.into_u64(), *key))
+            .collect();
+        let mut lost = Vec::new();
+        let mut grown = Vec::new();
+        let anchor = capture.clock().anchored();
+        let Self {
+            open_spans,
+            reading:
+                Reading {
+                    callsites,
+                    decoder,
+                    decoded,
+                    indexed_keys,
+                    ..
+                },
+            ..
+        } = self;
+        capture.look_at(ids.iter(), |id, record| {
+            let Some(key) = keys.get(&id.into_u64()) else {
+                return;
+            };
+            let Some(span) = open_spans.get_mut(key) else {
+                return;
+            };
+            // The registry gives a closed span's id to another one.
+            match record.filter(|record| span_key(record.ids().span_id) == *key) {
+                None if span.missing => lost.push(span.row),
+                None => span.missing = true,
+                Some(record) if record.fields().len() != span.field_bytes => {
+                    let prepare = |info| Prepared::new(info, indexed_keys);
+                    let callsite = callsites.get_or_insert_with(record.metadata(), prepare);
+                    decoded.read(decoder, callsite, FieldReader::new(record.fields()), indexed_keys);
+                    let found = decoded.facts.take().map(|facts| Found {
+                        facts,
+                        row: span.row,
+                        start: anchor.wall(record.start()).as_nanos(),
+                        has_parent: record.parent().is_some(),
+                    });
+                    grown.push((
+                        *key,
+                        span.row,
+                        record.fields().len(),
+                        decoded.attributes.clone(),
+                        found,
+                    ));
+                }
+                Some(_) => {}
+            }
+        });
+        if lost.is_empty() && grown.is_empty() {
+            return Ok(());
+        }
+        let tx = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
+        let mut runs = Runs::default();
+        for (_, row, _, attributes, found) in &mut grown {
+            let trace: Option<i64> = tx
+                .query_row(
+                    "UPDATE _span SET attributes = ?2 WHERE id = ?1 AND duration IS NULL RETURNING trace",
+                    params![*row, *attributes],
+                    |row| row.get(0),
+                )
+                .optional()?;
+            if let (Some(trace), Some(found)) = (trace, found.take()) {
+                runs.note(trace, found);
+            }
+        }
+        runs.write(&tx)?;
+        let now = Timestamp::now().as_nanos();
+        for row in &lost {
+            batch::end_lost_span(&tx, *row, now)?;
+        }
+        tx.commit()?;
+        // Only now: what a busy file or a full disk has refused is tried again.
+        for (key, _, field_bytes, _, _) in grown {
+            if let Some(span) = open_spans.get_mut(&key) {
+                span.field_bytes = field_bytes;
+            }
+        }
+        self.open_spans.retain(|_, span| !lost.contains(&span.row));
+        Ok(())
+    }
+
+    /// Somebody deleted or replaced the file: what it held is theirs to lose, what comes now goes into a new one.
+    fn reopen_if_gone(&mut self) -> Result<(), Trouble> {
+        if !self.bounds.is_gone() {
+            return Ok(());
+        }
+        self.db = open::open_write(self.bounds.path())?;
+        self.reading.forget_rows();
+        self.open_spans.clear();
+        self.register()?;
+        Ok(())
+    }
+
+    /// Leaves the file whole: account written, running spans marked as left behind, log copied in.
+    pub(super) fn close(&mut self, account: &LayerStats) -> Result<(), Trouble> {
+        self.reopen_if_gone()?;
+        write_account(&self.db, self.process, account, true)?;
+        self.bounds.close(&self.db)
+    }
+}

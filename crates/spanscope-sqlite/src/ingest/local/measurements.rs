@@ -1,0 +1,127 @@
+//! From records to measurements: what events measured, and what was measured otherwise.
+//!
+//! A batch without measurements costs nothing here: what stores them is begun by the first one.
+
+use std::borrow::Cow;
+
+use rusqlite::Connection;
+use spanscope_core::capture::{FieldReader, Key, MASKED, RawValue, ResolvedField, Role, SpanIds, is_secret};
+use spanscope_core::metrics::Measurement;
+use spanscope_core::queue::{EventEntry, MeasurementEntry};
+
+use crate::file::rows::span_key;
+use crate::file::series::{NewPoint, Points, labels_text, without_nul};
+
+/// The measurements of one batch.
+pub(super) struct Measurements<'a> {
+    db: &'a Connection,
+    process: i64,
+    max_series: u64,
+    points: Option<Points<'a>>,
+}
+
+impl<'a> Measurements<'a> {
+    pub(super) fn begin(db: &'a Connection, process: i64, max_series: u64) -> Self {
+        Self {
+            db,
+            process,
+            max_series,
+            points: None,
+        }
+    }
+
+    /// Stores what an event with these fields measured; `false` where that is nothing.
+    pub(super) fn add_event(
+        &mut self,
+        event: &EventEntry,
+        fields: &[ResolvedField<'_>],
+        time: i64,
+        expires: Option<i64>,
+    ) -> rusqlite::Result<bool> {
+        let mut labels = Vec::with_capacity(fields.len());
+        let Some(measurement) = Measurement::read(fields, event.ids, event.time, &mut labels) else {
+            return Ok(false);
+        };
+        self.add(&measurement, time, expires)?;
+        Ok(true)
+    }
+
+    /// Stores a measurement that was no event.
+    pub(super) fn add_entry(
+        &mut self,
+        entry: &MeasurementEntry,
+        fields: FieldReader<'_>,
+        time: i64,
+    ) -> rusqlite::Result<()> {
+        // Every key that is none of the measurement's own is a label, whatever it would mean on an event.
+        let fields: Vec<ResolvedField<'_>> = fields
+            .filter_map(|(key, value)| match key {
+                Key::Own(name) if is_secret(name) => Some((name, RawValue::Text(MASKED, None))),
+                Key::Own(name) => Some((name, value)),
+                Key::Declared(_) => None,
+            })
+            .map(|(name, value)| ResolvedField {
+                declared: None,
+                name,
+                role: Role::Attribute,
+                value,
+            })
+            .collect();
+        let mut labels = Vec::with_capacity(fields.len());
+        match Measurement::read(&fields, entry.ids, entry.time, &mut labels) {
+            Some(measurement) => self.add(&measurement, time, None),
+            // Its name is empty or its value no number: there is nothing that could be kept.
+            None => Ok(()),
+        }
+    }
+
+    fn add(
+        &mut self,
+        measurement: &Measurement<'_>,
+        time: i64,
+        expires: Option<i64>,
+    ) -> rusqlite::Result<()> {
+        let points = match &mut self.points {
+            Some(points) => points,
+            none => none.insert(Points::begin(self.db, self.max_series)?),
+        };
+        let mut labels: Vec<(&str, Cow<'_, str>)> = measurement
+            .labels
+            .iter()
+            .map(|(key, value)| (*key, text_of(value)))
+            // As in Prometheus: a label without a value is none.
+            .filter(|(_, value)| !value.is_empty())
+            .collect();
+        labels.sort_by_key(|(key, _)| *key);
+        labels.dedup_by_key(|(key, _)| *key);
+        let labels = labels_text(labels.iter().map(|(key, value)| (*key, value.as_ref())));
+        points.add(&NewPoint {
+            metric: &without_nul(measurement.name),
+            unit: &without_nul(measurement.unit),
+            kind: measurement.kind,
+            labels: &labels,
+            time,
+            value: measurement.value.into(),
+            trace: measurement
+                .span
+                .map(|SpanIds { trace_id, .. }| trace_id.to_bytes()),
+            span: measurement.span.map(|SpanIds { span_id, .. }| span_key(span_id)),
+            process: self.process,
+            expires,
+            tenant: 0,
+            detail: None,
+        })
+    }
+
+    /// Writes what is left. Answers the metrics that had too many label sets.
+    pub(super) fn finish(self) -> rusqlite::Result<Vec<String>> {
+        self.points.map_or_else(|| Ok(Vec::new()), Points::finish)
+    }
+}
+
+fn text_of<'v>(value: &RawValue<'v>) -> Cow<'v, str> {
+    match *value {
+        RawValue::Text(text, _) => Cow::Borrowed(text),
+        value => Cow::Owned(value.to_string()),
+    }
+}

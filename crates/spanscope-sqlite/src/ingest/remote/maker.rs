@@ -1,0 +1,363 @@
+//! From records of the model to rows: masks, cuts, JSON.
+
+use serde_json::Value as Json;
+use spanscope_core::capture::{MASKED, is_secret};
+use spanscope_model::semconv::SpanTokens;
+use spanscope_model::text::cut;
+use spanscope_model::wire::cut_length;
+use spanscope_model::{
+    Adds, Attributes, Link, NewEvent, NewPoint, NewSpan, Severity, Source, SourceRecords, SpanEnd,
+    SpanStatus, TraceId, UNCATEGORIZED, Value,
+};
+
+use super::prepared::{InEnd, InEvent, InPoint, InSpan, Place, Sender, SenderKey};
+use crate::file::rows::Indexed;
+use crate::file::rows::{kind_number, span_key};
+use crate::file::runs::{facts_of_attributes, raw};
+use crate::file::series::{Amount, labels_text, without_nul};
+use crate::json::{push_key, push_text};
+
+/// A longer name is cut to so many bytes.
+const MAX_NAME: usize = 1024;
+/// What describes a sender is cut off beyond so many bytes.
+const MAX_SOURCE: usize = 16 * 1024;
+
+/// How records become rows.
+pub(super) struct Maker<'m> {
+    pub(super) max_value_len: usize,
+    pub(super) is_indexed: &'m dyn Fn(&str) -> bool,
+}
+
+impl Maker<'_> {
+    pub(super) fn sender(&self, records: SourceRecords) -> Sender {
+        let Source {
+            service_name,
+            resource,
+            scope,
+            counts_tokens,
+            logs_events: _, // whoever made the records has left the copies out
+        } = records.source;
+        let mut scope_text = String::from("{\"name\":");
+        push_text(&mut scope_text, cut(&scope.name, MAX_NAME));
+        if !scope.version.is_empty() {
+            scope_text.push_str(",\"version\":");
+            push_text(&mut scope_text, cut(&scope.version, MAX_NAME));
+        }
+        if !scope.attributes.is_empty() {
+            scope_text.push_str(",\"attributes\":");
+            scope_text.push_str(&self.bounded_object(&scope.attributes));
+        }
+        scope_text.push('}');
+        Sender {
+            key: SenderKey {
+                service_name: plain(&service_name),
+                resource: self.bounded_object(&resource),
+                scope: scope_text,
+            },
+            spans: records
+                .spans
+                .into_iter()
+                .map(|span| self.span(span, !counts_tokens))
+                .collect(),
+            ends: records.ends.into_iter().map(end).collect(),
+            events: records
+                .events
+                .into_iter()
+                .map(|event| self.event(event, None))
+                .collect(),
+            points: records.points.into_iter().filter_map(point).collect(),
+        }
+    }
+
+    fn span(&self, new: NewSpan, with_tokens: bool) -> InSpan {
+        let NewSpan {
+            span,
+            events,
+            expires,
+        } = new;
+        let key = span_key(span.span_id);
+        let start = span.start_time.as_nanos();
+        let duration = span
+            .end_time
+            .map(|end| end.as_nanos().saturating_sub(start).max(0));
+        let failed = span.status == Some(SpanStatus::Error);
+        let indexed = span
+            .attributes
+            .iter()
+            .filter(|(key, _)| (self.is_indexed)(key) && !is_secret(key))
+            .filter_map(|(key, value)| Some((key.to_owned(), indexed_value(value)?)))
+            .collect();
+        let tokens = match with_tokens && duration.is_some() {
+            true => SpanTokens::of(span.attributes.raw()),
+            false => None,
+        };
+        let facts = facts_of_attributes(&span.attributes);
+        InSpan {
+            facts,
+            trace_id: span.trace_id,
+            key,
+            parent: span.parent_span_id.map(span_key),
+            place: Place {
+                name: plain(&span.name),
+                target: plain(span.target.as_deref().unwrap_or_default()),
+                level: span.level.unwrap_or(Severity::Info).number(),
+                category: plain(span.category.as_deref().unwrap_or(UNCATEGORIZED)),
+            },
+            start,
+            duration,
+            status: (duration.is_some() || failed).then_some(i64::from(failed)),
+            kind: kind_number(span.kind),
+            attributes: self.object(&span.attributes),
+            extra: self.extra(
+                span.status_message.as_deref(),
+                &span.links,
+                span.trace_state.as_deref(),
+            ),
+            indexed,
+            tokens,
+            events: events
+                .into_iter()
+                .map(|event| self.event(event, Some((span.trace_id, key))))
+                .collect(),
+            expires: expires.map(|time| time.as_nanos()),
+        }
+    }
+
+    fn event(&self, new: NewEvent, of: Option<(TraceId, i64)>) -> InEvent {
+        let NewEvent { event, expires } = new;
+        let (trace_id, span) = match of {
+            Some((trace_id, key)) => (Some(trace_id), Some(key)),
+            None => (event.trace_id, event.span_id.map(span_key)),
+        };
+        InEvent {
+            trace_id,
+            span,
+            place: Place {
+                name: plain(&event.name),
+                target: plain(&event.target),
+                level: event.severity.number(),
+                category: plain(match event.category.as_str() {
+                    "" => UNCATEGORIZED,
+                    category => category,
+                }),
+            },
+            time: event.timestamp.as_nanos(),
+            message: cut(&event.message, self.max_value_len).to_owned(),
+            attributes: self.object(&event.attributes),
+            expires: expires.map(|time| time.as_nanos()),
+        }
+    }
+
+    /// Attributes as a JSON object.
+    fn object(&self, attributes: &Attributes) -> String {
+        let mut out = String::with_capacity(2 + attributes.len() * 48);
+        self.push_object(&mut out, attributes, usize::MAX);
+        out
+    }
+
+    /// The same, without what would make it too long.
+    fn bounded_object(&self, attributes: &Attributes) -> String {
+        let mut out = String::new();
+        self.push_object(&mut out, attributes, MAX_SOURCE);
+        out
+    }
+
+    fn push_object(&self, out: &mut String, attributes: &Attributes, max: usize) {
+        out.push('{');
+        let begin = out.len();
+        for (key, value) in attributes.iter() {
+            let before = out.len();
+            if before > begin {
+                out.push(',');
+            }
+            push_key(out, key);
+            if is_secret(key) {
+                push_text(out, MASKED);
+            } else {
+                self.push_value(out, key, value);
+            }
+            if out.len() - begin > max {
+                out.truncate(before);
+                break;
+            }
+        }
+        out.push('}');
+    }
+
+    fn push_value(&self, out: &mut String, key: &str, value: &Value) {
+        let length = match value {
+            Value::Str(text) if text.len() > self.max_value_len => {
+                push_text(out, cut(text, self.max_value_len));
+                text.len()
+            }
+            Value::Str(text) => return push_text(out, text),
+            Value::Json(json) => {
+                let before = out.len();
+                push_json(out, json);
+                let length = out.len() - before;
+                if length <= self.max_value_len {
+                    return;
+                }
+                // A part of a list is no list: it becomes the text that it would be.
+                let text = out.split_off(before);
+                push_text(out, cut(&text, self.max_value_len));
+                length
+            }
+            number => {
+                // These are written as `Value` writes them; that can't fail.
+                return out.push_str(&serde_json::to_string(number).unwrap_or_default());
+            }
+        };
+        out.push(',');
+        push_key(out, &cut_length(key));
+        out.push_str(itoa::Buffer::new().format(length));
+    }
+
+    fn extra(&self, message: Option<&str>, links: &[Link], trace_state: Option<&str>) -> Option<String> {
+        let mut out = String::new();
+        let begin = |out: &mut String, key| {
+            out.push(if out.is_empty() { '{' } else { ',' });
+            push_key(out, key);
+        };
+        if let Some(message) = message {
+            begin(&mut out, "status_message");
+            push_text(&mut out, cut(message, self.max_value_len));
+        }
+        if !links.is_empty() {
+            begin(&mut out, "links");
+            for (place, link) in links.iter().enumerate() {
+                out.push(if place == 0 { '[' } else { ',' });
+                push_key_value(&mut out, '{', "trace_id", &link.trace_id.to_string());
+                push_key_value(&mut out, ',', "span_id", &link.span_id.to_string());
+                out.push_str(",\"attributes\":");
+                self.push_object(&mut out, &link.attributes, usize::MAX);
+                out.push('}');
+            }
+            out.push(']');
+        }
+        if let Some(state) = trace_state {
+            begin(&mut out, "trace_state");
+            push_text(&mut out, cut(state, MAX_NAME));
+        }
+        if out.is_empty() {
+            return None;
+        }
+        out.push('}');
+        Some(out)
+    }
+}
+
+/// Attributes as a JSON object, for a span that gets more of them.
+pub(super) fn merged(json: &str, more: &Attributes, max_value_len: usize) -> String {
+    let mut all: Attributes = serde_json::from_str(json).unwrap_or_default();
+    for (key, value) in more.iter() {
+        all.set(key, value.clone());
+    }
+    let maker = Maker {
+        max_value_len,
+        is_indexed: &|_| false,
+    };
+    maker.object(&all)
+}
+
+fn end(end: SpanEnd) -> InEnd {
+    InEnd {
+        trace_id: end.trace_id,
+        key: span_key(end.span_id),
+        time: end.end_time.as_nanos(),
+        status: i64::from(end.status == SpanStatus::Error),
+        attributes: end.attributes,
+        expires: end.expires.map(|time| time.as_nanos()),
+    }
+}
+
+/// None where the value is no number: whoever made the record was to refuse it.
+fn point(point: NewPoint) -> Option<InPoint> {
+    let value = match (&point.value, point.value.as_i64(), point.value.as_f64()) {
+        (_, Some(number), _) => Amount::Integer(number),
+        (_, None, Some(number)) if number.is_finite() => Amount::Real(number),
+        _ => return None,
+    };
+    let mut labels = point.labels;
+    labels.retain(|(_, value)| !value.is_empty());
+    // The last value of a label that is there twice.
+    labels.reverse();
+    labels.sort_by(|(a, _), (b, _)| a.cmp(b));
+    labels.dedup_by(|(a, _), (b, _)| a == b);
+    for (key, value) in &mut labels {
+        if is_secret(key) {
+            MASKED.clone_into(value);
+        }
+        if value.len() > MAX_NAME {
+            value.truncate(cut(value, MAX_NAME).len());
+        }
+    }
+    Some(InPoint {
+        metric: without_nul(cut(&point.metric, MAX_NAME)).into_owned(),
+        unit: without_nul(cut(&point.unit, MAX_NAME)).into_owned(),
+        kind: point.kind,
+        labels: labels_text(labels.iter().map(|(key, value)| (key.as_str(), value.as_str()))),
+        time: point.timestamp.as_nanos(),
+        value,
+        since: match point.adds {
+            Adds::Alone => None,
+            Adds::Since(since) => Some(since.as_nanos()),
+        },
+        trace: point.trace_id.map(TraceId::to_bytes),
+        span: point.span_id.map(span_key),
+        detail: point.detail.map(|detail| {
+            let mut out = String::new();
+            push_json(&mut out, &detail);
+            out
+        }),
+        expires: point.expires.map(|time| time.as_nanos()),
+    })
+}
+
+/// A name as the file has it: not too long, and without NUL, which would end it in SQL.
+fn plain(text: &str) -> String {
+    without_nul(cut(text, MAX_NAME)).into_owned()
+}
+
+fn indexed_value(value: &Value) -> Option<Indexed> {
+    match value {
+        Value::Str(text) => Some(Indexed::Text(without_nul(text).into_owned())),
+        Value::F64(number) => number.is_finite().then_some(Indexed::Float(*number)),
+        value => value.as_i64().map(Indexed::Integer),
+    }
+}
+
+fn push_key_value(out: &mut String, before: char, key: &str, value: &str) {
+    out.push(before);
+    push_key(out, key);
+    push_text(out, value);
+}
+
+/// JSON that SQLite's own functions read to its end, too.
+fn push_json(out: &mut String, json: &Json) {
+    match json {
+        Json::String(text) => push_text(out, text),
+        Json::Array(items) => {
+            out.push('[');
+            for (place, item) in items.iter().enumerate() {
+                if place > 0 {
+                    out.push(',');
+                }
+                push_json(out, item);
+            }
+            out.push(']');
+        }
+        Json::Object(fields) => {
+            out.push('{');
+            for (place, (key, value)) in fields.iter().enumerate() {
+                if place > 0 {
+                    out.push(',');
+                }
+                push_key(out, key);
+                push_json(out, value);
+            }
+            out.push('}');
+        }
+        other => out.push_str(&other.to_string()),
+    }
+}

@@ -1,0 +1,64 @@
+//! Streams of totals: what each grew by since the last one.
+//!
+//! Most SDKs send the total since they began, once a minute. Added up, totals would count the same again and again; so the last
+//! one of each stream is remembered, in the file, and what is stored is the difference.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::batch::Batch;
+use super::prepared::InPoint;
+use crate::file::series::Amount;
+
+/// So many streams of one sender are followed.
+const MAX_STREAMS: usize = 10_000;
+
+/// What a measurement adds to its series.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Grown {
+    By(Amount),
+    /// The total is the same as before.
+    NotAtAll,
+    /// It is not newer than the last one.
+    Known,
+    /// It is of one stream too many.
+    TooMany,
+}
+
+/// What a measurement adds; of a total, what it grew by.
+pub(super) fn grown(batch: &mut Batch<'_>, process: i64, point: &InPoint) -> rusqlite::Result<Grown> {
+    let Some(since) = point.since else {
+        return Ok(Grown::By(point.value));
+    };
+    let stream = point.stream();
+    let last: Option<(i64, i64, Amount)> = batch
+        .db
+        .prepare_cached("SELECT since, time, value FROM _total WHERE process = ?1 AND stream = ?2")?
+        .query_row([process, stream], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .optional()?;
+    let grown = match last {
+        Some((_, time, _)) if point.time <= time => return Ok(Grown::Known),
+        Some((began, _, value)) if began == since => match point.value.minus(value) {
+            Some(difference) if difference.is_zero() => Grown::NotAtAll,
+            Some(difference) => Grown::By(difference),
+            None => Grown::By(point.value), // it fell: the program began anew and did not say so
+        },
+        Some(_) => Grown::By(point.value), // a new beginning
+        None => {
+            let streams = batch.streams_of(process)?;
+            if *streams >= MAX_STREAMS {
+                return Ok(Grown::TooMany);
+            }
+            *streams += 1;
+            Grown::By(point.value)
+        }
+    };
+    batch
+        .db
+        .prepare_cached(
+            "INSERT OR REPLACE INTO _total (process, stream, since, time, value) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![process, stream, since, point.time, point.value])?;
+    Ok(grown)
+}
