@@ -1,4 +1,8 @@
 //! [`Limits`]: how much of this machine requests may take, and what keeps them to it.
+//!
+//! The times are kept here and not by `tower-http`: its timeout answers without a body, where clients
+//! of this API read why, and its timeout of a body begins anew with each piece, which a client that
+//! sends a byte at a time never exceeds.
 
 use std::error::Error;
 use std::fmt;
