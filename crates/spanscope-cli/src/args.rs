@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use spanscope_model::RunStatus;
-use spanscope_runs::Level;
+use spanscope_runs::DetailLevel;
 
 /// Look at what your program did: traces, spans and logs out of the file that spanscope's layers write.
 #[derive(Debug, Parser)]
@@ -365,8 +365,8 @@ pub(crate) struct RunArgs {
     pub(crate) id: String,
     /// How much is shown, each more than the one before: minimal (beginning, end, answers, errors), standard (components,
     /// retrievals and tools too), detailed (model calls and thinking too), debug (with all that went in and out)
-    #[arg(long, value_name = "LEVEL", default_value_t = Level::Detailed)]
-    pub(crate) level: Level,
+    #[arg(long, value_name = "LEVEL", default_value_t = DetailLevel::Detailed)]
+    pub(crate) level: DetailLevel,
     /// Show the numbers
     #[arg(long)]
     pub(crate) summary: bool,

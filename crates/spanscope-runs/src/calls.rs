@@ -10,7 +10,7 @@ use crate::content::{
 };
 use crate::shown::{cut_json, cut_text, rounded};
 use crate::step::{Step, call_id_of, seconds, tokens_of};
-use crate::{Level, Run, StepKind};
+use crate::{DetailLevel, Run, StepKind};
 
 /// Characters of a preview, and items of a list in one.
 const PREVIEW: usize = 200;
@@ -21,7 +21,7 @@ fn list(
     run: &Run<'_>,
     kind: StepKind,
     show: impl Fn(&Step, &Span) -> Map<String, Json>,
-    level: Level,
+    level: DetailLevel,
 ) -> Json {
     let steps = run.steps();
     let steps = steps.iter().filter(|(step, _)| step.kind == kind);
@@ -32,7 +32,7 @@ fn list(
         call.insert("completed_at".into(), json!(step.end));
         let error = error_of(span).filter(|_| step.end.is_some());
         let error = error.map(|error| match level {
-            Level::Debug => error,
+            DetailLevel::Debug => error,
             _ => cut_text(&error, PREVIEW),
         });
         call.insert("error".into(), json!(error));
@@ -41,7 +41,7 @@ fn list(
     shown.collect()
 }
 
-pub(crate) fn llm_calls(run: &Run<'_>, level: Level) -> Json {
+pub(crate) fn llm_calls(run: &Run<'_>, level: DetailLevel) -> Json {
     let show = |step: &Step, span: &Span| {
         let attributes = &span.attributes;
         let tokens = tokens_of(attributes).unwrap_or_default();
@@ -66,7 +66,7 @@ pub(crate) fn llm_calls(run: &Run<'_>, level: Level) -> Json {
     list(run, StepKind::LlmCall, show, level)
 }
 
-pub(crate) fn retrievals(run: &Run<'_>, level: Level) -> Json {
+pub(crate) fn retrievals(run: &Run<'_>, level: DetailLevel) -> Json {
     let show = |step: &Step, span: &Span| {
         let attributes = &span.attributes;
         let chunks = chunks_of(attributes);
@@ -74,14 +74,16 @@ pub(crate) fn retrievals(run: &Run<'_>, level: Level) -> Json {
         let query = first_text(attributes, names::QUERY);
         let mut results = object(json!({ "chunks_retrieved": count }));
         match (level, chunks) {
-            (Level::Debug, chunks) => results.insert("chunks".into(), chunks.unwrap_or_else(|| json!([]))),
+            (DetailLevel::Debug, chunks) => {
+                results.insert("chunks".into(), chunks.unwrap_or_else(|| json!([])))
+            }
             (_, chunks) => results.insert("chunks_preview".into(), chunks_preview(chunks.as_ref())),
         };
         let mut call = object(json!({
             "retrieval_id": content::first_text(attributes, names::CALL_ID).unwrap_or_else(|| span.span_id.to_string()),
             "component_id": step.component.id,
             "query": query.map(|query| match level {
-                Level::Debug => query,
+                DetailLevel::Debug => query,
                 _ => cut_text(&query, PREVIEW),
             }),
             "knowledge_bases": knowledge_bases(attributes),
@@ -97,7 +99,7 @@ pub(crate) fn retrievals(run: &Run<'_>, level: Level) -> Json {
     list(run, StepKind::Retrieval, show, level)
 }
 
-pub(crate) fn tool_calls(run: &Run<'_>, level: Level) -> Json {
+pub(crate) fn tool_calls(run: &Run<'_>, level: DetailLevel) -> Json {
     let show = |step: &Step, span: &Span| {
         let attributes = &span.attributes;
         let arguments = first(attributes, names::ARGUMENTS).map(json_of);
@@ -108,7 +110,7 @@ pub(crate) fn tool_calls(run: &Run<'_>, level: Level) -> Json {
             "tool_type": tool_type(attributes),
         }));
         let arguments = arguments.map(|arguments| match level {
-            Level::Debug => arguments,
+            DetailLevel::Debug => arguments,
             _ => cut_json(&arguments, PREVIEW, PREVIEW_ITEMS),
         });
         call.insert("arguments".into(), arguments.unwrap_or_default());
@@ -130,8 +132,8 @@ fn tool_type(attributes: &Attributes) -> String {
 }
 
 /// A text, an object or a list of messages: whole at the level `debug`, below it the beginning of its text.
-fn put_content(call: &mut Map<String, Json>, key: &str, content: Option<Json>, level: Level) {
-    if level == Level::Debug {
+fn put_content(call: &mut Map<String, Json>, key: &str, content: Option<Json>, level: DetailLevel) {
+    if level == DetailLevel::Debug {
         call.insert(key.to_owned(), content.unwrap_or_default());
         return;
     }

@@ -62,7 +62,7 @@ text_enum!(
 
 text_enum!(
     /// How much of a run is shown; each level shows all that the one before it does.
-    Level, "level of a trace",
+    DetailLevel, "level of a trace",
     /// Beginning, end, answers and errors, without payloads.
     Minimal = "minimal",
     /// Components, retrievals and tool calls too, with cut payloads.
@@ -75,7 +75,7 @@ text_enum!(
 
 text_enum!(
     /// The shape in which a run is shown.
-    Format, "format of a trace",
+    TraceFormat, "format of a trace",
     /// Flat events, fit to be sent one by one.
     Streaming = "streaming",
     /// Counts and a timeline.
@@ -84,28 +84,28 @@ text_enum!(
     Detailed = "detailed",
 );
 
-impl Default for Level {
+impl Default for DetailLevel {
     /// `standard`.
     fn default() -> Self {
         Self::Standard
     }
 }
 
-impl Default for Format {
+impl Default for TraceFormat {
     /// `streaming`.
     fn default() -> Self {
         Self::Streaming
     }
 }
 
-impl Level {
+impl DetailLevel {
     /// Whether events of this type are shown at this level.
     ///
     /// ```
-    /// use spanscope_runs::{EventType, Level};
-    /// assert!(Level::Minimal.shows(EventType::WorkflowStarted));
-    /// assert!(!Level::Standard.shows(EventType::LlmCallStarted));
-    /// assert!(Level::Detailed.shows(EventType::LlmCallStarted));
+    /// use spanscope_runs::{DetailLevel, EventType};
+    /// assert!(DetailLevel::Minimal.shows(EventType::WorkflowStarted));
+    /// assert!(!DetailLevel::Standard.shows(EventType::LlmCallStarted));
+    /// assert!(DetailLevel::Detailed.shows(EventType::LlmCallStarted));
     /// ```
     #[must_use]
     pub fn shows(self, event_type: EventType) -> bool {
@@ -116,22 +116,22 @@ impl Level {
 impl EventType {
     /// The lowest level that shows it.
     #[must_use]
-    pub const fn level(self) -> Level {
+    pub const fn level(self) -> DetailLevel {
         match self {
             Self::WorkflowStarted
             | Self::WorkflowCompleted
             | Self::WorkflowFailed
             | Self::NodeFailed
             | Self::ErrorOccurred
-            | Self::MessageGenerated => Level::Minimal,
+            | Self::MessageGenerated => DetailLevel::Minimal,
             Self::NodeStarted
             | Self::NodeFinished
             | Self::RetrievalStarted
             | Self::RetrievalCompleted
             | Self::ToolCallStarted
-            | Self::ToolCallCompleted => Level::Standard,
-            Self::LlmCallStarted | Self::LlmCallCompleted => Level::Detailed,
-            Self::ThinkingStarted | Self::ThinkingCompleted => Level::Detailed,
+            | Self::ToolCallCompleted => DetailLevel::Standard,
+            Self::LlmCallStarted | Self::LlmCallCompleted => DetailLevel::Detailed,
+            Self::ThinkingStarted | Self::ThinkingCompleted => DetailLevel::Detailed,
         }
     }
 
@@ -188,7 +188,7 @@ impl StepKind {
     }
 }
 
-impl Format {
+impl TraceFormat {
     /// The name of the server-sent events that carry events in this shape.
     #[must_use]
     pub const fn sse_name(self) -> &'static str {
@@ -207,27 +207,27 @@ mod tests {
     #[test]
     fn each_level_shows_all_that_the_one_before_it_does() {
         for event_type in EventType::ALL {
-            for pair in Level::ALL.windows(2) {
+            for pair in DetailLevel::ALL.windows(2) {
                 assert!(!pair[0].shows(*event_type) || pair[1].shows(*event_type));
             }
-            assert!(Level::Debug.shows(*event_type));
+            assert!(DetailLevel::Debug.shows(*event_type));
         }
         assert_eq!(EventType::ALL.len(), 16);
     }
 
     #[test]
     fn words_are_read_in_any_case_and_an_unknown_one_is_named_with_the_accepted_ones() {
-        assert_eq!("Debug".parse(), Ok(Level::Debug));
+        assert_eq!("Debug".parse(), Ok(DetailLevel::Debug));
         assert_eq!("llm_call_STARTED".parse(), Ok(EventType::LlmCallStarted));
-        for format in Format::ALL {
+        for format in TraceFormat::ALL {
             assert_eq!(format.to_string().parse(), Ok(*format));
         }
-        let error = |text: &str| text.parse::<Level>().map_err(|error| error.to_string());
+        let error = |text: &str| text.parse::<DetailLevel>().map_err(|error| error.to_string());
         assert_eq!(
             error("verbose"),
             Err("\"verbose\" is no level of a trace: use one of minimal standard detailed debug".to_owned())
         );
         assert!(error(&"x".repeat(9999)).is_err_and(|message| message.len() < 200));
-        assert!("trace".parse::<Format>().is_err() && "".parse::<EventType>().is_err());
+        assert!("trace".parse::<TraceFormat>().is_err() && "".parse::<EventType>().is_err());
     }
 }

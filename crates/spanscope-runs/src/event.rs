@@ -7,7 +7,7 @@ use spanscope_model::{Attributes, LogEvent, RunStatus, Severity, Span, SpanId, T
 
 use crate::content::{self, Payload, names, said};
 use crate::step::{Component, Step, call_id_of, seconds, tokens_of};
-use crate::{EventType, Level, StepKind};
+use crate::{DetailLevel, EventType, StepKind};
 
 /// Something that happened in a run.
 ///
@@ -73,7 +73,7 @@ pub struct EventMetadata {
     pub model: Option<String>,
     /// The tokens that the call used.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tokens: Option<Tokens>,
+    pub tokens: Option<TokenUsage>,
     /// The id of the call, as the model or its service gave it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub call_id: Option<String>,
@@ -85,7 +85,7 @@ pub struct EventMetadata {
 /// Tokens of a call, as far as they were reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Tokens {
+pub struct TokenUsage {
     /// That went in, cached ones included.
     pub prompt: Option<u64>,
     /// That came out.
@@ -100,14 +100,14 @@ pub(crate) enum Wanted {
     /// None: they are only counted and timed, and need not say where they come from.
     Nothing,
     /// Those of which the level shows it.
-    ShownAt(Level),
+    ShownAt(DetailLevel),
 }
 
 impl Wanted {
     pub(crate) fn has(self, event_type: EventType) -> bool {
         match self {
             Self::Nothing => false,
-            Self::ShownAt(Level::Minimal) => event_type == EventType::MessageGenerated,
+            Self::ShownAt(DetailLevel::Minimal) => event_type == EventType::MessageGenerated,
             Self::ShownAt(level) => level.shows(event_type),
         }
     }
@@ -115,7 +115,7 @@ impl Wanted {
 
 impl Default for Wanted {
     fn default() -> Self {
-        Self::ShownAt(Level::Debug)
+        Self::ShownAt(DetailLevel::Debug)
     }
 }
 

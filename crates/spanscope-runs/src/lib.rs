@@ -2,13 +2,13 @@
 //!
 //! A run is no second recording. Whatever an agent's program did as `tracing` or OpenTelemetry spans is read again as
 //! steps of a run: which of them are agents, model calls, retrievals, tools ([`StepKind`]), what happened when
-//! ([`RunEvent`]), how it all is shown ([`Format`], [`Level`]), where the time went ([`Analysis`]). Everything here is a
+//! ([`RunEvent`]), how it all is shown ([`TraceFormat`], [`DetailLevel`]), where the time went ([`Analysis`]). Everything here is a
 //! pure function of records: this crate knows no store, no network, no runtime.
 //!
 //! | need | by |
 //! |---|---|
 //! | a writer notes which traces are runs | [`facts_of`], [`is_fact_name`] |
-//! | a stream of events while the run goes on, and when it is over | [`Follower`], [`format_event`], [`Format::sse_name`] |
+//! | a stream of events while the run goes on, and when it is over | [`Follower`], [`format_event`], [`TraceFormat::sse_name`] |
 //! | a run as a whole | [`Run`]: events, session, summary, analysis |
 //!
 //! Invariants: which events a range of records has depends on nothing but the records up to its end; an event's id never
@@ -38,8 +38,8 @@ mod summary;
 mod tests;
 
 pub use analysis::{Analysis, Bottleneck, BottleneckReason, ComponentTime, CriticalStep, RunError};
-pub use enums::{EventType, Format, Level, StepKind};
-pub use event::{EventMetadata, RunEvent, Tokens};
+pub use enums::{DetailLevel, EventType, StepKind, TraceFormat};
+pub use event::{EventMetadata, RunEvent, TokenUsage};
 pub use facts::{MAX_FACT_LEN, RunFacts, facts_of, is_fact_name};
 pub use follower::{FollowStep, Follower};
 pub use progress::{FollowState, GRACE, ROOTLESS_GRACE, RunProgress};

@@ -14,7 +14,7 @@ use crate::event::{RunEvent, Wanted, ends_of, error_text, logged, place, start_o
 use crate::forest::Forest;
 use crate::heads::{Heads, status_of};
 use crate::step::{Component, Key, Step, nanos_between, seconds};
-use crate::{EventType, Level, content};
+use crate::{DetailLevel, EventType, content};
 
 /// What an abandoned run says of itself.
 const ABANDONED: &str = "abandoned: the program that ran it ended without finishing it";
@@ -106,7 +106,7 @@ impl RunReader {
     /// Reads payloads only for events of which the level shows them. The events stay the same, and stay all.
     /// Default: `debug`, payloads of all events.
     #[must_use]
-    pub fn for_level(self, level: Level) -> Self {
+    pub fn for_level(self, level: DetailLevel) -> Self {
         self.wanting(Wanted::ShownAt(level))
     }
 

@@ -6,21 +6,21 @@ use spanscope_model::{RunInfo, RunRecords, RunStatus, Span, Timestamp};
 use crate::event::{RunEvent, Wanted};
 use crate::forest::Forest;
 use crate::step::{Step, nanos_between};
-use crate::{Analysis, Format, Level, RunReader, Summary, analysis, session, summary};
+use crate::{Analysis, DetailLevel, RunReader, Summary, TraceFormat, analysis, session, summary};
 
 /// One run, read from all of its records.
 ///
 /// ```
 /// use spanscope_model::RunRecords;
-/// use spanscope_runs::{Format, Level, Run};
+/// use spanscope_runs::{DetailLevel, Run, TraceFormat};
 ///
 /// fn show(records: &RunRecords) {
 ///     let run = Run::of(records);
 ///     println!("{}: {}", records.info.task_id, run.status());
-///     for event in run.events(Level::Standard) {
+///     for event in run.events(DetailLevel::Standard) {
 ///         println!("{} {} {}", event.timestamp, event.event_type, event.component_name);
 ///     }
-///     println!("{}", run.session(Format::Compact, Level::Standard));
+///     println!("{}", run.session(TraceFormat::Compact, DetailLevel::Standard));
 ///     for advice in run.analysis().recommendations {
 ///         println!("{advice}");
 ///     }
@@ -95,7 +95,7 @@ impl<'a> Run<'a> {
     /// The events that a level shows, in the order of time, with whole payloads where the level shows payloads: how much
     /// of them, [`format_event`](crate::format_event) cuts out.
     #[must_use]
-    pub fn events(&self, level: Level) -> Vec<RunEvent> {
+    pub fn events(&self, level: DetailLevel) -> Vec<RunEvent> {
         let mut reader = RunReader::new().for_level(level);
         let mut events = reader.read(self.records);
         if self.status != RunStatus::Running {
@@ -107,13 +107,13 @@ impl<'a> Run<'a> {
 
     /// The whole run as JSON, in one of the shapes of the described service.
     #[must_use]
-    pub fn session(&self, format: Format, level: Level) -> Json {
+    pub fn session(&self, format: TraceFormat, level: DetailLevel) -> Json {
         session::of(self, format, level)
     }
 
     /// What happened, counted; events only as far as this level shows them.
     #[must_use]
-    pub fn summary(&self, level: Level) -> Summary {
+    pub fn summary(&self, level: DetailLevel) -> Summary {
         summary::of(self, level)
     }
 

@@ -10,17 +10,17 @@ use spanscope_model::text::visible;
 
 use crate::shown::{clock, compact, cut_text, format_cow, rounded};
 use crate::step::seconds;
-use crate::{Format, Level, Run, RunEvent, calls};
+use crate::{DetailLevel, Run, RunEvent, TraceFormat, calls};
 
-pub(crate) fn of(run: &Run<'_>, format: Format, level: Level) -> Json {
+pub(crate) fn of(run: &Run<'_>, format: TraceFormat, level: DetailLevel) -> Json {
     let mut session = match format {
-        Format::Streaming => streaming(run, level),
-        Format::Compact => compact_session(run, level),
-        Format::Detailed => detailed(run, level),
+        TraceFormat::Streaming => streaming(run, level),
+        TraceFormat::Compact => compact_session(run, level),
+        TraceFormat::Detailed => detailed(run, level),
     };
     if let Some(error) = run.error() {
         let error = match level {
-            Level::Debug => error.to_owned(),
+            DetailLevel::Debug => error.to_owned(),
             _ => cut_text(error, 2000),
         };
         session.insert("error".into(), error.into());
@@ -28,7 +28,7 @@ pub(crate) fn of(run: &Run<'_>, format: Format, level: Level) -> Json {
     Json::Object(session)
 }
 
-fn streaming(run: &Run<'_>, level: Level) -> Map<String, Json> {
+fn streaming(run: &Run<'_>, level: DetailLevel) -> Map<String, Json> {
     let info = run.info();
     let mut session = object(json!({
         "task_id": info.task_id,
@@ -43,11 +43,11 @@ fn streaming(run: &Run<'_>, level: Level) -> Map<String, Json> {
         "total_elapsed_time": total_seconds(run),
         "summary": run.summary(level),
     }));
-    session.insert("events".into(), events(run, Format::Streaming, level));
+    session.insert("events".into(), events(run, TraceFormat::Streaming, level));
     session
 }
 
-fn compact_session(run: &Run<'_>, level: Level) -> Map<String, Json> {
+fn compact_session(run: &Run<'_>, level: DetailLevel) -> Map<String, Json> {
     let summary = run.summary(level);
     let shown: Vec<&RunEvent> = run
         .outline()
@@ -72,7 +72,7 @@ fn compact_session(run: &Run<'_>, level: Level) -> Map<String, Json> {
     }))
 }
 
-fn detailed(run: &Run<'_>, level: Level) -> Map<String, Json> {
+fn detailed(run: &Run<'_>, level: DetailLevel) -> Map<String, Json> {
     let info = run.info();
     let steps = run.steps();
     let services: BTreeSet<&str> = steps.iter().map(|(_, span)| span.service_name.as_str()).collect();
@@ -101,18 +101,18 @@ fn detailed(run: &Run<'_>, level: Level) -> Map<String, Json> {
         },
         "summary": run.summary(level),
     }));
-    session.insert("events".into(), events(run, Format::Detailed, level));
-    if level >= Level::Detailed {
+    session.insert("events".into(), events(run, TraceFormat::Detailed, level));
+    if level >= DetailLevel::Detailed {
         session.insert("llm_calls".into(), calls::llm_calls(run, level));
     }
-    if level >= Level::Standard {
+    if level >= DetailLevel::Standard {
         session.insert("retrievals".into(), calls::retrievals(run, level));
         session.insert("tool_calls".into(), calls::tool_calls(run, level));
     }
     session
 }
 
-fn events(run: &Run<'_>, format: Format, level: Level) -> Json {
+fn events(run: &Run<'_>, format: TraceFormat, level: DetailLevel) -> Json {
     let events = run.events(level).into_iter();
     events
         .map(|event| format_cow(Cow::Owned(event), format, level))

@@ -7,7 +7,7 @@ use spanscope_model::Timestamp;
 use spanscope_model::text::first_chars;
 
 use crate::content::Payload;
-use crate::{EventType, Format, Level, RunEvent};
+use crate::{DetailLevel, EventType, RunEvent, TraceFormat};
 
 /// How much is shown of a payload below the level `debug`.
 #[derive(Debug, Clone, Copy)]
@@ -44,27 +44,27 @@ const DETAILED: Limits = Limits {
 /// `debug` texts and lists are cut, at `minimal` nothing is shown of payloads but what messages say.
 ///
 /// ```
-/// # use spanscope_runs::{Format, Level, RunEvent, format_event};
+/// # use spanscope_runs::{DetailLevel, RunEvent, TraceFormat, format_event};
 /// # fn shown(event: &RunEvent) {
-/// let line = format_event(event, Format::Compact, Level::Standard);
+/// let line = format_event(event, TraceFormat::Compact, DetailLevel::Standard);
 /// println!("{} {}", line["icon"], line["component"]);
 /// # }
 /// ```
 #[must_use]
-pub fn format_event(event: &RunEvent, format: Format, level: Level) -> Json {
+pub fn format_event(event: &RunEvent, format: TraceFormat, level: DetailLevel) -> Json {
     format_cow(Cow::Borrowed(event), format, level)
 }
 
 /// The same; whole payloads are moved where the event is not needed any more.
-pub(crate) fn format_cow(event: Cow<'_, RunEvent>, format: Format, level: Level) -> Json {
+pub(crate) fn format_cow(event: Cow<'_, RunEvent>, format: TraceFormat, level: DetailLevel) -> Json {
     match format {
-        Format::Streaming => streaming(event, level),
-        Format::Compact => compact(&event, level),
-        Format::Detailed => detailed(event, level),
+        TraceFormat::Streaming => streaming(event, level),
+        TraceFormat::Compact => compact(&event, level),
+        TraceFormat::Detailed => detailed(event, level),
     }
 }
 
-fn streaming(event: Cow<'_, RunEvent>, level: Level) -> Json {
+fn streaming(event: Cow<'_, RunEvent>, level: DetailLevel) -> Json {
     let mut shown = Map::new();
     shown.insert("event_id".into(), event.event_id.as_str().into());
     shown.insert("event_type".into(), event.event_type.as_str().into());
@@ -85,7 +85,7 @@ fn streaming(event: Cow<'_, RunEvent>, level: Level) -> Json {
 }
 
 /// One line of a timeline.
-pub(crate) fn compact(event: &RunEvent, level: Level) -> Json {
+pub(crate) fn compact(event: &RunEvent, level: DetailLevel) -> Json {
     let mut shown = json!({
         "type": event.event_type.as_str(),
         "icon": event.event_type.icon(),
@@ -101,7 +101,7 @@ pub(crate) fn compact(event: &RunEvent, level: Level) -> Json {
     shown
 }
 
-fn detailed(event: Cow<'_, RunEvent>, level: Level) -> Json {
+fn detailed(event: Cow<'_, RunEvent>, level: DetailLevel) -> Json {
     let mut shown = Map::new();
     shown.insert("event_id".into(), event.event_id.as_str().into());
     shown.insert("event_type".into(), event.event_type.as_str().into());
@@ -133,11 +133,11 @@ fn detailed(event: Cow<'_, RunEvent>, level: Level) -> Json {
     Json::Object(shown)
 }
 
-fn put_payload(shown: &mut Map<String, Json>, event: Cow<'_, RunEvent>, limits: &Limits, level: Level) {
-    if level == Level::Minimal && event.event_type != EventType::MessageGenerated {
+fn put_payload(shown: &mut Map<String, Json>, event: Cow<'_, RunEvent>, limits: &Limits, level: DetailLevel) {
+    if level == DetailLevel::Minimal && event.event_type != EventType::MessageGenerated {
         return;
     }
-    if level == Level::Debug {
+    if level == DetailLevel::Debug {
         let event = event.into_owned();
         put(shown, "inputs", event.inputs.map(Json::Object));
         put(shown, "outputs", event.outputs.map(Json::Object));
@@ -166,9 +166,9 @@ fn put(shown: &mut Map<String, Json>, key: &str, value: Option<Json>) {
 }
 
 /// A text, cut unless everything is shown.
-fn text(text: &str, max_chars: usize, level: Level) -> String {
+fn text(text: &str, max_chars: usize, level: DetailLevel) -> String {
     match level {
-        Level::Debug => text.to_owned(),
+        DetailLevel::Debug => text.to_owned(),
         _ => cut_text(text, max_chars),
     }
 }

@@ -162,9 +162,9 @@ fn node_type(attributes: &Attributes) -> String {
 }
 
 /// The tokens that a step says it used, by the rules of the token metrics.
-pub(crate) fn tokens_of(attributes: &Attributes) -> Option<crate::Tokens> {
+pub(crate) fn tokens_of(attributes: &Attributes) -> Option<crate::TokenUsage> {
     let tokens = SpanTokens::of(attributes.raw())?;
-    Some(crate::Tokens {
+    Some(crate::TokenUsage {
         prompt: tokens.prompt,
         completion: tokens.completion,
         total: tokens.total,

@@ -8,7 +8,7 @@ use spanscope_model::RunStatus;
 use crate::content::{chunk_count, chunks_of};
 use crate::shown::rounded;
 use crate::step::{seconds, tokens_of};
-use crate::{Level, Run, StepKind};
+use crate::{DetailLevel, Run, StepKind};
 
 /// What happened in a run, counted.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -43,7 +43,7 @@ pub struct Summary {
     pub total_elapsed_time: f64,
 }
 
-pub(crate) fn of(run: &Run<'_>, level: Level) -> Summary {
+pub(crate) fn of(run: &Run<'_>, level: DetailLevel) -> Summary {
     let steps = run.steps();
     let count = |kind| steps.iter().filter(|(step, _)| step.kind == kind).count() as u64;
     let components: HashSet<&str> = steps.iter().map(|(step, _)| step.component.id.as_str()).collect();
@@ -87,7 +87,7 @@ struct Used {
 /// below it does.
 fn used_tokens(run: &Run<'_>) -> Used {
     let steps = run.all_steps();
-    let tokens: Vec<Option<crate::Tokens>> = (0..steps.len())
+    let tokens: Vec<Option<crate::TokenUsage>> = (0..steps.len())
         .map(|place| {
             let step = &steps[place];
             (step.belongs && step.end.is_some()).then(|| tokens_of(&run.span(place).attributes))?

@@ -37,6 +37,6 @@ pub use receive::otlp_router;
 pub use runs::{AgentHandle, AgentRun, RunSettings, RunningAgent, Traced, TracedStream, runs_router};
 pub use serve::{BoundServer, Server};
 pub use spanscope_model::wire::STORED_IN;
-pub use spanscope_runs::{Format, Level};
+pub use spanscope_runs::{DetailLevel, TraceFormat};
 pub use telemetry::telemetry_router;
 pub use tokens::{BearerTokens, MIN_TOKEN_CHARS, TokensError, with_tokens};

@@ -76,7 +76,9 @@ use serde_json::{Value, json};
 use spanscope_demo::{ChatClient, Librarian, ModelServer, PER_TOKEN};
 use spanscope_examples::store_path;
 use spanscope_model::{StoreError, TraceStore};
-use spanscope_server::{AgentRun, Format, Level, RunSettings, RunningAgent, local_only, runs_router};
+use spanscope_server::{
+    AgentRun, DetailLevel, RunSettings, RunningAgent, TraceFormat, local_only, runs_router,
+};
 use spanscope_sqlite::SqliteStore;
 use tokio::net::TcpListener;
 
@@ -104,7 +106,7 @@ struct Ask {
     #[serde(default = "yes")]
     stream: bool,
     #[serde(default)]
-    trace_level: Level,
+    trace_level: DetailLevel,
     #[serde(default = "yes")]
     include_trace: bool,
 }
@@ -243,7 +245,7 @@ async fn whole(agent: Agent, ask: &Ask, session: &str) -> Response {
         Err(error) => (StatusCode::BAD_GATEWAY, json!({"error": failed(error)})),
     };
     if ask.include_trace {
-        let trace = traced.trace(&agent.store, Format::Compact, ask.trace_level);
+        let trace = traced.trace(&agent.store, TraceFormat::Compact, ask.trace_level);
         body["trace"] = shown(trace.await);
     }
     (status, [(TASK_ID, traced.task_id)], Json(body)).into_response()
@@ -278,7 +280,7 @@ fn streamed(agent: Agent, ask: &Ask, session: &str) -> Response {
             };
         }
         if include_trace {
-            let trace = answer.trace(&agent.store, Format::Compact, level).await;
+            let trace = answer.trace(&agent.store, TraceFormat::Compact, level).await;
             yield frame("trace", &shown(trace));
         }
         yield Ok(Event::default().data(DONE));

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use spanscope_model::{
     Cursor, IdMatch, RunInfo, RunRange, RunStatus, StoreError, Timestamp, TraceStore, block_on,
 };
-use spanscope_runs::{FollowStep, Follower, Format as Shape, Level, Run, RunEvent, format_event};
+use spanscope_runs::{DetailLevel, FollowStep, Follower, Run, RunEvent, TraceFormat as Shape, format_event};
 
 use super::StoreFile;
 use super::runs::{recent_ids, status_paint};
@@ -164,11 +164,11 @@ fn is_not_found(error: &anyhow::Error) -> bool {
 }
 
 /// The run for people, what was asked for of it.
-fn shown(out: &Output, run: &Run<'_>, level: Level, parts: Parts, head: String) -> String {
+fn shown(out: &Output, run: &Run<'_>, level: DetailLevel, parts: Parts, head: String) -> String {
     let mut blocks = vec![head];
     if parts.timeline {
         // How deep a step lies is told by those above it, whether they are shown or not.
-        blocks.push(Timeline::whole(out, level, &run.events(Level::Debug)));
+        blocks.push(Timeline::whole(out, level, &run.events(DetailLevel::Debug)));
     }
     if parts.summary {
         blocks.push(summary(out, &run.summary(level), level));
@@ -232,7 +232,7 @@ fn head_of(
 }
 
 /// The run as JSON, what was asked for of it.
-fn document(run: &Run<'_>, level: Level, parts: Parts) -> Result<Map<String, Value>> {
+fn document(run: &Run<'_>, level: DetailLevel, parts: Parts) -> Result<Map<String, Value>> {
     let mut document = match run.session(Shape::Detailed, level) {
         Value::Object(document) => document,
         _ => Map::new(),
@@ -251,7 +251,7 @@ fn document(run: &Run<'_>, level: Level, parts: Parts) -> Result<Map<String, Val
     Ok(document)
 }
 
-fn event_lines(events: &[RunEvent], level: Level) -> Result<String> {
+fn event_lines(events: &[RunEvent], level: DetailLevel) -> Result<String> {
     let shown = events.iter().filter(|event| level.shows(event.event_type));
     shown
         .map(|event| json_line(&format_event(event, Shape::Streaming, level)))
@@ -259,7 +259,7 @@ fn event_lines(events: &[RunEvent], level: Level) -> Result<String> {
 }
 
 /// Shows what happens until the run is over.
-fn follow(out: &Output, store: &dyn TraceStore, id: &str, level: Level) -> Result<()> {
+fn follow(out: &Output, store: &dyn TraceStore, id: &str, level: DetailLevel) -> Result<()> {
     let mut timeline = Timeline::live(out, level);
     let mut show = |events: &[RunEvent]| -> Result<()> {
         let text = match out.format {

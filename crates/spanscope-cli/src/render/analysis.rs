@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 use spanscope_model::text::excerpt;
-use spanscope_runs::{Analysis, BottleneckReason, Level, RunError, Summary};
+use spanscope_runs::{Analysis, BottleneckReason, DetailLevel, RunError, Summary};
 
 use super::bar::Axis;
 use super::colour::Paint;
@@ -26,7 +26,7 @@ const MAX_TYPE: usize = 14;
 const MIN_COMPONENT: usize = 8;
 
 /// What happened, counted.
-pub(crate) fn summary(out: &Output, summary: &Summary, level: Level) -> String {
+pub(crate) fn summary(out: &Output, summary: &Summary, level: DetailLevel) -> String {
     let mut retrievals = grouped(summary.total_retrievals);
     if summary.total_chunks_retrieved > 0 {
         let found = count(summary.total_chunks_retrieved, "chunk");
@@ -249,8 +249,8 @@ mod tests {
                 entry_width: columns,
                 zone: TimeZone::UTC,
             };
-            let text =
-                analysis(&out, &run.analysis()) + &summary(&out, &run.summary(Level::Debug), Level::Debug);
+            let text = analysis(&out, &run.analysis())
+                + &summary(&out, &run.summary(DetailLevel::Debug), DetailLevel::Debug);
             assert!(
                 text.lines().all(|line| width(line) <= columns),
                 "{columns}: {text}"

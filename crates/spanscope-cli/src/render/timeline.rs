@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use spanscope_model::text::first_chars;
 use spanscope_model::{SpanId, TraceId};
-use spanscope_runs::{EventType, Level, RunEvent};
+use spanscope_runs::{DetailLevel, EventType, RunEvent};
 
 use super::colour::Paint;
 use super::duration::format_ms;
@@ -55,7 +55,7 @@ struct Place {
 /// Draws events.
 pub(crate) struct Timeline<'a> {
     out: &'a Output,
-    level: Level,
+    level: DetailLevel,
     places: HashMap<Key, Place>,
     component: usize,
     note: usize,
@@ -63,7 +63,7 @@ pub(crate) struct Timeline<'a> {
 
 impl<'a> Timeline<'a> {
     /// For a run that goes on.
-    pub(crate) fn live(out: &'a Output, level: Level) -> Self {
+    pub(crate) fn live(out: &'a Output, level: DetailLevel) -> Self {
         let mut timeline = Self {
             out,
             level,
@@ -76,7 +76,7 @@ impl<'a> Timeline<'a> {
     }
 
     /// All events of a run, of all levels; those that the level shows are drawn.
-    pub(crate) fn whole(out: &'a Output, level: Level, events: &[RunEvent]) -> String {
+    pub(crate) fn whole(out: &'a Output, level: DetailLevel, events: &[RunEvent]) -> String {
         let mut timeline = Self::live(out, level);
         timeline.learn(events);
         let shown = || events.iter().filter(|event| level.shows(event.event_type));
@@ -202,7 +202,7 @@ impl<'a> Timeline<'a> {
             }
             return;
         }
-        if self.level < Level::Debug {
+        if self.level < DetailLevel::Debug {
             return;
         }
         let mut lines = Vec::new();
@@ -224,11 +224,11 @@ impl<'a> Timeline<'a> {
     /// Lines of a text below the event that it belongs to.
     fn below(&self, said: &str, paint: Paint, text: &mut String) {
         let max = match self.level {
-            Level::Debug => usize::MAX,
+            DetailLevel::Debug => usize::MAX,
             _ => MAX_LINES,
         };
         let part = match self.level {
-            Level::Debug => said,
+            DetailLevel::Debug => said,
             _ => first_chars(said, MAX_CHARS),
         };
         let lines = wrap(part.trim(), self.out.width.saturating_sub(BELOW + 1));
@@ -331,7 +331,11 @@ mod tests {
     fn events_stand_below_their_times_and_steps_below_what_they_lie_in() {
         let records = records(agent());
         let run = Run::of(&records);
-        let text = Timeline::whole(&output(80), Level::Detailed, &run.events(Level::Debug));
+        let text = Timeline::whole(
+            &output(80),
+            DetailLevel::Detailed,
+            &run.events(DetailLevel::Debug),
+        );
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(
             lines,
@@ -345,7 +349,7 @@ mod tests {
                 "22:13:20.100 ✅ workflow_completed  invoke_agent    100ms",
             ]
         );
-        let minimal = Timeline::whole(&output(80), Level::Minimal, &run.events(Level::Debug));
+        let minimal = Timeline::whole(&output(80), DetailLevel::Minimal, &run.events(DetailLevel::Debug));
         assert_eq!(minimal.lines().count(), 2, "{minimal}");
     }
 
@@ -354,7 +358,7 @@ mod tests {
         let mut spans = agent();
         let later = spans.split_off(2);
         let out = output(80);
-        let mut timeline = Timeline::live(&out, Level::Detailed);
+        let mut timeline = Timeline::live(&out, DetailLevel::Detailed);
         let mut reader = RunReader::new();
         let first = timeline.next(&reader.read(&records(spans)));
         assert!(first.contains("  step"), "{first}");
@@ -379,8 +383,12 @@ mod tests {
         spans[0].end_time = None;
         spans[0].state = SpanState::Abandoned;
         let records = records(spans);
-        for (columns, level) in [(40, Level::Detailed), (80, Level::Debug), (200, Level::Detailed)] {
-            let events = Run::of(&records).events(Level::Debug);
+        for (columns, level) in [
+            (40, DetailLevel::Detailed),
+            (80, DetailLevel::Debug),
+            (200, DetailLevel::Detailed),
+        ] {
+            let events = Run::of(&records).events(DetailLevel::Debug);
             let out = output(columns);
             for text in [
                 Timeline::whole(&out, level, &events),

@@ -10,7 +10,7 @@ use rig_agent::completion::Prompt;
 use rig_agent::streaming::StreamingPrompt;
 use serde_json::{Value, json};
 use spanscope_model::{RunRecords, RunStatus};
-use spanscope_runs::{EventType, Format, Level, Run, RunEvent, format_event};
+use spanscope_runs::{DetailLevel, EventType, Run, RunEvent, TraceFormat, format_event};
 use tracing::{Instrument, info_span};
 
 use super::by_rig::{WEATHER, forecast, forecaster_that_tells, weather_by_hand};
@@ -50,7 +50,7 @@ fn shown(events: &[RunEvent], event_type: EventType) -> Value {
         .filter(|event| event.event_type == event_type)
         .collect();
     assert_eq!(found.len(), 1, "{event_type}: {events:#?}");
-    format_event(found[0], Format::Streaming, Level::Debug)
+    format_event(found[0], TraceFormat::Streaming, DetailLevel::Debug)
 }
 
 fn types(events: &[RunEvent]) -> Vec<EventType> {
@@ -77,7 +77,7 @@ fn assert_a_run_of_the_forecaster(run: &Run<'_>, calls: &[[i64; 3]]) {
     assert_eq!((&info.task_id, info.span_count), (&info.trace_id.to_string(), 4));
     assert_eq!(run.status(), RunStatus::Completed);
 
-    let events = run.events(Level::Debug);
+    let events = run.events(DetailLevel::Debug);
     let of_calls = events
         .iter()
         .filter(|event| event.event_type == EventType::LlmCallCompleted);
@@ -90,7 +90,7 @@ fn assert_a_run_of_the_forecaster(run: &Run<'_>, calls: &[[i64; 3]]) {
         })
         .collect();
     assert_eq!(used, calls);
-    let summary = run.summary(Level::Debug);
+    let summary = run.summary(DetailLevel::Debug);
     assert_eq!(
         (
             summary.total_llm_calls,
@@ -129,11 +129,14 @@ fn a_streamed_agent_is_one_run_with_its_calls_its_tool_and_its_answer() {
     let run = only(&runs);
     assert_a_run_of_the_forecaster(&run, &aside(weather_by_hand(&server)));
     assert_eq!(
-        (run.info().name.as_str(), run.summary(Level::Debug).errors_count),
+        (
+            run.info().name.as_str(),
+            run.summary(DetailLevel::Debug).errors_count
+        ),
         ("invoke_agent", 0)
     );
 
-    let events = run.events(Level::Debug);
+    let events = run.events(DetailLevel::Debug);
     let expected = [EventType::WorkflowStarted].into_iter().chain(STEPS);
     let expected: Vec<EventType> = expected
         .chain([EventType::MessageGenerated, EventType::WorkflowCompleted])
@@ -167,7 +170,7 @@ fn without_contents_which_rig_leaves_out_unless_it_is_told_to_the_run_is_the_sam
     let runs = streamed(&server, WEATHER, false);
     let run = only(&runs);
     assert_a_run_of_the_forecaster(&run, &aside(weather_by_hand(&server)));
-    let events = run.events(Level::Debug);
+    let events = run.events(DetailLevel::Debug);
     let expected = [EventType::WorkflowStarted].into_iter().chain(STEPS);
     assert_eq!(
         types(&events),
@@ -184,10 +187,13 @@ fn an_agent_in_a_span_of_its_user_is_one_run_whose_root_is_that_span() {
     let run = only(&runs);
     assert_a_run_of_the_forecaster(&run, &aside(weather_by_hand(&server)));
     assert_eq!(
-        (run.info().name.as_str(), run.summary(Level::Debug).errors_count),
+        (
+            run.info().name.as_str(),
+            run.summary(DetailLevel::Debug).errors_count
+        ),
         ("of the user", 0)
     );
-    let events = run.events(Level::Debug);
+    let events = run.events(DetailLevel::Debug);
     // The answer stands in the last call's: rig writes it for itself only onto a span of its own.
     let expected = [EventType::WorkflowStarted].into_iter().chain(STEPS);
     assert_eq!(
@@ -215,8 +221,8 @@ fn an_agent_that_answers_whole_in_no_span_is_a_run_for_each_of_its_spans() {
         .map(|records| {
             let run = Run::of(records);
             assert_eq!((run.info().span_count, run.status()), (1, RunStatus::Completed));
-            let tokens = i64::try_from(run.summary(Level::Debug).total_tokens).unwrap();
-            let kind = run.events(Level::Debug)[0].component_type.clone();
+            let tokens = i64::try_from(run.summary(DetailLevel::Debug).total_tokens).unwrap();
+            let kind = run.events(DetailLevel::Debug)[0].component_type.clone();
             (run.info().name.clone(), run.info().agent_id.clone(), kind, tokens)
         })
         .collect();
@@ -234,7 +240,7 @@ fn an_agent_that_answers_whole_in_no_span_is_a_run_for_each_of_its_spans() {
             of("chat", "forecaster", "llm", calls[1][2]),
         ]
     );
-    let question = Run::of(&runs[0]).events(Level::Debug);
+    let question = Run::of(&runs[0]).events(DetailLevel::Debug);
     assert_eq!(
         shown(&question, EventType::WorkflowStarted)["inputs"],
         json!({ "input": WEATHER })
@@ -259,10 +265,10 @@ fn a_tool_that_fails_is_an_error_of_a_run_that_completes() {
             (run.status(), run.info().agent_id.as_str()),
             (RunStatus::Completed, "forecaster")
         );
-        let events = run.events(Level::Debug);
+        let events = run.events(DetailLevel::Debug);
         assert_weather(&events, "Atlantis", &json!("the tool failed"));
         assert_eq!(shown(&events, EventType::ToolCallCompleted)["error"], "other");
-        assert_eq!(run.summary(Level::Debug).errors_count, 1);
+        assert_eq!(run.summary(DetailLevel::Debug).errors_count, 1);
         let errors: Vec<_> = run
             .analysis()
             .errors

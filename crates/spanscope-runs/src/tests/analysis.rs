@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Analysis, BottleneckReason, ComponentTime, Level, Run};
+use crate::{Analysis, BottleneckReason, ComponentTime, DetailLevel, Run};
 
 fn path(analysis: &Analysis) -> Vec<(Option<&str>, i64)> {
     let millis = |seconds: f64| (seconds * 1000.0).round() as i64;
@@ -126,7 +126,7 @@ fn clocks_that_disagree_and_gaps_between_roots_make_no_negative_times() {
             .iter()
             .all(|component| component.self_time >= 0.0 && component.total_time >= 0.0)
     );
-    let events = run.events(Level::Debug);
+    let events = run.events(DetailLevel::Debug);
     assert_eq!(event(&events, &end_of(4)).elapsed_time, Some(0.0));
     assert!(
         events
@@ -148,11 +148,11 @@ fn circles_and_spans_above_themselves_are_harmless() {
     let total: i64 = path(&run.analysis()).iter().map(|(_, millis)| millis).sum();
     assert_eq!(total, 100);
     assert_eq!(run.analysis().components.len(), 5);
-    let events = run.events(Level::Debug);
+    let events = run.events(DetailLevel::Debug);
     assert_eq!(events.len(), 1 + 2 * 5 + 1);
     assert!(event(&events, &end_of(5)).metadata.pending && !event(&events, &end_of(4)).metadata.pending);
     assert_eq!(run.status(), RunStatus::Completed);
-    assert_eq!(run.summary(Level::Debug).nodes_executed, 5);
+    assert_eq!(run.summary(DetailLevel::Debug).nodes_executed, 5);
 }
 
 #[test]

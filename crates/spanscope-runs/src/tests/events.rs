@@ -1,12 +1,12 @@
 use super::*;
 use crate::EventType as E;
-use crate::{Level, Run, RunReader};
+use crate::{DetailLevel, Run, RunReader};
 
 #[test]
 fn the_librarians_run_tells_what_it_did_in_the_order_of_time() {
     let records = librarian();
     let run = Run::of(&records);
-    let events = run.events(Level::Debug);
+    let events = run.events(DetailLevel::Debug);
     let model = "llama3.2:3b";
     assert_eq!(
         told(&events),
@@ -75,7 +75,7 @@ fn the_summary_counts_usage_once_and_errors_on_every_level() {
         span: router,
     });
     let run = Run::of(&records);
-    let summary = run.summary(Level::Minimal);
+    let summary = run.summary(DetailLevel::Minimal);
     assert_eq!(
         (
             summary.prompt_tokens,
@@ -101,7 +101,7 @@ fn the_summary_counts_usage_once_and_errors_on_every_level() {
         (2, 7, 1)
     );
     assert_eq!(
-        (summary.total_events, run.summary(Level::Debug).total_events),
+        (summary.total_events, run.summary(DetailLevel::Debug).total_events),
         (3, 15)
     );
     assert!((summary.total_elapsed_time - 1.0).abs() < 1e-9);
@@ -125,7 +125,7 @@ fn an_agent_below_another_is_a_node_and_says_its_own_message() {
     ]);
     let run = Run::of(&records);
     assert_eq!(
-        told(&run.events(Level::Minimal)),
+        told(&run.events(DetailLevel::Minimal)),
         [
             (E::WorkflowStarted, "chief"),
             (E::MessageGenerated, "helper"),
@@ -134,7 +134,7 @@ fn an_agent_below_another_is_a_node_and_says_its_own_message() {
             (E::WorkflowCompleted, "chief"),
         ]
     );
-    assert_eq!(run.events(Level::Standard)[1].component_type, "agent");
+    assert_eq!(run.events(DetailLevel::Standard)[1].component_type, "agent");
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn spans_as_rig_writes_them_are_a_run() {
         span(3, 1, "execute_tool", 60..90, &tool),
     ]);
     let run = Run::of(&records);
-    let events = run.events(Level::Debug);
+    let events = run.events(DetailLevel::Debug);
     assert_eq!(
         told(&events),
         [
@@ -188,7 +188,7 @@ fn spans_as_rig_writes_them_are_a_run() {
     assert_eq!(events[0].inputs.as_ref().unwrap()["input"], "6*7?");
     assert_eq!(events[2].inputs.as_ref().unwrap()["arguments"]["y"], 7);
     assert_eq!(events[5].outputs.as_ref().unwrap()["content"], "42");
-    assert_eq!(run.summary(Level::Standard).total_tokens, 120);
+    assert_eq!(run.summary(DetailLevel::Standard).total_tokens, 120);
 }
 
 #[test]
@@ -271,7 +271,7 @@ fn what_steps_were_given_is_read_in_the_words_of_other_conventions() {
             &[("mcp.method.name", text("tools/list"))],
         ),
     ]);
-    let events = Run::of(&records).events(Level::Debug);
+    let events = Run::of(&records).events(DetailLevel::Debug);
     let inputs = |id: u64| {
         Json::Object(
             event(&events, &format!("{}:start", span_id(id)))
@@ -326,7 +326,7 @@ fn of_a_run_that_was_tried_again_the_last_try_tells_the_outcome() {
     let records = records(spans);
     let run = Run::of(&records);
     assert_eq!(run.status(), RunStatus::Failed);
-    let events = run.events(Level::Standard);
+    let events = run.events(DetailLevel::Standard);
     let end = events.last().unwrap();
     assert_eq!(
         (end.event_type, end.error.as_deref()),
@@ -344,7 +344,7 @@ fn without_a_root_agents_tell_the_outcome_and_with_two_the_later_one() {
     ]);
     let run = Run::of(&orphans);
     assert_eq!(run.status(), RunStatus::Failed);
-    let events = run.events(Level::Standard);
+    let events = run.events(DetailLevel::Standard);
     assert_eq!(told(&events)[0], (E::WorkflowStarted, "the run"));
     assert!(event(&events, &end_of(1)).metadata.pending);
     assert_eq!(event(&events, "run:end").error.as_deref(), Some("gone"));
@@ -356,7 +356,7 @@ fn without_a_root_agents_tell_the_outcome_and_with_two_the_later_one() {
     let run = Run::of(&roots);
     assert_eq!(run.status(), RunStatus::Completed);
     assert_eq!(
-        told(&run.events(Level::Debug)),
+        told(&run.events(DetailLevel::Debug)),
         [
             (E::WorkflowStarted, "first"),
             (E::MessageGenerated, "second"),
@@ -375,7 +375,7 @@ fn a_root_that_is_a_call_has_its_own_events_beside_those_of_the_run() {
         &[operation("chat"), ("gen_ai.completion", text("hi"))],
     )]);
     assert_eq!(
-        told(&Run::of(&records).events(Level::Debug)),
+        told(&Run::of(&records).events(DetailLevel::Debug)),
         [
             (E::WorkflowStarted, "chat"),
             (E::LlmCallStarted, "chat"),
@@ -395,13 +395,13 @@ fn a_run_with_an_open_span_runs_or_was_abandoned() {
     let run = Run::of(&records);
     assert_eq!((run.status(), run.completed_at()), (RunStatus::Running, None));
     assert_eq!(
-        run.events(Level::Debug).last().unwrap().event_type,
+        run.events(DetailLevel::Debug).last().unwrap().event_type,
         E::ToolCallCompleted
     );
     records.alive = false;
     let run = Run::of(&records);
     assert_eq!(run.status(), RunStatus::Abandoned);
-    let events = run.events(Level::Minimal);
+    let events = run.events(DetailLevel::Minimal);
     let end = events.last().unwrap();
     assert_eq!(
         (end.event_type, end.metadata.state),
@@ -453,7 +453,7 @@ fn what_the_program_logs_is_an_event_if_it_says_so_or_is_an_error() {
             &[("event_type", text("no such type"))],
         ),
     ];
-    let events = Run::of(&records).events(Level::Debug);
+    let events = Run::of(&records).events(DetailLevel::Debug);
     let error = event(&events, "log:1");
     assert_eq!(
         (error.event_type, error.component_name.as_str()),
@@ -508,7 +508,7 @@ fn of_a_trace_with_several_runs_only_what_is_below_the_task_belongs() {
         log(3, 0, 12, Severity::Error, "nobody's", &[]),
     ];
     let run = Run::of(&records);
-    let events = run.events(Level::Debug);
+    let events = run.events(DetailLevel::Debug);
     assert_eq!(
         told(&events),
         [
@@ -522,7 +522,7 @@ fn of_a_trace_with_several_runs_only_what_is_below_the_task_belongs() {
         ]
     );
     assert_eq!((run.started_at(), run.completed_at()), (at(5), Some(at(50))));
-    assert_eq!(run.summary(Level::Debug).total_tool_calls, 1);
+    assert_eq!(run.summary(DetailLevel::Debug).total_tool_calls, 1);
     let mut reader = RunReader::new();
     reader.read(&records);
     assert!(reader.root_ended());
@@ -544,7 +544,7 @@ fn a_failed_step_says_why_wherever_the_program_wrote_it() {
         fail(3, &[]),
         span(4, 9, "t", 0..10, &[("error.type", text("timeout"))]),
     ]);
-    let events = Run::of(&records).events(Level::Debug);
+    let events = Run::of(&records).events(DetailLevel::Debug);
     let errors: Vec<_> = (1..=4)
         .map(|id| event(&events, &end_of(id)).error.as_deref())
         .collect();
@@ -565,7 +565,7 @@ fn of_one_moment_what_lies_above_begins_first_and_ends_last_and_beginnings_come_
         span(5, 1, "moment", 10..10, &[]),
     ]);
     records.events = vec![log(1, 3, 10, Severity::Error, "said", &[])];
-    let events = Run::of(&records).events(Level::Standard);
+    let events = Run::of(&records).events(DetailLevel::Standard);
     assert_eq!(
         told(&events),
         [
@@ -594,7 +594,7 @@ fn a_failed_step_that_says_nothing_of_why_has_the_error_that_was_logged_in_it() 
         }
     }
     let end_of = |records: &spanscope_model::RunRecords| {
-        let events = Run::of(records).events(Level::Debug);
+        let events = Run::of(records).events(DetailLevel::Debug);
         event(&events, &format!("{}:end", super::span_id(4)))
             .error
             .clone()

@@ -1,14 +1,14 @@
 //! Steps, facts and measurements read the names of one thing in the same order.
 
 use super::*;
-use crate::{Level, Run, facts_of};
+use crate::{DetailLevel, Run, facts_of};
 use spanscope_model::RawValue;
 use spanscope_model::semconv::SpanTokens;
 
 /// The events of a run with one span below its root.
 fn events_of(attributes: &[(&str, Value)]) -> Vec<RunEvent> {
     let records = records(vec![span(1, 9, "step", 0..10, attributes)]);
-    Run::of(&records).events(Level::Debug)
+    Run::of(&records).events(DetailLevel::Debug)
 }
 
 fn started(attributes: &[(&str, Value)]) -> RunEvent {

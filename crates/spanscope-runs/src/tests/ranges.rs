@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Level, RunReader};
+use crate::{DetailLevel, RunReader};
 
 /// A run with spans in any order, parents that are missing or each other's, ends that come with the start, later or never.
 struct Stored {
@@ -206,11 +206,11 @@ fn a_run_that_begins_without_records_still_begins_once() {
 fn a_reader_for_a_level_tells_the_same_events_with_fewer_payloads() {
     let records = librarian();
     let whole = RunReader::new().read(&records);
-    for level in Level::ALL {
+    for level in DetailLevel::ALL {
         let read = RunReader::new().for_level(*level).read(&records);
         assert_eq!(ids(&read), ids(&whole));
         for (event, whole) in read.iter().zip(&whole) {
-            if *level >= Level::Standard && level.shows(event.event_type) {
+            if *level >= DetailLevel::Standard && level.shows(event.event_type) {
                 assert_eq!(event, whole);
             } else if event.event_type != EventType::MessageGenerated {
                 assert!(event.inputs.is_none() && event.outputs.is_none() && event.thoughts.is_none());

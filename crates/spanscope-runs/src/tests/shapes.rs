@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Format, Level, Run, format_event};
+use crate::{DetailLevel, Run, TraceFormat, format_event};
 
 #[test]
 fn each_level_shows_all_events_that_the_one_before_it_does() {
@@ -11,16 +11,16 @@ fn each_level_shows_all_events_that_the_one_before_it_does() {
             .map(|event| event.event_id)
             .collect()
     };
-    for pair in Level::ALL.windows(2) {
+    for pair in DetailLevel::ALL.windows(2) {
         let (fewer, more) = (ids(pair[0]), ids(pair[1]));
         assert!(fewer.iter().all(|id| more.contains(id)), "{pair:?}");
         assert_eq!(fewer.len() as u64, run.summary(pair[0]).total_events);
     }
     assert_eq!(
         (
-            ids(Level::Minimal).len(),
-            ids(Level::Standard).len(),
-            ids(Level::Detailed).len()
+            ids(DetailLevel::Minimal).len(),
+            ids(DetailLevel::Standard).len(),
+            ids(DetailLevel::Detailed).len()
         ),
         (3, 9, 13)
     );
@@ -29,7 +29,7 @@ fn each_level_shows_all_events_that_the_one_before_it_does() {
 #[test]
 fn at_the_lowest_level_nothing_is_shown_of_payloads_but_what_messages_say() {
     let records = librarian();
-    let session = Run::of(&records).session(Format::Streaming, Level::Minimal);
+    let session = Run::of(&records).session(TraceFormat::Streaming, DetailLevel::Minimal);
     let events = session["events"].as_array().unwrap();
     for event in events {
         let is_message = event["event_type"] == "message_generated";
@@ -40,7 +40,7 @@ fn at_the_lowest_level_nothing_is_shown_of_payloads_but_what_messages_say() {
         );
     }
     assert_eq!(events[1]["outputs"]["content"], "It is 42.");
-    let detailed = Run::of(&records).session(Format::Detailed, Level::Minimal);
+    let detailed = Run::of(&records).session(TraceFormat::Detailed, DetailLevel::Minimal);
     for list in ["llm_calls", "retrievals", "tool_calls"] {
         assert!(detailed.get(list).is_none(), "{list}");
     }
@@ -49,7 +49,7 @@ fn at_the_lowest_level_nothing_is_shown_of_payloads_but_what_messages_say() {
 #[test]
 fn the_streaming_shape_is_flat() {
     let records = librarian();
-    let session = Run::of(&records).session(Format::Streaming, Level::Standard);
+    let session = Run::of(&records).session(TraceFormat::Streaming, DetailLevel::Standard);
     let keys: Vec<&str> = session.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(
         keys,
@@ -91,7 +91,7 @@ fn the_compact_shape_has_counts_and_a_timeline_for_people() {
         .span
         .attributes
         .set("gen_ai.tool.name", "sea\u{1b}[31m\nrch [bold]");
-    let session = Run::of(&records).session(Format::Compact, Level::Standard);
+    let session = Run::of(&records).session(TraceFormat::Compact, DetailLevel::Standard);
     assert_eq!(session["nodes"], 6);
     assert_eq!(
         (&session["llm_calls"], &session["tokens"], &session["errors"]),
@@ -123,7 +123,7 @@ fn the_compact_shape_has_counts_and_a_timeline_for_people() {
 fn the_detailed_shape_nests_and_lists_the_calls() {
     let records = librarian();
     let run = Run::of(&records);
-    let session = run.session(Format::Detailed, Level::Detailed);
+    let session = run.session(TraceFormat::Detailed, DetailLevel::Detailed);
     assert_eq!(session["metadata"]["agent_id"], "librarian");
     assert_eq!(session["timing"]["total_elapsed_seconds"], 1.0);
     let search = session["events"]
@@ -176,11 +176,11 @@ fn the_detailed_shape_nests_and_lists_the_calls() {
     assert_eq!(tools[1]["arguments"]["expression"], "6*7");
 
     assert!(
-        run.session(Format::Detailed, Level::Standard)
+        run.session(TraceFormat::Detailed, DetailLevel::Standard)
             .get("llm_calls")
             .is_none()
     );
-    let whole = run.session(Format::Detailed, Level::Debug);
+    let whole = run.session(TraceFormat::Detailed, DetailLevel::Debug);
     assert_eq!(
         whole["retrievals"][0]["results"]["chunks"][0]["content"],
         "secret"
@@ -210,9 +210,9 @@ fn payloads_of_megabytes_are_cut_between_characters_below_the_highest_level_and_
         .set("gen_ai.output.messages", message);
     let run = Run::of(&records);
     for (format, level, chars) in [
-        (Format::Streaming, Level::Standard, 500),
-        (Format::Streaming, Level::Minimal, 500),
-        (Format::Detailed, Level::Detailed, 2000),
+        (TraceFormat::Streaming, DetailLevel::Standard, 500),
+        (TraceFormat::Streaming, DetailLevel::Minimal, 500),
+        (TraceFormat::Detailed, DetailLevel::Detailed, 2000),
     ] {
         let session = run.session(format, level);
         assert!(
@@ -228,18 +228,22 @@ fn payloads_of_megabytes_are_cut_between_characters_below_the_highest_level_and_
         let content = message["outputs"]["content"].as_str().unwrap();
         assert_eq!(content, format!("{}...", "é".repeat(chars)));
     }
-    let events = run.events(Level::Standard);
+    let events = run.events(DetailLevel::Standard);
     let start = format_event(
         event(&events, &format!("{}:start", span_id(5))),
-        Format::Streaming,
-        Level::Standard,
+        TraceFormat::Streaming,
+        DetailLevel::Standard,
     );
     let items = start["inputs"]["arguments"].as_array().unwrap();
     assert_eq!((items.len(), items[10].as_str()), (11, Some("... (99991 more)")));
 
-    let end = format_event(event(&events, &end_of(5)), Format::Streaming, Level::Debug);
+    let end = format_event(
+        event(&events, &end_of(5)),
+        TraceFormat::Streaming,
+        DetailLevel::Debug,
+    );
     assert_eq!(end["outputs"]["result"].as_str().map(str::len), Some(LEN));
-    let error = run.session(Format::Compact, Level::Debug);
+    let error = run.session(TraceFormat::Compact, DetailLevel::Debug);
     assert!(error.to_string().len() < 40_000);
 }
 
@@ -250,20 +254,20 @@ fn a_run_that_failed_says_so_in_every_shape_and_long_errors_are_cut() {
         &"because ".repeat(1000),
     )]);
     let run = Run::of(&records);
-    for format in Format::ALL {
-        let session = run.session(*format, Level::Minimal);
+    for format in TraceFormat::ALL {
+        let session = run.session(*format, DetailLevel::Minimal);
         assert_eq!(session["status"], "failed");
         assert!(
             session["error"].as_str().unwrap().starts_with("because because"),
             "{format}"
         );
     }
-    let compact = run.session(Format::Compact, Level::Standard);
+    let compact = run.session(TraceFormat::Compact, DetailLevel::Standard);
     assert_eq!(
         compact["timeline"][1]["error"]
             .as_str()
             .map(|error| error.chars().count()),
         Some(103)
     );
-    assert_eq!(Format::Detailed.sse_name(), "trace_detailed");
+    assert_eq!(TraceFormat::Detailed.sse_name(), "trace_detailed");
 }

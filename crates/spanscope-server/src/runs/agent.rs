@@ -20,7 +20,7 @@ use spanscope_model::text::cut;
 use spanscope_model::{
     RunRange, RunRecords, RunSpan, RunStatus, SpanId, SpanStatus, StoreError, StoreErrorKind, TraceStore,
 };
-use spanscope_runs::{Format, Level, Run};
+use spanscope_runs::{DetailLevel, Run, TraceFormat};
 use tokio::time::{Instant, timeout_at};
 
 /// How long [`Traced::trace`] waits for the run to be stored.
@@ -31,7 +31,7 @@ const STORED_WITHIN: Duration = Duration::from_secs(5);
 /// ```
 /// use std::sync::Arc;
 /// use spanscope_model::{StoreError, TraceStore};
-/// use spanscope_server::{AgentRun, Format, Level};
+/// use spanscope_server::{AgentRun, DetailLevel, TraceFormat};
 ///
 /// # async fn handle(store: Arc<dyn TraceStore>) -> Result<serde_json::Value, StoreError> {
 /// let run = AgentRun::new("librarian").session("s-17").user("ada").input("How large is the log?").start();
@@ -43,7 +43,7 @@ const STORED_WITHIN: Duration = Duration::from_secs(5);
 ///         Ok::<_, std::io::Error>("4 MiB")
 ///     })
 ///     .await;
-/// let trace = traced.trace(&store, Format::Compact, Level::Standard).await?;
+/// let trace = traced.trace(&store, TraceFormat::Compact, DetailLevel::Standard).await?;
 /// # Ok(trace)
 /// # }
 /// ```
@@ -56,7 +56,7 @@ pub struct AgentRun {
     session: Option<String>,
     user: Option<String>,
     tenant: Option<String>,
-    level: Option<Level>,
+    level: Option<DetailLevel>,
     input: Option<String>,
 }
 
@@ -102,7 +102,7 @@ impl AgentRun {
     }
 
     /// The level at which it is shown to whoever asks for none. Default: `standard`.
-    pub fn level(mut self, level: Level) -> Self {
+    pub fn level(mut self, level: DetailLevel) -> Self {
         self.level = Some(level);
         self
     }
@@ -280,8 +280,8 @@ impl<T> Traced<T> {
     pub fn trace(
         &self,
         store: &Arc<dyn TraceStore>,
-        format: Format,
-        level: Level,
+        format: TraceFormat,
+        level: DetailLevel,
     ) -> impl Future<Output = Result<Value, StoreError>> + Send + use<T> {
         trace_of(
             Arc::clone(store),
@@ -316,8 +316,8 @@ impl<S> TracedStream<S> {
     pub fn trace(
         &self,
         store: &Arc<dyn TraceStore>,
-        format: Format,
-        level: Level,
+        format: TraceFormat,
+        level: DetailLevel,
     ) -> impl Future<Output = Result<Value, StoreError>> + Send + use<S> {
         trace_of(
             Arc::clone(store),
@@ -365,8 +365,8 @@ async fn trace_of(
     store: Arc<dyn TraceStore>,
     task_id: String,
     span_id: Option<SpanId>,
-    format: Format,
-    level: Level,
+    format: TraceFormat,
+    level: DetailLevel,
 ) -> Result<Value, StoreError> {
     let until = Instant::now() + STORED_WITHIN;
     let mut ended: Option<Instant> = None;

@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use serde_json::Value as Json;
 use serde_json::json;
 use spanscope_model::Cursor;
-use spanscope_runs::{Format, Level, RunEvent, format_event};
+use spanscope_runs::{DetailLevel, RunEvent, TraceFormat, format_event};
 use tokio::sync::OnceCell;
 
 use super::place::{Place, Within};
@@ -42,7 +42,7 @@ impl Page {
     }
 
     /// The whole page as server-sent events.
-    pub(super) async fn text(self: &Arc<Self>, format: Format, level: Level) -> Bytes {
+    pub(super) async fn text(self: &Arc<Self>, format: TraceFormat, level: DetailLevel) -> Bytes {
         let shape = (format as usize * 4 + level as usize).min(SHAPES - 1);
         let text = self.texts[shape].get_or_init(|| async {
             if self.events.len() <= FEW_EVENTS {
@@ -61,7 +61,7 @@ impl Page {
     }
 
     /// The events after the one that is called so; all of them where none is.
-    pub(super) fn text_after(&self, sent: Option<&str>, format: Format, level: Level) -> Bytes {
+    pub(super) fn text_after(&self, sent: Option<&str>, format: TraceFormat, level: DetailLevel) -> Bytes {
         let sent = sent.and_then(|sent| self.events.iter().position(|event| event.event_id == sent));
         let mut text = String::new();
         for event in self.events.iter().skip(sent.map_or(0, |sent| sent + 1)) {
@@ -80,7 +80,7 @@ impl Page {
 }
 
 /// The event that ends a run.
-pub(super) fn end_text(cursor: Cursor, event: &RunEvent, format: Format, level: Level) -> String {
+pub(super) fn end_text(cursor: Cursor, event: &RunEvent, format: TraceFormat, level: DetailLevel) -> String {
     let mut text = String::new();
     push(
         &mut text,
@@ -97,7 +97,7 @@ pub(super) fn done_text(cursor: Cursor) -> String {
     format!("id: {}\ndata: [DONE]\n\n", Place::at_end(cursor, Within::Done))
 }
 
-fn push(text: &mut String, place: &Place, event: &RunEvent, format: Format, level: Level) {
+fn push(text: &mut String, place: &Place, event: &RunEvent, format: TraceFormat, level: DetailLevel) {
     // JSON has no line breaks of its own, so it is one line of data.
     let data = json!({"event": format.sse_name(), "data": format_event(event, format, level)});
     let _ = write!(text, "id: {place}\ndata: {data}\n\n");

@@ -12,7 +12,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use spanscope_model::text::first_chars;
 use spanscope_model::{RunFilter, RunStatus, Timestamp};
-use spanscope_runs::{EventType, Format, Level};
+use spanscope_runs::{DetailLevel, EventType, TraceFormat};
 
 use crate::answer::ApiError;
 
@@ -120,7 +120,7 @@ impl QueryParams {
     }
 
     /// Only the level.
-    pub(super) fn level(&self) -> Result<Option<Level>, ApiError> {
+    pub(super) fn level(&self) -> Result<Option<DetailLevel>, ApiError> {
         self.only(&["level"])?;
         self.word("level")
     }
@@ -185,14 +185,14 @@ impl QueryParams {
 /// How something is shown.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shape {
-    pub(super) format: Format,
+    pub(super) format: TraceFormat,
     /// None leaves it to the run.
-    pub(super) level: Option<Level>,
+    pub(super) level: Option<DetailLevel>,
 }
 
 impl Shape {
     /// The level, of a run that may name one for itself.
-    pub(super) fn level_of(self, said: &str) -> Level {
+    pub(super) fn level_of(self, said: &str) -> DetailLevel {
         self.level.or_else(|| said.parse().ok()).unwrap_or_default()
     }
 }

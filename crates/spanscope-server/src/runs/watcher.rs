@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use spanscope_model::{Cursor, StoreError, TraceStore};
-use spanscope_runs::{Follower, Format, Level};
+use spanscope_runs::{DetailLevel, Follower, TraceFormat};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 
@@ -33,8 +33,8 @@ pub(super) struct Watcher {
     news: watch::Receiver<()>,
     store: Arc<dyn TraceStore>,
     task_id: String,
-    format: Format,
-    level: Level,
+    format: TraceFormat,
+    level: DetailLevel,
     /// Replays at one time, of all clients.
     replays: Arc<Semaphore>,
     ends: Option<watch::Receiver<bool>>,
@@ -61,8 +61,8 @@ pub(super) struct Watching {
     pub(super) run: Arc<Followed>,
     pub(super) store: Arc<dyn TraceStore>,
     pub(super) task_id: String,
-    pub(super) format: Format,
-    pub(super) level: Level,
+    pub(super) format: TraceFormat,
+    pub(super) level: DetailLevel,
     pub(super) after: Option<Place>,
     pub(super) replays: Arc<Semaphore>,
     /// Tells that the server ends.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::{StreamExt as _, stream};
 use spanscope_layers::genai::ToolCall;
 use spanscope_model::{StoreErrorKind, TraceStore};
-use spanscope_server::{AgentRun, Format, Level};
+use spanscope_server::{AgentRun, DetailLevel, TraceFormat};
 use spanscope_sqlite::{SqliteLayer, SqliteStore};
 use tracing::instrument::WithSubscriber as _;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -34,7 +34,7 @@ fn an_answer_comes_with_its_trace() {
             .session("s-1")
             .user("ada")
             .tenant("acme")
-            .level(Level::Debug)
+            .level(DetailLevel::Debug)
             .input("6*7?")
             .start();
         assert_eq!(run.task_id(), "t-1");
@@ -51,7 +51,7 @@ fn an_answer_comes_with_its_trace() {
             (Some(&42), "t-1")
         );
         let trace = traced
-            .trace(&store, Format::Detailed, Level::Debug)
+            .trace(&store, TraceFormat::Detailed, DetailLevel::Debug)
             .await
             .unwrap();
         assert_eq!(
@@ -87,7 +87,7 @@ fn an_error_fails_the_run_and_a_stream_is_one_too() {
             .run(async { Err::<(), _>(std::io::Error::other("no model")) })
             .await;
         let trace = traced
-            .trace(&store, Format::Streaming, Level::Standard)
+            .trace(&store, TraceFormat::Streaming, DetailLevel::Standard)
             .await
             .unwrap();
         assert_eq!(
@@ -109,7 +109,7 @@ fn an_error_fails_the_run_and_a_stream_is_one_too() {
         }
         assert_eq!(text, "42");
         let trace = traced
-            .trace(&store, Format::Compact, Level::Standard)
+            .trace(&store, TraceFormat::Compact, DetailLevel::Standard)
             .await
             .unwrap();
         assert_eq!(
@@ -134,7 +134,7 @@ fn a_run_inside_of_a_request_is_told_without_the_request() {
                 .await;
             // The request still runs, and the trace of the run is whole.
             traced
-                .trace(&store, Format::Streaming, Level::Debug)
+                .trace(&store, TraceFormat::Streaming, DetailLevel::Debug)
                 .await
                 .unwrap()
         };
@@ -201,7 +201,7 @@ fn a_run_that_nobody_records_has_no_trace_and_says_why() {
         assert_eq!(run.task_id(), "");
         let traced = run.run(async { Ok::<_, std::io::Error>(1) }).await;
         let error = traced
-            .trace(&store, Format::Compact, Level::Standard)
+            .trace(&store, TraceFormat::Compact, DetailLevel::Standard)
             .await
             .unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::NotFound);
