@@ -12,9 +12,8 @@
 //! look-up finds is kept for the next event.
 
 use std::cell::RefCell;
-use std::sync::Arc;
 
-use super::cell::{IdCell, UsedIds};
+use super::cell::{SpanCell, UsedIds};
 
 /// So many layers of one subscriber find the span that was made last.
 const MAX_OWNERS: usize = 4;
@@ -41,7 +40,7 @@ struct Inside {
     is_duplicate: bool,
     id: u64,
     /// `None` until it was looked up.
-    cell: Option<Arc<IdCell>>,
+    cell: Option<SpanCell>,
 }
 
 /// The span that was made last on this thread: the one that is entered next, mostly.
@@ -49,7 +48,7 @@ struct Made {
     id: u64,
     /// The layers that show it, by their numbers, which are unique in the process.
     owners: [Option<u32>; MAX_OWNERS],
-    cell: Arc<IdCell>,
+    cell: SpanCell,
 }
 
 /// What is known of the span that a thread is inside of.
@@ -79,25 +78,20 @@ fn with_local<T>(work: impl FnOnce(&mut Local) -> Option<T>) -> Option<T> {
 }
 
 /// A layer shows the span that has just been made on this thread.
-pub(super) fn made(owner: u32, id: u64, cell: &Arc<IdCell>) {
-    let before = with_local(|local| {
+pub(super) fn made(owner: u32, id: u64, cell: SpanCell) {
+    with_local(|local| {
         if let Some(made) = &mut local.made
             && made.id == id
-            && Arc::ptr_eq(&made.cell, cell)
+            && made.cell.is(cell)
         {
-            if let Some(free) = made.owners.iter_mut().find(|owner| owner.is_none()) {
-                *free = Some(owner);
-            }
-            return None;
+            *made.owners.iter_mut().find(|owner| owner.is_none())? = Some(owner);
+            return Some(());
         }
         let mut owners = [None; MAX_OWNERS];
         owners[0] = Some(owner);
-        let cell = Arc::clone(cell);
-        local.made.replace(Made { id, owners, cell })
+        local.made = Some(Made { id, owners, cell });
+        Some(())
     });
-    if let Some(before) = before {
-        IdCell::release(before.cell);
-    }
 }
 
 /// Whether the span that was made last on this thread is this one of the subscriber that `maker` is
@@ -123,15 +117,8 @@ pub(super) fn hidden(owner: u32, id: u64) {
 /// This thread enters a span.
 pub(super) fn enter(owner: u32, id: u64) {
     with_local(|local| {
-        let is_known = |made: &&mut Made| made.id == id && made.owners.contains(&Some(owner));
-        let cell = match local.made.as_mut().filter(is_known) {
-            // No other layer asks for it: to move it is cheaper than to count it.
-            Some(made) if made.owners.iter().flatten().count() == 1 => {
-                local.made.take().map(|made| made.cell)
-            }
-            Some(made) => Some(Arc::clone(&made.cell)),
-            None => None,
-        };
+        let is_known = |made: &&Made| made.id == id && made.owners.contains(&Some(owner));
+        let cell = local.made.as_ref().filter(is_known).map(|made| made.cell);
         let mut spans = local.inside.iter();
         let is_duplicate = spans.any(|span| span.id == id && span.owner == owner);
         local.inside.push(Inside {
@@ -146,14 +133,12 @@ pub(super) fn enter(owner: u32, id: u64) {
 
 /// This thread leaves a span: its latest entry goes, wherever that is.
 pub(super) fn exit(owner: u32, id: u64) {
-    let cell = with_local(|local| {
+    with_local(|local| {
         let mut spans = local.inside.iter();
         let place = spans.rposition(|span| span.id == id && span.owner == owner)?;
-        local.inside.remove(place).cell
+        local.inside.remove(place);
+        Some(())
     });
-    if let Some(cell) = cell {
-        IdCell::release(cell);
-    }
 }
 
 /// The span that this thread is inside of. Its ids are fixed from now on, if they can be without a
@@ -161,7 +146,7 @@ pub(super) fn exit(owner: u32, id: u64) {
 pub(super) fn current(owner: u32) -> Current {
     let current = with_local(|local| {
         let span = local.current(owner)?;
-        let used = span.cell.as_ref().and_then(|cell| cell.try_use());
+        let used = span.cell.and_then(SpanCell::try_use);
         Some(used.map_or(Current::Unfixed, Current::Used))
     });
     current.unwrap_or(Current::Unknown)
@@ -172,19 +157,17 @@ pub(super) fn current(owner: u32) -> Current {
 pub(super) fn use_if_current(owner: u32, id: u64) -> Option<UsedIds> {
     with_local(|local| {
         let span = local.current(owner).filter(|span| span.id == id)?;
-        span.cell.as_ref()?.try_use()
+        span.cell?.try_use()
     })
 }
 
 /// Keeps the cell of this span, if it is the one that this thread is inside of.
-pub(super) fn keep(owner: u32, id: u64, cell: &Arc<IdCell>) {
-    let before = with_local(|local| {
+pub(super) fn keep(owner: u32, id: u64, cell: SpanCell) {
+    with_local(|local| {
         let span = local.current(owner).filter(|span| span.id == id)?;
-        span.cell.replace(Arc::clone(cell))
+        span.cell = Some(cell);
+        Some(())
     });
-    if let Some(before) = before {
-        IdCell::release(before);
-    }
 }
 
 /// The registry has this span as the current one. Where another one is known here, the layer was
@@ -210,11 +193,11 @@ mod tests {
 
     #[test]
     fn the_span_made_last_is_known_by_its_layer_and_its_number_and_only_while_it_is_there() {
-        let cell = IdCell::take(new_ids(), true);
-        made(1, 7, &cell);
+        let cell = SpanCell::take(new_ids(), true);
+        made(1, 7, cell);
         assert!(was_made_by(1, 7));
         assert!(!was_made_by(1, 8) && !was_made_by(2, 7));
-        made(2, 7, &cell);
+        made(2, 7, cell);
         assert!(was_made_by(1, 7) && was_made_by(2, 7));
         hidden(2, 7);
         assert!(!was_made_by(2, 7));

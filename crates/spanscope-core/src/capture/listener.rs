@@ -12,7 +12,7 @@ use tracing_subscriber::Registry;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::{Extensions, LookupSpan, SpanData, SpanRef};
 
-use super::cell::{IdCell, UsedIds};
+use super::cell::{SpanCell, UsedIds};
 use super::clock::{Clock, Ticks};
 use super::fields::FieldWriter;
 use super::inside::{self, Current};
@@ -202,13 +202,13 @@ impl Capture {
                 self.finds_records.store(true, Ordering::Relaxed);
                 if hidden {
                     first.hidden_from |= self.bit();
-                } else if let Some(cell) = &first.cell {
-                    inside::made(self.owner, number, cell);
+                } else {
+                    inside::made(self.owner, number, first.cell);
                 }
                 return !hidden;
             }
-            if !hidden && let Some(cell) = &record.cell {
-                inside::made(self.owner, number, cell);
+            if !hidden {
+                inside::made(self.owner, number, record.cell);
             }
             extensions.replace(record);
         }
@@ -248,11 +248,10 @@ impl Capture {
         {
             self.maker.store(record.owner, Ordering::Relaxed);
         }
-        let cell = record.map(|record| &record.cell);
-        if let Some(Some(cell)) = cell {
-            inside::made(self.owner, number, cell);
+        if let Some(record) = record {
+            inside::made(self.owner, number, record.cell);
         }
-        cell.is_some()
+        record.is_some()
     }
 
     fn make_record<S>(
@@ -305,7 +304,7 @@ impl Capture {
             fields,
             links: Vec::new(),
             failed_for: 0,
-            cell: Some(IdCell::take(ids, is_sampled)),
+            cell: SpanCell::take(ids, is_sampled),
             shared_with: None,
             is_sampled,
             inherits_sampled,
@@ -696,9 +695,7 @@ impl Capture {
                 return Some((used, span));
             } else {
                 let used = record.use_ids();
-                if let Some(cell) = &record.cell {
-                    inside::keep(self.owner, span.id().into_u64(), cell);
-                }
+                inside::keep(self.owner, span.id().into_u64(), record.cell);
                 drop(extensions);
                 return Some((used, span));
             }

@@ -4,7 +4,6 @@
 //! by both together. Until then a remote parent may be set.
 
 use std::cell::RefCell;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use spanscope_model::{SpanId, TraceId, Value};
@@ -12,7 +11,7 @@ use tracing_core::span::Id;
 use tracing_core::{Dispatch, Metadata};
 
 use super::DEFAULT_MAX_VALUE_LEN;
-use super::cell::{IdCell, UsedIds};
+use super::cell::{SpanCell, UsedIds};
 use super::clock::{Clock, Ticks};
 use super::fields::FieldWriter;
 
@@ -52,8 +51,8 @@ pub struct SpanRecord {
     /// The layers, by `Capture::bit`, that saw an error in it: another layer may have seen it in a span further inside.
     pub(super) failed_for: u64,
     /// The ids once more, for threads that don't lock the record, and whether they are used, so
-    /// that a remote parent comes too late. `None` only while the record is dropped.
-    pub(super) cell: Option<Arc<IdCell>>,
+    /// that a remote parent comes too late.
+    pub(super) cell: SpanCell,
     /// Who has to be asked before they are used.
     pub(super) shared_with: Option<SettleIds>,
     /// What head sampling says of its trace: of the remote parent, once settled of the span. Only exporters act on it.
@@ -85,10 +84,7 @@ pub(super) struct Busy {
 impl Drop for SpanRecord {
     fn drop(&mut self) {
         recycle(std::mem::take(&mut self.fields));
-        if let Some(cell) = self.cell.take() {
-            cell.close();
-            IdCell::release(cell);
-        }
+        self.cell.close();
     }
 }
 
@@ -189,7 +185,7 @@ impl SpanRecord {
 
     /// Says who else gives this span ids, and is to be asked before anybody uses them. Once they are used it is too late.
     pub fn share_ids_with(&mut self, other: SettleIds) {
-        if self.cell.as_ref().is_some_and(|cell| cell.share()) {
+        if self.cell.share() {
             self.shared_with = Some(other);
         }
     }
@@ -213,7 +209,7 @@ impl SpanRecord {
     /// Who has to be asked before the ids are used, with no lock held.
     #[must_use]
     pub fn to_be_asked(&self) -> Option<SettleIds> {
-        self.shared_with.filter(|_| !self.ids_are_used())
+        self.shared_with.filter(|_| !self.cell.is_used())
     }
 
     /// Settles the ids: those of the record, below `parent` where the other system knows a parent that the record can't
@@ -228,25 +224,16 @@ impl SpanRecord {
 
     /// The ids, which from now on are fixed.
     pub(super) fn use_ids(&self) -> UsedIds {
-        if let Some(cell) = &self.cell {
-            cell.set_used();
-        }
+        self.cell.set_used();
         UsedIds {
             ids: self.ids,
             is_sampled: self.is_sampled,
         }
     }
 
-    fn ids_are_used(&self) -> bool {
-        self.cell.as_ref().is_none_or(|cell| cell.is_used())
-    }
-
     /// Puts the span below one of another process; `false` if its ids are fixed.
     pub(super) fn set_remote_parent(&mut self, parent: SpanIds) -> bool {
-        let is_free = self
-            .cell
-            .as_ref()
-            .is_some_and(|cell| cell.replace_trace(parent.trace_id));
+        let is_free = self.cell.replace_trace(parent.trace_id);
         if is_free {
             self.ids.trace_id = parent.trace_id;
             self.parent = Some(parent.span_id);
@@ -257,9 +244,7 @@ impl SpanRecord {
 
     pub(super) fn set_sampled(&mut self, is_sampled: bool) {
         self.is_sampled = is_sampled;
-        if let Some(cell) = &self.cell {
-            cell.set_sampled(is_sampled);
-        }
+        self.cell.set_sampled(is_sampled);
     }
 
     /// The parent in another process, if it has one.
