@@ -7,8 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, params};
-use spanscope_core::capture::RawValue;
-use spanscope_model::{Attributes, Value};
+use spanscope_model::Attributes;
 use spanscope_runs::{RunFacts, facts_of, is_fact_name};
 
 /// A root of a trace, a span without a parent, stands above all others.
@@ -392,16 +391,4 @@ pub(crate) fn facts_of_attributes(attributes: &Attributes) -> Option<RunFacts> {
         return None;
     }
     facts_of(attributes.raw())
-}
-
-/// A value as capture has it; none of a list or an object.
-pub(crate) fn raw(value: &Value) -> Option<RawValue<'_>> {
-    Some(match value {
-        Value::Bool(value) => RawValue::Bool(*value),
-        Value::I64(number) => RawValue::I64(*number),
-        Value::U64(number) => RawValue::U64(*number),
-        Value::F64(number) => RawValue::F64(*number),
-        Value::Str(text) => RawValue::Text(text, None),
-        Value::Json(_) => return None,
-    })
 }

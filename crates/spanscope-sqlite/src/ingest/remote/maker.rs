@@ -13,7 +13,7 @@ use spanscope_model::{
 use super::prepared::{InEnd, InEvent, InPoint, InSpan, Place, Sender, SenderKey};
 use crate::file::rows::Indexed;
 use crate::file::rows::{kind_number, span_key};
-use crate::file::runs::{facts_of_attributes, raw};
+use crate::file::runs::facts_of_attributes;
 use crate::file::series::{Amount, labels_text, without_nul};
 use crate::json::{push_key, push_text};
 
