@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use spanscope_model::{SpanId, TraceId};
 
-use super::record::SpanIds;
+use super::ids::SpanIds;
 use crate::sync::lock;
 
 /// The ids are fixed.

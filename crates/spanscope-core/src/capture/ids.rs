@@ -1,4 +1,4 @@
-//! New ids: cheap to make, unique across processes, and kind to a store's indexes.
+//! The ids of a span, and new ones: cheap to make, unique across processes, and kind to a store's indexes.
 //!
 //! A trace id begins with the seconds since 1970 (as AWS X-Ray's ids do) and 4 random bytes of the process; its last 8
 //! bytes are random, which is what W3C trace context asks of samplers. Span ids count up from a random start, in blocks
@@ -14,7 +14,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use spanscope_model::{SpanId, TraceId};
 
 use super::clock::Clock;
-use super::record::SpanIds;
+
+/// The two ids that name a span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SpanIds {
+    /// The trace.
+    pub trace_id: TraceId,
+    /// The span in it.
+    pub span_id: SpanId,
+}
 
 /// How many span ids a thread takes at once.
 const BLOCK: u64 = 1 << 12;

@@ -15,9 +15,10 @@ use tracing_subscriber::registry::{Extensions, LookupSpan, SpanData, SpanRef};
 use super::cell::{SpanCell, UsedIds};
 use super::clock::{Clock, Ticks};
 use super::fields::FieldWriter;
+use super::ids::{self, SpanIds};
 use super::inside::{self, Current};
-use super::record::{Busy, MAX_SPARE_LEN, SpanIds, SpanRecord, spare_buffer};
-use super::{decides_by_value, hidden, ids, is_suppressed};
+use super::record::{Busy, MAX_SPARE_LEN, SpanRecord, spare_buffer};
+use super::{decides_by_value, hidden, is_suppressed};
 use crate::sync::lock;
 
 thread_local! {

@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use spanscope_model::{SpanId, TraceId, Value};
+use spanscope_model::{SpanId, Value};
 use tracing_core::span::Id;
 use tracing_core::{Dispatch, Metadata};
 
@@ -14,15 +14,7 @@ use super::DEFAULT_MAX_VALUE_LEN;
 use super::cell::{SpanCell, UsedIds};
 use super::clock::{Clock, Ticks};
 use super::fields::FieldWriter;
-
-/// The two ids that name a span.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct SpanIds {
-    /// The trace.
-    pub trace_id: TraceId,
-    /// The span in it.
-    pub span_id: SpanId,
-}
+use super::ids::SpanIds;
 
 /// Has another tracing system start its part of a span, which must end in [`SpanRecord::settle`]. Called with no lock held,
 /// on any thread.

@@ -10,9 +10,10 @@ use tracing_subscriber::Registry;
 use tracing_subscriber::registry::{LookupSpan, SpanData};
 
 use super::fields::FieldWriter;
+use super::ids::SpanIds;
 use super::late_keys::note_late_key;
 use super::listener::ids_of;
-use super::record::{SpanIds, SpanRecord};
+use super::record::SpanRecord;
 use super::{DEFAULT_MAX_VALUE_LEN, is_suppressed};
 
 /// More for `tracing`'s spans.
