@@ -13,6 +13,7 @@
 
 mod chunk;
 mod control;
+mod counts;
 mod log_to_stderr;
 mod push;
 mod shared;
@@ -20,7 +21,8 @@ mod slot;
 
 pub use chunk::{Chunk, Entry, EventEntry, MeasurementEntry, SpanEntry, StartEntry};
 pub use control::{Control, FlushTimeout, LONGEST, LayerStats, Wanted};
+pub use counts::Counts;
 pub use log_to_stderr::log_to_stderr;
 #[doc(hidden)]
 pub use log_to_stderr::log_to_stderr as say;
-pub use shared::{Counts, Queue, WhenFull};
+pub use shared::{Queue, WhenFull};

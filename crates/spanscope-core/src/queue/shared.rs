@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use super::chunk::{CHUNK_BYTES, Chunk};
+use super::counts::Counts;
 use super::slot::Slot;
 use crate::sync::{lock, wait_timeout_while};
 
@@ -22,17 +23,6 @@ pub enum WhenFull {
     Drop,
     /// The caller waits for room, as long as the sink runs.
     Wait,
-}
-
-/// How many records came and what became of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
-    /// Records that were made.
-    pub offered: u64,
-    /// Of these: dropped because the queue was full.
-    pub dropped_full: u64,
-    /// Of these: dropped because the sink had ended.
-    pub dropped_closed: u64,
 }
 
 /// The calling threads' end and the sink's end of one queue.
@@ -188,11 +178,7 @@ impl Queue {
                 }
             }
             if !alive {
-                let counts = inner.counts;
-                let mut retired = lock(&self.shared.retired);
-                retired.offered += counts.offered;
-                retired.dropped_full += counts.dropped_full;
-                retired.dropped_closed += counts.dropped_closed;
+                lock(&self.shared.retired).add(inner.counts);
             }
             alive
         });
@@ -256,10 +242,7 @@ impl Queue {
         let slots = lock(&self.shared.slots);
         let mut sum = *lock(&self.shared.retired);
         for slot in slots.iter() {
-            let counts = lock(&slot.inner).counts;
-            sum.offered += counts.offered;
-            sum.dropped_full += counts.dropped_full;
-            sum.dropped_closed += counts.dropped_closed;
+            sum.add(lock(&slot.inner).counts);
         }
         sum
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use tracing_core::span::Id;
 
 use super::chunk::Chunk;
-use super::shared::Counts;
+use super::counts::Counts;
 use crate::sync::lock;
 
 thread_local! {
