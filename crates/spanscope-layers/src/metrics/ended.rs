@@ -1,12 +1,11 @@
 //! A span that has ended: what it counts as, and what is measured of it.
 
-use spanscope_core::capture::{Clock, RawValue};
+use spanscope_core::capture::{Clock, RawValue, SpanIds, Ticks};
 use spanscope_core::metrics::Number;
 use spanscope_model::semconv::{AttributeValues, OperationKind, SemanticAttribute as A, TokenCounts};
 use spanscope_model::{CACHE_METRICS, MetricKind};
 
-use super::below::News;
-use super::layer::Seen;
+use super::below::{Below, News};
 use super::names::{self, GenAiNames};
 use super::outlet::{Labels, OfSpan};
 use super::stats::Counters;
@@ -24,6 +23,16 @@ pub(super) struct Counting {
 /// The labels of the counters, as the documented telemetry API has them.
 const MODEL: &str = "model_id";
 const PROVIDER: &str = "provider_id";
+
+/// What was seen of a span that ends, beside its fields.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen {
+    pub(super) ids: SpanIds,
+    pub(super) start: Ticks,
+    pub(super) end: Ticks,
+    pub(super) failed: bool,
+    pub(super) below: Below,
+}
 
 /// A span that has ended.
 #[derive(Debug)]

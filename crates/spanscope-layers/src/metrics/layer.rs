@@ -10,8 +10,8 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
-use super::below::{Below, BelowSpan};
-use super::ended::{Counting, EndedSpan};
+use super::below::BelowSpan;
+use super::ended::{Counting, EndedSpan, Seen};
 use super::names::GenAiNames;
 use super::open::OpenSpans;
 use super::outlet::{OfSpan, Outlet};
@@ -248,16 +248,6 @@ impl TokenMetricsLayer {
                 .unwrap_or_default(),
         })
     }
-}
-
-/// What was seen of a span that ends, beside its fields.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Seen {
-    pub(super) ids: spanscope_core::capture::SpanIds,
-    pub(super) start: spanscope_core::capture::Ticks,
-    pub(super) end: spanscope_core::capture::Ticks,
-    pub(super) failed: bool,
-    pub(super) below: Below,
 }
 
 impl<S> Layer<S> for TokenMetricsLayer
