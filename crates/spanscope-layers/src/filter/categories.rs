@@ -145,7 +145,7 @@ impl Categories {
     pub fn map(mut self, target_prefix: &str, category: &str) -> Result<Self, UnknownCategory> {
         let category = self
             .path_of(category)
-            .ok_or_else(|| UnknownCategory::new(category, &self))?;
+            .ok_or_else(|| UnknownCategory::new(category, self.names()))?;
         let prefix = target_prefix.trim().trim_end_matches("::").to_owned();
         let inner = Arc::make_mut(&mut self.inner);
         inner.maps.retain(|(known, _)| *known != prefix);

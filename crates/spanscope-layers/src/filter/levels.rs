@@ -72,7 +72,7 @@ impl Levels {
         if self.try_set(categories, category, threshold) {
             Ok(())
         } else {
-            Err(UnknownCategory::new(category.trim(), categories))
+            Err(UnknownCategory::new(category.trim(), categories.names()))
         }
     }
 

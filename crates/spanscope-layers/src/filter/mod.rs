@@ -53,5 +53,5 @@ pub use categories::{Categories, DEFAULT_WEB_TARGETS, Origin};
 pub use category_filter::{CategoryFilter, LevelHandle};
 pub use levels::{DEFAULT_CATEGORY_LEVEL, DEFAULT_ROOT_LEVEL, Levels, WEB_LEVEL};
 pub use text::{DIRECTIVES_VARIABLE, LEVELS_VARIABLE};
-pub use threshold::Threshold;
-pub use warning::{BadCategoryName, LevelWarning, MAX_WARNINGS, UnknownCategory, UnknownLevel};
+pub use threshold::{Threshold, UnknownLevel};
+pub use warning::{BadCategoryName, LevelWarning, MAX_WARNINGS, UnknownCategory};

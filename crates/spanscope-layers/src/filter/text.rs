@@ -40,7 +40,7 @@ impl Levels {
                 Err(unknown) => warnings.add(pair, || unknown),
                 Ok(threshold) => {
                     if !self.try_set(categories, category, threshold) {
-                        warnings.add(pair, || UnknownCategory::new(category, categories));
+                        warnings.add(pair, || UnknownCategory::new(category, categories.names()));
                     }
                 }
             }

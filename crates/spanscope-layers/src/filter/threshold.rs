@@ -3,9 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use spanscope_model::text::first_chars;
 use tracing_core::{Level, LevelFilter};
 
-use super::warning::UnknownLevel;
+use super::warning::{QUOTED_CHARS, guess, quoted};
 
 /// The least important thing that is let through; from "everything" to "nothing".
 ///
@@ -131,3 +132,31 @@ impl fmt::Display for Threshold {
         })
     }
 }
+
+/// A text that is no level's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownLevel {
+    name: String,
+}
+
+impl UnknownLevel {
+    /// Keeps no more of the name than is ever shown.
+    fn new(name: &str) -> Self {
+        let name = first_chars(name, QUOTED_CHARS + 1).to_owned();
+        Self { name }
+    }
+}
+
+impl fmt::Display for UnknownLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = LEVEL_NAMES.iter().map(|(name, _)| *name);
+        write!(
+            f,
+            "unknown level `{}`{} accepted: trace, debug, info, warn, error, critical, off",
+            quoted(&self.name),
+            guess(&self.name, names)
+        )
+    }
+}
+
+impl std::error::Error for UnknownLevel {}

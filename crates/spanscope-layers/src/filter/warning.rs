@@ -5,16 +5,13 @@
 
 use std::fmt;
 
-use spanscope_model::text::{first_chars, nearest};
-
-use super::categories::Categories;
-use super::threshold::LEVEL_NAMES;
+use spanscope_model::text::nearest;
 
 /// So many bad parts of one value are warned about one by one; the rest is counted.
 pub const MAX_WARNINGS: usize = 10;
 
 /// So many characters of a bad part are quoted.
-const QUOTED_CHARS: usize = 60;
+pub(super) const QUOTED_CHARS: usize = 60;
 
 /// Something in a value from outside (`LLAMA_STACK_LOGGING`, `RUST_LOG`, a configuration file) that changed nothing.
 ///
@@ -98,9 +95,9 @@ pub struct UnknownCategory {
 }
 
 impl UnknownCategory {
-    pub(super) fn new(name: &str, categories: &Categories) -> Self {
+    pub(super) fn new<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Self {
         let first = name.split("::").next().unwrap_or_default();
-        let known: Vec<&str> = categories.names().collect();
+        let known: Vec<&str> = known.collect();
         let message = format!(
             "unknown category `{}`{} known: all, {}",
             quoted(name),
@@ -140,34 +137,6 @@ impl fmt::Display for BadCategoryName {
 
 impl std::error::Error for BadCategoryName {}
 
-/// A text that is no level's name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnknownLevel {
-    name: String,
-}
-
-impl UnknownLevel {
-    /// Keeps no more of the name than is ever shown.
-    pub(super) fn new(name: &str) -> Self {
-        let name = first_chars(name, QUOTED_CHARS + 1).to_owned();
-        Self { name }
-    }
-}
-
-impl fmt::Display for UnknownLevel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = LEVEL_NAMES.iter().map(|(name, _)| *name);
-        write!(
-            f,
-            "unknown level `{}`{} accepted: trace, debug, info, warn, error, critical, off",
-            quoted(&self.name),
-            guess(&self.name, names)
-        )
-    }
-}
-
-impl std::error::Error for UnknownLevel {}
-
 /// A text from outside as it may be shown: cut, and without anything that a terminal would obey.
 pub(super) fn quoted(text: &str) -> String {
     let mut shown = String::new();
@@ -185,7 +154,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// `, did you mean ...?`, or `;` where no known name is near.
-fn guess<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn guess<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     match nearest(name, known) {
         Some(near) => format!(", did you mean `{near}`?"),
         None => ";".to_owned(),
