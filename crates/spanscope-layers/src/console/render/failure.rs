@@ -7,8 +7,8 @@ use spanscope_core::capture::RawValue;
 use spanscope_model::semconv::SemanticAttribute as A;
 use spanscope_model::text::first_chars;
 
-use super::Entry;
 use super::canvas::Canvas;
+use super::entry::Entry;
 use super::text::{cut_and_count, push_visible};
 use super::theme::Ink;
 

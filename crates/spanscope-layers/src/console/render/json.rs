@@ -9,11 +9,12 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use spanscope_model::{SpanId, TraceId};
 
+use super::entry::{Entry, Outcome, What};
 use super::look::Look;
+use super::markup;
 use super::text::{is_hidden, is_printable_ascii};
 use super::time::Clock;
 use super::value::{Cut, Shown};
-use super::{Entry, Outcome, What, markup};
 use spanscope_core::capture::RawValue;
 
 /// Writes entries as JSON.

@@ -9,13 +9,14 @@ use anstyle_lossy::palette::DEFAULT as TERMINAL;
 use spanscope_model::{Severity, UNCATEGORIZED};
 
 use super::canvas::{Canvas, push_blanks};
+use super::entry::{Entry, Outcome, What};
 use super::failure::Failure;
 use super::look::{Color, Look};
+use super::markup;
 use super::text::push_grouped;
 use super::theme::{Ink, Palette};
 use super::time::{Clock, push_duration};
 use super::value::{Shown, push_attribute, push_field};
-use super::{Entry, Outcome, What, markup};
 
 /// Where the text begins, beside the level.
 const TEXT_COLUMN: usize = 9;
