@@ -62,6 +62,17 @@ impl SignalStats {
     }
 }
 
+/// What became of everything that a bridge was offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OtlpStats {
+    /// Spans.
+    pub spans: SignalStats,
+    /// Log records; nothing where no logs are sent, though events of spans go with these.
+    pub logs: SignalStats,
+    /// Points of metrics, of every export anew.
+    pub metrics: SignalStats,
+}
+
 /// The account of one signal.
 #[derive(Debug)]
 pub(crate) struct Account {

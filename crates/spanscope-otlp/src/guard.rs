@@ -8,21 +8,10 @@ use spanscope_core::queue::{Control, FlushTimeout};
 use spanscope_core::sync::lock;
 use spanscope_core::tail::TailStats;
 
-use crate::account::{Account, SignalStats};
+use crate::account::{Account, OtlpStats};
 use crate::propagation;
 use crate::settings::{Propagator, Signal};
 use crate::shared::Queues;
-
-/// What became of everything that a bridge was offered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct OtlpStats {
-    /// Spans.
-    pub spans: SignalStats,
-    /// Log records; nothing where no logs are sent, though events of spans go with these.
-    pub logs: SignalStats,
-    /// Points of metrics, of every export anew.
-    pub metrics: SignalStats,
-}
 
 /// Keeps the threads of a bridge running. Dropping it sends what is left, within the shutdown timeout, also when the
 /// collector hangs; what comes later, or was not sent in time, is counted as lost.

@@ -36,10 +36,10 @@ mod tracer;
 mod transport;
 mod worker;
 
-pub use account::{Lost, SignalStats};
+pub use account::{Lost, OtlpStats, SignalStats};
 pub use builder::{DEFAULT_QUEUE_BYTES, DEFAULT_SHUTDOWN_TIMEOUT, OtlpBuilder};
 pub use error::OtlpError;
-pub use guard::{OtlpGuard, OtlpStats};
+pub use guard::OtlpGuard;
 pub use layer::OtlpLayer;
 pub use metrics::OtlpMetricSink;
 /// OpenTelemetry's API in the version that this crate is built on.

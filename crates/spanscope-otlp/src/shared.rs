@@ -7,8 +7,7 @@ use spanscope_core::capture::SpanIds;
 use spanscope_core::queue::Queue;
 use spanscope_core::sync::lock;
 
-use crate::account::Account;
-use crate::guard::OtlpStats;
+use crate::account::{Account, OtlpStats};
 use crate::settings::Signal;
 
 /// As many spans with events that were added through OpenTelemetry's own API wait; the events of more are counted alone.

@@ -2,7 +2,8 @@
 
 use http::Uri;
 
-use super::{BadSetting, Protocol, Settings, Signal, Sourced};
+use super::sourced::{Sourced, shown, shown_uri};
+use super::{BadSetting, Protocol, Settings, Signal};
 
 const DEFAULT_HTTP: &str = "http://localhost:4318";
 const DEFAULT_GRPC: &str = "http://localhost:4317";
@@ -74,25 +75,4 @@ impl Endpoint {
             uri,
         })
     }
-}
-
-/// A URL without what may be secret in it: user and password, query.
-fn shown_uri(uri: &Uri) -> String {
-    let port = uri.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
-    let (scheme, host) = (
-        uri.scheme_str().unwrap_or_default(),
-        uri.host().unwrap_or_default(),
-    );
-    format!("{scheme}://{host}{port}{}", uri.path())
-}
-
-/// The same of a text that may be no URL. A password can have any sign in it, so all up to the last `@` is left out.
-pub(crate) fn shown(url: &str) -> String {
-    let (scheme, rest) = match url.split_once("://") {
-        Some((scheme, rest)) => (format!("{scheme}://"), rest),
-        None => (String::new(), url),
-    };
-    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
-    let rest = rest.split(['?', '#']).next().unwrap_or_default();
-    format!("{scheme}{rest}")
 }

@@ -3,6 +3,7 @@
 mod endpoint;
 mod env;
 mod limits;
+mod sourced;
 mod variables;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use spanscope_model::wire::STORED_IN;
 pub(crate) use endpoint::Endpoint;
 pub(crate) use env::read;
 pub use limits::Limits;
+pub(crate) use sourced::Sourced;
 pub use variables::{VARIABLES, Variable};
 
 /// What is sent.
@@ -180,20 +182,6 @@ pub(crate) struct Way {
     pub(crate) certificate: Option<(String, PathBuf)>,
     pub(crate) client_certificate: Option<(String, PathBuf)>,
     pub(crate) client_key: Option<(String, PathBuf)>,
-}
-
-/// A URL, and where it came from.
-#[derive(Clone)]
-pub(crate) struct Sourced {
-    pub(crate) place: String,
-    pub(crate) text: String,
-}
-
-/// It may have secrets in it.
-impl fmt::Debug for Sourced {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} of {}", endpoint::shown(&self.text), self.place)
-    }
 }
 
 /// Headers to send along. They hold secrets, so that nothing prints their values.

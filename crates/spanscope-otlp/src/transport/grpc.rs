@@ -16,8 +16,8 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint as Channe
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use super::Attempt;
 use super::answer::one_line;
+use super::attempt::Attempt;
 use super::wire::TlsFiles;
 use crate::error::OtlpError;
 use crate::settings::{Compression, Endpoint, Signal};

@@ -7,6 +7,7 @@
 //! Never here: a span or an event. The thread is marked while a request is under way.
 
 mod answer;
+mod attempt;
 #[cfg(feature = "grpc")]
 mod grpc;
 mod wire;
@@ -25,6 +26,7 @@ use crate::account::{Account, Outcome};
 use crate::error::OtlpError;
 use crate::settings::{Compression, DEFAULT_REQUEST_TIMEOUT, Endpoint, Headers, Protocol, Way};
 use answer::read_answer;
+use attempt::Attempt;
 use wire::HttpWire;
 
 /// The pause before the second attempt; each further one is twice as long, up to [`MAX_PAUSE`].
@@ -35,21 +37,6 @@ const MAX_PAUSE: Duration = Duration::from_secs(5);
 const LEAST_TIMEOUT: Duration = Duration::from_millis(1);
 /// What a collector asks for with `Retry-After` is kept up to this.
 const MAX_ASKED_PAUSE: Duration = Duration::from_secs(30);
-
-/// What came back of one attempt.
-#[derive(Debug)]
-pub(crate) enum Attempt {
-    /// Taken, with the body of the answer.
-    Taken { body: Vec<u8>, is_json: bool },
-    /// To be tried again, after this time if the collector said so.
-    Later {
-        reason: String,
-        after: Option<Duration>,
-        has_answered: bool,
-    },
-    /// Never to be tried again.
-    Refused { reason: String },
-}
 
 /// How bytes get to the collector.
 #[derive(Debug)]

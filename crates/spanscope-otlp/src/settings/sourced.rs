@@ -1,0 +1,40 @@
+//! A URL as it was set, and what a message may show of it: user, password and query may be secret.
+
+use std::fmt;
+
+use http::Uri;
+
+/// A URL, and where it came from.
+#[derive(Clone)]
+pub(crate) struct Sourced {
+    pub(crate) place: String,
+    pub(crate) text: String,
+}
+
+/// It may have secrets in it.
+impl fmt::Debug for Sourced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} of {}", shown(&self.text), self.place)
+    }
+}
+
+/// A URL without what may be secret in it: user and password, query.
+pub(crate) fn shown_uri(uri: &Uri) -> String {
+    let port = uri.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
+    let (scheme, host) = (
+        uri.scheme_str().unwrap_or_default(),
+        uri.host().unwrap_or_default(),
+    );
+    format!("{scheme}://{host}{port}{}", uri.path())
+}
+
+/// The same of a text that may be no URL. A password can have any sign in it, so all up to the last `@` is left out.
+pub(crate) fn shown(url: &str) -> String {
+    let (scheme, rest) = match url.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), url),
+    };
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    format!("{scheme}{rest}")
+}

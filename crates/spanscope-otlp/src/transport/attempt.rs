@@ -1,0 +1,19 @@
+//! What one attempt to send a request can come to. A wire reports it, by HTTP or by gRPC; only the
+//! transport decides from it whether there is another attempt.
+
+use std::time::Duration;
+
+/// What came back of one attempt.
+#[derive(Debug)]
+pub(crate) enum Attempt {
+    /// Taken, with the body of the answer.
+    Taken { body: Vec<u8>, is_json: bool },
+    /// To be tried again, after this time if the collector said so.
+    Later {
+        reason: String,
+        after: Option<Duration>,
+        has_answered: bool,
+    },
+    /// Never to be tried again.
+    Refused { reason: String },
+}
