@@ -6,11 +6,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::text::first_chars;
-use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attributes, Event, EventKind, LogEvent, MetricKind, Span, SpanId, SpanKind, SpanPayload, SpanState,
-    SpanStatus, Timestamp, TraceId, TraceParent, UNCATEGORIZED, Value, stored_metric_name,
+    Attributes, Event, EventKind, LogEvent, MetricKind, Source, Span, SpanId, SpanKind, SpanPayload,
+    SpanState, SpanStatus, Timestamp, TraceId, TraceParent, UNCATEGORIZED, Value, stored_metric_name,
 };
 
 /// Whose records something is. A name of 1 to 128 characters without control characters.
@@ -81,36 +80,6 @@ impl FromStr for Tenant {
             Err(ParseTenantError(first_chars(name, 80).to_owned()))
         }
     }
-}
-
-/// The part of a program that made records: a library and its version, as OpenTelemetry's instrumentation scope.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Scope {
-    /// Its name; the `target` of its spans and events.
-    pub name: String,
-    /// Its version; empty if it has none.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub version: String,
-    /// What it says of itself.
-    #[serde(default, skip_serializing_if = "Attributes::is_empty")]
-    pub attributes: Attributes,
-}
-
-/// Who made records.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Source {
-    /// The service that it runs as; empty if it has no name.
-    pub service_name: String,
-    /// What describes the program and where it runs, as OpenTelemetry's resource.
-    pub resource: Attributes,
-    /// The part of it.
-    pub scope: Scope,
-    /// It counts the tokens of its model calls itself and sends them as measurements, so that the store does not read them
-    /// from its spans again.
-    pub counts_tokens: bool,
-    /// It sends what happens in its spans as log records too, so that whoever makes [`NewSpan`]s leaves the spans' copies out.
-    pub logs_events: bool,
 }
 
 /// Records of one or several sources, which are stored together or not at all.

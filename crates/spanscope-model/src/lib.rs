@@ -25,6 +25,8 @@ mod run;
 #[cfg(feature = "schema")]
 mod schema;
 pub mod semconv;
+mod severity;
+mod source;
 mod span;
 mod sql;
 mod statistics;
@@ -43,11 +45,11 @@ pub use category::{CATEGORIES, UNCATEGORIZED, category_of};
 pub use cursor::{Cursor, ParseCursorError};
 pub use enums::ParseEnumError;
 pub use eval::EvalTrace;
-pub use event::{Event, EventKind, LogEvent, Severity, SpanPayload};
+pub use event::{Event, EventKind, LogEvent, SpanPayload};
 pub use id::{ParseIdError, SpanId, TraceId};
 pub use incoming::{
-    Adds, IngestReceipt, NewEvent, NewPoint, NewRecords, NewSpan, ParseTenantError, Scope, Source,
-    SourceRecords, SpanEnd, Tenant,
+    Adds, IngestReceipt, NewEvent, NewPoint, NewRecords, NewSpan, ParseTenantError, SourceRecords, SpanEnd,
+    Tenant,
 };
 pub use metric::{
     CACHE_METRICS, Granularity, LabelMatcher, LabelOperator, MetricDataPoint, MetricInResponse, MetricInfo,
@@ -60,6 +62,8 @@ pub use query::{
 };
 pub use raw_value::{NotScalarError, RawValue};
 pub use run::{RunFilter, RunInfo, RunPage, RunRange, RunRecords, RunSpan, RunStatus};
+pub use severity::Severity;
+pub use source::{Scope, Source};
 pub use span::{Link, Span, SpanKind, SpanNode, SpanState, SpanStatus, Trace, TraceSummary};
 pub use sql::{SqlResult, SqlStore};
 pub use statistics::{Account, DropCounts, FileStats, NameStats, ServiceStats, StoreStats};

@@ -1,6 +1,4 @@
-//! What an attribute says, whatever it is called.
-
-use super::table::{ATTRIBUTES, AttributeName, RANGES};
+//! What an attribute says, whatever it is called. Its names are in the table.
 
 /// The meaning of an attribute. One meaning has many names, see [`names`](Self::names).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -262,19 +260,6 @@ pub enum SemanticAttribute {
 }
 
 impl SemanticAttribute {
-    /// The rows of its names; the one that counts first is first.
-    #[must_use]
-    pub fn names(self) -> &'static [AttributeName] {
-        let (start, end) = RANGES[self as usize];
-        &ATTRIBUTES[start..end]
-    }
-
-    /// The name that counts first: OpenTelemetry's of today, where OpenTelemetry has one.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        ATTRIBUTES[RANGES[self as usize].0].name
-    }
-
     /// Whether it is a count of tokens of a whole call.
     #[must_use]
     pub const fn is_usage(self) -> bool {

@@ -64,6 +64,21 @@ pub fn row_of(name: &str) -> Option<usize> {
     ROWS.get(name).copied()
 }
 
+impl SemanticAttribute {
+    /// The rows of its names; the one that counts first is first.
+    #[must_use]
+    pub fn names(self) -> &'static [AttributeName] {
+        let (start, end) = table::RANGES[self as usize];
+        &ATTRIBUTES[start..end]
+    }
+
+    /// The name that counts first: OpenTelemetry's of today, where OpenTelemetry has one.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        ATTRIBUTES[table::RANGES[self as usize].0].name
+    }
+}
+
 /// The names of these meanings, in the order in which they are looked for: meaning after meaning,
 /// and those of one meaning by their convention.
 pub fn names_of(meanings: &[SemanticAttribute]) -> impl Iterator<Item = &'static str> {
