@@ -14,9 +14,9 @@ use http_body::Body;
 use tracing::Span;
 
 use crate::apis::Api;
-use crate::layer::Shared;
 use crate::measure::{self, Finished};
 use crate::request::Traits;
+use crate::shared::Shared;
 use crate::span::{self, Name};
 
 /// How a request ends if it is dropped now.

@@ -7,14 +7,10 @@ use std::sync::Arc;
 use http::Extensions;
 use tower_layer::Layer;
 
-use crate::apis::{Api, Apis, DEFAULT_MAX_APIS};
-use crate::level::Level;
+use crate::apis::{Apis, DEFAULT_MAX_APIS};
 use crate::path::{DEFAULT_EXCLUDED, Excluded, api_of};
-use crate::request::{METHODS, SCHEMES, Traits};
 use crate::service::RequestMetrics;
-
-type ApiOf = dyn Fn(&str) -> Option<&str> + Send + Sync;
-type FromExtensions<T> = dyn Fn(&Extensions) -> Option<T> + Send + Sync;
+use crate::shared::{ApiOf, FromExtensions, Shared};
 
 /// Measures the requests of a service and opens a span for each.
 ///
@@ -208,50 +204,5 @@ impl Builder {
                 running: Default::default(),
             }),
         }
-    }
-}
-
-/// What all services of a layer have in common.
-pub(crate) struct Shared {
-    excluded: Vec<Excluded>,
-    api_of: Box<ApiOf>,
-    apis: Apis,
-    route_of: Option<Box<FromExtensions<String>>>,
-    client_of: Option<Box<FromExtensions<SocketAddr>>>,
-    pub(crate) opens_span: bool,
-    pub(crate) is_https: bool,
-    /// By [`Traits::index`].
-    running: [Level; METHODS.len() * SCHEMES.len()],
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared")
-            .field("excluded", &self.excluded)
-            .field("apis", &self.apis)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Shared {
-    pub(crate) fn is_excluded(&self, path: &str) -> bool {
-        self.excluded.iter().any(|excluded| excluded.covers(path))
-    }
-
-    pub(crate) fn api(&self, path: &str) -> Arc<Api> {
-        self.apis.find((self.api_of)(path))
-    }
-
-    pub(crate) fn route(&self, extensions: &Extensions) -> Option<String> {
-        self.route_of.as_ref()?(extensions)
-    }
-
-    pub(crate) fn client(&self, extensions: &Extensions) -> Option<SocketAddr> {
-        self.client_of.as_ref()?(extensions)
-    }
-
-    /// How many requests with this method and scheme are running.
-    pub(crate) fn running(&self, traits: Traits) -> &Level {
-        &self.running[traits.index()]
     }
 }

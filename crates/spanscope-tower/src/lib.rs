@@ -73,6 +73,7 @@ mod measure;
 mod path;
 mod request;
 mod service;
+mod shared;
 mod span;
 mod traceparent;
 

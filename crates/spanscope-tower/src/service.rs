@@ -11,7 +11,7 @@ use tower_service::Service;
 
 use crate::body::MeasuredBody;
 use crate::in_flight::{End, InFlight};
-use crate::layer::Shared;
+use crate::shared::Shared;
 
 /// Measures the requests of the service inside of it. Made by [`RequestMetricsLayer`](crate::RequestMetricsLayer).
 #[derive(Debug, Clone)]

@@ -1,0 +1,60 @@
+//! What all services of a layer have in common: its settings, and the number of running requests.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::Extensions;
+
+use crate::apis::{Api, Apis};
+use crate::level::Level;
+use crate::path::Excluded;
+use crate::request::{METHODS, SCHEMES, Traits};
+
+pub(crate) type ApiOf = dyn Fn(&str) -> Option<&str> + Send + Sync;
+pub(crate) type FromExtensions<T> = dyn Fn(&Extensions) -> Option<T> + Send + Sync;
+
+/// What all services of a layer have in common.
+pub(crate) struct Shared {
+    pub(crate) excluded: Vec<Excluded>,
+    pub(crate) api_of: Box<ApiOf>,
+    pub(crate) apis: Apis,
+    pub(crate) route_of: Option<Box<FromExtensions<String>>>,
+    pub(crate) client_of: Option<Box<FromExtensions<SocketAddr>>>,
+    pub(crate) opens_span: bool,
+    pub(crate) is_https: bool,
+    /// By [`Traits::index`].
+    pub(crate) running: [Level; METHODS.len() * SCHEMES.len()],
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("excluded", &self.excluded)
+            .field("apis", &self.apis)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    pub(crate) fn is_excluded(&self, path: &str) -> bool {
+        self.excluded.iter().any(|excluded| excluded.covers(path))
+    }
+
+    pub(crate) fn api(&self, path: &str) -> Arc<Api> {
+        self.apis.find((self.api_of)(path))
+    }
+
+    pub(crate) fn route(&self, extensions: &Extensions) -> Option<String> {
+        self.route_of.as_ref()?(extensions)
+    }
+
+    pub(crate) fn client(&self, extensions: &Extensions) -> Option<SocketAddr> {
+        self.client_of.as_ref()?(extensions)
+    }
+
+    /// How many requests with this method and scheme are running.
+    pub(crate) fn running(&self, traits: Traits) -> &Level {
+        &self.running[traits.index()]
+    }
+}
