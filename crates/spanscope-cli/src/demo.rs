@@ -15,7 +15,7 @@ use spanscope_model::TraceId;
 use tokio::runtime::Runtime;
 use tracing::{Span, info, instrument};
 
-use crate::output::remark;
+use crate::remark::remark;
 
 /// What the demo asks: something for the library, something for each of the two tools.
 const QUESTION: &str = "How large may the write-ahead log of SQLite grow when a checkpoint starts after 1000 * 4096 bytes, \

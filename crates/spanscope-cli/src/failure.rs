@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use spanscope_model::{StoreError, StoreErrorKind};
 
-use crate::output::remark;
+use crate::remark::remark;
 use crate::render::text::visible;
 
 /// An end with an exit code of its own. Every other error is a failure.

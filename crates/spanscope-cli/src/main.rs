@@ -12,6 +12,7 @@ mod failure;
 mod output;
 mod prices;
 mod progress;
+mod remark;
 mod render;
 mod resolve;
 mod tokens;

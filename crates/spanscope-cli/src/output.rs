@@ -3,7 +3,6 @@
 //! Everything that a command says on stdout goes through [`Output`], so that a closed pipe is told from other failures
 //! in one place.
 
-use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
 use anyhow::Result;
@@ -78,14 +77,6 @@ impl Output {
             Format::Jsonl => self.print(&json_line(item)?),
         }
     }
-}
-
-/// Writes a remark to stderr, after the name of the command.
-///
-/// Unlike `eprintln!` it doesn't panic where stderr can't be written: what the command did is done all the same.
-pub(crate) fn remark(text: impl fmt::Display) {
-    // One write, so that lines of several programs don't mix.
-    let _ = io::stderr().write_all(format!("spanscope: {text}\n").as_bytes());
 }
 
 /// Maps a broken pipe to the end of the command: the reader of stdout has read enough.

@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 
-use super::StoreFile;
+use super::store::StoreFile;
 use crate::args::BackupArgs;
-use crate::output::remark;
 use crate::progress;
+use crate::remark::remark;
 
 pub(super) fn run(file: &StoreFile, args: &BackupArgs) -> Result<()> {
     let store = file.open_file()?;

@@ -3,9 +3,11 @@
 use anyhow::Result;
 use spanscope_model::{SpanStatus, UsageBy, UsageQuery, block_on};
 
-use super::{StoreFile, short_id_digits, usage};
+use super::store::{StoreFile, short_id_digits};
+use super::usage;
 use crate::args::{DemoArgs, Format, OutputArgs};
-use crate::output::{Output, remark};
+use crate::output::Output;
+use crate::remark::remark;
 use crate::render::colour::Paint;
 use crate::render::tree::{Choice, tree};
 

@@ -8,12 +8,13 @@ use anyhow::{Context, Result};
 use jiff::tz::TimeZone;
 use spanscope_model::{IdMatch, LogFilter, Order, OrderKey, TraceFilter, TraceId, TraceStore, block_on};
 
-use super::{StoreFile, resolve_id};
+use super::store::{StoreFile, resolve_id};
 use crate::args::ExportArgs;
 use crate::export::{Recorded, form};
 use crate::failure::Stop;
-use crate::output::{closed_pipe_is_an_end, remark};
+use crate::output::closed_pipe_is_an_end;
 use crate::progress;
+use crate::remark::remark;
 use crate::render::text::count;
 use crate::resolve::trace_filter;
 

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::json;
 use spanscope_sqlite::SqliteStore;
 
-use super::StoreFile;
+use super::store::StoreFile;
 use crate::args::ImportArgs;
 use crate::output::Output;
 use crate::progress;

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use spanscope_model::{LogFilter, block_on};
 
-use super::StoreFile;
+use super::store::StoreFile;
 use crate::args::LogsArgs;
 use crate::failure::Stop;
 use crate::output::Output;

@@ -6,7 +6,7 @@ use spanscope_model::{
     TraceStore, Value, block_on, stored_metric_name,
 };
 
-use super::StoreFile;
+use super::store::StoreFile;
 use crate::args::MetricsArgs;
 use crate::failure::Stop;
 use crate::output::Output;

@@ -15,18 +15,15 @@ mod span;
 mod spans;
 mod sql;
 mod stats;
+mod store;
 mod tail;
 mod traces;
 mod tree;
 mod usage;
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use anyhow::Result;
 
-use anyhow::{Context, Result};
-use spanscope_model::{IdMatch, TraceId, TraceStore, block_on};
-use spanscope_sqlite::SqliteStore;
-
+use self::store::StoreFile;
 use crate::args::{Args, Command};
 
 /// Does what the words say.
@@ -52,75 +49,5 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Tail(args) => tail::run(&file, &args),
         Command::Serve(args) => serve::run(&file, &args),
         Command::Completions { shell } => completions::run(shell),
-    }
-}
-
-/// The store's file, as the user named it or where programs put it by default.
-struct StoreFile(Option<PathBuf>);
-
-impl StoreFile {
-    fn path(&self) -> Result<PathBuf> {
-        match &self.0 {
-            Some(path) => Ok(path.clone()),
-            None => spanscope::default_db_path().context("name the store's file with --db"),
-        }
-    }
-
-    /// The store, for commands that ask what any store answers.
-    fn open(&self) -> Result<Arc<dyn TraceStore>> {
-        Ok(Arc::new(self.open_file()?))
-    }
-
-    /// The file, for commands that need a file.
-    fn open_file(&self) -> Result<SqliteStore> {
-        Ok(SqliteStore::open(self.path()?)?)
-    }
-
-    /// The flag that makes a suggested command ask the same file.
-    fn flag(&self) -> String {
-        match &self.0 {
-            Some(path) => format!(" --db {}", quoted(path)),
-            None => String::new(),
-        }
-    }
-}
-
-fn quoted(path: &Path) -> String {
-    let path = path.display().to_string();
-    if path.chars().all(|c| c.is_alphanumeric() || "/._-+".contains(c)) {
-        path
-    } else {
-        format!("'{}'", path.replace('\'', r"'\''"))
-    }
-}
-
-fn resolve_id(store: &dyn TraceStore, id: &str) -> Result<IdMatch> {
-    Ok(block_on(store.resolve_id(id.trim().to_ascii_lowercase()))?)
-}
-
-/// How many digits of these traces' ids can be typed back: enough that each fits no other stored trace or span.
-///
-/// Ids begin with the second and the process they come from, so traces of a busy program differ late.
-fn short_id_digits(store: &dyn TraceStore, traces: &[TraceId]) -> usize {
-    let fits = |digits: usize| {
-        traces.iter().all(|trace| {
-            let short = trace.to_string()[..digits].to_owned();
-            block_on(store.resolve_id(short)).is_ok_and(|found| found == IdMatch::Trace(*trace))
-        })
-    };
-    [8, 10, 12, 18, 20, 24]
-        .into_iter()
-        .find(|digits| fits(*digits))
-        .unwrap_or(TraceId::DIGITS)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn suggested_commands_survive_the_shell() {
-        assert_eq!(quoted(Path::new("/tmp/a.db")), "/tmp/a.db");
-        assert_eq!(quoted(Path::new("it's here.db")), r"'it'\''s here.db'");
     }
 }

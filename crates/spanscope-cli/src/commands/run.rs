@@ -10,11 +10,12 @@ use spanscope_model::{
 };
 use spanscope_runs::{DetailLevel, FollowStep, Follower, Run, RunEvent, TraceFormat as Shape, format_event};
 
-use super::StoreFile;
 use super::runs::{recent_ids, status_paint};
+use super::store::{StoreFile, resolve_id};
 use crate::args::{Format, RunArgs};
 use crate::failure::Stop;
-use crate::output::{Output, json_line, remark};
+use crate::output::{Output, json_line};
+use crate::remark::remark;
 use crate::render::analysis::{analysis, summary};
 use crate::render::colour::Paint;
 use crate::render::duration::format_ms;
@@ -128,7 +129,7 @@ fn resolve(store: &dyn TraceStore, id: &str) -> Result<String> {
         [one] => return Ok(one.clone()),
         several => return Err(ambiguous(id, several)),
     }
-    match super::resolve_id(store, id) {
+    match resolve_id(store, id) {
         Ok(IdMatch::Trace(trace) | IdMatch::Span(trace, _)) => Ok(trace.to_string()),
         // What is no beginning of a trace's id is an unknown task's.
         Err(error) => match could_be_trace(id) && !is_not_found(&error) {

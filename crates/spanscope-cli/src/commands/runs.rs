@@ -5,10 +5,11 @@ use std::collections::{HashMap, HashSet};
 use anyhow::Result;
 use spanscope_model::{RunFilter, RunInfo, RunStatus, TraceStore, block_on};
 
-use super::StoreFile;
+use super::store::StoreFile;
 use crate::args::{Format, RunsArgs};
 use crate::failure::Stop;
-use crate::output::{Output, remark};
+use crate::output::Output;
+use crate::remark::remark;
 use crate::render::colour::Paint;
 use crate::render::duration::format_ms;
 use crate::render::table::{Column, painted, table};

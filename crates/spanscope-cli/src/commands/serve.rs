@@ -10,10 +10,10 @@ use spanscope_server::{AuthMode, BearerTokens, PrometheusSink, RunSettings, Serv
 use spanscope_sqlite::SqliteStore;
 use spanscope_tower::RequestMetricsLayer;
 
-use super::StoreFile;
+use super::store::StoreFile;
 use crate::args::ServeArgs;
 use crate::failure::Stop;
-use crate::output::remark;
+use crate::remark::remark;
 use crate::resolve::age;
 
 /// Tokens, where no file is named.

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde::Serialize;
 use spanscope_model::{IdMatch, LogEvent, LogFilter, Span, SpanState, block_on};
 
-use super::{StoreFile, resolve_id};
+use super::store::{StoreFile, resolve_id};
 use crate::args::SpanArgs;
 use crate::failure::Stop;
 use crate::output::Output;

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use spanscope_model::{Span, block_on};
 
-use super::StoreFile;
+use super::store::StoreFile;
 use super::traces::{duration, status};
 use crate::args::ListArgs;
 use crate::failure::Stop;

@@ -4,10 +4,11 @@ use anyhow::Result;
 use serde_json::{Map, Value};
 use spanscope_model::{SqlResult, StoreError};
 
-use super::StoreFile;
+use super::store::StoreFile;
 use crate::args::{Format, SqlArgs};
 use crate::failure::Stop;
-use crate::output::{Output, remark};
+use crate::output::Output;
+use crate::remark::remark;
 use crate::render::colour::Paint;
 use crate::render::table::{Column, Shown, painted, table};
 

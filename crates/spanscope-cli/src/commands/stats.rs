@@ -3,7 +3,7 @@
 use anyhow::Result;
 use spanscope_model::{Account, DropCounts, NameStats, StoreStats, block_on};
 
-use super::StoreFile;
+use super::store::StoreFile;
 use crate::args::{StatsArgs, StatsBy};
 use crate::failure::Stop;
 use crate::output::Output;

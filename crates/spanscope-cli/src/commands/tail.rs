@@ -16,7 +16,7 @@ use spanscope_model::{
     TraceId, TraceStore, block_on,
 };
 
-use super::StoreFile;
+use super::store::StoreFile;
 use crate::args::{Format, TailArgs};
 use crate::output::{Output, json_line};
 use crate::render::line::{EntryLines, severity_of};

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use spanscope_model::{SpanState, SpanStatus, TraceId, TraceStore, TraceSummary, block_on};
 
-use super::{StoreFile, short_id_digits};
+use super::store::{StoreFile, short_id_digits};
 use crate::args::ListArgs;
 use crate::failure::Stop;
 use crate::output::Output;

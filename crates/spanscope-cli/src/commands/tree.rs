@@ -3,7 +3,7 @@
 use anyhow::Result;
 use spanscope_model::{IdMatch, Span, SpanNode, TraceStore, block_on};
 
-use super::{StoreFile, resolve_id};
+use super::store::{StoreFile, resolve_id};
 use crate::args::{Format, TreeArgs};
 use crate::output::{Output, json_line};
 use crate::render::forest;

@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde::Serialize;
 use spanscope_model::{UsageBy, UsageQuery, UsageRow, block_on};
 
-use super::StoreFile;
+use super::store::StoreFile;
 use crate::args::{UsageArgs, UsageGroup};
 use crate::failure::Stop;
 use crate::output::Output;

@@ -9,7 +9,7 @@ use anyhow::Result;
 use serde_json::{Map, Value as Json, json};
 use spanscope_model::{LogEvent, Span, SpanId, SpanState, SpanStatus, Timestamp};
 
-use super::{Form, Recorded};
+use super::form::{Form, Recorded};
 use crate::output::json_line;
 
 /// The form.

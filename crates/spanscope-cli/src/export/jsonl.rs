@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde::Serialize;
 use spanscope_model::{LogEvent, Span, SpanId};
 
-use super::{Form, Recorded};
+use super::form::{Form, Recorded};
 use crate::output::json_line;
 
 /// The form.

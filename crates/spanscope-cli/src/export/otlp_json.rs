@@ -4,7 +4,7 @@
 use anyhow::Result;
 use spanscope_server::otlp_json;
 
-use super::{Form, Recorded};
+use super::form::{Form, Recorded};
 use crate::output::json_line;
 
 /// The form.
