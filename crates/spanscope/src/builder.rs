@@ -11,17 +11,9 @@ use spanscope_sqlite::{SqliteLayer, SqliteLayerBuilder, TailRule, WhenFull};
 
 use crate::compose::{self, Sinks};
 use crate::paths::path_variable;
-use crate::settings::{LevelSources, Settings, unknown_sink};
+use crate::settings::{LevelSources, Settings};
+use crate::sinks::{DEFAULT_SINKS, LEVEL_SINKS, SINKS, unknown_sink};
 use crate::{Guard, InitError, Signals, default_db_path, signals};
-
-/// The sinks that there are. The three that send need the feature `otlp`, which is on by default.
-pub const SINKS: [&str; 5] = ["console", "sqlite", "otel_trace", "otel_metric", "otel_log"];
-
-/// The sinks that are on where nothing else is said.
-pub const DEFAULT_SINKS: [&str; 2] = ["console", "sqlite"];
-
-/// What can have levels of its own: the sinks that show spans or events, and the log file.
-pub const LEVEL_SINKS: [&str; 5] = ["console", "sqlite", "log_file", "otel_trace", "otel_log"];
 
 /// The variable with the path of a file of settings.
 pub const CONFIG_VARIABLE: &str = "SPANSCOPE_CONFIG";

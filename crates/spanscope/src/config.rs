@@ -31,15 +31,13 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use document::{Node, Value};
-use spanscope_model::text::{excerpt, nearest};
+use spanscope_model::text::nearest;
 
+use crate::error::quoted;
 use crate::{InitError, LEVEL_SINKS};
 
 /// A longer file is not read: settings don't get there, and what does is another file.
 const MAX_BYTES: u64 = 1 << 20;
-
-/// Error messages quote no more characters of a text.
-const MAX_QUOTED_CHARS: usize = 100;
 
 const PROVIDER_TYPE: &str = "inline::meta-reference";
 const ENDPOINT: &str = "otel_exporter_otlp_endpoint";
@@ -412,11 +410,6 @@ impl<'a> Setting<'a> {
             node,
         }
     }
-}
-
-/// A text as an error message quotes it.
-fn quoted(text: &str) -> String {
-    excerpt(text, MAX_QUOTED_CHARS).into_owned()
 }
 
 fn set<T>(setting: &mut Option<T>, value: Option<T>) {

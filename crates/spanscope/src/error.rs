@@ -5,6 +5,10 @@ use std::fmt;
 
 use spanscope_layers::LevelWarning;
 use spanscope_model::StoreError;
+use spanscope_model::text::excerpt;
+
+/// Error messages quote no more characters of a text.
+const MAX_QUOTED_CHARS: usize = 100;
 
 /// Why telemetry could not be set up. The message names the input, where it came from and what is accepted.
 #[derive(Debug)]
@@ -69,4 +73,9 @@ impl std::error::Error for InitError {
             _ => None,
         }
     }
+}
+
+/// A text as an error message quotes it.
+pub(crate) fn quoted(text: &str) -> String {
+    excerpt(text, MAX_QUOTED_CHARS).into_owned()
 }

@@ -21,12 +21,14 @@ mod guard;
 mod paths;
 mod settings;
 mod signals;
+mod sinks;
 
-pub use builder::{Builder, CONFIG_VARIABLE, DEFAULT_SINKS, LEVEL_SINKS, SINKS, builder};
+pub use builder::{Builder, CONFIG_VARIABLE, builder};
 pub use error::InitError;
 pub use guard::Guard;
 pub use paths::default_db_path;
 pub use signals::Signals;
+pub use sinks::{DEFAULT_SINKS, LEVEL_SINKS, SINKS};
 pub use spanscope_layers::{
     Categories, CategoryFilter, ConsoleLayer, LevelHandle, Levels, LogFileLayer, LogGuard, SpanExt,
     Threshold, TokenMetricsLayer, console, genai, metrics, suppress,

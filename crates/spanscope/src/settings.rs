@@ -6,7 +6,8 @@ use spanscope_layers::{Categories, LevelWarning, Levels};
 
 use crate::config::{self, CategoryLevels};
 use crate::paths::{STORE_FOLDER_VARIABLE, path_variable};
-use crate::{InitError, SINKS, default_db_path};
+use crate::sinks::{SINKS, unknown_sink};
+use crate::{InitError, default_db_path};
 
 /// What one place says.
 #[derive(Debug, Default)]
@@ -166,17 +167,6 @@ fn pairs(levels: &CategoryLevels) -> String {
         .iter()
         .map(|(category, level)| format!("{category}={level}"));
     pairs.collect::<Vec<_>>().join(",")
-}
-
-pub(crate) fn unknown_sink(place: &'static str, name: &str, accepted: &[&str]) -> InitError {
-    InitError::Setting {
-        place: place.into(),
-        input: name.to_owned(),
-        accepted: format!(
-            "a comma-separated list of these is accepted: {}",
-            accepted.join(", ")
-        ),
-    }
 }
 
 /// `service.name` among the attributes of a resource.

@@ -9,6 +9,8 @@
 //! A default or text reaches to the next `}` and is not looked through again, and neither is a variable's value. Unlike
 //! there, a name may have lower-case letters, and a `${env.` that is none of these is an error instead of a text.
 
+use crate::error::quoted;
+
 const BEGIN: &str = "${env.";
 
 /// A text that grows beyond this, in bytes, is given up: each of its variables may be as long as the system allows.
@@ -21,7 +23,7 @@ pub(super) fn substitute(text: &str, env: impl Fn(&str) -> Option<String>) -> Re
     while let Some((before, variable)) = rest.split_once(BEGIN) {
         result.push_str(before);
         let Some((inner, after)) = variable.split_once('}') else {
-            return Err(format!("{BEGIN}{} has no closing }}", super::quoted(variable)));
+            return Err(format!("{BEGIN}{} has no closing }}", quoted(variable)));
         };
         result.push_str(&value_of(inner, &env)?);
         if result.len() > MAX_LEN {
@@ -55,6 +57,6 @@ fn value_of(inner: &str, env: impl Fn(&str) -> Option<String>) -> Result<String,
 fn malformed(inner: &str) -> String {
     format!(
         "{BEGIN}{}}} is no variable: write ${{env.NAME}}, ${{env.NAME:=default}} or ${{env.NAME:+text}}",
-        super::quoted(inner)
+        quoted(inner)
     )
 }
