@@ -26,7 +26,7 @@ mod writer;
 pub use builder::{ConsoleLayerBuilder, LogFileLayerBuilder};
 pub use layer::{ConsoleLayer, LogFileLayer, LogGuard};
 pub use limit::Limit;
-pub use terminal::{COLOR_VARIABLES, WIDTH_VARIABLE};
+pub use terminal::{COLOR_VARIABLES, ColorChoice, WIDTH_VARIABLE};
 
 /// Lines that may wait for the terminal or the file, in bytes of records: about 40,000.
 pub const DEFAULT_QUEUE_BYTES: usize = 8 * 1024 * 1024;
@@ -57,30 +57,5 @@ impl Mode {
 
     fn depth(self, depth: usize) -> usize {
         if self.is_tree() { depth } else { 0 }
-    }
-}
-
-/// When colours are used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ColorChoice {
-    /// Where the output is a terminal. The default.
-    #[default]
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
-}
-
-impl ColorChoice {
-    /// Returns what `NO_COLOR`, `FORCE_COLOR`, `CLICOLOR_FORCE` and `CLICOLOR` ask for, in this order;
-    /// else `Never` where `TERM` names a terminal without colours, and `Auto` where it names another.
-    #[must_use]
-    pub fn from_env() -> Self {
-        match terminal::choice_from_env() {
-            Some(choice) => choice,
-            None if terminal::terminal_has_colors() => Self::Auto,
-            None => Self::Never,
-        }
     }
 }

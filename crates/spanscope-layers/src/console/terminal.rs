@@ -4,7 +4,6 @@ use std::io::IsTerminal as _;
 
 use spanscope_model::text::first_chars;
 
-use super::ColorChoice;
 use super::render::Color;
 
 /// The variable with the width of lines (seed 3).
@@ -13,6 +12,31 @@ pub const WIDTH_VARIABLE: &str = "LLAMA_STACK_LOG_WIDTH";
 /// The variables that [`ConsoleLayerBuilder::env`](super::ConsoleLayerBuilder::env) reads about colours, beside `TERM`
 /// and `COLORTERM`.
 pub const COLOR_VARIABLES: [&str; 4] = ["NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "CLICOLOR"];
+
+/// When colours are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ColorChoice {
+    /// Where the output is a terminal. The default.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl ColorChoice {
+    /// Returns what `NO_COLOR`, `FORCE_COLOR`, `CLICOLOR_FORCE` and `CLICOLOR` ask for, in this order;
+    /// else `Never` where `TERM` names a terminal without colours, and `Auto` where it names another.
+    #[must_use]
+    pub fn from_env() -> Self {
+        match choice_from_env() {
+            Some(choice) => choice,
+            None if terminal_has_colors() => Self::Auto,
+            None => Self::Never,
+        }
+    }
+}
 
 /// The columns of the terminal that stderr is; `None` where it is none.
 pub(super) fn width() -> Option<usize> {
