@@ -4,15 +4,13 @@
 
 use std::error::Error;
 
-use axum::extract::rejection::{BytesRejection, PathRejection};
+use axum::extract::rejection::PathRejection;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
 use spanscope_model::{StoreError, StoreErrorKind};
-
-use crate::limits::is_slow;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Of what programs did nothing stays in a browser's cache, nor is it taken for a page.
@@ -242,18 +240,6 @@ fn with_causes(error: &dyn Error) -> String {
 impl From<PathRejection> for ApiError {
     fn from(rejection: PathRejection) -> Self {
         Self::invalid(format!("the path can't be read: {}", rejection.body_text()))
-    }
-}
-
-impl From<BytesRejection> for ApiError {
-    fn from(rejection: BytesRejection) -> Self {
-        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            Self::too_large(crate::body::MAX_BODY)
-        } else if is_slow(&rejection) {
-            Self::slow()
-        } else {
-            Self::cut_off()
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod marks;
 
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
@@ -10,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use self::marks::values;
 use crate::answer::ApiError;
+use crate::limits::is_slow;
 
 /// The longest body of a question, in bytes. Questions are short; this leaves room for what an event may say.
 pub(crate) const MAX_BODY: usize = 1024 * 1024;
@@ -57,6 +59,18 @@ impl<S: Send + Sync, T: DeserializeOwned + Bounded> FromRequest<S> for JsonBody<
             ));
         }
         read(&body)
+    }
+}
+
+impl From<BytesRejection> for ApiError {
+    fn from(rejection: BytesRejection) -> Self {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            Self::too_large(MAX_BODY)
+        } else if is_slow(&rejection) {
+            Self::slow()
+        } else {
+            Self::cut_off()
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod api;
 mod body;
 mod builder;
 mod caller;
+mod ends;
 mod health;
 mod limits;
 mod local;

@@ -20,6 +20,7 @@ use tokio_io_timeout::TimeoutStream;
 
 use crate::answer::ApiError;
 use crate::builder::ServerBuilder;
+use crate::ends::Ends;
 use crate::limits::{Limits, timed};
 
 /// After a failure to accept, such as too many open files, the next try comes so much later.
@@ -57,17 +58,6 @@ pub struct BoundServer {
     server: Server,
     listener: TcpListener,
     address: SocketAddr,
-}
-
-/// Tells answers that go on by themselves that the server ends; among the extensions of every request.
-#[derive(Debug, Clone)]
-pub(crate) struct Ends(watch::Receiver<bool>);
-
-impl Ends {
-    /// Becomes true when the server ends.
-    pub(crate) fn receiver(&self) -> watch::Receiver<bool> {
-        self.0.clone()
-    }
 }
 
 impl Server {

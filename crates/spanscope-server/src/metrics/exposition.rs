@@ -18,36 +18,16 @@ use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
-use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeCounterValue, EncodeExemplarValue, EncodeGaugeValue, EncodeLabelSet,
-    MetricEncoder, NoLabelSet,
-};
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::{Registry, Unit};
 use spanscope_model::MetricKind;
 
 use super::families::{Families, Family, OVERFLOW, REJECTED};
+use super::format::{Format, write_counter};
 use super::labels::Labels;
 use super::names::{help, sample_name, unit_in};
-
-/// A text format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
-    /// OpenMetrics 1.0.
-    OpenMetrics,
-    /// Prometheus' text format 0.0.4.
-    Classic,
-}
-
-impl Format {
-    pub(super) fn content_type(self) -> &'static str {
-        match self {
-            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            Self::Classic => "text/plain; version=0.0.4; charset=utf-8",
-        }
-    }
-}
 
 /// Writes all metrics down.
 pub(super) fn text(families: &Families, format: Format) -> String {
@@ -167,19 +147,6 @@ impl Scrape {
 }
 
 const NO_EXEMPLAR: Option<&Exemplar<NoLabelSet, f64>> = None;
-
-/// Writes a counter's sample behind a description that this file wrote.
-pub(super) fn write_counter<V: EncodeCounterValue + EncodeGaugeValue>(
-    encoder: &mut MetricEncoder<'_>,
-    format: Format,
-    value: &V,
-    exemplar: Option<&Exemplar<impl EncodeLabelSet, impl EncodeExemplarValue>>,
-) -> fmt::Result {
-    match format {
-        Format::OpenMetrics => encoder.encode_counter(value, exemplar),
-        Format::Classic => encoder.encode_gauge(value),
-    }
-}
 
 /// The text with each sample cut off behind its value.
 fn without_exemplars(text: &str) -> String {

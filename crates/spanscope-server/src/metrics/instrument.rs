@@ -15,7 +15,7 @@ use spanscope_core::metrics::{Measurement, Number};
 use spanscope_core::sync::lock;
 use spanscope_model::MetricKind;
 
-use super::exposition::{Format, write_counter};
+use super::format::{Format, write_counter};
 
 /// Whole numbers up to here are added as such. What Prometheus stores is a floating point number, which is exact so far.
 const EXACT: u64 = 1 << 53;

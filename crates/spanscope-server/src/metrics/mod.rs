@@ -15,6 +15,7 @@
 mod buckets;
 mod exposition;
 mod families;
+mod format;
 mod instrument;
 mod labels;
 mod names;

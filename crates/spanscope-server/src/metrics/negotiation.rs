@@ -3,7 +3,7 @@
 //! OpenMetrics is for those who ask for it by name, and prefer it at least as much as `text/plain`; everybody else, a
 //! browser too, gets the classic format. A refusal is never the answer: a scraper that accepts neither says so itself.
 
-use super::exposition::Format;
+use super::format::Format;
 
 pub(super) fn format_for(accept: &str) -> Format {
     let mut openmetrics = 0.0_f32;
@@ -39,7 +39,7 @@ pub(super) fn format_for(accept: &str) -> Format {
 
 #[cfg(test)]
 mod tests {
-    use super::super::exposition::Format::{Classic, OpenMetrics};
+    use super::super::format::Format::{Classic, OpenMetrics};
     use super::format_for;
 
     #[test]

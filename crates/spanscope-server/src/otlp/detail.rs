@@ -9,7 +9,13 @@ use spanscope_model::{SpanId, Timestamp, TraceId, Value};
 
 use super::attributes::{attributes, float};
 use super::ids;
-use super::metrics::Temporality;
+
+/// Whether a number is what came since the last one, or the total.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Temporality {
+    Delta,
+    Cumulative,
+}
 
 type Detail = Map<String, Json>;
 

@@ -12,7 +12,7 @@ use serde_json::{Map, Value as Json};
 use spanscope_model::{Adds, MetricKind, NewPoint, SourceRecords, Timestamp, Value, stored_metric_name};
 
 use super::attributes::attributes;
-use super::detail;
+use super::detail::{self, Temporality};
 use super::ids;
 use super::intake::{Intake, shown};
 use super::sources::{OfResource, OfScope, by_source};
@@ -136,13 +136,6 @@ fn take_metric(metric: Metric, records: &mut SourceRecords, intake: &mut Intake)
         }
         None => {}
     }
-}
-
-/// Whether a number is what came since the last one, or the total.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Temporality {
-    Delta,
-    Cumulative,
 }
 
 fn temporality(number: i32) -> Result<Temporality, String> {

@@ -18,6 +18,7 @@ mod intake;
 mod json;
 mod logs;
 mod metrics;
+mod signal;
 mod sources;
 mod span_events;
 mod spans;
@@ -36,22 +37,8 @@ use spanscope_model::{LogEvent, NewRecords, Span};
 
 pub(crate) use answer::{answer, failure};
 use intake::Intake;
+pub(crate) use signal::{Encoding, Signal};
 pub(crate) use weight::weight;
-
-/// What a request carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Signal {
-    Traces,
-    Metrics,
-    Logs,
-}
-
-/// How a body is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Encoding {
-    Protobuf,
-    Json,
-}
 
 /// What became of a request.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,35 +49,6 @@ pub(crate) struct Converted {
     pub(crate) rejected: u64,
     /// What was wrong with the first of them and how to mend it; empty if there is nothing to say.
     pub(crate) message: String,
-}
-
-impl Signal {
-    /// What measurements call it.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Traces => "traces",
-            Self::Metrics => "metrics",
-            Self::Logs => "logs",
-        }
-    }
-
-    /// The name of the message that is a request.
-    const fn request(self) -> &'static str {
-        match self {
-            Self::Traces => "ExportTraceServiceRequest",
-            Self::Metrics => "ExportMetricsServiceRequest",
-            Self::Logs => "ExportLogsServiceRequest",
-        }
-    }
-
-    /// The one field of a request, in JSON.
-    const fn field(self) -> &'static str {
-        match self {
-            Self::Traces => "resourceSpans",
-            Self::Metrics => "resourceMetrics",
-            Self::Logs => "resourceLogs",
-        }
-    }
 }
 
 /// Reads a body, which is already unpacked, and makes records of it.

@@ -14,7 +14,7 @@ use spanscope_model::{Cursor, RunFilter, RunInfo, RunRange, RunStatus, StoreErro
 use spanscope_runs::{Run, RunEvent, format_event};
 
 use super::query_params::{Events, QueryParams};
-use super::router::Runs;
+use super::state::Runs;
 use crate::answer::{ApiError, json};
 use crate::body::{Bounded, JsonBody};
 use crate::caller::ScopedStore;

@@ -20,6 +20,7 @@ mod places;
 mod query_params;
 mod replay;
 mod router;
+mod state;
 mod stream;
 mod watcher;
 

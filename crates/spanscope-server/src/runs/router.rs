@@ -3,56 +3,23 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, FromRef};
+use axum::extract::DefaultBodyLimit;
 use axum::routing::MethodFilter;
 use spanscope_model::TraceStore;
 use spanscope_runs::{Analysis, Summary};
-use tokio::sync::Semaphore;
 
 use super::RunSettings;
-use super::followed::Hub;
 use super::handlers::{
     Cleaned, Cleanup, DeletedRun, EventPage, Page, clean_up, delete_run, get_analysis, get_events, get_run,
     get_summary, list, list_of_agent, list_of_session,
 };
-use super::places::Places;
+use super::state::Runs;
 use super::stream::stream_run;
 use crate::api::{Api, Content, Route};
 use crate::body::MAX_BODY;
 
 /// Each route is under these.
 pub(crate) const PREFIXES: [&str; 2] = ["/api/v1", ""];
-/// Clients that have to read a run from the store by themselves, at one time.
-const REPLAYS: usize = 8;
-
-/// What the handlers share.
-#[derive(Clone)]
-pub(crate) struct Runs {
-    pub(super) store: Arc<dyn TraceStore>,
-    pub(super) settings: RunSettings,
-    pub(super) hub: Arc<Hub>,
-    pub(super) places: Arc<Places>,
-    pub(super) replays: Arc<Semaphore>,
-}
-
-impl FromRef<Runs> for Arc<dyn TraceStore> {
-    fn from_ref(runs: &Runs) -> Self {
-        Arc::clone(&runs.store)
-    }
-}
-
-impl Runs {
-    fn new(store: Arc<dyn TraceStore>, settings: RunSettings) -> Self {
-        Self {
-            store,
-            settings,
-            hub: Arc::default(),
-            places: Arc::default(),
-            replays: Arc::new(Semaphore::new(REPLAYS)),
-        }
-    }
-}
-
 /// Answers agent traces (seed 5, specification section 10), each route at the root and under `/api/v1`:
 ///
 /// | route | answers |

@@ -15,12 +15,12 @@ use super::followed::Ending;
 use super::handlers::{Parameters, check_events, info_of};
 use super::place::{Place, Within};
 use super::query_params::QueryParams;
-use super::router::Runs;
+use super::state::Runs;
 use super::watcher::{Watcher, Watching};
 use crate::answer::ApiError;
 use crate::caller::{Caller, ScopedStore};
+use crate::ends::Ends;
 use crate::limits::overloaded;
-use crate::serve::Ends;
 
 const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
 /// The header with which a client comes back.

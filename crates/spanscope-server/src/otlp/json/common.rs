@@ -9,8 +9,9 @@ use opentelemetry_proto::tonic::common::v1::{
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
 
+use super::node::Node;
 use super::object::{Object, float, text, truth, whole};
-use super::{Node, Wrong};
+use super::wrong::Wrong;
 
 /// A reader of protobuf's JSON takes base64 with and without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(

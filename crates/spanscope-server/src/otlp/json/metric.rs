@@ -9,8 +9,9 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 
 use super::common::attributes;
+use super::node::Node;
 use super::object::Object;
-use super::{Node, Wrong};
+use super::wrong::Wrong;
 use crate::otlp::intake::Intake;
 
 /// The fields that hold data points, one of which a metric has.

@@ -17,8 +17,7 @@ mod object;
 mod records;
 mod surrogates;
 mod write;
-
-use std::fmt;
+mod wrong;
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -27,50 +26,12 @@ use opentelemetry_proto::tonic::logs::v1::{ResourceLogs, ScopeLogs};
 use opentelemetry_proto::tonic::metrics::v1::{ResourceMetrics, ScopeMetrics};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans};
 
-use super::Signal;
 use super::intake::Intake;
+use super::signal::Signal;
 pub(super) use node::Node;
 use object::Object;
 pub(super) use write::traces as write_traces;
-
-/// What is wrong with a value, and where it stands.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Wrong {
-    /// `resourceSpans[0].resource`
-    place: String,
-    what: String,
-}
-
-impl Wrong {
-    fn new(what: impl Into<String>) -> Self {
-        Self {
-            place: String::new(),
-            what: what.into(),
-        }
-    }
-
-    /// The same, seen from the object that the value is a field of.
-    fn within(mut self, field: &str) -> Self {
-        let has_dot = !self.place.is_empty() && !self.place.starts_with('[');
-        self.place = format!("{field}{}{}", if has_dot { "." } else { "" }, self.place);
-        self
-    }
-
-    /// The same, seen from the list that the value is in.
-    fn at(self, index: usize) -> Self {
-        self.within(&format!("[{index}]"))
-    }
-}
-
-impl fmt::Display for Wrong {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.place.is_empty() {
-            f.write_str(&self.what)
-        } else {
-            write!(f, "{}: {}", self.place, self.what)
-        }
-    }
-}
+pub(super) use wrong::Wrong;
 
 /// Reads a body, which may be any JSON that is not nested deeper than 128 brackets.
 pub(super) fn read<T>(body: &[u8], read: impl FnOnce(Node<'_>) -> Result<T, Wrong>) -> Result<T, String> {

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::{Node, Wrong};
+use super::node::Node;
+use super::wrong::Wrong;
 use crate::otlp::intake::{Intake, shown};
 
 /// What is left of an object. What nobody takes is unknown, and ignored.

@@ -6,8 +6,9 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{Span, Status};
 
 use super::common::{any_value, attributes};
+use super::node::Node;
 use super::object::Object;
-use super::{Node, Wrong};
+use super::wrong::Wrong;
 
 pub(super) fn span(span: Node<'_>) -> Result<Span, Wrong> {
     let mut span = Object::of(span)?;

@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::MAX_DEPTH;
-use super::kinds::{ANYTHING, Kind};
+use super::kinds::{ANYTHING, Kind, MAX_DEPTH};
 use crate::body::marks::{Mark, marks};
 use crate::otlp::json::Node;
 

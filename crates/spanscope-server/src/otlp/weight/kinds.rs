@@ -11,6 +11,9 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use serde_json::Value as Json;
 use spanscope_model::{Link as NewLink, NewEvent, NewPoint, NewSpan, SourceRecords};
 
+/// How deep is looked. The decoders go no deeper.
+pub(super) const MAX_DEPTH: usize = 128;
+
 /// A message, or a number of a list.
 pub(super) struct Kind {
     /// What one takes beside its texts.

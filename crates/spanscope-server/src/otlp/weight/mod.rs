@@ -12,13 +12,11 @@ mod kinds;
 
 use prost::encoding::decode_varint;
 
-use self::kinds::{FIXED, Kind, LOGS, METRICS, TRACES, VALUE, VARINT};
+use self::kinds::{FIXED, Kind, LOGS, MAX_DEPTH, METRICS, TRACES, VALUE, VARINT};
 use super::{Encoding, Signal};
 
 /// How often each text is held at one time: in the message, in the record, in the row that a store makes of it.
 const COPIES: usize = 3;
-/// How deep is looked. The decoders go no deeper.
-const MAX_DEPTH: usize = 128;
 
 /// How many bytes a body takes once it is decoded, about.
 pub(crate) fn weight(signal: Signal, encoding: Encoding, body: &[u8]) -> usize {

@@ -1,0 +1,45 @@
+//! What a body of OTLP carries and how it is written. Every part of the codec is told both.
+
+/// What a request carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signal {
+    Traces,
+    Metrics,
+    Logs,
+}
+
+/// How a body is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    Protobuf,
+    Json,
+}
+
+impl Signal {
+    /// What measurements call it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Traces => "traces",
+            Self::Metrics => "metrics",
+            Self::Logs => "logs",
+        }
+    }
+
+    /// The name of the message that is a request.
+    pub(super) const fn request(self) -> &'static str {
+        match self {
+            Self::Traces => "ExportTraceServiceRequest",
+            Self::Metrics => "ExportMetricsServiceRequest",
+            Self::Logs => "ExportLogsServiceRequest",
+        }
+    }
+
+    /// The one field of a request, in JSON.
+    pub(super) const fn field(self) -> &'static str {
+        match self {
+            Self::Traces => "resourceSpans",
+            Self::Metrics => "resourceMetrics",
+            Self::Logs => "resourceLogs",
+        }
+    }
+}

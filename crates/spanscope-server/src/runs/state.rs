@@ -1,0 +1,42 @@
+//! What the handlers of agent traces share, however many routes there are.
+
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use spanscope_model::TraceStore;
+use tokio::sync::Semaphore;
+
+use super::RunSettings;
+use super::followed::Hub;
+use super::places::Places;
+
+/// Clients that have to read a run from the store by themselves, at one time.
+const REPLAYS: usize = 8;
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(crate) struct Runs {
+    pub(super) store: Arc<dyn TraceStore>,
+    pub(super) settings: RunSettings,
+    pub(super) hub: Arc<Hub>,
+    pub(super) places: Arc<Places>,
+    pub(super) replays: Arc<Semaphore>,
+}
+
+impl FromRef<Runs> for Arc<dyn TraceStore> {
+    fn from_ref(runs: &Runs) -> Self {
+        Arc::clone(&runs.store)
+    }
+}
+
+impl Runs {
+    pub(super) fn new(store: Arc<dyn TraceStore>, settings: RunSettings) -> Self {
+        Self {
+            store,
+            settings,
+            hub: Arc::default(),
+            places: Arc::default(),
+            replays: Arc::new(Semaphore::new(REPLAYS)),
+        }
+    }
+}
