@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row};
 use spanscope_model::{Attributes, Severity, SpanKind, Timestamp, UNCATEGORIZED, Value};
 
 use super::id;
-use super::{Group, InEvent, InSpan, Place};
+use super::record::{Group, InEvent, InSpan, Place};
 use crate::file::Failure;
 
 /// The order in which both spans and events come, so that they meet trace by trace.

@@ -4,7 +4,7 @@ use rusqlite::{Connection, Row};
 
 use spanscope_model::{MetricKind, Tenant};
 
-use super::{Group, InEvent, InPoint, InSpan, Place};
+use super::record::{Group, InEvent, InPoint, InSpan, Place};
 use crate::file::Failure;
 use crate::file::{schema, series};
 

@@ -5,7 +5,7 @@
 
 use rusqlite::{Connection, Statement, params};
 
-use super::InPoint;
+use super::record::InPoint;
 use crate::file::series::{Amount, NewPoint, Points};
 
 /// Where measurements go. It lives through several transactions and is told of the end of each.

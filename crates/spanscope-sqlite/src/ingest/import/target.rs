@@ -7,7 +7,7 @@ use serde_json::Value;
 use spanscope_model::{Attributes, Timestamp, TraceId};
 
 use super::points::PointTarget;
-use super::{Group, Imported, InEvent, InPoint, InSpan, Place};
+use super::record::{Group, Imported, InEvent, InPoint, InSpan, Place};
 use crate::file::callsites::callsite_row;
 use crate::file::processes::{add_copied, tenant_row};
 use crate::file::rows::Indexed;

@@ -1,0 +1,113 @@
+//! What a source gives and the target takes: records in the form of rows, and the count of what was
+//! done with them. Nothing here reads or writes a file.
+
+use spanscope_model::{MetricKind, Tenant};
+
+use crate::file::series::Amount;
+
+/// What an import did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Imported {
+    /// Traces that got at least one new span.
+    pub traces: u64,
+    /// Spans that were stored.
+    pub spans: u64,
+    /// Events that were stored.
+    pub events: u64,
+    /// Measurements that were stored.
+    pub points: u64,
+    /// Records that were not: they were stored already, or have no time or no span.
+    pub skipped: u64,
+}
+
+/// One trace of the source, or what is outside of every trace: events, measurements.
+#[derive(Debug)]
+pub(super) struct Group {
+    /// 32 hexadecimal digits; none for events outside of every trace.
+    pub(super) trace_id: Option<String>,
+    /// Whose it is.
+    pub(super) tenant: String,
+    pub(super) created: Option<i64>,
+    pub(super) spans: Vec<InSpan>,
+    pub(super) events: Vec<InEvent>,
+    /// Equal ones follow each other, from one group to the next too.
+    pub(super) points: Vec<InPoint>,
+    /// Records of the source that can't be stored.
+    pub(super) unusable: u64,
+}
+
+impl Default for Group {
+    fn default() -> Self {
+        Self {
+            trace_id: None,
+            tenant: Tenant::DEFAULT.to_owned(),
+            created: None,
+            spans: Vec::new(),
+            events: Vec::new(),
+            points: Vec::new(),
+            unusable: 0,
+        }
+    }
+}
+
+impl Group {
+    pub(super) fn records(&self) -> u64 {
+        (self.spans.len() + self.events.len() + self.points.len()) as u64 + self.unusable
+    }
+}
+
+/// What spans or events of one place share.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Place {
+    pub(super) name: String,
+    pub(super) target: String,
+    pub(super) level: u8,
+    pub(super) category: String,
+}
+
+#[derive(Debug)]
+pub(super) struct InSpan {
+    pub(super) id: i64,
+    pub(super) parent: Option<i64>,
+    pub(super) place: Place,
+    pub(super) name: Option<String>,
+    pub(super) start: i64,
+    pub(super) duration: Option<i64>,
+    pub(super) status: Option<i64>,
+    pub(super) kind: i64,
+    pub(super) attributes: String,
+    pub(super) extra: Option<String>,
+    pub(super) category: Option<String>,
+    /// 1 for the server's half of a call whose halves share an id.
+    pub(super) half: Option<i64>,
+    pub(super) service: String,
+}
+
+#[derive(Debug)]
+pub(super) struct InEvent {
+    pub(super) span: Option<i64>,
+    pub(super) place: Place,
+    pub(super) name: Option<String>,
+    pub(super) time: i64,
+    pub(super) severity: Option<i64>,
+    pub(super) message: String,
+    pub(super) attributes: Option<String>,
+    pub(super) expires: Option<i64>,
+    pub(super) category: Option<String>,
+    pub(super) service: String,
+}
+
+#[derive(Debug)]
+pub(super) struct InPoint {
+    pub(super) metric: String,
+    pub(super) unit: String,
+    pub(super) kind: MetricKind,
+    pub(super) labels: String,
+    pub(super) time: i64,
+    pub(super) value: Amount,
+    pub(super) trace: Option<[u8; 16]>,
+    pub(super) span: Option<i64>,
+    pub(super) expires: Option<i64>,
+    pub(super) detail: Option<String>,
+    pub(super) service: String,
+}
