@@ -17,7 +17,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::ingest::local::{self, SharedStats};
+use crate::ingest::local::{self, SharedStats, WriterSettings};
 
 /// Bytes of records that may wait for the disk: about 200,000 spans and events. With what the writer
 /// needs, a program that records faster than the disk writes grows by 56 MiB.
@@ -41,42 +41,37 @@ pub const DEFAULT_INDEXED_KEYS: &[&str] = &semconv::INDEXED_BY_DEFAULT;
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `open`"]
 pub struct SqliteLayerBuilder {
-    pub(crate) service_name: String,
-    pub(crate) queue_bytes: usize,
-    pub(crate) when_full: WhenFull,
-    pub(crate) flush_interval: Duration,
-    pub(crate) retention: Duration,
-    pub(crate) max_bytes: u64,
-    pub(crate) max_series: u64,
-    pub(crate) max_value_len: usize,
-    pub(crate) shutdown_timeout: Duration,
-    pub(crate) indexed_keys: Vec<String>,
-    pub(crate) categories: Arc<Categories>,
-    pub(crate) tail: Option<TailRule>,
+    queue_bytes: usize,
+    when_full: WhenFull,
+    max_value_len: usize,
+    shutdown_timeout: Duration,
+    writer: WriterSettings,
 }
 
 impl SqliteLayerBuilder {
     #[track_caller]
     fn new() -> Self {
         Self {
-            service_name: String::new(),
             queue_bytes: DEFAULT_QUEUE_BYTES,
             when_full: WhenFull::Drop,
-            flush_interval: DEFAULT_FLUSH_INTERVAL,
-            retention: DEFAULT_RETENTION,
-            max_bytes: DEFAULT_MAX_BYTES,
-            max_series: DEFAULT_MAX_SERIES,
             max_value_len: DEFAULT_MAX_VALUE_LEN,
             shutdown_timeout: DEFAULT_SHUTDOWN_TIMEOUT,
-            indexed_keys: DEFAULT_INDEXED_KEYS.iter().map(ToString::to_string).collect(),
-            categories: Arc::new(Categories::of_caller()),
-            tail: None,
+            writer: WriterSettings {
+                service_name: String::new(),
+                flush_interval: DEFAULT_FLUSH_INTERVAL,
+                retention: DEFAULT_RETENTION,
+                max_bytes: DEFAULT_MAX_BYTES,
+                max_series: DEFAULT_MAX_SERIES,
+                indexed_keys: DEFAULT_INDEXED_KEYS.iter().map(ToString::to_string).collect(),
+                categories: Arc::new(Categories::of_caller()),
+                tail: None,
+            },
         }
     }
 
     /// The service that the spans belong to. Default: empty.
     pub fn service_name(mut self, name: impl Into<String>) -> Self {
-        self.service_name = name.into();
+        self.writer.service_name = name.into();
         self
     }
 
@@ -95,25 +90,25 @@ impl SqliteLayerBuilder {
     /// How long a record waits for others to be written together. Default: [`DEFAULT_FLUSH_INTERVAL`]. Shorter ones
     /// write more bytes a span.
     pub fn flush_interval(mut self, interval: Duration) -> Self {
-        self.flush_interval = interval.max(Duration::from_millis(1));
+        self.writer.flush_interval = interval.max(Duration::from_millis(1));
         self
     }
 
     /// How long traces, events and measurements are kept. Default: [`DEFAULT_RETENTION`].
     pub fn retention(mut self, age: Duration) -> Self {
-        self.retention = age;
+        self.writer.retention = age;
         self
     }
 
     /// How large the file may grow. Default: [`DEFAULT_MAX_BYTES`]; the least is 1 MiB.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
-        self.max_bytes = bytes.max(1024 * 1024);
+        self.writer.max_bytes = bytes.max(1024 * 1024);
         self
     }
 
     /// How many label sets of one metric the file keeps apart. Default: [`DEFAULT_MAX_SERIES`].
     pub fn max_series(mut self, count: u64) -> Self {
-        self.max_series = count;
+        self.writer.max_series = count;
         self
     }
 
@@ -131,13 +126,13 @@ impl SqliteLayerBuilder {
 
     /// Attribute keys to index beside those that the file indexes already. Default: [`DEFAULT_INDEXED_KEYS`].
     pub fn indexed_keys<K: Into<String>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
-        self.indexed_keys = keys.into_iter().map(Into::into).collect();
+        self.writer.indexed_keys = keys.into_iter().map(Into::into).collect();
         self
     }
 
     /// Which category a target belongs to. Default: [`Categories::of_caller`] of whoever asked for the builder.
     pub fn categories(mut self, categories: impl Into<Arc<Categories>>) -> Self {
-        self.categories = categories.into();
+        self.writer.categories = categories.into();
         self
     }
 
@@ -165,7 +160,7 @@ impl SqliteLayerBuilder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn tail(mut self, rule: TailRule) -> Self {
-        self.tail = Some(rule);
+        self.writer.tail = Some(rule);
         self
     }
 
@@ -179,9 +174,9 @@ impl SqliteLayerBuilder {
         let capture = Arc::new(Capture::new(self.max_value_len));
         let shutdown_timeout = self.shutdown_timeout;
         let path = path.as_ref().to_path_buf();
-        let tail_stats = self.tail.is_some().then(SharedStats::default);
+        let tail_stats = self.writer.tail.is_some().then(SharedStats::default);
         let (control, store_name) = local::start(
-            self,
+            self.writer,
             path.clone(),
             queue.clone(),
             Arc::clone(&capture),

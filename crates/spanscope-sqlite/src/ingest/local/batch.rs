@@ -10,9 +10,9 @@ use spanscope_core::queue::{Chunk, Entry, EventEntry, SpanEntry};
 use spanscope_model::{SpanKind, SpanStatus, TraceId};
 use tracing_core::span::Id;
 
-use super::database::OpenSpan;
 use super::decode::{Prepared, extra};
 use super::measurements::Measurements;
+use super::open_span::OpenSpan;
 use super::reading::Reading;
 use super::tail::{Fate, InFile, Tail};
 use crate::file::callsites::callsite_row;
@@ -530,30 +530,4 @@ impl<'a> Batch<'a> {
         self.outcome.latest_time = self.rows.latest_time;
         Ok(self.outcome)
     }
-}
-
-/// Ends a running span whose end was lost in a full queue.
-pub(super) fn end_lost_span(db: &Connection, row: i64, now: i64) -> rusqlite::Result<()> {
-    let ended = db.execute(
-        "UPDATE _span SET duration = MAX(0, ?2 - start),
-         extra = json_set(COALESCE(extra, '{}'), '$.status_message', 'its end was dropped: the queue was full')
-         WHERE id = ?1 AND duration IS NULL",
-        params![row, now],
-    )?;
-    if ended > 0 {
-        db.execute(
-            "INSERT INTO _ended (trace, span) SELECT trace, id FROM _span WHERE id = ?1",
-            [row],
-        )?;
-        db.execute(
-            "UPDATE _run SET state = 1 WHERE state = 0 AND head = ?1 AND trace = (SELECT trace FROM _span WHERE id = ?1)",
-            [row],
-        )?;
-        db.execute(
-            "UPDATE _trace SET open_count = open_count - 1, end = MAX(end, ?2)
-             WHERE id = (SELECT trace FROM _span WHERE id = ?1)",
-            params![row, now],
-        )?;
-    }
-    Ok(())
 }

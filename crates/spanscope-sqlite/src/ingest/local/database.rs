@@ -12,9 +12,11 @@ use spanscope_core::tail::Settle;
 use spanscope_model::{StoreError, Timestamp};
 use tracing_core::span::Id;
 
-use super::batch::{self, Batch};
+use super::batch::Batch;
 use super::decode::Prepared;
+use super::open_span::{OpenSpan, end_lost_span};
 use super::reading::Reading;
+use super::settings::WriterSettings;
 use super::tail::{SharedStats, Tail, TakenBack};
 use crate::file::bounds::{Bounds, Trouble};
 use crate::file::marks::Marks;
@@ -23,7 +25,6 @@ use crate::file::processes::{add_program, write_account};
 use crate::file::rows::span_key;
 use crate::file::runs::{Found, Runs};
 use crate::ingest::Overflows;
-use crate::layer::SqliteLayerBuilder;
 use spanscope_core::queue::LayerStats;
 
 /// How often a process with running spans says that it is alive. Readers take it for dead after three times this.
@@ -37,16 +38,6 @@ pub(super) struct Written {
     pub(super) sampled: u64,
     /// Stored before, and deleted by the tail rule now.
     pub(super) taken_back: u64,
-}
-
-/// A running span that has a row without an end.
-#[derive(Debug)]
-pub(super) struct OpenSpan {
-    pub(super) row: i64,
-    pub(super) id: Id,
-    pub(super) field_bytes: usize,
-    /// It was closed when last looked for, and its end has not come: the queue was full then.
-    pub(super) missing: bool,
 }
 
 pub(super) struct Database {
@@ -70,7 +61,7 @@ pub(super) struct Database {
 
 impl Database {
     pub(super) fn open(
-        settings: &SqliteLayerBuilder,
+        settings: &WriterSettings,
         path: &Path,
         tail_stats: Option<&SharedStats>,
     ) -> Result<Self, StoreError> {
@@ -338,7 +329,7 @@ impl Database {
         runs.write(&tx)?;
         let now = Timestamp::now().as_nanos();
         for row in &lost {
-            batch::end_lost_span(&tx, *row, now)?;
+            end_lost_span(&tx, *row, now)?;
         }
         tx.commit()?;
         // Only now: what a busy file or a full disk has refused is tried again.

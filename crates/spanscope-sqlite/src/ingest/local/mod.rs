@@ -9,7 +9,9 @@ mod batch;
 mod database;
 mod decode;
 mod measurements;
+mod open_span;
 mod reading;
+mod settings;
 mod tail;
 
 use std::path::PathBuf;
@@ -23,8 +25,8 @@ use spanscope_model::StoreError;
 
 use crate::file::bounds::Trouble;
 use crate::ingest::BATCH_BYTES;
-use crate::layer::SqliteLayerBuilder;
 use database::{Database, Written};
+pub(crate) use settings::WriterSettings;
 pub(crate) use tail::SharedStats;
 
 /// How long the same records are tried again while the disk refuses.
@@ -38,7 +40,7 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// Opens the file and starts the thread. Answers what the file calls itself, too.
 pub(crate) fn start(
-    settings: SqliteLayerBuilder,
+    settings: WriterSettings,
     path: PathBuf,
     queue: Queue,
     capture: Arc<Capture>,
