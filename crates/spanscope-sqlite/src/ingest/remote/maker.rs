@@ -1,16 +1,18 @@
 //! From records of the model to rows: masks, cuts, JSON.
 
+use std::hash::{Hash, Hasher};
+
 use serde_json::Value as Json;
 use spanscope_core::capture::{MASKED, is_secret};
 use spanscope_model::semconv::SpanTokens;
 use spanscope_model::text::cut;
 use spanscope_model::wire::cut_length;
 use spanscope_model::{
-    Adds, Attributes, Link, NewEvent, NewPoint, NewSpan, Severity, Source, SourceRecords, SpanEnd,
-    SpanStatus, TraceId, UNCATEGORIZED, Value,
+    Adds, Attributes, Link, NewEvent, NewPoint, NewRecords, NewSpan, Severity, Source, SourceRecords,
+    SpanEnd, SpanStatus, Tenant, TraceId, UNCATEGORIZED, Value,
 };
 
-use super::prepared::{InEnd, InEvent, InPoint, InSpan, Place, Sender, SenderKey};
+use super::prepared::{InEnd, InEvent, InPoint, InSpan, Place, Prepared, Sender, SenderKey};
 use crate::file::rows::Indexed;
 use crate::file::rows::{kind_number, span_key};
 use crate::file::runs::facts_of_attributes;
@@ -23,13 +25,51 @@ const MAX_NAME: usize = 1024;
 const MAX_SOURCE: usize = 16 * 1024;
 
 /// How records become rows.
-pub(super) struct Maker<'m> {
-    pub(super) max_value_len: usize,
-    pub(super) is_indexed: &'m dyn Fn(&str) -> bool,
+struct Maker<'m> {
+    max_value_len: usize,
+    is_indexed: &'m dyn Fn(&str) -> bool,
+}
+
+impl Prepared {
+    /// Makes rows of records. `is_indexed` says which attributes are found by an index.
+    pub(super) fn new(
+        tenant: Option<&Tenant>,
+        records: NewRecords,
+        max_value_len: usize,
+        is_indexed: &dyn Fn(&str) -> bool,
+    ) -> Self {
+        let count = records.len();
+        let maker = Maker {
+            max_value_len,
+            is_indexed,
+        };
+        let sources: Vec<Sender> = records
+            .sources
+            .into_iter()
+            .map(|source| maker.sender(source))
+            .collect();
+        let bytes = sources.iter().map(Sender::bytes).sum();
+        Self {
+            digest: records.batch.map(|batch| digest(tenant, batch)),
+            tenant: tenant.cloned(),
+            follows: records.follows,
+            continues: records.continues,
+            sources,
+            records: count,
+            bytes,
+        }
+    }
+}
+
+/// The same batch of two tenants is two batches.
+fn digest(tenant: Option<&Tenant>, batch: u128) -> [u8; 16] {
+    let mut hasher = std::hash::DefaultHasher::new();
+    tenant.map(Tenant::as_str).hash(&mut hasher);
+    (batch ^ u128::from(hasher.finish())).to_be_bytes()
 }
 
 impl Maker<'_> {
-    pub(super) fn sender(&self, records: SourceRecords) -> Sender {
+    fn sender(&self, records: SourceRecords) -> Sender {
         let Source {
             service_name,
             resource,

@@ -13,6 +13,8 @@ mod maker;
 mod prepared;
 mod senders;
 mod spans;
+mod state;
+mod take;
 mod tokens;
 mod totals;
 
@@ -31,7 +33,7 @@ use spanscope_model::{
 
 use self::batch::Batch;
 use self::prepared::Prepared;
-use self::senders::State;
+use self::state::State;
 use crate::file::bounds::{Bounds, Trouble};
 use crate::file::marks::Marks;
 use crate::file::open;

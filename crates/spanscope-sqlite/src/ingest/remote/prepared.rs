@@ -6,10 +6,9 @@
 use std::hash::{Hash, Hasher};
 
 use spanscope_model::semconv::SpanTokens;
-use spanscope_model::{Attributes, MetricKind, NewRecords, Tenant, TraceId};
+use spanscope_model::{Attributes, MetricKind, Tenant, TraceId};
 use spanscope_runs::RunFacts;
 
-use super::maker::Maker;
 use crate::file::rows::Indexed;
 use crate::file::series::Amount;
 
@@ -123,46 +122,8 @@ impl InPoint {
     }
 }
 
-impl Prepared {
-    /// Makes rows of records. `is_indexed` says which attributes are found by an index.
-    pub(super) fn new(
-        tenant: Option<&Tenant>,
-        records: NewRecords,
-        max_value_len: usize,
-        is_indexed: &dyn Fn(&str) -> bool,
-    ) -> Self {
-        let count = records.len();
-        let maker = Maker {
-            max_value_len,
-            is_indexed,
-        };
-        let sources: Vec<Sender> = records
-            .sources
-            .into_iter()
-            .map(|source| maker.sender(source))
-            .collect();
-        let bytes = sources.iter().map(Sender::bytes).sum();
-        Self {
-            digest: records.batch.map(|batch| digest(tenant, batch)),
-            tenant: tenant.cloned(),
-            follows: records.follows,
-            continues: records.continues,
-            sources,
-            records: count,
-            bytes,
-        }
-    }
-}
-
-/// The same batch of two tenants is two batches.
-fn digest(tenant: Option<&Tenant>, batch: u128) -> [u8; 16] {
-    let mut hasher = std::hash::DefaultHasher::new();
-    tenant.map(Tenant::as_str).hash(&mut hasher);
-    (batch ^ u128::from(hasher.finish())).to_be_bytes()
-}
-
 impl Sender {
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         let events = |events: &[InEvent]| {
             let of = |event: &InEvent| RECORD_BYTES + event.message.len() + event.attributes.len();
             events.iter().map(of).sum::<usize>()

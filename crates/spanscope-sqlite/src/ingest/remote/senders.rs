@@ -1,6 +1,5 @@
 //! Who sent records and where in a program they come from: rows that many records share, looked up once.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use rusqlite::{OptionalExtension, params};
@@ -17,28 +16,6 @@ const MAX_PLACES: usize = 20_000;
 const MAX_SENDERS: i64 = 10_000;
 /// What the sender is that stands for those beyond.
 const OVERFLOW: &str = r#"{"otel.resource.overflow":true}"#;
-
-/// What is known from transaction to transaction.
-#[derive(Debug, Default)]
-pub(super) struct State {
-    tenants: HashMap<String, i64>,
-    senders: HashMap<(i64, SenderKey), i64>,
-    places: HashMap<Place, i64>,
-    /// Rows of `_attr_key`.
-    pub(super) keys: HashMap<String, i64>,
-    /// How many streams of totals each sender has.
-    pub(super) streams: HashMap<i64, usize>,
-}
-
-impl State {
-    /// Forgets what may not be there any more, or never came to be.
-    pub(super) fn clear(&mut self) {
-        self.tenants.clear();
-        self.senders.clear();
-        self.places.clear();
-        self.streams.clear();
-    }
-}
 
 impl Batch<'_> {
     pub(super) fn tenant(&mut self, name: &str) -> rusqlite::Result<i64> {

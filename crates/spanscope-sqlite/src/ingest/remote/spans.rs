@@ -6,6 +6,7 @@ use spanscope_model::{Attributes, Severity, TraceId, UNCATEGORIZED};
 use super::batch::Batch;
 use super::maker::merged;
 use super::prepared::{InEnd, InSpan, Place};
+use super::state::{Known, KnownState};
 use crate::file::rows::SpanRow;
 use crate::file::runs::Found;
 
@@ -13,20 +14,6 @@ use crate::file::runs::Found;
 const FEW_SPANS: i64 = 64;
 /// The text of `extra` of a span whose end came before its start.
 const END_ONLY: &str = r#"{"end_only":true}"#;
-
-/// What is there of a span.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Known {
-    row: i64,
-    state: KnownState,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum KnownState {
-    Whole,
-    Running,
-    EndOnly,
-}
 
 impl Batch<'_> {
     /// Stores a span, or what one that is there lacked; `false` where it lacked nothing.

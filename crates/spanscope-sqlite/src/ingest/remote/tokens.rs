@@ -3,47 +3,19 @@
 //! They are counted once however many spans of one call report them: the innermost counts. Spans come in any order, so a call that
 //! was counted is taken back when one below it comes later.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use rusqlite::params;
-use spanscope_model::semconv::SpanTokens;
 use spanscope_model::{CACHE_METRICS, MetricKind, TOKEN_METRICS, TraceId};
 
 use super::batch::Batch;
+use super::state::{Call, Calls};
 use crate::file::series::{self, Amount, NewPoint, labels_text, without_nul};
 
 /// What `_point.detail` has of a measurement that was read from a span.
 const OF_SPAN: &str = r#"{"read_from":"span"}"#;
 
-/// A span that reports usage.
-#[derive(Debug)]
-pub(super) struct Call {
-    pub(super) trace_id: TraceId,
-    pub(super) key: i64,
-    pub(super) process: i64,
-    pub(super) tenant: i64,
-    pub(super) time: i64,
-    pub(super) tokens: SpanTokens,
-    pub(super) expires: Option<i64>,
-}
-
-/// The calls of one transaction.
-#[derive(Debug, Default)]
-pub(super) struct Calls {
-    by_trace: HashMap<(i64, TraceId), Vec<Call>>,
-}
-
 impl Calls {
-    pub(super) fn push(&mut self, call: Call) {
-        let trace = (call.tenant, call.trace_id);
-        self.by_trace.entry(trace).or_default().push(call);
-    }
-
-    /// A span has come to a trace that was there: it may be what was missing between two that were counted.
-    pub(super) fn may_join(&mut self, tenant: i64, trace_id: TraceId) {
-        self.by_trace.entry((tenant, trace_id)).or_default();
-    }
-
     /// Counts those that no other one is below of. All their spans are written.
     pub(super) fn count(self, batch: &mut Batch<'_>) -> rusqlite::Result<()> {
         for ((tenant, trace_id), calls) in self.by_trace {

@@ -1,0 +1,84 @@
+//! What is known while records are stored: [`State`] from transaction to transaction, the rest within
+//! one.
+
+use std::collections::HashMap;
+
+use spanscope_model::TraceId;
+use spanscope_model::semconv::SpanTokens;
+
+use super::prepared::{Place, SenderKey};
+
+/// What is known from transaction to transaction.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) tenants: HashMap<String, i64>,
+    pub(super) senders: HashMap<(i64, SenderKey), i64>,
+    pub(super) places: HashMap<Place, i64>,
+    /// Rows of `_attr_key`.
+    pub(super) keys: HashMap<String, i64>,
+    /// How many streams of totals each sender has.
+    pub(super) streams: HashMap<i64, usize>,
+}
+
+impl State {
+    /// Forgets what may not be there any more, or never came to be.
+    pub(super) fn clear(&mut self) {
+        self.tenants.clear();
+        self.senders.clear();
+        self.places.clear();
+        self.streams.clear();
+    }
+}
+
+/// What a sender's row gets more of.
+#[derive(Debug, Default)]
+pub(super) struct Account {
+    pub(super) records: u64,
+    pub(super) expires: Option<i64>,
+    pub(super) runs: bool,
+}
+
+/// What is there of a span.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known {
+    pub(super) row: i64,
+    pub(super) state: KnownState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum KnownState {
+    Whole,
+    Running,
+    EndOnly,
+}
+
+/// A span that reports usage.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) trace_id: TraceId,
+    pub(super) key: i64,
+    pub(super) process: i64,
+    pub(super) tenant: i64,
+    pub(super) time: i64,
+    pub(super) tokens: SpanTokens,
+    pub(super) expires: Option<i64>,
+}
+
+/// The calls of one transaction.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    pub(super) by_trace: HashMap<(i64, TraceId), Vec<Call>>,
+}
+
+impl Calls {
+    pub(super) fn push(&mut self, call: Call) {
+        let trace = (call.tenant, call.trace_id);
+        self.by_trace.entry(trace).or_default().push(call);
+    }
+
+    /// A span has come to a trace that was there: it may be what was missing between two that were
+    /// counted.
+    pub(super) fn may_join(&mut self, tenant: i64, trace_id: TraceId) {
+        self.by_trace.entry((tenant, trace_id)).or_default();
+    }
+}

@@ -1,0 +1,173 @@
+//! Stores prepared records in one transaction: what is there already is known again, the rest becomes
+//! rows.
+
+use rusqlite::params;
+use spanscope_model::{IngestReceipt, TraceId};
+
+use super::batch::Batch;
+use super::prepared::{Prepared, Sender};
+use super::state::{Account, Call};
+use super::totals;
+use crate::file::series::NewPoint;
+use crate::file::traces::Owner;
+
+/// A span of a sender that was not heard of for so long counts as abandoned. It may be a program that
+/// says nothing while a model thinks, so this is long.
+const GRACE: i64 = 600_000_000_000;
+
+impl Batch<'_> {
+    /// Stores what of these records is not there.
+    pub(super) fn take(&mut self, prepared: &Prepared) -> rusqlite::Result<IngestReceipt> {
+        let mut taken = IngestReceipt::default();
+        let (owner, tenant) = match &prepared.tenant {
+            None => (Owner::Anyone, 0),
+            Some(tenant) => {
+                let row = self.tenant(tenant.as_str())?;
+                (Owner::Tenant(row), row)
+            }
+        };
+        self.rows.set_owner(owner)?;
+        self.met.clear();
+        if let Some(digest) = &prepared.digest {
+            let is_new = self
+                .db
+                .prepare_cached("INSERT OR IGNORE INTO _batch (digest, time) VALUES (?1, ?2)")?
+                .execute(params![digest, self.now])?;
+            if is_new == 0 {
+                taken.known = prepared.records;
+                return Ok(taken);
+            }
+        }
+        if let Some((sent, continued)) = prepared.continues {
+            self.db
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO _continued (tenant, trace_id, continues, time) VALUES (?1, ?2, ?3, ?4)",
+                )?
+                .execute(params![
+                    tenant,
+                    sent.to_string(),
+                    continued.to_string(),
+                    self.now
+                ])?;
+        }
+        for sender in &prepared.sources {
+            self.take_sender(tenant, sender, prepared.follows, &mut taken)?;
+        }
+        Ok(taken)
+    }
+
+    fn take_sender(
+        &mut self,
+        tenant: i64,
+        sender: &Sender,
+        follows: bool,
+        taken: &mut IngestReceipt,
+    ) -> rusqlite::Result<()> {
+        let process = self.sender(tenant, &sender.key)?;
+        let mut account = Account {
+            runs: follows || sender.spans.iter().any(|span| span.duration.is_none()),
+            ..Account::default()
+        };
+        let called = |batch: &Self, trace_id: TraceId| match follows {
+            true => batch.continued(tenant, trace_id),
+            false => Ok(trace_id),
+        };
+        for span in &sender.spans {
+            let trace_id = called(self, span.trace_id)?;
+            let records = 1 + span.events.len() as u64;
+            if self.add_span(process, trace_id, span)? {
+                if self.rows.touched(trace_id).is_some_and(|trace| !trace.is_new) {
+                    self.calls.may_join(tenant, trace_id);
+                }
+                if let Some(tokens) = &span.tokens {
+                    self.calls.push(Call {
+                        trace_id,
+                        key: span.key,
+                        process,
+                        tenant,
+                        time: span.start.saturating_add(span.duration.unwrap_or(0)),
+                        tokens: tokens.clone(),
+                        expires: span.expires,
+                    });
+                }
+                account.records += records;
+                account.expires = account.expires.max(span.expires);
+            } else {
+                taken.known += records;
+            }
+        }
+        for end in &sender.ends {
+            let trace_id = called(self, end.trace_id)?;
+            if self.add_end(process, trace_id, end)? {
+                account.records += 1;
+                account.expires = account.expires.max(end.expires);
+            } else {
+                taken.known += 1;
+            }
+        }
+        for event in &sender.events {
+            let trace_id = event.trace_id.map(|id| called(self, id)).transpose()?;
+            self.add_event(process, trace_id, event)?;
+            account.records += 1;
+            account.expires = account.expires.max(event.expires);
+        }
+        for point in &sender.points {
+            match totals::grown(self, process, point)? {
+                totals::Grown::By(value) => {
+                    let trace = match point.trace.and_then(TraceId::from_bytes) {
+                        Some(trace_id) => Some(called(self, trace_id)?.to_bytes()),
+                        None => None,
+                    };
+                    self.add_point(&NewPoint {
+                        metric: &point.metric,
+                        unit: &point.unit,
+                        kind: point.kind,
+                        labels: &point.labels,
+                        time: point.time,
+                        value,
+                        trace,
+                        span: point.span,
+                        process,
+                        expires: point.expires,
+                        tenant,
+                        detail: point.detail.as_deref(),
+                    })?;
+                    account.records += 1;
+                    account.expires = account.expires.max(point.expires);
+                }
+                totals::Grown::NotAtAll => account.records += 1,
+                totals::Grown::Known => taken.known += 1,
+                totals::Grown::TooMany => taken.rejected_points += 1,
+            }
+        }
+        taken.stored += account.records;
+        let all = self.accounts.entry(process).or_default();
+        all.records += account.records;
+        all.expires = all.expires.max(account.expires);
+        all.runs |= account.runs;
+        Ok(())
+    }
+
+    /// Writes what is left. Answers the metrics that had too many label sets.
+    pub(super) fn finish(mut self) -> rusqlite::Result<Vec<String>> {
+        self.rows.flush()?;
+        let calls = std::mem::take(&mut self.calls);
+        calls.count(&mut self)?;
+        self.flush_points()?;
+        let mut statement = self.db.prepare_cached(
+            "UPDATE _process SET offered = offered + ?2, stored = stored + ?2, seen_at = MAX(seen_at, ?3),
+             expires = COALESCE(MAX(expires, ?4), expires, ?4) WHERE id = ?1",
+        )?;
+        for (process, account) in &self.accounts {
+            let records = i64::try_from(account.records).unwrap_or(i64::MAX);
+            let seen = if account.runs { self.now + GRACE } else { self.now };
+            statement.execute(params![process, records, seen, account.expires])?;
+        }
+        if self.ahead > 0 {
+            self.db
+                .prepare_cached("UPDATE _given SET ahead = MAX(ahead, ?1)")?
+                .execute([self.ahead])?;
+        }
+        Ok(self.overflowed)
+    }
+}
