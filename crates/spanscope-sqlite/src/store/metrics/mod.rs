@@ -18,15 +18,13 @@ use spanscope_model::{
 
 use self::matchers::Matchers;
 use self::read::Wanted;
-use self::steps::{Step, Steps};
+use self::steps::{SECOND, Step, Steps};
 use super::Failure;
 use super::builder::Sql;
 use super::scope::Scope;
 use crate::file::schema;
 use crate::file::series::{MINUTE, UNIT, minute_of, without_nul};
 
-/// A second, in nanoseconds.
-const SECOND: i64 = 1_000_000_000;
 /// The label that tells another tenant's series from one's own, for whoever sees both.
 const TENANT_LABEL: &str = "tenant_id";
 

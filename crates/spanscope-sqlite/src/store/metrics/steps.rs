@@ -3,8 +3,10 @@
 use spanscope_model::{MetricDataPoint, MetricKind, StoreError};
 
 use super::super::scope::Room;
-use super::SECOND;
 use crate::file::series::{Amount, MINUTE};
+
+/// A second, in nanoseconds.
+pub(super) const SECOND: i64 = 1_000_000_000;
 
 /// What a point takes in an answer, about.
 const POINT_BYTES: usize = 48;
