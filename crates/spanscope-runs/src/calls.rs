@@ -9,7 +9,8 @@ use crate::content::{
     prompt_of, text_of, value,
 };
 use crate::shown::{cut_json, cut_text, rounded};
-use crate::step::{Step, call_id_of, seconds, tokens_of};
+use crate::step::{Step, call_id_of, seconds};
+use crate::token_usage::tokens_of;
 use crate::{DetailLevel, Run, StepKind};
 
 /// Characters of a preview, and items of a list in one.

@@ -6,7 +6,8 @@ use spanscope_model::semconv::SemanticAttribute as A;
 use spanscope_model::{Attributes, LogEvent, RunStatus, Severity, Span, SpanId, Timestamp, TraceId, Value};
 
 use crate::content::{self, Payload, names, said};
-use crate::step::{Component, Step, call_id_of, seconds, tokens_of};
+use crate::step::{Component, Step, call_id_of, seconds};
+use crate::token_usage::{TokenUsage, tokens_of};
 use crate::{DetailLevel, EventType, StepKind};
 
 /// Something that happened in a run.
@@ -80,18 +81,6 @@ pub struct EventMetadata {
     /// How the run ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<RunStatus>,
-}
-
-/// Tokens of a call, as far as they were reported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct TokenUsage {
-    /// That went in, cached ones included.
-    pub prompt: Option<u64>,
-    /// That came out.
-    pub completion: Option<u64>,
-    /// Both: as reported, else their sum.
-    pub total: Option<u64>,
 }
 
 /// Which events are made with what steps were given and gave back. The others are made without looking at it.

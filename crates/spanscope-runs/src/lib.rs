@@ -36,10 +36,11 @@ mod step;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod token_usage;
 
 pub use analysis::{Analysis, Bottleneck, BottleneckReason, ComponentTime, CriticalStep, RunError};
 pub use enums::{DetailLevel, EventType, StepKind, TraceFormat};
-pub use event::{EventMetadata, RunEvent, TokenUsage};
+pub use event::{EventMetadata, RunEvent};
 pub use facts::{MAX_FACT_LEN, RunFacts, facts_of, is_fact_name};
 pub use follower::{FollowStep, Follower};
 pub use progress::{FollowState, GRACE, ROOTLESS_GRACE, RunProgress};
@@ -47,3 +48,4 @@ pub use reader::RunReader;
 pub use run::Run;
 pub use shown::format_event;
 pub use summary::Summary;
+pub use token_usage::TokenUsage;

@@ -1,12 +1,12 @@
-//! A run as a whole.
+//! A run as a whole: its records, read once. The views of it, [`Run::session`], [`Run::summary`] and
+//! [`Run::analysis`], are where their contents are, and the run knows none of them.
 
-use serde_json::Value as Json;
 use spanscope_model::{RunInfo, RunRecords, RunStatus, Span, Timestamp};
 
 use crate::event::{RunEvent, Wanted};
 use crate::forest::Forest;
 use crate::step::{Step, nanos_between};
-use crate::{Analysis, DetailLevel, RunReader, Summary, TraceFormat, analysis, session, summary};
+use crate::{DetailLevel, RunReader};
 
 /// One run, read from all of its records.
 ///
@@ -103,24 +103,6 @@ impl<'a> Run<'a> {
         }
         events.retain(|event| level.shows(event.event_type));
         events
-    }
-
-    /// The whole run as JSON, in one of the shapes of the described service.
-    #[must_use]
-    pub fn session(&self, format: TraceFormat, level: DetailLevel) -> Json {
-        session::of(self, format, level)
-    }
-
-    /// What happened, counted; events only as far as this level shows them.
-    #[must_use]
-    pub fn summary(&self, level: DetailLevel) -> Summary {
-        summary::of(self, level)
-    }
-
-    /// Where the time went, what failed, and what could be done about it.
-    #[must_use]
-    pub fn analysis(&self) -> Analysis {
-        analysis::of(self)
     }
 
     pub(crate) fn records(&self) -> &RunRecords {

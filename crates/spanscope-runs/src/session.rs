@@ -12,7 +12,15 @@ use crate::shown::{clock, compact, cut_text, format_cow, rounded};
 use crate::step::seconds;
 use crate::{DetailLevel, Run, RunEvent, TraceFormat, calls};
 
-pub(crate) fn of(run: &Run<'_>, format: TraceFormat, level: DetailLevel) -> Json {
+impl Run<'_> {
+    /// The whole run as JSON, in one of the shapes of the described service.
+    #[must_use]
+    pub fn session(&self, format: TraceFormat, level: DetailLevel) -> Json {
+        of(self, format, level)
+    }
+}
+
+fn of(run: &Run<'_>, format: TraceFormat, level: DetailLevel) -> Json {
     let mut session = match format {
         TraceFormat::Streaming => streaming(run, level),
         TraceFormat::Compact => compact_session(run, level),

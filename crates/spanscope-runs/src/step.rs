@@ -1,6 +1,6 @@
 //! A step: what is kept of a span once its events were told. No attributes: a run may be large, its payloads larger.
 
-use spanscope_model::semconv::{SemanticAttribute as A, SpanTokens};
+use spanscope_model::semconv::SemanticAttribute as A;
 use spanscope_model::text::cut;
 use spanscope_model::{Attributes, RunSpan, SpanId, SpanStatus, Timestamp, TraceId, Value};
 
@@ -159,16 +159,6 @@ fn node_type(attributes: &Attributes) -> String {
         return "mcp".to_owned();
     }
     StepKind::Node.as_str().to_owned()
-}
-
-/// The tokens that a step says it used, by the rules of the token metrics.
-pub(crate) fn tokens_of(attributes: &Attributes) -> Option<crate::TokenUsage> {
-    let tokens = SpanTokens::of(attributes.raw())?;
-    Some(crate::TokenUsage {
-        prompt: tokens.prompt,
-        completion: tokens.completion,
-        total: tokens.total,
-    })
 }
 
 /// The id of a call, where the program or the model's service gave it one.

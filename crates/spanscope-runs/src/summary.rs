@@ -7,7 +7,8 @@ use spanscope_model::RunStatus;
 
 use crate::content::{chunk_count, chunks_of};
 use crate::shown::rounded;
-use crate::step::{seconds, tokens_of};
+use crate::step::seconds;
+use crate::token_usage::{TokenUsage, tokens_of};
 use crate::{DetailLevel, Run, StepKind};
 
 /// What happened in a run, counted.
@@ -43,7 +44,15 @@ pub struct Summary {
     pub total_elapsed_time: f64,
 }
 
-pub(crate) fn of(run: &Run<'_>, level: DetailLevel) -> Summary {
+impl Run<'_> {
+    /// What happened, counted; events only as far as this level shows them.
+    #[must_use]
+    pub fn summary(&self, level: DetailLevel) -> Summary {
+        of(self, level)
+    }
+}
+
+fn of(run: &Run<'_>, level: DetailLevel) -> Summary {
     let steps = run.steps();
     let count = |kind| steps.iter().filter(|(step, _)| step.kind == kind).count() as u64;
     let components: HashSet<&str> = steps.iter().map(|(step, _)| step.component.id.as_str()).collect();
@@ -87,7 +96,7 @@ struct Used {
 /// below it does.
 fn used_tokens(run: &Run<'_>) -> Used {
     let steps = run.all_steps();
-    let tokens: Vec<Option<crate::TokenUsage>> = (0..steps.len())
+    let tokens: Vec<Option<TokenUsage>> = (0..steps.len())
         .map(|place| {
             let step = &steps[place];
             (step.belongs && step.end.is_some()).then(|| tokens_of(&run.span(place).attributes))?

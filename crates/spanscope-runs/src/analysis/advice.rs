@@ -2,9 +2,9 @@
 
 use spanscope_model::text::visible;
 
-use super::{Bottleneck, BottleneckReason, ComponentTime};
+use super::findings::{Bottleneck, BottleneckReason, ComponentTime};
 use crate::shown::cut_text;
-use crate::step::tokens_of;
+use crate::token_usage::tokens_of;
 use crate::{Run, StepKind};
 
 /// A model call with more tokens in its prompt is worth a word.
