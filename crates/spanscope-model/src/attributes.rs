@@ -6,7 +6,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::RawValue;
+use crate::{NotScalarError, RawValue};
 
 /// One attribute value. It keeps the type that the program gave it.
 ///
@@ -256,6 +256,25 @@ impl<'de> Deserialize<'de> for Attributes {
             }
         }
         deserializer.deserialize_any(Pairs)
+    }
+}
+
+impl<'a> TryFrom<&'a Value> for RawValue<'a> {
+    type Error = NotScalarError;
+
+    /// Borrows the value.
+    ///
+    /// # Errors
+    /// It is a list or an object.
+    fn try_from(value: &'a Value) -> Result<Self, NotScalarError> {
+        match value {
+            Value::Bool(value) => Ok(Self::Bool(*value)),
+            Value::I64(number) => Ok(Self::I64(*number)),
+            Value::U64(number) => Ok(Self::U64(*number)),
+            Value::F64(number) => Ok(Self::F64(*number)),
+            Value::Str(text) => Ok(Self::Text(text, None)),
+            Value::Json(_) => Err(NotScalarError),
+        }
     }
 }
 

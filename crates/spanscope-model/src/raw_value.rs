@@ -5,8 +5,6 @@
 
 use std::fmt;
 
-use crate::Value;
-
 /// A value as it was recorded.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum RawValue<'a> {
@@ -64,28 +62,10 @@ impl fmt::Display for NotScalarError {
 
 impl std::error::Error for NotScalarError {}
 
-impl<'a> TryFrom<&'a Value> for RawValue<'a> {
-    type Error = NotScalarError;
-
-    /// Borrows the value.
-    ///
-    /// # Errors
-    /// It is a list or an object.
-    fn try_from(value: &'a Value) -> Result<Self, NotScalarError> {
-        match value {
-            Value::Bool(value) => Ok(Self::Bool(*value)),
-            Value::I64(number) => Ok(Self::I64(*number)),
-            Value::U64(number) => Ok(Self::U64(*number)),
-            Value::F64(number) => Ok(Self::F64(*number)),
-            Value::Str(text) => Ok(Self::Text(text, None)),
-            Value::Json(_) => Err(NotScalarError),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Value;
 
     #[test]
     fn single_values_are_borrowed_and_shown_and_others_are_refused() {
