@@ -40,7 +40,7 @@ pub const MESSAGE: &str = "message";
 /// The category of a span or an event, where it has one.
 pub const CATEGORY: &str = "category";
 
-/// The attribute that holds the original length, in characters, of a value that was cut: `spanscope.cut.` and the value's key.
+/// The attribute that holds the original length, in bytes, of a value that was cut: `spanscope.cut.` and the value's key.
 ///
 /// ```
 /// assert_eq!(spanscope_model::wire::cut_length("http.url"), "spanscope.cut.http.url");

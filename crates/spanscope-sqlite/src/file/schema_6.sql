@@ -1,7 +1,8 @@
 -- Version 6 of the span store: room for what comes next, so that files change once. It adds columns and takes computed ones away,
 -- which rewrites no row of a large table: old rows stay as they are and mean what they meant.
 
--- A span is known by its trace, its id and its half: the client and the server of one call may share an id.
+-- Reserved for the client and the server of one call that share an id: a span will be known by its trace, its id and its half.
+-- No writer fills it yet.
 ALTER TABLE _span ADD COLUMN half INTEGER; -- 1 the server's half, null the client's half or the only one
 
 -- SQLite computes such a column for each row that it inserts. The view computes it when it is read.
