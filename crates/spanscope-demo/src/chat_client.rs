@@ -307,7 +307,8 @@ fn fail_if_said(completion: &Completion) -> Result<(), Error> {
     match &completion.error {
         None => Ok(()),
         Some(error) => {
-            let told: String = error.to_string().chars().take(MAX_REFUSAL).collect();
+            let error = error.to_string();
+            let told = first_chars(&error, MAX_REFUSAL);
             Err(Error::new(format!("the server failed: {told}")))
         }
     }
