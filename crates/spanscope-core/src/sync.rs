@@ -31,6 +31,16 @@ pub fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Waits until the condition is false, poisoned or not.
+pub fn wait_while<'a, T>(
+    changed: &Condvar,
+    guard: MutexGuard<'a, T>,
+    condition: impl FnMut(&mut T) -> bool,
+) -> MutexGuard<'a, T> {
+    let result = changed.wait_while(guard, condition);
+    result.unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Waits until the condition is false or the timeout is over, poisoned or not; the guard shows which.
 pub fn wait_timeout_while<'a, T>(
     changed: &Condvar,
@@ -60,5 +70,6 @@ mod tests {
         assert_eq!((*lock(&mutex), *read(&lock_of_two)), (1, 3));
         let guard = wait_timeout_while(&Condvar::new(), lock(&mutex), Duration::ZERO, |_| true);
         assert_eq!(*guard, 1);
+        assert_eq!(*wait_while(&Condvar::new(), guard, |_| false), 1);
     }
 }

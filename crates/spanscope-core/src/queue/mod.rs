@@ -23,6 +23,4 @@ pub use chunk::{Chunk, Entry, EventEntry, MeasurementEntry, SpanEntry, StartEntr
 pub use control::{Control, FlushTimeout, LONGEST, LayerStats, Wanted};
 pub use counts::Counts;
 pub use log_to_stderr::log_to_stderr;
-#[doc(hidden)]
-pub use log_to_stderr::log_to_stderr as say;
 pub use shared::{Queue, WhenFull};

@@ -5,12 +5,13 @@
 //! helper and copies what is left before the log reaches its bound. A helper that can't work costs nothing but time.
 
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 use spanscope_core::capture::suppress;
+use spanscope_core::sync::{lock, wait_while};
 
 /// A helper thread for one file. Dropping it waits until it is done with what it does.
 #[derive(Debug)]
@@ -63,13 +64,10 @@ impl Checkpointer {
 
     /// Waits until the helper does nothing.
     pub(crate) fn wait_until_idle(&self) {
-        let state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(
-            self.shared
-                .changed
-                .wait_while(state, |state| state.is_wanted || state.is_running)
-                .unwrap_or_else(PoisonError::into_inner),
-        );
+        let state = lock(&self.shared.state);
+        drop(wait_while(&self.shared.changed, state, |state| {
+            state.is_wanted || state.is_running
+        }));
     }
 }
 
@@ -88,17 +86,14 @@ impl Drop for Checkpointer {
 
 impl Shared {
     fn with(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut lock(&self.state));
     }
 
     fn run(&self, db: &Connection) {
         loop {
             {
-                let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-                let mut state = self
-                    .changed
-                    .wait_while(state, |state| !state.is_wanted && !state.is_ended)
-                    .unwrap_or_else(PoisonError::into_inner);
+                let state = lock(&self.state);
+                let mut state = wait_while(&self.changed, state, |state| !state.is_wanted && !state.is_ended);
                 if state.is_ended {
                     return;
                 }

@@ -10,11 +10,12 @@
 //! Measurements stay in any case.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use rusqlite::{Connection, OptionalExtension, params};
 use spanscope_core::capture::{Capture, Ticks};
 use spanscope_core::queue::Chunk;
+use spanscope_core::sync::lock;
 use spanscope_core::tail::{Settle, TailDecider, TailRule, TailStats, Verdict};
 use spanscope_model::TraceId;
 
@@ -128,7 +129,7 @@ impl Tail {
                 self.unwanted.push_back(Unwanted { trace_id, in_file });
             }
         }
-        *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = self.decider.stats();
+        *lock(&self.stats) = self.decider.stats();
     }
 
     pub(super) fn fate(&self, trace_id: TraceId) -> Fate {

@@ -20,13 +20,13 @@ mod totals;
 
 use std::collections::{HashSet, VecDeque};
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use spanscope_core::capture::suppress;
-use spanscope_core::sync::lock;
+use spanscope_core::sync::{lock, read, wait_timeout_while, write};
 use spanscope_model::{
     IngestReceipt, NewRecords, StoreError, StoreErrorKind, StoreFuture, Tenant, Timestamp,
 };
@@ -144,7 +144,7 @@ impl Intake {
             return Box::pin(async { Err(error) });
         }
         let prepared = {
-            let keys = self.shared.keys.read().unwrap_or_else(PoisonError::into_inner);
+            let keys = read(&self.shared.keys);
             Prepared::new(tenant, records, settings.max_value_len, &|key| keys.contains(key))
         };
         let bytes = prepared.bytes;
@@ -242,14 +242,10 @@ impl Writer {
         let mut last_upkeep = Instant::now();
         loop {
             let jobs = {
-                let mut waiting = lock(&shared.waiting);
-                if waiting.jobs.is_empty() && !waiting.is_closed {
-                    waiting = shared
-                        .changed
-                        .wait_timeout(waiting, UPKEEP_EVERY)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0;
-                }
+                let waiting = lock(&shared.waiting);
+                let mut waiting = wait_timeout_while(&shared.changed, waiting, UPKEEP_EVERY, |waiting| {
+                    waiting.jobs.is_empty() && !waiting.is_closed
+                });
                 if waiting.jobs.is_empty() && waiting.is_closed {
                     break;
                 }
@@ -347,8 +343,7 @@ impl Writer {
             self.state.clear();
         }
         if self.load_keys().is_ok() {
-            *shared.keys.write().unwrap_or_else(PoisonError::into_inner) =
-                self.state.keys.keys().cloned().collect();
+            *write(&shared.keys) = self.state.keys.keys().cloned().collect();
         }
     }
 
