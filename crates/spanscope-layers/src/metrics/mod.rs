@@ -10,8 +10,9 @@
 //! Sinks that are layers read such events themselves. What is measured otherwise reaches them, and sinks that are no
 //! layers, as [`MetricSink`]s of the [`TokenMetricsLayer`]: the token usage of model calls, which it reads from spans in
 //! the words of all conventions ([`spanscope_model::semconv`]), the GenAI conventions' durations and calls, and what is [`record`]ed.
-//! [`collect`] gathers measurements for an answer. Nothing here adds up, makes histograms or knows a text format: that
-//! is for sinks, which [`buckets_of`] and [`LabelLimit`] help.
+//! [`collect`] gathers measurements for an answer. Nothing here adds up, makes histograms or knows a
+//! text format: that is for sinks, which [`buckets_of`] and
+//! [`LabelLimit`](spanscope_core::metrics::LabelLimit) help.
 //!
 //! | field of a span | convention | where it ends up |
 //! |---|---|---|

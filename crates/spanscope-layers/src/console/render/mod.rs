@@ -6,7 +6,7 @@
 //!
 //! What holds for any entry, whatever it was made of: it begins at the first column and every further line of it is
 //! indented, so nobody can forge an entry; nothing of it is sent to the terminal as an escape code or a mark of writing
-//! direction (see [`text`]); every style ends with the piece of text that has it. Only messages of the application carry
+//! direction (see `text.rs`); every style ends with the piece of text that has it. Only messages of the application carry
 //! [`markup`]. Letters that are written from right to left stay, so a terminal may draw them and the signs beside them in
 //! another order within their line.
 //!
