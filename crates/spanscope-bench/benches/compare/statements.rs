@@ -1,8 +1,9 @@
-//! How long SQL takes that people type into `sqlite3`: every statement that the README shows, and others of a user's kind, by trace
-//! id, span id, attribute, message and time, and joins. They run on the views, by a connection that knows nothing of ours.
+//! How long SQL takes that people type into `sqlite3`: every statement that the README shows, and
+//! others of a user's kind, by trace id, span id, attribute, message and time, and joins. They run
+//! on the views, by a connection that knows nothing of ours.
 //!
-//! `SPANSCOPE_BENCH_OTHER_FILE` names a file that another build has filled in the same way; each statement is then asked of both by
-//! turns, and its row says how much longer it takes here.
+//! `SPANSCOPE_BENCH_OTHER_FILE` names a file that another build has filled in the same way; each
+//! statement is then asked of both by turns, and its row says how much longer it takes here.
 
 use std::path::Path;
 use std::time::Instant;

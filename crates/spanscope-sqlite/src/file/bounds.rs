@@ -1,5 +1,5 @@
-//! What keeps a file within its bounds, whoever writes it: its age, its size, the size of its write-ahead log, and whether it
-//! is still the file that was opened.
+//! What keeps a file within its bounds, whoever writes it: its age, its size, the size of its
+//! write-ahead log, and whether it is still the file that was opened.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,15 +11,16 @@ use spanscope_model::{StoreError, Timestamp};
 use super::checkpoint::Checkpointer;
 use super::{open, retention};
 
-/// From this size on the helper thread copies the write-ahead log into the file. Not less than what SQLite leaves of a log that is
-/// written from its start again (`journal_size_limit`), so that an idle file has none to copy.
+/// From this size on the helper thread copies the write-ahead log into the file. Not less than what
+/// SQLite leaves of a log that is written from its start again (`journal_size_limit`), so that an
+/// idle file has none to copy.
 const WAL_HELP_BYTES: u64 = 16 * 1024 * 1024;
 /// The helper is asked again each time that the log has grown so much.
 const WAL_HELP_STEP: u64 = 4 * 1024 * 1024;
 /// What is left is copied by the writer once the log is this large.
 const WAL_CHECKPOINT_BYTES: u64 = 32 * 1024 * 1024;
-/// Beyond this nothing is written until a reader lets go. One transaction adds at most about 8 MiB, so the log stays
-/// under 64 MiB.
+/// Beyond this nothing is written until a reader lets go. One transaction adds at most about 8 MiB,
+/// so the log stays under 64 MiB.
 const WAL_STOP_BYTES: u64 = 40 * 1024 * 1024;
 /// How often old traces are looked for.
 const RETENTION_EVERY: Duration = Duration::from_secs(30);
@@ -120,7 +121,8 @@ impl Bounds {
         &self.path
     }
 
-    /// Whether somebody deleted or replaced the file: what it held is theirs to lose, what comes now goes into a new one.
+    /// Whether somebody deleted or replaced the file: what it held is theirs to lose, what comes
+    /// now goes into a new one.
     pub(crate) fn is_gone(&self) -> bool {
         self.file_id.is_some() && file_id(&self.path) != self.file_id
     }
@@ -163,7 +165,8 @@ impl Bounds {
         }
     }
 
-    /// Ends the helper, whose connection would otherwise keep the log from being removed with the last one.
+    /// Ends the helper, whose connection would otherwise keep the log from being removed with the
+    /// last one.
     pub(crate) fn close(&mut self, db: &Connection) -> Result<(), Trouble> {
         self.helper = None;
         self.checkpoint(db, "TRUNCATE").map(drop)
@@ -182,7 +185,8 @@ impl Bounds {
         Ok(is_due)
     }
 
-    /// Free pages are used again first; what is more than a quarter of the file goes back to the file system, in steps.
+    /// Free pages are used again first; what is more than a quarter of the file goes back to the
+    /// file system, in steps.
     fn give_back(&self, db: &Connection) -> Result<(), Trouble> {
         let number = |name| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
         if number("freelist_count")? > number("page_count")? / 4 {
@@ -197,7 +201,8 @@ impl Bounds {
         retention::delete_expired(db, now)?;
         retention::forget(db, now, self.retention)?;
         let cutoff = now.before(self.retention);
-        // In steps, so that the queue is looked at in between; what is left waits for the next time.
+        // In steps, so that the queue is looked at in between; what is left waits for the next
+        // time.
         for _ in 0..20 {
             let deleted = retention::delete_older_than(db, cutoff, 500)?;
             if deleted.traces + deleted.events + deleted.points == 0 {
@@ -234,7 +239,8 @@ impl Bounds {
         fs::metadata(&self.wal_path).map_or(0, |file| file.len())
     }
 
-    /// A log that was copied into the file is written from its start again, if no reader still needs it.
+    /// A log that was copied into the file is written from its start again, if no reader still
+    /// needs it.
     pub(crate) fn make_wal_room(&self, db: &Connection) -> Result<(), Trouble> {
         if self.wal_bytes() < WAL_STOP_BYTES {
             return Ok(());

@@ -1,8 +1,9 @@
 //! Copies the write-ahead log into the file on a separate thread, while the writer goes on writing.
 //!
-//! That copying was a fifth of a writer's time. The helper has its own connection and only ever runs passive checkpoints, which wait
-//! for nobody and change no record. It must never decide how large the log may grow: that stays with the writer, which waits for the
-//! helper and copies what is left before the log reaches its bound. A helper that can't work costs nothing but time.
+//! That copying was a fifth of a writer's time. The helper has its own connection and only ever
+//! runs passive checkpoints, which wait for nobody and change no record. It must never decide how
+//! large the log may grow: that stays with the writer, which waits for the helper and copies what
+//! is left before the log reaches its bound. A helper that can't work costs nothing but time.
 
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};

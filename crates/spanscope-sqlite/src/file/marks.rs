@@ -1,4 +1,5 @@
-//! When marks are set: what was stored until a mark began before the mark's time, so "since" needs no index on the start of spans.
+//! When marks are set: what was stored until a mark began before the mark's time, so "since" needs
+//! no index on the start of spans.
 
 use rusqlite::Connection;
 use spanscope_model::Timestamp;

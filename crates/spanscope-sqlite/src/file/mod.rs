@@ -1,4 +1,5 @@
-//! The file: how it is opened, what its tables are, the rows that every writer shares, and what keeps it within its bounds.
+//! The file: how it is opened, what its tables are, the rows that every writer shares, and what
+//! keeps it within its bounds.
 //!
 //! Nothing here knows where records come from (`ingest`) or what is asked about them (`store`).
 

@@ -1,4 +1,5 @@
-//! Rows of processes, senders, resources and tenants: who stored something, whose it is, and the account of it.
+//! Rows of processes, senders, resources and tenants: who stored something, whose it is, and the
+//! account of it.
 
 use rusqlite::{Connection, OptionalExtension, params};
 use spanscope_core::queue::LayerStats;

@@ -1,7 +1,9 @@
-//! Rows of spans, events and attributes, and the one way in which a transaction stores them: what every writer of a file shares.
+//! Rows of spans, events and attributes, and the one way in which a transaction stores them: what
+//! every writer of a file shares.
 //!
-//! A writer fills rows and decides nothing about their columns; each INSERT stands once, here or in `traces`. Row numbers are given
-//! out here, inside of the write transaction, so that several processes never give out the same.
+//! A writer fills rows and decides nothing about their columns; each INSERT stands once, here or in
+//! `traces`. Row numbers are given out here, inside of the write transaction, so that several
+//! processes never give out the same.
 
 use std::collections::HashMap;
 
@@ -221,8 +223,8 @@ impl<'a> RowWriter<'a> {
         Ok(trace)
     }
 
-    /// The trace of something that lies beside its spans and does not make it longer. One without spans lasts from the first
-    /// to the last of such things.
+    /// The trace of something that lies beside its spans and does not make it longer. One without
+    /// spans lasts from the first to the last of such things.
     pub(crate) fn touch_beside(&mut self, trace_id: TraceId, time: i64) -> rusqlite::Result<i64> {
         let trace = self.change(trace_id)?;
         trace.beside = Some(match trace.beside {
@@ -311,7 +313,8 @@ impl<'a> RowWriter<'a> {
         )
     }
 
-    /// Keeps the value of an attribute that is found by an index: its key's row in `_attr_key`, and the span's row.
+    /// Keeps the value of an attribute that is found by an index: its key's row in `_attr_key`, and
+    /// the span's row.
     pub(crate) fn index(&mut self, key: i64, value: &Indexed, span: i64) -> rusqlite::Result<()> {
         let value = match value {
             Indexed::Text(text) => Cell::Text(text),

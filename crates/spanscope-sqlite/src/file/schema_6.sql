@@ -1,20 +1,22 @@
--- Version 6 of the span store: room for what comes next, so that files change once. It adds columns and takes computed ones away,
--- which rewrites no row of a large table: old rows stay as they are and mean what they meant.
+-- Version 6 of the span store: room for what comes next, so that files change once. It adds columns
+-- and takes computed ones away, which rewrites no row of a large table: old rows stay as they are
+-- and mean what they meant.
 
--- Reserved for the client and the server of one call that share an id: a span will be known by its trace, its id and its half.
--- No writer fills it yet.
+-- Reserved for the client and the server of one call that share an id: a span will be known by its
+-- trace, its id and its half. No writer fills it yet.
 ALTER TABLE _span ADD COLUMN half INTEGER; -- 1 the server's half, null the client's half or the only one
 
 -- SQLite computes such a column for each row that it inserts. The view computes it when it is read.
 ALTER TABLE _event DROP COLUMN span_hex;
 
--- What the records of a trace took when they were stored, so that it can be accounted for by tenant. It goes with the trace, and is
--- 0 where an older version stored them.
+-- What the records of a trace took when they were stored, so that it can be accounted for by
+-- tenant. It goes with the trace, and is 0 where an older version stored them.
 ALTER TABLE _trace ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
 -- The same of what a process stored outside of traces, ever.
 ALTER TABLE _process ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
 
--- What describes a program that sends, once however many libraries of it do. A question about resources looks here.
+-- What describes a program that sends, once however many libraries of it do. A question about
+-- resources looks here.
 CREATE TABLE _resource (
     id         INTEGER PRIMARY KEY,
     attributes TEXT NOT NULL UNIQUE         -- JSON object
@@ -27,5 +29,6 @@ ALTER TABLE _process DROP COLUMN resource;
 ALTER TABLE _process RENAME COLUMN resource_row TO resource; -- _resource.id; null for programs that write this file
 CREATE UNIQUE INDEX _process_sender ON _process (tenant, resource, scope, service_name) WHERE resource IS NOT NULL;
 
--- The clock when the mark was set, where `time` may be ahead of it: what was stored between two marks was stored between these.
+-- The clock when the mark was set, where `time` may be ahead of it: what was stored between two
+-- marks was stored between these.
 ALTER TABLE _mark ADD COLUMN stored INTEGER;

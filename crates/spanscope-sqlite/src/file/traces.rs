@@ -1,4 +1,5 @@
-//! Rows of traces: whose they are, how the records of one transaction change them, and how one is summed up anew.
+//! Rows of traces: whose they are, how the records of one transaction change them, and how one is
+//! summed up anew.
 //!
 //! A trace is read once and written once in a transaction, however many of its spans there are.
 
@@ -17,7 +18,8 @@ pub(crate) enum Owner {
     Anyone,
     /// A sender of one tenant: that tenant's trace.
     Tenant(i64),
-    /// Another file, of which this tenant's traces are copied: that tenant's trace, which counts as local if it is new.
+    /// Another file, of which this tenant's traces are copied: that tenant's trace, which counts as
+    /// local if it is new.
     Copy(i64),
 }
 
@@ -25,7 +27,8 @@ pub(crate) enum Owner {
 type StoredTrace = (i64, i64);
 
 impl Owner {
-    /// Finds a trace. Those of all tenants with this id are few, and SQLite needs a sorter to choose among them.
+    /// Finds a trace. Those of all tenants with this id are few, and SQLite needs a sorter to
+    /// choose among them.
     pub(super) fn find(self, db: &Connection, trace_id: TraceId) -> rusqlite::Result<Option<StoredTrace>> {
         let mut find =
             db.prepare_cached("SELECT id, span_count, local, tenant FROM _trace WHERE trace_id = ?1")?;
@@ -168,7 +171,8 @@ pub(super) fn write(
                  ELSE COALESCE(MAX(expires, ?10), expires, ?10) END,
              local = MAX(local, ?11), bytes = bytes + ?13 WHERE id = ?1",
         )?;
-    // A tenant that has the trace from elsewhere already keeps it, and this part stays whose it was.
+    // A tenant that has the trace from elsewhere already keeps it, and this part stays whose it
+    // was.
     let mut hand_over = db.prepare_cached("UPDATE OR IGNORE _trace SET tenant = ?2 WHERE id = ?1")?;
     let mut handed_over = Vec::new();
     let now = Timestamp::now().as_nanos();
@@ -251,7 +255,8 @@ pub(super) fn write(
     Ok(())
 }
 
-/// Makes a trace's row and those of its runs anew from what is left of it; deletes them if nothing is.
+/// Makes a trace's row and those of its runs anew from what is left of it; deletes them if nothing
+/// is.
 pub(crate) fn sum_up_or_delete(db: &Connection, trace: i64) -> rusqlite::Result<()> {
     let is_left = "SELECT EXISTS (SELECT 1 FROM _span WHERE trace = ?1) OR EXISTS (SELECT 1 FROM _event WHERE trace = ?1)";
     if db.prepare_cached(is_left)?.query_row([trace], |row| row.get(0))? {
@@ -269,7 +274,8 @@ pub(crate) fn sum_up_or_delete(db: &Connection, trace: i64) -> rusqlite::Result<
     Ok(())
 }
 
-/// Makes a trace's row anew from what is left of it. Its root is the earliest span whose parent is not there.
+/// Makes a trace's row anew from what is left of it. Its root is the earliest span whose parent is
+/// not there.
 fn sum_up(db: &Connection, trace: i64) -> rusqlite::Result<()> {
     db.prepare_cached(
         "UPDATE _trace SET

@@ -1,5 +1,6 @@
 //! The three ways into a file. Each fills the rows of `file` and knows nothing of the others:
-//! [`local`] what this process records, [`remote`] what other programs send, [`import`] what another file holds.
+//! [`local`] what this process records, [`remote`] what other programs send, [`import`] what
+//! another file holds.
 
 pub(crate) mod import;
 pub(crate) mod local;
@@ -9,8 +10,8 @@ use std::collections::HashSet;
 
 use spanscope_core::queue::log_to_stderr;
 
-/// How many bytes of records one transaction takes at most, so that other processes get in and the write-ahead log grows in small
-/// steps.
+/// How many bytes of records one transaction takes at most, so that other processes get in and the
+/// write-ahead log grows in small steps.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// Metrics that have got too many label sets. Each is reported once.

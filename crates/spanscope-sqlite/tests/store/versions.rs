@@ -1,4 +1,5 @@
-//! Files of version 5, and what version 6 keeps in addition: resources, bytes, halves, times of storing.
+//! Files of version 5, and what version 6 keeps in addition: resources, bytes, halves, times of
+//! storing.
 
 use std::time::Duration;
 
@@ -26,7 +27,8 @@ fn rows(db: &Connection, sql: &str) -> Vec<Vec<Value>> {
         .unwrap()
 }
 
-/// The whole contract, and the rows that it is read from, but for what the new version adds: its program has no name.
+/// The whole contract, and the rows that it is read from, but for what the new version adds: its
+/// program has no name.
 const OLD: [&str; 8] = [
     "SELECT * FROM traces WHERE service_name <> '' ORDER BY trace_id",
     "SELECT * FROM spans WHERE service_name <> '' ORDER BY span_id, trace_id",

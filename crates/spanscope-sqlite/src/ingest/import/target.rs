@@ -122,7 +122,8 @@ impl<'db> Target<'db> {
         }
         if let Some(mut rows) = self.rows.take() {
             rows.flush()?;
-            // Rows stored from here on may not begin before what was imported, so the marks must know about it.
+            // Rows stored from here on may not begin before what was imported, so the marks must
+            // know about it.
             if rows.latest_time > self.now {
                 rows.mark(rows.latest_time)?;
             }
