@@ -125,6 +125,12 @@ impl Decoder {
 }
 
 impl<'a> DecodedRecord<'a> {
+    /// How the span ended, by [`span_outcome`]. `failed` is what was seen of it.
+    #[must_use]
+    pub fn outcome(&self, failed: bool) -> SpanStatus {
+        span_outcome(self.status, failed)
+    }
+
     /// The attribute that belongs to an exception, where the program has not given it.
     #[must_use]
     pub fn missing_exception_message(&self) -> Option<(&'static str, RawValue<'a>)> {
@@ -179,6 +185,13 @@ impl<'a> DecodedRecord<'a> {
         }
         true
     }
+}
+
+/// How a span ended: what it says of itself (`otel.status_code`) decides, else what was seen of it,
+/// an error event or a panic. For those that keep a span's own status apart from its record.
+#[must_use]
+pub fn span_outcome(own: Option<SpanStatus>, failed: bool) -> SpanStatus {
+    own.unwrap_or(if failed { SpanStatus::Error } else { SpanStatus::Ok })
 }
 
 /// Puts a value that could be read into its place. Tells whether it could.

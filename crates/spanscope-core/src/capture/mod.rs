@@ -32,7 +32,7 @@ pub use callsite_cache::CallsiteCache;
 pub use category::{CallsiteCategory, CategoryLookup};
 pub use clock::{Clock, Ticks, WallClock};
 pub(crate) use decode::status_of;
-pub use decode::{DecodedRecord, Decoder, LogPlace};
+pub use decode::{DecodedRecord, Decoder, LogPlace, span_outcome};
 pub(crate) use fields::FieldWriter;
 pub use fields::{FieldReader, Key, PANICKED, text_of};
 pub use hidden::{HiddenFromAll, decide_by_value, decides_by_value, hide_from_next};

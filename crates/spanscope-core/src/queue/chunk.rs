@@ -4,7 +4,7 @@ use spanscope_model::{SpanId, SpanStatus};
 use tracing_core::Metadata;
 use tracing_core::span::Id;
 
-use crate::capture::{FieldReader, SpanIds, Ticks, status_of};
+use crate::capture::{FieldReader, SpanIds, Ticks, span_outcome, status_of};
 
 /// How full a chunk gets. At 64 KiB a thread hands over every 200 spans or so.
 pub(super) const CHUNK_BYTES: usize = 64 * 1024;
@@ -155,12 +155,14 @@ impl Chunk {
         self.fields(span.fields)
     }
 
-    /// Whether a span of this chunk failed: what it says of itself by `otel.status_code`, else what was seen of it. It
-    /// agrees with what its decoded fields say, for whoever needs it before they are decoded.
+    /// Whether a span of this chunk failed: what [`DecodedRecord::outcome`] says, without decoding
+    /// the rest of its fields.
+    ///
+    /// [`DecodedRecord::outcome`]: crate::capture::DecodedRecord::outcome
     #[must_use]
     pub fn span_failed(&self, span: &SpanEntry) -> bool {
         let status = status_of(span.metadata, self.span_fields(span));
-        status.map_or(span.failed, |status| status == SpanStatus::Error)
+        span_outcome(status, span.failed) == SpanStatus::Error
     }
 
     /// The fields that a span of this chunk began with.

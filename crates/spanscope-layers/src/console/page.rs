@@ -18,7 +18,9 @@ use super::render::{Entry, Outcome, Renderer, What, markup};
 use super::tree::{self, Trees};
 use crate::filter::Categories;
 use crate::metrics::Measurement;
-use spanscope_core::capture::{CallsiteCache, CallsiteInfo, Decoder, FieldReader, Ticks, WallClock};
+use spanscope_core::capture::{
+    CallsiteCache, CallsiteInfo, Decoder, FieldReader, Ticks, WallClock, span_outcome,
+};
 use spanscope_core::queue::{Chunk, Entry as Record, EventEntry, SpanEntry, StartEntry};
 
 /// Names in an error's span trace.
@@ -144,10 +146,7 @@ impl Page {
             info,
             fields.behind(open.as_ref().map_or(0, |open| open.shown)),
         );
-        let failed = match whole.status {
-            Some(status) => status == SpanStatus::Error,
-            None => span.failed,
-        };
+        let failed = span_outcome(whole.status, span.failed) == SpanStatus::Error;
         let total = Duration::from_nanos(self.clock.nanos_between(span.start, span.end));
         let depth = open.as_ref().map_or(0, |open| open.depth);
         let root = open.as_ref().map_or(span.ids.span_id, |open| open.root);

@@ -1,9 +1,9 @@
 //! A span that has ended: what it counts as, and what is measured of it.
 
-use spanscope_core::capture::{Clock, RawValue, SpanIds, Ticks};
+use spanscope_core::capture::{Clock, RawValue, SpanIds, Ticks, span_outcome};
 use spanscope_core::metrics::Number;
 use spanscope_model::semconv::{AttributeValues, OperationKind, SemanticAttribute as A, TokenCounts};
-use spanscope_model::{CACHE_METRICS, MetricKind};
+use spanscope_model::{CACHE_METRICS, MetricKind, SpanStatus};
 
 use super::below::{Below, News};
 use super::names::{self, GenAiNames};
@@ -342,12 +342,11 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
     /// The error's type, if it failed.
     fn error(&self) -> Option<RawValue<'f>> {
         let said = self.values.label(A::ErrorType);
-        let failed = match self.values.text(A::StatusCode) {
-            Some(code) if code.eq_ignore_ascii_case("ok") => false,
-            Some(code) if code.eq_ignore_ascii_case("error") => true,
-            _ => self.seen.failed || said.is_some(),
-        };
-        failed.then(|| {
+        let own = self.values.text(A::StatusCode);
+        let own = own.and_then(|code| code.parse().ok());
+        // A span that names its error has seen one.
+        let outcome = span_outcome(own, self.seen.failed || said.is_some());
+        (outcome == SpanStatus::Error).then(|| {
             said.or_else(|| self.values.label(A::ExceptionType))
                 .unwrap_or(RawValue::Text("_OTHER", None))
         })

@@ -59,11 +59,6 @@ pub(crate) fn span_data(
     let mut attributes = Attributes::new(shape, limits.span_value_chars, limits.span_attributes);
     attributes.add_all(&record);
     attributes.add_category(info, &record);
-    let failed = record.status.unwrap_or(if entry.failed {
-        SpanStatus::Error
-    } else {
-        SpanStatus::Ok
-    });
     let start = clock.wall(entry.start);
     let too_many = events.len().saturating_sub(limits.span_events);
     events.truncate(limits.span_events);
@@ -105,7 +100,7 @@ pub(crate) fn span_data(
         dropped_attributes_count,
         events: span_events,
         links,
-        status: match failed {
+        status: match record.outcome(entry.failed) {
             SpanStatus::Ok => Status::Ok,
             SpanStatus::Error => Status::error(
                 record

@@ -5,7 +5,9 @@
 use std::collections::HashMap;
 
 use rusqlite::{Connection, params};
-use spanscope_core::capture::{Capture, FieldReader, SpanIds, SpanRecord, WallClock, can_measure};
+use spanscope_core::capture::{
+    Capture, FieldReader, SpanIds, SpanRecord, WallClock, can_measure, span_outcome,
+};
 use spanscope_core::queue::{Chunk, Entry, EventEntry, SpanEntry};
 use spanscope_model::{SpanKind, SpanStatus, TraceId};
 use tracing_core::span::Id;
@@ -206,11 +208,7 @@ impl<'a> Batch<'a> {
         }
         self.note(fate, span.ids.trace_id, InFile::add_record);
         let callsite = self.read(span.metadata, fields)?;
-        let status = self.reading.decoded.status.unwrap_or(if span.failed {
-            SpanStatus::Error
-        } else {
-            SpanStatus::Ok
-        });
+        let status = span_outcome(self.reading.decoded.status, span.failed);
         let start = self.clock.wall(span.start).as_nanos();
         let duration = self.clock.nanos_between(span.start, span.end);
         let duration = i64::try_from(duration).unwrap_or(i64::MAX - start.max(0));
