@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use spanscope_core::capture::RawValue;
 use spanscope_layers::console::render::{Color, Entry, Look, Outcome, Renderer, What, markup};
+use spanscope_model::semconv::{EXCEPTION_EVENT, SemanticAttribute};
 use spanscope_model::{Attributes, LogEvent, Severity, Span, SpanState, SpanStatus, Value};
 
 use crate::output::Output;
 
-/// The name that the store gives to events that say an error and nothing else.
-const EXCEPTION: &str = "exception";
+const EXCEPTION_MESSAGE: &str = SemanticAttribute::ExceptionMessage.name();
 
 /// Writes records as entries, in the order in which they are given.
 pub(crate) struct EntryLines {
@@ -37,13 +37,13 @@ impl EntryLines {
     /// Appends an event.
     pub(crate) fn event(&mut self, event: &LogEvent, text: &mut String) {
         let said = match (event.name.as_str(), event.message.as_str()) {
-            ("" | EXCEPTION, message) if !message.is_empty() => markup::strip(message),
+            ("" | EXCEPTION_EVENT, message) if !message.is_empty() => markup::strip(message),
             (name, "") => name.to_owned(),
             (name, message) => format!("{name}: {}", markup::strip(message)),
         };
         let json = json_texts(&event.attributes);
         let mut fields = fields(&event.attributes, &json);
-        if event.name == EXCEPTION {
+        if event.name == EXCEPTION_EVENT {
             leave_out_what_is_said(&mut fields, &event.message);
         }
         let entry = Entry {
@@ -140,11 +140,11 @@ fn fields<'a>(attributes: &'a Attributes, json: &'a [String]) -> Vec<(&'a str, R
 fn leave_out_what_is_said(fields: &mut Vec<(&str, RawValue<'_>)>, message: &str) {
     let says_more = fields
         .iter()
-        .any(|(key, _)| key.starts_with("exception.") && *key != "exception.message");
+        .any(|(key, _)| key.starts_with("exception.") && *key != EXCEPTION_MESSAGE);
     fields.retain(|(key, value)| {
         let is_said = match *key {
             "error" => true,
-            "exception.message" => !says_more,
+            EXCEPTION_MESSAGE => !says_more,
             _ => false,
         };
         !is_said || value.as_text() != Some(message)
@@ -257,7 +257,7 @@ mod tests {
     #[test]
     fn an_error_with_causes_has_a_box_and_one_that_is_only_a_text_has_none() {
         let mut event = event("the bank is closed");
-        event.name = EXCEPTION.to_owned();
+        event.name = EXCEPTION_EVENT.to_owned();
         event.attributes.set("error", "the bank is closed");
         event.attributes.set("exception.message", "the bank is closed");
         assert_eq!(

@@ -12,7 +12,7 @@
 //!
 //! Decoding runs on a sink's thread. It looks at no clock and knows no category's default.
 
-use spanscope_model::semconv::SemanticAttribute;
+use spanscope_model::semconv::{EXCEPTION_EVENT, SemanticAttribute};
 use spanscope_model::{RawValue, Severity, SpanKind, SpanStatus};
 use tracing_core::Metadata;
 
@@ -51,6 +51,8 @@ pub struct DecodedRecord<'a> {
     pub exception: Option<RawValue<'a>>,
     /// The other fields. A key stands once.
     pub attributes: Vec<ResolvedField<'a>>,
+    /// The name that the program gave an event; empty where it gave none, and for spans.
+    given_event_name: &'static str,
 }
 
 /// Where a record of the `log` crate came from; all empty for what `tracing` itself records.
@@ -101,6 +103,10 @@ impl Decoder {
             log: LogPlace::default(),
             exception: None,
             attributes: Vec::new(),
+            given_event_name: match info.metadata.is_span() {
+                true => "",
+                false => info.event_name,
+            },
         };
         let mut error = None;
         attributes.retain(|field| {
@@ -129,6 +135,16 @@ impl<'a> DecodedRecord<'a> {
     #[must_use]
     pub fn outcome(&self, failed: bool) -> SpanStatus {
         span_outcome(self.status, failed)
+    }
+
+    /// The name of an event that has one: [`EXCEPTION_EVENT`] where it is only an error, else what the
+    /// program gave it. A span has none.
+    #[must_use]
+    pub fn event_name(&self) -> Option<&'static str> {
+        if self.exception.is_some() {
+            return Some(EXCEPTION_EVENT);
+        }
+        Some(self.given_event_name).filter(|name| !name.is_empty())
     }
 
     /// The attribute that belongs to an exception, where the program has not given it.

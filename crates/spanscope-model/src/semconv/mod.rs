@@ -45,6 +45,9 @@ pub use table::{ATTRIBUTES, AttributeName, FLATTENED_LISTS, FlattenedList};
 pub use usage::{CountError, SpanTokens, TokenCounts, UsageProblem};
 pub use values::{AttributeValues, MEASURED};
 
+/// The name that OpenTelemetry gives an event that is an error and nothing else.
+pub const EXCEPTION_EVENT: &str = "exception";
+
 /// The row of a name; `None` for a name that no convention defines.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static AttributeName> {

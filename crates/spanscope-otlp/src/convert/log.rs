@@ -11,7 +11,7 @@ use spanscope_core::capture::{CallsiteInfo, Decoder, FieldReader, WallClock};
 use spanscope_core::queue::EventEntry;
 use spanscope_model::Severity;
 
-use super::span::{Attributes, Shape, event_name};
+use super::span::{Attributes, Shape};
 use super::system_time;
 
 /// Makes log records. The SDK lets nobody else make them, so this has a provider that leads nowhere.
@@ -45,7 +45,7 @@ impl LogMaker {
         record.set_observed_timestamp(time);
         record.set_severity_number(number_of(decoded.severity));
         record.set_severity_text(decoded.severity.as_str());
-        if let Some(name) = event_name(info, &decoded) {
+        if let Some(name) = decoded.event_name() {
             record.set_event_name(name);
         }
         let target = decoded.log.target.unwrap_or(info.metadata.target());

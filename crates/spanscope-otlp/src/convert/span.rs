@@ -135,7 +135,7 @@ pub(crate) fn span_event(
         attributes.add(wire::TARGET, RawValue::from(target));
     }
     let message = record.message.or(record.exception).map(|text| text.to_string());
-    let name = match event_name(info, &record) {
+    let name = match record.event_name() {
         Some(name) => {
             if let Some(message) = &message {
                 attributes.add(wire::MESSAGE, RawValue::from(message.as_str()));
@@ -149,15 +149,6 @@ pub(crate) fn span_event(
     let (attributes, dropped) = attributes.finish();
     let time = system_time(clock.wall(entry.time));
     (Event::new(name, time, attributes, dropped), is_exception)
-}
-
-/// The name of an event that has one: an event that is only an error is what OpenTelemetry calls an
-/// exception.
-pub(super) fn event_name(info: &CallsiteInfo, record: &DecodedRecord<'_>) -> Option<&'static str> {
-    if record.exception.is_some() {
-        return Some("exception");
-    }
-    Some(info.event_name).filter(|name| !name.is_empty())
 }
 
 /// An event that was added through OpenTelemetry's own API, held to what holds for all.

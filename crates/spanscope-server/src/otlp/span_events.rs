@@ -4,6 +4,7 @@
 //! elsewhere has a name, and a message only by the conventions for exceptions.
 
 use opentelemetry_proto::tonic::trace::v1::span::Event;
+use spanscope_model::semconv::{EXCEPTION_EVENT, SemanticAttribute};
 use spanscope_model::{
     Attributes, LogEvent, NewEvent, Severity, SpanId, Timestamp, TraceId, UNCATEGORIZED, Value, category_of,
     wire,
@@ -112,11 +113,13 @@ fn take_bridged(attributes: &mut Attributes) -> Option<(Severity, String)> {
 fn foreign(name: String, attributes: &mut Attributes, scope: &str) -> EventHead {
     let message = take_text(attributes, wire::MESSAGE).unwrap_or_else(|| {
         // This one stays: whoever knows the conventions asks for it by its name.
-        let of_exception = attributes.get("exception.message").and_then(Value::as_str);
+        let of_exception = attributes
+            .get(SemanticAttribute::ExceptionMessage.name())
+            .and_then(Value::as_str);
         of_exception.unwrap_or(&name).to_owned()
     });
     EventHead {
-        severity: if name == "exception" {
+        severity: if name == EXCEPTION_EVENT {
             Severity::Error
         } else {
             Severity::Info

@@ -72,7 +72,15 @@ impl Decoded {
         self.measures = callsite.info.measures;
         let record = decoder.decode(&callsite.info, fields);
         let owned = |text: &str| text.to_owned();
-        self.name = record.name.and_then(|name| name.as_text()).map(owned);
+        // The name that the program gave an event is its callsite's.
+        let event_name = record
+            .event_name()
+            .filter(|name| *name != callsite.info.event_name);
+        self.name = record
+            .name
+            .and_then(|name| name.as_text())
+            .or(event_name)
+            .map(owned);
         self.kind = record.kind;
         self.status = record.status;
         self.status_message = record.status_message.and_then(|text| text.as_text()).map(owned);
@@ -86,10 +94,6 @@ impl Decoded {
         if let Some(message) = record.message.or(record.exception) {
             // Writing to a String can't fail.
             let _ = write!(self.message, "{message}");
-        }
-        if record.exception.is_some() {
-            // `#[instrument(err)]` and its like: OpenTelemetry calls such an event an exception.
-            self.name = Some("exception".to_owned());
         }
         let attributes = &record.attributes;
         if callsite.info.metadata.is_span()
