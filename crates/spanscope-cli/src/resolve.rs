@@ -7,8 +7,8 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 use spanscope_model::{
-    Condition, ConditionOp, LabelMatcher, Order, OrderKey, Severity, SpanField, SpanFilter, Timestamp,
-    TraceFilter,
+    Condition, ConditionOp, ConditionTarget, LabelMatcher, Order, OrderKey, Severity, SpanField, SpanFilter,
+    Timestamp, TraceFilter,
 };
 
 use crate::args::FilterArgs;
@@ -88,8 +88,8 @@ fn condition(text: &str) -> Result<Condition> {
     let condition = Condition::new(key.trim(), op, Value::Null);
     let value = match condition.target() {
         // An id of decimal digits is no number.
-        Ok(field) if !is_number_or_time(field) => Value::String(unquoted(value)),
-        Ok(_) | Err(_) => self::value(value),
+        ConditionTarget::Field(field) if !is_number_or_time(field) => Value::String(unquoted(value)),
+        ConditionTarget::Field(_) | ConditionTarget::Attribute(_) => self::value(value),
     };
     Ok(Condition { value, ..condition })
 }

@@ -57,8 +57,8 @@ pub use metric::{
     UsageRow, stored_metric_name,
 };
 pub use query::{
-    Condition, ConditionOp, LogFilter, Order, OrderKey, ParseOrderError, SpanField, SpanFilter, TraceFilter,
-    TraceQuery,
+    Condition, ConditionOp, ConditionTarget, LogFilter, Order, OrderKey, ParseOrderError, SpanField,
+    SpanFilter, TraceFilter, TraceQuery,
 };
 pub use raw_value::{NotScalarError, RawValue};
 pub use run::{RunFilter, RunInfo, RunPage, RunRange, RunRecords, RunSpan, RunStatus};

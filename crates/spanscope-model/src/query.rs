@@ -45,24 +45,38 @@ impl Condition {
         }
     }
 
-    /// Which of the span's own fields the key names, or the attribute key that it means.
+    /// What the key names: one of the span's own fields, else an attribute.
     ///
     /// ```
-    /// use spanscope_model::{Condition, ConditionOp, SpanField};
-    /// let key = |key: &str| Condition::new(key, ConditionOp::Eq, 1).target().map_err(str::to_owned);
-    /// assert_eq!(key("duration_ms"), Ok(SpanField::DurationMs));
-    /// assert_eq!(key("attributes.duration_ms"), Err("duration_ms".to_owned()));
-    /// assert_eq!(key("gen_ai.request.model"), Err("gen_ai.request.model".to_owned()));
+    /// use spanscope_model::{Condition, ConditionOp, ConditionTarget, SpanField};
+    /// let on = |key: &str| Condition::new(key, ConditionOp::Eq, 1);
+    /// assert_eq!(on("duration_ms").target(), ConditionTarget::Field(SpanField::DurationMs));
+    /// for (key, attribute) in [
+    ///     ("attributes.duration_ms", "duration_ms"),
+    ///     ("gen_ai.request.model", "gen_ai.request.model"),
+    /// ] {
+    ///     assert_eq!(on(key).target(), ConditionTarget::Attribute(attribute));
+    /// }
     /// ```
-    ///
-    /// # Errors
-    /// The attribute's key, where the key is none of the span's own fields.
-    pub fn target(&self) -> Result<SpanField, &str> {
-        match self.key.strip_prefix("attributes.") {
-            Some(attribute) => Err(attribute),
-            None => self.key.parse().map_err(|_| self.key.as_str()),
+    #[must_use]
+    pub fn target(&self) -> ConditionTarget<'_> {
+        if let Some(attribute) = self.key.strip_prefix("attributes.") {
+            return ConditionTarget::Attribute(attribute);
+        }
+        match self.key.parse() {
+            Ok(field) => ConditionTarget::Field(field),
+            Err(_) => ConditionTarget::Attribute(&self.key),
         }
     }
+}
+
+/// What the key of a [`Condition`] names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConditionTarget<'a> {
+    /// One of the span's own fields.
+    Field(SpanField),
+    /// The attribute with this key.
+    Attribute(&'a str),
 }
 
 text_enum!(

@@ -8,7 +8,9 @@ use rusqlite::functions::FunctionFlags;
 use rusqlite::types::Value as Bound;
 use rusqlite::{Connection, OptionalExtension};
 use serde_json::Value as Json;
-use spanscope_model::{Attributes, Condition, ConditionOp, SpanField, StoreError, Timestamp, Value};
+use spanscope_model::{
+    Attributes, Condition, ConditionOp, ConditionTarget, SpanField, StoreError, Timestamp, Value,
+};
 
 use super::Failure;
 use super::builder::Sql;
@@ -31,8 +33,8 @@ impl Conditions {
         let mut all = Self::default();
         for condition in conditions {
             match condition.target() {
-                Ok(field) => all.pieces.push(own_field(field, condition)?),
-                Err(key) => match indexed(db, key, condition)? {
+                ConditionTarget::Field(field) => all.pieces.push(own_field(field, condition)?),
+                ConditionTarget::Attribute(key) => match indexed(db, key, condition)? {
                     Some(pair) => all.indexed.push(pair),
                     None => all.pieces.push(attribute(key, condition)?),
                 },
