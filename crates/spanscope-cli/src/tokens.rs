@@ -7,8 +7,8 @@ use spanscope_model::semconv::{AttributeValues, OperationKind, TokenCounts};
 /// sum that an agent's or a workflow's span reports is shown too.
 pub(crate) fn of_span(attributes: &Attributes) -> Option<(u64, u64)> {
     let values = AttributeValues::of(attributes.raw());
-    let is_about_models = OperationKind::of(&values).0 != OperationKind::Unknown || values.names_model();
-    let counts = TokenCounts::read(&values, is_about_models, |_| ());
+    let (kind, _) = OperationKind::of(&values);
+    let counts = TokenCounts::read(&values, kind.is_about_models(&values), |_| ());
     match (counts.input, counts.output) {
         (None, None) => None,
         (input, output) => Some((input.unwrap_or(0), output.unwrap_or(0))),

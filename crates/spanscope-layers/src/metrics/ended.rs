@@ -55,8 +55,8 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
         counters: &Counters,
     ) -> Self {
         let (kind, operation) = OperationKind::of(values);
-        let is_about_models = kind != OperationKind::Unknown || values.names_model();
-        let usage = TokenCounts::read(values, counting.bare_names || is_about_models, |problem| {
+        let with_bare_names = counting.bare_names || kind.is_about_models(values);
+        let usage = TokenCounts::read(values, with_bare_names, |problem| {
             counters.note(problem);
         });
         let counts = usage.is_any() && !kind.never_counts() && !seen.below.counted;

@@ -87,6 +87,14 @@ impl OperationKind {
         (Self::of_operation(operation), Some(operation))
     }
 
+    /// Whether the span with these values, which does this, concerns models: it names an operation or
+    /// a model. Only then do bare names (`input_tokens`) on it count tokens; elsewhere they mean other
+    /// things.
+    #[must_use]
+    pub fn is_about_models(self, values: &AttributeValues<'_>) -> bool {
+        self != Self::Unknown || values.names_model()
+    }
+
     /// Whether its usage is that of other spans, or was counted with them.
     #[must_use]
     pub const fn never_counts(self) -> bool {

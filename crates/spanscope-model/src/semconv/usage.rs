@@ -154,8 +154,7 @@ impl SpanTokens {
         if kind.never_counts() {
             return None;
         }
-        let is_about_models = kind != OperationKind::Unknown || values.names_model();
-        let counts = TokenCounts::read(&values, is_about_models, |_| ());
+        let counts = TokenCounts::read(&values, kind.is_about_models(&values), |_| ());
         if !counts.is_any() {
             return None;
         }
