@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use rusqlite::Connection;
-use spanscope_model::{SpanId, SpanKind, Timestamp, TraceId};
+use spanscope_model::{SpanId, SpanKind, SpanStatus, Timestamp, TraceId};
 
 use super::bulk::{Bulk, Cell, Table};
 use super::processes::add_bytes;
@@ -18,6 +18,11 @@ use super::traces::{self, Owner, TraceChange};
 /// A span id as the `span_id` column has it.
 pub(crate) fn span_key(span_id: SpanId) -> i64 {
     i64::from_be_bytes(span_id.to_bytes())
+}
+
+/// A status as the `status` column has it.
+pub(crate) fn status_number(status: SpanStatus) -> i64 {
+    i64::from(status == SpanStatus::Error)
 }
 
 /// A kind as the `kind` column has it.

@@ -68,9 +68,9 @@ pub(crate) struct TraceChange {
     /// From the first to the last of what lies beside its spans.
     pub(super) beside: Option<(i64, i64)>,
     root: Option<(i64, i64)>,
-    pub(crate) spans: i64,
-    pub(crate) errors: i64,
-    pub(crate) open: i64,
+    spans: i64,
+    errors: i64,
+    open: i64,
     /// What its records take.
     pub(super) bytes: i64,
     /// When it was stored first, if that was in another file.
@@ -110,10 +110,16 @@ impl TraceChange {
         self.end = self.end.max(end);
     }
 
-    /// Counts a new span.
+    /// Counts a new span, which runs if it has no duration.
     pub(crate) fn note_span(&mut self, duration: Option<i64>, status: Option<i64>) {
         self.spans += 1;
         self.open += i64::from(duration.is_none());
+        self.errors += i64::from(status == Some(1));
+    }
+
+    /// Counts the end of a span that was counted while it ran.
+    pub(crate) fn note_end(&mut self, status: Option<i64>) {
+        self.open -= 1;
         self.errors += i64::from(status == Some(1));
     }
 

@@ -19,7 +19,7 @@ use super::reading::Reading;
 use super::tail::{Fate, InFile, Tail};
 use crate::file::callsites::callsite_row;
 use crate::file::processes::tenant_row;
-use crate::file::rows::{EventRow, RowWriter, SpanRow, kind_number, span_key};
+use crate::file::rows::{EventRow, RowWriter, SpanRow, kind_number, span_key, status_number};
 use crate::file::runs::Found;
 use crate::file::traces::Owner;
 
@@ -143,8 +143,7 @@ impl<'a> Batch<'a> {
         let start = self.clock.wall(record.start()).as_nanos();
         let callsite = self.read(record.metadata(), FieldReader::new(record.fields()))?;
         let trace = self.rows.touch(ids.trace_id, start, start)?;
-        trace.spans += 1;
-        trace.open += 1;
+        trace.note_span(None, None);
         let (trace_row, is_new) = (trace.row, trace.is_new);
         self.note_run(
             trace_row,
@@ -221,7 +220,6 @@ impl<'a> Batch<'a> {
         let trace = self
             .rows
             .touch(span.ids.trace_id, start, start.saturating_add(duration))?;
-        trace.errors += i64::from(status == SpanStatus::Error);
         let (trace_row, is_new) = (trace.row, trace.is_new);
         if span.is_local_root {
             self.hand_over(span.ids.trace_id)?;
@@ -230,7 +228,7 @@ impl<'a> Batch<'a> {
             self.outcome.ended.push(key);
             if self.end_running(row, key, callsite, duration, status, span)? {
                 if let Some(trace) = self.rows.touched(span.ids.trace_id) {
-                    trace.open -= 1;
+                    trace.note_end(Some(status_number(status)));
                 }
                 self.rows.note_end(trace_row, row)?;
                 self.note_run(
@@ -256,7 +254,7 @@ impl<'a> Batch<'a> {
         );
         self.note(fate, span.ids.trace_id, |in_file| in_file.add_span_row(row));
         if let Some(trace) = self.rows.touched(span.ids.trace_id) {
-            trace.spans += 1;
+            trace.note_span(Some(duration), Some(status_number(status)));
             if span.is_local_root {
                 trace.note_root(row, start);
             }
@@ -329,9 +327,7 @@ impl<'a> Batch<'a> {
             name: decoded.name.as_deref(),
             start: span.start,
             duration: span.ended.map(|(duration, _)| duration),
-            status: span
-                .ended
-                .map(|(_, status)| i64::from(status == SpanStatus::Error)),
+            status: span.ended.map(|(_, status)| status_number(status)),
             trace: span.trace,
             process: self.process,
             kind: kind_number(decoded.kind.unwrap_or(SpanKind::Internal)),
@@ -368,7 +364,7 @@ impl<'a> Batch<'a> {
                 callsite,
                 decoded.name,
                 duration,
-                i64::from(status == SpanStatus::Error),
+                status_number(status),
                 kind_number(decoded.kind.unwrap_or(SpanKind::Internal)),
                 span.parent.map(span_key),
                 decoded.attributes,

@@ -14,7 +14,7 @@ use spanscope_model::{
 
 use super::prepared::{InEnd, InEvent, InPoint, InSpan, Place, Prepared, Sender, SenderKey};
 use crate::file::rows::Indexed;
-use crate::file::rows::{kind_number, span_key};
+use crate::file::rows::{kind_number, span_key, status_number};
 use crate::file::runs::facts_of_attributes;
 use crate::file::series::{Amount, labels_text, without_nul};
 use crate::json::{push_key, push_text};
@@ -305,7 +305,7 @@ fn end(end: SpanEnd) -> InEnd {
         trace_id: end.trace_id,
         key: span_key(end.span_id),
         time: end.end_time.as_nanos(),
-        status: i64::from(end.status == SpanStatus::Error),
+        status: status_number(end.status),
         attributes: end.attributes,
         expires: end.expires.map(|time| time.as_nanos()),
     }

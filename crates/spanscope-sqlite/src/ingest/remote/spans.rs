@@ -67,10 +67,7 @@ impl Batch<'_> {
         if let Some(trace) = self.rows.touched(trace_id) {
             match known.map(|known| known.state) {
                 None => trace.note_span(span.duration, span.status),
-                Some(KnownState::Running) => {
-                    trace.open -= 1;
-                    trace.errors += i64::from(span.status == Some(1));
-                }
+                Some(KnownState::Running) => trace.note_end(span.status),
                 Some(_) => {}
             }
             if span.parent.is_none() {
@@ -231,11 +228,10 @@ impl Batch<'_> {
             }
         };
         if let Some(trace) = self.rows.touched(trace_id) {
-            trace.errors += end.status;
             if was_running {
-                trace.open -= 1;
+                trace.note_end(Some(end.status));
             } else {
-                trace.spans += 1;
+                trace.note_span(Some(0), Some(end.status));
             }
             trace.note_expiry(end.expires);
         }
