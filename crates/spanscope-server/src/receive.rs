@@ -113,7 +113,7 @@ async fn receive(signal: Signal, receiver: &Receiver, store: ScopedStore, reques
         Ok(encoding) => encoding,
         Err(error) => return error.into_response(),
     };
-    match take(signal, encoding, receiver, store, request).await {
+    match receive_body(signal, encoding, receiver, store, request).await {
         Ok(body) => in_encoding(StatusCode::OK, encoding, body),
         Err(error) => {
             count(signal, "refused", 1);
@@ -122,7 +122,8 @@ async fn receive(signal: Signal, receiver: &Receiver, store: ScopedStore, reques
     }
 }
 
-async fn take(
+/// Reads, converts and stores one body. Answers when its records are committed.
+async fn receive_body(
     signal: Signal,
     encoding: Encoding,
     receiver: &Receiver,

@@ -40,7 +40,7 @@ pub(super) fn run(file: &StoreFile, args: &TailArgs) -> Result<()> {
     let least = args.severity.as_deref().map(severity).transpose()?;
     let mut lines = EntryLines::new(&out, false);
     let store = file.open()?;
-    let mut follower = Follower::new(&*store)?;
+    let mut follower = TailFollower::new(&*store)?;
     let last = follower.last(&*store, usize::try_from(args.lines).unwrap_or(usize::MAX), least)?;
     show(&out, &mut lines, &last)?;
     loop {
@@ -89,7 +89,7 @@ fn show(out: &Output, lines: &mut EntryLines, records: &[Record]) -> Result<()> 
 }
 
 /// How far has been read.
-struct Follower {
+struct TailFollower {
     cursor: Cursor,
     running: Running,
     last_asked: Instant,
@@ -103,7 +103,7 @@ struct ReadBefore {
     events: HashSet<String>,
 }
 
-impl Follower {
+impl TailFollower {
     fn new(store: &dyn TraceStore) -> Result<Self> {
         Ok(Self {
             cursor: block_on(store.latest())?,

@@ -9,10 +9,10 @@ use spanscope_model::{
 
 use super::attributes::{attributes, set_dropped, take_category, value};
 use super::ids;
-use super::intake::{Intake, shown};
 use super::sources::{OfResource, OfScope, by_source};
+use super::tally::{RequestTally, shown};
 
-pub(super) fn records(request: ExportLogsServiceRequest, intake: &mut Intake) -> Vec<SourceRecords> {
+pub(super) fn records(request: ExportLogsServiceRequest, tally: &mut RequestTally) -> Vec<SourceRecords> {
     let sent = request.resource_logs.into_iter().map(|of| OfResource {
         resource: of.resource,
         schema_url: of.schema_url,
@@ -26,21 +26,21 @@ pub(super) fn records(request: ExportLogsServiceRequest, intake: &mut Intake) ->
             })
             .collect(),
     });
-    by_source(sent, intake, |_| 1, take)
+    by_source(sent, tally, |_| 1, add_log)
 }
 
-fn take(record: LogRecord, records: &mut SourceRecords, intake: &mut Intake) {
+fn add_log(record: LogRecord, records: &mut SourceRecords, tally: &mut RequestTally) {
     let target = &records.source.scope.name;
     let frame = Frame::of(&record);
-    match frame.and_then(|frame| intake.copy(target.len()).map(|()| frame)) {
+    match frame.and_then(|frame| tally.copy(target.len()).map(|()| frame)) {
         Ok(frame) => {
-            let time = frame.time.unwrap_or_else(|| intake.now());
+            let time = frame.time.unwrap_or_else(|| tally.now());
             let event = new_event(record, &frame, time, target.clone());
             records.events.push(event);
         }
         Err(why) => {
             let message = message(record.body, &record.event_name);
-            intake.reject(1, format!("log record {}: {why}", shown(&message)));
+            tally.reject(1, format!("log record {}: {why}", shown(&message)));
         }
     }
 }

@@ -14,10 +14,10 @@ use spanscope_model::{Adds, MetricKind, NewPoint, SourceRecords, Timestamp, Valu
 use super::attributes::attributes;
 use super::detail::{self, Temporality};
 use super::ids;
-use super::intake::{Intake, shown};
 use super::sources::{OfResource, OfScope, by_source};
+use super::tally::{RequestTally, shown};
 
-pub(super) fn records(request: ExportMetricsServiceRequest, intake: &mut Intake) -> Vec<SourceRecords> {
+pub(super) fn records(request: ExportMetricsServiceRequest, tally: &mut RequestTally) -> Vec<SourceRecords> {
     let sent = request.resource_metrics.into_iter().map(|of| OfResource {
         resource: of.resource,
         schema_url: of.schema_url,
@@ -31,7 +31,7 @@ pub(super) fn records(request: ExportMetricsServiceRequest, intake: &mut Intake)
             })
             .collect(),
     });
-    by_source(sent, intake, points, take_metric)
+    by_source(sent, tally, points, take_metric)
 }
 
 /// How many data points a metric has. One of a kind that is not known here has none: what it holds was not even read.
@@ -47,12 +47,12 @@ fn points(metric: &Metric) -> u64 {
     points as u64
 }
 
-fn take_metric(metric: Metric, records: &mut SourceRecords, intake: &mut Intake) {
+fn take_metric(metric: Metric, records: &mut SourceRecords, tally: &mut RequestTally) {
     let mut series = Series {
         name: stored_metric_name(&metric.name),
         unit: &metric.unit,
         points: &mut records.points,
-        intake,
+        tally,
     };
     match metric.data {
         Some(Data::Gauge(gauge)) => {
@@ -203,7 +203,7 @@ struct Series<'a> {
     name: &'a str,
     unit: &'a str,
     points: &'a mut Vec<NewPoint>,
-    intake: &'a mut Intake,
+    tally: &'a mut RequestTally,
 }
 
 impl Series<'_> {
@@ -249,7 +249,7 @@ impl Series<'_> {
             Ok(point) => self.points.push(point),
             Err(why) => {
                 let name = shown(self.name);
-                self.intake
+                self.tally
                     .reject(1, format!("data point of metric {name}: {why}"));
             }
         }
@@ -272,7 +272,7 @@ impl Series<'_> {
         {
             return Err(format!("its value is {number}: give a finite number"));
         }
-        self.intake.copy(self.name.len() + self.unit.len())?;
+        self.tally.copy(self.name.len() + self.unit.len())?;
         let (trace_id, span_id) = detail::only_exemplar_ids(&common.exemplars);
         detail::add_exemplars(&mut measured.detail, common.exemplars);
         let mut labels: Vec<(String, String)> = attributes(common.attributes)

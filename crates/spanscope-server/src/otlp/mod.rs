@@ -5,16 +5,16 @@
 //! the answer. A record that is wrong is left out, counted and described, and the others are kept: no sender mends a batch
 //! and sends it again. Only a body that can't be read at all is an error.
 //!
-//! Never here: HTTP, a store, a panic. Nesting is bounded by the two decoders, which give up at 100 messages and 128 brackets;
-//! everything else here may recurse over values for that reason. Memory is bounded by [`Intake::copy`]: what a request says
-//! once for many records is copied to each, and only so often.
+//! Never here: HTTP, a store, a panic. Nesting is bounded by the two decoders, which give up at 100
+//! messages and 128 brackets; everything else here may recurse over values for that reason. Memory is
+//! bounded by [`RequestTally::copy`]: what a request says once for many records is copied to each, and
+//! only so often.
 
 mod answer;
 mod attributes;
 mod detail;
 mod encode;
 mod ids;
-mod intake;
 mod json;
 mod logs;
 mod metrics;
@@ -22,6 +22,7 @@ mod signal;
 mod sources;
 mod span_events;
 mod spans;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod weight;
@@ -36,8 +37,8 @@ use prost::Message;
 use spanscope_model::{LogEvent, NewRecords, Span};
 
 pub(crate) use answer::{answer, failure};
-use intake::Intake;
 pub(crate) use signal::{Encoding, Signal};
+use tally::RequestTally;
 pub(crate) use weight::weight;
 
 /// What became of a request.
@@ -56,31 +57,31 @@ pub(crate) struct Converted {
 /// # Errors
 /// What is wrong with the body and what is accepted instead.
 pub(crate) fn convert(signal: Signal, encoding: Encoding, body: &[u8]) -> Result<Converted, String> {
-    let mut intake = Intake::new(body.len());
+    let mut tally = RequestTally::new(body.len());
     let sources = match signal {
         Signal::Traces => {
-            let request: ExportTraceServiceRequest = read(signal, encoding, body, json::traces, &mut intake)?;
-            spans::records(request, &mut intake)
+            let request: ExportTraceServiceRequest = read(signal, encoding, body, json::traces, &mut tally)?;
+            spans::records(request, &mut tally)
         }
         Signal::Metrics => {
             let request: ExportMetricsServiceRequest =
-                read(signal, encoding, body, json::metrics, &mut intake)?;
-            metrics::records(request, &mut intake)
+                read(signal, encoding, body, json::metrics, &mut tally)?;
+            metrics::records(request, &mut tally)
         }
         Signal::Logs => {
-            let request: ExportLogsServiceRequest = read(signal, encoding, body, json::logs, &mut intake)?;
-            logs::records(request, &mut intake)
+            let request: ExportLogsServiceRequest = read(signal, encoding, body, json::logs, &mut tally)?;
+            logs::records(request, &mut tally)
         }
     };
     Ok(Converted {
         records: NewRecords {
             // The same text logged twice without a time is two events, however alike the requests are.
-            batch: (!intake.used_clock()).then(|| digest(signal, body)),
+            batch: (!tally.used_clock()).then(|| digest(signal, body)),
             sources,
             ..NewRecords::default()
         },
-        rejected: intake.rejected(),
-        message: intake.message(),
+        rejected: tally.rejected(),
+        message: tally.message(),
     })
 }
 
@@ -113,8 +114,8 @@ fn read<T: Message + Default>(
     signal: Signal,
     encoding: Encoding,
     body: &[u8],
-    read_json: fn(json::Node<'_>, &mut Intake) -> Result<T, json::Wrong>,
-    intake: &mut Intake,
+    read_json: fn(json::Node<'_>, &mut RequestTally) -> Result<T, json::Wrong>,
+    tally: &mut RequestTally,
 ) -> Result<T, String> {
     let (request, field) = (signal.request(), signal.field());
     match encoding {
@@ -123,7 +124,7 @@ fn read<T: Message + Default>(
                 "the body is no {request} in protobuf: {error}: send one, or JSON with the header `content-type: application/json`"
             )
         }),
-        Encoding::Json => json::read(body, |node| read_json(node, intake)).map_err(|error| {
+        Encoding::Json => json::read(body, |node| read_json(node, tally)).map_err(|error| {
             format!(
                 "the body is no {request} in JSON: {error}: send {{\"{field}\": [...]}}, or protobuf with the header `content-type: application/x-protobuf`"
             )

@@ -6,7 +6,7 @@ use spanscope_model::wire::{COUNTS_TOKENS, DROPPED_ATTRIBUTES, LOGS_EVENTS, SCHE
 use spanscope_model::{Attributes, Scope, Source, SourceRecords, Value};
 
 use super::attributes::{attributes, set_dropped, weight};
-use super::intake::Intake;
+use super::tally::RequestTally;
 
 /// What one resource sent.
 pub(super) struct OfResource<R> {
@@ -27,9 +27,9 @@ pub(super) struct OfScope<R> {
 /// `count` says for how many records a thing that was sent stands, `take` adds them or rejects them.
 pub(super) fn by_source<R>(
     sent: impl Iterator<Item = OfResource<R>>,
-    intake: &mut Intake,
+    tally: &mut RequestTally,
     count: impl Fn(&R) -> u64,
-    mut take: impl FnMut(R, &mut SourceRecords, &mut Intake),
+    mut take: impl FnMut(R, &mut SourceRecords, &mut RequestTally),
 ) -> Vec<SourceRecords> {
     let mut sources = Vec::new();
     for of_resource in sent {
@@ -40,8 +40,8 @@ pub(super) fn by_source<R>(
             if of_scope.sent.is_empty() {
                 continue; // a scope without records costs no copy of the resource
             }
-            if !is_first && let Err(why) = intake.copy(size) {
-                intake.reject(of_scope.sent.iter().map(&count).sum(), why);
+            if !is_first && let Err(why) = tally.copy(size) {
+                tally.reject(of_scope.sent.iter().map(&count).sum(), why);
                 continue;
             }
             is_first = false;
@@ -57,7 +57,7 @@ pub(super) fn by_source<R>(
                 ..SourceRecords::default()
             };
             for sent in of_scope.sent {
-                take(sent, &mut records, intake);
+                take(sent, &mut records, tally);
             }
             if !(records.spans.is_empty() && records.events.is_empty() && records.points.is_empty()) {
                 sources.push(records);

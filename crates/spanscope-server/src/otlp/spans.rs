@@ -10,11 +10,11 @@ use spanscope_model::{
 
 use super::attributes::{attributes, set_dropped, take_category};
 use super::ids;
-use super::intake::{Intake, shown};
 use super::sources::{OfResource, OfScope, by_source};
 use super::span_events::{self, SpanOrigin};
+use super::tally::{RequestTally, shown};
 
-pub(super) fn records(request: ExportTraceServiceRequest, intake: &mut Intake) -> Vec<SourceRecords> {
+pub(super) fn records(request: ExportTraceServiceRequest, tally: &mut RequestTally) -> Vec<SourceRecords> {
     let sent = request.resource_spans.into_iter().map(|of| OfResource {
         resource: of.resource,
         schema_url: of.schema_url,
@@ -28,19 +28,19 @@ pub(super) fn records(request: ExportTraceServiceRequest, intake: &mut Intake) -
             })
             .collect(),
     });
-    by_source(sent, intake, |_| 1, take)
+    by_source(sent, tally, |_| 1, add_span)
 }
 
-fn take(span: sent::Span, records: &mut SourceRecords, intake: &mut Intake) {
+fn add_span(span: sent::Span, records: &mut SourceRecords, tally: &mut RequestTally) {
     let scope = &records.source.scope.name;
     // The span and each of its events say the scope's name as their target.
     let copies = scope.len().saturating_mul(span.events.len() + 1);
-    match Frame::of(&span).and_then(|frame| intake.copy(copies).map(|()| frame)) {
+    match Frame::of(&span).and_then(|frame| tally.copy(copies).map(|()| frame)) {
         Ok(frame) => {
             let span = new_span(span, frame, &records.source);
             records.spans.push(span);
         }
-        Err(why) => intake.reject(1, format!("span {}: {why}", shown(&span.name))),
+        Err(why) => tally.reject(1, format!("span {}: {why}", shown(&span.name))),
     }
 }
 

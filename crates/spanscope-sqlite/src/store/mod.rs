@@ -362,7 +362,7 @@ impl TraceStore for SqliteStore {
         let Some(intake) = &self.intake else {
             return Box::pin(async { Err(only_read()) });
         };
-        intake.take(self.asker.tenant.as_ref(), records)
+        intake.enqueue(self.asker.tenant.as_ref(), records)
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -12,7 +12,7 @@ use super::common::attributes;
 use super::node::Node;
 use super::object::Object;
 use super::wrong::Wrong;
-use crate::otlp::intake::Intake;
+use crate::otlp::tally::RequestTally;
 
 /// The fields that hold data points, one of which a metric has.
 const KINDS: [&str; 5] = ["gauge", "sum", "histogram", "exponentialHistogram", "summary"];
@@ -27,39 +27,39 @@ pub(super) fn points(metric: &Node<'_>) -> u64 {
 
 /// A metric. Data points are records, so each that can't be read is rejected alone; they are read last, so that none is
 /// rejected alone and then once more with the metric.
-pub(super) fn metric(metric: Node<'_>, intake: &mut Intake) -> Result<Metric, Wrong> {
+pub(super) fn metric(metric: Node<'_>, tally: &mut RequestTally) -> Result<Metric, Wrong> {
     let mut metric = Object::of(metric)?;
     Ok(Metric {
         name: metric.text("name")?,
         description: metric.text("description")?,
         unit: metric.text("unit")?,
         metadata: attributes(&mut metric, "metadata")?,
-        data: data(&mut metric, intake)?,
+        data: data(&mut metric, tally)?,
     })
 }
 
-fn data(metric: &mut Object<'_>, intake: &mut Intake) -> Result<Option<Data>, Wrong> {
+fn data(metric: &mut Object<'_>, tally: &mut RequestTally) -> Result<Option<Data>, Wrong> {
     for kind in KINDS {
         let data = metric.message(kind, |mut data| {
             Ok(match kind {
                 "gauge" => Data::Gauge(Gauge {
-                    data_points: points_of(&mut data, intake, number)?,
+                    data_points: points_of(&mut data, tally, number)?,
                 }),
                 "sum" => Data::Sum(Sum {
                     aggregation_temporality: temporality(&mut data)?,
                     is_monotonic: data.truth("isMonotonic")?,
-                    data_points: points_of(&mut data, intake, number)?,
+                    data_points: points_of(&mut data, tally, number)?,
                 }),
                 "histogram" => Data::Histogram(Histogram {
                     aggregation_temporality: temporality(&mut data)?,
-                    data_points: points_of(&mut data, intake, histogram)?,
+                    data_points: points_of(&mut data, tally, histogram)?,
                 }),
                 "exponentialHistogram" => Data::ExponentialHistogram(ExponentialHistogram {
                     aggregation_temporality: temporality(&mut data)?,
-                    data_points: points_of(&mut data, intake, exponential)?,
+                    data_points: points_of(&mut data, tally, exponential)?,
                 }),
                 _ => Data::Summary(Summary {
-                    data_points: points_of(&mut data, intake, summary)?,
+                    data_points: points_of(&mut data, tally, summary)?,
                 }),
             })
         })?;
@@ -72,10 +72,10 @@ fn data(metric: &mut Object<'_>, intake: &mut Intake) -> Result<Option<Data>, Wr
 
 fn points_of<T>(
     data: &mut Object<'_>,
-    intake: &mut Intake,
+    tally: &mut RequestTally,
     read: fn(Node<'_>) -> Result<T, Wrong>,
 ) -> Result<Vec<T>, Wrong> {
-    data.records("dataPoints", intake, |_| 1, |point, _| read(point))
+    data.records("dataPoints", tally, |_| 1, |point, _| read(point))
 }
 
 fn temporality(object: &mut Object<'_>) -> Result<i32, Wrong> {

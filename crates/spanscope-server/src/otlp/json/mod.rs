@@ -26,8 +26,8 @@ use opentelemetry_proto::tonic::logs::v1::{ResourceLogs, ScopeLogs};
 use opentelemetry_proto::tonic::metrics::v1::{ResourceMetrics, ScopeMetrics};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans};
 
-use super::intake::Intake;
 use super::signal::Signal;
+use super::tally::RequestTally;
 pub(super) use node::Node;
 use object::Object;
 pub(super) use write::traces as write_traces;
@@ -46,8 +46,8 @@ pub(super) fn read<T>(body: &[u8], read: impl FnOnce(Node<'_>) -> Result<T, Wron
     read(node).map_err(|wrong| wrong.to_string())
 }
 
-pub(super) fn traces(body: Node<'_>, intake: &mut Intake) -> Result<ExportTraceServiceRequest, Wrong> {
-    let mut request = request(body, Signal::Traces, intake)?;
+pub(super) fn traces(body: Node<'_>, tally: &mut RequestTally) -> Result<ExportTraceServiceRequest, Wrong> {
+    let mut request = request(body, Signal::Traces, tally)?;
     let resource_spans = request.list(Signal::Traces.field(), |of| {
         let mut of = Object::of(of)?;
         Ok(ResourceSpans {
@@ -58,7 +58,7 @@ pub(super) fn traces(body: Node<'_>, intake: &mut Intake) -> Result<ExportTraceS
                 Ok(ScopeSpans {
                     scope: of.message("scope", common::scope)?,
                     schema_url: of.text("schemaUrl")?,
-                    spans: of.records("spans", intake, |_| 1, |span, _| records::span(span))?,
+                    spans: of.records("spans", tally, |_| 1, |span, _| records::span(span))?,
                 })
             })?,
         })
@@ -66,8 +66,8 @@ pub(super) fn traces(body: Node<'_>, intake: &mut Intake) -> Result<ExportTraceS
     Ok(ExportTraceServiceRequest { resource_spans })
 }
 
-pub(super) fn logs(body: Node<'_>, intake: &mut Intake) -> Result<ExportLogsServiceRequest, Wrong> {
-    let mut request = request(body, Signal::Logs, intake)?;
+pub(super) fn logs(body: Node<'_>, tally: &mut RequestTally) -> Result<ExportLogsServiceRequest, Wrong> {
+    let mut request = request(body, Signal::Logs, tally)?;
     let resource_logs = request.list(Signal::Logs.field(), |of| {
         let mut of = Object::of(of)?;
         Ok(ResourceLogs {
@@ -78,7 +78,7 @@ pub(super) fn logs(body: Node<'_>, intake: &mut Intake) -> Result<ExportLogsServ
                 Ok(ScopeLogs {
                     scope: of.message("scope", common::scope)?,
                     schema_url: of.text("schemaUrl")?,
-                    log_records: of.records("logRecords", intake, |_| 1, |record, _| records::log(record))?,
+                    log_records: of.records("logRecords", tally, |_| 1, |record, _| records::log(record))?,
                 })
             })?,
         })
@@ -86,8 +86,11 @@ pub(super) fn logs(body: Node<'_>, intake: &mut Intake) -> Result<ExportLogsServ
     Ok(ExportLogsServiceRequest { resource_logs })
 }
 
-pub(super) fn metrics(body: Node<'_>, intake: &mut Intake) -> Result<ExportMetricsServiceRequest, Wrong> {
-    let mut request = request(body, Signal::Metrics, intake)?;
+pub(super) fn metrics(
+    body: Node<'_>,
+    tally: &mut RequestTally,
+) -> Result<ExportMetricsServiceRequest, Wrong> {
+    let mut request = request(body, Signal::Metrics, tally)?;
     let resource_metrics = request.list(Signal::Metrics.field(), |of| {
         let mut of = Object::of(of)?;
         Ok(ResourceMetrics {
@@ -98,7 +101,7 @@ pub(super) fn metrics(body: Node<'_>, intake: &mut Intake) -> Result<ExportMetri
                 Ok(ScopeMetrics {
                     scope: of.message("scope", common::scope)?,
                     schema_url: of.text("schemaUrl")?,
-                    metrics: of.records("metrics", intake, metric::points, metric::metric)?,
+                    metrics: of.records("metrics", tally, metric::points, metric::metric)?,
                 })
             })?,
         })
@@ -107,11 +110,11 @@ pub(super) fn metrics(body: Node<'_>, intake: &mut Intake) -> Result<ExportMetri
 }
 
 /// The request itself. One that has other fields and not the only known one is an empty request, and most likely a mistake.
-fn request<'a>(body: Node<'a>, signal: Signal, intake: &mut Intake) -> Result<Object<'a>, Wrong> {
+fn request<'a>(body: Node<'a>, signal: Signal, tally: &mut RequestTally) -> Result<Object<'a>, Wrong> {
     let request = Object::of(body)?;
     let field = signal.field();
     if !request.is_empty() && !request.has(field) {
-        intake.note(format!(
+        tally.note(format!(
             "the body has no field `{field}`, so nothing in it was read"
         ));
     }

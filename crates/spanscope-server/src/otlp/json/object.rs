@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::node::Node;
 use super::wrong::Wrong;
-use crate::otlp::intake::{Intake, shown};
+use crate::otlp::tally::{RequestTally, shown};
 
 /// What is left of an object. What nobody takes is unknown, and ignored.
 pub(super) struct Object<'a>(Vec<(Cow<'a, str>, Node<'a>)>);
@@ -77,18 +77,18 @@ impl<'a> Object<'a> {
     pub(super) fn records<T>(
         &mut self,
         field: &str,
-        intake: &mut Intake,
+        tally: &mut RequestTally,
         count: impl Fn(&Node<'a>) -> u64,
-        mut read: impl FnMut(Node<'a>, &mut Intake) -> Result<T, Wrong>,
+        mut read: impl FnMut(Node<'a>, &mut RequestTally) -> Result<T, Wrong>,
     ) -> Result<Vec<T>, Wrong> {
         self.read(field, |value| {
             let mut records = Vec::new();
             for (index, value) in items(value)?.into_iter().enumerate() {
                 let stands_for = count(&value);
-                match read(value, intake) {
+                match read(value, tally) {
                     Ok(record) => records.push(record),
                     Err(wrong) => {
-                        intake.reject(stands_for, wrong.at(index).within(field).to_string());
+                        tally.reject(stands_for, wrong.at(index).within(field).to_string());
                     }
                 }
             }

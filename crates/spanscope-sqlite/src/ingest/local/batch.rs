@@ -12,7 +12,7 @@ use spanscope_core::queue::{Chunk, Entry, EventEntry, SpanEntry};
 use spanscope_model::{SpanKind, SpanStatus, TraceId};
 use tracing_core::span::Id;
 
-use super::decode::{Prepared, extra};
+use super::decode::{PreparedCallsite, extra};
 use super::measurements::Measurements;
 use super::open_span::OpenSpan;
 use super::reading::Reading;
@@ -456,7 +456,8 @@ impl<'a> Batch<'a> {
             indexed_keys,
             ..
         } = &mut *self.reading;
-        let callsite = callsites.get_or_insert_with(event.metadata, |info| Prepared::new(info, indexed_keys));
+        let callsite =
+            callsites.get_or_insert_with(event.metadata, |info| PreparedCallsite::new(info, indexed_keys));
         let fields = callsite.info.resolve(fields);
         self.measurements.add_event(event, &fields, time, expires)
     }
@@ -474,7 +475,8 @@ impl<'a> Batch<'a> {
             indexed_keys,
             ..
         } = &mut *self.reading;
-        let callsite = callsites.get_or_insert_with(metadata, |info| Prepared::new(info, indexed_keys));
+        let callsite =
+            callsites.get_or_insert_with(metadata, |info| PreparedCallsite::new(info, indexed_keys));
         decoded.read(decoder, callsite, fields, indexed_keys);
         if let Some(row) = callsite.row {
             return Ok(row);

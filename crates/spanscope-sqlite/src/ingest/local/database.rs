@@ -13,7 +13,7 @@ use spanscope_model::{StoreError, Timestamp};
 use tracing_core::span::Id;
 
 use super::batch::Batch;
-use super::decode::Prepared;
+use super::decode::PreparedCallsite;
 use super::open_span::{OpenSpan, end_lost_span};
 use super::reading::Reading;
 use super::settings::WriterSettings;
@@ -289,7 +289,7 @@ impl Database {
                 None if span.missing => lost.push(span.row),
                 None => span.missing = true,
                 Some(record) if record.fields().len() != span.field_bytes => {
-                    let prepare = |info| Prepared::new(info, indexed_keys);
+                    let prepare = |info| PreparedCallsite::new(info, indexed_keys);
                     let callsite = callsites.get_or_insert_with(record.metadata(), prepare);
                     decoded.read(decoder, callsite, FieldReader::new(record.fields()), indexed_keys);
                     let found = decoded.facts.take().map(|facts| Found {

@@ -64,7 +64,7 @@ impl Decoded {
     pub(super) fn read(
         &mut self,
         decoder: &mut Decoder,
-        callsite: &Prepared,
+        callsite: &PreparedCallsite,
         fields: FieldReader<'_>,
         indexed_keys: &[String],
     ) {
@@ -115,7 +115,7 @@ impl Decoded {
     }
 
     /// Adds an attribute, and notes what else the store wants of it.
-    fn field(&mut self, callsite: &Prepared, field: &ResolvedField<'_>, indexed_keys: &[String]) {
+    fn field(&mut self, callsite: &PreparedCallsite, field: &ResolvedField<'_>, indexed_keys: &[String]) {
         let &ResolvedField {
             declared,
             name,
@@ -219,7 +219,7 @@ pub(super) fn extra(status_message: Option<&str>, links: &[SpanIds]) -> Option<S
 
 /// A callsite with what the writer works out once.
 #[derive(Debug)]
-pub(super) struct Prepared {
+pub(super) struct PreparedCallsite {
     pub(super) info: CallsiteInfo,
     pub(super) fields: Vec<PreparedField>,
     /// It declares a field that may tell of an agent run.
@@ -236,7 +236,7 @@ pub(super) struct PreparedField {
     is_tenant: bool,
 }
 
-impl Prepared {
+impl PreparedCallsite {
     pub(super) fn new(info: CallsiteInfo, indexed_keys: &[String]) -> Self {
         let fields = info.fields.iter().map(|field| {
             let mut json_key = String::new();

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use spanscope_core::capture::{CallsiteCache, Decoder};
 use spanscope_layers::Categories;
 
-use super::decode::{Decoded, Prepared};
+use super::decode::{Decoded, PreparedCallsite};
 
 /// What the writer keeps from batch to batch to read records with.
 #[derive(Debug)]
 pub(super) struct Reading {
-    pub(super) callsites: CallsiteCache<Prepared>,
+    pub(super) callsites: CallsiteCache<PreparedCallsite>,
     /// Targets that records of the `log` crate brought with them, by level.
     pub(super) log_callsites: HashMap<(String, u8), i64>,
     /// Rows of tenants that roots have named.

@@ -1,7 +1,7 @@
 //! One transaction of records that were sent: what it holds, and what every part of it needs.
 //!
-//! `take.rs` gives it the records, `senders.rs` finds who sent them, `spans.rs` stores spans and
-//! their ends, `totals.rs` tells by how much a total grew, `tokens.rs` counts the tokens of calls.
+//! `store_batch.rs` gives it the records, `senders.rs` finds who sent them, `spans.rs` stores spans
+//! and their ends, `totals.rs` tells by how much a total grew, `tokens.rs` counts the tokens of calls.
 //! Nothing outlives the transaction but [`State`], which is forgotten when one fails.
 
 use std::collections::{HashMap, HashSet};

@@ -12,7 +12,7 @@ use spanscope_model::{
     SpanEnd, SpanStatus, Tenant, TraceId, UNCATEGORIZED, Value,
 };
 
-use super::prepared::{InEnd, InEvent, InPoint, InSpan, Place, Prepared, Sender, SenderKey};
+use super::prepared::{InEnd, InEvent, InPoint, InSpan, Place, PreparedRecords, Sender, SenderKey};
 use crate::file::rows::Indexed;
 use crate::file::rows::{kind_number, span_key, status_number};
 use crate::file::runs::facts_of_attributes;
@@ -30,7 +30,7 @@ struct Maker<'m> {
     is_indexed: &'m dyn Fn(&str) -> bool,
 }
 
-impl Prepared {
+impl PreparedRecords {
     /// Makes rows of records. `is_indexed` says which attributes are found by an index.
     pub(super) fn new(
         tenant: Option<&Tenant>,

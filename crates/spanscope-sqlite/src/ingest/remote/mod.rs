@@ -14,7 +14,7 @@ mod prepared;
 mod senders;
 mod spans;
 mod state;
-mod take;
+mod store_batch;
 mod tokens;
 mod totals;
 
@@ -32,7 +32,7 @@ use spanscope_model::{
 };
 
 use self::batch::Batch;
-use self::prepared::Prepared;
+use self::prepared::PreparedRecords;
 use self::state::State;
 use crate::file::bounds::{Bounds, Trouble};
 use crate::file::marks::Marks;
@@ -58,7 +58,7 @@ pub(crate) struct Settings {
 
 /// Records that wait, and who waits for them.
 struct Job {
-    prepared: Prepared,
+    prepared: PreparedRecords,
     promise: Promise<IngestReceipt>,
 }
 
@@ -124,7 +124,7 @@ impl Intake {
     }
 
     /// Gives records to the thread. The answer comes when they are committed.
-    pub(crate) fn take(
+    pub(crate) fn enqueue(
         &self,
         tenant: Option<&Tenant>,
         records: NewRecords,
@@ -145,7 +145,7 @@ impl Intake {
         }
         let prepared = {
             let keys = read(&self.shared.keys);
-            Prepared::new(tenant, records, settings.max_value_len, &|key| keys.contains(key))
+            PreparedRecords::new(tenant, records, settings.max_value_len, &|key| keys.contains(key))
         };
         let bytes = prepared.bytes;
         if let Err(error) = self.room_for(bytes) {
@@ -267,7 +267,7 @@ impl Writer {
 
     /// Writes jobs together, or where that fails each by itself, so that none suffers for another one.
     fn write(&mut self, jobs: Vec<Job>) {
-        let prepared: Vec<&Prepared> = jobs.iter().map(|job| &job.prepared).collect();
+        let prepared: Vec<&PreparedRecords> = jobs.iter().map(|job| &job.prepared).collect();
         match self.commit(&prepared) {
             Ok(taken) => {
                 for (job, taken) in jobs.into_iter().zip(taken) {
@@ -292,7 +292,7 @@ impl Writer {
         let _ = self.bounds.keep(&self.db);
     }
 
-    fn commit(&mut self, jobs: &[&Prepared]) -> Result<Vec<IngestReceipt>, Trouble> {
+    fn commit(&mut self, jobs: &[&PreparedRecords]) -> Result<Vec<IngestReceipt>, Trouble> {
         if self.bounds.is_gone() {
             self.db = open::open_write(self.bounds.path())?;
             self.bounds.opened();
@@ -312,7 +312,10 @@ impl Writer {
         Ok(taken)
     }
 
-    fn transaction(&mut self, jobs: &[&Prepared]) -> rusqlite::Result<(Vec<IngestReceipt>, Vec<String>)> {
+    fn transaction(
+        &mut self,
+        jobs: &[&PreparedRecords],
+    ) -> rusqlite::Result<(Vec<IngestReceipt>, Vec<String>)> {
         let tx = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
         let now = Timestamp::now().as_nanos();
         let mut batch = Batch::begin(
@@ -328,7 +331,7 @@ impl Writer {
         }
         let mut taken = Vec::with_capacity(jobs.len());
         for job in jobs {
-            taken.push(batch.take(job)?);
+            taken.push(batch.store_batch(job)?);
         }
         let overflowed = batch.finish()?;
         tx.commit()?;

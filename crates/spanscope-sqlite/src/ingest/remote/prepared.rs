@@ -17,7 +17,7 @@ const RECORD_BYTES: usize = 256;
 
 /// Records that were given to the store, as rows.
 #[derive(Debug)]
-pub(super) struct Prepared {
+pub(super) struct PreparedRecords {
     pub(super) tenant: Option<Tenant>,
     pub(super) digest: Option<[u8; 16]>,
     /// Ids of these records may have been continued elsewhere: they come from the telemetry API.

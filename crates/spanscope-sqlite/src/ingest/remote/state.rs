@@ -35,7 +35,7 @@ impl State {
 pub(super) struct Account {
     pub(super) records: u64,
     pub(super) expires: Option<i64>,
-    pub(super) runs: bool,
+    pub(super) has_open_spans: bool,
 }
 
 /// What is there of a span.

@@ -5,7 +5,7 @@ use rusqlite::params;
 use spanscope_model::{IngestReceipt, TraceId};
 
 use super::batch::Batch;
-use super::prepared::{Prepared, Sender};
+use super::prepared::{PreparedRecords, Sender};
 use super::state::{Account, Call};
 use super::totals;
 use crate::file::series::NewPoint;
@@ -17,7 +17,7 @@ const GRACE: i64 = 600_000_000_000;
 
 impl Batch<'_> {
     /// Stores what of these records is not there.
-    pub(super) fn take(&mut self, prepared: &Prepared) -> rusqlite::Result<IngestReceipt> {
+    pub(super) fn store_batch(&mut self, prepared: &PreparedRecords) -> rusqlite::Result<IngestReceipt> {
         let mut taken = IngestReceipt::default();
         let (owner, tenant) = match &prepared.tenant {
             None => (Owner::Anyone, 0),
@@ -51,12 +51,12 @@ impl Batch<'_> {
                 ])?;
         }
         for sender in &prepared.sources {
-            self.take_sender(tenant, sender, prepared.follows, &mut taken)?;
+            self.store_sender(tenant, sender, prepared.follows, &mut taken)?;
         }
         Ok(taken)
     }
 
-    fn take_sender(
+    fn store_sender(
         &mut self,
         tenant: i64,
         sender: &Sender,
@@ -65,7 +65,7 @@ impl Batch<'_> {
     ) -> rusqlite::Result<()> {
         let process = self.sender(tenant, &sender.key)?;
         let mut account = Account {
-            runs: follows || sender.spans.iter().any(|span| span.duration.is_none()),
+            has_open_spans: follows || sender.spans.iter().any(|span| span.duration.is_none()),
             ..Account::default()
         };
         let called = |batch: &Self, trace_id: TraceId| match follows {
@@ -144,7 +144,7 @@ impl Batch<'_> {
         let all = self.accounts.entry(process).or_default();
         all.records += account.records;
         all.expires = all.expires.max(account.expires);
-        all.runs |= account.runs;
+        all.has_open_spans |= account.has_open_spans;
         Ok(())
     }
 
@@ -160,7 +160,11 @@ impl Batch<'_> {
         )?;
         for (process, account) in &self.accounts {
             let records = i64::try_from(account.records).unwrap_or(i64::MAX);
-            let seen = if account.runs { self.now + GRACE } else { self.now };
+            let seen = if account.has_open_spans {
+                self.now + GRACE
+            } else {
+                self.now
+            };
             statement.execute(params![process, records, seen, account.expires])?;
         }
         if self.ahead > 0 {

@@ -1,4 +1,4 @@
-//! [`Intake`]: what is kept in mind while one request is taken in.
+//! [`RequestTally`]: what is kept in mind while one request is taken in.
 
 use spanscope_model::Timestamp;
 use spanscope_model::text::first_chars;
@@ -14,7 +14,7 @@ const PER_BYTE: usize = 4;
 
 /// What was rejected of a request, and what it may still cost.
 #[derive(Debug)]
-pub(super) struct Intake {
+pub(super) struct RequestTally {
     now: Timestamp,
     used_clock: bool,
     copies_left: usize,
@@ -25,7 +25,7 @@ pub(super) struct Intake {
     notes: Vec<String>,
 }
 
-impl Intake {
+impl RequestTally {
     pub(super) fn new(body: usize) -> Self {
         Self {
             now: Timestamp::now(),
