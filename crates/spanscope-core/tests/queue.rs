@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use spanscope_core::capture::{Capture, RawValue, SpanRecord};
-use spanscope_core::queue::{Chunk, Entry, Queue, WhenFull};
+use spanscope_core::queue::{Chunk, Queue, QueuedRecord, WhenFull};
 use tracing::span::{Attributes, Id};
 use tracing::{Dispatch, Event, Span, Subscriber, dispatcher, info, info_span};
 use tracing_subscriber::layer::{Context, Layer};
@@ -205,7 +205,9 @@ fn the_records_of_a_thread_stay_in_order_while_the_sink_drains() {
         while next != [EVENTS; THREADS as usize] {
             for chunk in program.drain() {
                 for entry in chunk.entries() {
-                    let Entry::Event(event) = entry else { continue };
+                    let QueuedRecord::Event(event) = entry else {
+                        continue;
+                    };
                     let Some((_, RawValue::U64(place))) = chunk.event_fields(event).next() else {
                         panic!("an event without its place");
                     };

@@ -15,7 +15,7 @@ use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanProcessor as _};
 use spanscope_core::capture::{
     CallsiteCache, CallsiteInfo, Capture, Clock, Decoder, Ticks, WallClock, suppress,
 };
-use spanscope_core::queue::{Chunk, Control, Entry, EventEntry, SpanEntry};
+use spanscope_core::queue::{Chunk, Control, EventEntry, QueuedRecord, SpanEntry};
 use spanscope_core::tail::Settle;
 use spanscope_model::wire::{COUNTS_TOKENS, LOGS_EVENTS};
 
@@ -211,7 +211,7 @@ impl Loop {
         }
         for chunk in &spans {
             for entry in chunk.entries() {
-                if let Entry::Span(span) = entry {
+                if let QueuedRecord::Span(span) = entry {
                     self.span(chunk, span);
                 }
             }
@@ -222,7 +222,7 @@ impl Loop {
             queue.drain(&mut chunks);
             for chunk in chunks {
                 for entry in chunk.entries() {
-                    if let Entry::Measurement(measurement) = entry {
+                    if let QueuedRecord::Measurement(measurement) = entry {
                         let added = instruments.record(chunk.measurement_fields(measurement));
                         if !added && let Some((_, account)) = &self.worker.outlets.metrics {
                             account.add_rejected(1);
@@ -387,7 +387,7 @@ impl Loop {
 
 fn events_of(chunk: &Chunk) -> impl Iterator<Item = (&Chunk, &EventEntry)> {
     chunk.entries().iter().filter_map(move |entry| match entry {
-        Entry::Event(event) => Some((chunk, event)),
+        QueuedRecord::Event(event) => Some((chunk, event)),
         _ => None,
     })
 }

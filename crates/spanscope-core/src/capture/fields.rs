@@ -290,7 +290,8 @@ pub enum Key<'a> {
     Own(&'a str),
 }
 
-/// Reads fields that a [`SpanRecord`](super::SpanRecord) or an [`Entry`](crate::queue::Entry) holds, oldest first.
+/// Reads fields that a [`SpanRecord`](super::SpanRecord) or a
+/// [`QueuedRecord`](crate::queue::QueuedRecord) holds, oldest first.
 #[derive(Debug, Clone)]
 pub struct FieldReader<'a> {
     bytes: &'a [u8],

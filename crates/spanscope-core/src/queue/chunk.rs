@@ -10,7 +10,7 @@ use crate::capture::{FieldReader, SpanIds, Ticks, span_outcome, status_of};
 pub(super) const CHUNK_BYTES: usize = 64 * 1024;
 /// What a full chunk is made for at once: three quarters of it are entries, as spans and events
 /// with some fields have it. Together it is an eighth more than what is paid for.
-const ENTRIES: usize = CHUNK_BYTES * 3 / 4 / size_of::<Entry>();
+const ENTRIES: usize = CHUNK_BYTES * 3 / 4 / size_of::<QueuedRecord>();
 const FIELD_BYTES: usize = CHUNK_BYTES * 3 / 8;
 /// A chunk with so many entries is full, and gets so many more at most from what it has paid
 /// already.
@@ -21,7 +21,7 @@ pub(super) const NOT_COUNTED: u64 = u64::MAX;
 
 /// One record. Its size counts: a calling thread writes one a span, and the queue is full of them.
 #[derive(Debug)]
-pub enum Entry {
+pub enum QueuedRecord {
     /// A span that began; only where the layer asks for it.
     Start(StartEntry),
     /// A span that ended.
@@ -128,7 +128,7 @@ impl Links {
 /// A run of records of one thread, oldest first.
 #[derive(Debug, Default)]
 pub struct Chunk {
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<QueuedRecord>,
     pub(super) bytes: Vec<u8>,
     /// Spans that the thread opened and has not closed; those closed on other threads are among them.
     pub(super) opened: Vec<Id>,
@@ -139,7 +139,7 @@ pub struct Chunk {
 impl Chunk {
     /// The records.
     #[must_use]
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[QueuedRecord] {
         &self.entries
     }
 
@@ -202,7 +202,9 @@ impl Chunk {
 
     /// What the records take, roughly as the allocator sees it.
     pub(super) fn used(&self) -> usize {
-        self.bytes.len() + self.entries.len() * size_of::<Entry>() + self.opened.len() * size_of::<Id>()
+        self.bytes.len()
+            + self.entries.len() * size_of::<QueuedRecord>()
+            + self.opened.len() * size_of::<Id>()
     }
 
     /// Has room for what fills a chunk.
@@ -224,7 +226,7 @@ impl Chunk {
 
     /// The memory that it has.
     pub(super) fn capacity(&self) -> usize {
-        self.bytes.capacity() + self.entries.capacity() * size_of::<Entry>()
+        self.bytes.capacity() + self.entries.capacity() * size_of::<QueuedRecord>()
     }
 
     /// Adds a record's fields. They end within 4 GiB, because a longer record finds no room:

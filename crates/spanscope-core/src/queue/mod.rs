@@ -19,7 +19,7 @@ mod push;
 mod shared;
 mod slot;
 
-pub use chunk::{Chunk, Entry, EventEntry, MeasurementEntry, SpanEntry, StartEntry};
+pub use chunk::{Chunk, EventEntry, MeasurementEntry, QueuedRecord, SpanEntry, StartEntry};
 pub use control::{Control, FlushTimeout, LONGEST, LayerStats, Wanted};
 pub use counts::Counts;
 pub use log_to_stderr::log_to_stderr;

@@ -9,7 +9,7 @@ use spanscope_model::RawValue;
 use tracing_core::span::Id;
 
 use super::chunk::{
-    CHUNK_BYTES, Chunk, Entry, EventEntry, Links, MeasurementEntry, NOT_COUNTED, SpanEntry, StartEntry,
+    CHUNK_BYTES, Chunk, EventEntry, Links, MeasurementEntry, NOT_COUNTED, QueuedRecord, SpanEntry, StartEntry,
 };
 use super::shared::{Queue, WhenFull};
 use super::slot::{Slot, SlotInner};
@@ -55,14 +55,14 @@ impl Queue {
         failed: bool,
         end: Ticks,
     ) -> bool {
-        self.try_push(record.fields.len() + size_of::<Entry>(), |slot, chunk| {
+        self.try_push(record.fields.len() + size_of::<QueuedRecord>(), |slot, chunk| {
             // Spans mostly close in the reverse order of their opening, on the thread that opened
             // them.
             if !slot.try_close(id) && chunk.opened.last() == Some(id) {
                 chunk.opened.pop();
             }
             let fields = chunk.push_fields(&record.fields);
-            chunk.entries.push(Entry::Span(SpanEntry {
+            chunk.entries.push(QueuedRecord::Span(SpanEntry {
                 ids: record.ids,
                 parent,
                 is_local_root: record.is_local_root(),
@@ -82,9 +82,9 @@ impl Queue {
     /// span's record.
     pub fn push_start(&self, start: &Start<'_>) {
         let record = start.record;
-        let added = self.try_push(record.fields.len() + size_of::<Entry>(), |_, chunk| {
+        let added = self.try_push(record.fields.len() + size_of::<QueuedRecord>(), |_, chunk| {
             let fields = chunk.push_fields(&record.fields);
-            chunk.entries.push(Entry::Start(StartEntry {
+            chunk.entries.push(QueuedRecord::Start(StartEntry {
                 ids: record.ids,
                 parent: start.parent,
                 metadata: record.metadata,
@@ -112,9 +112,9 @@ impl Queue {
         time: Ticks,
         fields: &[u8],
     ) {
-        while !self.try_push(fields.len() + size_of::<Entry>(), |_, chunk| {
+        while !self.try_push(fields.len() + size_of::<QueuedRecord>(), |_, chunk| {
             let fields = chunk.push_fields(fields);
-            chunk.entries.push(Entry::Event(EventEntry {
+            chunk.entries.push(QueuedRecord::Event(EventEntry {
                 ids,
                 metadata,
                 time,
@@ -146,9 +146,9 @@ impl Queue {
         for (key, value) in measurement.labels {
             writer.own_raw(key, value);
         }
-        while !self.try_push(bytes.len() + size_of::<Entry>(), |_, chunk| {
+        while !self.try_push(bytes.len() + size_of::<QueuedRecord>(), |_, chunk| {
             let fields = chunk.push_fields(&bytes);
-            chunk.entries.push(Entry::Measurement(MeasurementEntry {
+            chunk.entries.push(QueuedRecord::Measurement(MeasurementEntry {
                 ids: measurement.span,
                 time: measurement.time,
                 fields,

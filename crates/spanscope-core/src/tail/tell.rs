@@ -4,7 +4,7 @@ use tracing_core::Level;
 
 use super::{EndedSpan, TailDecider};
 use crate::capture::{Capture, Clock, SpanIds};
-use crate::queue::{Chunk, Entry};
+use crate::queue::{Chunk, QueuedRecord};
 
 impl TailDecider {
     /// Tells all that was drained: what is still open, what ended, what happened. Read the clock before draining and settle
@@ -23,9 +23,9 @@ impl TailDecider {
         }
     }
 
-    fn tell_entry(&mut self, clock: &Clock, chunk: &Chunk, entry: &Entry) {
+    fn tell_entry(&mut self, clock: &Clock, chunk: &Chunk, entry: &QueuedRecord) {
         match entry {
-            Entry::Span(span) => {
+            QueuedRecord::Span(span) => {
                 self.ended(&EndedSpan {
                     ids: span.ids,
                     is_local_root: span.is_local_root,
@@ -34,14 +34,14 @@ impl TailDecider {
                     end: clock.moment(span.end),
                 });
             }
-            Entry::Event(event) => {
+            QueuedRecord::Event(event) => {
                 if let Some(SpanIds { trace_id, .. }) = event.ids {
                     let is_error = *event.metadata.level() == Level::ERROR;
                     self.event(trace_id, is_error, clock.moment(event.time));
                 }
             }
             // Measurements stay whatever becomes of their traces, and say nothing about these.
-            Entry::Measurement(_) | Entry::Start(_) => {}
+            QueuedRecord::Measurement(_) | QueuedRecord::Start(_) => {}
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::metrics::Measurement;
 use spanscope_core::capture::{
     CallsiteCache, CallsiteInfo, Decoder, FieldReader, Ticks, WallClock, span_outcome,
 };
-use spanscope_core::queue::{Chunk, Entry as Record, EventEntry, SpanEntry, StartEntry};
+use spanscope_core::queue::{Chunk, EventEntry, QueuedRecord, SpanEntry, StartEntry};
 
 /// Names in an error's span trace.
 const MAX_SPAN_TRACE: usize = 32;
@@ -65,7 +65,7 @@ enum Kind {
 
 impl Page {
     /// A panic here would be a mistake of ours; it costs its own line, not all that come after it.
-    pub(super) fn record_or_say(&mut self, chunk: &Chunk, record: &Record) {
+    pub(super) fn record_or_say(&mut self, chunk: &Chunk, record: &QueuedRecord) {
         let before = self.text.len();
         if catch_unwind(AssertUnwindSafe(|| self.record(chunk, record))).is_err() {
             self.text.truncate(before);
@@ -76,12 +76,12 @@ impl Page {
         }
     }
 
-    fn record(&mut self, chunk: &Chunk, record: &Record) {
+    fn record(&mut self, chunk: &Chunk, record: &QueuedRecord) {
         match record {
-            Record::Start(start) => self.start(chunk, start),
-            Record::Event(event) => self.event(chunk, event),
-            Record::Span(span) => self.end(chunk, span),
-            Record::Measurement(_) => self.records += 1, // numbers are for those who add them up
+            QueuedRecord::Start(start) => self.start(chunk, start),
+            QueuedRecord::Event(event) => self.event(chunk, event),
+            QueuedRecord::Span(span) => self.end(chunk, span),
+            QueuedRecord::Measurement(_) => self.records += 1, // numbers are for those who add them up
         }
     }
 

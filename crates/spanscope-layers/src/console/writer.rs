@@ -18,7 +18,7 @@ use super::sink::Sink;
 use super::tree::Trees;
 use crate::filter::Categories;
 use spanscope_core::capture::{CallsiteCache, CallsiteInfo, Clock, Decoder, Ticks, suppress};
-use spanscope_core::queue::{Chunk, Control, Entry as Record, Queue, Wanted, log_to_stderr};
+use spanscope_core::queue::{Chunk, Control, Queue, QueuedRecord, Wanted, log_to_stderr};
 use spanscope_core::sync::lock;
 
 /// What comes within this time after the first is taken with it. Short enough that nobody sees it.
@@ -284,11 +284,11 @@ impl Loop {
     }
 }
 
-fn time_of(record: &Record) -> Ticks {
+fn time_of(record: &QueuedRecord) -> Ticks {
     match record {
-        Record::Start(start) => start.told,
-        Record::Event(event) => event.time,
-        Record::Span(span) => span.end,
-        Record::Measurement(measurement) => measurement.time,
+        QueuedRecord::Start(start) => start.told,
+        QueuedRecord::Event(event) => event.time,
+        QueuedRecord::Span(span) => span.end,
+        QueuedRecord::Measurement(measurement) => measurement.time,
     }
 }

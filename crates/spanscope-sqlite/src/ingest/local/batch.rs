@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 use spanscope_core::capture::{
     Capture, FieldReader, SpanIds, SpanRecord, WallClock, can_measure, span_outcome,
 };
-use spanscope_core::queue::{Chunk, Entry, EventEntry, SpanEntry};
+use spanscope_core::queue::{Chunk, EventEntry, QueuedRecord, SpanEntry};
 use spanscope_model::{SpanKind, SpanStatus, TraceId};
 use tracing_core::span::Id;
 
@@ -185,14 +185,14 @@ impl<'a> Batch<'a> {
         for chunk in chunks {
             for entry in chunk.entries() {
                 match entry {
-                    Entry::Span(span) => self.write_span(span, chunk.span_fields(span))?,
-                    Entry::Measurement(measured) => {
+                    QueuedRecord::Span(span) => self.write_span(span, chunk.span_fields(span))?,
+                    QueuedRecord::Measurement(measured) => {
                         let time = self.clock.wall(measured.time).as_nanos();
                         self.measurements
                             .add_entry(measured, chunk.measurement_fields(measured), time)?;
                     }
-                    Entry::Start(_) => {} // this layer asks for none: what runs has a row of its own
-                    Entry::Event(event) => self.write_event(event, chunk.event_fields(event))?,
+                    QueuedRecord::Start(_) => {} // this layer asks for none: what runs has a row of its own
+                    QueuedRecord::Event(event) => self.write_event(event, chunk.event_fields(event))?,
                 }
             }
         }
