@@ -16,6 +16,7 @@ use spanscope_model::TraceStore;
 
 use crate::answer::{ApiError, json};
 use crate::api::{Api, Content, Document, Route};
+use crate::bearer::{BearerTokens, with_tokens};
 use crate::caller::Caller;
 use crate::health::health_router;
 use crate::limits::{Limits, counted};
@@ -25,7 +26,6 @@ use crate::receive::otlp_router;
 use crate::runs::RunSettings;
 use crate::serve::Server;
 use crate::telemetry::telemetry_router;
-use crate::tokens::{BearerTokens, with_tokens};
 use crate::{health, metrics, receive, runs, telemetry};
 
 /// Which requests a server accepts.

@@ -11,6 +11,7 @@
 
 mod answer;
 mod api;
+mod bearer;
 mod body;
 mod builder;
 mod caller;
@@ -25,8 +26,8 @@ mod runs;
 mod serve;
 mod setters;
 mod telemetry;
-mod tokens;
 
+pub use bearer::{BearerTokens, MIN_TOKEN_CHARS, TokensError, with_tokens};
 pub use builder::{AuthMode, ServerBuilder, openapi};
 pub use caller::Caller;
 pub use health::health_router;
@@ -40,4 +41,3 @@ pub use serve::{BoundServer, Server};
 pub use spanscope_model::wire::STORED_IN;
 pub use spanscope_runs::{DetailLevel, TraceFormat};
 pub use telemetry::telemetry_router;
-pub use tokens::{BearerTokens, MIN_TOKEN_CHARS, TokensError, with_tokens};

@@ -18,7 +18,7 @@ use tonic_types::StatusExt as _;
 
 use super::answer::one_line;
 use super::attempt::Attempt;
-use super::wire::TlsFiles;
+use super::http_client::TlsFiles;
 use crate::error::OtlpError;
 use crate::settings::{Compression, Endpoint, Signal};
 

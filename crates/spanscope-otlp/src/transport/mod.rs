@@ -10,7 +10,7 @@ mod answer;
 mod attempt;
 #[cfg(feature = "grpc")]
 mod grpc;
-mod wire;
+mod http_client;
 
 use std::io::Read as _;
 use std::sync::{Arc, Mutex};
@@ -27,7 +27,7 @@ use crate::error::OtlpError;
 use crate::settings::{Compression, DEFAULT_REQUEST_TIMEOUT, Endpoint, Headers, Protocol, Way};
 use answer::read_answer;
 use attempt::Attempt;
-use wire::HttpWire;
+use http_client::HttpWire;
 
 /// The pause before the second attempt; each further one is twice as long, up to [`MAX_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -70,7 +70,7 @@ impl Transport {
             .timeout
             .unwrap_or(DEFAULT_REQUEST_TIMEOUT)
             .clamp(LEAST_TIMEOUT, LONGEST);
-        let files = wire::TlsFiles::read(way)?;
+        let files = http_client::TlsFiles::read(way)?;
         let wire = match way.protocol.unwrap_or_default() {
             Protocol::HttpProtobuf | Protocol::HttpJson => {
                 Wire::Http(HttpWire::new(&endpoint, timeout, &files)?)

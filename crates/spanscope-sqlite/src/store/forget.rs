@@ -6,7 +6,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use spanscope_model::{StoreError, Timestamp};
 
 use super::Failure;
-use super::file::{Asker, File};
+use super::connections::{Asker, File};
 use super::runs;
 use crate::file::open::{open_write, sql_error};
 use crate::file::retention;

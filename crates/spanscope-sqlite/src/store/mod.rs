@@ -8,8 +8,8 @@ mod backup;
 mod builder;
 mod cleanup;
 mod conditions;
+mod connections;
 mod dataset;
-mod file;
 mod forget;
 mod logs;
 mod metrics;
@@ -41,7 +41,7 @@ use spanscope_model::{
     Timestamp, Trace, TraceFilter, TraceId, TraceQuery, TraceStore, TraceSummary, UsageQuery, UsageRow,
 };
 
-use self::file::{Asker, File};
+use self::connections::{Asker, File};
 pub use self::opening::{DEFAULT_INTAKE_BYTES, DEFAULT_MAX_ANSWER_BYTES, SqliteStoreBuilder};
 use self::scope::Scope;
 use self::watch::Watch;

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use spanscope_core::sync::lock;
 use spanscope_model::{StoreError, StoreErrorKind, StoreFuture};
 
-use super::file::{FileId, file_id};
+use super::connections::{FileId, file_id};
 use crate::file::open::open_read;
 use crate::promise::{Promise, promised};
 
