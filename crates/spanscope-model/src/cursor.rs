@@ -1,7 +1,6 @@
 //! [`Cursor`]: how far a store's records were read.
 //!
-//! What the numbers count is the store's business. Nothing here, and nobody who holds a cursor, may
-//! compute with them: a cursor is kept, compared by [`covers`](Cursor::covers), and given back.
+//! What the numbers count is the store's business. No holder of a cursor may compute with them: a cursor is kept, compared by [`covers`](Cursor::covers), and given back.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! Enums whose variants have a text form, and the error of a text that is none of them.
+//! Enums whose variants have a text form, and the error of a text that names no variant.
 //!
 //! All crates use the one macro, so that parsing, display, JSON and schema of such an enum never differ.
 

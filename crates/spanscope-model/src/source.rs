@@ -32,7 +32,7 @@ pub struct Source {
     /// It counts the tokens of its model calls itself and sends them as measurements, so that the
     /// store does not read them from its spans again.
     pub counts_tokens: bool,
-    /// It sends what happens in its spans as log records too, so that whoever makes
-    /// [`NewSpan`](crate::NewSpan)s leaves the spans' copies out.
+    /// It also sends the events of its spans as log records, so the receiver leaves out the copies
+    /// in its [`NewSpan`](crate::NewSpan)s.
     pub logs_events: bool,
 }

@@ -40,7 +40,7 @@ pub fn is_hidden(c: char) -> bool {
             | '\u{2060}'..='\u{206f}' // invisible operators, isolates, deprecated marks
             | '\u{feff}' | '\u{fff9}'..='\u{fffb}' // byte order mark; annotations between lines
             | '\u{1d173}'..='\u{1d17a}' // beams of music
-            | '\u{e0000}'..='\u{e007f}') // tags, which spell whole texts that nobody sees
+            | '\u{e0000}'..='\u{e007f}') // tags, which spell whole invisible texts
 }
 
 /// The text with every hidden character as an escape: `\n`, `\x1b`, `\u{202e}`.

@@ -43,7 +43,7 @@ pub(crate) fn promised<T: Send>() -> (Promise<T>, Answer<T>) {
 pub(crate) struct Promise<T>(Arc<Slot<T>>);
 
 impl<T> Promise<T> {
-    /// Whether the future is gone, so that nobody would see the answer.
+    /// Whether the future was dropped, so that the answer has no reader.
     pub(crate) fn is_abandoned(&self) -> bool {
         Arc::strong_count(&self.0) == 1
     }

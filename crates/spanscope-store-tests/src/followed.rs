@@ -132,7 +132,7 @@ pub fn in_pages_of_any_size_a_follower_reads_the_same<F: Fixture>() {
             && page.ended.len() as u64 <= limit
             && page.events.len() as u64 <= limit));
 
-        // From a place in between, what was stored before is told by its end alone.
+        // From a cursor in between, a span that was stored before is returned for its end alone.
         let (pages, _) = follow(db, middle, limit);
         let ended = pages.iter().flat_map(|page| &page.ended);
         let before = ended.filter(|span| span.span_id < span_id(7));

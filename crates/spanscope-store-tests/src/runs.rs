@@ -418,7 +418,7 @@ pub fn what_came_since_is_read_once_and_a_range_is_always_the_same<F: Fixture>()
     );
     assert_eq!(nothing.upto, third.upto);
 
-    // Whoever comes back with a place is shown what it was: a span that ended later has its end later.
+    // A reader that returns with a cursor sees the run as it was there: a later end comes later.
     for (after, page) in &pages {
         let again = read(
             db,

@@ -5,10 +5,10 @@ use crate::InitError;
 /// The sinks that there are. The three that send need the feature `otlp`, which is on by default.
 pub const SINKS: [&str; 5] = ["console", "sqlite", "otel_trace", "otel_metric", "otel_log"];
 
-/// The sinks that are on where nothing else is said.
+/// The sinks that are on by default.
 pub const DEFAULT_SINKS: [&str; 2] = ["console", "sqlite"];
 
-/// What can have levels of its own: the sinks that show spans or events, and the log file.
+/// What can have separate levels: the sinks that show spans or events, and the log file.
 pub const LEVEL_SINKS: [&str; 5] = ["console", "sqlite", "log_file", "otel_trace", "otel_log"];
 
 /// The error of a name that is none of these.

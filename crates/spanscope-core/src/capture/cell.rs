@@ -8,7 +8,7 @@
 //! another span. So a cell counts its spans: a reader names the one that it means, and gets nothing
 //! for one that is over. Counting the holders instead, by an `Arc`, cost two exchanges more
 //! for each span, 12 ns of 380. The price is that cells are never freed: as in the registry's own
-//! slab, a program keeps as many as it once had spans open, of 64 bytes each.
+//! slab, a program keeps one of 64 bytes for each span that it once had open at the same time.
 
 use std::cell::RefCell;
 use std::sync::Mutex;

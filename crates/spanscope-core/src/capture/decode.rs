@@ -223,8 +223,7 @@ fn status_in(value: RawValue<'_>) -> Option<SpanStatus> {
     value.as_text()?.parse().ok()
 }
 
-/// What a span says of its own status, without decoding the rest of it: for what has to know it
-/// before the record is decoded.
+/// The status that a span declares, for callers that need it before the record is decoded.
 pub(crate) fn status_of(metadata: &Metadata<'_>, fields: FieldReader<'_>) -> Option<SpanStatus> {
     let declared = metadata.fields().field(STATUS_CODE).map(|field| field.index());
     let is_status = |key: Key<'_>| match key {

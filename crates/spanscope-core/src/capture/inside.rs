@@ -15,7 +15,7 @@ use std::cell::RefCell;
 
 use super::cell::{SpanCell, UsedIds};
 
-/// So many layers of one subscriber find the span that was made last.
+/// The number of layers of one subscriber that find the span that was made last.
 const MAX_OWNERS: usize = 4;
 
 thread_local! {

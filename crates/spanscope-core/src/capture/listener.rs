@@ -344,9 +344,9 @@ impl Capture {
     }
 
     /// To be called from `Layer::on_enter`, before [`on_enter`](Self::on_enter), by a layer that
-    /// shows starts of spans or how long they were busy. A start is told when the span is first
-    /// entered, when an event or a span happens in it, or when it ends: until then a remote parent
-    /// may still be set. The starts of its ancestors are told before.
+    /// shows starts of spans or how long they were busy. A start is reported when the span is
+    /// first entered, when an event or a span happens in it, or when it ends: until then a remote
+    /// parent may still be set. The starts of its ancestors are reported before.
     pub fn count_enter<S>(&self, id: &Id, context: &Context<'_, S>, tell: impl FnMut(Start<'_>))
     where
         S: Subscriber + for<'a> LookupSpan<'a>,

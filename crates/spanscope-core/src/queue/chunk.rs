@@ -12,8 +12,7 @@ pub(super) const CHUNK_BYTES: usize = 64 * 1024;
 /// with some fields have it. Together it is an eighth more than what is paid for.
 const ENTRIES: usize = CHUNK_BYTES * 3 / 4 / size_of::<QueuedRecord>();
 const FIELD_BYTES: usize = CHUNK_BYTES * 3 / 8;
-/// A chunk with so many entries is full, and gets so many more at most from what it has paid
-/// already.
+/// Entries that a chunk may take beyond that number, from bytes that it has paid already.
 const SLACK: usize = 48;
 
 /// Stands for a busy time that no layer counts.

@@ -189,8 +189,7 @@ impl Queue {
         done
     }
 
-    /// Sees to it that the slot has a chunk with room for so many bytes; `false` if the budget does
-    /// not allow it. The sink's own thread is never refused: it can't wait for itself, and it adds
+    /// Gives the slot a chunk with room for `bytes`; `false` if the budget does not allow it. The sink's own thread is never refused: it can't wait for itself, and it adds
     /// a parent's end now and then at most.
     fn make_room(&self, inner: &mut SlotInner, bytes: usize, never_refuse: bool) -> bool {
         if let Some(chunk) = &mut inner.chunk {
@@ -235,7 +234,7 @@ impl Queue {
         (fresh, is_much)
     }
 
-    /// Takes so many bytes from the budget; `false` if it does not have them.
+    /// Takes `price` bytes from the budget; `false` if it does not have them.
     fn pay(&self, price: usize, never_refuse: bool) -> bool {
         let before = self.shared.paid.fetch_add(price, Ordering::Relaxed);
         // One record larger than the whole queue passes when nothing else is there; else it could

@@ -76,7 +76,7 @@ impl Full {
 }
 
 impl Queue {
-    /// Makes a queue of at most so many bytes; less than one chunk a thread makes no sense, so 256 KiB is the least.
+    /// Makes a queue of at most `max_bytes`, and of at least 256 KiB: four chunks.
     #[must_use]
     pub fn new(max_bytes: usize, when_full: WhenFull) -> Self {
         static IDS: AtomicU64 = AtomicU64::new(0);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-/// What came back of one attempt.
+/// The result of one attempt to send.
 #[derive(Debug)]
 pub(crate) enum Attempt {
     /// Taken, with the body of the answer.

@@ -67,7 +67,7 @@ pub struct ComponentTime {
 pub struct CriticalStep {
     /// The component; none for time in which nothing of the run was recorded.
     pub component: Option<String>,
-    /// The span; none likewise.
+    /// The span; none where `component` is none.
     pub span_id: Option<SpanId>,
     /// How long the run waited for the step itself, and for nothing inside of it.
     pub seconds: f64,

@@ -10,7 +10,7 @@ use spanscope_model::{SpanId, Timestamp, TraceId, Value};
 use super::attributes::{attributes, float};
 use super::ids;
 
-/// Whether a number is what came since the last one, or the total.
+/// Whether a number counts from the previous one (delta) or from a start (cumulative).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Temporality {
     Delta,

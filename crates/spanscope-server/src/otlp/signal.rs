@@ -1,4 +1,4 @@
-//! What a body of OTLP carries and how it is written. Every part of the codec is told both.
+//! What a body of OTLP carries and how it is written. Every part of the codec takes both.
 
 /// What a request carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

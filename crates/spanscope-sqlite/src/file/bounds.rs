@@ -1,4 +1,4 @@
-//! What keeps a file within its bounds, whoever writes it: its age, its size, the size of its
+//! Keeps a file within its bounds, for every writer: its age, its size, the size of its
 //! write-ahead log, and whether it is still the file that was opened.
 
 use std::fs;

@@ -1,7 +1,7 @@
 //! Copies the write-ahead log into the file on a separate thread, while the writer goes on writing.
 //!
 //! That copying was a fifth of a writer's time. The helper has its own connection and only ever
-//! runs passive checkpoints, which wait for nobody and change no record. It must never decide how
+//! runs passive checkpoints, which never wait and change no record. It must never decide how
 //! large the log may grow: that stays with the writer, which waits for the helper and copies what
 //! is left before the log reaches its bound. A helper that can't work costs nothing but time.
 

@@ -189,7 +189,7 @@ fn only_read() -> StoreError {
 
 impl SqlStore for SqliteStore {
     fn sql(&self, query: &str, limit: usize) -> Result<SqlResult, StoreError> {
-        // A connection of its own, because what is denied on it stays denied.
+        // A separate connection, because what is denied on it stays denied.
         let mut db = open_read(self.path())?;
         sql::run(&mut db, query, limit).map_err(|failure| failure.of(self.path()))
     }

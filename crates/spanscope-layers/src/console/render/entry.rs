@@ -25,7 +25,7 @@ pub struct Entry<'a> {
     pub category: &'a str,
     /// What happened.
     pub what: What<'a>,
-    /// Fields of the event or attributes of the span, each key once. Secrets are masked by whoever makes the entry.
+    /// Fields of the event or attributes of the span, each key once. The caller masks secrets.
     pub fields: &'a [(&'a str, RawValue<'a>)],
     /// The trace, for JSON.
     pub trace_id: Option<TraceId>,

@@ -15,7 +15,7 @@ use prost::encoding::decode_varint;
 use self::kinds::{FIXED, Kind, LOGS, MAX_DEPTH, METRICS, TRACES, VALUE, VARINT};
 use super::{Encoding, Signal};
 
-/// How often each text is held at one time: in the message, in the record, in the row that a store makes of it.
+/// Copies of each text that exist at one time: in the message, in the record, in the stored row.
 const COPIES: usize = 3;
 
 /// How many bytes a body takes once it is decoded, about.

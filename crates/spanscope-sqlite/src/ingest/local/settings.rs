@@ -1,5 +1,5 @@
-//! What the thread that writes is told by the layer's builder, which documents each setting and names
-//! its default.
+//! Settings of the writer thread. The layer's builder fills them; it documents each and names its
+//! default.
 
 use std::sync::Arc;
 use std::time::Duration;
