@@ -100,7 +100,8 @@ impl ServerBuilder {
     /// Builds the server, which [`Server::bind`] gives a socket.
     pub fn build(self) -> Server {
         let limits = self.limits;
-        Server::from_router(self.router(), limits)
+        let is_local = matches!(self.auth, AuthMode::Local);
+        Server::from_router(self.router(), limits).loopback_only(is_local)
     }
 
     /// Builds the routes alone, for an axum server that has a socket already.

@@ -50,6 +50,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub struct Server {
     router: Router,
     limits: Limits,
+    /// Requests need no token, so only programs of this machine may reach it.
+    loopback_only: bool,
 }
 
 /// A [`Server`] that has a socket.
@@ -76,23 +78,46 @@ impl Server {
     /// ```
     #[must_use]
     pub fn from_router(router: Router, limits: Limits) -> Self {
-        Self { router, limits }
+        Self {
+            router,
+            limits,
+            loopback_only: false,
+        }
     }
 
-    /// Changes the routes, to merge others or to put a layer around all of them.
+    /// The same server, which refuses to listen on an address that other machines reach.
+    pub(crate) fn loopback_only(self, loopback_only: bool) -> Self {
+        Self {
+            loopback_only,
+            ..self
+        }
+    }
+
+    /// Changes the routes, to put a layer around all of them. Routes that are merged here are behind no
+    /// check of the caller: they need a layer of [`with_tokens`](crate::with_tokens) or
+    /// [`local_only`](crate::local_only).
     #[must_use]
     pub fn map_router(self, change: impl FnOnce(Router) -> Router) -> Self {
         Self {
             router: change(self.router),
-            limits: self.limits,
+            ..self
         }
     }
 
     /// Listens on an address; with port 0 the system chooses a port.
     ///
     /// # Errors
-    /// The address is in use, or is not one of this machine.
+    /// The address is in use, or is not one of this machine; invalid input, if it is not a loopback
+    /// address and the server accepts requests without a token ([`AuthMode::Local`](crate::AuthMode)).
     pub async fn bind(self, address: SocketAddr) -> std::io::Result<BoundServer> {
+        if self.loopback_only && !address.ip().to_canonical().is_loopback() {
+            return Err(std::io::Error::new(
+                std::io::ErrorKind::InvalidInput,
+                format!(
+                    "{address} is no loopback address, and without tokens any machine could read all: give AuthMode::Tokens"
+                ),
+            ));
+        }
         let listener = TcpListener::bind(address).await?;
         Ok(BoundServer {
             server: self,
@@ -112,7 +137,7 @@ impl BoundServer {
     /// Serves requests until `end` resolves, then finishes those that have begun, for at most [`Limits::shutdown_time`]. Returns
     /// whether all of them were finished.
     pub async fn run(self, end: impl Future<Output = ()>) -> bool {
-        let Server { router, limits } = self.server;
+        let Server { router, limits, .. } = self.server;
         let (ends, told) = watch::channel(false);
         let router = router
             .fallback(async || ApiError::no_such_path())

@@ -136,8 +136,8 @@ fn read<T: Message + Default>(
 ///
 /// A sender that changes from protobuf to JSON in between is not recognized: the digest would have
 /// to be one of the message, which costs writing it again. The hash may change with the version of
-/// its crate, which costs nothing: batches are recognized for an hour. A sender that forges the
-/// digest of another batch loses only its own records.
+/// its crate, which costs nothing: batches are recognized for an hour. It is no defence against
+/// forgery: a sender that knows another's next body byte for byte could have it taken for known.
 fn digest(signal: Signal, body: &[u8]) -> u128 {
     let half = |half: u64| {
         let mut hasher = FixedState::with_seed(half).build_hasher();

@@ -89,7 +89,8 @@ impl Replay {
             (follower, events, records)
         });
         let (follower, events, records) = read.await.map_err(|error| {
-            StoreError::new(StoreErrorKind::Unavailable, "the run could not be read").with_source(error)
+            // Not to be tried again: the follower is gone with the thread.
+            StoreError::new(StoreErrorKind::Unusable, "the run could not be read").with_source(error)
         })?;
         self.follower = follower;
         let page = (!events.is_empty()).then(|| Page::new(range.after, records.upto, events));

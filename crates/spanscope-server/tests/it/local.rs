@@ -101,3 +101,31 @@ fn no_route_of_a_local_server_answers_or_writes_for_a_page_of_strangers() {
     }
     assert_ne!(open.counts(), (0, 0, 0));
 }
+
+#[tokio::test]
+async fn a_server_without_tokens_does_not_listen_where_other_machines_reach_it() {
+    use std::sync::Arc;
+
+    use spanscope_server::{AuthMode, Server};
+
+    let folder = tempfile::tempdir().unwrap();
+    let store = spanscope_sqlite::SqliteStore::builder()
+        .open(&folder.path().join("store.db"))
+        .unwrap();
+    let store = Arc::new(store);
+    let server = |auth: AuthMode| Server::builder(store.clone()).auth(auth).build();
+    for address in ["0.0.0.0:0", "[::]:0"] {
+        let refused = server(AuthMode::Local).bind(address.parse().unwrap()).await;
+        let error = refused.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput, "{error}");
+        assert!(error.to_string().contains("AuthMode::Tokens"), "{error}");
+    }
+    for address in ["127.0.0.1:0", "[::ffff:127.0.0.1]:0"] {
+        server(AuthMode::Local)
+            .bind(address.parse().unwrap())
+            .await
+            .unwrap();
+    }
+    let tokens = crate::running::tokens();
+    server(tokens).bind("0.0.0.0:0".parse().unwrap()).await.unwrap();
+}

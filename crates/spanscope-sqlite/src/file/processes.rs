@@ -63,17 +63,6 @@ pub(crate) fn add_bytes(db: &Connection, process: i64, bytes: i64) -> rusqlite::
     Ok(())
 }
 
-/// The row of a resource, which is made if it is not there.
-pub(crate) fn resource_row(db: &Connection, attributes: &str) -> rusqlite::Result<i64> {
-    let mut find = db.prepare_cached("SELECT id FROM _resource WHERE attributes = ?1")?;
-    if let Some(row) = find.query_row([attributes], |row| row.get(0)).optional()? {
-        return Ok(row);
-    }
-    db.prepare_cached("INSERT INTO _resource (attributes) VALUES (?1)")?
-        .execute([attributes])?;
-    Ok(db.last_insert_rowid())
-}
-
 /// The row of a tenant, which is made if it is not there.
 pub(crate) fn tenant_row(db: &Connection, name: &str) -> rusqlite::Result<i64> {
     let mut find = db.prepare_cached("SELECT id FROM _tenant WHERE name = ?1")?;

@@ -195,10 +195,6 @@ pub(crate) fn forget(db: &Connection, now: Timestamp, retention: Duration) -> ru
             db.prepare_cached("DELETE FROM _process WHERE id = ?1")?
                 .execute([process])?;
         }
-        db.execute(
-            "DELETE FROM _resource WHERE id NOT IN (SELECT resource FROM _process WHERE resource IS NOT NULL)",
-            [],
-        )?;
         Ok(())
     })
 }

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 use spanscope_model::{SpanId, SpanKind, SpanStatus, Timestamp, TraceId};
 
 use super::bulk::{Bulk, Cell, Table};
@@ -85,9 +85,9 @@ pub(crate) struct EventRow<'e> {
 }
 
 /// What a span's row takes beside its texts, with its part of the indexes.
-const SPAN_BYTES: usize = 110;
+const SPAN_BYTES: i64 = 110;
 /// The same of an event.
-const EVENT_BYTES: usize = 50;
+const EVENT_BYTES: i64 = 50;
 
 const SPANS: Table<14> = Table {
     insert: "INSERT OR FAIL INTO _span",
@@ -278,7 +278,7 @@ impl<'a> RowWriter<'a> {
     }
 
     /// Accounts for a record of the trace that was asked for last.
-    fn account(&mut self, trace: i64, bytes: usize) {
+    fn account(&mut self, trace: i64, bytes: i64) {
         let current = self.current.and_then(|(_, place)| self.traces.get_mut(place));
         let change = match current {
             Some((_, change)) if change.row == trace => Some(change),
@@ -289,8 +289,38 @@ impl<'a> RowWriter<'a> {
                 .find(|change| change.row == trace),
         };
         if let Some(change) = change {
-            change.bytes += i64::try_from(bytes).unwrap_or(i64::MAX / 2);
+            change.bytes = change.bytes.saturating_add(bytes);
         }
+    }
+
+    /// Changes the stored row of a span of this trace, and accounts for what its texts grow by. Returns
+    /// how many rows were changed.
+    pub(crate) fn change_span(
+        &mut self,
+        trace: i64,
+        row: i64,
+        change: impl FnOnce(&Connection) -> rusqlite::Result<usize>,
+    ) -> rusqlite::Result<usize> {
+        self.spans.flush()?;
+        let before = self.text_bytes(row)?;
+        let changed = change(self.db)?;
+        let growth = self.text_bytes(row)? - before;
+        self.account(trace, growth);
+        Ok(changed)
+    }
+
+    /// The bytes of the texts in a span's stored row; 0 where it is gone.
+    fn text_bytes(&self, row: i64) -> rusqlite::Result<i64> {
+        let bytes = self
+            .db
+            .prepare_cached(
+                "SELECT octet_length(attributes) + COALESCE(octet_length(name), 0)
+                     + COALESCE(octet_length(extra), 0) + COALESCE(octet_length(category), 0)
+                 FROM _span WHERE id = ?1",
+            )?
+            .query_row([row], |found| found.get(0))
+            .optional()?;
+        Ok(bytes.unwrap_or(0))
     }
 
     /// Adds a span's row, by the number that was given out.
@@ -369,7 +399,7 @@ impl<'a> RowWriter<'a> {
         let bytes = EVENT_BYTES + bytes_of(texts);
         match event.trace {
             Some(trace) => self.account(trace, bytes),
-            None => *self.loose_bytes.entry(event.process).or_default() += i64::try_from(bytes).unwrap_or(0),
+            None => *self.loose_bytes.entry(event.process).or_default() += bytes,
         }
         let attributes = (event.attributes.len() > 2).then_some(event.attributes);
         self.events.push_numbered(
@@ -422,6 +452,7 @@ impl<'a> RowWriter<'a> {
 }
 
 /// The bytes of some texts.
-fn bytes_of<const TEXTS: usize>(texts: [Option<&str>; TEXTS]) -> usize {
-    texts.into_iter().flatten().map(str::len).sum()
+fn bytes_of<const TEXTS: usize>(texts: [Option<&str>; TEXTS]) -> i64 {
+    let bytes: usize = texts.into_iter().flatten().map(str::len).sum();
+    i64::try_from(bytes).unwrap_or(i64::MAX / 2)
 }

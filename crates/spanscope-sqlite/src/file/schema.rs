@@ -16,8 +16,8 @@ const VERSION_WITH_SAMPLED: i32 = 3;
 const VERSION_WITH_TENANTS: i32 = 4;
 /// The first version that knows agent runs.
 const VERSION_WITH_RUNS: i32 = 5;
-/// The first version that has a table of resources, and halves of spans.
-const VERSION_WITH_RESOURCES: i32 = 6;
+/// The first version that knows halves of spans.
+const VERSION_WITH_HALVES: i32 = 6;
 
 /// What each version adds to the tables of the one before. A new file goes the same way as an old one, so that they can't
 /// differ.
@@ -27,7 +27,7 @@ const STEPS: [(i32, &str); 6] = [
     (VERSION_WITH_SAMPLED, include_str!("schema_3.sql")),
     (VERSION_WITH_TENANTS, include_str!("schema_4.sql")),
     (VERSION_WITH_RUNS, include_str!("schema_5.sql")),
-    (VERSION_WITH_RESOURCES, include_str!("schema_6.sql")),
+    (VERSION_WITH_HALVES, include_str!("schema_6.sql")),
 ];
 const VIEWS: &str = include_str!("views.sql");
 const NO_VIEWS: &str = "DROP VIEW IF EXISTS traces; DROP VIEW IF EXISTS spans; DROP VIEW IF EXISTS logs; \
@@ -44,6 +44,7 @@ pub(crate) fn bring_forward(db: &Connection) -> rusqlite::Result<()> {
     }
     // A table that a view names can't be replaced.
     db.execute_batch(NO_VIEWS)?;
+    let others = take_views_of_users(db)?;
     for (_, sql) in STEPS.iter().filter(|(step, _)| *step > version) {
         db.execute_batch(sql)?;
     }
@@ -51,8 +52,30 @@ pub(crate) fn bring_forward(db: &Connection) -> rusqlite::Result<()> {
         runs::find_all(db)?;
     }
     db.execute_batch(VIEWS)?;
+    for sql in others {
+        db.execute_batch(&sql)?;
+    }
     db.pragma_update(None, "application_id", APPLICATION_ID)?;
     db.pragma_update(None, "user_version", VERSION)
+}
+
+/// Drops the views and triggers that users have added to the file, and returns the statements that
+/// make them again. SQLite reads the whole schema when a column is dropped, and refuses while a view
+/// names one of ours, which are gone by then.
+fn take_views_of_users(db: &Connection) -> rusqlite::Result<Vec<String>> {
+    let others: Vec<(String, String, String)> = db
+        .prepare(
+            "SELECT type, name, sql FROM sqlite_schema WHERE type IN ('view', 'trigger') AND sql IS NOT NULL
+             ORDER BY type = 'trigger', rowid",
+        )?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    // Triggers first: those of a view go with it.
+    for (kind, name, _) in others.iter().rev() {
+        let name = name.replace('"', "\"\"");
+        db.execute_batch(&format!("DROP {kind} IF EXISTS \"{name}\""))?;
+    }
+    Ok(others.into_iter().map(|(_, _, sql)| sql).collect())
 }
 
 /// Whether the file has the tables of metrics. A reader changes nothing, so it may meet a file that has not.
@@ -75,9 +98,9 @@ pub(crate) fn has_runs(db: &Connection) -> rusqlite::Result<bool> {
     Ok(version(db)? >= VERSION_WITH_RUNS)
 }
 
-/// Whether the file has a table of resources and knows halves of spans.
-pub(crate) fn has_resources(db: &Connection) -> rusqlite::Result<bool> {
-    Ok(version(db)? >= VERSION_WITH_RESOURCES)
+/// Whether the file knows halves of spans.
+pub(crate) fn has_halves(db: &Connection) -> rusqlite::Result<bool> {
+    Ok(version(db)? >= VERSION_WITH_HALVES)
 }
 
 fn version(db: &Connection) -> rusqlite::Result<i32> {

@@ -15,20 +15,6 @@ ALTER TABLE _trace ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
 -- The same of what a process stored outside of traces, ever.
 ALTER TABLE _process ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
 
--- What describes a program that sends, once however many libraries of it do. A question about
--- resources looks here.
-CREATE TABLE _resource (
-    id         INTEGER PRIMARY KEY,
-    attributes TEXT NOT NULL UNIQUE         -- JSON object
-);
-INSERT INTO _resource (attributes) SELECT DISTINCT resource FROM _process WHERE resource IS NOT NULL;
-DROP INDEX _process_sender;
-ALTER TABLE _process ADD COLUMN resource_row INTEGER;
-UPDATE _process SET resource_row = (SELECT id FROM _resource WHERE attributes = resource) WHERE resource IS NOT NULL;
-ALTER TABLE _process DROP COLUMN resource;
-ALTER TABLE _process RENAME COLUMN resource_row TO resource; -- _resource.id; null for programs that write this file
-CREATE UNIQUE INDEX _process_sender ON _process (tenant, resource, scope, service_name) WHERE resource IS NOT NULL;
-
 -- The clock when the mark was set, where `time` may be ahead of it: what was stored between two
 -- marks was stored between these.
 ALTER TABLE _mark ADD COLUMN stored INTEGER;

@@ -53,7 +53,7 @@ SELECT
     s.extra ->> '$.status_message' AS status_message,
     s.extra -> '$.links' AS links,
     s.extra ->> '$.trace_state' AS trace_state,
-    (SELECT attributes FROM _resource WHERE id = p.resource) AS resource,
+    p.resource,
     p.scope
 FROM _span s
 JOIN _trace t ON t.id = s.trace

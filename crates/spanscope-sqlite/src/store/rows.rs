@@ -182,12 +182,9 @@ impl<'db> Reader<'db> {
             return Ok(None);
         };
         if schema::has_tenants(self.db)? {
-            let mut find = self.db.prepare(match schema::has_resources(self.db)? {
-                true => {
-                    "SELECT r.attributes, p.scope FROM _process p LEFT JOIN _resource r ON r.id = p.resource WHERE p.id = ?1"
-                }
-                false => "SELECT resource, scope FROM _process WHERE id = ?1",
-            })?;
+            let mut find = self
+                .db
+                .prepare("SELECT resource, scope FROM _process WHERE id = ?1")?;
             let mut sender = find.query([row.get::<_, i64>(7)?])?;
             if let Some(sender) = sender.next()? {
                 let json =

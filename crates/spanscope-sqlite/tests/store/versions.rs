@@ -93,7 +93,6 @@ fn a_sender_of_version_5_is_the_same_sender_afterwards() {
         .unwrap();
     store(&writer, sent_by("agents", span(9, 1, 0, "again")));
     assert_eq!(file.number("SELECT count(*) FROM _process"), 3);
-    assert_eq!(file.number("SELECT count(*) FROM _resource"), 1);
     assert_eq!(file.number("SELECT stored FROM _process WHERE id = 1"), 3);
 }
 
@@ -122,7 +121,37 @@ fn sent_by(scope: &str, span: Span) -> NewRecords {
 }
 
 #[test]
-fn a_resource_is_stored_once_and_its_attributes_find_its_spans() {
+fn views_and_triggers_of_a_user_outlive_a_new_version() {
+    let file = StoreFile::of_version_5();
+    file.db
+        .execute_batch(
+            "CREATE VIEW \"my \"\"errors\"\"\" AS SELECT * FROM spans WHERE status = 'error';
+             CREATE VIEW mine AS SELECT message FROM logs;
+             CREATE TRIGGER kept INSTEAD OF DELETE ON mine BEGIN SELECT 1; END;",
+        )
+        .unwrap();
+    let before = file.number("SELECT count(*) FROM mine");
+    drop(
+        SqliteStore::builder()
+            .retention(FOR_EVER)
+            .open(&file.path)
+            .unwrap(),
+    );
+    assert_eq!(file.number("PRAGMA user_version"), 6);
+    assert!(before > 0);
+    assert_eq!(file.number("SELECT count(*) FROM mine"), before);
+    assert_eq!(
+        file.number("SELECT count(*) FROM \"my \"\"errors\"\"\" WHERE status <> 'error'"),
+        0
+    );
+    assert_eq!(
+        file.number("SELECT count(*) FROM sqlite_schema WHERE name = 'kept'"),
+        1
+    );
+}
+
+#[test]
+fn the_attributes_of_a_resource_find_its_spans() {
     let db = open();
     store(&db.store, sent_by("a", span(1, 1, 0, "first")));
     store(&db.store, sent_by("b", span(1, 2, 1, "second")));
@@ -130,12 +159,31 @@ fn a_resource_is_stored_once_and_its_attributes_find_its_spans() {
     let raw = Connection::open(db.store.path()).unwrap();
     let count = |sql: &str| raw.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
     assert_eq!(
-        count("SELECT count(*) FROM _resource WHERE attributes ->> '$.\"host.name\"' = 'shelf-1'"),
-        1
-    );
-    assert_eq!(
         count("SELECT count(*) FROM spans WHERE resource ->> '$.\"host.name\"' = 'shelf-1'"),
         2
+    );
+}
+
+#[test]
+fn what_a_running_span_gets_at_its_end_is_accounted_for() {
+    let db = open();
+    let mut running = span(1, 1, 0, "running");
+    running.end_time = None;
+    running.status = None;
+    store(&db.store, records(vec![running]));
+    let raw = Connection::open(db.store.path()).unwrap();
+    let bytes = || {
+        raw.query_row("SELECT sum(bytes) FROM _trace", [], |row| row.get::<_, i64>(0))
+            .unwrap()
+    };
+    let before = bytes();
+    let mut ended = span(1, 1, 0, "running");
+    ended.attributes.set("text", "x".repeat(5_000));
+    store(&db.store, records(vec![ended]));
+    assert!(
+        (5_000..5_100).contains(&(bytes() - before)),
+        "{before}, {}",
+        bytes()
     );
 }
 

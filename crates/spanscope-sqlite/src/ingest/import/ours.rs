@@ -46,7 +46,7 @@ pub(super) fn read(
         "SELECT t.id, t.trace_id, t.created, {} FROM _trace t ORDER BY t.start, t.id",
         tenant("t")
     ))?;
-    let half = match schema::has_resources(db)? {
+    let half = match schema::has_halves(db)? {
         true => "s.half",
         false => "NULL",
     };

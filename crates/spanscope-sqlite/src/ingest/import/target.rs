@@ -32,6 +32,8 @@ pub(super) struct Target<'db> {
     /// Records of each process that its account does not show yet.
     unaccounted: HashMap<i64, u64>,
     in_batch: u64,
+    /// The latest start of all that was imported.
+    latest: i64,
     /// The rows of the transaction that is open.
     rows: Option<RowWriter<'db>>,
     /// Traces that got spans in it.
@@ -69,6 +71,7 @@ impl<'db> Target<'db> {
             services: HashMap::new(),
             unaccounted: HashMap::new(),
             in_batch: 0,
+            latest: 0,
             rows: None,
             grown: BTreeSet::new(),
             points: PointTarget::new(db)?,
@@ -124,8 +127,10 @@ impl<'db> Target<'db> {
             rows.flush()?;
             // Rows stored from here on may not begin before what was imported, so the marks must
             // know about it.
-            if rows.latest_time > self.now {
-                rows.mark(rows.latest_time)?;
+            // Of the whole import: a mark that a later transaction sets may not be earlier than one before.
+            self.latest = self.latest.max(rows.latest_time);
+            if self.latest > self.now {
+                rows.mark(self.latest)?;
             }
         }
         for trace in std::mem::take(&mut self.grown) {
@@ -168,8 +173,12 @@ impl<'db> Target<'db> {
         let before = self.done.spans;
         for span in &group.spans {
             if seen.insert((span.id, span.half)) {
-                rows.touch(trace_id, span.start, span.start + span.duration.unwrap_or(0))?
-                    .note_span(span.duration, span.status);
+                rows.touch(
+                    trace_id,
+                    span.start,
+                    span.start.saturating_add(span.duration.unwrap_or(0)),
+                )?
+                .note_span(span.duration, span.status);
                 self.add_span(rows, trace, span)?;
             } else {
                 self.done.skipped += 1;

@@ -226,7 +226,7 @@ impl<'a> Batch<'a> {
         }
         if let Some(row) = running {
             self.outcome.ended.push(key);
-            if self.end_running(row, key, callsite, duration, status, span)? {
+            if self.end_running(trace_row, row, key, callsite, duration, status, span)? {
                 if let Some(trace) = self.rows.touched(span.ids.trace_id) {
                     trace.note_end(Some(status_number(status)));
                 }
@@ -342,8 +342,13 @@ impl<'a> Batch<'a> {
         self.index(span.row)
     }
 
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one place calls it, with what it has worked out"
+    )]
     fn end_running(
         &mut self,
+        trace: i64,
         row: i64,
         key: i64,
         callsite: i64,
@@ -352,9 +357,8 @@ impl<'a> Batch<'a> {
         span: &SpanEntry,
     ) -> rusqlite::Result<bool> {
         let decoded = &self.reading.decoded;
-        let changed = self
-            .db
-            .prepare_cached(
+        let changed = self.rows.change_span(trace, row, |db| {
+            db.prepare_cached(
                 "UPDATE _span SET callsite = ?3, name = ?4, duration = ?5, status = ?6, kind = ?7, parent = ?8,
                  attributes = ?9, extra = ?10, category = ?11 WHERE id = ?1 AND span_id = ?2 AND duration IS NULL",
             )?
@@ -370,7 +374,8 @@ impl<'a> Batch<'a> {
                 decoded.attributes,
                 extra(decoded.status_message.as_deref(), span.links()),
                 decoded.category,
-            ])?;
+            ])
+        })?;
         if changed == 0 {
             return Ok(false);
         }

@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, params};
 use super::batch::Batch;
 use super::prepared::{Place, SenderKey};
 use crate::file::callsites::callsite_row;
-use crate::file::processes::{resource_row, tenant_row};
+use crate::file::processes::tenant_row;
 
 /// A file keeps so many places of programs apart. What comes from further ones has its name in its own row, and no target:
 /// a program that names its spans by what they work on must not fill the file with places.
@@ -33,7 +33,7 @@ impl Batch<'_> {
         if let Some(row) = self.state.senders.get(&wanted) {
             return Ok(*row);
         }
-        let find = |resource: i64, scope: &str| {
+        let find = |resource: &str, scope: &str| {
             self.db
                 .prepare_cached(
                     "SELECT id FROM _process WHERE tenant = ?1 AND resource = ?2 AND scope = ?3 AND service_name = ?4",
@@ -43,7 +43,7 @@ impl Batch<'_> {
                 })
                 .optional()
         };
-        let make = |resource: i64, scope: &str| {
+        let make = |resource: &str, scope: &str| {
             self.db
                 .prepare_cached(
                     "INSERT INTO _process (service_name, pid, started_at, seen_at, tenant, resource, scope)
@@ -52,8 +52,7 @@ impl Batch<'_> {
                 .execute(params![key.service_name, self.now, tenant, resource, scope])?;
             Ok::<_, rusqlite::Error>(self.db.last_insert_rowid())
         };
-        let resource = resource_row(self.db, &key.resource)?;
-        let row = match find(resource, &key.scope)? {
+        let row = match find(&key.resource, &key.scope)? {
             Some(row) => row,
             None => {
                 let senders: i64 = self
@@ -63,7 +62,7 @@ impl Batch<'_> {
                     )?
                     .query_row([tenant], |row| row.get(0))?;
                 if senders < MAX_SENDERS {
-                    make(resource, &key.scope)?
+                    make(&key.resource, &key.scope)?
                 } else {
                     let nobody = SenderKey {
                         service_name: String::new(),
@@ -71,7 +70,7 @@ impl Batch<'_> {
                         scope: "{}".to_owned(),
                     };
                     if *key == nobody {
-                        make(resource, "{}")?
+                        make(&key.resource, "{}")?
                     } else {
                         self.sender(tenant, &nobody)?
                     }

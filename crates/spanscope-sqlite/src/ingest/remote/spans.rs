@@ -32,12 +32,12 @@ impl Batch<'_> {
         let row = match known {
             Some(Known { row, state }) => match (state, span.duration) {
                 (KnownState::Running, Some(duration)) => {
-                    self.end_running(row, callsite, name, duration, span)?;
+                    self.end_running(trace_row, row, callsite, name, duration, span)?;
                     self.rows.note_end(trace_row, row)?;
                     row
                 }
                 (KnownState::EndOnly, _) => {
-                    self.begin_ended(row, callsite, name, span)?;
+                    self.begin_ended(trace_row, row, callsite, name, span)?;
                     row
                 }
                 _ => return Ok(false),
@@ -105,16 +105,16 @@ impl Batch<'_> {
     /// A span that ran has come with its end: what it says now is all of it.
     fn end_running(
         &mut self,
+        trace: i64,
         row: i64,
         callsite: i64,
         name: Option<&str>,
         duration: i64,
         span: &InSpan,
     ) -> rusqlite::Result<()> {
-        self.rows.flush_spans()?;
         self.rows.unindex(row)?;
-        self.db
-            .prepare_cached(
+        self.rows.change_span(trace, row, |db| {
+            db.prepare_cached(
                 "UPDATE _span SET callsite = ?2, name = ?3, start = ?4, duration = ?5, status = ?6, kind = ?7, parent = ?8,
                  attributes = ?9, extra = ?10 WHERE id = ?1",
             )?
@@ -129,13 +129,15 @@ impl Batch<'_> {
                 span.parent,
                 span.attributes,
                 span.extra
-            ])?;
+            ])
+        })?;
         Ok(())
     }
 
     /// The start has come of a span whose end came first.
     fn begin_ended(
         &mut self,
+        trace: i64,
         row: i64,
         callsite: i64,
         name: Option<&str>,
@@ -148,8 +150,8 @@ impl Batch<'_> {
             .query_row([row], |found| found.get(0))?;
         let said_at_end: Attributes = serde_json::from_str(&said_at_end).unwrap_or_default();
         let attributes = merged(&span.attributes, &said_at_end, self.max_value_len);
-        self.db
-            .prepare_cached(
+        self.rows.change_span(trace, row, |db| {
+            db.prepare_cached(
                 "UPDATE _span SET callsite = ?2, name = ?3, duration = MAX(0, start + duration - ?4), start = ?4, kind = ?5,
                  parent = ?6, attributes = ?7, extra = ?8 WHERE id = ?1",
             )?
@@ -162,7 +164,8 @@ impl Batch<'_> {
                 span.parent,
                 attributes,
                 span.extra
-            ])?;
+            ])
+        })?;
         Ok(())
     }
 
@@ -182,16 +185,13 @@ impl Batch<'_> {
                     .db
                     .prepare_cached("SELECT attributes FROM _span WHERE id = ?1")?
                     .query_row([row], |found| found.get(0))?;
-                self.db
-                    .prepare_cached(
+                let merged = merged(&attributes, &end.attributes, self.max_value_len);
+                self.rows.change_span(trace_row, row, |db| {
+                    db.prepare_cached(
                         "UPDATE _span SET duration = MAX(0, ?2 - start), status = ?3, attributes = ?4 WHERE id = ?1",
                     )?
-                    .execute(params![
-                        row,
-                        end.time,
-                        end.status,
-                        merged(&attributes, &end.attributes, self.max_value_len)
-                    ])?;
+                    .execute(params![row, end.time, end.status, merged])
+                })?;
                 self.rows.note_end(trace_row, row)?;
                 self.rows.note_root_of_run(trace_row);
                 (row, true)
