@@ -110,7 +110,7 @@ async fn a_server_without_tokens_does_not_listen_where_other_machines_reach_it()
 
     let folder = tempfile::tempdir().unwrap();
     let store = spanscope_sqlite::SqliteStore::builder()
-        .open(&folder.path().join("store.db"))
+        .open(folder.path().join("store.db"))
         .unwrap();
     let store = Arc::new(store);
     let server = |auth: AuthMode| Server::builder(store.clone()).auth(auth).build();
