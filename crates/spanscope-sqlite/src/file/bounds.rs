@@ -14,9 +14,9 @@ use super::{open, retention};
 /// From this size on the helper thread copies the write-ahead log into the file. Not less than what
 /// SQLite leaves of a log that is written from its start again (`journal_size_limit`), so that an
 /// idle file has none to copy.
-const WAL_HELP_BYTES: u64 = 16 * 1024 * 1024;
+const WAL_HELP_BYTES: u64 = 24 * 1024 * 1024;
 /// The helper is asked again each time that the log has grown so much.
-const WAL_HELP_STEP: u64 = 4 * 1024 * 1024;
+const WAL_HELP_STEP: u64 = 8 * 1024 * 1024;
 /// What is left is copied by the writer once the log is this large.
 const WAL_CHECKPOINT_BYTES: u64 = 32 * 1024 * 1024;
 /// Beyond this nothing is written until a reader lets go. One transaction adds at most about 8 MiB,
