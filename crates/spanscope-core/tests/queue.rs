@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use spanscope_core::capture::{Capture, RawValue, SpanRecord};
-use spanscope_core::queue::{Chunk, Queue, QueuedRecord, WhenFull};
+use spanscope_core::queue::{Chunk, OverflowPolicy, Queue, QueuedRecord};
 use tracing::span::{Attributes, Id};
 use tracing::{Dispatch, Event, Span, Subscriber, dispatcher, info, info_span};
 use tracing_subscriber::layer::{Context, Layer};
@@ -43,7 +43,7 @@ struct Program {
 
 impl Program {
     fn new(max_bytes: usize) -> Self {
-        let queue = Queue::new(max_bytes, WhenFull::Drop);
+        let queue = Queue::new(max_bytes, OverflowPolicy::Drop);
         let sink = Sink {
             capture: Capture::new(1024),
             queue: queue.clone(),

@@ -14,7 +14,7 @@ pub mod filter;
 pub mod genai;
 pub mod metrics;
 
-pub use console::{ConsoleLayer, LogFileLayer, LogGuard};
+pub use console::{ConsoleGuard, ConsoleLayer, LogFileLayer};
 pub use filter::{
     BadCategoryName, Categories, CategoryFilter, LevelHandle, LevelWarning, Levels, Origin, Threshold,
     UnknownCategory, UnknownLevel,

@@ -20,7 +20,7 @@ const SAY_EVERY: Duration = Duration::from_secs(60);
 
 /// Records that were lost, by cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Lost {
+pub struct DropCounts {
     /// There was no room, because the collector did not keep up.
     pub queue_full: u64,
     /// They could not be sent: the collector refused them, or was away for longer than they are tried again.
@@ -33,7 +33,7 @@ pub struct Lost {
     pub shutdown: u64,
 }
 
-impl Lost {
+impl DropCounts {
     /// All causes together.
     #[must_use]
     pub const fn total(&self) -> u64 {
@@ -49,7 +49,7 @@ pub struct SignalStats {
     /// Of these: taken by the collector.
     pub exported: u64,
     /// Of these: lost. What is neither exported nor lost still waits.
-    pub lost: Lost,
+    pub lost: DropCounts,
     /// How often a request was sent again.
     pub retries: u64,
 }
@@ -79,7 +79,7 @@ pub(crate) struct Account {
     pub(crate) signal: Signal,
     counts: Mutex<Counts>,
     retries: AtomicU64,
-    trouble: Mutex<Trouble>,
+    trouble: Mutex<LastError>,
     closing: Mutex<Closing>,
     closed: Condvar,
 }
@@ -93,13 +93,13 @@ struct Counts {
     /// Offered by whatever has no queue of ours.
     offered: u64,
     exported: u64,
-    lost: Lost,
+    lost: DropCounts,
     /// Nothing changes any more.
     is_closed: bool,
 }
 
 #[derive(Debug, Default)]
-struct Trouble {
+struct LastError {
     /// The last request did not go through.
     is_open: bool,
     /// It was said that requests don't go through, and not yet that they do again.
@@ -203,7 +203,7 @@ impl Account {
         }
         counts.leave(records);
         match outcome {
-            Outcome::Taken { rejected } => {
+            Outcome::Accepted { rejected } => {
                 let rejected = (*rejected).min(records);
                 counts.exported += records - rejected;
                 counts.lost.rejected += rejected;
@@ -248,7 +248,7 @@ impl Account {
 /// What became of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    Taken {
+    Accepted {
         rejected: u64,
     },
     /// The collector does not want it.

@@ -11,7 +11,7 @@ use opentelemetry_sdk::metrics::{Aggregation, InstrumentKind, PeriodicReader, Sd
 use opentelemetry_sdk::trace::{BatchConfigBuilder as SpanConfig, BatchSpanProcessor, SpanProcessor as _};
 use spanscope_core::capture::{CallsiteCache, Capture, DEFAULT_MAX_VALUE_LEN, Decoder};
 use spanscope_core::metrics::MetricSink;
-use spanscope_core::queue::{Control, LONGEST, Queue, WhenFull};
+use spanscope_core::queue::{MAX_TIMEOUT, OverflowPolicy, Queue, WorkerHandle};
 use spanscope_core::tail::TailRule;
 use spanscope_layers::{Categories, CategoryFilter};
 use tracing_core::Subscriber;
@@ -22,12 +22,12 @@ use crate::convert::Shape;
 use crate::error::OtlpError;
 use crate::exporters;
 use crate::guard::OtlpGuard;
-use crate::layer::{Gates, OtlpLayer};
+use crate::layer::{OtlpLayer, SignalFilters};
 use crate::metrics::{Instruments, OtlpMetricSink, Reporter};
 use crate::resource::resource;
 use crate::settings::{
-    BadSetting, BatchSettings, Compression, ContentPolicy, Endpoint, HeadSampler, Headers, Limits,
-    Propagator, Protocol, Settings, Signal, Sourced, Temporality, read,
+    BatchSettings, Compression, ContentPolicy, Endpoint, Headers, Limits, Located, Propagator, Protocol,
+    Sampler, SettingError, Settings, Signal, Temporality, read,
 };
 use crate::shared::Queues;
 use crate::tail::Tail;
@@ -46,7 +46,7 @@ pub const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// specification where nothing else is said.
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `build`"]
-pub struct OtlpBuilder {
+pub struct OtlpLayerBuilder {
     settings: Settings,
     queue_bytes: usize,
     counts_tokens: bool,
@@ -54,20 +54,20 @@ pub struct OtlpBuilder {
     shutdown_timeout: Duration,
     categories: Arc<Categories>,
     report_to: Vec<Arc<dyn MetricSink>>,
-    gates: Gates,
+    gates: SignalFilters,
     tail: Option<TailRule>,
-    wrong: Option<BadSetting>,
+    wrong: Option<SettingError>,
 }
 
-impl std::fmt::Debug for OtlpBuilder {
+impl std::fmt::Debug for OtlpLayerBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OtlpBuilder")
+        f.debug_struct("OtlpLayerBuilder")
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
 }
 
-impl OtlpBuilder {
+impl OtlpLayerBuilder {
     #[track_caller]
     pub(crate) fn new() -> Self {
         Self {
@@ -78,7 +78,7 @@ impl OtlpBuilder {
             shutdown_timeout: DEFAULT_SHUTDOWN_TIMEOUT,
             categories: Arc::new(Categories::of_caller()),
             report_to: Vec::new(),
-            gates: Gates::default(),
+            gates: SignalFilters::default(),
             tail: None,
             wrong: None,
         }
@@ -86,12 +86,12 @@ impl OtlpBuilder {
 
     /// Reads the variables of [`VARIABLES`](crate::VARIABLES) from the environment, on top of what is set so far. What is not
     /// accepted changes nothing, and comes back to be said.
-    pub fn env(self) -> (Self, Vec<BadSetting>) {
+    pub fn env(self) -> (Self, Vec<SettingError>) {
         self.env_from(&|name| std::env::var(name).ok())
     }
 
     /// The same from anywhere.
-    pub fn env_from(mut self, get: &dyn Fn(&str) -> Option<String>) -> (Self, Vec<BadSetting>) {
+    pub fn env_from(mut self, get: &dyn Fn(&str) -> Option<String>) -> (Self, Vec<SettingError>) {
         let problems = read(&mut self.settings, get);
         (self, problems)
     }
@@ -111,7 +111,7 @@ impl OtlpBuilder {
     /// Where all signals go; over HTTP each gets its path behind it. Default: `http://localhost:4318`, for gRPC
     /// `http://localhost:4317`.
     pub fn endpoint(mut self, url: impl Into<String>) -> Self {
-        self.settings.code.endpoint = Some(Sourced {
+        self.settings.code.endpoint = Some(Located {
             place: "endpoint".to_owned(),
             text: url.into(),
         });
@@ -121,7 +121,7 @@ impl OtlpBuilder {
     /// The same where code does not say it itself but hands on what a file says, at a place that messages name: what the environment
     /// says comes first.
     pub fn endpoint_said_at(mut self, place: impl Into<String>, url: impl Into<String>) -> Self {
-        self.settings.all.endpoint = Some(Sourced {
+        self.settings.all.endpoint = Some(Located {
             place: place.into(),
             text: url.into(),
         });
@@ -130,7 +130,7 @@ impl OtlpBuilder {
 
     /// Where one signal goes, as it is. Default: where all go.
     pub fn endpoint_of(mut self, signal: Signal, url: impl Into<String>) -> Self {
-        self.settings.code_own[signal.index()].endpoint = Some(Sourced {
+        self.settings.code_own[signal.index()].endpoint = Some(Located {
             place: "endpoint_of".to_owned(),
             text: url.into(),
         });
@@ -154,7 +154,7 @@ impl OtlpBuilder {
                 headers.0.push((name, value));
             }
             (name, _) => {
-                self.wrong = Some(BadSetting {
+                self.wrong = Some(SettingError {
                     place: "header".to_owned(),
                     input: name.map_or_else(|_| "…".to_owned(), |name| format!("{name}: …")),
                     accepted: "this is no header that HTTP can carry".to_owned(),
@@ -208,8 +208,8 @@ impl OtlpBuilder {
         self
     }
 
-    /// Which traces are sent. Default: [`HeadSampler::ParentBasedAlwaysOn`].
-    pub fn sampler(mut self, sampler: HeadSampler) -> Self {
+    /// Which traces are sent. Default: [`Sampler::ParentBasedAlwaysOn`].
+    pub fn sampler(mut self, sampler: Sampler) -> Self {
         self.settings.sampler = sampler;
         self
     }
@@ -308,7 +308,7 @@ impl OtlpBuilder {
     }
 
     /// Which traces are sent once they are over: whole, those with errors, slow ones, and a share of the others. Log records go
-    /// in any case. What it leaves out counts as [`Lost::sampled`](crate::Lost::sampled). Default: all traces.
+    /// in any case. What it leaves out counts as [`DropCounts::sampled`](crate::DropCounts::sampled). Default: all traces.
     pub fn tail(mut self, rule: TailRule) -> Self {
         self.tail = Some(rule);
         self
@@ -355,12 +355,14 @@ impl OtlpBuilder {
         }
         let mut settings = self.settings;
         for batch in [&mut settings.spans, &mut settings.logs] {
-            batch.delay = batch.delay.clamp(Duration::from_millis(1), LONGEST);
-            batch.export_timeout = batch.export_timeout.min(LONGEST);
+            batch.delay = batch.delay.clamp(Duration::from_millis(1), MAX_TIMEOUT);
+            batch.export_timeout = batch.export_timeout.min(MAX_TIMEOUT);
             batch.max_queue_size = batch.max_queue_size.min(MAX_QUEUE_SIZE);
         }
-        settings.metric_interval = settings.metric_interval.clamp(Duration::from_millis(1), LONGEST);
-        settings.metric_timeout = settings.metric_timeout.min(LONGEST);
+        settings.metric_interval = settings
+            .metric_interval
+            .clamp(Duration::from_millis(1), MAX_TIMEOUT);
+        settings.metric_timeout = settings.metric_timeout.min(MAX_TIMEOUT);
         let resource = resource(&settings);
         let accounts = Signal::ALL.map(|signal| Arc::new(Account::new(signal)));
         let account = |signal: Signal| Arc::clone(&accounts[signal.index()]);
@@ -471,7 +473,7 @@ impl OtlpBuilder {
             None
         };
 
-        let queue = || Queue::new(self.queue_bytes, WhenFull::Drop);
+        let queue = || Queue::new(self.queue_bytes, OverflowPolicy::Drop);
         let measurements = metrics.is_some().then(queue);
         let (sends_logs, gates_are_open) = (logs.is_some(), self.gates.are_open());
         let queues = Arc::new(Queues::new(
@@ -495,7 +497,7 @@ impl OtlpBuilder {
         let tail_rule = self.tail;
         let tail_stats = Arc::default();
         let has_tail = tail_rule.is_some();
-        let control = Arc::new(Control::default());
+        let control = Arc::new(WorkerHandle::default());
         let capture = Arc::new(Capture::new(self.max_value_len));
         Worker {
             marks: Marks {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::settings::BadSetting;
+use crate::settings::SettingError;
 
 /// Why a bridge could not be built. The message names what was set, where, and what is accepted.
 #[derive(Debug)]
@@ -12,13 +12,13 @@ pub struct OtlpError {
 
 #[derive(Debug)]
 enum Kind {
-    Setting(BadSetting),
+    Setting(SettingError),
     Thread(std::io::Error),
     Exporter(String),
 }
 
 impl OtlpError {
-    pub(crate) fn setting(setting: BadSetting) -> Self {
+    pub(crate) fn setting(setting: SettingError) -> Self {
         Self {
             kind: Kind::Setting(setting),
         }
@@ -43,7 +43,7 @@ impl OtlpError {
 
     /// The setting that is not accepted, if that is why.
     #[must_use]
-    pub fn bad_setting(&self) -> Option<&BadSetting> {
+    pub fn bad_setting(&self) -> Option<&SettingError> {
         match &self.kind {
             Kind::Setting(setting) => Some(setting),
             Kind::Thread(_) | Kind::Exporter(_) => None,

@@ -48,7 +48,7 @@ impl<E> Counted<E> {
         // Where there is none, it did not get as far as the client: it could not be encoded.
         let finished = finished.unwrap_or_else(|| Finished {
             outcome: match &result {
-                Ok(()) => Outcome::Taken { rejected: 0 },
+                Ok(()) => Outcome::Accepted { rejected: 0 },
                 Err(_) => Outcome::Refused,
             },
             trouble: result.as_ref().err().map(ToString::to_string),

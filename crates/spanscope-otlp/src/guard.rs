@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use spanscope_core::queue::{Control, FlushTimeout};
+use spanscope_core::queue::{FlushTimeout, WorkerHandle};
 use spanscope_core::sync::lock;
 use spanscope_core::tail::TailStats;
 
@@ -19,7 +19,7 @@ use crate::shared::Queues;
 #[must_use = "dropping the guard ends the sending"]
 pub struct OtlpGuard {
     queues: Arc<Queues>,
-    control: Arc<Control>,
+    control: Arc<WorkerHandle>,
     accounts: [Arc<Account>; 3],
     shutdown_timeout: Duration,
     propagators: Vec<Propagator>,
@@ -30,7 +30,7 @@ pub struct OtlpGuard {
 impl OtlpGuard {
     pub(crate) fn new(
         queues: Arc<Queues>,
-        control: Arc<Control>,
+        control: Arc<WorkerHandle>,
         accounts: [Arc<Account>; 3],
         shutdown_timeout: Duration,
         propagators: Vec<Propagator>,

@@ -28,7 +28,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
-use crate::builder::OtlpBuilder;
+use crate::builder::OtlpLayerBuilder;
 use crate::convert::model_value;
 use crate::metrics::OtlpMetricSink;
 use crate::shared::Queues;
@@ -64,18 +64,18 @@ pub struct OtlpLayer<S> {
     capture: Arc<Capture>,
     queues: Arc<Queues>,
     metric_sink: OtlpMetricSink,
-    gates: Gates,
+    gates: SignalFilters,
     bridge: Bridge,
 }
 
 /// What lets spans and their events, and what lets log records through; everything where there is none.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Gates {
+pub(crate) struct SignalFilters {
     pub(crate) spans: Option<CategoryFilter>,
     pub(crate) logs: Option<CategoryFilter>,
 }
 
-impl Gates {
+impl SignalFilters {
     pub(crate) fn are_open(&self) -> bool {
         self.spans.is_none() && self.logs.is_none()
     }
@@ -88,11 +88,11 @@ impl<S> std::fmt::Debug for OtlpLayer<S> {
 }
 
 impl OtlpLayer<()> {
-    /// Settings to change before [`build`](OtlpBuilder::build). The package that holds the calling line counts as the
+    /// Settings to change before [`build`](OtlpLayerBuilder::build). The package that holds the calling line counts as the
     /// application, whose modules are categories.
     #[track_caller]
-    pub fn builder() -> OtlpBuilder {
-        OtlpBuilder::new()
+    pub fn builder() -> OtlpLayerBuilder {
+        OtlpLayerBuilder::new()
     }
 }
 
@@ -105,7 +105,7 @@ where
         queues: Arc<Queues>,
         tracer: BridgeTracer,
         metric_sink: OtlpMetricSink,
-        gates: Gates,
+        gates: SignalFilters,
     ) -> Self {
         let otel = OpenTelemetryLayer::new(tracer)
             .with_location(false)

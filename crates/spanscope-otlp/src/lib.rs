@@ -1,7 +1,7 @@
 //! Sends what Spanscope captures to any OpenTelemetry collector: spans, events and measurements, as OTLP over HTTP (protobuf or
 //! JSON) or gRPC.
 //!
-//! - [`OtlpLayer`] is the layer; [`OtlpBuilder`] its settings, in code or from the environment; [`OtlpGuard`] keeps it
+//! - [`OtlpLayer`] is the layer; [`OtlpLayerBuilder`] its settings, in code or from the environment; [`OtlpGuard`] keeps it
 //!   running and has its account.
 //! - [`propagation`] takes the trace over HTTP requests.
 //! - [`OpenTelemetrySpanExt`] works on spans as ever, and what it sets is shown by the other sinks too.
@@ -14,7 +14,7 @@
 //!
 //! # Variables
 //!
-//! [`OtlpBuilder::env`], and so `spanscope::init`, reads these. Empty means not set; what is not accepted is said and changes
+//! [`OtlpLayerBuilder::env`], and so `spanscope::init`, reads these. Empty means not set; what is not accepted is said and changes
 //! nothing. `*` stands for nothing, `TRACES_`, `METRICS_` or `LOGS_`, where what is said of one signal comes first.
 #![doc = include_str!("variables.md")]
 
@@ -36,8 +36,8 @@ mod tracer;
 mod transport;
 mod worker;
 
-pub use account::{Lost, OtlpStats, SignalStats};
-pub use builder::{DEFAULT_QUEUE_BYTES, DEFAULT_SHUTDOWN_TIMEOUT, OtlpBuilder};
+pub use account::{DropCounts, OtlpStats, SignalStats};
+pub use builder::{DEFAULT_QUEUE_BYTES, DEFAULT_SHUTDOWN_TIMEOUT, OtlpLayerBuilder};
 pub use error::OtlpError;
 pub use guard::OtlpGuard;
 pub use layer::OtlpLayer;
@@ -45,10 +45,10 @@ pub use metrics::OtlpMetricSink;
 /// OpenTelemetry's API in the version that this crate is built on.
 pub use opentelemetry;
 pub use settings::{
-    BadSetting, Compression, ContentPolicy, DEFAULT_EXPORT_TIMEOUT, DEFAULT_LOG_DELAY,
-    DEFAULT_MAX_BATCH_SIZE, DEFAULT_MAX_QUEUE_SIZE, DEFAULT_METRIC_INTERVAL, DEFAULT_METRIC_TIMEOUT,
-    DEFAULT_REQUEST_TIMEOUT, DEFAULT_SPAN_DELAY, HeadSampler, Limits, Propagator, Protocol, Signal,
-    Temporality, VARIABLES, Variable,
+    Compression, ContentPolicy, DEFAULT_EXPORT_TIMEOUT, DEFAULT_LOG_DELAY, DEFAULT_MAX_BATCH_SIZE,
+    DEFAULT_MAX_QUEUE_SIZE, DEFAULT_METRIC_INTERVAL, DEFAULT_METRIC_TIMEOUT, DEFAULT_REQUEST_TIMEOUT,
+    DEFAULT_SPAN_DELAY, Limits, Propagator, Protocol, Sampler, SettingError, Signal, Temporality, VARIABLES,
+    Variable,
 };
 pub use spanscope_core::tail::{TailRule, TailStats};
 pub use tracing_opentelemetry::OpenTelemetrySpanExt;

@@ -18,7 +18,7 @@ use spanscope_model::TraceId;
     clippy::large_enum_variant,
     reason = "it is taken apart where it is made, and a box would be an allocation a span"
 )]
-pub(crate) enum Fate {
+pub(crate) enum SampleDecision {
     Goes(SpanData),
     Waits,
     Dropped,
@@ -45,14 +45,14 @@ impl Tail {
         self.decider.tell_drained(chunks, capture);
     }
 
-    pub(crate) fn take(&mut self, trace_id: TraceId, span: SpanData) -> Fate {
+    pub(crate) fn take(&mut self, trace_id: TraceId, span: SpanData) -> SampleDecision {
         match self.decider.verdict(trace_id) {
             Some(Verdict::Undecided) => {
                 self.held.entry(trace_id).or_default().push(span);
-                Fate::Waits
+                SampleDecision::Waits
             }
-            Some(Verdict::Drop) => Fate::Dropped,
-            Some(Verdict::Keep) | None => Fate::Goes(span),
+            Some(Verdict::Drop) => SampleDecision::Dropped,
+            Some(Verdict::Keep) | None => SampleDecision::Goes(span),
         }
     }
 

@@ -180,7 +180,7 @@ impl BridgeTracer {
             (None, _) => Cow::Borrowed(parent_context),
         };
         let (is_sampled, state) = self.sample(&sampled_under, trace_id, name);
-        let ids = record.settle(adopted, is_sampled);
+        let ids = record.resolve_ids(adopted, is_sampled);
         span_context(ids, is_sampled, false, state)
     }
 

@@ -15,7 +15,7 @@ use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanProcessor as _};
 use spanscope_core::capture::{
     CallsiteCache, CallsiteInfo, Capture, Clock, Decoder, Ticks, WallClock, suppress,
 };
-use spanscope_core::queue::{Chunk, Control, EventEntry, QueuedRecord, SpanEntry};
+use spanscope_core::queue::{Chunk, EventEntry, QueuedRecord, SpanEntry, WorkerHandle};
 use spanscope_core::tail::Settle;
 use spanscope_model::wire::{COUNTS_TOKENS, LOGS_EVENTS};
 
@@ -25,7 +25,7 @@ use crate::metrics::{Instruments, Reporter};
 use crate::open::OpenSpans;
 use crate::settings::Signal;
 use crate::shared::Queues;
-use crate::tail::{Fate, Tail};
+use crate::tail::{SampleDecision, Tail};
 
 /// How often the queues are emptied.
 const DRAIN_EVERY: Duration = Duration::from_millis(200);
@@ -57,7 +57,7 @@ impl std::fmt::Debug for Outlets {
 
 pub(crate) struct Worker {
     pub(crate) queues: Arc<Queues>,
-    pub(crate) control: Arc<Control>,
+    pub(crate) control: Arc<WorkerHandle>,
     pub(crate) outlets: Arc<Outlets>,
     pub(crate) callsites: CallsiteCache<CallsiteInfo>,
     pub(crate) decoder: Decoder,
@@ -312,12 +312,12 @@ impl Loop {
         let data = span_data(&mut self.worker.decoder, span, scope, &self.clock, &outlet.shape);
         let fate = match &mut self.worker.tail {
             Some(tail) => tail.take(entry.ids.trace_id, data),
-            None => Fate::Goes(data),
+            None => SampleDecision::Goes(data),
         };
         match fate {
-            Fate::Goes(data) => outlet.processor.on_end(data),
-            Fate::Waits => {}
-            Fate::Dropped => outlet.account.leave_out(1),
+            SampleDecision::Goes(data) => outlet.processor.on_end(data),
+            SampleDecision::Waits => {}
+            SampleDecision::Dropped => outlet.account.leave_out(1),
         }
     }
 

@@ -13,7 +13,7 @@ pub const MAX_FACT_LEN: usize = 256;
 
 /// What a span says of the run that it is part of.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct RunFacts {
+pub struct RunAttributes {
     /// The run's own id (`task_id`).
     pub task_id: Option<String>,
     /// The agent, by its id or else its name.
@@ -33,23 +33,23 @@ pub struct RunFacts {
 ///
 /// ```
 /// use spanscope_model::RawValue;
-/// use spanscope_runs::facts_of;
+/// use spanscope_runs::run_attributes;
 ///
 /// let text = |text| RawValue::Text(text, None);
-/// let facts = facts_of([("gen_ai.operation.name", text("invoke_agent")), ("task_id", text("t-1"))]).unwrap();
+/// let facts = run_attributes([("gen_ai.operation.name", text("invoke_agent")), ("task_id", text("t-1"))]).unwrap();
 /// assert_eq!((facts.task_id.as_deref(), facts.is_agent), (Some("t-1"), true));
-/// assert_eq!(facts_of([("http.route", text("/books")), ("user_id", text("u-1"))]), None);
+/// assert_eq!(run_attributes([("http.route", text("/books")), ("user_id", text("u-1"))]), None);
 /// ```
-pub fn facts_of<'a>(
+pub fn run_attributes<'a>(
     attributes: impl IntoIterator<Item = (&'a str, RawValue<'a>)> + Clone,
-) -> Option<RunFacts> {
+) -> Option<RunAttributes> {
     let read = SpanAttributes::read(attributes.clone());
     let kind = read.kind(attributes);
     let task_id = read.task.and_then(fact);
     if kind == StepKind::Node && task_id.is_none() && !read.has_agent_id() {
         return None;
     }
-    Some(RunFacts {
+    Some(RunAttributes {
         task_id,
         agent_id: read.agent.value.and_then(fact),
         session_id: read.session.value.and_then(fact),
@@ -59,15 +59,15 @@ pub fn facts_of<'a>(
     })
 }
 
-/// Whether a field of this name can matter to [`facts_of`]. A call site that declares none need not be looked at.
+/// Whether a field of this name can matter to [`run_attributes`]. A call site that declares none need not be looked at.
 ///
 /// ```
-/// use spanscope_runs::is_fact_name;
-/// assert!(is_fact_name("gen_ai.operation.name") && is_fact_name("task_id"));
-/// assert!(!is_fact_name("http.route"));
+/// use spanscope_runs::is_run_attribute;
+/// assert!(is_run_attribute("gen_ai.operation.name") && is_run_attribute("task_id"));
+/// assert!(!is_run_attribute("http.route"));
 /// ```
 #[must_use]
-pub fn is_fact_name(name: &str) -> bool {
+pub fn is_run_attribute(name: &str) -> bool {
     span_attributes::is_known(name)
 }
 

@@ -7,7 +7,7 @@
 //!
 //! | need | by |
 //! |---|---|
-//! | a writer notes which traces are runs | [`facts_of`], [`is_fact_name`] |
+//! | a writer notes which traces are runs | [`run_attributes`], [`is_run_attribute`] |
 //! | a stream of events while the run goes on, and when it is over | [`Follower`], [`format_event`], [`TraceFormat::sse_name`] |
 //! | a run as a whole | [`Run`]: events, session, summary, analysis |
 //!
@@ -41,7 +41,7 @@ mod token_usage;
 pub use analysis::{Analysis, Bottleneck, BottleneckReason, ComponentTime, CriticalStep, RunError};
 pub use enums::{DetailLevel, EventType, StepKind, TraceFormat};
 pub use event::{EventMetadata, RunEvent};
-pub use facts::{MAX_FACT_LEN, RunFacts, facts_of, is_fact_name};
+pub use facts::{MAX_FACT_LEN, RunAttributes, is_run_attribute, run_attributes};
 pub use follower::{FollowStep, Follower};
 pub use progress::{FollowState, GRACE, ROOTLESS_GRACE, RunProgress};
 pub use reader::RunReader;

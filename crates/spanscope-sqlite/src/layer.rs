@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use spanscope_core::capture::{Capture, DEFAULT_MAX_VALUE_LEN, SpanRecord};
 use spanscope_core::metrics::{Measurement, MetricSink};
-use spanscope_core::queue::{Control, FlushTimeout, LayerStats, Queue, WhenFull};
+use spanscope_core::queue::{FlushTimeout, LayerStats, OverflowPolicy, Queue, WorkerHandle};
 use spanscope_core::sync::lock;
 use spanscope_core::tail::{TailRule, TailStats};
 use spanscope_layers::Categories;
@@ -42,7 +42,7 @@ pub const DEFAULT_INDEXED_KEYS: &[&str] = &semconv::INDEXED_BY_DEFAULT;
 #[must_use = "a builder does nothing until `open`"]
 pub struct SqliteLayerBuilder {
     queue_bytes: usize,
-    when_full: WhenFull,
+    on_overflow: OverflowPolicy,
     max_value_len: usize,
     shutdown_timeout: Duration,
     writer: WriterSettings,
@@ -53,7 +53,7 @@ impl SqliteLayerBuilder {
     fn new() -> Self {
         Self {
             queue_bytes: DEFAULT_QUEUE_BYTES,
-            when_full: WhenFull::Drop,
+            on_overflow: OverflowPolicy::Drop,
             max_value_len: DEFAULT_MAX_VALUE_LEN,
             shutdown_timeout: DEFAULT_SHUTDOWN_TIMEOUT,
             writer: WriterSettings {
@@ -81,9 +81,9 @@ impl SqliteLayerBuilder {
         self
     }
 
-    /// What happens when they are used up. Default: [`WhenFull::Drop`].
-    pub fn when_full(mut self, when_full: WhenFull) -> Self {
-        self.when_full = when_full;
+    /// What happens when they are used up. Default: [`OverflowPolicy::Drop`].
+    pub fn on_overflow(mut self, on_overflow: OverflowPolicy) -> Self {
+        self.on_overflow = on_overflow;
         self
     }
 
@@ -170,7 +170,7 @@ impl SqliteLayerBuilder {
     /// The file is no span store or one of a newer version, or its folder can't be made or written. Nothing is changed
     /// then, and the program can go on without the layer.
     pub fn open(self, path: impl AsRef<Path>) -> Result<(SqliteLayer, SqliteGuard), StoreError> {
-        let queue = Queue::new(self.queue_bytes, self.when_full);
+        let queue = Queue::new(self.queue_bytes, self.on_overflow);
         let capture = Arc::new(Capture::new(self.max_value_len));
         let shutdown_timeout = self.shutdown_timeout;
         let path = path.as_ref().to_path_buf();
@@ -203,7 +203,7 @@ impl SqliteLayerBuilder {
 /// A `tracing` layer that keeps spans and events in a SQLite file.
 ///
 /// On the calling thread a span costs its fields' encoding and one uncontended lock; a thread of its own does the rest.
-/// The caller never waits for the disk unless [`WhenFull::Wait`] was chosen.
+/// The caller never waits for the disk unless [`OverflowPolicy::Block`] was chosen.
 ///
 /// ```
 /// use spanscope_sqlite::SqliteLayer;
@@ -321,7 +321,7 @@ where
 #[must_use = "dropping the guard ends the writing"]
 pub struct SqliteGuard {
     queue: Queue,
-    control: Arc<Control>,
+    control: Arc<WorkerHandle>,
     path: PathBuf,
     shutdown_timeout: Duration,
     tail_stats: Option<SharedStats>,

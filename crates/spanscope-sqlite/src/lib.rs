@@ -14,13 +14,13 @@ mod layer;
 mod promise;
 mod store;
 
-pub use file::retention::Deleted;
-pub use ingest::import::Imported;
+pub use file::retention::CleanupReport;
+pub use ingest::import::ImportReport;
 pub use layer::{
     DEFAULT_FLUSH_INTERVAL, DEFAULT_INDEXED_KEYS, DEFAULT_MAX_BYTES, DEFAULT_MAX_SERIES, DEFAULT_QUEUE_BYTES,
     DEFAULT_RETENTION, DEFAULT_SHUTDOWN_TIMEOUT, SqliteGuard, SqliteLayer, SqliteLayerBuilder,
     SqliteMetricSink,
 };
-pub use spanscope_core::queue::{FlushTimeout, LayerStats, WhenFull};
+pub use spanscope_core::queue::{FlushTimeout, LayerStats, OverflowPolicy};
 pub use spanscope_core::tail::{TailRule, TailStats};
 pub use store::{DEFAULT_INTAKE_BYTES, DEFAULT_MAX_ANSWER_BYTES, SqliteStore, SqliteStoreBuilder};

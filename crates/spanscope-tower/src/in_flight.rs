@@ -15,7 +15,7 @@ use tracing::Span;
 
 use crate::apis::Api;
 use crate::measure::{self, Finished};
-use crate::request::Traits;
+use crate::request::RequestLabels;
 use crate::shared::Shared;
 use crate::span::{self, Name};
 
@@ -39,7 +39,7 @@ pub(crate) enum End {
 pub(crate) struct InFlight {
     shared: Arc<Shared>,
     api: Arc<Api>,
-    traits: Traits,
+    traits: RequestLabels,
     route: Option<String>,
     started: Instant,
     status: Option<StatusCode>,
@@ -55,7 +55,7 @@ impl InFlight {
             return None;
         }
         let started = Instant::now();
-        let traits = Traits::of(request, shared.is_https);
+        let traits = RequestLabels::of(request, shared.is_https);
         let api = shared.api(path);
         let route = shared.route(request.extensions());
         let span = if shared.opens_span {

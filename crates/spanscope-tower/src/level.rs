@@ -24,7 +24,7 @@ impl Level {
         if self.notes.fetch_add(1, Ordering::AcqRel) != 0 {
             return;
         }
-        let mut role = Role {
+        let mut role = TellerRole {
             notes: &self.notes,
             is_held: true,
         };
@@ -43,12 +43,12 @@ impl Level {
 }
 
 /// The teller's role; a sink that panics, against its contract, must not keep it for ever.
-struct Role<'a> {
+struct TellerRole<'a> {
     notes: &'a AtomicU64,
     is_held: bool,
 }
 
-impl Drop for Role<'_> {
+impl Drop for TellerRole<'_> {
     fn drop(&mut self) {
         if self.is_held {
             self.notes.store(0, Ordering::Release);

@@ -8,7 +8,7 @@ use spanscope_core::metrics::{Measurement, Number};
 use spanscope_layers::metrics::{record_all, record_value};
 use spanscope_model::MetricKind;
 
-use crate::request::Traits;
+use crate::request::RequestLabels;
 
 const REQUESTS_TOTAL: &str = "llama_stack_requests_total";
 const REQUEST_DURATION: &str = "llama_stack_request_duration_seconds";
@@ -27,7 +27,7 @@ pub(crate) fn concurrent_requests(api: &str, running: i64) {
 }
 
 /// So many requests with this method and scheme are running.
-pub(crate) fn active_requests(traits: Traits, running: i64) {
+pub(crate) fn active_requests(traits: RequestLabels, running: i64) {
     give(
         HTTP_ACTIVE_REQUESTS,
         running,
@@ -46,7 +46,7 @@ pub(crate) struct Finished<'a> {
     /// The label `status`, which every request has.
     pub(crate) status: &'a str,
     pub(crate) seconds: f64,
-    pub(crate) traits: Traits,
+    pub(crate) traits: RequestLabels,
     /// What was sent, if anything was.
     pub(crate) sent: Option<StatusCode>,
     pub(crate) route: Option<&'a str>,

@@ -15,14 +15,14 @@ pub(crate) const SCHEMES: [&str; 2] = ["http", "https"];
 
 /// What every measurement of a request says of it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Traits {
+pub(crate) struct RequestLabels {
     method: u8,
     is_https: bool,
     /// The version of HTTP; empty if it is an unknown one.
     pub(crate) version: &'static str,
 }
 
-impl Traits {
+impl RequestLabels {
     /// Reads them. A client that speaks HTTP/1 doesn't send its scheme: then `is_https` says what the server listens for.
     pub(crate) fn of<B>(request: &Request<B>, is_https: bool) -> Self {
         let method = request.method().as_str();
@@ -86,9 +86,9 @@ mod tests {
 
     use super::*;
 
-    fn traits(method: &str, uri: &str) -> Option<Traits> {
+    fn traits(method: &str, uri: &str) -> Option<RequestLabels> {
         let request = Request::builder().method(method).uri(uri).body(()).ok()?;
-        Some(Traits::of(&request, false))
+        Some(RequestLabels::of(&request, false))
     }
 
     #[test]
@@ -97,7 +97,10 @@ mod tests {
         assert_eq!(made_up, Some(("_OTHER", "http")));
         let query = traits("QUERY", "https://host/x").map(|traits| (traits.method(), traits.scheme()));
         assert_eq!(query, Some(("QUERY", "https")));
-        assert_eq!(traits("get", "/").map(Traits::is_known_method), Some(false));
+        assert_eq!(
+            traits("get", "/").map(RequestLabels::is_known_method),
+            Some(false)
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use http::Extensions;
 use crate::apis::{Api, Apis};
 use crate::level::Level;
 use crate::path::Excluded;
-use crate::request::{METHODS, SCHEMES, Traits};
+use crate::request::{METHODS, RequestLabels, SCHEMES};
 
 pub(crate) type ApiOf = dyn Fn(&str) -> Option<&str> + Send + Sync;
 pub(crate) type FromExtensions<T> = dyn Fn(&Extensions) -> Option<T> + Send + Sync;
@@ -23,7 +23,7 @@ pub(crate) struct Shared {
     pub(crate) client_of: Option<Box<FromExtensions<SocketAddr>>>,
     pub(crate) opens_span: bool,
     pub(crate) is_https: bool,
-    /// By [`Traits::index`].
+    /// By [`RequestLabels::index`].
     pub(crate) running: [Level; METHODS.len() * SCHEMES.len()],
 }
 
@@ -54,7 +54,7 @@ impl Shared {
     }
 
     /// How many requests with this method and scheme are running.
-    pub(crate) fn running(&self, traits: Traits) -> &Level {
+    pub(crate) fn running(&self, traits: RequestLabels) -> &Level {
         &self.running[traits.index()]
     }
 }

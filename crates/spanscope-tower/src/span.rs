@@ -12,7 +12,7 @@ use spanscope_model::text::cut;
 use tracing::field::{Empty, display};
 use tracing::{Span, info_span};
 
-use crate::request::Traits;
+use crate::request::RequestLabels;
 use crate::traceparent::remote_parent;
 
 /// Longer header values are cut to so many bytes. The recommendation asks to keep at least so much of a `tracestate`.
@@ -24,7 +24,7 @@ static TELEMETRY_VERSION: HeaderName = HeaderName::from_static("x-telemetry-vers
 
 /// `GET /v1/models/{id}` where the framework told the route, `GET models` where only the API is known, `GET` else.
 pub(crate) struct Name<'a> {
-    pub(crate) traits: Traits,
+    pub(crate) traits: RequestLabels,
     /// Route or API.
     pub(crate) target: Option<&'a str>,
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use spanscope_layers::metrics::MetricSink;
 use spanscope_layers::{Categories, CategoryFilter};
-use spanscope_otlp::{BadSetting, OtlpBuilder, OtlpLayer, Propagator, Signal, TailRule};
+use spanscope_otlp::{OtlpLayer, OtlpLayerBuilder, Propagator, SettingError, Signal, TailRule};
 
 use crate::InitError;
 
@@ -15,7 +15,7 @@ const SENT: [(&str, Signal); 3] = [
     ("otel_log", Signal::Logs),
 ];
 
-pub(crate) type SetOtlp = Box<dyn FnOnce(OtlpBuilder) -> OtlpBuilder>;
+pub(crate) type SetOtlp = Box<dyn FnOnce(OtlpLayerBuilder) -> OtlpLayerBuilder>;
 
 /// What is known of the bridge before it is built.
 pub(crate) struct OtlpSettings<'a> {
@@ -36,7 +36,7 @@ pub(crate) struct OtlpSettings<'a> {
 }
 
 /// The settings of the bridge, if one of its sinks is on, and what of the environment is not accepted.
-pub(crate) fn builder(settings: OtlpSettings<'_>) -> (Option<OtlpBuilder>, Vec<InitError>) {
+pub(crate) fn builder(settings: OtlpSettings<'_>) -> (Option<OtlpLayerBuilder>, Vec<InitError>) {
     let has = settings.has;
     if !SENT.iter().any(|(sink, _)| has(sink)) {
         return (None, Vec::new());
@@ -99,8 +99,8 @@ pub(crate) fn propagators(reads_env: bool) -> (Vec<Propagator>, Vec<InitError>) 
     (builder.propagators().to_vec(), wrong)
 }
 
-impl From<BadSetting> for InitError {
-    fn from(setting: BadSetting) -> Self {
+impl From<SettingError> for InitError {
+    fn from(setting: SettingError) -> Self {
         Self::Setting {
             place: setting.place.into(),
             input: setting.input,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use spanscope_layers::console::{ConsoleLayerBuilder, Limit, LogFileLayerBuilder};
 use spanscope_layers::metrics::MetricSink;
 use spanscope_layers::{Categories, CategoryFilter, ConsoleLayer, LogFileLayer};
-use spanscope_sqlite::{SqliteLayer, SqliteLayerBuilder, TailRule, WhenFull};
+use spanscope_sqlite::{OverflowPolicy, SqliteLayer, SqliteLayerBuilder, TailRule};
 
 use crate::compose::{self, Sinks};
 use crate::paths::path_variable;
@@ -190,9 +190,9 @@ impl Builder {
         self
     }
 
-    /// What happens to a record when the store's queue is full. Default: [`WhenFull::Drop`].
-    pub fn when_full(self, when_full: WhenFull) -> Self {
-        self.sqlite(move |store| store.when_full(when_full))
+    /// What happens to a record when the store's queue is full. Default: [`OverflowPolicy::Drop`].
+    pub fn on_overflow(self, on_overflow: OverflowPolicy) -> Self {
+        self.sqlite(move |store| store.on_overflow(on_overflow))
     }
 
     /// How long dropping the guard waits for the last records of the store. Default: 5 s.
@@ -253,7 +253,7 @@ impl Builder {
     #[cfg(feature = "otlp")]
     pub fn otlp(
         mut self,
-        set: impl FnOnce(spanscope_otlp::OtlpBuilder) -> spanscope_otlp::OtlpBuilder + 'static,
+        set: impl FnOnce(spanscope_otlp::OtlpLayerBuilder) -> spanscope_otlp::OtlpLayerBuilder + 'static,
     ) -> Self {
         self.otlp.push(Box::new(set));
         self
@@ -303,7 +303,7 @@ impl Builder {
         let (guard, more) = self.start(false)?;
         problems.extend(more);
         for problem in problems {
-            guard.say(&problem.to_string());
+            guard.report(&problem.to_string());
         }
         Ok(guard)
     }
@@ -468,7 +468,7 @@ impl Builder {
             for problem in wrong {
                 meet(problem)?;
             }
-            let otlp = match builder.map(spanscope_otlp::OtlpBuilder::build).transpose() {
+            let otlp = match builder.map(spanscope_otlp::OtlpLayerBuilder::build).transpose() {
                 Ok(built) => built,
                 Err(error) => {
                     meet(InitError::Otlp(error))?;
@@ -516,12 +516,12 @@ impl Builder {
         })?;
         let guard = Guard::new(running);
         for warning in warnings {
-            guard.say(&warning.to_string());
+            guard.report(&warning.to_string());
         }
         if let Some(running) = guard.running()
             && let Err(error) = signals::watch(self.signals, running)
         {
-            guard.say(&format!(
+            guard.report(&format!(
                 "signals will end the program without a last write: {error}"
             ));
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use spanscope_layers::metrics::MetricSink;
-use spanscope_layers::{CategoryFilter, ConsoleLayer, LogFileLayer, LogGuard, TokenMetricsLayer};
+use spanscope_layers::{CategoryFilter, ConsoleGuard, ConsoleLayer, LogFileLayer, TokenMetricsLayer};
 #[cfg(feature = "otlp")]
 use spanscope_otlp::{OtlpGuard, OtlpLayer, Propagator, propagation};
 use spanscope_sqlite::{SqliteGuard, SqliteLayer};
@@ -26,11 +26,11 @@ pub(crate) type Filtered = Layered<CategoryFilter, Registry>;
 pub(crate) struct Sinks {
     /// What holds for all sinks; where some have filters of their own, it lets through what any of them does.
     pub(crate) global: CategoryFilter,
-    pub(crate) console: Option<(ConsoleLayer, LogGuard)>,
+    pub(crate) console: Option<(ConsoleLayer, ConsoleGuard)>,
     pub(crate) console_filter: Option<CategoryFilter>,
     pub(crate) sqlite: Option<(SqliteLayer, SqliteGuard)>,
     pub(crate) sqlite_filter: Option<CategoryFilter>,
-    pub(crate) log_file: Option<(LogFileLayer, LogGuard)>,
+    pub(crate) log_file: Option<(LogFileLayer, ConsoleGuard)>,
     pub(crate) log_file_filter: Option<CategoryFilter>,
     /// Its filters are within it.
     #[cfg(feature = "otlp")]

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use spanscope_core::queue::LONGEST;
-use spanscope_layers::{LevelHandle, LogGuard};
+use spanscope_core::queue::MAX_TIMEOUT;
+use spanscope_layers::{ConsoleGuard, LevelHandle};
 use spanscope_model::Severity;
 use spanscope_sqlite::{FlushTimeout, LayerStats, SqliteGuard, TailStats};
 
@@ -13,8 +13,8 @@ use spanscope_sqlite::{FlushTimeout, LayerStats, SqliteGuard, TailStats};
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) sqlite: Option<SqliteGuard>,
-    pub(crate) console: Option<LogGuard>,
-    pub(crate) log_file: Option<LogGuard>,
+    pub(crate) console: Option<ConsoleGuard>,
+    pub(crate) log_file: Option<ConsoleGuard>,
     #[cfg(feature = "otlp")]
     pub(crate) otlp: Option<spanscope_otlp::OtlpGuard>,
     pub(crate) levels: LevelHandle,
@@ -23,7 +23,7 @@ pub(crate) struct Running {
 impl Running {
     /// Writes everything recorded before the call, all sinks within one timeout.
     pub(crate) fn flush(&self, timeout: Duration) -> Result<(), FlushTimeout> {
-        let deadline = Instant::now() + timeout.min(LONGEST);
+        let deadline = Instant::now() + timeout.min(MAX_TIMEOUT);
         let left = || deadline.saturating_duration_since(Instant::now());
         let sqlite = self.sqlite.as_ref().map(|sqlite| sqlite.flush(left()));
         let logs = [&self.log_file, &self.console]
@@ -131,9 +131,9 @@ impl Guard {
     }
 
     /// Says something about the telemetry itself: on the console where that is on, else on stderr.
-    pub(crate) fn say(&self, text: &str) {
+    pub(crate) fn report(&self, text: &str) {
         match self.running.as_ref().and_then(|running| running.console.as_ref()) {
-            Some(console) => console.say(Severity::Warn, text),
+            Some(console) => console.report(Severity::Warn, text),
             None => spanscope_core::queue::log_to_stderr(format!("spanscope: {text}")),
         }
     }

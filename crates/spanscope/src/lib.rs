@@ -30,14 +30,14 @@ pub use paths::default_db_path;
 pub use signals::Signals;
 pub use sinks::{DEFAULT_SINKS, LEVEL_SINKS, SINKS};
 pub use spanscope_layers::{
-    Categories, CategoryFilter, ConsoleLayer, LevelHandle, Levels, LogFileLayer, LogGuard, SpanExt,
+    Categories, CategoryFilter, ConsoleGuard, ConsoleLayer, LevelHandle, Levels, LogFileLayer, SpanExt,
     Threshold, TokenMetricsLayer, console, genai, metrics, suppress,
 };
 pub use spanscope_model as model;
 #[cfg(feature = "otlp")]
 pub use spanscope_otlp as otlp;
 pub use spanscope_sqlite::{
-    FlushTimeout, LayerStats, SqliteGuard, SqliteLayer, TailRule, TailStats, WhenFull,
+    FlushTimeout, LayerStats, OverflowPolicy, SqliteGuard, SqliteLayer, TailRule, TailStats,
 };
 
 /// Sets up what the environment asks for, for the whole program, and never fails: what can't be done is said on the

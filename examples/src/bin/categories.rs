@@ -23,7 +23,7 @@
 //! `main` has both ways of setting it up: all sinks at once from the environment, or two layers on a registry.
 
 use spanscope::model::Severity;
-use spanscope::{Categories, CategoryFilter, ConsoleLayer, Guard, Levels, LogGuard};
+use spanscope::{Categories, CategoryFilter, ConsoleGuard, ConsoleLayer, Guard, Levels};
 use spanscope_examples::store_path;
 use tracing_subscriber::prelude::*;
 
@@ -44,7 +44,7 @@ fn from_the_environment() -> anyhow::Result<Guard> {
 }
 
 /// The two layers by hand: the filter first, so that it rules whatever is added after it.
-fn by_hand() -> anyhow::Result<LogGuard> {
+fn by_hand() -> anyhow::Result<ConsoleGuard> {
     let categories = categories()?;
     let mut levels = Levels::new();
     let warnings = levels.read_env(&categories);
@@ -53,7 +53,7 @@ fn by_hand() -> anyhow::Result<LogGuard> {
         .env()
         .build()?;
     for warning in warnings {
-        guard.say(Severity::Warn, warning.to_string());
+        guard.report(Severity::Warn, warning.to_string());
     }
     tracing_subscriber::registry()
         .with(CategoryFilter::new(categories, levels))

@@ -20,7 +20,7 @@ use std::io;
 use std::time::Duration;
 
 use spanscope_examples::{print_newest_trace, store_path};
-use spanscope_sqlite::{SqliteLayer, WhenFull};
+use spanscope_sqlite::{OverflowPolicy, SqliteLayer};
 use tracing::level_filters::LevelFilter;
 use tracing::{debug, debug_span, info, instrument, warn};
 use tracing_subscriber::filter::Targets;
@@ -43,7 +43,7 @@ fn main() -> anyhow::Result<()> {
         .max_bytes(64 * 1024 * 1024)
         .queue_bytes(4 * 1024 * 1024)
         // A batch job rather waits for the disk than loses a span. A server keeps the default, `Drop`.
-        .when_full(WhenFull::Wait)
+        .on_overflow(OverflowPolicy::Block)
         .open(&path)?;
     let terminal = tracing_subscriber::fmt::layer()
         .without_time()

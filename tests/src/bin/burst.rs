@@ -6,7 +6,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use spanscope::{TailRule, WhenFull};
+use spanscope::{OverflowPolicy, TailRule};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -17,7 +17,7 @@ fn main() {
         .unwrap()
         .service_name("burst")
         .sqlite_path(&arguments[1])
-        .when_full(WhenFull::Wait);
+        .on_overflow(OverflowPolicy::Block);
     if ending == "tail" {
         builder = builder.tail_sampling(TailRule::new().slower_than(Duration::from_secs(3600)));
     }

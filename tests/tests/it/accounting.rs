@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rusqlite::Connection;
-use spanscope_sqlite::{SqliteLayer, WhenFull};
+use spanscope_sqlite::{OverflowPolicy, SqliteLayer};
 use spanscope_tests::{PATIENCE, RECORDS_A_TRACE, burst, store_at, store_with, wait_for};
 
 fn count(path: &std::path::Path, sql: &str) -> u64 {
@@ -50,7 +50,7 @@ fn a_waiting_queue_loses_nothing() {
     let path = folder.path().join("trace_store.db");
     let settings = SqliteLayer::builder()
         .queue_bytes(1 << 20)
-        .when_full(WhenFull::Wait);
+        .on_overflow(OverflowPolicy::Block);
     let (dispatch, guard) = store_with(settings, &path);
     std::thread::scope(|scope| {
         for _ in 0..32 {
@@ -74,7 +74,7 @@ fn what_threads_recorded_right_before_they_ended_is_kept() {
     // The shortest interval makes the writer collect while threads end.
     let settings = SqliteLayer::builder()
         .flush_interval(Duration::from_millis(1))
-        .when_full(WhenFull::Wait);
+        .on_overflow(OverflowPolicy::Block);
     let (dispatch, guard) = store_with(settings, &folder.path().join("trace_store.db"));
     std::thread::scope(|scope| {
         for _ in 0..8 {
@@ -163,7 +163,7 @@ fn looking_at_running_spans_never_costs_the_end_of_their_parents() {
     // The shortest interval makes the writer look at open spans as often as it can; what it looks at closes meanwhile.
     let settings = SqliteLayer::builder()
         .flush_interval(Duration::from_millis(1))
-        .when_full(WhenFull::Wait);
+        .on_overflow(OverflowPolicy::Block);
     let (dispatch, guard) = store_with(settings, &folder.path().join("trace_store.db"));
     std::thread::scope(|scope| {
         for _ in 0..4 {

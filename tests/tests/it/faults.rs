@@ -265,7 +265,7 @@ fn a_full_disk_loses_nothing_that_was_stored_and_heals() {
 fn very_many_open_spans_are_kept_and_end_well() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
-    let settings = SqliteLayer::builder().when_full(spanscope_sqlite::WhenFull::Wait);
+    let settings = SqliteLayer::builder().on_overflow(spanscope_sqlite::OverflowPolicy::Block);
     let (dispatch, guard) = store_with(settings, &path);
     const MANY: usize = 100_000;
     with_default(&dispatch, || {

@@ -11,7 +11,7 @@ use spanscope_model::{
     LabelMatcher, LabelOperator, MetricInfo, MetricKind, MetricQuery, MetricQueryType, MetricSeries,
     Timestamp, TraceStore, Value, block_on,
 };
-use spanscope_sqlite::{SqliteGuard, SqliteLayer, SqliteStore, WhenFull};
+use spanscope_sqlite::{OverflowPolicy, SqliteGuard, SqliteLayer, SqliteStore};
 use spanscope_tests::{PATIENCE, store_at, store_with, wait_for};
 use tempfile::TempDir;
 use tracing::{Dispatch, error, info, info_span};
@@ -263,7 +263,9 @@ fn labels_hold_whatever_there_is() {
 fn a_hundred_thousand_label_values_are_bounded_and_counted() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
-    let settings = SqliteLayer::builder().when_full(WhenFull::Wait).max_series(1_000);
+    let settings = SqliteLayer::builder()
+        .on_overflow(OverflowPolicy::Block)
+        .max_series(1_000);
     let (dispatch, guard) = store_with(settings, &path);
     tracing::dispatcher::with_default(&dispatch, || {
         for user in 0..100_000 {
@@ -418,7 +420,7 @@ fn answers_during_heavy_writing_are_whole() {
     let path = folder.path().join("trace_store.db");
     let settings = SqliteLayer::builder()
         .flush_interval(Duration::from_millis(5))
-        .when_full(WhenFull::Wait);
+        .on_overflow(OverflowPolicy::Block);
     let (dispatch, guard) = store_with(settings, &path);
     let store = SqliteStore::open(&path).unwrap();
     let sum = |granularity: Option<&str>| -> i64 {
@@ -568,7 +570,7 @@ fn measurements_alone_stay_under_the_cap_too() {
     let path = folder.path().join("trace_store.db");
     let settings = SqliteLayer::builder()
         .max_bytes(2 << 20)
-        .when_full(WhenFull::Wait);
+        .on_overflow(OverflowPolicy::Block);
     let kept = store_with(settings, &path);
     let began = Instant::now();
     flushed(

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use spanscope::SpanExt as _;
 use spanscope_core::tail::{TailRule, TailStats};
 use spanscope_model::{SpanId, TraceId};
-use spanscope_sqlite::{SqliteGuard, SqliteLayer, SqliteLayerBuilder, WhenFull};
+use spanscope_sqlite::{OverflowPolicy, SqliteGuard, SqliteLayer, SqliteLayerBuilder};
 use spanscope_tests::{PATIENCE, RECORDS_A_TRACE, store_with, wait_for};
 use tracing::{Dispatch, Span, error, info, info_span};
 
@@ -73,7 +73,7 @@ impl File {
 fn quick() -> SqliteLayerBuilder {
     SqliteLayer::builder()
         .flush_interval(Duration::from_millis(1))
-        .when_full(WhenFull::Wait)
+        .on_overflow(OverflowPolicy::Block)
 }
 
 fn count(path: &Path, sql: &str) -> u64 {

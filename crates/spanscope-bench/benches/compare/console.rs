@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use spanscope_bench::subject::serve;
 use spanscope_bench::table::{Goal, Table, nanos};
 use spanscope_layers::console::{ColorChoice, ConsoleLayerBuilder, Mode};
-use spanscope_layers::{ConsoleLayer, LogGuard};
+use spanscope_layers::{ConsoleGuard, ConsoleLayer};
 use tracing::{info, info_span, subscriber};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry;
@@ -47,14 +47,14 @@ pub(crate) fn child(role: &str, sizes: &Sizes) -> Result<()> {
     }
 }
 
-fn install(builder: ConsoleLayerBuilder) -> Result<LogGuard> {
+fn install(builder: ConsoleLayerBuilder) -> Result<ConsoleGuard> {
     let (layer, guard) = builder.build()?;
     subscriber::set_global_default(registry().with(layer))?;
     Ok(guard)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of lines are small")]
-fn lost(guard: &LogGuard) -> f64 {
+fn lost(guard: &ConsoleGuard) -> f64 {
     guard.stats().dropped.total() as f64
 }
 

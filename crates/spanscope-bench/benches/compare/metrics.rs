@@ -14,7 +14,7 @@ use spanscope_core::metrics::{Measurement, MetricSink, Number};
 use spanscope_model::{
     Granularity, LabelMatcher, LabelOperator, MetricKind, MetricQuery, Timestamp, TraceStore, Value, block_on,
 };
-use spanscope_sqlite::{SqliteLayer, SqliteStore, WhenFull};
+use spanscope_sqlite::{OverflowPolicy, SqliteLayer, SqliteStore};
 
 use crate::sizes::Sizes;
 
@@ -177,7 +177,9 @@ fn rows(count: usize) -> impl Iterator<Item = (String, String, i64, i64)> {
 
 /// Through the layer's sink, as programs do; then the day is spread out, which no clock allows.
 fn fill_ours(path: &Path, count: usize) -> Result<Duration> {
-    let (layer, guard) = SqliteLayer::builder().when_full(WhenFull::Wait).open(path)?;
+    let (layer, guard) = SqliteLayer::builder()
+        .on_overflow(OverflowPolicy::Block)
+        .open(path)?;
     let sink = layer.metric_sink();
     drop(layer);
     let start = Instant::now();

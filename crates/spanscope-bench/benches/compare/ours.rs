@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use spanscope_sqlite::{SqliteGuard, SqliteLayer, WhenFull};
+use spanscope_sqlite::{OverflowPolicy, SqliteGuard, SqliteLayer};
 
 /// Nothing may be removed for its size while a file is measured.
 const MAX_BYTES: u64 = 64 << 30;
@@ -13,7 +13,7 @@ const MAX_BYTES: u64 = 64 << 30;
 pub(crate) fn dropping(file: &Path, queue_bytes: usize) -> Result<(SqliteLayer, SqliteGuard)> {
     Ok(SqliteLayer::builder()
         .queue_bytes(queue_bytes)
-        .when_full(WhenFull::Drop)
+        .on_overflow(OverflowPolicy::Drop)
         .max_bytes(MAX_BYTES)
         .open(file)?)
 }
@@ -21,7 +21,7 @@ pub(crate) fn dropping(file: &Path, queue_bytes: usize) -> Result<(SqliteLayer, 
 /// A layer that makes the caller wait for room, with the default queue: all that is offered is stored.
 pub(crate) fn waiting(file: &Path) -> Result<(SqliteLayer, SqliteGuard)> {
     Ok(SqliteLayer::builder()
-        .when_full(WhenFull::Wait)
+        .on_overflow(OverflowPolicy::Block)
         .max_bytes(MAX_BYTES)
         .open(file)?)
 }

@@ -1,14 +1,14 @@
 //! What a callsite's fields mean: worked out once, on the sink's thread, the same for every sink.
 
 use spanscope_model::Severity;
-use spanscope_model::semconv::{self, SemanticAttribute as Meaning, is_secret};
+use spanscope_model::semconv::{self, SemanticAttribute, is_secret};
 use tracing_core::{Level, Metadata};
 
 use super::category::CategoryLookup;
 
 /// What a field is for, told by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
+pub enum FieldRole {
     /// An attribute.
     Attribute,
     /// The event's text (`message`).
@@ -35,7 +35,7 @@ pub enum Role {
     LogPlace,
 }
 
-impl Role {
+impl FieldRole {
     /// The role of a key on a span or on an event, by the meaning that the table of names gives it.
     #[must_use]
     pub fn of(key: &str, is_span: bool) -> Self {
@@ -43,17 +43,17 @@ impl Role {
             return Self::Attribute;
         };
         match (attribute.meaning, is_span) {
-            (Meaning::Category, _) => Self::Category,
-            (Meaning::SpanName, true) => Self::Name,
-            (Meaning::SpanKind, true) => Self::Kind,
-            (Meaning::StatusCode, true) => Self::StatusCode,
-            (Meaning::StatusDescription, true) => Self::StatusDescription,
-            (Meaning::EventMessage, false) => Self::Message,
-            (Meaning::Severity, false) => Self::Severity,
-            (Meaning::TimeToLive, false) => Self::Ttl,
-            (Meaning::PlainError, false) => Self::Error,
-            (Meaning::LogTarget, false) => Self::LogTarget,
-            (Meaning::LogPlace, false) => Self::LogPlace,
+            (SemanticAttribute::Category, _) => Self::Category,
+            (SemanticAttribute::SpanName, true) => Self::Name,
+            (SemanticAttribute::SpanKind, true) => Self::Kind,
+            (SemanticAttribute::StatusCode, true) => Self::StatusCode,
+            (SemanticAttribute::StatusDescription, true) => Self::StatusDescription,
+            (SemanticAttribute::EventMessage, false) => Self::Message,
+            (SemanticAttribute::Severity, false) => Self::Severity,
+            (SemanticAttribute::TimeToLive, false) => Self::Ttl,
+            (SemanticAttribute::PlainError, false) => Self::Error,
+            (SemanticAttribute::LogTarget, false) => Self::LogTarget,
+            (SemanticAttribute::LogPlace, false) => Self::LogPlace,
             _ => Self::Attribute,
         }
     }
@@ -68,7 +68,7 @@ pub struct FieldInfo {
     /// Its name.
     pub name: &'static str,
     /// What it is for.
-    pub role: Role,
+    pub role: FieldRole,
     /// Whether its value is masked.
     pub is_secret: bool,
 }
@@ -103,12 +103,12 @@ impl CallsiteInfo {
         let is_log = is_log_record(metadata);
         let fields = metadata.fields().iter().map(|field| {
             let name = field.name();
-            let role = Role::of(name, is_span);
+            let role = FieldRole::of(name, is_span);
             FieldInfo {
                 name,
                 // Whoever else writes such fields means attributes; a place that data could forge would be no place.
-                role: if !is_log && matches!(role, Role::LogTarget | Role::LogPlace) {
-                    Role::Attribute
+                role: if !is_log && matches!(role, FieldRole::LogTarget | FieldRole::LogPlace) {
+                    FieldRole::Attribute
                 } else {
                     role
                 },
@@ -167,30 +167,34 @@ mod tests {
     #[test]
     fn the_special_fields_of_spans_and_of_events_have_their_roles() {
         for (key, on_span, on_event) in [
-            ("otel.name", Role::Name, Role::Attribute),
-            ("otel.kind", Role::Kind, Role::Attribute),
-            ("otel.status_code", Role::StatusCode, Role::Attribute),
+            ("otel.name", FieldRole::Name, FieldRole::Attribute),
+            ("otel.kind", FieldRole::Kind, FieldRole::Attribute),
+            ("otel.status_code", FieldRole::StatusCode, FieldRole::Attribute),
             (
                 "otel.status_description",
-                Role::StatusDescription,
-                Role::Attribute,
+                FieldRole::StatusDescription,
+                FieldRole::Attribute,
             ),
-            ("otel.status_message", Role::StatusDescription, Role::Attribute),
-            ("category", Role::Category, Role::Category),
-            ("message", Role::Attribute, Role::Message),
-            ("severity", Role::Attribute, Role::Severity),
-            ("ttl_seconds", Role::Attribute, Role::Ttl),
-            ("error", Role::Attribute, Role::Error),
-            ("log.target", Role::Attribute, Role::LogTarget),
-            ("log.module_path", Role::Attribute, Role::LogPlace),
-            ("log.file", Role::Attribute, Role::LogPlace),
-            ("log.line", Role::Attribute, Role::LogPlace),
-            ("error.type", Role::Attribute, Role::Attribute),
-            ("gen_ai.request.model", Role::Attribute, Role::Attribute),
-            ("anything", Role::Attribute, Role::Attribute),
+            (
+                "otel.status_message",
+                FieldRole::StatusDescription,
+                FieldRole::Attribute,
+            ),
+            ("category", FieldRole::Category, FieldRole::Category),
+            ("message", FieldRole::Attribute, FieldRole::Message),
+            ("severity", FieldRole::Attribute, FieldRole::Severity),
+            ("ttl_seconds", FieldRole::Attribute, FieldRole::Ttl),
+            ("error", FieldRole::Attribute, FieldRole::Error),
+            ("log.target", FieldRole::Attribute, FieldRole::LogTarget),
+            ("log.module_path", FieldRole::Attribute, FieldRole::LogPlace),
+            ("log.file", FieldRole::Attribute, FieldRole::LogPlace),
+            ("log.line", FieldRole::Attribute, FieldRole::LogPlace),
+            ("error.type", FieldRole::Attribute, FieldRole::Attribute),
+            ("gen_ai.request.model", FieldRole::Attribute, FieldRole::Attribute),
+            ("anything", FieldRole::Attribute, FieldRole::Attribute),
         ] {
             assert_eq!(
-                (Role::of(key, true), Role::of(key, false)),
+                (FieldRole::of(key, true), FieldRole::of(key, false)),
                 (on_span, on_event),
                 "{key}"
             );

@@ -1,7 +1,7 @@
 //! What a record says, read once and the same for every sink.
 //!
 //! Some fields are more than attributes: they name a span, tell whether it failed, or are an
-//! event's message ([`Role`]). A sink projects a [`DecodedRecord`] and interprets nothing: what a
+//! event's message ([`FieldRole`]). A sink projects a [`DecodedRecord`] and interprets nothing: what a
 //! field means is written here alone. The rules:
 //!
 //! - A value that its role can't read (`otel.kind = "sideways"`, `ttl_seconds = "soon"`) stays
@@ -16,7 +16,7 @@ use spanscope_model::semconv::{EXCEPTION_EVENT, SemanticAttribute};
 use spanscope_model::{RawValue, Severity, SpanKind, SpanStatus};
 use tracing_core::Metadata;
 
-use super::callsite::{CallsiteInfo, Role};
+use super::callsite::{CallsiteInfo, FieldRole};
 use super::fields::{FieldReader, Key};
 use super::resolve::ResolvedField;
 
@@ -110,7 +110,7 @@ impl Decoder {
         };
         let mut error = None;
         attributes.retain(|field| {
-            if field.role == Role::Error && field.value.as_text().is_some() {
+            if field.role == FieldRole::Error && field.value.as_text().is_some() {
                 error = Some(field.value);
             }
             !record.take(field)
@@ -161,27 +161,27 @@ impl<'a> DecodedRecord<'a> {
         let value = field.value;
         let text = value.as_text();
         match field.role {
-            Role::Attribute | Role::Error => return false,
-            Role::Message => self.message = Some(value).filter(|_| text != Some("")),
-            Role::Name => return text.is_some() && keep(&mut self.name, Some(value)),
-            Role::Kind => return keep(&mut self.kind, text.and_then(|text| text.parse().ok())),
-            Role::StatusCode => return keep(&mut self.status, status_in(value)),
-            Role::StatusDescription => {
+            FieldRole::Attribute | FieldRole::Error => return false,
+            FieldRole::Message => self.message = Some(value).filter(|_| text != Some("")),
+            FieldRole::Name => return text.is_some() && keep(&mut self.name, Some(value)),
+            FieldRole::Kind => return keep(&mut self.kind, text.and_then(|text| text.parse().ok())),
+            FieldRole::StatusCode => return keep(&mut self.status, status_in(value)),
+            FieldRole::StatusDescription => {
                 return text.is_some() && keep(&mut self.status_message, Some(value));
             }
-            Role::Category => match text.map(str::trim) {
+            FieldRole::Category => match text.map(str::trim) {
                 Some("") => {} // as for the filter, that names none
                 Some(text) => self.category = Some(text),
                 None => return false,
             },
-            Role::Severity => {
+            FieldRole::Severity => {
                 let is_critical = text.is_some_and(|text| text.eq_ignore_ascii_case("critical"));
                 if self.severity < Severity::Error || !is_critical {
                     return false;
                 }
                 self.severity = Severity::Critical;
             }
-            Role::Ttl => {
+            FieldRole::Ttl => {
                 let seconds = match value {
                     RawValue::I64(seconds) => Some(seconds),
                     RawValue::U64(seconds) => i64::try_from(seconds).ok(),
@@ -189,8 +189,8 @@ impl<'a> DecodedRecord<'a> {
                 };
                 return keep(&mut self.ttl_seconds, seconds);
             }
-            Role::LogTarget => return keep(&mut self.log.target, text),
-            Role::LogPlace => {
+            FieldRole::LogTarget => return keep(&mut self.log.target, text),
+            FieldRole::LogPlace => {
                 return match (field.name, value) {
                     ("log.module_path", _) => keep(&mut self.log.module, text),
                     ("log.file", _) => keep(&mut self.log.file, text),

@@ -29,13 +29,13 @@ thread_local! {
 
 /// A span that begins to be shown.
 #[derive(Debug)]
-pub struct Start<'a> {
+pub struct SpanStarted<'a> {
     /// What is known of it.
     pub record: &'a SpanRecord,
     /// Its parent, as the layer sees it.
     pub parent: Option<SpanId>,
     /// Now.
-    pub told: Ticks,
+    pub reported_at: Ticks,
 }
 
 /// The listening half of a layer.
@@ -347,7 +347,7 @@ impl Capture {
     /// shows starts of spans or how long they were busy. A start is reported when the span is
     /// first entered, when an event or a span happens in it, or when it ends: until then a remote
     /// parent may still be set. The starts of its ancestors are reported before.
-    pub fn count_enter<S>(&self, id: &Id, context: &Context<'_, S>, tell: impl FnMut(Start<'_>))
+    pub fn count_enter<S>(&self, id: &Id, context: &Context<'_, S>, tell: impl FnMut(SpanStarted<'_>))
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
@@ -390,7 +390,7 @@ impl Capture {
     }
 
     /// Tells the starts that this layer was not told of yet, of a span and its ancestors, the outermost first.
-    fn tell_starts<S>(&self, span: SpanRef<'_, S>, mut tell: impl FnMut(Start<'_>))
+    fn tell_starts<S>(&self, span: SpanRef<'_, S>, mut tell: impl FnMut(SpanStarted<'_>))
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
@@ -431,10 +431,10 @@ impl Capture {
             } else {
                 parent
             };
-            tell(Start {
+            tell(SpanStarted {
                 record,
                 parent,
-                told: ended.unwrap_or_else(|| self.clock.now()),
+                reported_at: ended.unwrap_or_else(|| self.clock.now()),
             });
         }
     }
@@ -595,8 +595,12 @@ impl Capture {
     }
 
     /// To be called before [`on_event`](Self::on_event) by a layer that shows starts of spans.
-    pub fn before_event<S>(&self, event: &Event<'_>, context: &Context<'_, S>, tell: impl FnMut(Start<'_>))
-    where
+    pub fn before_event<S>(
+        &self,
+        event: &Event<'_>,
+        context: &Context<'_, S>,
+        tell: impl FnMut(SpanStarted<'_>),
+    ) where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
         if let Some(span) = context.event_span(event) {
@@ -605,7 +609,7 @@ impl Capture {
     }
 
     /// To be called before [`on_close`](Self::on_close) by a layer that shows starts of spans.
-    pub fn before_close<S>(&self, id: &Id, context: &Context<'_, S>, tell: impl FnMut(Start<'_>))
+    pub fn before_close<S>(&self, id: &Id, context: &Context<'_, S>, tell: impl FnMut(SpanStarted<'_>))
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
@@ -614,7 +618,7 @@ impl Capture {
         }
     }
 
-    fn before<S>(&self, span: SpanRef<'_, S>, tell: impl FnMut(Start<'_>))
+    fn before<S>(&self, span: SpanRef<'_, S>, tell: impl FnMut(SpanStarted<'_>))
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {

@@ -16,9 +16,9 @@ use super::clock::{Clock, Ticks};
 use super::fields::FieldWriter;
 use super::ids::SpanIds;
 
-/// Has another tracing system start its part of a span, which must end in [`SpanRecord::settle`]. Called with no lock held,
+/// Has another tracing system start its part of a span, which must end in [`SpanRecord::resolve_ids`]. Called with no lock held,
 /// on any thread.
-pub type SettleIds = fn(&Dispatch, &Id);
+pub type IdResolver = fn(&Dispatch, &Id);
 
 /// A parent in another process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub struct SpanRecord {
     /// that a remote parent comes too late.
     pub(super) cell: SpanCell,
     /// Who has to be asked before they are used.
-    pub(super) shared_with: Option<SettleIds>,
+    pub(super) shared_with: Option<IdResolver>,
     /// What head sampling says of its trace: of the remote parent, once settled of the span. Only exporters act on it.
     pub(super) is_sampled: bool,
     /// What it says of the nearest span above it in this process; `None` where there is none.
@@ -176,7 +176,7 @@ impl SpanRecord {
     }
 
     /// Says who else gives this span ids, and is to be asked before anybody uses them. Once they are used it is too late.
-    pub fn share_ids_with(&mut self, other: SettleIds) {
+    pub fn share_ids_with(&mut self, other: IdResolver) {
         if self.cell.share() {
             self.shared_with = Some(other);
         }
@@ -200,13 +200,13 @@ impl SpanRecord {
 
     /// Who has to be asked before the ids are used, with no lock held.
     #[must_use]
-    pub fn to_be_asked(&self) -> Option<SettleIds> {
+    pub fn to_be_asked(&self) -> Option<IdResolver> {
         self.shared_with.filter(|_| !self.cell.is_used())
     }
 
     /// Settles the ids: those of the record, below `parent` where the other system knows a parent that the record can't
     /// know. Once they are settled, this changes nothing but what is said of sampling.
-    pub fn settle(&mut self, parent: Option<SpanIds>, is_sampled: bool) -> SpanIds {
+    pub fn resolve_ids(&mut self, parent: Option<SpanIds>, is_sampled: bool) -> SpanIds {
         if let Some(parent) = parent {
             self.set_remote_parent(parent);
         }

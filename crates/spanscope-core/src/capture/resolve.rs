@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use spanscope_model::RawValue;
 use spanscope_model::semconv::is_secret;
 
-use super::callsite::{CallsiteInfo, MASKED, Role};
+use super::callsite::{CallsiteInfo, FieldRole, MASKED};
 use super::fields::{FieldReader, Key};
 
 /// A field as sinks see it: named, told what it is for, masked where it looks like a secret.
@@ -16,7 +16,7 @@ pub struct ResolvedField<'a> {
     /// Its name.
     pub name: &'a str,
     /// What it is for.
-    pub role: Role,
+    pub role: FieldRole,
     /// Its value.
     pub value: RawValue<'a>,
 }
@@ -45,8 +45,8 @@ impl CallsiteInfo {
                     (Some(index), field.name, field.role, field.is_secret)
                 }
                 Key::Own(name) => {
-                    let role = match Role::of(name, is_span) {
-                        Role::LogTarget | Role::LogPlace => Role::Attribute,
+                    let role = match FieldRole::of(name, is_span) {
+                        FieldRole::LogTarget | FieldRole::LogPlace => FieldRole::Attribute,
                         role => role,
                     };
                     (None, name, role, is_secret(name))
@@ -55,7 +55,7 @@ impl CallsiteInfo {
             // Fields that come in the order of their callsite hold no key twice; late ones stand behind.
             in_order &= declared.is_some() && (last.is_none() || declared > last);
             last = declared;
-            let masked = secret && matches!(role, Role::Attribute | Role::Error);
+            let masked = secret && matches!(role, FieldRole::Attribute | FieldRole::Error);
             let value = if masked {
                 RawValue::Text(MASKED, None)
             } else {

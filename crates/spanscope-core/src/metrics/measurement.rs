@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use spanscope_model::{MetricKind, Value};
 
-use crate::capture::{RawValue, ResolvedField, Role, SpanIds, Ticks};
+use crate::capture::{FieldRole, RawValue, ResolvedField, SpanIds, Ticks};
 
 /// A number as it was measured: integers stay integers.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -122,7 +122,7 @@ impl<'a> Measurement<'a> {
             .and_then(|kind| kind.as_text()?.parse().ok())
             .unwrap_or_else(|| MetricKind::of_name(name));
         let is_label = |field: &&ResolvedField<'_>| {
-            field.role == Role::Attribute && !MEASUREMENT_FIELDS.contains(&field.name)
+            field.role == FieldRole::Attribute && !MEASUREMENT_FIELDS.contains(&field.name)
         };
         labels.extend(
             fields

@@ -42,8 +42,8 @@ pub struct StartEntry {
     pub metadata: &'static Metadata<'static>,
     /// When it was made.
     pub start: Ticks,
-    /// When it was told.
-    pub told: Ticks,
+    /// When the start was reported.
+    pub reported_at: Ticks,
     pub(super) fields: Fields,
 }
 

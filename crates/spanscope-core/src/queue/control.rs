@@ -45,11 +45,11 @@ impl fmt::Display for FlushTimeout {
 impl std::error::Error for FlushTimeout {}
 
 /// A longer timeout is taken as this: so far off that nobody waits for it, and near enough to be added to a time.
-pub const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+pub const MAX_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Shared by a guard and its sink's thread.
 #[derive(Debug, Default)]
-pub struct Control {
+pub struct WorkerHandle {
     state: Mutex<State>,
     changed: Condvar,
     /// Behind one lock, so that no reader finds a record that moves from one count to the other in both.
@@ -65,7 +65,7 @@ struct Counts {
 
 #[derive(Debug, Default)]
 struct State {
-    wanted: Wanted,
+    wanted: ControlRequest,
     flush_done: u64,
     ended: bool,
     finished_clean: bool,
@@ -73,7 +73,7 @@ struct State {
 
 /// What the guard wants of the thread.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Wanted {
+pub struct ControlRequest {
     /// The number of the last flush that was asked for.
     pub flush: u64,
     /// The thread is to end.
@@ -83,7 +83,7 @@ pub struct Wanted {
 }
 
 /// The guard's side.
-impl Control {
+impl WorkerHandle {
     /// Has everything written that was pushed before the call.
     ///
     /// # Errors
@@ -111,11 +111,11 @@ impl Control {
         state
             .wanted
             .deadline
-            .get_or_insert_with(|| Instant::now() + timeout.min(LONGEST));
+            .get_or_insert_with(|| Instant::now() + timeout.min(MAX_TIMEOUT));
         drop(state);
         queue.wake();
         // The thread itself gives up at the deadline; a little more lets it say so.
-        self.wait_until(timeout.min(LONGEST) + Duration::from_millis(500), |state| {
+        self.wait_until(timeout.min(MAX_TIMEOUT) + Duration::from_millis(500), |state| {
             state.ended
         });
         queue.close();
@@ -152,10 +152,10 @@ impl Control {
 }
 
 /// The thread's side.
-impl Control {
+impl WorkerHandle {
     /// What is wanted now. To be read before the queue is drained.
     #[must_use]
-    pub fn wanted(&self) -> Wanted {
+    pub fn wanted(&self) -> ControlRequest {
         lock(&self.state).wanted
     }
 

@@ -20,7 +20,7 @@ mod shared;
 mod slot;
 
 pub use chunk::{Chunk, EventEntry, MeasurementEntry, QueuedRecord, SpanEntry, StartEntry};
-pub use control::{Control, FlushTimeout, LONGEST, LayerStats, Wanted};
+pub use control::{ControlRequest, FlushTimeout, LayerStats, MAX_TIMEOUT, WorkerHandle};
 pub use counts::Counts;
 pub use log_to_stderr::log_to_stderr;
-pub use shared::{Queue, WhenFull};
+pub use shared::{OverflowPolicy, Queue};

@@ -11,9 +11,11 @@ use tracing_core::span::Id;
 use super::chunk::{
     CHUNK_BYTES, Chunk, EventEntry, Links, MeasurementEntry, NOT_COUNTED, QueuedRecord, SpanEntry, StartEntry,
 };
-use super::shared::{Queue, WhenFull};
+use super::shared::{OverflowPolicy, Queue};
 use super::slot::{Slot, SlotInner};
-use crate::capture::{DEFAULT_MAX_VALUE_LEN, FieldWriter, SpanIds, SpanRecord, Start, Ticks, is_suppressed};
+use crate::capture::{
+    DEFAULT_MAX_VALUE_LEN, FieldWriter, SpanIds, SpanRecord, SpanStarted, Ticks, is_suppressed,
+};
 use crate::metrics::{Measurement, Number};
 use crate::sync::lock;
 
@@ -80,7 +82,7 @@ impl Queue {
 
     /// Adds the start of a span, or counts it as dropped; never waits, because the caller holds the
     /// span's record.
-    pub fn push_start(&self, start: &Start<'_>) {
+    pub fn push_start(&self, start: &SpanStarted<'_>) {
         let record = start.record;
         let added = self.try_push(record.fields.len() + size_of::<QueuedRecord>(), |_, chunk| {
             let fields = chunk.push_fields(&record.fields);
@@ -89,7 +91,7 @@ impl Queue {
                 parent: start.parent,
                 metadata: record.metadata,
                 start: record.start,
-                told: start.told,
+                reported_at: start.reported_at,
                 fields,
             }));
         });
@@ -179,7 +181,7 @@ impl Queue {
                 inner.counts.offered += 1;
                 drop(inner);
                 self.rouse();
-            } else if self.shared.when_full == WhenFull::Wait {
+            } else if self.shared.on_overflow == OverflowPolicy::Block {
                 done = false;
             } else {
                 inner.counts.offered += 1;

@@ -17,12 +17,12 @@ const KEPT_SPARE: usize = 4;
 
 /// What happens to a record when the queue's bytes are used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum WhenFull {
+pub enum OverflowPolicy {
     /// It is dropped and counted; the caller never waits. The default.
     #[default]
     Drop,
     /// The caller waits for room, as long as the sink runs.
-    Wait,
+    Block,
 }
 
 /// The calling threads' end and the sink's end of one queue.
@@ -35,7 +35,7 @@ pub struct Queue {
 pub(super) struct Shared {
     pub(super) id: u64,
     pub(super) max_bytes: usize,
-    pub(super) when_full: WhenFull,
+    pub(super) on_overflow: OverflowPolicy,
     /// Bytes that existing chunks were paid with.
     pub(super) paid: AtomicUsize,
     closed: AtomicBool,
@@ -78,13 +78,13 @@ impl Full {
 impl Queue {
     /// Makes a queue of at most `max_bytes`, and of at least 256 KiB: four chunks.
     #[must_use]
-    pub fn new(max_bytes: usize, when_full: WhenFull) -> Self {
+    pub fn new(max_bytes: usize, on_overflow: OverflowPolicy) -> Self {
         static IDS: AtomicU64 = AtomicU64::new(0);
         Self {
             shared: Arc::new(Shared {
                 id: IDS.fetch_add(1, Ordering::Relaxed),
                 max_bytes: max_bytes.max(4 * CHUNK_BYTES),
-                when_full,
+                on_overflow,
                 paid: AtomicUsize::new(0),
                 closed: AtomicBool::new(false),
                 slots: Mutex::default(),

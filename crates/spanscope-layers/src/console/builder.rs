@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use spanscope_model::Severity;
 
-use super::layer::{ConsoleLayer, Front, LogFileLayer, LogGuard};
+use super::layer::{ConsoleGuard, ConsoleLayer, LayerCore, LogFileLayer};
 use super::limit::Limit;
 use super::render::{Color, Content, Format, Look, Renderer};
 use super::sink::{AppendFile, Sink, Torn};
@@ -16,7 +16,7 @@ use super::writer::{Notices, Writer};
 use super::{ColorChoice, DEFAULT_QUEUE_BYTES, DEFAULT_SHUTDOWN_TIMEOUT, Mode, terminal};
 use crate::filter::Categories;
 use spanscope_core::capture::{CallsiteCache, Capture, DEFAULT_MAX_VALUE_LEN};
-use spanscope_core::queue::{Control, Queue, WhenFull};
+use spanscope_core::queue::{OverflowPolicy, Queue, WorkerHandle};
 
 /// A line in a file is as long as it is: who searches a file wants an entry to be one line.
 const NEVER_WRAPPED: usize = 1 << 30;
@@ -69,9 +69,9 @@ impl Settings {
         look: Look,
         width: Option<fn() -> Option<usize>>,
         notices: Vec<String>,
-    ) -> io::Result<(Front, LogGuard)> {
-        let queue = Queue::new(self.queue_bytes, WhenFull::Drop);
-        let control = Arc::new(Control::default());
+    ) -> io::Result<(LayerCore, ConsoleGuard)> {
+        let queue = Queue::new(self.queue_bytes, OverflowPolicy::Drop);
+        let control = Arc::new(WorkerHandle::default());
         let waiting = Arc::new(Notices::default());
         for notice in notices {
             waiting.add(Severity::Warn, notice);
@@ -91,12 +91,12 @@ impl Settings {
             limit: self.limit,
         }
         .spawn()?;
-        let front = Front {
+        let front = LayerCore {
             capture: Capture::new(self.max_value_len),
             queue: queue.clone(),
             shows_spans: self.mode.shows_spans(),
         };
-        let guard = LogGuard {
+        let guard = ConsoleGuard {
             queue,
             control,
             notices: waiting,
@@ -241,7 +241,7 @@ impl ConsoleLayerBuilder {
     ///
     /// # Errors
     /// The thread could not be started.
-    pub fn build(self) -> io::Result<(ConsoleLayer, LogGuard)> {
+    pub fn build(self) -> io::Result<(ConsoleLayer, ConsoleGuard)> {
         let on_terminal = self.writer.is_none() && terminal::is_terminal();
         let color = match self.color {
             ColorChoice::Always => self.depth,
@@ -286,7 +286,7 @@ impl LogFileLayerBuilder {
     /// # Errors
     /// The thread could not be started. That the file can't be opened or written is no error: it is said on stderr once,
     /// tried again, and the lines until then count as lost.
-    pub fn open(self, path: impl Into<PathBuf>) -> io::Result<(LogFileLayer, LogGuard)> {
+    pub fn open(self, path: impl Into<PathBuf>) -> io::Result<(LogFileLayer, ConsoleGuard)> {
         let look = self.settings.look().date(true).width(NEVER_WRAPPED);
         let sink = Sink::File(AppendFile::new(path.into()));
         let (front, guard) = self

@@ -4,7 +4,9 @@
 
 use std::borrow::Cow;
 
-use spanscope_core::capture::{CallsiteInfo, Decoder, FieldReader, LogPlace, RawValue, ResolvedField, Role};
+use spanscope_core::capture::{
+    CallsiteInfo, Decoder, FieldReader, FieldRole, LogPlace, RawValue, ResolvedField,
+};
 use spanscope_model::{Severity, SpanStatus};
 
 /// A span or an event, as an entry shows it.
@@ -30,8 +32,9 @@ impl<'a> Shown<'a> {
         let text = record.name.or(record.message).or(record.exception);
         let text = text.as_ref().map(whole);
         // The error that is the text is not shown once more.
-        let is_left_out =
-            |field: &ResolvedField<'_>| field.role == Role::Error && record.exception == Some(field.value);
+        let is_left_out = |field: &ResolvedField<'_>| {
+            field.role == FieldRole::Error && record.exception == Some(field.value)
+        };
         let attributes = record.attributes.iter().filter(|field| !is_left_out(field));
         let shown = Self {
             text: match (text, is_span) {

@@ -13,11 +13,11 @@ use tracing_subscriber::registry::LookupSpan;
 use super::builder::{ConsoleLayerBuilder, LogFileLayerBuilder};
 use super::writer::Notices;
 use spanscope_core::capture::{Capture, SpanRecord};
-use spanscope_core::queue::{Control, FlushTimeout, LayerStats, Queue};
+use spanscope_core::queue::{FlushTimeout, LayerStats, Queue, WorkerHandle};
 
 /// What both layers do with what `tracing` tells them.
 #[derive(Debug)]
-pub(super) struct Front {
+pub(super) struct LayerCore {
     pub(super) capture: Capture,
     pub(super) queue: Queue,
     /// Without them spans are only looked at for their ids.
@@ -27,7 +27,7 @@ pub(super) struct Front {
 /// Shows spans and events on stderr, as Python's rich shows log lines.
 ///
 /// The calling thread encodes fields and pushes them to a queue; a thread renders and writes. The caller never waits:
-/// when stderr takes no more, lines are dropped, counted in [`LogGuard::stats`], and said as soon as it goes on.
+/// when stderr takes no more, lines are dropped, counted in [`ConsoleGuard::stats`], and said as soon as it goes on.
 ///
 /// ```
 /// use spanscope_layers::ConsoleLayer;
@@ -43,7 +43,7 @@ pub(super) struct Front {
 /// ```
 #[derive(Debug)]
 pub struct ConsoleLayer {
-    pub(super) front: Front,
+    pub(super) front: LayerCore,
 }
 
 impl ConsoleLayer {
@@ -77,7 +77,7 @@ impl ConsoleLayer {
 /// ```
 #[derive(Debug)]
 pub struct LogFileLayer {
-    pub(super) front: Front,
+    pub(super) front: LayerCore,
 }
 
 impl LogFileLayer {
@@ -86,7 +86,7 @@ impl LogFileLayer {
     /// # Errors
     /// The thread could not be started.
     #[track_caller]
-    pub fn open(path: impl Into<std::path::PathBuf>) -> std::io::Result<(Self, LogGuard)> {
+    pub fn open(path: impl Into<std::path::PathBuf>) -> std::io::Result<(Self, ConsoleGuard)> {
         Self::builder().open(path)
     }
 
@@ -141,13 +141,13 @@ macro_rules! listen_through_front {
 listen_through_front!(ConsoleLayer);
 listen_through_front!(LogFileLayer);
 
-impl Front {
+impl LayerCore {
     fn on_enter<S>(&self, id: &Id, context: &Context<'_, S>)
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
         if self.shows_spans {
-            let tell = |start: spanscope_core::capture::Start<'_>| self.queue.push_start(&start);
+            let tell = |start: spanscope_core::capture::SpanStarted<'_>| self.queue.push_start(&start);
             self.capture.count_enter(id, context, tell);
         }
         self.capture.on_enter(id);
@@ -168,7 +168,7 @@ impl Front {
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
         if self.shows_spans {
-            let tell = |start: spanscope_core::capture::Start<'_>| self.queue.push_start(&start);
+            let tell = |start: spanscope_core::capture::SpanStarted<'_>| self.queue.push_start(&start);
             self.capture.before_event(event, context, tell);
         }
         self.capture.on_event(event, context, |ids, time, fields| {
@@ -183,7 +183,7 @@ impl Front {
         if !self.shows_spans {
             return;
         }
-        let tell = |start: spanscope_core::capture::Start<'_>| self.queue.push_start(&start);
+        let tell = |start: spanscope_core::capture::SpanStarted<'_>| self.queue.push_start(&start);
         self.capture.before_close(id, context, tell);
         let push = |record: &SpanRecord, parent, failed, end| {
             self.queue.try_push_span(id, record, parent, failed, end)
@@ -197,14 +197,14 @@ impl Front {
 /// that come later are counted as dropped.
 #[derive(Debug)]
 #[must_use = "dropping the guard ends the writing"]
-pub struct LogGuard {
+pub struct ConsoleGuard {
     pub(super) queue: Queue,
-    pub(super) control: Arc<Control>,
+    pub(super) control: Arc<WorkerHandle>,
     pub(super) notices: Arc<Notices>,
     pub(super) shutdown_timeout: Duration,
 }
 
-impl LogGuard {
+impl ConsoleGuard {
     /// Writes everything that was said before the call.
     ///
     /// # Errors
@@ -221,7 +221,7 @@ impl LogGuard {
 
     /// Adds a line that is no event: what setting up the program's telemetry has to say. No filter holds it back, and no
     /// other sink sees it.
-    pub fn say(&self, severity: Severity, text: impl Into<String>) {
+    pub fn report(&self, severity: Severity, text: impl Into<String>) {
         self.notices.add(severity, text.into());
         self.queue.wake();
     }
@@ -233,7 +233,7 @@ impl LogGuard {
     }
 }
 
-impl Drop for LogGuard {
+impl Drop for ConsoleGuard {
     fn drop(&mut self) {
         self.shutdown();
     }

@@ -24,7 +24,7 @@ mod tree;
 mod writer;
 
 pub use builder::{ConsoleLayerBuilder, LogFileLayerBuilder};
-pub use layer::{ConsoleLayer, LogFileLayer, LogGuard};
+pub use layer::{ConsoleGuard, ConsoleLayer, LogFileLayer};
 pub use limit::Limit;
 pub use terminal::{COLOR_VARIABLES, ColorChoice, WIDTH_VARIABLE};
 

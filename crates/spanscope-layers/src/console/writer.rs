@@ -18,7 +18,7 @@ use super::sink::Sink;
 use super::tree::Trees;
 use crate::filter::Categories;
 use spanscope_core::capture::{CallsiteCache, CallsiteInfo, Clock, Decoder, Ticks, suppress};
-use spanscope_core::queue::{Chunk, Control, Queue, QueuedRecord, Wanted, log_to_stderr};
+use spanscope_core::queue::{Chunk, ControlRequest, Queue, QueuedRecord, WorkerHandle, log_to_stderr};
 use spanscope_core::sync::lock;
 
 /// What comes within this time after the first is taken with it. Short enough that nobody sees it.
@@ -52,7 +52,7 @@ impl Notices {
 pub(super) struct Writer {
     pub(super) name: &'static str,
     pub(super) queue: Queue,
-    pub(super) control: Arc<Control>,
+    pub(super) control: Arc<WorkerHandle>,
     pub(super) notices: Arc<Notices>,
     pub(super) renderer: Renderer,
     /// Asked before each batch where the width follows a terminal.
@@ -113,7 +113,7 @@ struct Loop {
     page: Page,
     name: &'static str,
     queue: Queue,
-    control: Arc<Control>,
+    control: Arc<WorkerHandle>,
     notices: Arc<Notices>,
     sink: Sink,
     width: Option<fn() -> Option<usize>>,
@@ -158,7 +158,7 @@ impl Loop {
             .extend(chunks.into_iter().map(|chunk| Held { chunk, from: 0 }));
     }
 
-    fn end(&mut self, wanted: Wanted, written: bool) {
+    fn end(&mut self, wanted: ControlRequest, written: bool) {
         self.queue.close();
         self.drain();
         let in_time = wanted.deadline.is_none_or(|deadline| Instant::now() < deadline);
@@ -286,7 +286,7 @@ impl Loop {
 
 fn time_of(record: &QueuedRecord) -> Ticks {
     match record {
-        QueuedRecord::Start(start) => start.told,
+        QueuedRecord::Start(start) => start.reported_at,
         QueuedRecord::Event(event) => event.time,
         QueuedRecord::Span(span) => span.end,
         QueuedRecord::Measurement(measurement) => measurement.time,

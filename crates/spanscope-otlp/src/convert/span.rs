@@ -6,7 +6,8 @@ use opentelemetry::trace::{Event, Link, SpanContext, Status, TraceFlags, TraceSt
 use opentelemetry::{InstrumentationScope, Key, KeyValue, Value};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use spanscope_core::capture::{
-    CallsiteInfo, DecodedRecord, Decoder, FieldReader, MASKED, RawValue, Role, SpanIds, WallClock, is_secret,
+    CallsiteInfo, DecodedRecord, Decoder, FieldReader, FieldRole, MASKED, RawValue, SpanIds, WallClock,
+    is_secret,
 };
 use spanscope_core::queue::{EventEntry, SpanEntry};
 use spanscope_model::text::cut;
@@ -226,7 +227,7 @@ impl Attributes {
     /// Adds the category, unless a field of that name holds something else: a key is sent once.
     pub(super) fn add_category(&mut self, info: &CallsiteInfo, record: &DecodedRecord<'_>) {
         let mut attributes = record.attributes.iter();
-        if !attributes.any(|field| field.role == Role::Category) {
+        if !attributes.any(|field| field.role == FieldRole::Category) {
             let category = record.category.unwrap_or(&info.category);
             self.add("category", RawValue::from(category));
         }

@@ -2,8 +2,8 @@
 
 use http::Uri;
 
-use super::sourced::{Sourced, shown, shown_uri};
-use super::{BadSetting, Protocol, Settings, Signal};
+use super::sourced::{Located, shown, shown_uri};
+use super::{Protocol, SettingError, Settings, Signal};
 
 const DEFAULT_HTTP: &str = "http://localhost:4318";
 const DEFAULT_GRPC: &str = "http://localhost:4317";
@@ -20,8 +20,8 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     /// The endpoint of a signal. What is set for the signal alone is taken as it is; what is set for all gets the signal's
     /// path behind its own.
-    pub(crate) fn of(settings: &Settings, signal: Signal, protocol: Protocol) -> Result<Self, BadSetting> {
-        let default = Sourced {
+    pub(crate) fn of(settings: &Settings, signal: Signal, protocol: Protocol) -> Result<Self, SettingError> {
+        let default = Located {
             place: "the default endpoint".to_owned(),
             text: if protocol == Protocol::Grpc {
                 DEFAULT_GRPC
@@ -38,7 +38,7 @@ impl Endpoint {
             let is_insecure = settings.way(signal).insecure.unwrap_or(false);
             text = format!("{}://{text}", if is_insecure { "http" } else { "https" });
         }
-        let wrong = |why: &str| BadSetting {
+        let wrong = |why: &str| SettingError {
             place: set.place.clone(),
             input: shown(&set.text),
             accepted: format!("{why}; write a URL such as {}", default.text),

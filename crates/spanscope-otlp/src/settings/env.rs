@@ -11,12 +11,12 @@ use http::{HeaderName, HeaderValue};
 use spanscope_model::text::first_chars;
 
 use super::{
-    BadSetting, Compression, ContentPolicy, HeadSampler, Headers, Propagator, Protocol, Settings, Signal,
-    Sourced, Temporality, Way,
+    Compression, ContentPolicy, ExporterConfig, Headers, Located, Propagator, Protocol, Sampler,
+    SettingError, Settings, Signal, Temporality,
 };
 
 /// Reads the environment into settings; what is not accepted comes back. `get` answers a variable's value.
-pub(crate) fn read(settings: &mut Settings, get: &dyn Fn(&str) -> Option<String>) -> Vec<BadSetting> {
+pub(crate) fn read(settings: &mut Settings, get: &dyn Fn(&str) -> Option<String>) -> Vec<SettingError> {
     let mut reader = Reader {
         get,
         problems: Vec::new(),
@@ -27,7 +27,7 @@ pub(crate) fn read(settings: &mut Settings, get: &dyn Fn(&str) -> Option<String>
 
 struct Reader<'a> {
     get: &'a dyn Fn(&str) -> Option<String>,
-    problems: Vec<BadSetting>,
+    problems: Vec<SettingError>,
 }
 
 impl Reader<'_> {
@@ -120,12 +120,12 @@ impl Reader<'_> {
             }
         }
         settings.sampler = match text.trim() {
-            "always_on" => HeadSampler::AlwaysOn,
-            "always_off" => HeadSampler::AlwaysOff,
-            "traceidratio" => HeadSampler::Ratio(ratio),
-            "parentbased_always_on" => HeadSampler::ParentBasedAlwaysOn,
-            "parentbased_always_off" => HeadSampler::ParentBasedAlwaysOff,
-            "parentbased_traceidratio" => HeadSampler::ParentBasedRatio(ratio),
+            "always_on" => Sampler::AlwaysOn,
+            "always_off" => Sampler::AlwaysOff,
+            "traceidratio" => Sampler::Ratio(ratio),
+            "parentbased_always_on" => Sampler::ParentBasedAlwaysOn,
+            "parentbased_always_off" => Sampler::ParentBasedAlwaysOff,
+            "parentbased_traceidratio" => Sampler::ParentBasedRatio(ratio),
             _ => {
                 let accepted = "always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off, \
                                 parentbased_traceidratio are accepted";
@@ -252,11 +252,11 @@ impl Reader<'_> {
     }
 
     /// The variables that exist for all signals, and for each; `part` is what stands between.
-    fn way(&mut self, way: &mut Way, part: &str) {
+    fn way(&mut self, way: &mut ExporterConfig, part: &str) {
         let name = |what: &str| format!("OTEL_EXPORTER_OTLP_{part}{what}");
         if let Some(text) = self.text(&name("ENDPOINT")) {
             let place = name("ENDPOINT");
-            way.endpoint = Some(Sourced { place, text });
+            way.endpoint = Some(Located { place, text });
         }
         if let Some(protocol) = self.word(&name("PROTOCOL"), &Protocol::NAMES) {
             way.protocol = Some(protocol);
@@ -377,7 +377,7 @@ impl Reader<'_> {
     }
 
     fn wrong(&mut self, place: &str, input: &str, accepted: &str) {
-        self.problems.push(BadSetting {
+        self.problems.push(SettingError {
             place: place.to_owned(),
             input: first_chars(input, 100).to_owned(),
             accepted: accepted.to_owned(),

@@ -15,7 +15,7 @@ use spanscope_model::wire::STORED_IN;
 pub(crate) use endpoint::Endpoint;
 pub(crate) use env::read;
 pub use limits::Limits;
-pub(crate) use sourced::Sourced;
+pub(crate) use sourced::Located;
 pub use variables::{VARIABLES, Variable};
 
 /// What is sent.
@@ -97,7 +97,7 @@ impl Compression {
 /// Which traces are sent, decided when a span begins; OpenTelemetry's own samplers. What stays on this machine is not
 /// sampled by it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum HeadSampler {
+pub enum Sampler {
     /// `always_on`.
     AlwaysOn,
     /// `always_off`.
@@ -112,7 +112,7 @@ pub enum HeadSampler {
     ParentBasedRatio(f64),
 }
 
-impl HeadSampler {
+impl Sampler {
     pub(crate) fn build(self) -> Box<dyn opentelemetry_sdk::trace::ShouldSample> {
         use opentelemetry_sdk::trace::Sampler;
         let parent_based = |root: Sampler| Sampler::ParentBased(Box::new(root));
@@ -153,7 +153,7 @@ pub enum Temporality {
 
 /// A setting that is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BadSetting {
+pub struct SettingError {
     /// Where it came from: a variable's or a method's name.
     pub place: String,
     /// What was given; of what can hold secrets, only as much as holds none.
@@ -162,18 +162,18 @@ pub struct BadSetting {
     pub accepted: String,
 }
 
-impl fmt::Display for BadSetting {
+impl fmt::Display for SettingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} is {:?}: {}", self.place, self.input, self.accepted)
     }
 }
 
-impl std::error::Error for BadSetting {}
+impl std::error::Error for SettingError {}
 
 /// How one signal is sent, or all, where `None` leaves it to what holds for all.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Way {
-    pub(crate) endpoint: Option<Sourced>,
+pub(crate) struct ExporterConfig {
+    pub(crate) endpoint: Option<Located>,
     pub(crate) protocol: Option<Protocol>,
     pub(crate) headers: Option<Headers>,
     pub(crate) timeout: Option<Duration>,
@@ -202,16 +202,16 @@ pub(crate) struct Settings {
     /// Whether each signal is sent, by [`Signal::index`].
     pub(crate) is_on: [bool; 3],
     /// What code says, of all signals and of each; it wins over what the environment says of either.
-    pub(crate) code: Way,
-    pub(crate) code_own: [Way; 3],
-    pub(crate) all: Way,
-    pub(crate) own: [Way; 3],
+    pub(crate) code: ExporterConfig,
+    pub(crate) code_own: [ExporterConfig; 3],
+    pub(crate) all: ExporterConfig,
+    pub(crate) own: [ExporterConfig; 3],
     /// What the file calls itself that the program writes too.
     pub(crate) stored_in: Option<http::HeaderValue>,
     pub(crate) service_name: Option<String>,
     pub(crate) resource: Vec<(String, String)>,
     pub(crate) detects_resource: bool,
-    pub(crate) sampler: HeadSampler,
+    pub(crate) sampler: Sampler,
     pub(crate) span_content: ContentPolicy,
     pub(crate) log_content: ContentPolicy,
     pub(crate) limits: Limits,
@@ -274,15 +274,15 @@ impl Default for Settings {
         };
         Self {
             is_on: [true; 3],
-            code: Way::default(),
+            code: ExporterConfig::default(),
             code_own: Default::default(),
-            all: Way::default(),
+            all: ExporterConfig::default(),
             own: Default::default(),
             stored_in: None,
             service_name: None,
             resource: Vec::new(),
             detects_resource: true,
-            sampler: HeadSampler::ParentBasedAlwaysOn,
+            sampler: Sampler::ParentBasedAlwaysOn,
             span_content: ContentPolicy::None,
             log_content: ContentPolicy::None,
             limits: Limits::default(),
@@ -301,7 +301,7 @@ impl Default for Settings {
 impl Settings {
     /// How a signal is sent: what code says, before what the environment says; and of each, what is said of the signal alone
     /// before what is said of all.
-    pub(crate) fn way(&self, signal: Signal) -> Way {
+    pub(crate) fn way(&self, signal: Signal) -> ExporterConfig {
         let mut ways = self.ways(signal).into_iter();
         let first = ways.next().cloned().unwrap_or_default();
         let mut way = ways.fold(first, |way, weaker| way.or(weaker));
@@ -313,20 +313,20 @@ impl Settings {
     }
 
     /// Where it is said, the strongest first.
-    fn ways(&self, signal: Signal) -> [&Way; 4] {
+    fn ways(&self, signal: Signal) -> [&ExporterConfig; 4] {
         let place = signal.index();
         [&self.code_own[place], &self.code, &self.own[place], &self.all]
     }
 
     /// The endpoint that is set, and whether it is the signal's own, which is taken as it is.
-    pub(crate) fn endpoint(&self, signal: Signal) -> Option<(&Sourced, bool)> {
+    pub(crate) fn endpoint(&self, signal: Signal) -> Option<(&Located, bool)> {
         let ways = self.ways(signal).into_iter().zip([true, false, true, false]);
         ways.into_iter()
             .find_map(|(way, is_own)| Some((way.endpoint.as_ref()?, is_own)))
     }
 }
 
-impl Way {
+impl ExporterConfig {
     fn or(self, weaker: &Self) -> Self {
         Self {
             endpoint: self.endpoint.or_else(|| weaker.endpoint.clone()),

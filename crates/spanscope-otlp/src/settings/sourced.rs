@@ -6,13 +6,13 @@ use http::Uri;
 
 /// A URL, and where it came from.
 #[derive(Clone)]
-pub(crate) struct Sourced {
+pub(crate) struct Located {
     pub(crate) place: String,
     pub(crate) text: String,
 }
 
 /// It may have secrets in it.
-impl fmt::Debug for Sourced {
+impl fmt::Debug for Located {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} of {}", shown(&self.text), self.place)
     }

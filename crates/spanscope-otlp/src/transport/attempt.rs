@@ -6,8 +6,8 @@ use std::time::Duration;
 /// The result of one attempt to send.
 #[derive(Debug)]
 pub(crate) enum Attempt {
-    /// Taken, with the body of the answer.
-    Taken { body: Vec<u8>, is_json: bool },
+    /// Accepted, with the body of the answer.
+    Accepted { body: Vec<u8>, is_json: bool },
     /// To be tried again, after this time if the collector said so.
     Later {
         reason: String,

@@ -115,7 +115,7 @@ impl GrpcWire {
             return Attempt::Refused { reason };
         };
         match runtime.block_on(bounded) {
-            Ok(Ok(response)) => Attempt::Taken {
+            Ok(Ok(response)) => Attempt::Accepted {
                 body: response.into_inner().to_vec(),
                 is_json: false,
             },

@@ -11,7 +11,7 @@ use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConf
 use super::answer::one_line;
 use super::attempt::Attempt;
 use crate::error::OtlpError;
-use crate::settings::{BadSetting, Endpoint, Way};
+use crate::settings::{Endpoint, ExporterConfig, SettingError};
 
 /// An answer longer than this is no OTLP.
 const MAX_ANSWER: u64 = 4 * 1024 * 1024;
@@ -25,7 +25,7 @@ pub(crate) struct TlsFiles {
 }
 
 impl TlsFiles {
-    pub(crate) fn read(way: &Way) -> Result<Self, OtlpError> {
+    pub(crate) fn read(way: &ExporterConfig) -> Result<Self, OtlpError> {
         let authorities = way
             .certificate
             .as_ref()
@@ -39,7 +39,7 @@ impl TlsFiles {
             .as_ref()
             .map(|file| pem(file, "a private key", is_key));
         let alone = |(place, path): &(String, std::path::PathBuf), other: &str| {
-            OtlpError::setting(BadSetting {
+            OtlpError::setting(SettingError {
                 place: place.clone(),
                 input: path.display().to_string(),
                 accepted: format!("it is of no use alone; {other} is missing"),
@@ -86,7 +86,7 @@ fn pem(
     is_wanted: fn(&PemItem<'_>) -> bool,
 ) -> Result<Vec<u8>, OtlpError> {
     let bad = |why: String| {
-        OtlpError::setting(BadSetting {
+        OtlpError::setting(SettingError {
             place: place.clone(),
             input: path.display().to_string(),
             accepted: why,
@@ -190,9 +190,9 @@ fn answered(mut response: http::Response<ureq::Body>) -> Attempt {
     let body = response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec();
     if status.is_success() {
         return match body {
-            Ok(body) => Attempt::Taken { body, is_json },
-            // Taken, but the answer's end is missing: to send it again could store it twice.
-            Err(_) => Attempt::Taken {
+            Ok(body) => Attempt::Accepted { body, is_json },
+            // Accepted, but the answer's end is missing: to send it again could store it twice.
+            Err(_) => Attempt::Accepted {
                 body: b"\xff".to_vec(),
                 is_json,
             },

@@ -19,12 +19,12 @@ use std::time::{Duration, Instant};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 
-use spanscope_core::queue::LONGEST;
+use spanscope_core::queue::MAX_TIMEOUT;
 use spanscope_core::sync::lock;
 
 use crate::account::{Account, Outcome};
 use crate::error::OtlpError;
-use crate::settings::{Compression, DEFAULT_REQUEST_TIMEOUT, Endpoint, Headers, Protocol, Way};
+use crate::settings::{Compression, DEFAULT_REQUEST_TIMEOUT, Endpoint, ExporterConfig, Headers, Protocol};
 use answer::read_answer;
 use attempt::Attempt;
 use http_client::HttpWire;
@@ -61,7 +61,7 @@ pub(crate) struct Transport {
 
 impl Transport {
     pub(crate) fn new(
-        way: &Way,
+        way: &ExporterConfig,
         endpoint: Endpoint,
         account: Arc<Account>,
         give_up_after: Duration,
@@ -69,7 +69,7 @@ impl Transport {
         let timeout = way
             .timeout
             .unwrap_or(DEFAULT_REQUEST_TIMEOUT)
-            .clamp(LEAST_TIMEOUT, LONGEST);
+            .clamp(LEAST_TIMEOUT, MAX_TIMEOUT);
         let files = http_client::TlsFiles::read(way)?;
         let wire = match way.protocol.unwrap_or_default() {
             Protocol::HttpProtobuf | Protocol::HttpJson => {
@@ -85,7 +85,7 @@ impl Transport {
             )?),
             #[cfg(not(feature = "grpc"))]
             Protocol::Grpc => {
-                return Err(OtlpError::setting(crate::settings::BadSetting {
+                return Err(OtlpError::setting(crate::settings::SettingError {
                     place: "OTEL_EXPORTER_OTLP_PROTOCOL".to_owned(),
                     input: "grpc".to_owned(),
                     accepted: "this program is built without gRPC: build spanscope-otlp with its feature grpc (spanscope \
@@ -144,7 +144,7 @@ impl Transport {
                 Wire::Grpc(wire) => wire.send(&request, left),
             };
             let (reason, after, has_answered) = match attempt {
-                Attempt::Taken { body, is_json } => return self.taken(&body, is_json),
+                Attempt::Accepted { body, is_json } => return self.taken(&body, is_json),
                 Attempt::Refused { reason } => return Finished::lost(Outcome::Refused, reason),
                 Attempt::Later {
                     reason,
@@ -187,14 +187,14 @@ impl Transport {
         if rejected > 0 {
             let colon = if answer.message.is_empty() { "" } else { ": " };
             let reason = format!("{rejected} of them were rejected{colon}{}", answer.message);
-            return Finished::lost(Outcome::Taken { rejected }, reason);
+            return Finished::lost(Outcome::Accepted { rejected }, reason);
         }
         if !answer.message.is_empty() {
             let warning = format!("warns: {}", answer.message);
             self.account.note_oddity(&self.endpoint.shown, &warning);
         }
         Finished {
-            outcome: Outcome::Taken { rejected },
+            outcome: Outcome::Accepted { rejected },
             trouble: None,
         }
     }
@@ -245,7 +245,7 @@ impl HttpClient for Client {
         let outcome = finished.outcome;
         *lock(&self.finished) = Some(finished);
         Box::pin(std::future::ready(match outcome {
-            Outcome::Taken { .. } => Ok(Response::new(Bytes::new())),
+            Outcome::Accepted { .. } => Ok(Response::new(Bytes::new())),
             Outcome::Refused | Outcome::Unreachable => Err("said elsewhere".into()),
         }))
     }

@@ -3,7 +3,7 @@ use spanscope_model::{Attributes, RawValue};
 
 use super::*;
 use crate::StepKind::{Agent, LlmCall, Message, Node, Retrieval, Thinking, ToolCall, Workflow};
-use crate::{MAX_FACT_LEN, RunFacts, StepKind, facts_of, is_fact_name, span_attributes};
+use crate::{MAX_FACT_LEN, RunAttributes, StepKind, is_run_attribute, run_attributes, span_attributes};
 
 fn kind(attributes: &[(&str, Value)]) -> StepKind {
     StepKind::of(
@@ -109,7 +109,7 @@ fn the_kind_is_told_by_the_words_of_every_convention() {
 fn facts_are_read_in_the_words_of_every_convention_and_cut() {
     let raw = |text| RawValue::Text(text, None);
     let long = "é".repeat(300);
-    let facts = facts_of([
+    let facts = run_attributes([
         ("langfuse.session.id", raw("other")),
         ("session.id", raw("s-1")),
         ("openinference.span.kind", raw("AGENT")),
@@ -120,7 +120,7 @@ fn facts_are_read_in_the_words_of_every_convention_and_cut() {
     ]);
     assert_eq!(
         facts,
-        Some(RunFacts {
+        Some(RunAttributes {
             task_id: Some("é".repeat(MAX_FACT_LEN / 2)),
             agent_id: Some("librarian".to_owned()),
             session_id: Some("s-1".to_owned()),
@@ -130,7 +130,7 @@ fn facts_are_read_in_the_words_of_every_convention_and_cut() {
         })
     );
     let entity = |kind| {
-        facts_of([
+        run_attributes([
             ("traceloop.entity.name", raw("e")),
             ("traceloop.span.kind", raw(kind)),
         ])
@@ -155,14 +155,17 @@ fn a_span_that_is_no_step_of_an_agent_makes_no_run() {
         &[("task_id", raw("  "))],
         &[("gen_ai.agent.name", raw("librarian"))],
     ] {
-        assert_eq!(facts_of(attributes.iter().copied()), None, "{attributes:?}");
+        assert_eq!(run_attributes(attributes.iter().copied()), None, "{attributes:?}");
     }
     for attributes in [
         &[("task_id", RawValue::U64(7))][..],
         &[("agent_id", raw("a"))],
         &[("tool_name", raw("t"))],
     ] {
-        assert!(facts_of(attributes.iter().copied()).is_some(), "{attributes:?}");
+        assert!(
+            run_attributes(attributes.iter().copied()).is_some(),
+            "{attributes:?}"
+        );
     }
 }
 
@@ -185,13 +188,13 @@ fn every_name_that_can_change_the_facts_is_a_fact_name() {
     let mut deciding = 0;
     for name in names {
         for base in &bases {
-            let without = facts_of(base.iter().copied());
+            let without = run_attributes(base.iter().copied());
             for value in ["x", "chat", "LLM", "agent", "tools/call", "ai.toolCall", "7"] {
                 let mut with = base.clone();
                 with.push((name, raw(value)));
-                if facts_of(with.iter().copied()) != without {
+                if run_attributes(with.iter().copied()) != without {
                     deciding += 1;
-                    assert!(is_fact_name(name), "{name} = {value} with {base:?}");
+                    assert!(is_run_attribute(name), "{name} = {value} with {base:?}");
                 }
             }
         }
@@ -202,7 +205,7 @@ fn every_name_that_can_change_the_facts_is_a_fact_name() {
             attribute.meaning,
             A::Operation | A::RequestModel | A::ResponseModel | A::InputTokens
         );
-        assert!(!decides || is_fact_name(attribute.name), "{}", attribute.name);
+        assert!(!decides || is_run_attribute(attribute.name), "{}", attribute.name);
     }
     for name in [
         "http.route",
@@ -212,6 +215,6 @@ fn every_name_that_can_change_the_facts_is_a_fact_name() {
         "tool.name",
         "level",
     ] {
-        assert!(!is_fact_name(name), "{name}");
+        assert!(!is_run_attribute(name), "{name}");
     }
 }

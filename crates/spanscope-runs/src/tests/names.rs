@@ -1,7 +1,7 @@
 //! Steps, facts and measurements read the names of one thing in the same order.
 
 use super::*;
-use crate::{DetailLevel, Run, facts_of};
+use crate::{DetailLevel, Run, run_attributes};
 use spanscope_model::RawValue;
 use spanscope_model::semconv::SpanTokens;
 
@@ -44,7 +44,10 @@ fn the_plain_id_of_an_agent_counts_first_for_its_component_as_for_its_run() {
         ("agent_id", RawValue::from("librarian")),
         ("gen_ai.agent.id", RawValue::from("a-1")),
     ];
-    assert_eq!(facts_of(raw).unwrap().agent_id.as_deref(), Some("librarian"));
+    assert_eq!(
+        run_attributes(raw).unwrap().agent_id.as_deref(),
+        Some("librarian")
+    );
 }
 
 #[test]

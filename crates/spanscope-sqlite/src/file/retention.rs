@@ -22,7 +22,7 @@ const KNOWN_FOR: Duration = Duration::from_secs(3600);
 
 /// How much was deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Deleted {
+pub struct CleanupReport {
     /// Whole traces.
     pub traces: u64,
     /// Spans of them.
@@ -33,7 +33,7 @@ pub struct Deleted {
     pub points: u64,
 }
 
-impl std::ops::AddAssign for Deleted {
+impl std::ops::AddAssign for CleanupReport {
     fn add_assign(&mut self, other: Self) {
         self.traces += other.traces;
         self.spans += other.spans;
@@ -49,9 +49,9 @@ pub(crate) fn delete_older_than(
     db: &Connection,
     cutoff: Timestamp,
     max_traces: usize,
-) -> rusqlite::Result<Deleted> {
+) -> rusqlite::Result<CleanupReport> {
     let now = Timestamp::now();
-    let mut deleted = Deleted::default();
+    let mut deleted = CleanupReport::default();
     let traces = rowids(
         db,
         "SELECT id FROM _trace WHERE start < ?1 AND end < ?1 AND (expires IS NULL OR expires <= ?2) ORDER BY start LIMIT ?3",
@@ -85,7 +85,7 @@ pub(crate) fn delete_older_than(
 }
 
 /// What [`delete_older_than`] and [`delete_expired`] would delete.
-pub(crate) fn count_older_than(db: &Connection, cutoff: Timestamp) -> rusqlite::Result<Deleted> {
+pub(crate) fn count_older_than(db: &Connection, cutoff: Timestamp) -> rusqlite::Result<CleanupReport> {
     let now = Timestamp::now().as_nanos();
     let count = |sql: &str| {
         db.query_row(sql, [cutoff.as_nanos(), now], |row| row.get::<_, i64>(0))
@@ -98,7 +98,7 @@ pub(crate) fn count_older_than(db: &Connection, cutoff: Timestamp) -> rusqlite::
     };
     // Both values have to be used by every statement.
     let both = "?1 IS NOT NULL AND ?2 IS NOT NULL";
-    Ok(Deleted {
+    Ok(CleanupReport {
         traces: count(&format!("SELECT count(*) FROM _trace t WHERE {both} AND {gone}"))?,
         spans: count(&format!(
             "SELECT count(*) FROM _trace t JOIN _span s ON s.trace = t.id WHERE {both} AND {gone}"
@@ -121,8 +121,8 @@ pub(crate) fn count_older_than(db: &Connection, cutoff: Timestamp) -> rusqlite::
 }
 
 /// Deletes the traces, events and measurements whose own time to live is over.
-pub(crate) fn delete_expired(db: &Connection, now: Timestamp) -> rusqlite::Result<Deleted> {
-    let mut deleted = Deleted::default();
+pub(crate) fn delete_expired(db: &Connection, now: Timestamp) -> rusqlite::Result<CleanupReport> {
+    let mut deleted = CleanupReport::default();
     loop {
         let traces = rowids(
             db,
@@ -201,7 +201,7 @@ pub(crate) fn forget(db: &Connection, now: Timestamp, retention: Duration) -> ru
 
 /// Deletes the oldest traces, and the loose events and measurements up to where they began, whatever their age. Where no
 /// trace is left, the oldest loose events and measurements go.
-pub(crate) fn delete_oldest(db: &Connection, traces: usize) -> rusqlite::Result<Deleted> {
+pub(crate) fn delete_oldest(db: &Connection, traces: usize) -> rusqlite::Result<CleanupReport> {
     let oldest = rowids(
         db,
         "SELECT id FROM _trace ORDER BY start LIMIT ?1",
@@ -282,8 +282,12 @@ pub(crate) fn give_back(db: &Connection, pages: u64) -> rusqlite::Result<u64> {
     Ok(given)
 }
 
-pub(crate) fn delete_traces(db: &Connection, traces: &[i64], now: Timestamp) -> rusqlite::Result<Deleted> {
-    let mut deleted = Deleted::default();
+pub(crate) fn delete_traces(
+    db: &Connection,
+    traces: &[i64],
+    now: Timestamp,
+) -> rusqlite::Result<CleanupReport> {
+    let mut deleted = CleanupReport::default();
     let mut traces = traces.iter().copied();
     let mut current = traces.next();
     while current.is_some() {
@@ -345,7 +349,7 @@ impl<'db> TraceRows<'db> {
     }
 
     /// Deletes a chunk of each kind; true when the whole trace is gone.
-    fn delete(&mut self, trace: i64, now: Timestamp, deleted: &mut Deleted) -> rusqlite::Result<bool> {
+    fn delete(&mut self, trace: i64, now: Timestamp, deleted: &mut CleanupReport) -> rusqlite::Result<bool> {
         let chunk = sql_count(CHUNK);
         self.attributes.execute((trace, chunk))?;
         let spans = self.spans.execute((trace, chunk))?;

@@ -1,6 +1,6 @@
 //! Rows of `_run`: which agent runs lie in a trace, kept while spans are written.
 //!
-//! A span that tells of a run (`spanscope_runs::facts_of`) is noted; when the batch is flushed, the row of its run is made or
+//! A span that tells of a run (`spanscope_runs::run_attributes`) is noted; when the batch is flushed, the row of its run is made or
 //! changed. Of a trace that tells of none nothing is done. What several spans say is taken from the one that stands highest: a
 //! root, an agent, a step; of equals the earlier.
 
@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, params};
 use spanscope_model::Attributes;
-use spanscope_runs::{RunFacts, facts_of, is_fact_name};
+use spanscope_runs::{RunAttributes, is_run_attribute, run_attributes};
 
 /// A root of a trace, a span without a parent, stands above all others.
 const ROOT: i64 = 2;
@@ -20,7 +20,7 @@ const MAX_TASKS: i64 = 1000;
 /// What a span tells of a run.
 #[derive(Debug)]
 pub(crate) struct Found {
-    pub(crate) facts: RunFacts,
+    pub(crate) facts: RunAttributes,
     /// `_span.id`.
     pub(crate) row: i64,
     pub(crate) start: i64,
@@ -381,14 +381,14 @@ pub(crate) fn task_in(attributes: &str) -> Option<String> {
 }
 
 /// What attributes, as the file has them, tell of a run.
-fn facts_in(attributes: &str) -> Option<RunFacts> {
+fn facts_in(attributes: &str) -> Option<RunAttributes> {
     facts_of_attributes(&serde_json::from_str(attributes).ok()?)
 }
 
 /// What a span with these attributes tells of a run.
-pub(crate) fn facts_of_attributes(attributes: &Attributes) -> Option<RunFacts> {
-    if !attributes.iter().any(|(key, _)| is_fact_name(key)) {
+pub(crate) fn facts_of_attributes(attributes: &Attributes) -> Option<RunAttributes> {
+    if !attributes.iter().any(|(key, _)| is_run_attribute(key)) {
         return None;
     }
-    facts_of(attributes.raw())
+    run_attributes(attributes.raw())
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 use spanscope_model::{StoreError, Timestamp};
 
 use crate::file::open::{open_read, open_write, sql_error};
-use crate::file::retention::{self, Deleted};
+use crate::file::retention::{self, CleanupReport};
 
 /// Traces looked at in one go.
 const STEP: usize = 10_000;
 
 /// Deletes what ended before then, gives the space back to the file system, and says what it was.
-pub(super) fn run(path: &Path, older_than: Duration, dry_run: bool) -> Result<Deleted, StoreError> {
+pub(super) fn run(path: &Path, older_than: Duration, dry_run: bool) -> Result<CleanupReport, StoreError> {
     let cutoff = Timestamp::now().before(older_than);
     if dry_run {
         let db = open_read(path)?;
@@ -21,7 +21,7 @@ pub(super) fn run(path: &Path, older_than: Duration, dry_run: bool) -> Result<De
     // Opening for reading first: cleaning must not make a file where there is none.
     drop(open_read(path)?);
     let db = open_write(path)?;
-    let mut deleted = Deleted::default();
+    let mut deleted = CleanupReport::default();
     let mut clean = || {
         loop {
             let step = retention::delete_older_than(&db, cutoff, STEP)?;

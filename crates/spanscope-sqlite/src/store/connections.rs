@@ -18,7 +18,7 @@ const TRACES_AT_ONCE: usize = 64;
 
 /// Who asks: one tenant or everybody, and how much they are answered at once.
 #[derive(Debug, Clone)]
-pub(super) struct Asker {
+pub(super) struct QueryContext {
     pub(super) tenant: Option<Tenant>,
     pub(super) max_answer_bytes: usize,
 }
@@ -70,11 +70,11 @@ impl File {
     /// Asks within one read transaction.
     pub(super) fn read<T>(
         &self,
-        asker: &Asker,
+        context: &QueryContext,
         question: impl FnOnce(&Connection, Scope) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
         let (id, db) = self.connection()?;
-        let answer = ask(&db, asker, question).map_err(|failure| failure.of(&self.path));
+        let answer = ask(&db, context, question).map_err(|failure| failure.of(&self.path));
         // After a failure the connection may be what failed.
         let may_be_broken = answer
             .as_ref()
@@ -88,12 +88,12 @@ impl File {
     /// Asks about two halves of the spans at the same time, on a connection each.
     pub(super) fn name_statistics(
         &self,
-        asker: &Asker,
+        context: &QueryContext,
         since: Option<Timestamp>,
     ) -> Result<Vec<NameStats>, StoreError> {
-        let (first, middle, last) = self.read(asker, |db, _| stats::halves(db, since))?;
+        let (first, middle, last) = self.read(context, |db, _| stats::halves(db, since))?;
         let half = |first, last| {
-            self.read(asker, move |db, scope| {
+            self.read(context, move |db, scope| {
                 stats::Durations::read(db, scope, first, last, since)
             })
         };
@@ -111,21 +111,21 @@ impl File {
         // Where no second thread was to be had, this one does both halves.
         let lower = lower.unwrap_or_else(|| half(first, middle))?;
         let parts = vec![lower, upper?];
-        self.read(asker, |db, _| stats::Durations::finish(db, parts))
+        self.read(context, |db, _| stats::Durations::finish(db, parts))
     }
 
     /// Gives the spans of all chosen traces to `each`, some traces at a time.
     pub(super) fn chosen_spans(
         &self,
-        asker: &Asker,
+        context: &QueryContext,
         conditions: Vec<Condition>,
         attributes: &[String],
         max_depth: Option<u32>,
         mut each: impl FnMut(Vec<Span>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let traces = self.read(asker, |db, scope| tree::chosen(db, scope, conditions))?;
+        let traces = self.read(context, |db, scope| tree::chosen(db, scope, conditions))?;
         for some in traces.chunks(TRACES_AT_ONCE) {
-            each(self.read(asker, |db, scope| {
+            each(self.read(context, |db, scope| {
                 let mut spans = Vec::new();
                 for trace in some {
                     spans.extend(tree::of_trace(db, scope, *trace, attributes, max_depth)?);
@@ -139,11 +139,11 @@ impl File {
 
 fn ask<T>(
     db: &Connection,
-    asker: &Asker,
+    context: &QueryContext,
     question: impl FnOnce(&Connection, Scope) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let transaction = db.unchecked_transaction()?;
-    let scope = Scope::of(&transaction, asker.tenant.as_ref(), asker.max_answer_bytes)?;
+    let scope = Scope::of(&transaction, context.tenant.as_ref(), context.max_answer_bytes)?;
     let answer = question(&transaction, scope)?;
     transaction.finish()?;
     Ok(answer)

@@ -6,7 +6,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use spanscope_model::{StoreError, Timestamp};
 
 use super::Failure;
-use super::connections::{Asker, File};
+use super::connections::{File, QueryContext};
 use super::runs;
 use crate::file::open::{open_write, sql_error};
 use crate::file::retention;
@@ -17,12 +17,12 @@ use crate::file::traces::sum_up_or_delete;
 const END_OF_TIME: Timestamp = Timestamp::from_nanos(i64::MAX);
 
 /// Deletes a run and says how many spans it had.
-pub(super) fn run(file: &File, asker: &Asker, task_id: &str) -> Result<u64, StoreError> {
+pub(super) fn run(file: &File, context: &QueryContext, task_id: &str) -> Result<u64, StoreError> {
     let mut deleted = 0;
     let mut is_found = false;
     // A task in more traces than are answered at once goes in several steps.
     loop {
-        let found = match file.read(asker, |db, scope| runs::find(db, scope, task_id)) {
+        let found = match file.read(context, |db, scope| runs::find(db, scope, task_id)) {
             Err(error) if error.is_not_found() && is_found => return Ok(deleted),
             found => found?,
         };
@@ -48,8 +48,8 @@ pub(super) fn run(file: &File, asker: &Asker, task_id: &str) -> Result<u64, Stor
 }
 
 /// Deletes the runs whose traces ended before then, and says how many they were.
-pub(super) fn before(file: &File, asker: &Asker, before: Timestamp) -> Result<u64, StoreError> {
-    let (traces, runs) = file.read(asker, |db, scope| runs::ended_before(db, scope, before))?;
+pub(super) fn before(file: &File, context: &QueryContext, before: Timestamp) -> Result<u64, StoreError> {
+    let (traces, runs) = file.read(context, |db, scope| runs::ended_before(db, scope, before))?;
     if traces.is_empty() {
         return Ok(0);
     }

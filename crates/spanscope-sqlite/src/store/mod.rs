@@ -41,15 +41,15 @@ use spanscope_model::{
     Timestamp, Trace, TraceFilter, TraceId, TraceQuery, TraceStore, TraceSummary, UsageQuery, UsageRow,
 };
 
-use self::connections::{Asker, File};
+use self::connections::{File, QueryContext};
 pub use self::opening::{DEFAULT_INTAKE_BYTES, DEFAULT_MAX_ANSWER_BYTES, SqliteStoreBuilder};
 use self::scope::Scope;
 use self::watch::Watch;
 use self::worker::Workers;
 use crate::file::Failure;
 use crate::file::open::open_read;
-use crate::file::retention::Deleted;
-use crate::ingest::import::{self, Imported};
+use crate::file::retention::CleanupReport;
+use crate::ingest::import::{self, ImportReport};
 use crate::ingest::remote::Intake;
 
 /// Reads a span store. Clones share their connections and threads.
@@ -74,7 +74,7 @@ pub struct SqliteStore {
     workers: Arc<Workers>,
     watch: Arc<Watch>,
     dataset_dir: PathBuf,
-    asker: Asker,
+    context: QueryContext,
     /// Takes in records; none where the store was opened for reading.
     intake: Option<Arc<Intake>>,
 }
@@ -92,7 +92,7 @@ impl SqliteStore {
             dataset_dir: folder.join("datasets"),
             workers: Arc::default(),
             watch: Arc::default(),
-            asker: Asker {
+            context: QueryContext {
                 tenant: None,
                 max_answer_bytes: usize::MAX,
             },
@@ -142,7 +142,7 @@ impl SqliteStore {
         path: impl AsRef<Path>,
         older_than: Duration,
         dry_run: bool,
-    ) -> Result<Deleted, StoreError> {
+    ) -> Result<CleanupReport, StoreError> {
         cleanup::run(path.as_ref(), older_than, dry_run)
     }
 
@@ -156,27 +156,27 @@ impl SqliteStore {
         target: impl AsRef<Path>,
         source: impl AsRef<Path>,
         progress: impl FnMut(u64, u64),
-    ) -> Result<Imported, StoreError> {
+    ) -> Result<ImportReport, StoreError> {
         import::run(target.as_ref(), source.as_ref(), progress)
     }
 
     fn change<T: Send + 'static>(
         &self,
-        change: impl FnOnce(&File, &Asker) -> Result<T, StoreError> + Send + 'static,
+        change: impl FnOnce(&File, &QueryContext) -> Result<T, StoreError> + Send + 'static,
     ) -> StoreFuture<'_, T> {
         if self.intake.is_none() {
             return Box::pin(async { Err(only_read()) });
         }
-        let (file, asker) = (self.file.clone(), self.asker.clone());
-        self.workers.run(move || change(&file, &asker))
+        let (file, context) = (self.file.clone(), self.context.clone());
+        self.workers.run(move || change(&file, &context))
     }
 
     fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Connection, Scope) -> Result<T, Failure> + Send + 'static,
     ) -> StoreFuture<'_, T> {
-        let (file, asker) = (self.file.clone(), self.asker.clone());
-        self.workers.run(move || file.read(&asker, question))
+        let (file, context) = (self.file.clone(), self.context.clone());
+        self.workers.run(move || file.read(&context, question))
     }
 }
 
@@ -226,12 +226,12 @@ impl TraceStore for SqliteStore {
         attributes_to_return: Vec<String>,
         max_depth: Option<u32>,
     ) -> StoreFuture<'_, Vec<Span>> {
-        let (file, asker) = (self.file.clone(), self.asker.clone());
+        let (file, context) = (self.file.clone(), self.context.clone());
         self.workers.run(move || {
             let mut found = Vec::new();
-            let mut room = scope::Room::new(asker.max_answer_bytes);
+            let mut room = scope::Room::new(context.max_answer_bytes);
             file.chosen_spans(
-                &asker,
+                &context,
                 attribute_filters,
                 &attributes_to_return,
                 max_depth,
@@ -254,22 +254,22 @@ impl TraceStore for SqliteStore {
         dataset_id: String,
         max_depth: Option<u32>,
     ) -> StoreFuture<'_, u64> {
-        let (file, asker) = (self.file.clone(), self.asker.clone());
+        let (file, context) = (self.file.clone(), self.context.clone());
         let folder = self.dataset_dir.clone();
         self.workers.run(move || {
-            let folder = match &asker.tenant {
+            let folder = match &context.tenant {
                 Some(tenant) => folder.join(dataset::folder_of(tenant)?),
                 None => folder,
             };
             let dataset = dataset::file(&folder, &dataset_id)?;
             let mut saved = 0;
             // What is written line by line is no answer that has to be held.
-            let asker = Asker {
+            let context = QueryContext {
                 max_answer_bytes: usize::MAX,
-                ..asker
+                ..context
             };
             file.chosen_spans(
-                &asker,
+                &context,
                 attribute_filters,
                 &attributes_to_save,
                 max_depth,
@@ -308,8 +308,8 @@ impl TraceStore for SqliteStore {
     }
 
     fn name_statistics(&self, since: Option<Timestamp>) -> StoreFuture<'_, Vec<NameStats>> {
-        let (file, asker) = (self.file.clone(), self.asker.clone());
-        self.workers.run(move || file.name_statistics(&asker, since))
+        let (file, context) = (self.file.clone(), self.context.clone());
+        self.workers.run(move || file.name_statistics(&context, since))
     }
 
     fn query_metrics(&self, query: MetricQuery) -> StoreFuture<'_, Vec<MetricSeries>> {
@@ -326,7 +326,7 @@ impl TraceStore for SqliteStore {
 
     fn for_tenant(&self, tenant: &Tenant) -> Arc<dyn TraceStore> {
         let mut store = self.clone();
-        store.asker.tenant = Some(tenant.clone());
+        store.context.tenant = Some(tenant.clone());
         Arc::new(store)
     }
 
@@ -347,11 +347,11 @@ impl TraceStore for SqliteStore {
     }
 
     fn delete_run(&self, task_id: String) -> StoreFuture<'_, u64> {
-        self.change(move |file, asker| forget::run(file, asker, &task_id))
+        self.change(move |file, context| forget::run(file, context, &task_id))
     }
 
     fn delete_runs_before(&self, before: Timestamp) -> StoreFuture<'_, u64> {
-        self.change(move |file, asker| forget::before(file, asker, before))
+        self.change(move |file, context| forget::before(file, context, before))
     }
 
     fn wait_for_change(&self, seen: u64) -> StoreFuture<'_, u64> {
@@ -362,7 +362,7 @@ impl TraceStore for SqliteStore {
         let Some(intake) = &self.intake else {
             return Box::pin(async { Err(only_read()) });
         };
-        intake.enqueue(self.asker.tenant.as_ref(), records)
+        intake.enqueue(self.context.tenant.as_ref(), records)
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -374,7 +374,7 @@ impl TraceStore for SqliteStore {
 
     fn as_sql(&self) -> Option<&dyn SqlStore> {
         // The views show all tenants.
-        match self.asker.tenant {
+        match self.context.tenant {
             None => Some(self),
             Some(_) => None,
         }

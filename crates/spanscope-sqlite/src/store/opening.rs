@@ -112,7 +112,7 @@ impl SqliteStoreBuilder {
         let intake = Intake::open(path, self.settings)?;
         let mut store = SqliteStore::open(path)?;
         store.intake = Some(Arc::new(intake));
-        store.asker.max_answer_bytes = self.max_answer_bytes;
+        store.context.max_answer_bytes = self.max_answer_bytes;
         if let Some(folder) = self.dataset_dir {
             store.dataset_dir = folder;
         }

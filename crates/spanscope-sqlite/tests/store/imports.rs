@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, params};
 use spanscope_model::{LogFilter, Severity, SpanKind, SpanStatus, TraceQuery, TraceStore, block_on};
-use spanscope_sqlite::{Imported, SqliteStore};
+use spanscope_sqlite::{ImportReport, SqliteStore};
 
 use crate::support::{Row, StoreFile, span_id, trace_id};
 
@@ -23,7 +23,7 @@ fn described(folder: &Path) -> (PathBuf, Connection) {
     (path, db)
 }
 
-fn import(target: &Path, source: &Path) -> Imported {
+fn import(target: &Path, source: &Path) -> ImportReport {
     SqliteStore::import(target, source, |_, _| ()).unwrap()
 }
 
@@ -57,7 +57,7 @@ fn a_described_file_comes_over_whole_and_once() {
     let done = SqliteStore::import(&target, &source, |done, total| last = (done, total)).unwrap();
     assert_eq!(
         done,
-        Imported {
+        ImportReport {
             traces: 2,
             spans: 5,
             events: 3,
@@ -133,9 +133,9 @@ fn a_described_file_comes_over_whole_and_once() {
     let again = import(&target, &source);
     assert_eq!(
         again,
-        Imported {
+        ImportReport {
             skipped: 10,
-            ..Imported::default()
+            ..ImportReport::default()
         }
     );
     assert_eq!(block_on(store.statistics()).unwrap(), stats);
@@ -163,7 +163,7 @@ fn an_import_adds_what_came_since() {
     add("a", None);
     assert_eq!(
         import(&target, &source),
-        Imported {
+        ImportReport {
             traces: 1,
             spans: 1,
             events: 0,
@@ -193,7 +193,7 @@ fn a_hundred_thousand_spans_keep_their_trees() {
     let target = folder.path().join("trace_store.db");
     assert_eq!(
         import(&target, &source),
-        Imported {
+        ImportReport {
             traces: 10_000,
             spans: 100_000,
             events: 0,
@@ -223,9 +223,9 @@ fn a_hundred_thousand_spans_keep_their_trees() {
     }
     assert_eq!(
         import(&target, &source),
-        Imported {
+        ImportReport {
             skipped: 100_000,
-            ..Imported::default()
+            ..ImportReport::default()
         }
     );
 }
@@ -261,7 +261,7 @@ fn another_store_of_ours_comes_over_with_all_it_holds() {
     });
     assert_eq!(
         import(&to.path, &from.path),
-        Imported {
+        ImportReport {
             traces: 1,
             spans: 2,
             events: 2,
@@ -271,9 +271,9 @@ fn another_store_of_ours_comes_over_with_all_it_holds() {
     );
     assert_eq!(
         import(&to.path, &from.path),
-        Imported {
+        ImportReport {
             skipped: 4,
-            ..Imported::default()
+            ..ImportReport::default()
         }
     );
     let spans = |file: &StoreFile| block_on(file.store().trace_spans(trace_id(1))).unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use spanscope_model::{Timestamp, TraceStore, block_on};
-use spanscope_sqlite::{Deleted, SqliteStore};
+use spanscope_sqlite::{CleanupReport, SqliteStore};
 
 use crate::support::{Row, SECOND, StoreFile, trace_id};
 
@@ -58,7 +58,7 @@ fn aged() -> StoreFile {
 #[test]
 fn cleaning_takes_whole_old_traces_and_expired_events() {
     let file = aged();
-    let expected = Deleted {
+    let expected = CleanupReport {
         traces: 1,
         spans: 1500,
         events: 3,
@@ -93,7 +93,7 @@ fn cleaning_takes_whole_old_traces_and_expired_events() {
     );
     assert_eq!(
         SqliteStore::cleanup(&file.path, HOUR, false).unwrap(),
-        Deleted::default()
+        CleanupReport::default()
     );
     assert_eq!(
         file.number("SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'"),

@@ -10,7 +10,7 @@ use spanscope_model::{
     LabelMatcher, LabelOperator, MetricKind, MetricQuery, MetricQueryType, MetricSeries, SqlStore as _,
     Timestamp, TraceStore, Value, block_on,
 };
-use spanscope_sqlite::{Imported, SqliteStore};
+use spanscope_sqlite::{ImportReport, SqliteStore};
 
 use crate::support::{MIDNIGHT, Row, SECOND, StoreFile};
 
@@ -431,9 +431,9 @@ fn an_import_brings_measurements_once_however_many_are_equal() {
     assert_eq!(before[0].values[0].value, Value::I64(15));
     assert_eq!(
         SqliteStore::import(&path, &file.path, |_, _| ()).unwrap(),
-        Imported {
+        ImportReport {
             skipped: 4,
-            ..Imported::default()
+            ..ImportReport::default()
         }
     );
     // One more of the same is one more.

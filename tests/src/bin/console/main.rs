@@ -91,7 +91,7 @@ fn built() -> Result<Guard, InitError> {
             other => panic!("no shape {other}"),
         });
     }
-    builder.when_full(spanscope::WhenFull::Wait).try_init()
+    builder.on_overflow(spanscope::OverflowPolicy::Block).try_init()
 }
 
 fn do_work(work: &str, guard: &Guard) {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use spanscope_layers::console::ColorChoice;
-use spanscope_layers::{ConsoleLayer, LogFileLayer, LogGuard};
+use spanscope_layers::{ConsoleGuard, ConsoleLayer, LogFileLayer};
 use spanscope_tests::{PATIENCE, wait_for};
 use tracing::Dispatch;
 use tracing_subscriber::prelude::*;
@@ -32,7 +32,7 @@ impl io::Write for Page {
     }
 }
 
-pub(super) fn console(page: &Page, color: ColorChoice) -> (ConsoleLayer, LogGuard) {
+pub(super) fn console(page: &Page, color: ColorChoice) -> (ConsoleLayer, ConsoleGuard) {
     let builder = ConsoleLayer::builder().writer(page.clone()).width(200);
     builder.color(color).build().unwrap()
 }

@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceResponse,
 };
 use prost::Message as _;
-use spanscope_otlp::{Compression, Lost, OtlpGuard, OtlpStats, Protocol, Signal};
+use spanscope_otlp::{Compression, DropCounts, OtlpGuard, OtlpStats, Protocol, Signal};
 use spanscope_tests::receiver::{Answer, Receiver};
 use spanscope_tests::rotel::{Rotel, is_here};
 use spanscope_tests::{PATIENCE, burst, wait_for};
@@ -20,7 +20,7 @@ use super::{alone, to};
 /// Spans in a [`burst`] of one trace.
 const SPANS: u64 = 10;
 
-fn traces_only(url: &str) -> spanscope_otlp::OtlpBuilder {
+fn traces_only(url: &str) -> spanscope_otlp::OtlpLayerBuilder {
     to(url).send(Signal::Metrics, false).send(Signal::Logs, false)
 }
 
@@ -37,8 +37,8 @@ fn settled(guard: &OtlpGuard) -> OtlpStats {
     })
 }
 
-fn lost(set: impl FnOnce(&mut Lost)) -> Lost {
-    let mut lost = Lost::default();
+fn lost(set: impl FnOnce(&mut DropCounts)) -> DropCounts {
+    let mut lost = DropCounts::default();
     set(&mut lost);
     lost
 }

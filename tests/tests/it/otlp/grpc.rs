@@ -10,7 +10,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
-use spanscope_otlp::{Compression, OtlpBuilder, Protocol, Signal, SignalStats};
+use spanscope_otlp::{Compression, OtlpLayerBuilder, Protocol, Signal, SignalStats};
 use spanscope_tests::{PATIENCE, burst};
 use tonic::codec::CompressionEncoding;
 use tonic::transport::server::TcpIncoming;
@@ -89,7 +89,7 @@ impl Collector {
         }
     }
 
-    fn settings(&self) -> OtlpBuilder {
+    fn settings(&self) -> OtlpLayerBuilder {
         to(&self.url)
             .send(Signal::Metrics, false)
             .send(Signal::Logs, false)
@@ -103,7 +103,7 @@ fn taken() -> Result<ExportTraceServiceResponse, Status> {
 }
 
 /// Sends ten spans.
-fn send(settings: OtlpBuilder) -> SignalStats {
+fn send(settings: OtlpLayerBuilder) -> SignalStats {
     let (dispatch, guard) = alone(settings);
     tracing::dispatcher::with_default(&dispatch, || burst(1));
     guard.flush(PATIENCE).unwrap();

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use spanscope_model::{Span, SpanFilter, TraceStore as _, block_on};
-use spanscope_otlp::{OtlpBuilder, OtlpGuard, OtlpLayer};
+use spanscope_otlp::{OtlpGuard, OtlpLayer, OtlpLayerBuilder};
 use spanscope_sqlite::SqliteStore;
 use spanscope_tests::PATIENCE;
 use tracing::{Dispatch, Subscriber};
@@ -20,7 +20,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 /// Settings for a receiver of the test's. Nothing goes out by itself before a batch is full, so that a test which counts
 /// requests knows how many there are.
-fn to(url: &str) -> OtlpBuilder {
+fn to(url: &str) -> OtlpLayerBuilder {
     OtlpLayer::builder()
         .endpoint(url)
         .service_name("it")
@@ -30,12 +30,12 @@ fn to(url: &str) -> OtlpBuilder {
 }
 
 /// The layer alone, as a dispatcher.
-fn alone(builder: OtlpBuilder) -> (Dispatch, OtlpGuard) {
+fn alone(builder: OtlpLayerBuilder) -> (Dispatch, OtlpGuard) {
     let (layer, guard) = builder.build().unwrap();
     (Dispatch::new(tracing_subscriber::registry().with(layer)), guard)
 }
 
-fn build<S>(builder: OtlpBuilder) -> (OtlpLayer<S>, OtlpGuard)
+fn build<S>(builder: OtlpLayerBuilder) -> (OtlpLayer<S>, OtlpGuard)
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {

@@ -8,18 +8,18 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
-use spanscope_otlp::{Compression, OtlpBuilder, OtlpError, OtlpLayer, Protocol, Signal};
+use spanscope_otlp::{Compression, OtlpError, OtlpLayer, OtlpLayerBuilder, Protocol, Signal};
 use spanscope_tests::receiver::Receiver;
 use spanscope_tests::{PATIENCE, burst};
 use tracing_subscriber::Registry;
 
 use super::{alone, to};
 
-fn traces_only(url: &str) -> OtlpBuilder {
+fn traces_only(url: &str) -> OtlpLayerBuilder {
     to(url).send(Signal::Metrics, false).send(Signal::Logs, false)
 }
 
-fn send_through(settings: OtlpBuilder) -> (u64, u64) {
+fn send_through(settings: OtlpLayerBuilder) -> (u64, u64) {
     let (dispatch, guard) = alone(
         settings
             .timeout(Duration::from_secs(5))
@@ -86,7 +86,7 @@ fn variables_of_the_process_reach_the_wire_only_where_they_are_read() {
     );
 }
 
-fn wrong(settings: OtlpBuilder) -> OtlpError {
+fn wrong(settings: OtlpLayerBuilder) -> OtlpError {
     settings.build::<Registry>().err().unwrap()
 }
 

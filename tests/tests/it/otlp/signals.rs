@@ -11,7 +11,7 @@ use spanscope_model::MetricKind;
 use spanscope_otlp::opentelemetry::trace::Status;
 use spanscope_otlp::opentelemetry::{Array, KeyValue as OtelPair, Value as OtelValue};
 use spanscope_otlp::{
-    ContentPolicy, HeadSampler, Limits, OpenTelemetrySpanExt, OtlpBuilder, Signal, TailRule,
+    ContentPolicy, Limits, OpenTelemetrySpanExt, OtlpLayerBuilder, Sampler, Signal, TailRule,
 };
 use spanscope_sqlite::SqliteLayer;
 use spanscope_tests::receiver::{Receiver, Sent, text_of};
@@ -27,7 +27,7 @@ struct Sending {
 }
 
 impl Sending {
-    fn of(set: impl FnOnce(OtlpBuilder) -> OtlpBuilder, program: impl FnOnce()) -> Self {
+    fn of(set: impl FnOnce(OtlpLayerBuilder) -> OtlpLayerBuilder, program: impl FnOnce()) -> Self {
         let receiver = Receiver::start();
         let (dispatch, guard) = alone(set(to(&receiver.url())));
         tracing::dispatcher::with_default(&dispatch, program);
@@ -46,7 +46,7 @@ impl Sending {
     }
 }
 
-fn same(builder: OtlpBuilder) -> OtlpBuilder {
+fn same(builder: OtlpLayerBuilder) -> OtlpLayerBuilder {
     builder
 }
 
@@ -283,7 +283,7 @@ fn contents_stay_here_unless_it_is_said_otherwise() {
             Some("[redacted: 13 characters, fnv1a"),
         ),
     ] {
-        let set = |settings: OtlpBuilder| match policy {
+        let set = |settings: OtlpLayerBuilder| match policy {
             Some(policy) => settings.content(policy),
             None => settings,
         };
@@ -421,11 +421,11 @@ fn where_contents_may_go_is_said_by_the_variable() {
 #[test]
 fn samplers_decide_what_is_sent_and_not_what_is_stored() {
     for (sampler, expected) in [
-        (HeadSampler::AlwaysOn, 100..=100),
-        (HeadSampler::AlwaysOff, 0..=0),
-        (HeadSampler::ParentBasedAlwaysOff, 0..=0),
-        (HeadSampler::Ratio(0.5), 20..=80),
-        (HeadSampler::ParentBasedRatio(0.5), 20..=80),
+        (Sampler::AlwaysOn, 100..=100),
+        (Sampler::AlwaysOff, 0..=0),
+        (Sampler::ParentBasedAlwaysOff, 0..=0),
+        (Sampler::Ratio(0.5), 20..=80),
+        (Sampler::ParentBasedRatio(0.5), 20..=80),
     ] {
         let receiver = Receiver::start();
         let folder = tempfile::tempdir().unwrap();
@@ -454,7 +454,7 @@ fn samplers_decide_what_is_sent_and_not_what_is_stored() {
 fn what_the_caller_says_of_sampling_holds() {
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736".parse().unwrap();
     let parent = "00f067aa0ba902b7".parse().unwrap();
-    let sent = |set: &dyn Fn(OtlpBuilder) -> OtlpBuilder, is_sampled| {
+    let sent = |set: &dyn Fn(OtlpLayerBuilder) -> OtlpLayerBuilder, is_sampled| {
         let sent = Sending::of(set, || {
             let span = info_span!("request");
             assert!(span.set_remote_parent_with(trace, parent, is_sampled));
@@ -464,15 +464,15 @@ fn what_the_caller_says_of_sampling_holds() {
     };
     assert_eq!((sent(&same, true), sent(&same, false)), (1, 0));
     for (sampler, of_sampled, of_unsampled) in [
-        (HeadSampler::AlwaysOn, 1, 1),
-        (HeadSampler::AlwaysOff, 0, 0),
-        (HeadSampler::Ratio(1.0), 1, 1),
-        (HeadSampler::Ratio(0.0), 0, 0),
-        (HeadSampler::ParentBasedAlwaysOn, 1, 0),
-        (HeadSampler::ParentBasedAlwaysOff, 1, 0),
-        (HeadSampler::ParentBasedRatio(0.0), 1, 0),
+        (Sampler::AlwaysOn, 1, 1),
+        (Sampler::AlwaysOff, 0, 0),
+        (Sampler::Ratio(1.0), 1, 1),
+        (Sampler::Ratio(0.0), 0, 0),
+        (Sampler::ParentBasedAlwaysOn, 1, 0),
+        (Sampler::ParentBasedAlwaysOff, 1, 0),
+        (Sampler::ParentBasedRatio(0.0), 1, 0),
     ] {
-        let set = |settings: OtlpBuilder| settings.sampler(sampler);
+        let set = |settings: OtlpLayerBuilder| settings.sampler(sampler);
         assert_eq!(
             (sent(&set, true), sent(&set, false)),
             (of_sampled, of_unsampled),

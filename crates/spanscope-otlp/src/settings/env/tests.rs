@@ -7,7 +7,7 @@ use crate::settings::{
     DEFAULT_METRIC_INTERVAL, DEFAULT_METRIC_TIMEOUT, DEFAULT_SPAN_DELAY, Endpoint, VARIABLES,
 };
 
-fn with(variables: &[(&str, &str)]) -> (Settings, Vec<BadSetting>) {
+fn with(variables: &[(&str, &str)]) -> (Settings, Vec<SettingError>) {
     let variables: HashMap<&str, &str> = variables.iter().copied().collect();
     let mut settings = Settings::default();
     let problems = read(&mut settings, &|name| {
@@ -23,7 +23,7 @@ fn good(variables: &[(&str, &str)]) -> Settings {
 }
 
 /// What is said of one variable with this value, which changes nothing.
-fn bad(name: &str, value: &str) -> BadSetting {
+fn bad(name: &str, value: &str) -> SettingError {
     let (settings, mut problems) = with(&[(name, value)]);
     assert_eq!(problems.len(), 1, "{name}={value}: {problems:?}");
     let default = format!("{:?}", Settings::default());
@@ -38,7 +38,7 @@ fn bad(name: &str, value: &str) -> BadSetting {
     problem
 }
 
-fn endpoint(variables: &[(&str, &str)], signal: Signal) -> Result<String, BadSetting> {
+fn endpoint(variables: &[(&str, &str)], signal: Signal) -> Result<String, SettingError> {
     let settings = good(variables);
     let protocol = settings.way(signal).protocol.unwrap_or_default();
     Endpoint::of(&settings, signal, protocol).map(|endpoint| endpoint.uri.to_string())
@@ -58,7 +58,7 @@ fn the_page_lists_every_variable() {
 fn without_variables_the_defaults_hold() {
     let settings = good(&[]);
     assert_eq!(settings.is_on, [true; 3]);
-    assert_eq!(settings.sampler, HeadSampler::ParentBasedAlwaysOn);
+    assert_eq!(settings.sampler, Sampler::ParentBasedAlwaysOn);
     assert_eq!(settings.spans.delay, DEFAULT_SPAN_DELAY);
     assert_eq!(settings.logs.delay, DEFAULT_LOG_DELAY);
     for batch in [settings.spans, settings.logs] {
@@ -182,21 +182,15 @@ fn samplers() {
         ])
         .sampler
     };
-    assert_eq!(of("always_on", ""), HeadSampler::AlwaysOn);
-    assert_eq!(of("always_off", ""), HeadSampler::AlwaysOff);
-    assert_eq!(of("traceidratio", "0.25"), HeadSampler::Ratio(0.25));
-    assert_eq!(of("traceidratio", ""), HeadSampler::Ratio(1.0));
-    assert_eq!(
-        of("parentbased_always_on", "0.1"),
-        HeadSampler::ParentBasedAlwaysOn
-    );
-    assert_eq!(
-        of("parentbased_always_off", ""),
-        HeadSampler::ParentBasedAlwaysOff
-    );
+    assert_eq!(of("always_on", ""), Sampler::AlwaysOn);
+    assert_eq!(of("always_off", ""), Sampler::AlwaysOff);
+    assert_eq!(of("traceidratio", "0.25"), Sampler::Ratio(0.25));
+    assert_eq!(of("traceidratio", ""), Sampler::Ratio(1.0));
+    assert_eq!(of("parentbased_always_on", "0.1"), Sampler::ParentBasedAlwaysOn);
+    assert_eq!(of("parentbased_always_off", ""), Sampler::ParentBasedAlwaysOff);
     assert_eq!(
         of("parentbased_traceidratio", "0"),
-        HeadSampler::ParentBasedRatio(0.0)
+        Sampler::ParentBasedRatio(0.0)
     );
     for name in ["jaeger_remote", "xray", "ALWAYS_ON", "0.5"] {
         bad("OTEL_TRACES_SAMPLER", name);
@@ -207,7 +201,7 @@ fn samplers() {
             ("OTEL_TRACES_SAMPLER_ARG", argument),
         ];
         let (settings, problems) = with(&variables);
-        assert_eq!(settings.sampler, HeadSampler::Ratio(1.0), "{argument}");
+        assert_eq!(settings.sampler, Sampler::Ratio(1.0), "{argument}");
         assert_eq!(problems[0].place, "OTEL_TRACES_SAMPLER_ARG");
     }
 }
@@ -373,7 +367,7 @@ fn what_one_signal_says_comes_before_what_all_say() {
         (metrics.protocol, logs.protocol),
         (Some(Protocol::HttpJson), Some(Protocol::HttpJson))
     );
-    let names = |way: &Way| format!("{:?}", way.headers.clone().unwrap());
+    let names = |way: &ExporterConfig| format!("{:?}", way.headers.clone().unwrap());
     assert_eq!(
         (names(&traces), names(&logs)),
         (r#"["a"]"#.to_owned(), r#"["b"]"#.to_owned())
@@ -384,7 +378,7 @@ fn what_one_signal_says_comes_before_what_all_say() {
         (traces.compression, logs.compression),
         (Some(Compression::None), Some(Compression::Gzip))
     );
-    let certificate = |way: &Way| way.certificate.clone().unwrap().1;
+    let certificate = |way: &ExporterConfig| way.certificate.clone().unwrap().1;
     assert_eq!(
         (certificate(&traces), certificate(&logs)),
         ("/ca.pem".into(), "/other.pem".into())

@@ -17,7 +17,7 @@ use std::path::Path;
 use spanscope_model::{StoreError, StoreErrorKind};
 
 use self::record::Group;
-pub use self::record::Imported;
+pub use self::record::ImportReport;
 use self::target::Target;
 use crate::file::Failure;
 use crate::file::open::{Identity, identify, open_any, open_write, sql_error};
@@ -26,7 +26,7 @@ pub(crate) fn run(
     target: &Path,
     source: &Path,
     mut progress: impl FnMut(u64, u64),
-) -> Result<Imported, StoreError> {
+) -> Result<ImportReport, StoreError> {
     if let (Ok(from), Ok(to)) = (source.canonicalize(), target.canonicalize())
         && from == to
     {
@@ -44,7 +44,7 @@ pub(crate) fn run(
     let from = open_any(source)?;
     let identity = identify(&from, source)?;
     if identity == Identity::Empty {
-        return Ok(Imported::default());
+        return Ok(ImportReport::default());
     }
     let at_source = |error| sql_error(source, error);
     let snapshot = from.unchecked_transaction().map_err(at_source)?;

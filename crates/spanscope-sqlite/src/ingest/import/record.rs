@@ -7,7 +7,7 @@ use crate::file::series::Amount;
 
 /// What an import did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Imported {
+pub struct ImportReport {
     /// Traces that got at least one new span.
     pub traces: u64,
     /// Spans that were stored.

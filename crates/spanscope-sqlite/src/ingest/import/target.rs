@@ -7,7 +7,7 @@ use serde_json::Value;
 use spanscope_model::{Attributes, Timestamp, TraceId};
 
 use super::points::PointTarget;
-use super::record::{Group, Imported, InEvent, InPoint, InSpan, Place};
+use super::record::{Group, ImportReport, InEvent, InPoint, InSpan, Place};
 use crate::file::callsites::callsite_row;
 use crate::file::processes::{add_copied, tenant_row};
 use crate::file::rows::Indexed;
@@ -39,7 +39,7 @@ pub(super) struct Target<'db> {
     /// Traces that got spans in it.
     grown: BTreeSet<i64>,
     points: PointTarget<'db>,
-    done: Imported,
+    done: ImportReport,
 }
 
 struct Statements<'db> {
@@ -75,7 +75,7 @@ impl<'db> Target<'db> {
             rows: None,
             grown: BTreeSet::new(),
             points: PointTarget::new(db)?,
-            done: Imported::default(),
+            done: ImportReport::default(),
         })
     }
 
@@ -112,7 +112,7 @@ impl<'db> Target<'db> {
     }
 
     /// Ends the last transaction and says what was stored.
-    pub(super) fn finish(mut self) -> rusqlite::Result<Imported> {
+    pub(super) fn finish(mut self) -> rusqlite::Result<ImportReport> {
         self.commit()?;
         self.db
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;

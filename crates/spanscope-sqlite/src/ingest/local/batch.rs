@@ -16,7 +16,7 @@ use super::decode::{PreparedCallsite, extra};
 use super::measurements::Measurements;
 use super::open_span::OpenSpan;
 use super::reading::Reading;
-use super::tail::{Fate, InFile, Tail};
+use super::tail::{InFile, SampleDecision, Tail};
 use crate::file::callsites::callsite_row;
 use crate::file::processes::tenant_row;
 use crate::file::rows::{EventRow, RowWriter, SpanRow, kind_number, span_key, status_number};
@@ -100,13 +100,14 @@ impl<'a> Batch<'a> {
         self.rows.mark(time)
     }
 
-    fn fate(&self, trace_id: TraceId) -> Fate {
-        self.tail.map_or(Fate::Wanted, |tail| tail.fate(trace_id))
+    fn fate(&self, trace_id: TraceId) -> SampleDecision {
+        self.tail
+            .map_or(SampleDecision::Wanted, |tail| tail.fate(trace_id))
     }
 
     /// Notes what is written of a trace, if it may have to be taken back.
-    fn note(&mut self, fate: Fate, trace_id: TraceId, add: impl FnOnce(&mut InFile)) {
-        if fate == Fate::Undecided {
+    fn note(&mut self, fate: SampleDecision, trace_id: TraceId, add: impl FnOnce(&mut InFile)) {
+        if fate == SampleDecision::Undecided {
             add(self.outcome.undecided.entry(trace_id).or_default());
         }
     }
@@ -134,8 +135,8 @@ impl<'a> Batch<'a> {
         }
         let fate = self
             .tail
-            .map_or(Fate::Wanted, |tail| tail.fate_of_running(ids.trace_id));
-        if fate == Fate::Unwanted {
+            .map_or(SampleDecision::Wanted, |tail| tail.fate_of_running(ids.trace_id));
+        if fate == SampleDecision::Unwanted {
             return Ok(());
         }
         let row = self.rows.new_span();
@@ -201,7 +202,7 @@ impl<'a> Batch<'a> {
 
     fn write_span(&mut self, span: &SpanEntry, fields: FieldReader<'_>) -> rusqlite::Result<()> {
         let fate = self.fate(span.ids.trace_id);
-        if fate == Fate::Unwanted {
+        if fate == SampleDecision::Unwanted {
             self.outcome.sampled += 1;
             return Ok(());
         }
@@ -389,9 +390,9 @@ impl<'a> Batch<'a> {
     fn write_event(&mut self, event: &EventEntry, fields: FieldReader<'_>) -> rusqlite::Result<()> {
         let fate = match event.ids {
             Some(SpanIds { trace_id, .. }) => self.fate(trace_id),
-            None => Fate::Wanted,
+            None => SampleDecision::Wanted,
         };
-        if fate == Fate::Unwanted && !can_measure(event.metadata) {
+        if fate == SampleDecision::Unwanted && !can_measure(event.metadata) {
             self.outcome.sampled += 1;
             return Ok(());
         }
@@ -402,10 +403,10 @@ impl<'a> Batch<'a> {
             .ttl_seconds
             .map(|ttl| time.saturating_add(ttl.max(0).saturating_mul(1_000_000_000)));
         let measured = decoded.measures && self.measure(event, fields, time, expires)?;
-        if measured && (fate == Fate::Unwanted || self.reading.decoded.message.is_empty()) {
+        if measured && (fate == SampleDecision::Unwanted || self.reading.decoded.message.is_empty()) {
             return Ok(());
         }
-        if fate == Fate::Unwanted {
+        if fate == SampleDecision::Unwanted {
             self.outcome.sampled += 1;
             return Ok(());
         }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use spanscope_core::capture::{CallsiteInfo, Decoder, FieldReader, RawValue, ResolvedField, SpanIds};
 use spanscope_model::wire::cut_length;
 use spanscope_model::{SpanKind, SpanStatus, Tenant};
-use spanscope_runs::{RunFacts, facts_of, is_fact_name};
+use spanscope_runs::{RunAttributes, is_run_attribute, run_attributes};
 
 use crate::file::rows::Indexed;
 use crate::json::{push_key, push_text};
@@ -34,7 +34,7 @@ pub(super) struct Decoded {
     /// It comes from a callsite whose events can be measurements.
     pub(super) measures: bool,
     /// What a span tells of an agent run.
-    pub(super) facts: Option<RunFacts>,
+    pub(super) facts: Option<RunAttributes>,
     /// Index of the key in the list of indexed keys, and the value.
     pub(super) indexed: Vec<(usize, Indexed)>,
 }
@@ -100,9 +100,9 @@ impl Decoded {
             && (callsite.may_tell_of_runs
                 || attributes
                     .iter()
-                    .any(|field| field.declared.is_none() && is_fact_name(field.name)))
+                    .any(|field| field.declared.is_none() && is_run_attribute(field.name)))
         {
-            self.facts = facts_of(attributes.iter().map(|field| (field.name, field.value)));
+            self.facts = run_attributes(attributes.iter().map(|field| (field.name, field.value)));
         }
         for field in attributes {
             self.field(callsite, field, indexed_keys);
@@ -253,7 +253,7 @@ impl PreparedCallsite {
         });
         Self {
             fields: fields.collect(),
-            may_tell_of_runs: info.fields.iter().any(|field| is_fact_name(field.name)),
+            may_tell_of_runs: info.fields.iter().any(|field| is_run_attribute(field.name)),
             info,
             row: None,
         }

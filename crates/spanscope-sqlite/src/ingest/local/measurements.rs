@@ -5,7 +5,9 @@
 use std::borrow::Cow;
 
 use rusqlite::Connection;
-use spanscope_core::capture::{FieldReader, Key, MASKED, RawValue, ResolvedField, Role, SpanIds, is_secret};
+use spanscope_core::capture::{
+    FieldReader, FieldRole, Key, MASKED, RawValue, ResolvedField, SpanIds, is_secret,
+};
 use spanscope_core::metrics::Measurement;
 use spanscope_core::queue::{EventEntry, MeasurementEntry};
 
@@ -63,7 +65,7 @@ impl<'a> Measurements<'a> {
             .map(|(name, value)| ResolvedField {
                 declared: None,
                 name,
-                role: Role::Attribute,
+                role: FieldRole::Attribute,
                 value,
             })
             .collect();

@@ -1,7 +1,7 @@
 //! The thread that writes: its loop, what others may ask of it, and how it meets trouble.
 //!
 //! It owns the connection and all state of the file. Records come through the queue; flushes and the end through
-//! [`Control`]. When the disk refuses, records stay in its hands and in the queue, whose budget then makes the callers
+//! [`WorkerHandle`]. When the disk refuses, records stay in its hands and in the queue, whose budget then makes the callers
 //! drop and count; after [`GIVE_UP_AFTER`] it drops what it holds, counted, so that an error that never heals does not
 //! hold memory for ever. It speaks of trouble on stderr, at most once a minute, never through `tracing`.
 
@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use spanscope_core::capture::{Capture, Ticks, suppress};
-use spanscope_core::queue::{Chunk, Control, LayerStats, Queue, log_to_stderr};
+use spanscope_core::queue::{Chunk, LayerStats, Queue, WorkerHandle, log_to_stderr};
 use spanscope_core::tail::Settle;
 use spanscope_model::StoreError;
 
@@ -45,10 +45,10 @@ pub(crate) fn start(
     queue: Queue,
     capture: Arc<Capture>,
     tail_stats: Option<&SharedStats>,
-) -> Result<(Arc<Control>, String), StoreError> {
+) -> Result<(Arc<WorkerHandle>, String), StoreError> {
     let database = Database::open(&settings, &path, tail_stats)?;
     let store_name = database.store_name()?;
-    let control = Arc::new(Control::default());
+    let control = Arc::new(WorkerHandle::default());
     let mut writer = Writer {
         database,
         queue,
@@ -87,7 +87,7 @@ struct Writer {
     database: Database,
     queue: Queue,
     capture: Arc<Capture>,
-    control: Arc<Control>,
+    control: Arc<WorkerHandle>,
     flush_interval: Duration,
     batch_bytes: usize,
     /// Records taken from the queue and not yet written, oldest first.

@@ -29,7 +29,7 @@ pub(crate) type SharedStats = Arc<Mutex<TailStats>>;
 
 /// What becomes of a record that is about to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum SampleDecision {
     Wanted,
     /// Written, and maybe taken back.
     Undecided,
@@ -132,19 +132,19 @@ impl Tail {
         *lock(&self.stats) = self.decider.stats();
     }
 
-    pub(super) fn fate(&self, trace_id: TraceId) -> Fate {
+    pub(super) fn fate(&self, trace_id: TraceId) -> SampleDecision {
         match self.decider.verdict(trace_id) {
-            Some(Verdict::Drop) => Fate::Unwanted,
-            Some(Verdict::Undecided) => Fate::Undecided,
+            Some(Verdict::Drop) => SampleDecision::Unwanted,
+            Some(Verdict::Undecided) => SampleDecision::Undecided,
             // A trace that nobody watches any more will not be judged either: what is written of it stays.
-            Some(Verdict::Keep) | None => Fate::Wanted,
+            Some(Verdict::Keep) | None => SampleDecision::Wanted,
         }
     }
 
     /// The same of a span that still runs. One whose ids were settled late was not among what was told; its end will be.
-    pub(super) fn fate_of_running(&self, trace_id: TraceId) -> Fate {
+    pub(super) fn fate_of_running(&self, trace_id: TraceId) -> SampleDecision {
         match self.decider.verdict(trace_id) {
-            None => Fate::Undecided,
+            None => SampleDecision::Undecided,
             Some(_) => self.fate(trace_id),
         }
     }

@@ -7,7 +7,7 @@ use std::hash::{Hash, Hasher};
 
 use spanscope_model::semconv::SpanTokens;
 use spanscope_model::{Attributes, MetricKind, Tenant, TraceId};
-use spanscope_runs::RunFacts;
+use spanscope_runs::RunAttributes;
 
 use crate::file::rows::Indexed;
 use crate::file::series::Amount;
@@ -71,7 +71,7 @@ pub(super) struct InSpan {
     pub(super) indexed: Vec<(String, Indexed)>,
     pub(super) tokens: Option<SpanTokens>,
     /// What it tells of an agent run.
-    pub(super) facts: Option<RunFacts>,
+    pub(super) facts: Option<RunAttributes>,
     pub(super) events: Vec<InEvent>,
     pub(super) expires: Option<i64>,
 }
