@@ -14,7 +14,7 @@ pub mod filter;
 pub mod genai;
 pub mod metrics;
 
-pub use console::{ConsoleGuard, ConsoleLayer, LogFileLayer};
+pub use console::{ConsoleGuard, ConsoleHandle, ConsoleLayer, LogFileLayer};
 pub use filter::{
     BadCategoryName, Categories, CategoryFilter, LevelHandle, LevelWarning, Levels, Origin, Threshold,
     UnknownCategory, UnknownLevel,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use spanscope_layers::console::{ConsoleLayerBuilder, Limit, LogFileLayerBuilder};
+use spanscope_layers::console::{ConsoleLayerBuilder, LogFileLayerBuilder, RateLimit};
 use spanscope_layers::metrics::MetricSink;
 use spanscope_layers::{Categories, CategoryFilter, ConsoleLayer, LogFileLayer};
 use spanscope_sqlite::{OverflowPolicy, SqliteLayer, SqliteLayerBuilder, TailRule};
@@ -160,8 +160,8 @@ impl Builder {
     /// flood.
     ///
     /// ```
-    /// use spanscope::console::Mode;
-    /// let builder = spanscope::builder().console(|console| console.mode(Mode::Tree).limit(None));
+    /// use spanscope::console::SpanDisplay;
+    /// let builder = spanscope::builder().console(|console| console.spans(SpanDisplay::Tree).rate_limit(None));
     /// # drop(builder);
     /// ```
     pub fn console(mut self, set: impl FnOnce(ConsoleLayerBuilder) -> ConsoleLayerBuilder + 'static) -> Self {
@@ -178,8 +178,8 @@ impl Builder {
     /// More settings of the log file: mode, format, limit. They matter where a file is named, in code or elsewhere.
     ///
     /// ```
-    /// use spanscope::console::Mode;
-    /// let builder = spanscope::builder().log_file_with(|file| file.mode(Mode::Events).limit(None));
+    /// use spanscope::console::SpanDisplay;
+    /// let builder = spanscope::builder().log_file_with(|file| file.spans(SpanDisplay::Events).rate_limit(None));
     /// # drop(builder);
     /// ```
     pub fn log_file_with(
@@ -403,7 +403,7 @@ impl Builder {
             None
         };
         let console = if has("console") {
-            let mut console = ConsoleLayer::builder().limit(Limit::default());
+            let mut console = ConsoleLayer::builder().rate_limit(RateLimit::default());
             if reads_env {
                 console = console.env();
             }
@@ -428,7 +428,7 @@ impl Builder {
         let log_file = match code.log_file.or(env.log_file).or(file.log_file) {
             Some(path) => {
                 let mut log_file = LogFileLayer::builder()
-                    .limit(Limit::default())
+                    .rate_limit(RateLimit::default())
                     .categories(Arc::clone(&categories));
                 if let Some(bytes) = max_value_len {
                     log_file = log_file.max_value_len(bytes);

@@ -30,8 +30,8 @@ pub use paths::default_db_path;
 pub use signals::Signals;
 pub use sinks::{DEFAULT_SINKS, LEVEL_SINKS, SINKS};
 pub use spanscope_layers::{
-    Categories, CategoryFilter, ConsoleGuard, ConsoleLayer, LevelHandle, Levels, LogFileLayer, SpanExt,
-    Threshold, TokenMetricsLayer, console, genai, metrics, suppress,
+    Categories, CategoryFilter, ConsoleGuard, ConsoleHandle, ConsoleLayer, LevelHandle, Levels, LogFileLayer,
+    SpanExt, Threshold, TokenMetricsLayer, console, genai, metrics, suppress,
 };
 pub use spanscope_model as model;
 #[cfg(feature = "otlp")]

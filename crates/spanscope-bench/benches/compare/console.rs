@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use spanscope_bench::subject::serve;
 use spanscope_bench::table::{Goal, Table, nanos};
-use spanscope_layers::console::{ColorChoice, ConsoleLayerBuilder, Mode};
+use spanscope_layers::console::{ColorChoice, ConsoleLayerBuilder, SpanDisplay};
 use spanscope_layers::{ConsoleGuard, ConsoleLayer};
 use tracing::{info, info_span, subscriber};
 use tracing_subscriber::layer::SubscriberExt;
@@ -31,7 +31,7 @@ pub(crate) fn child(role: &str, sizes: &Sizes) -> Result<()> {
     };
     let ours = |color| {
         let builder = ConsoleLayer::builder().writer(std::io::sink()).color(color);
-        let guard = install(builder.mode(Mode::Events))?;
+        let guard = install(builder.spans(SpanDisplay::Events))?;
         serve(
             || says(sizes, || Ok(guard.flush(FLUSH_LIMIT)?)),
             || Ok(vec![lost(&guard)]),
@@ -93,7 +93,7 @@ const MORE_THAN_FIT: u64 = 200_000;
 /// the pipe is read.
 fn blocked(sizes: &Sizes) -> Result<()> {
     let (reader, writer) = std::io::pipe()?;
-    let guard = install(ConsoleLayer::builder().writer(writer).mode(Mode::Events))?;
+    let guard = install(ConsoleLayer::builder().writer(writer).spans(SpanDisplay::Events))?;
     let mut reader = Some(reader);
     serve(
         || {

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use spanscope_core::capture::RawValue;
-use spanscope_layers::console::render::{Color, Entry, Look, Outcome, Renderer, What, markup};
+use spanscope_layers::console::render::{Color, Entry, EntryKind, Outcome, RenderOptions, Renderer, markup};
 use spanscope_model::semconv::{EXCEPTION_EVENT, SemanticAttribute};
 use spanscope_model::{Attributes, LogEvent, Severity, Span, SpanState, SpanStatus, Value};
 
@@ -24,13 +24,13 @@ impl EntryLines {
     /// As the output has it; with the date before the time, or without.
     pub(crate) fn new(out: &Output, with_date: bool) -> Self {
         let color = if out.colour { Color::Ansi16 } else { Color::None };
-        let look = Look::new()
+        let options = RenderOptions::new()
             .width(out.entry_width)
             .color(color)
             .zone(out.zone.clone())
             .date(with_date);
         Self {
-            renderer: Renderer::new(look),
+            renderer: Renderer::new(options),
         }
     }
 
@@ -53,7 +53,7 @@ impl EntryLines {
             line: None,
             service: &event.service_name,
             category: &event.category,
-            what: What::Event {
+            kind: EntryKind::Event {
                 message: &said,
                 markup: false,
             },
@@ -77,7 +77,7 @@ impl EntryLines {
             line: None,
             service: &span.service_name,
             category: span.category.as_deref().unwrap_or_default(),
-            what: What::SpanEnd {
+            kind: EntryKind::SpanEnd {
                 name: &span.name,
                 total: length_of(span),
                 busy: None,

@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 use spanscope_layers::ConsoleLayer;
-use spanscope_layers::console::Mode;
+use spanscope_layers::console::SpanDisplay;
 use spanscope_sqlite::SqliteLayer;
 use tracing::{error, info, info_span, warn};
 use tracing_subscriber::layer::SubscriberExt;
@@ -162,7 +162,7 @@ fn tail_shows_events_as_the_console_of_the_program_did() {
     let store = Store::none();
     let file = store.file("console.txt");
     let (console, console_guard) = ConsoleLayer::builder()
-        .mode(Mode::Events)
+        .spans(SpanDisplay::Events)
         .width(200)
         .writer(File::create(&file).unwrap())
         .build()

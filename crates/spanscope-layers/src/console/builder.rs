@@ -8,12 +8,12 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use spanscope_model::Severity;
 
-use super::layer::{ConsoleGuard, ConsoleLayer, LayerCore, LogFileLayer};
-use super::limit::Limit;
-use super::render::{Color, Content, Format, Look, Renderer};
+use super::layer::{ConsoleGuard, ConsoleHandle, ConsoleLayer, LayerCore, LogFileLayer};
+use super::limit::RateLimit;
+use super::render::{Color, ContentPolicy, Format, RenderOptions, Renderer};
 use super::sink::{AppendFile, Sink, Torn};
 use super::writer::{Notices, Writer};
-use super::{ColorChoice, DEFAULT_QUEUE_BYTES, DEFAULT_SHUTDOWN_TIMEOUT, Mode, terminal};
+use super::{ColorChoice, DEFAULT_QUEUE_BYTES, DEFAULT_SHUTDOWN_TIMEOUT, SpanDisplay, terminal};
 use crate::filter::Categories;
 use spanscope_core::capture::{CallsiteCache, Capture, DEFAULT_MAX_VALUE_LEN};
 use spanscope_core::queue::{OverflowPolicy, Queue, WorkerHandle};
@@ -24,12 +24,12 @@ const NEVER_WRAPPED: usize = 1 << 30;
 /// What both layers are set up with.
 #[derive(Debug)]
 struct Settings {
-    mode: Mode,
+    spans: SpanDisplay,
     format: Format,
-    content: Content,
+    content: ContentPolicy,
     utc: bool,
     slow: Option<Duration>,
-    limit: Option<Limit>,
+    limit: Option<RateLimit>,
     max_value_len: usize,
     queue_bytes: usize,
     shutdown_timeout: Duration,
@@ -40,9 +40,9 @@ impl Settings {
     #[track_caller]
     fn new() -> Self {
         Self {
-            mode: Mode::default(),
+            spans: SpanDisplay::default(),
             format: Format::default(),
-            content: Content::default(),
+            content: ContentPolicy::default(),
             utc: false,
             slow: None,
             limit: None,
@@ -53,20 +53,23 @@ impl Settings {
         }
     }
 
-    fn look(&self) -> Look {
+    fn render_options(&self) -> RenderOptions {
         let zone = if self.utc {
             TimeZone::UTC
         } else {
             TimeZone::system()
         };
-        Look::new().format(self.format).content(self.content).zone(zone)
+        RenderOptions::new()
+            .format(self.format)
+            .content(self.content)
+            .zone(zone)
     }
 
     fn start(
         self,
         name: &'static str,
         sink: Sink,
-        look: Look,
+        options: RenderOptions,
         width: Option<fn() -> Option<usize>>,
         notices: Vec<String>,
     ) -> io::Result<(LayerCore, ConsoleGuard)> {
@@ -81,12 +84,12 @@ impl Settings {
             queue: queue.clone(),
             control: Arc::clone(&control),
             notices: Arc::clone(&waiting),
-            renderer: Renderer::new(look),
+            renderer: Renderer::new(options),
             width,
             sink,
             callsites: CallsiteCache::new(self.categories.clone()),
             categories: self.categories,
-            mode: self.mode,
+            spans: self.spans,
             slow: self.slow,
             limit: self.limit,
         }
@@ -94,12 +97,15 @@ impl Settings {
         let front = LayerCore {
             capture: Capture::new(self.max_value_len),
             queue: queue.clone(),
-            shows_spans: self.mode.shows_spans(),
+            shows_spans: self.spans.shows_spans(),
         };
-        let guard = ConsoleGuard {
+        let handle = ConsoleHandle {
             queue,
             control,
             notices: waiting,
+        };
+        let guard = ConsoleGuard {
+            handle,
             shutdown_timeout: self.shutdown_timeout,
         };
         Ok((front, guard))
@@ -108,9 +114,9 @@ impl Settings {
 
 macro_rules! common_setters {
     () => {
-        /// What is shown of spans. Default: [`Mode::Lines`].
-        pub fn mode(mut self, mode: Mode) -> Self {
-            self.settings.mode = mode;
+        /// What is shown of spans. Default: [`SpanDisplay::Lines`].
+        pub fn spans(mut self, spans: SpanDisplay) -> Self {
+            self.settings.spans = spans;
             self
         }
 
@@ -120,8 +126,8 @@ macro_rules! common_setters {
             self
         }
 
-        /// What is shown of prompts, completions and the like. Default: [`Content::Preview`].
-        pub fn content(mut self, content: Content) -> Self {
+        /// What is shown of prompts, completions and the like. Default: [`ContentPolicy::Preview`].
+        pub fn content(mut self, content: ContentPolicy) -> Self {
             self.settings.content = content;
             self
         }
@@ -139,8 +145,8 @@ macro_rules! common_setters {
         }
 
         /// How many lines of one callsite are shown; what is held back is summed up in one line, and other sinks get
-        /// every event. Default: all. [`Limit::default`] is what `spanscope::init()` sets.
-        pub fn limit(mut self, limit: impl Into<Option<Limit>>) -> Self {
+        /// every event. Default: all. [`RateLimit::default`] is what `spanscope::init()` sets.
+        pub fn rate_limit(mut self, limit: impl Into<Option<RateLimit>>) -> Self {
             self.settings.limit = limit.into();
             self
         }
@@ -248,9 +254,9 @@ impl ConsoleLayerBuilder {
             ColorChoice::Auto if on_terminal => self.depth,
             ColorChoice::Auto | ColorChoice::Never => Color::None,
         };
-        let mut look = self.settings.look().color(color);
+        let mut options = self.settings.render_options().color(color);
         if let Some(width) = self.width {
-            look = look.width(width);
+            options = options.width(width);
         }
         let follow =
             (self.width.is_none() && on_terminal).then_some(terminal::width as fn() -> Option<usize>);
@@ -260,7 +266,7 @@ impl ConsoleLayerBuilder {
         };
         let (front, guard) = self
             .settings
-            .start("spanscope-console", sink, look, follow, self.notices)?;
+            .start("spanscope-console", sink, options, follow, self.notices)?;
         Ok((ConsoleLayer { front }, guard))
     }
 }
@@ -287,11 +293,11 @@ impl LogFileLayerBuilder {
     /// The thread could not be started. That the file can't be opened or written is no error: it is said on stderr once,
     /// tried again, and the lines until then count as lost.
     pub fn open(self, path: impl Into<PathBuf>) -> io::Result<(LogFileLayer, ConsoleGuard)> {
-        let look = self.settings.look().date(true).width(NEVER_WRAPPED);
+        let options = self.settings.render_options().date(true).width(NEVER_WRAPPED);
         let sink = Sink::File(AppendFile::new(path.into()));
         let (front, guard) = self
             .settings
-            .start("spanscope-log-file", sink, look, None, Vec::new())?;
+            .start("spanscope-log-file", sink, options, None, Vec::new())?;
         Ok((LogFileLayer { front }, guard))
     }
 }

@@ -1,7 +1,7 @@
 //! The halves that listen on the calling threads, and the guard of the halves that write.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use spanscope_model::Severity;
 use tracing_core::span::{Attributes, Id, Record};
@@ -12,7 +12,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::builder::{ConsoleLayerBuilder, LogFileLayerBuilder};
 use super::writer::Notices;
-use spanscope_core::capture::{Capture, SpanRecord};
+use spanscope_core::capture::{Capture, SpanRecord, is_suppressed};
 use spanscope_core::queue::{FlushTimeout, LayerStats, Queue, WorkerHandle};
 
 /// What both layers do with what `tracing` tells them.
@@ -193,24 +193,36 @@ impl LayerCore {
     }
 }
 
-/// Keeps a console's or a log file's thread running. Dropping it writes what is left, within the shutdown timeout; lines
-/// that come later are counted as dropped.
-#[derive(Debug)]
-#[must_use = "dropping the guard ends the writing"]
-pub struct ConsoleGuard {
+/// Reaches a running console or log file without owning it: for hooks that run when the program
+/// exits or panics. A handle keeps nothing running and may outlive the guard.
+#[derive(Debug, Clone)]
+pub struct ConsoleHandle {
     pub(super) queue: Queue,
     pub(super) control: Arc<WorkerHandle>,
     pub(super) notices: Arc<Notices>,
-    pub(super) shutdown_timeout: Duration,
 }
 
-impl ConsoleGuard {
-    /// Writes everything that was said before the call.
+impl ConsoleHandle {
+    /// Writes everything recorded before the call.
     ///
     /// # Errors
-    /// It took longer than the timeout, because the terminal or the pipe does not take it; nothing is lost by that.
+    /// It took longer than the timeout because the terminal or the pipe does not take it. Nothing
+    /// is lost: the records stay queued.
     pub fn flush(&self, timeout: Duration) -> Result<(), FlushTimeout> {
         self.control.flush(&self.queue, timeout)
+    }
+
+    /// Writes everything recorded before the call, as [`flush`](Self::flush) does, but may be called
+    /// from any thread and as often as a hook likes: on a thread of Spanscope's own it returns at
+    /// once, because that thread may be the one that writes.
+    ///
+    /// # Errors
+    /// The deadline passed first. The records stay queued.
+    pub fn drain(&self, deadline: Instant) -> Result<(), FlushTimeout> {
+        if is_suppressed() {
+            return Ok(());
+        }
+        self.flush(deadline.saturating_duration_since(Instant::now()))
     }
 
     /// The account until now: starts and ends of spans, and events, are a record each.
@@ -219,17 +231,56 @@ impl ConsoleGuard {
         self.control.stats(&self.queue)
     }
 
-    /// Adds a line that is no event: what setting up the program's telemetry has to say. No filter holds it back, and no
-    /// other sink sees it.
+    /// Adds a line that is no event: what setting up the program's telemetry has to report. No
+    /// filter holds it back, and no other sink sees it.
     pub fn report(&self, severity: Severity, text: impl Into<String>) {
         self.notices.add(severity, text.into());
         self.queue.wake();
     }
+}
 
-    /// What dropping does, for whoever wants to do it earlier; a second time it does nothing. Answers whether everything
-    /// was written in time.
+/// Keeps a console's or a log file's thread running. Dropping it writes what is left, within the
+/// shutdown timeout; lines that come later are counted as dropped.
+#[derive(Debug)]
+#[must_use = "dropping the guard ends the writing"]
+pub struct ConsoleGuard {
+    pub(super) handle: ConsoleHandle,
+    pub(super) shutdown_timeout: Duration,
+}
+
+impl ConsoleGuard {
+    /// A handle for places that must not own the guard, such as an exit hook.
+    #[must_use]
+    pub fn handle(&self) -> ConsoleHandle {
+        self.handle.clone()
+    }
+
+    /// Writes everything recorded before the call.
+    ///
+    /// # Errors
+    /// It took longer than the timeout because the terminal or the pipe does not take it. Nothing
+    /// is lost: the records stay queued.
+    pub fn flush(&self, timeout: Duration) -> Result<(), FlushTimeout> {
+        self.handle.flush(timeout)
+    }
+
+    /// The account until now: starts and ends of spans, and events, are a record each.
+    #[must_use]
+    pub fn stats(&self) -> LayerStats {
+        self.handle.stats()
+    }
+
+    /// Adds a line that is no event, see [`ConsoleHandle::report`].
+    pub fn report(&self, severity: Severity, text: impl Into<String>) {
+        self.handle.report(severity, text);
+    }
+
+    /// Ends the writing now instead of at the drop; a second call does nothing. Returns whether
+    /// everything was written in time.
     pub fn shutdown(&self) -> bool {
-        self.control.shutdown(&self.queue, self.shutdown_timeout)
+        self.handle
+            .control
+            .shutdown(&self.handle.queue, self.shutdown_timeout)
     }
 }
 

@@ -11,7 +11,7 @@ use spanscope_model::Severity;
 
 /// How many lines of one callsite are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limit {
+pub struct RateLimit {
     /// So many lines pass at once.
     pub burst: u32,
     /// After that, so many a second.
@@ -19,7 +19,7 @@ pub struct Limit {
 }
 
 /// 100 lines at once, then 10 a second: what `init()` sets. 41 lines a second have filled disks unnoticed.
-impl Default for Limit {
+impl Default for RateLimit {
     fn default() -> Self {
         Self {
             burst: 100,
@@ -77,7 +77,7 @@ impl Bucket {
 
 #[derive(Debug)]
 pub(super) struct Limiter {
-    limit: Limit,
+    limit: RateLimit,
     buckets: HashMap<Key, Bucket>,
     /// With so many, the next look for buckets to give up is due.
     tidy_at: usize,
@@ -86,7 +86,7 @@ pub(super) struct Limiter {
 }
 
 impl Limiter {
-    pub(super) fn new(limit: Limit) -> Self {
+    pub(super) fn new(limit: RateLimit) -> Self {
         Self {
             limit,
             buckets: HashMap::new(),
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_burst_passes_and_the_rest_is_counted_and_said_once() {
-        let mut limiter = Limiter::new(Limit::default());
+        let mut limiter = Limiter::new(RateLimit::default());
         // 150,000 lines in one second.
         let shown = (0..150_000_u64)
             .filter(|line| limiter.passes((1, 0), line * 6_666, held))
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_slow_flood_is_summed_up_while_it_lasts() {
-        let mut limiter = Limiter::new(Limit::default());
+        let mut limiter = Limiter::new(RateLimit::default());
         let mut shown = 0;
         let mut said = Vec::new();
         // 41 lines a second for a minute.
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn targets_that_are_made_up_as_one_goes_do_not_pile_up() {
-        let mut limiter = Limiter::new(Limit::default());
+        let mut limiter = Limiter::new(RateLimit::default());
         for line in 0..100 {
             assert!(limiter.passes((0, 0), line, held));
         }
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn callsites_do_not_share_their_room() {
-        let mut limiter = Limiter::new(Limit {
+        let mut limiter = Limiter::new(RateLimit {
             burst: 1,
             per_second: 0,
         });

@@ -24,8 +24,8 @@ mod tree;
 mod writer;
 
 pub use builder::{ConsoleLayerBuilder, LogFileLayerBuilder};
-pub use layer::{ConsoleGuard, ConsoleLayer, LogFileLayer};
-pub use limit::Limit;
+pub use layer::{ConsoleGuard, ConsoleHandle, ConsoleLayer, LogFileLayer};
+pub use limit::RateLimit;
 pub use terminal::{COLOR_VARIABLES, ColorChoice, WIDTH_VARIABLE};
 
 /// Lines that may wait for the terminal or the file, in bytes of records: about 40,000.
@@ -35,7 +35,7 @@ pub const DEFAULT_SHUTDOWN_TIMEOUT: std::time::Duration = std::time::Duration::f
 
 /// What is shown of spans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Mode {
+pub enum SpanDisplay {
     /// A line where a span begins and one where it ends, in the order of time. The default.
     #[default]
     Lines,
@@ -46,7 +46,7 @@ pub enum Mode {
     Events,
 }
 
-impl Mode {
+impl SpanDisplay {
     fn is_tree(self) -> bool {
         self == Self::Tree
     }

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use spanscope_model::{Severity, SpanId, SpanStatus, Timestamp};
 
-use super::Mode;
+use super::SpanDisplay;
 use super::decode::Shown;
 use super::limit::{Held as HeldBack, Limiter};
-use super::render::{Entry, Outcome, Renderer, What, markup};
+use super::render::{Entry, EntryKind, Outcome, Renderer, markup};
 use super::tree::{self, Trees};
 use crate::filter::Categories;
 use crate::metrics::Measurement;
@@ -44,7 +44,7 @@ pub(super) struct Page {
     pub(super) callsites: CallsiteCache<CallsiteInfo>,
     pub(super) decoder: Decoder,
     pub(super) categories: Arc<Categories>,
-    pub(super) mode: Mode,
+    pub(super) spans: SpanDisplay,
     pub(super) slow: Option<Duration>,
     pub(super) limiter: Option<Limiter>,
     pub(super) open: HashMap<SpanId, Open>,
@@ -103,18 +103,18 @@ impl Page {
             line: info.metadata.line(),
             service: "",
             category: shown.category.unwrap_or(&info.category),
-            what: What::SpanStart { name: &shown.text },
+            kind: EntryKind::SpanStart { name: &shown.text },
             fields: &shown.fields,
             trace_id: Some(start.ids.trace_id),
             span_id: Some(start.ids.span_id),
             parent_span_id: start.parent,
-            depth: self.mode.depth(depth),
+            depth: self.spans.depth(depth),
             spans: &[],
         };
         let key = (callsite_key(start.metadata), Kind::Start as u8);
         let passed = show(
             &entry,
-            self.mode.is_tree().then_some(root),
+            self.spans.is_tree().then_some(root),
             key,
             &mut self.limiter,
             &mut self.renderer,
@@ -133,7 +133,7 @@ impl Page {
 
     fn end(&mut self, chunk: &Chunk, span: &SpanEntry) {
         let open = self.open.remove(&span.ids.span_id);
-        if !self.mode.shows_spans() {
+        if !self.spans.shows_spans() {
             self.records += 1;
             return;
         }
@@ -161,7 +161,7 @@ impl Page {
             line: info.metadata.line(),
             service: "",
             category: whole.category.unwrap_or(&info.category),
-            what: What::SpanEnd {
+            kind: EntryKind::SpanEnd {
                 name: &whole.text,
                 total,
                 busy: span.busy_nanos().map(Duration::from_nanos),
@@ -176,11 +176,11 @@ impl Page {
             trace_id: Some(span.ids.trace_id),
             span_id: Some(span.ids.span_id),
             parent_span_id: span.parent,
-            depth: self.mode.depth(depth),
+            depth: self.spans.depth(depth),
             spans: &[],
         };
         let key = (callsite_key(span.metadata), Kind::End as u8);
-        let in_tree = self.mode.is_tree().then_some(root);
+        let in_tree = self.spans.is_tree().then_some(root);
         show(
             &entry,
             in_tree,
@@ -227,7 +227,7 @@ impl Page {
             line: shown.log.line.or_else(|| info.metadata.line()),
             service: "",
             category: shown.category.unwrap_or(category),
-            what: What::Event {
+            kind: EntryKind::Event {
                 message: &shown.text,
                 markup: is_app && shown.is_own_text,
             },
@@ -235,7 +235,7 @@ impl Page {
             trace_id: event.ids.map(|ids| ids.trace_id),
             span_id: event.ids.map(|ids| ids.span_id),
             parent_span_id: None,
-            depth: self.mode.depth(around.map_or(0, |span| span.depth + 1)),
+            depth: self.spans.depth(around.map_or(0, |span| span.depth + 1)),
             spans: &spans,
         };
         let callsite = match shown.log.target {
@@ -243,7 +243,7 @@ impl Page {
             None => callsite_key(event.metadata),
         };
         let key = (callsite, Kind::Event as u8);
-        let root = around.map(|span| span.root).filter(|_| self.mode.is_tree());
+        let root = around.map(|span| span.root).filter(|_| self.spans.is_tree());
         show(
             &entry,
             root,
@@ -273,12 +273,12 @@ impl Page {
     }
 
     fn held_back(&mut self, time: Timestamp, held: &HeldBack) {
-        let what = What::HeldBack {
+        let kind = EntryKind::HeldBack {
             lines: held.lines,
             during: held.during(),
             message: &held.message,
         };
-        let entry = bare(held.severity, time, &held.target, what);
+        let entry = bare(held.severity, time, &held.target, kind);
         let entry = Entry {
             line: held.line,
             category: &held.category,
@@ -289,11 +289,11 @@ impl Page {
 
     /// A line of our own.
     pub(super) fn notice(&mut self, severity: Severity, text: &str) {
-        let what = What::Event {
+        let kind = EntryKind::Event {
             message: text,
             markup: false,
         };
-        let entry = bare(severity, Timestamp::now(), "spanscope", what);
+        let entry = bare(severity, Timestamp::now(), "spanscope", kind);
         self.renderer.render(&entry, &mut self.text);
     }
 
@@ -309,7 +309,7 @@ impl Page {
     }
 }
 
-fn bare<'a>(severity: Severity, time: Timestamp, target: &'a str, what: What<'a>) -> Entry<'a> {
+fn bare<'a>(severity: Severity, time: Timestamp, target: &'a str, kind: EntryKind<'a>) -> Entry<'a> {
     Entry {
         severity,
         time,
@@ -317,7 +317,7 @@ fn bare<'a>(severity: Severity, time: Timestamp, target: &'a str, what: What<'a>
         line: None,
         service: "",
         category: spanscope_model::UNCATEGORIZED,
-        what,
+        kind,
         fields: &[],
         trace_id: None,
         span_id: None,
@@ -346,15 +346,15 @@ fn show(
             target: entry.target.to_owned(),
             line: entry.line,
             category: entry.category.to_owned(),
-            message: match &entry.what {
-                What::Event {
+            message: match &entry.kind {
+                EntryKind::Event {
                     message,
                     markup: true,
                 } => markup::strip(message),
-                What::Event { message, .. } => (*message).to_owned(),
-                What::SpanStart { name } => format!("[START] {name}"),
-                What::SpanEnd { name, .. } => format!("[END] {name}"),
-                What::HeldBack { .. } => String::new(),
+                EntryKind::Event { message, .. } => (*message).to_owned(),
+                EntryKind::SpanStart { name } => format!("[START] {name}"),
+                EntryKind::SpanEnd { name, .. } => format!("[END] {name}"),
+                EntryKind::HeldBack { .. } => String::new(),
             },
         };
         if !limiter.passes(key, nanos(entry.time), describe) {

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use spanscope_model::Severity;
 
-use super::Mode;
-use super::limit::{Limit, Limiter};
+use super::SpanDisplay;
+use super::limit::{Limiter, RateLimit};
 use super::page::Page;
 use super::render::Renderer;
 use super::sink::Sink;
@@ -60,9 +60,9 @@ pub(super) struct Writer {
     pub(super) sink: Sink,
     pub(super) callsites: CallsiteCache<CallsiteInfo>,
     pub(super) categories: Arc<Categories>,
-    pub(super) mode: Mode,
+    pub(super) spans: SpanDisplay,
     pub(super) slow: Option<Duration>,
-    pub(super) limit: Option<Limit>,
+    pub(super) limit: Option<RateLimit>,
 }
 
 impl Writer {
@@ -79,7 +79,7 @@ impl Writer {
                     callsites: self.callsites,
                     decoder: Decoder::default(),
                     categories: self.categories,
-                    mode: self.mode,
+                    spans: self.spans,
                     slow: self.slow,
                     limiter: self.limit.map(Limiter::new),
                     open: HashMap::new(),

@@ -20,7 +20,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use spanscope::console::render::Format;
-use spanscope::console::{ColorChoice, Mode};
+use spanscope::console::{ColorChoice, SpanDisplay};
 use spanscope::{Categories, Guard, InitError};
 
 /// How long a flush may take.
@@ -83,10 +83,10 @@ fn built() -> Result<Guard, InitError> {
     }
     if let Ok(shape) = var("CODE_SHAPE") {
         builder = builder.console(move |console| match shape.as_str() {
-            "tree" => console.mode(Mode::Tree),
-            "events" => console.mode(Mode::Events),
+            "tree" => console.spans(SpanDisplay::Tree),
+            "events" => console.spans(SpanDisplay::Events),
             "json" => console.format(Format::Json),
-            "unlimited" => console.limit(None),
+            "unlimited" => console.rate_limit(None),
             "colour" => console.color(ColorChoice::Always),
             other => panic!("no shape {other}"),
         });

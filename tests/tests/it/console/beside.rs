@@ -3,7 +3,7 @@
 
 use std::io;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use spanscope_layers::console::ColorChoice;
 use spanscope_layers::{ConsoleGuard, ConsoleLayer, LogFileLayer};
@@ -205,4 +205,23 @@ fn a_console_that_ends_amid_many_threads_accounts_for_every_line() {
         let entries = lines.lines().filter(|line| super::begins_entry(line));
         assert_eq!(entries.count() as u64, stats.stored);
     }
+}
+
+#[test]
+fn a_handle_drains_what_was_recorded_before_and_outlives_its_guard() {
+    let page = Page::default();
+    let (layer, guard) = console(&page, ColorChoice::Never);
+    let handle = guard.handle();
+    let soon = || Instant::now() + PATIENCE;
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        tracing::info!("before the drain");
+        handle.drain(soon()).unwrap();
+        assert!(page.text().contains("before the drain"));
+        // A thread of ours may be the one that writes, so it never waits for itself.
+        let _ours = spanscope_layers::suppress();
+        handle.drain(Instant::now()).unwrap();
+    });
+    drop(guard);
+    handle.drain(soon()).unwrap();
+    assert_eq!(handle.stats().stored, 1);
 }

@@ -2,7 +2,7 @@
 //! can't pass for something else.
 
 use spanscope_layers::ConsoleLayer;
-use spanscope_layers::console::{ColorChoice, Limit};
+use spanscope_layers::console::{ColorChoice, RateLimit};
 use spanscope_tests::PATIENCE;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::prelude::*;
@@ -36,7 +36,7 @@ fn a_summary_of_what_was_held_back_has_the_message_without_its_markup() {
         .writer(page.clone())
         .width(200)
         .color(ColorChoice::Never)
-        .limit(Limit {
+        .rate_limit(RateLimit {
             burst: 1,
             per_second: 1,
         })
@@ -60,7 +60,7 @@ fn what_a_span_got_whose_start_was_held_back_is_shown_at_its_end() {
         .writer(page.clone())
         .width(200)
         .color(ColorChoice::Never)
-        .limit(Limit {
+        .rate_limit(RateLimit {
             burst: 1,
             per_second: 1,
         })

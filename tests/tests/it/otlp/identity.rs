@@ -6,7 +6,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value as Json;
-use spanscope_layers::console::Mode;
+use spanscope_layers::console::SpanDisplay;
 use spanscope_layers::console::render::Format;
 use spanscope_layers::{Categories, CategoryFilter, ConsoleLayer, Levels, SpanExt as _, Threshold};
 use spanscope_model::{SpanId, TraceId};
@@ -82,7 +82,7 @@ fn run(order: Order, program: impl FnOnce(&Dispatch)) -> Shown {
     let (console, console_guard) = ConsoleLayer::builder()
         .writer(written.clone())
         .format(Format::Json)
-        .mode(Mode::Lines)
+        .spans(SpanDisplay::Lines)
         .build()
         .unwrap();
     let visible = || filter_fn(|metadata| !metadata.name().starts_with("hidden"));

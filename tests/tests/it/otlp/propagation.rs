@@ -4,7 +4,7 @@
 //! `tests/no_propagators.rs` has the others.
 
 use http::HeaderMap;
-use spanscope_layers::console::Mode;
+use spanscope_layers::console::SpanDisplay;
 use spanscope_layers::{ConsoleLayer, SpanExt as _};
 use spanscope_otlp::opentelemetry::baggage::BaggageExt as _;
 use spanscope_otlp::opentelemetry::trace::TraceContextExt as _;
@@ -65,7 +65,7 @@ fn under<T>(sinks: Sinks, program: impl FnOnce() -> T) -> T {
         Sinks::Console => {
             let (console, _guard) = ConsoleLayer::builder()
                 .writer(std::io::sink())
-                .mode(Mode::Lines)
+                .spans(SpanDisplay::Lines)
                 .build()
                 .unwrap();
             tracing::dispatcher::with_default(&Dispatch::new(registry.with(console)), program)

@@ -24,7 +24,7 @@ pub struct Entry<'a> {
     /// The category. An empty one and `uncategorized` are not shown, since they would tell nothing.
     pub category: &'a str,
     /// What happened.
-    pub what: What<'a>,
+    pub kind: EntryKind<'a>,
     /// Fields of the event or attributes of the span, each key once. The caller masks secrets.
     pub fields: &'a [(&'a str, RawValue<'a>)],
     /// The trace, for JSON.
@@ -41,7 +41,7 @@ pub struct Entry<'a> {
 
 /// What happened.
 #[derive(Debug, Clone, Copy)]
-pub enum What<'a> {
+pub enum EntryKind<'a> {
     /// An event.
     Event {
         /// Its text.

@@ -9,9 +9,9 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use spanscope_model::{SpanId, TraceId};
 
-use super::entry::{Entry, Outcome, What};
-use super::look::Look;
+use super::entry::{Entry, EntryKind, Outcome};
 use super::markup;
+use super::options::RenderOptions;
 use super::text::{is_hidden, is_printable_ascii};
 use super::time::Clock;
 use super::value::{Cut, Shown};
@@ -32,13 +32,13 @@ impl Json {
         }
     }
 
-    pub(super) fn write(&mut self, look: &Look, entry: &Entry<'_>, out: &mut String) {
+    pub(super) fn write(&mut self, options: &RenderOptions, entry: &Entry<'_>, out: &mut String) {
         out.push_str("{\"timestamp\":\"");
         self.clock.push_nanos(entry.time, out);
         out.push_str("Z\",\"severity\":\"");
         out.push_str(entry.severity.as_str());
         out.push_str("\",\"kind\":\"");
-        out.push_str(kind_of(&entry.what));
+        out.push_str(kind_of(&entry.kind));
         out.push('"');
         if !entry.service.is_empty() {
             push_pair(out, "service", entry.service);
@@ -48,7 +48,7 @@ impl Json {
             let _ = write!(out, ",\"line\":{line}");
         }
         push_pair(out, "category", entry.category);
-        push_what(out, &entry.what);
+        push_kind(out, &entry.kind);
         push_id(out, "trace_id", entry.trace_id.map(|id: TraceId| id.to_string()));
         push_id(out, "span_id", entry.span_id.map(|id: SpanId| id.to_string()));
         push_id(
@@ -60,7 +60,7 @@ impl Json {
         let mut is_first = true;
         for (key, value) in entry.fields.iter().copied() {
             // Programs read this, so nothing is cut here but what the policy on contents says.
-            let Some(shown) = Shown::of(key, value, look, usize::MAX) else {
+            let Some(shown) = Shown::of(key, value, options, usize::MAX) else {
                 continue;
             };
             if !std::mem::take(&mut is_first) {
@@ -88,24 +88,24 @@ impl Json {
     }
 }
 
-fn kind_of(what: &What<'_>) -> &'static str {
-    match what {
-        What::Event { .. } => "event",
-        What::SpanStart { .. } => "span_start",
-        What::SpanEnd { .. } => "span_end",
-        What::HeldBack { .. } => "held_back",
+fn kind_of(kind: &EntryKind<'_>) -> &'static str {
+    match kind {
+        EntryKind::Event { .. } => "event",
+        EntryKind::SpanStart { .. } => "span_start",
+        EntryKind::SpanEnd { .. } => "span_end",
+        EntryKind::HeldBack { .. } => "held_back",
     }
 }
 
-fn push_what(out: &mut String, what: &What<'_>) {
-    match *what {
-        What::Event {
+fn push_kind(out: &mut String, kind: &EntryKind<'_>) {
+    match *kind {
+        EntryKind::Event {
             message,
             markup: true,
         } if message.contains('[') => push_pair(out, "message", &markup::strip(message)),
-        What::Event { message, .. } => push_pair(out, "message", message),
-        What::SpanStart { name } => push_pair(out, "name", name),
-        What::SpanEnd {
+        EntryKind::Event { message, .. } => push_pair(out, "message", message),
+        EntryKind::SpanStart { name } => push_pair(out, "name", name),
+        EntryKind::SpanEnd {
             name,
             total,
             busy,
@@ -132,7 +132,7 @@ fn push_what(out: &mut String, what: &What<'_>) {
                 out.push_str(",\"slow\":true");
             }
         }
-        What::HeldBack {
+        EntryKind::HeldBack {
             lines,
             during,
             message,

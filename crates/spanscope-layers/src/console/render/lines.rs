@@ -9,10 +9,10 @@ use anstyle_lossy::palette::DEFAULT as TERMINAL;
 use spanscope_model::{Severity, UNCATEGORIZED};
 
 use super::canvas::{Canvas, push_blanks};
-use super::entry::{Entry, Outcome, What};
+use super::entry::{Entry, EntryKind, Outcome};
 use super::failure::Failure;
-use super::look::{Color, Look};
 use super::markup;
+use super::options::{Color, RenderOptions};
 use super::text::push_grouped;
 use super::theme::{Ink, Palette};
 use super::time::{Clock, push_duration};
@@ -37,45 +37,45 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    pub(super) fn new(look: &Look) -> Self {
-        let colored = look.color != Color::None;
-        let pattern = if look.date {
+    pub(super) fn new(options: &RenderOptions) -> Self {
+        let colored = options.color != Color::None;
+        let pattern = if options.date {
             "%Y-%m-%d %H:%M:%S"
         } else {
             "%H:%M:%S"
         };
         Self {
             palette: Palette::new(colored),
-            clock: Clock::new(look.zone.clone(), pattern),
+            clock: Clock::new(options.zone.clone(), pattern),
             canvas: Canvas::new(colored),
             panel: Canvas::new(colored),
         }
     }
 
-    pub(super) fn write(&mut self, look: &Look, entry: &Entry<'_>, out: &mut String) {
-        let hang = TEXT_COLUMN + self.write_head(look, entry);
+    pub(super) fn write(&mut self, options: &RenderOptions, entry: &Entry<'_>, out: &mut String) {
+        let hang = TEXT_COLUMN + self.write_head(options, entry);
         let mut failure = None;
-        match entry.what {
-            What::Event { message, markup } => {
-                self.write_message(look, message, markup, hang);
+        match entry.kind {
+            EntryKind::Event { message, markup } => {
+                self.write_message(options, message, markup, hang);
                 failure = Failure::of(entry.fields);
                 for (key, value) in entry.fields.iter().copied() {
                     let is_shown_below = failure.as_ref().is_some_and(|failure| failure.shows(key, value));
                     if !is_internal(key) && !is_shown_below {
-                        self.write_field(look, key, value);
+                        self.write_field(options, key, value);
                     }
                 }
             }
-            What::SpanStart { name } => {
+            EntryKind::SpanStart { name } => {
                 self.canvas.push("[START] ", Ink::Bracket);
-                self.canvas.push_cut(name, look.max_value_chars, Ink::Name);
-                self.write_attributes(look, entry, hang);
+                self.canvas.push_cut(name, options.max_value_chars, Ink::Name);
+                self.write_attributes(options, entry, hang);
             }
-            What::SpanEnd { .. } => {
-                self.write_end(look, &entry.what);
-                self.write_attributes(look, entry, hang);
+            EntryKind::SpanEnd { .. } => {
+                self.write_end(options, &entry.kind);
+                self.write_attributes(options, entry, hang);
             }
-            What::HeldBack {
+            EntryKind::HeldBack {
                 lines,
                 during,
                 message,
@@ -90,22 +90,22 @@ impl Lines {
                 self.canvas.push_highlighted(message);
             }
         }
-        self.canvas.write(&self.palette, look.width, out);
+        self.canvas.write(&self.palette, options.width, out);
         if let Some(failure) = failure {
             self.panel.clear();
-            failure.write(entry, look.max_value_chars, &mut self.panel);
+            failure.write(entry, options.max_value_chars, &mut self.panel);
             self.panel
-                .write_boxed(&self.palette, failure.title(), hang, look.width, out);
+                .write_boxed(&self.palette, failure.title(), hang, options.width, out);
         }
     }
 
     /// Writes level, time, service, target and category. Returns by how much the tree indents the entry.
-    fn write_head(&mut self, look: &Look, entry: &Entry<'_>) -> usize {
+    fn write_head(&mut self, options: &RenderOptions, entry: &Entry<'_>) -> usize {
         // However deep the tree is, two thirds of the line are left to the text.
-        let most = (look.width.saturating_sub(TEXT_COLUMN) / 3).min(MAX_TREE);
+        let most = (options.width.saturating_sub(TEXT_COLUMN) / 3).min(MAX_TREE);
         let tree = entry.depth.saturating_mul(STEP).min(most);
-        let severity = match entry.what {
-            What::HeldBack { .. } => Severity::Warn,
+        let severity = match entry.kind {
+            EntryKind::HeldBack { .. } => Severity::Warn,
             _ => entry.severity,
         };
         let canvas = &mut self.canvas;
@@ -117,13 +117,13 @@ impl Lines {
         canvas.text_mut().push(' ');
         push_blanks(canvas.text_mut(), tree);
         if !entry.service.is_empty() {
-            canvas.push_cut(entry.service, look.max_value_chars, Ink::Dim);
+            canvas.push_cut(entry.service, options.max_value_chars, Ink::Dim);
             canvas.text_mut().push(' ');
         }
         // A category that is the target itself is there already.
         let has_category = !matches!(entry.category, "" | UNCATEGORIZED) && entry.category != entry.target;
         if !entry.target.is_empty() {
-            canvas.push_cut(entry.target, look.max_value_chars, Ink::Dim);
+            canvas.push_cut(entry.target, options.max_value_chars, Ink::Dim);
             if let Some(line) = entry.line {
                 // Writing to a string can't fail.
                 let _ = write!(canvas.text_mut(), ":{line}");
@@ -132,14 +132,14 @@ impl Lines {
         }
         canvas.paint(Ink::Dim);
         if has_category {
-            canvas.push_cut(entry.category, look.max_value_chars, Ink::Category);
+            canvas.push_cut(entry.category, options.max_value_chars, Ink::Category);
             canvas.push(": ", Ink::Category);
         }
         tree
     }
 
     /// Writes a message. Where the application wrote it, its lines stay lines; elsewhere a line end is an escape.
-    fn write_message(&mut self, look: &Look, message: &str, reads_markup: bool, hang: usize) {
+    fn write_message(&mut self, options: &RenderOptions, message: &str, reads_markup: bool, hang: usize) {
         let canvas = &mut self.canvas;
         if !reads_markup {
             return canvas.push_highlighted(message);
@@ -152,27 +152,32 @@ impl Lines {
             if piece.style.is_plain() && piece.link.is_none() {
                 return write_own_lines(canvas, piece.text, hang, Canvas::push_highlighted);
             }
-            let style = shown_in(look.color, piece.style);
+            let style = shown_in(options.color, piece.style);
             write_own_lines(canvas, piece.text, hang, |canvas, line| {
                 canvas.push_styled(line, style, piece.link);
             });
         });
     }
 
-    fn write_field(&mut self, look: &Look, key: &str, value: spanscope_core::capture::RawValue<'_>) {
-        if let Some(shown) = Shown::of(key, value, look, look.max_value_chars) {
+    fn write_field(
+        &mut self,
+        options: &RenderOptions,
+        key: &str,
+        value: spanscope_core::capture::RawValue<'_>,
+    ) {
+        if let Some(shown) = Shown::of(key, value, options, options.max_value_chars) {
             push_field(&mut self.canvas, key, &shown);
         }
     }
 
-    fn write_end(&mut self, look: &Look, what: &What<'_>) {
-        let What::SpanEnd {
+    fn write_end(&mut self, options: &RenderOptions, kind: &EntryKind<'_>) {
+        let EntryKind::SpanEnd {
             name,
             total,
             busy,
             outcome,
             slow,
-        } = *what
+        } = *kind
         else {
             return;
         };
@@ -181,7 +186,7 @@ impl Lines {
             Outcome::Abandoned => canvas.push("[ABANDONED] ", Ink::Warn),
             Outcome::Ok | Outcome::Failed(_) => canvas.push("[END] ", Ink::Bracket),
         }
-        canvas.push_cut(name, look.max_value_chars, Ink::Name);
+        canvas.push_cut(name, options.max_value_chars, Ink::Name);
         if outcome == Outcome::Abandoned {
             return; // nobody knows when its process died
         }
@@ -203,18 +208,18 @@ impl Lines {
             canvas.push(" [ERROR]", Ink::Error);
             if let Some(reason) = reason.filter(|reason| !reason.is_empty()) {
                 canvas.push(" ", Ink::Plain);
-                canvas.push_cut(reason, look.max_value_chars, Ink::Reason);
+                canvas.push_cut(reason, options.max_value_chars, Ink::Reason);
             }
         }
     }
 
     /// Writes each attribute of a span on a line of its own.
-    fn write_attributes(&mut self, look: &Look, entry: &Entry<'_>, hang: usize) {
+    fn write_attributes(&mut self, options: &RenderOptions, entry: &Entry<'_>, hang: usize) {
         for (key, value) in entry.fields.iter().copied() {
             if is_internal(key) {
                 continue;
             }
-            if let Some(shown) = Shown::of(key, value, look, look.max_value_chars) {
+            if let Some(shown) = Shown::of(key, value, options, options.max_value_chars) {
                 self.canvas.begin_line(hang + STEP, hang + 2 * STEP);
                 push_attribute(&mut self.canvas, key, &shown);
             }

@@ -2,7 +2,7 @@
 //!
 //! A [`Renderer`] turns an [`Entry`] into whole lines, or into one line of JSON, and does nothing else: it reads no clock, no
 //! environment and no terminal, and writes nowhere but to the string it is given. The same entry under the same
-//! [`Look`] is always the same text.
+//! [`RenderOptions`] is always the same text.
 //!
 //! What holds for any entry, whatever it was made of: it begins at the first column and every further line of it is
 //! indented, so nobody can forge an entry; nothing of it is sent to the terminal as an escape code or a mark of writing
@@ -20,8 +20,8 @@ mod failure;
 mod highlight;
 mod json;
 mod lines;
-mod look;
 pub mod markup;
+mod options;
 mod text;
 mod theme;
 mod time;
@@ -30,9 +30,10 @@ mod value;
 #[cfg(test)]
 mod tests;
 
-pub use entry::{Entry, Outcome, What};
-pub use look::{
-    Color, Content, DEFAULT_MAX_VALUE_CHARS, DEFAULT_WIDTH, Format, Look, MIN_WIDTH, PREVIEW_CHARS,
+pub use entry::{Entry, EntryKind, Outcome};
+pub use options::{
+    Color, ContentPolicy, DEFAULT_MAX_VALUE_CHARS, DEFAULT_WIDTH, Format, MIN_WIDTH, PREVIEW_CHARS,
+    RenderOptions,
 };
 
 use json::Json;
@@ -42,11 +43,11 @@ use lines::Lines;
 ///
 /// ```
 /// use spanscope_core::capture::RawValue;
-/// use spanscope_layers::console::render::{Entry, Look, Renderer, What};
+/// use spanscope_layers::console::render::{Entry, RenderOptions, Renderer, EntryKind};
 /// use spanscope_model::{Severity, Timestamp};
 ///
 /// let mut out = String::new();
-/// Renderer::new(Look::new().width(80)).render(
+/// Renderer::new(RenderOptions::new().width(80)).render(
 ///     &Entry {
 ///         severity: Severity::Info,
 ///         time: Timestamp::from_nanos(1_764_000_202_123_000_000),
@@ -54,7 +55,7 @@ use lines::Lines;
 ///         line: Some(42),
 ///         service: "",
 ///         category: "agents",
-///         what: What::Event { message: "planning [bold]the answer[/bold]", markup: true },
+///         kind: EntryKind::Event { message: "planning [bold]the answer[/bold]", markup: true },
 ///         fields: &[("steps", RawValue::U64(3)), ("model", RawValue::Text("tiny", None))],
 ///         trace_id: None,
 ///         span_id: None,
@@ -71,7 +72,7 @@ use lines::Lines;
 /// ```
 #[derive(Debug)]
 pub struct Renderer {
-    look: Look,
+    options: RenderOptions,
     lines: Lines,
     json: Json,
 }
@@ -79,24 +80,24 @@ pub struct Renderer {
 impl Renderer {
     /// A renderer that shows entries like this.
     #[must_use]
-    pub fn new(look: Look) -> Self {
+    pub fn new(options: RenderOptions) -> Self {
         Self {
-            lines: Lines::new(&look),
+            lines: Lines::new(&options),
             json: Json::new(),
-            look,
+            options,
         }
     }
 
     /// Takes another width: the terminal has changed.
     pub fn set_width(&mut self, columns: usize) {
-        self.look.width = columns.max(look::MIN_WIDTH);
+        self.options.width = columns.max(options::MIN_WIDTH);
     }
 
     /// Appends the entry: whole lines, each ended by `\n`. It changes nothing of itself but buffers.
     pub fn render(&mut self, entry: &Entry<'_>, out: &mut String) {
-        match self.look.format {
-            Format::Text => self.lines.write(&self.look, entry, out),
-            Format::Json => self.json.write(&self.look, entry, out),
+        match self.options.format {
+            Format::Text => self.lines.write(&self.options, entry, out),
+            Format::Json => self.json.write(&self.options, entry, out),
         }
     }
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use spanscope_model::{Severity, Timestamp};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::{Color, Entry, Look, Outcome, Renderer, What};
+use super::{Color, Entry, EntryKind, Outcome, RenderOptions, Renderer};
 use spanscope_core::capture::RawValue;
 
 /// 2026-11-21, 14:03:22.123456789 UTC.
@@ -25,7 +25,7 @@ pub(super) const fn text(text: &str) -> RawValue<'_> {
 }
 
 /// An entry of the kind that most are.
-pub(super) const fn entry(what: What<'_>) -> Entry<'_> {
+pub(super) const fn entry(kind: EntryKind<'_>) -> Entry<'_> {
     Entry {
         severity: Severity::Info,
         time: NOW,
@@ -33,7 +33,7 @@ pub(super) const fn entry(what: What<'_>) -> Entry<'_> {
         line: Some(42),
         service: "",
         category: "agents",
-        what,
+        kind,
         fields: &[],
         trace_id: None,
         span_id: None,
@@ -45,7 +45,7 @@ pub(super) const fn entry(what: What<'_>) -> Entry<'_> {
 
 /// A message that the application wrote.
 pub(super) const fn own(message: &str) -> Entry<'_> {
-    entry(What::Event {
+    entry(EntryKind::Event {
         message,
         markup: true,
     })
@@ -53,14 +53,14 @@ pub(super) const fn own(message: &str) -> Entry<'_> {
 
 /// A message that came from elsewhere.
 pub(super) const fn foreign(message: &str) -> Entry<'_> {
-    entry(What::Event {
+    entry(EntryKind::Event {
         message,
         markup: false,
     })
 }
 
 pub(super) const fn end(total: Duration, outcome: Outcome<'_>) -> Entry<'_> {
-    entry(What::SpanEnd {
+    entry(EntryKind::SpanEnd {
         name: "plan",
         total,
         busy: None,
@@ -69,18 +69,18 @@ pub(super) const fn end(total: Duration, outcome: Outcome<'_>) -> Entry<'_> {
     })
 }
 
-pub(super) fn render(look: Look, entry: &Entry<'_>) -> String {
+pub(super) fn render(options: RenderOptions, entry: &Entry<'_>) -> String {
     let mut out = String::new();
-    Renderer::new(look).render(entry, &mut out);
+    Renderer::new(options).render(entry, &mut out);
     out
 }
 
 pub(super) fn plain(width: usize, entry: &Entry<'_>) -> String {
-    render(Look::new().width(width), entry)
+    render(RenderOptions::new().width(width), entry)
 }
 
 pub(super) fn coloured(width: usize, entry: &Entry<'_>) -> String {
-    render(Look::new().width(width).color(Color::TrueColor), entry)
+    render(RenderOptions::new().width(width).color(Color::TrueColor), entry)
 }
 
 /// The text after the head, where it fits one line.

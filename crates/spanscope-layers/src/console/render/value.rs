@@ -8,7 +8,7 @@ use spanscope_model::text::first_chars;
 
 use super::canvas::Canvas;
 use super::highlight::ink_of;
-use super::look::{Content, Look, PREVIEW_CHARS};
+use super::options::{ContentPolicy, PREVIEW_CHARS, RenderOptions};
 use super::text::{cut_and_count, is_printable_ascii, push_grouped, push_visible};
 use super::theme::Ink;
 
@@ -52,15 +52,20 @@ impl Cut {
 }
 
 impl<'a> Shown<'a> {
-    /// What the look lets through of the value under this key; `None` if nothing, not even the key. Texts longer than
+    /// What the options let through of the value under this key; `None` if nothing, not even the key. Texts longer than
     /// `max_chars` are cut.
-    pub(super) fn of(key: &str, value: RawValue<'a>, look: &Look, max_chars: usize) -> Option<Self> {
+    pub(super) fn of(
+        key: &str,
+        value: RawValue<'a>,
+        options: &RenderOptions,
+        max_chars: usize,
+    ) -> Option<Self> {
         let mut max_chars = max_chars;
         let is_long = matches!(value, RawValue::Text(text, _) if text.len() > PREVIEW_CHARS);
-        match look.content {
-            Content::None if is_content(key) => return None,
-            Content::Redacted if is_content(key) => return Some(Self::Redacted(redacted(value))),
-            Content::Preview if is_long && is_content(key) => max_chars = max_chars.min(PREVIEW_CHARS),
+        match options.content {
+            ContentPolicy::None if is_content(key) => return None,
+            ContentPolicy::Redacted if is_content(key) => return Some(Self::Redacted(redacted(value))),
+            ContentPolicy::Preview if is_long && is_content(key) => max_chars = max_chars.min(PREVIEW_CHARS),
             _ => {}
         }
         let RawValue::Text(text, original) = value else {

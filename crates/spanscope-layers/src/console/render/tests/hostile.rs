@@ -26,23 +26,23 @@ fn no_part_of_an_entry_can_forge_a_line_or_restyle_the_terminal() {
             ("backtrace", text(attack)),
         ];
         for what in [
-            What::Event {
+            EntryKind::Event {
                 message: attack,
                 markup: true,
             },
-            What::Event {
+            EntryKind::Event {
                 message: attack,
                 markup: false,
             },
-            What::SpanStart { name: attack },
-            What::SpanEnd {
+            EntryKind::SpanStart { name: attack },
+            EntryKind::SpanEnd {
                 name: attack,
                 total: Duration::MAX,
                 busy: Some(Duration::MAX),
                 outcome: Outcome::Failed(Some(attack)),
                 slow: true,
             },
-            What::HeldBack {
+            EntryKind::HeldBack {
                 lines: u64::MAX,
                 during: Duration::MAX,
                 message: attack,
@@ -121,7 +121,7 @@ fn long_values_are_cut_and_say_how_long_they_were() {
         let fields = [("k", value)];
         let entry = Entry {
             fields: &fields,
-            ..entry(What::SpanStart { name: "s" })
+            ..entry(EntryKind::SpanStart { name: "s" })
         };
         let shown = plain(10_000, &entry);
         assert!(shown.trim_end().ends_with(note), "{shown}");
@@ -162,28 +162,34 @@ fn boxes_stay_within_bounds() {
 
 #[test]
 fn contents_follow_their_policy() {
-    use super::super::Content;
+    use super::super::ContentPolicy;
     let content = "secret words ".repeat(20);
     let fields = [("gen_ai.input.messages", text(&content)), ("n", RawValue::I64(1))];
     let entry = Entry {
         fields: &fields,
         ..own("m")
     };
-    let shown = |policy| said(&render(Look::new().width(10_000).content(policy), &entry)).to_owned();
-    assert_eq!(shown(Content::None), "m n=1");
+    let shown = |policy| {
+        said(&render(
+            RenderOptions::new().width(10_000).content(policy),
+            &entry,
+        ))
+        .to_owned()
+    };
+    assert_eq!(shown(ContentPolicy::None), "m n=1");
     assert_eq!(
-        shown(Content::Redacted),
+        shown(ContentPolicy::Redacted),
         "m gen_ai.input.messages=[redacted: 260 characters, fnv1a 94784109340ee379] n=1"
     );
     assert_eq!(
-        shown(Content::Preview),
+        shown(ContentPolicy::Preview),
         format!(
             "m gen_ai.input.messages=\"{}\"… (260 characters) n=1",
             &content[..120]
         )
     );
     assert_eq!(
-        shown(Content::Full),
+        shown(ContentPolicy::Full),
         format!("m gen_ai.input.messages=\"{content}\" n=1")
     );
 }

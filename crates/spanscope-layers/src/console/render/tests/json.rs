@@ -1,11 +1,11 @@
 //! Entries as JSON lines.
 
-use super::super::{Content, Format};
+use super::super::{ContentPolicy, Format};
 use super::*;
 
 fn line(entry: &Entry<'_>) -> String {
-    let look = Look::new().format(Format::Json).color(Color::TrueColor);
-    let line = render(look, entry);
+    let options = RenderOptions::new().format(Format::Json).color(Color::TrueColor);
+    let line = render(options, entry);
     assert_eq!(line.matches('\n').count(), 1, "one line: {line:?}");
     assert!(
         !line.trim_end().contains(super::super::text::is_hidden),
@@ -44,19 +44,19 @@ fn an_event_keeps_its_ids_and_the_types_of_its_attributes() {
 
 #[test]
 fn spans_and_floods_have_their_times() {
-    let ended = entry(What::SpanEnd {
+    let ended = entry(EntryKind::SpanEnd {
         name: "plan",
         total: Duration::from_micros(12_340),
         busy: Some(Duration::from_micros(3_100)),
         outcome: Outcome::Failed(Some("why")),
         slow: true,
     });
-    let held = entry(What::HeldBack {
+    let held = entry(EntryKind::HeldBack {
         lines: 149_900,
         during: Duration::from_secs(1),
         message: "cache miss",
     });
-    insta::assert_snapshot!(line(&entry(What::SpanStart { name: "plan" })) + &line(&ended) + &line(&held), @r#"
+    insta::assert_snapshot!(line(&entry(EntryKind::SpanStart { name: "plan" })) + &line(&ended) + &line(&held), @r#"
     {"timestamp":"2026-11-21T14:03:22.123456789Z","severity":"info","kind":"span_start","target":"my_app::agents","line":42,"category":"agents","name":"plan","attributes":{}}
     {"timestamp":"2026-11-21T14:03:22.123456789Z","severity":"info","kind":"span_end","target":"my_app::agents","line":42,"category":"agents","name":"plan","duration_ms":12.34,"busy_ms":3.1,"status":"error","status_message":"why","slow":true,"attributes":{}}
     {"timestamp":"2026-11-21T14:03:22.123456789Z","severity":"info","kind":"held_back","target":"my_app::agents","line":42,"category":"agents","message":"cache miss","held_back":149900,"during_ms":1000.0,"attributes":{}}
@@ -84,8 +84,8 @@ fn the_policy_on_contents_holds_here_too() {
         fields: &fields,
         ..own("m")
     };
-    let shown = |policy| render(Look::new().format(Format::Json).content(policy), &entry);
-    assert!(shown(Content::None).ends_with("\"attributes\":{}}\n"));
-    assert!(shown(Content::Redacted).contains("[redacted: 6 characters, fnv1a "));
-    assert!(shown(Content::Preview).contains("\"input.value\":\"secret\""));
+    let shown = |policy| render(RenderOptions::new().format(Format::Json).content(policy), &entry);
+    assert!(shown(ContentPolicy::None).ends_with("\"attributes\":{}}\n"));
+    assert!(shown(ContentPolicy::Redacted).contains("[redacted: 6 characters, fnv1a "));
+    assert!(shown(ContentPolicy::Preview).contains("\"input.value\":\"secret\""));
 }

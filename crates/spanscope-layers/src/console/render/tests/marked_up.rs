@@ -125,8 +125,8 @@ fn links_are_sent_only_where_there_are_colours_and_only_to_harmless_schemes() {
 
 #[test]
 fn sixteen_colours_get_the_nearest_one() {
-    let look = Look::new().color(Color::Ansi16);
-    let text = render(look, &own("[#fa0505]x[/] [color(208)]y[/]"));
+    let options = RenderOptions::new().color(Color::Ansi16);
+    let text = render(options, &own("[#fa0505]x[/] [color(208)]y[/]"));
     assert!(text.contains("\x1b[31mx\x1b[0m"), "{text:?}");
     assert!(!text.contains("38;"), "{text:?}");
     assert!(coloured(80, &own("[#fa0505]x[/]")).contains("\x1b[38;2;250;5;5mx"));
@@ -135,7 +135,7 @@ fn sixteen_colours_get_the_nearest_one() {
 #[test]
 fn only_messages_of_the_application_carry_markup() {
     assert_eq!(said(&plain(80, &foreign("[bold]x[/bold]"))), "[bold]x[/bold]");
-    let held = entry(What::HeldBack {
+    let held = entry(EntryKind::HeldBack {
         lines: 1,
         during: Duration::ZERO,
         message: "[bold]x[/bold]",

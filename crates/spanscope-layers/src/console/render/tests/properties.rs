@@ -63,7 +63,7 @@ fn whatever_is_said_the_lines_fit_and_send_nothing_but_our_own_codes() {
             ..match random.u8(..4) {
                 0 => own(message),
                 1 => foreign(message),
-                2 => entry(What::SpanStart { name }),
+                2 => entry(EntryKind::SpanStart { name }),
                 _ => end(Duration::from_nanos(random.u64(..)), Outcome::Failed(Some(cause))),
             }
         };
@@ -124,7 +124,7 @@ fn markup_that_is_stripped_is_what_plain_text_shows() {
 
 #[test]
 fn the_same_entry_is_always_the_same_text() {
-    let mut renderer = Renderer::new(Look::new().color(Color::TrueColor));
+    let mut renderer = Renderer::new(RenderOptions::new().color(Color::TrueColor));
     let [first, second] = [
         own("[bold]a[/bold] 1"),
         Entry {

@@ -116,7 +116,7 @@ fn a_span_that_starts_shows_its_attributes_below() {
         "span_start",
         &Entry {
             fields: &fields,
-            ..entry(What::SpanStart { name: "plan" })
+            ..entry(EntryKind::SpanStart { name: "plan" })
         },
     );
 }
@@ -127,7 +127,7 @@ fn a_span_that_ends_shows_total_busy_and_idle_time() {
         "span_end",
         &Entry {
             fields: &[("answer", RawValue::I64(42))],
-            ..entry(What::SpanEnd {
+            ..entry(EntryKind::SpanEnd {
                 name: "plan",
                 total: Duration::from_micros(12_340),
                 busy: Some(Duration::from_micros(3_100)),
@@ -152,7 +152,7 @@ fn failed_slow_and_abandoned_spans_are_marked() {
     );
     snapshot(
         "span_slow",
-        &entry(What::SpanEnd {
+        &entry(EntryKind::SpanEnd {
             name: "plan",
             total: Duration::from_millis(6_250),
             busy: Some(Duration::from_millis(250)),
@@ -197,7 +197,7 @@ fn an_error_is_a_box_below_its_event() {
 fn a_flood_is_one_line() {
     snapshot(
         "held_back",
-        &entry(What::HeldBack {
+        &entry(EntryKind::HeldBack {
             lines: 149_900,
             during: Duration::from_secs(1),
             message: "cache miss",
@@ -225,7 +225,7 @@ fn a_tree_indents_by_depth_and_a_service_stands_before_the_target() {
         depth,
         service: "shop",
         fields: &fields,
-        ..entry(What::SpanStart { name: "plan" })
+        ..entry(EntryKind::SpanStart { name: "plan" })
     };
     insta::assert_snapshot!(plain(80, &deep(0)) + &plain(80, &deep(2)), @"
     INFO     14:03:22.123 shop my_app::agents:42 agents: [START] plan
@@ -247,7 +247,7 @@ fn dates_zones_and_missing_parts_are_as_the_look_says() {
         ..own("hello")
     };
     assert_eq!(
-        render(Look::new().date(true).zone(zone), &bare),
+        render(RenderOptions::new().date(true).zone(zone), &bare),
         "INFO     2026-11-21 16:03:22.123 hello\n"
     );
     assert_eq!(

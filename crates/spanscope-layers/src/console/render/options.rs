@@ -38,7 +38,7 @@ pub enum Format {
 
 /// What is shown of prompts, completions, tool arguments and the like (see [`is_content`](spanscope_model::semconv::is_content)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Content {
+pub enum ContentPolicy {
     /// Nothing, not even the key.
     None,
     /// How long it is and a hash: equal contents can be told from different ones. The hash is FNV-1a with 64 bits, which
@@ -54,21 +54,21 @@ pub enum Content {
 /// How entries are shown.
 ///
 /// ```
-/// use spanscope_layers::console::render::{Color, Look};
-/// let look = Look::new().width(80).color(Color::Ansi16);
+/// use spanscope_layers::console::render::{Color, RenderOptions};
+/// let options = RenderOptions::new().width(80).color(Color::Ansi16);
 /// ```
 #[derive(Debug, Clone)]
-pub struct Look {
+pub struct RenderOptions {
     pub(super) width: usize,
     pub(super) color: Color,
     pub(super) zone: TimeZone,
     pub(super) date: bool,
     pub(super) format: Format,
     pub(super) max_value_chars: usize,
-    pub(super) content: Content,
+    pub(super) content: ContentPolicy,
 }
 
-impl Default for Look {
+impl Default for RenderOptions {
     fn default() -> Self {
         Self {
             width: DEFAULT_WIDTH,
@@ -77,12 +77,12 @@ impl Default for Look {
             date: false,
             format: Format::default(),
             max_value_chars: DEFAULT_MAX_VALUE_CHARS,
-            content: Content::default(),
+            content: ContentPolicy::default(),
         }
     }
 }
 
-impl Look {
+impl RenderOptions {
     /// All defaults.
     #[must_use]
     pub fn new() -> Self {
@@ -133,7 +133,7 @@ impl Look {
 
     /// What is shown of contents; default a preview.
     #[must_use]
-    pub fn content(mut self, content: Content) -> Self {
+    pub fn content(mut self, content: ContentPolicy) -> Self {
         self.content = content;
         self
     }
