@@ -16,6 +16,7 @@ mod cursor;
 mod enums;
 mod eval;
 mod event;
+pub mod filter;
 mod id;
 mod incoming;
 mod metric;

@@ -45,4 +45,59 @@ impl Severity {
             _ => Self::Info,
         }
     }
+
+    /// The severity by any name that programs and people have for it: those of this type, of `tracing`,
+    /// syslog, Python, Java and .NET, OpenTelemetry's short names (`ERROR2`, `WARN3`), and the numbers
+    /// of pino and bunyan as texts (`50`). ASCII case is ignored.
+    ///
+    /// ```
+    /// use spanscope_model::Severity;
+    ///
+    /// assert_eq!(Severity::from_name("WARNING"), Some(Severity::Warn));
+    /// assert_eq!(Severity::from_name("error2"), Some(Severity::Error));
+    /// assert_eq!(Severity::from_name("50"), Some(Severity::Error));
+    /// assert_eq!(Severity::from_name("loud"), None);
+    /// ```
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        const NAMES: [(Severity, &[&str]); 6] = [
+            (
+                Severity::Verbose,
+                &["verbose", "trace", "notset", "trce", "finest", "finer", "10"],
+            ),
+            (Severity::Debug, &["debug", "dbug", "fine", "20"]),
+            (
+                Severity::Info,
+                &["info", "information", "informational", "notice", "30"],
+            ),
+            (Severity::Warn, &["warn", "warning", "40"]),
+            (Severity::Error, &["error", "err", "severe", "fail", "50"]),
+            (
+                Severity::Critical,
+                &[
+                    "critical",
+                    "fatal",
+                    "crit",
+                    "alert",
+                    "emerg",
+                    "emergency",
+                    "panic",
+                    "60",
+                ],
+            ),
+        ];
+        let find = |wanted: &str| {
+            let has = |names: &[&str]| names.iter().any(|name| name.eq_ignore_ascii_case(wanted));
+            NAMES
+                .iter()
+                .find(|(_, names)| has(names))
+                .map(|(severity, _)| *severity)
+        };
+        // OpenTelemetry has four steps of each severity.
+        const STEPPED: [&str; 6] = ["trace", "debug", "info", "warn", "error", "fatal"];
+        let stepped = name
+            .strip_suffix(['2', '3', '4'])
+            .filter(|short| STEPPED.iter().any(|known| known.eq_ignore_ascii_case(short)));
+        find(stepped.unwrap_or(name))
+    }
 }

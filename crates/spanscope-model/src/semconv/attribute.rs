@@ -266,6 +266,31 @@ impl SemanticAttribute {
         matches!(self, Self::InputTokens | Self::OutputTokens | Self::TotalTokens)
     }
 
+    /// Whether its values are numbers.
+    #[must_use]
+    pub const fn is_number(self) -> bool {
+        matches!(
+            self,
+            Self::InputTokens
+                | Self::OutputTokens
+                | Self::TotalTokens
+                | Self::CacheReadTokens
+                | Self::CacheWriteTokens
+                | Self::ReasoningTokens
+                | Self::FirstChunkSeconds
+                | Self::FirstChunkMillis
+                | Self::ServerPort
+                | Self::Temperature
+                | Self::MaxTokens
+                | Self::ChunkCount
+                | Self::EmbeddingDimensions
+                | Self::TopK
+                | Self::DocumentCount
+                | Self::SimilarityThreshold
+                | Self::TimeToLive
+        )
+    }
+
     /// Whether it tells what a span does.
     #[must_use]
     pub const fn is_operation(self) -> bool {

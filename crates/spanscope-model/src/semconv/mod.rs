@@ -67,6 +67,20 @@ pub fn row_of(name: &str) -> Option<usize> {
     ROWS.get(name).copied()
 }
 
+/// Whether values under this name are numbers, so that a text that is a number stands for one: many
+/// programs write all attributes as texts.
+///
+/// ```
+/// use spanscope_model::semconv;
+///
+/// assert!(semconv::is_number("gen_ai.usage.input_tokens"));
+/// assert!(!semconv::is_number("gen_ai.request.model"));
+/// ```
+#[must_use]
+pub fn is_number(name: &str) -> bool {
+    find(name).is_some_and(|attribute| attribute.meaning.is_number())
+}
+
 impl SemanticAttribute {
     /// The rows of its names; the one that counts first is first.
     #[must_use]

@@ -1,0 +1,241 @@
+//! What a filter matches: the reference for every store.
+
+use std::cmp::Ordering;
+
+use serde_json::Number;
+
+use super::{
+    Comparison, FieldValue, Filter, FilterField, FilterKey, FilterOp, FilterSubject, FilterTerm, FilterTest,
+    Pattern, Scalar, TimeUnit,
+};
+use crate::{Severity, Timestamp, Value};
+
+impl Filter {
+    /// Whether all terms hold.
+    ///
+    /// # Examples
+    /// ```
+    /// use spanscope_model::filter::{Filter, SpanSubject};
+    /// # let span: spanscope_model::Span = serde_json::from_value(serde_json::json!({
+    /// #     "span_id": "00f067aa0ba902b7", "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "name": "chat",
+    /// #     "start_time": "2026-11-21T14:03:00Z", "end_time": "2026-11-21T14:03:02Z", "status": "ok",
+    /// #     "attributes": {"model": "llama"}, "parent_span_id": null
+    /// # })).unwrap();
+    /// // A span called `chat` of two seconds, whose attribute `model` is `llama`.
+    /// let subject = SpanSubject::new(&span);
+    /// for (filter, matches) in [
+    ///     ("chat duration>1500ms", true),
+    ///     ("model=gpt*,llama", true),
+    ///     ("user!=ann", false),
+    ///     ("-user=ann", true),
+    /// ] {
+    ///     assert_eq!(filter.parse::<Filter>()?.matches(&subject), matches, "{filter}");
+    /// }
+    /// # Ok::<(), spanscope_model::filter::FilterError>(())
+    /// ```
+    #[must_use]
+    pub fn matches(&self, subject: &impl FilterSubject) -> bool {
+        self.terms.iter().all(|term| term.matches(subject))
+    }
+}
+
+impl FilterTerm {
+    /// Whether the term holds.
+    #[must_use]
+    pub fn matches(&self, subject: &impl FilterSubject) -> bool {
+        self.test.holds(subject) != self.negated
+    }
+}
+
+impl FilterTest {
+    fn holds(&self, subject: &impl FilterSubject) -> bool {
+        match self {
+            Self::Text(wanted) => subject.any_text(&mut |text| text_contains(text, wanted)),
+            Self::Compare(comparison) => comparison.holds(subject),
+        }
+    }
+}
+
+impl Comparison {
+    fn holds(&self, subject: &impl FilterSubject) -> bool {
+        match &self.key {
+            FilterKey::Attribute(key) => attribute_matches(self, subject.attribute(key)),
+            FilterKey::Field(field) => {
+                let found = subject.field(*field);
+                self.any(found.as_ref(), |found, pattern| {
+                    self.field_fits(*field, found, pattern)
+                })
+            }
+            FilterKey::Trace(field) => {
+                let found = subject.trace(*field);
+                self.any(found.as_ref(), |found, pattern| match pattern {
+                    Pattern::Is(Scalar::Number(number, unit)) => {
+                        let wanted = in_unit(number, *unit, Some(TimeUnit::Millis));
+                        self.is_in_order(wanted.and_then(|wanted| found.partial_cmp(&wanted)))
+                    }
+                    Pattern::Present => true,
+                    Pattern::Is(_) | Pattern::Begins(_) => false,
+                })
+            }
+        }
+    }
+
+    /// Whether the value is there, and one of the patterns fits it, or none where that is asked for.
+    fn any<T>(&self, found: Option<&T>, fits: impl Fn(&T, &Pattern) -> bool) -> bool {
+        let is_not = matches!(self.op, FilterOp::Ne | FilterOp::NotContains);
+        found.is_some_and(|found| self.values.iter().any(|pattern| fits(found, pattern)) != is_not)
+    }
+
+    fn is_in_order(&self, order: Option<Ordering>) -> bool {
+        order.is_some_and(|order| match self.op {
+            // Of these the caller turns the answer around.
+            FilterOp::Eq | FilterOp::Ne => order.is_eq(),
+            FilterOp::Gt => order.is_gt(),
+            FilterOp::Ge => order.is_ge(),
+            FilterOp::Lt => order.is_lt(),
+            FilterOp::Le => order.is_le(),
+            FilterOp::Contains | FilterOp::NotContains => false,
+        })
+    }
+
+    const fn is_contains(&self) -> bool {
+        matches!(self.op, FilterOp::Contains | FilterOp::NotContains)
+    }
+
+    fn field_fits(&self, field: FilterField, found: &FieldValue<'_>, pattern: &Pattern) -> bool {
+        let wanted = match pattern {
+            Pattern::Present => return true,
+            Pattern::Begins(start) => {
+                return matches!(found, FieldValue::Text(text) if text.starts_with(&*spelled(field, start)));
+            }
+            Pattern::Is(wanted) => wanted,
+        };
+        self.is_in_order(match (found, wanted) {
+            (FieldValue::Text(text), Scalar::Text(wanted)) => {
+                if self.is_contains() {
+                    return text_contains(text, wanted);
+                }
+                Some(text.as_ref().cmp(&*spelled(field, wanted)))
+            }
+            (FieldValue::Millis(millis), Scalar::Number(number, unit)) => {
+                in_unit(number, *unit, Some(TimeUnit::Millis)).and_then(|wanted| millis.partial_cmp(&wanted))
+            }
+            (FieldValue::Time(time), Scalar::Text(wanted)) => {
+                wanted.parse::<Timestamp>().ok().map(|wanted| time.cmp(&wanted))
+            }
+            (FieldValue::Time(time), Scalar::Number(number, None)) => {
+                compare(&Value::I64(time.as_nanos()), &number_value(number))
+            }
+            (FieldValue::Level(level), Scalar::Text(wanted)) => {
+                Severity::from_name(wanted).map(|wanted| level.cmp(&wanted))
+            }
+            _ => None,
+        })
+    }
+}
+
+/// Whether a comparison of an attribute holds for the attribute's value; `None` where it is missing.
+///
+/// Stores that can't compare as a filter does call this.
+#[must_use]
+pub fn attribute_matches(comparison: &Comparison, found: Option<&Value>) -> bool {
+    comparison.any(found, |found, pattern| match pattern {
+        Pattern::Present => true,
+        Pattern::Begins(start) => found
+            .as_str()
+            .is_some_and(|text| text.starts_with(start.as_str())),
+        Pattern::Is(Scalar::Text(wanted)) if comparison.is_contains() => match found {
+            Value::Str(text) => text_contains(text, wanted),
+            // Lists of texts, such as the reasons why a model stopped.
+            Value::Json(json) if !json.is_null() => text_contains(&json.to_string(), wanted),
+            _ => false,
+        },
+        Pattern::Is(Scalar::Text(wanted)) => {
+            comparison.is_in_order(found.as_str().map(|text| text.cmp(wanted.as_str())))
+        }
+        Pattern::Is(Scalar::Bool(wanted)) => {
+            comparison.is_in_order(
+                matches!(found, Value::Bool(_))
+                    .then(|| found == &Value::Bool(*wanted))
+                    .and_then(
+                        // Truth values are the same or not; they have no order.
+                        |is_same| if is_same { Some(Ordering::Equal) } else { None },
+                    ),
+            )
+        }
+        Pattern::Is(Scalar::Number(number, unit)) => {
+            let wanted = match unit {
+                None => number_value(number),
+                Some(_) => match in_unit(number, *unit, comparison.key.time_unit()) {
+                    Some(wanted) => Value::F64(wanted),
+                    None => return false,
+                },
+            };
+            let order = match found {
+                Value::Str(text) if comparison.key.is_number() => text
+                    .trim()
+                    .parse::<Number>()
+                    .ok()
+                    .and_then(|number| compare(&number_value(&number), &wanted)),
+                _ => compare(found, &wanted),
+            };
+            comparison.is_in_order(order)
+        }
+    })
+}
+
+/// Whether the text contains the other one; upper and lower case of ASCII are alike.
+///
+/// ```
+/// use spanscope_model::filter::text_contains;
+///
+/// assert!(text_contains("Connection REFUSED", "refused"));
+/// assert!(!text_contains("ÄTHER", "äther"));
+/// ```
+#[must_use]
+pub fn text_contains(text: &str, wanted: &str) -> bool {
+    let (text, wanted) = (text.as_bytes(), wanted.as_bytes());
+    let Some(first) = wanted.first() else {
+        return true;
+    };
+    text.windows(wanted.len())
+        .any(|window| window[0].eq_ignore_ascii_case(first) && window.eq_ignore_ascii_case(wanted))
+}
+
+/// Words and ids of our own are in lower case.
+fn spelled(field: FilterField, text: &str) -> std::borrow::Cow<'_, str> {
+    match field {
+        FilterField::Status
+        | FilterField::Kind
+        | FilterField::Trace
+        | FilterField::Span
+        | FilterField::Parent => text.to_ascii_lowercase().into(),
+        _ => text.into(),
+    }
+}
+
+fn number_value(number: &Number) -> Value {
+    Value::from(serde_json::Value::Number(number.clone()))
+}
+
+/// A number of one unit in another one; without a unit it is in the other one already.
+pub(super) fn in_unit(number: &Number, unit: Option<TimeUnit>, wanted: Option<TimeUnit>) -> Option<f64> {
+    let number = number.as_f64()?;
+    match unit {
+        None => Some(number),
+        Some(unit) => Some(number * unit.nanos() / wanted?.nanos()),
+    }
+}
+
+/// Compares numbers as numbers, exactly.
+fn compare(found: &Value, wanted: &Value) -> Option<Ordering> {
+    let integer = |value: &Value| match value {
+        Value::I64(number) => Some(i128::from(*number)),
+        Value::U64(number) => Some(i128::from(*number)),
+        _ => None,
+    };
+    match (integer(found), integer(wanted)) {
+        (Some(found), Some(wanted)) => Some(found.cmp(&wanted)),
+        _ => found.as_f64()?.partial_cmp(&wanted.as_f64()?),
+    }
+}

@@ -1,0 +1,222 @@
+//! What a filter compares: own fields of spans and events, numbers of the whole trace, attributes.
+
+use std::fmt;
+
+use crate::{ConditionTarget, SpanField, semconv};
+
+/// Forces the attribute where a key would name an own field.
+pub(super) const ATTRIBUTE_PREFIX: &str = "attributes.";
+/// Keys that begin so name a number of the whole trace.
+pub(super) const TRACE_PREFIX: &str = "trace.";
+
+crate::text_enum!(
+    /// An own field of a span or an event, by its name in filters.
+    FilterField, "field",
+    /// The name.
+    Name = "name",
+    /// `ok` or `error`; not there while the span runs.
+    Status = "status",
+    /// `internal`, `server`, `client`, `producer` or `consumer`.
+    Kind = "kind",
+    /// The duration; a number without a unit is milliseconds. Not there while the span runs.
+    Duration = "duration",
+    /// The start of a span, the time of an event.
+    Start = "start",
+    /// The end; not there while the span runs.
+    End = "end_time",
+    /// The service name; empty where there is none.
+    Service = "service",
+    /// The category.
+    Category = "category",
+    /// The trace id.
+    Trace = "trace",
+    /// The span id.
+    Span = "span",
+    /// The parent's span id; not there for a root.
+    Parent = "parent",
+    /// The level of a span, the severity of an event; levels have an order.
+    Level = "level",
+);
+
+crate::text_enum!(
+    /// A number of the whole trace that a span belongs to, by its name in filters.
+    TraceField, "number of a trace",
+    /// From the first start to the last end; a number without a unit is milliseconds.
+    Duration = "trace.duration",
+    /// The number of spans.
+    Spans = "trace.spans",
+    /// The number of failed spans.
+    Errors = "trace.errors",
+    /// Tokens of input and output.
+    Tokens = "trace.tokens",
+    /// The cost, in the currency of the table of prices.
+    Cost = "trace.cost",
+);
+
+/// What a comparison compares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FilterKey {
+    /// An own field.
+    Field(FilterField),
+    /// A number of the whole trace.
+    Trace(TraceField),
+    /// The attribute with this key, literally.
+    Attribute(String),
+}
+
+impl FilterKey {
+    /// Reads a key. `None` where it begins with `trace.` and names no number of a trace.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        if let Some(attribute) = text.strip_prefix(ATTRIBUTE_PREFIX) {
+            return Some(Self::Attribute(attribute.to_owned()));
+        }
+        let field = FilterField::ALL.iter().find(|field| text == field.as_str());
+        if let Some(field) = field {
+            return Some(Self::Field(*field));
+        }
+        // The names that conditions of the telemetry API have for the same fields.
+        if let Some(field) = SpanField::ALL.iter().find(|field| text == field.as_str()) {
+            return Some(Self::Field((*field).into()));
+        }
+        if text.starts_with(TRACE_PREFIX) {
+            let known = TraceField::ALL.iter().find(|field| text == field.as_str());
+            return known.copied().map(Self::Trace);
+        }
+        Some(Self::Attribute(text.to_owned()))
+    }
+
+    /// The unit that numbers under this key have, where it is a time.
+    pub(super) fn time_unit(&self) -> Option<TimeUnit> {
+        match self {
+            Self::Field(FilterField::Duration) | Self::Trace(TraceField::Duration) => Some(TimeUnit::Millis),
+            Self::Field(_) | Self::Trace(_) => None,
+            Self::Attribute(key) => {
+                let unit = semconv::find(key).map_or("", |attribute| attribute.unit);
+                TimeUnit::ALL
+                    .iter()
+                    .copied()
+                    .find(|known| known.as_str() == unit || has_suffix(key, *known))
+            }
+        }
+    }
+
+    /// Whether a text under this key that is a number matches as one.
+    pub(super) fn is_number(&self) -> bool {
+        match self {
+            Self::Field(_) | Self::Trace(_) => false,
+            Self::Attribute(key) => semconv::is_number(key),
+        }
+    }
+}
+
+/// Whether the key names its unit at its end, as `latency_ms` does.
+fn has_suffix(key: &str, unit: TimeUnit) -> bool {
+    let last = key.rsplit(['_', '.']).next();
+    last.is_some_and(|last| {
+        last.len() < key.len()
+            && match unit {
+                TimeUnit::Nanos => matches!(last, "ns" | "nanos" | "nanoseconds"),
+                TimeUnit::Micros => matches!(last, "us" | "micros" | "microseconds"),
+                TimeUnit::Millis => matches!(last, "ms" | "millis" | "milliseconds"),
+                TimeUnit::Seconds => matches!(last, "s" | "secs" | "seconds"),
+                TimeUnit::Minutes => last == "minutes",
+                TimeUnit::Hours => last == "hours",
+            }
+    })
+}
+
+/// As it is written in a filter, without quotes.
+impl fmt::Display for FilterKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Field(field) => f.write_str(field.as_str()),
+            Self::Trace(field) => f.write_str(field.as_str()),
+            Self::Attribute(key) => {
+                if Self::parse(key).as_ref() != Some(self) {
+                    f.write_str(ATTRIBUTE_PREFIX)?;
+                }
+                f.write_str(key)
+            }
+        }
+    }
+}
+
+impl From<SpanField> for FilterField {
+    fn from(field: SpanField) -> Self {
+        match field {
+            SpanField::Name => Self::Name,
+            SpanField::Status => Self::Status,
+            SpanField::Kind => Self::Kind,
+            SpanField::DurationMs => Self::Duration,
+            SpanField::StartTime => Self::Start,
+            SpanField::EndTime => Self::End,
+            SpanField::SpanId => Self::Span,
+            SpanField::TraceId => Self::Trace,
+            SpanField::ParentSpanId => Self::Parent,
+            SpanField::ServiceName => Self::Service,
+            SpanField::Category => Self::Category,
+        }
+    }
+}
+
+impl FilterField {
+    /// The field in conditions of the telemetry API; they have no level.
+    #[must_use]
+    pub const fn span_field(self) -> Option<SpanField> {
+        Some(match self {
+            Self::Name => SpanField::Name,
+            Self::Status => SpanField::Status,
+            Self::Kind => SpanField::Kind,
+            Self::Duration => SpanField::DurationMs,
+            Self::Start => SpanField::StartTime,
+            Self::End => SpanField::EndTime,
+            Self::Service => SpanField::ServiceName,
+            Self::Category => SpanField::Category,
+            Self::Trace => SpanField::TraceId,
+            Self::Span => SpanField::SpanId,
+            Self::Parent => SpanField::ParentSpanId,
+            Self::Level => return None,
+        })
+    }
+}
+
+impl From<ConditionTarget<'_>> for FilterKey {
+    fn from(target: ConditionTarget<'_>) -> Self {
+        match target {
+            ConditionTarget::Field(field) => Self::Field(field.into()),
+            ConditionTarget::Attribute(key) => Self::Attribute(key.to_owned()),
+        }
+    }
+}
+
+crate::text_enum!(
+    /// A unit of time in a filter.
+    TimeUnit, "unit",
+    /// Nanoseconds.
+    Nanos = "ns",
+    /// Microseconds.
+    Micros = "us",
+    /// Milliseconds.
+    Millis = "ms",
+    /// Seconds.
+    Seconds = "s",
+    /// Minutes.
+    Minutes = "m",
+    /// Hours.
+    Hours = "h",
+);
+
+impl TimeUnit {
+    /// The length in nanoseconds.
+    #[must_use]
+    pub const fn nanos(self) -> f64 {
+        match self {
+            Self::Nanos => 1.0,
+            Self::Micros => 1e3,
+            Self::Millis => 1e6,
+            Self::Seconds => 1e9,
+            Self::Minutes => 60e9,
+            Self::Hours => 3600e9,
+        }
+    }
+}
