@@ -293,7 +293,7 @@ where
     }
 
     fn on_exit(&self, id: &Id, context: Context<'_, S>) {
-        self.capture.on_exit(id);
+        self.capture.on_exit(id, &context);
         let was_entered = !self.is_second() && KNOWS_STACK.get();
         if was_entered && context_is_alive() && stack_is_alive() && context.span(id).is_some() {
             self.otel.on_exit(id, context);

@@ -296,8 +296,8 @@ where
         self.capture.on_enter(id);
     }
 
-    fn on_exit(&self, id: &Id, _: Context<'_, S>) {
-        self.capture.on_exit(id);
+    fn on_exit(&self, id: &Id, context: Context<'_, S>) {
+        self.capture.on_exit(id, &context);
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {

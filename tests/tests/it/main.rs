@@ -16,3 +16,5 @@ mod otlp;
 mod processes;
 mod sources;
 mod tail;
+#[cfg(unix)]
+mod values;

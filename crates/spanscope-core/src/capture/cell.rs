@@ -1,4 +1,4 @@
-//! The ids of a span as a thread reads them that does not lock the span's record.
+//! The ids of a span, and when it was left last, for a thread that does not lock the span's record.
 //!
 //! Ids are fixed by their first use. Before that, a remote parent may still be set, and another
 //! tracing system may still have to be asked. One atomic state decides which of them was first: a
@@ -12,12 +12,16 @@
 
 use std::cell::RefCell;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 use spanscope_model::{SpanId, TraceId};
 
+use super::clock::{Clock, Ticks};
 use super::ids::SpanIds;
 use crate::sync::lock;
+
+/// The number of no layer: the process would have to make four billion before.
+pub(super) const NO_LAYER: u32 = u32::MAX;
 
 /// The ids are fixed.
 const USED: u64 = 1;
@@ -45,12 +49,28 @@ thread_local! {
 }
 
 /// The place of some span's ids. A cache line each, because threads write their own.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[repr(align(64))]
 struct IdCell {
     state: AtomicU64,
     trace_id: [AtomicU64; 2],
     span_id: AtomicU64,
+    /// When the span was last left; zero until then.
+    left: AtomicU64,
+    /// The layer that notes when the span is left: one clock reading an exit is enough.
+    exits_noted_by: AtomicU32,
+}
+
+impl Default for IdCell {
+    fn default() -> Self {
+        Self {
+            state: AtomicU64::new(0),
+            trace_id: Default::default(),
+            span_id: AtomicU64::new(0),
+            left: AtomicU64::new(0),
+            exits_noted_by: AtomicU32::new(NO_LAYER),
+        }
+    }
 }
 
 /// A span's cell, and which of the cell's spans it is.
@@ -99,6 +119,8 @@ impl SpanCell {
         trace_low.store(low, Ordering::Relaxed);
         let span_id = u64::from_ne_bytes(ids.span_id.to_bytes());
         cell.span_id.store(span_id, Ordering::Relaxed);
+        cell.left.store(0, Ordering::Relaxed);
+        cell.exits_noted_by.store(NO_LAYER, Ordering::Relaxed);
         let sampled = if is_sampled { SAMPLED } else { 0 };
         cell.state.store(span | sampled, Ordering::Release);
         Self { cell, span }
@@ -156,6 +178,30 @@ impl SpanCell {
         })
     }
 
+    /// Notes that the span is left now. Of several layers that are called for the same exit, the
+    /// one that was called for the span's first exit notes all of them.
+    ///
+    /// A reading costs 10 ns, and the close then needs none for the span's end. No exchange,
+    /// because of two threads that leave the span at the same moment either time will do.
+    pub(super) fn leave(self, layer: u32, clock: &Clock) {
+        if self.is_closed() {
+            return;
+        }
+        let noted_by = &self.cell.exits_noted_by;
+        let is_mine = match noted_by.load(Ordering::Relaxed) {
+            NO_LAYER => noted_by
+                .compare_exchange(NO_LAYER, layer, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok(),
+            noted_by => noted_by == layer,
+        };
+        if is_mine {
+            let now = clock.now().raw();
+            if self.cell.left.load(Ordering::Relaxed) < now {
+                self.cell.left.store(now, Ordering::Relaxed);
+            }
+        }
+    }
+
     /// Whether the span is gone.
     pub(super) fn is_closed(self) -> bool {
         let state = self.cell.state.load(Ordering::Acquire);
@@ -165,6 +211,12 @@ impl SpanCell {
 
 /// For the record, which lives as long as its span.
 impl SpanCell {
+    /// When the span was last left; `None` if it never was.
+    pub(super) fn left(self) -> Option<Ticks> {
+        let left = self.cell.left.load(Ordering::Relaxed);
+        (left != 0).then(|| Ticks::from_raw(left))
+    }
+
     /// Fixes the ids, whatever another system says.
     pub(super) fn set_used(self) {
         if !self.is_used() {

@@ -9,7 +9,8 @@
 //! Nothing here is the truth. An entry names its layer, and by that the subscriber: two subscribers
 //! give the same numbers to different spans. It holds a cell, which says itself whether its span is
 //! still there. What is not known for certain is looked up as if there were no stack, and what the
-//! look-up finds is kept for the next event.
+//! look-up finds is kept for the next event, and for the next time that the thread enters the span:
+//! a future enters and leaves its span at each poll.
 
 use std::cell::RefCell;
 
@@ -17,12 +18,16 @@ use super::cell::{SpanCell, UsedIds};
 
 /// The number of layers of one subscriber that find the span that was made last.
 const MAX_OWNERS: usize = 4;
+/// How many spans that were looked up a thread remembers, as each layer sees them: 1 KiB. A span
+/// that another one has displaced is looked up once more, which costs 100 ns.
+const MAX_KNOWN: usize = 32;
 
 thread_local! {
     static LOCAL: RefCell<Local> = const {
         RefCell::new(Local {
             inside: Vec::new(),
             made: None,
+            known: [const { None }; MAX_KNOWN],
         })
     };
 }
@@ -30,6 +35,8 @@ thread_local! {
 struct Local {
     inside: Vec<Inside>,
     made: Option<Made>,
+    /// By [`place_of`].
+    known: [Option<Known>; MAX_KNOWN],
 }
 
 /// A span that this thread has entered and not left.
@@ -51,6 +58,15 @@ struct Made {
     cell: SpanCell,
 }
 
+/// A span that was looked up.
+struct Known {
+    owner: u32,
+    id: u64,
+    /// Whether the layer shows it; what happens in a span that it does not show belongs to another.
+    is_shown: bool,
+    cell: SpanCell,
+}
+
 /// What is known of the span that a thread is inside of.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Current {
@@ -67,6 +83,25 @@ impl Local {
         let mut spans = self.inside.iter_mut().rev();
         spans.find(|span| span.owner == owner && !span.is_duplicate)
     }
+
+    /// A span that this layer has looked up, and that is still there.
+    fn known(&self, owner: u32, id: u64) -> Option<&Known> {
+        let known = self.known[place_of(owner, id)].as_ref()?;
+        (known.id == id && known.owner == owner && !known.cell.is_closed()).then_some(known)
+    }
+
+    /// The span that was made last, if it is this one and the layer shows it.
+    fn made(&self, owner: u32, id: u64) -> Option<SpanCell> {
+        let made = self.made.as_ref()?;
+        let is_it = made.id == id && made.owners.contains(&Some(owner)) && !made.cell.is_closed();
+        is_it.then_some(made.cell)
+    }
+}
+
+/// Numbers of spans of one thread differ in their low bits, those of layers are few.
+fn place_of(owner: u32, id: u64) -> usize {
+    let mixed = id.wrapping_add(u64::from(owner) << 3) % MAX_KNOWN as u64;
+    usize::try_from(mixed).unwrap_or(0)
 }
 
 /// Does nothing where the thread's locals are gone or in use.
@@ -97,11 +132,7 @@ pub(super) fn made(owner: u32, id: u64, cell: SpanCell) {
 /// Whether the span that was made last on this thread is this one of the subscriber that `maker` is
 /// a layer of, and `maker` shows it. A span that is gone may have had the same number.
 pub(super) fn was_made_by(maker: u32, id: u64) -> bool {
-    let made = with_local(|local| {
-        let made = local.made.as_ref()?;
-        (made.id == id && made.owners.contains(&Some(maker)) && !made.cell.is_closed()).then_some(())
-    });
-    made.is_some()
+    with_local(|local| local.made(maker, id)).is_some()
 }
 
 /// A layer does not show the span that has just been made after all.
@@ -117,8 +148,10 @@ pub(super) fn hidden(owner: u32, id: u64) {
 /// This thread enters a span.
 pub(super) fn enter(owner: u32, id: u64) {
     with_local(|local| {
-        let is_known = |made: &&Made| made.id == id && made.owners.contains(&Some(owner));
-        let cell = local.made.as_ref().filter(is_known).map(|made| made.cell);
+        let cell = local.made(owner, id).or_else(|| {
+            let known = local.known(owner, id).filter(|known| known.is_shown)?;
+            Some(known.cell)
+        });
         let mut spans = local.inside.iter();
         let is_duplicate = spans.any(|span| span.id == id && span.owner == owner);
         local.inside.push(Inside {
@@ -131,12 +164,36 @@ pub(super) fn enter(owner: u32, id: u64) {
     });
 }
 
-/// This thread leaves a span: its latest entry goes, wherever that is.
-pub(super) fn exit(owner: u32, id: u64) {
+/// This thread leaves a span: its latest entry goes, wherever that is. Returns the span's cell,
+/// where it is known.
+pub(super) fn exit(owner: u32, id: u64) -> Option<SpanCell> {
     with_local(|local| {
         let mut spans = local.inside.iter();
-        let place = spans.rposition(|span| span.id == id && span.owner == owner)?;
-        local.inside.remove(place);
+        let place = spans.rposition(|span| span.id == id && span.owner == owner);
+        let span = place.map(|place| local.inside.remove(place));
+        span.and_then(|span| span.cell)
+            .or_else(|| local.known(owner, id).map(|known| known.cell))
+    })
+}
+
+/// The cell of a span that this thread has made last or looked up.
+pub(super) fn recall(owner: u32, id: u64) -> Option<SpanCell> {
+    with_local(|local| {
+        local
+            .made(owner, id)
+            .or_else(|| local.known(owner, id).map(|known| known.cell))
+    })
+}
+
+/// Keeps the cell of a span that a layer has looked up, for the next time.
+pub(super) fn remember(owner: u32, id: u64, is_shown: bool, cell: SpanCell) {
+    with_local(|local| {
+        local.known[place_of(owner, id)] = Some(Known {
+            owner,
+            id,
+            is_shown,
+            cell,
+        });
         Some(())
     });
 }

@@ -12,7 +12,7 @@ use tracing_subscriber::Registry;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::{Extensions, LookupSpan, SpanData, SpanRef};
 
-use super::cell::{SpanCell, UsedIds};
+use super::cell::{NO_LAYER, SpanCell, UsedIds};
 use super::clock::{Clock, Ticks};
 use super::fields::FieldWriter;
 use super::ids::{self, SpanIds};
@@ -58,9 +58,6 @@ pub struct Capture {
 /// As many spans that nobody has entered are looked at again.
 const MAX_LEFT_OUT: usize = 10_000;
 
-/// The number of no layer: the process would have to make four billion before.
-const NO_OWNER: u32 = u32::MAX;
-
 impl Capture {
     /// Makes the listening half of one layer. Values longer than `max_value_len` bytes are cut.
     #[must_use]
@@ -73,7 +70,7 @@ impl Capture {
             dispatch: OnceLock::new(),
             makes_records: AtomicBool::new(false),
             finds_records: AtomicBool::new(false),
-            maker: AtomicU32::new(NO_OWNER),
+            maker: AtomicU32::new(NO_LAYER),
             left_out: Mutex::default(),
         }
     }
@@ -316,6 +313,7 @@ impl Capture {
             told_to: 0,
             busy: Busy::default(),
             ended: AtomicU64::new(0),
+            closed: AtomicU64::new(0),
         }
     }
 
@@ -338,9 +336,41 @@ impl Capture {
         inside::enter(self.owner, id.into_u64());
     }
 
-    /// To be called from `Layer::on_exit` by a layer that calls [`on_enter`](Self::on_enter).
-    pub fn on_exit(&self, id: &Id) {
-        inside::exit(self.owner, id.into_u64());
+    /// To be called from `Layer::on_exit` by a layer that calls [`on_enter`](Self::on_enter). Notes
+    /// when the span was left, which is its end if it isn't entered again: where no layer calls this,
+    /// spans end when they close.
+    pub fn on_exit<S>(&self, id: &Id, context: &Context<'_, S>)
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let cell = inside::exit(self.owner, id.into_u64());
+        self.leave(cell, id, context);
+    }
+
+    /// To be called from `Layer::on_exit` in place of [`on_exit`](Self::on_exit) by a layer that
+    /// doesn't call [`on_enter`](Self::on_enter), for the spans whose ends matter to it.
+    pub fn note_exit<S>(&self, id: &Id, context: &Context<'_, S>)
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let cell = inside::recall(self.owner, id.into_u64());
+        self.leave(cell, id, context);
+    }
+
+    fn leave<S>(&self, cell: Option<SpanCell>, id: &Id, context: &Context<'_, S>)
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let cell = cell.or_else(|| {
+            let (cell, is_shown) = look(&context.span(id)?.extensions(), |record| {
+                (record.cell, !self.is_hidden(record))
+            })?;
+            inside::remember(self.owner, id.into_u64(), is_shown, cell);
+            Some(cell)
+        });
+        if let Some(cell) = cell {
+            cell.leave(self.owner, self.clock);
+        }
     }
 
     /// To be called from `Layer::on_enter`, before [`on_enter`](Self::on_enter), by a layer that
@@ -394,8 +424,8 @@ impl Capture {
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
-        // Another sink may have seen it end already; a start is not later than that.
-        let ended = look(&span.extensions(), SpanRecord::ended).flatten();
+        // Another sink may have seen it close already; a start is not later than that.
+        let closed = look(&span.extensions(), SpanRecord::closed).flatten();
         let mut untold = Vec::new();
         let mut next = Some(span);
         while let Some(span) = next {
@@ -434,7 +464,7 @@ impl Capture {
             tell(SpanStarted {
                 record,
                 parent,
-                reported_at: ended.unwrap_or_else(|| self.clock.now()),
+                reported_at: closed.unwrap_or_else(|| self.clock.now()),
             });
         }
     }
@@ -631,7 +661,8 @@ impl Capture {
         }
     }
 
-    /// To be called from `Layer::on_close`. Hands over the record with the parent that this layer sees and the end.
+    /// To be called from `Layer::on_close`. Hands over the record with the parent that this layer sees,
+    /// whether it failed, and the span's end, which is mostly before now: see [`SpanRecord::close`].
     ///
     /// Where `take` answers `false`, `wait` is called with no lock held, and `take` once more after it. A span that has a
     /// record is handed over on a marked thread too: a sink's thread may be the one that closes a parent last.
@@ -645,7 +676,6 @@ impl Capture {
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
         let Some(span) = context.span(id) else { return };
-        let end = self.clock.now();
         let panicking = std::thread::panicking();
         let mut seen_parent = None;
         loop {
@@ -661,7 +691,7 @@ impl Capture {
                 self.use_ids(&span);
                 continue;
             }
-            let end = record.end(end);
+            let end = record.close(|| self.clock.now());
             let failed = self.has_failed(record, panicking);
             let parent = if record.owner == self.owner || record.parent_is_remote {
                 record.parent

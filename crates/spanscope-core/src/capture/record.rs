@@ -60,8 +60,10 @@ pub struct SpanRecord {
     pub(super) hidden_from: u64,
     pub(super) told_to: u64,
     pub(super) busy: Busy,
-    /// When the first layer saw it end, so that all say the same; zero before.
+    /// When it was ended while it was still open; zero before.
     pub(super) ended: AtomicU64,
+    /// When the first layer saw it close, so that all of them have one time; zero before.
+    pub(super) closed: AtomicU64,
 }
 
 /// How long at least one thread was inside of a span. One layer counts: the first that saw it entered.
@@ -147,7 +149,8 @@ impl SpanRecord {
         } else {
             0
         };
-        Some(self.busy.nanos + open)
+        // Who enters it again after it was ended works after its end.
+        Some((self.busy.nanos + open).min(Clock::global().nanos_between(self.start, end)))
     }
 
     /// Whether it begins this process's part of its trace.
@@ -182,20 +185,37 @@ impl SpanRecord {
         }
     }
 
-    /// When the first layer saw it end, if one has.
-    #[must_use]
-    pub fn ended(&self) -> Option<Ticks> {
-        let ended = self.ended.load(Ordering::Relaxed);
-        (ended != 0).then(|| Ticks::from_raw(ended))
+    /// Ends the span at `time`, which is what every sink then has as its end, however long handles
+    /// of it are kept. Of several calls the first one counts. Until the span closes, it is shown as
+    /// running. See [`SpanExt::end_now`](super::SpanExt::end_now).
+    pub fn end_at(&self, time: Ticks) {
+        let _ = self
+            .ended
+            .compare_exchange(0, time.raw(), Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// When the span ended: when the first layer saw it end, which is now if none has before.
-    pub fn end(&self, now: Ticks) -> Ticks {
+    /// When the first layer saw it close, if one has: when the last handle of it and its last child
+    /// were gone. Never earlier than its end.
+    #[must_use]
+    pub fn closed(&self) -> Option<Ticks> {
+        read_ticks(&self.closed)
+    }
+
+    /// Closes the record at `now`, unless it is closed, and returns when the span ended: when it was
+    /// [ended](Self::end_at), else when it was last left, else, where nobody has entered it, when it
+    /// closed.
+    ///
+    /// To be called by a layer's `on_close` alone, with a reading that it takes there.
+    pub fn close(&self, now: impl FnOnce() -> Ticks) -> Ticks {
         // No exchange: the layers are called one after another, by the thread that closes the span.
-        self.ended().unwrap_or_else(|| {
-            self.ended.store(now.raw(), Ordering::Relaxed);
+        let closed = self.closed().unwrap_or_else(|| {
+            let now = now();
+            self.closed.store(now.raw(), Ordering::Relaxed);
             now
-        })
+        });
+        let ended = read_ticks(&self.ended).or_else(|| self.cell.left());
+        // A handle may name a time that is still to come.
+        ended.map_or(closed, |ended| ended.clamp(self.start.min(closed), closed))
     }
 
     /// Who has to be asked before the ids are used, with no lock held.
@@ -288,4 +308,9 @@ impl SpanRecord {
             self.links.push(link);
         }
     }
+}
+
+fn read_ticks(place: &AtomicU64) -> Option<Ticks> {
+    let ticks = place.load(Ordering::Relaxed);
+    (ticks != 0).then(|| Ticks::from_raw(ticks))
 }

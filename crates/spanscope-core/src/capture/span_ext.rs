@@ -9,6 +9,7 @@ use tracing::Span;
 use tracing_subscriber::Registry;
 use tracing_subscriber::registry::{LookupSpan, SpanData};
 
+use super::clock::Clock;
 use super::fields::FieldWriter;
 use super::ids::SpanIds;
 use super::late_keys::note_late_key;
@@ -41,6 +42,15 @@ pub trait SpanExt {
 
     /// Links to another span, in this process or not.
     fn add_link_to(&self, trace_id: TraceId, span_id: SpanId);
+
+    /// Ends the span now: that is its end on every sink, in the metrics and in what is sent, however
+    /// long clones of it are kept by work that goes on. Of several calls the first one counts.
+    ///
+    /// For whoever knows when the work is over: a response whose body was sent, a run that has its
+    /// result. Without a call a span ends when it was last left, or, where nobody has entered it,
+    /// when it closes. What still happens in the span or below it is recorded with its own time, and
+    /// until the last handle is gone, the span is shown as running.
+    fn end_now(&self);
 
     /// The ids that every sink shows for this span; `None` where no layer of ours sees it.
     fn ids(&self) -> Option<(TraceId, SpanId)>;
@@ -75,6 +85,17 @@ impl SpanExt for Span {
 
     fn add_link_to(&self, trace_id: TraceId, span_id: SpanId) {
         with_record(self, |record| record.add_link(SpanIds { trace_id, span_id }));
+    }
+
+    fn end_now(&self) {
+        let now = Clock::global().now();
+        // On a marked thread too: the span is not a part of the work that the mark hides.
+        self.with_subscriber(|(id, dispatch)| {
+            let data = dispatch.downcast_ref::<Registry>()?.span_data(id)?;
+            data.extensions()
+                .get::<SpanRecord>()
+                .map(|record| record.end_at(now))
+        });
     }
 
     fn ids(&self) -> Option<(TraceId, SpanId)> {

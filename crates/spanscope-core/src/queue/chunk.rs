@@ -66,6 +66,8 @@ pub struct SpanEntry {
     pub start: Ticks,
     /// When it ended.
     pub end: Ticks,
+    /// When it closed, which is never earlier: everything below it was over by then.
+    pub closed: Ticks,
     pub(super) busy_nanos: u64,
     pub(super) links: Links,
     pub(super) fields: Fields,
@@ -103,7 +105,7 @@ impl SpanEntry {
     /// What it follows from or was linked to; empty nearly always.
     #[must_use]
     pub fn links(&self) -> &[SpanIds] {
-        self.links.0.as_deref().unwrap_or_default()
+        self.links.0.as_ref().map(|links| &***links).unwrap_or_default()
     }
 }
 
@@ -114,13 +116,13 @@ pub(super) struct Fields {
     end: u32,
 }
 
-/// A span's links, in two words where there are none.
+/// A span's links, in one word, because there are none nearly always.
 #[derive(Debug)]
-pub(super) struct Links(Option<Box<[SpanIds]>>);
+pub(super) struct Links(Option<Box<Box<[SpanIds]>>>);
 
 impl Links {
     pub(super) fn new(links: &[SpanIds]) -> Self {
-        Self((!links.is_empty()).then(|| links.into()))
+        Self((!links.is_empty()).then(|| Box::new(links.into())))
     }
 }
 

@@ -73,6 +73,7 @@ impl Queue {
                 metadata: record.metadata,
                 start: record.start,
                 end,
+                closed: record.closed().unwrap_or(end),
                 busy_nanos: record.busy_nanos(end).unwrap_or(NOT_COUNTED),
                 links: Links::new(&record.links),
                 fields,

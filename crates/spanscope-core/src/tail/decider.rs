@@ -56,6 +56,8 @@ pub struct EndedSpan {
     pub start: Duration,
     /// When it ended.
     pub end: Duration,
+    /// When it closed, which is never earlier: what is below it was over by then.
+    pub closed: Duration,
 }
 
 /// How many traces were decided, and how. `kept + dropped + watched` are all that there were, where none was forgotten and
@@ -95,6 +97,7 @@ pub struct TailStats {
 ///     failed: false,
 ///     start: Duration::from_millis(10),
 ///     end: Duration::from_millis(15),
+///     closed: Duration::from_millis(15),
 /// };
 /// assert_eq!(decider.ended(&span), Verdict::Undecided); // an error may be on its way from another thread
 /// let decisions = decider.settle(Duration::from_millis(20));
@@ -131,8 +134,10 @@ struct Watched {
     has_ended: bool,
     /// Some local root of it is known, open or ended.
     has_root: bool,
-    /// When the last of the local roots that have ended did.
-    root_end: Duration,
+    /// When the last of the spans that have ended closed.
+    last_closed: Duration,
+    /// When the last of the local roots that have ended closed.
+    root_closed: Duration,
     /// Spans that are known to be open; where a local root is known, the others don't matter.
     open: BTreeMap<SpanId, Open>,
     open_roots: usize,
@@ -191,7 +196,7 @@ impl Watched {
         if self.is_open() {
             self.open_since.saturating_add(rule.slower_than)
         } else if self.has_root {
-            self.root_end.saturating_add(rule.wait)
+            self.root_closed.saturating_add(rule.wait)
         } else {
             self.first
                 .saturating_add(rule.slower_than.min(ROOTLESS_WAIT))
@@ -261,14 +266,16 @@ impl TailDecider {
             failed,
             start,
             end,
+            closed,
         } = *span;
         let verdict = self.tell(ids.trace_id, start, |rule, watched| {
             watched.has_ended = true;
             watched.last = watched.last.max(end);
+            watched.last_closed = watched.last_closed.max(closed);
             watched.close(ids.span_id);
             if is_local_root {
                 watched.has_root = true;
-                watched.root_end = watched.root_end.max(end);
+                watched.root_closed = watched.root_closed.max(closed);
             }
             let decides_by_duration = is_local_root || !watched.has_root;
             (failed && rule.keep_errors) || (decides_by_duration && is_slow(rule, start, end))
@@ -311,7 +318,8 @@ impl TailDecider {
                 last: start,
                 has_ended: false,
                 has_root: false,
-                root_end: Duration::ZERO,
+                last_closed: Duration::ZERO,
+                root_closed: Duration::ZERO,
                 open: BTreeMap::new(),
                 open_roots: 0,
                 open_since: start,
@@ -375,7 +383,7 @@ impl TailDecider {
     /// their decisions. These are remembered until the next answer at least.
     ///
     /// Everything that happened before `now` must have been told: read the clock, then take what is queued, tell it, and
-    /// settle. Then a root that ended before `now` has nothing below it that is still on its way.
+    /// settle. Then a root that closed before `now` has nothing below it that is still on its way.
     pub fn settle(&mut self, now: Duration) -> Vec<Decision> {
         while let Some((due, trace_id)) = self.due.first().copied()
             && due <= now
@@ -395,7 +403,7 @@ impl TailDecider {
         self.answer()
     }
 
-    /// The same, and judges without waiting any longer those whose known local roots have all ended before `now`: for a
+    /// The same, and judges without waiting any longer those whose known local roots have all closed before `now`: for a
     /// flush, after which nothing that is over is undecided.
     pub fn settle_ended(&mut self, now: Duration) -> Vec<Decision> {
         self.judge_ended(now);
@@ -423,9 +431,9 @@ impl TailDecider {
     fn judge_ended(&mut self, now: Duration) {
         let over = self.watched.iter().filter(|(_, watched)| {
             let end = if watched.has_root {
-                watched.root_end
+                watched.root_closed
             } else {
-                watched.last
+                watched.last.max(watched.last_closed)
             };
             watched.has_ended && !watched.is_open() && end <= now
         });

@@ -32,6 +32,7 @@ impl TailDecider {
                     failed: chunk.span_failed(span),
                     start: clock.moment(span.start),
                     end: clock.moment(span.end),
+                    closed: clock.moment(span.closed),
                 });
             }
             QueuedRecord::Event(event) => {

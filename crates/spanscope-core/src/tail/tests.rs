@@ -31,6 +31,7 @@ fn child(trace_number: u64, span: u64, start: u64) -> EndedSpan {
         failed: false,
         start: ms(start),
         end: ms(start + 1),
+        closed: ms(start + 1),
     }
 }
 
@@ -38,6 +39,7 @@ fn root(trace_number: u64, start: u64, end: u64) -> EndedSpan {
     EndedSpan {
         is_local_root: true,
         end: ms(end),
+        closed: ms(end),
         ..child(trace_number, 0, start)
     }
 }
@@ -98,6 +100,7 @@ fn a_long_child_of_a_known_root_decides_nothing() {
     decider.opened(ids(1, 0), true, ms(0));
     let long = EndedSpan {
         end: ms(1500),
+        closed: ms(1500),
         ..child(1, 1, 0)
     };
     assert_eq!(decider.ended(&long), Verdict::Undecided);
@@ -135,6 +138,22 @@ fn an_unremarkable_trace_is_dropped_when_the_wait_is_over() {
     assert_eq!(decider.ended(&failed(child(1, 2, 5))), Verdict::Drop);
     let stats = decider.stats();
     assert_eq!((stats.kept, stats.dropped, stats.too_late), (0, 1, 1));
+}
+
+#[test]
+fn a_root_that_ended_long_before_it_closed_is_judged_when_nothing_below_it_is_on_its_way() {
+    let held = EndedSpan {
+        closed: ms(900),
+        ..root(1, 0, 10)
+    };
+    let mut decider = TailDecider::new(TailRule::new());
+    decider.ended(&held);
+    assert!(decider.settle_ended(ms(899)).is_empty());
+    assert_eq!(decider.ended(&failed(child(1, 1, 800))), Verdict::Keep);
+    let mut decider = TailDecider::new(TailRule::new());
+    decider.ended(&held);
+    let verdict = verdicts(&decider.settle_ended(ms(900)));
+    assert_eq!(verdict, [(trace(1), Verdict::Drop)], "it took 10 ms");
 }
 
 #[test]

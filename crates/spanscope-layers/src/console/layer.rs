@@ -160,7 +160,7 @@ impl LayerCore {
         if self.shows_spans {
             self.capture.count_exit(id, context);
         }
-        self.capture.on_exit(id);
+        self.capture.on_exit(id, context);
     }
 
     fn on_event<S>(&self, event: &Event<'_>, context: &Context<'_, S>)

@@ -288,7 +288,8 @@ fn time_of(record: &QueuedRecord) -> Ticks {
     match record {
         QueuedRecord::Start(start) => start.reported_at,
         QueuedRecord::Event(event) => event.time,
-        QueuedRecord::Span(span) => span.end,
+        // After what happened below it, though its end may be earlier.
+        QueuedRecord::Span(span) => span.closed,
         QueuedRecord::Measurement(measurement) => measurement.time,
     }
 }
