@@ -12,7 +12,7 @@ impl fmt::Debug for Logs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         tracing::info!("from inside of Debug");
         let current = tracing::Span::current();
-        current.set_attribute("touched", true);
+        current.record_attribute("touched", true);
         let _inner = tracing::info_span!("made inside of Debug").entered();
         f.write_str("logged")
     }

@@ -95,7 +95,7 @@ impl ChatClient {
     /// Asks for the model's next message and gets it in one piece.
     pub(crate) async fn chat(&self, messages: &[Message], tools: &[Tool]) -> Result<Message, Error> {
         let call = self.call(messages);
-        let answered = call.instrument(self.whole(&call, messages, tools)).await;
+        let answered = call.run(self.whole(&call, messages, tools)).await;
         finished(&call, answered)
     }
 
@@ -109,7 +109,7 @@ impl ChatClient {
     ) -> Result<Message, Error> {
         let call = self.call(messages);
         let work = self.streamed(&call, messages, tools, listener);
-        let answered = call.instrument(work).await;
+        let answered = call.run(work).await;
         finished(&call, answered)
     }
 

@@ -42,7 +42,7 @@ fn main() -> anyhow::Result<()> {
     );
     span.in_scope(|| info!("answered"));
     span.record("gen_ai.usage.output_tokens", 17);
-    span.set_attribute("user.tier", "gold");
+    span.record_attribute("user.tier", "gold");
     let ids = span.ids();
     drop(span);
 

@@ -119,7 +119,7 @@ fn front(back: &str) -> anyhow::Result<Router> {
 async fn stock(Path(item): Path<String>, request: Request) -> String {
     let context = propagation::extract(request.headers());
     if let Some(tenant) = context.baggage().get("tenant") {
-        tracing::Span::current().set_attribute("tenant", tenant.as_str());
+        tracing::Span::current().record_attribute("tenant", tenant.as_str());
     }
     format!("42 {item} are there")
 }

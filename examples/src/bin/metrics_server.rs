@@ -64,8 +64,7 @@ async fn call_model(model: (&str, &str), reads: &str, says: &str, finish_reason:
     let (model, provider) = model;
     let call = ModelCall::chat(provider, model);
     // The model would be asked here.
-    call.instrument(tokio::time::sleep(Duration::from_millis(2)))
-        .await;
+    call.run(tokio::time::sleep(Duration::from_millis(2))).await;
     let tokens = |text: &str| text.split_whitespace().count() as u64;
     // This is all it takes: the three token counters, and the conventions' histograms, come of it when the call ends.
     call.usage(Usage::new(tokens(reads), tokens(says)))
@@ -98,7 +97,7 @@ async fn run_agent(model: (&str, &str), message: &str) -> String {
         call_model(model, &format!("{message} {weather}"), &answer, "stop").await;
         answer
     };
-    agent.instrument(work).await
+    agent.run(work).await
 }
 
 #[derive(Deserialize)]

@@ -225,11 +225,11 @@ fn attributes_come_under_any_key_and_the_last_value_wins() {
     let run = Run::new();
     run.run(|| {
         let span = info_span!("chat", tokens = 1, late = field::Empty);
-        span.set_attribute("user.tier", "silver");
-        span.set_attribute("user.tier", "gold");
+        span.record_attribute("user.tier", "silver");
+        span.record_attribute("user.tier", "gold");
         span.record("late", 7);
         span.record("tokens", 2);
-        span.set_attribute("tokens", 3);
+        span.record_attribute("tokens", 3);
     });
     let span = run.span("chat");
     assert_eq!(attribute(&span, "user.tier"), Some("gold".into()));
@@ -386,7 +386,7 @@ struct Logs;
 impl fmt::Debug for Logs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         info!("from inside of Debug");
-        tracing::Span::current().set_attribute("touched", true);
+        tracing::Span::current().record_attribute("touched", true);
         f.write_str("logged")
     }
 }
@@ -522,7 +522,7 @@ fn hostile_names_arrive_whole() {
     let hostile = "'; DROP TABLE spans; --\u{202e}\u{1b}[31m\"\\";
     run.run(|| {
         let span = info_span!("x", otel.name = hostile, value = hostile);
-        span.set_attribute(hostile, hostile);
+        span.record_attribute(hostile, hostile);
         span.in_scope(|| info!("{hostile}"));
     });
     let span = run.span(hostile);

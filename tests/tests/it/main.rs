@@ -10,6 +10,7 @@ mod contract;
 mod faults;
 mod fields;
 mod genai;
+mod helpers;
 mod init_metrics;
 mod metrics;
 mod otlp;

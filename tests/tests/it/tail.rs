@@ -149,7 +149,7 @@ fn of_a_hundred_traces_those_that_failed_and_those_that_were_slow_are_stored_who
                         part.record("otel.status_code", "ERROR");
                     }),
                     30 => request("an own key", |part| {
-                        part.set_attribute("otel.status_code", "error")
+                        part.record_attribute("otel.status_code", "error")
                     }),
                     40 => request("an error further below", |part| {
                         info_span!(parent: part, "below").in_scope(|| error!("refused"));

@@ -1,7 +1,7 @@
 //! Keys that are set on a span which did not declare them, and the layer that has to know of some.
 //!
 //! A layer that looks at few spans decides by a callsite's declared fields. A key that is set late
-//! ([`SpanExt::set_attribute`](super::SpanExt::set_attribute)) is in no callsite, so the record
+//! ([`SpanExt::record_attribute`](super::SpanExt::record_attribute)) is in no callsite, so the record
 //! notes it; which keys matter is the layer's knowledge, not this crate's.
 
 use std::sync::OnceLock;

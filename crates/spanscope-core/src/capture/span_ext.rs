@@ -22,12 +22,16 @@ use super::{DEFAULT_MAX_VALUE_LEN, is_suppressed};
 /// ```
 /// use spanscope_core::SpanExt;
 /// let span = tracing::info_span!("chat");
-/// span.set_attribute("user.tier", "gold"); // no field of that name was declared
-/// span.set_attribute("gen_ai.usage.output_tokens", 17_u64);
+/// span.record_attribute("user.tier", "gold"); // no field of that name was declared
+/// span.record_attribute("gen_ai.usage.output_tokens", 17_u64);
 /// ```
 pub trait SpanExt {
-    /// Sets an attribute under any key, declared or not; a later value for the same key wins. Texts are cut at 16 KiB.
-    fn set_attribute(&self, key: &str, value: impl Into<Value>);
+    /// Sets an attribute under any key, declared or not; a later value for the same key wins. Texts
+    /// are cut at 16 KiB.
+    ///
+    /// It is not called `set_attribute`, because `tracing_opentelemetry::OpenTelemetrySpanExt` has a
+    /// method of that name: a file that imports both traits could call neither.
+    fn record_attribute(&self, key: &str, value: impl Into<Value>);
 
     /// Makes the span a child of a span in another process, which has its trace sampled. Works until the ids have been
     /// used: by a child, an event, a link, by entering it where a sink tells starts, or by asking for them. Answers whether
@@ -57,7 +61,7 @@ pub trait SpanExt {
 }
 
 impl SpanExt for Span {
-    fn set_attribute(&self, key: &str, value: impl Into<Value>) {
+    fn record_attribute(&self, key: &str, value: impl Into<Value>) {
         let mut fields = Vec::new();
         FieldWriter {
             bytes: &mut fields,

@@ -19,7 +19,7 @@
 //! });
 //! ```
 //!
-//! In async code the span goes with the future: `call.instrument(future).await`.
+//! In async code the span goes with the future: `call.run(future).await`.
 //!
 //! | helper | span | category |
 //! |---|---|---|
@@ -59,14 +59,17 @@ macro_rules! spanned {
                 self.span.in_scope(work)
             }
 
-            /// The future, inside of the span whenever it runs.
-            pub fn instrument<F: Future>(&self, future: F) -> tracing::instrument::Instrumented<F> {
+            /// Runs the future in the span: the span is entered whenever the future is polled.
+            ///
+            /// It is not called `instrument`, because `tracing::Instrument` gives every type a method of
+            /// that name, which takes a span.
+            pub fn run<F: Future>(&self, future: F) -> tracing::instrument::Instrumented<F> {
                 tracing::Instrument::instrument(future, self.span.clone())
             }
 
             /// Sets an attribute under any key.
             pub fn set(&self, key: &str, value: impl Into<spanscope_model::Value>) -> &Self {
-                crate::SpanExt::set_attribute(&self.span, key, value);
+                crate::SpanExt::record_attribute(&self.span, key, value);
                 self
             }
 

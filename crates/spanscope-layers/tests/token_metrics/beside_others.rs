@@ -48,7 +48,7 @@ fn program() {
     for _ in 0..2 {
         let call = info_span!(parent: &agent, "chat", gen_ai.operation.name = "chat", gen_ai.usage.input_tokens = Empty);
         call.record("gen_ai.usage.input_tokens", 12);
-        call.set_attribute("gen_ai.usage.output_tokens", 5_u64);
+        call.record_attribute("gen_ai.usage.output_tokens", 5_u64);
         drop(info_span!(parent: &call, "retry"));
     }
 }

@@ -29,10 +29,10 @@ fn usage_recorded_late_counts_with_its_last_value() {
 fn usage_set_on_keys_that_nobody_declared_counts() {
     let outcome = run(|| {
         let call = info_span!("a span like any other", question = "why");
-        call.set_attribute("gen_ai.operation.name", "chat");
-        call.set_attribute("gen_ai.usage.input_tokens", 12_u64);
-        call.set_attribute("gen_ai.usage.output_tokens", 5_i64);
-        call.set_attribute("gen_ai.provider.name", "mistralai");
+        call.record_attribute("gen_ai.operation.name", "chat");
+        call.record_attribute("gen_ai.usage.input_tokens", 12_u64);
+        call.record_attribute("gen_ai.usage.output_tokens", 5_i64);
+        call.record_attribute("gen_ai.provider.name", "mistralai");
         drop(info_span!("another one", question = "why"));
     });
     assert_eq!(outcome.tokens(), [vec![12], vec![5], vec![17]]);
@@ -43,7 +43,7 @@ fn usage_set_on_keys_that_nobody_declared_counts() {
 fn an_agent_known_late_still_counts_its_calls() {
     let outcome = run(|| {
         let agent = info_span!("run");
-        agent.set_attribute("gen_ai.operation.name", "invoke_agent");
+        agent.record_attribute("gen_ai.operation.name", "invoke_agent");
         drop(info_span!(parent: &agent, "chat", gen_ai.operation.name = "chat"));
     });
     assert_eq!(outcome.integers("gen_ai.invoke_agent.inference_calls"), [1]);

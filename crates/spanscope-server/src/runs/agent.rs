@@ -211,7 +211,7 @@ impl RunningAgent {
         // Before it is polled: what is never waited for is cancelled too.
         let unfinished = Unfinished(Some(self.agent.clone()));
         async move {
-            let answer = self.agent.0.instrument(work).await;
+            let answer = self.agent.0.run(work).await;
             unfinished.finish();
             if let Err(error) = &answer {
                 self.agent.failed(error);

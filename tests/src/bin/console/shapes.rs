@@ -48,7 +48,7 @@ pub(crate) fn odd_spans() {
         info_span!("child of continued").in_scope(|| ());
     });
     continued.record("declared", "late");
-    continued.set_attribute("undeclared", 7_i64);
+    continued.record_attribute("undeclared", 7_i64);
     assert!(
         !continued.set_remote_parent(trace, parent),
         "its ids are known now"

@@ -78,7 +78,7 @@ fn attributes_keep_their_types() {
         );
         span.record("late", 3);
         span.record("twice", 2);
-        SpanExt::set_attribute(&span, "own.key", "own");
+        SpanExt::record_attribute(&span, "own.key", "own");
     });
     let attributes = sent.span("types").attributes;
     for (key, expected) in [
