@@ -11,7 +11,8 @@ use spanscope_core::sync::{read, write};
 
 use crate::level::Level;
 
-/// The `api` of a request without one: the root.
+/// The `api` of a request without one: the root, and where routes can be known
+/// ([`route_of`](crate::Builder::route_of)) a request that matches none.
 pub const UNKNOWN: &str = "unknown";
 
 /// The `api` of requests beyond the bound, or beside the known ones.

@@ -56,8 +56,8 @@ impl InFlight {
         }
         let started = Instant::now();
         let traits = RequestLabels::of(request, shared.is_https);
-        let api = shared.api(path);
         let route = shared.route(request.extensions());
+        let api = shared.api(path, route.as_deref());
         let span = if shared.opens_span {
             let name = Name {
                 traits,
@@ -115,6 +115,9 @@ impl InFlight {
                 };
                 self.span.record("http.route", route.as_str());
                 self.span.record("otel.name", tracing::field::display(name));
+                // Routes can be known, so the path names nothing.
+                let api = self.shared.api("", Some(route));
+                self.move_to(api);
             }
         }
         let is_empty = announced == Some(0) || response.body().is_end_stream();
@@ -130,11 +133,20 @@ impl InFlight {
         self.end = end;
     }
 
+    /// Counts it as a running request of another API from now on: its route became known.
+    fn move_to(&mut self, api: Arc<Api>) {
+        if Arc::ptr_eq(&self.api, &api) {
+            return;
+        }
+        let before = std::mem::replace(&mut self.api, api);
+        self.span.in_scope(|| {
+            count_in(&before, -1);
+            count_in(&self.api, 1);
+        });
+    }
+
     fn count(&self, by: i64) {
-        let name = &self.api.name;
-        self.api
-            .running
-            .change(by, |running| measure::concurrent_requests(name, running));
+        count_in(&self.api, by);
         self.shared
             .running(self.traits)
             .change(by, |running| measure::active_requests(self.traits, running));
@@ -180,6 +192,11 @@ impl InFlight {
             self.span.record("otel.status_description", description);
         }
     }
+}
+
+fn count_in(api: &Api, by: i64) {
+    let tell = |running| measure::concurrent_requests(&api.name, running);
+    api.running.change(by, tell);
 }
 
 impl Drop for InFlight {

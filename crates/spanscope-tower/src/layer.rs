@@ -112,8 +112,8 @@ impl Builder {
         self
     }
 
-    /// How the label `api` is read from the path: a part of it or a constant, `None` for [`UNKNOWN`](crate::UNKNOWN).
-    /// Default: [`api_of`].
+    /// How the label `api` is read from the path, or from the route where [`route_of`](Self::route_of)
+    /// is set: a part of it or a constant, `None` for [`UNKNOWN`](crate::UNKNOWN). Default: [`api_of`].
     pub fn api_of(mut self, api_of: impl Fn(&str) -> Option<&str> + Send + Sync + 'static) -> Self {
         self.api_of = Box::new(api_of);
         self
@@ -133,9 +133,15 @@ impl Builder {
         self
     }
 
-    /// Where the framework leaves the route (`/models/{id}`), for `http.route` and the span's name. The request's extensions are
-    /// asked first, then the response's, because a layer around a router comes before it. Routes must be templates, never
-    /// paths. Default: none.
+    /// Where the framework stores the route (`/models/{id}`), for `http.route`, the label `api` and
+    /// the span's name. Routes must be templates, never paths. Default: none.
+    ///
+    /// The request's extensions are asked first, then the response's, because a layer around a router
+    /// runs before it. A request whose route is not known counts as [`UNKNOWN`](crate::UNKNOWN), and
+    /// its span is named by the method alone: the paths that a scanner tries must not use up the
+    /// labels of the real routes. So does one whose route begins with a parameter (`/{tenant}/files`).
+    /// In axum, `Router::layer` runs after routing and knows the route; a layer around the whole
+    /// router does not.
     ///
     /// ```
     /// # use spanscope_tower::RequestMetricsLayer;

@@ -36,7 +36,8 @@
 //! they go nowhere. They carry the ids of the request's span.
 //!
 //! `api` is the first segment of the path after a version ([`api_of`]), [`UNKNOWN`] for the root, [`OTHER`] beyond the first
-//! [`DEFAULT_MAX_APIS`]. A gauge is told when a request begins and when it ends, each time as it is after the change, so it
+//! [`DEFAULT_MAX_APIS`]. With [`route_of`](Builder::route_of) it is read from the route instead, and
+//! [`UNKNOWN`] where no route matched. A gauge is told when a request begins and when it ends, each time as it is after the change, so it
 //! returns to 0; values that were true for microseconds only may be skipped.
 //!
 //! # When a request is over, and how
@@ -59,8 +60,8 @@
 //! # The request span
 //!
 //! Its target is `server::request`, which is a category below `server` and has its level, so it is on by default;
-//! `LLAMA_STACK_LOGGING=server::request=off` silences it alone. It is named by method and route (by method and `api` where there is
-//! no route), continues the trace of a well-formed `traceparent` with its sampled flag, and is entered while the service and the body work. It has the
+//! `LLAMA_STACK_LOGGING=server::request=off` silences it alone. It is named by method and route (by
+//! method and `api` without [`route_of`](Builder::route_of), by the method alone where no route matched), continues the trace of a well-formed `traceparent` with its sampled flag, and is entered while the service and the body work. It has the
 //! attributes of OpenTelemetry's HTTP conventions, `tracestate`, and `telemetry.service` and `telemetry.version` from the headers
 //! `X-Telemetry-Service` and `X-Telemetry-Version`. Query strings and bodies are never recorded.
 

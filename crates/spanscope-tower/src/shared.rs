@@ -36,13 +36,26 @@ impl fmt::Debug for Shared {
     }
 }
 
+/// Whether a segment of a route stands for any text, in the notation of axum, actix or warp's users.
+fn is_parameter(segment: &str) -> bool {
+    segment.starts_with(['{', ':', '*', '<'])
+}
+
 impl Shared {
     pub(crate) fn is_excluded(&self, path: &str) -> bool {
         self.excluded.iter().any(|excluded| excluded.covers(path))
     }
 
-    pub(crate) fn api(&self, path: &str) -> Arc<Api> {
-        self.apis.find((self.api_of)(path))
+    /// The API that a request asks for. Where routes can be known, only a route names one: a path
+    /// that matches none may be anything, and a parameter's value is as good as a path.
+    pub(crate) fn api(&self, path: &str, route: Option<&str>) -> Arc<Api> {
+        let name = match &self.route_of {
+            Some(_) => route
+                .and_then(|route| (self.api_of)(route))
+                .filter(|name| !is_parameter(name)),
+            None => (self.api_of)(path),
+        };
+        self.apis.find(name)
     }
 
     pub(crate) fn route(&self, extensions: &Extensions) -> Option<String> {

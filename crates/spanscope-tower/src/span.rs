@@ -22,7 +22,7 @@ static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 static TELEMETRY_SERVICE: HeaderName = HeaderName::from_static("x-telemetry-service");
 static TELEMETRY_VERSION: HeaderName = HeaderName::from_static("x-telemetry-version");
 
-/// `GET /v1/models/{id}` where the framework told the route, `GET models` where only the API is known, `GET` else.
+/// `GET /v1/models/{id}` where the route is known, `GET models` where only the API is, `GET` else.
 pub(crate) struct Name<'a> {
     pub(crate) traits: RequestLabels,
     /// Route or API.

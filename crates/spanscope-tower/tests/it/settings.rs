@@ -1,6 +1,7 @@
 //! What can be set.
 
 use http::Request;
+use http_body_util::BodyExt;
 use spanscope_tower::{Builder, RequestMetricsLayer};
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -75,6 +76,67 @@ fn the_route_is_a_label_and_names_the_span() {
     let span = recorder.only_span();
     assert_eq!(span.name, "GET /v1/models/{id}");
     assert_eq!(span.fields["http.route"], "/v1/models/{id}");
+}
+
+/// A route in the extensions, as frameworks leave it.
+#[derive(Clone)]
+struct Route(&'static str);
+
+fn routed() -> Builder {
+    RequestMetricsLayer::builder().route_of(|extensions| Some(extensions.get::<Route>()?.0.to_owned()))
+}
+
+#[test]
+fn where_routes_can_be_known_a_path_without_one_names_nothing() {
+    let recorder = recorded(routed(), &["/v1/models/7", "/wp-login.php"]);
+    assert_eq!(recorder.counted(), ["unknown 200", "unknown 200"]);
+    let names: Vec<_> = recorder.spans().into_iter().map(|span| span.name).collect();
+    assert_eq!(names, ["GET", "GET"]);
+}
+
+#[test]
+fn a_route_that_begins_with_a_parameter_is_no_api() {
+    for route in [
+        "/v1/{*path}",
+        "/{tenant}/files",
+        "/:tenant/files",
+        "/*path",
+        "/<id>",
+    ] {
+        let builder = RequestMetricsLayer::builder().route_of(move |_| Some(route.to_owned()));
+        let recorder = recorded(builder, &["/v1/models"]);
+        assert_eq!(recorder.counted(), ["unknown 200"], "{route}");
+        assert_eq!(recorder.only_span().name, format!("GET {route}"));
+    }
+}
+
+#[test]
+fn a_route_that_the_answer_brings_moves_the_request_to_its_api() {
+    let recorder = Recorder::of(async {
+        let service = routed().build().layer(service_fn(async |_: Request<()>| {
+            answer(200, "x").map(|mut response| {
+                response.extensions_mut().insert(Route("/v1/models/{id}"));
+                response
+            })
+        }));
+        let request = Request::get("/v1/models/7").body(()).unwrap();
+        let response = service.oneshot(request).await.unwrap();
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "x");
+    });
+    assert_eq!(recorder.counted(), ["models 200"]);
+    assert_eq!(recorder.only_span().name, "GET /v1/models/{id}");
+    let running: Vec<_> = recorder
+        .named("llama_stack_concurrent_requests")
+        .iter()
+        .map(|one| (one.labels["api"].clone(), one.value))
+        .collect();
+    let expected = [
+        ("unknown", 1.0),
+        ("unknown", 0.0),
+        ("models", 1.0),
+        ("models", 0.0),
+    ];
+    assert_eq!(running, expected.map(|(api, value)| (api.to_owned(), value)));
 }
 
 #[test]
