@@ -6,6 +6,7 @@
 //! - [`metrics`]: what a measurement is, and what takes it.
 //! - [`tail`]: which traces a sink keeps once they are over.
 //! - [`sync`]: locks that a panic does not close.
+//! - [`threads`]: threads of sinks, which the program does not notice.
 //! - [`suppress`]: keeps our own work from becoming telemetry.
 //!
 //! This crate never formats text for people, and knows no category's default, no database and no
@@ -17,5 +18,6 @@ pub mod metrics;
 pub mod queue;
 pub mod sync;
 pub mod tail;
+pub mod threads;
 
 pub use capture::{SpanExt, suppress};

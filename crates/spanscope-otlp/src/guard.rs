@@ -1,7 +1,7 @@
 //! What keeps a bridge running.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use spanscope_core::queue::{FlushTimeout, WorkerHandle};
@@ -72,6 +72,12 @@ impl OtlpGuard {
     pub fn tail_stats(&self) -> Option<TailStats> {
         let stats = lock(self.tail.as_ref()?);
         Some(*stats)
+    }
+
+    /// Asks for the end, to be reached until then, and returns at once: so that several sinks end within one time.
+    /// [`shutdown`](Self::shutdown) waits for it.
+    pub fn begin_shutdown(&self, deadline: Instant) {
+        self.control.begin_shutdown(self.queues.main(), deadline);
     }
 
     /// What dropping does, for whoever wants to do it earlier; a second time it does nothing. Answers whether everything was

@@ -12,11 +12,10 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::logs::{BatchLogProcessor, LogProcessor as _};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanProcessor as _};
-use spanscope_core::capture::{
-    CallsiteCache, CallsiteInfo, Capture, Clock, Decoder, Ticks, WallClock, suppress,
-};
+use spanscope_core::capture::{CallsiteCache, CallsiteInfo, Capture, Clock, Decoder, Ticks, WallClock};
 use spanscope_core::queue::{Chunk, EventEntry, QueuedRecord, SpanEntry, WorkerHandle};
 use spanscope_core::tail::Settle;
+use spanscope_core::threads;
 use spanscope_model::wire::{COUNTS_TOKENS, LOGS_EVENTS};
 
 use crate::account::Account;
@@ -83,28 +82,25 @@ pub(crate) struct Marks {
 impl Worker {
     /// Starts the thread.
     pub(crate) fn spawn(self) -> std::io::Result<()> {
-        std::thread::Builder::new()
-            .name("spanscope-otlp".to_owned())
-            .spawn(move || {
-                let _quiet = suppress();
-                let control = Arc::clone(&self.control);
-                let queue = self.queues.main().clone();
-                let limits = self.outlets.spans.as_ref().map(|outlet| outlet.shape.limits);
-                let max_events = limits.unwrap_or_default().span_events;
-                let scopes = Scopes {
-                    known: HashMap::new(),
-                    marks: self.marks,
-                };
-                let mut work = Loop {
-                    worker: self,
-                    clock: Clock::global().anchored(),
-                    open: OpenSpans::new(max_events),
-                    scopes,
-                    logs: LogMaker::new(),
-                    is_flushing: Arc::new(AtomicBool::new(false)),
-                };
-                control.run(&queue, "the OTLP bridge", || work.run());
-            })?;
+        threads::spawn("spanscope-otlp", move || {
+            let control = Arc::clone(&self.control);
+            let queue = self.queues.main().clone();
+            let limits = self.outlets.spans.as_ref().map(|outlet| outlet.shape.limits);
+            let max_events = limits.unwrap_or_default().span_events;
+            let scopes = Scopes {
+                known: HashMap::new(),
+                marks: self.marks,
+            };
+            let mut work = Loop {
+                worker: self,
+                clock: Clock::global().anchored(),
+                open: OpenSpans::new(max_events),
+                scopes,
+                logs: LogMaker::new(),
+                is_flushing: Arc::new(AtomicBool::new(false)),
+            };
+            control.run(&queue, "the OTLP bridge", || work.run());
+        })?;
         Ok(())
     }
 }
@@ -340,14 +336,12 @@ impl Loop {
         let is_flushing = Arc::clone(&self.is_flushing);
         let queue = self.worker.queues.main().clone();
         let flush = move || {
-            let _quiet = suppress();
             outlets.flush();
             control.flushed(number);
             is_flushing.store(false, Ordering::Release);
             queue.wake();
         };
-        let thread = std::thread::Builder::new().name("spanscope-otlp-flush".to_owned());
-        if thread.spawn(flush).is_err() {
+        if threads::spawn("spanscope-otlp-flush", flush).is_err() {
             self.is_flushing.store(false, Ordering::Release);
         }
     }
@@ -398,9 +392,7 @@ impl Outlets {
         let (done, all_done) = mpsc::channel::<()>();
         for signal in Signal::ALL {
             let (outlets, sender) = (Arc::clone(self), done.clone());
-            let thread = std::thread::Builder::new().name("spanscope-otlp-end".to_owned());
-            let spawned = thread.spawn(move || {
-                let _quiet = suppress();
+            let spawned = threads::spawn("spanscope-otlp-end", move || {
                 work(&outlets, signal, deadline);
                 drop(sender);
             });

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use spanscope_core::capture::{Capture, DEFAULT_MAX_VALUE_LEN, SpanRecord};
 use spanscope_core::metrics::{Measurement, MetricSink};
@@ -361,6 +361,12 @@ impl SqliteGuard {
     #[must_use]
     pub fn store_name(&self) -> &str {
         &self.store_name
+    }
+
+    /// Asks for the end, to be reached until then, and returns at once: so that several sinks end within one time.
+    /// [`shutdown`](Self::shutdown) waits for it.
+    pub fn begin_shutdown(&self, deadline: Instant) {
+        self.control.begin_shutdown(&self.queue, deadline);
     }
 
     /// What dropping does, for whoever wants to do it earlier; a second time it does nothing. Answers whether

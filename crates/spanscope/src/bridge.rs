@@ -1,6 +1,7 @@
 //! The sinks that send: how the settings of the others become those of the bridge.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use spanscope_layers::metrics::MetricSink;
 use spanscope_layers::{Categories, CategoryFilter};
@@ -29,6 +30,7 @@ pub(crate) struct OtlpSettings<'a> {
     pub(crate) trace_filter: Option<CategoryFilter>,
     pub(crate) log_filter: Option<CategoryFilter>,
     pub(crate) tail: Option<TailRule>,
+    pub(crate) shutdown_timeout: Duration,
     pub(crate) report_to: Vec<Arc<dyn MetricSink>>,
     /// What the store's file calls itself.
     pub(crate) stored_in: Option<String>,
@@ -41,7 +43,7 @@ pub(crate) fn builder(settings: OtlpSettings<'_>) -> (Option<OtlpLayerBuilder>, 
     if !SENT.iter().any(|(sink, _)| has(sink)) {
         return (None, Vec::new());
     }
-    let mut builder = OtlpLayer::builder();
+    let mut builder = OtlpLayer::builder().shutdown_timeout(settings.shutdown_timeout);
     if let Some((place, url)) = settings.endpoint {
         builder = builder.endpoint_said_at(place, url);
     }

@@ -10,10 +10,11 @@ use spanscope_layers::{Categories, CategoryFilter, ConsoleLayer, LogFileLayer};
 use spanscope_sqlite::{OverflowPolicy, SqliteLayer, SqliteLayerBuilder, TailRule};
 
 use crate::compose::{self, Sinks};
+use crate::ends::{self, EndSettings};
 use crate::paths::path_variable;
 use crate::settings::{LevelSources, Settings};
 use crate::sinks::{DEFAULT_SINKS, LEVEL_SINKS, SINKS, unknown_sink};
-use crate::{Guard, InitError, Signals, default_db_path, signals};
+use crate::{Guard, InitError, Signals, default_db_path};
 
 /// The variable with the path of a file of settings.
 pub const CONFIG_VARIABLE: &str = "SPANSCOPE_CONFIG";
@@ -38,7 +39,7 @@ pub struct Builder {
     #[cfg(feature = "otlp")]
     otlp: Vec<crate::bridge::SetOtlp>,
     tail: Option<TailRule>,
-    signals: Signals,
+    ends: EndSettings,
 }
 
 impl std::fmt::Debug for Builder {
@@ -81,7 +82,7 @@ pub fn builder() -> Builder {
         #[cfg(feature = "otlp")]
         otlp: Vec::new(),
         tail: None,
-        signals: Signals::default(),
+        ends: EndSettings::default(),
     }
 }
 
@@ -195,9 +196,37 @@ impl Builder {
         self.sqlite(move |store| store.on_overflow(on_overflow))
     }
 
-    /// How long dropping the guard waits for the last records of the store. Default: 5 s.
-    pub fn shutdown_timeout(self, timeout: Duration) -> Self {
-        self.sqlite(move |store| store.shutdown_timeout(timeout))
+    /// How long dropping the guard waits for the last records of all sinks together, up to half a second more for counting
+    /// what they left. A sink whose own timeout is set to less gets less. Default: [`DEFAULT_SHUTDOWN_TIMEOUT`].
+    ///
+    /// [`DEFAULT_SHUTDOWN_TIMEOUT`]: crate::DEFAULT_SHUTDOWN_TIMEOUT
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.ends.shutdown_timeout = timeout;
+        self
+    }
+
+    /// How long `std::process::exit`, a return from `main` with a leaked guard, and `abort` wait for the last records of all
+    /// sinks together; what is left then is reported on stderr. With zero nothing of this waits, and what
+    /// was not written is lost. Default: [`DEFAULT_EXIT_TIMEOUT`].
+    ///
+    /// `abort` waits on Unix alone. On Windows, `std::process::exit` ends all threads first, so that nothing can be written:
+    /// drop the guard before.
+    ///
+    /// [`DEFAULT_EXIT_TIMEOUT`]: crate::DEFAULT_EXIT_TIMEOUT
+    pub fn exit_timeout(mut self, timeout: Duration) -> Self {
+        self.ends.exit_timeout = timeout;
+        self
+    }
+
+    /// Whether panics are recorded, as ERROR events of the target `panic` with `exception.type`, `exception.message`, the
+    /// place, the thread, and, where `RUST_BACKTRACE` asks for one, the backtrace. Default: `true`.
+    ///
+    /// A hook does it, which [`try_init`](Self::try_init) puts in front of the one that is there. It has the console and the
+    /// log file written before that one prints its message, so the lines are in the order of what happened. A hook that the
+    /// program sets later, and that does not call the one that it replaces, has the panics alone.
+    pub fn record_panics(mut self, does: bool) -> Self {
+        self.ends.record_panics = does;
+        self
     }
 
     /// Categories of the application's own, mapped targets, and which crates are the application's. Default:
@@ -277,7 +306,7 @@ impl Builder {
 
     /// What happens on SIGTERM and SIGINT. Default: [`Signals::FlushAndEnd`].
     pub fn signals(mut self, signals: Signals) -> Self {
-        self.signals = signals;
+        self.ends.signals = signals;
         self
     }
 
@@ -379,7 +408,9 @@ impl Builder {
         let service_name = code.service_name.or(env.service_name).or(file.service_name);
 
         let sqlite = if has("sqlite") {
-            let mut store = SqliteLayer::builder().categories(Arc::clone(&categories));
+            let mut store = SqliteLayer::builder()
+                .shutdown_timeout(self.ends.shutdown_timeout)
+                .categories(Arc::clone(&categories));
             if let Some(name) = &service_name {
                 store = store.service_name(name.clone());
             }
@@ -403,7 +434,9 @@ impl Builder {
             None
         };
         let console = if has("console") {
-            let mut console = ConsoleLayer::builder().rate_limit(RateLimit::default());
+            let mut console = ConsoleLayer::builder()
+                .shutdown_timeout(self.ends.shutdown_timeout)
+                .rate_limit(RateLimit::default());
             if reads_env {
                 console = console.env();
             }
@@ -428,6 +461,7 @@ impl Builder {
         let log_file = match code.log_file.or(env.log_file).or(file.log_file) {
             Some(path) => {
                 let mut log_file = LogFileLayer::builder()
+                    .shutdown_timeout(self.ends.shutdown_timeout)
                     .rate_limit(RateLimit::default())
                     .categories(Arc::clone(&categories));
                 if let Some(bytes) = max_value_len {
@@ -461,6 +495,7 @@ impl Builder {
                 trace_filter,
                 log_filter: event_filter,
                 tail: self.tail.clone(),
+                shutdown_timeout: self.ends.shutdown_timeout,
                 report_to,
                 stored_in: sqlite.as_ref().map(|(_, guard)| guard.store_name().to_owned()),
                 set: self.otlp,
@@ -514,16 +549,16 @@ impl Builder {
             propagators,
             metric_sinks: self.metric_sinks,
         })?;
-        let guard = Guard::new(running);
+        let guard = Guard::new(running, self.ends.shutdown_timeout);
         for warning in warnings {
             guard.report(&warning.to_string());
         }
-        if let Some(running) = guard.running()
-            && let Err(error) = signals::watch(self.signals, running)
+        for problem in guard
+            .running()
+            .into_iter()
+            .flat_map(|running| ends::watch(self.ends, running))
         {
-            guard.report(&format!(
-                "signals will end the program without a last write: {error}"
-            ));
+            guard.report(&problem);
         }
         Ok((guard, problems))
     }

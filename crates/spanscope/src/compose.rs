@@ -1,6 +1,7 @@
 //! The subscriber: one filter for all sinks where that is enough, and each sink's own behind it where it is not.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use spanscope_layers::metrics::MetricSink;
 use spanscope_layers::{CategoryFilter, ConsoleGuard, ConsoleLayer, LogFileLayer, TokenMetricsLayer};
@@ -93,6 +94,7 @@ pub(crate) fn install(sinks: Sinks) -> Result<Running, InitError> {
         #[cfg(feature = "otlp")]
         otlp: otlp_guard,
         levels,
+        reported: AtomicBool::new(false),
     })
 }
 

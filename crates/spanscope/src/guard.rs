@@ -2,9 +2,10 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use spanscope_core::queue::MAX_TIMEOUT;
+use spanscope_core::queue::{MAX_TIMEOUT, log_to_stderr};
 use spanscope_layers::{ConsoleGuard, LevelHandle};
 use spanscope_model::Severity;
 use spanscope_sqlite::{FlushTimeout, LayerStats, SqliteGuard, TailStats};
@@ -18,6 +19,8 @@ pub(crate) struct Running {
     #[cfg(feature = "otlp")]
     pub(crate) otlp: Option<spanscope_otlp::OtlpGuard>,
     pub(crate) levels: LevelHandle,
+    /// Whether what an end has left was reported.
+    pub(crate) reported: AtomicBool,
 }
 
 impl Running {
@@ -39,38 +42,118 @@ impl Running {
         results.into_iter().collect()
     }
 
-    /// Ends the sinks, the console last, because the others may have something to say.
-    pub(crate) fn shutdown(&self) {
+    /// Has the lines written that people read while the program runs, on the console and in the log file.
+    pub(crate) fn flush_lines(&self, timeout: Duration) {
+        let deadline = Instant::now() + timeout;
+        for log in [&self.console, &self.log_file].into_iter().flatten() {
+            let _ = log.flush(deadline.saturating_duration_since(Instant::now()));
+        }
+    }
+
+    /// Ends the sinks, all within one timeout, and reports what they left. A second time it does nothing.
+    ///
+    /// The console comes last, because the others may have something to say, and has a fifth of the time to itself: a collector
+    /// may take all that there is.
+    pub(crate) fn end(&self, timeout: Duration) {
+        let timeout = timeout.min(MAX_TIMEOUT);
+        let before = self.unwritten();
+        let deadline = Instant::now() + timeout;
+        let of_others = deadline.checked_sub(timeout / 5).unwrap_or(deadline);
         if let Some(sqlite) = &self.sqlite {
-            sqlite.shutdown();
+            sqlite.begin_shutdown(of_others);
+        }
+        if let Some(log_file) = &self.log_file {
+            log_file.begin_shutdown(of_others);
         }
         #[cfg(feature = "otlp")]
         if let Some(otlp) = &self.otlp {
+            otlp.begin_shutdown(of_others);
             otlp.shutdown();
         }
-        for log in [&self.log_file, &self.console].into_iter().flatten() {
-            log.shutdown();
+        if let Some(sqlite) = &self.sqlite {
+            sqlite.shutdown();
         }
+        if let Some(log_file) = &self.log_file {
+            log_file.shutdown();
+        }
+        if let Some(console) = &self.console {
+            console.begin_shutdown(deadline);
+            console.shutdown();
+        }
+        self.report_left(before);
+    }
+
+    /// Records that were offered and not written, whether they wait or were given up, by sink.
+    fn unwritten(&self) -> [(&'static str, LayerStats); 3] {
+        let of_log = |log: &Option<ConsoleGuard>| log.as_ref().map(ConsoleGuard::stats).unwrap_or_default();
+        [
+            ("lines of the console", of_log(&self.console)),
+            ("lines of the log file", of_log(&self.log_file)),
+            (
+                "records of the store",
+                self.sqlite.as_ref().map(SqliteGuard::stats).unwrap_or_default(),
+            ),
+        ]
+    }
+
+    /// Reports what the end has left, once. What the bridge has left it reports itself.
+    fn report_left(&self, before: [(&'static str, LayerStats); 3]) {
+        let left: Vec<String> = self
+            .unwritten()
+            .iter()
+            .zip(before)
+            .filter_map(|((what, now), (_, before))| {
+                let waiting = now.offered.saturating_sub(now.stored + now.dropped.total());
+                let given_up = now
+                    .dropped
+                    .write_failed
+                    .saturating_sub(before.dropped.write_failed);
+                (waiting + given_up > 0).then(|| format!("{} {what}", waiting + given_up))
+            })
+            .collect();
+        if !left.is_empty() && !self.reported.swap(true, Ordering::Relaxed) {
+            log_to_stderr(format!(
+                "spanscope: the time to write the last records is over; left out: {}",
+                left.join(", ")
+            ));
+        }
+    }
+
+    /// How many records came after the end: of the sink that was offered most.
+    pub(crate) fn late_records(&self) -> u64 {
+        let late = self.unwritten().map(|(_, stats)| stats.dropped.shutdown);
+        late.into_iter().max().unwrap_or_default()
     }
 }
 
-/// Keeps the sinks running. Dropping it writes what is left, within the sinks' shutdown timeouts; also while a panic
-/// unwinds.
+/// Keeps the sinks running. Dropping it writes what is left, also while a panic unwinds.
+///
+/// All sinks together have one timeout, [`Builder::shutdown_timeout`](crate::Builder::shutdown_timeout), 5 s by default; then
+/// they are left, which takes half a second more at most, and what is missing is reported on stderr. What is recorded later is
+/// counted, and reported once.
+///
+/// A guard that is leaked or that `std::process::exit` skips loses nothing: an exit hook does the same within
+/// [`Builder::exit_timeout`](crate::Builder::exit_timeout), 1 s by default.
 #[derive(Debug)]
 #[must_use = "dropping the guard ends the telemetry; bind it: let _guard = spanscope::init();"]
 pub struct Guard {
     running: Option<Arc<Running>>,
+    shutdown_timeout: Duration,
 }
 
 impl Guard {
-    pub(crate) fn new(running: Running) -> Self {
+    pub(crate) fn new(running: Running, shutdown_timeout: Duration) -> Self {
         Self {
             running: Some(Arc::new(running)),
+            shutdown_timeout,
         }
     }
 
     pub(crate) fn empty() -> Self {
-        Self { running: None }
+        Self {
+            running: None,
+            shutdown_timeout: Duration::ZERO,
+        }
     }
 
     pub(crate) fn running(&self) -> Option<&Arc<Running>> {
@@ -141,9 +224,11 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        // The thread that waits for signals may hold the same sinks, so their own drop is not enough.
+        // The hooks hold the same sinks, so their own drop is not enough.
         if let Some(running) = &self.running {
-            running.shutdown();
+            running.end(self.shutdown_timeout);
+            // From here on a signal does what it would without us.
+            spanscope_process::signals::stop();
         }
     }
 }

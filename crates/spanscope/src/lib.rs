@@ -16,14 +16,17 @@ mod bridge;
 mod builder;
 mod compose;
 mod config;
+mod ends;
 mod error;
 mod guard;
+mod panics;
 mod paths;
 mod settings;
 mod signals;
 mod sinks;
 
 pub use builder::{Builder, CONFIG_VARIABLE, builder};
+pub use ends::{DEFAULT_EXIT_TIMEOUT, DEFAULT_SHUTDOWN_TIMEOUT};
 pub use error::InitError;
 pub use guard::Guard;
 pub use paths::default_db_path;
@@ -62,7 +65,11 @@ pub use spanscope_sqlite::{
 /// Token counts and times of model calls are measured from spans, and stored. A level that switches a span off switches
 /// off what it would have measured.
 ///
-/// SIGTERM and SIGINT write what is left before they end the program; see [`Signals`].
+/// What was recorded is written however the program ends short of a kill: when the guard is dropped, by
+/// `std::process::exit`, by a return from `main` with a leaked guard, by a panic and by `abort`, each within a bound;
+/// [`Guard`] and [`Builder::exit_timeout`] say which. A panic is recorded as an ERROR event before its message is
+/// printed; see [`Builder::record_panics`]. SIGTERM and SIGINT write what is left before they end the program, and are
+/// left to programs that handle them; see [`Signals`].
 #[track_caller]
 pub fn init() -> Guard {
     match Builder::from_env_with_problems().init_as_far_as_possible() {

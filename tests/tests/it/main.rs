@@ -7,6 +7,8 @@ mod capture;
 #[cfg(unix)]
 mod console;
 mod contract;
+#[cfg(unix)]
+mod ends;
 mod faults;
 mod fields;
 mod genai;

@@ -47,6 +47,9 @@ impl std::error::Error for FlushTimeout {}
 /// A longer timeout is taken as this: so far off that nobody waits for it, and near enough to be added to a time.
 pub const MAX_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 
+/// How much longer than its deadline a shutdown waits: the thread gives up by itself, and then counts what it left.
+pub const REPORT_TIME: Duration = Duration::from_millis(500);
+
 /// Shared by a guard and its sink's thread.
 #[derive(Debug, Default)]
 pub struct WorkerHandle {
@@ -103,21 +106,28 @@ impl WorkerHandle {
         })
     }
 
-    /// Has the rest written and the thread ended, within the timeout; a second time it does nothing. Answers whether
-    /// everything was written.
-    pub fn shutdown(&self, queue: &Queue, timeout: Duration) -> bool {
+    /// Asks for the rest to be written and the thread to be ended until then, and returns at once. Asked for more than
+    /// once, the earliest deadline counts.
+    pub fn begin_shutdown(&self, queue: &Queue, deadline: Instant) {
         let mut state = lock(&self.state);
         state.wanted.stop = true;
-        state
+        let earliest = state
             .wanted
             .deadline
-            .get_or_insert_with(|| Instant::now() + timeout.min(MAX_TIMEOUT));
+            .map_or(deadline, |other| other.min(deadline));
+        state.wanted.deadline = Some(earliest);
         drop(state);
         queue.wake();
-        // The thread itself gives up at the deadline; a little more lets it say so.
-        self.wait_until(timeout.min(MAX_TIMEOUT) + Duration::from_millis(500), |state| {
-            state.ended
-        });
+    }
+
+    /// Has the rest written and the thread ended, within the timeout, or until the deadline of
+    /// [`begin_shutdown`](Self::begin_shutdown) if that comes first; a second time it does nothing. Answers whether
+    /// everything was written.
+    pub fn shutdown(&self, queue: &Queue, timeout: Duration) -> bool {
+        let now = Instant::now();
+        self.begin_shutdown(queue, now + timeout.min(MAX_TIMEOUT));
+        let deadline = self.wanted().deadline.unwrap_or(now) + REPORT_TIME;
+        self.wait_until(deadline.saturating_duration_since(now), |state| state.ended);
         queue.close();
         lock(&self.state).finished_clean
     }
@@ -199,7 +209,7 @@ impl WorkerHandle {
     /// and records that come later are counted as dropped.
     pub fn run(&self, queue: &Queue, what: &str, work: impl FnOnce()) {
         if catch_unwind(AssertUnwindSafe(work)).is_err() {
-            queue.close();
+            queue.close_after_fault();
             self.ended(false);
             log_to_stderr(format!(
                 "spanscope: {what} has ended by a panic and takes nothing more; please report this"

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use crate::threads;
+
 /// How long the line is waited for, so that it is there when the program ends right afterwards.
 const PATIENCE: Duration = Duration::from_millis(100);
 
@@ -26,8 +28,7 @@ pub fn log_to_stderr(line: String) {
         return;
     }
     let (done, wait) = mpsc::channel::<()>();
-    let thread = std::thread::Builder::new().name("spanscope-stderr".to_owned());
-    let started = thread.spawn(move || {
+    let started = threads::spawn("spanscope-stderr", move || {
         let _ = std::io::stderr().write_all((line + "\n").as_bytes());
         STUCK.fetch_sub(1, Ordering::AcqRel);
         drop(done);

@@ -14,13 +14,15 @@
 mod chunk;
 mod control;
 mod counts;
+mod late;
 mod log_to_stderr;
 mod push;
 mod shared;
 mod slot;
 
 pub use chunk::{Chunk, EventEntry, MeasurementEntry, QueuedRecord, SpanEntry, StartEntry};
-pub use control::{ControlRequest, FlushTimeout, LayerStats, MAX_TIMEOUT, WorkerHandle};
+pub use control::{ControlRequest, FlushTimeout, LayerStats, MAX_TIMEOUT, REPORT_TIME, WorkerHandle};
 pub use counts::Counts;
+pub use late::late_records_were_reported;
 pub use log_to_stderr::log_to_stderr;
 pub use shared::{OverflowPolicy, Queue};

@@ -24,7 +24,8 @@ use crate::sync::lock;
 const STEP_BYTES: usize = 4 * 1024;
 
 impl Queue {
-    /// Notes that a span was opened. It is a hint, not a record: without room it is left out.
+    /// Notes that a span was opened. It is a hint, not a record: without room it is left out, and so it is on a thread
+    /// whose locals are destroyed, because the newest open span of a slot is its thread's own.
     pub fn push_opened(&self, id: &Id) {
         self.with_slot(|slot| {
             let Some(slot) = slot else { return };
@@ -98,11 +99,10 @@ impl Queue {
         });
         if !added {
             self.with_slot(|slot| {
-                if let Some(slot) = slot {
-                    let counts = &mut lock(&slot.inner).counts;
-                    counts.offered += 1;
-                    counts.dropped_full += 1;
-                }
+                let slot = slot.unwrap_or_else(|| self.slot_without_locals());
+                let counts = &mut lock(&slot.inner).counts;
+                counts.offered += 1;
+                counts.dropped_full += 1;
             });
         }
     }
@@ -163,18 +163,14 @@ impl Queue {
 
     fn try_push(&self, bytes: usize, add: impl FnOnce(&Slot, &mut Chunk)) -> bool {
         let mut done = true;
+        let mut is_late = false;
         self.with_slot(|slot| {
-            let Some(slot) = slot else {
-                // The thread is ending and its locals are gone.
-                let mut retired = lock(&self.shared.retired);
-                retired.offered += 1;
-                retired.dropped_closed += 1;
-                return;
-            };
+            let slot = slot.unwrap_or_else(|| self.slot_without_locals());
             let mut inner = lock(&slot.inner);
             if self.is_closed() {
                 inner.counts.offered += 1;
                 inner.counts.dropped_closed += 1;
+                is_late = true;
             } else if self.make_room(&mut inner, bytes, is_suppressed())
                 && let Some(chunk) = &mut inner.chunk
             {
@@ -189,6 +185,9 @@ impl Queue {
                 inner.counts.dropped_full += 1;
             }
         });
+        if is_late {
+            self.shared.end.note_late_record();
+        }
         done
     }
 

@@ -3,11 +3,12 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::Duration;
 
 use super::chunk::{CHUNK_BYTES, Chunk};
 use super::counts::Counts;
+use super::late::End;
 use super::slot::Slot;
 use crate::sync::{lock, wait_timeout_while};
 
@@ -39,7 +40,10 @@ pub(super) struct Shared {
     /// Bytes that existing chunks were paid with.
     pub(super) paid: AtomicUsize,
     closed: AtomicBool,
+    pub(super) end: End,
     pub(super) slots: Mutex<Vec<Arc<Slot>>>,
+    /// For threads whose locals are destroyed: they share one slot.
+    without_locals: OnceLock<Arc<Slot>>,
     pub(super) full: Mutex<Full>,
     pub(super) wake: Condvar,
     /// The sink sleeps until something comes, see [`Queue::sleep`].
@@ -87,7 +91,9 @@ impl Queue {
                 on_overflow,
                 paid: AtomicUsize::new(0),
                 closed: AtomicBool::new(false),
+                end: End::default(),
                 slots: Mutex::default(),
+                without_locals: OnceLock::new(),
                 full: Mutex::default(),
                 wake: Condvar::new(),
                 asleep: AtomicBool::new(false),
@@ -211,10 +217,28 @@ impl Queue {
         }
     }
 
-    /// From now on records are dropped and counted as such; waiting callers go on.
+    /// From now on records are dropped and counted as such; waiting callers go on. To be called where a guard ends the
+    /// sink: records that come later are reported with that cause.
     pub fn close(&self) {
+        if !self.is_closed() {
+            self.shared.end.mark(self.counts().offered > 0);
+        }
+        self.close_after_fault();
+    }
+
+    /// The same where the sink has ended by a fault, which the caller reports.
+    pub fn close_after_fault(&self) {
         self.shared.closed.store(true, Ordering::Release);
         self.shared.room.notify_all();
+    }
+
+    /// The slot of threads whose locals are destroyed. They may be the last ones of a program to say something.
+    pub(super) fn slot_without_locals(&self) -> &Slot {
+        self.shared.without_locals.get_or_init(|| {
+            let slot = Arc::new(Slot::default());
+            lock(&self.shared.slots).push(Arc::clone(&slot));
+            slot
+        })
     }
 
     /// Whether [`close`](Self::close) was called.

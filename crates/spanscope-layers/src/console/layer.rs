@@ -275,6 +275,12 @@ impl ConsoleGuard {
         self.handle.report(severity, text);
     }
 
+    /// Asks for the end, to be reached until then, and returns at once: so that several sinks end
+    /// within one time. [`shutdown`](Self::shutdown) waits for it.
+    pub fn begin_shutdown(&self, deadline: Instant) {
+        self.handle.control.begin_shutdown(&self.handle.queue, deadline);
+    }
+
     /// Ends the writing now instead of at the drop; a second call does nothing. Returns whether
     /// everything was written in time.
     pub fn shutdown(&self) -> bool {

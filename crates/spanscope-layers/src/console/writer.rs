@@ -17,9 +17,10 @@ use super::render::Renderer;
 use super::sink::Sink;
 use super::tree::Trees;
 use crate::filter::Categories;
-use spanscope_core::capture::{CallsiteCache, CallsiteInfo, Clock, Decoder, Ticks, suppress};
+use spanscope_core::capture::{CallsiteCache, CallsiteInfo, Clock, Decoder, Ticks};
 use spanscope_core::queue::{Chunk, ControlRequest, Queue, QueuedRecord, WorkerHandle, log_to_stderr};
 use spanscope_core::sync::lock;
+use spanscope_core::threads;
 
 /// What comes within this time after the first is taken with it. Short enough that nobody sees it.
 const GATHER: Duration = Duration::from_millis(4);
@@ -68,10 +69,7 @@ pub(super) struct Writer {
 impl Writer {
     /// Starts the thread.
     pub(super) fn spawn(self) -> std::io::Result<()> {
-        let name = self.name.to_owned();
-        let thread = std::thread::Builder::new().name(name);
-        thread.spawn(move || {
-            let _quiet = suppress();
+        threads::spawn(self.name, move || {
             let (control, queue) = (Arc::clone(&self.control), self.queue.clone());
             let mut work = Loop {
                 page: Page {

@@ -11,8 +11,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
-use spanscope_core::capture::suppress;
 use spanscope_core::sync::{lock, wait_while};
+use spanscope_core::threads;
 
 /// A helper thread for one file. Dropping it waits until it is done with what it does.
 #[derive(Debug)]
@@ -44,13 +44,7 @@ impl Checkpointer {
             .ok()?;
         let shared = Arc::new(Shared::default());
         let of_thread = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("spanscope-log".to_owned())
-            .spawn(move || {
-                let _quiet = suppress();
-                of_thread.run(&db);
-            })
-            .ok()?;
+        let thread = threads::spawn("spanscope-log", move || of_thread.run(&db)).ok()?;
         Some(Self {
             shared,
             thread: Some(thread),

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use spanscope_core::sync::lock;
+use spanscope_core::threads;
 use spanscope_model::{StoreError, StoreErrorKind, StoreFuture};
 
 use super::connections::{FileId, file_id};
@@ -69,8 +70,7 @@ impl Watch {
         drop(state);
         if start {
             let shared = Arc::clone(&self.0);
-            let thread = std::thread::Builder::new().name("spanscope-watch".to_owned());
-            if let Err(error) = thread.spawn(move || watch(&shared, &path)) {
+            if let Err(error) = threads::spawn("spanscope-watch", move || watch(&shared, &path)) {
                 lock(&self.0).is_watched = false;
                 return Box::pin(async move {
                     Err(StoreError::new(

@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use spanscope_core::sync::lock;
+use spanscope_core::threads;
 use spanscope_model::{StoreError, StoreFuture};
 
 use crate::promise::promised;
@@ -64,8 +65,7 @@ fn start() -> Option<Sender<Job>> {
     let mut started = 0;
     for _ in 0..THREADS {
         let receiver = receiver.clone();
-        let thread = std::thread::Builder::new().name("spanscope-read".to_owned());
-        started += usize::from(thread.spawn(move || work(&receiver)).is_ok());
+        started += usize::from(threads::spawn("spanscope-read", move || work(&receiver)).is_ok());
     }
     (started > 0).then_some(sender)
 }

@@ -569,11 +569,11 @@ fn spans_in_thread_locals() {
         thread.join().unwrap();
         guard.flush(PATIENCE).unwrap();
         let sent = receiver.spans().iter().any(|span| span.it.name == "kept");
-        // The queue's thread-locals may be gone as well; then it is counted.
+        // The queue's thread-locals may be gone as well; the queue takes it all the same.
         let spans = guard.stats().spans;
-        assert_eq!(sent, enters_before);
-        assert_eq!(spans.lost.total(), u64::from(!sent), "{spans:?}");
-        assert_eq!(spans.offered, spans.exported + spans.lost.total());
+        assert!(sent, "{spans:?}");
+        assert_eq!(spans.lost.total(), 0, "{spans:?}");
+        assert_eq!(spans.offered, spans.exported);
     }
 }
 

@@ -18,9 +18,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use spanscope_core::capture::{Capture, Ticks, suppress};
+use spanscope_core::capture::{Capture, Ticks};
 use spanscope_core::queue::{Chunk, LayerStats, Queue, WorkerHandle, log_to_stderr};
 use spanscope_core::tail::Settle;
+use spanscope_core::threads;
 use spanscope_model::StoreError;
 
 use crate::file::bounds::Trouble;
@@ -66,20 +67,17 @@ pub(crate) fn start(
         last_upkeep: Instant::now(),
         said_drops: 0,
     };
-    std::thread::Builder::new()
-        .name("spanscope-sqlite".to_owned())
-        .spawn(move || {
-            let _quiet = suppress();
-            let (control, queue) = (Arc::clone(&writer.control), writer.queue.clone());
-            control.run(&queue, "the span store", || writer.run());
-        })
-        .map_err(|error| {
-            StoreError::new(
-                spanscope_model::StoreErrorKind::Unavailable,
-                "the writing thread could not be started",
-            )
-            .with_source(error)
-        })?;
+    threads::spawn("spanscope-sqlite", move || {
+        let (control, queue) = (Arc::clone(&writer.control), writer.queue.clone());
+        control.run(&queue, "the span store", || writer.run());
+    })
+    .map_err(|error| {
+        StoreError::new(
+            spanscope_model::StoreErrorKind::Unavailable,
+            "the writing thread could not be started",
+        )
+        .with_source(error)
+    })?;
     Ok((control, store_name))
 }
 

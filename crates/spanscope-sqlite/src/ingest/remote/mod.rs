@@ -25,8 +25,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
-use spanscope_core::capture::suppress;
 use spanscope_core::sync::{lock, read, wait_timeout_while, write};
+use spanscope_core::threads;
 use spanscope_model::{
     IngestReceipt, NewRecords, StoreError, StoreErrorKind, StoreFuture, Tenant, Timestamp,
 };
@@ -104,19 +104,13 @@ impl Intake {
             name,
         });
         let of_thread = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("spanscope-intake".to_owned())
-            .spawn(move || {
-                let _quiet = suppress();
-                writer.run(&of_thread);
-            })
-            .map_err(|error| {
-                StoreError::new(
-                    StoreErrorKind::Unavailable,
-                    "the writing thread could not be started",
-                )
-                .with_source(error)
-            })?;
+        let thread = threads::spawn("spanscope-intake", move || writer.run(&of_thread)).map_err(|error| {
+            StoreError::new(
+                StoreErrorKind::Unavailable,
+                "the writing thread could not be started",
+            )
+            .with_source(error)
+        })?;
         Ok(Self {
             shared,
             thread: Some(thread),

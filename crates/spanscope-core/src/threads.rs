@@ -1,0 +1,21 @@
+//! Threads of sinks: none of their work becomes telemetry, and none of the program's signals reaches them.
+
+use std::io;
+use std::thread::{Builder, JoinHandle};
+
+use crate::capture::suppress;
+
+/// Starts a thread that [`suppress`] marks for its whole life and that receives none of the program's signals.
+///
+/// # Errors
+/// The system gives no thread.
+pub fn spawn<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
+    Builder::new().name(name.to_owned()).spawn(move || {
+        spanscope_process::keep_signals_away();
+        let _quiet = suppress();
+        work()
+    })
+}

@@ -1,0 +1,79 @@
+//! Ctrl-C, Ctrl-Break, the closing of the console window, log-off and shutdown, as Windows tells console programs.
+//!
+//! Handlers form a stack: the newest is called first, and one that says that it has handled the event keeps it from those
+//! below. So a handler of the program that was installed later has the event alone, and one that was installed before is
+//! called after ours, which never says so. The last one, of the system, ends the process.
+
+use std::io;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use windows_sys::Win32::System::Console::SetConsoleCtrlHandler;
+use windows_sys::core::BOOL;
+
+/// What the handler is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caught {
+    /// Not on this system.
+    Alone(i32),
+    /// The number of an event; who ends the process is decided after the work on it is done.
+    Shared(i32),
+    /// Not on this system.
+    Abort,
+}
+
+/// How events are watched.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Whether they are.
+    pub ends: bool,
+    /// Not on this system.
+    pub second_ends: bool,
+    /// Not on this system: no program is told of its abort.
+    pub abort: Duration,
+}
+
+type Work = Box<dyn FnMut(Caught) + Send>;
+static WORK: Mutex<Option<Work>> = Mutex::new(None);
+
+/// Has the work done when an event comes, on a thread of the system, before the event takes its course.
+///
+/// # Errors
+/// The system refuses the handler.
+pub fn watch(settings: Settings, work: impl FnMut(Caught) + Send + 'static) -> io::Result<()> {
+    if !settings.ends {
+        return Ok(());
+    }
+    *WORK.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(work));
+    #[expect(
+        unsafe_code,
+        reason = "the standard library has no wrapper of `SetConsoleCtrlHandler`"
+    )]
+    // SAFETY: the handler is a function of this program with the signature that is asked for, and never unwinds.
+    let result = unsafe { SetConsoleCtrlHandler(Some(handle), 1) };
+    if result == 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// Does nothing: the event takes its course when the handler returns.
+pub fn end_by(_: i32) {}
+
+/// Has nothing done from now on.
+pub fn stop() {
+    *WORK.lock().unwrap_or_else(PoisonError::into_inner) = None;
+}
+
+#[expect(unsafe_code, reason = "the signature that the system asks for")]
+unsafe extern "system" fn handle(event: u32) -> BOOL {
+    let _ = std::panic::catch_unwind(|| {
+        let mut work = WORK.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(work) = &mut *work {
+            work(Caught::Shared(event.cast_signed()));
+        }
+    });
+    0
+}

@@ -1,0 +1,101 @@
+//! Ends without a panic or a signal: `process::exit`, leaked guards, guards that go too early, thread-locals.
+
+use std::cell::RefCell;
+use std::io::Write as _;
+
+/// Records when its thread's locals are destroyed.
+struct SpeaksAtTheEnd(&'static str);
+
+impl Drop for SpeaksAtTheEnd {
+    fn drop(&mut self) {
+        tracing::info!("destroyed {}", self.0);
+    }
+}
+
+thread_local! {
+    static KEPT: RefCell<Option<SpeaksAtTheEnd>> = const { RefCell::new(None) };
+}
+
+fn keep(name: &'static str) {
+    KEPT.with(|kept| *kept.borrow_mut() = Some(SpeaksAtTheEnd(name)));
+}
+
+pub(crate) fn run(scenario: &str) {
+    match scenario {
+        "exit-code" => {
+            let _guard = spanscope::init();
+            tracing::info!("recorded before the end");
+            std::process::exit(3);
+        }
+        "exit-in-span" => {
+            let _guard = spanscope::init();
+            let _span = tracing::info_span!("interrupted").entered();
+            tracing::info!("recorded before the end");
+            std::process::exit(3);
+        }
+        "exit-on-thread" => {
+            let _guard = spanscope::init();
+            let thread = std::thread::spawn(|| {
+                tracing::info!("recorded before the end");
+                std::process::exit(3);
+            });
+            let _ = thread.join();
+        }
+        "exit-leaked" => {
+            std::mem::forget(spanscope::init());
+            tracing::info!("recorded before the end");
+        }
+        "exit-leaked-locals" => {
+            // Made before anything of ours is, so destroyed after it.
+            keep("at the end of main");
+            std::mem::forget(spanscope::init());
+            std::thread::spawn(|| {
+                keep("before ours");
+                tracing::info!("recorded before the end");
+            })
+            .join()
+            .unwrap();
+            std::thread::spawn(|| {
+                tracing::info!("recorded before the end");
+                keep("after ours");
+            })
+            .join()
+            .unwrap();
+        }
+        "exit-unbound" => {
+            let _ = spanscope::init();
+            tracing::info!("nobody keeps this");
+            tracing::info!("nor this");
+        }
+        "exit-late" => {
+            let guard = spanscope::init();
+            tracing::info!("recorded before the end");
+            drop(guard);
+            for _ in 0..3 {
+                tracing::info!("recorded after the end");
+            }
+        }
+        // The test does not read stderr until the program has ended.
+        "exit-blocked" => {
+            let _guard = spanscope::init();
+            for number in 0..20_000 {
+                tracing::info!(number, "a line for a pipe that no program reads");
+            }
+            std::process::exit(3);
+        }
+        "exit-hindered-drop" => {
+            let guard = spanscope::init();
+            for number in 0..20_000 {
+                tracing::info!(number, "a line for a pipe that no program reads");
+            }
+            // The test has locked the store meanwhile, its collector never answers, and stderr is full.
+            crate::say("ready");
+            std::io::stdin().read_line(&mut String::new()).unwrap();
+            let began = std::time::Instant::now();
+            drop(guard);
+            crate::say(&began.elapsed().as_millis().to_string());
+        }
+        other => panic!("no scenario {other}"),
+    }
+    std::io::stdout().flush().unwrap();
+}

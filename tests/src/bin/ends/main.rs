@@ -1,0 +1,30 @@
+//! A program for tests to end: `ends SCENARIO`. It sets up what the environment asks for, as `spanscope::init()` does, records
+//! something, and ends in the way that the scenario names.
+#![expect(clippy::unwrap_used, reason = "a test program fails by panicking")]
+
+mod exits;
+mod panics;
+#[cfg(unix)]
+mod signals;
+
+use std::io::Write as _;
+
+fn main() {
+    let scenario = std::env::args().nth(1).unwrap();
+    match scenario
+        .split_once('-')
+        .map_or(scenario.as_str(), |(family, _)| family)
+    {
+        "exit" => exits::run(&scenario),
+        "panic" => panics::run(&scenario),
+        #[cfg(unix)]
+        "signal" => signals::run(&scenario),
+        family => panic!("no scenario {family}"),
+    }
+}
+
+/// Tells the test that the program has come so far.
+fn say(word: &str) {
+    println!("{word}");
+    std::io::stdout().flush().unwrap();
+}
