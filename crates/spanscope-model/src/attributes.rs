@@ -6,7 +6,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{NotScalarError, RawValue};
+use crate::{NotScalarError, RawValue, non_finite_name};
 
 /// One attribute value. It keeps the type that the program gave it.
 ///
@@ -109,9 +109,10 @@ impl Serialize for Value {
             Self::Bool(value) => serializer.serialize_bool(*value),
             Self::I64(value) => serializer.serialize_i64(*value),
             Self::U64(value) => serializer.serialize_u64(*value),
-            Self::F64(value) if value.is_finite() => serializer.serialize_f64(*value),
-            Self::F64(value) if value.is_nan() => serializer.serialize_str("NaN"),
-            Self::F64(value) => serializer.serialize_str(if *value > 0.0 { "Infinity" } else { "-Infinity" }),
+            Self::F64(value) => match non_finite_name(*value) {
+                None => serializer.serialize_f64(*value),
+                Some(name) => serializer.serialize_str(name),
+            },
             Self::Str(value) => serializer.serialize_str(value),
             Self::Json(value) => value.serialize(serializer),
         }

@@ -1,6 +1,11 @@
-//! [`block_on`]: a store without an async runtime.
+//! [`block_on`] and [`block_on_for`]: a store without an async runtime.
 
 use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
 /// Blocks this thread until the future is done, for programs that have no async runtime.
 ///
@@ -20,4 +25,40 @@ use std::future::Future;
 /// ```
 pub fn block_on<F: Future>(future: F) -> F::Output {
     pollster::block_on(future)
+}
+
+/// Blocks this thread until the future is done, and no longer than `at_most`. Returns none where the
+/// future was not done by then; it is dropped.
+///
+/// ```
+/// use std::time::Duration;
+/// use spanscope_model::block_on_for;
+///
+/// assert_eq!(block_on_for(async { 7 }, Duration::ZERO), Some(7));
+/// assert_eq!(block_on_for(std::future::pending::<()>(), Duration::from_millis(1)), None);
+/// ```
+pub fn block_on_for<F: Future>(future: F, at_most: Duration) -> Option<F::Output> {
+    let until = Instant::now().checked_add(at_most);
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return Some(output);
+        }
+        match until.map(|until| until.saturating_duration_since(Instant::now())) {
+            Some(Duration::ZERO) => return None,
+            Some(left) => thread::park_timeout(left),
+            // Later than any time that the clock can show.
+            None => thread::park(),
+        }
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
 }

@@ -20,6 +20,7 @@ pub mod filter;
 mod id;
 mod incoming;
 mod metric;
+mod non_finite;
 mod query;
 mod raw_value;
 mod run;
@@ -40,7 +41,7 @@ mod trace_parent;
 pub mod wire;
 
 pub use attributes::{Attributes, Value};
-pub use blocking::block_on;
+pub use blocking::{block_on, block_on_for};
 pub use capabilities::{Capabilities, StoreOrder};
 pub use category::{CATEGORIES, UNCATEGORIZED, category_of};
 pub use cursor::{Cursor, ParseCursorError};
@@ -57,6 +58,7 @@ pub use metric::{
     MetricKind, MetricLabel, MetricQuery, MetricQueryType, MetricSeries, TOKEN_METRICS, UsageBy, UsageQuery,
     UsageRow, stored_metric_name,
 };
+pub use non_finite::{non_finite_name, parse_non_finite};
 pub use query::{
     Condition, ConditionOp, ConditionTarget, LogFilter, Order, OrderKey, ParseOrderError, SpanField,
     SpanFilter, TraceFilter, TraceQuery,

@@ -1,12 +1,12 @@
 //! `spanscope run ID`: what an agent did to answer one request.
 
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Result;
 use serde_json::{Map, Value};
 use spanscope_model::{
-    Cursor, IdMatch, RunInfo, RunRange, RunStatus, StoreError, Timestamp, TraceStore, block_on,
+    Cursor, IdMatch, RunInfo, RunRange, RunStatus, StoreError, Timestamp, TraceStore, block_on, block_on_for,
 };
 use spanscope_runs::{DetailLevel, FollowStep, Follower, Run, RunEvent, TraceFormat as Shape, format_event};
 
@@ -23,8 +23,6 @@ use crate::render::text::{fit, wrap};
 use crate::render::time;
 use crate::render::timeline::Timeline;
 
-/// Between two looks at a run that goes on.
-const INTERVAL: Duration = Duration::from_millis(250);
 /// So many candidates are named where an id fits several.
 const MAX_NAMED: usize = 5;
 
@@ -274,6 +272,7 @@ fn follow(out: &Output, store: &dyn TraceStore, id: &str, level: DetailLevel) ->
     let began = Instant::now();
     let mut follower = Follower::default();
     let mut is_first = true;
+    let mut seen = 0;
     loop {
         let records = match block_on(store.run_records(id.to_owned(), follower.range(None))) {
             Ok(records) => records,
@@ -298,7 +297,11 @@ fn follow(out: &Output, store: &dyn TraceStore, id: &str, level: DetailLevel) ->
         show(&events)?;
         match follower.step(&records, Timestamp::now(), began.elapsed()) {
             FollowStep::ReadOn => {}
-            FollowStep::Wait(wait) => sleep(wait.min(INTERVAL)),
+            FollowStep::Wait(wait) => {
+                if let Some(change) = block_on_for(store.wait_for_change(seen), wait) {
+                    seen = change?;
+                }
+            }
             FollowStep::Over(status) => {
                 let head = follower.head_to_read(&records);
                 let head = head.and_then(|(trace, span)| block_on(store.get_span(trace, span)).ok());

@@ -6,14 +6,13 @@
 //! stored, or when its program has died.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serde::Serialize;
 use spanscope_model::{
     Cursor, LogEvent, LogFilter, Severity, Span, SpanFilter, SpanId, SpanState, StoredFilter, Timestamp,
-    TraceId, TraceStore, block_on,
+    TraceId, TraceStore, block_on, block_on_for,
 };
 
 use super::store::StoreFile;
@@ -22,8 +21,6 @@ use crate::output::{Output, json_line};
 use crate::render::line::{EntryLines, severity_of};
 use crate::resolve::severity;
 
-/// Between two looks.
-const INTERVAL: Duration = Duration::from_millis(250);
 /// Records of each kind read in one go.
 const RECORDS_AT_ONCE: u64 = 5_000;
 /// At the start, this many of the spans that were stored last are looked through for those that run.
@@ -41,13 +38,21 @@ pub(super) fn run(file: &StoreFile, args: &TailArgs) -> Result<()> {
     let mut lines = EntryLines::new(&out, false);
     let store = file.open()?;
     let mut follower = TailFollower::new(&*store)?;
+    let mut seen = 0;
     let last = follower.last(&*store, usize::try_from(args.lines).unwrap_or(usize::MAX), least)?;
     show(&out, &mut lines, &last)?;
     loop {
         let mut records = follower.news(&*store)?;
         records.retain(|record| record.is_at_least(least));
         show(&out, &mut lines, &records)?;
-        sleep(INTERVAL);
+        let change = store.wait_for_change(seen);
+        let change = match follower.must_ask_in() {
+            Some(pause) => block_on_for(change, pause),
+            None => Some(block_on(change)),
+        };
+        if let Some(change) = change {
+            seen = change?;
+        }
     }
 }
 
@@ -167,6 +172,12 @@ impl TailFollower {
         }
         records.sort_by_key(Record::time);
         Ok(records)
+    }
+
+    /// The time until running spans are asked for again; none where no span runs.
+    fn must_ask_in(&self) -> Option<Duration> {
+        let pause = ASK_EVERY.saturating_sub(self.last_asked.elapsed());
+        (!self.running.spans.is_empty()).then_some(pause)
     }
 
     /// Of these spans those that ended; the others are waited for.

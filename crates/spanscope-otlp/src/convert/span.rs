@@ -12,7 +12,7 @@ use spanscope_core::capture::{
 use spanscope_core::queue::{EventEntry, SpanEntry};
 use spanscope_model::text::cut;
 use spanscope_model::wire::{self, cut_length};
-use spanscope_model::{SpanKind, SpanStatus};
+use spanscope_model::{SpanKind, SpanStatus, non_finite_name};
 
 use super::{otel_value, system_time};
 use crate::settings::{ContentPolicy, Limits};
@@ -247,7 +247,9 @@ impl Attributes {
 
     fn push(&mut self, key: &str, value: Value) {
         let value = match value {
-            Value::F64(number) if self.is_json && !number.is_finite() => not_finite(number).into(),
+            Value::F64(number) if self.is_json => {
+                non_finite_name(number).map_or(Value::F64(number), Value::from)
+            }
             value => value,
         };
         if self.list.len() < self.max {
@@ -259,16 +261,5 @@ impl Attributes {
 
     pub(super) fn finish(self) -> (Vec<KeyValue>, u32) {
         (self.list, self.dropped)
-    }
-}
-
-/// As OTLP's JSON and our own have it.
-fn not_finite(number: f64) -> &'static str {
-    if number.is_nan() {
-        "NaN"
-    } else if number > 0.0 {
-        "Infinity"
-    } else {
-        "-Infinity"
     }
 }

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use serde::Deserialize as _;
 use serde_json::Value as Json;
-use spanscope_model::{Attributes, Value, wire};
+use spanscope_model::{Attributes, Value, non_finite_name, wire};
 
 /// Up to here it is cheaper to look at each key than to hash them.
 const FEW: usize = 64;
@@ -62,15 +62,7 @@ fn json(value: Option<AnyValue>) -> Json {
 
 /// A number as JSON, in the words of the model and of OTLP where JSON has no number.
 pub(super) fn float(number: f64) -> Json {
-    if number.is_finite() {
-        number.into()
-    } else if number.is_nan() {
-        "NaN".into()
-    } else if number > 0.0 {
-        "Infinity".into()
-    } else {
-        "-Infinity".into()
-    }
+    non_finite_name(number).map_or_else(|| number.into(), Json::from)
 }
 
 /// Takes a text out of attributes. A value of another type stays where it is.

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use spanscope_model::{SpanId, TraceId};
+use spanscope_model::{SpanId, TraceId, non_finite_name};
 
 use super::entry::{Entry, EntryKind, Outcome};
 use super::markup;
@@ -161,16 +161,15 @@ fn push_ms(out: &mut String, key: &str, duration: Duration) {
     let _ = write!(out, ",\"{key}\":{:?}", duration.as_secs_f64() * 1e3);
 }
 
-/// Not-a-number and the infinities are texts, as everywhere in the model.
 fn push_typed(out: &mut String, value: RawValue<'_>) {
     let _ = match value {
         RawValue::Bool(value) => write!(out, "{value}"),
         RawValue::I64(value) => write!(out, "{value}"),
         RawValue::U64(value) => write!(out, "{value}"),
-        RawValue::F64(value) if value.is_finite() => write!(out, "{value:?}"),
-        RawValue::F64(value) if value.is_nan() => out.write_str("\"NaN\""),
-        RawValue::F64(value) if value > 0.0 => out.write_str("\"Infinity\""),
-        RawValue::F64(_) => out.write_str("\"-Infinity\""),
+        RawValue::F64(value) => match non_finite_name(value) {
+            None => write!(out, "{value:?}"),
+            Some(name) => write!(out, "\"{name}\""),
+        },
         RawValue::Text(text, _) => {
             push_text(out, text);
             Ok(())

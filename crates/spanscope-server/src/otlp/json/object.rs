@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use super::node::Node;
 use super::wrong::Wrong;
+use spanscope_model::parse_non_finite;
+
 use crate::otlp::tally::{RequestTally, shown};
 
 /// What is left of an object. What nobody takes is unknown, and ignored.
@@ -194,12 +196,10 @@ fn whole_float(number: f64) -> Option<i128> {
 pub(super) fn float(value: &Node<'_>) -> Result<f64, Wrong> {
     let number = match value {
         Node::Number(number) => number.as_f64(),
-        Node::Text(text) => match text.as_ref() {
-            "NaN" => Some(f64::NAN),
-            "Infinity" => Some(f64::INFINITY),
-            "-Infinity" => Some(f64::NEG_INFINITY),
-            text => text.parse().ok().filter(|number: &f64| number.is_finite()),
-        },
+        Node::Text(text) => {
+            let finite = || text.parse().ok().filter(|number: &f64| number.is_finite());
+            parse_non_finite(text).or_else(finite)
+        }
         _ => None,
     };
     number.ok_or_else(|| unfit(value, "a number"))

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use spanscope_core::capture::{CallsiteInfo, Decoder, FieldReader, RawValue, ResolvedField, SpanIds};
 use spanscope_model::wire::cut_length;
-use spanscope_model::{SpanKind, SpanStatus, Tenant};
+use spanscope_model::{SpanKind, SpanStatus, Tenant, non_finite_name};
 use spanscope_runs::{RunAttributes, is_run_attribute, run_attributes};
 
 use crate::file::rows::Indexed;
@@ -174,12 +174,7 @@ fn push_json(out: &mut String, value: &RawValue<'_>) {
             Some(number) => {
                 let _ = write!(out, "{number}");
             }
-            None if number.is_nan() => out.push_str("\"NaN\""),
-            None => out.push_str(if *number > 0.0 {
-                "\"Infinity\""
-            } else {
-                "\"-Infinity\""
-            }),
+            None => push_text(out, non_finite_name(*number).unwrap_or_default()),
         },
         RawValue::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
         // Integers are most of what is not text; formatting them through `fmt` takes twice as long.
