@@ -117,10 +117,11 @@ impl TraceChange {
         self.errors += i64::from(status == Some(1));
     }
 
-    /// Counts the end of a span that was counted while it ran.
-    pub(crate) fn note_end(&mut self, status: Option<i64>) {
+    /// Counts the end of a span that was counted while it ran, with the status that it had then: it
+    /// failed if its end says so, and once.
+    pub(crate) fn note_end(&mut self, before: Option<i64>, status: Option<i64>) {
         self.open -= 1;
-        self.errors += i64::from(status == Some(1));
+        self.errors += i64::from(status == Some(1)) - i64::from(before == Some(1));
     }
 
     /// Notes the time to live that a span brought, if it did.

@@ -229,7 +229,8 @@ impl<'a> Batch<'a> {
             self.outcome.ended.push(key);
             if self.end_running(trace_row, row, key, callsite, duration, status, span)? {
                 if let Some(trace) = self.rows.touched(span.ids.trace_id) {
-                    trace.note_end(Some(status_number(status)));
+                    // A span that runs has no status in this program's rows.
+                    trace.note_end(None, Some(status_number(status)));
                 }
                 self.rows.note_end(trace_row, row)?;
                 self.note_run(

@@ -31,7 +31,7 @@ impl Batch<'_> {
         let (callsite, name) = self.place(&span.place)?;
         let row = match known {
             Some(Known { row, state }) => match (state, span.duration) {
-                (KnownState::Running, Some(duration)) => {
+                (KnownState::Running(_), Some(duration)) => {
                     self.end_running(trace_row, row, callsite, name, duration, span)?;
                     self.rows.note_end(trace_row, row)?;
                     row
@@ -67,7 +67,7 @@ impl Batch<'_> {
         if let Some(trace) = self.rows.touched(trace_id) {
             match known.map(|known| known.state) {
                 None => trace.note_span(span.duration, span.status),
-                Some(KnownState::Running) => trace.note_end(span.status),
+                Some(KnownState::Running(before)) => trace.note_end(before, span.status),
                 Some(_) => {}
             }
             if span.parent.is_none() {
@@ -95,7 +95,7 @@ impl Batch<'_> {
             self.add_event(process, Some(trace_id), event)?;
         }
         let state = match span.duration {
-            None if known.is_none() => KnownState::Running,
+            None if known.is_none() => KnownState::Running(span.status),
             _ => KnownState::Whole,
         };
         self.met.insert((trace_row, span.key), Known { row, state });
@@ -178,7 +178,7 @@ impl Batch<'_> {
         let (row, was_running) = match known {
             Some(Known {
                 row,
-                state: KnownState::Running,
+                state: KnownState::Running(before),
             }) => {
                 self.rows.flush_spans()?;
                 let attributes: String = self
@@ -194,7 +194,7 @@ impl Batch<'_> {
                 })?;
                 self.rows.note_end(trace_row, row)?;
                 self.rows.note_root_of_run(trace_row);
-                (row, true)
+                (row, Some(before))
             }
             Some(_) => return Ok(false),
             None => {
@@ -224,21 +224,19 @@ impl Batch<'_> {
                     half: None,
                 };
                 self.rows.add_span(row, &span_row)?;
-                (row, false)
+                (row, None)
             }
         };
         if let Some(trace) = self.rows.touched(trace_id) {
-            if was_running {
-                trace.note_end(Some(end.status));
-            } else {
-                trace.note_span(Some(0), Some(end.status));
+            match was_running {
+                Some(before) => trace.note_end(before, Some(end.status)),
+                None => trace.note_span(Some(0), Some(end.status)),
             }
             trace.note_expiry(end.expires);
         }
-        let state = if was_running {
-            KnownState::Whole
-        } else {
-            KnownState::EndOnly
+        let state = match was_running {
+            Some(_) => KnownState::Whole,
+            None => KnownState::EndOnly,
         };
         self.met.insert((trace_row, end.key), Known { row, state });
         Ok(true)
@@ -254,12 +252,12 @@ impl Batch<'_> {
         let mut find = self.db.prepare_cached(match stored_spans {
             0 => return Ok(None),
             1..=FEW_SPANS => {
-                "SELECT s.id, s.duration IS NULL AND p.resource IS NOT NULL, s.extra = ?3 FROM _span s INDEXED BY _span_trace
+                "SELECT s.id, s.duration IS NULL AND p.resource IS NOT NULL, s.extra = ?3, s.status FROM _span s INDEXED BY _span_trace
                  LEFT JOIN _process p ON p.id = s.process
                  WHERE s.trace = ?2 AND s.span_id = ?1 AND s.half IS NULL ORDER BY s.id DESC LIMIT 1"
             }
             _ => {
-                "SELECT s.id, s.duration IS NULL AND p.resource IS NOT NULL, s.extra = ?3 FROM _span s INDEXED BY _span_hex
+                "SELECT s.id, s.duration IS NULL AND p.resource IS NOT NULL, s.extra = ?3, s.status FROM _span s INDEXED BY _span_hex
                  LEFT JOIN _process p ON p.id = s.process
                  WHERE s.span_hex = printf('%016x', ?1) AND s.trace = ?2 AND s.half IS NULL ORDER BY s.id DESC LIMIT 1"
             }
@@ -267,7 +265,7 @@ impl Batch<'_> {
         find.query_row(params![key, trace, END_ONLY], |row| {
             let is_end_only: Option<bool> = row.get(2)?;
             let state = match (row.get(1)?, is_end_only) {
-                (true, _) => KnownState::Running,
+                (true, _) => KnownState::Running(row.get(3)?),
                 (false, Some(true)) => KnownState::EndOnly,
                 (false, _) => KnownState::Whole,
             };

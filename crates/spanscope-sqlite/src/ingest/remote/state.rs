@@ -48,7 +48,8 @@ pub(super) struct Known {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KnownState {
     Whole,
-    Running,
+    /// With the status that it has so far: a sender may know that it fails before it ends.
+    Running(Option<i64>),
     EndOnly,
 }
 
