@@ -14,6 +14,7 @@ mod reads;
 mod runs;
 mod sending;
 mod serving;
+mod sharing;
 mod sizes;
 mod statements;
 mod sustained;
@@ -96,6 +97,7 @@ fn main() -> Result<()> {
     }
     if wants("receiving") {
         serving::receive(&mut table, folder.path(), &sizes)?;
+        sharing::share(&mut table, folder.path(), &sizes)?;
     }
     if wants("serving") {
         serving::answer(&mut table, folder.path(), &sizes)?;

@@ -26,7 +26,7 @@ use crate::sizes::Sizes;
 use crate::sustained;
 
 /// Spans of one request, as the SDKs' batch processors send them.
-const SPANS_A_REQUEST: usize = 512;
+pub(crate) const SPANS_A_REQUEST: usize = 512;
 const SPANS_A_TRACE: usize = 8;
 /// Requests that are under way at one time.
 const SENDERS: usize = 32;
@@ -94,7 +94,7 @@ impl Client {
     }
 
     /// Posts a body and answers how long the answer is; anything but 200 is an error.
-    fn post(&mut self, path: &str, kind: &str, body: &[u8]) -> Result<usize> {
+    pub(crate) fn post(&mut self, path: &str, kind: &str, body: &[u8]) -> Result<usize> {
         let head = format!(
             "POST {path} HTTP/1.1\r\nhost: {}\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n",
             self.host,
@@ -240,7 +240,7 @@ fn attribute(key: &str, value: Value) -> KeyValue {
 
 /// Spans as an instrumented server of models sends them, in traces of a few; ids are missing. As in the other sections, the root of a
 /// trace names its session, a key that the store is configured for by default.
-fn request(spans: usize) -> ExportTraceServiceRequest {
+pub(crate) fn request(spans: usize) -> ExportTraceServiceRequest {
     let names = [
         "POST /v1/chat",
         "agent turn",
@@ -292,7 +292,7 @@ fn request(spans: usize) -> ExportTraceServiceRequest {
 }
 
 /// Gives the spans of a request ids and times that no other request has. Span ids are spread, as those of SDKs are.
-fn name_spans(request: &mut ExportTraceServiceRequest, number: u64) {
+pub(crate) fn name_spans(request: &mut ExportTraceServiceRequest, number: u64) {
     let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
     let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
     let spans = &mut request.resource_spans[0].scope_spans[0].spans;
