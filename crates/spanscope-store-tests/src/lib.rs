@@ -14,12 +14,20 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(missing_docs, reason = "the name of a test is its claim")]
 
+pub mod conditions;
 pub mod events;
 pub mod followed;
+pub mod hooked;
+pub mod limits;
+pub mod lists;
 pub mod made;
+pub mod metrics;
+pub mod rows;
 pub mod runs;
+pub mod statistics;
 pub mod stored;
 pub mod tenants;
+pub mod trees;
 
 use std::sync::Arc;
 
@@ -29,7 +37,8 @@ use spanscope_model::{Capabilities, TraceStore, block_on};
 pub trait Fixture {
     fn new() -> Self;
 
-    /// Opens a store in which nothing is stored, and says what it can do.
+    /// Opens a store in which nothing is stored, which keeps records however old they are, and says
+    /// what it can do.
     fn open(&self) -> (Arc<dyn TraceStore>, Capabilities);
 
     /// Returns when the store shows everything that it has taken in. By default at once.
@@ -83,6 +92,7 @@ macro_rules! each_test {
                 a_span_is_stored_once_however_often_it_comes,
                 log_events_beside_the_spans_don_t_make_a_trace_longer,
                 a_batch_is_known_by_its_name_for_each_tenant,
+                a_span_that_failed_while_it_ran_counts_as_its_end_says,
             }
             events {
                 events_of_the_telemetry_api_become_spans_whichever_comes_first,
@@ -90,6 +100,49 @@ macro_rules! each_test {
                 a_traceparent_continues_that_trace_for_all_that_follows,
                 a_malformed_traceparent_continues_nothing_and_is_not_stored,
                 events_that_make_no_sense_are_refused,
+            }
+            conditions {
+                values_compare_by_their_json_type,
+                integers_beyond_the_signed_range_keep_their_last_digit,
+                keys_are_literal_whatever_is_in_them,
+                values_are_literal_whatever_is_in_them,
+                a_nested_object_is_not_reached_by_dots,
+                own_fields_are_asked_for_by_name,
+                all_conditions_must_hold_on_one_same_span,
+                conditions_that_make_no_sense_are_refused_with_the_fix,
+            }
+            lists {
+                pages_neither_overlap_nor_skip_in_any_order,
+                wrong_orders_limits_and_offsets_are_refused,
+                traces_are_summed_up_and_filtered,
+                a_trace_continued_from_elsewhere_has_its_first_span_as_root,
+                spans_come_newest_stored_first_or_in_the_order_asked_for,
+                ids_are_found_by_an_unambiguous_beginning,
+                logs_are_the_newest_in_the_order_of_their_times,
+                conditions_and_pages_go_together,
+            }
+            trees {
+                a_tree_holds_what_lies_below_down_to_its_depth,
+                cycles_and_orphans_do_no_harm,
+                attributes_are_cut_to_the_ones_asked_for,
+                of_a_span_id_in_two_traces_the_newest_counts,
+                a_deep_chain_is_no_problem,
+                query_spans_answers_spans_that_carry_all_attributes,
+            }
+            metrics {
+                steps_begin_with_the_clock_and_the_end_is_not_part_of_the_range,
+                answers_are_those_of_the_measurements_whatever_the_range_and_the_step,
+                matchers_choose_series_and_regular_expressions_match_the_whole_value,
+                metrics_are_listed_with_what_is_known_of_them,
+                questions_that_make_no_sense_are_refused_and_unknown_metrics_are_empty,
+            }
+            statistics {
+                what_is_stored_is_counted_by_kind_and_by_service,
+                percentiles_are_within_one_percent_of_the_true_ones,
+                running_and_older_spans_do_not_count,
+            }
+            limits {
+                what_a_store_can_not_do_fails_as_unsupported,
             }
             tenants {
                 a_tenant_sees_nothing_of_another_ones,

@@ -241,7 +241,7 @@ pub fn a_run_goes_from_running_to_its_end_whichever_of_its_spans_comes_first<F: 
 }
 
 pub fn runs_of_one_trace_are_told_apart_by_their_task_ids<F: Fixture>() {
-    let Some(open) = Open::<F>::that(|can| can.writes) else {
+    let Some(open) = Open::<F>::that(|can| can.deletes) else {
         return;
     };
     let db = open.store();

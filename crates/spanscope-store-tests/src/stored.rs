@@ -3,11 +3,11 @@
 use serde_json::json;
 use spanscope_model::{
     Adds, Attributes, Condition, ConditionOp, IngestReceipt, Link, LogEvent, LogFilter, NewEvent, NewRecords,
-    NewSpan, Scope, Severity, Source, SourceRecords, SpanFilter, SpanKind, SpanStatus, TraceFilter, Value,
-    block_on,
+    NewSpan, Scope, Severity, Source, SourceRecords, Span, SpanFilter, SpanKind, SpanStatus, TraceFilter,
+    Value, block_on,
 };
 
-use crate::made::{ago, event, of, point, records, span, span_id, store, total, trace_id};
+use crate::made::{ago, event, failed, of, point, records, running, span, span_id, store, total, trace_id};
 use crate::{Fixture, Open};
 
 pub fn what_is_stored_is_what_was_given<F: Fixture>() {
@@ -202,4 +202,46 @@ pub fn a_batch_is_known_by_its_name_for_each_tenant<F: Fixture>() {
         "another tenant's is another batch"
     );
     assert_eq!(total(&*acme, "jobs_total"), Some(Value::I64(3)));
+}
+
+pub fn a_span_that_failed_while_it_ran_counts_as_its_end_says<F: Fixture>() {
+    for at_once in [true, false] {
+        let Some(open) = Open::<F>::that(|can| can.running_spans) else {
+            return;
+        };
+        let db = open.store();
+        let begun = failed(running(span(1, 1, 0, "work")));
+        let begun = Span {
+            status: Some(SpanStatus::Error),
+            ..begun
+        };
+        let recovered = span(1, 1, 0, "work");
+        let still_failed = failed(span(2, 1, 0, "work"));
+        let other = Span {
+            trace_id: trace_id(2),
+            ..begun.clone()
+        };
+        let batches = match at_once {
+            true => vec![vec![begun, other, recovered, still_failed]],
+            false => vec![vec![begun, other], vec![recovered, still_failed]],
+        };
+        for batch in batches {
+            store::<F>(db, records(batch));
+        }
+        let listed = block_on(db.list_traces(TraceFilter::default())).unwrap();
+        let of = |number: u128| {
+            let trace = listed
+                .iter()
+                .find(|trace| trace.trace.trace_id == trace_id(number))
+                .unwrap();
+            (trace.status, trace.error_count, trace.span_count)
+        };
+        assert_eq!(of(1), (Some(SpanStatus::Ok), 0, 1));
+        assert_eq!(of(2), (Some(SpanStatus::Error), 1, 1));
+        let errors = TraceFilter {
+            errors: true,
+            ..TraceFilter::default()
+        };
+        assert_eq!(block_on(db.list_traces(errors)).unwrap().len(), 1);
+    }
 }

@@ -1,6 +1,7 @@
 //! The contract of every store, run against `SqliteStore`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use spanscope_model::{Capabilities, TraceStore};
 use spanscope_sqlite::SqliteStore;
@@ -15,7 +16,9 @@ impl Fixture for SqliteFile {
     }
 
     fn open(&self) -> (Arc<dyn TraceStore>, Capabilities) {
+        let a_century = Duration::from_secs(100 * 365 * 86_400);
         let store = SqliteStore::builder()
+            .retention(a_century)
             .open(self.0.path().join("trace_store.db"))
             .unwrap();
         let capabilities = store.capabilities();

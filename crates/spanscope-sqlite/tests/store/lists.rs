@@ -1,112 +1,10 @@
 use serde_json::json;
 use spanscope_model::{
-    Condition, ConditionOp, Cursor, IdMatch, LogFilter, Severity, SpanFilter, SpanState, SpanStatus,
-    StoredFilter, Timestamp, TraceFilter, TraceQuery, TraceStore, block_on,
+    Cursor, LogFilter, Severity, SpanFilter, SpanState, SpanStatus, Timestamp, TraceFilter, TraceStore,
+    block_on,
 };
 
-use crate::support::{MIDNIGHT, MILLISECOND, Row, SECOND, StoreFile, span_id, trace_id};
-
-fn hundred() -> StoreFile {
-    let file = StoreFile::new();
-    for trace in 1..=100_i64 {
-        file.add(&Row {
-            trace: trace.unsigned_abs().into(),
-            id: trace,
-            // Ten traces a moment, so that ties are common.
-            start: MIDNIGHT + trace / 10 * SECOND,
-            duration: Some(trace % 7 * MILLISECOND),
-            ..Row::default()
-        });
-    }
-    file
-}
-
-#[test]
-fn pages_neither_overlap_nor_skip_in_any_order() {
-    let file = hundred();
-    let store = file.store();
-    for order in [
-        "",
-        "start_time",
-        "-start_time",
-        "-duration_ms",
-        "duration_ms",
-        "end_time",
-        "span_count",
-        "-trace_id",
-    ] {
-        let mut seen = Vec::new();
-        for page in 0.. {
-            let query = TraceQuery {
-                limit: Some(7),
-                offset: Some(page * 7),
-                order_by: (!order.is_empty()).then(|| vec![order.to_owned()]),
-                ..TraceQuery::default()
-            };
-            let found = block_on(store.query_traces(query)).unwrap();
-            if found.is_empty() {
-                break;
-            }
-            seen.extend(found.into_iter().map(|trace| trace.trace_id));
-        }
-        assert_eq!(seen.len(), 100, "{order}");
-        let first = seen[0];
-        seen.sort_unstable();
-        seen.dedup();
-        assert_eq!(seen.len(), 100, "{order}");
-        if order.is_empty() || order == "-trace_id" {
-            assert_eq!(first, trace_id(100), "newest first");
-        }
-    }
-}
-
-#[test]
-fn wrong_orders_limits_and_offsets_are_refused() {
-    let file = hundred();
-    let store = file.store();
-    let ask = |query| block_on(store.query_traces(query)).unwrap_err();
-    for order in ["name", "-", "", "start_time; drop table _span", "--start_time"] {
-        let error = ask(TraceQuery {
-            order_by: Some(vec![order.to_owned()]),
-            ..TraceQuery::default()
-        });
-        assert!(error.is_invalid_input());
-        assert!(
-            error
-                .to_string()
-                .contains("start_time end_time duration_ms trace_id span_count"),
-            "{error}"
-        );
-    }
-    assert!(
-        ask(TraceQuery {
-            limit: Some(-1),
-            ..TraceQuery::default()
-        })
-        .is_invalid_input()
-    );
-    assert!(
-        ask(TraceQuery {
-            offset: Some(-1),
-            ..TraceQuery::default()
-        })
-        .is_invalid_input()
-    );
-    assert_eq!(
-        block_on(store.query_traces(TraceQuery {
-            limit: Some(0),
-            ..TraceQuery::default()
-        }))
-        .unwrap(),
-        []
-    );
-    let none = TraceQuery {
-        limit: None,
-        offset: None,
-        ..TraceQuery::default()
-    };
-    assert_eq!(block_on(store.query_traces(none)).unwrap().len(), 100);
-}
+use crate::support::{MIDNIGHT, Row, SECOND, StoreFile, span_id, trace_id};
 
 #[test]
 fn traces_are_summed_up_and_filtered() {
@@ -201,30 +99,6 @@ fn traces_are_summed_up_and_filtered() {
 }
 
 #[test]
-fn a_trace_continued_from_elsewhere_has_its_first_span_as_root() {
-    let file = StoreFile::new();
-    file.add(&Row {
-        id: 2,
-        parent: Some(77),
-        start: MIDNIGHT + 5,
-        ..Row::default()
-    });
-    file.add(&Row {
-        id: 3,
-        parent: Some(2),
-        start: MIDNIGHT + 9,
-        ..Row::default()
-    });
-    let trace = block_on(file.store().get_trace(trace_id(1))).unwrap();
-    assert_eq!(trace.root_span_id, span_id(2));
-    assert!(
-        block_on(file.store().get_trace(trace_id(9)))
-            .unwrap_err()
-            .is_not_found()
-    );
-}
-
-#[test]
 fn marks_only_shorten_the_way_to_spans_since_a_moment() {
     let file = StoreFile::new();
     for id in 1..=30 {
@@ -262,64 +136,6 @@ fn marks_only_shorten_the_way_to_spans_since_a_moment() {
         .unwrap();
         assert_eq!(i64::try_from(logs.len()).unwrap(), expected);
     }
-}
-
-#[test]
-fn spans_come_newest_stored_first_or_in_the_order_asked_for() {
-    let file = StoreFile::new();
-    for (id, ms) in [(1, 1500), (2, 20), (3, 3000), (4, 10)] {
-        file.add(&Row {
-            id,
-            duration: Some(ms * MILLISECOND),
-            is_error: id == 2,
-            ..Row::default()
-        });
-    }
-    let store = file.store();
-    let ids = |filter| {
-        let spans = block_on(store.list_spans(filter)).unwrap();
-        spans
-            .iter()
-            .map(|span| i64::from_be_bytes(span.span_id.to_bytes()))
-            .collect::<Vec<_>>()
-    };
-    let ordered = |order: &str, limit| SpanFilter {
-        order_by: vec![order.parse().unwrap()],
-        limit,
-        ..SpanFilter::default()
-    };
-    assert_eq!(ids(SpanFilter::default()), [4, 3, 2, 1]);
-    assert_eq!(ids(ordered("-duration_ms", 2)), [3, 1]);
-    assert_eq!(ids(ordered("-duration_ms", 3)), [3, 1, 2]);
-    assert_eq!(ids(ordered("duration_ms", 9)), [4, 2, 1, 3]);
-    assert_eq!(
-        ids(SpanFilter {
-            errors: true,
-            ..SpanFilter::default()
-        }),
-        [2]
-    );
-    assert_eq!(
-        ids(SpanFilter {
-            limit: 1,
-            offset: 1,
-            ..SpanFilter::default()
-        }),
-        [3]
-    );
-    assert!(
-        block_on(store.list_spans(ordered("span_count", 1)))
-            .unwrap_err()
-            .is_invalid_input()
-    );
-    let third_and_fourth = block_on(store.stored_after(Cursor::new([2, 0, 0]), StoredFilter::default(), 10));
-    let third_and_fourth: Vec<_> = third_and_fourth
-        .unwrap()
-        .spans
-        .iter()
-        .map(|span| span.span_id)
-        .collect();
-    assert_eq!(third_and_fourth, [span_id(3), span_id(4)]);
 }
 
 #[test]
@@ -365,36 +181,6 @@ fn a_span_comes_back_as_it_was_stored() {
             .unwrap_err()
             .is_not_found()
     );
-}
-
-#[test]
-fn ids_are_found_by_an_unambiguous_beginning() {
-    let file = StoreFile::new();
-    file.add(&Row {
-        trace: 0xabcd_1111 << 96,
-        id: 0x1234_5678_0000_0001,
-        ..Row::default()
-    });
-    file.add(&Row {
-        trace: 0xabcd_2222 << 96,
-        id: 0x1234_9999_0000_0001,
-        ..Row::default()
-    });
-    let store = file.store();
-    let resolve = |prefix: &str| block_on(store.resolve_id(prefix.to_owned()));
-    assert_eq!(
-        resolve("ABCD1").unwrap(),
-        IdMatch::Trace(trace_id(0xabcd_1111 << 96))
-    );
-    assert_eq!(
-        resolve("12345").unwrap(),
-        IdMatch::Span(trace_id(0xabcd_1111 << 96), span_id(0x1234_5678_0000_0001))
-    );
-    assert!(matches!(resolve("1234999900000001").unwrap(), IdMatch::Span(..)));
-    for wrong in ["abcd", "abc", "", "xyzw", "1234", "abcd%", "ab'cd"] {
-        assert!(resolve(wrong).unwrap_err().is_invalid_input(), "{wrong}");
-    }
-    assert!(resolve("ffff").unwrap_err().is_not_found());
 }
 
 #[test]
@@ -511,18 +297,4 @@ fn recent_logs_are_exact_although_the_end_of_the_file_is_looked_at_first() {
         logs.iter().map(|log| log.message.as_str()).collect::<Vec<_>>(),
         ["200", "from the future"]
     );
-}
-
-#[test]
-fn conditions_and_pages_go_together() {
-    let file = hundred();
-    let filter = TraceFilter {
-        conditions: vec![Condition::new("duration_ms", ConditionOp::Gt, 3)],
-        limit: 5,
-        offset: 3,
-        ..TraceFilter::default()
-    };
-    let found = block_on(file.store().list_traces(filter)).unwrap();
-    assert_eq!(found.len(), 5);
-    assert!(found.iter().all(|trace| trace.duration_ms > Some(3.0)));
 }

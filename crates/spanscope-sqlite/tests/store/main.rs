@@ -3,10 +3,10 @@
 
 mod conditions;
 mod contract;
-mod datasets;
 mod fixture;
 mod imports;
 mod intake;
+mod limited;
 mod lists;
 mod maintenance;
 mod metrics;
@@ -14,5 +14,4 @@ mod opening;
 mod sql;
 mod statistics;
 mod support;
-mod trees;
 mod versions;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, params};
 use spanscope_model::{
-    LabelMatcher, LabelOperator, MetricKind, MetricQuery, MetricQueryType, MetricSeries, SqlStore as _,
-    Timestamp, TraceStore, Value, block_on,
+    LabelMatcher, LabelOperator, MetricKind, MetricQuery, MetricSeries, SqlStore as _, Timestamp, TraceStore,
+    Value, block_on,
 };
 use spanscope_sqlite::{ImportReport, SqliteStore};
 
@@ -102,78 +102,6 @@ fn check(path: &Path) {
         let found: i64 = db.query_row(wrong, [], |row| row.get(0)).unwrap();
         assert_eq!(found, 0, "{wrong}");
     }
-}
-
-#[test]
-fn steps_begin_with_the_clock_and_the_end_is_not_part_of_the_range() {
-    let at = |minutes: i64| MIDNIGHT + minutes * MINUTE;
-    let measured: Vec<Measured> = vec![
-        ("a", at(0), 1.into()),
-        ("a", at(4) + MINUTE - 1, 2.into()),
-        ("a", at(5), 4.into()),
-        ("b", at(7), 8.into()),
-        ("a", at(12), 16.into()),
-    ];
-    let second = MIDNIGHT / SECOND;
-    let answer = |kind, query: &MetricQuery| {
-        let source = source(kind, &measured);
-        let (_, store) = imported(&source);
-        shown(&block_on(store.query_metrics(query.clone())).unwrap())
-    };
-    let five = query(at(0), at(12), Some("5m"));
-    assert_eq!(
-        answer(MetricKind::Counter, &five),
-        [
-            (
-                "l=a".to_owned(),
-                vec![(second, 3.into()), (second + 300, 4.into())]
-            ),
-            ("l=b".to_owned(), vec![(second + 300, 8.into())]),
-        ]
-    );
-    assert_eq!(
-        answer(MetricKind::Gauge, &five)[0].1,
-        [(second, 2.into()), (second + 300, 4.into())],
-        "the last value of each step"
-    );
-    let ragged = query(at(0) + 1, at(12) + 1, Some("5m"));
-    assert_eq!(
-        answer(MetricKind::Histogram, &ragged)[0].1,
-        [
-            (second, 2.into()),
-            (second + 300, 4.into()),
-            (second + 600, 16.into())
-        ]
-    );
-    let raw = answer(MetricKind::Counter, &query(at(0), at(6), None));
-    assert_eq!(
-        raw,
-        [(
-            "l=a".to_owned(),
-            vec![
-                (second, 1.into()),
-                (second + 299, 2.into()),
-                (second + 300, 4.into())
-            ]
-        )]
-    );
-    let instant = MetricQuery {
-        query_type: MetricQueryType::Instant,
-        ..query(at(0), at(12) + 1, Some("5m"))
-    };
-    let whole = answer(MetricKind::Counter, &instant);
-    assert_eq!(whole[0].1, [(second + 720, 23.into())]);
-    assert_eq!(
-        answer(MetricKind::Gauge, &instant)[0].1,
-        [(second + 720, 16.into())]
-    );
-    let week = answer(MetricKind::Counter, &query(at(0), at(13), Some("1w")));
-    let thursday = 1_795_046_400; // 2026-11-19
-    assert_eq!(
-        week[0].1,
-        [(thursday, 23.into())],
-        "weeks begin on Thursdays, as 1970 did"
-    );
 }
 
 /// The answer without roll-ups, written down as simply as it can be.
@@ -311,45 +239,6 @@ fn one_series_of_very_many_is_found_among_them() {
         let expected: Vec<Value> = sums.into_iter().map(|sum| Value::I64(sum * 8)).collect();
         assert_eq!(values, expected, "{value}");
     }
-}
-
-#[test]
-fn questions_that_make_no_sense_are_refused_and_unknown_metrics_are_empty() {
-    let file = source(MetricKind::Counter, &[("a", MIDNIGHT, 1.into())]);
-    let (_, store) = imported(&file);
-    let ask = |query| block_on(store.query_metrics(query));
-    let refused = |query, word: &str| {
-        let error = ask(query).unwrap_err();
-        assert!(
-            error.is_invalid_input() && error.to_string().contains(word),
-            "{error}"
-        );
-    };
-    refused(query(MIDNIGHT + 1, MIDNIGHT, None), "after its end");
-    refused(query(i64::MIN, MIDNIGHT, None), "out of range");
-    refused(query(MIDNIGHT, i64::MAX, Some("1m")), "out of range");
-    let bad = LabelMatcher {
-        name: "l".to_owned(),
-        value: "(".to_owned(),
-        operator: LabelOperator::RegexMatch,
-    };
-    let mut wrong = query(MIDNIGHT, MIDNIGHT + 1, None);
-    wrong.metric = "unknown".to_owned();
-    assert!(ask(wrong.clone()).unwrap().is_empty());
-    wrong.matchers.push(bad);
-    refused(wrong, "\"(\"");
-    assert!(ask(query(MIDNIGHT, MIDNIGHT, Some("1m"))).unwrap().is_empty());
-    for granularity in ["1s", "1m", "1w", "366d"] {
-        let all = query(i64::MIN + 1, i64::MAX - 1, Some(granularity));
-        assert_eq!(ask(all).unwrap().len(), 1, "the largest range there is");
-    }
-    let injected = query(MIDNIGHT, MIDNIGHT + 1, Some("1m"));
-    let injected = MetricQuery {
-        metric: "m'; DROP TABLE _point; --".to_owned(),
-        ..injected
-    };
-    assert!(ask(injected).unwrap().is_empty());
-    assert_eq!(ask(query(MIDNIGHT, MIDNIGHT + 1, None)).unwrap().len(), 1);
 }
 
 /// A file as version 1 made it.

@@ -1,4 +1,4 @@
-//! Tenants of programs that write the file themselves, of imports and of datasets.
+//! Tenants of programs that write the file themselves, and of imports.
 
 use std::sync::Arc;
 
@@ -15,23 +15,6 @@ fn two_tenants() -> (Open, Arc<dyn TraceStore>, Arc<dyn TraceStore>) {
     let open = open();
     let [acme, other] = give_two_tenants::<SqliteFile>(&open.store);
     (open, acme, other)
-}
-
-#[test]
-fn each_tenant_has_datasets_of_its_own() {
-    let (open, acme, other) = two_tenants();
-    for (tenant, spans) in [(&acme, 2), (&other, 3)] {
-        let saved = tenant.save_spans_to_dataset(Vec::new(), Vec::new(), "d".to_owned(), None);
-        assert_eq!(block_on(saved).unwrap(), spans);
-    }
-    let folder = open.folder.path().join("datasets/tenants");
-    let lines = |name: &str| {
-        std::fs::read_to_string(folder.join(name).join("d.jsonl"))
-            .unwrap()
-            .lines()
-            .count()
-    };
-    assert_eq!((lines("acme"), lines("other")), (2, 3));
 }
 
 #[test]

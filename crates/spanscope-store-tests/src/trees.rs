@@ -1,10 +1,14 @@
-use serde_json::json;
-use spanscope_model::{Condition, ConditionOp, TraceStore, block_on};
+//! Trees of spans, and the spans of chosen traces down to a depth.
 
-use crate::support::{MIDNIGHT, Row, StoreFile, span_id};
+use serde_json::json;
+use spanscope_model::{Condition, ConditionOp, block_on};
+
+use crate::Fixture;
+use crate::made::span_id;
+use crate::rows::{MIDNIGHT, Row, Rows};
 
 /// Ids and depths, in the order of ids.
-fn tree(file: &StoreFile, top: i64, max_depth: Option<u32>) -> Vec<(i64, u32)> {
+fn tree<F: Fixture>(file: &Rows<F>, top: i64, max_depth: Option<u32>) -> Vec<(i64, u32)> {
     let tree = block_on(file.store().get_span_tree(span_id(top), None, max_depth)).unwrap();
     tree.iter()
         .map(|(id, node)| {
@@ -15,8 +19,8 @@ fn tree(file: &StoreFile, top: i64, max_depth: Option<u32>) -> Vec<(i64, u32)> {
 }
 
 /// 1 -> (2 -> 3, 4); 5 is an orphan with the child 6; 7 and 8 are each other's parent; 9 is its own.
-fn forest() -> StoreFile {
-    let file = StoreFile::new();
+fn forest<F: Fixture>() -> Option<Rows<F>> {
+    let file = Rows::<F>::that(|can| can.writes)?;
     for (id, parent) in [
         (1, None),
         (2, Some(1)),
@@ -41,12 +45,13 @@ fn forest() -> StoreFile {
             ..Row::default()
         });
     }
-    file
+    Some(file)
 }
 
-#[test]
-fn a_tree_holds_what_lies_below_down_to_its_depth() {
-    let file = forest();
+pub fn a_tree_holds_what_lies_below_down_to_its_depth<F: Fixture>() {
+    let Some(file) = forest::<F>() else {
+        return;
+    };
     assert_eq!(tree(&file, 1, None), [(1, 1), (2, 2), (3, 3), (4, 2)]);
     assert_eq!(tree(&file, 1, Some(2)), [(1, 1), (2, 2), (4, 2)]);
     assert_eq!(tree(&file, 1, Some(1)), [(1, 1)]);
@@ -63,18 +68,20 @@ fn a_tree_holds_what_lies_below_down_to_its_depth() {
     );
 }
 
-#[test]
-fn cycles_and_orphans_do_no_harm() {
-    let file = forest();
+pub fn cycles_and_orphans_do_no_harm<F: Fixture>() {
+    let Some(file) = forest::<F>() else {
+        return;
+    };
     assert_eq!(tree(&file, 5, None), [(5, 1), (6, 2)]);
     assert_eq!(tree(&file, 7, None), [(7, 1), (8, 2)]);
     assert_eq!(tree(&file, 8, None), [(7, 2), (8, 1)]);
     assert_eq!(tree(&file, 9, None), [(9, 1)]);
 }
 
-#[test]
-fn attributes_are_cut_to_the_ones_asked_for() {
-    let file = forest();
+pub fn attributes_are_cut_to_the_ones_asked_for<F: Fixture>() {
+    let Some(file) = forest::<F>() else {
+        return;
+    };
     let cut = |keys: Option<Vec<String>>| {
         let tree = block_on(file.store().get_span_tree(span_id(2), keys, Some(1))).unwrap();
         serde_json::to_string(&tree[&span_id(2)].span.attributes).unwrap()
@@ -84,9 +91,10 @@ fn attributes_are_cut_to_the_ones_asked_for() {
     assert_eq!(cut(Some(vec![])), "{}");
 }
 
-#[test]
-fn of_a_span_id_in_two_traces_the_newest_counts() {
-    let file = StoreFile::new();
+pub fn of_a_span_id_in_two_traces_the_newest_counts<F: Fixture>() {
+    let Some(file) = Rows::<F>::that(|can| can.writes) else {
+        return;
+    };
     file.add(&Row {
         id: 1,
         ..Row::default()
@@ -105,10 +113,10 @@ fn of_a_span_id_in_two_traces_the_newest_counts() {
     assert_eq!(tree(&file, 1, None), [(1, 1), (2, 2)]);
 }
 
-#[test]
-fn a_deep_chain_is_no_problem() {
-    let file = StoreFile::new();
-    file.db.execute_batch("BEGIN").unwrap();
+pub fn a_deep_chain_is_no_problem<F: Fixture>() {
+    let Some(file) = Rows::<F>::that(|can| can.writes) else {
+        return;
+    };
     for id in 1..=10_000 {
         file.add(&Row {
             id,
@@ -116,14 +124,14 @@ fn a_deep_chain_is_no_problem() {
             ..Row::default()
         });
     }
-    file.db.execute_batch("COMMIT").unwrap();
     let tree = block_on(file.store().get_span_tree(span_id(1), None, None)).unwrap();
     assert_eq!(tree[&span_id(10_000)].depth, 10_000);
 }
 
-#[test]
-fn query_spans_answers_spans_that_carry_all_attributes() {
-    let file = forest();
+pub fn query_spans_answers_spans_that_carry_all_attributes<F: Fixture>() {
+    let Some(file) = forest::<F>() else {
+        return;
+    };
     file.add(&Row {
         id: 20,
         trace: 2,
