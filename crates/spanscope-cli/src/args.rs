@@ -483,6 +483,16 @@ pub(crate) struct ServeArgs {
     /// How large the file may grow, in MiB; beyond it the oldest traces go
     #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_size: u32,
+    /// The folder that spans are exported into as datasets; the folder `datasets` beside the file by
+    /// default
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) datasets: Option<PathBuf>,
+    /// How large all datasets together may grow, in MiB; an export beyond is refused
+    #[arg(long, value_name = "MIB", default_value_t = 1024)]
+    pub(crate) max_datasets: u32,
+    /// How large the datasets of one tenant may grow, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 256)]
+    pub(crate) max_tenant_datasets: u32,
 }
 
 /// `cleanup`.

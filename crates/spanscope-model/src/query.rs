@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Cursor, Severity, SpanId, Timestamp, TraceId, text_enum};
+use crate::{Cursor, Severity, SpanId, StoreError, Timestamp, TraceId, text_enum};
 
 text_enum!(
     /// How a condition compares.
@@ -167,6 +167,42 @@ pub struct TraceQuery {
     pub offset: Option<i64>,
     /// Orders as text; newest first by default.
     pub order_by: Option<Vec<String>>,
+}
+
+/// Returned where [`TraceQuery::limit`] is none.
+const DEFAULT_LIMIT: u64 = 100;
+
+impl TryFrom<TraceQuery> for TraceFilter {
+    type Error = StoreError;
+
+    /// Reads the question of the telemetry API as the question that a store is asked.
+    ///
+    /// # Errors
+    /// A negative limit or offset, or an unknown order key, is invalid input.
+    fn try_from(query: TraceQuery) -> Result<Self, StoreError> {
+        let number = |name: &str, given: Option<i64>, default: u64| match given {
+            None => Ok(default),
+            Some(number) => u64::try_from(number)
+                .map_err(|_| StoreError::invalid(format!("{name} is {number}: give 0 or a positive number"))),
+        };
+        let order_by = query
+            .order_by
+            .unwrap_or_default()
+            .iter()
+            .map(|order| {
+                order.parse::<Order>().map_err(|error| {
+                    StoreError::invalid(format!("{error}, with - before it for the largest first"))
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            conditions: query.attribute_filters.unwrap_or_default(),
+            limit: number("limit", query.limit, DEFAULT_LIMIT)?,
+            offset: number("offset", query.offset, 0)?,
+            order_by,
+            ..Self::default()
+        })
+    }
 }
 
 impl Default for TraceQuery {

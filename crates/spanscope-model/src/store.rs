@@ -36,7 +36,13 @@ pub trait TraceStore: Send + Sync {
     ///
     /// # Errors
     /// An unknown order key or a negative limit is invalid input.
-    fn query_traces(&self, query: TraceQuery) -> StoreFuture<'_, Vec<Trace>>;
+    fn query_traces(&self, query: TraceQuery) -> StoreFuture<'_, Vec<Trace>> {
+        let filter = TraceFilter::try_from(query);
+        Box::pin(async move {
+            let found = self.list_traces(filter?).await?;
+            Ok(found.into_iter().map(|summary| summary.trace).collect())
+        })
+    }
 
     /// One trace.
     ///
@@ -73,18 +79,6 @@ pub trait TraceStore: Send + Sync {
         attributes_to_return: Vec<String>,
         max_depth: Option<u32>,
     ) -> StoreFuture<'_, Vec<Span>>;
-
-    /// Appends the same spans to a dataset, a row each, and says how many.
-    ///
-    /// # Errors
-    /// A `dataset_id` that would leave the dataset folder is invalid input.
-    fn save_spans_to_dataset(
-        &self,
-        attribute_filters: Vec<Condition>,
-        attributes_to_save: Vec<String>,
-        dataset_id: String,
-        max_depth: Option<u32>,
-    ) -> StoreFuture<'_, u64>;
 
     /// What an id stands for, or an unambiguous beginning of at least 4 digits of one.
     ///
@@ -193,6 +187,15 @@ pub trait TraceStore: Send + Sync {
     /// # Errors
     /// Unsupported, where the store was opened for reading.
     fn delete_runs_before(&self, before: Timestamp) -> StoreFuture<'_, u64>;
+
+    /// Returns once the store can answer questions, in front of all that wait; for those who watch
+    /// a server. By default it asks for [`latest`](Self::latest).
+    ///
+    /// # Errors
+    /// The store can't answer.
+    fn check(&self) -> StoreFuture<'_, ()> {
+        Box::pin(async move { self.latest().await.map(drop) })
+    }
 
     /// A hint that reading again may be worth it: resolves when something may have been stored, by
     /// any process, since the store returned `seen`, and at the latest after the store's own

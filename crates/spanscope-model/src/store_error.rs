@@ -28,6 +28,8 @@ pub enum StoreErrorKind {
     Overloaded,
     /// The answer would be larger than this store gives; ask for less.
     AnswerTooLarge,
+    /// The question has to look at more than this store reads at one time; ask for less.
+    TooLong,
     /// This kind of store, or the way in which it was opened, can't do it;
     /// [`Capabilities`](crate::Capabilities) say what it can.
     Unsupported,

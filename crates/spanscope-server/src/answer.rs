@@ -105,6 +105,16 @@ impl ApiError {
         Self::invalid("the body did not come to its end")
     }
 
+    /// Datasets have taken all the space that they may.
+    pub(crate) fn datasets_full(message: String) -> Self {
+        Self::new(
+            StatusCode::INSUFFICIENT_STORAGE,
+            "datasets_full",
+            message,
+            "export fewer spans or attributes, or have old datasets removed from the server's folder",
+        )
+    }
+
     pub(crate) fn shutting_down() -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -184,7 +194,7 @@ impl From<StoreError> for ApiError {
                 return Self::new(
                     StatusCode::TOO_MANY_REQUESTS,
                     "overloaded",
-                    "more is sent than can be written now",
+                    "more is sent or asked than can be done now",
                     "send the request again after the time that the header `retry-after` says",
                 );
             }
@@ -200,6 +210,14 @@ impl From<StoreError> for ApiError {
                 return Self::new(
                     StatusCode::UNPROCESSABLE_ENTITY,
                     "answer_too_large",
+                    message,
+                    "ask for less, or for one part after the other",
+                );
+            }
+            StoreErrorKind::TooLong => {
+                return Self::new(
+                    StatusCode::UNPROCESSABLE_ENTITY,
+                    "question_too_long",
                     message,
                     "ask for less, or for one part after the other",
                 );

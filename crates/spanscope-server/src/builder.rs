@@ -18,6 +18,7 @@ use crate::answer::{ApiError, json};
 use crate::api::{Api, Content, Document, Route};
 use crate::bearer::{BearerTokens, with_tokens};
 use crate::caller::Caller;
+use crate::datasets::Datasets;
 use crate::health::health_router;
 use crate::limits::{Limits, counted};
 use crate::local::local_only;
@@ -25,7 +26,7 @@ use crate::metrics::{PrometheusSink, metrics_router};
 use crate::receive::otlp_router;
 use crate::runs::RunSettings;
 use crate::serve::Server;
-use crate::telemetry::telemetry_router;
+use crate::telemetry::{telemetry_router, telemetry_router_with};
 use crate::{health, metrics, receive, runs, telemetry};
 
 /// Which requests a server accepts.
@@ -50,6 +51,7 @@ pub struct ServerBuilder {
     auth: AuthMode,
     metrics: PrometheusSink,
     runs: RunSettings,
+    datasets: Option<Datasets>,
 }
 
 impl fmt::Debug for ServerBuilder {
@@ -58,6 +60,7 @@ impl fmt::Debug for ServerBuilder {
             .field("limits", &self.limits)
             .field("auth", &self.auth)
             .field("runs", &self.runs)
+            .field("datasets", &self.datasets)
             .finish_non_exhaustive()
     }
 }
@@ -70,6 +73,7 @@ impl ServerBuilder {
             auth: AuthMode::default(),
             metrics: PrometheusSink::new(),
             runs: RunSettings::default(),
+            datasets: None,
         }
     }
 
@@ -97,6 +101,13 @@ impl ServerBuilder {
         self
     }
 
+    /// Sets the folder that spans are exported into as datasets. Default: none, and exports are refused
+    /// as `unsupported` (501).
+    pub fn datasets(mut self, datasets: Datasets) -> Self {
+        self.datasets = Some(datasets);
+        self
+    }
+
     /// Builds the server, which [`Server::bind`] gives a socket.
     pub fn build(self) -> Server {
         let limits = self.limits;
@@ -114,9 +125,14 @@ impl ServerBuilder {
             auth,
             metrics,
             runs,
+            datasets,
         } = self;
-        let questions = telemetry_router(Arc::clone(&store)).merge(runs::questions(Arc::clone(&store), runs));
-        let routes = counted(questions, limits.questions)
+        let telemetry = match datasets {
+            Some(datasets) => telemetry_router_with(Arc::clone(&store), datasets),
+            None => telemetry_router(Arc::clone(&store)),
+        };
+        let questions = telemetry.merge(runs::questions(Arc::clone(&store), runs));
+        let routes = counted(questions, limits)
             .merge(runs::streams(Arc::clone(&store), runs))
             .merge(otlp_router(Arc::clone(&store), limits))
             .merge(for_administrators(metrics_router(metrics)));

@@ -8,7 +8,7 @@ use axum::response::Response;
 use axum::routing::MethodFilter;
 use schemars::JsonSchema;
 use serde::Serialize;
-use spanscope_model::{TraceQuery, TraceStore};
+use spanscope_model::TraceStore;
 
 use crate::answer::{ApiError, json};
 use crate::api::{Api, Content, Route};
@@ -41,10 +41,6 @@ pub(crate) fn api() -> Api<Arc<dyn TraceStore>> {
 }
 
 async fn ready(State(store): State<Arc<dyn TraceStore>>) -> Result<Response, ApiError> {
-    let newest = TraceQuery {
-        limit: Some(1),
-        ..TraceQuery::default()
-    };
-    store.query_traces(newest).await?;
+    store.check().await?;
     json(Health { status: "ready" }).await
 }

@@ -22,6 +22,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep, timeout};
 
 use crate::answer::ApiError;
+use crate::caller::Caller;
+use crate::permits::{NoPermit, Permit, Permits};
 use crate::setters::setters;
 
 /// How much requests may take. Every field names its default and has a setter.
@@ -44,6 +46,8 @@ pub struct Limits {
     pub decoded_bytes: usize,
     /// Questions that are answered at one time; further ones are answered 429. Default: 64.
     pub questions: usize,
+    /// Of these, those of one tenant, so that none takes all of them. Default: 32.
+    pub tenant_questions: usize,
     /// How long a body may take to come. Default: 20 s.
     pub body_time: Duration,
     /// How long a request may take from its head to the head of its answer. Default: 30 s.
@@ -64,6 +68,7 @@ setters!(Limits {
     held_bytes: usize,
     decoded_bytes: usize,
     questions: usize,
+    tenant_questions: usize,
     body_time: Duration,
     request_time: Duration,
     head_time: Duration,
@@ -80,6 +85,7 @@ impl Default for Limits {
             held_bytes: 128 << 20,
             decoded_bytes: 512 << 20,
             questions: 64,
+            tenant_questions: 32,
             body_time: Duration::from_secs(20),
             request_time: Duration::from_secs(30),
             head_time: Duration::from_secs(30),
@@ -124,19 +130,27 @@ async fn keep_time(State(limits): State<Limits>, request: Request, next: Next) -
     }
 }
 
-/// Answers so many questions at one time. One is over when its answer was taken, because that is what needs memory.
-pub(crate) fn counted(router: Router, questions: usize) -> Router {
-    let places = Arc::new(Semaphore::new(questions));
-    router.layer(from_fn_with_state(places, take_place))
+/// Limits concurrent questions, of all callers and of each tenant. A permit is held until the answer
+/// is sent, because the answer is what uses the memory.
+pub(crate) fn counted(router: Router, limits: Limits) -> Router {
+    let permits = Permits::new(limits.questions, limits.tenant_questions);
+    router.layer(from_fn_with_state(permits, take_permit))
 }
 
-async fn take_place(State(places): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
-    match places.try_acquire_owned() {
-        Ok(place) => next
+async fn take_permit(State(permits): State<Arc<Permits>>, request: Request, next: Next) -> Response {
+    let tenant = match request.extensions().get::<Caller>() {
+        Some(Caller::Tenant(tenant)) => Some(tenant.clone()),
+        Some(Caller::Administrator) | None => None,
+    };
+    match permits.take(tenant) {
+        Ok(permit) => next
             .run(request)
             .await
-            .map(|body| Body::new(PlacedBody::new(body, place))),
-        Err(_) => overloaded("too many questions are being answered").into_response(),
+            .map(|body| Body::new(CountedBody::new(body, permit))),
+        Err(NoPermit::All) => overloaded("too many questions are being answered").into_response(),
+        Err(NoPermit::Share) => {
+            overloaded("too many questions of this tenant are being answered").into_response()
+        }
     }
 }
 
@@ -203,28 +217,28 @@ impl HttpBody for TimedBody {
 /// How much of an answer is handed to its connection at one time.
 const ANSWER_PIECE: usize = 64 * 1024;
 
-/// The body of an answer, with the place that it takes until it is sent.
+/// The body of an answer, with the permit that it holds until it is sent.
 ///
 /// It is given away in pieces: a connection takes what it is given, however large, and keeps it for a client that reads nothing. Of
 /// pieces it takes a few, and asks for the next ones when those are sent.
-struct PlacedBody {
+struct CountedBody {
     body: Body,
     /// What is left of the frame that came last.
     rest: Bytes,
-    _place: OwnedSemaphorePermit,
+    _permit: Permit,
 }
 
-impl PlacedBody {
-    fn new(body: Body, place: OwnedSemaphorePermit) -> Self {
+impl CountedBody {
+    fn new(body: Body, permit: Permit) -> Self {
         Self {
             body,
             rest: Bytes::new(),
-            _place: place,
+            _permit: permit,
         }
     }
 }
 
-impl HttpBody for PlacedBody {
+impl HttpBody for CountedBody {
     type Data = Bytes;
     type Error = axum::Error;
 

@@ -24,7 +24,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 use spanscope_examples::{ask, store_path};
-use spanscope_server::{local_only, telemetry_router};
+use spanscope_server::{Datasets, local_only, telemetry_router_with};
 use spanscope_sqlite::SqliteStore;
 use tokio::net::TcpListener;
 use tracing::{info, info_span};
@@ -102,7 +102,8 @@ async fn main() -> anyhow::Result<()> {
     guard.flush(Duration::from_secs(5))?;
 
     let store = SqliteStore::open(&path)?;
-    let app = local_only(telemetry_router(Arc::new(store)));
+    let datasets = Datasets::in_folder(path.with_file_name("datasets"));
+    let app = local_only(telemetry_router_with(Arc::new(store), datasets));
     let listener = TcpListener::bind(serves.as_deref().unwrap_or("127.0.0.1:0")).await?;
     let address = listener.local_addr()?;
     if serves.is_some() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use spanscope::Signals;
-use spanscope_server::{AuthMode, BearerTokens, PrometheusSink, RunSettings, Server};
+use spanscope_server::{AuthMode, BearerTokens, Datasets, PrometheusSink, RunSettings, Server};
 use spanscope_sqlite::SqliteStore;
 use spanscope_tower::RequestMetricsLayer;
 
@@ -30,6 +30,13 @@ pub(super) fn run(file: &StoreFile, args: &ServeArgs) -> Result<()> {
         .retention(age(&args.retention)?)
         .max_bytes(u64::from(args.max_size) << 20)
         .open(&path)?;
+    let datasets = match &args.datasets {
+        Some(folder) => folder.clone(),
+        None => path.with_file_name("datasets"),
+    };
+    let datasets = Datasets::in_folder(datasets)
+        .max_bytes(u64::from(args.max_datasets) << 20)
+        .tenant_bytes(u64::from(args.max_tenant_datasets) << 20);
     let metrics = PrometheusSink::new();
     // What goes wrong here is said on the console. It is not recorded into the store that is served: whoever looks at
     // their program does not look for ours in it.
@@ -44,6 +51,7 @@ pub(super) fn run(file: &StoreFile, args: &ServeArgs) -> Result<()> {
         .auth(auth)
         .metrics(metrics)
         .runs(runs)
+        .datasets(datasets)
         .build()
         .map_router(|routes| routes.layer(RequestMetricsLayer::new()));
     let finished = runtime.block_on(serve(server, args.listen, &path.display().to_string(), &who))?;

@@ -106,6 +106,11 @@ struct State {
     info: Option<RunInfo>,
     /// Everything that was stored when somebody began to watch has been read.
     is_read: bool,
+    /// Where that ended: what was recorded while somebody watched comes after it.
+    history: Option<Cursor>,
+    /// Where the reading began that is going on, or was the last one. It reads page after page, faster
+    /// than any client takes them; a client that was here then is not slow.
+    reading_from: Cursor,
     ending: Option<Ending>,
 }
 
@@ -153,6 +158,17 @@ impl Followed {
             _ if !state.is_read => Next::Nothing,
             _ => Next::Gone(state.upto),
         }
+    }
+
+    /// Whether what comes after a place was recorded while somebody watched, and not before.
+    pub(super) fn is_recorded_live(&self, base: Cursor) -> bool {
+        lock(&self.state).history.is_some_and(|end| base.covers(&end))
+    }
+
+    /// Whether a client that has read up to here had not read what was there before the last
+    /// reading: it is slower than the run is recorded.
+    pub(super) fn is_behind(&self, at: Cursor) -> bool {
+        !at.covers(&lock(&self.state).reading_from)
     }
 
     /// The page between two places, if it is kept.
@@ -213,9 +229,14 @@ impl Followed {
 /// Reads on until the run is over or its last watcher is gone.
 async fn read_on(run: Weak<Followed>, mut replay: Replay, store: Arc<dyn TraceStore>) {
     let mut seen = 0;
+    let mut reads_on = false;
     loop {
         if run.strong_count() == 0 {
             return;
+        }
+        if !reads_on && let Some(followed) = run.upgrade() {
+            let mut state = lock(&followed.state);
+            state.reading_from = state.upto;
         }
         // What changes after this returned makes the next wait return, so nothing is missed between
         // them.
@@ -245,7 +266,10 @@ async fn read_on(run: Weak<Followed>, mut replay: Replay, store: Arc<dyn TraceSt
             followed.push(page);
         }
         let wait = match replay.step(&records) {
-            FollowStep::ReadOn => continue,
+            FollowStep::ReadOn => {
+                reads_on = true;
+                continue;
+            }
             FollowStep::Wait(wait) => wait,
             FollowStep::Over(status) => {
                 drop(followed);
@@ -262,12 +286,16 @@ async fn read_on(run: Weak<Followed>, mut replay: Replay, store: Arc<dyn TraceSt
         {
             let mut state = lock(&followed.state);
             let was_read = std::mem::replace(&mut state.is_read, true);
+            if !was_read {
+                state.history = Some(state.upto);
+            }
             state.info = Some(records.info);
             drop(state);
             if !was_read {
                 followed.news.send_replace(());
             }
         }
+        reads_on = false;
         drop(followed);
         sleep(PAUSE).await;
         // Either something changes, or it is time to look whether the run is over.

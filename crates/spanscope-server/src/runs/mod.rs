@@ -16,7 +16,6 @@ mod followed;
 mod handlers;
 mod page;
 mod place;
-mod places;
 mod query_params;
 mod replay;
 mod router;

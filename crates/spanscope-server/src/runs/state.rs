@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::RunSettings;
 use super::followed::Hub;
-use super::places::Places;
+use crate::permits::Permits;
 
 /// Clients that have to read a run from the store by themselves, at one time.
 const REPLAYS: usize = 8;
@@ -19,7 +19,7 @@ pub(crate) struct Runs {
     pub(super) store: Arc<dyn TraceStore>,
     pub(super) settings: RunSettings,
     pub(super) hub: Arc<Hub>,
-    pub(super) places: Arc<Places>,
+    pub(super) permits: Arc<Permits>,
     pub(super) replays: Arc<Semaphore>,
 }
 
@@ -35,7 +35,7 @@ impl Runs {
             store,
             settings,
             hub: Arc::default(),
-            places: Arc::default(),
+            permits: Permits::new(settings.streams, settings.tenant_streams),
             replays: Arc::new(Semaphore::new(REPLAYS)),
         }
     }

@@ -45,8 +45,8 @@ pub(super) async fn stream_run(
         None => info_of(&runs, &store, &task_id).await?,
     };
     check_events(&runs, &info)?;
-    let place = runs.places.take(tenant.clone(), &runs.settings);
-    let place = place.ok_or_else(|| overloaded("too many streams are open"))?;
+    let permit = runs.permits.take(tenant.clone());
+    let permit = permit.map_err(|_| overloaded("too many streams are open"))?;
     let run = runs.hub.follow(tenant, &task_id, &store, runs.settings);
     if let Some(Place {
         upto,
@@ -69,7 +69,7 @@ pub(super) async fn stream_run(
         after,
         replays: Arc::clone(&runs.replays),
         ends: request.extensions().get::<Ends>().map(Ends::receiver),
-        place,
+        permit,
     });
     let pieces = stream::unfold(watcher, async |mut watcher| {
         let piece = watcher.next().await?;

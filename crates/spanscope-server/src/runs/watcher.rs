@@ -1,8 +1,10 @@
 //! [`Watcher`]: one client of a stream, from the place where it begins to the run's end.
 //!
-//! It takes pages that are kept when it comes to them, and reads from the store by itself what is not. A client that was given kept
-//! pages and then fell behind them reads more slowly than the run is recorded: it is cut off, and comes back with the id of
-//! its last event when it likes.
+//! It takes pages that are kept when it comes to them, and reads from the store by itself what is not
+//! kept. A client that had caught up with the recording and then fell behind what was recorded next
+//! reads more slowly than the run is recorded: it is cut off, and comes back with the id of its last
+//! event when it likes. One that is still at what was stored before is never cut off, however far the
+//! recording goes meanwhile.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,9 +18,9 @@ use tokio::time::{Instant, timeout_at};
 use super::followed::{Ending, Followed, Next};
 use super::page::{done_text, end_text};
 use super::place::{Place, Within};
-use super::places::StreamPlace;
 use super::replay::Replay;
 use crate::answer::ApiError;
+use crate::permits::Permit;
 
 /// Clients wait a second before they come back.
 const RETRY: &str = "retry: 1000\n\n";
@@ -49,11 +51,11 @@ pub(super) struct Watcher {
     last_sent: Instant,
     /// Events were sent since the end was.
     has_news: bool,
-    /// Kept pages were given to the client.
+    /// The client was given pages that were recorded while it watched.
     is_live: bool,
     is_done: bool,
     has_begun: bool,
-    _place: StreamPlace,
+    _permit: Permit,
 }
 
 /// What a watcher needs.
@@ -67,7 +69,7 @@ pub(super) struct Watching {
     pub(super) replays: Arc<Semaphore>,
     /// Tells that the server ends.
     pub(super) ends: Option<watch::Receiver<bool>>,
-    pub(super) place: StreamPlace,
+    pub(super) permit: Permit,
 }
 
 impl Watcher {
@@ -81,7 +83,7 @@ impl Watcher {
             after,
             replays,
             ends,
-            place,
+            permit,
         } = watching;
         let (at, resume, has_end) = match after {
             None => (Cursor::default(), None, false),
@@ -110,7 +112,7 @@ impl Watcher {
             is_live: false,
             is_done: false,
             has_begun: false,
-            _place: place,
+            _permit: permit,
         }
     }
 
@@ -147,7 +149,7 @@ impl Watcher {
             let text = match next {
                 Next::Page(page) => {
                     self.replay = None;
-                    self.is_live = true;
+                    self.is_live |= self.run.is_recorded_live(page.base);
                     self.at = page.upto;
                     self.has_news = true;
                     page.text(self.format, self.level).await
@@ -156,7 +158,7 @@ impl Watcher {
                     Some(text) => text,
                     None => continue,
                 },
-                Next::Gone(_) if self.is_live && self.resume.is_none() => {
+                Next::Gone(_) if self.is_live && self.resume.is_none() && self.run.is_behind(self.at) => {
                     self.is_done = true;
                     Bytes::from_static(TOO_SLOW.as_bytes())
                 }

@@ -4,4 +4,4 @@ mod questions;
 mod router;
 
 pub(crate) use router::api;
-pub use router::telemetry_router;
+pub use router::{telemetry_router, telemetry_router_with};

@@ -4,21 +4,24 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{DefaultBodyLimit, Path};
+use axum::extract::{DefaultBodyLimit, FromRef, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::MethodFilter;
+use axum::{Extension, Router};
 use schemars::JsonSchema;
 use serde::Serialize;
-use spanscope_model::{EvalTrace, MetricSeries, ParseIdError, Span, SpanNode, Trace, TraceQuery, TraceStore};
+use spanscope_model::{
+    EvalTrace, MetricSeries, ParseIdError, Span, SpanNode, StoreError, Trace, TraceQuery, TraceStore,
+};
 
 use super::questions::{LogEvent, QueryMetrics, QuerySpans, SaveSpans, SpanTree, depth, ttl};
 use crate::answer::{ApiError, json};
 use crate::api::{Api, Content, Route};
 use crate::body::{JsonBody, MAX_BODY};
-use crate::caller::ScopedStore;
+use crate::caller::{Caller, ScopedStore};
+use crate::datasets::{DatasetWriter, Datasets, Export};
 
 type Parameters<T> = Result<Path<T>, PathRejection>;
 
@@ -40,13 +43,13 @@ struct Data<T> {
 /// | `GET /v1/telemetry/traces/{trace_id}/eval-traces` | the rows of [`EvalTrace`] of its spans |
 /// | `POST /v1/telemetry/spans/{span_id}/tree` | [`get_span_tree`](TraceStore::get_span_tree) |
 /// | `POST /v1/telemetry/spans` | [`query_spans`](TraceStore::query_spans) |
-/// | `POST /v1/telemetry/spans/export` | [`save_spans_to_dataset`](TraceStore::save_spans_to_dataset), answers 204 |
+/// | `POST /v1/telemetry/spans/export` | appends the spans of [`query_spans`](TraceStore::query_spans) to a dataset of [`telemetry_router_with`], answers 204 |
 /// | `POST /v1/telemetry/metrics/{metric_name}` | [`query_metrics`](TraceStore::query_metrics) |
 ///
 /// Bodies and answers are JSON; a body has at most 1 MiB, and has to be called `application/json`. A failure is answered with a
 /// status of its own and `{"error": {"code", "message", "what_to_do"}}`: `invalid_input` 400, `not_found` 404, `method_not_allowed` 405,
 /// `request_timeout` 408, `body_too_large` 413, `unsupported_media_type` 415, `answer_too_large` 422, `overloaded` 429 and
-/// `store_unavailable` 503 (both with `Retry-After`), `store_unusable` 500. What the store said of its own failure is in the log of the process, as an `ERROR` event, and not in the answer.
+/// `store_unavailable` 503 (both with `Retry-After`), `store_unusable` 500, `unsupported` 501, `datasets_full` 507. What the store said of its own failure is in the log of the process, as an `ERROR` event, and not in the answer.
 ///
 /// A request is answered as of its [`Caller`](crate::Caller). Without one, whoever reaches it may read all that is stored and write:
 /// a server on this machine puts [`local_only`](crate::local_only) around it, one that others reach [`with_tokens`](crate::with_tokens)
@@ -64,15 +67,58 @@ struct Data<T> {
 /// # }
 /// ```
 pub fn telemetry_router(store: Arc<dyn TraceStore>) -> Router {
+    routes(TelemetryState {
+        store,
+        datasets: None,
+    })
+}
+
+/// [`telemetry_router`] with a folder of datasets, which `POST /v1/telemetry/spans/export` writes
+/// into. Without one that route answers `unsupported` (501).
+///
+/// ```
+/// use std::sync::Arc;
+/// use spanscope_model::TraceStore;
+/// use spanscope_server::{Datasets, local_only, telemetry_router_with};
+///
+/// # fn app(store: Arc<dyn TraceStore>) -> axum::Router {
+/// local_only(telemetry_router_with(store, Datasets::in_folder("datasets")))
+/// # }
+/// ```
+pub fn telemetry_router_with(store: Arc<dyn TraceStore>, datasets: Datasets) -> Router {
+    let datasets = Some(Arc::new(DatasetWriter::new(datasets)));
+    routes(TelemetryState { store, datasets })
+}
+
+/// What the handlers are given.
+#[derive(Clone)]
+pub(crate) struct TelemetryState {
+    store: Arc<dyn TraceStore>,
+    datasets: Option<Arc<DatasetWriter>>,
+}
+
+impl FromRef<TelemetryState> for Arc<dyn TraceStore> {
+    fn from_ref(state: &TelemetryState) -> Self {
+        Arc::clone(&state.store)
+    }
+}
+
+impl FromRef<TelemetryState> for Option<Arc<DatasetWriter>> {
+    fn from_ref(state: &TelemetryState) -> Self {
+        state.datasets.clone()
+    }
+}
+
+fn routes(state: TelemetryState) -> Router {
     let routes = api()
         .into_router()
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .with_state(store);
+        .with_state(state);
     Router::new().nest("/v1", routes.clone()).merge(routes)
 }
 
 /// The routes, without a prefix.
-pub(crate) fn api() -> Api<Arc<dyn TraceStore>> {
+pub(crate) fn api() -> Api<TelemetryState> {
     let get = |path, summary, answers| Route {
         method: MethodFilter::GET,
         path,
@@ -233,6 +279,8 @@ async fn query_spans(
 
 async fn save_spans(
     ScopedStore(store): ScopedStore,
+    State(datasets): State<Option<Arc<DatasetWriter>>>,
+    caller: Option<Extension<Caller>>,
     JsonBody(question): JsonBody<SaveSpans>,
 ) -> Result<Response, ApiError> {
     let depth = depth(question.max_depth)?;
@@ -242,9 +290,23 @@ async fn save_spans(
         dataset_id,
         ..
     } = question;
-    store
-        .save_spans_to_dataset(attribute_filters, attributes_to_save, dataset_id, depth)
-        .await?;
+    let Some(datasets) = datasets else {
+        return Err(StoreError::unsupported(
+            "this server keeps no datasets: it was given no folder for them",
+        )
+        .into());
+    };
+    let tenant = match &caller {
+        Some(Extension(Caller::Tenant(tenant))) => Some(tenant),
+        Some(Extension(Caller::Administrator)) | None => None,
+    };
+    let export = Export {
+        conditions: attribute_filters,
+        attributes: attributes_to_save,
+        dataset_id,
+        max_depth: depth,
+    };
+    datasets.export(&*store, tenant, export).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -10,6 +10,7 @@ mod openapi;
 mod otlp;
 mod prometheus;
 mod protocol;
+mod readers;
 mod running;
 mod runs;
 mod slow;

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use spanscope_model::{LogFilter, SpanFilter, StoreErrorKind, Tenant, TraceStore, block_on};
-use spanscope_server::{AuthMode, BearerTokens, Limits, RunSettings, Server};
+use spanscope_server::{AuthMode, BearerTokens, Datasets, Limits, RunSettings, Server};
 use spanscope_sqlite::SqliteStore;
 use spanscope_tests::wait_for;
 use tokio::sync::{oneshot, watch};
@@ -154,7 +154,12 @@ pub(crate) fn open_runs(auth: AuthMode, limits: Limits, runs: RunSettings) -> Op
     let store = SqliteStore::builder()
         .open(folder.path().join("trace_store.db"))
         .unwrap();
-    let server = Running::with_runs(Arc::new(store.clone()), auth, limits, runs);
+    let served = Arc::new(store.clone());
+    let datasets = Datasets::in_folder(folder.path().join("datasets"));
+    let server = Running::in_thread(move || {
+        let server = Server::builder(served).datasets(datasets);
+        server.auth(auth).limits(limits).runs(runs).build()
+    });
     Open {
         address: server.address,
         server,

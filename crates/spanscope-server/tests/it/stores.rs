@@ -79,15 +79,6 @@ impl TraceStore for Failing {
     fn query_spans(&self, _: Vec<Condition>, _: Vec<String>, _: Option<u32>) -> StoreFuture<'_, Vec<Span>> {
         self.fail()
     }
-    fn save_spans_to_dataset(
-        &self,
-        _: Vec<Condition>,
-        _: Vec<String>,
-        _: String,
-        _: Option<u32>,
-    ) -> StoreFuture<'_, u64> {
-        self.fail()
-    }
     fn resolve_id(&self, _: String) -> StoreFuture<'_, IdMatch> {
         self.fail()
     }

@@ -2,15 +2,13 @@
 //!
 //! Attribute keys are literal. Where SQLite's JSON paths can say a key exactly, they do, behind a cheap search of the
 //! text for the key, so that a span without it is never parsed. Quotes, backslashes, control characters (SQLite ends
-//! texts at NUL) and integers beyond its range go to [`matches_exactly`], a function of ours inside of SQLite.
+//! texts at NUL), integers beyond its range, and several conditions go to [`spanscope_matches`](super::matches), a function of
+//! ours inside of SQLite, which parses a span's attributes once.
 
-use rusqlite::functions::FunctionFlags;
 use rusqlite::types::Value as Bound;
 use rusqlite::{Connection, OptionalExtension};
 use serde_json::Value as Json;
-use spanscope_model::{
-    Attributes, Condition, ConditionOp, ConditionTarget, SpanField, StoreError, Timestamp, Value,
-};
+use spanscope_model::{Condition, ConditionOp, ConditionTarget, SpanField, StoreError, Timestamp};
 
 use super::Failure;
 use super::builder::Sql;
@@ -31,13 +29,24 @@ impl Conditions {
     /// Reads the conditions; the database knows which attributes are indexed.
     pub(super) fn new(db: &Connection, conditions: &[Condition]) -> Result<Self, Failure> {
         let mut all = Self::default();
+        let mut scanned: Vec<(&str, &Condition)> = Vec::new();
         for condition in conditions {
             match condition.target() {
                 ConditionTarget::Field(field) => all.pieces.push(own_field(field, condition)?),
                 ConditionTarget::Attribute(key) => match indexed(db, key, condition)? {
                     Some(pair) => all.indexed.push(pair),
-                    None => all.pieces.push(attribute(key, condition)?),
+                    None => scanned.push((key, condition)),
                 },
+            }
+        }
+        match &scanned[..] {
+            [] => {}
+            [(key, condition)] => all.pieces.push(attribute(key, condition)?),
+            several => {
+                for (key, condition) in several {
+                    attribute(key, condition)?; // each of them has to make sense
+                }
+                all.pieces.push(attributes(several)?);
             }
         }
         Ok(all)
@@ -271,13 +280,7 @@ fn attribute(key: &str, condition: &Condition) -> Result<Sql, StoreError> {
         }
     };
     if !is_plain(key) || needs_exactness(&condition.value) {
-        return Ok(Sql::new("spanscope_match(s.attributes, ")
-            .bind(key.to_owned())
-            .push(", ")
-            .bind(op.as_str().to_owned())
-            .push(", ")
-            .bind(condition.value.to_string())
-            .push(")"));
+        return attributes(&[(key, condition)]);
     }
     let path = format!("$.\"{key}\"");
     let same = Sql::new("json_type(s.attributes, ")
@@ -304,6 +307,29 @@ fn attribute(key: &str, condition: &Condition) -> Result<Sql, StoreError> {
             .push(") ELSE 0 END"),
         _ => found.add(&same).push(" ELSE 0 END"),
     })
+}
+
+/// Of the keys so many are searched for in the text before the text is parsed.
+const NEEDLES: usize = 3;
+
+/// Several conditions, for which the text is parsed once.
+fn attributes(conditions: &[(&str, &Condition)]) -> Result<Sql, StoreError> {
+    let mut sql = Sql::new("CASE WHEN 1");
+    for (key, condition) in conditions.iter().take(NEEDLES) {
+        if is_plain(key) && !needs_exactness(&condition.value) {
+            sql = sql
+                .push(" AND instr(s.attributes, ")
+                .bind(needle(key, condition))
+                .push(")");
+        }
+    }
+    let all: Vec<&Condition> = conditions.iter().map(|(_, condition)| *condition).collect();
+    let all = serde_json::to_string(&all)
+        .map_err(|error| StoreError::invalid("the conditions are no JSON").with_source(error))?;
+    Ok(sql
+        .push(" THEN spanscope_matches(s.attributes, ")
+        .bind(all)
+        .push(") ELSE 0 END"))
 }
 
 /// Whether a JSON path in quotes says exactly this key.
@@ -338,54 +364,4 @@ fn needle(key: &str, condition: &Condition) -> String {
         _ => String::new(),
     };
     format!("\"{key}\":{value}")
-}
-
-/// Adds `spanscope_match(attributes, key, op, value)` to a connection.
-pub(super) fn register(db: &Connection) -> rusqlite::Result<()> {
-    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
-    db.create_scalar_function("spanscope_match", 4, flags, |call| {
-        let attributes = call.get_raw(0).as_str()?;
-        let key = call.get_raw(1).as_str()?;
-        let op: ConditionOp = call
-            .get_raw(2)
-            .as_str()?
-            .parse()
-            .map_err(|error| rusqlite::Error::UserFunctionError(Box::new(error)))?;
-        let value: Json = serde_json::from_str(call.get_raw(3).as_str()?)
-            .map_err(|error| rusqlite::Error::UserFunctionError(Box::new(error)))?;
-        Ok(matches_exactly(attributes, key, op, &value))
-    })
-}
-
-/// The same comparison as in SQL, without SQLite's limits.
-fn matches_exactly(attributes: &str, key: &str, op: ConditionOp, wanted: &Json) -> bool {
-    let Ok(attributes) = serde_json::from_str::<Attributes>(attributes) else {
-        return false;
-    };
-    let Some(found) = attributes.get(key) else {
-        return false;
-    };
-    let order = compare(found, &Value::from(wanted.clone()));
-    match op {
-        ConditionOp::Eq => order.is_some_and(std::cmp::Ordering::is_eq),
-        ConditionOp::Ne => !order.is_some_and(std::cmp::Ordering::is_eq),
-        ConditionOp::Gt => order.is_some_and(std::cmp::Ordering::is_gt),
-        ConditionOp::Lt => order.is_some_and(std::cmp::Ordering::is_lt),
-    }
-}
-
-fn compare(found: &Value, wanted: &Value) -> Option<std::cmp::Ordering> {
-    let integer = |value: &Value| match value {
-        Value::I64(number) => Some(i128::from(*number)),
-        Value::U64(number) => Some(i128::from(*number)),
-        _ => None,
-    };
-    match (found, wanted) {
-        (Value::Str(found), Value::Str(wanted)) => Some(found.cmp(wanted)),
-        (Value::Bool(found), Value::Bool(wanted)) => Some(found.cmp(wanted)),
-        _ => match (integer(found), integer(wanted)) {
-            (Some(found), Some(wanted)) => Some(found.cmp(&wanted)),
-            _ => found.as_f64()?.partial_cmp(&wanted.as_f64()?),
-        },
-    }
 }

@@ -5,14 +5,18 @@ use std::sync::Mutex;
 
 use rusqlite::Connection;
 use spanscope_core::sync::lock;
-use spanscope_model::{Condition, NameStats, Span, StoreError, Tenant, Timestamp};
+use spanscope_model::{
+    Condition, NameStats, Span, SpanFilter, StoreError, Tenant, Timestamp, TraceFilter, TraceSummary,
+};
 
+use super::scan::{self, Pieces};
 use super::scope::Scope;
-use super::{Failure, conditions, stats, tree};
+use super::turn::Turn;
+use super::{Failure, matches, spans, stats, traces, tree};
 use crate::file::open::{open_read, sql_error};
 
 /// Connections that are kept open between questions.
-const KEPT_CONNECTIONS: usize = 4;
+const KEPT_CONNECTIONS: usize = 6;
 /// Chosen traces whose spans are read in one transaction.
 const TRACES_AT_ONCE: usize = 64;
 
@@ -56,7 +60,7 @@ impl File {
         }
         drop(idle);
         let db = open_read(&self.path)?;
-        conditions::register(&db).map_err(|error| sql_error(&self.path, error))?;
+        matches::register(&db).map_err(|error| sql_error(&self.path, error))?;
         Ok((id, db))
     }
 
@@ -67,14 +71,30 @@ impl File {
         }
     }
 
-    /// Asks within one read transaction.
+    /// Asks within one read transaction, which lasts no longer than the turn gives it.
     pub(super) fn read<T>(
         &self,
+        turn: &Turn,
         context: &QueryContext,
         question: impl FnOnce(&Connection, Scope) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
-        let (id, db) = self.connection()?;
-        let answer = ask(&db, context, question).map_err(|failure| failure.of(&self.path));
+        turn.check()?;
+        let (id, mut db) = self.connection()?;
+        let watched = turn
+            .watch(&mut db)
+            .map_err(|error| sql_error(&self.path, error))?;
+        let answer = match ask(watched.db, context, question) {
+            Ok(answer) => Ok(answer),
+            Err(failure) => match watched.why_stopped() {
+                Some(why) => {
+                    drop(watched);
+                    self.give_back((id, db));
+                    return Err(why);
+                }
+                None => Err(failure.of(&self.path)),
+            },
+        };
+        drop(watched);
         // After a failure the connection may be what failed.
         let may_be_broken = answer
             .as_ref()
@@ -88,14 +108,19 @@ impl File {
     /// Asks about two halves of the spans at the same time, on a connection each.
     pub(super) fn name_statistics(
         &self,
+        turn: &Turn,
         context: &QueryContext,
         since: Option<Timestamp>,
     ) -> Result<Vec<NameStats>, StoreError> {
-        let (first, middle, last) = self.read(context, |db, _| stats::halves(db, since))?;
+        let (first, middle, last) = self.read(turn, context, |db, _| stats::halves(db, since))?;
         let half = |first, last| {
-            self.read(context, move |db, scope| {
-                stats::Durations::read(db, scope, first, last, since)
-            })
+            let mut durations = stats::Durations::default();
+            Pieces::new(first, last).each(turn, |first, last| {
+                self.read(turn, context, |db, scope| {
+                    durations.read(db, scope, first, last, since)
+                })
+            })?;
+            Ok(durations)
         };
         let (lower, upper) = std::thread::scope(|scope| {
             let lower = std::thread::Builder::new()
@@ -111,21 +136,94 @@ impl File {
         // Where no second thread was to be had, this one does both halves.
         let lower = lower.unwrap_or_else(|| half(first, middle))?;
         let parts = vec![lower, upper?];
-        self.read(context, |db, _| stats::Durations::finish(db, parts))
+        self.read(turn, context, |db, _| stats::Durations::finish(db, parts))
+    }
+
+    /// Lists traces; what has to look at all spans does so in pieces.
+    pub(super) fn list_traces(
+        &self,
+        turn: &Turn,
+        context: &QueryContext,
+        filter: &TraceFilter,
+    ) -> Result<Vec<TraceSummary>, StoreError> {
+        let found = self.matching_traces(turn, context, filter)?;
+        self.read(turn, context, |db, scope| {
+            traces::list(db, scope, filter, found.as_deref())
+        })
+    }
+
+    /// The traces with a span that meets the filter's conditions, in a turn that reads in pieces; none
+    /// where one statement may find them.
+    fn matching_traces(
+        &self,
+        turn: &Turn,
+        context: &QueryContext,
+        filter: &TraceFilter,
+    ) -> Result<Option<Vec<i64>>, StoreError> {
+        if filter.conditions.is_empty() || !turn.is_long() {
+            return Ok(None);
+        }
+        let ends = self.read(turn, context, |db, _| scan::ends(db, filter.since))?;
+        let mut found = Vec::new();
+        Pieces::new(ends.0, ends.1).each(turn, |first, last| {
+            self.read(turn, context, |db, scope| {
+                scan::traces(db, scope, &filter.conditions, (first, last), &mut found)
+            })
+        })?;
+        found.sort_unstable();
+        found.dedup();
+        Ok(Some(found))
+    }
+
+    /// Lists spans; what has to look at all of them does so in pieces.
+    pub(super) fn list_spans(
+        &self,
+        turn: &Turn,
+        context: &QueryContext,
+        filter: &SpanFilter,
+    ) -> Result<Vec<Span>, StoreError> {
+        if filter.conditions.is_empty() || !turn.is_long() {
+            return self.read(turn, context, |db, scope| spans::list(db, scope, filter, None));
+        }
+        let ends = self.read(turn, context, |db, _| scan::ends(db, filter.since))?;
+        let mut found = Vec::new();
+        // Without an order the spans that were stored last come first, and a page of them may be near.
+        // Other filters may still take some of it away.
+        let page = match filter.order_by.is_empty() && !filter.errors && filter.service.is_none() {
+            true => usize::try_from(filter.limit.saturating_add(filter.offset)).unwrap_or(usize::MAX),
+            false => usize::MAX,
+        };
+        Pieces::new(ends.0, ends.1).each_back(turn, |first, last| {
+            self.read(turn, context, |db, scope| {
+                scan::spans(db, scope, filter, (first, last), &mut found)
+            })?;
+            Ok(found.len() >= page)
+        })?;
+        self.read(turn, context, |db, scope| {
+            spans::list(db, scope, filter, Some(&found))
+        })
     }
 
     /// Gives the spans of all chosen traces to `each`, some traces at a time.
     pub(super) fn chosen_spans(
         &self,
+        turn: &Turn,
         context: &QueryContext,
-        conditions: Vec<Condition>,
+        conditions: &[Condition],
         attributes: &[String],
         max_depth: Option<u32>,
         mut each: impl FnMut(Vec<Span>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let traces = self.read(context, |db, scope| tree::chosen(db, scope, conditions))?;
+        let filter = TraceFilter {
+            conditions: conditions.to_vec(),
+            ..TraceFilter::default()
+        };
+        let found = self.matching_traces(turn, context, &filter)?;
+        let traces = self.read(turn, context, |db, scope| {
+            traces::rowids(db, scope, &filter, found.as_deref())
+        })?;
         for some in traces.chunks(TRACES_AT_ONCE) {
-            each(self.read(context, |db, scope| {
+            each(self.read(turn, context, |db, scope| {
                 let mut spans = Vec::new();
                 for trace in some {
                     spans.extend(tree::of_trace(db, scope, *trace, attributes, max_depth)?);

@@ -8,6 +8,7 @@ use spanscope_model::{StoreError, Timestamp};
 use super::Failure;
 use super::connections::{File, QueryContext};
 use super::runs;
+use super::turn::Turn;
 use crate::file::open::{open_write, sql_error};
 use crate::file::retention;
 use crate::file::runs::task_in;
@@ -22,7 +23,9 @@ pub(super) fn run(file: &File, context: &QueryContext, task_id: &str) -> Result<
     let mut is_found = false;
     // A task in more traces than are answered at once goes in several steps.
     loop {
-        let found = match file.read(context, |db, scope| runs::find(db, scope, task_id)) {
+        let found = match file.read(&Turn::endless(), context, |db, scope| {
+            runs::find(db, scope, task_id)
+        }) {
             Err(error) if error.is_not_found() && is_found => return Ok(deleted),
             found => found?,
         };
@@ -49,7 +52,9 @@ pub(super) fn run(file: &File, context: &QueryContext, task_id: &str) -> Result<
 
 /// Deletes the runs whose traces ended before then, and says how many they were.
 pub(super) fn before(file: &File, context: &QueryContext, before: Timestamp) -> Result<u64, StoreError> {
-    let (traces, runs) = file.read(context, |db, scope| runs::ended_before(db, scope, before))?;
+    let (traces, runs) = file.read(&Turn::endless(), context, |db, scope| {
+        runs::ended_before(db, scope, before)
+    })?;
     if traces.is_empty() {
         return Ok(0);
     }

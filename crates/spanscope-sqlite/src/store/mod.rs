@@ -1,22 +1,28 @@
 //! [`SqliteStore`]: answers questions about the spans in a file, while programs write it.
 //!
-//! Every question is one short read transaction on a connection of a small pool, run on threads of the store's own.
-//! A reader that stays in a transaction would keep SQLite from using its log again, which then grows without bound;
-//! so none does, not even for a list that is read page by page.
+//! Every question is one short read transaction, or several, on connections of a small pool, run on
+//! threads of the store's own. A reader that stays in a transaction would keep SQLite from using its
+//! log again, which then grows without bound; so none does, not even for a list that is read page by
+//! page: a scan reads in pieces, and what is not answered in time is stopped.
 
 mod backup;
 mod builder;
 mod cleanup;
 mod conditions;
 mod connections;
-mod dataset;
 mod forget;
+mod lanes;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod lanes_tests;
 mod logs;
+mod matches;
 mod metrics;
 mod opening;
 mod row_cursor;
 mod rows;
 mod runs;
+mod scan;
 mod scope;
 mod spans;
 mod sql;
@@ -24,12 +30,12 @@ mod stats;
 mod stored;
 mod traces;
 mod tree;
+mod turn;
 mod usage;
 mod watch;
-mod worker;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -38,14 +44,15 @@ use spanscope_model::{
     Capabilities, Condition, Cursor, IdMatch, IngestReceipt, LogEvent, LogFilter, MetricInfo, MetricQuery,
     MetricSeries, NameStats, NewRecords, RunFilter, RunPage, RunRange, RunRecords, Span, SpanFilter, SpanId,
     SpanNode, SqlResult, SqlStore, StoreError, StoreFuture, StoreStats, Stored, StoredFilter, Tenant,
-    Timestamp, Trace, TraceFilter, TraceId, TraceQuery, TraceStore, TraceSummary, UsageQuery, UsageRow,
+    Timestamp, Trace, TraceFilter, TraceId, TraceStore, TraceSummary, UsageQuery, UsageRow,
 };
 
 use self::connections::{File, QueryContext};
+use self::lanes::Lanes;
 pub use self::opening::{DEFAULT_INTAKE_BYTES, DEFAULT_MAX_ANSWER_BYTES, SqliteStoreBuilder};
 use self::scope::Scope;
+use self::turn::Turn;
 use self::watch::Watch;
-use self::worker::Workers;
 use crate::file::Failure;
 use crate::file::open::open_read;
 use crate::file::retention::CleanupReport;
@@ -71,9 +78,8 @@ use crate::ingest::remote::Intake;
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
     file: Arc<File>,
-    workers: Arc<Workers>,
+    lanes: Arc<Lanes>,
     watch: Arc<Watch>,
-    dataset_dir: PathBuf,
     context: QueryContext,
     /// Takes in records; none where the store was opened for reading.
     intake: Option<Arc<Intake>>,
@@ -87,10 +93,9 @@ impl SqliteStore {
     /// can't be read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref().to_path_buf();
-        let folder = path.parent().unwrap_or_else(|| Path::new(""));
         let store = Self {
-            dataset_dir: folder.join("datasets"),
-            workers: Arc::default(),
+            // The log is that of the program that writes, which has to say how long it may be held.
+            lanes: Arc::new(Lanes::new(None)),
             watch: Arc::default(),
             context: QueryContext {
                 tenant: None,
@@ -110,13 +115,6 @@ impl SqliteStore {
     /// A store that programs send records to, to be opened with settings of its own.
     pub fn builder() -> SqliteStoreBuilder {
         SqliteStoreBuilder::new()
-    }
-
-    /// Sets the folder of datasets; the folder `datasets` beside the file by default.
-    #[must_use]
-    pub fn with_dataset_dir(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.dataset_dir = folder.into();
-        self
     }
 
     /// The file.
@@ -162,21 +160,31 @@ impl SqliteStore {
 
     fn change<T: Send + 'static>(
         &self,
-        change: impl FnOnce(&File, &QueryContext) -> Result<T, StoreError> + Send + 'static,
+        change: impl Fn(&File, &QueryContext) -> Result<T, StoreError> + Send + 'static,
     ) -> StoreFuture<'_, T> {
         if self.intake.is_none() {
             return Box::pin(async { Err(only_read()) });
         }
         let (file, context) = (self.file.clone(), self.context.clone());
-        self.workers.run(move || change(&file, &context))
+        self.lanes.change(move |_| change(&file, &context))
     }
 
     fn ask<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&Connection, Scope) -> Result<T, Failure> + Send + 'static,
+        question: impl Fn(&Connection, Scope) -> Result<T, Failure> + Send + 'static,
+    ) -> StoreFuture<'_, T> {
+        self.ask_file(move |file, turn, context| file.read(turn, context, &question))
+    }
+
+    /// Asks what may take more than one transaction.
+    fn ask_file<T: Send + 'static>(
+        &self,
+        question: impl Fn(&File, &Turn, &QueryContext) -> Result<T, StoreError> + Send + 'static,
     ) -> StoreFuture<'_, T> {
         let (file, context) = (self.file.clone(), self.context.clone());
-        self.workers.run(move || file.read(&context, question))
+        let tenant = self.context.tenant.as_ref();
+        self.lanes
+            .ask(tenant, move |turn| question(&file, turn, &context))
     }
 }
 
@@ -196,13 +204,6 @@ impl SqlStore for SqliteStore {
 }
 
 impl TraceStore for SqliteStore {
-    fn query_traces(&self, query: TraceQuery) -> StoreFuture<'_, Vec<Trace>> {
-        self.ask(|db, scope| {
-            let found = traces::list(db, scope, &traces::filter_of(query)?)?;
-            Ok(found.into_iter().map(|summary| summary.trace).collect())
-        })
-    }
-
     fn get_trace(&self, trace_id: TraceId) -> StoreFuture<'_, Trace> {
         self.ask(move |db, scope| traces::get(db, scope, trace_id))
     }
@@ -226,13 +227,13 @@ impl TraceStore for SqliteStore {
         attributes_to_return: Vec<String>,
         max_depth: Option<u32>,
     ) -> StoreFuture<'_, Vec<Span>> {
-        let (file, context) = (self.file.clone(), self.context.clone());
-        self.workers.run(move || {
+        self.ask_file(move |file, turn, context| {
             let mut found = Vec::new();
             let mut room = scope::Room::new(context.max_answer_bytes);
             file.chosen_spans(
-                &context,
-                attribute_filters,
+                turn,
+                context,
+                &attribute_filters,
                 &attributes_to_return,
                 max_depth,
                 |spans| {
@@ -247,51 +248,16 @@ impl TraceStore for SqliteStore {
         })
     }
 
-    fn save_spans_to_dataset(
-        &self,
-        attribute_filters: Vec<Condition>,
-        attributes_to_save: Vec<String>,
-        dataset_id: String,
-        max_depth: Option<u32>,
-    ) -> StoreFuture<'_, u64> {
-        let (file, context) = (self.file.clone(), self.context.clone());
-        let folder = self.dataset_dir.clone();
-        self.workers.run(move || {
-            let folder = match &context.tenant {
-                Some(tenant) => folder.join(dataset::folder_of(tenant)?),
-                None => folder,
-            };
-            let dataset = dataset::file(&folder, &dataset_id)?;
-            let mut saved = 0;
-            // What is written line by line is no answer that has to be held.
-            let context = QueryContext {
-                max_answer_bytes: usize::MAX,
-                ..context
-            };
-            file.chosen_spans(
-                &context,
-                attribute_filters,
-                &attributes_to_save,
-                max_depth,
-                |spans| {
-                    saved += spans.len() as u64;
-                    dataset::append(&dataset, &spans)
-                },
-            )?;
-            Ok(saved)
-        })
-    }
-
     fn resolve_id(&self, prefix: String) -> StoreFuture<'_, IdMatch> {
         self.ask(move |db, scope| spans::resolve(db, scope, &prefix))
     }
 
     fn list_traces(&self, filter: TraceFilter) -> StoreFuture<'_, Vec<TraceSummary>> {
-        self.ask(move |db, scope| traces::list(db, scope, &filter))
+        self.ask_file(move |file, turn, context| file.list_traces(turn, context, &filter))
     }
 
     fn list_spans(&self, filter: SpanFilter) -> StoreFuture<'_, Vec<Span>> {
-        self.ask(move |db, scope| spans::list(db, scope, &filter))
+        self.ask_file(move |file, turn, context| file.list_spans(turn, context, &filter))
     }
 
     fn trace_spans(&self, trace_id: TraceId) -> StoreFuture<'_, Vec<Span>> {
@@ -308,8 +274,7 @@ impl TraceStore for SqliteStore {
     }
 
     fn name_statistics(&self, since: Option<Timestamp>) -> StoreFuture<'_, Vec<NameStats>> {
-        let (file, context) = (self.file.clone(), self.context.clone());
-        self.workers.run(move || file.name_statistics(&context, since))
+        self.ask_file(move |file, turn, context| file.name_statistics(turn, context, since))
     }
 
     fn query_metrics(&self, query: MetricQuery) -> StoreFuture<'_, Vec<MetricSeries>> {
@@ -352,6 +317,16 @@ impl TraceStore for SqliteStore {
 
     fn delete_runs_before(&self, before: Timestamp) -> StoreFuture<'_, u64> {
         self.change(move |file, context| forget::before(file, context, before))
+    }
+
+    fn check(&self) -> StoreFuture<'_, ()> {
+        let (file, context) = (self.file.clone(), self.context.clone());
+        self.lanes.ask_first(move |turn| {
+            file.read(turn, &context, |db, _| {
+                db.query_row("SELECT EXISTS (SELECT 1 FROM _trace)", [], |_| Ok(()))?;
+                Ok(())
+            })
+        })
     }
 
     fn wait_for_change(&self, seen: u64) -> StoreFuture<'_, u64> {

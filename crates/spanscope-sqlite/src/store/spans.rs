@@ -7,6 +7,7 @@ use super::Failure;
 use super::builder::{Sql, count};
 use super::conditions::Conditions;
 use super::rows::{Reader, SPAN_COLUMNS, parsed, span_id};
+use super::scan;
 use super::scope::Scope;
 use super::traces;
 use crate::file::schema;
@@ -31,38 +32,51 @@ pub(super) fn first_since(db: &Connection, since: Timestamp) -> rusqlite::Result
     Ok(mark.unwrap_or((i64::MIN, i64::MIN)))
 }
 
-/// Spans that the filter lets through, in its order.
-pub(super) fn list(db: &Connection, scope: Scope, filter: &SpanFilter) -> Result<Vec<Span>, Failure> {
+/// Spans that the filter lets through, in its order. Which of them meet the conditions may be known
+/// already.
+pub(super) fn list(
+    db: &Connection,
+    scope: Scope,
+    filter: &SpanFilter,
+    matching: Option<&[i64]>,
+) -> Result<Vec<Span>, Failure> {
     let order = filter.order_by.first();
     let longest_first = order.is_some_and(|order| order.key == OrderKey::DurationMs && order.descending);
     if longest_first {
         // Slow spans have an index; where they fill the page, the others need not be looked at.
-        let slow = list_with(db, scope, filter, " AND s.duration >= 1000000000")?;
+        let slow = list_with(db, scope, filter, matching, " AND s.duration >= 1000000000")?;
         if u64::try_from(slow.len()).is_ok_and(|found| found >= filter.limit) {
             return Ok(slow);
         }
     }
-    list_with(db, scope, filter, "")
+    list_with(db, scope, filter, matching, "")
 }
 
 fn list_with(
     db: &Connection,
     scope: Scope,
     filter: &SpanFilter,
+    matching: Option<&[i64]>,
     hint: &'static str,
 ) -> Result<Vec<Span>, Failure> {
-    let conditions = Conditions::new(db, &filter.conditions)?;
-    let is_frequent = conditions.is_frequent(db)?;
+    let meets_conditions = match matching {
+        Some(matching) => Sql::new(" AND s.id IN (SELECT value FROM json_each(")
+            .bind(scan::list(matching))
+            .push("))"),
+        None => {
+            let conditions = Conditions::new(db, &filter.conditions)?;
+            match conditions.is_frequent(db)? {
+                true => conditions.probe(),
+                false => conditions.seek(),
+            }
+        }
+    };
     let mut sql = Sql::new("SELECT ")
         .push(SPAN_COLUMNS)
         .push(" FROM _span s WHERE 1")
         .push(hint)
         .add(&scope.of_spans())
-        .add(&if is_frequent {
-            conditions.probe()
-        } else {
-            conditions.seek()
-        });
+        .add(&meets_conditions);
     if let Some(since) = filter.since {
         sql = sql
             .push(" AND s.id >= ")

@@ -139,15 +139,15 @@ pub(super) struct Durations {
 }
 
 impl Durations {
-    /// Reads the spans with these numbers, first and last included.
+    /// Adds the spans with these numbers, first and last included.
     pub(super) fn read(
+        &mut self,
         db: &Connection,
         scope: Scope,
         first: i64,
         last: i64,
         since: Option<Timestamp>,
-    ) -> Result<Self, Failure> {
-        let mut all = Self::default();
+    ) -> Result<(), Failure> {
         let mut sql =
             Sql::new("SELECT s.callsite, s.name, s.duration, s.status FROM _span s WHERE s.id BETWEEN ")
                 .bind(first)
@@ -162,12 +162,11 @@ impl Durations {
             let nanos = natural(row.get(2)?);
             let is_error = row.get::<_, Option<i64>>(3)? == Some(1);
             match row.get_ref(1)?.as_str_or_null()? {
-                None => all.of_callsite(row.get(0)?).add(nanos, is_error),
-                Some(name) => all.add_named(name, nanos, is_error),
+                None => self.of_callsite(row.get(0)?).add(nanos, is_error),
+                Some(name) => self.add_named(name, nanos, is_error),
             }
             Ok::<_, Failure>(())
-        })?;
-        Ok(all)
+        })
     }
 
     fn of_callsite(&mut self, id: i64) -> &mut Sketch {

@@ -2,45 +2,19 @@
 
 use rusqlite::{Connection, Row};
 use spanscope_model::{
-    Order, OrderKey, SpanState, SpanStatus, StoreError, Timestamp, Trace, TraceFilter, TraceId, TraceQuery,
-    TraceSummary,
+    ConditionOp, ConditionTarget, Order, OrderKey, SpanField, SpanState, SpanStatus, StoreError, Timestamp,
+    Trace, TraceFilter, TraceId, TraceSummary,
 };
 
 use super::Failure;
 use super::builder::{Sql, count};
 use super::conditions::Conditions;
 use super::rows::{Reader, alive_since, parsed, span_id};
+use super::scan;
 use super::scope::Scope;
 
-const DEFAULT_LIMIT: u64 = 100;
 /// What a trace takes in a list, about.
 const SUMMARY_BYTES: usize = 300;
-
-/// Reads the question of the telemetry API as the question of this crate.
-pub(super) fn filter_of(query: TraceQuery) -> Result<TraceFilter, StoreError> {
-    let number = |what: &str, given: Option<i64>, default: u64| match given {
-        None => Ok(default),
-        Some(number) => u64::try_from(number)
-            .map_err(|_| StoreError::invalid(format!("{what} is {number}: give 0 or a positive number"))),
-    };
-    let order_by = query
-        .order_by
-        .unwrap_or_default()
-        .iter()
-        .map(|order| {
-            order.parse::<Order>().map_err(|error| {
-                StoreError::invalid(format!("{error}, with - before it for the largest first"))
-            })
-        })
-        .collect::<Result<_, _>>()?;
-    Ok(TraceFilter {
-        conditions: query.attribute_filters.unwrap_or_default(),
-        limit: number("limit", query.limit, DEFAULT_LIMIT)?,
-        offset: number("offset", query.offset, 0)?,
-        order_by,
-        ..TraceFilter::default()
-    })
-}
 
 const SUMMARY: &str = "SELECT t.trace_id, r.span_id, t.start, t.end, t.open_count, t.span_count, t.error_count, \
      r.callsite, r.name, r.process, \
@@ -54,16 +28,18 @@ const SUMMARY_FROM: &str = ") END \
         COALESCE(t.root, (SELECT id FROM _span WHERE trace = t.id ORDER BY start, id LIMIT 1)) \
      WHERE 1";
 
-/// Traces that the filter lets through, in its order.
+/// Traces that the filter lets through, in its order. Which of them have a span that meets the
+/// conditions may be known already.
 pub(super) fn list(
     db: &Connection,
     scope: Scope,
     filter: &TraceFilter,
+    matching: Option<&[i64]>,
 ) -> Result<Vec<TraceSummary>, Failure> {
     let mut sql = Sql::new(SUMMARY)
         .bind(alive_since())
         .push(SUMMARY_FROM)
-        .add(&chosen(db, scope, filter)?)
+        .add(&chosen(db, scope, filter, matching)?)
         .push(" ORDER BY ");
     for order in &filter.order_by {
         sql = sql.push(order_piece(*order)).push(", ");
@@ -82,9 +58,14 @@ pub(super) fn list(
 }
 
 /// The numbers of the traces with a span that meets the conditions, newest first.
-pub(super) fn rowids(db: &Connection, scope: Scope, filter: &TraceFilter) -> Result<Vec<i64>, Failure> {
+pub(super) fn rowids(
+    db: &Connection,
+    scope: Scope,
+    filter: &TraceFilter,
+    matching: Option<&[i64]>,
+) -> Result<Vec<i64>, Failure> {
     let sql = Sql::new("SELECT t.id FROM _trace t WHERE 1")
-        .add(&chosen(db, scope, filter)?)
+        .add(&chosen(db, scope, filter, matching)?)
         .push(" ORDER BY t.start DESC, t.trace_id DESC");
     Ok(sql.rows(db, |row| row.get(0))?)
 }
@@ -122,7 +103,12 @@ pub(super) fn no_trace(trace_id: TraceId) -> StoreError {
 }
 
 /// ` AND ...` over the trace `t`.
-fn chosen(db: &Connection, scope: Scope, filter: &TraceFilter) -> Result<Sql, Failure> {
+fn chosen(
+    db: &Connection,
+    scope: Scope,
+    filter: &TraceFilter,
+    matching: Option<&[i64]>,
+) -> Result<Sql, Failure> {
     let mut sql = scope.of_traces();
     if let Some(since) = filter.since {
         sql = sql.push(" AND t.start >= ").bind(since.as_nanos());
@@ -142,6 +128,21 @@ fn chosen(db: &Connection, scope: Scope, filter: &TraceFilter) -> Result<Sql, Fa
             )
             .bind(service.clone())
             .push(")");
+    }
+    if let Some(matching) = matching {
+        return Ok(sql
+            .push(" AND t.id IN (SELECT value FROM json_each(")
+            .bind(scan::list(matching))
+            .push("))"));
+    }
+    for condition in &filter.conditions {
+        // One trace is looked up, where the conditions alone would walk all of them.
+        if condition.target() == ConditionTarget::Field(SpanField::TraceId)
+            && condition.op == ConditionOp::Eq
+            && let Some(id) = condition.value.as_str()
+        {
+            sql = sql.push(" AND t.trace_id = ").bind(id.to_ascii_lowercase());
+        }
     }
     let conditions = Conditions::new(db, &filter.conditions)?;
     if conditions.is_empty() {

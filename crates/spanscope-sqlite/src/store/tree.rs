@@ -7,13 +7,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::Connection;
-use spanscope_model::{Condition, Span, SpanId, SpanNode, StoreError, TraceFilter};
+use spanscope_model::{Span, SpanId, SpanNode, StoreError};
 
 use super::Failure;
 use super::builder::Sql;
 use super::rows::{Reader, SPAN_COLUMNS};
 use super::scope::Scope;
-use super::{spans, traces};
+use super::spans;
 
 /// Above this share of a trace it is quicker to read all its spans in one go than one by one.
 const SCAN_SHARE: usize = 4;
@@ -49,15 +49,6 @@ pub(super) fn below(
         tree.insert(span.span_id, SpanNode { span, depth });
     })?;
     Ok(tree)
-}
-
-/// The numbers of the traces that conditions choose, newest first.
-pub(super) fn chosen(db: &Connection, scope: Scope, conditions: Vec<Condition>) -> Result<Vec<i64>, Failure> {
-    let filter = TraceFilter {
-        conditions,
-        ..TraceFilter::default()
-    };
-    traces::rowids(db, scope, &filter)
 }
 
 /// The spans of one trace that carry all these attributes, down to a depth below their root.

@@ -483,3 +483,33 @@ fn the_id_of_another_run_skips_nothing() {
         );
     }
 }
+
+#[test]
+fn a_reader_of_what_was_stored_before_is_never_cut_off_for_its_pace() {
+    const STEPS: u64 = 12_000;
+    let mut settings = runs();
+    // Less than a page: nothing of what is read first is kept for long.
+    settings.kept_bytes = 64 * 1024;
+    let open = open_runs(AuthMode::Local, Limits::default(), settings);
+    store(&open.store, vec![agent(1, "t", 60_000, 0).running()]);
+    for first in (0..STEPS).step_by(2_000) {
+        let steps = (first..first + 2_000).map(|step| tool(1, 100 + step, "calculator", 50_000, 1));
+        store(&open.store, steps.collect());
+    }
+    let path = open.folder.path().join("trace_store.db");
+    let mut stream = Stream::open(&open, ALL, None);
+    let mut sent = vec![stream.next().unwrap()];
+    // The program goes on meanwhile.
+    let writer = SqliteStore::builder().open(path).unwrap();
+    for number in 2..12 {
+        store(&writer, vec![tool(1, number, "weather", 500, 1)]);
+        sent.extend((0..1_000).map_while(|_| stream.next()));
+    }
+    store(&writer, vec![agent(1, "t", 60_000, 59_900)]);
+    sent.extend(std::iter::from_fn(|| stream.next()));
+    assert_eq!(stream.comments, Vec::<String>::new());
+    assert_once(&sent);
+    // The start and the end of each step and of the run, and the last word.
+    assert_eq!(sent.len() as u64, 2 * (STEPS + 10) + 3);
+    assert_eq!(sent.last().unwrap().data, "[DONE]");
+}

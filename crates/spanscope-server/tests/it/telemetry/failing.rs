@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use spanscope_model::{LogFilter, StoreErrorKind, TraceStore as _, block_on};
-use spanscope_server::telemetry_router;
+use spanscope_server::{Datasets, telemetry_router, telemetry_router_with};
 use spanscope_sqlite::{SqliteLayer, SqliteStore};
 use spanscope_tests::http::{ask, post};
 use tower::ServiceExt as _;
@@ -23,7 +23,9 @@ fn a_store_that_fails_does_not_say_why_in_the_answer() {
         (StoreErrorKind::Unavailable, 503, "store_unavailable"),
         (StoreErrorKind::Unusable, 500, "store_unusable"),
     ] {
-        let server = Server::start(telemetry_router(Arc::new(Failing::new(kind))));
+        let datasets = Datasets::in_folder("never made");
+        let store = Arc::new(Failing::new(kind));
+        let server = Server::start(telemetry_router_with(store, datasets));
         let answers = [
             post(server.address, "/v1/telemetry/traces", "{}"),
             ask(server.address, "GET", ids, ""),

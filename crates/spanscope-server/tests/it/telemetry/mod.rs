@@ -1,6 +1,7 @@
 //! The telemetry API over HTTP, asked of what ordinary `tracing` left in a store.
 
 mod answers;
+mod datasets;
 mod events;
 mod failing;
 mod odd;
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use spanscope_core::SpanExt as _;
-use spanscope_server::telemetry_router;
+use spanscope_server::{Datasets, telemetry_router_with};
 use spanscope_sqlite::{SqliteLayer, SqliteStore};
 use spanscope_tests::http::{Answer, ask, post};
 use tracing::{info, info_span};
@@ -55,7 +56,8 @@ fn filled() -> Filled {
     });
     guard.flush(Duration::from_secs(20)).unwrap();
     let store = Arc::new(SqliteStore::open(&path).unwrap());
-    let server = Server::start(telemetry_router(Arc::<SqliteStore>::clone(&store)));
+    let datasets = Datasets::in_folder(folder.path().join("datasets"));
+    let server = Server::start(telemetry_router_with(Arc::<SqliteStore>::clone(&store), datasets));
     Filled {
         server,
         store,

@@ -1,0 +1,100 @@
+//! [`Space`]: how much of the disk the datasets of a folder take.
+//!
+//! Files are removed by whoever runs the server, so the folder is measured again whenever an export
+//! begins and none is under way; while several are, their bytes are added up.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use spanscope_core::sync::lock;
+
+use crate::answer::ApiError;
+
+/// A file takes whole blocks, so that very many small ones count too.
+const BLOCK: u64 = 4096;
+
+/// Returns the bytes that a file of this length counts with.
+pub(super) fn blocks(length: u64) -> u64 {
+    length.div_ceil(BLOCK) * BLOCK
+}
+
+/// Shows a limit to people.
+pub(super) fn shown(bytes: u64) -> String {
+    match bytes {
+        0..0x10_0000 => format!("{} KiB", bytes >> 10),
+        _ => format!("{} MiB", bytes >> 20),
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Space {
+    folder: PathBuf,
+    max_bytes: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    used: u64,
+    exports: usize,
+}
+
+impl Space {
+    pub(super) fn new(folder: PathBuf, max_bytes: u64) -> Self {
+        Self {
+            folder,
+            max_bytes,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Begins an export; [`end`](Self::end) ends it.
+    pub(super) fn begin(&self) {
+        let mut state = lock(&self.state);
+        if state.exports == 0 {
+            state.used = measure(&self.folder, true);
+        }
+        state.exports += 1;
+    }
+
+    /// Takes bytes for the export.
+    pub(super) fn take(&self, bytes: u64) -> Result<(), ApiError> {
+        let mut state = lock(&self.state);
+        let used = state.used.saturating_add(bytes);
+        if used > self.max_bytes {
+            return Err(ApiError::datasets_full(format!(
+                "the datasets of this server would take more than {}",
+                shown(self.max_bytes)
+            )));
+        }
+        state.used = used;
+        Ok(())
+    }
+
+    /// Ends an export, and gives back the bytes that did not stay.
+    pub(super) fn end(&self, given_back: u64) {
+        let mut state = lock(&self.state);
+        state.exports = state.exports.saturating_sub(1);
+        state.used = state.used.saturating_sub(given_back);
+    }
+}
+
+/// Returns the bytes of the files in a folder, with those of the folders in it where `deep`. What
+/// can't be read counts nothing.
+pub(super) fn measure(folder: &Path, deep: bool) -> u64 {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return 0;
+    };
+    let mut bytes = 0_u64;
+    for entry in entries.flatten() {
+        // Of a link its own length: what it leads to is not in the folder.
+        let Ok(found) = entry.metadata() else { continue };
+        bytes = bytes.saturating_add(match found.is_dir() {
+            true if deep => measure(&entry.path(), deep),
+            true => 0,
+            false => blocks(found.len()),
+        });
+    }
+    bytes
+}

@@ -1,0 +1,129 @@
+//! Readers that share a store: long questions of one caller hold up neither the others nor the intake.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use spanscope_model::{TraceStore as _, block_on};
+use spanscope_server::Limits;
+use spanscope_store_tests::made::{records, span};
+use spanscope_tests::PATIENCE;
+
+use crate::otlp::{send, span as otlp_span, traces};
+use crate::running::{ACME, OTHER, Open, Running, open_with, tenant, tokens};
+use crate::wire::Ask;
+
+const TRACES: &str = "/v1/telemetry/traces";
+/// Keys of every span.
+const KEYS: usize = 20;
+
+/// A store in which one tenant has very many spans, and the other few.
+fn busy(request_time: Duration) -> Open {
+    let open = open_with(tokens(), Limits::default().request_time(request_time));
+    let acme = open.store.for_tenant(&tenant("acme"));
+    for trace in 1..=400 {
+        let spans = (1..=150).map(|id| {
+            let mut span = span(trace, id, 0, "work");
+            for key in 0..KEYS {
+                span.attributes
+                    .set(format!("k{key}"), "a value of some length, as values are");
+            }
+            span
+        });
+        block_on(acme.store(records(spans.collect()))).unwrap();
+    }
+    let other = open.store.for_tenant(&tenant("other"));
+    block_on(other.store(records(vec![span(1, 1, 0, "work")]))).unwrap();
+    open
+}
+
+/// A hundred conditions that every span meets, and an order that no index has.
+fn long_question() -> Value {
+    let conditions: Vec<Value> = (0..100)
+        .map(|number| json!({"key": format!("k{}", number % KEYS), "op": "ne", "value": number}))
+        .collect();
+    json!({"attribute_filters": conditions, "order_by": ["-span_count"], "limit": 10})
+}
+
+#[test]
+fn long_questions_of_one_tenant_hold_up_neither_readiness_nor_others_nor_the_intake() {
+    const ASKED: usize = 5;
+    let open = busy(Duration::from_secs(2));
+    let done = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..ASKED {
+            scope.spawn(|| {
+                let answer = Ask::json(TRACES, &long_question()).token(ACME).to(open.address);
+                assert!([200, 503].contains(&answer.status), "{}", answer.text());
+                done.fetch_add(1, Ordering::SeqCst);
+            });
+        }
+        let mut rounds = 0;
+        // Also after the last of them was given up.
+        while done.load(Ordering::SeqCst) < ASKED || rounds < 20 {
+            rounds += 1;
+            let ready = Ask::get("/ready").to(open.address);
+            assert_eq!(ready.status, 200, "round {rounds}: {}", ready.text());
+            let newest = Ask::json(TRACES, &json!({"limit": 10}))
+                .token(OTHER)
+                .to(open.address);
+            assert_eq!(newest.status, 200, "round {rounds}: {}", newest.text());
+            let sent = send(&traces(vec![otlp_span("sent")]))
+                .token(OTHER)
+                .to(open.address);
+            assert_eq!(sent.status, 200, "round {rounds}: {}", sent.text());
+        }
+    });
+    // A scan of the other one finds a thread too, however long it takes on a busy machine.
+    let patient = Running::of(
+        Arc::new(open.store.clone()),
+        tokens(),
+        Limits::default().request_time(PATIENCE),
+    );
+    let scanned = Ask::json(TRACES, &long_question())
+        .token(OTHER)
+        .to(patient.address);
+    assert_eq!(scanned.status, 200, "{}", scanned.text());
+}
+
+#[test]
+fn a_scan_in_pieces_answers_what_one_statement_answers() {
+    let open = busy(PATIENCE);
+    let question = long_question();
+    let answer = Ask::json(TRACES, &question).token(ACME).to(open.address);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let found = answer.json();
+    let found = found["data"].as_array().unwrap();
+    assert_eq!(found.len(), 10);
+    let ids: std::collections::BTreeSet<&str> = found
+        .iter()
+        .map(|trace| trace["trace_id"].as_str().unwrap())
+        .collect();
+    assert_eq!(ids.len(), 10);
+    // None of the spans has the key of one more condition.
+    let mut question = question;
+    let one_more = json!({"key": "missing", "op": "ne", "value": 1});
+    question["attribute_filters"][99] = one_more;
+    let answer = Ask::json(TRACES, &question).token(ACME).to(open.address);
+    assert_eq!(answer.json()["data"], json!([]));
+}
+
+#[test]
+fn a_tenant_has_its_share_of_the_questions() {
+    let limits = Limits::default().questions(4).tenant_questions(0);
+    let open = open_with(tokens(), limits);
+    let ask = |token: &str| Ask::json(TRACES, &json!({})).token(token).to(open.address);
+    let refused = ask(ACME);
+    assert_eq!((refused.status, refused.code().as_str()), (429, "overloaded"));
+    assert!(
+        refused.message().contains("of this tenant"),
+        "{}",
+        refused.message()
+    );
+    assert_eq!(
+        ask(crate::running::ADMIN).status,
+        200,
+        "whoever runs the server is no tenant"
+    );
+}

@@ -1,0 +1,195 @@
+//! Questions that have to look at every span, in pieces: each piece is a short read transaction, so
+//! that the log can be used again between them, and each span is looked at once, whatever the number
+//! of conditions.
+
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use spanscope_model::{Condition, SpanFilter, StoreError, Timestamp};
+
+use super::Failure;
+use super::builder::Sql;
+use super::conditions::Conditions;
+use super::scope::Scope;
+use super::spans::first_since;
+use super::turn::Turn;
+
+/// How long a piece should take.
+const PIECE: Duration = Duration::from_millis(100);
+/// Numbers of spans in the first piece; the next ones are measured by how long it took.
+const FIRST_PIECE: i64 = 20_000;
+const SMALLEST_PIECE: i64 = 500;
+const LARGEST_PIECE: i64 = 1_000_000;
+
+/// The numbers of the first and the last span worth a look.
+pub(super) fn ends(db: &Connection, since: Option<Timestamp>) -> Result<(i64, i64), Failure> {
+    let (least, last): (i64, i64) = db.query_row(
+        "SELECT COALESCE((SELECT min(id) FROM _span), 0), COALESCE((SELECT max(id) FROM _span), -1)",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    Ok(match since {
+        Some(since) => (first_since(db, since)?.0.max(least), last),
+        None => (least, last),
+    })
+}
+
+/// A range of numbers, first and last included, to be read in pieces.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pieces {
+    first: i64,
+    last: i64,
+}
+
+impl Pieces {
+    pub(super) fn new(first: i64, last: i64) -> Self {
+        Self { first, last }
+    }
+
+    /// Reads one piece after the other. A turn that is short anyway reads all in one.
+    pub(super) fn each(
+        self,
+        turn: &Turn,
+        mut read: impl FnMut(i64, i64) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        if !turn.is_long() {
+            return read(self.first, self.last);
+        }
+        let mut first = self.first;
+        let mut length = FIRST_PIECE;
+        while first <= self.last {
+            turn.check()?;
+            let last = first.saturating_add(length - 1).min(self.last);
+            let began = Instant::now();
+            read(first, last)?;
+            length = next_length(length, began.elapsed());
+            let Some(next) = last.checked_add(1) else { break };
+            first = next;
+        }
+        Ok(())
+    }
+
+    /// Reads pieces from the last one on, until `read` says that it has enough.
+    pub(super) fn each_back(
+        self,
+        turn: &Turn,
+        mut read: impl FnMut(i64, i64) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut last = self.last;
+        let mut length = FIRST_PIECE;
+        while last >= self.first {
+            turn.check()?;
+            let first = last.saturating_sub(length - 1).max(self.first);
+            let began = Instant::now();
+            if read(first, last)? {
+                return Ok(());
+            }
+            length = next_length(length, began.elapsed());
+            let Some(next) = first.checked_sub(1) else { break };
+            last = next;
+        }
+        Ok(())
+    }
+}
+
+/// As many as would have taken [`PIECE`], and not more than twice as many as before.
+fn next_length(length: i64, took: Duration) -> i64 {
+    let micros = i64::try_from(took.as_micros()).unwrap_or(i64::MAX).max(1);
+    let wanted = i64::try_from(PIECE.as_micros()).unwrap_or(i64::MAX);
+    let fitting = length.saturating_mul(wanted) / micros;
+    fitting
+        .min(length.saturating_mul(2))
+        .clamp(SMALLEST_PIECE, LARGEST_PIECE)
+}
+
+/// Adds the numbers of the traces of the spans in a piece that meet all conditions.
+pub(super) fn traces(
+    db: &Connection,
+    scope: Scope,
+    conditions: &[Condition],
+    piece: (i64, i64),
+    found: &mut Vec<i64>,
+) -> Result<(), Failure> {
+    let sql = Sql::new("SELECT DISTINCT s.trace FROM _span s WHERE");
+    found.extend(in_piece(sql, db, scope, conditions, piece)?.rows(db, |row| row.get::<_, i64>(0))?);
+    Ok(())
+}
+
+/// Adds the numbers of the spans in a piece that meet all conditions and began in time.
+pub(super) fn spans(
+    db: &Connection,
+    scope: Scope,
+    filter: &SpanFilter,
+    piece: (i64, i64),
+    found: &mut Vec<i64>,
+) -> Result<(), Failure> {
+    let sql = Sql::new("SELECT s.id FROM _span s WHERE");
+    let mut sql = in_piece(sql, db, scope, &filter.conditions, piece)?;
+    if let Some(since) = filter.since {
+        sql = sql.push(" AND s.start >= ").bind(since.as_nanos());
+    }
+    found.extend(sql.rows(db, |row| row.get::<_, i64>(0))?);
+    Ok(())
+}
+
+fn in_piece(
+    select: Sql,
+    db: &Connection,
+    scope: Scope,
+    conditions: &[Condition],
+    (first, last): (i64, i64),
+) -> Result<Sql, Failure> {
+    let conditions = Conditions::new(db, conditions)?;
+    Ok(select
+        .push(" s.id BETWEEN ")
+        .bind(first)
+        .push(" AND ")
+        .bind(last)
+        .add(&conditions.probe())
+        .add(&scope.of_spans()))
+}
+
+/// Numbers as one parameter, for ` IN (SELECT value FROM json_each(...))`.
+pub(super) fn list(numbers: &[i64]) -> String {
+    let mut text = String::with_capacity(numbers.len() * 8 + 2);
+    text.push('[');
+    for (at, number) in numbers.iter().enumerate() {
+        if at > 0 {
+            text.push(',');
+        }
+        text.push_str(itoa::Buffer::new().format(*number));
+    }
+    text.push(']');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_as_long_as_a_piece_should_take() {
+        assert_eq!(next_length(20_000, PIECE), 20_000);
+        assert_eq!(next_length(20_000, PIECE * 4), 5_000);
+        assert_eq!(next_length(20_000, PIECE / 100), 40_000);
+        assert_eq!(next_length(600, PIECE * 1000), SMALLEST_PIECE);
+        assert_eq!(next_length(900_000, Duration::ZERO), LARGEST_PIECE);
+    }
+
+    #[test]
+    fn pieces_cover_a_range_once() {
+        let turn = Turn::endless();
+        let mut read = Vec::new();
+        let pieces = Pieces::new(-3, 45_000);
+        let done = pieces.each(&turn, |first, last| {
+            read.push((first, last));
+            Ok(())
+        });
+        assert!(done.is_ok());
+        assert_eq!(read.first().map(|(first, _)| *first), Some(-3));
+        assert_eq!(read.last().map(|(_, last)| *last), Some(45_000));
+        assert!(read.len() > 1 && read.windows(2).all(|two| two[0].1 + 1 == two[1].0));
+        let none = Pieces::new(0, -1).each(&turn, |_, _| unreachable!());
+        assert!(none.is_ok());
+    }
+}
