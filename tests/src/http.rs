@@ -60,14 +60,17 @@ pub fn send_as_it_is(
     method: &str,
     path: &str,
     headers: &str,
-    body: &str,
+    body: impl AsRef<[u8]>,
 ) -> std::io::Result<Answer> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-    let request = format!("{method} {path} HTTP/1.0\r\n{headers}\r\n{body}");
-    stream.write_all(request.as_bytes())?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
+    let mut request = format!("{method} {path} HTTP/1.0\r\n{headers}\r\n").into_bytes();
+    request.extend_from_slice(body.as_ref());
+    stream.write_all(&request)?;
+    // An answer in protobuf is shown as far as it is text.
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    let answer = String::from_utf8_lossy(&answer);
     let (head, body) = answer.split_once("\r\n\r\n").ok_or(ErrorKind::UnexpectedEof)?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
     Ok(Answer {

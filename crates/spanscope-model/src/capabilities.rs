@@ -34,6 +34,8 @@ pub struct Capabilities {
     /// A question over all times looks back this far where it names no `since`; none: to the first
     /// record.
     pub longest_without_since: Option<Duration>,
+    /// How long records are kept; none: for ever, or nobody knows.
+    pub retention: Option<Duration>,
 }
 
 /// How [`stored_after`](crate::TraceStore::stored_after) orders records.
@@ -60,6 +62,7 @@ impl Capabilities {
             tenants: true,
             order: StoreOrder::Exact,
             longest_without_since: None,
+            retention: None,
         }
     }
 }

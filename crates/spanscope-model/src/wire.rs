@@ -17,6 +17,13 @@ pub const STATE: &str = "spanscope.state";
 /// Attribute of a span whose sender's clock was put back while it ran: by how many nanoseconds the end was before the start.
 pub const END_BEFORE_START: &str = "spanscope.end_before_start_ns";
 
+/// Attribute of a record, `true` where a text of it was not UTF-8 and its wrong bytes were replaced by U+FFFD.
+pub const REPAIRED_TEXT: &str = "spanscope.repaired_text";
+/// The attribute that was the name of a log record before OTLP had a field for it.
+pub const EVENT_NAME: &str = "event.name";
+/// The attribute of programs whose logging library can't set the field.
+pub const OTEL_EVENT_NAME: &str = "otel.event.name";
+
 /// Attributes in which a record keeps what OTLP says in fields that the model does not have.
 pub const DROPPED_ATTRIBUTES: &str = "otel.dropped_attributes_count";
 /// Events that the sender left out of a span, or that had an impossible time.

@@ -6,11 +6,13 @@ use std::error::Error;
 
 use axum::extract::rejection::PathRejection;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
-use axum::http::{StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
 use spanscope_model::{StoreError, StoreErrorKind};
+
+use crate::otlp::Signal;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Of what programs did nothing stays in a browser's cache, nor is it taken for a page.
@@ -124,13 +126,34 @@ impl ApiError {
         )
     }
 
-    pub(crate) fn no_such_path() -> Self {
-        Self::new(
-            StatusCode::NOT_FOUND,
-            "no_such_path",
-            "nothing is answered under this path",
-            "ask /openapi.json which paths there are",
-        )
+    /// Nothing is served under the path. An exporter that adds the path of its signal to an endpoint that
+    /// has one already, or does not add it, learns how it is set up.
+    pub(crate) fn no_such_path(method: &Method, path: &str) -> Self {
+        let new = |message: String, what_to_do| {
+            Self::new(StatusCode::NOT_FOUND, "no_such_path", message, what_to_do)
+        };
+        let signal = Signal::ALL.into_iter().find(|signal| {
+            let own = signal.path();
+            path.trim_end_matches('/').ends_with(own) || path.matches(own).count() > 1
+        });
+        match signal {
+            Some(signal) if path.matches("/v1/").count() > 1 => new(
+                format!("the path of the signal is in {path:?} twice: exporters add {} to an endpoint by themselves", signal.path()),
+                "set OTEL_EXPORTER_OTLP_ENDPOINT to the address alone, as http://HOST:PORT, or the variable of the signal (OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) to the whole path",
+            ),
+            Some(signal) => new(
+                format!("{path:?} is {} with something before or behind it", signal.path()),
+                "set OTEL_EXPORTER_OTLP_ENDPOINT to the address alone, as http://HOST:PORT, without a path and without a slash at its end",
+            ),
+            None if method == Method::POST && path.trim_matches('/').is_empty() => new(
+                "nothing is taken in at the root; an exporter whose endpoint is set for one signal alone sends to it as it is".to_owned(),
+                "send to /v1/traces, /v1/metrics or /v1/logs: set OTEL_EXPORTER_OTLP_ENDPOINT to the address, or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT to the address with /v1/traces",
+            ),
+            None => new(
+                "nothing is answered under this path".to_owned(),
+                "ask /openapi.json which paths there are",
+            ),
+        }
     }
 
     pub(crate) fn status(&self) -> StatusCode {

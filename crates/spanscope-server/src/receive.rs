@@ -25,7 +25,7 @@ use crate::answer::ApiError;
 use crate::api::{Api, Content, Route};
 use crate::caller::ScopedStore;
 use crate::limits::{Budget, Limits, Share, is_slow, overloaded};
-use crate::otlp::{Encoding, Signal, answer, convert, failure, weight};
+use crate::otlp::{Converted, Encoding, Signal, answer, convert, failure, weight};
 
 /// How requests and answers may be written.
 const KINDS: [&str; 2] = ["application/x-protobuf", "application/json"];
@@ -135,6 +135,7 @@ async fn receive_body(
     let stored_in = stored_in.and_then(|name| name.to_str().ok()).map(str::to_owned);
     let (body, mut share) = read(receiver, request).await?;
     let limits = receiver.limits;
+    let retention = store.capabilities().retention;
     let mut decoded = receiver.decoded.share();
     let begun = tokio::task::spawn_blocking(move || {
         let body = match is_packed {
@@ -148,13 +149,19 @@ async fn receive_body(
         if !decoded.take(weight) {
             return Err(overloaded("too many bodies are being decoded"));
         }
-        let mut converted = convert(signal, encoding, &body).map_err(ApiError::invalid)?;
+        let mut converted = convert(signal, encoding, &body, retention).map_err(ApiError::invalid)?;
         converted.records.stored_in = stored_in;
         let storing = begin(async move { store.store(converted.records).await });
-        Ok((storing, converted.rejected, converted.message, (share, decoded)))
+        let Converted {
+            rejected,
+            message,
+            repaired,
+            ..
+        } = converted;
+        Ok((storing, rejected, message, repaired, (share, decoded)))
     });
     let begun = begun.await.map_err(|_| ApiError::shutting_down())?;
-    let (storing, mut rejected, mut message, memory) = begun?;
+    let (storing, mut rejected, mut message, repaired, memory) = begun?;
     let taken = storing.await;
     drop(memory);
     let taken = taken?;
@@ -171,6 +178,7 @@ async fn receive_body(
         ("stored", taken.stored),
         ("known", taken.known),
         ("rejected", rejected),
+        ("repaired", repaired),
     ] {
         count(signal, outcome, records);
     }

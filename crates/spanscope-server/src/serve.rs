@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::{Method, Uri};
 use axum::{Extension, Router};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -140,7 +141,7 @@ impl BoundServer {
         let Server { router, limits, .. } = self.server;
         let (ends, told) = watch::channel(false);
         let router = router
-            .fallback(async || ApiError::no_such_path())
+            .fallback(async |method: Method, uri: Uri| ApiError::no_such_path(&method, uri.path()))
             .layer(Extension(Ends(told)));
         let router = timed(router, limits);
         let places = Arc::new(Semaphore::new(limits.connections));

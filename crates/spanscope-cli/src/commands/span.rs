@@ -126,7 +126,7 @@ fn one_event(out: &Output, event: &LogEvent) -> String {
     let head = format!("{} {}", time::clock(event.timestamp, &out.zone), event.severity);
     let said = match (event.name.as_str(), event.message.as_str()) {
         ("", message) => message.to_owned(),
-        (name, "") => name.to_owned(),
+        (name, message) if message.is_empty() || message == name => name.to_owned(),
         (name, message) => format!("{name}: {message}"),
     };
     lines.push((head.as_str(), said));

@@ -38,7 +38,8 @@ impl EntryLines {
     pub(crate) fn event(&mut self, event: &LogEvent, text: &mut String) {
         let said = match (event.name.as_str(), event.message.as_str()) {
             ("" | EXCEPTION_EVENT, message) if !message.is_empty() => markup::strip(message),
-            (name, "") => name.to_owned(),
+            // An event without a text has its name as message.
+            (name, message) if message.is_empty() || message == name => name.to_owned(),
             (name, message) => format!("{name}: {}", markup::strip(message)),
         };
         let json = json_texts(&event.attributes);

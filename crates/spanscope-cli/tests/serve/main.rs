@@ -11,6 +11,7 @@ mod by_design;
 mod default_port;
 mod event_source;
 mod expected;
+mod field;
 mod lifetime;
 mod llama_stack;
 mod otel_sdks;

@@ -18,8 +18,8 @@ fn received_records_are_counted_by_what_became_of_them() {
         span(trace_id, "00000000000000a2", "second"),
         span(trace_id, "0000000000000000", "without an id"),
     ];
-    let mut logs = logs(&["one", "two", "three", "of a span without a trace"]);
-    logs["resourceLogs"][0]["scopeLogs"][0]["logRecords"][3]["spanId"] = json!("00000000000000a1");
+    let mut logs = logs(&["one", "two", "three", "of no time"]);
+    logs["resourceLogs"][0]["scopeLogs"][0]["logRecords"][3]["timeUnixNano"] = json!("yesterday");
     let mut points = increments("orders_total", &[1, 2, 3, 4, 5]);
     points["resourceMetrics"][0]["scopeMetrics"][0]["metrics"][0]["sum"]["dataPoints"][4] =
         json!({"asInt": "5"});

@@ -79,6 +79,23 @@ pub(super) fn take_category(attributes: &mut Attributes) -> Option<String> {
     (!category.is_empty()).then(|| category.to_owned())
 }
 
+/// Whether the text has a character in it that stands for bytes that are not UTF-8.
+pub(super) fn has_replacement(text: &str) -> bool {
+    text.contains(char::REPLACEMENT_CHARACTER)
+}
+
+/// Whether a key or a value has one.
+pub(super) fn has_replacements(attributes: &Attributes) -> bool {
+    attributes.iter().any(|(key, value)| {
+        has_replacement(key)
+            || match value {
+                Value::Str(text) => has_replacement(text),
+                Value::Json(value) => has_replacement(&value.to_string()),
+                _ => false,
+            }
+    })
+}
+
 /// Says that the sender left some out, if it did.
 pub(super) fn set_dropped(attributes: &mut Attributes, key: &str, dropped: u32) {
     if dropped > 0 {

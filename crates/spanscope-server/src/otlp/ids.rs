@@ -2,7 +2,14 @@
 //!
 //! What is wrong is said about "its trace id", so that the caller puts before it whose.
 
+use spanscope_model::filter::TimeUnit;
 use spanscope_model::{SpanId, Timestamp, TraceId};
+
+/// Stands for an id in JSON that is no hexadecimal number, in records that are kept without it.
+pub(super) const UNREADABLE: [u8; 1] = [0];
+
+/// From 2015 to 2100, in seconds since 1970. A time that only lies there in another unit is in that unit.
+const PLAUSIBLE: std::ops::Range<u64> = 1_420_070_400..4_102_444_800;
 
 /// The trace id; none where there is none.
 pub(super) fn trace_id(bytes: &[u8]) -> Result<Option<TraceId>, String> {
@@ -21,6 +28,9 @@ fn id<const N: usize>(bytes: &[u8], what: &str) -> Result<Option<[u8; N]>, Strin
     }
     let wrong = || {
         let (digits, have) = (2 * N, bytes.len());
+        if bytes == UNREADABLE {
+            return format!("its {what} is no number of {digits} hexadecimal digits");
+        }
         format!("its {what} has {have} bytes: give {N}, in JSON as {digits} hexadecimal digits")
     };
     bytes.try_into().map(Some).map_err(|_| wrong())
@@ -33,8 +43,15 @@ pub(super) fn both_ids(trace: &[u8], span: &[u8]) -> Result<(TraceId, SpanId), S
     Ok((trace, span))
 }
 
-/// A moment; none where it is zero, which is how OTLP leaves one out.
-pub(super) fn time(nanos: u64, what: &str) -> Result<Option<Timestamp>, String> {
+/// A moment; none where it is zero, which is how OTLP leaves one out. Senders that count in another
+/// unit are understood, because a span of 1970 helps nobody.
+pub(super) fn time(sent: u64, what: &str) -> Result<Option<Timestamp>, String> {
+    let nanos = match time_unit(sent) {
+        TimeUnit::Seconds => sent.saturating_mul(1_000_000_000),
+        TimeUnit::Millis => sent.saturating_mul(1_000_000),
+        TimeUnit::Micros => sent.saturating_mul(1_000),
+        _ => sent,
+    };
     match i64::try_from(nanos) {
         Ok(0) => Ok(None),
         Ok(nanos) => Ok(Some(Timestamp::from_nanos(nanos))),
@@ -42,4 +59,19 @@ pub(super) fn time(nanos: u64, what: &str) -> Result<Option<Timestamp>, String> 
             "its {what} is after the year 2262: give nanoseconds since 1970"
         )),
     }
+}
+
+/// The unit that a time was sent in. The years that are plausible are so few that no time is in two
+/// units at once.
+pub(super) fn time_unit(sent: u64) -> TimeUnit {
+    for (unit, to_seconds) in [
+        (TimeUnit::Seconds, 1),
+        (TimeUnit::Millis, 1_000),
+        (TimeUnit::Micros, 1_000_000),
+    ] {
+        if PLAUSIBLE.contains(&(sent / to_seconds)) {
+            return unit;
+        }
+    }
+    TimeUnit::Nanos
 }

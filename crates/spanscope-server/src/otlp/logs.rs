@@ -4,10 +4,10 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::AnyValue;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use spanscope_model::{
-    LogEvent, NewEvent, Severity, SourceRecords, SpanId, Timestamp, TraceId, UNCATEGORIZED, wire,
+    Attributes, LogEvent, NewEvent, Severity, SourceRecords, SpanId, Timestamp, TraceId, UNCATEGORIZED, wire,
 };
 
-use super::attributes::{attributes, set_dropped, take_category, value};
+use super::attributes::{attributes, has_replacement, has_replacements, set_dropped, take_category, value};
 use super::ids;
 use super::sources::{OfResource, OfScope, by_source};
 use super::tally::{RequestTally, shown};
@@ -34,8 +34,20 @@ fn add_log(record: LogRecord, records: &mut SourceRecords, tally: &mut RequestTa
     let frame = Frame::of(&record);
     match frame.and_then(|frame| tally.copy(target.len()).map(|()| frame)) {
         Ok(frame) => {
+            if let Some(why) = &frame.bad_id {
+                let message = || message(record.body.clone(), &record.event_name);
+                tally.leave_out_id(|| format!("log record {}: {why}", shown(&message())));
+            }
+            tally.see_time(match record.time_unix_nano {
+                0 => record.observed_time_unix_nano,
+                time => time,
+            });
             let time = frame.time.unwrap_or_else(|| tally.now());
-            let event = new_event(record, &frame, time, target.clone());
+            let has_repairs = tally.repaired_texts() > 0;
+            let mut event = new_event(record, &frame, time, target.clone());
+            if has_repairs && is_repaired(&event.event) {
+                event.event.attributes.set(wire::REPAIRED_TEXT, true);
+            }
             records.events.push(event);
         }
         Err(why) => {
@@ -45,19 +57,36 @@ fn add_log(record: LogRecord, records: &mut SourceRecords, tally: &mut RequestTa
     }
 }
 
+/// Whether the record may be one whose bytes were replaced.
+pub(super) fn is_repaired(event: &LogEvent) -> bool {
+    has_replacement(&event.message) || has_replacement(&event.name) || has_replacements(&event.attributes)
+}
+
 /// What must be right about a log record.
 struct Frame {
     trace_id: Option<TraceId>,
     span_id: Option<SpanId>,
+    /// What is wrong with an id that is left out for it.
+    bad_id: Option<String>,
     time: Option<Timestamp>,
 }
 
 impl Frame {
+    /// A time that can't be is the only thing that costs a line.
     fn of(record: &LogRecord) -> Result<Self, String> {
-        let trace_id = ids::trace_id(&record.trace_id)?;
-        let span_id = ids::span_id(&record.span_id, "span id")?;
+        let mut bad_id = None;
+        let trace_id = ids::trace_id(&record.trace_id).unwrap_or_else(|why| {
+            bad_id = Some(why);
+            None
+        });
+        let mut span_id = ids::span_id(&record.span_id, "span id").unwrap_or_else(|why| {
+            bad_id.get_or_insert(why);
+            None
+        });
         if span_id.is_some() && trace_id.is_none() {
-            return Err("it has a span id without a trace id: give both, or none".to_owned());
+            bad_id
+                .get_or_insert_with(|| "it has a span id without a trace id: give both, or none".to_owned());
+            span_id = None;
         }
         let time = match ids::time(record.time_unix_nano, "time")? {
             Some(time) => Some(time),
@@ -66,6 +95,7 @@ impl Frame {
         Ok(Self {
             trace_id,
             span_id,
+            bad_id,
             time,
         })
     }
@@ -74,8 +104,12 @@ impl Frame {
 fn new_event(record: LogRecord, frame: &Frame, timestamp: Timestamp, target: String) -> NewEvent {
     let mut attributes = attributes(record.attributes);
     let category = take_category(&mut attributes);
-    let severity = severity(record.severity_number, &record.severity_text);
+    let severity = severity(record.severity_number, &record.severity_text, &attributes);
     let text = record.severity_text;
+    let name = match record.event_name {
+        name if name.is_empty() => event_name(&attributes).to_owned(),
+        name => name,
+    };
     if !text.is_empty() && !text.eq_ignore_ascii_case(severity.as_str()) {
         attributes.set(wire::SEVERITY_TEXT, text);
     }
@@ -90,8 +124,8 @@ fn new_event(record: LogRecord, frame: &Frame, timestamp: Timestamp, target: Str
         span_id: frame.span_id,
         timestamp,
         severity,
-        message: message(record.body, &record.event_name),
-        name: record.event_name,
+        message: message(record.body, &name),
+        name,
         target,
         category: category.unwrap_or_else(|| UNCATEGORIZED.to_owned()),
         service_name: String::new(),
@@ -108,21 +142,25 @@ fn message(body: Option<AnyValue>, event_name: &str) -> String {
     }
 }
 
-/// By its number. Where there is none, or none that is known, by what the text says in one of the usual words.
-fn severity(number: i32, text: &str) -> Severity {
+/// The name of the event where its sender could only give it as an attribute, as OpenTelemetry had it
+/// before it was a field. The attribute stays, because people ask for it.
+fn event_name(attributes: &Attributes) -> &str {
+    let keys = [wire::EVENT_NAME, wire::OTEL_EVENT_NAME];
+    let name = keys.into_iter().find_map(|key| attributes.get(key)?.as_str());
+    name.unwrap_or_default()
+}
+
+/// By its number; where there is none, or none that is known, by the text, else by an attribute in which
+/// some libraries have the word.
+fn severity(number: i32, text: &str, attributes: &Attributes) -> Severity {
     if let Ok(number @ 1..=24) = u8::try_from(number) {
         return Severity::from_number(number);
     }
-    if let Ok(severity) = text.parse() {
-        return severity;
+    if !text.is_empty() {
+        return Severity::from_name(text).unwrap_or(Severity::Info);
     }
-    // The words of syslog, Python, Java and OpenTelemetry that are not ours.
-    match text.to_ascii_lowercase().as_str() {
-        "trace" | "finest" | "finer" => Severity::Verbose,
-        "fine" => Severity::Debug,
-        "warning" => Severity::Warn,
-        "err" | "severe" => Severity::Error,
-        "fatal" | "crit" | "alert" | "emerg" | "emergency" | "panic" => Severity::Critical,
-        _ => Severity::Info,
-    }
+    let word = ["level", "severity"]
+        .into_iter()
+        .find_map(|key| attributes.get(key)?.as_str().and_then(Severity::from_name));
+    word.unwrap_or(Severity::Info)
 }

@@ -265,6 +265,7 @@ impl Series<'_> {
         }
         let timestamp =
             ids::time(common.time, "time")?.ok_or("it has no time: give nanoseconds since 1970")?;
+        self.tally.see_time(common.time);
         let start = ids::time(common.start, "start")?;
         let mut measured = measured(start)?;
         if let Value::F64(number) = measured.value

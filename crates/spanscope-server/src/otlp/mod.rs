@@ -18,6 +18,7 @@ mod ids;
 mod json;
 mod logs;
 mod metrics;
+mod repair;
 mod signal;
 mod sources;
 mod span_events;
@@ -28,6 +29,7 @@ mod tests;
 mod weight;
 
 use std::hash::{BuildHasher as _, Hasher as _};
+use std::time::Duration;
 
 use foldhash::quality::FixedState;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
@@ -48,28 +50,47 @@ pub(crate) struct Converted {
     pub(crate) records: NewRecords,
     /// How many spans, data points or log records were left out.
     pub(crate) rejected: u64,
-    /// What was wrong with the first of them and how to mend it; empty if there is nothing to say.
+    /// What was wrong with the first of them and how to fix it; empty if there is nothing to say.
     pub(crate) message: String,
+    /// How many records and texts were changed so that they could be stored.
+    pub(crate) repaired: u64,
 }
 
-/// Reads a body, which is already unpacked, and makes records of it.
+/// Reads a body, which is already unpacked, and makes records of it. Records older than `retention` are
+/// reported to the sender.
 ///
 /// # Errors
 /// What is wrong with the body and what is accepted instead.
-pub(crate) fn convert(signal: Signal, encoding: Encoding, body: &[u8]) -> Result<Converted, String> {
-    let mut tally = RequestTally::new(body.len());
+pub(crate) fn convert(
+    signal: Signal,
+    encoding: Encoding,
+    body: &[u8],
+    retention: Option<Duration>,
+) -> Result<Converted, String> {
+    let mut tally = RequestTally::new(body.len(), retention);
     let sources = match signal {
         Signal::Traces => {
-            let request: ExportTraceServiceRequest = read(signal, encoding, body, json::traces, &mut tally)?;
+            let is_empty = |request: &ExportTraceServiceRequest| {
+                request.resource_spans.iter().all(|of| of.scope_spans.is_empty())
+            };
+            let request = read(signal, encoding, body, json::traces, is_empty, &mut tally)?;
             spans::records(request, &mut tally)
         }
         Signal::Metrics => {
-            let request: ExportMetricsServiceRequest =
-                read(signal, encoding, body, json::metrics, &mut tally)?;
+            let is_empty = |request: &ExportMetricsServiceRequest| {
+                request
+                    .resource_metrics
+                    .iter()
+                    .all(|of| of.scope_metrics.is_empty())
+            };
+            let request = read(signal, encoding, body, json::metrics, is_empty, &mut tally)?;
             metrics::records(request, &mut tally)
         }
         Signal::Logs => {
-            let request: ExportLogsServiceRequest = read(signal, encoding, body, json::logs, &mut tally)?;
+            let is_empty = |request: &ExportLogsServiceRequest| {
+                request.resource_logs.iter().all(|of| of.scope_logs.is_empty())
+            };
+            let request = read(signal, encoding, body, json::logs, is_empty, &mut tally)?;
             logs::records(request, &mut tally)
         }
     };
@@ -82,6 +103,7 @@ pub(crate) fn convert(signal: Signal, encoding: Encoding, body: &[u8]) -> Result
         },
         rejected: tally.rejected(),
         message: tally.message(),
+        repaired: tally.repaired(),
     })
 }
 
@@ -115,16 +137,26 @@ fn read<T: Message + Default>(
     encoding: Encoding,
     body: &[u8],
     read_json: fn(json::Node<'_>, &mut RequestTally) -> Result<T, json::Wrong>,
+    is_empty: fn(&T) -> bool,
     tally: &mut RequestTally,
 ) -> Result<T, String> {
     let (request, field) = (signal.request(), signal.field());
     match encoding {
-        Encoding::Protobuf => T::decode(body).map_err(|error| {
-            format!(
-                "the body is no {request} in protobuf: {error}: send one, or JSON with the header `content-type: application/json`"
-            )
-        }),
-        Encoding::Json => json::read(body, |node| read_json(node, tally)).map_err(|error| {
+        Encoding::Protobuf => match T::decode(body) {
+            // The containers of OTLP before 0.15 are unknown to the decoder, which passes over them.
+            Ok(request) if is_empty(&request) => Ok(repair::repaired(signal, body, tally)
+                .and_then(|body| T::decode(&*body).ok())
+                .unwrap_or(request)),
+            Ok(request) => Ok(request),
+            Err(error) => repair::repaired(signal, body, tally)
+                .and_then(|body| T::decode(&*body).ok())
+                .ok_or_else(|| {
+                    format!(
+                        "the body is no {request} in protobuf: {error}: send one, or JSON with the header `content-type: application/json`"
+                    )
+                }),
+        },
+        Encoding::Json => json::read(body, tally, read_json).map_err(|error| {
             format!(
                 "the body is no {request} in JSON: {error}: send {{\"{field}\": [...]}}, or protobuf with the header `content-type: application/x-protobuf`"
             )

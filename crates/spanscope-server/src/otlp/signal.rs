@@ -16,6 +16,17 @@ pub(crate) enum Encoding {
 }
 
 impl Signal {
+    pub(crate) const ALL: [Self; 3] = [Self::Traces, Self::Metrics, Self::Logs];
+
+    /// Where its requests are sent.
+    pub(crate) const fn path(self) -> &'static str {
+        match self {
+            Self::Traces => "/v1/traces",
+            Self::Metrics => "/v1/metrics",
+            Self::Logs => "/v1/logs",
+        }
+    }
+
     /// What measurements call it.
     pub(crate) const fn name(self) -> &'static str {
         match self {

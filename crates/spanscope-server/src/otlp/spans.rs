@@ -8,8 +8,9 @@ use spanscope_model::{
     Timestamp, TraceId, Value, wire,
 };
 
-use super::attributes::{attributes, set_dropped, take_category};
+use super::attributes::{attributes, has_replacement, has_replacements, set_dropped, take_category};
 use super::ids;
+use super::logs::is_repaired;
 use super::sources::{OfResource, OfScope, by_source};
 use super::span_events::{self, SpanOrigin};
 use super::tally::{RequestTally, shown};
@@ -37,10 +38,28 @@ fn add_span(span: sent::Span, records: &mut SourceRecords, tally: &mut RequestTa
     let copies = scope.len().saturating_mul(span.events.len() + 1);
     match Frame::of(&span).and_then(|frame| tally.copy(copies).map(|()| frame)) {
         Ok(frame) => {
-            let span = new_span(span, frame, &records.source);
-            records.spans.push(span);
+            tally.see_time(span.start_time_unix_nano);
+            let mut new = new_span(span, frame, &records.source);
+            if tally.repaired_texts() > 0 {
+                mark_repaired(&mut new);
+            }
+            records.spans.push(new);
         }
         Err(why) => tally.reject(1, format!("span {}: {why}", shown(&span.name))),
+    }
+}
+
+/// Marks a span and those of its events in which bytes that are not UTF-8 were replaced.
+fn mark_repaired(new: &mut NewSpan) {
+    let span = &mut new.span;
+    let message = span.status_message.as_deref().unwrap_or_default();
+    if has_replacement(&span.name) || has_replacement(message) || has_replacements(&span.attributes) {
+        span.attributes.set(wire::REPAIRED_TEXT, true);
+    }
+    for event in &mut new.events {
+        if is_repaired(&event.event) {
+            event.event.attributes.set(wire::REPAIRED_TEXT, true);
+        }
     }
 }
 

@@ -83,6 +83,8 @@ pub struct SqliteStore {
     context: QueryContext,
     /// Takes in records; none where the store was opened for reading.
     intake: Option<Arc<Intake>>,
+    /// How long records are kept; known where they are taken in.
+    retention: Option<Duration>,
 }
 
 impl SqliteStore {
@@ -102,6 +104,7 @@ impl SqliteStore {
                 max_answer_bytes: usize::MAX,
             },
             intake: None,
+            retention: None,
             file: Arc::new(File {
                 path,
                 idle: Mutex::default(),
@@ -344,6 +347,7 @@ impl TraceStore for SqliteStore {
         let mut capabilities = Capabilities::all();
         capabilities.writes = self.intake.is_some();
         capabilities.deletes = self.intake.is_some();
+        capabilities.retention = self.retention;
         capabilities
     }
 

@@ -107,8 +107,10 @@ impl SqliteStoreBuilder {
     /// The file is no span store or one of a newer version, or its folder can't be made or written.
     pub fn open(self, path: impl AsRef<Path>) -> Result<SqliteStore, StoreError> {
         let path = path.as_ref();
+        let retention = self.settings.retention;
         let intake = Intake::open(path, self.settings)?;
         let mut store = SqliteStore::open(path)?;
+        store.retention = Some(retention);
         store.intake = Some(Arc::new(intake));
         store.context.max_answer_bytes = self.max_answer_bytes;
         store.lanes = Arc::new(Lanes::new(Some(LONGEST_READ)));

@@ -12,6 +12,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use super::node::Node;
 use super::object::{Object, float, text, truth, whole};
 use super::wrong::Wrong;
+use crate::otlp::tally::RequestTally;
 
 /// A reader of protobuf's JSON takes base64 with and without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -21,22 +22,39 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-pub(super) fn resource(mut resource: Object<'_>) -> Result<Resource, Wrong> {
+pub(super) fn resource(mut resource: Object<'_>, tally: &mut RequestTally) -> Result<Resource, Wrong> {
+    let (attributes, lost) = readable_attributes(&mut resource, tally)?;
     Ok(Resource {
-        attributes: attributes(&mut resource, "attributes")?,
-        dropped_attributes_count: resource.whole("droppedAttributesCount")?,
+        attributes,
+        dropped_attributes_count: resource
+            .whole::<u32>("droppedAttributesCount")?
+            .saturating_add(lost),
         // Which attributes name the resource: in development, and none of the records that come of this keeps it.
         entity_refs: Vec::new(),
     })
 }
 
-pub(super) fn scope(mut scope: Object<'_>) -> Result<InstrumentationScope, Wrong> {
+pub(super) fn scope(mut scope: Object<'_>, tally: &mut RequestTally) -> Result<InstrumentationScope, Wrong> {
+    let (attributes, lost) = readable_attributes(&mut scope, tally)?;
     Ok(InstrumentationScope {
         name: scope.text("name")?,
         version: scope.text("version")?,
-        attributes: attributes(&mut scope, "attributes")?,
-        dropped_attributes_count: scope.whole("droppedAttributesCount")?,
+        attributes,
+        dropped_attributes_count: scope.whole::<u32>("droppedAttributesCount")?.saturating_add(lost),
     })
+}
+
+/// Attributes that stand for many records. One that can't be read costs none of these.
+fn readable_attributes(
+    object: &mut Object<'_>,
+    tally: &mut RequestTally,
+) -> Result<(Vec<KeyValue>, u32), Wrong> {
+    let mut lost = 0;
+    let attributes = object.readable("attributes", key_value, |wrong| {
+        lost += 1;
+        tally.leave_out_attribute(|| wrong.to_string());
+    })?;
+    Ok((attributes, lost))
 }
 
 pub(super) fn attributes(object: &mut Object<'_>, field: &str) -> Result<Vec<KeyValue>, Wrong> {

@@ -26,37 +26,87 @@ use opentelemetry_proto::tonic::logs::v1::{ResourceLogs, ScopeLogs};
 use opentelemetry_proto::tonic::metrics::v1::{ResourceMetrics, ScopeMetrics};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans};
 
+use super::repair::lossy;
 use super::signal::Signal;
-use super::tally::RequestTally;
+use super::tally::{RequestTally, shown};
 pub(super) use node::Node;
 use object::Object;
+pub(super) use object::is_snake_case;
 pub(super) use write::traces as write_traces;
 pub(super) use wrong::Wrong;
 
 /// Reads a body, which may be any JSON that is not nested deeper than 128 brackets.
-pub(super) fn read<T>(body: &[u8], read: impl FnOnce(Node<'_>) -> Result<T, Wrong>) -> Result<T, String> {
-    let mended;
+pub(super) fn read<T>(
+    body: &[u8],
+    tally: &mut RequestTally,
+    read: fn(Node<'_>, &mut RequestTally) -> Result<T, Wrong>,
+) -> Result<T, String> {
+    let (utf8, mended);
     let node = match serde_json::from_slice(body) {
         Ok(node) => node,
         Err(error) => {
-            mended = surrogates::mended(body).ok_or_else(|| error.to_string())?;
-            serde_json::from_slice(&mended).map_err(|error| error.to_string())?
+            // Bytes that are not UTF-8 stand inside of texts; elsewhere the body stays no JSON.
+            utf8 = lossy(body);
+            tally.repair_texts(u64::from(utf8.is_some()));
+            let text = utf8.as_ref().map_or(body, |text| text.as_bytes());
+            match (serde_json::from_slice(text), utf8.is_some()) {
+                (Ok(node), true) => node,
+                _ => {
+                    mended = surrogates::mended(text).ok_or_else(|| error.to_string())?;
+                    serde_json::from_slice(&mended).map_err(|error| error.to_string())?
+                }
+            }
         }
     };
-    read(node).map_err(|wrong| wrong.to_string())
+    read(node, tally).map_err(|wrong| wrong.to_string())
+}
+
+/// A list of containers under its name of today or, of OTLP before 0.15, its older one.
+fn containers<'a, T>(
+    of: &mut Object<'a>,
+    [field, older, scope]: [&str; 3],
+    tally: &mut RequestTally,
+    mut read: impl FnMut(Object<'a>, &str, &mut RequestTally) -> Result<T, Wrong>,
+) -> Result<Vec<T>, Wrong> {
+    let (field, scope) = match (of.has(field), of.has(older)) {
+        (false, true) => (older, "instrumentationLibrary"),
+        _ => (field, scope),
+    };
+    if !of.has(field)
+        && let Some(other) = of.first_list()
+    {
+        tally.note(format!(
+            "a resource has no field `{field}` but {}, so nothing in it was read",
+            shown(other)
+        ));
+    }
+    of.list(field, |of| read(Object::of(of)?, scope, tally))
+}
+
+/// The records of a container. Where they have another name, that is reported.
+fn note_unread(of: &Object<'_>, field: &str, tally: &mut RequestTally) {
+    if !of.has(field)
+        && let Some(other) = of.first_list()
+    {
+        tally.note(format!(
+            "a scope has no field `{field}` but {}, so nothing in it was read",
+            shown(other)
+        ));
+    }
 }
 
 pub(super) fn traces(body: Node<'_>, tally: &mut RequestTally) -> Result<ExportTraceServiceRequest, Wrong> {
     let mut request = request(body, Signal::Traces, tally)?;
     let resource_spans = request.list(Signal::Traces.field(), |of| {
         let mut of = Object::of(of)?;
+        let names = ["scopeSpans", "instrumentationLibrarySpans", "scope"];
         Ok(ResourceSpans {
-            resource: of.message("resource", common::resource)?,
+            resource: of.message("resource", |resource| common::resource(resource, tally))?,
             schema_url: of.text("schemaUrl")?,
-            scope_spans: of.list("scopeSpans", |of| {
-                let mut of = Object::of(of)?;
+            scope_spans: containers(&mut of, names, tally, |mut of, scope, tally| {
+                note_unread(&of, "spans", tally);
                 Ok(ScopeSpans {
-                    scope: of.message("scope", common::scope)?,
+                    scope: of.message(scope, |scope| common::scope(scope, tally))?,
                     schema_url: of.text("schemaUrl")?,
                     spans: of.records("spans", tally, |_| 1, |span, _| records::span(span))?,
                 })
@@ -70,13 +120,14 @@ pub(super) fn logs(body: Node<'_>, tally: &mut RequestTally) -> Result<ExportLog
     let mut request = request(body, Signal::Logs, tally)?;
     let resource_logs = request.list(Signal::Logs.field(), |of| {
         let mut of = Object::of(of)?;
+        let names = ["scopeLogs", "instrumentationLibraryLogs", "scope"];
         Ok(ResourceLogs {
-            resource: of.message("resource", common::resource)?,
+            resource: of.message("resource", |resource| common::resource(resource, tally))?,
             schema_url: of.text("schemaUrl")?,
-            scope_logs: of.list("scopeLogs", |of| {
-                let mut of = Object::of(of)?;
+            scope_logs: containers(&mut of, names, tally, |mut of, scope, tally| {
+                note_unread(&of, "logRecords", tally);
                 Ok(ScopeLogs {
-                    scope: of.message("scope", common::scope)?,
+                    scope: of.message(scope, |scope| common::scope(scope, tally))?,
                     schema_url: of.text("schemaUrl")?,
                     log_records: of.records("logRecords", tally, |_| 1, |record, _| records::log(record))?,
                 })
@@ -93,13 +144,14 @@ pub(super) fn metrics(
     let mut request = request(body, Signal::Metrics, tally)?;
     let resource_metrics = request.list(Signal::Metrics.field(), |of| {
         let mut of = Object::of(of)?;
+        let names = ["scopeMetrics", "instrumentationLibraryMetrics", "scope"];
         Ok(ResourceMetrics {
-            resource: of.message("resource", common::resource)?,
+            resource: of.message("resource", |resource| common::resource(resource, tally))?,
             schema_url: of.text("schemaUrl")?,
-            scope_metrics: of.list("scopeMetrics", |of| {
-                let mut of = Object::of(of)?;
+            scope_metrics: containers(&mut of, names, tally, |mut of, scope, tally| {
+                note_unread(&of, "metrics", tally);
                 Ok(ScopeMetrics {
-                    scope: of.message("scope", common::scope)?,
+                    scope: of.message(scope, |scope| common::scope(scope, tally))?,
                     schema_url: of.text("schemaUrl")?,
                     metrics: of.records("metrics", tally, metric::points, metric::metric)?,
                 })

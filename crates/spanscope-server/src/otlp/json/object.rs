@@ -9,18 +9,32 @@ use spanscope_model::parse_non_finite;
 use crate::otlp::tally::{RequestTally, shown};
 
 /// What is left of an object. What nobody takes is unknown, and ignored.
-pub(super) struct Object<'a>(Vec<(Cow<'a, str>, Node<'a>)>);
+pub(super) struct Object<'a> {
+    fields: Vec<(Cow<'a, str>, Node<'a>)>,
+    /// Whether a name has an underscore: protobuf's mapping to JSON has names of fields in two
+    /// spellings, `scopeSpans` and `scope_spans`, and a reader has to know both.
+    has_snake_case: bool,
+}
 
 impl<'a> Object<'a> {
     pub(super) fn of(value: Node<'a>) -> Result<Self, Wrong> {
         match value {
-            Node::Object(fields) => Ok(Self(fields)),
+            Node::Object(fields) => Ok(Self {
+                has_snake_case: fields.iter().any(|(key, _)| key.contains('_')),
+                fields,
+            }),
             other => Err(unfit(&other, "an object")),
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.fields.is_empty()
+    }
+
+    /// The first field whose value is a list, which may have been meant for another one.
+    pub(super) fn first_list(&self) -> Option<&str> {
+        let list = self.fields.iter().find(|(_, value)| value.items().is_some());
+        list.map(|(key, _)| key.as_ref())
     }
 
     pub(super) fn has(&self, field: &str) -> bool {
@@ -30,18 +44,23 @@ impl<'a> Object<'a> {
     /// Whether the field is not there, in either way.
     pub(super) fn is_null(&self, field: &str) -> bool {
         self.place(field)
-            .is_none_or(|place| self.0[place].1 == Node::Null)
+            .is_none_or(|place| self.fields[place].1 == Node::Null)
     }
 
     /// A field that is there and not null.
     pub(super) fn take(&mut self, field: &str) -> Option<Node<'a>> {
-        let (_, value) = self.0.swap_remove(self.place(field)?);
+        let (_, value) = self.fields.swap_remove(self.place(field)?);
         (value != Node::Null).then_some(value)
     }
 
     /// Where a field stands; of several with the name, some one.
     fn place(&self, field: &str) -> Option<usize> {
-        self.0.iter().position(|(key, _)| key == field)
+        let exact = self.fields.iter().position(|(key, _)| key == field);
+        if exact.is_some() || !self.has_snake_case {
+            return exact;
+        }
+        let is_it = |(key, _): &(Cow<'_, str>, Node<'_>)| is_snake_case(field, key.as_bytes());
+        self.fields.iter().position(is_it)
     }
 
     /// A field, read by a function; the default where it is not there.
@@ -95,6 +114,27 @@ impl<'a> Object<'a> {
                 }
             }
             Ok(records)
+        })
+    }
+
+    /// A list without the items that can't be read, each of which is given to `lost`.
+    pub(super) fn readable<T>(
+        &mut self,
+        field: &str,
+        mut read: impl FnMut(Node<'a>) -> Result<T, Wrong>,
+        mut lost: impl FnMut(Wrong),
+    ) -> Result<Vec<T>, Wrong> {
+        self.read(field, |value| {
+            let read_one = |(index, value)| {
+                read(value)
+                    .map_err(|wrong: Wrong| lost(wrong.at(index).within(field)))
+                    .ok()
+            };
+            Ok(items(value)?
+                .into_iter()
+                .enumerate()
+                .filter_map(read_one)
+                .collect())
         })
     }
 
@@ -152,6 +192,15 @@ impl<'a> Object<'a> {
             })
         })
     }
+}
+
+/// Whether this is the name in the spelling of protobuf: `scope_spans` for `scopeSpans`.
+pub(in crate::otlp) fn is_snake_case(name: &str, given: &[u8]) -> bool {
+    let mut given = given.iter().copied();
+    name.bytes().all(|byte| match byte.is_ascii_uppercase() {
+        true => given.next() == Some(b'_') && given.next() == Some(byte.to_ascii_lowercase()),
+        false => given.next() == Some(byte),
+    }) && given.next().is_none()
 }
 
 pub(super) fn text(value: Node<'_>) -> Result<String, Wrong> {

@@ -9,6 +9,7 @@ use super::common::{any_value, attributes};
 use super::node::Node;
 use super::object::Object;
 use super::wrong::Wrong;
+use crate::otlp::ids::UNREADABLE;
 
 pub(super) fn span(span: Node<'_>) -> Result<Span, Wrong> {
     let mut span = Object::of(span)?;
@@ -62,6 +63,7 @@ fn status(mut status: Object<'_>) -> Result<Status, Wrong> {
     })
 }
 
+/// A log record. A line is worth more than where it belongs, so ids that can't be read cost it nothing.
 pub(super) fn log(record: Node<'_>) -> Result<LogRecord, Wrong> {
     let mut record = Object::of(record)?;
     Ok(LogRecord {
@@ -75,8 +77,8 @@ pub(super) fn log(record: Node<'_>) -> Result<LogRecord, Wrong> {
         attributes: attributes(&mut record, "attributes")?,
         dropped_attributes_count: record.whole("droppedAttributesCount")?,
         flags: record.whole("flags")?,
-        trace_id: record.id("traceId")?,
-        span_id: record.id("spanId")?,
+        trace_id: record.id("traceId").unwrap_or_else(|_| UNREADABLE.to_vec()),
+        span_id: record.id("spanId").unwrap_or_else(|_| UNREADABLE.to_vec()),
         event_name: record.text("eventName")?,
     })
 }

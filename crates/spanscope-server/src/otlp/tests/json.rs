@@ -226,7 +226,7 @@ fn halves_of_characters_are_replaced() {
         format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{{IDS},"name":"\ud83d \q"}}]}}]}}]}}"#);
     for end in 0..broken.len() {
         let body = &broken.as_bytes()[..end];
-        crate::otlp::convert(Signal::Traces, crate::otlp::Encoding::Json, body).unwrap_err();
+        crate::otlp::convert(Signal::Traces, crate::otlp::Encoding::Json, body, None).unwrap_err();
     }
 }
 

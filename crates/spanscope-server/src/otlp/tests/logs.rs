@@ -94,7 +94,7 @@ fn a_record_without_a_time_happened_now_and_is_another_one_each_time() {
         ..record()
     }]);
     let before = Timestamp::now();
-    let converted = convert(Signal::Logs, Encoding::Protobuf, &request.encode_to_vec()).unwrap();
+    let converted = convert(Signal::Logs, Encoding::Protobuf, &request.encode_to_vec(), None).unwrap();
     let time = converted.records.sources[0].events[0].event.timestamp;
     assert!(before <= time && time <= Timestamp::now());
     assert_eq!(converted.records.batch, None);
@@ -147,6 +147,10 @@ fn the_severity_is_that_of_the_number_or_of_the_word() {
         (0, "TRACE", Verbose, Some("TRACE")),
         (0, "FATAL", Critical, Some("FATAL")),
         (0, "err", Error, Some("err")),
+        (0, "ERROR2", Error, Some("ERROR2")),
+        (0, "WARN3", Warn, Some("WARN3")),
+        (0, "50", Error, Some("50")),
+        (0, "400", Info, Some("400")),
         (0, "what?", Info, Some("what?")),
         (25, "error", Error, None),
         (-3, "", Info, None),
@@ -170,16 +174,62 @@ fn the_severity_is_that_of_the_number_or_of_the_word() {
 type Spoil = fn(&mut LogRecord);
 
 #[test]
-fn wrong_records_are_rejected_with_the_reason_and_the_others_are_kept() {
-    let table: [(&str, Spoil); 5] = [
+fn a_broken_id_costs_no_line_and_is_reported() {
+    let table: [(&str, Spoil); 4] = [
         ("its trace id has 15 bytes", |record| {
             record.trace_id = vec![1; 15]
         }),
-        ("its span id has 4 bytes", |record| record.span_id = vec![1; 4]),
+        ("its span id has 4 bytes", |record| {
+            record.trace_id = TRACE.to_vec();
+            record.span_id = vec![1; 4];
+        }),
+        ("its trace id has 2 bytes", |record| {
+            record.trace_id = vec![1; 2];
+            record.span_id = SPAN.to_vec();
+        }),
         (
             "it has a span id without a trace id: give both, or none",
             |record| record.span_id = SPAN.to_vec(),
         ),
+    ];
+    for (reason, spoil) in table {
+        let mut spoilt = record();
+        spoil(&mut spoilt);
+        let has_trace = spoilt.trace_id == TRACE;
+        let converted = both(Signal::Logs, &logs(vec![record(), spoilt]));
+        assert_eq!((converted.rejected, converted.repaired), (0, 1), "{reason}");
+        let expected =
+            "1 log record was stored without ids that can't be used; the first: log record \"hello\": ";
+        let message = &converted.message;
+        assert!(message.starts_with(&format!("{expected}{reason}")), "{message}");
+        let event = &converted.records.sources[0].events[1].event;
+        assert_eq!(
+            (event.trace_id.is_some(), event.span_id),
+            (has_trace, None),
+            "{reason}"
+        );
+    }
+}
+
+#[test]
+fn an_event_is_called_by_its_field_or_by_the_attribute_that_was_there_before() {
+    let named = |name: &str, attributes: &[(&str, &str)]| {
+        kept(LogRecord {
+            event_name: name.to_owned(),
+            attributes: texts(attributes),
+            ..record()
+        })
+        .name
+    };
+    assert_eq!(named("field", &[("event.name", "attribute")]), "field");
+    assert_eq!(named("", &[("event.name", "attribute")]), "attribute");
+    assert_eq!(named("", &[("otel.event.name", "attribute")]), "attribute");
+    assert_eq!(named("", &[]), "");
+}
+
+#[test]
+fn wrong_records_are_rejected_with_the_reason_and_the_others_are_kept() {
+    let table: [(&str, Spoil); 2] = [
         ("its time is after the year 2262", |record| {
             record.time_unix_nano = u64::MAX;
         }),

@@ -73,7 +73,7 @@ pub(super) fn kept(data: Data) -> NewPoint {
 /// What is said about a point that is not kept. Not-a-number is not JSON's, so this is protobuf alone.
 fn reason(metric: Metric) -> String {
     let body = metrics(vec![metric]).encode_to_vec();
-    let converted = convert(Signal::Metrics, Encoding::Protobuf, &body).unwrap();
+    let converted = convert(Signal::Metrics, Encoding::Protobuf, &body, None).unwrap();
     assert_eq!((converted.rejected, converted.records.len()), (1, 0));
     converted.message
 }
@@ -350,7 +350,7 @@ fn the_name_of_a_metric_is_not_copied_to_more_points_than_memory_is_for() {
         }))
     };
     let body = metrics(vec![metric]).encode_to_vec();
-    let converted = convert(Signal::Metrics, Encoding::Protobuf, &body).unwrap();
+    let converted = convert(Signal::Metrics, Encoding::Protobuf, &body, None).unwrap();
     let kept = converted.records.len();
     assert!((60..80).contains(&kept), "{kept}");
     assert_eq!(converted.rejected, 200 - kept);

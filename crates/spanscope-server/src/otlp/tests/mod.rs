@@ -35,8 +35,14 @@ const SPAN: [u8; 8] = [9; 8];
 
 /// What comes of a request, which is the same in both encodings but for the digest of the body.
 fn both<T: Message + serde::Serialize>(signal: Signal, request: &T) -> Converted {
-    let protobuf = convert(signal, Encoding::Protobuf, &request.encode_to_vec()).unwrap();
-    let mut json = convert(signal, Encoding::Json, &serde_json::to_vec(request).unwrap()).unwrap();
+    let protobuf = convert(signal, Encoding::Protobuf, &request.encode_to_vec(), None).unwrap();
+    let mut json = convert(
+        signal,
+        Encoding::Json,
+        &serde_json::to_vec(request).unwrap(),
+        None,
+    )
+    .unwrap();
     assert_eq!(protobuf.records.batch.is_some(), json.records.batch.is_some());
     json.records.batch = protobuf.records.batch;
     assert_eq!(protobuf, json);
@@ -44,7 +50,7 @@ fn both<T: Message + serde::Serialize>(signal: Signal, request: &T) -> Converted
 }
 
 fn of_json(signal: Signal, body: &str) -> Converted {
-    convert(signal, Encoding::Json, body.as_bytes()).unwrap()
+    convert(signal, Encoding::Json, body.as_bytes(), None).unwrap()
 }
 
 /// A span with nothing wrong about it.

@@ -247,7 +247,8 @@ fn both_encodings_of_a_request_come_to_the_same_and_every_record_is_kept_or_coun
         let spans: usize = converted.records.sources.iter().map(|of| of.spans.len()).sum();
         let sent = request.resource_spans[0].scope_spans[0].spans.len() as u64;
         assert_eq!(spans as u64 + converted.rejected, sent);
-        assert_eq!(converted.rejected > 0, !converted.message.is_empty());
+        // Times that are far ahead are reported too.
+        assert!(converted.rejected == 0 || !converted.message.is_empty());
         kept += spans;
         rejected += converted.rejected;
 
@@ -298,7 +299,7 @@ fn spoilt_bodies_panic_nowhere() {
             }
             // Whether it can still be read does not matter, and neither does for what.
             for other in [signal, Signal::Traces, Signal::Metrics, Signal::Logs] {
-                let _ = convert(other, encoding, &body);
+                let _ = convert(other, encoding, &body, None);
             }
         }
     }

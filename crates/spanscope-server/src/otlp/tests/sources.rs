@@ -113,7 +113,7 @@ fn each_scope_with_records_is_a_source() {
 }
 
 fn in_protobuf(request: &ExportTraceServiceRequest) -> Converted {
-    convert(Signal::Traces, Encoding::Protobuf, &request.encode_to_vec()).unwrap()
+    convert(Signal::Traces, Encoding::Protobuf, &request.encode_to_vec(), None).unwrap()
 }
 
 #[test]

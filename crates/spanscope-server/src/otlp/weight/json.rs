@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::kinds::{ANYTHING, Kind, MAX_DEPTH};
 use crate::body::marks::{Mark, marks};
-use crate::otlp::json::Node;
+use crate::otlp::json::{Node, is_snake_case};
 
 /// A field of an object, which is a list of them.
 const FIELD: usize = size_of::<(Cow<'_, str>, Node<'_>)>();
@@ -70,8 +70,13 @@ fn field(of: &'static Kind, name: &[u8]) -> &'static Kind {
     if std::ptr::eq(of, &ANYTHING) || name.contains(&b'\\') {
         return &ANYTHING;
     }
-    let held = of.fields.iter().find(|(_, have, _)| have.as_bytes() == name);
+    let held = of.fields.iter().find(|(_, have, _)| is_name(have, name));
     held.map_or(&NOTHING, |(_, _, held)| held)
+}
+
+/// Whether this is the name, in JSON's spelling (`scopeSpans`) or in that of protobuf (`scope_spans`).
+fn is_name(name: &str, given: &[u8]) -> bool {
+    given == name.as_bytes() || (given.contains(&b'_') && is_snake_case(name, given))
 }
 
 /// What nobody reads further.

@@ -45,15 +45,27 @@ pub(super) static LOGS: Kind = Kind {
 // Resources and scopes of the three signals are the same to a byte.
 static RESOURCE_SPANS: Kind = Kind {
     weight: both::<ResourceSpans, ()>(),
-    fields: &[(1, "resource", &RESOURCE), (2, "scopeSpans", &SCOPE_SPANS)],
+    fields: &[
+        (1, "resource", &RESOURCE),
+        (2, "scopeSpans", &SCOPE_SPANS),
+        (1000, "instrumentationLibrarySpans", &SCOPE_SPANS),
+    ],
 };
 static RESOURCE_METRICS: Kind = Kind {
     weight: both::<ResourceSpans, ()>(),
-    fields: &[(1, "resource", &RESOURCE), (2, "scopeMetrics", &SCOPE_METRICS)],
+    fields: &[
+        (1, "resource", &RESOURCE),
+        (2, "scopeMetrics", &SCOPE_METRICS),
+        (1000, "instrumentationLibraryMetrics", &SCOPE_METRICS),
+    ],
 };
 static RESOURCE_LOGS: Kind = Kind {
     weight: both::<ResourceSpans, ()>(),
-    fields: &[(1, "resource", &RESOURCE), (2, "scopeLogs", &SCOPE_LOGS)],
+    fields: &[
+        (1, "resource", &RESOURCE),
+        (2, "scopeLogs", &SCOPE_LOGS),
+        (1000, "instrumentationLibraryLogs", &SCOPE_LOGS),
+    ],
 };
 static SCOPE_SPANS: Kind = Kind {
     weight: both::<ScopeSpans, SourceRecords>(),

@@ -58,7 +58,7 @@ fn is_one_text(value: &[u8]) -> bool {
 }
 
 /// The number of the next field and, if it has a length, what it holds. None at the end and where no decoder would go on.
-fn next_field<'a>(message: &mut &'a [u8]) -> Option<(u32, Option<&'a [u8]>)> {
+pub(super) fn next_field<'a>(message: &mut &'a [u8]) -> Option<(u32, Option<&'a [u8]>)> {
     if message.is_empty() {
         return None;
     }

@@ -255,8 +255,6 @@ fn points_and_log_records_that_are_wrong_are_left_out_too() {
             json!({"timeUnixNano": "0", "body": {"stringValue": "kept"}}),
             None,
         ),
-        (json!({"spanId": "00f067aa0ba902b7"}), Some("without a trace id")),
-        (json!({"traceId": "00f0"}), Some("its trace id has 2 bytes")),
         (
             json!({"timeUnixNano": AFTER_2262.to_string()}),
             Some("after the year 2262"),
