@@ -519,6 +519,16 @@ impl OtlpLayerBuilder {
         }
         .spawn()
         .map_err(OtlpError::thread)?;
+        // OpenTelemetry's processors have threads that a child of a fork lacks, and can't be made again.
+        let not_in_children = |_: &Queue, _: &Arc<WorkerHandle>| {
+            Err(
+                "the threads that send belong to the parent process; fork before the bridge is built"
+                    .to_owned(),
+            )
+        };
+        queues
+            .main()
+            .on_fork("the OTLP bridge", Arc::new(not_in_children));
         let tracer = BridgeTracer {
             capture: Arc::clone(&capture),
             sampler: settings.sampler.build(),

@@ -3,13 +3,15 @@
 //! - [`at_exit`]: a function that runs when the program calls `std::process::exit` or returns from `main`.
 //! - [`signals`]: a thread that is notified of SIGTERM, SIGINT and `abort()`, without taking a signal away from a
 //!   program that handles it.
+//! - [`generation`]: how a process finds out that it was forked, and [`on_fork`] what runs around a fork.
 //! - [`keep_signals_away`]: for threads of a library, which must not receive the program's signals.
 //!
 //! This is the one crate, besides a single function of `spanscope-otlp`, that contains `unsafe` code: the functions
 //! above are wrappers of `atexit`, `sigaction`, `pthread_sigmask` and `pthread_atfork`. It knows no sink, no record and
-//! no setting. Nothing here costs anything until a program ends or gets a signal.
+//! no setting. Nothing here costs anything until a program ends, forks or gets a signal.
 
 mod exit;
+mod fork;
 #[cfg(unix)]
 pub mod signals;
 #[cfg(windows)]
@@ -17,6 +19,7 @@ pub mod signals;
 pub mod signals;
 
 pub use exit::at_exit;
+pub use fork::{Hooks, generation, on_fork};
 
 /// Blocks the program's signals on the calling thread for the rest of its life. For threads of a library.
 ///

@@ -72,7 +72,7 @@ pub fn watch(settings: Settings, mut work: impl FnMut(Caught) + Send + 'static) 
     use std::os::fd::IntoRawFd as _;
 
     let (mut reader, writer) = io::pipe()?;
-    watch_forks()?;
+    crate::fork::watch()?;
     ENDS.store(settings.second_ends, Ordering::Relaxed);
     let millis = u32::try_from(settings.abort.as_millis()).unwrap_or(u32::MAX);
     ABORT_MILLIS.store(millis, Ordering::Relaxed);
@@ -134,28 +134,9 @@ pub fn stop() {
     ENDS.store(false, Ordering::Relaxed);
 }
 
-/// Has the child of a fork know that the thread is its parent's.
-fn watch_forks() -> io::Result<()> {
-    static IS_WATCHED: AtomicBool = AtomicBool::new(false);
-    if IS_WATCHED.swap(true, Ordering::Relaxed) {
-        return Ok(());
-    }
-    #[expect(
-        unsafe_code,
-        reason = "the standard library has no wrapper of `pthread_atfork`"
-    )]
-    // SAFETY: the function belongs to this program, doesn't unwind, and only stores into atomics.
-    let result = unsafe { libc::pthread_atfork(None, None, Some(forget_thread)) };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::from_raw_os_error(result))
-    }
-}
-
 /// In the child of a fork: the thread is not there, and the pipe is the parent's, who would take the child's signals for
 /// its own.
-extern "C" fn forget_thread() {
+pub(crate) fn forget_thread() {
     PIPE.store(-1, Ordering::Relaxed);
     IS_ENDING.store(false, Ordering::Relaxed);
 }

@@ -178,7 +178,7 @@ impl SqliteLayerBuilder {
         let (control, store_name) = local::start(
             self.writer,
             path.clone(),
-            queue.clone(),
+            &queue,
             Arc::clone(&capture),
             tail_stats.as_ref(),
         )?;

@@ -6,7 +6,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use spanscope_core::queue::{late_records_were_reported, log_to_stderr};
+use spanscope_core::queue::{in_forked_children, late_records_were_reported, log_to_stderr};
 use spanscope_layers::suppress;
 
 use crate::guard::Running;
@@ -40,7 +40,7 @@ impl Default for EndSettings {
 
 struct Program {
     running: Arc<Running>,
-    exit_timeout: Duration,
+    settings: EndSettings,
 }
 
 static PROGRAM: OnceLock<Program> = OnceLock::new();
@@ -49,7 +49,7 @@ static PROGRAM: OnceLock<Program> = OnceLock::new();
 pub(crate) fn watch(settings: EndSettings, running: &Arc<Running>) -> Vec<String> {
     let program = Program {
         running: Arc::clone(running),
-        exit_timeout: settings.exit_timeout,
+        settings,
     };
     // Only one subscriber becomes the global one, so this is the first call.
     let _ = PROGRAM.set(program);
@@ -64,6 +64,7 @@ pub(crate) fn watch(settings: EndSettings, running: &Arc<Running>) -> Vec<String
             "signals and `abort` will lose the last records, because they can't be watched: {error}"
         ));
     }
+    in_forked_children(watch_signals_again);
     if settings.record_panics {
         panics::install(running);
     }
@@ -74,8 +75,21 @@ pub(crate) fn watch(settings: EndSettings, running: &Arc<Running>) -> Vec<String
 fn at_exit() {
     let Some(program) = PROGRAM.get() else { return };
     let _quiet = suppress();
-    program.running.end(program.exit_timeout);
+    program.running.end(program.settings.exit_timeout);
     report_late_records(program.running.late_records());
+}
+
+/// In the child of a fork, where the thread that watches signals is missing. Until it records something, signals end it as they would
+/// without us.
+fn watch_signals_again() {
+    if let Some(program) = PROGRAM.get()
+        && let Err(error) = signals::watch(program.settings, &program.running)
+    {
+        log_to_stderr(format!(
+            "spanscope: signals will lose the last records of the forked process {}: {error}",
+            std::process::id()
+        ));
+    }
 }
 
 /// Reports how many records came after the end, where there were any.

@@ -4,10 +4,8 @@
 //! reliable). They become wall-clock time on the sink's thread, by an anchor that is renewed every second: durations
 //! never go negative when the wall clock jumps, and a machine that slept does not drift for long.
 
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Mutex, OnceLock, TryLockError};
 use std::time::Duration;
-
-use crate::sync::lock;
 
 use spanscope_model::Timestamp;
 
@@ -16,7 +14,7 @@ use spanscope_model::Timestamp;
 pub struct Ticks(u64);
 
 impl Ticks {
-    pub(super) fn raw(self) -> u64 {
+    pub(crate) fn raw(self) -> u64 {
         self.0
     }
 
@@ -100,13 +98,20 @@ impl Clock {
     }
 
     fn anchor(&self) -> Anchor {
-        let mut anchor = lock(&self.anchor);
         let now = self.now();
+        let fresh = || Anchor {
+            ticks: now,
+            wall: Timestamp::now(),
+        };
+        // Whoever meets another reader pays for a clock of its own. Waiting could last for ever: in the child of a fork
+        // that reader does not exist.
+        let mut anchor = match self.anchor.try_lock() {
+            Ok(anchor) => anchor,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return fresh(),
+        };
         if u128::from(self.nanos_between(anchor.ticks, now)) > ANCHOR_AGE.as_nanos() {
-            *anchor = Anchor {
-                ticks: now,
-                wall: Timestamp::now(),
-            };
+            *anchor = fresh();
         }
         *anchor
     }

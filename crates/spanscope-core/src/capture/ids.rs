@@ -32,8 +32,9 @@ struct Process {
     next_block: AtomicU64,
 }
 
+static PROCESS: OnceLock<Process> = OnceLock::new();
+
 fn process() -> &'static Process {
-    static PROCESS: OnceLock<Process> = OnceLock::new();
     PROCESS.get_or_init(|| {
         // `RandomState` is seeded by the operating system; hashing anything with it gives random bits.
         let random = |n: u64| RandomState::new().hash_one((n, std::process::id()));
@@ -48,6 +49,20 @@ fn process() -> &'static Process {
 thread_local! {
     /// The next span id of this thread's block; a multiple of [`BLOCK`] means that the block is used up.
     static NEXT_SPAN: Cell<u64> = const { Cell::new(0) };
+}
+
+/// In the child of a fork, which would go on with its parent's ids: begins elsewhere. It stores into atomics and into
+/// thread-locals without a destructor alone.
+pub(crate) fn begin_elsewhere() {
+    let seed = Clock::global().now().raw() ^ (u64::from(std::process::id()) << 40);
+    let mut random = fastrand::Rng::with_seed(seed);
+    if let Some(process) = PROCESS.get() {
+        process
+            .next_block
+            .fetch_add(random.u64(..) & !(BLOCK - 1), Ordering::Relaxed);
+    }
+    let _ = NEXT_SPAN.try_with(|next| next.set(0));
+    fastrand::seed(random.u64(..));
 }
 
 /// Ids of a new root.

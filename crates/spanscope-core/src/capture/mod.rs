@@ -36,6 +36,7 @@ pub use decode::{DecodedRecord, Decoder, LogPlace, span_outcome};
 pub(crate) use fields::FieldWriter;
 pub use fields::{FieldReader, Key, PANICKED, text_of};
 pub use hidden::{HiddenFromAll, decide_by_value, decides_by_value, hide_from_next};
+pub(crate) use ids::begin_elsewhere;
 pub use ids::{SpanIds, new_ids};
 pub use late_keys::{late_keys_were_set, watch_late_keys};
 pub use listener::{Capture, SpanStarted, ids_of};

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use spanscope_model::DropCounts;
 
+use super::fork;
 use super::log_to_stderr::log_to_stderr;
 use super::shared::Queue;
 use crate::sync::{lock, wait_timeout_while};
@@ -92,6 +93,11 @@ impl WorkerHandle {
     /// # Errors
     /// It took longer than the timeout; nothing is lost by that.
     pub fn flush(&self, queue: &Queue, timeout: Duration) -> Result<(), FlushTimeout> {
+        if queue.is_inherited() {
+            // Nothing of this process waits where it has recorded nothing.
+            let heir = queue.started_heir();
+            return heir.map_or(Ok(()), |(queue, control)| control.flush(queue, timeout));
+        }
         let mut state = lock(&self.state);
         state.wanted.flush += 1;
         let wanted = state.wanted.flush;
@@ -109,6 +115,10 @@ impl WorkerHandle {
     /// Asks for the rest to be written and the thread to be ended until then, and returns at once. Asked for more than
     /// once, the earliest deadline counts.
     pub fn begin_shutdown(&self, queue: &Queue, deadline: Instant) {
+        if queue.is_inherited() {
+            let heir = queue.started_heir();
+            return heir.map_or((), |(queue, control)| control.begin_shutdown(queue, deadline));
+        }
         let mut state = lock(&self.state);
         state.wanted.stop = true;
         let earliest = state
@@ -124,6 +134,10 @@ impl WorkerHandle {
     /// [`begin_shutdown`](Self::begin_shutdown) if that comes first; a second time it does nothing. Answers whether
     /// everything was written.
     pub fn shutdown(&self, queue: &Queue, timeout: Duration) -> bool {
+        if queue.is_inherited() {
+            let heir = queue.started_heir();
+            return heir.is_none_or(|(queue, control)| control.shutdown(queue, timeout));
+        }
         let now = Instant::now();
         self.begin_shutdown(queue, now + timeout.min(MAX_TIMEOUT));
         let deadline = self.wanted().deadline.unwrap_or(now) + REPORT_TIME;
@@ -141,6 +155,19 @@ impl WorkerHandle {
     /// The account until now.
     #[must_use]
     pub fn stats(&self, queue: &Queue) -> LayerStats {
+        if queue.is_inherited() {
+            let counts = queue.counts();
+            let of_nobody = LayerStats {
+                offered: counts.offered,
+                stored: 0,
+                dropped: DropCounts {
+                    write_failed: counts.dropped_closed,
+                    ..DropCounts::default()
+                },
+            };
+            let heir = queue.started_heir();
+            return heir.map_or(of_nobody, |(queue, control)| control.stats(queue));
+        }
         // Read before the queue's own count, so that `stored` never seems to be ahead of `offered`.
         let Counts {
             stored,
@@ -208,6 +235,7 @@ impl WorkerHandle {
     /// Runs the thread's loop. Should it panic, which would be a mistake of ours, that is said, whoever waits is let go,
     /// and records that come later are counted as dropped.
     pub fn run(&self, queue: &Queue, what: &str, work: impl FnOnce()) {
+        let _working = fork::begin_work();
         if catch_unwind(AssertUnwindSafe(work)).is_err() {
             queue.close_after_fault();
             self.ended(false);

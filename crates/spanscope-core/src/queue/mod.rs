@@ -14,6 +14,7 @@
 mod chunk;
 mod control;
 mod counts;
+mod fork;
 mod late;
 mod log_to_stderr;
 mod push;
@@ -23,6 +24,7 @@ mod slot;
 pub use chunk::{Chunk, EventEntry, MeasurementEntry, QueuedRecord, SpanEntry, StartEntry};
 pub use control::{ControlRequest, FlushTimeout, LayerStats, MAX_TIMEOUT, REPORT_TIME, WorkerHandle};
 pub use counts::Counts;
+pub use fork::{HoldsOpen, Restart, in_forked_children, rested_at_fork};
 pub use late::late_records_were_reported;
 pub use log_to_stderr::log_to_stderr;
 pub use shared::{OverflowPolicy, Queue};

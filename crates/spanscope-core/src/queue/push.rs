@@ -11,6 +11,7 @@ use tracing_core::span::Id;
 use super::chunk::{
     CHUNK_BYTES, Chunk, EventEntry, Links, MeasurementEntry, NOT_COUNTED, QueuedRecord, SpanEntry, StartEntry,
 };
+use super::fork;
 use super::shared::{OverflowPolicy, Queue};
 use super::slot::{Slot, SlotInner};
 use crate::capture::{
@@ -27,6 +28,9 @@ impl Queue {
     /// Notes that a span was opened. It is a hint, not a record: without room it is left out, and so it is on a thread
     /// whose locals are destroyed, because the newest open span of a slot is its thread's own.
     pub fn push_opened(&self, id: &Id) {
+        if self.is_inherited() {
+            return self.heir().map_or((), |heir| heir.push_opened(id));
+        }
         self.with_slot(|slot| {
             let Some(slot) = slot else { return };
             if slot.try_open(id) {
@@ -58,6 +62,9 @@ impl Queue {
         failed: bool,
         end: Ticks,
     ) -> bool {
+        if self.is_inherited() && fork::is_parents(record.start) {
+            return true; // its end is the parent's to record
+        }
         self.try_push(record.fields.len() + size_of::<QueuedRecord>(), |slot, chunk| {
             // Spans mostly close in the reverse order of their opening, on the thread that opened
             // them.
@@ -98,13 +105,20 @@ impl Queue {
             }));
         });
         if !added {
-            self.with_slot(|slot| {
-                let slot = slot.unwrap_or_else(|| self.slot_without_locals());
-                let counts = &mut lock(&slot.inner).counts;
-                counts.offered += 1;
-                counts.dropped_full += 1;
-            });
+            self.count_dropped();
         }
+    }
+
+    fn count_dropped(&self) {
+        if self.is_inherited() {
+            return self.heir().map_or((), Self::count_dropped);
+        }
+        self.with_slot(|slot| {
+            let slot = slot.unwrap_or_else(|| self.slot_without_locals());
+            let counts = &mut lock(&slot.inner).counts;
+            counts.offered += 1;
+            counts.dropped_full += 1;
+        });
     }
 
     /// Adds an event, or counts it as dropped; waits for room where the queue is to be waited for.
@@ -162,6 +176,9 @@ impl Queue {
     }
 
     fn try_push(&self, bytes: usize, add: impl FnOnce(&Slot, &mut Chunk)) -> bool {
+        if self.is_inherited() {
+            return self.try_push_in_child(bytes, add);
+        }
         let mut done = true;
         let mut is_late = false;
         self.with_slot(|slot| {
@@ -189,6 +206,16 @@ impl Queue {
             self.shared.end.note_late_record();
         }
         done
+    }
+
+    /// The same in the child of a fork, where this queue is the parent's.
+    #[cold]
+    fn try_push_in_child(&self, bytes: usize, add: impl FnOnce(&Slot, &mut Chunk)) -> bool {
+        let Some(heir) = self.heir() else {
+            self.shared.heir.lost.fetch_add(1, Ordering::Relaxed);
+            return true;
+        };
+        heir.try_push(bytes, add)
     }
 
     /// Gives the slot a chunk with room for `bytes`; `false` if the budget does not allow it. The sink's own thread is never refused: it can't wait for itself, and it adds
@@ -252,6 +279,9 @@ impl Queue {
     /// Waits until a chunk came back, for some milliseconds at most. Hold no lock of yours
     /// meanwhile.
     pub fn wait_for_room(&self) {
+        if self.is_inherited() {
+            return self.heir().map_or((), Self::wait_for_room);
+        }
         self.wake();
         let guard = lock(&self.shared.room_lock);
         // Bounded, because a chunk may have come back between the look and the wait.

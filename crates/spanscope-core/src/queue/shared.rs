@@ -7,8 +7,11 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::Duration;
 
 use super::chunk::{CHUNK_BYTES, Chunk};
+use super::control::WorkerHandle;
 use super::counts::Counts;
+use super::fork::{self, Heir, Restart};
 use super::late::End;
+use super::log_to_stderr::log_to_stderr;
 use super::slot::Slot;
 use crate::sync::{lock, wait_timeout_while};
 
@@ -35,6 +38,9 @@ pub struct Queue {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) id: u64,
+    /// Of the process that the queue was made in.
+    generation: u32,
+    pub(super) heir: Heir,
     pub(super) max_bytes: usize,
     pub(super) on_overflow: OverflowPolicy,
     /// Bytes that existing chunks were paid with.
@@ -87,6 +93,8 @@ impl Queue {
         Self {
             shared: Arc::new(Shared {
                 id: IDS.fetch_add(1, Ordering::Relaxed),
+                generation: spanscope_process::generation(),
+                heir: Heir::default(),
                 max_bytes: max_bytes.max(4 * CHUNK_BYTES),
                 on_overflow,
                 paid: AtomicUsize::new(0),
@@ -104,10 +112,45 @@ impl Queue {
         }
     }
 
+    /// Says how the sink, which messages call `what`, goes on in the child of a fork. Without it, it takes nothing there.
+    pub fn on_fork(&self, what: &'static str, restart: Restart) {
+        self.shared.heir.set_restart(what, restart);
+        if let Err(error) = fork::watch_forks() {
+            log_to_stderr(format!(
+                "spanscope: forked processes will have no {what}: {error}"
+            ));
+        }
+    }
+
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.shared.id == other.shared.id
+    }
+
+    /// Whether the queue belongs to a process that this one was forked from.
+    #[inline]
+    pub(super) fn is_inherited(&self) -> bool {
+        self.shared.generation != spanscope_process::generation()
+    }
+
+    /// The queue of this process in the place of an inherited one. It is made by the first call, with its thread.
+    pub(super) fn heir(&self) -> Option<&Self> {
+        let made = || Self::new(self.shared.max_bytes, self.shared.on_overflow);
+        self.shared.heir.start(made).map(|(queue, _)| queue)
+    }
+
+    /// The same with its thread's handle, if it was made.
+    pub(super) fn started_heir(&self) -> Option<(&Self, &Arc<WorkerHandle>)> {
+        self.shared
+            .heir
+            .started()
+            .map(|(queue, control)| (queue, control))
+    }
+
     /// The sink's other wait, for sinks that somebody watches: until something comes, however long that takes, so that an
     /// idle program is not woken, or until the sink has something to do by itself. What comes in the next `gather` is taken
     /// with it.
     pub fn sleep(&self, at_most: Duration, gather: Duration) {
+        let resting = fork::rest();
         self.shared.asleep.store(true, Ordering::SeqCst);
         if self.is_empty() {
             let mut full = lock(&self.shared.full);
@@ -119,6 +162,7 @@ impl Queue {
             }
         }
         self.shared.asleep.store(false, Ordering::SeqCst);
+        drop(resting);
         self.wait(gather);
     }
 
@@ -137,12 +181,16 @@ impl Queue {
 
     /// Makes the sink look now.
     pub fn wake(&self) {
+        if self.is_inherited() {
+            return self.started_heir().map_or((), |(heir, _)| heir.wake());
+        }
         lock(&self.shared.full).urgent = true;
         self.shared.wake.notify_one();
     }
 
     /// The sink's wait: until somebody wakes it, enough is queued, or the time is over.
     pub fn wait(&self, timeout: Duration) {
+        let _resting = fork::rest();
         let full = lock(&self.shared.full);
         let mut full = wait_timeout_while(&self.shared.wake, full, timeout, |full| {
             !full.urgent && self.shared.paid.load(Ordering::Relaxed) <= self.shared.max_bytes / 4
@@ -220,6 +268,9 @@ impl Queue {
     /// From now on records are dropped and counted as such; waiting callers go on. To be called where a guard ends the
     /// sink: records that come later are reported with that cause.
     pub fn close(&self) {
+        if self.is_inherited() {
+            return self.started_heir().map_or((), |(heir, _)| heir.close());
+        }
         if !self.is_closed() {
             self.shared.end.mark(self.counts().offered > 0);
         }
@@ -263,6 +314,12 @@ impl Queue {
     /// The account until now.
     #[must_use]
     pub fn counts(&self) -> Counts {
+        if self.is_inherited() {
+            return match self.started_heir() {
+                Some((heir, _)) => heir.counts(),
+                None => self.shared.heir.counts(),
+            };
+        }
         let slots = lock(&self.shared.slots);
         let mut sum = *lock(&self.shared.retired);
         for slot in slots.iter() {

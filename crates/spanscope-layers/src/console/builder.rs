@@ -16,7 +16,7 @@ use super::writer::{Notices, Writer};
 use super::{ColorChoice, DEFAULT_QUEUE_BYTES, DEFAULT_SHUTDOWN_TIMEOUT, SpanDisplay, terminal};
 use crate::filter::Categories;
 use spanscope_core::capture::{CallsiteCache, Capture, DEFAULT_MAX_VALUE_LEN};
-use spanscope_core::queue::{OverflowPolicy, Queue, WorkerHandle};
+use spanscope_core::queue::{OverflowPolicy, Queue, Restart, WorkerHandle};
 
 /// A line in a file is as long as it is: who searches a file wants an entry to be one line.
 const NEVER_WRAPPED: usize = 1 << 30;
@@ -79,21 +79,32 @@ impl Settings {
         for notice in notices {
             waiting.add(Severity::Warn, notice);
         }
-        Writer {
-            name,
-            queue: queue.clone(),
-            control: Arc::clone(&control),
-            notices: Arc::clone(&waiting),
-            renderer: Renderer::new(options),
-            width,
-            sink,
-            callsites: CallsiteCache::new(self.categories.clone()),
-            categories: self.categories,
-            spans: self.spans,
-            slow: self.slow,
-            limit: self.limit,
-        }
-        .spawn()?;
+        let again = sink.again();
+        let (notices, categories) = (Arc::clone(&waiting), self.categories);
+        let (spans, slow, limit) = (self.spans, self.slow, self.limit);
+        let start = move |sink, queue: &Queue, control: &Arc<WorkerHandle>| {
+            Writer {
+                name,
+                queue: queue.clone(),
+                control: Arc::clone(control),
+                notices: Arc::clone(&notices),
+                renderer: Renderer::new(options.clone()),
+                width,
+                sink,
+                callsites: CallsiteCache::new(categories.clone()),
+                categories: Arc::clone(&categories),
+                spans,
+                slow,
+                limit,
+            }
+            .spawn()
+        };
+        start(sink, &queue, &control)?;
+        let restart: Restart = Arc::new(move |queue, control| {
+            let again = again.as_ref().ok_or("its writer belongs to the parent process")?;
+            start(again(), queue, control).map_err(|error| error.to_string())
+        });
+        queue.on_fork(name, restart);
         let front = LayerCore {
             capture: Capture::new(self.max_value_len),
             queue: queue.clone(),

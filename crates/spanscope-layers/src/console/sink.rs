@@ -56,6 +56,18 @@ impl Sink {
         }
     }
 
+    /// Makes a sink to the same place for another process; `None` where only this one has it.
+    pub(crate) fn again(&self) -> Option<Box<dyn Fn() -> Self + Send + Sync>> {
+        match self {
+            Self::Stderr(_) => Some(Box::new(|| Self::Stderr(Torn::default()))),
+            Self::File(file) => {
+                let path = file.path.clone();
+                Some(Box::new(move || Self::File(AppendFile::new(path.clone()))))
+            }
+            Self::Writer(..) => None,
+        }
+    }
+
     /// Whether messages about this sink would go into it.
     pub(crate) fn is_stderr(&self) -> bool {
         matches!(self, Self::Stderr(_))

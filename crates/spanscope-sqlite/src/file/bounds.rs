@@ -134,6 +134,12 @@ impl Bounds {
         self.helped_at = 0;
     }
 
+    /// Ends the helper for the time of a fork.
+    pub(crate) fn let_go(&mut self) {
+        self.helper = None;
+        self.helped_at = 0;
+    }
+
     /// What follows a written batch: the log's size and the file's.
     pub(crate) fn keep(&mut self, db: &Connection) -> Result<(), Trouble> {
         let bytes = self.wal_bytes();
@@ -268,6 +274,21 @@ impl Bounds {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Whether this process has the file open, as far as the system tells; where it does not, it might.
+#[cfg(unix)]
+pub(crate) fn is_open_here(path: &Path) -> bool {
+    let id = file_id(path);
+    let mut folders = ["/proc/self/fd", "/dev/fd"].into_iter();
+    let entries = folders.find_map(|folder| fs::read_dir(folder).ok());
+    entries
+        .is_none_or(|mut entries| entries.any(|entry| entry.is_ok_and(|entry| file_id(&entry.path()) == id)))
+}
+
+#[cfg(not(unix))]
+pub(crate) fn is_open_here(_: &Path) -> bool {
+    true
 }
 
 #[cfg(unix)]

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test program fails by panicking")]
 
 mod exits;
+#[cfg(unix)]
+mod forks;
 mod panics;
 #[cfg(unix)]
 mod signals;
@@ -17,6 +19,8 @@ fn main() {
     {
         "exit" => exits::run(&scenario),
         "panic" => panics::run(&scenario),
+        #[cfg(unix)]
+        "fork" => forks::run(&scenario),
         #[cfg(unix)]
         "signal" => signals::run(&scenario),
         family => panic!("no scenario {family}"),

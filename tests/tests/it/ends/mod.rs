@@ -1,9 +1,11 @@
 //! How programs end, and what is then on the console, in the log file and in the store.
 
 mod exit;
+mod forks;
 mod panics;
 mod signals;
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
@@ -41,10 +43,20 @@ impl Program {
         self
     }
 
+    /// Runs another build of the program.
+    fn built_as(self, path: &OsStr) -> Self {
+        self.through_shell_with(path, "exec \"$0\" \"$@\"")
+    }
+
     /// Has a shell run the script, with the program and its arguments as `$0` and `$@`.
-    fn through_shell(mut self, script: &str) -> Self {
+    fn through_shell(self, script: &str) -> Self {
+        let program = self.command.get_program().to_owned();
+        self.through_shell_with(&program, script)
+    }
+
+    fn through_shell_with(mut self, program: &OsStr, script: &str) -> Self {
         let mut shell = Command::new("sh");
-        shell.args(["-c", script]).arg(self.command.get_program());
+        shell.args(["-c", script]).arg(program);
         shell.args(self.command.get_args());
         for (name, value) in self.command.get_envs() {
             match value {

@@ -110,6 +110,22 @@ fn a_panic_that_aborts_is_everywhere_before_the_process_dies() {
 }
 
 #[test]
+fn a_program_that_is_built_with_panic_abort_loses_nothing_of_a_panic() {
+    let Some(aborting) = std::env::var_os("SPANSCOPE_ENDS_ABORTING") else {
+        return spanscope_tests::skip(
+            "SPANSCOPE_ENDS_ABORTING names no program `ends` that was built with CARGO_PROFILE_DEV_PANIC=abort",
+        );
+    };
+    for scenario in ["panic-main", "panic-thread"] {
+        let ended = program(scenario).built_as(&aborting).run();
+        assert_eq!(ended.status.signal(), Some(Signal::ABORT.as_raw()), "{scenario}");
+        ended.assert_everywhere(RECORDED, 1);
+        assert_eq!(ended.store().number(IN_SPAN), 1, "{scenario}: {}", ended.stderr);
+        message_line(&ended.stderr);
+    }
+}
+
+#[test]
 fn abort_writes_what_was_recorded_before() {
     let ended = program("panic-abort").run();
     assert_eq!(ended.status.signal(), Some(Signal::ABORT.as_raw()));

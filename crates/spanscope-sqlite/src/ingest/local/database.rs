@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use spanscope_core::capture::{Capture, FieldReader, Ticks};
 use spanscope_core::queue::Chunk;
@@ -57,6 +58,8 @@ pub(super) struct Database {
     marks: Marks,
     last_heartbeat: Instant,
     written: Option<LayerStats>,
+    /// The file is closed for the time of a fork.
+    is_let_go: bool,
 }
 
 impl Database {
@@ -82,6 +85,7 @@ impl Database {
             marks: Marks::default(),
             last_heartbeat: Instant::now(),
             written: None,
+            is_let_go: false,
         };
         database.register().map_err(|error| {
             StoreError::new(
@@ -345,13 +349,32 @@ impl Database {
     /// Somebody deleted or replaced the file: what it held is theirs to lose, what comes now goes into a new one.
     fn reopen_if_gone(&mut self) -> Result<(), Trouble> {
         if !self.bounds.is_gone() {
+            if self.is_let_go {
+                self.db = open::open_write(self.bounds.path())?;
+                self.is_let_go = false;
+            }
             return Ok(());
         }
+        self.is_let_go = false;
         self.db = open::open_write(self.bounds.path())?;
         self.reading.forget_rows();
         self.open_spans.clear();
         self.register()?;
         Ok(())
+    }
+
+    /// Closes the file before a fork. A child inherits what SQLite knows of its open files, but none of their locks: it
+    /// would write beside its parent, or wait for itself. The next use opens the file again.
+    pub(super) fn let_go(&mut self) {
+        self.bounds.let_go();
+        let Ok(nothing) = Connection::open_in_memory() else {
+            return;
+        };
+        let db = std::mem::replace(&mut self.db, nothing);
+        self.is_let_go = true;
+        // To copy the log into the file would keep the fork waiting.
+        let _ = db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        drop(db);
     }
 
     /// Leaves the file whole: account written, running spans marked as left behind, log copied in.

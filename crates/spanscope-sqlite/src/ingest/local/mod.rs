@@ -14,17 +14,20 @@ mod reading;
 mod settings;
 mod tail;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use spanscope_core::capture::{Capture, Ticks};
-use spanscope_core::queue::{Chunk, LayerStats, Queue, WorkerHandle, log_to_stderr};
-use spanscope_core::tail::Settle;
+use spanscope_core::queue::{
+    Chunk, HoldsOpen, LayerStats, Queue, Restart, WorkerHandle, log_to_stderr, rested_at_fork,
+};
+use spanscope_core::sync::lock;
+use spanscope_core::tail::{Settle, TailStats};
 use spanscope_core::threads;
 use spanscope_model::StoreError;
 
-use crate::file::bounds::Trouble;
+use crate::file::bounds::{Trouble, is_open_here};
 use crate::ingest::BATCH_BYTES;
 use database::{Database, Written};
 pub(crate) use settings::WriterSettings;
@@ -43,18 +46,47 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(1);
 pub(crate) fn start(
     settings: WriterSettings,
     path: PathBuf,
-    queue: Queue,
+    queue: &Queue,
     capture: Arc<Capture>,
     tail_stats: Option<&SharedStats>,
 ) -> Result<(Arc<WorkerHandle>, String), StoreError> {
-    let database = Database::open(&settings, &path, tail_stats)?;
-    let store_name = database.store_name()?;
     let control = Arc::new(WorkerHandle::default());
+    let store_name = start_thread(&settings, &path, queue, &control, &capture, tail_stats)?;
+    let tail_stats = tail_stats.cloned();
+    let restart: Restart = Arc::new(move |queue, control| {
+        if !rested_at_fork() || is_open_here(&path) {
+            return Err(format!(
+                "{} was open in the parent process when it forked, and SQLite can't go on with it; fork before \
+                 Spanscope is set up, or while nothing else has the file open",
+                path.display()
+            ));
+        }
+        if let Some(stats) = &tail_stats {
+            *lock(stats) = TailStats::default(); // what it counts is the parent's
+        }
+        start_thread(&settings, &path, queue, control, &capture, tail_stats.as_ref())
+            .map(drop)
+            .map_err(|error| error.to_string())
+    });
+    queue.on_fork("the span store", restart);
+    Ok((control, store_name))
+}
+
+fn start_thread(
+    settings: &WriterSettings,
+    path: &Path,
+    queue: &Queue,
+    control: &Arc<WorkerHandle>,
+    capture: &Arc<Capture>,
+    tail_stats: Option<&SharedStats>,
+) -> Result<String, StoreError> {
+    let database = Database::open(settings, path, tail_stats)?;
+    let store_name = database.store_name()?;
     let mut writer = Writer {
         database,
-        queue,
-        capture,
-        control: Arc::clone(&control),
+        queue: queue.clone(),
+        capture: Arc::clone(capture),
+        control: Arc::clone(control),
         flush_interval: settings.flush_interval,
         batch_bytes: usize::try_from(settings.max_bytes / 16)
             .unwrap_or(BATCH_BYTES)
@@ -78,7 +110,7 @@ pub(crate) fn start(
         )
         .with_source(error)
     })?;
-    Ok((control, store_name))
+    Ok(store_name)
 }
 
 struct Writer {
@@ -103,8 +135,10 @@ struct Writer {
 
 impl Writer {
     fn run(&mut self) {
+        let holds_open = HoldsOpen::new(&self.queue);
         loop {
             self.queue.wait(self.flush_interval);
+            holds_open.make_way(|| self.database.let_go());
             let wanted = self.control.wanted();
             let is_flushed = self.control.is_flushed(wanted.flush);
             let settle = if is_flushed { Settle::Due } else { Settle::Ended };

@@ -1,0 +1,252 @@
+//! Queues in the child of a `fork`, where only the thread that forked goes on.
+//!
+//! What the parent had queued is the parent's, and its threads write it; its locks may be held by threads that the child does not
+//! have. So a queue of another process is never touched: the first record of the child makes a new one, with a thread of
+//! its own that the sink starts by its [`Restart`]. A sink without one, or one that can't start, takes nothing in the
+//! child; that is counted, and reported once.
+//!
+//! Around the fork itself the sinks' threads rest, for a bounded time: then none of them holds a lock that the child needs, such as
+//! that of stderr. A thread that has something open which a fork can't carry, such as a SQLite file, closes it before
+//! (see [`HoldsOpen`]).
+
+use std::cell::Cell;
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use spanscope_process::Hooks;
+
+use super::control::WorkerHandle;
+use super::counts::Counts;
+use super::log_to_stderr::log_to_stderr;
+use super::shared::Queue;
+use crate::capture::{Clock, Ticks};
+use crate::sync::lock;
+
+/// Starts a sink's thread for a new queue, in the child of a fork, or returns why the sink can't go on there, as the end of
+/// a sentence.
+pub type Restart = Arc<dyn Fn(&Queue, &Arc<WorkerHandle>) -> Result<(), String> + Send + Sync>;
+
+/// How long a fork waits for the sinks' threads to rest.
+const REST_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// When this process was forked, as raw ticks; zero where it was not.
+static FORKED_AT: AtomicU64 = AtomicU64::new(0);
+static IS_FORKING: AtomicBool = AtomicBool::new(false);
+/// Threads of sinks that do not rest.
+static WORKING: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether all of them rested when this process was forked.
+static RESTED: AtomicBool = AtomicBool::new(true);
+/// The queues of threads that hold something open.
+static HOLDERS: Mutex<Vec<Queue>> = Mutex::new(Vec::new());
+/// What is run once in a child, when its first sink starts.
+static IN_CHILD: OnceLock<fn()> = OnceLock::new();
+static IN_CHILD_RAN: AtomicU32 = AtomicU32::new(0);
+
+thread_local! {
+    static IS_WORKER: Cell<bool> = const { Cell::new(false) };
+    static HOLDS_OPEN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What becomes of a queue in a child process.
+#[derive(Default)]
+pub(super) struct Heir {
+    restart: OnceLock<(&'static str, Restart)>,
+    started: OnceLock<Option<(Queue, Arc<WorkerHandle>)>>,
+    /// Records that a child without a sink of its own was offered.
+    pub(super) lost: AtomicU64,
+}
+
+impl fmt::Debug for Heir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Heir")
+            .field("started", &self.started)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Heir {
+    pub(super) fn set_restart(&self, what: &'static str, restart: Restart) {
+        let _ = self.restart.set((what, restart));
+    }
+
+    /// The child's queue and its thread's handle, which are made now if they were not yet.
+    pub(super) fn start(&self, made: impl FnOnce() -> Queue) -> Option<&(Queue, Arc<WorkerHandle>)> {
+        let started = self.started.get_or_init(|| {
+            let (what, restart) = self.restart.get()?;
+            let generation = spanscope_process::generation();
+            if IN_CHILD_RAN.swap(generation, Ordering::Relaxed) != generation
+                && let Some(hook) = IN_CHILD.get()
+            {
+                hook();
+            }
+            let (queue, control) = (made(), Arc::new(WorkerHandle::default()));
+            match restart(&queue, &control) {
+                Ok(()) => {
+                    queue.on_fork(what, Arc::clone(restart));
+                    Some((queue, control))
+                }
+                Err(why) => {
+                    log_to_stderr(format!(
+                        "spanscope: {what} takes nothing in the forked process {}: {why}",
+                        std::process::id()
+                    ));
+                    None
+                }
+            }
+        });
+        started.as_ref()
+    }
+
+    /// The account of a child that has no sink of its own: all that it was offered is dropped.
+    pub(super) fn counts(&self) -> Counts {
+        let lost = self.lost.load(Ordering::Relaxed);
+        Counts {
+            offered: lost,
+            dropped_full: 0,
+            dropped_closed: lost,
+        }
+    }
+
+    /// The same, if there are any.
+    pub(super) fn started(&self) -> Option<&(Queue, Arc<WorkerHandle>)> {
+        self.started.get()?.as_ref()
+    }
+}
+
+/// Prepares the process for forks.
+pub(super) fn watch_forks() -> io::Result<()> {
+    // Made here, because a child may only read a clock that is there.
+    let _ = Clock::global();
+    spanscope_process::on_fork(Hooks {
+        before: rest_all,
+        in_parent: go_on,
+        in_child,
+    })
+}
+
+/// Has a function run once in each child of a fork that records something, before the first of its sinks starts.
+pub fn in_forked_children(hook: fn()) {
+    let _ = IN_CHILD.set(hook);
+}
+
+/// Whether every sink's thread rested when this process was forked, so that none held anything open.
+#[must_use]
+pub fn rested_at_fork() -> bool {
+    RESTED.load(Ordering::Relaxed)
+}
+
+/// A sink's thread holds something open that a fork can't carry. It is to be kept as long as the thread works.
+#[derive(Debug)]
+pub struct HoldsOpen(Queue);
+
+impl HoldsOpen {
+    /// On the thread of this queue's sink.
+    #[must_use]
+    pub fn new(queue: &Queue) -> Self {
+        HOLDS_OPEN.set(true);
+        lock(&HOLDERS).push(queue.clone());
+        Self(queue.clone())
+    }
+
+    /// To be called after each wait for the queue: where a fork is near, has everything closed and waits until it is over.
+    pub fn make_way(&self, close: impl FnOnce()) {
+        if IS_FORKING.load(Ordering::SeqCst) {
+            close();
+            WORKING.fetch_sub(1, Ordering::SeqCst);
+            enter();
+        }
+    }
+}
+
+impl Drop for HoldsOpen {
+    fn drop(&mut self) {
+        HOLDS_OPEN.set(false);
+        lock(&HOLDERS).retain(|queue| !queue.is(&self.0));
+    }
+}
+
+/// Whether a span began before this process was forked: then it is the parent's, and ends there.
+pub(super) fn is_parents(start: Ticks) -> bool {
+    start.raw() < FORKED_AT.load(Ordering::Relaxed)
+}
+
+/// Marks this thread as one of a sink until the value is dropped.
+pub(super) fn begin_work() -> Working {
+    let _ = IS_WORKER.try_with(|is_worker| is_worker.set(true));
+    enter();
+    Working
+}
+
+pub(super) struct Working;
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        let _ = IS_WORKER.try_with(|is_worker| is_worker.set(false));
+        WORKING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// A sink's thread holds no lock and does nothing until the value is dropped. Nothing on other threads.
+pub(super) fn rest() -> Resting {
+    let holds_open = HOLDS_OPEN.try_with(Cell::get).unwrap_or(true);
+    let is_worker = !holds_open && IS_WORKER.try_with(Cell::get).unwrap_or(false);
+    if is_worker {
+        WORKING.fetch_sub(1, Ordering::SeqCst);
+    }
+    Resting(is_worker)
+}
+
+pub(super) struct Resting(bool);
+
+impl Drop for Resting {
+    fn drop(&mut self) {
+        if self.0 {
+            enter();
+        }
+    }
+}
+
+/// Counts this thread as working, as soon as no fork is under way.
+fn enter() {
+    loop {
+        WORKING.fetch_add(1, Ordering::SeqCst);
+        if !IS_FORKING.load(Ordering::SeqCst) {
+            return;
+        }
+        WORKING.fetch_sub(1, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Before a fork, on the thread that forks.
+fn rest_all() {
+    IS_FORKING.store(true, Ordering::SeqCst);
+    // Another thread forks at the same moment and wakes them, or one comes or goes.
+    if let Ok(holders) = HOLDERS.try_lock() {
+        holders.iter().for_each(Queue::wake);
+    }
+    // A sink's thread that forks can't wait for itself.
+    let own = usize::from(IS_WORKER.try_with(Cell::get).unwrap_or(false));
+    let deadline = Instant::now() + REST_TIMEOUT;
+    while WORKING.load(Ordering::SeqCst) > own && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    RESTED.store(WORKING.load(Ordering::SeqCst) <= own, Ordering::Relaxed);
+}
+
+/// After it, in the parent.
+fn go_on() {
+    IS_FORKING.store(false, Ordering::SeqCst);
+}
+
+/// After it, in the child: stores into atomics alone.
+fn in_child() {
+    IS_FORKING.store(false, Ordering::SeqCst);
+    WORKING.store(0, Ordering::SeqCst);
+    FORKED_AT.store(Clock::global().now().raw(), Ordering::Relaxed);
+    crate::capture::begin_elsewhere();
+}
