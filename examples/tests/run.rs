@@ -111,6 +111,15 @@ fn axum_server() {
 }
 
 #[test]
+fn graceful_server() {
+    let output = prints_what_its_head_says(
+        env!("CARGO_BIN_EXE_graceful_server"),
+        include_str!("../src/bin/graceful_server.rs"),
+    );
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
 fn metrics_server() {
     let output = prints_what_its_head_says(
         env!("CARGO_BIN_EXE_metrics_server"),
