@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use spanscope_model::{TraceStore as _, block_on};
-use spanscope_server::Limits;
+use spanscope_model::{TraceStore, block_on};
+use spanscope_server::{AuthMode, Limits};
+use spanscope_sqlite::SqliteStore;
+use spanscope_store_tests::hooked::Hooked;
 use spanscope_store_tests::made::{records, span};
-use spanscope_tests::PATIENCE;
+use spanscope_tests::{PATIENCE, wait_for};
 
 use crate::otlp::{send, span as otlp_span, traces};
 use crate::running::{ACME, OTHER, Open, Running, open_with, tenant, tokens};
@@ -126,4 +128,43 @@ fn a_tenant_has_its_share_of_the_questions() {
         200,
         "whoever runs the server is no tenant"
     );
+}
+
+/// Counts a question as given up when it is dropped.
+struct GivenUp(Arc<AtomicUsize>);
+
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_question_that_took_too_long_is_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::builder()
+        .open(folder.path().join("trace_store.db"))
+        .unwrap();
+    let (asked, given_up) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (asked_of, given_up_of) = (Arc::clone(&asked), Arc::clone(&given_up));
+    let store = Hooked::new(Arc::new(store), move |_| {
+        asked_of.fetch_add(1, Ordering::SeqCst);
+        let given_up = GivenUp(Arc::clone(&given_up_of));
+        Box::pin(async move {
+            let _given_up = given_up;
+            std::future::pending().await
+        })
+    });
+    let store: Arc<dyn TraceStore> = Arc::new(store);
+    let count = |what: &AtomicUsize, expected: usize| {
+        wait_for("the count", || {
+            (what.load(Ordering::SeqCst) == expected).then_some(())
+        });
+    };
+    let limits = Limits::default().request_time(Duration::from_millis(50));
+    let hasty = Running::of(store, AuthMode::Local, limits);
+    let answer = Ask::json(TRACES, &json!({})).to(hasty.address);
+    assert_eq!((answer.status, answer.code().as_str()), (503, "timed_out"));
+    count(&asked, 1);
+    count(&given_up, 1);
 }

@@ -4,9 +4,9 @@
 //! not demand a runtime for its blocking pool. So a store owns threads, started with the first
 //! question of their lane and ended with the store, and futures that they complete.
 //!
-//! Every question begins in the interactive lane. One that is not answered within
-//! [`INTERACTIVE_TIME`] is stopped and begins again in the scan lane, so that no list or detail
-//! ever waits behind a scan, and nobody has to guess beforehand what will be one. Of the scan lane
+//! Every question begins in the interactive lane. One that is not answered within some
+//! [time](LaneTimes) is stopped and begins again in the scan lane, so that no list or detail ever
+//! waits behind a scan, and nobody has to guess beforehand what will be one. Of the scan lane
 //! each tenant has a share: its scans wait for each other, not for those of others. Changes have a
 //! lane for themselves, and are never stopped.
 //!
@@ -24,13 +24,36 @@ use spanscope_model::{StoreError, StoreErrorKind, StoreFuture, Tenant};
 use super::turn::{IsAbandoned, Turn};
 use crate::promise::{Promise, promised};
 
-/// How long a question may take in the interactive lane: a list takes 1 ms and a large trace some.
-pub(super) const INTERACTIVE_TIME: Duration = Duration::from_millis(25);
+/// How long questions may go on, by who shares the store.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LaneTimes {
+    /// In the interactive lane. What is stopped there is begun again, so its time is lost.
+    pub(super) interactive: Duration,
+    /// One read transaction of a scan; none: as long as it takes.
+    pub(super) longest_read: Option<Duration>,
+}
+
+impl LaneTimes {
+    /// Of a store that takes in records, and is asked by many: a list takes 1 ms and a large trace
+    /// some. As long as a transaction is open the log can't be used again: at 30,000 spans a second it
+    /// grows by 10 MB/s, and the intake has room for 64 MiB while it waits.
+    pub(super) const SERVED: Self = Self {
+        interactive: Duration::from_millis(25),
+        longest_read: Some(Duration::from_secs(5)),
+    };
+    /// Of a store that was opened for reading, by one who asks one thing after the other: a page of
+    /// 5,000 spans takes some 60 ms.
+    pub(super) const READ: Self = Self {
+        interactive: Duration::from_millis(250),
+        longest_read: None,
+    };
+}
+
 /// Questions in the interactive lane at one time.
 const INTERACTIVE_THREADS: usize = 2;
 /// Scans at one time. One tenant has one at most, so that another one's finds a thread.
 const SCAN_THREADS: usize = 2;
-/// Scans of one tenant that wait; further ones are refused.
+/// Scans of one tenant that wait; further ones are refused. Whoever sees all tenants is not refused.
 const MAX_WAITING_SCANS: usize = 32;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +91,7 @@ trait Job: Send {
 struct Question<T, Q> {
     promise: Arc<Promise<T>>,
     question: Q,
-    longest_read: Option<Duration>,
+    times: LaneTimes,
 }
 
 impl<T, Q> Job for Question<T, Q>
@@ -83,8 +106,8 @@ where
         let promise = Arc::clone(&self.promise);
         let is_abandoned: IsAbandoned = Arc::new(move || promise.is_abandoned());
         let turn = match lane {
-            Lane::Interactive => Turn::within(INTERACTIVE_TIME, is_abandoned),
-            Lane::Scan => Turn::of_reads(self.longest_read, is_abandoned),
+            Lane::Interactive => Turn::within(self.times.interactive, is_abandoned),
+            Lane::Scan => Turn::of_reads(self.times.longest_read, is_abandoned),
             Lane::Change => Turn::endless(),
         };
         let answer = (self.question)(&turn);
@@ -114,8 +137,7 @@ struct Asked {
 #[derive(Debug)]
 pub(super) struct Lanes {
     shared: Arc<Shared>,
-    /// How long one read transaction of a scan may be open.
-    longest_read: Option<Duration>,
+    times: LaneTimes,
 }
 
 #[derive(Debug, Default)]
@@ -154,16 +176,16 @@ impl Scans {
     fn push(&mut self, asked: Asked) -> Result<(), Asked> {
         let tenant = asked.tenant.clone();
         let queue = self.waiting.entry(tenant.clone()).or_default();
-        if queue.len() >= MAX_WAITING_SCANS {
+        if tenant.is_some() && queue.len() >= MAX_WAITING_SCANS {
             queue.retain(|asked| !asked.job.is_abandoned());
-        }
-        if queue.len() >= MAX_WAITING_SCANS {
-            return Err(asked);
-        }
-        if queue.is_empty() {
-            self.turns.push_back(tenant);
+            if queue.len() >= MAX_WAITING_SCANS {
+                return Err(asked);
+            }
         }
         queue.push_back(asked);
+        if !self.turns.contains(&tenant) {
+            self.turns.push_back(tenant);
+        }
         Ok(())
     }
 
@@ -176,14 +198,14 @@ impl Scans {
         })?;
         let tenant = self.turns.remove(at)?;
         let queue = self.waiting.get_mut(&tenant)?;
-        let asked = queue.pop_front();
+        let asked = queue.pop_front()?;
         if queue.is_empty() {
             self.waiting.remove(&tenant);
         } else {
             self.turns.push_back(tenant.clone());
         }
         *self.running.entry(tenant).or_default() += 1;
-        asked
+        Some(asked)
     }
 
     fn ended(&mut self, tenant: &Option<Tenant>) {
@@ -206,10 +228,10 @@ fn share_of(tenant: Option<&Tenant>) -> usize {
 }
 
 impl Lanes {
-    pub(super) fn new(longest_read: Option<Duration>) -> Self {
+    pub(super) fn new(times: LaneTimes) -> Self {
         Self {
             shared: Arc::default(),
-            longest_read,
+            times,
         }
     }
 
@@ -246,13 +268,13 @@ impl Lanes {
         question: impl Fn(&Turn) -> Result<T, StoreError> + Send + 'static,
     ) -> StoreFuture<'a, T> {
         let tenant = tenant.cloned();
-        let longest_read = self.longest_read;
+        let times = self.times;
         Box::pin(async move {
             let (promise, answer) = promised();
             let job = Box::new(Question {
                 promise: Arc::new(promise),
                 question,
-                longest_read,
+                times,
             });
             self.shared.submit(lane, is_first, Asked { tenant, job });
             answer.await

@@ -9,11 +9,21 @@ use std::time::{Duration, Instant};
 
 use spanscope_model::{StoreErrorKind, StoreFuture, TraceFilter, TraceStore as _, block_on, block_on_for};
 
-use super::lanes::Lanes;
+use super::lanes::{LaneTimes, Lanes};
 use super::{Failure, SqliteStore};
 
 /// Longer than a busy machine takes for anything here.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Scans are stopped by nothing but their end.
+const ENDLESS: LaneTimes = LaneTimes {
+    longest_read: None,
+    ..LaneTimes::SERVED
+};
+const SHORT: LaneTimes = LaneTimes {
+    longest_read: Some(Duration::from_millis(50)),
+    ..LaneTimes::SERVED
+};
 
 struct Opened {
     _folder: tempfile::TempDir,
@@ -25,7 +35,7 @@ fn open() -> Opened {
     let mut store = SqliteStore::builder()
         .open(folder.path().join("trace_store.db"))
         .unwrap();
-    store.lanes = Arc::new(Lanes::new(None));
+    store.lanes = Arc::new(Lanes::new(ENDLESS));
     Opened {
         _folder: folder,
         store,
@@ -139,7 +149,7 @@ fn more_scans_of_one_tenant_than_may_wait_are_refused() {
 #[test]
 fn a_read_transaction_has_a_longest_life() {
     let mut opened = open();
-    opened.store.lanes = Arc::new(Lanes::new(Some(Duration::from_millis(50))));
+    opened.store.lanes = Arc::new(Lanes::new(SHORT));
     let begun = Arc::default();
     let stopped = block_on(ask_for_ever(&opened.store, &begun)).unwrap_err();
     assert_eq!(stopped.kind(), StoreErrorKind::TooLong);

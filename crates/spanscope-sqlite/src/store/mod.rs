@@ -48,7 +48,7 @@ use spanscope_model::{
 };
 
 use self::connections::{File, QueryContext};
-use self::lanes::Lanes;
+use self::lanes::{LaneTimes, Lanes};
 pub use self::opening::{DEFAULT_INTAKE_BYTES, DEFAULT_MAX_ANSWER_BYTES, SqliteStoreBuilder};
 use self::scope::Scope;
 use self::turn::Turn;
@@ -96,8 +96,7 @@ impl SqliteStore {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref().to_path_buf();
         let store = Self {
-            // The log is that of the program that writes, which has to say how long it may be held.
-            lanes: Arc::new(Lanes::new(None)),
+            lanes: Arc::new(Lanes::new(LaneTimes::READ)),
             watch: Arc::default(),
             context: QueryContext {
                 tenant: None,

@@ -8,7 +8,7 @@ use spanscope_core::capture::DEFAULT_MAX_VALUE_LEN;
 use spanscope_model::StoreError;
 
 use super::SqliteStore;
-use super::lanes::Lanes;
+use super::lanes::{LaneTimes, Lanes};
 use crate::ingest::remote::{Intake, Settings};
 use crate::layer::{DEFAULT_INDEXED_KEYS, DEFAULT_MAX_BYTES, DEFAULT_MAX_SERIES, DEFAULT_RETENTION};
 
@@ -16,11 +16,6 @@ use crate::layer::{DEFAULT_INDEXED_KEYS, DEFAULT_MAX_BYTES, DEFAULT_MAX_SERIES, 
 pub const DEFAULT_INTAKE_BYTES: usize = 64 * 1024 * 1024;
 /// How large one answer may be, about.
 pub const DEFAULT_MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
-
-/// How long one read transaction may be open, in a store that takes in records: so long the log can't
-/// be used again. At 30,000 spans a second it grows by 10 MB/s, and the intake has room for
-/// [`DEFAULT_INTAKE_BYTES`] while it waits.
-const LONGEST_READ: Duration = Duration::from_secs(5);
 
 /// How a [`SqliteStore`] is kept that takes in records. Every setter names its default.
 ///
@@ -113,7 +108,7 @@ impl SqliteStoreBuilder {
         store.retention = Some(retention);
         store.intake = Some(Arc::new(intake));
         store.context.max_answer_bytes = self.max_answer_bytes;
-        store.lanes = Arc::new(Lanes::new(Some(LONGEST_READ)));
+        store.lanes = Arc::new(Lanes::new(LaneTimes::SERVED));
         Ok(store)
     }
 }
