@@ -14,6 +14,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
+use spanscope_core::SpanExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{Instrument, Span, debug, field, info, info_span, warn};
@@ -246,6 +247,8 @@ fn streamed(request: ChatRequest, work: Work) -> Response<ResponseBody> {
         if written.is_none() {
             warn!(target: "server", parent: &request_span, "the client has gone before the end of the stream");
         }
+        // The handler left the span long ago, when it returned the response's head.
+        request_span.end_now();
         drop(request_span);
         // Only now, so that both spans have ended when the client learns that the answer has: a trace that is then read is
         // over. Whoever has gone does not learn of it.
