@@ -75,7 +75,9 @@ pub(crate) fn watch(settings: EndSettings, running: &Arc<Running>) -> Vec<String
 fn at_exit() {
     let Some(program) = PROGRAM.get() else { return };
     let _quiet = suppress();
-    program.running.end(program.settings.exit_timeout);
+    if !program.settings.exit_timeout.is_zero() {
+        program.running.end(program.settings.exit_timeout);
+    }
     report_late_records(program.running.late_records());
 }
 

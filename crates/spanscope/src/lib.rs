@@ -6,10 +6,11 @@
 //! tracing::info_span!("chat", model = "llama").in_scope(|| tracing::info!("[bold]hello[/bold]"));
 //! ```
 //!
-//! Who composes subscribers by hand takes [`CategoryFilter`], [`ConsoleLayer`], [`LogFileLayer`], [`SqliteLayer`] and `OtlpLayer` alone,
-//! and misses nothing but the file of settings and the signals. This crate is the only one of the libraries that reads
-//! the environment by itself, and only in [`init`], [`try_init`], [`Builder::from_env`], [`default_db_path`], and where a file
-//! of settings names a variable.
+//! A program that composes subscribers by hand takes [`CategoryFilter`], [`ConsoleLayer`],
+//! [`LogFileLayer`], [`SqliteLayer`] and `OtlpLayer` alone, and misses only the file of settings and
+//! the hooks for the end of a program (exit, panics, signals). This crate is the only one of the
+//! libraries that reads the environment by itself, and only in [`init`], [`try_init`],
+//! [`Builder::from_env`], [`default_db_path`], and where a file of settings names a variable.
 
 #[cfg(feature = "otlp")]
 mod bridge;

@@ -27,6 +27,14 @@ pub(crate) fn run(scenario: &str) {
             tracing::info!("recorded before the end");
             std::process::exit(3);
         }
+        "exit-no-wait" => {
+            let builder = spanscope::Builder::from_env().unwrap();
+            let _guard = builder
+                .exit_timeout(std::time::Duration::ZERO)
+                .try_init()
+                .unwrap();
+            std::process::exit(3);
+        }
         "exit-in-span" => {
             let _guard = spanscope::init();
             let _span = tracing::info_span!("interrupted").entered();

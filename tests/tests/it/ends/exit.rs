@@ -22,6 +22,14 @@ fn process_exit_writes_what_was_recorded_before() {
 }
 
 #[test]
+fn process_exit_ends_no_sink_where_the_builder_gives_it_no_time() {
+    let ended = program("exit-no-wait").run();
+    assert_eq!(ended.status.code(), Some(3));
+    let not_ended = "SELECT COUNT(*) FROM _process WHERE ended_at IS NULL";
+    assert_eq!(ended.store().number(not_ended), 1);
+}
+
+#[test]
 fn a_span_that_process_exit_interrupts_is_not_shown_as_running() {
     let ended = program("exit-in-span").run();
     let left = "SELECT COUNT(*) FROM spans WHERE name = 'interrupted' AND state = 'abandoned'";
