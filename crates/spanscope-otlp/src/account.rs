@@ -37,7 +37,12 @@ impl DropCounts {
     /// All causes together.
     #[must_use]
     pub const fn total(&self) -> u64 {
-        self.queue_full + self.export_failed + self.rejected + self.sampled + self.shutdown
+        self.unintended() + self.sampled
+    }
+
+    /// Those that no rule asked for.
+    const fn unintended(&self) -> u64 {
+        self.queue_full + self.export_failed + self.rejected + self.shutdown
     }
 }
 
@@ -105,6 +110,10 @@ struct LastError {
     /// It was said that requests don't go through, and not yet that they do again.
     was_said: bool,
     said_at: Option<Instant>,
+    /// Why the last request did not go through.
+    reason: Option<String>,
+    /// How many losses the messages until now have reported.
+    reported_losses: u64,
     /// How many losses by a full queue have been said.
     said_queue_full: u64,
     /// Answers that were odd, and were said.
@@ -278,17 +287,21 @@ impl Account {
 
 /// What is said.
 impl Account {
-    /// A request did not go through, for this reason. Said once a minute at most.
+    /// A request did not go through, for this reason. Reported once a minute at most, and not after
+    /// the deadline of a shutdown: then [`unreported_losses`](Self::unreported_losses) has it.
     pub(crate) fn note_trouble(&self, endpoint: &str, reason: &str, will_retry: bool) {
-        let lost = lock(&self.counts).lost;
-        let lost = lost.queue_full + lost.export_failed + lost.rejected + lost.shutdown;
+        let deadline = self.closing().deadline;
+        let is_over = deadline.is_some_and(|deadline| deadline <= Instant::now());
         let mut trouble = lock(&self.trouble);
         trouble.is_open = true;
-        if trouble.said_at.is_some_and(|said| said.elapsed() < SAY_EVERY) {
+        trouble.reason = Some(reason.to_owned());
+        if is_over || trouble.said_at.is_some_and(|said| said.elapsed() < SAY_EVERY) {
             return;
         }
+        let lost = lock(&self.counts).lost.unintended();
         trouble.said_at = Some(Instant::now());
         trouble.was_said = true;
+        trouble.reported_losses = trouble.reported_losses.max(lost);
         drop(trouble);
         let what = self.signal.records();
         let then = if will_retry {
@@ -304,19 +317,50 @@ impl Account {
     /// A request went through.
     pub(crate) fn note_success(&self, endpoint: &str) {
         let mut trouble = lock(&self.trouble);
+        trouble.reason = None;
         if !std::mem::take(&mut trouble.is_open) {
             return;
         }
-        let was_said = std::mem::take(&mut trouble.was_said);
-        drop(trouble);
-        if was_said {
-            let lost = lock(&self.counts).lost;
-            let lost = lost.queue_full + lost.export_failed + lost.rejected + lost.shutdown;
+        if std::mem::take(&mut trouble.was_said) {
+            let lost = lock(&self.counts).lost.unintended();
+            trouble.reported_losses = trouble.reported_losses.max(lost);
+            drop(trouble);
             let what = self.signal.records();
             log_to_stderr(format!(
                 "spanscope: {endpoint} takes {what} again, {lost} were lost"
             ));
         }
+    }
+
+    /// How many records were lost in all and why, if a part of them is in no message yet; from now on
+    /// all of them are. `lost` is the whole account, with the queues before this one.
+    pub(crate) fn unreported_losses(&self, endpoint: &str, lost: DropCounts) -> Option<String> {
+        let mut trouble = lock(&self.trouble);
+        let total = lost.unintended();
+        if total <= trouble.reported_losses {
+            return None;
+        }
+        trouble.reported_losses = total;
+        let causes = [
+            (lost.queue_full, "the queue was full"),
+            (lost.export_failed, "not delivered"),
+            (lost.rejected, "rejected"),
+            (lost.shutdown, "not sent in time"),
+        ];
+        let causes: Vec<_> = causes.into_iter().filter(|(count, _)| *count > 0).collect();
+        let mut why = match &causes[..] {
+            [(_, cause)] => (*cause).to_owned(),
+            _ => {
+                let causes = causes.iter().map(|(count, cause)| format!("{count} {cause}"));
+                causes.collect::<Vec<_>>().join(", ")
+            }
+        };
+        if let Some(reason) = &trouble.reason {
+            why.push_str(": ");
+            why.push_str(reason);
+        }
+        let what = self.signal.records();
+        Some(format!("{total} {what} for {endpoint} ({why})"))
     }
 
     /// The answer was good, but odd. Said once a minute at most.
@@ -340,6 +384,7 @@ impl Account {
         }
         trouble.said_at = Some(Instant::now());
         trouble.said_queue_full = queue_full;
+        trouble.reported_losses = trouble.reported_losses.max(queue_full);
         drop(trouble);
         let what = self.signal.records();
         log_to_stderr(format!(

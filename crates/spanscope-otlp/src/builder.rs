@@ -6,34 +6,30 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 use opentelemetry::metrics::MeterProvider as _;
-use opentelemetry_sdk::logs::{BatchConfigBuilder as LogConfig, BatchLogProcessor, LogProcessor as _};
-use opentelemetry_sdk::metrics::{Aggregation, InstrumentKind, PeriodicReader, SdkMeterProvider, Stream};
-use opentelemetry_sdk::trace::{BatchConfigBuilder as SpanConfig, BatchSpanProcessor, SpanProcessor as _};
 use spanscope_core::capture::{CallsiteCache, Capture, DEFAULT_MAX_VALUE_LEN, Decoder};
 use spanscope_core::metrics::MetricSink;
-use spanscope_core::queue::{MAX_TIMEOUT, OverflowPolicy, Queue, WorkerHandle};
+use spanscope_core::queue::{MAX_TIMEOUT, OverflowPolicy, Queue, WorkerHandle, log_to_stderr};
 use spanscope_core::tail::TailRule;
 use spanscope_layers::{Categories, CategoryFilter};
 use tracing_core::Subscriber;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::account::Account;
-use crate::convert::Shape;
 use crate::error::OtlpError;
-use crate::exporters;
 use crate::guard::OtlpGuard;
 use crate::layer::{OtlpLayer, SignalFilters};
 use crate::metrics::{Instruments, OtlpMetricSink, Reporter};
+use crate::outlets::Outlets;
+use crate::pipeline::Pipelines;
 use crate::resource::resource;
 use crate::settings::{
-    BatchSettings, Compression, ContentPolicy, Endpoint, Headers, Limits, Located, Propagator, Protocol,
-    Sampler, SettingError, Settings, Signal, Temporality, read,
+    Compression, ContentPolicy, Headers, Limits, Located, Propagator, Protocol, Sampler, SettingError,
+    Settings, Signal, Temporality, read,
 };
 use crate::shared::Queues;
 use crate::tail::Tail;
 use crate::tracer::BridgeTracer;
-use crate::transport::Transport;
-use crate::worker::{Marks, Outlet, Outlets, Worker};
+use crate::worker::{Marks, Worker};
 
 /// Bytes of records that may wait to be made OTLP of, of spans and of events each; they wait for a fifth of a second.
 pub const DEFAULT_QUEUE_BYTES: usize = 64 * 1024 * 1024;
@@ -118,9 +114,9 @@ impl OtlpLayerBuilder {
         self
     }
 
-    /// The same where code does not say it itself but hands on what a file says, at a place that messages name: what the environment
-    /// says comes first.
-    pub fn endpoint_said_at(mut self, place: impl Into<String>, url: impl Into<String>) -> Self {
+    /// The same for an endpoint that a configuration file names, at a place that messages name: an
+    /// endpoint in the environment comes first.
+    pub fn endpoint_from_config(mut self, place: impl Into<String>, url: impl Into<String>) -> Self {
         self.settings.all.endpoint = Some(Located {
             place: place.into(),
             text: url.into(),
@@ -363,115 +359,19 @@ impl OtlpLayerBuilder {
             .metric_interval
             .clamp(Duration::from_millis(1), MAX_TIMEOUT);
         settings.metric_timeout = settings.metric_timeout.min(MAX_TIMEOUT);
+        for notice in std::mem::take(&mut settings.notices) {
+            log_to_stderr(format!("spanscope: {notice}"));
+        }
         let resource = resource(&settings);
         let accounts = Signal::ALL.map(|signal| Arc::new(Account::new(signal)));
-        let account = |signal: Signal| Arc::clone(&accounts[signal.index()]);
-
-        let spans = if settings.is_on[Signal::Traces.index()] {
-            let way = Ready::new(
-                &settings,
-                Signal::Traces,
-                account(Signal::Traces),
-                settings.spans.export_timeout,
-            )?;
-            let endpoint = way.endpoint.clone();
-            let is_json = way.protocol == Protocol::HttpJson;
-            let exporter = exporters::spans(
-                way.transport,
-                account(Signal::Traces),
-                way.protocol,
-                way.compression,
-            )?;
-            let batch = settings.spans;
-            let config = SpanConfig::default()
-                .with_max_queue_size(batch.max_queue_size)
-                .with_max_export_batch_size(batch.max_batch_size.min(batch.max_queue_size))
-                .with_scheduled_delay(batch.delay)
-                .build();
-            let mut processor = BatchSpanProcessor::builder(exporter)
-                .with_batch_config(config)
-                .build();
-            processor.set_resource(&resource);
-            let shape = Shape {
-                content: settings.span_content,
-                limits: settings.limits,
-                is_json,
-                max_value_len: self.max_value_len,
-            };
-            Some(outlet(processor, account(Signal::Traces), batch, shape, endpoint))
-        } else {
-            None
+        let pipelines = Pipelines {
+            settings: &settings,
+            accounts: &accounts,
+            max_value_len: self.max_value_len,
         };
-        let logs = if settings.is_on[Signal::Logs.index()] {
-            let way = Ready::new(
-                &settings,
-                Signal::Logs,
-                account(Signal::Logs),
-                settings.logs.export_timeout,
-            )?;
-            let endpoint = way.endpoint.clone();
-            let is_json = way.protocol == Protocol::HttpJson;
-            let exporter = exporters::logs(
-                way.transport,
-                account(Signal::Logs),
-                way.protocol,
-                way.compression,
-            )?;
-            let batch = settings.logs;
-            let config = LogConfig::default()
-                .with_max_queue_size(batch.max_queue_size)
-                .with_max_export_batch_size(batch.max_batch_size.min(batch.max_queue_size))
-                .with_scheduled_delay(batch.delay)
-                .build();
-            let mut processor = BatchLogProcessor::builder(exporter)
-                .with_batch_config(config)
-                .build();
-            processor.set_resource(&resource);
-            let shape = Shape {
-                content: settings.log_content,
-                limits: settings.limits,
-                is_json,
-                max_value_len: self.max_value_len,
-            };
-            Some(outlet(processor, account(Signal::Logs), batch, shape, endpoint))
-        } else {
-            None
-        };
-        let metrics = if settings.is_on[Signal::Metrics.index()] {
-            let way = Ready::new(
-                &settings,
-                Signal::Metrics,
-                account(Signal::Metrics),
-                settings.metric_timeout,
-            )?;
-            let exporter = exporters::metrics(
-                &settings,
-                way.transport,
-                account(Signal::Metrics),
-                way.protocol,
-                way.compression,
-            )?;
-            let reader = PeriodicReader::builder(exporter)
-                .with_interval(settings.metric_interval)
-                .build();
-            let mut provider = SdkMeterProvider::builder()
-                .with_resource(resource)
-                .with_reader(reader);
-            if settings.exponential_histograms {
-                provider = provider.with_view(|instrument: &opentelemetry_sdk::metrics::Instrument| {
-                    let aggregation = Aggregation::Base2ExponentialHistogram {
-                        max_size: 160,
-                        max_scale: 20,
-                        record_min_max: true,
-                    };
-                    let is_histogram = instrument.kind() == InstrumentKind::Histogram;
-                    is_histogram.then(|| Stream::builder().with_aggregation(aggregation).build().ok())?
-                });
-            }
-            Some((provider.build(), account(Signal::Metrics)))
-        } else {
-            None
-        };
+        let spans = pipelines.spans(&resource)?;
+        let logs = pipelines.logs(&resource)?;
+        let metrics = pipelines.metrics(resource)?;
 
         let queue = || Queue::new(self.queue_bytes, OverflowPolicy::Drop);
         let measurements = metrics.is_some().then(queue);
@@ -488,12 +388,12 @@ impl OtlpLayerBuilder {
         let metric_sink = OtlpMetricSink::new(measurements);
         let instruments = metrics
             .as_ref()
-            .map(|(provider, _)| Instruments::new(provider.meter("spanscope")));
+            .map(|outlet| Instruments::new(outlet.provider.meter("spanscope")));
         let mut report_to = self.report_to;
         if metrics.is_some() {
             report_to.push(Arc::new(metric_sink.clone()));
         }
-        let meter_provider = metrics.as_ref().map(|(provider, _)| provider.clone());
+        let meter_provider = metrics.as_ref().map(|outlet| outlet.provider.clone());
         let tail_rule = self.tail;
         let tail_stats = Arc::default();
         let has_tail = tail_rule.is_some();
@@ -544,49 +444,5 @@ impl OtlpLayerBuilder {
             has_tail.then_some(tail_stats),
         );
         Ok((layer, guard))
-    }
-}
-
-fn outlet<P>(
-    processor: P,
-    account: Arc<Account>,
-    batch: BatchSettings,
-    shape: Shape,
-    endpoint: String,
-) -> Outlet<P> {
-    Outlet {
-        processor,
-        account,
-        max_queue_size: batch.max_queue_size,
-        shape,
-        endpoint,
-    }
-}
-
-/// What a signal's exporter is made of.
-struct Ready {
-    transport: Transport,
-    protocol: Protocol,
-    compression: Compression,
-    endpoint: String,
-}
-
-impl Ready {
-    fn new(
-        settings: &Settings,
-        signal: Signal,
-        account: Arc<Account>,
-        give_up_after: Duration,
-    ) -> Result<Self, OtlpError> {
-        let way = settings.way(signal);
-        let protocol = way.protocol.unwrap_or_default();
-        let endpoint = Endpoint::of(settings, signal, protocol).map_err(OtlpError::setting)?;
-        let shown = endpoint.shown.clone();
-        Ok(Self {
-            transport: Transport::new(&way, endpoint, account, give_up_after)?,
-            protocol,
-            compression: way.compression.unwrap_or_default(),
-            endpoint: shown,
-        })
     }
 }

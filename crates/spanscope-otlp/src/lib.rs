@@ -16,6 +16,8 @@
 //!
 //! [`OtlpLayerBuilder::env`], and so `spanscope::init`, reads these. Empty means not set; what is not accepted is said and changes
 //! nothing. `*` stands for nothing, `TRACES_`, `METRICS_` or `LOGS_`, where what is said of one signal comes first.
+//! Times are in milliseconds, as OpenTelemetry's specification has them; a value below 100 holds and is
+//! reported once, because it was probably meant in seconds.
 #![doc = include_str!("variables.md")]
 
 mod account;
@@ -27,6 +29,8 @@ mod guard;
 mod layer;
 mod metrics;
 mod open;
+mod outlets;
+mod pipeline;
 pub mod propagation;
 mod resource;
 mod settings;

@@ -4,14 +4,13 @@
 //! dropped and counted. A flush waits for them on a thread of its own, so that draining goes on.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use opentelemetry::{InstrumentationScope, KeyValue};
-use opentelemetry_sdk::logs::{BatchLogProcessor, LogProcessor as _};
-use opentelemetry_sdk::metrics::SdkMeterProvider;
-use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanProcessor as _};
+use opentelemetry_sdk::logs::LogProcessor as _;
+use opentelemetry_sdk::trace::SpanProcessor as _;
 use spanscope_core::capture::{CallsiteCache, CallsiteInfo, Capture, Clock, Decoder, Ticks, WallClock};
 use spanscope_core::queue::{Chunk, EventEntry, QueuedRecord, SpanEntry, WorkerHandle};
 use spanscope_core::tail::Settle;
@@ -19,10 +18,10 @@ use spanscope_core::threads;
 use spanscope_model::wire::{COUNTS_TOKENS, LOGS_EVENTS};
 
 use crate::account::Account;
-use crate::convert::{EndedSpan, LogMaker, Shape, late_event, span_data, span_event};
+use crate::convert::{EndedSpan, LogMaker, late_event, span_data, span_event};
 use crate::metrics::{Instruments, Reporter};
 use crate::open::OpenSpans;
-use crate::settings::Signal;
+use crate::outlets::Outlets;
 use crate::shared::Queues;
 use crate::tail::{SampleDecision, Tail};
 
@@ -30,29 +29,6 @@ use crate::tail::{SampleDecision, Tail};
 const DRAIN_EVERY: Duration = Duration::from_millis(200);
 /// Scopes are kept by target; a program that makes up targets gets them made anew.
 const MAX_SCOPES: usize = 10_000;
-
-/// What sends the records of one signal.
-pub(crate) struct Outlet<P> {
-    pub(crate) processor: P,
-    pub(crate) account: Arc<Account>,
-    pub(crate) max_queue_size: usize,
-    pub(crate) shape: Shape,
-    /// What messages call the receiver.
-    pub(crate) endpoint: String,
-}
-
-/// The processors, which the flushing thread needs as well.
-pub(crate) struct Outlets {
-    pub(crate) spans: Option<Outlet<BatchSpanProcessor>>,
-    pub(crate) logs: Option<Outlet<BatchLogProcessor>>,
-    pub(crate) metrics: Option<(SdkMeterProvider, Arc<Account>)>,
-}
-
-impl std::fmt::Debug for Outlets {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Outlets").finish_non_exhaustive()
-    }
-}
 
 pub(crate) struct Worker {
     pub(crate) queues: Arc<Queues>,
@@ -220,8 +196,8 @@ impl Loop {
                 for entry in chunk.entries() {
                     if let QueuedRecord::Measurement(measurement) = entry {
                         let added = instruments.record(chunk.measurement_fields(measurement));
-                        if !added && let Some((_, account)) = &self.worker.outlets.metrics {
-                            account.add_rejected(1);
+                        if !added && let Some(outlet) = &self.worker.outlets.metrics {
+                            outlet.account.add_rejected(1);
                         }
                     }
                 }
@@ -361,6 +337,8 @@ impl Loop {
         // After all of them, so that what came in before is sent and what comes now is counted.
         self.drain(Settle::All);
         let clean = self.worker.outlets.end(deadline);
+        let stats = self.worker.queues.stats(&self.worker.accounts);
+        self.worker.outlets.report_losses(&stats);
         self.worker.control.ended(clean);
     }
 
@@ -384,87 +362,4 @@ fn events_of(chunk: &Chunk) -> impl Iterator<Item = (&Chunk, &EventEntry)> {
         QueuedRecord::Event(event) => Some((chunk, event)),
         _ => None,
     })
-}
-
-impl Outlets {
-    /// Has each signal do something on a thread of its own, so that none waits for another one's collector, and waits for all.
-    fn each(self: &Arc<Self>, deadline: Option<Instant>, work: fn(&Self, Signal, Option<Instant>)) {
-        let (done, all_done) = mpsc::channel::<()>();
-        for signal in Signal::ALL {
-            let (outlets, sender) = (Arc::clone(self), done.clone());
-            let spawned = threads::spawn("spanscope-otlp-end", move || {
-                work(&outlets, signal, deadline);
-                drop(sender);
-            });
-            if spawned.is_err() {
-                work(self, signal, deadline);
-            }
-        }
-        drop(done);
-        // Nothing is ever sent; the channel ends when the last thread does.
-        match deadline {
-            Some(deadline) => {
-                let left = deadline.saturating_duration_since(Instant::now());
-                let _ = all_done.recv_timeout(left);
-            }
-            None => drop(all_done.recv()),
-        }
-    }
-
-    /// Has everything that was handed over sent, or counted as lost.
-    fn flush(self: &Arc<Self>) {
-        self.each(None, |outlets, signal, _| {
-            let until_sent = |account: &Account, flush: &dyn Fn() -> bool| {
-                // A processor waits for five seconds at most, and says no if a batch failed; then there may be more.
-                while !flush() && account.pending() > 0 && account.closing().deadline.is_none() {}
-            };
-            match (signal, &outlets.spans, &outlets.logs, &outlets.metrics) {
-                (Signal::Traces, Some(outlet), ..) => {
-                    until_sent(&outlet.account, &|| outlet.processor.force_flush().is_ok());
-                }
-                (Signal::Logs, _, Some(outlet), _) => {
-                    until_sent(&outlet.account, &|| outlet.processor.force_flush().is_ok());
-                }
-                (Signal::Metrics, _, _, Some((provider, _))) => drop(provider.force_flush()),
-                _ => {}
-            }
-        });
-    }
-
-    /// Answers whether everything was taken that was not lost before.
-    fn end(self: &Arc<Self>, deadline: Instant) -> bool {
-        let accounts = self.accounts();
-        let lost = || {
-            accounts
-                .iter()
-                .map(|account| account.lost_by_sending())
-                .sum::<u64>()
-        };
-        let before = lost();
-        for account in &accounts {
-            account.begin_closing(deadline);
-        }
-        self.each(Some(deadline), |outlets, signal, deadline| {
-            let left = deadline
-                .unwrap_or_else(Instant::now)
-                .saturating_duration_since(Instant::now());
-            match (signal, &outlets.spans, &outlets.logs, &outlets.metrics) {
-                (Signal::Traces, Some(outlet), ..) => drop(outlet.processor.shutdown_with_timeout(left)),
-                (Signal::Logs, _, Some(outlet), _) => drop(outlet.processor.shutdown_with_timeout(left)),
-                (Signal::Metrics, _, _, Some((provider, _))) => drop(provider.shutdown_with_timeout(left)),
-                _ => {}
-            }
-        });
-        for account in &accounts {
-            account.close();
-        }
-        lost() == before
-    }
-
-    fn accounts(&self) -> Vec<Arc<Account>> {
-        let spans = self.spans.as_ref().map(|outlet| &outlet.account);
-        let logs = self.logs.as_ref().map(|outlet| &outlet.account);
-        let metrics = self.metrics.as_ref().map(|(_, account)| account);
-        [spans, logs, metrics].into_iter().flatten().cloned().collect()
-    }
 }

@@ -45,7 +45,7 @@ pub(crate) fn builder(settings: OtlpSettings<'_>) -> (Option<OtlpLayerBuilder>, 
     }
     let mut builder = OtlpLayer::builder().shutdown_timeout(settings.shutdown_timeout);
     if let Some((place, url)) = settings.endpoint {
-        builder = builder.endpoint_said_at(place, url);
+        builder = builder.endpoint_from_config(place, url);
     }
     let mut problems = Vec::new();
     if settings.reads_env {

@@ -15,19 +15,26 @@ use super::{
     SettingError, Settings, Signal, Temporality,
 };
 
+/// A shorter time than this was probably meant in seconds, which documents that users come from
+/// write. It holds as milliseconds all the same, and a notice says so.
+const SHORT: Duration = Duration::from_millis(100);
+
 /// Reads the environment into settings; what is not accepted comes back. `get` answers a variable's value.
 pub(crate) fn read(settings: &mut Settings, get: &dyn Fn(&str) -> Option<String>) -> Vec<SettingError> {
     let mut reader = Reader {
         get,
         problems: Vec::new(),
+        notices: Vec::new(),
     };
     reader.read(settings);
+    settings.notices.append(&mut reader.notices);
     reader.problems
 }
 
 struct Reader<'a> {
     get: &'a dyn Fn(&str) -> Option<String>,
     problems: Vec<SettingError>,
+    notices: Vec<SettingError>,
 }
 
 impl Reader<'_> {
@@ -368,7 +375,19 @@ impl Reader<'_> {
     fn duration(&mut self, name: &str) -> Option<Duration> {
         let text = self.text(name)?;
         match text.trim().parse() {
-            Ok(milliseconds @ 1..) => Some(Duration::from_millis(milliseconds)),
+            Ok(milliseconds @ 1..) => {
+                let duration = Duration::from_millis(milliseconds);
+                if duration < SHORT {
+                    self.notices.push(SettingError {
+                        place: name.to_owned(),
+                        input: text,
+                        accepted: format!(
+                            "these are milliseconds; write {milliseconds}000 for {milliseconds} s"
+                        ),
+                    });
+                }
+                Some(duration)
+            }
             _ => {
                 self.wrong(name, &text, "write a number of milliseconds, from 1 on");
                 None

@@ -224,6 +224,8 @@ pub(crate) struct Settings {
     /// Exceptions go out as log records and not as events of their spans.
     pub(crate) exceptions_are_logs: bool,
     pub(crate) propagators: Vec<Propagator>,
+    /// Values that hold, and that were probably meant otherwise: reported when the bridge starts.
+    pub(crate) notices: Vec<SettingError>,
 }
 
 /// What is written into outgoing requests and read from incoming ones.
@@ -294,6 +296,7 @@ impl Default for Settings {
             exponential_histograms: false,
             exceptions_are_logs: false,
             propagators: vec![Propagator::TraceContext, Propagator::Baggage],
+            notices: Vec::new(),
         }
     }
 }
