@@ -143,7 +143,8 @@ impl<'a> Measurement<'a> {
     }
 }
 
-/// Takes measurements, on the thread that made them. It must not block, panic or emit `tracing` events.
+/// Takes measurements, on the thread that made them. It must not block or panic. What it measures
+/// itself meanwhile, by an event or otherwise, reaches no sink: it would be without end.
 pub trait MetricSink: Send + Sync {
     /// Takes one.
     fn record(&self, measurement: &Measurement<'_>);

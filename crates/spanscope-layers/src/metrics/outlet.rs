@@ -1,5 +1,10 @@
 //! The way out: every measurement goes to every sink, and to the collections of its thread.
+//!
+//! A sink is code of the user: it may log an event with a metric in it, measure, or end a model call,
+//! each of which would be the next measurement. What happens on a thread while it is inside of a sink is
+//! counted and goes no further.
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 
@@ -29,16 +34,45 @@ impl fmt::Debug for Outlet {
     }
 }
 
+thread_local! {
+    static IS_IN_SINK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// While it lives, this thread is inside of a sink; a sink that panics leaves it too.
+struct InSink;
+
+impl InSink {
+    /// Enters a sink; `None` where this thread is inside of one already.
+    fn enter() -> Option<Self> {
+        // No destructor, so it can be asked while the thread ends too.
+        let was_in_sink = IS_IN_SINK.replace(true);
+        // Made only where it is wanted: dropping it leaves the sink.
+        if was_in_sink { None } else { Some(Self) }
+    }
+}
+
+impl Drop for InSink {
+    fn drop(&mut self) {
+        IS_IN_SINK.set(false);
+    }
+}
+
 impl Outlet {
-    fn to_sinks(&self, measurement: &Measurement<'_>) {
+    /// Hands a measurement to all sinks, unless one of them made it. Returns whether it did.
+    fn to_sinks(&self, measurement: &Measurement<'_>) -> bool {
+        let Some(_inside) = InSink::enter() else {
+            self.counters.note_from_sink();
+            return false;
+        };
         for sink in &self.sinks {
             sink.record(measurement);
         }
+        true
     }
 
     pub(super) fn send(&self, measurement: &Measurement<'_>) {
-        self.to_sinks(measurement);
-        if collect::is_collecting() && !is_of_a_convention(measurement.name) {
+        let is_sent = self.to_sinks(measurement);
+        if is_sent && collect::is_collecting() && !is_of_a_convention(measurement.name) {
             self.counters.note_not_collected(collect::note(measurement));
         }
     }

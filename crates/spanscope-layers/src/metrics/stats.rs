@@ -25,6 +25,9 @@ pub struct TokenMetricsStats {
     pub repeated: u64,
     /// Measurements that were not added to a [`collect`](super::collect)ion because it was full.
     pub not_collected: u64,
+    /// Measurements that a sink made while it was given one. They reach no sink: each of them would
+    /// make the next one.
+    pub from_sinks: u64,
 }
 
 #[derive(Debug, Default)]
@@ -37,6 +40,7 @@ pub(super) struct Counters {
     totals_differing: AtomicU64,
     repeated: AtomicU64,
     not_collected: AtomicU64,
+    from_sinks: AtomicU64,
 }
 
 fn add(counter: &AtomicU64, count: u64) {
@@ -64,6 +68,10 @@ impl Counters {
         add(&self.not_collected, count);
     }
 
+    pub(super) fn note_from_sink(&self) {
+        add(&self.from_sinks, 1);
+    }
+
     pub(super) fn snapshot(&self) -> TokenMetricsStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         TokenMetricsStats {
@@ -75,6 +83,7 @@ impl Counters {
             totals_differing: read(&self.totals_differing),
             repeated: read(&self.repeated),
             not_collected: read(&self.not_collected),
+            from_sinks: read(&self.from_sinks),
         }
     }
 }
