@@ -25,6 +25,7 @@ mod paths;
 mod settings;
 mod signals;
 mod sinks;
+pub mod testing;
 
 pub use builder::{Builder, CONFIG_VARIABLE, builder};
 pub use ends::{DEFAULT_EXIT_TIMEOUT, DEFAULT_SHUTDOWN_TIMEOUT};

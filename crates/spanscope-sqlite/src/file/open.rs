@@ -32,6 +32,7 @@ pub(crate) enum Identity {
 ///
 /// It checkpoints nothing by itself (`wal_autocheckpoint` is 0), so that the one who writes decides when.
 pub(crate) fn open_write(path: &Path) -> Result<Connection, StoreError> {
+    check_names_a_file(path)?;
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|error| io_error(folder, "make the folder", error))?;
     }
@@ -44,6 +45,28 @@ pub(crate) fn open_write(path: &Path) -> Result<Connection, StoreError> {
     Connection::open_with_flags(path, flags)
         .and_then(prepare_for_writing)
         .map_err(|error| sql_error(path, error))
+}
+
+/// Refuses what SQLite takes for something else than the file of this path: a database of one
+/// connection, in which no reader would find what the writer stored, or a URI.
+fn check_names_a_file(path: &Path) -> Result<(), StoreError> {
+    let text = path.to_string_lossy();
+    let is_uri = text.starts_with("file:");
+    let is_memory = text.is_empty()
+        || text == ":memory:"
+        || (is_uri && (text.contains(":memory:") || text.contains("mode=memory")));
+    if is_memory {
+        return Err(StoreError::invalid(format!(
+            "`{text}` names no file, and nothing could be read of what is stored there: name a file, or, in \
+             a test, use `spanscope::testing::TestStore`, whose file goes with the test"
+        )));
+    }
+    if is_uri {
+        return Err(StoreError::invalid(format!(
+            "`{text}` is a URI: name the file by its path"
+        )));
+    }
+    Ok(())
 }
 
 /// Sees to it that the values under these keys are found by an index. The caller holds the write transaction.
@@ -87,6 +110,7 @@ pub(crate) fn open_read(path: &Path) -> Result<Connection, StoreError> {
 
 /// Opens any SQLite file for reading only; who calls must ask [`identify`] what it is.
 pub(crate) fn open_any(path: &Path) -> Result<Connection, StoreError> {
+    check_names_a_file(path)?;
     match std::fs::metadata(path) {
         Ok(file) if file.is_dir() => return Err(folder_error(path)),
         Ok(_) => {}

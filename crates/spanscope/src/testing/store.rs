@@ -1,0 +1,184 @@
+//! [`TestStore`]: a subscriber, and the store that it writes into.
+
+use std::time::Duration;
+
+use spanscope_layers::{Categories, CategoryFilter, TokenMetricsLayer};
+use spanscope_model::{LogFilter, MetricQuery, SpanFilter, StoreFuture, Timestamp, TraceStore, block_on};
+use spanscope_sqlite::{OverflowPolicy, SqliteGuard, SqliteLayer, SqliteStore};
+use tracing::Dispatch;
+use tracing::dispatcher::{self, DefaultGuard};
+use tracing_subscriber::layer::SubscriberExt as _;
+
+use super::folder::TestFolder;
+use super::found::{Events, Measured, Measurements, Spans};
+
+/// How long a question waits for what was recorded to be stored.
+const STORED_WITHIN: Duration = Duration::from_secs(60);
+/// More records than this are not looked at.
+const MAX_RECORDS: u64 = 1_000_000;
+
+/// Records what a test does, into a store that goes with it. See the [module](super).
+#[derive(Debug)]
+pub struct TestStore {
+    // Ended in this order: what writes the file, what reads it, the file.
+    guard: SqliteGuard,
+    store: SqliteStore,
+    dispatch: Dispatch,
+    _folder: TestFolder,
+}
+
+impl TestStore {
+    /// A store that keeps spans and events of all levels, and measures model calls. The package that
+    /// holds the calling line counts as the application, whose modules are categories.
+    ///
+    /// # Panics
+    /// The folder of temporary files can't be written.
+    #[expect(clippy::new_without_default, reason = "it opens a file, which may fail")]
+    #[must_use]
+    #[track_caller]
+    pub fn new() -> Self {
+        let categories = Categories::of_caller();
+        Self::open(categories, |sinks| {
+            Dispatch::new(tracing_subscriber::registry().with(sinks.0).with(sinks.1))
+        })
+    }
+
+    /// A store that keeps what this filter lets through, such as the levels of the program.
+    ///
+    /// ```
+    /// use spanscope::testing::TestStore;
+    /// use spanscope::{Categories, CategoryFilter, Levels};
+    ///
+    /// let filter = CategoryFilter::new(Categories::of_caller(), Levels::default());
+    /// let store = TestStore::with_filter(filter);
+    /// store.record(|| tracing::debug!("hidden by the default levels"));
+    /// store.events().none();
+    /// ```
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
+    #[must_use]
+    #[track_caller]
+    pub fn with_filter(filter: CategoryFilter) -> Self {
+        let categories = Categories::of_caller();
+        Self::open(categories, |sinks| {
+            Dispatch::new(
+                tracing_subscriber::registry()
+                    .with(filter)
+                    .with(sinks.0)
+                    .with(sinks.1),
+            )
+        })
+    }
+
+    #[track_caller]
+    fn open(
+        categories: Categories,
+        subscriber: impl FnOnce((SqliteLayer, TokenMetricsLayer)) -> Dispatch,
+    ) -> Self {
+        let folder = TestFolder::new().unwrap_or_else(|error| panic!("no folder for a test: {error}"));
+        let path = folder.path().join("trace_store.db");
+        let opened = SqliteLayer::builder()
+            .categories(categories)
+            .on_overflow(OverflowPolicy::Block)
+            .open(&path)
+            .and_then(|opened| Ok((opened, SqliteStore::open(&path)?)));
+        let ((layer, guard), store) = opened.unwrap_or_else(|error| panic!("no store for a test: {error}"));
+        let metrics = TokenMetricsLayer::builder().sink(layer.metric_sink()).build();
+        Self {
+            guard,
+            store,
+            dispatch: subscriber((layer, metrics)),
+            _folder: folder,
+        }
+    }
+
+    /// Runs work whose spans and events on this thread are recorded.
+    pub fn record<T>(&self, work: impl FnOnce() -> T) -> T {
+        dispatcher::with_default(&self.dispatch, work)
+    }
+
+    /// Records what happens on this thread until the guard is dropped.
+    #[must_use]
+    pub fn set_default(&self) -> DefaultGuard {
+        dispatcher::set_default(&self.dispatch)
+    }
+
+    /// The subscriber, for other threads and for tasks.
+    #[must_use]
+    pub fn dispatch(&self) -> &Dispatch {
+        &self.dispatch
+    }
+
+    /// The store, for questions that this type does not have.
+    ///
+    /// # Panics
+    /// What was recorded could not be stored.
+    #[must_use]
+    #[track_caller]
+    pub fn store(&self) -> &SqliteStore {
+        if let Err(error) = self.guard.flush(STORED_WITHIN) {
+            panic!("the test's store: {error}");
+        }
+        &self.store
+    }
+
+    /// All spans that were recorded until now, in the order in which they began. One that is still open
+    /// has no end.
+    ///
+    /// # Panics
+    /// What was recorded could not be stored.
+    #[must_use]
+    #[track_caller]
+    pub fn spans(&self) -> Spans {
+        let filter = SpanFilter {
+            limit: MAX_RECORDS,
+            ..SpanFilter::default()
+        };
+        let mut spans = answer(self.store().list_spans(filter));
+        spans.sort_by_key(|span| (span.start_time, span.span_id));
+        Spans::of_spans(spans)
+    }
+
+    /// All events that were recorded until now, in the order of their times. Those with a measurement
+    /// are among the [`measurements`](Self::measurements) instead.
+    ///
+    /// # Panics
+    /// What was recorded could not be stored.
+    #[must_use]
+    #[track_caller]
+    pub fn events(&self) -> Events {
+        let filter = LogFilter {
+            limit: MAX_RECORDS,
+            ..LogFilter::default()
+        };
+        Events::of_events(answer(self.store().list_logs(filter)))
+    }
+
+    /// All measurements that were made until now: of events, of model calls, of requests. Those of one
+    /// metric with the same labels are in the order of their times.
+    ///
+    /// # Panics
+    /// What was recorded could not be stored.
+    #[must_use]
+    #[track_caller]
+    pub fn measurements(&self) -> Measurements {
+        let store = self.store();
+        let (now, minute, hour) = (Timestamp::now(), 60_000_000_000, Duration::from_secs(3600));
+        let series = answer(store.list_metrics()).into_iter().flat_map(|metric| {
+            let query = MetricQuery {
+                granularity: None,
+                // What is measured with a clock that is a little ahead is in it.
+                end: Some(Timestamp::from_nanos(now.as_nanos() + minute)),
+                ..MetricQuery::range(metric.metric, now.before(24 * hour))
+            };
+            answer(store.query_metrics(query))
+        });
+        Measurements::of_measurements(series.flat_map(Measured::of_series).collect())
+    }
+}
+
+#[track_caller]
+fn answer<T>(future: StoreFuture<'_, T>) -> T {
+    block_on(future).unwrap_or_else(|error| panic!("the test's store: {error}"))
+}
