@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use spanscope_model::{RunRecords, RunStatus};
+use spanscope_model::{RunRecords, RunStatus, Timestamp};
 
 use crate::forest::Forest;
 use crate::step::{Key, Step};
@@ -44,6 +44,24 @@ impl Heads {
             Some(agents) => Self::Agents(agents),
             None => Self::Others(forest.tops().collect()),
         }
+    }
+
+    /// When the run itself ended: the last of these, and of the agents and workflows that they called,
+    /// which are the run where a request is above them. What they leave running below them goes on
+    /// after the run. `None` while one of them runs, or where nothing tells what is the run itself.
+    pub(crate) fn ended_at(&self, steps: &[Step], forest: &Forest) -> Option<Timestamp> {
+        if !self.are_certain() {
+            return None;
+        }
+        let is_head = |place: usize| self.places().contains(&place);
+        let below_agent = forest.is_below(|place| steps[place].is_agent());
+        let mut last = None;
+        for &place in &forest.order {
+            if is_head(place) || (steps[place].is_agent() && !below_agent[place]) {
+                last = last.max(Some(steps[place].end?));
+            }
+        }
+        last
     }
 
     fn places(&self) -> &[usize] {

@@ -338,7 +338,7 @@ impl RunReader {
                 true => EventType::WorkflowFailed,
                 false => EventType::WorkflowCompleted,
             },
-            self.last_activity().unwrap_or(records.info.created_at),
+            self.ended_at(&records.info),
             named.map_or(&own, |head| &head.component),
         );
         event.metadata.trace_id = Some(records.info.trace_id);
@@ -400,6 +400,17 @@ impl RunReader {
     #[must_use]
     pub fn last_activity(&self) -> Option<Timestamp> {
         self.last_activity
+    }
+
+    /// When the run itself ended; where it has not, or where nothing tells what it is, when something
+    /// happened last. What it has left running goes on after its end.
+    pub(crate) fn ended_at(&self, info: &RunInfo) -> Timestamp {
+        let forest = Forest::of(&self.steps, &self.index);
+        let heads = Heads::of(&self.steps, &forest);
+        heads
+            .ended_at(&self.steps, &forest)
+            .or(self.last_activity)
+            .unwrap_or(info.created_at)
     }
 
     /// When its first span began; what the store says while none was read.

@@ -31,6 +31,7 @@ pub struct Run<'a> {
     records: &'a RunRecords,
     reader: RunReader,
     status: RunStatus,
+    ended_at: Timestamp,
     /// The span of each step.
     spans: Vec<&'a Span>,
     forest: Forest,
@@ -58,10 +59,12 @@ impl<'a> Run<'a> {
         // Every step is of one of these spans, so none is left out.
         let spans = spans.into_iter().flatten().collect();
         let forest = Forest::of(&reader.steps, &reader.index);
+        let ended_at = reader.ended_at(&records.info);
         Self {
             records,
             reader,
             status,
+            ended_at,
             spans,
             forest,
             outline,
@@ -86,10 +89,10 @@ impl<'a> Run<'a> {
         self.reader.started_at(&self.records.info)
     }
 
-    /// When it was over; none while it runs.
+    /// When it ended; `None` while it runs. Steps that it has left running may have ended later.
     #[must_use]
     pub fn completed_at(&self) -> Option<Timestamp> {
-        (self.status != RunStatus::Running).then(|| self.last_activity())
+        (self.status != RunStatus::Running).then_some(self.ended_at)
     }
 
     /// The events that a level shows, in the order of time, with whole payloads where the level shows payloads: how much
@@ -133,15 +136,14 @@ impl<'a> Run<'a> {
         self.spans[place]
     }
 
-    pub(crate) fn last_activity(&self) -> Timestamp {
-        self.reader
-            .last_activity()
-            .unwrap_or(self.records.info.created_at)
+    /// When it ended; when something happened last, where it has not.
+    pub(crate) fn ended_at(&self) -> Timestamp {
+        self.ended_at
     }
 
     /// Nanoseconds from its beginning to its end, or to what happened last.
     pub(crate) fn nanos(&self) -> i64 {
-        nanos_between(self.started_at(), self.last_activity())
+        nanos_between(self.started_at(), self.ended_at)
     }
 
     /// Why it failed; none if it did not.

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use http::{Request, Response, StatusCode};
 use http_body::Body;
+use spanscope_core::SpanExt as _;
 use tracing::Span;
 
 use crate::apis::Api;
@@ -202,6 +203,8 @@ fn count_in(api: &Api, by: i64) {
 impl Drop for InFlight {
     fn drop(&mut self) {
         let seconds = self.started.elapsed().as_secs_f64();
+        // A task that the request leaves behind may keep its span.
+        self.span.end_now();
         self.write_end_to_span();
         // In the span, so that its ids go with the measurements.
         let _entered = self.span.enter();

@@ -1,17 +1,19 @@
 //! The helpers and the middleware in real programs: their names beside those of other crates, and
 //! when what they stand for ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
 use spanscope_model::{
-    MetricQuery, MetricQueryType, Span, SpanFilter, Timestamp, TraceStore as _, Value, block_on,
+    MetricQuery, MetricQueryType, RunFilter, RunRange, Span, SpanFilter, Timestamp, TraceStore as _, Value,
+    block_on,
 };
+use spanscope_runs::{DetailLevel, Run};
 use spanscope_sqlite::SqliteStore;
 use spanscope_tests::program_without_settings;
-use spanscope_tests::receiver::Receiver;
+use spanscope_tests::receiver::{Answer, Receiver};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -34,13 +36,17 @@ fn run(mut command: Command) -> Output {
 
 /// The spans in the store of a folder, by name.
 fn stored(folder: &Path) -> BTreeMap<String, Span> {
+    let spans = stored_spans(folder).into_iter();
+    spans.map(|span| (span.name.clone(), span)).collect()
+}
+
+fn stored_spans(folder: &Path) -> Vec<Span> {
     let store = SqliteStore::open(folder.join("trace_store.db")).unwrap();
     let filter = SpanFilter {
         limit: 20_000,
         ..SpanFilter::default()
     };
-    let spans = block_on(store.list_spans(filter)).unwrap();
-    spans.into_iter().map(|span| (span.name.clone(), span)).collect()
+    block_on(store.list_spans(filter)).unwrap()
 }
 
 #[test]
@@ -111,4 +117,194 @@ fn ten_thousand_paths_without_a_route_leave_the_series_of_real_routes_alone() {
     assert_eq!(running, BTreeMap::from(expected));
     let names: Vec<_> = stored(folder.path()).into_keys().collect();
     assert_eq!(names, ["GET", "GET /v1/files", "GET /v1/models/{id}"]);
+}
+
+/// When each span's work was over, as the program printed it.
+fn times_over(output: &Output) -> BTreeMap<String, i64> {
+    let lines = String::from_utf8_lossy(&output.stdout);
+    let lines = lines.lines().map(|line| line.split_once('\t').unwrap());
+    lines
+        .map(|(name, time)| (name.to_owned(), time.parse().unwrap()))
+        .collect()
+}
+
+/// What the program waits after the work is over, until a task that it has left behind goes on.
+const AFTERWARDS: i64 = 300_000_000;
+
+/// Clocks and the steps between an end and the line that tells of it take far less than this.
+const SLACK: i64 = AFTERWARDS / 2;
+
+#[test]
+fn what_is_left_behind_makes_no_request_run_or_model_call_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = Receiver::start();
+    let mut command = program(folder.path(), &receiver, "background");
+    command.env("TELEMETRY_SINKS", "sqlite,otel_trace");
+    let over = times_over(&run(command));
+    assert_eq!(over.len(), 12);
+    let spans = stored_spans(folder.path());
+    let sent: HashMap<_, _> = receiver
+        .spans()
+        .into_iter()
+        .map(|sent| (sent.it.span_id.clone(), sent.it.end_time_unix_nano))
+        .collect();
+    for (name, over) in &over {
+        let span = spans.iter().find(|span| span.name == *name).unwrap();
+        let end = span.end_time.unwrap().as_nanos();
+        assert!(end < over + SLACK, "{name} ends {} ns after its work", end - over);
+        let sent = i64::try_from(sent[&span.span_id.to_bytes().to_vec()]).unwrap();
+        assert_eq!(sent, end, "{name} as it is sent");
+        let afterwards: Vec<_> = spans
+            .iter()
+            .filter(|child| child.name == "afterwards" && child.parent_span_id == Some(span.span_id))
+            .collect();
+        assert!(!afterwards.is_empty(), "{name} has left nothing behind");
+        for child in afterwards {
+            assert!(child.start_time.as_nanos() > end + SLACK, "{name}");
+        }
+    }
+    // The metrics.
+    for (metric, name) in [
+        ("gen_ai.client.operation.duration", "chat small"),
+        ("gen_ai.execute_tool.duration", "execute_tool calculator"),
+        ("gen_ai.invoke_workflow.duration", "invoke_workflow order"),
+    ] {
+        let span = spans.iter().find(|span| span.name == name).unwrap();
+        let seconds = span.duration_ms().unwrap() / 1e3;
+        let measured = measured(folder.path(), metric);
+        let is_it = |value: &Value| (value.as_f64().unwrap() - seconds).abs() < 1e-6;
+        assert!(
+            measured.values().any(is_it),
+            "{metric} is {measured:?} and not {seconds}"
+        );
+    }
+    let requests = measured(folder.path(), "llama_stack_request_duration_seconds");
+    let is_short = |value: &Value| value.as_f64().unwrap() < 0.15;
+    assert!(requests.values().all(is_short), "{requests:?}");
+    // The analysis, and the list of runs.
+    let store = SqliteStore::open(folder.path().join("trace_store.db")).unwrap();
+    let list = block_on(store.list_runs(RunFilter::default())).unwrap();
+    for (task, name) in [
+        ("task-run", "invoke_agent runner"),
+        ("task-stream", "invoke_agent streamer"),
+    ] {
+        let span = spans.iter().find(|span| span.name == name).unwrap();
+        let records = block_on(store.run_records(task.to_owned(), RunRange::ALL)).unwrap();
+        let run = Run::of(&records);
+        assert_eq!(run.completed_at(), span.end_time, "{task}");
+        let seconds = span.duration_ms().unwrap() / 1e3;
+        let total = run.summary(DetailLevel::Standard).total_elapsed_time;
+        assert!(
+            (total - seconds).abs() < 0.001,
+            "{task} took {total} s and not {seconds}"
+        );
+        let path: f64 = run.analysis().critical_path.iter().map(|step| step.seconds).sum();
+        assert!(
+            (path - seconds).abs() < 0.001,
+            "{task}'s path is {path} s and not {seconds}"
+        );
+        let listed = list.runs.iter().find(|run| run.task_id == task).unwrap();
+        assert_eq!(listed.completed_at, span.end_time, "{task} in the list");
+    }
+}
+
+#[test]
+fn a_sink_that_measures_while_it_is_given_a_measurement_is_stopped_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = Receiver::start();
+    let mut command = program(folder.path(), &receiver, "measuring-sink");
+    command.env("TELEMETRY_SINKS", "sqlite");
+    let output = run(command);
+    // For each of the two it makes one by an event, one by a call, and the six of a model call.
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(printed.trim(), "2 taken, 16 made by the sink");
+}
+
+#[test]
+fn what_a_silent_collector_costs_at_the_end_is_reported_in_one_line() {
+    let receiver = Receiver::with(|_, _| Answer::Hang);
+    let mut command = program_without_settings(env!("CARGO_BIN_EXE_helpers"));
+    command.arg("hung").env("COLLECTOR", receiver.url());
+    let output = run(command);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<_> = stderr.lines().filter(|line| line.contains("lost")).collect();
+    assert_eq!(lines.len(), 1, "{stderr}");
+    for part in [
+        "lost by the end of the program",
+        &format!("100 spans for {}/v1/traces (not sent in time", receiver.url()),
+        &format!("50 log records for {}/v1/logs (not sent in time", receiver.url()),
+    ] {
+        assert!(lines[0].contains(part), "{part} is not in {stderr}");
+    }
+}
+
+#[test]
+fn a_collector_that_answers_leaves_nothing_to_report() {
+    let receiver = Receiver::start();
+    let mut command = program_without_settings(env!("CARGO_BIN_EXE_helpers"));
+    command.arg("hung").env("COLLECTOR", receiver.url());
+    let output = run(command);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert_eq!(receiver.spans().len(), 100);
+}
+
+#[test]
+fn times_that_were_probably_meant_in_seconds_are_reported_once_and_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = Receiver::start();
+    let mut command = program(folder.path(), &receiver, "nothing");
+    command
+        .env("OTEL_EXPORTER_OTLP_TIMEOUT", "10")
+        .env("OTEL_BSP_SCHEDULE_DELAY", "99")
+        .env("OTEL_BLRP_EXPORT_TIMEOUT", "30")
+        .env("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "100");
+    let output = run(command);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    for (name, value) in [
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "99"),
+        ("OTEL_BLRP_EXPORT_TIMEOUT", "30"),
+    ] {
+        let line = format!("{name} is \"{value}\": these are milliseconds; write {value}000 for {value} s");
+        assert_eq!(stderr.matches(&line).count(), 1, "{name}: {stderr}");
+    }
+    assert!(!stderr.contains("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT"), "{stderr}");
+}
+
+#[test]
+fn a_path_that_names_no_file_is_refused_with_a_sentence_that_names_the_store_for_tests() {
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = Receiver::start();
+    for path in [":memory:", "file::memory:?cache=shared"] {
+        let config = folder.path().join("config.yaml");
+        let yaml = format!("telemetry:\n  sinks: sqlite\n  sqlite_db_path: \"{path}\"\n");
+        std::fs::write(&config, yaml).unwrap();
+        let mut command = program(folder.path(), &receiver, "nothing");
+        command
+            .current_dir(&folder)
+            .env_remove("TELEMETRY_SINKS")
+            .env_remove("SQLITE_STORE_DIR")
+            .env("SPANSCOPE_CONFIG", &config);
+        let output = run(command);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            stderr.contains("spanscope::testing::TestStore"),
+            "{path}: {stderr}"
+        );
+        assert!(stderr.contains(path), "{path}: {stderr}");
+    }
+    let left: Vec<_> = std::fs::read_dir(&folder).unwrap().collect();
+    assert_eq!(left.len(), 1, "only the file of settings: {left:?}");
+}
+
+#[test]
+fn tests_of_users_have_a_store_each_that_goes_with_them_and_say_what_they_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = program_without_settings(env!("CARGO_BIN_EXE_helpers"));
+    command.arg("own-tests").env("TMPDIR", folder.path());
+    let output = run(command);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "all passed\n");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let left: Vec<_> = std::fs::read_dir(&folder).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
 }

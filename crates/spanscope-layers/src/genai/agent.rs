@@ -1,14 +1,14 @@
 //! Runs of agents and workflows.
 
 use tracing::field::Empty;
-use tracing::{Span, info_span};
+use tracing::info_span;
 
-use super::spanned;
+use super::{HelperSpan, spanned};
 
 /// One run of an agent. Its fields name what seed 5's agent traces are asked by: task, session, user, tenant.
 #[derive(Debug)]
 pub struct Agent {
-    span: Span,
+    span: HelperSpan,
 }
 
 spanned!(Agent);
@@ -34,7 +34,9 @@ impl Agent {
             user_id = Empty,
             tenant_id = Empty,
         );
-        Self { span }
+        Self {
+            span: HelperSpan(span),
+        }
     }
 
     /// The agent's id, where it has one beside its name.
@@ -89,7 +91,7 @@ impl Agent {
 /// One run of a workflow: several agents and steps that belong together.
 #[derive(Debug)]
 pub struct Workflow {
-    span: Span,
+    span: HelperSpan,
 }
 
 spanned!(Workflow);
@@ -107,6 +109,8 @@ impl Workflow {
             gen_ai.operation.name = "invoke_workflow",
             gen_ai.workflow.name = workflow,
         );
-        Self { span }
+        Self {
+            span: HelperSpan(span),
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! Spans that nobody has to remember: one helper a kind, with the names and fields that the conventions ask for.
 //!
-//! Each opens an ordinary `tracing` span and takes what is known late: usage, finish reason, result, error. It ends when
-//! the helper is dropped. The same fields written by hand, or by another crate, work the same; nothing here is seen by
+//! Each opens an ordinary `tracing` span and takes what is known late: usage, finish reason, result,
+//! error. The span ends when the helper is dropped, also where a task that goes on in the background
+//! keeps the span: what happens there has its own times. The same fields written by hand, or by another crate, work the same; nothing here is seen by
 //! layers in any other way.
 //!
 //! ```
@@ -39,10 +40,33 @@ mod model;
 mod safety;
 mod tool;
 
+use std::ops::Deref;
+
+use spanscope_core::SpanExt as _;
+use tracing::Span;
+
 pub use agent::{Agent, Workflow};
 pub use model::{Embeddings, ModelCall, Retrieval, Usage};
 pub use safety::SafetyCheck;
 pub use tool::{McpCall, ToolCall};
+
+/// The span of a helper: it ends with the helper, whoever keeps clones of it.
+#[derive(Debug)]
+struct HelperSpan(Span);
+
+impl Deref for HelperSpan {
+    type Target = Span;
+
+    fn deref(&self) -> &Span {
+        &self.0
+    }
+}
+
+impl Drop for HelperSpan {
+    fn drop(&mut self) {
+        self.0.end_now();
+    }
+}
 
 /// What every helper can do with its span.
 macro_rules! spanned {
@@ -69,7 +93,7 @@ macro_rules! spanned {
 
             /// Sets an attribute under any key.
             pub fn set(&self, key: &str, value: impl Into<spanscope_model::Value>) -> &Self {
-                crate::SpanExt::record_attribute(&self.span, key, value);
+                crate::SpanExt::record_attribute(&*self.span, key, value);
                 self
             }
 

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use tracing::field::Empty;
-use tracing::{Span, info_span};
+use tracing::info_span;
 
-use super::spanned;
+use super::{HelperSpan, spanned};
 use crate::metrics;
 
 /// Tokens of one call. Cached and reasoning tokens are parts of input and output.
@@ -39,7 +39,7 @@ impl Usage {
 /// A call of a model, whole or streamed.
 #[derive(Debug)]
 pub struct ModelCall {
-    span: Span,
+    span: HelperSpan,
     operation: &'static str,
     provider: String,
     model: String,
@@ -97,7 +97,7 @@ impl ModelCall {
             server.port = Empty,
         );
         Self {
-            span,
+            span: HelperSpan(span),
             operation,
             provider: provider.to_owned(),
             model: model.to_owned(),
@@ -208,7 +208,7 @@ fn seconds(nanos: u64) -> f64 {
 /// Texts turned into vectors.
 #[derive(Debug)]
 pub struct Embeddings {
-    span: Span,
+    span: HelperSpan,
 }
 
 spanned!(Embeddings);
@@ -231,7 +231,9 @@ impl Embeddings {
             gen_ai.embeddings.dimension.count = Empty,
             gen_ai.usage.input_tokens = Empty,
         );
-        Self { span }
+        Self {
+            span: HelperSpan(span),
+        }
     }
 
     /// Tokens that went in.
@@ -250,7 +252,7 @@ impl Embeddings {
 /// A search in a data source.
 #[derive(Debug)]
 pub struct Retrieval {
-    span: Span,
+    span: HelperSpan,
 }
 
 spanned!(Retrieval);
@@ -272,7 +274,9 @@ impl Retrieval {
             gen_ai.retrieval.query.text = Empty,
             gen_ai.retrieval.documents = Empty,
         );
-        Self { span }
+        Self {
+            span: HelperSpan(span),
+        }
     }
 
     /// How many documents are wanted.

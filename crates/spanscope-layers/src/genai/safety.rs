@@ -1,14 +1,14 @@
 //! Checks of messages by a shield (seed 3's safety table).
 
 use tracing::field::Empty;
-use tracing::{Span, info_span};
+use tracing::info_span;
 
-use super::spanned;
+use super::{HelperSpan, spanned};
 
 /// One check of messages by a shield.
 #[derive(Debug)]
 pub struct SafetyCheck {
-    span: Span,
+    span: HelperSpan,
 }
 
 spanned!(SafetyCheck);
@@ -30,7 +30,9 @@ impl SafetyCheck {
             llama_stack.safety.response.violation.level = Empty,
             llama_stack.safety.response.violation.user_message = Empty,
         );
-        Self { span }
+        Self {
+            span: HelperSpan(span),
+        }
     }
 
     /// What is checked, as JSON. This is content.

@@ -1,14 +1,14 @@
 //! Tools, in the program and on other servers.
 
 use tracing::field::Empty;
-use tracing::{Span, info_span};
+use tracing::info_span;
 
-use super::spanned;
+use super::{HelperSpan, spanned};
 
 /// One run of a tool.
 #[derive(Debug)]
 pub struct ToolCall {
-    span: Span,
+    span: HelperSpan,
 }
 
 spanned!(ToolCall);
@@ -30,7 +30,9 @@ impl ToolCall {
             gen_ai.tool.call.arguments = Empty,
             gen_ai.tool.call.result = Empty,
         );
-        Self { span }
+        Self {
+            span: HelperSpan(span),
+        }
     }
 
     /// The id by which the model asked for it.
@@ -63,7 +65,7 @@ impl ToolCall {
 /// `server_url`, `server_label` and `mcp_list_tools_id` are what the described system notes (seed 3).
 #[derive(Debug)]
 pub struct McpCall {
-    span: Span,
+    span: HelperSpan,
 }
 
 spanned!(McpCall);
@@ -103,7 +105,9 @@ impl McpCall {
             span.record("gen_ai.operation.name", "execute_tool");
             span.record("gen_ai.tool.name", tool);
         }
-        Self { span }
+        Self {
+            span: HelperSpan(span),
+        }
     }
 
     /// The id of the list of tools that was got, or that the tool is from.

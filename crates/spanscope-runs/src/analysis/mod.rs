@@ -55,12 +55,7 @@ fn of(run: &Run<'_>) -> Analysis {
             });
         }
     }
-    let path = path::of(
-        run.all_steps(),
-        run.forest(),
-        run.started_at(),
-        run.last_activity(),
-    );
+    let path = path::of(run.all_steps(), run.forest(), run.started_at(), run.ended_at());
     let mut component_execution_times: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for (step, _) in run.steps() {
         if let Some(nanos) = step.nanos().filter(|_| !step.is_run_itself()) {

@@ -5,26 +5,20 @@
 //! the spans that are made in it. The trace is read from the store, as it is over HTTP, so it is there when the store's writer has
 //! written it: a fraction of a second after the end.
 
-use std::collections::HashMap;
 use std::fmt::Display;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use futures_util::Stream;
 use serde_json::{Value, json};
 use spanscope_core::SpanExt;
 use spanscope_layers::genai::Agent;
 use spanscope_model::text::cut;
-use spanscope_model::{
-    RunRange, RunRecords, RunSpan, RunStatus, SpanId, SpanStatus, StoreError, StoreErrorKind, TraceStore,
-};
-use spanscope_runs::{DetailLevel, Run, TraceFormat};
-use tokio::time::{Instant, timeout_at};
+use spanscope_model::{SpanId, StoreError, TraceStore};
+use spanscope_runs::{DetailLevel, TraceFormat};
 
-/// How long [`Traced::trace`] waits for the run to be stored.
-const STORED_WITHIN: Duration = Duration::from_secs(5);
+use super::agent_trace::{RunEnd, trace_of};
 
 /// A run of an agent that is to be made.
 ///
@@ -142,7 +136,7 @@ impl AgentRun {
             .or_else(|| ids.map(|(trace_id, _)| trace_id.to_string()))
             .unwrap_or_default();
         RunningAgent {
-            agent: AgentHandle(Arc::new(agent)),
+            run: EndsRun(AgentHandle(Arc::new(agent))),
             task_id,
             span_id: ids.map(|(_, span_id)| span_id),
         }
@@ -154,9 +148,20 @@ fn message(role: &str, text: &str) -> String {
     json!([{"role": role, "parts": [{"type": "text", "content": text}]}]).to_string()
 }
 
-/// Says more of a run while it goes on. While one is held the run does not end.
+/// Says more of a run while it goes on. The run ends when its future or its stream does, whoever holds
+/// one of these; but while one is held, the store shows it as running.
 #[derive(Debug, Clone)]
 pub struct AgentHandle(Arc<Agent>);
+
+/// Ends the run when it is dropped.
+#[derive(Debug)]
+struct EndsRun(AgentHandle);
+
+impl Drop for EndsRun {
+    fn drop(&mut self) {
+        self.0.span().end_now();
+    }
+}
 
 impl AgentHandle {
     /// What the agent answers. This is content.
@@ -178,7 +183,7 @@ impl AgentHandle {
 /// A run that has begun. Dropping it ends it.
 #[derive(Debug)]
 pub struct RunningAgent {
-    agent: AgentHandle,
+    run: EndsRun,
     task_id: String,
     span_id: Option<SpanId>,
 }
@@ -193,13 +198,13 @@ impl RunningAgent {
     /// Its span.
     #[must_use]
     pub fn span(&self) -> &tracing::Span {
-        self.agent.span()
+        self.run.0.span()
     }
 
     /// To say more of it from inside.
     #[must_use]
     pub fn handle(&self) -> AgentHandle {
-        self.agent.clone()
+        self.run.0.clone()
     }
 
     /// Runs the future inside of its span, and ends it. An error fails the run; so does dropping this before its end, as a server
@@ -208,15 +213,17 @@ impl RunningAgent {
         self,
         work: F,
     ) -> impl Future<Output = Traced<Result<T, E>>> + use<T, E, F> {
+        let agent = self.handle();
         // Before it is polled: what is never waited for is cancelled too.
-        let unfinished = Unfinished(Some(self.agent.clone()));
+        let unfinished = Unfinished(Some(self.run));
         async move {
-            let answer = self.agent.0.run(work).await;
+            let answer = agent.0.run(work).await;
             unfinished.finish();
             if let Err(error) = &answer {
-                self.agent.failed(error);
+                agent.failed(error);
             }
             Traced {
+                ended: RunEnd::now(answer.is_err()),
                 answer,
                 task_id: self.task_id,
                 span_id: self.span_id,
@@ -232,7 +239,9 @@ impl RunningAgent {
         E: Display,
     {
         TracedStream {
-            running: Some((Box::pin(stream), Unfinished(Some(self.agent)))),
+            running: Some((Box::pin(stream), Unfinished(Some(self.run)))),
+            has_failed: false,
+            ended: None,
             task_id: self.task_id,
             span_id: self.span_id,
         }
@@ -241,7 +250,7 @@ impl RunningAgent {
 
 /// A run whose end was not reached yet.
 #[derive(Debug)]
-struct Unfinished(Option<AgentHandle>);
+struct Unfinished(Option<EndsRun>);
 
 impl Unfinished {
     fn finish(mut self) {
@@ -251,7 +260,7 @@ impl Unfinished {
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        let Some(agent) = &self.0 else { return };
+        let Some(EndsRun(agent)) = &self.0 else { return };
         if std::thread::panicking() {
             agent.0.failed("panic", &"panicked");
         } else {
@@ -269,10 +278,12 @@ pub struct Traced<T> {
     /// By what the run is found; empty where no layer of ours recorded it and no task was named.
     pub task_id: String,
     span_id: Option<SpanId>,
+    ended: RunEnd,
 }
 
 impl<T> Traced<T> {
-    /// What was recorded of the run, its own span and what is below it, once that is stored.
+    /// What was recorded of the run, its own span and what is below it, once that is stored. Tasks that
+    /// the run has left behind are waited for up to a second; what they do later is not in it.
     ///
     /// # Errors
     /// Not found, if it is not stored within 5 seconds: no `SqliteLayer` writes the file of this store, or a level or a tail rule
@@ -287,6 +298,7 @@ impl<T> Traced<T> {
             Arc::clone(store),
             self.task_id.clone(),
             self.span_id,
+            Some(self.ended),
             format,
             level,
         )
@@ -298,6 +310,8 @@ impl<T> Traced<T> {
 pub struct TracedStream<S> {
     /// None when the stream has ended; it is dropped then, with whatever it holds of the run.
     running: Option<(Pin<Box<S>>, Unfinished)>,
+    has_failed: bool,
+    ended: Option<RunEnd>,
     task_id: String,
     span_id: Option<SpanId>,
 }
@@ -323,6 +337,7 @@ impl<S> TracedStream<S> {
             Arc::clone(store),
             self.task_id.clone(),
             self.span_id,
+            self.ended,
             format,
             level,
         )
@@ -340,13 +355,18 @@ where
         let Some((stream, unfinished)) = &mut self.running else {
             return Poll::Ready(None);
         };
-        let Some(agent) = unfinished.0.clone() else {
+        let Some(EndsRun(agent)) = &unfinished.0 else {
             return Poll::Ready(None);
         };
+        let agent = agent.clone();
         let polled = agent.span().in_scope(|| stream.as_mut().poll_next(context));
         match &polled {
-            Poll::Ready(Some(Err(error))) => agent.failed(error),
+            Poll::Ready(Some(Err(error))) => {
+                agent.failed(error);
+                self.has_failed = true;
+            }
             Poll::Ready(None) => {
+                self.ended = Some(RunEnd::now(self.has_failed));
                 if let Some((stream, unfinished)) = self.running.take() {
                     drop(stream);
                     unfinished.finish();
@@ -356,120 +376,4 @@ where
         }
         polled
     }
-}
-
-/// How long after the end of a run its trace waits for what it has left running.
-const LEFT_RUNNING: Duration = Duration::from_secs(1);
-
-async fn trace_of(
-    store: Arc<dyn TraceStore>,
-    task_id: String,
-    span_id: Option<SpanId>,
-    format: TraceFormat,
-    level: DetailLevel,
-) -> Result<Value, StoreError> {
-    let until = Instant::now() + STORED_WITHIN;
-    let mut ended: Option<Instant> = None;
-    let mut seen = 0;
-    let records = loop {
-        // Before the store is read, so that what is written meanwhile wakes this up.
-        match timeout_at(
-            ended.map_or(until, |ended| ended + LEFT_RUNNING),
-            store.wait_for_change(seen),
-        )
-        .await
-        {
-            Ok(version) => seen = version?,
-            Err(_) if ended.is_some() => {}
-            Err(_) => {
-                return Err(StoreError::not_found(format!(
-                    "the run {task_id:?} was not stored within {} s: a layer has to write the file of this store, and no level or rule \
-                     may leave the run out",
-                    STORED_WITHIN.as_secs()
-                )));
-            }
-        }
-        match store.run_records(task_id.clone(), RunRange::ALL).await {
-            Ok(mut records) => {
-                if let Some(span_id) = span_id {
-                    only_below(&mut records, span_id);
-                }
-                if is_ended(&records, span_id) {
-                    let since = *ended.get_or_insert_with(Instant::now);
-                    if records.open == 0 || since.elapsed() >= LEFT_RUNNING {
-                        break records;
-                    }
-                }
-            }
-            Err(error) if error.is_not_found() => {}
-            Err(error) => return Err(error),
-        }
-    };
-    let written = tokio::task::spawn_blocking(move || Run::of(&records).session(format, level)).await;
-    written.map_err(|error| {
-        StoreError::new(StoreErrorKind::Unavailable, "the trace could not be written").with_source(error)
-    })
-}
-
-/// Whether the end of the run's span is stored.
-fn is_ended(records: &RunRecords, span_id: Option<SpanId>) -> bool {
-    match span_id {
-        Some(span_id) => records
-            .spans
-            .iter()
-            .any(|span| span.span.span_id == span_id && span.span.end_time.is_some()),
-        None => records.info.status != RunStatus::Running,
-    }
-}
-
-/// Leaves of a trace what lies at and below a span, as a run of its own: what is above is the request that it was made for, which
-/// still runs while it is answered.
-fn only_below(records: &mut RunRecords, head: SpanId) {
-    let parents: HashMap<SpanId, Option<SpanId>> = records
-        .spans
-        .iter()
-        .map(|span| (span.span.span_id, span.span.parent_span_id))
-        .collect();
-    let mut is_below: HashMap<SpanId, bool> = HashMap::from([(head, true)]);
-    for id in parents.keys() {
-        let mut path = Vec::new();
-        let mut at = Some(*id);
-        let found = loop {
-            match at {
-                None => break false,
-                Some(id) => match is_below.get(&id) {
-                    Some(known) => break *known,
-                    None => {
-                        // A circle leads nowhere.
-                        is_below.insert(id, false);
-                        path.push(id);
-                        at = parents.get(&id).copied().flatten();
-                    }
-                },
-            }
-        };
-        for id in path {
-            is_below.insert(id, found);
-        }
-    }
-    let belongs = |id: &SpanId| is_below.get(id).copied().unwrap_or(false);
-    records.spans.retain(|span| belongs(&span.span.span_id));
-    records
-        .events
-        .retain(|event| event.span_id.as_ref().is_some_and(belongs));
-    records.is_shared = false;
-    records.open = 0;
-    for RunSpan { span, .. } in &mut records.spans {
-        records.open += u64::from(span.end_time.is_none());
-        if span.span_id == head {
-            span.parent_span_id = None;
-            records.info.name.clone_from(&span.name);
-            records.info.created_at = span.start_time;
-            records.info.completed_at = span.end_time;
-            records.info.updated_at = span.end_time.unwrap_or(span.start_time);
-        }
-    }
-    records.info.span_count = records.spans.len() as u64;
-    let failed = |span: &&RunSpan| span.span.status == Some(SpanStatus::Error);
-    records.info.error_count = records.spans.iter().filter(failed).count() as u64;
 }

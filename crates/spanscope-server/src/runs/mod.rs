@@ -12,6 +12,7 @@
 //! [`ScopedStore`](crate::caller::ScopedStore).
 
 mod agent;
+mod agent_trace;
 mod followed;
 mod handlers;
 mod page;

@@ -159,6 +159,47 @@ fn a_run_inside_of_a_request_is_told_without_the_request() {
 }
 
 #[test]
+fn a_task_that_goes_on_after_the_run_does_not_hold_back_its_trace() {
+    recorded(|store| async move {
+        let run = AgentRun::new("librarian").start();
+        let handle = run.handle();
+        let traced = run
+            .run(async {
+                // It keeps the run's span, for as long as the test takes.
+                let left = std::future::pending::<()>();
+                tokio::spawn(tracing::Instrument::in_current_span(left));
+                Err::<(), _>(std::io::Error::other("no model"))
+            })
+            .await;
+        let trace = traced
+            .trace(&store, TraceFormat::Streaming, DetailLevel::Standard)
+            .await
+            .unwrap();
+        assert_eq!(
+            (&trace["status"], &trace["error"]),
+            (&"failed".into(), &"no model".into())
+        );
+        assert!(trace["completed_at"].is_string(), "{trace}");
+
+        let mut traced =
+            AgentRun::new("librarian")
+                .start()
+                .stream(stream::iter([Ok::<_, std::io::Error>(1)]).inspect(|_| {
+                    tokio::spawn(tracing::Instrument::in_current_span(std::future::pending::<()>()));
+                }));
+        while let Some(item) = traced.next().await {
+            item.unwrap();
+        }
+        let trace = traced
+            .trace(&store, TraceFormat::Streaming, DetailLevel::Standard)
+            .await
+            .unwrap();
+        assert_eq!(trace["status"], "completed", "{trace}");
+        drop(handle);
+    });
+}
+
+#[test]
 fn a_run_that_is_dropped_before_its_end_is_one_that_was_cancelled() {
     recorded(|store| async move {
         let never = AgentRun::new("librarian").task("left").start();

@@ -30,7 +30,8 @@ const COLUMNS: &str = "SELECT r.id, r.task_id, r.agent_id, r.session_id, r.user_
      (SELECT name FROM _tenant WHERE id = r.tenant), r.trace_level, t.trace_id, \
      (SELECT COALESCE(s.name, c.name) FROM _span s JOIN _callsite c ON c.id = s.callsite WHERE s.id = r.head), \
      r.start, t.end, t.span_count, t.error_count, t.open_count, r.state, r.said, r.shared, r.parts, t.root IS NULL, \
-     r.trace, r.tenant, (SELECT s.start + s.duration FROM _span s WHERE s.id = r.head), CASE WHEN t.open_count > 0 THEN ";
+     r.trace, r.tenant, (SELECT s.start + s.duration FROM _span s WHERE s.id = r.head), r.said OR r.rank = 2, \
+     CASE WHEN t.open_count > 0 THEN ";
 const FROM: &str = " ELSE 0 END FROM _run r JOIN _trace t ON t.id = r.trace WHERE 1";
 
 /// A row of `_run` with what its trace says.
@@ -38,7 +39,8 @@ struct Part {
     trace: i64,
     tenant: i64,
     info: RunInfo,
-    end: i64,
+    /// When it ended, or what happened last.
+    completed: i64,
     open: u64,
     alive: bool,
     said: bool,
@@ -82,7 +84,9 @@ fn part(row: &Row<'_>, now: i64) -> rusqlite::Result<Option<Part>> {
     let (open, state): (u64, i64) = (number(13)?, row.get(14)?);
     let (said, shared, rootless): (bool, bool, bool) = (row.get(15)?, row.get(16)?, row.get(18)?);
     let (end, head_end): (i64, Option<i64>) = (row.get(10)?, row.get(21)?);
-    let alive: bool = row.get(22)?;
+    // A head that only stands in for the run says nothing of its end.
+    let head_is_run: bool = row.get(22)?;
+    let alive: bool = row.get(23)?;
     let root_awaited = !shared && rootless && end >= now.saturating_sub(ROOT_AWAITED_NANOS);
     let unfinished = state == 0 || (!shared && open > 0);
     let status = match (unfinished, state) {
@@ -94,6 +98,8 @@ fn part(row: &Row<'_>, now: i64) -> rusqlite::Result<Option<Part>> {
     };
     let end = if shared { head_end.unwrap_or(end) } else { end };
     let is_over = matches!(status, RunStatus::Completed | RunStatus::Failed);
+    // What the run has left running ends later.
+    let completed = if head_is_run { head_end.unwrap_or(end) } else { end };
     Ok(Some(Part {
         trace: row.get(19)?,
         tenant: row.get(20)?,
@@ -107,13 +113,13 @@ fn part(row: &Row<'_>, now: i64) -> rusqlite::Result<Option<Part>> {
             trace_id,
             name: text(8)?,
             created_at: Timestamp::from_nanos(row.get(9)?),
-            completed_at: is_over.then(|| Timestamp::from_nanos(end)),
+            completed_at: is_over.then(|| Timestamp::from_nanos(completed)),
             updated_at: Timestamp::from_nanos(end),
             status,
             span_count: number(11)?,
             error_count: number(12)?,
         },
-        end,
+        completed,
         open,
         alive,
         said,
@@ -175,8 +181,8 @@ fn merged(parts: &[Part]) -> Option<RunInfo> {
         parts.last()?.info.status
     };
     let is_over = matches!(info.status, RunStatus::Completed | RunStatus::Failed);
-    let end = parts.iter().map(|part| part.end).max()?;
-    info.completed_at = is_over.then(|| Timestamp::from_nanos(end));
+    let completed = parts.iter().map(|part| part.completed).max()?;
+    info.completed_at = is_over.then(|| Timestamp::from_nanos(completed));
     Some(info)
 }
 
