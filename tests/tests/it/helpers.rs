@@ -80,7 +80,8 @@ fn helpers_and_our_trait_work_in_a_file_that_imports_the_traits_of_others() {
     assert_eq!(attributes("root"), [Some(Value::I64(1)), Some(Value::I64(2))]);
     let too = || Some(Value::from("too"));
     assert_eq!(attributes("chat small"), [too(), too()]);
-    assert_eq!(receiver.spans().len(), spans.len());
+    // The two that are called alike are one in the map.
+    assert_eq!(receiver.spans().len(), spans.len() + 1);
 }
 
 /// The sum of a metric by its labels.

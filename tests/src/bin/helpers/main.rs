@@ -22,7 +22,7 @@ fn main() {
     let guard = spanscope::init();
     match work.as_str() {
         "names" => names::use_all(),
-        "junk" => requests::junk(),
+        "junk" => requests::junk(&guard),
         "background" => background::leave_tasks_behind(),
         "nothing" => {}
         other => panic!("no work {other}"),

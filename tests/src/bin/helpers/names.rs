@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use spanscope::SpanExt;
 use spanscope::genai::{Agent, Embeddings, McpCall, ModelCall, Retrieval, SafetyCheck, ToolCall, Workflow};
 use spanscope::otlp::OpenTelemetrySpanExt;
-use spanscope::otlp::opentelemetry::trace::{FutureExt as _, TraceContextExt as _};
+use spanscope::otlp::opentelemetry::trace::{FutureExt as _, Status, TraceContextExt as _};
 use tracing::Instrument;
 use tracing::instrument::WithSubscriber as _;
 
@@ -17,7 +17,16 @@ pub(crate) fn use_all() {
     root.record_attribute("ours", 1_i64);
     root.set_attribute("theirs", 2_i64);
     root.add_event("their event", Vec::new());
-    let (trace_id, _) = root.ids().unwrap();
+    let (trace_id, span_id) = root.ids().unwrap();
+    let far = tracing::info_span!("far");
+    assert!(far.set_remote_parent(trace_id, span_id));
+    far.add_link_to(trace_id, span_id);
+    far.add_link(root.context().span().span_context().clone());
+    far.end_now();
+    let far = tracing::info_span!("far");
+    assert!(far.set_remote_parent_with(trace_id, span_id, true));
+    far.set_status(Status::Ok);
+    drop(far);
     let context = root.context();
     assert_eq!(
         context.span().span_context().trace_id().to_string(),

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 
 use http::{Request, Response};
 use http_body_util::Full;
+use spanscope::Guard;
 use spanscope_tower::{RequestMetrics, RequestMetricsLayer};
 use tower::{Layer as _, Service, ServiceExt as _, service_fn};
 
@@ -49,13 +50,17 @@ fn layer() -> RequestMetricsLayer {
 }
 
 /// 10,000 paths of scanners, between requests for real routes.
-pub(crate) fn junk() {
+pub(crate) fn junk(guard: &Guard) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let service = layer().layer(service_fn(answer));
         ask(&service, "/v1/models/7").await;
         for number in 0..10_000 {
             ask(&service, &format!("/wp-{number}/setup.php")).await;
+            if number % 500 == 0 {
+                // The queue of the store is bounded, and the disk may be busy.
+                guard.flush(spanscope_tests::PATIENCE).unwrap();
+            }
         }
         ask(&service, "/v1/models/8").await;
         ask(&service, "/v1/files").await;
