@@ -16,8 +16,8 @@ pub mod metrics;
 
 pub use console::{ConsoleGuard, ConsoleHandle, ConsoleLayer, LogFileLayer};
 pub use filter::{
-    BadCategoryName, Categories, CategoryFilter, LevelHandle, LevelWarning, Levels, Origin, Threshold,
-    UnknownCategory, UnknownLevel,
+    BadCategoryName, Categories, CategoryFilter, FilteredSink, LevelHandle, LevelWarning, Levels, Origin,
+    Threshold, UnknownCategory, UnknownLevel,
 };
 pub use metrics::TokenMetricsLayer;
 pub use spanscope_core::{SpanExt, suppress};

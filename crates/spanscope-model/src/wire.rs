@@ -44,8 +44,26 @@ pub const SEVERITY: &str = "severity";
 pub const TARGET: &str = "target";
 /// See [`SEVERITY`].
 pub const MESSAGE: &str = "message";
+/// The name of an event within a span, empty, where its message stands in the place of the name and
+/// one of its attributes is called [`MESSAGE`].
+pub const NAME: &str = "spanscope.name";
 /// The category of a span or an event, where it has one.
 pub const CATEGORY: &str = "category";
+
+/// Attribute of a span that recorded more keys than it has room for: how many were left out.
+pub const DROPPED_FIELDS: &str = "spanscope.dropped_attributes";
+
+/// The key under which a value of ours travels where the record has an attribute of its own under
+/// `key`, one of [`SEVERITY`], [`TARGET`], [`MESSAGE`] and [`CATEGORY`]: a key is sent once, and what
+/// the program recorded keeps its name.
+///
+/// ```
+/// assert_eq!(spanscope_model::wire::beside("severity"), "spanscope.severity");
+/// ```
+#[must_use]
+pub fn beside(key: &str) -> String {
+    format!("spanscope.{key}")
+}
 
 /// The attribute that holds the original length, in bytes, of a value that was cut: `spanscope.cut.` and the value's key.
 ///

@@ -39,8 +39,11 @@ use crate::tracer::{self, Additions, BridgeTracer, Making};
 /// On the calling thread a span costs its record, OpenTelemetry's context, and one uncontended lock; threads of its own
 /// make OTLP of it and send it. The caller never waits for the network. A span has the ids that every other layer of ours
 /// shows, in whatever order they were added; `OpenTelemetrySpanExt` and [`SpanExt`](spanscope_core::SpanExt) both work.
-/// Several may send to several collectors. Don't add `tracing-opentelemetry`'s own layer beside it, which is part of this one, nor
-/// put it into a `reload::Layer`, which hides it from `OpenTelemetrySpanExt`.
+/// Several may send to several collectors. Don't put it into a `reload::Layer`, which hides it from `OpenTelemetrySpanExt`.
+///
+/// Add it in place of `tracing-opentelemetry`'s own layer, which is part of it. Beside one with a tracer of the program's
+/// own, the ids that ours show are not those that it sends: its tracer makes ids when it starts its part of a span, and
+/// can't be given any. To send to the collector of that tracer too, add a second `OtlpLayer` with its endpoint.
 ///
 /// Add it first: then what `OpenTelemetrySpanExt` sets on a span is shown by the other layers too.
 ///
@@ -78,6 +81,13 @@ pub(crate) struct SignalFilters {
 impl SignalFilters {
     pub(crate) fn are_open(&self) -> bool {
         self.spans.is_none() && self.logs.is_none()
+    }
+}
+
+impl<S> Drop for OtlpLayer<S> {
+    fn drop(&mut self) {
+        // The sink's thread keeps the capture.
+        self.capture.retire();
     }
 }
 

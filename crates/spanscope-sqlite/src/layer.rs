@@ -315,6 +315,13 @@ where
     }
 }
 
+impl Drop for SqliteLayer {
+    fn drop(&mut self) {
+        // The writing thread keeps the capture.
+        self.capture.retire();
+    }
+}
+
 /// Keeps the writing thread running. Dropping it writes what is queued, within the shutdown timeout, and ends the
 /// thread; records that come later are counted as dropped.
 #[derive(Debug)]

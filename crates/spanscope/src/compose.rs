@@ -58,9 +58,6 @@ pub(crate) fn install(sinks: Sinks) -> Result<Running, InitError> {
         .metric_sinks
         .into_iter()
         .fold(metrics, |metrics, sink| metrics.sink(sink));
-    // What any sink sees is measured.
-    let has_own = sinks.console_filter.is_some();
-    let metrics_filter = has_own.then(|| global.clone());
     let subscriber = tracing_subscriber::registry().with(global);
     // The bridge first: what `OpenTelemetrySpanExt` sets on a span is then shown by the other sinks too.
     #[cfg(feature = "otlp")]
@@ -77,7 +74,8 @@ pub(crate) fn install(sinks: Sinks) -> Result<Running, InitError> {
         .with(sink(console, sinks.console_filter))
         .with(sink(log_file, sinks.log_file_filter))
         // After the sinks: where one of them makes the records of spans, this layer leaves most spans alone.
-        .with(sink(Some(metrics.build()), metrics_filter));
+        // What any sink sees is measured.
+        .with(metrics.build());
     tracing::dispatcher::set_global_default(Dispatch::new(subscriber)).map_err(|_| InitError::AlreadySet)?;
     // A program with a logger of its own keeps it; only its `log` records then stay with that logger.
     let _ = tracing_log::LogTracer::init();
@@ -106,7 +104,7 @@ where
     L: Layer<S> + Send + Sync + 'static,
 {
     match (layer, filter) {
-        (Some(layer), Some(filter)) => Box::new(layer.with_filter(filter)),
+        (Some(layer), Some(filter)) => Box::new(filter.for_sink(layer)),
         (Some(layer), None) => Box::new(layer),
         (None, _) => Box::new(Nothing),
     }

@@ -25,7 +25,7 @@ pub enum FieldRole {
     Category,
     /// A finer severity of an event (`severity`).
     Severity,
-    /// How long an event is kept (`ttl_seconds`).
+    /// How long a measurement is kept (`ttl_seconds`).
     Ttl,
     /// The error of an event without a message (`error`, as `#[instrument(err)]` writes it).
     Error,
@@ -101,16 +101,17 @@ impl CallsiteInfo {
         let origin = categories.category_of(metadata);
         let is_span = metadata.is_span();
         let is_log = is_log_record(metadata);
+        let measures = can_measure(metadata);
         let fields = metadata.fields().iter().map(|field| {
             let name = field.name();
             let role = FieldRole::of(name, is_span);
             FieldInfo {
                 name,
                 // Whoever else writes such fields means attributes; a place that data could forge would be no place.
-                role: if !is_log && matches!(role, FieldRole::LogTarget | FieldRole::LogPlace) {
-                    FieldRole::Attribute
-                } else {
-                    role
+                role: match role {
+                    FieldRole::LogTarget | FieldRole::LogPlace if !is_log => FieldRole::Attribute,
+                    FieldRole::Ttl if !measures => FieldRole::Attribute,
+                    role => role,
                 },
                 is_secret: is_secret(name),
             }
@@ -125,7 +126,7 @@ impl CallsiteInfo {
             category: origin.category.to_owned(),
             is_app: origin.is_app,
             fields: fields.collect(),
-            measures: can_measure(metadata),
+            measures,
             event_name: if name.starts_with("event ") || name == "log event" {
                 ""
             } else {

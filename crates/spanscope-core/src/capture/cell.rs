@@ -18,6 +18,7 @@ use spanscope_model::{SpanId, TraceId};
 
 use super::clock::{Clock, Ticks};
 use super::ids::SpanIds;
+use super::retired::is_retired;
 use crate::sync::lock;
 
 /// The number of no layer: the process would have to make four billion before.
@@ -192,7 +193,13 @@ impl SpanCell {
             NO_LAYER => noted_by
                 .compare_exchange(NO_LAYER, layer, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok(),
-            noted_by => noted_by == layer,
+            noted_by if noted_by == layer => true,
+            noted_by if is_retired(noted_by) => self
+                .cell
+                .exits_noted_by
+                .compare_exchange(noted_by, layer, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok(),
+            _ => false,
         };
         if is_mine {
             let now = clock.now().raw();

@@ -6,7 +6,9 @@
 //!
 //! - A value that its role can't read (`otel.kind = "sideways"`, `ttl_seconds = "soon"`) stays
 //!   visible as an attribute.
-//! - A field that is recorded more than once has its last value.
+//! - A field that is recorded more than once has its last value, also where a callsite has two fields
+//!   of one name. Of two messages, `info!(message = "one", "two")`, that is "one", because `tracing`
+//!   puts the text without a name first.
 //! - An event without a message is the error that it carries, which OpenTelemetry calls an
 //!   exception.
 //!
@@ -42,7 +44,8 @@ pub struct DecodedRecord<'a> {
     pub severity: Severity,
     /// The category, where a field names one.
     pub category: Option<&'a str>,
-    /// How many seconds an event is kept.
+    /// How many seconds a measurement is kept. On any other event such a field is an attribute: it
+    /// must delete nothing that its program wanted to keep.
     pub ttl_seconds: Option<i64>,
     /// Where a record of the `log` crate came from.
     pub log: LogPlace<'a>,
@@ -109,7 +112,11 @@ impl Decoder {
             },
         };
         let mut error = None;
+        let is_measurement = info.measures && measured(&attributes).is_some();
         attributes.retain(|field| {
+            if field.role == FieldRole::Ttl && !is_measurement {
+                return true;
+            }
             if field.role == FieldRole::Error && field.value.as_text().is_some() {
                 error = Some(field.value);
             }
@@ -203,6 +210,19 @@ impl<'a> DecodedRecord<'a> {
     }
 }
 
+/// The name and the value of the measurement that these fields are; `None` where `metric` is no
+/// text or `value` no number.
+pub(crate) fn measured<'a>(fields: &[ResolvedField<'a>]) -> Option<(&'a str, RawValue<'a>)> {
+    let of = |name: &str| {
+        let mut fields = fields.iter();
+        fields.find(|field| field.name == name).map(|field| field.value)
+    };
+    let name = of("metric")?.as_text().filter(|name| !name.is_empty())?;
+    let value = of("value")?;
+    let is_number = matches!(value, RawValue::I64(_) | RawValue::U64(_) | RawValue::F64(_));
+    is_number.then_some((name, value))
+}
+
 /// How a span ended: what it says of itself (`otel.status_code`) decides, else what was seen of it,
 /// an error event or a panic. For those that keep a span's own status apart from its record.
 #[must_use]
@@ -225,9 +245,14 @@ fn status_in(value: RawValue<'_>) -> Option<SpanStatus> {
 
 /// The status that a span declares, for callers that need it before the record is decoded.
 pub(crate) fn status_of(metadata: &Metadata<'_>, fields: FieldReader<'_>) -> Option<SpanStatus> {
-    let declared = metadata.fields().field(STATUS_CODE).map(|field| field.index());
+    // Of two fields of this name either may have the last value.
+    let mut declared = metadata
+        .fields()
+        .iter()
+        .filter(|field| field.name() == STATUS_CODE);
+    let declared = [declared.next(), declared.last()].map(|field| field.map(|field| field.index()));
     let is_status = |key: Key<'_>| match key {
-        Key::Declared(index) => Some(index) == declared,
+        Key::Declared(index) => declared.contains(&Some(index)),
         Key::Own(name) => name == STATUS_CODE,
     };
     let mut found = Vec::new();

@@ -72,6 +72,22 @@ impl FieldWriter<'_> {
         self.bytes.push(tag);
     }
 
+    /// Adds a field whose text was longer, as it was read.
+    pub(super) fn cut_text(&mut self, key: Key<'_>, kept: &str, original: u64) {
+        match key {
+            Key::Declared(index) => {
+                let index = u16::try_from(index).unwrap_or(OWN_KEY - 1);
+                self.bytes.extend_from_slice(&index.to_le_bytes());
+                self.bytes.push(tag::CUT);
+            }
+            Key::Own(name) => self.own_key(name, tag::CUT),
+        }
+        self.bytes.extend_from_slice(&original.to_le_bytes());
+        self.bytes
+            .extend_from_slice(&u32::try_from(kept.len()).unwrap_or(u32::MAX).to_le_bytes());
+        self.bytes.extend_from_slice(kept.as_bytes());
+    }
+
     fn text(&mut self, text: &str) {
         let kept = cut(text, self.max_len);
         if kept.len() < text.len() {
@@ -194,6 +210,24 @@ impl Visit for FieldWriter<'_> {
         }
         self.key(field, tag::U64);
         self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
+    /// As a number where it fits into 64 bits, which nearly all do: `Duration::as_millis` is one of
+    /// 128 bits. A larger one is a text, because no sink has such numbers.
+    fn record_i128(&mut self, field: &Field, value: i128) {
+        match (i64::try_from(value), u64::try_from(value)) {
+            (Ok(value), _) => self.record_i64(field, value),
+            (_, Ok(value)) => self.record_u64(field, value),
+            _ => self.record_debug(field, &value),
+        }
+    }
+
+    /// As [`record_i128`](Self::record_i128).
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        match u64::try_from(value) {
+            Ok(value) => self.record_u64(field, value),
+            Err(_) => self.record_debug(field, &value),
+        }
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {

@@ -17,7 +17,8 @@ use super::clock::{Clock, Ticks};
 use super::fields::FieldWriter;
 use super::ids::{self, SpanIds};
 use super::inside::{self, Current};
-use super::record::{Busy, MAX_SPARE_LEN, SpanRecord, spare_buffer};
+use super::record::{Busy, LateFields, MAX_SPARE_LEN, SpanRecord, spare_buffer};
+use super::retired::{any_retired, is_retired, retire};
 use super::{decides_by_value, hidden, is_suppressed};
 use crate::sync::lock;
 
@@ -299,6 +300,7 @@ impl Capture {
             parent_is_remote: false,
             metadata: attributes.metadata(),
             start,
+            late: LateFields::new(fields.len()),
             fields,
             links: Vec::new(),
             failed_for: 0,
@@ -388,7 +390,12 @@ impl Capture {
             let Some(record) = extensions.get_mut::<SpanRecord>() else {
                 return;
             };
-            if *record.busy.counted_by.get_or_insert(self.owner) == self.owner {
+            let counted_by = record.busy.counted_by.get_or_insert(self.owner);
+            if *counted_by != self.owner && is_retired(*counted_by) {
+                *counted_by = self.owner;
+                record.busy.inside = 0;
+            }
+            if record.busy.counted_by == Some(self.owner) {
                 record.busy.inside += 1;
                 if record.busy.inside == 1 {
                     record.busy.since = now;
@@ -456,6 +463,7 @@ impl Capture {
                 continue; // another thread was faster
             }
             record.told_to |= self.bit();
+            record.late.shown_len = record.late.shown_len.max(record.fields.len());
             let parent = if record.parent_is_remote {
                 record.parent
             } else {
@@ -501,15 +509,11 @@ impl Capture {
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
-        if is_suppressed() || !self.makes_records.load(Ordering::Relaxed) {
+        if is_suppressed() || !(self.makes_records.load(Ordering::Relaxed) || any_retired()) {
             return;
         }
         let Some(span) = context.span(id) else { return };
-        let owned = span
-            .extensions()
-            .get::<SpanRecord>()
-            .is_some_and(|record| record.owner == self.owner);
-        if !owned {
+        if !self.keeps_record(&span) {
             return;
         }
         self.with_scratch(|scratch| {
@@ -538,11 +542,40 @@ impl Capture {
         let Some(link) = self.use_ids(&followed) else {
             return;
         };
-        if let Some(record) = span.extensions_mut().get_mut::<SpanRecord>()
-            && record.owner == self.owner
+        if self.keeps_record(&span)
+            && let Some(record) = span.extensions_mut().get_mut::<SpanRecord>()
         {
             record.add_link(link);
         }
+    }
+
+    /// Whether this layer applies what is recorded late: it has made the record, or the layer that
+    /// made it is gone.
+    fn keeps_record<S>(&self, span: &SpanRef<'_, S>) -> bool
+    where
+        S: for<'a> LookupSpan<'a>,
+    {
+        let owner = look(&span.extensions(), |record| record.owner);
+        match owner {
+            Some(owner) if owner == self.owner => true,
+            Some(owner) if is_retired(owner) => {
+                if let Some(record) = span.extensions_mut().get_mut::<SpanRecord>() {
+                    record.owner = self.owner;
+                }
+                // From now on it may be the first or the second that sees a span.
+                self.finds_records.store(true, Ordering::Relaxed);
+                self.makes_records.store(true, Ordering::Relaxed);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// To be called when the layer is dropped, where something else keeps its capture: the layer that
+    /// comes in its place, by a `reload::Layer`, then takes over the records of the spans that are
+    /// open.
+    pub fn retire(&self) {
+        retire(self.owner);
     }
 
     /// To be called from `Layer::on_event`. Formats the event, then hands over what it belongs to, when it happened and
@@ -691,6 +724,13 @@ impl Capture {
                 self.use_ids(&span);
                 continue;
             }
+            if record.is_loose() {
+                drop(extensions);
+                if let Some(record) = span.extensions_mut().get_mut::<SpanRecord>() {
+                    record.compact_fields();
+                }
+                continue;
+            }
             let end = record.close(|| self.clock.now());
             let failed = self.has_failed(record, panicking);
             let parent = if record.owner == self.owner || record.parent_is_remote {
@@ -788,6 +828,12 @@ impl Capture {
         if scratch.capacity() <= 16 * MAX_SPARE_LEN {
             let _ = SCRATCH.try_with(|place| place.set(scratch));
         }
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        self.retire();
     }
 }
 

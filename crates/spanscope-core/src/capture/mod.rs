@@ -15,6 +15,7 @@ mod callsite_cache;
 mod category;
 mod cell;
 mod clock;
+mod compact;
 mod decode;
 mod fields;
 mod hidden;
@@ -24,6 +25,7 @@ mod late_keys;
 mod listener;
 mod record;
 mod resolve;
+mod retired;
 mod span_ext;
 mod suppress;
 
@@ -31,8 +33,8 @@ pub use callsite::{CallsiteInfo, FieldInfo, FieldRole, MASKED, can_measure, is_l
 pub use callsite_cache::CallsiteCache;
 pub use category::{CallsiteCategory, CategoryLookup};
 pub use clock::{Clock, Ticks, WallClock};
-pub(crate) use decode::status_of;
 pub use decode::{DecodedRecord, Decoder, LogPlace, span_outcome};
+pub(crate) use decode::{measured, status_of};
 pub(crate) use fields::FieldWriter;
 pub use fields::{FieldReader, Key, PANICKED, text_of};
 pub use hidden::{HiddenFromAll, decide_by_value, decides_by_value, hide_from_next};

@@ -6,13 +6,14 @@
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use spanscope_model::{SpanId, Value};
+use spanscope_model::{RawValue, SpanId, Value, wire};
 use tracing_core::span::Id;
 use tracing_core::{Dispatch, Metadata};
 
 use super::DEFAULT_MAX_VALUE_LEN;
 use super::cell::{SpanCell, UsedIds};
 use super::clock::{Clock, Ticks};
+use super::compact::{COMPACT_FROM, compact};
 use super::fields::FieldWriter;
 use super::ids::SpanIds;
 
@@ -39,6 +40,7 @@ pub struct SpanRecord {
     pub(crate) metadata: &'static Metadata<'static>,
     pub(crate) start: Ticks,
     pub(crate) fields: Vec<u8>,
+    pub(super) late: LateFields,
     pub(crate) links: Vec<SpanIds>,
     /// The layers, by `Capture::bit`, that saw an error in it: another layer may have seen it in a span further inside.
     pub(super) failed_for: u64,
@@ -64,6 +66,33 @@ pub struct SpanRecord {
     pub(super) ended: AtomicU64,
     /// When the first layer saw it close, so that all of them have one time; zero before.
     pub(super) closed: AtomicU64,
+}
+
+/// What is known of a span's late fields.
+#[derive(Debug)]
+pub(super) struct LateFields {
+    /// How many times some were added.
+    changes: u32,
+    /// When the fields are longer than this, each is to keep only its last value.
+    compact_at: usize,
+    /// How long they were after that.
+    dense_len: usize,
+    /// How many bytes a sink has shown, at most.
+    pub(super) shown_len: usize,
+    /// Fields that found no room.
+    lost: u64,
+}
+
+impl LateFields {
+    pub(super) fn new(initial_len: usize) -> Self {
+        Self {
+            changes: 0,
+            compact_at: COMPACT_FROM,
+            dense_len: initial_len,
+            shown_len: 0,
+            lost: 0,
+        }
+    }
 }
 
 /// How long at least one thread was inside of a span. One layer counts: the first that saw it entered.
@@ -111,9 +140,6 @@ pub(super) fn spare_buffer() -> Vec<u8> {
         .flatten()
         .unwrap_or_else(|| Vec::with_capacity(256))
 }
-
-/// A span whose fields grow beyond this takes no more late ones: a loop that records must not eat the memory.
-const MAX_FIELD_BYTES: usize = 4 * 1024 * 1024;
 
 impl SpanRecord {
     /// The span's ids.
@@ -296,10 +322,44 @@ impl SpanRecord {
         self.add_fields(&fields);
     }
 
+    /// Adds late fields; of a field that is there already the last value counts. The memory for them
+    /// is bounded, see [`compact`].
     pub(crate) fn add_fields(&mut self, fields: &[u8]) {
-        if self.fields.len() + fields.len() <= MAX_FIELD_BYTES {
-            self.fields.extend_from_slice(fields);
+        self.late.changes = self.late.changes.wrapping_add(1);
+        self.fields.extend_from_slice(fields);
+        if self.fields.len() > self.late.compact_at {
+            self.compact_fields();
         }
+    }
+
+    /// Counts the additions of late fields, for a sink that looks again and again.
+    #[must_use]
+    pub fn field_changes(&self) -> u32 {
+        self.late.changes
+    }
+
+    /// Whether the fields are many bytes of which a part may be values that are no longer the last.
+    pub(super) fn is_loose(&self) -> bool {
+        self.fields.len() > COMPACT_FROM && self.fields.len() != self.late.dense_len
+    }
+
+    pub(super) fn compact_fields(&mut self) {
+        let lost = compact(self.metadata, &mut self.fields, self.late.shown_len);
+        if lost > 0 {
+            self.late.lost += lost;
+            let mut fields = std::mem::take(&mut self.fields);
+            FieldWriter {
+                bytes: &mut fields,
+                max_len: DEFAULT_MAX_VALUE_LEN,
+                only: None,
+            }
+            .own_raw(wire::DROPPED_FIELDS, &RawValue::U64(self.late.lost));
+            // One that was there before is the one behind.
+            compact(self.metadata, &mut fields, self.late.shown_len);
+            self.fields = fields;
+        }
+        self.late.dense_len = self.fields.len();
+        self.late.compact_at = COMPACT_FROM.max(2 * self.fields.len());
     }
 
     /// Links to another span. A link stands once; there are at most 128.

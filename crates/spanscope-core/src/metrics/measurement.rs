@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use spanscope_model::{MetricKind, Value};
 
-use crate::capture::{FieldRole, RawValue, ResolvedField, SpanIds, Ticks};
+use crate::capture::{FieldRole, RawValue, ResolvedField, SpanIds, Ticks, measured};
 
 /// A number as it was measured: integers stay integers.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -115,8 +115,8 @@ impl<'a> Measurement<'a> {
                 .find(|field| field.name == name)
                 .map(|field| field.value)
         };
-        let name = of("metric")?.as_text().filter(|name| !name.is_empty())?;
-        let value = Number::of(&of("value")?)?;
+        let (name, value) = measured(fields)?;
+        let value = Number::of(&value)?;
         let unit = of("unit").and_then(|unit| unit.as_text()).unwrap_or_default();
         let kind = of("instrument")
             .and_then(|kind| kind.as_text()?.parse().ok())

@@ -9,11 +9,12 @@ use tracing_subscriber::layer::{Context, Filter, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::categories::Categories;
+use super::filtered_sink::note_span;
 use super::levels::Levels;
 use super::switch::{Decision, Switch};
 use super::threshold::Threshold;
 use super::warning::{LevelWarning, UnknownCategory};
-use spanscope_core::capture::{HiddenFromAll, decides_by_value, hide_from_next, is_log_record};
+use spanscope_core::capture::{HiddenFromAll, decides_by_value, is_log_record};
 
 /// Lets spans and events through by the level of their category.
 ///
@@ -142,7 +143,17 @@ impl CategoryFilter {
     /// Whether it lets this event through, for a layer that has several outlets and asks for each by itself.
     #[must_use]
     pub fn shows_event(&self, event: &Event<'_>) -> bool {
-        self.can_pass(event.metadata()) && self.lets_event(event)
+        let metadata = event.metadata();
+        // All records of the `log` crate at one level have one callsite; where they are from is in their fields.
+        if is_log_record(metadata) {
+            return self.lets_log_record(event);
+        }
+        self.can_pass(metadata) && self.lets_event(event)
+    }
+
+    #[cold]
+    fn lets_log_record(&self, event: &Event<'_>) -> bool {
+        self.switches.iter().any(|switch| switch.lets_log_record(event))
     }
 
     /// Whether any of the filters may let through something from this callsite.
@@ -281,15 +292,15 @@ impl<S> Filter<S> for CategoryFilter {
         Some(self.max_level())
     }
 
+    /// Asks once more: what was recorded while the values were worked out has left its own answer.
     #[inline]
     fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
-        self.lets_event(event)
+        self.shows_event(event)
     }
 
+    /// As [`event_enabled`](Self::event_enabled).
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
-        if decides_by_value() {
-            hide_from_next(attributes, id, !self.lets_span(attributes));
-        }
+        note_span(self, attributes, id);
     }
 }
 

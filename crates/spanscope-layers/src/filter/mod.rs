@@ -37,9 +37,17 @@
 //! every record of the `log` crate, a walk through maps and directives under a read lock. Only a callsite whose field
 //! decides has its values read, and the span is made before: hidden from our sinks, but seen by other layers on the
 //! subscriber.
+//!
+//! **Filters of one sink.** [`CategoryFilter::for_sink`] holds whatever happens while a record's values are worked out.
+//! `.with_filter(CategoryFilter)` holds for records that are made meanwhile, because the filter is asked once more when
+//! the values are there. Two things it can't see, because `tracing-subscriber` keeps its answer in a thread-local: an
+//! `enabled!` among the values loses the record for that sink (tokio-rs/tracing#2519), and what a `Display` or `Debug`
+//! records while another layer formats it lets the record through. Filters of other crates, such as `EnvFilter`, can't
+//! see what is recorded among the values either.
 
 mod categories;
 mod category_filter;
+mod filtered_sink;
 mod levels;
 mod package;
 mod switch;
@@ -51,6 +59,7 @@ mod warning;
 
 pub use categories::{Categories, DEFAULT_WEB_TARGETS, Origin};
 pub use category_filter::{CategoryFilter, LevelHandle};
+pub use filtered_sink::FilteredSink;
 pub use levels::{DEFAULT_CATEGORY_LEVEL, DEFAULT_ROOT_LEVEL, Levels, WEB_LEVEL};
 pub use text::{DIRECTIVES_VARIABLE, LEVELS_VARIABLE};
 pub use threshold::{Threshold, UnknownLevel};

@@ -270,13 +270,30 @@ impl Switch {
                 let category = category_field(metadata).and_then(value_of);
                 match self.threshold_with(metadata, category.as_deref()) {
                     Threshold::Critical => {
-                        let severity = metadata.fields().field("severity").and_then(value_of);
+                        let severity = last_field(metadata, "severity").and_then(value_of);
                         severity.is_some_and(|severity| severity.eq_ignore_ascii_case("critical"))
                     }
                     threshold => verbosity(*metadata.level()) <= threshold.passes_always(),
                 }
             }
         }
+    }
+
+    /// Whether a record of the `log` crate passes, by the place that it names in its fields.
+    pub(super) fn lets_log_record(&self, event: &Event<'_>) -> bool {
+        let metadata = event.metadata();
+        let text = |name: &str| {
+            let field = metadata.fields().field(name)?;
+            text_of(&field, |visitor| event.record(visitor))
+        };
+        let (target, module, file) = (text("log.target"), text("log.module_path"), text("log.file"));
+        let target = target.as_deref().unwrap_or(metadata.target());
+        let origin = self
+            .categories
+            .of_place(target, module.as_deref(), file.as_deref());
+        let levels = read(&self.levels);
+        let threshold = levels.threshold(&self.categories, &origin, target);
+        verbosity(*metadata.level()) <= threshold.passes_always()
     }
 
     /// Whether a span passes, now that its values are there.
@@ -330,7 +347,16 @@ fn unknown_category(origin: &Origin<'_>) -> Origin<'static> {
 }
 
 fn category_field(metadata: &Metadata<'_>) -> Option<Field> {
-    metadata.fields().field("category")
+    last_field(metadata, "category")
+}
+
+/// Of two fields of one name the last one counts, as for the sinks.
+fn last_field(metadata: &Metadata<'_>, name: &str) -> Option<Field> {
+    metadata
+        .fields()
+        .iter()
+        .filter(|field| field.name() == name)
+        .last()
 }
 
 #[inline]

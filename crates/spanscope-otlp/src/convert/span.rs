@@ -6,13 +6,12 @@ use opentelemetry::trace::{Event, Link, SpanContext, Status, TraceFlags, TraceSt
 use opentelemetry::{InstrumentationScope, Key, KeyValue, Value};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use spanscope_core::capture::{
-    CallsiteInfo, DecodedRecord, Decoder, FieldReader, FieldRole, MASKED, RawValue, SpanIds, WallClock,
-    is_secret,
+    CallsiteInfo, DecodedRecord, Decoder, FieldReader, MASKED, RawValue, SpanIds, WallClock, is_secret,
 };
 use spanscope_core::queue::{EventEntry, SpanEntry};
 use spanscope_model::text::cut;
 use spanscope_model::wire::{self, cut_length};
-use spanscope_model::{SpanKind, SpanStatus, non_finite_name};
+use spanscope_model::{SpanKind, SpanStatus, category_of, non_finite_name};
 
 use super::{otel_value, system_time};
 use crate::settings::{ContentPolicy, Limits};
@@ -130,16 +129,22 @@ pub(crate) fn span_event(
     let limits = &shape.limits;
     let mut attributes = Attributes::new(shape, limits.span_value_chars, limits.event_attributes);
     attributes.add_all(&record);
-    attributes.add(wire::SEVERITY, RawValue::from(record.severity.as_str()));
+    attributes.add_ours(wire::SEVERITY, record.severity.as_str(), &record);
     let target = record.log.target.unwrap_or(info.metadata.target());
     if !target.is_empty() {
-        attributes.add(wire::TARGET, RawValue::from(target));
+        attributes.add_ours(wire::TARGET, target, &record);
+    }
+    // What the target implies needs no saying.
+    let category = record.category.unwrap_or(&info.category);
+    let has_other = record.attributes.iter().any(|field| field.name == wire::CATEGORY);
+    if has_other || category != category_of(target) {
+        attributes.add_ours(wire::CATEGORY, category, &record);
     }
     let message = record.message.or(record.exception).map(|text| text.to_string());
     let name = match record.event_name() {
         Some(name) => {
             if let Some(message) = &message {
-                attributes.add(wire::MESSAGE, RawValue::from(message.as_str()));
+                attributes.add_ours(wire::MESSAGE, message, &record);
             }
             name.to_owned()
         }
@@ -224,12 +229,20 @@ impl Attributes {
         }
     }
 
-    /// Adds the category, unless a field of that name holds something else: a key is sent once.
+    /// Adds the category.
     pub(super) fn add_category(&mut self, info: &CallsiteInfo, record: &DecodedRecord<'_>) {
-        let mut attributes = record.attributes.iter();
-        if !attributes.any(|field| field.role == FieldRole::Category) {
-            let category = record.category.unwrap_or(&info.category);
-            self.add("category", RawValue::from(category));
+        let category = record.category.unwrap_or(&info.category);
+        self.add_ours(wire::CATEGORY, category, record);
+    }
+
+    /// Adds what is not among the record's attributes, under another key where one of them has this
+    /// one.
+    fn add_ours(&mut self, key: &str, value: &str, record: &DecodedRecord<'_>) {
+        let value = RawValue::from(value);
+        if record.attributes.iter().any(|field| field.name == key) {
+            self.add(&wire::beside(key), value);
+        } else {
+            self.add(key, value);
         }
     }
 

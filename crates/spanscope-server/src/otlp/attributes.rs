@@ -72,9 +72,15 @@ pub(super) fn take_text(attributes: &mut Attributes, key: &str) -> Option<String
     Some(text)
 }
 
+/// Takes out what one of our programs has added under this key, or beside an attribute that its
+/// record has under it.
+pub(super) fn take_ours(attributes: &mut Attributes, key: &str) -> Option<String> {
+    take_text(attributes, &wire::beside(key)).or_else(|| take_text(attributes, key))
+}
+
 /// Takes the category out of attributes; none where it says nothing.
 pub(super) fn take_category(attributes: &mut Attributes) -> Option<String> {
-    let category = take_text(attributes, wire::CATEGORY)?;
+    let category = take_ours(attributes, wire::CATEGORY)?;
     let category = category.trim();
     (!category.is_empty()).then(|| category.to_owned())
 }

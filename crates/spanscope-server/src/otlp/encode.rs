@@ -81,7 +81,7 @@ fn span_of(span: &Span, events: Vec<Event>) -> sent::Span {
         attributes.push(pair(wire::STATE, text(span.state.as_str())));
     }
     if let Some(category) = &span.category {
-        attributes.push(pair(wire::CATEGORY, text(category)));
+        attributes.push(ours(wire::CATEGORY, category, &span.attributes));
     }
     sent::Span {
         trace_id: span.trace_id.to_bytes().to_vec(),
@@ -124,16 +124,22 @@ fn kind(kind: SpanKind) -> span::SpanKind {
 /// message.
 fn span_event(event: &LogEvent) -> Event {
     let mut attributes = pairs(&event.attributes);
-    attributes.push(pair(wire::SEVERITY, text(event.severity.as_str())));
-    attributes.push(pair(wire::TARGET, text(&event.target)));
+    let mut add = |key, value| attributes.push(ours(key, value, &event.attributes));
+    add(wire::SEVERITY, event.severity.as_str());
+    add(wire::TARGET, &event.target);
     // As the bridge: a category that the target implies is not sent.
-    if event.category != category_of(&event.target) {
-        attributes.push(pair(wire::CATEGORY, text(&event.category)));
+    let has_other = event.attributes.get(wire::CATEGORY).is_some();
+    if has_other || event.category != category_of(&event.target) {
+        add(wire::CATEGORY, &event.category);
     }
     let name = if event.name.is_empty() {
+        // Or the attribute would be read as the message of an event of that name.
+        if event.attributes.get(wire::MESSAGE).is_some() {
+            attributes.push(pair(wire::NAME, text("")));
+        }
         &event.message
     } else {
-        attributes.push(pair(wire::MESSAGE, text(&event.message)));
+        add(wire::MESSAGE, &event.message);
         &event.name
     };
     Event {
@@ -163,6 +169,15 @@ fn pairs(attributes: &Attributes) -> Vec<KeyValue> {
         .iter()
         .map(|(key, value)| pair(key, any_value(value)))
         .collect()
+}
+
+/// What the model has in a field and OTLP among the attributes, under another key where the record
+/// has an attribute of its own under this one.
+fn ours(key: &str, value: &str, attributes: &Attributes) -> KeyValue {
+    match attributes.get(key) {
+        None => pair(key, text(value)),
+        Some(_) => pair(&wire::beside(key), text(value)),
+    }
 }
 
 fn pair(key: &str, value: Option<Sent>) -> KeyValue {

@@ -10,7 +10,7 @@ use spanscope_model::{
     wire,
 };
 
-use super::attributes::{attributes, set_dropped, take_category, take_text};
+use super::attributes::{attributes, set_dropped, take_category, take_ours, take_text};
 use super::ids;
 
 /// The span that events happened in.
@@ -51,9 +51,12 @@ fn new_event(event: Event, timestamp: Timestamp, span: &SpanOrigin<'_>) -> NewEv
         Some((severity, target)) => {
             let category = category_of(&target).to_owned();
             // Named events of `tracing` keep their name, all others are named by their message.
-            let (name, message) = match take_text(&mut attributes, wire::MESSAGE) {
-                Some(message) => (event.name, message),
-                None => (String::new(), event.name),
+            let (name, message) = match take_text(&mut attributes, wire::NAME) {
+                Some(name) => (name, event.name),
+                None => match take_ours(&mut attributes, wire::MESSAGE) {
+                    Some(message) => (event.name, message),
+                    None => (String::new(), event.name),
+                },
             };
             EventHead {
                 severity,
@@ -98,15 +101,24 @@ struct EventHead {
 
 /// Whether our bridge made it of an event of `tracing`.
 fn is_bridged(event: &Event) -> bool {
-    let says = |key: &str| event.attributes.iter().any(|attribute| attribute.key == key);
+    let says = |key: &str| {
+        let beside = wire::beside(key);
+        let mut attributes = event.attributes.iter();
+        attributes.any(|attribute| attribute.key == key || attribute.key == beside)
+    };
     says(wire::SEVERITY) && says(wire::TARGET)
 }
 
 /// Takes out severity and target where both are there: then our bridge sent them.
 fn take_bridged(attributes: &mut Attributes) -> Option<(Severity, String)> {
-    let severity = attributes.get(wire::SEVERITY)?.as_str()?.parse().ok()?;
-    let target = take_text(attributes, wire::TARGET)?;
-    attributes.retain(|key, _| key != wire::SEVERITY);
+    let beside = wire::beside(wire::SEVERITY);
+    let (key, word) = match attributes.get(&beside) {
+        Some(word) => (beside.as_str(), word),
+        None => (wire::SEVERITY, attributes.get(wire::SEVERITY)?),
+    };
+    let severity = word.as_str()?.parse().ok()?;
+    let target = take_ours(attributes, wire::TARGET)?;
+    attributes.retain(|have, _| have != key);
     Some((severity, target))
 }
 

@@ -18,6 +18,8 @@ use std::fmt::Write as _;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection};
 
+use super::text::without_nul;
+
 /// Rows a statement.
 const ROWS: usize = 128;
 
@@ -165,11 +167,15 @@ impl<'db, const COLUMNS: usize> Bulk<'db, COLUMNS> {
     fn keep(&mut self, row: [Cell<'_>; COLUMNS]) {
         for (column, cell) in row.into_iter().enumerate() {
             self.is_full |= column >= COLUMNS - self.table.rare && !matches!(cell, Cell::Null);
+            let visible;
             let (kept, bytes) = match cell {
                 Cell::Null => (Kept::Null, &[][..]),
                 Cell::Integer(number) => (Kept::Integer(number), &[][..]),
                 Cell::Real(number) => (Kept::Real(number), &[][..]),
-                Cell::Text(text) => (Kept::Text(text.len()), text.as_bytes()),
+                Cell::Text(text) => {
+                    visible = without_nul(text);
+                    (Kept::Text(visible.len()), visible.as_bytes())
+                }
                 Cell::Blob(blob) => (Kept::Blob(blob.len()), blob),
             };
             self.kept.push(kept);

@@ -2,6 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::text::without_nul;
+
 /// The row of a callsite in the open file.
 pub(crate) fn callsite_row(
     db: &Connection,
@@ -10,6 +12,7 @@ pub(crate) fn callsite_row(
     level: u8,
     category: &str,
 ) -> rusqlite::Result<i64> {
+    let [name, target, category] = [name, target, category].map(without_nul);
     let mut find = db.prepare_cached(
         "SELECT id FROM _callsite WHERE name = ?1 AND target = ?2 AND level = ?3 AND category = ?4",
     )?;

@@ -16,6 +16,7 @@ pub(crate) mod rows;
 pub(crate) mod runs;
 pub(crate) mod schema;
 pub(crate) mod series;
+pub(crate) mod text;
 pub(crate) mod traces;
 
 pub(crate) use self::failure::Failure;

@@ -5,11 +5,17 @@ use rusqlite::{Connection, OptionalExtension, params};
 use spanscope_core::queue::LayerStats;
 use spanscope_model::Timestamp;
 
+use super::text::without_nul;
+
 /// Makes a program known to the file that writes it, and returns its row.
 pub(crate) fn add_program(db: &Connection, service_name: &str) -> rusqlite::Result<i64> {
     db.execute(
         "INSERT INTO _process (service_name, pid, started_at, seen_at) VALUES (?1, ?2, ?3, ?3)",
-        params![service_name, std::process::id(), Timestamp::now().as_nanos()],
+        params![
+            without_nul(service_name),
+            std::process::id(),
+            Timestamp::now().as_nanos()
+        ],
     )?;
     Ok(db.last_insert_rowid())
 }
@@ -25,7 +31,7 @@ pub(crate) fn add_copied(
         "INSERT INTO _process (service_name, pid, started_at, seen_at, ended_at, tenant)
          VALUES (?1, 0, ?2, ?2, ?2, ?3)",
     )?
-    .execute(params![service_name, now, tenant])?;
+    .execute(params![without_nul(service_name), now, tenant])?;
     Ok(db.last_insert_rowid())
 }
 
@@ -65,11 +71,12 @@ pub(crate) fn add_bytes(db: &Connection, process: i64, bytes: i64) -> rusqlite::
 
 /// The row of a tenant, which is made if it is not there.
 pub(crate) fn tenant_row(db: &Connection, name: &str) -> rusqlite::Result<i64> {
+    let name = without_nul(name);
     let mut find = db.prepare_cached("SELECT id FROM _tenant WHERE name = ?1")?;
-    if let Some(row) = find.query_row([name], |row| row.get(0)).optional()? {
+    if let Some(row) = find.query_row([&name], |row| row.get(0)).optional()? {
         return Ok(row);
     }
     db.prepare_cached("INSERT INTO _tenant (name) VALUES (?1)")?
-        .execute([name])?;
+        .execute([&name])?;
     Ok(db.last_insert_rowid())
 }

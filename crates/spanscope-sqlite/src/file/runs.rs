@@ -10,6 +10,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use spanscope_model::Attributes;
 use spanscope_runs::{RunAttributes, is_run_attribute, run_attributes};
 
+use super::text::without_nul;
+
 /// A root of a trace, a span without a parent, stands above all others.
 const ROOT: i64 = 2;
 const AGENT: i64 = 1;
@@ -212,9 +214,9 @@ fn write(db: &Connection, trace: i64, task_id: Option<&str>, mut run: Run) -> ru
         )?
         .execute(params![
             id,
-            known.agent_id,
-            known.session_id,
-            known.user_id,
+            without_nul(&known.agent_id),
+            without_nul(&known.session_id),
+            without_nul(&known.user_id),
             known.trace_level,
             known.rank,
             known.head,
@@ -253,13 +255,13 @@ fn write(db: &Connection, trace: i64, task_id: Option<&str>, mut run: Run) -> ru
     )?
     .execute(params![
         trace,
-        task_id.unwrap_or(&trace_id),
+        without_nul(task_id.unwrap_or(&trace_id)),
         task_id.is_some(),
         tenant,
         run.start,
-        run.agent_id,
-        run.session_id,
-        run.user_id,
+        without_nul(&run.agent_id),
+        without_nul(&run.session_id),
+        without_nul(&run.user_id),
         run.trace_level,
         run.rank,
         run.head,

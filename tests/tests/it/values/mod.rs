@@ -2,15 +2,32 @@
 //! console, the store and a collector, and each of them is asked.
 
 mod ends;
+mod filters;
+mod late;
+mod records;
+mod reloaded;
 
-use serde_json::Value as Json;
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::common::v1::any_value::Value as Sent;
+use serde_json::{Map, Value as Json};
 use spanscope_model::{LogEvent, LogFilter, Span, SpanFilter, TraceStore as _, block_on};
 use spanscope_sqlite::SqliteStore;
 use spanscope_tests::receiver::Receiver;
 use spanscope_tests::terminal::run_piped;
 
+/// What a sink has of an event.
+struct Recorded {
+    message: String,
+    severity: String,
+    target: String,
+    category: String,
+    /// Without what is above.
+    attributes: Map<String, Json>,
+}
+
 /// What every sink has of a program that has ended.
 struct Sinks {
+    folder: tempfile::TempDir,
     spans: Vec<Span>,
     logs: Vec<LogEvent>,
     /// Of the console, an object a line.
@@ -57,17 +74,114 @@ impl Sinks {
             logs: block_on(store.list_logs(logs)).unwrap(),
             lines: console
                 .lines()
+                .filter(|line| !line.starts_with("spanscope: ")) // what a sink reports of itself
                 .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}")))
                 .collect(),
             receiver,
+            folder,
         }
+    }
+
+    /// The store's file as a foreign program opens it.
+    fn sql(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.folder.path().join("trace_store.db")).unwrap()
+    }
+
+    /// What the console shows of a span at its start and, where that changed, at its end.
+    fn shown_attributes(&self, name: &str) -> Map<String, Json> {
+        let mut shown = object(self.span_line("span_start", name)["attributes"].clone());
+        shown.extend(object(self.span_line("span_end", name)["attributes"].clone()));
+        shown
+    }
+
+    /// What each sink has as the attributes of a span.
+    fn span_attributes(&self, name: &str) -> [(&'static str, Map<String, Json>); 3] {
+        let stored = serde_json::to_value(&self.stored_span(name).attributes).unwrap();
+        [
+            ("store", object(stored)),
+            ("console", self.shown_attributes(name)),
+            ("collector", sent_attributes(&self.sent_span(name).attributes)),
+        ]
+    }
+
+    /// What each sink has of the one event with this attribute, or with this message; the collector
+    /// gets it as a log record and, where it happened in a span, as an event of that.
+    fn events(&self, key: &str, value: &str) -> Vec<(&'static str, Recorded)> {
+        let is_it = |event: &Recorded| match key {
+            "message" => event.message == value,
+            key => event.attributes.get(key) == Some(&Json::from(value)),
+        };
+        let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
+        let of_store = self.logs.iter().map(|log| Recorded {
+            message: log.message.clone(),
+            severity: log.severity.as_str().to_owned(),
+            target: log.target.clone(),
+            category: log.category.clone(),
+            attributes: object(serde_json::to_value(&log.attributes).unwrap()),
+        });
+        let events = self.lines.iter().filter(|line| line["kind"] == "event");
+        let of_console = events.map(|line| Recorded {
+            message: text(&line["message"]),
+            severity: text(&line["severity"]),
+            target: text(&line["target"]),
+            category: text(&line["category"]),
+            attributes: object(line["attributes"].clone()),
+        });
+        let logs = self.receiver.logs();
+        let of_logs = logs.iter().map(|log| {
+            let mut attributes = sent_attributes(&log.it.attributes);
+            let body = log.it.body.clone().and_then(|body| body.value);
+            Recorded {
+                message: body.map(json_of).map(|body| text(&body)).unwrap_or_default(),
+                severity: log.it.severity_text.clone(),
+                target: log.scope.clone(),
+                category: take(&mut attributes, "category"),
+                attributes,
+            }
+        });
+        let spans = self.receiver.spans();
+        let events = spans.iter().flat_map(|span| &span.it.events);
+        let of_spans = events.map(|event| {
+            let mut attributes = sent_attributes(&event.attributes);
+            let message = take(&mut attributes, "message");
+            Recorded {
+                message: if message.is_empty() {
+                    event.name.clone()
+                } else {
+                    message
+                },
+                severity: take(&mut attributes, "severity"),
+                target: take(&mut attributes, "target"),
+                category: take(&mut attributes, "category"),
+                attributes,
+            }
+        });
+        let found = [
+            ("store", of_store.filter(is_it).collect::<Vec<_>>()),
+            ("console", of_console.filter(is_it).collect()),
+            ("collector's logs", of_logs.filter(is_it).collect()),
+            ("collector's spans", of_spans.filter(is_it).collect()),
+        ];
+        let is_in_span = self
+            .logs
+            .iter()
+            .any(|log| log.message == found[0].1[0].message && log.span_id.is_some());
+        let mut sinks = Vec::new();
+        for (sink, events) in found {
+            let is_outside = sink == "collector's spans" && events.is_empty() && !is_in_span;
+            assert!(
+                events.len() == 1 || is_outside,
+                "{} of {value} in the {sink}",
+                events.len()
+            );
+            sinks.extend(events.into_iter().map(|event| (sink, event)));
+        }
+        sinks
     }
 
     fn stored_span(&self, name: &str) -> &Span {
         let mut spans = self.spans.iter().filter(|span| span.name == name);
-        let span = spans
-            .next()
-            .unwrap_or_else(|| panic!("no {name}: {:?}", self.spans));
+        let span = spans.next().unwrap_or_else(|| panic!("no {name} is stored"));
         assert!(spans.next().is_none(), "two {name}");
         span
     }
@@ -76,7 +190,7 @@ impl Sinks {
     fn span_line(&self, kind: &str, name: &str) -> &Json {
         let mut lines = self.lines.iter();
         let line = lines.find(|line| line["kind"] == kind && line["name"] == name);
-        line.unwrap_or_else(|| panic!("no {kind} of {name}: {:?}", self.lines))
+        line.unwrap_or_else(|| panic!("no {kind} of {name}"))
     }
 
     fn sent_span(&self, name: &str) -> opentelemetry_proto::tonic::trace::v1::Span {
@@ -88,5 +202,42 @@ impl Sinks {
             .collect();
         assert_eq!(spans.len(), 1, "{name}");
         spans[0].it.clone()
+    }
+}
+
+fn object(value: Json) -> Map<String, Json> {
+    match value {
+        Json::Object(map) => map,
+        other => panic!("{other}"),
+    }
+}
+
+/// Takes what the bridge has added under this key, or under its own where the program has that.
+fn take(attributes: &mut Map<String, Json>, key: &str) -> String {
+    let own = attributes.remove(&format!("spanscope.{key}"));
+    let is_text = attributes.get(key).is_some_and(Json::is_string);
+    let added = own.or_else(|| is_text.then(|| attributes.remove(key)).flatten());
+    added
+        .and_then(|added| added.as_str().map(ToOwned::to_owned))
+        .unwrap_or_default()
+}
+
+fn sent_attributes(attributes: &[KeyValue]) -> Map<String, Json> {
+    let mut found = Map::new();
+    for attribute in attributes {
+        let value = attribute.value.clone().and_then(|value| value.value).unwrap();
+        let before = found.insert(attribute.key.clone(), json_of(value));
+        assert_eq!(before, None, "{} is sent twice", attribute.key);
+    }
+    found
+}
+
+fn json_of(value: Sent) -> Json {
+    match value {
+        Sent::StringValue(text) => text.into(),
+        Sent::BoolValue(value) => value.into(),
+        Sent::IntValue(number) => number.into(),
+        Sent::DoubleValue(number) => number.into(),
+        other => panic!("{other:?}"),
     }
 }

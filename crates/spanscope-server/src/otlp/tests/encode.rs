@@ -3,7 +3,10 @@
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as _;
 use serde_json::json;
-use spanscope_model::{NewSpan, Span, SpanId, SpanKind, SpanState, SpanStatus, TraceId, wire};
+use spanscope_model::{
+    Attributes, LogEvent, NewEvent, NewSpan, Severity, Span, SpanId, SpanKind, SpanState, SpanStatus,
+    Timestamp, TraceId, wire,
+};
 
 use super::property::Chance;
 use super::{SPAN, TRACE, at};
@@ -19,6 +22,22 @@ fn ended(name: &str) -> Span {
         service_name: "shop".to_owned(),
         target: Some("shop::orders".to_owned()),
         ..Span::new(trace.unwrap(), span.unwrap(), name, at(1_000))
+    }
+}
+
+fn event_at(timestamp: Timestamp) -> LogEvent {
+    LogEvent {
+        id: String::new(),
+        trace_id: None,
+        span_id: None,
+        timestamp,
+        severity: Severity::Info,
+        name: String::new(),
+        message: String::new(),
+        target: String::new(),
+        category: String::new(),
+        service_name: String::new(),
+        attributes: Attributes::new(),
     }
 }
 
@@ -45,8 +64,6 @@ fn read_again(new: &NewSpan) -> NewSpan {
 
 #[test]
 fn what_is_written_is_read_as_what_it_was() {
-    // Names by which the fields of an event travel can't be attributes of it at the same time.
-    let reserved = [wire::SEVERITY, wire::TARGET, wire::MESSAGE, wire::CATEGORY];
     let mut chance = Chance::new(0xc0dec);
     let mut compared = 0;
     for _ in 0..1_500 {
@@ -54,18 +71,47 @@ fn what_is_written_is_read_as_what_it_was() {
         let converted = convert(Signal::Traces, Encoding::Protobuf, &request, None).unwrap();
         for source in converted.records.sources {
             for new in source.spans {
-                let is_plain = |name: &str| {
-                    let mut events = new.events.iter();
-                    events.all(|new| new.event.attributes.get(name).is_none())
-                };
-                if reserved.into_iter().all(is_plain) {
-                    assert_eq!(read_again(&new), new);
-                    compared += 1;
-                }
+                assert_eq!(read_again(&new), new);
+                compared += 1;
             }
         }
     }
     assert!(compared > 400, "{compared} compared");
+}
+
+/// Names by which the fields of an event travel are attributes of it at the same time.
+#[test]
+fn an_events_own_attributes_stand_beside_its_fields() {
+    for name in ["", "given"] {
+        let mut event = LogEvent {
+            trace_id: TraceId::from_bytes(TRACE),
+            span_id: SpanId::from_bytes(SPAN),
+            severity: Severity::Warn,
+            name: name.to_owned(),
+            message: "said".to_owned(),
+            target: "core::routers".to_owned(),
+            category: "core".to_owned(),
+            ..event_at(at(2_000))
+        };
+        for key in [wire::SEVERITY, wire::TARGET, wire::MESSAGE, wire::CATEGORY] {
+            event.attributes.set(key, "mine");
+        }
+        let span = NewSpan {
+            span: Span {
+                service_name: String::new(),
+                ..ended("chat")
+            },
+            events: vec![NewEvent { event, expires: None }],
+            expires: None,
+        };
+        let again = read_again(&span);
+        assert_eq!(again, span);
+        let sent = otlp_json(&[span.span], &[span.events[0].event.clone()]);
+        let sent = &sent["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["events"][0]["attributes"];
+        let keys: Vec<_> = sent.as_array().unwrap().iter().map(|pair| &pair["key"]).collect();
+        let distinct: std::collections::HashSet<_> = keys.iter().collect();
+        assert_eq!(keys.len(), distinct.len(), "{keys:?}");
+    }
 }
 
 #[test]

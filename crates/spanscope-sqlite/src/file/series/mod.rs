@@ -32,15 +32,6 @@ pub(crate) fn minute_of(time: i64) -> i64 {
     time.div_euclid(MINUTE)
 }
 
-/// A name, a unit or a label as the file has it: SQLite's functions end a text at NUL.
-pub(crate) fn without_nul(text: &str) -> Cow<'_, str> {
-    if text.contains('\0') {
-        Cow::Owned(text.replace('\0', "\u{fffd}"))
-    } else {
-        Cow::Borrowed(text)
-    }
-}
-
 /// Labels, which come by key and each once, as the file has them.
 pub(crate) fn labels_text<'l>(labels: impl Iterator<Item = (&'l str, &'l str)>) -> String {
     let mut text = String::from("{");

@@ -21,6 +21,7 @@ use crate::file::callsites::callsite_row;
 use crate::file::processes::tenant_row;
 use crate::file::rows::{EventRow, RowWriter, SpanRow, kind_number, span_key, status_number};
 use crate::file::runs::Found;
+use crate::file::text::without_nul;
 use crate::file::traces::Owner;
 
 /// What the caller has to remember once the transaction is committed.
@@ -174,7 +175,7 @@ impl<'a> Batch<'a> {
         let open = OpenSpan {
             row,
             id: id.clone(),
-            field_bytes: record.fields().len(),
+            field_changes: record.field_changes(),
             missing: false,
         };
         self.outcome.opened.insert(key, open);
@@ -368,14 +369,14 @@ impl<'a> Batch<'a> {
                 row,
                 key,
                 callsite,
-                decoded.name,
+                decoded.name.as_deref().map(without_nul),
                 duration,
                 status_number(status),
                 kind_number(decoded.kind.unwrap_or(SpanKind::Internal)),
                 span.parent.map(span_key),
                 decoded.attributes,
                 extra(decoded.status_message.as_deref(), span.links()),
-                decoded.category,
+                decoded.category.as_deref().map(without_nul),
             ])
         })?;
         if changed == 0 {

@@ -292,7 +292,7 @@ impl Database {
             match record.filter(|record| span_key(record.ids().span_id) == *key) {
                 None if span.missing => lost.push(span.row),
                 None => span.missing = true,
-                Some(record) if record.fields().len() != span.field_bytes => {
+                Some(record) if record.field_changes() != span.field_changes => {
                     let prepare = |info| PreparedCallsite::new(info, indexed_keys);
                     let callsite = callsites.get_or_insert_with(record.metadata(), prepare);
                     decoded.read(decoder, callsite, FieldReader::new(record.fields()), indexed_keys);
@@ -305,7 +305,7 @@ impl Database {
                     grown.push((
                         *key,
                         span.row,
-                        record.fields().len(),
+                        record.field_changes(),
                         decoded.attributes.clone(),
                         found,
                     ));
@@ -337,9 +337,9 @@ impl Database {
         }
         tx.commit()?;
         // Only now: what a busy file or a full disk has refused is tried again.
-        for (key, _, field_bytes, _, _) in grown {
+        for (key, _, field_changes, _, _) in grown {
             if let Some(span) = open_spans.get_mut(&key) {
-                span.field_bytes = field_bytes;
+                span.field_changes = field_changes;
             }
         }
         self.open_spans.retain(|_, span| !lost.contains(&span.row));

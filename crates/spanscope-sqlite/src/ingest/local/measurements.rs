@@ -12,7 +12,8 @@ use spanscope_core::metrics::Measurement;
 use spanscope_core::queue::{EventEntry, MeasurementEntry};
 
 use crate::file::rows::span_key;
-use crate::file::series::{NewPoint, Points, labels_text, without_nul};
+use crate::file::series::{NewPoint, Points, labels_text};
+use crate::file::text::without_nul;
 
 /// The measurements of one batch.
 pub(super) struct Measurements<'a> {

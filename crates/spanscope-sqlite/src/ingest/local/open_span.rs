@@ -9,7 +9,7 @@ use tracing_core::span::Id;
 pub(super) struct OpenSpan {
     pub(super) row: i64,
     pub(super) id: Id,
-    pub(super) field_bytes: usize,
+    pub(super) field_changes: u32,
     /// It was closed when last looked for, and its end has not come: the queue was full then.
     pub(super) missing: bool,
 }

@@ -16,7 +16,8 @@ use super::prepared::{InEnd, InEvent, InPoint, InSpan, Place, PreparedRecords, S
 use crate::file::rows::Indexed;
 use crate::file::rows::{kind_number, span_key, status_number};
 use crate::file::runs::facts_of_attributes;
-use crate::file::series::{Amount, labels_text, without_nul};
+use crate::file::series::{Amount, labels_text};
+use crate::file::text::without_nul;
 use crate::json::{push_key, push_text};
 
 /// A longer name is cut to so many bytes.

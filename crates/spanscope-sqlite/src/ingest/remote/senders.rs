@@ -8,6 +8,7 @@ use super::batch::Batch;
 use super::prepared::{Place, SenderKey};
 use crate::file::callsites::callsite_row;
 use crate::file::processes::tenant_row;
+use crate::file::text::without_nul;
 
 /// A file keeps so many places of programs apart. What comes from further ones has its name in its own row, and no target:
 /// a program that names its spans by what they work on must not fill the file with places.
@@ -33,12 +34,13 @@ impl Batch<'_> {
         if let Some(row) = self.state.senders.get(&wanted) {
             return Ok(*row);
         }
+        let service_name = without_nul(&key.service_name);
         let find = |resource: &str, scope: &str| {
             self.db
                 .prepare_cached(
                     "SELECT id FROM _process WHERE tenant = ?1 AND resource = ?2 AND scope = ?3 AND service_name = ?4",
                 )?
-                .query_row(params![tenant, resource, scope, key.service_name], |row| {
+                .query_row(params![tenant, resource, scope, service_name], |row| {
                     row.get::<_, i64>(0)
                 })
                 .optional()
@@ -49,7 +51,7 @@ impl Batch<'_> {
                     "INSERT INTO _process (service_name, pid, started_at, seen_at, tenant, resource, scope)
                      VALUES (?1, 0, ?2, ?2, ?3, ?4, ?5)",
                 )?
-                .execute(params![key.service_name, self.now, tenant, resource, scope])?;
+                .execute(params![service_name, self.now, tenant, resource, scope])?;
             Ok::<_, rusqlite::Error>(self.db.last_insert_rowid())
         };
         let row = match find(&key.resource, &key.scope)? {

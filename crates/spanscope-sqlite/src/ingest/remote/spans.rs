@@ -9,6 +9,7 @@ use super::prepared::{InEnd, InSpan, Place};
 use super::state::{Known, KnownState};
 use crate::file::rows::SpanRow;
 use crate::file::runs::Found;
+use crate::file::text::without_nul;
 
 /// A trace of so many spans is looked through sooner than an index.
 const FEW_SPANS: i64 = 64;
@@ -121,7 +122,7 @@ impl Batch<'_> {
             .execute(params![
                 row,
                 callsite,
-                name,
+                name.map(without_nul),
                 span.start,
                 duration,
                 span.status,
@@ -158,7 +159,7 @@ impl Batch<'_> {
             .execute(params![
                 row,
                 callsite,
-                name,
+                name.map(without_nul),
                 span.start,
                 span.kind,
                 span.parent,

@@ -10,7 +10,8 @@ use spanscope_model::{CACHE_METRICS, MetricKind, TOKEN_METRICS, TraceId};
 
 use super::batch::Batch;
 use super::state::{Call, Calls};
-use crate::file::series::{self, Amount, NewPoint, labels_text, without_nul};
+use crate::file::series::{self, Amount, NewPoint, labels_text};
+use crate::file::text::without_nul;
 
 /// What `_point.detail` has of a measurement that was read from a span.
 const OF_SPAN: &str = r#"{"read_from":"span"}"#;

@@ -10,7 +10,7 @@ use regex::{Regex, RegexBuilder};
 use spanscope_model::text::excerpt;
 use spanscope_model::{LabelMatcher, LabelOperator, StoreError};
 
-use crate::file::series::without_nul;
+use crate::file::text::without_nul;
 
 /// The longest expression, in bytes.
 const MAX_LEN: usize = 4096;

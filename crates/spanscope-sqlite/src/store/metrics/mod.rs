@@ -23,7 +23,8 @@ use super::Failure;
 use super::builder::Sql;
 use super::scope::Scope;
 use crate::file::schema;
-use crate::file::series::{MINUTE, UNIT, minute_of, without_nul};
+use crate::file::series::{MINUTE, UNIT, minute_of};
+use crate::file::text::without_nul;
 
 /// The label that tells another tenant's series from one's own, for whoever sees both.
 const TENANT_LABEL: &str = "tenant_id";

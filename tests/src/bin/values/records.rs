@@ -1,0 +1,90 @@
+//! What single records hold.
+
+use std::time::Duration;
+
+use spanscope::SpanExt as _;
+use tracing::{Level, error, event, info, info_span, warn};
+
+/// Keys that come twice, and keys that sinks use for what they add.
+pub(crate) fn twice() {
+    let span = info_span!(
+        "doubled",
+        a = 1,
+        a = 2,
+        otel.status_code = "error",
+        otel.status_code = "ok",
+        category = "tools",
+        category = "agents"
+    );
+    span.record_attribute("b", "first");
+    span.record_attribute("b", "last");
+    span.record_attribute("a", 3_i64);
+    let _entered = span.entered();
+    info!(message = "explicit", kind = "two messages", "implicit");
+    info!(a = 1, a = 2, kind = "two fields", "two fields");
+    info!(category = "tools", category = "agents", "two categories");
+    warn!(
+        severity = "high",
+        target = "moon",
+        category = 5,
+        kind = "ours",
+        "ours beside theirs"
+    );
+    event!(name: "named", Level::INFO, severity = 3, kind = "named", "said");
+    error!(exception.message = "mine", error = "theirs");
+    info!(category = "safety", kind = "categorized", "categorized");
+}
+
+/// Integers of 128 bits.
+pub(crate) fn wide() {
+    let elapsed = Duration::from_millis(1234);
+    info!(
+        ms = elapsed.as_millis(),
+        least = i128::from(i64::MIN),
+        most = u128::from(u64::MAX),
+        larger = u128::from(u64::MAX) + 1,
+        smaller = i128::from(i64::MIN) - 1,
+        "wide"
+    );
+    info!(metric = "took", value = elapsed.as_millis(), unit = "ms");
+    drop(info_span!("wide", ms = elapsed.as_millis()));
+}
+
+/// Zero bytes wherever a text can be.
+pub(crate) fn zeros() {
+    let span = info_span!(
+        "plain",
+        otel.name = "na\0me",
+        otel.status_code = "error",
+        otel.status_description = "rea\0son",
+        category = "to\0ols",
+        text = "te\0xt"
+    );
+    span.record_attribute("ke\0y", "v");
+    span.in_scope(|| {
+        info!(text = "te\0xt", category = "to\0ols", "mes\0sage");
+        event!(name: "ev\0ent", target: "tar\0get", Level::WARN, "named");
+        info!(metric = "met\0ric", value = 1, unit = "un\0it", label = "la\0bel");
+    });
+    drop(info_span!("ca\0llsite"));
+}
+
+/// Events that name a lifetime.
+pub(crate) fn with_lifetimes() {
+    let _span = info_span!("session", ttl_seconds = 5).entered();
+    info!(ttl_seconds = 0, "an ordinary event");
+    info!(metric = "measured", value = 1, ttl_seconds = 3600);
+    info!(
+        metric = "not measured",
+        value = "text",
+        ttl_seconds = 0,
+        "no measurement"
+    );
+}
+
+/// One of each level.
+pub(crate) fn of_the_log_crate() {
+    for level in log::Level::iter() {
+        log::log!(target: "values::own", level, "of the log crate at {level}");
+    }
+}

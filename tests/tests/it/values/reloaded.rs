@@ -1,0 +1,19 @@
+//! Layers of ours in a `reload::Layer`.
+
+use serde_json::json;
+
+use super::Sinks;
+
+#[test]
+fn what_is_recorded_late_is_kept_under_a_reload_and_after_one() {
+    let sinks = Sinks::of("reloaded");
+    let console = |name: &str| serde_json::Value::Object(sinks.shown_attributes(name));
+    assert_eq!(console("before"), json!({"declared": "late", "undeclared": 7}));
+    assert_eq!(console("after"), json!({"declared": "late", "undeclared": 9}));
+    let stored = |name: &str| serde_json::to_value(&sinks.stored_span(name).attributes).unwrap();
+    assert_eq!(stored("after"), json!({"declared": "late", "undeclared": 9}));
+    assert_eq!(
+        stored("across"),
+        json!({"declared": "early", "again": "after", "undeclared": 8})
+    );
+}
