@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use spanscope_model::TraceStore;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
@@ -23,6 +23,10 @@ use crate::answer::ApiError;
 use crate::builder::ServerBuilder;
 use crate::ends::Ends;
 use crate::limits::{Limits, timed};
+
+/// How many connections may wait to be accepted. Of more that come at once each waits a second, until
+/// its first packet is sent again; tokio's own listeners hold 128.
+const BACKLOG: u32 = 1024;
 
 /// After a failure to accept, such as too many open files, the next try comes so much later.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -119,7 +123,15 @@ impl Server {
                 ),
             ));
         }
-        let listener = TcpListener::bind(address).await?;
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        // As tokio's listeners do: a server that is started again gets its port.
+        #[cfg(not(windows))]
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?;
         Ok(BoundServer {
             server: self,
             address: listener.local_addr()?,

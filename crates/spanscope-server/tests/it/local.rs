@@ -129,3 +129,22 @@ async fn a_server_without_tokens_does_not_listen_where_other_machines_reach_it()
     let tokens = crate::running::tokens();
     server(tokens).bind("0.0.0.0:0".parse().unwrap()).await.unwrap();
 }
+
+#[tokio::test]
+async fn nine_hundred_clients_that_come_at_once_wait_for_no_second_try() {
+    use std::net::TcpStream;
+    use std::time::Duration;
+
+    let folder = tempfile::tempdir().unwrap();
+    let store = spanscope_sqlite::SqliteStore::builder()
+        .open(folder.path().join("store.db"))
+        .unwrap();
+    let server = spanscope_server::Server::builder(std::sync::Arc::new(store)).build();
+    let bound = server.bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    // None of them is accepted yet. The system sends the first packet again after a second.
+    let clients: Vec<_> = (0..900)
+        .map(|_| TcpStream::connect_timeout(&bound.address(), Duration::from_millis(900)))
+        .collect();
+    let late = clients.iter().filter(|client| client.is_err()).count();
+    assert_eq!(late, 0, "of {}", clients.len());
+}
