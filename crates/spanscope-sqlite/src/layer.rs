@@ -177,10 +177,10 @@ impl SqliteLayerBuilder {
         let tail_stats = self.writer.tail.is_some().then(SharedStats::default);
         let (control, store_name) = local::start(
             self.writer,
-            path.clone(),
-            &queue,
+            &path,
+            queue.clone(),
             Arc::clone(&capture),
-            tail_stats.as_ref(),
+            tail_stats.clone(),
         )?;
         let layer = SqliteLayer {
             capture,

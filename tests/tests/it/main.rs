@@ -15,6 +15,7 @@ mod genai;
 mod helpers;
 mod init_metrics;
 mod metrics;
+mod one_writer;
 mod otlp;
 mod processes;
 mod sources;

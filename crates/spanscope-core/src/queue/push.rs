@@ -249,7 +249,7 @@ impl Queue {
         fresh.paid = price;
         inner.chunk = Some(fresh);
         if is_much {
-            self.shared.wake.notify_one();
+            self.notify();
         }
         true
     }

@@ -58,6 +58,17 @@ pub(super) struct Shared {
     pub(super) room_lock: Mutex<()>,
     /// Counts of threads that ended, and of calls that found no slot.
     pub(super) retired: Mutex<Counts>,
+    on_wake: WakeHook,
+}
+
+/// See [`Queue::on_wake`].
+#[derive(Default)]
+struct WakeHook(OnceLock<Box<dyn Fn() + Send + Sync>>);
+
+impl std::fmt::Debug for WakeHook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("WakeHook").field(&self.0.get().is_some()).finish()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -108,6 +119,7 @@ impl Queue {
                 room: Condvar::new(),
                 room_lock: Mutex::default(),
                 retired: Mutex::default(),
+                on_wake: WakeHook::default(),
             }),
         }
     }
@@ -185,7 +197,21 @@ impl Queue {
             return self.started_heir().map_or((), |(heir, _)| heir.wake());
         }
         lock(&self.shared.full).urgent = true;
+        self.notify();
+    }
+
+    /// Sets what is called whenever the sink is to look now, for a thread that serves several
+    /// queues and can't wait on each: it waits elsewhere and never calls [`wait`](Self::wait). A
+    /// second call changes nothing. `hook` runs on the calling threads and must not block.
+    pub fn on_wake(&self, hook: impl Fn() + Send + Sync + 'static) {
+        let _ = self.shared.on_wake.0.set(Box::new(hook));
+    }
+
+    pub(super) fn notify(&self) {
         self.shared.wake.notify_one();
+        if let Some(hook) = self.shared.on_wake.0.get() {
+            hook();
+        }
     }
 
     /// The sink's wait: until somebody wakes it, enough is queued, or the time is over.

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode};
-use spanscope_model::{StoreError, Timestamp};
+use spanscope_model::Timestamp;
 
 use super::checkpoint::Checkpointer;
+use super::identity::{FileId, file_id};
+use super::trouble::Trouble;
 use super::{open, retention};
 
 /// From this size on the helper thread copies the write-ahead log into the file. Not less than what
@@ -22,67 +24,29 @@ const WAL_CHECKPOINT_BYTES: u64 = 32 * 1024 * 1024;
 /// Beyond this nothing is written until a reader lets go. One transaction adds at most about 8 MiB,
 /// so the log stays under 64 MiB.
 const WAL_STOP_BYTES: u64 = 40 * 1024 * 1024;
+/// How long readers are waited for that hold the log. A question is over by then.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The same once they were waited for in vain.
+const HELD_PATIENCE: Duration = Duration::from_millis(50);
+/// When old traces are looked for first: a program that has just opened the file has other things to do.
+const FIRST_RETENTION: Duration = Duration::from_secs(5);
 /// How often old traces are looked for.
 const RETENTION_EVERY: Duration = Duration::from_secs(30);
 
-/// Why something was not written.
-#[derive(Debug)]
-pub(crate) enum Trouble {
-    Sqlite(rusqlite::Error),
-    Store(StoreError),
-    /// A reader holds a snapshot, so the write-ahead log can't be emptied.
-    WalHeld {
-        bytes: u64,
-    },
+/// How old records may get, and how large the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub(crate) retention: Duration,
+    pub(crate) max_bytes: u64,
 }
 
-impl Trouble {
-    /// Whether it may be the records that can't be written, and not the file.
-    pub(crate) fn is_of_records(&self) -> bool {
-        match self {
-            Self::Sqlite(error) => !matches!(
-                error.sqlite_error_code(),
-                Some(
-                    ErrorCode::DiskFull
-                        | ErrorCode::DatabaseBusy
-                        | ErrorCode::DatabaseLocked
-                        | ErrorCode::SystemIoFailure
-                        | ErrorCode::ReadOnly
-                        | ErrorCode::CannotOpen
-                )
-            ),
-            Self::Store(_) | Self::WalHeld { .. } => false,
+impl Limits {
+    /// The narrower of both.
+    pub(crate) fn narrower(self, other: Self) -> Self {
+        Self {
+            retention: self.retention.min(other.retention),
+            max_bytes: self.max_bytes.min(other.max_bytes),
         }
-    }
-}
-
-impl std::fmt::Display for Trouble {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Sqlite(error) => match error.sqlite_error_code() {
-                Some(ErrorCode::DiskFull) => write!(f, "the disk is full"),
-                Some(ErrorCode::DatabaseBusy) => write!(f, "another process holds it locked"),
-                _ => write!(f, "{error}"),
-            },
-            Self::Store(error) => write!(f, "{error}"),
-            Self::WalHeld { bytes } => write!(
-                f,
-                "a reader has kept a transaction open until the write-ahead log had {} MiB; end that reader",
-                bytes >> 20
-            ),
-        }
-    }
-}
-
-impl From<rusqlite::Error> for Trouble {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sqlite(error)
-    }
-}
-
-impl From<StoreError> for Trouble {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
     }
 }
 
@@ -91,34 +55,50 @@ impl From<StoreError> for Trouble {
 pub(crate) struct Bounds {
     path: PathBuf,
     wal_path: PathBuf,
-    file_id: Option<(u64, u64)>,
-    retention: Duration,
-    max_bytes: u64,
-    last_retention: Option<Instant>,
+    file_id: Option<FileId>,
+    /// None while nobody writes records: an import and a cleanup delete nothing by themselves.
+    limits: Option<Limits>,
+    next_retention: Instant,
     helper: Option<Checkpointer>,
     /// How large the log was when the helper was asked last.
     helped_at: u64,
+    /// A reader was waited for in vain.
+    is_held: bool,
 }
 
 impl Bounds {
     /// The bounds of a file that has just been opened.
-    pub(crate) fn new(path: &Path, retention: Duration, max_bytes: u64) -> Self {
+    pub(crate) fn new(path: &Path) -> Self {
         let mut wal_path = path.as_os_str().to_owned();
         wal_path.push("-wal");
         Self {
             path: path.to_path_buf(),
             wal_path: wal_path.into(),
             file_id: file_id(path),
-            retention,
-            max_bytes,
-            last_retention: None,
+            limits: None,
+            next_retention: Instant::now() + FIRST_RETENTION,
             helper: None,
             helped_at: 0,
+            is_held: false,
         }
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    pub(crate) fn set_limits(&mut self, limits: Option<Limits>) {
+        if limits != self.limits {
+            self.limits = limits;
+            self.next_retention = self.next_retention.min(Instant::now() + FIRST_RETENTION);
+        }
+    }
+
+    /// How many bytes of records one transaction may take, so that the file stays under its cap.
+    pub(crate) fn batch_bytes(&self) -> usize {
+        self.limits.map_or(usize::MAX, |limits| {
+            usize::try_from(limits.max_bytes / 16).unwrap_or(usize::MAX)
+        })
     }
 
     /// Whether somebody deleted or replaced the file: what it held is theirs to lose, what comes
@@ -134,17 +114,11 @@ impl Bounds {
         self.helped_at = 0;
     }
 
-    /// Ends the helper for the time of a fork.
-    pub(crate) fn let_go(&mut self) {
-        self.helper = None;
-        self.helped_at = 0;
-    }
-
     /// What follows a written batch: the log's size and the file's.
     pub(crate) fn keep(&mut self, db: &Connection) -> Result<(), Trouble> {
         let bytes = self.wal_bytes();
         if bytes > WAL_CHECKPOINT_BYTES {
-            self.checkpoint(db, "PASSIVE")?;
+            self.checkpoint(db, "PASSIVE", HELD_PATIENCE)?;
             self.helped_at = 0;
         } else if bytes > WAL_HELP_BYTES {
             self.help(bytes);
@@ -175,20 +149,18 @@ impl Bounds {
     /// last one.
     pub(crate) fn close(&mut self, db: &Connection) -> Result<(), Trouble> {
         self.helper = None;
-        self.checkpoint(db, "TRUNCATE").map(drop)
+        self.checkpoint(db, "TRUNCATE", HELD_PATIENCE).map(drop)
     }
 
-    /// What is to be done now and then: age, and free space. Answers whether it was done now.
-    pub(crate) fn upkeep(&mut self, db: &Connection) -> Result<bool, Trouble> {
-        let is_due = self
-            .last_retention
-            .is_none_or(|last| last.elapsed() >= RETENTION_EVERY);
-        if is_due {
-            self.last_retention = Some(Instant::now());
-            self.keep_age(db)?;
+    /// What is to be done now and then: age, and free space.
+    pub(crate) fn upkeep(&mut self, db: &Connection) -> Result<(), Trouble> {
+        let Some(limits) = self.limits else { return Ok(()) };
+        if Instant::now() >= self.next_retention {
+            self.next_retention = Instant::now() + RETENTION_EVERY;
+            keep_age(db, limits.retention)?;
             self.give_back(db)?;
         }
-        Ok(is_due)
+        Ok(())
     }
 
     /// Free pages are used again first; what is more than a quarter of the file goes back to the
@@ -197,31 +169,16 @@ impl Bounds {
         let number = |name| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
         if number("freelist_count")? > number("page_count")? / 4 {
             retention::give_back(db, 8192)?;
-            self.checkpoint(db, "PASSIVE")?;
-        }
-        Ok(())
-    }
-
-    fn keep_age(&self, db: &Connection) -> Result<(), Trouble> {
-        let now = Timestamp::now();
-        retention::delete_expired(db, now)?;
-        retention::forget(db, now, self.retention)?;
-        let cutoff = now.before(self.retention);
-        // In steps, so that the queue is looked at in between; what is left waits for the next
-        // time.
-        for _ in 0..20 {
-            let deleted = retention::delete_older_than(db, cutoff, 500)?;
-            if deleted.traces + deleted.events + deleted.points == 0 {
-                break;
-            }
+            self.checkpoint(db, "PASSIVE", HELD_PATIENCE)?;
         }
         Ok(())
     }
 
     /// Keeps the file under its cap: whole traces go, the oldest first.
-    fn keep_size(&self, db: &Connection) -> Result<(), Trouble> {
+    fn keep_size(&mut self, db: &Connection) -> Result<(), Trouble> {
         // Under the cap by more than one transaction adds.
-        let limit = self.max_bytes - self.max_bytes / 8;
+        let Some(limits) = self.limits else { return Ok(()) };
+        let limit = limits.max_bytes - limits.max_bytes / 8;
         let mut used = retention::used_bytes(db)?;
         if used <= limit {
             return Ok(());
@@ -234,7 +191,7 @@ impl Bounds {
             }
             used = retention::used_bytes(db)?;
             if self.wal_bytes() > WAL_CHECKPOINT_BYTES {
-                self.checkpoint(db, "PASSIVE")?;
+                self.checkpoint(db, "PASSIVE", HELD_PATIENCE)?;
                 self.make_wal_room(db)?;
             }
         }
@@ -247,58 +204,77 @@ impl Bounds {
 
     /// A log that was copied into the file is written from its start again, if no reader still
     /// needs it.
-    pub(crate) fn make_wal_room(&self, db: &Connection) -> Result<(), Trouble> {
+    ///
+    /// Readers come and go, and each of them may hold the log for a moment. So the first look waits
+    /// until all that were there are gone: no new one can hold the log meanwhile, because what is
+    /// copied is read from the file.
+    pub(crate) fn make_wal_room(&mut self, db: &Connection) -> Result<(), Trouble> {
         if self.wal_bytes() < WAL_STOP_BYTES {
+            self.is_held = false;
             return Ok(());
         }
-        if self.checkpoint(db, "TRUNCATE")? {
-            return Ok(());
+        let patience = if self.is_held { HELD_PATIENCE } else { PATIENCE };
+        match self.checkpoint(db, "TRUNCATE", patience)? {
+            Checkpoint::Done => {
+                self.is_held = false;
+                Ok(())
+            }
+            // Another process does the same; the log is shorter then, or the next try gets there.
+            Checkpoint::Locked => Err(Trouble::WalBusy),
+            Checkpoint::Held => {
+                self.is_held = true;
+                Err(Trouble::WalHeld {
+                    bytes: self.wal_bytes(),
+                })
+            }
         }
-        Err(Trouble::WalHeld {
-            bytes: self.wal_bytes(),
-        })
     }
 
-    fn checkpoint(&self, db: &Connection, mode: &str) -> Result<bool, Trouble> {
+    fn checkpoint(&self, db: &Connection, mode: &str, patience: Duration) -> Result<Checkpoint, Trouble> {
         if let Some(helper) = &self.helper {
             helper.wait_until_idle();
         }
-        db.busy_timeout(Duration::from_millis(50))?;
-        let busy = db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
-            row.get::<_, i64>(0)
+        db.busy_timeout(patience)?;
+        let result = db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
         });
         db.busy_timeout(open::BUSY_TIMEOUT)?;
-        match busy {
-            Ok(busy) => Ok(busy == 0),
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(false),
+        match result {
+            Ok((0, _)) => Ok(Checkpoint::Done),
+            // SQLite fills in the size of the log only where it had the lock that one checkpoint at a
+            // time holds.
+            Ok((_, log)) if log < 0 => Ok(Checkpoint::Locked),
+            Ok(_) => Ok(Checkpoint::Held),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                Ok(Checkpoint::Locked)
+            }
             Err(error) => Err(error.into()),
         }
     }
 }
 
-/// Whether this process has the file open, as far as the system tells; where it does not, it might.
-#[cfg(unix)]
-pub(crate) fn is_open_here(path: &Path) -> bool {
-    let id = file_id(path);
-    let mut folders = ["/proc/self/fd", "/dev/fd"].into_iter();
-    let entries = folders.find_map(|folder| fs::read_dir(folder).ok());
-    entries
-        .is_none_or(|mut entries| entries.any(|entry| entry.is_ok_and(|entry| file_id(&entry.path()) == id)))
+/// How a checkpoint ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Checkpoint {
+    Done,
+    /// Another connection runs one, or writes.
+    Locked,
+    /// A reader needs what is in the log.
+    Held,
 }
 
-#[cfg(not(unix))]
-pub(crate) fn is_open_here(_: &Path) -> bool {
-    true
-}
-
-#[cfg(unix)]
-fn file_id(path: &Path) -> Option<(u64, u64)> {
-    use std::os::unix::fs::MetadataExt as _;
-    // A missing file has an identity too: none that the open one could have.
-    Some(fs::metadata(path).map_or((0, 0), |file| (file.dev(), file.ino())))
-}
-
-#[cfg(not(unix))]
-fn file_id(_: &Path) -> Option<(u64, u64)> {
-    None
+fn keep_age(db: &Connection, retention: Duration) -> Result<(), Trouble> {
+    let now = Timestamp::now();
+    retention::delete_expired(db, now)?;
+    retention::forget(db, now, retention)?;
+    let cutoff = now.before(retention);
+    // In steps, so that the queue is looked at in between; what is left waits for the next
+    // time.
+    for _ in 0..20 {
+        let deleted = retention::delete_older_than(db, cutoff, 500)?;
+        if deleted.traces + deleted.events + deleted.points == 0 {
+            break;
+        }
+    }
+    Ok(())
 }

@@ -24,12 +24,12 @@ pub(crate) enum Owner {
 }
 
 /// What is there of a trace: its row and how many spans it has.
-type StoredTrace = (i64, i64);
+pub(crate) type StoredTrace = (i64, i64);
 
 impl Owner {
     /// Finds a trace. Those of all tenants with this id are few, and SQLite needs a sorter to
     /// choose among them.
-    pub(super) fn find(self, db: &Connection, trace_id: TraceId) -> rusqlite::Result<Option<StoredTrace>> {
+    pub(crate) fn find(self, db: &Connection, trace_id: TraceId) -> rusqlite::Result<Option<StoredTrace>> {
         let mut find =
             db.prepare_cached("SELECT id, span_count, local, tenant FROM _trace WHERE trace_id = ?1")?;
         let mut rows = find.query([trace_id.to_string()])?;

@@ -10,10 +10,6 @@ use std::collections::HashSet;
 
 use spanscope_core::queue::log_to_stderr;
 
-/// How many bytes of records one transaction takes at most, so that other processes get in and the
-/// write-ahead log grows in small steps.
-const BATCH_BYTES: usize = 4 * 1024 * 1024;
-
 /// Metrics that have got too many label sets. Each is reported once.
 #[derive(Debug, Default)]
 struct Overflows(HashSet<String>);

@@ -5,11 +5,15 @@ use std::time::Duration;
 
 use spanscope_model::{StoreError, Timestamp};
 
-use crate::file::open::{open_read, open_write, sql_error};
+use crate::file::open::{open_read, sql_error};
+use crate::file::open_file::OpenFile;
 use crate::file::retention::{self, CleanupReport};
+use crate::file::writer::FileWriter;
 
-/// Traces looked at in one go.
-const STEP: usize = 10_000;
+/// Traces deleted in one go; others write in between.
+const STEP: usize = 1_000;
+/// Pages given back in one go.
+const PAGES: u64 = 1_024;
 
 /// Deletes what ended before then, gives the space back to the file system, and says what it was.
 pub(super) fn run(path: &Path, older_than: Duration, dry_run: bool) -> Result<CleanupReport, StoreError> {
@@ -20,23 +24,21 @@ pub(super) fn run(path: &Path, older_than: Duration, dry_run: bool) -> Result<Cl
     }
     // Opening for reading first: cleaning must not make a file where there is none.
     drop(open_read(path)?);
-    let db = open_write(path)?;
+    let writer = FileWriter::open(path)?;
     let mut deleted = CleanupReport::default();
-    let mut clean = || {
-        loop {
-            let step = retention::delete_older_than(&db, cutoff, STEP)?;
-            deleted += step;
-            if step.traces == 0 {
-                break;
-            }
-            // This connection checkpoints nothing by itself, and the log is to stay small.
-            db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+    loop {
+        let step = writer.change(move |file| {
+            let step = retention::delete_older_than(&file.db, cutoff, STEP)?;
+            file.keep();
+            Ok(step)
+        })?;
+        deleted += step;
+        if step.traces == 0 {
+            break;
         }
-        deleted += retention::delete_expired(&db, Timestamp::now())?;
-        retention::give_back(&db, u64::MAX)?;
-        // Others may be reading; what can't be moved out of the log now, their own writers move later.
-        db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-    };
-    clean().map_err(|error| sql_error(path, error))?;
+    }
+    deleted += writer.change(|file| Ok(retention::delete_expired(&file.db, Timestamp::now())?))?;
+    while writer.change(|file| Ok(retention::give_back(&file.db, PAGES)?))? > 0 {}
+    writer.change(OpenFile::shrink_log)?;
     Ok(deleted)
 }

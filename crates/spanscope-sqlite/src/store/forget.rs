@@ -1,4 +1,4 @@
-//! Deletes runs when somebody asks for it. It writes on a connection of its own, as another process would.
+//! Deletes runs when somebody asks for it, on the thread that writes the file.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,11 +9,15 @@ use super::Failure;
 use super::connections::{File, QueryContext};
 use super::runs;
 use super::turn::Turn;
-use crate::file::open::{open_write, sql_error};
 use crate::file::retention;
 use crate::file::runs::task_in;
 use crate::file::traces::sum_up_or_delete;
+use crate::file::writer::FileWriter;
 
+/// Traces deleted in one go; others write in between.
+const TRACES: usize = 16;
+/// Pages given back in one go.
+const PAGES: u64 = 1_024;
 /// Whole traces go, whatever else their records' times to live are.
 const END_OF_TIME: Timestamp = Timestamp::from_nanos(i64::MAX);
 
@@ -30,19 +34,22 @@ pub(super) fn run(file: &File, context: &QueryContext, task_id: &str) -> Result<
             found => found?,
         };
         is_found = true;
-        let db = open_write(&file.path)?;
-        let gone = if found.is_shared {
-            let mut spans = 0;
-            for trace in &found.traces {
-                spans += below(&db, *trace, task_id).map_err(|failure| failure.of(&file.path))?;
-            }
-            spans
-        } else {
-            retention::delete_traces(&db, &found.traces, END_OF_TIME)
-                .map_err(|error| sql_error(&file.path, error))?
-                .spans
-        };
-        finish(&db);
+        let writer = FileWriter::open(&file.path)?;
+        let mut gone = 0;
+        for some in found.traces.chunks(TRACES) {
+            let (some, task_id) = (some.to_vec(), task_id.to_owned());
+            gone += writer.change(move |file| {
+                if !found.is_shared {
+                    return Ok(retention::delete_traces(&file.db, &some, END_OF_TIME)?.spans);
+                }
+                let mut spans = 0;
+                for trace in some {
+                    spans += below(&file.db, trace, &task_id)?;
+                }
+                Ok(spans)
+            })?;
+        }
+        finish(&writer);
         deleted += gone;
         if gone == 0 || (found.traces.len() as i64) < runs::MAX_PARTS {
             return Ok(deleted);
@@ -58,16 +65,22 @@ pub(super) fn before(file: &File, context: &QueryContext, before: Timestamp) -> 
     if traces.is_empty() {
         return Ok(0);
     }
-    let db = open_write(&file.path)?;
-    retention::delete_traces(&db, &traces, END_OF_TIME).map_err(|error| sql_error(&file.path, error))?;
-    finish(&db);
+    let writer = FileWriter::open(&file.path)?;
+    for some in traces.chunks(TRACES) {
+        let some = some.to_vec();
+        writer.change(move |file| Ok(retention::delete_traces(&file.db, &some, END_OF_TIME)?))?;
+    }
+    finish(&writer);
     Ok(runs)
 }
 
-/// Gives back what was freed. The writers of the file do the same by themselves, so a failure here is none of the caller's.
-fn finish(db: &Connection) {
-    let _ = retention::give_back(db, u64::MAX);
-    let _ = db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+/// Gives back what was freed. The writer of the file does the same by itself, so a failure here is none of the caller's.
+fn finish(writer: &FileWriter) {
+    while let Ok(1..) = writer.change(|file| Ok(retention::give_back(&file.db, PAGES)?)) {}
+    let _ = writer.change(|file| {
+        file.keep();
+        Ok(())
+    });
 }
 
 /// Deletes the spans at and below those that say the task id, with their events; the others of the trace stay.

@@ -1,8 +1,8 @@
 //! Copies spans, events and measurements of another file into a store.
 //!
 //! A [`described`] or an [`ours`] source gives one trace after the other, with its events; the [`target`] stores what it
-//! does not have yet. A trace goes in as a whole, in one transaction, so that an import that was interrupted is
-//! completed by the next one. Records are known again by their ids, events by time, span and text, measurements
+//! does not have yet, on the thread that writes the file. A trace goes in as a whole, in one transaction, so that an
+//! import that was interrupted is completed by the next one. Records are known again by their ids, events by time, span and text, measurements
 //! by series, time, span and value.
 
 mod described;
@@ -18,9 +18,10 @@ use spanscope_model::{StoreError, StoreErrorKind};
 
 use self::record::Group;
 pub use self::record::ImportReport;
-use self::target::Target;
+use self::target::{BATCH, Known};
 use crate::file::Failure;
-use crate::file::open::{Identity, identify, open_any, open_write, sql_error};
+use crate::file::open::{Identity, identify, open_any, sql_error};
+use crate::file::writer::FileWriter;
 
 pub(crate) fn run(
     target: &Path,
@@ -64,14 +65,16 @@ pub(crate) fn run(
         Identity::Empty | Identity::Described => described::count(&snapshot),
     }
     .map_err(at_source)?;
-    let to = open_write(target)?;
-    let mut store = Target::new(&to).map_err(|error| sql_error(target, error))?;
+    let mut store = Store {
+        writer: FileWriter::open(target)?,
+        known: Known::default(),
+        waiting: Vec::new(),
+        records: 0,
+    };
     let mut done = 0;
     let mut take = |group: Group| {
         done += group.records();
-        store
-            .store(&group)
-            .map_err(|error| Failure::Store(sql_error(target, error)))?;
+        store.add(group).map_err(Failure::Store)?;
         progress(done.min(total), total);
         Ok(())
     };
@@ -80,5 +83,37 @@ pub(crate) fn run(
         Identity::Empty | Identity::Described => described::read(&snapshot, &mut take),
     }
     .map_err(|failure| failure.of(source))?;
-    store.finish().map_err(|error| sql_error(target, error))
+    store.write()?;
+    Ok(store.known.done)
+}
+
+/// The way to the store that is imported into.
+struct Store {
+    writer: FileWriter,
+    known: Known,
+    /// Groups of the next transaction.
+    waiting: Vec<Group>,
+    records: u64,
+}
+
+impl Store {
+    fn add(&mut self, group: Group) -> Result<(), StoreError> {
+        self.records += group.records();
+        self.waiting.push(group);
+        match self.records >= BATCH {
+            true => self.write(),
+            false => Ok(()),
+        }
+    }
+
+    fn write(&mut self) -> Result<(), StoreError> {
+        self.records = 0;
+        let groups = std::mem::take(&mut self.waiting);
+        let mut known = std::mem::take(&mut self.known);
+        self.known = self.writer.change(move |file| {
+            target::store(file, &mut known, &groups)?;
+            Ok(known)
+        })?;
+        Ok(())
+    }
 }

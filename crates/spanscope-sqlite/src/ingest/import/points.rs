@@ -8,27 +8,29 @@ use rusqlite::{Connection, Statement, params};
 use super::record::InPoint;
 use crate::file::series::{Amount, NewPoint, Points};
 
-/// Where measurements go. It lives through several transactions and is told of the end of each.
+/// Where the measurements of one transaction go.
 pub(super) struct PointTarget<'db> {
     db: &'db Connection,
     batch: Option<Points<'db>>,
     find: Statement<'db>,
-    /// The point before, and how many equal ones the store had that no source's stands for yet.
-    last: Option<(Key, i64)>,
+    last: Option<RepeatedPoint>,
 }
 
+/// The point before, and how many equal ones the store had that no source's stands for yet.
+pub(super) type RepeatedPoint = (Key, i64);
+
 /// What tells one measurement from another: its metric, unit, labels, time, span and value.
-type Key = (String, String, String, i64, Option<i64>, Amount);
+pub(super) type Key = (String, String, String, i64, Option<i64>, Amount);
 
 impl<'db> PointTarget<'db> {
-    pub(super) fn new(db: &'db Connection) -> rusqlite::Result<Self> {
+    pub(super) fn new(db: &'db Connection, last: Option<RepeatedPoint>) -> rusqlite::Result<Self> {
         Ok(Self {
             db,
             batch: None,
             find: db.prepare(
                 "SELECT count(*) FROM _point WHERE time = ?1 AND series = ?2 AND span_id IS ?3 AND value = ?4",
             )?,
-            last: None,
+            last,
         })
     }
 
@@ -80,10 +82,10 @@ impl<'db> PointTarget<'db> {
     }
 
     /// Writes what the transaction stored; the caller commits.
-    pub(super) fn finish(&mut self) -> rusqlite::Result<()> {
-        match self.batch.take() {
-            Some(batch) => batch.finish().map(drop),
-            None => Ok(()),
+    pub(super) fn finish(self) -> rusqlite::Result<Option<RepeatedPoint>> {
+        if let Some(batch) = self.batch {
+            batch.finish()?;
         }
+        Ok(self.last)
     }
 }

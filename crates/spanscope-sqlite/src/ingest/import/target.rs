@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use rusqlite::{Connection, Statement};
+use rusqlite::{Connection, Statement, Transaction, TransactionBehavior};
 use serde_json::Value;
-use spanscope_model::{Attributes, Timestamp, TraceId};
+use spanscope_model::{Attributes, StoreError, StoreErrorKind, Timestamp, TraceId};
 
-use super::points::PointTarget;
+use super::points::{PointTarget, RepeatedPoint};
 use super::record::{Group, ImportReport, InEvent, InPoint, InSpan, Place};
+use crate::file::Failure;
 use crate::file::callsites::callsite_row;
+use crate::file::open_file::OpenFile;
 use crate::file::processes::{add_copied, tenant_row};
 use crate::file::rows::Indexed;
 use crate::file::rows::{EventRow, RowWriter, SpanRow};
@@ -16,30 +18,71 @@ use crate::file::runs;
 use crate::file::traces::Owner;
 
 /// Records of a transaction, more or less: a trace is never cut.
-const BATCH: u64 = 5_000;
+pub(super) const BATCH: u64 = 5_000;
 
-/// The store that an import writes into.
-pub(super) struct Target<'db> {
+/// What an import knows from one transaction to the next.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// The file that the rows are of, and when the import began.
+    began: Option<(u64, i64)>,
+    places: HashMap<Place, i64>,
+    /// A process stands for each service of a tenant of the source.
+    services: HashMap<(i64, String), i64>,
+    /// The latest start of all that was imported.
+    latest: i64,
+    point: Option<RepeatedPoint>,
+    pub(super) done: ImportReport,
+}
+
+/// Stores what of these groups is not there yet, in one transaction.
+pub(super) fn store(file: &mut OpenFile, known: &mut Known, groups: &[Group]) -> Result<(), Failure> {
+    let now = Timestamp::now().as_nanos();
+    let (generation, now) = *known.began.get_or_insert((file.generation(), now));
+    if generation != file.generation() {
+        return Err(Failure::Store(replaced(file)));
+    }
+    let transaction = Transaction::new_unchecked(&file.db, TransactionBehavior::Immediate)?;
+    let mut target = Target::begin(&transaction, known, now)?;
+    for group in groups {
+        target.store(group)?;
+    }
+    let latest = target.finish()?;
+    transaction.commit()?;
+    if file.confirm().is_err() {
+        return Err(Failure::Store(replaced(file)));
+    }
+    if latest > now {
+        file.marks.committed(Some(latest), latest);
+    }
+    file.keep();
+    Ok(())
+}
+
+fn replaced(file: &OpenFile) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Unavailable,
+        format!(
+            "{} was deleted or replaced during the import: import again",
+            file.path().display()
+        ),
+    )
+}
+
+/// One transaction of an import.
+struct Target<'db> {
     db: &'db Connection,
+    known: &'db mut Known,
     statements: Statements<'db>,
     now: i64,
     keys: HashMap<String, i64>,
-    places: HashMap<Place, i64>,
     /// The tenant whose records are being stored.
     tenant: i64,
-    /// A process stands for each service of a tenant of the source.
-    services: HashMap<(i64, String), i64>,
     /// Records of each process that its account does not show yet.
     unaccounted: HashMap<i64, u64>,
-    in_batch: u64,
-    /// The latest start of all that was imported.
-    latest: i64,
-    /// The rows of the transaction that is open.
-    rows: Option<RowWriter<'db>>,
-    /// Traces that got spans in it.
+    rows: RowWriter<'db>,
+    /// Traces that got spans.
     grown: BTreeSet<i64>,
     points: PointTarget<'db>,
-    done: ImportReport,
 }
 
 struct Statements<'db> {
@@ -56,7 +99,7 @@ type SpanKey = (i64, Option<i64>);
 type EventKey = (i64, Option<i64>, String);
 
 impl<'db> Target<'db> {
-    pub(super) fn new(db: &'db Connection) -> rusqlite::Result<Self> {
+    fn begin(db: &'db Connection, known: &'db mut Known, now: i64) -> rusqlite::Result<Self> {
         let keys = db
             .prepare("SELECT key, id FROM _attr_key")?
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
@@ -64,150 +107,116 @@ impl<'db> Target<'db> {
         Ok(Self {
             db,
             statements: Statements::new(db)?,
-            now: Timestamp::now().as_nanos(),
+            now,
             keys,
-            places: HashMap::new(),
             tenant: 0,
-            services: HashMap::new(),
             unaccounted: HashMap::new(),
-            in_batch: 0,
-            latest: 0,
-            rows: None,
+            rows: RowWriter::begin(db, Owner::Copy(0))?,
             grown: BTreeSet::new(),
-            points: PointTarget::new(db)?,
-            done: ImportReport::default(),
+            points: PointTarget::new(db, known.point.take())?,
+            known,
         })
     }
 
-    /// Stores what of a trace is not there yet.
-    pub(super) fn store(&mut self, group: &Group) -> rusqlite::Result<()> {
-        if self.db.is_autocommit() {
-            self.db.execute_batch("BEGIN IMMEDIATE")?;
-        }
-        self.done.skipped += group.unusable;
+    fn store(&mut self, group: &Group) -> rusqlite::Result<()> {
+        self.known.done.skipped += group.unusable;
         self.tenant = tenant_row(self.db, &group.tenant)?;
-        let mut rows = match self.rows.take() {
-            Some(mut rows) => {
-                rows.set_owner(Owner::Copy(self.tenant))?;
-                rows
-            }
-            None => RowWriter::begin(self.db, Owner::Copy(self.tenant))?,
-        };
+        self.rows.set_owner(Owner::Copy(self.tenant))?;
         match &group.trace_id {
             Some(trace_id) => match trace_id.parse() {
-                Ok(trace_id) => self.store_trace(&mut rows, trace_id, group)?,
+                Ok(trace_id) => self.store_trace(trace_id, group),
                 // Only a foreign hand can have written an invalid id.
-                Err(_) => self.done.skipped += (group.spans.len() + group.events.len()) as u64,
+                Err(_) => {
+                    self.known.done.skipped += (group.spans.len() + group.events.len()) as u64;
+                    Ok(())
+                }
             },
             None => {
-                self.store_loose(&mut rows, &group.events)?;
-                self.store_points(&group.points)?;
+                self.store_loose(&group.events)?;
+                self.store_points(&group.points)
             }
         }
-        self.rows = Some(rows);
-        if self.in_batch >= BATCH {
-            self.commit()?;
-        }
-        Ok(())
     }
 
-    /// Ends the last transaction and says what was stored.
-    pub(super) fn finish(mut self) -> rusqlite::Result<ImportReport> {
-        self.commit()?;
-        self.db
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-        Ok(self.done)
-    }
-
-    fn commit(&mut self) -> rusqlite::Result<()> {
-        if self.db.is_autocommit() {
-            return Ok(());
-        }
-        if let Some(mut rows) = self.rows.take() {
-            rows.flush()?;
-            // Rows stored from here on may not begin before what was imported, so the marks must
-            // know about it.
-            // Of the whole import: a mark that a later transaction sets may not be earlier than one before.
-            self.latest = self.latest.max(rows.latest_time);
-            if self.latest > self.now {
-                rows.mark(self.latest)?;
-            }
+    /// Writes what is left, and returns the latest start of all that was imported.
+    fn finish(mut self) -> rusqlite::Result<i64> {
+        self.rows.flush()?;
+        // Rows stored from here on may not begin before what was imported, so the marks must
+        // know about it.
+        // Of the whole import: a mark that a later transaction sets may not be earlier than one before.
+        let latest = self.known.latest.max(self.rows.latest_time);
+        self.known.latest = latest;
+        if latest > self.now {
+            self.rows.mark(latest)?;
         }
         for trace in std::mem::take(&mut self.grown) {
             self.statements.update_trace.execute([trace])?;
             runs::find_again(self.db, trace)?;
         }
-        self.points.finish()?;
+        self.known.point = self.points.finish()?;
         for (process, records) in self.unaccounted.drain() {
             self.statements
                 .account
                 .execute((process, i64::try_from(records).unwrap_or(i64::MAX)))?;
         }
-        self.db.execute_batch("COMMIT")?;
-        self.in_batch = 0;
-        self.db
-            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+        Ok(latest)
     }
 
-    fn store_trace(
-        &mut self,
-        rows: &mut RowWriter<'db>,
-        trace_id: TraceId,
-        group: &Group,
-    ) -> rusqlite::Result<()> {
+    fn store_trace(&mut self, trace_id: TraceId, group: &Group) -> rusqlite::Result<()> {
         if group.spans.is_empty() && group.events.is_empty() {
             return Ok(());
         }
         // Two ids of a source can stand for one id of ours.
-        let was_met = rows.touched(trace_id).is_some();
-        let change = rows.change(trace_id)?;
+        let was_met = self.rows.touched(trace_id).is_some();
+        let change = self.rows.change(trace_id)?;
         let trace = change.row;
         let is_new = change.is_new && !was_met;
         change.created = change.created.or(group.created);
         let (mut seen, known_events): (HashSet<SpanKey>, HashSet<EventKey>) = if is_new {
             (HashSet::new(), HashSet::new())
         } else {
-            rows.flush_records()?;
+            self.rows.flush_records()?;
             (self.known_spans(trace)?, self.known_events(trace)?)
         };
-        let before = self.done.spans;
+        let before = self.known.done.spans;
         for span in &group.spans {
             if seen.insert((span.id, span.half)) {
-                rows.touch(
-                    trace_id,
-                    span.start,
-                    span.start.saturating_add(span.duration.unwrap_or(0)),
-                )?
-                .note_span(span.duration, span.status);
-                self.add_span(rows, trace, span)?;
+                self.rows
+                    .touch(
+                        trace_id,
+                        span.start,
+                        span.start.saturating_add(span.duration.unwrap_or(0)),
+                    )?
+                    .note_span(span.duration, span.status);
+                self.add_span(trace, span)?;
             } else {
-                self.done.skipped += 1;
+                self.known.done.skipped += 1;
             }
         }
         for event in &group.events {
             let key = (event.time, event.span, event.message.clone());
             if !known_events.is_empty() && known_events.contains(&key) {
-                self.done.skipped += 1;
+                self.known.done.skipped += 1;
             } else {
-                rows.touch_beside(trace_id, event.time)?;
-                self.add_event(rows, Some(trace), event)?;
+                self.rows.touch_beside(trace_id, event.time)?;
+                self.add_event(Some(trace), event)?;
             }
         }
-        if self.done.spans > before {
-            self.done.traces += 1;
+        if self.known.done.spans > before {
+            self.known.done.traces += 1;
             self.grown.insert(trace);
         }
         Ok(())
     }
 
-    fn store_loose(&mut self, rows: &mut RowWriter<'db>, events: &[InEvent]) -> rusqlite::Result<()> {
+    fn store_loose(&mut self, events: &[InEvent]) -> rusqlite::Result<()> {
         for event in events {
-            rows.flush_records()?;
+            self.rows.flush_records()?;
             let is_known = self.statements.loose_event.exists((event.time, &event.message))?;
             if is_known {
-                self.done.skipped += 1;
+                self.known.done.skipped += 1;
             } else {
-                self.add_event(rows, None, event)?;
+                self.add_event(None, event)?;
             }
         }
         Ok(())
@@ -217,10 +226,10 @@ impl<'db> Target<'db> {
         for point in points {
             let process = self.process(&point.service)?;
             if self.points.store(point, process, self.tenant)? {
-                self.done.points += 1;
+                self.known.done.points += 1;
                 self.count(process);
             } else {
-                self.done.skipped += 1;
+                self.known.done.skipped += 1;
             }
         }
         Ok(())
@@ -240,10 +249,10 @@ impl<'db> Target<'db> {
             .collect()
     }
 
-    fn add_span(&mut self, rows: &mut RowWriter<'db>, trace: i64, span: &InSpan) -> rusqlite::Result<()> {
+    fn add_span(&mut self, trace: i64, span: &InSpan) -> rusqlite::Result<()> {
         let process = self.process(&span.service)?;
         let callsite = self.place(&span.place)?;
-        let row = rows.new_span();
+        let row = self.rows.new_span();
         let span_row = SpanRow {
             callsite,
             name: span.name.as_deref(),
@@ -260,15 +269,15 @@ impl<'db> Target<'db> {
             category: span.category.as_deref(),
             half: span.half,
         };
-        rows.add_span(row, &span_row)?;
-        self.index(rows, row, &span.attributes)?;
-        self.done.spans += 1;
+        self.rows.add_span(row, &span_row)?;
+        self.index(row, &span.attributes)?;
+        self.known.done.spans += 1;
         self.count(process);
         Ok(())
     }
 
     /// Keeps the values of the attributes that are looked up by index.
-    fn index(&self, rows: &mut RowWriter<'db>, row: i64, attributes: &str) -> rusqlite::Result<()> {
+    fn index(&mut self, row: i64, attributes: &str) -> rusqlite::Result<()> {
         let is_there = |key: &String| attributes.contains(key.as_str());
         if !self.keys.keys().any(is_there) {
             return Ok(());
@@ -284,20 +293,15 @@ impl<'db> Target<'db> {
                 },
                 _ => continue,
             };
-            rows.index(*key, &value, row)?;
+            self.rows.index(*key, &value, row)?;
         }
         Ok(())
     }
 
-    fn add_event(
-        &mut self,
-        rows: &mut RowWriter<'db>,
-        trace: Option<i64>,
-        event: &InEvent,
-    ) -> rusqlite::Result<()> {
+    fn add_event(&mut self, trace: Option<i64>, event: &InEvent) -> rusqlite::Result<()> {
         let process = self.process(&event.service)?;
         let callsite = self.place(&event.place)?;
-        rows.add_event(&EventRow {
+        self.rows.add_event(&EventRow {
             callsite,
             time: event.time,
             trace,
@@ -310,33 +314,32 @@ impl<'db> Target<'db> {
             expires: event.expires,
             category: event.category.as_deref(),
         })?;
-        rows.latest_time = rows.latest_time.max(event.time);
-        self.done.events += 1;
+        self.rows.latest_time = self.rows.latest_time.max(event.time);
+        self.known.done.events += 1;
         self.count(process);
         Ok(())
     }
 
     fn count(&mut self, process: i64) {
         *self.unaccounted.entry(process).or_default() += 1;
-        self.in_batch += 1;
     }
 
     fn process(&mut self, service: &str) -> rusqlite::Result<i64> {
         let key = (self.tenant, service.to_owned());
-        if let Some(process) = self.services.get(&key) {
+        if let Some(process) = self.known.services.get(&key) {
             return Ok(*process);
         }
         let process = add_copied(self.db, service, self.tenant, self.now)?;
-        self.services.insert(key, process);
+        self.known.services.insert(key, process);
         Ok(process)
     }
 
     fn place(&mut self, place: &Place) -> rusqlite::Result<i64> {
-        if let Some(id) = self.places.get(place) {
+        if let Some(id) = self.known.places.get(place) {
             return Ok(*id);
         }
         let id = callsite_row(self.db, &place.name, &place.target, place.level, &place.category)?;
-        self.places.insert(place.clone(), id);
+        self.known.places.insert(place.clone(), id);
         Ok(id)
     }
 }

@@ -1,11 +1,9 @@
-//! The open file as the writer sees it: connection, caches, the write-ahead log's size, age and size of what is kept.
+//! What a layer knows of the open file, and the transactions that store its records.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use spanscope_core::capture::{Capture, FieldReader, Ticks};
 use spanscope_core::queue::Chunk;
@@ -19,12 +17,12 @@ use super::open_span::{OpenSpan, end_lost_span};
 use super::reading::Reading;
 use super::settings::WriterSettings;
 use super::tail::{SharedStats, Tail, TakenBack};
-use crate::file::bounds::{Bounds, Trouble};
-use crate::file::marks::Marks;
 use crate::file::open;
+use crate::file::open_file::OpenFile;
 use crate::file::processes::{add_program, write_account};
 use crate::file::rows::span_key;
 use crate::file::runs::{Found, Runs};
+use crate::file::trouble::Trouble;
 use crate::ingest::Overflows;
 use spanscope_core::queue::LayerStats;
 
@@ -42,8 +40,8 @@ pub(super) struct Written {
 }
 
 pub(super) struct Database {
-    bounds: Bounds,
-    db: Connection,
+    /// The file that this process is registered in; none before it is in the one that is open.
+    generation: Option<u64>,
     service_name: String,
     wanted_keys: Vec<String>,
     max_series: u64,
@@ -55,24 +53,20 @@ pub(super) struct Database {
     open_spans: HashMap<i64, OpenSpan>,
     /// Rows of `_attr_key`, in the order of `reading.indexed_keys`.
     indexed_rows: Vec<i64>,
-    marks: Marks,
     last_heartbeat: Instant,
     written: Option<LayerStats>,
-    /// The file is closed for the time of a fork.
-    is_let_go: bool,
 }
 
 impl Database {
-    pub(super) fn open(
+    /// Makes this process known to the file.
+    pub(super) fn begin(
         settings: &WriterSettings,
-        path: &Path,
-        tail_stats: Option<&SharedStats>,
+        file: &mut OpenFile,
+        tail_stats: Option<SharedStats>,
     ) -> Result<Self, StoreError> {
-        let tail = settings.tail.clone().zip(tail_stats.cloned());
-        let db = open::open_write(path)?;
+        let tail = settings.tail.clone().zip(tail_stats);
         let mut database = Self {
-            bounds: Bounds::new(path, settings.retention, settings.max_bytes),
-            db,
+            generation: None,
             service_name: settings.service_name.clone(),
             wanted_keys: settings.indexed_keys.clone(),
             max_series: settings.max_series,
@@ -82,45 +76,35 @@ impl Database {
             tail: tail.map(|(rule, stats)| Tail::new(rule, stats)),
             open_spans: HashMap::new(),
             indexed_rows: Vec::new(),
-            marks: Marks::default(),
             last_heartbeat: Instant::now(),
             written: None,
-            is_let_go: false,
         };
-        database.register().map_err(|error| {
-            StoreError::new(
-                spanscope_model::StoreErrorKind::Unavailable,
-                format!("{} can't be written: {}", path.display(), Trouble::from(error)),
-            )
-        })?;
+        database.ready(file).map_err(|trouble| file.error_of(&trouble))?;
         Ok(database)
     }
 
-    pub(super) fn store_name(&self) -> Result<String, StoreError> {
-        open::store_name(&self.db).map_err(|error| open::sql_error(self.path(), error))
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        self.bounds.path()
-    }
-
-    /// Makes this process known to the file, and the keys to index.
-    fn register(&mut self) -> rusqlite::Result<()> {
-        self.bounds.opened();
-        let tx = self
-            .db
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        self.process = add_program(&tx, &self.service_name)?;
+    /// Sees to it that the open file can be written and knows this process. What is known of the rows
+    /// of another file is forgotten, and only once this process has its row in the new one.
+    fn ready(&mut self, file: &mut OpenFile) -> Result<(), Trouble> {
+        file.ready()?;
+        if self.generation == Some(file.generation()) {
+            return Ok(());
+        }
+        self.reading.forget_rows();
+        self.open_spans.clear();
+        let tx = Transaction::new_unchecked(&file.db, TransactionBehavior::Immediate)?;
+        let process = add_program(&tx, &self.service_name)?;
         open::index_keys(&tx, &self.wanted_keys)?;
         tx.commit()?;
-        self.marks = Marks::load(&self.db)?;
-        self.load_indexed_keys()
+        self.load_indexed_keys(&file.db)?;
+        self.process = process;
+        self.written = None;
+        self.generation = Some(file.generation());
+        Ok(())
     }
 
-    fn load_indexed_keys(&mut self) -> rusqlite::Result<()> {
-        let mut statement = self
-            .db
-            .prepare_cached("SELECT id, key FROM _attr_key ORDER BY id")?;
+    fn load_indexed_keys(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        let mut statement = db.prepare_cached("SELECT id, key FROM _attr_key ORDER BY id")?;
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let rows: Vec<(i64, String)> = rows.collect::<rusqlite::Result<_>>()?;
         drop(statement);
@@ -152,35 +136,36 @@ impl Database {
     /// dropped. On an error nothing has changed, in the file or here, and the same call may be made again.
     pub(super) fn write(
         &mut self,
+        file: &mut OpenFile,
         chunks: &[Chunk],
         capture: &Capture,
         account: &LayerStats,
     ) -> Result<Written, Trouble> {
-        self.reopen_if_gone()?;
-        self.bounds.make_wal_room(&self.db)?;
-        let result = self.write_transaction(chunks, capture, account);
+        self.ready(file)?;
+        let result = self.write_transaction(file, chunks, capture, account);
         if result.is_err() {
             // Rows of callsites may have been rolled back with the rest.
             self.reading.forget_rows();
         }
-        Ok(result?)
+        result
     }
 
     fn write_transaction(
         &mut self,
+        file: &mut OpenFile,
         chunks: &[Chunk],
         capture: &Capture,
         account: &LayerStats,
-    ) -> rusqlite::Result<Written> {
-        let keys: i64 = self
+    ) -> Result<Written, Trouble> {
+        let keys: i64 = file
             .db
             .prepare_cached("SELECT COUNT(*) FROM _attr_key")?
             .query_row([], |row| row.get(0))?;
         if usize::try_from(keys).ok() != Some(self.indexed_rows.len()) {
-            self.load_indexed_keys()?; // another process has begun to index one more
+            self.load_indexed_keys(&file.db)?; // another process has begun to index one more
         }
         let records: usize = chunks.iter().map(|chunk| chunk.entries().len()).sum();
-        let tx = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
+        let tx = Transaction::new_unchecked(&file.db, TransactionBehavior::Immediate)?;
         let rows = &self.indexed_rows;
         let mut batch = Batch::begin(
             &tx,
@@ -192,7 +177,7 @@ impl Database {
             self.max_series,
         )?
         .following(self.tail.as_ref());
-        let mark = self.marks.due();
+        let mark = file.marks.due();
         if let Some(time) = mark {
             batch.mark(time)?;
         }
@@ -220,11 +205,12 @@ impl Database {
         after.dropped.sampled += written.sampled + written.taken_back;
         write_account(&tx, self.process, &after, false)?;
         tx.commit()?;
+        file.confirm()?;
         if let Some(tail) = &mut self.tail {
             tail.committed(outcome.undecided, &taken);
         }
         self.written = Some(after);
-        self.marks.committed(mark, outcome.latest_time);
+        file.marks.committed(mark, outcome.latest_time);
         self.open_spans.extend(outcome.opened);
         for ended in outcome.ended {
             self.open_spans.remove(&ended);
@@ -233,16 +219,16 @@ impl Database {
         Ok(written)
     }
 
-    /// What follows a written batch: the log's size and the file's.
-    pub(super) fn keep_bounds(&mut self) -> Result<(), Trouble> {
-        self.bounds.keep(&self.db)
-    }
-
-    /// What is to be done now and then: running spans, heartbeat, account, age.
-    pub(super) fn upkeep(&mut self, capture: &Capture, account: &LayerStats) -> Result<(), Trouble> {
-        self.reopen_if_gone()?;
+    /// What is to be done now and then: running spans, heartbeat, account.
+    pub(super) fn upkeep(
+        &mut self,
+        file: &mut OpenFile,
+        capture: &Capture,
+        account: &LayerStats,
+    ) -> Result<(), Trouble> {
+        self.ready(file)?;
         if !self.open_spans.is_empty() {
-            self.look_after_open_spans(capture)?;
+            self.look_after_open_spans(&file.db, capture)?;
         }
         let heartbeat = !self.open_spans.is_empty() && self.last_heartbeat.elapsed() >= HEARTBEAT;
         let changed = self.written.is_none_or(|written| {
@@ -251,15 +237,15 @@ impl Database {
         });
         if heartbeat || changed {
             self.last_heartbeat = Instant::now();
-            write_account(&self.db, self.process, account, false)?;
+            write_account(&file.db, self.process, account, false)?;
             self.written = Some(*account);
         }
-        self.bounds.upkeep(&self.db).map(drop)
+        Ok(())
     }
 
     /// Rows of running spans get the fields that came since. A span that is closed and whose end has not come within
     /// two looks lost its end in a full queue; its row is ended here, and says so.
-    fn look_after_open_spans(&mut self, capture: &Capture) -> Result<(), Trouble> {
+    fn look_after_open_spans(&mut self, db: &Connection, capture: &Capture) -> Result<(), Trouble> {
         let ids: Vec<Id> = self.open_spans.values().map(|span| span.id.clone()).collect();
         let keys: HashMap<u64, i64> = self
             .open_spans
@@ -316,7 +302,7 @@ impl Database {
         if lost.is_empty() && grown.is_empty() {
             return Ok(());
         }
-        let tx = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
+        let tx = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
         let mut runs = Runs::default();
         for (_, row, _, attributes, found) in &mut grown {
             let trace: Option<i64> = tx
@@ -346,41 +332,10 @@ impl Database {
         Ok(())
     }
 
-    /// Somebody deleted or replaced the file: what it held is theirs to lose, what comes now goes into a new one.
-    fn reopen_if_gone(&mut self) -> Result<(), Trouble> {
-        if !self.bounds.is_gone() {
-            if self.is_let_go {
-                self.db = open::open_write(self.bounds.path())?;
-                self.is_let_go = false;
-            }
-            return Ok(());
-        }
-        self.is_let_go = false;
-        self.db = open::open_write(self.bounds.path())?;
-        self.reading.forget_rows();
-        self.open_spans.clear();
-        self.register()?;
+    /// Writes the account and marks running spans as left behind.
+    pub(super) fn end(&mut self, file: &mut OpenFile, account: &LayerStats) -> Result<(), Trouble> {
+        self.ready(file)?;
+        write_account(&file.db, self.process, account, true)?;
         Ok(())
-    }
-
-    /// Closes the file before a fork. A child inherits what SQLite knows of its open files, but none of their locks: it
-    /// would write beside its parent, or wait for itself. The next use opens the file again.
-    pub(super) fn let_go(&mut self) {
-        self.bounds.let_go();
-        let Ok(nothing) = Connection::open_in_memory() else {
-            return;
-        };
-        let db = std::mem::replace(&mut self.db, nothing);
-        self.is_let_go = true;
-        // To copy the log into the file would keep the fork waiting.
-        let _ = db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
-        drop(db);
-    }
-
-    /// Leaves the file whole: account written, running spans marked as left behind, log copied in.
-    pub(super) fn close(&mut self, account: &LayerStats) -> Result<(), Trouble> {
-        self.reopen_if_gone()?;
-        write_account(&self.db, self.process, account, true)?;
-        self.bounds.close(&self.db)
     }
 }

@@ -12,14 +12,14 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use spanscope_core::capture::{Capture, Ticks};
 use spanscope_core::queue::Chunk;
 use spanscope_core::sync::lock;
 use spanscope_core::tail::{Settle, TailDecider, TailRule, TailStats, Verdict};
 use spanscope_model::TraceId;
 
-use crate::file::traces::sum_up_or_delete;
+use crate::file::traces::{Owner, sum_up_or_delete};
 
 /// Rows that one transaction takes back at most: so the write-ahead log grows in small steps.
 const ROWS: usize = 20_000;
@@ -198,11 +198,8 @@ fn delete_rows(
     in_file: &InFile,
     room: usize,
 ) -> rusqlite::Result<usize> {
-    let trace: Option<i64> = db
-        .prepare_cached("SELECT id FROM _trace WHERE trace_id = ?1")?
-        .query_row([trace_id.to_string()], |row| row.get(0))
-        .optional()?;
-    let Some(trace) = trace else {
+    // A sender may use the same id in another tenant.
+    let Some((trace, _)) = Owner::Local.find(db, trace_id)? else {
         return Ok(0); // retention was first
     };
     let limit = |room: usize| i64::try_from(room).unwrap_or(i64::MAX);

@@ -1,4 +1,5 @@
-//! Takes in what other programs send: a bounded queue, and one thread that writes.
+//! Takes in what other programs send: a bounded queue, and the prompt client of the writing thread
+//! that empties it.
 //!
 //! ```text
 //! store(records) -> rows, on the caller's thread -> queue -> one transaction of all that waits -> every caller is answered
@@ -21,12 +22,10 @@ mod totals;
 use std::collections::{HashSet, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, RwLock};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use spanscope_core::sync::{lock, read, wait_timeout_while, write};
-use spanscope_core::threads;
 use spanscope_model::{
     IngestReceipt, NewRecords, StoreError, StoreErrorKind, StoreFuture, Tenant, Timestamp,
 };
@@ -34,14 +33,18 @@ use spanscope_model::{
 use self::batch::Batch;
 use self::prepared::PreparedRecords;
 use self::state::State;
-use crate::file::bounds::{Bounds, Trouble};
-use crate::file::marks::Marks;
+use crate::file::bounds::Limits;
 use crate::file::open;
-use crate::ingest::{BATCH_BYTES, Overflows};
+use crate::file::open_file::OpenFile;
+use crate::file::trouble::Trouble;
+use crate::file::writer::{Client, FileWriter, Turn, Waker};
+use crate::ingest::Overflows;
 use crate::promise::{Promise, promised};
 
-/// The age of what is stored is looked at this often.
-const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+/// How long the drop of the intake waits for what is queued.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
+/// The keys that the file indexes are looked up this often.
+const KEYS_EVERY: Duration = Duration::from_secs(5);
 /// What is known of rows is forgotten this often, because another process may delete them.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
@@ -66,12 +69,15 @@ struct Job {
 struct Waiting {
     jobs: VecDeque<Job>,
     bytes: usize,
+    /// Nothing more is taken in.
     is_closed: bool,
+    /// What waited is written, and the thread has let go of it.
+    is_ended: bool,
 }
 
 struct Shared {
     waiting: Mutex<Waiting>,
-    changed: Condvar,
+    ended: Condvar,
     /// Keys that the file indexes.
     keys: RwLock<HashSet<String>>,
     settings: Settings,
@@ -82,7 +88,7 @@ struct Shared {
 /// The way into a file. Dropping it writes what waits.
 pub(crate) struct Intake {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    waker: Waker,
 }
 
 impl std::fmt::Debug for Intake {
@@ -92,29 +98,30 @@ impl std::fmt::Debug for Intake {
 }
 
 impl Intake {
-    /// Opens or makes the file and starts the thread.
+    /// Opens or makes the file and gives its thread the queue.
     pub(crate) fn open(path: &Path, settings: Settings) -> Result<Self, StoreError> {
-        let mut writer = Writer::open(path, &settings)?;
-        let name = open::store_name(&writer.db).map_err(|error| open::sql_error(path, error))?;
-        let shared = Arc::new(Shared {
-            waiting: Mutex::default(),
-            changed: Condvar::new(),
-            keys: RwLock::new(writer.state.keys.keys().cloned().collect()),
-            settings,
-            name,
-        });
-        let of_thread = Arc::clone(&shared);
-        let thread = threads::spawn("spanscope-intake", move || writer.run(&of_thread)).map_err(|error| {
-            StoreError::new(
-                StoreErrorKind::Unavailable,
-                "the writing thread could not be started",
-            )
-            .with_source(error)
+        let writer = FileWriter::open(path)?;
+        let waker = writer.waker();
+        let shared = writer.attach(move |file| {
+            let mut receiver = Receiver {
+                shared: Arc::new(Shared {
+                    waiting: Mutex::default(),
+                    ended: Condvar::new(),
+                    keys: RwLock::default(),
+                    settings,
+                    name: open::store_name(&file.db).map_err(|error| open::sql_error(file.path(), error))?,
+                }),
+                state: State::default(),
+                generation: None,
+                last_forgotten: Instant::now(),
+                last_keys: Instant::now(),
+                overflows: Overflows::default(),
+            };
+            receiver.ready(file).map_err(|trouble| file.error_of(&trouble))?;
+            let shared = Arc::clone(&receiver.shared);
+            Ok((receiver, shared))
         })?;
-        Ok(Self {
-            shared,
-            thread: Some(thread),
-        })
+        Ok(Self { shared, waker })
     }
 
     /// Gives records to the thread. The answer comes when they are committed.
@@ -158,7 +165,7 @@ impl Intake {
         waiting.bytes += bytes;
         waiting.jobs.push_back(Job { prepared, promise });
         drop(waiting);
-        self.shared.changed.notify_one();
+        self.waker.wake_prompt();
         Box::pin(answer)
     }
 
@@ -178,91 +185,118 @@ impl Intake {
 impl Drop for Intake {
     fn drop(&mut self) {
         lock(&self.shared.waiting).is_closed = true;
-        self.shared.changed.notify_one();
-        if let Some(thread) = self.thread.take() {
-            // A panic there has answered its callers already.
-            let _ = thread.join();
-        }
+        self.waker.wake_prompt();
+        let waiting = lock(&self.shared.waiting);
+        drop(wait_timeout_while(
+            &self.shared.ended,
+            waiting,
+            CLOSE_TIMEOUT,
+            |waiting| !waiting.is_ended,
+        ));
     }
 }
 
-/// The thread's own.
-struct Writer {
-    db: Connection,
-    bounds: Bounds,
+/// The writing thread's end of the queue.
+struct Receiver {
+    shared: Arc<Shared>,
     state: State,
-    settings: Settings,
-    marks: Marks,
+    /// The file that `state` knows rows of.
+    generation: Option<u64>,
     last_forgotten: Instant,
+    last_keys: Instant,
     overflows: Overflows,
 }
 
-impl Writer {
-    fn open(path: &Path, settings: &Settings) -> Result<Self, StoreError> {
-        let db = open::open_write(path)?;
-        let mut writer = Self {
-            db,
-            bounds: Bounds::new(path, settings.retention, settings.max_bytes),
-            state: State::default(),
-            settings: settings.clone(),
-            marks: Marks::default(),
-            last_forgotten: Instant::now(),
-            overflows: Overflows::default(),
-        };
-        writer.begin().map_err(|error| open::sql_error(path, error))?;
-        Ok(writer)
+impl Client for Receiver {
+    fn limits(&self) -> Limits {
+        Limits {
+            retention: self.shared.settings.retention,
+            max_bytes: self.shared.settings.max_bytes,
+        }
     }
 
-    /// What is to be done with a file that has just been opened.
-    fn begin(&mut self) -> rusqlite::Result<()> {
+    fn interval(&self) -> Option<Duration> {
+        None
+    }
+
+    fn turn(&mut self, file: &mut OpenFile, _: &mut dyn FnMut(&mut OpenFile)) -> Turn {
+        let mut waiting = lock(&self.shared.waiting);
+        if waiting.jobs.is_empty() {
+            return if waiting.is_closed {
+                Turn::Ended
+            } else {
+                Turn::Done
+            };
+        }
+        let jobs = some_of(&mut waiting, file.batch_bytes());
+        drop(waiting);
+        let bytes: usize = jobs.iter().map(|job| job.prepared.bytes).sum();
+        self.write(file, jobs);
+        let mut waiting = lock(&self.shared.waiting);
+        waiting.bytes -= bytes;
+        if waiting.jobs.is_empty() && !waiting.is_closed {
+            Turn::Done
+        } else {
+            Turn::More
+        }
+    }
+
+    fn upkeep(&mut self, file: &mut OpenFile) {
+        if self.last_keys.elapsed() >= KEYS_EVERY {
+            self.last_keys = Instant::now();
+            // Another process may index more keys.
+            let result = self.load_keys(&file.db).map_err(Trouble::from);
+            file.note_keep(result.as_ref());
+        }
+    }
+
+    fn ended(&mut self) {
+        lock(&self.shared.waiting).is_ended = true;
+        self.shared.ended.notify_all();
+    }
+
+    fn panicked(&mut self) {
+        let mut waiting = lock(&self.shared.waiting);
+        waiting.is_closed = true;
+        waiting.is_ended = true;
+        // Their callers are answered by the drop.
+        let jobs = std::mem::take(&mut waiting.jobs);
+        drop(waiting);
+        drop(jobs);
+        self.shared.ended.notify_all();
+    }
+}
+
+impl Receiver {
+    /// Sees to it that the open file can be written and has the indexes that are wanted.
+    fn ready(&mut self, file: &mut OpenFile) -> Result<(), Trouble> {
+        file.ready()?;
+        if self.generation == Some(file.generation()) {
+            return Ok(());
+        }
         self.state.clear();
-        let tx = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
-        open::index_keys(&tx, &self.settings.indexed_keys)?;
+        let tx = Transaction::new_unchecked(&file.db, TransactionBehavior::Immediate)?;
+        open::index_keys(&tx, &self.shared.settings.indexed_keys)?;
         tx.commit()?;
-        self.marks = Marks::load(&self.db)?;
-        self.load_keys()
-    }
-
-    fn load_keys(&mut self) -> rusqlite::Result<()> {
-        self.state.keys = self
-            .db
-            .prepare_cached("SELECT key, id FROM _attr_key")?
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<rusqlite::Result<_>>()?;
+        self.load_keys(&file.db)?;
+        self.generation = Some(file.generation());
         Ok(())
     }
 
-    fn run(&mut self, shared: &Shared) {
-        let mut last_upkeep = Instant::now();
-        loop {
-            let jobs = {
-                let waiting = lock(&shared.waiting);
-                let mut waiting = wait_timeout_while(&shared.changed, waiting, UPKEEP_EVERY, |waiting| {
-                    waiting.jobs.is_empty() && !waiting.is_closed
-                });
-                if waiting.jobs.is_empty() && waiting.is_closed {
-                    break;
-                }
-                some_of(&mut waiting)
-            };
-            if !jobs.is_empty() {
-                let bytes: usize = jobs.iter().map(|job| job.prepared.bytes).sum();
-                self.write(jobs);
-                lock(&shared.waiting).bytes -= bytes;
-            }
-            if last_upkeep.elapsed() >= UPKEEP_EVERY {
-                last_upkeep = Instant::now();
-                self.upkeep(shared);
-            }
-        }
-        // The file is left whole; that it could not be is for the next one who opens it to mend.
-        let _ = self.bounds.close(&self.db);
+    fn load_keys(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        self.state.keys = db
+            .prepare_cached("SELECT key, id FROM _attr_key")?
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        *write(&self.shared.keys) = self.state.keys.keys().cloned().collect();
+        Ok(())
     }
 
     /// Writes jobs together, or where that fails each by itself, so that none suffers for another one.
-    fn write(&mut self, jobs: Vec<Job>) {
+    fn write(&mut self, file: &mut OpenFile, jobs: Vec<Job>) {
         let prepared: Vec<&PreparedRecords> = jobs.iter().map(|job| &job.prepared).collect();
-        match self.commit(&prepared) {
+        let result = self.commit(file, &prepared);
+        match result {
             Ok(taken) => {
                 for (job, taken) in jobs.into_iter().zip(taken) {
                     job.promise.keep(Ok(taken));
@@ -270,56 +304,69 @@ impl Writer {
             }
             Err(trouble) if jobs.len() == 1 || !trouble.is_of_records() => {
                 for job in jobs {
-                    job.promise.keep(Err(self.error_of(&trouble)));
+                    job.promise.keep(Err(file.error_of(&trouble)));
                 }
             }
             Err(_) => {
                 for job in jobs {
-                    let answer = self.commit(&[&job.prepared]);
+                    let answer = self.commit(file, &[&job.prepared]);
                     let answer = answer.map(|taken| taken.first().copied().unwrap_or_default());
                     job.promise
-                        .keep(answer.map_err(|trouble| self.error_of(&trouble)));
+                        .keep(answer.map_err(|trouble| file.error_of(&trouble)));
                 }
             }
         }
-        // A file that could not be kept within its bounds now is tried again with the next batch.
-        let _ = self.bounds.keep(&self.db);
+        file.keep();
     }
 
-    fn commit(&mut self, jobs: &[&PreparedRecords]) -> Result<Vec<IngestReceipt>, Trouble> {
-        if self.bounds.is_gone() {
-            self.db = open::open_write(self.bounds.path())?;
-            self.bounds.opened();
-            self.begin()?;
+    fn commit(
+        &mut self,
+        file: &mut OpenFile,
+        jobs: &[&PreparedRecords],
+    ) -> Result<Vec<IngestReceipt>, Trouble> {
+        let mut result = self.commit_once(file, jobs);
+        if matches!(result, Err(Trouble::Replaced)) {
+            result = self.commit_once(file, jobs);
         }
-        self.bounds.make_wal_room(&self.db)?;
+        file.note_write(result.as_ref());
+        result
+    }
+
+    fn commit_once(
+        &mut self,
+        file: &mut OpenFile,
+        jobs: &[&PreparedRecords],
+    ) -> Result<Vec<IngestReceipt>, Trouble> {
+        self.ready(file)?;
         if self.last_forgotten.elapsed() >= FORGET_EVERY {
             self.last_forgotten = Instant::now();
             self.state.clear();
         }
-        let result = self.transaction(jobs);
+        let result = self.transaction(file, jobs);
         if result.is_err() {
             self.state.clear();
         }
         let (taken, overflowed) = result?;
-        self.overflows.report(overflowed, self.settings.max_series);
+        self.overflows.report(overflowed, self.shared.settings.max_series);
         Ok(taken)
     }
 
     fn transaction(
         &mut self,
+        file: &mut OpenFile,
         jobs: &[&PreparedRecords],
-    ) -> rusqlite::Result<(Vec<IngestReceipt>, Vec<String>)> {
-        let tx = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
+    ) -> Result<(Vec<IngestReceipt>, Vec<String>), Trouble> {
+        let tx = Transaction::new_unchecked(&file.db, TransactionBehavior::Immediate)?;
         let now = Timestamp::now().as_nanos();
+        let settings = &self.shared.settings;
         let mut batch = Batch::begin(
             &tx,
             &mut self.state,
-            self.settings.max_series,
-            self.settings.max_value_len,
+            settings.max_series,
+            settings.max_value_len,
             now,
         )?;
-        let mark = self.marks.due();
+        let mark = file.marks.due();
         if let Some(time) = mark {
             batch.mark(time)?;
         }
@@ -329,36 +376,20 @@ impl Writer {
         }
         let overflowed = batch.finish()?;
         tx.commit()?;
+        file.confirm()?;
         // What begins later than it is stored is in `_given.ahead`, and pushes no mark ahead of the clock.
-        self.marks.committed(mark, 0);
+        file.marks.committed(mark, 0);
         Ok((taken, overflowed))
-    }
-
-    fn upkeep(&mut self, shared: &Shared) {
-        // Senders may have been forgotten, and another process may index more keys.
-        if self.bounds.upkeep(&self.db).unwrap_or(false) {
-            self.state.clear();
-        }
-        if self.load_keys().is_ok() {
-            *write(&shared.keys) = self.state.keys.keys().cloned().collect();
-        }
-    }
-
-    fn error_of(&self, trouble: &Trouble) -> StoreError {
-        StoreError::new(
-            StoreErrorKind::Unavailable,
-            format!("{} can't be written now: {trouble}", self.bounds.path().display()),
-        )
     }
 }
 
 /// Jobs for one transaction, the oldest first.
-fn some_of(waiting: &mut Waiting) -> Vec<Job> {
+fn some_of(waiting: &mut Waiting, batch_bytes: usize) -> Vec<Job> {
     let mut bytes = 0;
     let mut some = Vec::new();
     while let Some(job) = waiting.jobs.front() {
         bytes += job.prepared.bytes;
-        if !some.is_empty() && bytes > BATCH_BYTES {
+        if !some.is_empty() && bytes > batch_bytes {
             break;
         }
         some.extend(waiting.jobs.pop_front());

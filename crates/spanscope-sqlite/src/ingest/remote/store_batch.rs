@@ -29,6 +29,11 @@ impl Batch<'_> {
         self.rows.set_owner(owner)?;
         self.met.clear();
         if let Some(digest) = &prepared.digest {
+            // Two tenants may send the same, and each has sent it once.
+            let digest = match tenant {
+                0 => digest.to_vec(),
+                tenant => [&tenant.to_be_bytes(), &digest[..]].concat(),
+            };
             let is_new = self
                 .db
                 .prepare_cached("INSERT OR IGNORE INTO _batch (digest, time) VALUES (?1, ?2)")?

@@ -1,9 +1,14 @@
 //! What is stored, as SQL shows it.
 
-use spanscope_model::{Adds, IngestReceipt, SqlStore as _, TraceStore, UsageBy, UsageQuery, Value, block_on};
+use spanscope_model::{
+    Adds, IngestReceipt, Span, SpanStatus, SqlStore as _, TraceFilter, TraceStore, UsageBy, UsageQuery,
+    Value, block_on,
+};
 use spanscope_sqlite::SqliteStore;
 
 use crate::support::{span_id, trace_id};
+
+use spanscope_store_tests::made::{failed, running};
 
 use super::{ago, open, point, points, records, span, store, total};
 
@@ -136,4 +141,33 @@ fn a_text_that_sql_would_end_is_stored_whole() {
         Some("x\u{fffd}y\"\\\u{7f}é"),
         "SQL ends a text at NUL"
     );
+}
+
+#[test]
+fn a_span_that_fails_is_counted_once_as_its_end_says() {
+    let open = open();
+    let errors = |id| {
+        let trace = block_on(open.store.list_traces(TraceFilter::default())).unwrap();
+        let trace = trace
+            .into_iter()
+            .find(|trace| trace.trace.trace_id == trace_id(id));
+        trace.unwrap().error_count
+    };
+    for (id, status, expected) in [(1, SpanStatus::Error, 1), (2, SpanStatus::Ok, 0)] {
+        let end = failed(span(id, 1, 0, "task"));
+        let start = Span {
+            status: Some(SpanStatus::Error),
+            ..running(end.clone())
+        };
+        store(&open.store, records(vec![start]));
+        assert_eq!(errors(id), 1, "while it runs");
+        store(
+            &open.store,
+            records(vec![Span {
+                status: Some(status),
+                ..end
+            }]),
+        );
+        assert_eq!(errors(id), expected);
+    }
 }

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use spanscope_model::{LogFilter, Tenant, TraceFilter, TraceQuery, TraceStore, Value, block_on};
-use spanscope_sqlite::{SqliteLayer, SqliteStore};
+use spanscope_core::capture::SpanExt as _;
+use spanscope_model::{LogFilter, NewRecords, Tenant, TraceFilter, TraceQuery, TraceStore, Value, block_on};
+use spanscope_sqlite::{SqliteLayer, SqliteStore, TailRule};
 use spanscope_store_tests::tenants::give_two_tenants;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use super::{Open, open, total};
+use super::{Open, open, records, span, store, total};
 use crate::fixture::SqliteFile;
+use crate::support::{span_id, trace_id};
 
 /// The same ids in the stores of two tenants, and one trace that only one of them has.
 fn two_tenants() -> (Open, Arc<dyn TraceStore>, Arc<dyn TraceStore>) {
@@ -75,4 +77,42 @@ fn an_import_leaves_each_tenant_its_own() {
         let points = (traces > 0).then_some(Value::I64(1));
         assert_eq!(total(&*tenant, "jobs_total"), points);
     }
+}
+
+#[test]
+fn two_tenants_that_send_the_same_batch_have_each_sent_it() {
+    let open = open();
+    for tenant in ["acme", "other"] {
+        let of = open.store.for_tenant(&tenant.parse().unwrap());
+        let batch = NewRecords {
+            batch: Some(7),
+            ..records(vec![span(1, 1, 0, "the same")])
+        };
+        assert_eq!(store(&*of, batch.clone()).stored, 1, "{tenant}");
+        assert_eq!(store(&*of, batch).known, 1, "{tenant} again");
+        assert_eq!(block_on(of.list_traces(TraceFilter::default())).unwrap().len(), 1);
+    }
+}
+
+#[test]
+fn a_tail_rule_takes_back_its_own_trace_and_not_a_senders_of_the_same_id() {
+    let open = open();
+    let acme = open.store.for_tenant(&"acme".parse().unwrap());
+    store(&*acme, records(vec![span(7, 1, 0, "of acme")]));
+    let (layer, guard) = SqliteLayer::builder()
+        .tail(TailRule::new())
+        .open(open.store.path())
+        .unwrap();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        let root = tracing::info_span!("fine");
+        assert!(root.set_remote_parent(trace_id(7), span_id(170)));
+        root.in_scope(|| {
+            tracing::info_span!("step").in_scope(|| ());
+            // Written while it is not decided.
+            guard.flush(std::time::Duration::from_secs(30)).unwrap();
+        });
+    });
+    assert!(guard.shutdown());
+    let names = open.sql("SELECT name FROM spans");
+    assert_eq!(names, [["of acme"]]);
 }

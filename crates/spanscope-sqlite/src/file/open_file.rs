@@ -1,0 +1,158 @@
+//! The open file as its one writer has it: the connection, the bounds, the marks, and the report of
+//! trouble.
+//!
+//! Whoever writes calls [`prepare`](OpenFile::prepare) before a transaction and
+//! [`confirm`](OpenFile::confirm) after it: a file that somebody deletes or replaces meanwhile must
+//! never be taken for the one that was written.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+use spanscope_model::StoreError;
+
+use super::Failure;
+use super::bounds::Bounds;
+use super::marks::Marks;
+use super::open;
+use super::report::{Reports, Task};
+use super::trouble::Trouble;
+
+/// The records of one transaction take this many bytes at most, so that other processes get in and
+/// the write-ahead log grows in small steps.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
+
+/// A file that is open for writing.
+#[derive(Debug)]
+pub(crate) struct OpenFile {
+    pub(crate) db: Connection,
+    pub(crate) bounds: Bounds,
+    pub(crate) marks: Marks,
+    reports: Reports,
+    /// Grows whenever another file is opened, whose rows are others.
+    generation: u64,
+}
+
+impl OpenFile {
+    /// Opens or makes the file.
+    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+        let db = open::open_write(path)?;
+        let marks = Marks::load(&db).map_err(|error| open::sql_error(path, error))?;
+        Ok(Self {
+            bounds: Bounds::new(path),
+            db,
+            marks,
+            reports: Reports::default(),
+            generation: 0,
+        })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.bounds.path()
+    }
+
+    /// Tells the rows of this file from those of one that it replaced: a client that knows rows
+    /// forgets them when this number is another one.
+    pub(crate) const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// How many bytes of records one transaction takes.
+    pub(crate) fn batch_bytes(&self) -> usize {
+        self.bounds.batch_bytes().min(BATCH_BYTES)
+    }
+
+    /// Makes the file ready for a transaction: opens the one that is there now, and sees to room in
+    /// the write-ahead log.
+    pub(crate) fn prepare(&mut self) -> Result<(), Failure> {
+        let result = self.ready();
+        result.map_err(|trouble| self.failure_of(trouble))
+    }
+
+    fn failure_of(&self, trouble: Trouble) -> Failure {
+        match trouble {
+            Trouble::Sqlite(error) => Failure::Sql(error),
+            Trouble::Store(error) => Failure::Store(error),
+            trouble => Failure::Store(self.error_of(&trouble)),
+        }
+    }
+
+    /// As [`prepare`](Self::prepare), with the cause as the writer knows it.
+    pub(crate) fn ready(&mut self) -> Result<(), Trouble> {
+        if self.bounds.is_gone() {
+            self.reopen()?;
+        }
+        self.bounds.make_wal_room(&self.db)
+    }
+
+    /// Tells whether what was committed is in the file that the path leads to. Records that are not
+    /// are written again.
+    pub(crate) fn confirm(&self) -> Result<(), Trouble> {
+        match self.bounds.is_gone() {
+            true => Err(Trouble::Replaced),
+            false => Ok(()),
+        }
+    }
+
+    fn reopen(&mut self) -> Result<(), Trouble> {
+        self.reports
+            .note_replaced(self.bounds.path(), self.bounds.path().exists());
+        let db = open::open_write(self.bounds.path())?;
+        let marks = Marks::load(&db)?;
+        self.bounds.opened();
+        self.db = db;
+        self.marks = marks;
+        self.generation += 1;
+        Ok(())
+    }
+
+    /// Notes how the writing of records went.
+    pub(crate) fn note_write<T>(&mut self, result: Result<T, &Trouble>) {
+        self.reports.note(self.bounds.path(), Task::Write, result);
+    }
+
+    /// Notes how the looking after the file went.
+    pub(crate) fn note_keep<T>(&mut self, result: Result<T, &Trouble>) {
+        self.reports.note(self.bounds.path(), Task::Keep, result);
+    }
+
+    /// Keeps the file within its bounds after a batch.
+    pub(crate) fn keep(&mut self) {
+        let result = self.bounds.keep(&self.db);
+        self.note_keep(result.as_ref().map(drop));
+    }
+
+    /// What is to be done now and then.
+    pub(crate) fn upkeep(&mut self) {
+        let mut result = Ok(());
+        if self.bounds.is_gone() {
+            result = self.reopen();
+        }
+        let result = result.and_then(|()| self.bounds.upkeep(&self.db));
+        self.note_keep(result.as_ref().map(drop));
+    }
+
+    /// Copies the log into the file and cuts it. What a reader holds is copied later.
+    pub(crate) fn shrink_log(&mut self) -> Result<(), Failure> {
+        self.bounds
+            .close(&self.db)
+            .map_err(|trouble| self.failure_of(trouble))
+    }
+
+    /// Leaves the file whole: the log is copied in. Nothing may be written afterwards.
+    pub(crate) fn close(&mut self) {
+        let result = self.bounds.close(&self.db);
+        self.note_keep(result.as_ref().map(drop));
+        // With it the connection is closed, before anybody learns that the file is free.
+        if let Ok(nothing) = Connection::open_in_memory() {
+            self.db = nothing;
+        }
+    }
+
+    /// The trouble as a caller of the store sees it.
+    pub(crate) fn error_of(&self, trouble: &Trouble) -> StoreError {
+        StoreError::new(
+            spanscope_model::StoreErrorKind::Unavailable,
+            format!("{} can't be written now: {trouble}", self.path().display()),
+        )
+    }
+}

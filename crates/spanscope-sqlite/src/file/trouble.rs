@@ -1,0 +1,107 @@
+//! Why something was not written.
+
+use rusqlite::ErrorCode;
+use spanscope_model::StoreError;
+
+/// Why something was not written.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    Sqlite(rusqlite::Error),
+    Store(StoreError),
+    /// A reader holds a snapshot, so the write-ahead log can't be emptied.
+    WalHeld {
+        bytes: u64,
+    },
+    /// Another process is copying the write-ahead log, or holds the lock.
+    WalBusy,
+    /// The file was deleted or replaced while the records were written to it.
+    Replaced,
+}
+
+impl Trouble {
+    fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Sqlite(error) => error.sqlite_error_code(),
+            _ => None,
+        }
+    }
+
+    /// Whether it may be the records that can't be written, and not the file.
+    pub(crate) fn is_of_records(&self) -> bool {
+        let is_sqlite = matches!(self, Self::Sqlite(_));
+        is_sqlite
+            && !matches!(
+                self.code(),
+                Some(
+                    ErrorCode::DiskFull
+                        | ErrorCode::DatabaseBusy
+                        | ErrorCode::DatabaseLocked
+                        | ErrorCode::DatabaseCorrupt
+                        | ErrorCode::NotADatabase
+                        | ErrorCode::SystemIoFailure
+                        | ErrorCode::ReadOnly
+                        | ErrorCode::CannotOpen
+                )
+            )
+    }
+
+    /// What tells one cause from another, whatever the numbers in its message are.
+    pub(crate) fn cause(&self) -> &'static str {
+        match (self, self.code()) {
+            (Self::Store(_), _) => "open",
+            (Self::WalHeld { .. }, _) => "reader",
+            (Self::WalBusy, _) => "log",
+            (Self::Replaced, _) => "replaced",
+            (Self::Sqlite(_), Some(code)) => match code {
+                ErrorCode::DiskFull => "full",
+                ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => "locked",
+                ErrorCode::SystemIoFailure => "disk",
+                ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => "damaged",
+                ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied => "rights",
+                _ => "records",
+            },
+            (Self::Sqlite(_), None) => "records",
+        }
+    }
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sqlite(error) => match self.code() {
+                Some(ErrorCode::DiskFull) => write!(f, "the disk is full; make room on it"),
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                    write!(f, "another process holds it locked")
+                }
+                Some(ErrorCode::SystemIoFailure) => {
+                    write!(f, "the disk failed to read or write ({error}); check the disk")
+                }
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => write!(
+                    f,
+                    "it is damaged; move it away, or put a backup in its place with `spanscope restore`"
+                ),
+                _ => write!(f, "{error}"),
+            },
+            Self::Store(error) => write!(f, "{error}"),
+            Self::WalHeld { bytes } => write!(
+                f,
+                "a reader has kept a transaction open until the write-ahead log had {} MiB; end that reader",
+                bytes >> 20
+            ),
+            Self::WalBusy => write!(f, "another process copies the write-ahead log"),
+            Self::Replaced => write!(f, "it was deleted or replaced meanwhile"),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Trouble {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}

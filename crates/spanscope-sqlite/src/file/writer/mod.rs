@@ -1,0 +1,234 @@
+//! The one thread of a process that writes a file, whoever in the process wants something written.
+//!
+//! ```text
+//! layer's queue ---\                       one thread, one connection
+//! store(records) ---+--> wake, command --> prompt clients, then due clients, one change, upkeep
+//! import, cleanup --/
+//! ```
+//!
+//! [`FileWriter::open`] finds the thread of a file by the file's identity, or starts it. What is
+//! written for long is a [`Client`]; what is done once is a [`change`](FileWriter::change). A client
+//! that callers wait for is prompt: it gets a turn whenever it is woken, also between two batches of
+//! another client, so nobody waits for longer than a batch takes.
+//!
+//! Two connections of one process would wait for each other's lock by sleeping, keep the log's size
+//! each by itself, and take each other's checkpoints for readers.
+//!
+//! The thread knows nothing of what clients write. It must never wait for anything but the file.
+
+mod registry;
+mod thread;
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use spanscope_core::sync::{lock, wait_timeout_while};
+use spanscope_model::{StoreError, StoreErrorKind};
+
+use super::Failure;
+use super::bounds::Limits;
+use super::open_file::OpenFile;
+
+/// How long the last user of a file waits for the thread to leave it whole.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a client did with its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Nothing is left to do.
+    Done,
+    /// More waits, and can be done at once.
+    More,
+    /// The file could not be written; a pause before the next turn is in order.
+    Retry,
+    /// The client has ended and gets no further turn.
+    Ended,
+}
+
+/// Whoever writes a file for longer than one change.
+pub(crate) trait Client: Send {
+    /// The bounds that this client sets for the file.
+    fn limits(&self) -> Limits;
+
+    /// After which time it gets a turn without being woken. None for a prompt client, which gets one
+    /// whenever it is woken.
+    fn interval(&self) -> Option<Duration>;
+
+    /// Writes what waits. `between` is to be called between two batches: it gives prompt clients
+    /// their turns.
+    fn turn(&mut self, file: &mut OpenFile, between: &mut dyn FnMut(&mut OpenFile)) -> Turn;
+
+    /// What is to be done about once a second.
+    fn upkeep(&mut self, file: &mut OpenFile);
+
+    /// The last turn is over; if nobody else uses the file, it is closed by now.
+    fn ended(&mut self);
+
+    /// The thread ends by a panic.
+    fn panicked(&mut self);
+}
+
+type Change = Box<dyn FnOnce(&mut OpenFile) + Send>;
+type Attach = Box<dyn FnOnce(&mut OpenFile) -> Option<Box<dyn Client>> + Send>;
+
+/// What is asked of the thread, besides a look at its clients.
+enum Command {
+    /// Adds a client.
+    Attach(Attach),
+    /// Does something to the file once.
+    Change(Change),
+}
+
+#[derive(Default)]
+struct Mailbox {
+    commands: VecDeque<Command>,
+    /// Who may still send commands.
+    users: usize,
+    /// Clients of the thread.
+    clients: usize,
+    /// Nobody may join any more.
+    is_closing: bool,
+    /// The thread is done with the file.
+    is_closed: bool,
+}
+
+impl Mailbox {
+    const fn is_unused(&self) -> bool {
+        self.users == 0 && self.clients == 0
+    }
+}
+
+struct Shared {
+    mailbox: Mutex<Mailbox>,
+    changed: Condvar,
+    /// A prompt client is to be looked at.
+    prompt: AtomicBool,
+    /// Another client is to be looked at before its time.
+    urgent: AtomicBool,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// Sets a flag that the thread looks at. Only the first of many callers pays for the wake.
+    fn raise(&self, flag: &AtomicBool) {
+        if !flag.swap(true, Ordering::SeqCst) {
+            drop(lock(&self.mailbox));
+            self.changed.notify_all();
+        }
+    }
+
+    fn wait_until_closed(&self) {
+        let mailbox = lock(&self.mailbox);
+        drop(wait_timeout_while(
+            &self.changed,
+            mailbox,
+            CLOSE_TIMEOUT,
+            |mailbox| mailbox.is_unused() && !mailbox.is_closed,
+        ));
+    }
+}
+
+/// Wakes the thread of a file. It does not keep the thread.
+#[derive(Debug, Clone)]
+pub(crate) struct Waker(Arc<Shared>);
+
+impl Waker {
+    /// Has the prompt clients looked at now.
+    pub(crate) fn wake_prompt(&self) {
+        self.0.raise(&self.0.prompt);
+    }
+
+    /// Has the other clients looked at before their time.
+    pub(crate) fn wake_urgent(&self) {
+        self.0.raise(&self.0.urgent);
+    }
+}
+
+/// A user of the thread that writes a file. The thread ends when it has no user and no client left;
+/// the drop of the last user waits until the file is left whole.
+#[derive(Debug)]
+pub(crate) struct FileWriter(Arc<Shared>);
+
+impl FileWriter {
+    /// Opens or makes the file, or joins the thread of this process that has it open.
+    ///
+    /// # Errors
+    /// As [`open_write`](super::open::open_write), or the thread could not be started.
+    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+        registry::open(path).map(Self)
+    }
+
+    pub(crate) fn waker(&self) -> Waker {
+        Waker(Arc::clone(&self.0))
+    }
+
+    /// Makes a client on the thread and gives it turns from now on. Returns what `make` returns
+    /// besides the client.
+    pub(crate) fn attach<C: Client + 'static, T: Send + 'static>(
+        &self,
+        make: impl FnOnce(&mut OpenFile) -> Result<(C, T), StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.ask(|done| {
+            Command::Attach(Box::new(move |file| match make(file) {
+                Ok((client, result)) => {
+                    done(Ok(result));
+                    Some(Box::new(client))
+                }
+                Err(error) => {
+                    done(Err(error));
+                    None
+                }
+            }))
+        })
+    }
+
+    /// Changes the file on the thread, and waits for it. A change is short: what takes long is done
+    /// in several, so that others are served in between.
+    pub(crate) fn change<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut OpenFile) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.ask(|done| {
+            Command::Change(Box::new(move |file| {
+                let result = file.prepare().and_then(|()| change(file));
+                let path = file.path().to_path_buf();
+                done(result.map_err(|failure| failure.of(&path)));
+            }))
+        })
+    }
+
+    fn ask<T: Send + 'static>(
+        &self,
+        command: impl FnOnce(Box<dyn FnOnce(Result<T, StoreError>) + Send>) -> Command,
+    ) -> Result<T, StoreError> {
+        let (send, receive) = sync_channel(1);
+        let command = command(Box::new(move |result| {
+            let _ = send.send(result);
+        }));
+        lock(&self.0.mailbox).commands.push_back(command);
+        self.0.changed.notify_all();
+        receive.recv().unwrap_or_else(|_| {
+            Err(StoreError::new(
+                StoreErrorKind::Unavailable,
+                "the thread that writes the store has ended by a panic: please report this",
+            ))
+        })
+    }
+}
+
+impl Drop for FileWriter {
+    fn drop(&mut self) {
+        lock(&self.0.mailbox).users -= 1;
+        self.0.changed.notify_all();
+        self.0.wait_until_closed();
+    }
+}

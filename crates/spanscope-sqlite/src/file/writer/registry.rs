@@ -1,0 +1,88 @@
+//! Which files this process writes: one thread each, found by the file's identity.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, Weak};
+
+use spanscope_core::sync::lock;
+use spanscope_model::StoreError;
+
+use super::{Shared, thread};
+use crate::file::identity::file_id;
+use crate::file::open_file::OpenFile;
+
+/// The place of one file. Opening it may take long, and holds up nobody who opens another file.
+#[derive(Default)]
+struct Place {
+    opened: Mutex<Option<Opened>>,
+}
+
+struct Opened {
+    shared: Weak<Shared>,
+    /// A forked process has the memory of this one and none of its threads.
+    process: u32,
+}
+
+static PLACES: Mutex<Vec<(PathBuf, Arc<Place>)>> = Mutex::new(Vec::new());
+
+/// Joins the thread that has this file open, or opens it and starts one. The result counts as a
+/// user already.
+pub(super) fn open(path: &Path) -> Result<Arc<Shared>, StoreError> {
+    let path = absolute(path);
+    let place = place_of(&path);
+    let mut opened = lock(&place.opened);
+    if let Some(found) = opened.as_ref().and_then(Opened::join) {
+        return Ok(found);
+    }
+    let shared = thread::start(OpenFile::open(&path)?)?;
+    *opened = Some(Opened {
+        shared: Arc::downgrade(&shared),
+        process: std::process::id(),
+    });
+    Ok(shared)
+}
+
+impl Opened {
+    /// The running thread, with one user more.
+    fn join(&self) -> Option<Arc<Shared>> {
+        let shared = self
+            .shared
+            .upgrade()
+            .filter(|_| self.process == std::process::id())?;
+        let mut mailbox = lock(&shared.mailbox);
+        if mailbox.is_closing {
+            return None;
+        }
+        mailbox.users += 1;
+        drop(mailbox);
+        Some(shared)
+    }
+
+    fn is_over(&self) -> bool {
+        self.shared.strong_count() == 0 || self.process != std::process::id()
+    }
+}
+
+/// The place of a file, by the path under which it was opened or by what the path leads to now.
+fn place_of(path: &Path) -> Arc<Place> {
+    let id = file_id(path);
+    let mut places = lock(&PLACES);
+    places.retain(|(_, place)| {
+        // Of two owners one is opening it now.
+        Arc::strong_count(place) > 1
+            || lock(&place.opened)
+                .as_ref()
+                .is_some_and(|opened| !opened.is_over())
+    });
+    let is_same = |of: &Path| of == path || (id.is_some() && file_id(of) == id);
+    if let Some((_, place)) = places.iter().find(|(of, _)| is_same(of)) {
+        return Arc::clone(place);
+    }
+    let place = Arc::new(Place::default());
+    places.push((path.to_path_buf(), Arc::clone(&place)));
+    place
+}
+
+/// A relative path means another file once the program has changed its folder.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+}

@@ -1,0 +1,263 @@
+//! The thread itself: whose turn it is, and how it ends.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use spanscope_core::queue::{MAX_TIMEOUT, log_to_stderr};
+use spanscope_core::sync::{lock, wait_timeout_while};
+use spanscope_core::threads;
+use spanscope_model::{StoreError, StoreErrorKind};
+
+use super::{Client, Command, Mailbox, Shared, Turn};
+use crate::file::bounds::Limits;
+use crate::file::open_file::OpenFile;
+
+/// How often clients and the file are looked after.
+const UPKEEP_EVERY: Duration = Duration::from_secs(1);
+/// How long to wait before a file that could not be written is tried again.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
+
+/// A client that writes only when it is flushed names any time; this one is near enough to be added
+/// to a moment.
+const FAR: Duration = MAX_TIMEOUT;
+
+/// Starts the thread of an open file. The caller counts as its first user.
+pub(super) fn start(file: OpenFile) -> Result<Arc<Shared>, StoreError> {
+    let shared = Arc::new(Shared {
+        mailbox: Mutex::new(Mailbox {
+            users: 1,
+            ..Mailbox::default()
+        }),
+        changed: std::sync::Condvar::new(),
+        prompt: false.into(),
+        urgent: false.into(),
+    });
+    let mut thread = Thread {
+        file,
+        shared: Arc::clone(&shared),
+        prompt: Vec::new(),
+        others: Vec::new(),
+        next_turn: Instant::now(),
+        is_retrying: false,
+        next_upkeep: Instant::now() + UPKEEP_EVERY,
+    };
+    threads::spawn("spanscope-sqlite", move || {
+        if catch_unwind(AssertUnwindSafe(|| thread.run())).is_err() {
+            thread.panicked();
+        }
+    })
+    .map_err(|error| {
+        StoreError::new(
+            StoreErrorKind::Unavailable,
+            "the writing thread could not be started",
+        )
+        .with_source(error)
+    })?;
+    Ok(shared)
+}
+
+fn after(pause: Duration) -> Instant {
+    Instant::now() + pause.min(FAR)
+}
+
+type Clients = Vec<Box<dyn Client>>;
+
+struct Thread {
+    file: OpenFile,
+    shared: Arc<Shared>,
+    prompt: Clients,
+    /// Clients that write when their time comes.
+    others: Clients,
+    next_turn: Instant,
+    /// The next turn tries again what failed: nobody hastens it.
+    is_retrying: bool,
+    next_upkeep: Instant,
+}
+
+impl Thread {
+    fn run(&mut self) {
+        loop {
+            match self.next_command() {
+                Some(Command::Attach(make)) => self.attach(make),
+                Some(Command::Change(change)) => change(&mut self.file),
+                None => {}
+            }
+            if self.prompt_turns() || self.other_turns() {
+                return;
+            }
+            if Instant::now() >= self.next_upkeep {
+                self.next_upkeep = Instant::now() + UPKEEP_EVERY;
+                for client in self.prompt.iter_mut().chain(&mut self.others) {
+                    client.upkeep(&mut self.file);
+                }
+                self.file.upkeep();
+            }
+            if self.begin_end() {
+                self.end();
+                return;
+            }
+        }
+    }
+
+    /// Waits until there is something to do.
+    fn next_command(&mut self) -> Option<Command> {
+        let until = match self.others.is_empty() {
+            true => self.next_upkeep,
+            false => self.next_turn.min(self.next_upkeep),
+        };
+        let at_most = until.saturating_duration_since(Instant::now());
+        let is_urgent = || !self.is_retrying && self.shared.urgent.load(Ordering::SeqCst);
+        let mailbox = lock(&self.shared.mailbox);
+        let mut mailbox = wait_timeout_while(&self.shared.changed, mailbox, at_most, |mailbox| {
+            mailbox.commands.is_empty()
+                && !mailbox.is_unused()
+                && !self.shared.prompt.load(Ordering::SeqCst)
+                && !is_urgent()
+        });
+        mailbox.commands.pop_front()
+    }
+
+    fn attach(&mut self, make: super::Attach) {
+        // Before the client can be seen by its user, who may leave at once.
+        lock(&self.shared.mailbox).clients += 1;
+        match make(&mut self.file) {
+            Some(client) => {
+                match client.interval() {
+                    Some(interval) => {
+                        self.next_turn = match self.others.is_empty() {
+                            true => after(interval),
+                            false => self.next_turn.min(after(interval)),
+                        };
+                        self.others.push(client);
+                    }
+                    None => self.prompt.push(client),
+                }
+                self.set_limits();
+            }
+            None => lock(&self.shared.mailbox).clients -= 1,
+        }
+    }
+
+    /// The narrowest bounds that a client sets hold.
+    fn set_limits(&mut self) {
+        let clients = self.prompt.iter().chain(&self.others);
+        let limits = clients.map(|client| client.limits()).reduce(Limits::narrower);
+        self.file.bounds.set_limits(limits);
+    }
+
+    /// Gives each prompt client a turn if one was woken. Returns whether the thread is to end.
+    fn prompt_turns(&mut self) -> bool {
+        if !self.shared.prompt.swap(false, Ordering::SeqCst) {
+            return false;
+        }
+        let mut ended = Vec::new();
+        let mut place = 0;
+        while let Some(client) = self.prompt.get_mut(place) {
+            match client.turn(&mut self.file, &mut |_| {}) {
+                Turn::More => self.shared.prompt.store(true, Ordering::SeqCst),
+                Turn::Done | Turn::Retry => {}
+                Turn::Ended => {
+                    ended.push(self.prompt.remove(place));
+                    continue;
+                }
+            }
+            place += 1;
+        }
+        self.let_go(ended)
+    }
+
+    /// Gives each other client a turn if it is time. Returns whether the thread is to end.
+    fn other_turns(&mut self) -> bool {
+        let now = Instant::now();
+        let is_due = now >= self.next_turn;
+        let is_urgent = !self.is_retrying && self.shared.urgent.swap(false, Ordering::SeqCst);
+        if self.others.is_empty() || !(is_due || is_urgent) {
+            return false;
+        }
+        self.shared.urgent.store(false, Ordering::SeqCst);
+        self.is_retrying = false;
+        let mut ended = Vec::new();
+        let mut place = 0;
+        let mut pause = FAR;
+        while let Some(client) = self.others.get_mut(place) {
+            let (prompt, shared) = (&mut self.prompt, &self.shared);
+            let mut between = |file: &mut OpenFile| {
+                if shared.prompt.swap(false, Ordering::SeqCst) {
+                    for client in prompt.iter_mut() {
+                        // One that has ended says so again in its next turn.
+                        if client.turn(file, &mut |_| {}) != Turn::Done {
+                            shared.prompt.store(true, Ordering::SeqCst);
+                        }
+                    }
+                }
+            };
+            match client.turn(&mut self.file, &mut between) {
+                Turn::Done => pause = pause.min(client.interval().unwrap_or(FAR)),
+                Turn::More => pause = Duration::ZERO,
+                Turn::Retry => {
+                    self.is_retrying = true;
+                    pause = pause.min(RETRY_PAUSE);
+                }
+                Turn::Ended => {
+                    ended.push(self.others.remove(place));
+                    continue;
+                }
+            }
+            place += 1;
+        }
+        self.next_turn = after(pause);
+        self.let_go(ended)
+    }
+
+    /// Parts with clients that have ended; the file is closed first if nobody else uses it.
+    fn let_go(&mut self, mut ended: Clients) -> bool {
+        if ended.is_empty() {
+            return false;
+        }
+        self.set_limits();
+        let mut mailbox = lock(&self.shared.mailbox);
+        mailbox.clients -= ended.len();
+        drop(mailbox);
+        let is_over = self.begin_end();
+        if is_over {
+            self.end();
+        }
+        for client in &mut ended {
+            client.ended();
+        }
+        is_over
+    }
+
+    /// Closes the mailbox if nobody uses the file any more.
+    fn begin_end(&self) -> bool {
+        let mut mailbox = lock(&self.shared.mailbox);
+        mailbox.is_closing = mailbox.is_unused();
+        mailbox.is_closing
+    }
+
+    fn end(&mut self) {
+        self.file.close();
+        lock(&self.shared.mailbox).is_closed = true;
+        self.shared.changed.notify_all();
+    }
+
+    /// A mistake of ours: whoever waits is let go.
+    fn panicked(&mut self) {
+        let mut mailbox = lock(&self.shared.mailbox);
+        mailbox.is_closing = true;
+        mailbox.is_closed = true;
+        let commands = std::mem::take(&mut mailbox.commands);
+        drop(mailbox);
+        drop(commands);
+        self.shared.changed.notify_all();
+        for client in self.prompt.iter_mut().chain(&mut self.others) {
+            client.panicked();
+        }
+        log_to_stderr(format!(
+            "spanscope: the thread that writes {} has ended by a panic and takes nothing more; please report this",
+            self.file.path().display()
+        ));
+    }
+}

@@ -1,0 +1,148 @@
+//! A program for tests of what writes a file: `writer FILE share|record|receive`.
+//!
+//! It says `ready` on stdout when it has written first, goes on until its stdin is closed, and then
+//! says what became of its records.
+#![expect(clippy::unwrap_used, reason = "a test program fails by panicking")]
+
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use spanscope_model::{
+    NewRecords, NewSpan, SourceRecords, Span, SpanId, SpanState, SpanStatus, Timestamp, TraceId, TraceStore,
+    block_on,
+};
+use spanscope_sqlite::SqliteStore;
+use spanscope_tests::{PATIENCE, burst};
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let path = Path::new(&arguments[1]);
+    match arguments[2].as_str() {
+        "share" => share(path),
+        "record" => record(path),
+        "receive" => receive(path),
+        other => panic!("{other}"),
+    }
+}
+
+fn say(line: &str) {
+    println!("{line}");
+    std::io::stdout().flush().unwrap();
+}
+
+/// Whether stdin is still open, as a flag that another thread takes down.
+fn until_stdin_ends() -> Arc<AtomicBool> {
+    let goes_on = Arc::new(AtomicBool::new(true));
+    let of_thread = Arc::clone(&goes_on);
+    std::thread::spawn(move || {
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        of_thread.store(false, Ordering::SeqCst);
+    });
+    goes_on
+}
+
+fn init(path: &Path) -> spanscope::Guard {
+    spanscope::builder()
+        .sinks(&["sqlite"])
+        .unwrap()
+        .service_name("writer")
+        .sqlite_path(path)
+        .try_init()
+        .unwrap()
+}
+
+/// A span that a store is sent, in a trace of its own.
+fn sent(number: u64) -> NewRecords {
+    let trace_id = TraceId::from_bytes((u128::from(number) + 1).to_be_bytes()).unwrap();
+    let span_id = SpanId::from_bytes((number + 1).to_be_bytes()).unwrap();
+    let now = Timestamp::now();
+    let span = Span {
+        end_time: Some(now),
+        status: Some(SpanStatus::Ok),
+        state: SpanState::Ended,
+        ..Span::new(trace_id, span_id, "sent", now)
+    };
+    NewRecords {
+        sources: vec![SourceRecords {
+            spans: vec![NewSpan {
+                span,
+                events: Vec::new(),
+                expires: None,
+            }],
+            ..SourceRecords::default()
+        }],
+        ..NewRecords::default()
+    }
+}
+
+/// Writes one file in every way that a program has, and says how many threads write.
+fn share(path: &Path) {
+    let guard = init(path);
+    let store = SqliteStore::builder().open(path).unwrap();
+    let again = SqliteStore::builder().open(path).unwrap();
+    let other = path.with_file_name("other.db");
+    block_on(
+        SqliteStore::builder()
+            .open(&other)
+            .unwrap()
+            .store(sent(1_000_000)),
+    )
+    .unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| burst(500));
+        for (place, store) in [&store, &again].into_iter().enumerate() {
+            scope.spawn(move || {
+                for number in 0..100 {
+                    block_on(store.store(sent(place as u64 * 1_000 + number))).unwrap();
+                }
+            });
+        }
+        scope.spawn(|| SqliteStore::import(path, &other, |_, _| ()).unwrap());
+        scope.spawn(|| SqliteStore::cleanup(path, Duration::from_secs(3_600), false).unwrap());
+    });
+    guard.flush(PATIENCE).unwrap();
+    // The system keeps 15 bytes of a thread's name.
+    let writing = std::fs::read_dir("/proc/self/task")
+        .unwrap()
+        .filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok())
+        .filter(|name| ["spanscope-sqlit", "spanscope-intak"].contains(&name.trim()))
+        .count();
+    say(&format!("{writing} threads write"));
+    drop((store, again, guard));
+    say("ended");
+}
+
+/// Records a trace now and then.
+fn record(path: &Path) {
+    let guard = init(path);
+    let goes_on = until_stdin_ends();
+    burst(1);
+    guard.flush(PATIENCE).unwrap();
+    say("ready");
+    while goes_on.load(Ordering::SeqCst) {
+        burst(1);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    drop(guard);
+    say("ended");
+}
+
+/// Stores a span now and then, and says which were acknowledged.
+fn receive(path: &Path) {
+    let store = SqliteStore::builder().open(path).unwrap();
+    let goes_on = until_stdin_ends();
+    let mut number = 0;
+    while goes_on.load(Ordering::SeqCst) {
+        match block_on(store.store(sent(number))) {
+            Ok(_) => say(&format!("stored {number}")),
+            Err(error) => say(&format!("refused {number}: {error}")),
+        }
+        number += 1;
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    drop(store);
+    say("ended");
+}
