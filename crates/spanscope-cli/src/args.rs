@@ -140,6 +140,11 @@ Examples:
     /// Make a consistent copy of the store, also while programs write
     #[command(after_help = "Example:\n  spanscope backup traces-backup.db")]
     Backup(BackupArgs),
+    /// Put a backup in place of the store, also while programs write
+    ///
+    /// They go on in the new file. What the store held is lost.
+    #[command(after_help = "Example:\n  spanscope restore traces-backup.db")]
+    Restore(RestoreArgs),
     /// Follow what is being written, as the console shows it, until Ctrl-C
     #[command(after_help = "Examples:\n  spanscope tail\n  spanscope tail --severity warn --lines 20")]
     Tail(TailArgs),
@@ -512,6 +517,13 @@ pub(crate) struct CleanupArgs {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct BackupArgs {
     /// The file to write
+    pub(crate) file: PathBuf,
+}
+
+/// `restore`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RestoreArgs {
+    /// The backup
     pub(crate) file: PathBuf,
 }
 

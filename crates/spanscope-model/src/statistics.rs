@@ -94,8 +94,11 @@ pub struct Account {
     pub offered: u64,
     /// Records of these that were written, and not taken back by a tail rule since.
     pub stored: u64,
-    /// Records of these that were dropped, by cause; `offered = stored + dropped.total()` when all is flushed.
+    /// Records of these that were dropped, by cause; `offered = stored + dropped.total() + lost` when all is flushed.
     pub dropped: DropCounts,
+    /// Records that were on their way when their program was killed.
+    #[serde(default)]
+    pub lost: u64,
 }
 
 /// Spans of one name.
@@ -143,6 +146,7 @@ mod tests {
                 offered: 9,
                 stored: 9,
                 dropped: DropCounts::default(),
+                lost: 0,
             }),
             services: Vec::new(),
         };
@@ -150,7 +154,7 @@ mod tests {
         let whole = json!({
             "bytes": 70, "traces": 1, "spans": 2, "events": 3, "points": 4, "oldest": null, "newest": null,
             "file_bytes": 60, "wal_bytes": 10, "free_bytes": 5,
-            "offered": 9, "stored": 9, "dropped": dropped, "services": []
+            "offered": 9, "stored": 9, "dropped": dropped, "lost": 0, "services": []
         });
         assert_eq!(serde_json::to_value(&stats).unwrap(), whole);
         assert_eq!(serde_json::from_value::<StoreStats>(whole).unwrap(), stats);

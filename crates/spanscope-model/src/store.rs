@@ -188,11 +188,12 @@ pub trait TraceStore: Send + Sync {
     /// Unsupported, where the store was opened for reading.
     fn delete_runs_before(&self, before: Timestamp) -> StoreFuture<'_, u64>;
 
-    /// Returns once the store can answer questions, in front of all that wait; for those who watch
-    /// a server. By default it asks for [`latest`](Self::latest).
+    /// Returns once the store can answer questions, in front of all that wait, and can write where it
+    /// was opened for that; for those who watch a server. By default it asks for
+    /// [`latest`](Self::latest).
     ///
     /// # Errors
-    /// The store can't answer.
+    /// The store can't answer, or can't write.
     fn check(&self) -> StoreFuture<'_, ()> {
         Box::pin(async move { self.latest().await.map(drop) })
     }

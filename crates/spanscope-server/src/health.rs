@@ -18,8 +18,8 @@ struct Health {
     status: &'static str,
 }
 
-/// Answers `GET /health` with 200 as long as the process answers at all, and `GET /ready` with 200 if the store answers, else
-/// with the store's failure. They tell nothing of what is stored, so they need no token.
+/// Answers `GET /health` with 200 as long as the process answers at all, and `GET /ready` with 200 if the store can read and
+/// write, else with the store's failure. They tell nothing of what is stored, so they need no token.
 pub fn health_router(store: Arc<dyn TraceStore>) -> Router {
     api().into_router().with_state(store)
 }
@@ -37,7 +37,7 @@ pub(crate) fn api() -> Api<Arc<dyn TraceStore>> {
         .route(route("/health", "Whether the server answers."), async || {
             json(Health { status: "ok" }).await
         })
-        .route(route("/ready", "Whether its store answers."), ready)
+        .route(route("/ready", "Whether its store can read and write."), ready)
 }
 
 async fn ready(State(store): State<Arc<dyn TraceStore>>) -> Result<Response, ApiError> {

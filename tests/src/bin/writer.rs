@@ -140,6 +140,11 @@ fn receive(path: &Path) {
             Ok(_) => say(&format!("stored {number}")),
             Err(error) => say(&format!("refused {number}: {error}")),
         }
+        if number % 20 == 0
+            && let Err(error) = block_on(store.check())
+        {
+            say(&format!("not ready: {error}"));
+        }
         number += 1;
         std::thread::sleep(Duration::from_millis(5));
     }

@@ -262,6 +262,44 @@ fn a_full_disk_loses_nothing_that_was_stored_and_heals() {
 }
 
 #[test]
+fn a_small_disk_is_not_filled_by_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let mounted = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"])
+        .arg(folder.path())
+        .stderr(std::process::Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    if !mounted {
+        return spanscope_tests::skip("a tmpfs can't be mounted here");
+    }
+    let path = folder.path().join("trace_store.db");
+    let settings = SqliteLayer::builder()
+        .max_bytes(1 << 20)
+        .on_overflow(spanscope_sqlite::OverflowPolicy::Block);
+    let (dispatch, guard) = store_with(settings, &path);
+    let mut largest = 0;
+    for _ in 0..20 {
+        with_default(&dispatch, || burst(500));
+        guard.flush(PATIENCE).unwrap();
+        largest = largest.max(
+            fs::metadata(path.with_file_name("trace_store.db-wal"))
+                .unwrap()
+                .len(),
+        );
+    }
+    let stats = guard.stats();
+    assert_eq!(
+        (stats.stored, stats.dropped.total()),
+        (20 * 500 * RECORDS_A_TRACE, 0)
+    );
+    assert!(largest < 3 << 20, "{largest} bytes of log");
+    drop(guard);
+    let unmounted = Command::new("umount").arg("-l").arg(folder.path()).status();
+    assert!(unmounted.unwrap().success());
+}
+
+#[test]
 fn very_many_open_spans_are_kept_and_end_well() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");

@@ -7,6 +7,7 @@ mod capture;
 #[cfg(unix)]
 mod console;
 mod contract;
+mod drills;
 #[cfg(unix)]
 mod ends;
 mod faults;

@@ -8,6 +8,7 @@ mod export;
 mod import;
 mod logs;
 mod metrics;
+mod restore;
 mod run;
 mod runs;
 mod serve;
@@ -46,6 +47,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Import(args) => import::run(&file, &args),
         Command::Cleanup(args) => cleanup::run(&file, &args),
         Command::Backup(args) => backup::run(&file, &args),
+        Command::Restore(args) => restore::run(&file, &args),
         Command::Tail(args) => tail::run(&file, &args),
         Command::Serve(args) => serve::run(&file, &args),
         Command::Completions { shell } => completions::run(shell),

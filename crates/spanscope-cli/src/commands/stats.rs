@@ -101,13 +101,17 @@ fn records(account: &Account) -> String {
     let pending = account
         .offered
         .saturating_sub(account.stored)
-        .saturating_sub(dropped);
+        .saturating_sub(dropped)
+        .saturating_sub(account.lost);
     let mut text = format!(
         "{} offered = {} stored + {} dropped",
         grouped(account.offered),
         grouped(account.stored),
         grouped(dropped)
     );
+    if account.lost > 0 {
+        text.push_str(&format!(" + {} lost with their process", grouped(account.lost)));
+    }
     if pending > 0 {
         text.push_str(&format!(" + {} on their way", grouped(pending)));
     }

@@ -1,4 +1,4 @@
-//! `backup`, `cleanup`, `import`, `demo`.
+//! `backup`, `restore`, `cleanup`, `import`, `demo`.
 
 use crate::support::{Store, exists, said, spanscope};
 
@@ -16,6 +16,38 @@ fn a_backup_answers_like_the_store_and_overwrites_nothing() {
     );
     assert_eq!(there.out, store.out(&["traces", "--json"]));
     assert_ne!(store.run(&["backup", copy]).code, 0);
+}
+
+#[test]
+fn a_restored_backup_is_the_store() {
+    let store = Store::filled();
+    let before = store.out(&["traces", "--json"]);
+    let copy = store.file("copy.db");
+    let copy = copy.to_str().unwrap();
+    assert_eq!(store.run(&["backup", copy]).code, 0);
+    assert_eq!(store.run(&["cleanup", "--older-than", "0s"]).code, 0);
+    assert_ne!(store.out(&["traces", "--json"]), before);
+    let restored = store.run(&["restore", copy]);
+    assert_eq!(restored.code, 0, "{}", restored.err);
+    assert!(
+        restored.err.contains("put ") && restored.err.contains("in place of"),
+        "{}",
+        restored.err
+    );
+    assert_eq!(store.out(&["traces", "--json"]), before);
+    assert!(std::path::Path::new(copy).exists(), "a backup stays");
+    // What is no backup changes nothing.
+    assert_eq!(
+        store
+            .run(&["restore", store.file("nothing.db").to_str().unwrap()])
+            .code,
+        3
+    );
+    let notes = store.file("notes.txt");
+    std::fs::write(&notes, "not a database").unwrap();
+    assert_eq!(store.run(&["restore", notes.to_str().unwrap()]).code, 1);
+    assert_eq!(store.run(&["restore", store.path().to_str().unwrap()]).code, 1);
+    assert_eq!(store.out(&["traces", "--json"]), before);
 }
 
 #[test]

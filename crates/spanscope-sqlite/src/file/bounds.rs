@@ -9,21 +9,18 @@ use rusqlite::{Connection, ErrorCode};
 use spanscope_model::Timestamp;
 
 use super::checkpoint::Checkpointer;
-use super::identity::{FileId, file_id};
+use super::clock::ClockWatch;
+use super::identity::{FileId, LogId, beside, file_id};
+use super::shares::Shares;
 use super::trouble::Trouble;
 use super::{open, retention};
 
-/// From this size on the helper thread copies the write-ahead log into the file. Not less than what
-/// SQLite leaves of a log that is written from its start again (`journal_size_limit`), so that an
-/// idle file has none to copy.
-const WAL_HELP_BYTES: u64 = 24 * 1024 * 1024;
-/// The helper is asked again each time that the log has grown so much.
-const WAL_HELP_STEP: u64 = 8 * 1024 * 1024;
-/// What is left is copied by the writer once the log is this large.
-const WAL_CHECKPOINT_BYTES: u64 = 32 * 1024 * 1024;
-/// Beyond this nothing is written until a reader lets go. One transaction adds at most about 8 MiB,
-/// so the log stays under 64 MiB.
-const WAL_STOP_BYTES: u64 = 40 * 1024 * 1024;
+/// Once the log is this large, the writer copies it into the file. Less where the cap or the free
+/// space is small, see [`LogLimits`]. One transaction adds at most about 8 MiB, so the log stays under
+/// 64 MiB.
+const LOG_BYTES: u64 = 32 * 1024 * 1024;
+/// The least that a log takes before it is copied in: with less, each batch would wait for the disk.
+const LEAST_LOG_BYTES: u64 = 512 * 1024;
 /// How long readers are waited for that hold the log. A question is over by then.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The same once they were waited for in vain.
@@ -50,12 +47,55 @@ impl Limits {
     }
 }
 
+/// How large the write-ahead log may grow, by the file's cap and the room on the disk: a log that
+/// fills a disk can't be copied into a file that has to grow for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct LogLimits {
+    /// The writer copies it.
+    copy: u64,
+}
+
+impl LogLimits {
+    fn new(max_bytes: u64, room: u64) -> Self {
+        Self {
+            copy: LOG_BYTES.min(max_bytes / 4).min(room / 4).max(LEAST_LOG_BYTES),
+        }
+    }
+
+    /// From here on the helper thread copies it. More than what SQLite leaves of a log that is written
+    /// from its start again, so that an idle file has none to copy.
+    const fn help(self) -> u64 {
+        self.copy / 4 * 3
+    }
+
+    /// The helper is asked again each time that the log has grown by so much.
+    const fn help_step(self) -> u64 {
+        self.copy / 4
+    }
+
+    /// Beyond this nothing is written until a reader lets go.
+    const fn stop(self) -> u64 {
+        self.copy / 4 * 5
+    }
+
+    /// What SQLite leaves of a log that is written from its start again.
+    const fn kept(self) -> u64 {
+        self.copy / 2
+    }
+}
+
 /// The bounds of one file.
 #[derive(Debug)]
 pub(crate) struct Bounds {
     path: PathBuf,
     wal_path: PathBuf,
     file_id: Option<FileId>,
+    log_id: LogId,
+    /// The file's length and its pages when they were looked at last.
+    length: u64,
+    pages: i64,
+    /// Another program cut the file: nothing is written into it any more.
+    cut: Option<u64>,
     /// None while nobody writes records: an import and a cleanup delete nothing by themselves.
     limits: Option<Limits>,
     next_retention: Instant,
@@ -64,22 +104,32 @@ pub(crate) struct Bounds {
     helped_at: u64,
     /// A reader was waited for in vain.
     is_held: bool,
+    /// How much of a log the connection was told to keep.
+    kept: Option<u64>,
+    /// All that could be deleted is, and the file is still larger than its cap.
+    is_over_cap: bool,
+    clock: ClockWatch,
 }
 
 impl Bounds {
     /// The bounds of a file that has just been opened.
     pub(crate) fn new(path: &Path) -> Self {
-        let mut wal_path = path.as_os_str().to_owned();
-        wal_path.push("-wal");
         Self {
             path: path.to_path_buf(),
-            wal_path: wal_path.into(),
+            wal_path: beside(path, "-wal"),
             file_id: file_id(path),
+            log_id: LogId::of(path),
+            length: 0,
+            pages: 0,
+            cut: None,
             limits: None,
             next_retention: Instant::now() + FIRST_RETENTION,
             helper: None,
             helped_at: 0,
             is_held: false,
+            kept: None,
+            is_over_cap: false,
+            clock: ClockWatch::default(),
         }
     }
 
@@ -107,38 +157,92 @@ impl Bounds {
         self.file_id.is_some() && file_id(&self.path) != self.file_id
     }
 
+    /// The file is about to be opened anew, and the old one is closed: its log must not become the
+    /// new one's.
+    pub(crate) fn let_go(&mut self) {
+        self.helper = None;
+        self.log_id.remove(&self.path);
+    }
+
     /// The file was opened anew.
     pub(crate) fn opened(&mut self) {
-        self.file_id = file_id(&self.path);
-        self.helper = None;
-        self.helped_at = 0;
+        let (limits, clock) = (self.limits, self.clock);
+        *self = Self::new(&self.path);
+        (self.limits, self.clock) = (limits, clock);
+    }
+
+    /// Fails once another program has cut the file. Pages that are given back make it shorter too,
+    /// but then it has fewer of them.
+    pub(crate) fn check_length(&mut self, db: &Connection) -> Result<(), Trouble> {
+        let Ok(file) = fs::metadata(&self.path) else {
+            return Ok(());
+        };
+        if self.log_id == LogId::default() {
+            self.log_id = LogId::of(&self.path);
+        }
+        let bytes = file.len();
+        if let Some(bytes) = self.cut {
+            return Err(Trouble::Truncated { bytes });
+        }
+        if bytes != self.length {
+            let number = |name| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+            let pages = number("page_count")?;
+            let whole = u64::try_from(pages * number("page_size")?).unwrap_or(0);
+            let is_shorter = bytes < self.length && pages >= self.pages && bytes < whole;
+            let may_be_cut = is_shorter || bytes + self.wal_bytes() < whole;
+            // Another process may have made it shorter and let it grow again since the last look.
+            if bytes == 0 || (may_be_cut && is_damaged(&self.path)) {
+                self.cut = Some(bytes);
+                return Err(Trouble::Truncated { bytes });
+            }
+            (self.length, self.pages) = (bytes, pages);
+        }
+        Ok(())
     }
 
     /// What follows a written batch: the log's size and the file's.
     pub(crate) fn keep(&mut self, db: &Connection) -> Result<(), Trouble> {
         let bytes = self.wal_bytes();
-        if bytes > WAL_CHECKPOINT_BYTES {
+        let log = self.log_limits(bytes);
+        if self.kept != Some(log.kept()) {
+            db.pragma_update(None, "journal_size_limit", log.kept().cast_signed())?;
+            self.kept = Some(log.kept());
+        }
+        if bytes > log.copy {
             self.checkpoint(db, "PASSIVE", HELD_PATIENCE)?;
             self.helped_at = 0;
-        } else if bytes > WAL_HELP_BYTES {
-            self.help(bytes);
+        } else if bytes > log.help() {
+            self.help(bytes, log.help_step());
         } else {
             self.helped_at = 0;
         }
         self.keep_size(db)
     }
 
+    fn log_limits(&self, wal_bytes: u64) -> LogLimits {
+        let max_bytes = self.limits.map_or(u64::MAX, |limits| limits.max_bytes);
+        let room = free_bytes(&self.path).map_or(u64::MAX, |free| free.saturating_add(wal_bytes));
+        LogLimits::new(max_bytes, room)
+    }
+
+    /// Copies the log into the file and frees what it takes, where the disk is full.
+    pub(crate) fn empty_log(&mut self, db: &Connection) {
+        // A failure is what the next write fails by.
+        let _ = self.checkpoint(db, "TRUNCATE", HELD_PATIENCE);
+    }
+
     /// Has the helper copy the log while the next records are written.
-    fn help(&mut self, bytes: u64) {
+    fn help(&mut self, bytes: u64, step: u64) {
         if bytes < self.helped_at {
             self.helped_at = 0; // it is written from its start again
         }
-        if self.helped_at > 0 && bytes < self.helped_at + WAL_HELP_STEP {
+        if self.helped_at > 0 && bytes < self.helped_at + step {
             return;
         }
         self.helped_at = bytes;
         if self.helper.is_none() {
-            self.helper = Checkpointer::start(&self.path);
+            // It must be the same file: with the log of this one, another would be destroyed.
+            self.helper = Checkpointer::start(&self.path).filter(|_| !self.is_gone());
         }
         if let Some(helper) = &self.helper {
             helper.request();
@@ -149,6 +253,9 @@ impl Bounds {
     /// last one.
     pub(crate) fn close(&mut self, db: &Connection) -> Result<(), Trouble> {
         self.helper = None;
+        if self.cut.is_some() {
+            return Ok(());
+        }
         self.checkpoint(db, "TRUNCATE", HELD_PATIENCE).map(drop)
     }
 
@@ -157,7 +264,9 @@ impl Bounds {
         let Some(limits) = self.limits else { return Ok(()) };
         if Instant::now() >= self.next_retention {
             self.next_retention = Instant::now() + RETENTION_EVERY;
-            keep_age(db, limits.retention)?;
+            if !self.clock.has_jumped() {
+                keep_age(db, limits.retention)?;
+            }
             self.give_back(db)?;
         }
         Ok(())
@@ -174,28 +283,54 @@ impl Bounds {
         Ok(())
     }
 
-    /// Keeps the file under its cap: whole traces go, the oldest first.
+    /// How far ahead the clock has jumped since the last look, if it has.
+    pub(crate) fn watch_clock(&mut self) -> Option<Duration> {
+        self.clock.look(Timestamp::now().as_nanos(), Instant::now())
+    }
+
+    /// Keeps the file under its cap: whole traces go, the oldest first, of the tenant that has most.
     fn keep_size(&mut self, db: &Connection) -> Result<(), Trouble> {
-        // Under the cap by more than one transaction adds.
         let Some(limits) = self.limits else { return Ok(()) };
+        // Under the cap by more than one transaction adds.
         let limit = limits.max_bytes - limits.max_bytes / 8;
         let mut used = retention::used_bytes(db)?;
         if used <= limit {
+            self.is_over_cap = false;
             return Ok(());
         }
         let target = limit - limit / 10;
+        let mut shares = Shares::of(db)?;
         while used > target {
-            let deleted = retention::delete_oldest(db, 200)?;
-            if deleted.traces + deleted.events + deleted.points == 0 {
+            let tenant = shares.largest();
+            let deleted = retention::delete_oldest(db, 200, tenant)?;
+            let count = deleted.traces + deleted.events + deleted.points;
+            if count == 0 && tenant.is_none() {
                 break;
             }
-            used = retention::used_bytes(db)?;
-            if self.wal_bytes() > WAL_CHECKPOINT_BYTES {
+            let left = retention::used_bytes(db)?;
+            shares.shrink(tenant, used.saturating_sub(left), count == 0);
+            used = left;
+            let bytes = self.wal_bytes();
+            if bytes > self.log_limits(bytes).copy {
                 self.checkpoint(db, "PASSIVE", HELD_PATIENCE)?;
                 self.make_wal_room(db)?;
             }
         }
+        self.is_over_cap = used > limits.max_bytes;
         Ok(())
+    }
+
+    /// Fails while the file is larger than its cap and nothing is left to delete.
+    pub(crate) fn check_cap(&mut self, db: &Connection) -> Result<(), Trouble> {
+        if self.is_over_cap {
+            self.keep_size(db)?;
+        }
+        match self.is_over_cap {
+            true => Err(Trouble::OverCap {
+                bytes: self.limits.map_or(0, |limits| limits.max_bytes),
+            }),
+            false => Ok(()),
+        }
     }
 
     fn wal_bytes(&self) -> u64 {
@@ -209,7 +344,8 @@ impl Bounds {
     /// until all that were there are gone: no new one can hold the log meanwhile, because what is
     /// copied is read from the file.
     pub(crate) fn make_wal_room(&mut self, db: &Connection) -> Result<(), Trouble> {
-        if self.wal_bytes() < WAL_STOP_BYTES {
+        let bytes = self.wal_bytes();
+        if bytes < LEAST_LOG_BYTES || bytes < self.log_limits(bytes).stop() {
             self.is_held = false;
             return Ok(());
         }
@@ -277,4 +413,42 @@ fn keep_age(db: &Connection, retention: Duration) -> Result<(), Trouble> {
         }
     }
     Ok(())
+}
+
+/// Whether pages of the file are missing. A connection that has just been opened has none in memory.
+fn is_damaged(path: &Path) -> bool {
+    let Ok(db) = open::open_any(path) else { return true };
+    let check = db.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+    check.map_or(true, |answer| answer != "ok")
+}
+
+/// Free space of the disk that a file is on. None where it can't be told.
+fn free_bytes(path: &Path) -> Option<u64> {
+    #[cfg(unix)]
+    {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let disk = rustix::fs::statvfs(folder.unwrap_or(Path::new("."))).ok()?;
+        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_follows_the_cap_and_the_room_on_the_disk() {
+        const MIB: u64 = 1024 * 1024;
+        assert_eq!(LogLimits::new(1024 * MIB, u64::MAX).copy, 32 * MIB);
+        assert_eq!(LogLimits::new(16 * MIB, u64::MAX).copy, 4 * MIB);
+        assert_eq!(LogLimits::new(1024 * MIB, 8 * MIB).copy, 2 * MIB);
+        assert_eq!(LogLimits::new(MIB, 8 * MIB).copy, LEAST_LOG_BYTES);
+        let log = LogLimits::new(u64::MAX, u64::MAX);
+        assert!(log.kept() < log.help() && log.help() < log.copy && log.copy < log.stop());
+    }
 }

@@ -1,6 +1,8 @@
-//! Tells a file from another one that was put in its place under the same name.
+//! Tells a file from another one that was put in its place under the same name, and removes the log
+//! that such a replacement leaves behind.
 
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
 /// Device and inode.
 pub(crate) type FileId = (u64, u64);
@@ -18,4 +20,51 @@ pub(crate) fn file_id(path: &Path) -> Option<FileId> {
         let _ = path;
         None
     }
+}
+
+/// The file beside the store that SQLite calls so.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// The log of an open file: `-wal` and `-shm`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct LogId([Option<FileId>; 2]);
+
+const LOG: [&str; 2] = ["-wal", "-shm"];
+
+impl LogId {
+    pub(crate) fn of(path: &Path) -> Self {
+        Self(LOG.map(|suffix| file_id(&beside(path, suffix))))
+    }
+
+    /// Removes this log where it still has its names. SQLite would copy it into whatever file has been
+    /// put in the place of the one that it belongs to.
+    pub(crate) fn remove(self, path: &Path) {
+        // So that no other process removes the log that the next one makes.
+        let _lock = lock_folder(path);
+        self.remove_unlocked(path);
+    }
+
+    /// As [`remove`](Self::remove), for whoever holds the folder.
+    pub(crate) fn remove_unlocked(self, path: &Path) {
+        for (suffix, id) in LOG.into_iter().zip(self.0) {
+            let name = beside(path, suffix);
+            if id.is_some() && file_id(&name) == id {
+                // What can't be removed is found again by the next try.
+                let _ = std::fs::remove_file(name);
+            }
+        }
+    }
+}
+
+/// Holds the folder of a file against others who replace it; released by the drop. None where a folder
+/// can't be locked.
+pub(crate) fn lock_folder(path: &Path) -> Option<File> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = File::open(folder.unwrap_or(Path::new("."))).ok()?;
+    folder.lock().ok()?;
+    Some(folder)
 }

@@ -102,8 +102,8 @@ pub(crate) fn open_read(path: &Path) -> Result<Connection, StoreError> {
         }
         Identity::Described => return Err(described(path)),
     }
-    db.pragma_update(None, "mmap_size", 1_i64 << 30)
-        .and_then(|()| db.pragma_update(None, "query_only", true))
+    // No mmap: whoever cuts the file would end this process by a signal.
+    db.pragma_update(None, "query_only", true)
         .map_err(|error| sql_error(path, error))?;
     Ok(db)
 }
@@ -304,7 +304,7 @@ pub(crate) fn sql_error(path: &Path, error: rusqlite::Error) -> StoreError {
         ),
         Some(ErrorCode::DatabaseCorrupt) => (
             StoreErrorKind::Unusable,
-            format!("{file} is damaged: move it away, or put a backup in its place"),
+            format!("{file} is damaged: move it away, or put a backup in its place with `spanscope restore`"),
         ),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => (
             StoreErrorKind::Unavailable,

@@ -30,6 +30,10 @@ pub(crate) struct OpenFile {
     reports: Reports,
     /// Grows whenever another file is opened, whose rows are others.
     generation: u64,
+    /// Why nothing can be written now.
+    trouble: Option<String>,
+    /// It is because the disk is full.
+    is_full: bool,
 }
 
 impl OpenFile {
@@ -38,11 +42,17 @@ impl OpenFile {
         let db = open::open_write(path)?;
         let marks = Marks::load(&db).map_err(|error| open::sql_error(path, error))?;
         Ok(Self {
-            bounds: Bounds::new(path),
+            bounds: {
+                let mut bounds = Bounds::new(path);
+                bounds.watch_clock(); // what the clock says from now on is compared with this
+                bounds
+            },
             db,
             marks,
             reports: Reports::default(),
             generation: 0,
+            trouble: None,
+            is_full: false,
         })
     }
 
@@ -81,7 +91,17 @@ impl OpenFile {
         if self.bounds.is_gone() {
             self.reopen()?;
         }
+        self.bounds.check_length(&self.db)?;
+        if self.is_full {
+            self.bounds.empty_log(&self.db);
+        }
+        self.bounds.check_cap(&self.db)?;
         self.bounds.make_wal_room(&self.db)
+    }
+
+    /// Why nothing can be written now; none while all is well.
+    pub(crate) fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
     }
 
     /// Tells whether what was committed is in the file that the path leads to. Records that are not
@@ -96,6 +116,10 @@ impl OpenFile {
     fn reopen(&mut self) -> Result<(), Trouble> {
         self.reports
             .note_replaced(self.bounds.path(), self.bounds.path().exists());
+        // Before the new file is opened, which would begin by copying the old one's log into it.
+        // SQLite neither copies nor removes a log whose file is gone.
+        self.db = Connection::open_in_memory()?;
+        self.bounds.let_go();
         let db = open::open_write(self.bounds.path())?;
         let marks = Marks::load(&db)?;
         self.bounds.opened();
@@ -107,11 +131,27 @@ impl OpenFile {
 
     /// Notes how the writing of records went.
     pub(crate) fn note_write<T>(&mut self, result: Result<T, &Trouble>) {
+        if matches!(result, Err(Trouble::Replaced)) {
+            return; // which is reported when the new one is opened
+        }
+        self.trouble = match &result {
+            Ok(_) => None,
+            // Others can be written.
+            Err(trouble) if trouble.is_of_records() => None,
+            Err(trouble) => Some(trouble.to_string()),
+        };
+        self.is_full = matches!(&result, Err(trouble) if trouble.is_full());
         self.reports.note(self.bounds.path(), Task::Write, result);
     }
 
     /// Notes how the looking after the file went.
     pub(crate) fn note_keep<T>(&mut self, result: Result<T, &Trouble>) {
+        if matches!(
+            result,
+            Err(Trouble::Replaced | Trouble::WalHeld { .. } | Trouble::WalBusy)
+        ) {
+            return; // what can't be written is reported by who writes it
+        }
         self.reports.note(self.bounds.path(), Task::Keep, result);
     }
 
@@ -121,14 +161,34 @@ impl OpenFile {
         self.note_keep(result.as_ref().map(drop));
     }
 
-    /// What is to be done now and then.
+    /// What is to be done now and then. A file that could not be written is tried, so that its
+    /// recovery is noticed without anything to write.
     pub(crate) fn upkeep(&mut self) {
-        let mut result = Ok(());
-        if self.bounds.is_gone() {
-            result = self.reopen();
+        let result = match self.trouble.is_some() || self.bounds.is_gone() {
+            true => self.probe(),
+            false => self.bounds.check_length(&self.db),
+        };
+        if result.is_err() || self.trouble.is_some() {
+            self.note_write(result.as_ref());
         }
-        let result = result.and_then(|()| self.bounds.upkeep(&self.db));
-        self.note_keep(result.as_ref().map(drop));
+        if let Some(jump) = self.bounds.watch_clock() {
+            self.reports.note_clock(self.bounds.path(), jump);
+        }
+        if result.is_ok() {
+            let result = self.bounds.upkeep(&self.db);
+            self.note_keep(result.as_ref().map(drop));
+        }
+    }
+
+    /// Writes a page and changes nothing. SQLite writes nothing where a value stays as it was.
+    fn probe(&mut self) -> Result<(), Trouble> {
+        self.ready()?;
+        self.db
+            .execute_batch("BEGIN IMMEDIATE; UPDATE _given SET ahead = ahead + 1; UPDATE _given SET ahead = ahead - 1; COMMIT")
+            .inspect_err(|_| {
+                let _ = self.db.execute_batch("ROLLBACK");
+            })?;
+        self.confirm()
     }
 
     /// Copies the log into the file and cuts it. What a reader holds is copied later.
@@ -149,7 +209,7 @@ impl OpenFile {
     }
 
     /// The trouble as a caller of the store sees it.
-    pub(crate) fn error_of(&self, trouble: &Trouble) -> StoreError {
+    pub(crate) fn error_of(&self, trouble: impl std::fmt::Display) -> StoreError {
         StoreError::new(
             spanscope_model::StoreErrorKind::Unavailable,
             format!("{} can't be written now: {trouble}", self.path().display()),

@@ -97,6 +97,16 @@ impl Reports {
         }
     }
 
+    /// Reports that the clock has jumped.
+    pub(crate) fn note_clock(&self, path: &Path, jump: Duration) {
+        log_to_stderr(format!(
+            "spanscope: the clock has jumped {} s ahead: for an hour nothing in {} is deleted by its age, unless the clock goes \
+             back",
+            jump.as_secs(),
+            path.display()
+        ));
+    }
+
     /// Reports that the file is another one than before.
     pub(crate) fn note_replaced(&mut self, path: &Path, is_there: bool) {
         let now = Instant::now();

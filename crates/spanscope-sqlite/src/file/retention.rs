@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use spanscope_model::Timestamp;
 
 use super::{schema, series};
@@ -52,11 +52,18 @@ pub(crate) fn delete_older_than(
 ) -> rusqlite::Result<CleanupReport> {
     let now = Timestamp::now();
     let mut deleted = CleanupReport::default();
-    let traces = rowids(
+    let mut traces = rowids(
         db,
-        "SELECT id FROM _trace WHERE start < ?1 AND end < ?1 AND (expires IS NULL OR expires <= ?2) ORDER BY start LIMIT ?3",
+        "SELECT id FROM _trace WHERE start < ?1 AND (end < ?1 OR (end > ?2 AND created < ?1))
+         AND (expires IS NULL OR expires <= ?2) ORDER BY start LIMIT ?3",
         (cutoff.as_nanos(), now.as_nanos(), sql_count(max_traces)),
     )?;
+    // What is dated ahead goes by when it was stored: else it would stay until its date.
+    traces.extend(rowids(
+        db,
+        "SELECT id FROM _trace WHERE start > ?2 AND created < ?1 AND (expires IS NULL OR expires <= ?2) LIMIT ?3",
+        (cutoff.as_nanos(), now.as_nanos(), sql_count(max_traces)),
+    )?);
     deleted += delete_traces(db, &traces, now)?;
     deleted.events += chunks(db, |db| {
         db.execute(
@@ -93,7 +100,10 @@ pub(crate) fn count_older_than(db: &Connection, cutoff: Timestamp) -> rusqlite::
     };
     // A trace with a time to live of its own goes by that, and no other.
     let gone = match schema::has_tenants(db)? {
-        true => "(CASE WHEN t.expires IS NULL THEN t.start < ?1 AND t.end < ?1 ELSE t.expires <= ?2 END)",
+        true => {
+            "(CASE WHEN t.expires IS NULL THEN (t.start < ?1 AND (t.end < ?1 OR (t.end > ?2 AND t.created < ?1)))
+                 OR (t.start > ?2 AND t.created < ?1) ELSE t.expires <= ?2 END)"
+        }
         false => "(t.start < ?1 AND t.end < ?1)",
     };
     // Both values have to be used by every statement.
@@ -200,54 +210,61 @@ pub(crate) fn forget(db: &Connection, now: Timestamp, retention: Duration) -> ru
 }
 
 /// Deletes the oldest traces, and the loose events and measurements up to where they began, whatever their age. Where no
-/// trace is left, the oldest loose events and measurements go.
-pub(crate) fn delete_oldest(db: &Connection, traces: usize) -> rusqlite::Result<CleanupReport> {
-    let oldest = rowids(
-        db,
-        "SELECT id FROM _trace ORDER BY start LIMIT ?1",
-        [sql_count(traces)],
-    )?;
-    let until: Option<i64> = match oldest.last() {
-        Some(last) => db
-            .query_row("SELECT start FROM _trace WHERE id = ?1", [last], |row| row.get(0))
-            .optional()?,
-        None => None,
-    };
+/// trace is left, the oldest loose events and measurements go. With a tenant, only that one's.
+///
+/// A trace that is dated ahead is as old as its row: it must not outlive those that are dated rightly.
+pub(crate) fn delete_oldest(
+    db: &Connection,
+    traces: usize,
+    tenant: Option<i64>,
+) -> rusqlite::Result<CleanupReport> {
+    let now = Timestamp::now().as_nanos();
+    // A number that no tenant has asks for all.
+    let whose = tenant.unwrap_or(-1);
+    let mut oldest: Vec<(i64, i64)> = db
+        .prepare(match tenant {
+            Some(_) => {
+                "SELECT start, id FROM _trace WHERE tenant = ?1 AND start <= ?2 ORDER BY start LIMIT ?3"
+            }
+            None => "SELECT start, id FROM _trace WHERE ?1 < 0 AND start <= ?2 ORDER BY start LIMIT ?3",
+        })?
+        .query_map((whose, now, sql_count(traces)), |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let ahead: Vec<(i64, i64)> = db
+        .prepare(
+            "SELECT MIN(created, ?2), id FROM _trace WHERE start > ?2 AND (?1 < 0 OR tenant = ?1) ORDER BY created, id LIMIT ?3",
+        )?
+        .query_map((whose, now, sql_count(traces)), |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    oldest.extend(ahead);
+    oldest.sort_unstable();
+    oldest.truncate(traces);
+    let until = oldest.last().map(|(time, _)| *time);
+    let oldest: Vec<i64> = oldest.into_iter().map(|(_, id)| id).collect();
     // No event outlives the cap: the time that counts as now is the end of all times.
     let mut deleted = delete_traces(db, &oldest, Timestamp::from_nanos(i64::MAX))?;
-    deleted.events += match until {
-        Some(until) => chunks(db, |db| {
-            db.execute(
-                "DELETE FROM _event WHERE id IN (SELECT id FROM _event WHERE trace IS NULL AND time <= ?1 LIMIT ?2)",
-                (until, sql_count(CHUNK)),
-            )
-        })?,
-        None => immediately(db, |db| {
-            db.execute(
-                "DELETE FROM _event WHERE id IN (SELECT id FROM _event WHERE trace IS NULL ORDER BY time LIMIT ?1)",
-                [sql_count(CHUNK)],
-            )
-        })
-        .map(|events| events as u64)?,
+    let is_theirs = match tenant {
+        Some(_) => "COALESCE((SELECT tenant FROM _process WHERE id = process), 0) = ?3",
+        None => "?3 < 0",
     };
-    deleted.points += match until {
-        Some(until) => chunks(db, |db| {
-            series::delete(
-                db,
-                "DELETE FROM _point WHERE id IN (SELECT id FROM _point WHERE time <= ?1 ORDER BY time LIMIT ?2) \
-                 RETURNING series, time",
-                (until, sql_count(CHUNK)),
-            )
-        })?,
-        None => immediately(db, |db| {
-            series::delete(
-                db,
-                "DELETE FROM _point WHERE id IN (SELECT id FROM _point ORDER BY time LIMIT ?1) RETURNING series, time",
-                [sql_count(CHUNK)],
-            )
-        })
-        .map(|points| points as u64)?,
-    };
+    let events = format!(
+        "DELETE FROM _event WHERE id IN (SELECT id FROM _event WHERE trace IS NULL AND time <= ?1 AND {is_theirs} \
+         ORDER BY time LIMIT ?2)"
+    );
+    let points = format!(
+        "DELETE FROM _point WHERE id IN (SELECT id FROM _point WHERE time <= ?1 AND {is_theirs} ORDER BY time LIMIT ?2) \
+         RETURNING series, time"
+    );
+    let values = (until.unwrap_or(i64::MAX), sql_count(CHUNK), whose);
+    if until.is_some() {
+        deleted.events += chunks(db, |db| db.execute(&events, values))?;
+        deleted.points += chunks(db, |db| series::delete(db, &points, values))?;
+    } else {
+        deleted.events += immediately(db, |db| db.execute(&events, values))? as u64;
+        deleted.points += immediately(db, |db| series::delete(db, &points, values))? as u64;
+    }
     Ok(deleted)
 }
 

@@ -16,6 +16,14 @@ pub(crate) enum Trouble {
     WalBusy,
     /// The file was deleted or replaced while the records were written to it.
     Replaced,
+    /// The file is larger than its cap, and nothing is left to delete.
+    OverCap {
+        bytes: u64,
+    },
+    /// Another program cut the file.
+    Truncated {
+        bytes: u64,
+    },
 }
 
 impl Trouble {
@@ -45,6 +53,11 @@ impl Trouble {
             )
     }
 
+    /// Whether the disk has no room.
+    pub(crate) fn is_full(&self) -> bool {
+        self.code() == Some(ErrorCode::DiskFull)
+    }
+
     /// What tells one cause from another, whatever the numbers in its message are.
     pub(crate) fn cause(&self) -> &'static str {
         match (self, self.code()) {
@@ -52,6 +65,8 @@ impl Trouble {
             (Self::WalHeld { .. }, _) => "reader",
             (Self::WalBusy, _) => "log",
             (Self::Replaced, _) => "replaced",
+            (Self::OverCap { .. }, _) => "cap",
+            (Self::Truncated { .. }, _) => "cut",
             (Self::Sqlite(_), Some(code)) => match code {
                 ErrorCode::DiskFull => "full",
                 ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => "locked",
@@ -90,6 +105,16 @@ impl std::fmt::Display for Trouble {
             ),
             Self::WalBusy => write!(f, "another process copies the write-ahead log"),
             Self::Replaced => write!(f, "it was deleted or replaced meanwhile"),
+            Self::OverCap { bytes } => write!(
+                f,
+                "it is larger than its cap of {} MiB, and what describes senders and metrics fills it; raise the cap",
+                bytes >> 20
+            ),
+            Self::Truncated { bytes } => write!(
+                f,
+                "another program has cut it to {bytes} bytes; put a backup in its place with `spanscope restore`, or \
+                 move it away"
+            ),
         }
     }
 }

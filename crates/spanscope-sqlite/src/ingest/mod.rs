@@ -10,19 +10,32 @@ use std::collections::HashSet;
 
 use spanscope_core::queue::log_to_stderr;
 
-/// Metrics that have got too many label sets. Each is reported once.
+/// Metrics that have got too many label sets, and tenants with too many senders. Each is reported once.
 #[derive(Debug, Default)]
-struct Overflows(HashSet<String>);
+struct Overflows {
+    metrics: HashSet<String>,
+    senders: bool,
+}
 
 impl Overflows {
+    fn report_senders(&mut self) {
+        if !std::mem::replace(&mut self.senders, true) {
+            log_to_stderr(
+                "spanscope: a tenant has more senders, or longer descriptions of them, than the file keeps apart: what further \
+                 ones send is stored under otel.resource.overflow=true"
+                    .to_owned(),
+            );
+        }
+    }
+
     fn report(&mut self, metrics: Vec<String>, max_series: u64) {
         for metric in metrics {
-            if !self.0.contains(&metric) {
+            if !self.metrics.contains(&metric) {
                 log_to_stderr(format!(
                     "spanscope: metric {metric:?} has more label sets than the {max_series} that are kept apart: what comes with \
                      others is stored under otel.metric.overflow=true"
                 ));
-                self.0.insert(metric);
+                self.metrics.insert(metric);
             }
         }
     }

@@ -13,6 +13,7 @@ use super::scan::{self, Pieces};
 use super::scope::Scope;
 use super::turn::Turn;
 use super::{Failure, matches, spans, stats, traces, tree};
+use crate::file::identity::{self, LogId};
 use crate::file::open::{open_read, sql_error};
 
 /// Connections that are kept open between questions.
@@ -34,20 +35,12 @@ pub(super) struct File {
     pub(super) idle: Mutex<Vec<(FileId, Connection)>>,
 }
 
-/// Tells a file from another one that was put in its place under the same name.
-pub(super) type FileId = Option<(u64, u64)>;
+/// Tells a file and its log from others that were put in their place under the same names: a file
+/// that was opened with the log of another one is read wrongly.
+pub(super) type FileId = (Option<identity::FileId>, LogId);
 
 pub(super) fn file_id(path: &Path) -> FileId {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = path;
-        None
-    }
+    (identity::file_id(path), LogId::of(path))
 }
 
 impl File {

@@ -19,6 +19,7 @@ mod logs;
 mod matches;
 mod metrics;
 mod opening;
+mod restore;
 mod row_cursor;
 mod rows;
 mod runs;
@@ -131,6 +132,21 @@ impl SqliteStore {
     /// Invalid input if the target exists: a backup overwrites nothing. Unavailable if it can't be written.
     pub fn backup(&self, to: impl AsRef<Path>, progress: impl FnMut(u64, u64)) -> Result<(), StoreError> {
         backup::copy(&open_read(self.path())?, to.as_ref(), progress)
+    }
+
+    /// Puts a copy of a backup in the place of the store at `path`, also while programs write it: they go on in the new
+    /// file, and what they acknowledge from then on is in it. What the old file held is lost. `progress` gets pages done and
+    /// pages in all.
+    ///
+    /// # Errors
+    /// Not found, or unusable, if the backup is no store or a damaged one; nothing is changed then. Unavailable if the
+    /// store's folder can't be written.
+    pub fn restore(
+        path: impl AsRef<Path>,
+        backup: impl AsRef<Path>,
+        progress: impl FnMut(u64, u64),
+    ) -> Result<(), StoreError> {
+        restore::run(path.as_ref(), backup.as_ref(), progress)
     }
 
     /// Deletes the traces that ended and the measurements that were made this long ago, what has expired, and gives the space back. With `dry_run` it only
@@ -322,6 +338,9 @@ impl TraceStore for SqliteStore {
     }
 
     fn check(&self) -> StoreFuture<'_, ()> {
+        if let Some(Err(error)) = self.intake.as_ref().map(|intake| intake.check()) {
+            return Box::pin(async { Err(error) });
+        }
         let (file, context) = (self.file.clone(), self.context.clone());
         self.lanes.ask_first(move |turn| {
             file.read(turn, &context, |db, _| {

@@ -26,7 +26,7 @@ pub(super) const SPAN_COLUMNS: &str = "s.id, s.callsite, s.name, s.start, s.dura
 pub(super) const SPAN_COLUMN_COUNT: usize = 14;
 
 /// A process that was seen within this time still runs.
-const SEEN_WITHIN_NANOS: i64 = 15_000_000_000;
+pub(super) const SEEN_WITHIN_NANOS: i64 = 15_000_000_000;
 
 /// The latest moment at which a process may have been seen last without being taken for dead.
 pub(super) fn alive_since() -> i64 {

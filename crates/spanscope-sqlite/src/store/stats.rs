@@ -12,6 +12,7 @@ use spanscope_model::{Account, DropCounts, FileStats, NameStats, ServiceStats, S
 
 use super::Failure;
 use super::builder::Sql;
+use super::rows::SEEN_WITHIN_NANOS;
 use super::scope::Scope;
 use super::spans::first_since;
 use crate::file::schema;
@@ -44,6 +45,13 @@ pub(super) fn store(db: &Connection, scope: Scope, path: &Path) -> Result<StoreS
         number(sql.add(&scope.of_processes()))
     };
     let services = services(db, scope)?;
+    let has_sampled = schema::has_sampled(db)?;
+    // A program that is alive says so while anything is on its way.
+    let lost = Sql::new("SELECT sum(p.offered - p.stored - p.dropped_queue_full - p.dropped_write_failed - p.dropped_shutdown")
+        .push(if has_sampled { " - p.dropped_sampled" } else { "" })
+        .push(") FROM _process p WHERE p.ended_at IS NULL AND p.pid <> 0 AND p.seen_at < ")
+        .bind(Timestamp::now().as_nanos() - SEEN_WITHIN_NANOS);
+    let lost = number(lost.add(&scope.of_processes()))?;
     Ok(StoreStats {
         bytes: file.map_or(0, |file| file.bytes + file.wal_bytes),
         traces: number(
@@ -69,11 +77,12 @@ pub(super) fn store(db: &Connection, scope: Scope, path: &Path) -> Result<StoreS
                 queue_full: account("dropped_queue_full")?,
                 write_failed: account("dropped_write_failed")?,
                 shutdown: account("dropped_shutdown")?,
-                sampled: match schema::has_sampled(db)? {
+                sampled: match has_sampled {
                     true => account("dropped_sampled")?,
                     false => 0,
                 },
             },
+            lost,
         }),
         services,
     })

@@ -95,7 +95,7 @@ fn watch(shared: &Mutex<State>, path: &Path) {
     /// Whoever has got an answer comes back for the next one; the thread outlives the time between.
     const PATIENCE: u32 = 40;
     let mut db: Option<Connection> = None;
-    let mut known: (FileId, Option<i64>) = (None, None);
+    let mut known: (FileId, Option<i64>) = (FileId::default(), None);
     let mut idle = 0;
     while idle <= PATIENCE {
         let id = file_id(path);

@@ -109,6 +109,8 @@ struct Shared {
     prompt: AtomicBool,
     /// Another client is to be looked at before its time.
     urgent: AtomicBool,
+    /// A forked process has the memory of this one and none of its threads.
+    process: u32,
 }
 
 impl std::fmt::Debug for Shared {
@@ -126,7 +128,14 @@ impl Shared {
         }
     }
 
+    fn has_thread(&self) -> bool {
+        self.process == std::process::id()
+    }
+
     fn wait_until_closed(&self) {
+        if !self.has_thread() {
+            return;
+        }
         let mailbox = lock(&self.mailbox);
         drop(wait_timeout_while(
             &self.changed,
@@ -142,6 +151,11 @@ impl Shared {
 pub(crate) struct Waker(Arc<Shared>);
 
 impl Waker {
+    /// Whether there is a thread to wake, and to wait for. A forked process has none.
+    pub(crate) fn has_thread(&self) -> bool {
+        self.0.has_thread()
+    }
+
     /// Has the prompt clients looked at now.
     pub(crate) fn wake_prompt(&self) {
         self.0.raise(&self.0.prompt);

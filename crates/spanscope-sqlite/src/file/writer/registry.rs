@@ -18,8 +18,6 @@ struct Place {
 
 struct Opened {
     shared: Weak<Shared>,
-    /// A forked process has the memory of this one and none of its threads.
-    process: u32,
 }
 
 static PLACES: Mutex<Vec<(PathBuf, Arc<Place>)>> = Mutex::new(Vec::new());
@@ -36,7 +34,6 @@ pub(super) fn open(path: &Path) -> Result<Arc<Shared>, StoreError> {
     let shared = thread::start(OpenFile::open(&path)?)?;
     *opened = Some(Opened {
         shared: Arc::downgrade(&shared),
-        process: std::process::id(),
     });
     Ok(shared)
 }
@@ -44,10 +41,7 @@ pub(super) fn open(path: &Path) -> Result<Arc<Shared>, StoreError> {
 impl Opened {
     /// The running thread, with one user more.
     fn join(&self) -> Option<Arc<Shared>> {
-        let shared = self
-            .shared
-            .upgrade()
-            .filter(|_| self.process == std::process::id())?;
+        let shared = self.shared.upgrade().filter(|shared| shared.has_thread())?;
         let mut mailbox = lock(&shared.mailbox);
         if mailbox.is_closing {
             return None;
@@ -58,7 +52,7 @@ impl Opened {
     }
 
     fn is_over(&self) -> bool {
-        self.shared.strong_count() == 0 || self.process != std::process::id()
+        self.shared.upgrade().is_none_or(|shared| !shared.has_thread())
     }
 }
 

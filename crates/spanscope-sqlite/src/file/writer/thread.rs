@@ -33,6 +33,7 @@ pub(super) fn start(file: OpenFile) -> Result<Arc<Shared>, StoreError> {
         changed: std::sync::Condvar::new(),
         prompt: false.into(),
         urgent: false.into(),
+        process: std::process::id(),
     });
     let mut thread = Thread {
         file,
@@ -89,10 +90,10 @@ impl Thread {
             }
             if Instant::now() >= self.next_upkeep {
                 self.next_upkeep = Instant::now() + UPKEEP_EVERY;
+                self.file.upkeep();
                 for client in self.prompt.iter_mut().chain(&mut self.others) {
                     client.upkeep(&mut self.file);
                 }
-                self.file.upkeep();
             }
             if self.begin_end() {
                 self.end();

@@ -26,7 +26,7 @@ use crate::file::trouble::Trouble;
 use crate::ingest::Overflows;
 use spanscope_core::queue::LayerStats;
 
-/// How often a process with running spans says that it is alive. Readers take it for dead after three times this.
+/// How often a process with running spans, or with records on their way, says that it is alive. Readers take it for dead after three times this.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// What became of the records of a transaction.
@@ -230,7 +230,9 @@ impl Database {
         if !self.open_spans.is_empty() {
             self.look_after_open_spans(&file.db, capture)?;
         }
-        let heartbeat = !self.open_spans.is_empty() && self.last_heartbeat.elapsed() >= HEARTBEAT;
+        // What was on its way when the file was seen last counts as lost once the process is dead.
+        let waits = account.offered > account.stored + account.dropped.total();
+        let heartbeat = (waits || !self.open_spans.is_empty()) && self.last_heartbeat.elapsed() >= HEARTBEAT;
         let changed = self.written.is_none_or(|written| {
             (written.offered, written.dropped, written.stored)
                 != (account.offered, account.dropped, account.stored)

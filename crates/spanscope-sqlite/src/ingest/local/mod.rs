@@ -141,7 +141,7 @@ impl Client for Recorder {
     }
 
     fn upkeep(&mut self, file: &mut OpenFile) {
-        if self.troubled_since.is_some() {
+        if self.troubled_since.is_some() || file.trouble().is_some() {
             return;
         }
         if self.capture.has_left_out() {

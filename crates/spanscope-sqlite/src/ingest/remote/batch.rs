@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use rusqlite::{Connection, OptionalExtension, params};
 use spanscope_model::TraceId;
 
+use super::Settings;
 use super::prepared::{InEvent, Place};
 use super::state::{Account, Calls, Known, State};
 use crate::file::rows::{EventRow, RowWriter};
@@ -19,6 +20,14 @@ use crate::file::traces::Owner;
 /// worth that every such question looks at more rows.
 const MAX_AHEAD: i64 = 3_600_000_000_000;
 
+/// What a transaction had more of than the file keeps apart.
+pub(super) struct Overflow {
+    /// Metrics with too many label sets.
+    pub(super) metrics: Vec<String>,
+    /// A tenant has too many senders.
+    pub(super) senders: bool,
+}
+
 /// One transaction.
 pub(super) struct Batch<'a> {
     pub(super) db: &'a Connection,
@@ -27,6 +36,10 @@ pub(super) struct Batch<'a> {
     points: Option<Points<'a>>,
     max_series: u64,
     pub(super) max_value_len: usize,
+    /// How many bytes describe the senders of one tenant.
+    pub(super) max_sender_bytes: usize,
+    pub(super) has_too_many_senders: bool,
+    retention: i64,
     /// Spans that this transaction has met, by the row of their trace and their key.
     pub(super) met: HashMap<(i64, i64), Known>,
     pub(super) accounts: HashMap<i64, Account>,
@@ -41,8 +54,7 @@ impl<'a> Batch<'a> {
     pub(super) fn begin(
         db: &'a Connection,
         state: &'a mut State,
-        max_series: u64,
-        max_value_len: usize,
+        settings: &Settings,
         now: i64,
     ) -> rusqlite::Result<Self> {
         Ok(Self {
@@ -50,8 +62,11 @@ impl<'a> Batch<'a> {
             state,
             rows: RowWriter::begin(db, Owner::Anyone)?,
             points: None,
-            max_series,
-            max_value_len,
+            max_series: settings.max_series,
+            max_value_len: settings.max_value_len,
+            max_sender_bytes: usize::try_from(settings.max_bytes / 16).unwrap_or(usize::MAX),
+            has_too_many_senders: false,
+            retention: i64::try_from(settings.retention.as_nanos()).unwrap_or(i64::MAX),
             met: HashMap::new(),
             accounts: HashMap::new(),
             calls: Calls::default(),
@@ -94,6 +109,10 @@ impl<'a> Batch<'a> {
             None => None,
         };
         self.note_time(event.time);
+        let expires = match trace_id {
+            Some(_) => event.expires,
+            None => self.expiry(event.time, event.expires),
+        };
         // Many libraries name an event by its text, so names are no places here.
         let place = Place {
             name: String::new(),
@@ -111,7 +130,7 @@ impl<'a> Batch<'a> {
             name: (!name.is_empty()).then_some(name),
             message: &event.message,
             attributes: &event.attributes,
-            expires: event.expires,
+            expires,
             category: None,
         })?;
         Ok(())
@@ -125,6 +144,13 @@ impl<'a> Batch<'a> {
             .query_row(params![tenant, trace_id.to_string()], |row| row.get(0))
             .optional()?;
         Ok(found.and_then(|id| id.parse().ok()).unwrap_or(trace_id))
+    }
+
+    /// When something outside of traces goes: what is dated ahead goes by when it is stored, else it
+    /// would stay until its date.
+    pub(super) fn expiry(&self, time: i64, expires: Option<i64>) -> Option<i64> {
+        let is_ahead = time.saturating_sub(self.now) > MAX_AHEAD;
+        expires.or(is_ahead.then(|| self.now.saturating_add(self.retention)))
     }
 
     pub(super) fn note_time(&mut self, time: i64) {

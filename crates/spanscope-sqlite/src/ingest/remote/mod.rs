@@ -30,7 +30,7 @@ use spanscope_model::{
     IngestReceipt, NewRecords, StoreError, StoreErrorKind, StoreFuture, Tenant, Timestamp,
 };
 
-use self::batch::Batch;
+use self::batch::{Batch, Overflow};
 use self::prepared::PreparedRecords;
 use self::state::State;
 use crate::file::bounds::Limits;
@@ -83,6 +83,8 @@ struct Shared {
     settings: Settings,
     /// What the file calls itself.
     name: String,
+    /// Why nothing can be written now.
+    trouble: Mutex<Option<StoreError>>,
 }
 
 /// The way into a file. Dropping it writes what waits.
@@ -110,6 +112,7 @@ impl Intake {
                     keys: RwLock::default(),
                     settings,
                     name: open::store_name(&file.db).map_err(|error| open::sql_error(file.path(), error))?,
+                    trouble: Mutex::default(),
                 }),
                 state: State::default(),
                 generation: None,
@@ -154,7 +157,7 @@ impl Intake {
         }
         let (promise, answer) = promised();
         let mut waiting = lock(&self.shared.waiting);
-        if waiting.is_closed {
+        if waiting.is_closed || !self.waker.has_thread() {
             return Box::pin(async {
                 Err(StoreError::new(
                     StoreErrorKind::Unavailable,
@@ -167,6 +170,14 @@ impl Intake {
         drop(waiting);
         self.waker.wake_prompt();
         Box::pin(answer)
+    }
+
+    /// Whether records can be written now, as of the last second.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        match &*lock(&self.shared.trouble) {
+            None => Ok(()),
+            Some(trouble) => Err(StoreError::new(trouble.kind(), trouble.to_string())),
+        }
     }
 
     /// Whether so much more may wait. Records that are larger than the queue are taken when nothing else waits.
@@ -185,6 +196,9 @@ impl Intake {
 impl Drop for Intake {
     fn drop(&mut self) {
         lock(&self.shared.waiting).is_closed = true;
+        if !self.waker.has_thread() {
+            return;
+        }
         self.waker.wake_prompt();
         let waiting = lock(&self.shared.waiting);
         drop(wait_timeout_while(
@@ -242,6 +256,10 @@ impl Client for Receiver {
     }
 
     fn upkeep(&mut self, file: &mut OpenFile) {
+        self.note_trouble(file);
+        if file.trouble().is_some() {
+            return;
+        }
         if self.last_keys.elapsed() >= KEYS_EVERY {
             self.last_keys = Instant::now();
             // Another process may index more keys.
@@ -329,7 +347,12 @@ impl Receiver {
             result = self.commit_once(file, jobs);
         }
         file.note_write(result.as_ref());
+        self.note_trouble(file);
         result
+    }
+
+    fn note_trouble(&self, file: &OpenFile) {
+        *lock(&self.shared.trouble) = file.trouble().map(|trouble| file.error_of(trouble));
     }
 
     fn commit_once(
@@ -346,8 +369,12 @@ impl Receiver {
         if result.is_err() {
             self.state.clear();
         }
-        let (taken, overflowed) = result?;
-        self.overflows.report(overflowed, self.shared.settings.max_series);
+        let (taken, overflow) = result?;
+        self.overflows
+            .report(overflow.metrics, self.shared.settings.max_series);
+        if overflow.senders {
+            self.overflows.report_senders();
+        }
         Ok(taken)
     }
 
@@ -355,17 +382,11 @@ impl Receiver {
         &mut self,
         file: &mut OpenFile,
         jobs: &[&PreparedRecords],
-    ) -> Result<(Vec<IngestReceipt>, Vec<String>), Trouble> {
+    ) -> Result<(Vec<IngestReceipt>, Overflow), Trouble> {
         let tx = Transaction::new_unchecked(&file.db, TransactionBehavior::Immediate)?;
         let now = Timestamp::now().as_nanos();
         let settings = &self.shared.settings;
-        let mut batch = Batch::begin(
-            &tx,
-            &mut self.state,
-            settings.max_series,
-            settings.max_value_len,
-            now,
-        )?;
+        let mut batch = Batch::begin(&tx, &mut self.state, settings, now)?;
         let mark = file.marks.due();
         if let Some(time) = mark {
             batch.mark(time)?;

@@ -6,6 +6,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::batch::Batch;
 use super::prepared::{Place, SenderKey};
+use super::state::Senders;
 use crate::file::callsites::callsite_row;
 use crate::file::processes::tenant_row;
 use crate::file::text::without_nul;
@@ -13,8 +14,9 @@ use crate::file::text::without_nul;
 /// A file keeps so many places of programs apart. What comes from further ones has its name in its own row, and no target:
 /// a program that names its spans by what they work on must not fill the file with places.
 const MAX_PLACES: usize = 20_000;
-/// So many senders of a tenant are kept apart; what further ones send is stored as sent by nobody in particular.
-const MAX_SENDERS: i64 = 10_000;
+/// So many senders of a tenant are kept apart, and no more than a 16th of the file's cap describes
+/// them (the index on it takes as much again); what further ones send is stored as sent by nobody in particular.
+const MAX_SENDERS: usize = 10_000;
 /// What the sender is that stands for those beyond.
 const OVERFLOW: &str = r#"{"otel.resource.overflow":true}"#;
 
@@ -45,25 +47,24 @@ impl Batch<'_> {
                 })
                 .optional()
         };
+        let (db, now) = (self.db, self.now);
         let make = |resource: &str, scope: &str| {
-            self.db
-                .prepare_cached(
-                    "INSERT INTO _process (service_name, pid, started_at, seen_at, tenant, resource, scope)
+            db.prepare_cached(
+                "INSERT INTO _process (service_name, pid, started_at, seen_at, tenant, resource, scope)
                      VALUES (?1, 0, ?2, ?2, ?3, ?4, ?5)",
-                )?
-                .execute(params![service_name, self.now, tenant, resource, scope])?;
-            Ok::<_, rusqlite::Error>(self.db.last_insert_rowid())
+            )?
+            .execute(params![service_name, now, tenant, resource, scope])?;
+            Ok::<_, rusqlite::Error>(db.last_insert_rowid())
         };
         let row = match find(&key.resource, &key.scope)? {
             Some(row) => row,
             None => {
-                let senders: i64 = self
-                    .db
-                    .prepare_cached(
-                        "SELECT count(*) FROM _process WHERE tenant = ?1 AND resource IS NOT NULL",
-                    )?
-                    .query_row([tenant], |row| row.get(0))?;
-                if senders < MAX_SENDERS {
+                let bytes = key.resource.len() + key.scope.len();
+                let max_bytes = self.max_sender_bytes;
+                let known = self.senders_of(tenant)?;
+                if known.count < MAX_SENDERS && known.bytes + bytes <= max_bytes {
+                    known.count += 1;
+                    known.bytes += bytes;
                     make(&key.resource, &key.scope)?
                 } else {
                     let nobody = SenderKey {
@@ -74,6 +75,7 @@ impl Batch<'_> {
                     if *key == nobody {
                         make(&key.resource, "{}")?
                     } else {
+                        self.has_too_many_senders = true;
                         self.sender(tenant, &nobody)?
                     }
                 }
@@ -81,6 +83,29 @@ impl Batch<'_> {
         };
         self.state.senders.insert(wanted, row);
         Ok(row)
+    }
+
+    /// How many senders a tenant has, and the bytes of what describes them. Counted once a minute: to
+    /// count at each new sender costs the more the more there are.
+    fn senders_of(&mut self, tenant: i64) -> rusqlite::Result<&mut Senders> {
+        match self.state.senders_of.entry(tenant) {
+            Entry::Occupied(entry) => Ok(entry.into_mut()),
+            Entry::Vacant(entry) => {
+                let senders = self
+                    .db
+                    .prepare_cached(
+                        "SELECT count(*), COALESCE(sum(octet_length(resource) + octet_length(scope)), 0)
+                         FROM _process WHERE tenant = ?1 AND resource IS NOT NULL",
+                    )?
+                    .query_row([tenant], |row| {
+                        Ok(Senders {
+                            count: row.get::<_, i64>(0)?.try_into().unwrap_or(0),
+                            bytes: row.get::<_, i64>(1)?.try_into().unwrap_or(0),
+                        })
+                    })?;
+                Ok(entry.insert(senders))
+            }
+        }
     }
 
     /// The row of a place, and the name that is to stand in the row of what comes from there.

@@ -18,6 +18,16 @@ pub(super) struct State {
     pub(super) keys: HashMap<String, i64>,
     /// How many streams of totals each sender has.
     pub(super) streams: HashMap<i64, usize>,
+    /// What each tenant has of senders.
+    pub(super) senders_of: HashMap<i64, Senders>,
+}
+
+/// The senders of a tenant.
+#[derive(Debug)]
+pub(super) struct Senders {
+    pub(super) count: usize,
+    /// Of what describes them.
+    pub(super) bytes: usize,
 }
 
 impl State {
@@ -27,6 +37,7 @@ impl State {
         self.senders.clear();
         self.places.clear();
         self.streams.clear();
+        self.senders_of.clear();
     }
 }
 

@@ -4,7 +4,7 @@
 use rusqlite::params;
 use spanscope_model::{IngestReceipt, TraceId};
 
-use super::batch::Batch;
+use super::batch::{Batch, Overflow};
 use super::prepared::{PreparedRecords, Sender};
 use super::state::{Account, Call};
 use super::totals;
@@ -133,7 +133,7 @@ impl Batch<'_> {
                         trace,
                         span: point.span,
                         process,
-                        expires: point.expires,
+                        expires: self.expiry(point.time, point.expires),
                         tenant,
                         detail: point.detail.as_deref(),
                     })?;
@@ -153,8 +153,8 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// Writes what is left. Answers the metrics that had too many label sets.
-    pub(super) fn finish(mut self) -> rusqlite::Result<Vec<String>> {
+    /// Writes what is left.
+    pub(super) fn finish(mut self) -> rusqlite::Result<Overflow> {
         self.rows.flush()?;
         let calls = std::mem::take(&mut self.calls);
         calls.count(&mut self)?;
@@ -177,6 +177,9 @@ impl Batch<'_> {
                 .prepare_cached("UPDATE _given SET ahead = MAX(ahead, ?1)")?
                 .execute([self.ahead])?;
         }
-        Ok(self.overflowed)
+        Ok(Overflow {
+            metrics: self.overflowed,
+            senders: self.has_too_many_senders,
+        })
     }
 }

@@ -1,8 +1,10 @@
 //! What is there already, what is too much, and what becomes of a file that is closed or copied.
 
+use std::sync::Arc;
+
 use spanscope_model::{
-    Adds, IngestReceipt, MetricQuery, NewRecords, Span, SpanFilter, StoreErrorKind, Timestamp, TraceStore,
-    Value, block_on,
+    Adds, IngestReceipt, MetricQuery, NewRecords, Span, SpanFilter, SqlStore as _, StoreErrorKind, Timestamp,
+    TraceFilter, TraceStore, Value, block_on,
 };
 use spanscope_sqlite::{SqliteLayer, SqliteStore};
 
@@ -192,4 +194,114 @@ fn senders_are_forgotten_with_the_last_that_they_can_have_sent() {
         "the account keeps what they gave"
     );
     assert_eq!(block_on(keeper.trace_spans(trace_id(1))).unwrap().len(), 1);
+}
+
+/// A file of 16 MiB, 50 traces of one tenant in it, and another tenant.
+fn full_of_one_tenant() -> (
+    tempfile::TempDir,
+    SqliteStore,
+    Arc<dyn TraceStore>,
+    Arc<dyn TraceStore>,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace_store.db");
+    let all = SqliteStore::builder().max_bytes(16 << 20).open(path).unwrap();
+    let [quiet, loud] = ["quiet", "loud"].map(|tenant| all.for_tenant(&tenant.parse().unwrap()));
+    for trace in 1..=50 {
+        store(&*quiet, records(vec![span(trace, 1, 0, "quiet")]));
+    }
+    (folder, all, quiet, loud)
+}
+
+fn traces(of: &dyn TraceStore) -> usize {
+    let filter = TraceFilter {
+        limit: 1_000,
+        ..TraceFilter::default()
+    };
+    block_on(of.list_traces(filter)).unwrap().len()
+}
+
+#[test]
+fn a_tenant_that_fills_the_file_loses_its_own_traces() {
+    let (folder, all, quiet, loud) = full_of_one_tenant();
+    for batch in 0..100 {
+        let spans = (0..50).map(|id| {
+            let mut span = span(1_000 + batch * 50 + id, 1, 0, "loud");
+            span.attributes.set("text", "x".repeat(8_000));
+            span
+        });
+        store(&*loud, records(spans.collect()));
+    }
+    let bytes = std::fs::metadata(folder.path().join("trace_store.db"))
+        .unwrap()
+        .len();
+    assert!(bytes <= 16 << 20, "{bytes}");
+    assert_eq!(traces(&*quiet), 50);
+    assert!(traces(&*loud) >= 500);
+    drop(all);
+}
+
+#[test]
+fn descriptions_of_senders_take_a_bounded_part_of_the_file() {
+    let (folder, all, quiet, loud) = full_of_one_tenant();
+    for number in 0..3_000 {
+        let mut batch = records(vec![span(10_000 + number, 1, 0, "loud")]);
+        batch.sources[0].source.resource.set("text", "x".repeat(7_000));
+        batch.sources[0].source.resource.set("number", number as i64);
+        assert_eq!(store(&*loud, batch).stored, 1);
+    }
+    let bytes = std::fs::metadata(folder.path().join("trace_store.db"))
+        .unwrap()
+        .len();
+    assert!(bytes <= 8 << 20, "{bytes}");
+    assert_eq!(
+        (traces(&*quiet), traces(&*loud)),
+        (50, 1_000),
+        "as many as are asked for"
+    );
+    drop(all);
+}
+
+#[test]
+fn traces_dated_ahead_are_as_old_as_they_were_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace_store.db");
+    let all = SqliteStore::builder().max_bytes(1 << 20).open(&path).unwrap();
+    let of = |name: &str, from: u128, start: Option<Timestamp>| {
+        let spans = (from..from + 100).map(|trace| {
+            let mut span = span(trace, 1, 0, name);
+            let start = start.unwrap_or_else(Timestamp::now);
+            (span.start_time, span.end_time) = (start, Some(start));
+            span.attributes.set("text", "x".repeat(500));
+            span
+        });
+        records(spans.collect())
+    };
+    let ahead: Timestamp = "2100-01-01T00:00:00Z".parse().unwrap();
+    store(&all, of("ahead", 1, Some(ahead)));
+    for batch in 1..40 {
+        store(&all, of("now", batch * 100 + 1, None));
+    }
+    let names = all
+        .sql("SELECT name, count(*) FROM spans GROUP BY name", 10)
+        .unwrap()
+        .rows;
+    assert_eq!(names.len(), 1, "{names:?}");
+    assert_eq!(names[0][0], "now");
+    store(&all, of("ahead", 1_000_000, Some(ahead)));
+    store(
+        &all,
+        points(vec![point("jobs_total", 1.into(), Adds::Alone, ahead)]),
+    );
+    let expires = all
+        .sql("SELECT expires IS NOT NULL FROM _point", 10)
+        .unwrap()
+        .rows;
+    assert_eq!(expires, [[1]], "a measurement has no time of storing but this");
+    drop(all);
+    let planned = SqliteStore::cleanup(&path, std::time::Duration::ZERO, true).unwrap();
+    let deleted = SqliteStore::cleanup(&path, std::time::Duration::ZERO, false).unwrap();
+    assert_eq!(planned, deleted);
+    let left = SqliteStore::open(&path).unwrap();
+    assert_eq!(traces(&left), 0);
 }

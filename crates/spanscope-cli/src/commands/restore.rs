@@ -1,0 +1,26 @@
+//! `spanscope restore FILE`: a backup in place of the store, whatever is being written.
+
+use anyhow::Result;
+use spanscope_sqlite::SqliteStore;
+
+use super::store::StoreFile;
+use crate::args::RestoreArgs;
+use crate::progress;
+use crate::remark::remark;
+
+pub(super) fn run(file: &StoreFile, args: &RestoreArgs) -> Result<()> {
+    let path = file.path()?;
+    let bar = progress::bar("pages");
+    let restored = SqliteStore::restore(&path, &args.file, |done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    restored?;
+    remark(format_args!(
+        "put {} in place of {}",
+        args.file.display(),
+        path.display()
+    ));
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! Puts a backup in the place of a store, while programs write it.
+//!
+//! To move a copy over the file by hand is not enough: the log beside it (`-wal`) still belongs to the
+//! old file, and whoever opens the new one next copies it in. So the old file's log is emptied and held
+//! by its write lock while the new file takes its name, and is removed before the lock is released.
+//! Programs that have the old file open find another one in its place before they acknowledge what they
+//! have written, and write it again.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use spanscope_model::StoreError;
+
+use super::backup;
+use crate::file::identity::{LogId, beside, lock_folder};
+use crate::file::open::{io_error, open_read, sql_error};
+
+/// How long the programs that write the old file are waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Replaces the store by a copy of the backup.
+pub(super) fn run(path: &Path, backup: &Path, progress: impl FnMut(u64, u64)) -> Result<(), StoreError> {
+    if let (Ok(from), Ok(to)) = (backup.canonicalize(), path.canonicalize())
+        && from == to
+    {
+        return Err(StoreError::invalid(format!(
+            "{} is the store itself: name a backup of it",
+            backup.display()
+        )));
+    }
+    let source = open_read(backup)?;
+    check(&source, backup)?;
+    // Beside the store, because only there it takes the name in one step.
+    let copy = beside(path, ".restored");
+    let _ = fs::remove_file(&copy);
+    backup::copy(&source, &copy, progress)?;
+    drop(source);
+    let placed = place(&copy, path);
+    if placed.is_err() {
+        let _ = fs::remove_file(&copy);
+    }
+    placed
+}
+
+/// A damaged backup must not take the place of anything.
+fn check(backup: &Connection, path: &Path) -> Result<(), StoreError> {
+    let answer: String = backup
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(|error| sql_error(path, error))?;
+    match answer.as_str() {
+        "ok" => Ok(()),
+        _ => Err(StoreError::new(
+            spanscope_model::StoreErrorKind::Unusable,
+            format!("{} is damaged ({answer}): name another backup", path.display()),
+        )),
+    }
+}
+
+fn place(copy: &Path, path: &Path) -> Result<(), StoreError> {
+    let _folder = lock_folder(path);
+    // A store that is damaged or gone has nothing to hold.
+    let held = hold(path);
+    let log = LogId::of(path);
+    fs::rename(copy, path).map_err(|error| io_error(path, "replace", error))?;
+    log.remove_unlocked(path);
+    // Closed only now. SQLite leaves alone what has the name of a file that was moved away.
+    drop(held);
+    Ok(())
+}
+
+/// Empties the log and takes the write lock.
+fn hold(path: &Path) -> Option<Connection> {
+    if !path.exists() {
+        return None;
+    }
+    let db = Connection::open(path).ok()?;
+    db.busy_timeout(PATIENCE).ok()?;
+    // A reader may hold the log; then the programs that opened the file in between see it until they
+    // look again.
+    let _ = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    let _ = db.execute_batch("BEGIN IMMEDIATE");
+    Some(db)
+}
