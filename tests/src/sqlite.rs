@@ -13,6 +13,15 @@ pub fn assert_intact(path: &Path) {
     assert!(found.is_empty(), "{}: {found:#?}", path.display());
 }
 
+/// Runs statements on the file, as a program of others or of an older build might.
+///
+/// # Panics
+/// A statement fails.
+pub fn change(path: &Path, statements: &str) {
+    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
+    db.execute_batch(statements).unwrap();
+}
+
 /// Opened for writing, as only such a connection takes in the log of a program that was killed.
 fn problems(path: &Path) -> rusqlite::Result<Vec<String>> {
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;

@@ -169,6 +169,11 @@ impl Attributes {
         self.0.iter().map(|(key, value)| (key.as_str(), value))
     }
 
+    /// Keys and values in order, to change the values.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&str, &mut Value)> {
+        self.0.iter_mut().map(|(key, value)| (key.as_str(), value))
+    }
+
     /// Keys and borrowed values in order; lists, objects and null are left out.
     pub fn raw(&self) -> impl Iterator<Item = (&str, RawValue<'_>)> + Clone {
         self.0.iter().filter_map(|(key, value)| {

@@ -3,6 +3,8 @@
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
 use spanscope_core::capture::new_ids;
+use spanscope_model::RawValue;
+use spanscope_model::semconv::mask_raw;
 
 use crate::settings::Settings;
 
@@ -11,7 +13,7 @@ use crate::settings::Settings;
 ///
 /// Detected are `host.name`, `host.arch`, `os.type`, `process.pid`, `process.executable.name` and
 /// `process.runtime.name`, and a `service.instance.id` is made, so that two processes of one service don't overwrite each
-/// other's metrics. Never the command line: it may hold secrets.
+/// other's metrics. Never the command line: it may hold secrets. Secrets among what is set are masked.
 pub(crate) fn resource(settings: &Settings) -> Resource {
     let mut attributes: Vec<(String, String)> = Vec::new();
     let executable = std::env::current_exe().ok();
@@ -45,7 +47,10 @@ pub(crate) fn resource(settings: &Settings) -> Resource {
     let has_pid = attributes.iter().any(|(key, _)| key == "process.pid");
     let mut all: Vec<KeyValue> = attributes
         .into_iter()
-        .map(|(key, value)| KeyValue::new(key, value))
+        .map(|(key, value)| {
+            let masked = mask_raw(&key, &RawValue::from(value.as_str()));
+            KeyValue::new(key, masked.unwrap_or(value))
+        })
         .collect();
     if settings.detects_resource && !has_pid {
         all.push(KeyValue::new("process.pid", i64::from(std::process::id())));

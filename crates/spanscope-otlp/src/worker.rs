@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::logs::LogProcessor as _;
 use opentelemetry_sdk::trace::SpanProcessor as _;
-use spanscope_core::capture::{CallsiteCache, CallsiteInfo, Capture, Clock, Decoder, Ticks, WallClock};
+use spanscope_core::capture::{
+    CallsiteCache, CallsiteInfo, Capture, Clock, Decoder, MaskedTexts, Ticks, WallClock,
+};
 use spanscope_core::queue::{Chunk, EventEntry, QueuedRecord, SpanEntry, WorkerHandle};
 use spanscope_core::tail::Settle;
 use spanscope_core::threads;
@@ -243,11 +245,12 @@ impl Loop {
                 .worker
                 .callsites
                 .get_or_insert_with(event.metadata, |info| info);
+            let texts = MaskedTexts::new();
             let (mut record, target) = self.logs.record(
                 &mut self.worker.decoder,
                 info,
                 event,
-                fields,
+                (fields, &texts),
                 &self.clock,
                 &outlet.shape,
             );

@@ -80,7 +80,7 @@ pub fn what_is_stored_is_what_was_given<F: Fixture>() {
     let mut expected = given;
     // JSON has no NaN, and what is secret is for no reader.
     expected.attributes.set("nan", "NaN");
-    expected.attributes.set("password", "[masked]");
+    expected.attributes.set("password", "[masked: 7 characters]");
     expected.service_name = "shop".to_owned();
     expected.level = Some(Severity::Info);
     expected.resource = Some(resource);

@@ -253,10 +253,10 @@ fn secrets_are_masked_and_long_values_are_cut_visibly() {
         info!("{long}");
     });
     let call = run.span("call");
-    assert_eq!(attribute(&call, "api_key"), Some("[masked]".into()));
+    assert_eq!(attribute(&call, "api_key"), Some("[masked: 6 characters]".into()));
     assert_eq!(
         attribute(&call, "http.request.header.authorization"),
-        Some("[masked]".into())
+        Some("[masked: 8 characters]".into())
     );
     assert_eq!(attribute(&call, "max_tokens"), Some(Value::I64(5)));
     let cut = run.span("long");

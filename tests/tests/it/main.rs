@@ -11,6 +11,7 @@ mod drills;
 #[cfg(unix)]
 mod ends;
 mod faults;
+mod file_drills;
 mod fields;
 mod genai;
 mod helpers;
@@ -19,6 +20,7 @@ mod metrics;
 mod one_writer;
 mod otlp;
 mod processes;
+mod secrets;
 mod sources;
 mod tail;
 #[cfg(unix)]

@@ -249,7 +249,7 @@ fn labels_hold_whatever_there_is() {
     assert_eq!(
         labels,
         [
-            ("api_key", "[masked]"),
+            ("api_key", "[masked: 4 characters]"),
             ("big", "18446744073709551615"),
             ("n", "5"),
             ("real", "0.5"),

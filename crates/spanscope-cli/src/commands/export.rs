@@ -49,7 +49,7 @@ pub(super) fn run(file: &StoreFile, args: &ExportArgs) -> Result<()> {
                 ));
             }
             let failed = || format!("could not write {}", path.display());
-            let mut writer = BufWriter::new(File::create(path).with_context(failed)?);
+            let mut writer = BufWriter::new(created(path).with_context(failed)?);
             write(&*store, &traces, args, &mut writer, |result| {
                 result.with_context(failed)
             })?;
@@ -62,6 +62,19 @@ pub(super) fn run(file: &StoreFile, args: &ExportArgs) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// An empty file, which only its owner may read: what is exported may be private. One that is there
+/// keeps its mode.
+fn created(path: &Path) -> std::io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    options.open(path)
 }
 
 fn write(

@@ -18,6 +18,7 @@ mod otel_sdks;
 mod received;
 mod refusals;
 mod runs;
+mod secrets;
 mod stored;
 mod support;
 mod tokens;

@@ -1,7 +1,7 @@
 //! What a callsite's fields mean: worked out once, on the sink's thread, the same for every sink.
 
 use spanscope_model::Severity;
-use spanscope_model::semconv::{self, SemanticAttribute, is_secret};
+use spanscope_model::semconv::{self, SecretKind, SemanticAttribute, secret_kind};
 use tracing_core::{Level, Metadata};
 
 use super::category::CategoryLookup;
@@ -59,9 +59,6 @@ impl FieldRole {
     }
 }
 
-/// What stands in for a value under a key that looks like a secret.
-pub const MASKED: &str = "[masked]";
-
 /// One field of a callsite.
 #[derive(Debug, Clone, Copy)]
 pub struct FieldInfo {
@@ -69,8 +66,8 @@ pub struct FieldInfo {
     pub name: &'static str,
     /// What it is for.
     pub role: FieldRole,
-    /// Whether its value is masked.
-    pub is_secret: bool,
+    /// What of its value is secret, by its name.
+    pub secret: Option<SecretKind>,
 }
 
 /// A callsite and its fields.
@@ -113,7 +110,7 @@ impl CallsiteInfo {
                     FieldRole::Ttl if !measures => FieldRole::Attribute,
                     role => role,
                 },
-                is_secret: is_secret(name),
+                secret: secret_kind(name),
             }
         });
         let name = metadata.name();

@@ -20,6 +20,7 @@ use tracing_core::Metadata;
 
 use super::callsite::{CallsiteInfo, FieldRole};
 use super::fields::{FieldReader, Key};
+use super::masked_texts::MaskedTexts;
 use super::resolve::ResolvedField;
 
 /// The attribute that OpenTelemetry gives an exception's message.
@@ -74,10 +75,11 @@ pub struct LogPlace<'a> {
 /// Decodes one record after another, with the same buffer.
 ///
 /// ```
-/// use spanscope_core::capture::{CallsiteInfo, Decoder, FieldReader};
+/// use spanscope_core::capture::{CallsiteInfo, Decoder, FieldReader, MaskedTexts};
 ///
 /// fn print(decoder: &mut Decoder, info: &CallsiteInfo, fields: FieldReader<'_>) {
-///     let record = decoder.decode(info, fields);
+///     let texts = MaskedTexts::new();
+///     let record = decoder.decode(info, fields, &texts);
 ///     for attribute in &record.attributes {
 ///         println!("{} = {}", attribute.name, attribute.value);
 ///     }
@@ -91,9 +93,15 @@ pub struct Decoder {
 
 impl Decoder {
     /// Reads the fields of a record of this callsite.
-    pub fn decode<'a>(&mut self, info: &'a CallsiteInfo, fields: FieldReader<'a>) -> DecodedRecord<'a> {
+    /// `texts` keeps the texts that stand in for values with secrets.
+    pub fn decode<'a>(
+        &mut self,
+        info: &'a CallsiteInfo,
+        fields: FieldReader<'a>,
+        texts: &'a MaskedTexts,
+    ) -> DecodedRecord<'a> {
         let mut attributes: Vec<ResolvedField<'a>> = std::mem::take(&mut self.buffer);
-        info.resolve_into(fields, &mut attributes);
+        info.resolve_into(fields, texts, &mut attributes);
         let mut record = DecodedRecord {
             name: None,
             message: None,

@@ -23,13 +23,14 @@ mod ids;
 mod inside;
 mod late_keys;
 mod listener;
+mod masked_texts;
 mod record;
 mod resolve;
 mod retired;
 mod span_ext;
 mod suppress;
 
-pub use callsite::{CallsiteInfo, FieldInfo, FieldRole, MASKED, can_measure, is_log_record, severity_of};
+pub use callsite::{CallsiteInfo, FieldInfo, FieldRole, can_measure, is_log_record, severity_of};
 pub use callsite_cache::CallsiteCache;
 pub use category::{CallsiteCategory, CategoryLookup};
 pub use clock::{Clock, Ticks, WallClock};
@@ -42,11 +43,11 @@ pub(crate) use ids::begin_elsewhere;
 pub use ids::{SpanIds, new_ids};
 pub use late_keys::{late_keys_were_set, watch_late_keys};
 pub use listener::{Capture, SpanStarted, ids_of};
+pub use masked_texts::MaskedTexts;
 pub use record::{IdResolver, RemoteParent, SpanRecord};
 pub use resolve::ResolvedField;
 pub use span_ext::SpanExt;
 pub use spanscope_model::RawValue;
-pub use spanscope_model::semconv::is_secret;
 pub use spanscope_model::text::cut;
 pub use suppress::{Suppressed, is_suppressed, suppress};
 

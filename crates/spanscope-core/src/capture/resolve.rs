@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 
 use spanscope_model::RawValue;
-use spanscope_model::semconv::is_secret;
+use spanscope_model::semconv::secret_kind;
 
-use super::callsite::{CallsiteInfo, FieldRole, MASKED};
+use super::callsite::{CallsiteInfo, FieldRole};
 use super::fields::{FieldReader, Key};
+use super::masked_texts::MaskedTexts;
 
-/// A field as sinks see it: named, told what it is for, masked where it looks like a secret.
+/// A field as sinks see it: named, told what it is for, and without the secrets in it.
 #[derive(Debug, Clone, Copy)]
 pub struct ResolvedField<'a> {
     /// Its index in the callsite's fields; `None` for a key of its own.
@@ -23,15 +24,21 @@ pub struct ResolvedField<'a> {
 
 impl CallsiteInfo {
     /// The fields of a record of this callsite. A key stands once, with its last value in the place of the first.
+    /// `texts` keeps the texts that stand in for values with secrets.
     #[must_use]
-    pub fn resolve<'a>(&'a self, fields: FieldReader<'a>) -> Vec<ResolvedField<'a>> {
+    pub fn resolve<'a>(&'a self, fields: FieldReader<'a>, texts: &'a MaskedTexts) -> Vec<ResolvedField<'a>> {
         let mut resolved = Vec::with_capacity(self.fields.len());
-        self.resolve_into(fields, &mut resolved);
+        self.resolve_into(fields, texts, &mut resolved);
         resolved
     }
 
     /// As [`resolve`](Self::resolve), into an empty list.
-    pub(super) fn resolve_into<'a>(&'a self, fields: FieldReader<'a>, resolved: &mut Vec<ResolvedField<'a>>) {
+    pub(super) fn resolve_into<'a>(
+        &'a self,
+        fields: FieldReader<'a>,
+        texts: &'a MaskedTexts,
+        resolved: &mut Vec<ResolvedField<'a>>,
+    ) {
         let is_span = self.metadata.is_span();
         // Two fields of one name: `info!(message = "...", "...")`.
         let mut in_order = !self.repeats_a_name;
@@ -42,25 +49,20 @@ impl CallsiteInfo {
                     let Some(field) = self.fields.get(index) else {
                         continue;
                     };
-                    (Some(index), field.name, field.role, field.is_secret)
+                    (Some(index), field.name, field.role, field.secret)
                 }
                 Key::Own(name) => {
                     let role = match FieldRole::of(name, is_span) {
                         FieldRole::LogTarget | FieldRole::LogPlace => FieldRole::Attribute,
                         role => role,
                     };
-                    (None, name, role, is_secret(name))
+                    (None, name, role, secret_kind(name))
                 }
             };
             // Fields that come in the order of their callsite hold no key twice; late ones stand behind.
             in_order &= declared.is_some() && (last.is_none() || declared > last);
             last = declared;
-            let masked = secret && matches!(role, FieldRole::Attribute | FieldRole::Error);
-            let value = if masked {
-                RawValue::Text(MASKED, None)
-            } else {
-                value
-            };
+            let value = texts.mask(secret, value);
             resolved.push(ResolvedField {
                 declared,
                 name,

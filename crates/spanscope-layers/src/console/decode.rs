@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use spanscope_core::capture::{
-    CallsiteInfo, Decoder, FieldReader, FieldRole, LogPlace, RawValue, ResolvedField,
+    CallsiteInfo, Decoder, FieldReader, FieldRole, LogPlace, MaskedTexts, RawValue, ResolvedField,
 };
 use spanscope_model::{Severity, SpanStatus};
 
@@ -26,8 +26,13 @@ pub(super) struct Shown<'a> {
 }
 
 impl<'a> Shown<'a> {
-    pub(super) fn read(decoder: &mut Decoder, info: &'a CallsiteInfo, fields: FieldReader<'a>) -> Self {
-        let record = decoder.decode(info, fields);
+    pub(super) fn read(
+        decoder: &mut Decoder,
+        info: &'a CallsiteInfo,
+        fields: FieldReader<'a>,
+        texts: &'a MaskedTexts,
+    ) -> Self {
+        let record = decoder.decode(info, fields, texts);
         let is_span = info.metadata.is_span();
         let text = record.name.or(record.message).or(record.exception);
         let text = text.as_ref().map(whole);

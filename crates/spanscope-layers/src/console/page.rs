@@ -19,7 +19,7 @@ use super::tree::{self, Trees};
 use crate::filter::Categories;
 use crate::metrics::Measurement;
 use spanscope_core::capture::{
-    CallsiteCache, CallsiteInfo, Decoder, FieldReader, Ticks, WallClock, span_outcome,
+    CallsiteCache, CallsiteInfo, Decoder, FieldReader, MaskedTexts, Ticks, WallClock, span_outcome,
 };
 use spanscope_core::queue::{Chunk, EventEntry, QueuedRecord, SpanEntry, StartEntry};
 
@@ -89,7 +89,8 @@ impl Page {
         let fields = chunk.start_fields(start);
         let bytes_shown = fields.bytes_left();
         let info = &*self.callsites.get_or_insert_with(start.metadata, |info| info);
-        let shown = Shown::read(&mut self.decoder, info, fields);
+        let texts = MaskedTexts::new();
+        let shown = Shown::read(&mut self.decoder, info, fields, &texts);
         let parent = start.parent.and_then(|parent| self.open.get(&parent));
         let (root, depth) = parent.map_or((start.ids.span_id, 0), |parent| (parent.root, parent.depth + 1));
         if self.open.len() >= MAX_OPEN {
@@ -139,12 +140,14 @@ impl Page {
         }
         let info = &*self.callsites.get_or_insert_with(span.metadata, |info| info);
         let fields = chunk.span_fields(span);
-        let whole = Shown::read(&mut self.decoder, info, fields.clone());
+        let texts = MaskedTexts::new();
+        let whole = Shown::read(&mut self.decoder, info, fields.clone(), &texts);
         // What the start has shown need not be said again; what came or changed since is.
         let late = Shown::read(
             &mut self.decoder,
             info,
             fields.behind(open.as_ref().map_or(0, |open| open.shown)),
+            &texts,
         );
         let failed = span_outcome(whole.status, span.failed) == SpanStatus::Error;
         let total = Duration::from_nanos(self.clock.nanos_between(span.start, span.end));
@@ -197,7 +200,8 @@ impl Page {
 
     fn event(&mut self, chunk: &Chunk, event: &EventEntry) {
         let info = &*self.callsites.get_or_insert_with(event.metadata, |info| info);
-        let shown = Shown::read(&mut self.decoder, info, chunk.event_fields(event));
+        let texts = MaskedTexts::new();
+        let shown = Shown::read(&mut self.decoder, info, chunk.event_fields(event), &texts);
         if info.measures && shown.text.is_empty() && is_measurement(info, chunk.event_fields(event)) {
             // Numbers are for those who add them up.
             self.records += 1;
@@ -374,7 +378,8 @@ fn show(
 
 /// Whether an event that could be one is one: its value is a number.
 fn is_measurement(info: &CallsiteInfo, fields: FieldReader<'_>) -> bool {
-    let fields = info.resolve(fields);
+    let texts = MaskedTexts::new();
+    let fields = info.resolve(fields, &texts);
     Measurement::read(&fields, None, Ticks::default(), &mut Vec::new()).is_some()
 }
 

@@ -90,7 +90,8 @@ impl fmt::Debug for Sink {
     }
 }
 
-/// A file that is opened at the first write, in append mode, with the mode that the umask says; its folder is made.
+/// A file that is opened at the first write, in append mode; its folder is made. The file can be
+/// read and written by its owner alone, as the store's; one that is there keeps its mode.
 pub(crate) struct AppendFile {
     path: PathBuf,
     open: Option<OpenFile>,
@@ -164,6 +165,11 @@ impl AppendFile {
     fn open_or_make(&self) -> Result<OpenFile> {
         let mut options = OpenOptions::new();
         options.append(true).create(true);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt as _;
+            options.mode(0o600);
+        }
         let file = match options.open(&self.path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 if let Some(folder) = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {

@@ -18,7 +18,7 @@ use super::outlet::{OfSpan, Outlet};
 use super::plan::{Plan, is_usage_key, plan_of, values_of};
 use super::stats::{Counters, TokenMetricsStats};
 use spanscope_core::capture::{
-    Capture, DEFAULT_MAX_VALUE_LEN, FieldReader, SpanRecord, late_keys_were_set, watch_late_keys,
+    Capture, DEFAULT_MAX_VALUE_LEN, FieldReader, MaskedTexts, SpanRecord, late_keys_were_set, watch_late_keys,
 };
 use spanscope_core::metrics::{Measurement, MetricSink};
 
@@ -294,7 +294,8 @@ where
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         if let Some(info) = &plan_of(event.metadata()).measures {
             self.capture.on_event(event, &context, |span, time, fields| {
-                let fields = info.resolve(FieldReader::new(fields));
+                let texts = MaskedTexts::new();
+                let fields = info.resolve(FieldReader::new(fields), &texts);
                 if let Some(measurement) = Measurement::read(&fields, span, time, &mut Vec::new()) {
                     self.outlet.send(&measurement);
                 }

@@ -21,9 +21,11 @@
 //! Nothing here knows how attributes are recorded or stored.
 
 mod attribute;
+mod mask;
 mod operation;
 mod privacy;
 mod provider;
+mod secret_keys;
 mod source;
 mod table;
 #[cfg(test)]
@@ -37,9 +39,11 @@ use std::sync::LazyLock;
 use foldhash::fast::FixedState;
 
 pub use attribute::SemanticAttribute;
+pub use mask::{mask_raw, mask_text, mask_text_of, mask_value, masked};
 pub use operation::{OperationKind, operation_of};
-pub use privacy::{is_content, is_secret, redacted};
+pub use privacy::{is_content, redacted};
 pub use provider::canonical_provider;
+pub use secret_keys::{SecretKind, is_secret, secret_kind};
 pub use source::{Convention, Source};
 pub use table::{ATTRIBUTES, AttributeName, FLATTENED_LISTS, FlattenedList};
 pub use usage::{CountError, SpanTokens, TokenCounts, UsageProblem};

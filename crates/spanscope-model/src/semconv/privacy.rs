@@ -1,7 +1,6 @@
-//! Which values are private: content and secrets.
+//! Which values are content: a sink's policy decides what becomes of them. The key alone decides.
 //!
-//! A sink decides by its policy what it does with content; secrets are masked before any sink has
-//! them. The key alone decides both.
+//! Secrets are not content: they are masked before any sink has them ([`mask_text`](super::mask_text)).
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -30,106 +29,6 @@ pub fn is_content(key: &str) -> bool {
     is_langfuse || heads.any(|head| find(head).is_some_and(|head| head.is_content))
 }
 
-/// Whether a key names a secret: by the table, else by its words: `authorization`, `db.password`,
-/// `accessToken`, `x-api-key`; but not `max_tokens` or `gen_ai.token.type`.
-///
-/// ```
-/// use spanscope_model::semconv::is_secret;
-/// assert!(is_secret("http.request.header.Authorization") && is_secret("openaiApiKey") && is_secret("auth_token"));
-/// assert!(!is_secret("gen_ai.usage.input_tokens") && !is_secret("gen_ai.token.type") && !is_secret("monkey"));
-/// ```
-#[must_use]
-pub fn is_secret(key: &str) -> bool {
-    find(key).map_or_else(|| names_secret(key), |attribute| attribute.is_secret)
-}
-
-/// The number of characters of a key that the rule reads.
-const MAX_KEY_CHARS: usize = 256;
-
-/// The rule for keys that the table does not have.
-pub(super) fn names_secret(key: &str) -> bool {
-    const WORDS: [&str; 9] = [
-        "authorization",
-        "password",
-        "passwd",
-        "passphrase",
-        "secret",
-        "credential",
-        "credentials",
-        "cookie",
-        "apikey",
-    ];
-    const BEFORE_KEY: [&str; 3] = ["api", "private", "access"];
-    if key.is_ascii() && !may_name_secret(key.as_bytes()) {
-        return false;
-    }
-    let is_one_of = |word: &str, among: &[&str]| among.iter().any(|have| is_word(word, have));
-    let mut last = "";
-    for word in words_of(key) {
-        if is_one_of(word, &WORDS) || (is_word(word, "key") && is_one_of(last, &BEFORE_KEY)) {
-            return true;
-        }
-        last = word;
-    }
-    is_word(last, "token")
-}
-
-/// Whether a key in ASCII contains what every secret's key contains, wherever its words begin.
-///
-/// A store asks about each attribute that is sent to it. To take the words of every key apart was
-/// a tenth of all that receiving a span costs.
-fn may_name_secret(key: &[u8]) -> bool {
-    let begins = |rest: &[u8], lower: &str| {
-        let begin = rest.get(..lower.len());
-        begin.is_some_and(|begin| begin.eq_ignore_ascii_case(lower.as_bytes()))
-    };
-    (0..key.len()).any(|at| {
-        let rest = &key[at..];
-        match key[at].to_ascii_lowercase() {
-            b'a' => begins(rest, "authorization"),
-            b'c' => begins(rest, "credential") || begins(rest, "cookie"),
-            b'k' => begins(rest, "key"),
-            b'p' => begins(rest, "passw") || begins(rest, "passphrase"),
-            b's' => begins(rest, "secret"),
-            b't' => begins(rest, "token"),
-            _ => false,
-        }
-    })
-}
-
-/// `x-api-key`, `api_key` and `apiKey` have the words api and key, in any case.
-fn words_of(key: &str) -> impl Iterator<Item = &str> {
-    let end = key
-        .char_indices()
-        .nth(MAX_KEY_CHARS)
-        .map_or(key.len(), |(end, _)| end);
-    key[..end]
-        .split(|letter: char| !letter.is_alphanumeric())
-        .flat_map(humps_of)
-}
-
-/// The parts of a word in camel case. There is none in an empty one.
-fn humps_of(mut word: &str) -> impl Iterator<Item = &str> {
-    std::iter::from_fn(move || {
-        let mut was_lower = false;
-        let mut starts = word.char_indices().filter(|(_, letter)| {
-            let is_start = was_lower && letter.is_uppercase();
-            was_lower = letter.is_lowercase();
-            is_start
-        });
-        let end = starts.next().map_or(word.len(), |(start, _)| start);
-        let (hump, rest) = word.split_at(end);
-        word = rest;
-        (!hump.is_empty()).then_some(hump)
-    })
-}
-
-/// Whether a word is this one, which is in lower case and ASCII.
-fn is_word(word: &str, lower: &str) -> bool {
-    word.eq_ignore_ascii_case(lower)
-        || (!word.is_ascii() && word.chars().flat_map(char::to_lowercase).eq(lower.chars()))
-}
-
 /// The text in place of content: its length and its hash.
 ///
 /// ```
@@ -144,19 +43,24 @@ pub fn redacted(value: RawValue<'_>) -> String {
         value => Cow::Owned(value.to_string()),
     };
     let mut shown = String::from("[redacted: ");
-    match value {
-        RawValue::Text(_, Some(bytes)) => {
-            push_grouped(&mut shown, bytes);
-            shown.push_str(" bytes");
-        }
-        _ => {
-            push_grouped(&mut shown, text.chars().count() as u64);
-            shown.push_str(" characters");
-        }
-    }
+    let cut_from = match value {
+        RawValue::Text(_, bytes) => bytes,
+        _ => None,
+    };
+    push_length(&mut shown, &text, cut_from);
     // Writing to a string can't fail.
     let _ = write!(shown, ", fnv1a {:016x}]", fingerprint(&text));
     shown
+}
+
+/// Appends how long a text is: `1,234 characters`, or, where it was cut, how many bytes it had.
+pub(super) fn push_length(shown: &mut String, text: &str, cut_from: Option<u64>) {
+    push_grouped(shown, cut_from.unwrap_or_else(|| text.chars().count() as u64));
+    shown.push_str(if cut_from.is_some() {
+        " bytes"
+    } else {
+        " characters"
+    });
 }
 
 /// FNV-1a with 64 bits: the same text has the same number in every program and release.

@@ -7,7 +7,7 @@ use opentelemetry::logs::{
 };
 use opentelemetry::{Key, Value};
 use opentelemetry_sdk::logs::{SdkLogRecord, SdkLogger, SdkLoggerProvider};
-use spanscope_core::capture::{CallsiteInfo, Decoder, FieldReader, WallClock};
+use spanscope_core::capture::{CallsiteInfo, Decoder, FieldReader, MaskedTexts, WallClock};
 use spanscope_core::queue::EventEntry;
 use spanscope_model::Severity;
 
@@ -28,17 +28,18 @@ impl LogMaker {
         }
     }
 
-    /// The event as it goes out, and the target that it is of.
+    /// The event as it goes out, and the target that it is of. `fields` are its own, with the texts that
+    /// stand in for secrets.
     pub(crate) fn record<'a>(
         &self,
         decoder: &mut Decoder,
         info: &'a CallsiteInfo,
         entry: &EventEntry,
-        fields: FieldReader<'a>,
+        (fields, texts): (FieldReader<'a>, &'a MaskedTexts),
         clock: &WallClock,
         shape: &Shape,
     ) -> (SdkLogRecord, &'a str) {
-        let decoded = decoder.decode(info, fields);
+        let decoded = decoder.decode(info, fields, texts);
         let mut record = self.logger.create_log_record();
         let time = system_time(clock.wall(entry.time));
         record.set_timestamp(time);

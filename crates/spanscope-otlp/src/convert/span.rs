@@ -6,9 +6,10 @@ use opentelemetry::trace::{Event, Link, SpanContext, Status, TraceFlags, TraceSt
 use opentelemetry::{InstrumentationScope, Key, KeyValue, Value};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use spanscope_core::capture::{
-    CallsiteInfo, DecodedRecord, Decoder, FieldReader, MASKED, RawValue, SpanIds, WallClock, is_secret,
+    CallsiteInfo, DecodedRecord, Decoder, FieldReader, MaskedTexts, RawValue, SpanIds, WallClock,
 };
 use spanscope_core::queue::{EventEntry, SpanEntry};
+use spanscope_model::semconv::secret_kind;
 use spanscope_model::text::cut;
 use spanscope_model::wire::{self, cut_length};
 use spanscope_model::{SpanKind, SpanStatus, category_of, non_finite_name};
@@ -54,7 +55,8 @@ pub(crate) fn span_data(
         mut events,
         lost_events,
     } = span;
-    let record = decoder.decode(info, fields);
+    let texts = MaskedTexts::new();
+    let record = decoder.decode(info, fields, &texts);
     let limits = &shape.limits;
     let mut attributes = Attributes::new(shape, limits.span_value_chars, limits.span_attributes);
     attributes.add_all(&record);
@@ -125,7 +127,8 @@ pub(crate) fn span_event(
     clock: &WallClock,
     shape: &Shape,
 ) -> (Event, bool) {
-    let record = decoder.decode(info, fields);
+    let texts = MaskedTexts::new();
+    let record = decoder.decode(info, fields, &texts);
     let limits = &shape.limits;
     let mut attributes = Attributes::new(shape, limits.span_value_chars, limits.event_attributes);
     attributes.add_all(&record);
@@ -165,7 +168,6 @@ pub(crate) fn late_event(event: Event, shape: &Shape) -> Event {
         let key = attribute.key.as_str();
         let text;
         let value = match &attribute.value {
-            _ if is_secret(key) => RawValue::Text(MASKED, None),
             Value::Bool(value) => RawValue::Bool(*value),
             Value::I64(number) => RawValue::I64(*number),
             Value::F64(number) => RawValue::F64(*number),
@@ -180,7 +182,8 @@ pub(crate) fn late_event(event: Event, shape: &Shape) -> Event {
                 RawValue::Text(&text, None)
             }
         };
-        attributes.add(key, value);
+        let texts = MaskedTexts::new();
+        attributes.add(key, texts.mask(secret_kind(key), value));
     }
     let (attributes, dropped) = attributes.finish();
     let dropped = dropped.saturating_add(event.dropped_attributes_count);

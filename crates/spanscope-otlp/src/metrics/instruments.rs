@@ -8,6 +8,7 @@ use spanscope_core::capture::{FieldReader, Key as FieldKey, RawValue};
 use spanscope_core::metrics::{MAX_METRICS, MEASUREMENT_FIELDS, Number};
 use spanscope_core::queue::log_to_stderr;
 use spanscope_layers::metrics::{TOKEN_USAGE, buckets_of};
+use spanscope_model::semconv::mask_raw;
 use spanscope_model::{MetricKind, TOKEN_METRICS};
 
 /// Where a metric adds up. A counter whose first number is whole stays so; gauges are fractions, because the same one may be
@@ -64,7 +65,7 @@ impl Instruments {
                 _ if MEASUREMENT_FIELDS.contains(&key) => {}
                 _ => self
                     .labels
-                    .push(KeyValue::new(Key::from(key.to_owned()), label(value))),
+                    .push(KeyValue::new(Key::from(key.to_owned()), label(key, value))),
             }
         }
         let Some(value) = read.value else {
@@ -168,7 +169,10 @@ fn is_name(name: &str) -> bool {
             .all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '.' | '-' | '/'))
 }
 
-fn label(value: RawValue<'_>) -> Value {
+fn label(key: &str, value: RawValue<'_>) -> Value {
+    if let Some(masked) = mask_raw(key, &value) {
+        return masked.into();
+    }
     match value {
         RawValue::Bool(value) => value.into(),
         RawValue::I64(number) => number.into(),

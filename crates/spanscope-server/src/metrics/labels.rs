@@ -12,6 +12,7 @@ use std::ops::Range;
 
 use prometheus_client::encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder};
 use spanscope_core::capture::RawValue;
+use spanscope_model::semconv::mask_raw;
 use spanscope_model::text::cut;
 
 use super::names::push_identifier;
@@ -70,7 +71,10 @@ impl Scratch {
             let start = pieces.len();
             push_name(pieces, name);
             let middle = pieces.len();
-            push_value(pieces, value);
+            match mask_raw(name, value) {
+                Some(masked) => push_text(pieces, &masked),
+                None => push_value(pieces, value),
+            }
             if pieces.len() > middle {
                 order.push(Piece {
                     name: start..middle,

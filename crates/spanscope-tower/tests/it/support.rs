@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Frame};
 use hyper_util::rt::TokioIo;
-use spanscope_core::capture::{CallsiteInfo, Capture, FieldReader, RawValue, SpanIds};
+use spanscope_core::capture::{CallsiteInfo, Capture, FieldReader, MaskedTexts, RawValue, SpanIds};
 use spanscope_core::metrics::{Measurement, MetricSink};
 use spanscope_layers::Categories;
 use spanscope_layers::TokenMetricsLayer;
@@ -205,7 +205,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for ClosedSpans {
         let take = |record: &spanscope_core::capture::SpanRecord, parent, _, _| {
             let callsite = CallsiteInfo::new(record.metadata(), &Categories::new());
             let fields: BTreeMap<_, _> = callsite
-                .resolve(FieldReader::new(record.fields()))
+                .resolve(FieldReader::new(record.fields()), &MaskedTexts::new())
                 .iter()
                 .map(|field| (field.name.to_owned(), text(&field.value)))
                 .collect();

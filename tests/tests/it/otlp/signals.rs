@@ -92,7 +92,7 @@ fn attributes_keep_their_types() {
         ("late", IntValue(3)),
         ("twice", IntValue(2)),
         ("own.key", StringValue("own".to_owned())),
-        ("api_key", StringValue("[masked]".to_owned())),
+        ("api_key", StringValue("[masked: 7 characters]".to_owned())),
     ] {
         assert_eq!(value(&attributes, key), Some(expected), "{key}");
     }
@@ -837,12 +837,15 @@ fn what_opentelemetrys_trait_adds_is_held_to_the_same_rules() {
     });
     let span = sent.span("chat");
     assert_eq!(text_of(&span.attributes, "gen_ai.prompt"), None);
-    assert_eq!(text_of(&span.attributes, "password").as_deref(), Some("[masked]"));
+    assert_eq!(
+        text_of(&span.attributes, "password").as_deref(),
+        Some("[masked: 7 characters]")
+    );
     let event = span.events.iter().find(|event| event.name == "added").unwrap();
     assert_eq!(text_of(&event.attributes, "gen_ai.completion"), None);
     assert_eq!(
         text_of(&event.attributes, "password").as_deref(),
-        Some("[masked]")
+        Some("[masked: 7 characters]")
     );
     assert_eq!(text_of(&event.attributes, "long").unwrap().len(), 16 * 1024);
     assert_eq!(value(&event.attributes, "n"), Some(any_value::Value::IntValue(1)));

@@ -72,7 +72,8 @@ pub(crate) fn run(
         records: 0,
     };
     let mut done = 0;
-    let mut take = |group: Group| {
+    let mut take = |mut group: Group| {
+        group.mask_secrets();
         done += group.records();
         store.add(group).map_err(Failure::Store)?;
         progress(done.min(total), total);

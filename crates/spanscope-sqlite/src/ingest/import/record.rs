@@ -1,6 +1,9 @@
 //! What a source gives and the target takes: records in the form of rows, and the count of what was
 //! done with them. Nothing here reads or writes a file.
 
+use std::borrow::Cow;
+
+use spanscope_model::semconv::mask_text;
 use spanscope_model::{MetricKind, Tenant};
 
 use crate::file::series::Amount;
@@ -51,8 +54,31 @@ impl Default for Group {
 }
 
 impl Group {
+    /// Masks the secrets of all records: whoever wrote the source may not have done so. Attributes are
+    /// JSON as text here, which is masked at every depth as such.
+    pub(super) fn mask_secrets(&mut self) {
+        for span in &mut self.spans {
+            let texts = [&mut span.name, &mut span.extra].into_iter().flatten();
+            texts.chain([&mut span.attributes]).for_each(mask);
+        }
+        for event in &mut self.events {
+            let texts = [&mut event.name, &mut event.attributes].into_iter().flatten();
+            texts.chain([&mut event.message]).for_each(mask);
+        }
+        for point in &mut self.points {
+            let detail = point.detail.iter_mut();
+            detail.chain([&mut point.labels]).for_each(mask);
+        }
+    }
+
     pub(super) fn records(&self) -> u64 {
         (self.spans.len() + self.events.len() + self.points.len()) as u64 + self.unusable
+    }
+}
+
+fn mask(text: &mut String) {
+    if let Cow::Owned(masked) = mask_text(text) {
+        *text = masked;
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, params};
 use spanscope_core::capture::{
-    Capture, FieldReader, SpanIds, SpanRecord, WallClock, can_measure, span_outcome,
+    Capture, FieldReader, MaskedTexts, SpanIds, SpanRecord, WallClock, can_measure, span_outcome,
 };
 use spanscope_core::queue::{Chunk, EventEntry, QueuedRecord, SpanEntry};
 use spanscope_model::{SpanKind, SpanStatus, TraceId};
@@ -466,7 +466,8 @@ impl<'a> Batch<'a> {
         } = &mut *self.reading;
         let callsite =
             callsites.get_or_insert_with(event.metadata, |info| PreparedCallsite::new(info, indexed_keys));
-        let fields = callsite.info.resolve(fields);
+        let texts = MaskedTexts::new();
+        let fields = callsite.info.resolve(fields, &texts);
         self.measurements.add_event(event, &fields, time, expires)
     }
 

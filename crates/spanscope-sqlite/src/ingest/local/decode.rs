@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use spanscope_core::capture::{CallsiteInfo, Decoder, FieldReader, RawValue, ResolvedField, SpanIds};
+use spanscope_core::capture::{
+    CallsiteInfo, Decoder, FieldReader, MaskedTexts, RawValue, ResolvedField, SpanIds,
+};
 use spanscope_model::wire::cut_length;
 use spanscope_model::{SpanKind, SpanStatus, Tenant, non_finite_name};
 use spanscope_runs::{RunAttributes, is_run_attribute, run_attributes};
@@ -70,7 +72,8 @@ impl Decoded {
     ) {
         self.clear();
         self.measures = callsite.info.measures;
-        let record = decoder.decode(&callsite.info, fields);
+        let texts = MaskedTexts::new();
+        let record = decoder.decode(&callsite.info, fields, &texts);
         let owned = |text: &str| text.to_owned();
         // The name that the program gave an event is its callsite's.
         let event_name = record

@@ -5,11 +5,10 @@
 use std::borrow::Cow;
 
 use rusqlite::Connection;
-use spanscope_core::capture::{
-    FieldReader, FieldRole, Key, MASKED, RawValue, ResolvedField, SpanIds, is_secret,
-};
+use spanscope_core::capture::{FieldReader, FieldRole, Key, MaskedTexts, RawValue, ResolvedField, SpanIds};
 use spanscope_core::metrics::Measurement;
 use spanscope_core::queue::{EventEntry, MeasurementEntry};
+use spanscope_model::semconv::secret_kind;
 
 use crate::file::rows::span_key;
 use crate::file::series::{NewPoint, Points, labels_text};
@@ -57,10 +56,10 @@ impl<'a> Measurements<'a> {
         time: i64,
     ) -> rusqlite::Result<()> {
         // Every key that is none of the measurement's own is a label, whatever it would mean on an event.
+        let texts = MaskedTexts::new();
         let fields: Vec<ResolvedField<'_>> = fields
             .filter_map(|(key, value)| match key {
-                Key::Own(name) if is_secret(name) => Some((name, RawValue::Text(MASKED, None))),
-                Key::Own(name) => Some((name, value)),
+                Key::Own(name) => Some((name, texts.mask(secret_kind(name), value))),
                 Key::Declared(_) => None,
             })
             .map(|(name, value)| ResolvedField {

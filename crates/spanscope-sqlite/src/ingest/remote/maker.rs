@@ -1,9 +1,8 @@
-//! From records of the model to rows: masks, cuts, JSON.
+//! From records of the model to rows: cuts, JSON. Secrets are masked before.
 
 use std::hash::{Hash, Hasher};
 
 use serde_json::Value as Json;
-use spanscope_core::capture::{MASKED, is_secret};
 use spanscope_model::semconv::SpanTokens;
 use spanscope_model::text::cut;
 use spanscope_model::wire::cut_length;
@@ -35,10 +34,11 @@ impl PreparedRecords {
     /// Makes rows of records. `is_indexed` says which attributes are found by an index.
     pub(super) fn new(
         tenant: Option<&Tenant>,
-        records: NewRecords,
+        mut records: NewRecords,
         max_value_len: usize,
         is_indexed: &dyn Fn(&str) -> bool,
     ) -> Self {
+        records.mask_secrets();
         let count = records.len();
         let maker = Maker {
             max_value_len,
@@ -125,7 +125,7 @@ impl Maker<'_> {
         let indexed = span
             .attributes
             .iter()
-            .filter(|(key, _)| (self.is_indexed)(key) && !is_secret(key))
+            .filter(|(key, _)| (self.is_indexed)(key))
             .filter_map(|(key, value)| Some((key.to_owned(), indexed_value(value)?)))
             .collect();
         let tokens = match with_tokens && duration.is_some() {
@@ -212,11 +212,7 @@ impl Maker<'_> {
                 out.push(',');
             }
             push_key(out, key);
-            if is_secret(key) {
-                push_text(out, MASKED);
-            } else {
-                self.push_value(out, key, value);
-            }
+            self.push_value(out, key, value);
             if out.len() - begin > max {
                 out.truncate(before);
                 break;
@@ -325,10 +321,7 @@ fn point(point: NewPoint) -> Option<InPoint> {
     labels.reverse();
     labels.sort_by(|(a, _), (b, _)| a.cmp(b));
     labels.dedup_by(|(a, _), (b, _)| a == b);
-    for (key, value) in &mut labels {
-        if is_secret(key) {
-            MASKED.clone_into(value);
-        }
+    for (_, value) in &mut labels {
         if value.len() > MAX_NAME {
             value.truncate(cut(value, MAX_NAME).len());
         }

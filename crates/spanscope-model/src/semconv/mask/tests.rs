@@ -1,0 +1,222 @@
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+//! What is masked and what is not, in every form that a value has.
+
+use std::borrow::Cow;
+
+use serde_json::json;
+
+use super::{mask_text, mask_text_of, mask_value, masked};
+use crate::Value;
+use crate::semconv::secret_kind;
+
+/// The text as it is shown under a key.
+fn shown(key: &str, text: &str) -> String {
+    mask_text_of(secret_kind(key), text, None).unwrap_or_else(|| text.to_owned())
+}
+
+fn stays(text: &str) {
+    assert!(
+        matches!(mask_text(text), Cow::Borrowed(_)),
+        "{text} became {}",
+        mask_text(text)
+    );
+}
+
+#[test]
+fn secret_members_are_masked_at_every_depth_of_every_notation() {
+    for text in [
+        r#"{"password":"hunter2"}"#,
+        r#"{"password" : "hunter2"}"#,
+        r#"{"a":{"b":[{"c":{"password":"hunter2"}}]}}"#,
+        r#"[{"name":"Authorization","value":"hunter2"}]"#,
+        r#"{"key":"api_key","value":{"stringValue":"hunter2"}}"#,
+        r#"[["x","y"],["authorization","hunter2"]]"#,
+        r#"{"passwords":["hunter2","hunter2"]}"#,
+        r#"{"credentials":{"user":"a","is":"hunter2"}}"#,
+        r#"{"arguments":"{\"user\":\"a\",\"password\":\"hunter2\"}"}"#,
+        r#"{"a":"{\"b\":\"{\\\"password\\\":\\\"hunter2\\\"}\"}"}"#,
+        r#""{\"password\":\"hunter2\"}""#,
+        r#"{"pass\u0077ord":"hunter2"}"#,
+        r#"{"url":"https:\/\/app:hunter2@host\/x"}"#,
+        r#"{"password":"hunter2"#,
+        r#"{"password":"hunter2","other":"#,
+        r#"{"credentials":{"user":"hunter2"#,
+        r#"{"dsn":"Server=db;Password=hunter2;User=a"}"#,
+        r#"{"password": "hunter2", "user": "a"}"#,
+        r#"Login { user: "a", password: "hunter2" }"#,
+        r#"Some(Login { api_key: Some("hunter2") })"#,
+        r#"Login { token: Secret("hunter2") }"#,
+        r#"Login { secret: hunter2, x: 1 }"#,
+        "Login {\n    user: \"a\",\n    password: \"hunter2\",\n}",
+        r#"[("user", "a"), ("password", "hunter2")]"#,
+        "[\n    (\n        \"password\",\n        \"hunter2\",\n    ),\n]",
+        r#"{'user': 'a', 'password': 'hunter2'}"#,
+        r#"{"log": "{'password': 'hunter2'}"}"#,
+        r#"config(password=hunter2 user=a)"#,
+    ] {
+        let masked = mask_text(text);
+        assert!(!masked.contains("hunter2"), "{text} became {masked}");
+        assert!(masked.contains("[masked"), "{text} became {masked}");
+        assert_eq!(mask_text(&masked), masked, "once more");
+    }
+}
+
+#[test]
+fn json_stays_json_and_says_everything_else() {
+    for (text, expected) in [
+        (
+            json!({"password": "hunter2", "n": 1, "tokens": [1, 2], "is_password": true, "secret": null}),
+            json!({"password": "[masked: 7 characters]", "n": 1, "tokens": [1, 2], "is_password": true, "secret": null}),
+        ),
+        (
+            json!({"args": r#"{"cookie":"a\"b","q":"é\n"}"#, "auth": {"user": "a"}}),
+            json!({"args": r#"{"cookie":"[masked: 3 characters]","q":"é\n"}"#, "auth": "[masked: 12 characters]"}),
+        ),
+    ] {
+        let masked = mask_text(&text.to_string()).into_owned();
+        let read: serde_json::Value = serde_json::from_str(&masked).unwrap();
+        assert_eq!(read, expected, "{masked}");
+        let mut value = Value::Json(text);
+        mask_value("payload", &mut value);
+        assert_eq!(value, Value::Json(expected));
+    }
+}
+
+#[test]
+fn what_is_no_secret_stays_as_it_is() {
+    for text in [
+        "",
+        "password",
+        "my password: hunter2 is not in a structure",
+        r#"{"user":"a","max_tokens":5,"next_token":"abc","eos_token":"</s>","author":"me"}"#,
+        r#"{"password":5,"token":1.5e3,"secret":true,"cookie":null}"#,
+        r#"{"required":["password","city"],"order":["token","x","y"]}"#,
+        r#"Login { user: "a", password: None, token: Some(5) }"#,
+        r#"{"a":"it's","b":"'tis {"}"#,
+        "see https://example.com/a?next_token=b#c and mail a@b.c",
+        "https://medium.com/@user/x:y",
+        "http://[::1]:8080/a@b",
+        "http://localhost:8080/a@b",
+        "ssh://git@example.com/x",
+        "postgres://app@db/x",
+        "a://",
+        "://@",
+        "}}]])",
+        "fn main() { auth::check(x) }",
+    ] {
+        stays(text);
+    }
+}
+
+#[test]
+fn urls_lose_their_credentials_wherever_they_are() {
+    for (text, expected) in [
+        (
+            "postgres://app:hunter2@db:5432/x",
+            "postgres://[masked]@db:5432/x",
+        ),
+        ("redis://:hunter2@cache", "redis://[masked]@cache"),
+        ("https://ghp_1@github.com/a", "https://[masked]@github.com/a"),
+        (
+            "amqp://a:b@c and amqp://d:e@f",
+            "amqp://[masked]@c and amqp://[masked]@f",
+        ),
+        ("x=(mongodb+srv://u:p@h)", "x=(mongodb+srv://[masked]@h)"),
+        ("http://u:p/w#d@host/path", "http://[masked]@host/path"),
+        (
+            "https://h/p?a=1&access_token=abc&b=2#x",
+            "https://h/p?a=1&access_token=[masked]&b=2#x",
+        ),
+        ("/v1/x?api_key=abc&b=2", "/v1/x?api_key=[masked]&b=2"),
+        (
+            "error for url (https://u:p@h/x): refused",
+            "error for url (https://[masked]@h/x): refused",
+        ),
+    ] {
+        assert_eq!(mask_text(text), expected);
+        stays(expected);
+    }
+}
+
+#[test]
+fn strings_that_say_how_to_connect_lose_their_passwords_alone() {
+    for (text, expected) in [
+        (
+            "Server=db;User Id=a;Password=hunter2;",
+            "Server=db;User Id=a;Password=[masked: 7 characters];",
+        ),
+        (
+            "host=db password='hunter 2' user=a",
+            "host=db password=[masked: 8 characters] user=a",
+        ),
+        (
+            "AccountName=x;AccountKey=abc==",
+            "AccountName=x;AccountKey=[masked: 5 characters]",
+        ),
+        (
+            "app:hunter2@tcp(db:3306)/x",
+            "app:[masked: 7 characters]@tcp(db:3306)/x",
+        ),
+        ("postgres://app:hunter2@db/x", "postgres://[masked]@db/x"),
+        ("file:store.db", "file:store.db"),
+        ("host=db user=a", "host=db user=a"),
+    ] {
+        for key in [
+            "dsn",
+            "DB_DSN",
+            "database.connection_string",
+            "ConnectionStrings.Default",
+        ] {
+            assert_eq!(shown(key, text), expected, "{key}");
+            assert_eq!(shown(key, expected), expected, "{key}: once more");
+        }
+    }
+}
+
+#[test]
+fn a_mask_says_the_length_and_is_no_secret_itself() {
+    assert_eq!(shown("password", "größe"), "[masked: 5 characters]");
+    assert_eq!(masked("begin", Some(20_000)), "[masked: 20,000 bytes]");
+    assert_eq!(
+        shown("password", "[masked: 20,000 bytes]"),
+        "[masked: 20,000 bytes]"
+    );
+    assert_eq!(shown("password", "[masked]"), "[masked]");
+    assert_eq!(shown("password", "[masked: hunter2]"), "[masked: 17 characters]");
+    let mut list = Value::Json(json!(["a", "b"]));
+    mask_value("passwords", &mut list);
+    assert_eq!(list, Value::from("[masked: 9 characters]"));
+    for mut number in [
+        Value::from(5),
+        Value::from(true),
+        Value::from(0.5),
+        Value::Json(json!(null)),
+    ] {
+        let before = number.clone();
+        mask_value("password", &mut number);
+        assert_eq!(number, before);
+    }
+}
+
+#[test]
+fn odd_texts_neither_panic_nor_take_long() {
+    let parts = [
+        "{", "}", "[", "]", "(", ")", "\"", "'", "\\", ":", "=", ",", " ", "password", "é", "Some(", "://",
+        "@", "?", "\\u", "\\ud800", "1", "\n",
+    ];
+    // Every text of four of them, under a key that names a connection, which takes all paths.
+    for number in 0..parts.len().pow(4) {
+        let text: String = (0..4)
+            .map(|place| parts[number / parts.len().pow(place) % parts.len()])
+            .collect();
+        let _ = shown("dsn", &text);
+        let _ = mask_text(&format!("{{\"{text}"));
+    }
+    for part in parts {
+        let _ = mask_text(&format!("{{{}", part.repeat(100_000)));
+    }
+    let nested = (0..12).fold(r#"{"password":"hunter2"}"#.to_owned(), |inside, _| {
+        serde_json::to_string(&json!({ "a": inside })).unwrap()
+    });
+    assert!(!mask_text(&nested).contains("hunter2"));
+}
