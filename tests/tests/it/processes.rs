@@ -1,6 +1,6 @@
 //! Other processes: that write the same file, are killed, panic, get signals, leave spans open.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -158,7 +158,10 @@ fn a_message_that_nobody_can_read_costs_no_record() {
     let full = std::fs::File::create("/dev/full").unwrap();
     let (reader, closed) = std::io::pipe().unwrap();
     drop(reader);
-    for stderr in [closed.into(), Stdio::from(full)] {
+    // A pipe that is full, and whose reader takes nothing.
+    let (_reads_nothing, mut blocked) = std::io::pipe().unwrap();
+    blocked.write_all(&[b'\n'; 1 << 16]).unwrap();
+    for stderr in [closed.into(), Stdio::from(full), blocked.into()] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("trace_store.db");
         let status = Command::new(env!("CARGO_BIN_EXE_burst"))

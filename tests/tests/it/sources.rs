@@ -79,6 +79,41 @@ fn no_message_of_ours_can_panic() {
     );
 }
 
+/// Sources that use stderr by themselves, and why that is safe.
+const MAY_USE_STDERR: [(&str, &str); 3] = [
+    (
+        "spanscope-core/src/queue/log_to_stderr.rs",
+        "writes on a thread that nothing waits for",
+    ),
+    (
+        "spanscope-layers/src/console/sink.rs",
+        "writes on the console's own thread",
+    ),
+    (
+        "spanscope-layers/src/console/terminal.rs",
+        "asks what it is, and writes nothing",
+    ),
+];
+
+#[test]
+fn stderr_is_written_where_it_holds_up_nothing_and_nowhere_else() {
+    let mut used: Vec<String> = Vec::new();
+    for file in sources() {
+        let source = fs::read_to_string(&file).unwrap();
+        let mut code = source
+            .lines()
+            .take_while(|line| !line.starts_with("#[cfg(test)]"))
+            .filter(|line| !line.trim_start().starts_with("//"));
+        if code.any(|line| line.contains("io::stderr()")) {
+            used.push(file.to_str().unwrap().replace('\\', "/"));
+        }
+    }
+    let is_known = |path: &&String| MAY_USE_STDERR.iter().any(|(known, _)| path.ends_with(known));
+    let unknown: Vec<_> = used.iter().filter(|path| !is_known(path)).collect();
+    assert_eq!(unknown, Vec::<&String>::new(), "write by `log_to_stderr`");
+    assert_eq!(used.len(), MAY_USE_STDERR.len(), "{used:?}");
+}
+
 #[test]
 fn the_search_finds_each_macro_and_passes_over_comments_and_tests() {
     let source = "fn f() {\n    eprintln!(\"{}\", dbg!(1));\n    // println!\n    std::print!(\"\");\n    write!(f, \"\");\n}\n\

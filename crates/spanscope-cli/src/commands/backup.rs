@@ -2,12 +2,13 @@
 
 use anyhow::Result;
 
-use super::store::StoreFile;
+use super::store::{StoreFile, must_be_file};
 use crate::args::BackupArgs;
 use crate::progress;
 use crate::remark::remark;
 
 pub(super) fn run(file: &StoreFile, args: &BackupArgs) -> Result<()> {
+    must_be_file(&args.file)?;
     let store = file.open_file()?;
     let bar = progress::bar("pages");
     let copied = store.backup(&args.file, |done, total| {

@@ -1,7 +1,6 @@
 //! `spanscope serve`: the store over HTTP, on the port that OpenTelemetry SDKs send to by default.
 
-use std::future::Future;
-use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
@@ -9,6 +8,7 @@ use spanscope::Signals;
 use spanscope_server::{AuthMode, BearerTokens, Datasets, PrometheusSink, RunSettings, Server};
 use spanscope_sqlite::SqliteStore;
 use spanscope_tower::RequestMetricsLayer;
+use tokio::sync::watch;
 
 use super::store::StoreFile;
 use crate::args::ServeArgs;
@@ -54,20 +54,35 @@ pub(super) fn run(file: &StoreFile, args: &ServeArgs) -> Result<()> {
         .datasets(datasets)
         .build()
         .map_router(|routes| routes.layer(RequestMetricsLayer::new()));
-    let finished = runtime.block_on(serve(server, args.listen, &path.display().to_string(), &who))?;
-    drop(runtime);
-    drop(guard);
-    if finished {
-        remark("ended, all that was taken is stored");
-    } else {
-        remark("ended; some clients did not finish in time, what was acknowledged is stored");
+    let ending = runtime.block_on(serve(server, args, &path.display().to_string(), &who))?;
+    match ending {
+        // What has begun is not waited for, neither here nor by the runtime.
+        Ending::Hastened => runtime.shutdown_background(),
+        Ending::Finished | Ending::Unfinished => drop(runtime),
     }
+    drop(guard);
+    remark(match ending {
+        Ending::Finished => "ended, all that was taken is stored",
+        Ending::Unfinished => "ended; some clients did not finish in time, what was acknowledged is stored",
+        Ending::Hastened => "ended at once, as it was asked to twice; what was acknowledged is stored",
+    });
     Ok(())
 }
 
-async fn serve(server: Server, listen: SocketAddr, path: &str, who: &str) -> Result<bool> {
-    // Before anything is said, so that whoever reads it can end us in an orderly way.
-    let end = end().context("signals can't be listened for")?;
+/// How the server ended.
+enum Ending {
+    /// All requests that had begun were finished.
+    Finished,
+    /// Some were not finished in time.
+    Unfinished,
+    /// A second signal came before.
+    Hastened,
+}
+
+async fn serve(server: Server, args: &ServeArgs, path: &str, who: &str) -> Result<Ending> {
+    // Before the first message, so that a program that reads it can end this one in an orderly way.
+    let ends = ends().context("signals can't be listened for")?;
+    let listen = args.listen;
     let server = server.bind(listen).await.map_err(|error| {
         anyhow!("{listen} can't be listened on: {error}; name another address with --listen, or end the program that has it")
     })?;
@@ -80,7 +95,30 @@ async fn serve(server: Server, listen: SocketAddr, path: &str, who: &str) -> Res
          \x20 of the server   GET /openapi.json /metrics /health /ready\n\
          \x20 end with Ctrl-C"
     ));
-    Ok(server.run(end).await)
+    if let Some(file) = args.tokens.as_deref().filter(|file| others_can_read(file)) {
+        remark(format_args!(
+            "other users of this machine can read the tokens: chmod 600 {}",
+            file.display()
+        ));
+    }
+    tokio::select! {
+        finished = server.run(asked(ends.clone(), 1)) => Ok(match finished {
+            true => Ending::Finished,
+            false => Ending::Unfinished,
+        }),
+        () = asked(ends, 2) => Ok(Ending::Hastened),
+    }
+}
+
+#[cfg(unix)]
+fn others_can_read(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o044 != 0)
+}
+
+#[cfg(not(unix))]
+fn others_can_read(_: &Path) -> bool {
+    false
 }
 
 /// Names the clients that are served, for the first lines on the console.
@@ -114,24 +152,66 @@ fn auth(args: &ServeArgs) -> Result<AuthMode> {
     }
 }
 
-/// Resolves when we are asked to end: by Ctrl-C, or by whoever started us. From here on neither ends us by itself.
-#[cfg(unix)]
-fn end() -> std::io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupted = signal(SignalKind::interrupt())?;
-    let mut terminated = signal(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupted.recv() => {}
-            _ = terminated.recv() => {}
+/// Counts how often the process was asked to end: by Ctrl-C, or by the program that started it. From
+/// here on neither ends the process by itself.
+fn ends() -> std::io::Result<watch::Receiver<u32>> {
+    let mut signals = EndSignals::new()?;
+    let (count, counted) = watch::channel(0);
+    tokio::spawn(async move {
+        while !count.is_closed() {
+            signals.next().await;
+            count.send_modify(|count| *count += 1);
         }
-    })
+    });
+    Ok(counted)
+}
+
+/// Resolves when the process was asked to end this often.
+async fn asked(mut counted: watch::Receiver<u32>, times: u32) {
+    if counted.wait_for(|count| *count >= times).await.is_err() {
+        // The task that counts ends with the runtime alone.
+        std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(unix)]
+struct EndSignals {
+    interrupted: tokio::signal::unix::Signal,
+    terminated: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl EndSignals {
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupted: signal(SignalKind::interrupt())?,
+            terminated: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupted.recv() => {}
+            _ = self.terminated.recv() => {}
+        }
+    }
 }
 
 #[cfg(not(unix))]
-fn end() -> std::io::Result<impl Future<Output = ()>> {
-    let mut interrupted = tokio::signal::windows::ctrl_c()?;
-    Ok(async move {
-        interrupted.recv().await;
-    })
+struct EndSignals {
+    interrupted: tokio::signal::windows::CtrlC,
+}
+
+#[cfg(not(unix))]
+impl EndSignals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupted: tokio::signal::windows::ctrl_c()?,
+        })
+    }
+
+    async fn next(&mut self) {
+        self.interrupted.recv().await;
+    }
 }

@@ -7,13 +7,18 @@ use anyhow::{Context, Result};
 use spanscope_model::{IdMatch, TraceId, TraceStore, block_on};
 use spanscope_sqlite::SqliteStore;
 
+use crate::failure::Stop;
+
 /// The store's file, as the user named it or where programs put it by default.
 pub(super) struct StoreFile(pub(super) Option<PathBuf>);
 
 impl StoreFile {
     pub(super) fn path(&self) -> Result<PathBuf> {
         match &self.0 {
-            Some(path) => Ok(path.clone()),
+            Some(path) => {
+                must_be_file(path)?;
+                Ok(path.clone())
+            }
             None => spanscope::default_db_path().context("name the store's file with --db"),
         }
     }
@@ -35,6 +40,16 @@ impl StoreFile {
             None => String::new(),
         }
     }
+}
+
+/// Refuses the name that SQLite takes for a database that ends with the process that opened it.
+pub(super) fn must_be_file(path: &Path) -> Result<()> {
+    if path.as_os_str() == ":memory:" {
+        return Err(Stop::usage(
+            ":memory: names no file: nothing would be kept, and no other command could read it; name a file",
+        ));
+    }
+    Ok(())
 }
 
 fn quoted(path: &Path) -> String {

@@ -138,3 +138,40 @@ fn the_demo_records_a_real_trace_and_shows_it() {
         .max();
     assert!(table_width.unwrap() <= 80, "{text}");
 }
+
+#[test]
+fn a_database_in_memory_is_no_store_and_no_backup() {
+    let store = Store::filled();
+    for words in [
+        &["traces"][..],
+        &["stats"],
+        &["demo"],
+        &["serve", "--listen", "127.0.0.1:0"],
+        &["cleanup", "--older-than", "7d"],
+        &["import", store.path().to_str().unwrap()],
+    ] {
+        let ended = said(
+            spanscope()
+                .args(words)
+                .args(["--db", ":memory:"])
+                .output()
+                .unwrap(),
+        );
+        assert_eq!(ended.code, 2, "{words:?}: {}", ended.err);
+        assert!(ended.err.contains("names no file"), "{words:?}: {}", ended.err);
+    }
+    let ended = store.run(&["backup", ":memory:"]);
+    assert_eq!(ended.code, 2, "{}", ended.err);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_exported_to_a_file_can_be_read_by_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let store = Store::filled();
+    let file = store.file("traces.jsonl");
+    let ended = store.run(&["export", "--to", "jsonl", "-o", file.to_str().unwrap()]);
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "{mode:o}");
+}

@@ -1,5 +1,7 @@
 //! `traces`, `spans`, `logs`, `sql`, `stats`.
 
+use std::io::Write as _;
+
 use spanscope_sqlite::{SqliteLayer, TailRule};
 use tracing_subscriber::layer::SubscriberExt as _;
 
@@ -218,7 +220,10 @@ fn an_answer_is_the_same_where_stderr_takes_nothing() {
     let (reader, closed) = std::io::pipe().unwrap();
     drop(reader);
     let full = std::fs::File::create("/dev/full").unwrap();
-    for stderr in [closed.into(), std::process::Stdio::from(full)] {
+    // What a pipe takes whose reader takes nothing.
+    let (_reads_nothing, mut blocked) = std::io::pipe().unwrap();
+    blocked.write_all(&[b'\n'; 1 << 16]).unwrap();
+    for stderr in [closed.into(), std::process::Stdio::from(full), blocked.into()] {
         let output = store.command(&words).stderr(stderr).output().unwrap();
         assert_eq!(output.status.code(), Some(0));
         assert_eq!(String::from_utf8(output.stdout).unwrap(), answer);

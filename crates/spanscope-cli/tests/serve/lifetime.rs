@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use serde_json::{Value as Json, json};
 use spanscope_model::{LogFilter, MetricQuery, SpanFilter, Timestamp, TraceStore as _, Value, block_on};
-use spanscope_tests::process::Signal;
+use spanscope_tests::process::{Signal, end_of, send_signal};
 use spanscope_tests::sqlite::assert_intact;
 use spanscope_tests::{PATIENCE, wait_for};
 
@@ -21,6 +21,8 @@ const SOME: usize = 200;
 const CLIENTS: usize = 4;
 const COUNTER: &str = "acknowledged_total";
 const STORED: &str = "spanscope: ended, all that was taken is stored\n";
+const HASTENED: &str =
+    "spanscope: ended at once, as it was asked to twice; what was acknowledged is stored\n";
 const UNFINISHED: &str =
     "spanscope: ended; some clients did not finish in time, what was acknowledged is stored\n";
 
@@ -59,6 +61,43 @@ fn a_client_that_never_finishes_holds_the_end_up_only_so_long() {
 }
 
 #[test]
+fn a_stderr_that_takes_nothing_holds_up_neither_requests_nor_the_end() {
+    let folder = Folder::new();
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (reads_nothing, mut stderr) = std::io::pipe().unwrap();
+    // All that a pipe takes.
+    stderr.write_all(&[b'\n'; 1 << 16]).unwrap();
+    let mut server = folder
+        .command(&["serve", "--listen", &address.to_string()])
+        .stderr(stderr)
+        .spawn()
+        .unwrap();
+    let answer = wait_for("an answer", || {
+        send(address, "POST", "/v1/traces", None, Some(&one_span(0))).ok()
+    });
+    assert_eq!(answer.status, 200);
+    send_signal(&server, Signal::TERM);
+    assert_eq!(end_of(&mut server, "spanscope serve").code(), Some(0));
+    assert_eq!(stored_spans(&folder), BTreeSet::from([ids(0).1]));
+    drop(reads_nothing);
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    let address = server.address();
+    let unfinished = Unfinished::begin(address);
+    assert_eq!(server.post("/v1/traces", &one_span(0)).status, 200);
+    server.signal(Signal::INT);
+    wait_for("the port to be closed", || TcpStream::connect(address).err());
+    server.signal(Signal::INT);
+    server.end().assert_said(HASTENED);
+    assert_eq!(stored_spans(&folder), BTreeSet::from([ids(0).1]));
+    drop(unfinished);
+}
+
+#[test]
 fn a_kill_loses_nothing_that_was_acknowledged_and_the_next_one_goes_on() {
     let folder = Folder::new();
     let server = folder.serve();
@@ -91,7 +130,7 @@ impl Ended {
 }
 
 /// Clients that send without a pause until nobody answers.
-struct Clients {
+pub(crate) struct Clients {
     acknowledged: Arc<Mutex<Acknowledged>>,
     /// The server has ended. Another test's may have its port by now.
     is_over: Arc<AtomicBool>,
@@ -100,7 +139,7 @@ struct Clients {
 
 /// What was answered with success.
 #[derive(Debug, Clone, Default)]
-struct Acknowledged {
+pub(crate) struct Acknowledged {
     requests: usize,
     spans: Vec<(u64, String)>,
     logs: BTreeSet<String>,
@@ -109,8 +148,14 @@ struct Acknowledged {
 
 impl Clients {
     fn start(server: &Serve) -> Self {
+        Self::start_at(server, 0)
+    }
+
+    /// Sends records with numbers from this one on.
+    pub(crate) fn start_at(server: &Serve, first: u64) -> Self {
         let address = server.address();
-        let (acknowledged, next) = (Arc::<Mutex<Acknowledged>>::default(), Arc::new(AtomicU64::new(0)));
+        let acknowledged = Arc::<Mutex<Acknowledged>>::default();
+        let next = Arc::new(AtomicU64::new(first));
         let is_over = Arc::<AtomicBool>::default();
         let threads = (0..CLIENTS).map(|_| {
             let (acknowledged, next) = (Arc::clone(&acknowledged), Arc::clone(&next));
@@ -127,14 +172,14 @@ impl Clients {
         }
     }
 
-    fn wait_for_some(&self) {
+    pub(crate) fn wait_for_some(&self) {
         wait_for("some acknowledgements", || {
             (self.acknowledged.lock().unwrap().requests >= SOME).then_some(())
         });
     }
 
     /// What was acknowledged by a server that has ended.
-    fn finish(self) -> Acknowledged {
+    pub(crate) fn finish(self) -> Acknowledged {
         self.is_over.store(true, Ordering::SeqCst);
         for thread in self.threads {
             thread.join().unwrap();
@@ -179,7 +224,14 @@ fn event(trace_id: &str, span_id: &str, message: &str) -> Json {
 }
 
 impl Acknowledged {
-    fn assert_stored(&self, folder: &Folder) {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.requests += other.requests;
+        self.spans.extend(other.spans);
+        self.logs.extend(other.logs);
+        self.points.extend(other.points);
+    }
+
+    pub(crate) fn assert_stored(&self, folder: &Folder) {
         let store = folder.store();
         let spans = stored_spans(folder);
         let missing = self.spans.iter().filter(|(_, id)| !spans.contains(id));

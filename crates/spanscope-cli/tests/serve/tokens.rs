@@ -304,3 +304,20 @@ fn a_program_with_our_bridge_brings_its_token_by_the_variable_of_headers() {
     assert_eq!(traces(ADMIN), traces(ACME));
     server.stop();
 }
+
+#[test]
+fn a_file_of_tokens_that_others_can_read_is_said() {
+    use std::os::unix::fs::PermissionsExt as _;
+    for (mode, is_said) in [(0o644, true), (0o640, true), (0o600, false)] {
+        let folder = Folder::new();
+        let file = folder.file("tokens.txt", LIST);
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        let mut command = folder.command(&["serve", "--listen", "127.0.0.1:0"]);
+        command.arg("--tokens").arg(&file);
+        let server = Serve::start(command);
+        server.signal(spanscope_tests::process::Signal::TERM);
+        let ended = server.end();
+        let said = ended.err.contains(&format!("chmod 600 {}", file.display()));
+        assert_eq!((ended.code, said), (Some(0), is_said), "{mode:o}: {}", ended.err);
+    }
+}
