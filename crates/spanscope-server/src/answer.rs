@@ -5,13 +5,14 @@
 use std::error::Error;
 
 use axum::extract::rejection::PathRejection;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
-use axum::http::{Method, StatusCode, header};
+use axum::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
 use spanscope_model::{StoreError, StoreErrorKind};
 
+use crate::answer_memory::AnswerText;
 use crate::otlp::Signal;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -156,16 +157,30 @@ impl ApiError {
         }
     }
 
+    /// Too much is asked for at one time.
+    pub(crate) fn overloaded(message: &'static str) -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "overloaded",
+            message,
+            "send the request again after the time that the header `retry-after` says",
+        )
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// Whether the same request can be answered later.
-    pub(crate) fn may_be_repeated(&self) -> bool {
-        matches!(
-            self.status,
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
-        )
+    /// Adds when the same request can be answered, if it can. An overloaded server ends the connection as well: one that
+    /// waits for its client to ask again would keep the place from others.
+    pub(crate) fn add_headers(&self, headers: &mut HeaderMap) {
+        let is_overload = self.status == StatusCode::TOO_MANY_REQUESTS;
+        if is_overload || self.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if is_overload {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
     }
 
     /// The status as gRPC numbers it, for OTLP.
@@ -214,12 +229,7 @@ impl From<StoreError> for ApiError {
                 );
             }
             StoreErrorKind::Overloaded => {
-                return Self::new(
-                    StatusCode::TOO_MANY_REQUESTS,
-                    "overloaded",
-                    "more is sent or asked than can be done now",
-                    "send the request again after the time that the header `retry-after` says",
-                );
+                return Self::overloaded("more is sent or asked than can be done now");
             }
             StoreErrorKind::Unsupported => {
                 return Self::new(
@@ -295,27 +305,39 @@ impl IntoResponse for ApiError {
         };
         let text = serde_json::to_vec(&shown).unwrap_or_default(); // three texts can't fail
         let mut response = (self.status, HEADERS, [(CONTENT_TYPE, JSON)], text).into_response();
-        if self.may_be_repeated() {
-            response
-                .headers_mut()
-                .insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        }
+        self.add_headers(response.headers_mut());
         response
     }
 }
 
-/// Answers with JSON.
+/// Answers with JSON, whose memory is counted.
 pub(crate) async fn json<T: Serialize + Send + 'static>(value: T) -> Result<Response, ApiError> {
+    let mut text = AnswerText::new();
     // A long list is megabytes of text, which would hold up the other requests of this thread.
-    let written = tokio::task::spawn_blocking(move || serde_json::to_vec(&value)).await;
+    let written = tokio::task::spawn_blocking(move || {
+        let written = serde_json::to_writer(&mut text, &value);
+        (written, text)
+    });
+    let Ok((written, text)) = written.await else {
+        return Err(ApiError::shutting_down());
+    };
     match written {
-        Ok(Ok(text)) => Ok((HEADERS, [(CONTENT_TYPE, JSON)], text).into_response()),
-        Ok(Err(error)) => Err(ApiError::new(
+        Ok(()) => {
+            let (text, memory) = text.finish();
+            let mut response = (HEADERS, [(CONTENT_TYPE, JSON)], text).into_response();
+            if let Some(memory) = memory {
+                response.extensions_mut().insert(memory);
+            }
+            Ok(response)
+        }
+        Err(_) if text.is_refused() => Err(ApiError::overloaded(
+            "too many answers wait for their clients to take them",
+        )),
+        Err(error) => Err(ApiError::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",
             format!("the answer can't be written as JSON: {error}"),
             "report this with the request that led to it",
         )),
-        Err(_) => Err(ApiError::shutting_down()),
     }
 }

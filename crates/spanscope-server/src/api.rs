@@ -12,6 +12,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use crate::answer::{ApiError, Failure};
+use crate::otlp;
 
 /// What every path is described with.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -68,14 +69,23 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
     }
 
     /// Adds a route and what answers it.
-    pub(crate) fn route<H, T>(mut self, route: Route, handler: H) -> Self
+    pub(crate) fn route<H, T>(self, route: Route, handler: H) -> Self
+    where
+        H: Handler<T, S>,
+        T: 'static,
+    {
+        self.failing_as("Failure", route, handler)
+    }
+
+    /// Adds a route whose failures are described elsewhere in the document.
+    pub(crate) fn failing_as<H, T>(mut self, failure: &str, route: Route, handler: H) -> Self
     where
         H: Handler<T, S>,
         T: 'static,
     {
         let method: MethodRouter<S, Infallible> = on(route.method, handler);
         self.router = self.router.route(route.path, method);
-        let operation = operation(&mut self.generator, &route);
+        let operation = operation(&mut self.generator, &route, failure);
         let verb = verb(&route);
         let path = self
             .paths
@@ -135,6 +145,7 @@ impl Document {
     pub(crate) fn finish(mut self) -> Value {
         let mut generator = Api::<()>::new().generator;
         let failure: Value = generator.subschema_for::<Failure>().into();
+        let otlp_status: Value = generator.subschema_for::<otlp::Status>().into();
         self.schemas.extend(generator.take_definitions(true));
         self.schemas.sort_keys();
         self.paths.sort_keys();
@@ -153,6 +164,14 @@ impl Document {
                     "Failure": {
                         "description": "The request could not be answered; 429 and 503 come with `retry-after`, in seconds.",
                         "content": {"application/json": {"schema": failure}}
+                    },
+                    "OtlpFailure": {
+                        "description": "The request could not be taken in; 429 and 503 come with `retry-after`, in seconds. OTLP's own failures \
+                            are in the encoding of the request; what fails before it is known to be one is answered as by the other routes.",
+                        "content": {
+                            "application/json": {"schema": {"anyOf": [otlp_status, failure]}},
+                            "application/x-protobuf": {"schema": {"description": "A google.rpc.Status with code and message."}}
+                        }
                     }
                 },
                 "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}
@@ -163,7 +182,7 @@ impl Document {
     }
 }
 
-fn operation(generator: &mut SchemaGenerator, route: &Route) -> Value {
+fn operation(generator: &mut SchemaGenerator, route: &Route, failure: &str) -> Value {
     let mut content = |content: &Content| match content {
         Content::None => None,
         Content::Json(schema) => Some(json!({"application/json": {"schema": schema(generator)}})),
@@ -193,7 +212,7 @@ fn operation(generator: &mut SchemaGenerator, route: &Route) -> Value {
     };
     operation.insert(
         "responses".to_owned(),
-        json!({success.0: success.1, "default": {"$ref": "#/components/responses/Failure"}}),
+        json!({success.0: success.1, "default": {"$ref": format!("#/components/responses/{failure}")}}),
     );
     Value::Object(operation)
 }

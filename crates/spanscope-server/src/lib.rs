@@ -10,9 +10,11 @@
 //! Status codes and axum live in this crate only; it contains no SQL and reads no environment.
 
 mod answer;
+mod answer_memory;
 mod api;
 mod bearer;
 mod body;
+mod budget;
 mod builder;
 mod caller;
 mod datasets;
@@ -22,6 +24,7 @@ mod limits;
 mod local;
 mod metrics;
 mod otlp;
+mod peers;
 mod permits;
 mod receive;
 mod runs;

@@ -18,10 +18,11 @@ use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep, timeout};
 
 use crate::answer::ApiError;
+use crate::answer_memory::{HeldAnswer, counting};
+use crate::budget::Budget;
 use crate::caller::Caller;
 use crate::permits::{NoPermit, Permit, Permits};
 use crate::setters::setters;
@@ -48,6 +49,9 @@ pub struct Limits {
     pub questions: usize,
     /// Of these, those of one tenant, so that none takes all of them. Default: 32.
     pub tenant_questions: usize,
+    /// Bytes of the answers to questions that are held at one time, until their clients have taken them; what comes beyond is
+    /// answered 429. Answers up to 64 KiB are not counted. Default: 256 MiB.
+    pub answer_bytes: usize,
     /// How long a body may take to come. Default: 20 s.
     pub body_time: Duration,
     /// How long a request may take from its head to the head of its answer. Default: 30 s.
@@ -56,7 +60,8 @@ pub struct Limits {
     pub head_time: Duration,
     /// How long a client may take no part of its answer. Default: 30 s.
     pub write_time: Duration,
-    /// Connections at one time; further ones wait until one ends. Default: 640, so that streams leave some.
+    /// Connections at one time; further ones wait until one ends. Where all are taken, a client that has more than its share of
+    /// them loses connections to clients that have less. Default: 640, so that streams leave some.
     pub connections: usize,
     /// How long a shutdown waits for requests that have begun. Default: 10 s.
     pub shutdown_time: Duration,
@@ -69,6 +74,7 @@ setters!(Limits {
     decoded_bytes: usize,
     questions: usize,
     tenant_questions: usize,
+    answer_bytes: usize,
     body_time: Duration,
     request_time: Duration,
     head_time: Duration,
@@ -86,6 +92,7 @@ impl Default for Limits {
             decoded_bytes: 512 << 20,
             questions: 64,
             tenant_questions: 32,
+            answer_bytes: 256 << 20,
             body_time: Duration::from_secs(20),
             request_time: Duration::from_secs(30),
             head_time: Duration::from_secs(30),
@@ -94,16 +101,6 @@ impl Default for Limits {
             shutdown_time: Duration::from_secs(10),
         }
     }
-}
-
-/// Too much is asked for at one time.
-pub(crate) fn overloaded(message: &'static str) -> ApiError {
-    ApiError::new(
-        StatusCode::TOO_MANY_REQUESTS,
-        "overloaded",
-        message,
-        "send the request again after the time that the header `retry-after` says",
-    )
 }
 
 /// Holds requests to their times: 408 where the body does not come, 503 where the answer does not.
@@ -130,26 +127,37 @@ async fn keep_time(State(limits): State<Limits>, request: Request, next: Next) -
     }
 }
 
-/// Limits concurrent questions, of all callers and of each tenant. A permit is held until the answer
-/// is sent, because the answer is what uses the memory.
+/// Limits concurrent questions, of all callers and of each tenant, and the memory of their answers. A permit
+/// is held until the answer is sent, because the answer is what uses the memory.
 pub(crate) fn counted(router: Router, limits: Limits) -> Router {
-    let permits = Permits::new(limits.questions, limits.tenant_questions);
-    router.layer(from_fn_with_state(permits, take_permit))
+    let questions = Questions {
+        permits: Permits::new(limits.questions, limits.tenant_questions),
+        answers: Budget::new(limits.answer_bytes),
+    };
+    router.layer(from_fn_with_state(questions, take_permit))
 }
 
-async fn take_permit(State(permits): State<Arc<Permits>>, request: Request, next: Next) -> Response {
+/// What questions share.
+#[derive(Clone)]
+struct Questions {
+    permits: Arc<Permits>,
+    answers: Budget,
+}
+
+async fn take_permit(State(questions): State<Questions>, request: Request, next: Next) -> Response {
     let tenant = match request.extensions().get::<Caller>() {
         Some(Caller::Tenant(tenant)) => Some(tenant.clone()),
         Some(Caller::Administrator) | None => None,
     };
-    match permits.take(tenant) {
-        Ok(permit) => next
-            .run(request)
-            .await
-            .map(|body| Body::new(CountedBody::new(body, permit))),
-        Err(NoPermit::All) => overloaded("too many questions are being answered").into_response(),
+    match questions.permits.take(tenant) {
+        Ok(permit) => {
+            let mut response = counting(questions.answers, request, next).await;
+            let memory = response.extensions_mut().remove::<HeldAnswer>();
+            response.map(|body| Body::new(CountedBody::new(body, permit, memory)))
+        }
+        Err(NoPermit::All) => ApiError::overloaded("too many questions are being answered").into_response(),
         Err(NoPermit::Share) => {
-            overloaded("too many questions of this tenant are being answered").into_response()
+            ApiError::overloaded("too many questions of this tenant are being answered").into_response()
         }
     }
 }
@@ -226,14 +234,16 @@ struct CountedBody {
     /// What is left of the frame that came last.
     rest: Bytes,
     _permit: Permit,
+    _memory: Option<HeldAnswer>,
 }
 
 impl CountedBody {
-    fn new(body: Body, permit: Permit) -> Self {
+    fn new(body: Body, permit: Permit, memory: Option<HeldAnswer>) -> Self {
         Self {
             body,
             rest: Bytes::new(),
             _permit: permit,
+            _memory: memory,
         }
     }
 }
@@ -271,64 +281,5 @@ impl HttpBody for CountedBody {
         }
         hint.set_lower(of_body.lower() + rest);
         hint
-    }
-}
-
-/// Memory for bodies, shared by all requests.
-#[derive(Debug, Clone)]
-pub(crate) struct Budget(Arc<Semaphore>);
-
-/// What one permit stands for.
-const UNIT: usize = 1024;
-
-impl Budget {
-    pub(crate) fn new(bytes: usize) -> Self {
-        Self(Arc::new(Semaphore::new(
-            bytes.div_ceil(UNIT).min(Semaphore::MAX_PERMITS),
-        )))
-    }
-
-    /// Memory that nothing was taken of yet.
-    pub(crate) fn share(&self) -> Share {
-        Share {
-            budget: self.clone(),
-            taken: None,
-            units: 0,
-            bytes: 0,
-        }
-    }
-}
-
-/// One request's part of the memory; given back when it is dropped.
-#[derive(Debug)]
-pub(crate) struct Share {
-    budget: Budget,
-    taken: Option<OwnedSemaphorePermit>,
-    units: usize,
-    bytes: usize,
-}
-
-impl Share {
-    /// Takes so many more bytes; `false` where there are none left.
-    pub(crate) fn take(&mut self, bytes: usize) -> bool {
-        self.bytes += bytes;
-        let Some(more) = self
-            .bytes
-            .div_ceil(UNIT)
-            .checked_sub(self.units)
-            .filter(|more| *more > 0)
-        else {
-            return true;
-        };
-        let permit = u32::try_from(more)
-            .ok()
-            .and_then(|more| Arc::clone(&self.budget.0).try_acquire_many_owned(more).ok());
-        let Some(permit) = permit else { return false };
-        self.units += more;
-        match &mut self.taken {
-            Some(taken) => taken.merge(permit),
-            none => *none = Some(permit),
-        }
-        true
     }
 }

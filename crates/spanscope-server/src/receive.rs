@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{FromRef, Request, State};
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::MethodFilter;
@@ -23,8 +23,9 @@ use spanscope_model::{MetricKind, TraceStore};
 
 use crate::answer::ApiError;
 use crate::api::{Api, Content, Route};
+use crate::budget::{Budget, Share};
 use crate::caller::ScopedStore;
-use crate::limits::{Budget, Limits, Share, is_slow, overloaded};
+use crate::limits::{Limits, is_slow};
 use crate::otlp::{Converted, Encoding, Signal, answer, convert, failure, weight};
 
 /// How requests and answers may be written.
@@ -79,6 +80,9 @@ pub fn otlp_router(store: Arc<dyn TraceStore>, limits: Limits) -> Router {
     api().into_router().with_state(receiver)
 }
 
+/// How the document describes what these routes answer when they fail.
+const FAILURE: &str = "OtlpFailure";
+
 /// The routes.
 pub(crate) fn api() -> Api<Receiver> {
     let route = |path, summary| Route {
@@ -97,15 +101,21 @@ pub(crate) fn api() -> Api<Receiver> {
         }
     };
     Api::new()
-        .route(
+        .failing_as(
+            FAILURE,
             route("/v1/traces", "Takes in spans (OTLP)."),
             taking(Signal::Traces),
         )
-        .route(
+        .failing_as(
+            FAILURE,
             route("/v1/metrics", "Takes in metrics (OTLP)."),
             taking(Signal::Metrics),
         )
-        .route(route("/v1/logs", "Takes in logs (OTLP)."), taking(Signal::Logs))
+        .failing_as(
+            FAILURE,
+            route("/v1/logs", "Takes in logs (OTLP)."),
+            taking(Signal::Logs),
+        )
 }
 
 async fn receive(signal: Signal, receiver: &Receiver, store: ScopedStore, request: Request) -> Response {
@@ -147,7 +157,7 @@ async fn receive_body(
             return Err(ApiError::too_much_in_it(limits.decoded_bytes));
         }
         if !decoded.take(weight) {
-            return Err(overloaded("too many bodies are being decoded"));
+            return Err(ApiError::overloaded("too many bodies are being decoded"));
         }
         let mut converted = convert(signal, encoding, &body, retention).map_err(ApiError::invalid)?;
         converted.records.stored_in = stored_in;
@@ -298,7 +308,7 @@ fn is_packed(headers: &HeaderMap) -> Result<bool, ApiError> {
 }
 
 fn too_much_held() -> ApiError {
-    overloaded("too many bodies are being read")
+    ApiError::overloaded("too many bodies are being read")
 }
 
 fn count(signal: Signal, outcome: &str, records: u64) {
@@ -326,10 +336,6 @@ fn in_encoding(status: StatusCode, encoding: Encoding, body: Vec<u8>) -> Respons
 fn refusal(encoding: Encoding, error: &ApiError) -> Response {
     let body = failure(encoding, error.grpc_code(), &error.to_string());
     let mut response = in_encoding(error.status(), encoding, body);
-    if error.may_be_repeated() {
-        response
-            .headers_mut()
-            .insert(RETRY_AFTER, HeaderValue::from_static("1"));
-    }
+    error.add_headers(response.headers_mut());
     response
 }

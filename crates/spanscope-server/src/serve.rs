@@ -11,11 +11,10 @@ use std::time::Duration;
 use axum::http::{Method, Uri};
 use axum::{Extension, Router};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use spanscope_model::TraceStore;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 
@@ -23,6 +22,7 @@ use crate::answer::ApiError;
 use crate::builder::ServerBuilder;
 use crate::ends::Ends;
 use crate::limits::{Limits, timed};
+use crate::peers::Peers;
 
 /// How many connections may wait to be accepted. Of more that come at once each waits a second, until
 /// its first packet is sent again; tokio's own listeners hold 128.
@@ -30,6 +30,9 @@ const BACKLOG: u32 = 1024;
 
 /// After a failure to accept, such as too many open files, the next try comes so much later.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a connection that has to make room for another client's may go on with its request.
+const LEAVE_TIME: Duration = Duration::from_secs(2);
 
 /// Everything that this crate serves, within [`Limits`].
 ///
@@ -154,52 +157,87 @@ impl BoundServer {
         let (ends, told) = watch::channel(false);
         let router = router
             .fallback(async |method: Method, uri: Uri| ApiError::no_such_path(&method, uri.path()))
-            .layer(Extension(Ends(told)));
+            .layer(Extension(Ends(told.clone())));
         let router = timed(router, limits);
-        let places = Arc::new(Semaphore::new(limits.connections));
-        let open = GracefulShutdown::new();
+        let mut peers = Peers::new(limits.connections);
+        let (gone, mut left) = mpsc::unbounded_channel();
         let mut end = std::pin::pin!(end);
         loop {
-            let (stream, place) = tokio::select! {
+            tokio::select! {
                 biased;
                 () = &mut end => break,
-                accepted = accept(&self.listener, &places) => accepted,
-            };
-            // The answer to a small question is not to wait for more to send.
-            let _ = stream.set_nodelay(true);
-            let mut stream = TimeoutStream::new(stream);
-            stream.set_write_timeout(Some(limits.write_time));
-            let connection = hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(limits.head_time)
-                // Who has sent all and says so may still read.
-                .half_close(true)
-                .serve_connection(
-                    TokioIo::new(Box::pin(stream)),
-                    TowerToHyperService::new(router.clone()),
-                );
-            let connection = open.watch(connection);
-            tokio::spawn(async move {
-                // A client that breaks off has nobody to be told.
-                let _ = connection.await;
-                drop(place);
-            });
+                Some(place) = left.recv() => peers.leave(place),
+                (stream, address) = accept(&self.listener) => peers.arrive(address.ip(), stream),
+            }
+            while let Some(entered) = peers.enter() {
+                let connection = Connection {
+                    router: router.clone(),
+                    limits,
+                    ends: told.clone(),
+                };
+                let gone = gone.clone();
+                tokio::spawn(async move {
+                    connection.serve(entered.connection, &entered.leave).await;
+                    // The channel is open as long as anything reads the places.
+                    let _ = gone.send(entered.place);
+                });
+            }
+            peers.make_room();
         }
-        drop(self.listener);
+        drop((self.listener, peers, gone));
         ends.send_replace(true);
-        timeout(limits.shutdown_time, open.shutdown()).await.is_ok()
+        let all_left = async { while left.recv().await.is_some() {} };
+        timeout(limits.shutdown_time, all_left).await.is_ok()
     }
 }
 
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, OwnedSemaphorePermit) {
+/// One connection, from its first request to its last.
+struct Connection {
+    router: Router,
+    limits: Limits,
+    ends: watch::Receiver<bool>,
+}
+
+impl Connection {
+    async fn serve(mut self, stream: TcpStream, leave: &Notify) {
+        // The answer to a small question is not to wait for more to send.
+        let _ = stream.set_nodelay(true);
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(self.limits.write_time));
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.limits.head_time)
+            // Who has sent all and says so may still read.
+            .half_close(true)
+            .serve_connection(
+                TokioIo::new(Box::pin(stream)),
+                TowerToHyperService::new(self.router),
+            );
+        let mut connection = std::pin::pin!(connection);
+        // A client that breaks off has nobody to be told.
+        tokio::select! {
+            _ = connection.as_mut() => {}
+            () = told(&mut self.ends) => {
+                connection.as_mut().graceful_shutdown();
+                let _ = connection.await;
+            }
+            () = leave.notified() => {
+                connection.as_mut().graceful_shutdown();
+                let _ = timeout(LEAVE_TIME, connection).await;
+            }
+        }
+    }
+}
+
+/// Resolves when the server ends.
+async fn told(ends: &mut watch::Receiver<bool>) {
+    let _ = ends.wait_for(|ends| *ends).await;
+}
+
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
-        let Ok(place) = Arc::clone(places).acquire_owned().await else {
-            // The semaphore is never closed.
-            std::future::pending::<()>().await;
-            continue;
-        };
         match listener.accept().await {
-            Ok((stream, _)) => return (stream, place),
+            Ok(accepted) => return accepted,
             Err(_) => sleep(PAUSE).await,
         }
     }

@@ -83,7 +83,7 @@ impl Appending {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(crate::limits::overloaded("another program writes this dataset"));
+                return Err(ApiError::overloaded("another program writes this dataset"));
             }
             // File systems without locks: then only this process is kept from mixing rows.
             Err(TryLockError::Error(_)) => {}

@@ -8,30 +8,34 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceResponse,
 };
 use prost::Message;
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::json;
 
 use super::{Encoding, Signal};
 
-/// What OTLP/HTTP has in the body of an error: `google.rpc.Status` without its details.
-#[derive(Clone, PartialEq, Message)]
-struct Status {
+/// Why an OTLP request could not be taken in: `google.rpc.Status` without its details.
+#[derive(Clone, PartialEq, Message, Serialize, JsonSchema)]
+#[schemars(rename = "OtlpStatus")]
+pub(crate) struct Status {
+    /// The status as gRPC numbers it.
     #[prost(int32, tag = "1")]
     code: i32,
+    /// For people.
     #[prost(string, tag = "2")]
     message: String,
 }
 
 /// The body of an error, with a code of gRPC.
 pub(crate) fn failure(encoding: Encoding, grpc_code: i32, message: &str) -> Vec<u8> {
+    let status = Status {
+        code: grpc_code,
+        message: message.to_owned(),
+    };
     match encoding {
-        Encoding::Protobuf => Status {
-            code: grpc_code,
-            message: message.to_owned(),
-        }
-        .encode_to_vec(),
-        Encoding::Json => json!({"code": grpc_code, "message": message})
-            .to_string()
-            .into_bytes(),
+        Encoding::Protobuf => status.encode_to_vec(),
+        // A number and a text can't fail.
+        Encoding::Json => serde_json::to_vec(&status).unwrap_or_default(),
     }
 }
 

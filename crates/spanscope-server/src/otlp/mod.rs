@@ -38,7 +38,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 use spanscope_model::{LogEvent, NewRecords, Span};
 
-pub(crate) use answer::{answer, failure};
+pub(crate) use answer::{Status, answer, failure};
 pub(crate) use signal::{Encoding, Signal};
 use tally::RequestTally;
 pub(crate) use weight::weight;

@@ -20,7 +20,6 @@ use super::watcher::{Watcher, Watching};
 use crate::answer::ApiError;
 use crate::caller::{Caller, ScopedStore};
 use crate::ends::Ends;
-use crate::limits::overloaded;
 
 const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
 /// The header with which a client comes back.
@@ -46,7 +45,7 @@ pub(super) async fn stream_run(
     };
     check_events(&runs, &info)?;
     let permit = runs.permits.take(tenant.clone());
-    let permit = permit.map_err(|_| overloaded("too many streams are open"))?;
+    let permit = permit.map_err(|_| ApiError::overloaded("too many streams are open"))?;
     let run = runs.hub.follow(tenant, &task_id, &store, runs.settings);
     if let Some(Place {
         upto,

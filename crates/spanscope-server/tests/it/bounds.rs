@@ -53,6 +53,71 @@ fn connections_beyond_the_limit_wait_and_are_answered() {
     }
 }
 
+/// A connection from another address of this machine, as if from another machine.
+#[cfg(target_os = "linux")]
+fn from_elsewhere(address: std::net::SocketAddr) -> Connection {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        socket.connect(address).await.unwrap().into_std().unwrap()
+    });
+    stream.set_nonblocking(false).unwrap();
+    Connection::of(stream)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_client_that_has_all_connections_makes_room_for_another_one() {
+    let mut limits = Limits::default();
+    limits.connections = 8;
+    let open = open_with(Local, limits);
+    let health = Ask::get("/health").bytes();
+    // All places, and more that wait before the other client comes.
+    let mut flood: Vec<Connection> = (0..40).map(|_| Connection::open(open.address)).collect();
+    for connection in &mut flood[..8] {
+        connection.send(&health);
+        assert_eq!(connection.answer().status, 200);
+    }
+    let mut others: Vec<Connection> = (0..4).map(|_| from_elsewhere(open.address)).collect();
+    for connection in &mut others {
+        connection.send(&health);
+        assert_eq!(connection.answer().status, 200, "half of the places are theirs");
+    }
+    // The flood has the other half.
+    let stayed = flood[..8].iter_mut().filter_map(|connection| {
+        connection.send(&health);
+        connection.answer_or_end()
+    });
+    assert_eq!(stayed.count(), 4);
+}
+
+#[test]
+fn refused_streams_give_their_connections_back() {
+    let mut limits = Limits::default();
+    limits.connections = 8;
+    limits.questions = 0;
+    let open = open_with(Local, limits);
+    let refused = traces_question().bytes();
+    // Each would keep a place until its head is late, and the next ones would wait for that.
+    let mut flood: Vec<Connection> = (0..200)
+        .map(|_| {
+            let mut connection = Connection::open(open.address);
+            connection.send(&refused);
+            connection
+        })
+        .collect();
+    for connection in &mut flood {
+        let answer = connection.answer();
+        assert_eq!((answer.status, answer.header("connection")), (429, Some("close")));
+        assert!(connection.is_ended());
+    }
+    assert_eq!(Ask::get("/health").to(open.address).status, 200);
+}
+
 #[test]
 fn questions_beyond_the_limit_are_told_to_come_again() {
     let mut limits = Limits::default();

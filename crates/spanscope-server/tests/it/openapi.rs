@@ -8,7 +8,9 @@ use spanscope_server::openapi;
 use spanscope_sqlite::SqliteStore;
 use spanscope_tests::http::{ask, post};
 
+use crate::otlp::PROTOBUF;
 use crate::support::Server;
+use crate::wire::Ask;
 
 /// All objects of a document, with where they are.
 fn walk(value: &Value, at: &str, each: &mut dyn FnMut(&str, &Value)) {
@@ -145,6 +147,81 @@ fn answers_are_as_the_document_has_them() {
     for operator in ["eq", "ne", "gt", "lt"] {
         assert!(operators.contains(&format!("\"{operator}\"")), "{operators}");
     }
+}
+
+/// The references of a schema, followed.
+fn schema<'d>(document: &'d Value, schema: &'d Value) -> &'d Value {
+    match schema["$ref"].as_str() {
+        Some(to) => document.pointer(&to[1..]).unwrap(),
+        None => schema,
+    }
+}
+
+/// Whether a JSON object has what its schema demands, and nothing else.
+fn is_of(document: &Value, schema_of: &Value, body: &Value) -> bool {
+    let schema_of = schema(document, schema_of);
+    if let Some(any) = schema_of["anyOf"].as_array() {
+        return any.iter().any(|one| is_of(document, one, body));
+    }
+    let (Some(properties), Some(fields)) = (schema_of["properties"].as_object(), body.as_object()) else {
+        return !body.is_object();
+    };
+    let required = schema_of["required"].as_array().unwrap();
+    required
+        .iter()
+        .all(|name| fields.contains_key(name.as_str().unwrap()))
+        && fields.iter().all(|(name, field)| {
+            properties
+                .get(name)
+                .is_some_and(|schema_of| is_of(document, schema_of, field))
+        })
+}
+
+#[test]
+fn failures_of_every_route_that_reads_are_as_the_document_has_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::builder()
+        .open(folder.path().join("trace_store.db"))
+        .unwrap();
+    let limits = spanscope_server::Limits::default().body_bytes(100);
+    let server = spanscope_server::Server::builder(Arc::new(store)).limits(limits);
+    let server = Server::start(server.router());
+    let document = openapi();
+    let long = format!("{{\"{}\": 1}}", "x".repeat(200));
+    let mut seen = BTreeSet::new();
+    for path in ["/v1/traces", "/v1/metrics", "/v1/logs", "/v1/telemetry/traces"] {
+        let responses = &document["paths"][path]["post"]["responses"];
+        let as_json = |body: &str| Ask::post(path, "application/json", body);
+        for ask in [
+            as_json("no JSON"),
+            Ask::post(path, PROTOBUF, "no protobuf"),
+            as_json(&long),
+            Ask::post(path, PROTOBUF, long.as_str()),
+            Ask::post(path, "text/plain", "{}"),
+            as_json("{}").header("Content-Encoding", "br"),
+            as_json("{}").header("Content-Encoding", "gzip"),
+            as_json("{}").header("Origin", "http://elsewhere.example"),
+            Ask::new("PUT", path),
+        ] {
+            let at = format!("{path}: {}", ask.head());
+            let answer = ask.to(server.address);
+            if answer.status == 200 {
+                continue; // the telemetry API has no limit of 100 bytes, and unpacks nothing
+            }
+            let at = format!("{at}: {answer:?}");
+            assert!((400..500).contains(&answer.status), "{at}");
+            seen.insert(answer.status);
+            let said = responses.get(answer.status.to_string());
+            let said = schema(&document, said.unwrap_or(&responses["default"]));
+            let kind = answer.header("content-type").unwrap();
+            let content = said["content"].get(kind);
+            let content = content.unwrap_or_else(|| panic!("{kind} is not in the document: {at}"));
+            if kind == "application/json" {
+                assert!(is_of(&document, &content["schema"], &answer.json()), "{at}");
+            }
+        }
+    }
+    assert_eq!(seen, BTreeSet::from([400, 403, 405, 413, 415]));
 }
 
 #[test]

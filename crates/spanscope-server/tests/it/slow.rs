@@ -184,6 +184,43 @@ fn a_client_that_takes_nothing_of_its_answer_loses_its_place() {
     assert_eq!(small.to(open.address).status, 200);
 }
 
+#[test]
+fn answers_that_nobody_takes_have_one_memory_and_small_ones_go_on() {
+    let mut limits = Limits::default();
+    limits.answer_bytes = 40 << 20;
+    let open = open_with(Local, limits);
+    for batch in 0..2 {
+        let spans = (0..200).map(|number| {
+            let mut large = span(&format!("{batch}.{number}"));
+            let values = (0..4).map(|key| text(&key.to_string(), &"x".repeat(15_000)));
+            large.attributes = values.collect();
+            large
+        });
+        assert_eq!(send(&traces(spans.collect())).to(open.address).status, 200);
+    }
+    let all = Ask::json(
+        "/v1/telemetry/spans",
+        &json!({"attribute_filters": [], "attributes_to_return": []}),
+    );
+    let mut reads_nothing = Connection::open(open.address);
+    reads_nothing.send(&all.bytes());
+    wait_for("the beginning of the answer", || {
+        (!reads_nothing.is_silent()).then_some(())
+    });
+    // It is 24 MB, and there is no room for two of them.
+    let refused = all.to(open.address);
+    assert_eq!((refused.status, refused.code()), (429, "overloaded".to_owned()));
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    let small = Ask::json("/v1/telemetry/traces", &json!({"limit": 1}));
+    assert_eq!(small.to(open.address).status, 200);
+    drop(reads_nothing);
+    let answer = wait_for("the memory", || {
+        Some(all.to(open.address)).filter(|answer| answer.status != 429)
+    });
+    assert_eq!(answer.status, 200);
+    assert!(answer.body.len() > 24_000_000, "{}", answer.body.len());
+}
+
 /// Sends these bytes, says that they are all, and reads what is answered.
 fn half_closed(address: std::net::SocketAddr, bytes: &[u8]) -> Option<Answer> {
     let mut connection = Connection::open(address);
