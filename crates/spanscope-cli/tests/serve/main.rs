@@ -9,6 +9,7 @@
 mod bridged;
 mod by_design;
 mod default_port;
+mod drills;
 mod event_source;
 mod expected;
 mod field;
