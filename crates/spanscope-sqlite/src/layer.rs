@@ -177,10 +177,10 @@ impl SqliteLayerBuilder {
         let tail_stats = self.writer.tail.is_some().then(SharedStats::default);
         let (control, store_name) = local::start(
             self.writer,
-            &path,
-            queue.clone(),
+            path.clone(),
+            &queue,
             Arc::clone(&capture),
-            tail_stats.clone(),
+            tail_stats.as_ref(),
         )?;
         let layer = SqliteLayer {
             capture,

@@ -40,8 +40,11 @@ static WORKING: AtomicUsize = AtomicUsize::new(0);
 
 /// Whether all of them rested when this process was forked.
 static RESTED: AtomicBool = AtomicBool::new(true);
-/// The queues of threads that hold something open.
-static HOLDERS: Mutex<Vec<Queue>> = Mutex::new(Vec::new());
+/// What wakes the threads that hold something open, by a number of each.
+static HOLDERS: Mutex<Vec<(u64, Wake)>> = Mutex::new(Vec::new());
+static HOLDER_IDS: AtomicU64 = AtomicU64::new(0);
+
+type Wake = Box<dyn Fn() + Send + Sync>;
 /// What is run once in a child, when its first sink starts.
 static IN_CHILD: OnceLock<fn()> = OnceLock::new();
 static IN_CHILD_RAN: AtomicU32 = AtomicU32::new(0);
@@ -139,20 +142,33 @@ pub fn rested_at_fork() -> bool {
     RESTED.load(Ordering::Relaxed)
 }
 
-/// A sink's thread holds something open that a fork can't carry. It is to be kept as long as the thread works.
-#[derive(Debug)]
-pub struct HoldsOpen(Queue);
+/// A thread of sinks holds something open that a fork can't carry. It is to be kept as long as the thread works.
+pub struct HoldsOpen {
+    id: u64,
+    _working: Working,
+}
+
+impl fmt::Debug for HoldsOpen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HoldsOpen").field("id", &self.id).finish()
+    }
+}
 
 impl HoldsOpen {
-    /// On the thread of this queue's sink.
+    /// On the thread itself. `wake` ends its wait; it is called on a thread that forks, and must not block for long.
     #[must_use]
-    pub fn new(queue: &Queue) -> Self {
+    pub fn new(wake: impl Fn() + Send + Sync + 'static) -> Self {
+        let working = begin_work();
         HOLDS_OPEN.set(true);
-        lock(&HOLDERS).push(queue.clone());
-        Self(queue.clone())
+        let id = HOLDER_IDS.fetch_add(1, Ordering::Relaxed);
+        lock(&HOLDERS).push((id, Box::new(wake)));
+        Self {
+            id,
+            _working: working,
+        }
     }
 
-    /// To be called after each wait for the queue: where a fork is near, has everything closed and waits until it is over.
+    /// To be called after each wait: where a fork is near, has everything closed and waits until it is over.
     pub fn make_way(&self, close: impl FnOnce()) {
         if IS_FORKING.load(Ordering::SeqCst) {
             close();
@@ -165,7 +181,7 @@ impl HoldsOpen {
 impl Drop for HoldsOpen {
     fn drop(&mut self) {
         HOLDS_OPEN.set(false);
-        lock(&HOLDERS).retain(|queue| !queue.is(&self.0));
+        lock(&HOLDERS).retain(|(id, _)| *id != self.id);
     }
 }
 
@@ -227,7 +243,7 @@ fn rest_all() {
     IS_FORKING.store(true, Ordering::SeqCst);
     // Another thread forks at the same moment and wakes them, or one comes or goes.
     if let Ok(holders) = HOLDERS.try_lock() {
-        holders.iter().for_each(Queue::wake);
+        holders.iter().for_each(|(_, wake)| wake());
     }
     // A sink's thread that forks can't wait for itself.
     let own = usize::from(IS_WORKER.try_with(Cell::get).unwrap_or(false));

@@ -134,10 +134,6 @@ impl Queue {
         }
     }
 
-    pub(super) fn is(&self, other: &Self) -> bool {
-        self.shared.id == other.shared.id
-    }
-
     /// Whether the queue belongs to a process that this one was forked from.
     #[inline]
     pub(super) fn is_inherited(&self) -> bool {

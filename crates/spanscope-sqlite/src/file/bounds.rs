@@ -159,9 +159,15 @@ impl Bounds {
 
     /// The file is about to be opened anew, and the old one is closed: its log must not become the
     /// new one's.
-    pub(crate) fn let_go(&mut self) {
-        self.helper = None;
+    pub(crate) fn remove_log(&mut self) {
+        self.end_helper();
         self.log_id.remove(&self.path);
+    }
+
+    /// Ends the helper, which has the file open too.
+    pub(crate) fn end_helper(&mut self) {
+        self.helper = None;
+        self.helped_at = 0;
     }
 
     /// The file was opened anew.

@@ -68,3 +68,21 @@ pub(crate) fn lock_folder(path: &Path) -> Option<File> {
     folder.lock().ok()?;
     Some(folder)
 }
+
+/// Whether this process has the file open, as far as the system tells; where it does not, it might.
+pub(crate) fn is_open_here(path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        let id = file_id(path);
+        let mut folders = ["/proc/self/fd", "/dev/fd"].into_iter();
+        let entries = folders.find_map(|folder| std::fs::read_dir(folder).ok());
+        entries.is_none_or(|mut entries| {
+            entries.any(|entry| entry.is_ok_and(|entry| file_id(&entry.path()) == id))
+        })
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        true
+    }
+}

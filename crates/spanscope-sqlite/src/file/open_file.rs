@@ -8,6 +8,7 @@
 use std::path::Path;
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 use spanscope_model::StoreError;
 
 use super::Failure;
@@ -34,6 +35,8 @@ pub(crate) struct OpenFile {
     trouble: Option<String>,
     /// It is because the disk is full.
     is_full: bool,
+    /// The file is closed for the time of a fork.
+    is_let_go: bool,
 }
 
 impl OpenFile {
@@ -53,6 +56,7 @@ impl OpenFile {
             generation: 0,
             trouble: None,
             is_full: false,
+            is_let_go: false,
         })
     }
 
@@ -78,6 +82,12 @@ impl OpenFile {
         result.map_err(|trouble| self.failure_of(trouble))
     }
 
+    /// As [`prepare`](Self::prepare), with the failure as a caller of the store sees it.
+    pub(crate) fn prepared(&mut self) -> Result<(), StoreError> {
+        let result = self.prepare();
+        result.map_err(|failure| failure.of(self.path()))
+    }
+
     fn failure_of(&self, trouble: Trouble) -> Failure {
         match trouble {
             Trouble::Sqlite(error) => Failure::Sql(error),
@@ -91,6 +101,7 @@ impl OpenFile {
         if self.bounds.is_gone() {
             self.reopen()?;
         }
+        self.come_back()?;
         self.bounds.check_length(&self.db)?;
         if self.is_full {
             self.bounds.empty_log(&self.db);
@@ -113,13 +124,38 @@ impl OpenFile {
         }
     }
 
+    /// Closes the file before a fork. A child inherits what SQLite knows of its open files, but none of
+    /// their locks: it would write beside its parent, or wait for itself. The next use opens the file
+    /// again.
+    pub(crate) fn let_go(&mut self) {
+        self.bounds.end_helper();
+        let Ok(nothing) = Connection::open_in_memory() else {
+            return;
+        };
+        let db = std::mem::replace(&mut self.db, nothing);
+        self.is_let_go = true;
+        // To copy the log into the file would keep the fork waiting.
+        let _ = db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        drop(db);
+    }
+
+    fn come_back(&mut self) -> Result<(), Trouble> {
+        if self.is_let_go {
+            self.db = open::open_write(self.bounds.path())?;
+            self.bounds.opened();
+            self.is_let_go = false;
+        }
+        Ok(())
+    }
+
     fn reopen(&mut self) -> Result<(), Trouble> {
+        self.is_let_go = false;
         self.reports
             .note_replaced(self.bounds.path(), self.bounds.path().exists());
         // Before the new file is opened, which would begin by copying the old one's log into it.
         // SQLite neither copies nor removes a log whose file is gone.
         self.db = Connection::open_in_memory()?;
-        self.bounds.let_go();
+        self.bounds.remove_log();
         let db = open::open_write(self.bounds.path())?;
         let marks = Marks::load(&db)?;
         self.bounds.opened();
@@ -166,7 +202,7 @@ impl OpenFile {
     pub(crate) fn upkeep(&mut self) {
         let result = match self.trouble.is_some() || self.bounds.is_gone() {
             true => self.probe(),
-            false => self.bounds.check_length(&self.db),
+            false => self.come_back().and_then(|()| self.bounds.check_length(&self.db)),
         };
         if result.is_err() || self.trouble.is_some() {
             self.note_write(result.as_ref());
@@ -200,7 +236,7 @@ impl OpenFile {
 
     /// Leaves the file whole: the log is copied in. Nothing may be written afterwards.
     pub(crate) fn close(&mut self) {
-        let result = self.bounds.close(&self.db);
+        let result = self.come_back().and_then(|()| self.bounds.close(&self.db));
         self.note_keep(result.as_ref().map(drop));
         // With it the connection is closed, before anybody learns that the file is free.
         if let Ok(nothing) = Connection::open_in_memory() {

@@ -122,7 +122,7 @@ impl std::fmt::Debug for Shared {
 impl Shared {
     /// Sets a flag that the thread looks at. Only the first of many callers pays for the wake.
     fn raise(&self, flag: &AtomicBool) {
-        if !flag.swap(true, Ordering::SeqCst) {
+        if self.has_thread() && !flag.swap(true, Ordering::SeqCst) {
             drop(lock(&self.mailbox));
             self.changed.notify_all();
         }
@@ -192,14 +192,16 @@ impl FileWriter {
         make: impl FnOnce(&mut OpenFile) -> Result<(C, T), StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.ask(|done| {
-            Command::Attach(Box::new(move |file| match make(file) {
-                Ok((client, result)) => {
-                    done(Ok(result));
-                    Some(Box::new(client))
-                }
-                Err(error) => {
-                    done(Err(error));
-                    None
+            Command::Attach(Box::new(move |file| {
+                match file.prepared().and_then(|()| make(file)) {
+                    Ok((client, result)) => {
+                        done(Ok(result));
+                        Some(Box::new(client))
+                    }
+                    Err(error) => {
+                        done(Err(error));
+                        None
+                    }
                 }
             }))
         })

@@ -5,12 +5,12 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use spanscope_core::queue::{MAX_TIMEOUT, log_to_stderr};
+use spanscope_core::queue::{HoldsOpen, MAX_TIMEOUT, log_to_stderr};
 use spanscope_core::sync::{lock, wait_timeout_while};
 use spanscope_core::threads;
 use spanscope_model::{StoreError, StoreErrorKind};
 
-use super::{Client, Command, Mailbox, Shared, Turn};
+use super::{Client, Command, Mailbox, Shared, Turn, Waker};
 use crate::file::bounds::Limits;
 use crate::file::open_file::OpenFile;
 
@@ -79,8 +79,12 @@ struct Thread {
 
 impl Thread {
     fn run(&mut self) {
+        let waker = Waker(Arc::clone(&self.shared));
+        let holds_open = HoldsOpen::new(move || waker.wake_prompt());
         loop {
-            match self.next_command() {
+            let command = self.next_command();
+            holds_open.make_way(|| self.file.let_go());
+            match command {
                 Some(Command::Attach(make)) => self.attach(make),
                 Some(Command::Change(change)) => change(&mut self.file),
                 None => {}

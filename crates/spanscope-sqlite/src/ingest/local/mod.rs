@@ -15,16 +15,18 @@ mod reading;
 mod settings;
 mod tail;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use spanscope_core::capture::{Capture, Ticks};
-use spanscope_core::queue::{Chunk, LayerStats, Queue, WorkerHandle, log_to_stderr};
-use spanscope_core::tail::Settle;
+use spanscope_core::queue::{Chunk, LayerStats, Queue, Restart, WorkerHandle, log_to_stderr, rested_at_fork};
+use spanscope_core::sync::lock;
+use spanscope_core::tail::{Settle, TailStats};
 use spanscope_model::StoreError;
 
 use crate::file::bounds::Limits;
+use crate::file::identity::is_open_here;
 use crate::file::open;
 use crate::file::open_file::OpenFile;
 use crate::file::writer::{Client, FileWriter, Turn};
@@ -40,23 +42,55 @@ const REPORT_EVERY: Duration = Duration::from_secs(60);
 /// Opens the file and gives its thread the queue. Answers what the file calls itself, too.
 pub(crate) fn start(
     settings: WriterSettings,
-    path: &Path,
-    queue: Queue,
+    path: PathBuf,
+    queue: &Queue,
     capture: Arc<Capture>,
-    tail_stats: Option<SharedStats>,
+    tail_stats: Option<&SharedStats>,
 ) -> Result<(Arc<WorkerHandle>, String), StoreError> {
+    let control = Arc::new(WorkerHandle::default());
+    let store_name = attach(&settings, &path, queue, &control, &capture, tail_stats)?;
+    let tail_stats = tail_stats.cloned();
+    let restart: Restart = Arc::new(move |queue, control| {
+        if !rested_at_fork() || is_open_here(&path) {
+            return Err(format!(
+                "{} was open in the parent process when it forked, and SQLite can't go on with it; fork before \
+                 Spanscope is set up, or while nothing else has the file open",
+                path.display()
+            ));
+        }
+        if let Some(stats) = &tail_stats {
+            *lock(stats) = TailStats::default(); // what it counts is the parent's
+        }
+        attach(&settings, &path, queue, control, &capture, tail_stats.as_ref())
+            .map(drop)
+            .map_err(|error| error.to_string())
+    });
+    queue.on_fork("the span store", restart);
+    Ok((control, store_name))
+}
+
+/// Gives the queue to the thread that writes the file.
+fn attach(
+    settings: &WriterSettings,
+    path: &Path,
+    queue: &Queue,
+    control: &Arc<WorkerHandle>,
+    capture: &Arc<Capture>,
+    tail_stats: Option<&SharedStats>,
+) -> Result<String, StoreError> {
     let writer = FileWriter::open(path)?;
     let waker = writer.waker();
     queue.on_wake(move || waker.wake_urgent());
+    let (settings, queue, control) = (settings.clone(), queue.clone(), Arc::clone(control));
+    let (capture, tail_stats) = (Arc::clone(capture), tail_stats.cloned());
     writer.attach(move |file| {
         let database = Database::begin(&settings, file, tail_stats)?;
         let store_name = open::store_name(&file.db).map_err(|error| open::sql_error(file.path(), error))?;
-        let control = Arc::new(WorkerHandle::default());
         let recorder = Recorder {
             database,
             queue,
             capture,
-            control: Arc::clone(&control),
+            control,
             flush_interval: settings.flush_interval,
             limits: Limits {
                 retention: settings.retention,
@@ -70,7 +104,7 @@ pub(crate) fn start(
             reported_drops: 0,
             is_clean: false,
         };
-        Ok((recorder, (control, store_name)))
+        Ok((recorder, store_name))
     })
 }
 
