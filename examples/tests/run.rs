@@ -2,7 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -202,6 +203,11 @@ fn without_times(line: &str) -> String {
         return line.to_owned();
     };
     let rest = rest.split_once(' ').map_or("", |(_, rest)| rest);
+    // Two runs have two traces.
+    let rest = match rest.split_once(' ') {
+        Some((id, rest)) if id.len() == 12 && id.chars().all(|c| c.is_ascii_hexdigit()) => rest,
+        _ => rest,
+    };
     let said = rest.split_once(" (").map_or(rest, |(said, _)| said);
     format!("{} {said}", &head[..head.len() - 2])
 }
@@ -221,7 +227,7 @@ fn categories_are_at_info_and_other_crates_at_warn_by_default() {
     shows(
         &shown,
         &[
-            " server: [START] POST /turns\n",
+            " server: [START] POST /turns user=ann\n",
             " core::routers:83: tiny-librarian is served by local\n",
             " agents: step 1 of 2: search",
             " retrieval: found passages=3 best=0.82\n",
@@ -307,4 +313,56 @@ fn picture_keeps_text_and_colours() {
         svg.starts_with("<svg ") && svg.contains("<tspan class=\"fg-red\">&lt;no&gt;</tspan>"),
         "{svg}"
     );
+}
+
+/// What the console of the agent server shows of one request that succeeds, in this style.
+fn console_of_a_request(style: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = program_without_settings(env!("CARGO_BIN_EXE_agent_server"));
+    let mut server = command
+        .args(["--serve", "127.0.0.1:0"])
+        .env("SQLITE_STORE_DIR", folder.path())
+        .env("SPANSCOPE_CONSOLE", style)
+        .env_remove("AGENT_MODEL_URL")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut printed = BufReader::new(server.stdout.take().unwrap());
+    printed.read_line(&mut line).unwrap();
+    let address = line.trim().strip_prefix("listening on http://").unwrap();
+    let body = r#"{"question": "What is sampling?", "stream": false}"#;
+    let request = format!(
+        "POST /agents/librarian/completions/trace HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut connection = TcpStream::connect(address).unwrap();
+    connection.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    // The end of the run is the last line.
+    let mut console = String::new();
+    let mut lines = BufReader::new(server.stderr.take().unwrap());
+    while !console.contains("[END] invoke_agent") {
+        assert!(lines.read_line(&mut console).unwrap() > 0, "{console}");
+    }
+    server.kill().unwrap();
+    lines.read_to_string(&mut console).unwrap();
+    server.wait().unwrap();
+    console
+}
+
+#[test]
+fn a_request_of_the_agent_is_a_third_of_the_lines_that_it_was_with_each_attribute_on_its_own() {
+    let lines = console_of_a_request("lines");
+    let verbose = console_of_a_request("verbose");
+    let [few, many] = [&lines, &verbose].map(|shown| shown.lines().count());
+    assert!(3 * few <= many, "{few} of {many}:\n{lines}");
+    // One entry a line, and none is missing.
+    let entries = |shown: &str| shown.lines().filter(|line| !line.starts_with(' ')).count();
+    assert_eq!(entries(&lines), few, "{lines}");
+    assert_eq!(entries(&verbose), few, "{verbose}");
 }

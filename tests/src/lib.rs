@@ -21,13 +21,17 @@ use tracing::Dispatch;
 use tracing_subscriber::prelude::*;
 
 /// Variables that change what a program does; those of whoever runs the tests must not.
-pub const SETTINGS: [&str; 16] = [
+pub const SETTINGS: [&str; 20] = [
     "TELEMETRY_SINKS",
     "SPANSCOPE_TOKENS",
     "OTEL_SERVICE_NAME",
     "OTEL_RESOURCE_ATTRIBUTES",
     "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
     "SPANSCOPE_CONFIG",
+    "SPANSCOPE_CONSOLE",
+    "SPANSCOPE_CONSOLE_LEVELS",
+    "SPANSCOPE_CONSOLE_MARKUP",
+    "SPANSCOPE_CONSOLE_SYNC",
     "SQLITE_STORE_DIR",
     "LLAMA_STACK_LOGGING",
     "LLAMA_STACK_LOG_FILE",

@@ -6,6 +6,7 @@
 //! - [`metrics`]: what a measurement is, and what takes it.
 //! - [`tail`]: which traces a sink keeps once they are over.
 //! - [`sync`]: locks that a panic does not close.
+//! - [`program_name`]: the service's name where none is set.
 //! - [`threads`]: threads of sinks, which the program does not notice.
 //! - [`suppress`]: keeps our own work from becoming telemetry.
 //!
@@ -15,9 +16,11 @@
 
 pub mod capture;
 pub mod metrics;
+mod program;
 pub mod queue;
 pub mod sync;
 pub mod tail;
 pub mod threads;
 
 pub use capture::{SpanExt, suppress};
+pub use program::program_name;

@@ -186,7 +186,7 @@ impl OtlpLayerBuilder {
         self
     }
 
-    /// The service. Default: `unknown_service:` and the program's name.
+    /// The service. Default: the program's name.
     pub fn service_name(mut self, name: impl Into<String>) -> Self {
         self.settings.service_name = Some(name.into());
         self

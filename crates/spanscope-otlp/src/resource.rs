@@ -3,6 +3,7 @@
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
 use spanscope_core::capture::new_ids;
+use spanscope_core::program_name;
 use spanscope_model::RawValue;
 use spanscope_model::semconv::mask_raw;
 
@@ -21,11 +22,8 @@ pub(crate) fn resource(settings: &Settings) -> Resource {
         .as_deref()
         .and_then(|path| path.file_name()?.to_str())
         .map(ToOwned::to_owned);
-    let unknown = executable.as_ref().map_or_else(
-        || "unknown_service".to_owned(),
-        |name| format!("unknown_service:{name}"),
-    );
-    set(&mut attributes, "service.name", unknown);
+    // Without the `unknown_service:` of the specification, because the console and the store show the same name.
+    set(&mut attributes, "service.name", program_name().to_owned());
     if settings.detects_resource {
         set(&mut attributes, "service.instance.id", instance_id());
         set(&mut attributes, "host.arch", arch().to_owned());

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use spanscope_core::capture::{Capture, DEFAULT_MAX_VALUE_LEN, SpanRecord};
 use spanscope_core::metrics::{Measurement, MetricSink};
+use spanscope_core::program_name;
 use spanscope_core::queue::{FlushTimeout, LayerStats, OverflowPolicy, Queue, WorkerHandle};
 use spanscope_core::sync::lock;
 use spanscope_core::tail::{TailRule, TailStats};
@@ -57,7 +58,7 @@ impl SqliteLayerBuilder {
             max_value_len: DEFAULT_MAX_VALUE_LEN,
             shutdown_timeout: DEFAULT_SHUTDOWN_TIMEOUT,
             writer: WriterSettings {
-                service_name: String::new(),
+                service_name: program_name().to_owned(),
                 flush_interval: DEFAULT_FLUSH_INTERVAL,
                 retention: DEFAULT_RETENTION,
                 max_bytes: DEFAULT_MAX_BYTES,
@@ -69,7 +70,7 @@ impl SqliteLayerBuilder {
         }
     }
 
-    /// The service that the spans belong to. Default: empty.
+    /// The service that the spans belong to. Default: the program's name.
     pub fn service_name(mut self, name: impl Into<String>) -> Self {
         self.writer.service_name = name.into();
         self

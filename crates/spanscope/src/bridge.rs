@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use spanscope_layers::metrics::MetricSink;
 use spanscope_layers::{Categories, CategoryFilter};
-use spanscope_otlp::{OtlpLayer, OtlpLayerBuilder, Propagator, SettingError, Signal, TailRule};
+use spanscope_otlp::{OtlpLayer, OtlpLayerBuilder, Propagator, SettingError, Signal, TailRule, propagation};
 
 use crate::InitError;
 
@@ -24,7 +24,7 @@ pub(crate) struct OtlpSettings<'a> {
     pub(crate) reads_env: bool,
     /// Of the file, and where it stands there.
     pub(crate) endpoint: Option<(String, String)>,
-    pub(crate) service_name: Option<String>,
+    pub(crate) service_name: String,
     pub(crate) max_value_len: Option<usize>,
     pub(crate) categories: Arc<Categories>,
     pub(crate) trace_filter: Option<CategoryFilter>,
@@ -57,9 +57,7 @@ pub(crate) fn builder(settings: OtlpSettings<'_>) -> (Option<OtlpLayerBuilder>, 
         let is_on = builder.sends(signal) && has(sink);
         builder = builder.send(signal, is_on);
     }
-    if let Some(name) = settings.service_name {
-        builder = builder.service_name(name);
-    }
+    builder = builder.service_name(settings.service_name);
     if let Some(bytes) = settings.max_value_len {
         builder = builder.max_value_len(bytes);
     }
@@ -99,6 +97,13 @@ pub(crate) fn propagators(reads_env: bool) -> (Vec<Propagator>, Vec<InitError>) 
     let (builder, wrong) = OtlpLayer::builder().env_from(&get);
     let wrong = wrong.into_iter().map(InitError::from).collect();
     (builder.propagators().to_vec(), wrong)
+}
+
+/// Sets the process's propagators where there is no bridge, and returns what of the environment is not accepted.
+pub(crate) fn set_propagators(reads_env: bool) -> Vec<InitError> {
+    let (propagators, wrong) = propagators(reads_env);
+    propagation::set_global(&propagators);
+    wrong
 }
 
 impl From<SettingError> for InitError {

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use spanscope_layers::console::{ConsoleLayerBuilder, LogFileLayerBuilder, RateLimit};
+use spanscope_core::program_name;
+use spanscope_layers::console::{ConsoleLayerBuilder, ConsoleStyle, LogFileLayerBuilder, RateLimit};
 use spanscope_layers::metrics::MetricSink;
 use spanscope_layers::{Categories, CategoryFilter, ConsoleLayer, LogFileLayer};
 use spanscope_sqlite::{OverflowPolicy, SqliteLayer, SqliteLayerBuilder, TailRule};
@@ -62,7 +63,7 @@ impl std::fmt::Debug for Builder {
 ///     .sqlite_path(folder.path().join("trace_store.db"))
 ///     .levels("inference=debug, core::routers=warn")
 ///     .try_init()?;
-/// tracing::info!("[bold]stored[/bold] and shown");
+/// tracing::info!("stored and shown");
 /// guard.flush(std::time::Duration::from_secs(5))?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -134,7 +135,7 @@ impl Builder {
         Ok(self)
     }
 
-    /// The service that spans belong to. Default: empty.
+    /// The service that spans belong to. Default: the program's name.
     pub fn service_name(mut self, name: impl Into<String>) -> Self {
         self.code.service_name = Some(name.into());
         self
@@ -356,12 +357,20 @@ impl Builder {
         };
         let reads_env = self.env.is_some();
         let env = self.env.unwrap_or_default();
+        if env.is_disabled {
+            // The specification: propagation between processes goes on.
+            #[cfg(feature = "otlp")]
+            for problem in crate::bridge::set_propagators(reads_env) {
+                meet(problem)?;
+            }
+            return Ok((Guard::disabled(self.categories), problems));
+        }
         let code = self.code;
 
         let categories = self.categories;
         let level_sources = LevelSources {
             file: &file,
-            reads_env,
+            env: reads_env.then_some(&env),
             code: &code,
             directives: &self.directives,
             categories: &categories,
@@ -395,25 +404,29 @@ impl Builder {
             meet(InitError::Levels(first))?;
         }
 
+        let style = env.console.or(file.console).unwrap_or_default();
+        let markup = env.markup.or(file.markup).unwrap_or(false);
         let sinks = code.sinks.or(env.sinks).or(file.sinks);
         let has = |sink: &str| {
-            sinks.as_ref().map_or_else(
-                || DEFAULT_SINKS.contains(&sink),
-                |sinks| sinks.iter().any(|name| name == sink),
-            )
+            let is_off = sink == "console" && style == ConsoleStyle::Off;
+            !is_off
+                && sinks.as_ref().map_or_else(
+                    || DEFAULT_SINKS.contains(&sink),
+                    |sinks| sinks.iter().any(|name| name == sink),
+                )
         };
         let categories = Arc::new(categories);
         let max_value_len = code.max_value_len.or(env.max_value_len);
 
         let service_name = code.service_name.or(env.service_name).or(file.service_name);
+        // The same on every sink, and never empty.
+        let service_name = service_name.unwrap_or_else(|| program_name().to_owned());
 
         let sqlite = if has("sqlite") {
             let mut store = SqliteLayer::builder()
                 .shutdown_timeout(self.ends.shutdown_timeout)
-                .categories(Arc::clone(&categories));
-            if let Some(name) = &service_name {
-                store = store.service_name(name.clone());
-            }
+                .categories(Arc::clone(&categories))
+                .service_name(service_name.clone());
             if let Some(bytes) = max_value_len {
                 store = store.max_value_len(bytes);
             }
@@ -436,9 +449,11 @@ impl Builder {
         let console = if has("console") {
             let mut console = ConsoleLayer::builder()
                 .shutdown_timeout(self.ends.shutdown_timeout)
-                .rate_limit(RateLimit::default());
+                .rate_limit(RateLimit::default())
+                .style(style)
+                .markup(markup);
             if reads_env {
-                console = console.env();
+                console = console.terminal_env();
             }
             if let Some(bytes) = max_value_len {
                 console = console.max_value_len(bytes);
@@ -463,6 +478,7 @@ impl Builder {
                 let mut log_file = LogFileLayer::builder()
                     .shutdown_timeout(self.ends.shutdown_timeout)
                     .rate_limit(RateLimit::default())
+                    .markup(markup)
                     .categories(Arc::clone(&categories));
                 if let Some(bytes) = max_value_len {
                     log_file = log_file.max_value_len(bytes);

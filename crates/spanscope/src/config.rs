@@ -10,7 +10,7 @@
 //!   category_levels: { server: debug, core: warn }
 //!   log_file: /var/log/my-agent.log
 //!   sinks:                                   # a sink's own filter
-//!     console: { category_levels: { inference: warn } }
+//!     console: { style: tree, category_levels: { inference: warn } }
 //! ```
 //!
 //! A run.yaml of the described system can be given as it is: its other blocks are not looked into, and `telemetry` may
@@ -31,6 +31,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use document::{Node, Value};
+use spanscope_layers::console::ConsoleStyle;
 use spanscope_model::text::nearest;
 
 use crate::error::quoted;
@@ -56,6 +57,8 @@ pub(crate) struct Config {
     pub(crate) otlp_endpoint: Option<(String, String)>,
     pub(crate) category_levels: CategoryLevels,
     pub(crate) log_file: Option<PathBuf>,
+    pub(crate) console: Option<ConsoleStyle>,
+    pub(crate) markup: Option<bool>,
     /// The levels of single sinks, by a sink's name.
     pub(crate) sink_levels: Vec<(String, CategoryLevels)>,
 }
@@ -232,7 +235,7 @@ impl Reader<'_> {
             match key {
                 "category_levels" => config.category_levels = self.category_levels(&setting)?,
                 "log_file" => config.log_file = self.path(&setting)?,
-                "sinks" => config.sink_levels = self.sink_levels(&setting)?,
+                "sinks" => self.sink_settings(&setting, config)?,
                 _ => {
                     let accepted = ["category_levels", "log_file", "sinks"];
                     return Err(self.unknown_key(block, key, &setting, &accepted));
@@ -242,22 +245,48 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn sink_levels(&self, block: &Setting<'_>) -> Result<Vec<(String, CategoryLevels)>, InitError> {
-        let mut all = Vec::new();
+    fn sink_settings(&self, block: &Setting<'_>, config: &mut Config) -> Result<(), InitError> {
         for (sink, block) in self.entries(block)? {
             if !LEVEL_SINKS.contains(&sink) {
                 return Err(self.unknown(&block, sink, &LEVEL_SINKS));
             }
-            let mut levels = CategoryLevels::new();
             for (key, setting) in self.entries(&block)? {
-                if key != "category_levels" {
-                    return Err(self.unknown_key(&block, key, &setting, &["category_levels"]));
+                match (sink, key) {
+                    (_, "category_levels") => {
+                        let levels = self.category_levels(&setting)?;
+                        config.sink_levels.push((sink.to_owned(), levels));
+                    }
+                    ("console", "style") => set(&mut config.console, self.console_style(&setting)?),
+                    ("console", "markup") => set(&mut config.markup, self.flag(&setting)?),
+                    ("console", _) => {
+                        let accepted = ["category_levels", "markup", "style"];
+                        return Err(self.unknown_key(&block, key, &setting, &accepted));
+                    }
+                    _ => return Err(self.unknown_key(&block, key, &setting, &["category_levels"])),
                 }
-                levels = self.category_levels(&setting)?;
             }
-            all.push((sink.to_owned(), levels));
         }
-        Ok(all)
+        Ok(())
+    }
+
+    fn flag(&self, setting: &Setting<'_>) -> Result<Option<bool>, InitError> {
+        match self.text(setting)?.as_deref() {
+            None => Ok(None),
+            Some("true") => Ok(Some(true)),
+            Some("false") => Ok(Some(false)),
+            Some(other) => Err(self.unknown(setting, other, &["true", "false"])),
+        }
+    }
+
+    fn console_style(&self, setting: &Setting<'_>) -> Result<Option<ConsoleStyle>, InitError> {
+        let Some(text) = self.text(setting)? else {
+            return Ok(None);
+        };
+        let accepted: Vec<&str> = ConsoleStyle::ALL.iter().map(|style| style.as_str()).collect();
+        let style = text
+            .parse()
+            .map_err(|_| self.unknown(setting, &text, &accepted))?;
+        Ok(Some(style))
     }
 
     fn category_levels(&self, block: &Setting<'_>) -> Result<CategoryLevels, InitError> {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use spanscope_layers::LevelWarning;
+use spanscope_layers::console::VariableError;
 use spanscope_model::StoreError;
 use spanscope_model::text::excerpt;
 
@@ -71,6 +72,16 @@ impl std::error::Error for InitError {
             #[cfg(feature = "otlp")]
             Self::Otlp(error) => error.source(),
             _ => None,
+        }
+    }
+}
+
+impl From<VariableError> for InitError {
+    fn from(error: VariableError) -> Self {
+        Self::Setting {
+            place: error.name().into(),
+            input: error.input().to_owned(),
+            accepted: error.accepted(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use spanscope_core::queue::{MAX_TIMEOUT, log_to_stderr};
-use spanscope_layers::{ConsoleGuard, LevelHandle};
+use spanscope_layers::{Categories, CategoryFilter, ConsoleGuard, LevelHandle, Levels};
 use spanscope_model::Severity;
 use spanscope_sqlite::{FlushTimeout, LayerStats, SqliteGuard, TailStats};
 
@@ -147,6 +147,20 @@ impl Guard {
             running: Some(Arc::new(running)),
             shutdown_timeout,
         }
+    }
+
+    /// The guard of a program whose telemetry is switched off: its levels can be changed, which has no effect.
+    pub(crate) fn disabled(categories: Categories) -> Self {
+        let running = Running {
+            sqlite: None,
+            console: None,
+            log_file: None,
+            #[cfg(feature = "otlp")]
+            otlp: None,
+            levels: CategoryFilter::new(categories, Levels::new()).handle(),
+            reported: AtomicBool::default(),
+        };
+        Self::new(running, Duration::ZERO)
     }
 
     pub(crate) fn empty() -> Self {

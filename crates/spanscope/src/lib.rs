@@ -3,7 +3,7 @@
 //!
 //! ```no_run
 //! let _guard = spanscope::init(); // reads the environment; dropping the guard writes what is left
-//! tracing::info_span!("chat", model = "llama").in_scope(|| tracing::info!("[bold]hello[/bold]"));
+//! tracing::info_span!("chat", model = "llama").in_scope(|| tracing::info!(markup = true, "[bold]hello[/bold]"));
 //! ```
 //!
 //! A program that composes subscribers by hand takes [`CategoryFilter`], [`ConsoleLayer`],
@@ -47,12 +47,16 @@ pub use spanscope_sqlite::{
 
 /// Sets up what the environment asks for, for the whole program, and never fails: what can't be done is said on the
 /// console, and the program goes on without it. The package that holds the calling line counts as the application: its
-/// modules are categories, its messages may carry markup.
+/// modules are categories.
 ///
 /// | variable | meaning | default |
 /// |---|---|---|
 /// | `TELEMETRY_SINKS` | comma-separated: `console`, `sqlite`, `otel_trace`, `otel_metric`, `otel_log` | `console,sqlite` |
-/// | `OTEL_SERVICE_NAME` | service name, else `service.name` in `OTEL_RESOURCE_ATTRIBUTES` | empty |
+/// | `OTEL_SERVICE_NAME` | service name, else `service.name` in `OTEL_RESOURCE_ATTRIBUTES` | the program's name |
+/// | `OTEL_SDK_DISABLED` | `true` switches everything off; the guard then does nothing | `false` |
+/// | `SPANSCOPE_CONSOLE` | `lines`, `verbose`, `events`, `tree`, `json`, `off` | `lines` |
+/// | `SPANSCOPE_CONSOLE_LEVELS` | levels for the console alone, as in `LLAMA_STACK_LOGGING` | as the other sinks |
+/// | `SPANSCOPE_CONSOLE_MARKUP` | `1`: the application's messages are markup, as in Llama Stack | a message is data |
 /// | `OTEL_EXPORTER_OTLP_ENDPOINT` | where the last three sinks send; `spanscope-otlp` lists all `OTEL_*` variables | `http://localhost:4318` |
 /// | `OTEL_PROPAGATORS` | what `otlp::propagation` writes and reads: `tracecontext`, `baggage`, `none` | `tracecontext,baggage` |
 /// | `SQLITE_STORE_DIR` | folder of `trace_store.db` | the user's data folder |

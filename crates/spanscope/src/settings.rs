@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use spanscope_layers::console::{ConsoleStyle, markup_from_env};
 use spanscope_layers::{Categories, LevelWarning, Levels};
 
 use crate::config::{self, CategoryLevels};
@@ -17,6 +18,11 @@ pub(crate) struct Settings {
     pub(crate) db_path: Option<PathBuf>,
     pub(crate) log_file: Option<PathBuf>,
     pub(crate) max_value_len: Option<usize>,
+    pub(crate) console: Option<ConsoleStyle>,
+    /// Every message of the application is markup.
+    pub(crate) markup: Option<bool>,
+    /// `OTEL_SDK_DISABLED` switches everything off.
+    pub(crate) is_disabled: bool,
     /// Where it was said, and the URL.
     pub(crate) otlp_endpoint: Option<(String, String)>,
     /// Pairs of category and level, one text a call.
@@ -38,6 +44,8 @@ impl Settings {
             }
         };
         let sinks = read("TELEMETRY_SINKS");
+        let console_levels = read(CONSOLE_LEVELS_VARIABLE);
+        let disabled = read("OTEL_SDK_DISABLED");
         settings.service_name = read("OTEL_SERVICE_NAME")
             .or_else(|| read("OTEL_RESOURCE_ATTRIBUTES").and_then(|text| service_name_in(&text)));
         settings.log_file = path_variable("LLAMA_STACK_LOG_FILE");
@@ -65,6 +73,28 @@ impl Settings {
                 }),
             }
         }
+        if let Some(levels) = console_levels {
+            settings.sink_levels.push(("console".to_owned(), levels));
+        }
+        match ConsoleStyle::try_from_env() {
+            Ok(style) => settings.console = style,
+            Err(problem) => problems.push(problem.into()),
+        }
+        match markup_from_env() {
+            Ok(markup) => settings.markup = markup,
+            Err(problem) => problems.push(problem.into()),
+        }
+        if let Some(disabled) = disabled {
+            let word = disabled.trim();
+            settings.is_disabled = word.eq_ignore_ascii_case("true");
+            if !settings.is_disabled && !word.eq_ignore_ascii_case("false") {
+                problems.push(InitError::Setting {
+                    place: "OTEL_SDK_DISABLED".into(),
+                    input: disabled,
+                    accepted: "true and false are accepted; false is taken".to_owned(),
+                });
+            }
+        }
         (settings, problems)
     }
 
@@ -77,6 +107,9 @@ impl Settings {
             db_path: config.db_path,
             log_file: config.log_file,
             max_value_len: None,
+            console: config.console,
+            markup: config.markup,
+            is_disabled: false,
             otlp_endpoint: config.otlp_endpoint,
             levels: vec![pairs(&config.category_levels)],
             sink_levels: config
@@ -88,11 +121,12 @@ impl Settings {
     }
 }
 
-/// Where levels come from, the weakest first: the file, what the file says of a sink, the environment, code, what code
-/// says of a sink.
+/// Where levels come from, the weakest first: the file, what the file says of a sink, the environment, what it says of
+/// the console, code, what code says of a sink.
 pub(crate) struct LevelSources<'a> {
     pub(crate) file: &'a Settings,
-    pub(crate) reads_env: bool,
+    /// What the environment says, where it is read.
+    pub(crate) env: Option<&'a Settings>,
     pub(crate) code: &'a Settings,
     pub(crate) directives: &'a [String],
     pub(crate) categories: &'a Categories,
@@ -111,7 +145,7 @@ impl LevelSources<'_> {
     pub(crate) fn of_all(&self) -> (Levels, Vec<LevelWarning>, Vec<LevelWarning>) {
         let mut levels = Levels::new();
         let mut warnings = self.set(&mut levels, FILE_LEVELS, &self.file.levels);
-        if self.reads_env {
+        if self.env.is_some() {
             warnings.extend(levels.read_env(self.categories));
         }
         let wrong = self.set_code(&mut levels);
@@ -125,16 +159,18 @@ impl LevelSources<'_> {
             levels.map(|(_, text)| text.clone()).collect()
         };
         let (from_file, from_code) = (own(self.file), own(self.code));
-        if from_file.is_empty() && from_code.is_empty() {
+        let from_env = self.env.map(own).unwrap_or_default();
+        if from_file.is_empty() && from_env.is_empty() && from_code.is_empty() {
             return None;
         }
         let mut levels = Levels::new();
         // What holds for all sinks has been warned about once.
         self.set(&mut levels, FILE_LEVELS, &self.file.levels);
-        let warnings = self.set(&mut levels, "logging_config.sinks", &from_file);
-        if self.reads_env {
+        let mut warnings = self.set(&mut levels, "logging_config.sinks", &from_file);
+        if self.env.is_some() {
             levels.read_env(self.categories);
         }
+        warnings.extend(self.set(&mut levels, CONSOLE_LEVELS_VARIABLE, &from_env));
         self.set_code(&mut levels);
         let wrong = self.set(&mut levels, "sink_levels", &from_code);
         Some(SinkLevels {
@@ -160,6 +196,8 @@ impl LevelSources<'_> {
     }
 }
 
+/// The variable with levels for the console alone.
+const CONSOLE_LEVELS_VARIABLE: &str = "SPANSCOPE_CONSOLE_LEVELS";
 const FILE_LEVELS: &str = "logging_config.category_levels";
 
 fn pairs(levels: &CategoryLevels) -> String {

@@ -420,7 +420,7 @@ async fn main() -> anyhow::Result<()> {
     } else {
         &["sqlite"]
     };
-    let _guard = spanscope::builder()
+    let _guard = spanscope::Builder::from_env()?
         .sinks(sinks)?
         .service_name("agent-server-example")
         .sqlite_path(&path)

@@ -80,7 +80,7 @@ mod server {
     pub(crate) fn turn(question: &str) {
         let _span = info_span!("POST /turns", user = "ann").entered();
         debug!(bytes = question.len(), "read the body");
-        info!(target: "core::routers", "[bold]tiny-librarian[/bold] is served by [green]local[/green]");
+        info!(target: "core::routers", markup = true, "[bold]tiny-librarian[/bold] is served by [green]local[/green]");
         let answer = super::agents::run(question);
         info!(status = 200, answer, "answered");
     }
@@ -93,10 +93,16 @@ mod agents {
 
     #[instrument(name = "invoke_agent", skip_all)]
     pub(crate) fn run(question: &str) -> String {
-        info!("step [bold]1[/bold] of 2: [dim]search, and ask for the weather[/dim]");
+        info!(
+            markup = true,
+            "step [bold]1[/bold] of 2: [dim]search, and ask for the weather[/dim]"
+        );
         let passages = retrieval::search(question);
         let weather = tools::weather("Skagen");
-        info!(weather, "step [bold]2[/bold] of 2: [dim]answer[/dim]");
+        info!(
+            markup = true,
+            weather, "step [bold]2[/bold] of 2: [dim]answer[/dim]"
+        );
         let answer = llm::chat(question, passages);
         info!(
             category = "safety",
@@ -134,7 +140,11 @@ mod tools {
         match request(place) {
             Ok(report) => Some(report),
             Err(failure) => {
-                error!(error = &failure as &dyn Error, "no [bold red]weather[/bold red]");
+                error!(
+                    error = &failure as &dyn Error,
+                    markup = true,
+                    "no [bold red]weather[/bold red]"
+                );
                 None
             }
         }

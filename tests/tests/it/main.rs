@@ -11,8 +11,8 @@ mod drills;
 #[cfg(unix)]
 mod ends;
 mod faults;
-mod file_drills;
 mod fields;
+mod file_drills;
 mod genai;
 mod helpers;
 mod init_metrics;

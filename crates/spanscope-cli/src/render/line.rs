@@ -1,8 +1,7 @@
 //! Events and ends of spans as the console shows them: stored records, made into entries of its renderer.
 //!
-//! A store is written by any program, so nothing in it may restyle what is shown. Messages are not read as markup; what
-//! is well-formed markup in them is taken out, because the console of the program that wrote them did not show it
-//! either. What the renderer makes visible, and how lines wrap, is its own affair.
+//! A store is written by any program, so nothing in it may restyle what is shown. Messages are not read as markup: it is
+//! taken out of those that their program marked as markup (`markup = true`), and all others are shown as they are. What the renderer makes visible, and how lines wrap, is its own affair.
 
 use std::time::Duration;
 
@@ -12,6 +11,8 @@ use spanscope_model::semconv::{EXCEPTION_EVENT, SemanticAttribute};
 use spanscope_model::{Attributes, LogEvent, Severity, Span, SpanState, SpanStatus, Value};
 
 use crate::output::Output;
+
+use markup::MARKUP_FIELD;
 
 const EXCEPTION_MESSAGE: &str = SemanticAttribute::ExceptionMessage.name();
 
@@ -36,14 +37,23 @@ impl EntryLines {
 
     /// Appends an event.
     pub(crate) fn event(&mut self, event: &LogEvent, text: &mut String) {
-        let said = match (event.name.as_str(), event.message.as_str()) {
-            ("" | EXCEPTION_EVENT, message) if !message.is_empty() => markup::strip(message),
+        let is_markup = event.attributes.get(MARKUP_FIELD) == Some(&Value::Bool(true));
+        let message = if is_markup {
+            markup::strip(&event.message)
+        } else {
+            event.message.clone()
+        };
+        let said = match (event.name.as_str(), message.as_str()) {
+            ("" | EXCEPTION_EVENT, message) if !message.is_empty() => message.to_owned(),
             // An event without a text has its name as message.
             (name, message) if message.is_empty() || message == name => name.to_owned(),
-            (name, message) => format!("{name}: {}", markup::strip(message)),
+            (name, message) => format!("{name}: {message}"),
         };
         let json = json_texts(&event.attributes);
         let mut fields = fields(&event.attributes, &json);
+        if is_markup {
+            fields.retain(|(key, _)| *key != MARKUP_FIELD);
+        }
         if event.name == EXCEPTION_EVENT {
             leave_out_what_is_said(&mut fields, &event.message);
         }
@@ -57,11 +67,14 @@ impl EntryLines {
             kind: EntryKind::Event {
                 message: &said,
                 markup: false,
+                keeps_lines: false,
             },
             fields: &fields,
             trace_id: event.trace_id,
             span_id: event.span_id,
             parent_span_id: None,
+            names_trace: true,
+            span_name: "",
             depth: 0,
             spans: &[],
         };
@@ -93,6 +106,8 @@ impl EntryLines {
             trace_id: Some(span.trace_id),
             span_id: Some(span.span_id),
             parent_span_id: span.parent_span_id,
+            names_trace: true,
+            span_name: "",
             depth: 0,
             spans: &[],
         };
@@ -209,23 +224,26 @@ mod tests {
              retry=1 tags=\"[\\\"a\\\",2]\"\n"
         );
         event.name = "slow".to_owned();
+        event.trace_id = Some(span(1, 0, "", 0, 0).trace_id);
         let named = shown_event(&event, false);
         assert!(
-            named.starts_with("WARN     22:13:20.123 shop shop::orders tools: slow: the bank is slow"),
+            named.starts_with(
+                "WARN     22:13:20.123 070707070707 shop shop::orders tools: slow: the bank is\n"
+            ),
             "{named}"
         );
     }
 
     #[test]
-    fn the_end_of_a_span_has_its_attributes_below_and_nothing_acts_on_the_terminal() {
+    fn the_end_of_a_span_has_its_attributes_behind_it_and_nothing_acts_on_the_terminal() {
         let mut span = span(1, 0, "call\ntool", 0, 12);
         span.status = Some(SpanStatus::Error);
         span.status_message = Some("refused".to_owned());
         span.attributes.set("q", "a\x1b[0mb");
         assert_eq!(
             shown_end(&span),
-            "ERROR    22:13:20.012 shop shop::orders: [END] call\\ntool (12.00ms) [ERROR]\n         \
-             refused\n           q: a\\x1b[0mb\n"
+            "ERROR    22:13:20.012 070707070707 shop shop::orders: [END] call\\ntool (12.00ms)\n         \
+             [ERROR] refused q=\"a\\x1b[0mb\"\n"
         );
     }
 
@@ -242,9 +260,17 @@ mod tests {
     }
 
     #[test]
-    fn markup_of_a_stored_message_is_taken_out_and_never_styles() {
-        let event = event("[bold red]3[/bold red] of \\[dim], [0], [link=https://e.org]x[/link]\n[/] end");
+    fn markup_of_a_stored_message_is_taken_out_where_it_asks_for_it_and_never_styles() {
+        let mut event =
+            event("[bold red]3[/bold red] of \\[dim], [0], [link=https://e.org]x[/link]\n[/] end");
         let plain = shown_event(&event, false);
+        assert!(
+            plain.contains("tools: [bold red]3[/bold red] of \\[dim]"),
+            "{plain}"
+        );
+        event.attributes.set("markup", true);
+        let plain = shown_event(&event, false);
+        assert!(!plain.contains("markup="), "{plain}");
         assert!(plain.contains("tools: 3 of [dim], [0], x\\n[/] end"), "{plain}");
         let mut coloured = String::new();
         EntryLines::new(&output(true), false).event(&event, &mut coloured);

@@ -143,7 +143,9 @@ fn tail_shows_the_end_of_a_span_that_was_running_before() {
         spanscope_tests::wait_for("the running span to be visible", || {
             (store.run(&["spans", "--where", "name=slow work"]).code == 0).then_some(())
         });
-        let mut tail = store.command(&["tail"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut tail = store.command(&["tail"]);
+        tail.env("COLUMNS", "200").stdout(Stdio::piped());
+        let mut tail = tail.spawn().unwrap();
         let mut said = BufReader::new(tail.stdout.take().unwrap()).lines();
         // What it shows first, it shows after it has looked for what still runs.
         let line = said.next().unwrap().unwrap();
@@ -167,7 +169,10 @@ fn tail_shows_events_as_the_console_of_the_program_did() {
         .writer(File::create(&file).unwrap())
         .build()
         .unwrap();
-    let (layer, guard) = SqliteLayer::open(store.path()).unwrap();
+    let (layer, guard) = SqliteLayer::builder()
+        .service_name("")
+        .open(store.path())
+        .unwrap();
     let subscriber = tracing_subscriber::registry().with(console).with(layer);
     tracing::subscriber::with_default(subscriber, || {
         let refused = std::io::Error::other("the bank \x1b[31mrefused");
@@ -177,6 +182,7 @@ fn tail_shows_events_as_the_console_of_the_program_did() {
             note = "[bold]data[/bold]",
             "[bold]asked[/bold] the bank"
         );
+        info!(markup = true, "[bold]marked[/bold] and [0]");
         warn!(
             error = &refused as &dyn std::error::Error,
             url = "http://bank/pay",

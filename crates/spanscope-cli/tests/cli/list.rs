@@ -140,7 +140,7 @@ fn every_table_fits_80_columns_and_holds_nothing_that_acts_on_a_terminal() {
     let logs = said(store.command(&["logs"]).env("COLUMNS", "60").output().unwrap()).out;
     let widest = logs.lines().map(|line| line.chars().count()).max().unwrap();
     assert!(
-        widest <= 60 && logs.contains("no\n         \\x1b[2J such item"),
+        widest <= 60 && logs.contains("shop\n         cli::support: no \\x1b[2J such item"),
         "{logs}"
     );
     let mut piped = store.command(&["logs"]);

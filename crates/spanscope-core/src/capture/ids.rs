@@ -1,7 +1,8 @@
 //! The ids of a span, and new ones: cheap to make, unique across processes, and kind to a store's indexes.
 //!
-//! A trace id begins with the seconds since 1970 (as AWS X-Ray's ids do) and 4 random bytes of the process; its last 8
-//! bytes are random, which is what W3C trace context asks of samplers. Span ids count up from a random start, in blocks
+//! A trace id begins with the seconds since 1970 (as AWS X-Ray's ids do); the rest is random, as W3C trace context asks of
+//! its last 7 bytes. So the first 12 digits tell traces apart for a reader of the console, where the traces of one second
+//! share the first 8. Span ids count up from a random start, in blocks
 //! a thread: an index of them grows at its right edge, where wholly random ids would touch every page of it and cost
 //! six times the bytes written. They are unique, not unguessable; nothing here treats an id as a secret.
 
@@ -101,7 +102,11 @@ pub(crate) fn trace_id() -> TraceId {
     loop {
         let mut bytes = [0; 16];
         bytes[..4].copy_from_slice(&u32::try_from(seconds).unwrap_or(u32::MAX).to_be_bytes());
-        bytes[4..8].copy_from_slice(&process().prefix);
+        // The process's own bytes are mixed in: a generator that two processes seeded alike gives different ids.
+        let random = fastrand::u32(..).to_be_bytes();
+        for ((byte, random), own) in bytes[4..8].iter_mut().zip(random).zip(process().prefix) {
+            *byte = random ^ own;
+        }
         bytes[8..].copy_from_slice(&fastrand::u64(..).to_be_bytes());
         if let Some(id) = TraceId::from_bytes(bytes) {
             return id;

@@ -12,8 +12,11 @@ use super::layer::{ConsoleGuard, ConsoleHandle, ConsoleLayer, LayerCore, LogFile
 use super::limit::RateLimit;
 use super::render::{Color, ContentPolicy, Format, RenderOptions, Renderer};
 use super::sink::{AppendFile, Sink, Torn};
+use super::style::markup_from_env;
 use super::writer::{Notices, Writer};
-use super::{ColorChoice, DEFAULT_QUEUE_BYTES, DEFAULT_SHUTDOWN_TIMEOUT, SpanDisplay, terminal};
+use super::{
+    ColorChoice, ConsoleStyle, DEFAULT_QUEUE_BYTES, DEFAULT_SHUTDOWN_TIMEOUT, SpanDisplay, terminal,
+};
 use crate::filter::Categories;
 use spanscope_core::capture::{CallsiteCache, Capture, DEFAULT_MAX_VALUE_LEN};
 use spanscope_core::queue::{OverflowPolicy, Queue, Restart, WorkerHandle};
@@ -25,6 +28,8 @@ const NEVER_WRAPPED: usize = 1 << 30;
 #[derive(Debug)]
 struct Settings {
     spans: SpanDisplay,
+    is_off: bool,
+    reads_markup: bool,
     format: Format,
     content: ContentPolicy,
     utc: bool,
@@ -41,6 +46,8 @@ impl Settings {
     fn new() -> Self {
         Self {
             spans: SpanDisplay::default(),
+            is_off: false,
+            reads_markup: false,
             format: Format::default(),
             content: ContentPolicy::default(),
             utc: false,
@@ -60,6 +67,7 @@ impl Settings {
             TimeZone::system()
         };
         RenderOptions::new()
+            .attributes(self.spans.attributes())
             .format(self.format)
             .content(self.content)
             .zone(zone)
@@ -81,7 +89,7 @@ impl Settings {
         }
         let again = sink.again();
         let (notices, categories) = (Arc::clone(&waiting), self.categories);
-        let (spans, slow, limit) = (self.spans, self.slow, self.limit);
+        let (spans, reads_markup, slow, limit) = (self.spans, self.reads_markup, self.slow, self.limit);
         let start = move |sink, queue: &Queue, control: &Arc<WorkerHandle>| {
             Writer {
                 name,
@@ -94,6 +102,7 @@ impl Settings {
                 callsites: CallsiteCache::new(categories.clone()),
                 categories: Arc::clone(&categories),
                 spans,
+                reads_markup,
                 slow,
                 limit,
             }
@@ -109,6 +118,7 @@ impl Settings {
             capture: Capture::new(self.max_value_len),
             queue: queue.clone(),
             shows_spans: self.spans.shows_spans(),
+            is_off: self.is_off,
         };
         let handle = ConsoleHandle {
             queue,
@@ -125,6 +135,27 @@ impl Settings {
 
 macro_rules! common_setters {
     () => {
+        /// Everything that one word says: what is shown of spans, the format, or nothing at all. Default:
+        /// [`ConsoleStyle::Lines`].
+        pub fn style(mut self, style: ConsoleStyle) -> Self {
+            (self.settings.spans, self.settings.format) = match style {
+                ConsoleStyle::Lines | ConsoleStyle::Off => (SpanDisplay::Lines, Format::Text),
+                ConsoleStyle::Verbose => (SpanDisplay::Verbose, Format::Text),
+                ConsoleStyle::Events => (SpanDisplay::Events, Format::Text),
+                ConsoleStyle::Tree => (SpanDisplay::Tree, Format::Text),
+                ConsoleStyle::Json => (SpanDisplay::Lines, Format::Json),
+            };
+            self.settings.is_off = style == ConsoleStyle::Off;
+            self
+        }
+
+        /// Whether every message of the application is markup, as in Llama Stack: `[bold]text[/bold]`. Without it a message
+        /// is data, shown as it is, unless its event has the field `markup = true`. Default: `false`.
+        pub fn markup(mut self, reads_markup: bool) -> Self {
+            self.settings.reads_markup = reads_markup;
+            self
+        }
+
         /// What is shown of spans. Default: [`SpanDisplay::Lines`].
         pub fn spans(mut self, spans: SpanDisplay) -> Self {
             self.settings.spans = spans;
@@ -233,9 +264,25 @@ impl ConsoleLayerBuilder {
         self
     }
 
-    /// Reads `LLAMA_STACK_LOG_WIDTH`, `NO_COLOR`, `FORCE_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE`, `TERM` and `COLORTERM`; what
-    /// none of them says stays as it was set. A width that is none changes nothing, and the console's first line says so.
+    /// Reads `SPANSCOPE_CONSOLE`, `SPANSCOPE_CONSOLE_MARKUP` and the variables of [`terminal_env`](Self::terminal_env). What no variable sets stays as
+    /// it was; an invalid value changes nothing, and the console's first lines report it.
     pub fn env(mut self) -> Self {
+        match ConsoleStyle::try_from_env() {
+            Ok(Some(style)) => self = self.style(style),
+            Ok(None) => {}
+            Err(error) => self.notices.push(error.to_string()),
+        }
+        match markup_from_env() {
+            Ok(markup) => self.settings.reads_markup = markup.unwrap_or(self.settings.reads_markup),
+            Err(error) => self.notices.push(error.to_string()),
+        }
+        self.terminal_env()
+    }
+
+    /// Reads what concerns the terminal alone: `LLAMA_STACK_LOG_WIDTH`, `NO_COLOR`, `FORCE_COLOR`, `CLICOLOR`,
+    /// `CLICOLOR_FORCE`, `TERM` and `COLORTERM`. What no variable sets stays as it was; an invalid width changes nothing,
+    /// and the console's first line reports it.
+    pub fn terminal_env(mut self) -> Self {
         if self.color == ColorChoice::Auto && !terminal::terminal_has_colors() {
             self.color = ColorChoice::Never;
         }

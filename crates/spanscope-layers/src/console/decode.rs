@@ -9,6 +9,8 @@ use spanscope_core::capture::{
 };
 use spanscope_model::{Severity, SpanStatus};
 
+use super::render::markup::MARKUP_FIELD;
+
 /// A span or an event, as an entry shows it.
 #[derive(Debug)]
 pub(super) struct Shown<'a> {
@@ -16,6 +18,8 @@ pub(super) struct Shown<'a> {
     pub(super) text: Cow<'a, str>,
     /// The text is the message that the program wrote, not an error that came from elsewhere.
     pub(super) is_own_text: bool,
+    /// The event has the field `markup = true`, which is then not among the fields.
+    pub(super) asks_for_markup: bool,
     pub(super) category: Option<&'a str>,
     pub(super) severity: Severity,
     pub(super) status: Option<SpanStatus>,
@@ -40,7 +44,15 @@ impl<'a> Shown<'a> {
         let is_left_out = |field: &ResolvedField<'_>| {
             field.role == FieldRole::Error && record.exception == Some(field.value)
         };
-        let attributes = record.attributes.iter().filter(|field| !is_left_out(field));
+        let mut asks_for_markup = false;
+        let mut fields = Vec::with_capacity(record.attributes.len());
+        for field in record.attributes.iter().filter(|field| !is_left_out(field)) {
+            if !is_span && (field.name, field.value) == (MARKUP_FIELD, RawValue::Bool(true)) {
+                asks_for_markup = true;
+            } else {
+                fields.push((field.name, field.value));
+            }
+        }
         let shown = Self {
             text: match (text, is_span) {
                 (text, true) => text.unwrap_or(Cow::Borrowed(info.metadata.name())),
@@ -51,12 +63,13 @@ impl<'a> Shown<'a> {
                 (Some(text), false) => Cow::Owned(format!("{}: {text}", info.event_name)),
             },
             is_own_text: record.exception.is_none(),
+            asks_for_markup,
             category: record.category,
             severity: record.severity,
             status: record.status,
             reason: record.status_message.as_ref().map(whole),
             log: record.log,
-            fields: attributes.map(|field| (field.name, field.value)).collect(),
+            fields,
         };
         decoder.reuse(record);
         shown

@@ -22,6 +22,8 @@ pub(super) struct LayerCore {
     pub(super) queue: Queue,
     /// Without them spans are only looked at for their ids.
     pub(super) shows_spans: bool,
+    /// Nothing is captured and nothing shown.
+    pub(super) is_off: bool,
 }
 
 /// Shows spans and events on stderr, as Python's rich shows log lines.
@@ -36,7 +38,7 @@ pub(super) struct LayerCore {
 /// let (layer, guard) = ConsoleLayer::builder().width(100).build()?;
 /// let subscriber = tracing_subscriber::registry().with(layer);
 /// tracing::subscriber::with_default(subscriber, || {
-///     tracing::info!(steps = 3, "[bold]planning[/bold] the answer");
+///     tracing::info!(markup = true, steps = 3, "[bold]planning[/bold] the answer");
 /// });
 /// guard.flush(std::time::Duration::from_secs(1))?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -48,7 +50,7 @@ pub struct ConsoleLayer {
 
 impl ConsoleLayer {
     /// Settings to change before [`build`](ConsoleLayerBuilder::build). The package that holds the calling line counts as
-    /// the application, whose messages may carry markup.
+    /// the application: its messages of several lines stay lines.
     #[track_caller]
     pub fn builder() -> ConsoleLayerBuilder {
         ConsoleLayerBuilder::new()
@@ -70,7 +72,9 @@ impl ConsoleLayer {
 /// # let path = folder.path().join("logs/agent.log");
 /// let (layer, guard) = LogFileLayer::open(&path)?;
 /// let subscriber = tracing_subscriber::registry().with(layer);
-/// tracing::subscriber::with_default(subscriber, || tracing::info!("[bold]kept[/bold]"));
+/// tracing::subscriber::with_default(subscriber, || {
+///     tracing::info!(markup = true, "[bold]kept[/bold]")
+/// });
 /// guard.flush(std::time::Duration::from_secs(1))?;
 /// assert!(std::fs::read_to_string(&path)?.trim_end().ends_with(": kept"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -108,30 +112,51 @@ macro_rules! listen_through_front {
             }
 
             fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+                if self.front.is_off {
+                    return;
+                }
                 self.front.capture.on_new_span(attributes, id, &context);
             }
 
             fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+                if self.front.is_off {
+                    return;
+                }
                 self.front.capture.on_record(id, values, &context);
             }
 
             fn on_follows_from(&self, id: &Id, follows: &Id, context: Context<'_, S>) {
+                if self.front.is_off {
+                    return;
+                }
                 self.front.capture.on_follows_from(id, follows, &context);
             }
 
             fn on_enter(&self, id: &Id, context: Context<'_, S>) {
+                if self.front.is_off {
+                    return;
+                }
                 self.front.on_enter(id, &context);
             }
 
             fn on_exit(&self, id: &Id, context: Context<'_, S>) {
+                if self.front.is_off {
+                    return;
+                }
                 self.front.on_exit(id, &context);
             }
 
             fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+                if self.front.is_off {
+                    return;
+                }
                 self.front.on_event(event, &context);
             }
 
             fn on_close(&self, id: Id, context: Context<'_, S>) {
+                if self.front.is_off {
+                    return;
+                }
                 self.front.on_close(&id, &context);
             }
         }

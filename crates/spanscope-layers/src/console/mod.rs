@@ -19,13 +19,17 @@ mod limit;
 mod page;
 pub mod render;
 mod sink;
+mod style;
 mod terminal;
 mod tree;
 mod writer;
 
+use render::AttributeLayout;
+
 pub use builder::{ConsoleLayerBuilder, LogFileLayerBuilder};
 pub use layer::{ConsoleGuard, ConsoleHandle, ConsoleLayer, LogFileLayer};
 pub use limit::RateLimit;
+pub use style::{ConsoleStyle, MARKUP_VARIABLE, STYLE_VARIABLE, VariableError, markup_from_env};
 pub use terminal::{COLOR_VARIABLES, ColorChoice, WIDTH_VARIABLE};
 
 /// Lines that may wait for the terminal or the file, in bytes of records: about 40,000.
@@ -36,9 +40,12 @@ pub const DEFAULT_SHUTDOWN_TIMEOUT: std::time::Duration = std::time::Duration::f
 /// What is shown of spans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SpanDisplay {
-    /// A line where a span begins and one where it ends, in the order of time. The default.
+    /// A line where a span begins and one where it ends, in the order of time, with its attributes behind it as far as
+    /// they fit the line. The default.
     #[default]
     Lines,
+    /// The same, with each attribute on a line of its own below.
+    Verbose,
     /// The same, indented by depth, the lines of each root span together once it ends: traces that run side by side
     /// don't mix. Roots that take longer than 10 s, and very long ones, come in parts.
     Tree,
@@ -47,6 +54,14 @@ pub enum SpanDisplay {
 }
 
 impl SpanDisplay {
+    fn attributes(self) -> AttributeLayout {
+        if self == Self::Verbose {
+            AttributeLayout::Below
+        } else {
+            AttributeLayout::Inline
+        }
+    }
+
     fn is_tree(self) -> bool {
         self == Self::Tree
     }

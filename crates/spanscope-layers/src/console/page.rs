@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use spanscope_model::{Severity, SpanId, SpanStatus, Timestamp};
+use spanscope_model::{Severity, SpanId, SpanStatus, Timestamp, TraceId};
 
 use super::SpanDisplay;
 use super::decode::Shown;
@@ -33,9 +33,54 @@ pub(super) struct Open {
     name: String,
     parent: Option<SpanId>,
     root: SpanId,
+    trace: TraceId,
     depth: usize,
     /// How many bytes of its fields its start has shown.
     shown: usize,
+}
+
+/// The spans that are open, and the number of them in each trace.
+#[derive(Default)]
+pub(super) struct OpenSpans {
+    spans: HashMap<SpanId, Open>,
+    traces: HashMap<TraceId, usize>,
+}
+
+impl OpenSpans {
+    fn get(&self, span: SpanId) -> Option<&Open> {
+        self.spans.get(&span)
+    }
+
+    fn insert(&mut self, span: SpanId, open: Open) {
+        if self.spans.len() >= MAX_OPEN {
+            self.spans.clear();
+            self.traces.clear();
+        }
+        *self.traces.entry(open.trace).or_default() += 1;
+        if let Some(before) = self.spans.insert(span, open) {
+            self.leave(before.trace);
+        }
+    }
+
+    fn remove(&mut self, span: SpanId) -> Option<Open> {
+        let open = self.spans.remove(&span)?;
+        self.leave(open.trace);
+        Some(open)
+    }
+
+    fn leave(&mut self, trace: TraceId) {
+        if let Some(count) = self.traces.get_mut(&trace) {
+            *count -= 1;
+            if *count == 0 {
+                self.traces.remove(&trace);
+            }
+        }
+    }
+
+    /// Whether spans of several traces are open.
+    fn interleave(&self) -> bool {
+        self.traces.len() > 1
+    }
 }
 
 /// The text that is being made, and all that its making depends on.
@@ -45,9 +90,13 @@ pub(super) struct Page {
     pub(super) decoder: Decoder,
     pub(super) categories: Arc<Categories>,
     pub(super) spans: SpanDisplay,
+    /// Every message of the application is markup.
+    pub(super) reads_markup: bool,
     pub(super) slow: Option<Duration>,
     pub(super) limiter: Option<Limiter>,
-    pub(super) open: HashMap<SpanId, Open>,
+    pub(super) open: OpenSpans,
+    /// The trace of the last line that belongs to one.
+    pub(super) last_trace: Option<TraceId>,
     pub(super) trees: Trees,
     pub(super) clock: WallClock,
     pub(super) text: String,
@@ -91,11 +140,8 @@ impl Page {
         let info = &*self.callsites.get_or_insert_with(start.metadata, |info| info);
         let texts = MaskedTexts::new();
         let shown = Shown::read(&mut self.decoder, info, fields, &texts);
-        let parent = start.parent.and_then(|parent| self.open.get(&parent));
+        let parent = start.parent.and_then(|parent| self.open.get(parent));
         let (root, depth) = parent.map_or((start.ids.span_id, 0), |parent| (parent.root, parent.depth + 1));
-        if self.open.len() >= MAX_OPEN {
-            self.open.clear();
-        }
         let time = self.clock.wall(start.start);
         let entry = Entry {
             severity: info.severity,
@@ -109,6 +155,8 @@ impl Page {
             trace_id: Some(start.ids.trace_id),
             span_id: Some(start.ids.span_id),
             parent_span_id: start.parent,
+            names_trace: true,
+            span_name: "",
             depth: self.spans.depth(depth),
             spans: &[],
         };
@@ -122,10 +170,14 @@ impl Page {
             &mut self.trees,
             (&mut self.text, &mut self.records),
         );
+        if passed {
+            self.last_trace = Some(start.ids.trace_id);
+        }
         let open = Open {
             name: shown.text.to_string(),
             parent: start.parent,
             root,
+            trace: start.ids.trace_id,
             depth,
             shown: if passed { bytes_shown } else { 0 },
         };
@@ -133,7 +185,7 @@ impl Page {
     }
 
     fn end(&mut self, chunk: &Chunk, span: &SpanEntry) {
-        let open = self.open.remove(&span.ids.span_id);
+        let open = self.open.remove(span.ids.span_id);
         if !self.spans.shows_spans() {
             self.records += 1;
             return;
@@ -179,12 +231,14 @@ impl Page {
             trace_id: Some(span.ids.trace_id),
             span_id: Some(span.ids.span_id),
             parent_span_id: span.parent,
+            names_trace: true,
+            span_name: "",
             depth: self.spans.depth(depth),
             spans: &[],
         };
         let key = (callsite_key(span.metadata), Kind::End as u8);
         let in_tree = self.spans.is_tree().then_some(root);
-        show(
+        let passed = show(
             &entry,
             in_tree,
             key,
@@ -193,6 +247,9 @@ impl Page {
             &mut self.trees,
             (&mut self.text, &mut self.records),
         );
+        if passed {
+            self.last_trace = Some(span.ids.trace_id);
+        }
         if root == span.ids.span_id {
             self.records += self.trees.finish(root, &mut self.text);
         }
@@ -207,14 +264,14 @@ impl Page {
             self.records += 1;
             return;
         }
-        let around = event.ids.and_then(|ids| self.open.get(&ids.span_id));
+        let around = event.ids.and_then(|ids| self.open.get(ids.span_id));
         let mut spans = Vec::new();
         let mut next = around;
         while let Some(span) = next
             && spans.len() < MAX_SPAN_TRACE
         {
             spans.push(span.name.as_str());
-            next = span.parent.and_then(|parent| self.open.get(&parent));
+            next = span.parent.and_then(|parent| self.open.get(parent));
         }
         let origin = shown
             .log
@@ -223,6 +280,8 @@ impl Page {
         let category = origin
             .as_ref()
             .map_or(info.category.as_str(), |origin| origin.category);
+        let trace_id = event.ids.map(|ids| ids.trace_id);
+        let interleaves = self.open.interleave() || (trace_id.is_some() && trace_id != self.last_trace);
         let is_app = origin.as_ref().map_or(info.is_app, |origin| origin.is_app);
         let entry = Entry {
             severity: shown.severity,
@@ -233,12 +292,18 @@ impl Page {
             category: shown.category.unwrap_or(category),
             kind: EntryKind::Event {
                 message: &shown.text,
-                markup: is_app && shown.is_own_text,
+                markup: shown.is_own_text && (shown.asks_for_markup || (self.reads_markup && is_app)),
+                keeps_lines: is_app && shown.is_own_text,
             },
             fields: &shown.fields,
-            trace_id: event.ids.map(|ids| ids.trace_id),
+            trace_id,
             span_id: event.ids.map(|ids| ids.span_id),
             parent_span_id: None,
+            names_trace: interleaves || shown.severity >= Severity::Warn,
+            span_name: match around {
+                Some(span) if interleaves && !self.spans.is_tree() => &span.name,
+                _ => "",
+            },
             depth: self.spans.depth(around.map_or(0, |span| span.depth + 1)),
             spans: &spans,
         };
@@ -248,7 +313,7 @@ impl Page {
         };
         let key = (callsite, Kind::Event as u8);
         let root = around.map(|span| span.root).filter(|_| self.spans.is_tree());
-        show(
+        let passed = show(
             &entry,
             root,
             key,
@@ -257,6 +322,9 @@ impl Page {
             &mut self.trees,
             (&mut self.text, &mut self.records),
         );
+        if passed && trace_id.is_some() {
+            self.last_trace = trace_id;
+        }
     }
 
     /// What follows the records of a batch: sums of floods, and trees that have waited long enough.
@@ -296,6 +364,7 @@ impl Page {
         let kind = EntryKind::Event {
             message: text,
             markup: false,
+            keeps_lines: false,
         };
         let entry = bare(severity, Timestamp::now(), "spanscope", kind);
         self.renderer.render(&entry, &mut self.text);
@@ -326,6 +395,8 @@ fn bare<'a>(severity: Severity, time: Timestamp, target: &'a str, kind: EntryKin
         trace_id: None,
         span_id: None,
         parent_span_id: None,
+        names_trace: false,
+        span_name: "",
         depth: 0,
         spans: &[],
     }
@@ -354,6 +425,7 @@ fn show(
                 EntryKind::Event {
                     message,
                     markup: true,
+                    ..
                 } => markup::strip(message),
                 EntryKind::Event { message, .. } => (*message).to_owned(),
                 EntryKind::SpanStart { name } => format!("[START] {name}"),

@@ -4,7 +4,6 @@
 //! its times, renders it and writes it in whole lines. A terminal or pipe that does not take more holds up this thread
 //! alone: the queue then fills and drops, and how many lines were lost is said as soon as it goes on.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,7 @@ use spanscope_model::Severity;
 
 use super::SpanDisplay;
 use super::limit::{Limiter, RateLimit};
-use super::page::Page;
+use super::page::{OpenSpans, Page};
 use super::render::Renderer;
 use super::sink::Sink;
 use super::tree::Trees;
@@ -62,6 +61,7 @@ pub(super) struct Writer {
     pub(super) callsites: CallsiteCache<CallsiteInfo>,
     pub(super) categories: Arc<Categories>,
     pub(super) spans: SpanDisplay,
+    pub(super) reads_markup: bool,
     pub(super) slow: Option<Duration>,
     pub(super) limit: Option<RateLimit>,
 }
@@ -78,9 +78,11 @@ impl Writer {
                     decoder: Decoder::default(),
                     categories: self.categories,
                     spans: self.spans,
+                    reads_markup: self.reads_markup,
                     slow: self.slow,
                     limiter: self.limit.map(Limiter::new),
-                    open: HashMap::new(),
+                    open: OpenSpans::default(),
+                    last_trace: None,
                     trees: Trees::default(),
                     clock: Clock::global().anchored(),
                     text: String::new(),

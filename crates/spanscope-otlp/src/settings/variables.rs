@@ -33,7 +33,7 @@ pub const VARIABLES: [Variable; 58] = [
     ),
     variable(
         "OTEL_SERVICE_NAME",
-        "`unknown_service:` and the program's name",
+        "the program's name",
         "`service.name`; beats `OTEL_RESOURCE_ATTRIBUTES`",
     ),
     variable(

@@ -56,6 +56,7 @@ fn a_file_of_version_5_is_read_as_it_is_and_brought_forward_without_changing_a_r
 
     let (layer, guard) = SqliteLayer::builder()
         .retention(FOR_EVER)
+        .service_name("")
         .open(&file.path)
         .unwrap();
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {

@@ -30,6 +30,7 @@ pub(crate) fn say_all() {
     tracing::info!("[bold red]never closed");
     tracing::info!("plain after it");
     tracing::info!(
+        markup = true,
         "[link=https://example.org/\x1b]8;;evil]a link[/link] \\[not markup] [/] [nonsense]kept[/nonsense]"
     );
     let _span = tracing::info_span!("done").entered();

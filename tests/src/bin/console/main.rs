@@ -108,6 +108,8 @@ fn do_work(work: &str, guard: &Guard) {
         "debugs" => debugs::say_all(),
         "side-by-side" => shapes::side_by_side(),
         "odd-spans" => shapes::odd_spans(),
+        "wide-span" => shapes::wide_span(),
+        "said" => shapes::said(),
         "dozen" => floods::dozen(),
         "story-begins" => story::begin(),
         "init-again" => {

@@ -70,3 +70,30 @@ pub(crate) fn guarded() {
     tracing::warn!("warned in child");
     tracing::info!(category = "safety", "guarded event");
 }
+
+/// A span with more attributes than a line holds, one of them long, and one that comes late.
+pub(crate) fn wide_span() {
+    let prompt = "word ".repeat(200);
+    let span = info_span!(
+        "wide",
+        first = 1,
+        prompt,
+        region = "eu-central",
+        tier = "gold",
+        shard = 17,
+        replica = 3,
+        tenant = "acme",
+        attempt = 1,
+        late = tracing::field::Empty,
+    );
+    span.in_scope(|| ());
+    span.record("late", 2);
+}
+
+/// Messages that look like markup: with data in it, asked for, and with a field that only has the name.
+pub(crate) fn said() {
+    let data = r"[bold]x[/bold] in C:\new\[tmp] \[0] [/]";
+    tracing::info!("user said: {data}");
+    tracing::info!(markup = true, r"[bold]asked[/bold] for, see \[tmp]");
+    tracing::info!(markup = 2, "[b]odd[/b]");
+}

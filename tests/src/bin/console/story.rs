@@ -32,6 +32,7 @@ pub(crate) fn tell() {
     let _run = tracing::info_span!("agent_run", session = "abc-1", steps = 2).entered();
     tracing::info!(
         model = "tiny",
+        markup = true,
         "planning [bold red]the answer[/bold red], see [link=https://example.org/plan]the plan[/link]"
     );
     tracing::info_span!("call_tool", tool = "search").in_scope(|| {

@@ -129,10 +129,10 @@ fn records_of_the_applications_own_crate_are_like_its_events() {
             .env("CODE_LEVELS_OF_console", "safety=debug")
             .run(),
     ] {
-        let line = ended.line("from own module");
+        let line = ended.line("own module[/bold]");
         assert!(
-            line.ends_with(" console::records:6: from own module"),
-            "markup is read: {line}"
+            line.ends_with(" console::records:6: from [bold]own module[/bold]"),
+            "{line}"
         );
         let line = ended.line("logged by agents");
         assert!(line.ends_with(" agents: logged by agents"), "{line}");
@@ -142,6 +142,17 @@ fn records_of_the_applications_own_crate_are_like_its_events() {
         assert_eq!(by_agents.unwrap().category, "agents");
         assert!(!store.messages().contains(&"logged too finely by agents"));
     }
+    let marked = program(&["records"]).env("SPANSCOPE_CONSOLE_MARKUP", "1").run();
+    assert!(
+        marked
+            .line("from own module")
+            .ends_with(" console::records:6: from own module")
+    );
+    assert_eq!(
+        marked.count("from [bold]sqlx[/bold]"),
+        1,
+        "another crate's is data"
+    );
     let finer = program(&["records"])
         .env("LLAMA_STACK_LOGGING", "agents=debug")
         .run();

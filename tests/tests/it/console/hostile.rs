@@ -66,7 +66,7 @@ fn nothing_from_outside_begins_a_line_or_reaches_the_terminal_as_an_escape() {
 }
 
 #[test]
-fn markup_is_the_applications_messages_alone_and_ends_with_its_entry() {
+fn markup_is_of_messages_alone_that_ask_for_it_and_ends_with_its_entry() {
     let ended = program(&["hostile", "story"]).env("FORCE_COLOR", "1").run();
     for kept in [
         "[bold red]marked[/bold red]",

@@ -3,6 +3,7 @@
 mod beside;
 mod blocked;
 mod changes;
+mod everyday;
 mod file;
 mod flood;
 mod hostile;
@@ -24,7 +25,7 @@ use spanscope_tests::terminal::{Piped, Shown, run, run_piped};
 use spanscope_tests::wait_for;
 
 /// Variables that would change what a program does, of whoever runs the tests.
-const SETTINGS: [&str; 11] = [
+const SETTINGS: [&str; 16] = [
     "TELEMETRY_SINKS",
     "OTEL_SERVICE_NAME",
     "OTEL_RESOURCE_ATTRIBUTES",
@@ -36,6 +37,11 @@ const SETTINGS: [&str; 11] = [
     "RUST_LOG",
     "SPANSCOPE_CONFIG",
     "RUST_BACKTRACE",
+    "OTEL_SDK_DISABLED",
+    "SPANSCOPE_CONSOLE",
+    "SPANSCOPE_CONSOLE_LEVELS",
+    "SPANSCOPE_CONSOLE_MARKUP",
+    "SPANSCOPE_CONSOLE_SYNC",
 ];
 
 /// The program `console`, about to be run in a folder of its own.

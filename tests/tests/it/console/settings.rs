@@ -213,7 +213,7 @@ fn a_key_that_is_not_known_is_named_with_its_line_and_the_program_goes_on_withou
                 service_name, sinks, sqlite_db_path";
     assert_eq!(ended.count(said), 1, "{}", ended.console);
     assert!(shows(&ended, "[END] agent_run"));
-    assert_eq!(ended.store().span("agent_run").service_name, "");
+    assert_eq!(ended.store().span("agent_run").service_name, "console");
 
     let ended = built(&["story"]).config(config).run_to_any_end();
     assert_eq!(ended.status.code(), Some(1));

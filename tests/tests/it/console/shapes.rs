@@ -40,7 +40,7 @@ fn a_tree_keeps_the_lines_of_each_root_together_and_indents_them_by_depth() {
     let mut seen = Vec::new();
     for tree in [&lines[..roots[1]], &lines[roots[1]..]] {
         let text = tree.join("\n");
-        let (own, other) = if text.contains("colour: red") {
+        let (own, other) = if text.contains("colour=red") {
             ("red", "blue")
         } else {
             ("blue", "red")

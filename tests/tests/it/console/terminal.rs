@@ -27,7 +27,7 @@ fn a_terminal_gets_colours_span_lines_and_an_error_box() {
     let text = lines.join("\n");
     for expected in [
         "[START] agent_run",
-        "session: abc-1",
+        "session=abc-1",
         "[START] call_tool",
         "planning the answer, see the plan",
         "╭─ ToolError ─",

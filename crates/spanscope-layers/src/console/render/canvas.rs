@@ -91,6 +91,44 @@ impl Canvas {
         &mut self.text
     }
 
+    /// Appends a blank between two parts of a line, unless there is one or the line begins here.
+    pub(super) fn push_gap(&mut self) {
+        let begins = self
+            .lines
+            .last()
+            .is_some_and(|line| line.start == self.text.len());
+        if !begins && !self.text.ends_with(' ') {
+            self.text.push(' ');
+        }
+    }
+
+    /// The bytes of the text, which [`cut_back`](Self::cut_back) takes.
+    pub(super) fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// The columns of the text from this byte on.
+    pub(super) fn columns_from(&self, start: usize) -> usize {
+        columns(&self.text[start..])
+    }
+
+    /// Takes back what was appended since the text had so many bytes.
+    pub(super) fn cut_back(&mut self, len: usize) {
+        self.text.truncate(len);
+        while self.runs.last().is_some_and(|run| run.end > len) {
+            let start = self
+                .runs
+                .len()
+                .checked_sub(2)
+                .map_or(0, |before| self.runs[before].end);
+            if start >= len {
+                self.runs.pop();
+            } else if let Some(last) = self.runs.last_mut() {
+                last.end = len;
+            }
+        }
+    }
+
     /// Gives everything that has no ink yet this one.
     pub(super) fn paint(&mut self, ink: Ink) {
         if self.colored {

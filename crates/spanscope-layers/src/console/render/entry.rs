@@ -27,12 +27,16 @@ pub struct Entry<'a> {
     pub kind: EntryKind<'a>,
     /// Fields of the event or attributes of the span, each key once. The caller masks secrets.
     pub fields: &'a [(&'a str, RawValue<'a>)],
-    /// The trace, for JSON.
+    /// The trace. JSON has it always, text where [`names_trace`](Self::names_trace) says so.
     pub trace_id: Option<TraceId>,
     /// The span, for JSON.
     pub span_id: Option<SpanId>,
     /// The span's parent, for JSON.
     pub parent_span_id: Option<SpanId>,
+    /// Whether text shows the first [`SHORT_TRACE_ID_DIGITS`](super::SHORT_TRACE_ID_DIGITS) digits of the trace.
+    pub names_trace: bool,
+    /// The span that an event happened in, shown before its text where events of several traces interleave; else empty.
+    pub span_name: &'a str,
     /// How deep it is in its tree, in a mode that shows trees; else 0.
     pub depth: usize,
     /// Names of the spans around it, innermost first; the box of an error shows them.
@@ -46,9 +50,11 @@ pub enum EntryKind<'a> {
     Event {
         /// Its text.
         message: &'a str,
-        /// Whether the application wrote the text: then [`markup`](super::markup) is read, and its lines stay lines. Of other texts
-        /// markup is shown as it is, and line ends as escapes.
+        /// Whether the text is [`markup`](super::markup). A message is data unless it asks to be markup, because a text
+        /// that holds data can't be told from a literal.
         markup: bool,
+        /// Whether the application wrote the text: then its lines stay lines. Line ends of other texts are escapes.
+        keeps_lines: bool,
     },
     /// A span began.
     SpanStart {

@@ -102,6 +102,7 @@ fn push_kind(out: &mut String, kind: &EntryKind<'_>) {
         EntryKind::Event {
             message,
             markup: true,
+            ..
         } if message.contains('[') => push_pair(out, "message", &markup::strip(message)),
         EntryKind::Event { message, .. } => push_pair(out, "message", message),
         EntryKind::SpanStart { name } => push_pair(out, "name", name),

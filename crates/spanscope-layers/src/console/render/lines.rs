@@ -12,8 +12,8 @@ use super::canvas::{Canvas, push_blanks};
 use super::entry::{Entry, EntryKind, Outcome};
 use super::failure::Failure;
 use super::markup;
-use super::options::{Color, RenderOptions};
-use super::text::push_grouped;
+use super::options::{AttributeLayout, Color, RenderOptions, SHORT_TRACE_ID_DIGITS};
+use super::text::{columns, push_grouped};
 use super::theme::{Ink, Palette};
 use super::time::{Clock, push_duration};
 use super::value::{Shown, push_attribute, push_field};
@@ -23,6 +23,9 @@ const TEXT_COLUMN: usize = 9;
 
 /// Indents of a level of the tree, and of attributes.
 const STEP: usize = 2;
+
+/// Kept free for how many attributes did not fit: ` … 999 more`.
+const COUNT_COLUMNS: usize = 11;
 
 /// The deepest indent of a tree, on lines without an end too.
 const MAX_TREE: usize = 120;
@@ -56,8 +59,18 @@ impl Lines {
         let hang = TEXT_COLUMN + self.write_head(options, entry);
         let mut failure = None;
         match entry.kind {
-            EntryKind::Event { message, markup } => {
-                self.write_message(options, message, markup, hang);
+            EntryKind::Event {
+                message,
+                markup,
+                keeps_lines,
+            } => {
+                if !entry.span_name.is_empty() {
+                    self.canvas.push("in ", Ink::Dim);
+                    self.canvas
+                        .push_cut(entry.span_name, options.max_value_chars, Ink::Dim);
+                    self.canvas.push(": ", Ink::Dim);
+                }
+                self.write_message(options, message, (markup, keeps_lines), hang);
                 failure = Failure::of(entry.fields);
                 for (key, value) in entry.fields.iter().copied() {
                     let is_shown_below = failure.as_ref().is_some_and(|failure| failure.shows(key, value));
@@ -115,6 +128,12 @@ impl Lines {
         canvas.push(" ", Ink::Plain);
         self.clock.push_millis(entry.time, canvas.text_mut());
         canvas.text_mut().push(' ');
+        if let Some(trace) = entry.trace_id.filter(|_| entry.names_trace) {
+            let trace = trace.to_string();
+            let text = canvas.text_mut();
+            text.push_str(trace.get(..SHORT_TRACE_ID_DIGITS).unwrap_or(&trace));
+            text.push(' ');
+        }
         push_blanks(canvas.text_mut(), tree);
         if !entry.service.is_empty() {
             canvas.push_cut(entry.service, options.max_value_chars, Ink::Dim);
@@ -139,13 +158,19 @@ impl Lines {
     }
 
     /// Writes a message. Where the application wrote it, its lines stay lines; elsewhere a line end is an escape.
-    fn write_message(&mut self, options: &RenderOptions, message: &str, reads_markup: bool, hang: usize) {
+    fn write_message(
+        &mut self,
+        options: &RenderOptions,
+        message: &str,
+        (reads_markup, keeps_lines): (bool, bool),
+        hang: usize,
+    ) {
         let canvas = &mut self.canvas;
-        if !reads_markup {
+        if !reads_markup && !keeps_lines {
             return canvas.push_highlighted(message);
         }
         let message = message.trim_end_matches(['\n', '\r']);
-        if !message.contains('[') {
+        if !reads_markup || !message.contains('[') {
             return write_own_lines(canvas, message, hang, Canvas::push_highlighted);
         }
         markup::pieces(message, |piece| {
@@ -213,8 +238,78 @@ impl Lines {
         }
     }
 
-    /// Writes each attribute of a span on a line of its own.
     fn write_attributes(&mut self, options: &RenderOptions, entry: &Entry<'_>, hang: usize) {
+        match options.attributes {
+            AttributeLayout::Inline => self.write_attributes_inline(options, entry, hang),
+            AttributeLayout::Below => self.write_attributes_below(options, entry, hang),
+        }
+    }
+
+    /// Writes the attributes of a span behind its name, as far as they fit the line, and how many did not. Where not one
+    /// fits the line of a start, they get the next one: a start says what the span is about, an end only adds to that.
+    fn write_attributes_inline(&mut self, options: &RenderOptions, entry: &Entry<'_>, hang: usize) {
+        let room = self.room_left(options.width, hang);
+        let (mut shown, mut left_out) = self.write_what_fits(options, entry, room);
+        let mut room = room;
+        if left_out > 0 && shown == 0 && matches!(entry.kind, EntryKind::SpanStart { .. }) {
+            self.canvas.begin_line(hang, hang);
+            room = options.width.saturating_sub(hang);
+            (shown, left_out) = self.write_what_fits(options, entry, room);
+        }
+        if left_out > 0 {
+            room = room.saturating_sub(shown);
+            self.canvas.push_gap();
+            let count = format!("… {left_out} more");
+            let fits = room > columns(&count);
+            self.canvas.text_mut().push_str(if fits { &count } else { "…" });
+            self.canvas.paint(Ink::Dim);
+        }
+    }
+
+    /// Writes those attributes that fit into so many columns. Returns the columns they take, and how many are left out.
+    fn write_what_fits(&mut self, options: &RenderOptions, entry: &Entry<'_>, room: usize) -> (usize, usize) {
+        let max_chars = options.max_value_chars.min(options.width / 4);
+        let (mut used, mut left_out) = (0, 0);
+        let mut fields = entry
+            .fields
+            .iter()
+            .filter(|(key, _)| !is_internal(key))
+            .peekable();
+        while let Some((key, value)) = fields.next() {
+            let Some(shown) = Shown::of(key, *value, options, max_chars) else {
+                continue;
+            };
+            let shown = if max_chars < options.max_value_chars {
+                shown.without_length()
+            } else {
+                shown
+            };
+            let start = self.canvas.len();
+            push_field(&mut self.canvas, key, &shown);
+            let width = self.canvas.columns_from(start);
+            let is_last = left_out == 0 && fields.peek().is_none();
+            if used + width + if is_last { 0 } else { COUNT_COLUMNS } <= room {
+                used += width;
+            } else {
+                self.canvas.cut_back(start);
+                left_out += 1;
+            }
+        }
+        (used, left_out)
+    }
+
+    /// The columns that the text leaves of its last line, once it is wrapped.
+    fn room_left(&self, width: usize, hang: usize) -> usize {
+        let used = self.canvas.columns_from(0);
+        let rest = width.saturating_sub(hang).max(1);
+        match used.checked_sub(width) {
+            None => width - used,
+            Some(beyond) => rest - beyond % rest,
+        }
+    }
+
+    /// Writes each attribute of a span on a line of its own.
+    fn write_attributes_below(&mut self, options: &RenderOptions, entry: &Entry<'_>, hang: usize) {
         for (key, value) in entry.fields.iter().copied() {
             if is_internal(key) {
                 continue;

@@ -1,4 +1,5 @@
-//! Markup as Python's rich has it, for the messages of the application.
+//! Markup as Python's rich has it, for messages that ask for it by the field `markup = true`, or a console that was told
+//! to read it in all messages of the application.
 //!
 //! `[bold red]text[/bold red]`, `[dim]text[/]`, nested and crossed; colours by their sixteen names, as `color(208)`,
 //! `#rrggbb` or `rgb(r,g,b)`, behind `on` for the background; `[link=https://…]text[/link]`; `\[` for a bracket. Other
@@ -8,6 +9,9 @@
 use std::borrow::Cow;
 
 use anstyle::{Ansi256Color, AnsiColor, Color, Effects, RgbColor, Style};
+
+/// The field by which an event says that its message is markup: `markup = true`.
+pub const MARKUP_FIELD: &str = "markup";
 
 /// So many tags may be open at once; further ones are shown as they are, so that no message costs without a bound.
 const MAX_OPEN: usize = 64;

@@ -6,7 +6,7 @@
 //!
 //! What holds for any entry, whatever it was made of: it begins at the first column and every further line of it is
 //! indented, so nobody can forge an entry; nothing of it is sent to the terminal as an escape code or a mark of writing
-//! direction (see `text.rs`); every style ends with the piece of text that has it. Only messages of the application carry
+//! direction (see `text.rs`); every style ends with the piece of text that has it. Only messages that ask for it carry
 //! [`markup`]. Letters that are written from right to left stay, so a terminal may draw them and the signs beside them in
 //! another order within their line.
 //!
@@ -32,8 +32,8 @@ mod tests;
 
 pub use entry::{Entry, EntryKind, Outcome};
 pub use options::{
-    Color, ContentPolicy, DEFAULT_MAX_VALUE_CHARS, DEFAULT_WIDTH, Format, MIN_WIDTH, PREVIEW_CHARS,
-    RenderOptions,
+    AttributeLayout, Color, ContentPolicy, DEFAULT_MAX_VALUE_CHARS, DEFAULT_WIDTH, Format, MIN_WIDTH,
+    PREVIEW_CHARS, RenderOptions, SHORT_TRACE_ID_DIGITS,
 };
 
 use json::Json;
@@ -55,11 +55,13 @@ use lines::Lines;
 ///         line: Some(42),
 ///         service: "",
 ///         category: "agents",
-///         kind: EntryKind::Event { message: "planning [bold]the answer[/bold]", markup: true },
+///         kind: EntryKind::Event { message: "planning [bold]the answer[/bold]", markup: true, keeps_lines: true },
 ///         fields: &[("steps", RawValue::U64(3)), ("model", RawValue::Text("tiny", None))],
 ///         trace_id: None,
 ///         span_id: None,
 ///         parent_span_id: None,
+///         names_trace: false,
+///         span_name: "",
 ///         depth: 0,
 ///         spans: &[],
 ///     },

@@ -11,6 +11,10 @@ pub const MIN_WIDTH: usize = 20;
 /// Longer values are cut after so many characters.
 pub const DEFAULT_MAX_VALUE_CHARS: usize = 1000;
 
+/// So many digits of a trace id name it on a line: a prefix, which the command takes as it is. Ids of ours begin with
+/// 8 digits for the second, so 4 more tell the traces of one second apart.
+pub const SHORT_TRACE_ID_DIGITS: usize = 12;
+
 /// So many characters of a content value are a preview of it.
 pub const PREVIEW_CHARS: usize = 120;
 
@@ -24,6 +28,17 @@ pub enum Color {
     Ansi16,
     /// All of them.
     TrueColor,
+}
+
+/// Where the attributes of a span are shown in text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AttributeLayout {
+    /// Behind the span's name as `key=value`, as far as they fit the line (the next line, where a start leaves
+    /// no room): a text is cut to a quarter of the width, and the attributes that don't fit are counted.
+    #[default]
+    Inline,
+    /// Each on a line of its own below, cut after the most characters of a value.
+    Below,
 }
 
 /// Text for people or lines for programs.
@@ -64,6 +79,7 @@ pub struct RenderOptions {
     pub(super) zone: TimeZone,
     pub(super) date: bool,
     pub(super) format: Format,
+    pub(super) attributes: AttributeLayout,
     pub(super) max_value_chars: usize,
     pub(super) content: ContentPolicy,
 }
@@ -76,6 +92,7 @@ impl Default for RenderOptions {
             zone: TimeZone::UTC,
             date: false,
             format: Format::default(),
+            attributes: AttributeLayout::default(),
             max_value_chars: DEFAULT_MAX_VALUE_CHARS,
             content: ContentPolicy::default(),
         }
@@ -121,6 +138,13 @@ impl RenderOptions {
     #[must_use]
     pub fn format(mut self, format: Format) -> Self {
         self.format = format;
+        self
+    }
+
+    /// Where the attributes of spans are shown; default behind the name. JSON has all of them.
+    #[must_use]
+    pub fn attributes(mut self, attributes: AttributeLayout) -> Self {
+        self.attributes = attributes;
         self
     }
 

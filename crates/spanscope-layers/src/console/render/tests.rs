@@ -14,7 +14,7 @@ use std::time::Duration;
 use spanscope_model::{Severity, Timestamp};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::{Color, Entry, EntryKind, Outcome, RenderOptions, Renderer};
+use super::{AttributeLayout, Color, Entry, EntryKind, Outcome, RenderOptions, Renderer};
 use spanscope_core::capture::RawValue;
 
 /// 2026-11-21, 14:03:22.123456789 UTC.
@@ -38,6 +38,8 @@ pub(super) const fn entry(kind: EntryKind<'_>) -> Entry<'_> {
         trace_id: None,
         span_id: None,
         parent_span_id: None,
+        names_trace: false,
+        span_name: "",
         depth: 0,
         spans: &[],
     }
@@ -48,6 +50,7 @@ pub(super) const fn own(message: &str) -> Entry<'_> {
     entry(EntryKind::Event {
         message,
         markup: true,
+        keeps_lines: true,
     })
 }
 
@@ -56,6 +59,7 @@ pub(super) const fn foreign(message: &str) -> Entry<'_> {
     entry(EntryKind::Event {
         message,
         markup: false,
+        keeps_lines: false,
     })
 }
 

@@ -29,6 +29,8 @@ pub(super) enum Shown<'a> {
 #[derive(Clone, Copy)]
 pub(super) enum Cut {
     Nothing,
+    /// Something is missing.
+    Somewhere,
     /// The whole text has so many characters.
     Characters(u64),
     /// The whole text has so many bytes; capture cut it.
@@ -40,6 +42,7 @@ impl Cut {
     pub(super) fn push(self, text: &mut String) {
         let (number, unit) = match self {
             Self::Nothing => return,
+            Self::Somewhere => return text.push('…'),
             Self::Characters(number) => (number, "characters"),
             Self::Bytes(number) => (number, "bytes"),
         };
@@ -81,13 +84,20 @@ impl<'a> Shown<'a> {
     }
 }
 
+impl Shown<'_> {
+    /// The same without how long the whole text is, for lines where room is short; a cut stays visible.
+    pub(super) fn without_length(self) -> Self {
+        match self {
+            Self::Text(text, Cut::Characters(_) | Cut::Bytes(_)) => Self::Text(text, Cut::Somewhere),
+            other => other,
+        }
+    }
+}
+
 /// Appends ` key=value`. A key or a text that could be taken for more than itself is quoted, with escapes in the quotes.
 pub(super) fn push_field(canvas: &mut Canvas, key: &str, value: &Shown<'_>) {
     let key = first_chars(key, MAX_KEY_CHARS);
-    let text = canvas.text_mut();
-    if !text.ends_with(' ') {
-        text.push(' ');
-    }
+    canvas.push_gap();
     if is_bare(key) {
         push_visible(canvas.text_mut(), key);
     } else {

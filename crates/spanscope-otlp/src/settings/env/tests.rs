@@ -163,7 +163,7 @@ fn the_services_name_beats_the_attributes() {
     let name = unnamed
         .get(&opentelemetry::Key::from_static_str("service.name"))
         .unwrap();
-    assert!(name.to_string().starts_with("unknown_service:"));
+    assert_eq!(name.to_string(), spanscope_core::program_name());
 }
 
 #[test]

@@ -29,10 +29,12 @@ fn no_part_of_an_entry_can_forge_a_line_or_restyle_the_terminal() {
             EntryKind::Event {
                 message: attack,
                 markup: true,
+                keeps_lines: true,
             },
             EntryKind::Event {
                 message: attack,
                 markup: false,
+                keeps_lines: false,
             },
             EntryKind::SpanStart { name: attack },
             EntryKind::SpanEnd {

@@ -103,7 +103,7 @@ fn markup_styles_the_message_and_nothing_else() {
 }
 
 #[test]
-fn a_span_that_starts_shows_its_attributes_below() {
+fn a_span_that_starts_shows_its_attributes_behind_its_name_as_far_as_they_fit() {
     let long = "word ".repeat(300);
     let fields = [
         ("gen_ai.request.model", text("llama-3.2")),
@@ -119,6 +119,35 @@ fn a_span_that_starts_shows_its_attributes_below() {
             ..entry(EntryKind::SpanStart { name: "plan" })
         },
     );
+}
+
+#[test]
+fn a_verbose_span_shows_each_attribute_on_a_line_of_its_own() {
+    let fields = [("model", text("llama-3.2")), ("tokens", RawValue::I64(120))];
+    let options = RenderOptions::new().width(80).attributes(AttributeLayout::Below);
+    let start = Entry {
+        fields: &fields,
+        ..entry(EntryKind::SpanStart { name: "plan" })
+    };
+    insta::assert_snapshot!(render(options, &start), @"
+    INFO     14:03:22.123 my_app::agents:42 agents: [START] plan
+               model: llama-3.2
+               tokens: 120
+    ");
+}
+
+#[test]
+fn a_line_that_names_its_trace_has_the_first_digits_of_it_behind_the_time() {
+    let named = Entry {
+        trace_id: "0123456789abcdef0123456789abcdef".parse().ok(),
+        names_trace: true,
+        span_name: "pl\nan",
+        ..own("said")
+    };
+    check(80, &named);
+    insta::assert_snapshot!(plain(80, &named), @r"
+    INFO     14:03:22.123 0123456789ab my_app::agents:42 agents: in pl\nan: said
+    ");
 }
 
 #[test]
@@ -228,10 +257,8 @@ fn a_tree_indents_by_depth_and_a_service_stands_before_the_target() {
         ..entry(EntryKind::SpanStart { name: "plan" })
     };
     insta::assert_snapshot!(plain(80, &deep(0)) + &plain(80, &deep(2)), @"
-    INFO     14:03:22.123 shop my_app::agents:42 agents: [START] plan
-               answer: 42
-    INFO     14:03:22.123     shop my_app::agents:42 agents: [START] plan
-                   answer: 42
+    INFO     14:03:22.123 shop my_app::agents:42 agents: [START] plan answer=42
+    INFO     14:03:22.123     shop my_app::agents:42 agents: [START] plan answer=42
     ");
     for columns in [1, 20, 80, 10_000, usize::MAX] {
         check(columns, &deep(usize::MAX));
