@@ -1,11 +1,11 @@
 //! What happened below a span: kept in its extensions until it ends.
 //!
-//! A call that counted marks the spans above it, so that none of them counts the same tokens again. Calls are added up
-//! on the nearest agent above. A mark goes up once, when the lower span ends; a span that ends before the spans in it
-//! knows nothing of them.
+//! A call that counted is added to all spans above it, so that none of them counts the same tokens again. Calls are
+//! numbered on the nearest agent above. This happens once, when the lower span ends; a span that ends before the spans
+//! in it knows nothing of them.
 
 use spanscope_core::capture::{FieldReader, SpanRecord, late_keys_were_set};
-use spanscope_model::semconv::OperationKind;
+use spanscope_model::semconv::{CallFacts, CallsBelow, OperationKind, SemanticAttribute};
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
 use super::plan::{plan_of, values_of};
@@ -14,8 +14,8 @@ use super::plan::{plan_of, values_of};
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Below {
     owner: u32,
-    /// A call's tokens were counted.
-    pub(super) counted: bool,
+    /// The calls whose tokens were counted.
+    pub(super) calls: CallsBelow,
     /// A call's duration was measured.
     pub(super) timed: bool,
     /// A model was called, with no agent between.
@@ -27,11 +27,19 @@ pub(super) struct Below {
     pub(super) tool_calls: u32,
 }
 
+/// What a span above was found to be.
+#[derive(Debug, Clone, Copy, Default)]
+struct Found {
+    is_agent: bool,
+    /// It runs an agent or a tool: calls below it are not those that spans above it describe.
+    separates: bool,
+}
+
 /// In a span's extensions: one for each layer, nearly always one.
 #[derive(Debug)]
 pub(super) struct BelowSpan {
-    /// It was found to be an agent's, which a span does not cease to be.
-    is_agent: bool,
+    /// What it was found to be, which a span does not cease to be.
+    found: Found,
     first: Below,
     others: Vec<Below>,
 }
@@ -66,8 +74,10 @@ impl BelowSpan {
 /// What a span that ended hands to those above it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct News {
-    /// Its tokens were counted.
-    pub(super) counted: bool,
+    /// The call whose tokens were counted.
+    pub(super) counted: Option<CallFacts>,
+    /// No agent and no tool is between that call and the span that is told.
+    pub(super) is_direct: bool,
     /// Its duration was measured as that of a call.
     pub(super) timed: bool,
     /// It was a model call. Spans above the nearest agent are not told of it.
@@ -78,7 +88,7 @@ pub(super) struct News {
 
 impl News {
     fn is_none(self) -> bool {
-        !(self.counted || self.timed || self.model_called || self.tool_called)
+        !(self.counted.is_some() || self.timed || self.model_called || self.tool_called)
     }
 
     /// Tells the spans above, as the layer sees them.
@@ -92,15 +102,18 @@ impl News {
         {
             {
                 let mut extensions = span.extensions_mut();
-                let known = extensions.get_mut::<BelowSpan>().map(|below| below.is_agent);
-                let is_agent = known == Some(true)
-                    || ((self.model_called || self.tool_called)
-                        && extensions
-                            .get_mut::<SpanRecord>()
-                            .is_some_and(|record| is_agent(record)));
+                let known = extensions.get_mut::<BelowSpan>().map(|below| below.found);
+                let found = match known {
+                    Some(found) if found.separates => found,
+                    _ if self.model_called || self.tool_called || self.is_direct => extensions
+                        .get_mut::<SpanRecord>()
+                        .map(|record| found_of(record))
+                        .unwrap_or_default(),
+                    _ => known.unwrap_or_default(),
+                };
                 if known.is_none() {
                     extensions.insert(BelowSpan {
-                        is_agent,
+                        found,
                         first: Below {
                             owner,
                             ..Below::default()
@@ -109,8 +122,9 @@ impl News {
                     });
                 }
                 if let Some(below) = extensions.get_mut::<BelowSpan>() {
-                    below.is_agent = is_agent;
-                    self.tell(below.of_mut(owner), is_agent);
+                    below.found = found;
+                    self.tell(below.of_mut(owner), found.is_agent);
+                    self.is_direct &= !found.separates;
                 }
             }
             next = span.parent();
@@ -119,10 +133,11 @@ impl News {
 
     /// Afterwards it is what the next span above is to be told.
     fn tell(&mut self, below: &mut Below, is_agent: bool) {
+        if let Some(call) = &self.counted {
+            below.calls.add(call, self.is_direct);
+        }
         // Who knows has told those above.
-        self.counted &= !below.counted;
         self.timed &= !below.timed;
-        below.counted |= self.counted;
         below.timed |= self.timed;
         if is_agent {
             below.inference_calls = below.inference_calls.saturating_add(u32::from(self.model_called));
@@ -135,13 +150,20 @@ impl News {
     }
 }
 
-fn is_agent(record: &SpanRecord) -> bool {
+fn found_of(record: &SpanRecord) -> Found {
     let plan = plan_of(record.metadata());
     if !(plan.tells_kind || (late_keys_were_set() && record.has_watched_key())) {
-        return false;
+        return Found::default();
     }
     // Nothing here runs a user's code, so the values may be read under the lock.
     let fields = FieldReader::new(record.fields());
     let values = values_of(fields.wanted(|key| plan.operation_row(key)));
-    OperationKind::of(&values).0 == OperationKind::Agent
+    let kind = OperationKind::of(&values).0;
+    let is_tool_call = kind == OperationKind::Tool
+        || (kind == OperationKind::Unknown
+            && values.text(SemanticAttribute::McpMethod) == Some("tools/call"));
+    Found {
+        is_agent: kind == OperationKind::Agent,
+        separates: kind == OperationKind::Agent || is_tool_call,
+    }
 }

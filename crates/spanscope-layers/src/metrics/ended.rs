@@ -2,7 +2,9 @@
 
 use spanscope_core::capture::{Clock, RawValue, SpanIds, Ticks, span_outcome};
 use spanscope_core::metrics::Number;
-use spanscope_model::semconv::{AttributeValues, OperationKind, SemanticAttribute as A, TokenCounts};
+use spanscope_model::semconv::{
+    AttributeValues, CallFacts, Convention, OperationKind, SemanticAttribute as A, TokenCounts,
+};
 use spanscope_model::{CACHE_METRICS, MetricKind, SpanStatus};
 
 use super::below::{Below, News};
@@ -43,6 +45,7 @@ pub(super) struct EndedSpan<'v, 'f> {
     operation: Option<&'f str>,
     usage: TokenCounts,
     provider: Option<RawValue<'f>>,
+    facts: CallFacts,
     /// Its tokens are those of a call, and no span below has counted them.
     counts: bool,
 }
@@ -59,7 +62,8 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
         let usage = TokenCounts::read(values, with_bare_names, |problem| {
             counters.note(problem);
         });
-        let counts = usage.is_any() && !kind.never_counts() && !seen.below.counted;
+        let facts = CallFacts::new(values, kind, operation, usage);
+        let counts = facts.counts(&seen.below.calls);
         if usage.is_any() && !counts {
             counters.note_repeated();
         }
@@ -70,6 +74,7 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
             operation,
             usage,
             provider: values.provider(),
+            facts,
             counts,
         }
     }
@@ -83,7 +88,8 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
             _ => false,
         };
         News {
-            counted: self.counts,
+            counted: self.counts.then_some(self.facts),
+            is_direct: self.counts && !matches!(self.kind, OperationKind::Agent | OperationKind::Tool),
             timed: self.is_timed_call(),
             model_called: is_model_call && !below.model_called,
             tool_called: self.kind == OperationKind::Tool && !below.tool_called,
@@ -352,6 +358,9 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
         })
     }
 
+    /// Seconds until the first chunk. OpenTelemetry's key is in seconds; a key that several vendors use
+    /// is written in seconds, milliseconds, microseconds and nanoseconds. No first chunk comes after the
+    /// end, so a value under it that is longer than the span is in a smaller unit.
     fn first_chunk(&self) -> Option<f64> {
         let seconds_of = |meaning, unit: f64| {
             let value = self.values.get(meaning)?;
@@ -361,7 +370,18 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
             };
             Some(number / unit).filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0)
         };
-        seconds_of(A::FirstChunkSeconds, 1.0).or_else(|| seconds_of(A::FirstChunkMillis, 1000.0))
+        match self.values.convention(A::FirstChunkSeconds) {
+            Some(Convention::Vendor) => {
+                let length = self.seconds();
+                let value = seconds_of(A::FirstChunkSeconds, 1.0)?;
+                [1.0, 1e3, 1e6, 1e9]
+                    .into_iter()
+                    .map(|smaller| value / smaller)
+                    .find(|seconds| *seconds <= length)
+            }
+            Some(_) => seconds_of(A::FirstChunkSeconds, 1.0),
+            None => seconds_of(A::FirstChunkMillis, 1000.0),
+        }
     }
 
     #[expect(

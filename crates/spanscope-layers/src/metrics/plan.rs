@@ -43,7 +43,12 @@ fn measured_row(name: &str) -> u8 {
 /// Whether a span with such an attribute is looked at when it ends: it reports usage, or names its
 /// operation.
 fn is_trigger(meaning: SemanticAttribute) -> bool {
-    meaning.is_usage() || meaning.is_operation() || meaning == SemanticAttribute::McpMethod
+    meaning.is_usage() || tells_kind(meaning)
+}
+
+/// Whether it tells what a span does: its operation, or its method of the Model Context Protocol.
+fn tells_kind(meaning: SemanticAttribute) -> bool {
+    meaning.is_operation() || meaning == SemanticAttribute::McpMethod
 }
 
 /// Whether a span with an attribute of this name is looked at when it ends.
@@ -63,7 +68,7 @@ impl Plan {
         Self {
             rows: fields.iter().map(|field| measured_row(field.name())).collect(),
             triggers: metadata.is_span() && meanings.iter().copied().any(is_trigger),
-            tells_kind: meanings.iter().any(|meaning| meaning.is_operation()),
+            tells_kind: meanings.iter().copied().any(tells_kind),
             measures: info,
         }
     }
@@ -80,7 +85,7 @@ impl Plan {
 
     /// The row of a field that names an operation.
     pub(super) fn operation_row(&self, key: Key<'_>) -> Option<u8> {
-        let is_operation = |row: &u8| ATTRIBUTES[usize::from(*row)].meaning.is_operation();
+        let is_operation = |row: &u8| tells_kind(ATTRIBUTES[usize::from(*row)].meaning);
         self.row(key).filter(is_operation)
     }
 }

@@ -100,24 +100,22 @@ fn a_bad_total_gives_way_to_the_sum() {
 }
 
 #[test]
-fn a_part_that_is_more_than_the_whole_is_left_out() {
+fn parts_that_are_more_than_the_whole_are_added_to_it() {
     let outcome = super::support::run_named(spanscope_layers::metrics::GenAiNames::New, || {
         drop(info_span!(
             "c",
-            gen_ai.usage.input_tokens = 12,
-            gen_ai.usage.cache_read.input_tokens = 13,
-            gen_ai.usage.cache_write.input_tokens = 7
+            gen_ai.usage.input_tokens = 2,
+            gen_ai.usage.cache_read.input_tokens = 129_017,
+            gen_ai.usage.cache_write.input_tokens = 840,
+            gen_ai.usage.output_tokens = 512,
+            gen_ai.usage.total_tokens = 514
         ));
     });
-    assert!(
-        outcome
-            .named("gen_ai.client.inference.usage.cache_read.input_tokens")
-            .is_empty()
-    );
-    assert_eq!(
-        outcome.integers("gen_ai.client.inference.usage.cache_write.input_tokens"),
-        [7]
-    );
+    assert_eq!(outcome.tokens(), [vec![129_859], vec![512], vec![130_371]]);
+    for (part, tokens) in [("cache_read", 129_017), ("cache_write", 840)] {
+        let name = format!("gen_ai.client.inference.usage.{part}.input_tokens");
+        assert_eq!(outcome.integers(&name), [tokens]);
+    }
     assert_eq!(outcome.stats, stats(|stats| stats.part_beyond_whole = 1));
 }
 

@@ -74,8 +74,8 @@ fn retries_each_count_and_their_agent_never_does() {
 }
 
 #[test]
-fn totals_of_agents_workflows_and_chains_never_count() {
-    let makers: [fn() -> tracing::Span; 5] = [
+fn totals_of_agents_and_workflows_count_only_where_nothing_below_them_does() {
+    let makers: [fn() -> tracing::Span; 4] = [
         || {
             info_span!(
                 "a",
@@ -85,7 +85,6 @@ fn totals_of_agents_workflows_and_chains_never_count() {
         },
         || info_span!("b", gen_ai.operation.name = "invoke_workflow", prompt_tokens = 1),
         || info_span!("c", openinference.span.kind = "agent", llm.token_count.prompt = 1),
-        || info_span!("d", openinference.span.kind = "CHAIN", llm.token_count.prompt = 1),
         || {
             info_span!(
                 "e",
@@ -95,10 +94,75 @@ fn totals_of_agents_workflows_and_chains_never_count() {
         },
     ];
     for make in makers {
-        let outcome = run(|| drop(make()));
-        assert!(outcome.tokens().iter().all(Vec::is_empty));
-        assert_eq!(outcome.stats.repeated, 1);
+        let alone = run(|| drop(make()));
+        assert_eq!(alone.tokens()[0], [1]);
+        let above_a_call = run(|| {
+            let outer = make();
+            drop(
+                info_span!(parent: &outer, "chat", gen_ai.operation.name = "chat", gen_ai.usage.input_tokens = 9),
+            );
+        });
+        assert_eq!(above_a_call.tokens()[0], [9]);
+        assert_eq!(above_a_call.stats.repeated, 1);
     }
+    let chain = run(|| {
+        drop(info_span!(
+            "d",
+            openinference.span.kind = "CHAIN",
+            llm.token_count.prompt = 1
+        ))
+    });
+    assert!(chain.tokens().iter().all(Vec::is_empty));
+}
+
+#[test]
+fn calls_below_one_another_count_once_or_each() {
+    let chat = |parent: Option<&tracing::Span>, model: &'static str, input: i64| {
+        let parent = parent.and_then(tracing::Span::id);
+        info_span!(parent: parent, "chat", gen_ai.operation.name = "chat", gen_ai.request.model = model, gen_ai.usage.input_tokens = input)
+    };
+    let tool =
+        |parent: &tracing::Span| info_span!(parent: parent, "tool", gen_ai.operation.name = "execute_tool");
+    let mcp = |parent: &tracing::Span| info_span!(parent: parent, "mcp", mcp.method.name = "tools/call");
+    let counted = |make: &dyn Fn(&tracing::Span)| {
+        let outcome = run(|| {
+            let outer = chat(None, "m", 12);
+            make(&outer);
+        });
+        outcome.tokens()[0].clone()
+    };
+    assert_eq!(
+        counted(&|outer| drop(chat(Some(outer), "m", 10))),
+        [10],
+        "one call, the inner"
+    );
+    assert_eq!(
+        counted(&|outer| drop(chat(Some(outer), "n", 10))),
+        [10, 12],
+        "another model"
+    );
+    assert_eq!(
+        counted(&|outer| drop(chat(Some(outer), "n", 12))),
+        [12],
+        "a repeated total"
+    );
+    assert_eq!(
+        counted(&|outer| [5, 7]
+            .into_iter()
+            .for_each(|input| drop(chat(Some(outer), "n", input)))),
+        [5, 7],
+        "a repeated sum"
+    );
+    assert_eq!(
+        counted(&|outer| drop(chat(Some(&tool(outer)), "m", 10))),
+        [10, 12],
+        "a tool is between"
+    );
+    assert_eq!(
+        counted(&|outer| drop(chat(Some(&mcp(outer)), "m", 10))),
+        [10, 12],
+        "a tool by MCP is between"
+    );
 }
 
 #[test]

@@ -17,6 +17,8 @@ pub enum SemanticAttribute {
     CacheWriteTokens,
     /// The part of the output that was reasoning.
     ReasoningTokens,
+    /// All counts as one object of JSON.
+    UsageObject,
     /// The model asked for.
     RequestModel,
     /// The model that answered.
@@ -25,7 +27,7 @@ pub enum SemanticAttribute {
     Provider,
     /// What is done (`chat`, `invoke_agent`).
     Operation,
-    /// OpenInference's span kind (`LLM`, `AGENT`).
+    /// OpenInference's span kind (`LLM`, `AGENT`), and those of others that are spelled alike.
     OpenInferenceKind,
     /// OpenLLMetry's span kind (`workflow`, `agent`).
     OpenLlmetryKind,
@@ -263,7 +265,10 @@ impl SemanticAttribute {
     /// Whether it is a count of tokens of a whole call.
     #[must_use]
     pub const fn is_usage(self) -> bool {
-        matches!(self, Self::InputTokens | Self::OutputTokens | Self::TotalTokens)
+        matches!(
+            self,
+            Self::InputTokens | Self::OutputTokens | Self::TotalTokens | Self::UsageObject
+        )
     }
 
     /// Whether its values are numbers.

@@ -21,6 +21,7 @@
 //! Nothing here knows how attributes are recorded or stored.
 
 mod attribute;
+mod calls;
 mod mask;
 mod operation;
 mod privacy;
@@ -39,8 +40,9 @@ use std::sync::LazyLock;
 use foldhash::fast::FixedState;
 
 pub use attribute::SemanticAttribute;
+pub use calls::{CallFacts, CallsBelow, SpanCall, separates_calls};
 pub use mask::{mask_raw, mask_text, mask_text_of, mask_value, masked};
-pub use operation::{OperationKind, operation_of};
+pub use operation::{OperationKind, is_model_operation, operation_of};
 pub use privacy::{is_content, redacted};
 pub use provider::canonical_provider;
 pub use secret_keys::{SecretKind, is_secret, secret_kind};

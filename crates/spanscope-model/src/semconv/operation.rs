@@ -23,6 +23,19 @@ pub fn operation_of<'a>(attributes: impl IntoIterator<Item = (&'a str, RawValue<
     operation.or(is_tool_call.then_some("execute_tool"))
 }
 
+/// Whether an operation, as OpenTelemetry spells it, calls a model.
+///
+/// ```
+/// use spanscope_model::semconv::is_model_operation;
+///
+/// assert!(is_model_operation("chat") && is_model_operation("embeddings"));
+/// assert!(!is_model_operation("retrieval"));
+/// ```
+#[must_use]
+pub fn is_model_operation(operation: &str) -> bool {
+    operation == "embeddings" || OperationKind::of_operation(operation) == OperationKind::Inference
+}
+
 /// What a span does, as far as measurements depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OperationKind {
@@ -95,7 +108,7 @@ impl OperationKind {
         self != Self::Unknown || values.names_model()
     }
 
-    /// Whether its usage is that of other spans, or was counted with them.
+    /// Whether its usage is that of other spans, where any of those counted.
     #[must_use]
     pub const fn never_counts(self) -> bool {
         matches!(self, Self::Agent | Self::Workflow | Self::Aggregate)
@@ -119,7 +132,7 @@ impl OperationKind {
 fn of_open_inference(kind: &str) -> Result<&'static str, OperationKind> {
     let is = |word: &str| kind.eq_ignore_ascii_case(word);
     Ok(match () {
-        () if is("LLM") => "chat",
+        () if is("LLM") || is("CHAT_MODEL") || is("GENERATION") => "chat",
         () if is("EMBEDDING") => "embeddings",
         () if is("RETRIEVER") || is("RERANKER") => "retrieval",
         () if is("TOOL") => "execute_tool",

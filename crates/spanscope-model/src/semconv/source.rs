@@ -14,7 +14,7 @@ pub enum Convention {
     OpenInference,
     /// OpenLLMetry (Traceloop).
     OpenLlmetry,
-    /// Others: the Vercel AI SDK, Sentry, vLLM, Langfuse, Rig.
+    /// Others: the Vercel AI SDK, Sentry, vLLM, Langfuse, Rig, MLflow, .NET and more.
     Vendor,
     /// The plain field names of Llama Stack's telemetry API and RAGFlow's agent traces
     /// (`prompt_tokens`, `model_id`, `task_id`).
@@ -56,6 +56,22 @@ pub enum Source {
     AgentCore,
     /// vLLM's spans.
     Vllm,
+    /// Microsoft.Extensions.AI for .NET.
+    DotNet,
+    /// Semantic Kernel.
+    SemanticKernel,
+    /// Pydantic AI and Logfire.
+    PydanticAi,
+    /// Alibaba Cloud's agents for Dify, AgentScope and others.
+    Alibaba,
+    /// MLflow's tracing.
+    MlFlow,
+    /// LangSmith's OpenTelemetry integration.
+    LangSmith,
+    /// Strands Agents.
+    Strands,
+    /// The OpenAI Agents SDK and its instrumentations.
+    AgentsSdk,
     /// Llama Stack's telemetry API.
     LlamaStack,
     /// RAGFlow's agent traces.
@@ -93,6 +109,20 @@ impl Source {
             Self::Rig => "https://github.com/0xPlaygrounds/rig",
             Self::AgentCore => "https://docs.aws.amazon.com/bedrock-agentcore/",
             Self::Vllm => "https://docs.vllm.ai",
+            Self::DotNet => "https://learn.microsoft.com/dotnet/ai/",
+            Self::SemanticKernel => {
+                "https://learn.microsoft.com/semantic-kernel/concepts/enterprise-readiness/observability/"
+            }
+            Self::PydanticAi => "https://ai.pydantic.dev/logfire/",
+            Self::Alibaba => {
+                "https://help.aliyun.com/zh/arms/application-monitoring/developer-reference/llm-trace-field-definition-description"
+            }
+            Self::MlFlow => "https://mlflow.org/docs/latest/genai/tracing/",
+            Self::LangSmith => "https://docs.langchain.com/langsmith/trace-with-opentelemetry",
+            Self::Strands => {
+                "https://strandsagents.com/latest/documentation/docs/user-guide/observability-evaluation/traces/"
+            }
+            Self::AgentsSdk => "https://openai.github.io/openai-agents-python/tracing/",
             Self::LlamaStack => "https://github.com/llamastack/llama-stack",
             Self::Ragflow => "https://github.com/infiniflow/ragflow",
             Self::Spanscope => "https://github.com/spanscope/spanscope",

@@ -27,7 +27,8 @@ pub enum CountError {
 pub enum UsageProblem {
     /// A value is no count and was left out.
     Invalid(CountError),
-    /// A part (cache, reasoning) is larger than its whole and was left out.
+    /// The parts (cache, reasoning) are larger than their whole, which was reported without them: they
+    /// were added to it.
     PartBeyondWhole,
     /// The reported total is not the sum of input and output; the reported one was kept.
     DifferingTotal,
@@ -67,30 +68,46 @@ impl TokenCounts {
                 .map(Some)
                 .inspect_err(|error| report(UsageProblem::Invalid(*error))),
         };
+        let object = UsageObject::of(values);
         let (input, output) = (count(A::InputTokens), count(A::OutputTokens));
-        let reported = count(A::TotalTokens).unwrap_or_default();
+        let reported = count(A::TotalTokens).unwrap_or_default().or(object.total);
         let has_invalid_part = input.is_err() || output.is_err();
-        let (input, output) = (input.unwrap_or_default(), output.unwrap_or_default());
-        let parts = [
-            (count(A::CacheReadTokens).unwrap_or_default(), input),
-            (count(A::CacheWriteTokens).unwrap_or_default(), input),
-            (count(A::ReasoningTokens).unwrap_or_default(), output),
-        ];
-        let sum = match (input, output) {
+        let input = input.unwrap_or_default().or(object.input);
+        let output = output.unwrap_or_default().or(object.output);
+        let cache_read = count(A::CacheReadTokens)
+            .unwrap_or_default()
+            .or(object.cache_read);
+        let cache_write = count(A::CacheWriteTokens)
+            .unwrap_or_default()
+            .or(object.cache_write);
+        let reasoning = count(A::ReasoningTokens).unwrap_or_default().or(object.reasoning);
+        let sum_of = |input: Option<u64>, output: Option<u64>| match (input, output) {
             _ if has_invalid_part => None,
             (None, None) => None,
-            (input, output) => Some(input.unwrap_or(0) + output.unwrap_or(0)),
+            (input, output) => Some(input.unwrap_or(0).saturating_add(output.unwrap_or(0))),
         };
-        if input.is_some() && output.is_some() && reported.is_some() && reported != sum && sum.is_some() {
-            report(UsageProblem::DifferingTotal);
-        }
-        let [cache_read, cache_write, reasoning] = parts.map(|(part, whole)| {
-            let is_beyond = part.zip(whole).is_some_and(|(part, whole)| part > whole);
+        let reported_sum = sum_of(input, output);
+        let cached = cache_read.unwrap_or(0).saturating_add(cache_write.unwrap_or(0));
+        let [input, output] = [(input, cached), (output, reasoning.unwrap_or(0))].map(|(whole, parts)| {
+            // An inclusive count can't be smaller than its parts, so this one is without them.
+            let is_beyond = whole.is_some_and(|whole| parts > whole);
             if is_beyond {
                 report(UsageProblem::PartBeyondWhole);
             }
-            part.filter(|_| !is_beyond)
+            whole.map(|whole| {
+                if is_beyond {
+                    whole.saturating_add(parts)
+                } else {
+                    whole
+                }
+            })
         });
+        let sum = sum_of(input, output);
+        // A total of the counts as they were reported is without the parts too.
+        let reported = reported.filter(|reported| sum == reported_sum || Some(*reported) != reported_sum);
+        if input.is_some() && output.is_some() && reported.is_some() && reported != sum && sum.is_some() {
+            report(UsageProblem::DifferingTotal);
+        }
         Self {
             input,
             output,
@@ -107,6 +124,53 @@ impl TokenCounts {
         [self.input, self.output, self.total]
             .iter()
             .any(|count| count.is_some_and(|count| count > 0))
+    }
+}
+
+/// Counts that a library writes as one object of JSON, under the words that providers have for them.
+#[derive(Debug, Default)]
+struct UsageObject {
+    input: Option<u64>,
+    output: Option<u64>,
+    total: Option<u64>,
+    cache_read: Option<u64>,
+    cache_write: Option<u64>,
+    reasoning: Option<u64>,
+}
+
+impl UsageObject {
+    fn of(values: &AttributeValues<'_>) -> Self {
+        let mut counts = Self::default();
+        if let Some(text) = values.text(A::UsageObject)
+            && let Ok(object) = serde_json::from_str(text)
+        {
+            counts.read(&object, "");
+        }
+        counts
+    }
+
+    /// Reads the members, those of inner objects (`input_token_details`) by both names.
+    fn read(&mut self, object: &serde_json::Map<String, serde_json::Value>, within: &str) {
+        for (key, value) in object {
+            if let (serde_json::Value::Object(inner), "") = (value, within) {
+                self.read(inner, key);
+                continue;
+            }
+            let place = match (within, key.as_str()) {
+                ("", "input_tokens" | "prompt_tokens" | "input" | "inputTokens") => &mut self.input,
+                ("", "output_tokens" | "completion_tokens" | "output" | "outputTokens") => &mut self.output,
+                ("", "total_tokens" | "total" | "totalTokens") => &mut self.total,
+                (_, "cache_read_input_tokens" | "input_cached_tokens" | "cache_read" | "cached_tokens") => {
+                    &mut self.cache_read
+                }
+                (_, "cache_creation_input_tokens" | "cache_creation" | "cache_write") => {
+                    &mut self.cache_write
+                }
+                (_, "reasoning_tokens" | "reasoning" | "output_reasoning_tokens") => &mut self.reasoning,
+                _ => continue,
+            };
+            *place = place.or_else(|| value.as_u64().filter(|count| *count <= MAX_COUNT));
+        }
     }
 }
 

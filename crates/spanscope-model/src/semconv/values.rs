@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::attribute::SemanticAttribute;
-use super::source::Convention;
+use super::source::{Convention, Source};
 use super::table::{ATTRIBUTES, RANGES};
 use crate::RawValue;
 use crate::text::cut;
@@ -82,6 +82,14 @@ impl<'a> AttributeValues<'a> {
         if row > self.rows[meaning] {
             return;
         }
+        let value = match value {
+            // MLflow writes each value as JSON.
+            RawValue::Text(text, None) if ATTRIBUTES[usize::from(row)].source == Source::MlFlow => {
+                let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+                RawValue::Text(inner.unwrap_or(text), None)
+            }
+            value => value,
+        };
         self.rows[meaning] = row;
         match self.values.get_mut(usize::from(self.places[meaning])) {
             Some(place) => *place = value,

@@ -3,6 +3,7 @@
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{self as sent, Status, span};
+use spanscope_model::semconv::{EXCEPTION_EVENT, SemanticAttribute};
 use spanscope_model::{
     Attributes, Link, NewSpan, Source, SourceRecords, Span, SpanId, SpanKind, SpanState, SpanStatus,
     Timestamp, TraceId, Value, wire,
@@ -130,12 +131,14 @@ fn new_span(span: sent::Span, frame: Frame, source: &Source) -> NewSpan {
     if kind.is_none() {
         attributes.set(wire::KIND, i64::from(span.kind));
     }
+    let names_failure = attributes.get(SemanticAttribute::ErrorType.name()).is_some()
+        || events.iter().any(|new| new.event.name == EXCEPTION_EVENT);
     let status_message = span.status.as_ref().map(|status| status.message.clone());
     let span = Span {
         parent_span_id: frame.parent,
         end_time: end,
         attributes,
-        status: status(span.status.as_ref(), end.is_some()),
+        status: status(span.status.as_ref(), end.is_some(), names_failure),
         status_message: status_message.filter(|message| !message.is_empty()),
         kind: kind.unwrap_or(SpanKind::Internal),
         state: state_of(end),
@@ -179,13 +182,15 @@ fn kind(number: i32) -> Option<SpanKind> {
     })
 }
 
-/// A span that ended without saying how went well; one that runs can only have failed already.
-fn status(status: Option<&Status>, has_ended: bool) -> Option<SpanStatus> {
-    let is_error = status.is_some_and(|status| status.code == StatusCode::Error as i32);
-    if is_error {
-        Some(SpanStatus::Error)
-    } else {
-        has_ended.then_some(SpanStatus::Ok)
+/// A span that ended without saying how went well, unless it names its error or has an exception among
+/// its events: many instrumentations leave the status unset then. One that runs can only have failed
+/// already.
+fn status(status: Option<&Status>, has_ended: bool, names_failure: bool) -> Option<SpanStatus> {
+    match status.map_or(StatusCode::Unset as i32, |status| status.code) {
+        code if code == StatusCode::Error as i32 => Some(SpanStatus::Error),
+        code if code == StatusCode::Ok as i32 => has_ended.then_some(SpanStatus::Ok),
+        _ if names_failure => Some(SpanStatus::Error),
+        _ => has_ended.then_some(SpanStatus::Ok),
     }
 }
 

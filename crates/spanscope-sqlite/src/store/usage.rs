@@ -1,12 +1,13 @@
 //! Tokens, calls and errors by model, service or agent, from the measurements of model calls.
 //!
-//! A call is a measurement of `total_tokens`, or one of `gen_ai.client.operation.duration` with an `error.type` whose span
-//! reported no tokens. The rule that a call counts once was applied when they were made; here they are only added up.
+//! A call is a measurement of `total_tokens`, or one of `gen_ai.client.operation.duration` of an operation that calls a model,
+//! whose span reported no tokens; it failed where that has an `error.type`. The rule that a call counts once was applied when
+//! they were made; here they are only added up.
 
 use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Connection, OptionalExtension, params};
-use spanscope_model::{TOKEN_METRICS, TraceId, UsageBy, UsageQuery, UsageRow};
+use spanscope_model::{TOKEN_METRICS, TraceId, UsageBy, UsageQuery, UsageRow, semconv};
 
 use super::Failure;
 use super::builder::Sql;
@@ -27,6 +28,8 @@ enum Counts {
     Total,
     CacheRead,
     CacheWrite,
+    /// A call that went well. Those that reported tokens are counted by these.
+    Call,
     Error,
 }
 
@@ -52,15 +55,21 @@ pub(super) fn query(db: &Connection, scope: Scope, query: &UsageQuery) -> Result
             EXISTS (SELECT 1 FROM _point q JOIN _series s ON s.id = q.series JOIN _metric m ON m.id = s.metric
                 WHERE ?4 AND q.trace_hex = p.trace_hex AND q.span_id = p.span_id AND q.process = p.process
                     AND m.name = 'total_tokens')
-         FROM _point p WHERE p.time >= ?1 AND p.time < ?2 AND p.series = ?3 AND (?5 IS NULL OR p.trace_hex = ?5)",
+         FROM _point p WHERE p.time >= ?1 AND p.time < ?2 AND p.series = ?3 AND (?5 IS NULL OR p.trace_hex = ?5)
+            AND (?6 OR (p.span_id IS NOT NULL AND (p.detail IS NULL OR p.detail ->> '$.read_from' = 'span')))",
     )?;
     let trace = query.trace_id.map(|trace| trace.to_string());
     let since = query.since.map_or(i64::MIN, |since| since.as_nanos());
     let until = query.until.map_or(i64::MAX, |until| until.as_nanos());
     for (id, series) in all {
-        let is_error = series.counts == Counts::Error;
-        let mut points = statement.query(params![since, until, id, is_error, trace])?;
+        let is_duration = matches!(series.counts, Counts::Call | Counts::Error);
+        // Distributions that were sent are of many calls, whose spans tell of each.
+        let is_any_point = series.counts != Counts::Call;
+        let mut points = statement.query(params![since, until, id, is_duration, trace, is_any_point])?;
         while let Some(point) = points.next()? {
+            if series.counts == Counts::Call && point.get::<_, bool>(5)? {
+                continue;
+            }
             let group = match query.by {
                 UsageBy::Model => String::new(),
                 UsageBy::Service => service(db, &mut services, point.get(2)?)?,
@@ -90,6 +99,7 @@ pub(super) fn query(db: &Connection, scope: Scope, query: &UsageQuery) -> Result
                 }
                 Counts::CacheRead => row.cached_read = row.cached_read.saturating_add(count),
                 Counts::CacheWrite => row.cached_write = row.cached_write.saturating_add(count),
+                Counts::Call => row.calls += 1,
                 Counts::Error => {
                     row.errors += 1;
                     row.calls += u64::from(!point.get::<_, bool>(5)?);
@@ -109,7 +119,8 @@ fn series(db: &Connection, scope: Scope) -> rusqlite::Result<Vec<(i64, Series)>>
             COALESCE(s.labels ->> '$.model_id', s.labels ->> '$.\"gen_ai.request.model\"',
                 s.labels ->> '$.\"gen_ai.response.model\"', ''),
             COALESCE(s.labels ->> '$.provider_id', s.labels ->> '$.\"gen_ai.provider.name\"', ''),
-            s.labels ->> '$.\"error.type\"' IS NOT NULL
+            s.labels ->> '$.\"error.type\"' IS NOT NULL,
+            COALESCE(s.labels ->> '$.\"gen_ai.operation.name\"', '')
          FROM _series s JOIN _metric m ON m.id = s.metric WHERE m.name IN (''",
     );
     for name in [input, output, total, cache_read, cache_write, DURATION] {
@@ -125,7 +136,8 @@ fn series(db: &Connection, scope: Scope) -> rusqlite::Result<Vec<(i64, Series)>>
             name if name == cache_read => Counts::CacheRead,
             name if name == cache_write => Counts::CacheWrite,
             _ if row.get(4)? => Counts::Error,
-            _ => return Ok(None), // calls that went well are counted by their tokens
+            _ if semconv::is_model_operation(&row.get::<_, String>(5)?) => Counts::Call,
+            _ => return Ok(None),
         };
         let series = Series {
             counts,

@@ -4,7 +4,7 @@
 //! and their ends, `totals.rs` tells by how much a total grew, `tokens.rs` counts the tokens of calls.
 //! Nothing outlives the transaction but [`State`], which is forgotten when one fails.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 use spanscope_model::TraceId;
@@ -161,19 +161,22 @@ impl<'a> Batch<'a> {
     }
 
     /// The keys of the spans above one, the nearest first, as far as they are stored.
-    pub(super) fn above(&self, trace: i64, key: i64) -> rusqlite::Result<HashSet<i64>> {
+    pub(super) fn above(&self, trace: i64, key: i64) -> rusqlite::Result<Vec<i64>> {
         const MAX_DEPTH: usize = 256;
         let mut find = self.db.prepare_cached(
             "SELECT parent FROM _span INDEXED BY _span_hex WHERE span_hex = printf('%016x', ?1) AND trace = ?2
              ORDER BY id DESC LIMIT 1",
         )?;
-        let mut found = HashSet::new();
+        let mut found = Vec::new();
         let mut below = key;
         while found.len() < MAX_DEPTH {
             let parent: Option<Option<i64>> = find.query_row([below, trace], |row| row.get(0)).optional()?;
             match parent.flatten() {
                 // A cycle ends where it began.
-                Some(parent) if parent != key && found.insert(parent) => below = parent,
+                Some(parent) if parent != key && !found.contains(&parent) => {
+                    found.push(parent);
+                    below = parent;
+                }
                 _ => break,
             }
         }

@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 
 use serde_json::Value as Json;
-use spanscope_model::semconv::SpanTokens;
+use spanscope_model::semconv::SpanCall;
 use spanscope_model::text::cut;
 use spanscope_model::wire::cut_length;
 use spanscope_model::{
@@ -128,8 +128,8 @@ impl Maker<'_> {
             .filter(|(key, _)| (self.is_indexed)(key))
             .filter_map(|(key, value)| Some((key.to_owned(), indexed_value(value)?)))
             .collect();
-        let tokens = match with_tokens && duration.is_some() {
-            true => SpanTokens::of(span.attributes.raw()),
+        let call = match with_tokens && duration.is_some() {
+            true => SpanCall::of(span.attributes.raw()),
             false => None,
         };
         let facts = facts_of_attributes(&span.attributes);
@@ -155,7 +155,7 @@ impl Maker<'_> {
                 span.trace_state.as_deref(),
             ),
             indexed,
-            tokens,
+            call,
             events: events
                 .into_iter()
                 .map(|event| self.event(event, Some((span.trace_id, key))))

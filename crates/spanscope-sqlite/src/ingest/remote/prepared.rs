@@ -5,7 +5,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use spanscope_model::semconv::SpanTokens;
+use spanscope_model::semconv::SpanCall;
 use spanscope_model::{Attributes, MetricKind, Tenant, TraceId};
 use spanscope_runs::RunAttributes;
 
@@ -69,7 +69,8 @@ pub(super) struct InSpan {
     pub(super) attributes: String,
     pub(super) extra: Option<String>,
     pub(super) indexed: Vec<(String, Indexed)>,
-    pub(super) tokens: Option<SpanTokens>,
+    /// The call of a model that it describes.
+    pub(super) call: Option<SpanCall>,
     /// What it tells of an agent run.
     pub(super) facts: Option<RunAttributes>,
     pub(super) events: Vec<InEvent>,

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use spanscope_model::TraceId;
-use spanscope_model::semconv::SpanTokens;
+use spanscope_model::semconv::SpanCall;
 
 use super::prepared::{Place, SenderKey};
 
@@ -64,7 +64,7 @@ pub(super) enum KnownState {
     EndOnly,
 }
 
-/// A span that reports usage.
+/// A span that describes a call of a model or reports usage.
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) trace_id: TraceId,
@@ -72,7 +72,9 @@ pub(super) struct Call {
     pub(super) process: i64,
     pub(super) tenant: i64,
     pub(super) time: i64,
-    pub(super) tokens: SpanTokens,
+    pub(super) duration: i64,
+    pub(super) failed: bool,
+    pub(super) call: SpanCall,
     pub(super) expires: Option<i64>,
 }
 

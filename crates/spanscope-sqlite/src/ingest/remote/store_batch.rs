@@ -84,14 +84,16 @@ impl Batch<'_> {
                 if self.rows.touched(trace_id).is_some_and(|trace| !trace.is_new) {
                     self.calls.may_join(tenant, trace_id);
                 }
-                if let Some(tokens) = &span.tokens {
+                if let Some(call) = &span.call {
                     self.calls.push(Call {
                         trace_id,
                         key: span.key,
                         process,
                         tenant,
                         time: span.start.saturating_add(span.duration.unwrap_or(0)),
-                        tokens: tokens.clone(),
+                        duration: span.duration.unwrap_or(0),
+                        failed: span.status == Some(1),
+                        call: call.clone(),
                         expires: span.expires,
                     });
                 }
