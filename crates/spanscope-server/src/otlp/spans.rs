@@ -184,12 +184,12 @@ fn kind(number: i32) -> Option<SpanKind> {
 
 /// A span that ended without saying how went well, unless it names its error or has an exception among
 /// its events: many instrumentations leave the status unset then. One that runs can only have failed
-/// already.
+/// already, and says so.
 fn status(status: Option<&Status>, has_ended: bool, names_failure: bool) -> Option<SpanStatus> {
     match status.map_or(StatusCode::Unset as i32, |status| status.code) {
         code if code == StatusCode::Error as i32 => Some(SpanStatus::Error),
         code if code == StatusCode::Ok as i32 => has_ended.then_some(SpanStatus::Ok),
-        _ if names_failure => Some(SpanStatus::Error),
+        _ if names_failure && has_ended => Some(SpanStatus::Error),
         _ => has_ended.then_some(SpanStatus::Ok),
     }
 }
