@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use spanscope_core::queue::{FlushTimeout, WorkerHandle};
+use spanscope_core::queue::{FlushTimeout, MAX_TIMEOUT, WorkerHandle};
 use spanscope_core::sync::lock;
 use spanscope_core::tail::TailStats;
 
@@ -74,10 +74,13 @@ impl OtlpGuard {
         Some(*stats)
     }
 
-    /// Asks for the end, to be reached until then, and returns at once: so that several sinks end within one time.
+    /// Asks for the end, to be reached until then, or within the bridge's own shutdown timeout if that
+    /// is earlier, and returns at once: so that several sinks end within one time.
     /// [`shutdown`](Self::shutdown) waits for it.
     pub fn begin_shutdown(&self, deadline: Instant) {
-        self.control.begin_shutdown(self.queues.main(), deadline);
+        // The thread goes by the deadline that it finds when it begins to end.
+        let own = Instant::now() + self.shutdown_timeout.min(MAX_TIMEOUT);
+        self.control.begin_shutdown(self.queues.main(), deadline.min(own));
     }
 
     /// What dropping does, for whoever wants to do it earlier; a second time it does nothing. Answers whether everything was
