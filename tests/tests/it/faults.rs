@@ -164,8 +164,8 @@ fn old_traces_go_by_age_and_events_by_their_own_time_to_live() {
     with_default(&dispatch, || {
         burst(3);
         tracing::info!("loose");
-        tracing::info!(ttl_seconds = 0, "short-lived");
-        tracing::info!(ttl_seconds = 3600, "long-lived");
+        tracing::info!("short-lived");
+        tracing::info!("long-lived");
     });
     drop(guard);
     let week = 8_i64 * 24 * 3600 * 1_000_000_000;
@@ -178,6 +178,13 @@ fn old_traces_go_by_age_and_events_by_their_own_time_to_live() {
     db.execute(
         "UPDATE _event SET time = time - ?1 WHERE message <> 'done'",
         [week],
+    )
+    .unwrap();
+    // As `log_event` stores lifetimes.
+    db.execute(
+        "UPDATE _event SET expires = CASE message WHEN 'short-lived' THEN 1 ELSE ?1 END
+         WHERE message IN ('short-lived', 'long-lived')",
+        [i64::MAX],
     )
     .unwrap();
     drop(db);

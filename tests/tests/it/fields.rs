@@ -235,7 +235,9 @@ fn what_a_role_can_read_is_no_attribute() {
             "down"
         );
     });
-    sinks.event().has("down", "critical", &json!({}));
+    // Only a measurement has a lifetime.
+    let attributes = json!({"ttl_seconds": 60});
+    sinks.event().has("down", "critical", &attributes);
 }
 
 #[test]

@@ -9,12 +9,13 @@ use tracing_subscriber::layer::{Context, Filter, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::categories::Categories;
-use super::filtered_sink::note_span;
 use super::levels::Levels;
 use super::switch::{Decision, Switch};
 use super::threshold::Threshold;
 use super::warning::{LevelWarning, UnknownCategory};
-use spanscope_core::capture::{HiddenFromAll, decides_by_value, is_log_record};
+use spanscope_core::capture::{
+    HiddenFromAll, decide_by_value, decides_by_value, hide_from_next, is_log_record,
+};
 
 /// Lets spans and events through by the level of their category.
 ///
@@ -154,6 +155,17 @@ impl CategoryFilter {
     #[cold]
     fn lets_log_record(&self, event: &Event<'_>) -> bool {
         self.switches.iter().any(|switch| switch.lets_log_record(event))
+    }
+
+    /// Notes whether it keeps a span from the next sink that is called.
+    pub(super) fn note_span(&self, attributes: &Attributes<'_>, id: &Id) {
+        let is_hidden = !self.shows_span(attributes);
+        if is_hidden && !decides_by_value() {
+            decide_by_value();
+        }
+        if decides_by_value() {
+            hide_from_next(attributes, id, is_hidden);
+        }
     }
 
     /// Whether any of the filters may let through something from this callsite.
@@ -300,7 +312,7 @@ impl<S> Filter<S> for CategoryFilter {
 
     /// As [`event_enabled`](Self::event_enabled).
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
-        note_span(self, attributes, id);
+        self.note_span(attributes, id);
     }
 }
 

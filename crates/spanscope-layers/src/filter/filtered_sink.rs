@@ -5,8 +5,7 @@ use tracing_core::{Dispatch, Event, LevelFilter, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::CategoryFilter;
-use spanscope_core::capture::{decide_by_value, decides_by_value, hide_from_next};
+use super::category_filter::CategoryFilter;
 
 /// A layer of ours that shows what a [`CategoryFilter`] lets through.
 ///
@@ -45,17 +44,6 @@ impl CategoryFilter {
     }
 }
 
-/// Says whether a filter keeps a span from the next sink that is called.
-pub(super) fn note_span(filter: &CategoryFilter, attributes: &Attributes<'_>, id: &Id) {
-    let is_hidden = !filter.shows_span(attributes);
-    if is_hidden && !decides_by_value() {
-        decide_by_value();
-    }
-    if decides_by_value() {
-        hide_from_next(attributes, id, is_hidden);
-    }
-}
-
 impl<S, L> Layer<S> for FilteredSink<L>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -74,7 +62,7 @@ where
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        note_span(&self.filter, attributes, id);
+        self.filter.note_span(attributes, id);
         self.sink.on_new_span(attributes, id, context);
     }
 

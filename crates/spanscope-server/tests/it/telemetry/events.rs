@@ -362,9 +362,9 @@ fn texts_of_any_kind_are_kept() {
         json!({text: text}),
     );
     open.log_event(EVENTS[0], &event);
-    let expected = text.replace('\0', "\u{fffd}"); // SQL would end its JSON there
+    let expected = text.replace('\0', "\u{fffd}"); // SQL would end a text there
     let logs = block_on(open.store.list_logs(LogFilter::default())).unwrap();
-    assert_eq!(logs[0].message, text);
+    assert_eq!(logs[0].message, expected);
     assert_eq!(logs[0].attributes.get(&expected), Some(&expected.as_str().into()));
 }
 
