@@ -310,7 +310,8 @@ pub fn logs_are_the_newest_in_the_order_of_their_times<F: Fixture>() {
         id: 5,
         ..Row::default()
     });
-    let third = "third: 100% \0 done";
+    // A zero byte is made visible: what comes behind it must be found.
+    let third = "third: 100% \u{fffd} done";
     let add = |ids: Option<(u128, i64)>, at: i64, message: &str, severity| {
         let mut added = event(ids.map(|(trace, _)| trace), message).event;
         added.span_id = ids.map(|(_, span)| span_id(span));
@@ -328,7 +329,7 @@ pub fn logs_are_the_newest_in_the_order_of_their_times<F: Fixture>() {
             }),
         );
     };
-    add(Some((1, 5)), 3, third, Severity::Error);
+    add(Some((1, 5)), 3, "third: 100% \0 done", Severity::Error);
     let after_third = block_on(file.store().latest()).unwrap();
     add(Some((1, 6)), 1, "first", Severity::Debug);
     add(None, 2, "Second", Severity::Warn);

@@ -156,8 +156,9 @@ fn sent_attributes(attributes: &[KeyValue]) -> Map<String, Json> {
         let before = found.insert(attribute.key.clone(), json_of(value));
         assert_eq!(before, None, "{} twice", attribute.key);
     }
-    // The category itself is an attribute here; what no category can be is a text nowhere.
-    found.retain(|key, value| key != "category" || !value.is_string());
+    // The category itself is an attribute here; what no category can be is a text nowhere. Where the
+    // program has an attribute of this name, the category has another key.
+    found.retain(|key, value| key != "spanscope.category" && (key != "category" || !value.is_string()));
     found
 }
 

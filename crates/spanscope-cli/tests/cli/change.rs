@@ -46,7 +46,7 @@ fn a_restored_backup_is_the_store() {
     let notes = store.file("notes.txt");
     std::fs::write(&notes, "not a database").unwrap();
     assert_eq!(store.run(&["restore", notes.to_str().unwrap()]).code, 1);
-    assert_eq!(store.run(&["restore", store.path().to_str().unwrap()]).code, 1);
+    assert_eq!(store.run(&["restore", store.path().to_str().unwrap()]).code, 2);
     assert_eq!(store.out(&["traces", "--json"]), before);
 }
 

@@ -32,6 +32,8 @@ pub struct CallFacts {
     pub identity: u64,
     /// What it used.
     pub usage: TokenCounts,
+    /// Whether it names the model that was called.
+    pub names_model: bool,
 }
 
 impl CallFacts {
@@ -61,6 +63,7 @@ impl CallFacts {
             kind,
             identity: hasher.finish(),
             usage,
+            names_model: values.model().is_some(),
         }
     }
 
@@ -72,19 +75,20 @@ impl CallFacts {
             OperationKind::ClientCall => {
                 values.text(A::Operation) == Some("embeddings") || self.usage.is_any()
             }
-            OperationKind::Unknown
-            | OperationKind::Other
-            | OperationKind::Agent
-            | OperationKind::Workflow => self.usage.is_any(),
-            OperationKind::Tool => self.usage.is_any(),
+            OperationKind::Unknown | OperationKind::Other | OperationKind::Tool => self.usage.is_any(),
+            OperationKind::Agent | OperationKind::Workflow => self.usage.is_any() && self.names_model,
             OperationKind::Aggregate => false,
         }
     }
 
     /// Whether the span's usage counts, given the calls below it that count.
+    ///
+    /// That of an agent or a workflow which names no model is a sum of calls, wherever their spans are:
+    /// some frameworks open them in traces of their own.
     #[must_use]
     pub fn counts(&self, below: &CallsBelow) -> bool {
-        self.usage.is_any() && self.kind != OperationKind::Aggregate && !below.cover(self)
+        let is_sum = self.kind == OperationKind::Aggregate || (self.kind.never_counts() && !self.names_model);
+        self.usage.is_any() && !is_sum && !below.cover(self)
     }
 }
 

@@ -49,7 +49,7 @@ pub(crate) fn open_write(path: &Path) -> Result<Connection, StoreError> {
 
 /// Refuses what SQLite takes for something else than the file of this path: a database of one
 /// connection, in which no reader would find what the writer stored, or a URI.
-fn check_names_a_file(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn check_names_a_file(path: &Path) -> Result<(), StoreError> {
     let text = path.to_string_lossy();
     let is_uri = text.starts_with("file:");
     let is_memory = text.is_empty()

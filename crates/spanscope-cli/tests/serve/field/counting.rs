@@ -209,6 +209,9 @@ fn counted(spans: &[Json], one_by_one: bool) -> Vec<(String, u64, u64)> {
     rows
 }
 
+/// A name, the spans, and the rows of `usage`: model, calls, input.
+type Case = (&'static str, Vec<Json>, Vec<(String, u64, u64)>);
+
 #[test]
 fn calls_below_one_another_count_once_or_each_in_whatever_order_they_come() {
     let agent = |number, parent, input: u64| call(number, parent, "invoke_agent", "m", input);
@@ -221,7 +224,7 @@ fn calls_below_one_another_count_once_or_each_in_whatever_order_they_come() {
     };
     let m = |calls, input| vec![("m".to_owned(), calls, input)];
     let two = |a: (u64, u64), b: (u64, u64)| vec![("m".to_owned(), a.0, a.1), ("n".to_owned(), b.0, b.1)];
-    let cases: Vec<(&str, Vec<Json>, Vec<(String, u64, u64)>)> = vec![
+    let cases: Vec<Case> = vec![
         (
             "one call, the inner",
             vec![call(1, 0, "chat", "m", 12), call(2, 1, "chat", "m", 10)],

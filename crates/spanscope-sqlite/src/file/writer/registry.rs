@@ -8,6 +8,7 @@ use spanscope_model::StoreError;
 
 use super::{Shared, thread};
 use crate::file::identity::file_id;
+use crate::file::open::check_names_a_file;
 use crate::file::open_file::OpenFile;
 
 /// The place of one file. Opening it may take long, and holds up nobody who opens another file.
@@ -25,6 +26,7 @@ static PLACES: Mutex<Vec<(PathBuf, Arc<Place>)>> = Mutex::new(Vec::new());
 /// Joins the thread that has this file open, or opens it and starts one. The result counts as a
 /// user already.
 pub(super) fn open(path: &Path) -> Result<Arc<Shared>, StoreError> {
+    check_names_a_file(path)?;
     let path = absolute(path);
     let place = place_of(&path);
     let mut opened = lock(&place.opened);

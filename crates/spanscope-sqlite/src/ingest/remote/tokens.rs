@@ -19,7 +19,7 @@ use crate::file::text::without_nul;
 /// What `_point.detail` has of a measurement that was read from a span.
 const OF_SPAN: &str = r#"{"read_from":"span"}"#;
 /// The duration of calls that failed or report no usage, so that they count as calls.
-const DURATION: &str = "gen_ai.client.operation.duration";
+const DURATION: &str = spanscope_layers::metrics::OPERATION_DURATION;
 
 impl Calls {
     /// Counts those that no other one covers. All their spans are written.
