@@ -105,12 +105,39 @@ impl Client {
         self.ask(&request)
     }
 
+    /// Posts a question; `false` where it took longer than the server gives it (503).
+    pub(crate) fn post_long(&mut self, path: &str, body: &str) -> Result<bool> {
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            self.host,
+            body.len()
+        );
+        let (status, answer) = self.answer(request.as_bytes())?;
+        ensure!(
+            status.contains(" 200 ") || status.contains(" 503 "),
+            "{status}: {}",
+            String::from_utf8_lossy(&answer)
+        );
+        Ok(status.contains(" 200 "))
+    }
+
     /// Gets something, likewise.
     pub(crate) fn get(&mut self, path: &str) -> Result<usize> {
         self.ask(format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.host).as_bytes())
     }
 
     fn ask(&mut self, request: &[u8]) -> Result<usize> {
+        let (status, answer) = self.answer(request)?;
+        ensure!(
+            status.contains(" 200 "),
+            "{status}: {}",
+            String::from_utf8_lossy(&answer)
+        );
+        Ok(answer.len())
+    }
+
+    /// Sends a request, and returns the line of its status and its body.
+    fn answer(&mut self, request: &[u8]) -> Result<(String, Vec<u8>)> {
         self.reader.get_mut().write_all(request)?;
         let mut status = String::new();
         self.reader.read_line(&mut status)?;
@@ -127,12 +154,7 @@ impl Client {
         }
         let mut answer = vec![0; length];
         self.reader.read_exact(&mut answer)?;
-        ensure!(
-            status.contains(" 200 "),
-            "{status}: {}",
-            String::from_utf8_lossy(&answer)
-        );
-        Ok(length)
+        Ok((status, answer))
     }
 }
 

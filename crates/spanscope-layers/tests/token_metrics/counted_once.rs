@@ -74,7 +74,7 @@ fn retries_each_count_and_their_agent_never_does() {
 }
 
 #[test]
-fn totals_of_agents_and_workflows_count_only_where_nothing_below_them_does() {
+fn totals_of_agents_and_workflows_count_only_where_they_name_a_model_and_nothing_below_them_does() {
     let makers: [fn() -> tracing::Span; 4] = [
         || {
             info_span!(
@@ -95,7 +95,8 @@ fn totals_of_agents_and_workflows_count_only_where_nothing_below_them_does() {
     ];
     for make in makers {
         let alone = run(|| drop(make()));
-        assert_eq!(alone.tokens()[0], [1]);
+        assert!(alone.tokens().iter().all(Vec::is_empty));
+        assert_eq!(alone.stats.repeated, 1);
         let above_a_call = run(|| {
             let outer = make();
             drop(
@@ -105,6 +106,22 @@ fn totals_of_agents_and_workflows_count_only_where_nothing_below_them_does() {
         assert_eq!(above_a_call.tokens()[0], [9]);
         assert_eq!(above_a_call.stats.repeated, 1);
     }
+    let agent = || {
+        info_span!(
+            "n",
+            gen_ai.operation.name = "invoke_agent",
+            gen_ai.request.model = "m",
+            gen_ai.usage.input_tokens = 1
+        )
+    };
+    assert_eq!(run(|| drop(agent())).tokens()[0], [1]);
+    let above_a_call = run(|| {
+        let outer = agent();
+        drop(
+            info_span!(parent: &outer, "chat", gen_ai.operation.name = "chat", gen_ai.usage.input_tokens = 9),
+        );
+    });
+    assert_eq!(above_a_call.tokens()[0], [9]);
     let chain = run(|| {
         drop(info_span!(
             "d",

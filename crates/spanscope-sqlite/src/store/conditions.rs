@@ -46,7 +46,9 @@ impl Conditions {
                 for (key, condition) in several {
                     attribute(key, condition)?; // each of them has to make sense
                 }
-                all.pieces.push(attributes(several)?);
+                // Key and value together are in fewer texts than a key alone.
+                scanned.sort_by_key(|(_, condition)| condition.op != ConditionOp::Eq);
+                all.pieces.push(attributes(&scanned)?);
             }
         }
         Ok(all)

@@ -10,6 +10,7 @@ use super::rows::{Reader, attributes, span_id, span_number};
 use super::scope::Scope;
 use super::spans::{self, first_since};
 use super::traces;
+use crate::file::text::without_nul;
 
 /// What an event takes in an answer beside its texts, about.
 const EVENT_BYTES: usize = 300;
@@ -91,9 +92,17 @@ fn list_since(
     }
     if let Some(grep) = &filter.grep {
         sql = sql
-            .push(" AND instr(lower(e.message), ")
-            .bind(grep.to_ascii_lowercase())
+            .push(" AND (instr(lower(e.message), ")
+            .bind(without_nul(grep).to_ascii_lowercase())
             .push(") > 0");
+        // Files of older builds hold the zero byte itself.
+        if grep.contains('\0') {
+            sql = sql
+                .push(" OR instr(lower(e.message), ")
+                .bind(grep.to_ascii_lowercase())
+                .push(") > 0");
+        }
+        sql = sql.push(")");
     }
     sql = sql
         .push(" ORDER BY e.time DESC, e.id DESC LIMIT ")
