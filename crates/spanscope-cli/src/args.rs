@@ -16,8 +16,10 @@ use spanscope_runs::DetailLevel;
     arg_required_else_help = true,
     subcommand_required = true,
     after_help = "\
-Begin with `spanscope demo`, then `spanscope traces`, then `spanscope tree ID`.
-Ids may be cut to any beginning of at least 4 digits that fits only one.
+Begin with `spanscope demo`, then `spanscope tree last`, then `spanscope traces`.
+Ids may be cut to any beginning of at least 4 digits that fits only one. `last` is the newest trace or run, and TRACE:ROW
+is a span by its row in the trace's tree: `spanscope span last:3`.
+Tables are cut to the terminal's width; in pipes and files they are whole.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nothing found."
 )]
@@ -49,12 +51,19 @@ Examples:
 All conditions must hold on one same span of the trace.")]
     Traces(ListArgs),
     /// Show a trace, or a span and what is below it, as a tree
-    #[command(
-        after_help = "Examples:\n  spanscope tree 4bf92f35\n  spanscope tree 4bf92f35 --max-depth 3 --attributes gen_ai.request.model,user.id"
-    )]
+    ///
+    /// Rows are numbered; `spanscope span TRACE:ROW` shows the span of one. In JSON each span has its `children`, its `row` and its
+    /// `depth`; spans deeper than 50 levels follow in the list of the 50th.
+    #[command(after_help = "\
+Examples:
+  spanscope tree last
+  spanscope tree 4bf92f35 --max-depth 3 --attributes gen_ai.request.model,user.id
+  spanscope tree 4bf92f35:3")]
     Tree(TreeArgs),
     /// Show one span with its attributes, events and links
-    #[command(after_help = "Examples:\n  spanscope span 00f067aa\n  spanscope span 00f067aa --json")]
+    #[command(
+        after_help = "Examples:\n  spanscope span last:3\n  spanscope span 4bf92f35:3 --json\n  spanscope span 00f067aa0ba902b7"
+    )]
     Span(SpanArgs),
     /// List spans, a row each
     #[command(after_help = "\
@@ -104,7 +113,7 @@ Examples:
 Examples:
   spanscope run task-18c5
   spanscope run task-18c5 --analysis
-  spanscope run task-18c5 --follow
+  spanscope run last --follow
   spanscope run task-18c5 --format jsonl --level debug")]
     Run(RunArgs),
     /// Ask with SQL; the file can't be changed by it
@@ -247,7 +256,8 @@ pub(crate) struct DemoArgs {
 /// `tree`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct TreeArgs {
-    /// A trace id or a span id
+    /// A trace id or a span id, TRACE:ROW, or last
+    #[arg(value_name = "ID")]
     pub(crate) id: String,
     /// Show so many levels; 1 is the root alone
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -262,7 +272,8 @@ pub(crate) struct TreeArgs {
 /// `span`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct SpanArgs {
-    /// The span id
+    /// The span id, TRACE:ROW as `tree` numbers the rows, or last for the root of the newest trace
+    #[arg(value_name = "ID")]
     pub(crate) id: String,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
@@ -366,7 +377,7 @@ pub(crate) struct RunsArgs {
 /// `run`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct RunArgs {
-    /// The run's task id, or the id of its trace
+    /// The run's task id, the id of its trace, or last
     pub(crate) id: String,
     /// How much is shown, each more than the one before: minimal (beginning, end, answers, errors), standard (components,
     /// retrievals and tools too), detailed (model calls and thinking too), debug (with all that went in and out)
@@ -439,7 +450,7 @@ pub(crate) enum ExportTo {
 /// `export`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ExportArgs {
-    /// Only these traces
+    /// Only these traces; last is the newest
     #[arg(value_name = "ID", conflicts_with_all = ["conditions", "since", "order_by", "service", "errors", "offset", "limit"])]
     pub(crate) ids: Vec<String>,
     /// In which form

@@ -14,10 +14,11 @@ use crate::args::{Format, OutputArgs};
 use crate::failure::Stop;
 use crate::render::text::is_hidden;
 
-/// Columns where the terminal does not tell, and in pipes.
+/// Columns of a terminal that does not report its width.
 const DEFAULT_WIDTH: usize = 80;
-/// Log entries are not wrapped then: who searches in a pipe wants an entry on one line, as in a log file.
-const NEVER_WRAPPED: usize = 1 << 30;
+/// The width of pipes and files: nothing is cut and nothing is wrapped, so that a search finds a row or an entry whole, on
+/// one line.
+const UNBOUNDED: usize = 1 << 30;
 
 /// How to show an answer.
 #[derive(Debug, Clone)]
@@ -28,8 +29,6 @@ pub(crate) struct Output {
     pub(crate) colour: bool,
     /// How many columns a line may take.
     pub(crate) width: usize,
-    /// How many a line of a log entry may take.
-    pub(crate) entry_width: usize,
     /// In which zone times are shown, and read where they have none of their own.
     pub(crate) zone: TimeZone,
 }
@@ -37,17 +36,31 @@ pub(crate) struct Output {
 impl Output {
     /// Reads the terminal and its environment variables.
     pub(crate) fn new(args: &OutputArgs) -> Self {
-        let known_width = known_width();
         Self {
             format: if args.json { Format::Json } else { args.format },
             colour: colour_wanted(),
-            width: known_width.unwrap_or(DEFAULT_WIDTH),
-            entry_width: known_width.unwrap_or(NEVER_WRAPPED),
+            width: known_width().unwrap_or_else(|| match io::stdout().is_terminal() {
+                true => DEFAULT_WIDTH,
+                false => UNBOUNDED,
+            }),
             zone: if args.utc {
                 TimeZone::UTC
             } else {
                 TimeZone::system()
             },
+        }
+    }
+
+    /// Whether texts are cut and wrapped. They are not in pipes and files, unless `COLUMNS` is set.
+    pub(crate) fn is_bounded(&self) -> bool {
+        self.width < UNBOUNDED
+    }
+
+    /// Up to so many columns where texts are cut, else any number.
+    pub(crate) fn at_most(&self, columns: usize) -> usize {
+        match self.is_bounded() {
+            true => columns,
+            false => UNBOUNDED,
         }
     }
 

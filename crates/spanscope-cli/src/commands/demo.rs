@@ -1,14 +1,16 @@
 //! `spanscope demo`: something real to look at, and how to look at it.
 
 use anyhow::Result;
-use spanscope_model::{SpanStatus, UsageBy, UsageQuery, block_on};
+use spanscope_model::{Span, SpanStatus, UsageBy, UsageQuery, block_on};
 
-use super::store::{StoreFile, short_id_digits};
+use super::ids::short_id_digits;
+use super::store::StoreFile;
 use super::usage;
 use crate::args::{DemoArgs, Format, OutputArgs};
 use crate::output::Output;
 use crate::remark::remark;
 use crate::render::colour::Paint;
+use crate::render::forest;
 use crate::render::tree::{Choice, tree};
 
 pub(super) fn run(file: &StoreFile, args: &DemoArgs) -> Result<()> {
@@ -38,7 +40,13 @@ pub(super) fn run(file: &StoreFile, args: &DemoArgs) -> Result<()> {
         by: UsageBy::Model,
     }))?;
     text.push_str(&usage::of_demo(&out, &usage));
-    let failed = spans.iter().find(|span| span.status == Some(SpanStatus::Error));
+    let is_failed = |span: &Span| span.status == Some(SpanStatus::Error);
+    let mut failed: Vec<usize> = spans
+        .iter()
+        .zip(forest::rows(&spans))
+        .filter_map(|(span, row)| is_failed(span).then_some(row))
+        .collect();
+    failed.sort_unstable();
     let flag = file.flag();
     let short = &trace_id.to_string()[..short_id_digits(&*store, &[trace_id])];
     let mut next = vec![
@@ -66,8 +74,8 @@ pub(super) fn run(file: &StoreFile, args: &DemoArgs) -> Result<()> {
             "a timeline for ui.perfetto.dev",
         ),
     ];
-    if let Some(span) = failed {
-        let words = format!(" {}", span.span_id);
+    if let Some(row) = failed.first() {
+        let words = format!(" {short}:{row}");
         next.insert(0, ("spanscope span", words, "the failed step, with its error"));
     }
     text.push_str(&format!(

@@ -8,7 +8,8 @@ use anyhow::{Context, Result};
 use jiff::tz::TimeZone;
 use spanscope_model::{IdMatch, LogFilter, Order, OrderKey, TraceFilter, TraceId, TraceStore, block_on};
 
-use super::store::{StoreFile, resolve_id};
+use super::ids::resolve_id;
+use super::store::StoreFile;
 use crate::args::ExportArgs;
 use crate::export::{Recorded, form};
 use crate::failure::Stop;

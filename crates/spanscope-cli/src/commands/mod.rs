@@ -5,6 +5,7 @@ mod cleanup;
 mod completions;
 mod demo;
 mod export;
+mod ids;
 mod import;
 mod logs;
 mod metrics;

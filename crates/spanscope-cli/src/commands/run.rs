@@ -10,8 +10,9 @@ use spanscope_model::{
 };
 use spanscope_runs::{DetailLevel, FollowStep, Follower, Run, RunEvent, TraceFormat as Shape, format_event};
 
-use super::runs::{recent_ids, status_paint};
-use super::store::{StoreFile, resolve_id};
+use super::ids::{LAST, resolve_id};
+use super::runs::{newest_id, recent_ids, status_paint};
+use super::store::StoreFile;
 use crate::args::{Format, RunArgs};
 use crate::failure::Stop;
 use crate::output::{Output, json_line};
@@ -19,6 +20,7 @@ use crate::remark::remark;
 use crate::render::analysis::{analysis, summary};
 use crate::render::colour::Paint;
 use crate::render::duration::format_ms;
+use crate::render::json::millis;
 use crate::render::text::{fit, wrap};
 use crate::render::time;
 use crate::render::timeline::Timeline;
@@ -101,13 +103,16 @@ impl Parts {
     }
 }
 
-/// The id by which the store knows the run: its task id, one that begins so, or the trace that an id or its beginning
+/// The id by which the store knows the run: the newest one's for `last`, its task id, one that begins so, or the trace that an id or its beginning
 /// stands for.
 fn resolve(store: &dyn TraceStore, id: &str) -> Result<String> {
     if id.is_empty() {
         return Err(Stop::usage(
             "an empty id names no run; `spanscope runs` lists them",
         ));
+    }
+    if id.eq_ignore_ascii_case(LAST) {
+        return newest_id(store);
     }
     // Nothing is read but whether it is there.
     let nothing = RunRange {
@@ -180,10 +185,9 @@ fn shown(out: &Output, run: &Run<'_>, level: DetailLevel, parts: Parts, head: St
 }
 
 /// Which run it is, and how it went.
-#[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
 fn head(out: &Output, run: &Run<'_>) -> String {
     let end = run.completed_at().unwrap_or_else(Timestamp::now);
-    let length = end.as_nanos().saturating_sub(run.started_at().as_nanos()) as f64 / 1e6;
+    let length = millis(run.started_at(), end);
     head_of(
         out,
         run.info(),
@@ -236,6 +240,12 @@ fn document(run: &Run<'_>, level: DetailLevel, parts: Parts) -> Result<Map<Strin
         Value::Object(document) => document,
         _ => Map::new(),
     };
+    let duration = run.completed_at().map(|end| millis(run.started_at(), end));
+    document.insert("duration_ms".to_owned(), duration.into());
+    for key in ["events", "llm_calls", "retrievals", "tool_calls"] {
+        let steps = document.get_mut(key).and_then(Value::as_array_mut);
+        steps.into_iter().flatten().for_each(add_duration);
+    }
     if !parts.timeline {
         for key in ["events", "llm_calls", "retrievals", "tool_calls"] {
             document.remove(key);
@@ -252,9 +262,24 @@ fn document(run: &Run<'_>, level: DetailLevel, parts: Parts) -> Result<Map<Strin
 
 fn event_lines(events: &[RunEvent], level: DetailLevel) -> Result<String> {
     let shown = events.iter().filter(|event| level.shows(event.event_type));
-    shown
-        .map(|event| json_line(&format_event(event, Shape::Streaming, level)))
-        .collect()
+    let lines = shown.map(|event| {
+        let mut shown = format_event(event, Shape::Streaming, level);
+        add_duration(&mut shown);
+        json_line(&shown)
+    });
+    lines.collect()
+}
+
+/// Adds `duration_ms`, as all commands have it, to a step of a run that says how long it took.
+fn add_duration(step: &mut Value) {
+    let seconds = step.get("elapsed_time").and_then(Value::as_f64);
+    // They have six digits behind the point, and the product has more.
+    let ms = seconds.map(|seconds| Value::from((seconds * 1e6).round() / 1e3));
+    let ms = ms.or_else(|| step.pointer("/timing/elapsed_ms").cloned());
+    let ms = ms.or_else(|| step.get("latency_ms").cloned());
+    if let (Some(ms), Some(step)) = (ms, step.as_object_mut()) {
+        step.insert("duration_ms".to_owned(), ms);
+    }
 }
 
 /// Shows what happens until the run is over.

@@ -12,6 +12,7 @@ use crate::output::Output;
 use crate::remark::remark;
 use crate::render::colour::Paint;
 use crate::render::duration::format_ms;
+use crate::render::json::{RunJson, millis};
 use crate::render::table::{Column, painted, table};
 use crate::render::text::{count, fit, grouped, visible, width};
 use crate::render::time;
@@ -49,7 +50,8 @@ pub(super) fn run(file: &StoreFile, args: &RunsArgs) -> Result<()> {
         Format::Table if !page.runs.is_empty() => recent_ids(&*store)?,
         _ => Vec::new(),
     };
-    out.list(&page.runs, || rows(&out, &recent, &page.runs))?;
+    let answer: Vec<RunJson<'_>> = page.runs.iter().map(RunJson::of).collect();
+    out.list(&answer, || rows(&out, &recent, &page.runs))?;
     let shown = u64::try_from(page.runs.len()).unwrap_or(u64::MAX);
     let upto = args.offset.saturating_add(shown);
     if shown == 0 {
@@ -79,6 +81,23 @@ pub(super) fn recent_ids(store: &dyn TraceStore) -> Result<Vec<String>> {
     // Two tenants may call a task the same.
     ids.retain(|id| seen.insert(id.clone()));
     Ok(ids)
+}
+
+/// The task id of the run that began last.
+pub(super) fn newest_id(store: &dyn TraceStore) -> Result<String> {
+    let page = block_on(store.list_runs(RunFilter {
+        limit: 1,
+        ..RunFilter::default()
+    }))?;
+    page.runs
+        .into_iter()
+        .next()
+        .map(|run| run.task_id)
+        .ok_or_else(|| {
+            Stop::nothing(
+                "there is no last run: none is stored; run an agent that records one, or `spanscope demo`",
+            )
+        })
 }
 
 fn rows(out: &Output, recent: &[String], runs: &[RunInfo]) -> String {
@@ -189,12 +208,9 @@ fn agent(run: &RunInfo) -> String {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
 fn duration(run: &RunInfo) -> String {
-    run.completed_at.map_or_else(
-        || "-".to_owned(),
-        |end| format_ms(end.as_nanos().saturating_sub(run.created_at.as_nanos()) as f64 / 1e6),
-    )
+    run.completed_at
+        .map_or_else(|| "-".to_owned(), |end| format_ms(millis(run.created_at, end)))
 }
 
 pub(super) fn status_paint(status: RunStatus) -> Paint {

@@ -2,40 +2,33 @@
 
 use anyhow::Result;
 use serde::Serialize;
-use spanscope_model::{IdMatch, LogEvent, LogFilter, Span, SpanState, block_on};
+use spanscope_model::{LogEvent, LogFilter, Span, SpanState, block_on};
 
-use super::store::{StoreFile, resolve_id};
+use super::ids::resolve_span;
+use super::store::StoreFile;
 use crate::args::SpanArgs;
-use crate::failure::Stop;
 use crate::output::Output;
 use crate::render::colour::Paint;
 use crate::render::duration::format_ms;
+use crate::render::json::SpanJson;
 use crate::render::pairs::{indented, pairs};
-use crate::render::text::{count, visible};
+use crate::render::text::{count, visible, wrap};
 use crate::render::time;
 
 /// The table shows at most so many events; JSON all.
 const MAX_EVENTS: usize = 200;
 
 #[derive(Serialize)]
-struct Answer {
+struct Answer<'a> {
     #[serde(flatten)]
-    span: Span,
-    events: Vec<LogEvent>,
+    span: SpanJson<'a>,
+    events: &'a [LogEvent],
 }
 
 pub(super) fn run(file: &StoreFile, args: &SpanArgs) -> Result<()> {
     let out = Output::new(&args.output);
     let store = file.open()?;
-    let (trace_id, span_id) = match resolve_id(&*store, &args.id)? {
-        IdMatch::Span(trace_id, span_id) => (trace_id, span_id),
-        IdMatch::Trace(trace_id) => {
-            return Err(Stop::usage(format!(
-                "{trace_id} is a trace: see its spans with `spanscope tree{} {trace_id}`",
-                file.flag()
-            )));
-        }
-    };
+    let (trace_id, span_id) = resolve_span(file, &*store, &args.id)?;
     let span = block_on(store.get_span(trace_id, span_id))?;
     let events = block_on(store.list_logs(LogFilter {
         trace_id: Some(trace_id),
@@ -43,13 +36,19 @@ pub(super) fn run(file: &StoreFile, args: &SpanArgs) -> Result<()> {
         limit: u64::MAX,
         ..LogFilter::default()
     }))?;
-    let answer = Answer { span, events };
-    out.one(&answer, || text(&out, &answer))
+    let answer = Answer {
+        span: SpanJson::of(&span),
+        events: &events,
+    };
+    out.one(&answer, || text(&out, &span, &events))
 }
 
-fn text(out: &Output, Answer { span, events }: &Answer) -> String {
-    let mut text = Paint::Title.on(out.colour, &visible(&span.name));
-    text.push('\n');
+fn text(out: &Output, span: &Span, events: &[LogEvent]) -> String {
+    let mut text = String::new();
+    for line in wrap(&visible(&span.name), out.width) {
+        text.push_str(&Paint::Title.on(out.colour, &line));
+        text.push('\n');
+    }
     text.push_str(&pairs(out, &own_fields(out, span)));
 
     let title = |name: &str| format!("\n{}\n", Paint::Title.on(out.colour, name));
@@ -64,10 +63,14 @@ fn text(out: &Output, Answer { span, events }: &Answer) -> String {
     }
     if !events.is_empty() {
         text.push_str(&title("events"));
-        for event in events.iter().take(MAX_EVENTS) {
+        for event in events.iter().take(out.at_most(MAX_EVENTS)) {
             text.push_str(&one_event(out, event));
         }
-        if let Some(more) = events.len().checked_sub(MAX_EVENTS).filter(|more| *more > 0) {
+        if let Some(more) = events
+            .len()
+            .checked_sub(out.at_most(MAX_EVENTS))
+            .filter(|more| *more > 0)
+        {
             let more = count(u64::try_from(more).unwrap_or(u64::MAX), "more event");
             text.push_str(&format!("  … {more}, --json shows all\n"));
         }

@@ -9,6 +9,7 @@ use crate::args::ListArgs;
 use crate::failure::Stop;
 use crate::output::Output;
 use crate::render::colour::Paint;
+use crate::render::json::SpanJson;
 use crate::render::table::{Column, painted, table};
 use crate::render::time;
 use crate::resolve::span_filter;
@@ -17,7 +18,8 @@ pub(super) fn run(file: &StoreFile, args: &ListArgs) -> Result<()> {
     let out = Output::new(&args.output);
     let filter = span_filter(&args.filter, args.limit, &out.zone)?;
     let spans = block_on(file.open()?.list_spans(filter))?;
-    out.list(&spans, || rows(&out, &spans))?;
+    let answer: Vec<SpanJson<'_>> = spans.iter().map(SpanJson::of).collect();
+    out.list(&answer, || rows(&out, &spans))?;
     if spans.is_empty() {
         return Err(Stop::nothing("no span matches"));
     }
@@ -36,7 +38,7 @@ fn rows(out: &Output, spans: &[Span]) -> String {
         ("duration", Column::Number),
         ("status", Column::Fixed),
     ];
-    // Span ids of one program differ in their last digits only, so they are shown whole.
+    // Span ids of one program differ in their last digits alone, so they are shown whole.
     let rows = spans.iter().map(|span| {
         vec![
             time::short(span.start_time, &out.zone).into(),

@@ -1,10 +1,10 @@
-//! How the commands get at the store: the file that the user named, and ids as people type them.
+//! How the commands get at the store: the file that the user named.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use spanscope_model::{IdMatch, TraceId, TraceStore, block_on};
+use spanscope_model::TraceStore;
 use spanscope_sqlite::SqliteStore;
 
 use crate::failure::Stop;
@@ -59,28 +59,6 @@ fn quoted(path: &Path) -> String {
     } else {
         format!("'{}'", path.replace('\'', r"'\''"))
     }
-}
-
-pub(super) fn resolve_id(store: &dyn TraceStore, id: &str) -> Result<IdMatch> {
-    Ok(block_on(store.resolve_id(id.trim().to_ascii_lowercase()))?)
-}
-
-/// How many digits of these traces' ids can be typed back: enough that each fits no other stored
-/// trace or span.
-///
-/// Ids begin with the second and the process they come from, so traces of a busy program differ
-/// late.
-pub(super) fn short_id_digits(store: &dyn TraceStore, traces: &[TraceId]) -> usize {
-    let fits = |digits: usize| {
-        traces.iter().all(|trace| {
-            let short = trace.to_string()[..digits].to_owned();
-            block_on(store.resolve_id(short)).is_ok_and(|found| found == IdMatch::Trace(*trace))
-        })
-    };
-    [8, 10, 12, 18, 20, 24]
-        .into_iter()
-        .find(|digits| fits(*digits))
-        .unwrap_or(TraceId::DIGITS)
 }
 
 #[cfg(test)]

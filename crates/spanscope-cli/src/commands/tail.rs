@@ -18,6 +18,7 @@ use spanscope_model::{
 use super::store::StoreFile;
 use crate::args::{Format, TailArgs};
 use crate::output::{Output, json_line};
+use crate::render::json::SpanJson;
 use crate::render::line::{EntryLines, severity_of};
 use crate::resolve::severity;
 
@@ -57,11 +58,18 @@ pub(super) fn run(file: &StoreFile, args: &TailArgs) -> Result<()> {
 }
 
 /// Something that happened.
-#[derive(Debug, Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[derive(Debug)]
 enum Record {
     Log(LogEvent),
     Span(Box<Span>),
+}
+
+/// The same as a line of JSON.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum RecordJson<'a> {
+    Log(&'a LogEvent),
+    Span(SpanJson<'a>),
 }
 
 impl Record {
@@ -87,7 +95,12 @@ fn show(out: &Output, lines: &mut EntryLines, records: &[Record]) -> Result<()> 
             (Format::Table, Record::Log(event)) => lines.event(event, &mut text),
             (Format::Table, Record::Span(span)) => lines.span_end(span, &mut text),
             // The records never end, so there is no one document: JSON is a line a record here.
-            (Format::Json | Format::Jsonl, record) => text.push_str(&json_line(record)?),
+            (Format::Json | Format::Jsonl, Record::Log(event)) => {
+                text.push_str(&json_line(&RecordJson::Log(event))?);
+            }
+            (Format::Json | Format::Jsonl, Record::Span(span)) => {
+                text.push_str(&json_line(&RecordJson::Span(SpanJson::of(span)))?);
+            }
         }
     }
     if text.is_empty() { Ok(()) } else { out.print(&text) }

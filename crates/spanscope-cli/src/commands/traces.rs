@@ -3,7 +3,8 @@
 use anyhow::Result;
 use spanscope_model::{SpanState, SpanStatus, TraceId, TraceStore, TraceSummary, block_on};
 
-use super::store::{StoreFile, short_id_digits};
+use super::ids::short_id_digits;
+use super::store::StoreFile;
 use crate::args::ListArgs;
 use crate::failure::Stop;
 use crate::output::Output;

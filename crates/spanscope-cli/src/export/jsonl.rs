@@ -4,10 +4,11 @@ use std::collections::HashSet;
 
 use anyhow::Result;
 use serde::Serialize;
-use spanscope_model::{LogEvent, Span, SpanId};
+use spanscope_model::{LogEvent, SpanId};
 
 use super::form::{Form, Recorded};
 use crate::output::json_line;
+use crate::render::json::SpanJson;
 
 /// The form.
 pub(super) struct Jsonl;
@@ -15,7 +16,7 @@ pub(super) struct Jsonl;
 #[derive(Serialize)]
 struct Line<'a> {
     #[serde(flatten)]
-    span: &'a Span,
+    span: SpanJson<'a>,
     events: Vec<&'a LogEvent>,
 }
 
@@ -25,7 +26,10 @@ impl Form for Jsonl {
         let mut text = String::new();
         for span in &trace.spans {
             let events = events.remove(&span.span_id).unwrap_or_default();
-            text.push_str(&json_line(&Line { span, events })?);
+            text.push_str(&json_line(&Line {
+                span: SpanJson::of(span),
+                events,
+            })?);
         }
         let stored: HashSet<SpanId> = trace.spans.iter().map(|span| span.span_id).collect();
         for event in &trace.events {
@@ -40,6 +44,8 @@ impl Form for Jsonl {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use spanscope_model::Span;
+
     use super::*;
     use crate::render::fixtures::span;
 

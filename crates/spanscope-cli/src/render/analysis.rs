@@ -1,6 +1,5 @@
 //! A run in numbers, and where its time went.
 
-use jiff::tz::TimeZone;
 use spanscope_model::text::excerpt;
 use spanscope_runs::{Analysis, BottleneckReason, DetailLevel, RunError, Summary};
 
@@ -84,8 +83,8 @@ pub(crate) fn analysis(out: &Output, analysis: &Analysis) -> String {
     }
     if !analysis.errors.is_empty() {
         text.push_str(&heading(out, "errors"));
-        for error in analysis.errors.iter().take(MAX_ROWS) {
-            text.push_str(&item(out, &failure(error, &out.zone), Paint::Bad));
+        for error in analysis.errors.iter().take(out.at_most(MAX_ROWS)) {
+            text.push_str(&item(out, &failure(out, error), Paint::Bad));
         }
         text.push_str(&left_out(out, analysis.errors.len(), "error"));
     }
@@ -115,33 +114,37 @@ fn components(out: &Output, analysis: &Analysis) -> String {
     let types = analysis
         .components
         .iter()
-        .map(|component| width(&fit(&component.component_type, MAX_TYPE)));
+        .map(|component| width(&fit(&component.component_type, out.at_most(MAX_TYPE))));
     let types = types.max().unwrap_or(0).max(width(columns[1].0));
     // Where that is too little, the table has no columns to keep to.
     let room = out.width.saturating_sub(NUMBERS + types);
     let room = if room < MIN_COMPONENT { out.width } else { room };
     // In millionths: an axis has whole numbers.
     let axis = Axis::new(0, 1_000_000);
-    let rows = analysis.components.iter().take(MAX_ROWS).map(|component| {
-        let share = component.critical_path_share;
-        let bar = match share {
-            share if share > 0.0 => axis.bar(0, (share * 1e6) as i64, BAR),
-            _ => String::new(),
-        };
-        let errors = grouped(component.errors);
-        vec![
-            fit(&component.component, room).into(),
-            fit(&component.component_type, MAX_TYPE).into(),
-            grouped(component.executions).into(),
-            match component.errors {
-                0 => errors.into(),
-                _ => painted(Paint::Bad, errors),
-            },
-            format_ms(component.self_time * 1e3).into(),
-            painted(Paint::Accent, bar.trim_end()),
-            percent(share).into(),
-        ]
-    });
+    let rows = analysis
+        .components
+        .iter()
+        .take(out.at_most(MAX_ROWS))
+        .map(|component| {
+            let share = component.critical_path_share;
+            let bar = match share {
+                share if share > 0.0 => axis.bar(0, (share * 1e6) as i64, BAR),
+                _ => String::new(),
+            };
+            let errors = grouped(component.errors);
+            vec![
+                fit(&component.component, room).into(),
+                fit(&component.component_type, out.at_most(MAX_TYPE)).into(),
+                grouped(component.executions).into(),
+                match component.errors {
+                    0 => errors.into(),
+                    _ => painted(Paint::Bad, errors),
+                },
+                format_ms(component.self_time * 1e3).into(),
+                painted(Paint::Accent, bar.trim_end()),
+                percent(share).into(),
+            ]
+        });
     let mut text = table(out, &columns, rows.collect());
     text.push_str(&left_out(out, analysis.components.len(), "component"));
     text
@@ -165,7 +168,7 @@ fn item(out: &Output, text: &str, paint: Paint) -> String {
 }
 
 fn left_out(out: &Output, all: usize, noun: &str) -> String {
-    match u64::try_from(all.saturating_sub(MAX_ROWS)) {
+    match u64::try_from(all.saturating_sub(out.at_most(MAX_ROWS))) {
         Ok(more @ 1..) => {
             let text = format!("… {}; --json shows all", count(more, &format!("more {noun}")));
             format!("{}\n", Paint::Dim.on(out.colour, &fit(&text, out.width)))
@@ -174,12 +177,12 @@ fn left_out(out: &Output, all: usize, noun: &str) -> String {
     }
 }
 
-fn failure(error: &RunError, zone: &TimeZone) -> String {
+fn failure(out: &Output, error: &RunError) -> String {
     format!(
         "{} {}: {}",
-        time::clock(error.timestamp, zone),
+        time::clock(error.timestamp, &out.zone),
         error.component,
-        excerpt(&error.error, MAX_ERROR)
+        excerpt(&error.error, out.at_most(MAX_ERROR))
     )
 }
 
@@ -246,8 +249,7 @@ mod tests {
                 format: Format::Table,
                 colour: false,
                 width: columns,
-                entry_width: columns,
-                zone: TimeZone::UTC,
+                zone: jiff::tz::TimeZone::UTC,
             };
             let text = analysis(&out, &run.analysis())
                 + &summary(&out, &run.summary(DetailLevel::Debug), DetailLevel::Debug);

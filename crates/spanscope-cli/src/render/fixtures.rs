@@ -11,7 +11,6 @@ pub(crate) fn output(width: usize) -> Output {
         format: Format::Table,
         colour: false,
         width,
-        entry_width: width,
         zone: jiff::tz::TimeZone::UTC,
     }
 }

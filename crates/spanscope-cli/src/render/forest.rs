@@ -3,9 +3,9 @@
 //! Stored data may lack parents, hold an id twice, or go in circles. Every span is shown exactly once all the same, and
 //! nothing here recurses, so that a chain of any depth does no harm.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-use spanscope_model::{Span, SpanId, SpanNode};
+use spanscope_model::{Span, SpanId};
 
 /// Guides wider than this are replaced by the number of the level.
 const MAX_GUIDE_LEVELS: u32 = 24;
@@ -32,27 +32,36 @@ pub(crate) enum Node {
     Below(usize),
 }
 
-/// Puts spans in the order of a tree, siblings by their start. `top` is shown as a root, whatever its parent.
+/// Puts spans in the order of a tree, siblings by their start. With a `top` only the spans of this id and what is below
+/// them; they are shown as roots, whatever their parents.
 pub(crate) fn lines(spans: &[Span], top: Option<SpanId>, max_depth: Option<u32>) -> Vec<Line> {
     Forest::new(spans, top).walk(max_depth.unwrap_or(u32::MAX))
 }
 
-/// The same as a map with depths, as `get_span_tree` answers it.
-pub(crate) fn nodes(spans: Vec<Span>, max_depth: Option<u32>) -> BTreeMap<SpanId, SpanNode> {
-    let lines = lines(&spans, None, max_depth);
-    let mut spans: Vec<Option<Span>> = spans.into_iter().map(Some).collect();
-    let shown = lines.into_iter().filter_map(|line| match line.node {
-        Node::Span(at) => spans[at].take().map(|span| {
-            let depth = line.depth;
-            (span.span_id, SpanNode { span, depth })
-        }),
+/// The spans of these lines.
+pub(crate) fn spans_of<'a>(lines: &[Line], spans: &'a [Span]) -> impl Iterator<Item = &'a Span> {
+    lines.iter().filter_map(|line| match line.node {
+        Node::Span(at) => spans.get(at),
         Node::Missing(_) | Node::Below(_) => None,
-    });
-    shown.collect()
+    })
+}
+
+/// The row of each span, in the order of `spans`: its place, from 1, among the spans of the whole tree.
+pub(crate) fn rows(spans: &[Span]) -> Vec<usize> {
+    let mut rows = vec![0; spans.len()];
+    let mut next = 1;
+    for line in lines(spans, None, None) {
+        if let Node::Span(at) = line.node {
+            rows[at] = next;
+            next += 1;
+        }
+    }
+    rows
 }
 
 struct Forest<'a> {
     spans: &'a [Span],
+    top: Option<SpanId>,
     by_start: Vec<usize>,
     children: Vec<Vec<usize>>,
     /// Tops with the time by which they are ordered.
@@ -75,9 +84,11 @@ impl<'a> Forest<'a> {
             let span = &spans[at];
             match span.parent_span_id {
                 _ if Some(span.span_id) == top => tops.push((Node::Span(at), Vec::new())),
-                None => tops.push((Node::Span(at), Vec::new())),
+                None if top.is_none() => tops.push((Node::Span(at), Vec::new())),
+                None => {}
                 Some(parent) => match places.get(&parent) {
                     Some(&parent) => children[parent].push(at),
+                    None if top.is_some() => {}
                     None => {
                         let place = *missing.entry(parent).or_insert_with(|| {
                             tops.push((Node::Missing(parent), Vec::new()));
@@ -90,6 +101,7 @@ impl<'a> Forest<'a> {
         }
         Self {
             spans,
+            top,
             by_start,
             children,
             tops,
@@ -99,8 +111,9 @@ impl<'a> Forest<'a> {
     fn walk(mut self, max_depth: u32) -> Vec<Line> {
         let mut seen = vec![false; self.spans.len()];
         let mut lines = Vec::with_capacity(self.spans.len());
-        for (node, orphans) in std::mem::take(&mut self.tops) {
-            match node {
+        let tops = std::mem::take(&mut self.tops);
+        for (node, orphans) in &tops {
+            match *node {
                 Node::Span(at) => self.below(at, "", "", max_depth, &mut seen, &mut lines),
                 node => {
                     lines.push(Line {
@@ -109,23 +122,47 @@ impl<'a> Forest<'a> {
                         guide: String::new(),
                     });
                     let last = orphans.len().saturating_sub(1);
-                    for (place, at) in orphans.into_iter().enumerate() {
+                    for (place, &at) in orphans.iter().enumerate() {
                         let (own, inherited) = guides("", place == last);
                         self.below(at, &own, &inherited, max_depth, &mut seen, &mut lines);
                     }
                 }
             }
         }
-        // What hangs on no top goes in a circle; the earliest span of each circle takes the place of a root.
-        let rest: Vec<usize> = self.by_start.clone();
-        if max_depth == u32::MAX || seen.iter().all(|seen| !seen) {
-            for at in rest {
-                if !seen[at] {
-                    self.below(at, "", "", max_depth, &mut seen, &mut lines);
-                }
-            }
+        if self.top.is_none() {
+            self.circles(&tops, max_depth, &mut seen, &mut lines);
         }
         lines
+    }
+
+    /// What hangs on no top goes in a circle; the earliest span of each circle takes the place of a root.
+    fn circles(&self, tops: &[(Node, Vec<usize>)], max_depth: u32, seen: &mut [bool], lines: &mut Vec<Line>) {
+        // What a depth limit leaves out hangs on a top all the same.
+        let mut hangs = vec![false; self.spans.len()];
+        for (node, orphans) in tops {
+            if let Node::Span(at) = node {
+                self.reach(*at, &mut hangs);
+            }
+            for at in orphans {
+                self.reach(*at, &mut hangs);
+            }
+        }
+        for &at in &self.by_start {
+            if !hangs[at] {
+                self.reach(at, &mut hangs);
+                self.below(at, "", "", max_depth, seen, lines);
+            }
+        }
+    }
+
+    /// Marks a span and all below it.
+    fn reach(&self, top: usize, reached: &mut [bool]) {
+        let mut stack = vec![top];
+        while let Some(at) = stack.pop() {
+            if !std::mem::replace(&mut reached[at], true) {
+                stack.extend(&self.children[at]);
+            }
+        }
     }
 
     fn below(
@@ -231,7 +268,10 @@ mod tests {
                 "myself"
             ]
         );
-        assert_eq!(nodes(spans.to_vec(), None).len(), 6);
+        assert_eq!(rows(&spans), [1, 2, 3, 5, 6, 7, 4]);
+        let hen = lines(&spans, Some(id(5)), None);
+        let hen: Vec<&Node> = hen.iter().map(|line| &line.node).collect();
+        assert_eq!(hen, [&Node::Span(4), &Node::Span(3)]);
     }
 
     #[test]
@@ -240,6 +280,6 @@ mod tests {
         let lines = lines(&spans, None, None);
         assert_eq!(lines.len(), 20_000);
         assert!(lines.iter().all(|line| line.guide.len() < 100));
-        assert_eq!(nodes(spans, None)[&id(20_000)].depth, 20_000);
+        assert_eq!(lines[19_999].depth, 20_000);
     }
 }

@@ -26,7 +26,7 @@ impl EntryLines {
     pub(crate) fn new(out: &Output, with_date: bool) -> Self {
         let color = if out.colour { Color::Ansi16 } else { Color::None };
         let options = RenderOptions::new()
-            .width(out.entry_width)
+            .width(out.width)
             .color(color)
             .zone(out.zone.clone())
             .date(with_date);
@@ -179,7 +179,6 @@ mod tests {
             format: Format::Table,
             colour,
             width: 80,
-            entry_width: 80,
             zone: jiff::tz::TimeZone::UTC,
         }
     }

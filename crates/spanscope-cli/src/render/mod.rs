@@ -7,6 +7,7 @@ pub(crate) mod duration;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub(crate) mod forest;
+pub(crate) mod json;
 pub(crate) mod line;
 pub(crate) mod pairs;
 pub(crate) mod sparkline;

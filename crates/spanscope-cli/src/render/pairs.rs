@@ -15,14 +15,14 @@ const MAX_NAME: usize = 34;
 pub(crate) fn pairs(out: &Output, pairs: &[(&str, String)]) -> String {
     let names = pairs
         .iter()
-        .map(|(name, _)| width(&visible(name)).min(MAX_NAME))
+        .map(|(name, _)| width(&visible(name)).min(out.at_most(MAX_NAME)))
         .max()
         .unwrap_or(0);
     let room = out.width.saturating_sub(names + 2).max(16);
     let mut text = String::new();
     for (name, value) in pairs {
-        let mut lines = wrap(&cut(value), room).into_iter();
-        let name = Paint::Dim.on(out.colour, &pad(&fit(name, MAX_NAME), names));
+        let mut lines = wrap(&cut(out, value), room).into_iter();
+        let name = Paint::Dim.on(out.colour, &pad(&fit(name, out.at_most(MAX_NAME)), names));
         let first = lines.next().unwrap_or_default();
         text.push_str(format!("{name}  {first}").trim_end());
         text.push('\n');
@@ -37,15 +37,18 @@ pub(crate) fn pairs(out: &Output, pairs: &[(&str, String)]) -> String {
 /// The same, each line moved to the right.
 pub(crate) fn indented(out: &Output, lines: &[(&str, String)], by: usize) -> String {
     let narrower = Output {
-        width: out.width.saturating_sub(by),
+        width: match out.is_bounded() {
+            true => out.width.saturating_sub(by),
+            false => out.width,
+        },
         ..out.clone()
     };
     let text = pairs(&narrower, lines);
     text.lines().map(|line| format!("{:by$}{line}\n", "")).collect()
 }
 
-fn cut(value: &str) -> String {
-    let first = first_chars(value, MAX_CHARACTERS);
+fn cut(out: &Output, value: &str) -> String {
+    let first = first_chars(value, out.at_most(MAX_CHARACTERS));
     if first.len() == value.len() {
         return value.to_owned();
     }

@@ -2,6 +2,7 @@
 //!
 //! Rows are one line high: what does not fit is cut, the columns that matter least first. Where a table has more
 //! columns than the terminal can show, as a `SELECT *` may, each row becomes a block of `name: value` lines instead.
+//! In a pipe or a file nothing is cut.
 
 use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Row, Table, Width, presets};
 
@@ -14,6 +15,8 @@ use crate::output::Output;
 const GAP: u16 = 2;
 /// A minor column takes at most so many columns, with its gap.
 const MAX_MINOR: Width = Width::Fixed(16);
+/// Where nothing is cut, a longer text pushes the rest of its row to the right instead of widening the column for all rows.
+const MAX_ALIGNED: usize = 60;
 /// A column that can shrink keeps so many columns.
 const MIN_COLUMN: usize = 6;
 
@@ -47,6 +50,9 @@ pub(crate) fn painted(paint: Paint, text: impl Into<String>) -> Shown {
 
 /// Lays out rows under these heads.
 pub(crate) fn table(out: &Output, columns: &[(&str, Column)], rows: Vec<Vec<Shown>>) -> String {
+    if !out.is_bounded() {
+        return uncut(out, columns, &rows);
+    }
     let gaps = usize::from(GAP) * columns.len().saturating_sub(1);
     let least = gaps
         + (0..columns.len())
@@ -118,6 +124,43 @@ fn least_width(behaviour: Column, at: usize, columns: &[(&str, Column)], rows: &
     }
 }
 
+/// The table at its full width.
+fn uncut(out: &Output, columns: &[(&str, Column)], rows: &[Vec<Shown>]) -> String {
+    let head = columns.iter().map(|(name, _)| Shown::from(*name)).collect();
+    let lines = || std::iter::once(&head).chain(rows);
+    let widths: Vec<usize> = (0..columns.len())
+        .map(|at| {
+            let cells = lines().filter_map(|row| row.get(at));
+            let cells = cells.map(|cell| width(&visible(&cell.0)));
+            cells.filter(|cell| *cell <= MAX_ALIGNED).max().unwrap_or(0)
+        })
+        .collect();
+    let mut text = String::new();
+    for row in lines() {
+        let mut line = String::new();
+        let mut blanks = 0;
+        for ((Shown(cell, paint), columns), (_, behaviour)) in row.iter().zip(&widths).zip(columns) {
+            let cell = visible(cell);
+            let padding = columns.saturating_sub(width(&cell));
+            let (before, after) = match behaviour {
+                Column::Number => (padding, 0),
+                Column::Fixed | Column::Text | Column::Minor => (0, padding),
+            };
+            if !cell.is_empty() {
+                line.extend(std::iter::repeat_n(' ', blanks + before));
+                line.push_str(&paint.on(out.colour, &cell));
+                blanks = 0;
+            } else {
+                blanks += before;
+            }
+            blanks += after + usize::from(GAP);
+        }
+        text.push_str(&line);
+        text.push('\n');
+    }
+    text
+}
+
 fn blocks(out: &Output, columns: &[(&str, Column)], rows: &[Vec<Shown>]) -> String {
     let blocks = rows.iter().map(|row| {
         let lines = columns
@@ -156,6 +199,26 @@ mod tests {
             "{text}"
         );
         assert_eq!(text.lines().count(), 3, "{text}");
+    }
+
+    #[test]
+    fn where_nothing_is_cut_rows_are_whole_and_columns_are_aligned_as_far_as_texts_are_short() {
+        let columns = [
+            ("id", Column::Fixed),
+            ("name", Column::Text),
+            ("count", Column::Number),
+            ("note", Column::Minor),
+        ];
+        let long = "x".repeat(5000);
+        let rows = vec![
+            vec!["4bf9".into(), "chat".into(), "7".into(), "".into()],
+            vec!["00f0".into(), long.as_str().into(), "12".into(), "a\nb".into()],
+        ];
+        let text = table(&output(1 << 30), &columns, rows);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], "id    name  count  note");
+        assert_eq!(lines[1], "4bf9  chat      7");
+        assert_eq!(lines[2], format!("00f0  {long}     12  a\\nb"));
     }
 
     #[test]

@@ -57,6 +57,13 @@ pub(crate) fn pad(text: &str, columns: usize) -> String {
     shown
 }
 
+/// The visible text, whole, in at least so many columns.
+pub(crate) fn pad_whole(text: &str, columns: usize) -> String {
+    let mut shown = visible(text).into_owned();
+    shown.extend(std::iter::repeat_n(' ', columns.saturating_sub(width(&shown))));
+    shown
+}
+
 /// The visible text in lines of at most so many columns; its own line ends are kept.
 pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
     let options = Options::new(columns.max(8)).word_splitter(WordSplitter::NoHyphenation);

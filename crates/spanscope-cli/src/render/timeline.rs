@@ -13,7 +13,7 @@ use spanscope_runs::{DetailLevel, EventType, RunEvent};
 use super::colour::Paint;
 use super::duration::format_ms;
 use super::pairs;
-use super::text::{fit, pad, width, wrap};
+use super::text::{fit, pad, pad_whole, width, wrap};
 use super::time;
 use crate::output::Output;
 
@@ -81,10 +81,14 @@ impl<'a> Timeline<'a> {
         timeline.learn(events);
         let shown = || events.iter().filter(|event| level.shows(event.event_type));
         let component = |event: &RunEvent| {
-            let name = width(&fit(&event.component_name, MAX_COMPONENT));
+            let name = width(&fit(&event.component_name, out.at_most(MAX_COMPONENT)));
             2 * timeline.depth(event) + name
         };
-        let component = shown().map(component).max().unwrap_or(0).min(MAX_COMPONENT);
+        let component = shown()
+            .map(component)
+            .max()
+            .unwrap_or(0)
+            .min(out.at_most(MAX_COMPONENT));
         let note = shown().map(|event| width(&note(event))).max().unwrap_or(0);
         (timeline.component, timeline.note) = (component, note);
         timeline.share_room();
@@ -176,12 +180,16 @@ impl<'a> Timeline<'a> {
         }
         let levels = self.component.saturating_sub(MIN_NAME) / 2;
         let indent = 2 * self.depth(event).min(levels);
-        let name = pad(&event.component_name, self.component - indent);
+        let room = self.component - indent;
+        let name = match self.out.is_bounded() {
+            true => pad(&event.component_name, room),
+            false => pad_whole(&event.component_name, room),
+        };
         line.push_str(&format!("{:indent$}{}", "", bad(Paint::Plain).on(colour, &name)));
         let duration = event.elapsed_time.map(|seconds| format_ms(seconds * 1e3));
         line.push_str(&format!(" {:>DURATION$}", duration.unwrap_or_default()));
         let note = note(event);
-        if width(&note) <= self.note {
+        if width(&note) <= self.out.at_most(self.note) {
             line.push_str(&format!(" {}", Paint::Dim.on(colour, &note)));
         }
         text.push_str(line.trim_end());
@@ -225,11 +233,11 @@ impl<'a> Timeline<'a> {
     fn below(&self, said: &str, paint: Paint, text: &mut String) {
         let max = match self.level {
             DetailLevel::Debug => usize::MAX,
-            _ => MAX_LINES,
+            _ => self.out.at_most(MAX_LINES),
         };
         let part = match self.level {
             DetailLevel::Debug => said,
-            _ => first_chars(said, MAX_CHARS),
+            _ => first_chars(said, self.out.at_most(MAX_CHARS)),
         };
         let lines = wrap(part.trim(), self.out.width.saturating_sub(BELOW + 1));
         let more = lines.len() > max || part.len() < said.len();

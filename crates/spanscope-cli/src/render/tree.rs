@@ -1,4 +1,4 @@
-//! A trace as a tree: names with guides, durations, a bar each on the trace's time axis, failures and tokens.
+//! A trace as a tree: rows with their numbers, names with guides, durations, a bar each on the trace's time axis, failures and tokens.
 
 use spanscope_model::semconv::{SemanticAttribute as A, names_of};
 use spanscope_model::{Span, SpanId, SpanState, SpanStatus, Timestamp};
@@ -28,37 +28,56 @@ pub(crate) struct Choice<'a> {
     pub(crate) attributes: &'a [String],
 }
 
-/// Draws the tree with its head. `spans` is not empty.
+/// Draws the tree with its head. `spans` are all of the trace, and not none.
 pub(crate) fn tree(out: &Output, spans: &[Span], choice: Choice<'_>) -> String {
-    let axis = axis(spans);
+    let whole = forest::lines(spans, choice.top, None);
+    let whole: Vec<&Span> = forest::spans_of(&whole, spans).collect();
+    let axis = axis(&whole);
     let lines = forest::lines(spans, choice.top, choice.max_depth);
+    let numbers = forest::rows(spans);
     let rows: Vec<Row> = lines
         .iter()
-        .map(|line| Row::new(line, spans, choice.attributes))
+        .map(|line| Row::new(out, line, spans, &numbers, choice.attributes))
         .collect();
 
     let widest = |columns: &dyn Fn(&Row<'_>) -> usize| rows.iter().map(columns).max().unwrap_or(0);
     let bar = (out.width / 4).clamp(10, 40);
-    // Gaps: 2 before the duration, 2 before the bar, 1 each before the mark, after it and before the note.
-    let fixed = 2 + DURATION + 2 + bar + 3;
+    let digits = widest(&|row| row.number.map_or(0, |number| number.to_string().len()));
+    // Gaps: 1 after the number, 2 before the duration, 2 before the bar, 1 each before the mark, after it and before the
+    // note.
+    let fixed = digits + 1 + 2 + DURATION + 2 + bar + 3;
     // Names come before reasons of failures, tokens before names.
     let tokens = widest(&|row| if row.has_tokens { width(&row.note) } else { 0 });
     let names = widest(&|row| width(&row.name));
     let left = out.width.saturating_sub(fixed + names);
     let note = widest(&|row| width(&row.note))
         .min(left.max(tokens))
-        .min(MAX_NOTE);
+        .min(out.at_most(MAX_NOTE));
     let name = names.min(out.width.saturating_sub(fixed + note)).max(10);
+    let columns = Columns {
+        digits,
+        name,
+        bar,
+        note,
+    };
 
-    let mut text = head(out, spans);
+    let mut text = head(out, &whole);
     for row in rows {
-        text.push_str(&row.draw(out, name, bar, note, axis));
+        text.push_str(&row.draw(out, &columns, axis));
         text.push('\n');
     }
     text
 }
 
-fn axis(spans: &[Span]) -> Axis {
+/// How wide the columns are.
+struct Columns {
+    digits: usize,
+    name: usize,
+    bar: usize,
+    note: usize,
+}
+
+fn axis(spans: &[&Span]) -> Axis {
     let start = spans.iter().map(|span| span.start_time).min().unwrap_or_default();
     let end = spans
         .iter()
@@ -77,11 +96,15 @@ fn end(span: &Span) -> Option<Timestamp> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
-fn head(out: &Output, spans: &[Span]) -> String {
+fn head(out: &Output, spans: &[&Span]) -> String {
     let Some(first) = spans.iter().min_by_key(|span| span.start_time) else {
         return String::new();
     };
-    let last = spans.iter().filter_map(end).max().unwrap_or(first.start_time);
+    let last = spans
+        .iter()
+        .filter_map(|span| end(span))
+        .max()
+        .unwrap_or(first.start_time);
     let failed = spans
         .iter()
         .filter(|span| span.status == Some(SpanStatus::Error))
@@ -108,6 +131,8 @@ fn head(out: &Output, spans: &[Span]) -> String {
 
 /// A line before the widths are known.
 struct Row<'a> {
+    /// The row of a span.
+    number: Option<usize>,
     guide: &'a str,
     name: String,
     span: Option<&'a Span>,
@@ -116,7 +141,13 @@ struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    fn new(line: &'a Line, spans: &'a [Span], attributes: &[String]) -> Self {
+    fn new(
+        out: &Output,
+        line: &'a Line,
+        spans: &'a [Span],
+        numbers: &[usize],
+        attributes: &[String],
+    ) -> Self {
         let (label, span) = match line.node {
             Node::Missing(id) => (format!("{id} (parent not stored)"), None),
             Node::Below(number) => (
@@ -126,21 +157,30 @@ impl<'a> Row<'a> {
                 ),
                 None,
             ),
-            Node::Span(at) => (label(&spans[at], attributes), Some(&spans[at])),
+            Node::Span(at) => (label(out, &spans[at], attributes), Some(&spans[at])),
+        };
+        let number = match line.node {
+            Node::Span(at) => numbers.get(at).copied(),
+            Node::Missing(_) | Node::Below(_) => None,
         };
         Self {
+            number,
             guide: &line.guide,
             name: format!("{}{label}", line.guide),
             span,
-            note: span.map(note).unwrap_or_default(),
+            note: span.map(|span| note(out, span)).unwrap_or_default(),
             has_tokens: span.is_some_and(|span| tokens::of_span(&span.attributes).is_some()),
         }
     }
 
-    fn draw(&self, out: &Output, name: usize, bar: usize, note: usize, axis: Axis) -> String {
+    fn draw(&self, out: &Output, columns: &Columns, axis: Axis) -> String {
+        let digits = columns.digits;
         let Some(span) = self.span else {
-            return Paint::Dim.on(out.colour, &fit(&self.name, out.width));
+            let room = out.width.saturating_sub(digits + 1);
+            let name = Paint::Dim.on(out.colour, &fit(&self.name, room));
+            return format!("{:digits$} {name}", "");
         };
+        let number = self.number.map(|number| number.to_string()).unwrap_or_default();
         let failed = span.status == Some(SpanStatus::Error);
         let (duration, paint) = match (span.state, span.duration_ms()) {
             (SpanState::Running, _) => ("running".to_owned(), Paint::Warn),
@@ -149,15 +189,16 @@ impl<'a> Row<'a> {
             (SpanState::Ended, None) => ("?".to_owned(), Paint::Warn),
         };
         let to = end(span).map_or(i64::MAX, Timestamp::as_nanos);
-        let drawn = axis.bar(span.start_time.as_nanos(), to, bar);
+        let drawn = axis.bar(span.start_time.as_nanos(), to, columns.bar);
 
-        let cell = pad(&self.name, name);
+        let cell = pad(&self.name, columns.name);
         let (guide, label) = match cell.strip_prefix(self.guide) {
             Some(label) => (self.guide, label),
             None => ("", cell.as_str()),
         };
         let line = format!(
-            "{}{}  {}  {} {} {}",
+            "{} {}{}  {}  {} {} {}",
+            Paint::Dim.on(out.colour, &format!("{number:>digits$}")),
             Paint::Dim.on(out.colour, guide),
             if failed { Paint::Bad } else { Paint::Plain }.on(out.colour, label),
             paint.on(out.colour, &format!("{duration:>DURATION$}")),
@@ -167,24 +208,28 @@ impl<'a> Row<'a> {
             } else {
                 " ".to_owned()
             },
-            Paint::Dim.on(out.colour, &fit(&self.note, note)),
+            Paint::Dim.on(out.colour, &fit(&self.note, columns.note)),
         );
         line.trim_end().to_owned()
     }
 }
 
-fn label(span: &Span, attributes: &[String]) -> String {
+fn label(out: &Output, span: &Span, attributes: &[String]) -> String {
     let mut label = visible(&span.name).into_owned();
     for key in attributes {
         if let Some(value) = span.attributes.get(key) {
-            label.push_str(&format!("  {}={}", visible(key), fit(&value.to_string(), 60)));
+            label.push_str(&format!(
+                "  {}={}",
+                visible(key),
+                fit(&value.to_string(), out.at_most(60))
+            ));
         }
     }
     label
 }
 
 /// Tokens, or why it failed.
-fn note(span: &Span) -> String {
+fn note(out: &Output, span: &Span) -> String {
     if let Some((input, output)) = tokens::of_span(&span.attributes) {
         return format!("{input}→{output} tok");
     }
@@ -194,8 +239,8 @@ fn note(span: &Span) -> String {
     let said = names_of(&[A::ExceptionMessage, A::PlainError, A::ErrorType])
         .find_map(|name| span.attributes.get(name));
     match (&span.status_message, said) {
-        (Some(message), _) => fit(message, MAX_NOTE),
-        (None, Some(value)) => fit(&value.to_string(), MAX_NOTE),
+        (Some(message), _) => fit(message, out.at_most(MAX_NOTE)),
+        (None, Some(value)) => fit(&value.to_string(), out.at_most(MAX_NOTE)),
         (None, None) => String::new(),
     }
 }
@@ -224,9 +269,9 @@ mod tests {
                 "trace 07070707070707070707070707070707",
                 "2023-11-14 22:13:20.000 +00:00, 100ms, 3 spans, 1 failed, shop",
                 "",
-                "agent           100ms  ████████████████████",
-                "├─ chat        50.0ms  ██████████             12→34 tok",
-                "└─ tool        50.0ms            ██████████ ✗ refused",
+                "1 agent           100ms  ████████████████████",
+                "2 ├─ chat        50.0ms  ██████████             12→34 tok",
+                "3 └─ tool        50.0ms            ██████████ ✗ refused",
             ]
         );
     }

@@ -3,6 +3,7 @@
 
 mod change;
 mod data;
+mod json;
 mod list;
 mod metrics;
 mod otlp;

@@ -1,5 +1,7 @@
 //! `tree`, `span` and the ids that they take.
 
+use serde_json::Value;
+
 use crate::support::{Store, lines};
 
 #[test]
@@ -8,12 +10,12 @@ fn a_tree_shows_what_hangs_on_what() {
     let trace = store.trace("order");
     let tree = store.out(&["tree", &trace]);
     let names: Vec<&str> = tree.lines().skip(3).collect();
-    assert!(names[0].starts_with("order "), "{tree}");
+    assert!(names[0].starts_with("1 order "), "{tree}");
     assert!(
-        names[1].starts_with("├─ chat") && names[1].ends_with("100→7 tok"),
+        names[1].starts_with("2 ├─ chat") && names[1].ends_with("100→7 tok"),
         "{tree}"
     );
-    assert!(names[3].starts_with("└─ pay"), "{tree}");
+    assert!(names[3].starts_with("4 └─ pay"), "{tree}");
     assert!(
         tree.starts_with(&format!("trace {trace}\n")) && tree.contains('█'),
         "{tree}"
@@ -28,36 +30,128 @@ fn a_tree_shows_what_hangs_on_what() {
     assert!(with.contains("order  user=ann  items=5"), "{with}");
     let below = store.out(&["tree", &store.span("pay")]);
     assert!(
-        below.contains("\npay ") && !below.contains("not stored"),
+        below.contains("\n4 pay ") && !below.contains("not stored"),
         "{below}"
     );
 }
 
 #[test]
-fn the_json_of_a_tree_is_a_map_of_spans_with_depths() {
+fn the_json_of_a_tree_is_a_tree() {
     let store = Store::filled();
     let trace = store.trace("order");
-    let map = store.json(&["tree", &trace, "--attributes", "gen_ai.request.model"]);
-    let nodes: Vec<_> = map.as_object().unwrap().values().collect();
-    assert_eq!(nodes.len(), 4);
-    let root = nodes.iter().find(|node| node["name"] == "order").unwrap();
+    let tree = store.json(&["tree", &trace, "--attributes", "gen_ai.request.model"]);
     assert_eq!(
+        (tree["trace_id"].as_str(), tree["span_count"].as_u64()),
+        (Some(&*trace), Some(4))
+    );
+    assert!(tree["duration_ms"].is_number(), "{tree}");
+    assert_eq!(tree["roots"].as_array().unwrap().len(), 1);
+    let root = &tree["roots"][0];
+    let placed = |span: &Value| {
+        let part = |key: &str| span[key].as_u64().unwrap();
         (
-            root["depth"].as_u64(),
-            root["attributes"].as_object().unwrap().len()
-        ),
-        (Some(1), 0)
-    );
-    assert_eq!(nodes.iter().filter(|node| node["depth"] == 2).count(), 3);
-    assert_eq!(lines(&store.out(&["tree", &trace, "--format", "jsonl"])).len(), 4);
+            span["name"].as_str().unwrap().to_owned(),
+            part("row"),
+            part("depth"),
+        )
+    };
+    assert_eq!(placed(root), ("order".to_owned(), 1, 1));
+    assert_eq!(root["attributes"].as_object().unwrap().len(), 0);
+    let below: Vec<_> = root["children"].as_array().unwrap().iter().collect();
+    let names: Vec<_> = below.iter().map(|span| placed(span)).collect();
+    let named = |name: &str, row| (name.to_owned(), row, 2);
+    assert_eq!(names, [named("chat", 2), named("chat", 3), named("pay", 4)]);
+    assert_eq!(below[0]["attributes"]["gen_ai.request.model"], "llama");
+    assert_eq!(below[2]["children"].as_array().unwrap().len(), 0);
+
+    let cut = store.json(&["tree", &trace, "--max-depth", "1"]);
+    assert_eq!(cut["roots"][0]["children"].as_array().unwrap().len(), 0);
+    assert_eq!(cut["roots"][0]["omitted_children"], 3);
+    let part = store.json(&["tree", &format!("{trace}:4")]);
     assert_eq!(
-        store
-            .json(&["tree", &trace, "--max-depth", "1"])
-            .as_object()
-            .unwrap()
-            .len(),
-        1
+        (&part["span_id"], &part["span_count"]),
+        (&below[2]["span_id"], &1.into())
     );
+    assert_eq!(part["roots"][0]["row"], 4);
+
+    let rows = lines(&store.out(&["tree", &trace, "--format", "jsonl"]));
+    let rows: Vec<_> = rows.iter().map(placed).collect();
+    assert_eq!(rows[1..], names);
+}
+
+#[test]
+fn spans_go_by_their_rows_and_the_newest_trace_by_last() {
+    let store = Store::filled();
+    let trace = store.trace("order");
+    let tree = store.out(&["tree", &trace, "--utc"]);
+    let starts: Vec<&str> = tree.lines().skip(3).map(|line| &line[..2]).collect();
+    assert_eq!(starts, ["1 ", "2 ", "3 ", "4 "], "{tree}");
+    let pay = store.span("pay");
+    let short = &trace[..24];
+    for row in [
+        format!("{trace}:4"),
+        format!("{short}:4"),
+        format!(" {short} : 4 "),
+    ] {
+        assert_eq!(store.json(&["span", &row])["span_id"], *pay, "{row}");
+    }
+    // Rows are those of the whole tree, however it is cut.
+    let part = store.out(&["tree", &pay]);
+    assert!(part.lines().nth(3).unwrap().starts_with("4 pay"), "{part}");
+
+    let newest = store.trace("bad order");
+    assert_eq!(store.json(&["tree", "last"])["trace_id"], *newest);
+    assert_eq!(store.json(&["span", "LAST"])["name"], "bad order");
+    assert_eq!(store.json(&["span", "last:1"])["name"], "bad order");
+    let exported = store.out(&["export", "last", "--to", "jsonl"]);
+    assert_eq!(lines(&exported)[0]["trace_id"], *newest);
+    // The hostile order is no run of an agent.
+    assert_eq!(store.json(&["run", "last"])["metadata"]["traces"][0], *trace);
+
+    for (row, code) in [
+        ("last:2", 3),
+        ("last:0", 3),
+        ("last:99999999999999999999", 3),
+        ("last:x", 2),
+    ] {
+        let said = store.run(&["span", row]);
+        assert_eq!(said.code, code, "{row}: {}", said.err);
+    }
+    let said = store.run(&["span", "last:2"]);
+    assert!(
+        said.err.contains(&newest) && said.err.contains("give a row from 1 to 1"),
+        "{}",
+        said.err
+    );
+    let said = store.run(&["tree", &format!("{pay}:1")]);
+    assert!(
+        said.code == 2 && said.err.contains("write TRACE:ROW"),
+        "{}",
+        said.err
+    );
+}
+
+#[test]
+fn an_empty_store_has_no_last_trace_and_no_last_run() {
+    let store = Store::none();
+    let (_, guard) = spanscope_sqlite::SqliteLayer::open(store.path()).unwrap();
+    drop(guard);
+    for words in [
+        &["tree", "last"][..],
+        &["span", "last"],
+        &["span", "last:1"],
+        &["export", "last", "--to", "jsonl"],
+        &["run", "last"],
+        &["run", "last", "--follow"],
+    ] {
+        let said = store.run(words);
+        assert_eq!((said.code, said.out.as_str()), (3, ""), "{words:?}");
+        assert!(
+            said.err.contains("there is no last") && said.err.contains("spanscope demo"),
+            "{words:?}: {}",
+            said.err
+        );
+    }
 }
 
 #[test]

@@ -1,0 +1,103 @@
+//! Traces and spans as people name them: by the beginning of an id, by a row of `tree`, or as the last one.
+//!
+//! The ids of a program's spans count up, so the spans of one trace differ in their last digits alone, and a beginning that
+//! fits only one is hardly shorter than the id. A row of the tree is short, and names the same span for every caller: no
+//! command has to remember what an earlier one showed.
+
+use anyhow::Result;
+use spanscope_model::{IdMatch, SpanId, TraceFilter, TraceId, TraceStore, block_on};
+
+use super::store::StoreFile;
+use crate::failure::Stop;
+use crate::render::forest;
+use crate::render::text::count;
+
+/// Stands for the newest trace, or the newest run.
+pub(super) const LAST: &str = "last";
+
+/// What an id stands for: `last` for the newest trace, `TRACE:ROW` for the span in that row of the trace's tree, else a trace
+/// or a span by the beginning of its id.
+///
+/// # Errors
+/// Nothing is found; or the id is ambiguous, or none of these.
+pub(super) fn resolve_id(store: &dyn TraceStore, id: &str) -> Result<IdMatch> {
+    let id = id.trim().to_ascii_lowercase();
+    match id.split_once(':') {
+        Some((trace, row)) => span_in_row(store, &id, trace.trim(), row.trim()),
+        None if id == LAST => Ok(IdMatch::Trace(newest(store)?.0)),
+        None => Ok(block_on(store.resolve_id(id))?),
+    }
+}
+
+/// The same where a span is wanted: `last` is the root of the newest trace.
+pub(super) fn resolve_span(file: &StoreFile, store: &dyn TraceStore, id: &str) -> Result<(TraceId, SpanId)> {
+    if id.trim().eq_ignore_ascii_case(LAST) {
+        return newest(store);
+    }
+    match resolve_id(store, id)? {
+        IdMatch::Trace(trace) => Err(Stop::usage(format!(
+            "{trace} is a trace: see its spans with `spanscope tree{} {trace}`, and name one by its row, as {trace}:1",
+            file.flag()
+        ))),
+        IdMatch::Span(trace, span) => Ok((trace, span)),
+    }
+}
+
+/// The trace that began last, and its root.
+fn newest(store: &dyn TraceStore) -> Result<(TraceId, SpanId)> {
+    let newest = block_on(store.list_traces(TraceFilter {
+        limit: 1,
+        ..TraceFilter::default()
+    }))?;
+    let Some(newest) = newest.into_iter().next() else {
+        return Err(Stop::nothing(
+            "there is no last trace: none is stored; run a program that records one, or `spanscope demo`",
+        ));
+    };
+    Ok((newest.trace.trace_id, newest.trace.root_span_id))
+}
+
+fn span_in_row(store: &dyn TraceStore, whole: &str, trace: &str, row: &str) -> Result<IdMatch> {
+    let wrong = || {
+        Stop::usage(format!(
+            "{whole:?} is no row of a trace: write TRACE:ROW as in 4bf92f35:3 or last:3; `spanscope tree` numbers the rows"
+        ))
+    };
+    if trace.contains(':') || row.is_empty() || !row.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(wrong());
+    }
+    let trace = match resolve_id(store, trace)? {
+        IdMatch::Trace(trace) => trace,
+        IdMatch::Span(..) => return Err(wrong()),
+    };
+    let spans = block_on(store.trace_spans(trace))?;
+    let rows = forest::rows(&spans);
+    // A number that is too large for a row is none of them.
+    let row = row.parse::<usize>().ok();
+    let found = rows.iter().position(|of_span| Some(*of_span) == row);
+    match found.and_then(|at| spans.get(at)) {
+        Some(span) => Ok(IdMatch::Span(trace, span.span_id)),
+        None => Err(Stop::nothing(format!(
+            "the trace {trace} has {}: give a row from 1 to {}",
+            count(u64::try_from(spans.len()).unwrap_or(u64::MAX), "span"),
+            spans.len()
+        ))),
+    }
+}
+
+/// How many digits of these traces' ids can be typed back: enough that each fits no other stored
+/// trace or span.
+///
+/// Ids begin with the second they come from, so traces of a busy program differ late.
+pub(super) fn short_id_digits(store: &dyn TraceStore, traces: &[TraceId]) -> usize {
+    let fits = |digits: usize| {
+        traces.iter().all(|trace| {
+            let short = trace.to_string()[..digits].to_owned();
+            block_on(store.resolve_id(short)).is_ok_and(|found| found == IdMatch::Trace(*trace))
+        })
+    };
+    [8, 10, 12, 18, 20, 24]
+        .into_iter()
+        .find(|digits| fits(*digits))
+        .unwrap_or(TraceId::DIGITS)
+}
