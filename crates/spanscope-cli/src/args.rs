@@ -496,6 +496,10 @@ pub(crate) struct ServeArgs {
     /// How long the events of a run are answered after its end; its summary is for longer
     #[arg(long, value_name = "AGE", default_value = "3d")]
     pub(crate) event_ttl: String,
+    /// How long a run that is watched live waits for more after its last span, where spans of it were sent: SDKs send
+    /// in batches, by default every 5 s, so a slower schedule (OTEL_BSP_SCHEDULE_DELAY) needs more
+    #[arg(long, value_name = "AGE", default_value = "8s")]
+    pub(crate) run_grace: String,
     /// How large the file may grow, in MiB; beyond it the oldest traces go
     #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_size: u32,

@@ -153,8 +153,8 @@ pub struct RunRecords {
     /// Spans that were stored before, whose ends were stored in the range.
     pub ended: Vec<RunSpan>,
     /// Events that were stored in the range and may matter to a run, in the order of storing:
-    /// errors, events with an `event_type`, and what a model answered (`gen_ai.choice`,
-    /// `gen_ai.assistant.message`).
+    /// errors, events with an `event_type`, and those that carry what steps were given and gave back
+    /// ([`ContentEvent`](crate::semconv::ContentEvent)).
     pub events: Vec<LogEvent>,
     /// Everything up to here was read.
     pub upto: Cursor,
@@ -164,4 +164,7 @@ pub struct RunRecords {
     pub open: u64,
     /// Whether a program that runs one of them is alive.
     pub alive: bool,
+    /// A span of the range was sent by its program, which may hold back others in a batch, rather than
+    /// written into the store.
+    pub has_sent: bool,
 }

@@ -169,15 +169,17 @@ pub(crate) fn start_of(step: &Step, span: &Span, pending: bool, wanted: Wanted) 
 }
 
 /// The end of a step: what it says to whoever asked, if it does, and that it ended, unless the run's own end tells that.
+///
+/// `tells_message` is whether it says something that was not told before.
 pub(crate) fn ends_of(
     step: &Step,
     span: &Span,
     end: Timestamp,
+    tells_message: bool,
     pending: bool,
     wanted: Wanted,
 ) -> [Option<RunEvent>; 2] {
     let event_type = step.kind.ended(step.error.is_some());
-    let tells_message = content::has_message(step.kind, step.parent.is_none(), &span.attributes);
     let tells_end = !step.is_run_itself();
     let message_is_wanted = tells_message && wanted.has(EventType::MessageGenerated);
     let end_is_wanted = tells_end && wanted.has(event_type);
@@ -213,10 +215,12 @@ pub(crate) fn ends_of(
     [message, ended]
 }
 
-/// What the program logged, if it is an event of the run: one that names its type, an error, or what a model said.
+/// What the program logged, if it is an event of the run: one that names its type, an error, or an answer, which the caller
+/// has read.
 pub(crate) fn logged(
     log: &LogEvent,
     component: &Component,
+    answer: Option<String>,
     parent: Option<SpanId>,
     wanted: Wanted,
 ) -> Option<RunEvent> {
@@ -226,9 +230,7 @@ pub(crate) fn logged(
     let event_type: EventType = match named {
         Some(event_type) => event_type,
         None if log.severity >= Severity::Error => EventType::ErrorOccurred,
-        None if matches!(log.name.as_str(), "gen_ai.choice" | "gen_ai.assistant.message") => {
-            EventType::MessageGenerated
-        }
+        None if answer.is_some() => EventType::MessageGenerated,
         None => return None,
     };
     let mut event = RunEvent::bare(format!("log:{}", log.id), event_type, log.timestamp, component);
@@ -258,7 +260,7 @@ pub(crate) fn logged(
             |meaning, key| content::value(&log.attributes, meaning).map(|value| content::object(value, key));
         event.inputs = payload(A::StepInputs, "input");
         event.outputs = payload(A::StepOutputs, "output").or_else(|| match event_type {
-            EventType::MessageGenerated => Some(said_by(log)),
+            EventType::MessageGenerated => Some(said_by(log, answer)),
             _ => None,
         });
         event.thoughts = content::first_text(&log.attributes, &[A::Thoughts]);
@@ -299,7 +301,10 @@ fn own_text(attributes: &Attributes, name: &str) -> Option<String> {
 }
 
 /// What was said, as the outputs of a message.
-fn said_by(log: &LogEvent) -> Payload {
+fn said_by(log: &LogEvent, answer: Option<String>) -> Payload {
+    if let Some(answer) = answer {
+        return Payload::from_iter([("content".to_owned(), answer.into())]);
+    }
     let found = content::value(&log.attributes, A::OutputMessages)
         .or_else(|| content::first(&log.attributes, names::CONTENTS))
         .or_else(|| content::first(&log.attributes, names::OUTPUTS));

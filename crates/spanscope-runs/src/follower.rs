@@ -11,7 +11,7 @@ use spanscope_model::{
     TraceId,
 };
 
-use crate::progress::{FollowState, GRACE, ROOTLESS_GRACE, RunProgress};
+use crate::progress::{FollowState, GRACE, ROOTLESS_GRACE, RunProgress, SENT_GRACE};
 use crate::{RunEvent, RunReader};
 
 /// Spans read in one go.
@@ -67,6 +67,7 @@ pub struct Follower {
     reader: RunReader,
     cursor: Cursor,
     grace: Duration,
+    sent_grace: Duration,
     rootless_grace: Duration,
     /// Everything that was stored at first was read.
     is_caught_up: bool,
@@ -87,26 +88,33 @@ pub enum FollowStep {
 }
 
 impl Default for Follower {
-    /// Waits as long as [`GRACE`] and [`ROOTLESS_GRACE`] say.
+    /// Waits as long as [`GRACE`], [`SENT_GRACE`] and [`ROOTLESS_GRACE`] say.
     fn default() -> Self {
         Self::new(GRACE, ROOTLESS_GRACE)
     }
 }
 
 impl Follower {
-    /// Has read nothing. The run is over if no event comes for `grace`, or for `rootless_grace` where
-    /// no root is stored.
+    /// Has read nothing. The run is over if no event comes for `grace`, for [`SENT_GRACE`] where a span of it was sent, or for
+    /// `rootless_grace` where no root is stored.
     #[must_use]
     pub fn new(grace: Duration, rootless_grace: Duration) -> Self {
         Self {
             reader: RunReader::new(),
             cursor: Cursor::START,
             grace,
+            sent_grace: SENT_GRACE,
             rootless_grace,
             is_caught_up: false,
             last_news: None,
             failures: 0,
         }
+    }
+
+    /// Sets how long to wait for more where a span of the run was sent. Default: [`SENT_GRACE`].
+    #[must_use]
+    pub fn sent_grace(self, sent_grace: Duration) -> Self {
+        Self { sent_grace, ..self }
     }
 
     /// Everything up to here was read.
@@ -159,6 +167,7 @@ impl Follower {
             watched: elapsed,
             since_news: self.last_news.map(|news| elapsed.saturating_sub(news)),
             grace: self.grace,
+            sent_grace: self.sent_grace,
             rootless_grace: self.rootless_grace,
         };
         match self.reader.progress(records, state) {

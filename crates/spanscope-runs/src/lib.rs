@@ -43,7 +43,7 @@ pub use enums::{DetailLevel, EventType, StepKind, TraceFormat};
 pub use event::{EventMetadata, RunEvent};
 pub use facts::{MAX_FACT_LEN, RunAttributes, is_run_attribute, run_attributes};
 pub use follower::{FollowStep, Follower};
-pub use progress::{FollowState, GRACE, ROOTLESS_GRACE, RunProgress};
+pub use progress::{FollowState, GRACE, ROOTLESS_GRACE, RunProgress, SENT_GRACE};
 pub use reader::RunReader;
 pub use run::Run;
 pub use shown::format_event;

@@ -1,7 +1,8 @@
 //! When a run that is followed is over.
 //!
 //! The end of the root is not the end of the run: spans may run on, or be on their way from another
-//! process. So a run is over when no span of it is open and no event came for a while. No clock is
+//! process, whose SDK gathers them into batches. So a run is over when no span of it is open and no
+//! event came for a while, which is longer where a span of it was sent. No clock is
 //! read here; the follower passes in what it saw of the time.
 
 use std::time::Duration;
@@ -12,6 +13,9 @@ use crate::RunReader;
 
 /// Default: nothing more is expected this long after the last event, where a root is stored.
 pub const GRACE: Duration = Duration::from_secs(3);
+/// Default: the same where a root is stored and a span of the run was sent. SDKs send in batches, each
+/// 5 s after the one before by default, and sending takes a while.
+pub const SENT_GRACE: Duration = Duration::from_secs(8);
 /// Default: the same where no root is stored. A root that is sent comes when it ends, and it may wait
 /// for a model that thinks.
 pub const ROOTLESS_GRACE: Duration = Duration::from_secs(60);
@@ -27,6 +31,8 @@ pub struct FollowState {
     pub since_news: Option<Duration>,
     /// How long to wait after the last event where a root is stored; see [`GRACE`].
     pub grace: Duration,
+    /// How long to wait where a span was sent; see [`SENT_GRACE`].
+    pub sent_grace: Duration,
     /// How long to wait where no root is stored; see [`ROOTLESS_GRACE`].
     pub rootless_grace: Duration,
 }
@@ -54,9 +60,11 @@ impl RunReader {
         }
         // The store knows which span is the first of a program that writes the file itself; of one
         // that sends, it waits for a root.
-        let grace = match self.root_ended() || records.info.status != RunStatus::Running {
-            true => seen.grace,
-            false => seen.rootless_grace,
+        let is_rooted = self.root_ended() || records.info.status != RunStatus::Running;
+        let grace = match (is_rooted, self.has_sent) {
+            (true, false) => seen.grace,
+            (true, true) => seen.grace.max(seen.sent_grace),
+            (false, _) => seen.rootless_grace,
         };
         // For events that came while the run was followed, the time of coming counts: clocks of other
         // machines go wrong.

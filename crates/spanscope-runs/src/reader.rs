@@ -6,10 +6,12 @@
 //! now.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
-use spanscope_model::{RunInfo, RunRecords, RunSpan, RunStatus, Severity, Span, SpanId, Timestamp};
+use spanscope_model::{LogEvent, RunInfo, RunRecords, RunSpan, RunStatus, Severity, Span, SpanId, Timestamp};
 
+use crate::content::EventContents;
 use crate::event::{RunEvent, Wanted, ends_of, error_text, logged, place, start_of};
 use crate::forest::Forest;
 use crate::heads::{Heads, status_of};
@@ -22,7 +24,8 @@ const ABANDONED: &str = "abandoned: the program that ran it ended without finish
 /// Reads the events of one run out of its records, as they come.
 ///
 /// It has to be given all records of the run from the beginning, in the order of their ranges. It keeps ids, names and
-/// times of the spans, never their attributes.
+/// times of the spans, never their attributes; of messages that events carry 4 MiB at most, since events of a span may be
+/// stored before it.
 ///
 /// ```
 /// use spanscope_model::{Cursor, RunInfo, RunRecords, RunSpan, RunStatus, Span, SpanId, Timestamp, TraceId};
@@ -52,6 +55,7 @@ const ABANDONED: &str = "abandoned: the program that ran it ended without finish
 ///     more: false,
 ///     open: 2,
 ///     alive: true,
+///     has_sent: false,
 /// };
 /// let mut reader = RunReader::new();
 /// let events = reader.read(&records);
@@ -69,11 +73,24 @@ pub struct RunReader {
     first_start: Option<Timestamp>,
     last_activity: Option<Timestamp>,
     root_ended: bool,
+    /// A span that was read was sent.
+    pub(crate) has_sent: bool,
     /// What was logged as an error in a span, for those that say nothing of why they failed.
     logged_errors: HashMap<Key, String>,
     /// Of a shared trace: spans whose task may be above them and is not stored yet, because programs send what ends first first.
     waiting: Vec<(usize, Span)>,
+    /// What events carry of the inputs and outputs of steps.
+    contents: EventContents,
+    /// The last answers that events told, by a hash of each: the step above repeats them.
+    logged_answers: VecDeque<(Key, u64)>,
+    /// What steps said at their ends, by a hash: an event that comes later repeats it.
+    answers: HashMap<Key, u64>,
 }
+
+/// So many answers that events told are remembered.
+const MAX_LOGGED_ANSWERS: usize = 64;
+/// So many steps above an event are asked whether they said the same.
+const MAX_ABOVE: usize = 64;
 
 /// More spans of a shared trace don't wait for what is above them.
 const MAX_WAITING: usize = 5_000;
@@ -117,6 +134,10 @@ impl RunReader {
     /// The events of these records, in the order of time. The first records begin with that of the run.
     pub fn read(&mut self, records: &RunRecords) -> Vec<RunEvent> {
         let wanted = self.wanted;
+        self.has_sent |= records.has_sent;
+        if wanted != Wanted::Nothing {
+            self.contents.add(&records.events);
+        }
         let mut waiting = std::mem::take(&mut self.waiting);
         let mut fresh = Vec::new();
         let mut ended = Vec::new();
@@ -173,6 +194,8 @@ impl RunReader {
             if !step.is_run_itself() {
                 let depth = above.get(at).copied().flatten().map_or(0, |above| above.depth);
                 let place = (step.start, Phase::Start(depth), rank_of(step), 0);
+                let whole = self.contents.of(span);
+                let span = whole.as_ref().unwrap_or(span);
                 events.push((place, start_of(step, span, self.is_pending(step), wanted)));
             }
             if step.end.is_some() {
@@ -180,15 +203,20 @@ impl RunReader {
             }
         }
         self.note_errors(records);
+        self.read_logs(records, &mut events);
         for (at, span) in ended {
             let depth = self.above(at, &mut above).depth;
-            let step = &self.steps[at];
-            let Some(end) = step.end.filter(|_| step.belongs) else {
+            if !self.steps[at].belongs {
                 continue;
-            };
+            }
+            let tells_message = self.tells_message(at, span);
+            let step = &self.steps[at];
+            let Some(end) = step.end else { continue };
             self.last_activity = self.last_activity.max(Some(end));
             self.root_ended |= step.parent.is_none() || (records.is_shared && step.names_task);
-            let told = ends_of(step, span, end, self.is_pending(step), wanted);
+            let whole = self.contents.of(span);
+            let span = whole.as_ref().unwrap_or(span);
+            let told = ends_of(step, span, end, tells_message, self.is_pending(step), wanted);
             for (sub, mut event) in (0..).zip(told).filter_map(|(sub, event)| Some((sub, event?))) {
                 if event.error.as_deref() == Some(content::FAILED)
                     && let Some(error) = self.logged_errors.get(&step.key)
@@ -198,7 +226,6 @@ impl RunReader {
                 events.push(((end, Phase::End(Reverse(depth)), rank_of(step), sub), event));
             }
         }
-        self.read_logs(records, &mut events);
         events.sort_by_key(|(place, _)| *place);
         let begun = (!self.has_begun).then(|| self.begin(records));
         begun
@@ -242,23 +269,77 @@ impl RunReader {
     fn read_logs(&mut self, records: &RunRecords, events: &mut Vec<(Place, RunEvent)>) {
         for (order, log) in (0..).zip(&records.events) {
             let key = log.trace_id.zip(log.span_id);
-            let step = key
-                .and_then(|key| self.index.get(&key))
-                .map(|step| &self.steps[*step]);
+            let place = key.and_then(|key| self.index.get(&key)).copied();
+            let step = place.map(|place| &self.steps[place]);
             let belongs = step.map_or(!records.is_shared, |step| step.belongs);
             if !belongs {
                 continue;
             }
             self.last_activity = self.last_activity.max(Some(log.timestamp));
+            let answer = self.answer_in(log, place);
+            let step = place.map(|place| &self.steps[place]);
             let parent = step.and_then(|step| step.parent);
             let event = match step {
-                Some(step) => logged(log, &step.component, parent, self.wanted),
-                None => logged(log, &run_itself(&records.info), parent, self.wanted),
+                Some(step) => logged(log, &step.component, answer, parent, self.wanted),
+                None => logged(log, &run_itself(&records.info), answer, parent, self.wanted),
             };
             if let Some(event) = event {
                 events.push(((log.timestamp, Phase::Log, (order, None), 0), event));
             }
         }
+    }
+
+    /// What an event says to the user, unless the step that it belongs to, or one above, has said it.
+    fn answer_in(&mut self, log: &LogEvent, place: Option<usize>) -> Option<String> {
+        let answer = content::answer_in(log, place.map(|place| self.steps[place].kind))?;
+        let hash = hash_of(&answer);
+        let key = log.trace_id.zip(log.span_id);
+        let said_above = |at: usize| self.answers.get(&self.steps[at].key) == Some(&hash);
+        let told_below = |at: usize| {
+            let mut told = self.logged_answers.iter().filter(|(_, other)| *other == hash);
+            told.any(|(below, _)| Some(*below) != key && self.is_above(at, *below))
+        };
+        if place.is_some_and(|at| self.line_of(at).any(said_above) || told_below(at)) {
+            return None;
+        }
+        if let Some(key) = key {
+            if self.logged_answers.len() == MAX_LOGGED_ANSWERS {
+                self.logged_answers.pop_front();
+            }
+            self.logged_answers.push_back((key, hash));
+        }
+        Some(answer)
+    }
+
+    /// A step and those above it, the nearest first.
+    fn line_of(&self, place: usize) -> impl Iterator<Item = usize> {
+        let above = |place: &usize| {
+            let step = &self.steps[*place];
+            self.index.get(&(step.key.0, step.parent?)).copied()
+        };
+        std::iter::successors(Some(place), above).take(MAX_ABOVE)
+    }
+
+    /// Whether a step lies above this span.
+    fn is_above(&self, place: usize, below: Key) -> bool {
+        let below = self.index.get(&below);
+        below.is_some_and(|below| self.line_of(*below).any(|step| step == place))
+    }
+
+    /// Whether the end of a step tells a message to the user that no event told before.
+    fn tells_message(&mut self, place: usize, span: &Span) -> bool {
+        let step = &self.steps[place];
+        if !content::has_message(step.kind, step.parent.is_none(), &span.attributes) {
+            return false;
+        }
+        let outputs = content::outputs_of(step.kind, &span.attributes);
+        let Some(text) = content::message_of(step.kind, &span.attributes, outputs.as_ref()) else {
+            return true;
+        };
+        let hash = hash_of(&text);
+        self.answers.insert(step.key, hash);
+        let mut told = self.logged_answers.iter();
+        !told.any(|((trace, _), other)| *trace == span.trace_id && *other == hash)
     }
 
     /// Its parent is set, but not stored so far.
@@ -318,6 +399,8 @@ impl RunReader {
         {
             event.metadata = place(head, span, self.is_pending(head), self.wanted);
             if self.wanted.has(event.event_type) {
+                let whole = self.contents.of(span);
+                let span = whole.as_ref().unwrap_or(span);
                 event.inputs = content::inputs_of(head.kind, &span.attributes);
             }
         }
@@ -352,6 +435,8 @@ impl RunReader {
         {
             event.metadata = place(head, span, self.is_pending(head), self.wanted);
             if self.wanted.has(event.event_type) && head.end.is_some() {
+                let whole = self.contents.of(span);
+                let span = whole.as_ref().unwrap_or(span);
                 event.outputs = content::outputs_of(head.kind, &span.attributes);
             }
             event.error = content::error_of(span).filter(|_| has_failed);
@@ -421,6 +506,12 @@ impl RunReader {
     fn heads(&self) -> Heads {
         Heads::of(&self.steps, &Forest::of(&self.steps, &self.index))
     }
+}
+
+fn hash_of(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.trim().hash(&mut hasher);
+    hasher.finish()
 }
 
 fn rank_of(step: &Step) -> (u64, Option<SpanId>) {

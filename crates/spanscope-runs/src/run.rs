@@ -1,8 +1,11 @@
 //! A run as a whole: its records, read once. The views of it, [`Run::session`], [`Run::summary`] and
 //! [`Run::analysis`], are where their contents are, and the run knows none of them.
 
+use std::borrow::Cow;
+
 use spanscope_model::{RunInfo, RunRecords, RunStatus, Span, Timestamp};
 
+use crate::content::EventContents;
 use crate::event::{RunEvent, Wanted};
 use crate::forest::Forest;
 use crate::step::{Step, nanos_between};
@@ -32,8 +35,8 @@ pub struct Run<'a> {
     reader: RunReader,
     status: RunStatus,
     ended_at: Timestamp,
-    /// The span of each step.
-    spans: Vec<&'a Span>,
+    /// The span of each step, with what events carry of its inputs and outputs.
+    spans: Vec<Cow<'a, Span>>,
     forest: Forest,
     /// The events without payloads, the last one included when the run is over.
     outline: Vec<RunEvent>,
@@ -57,7 +60,10 @@ impl<'a> Run<'a> {
             }
         }
         // Every step is of one of these spans, so none is left out.
-        let spans = spans.into_iter().flatten().collect();
+        let mut contents = EventContents::default();
+        contents.add_all(&records.events);
+        let whole = |span: &'a Span| contents.of(span).map_or(Cow::Borrowed(span), Cow::Owned);
+        let spans = spans.into_iter().flatten().map(whole).collect();
         let forest = Forest::of(&reader.steps, &reader.index);
         let ended_at = reader.ended_at(&records.info);
         Self {
@@ -125,15 +131,15 @@ impl<'a> Run<'a> {
     }
 
     /// The steps of the run with their spans, in the order in which they began.
-    pub(crate) fn steps(&self) -> Vec<(&Step, &'a Span)> {
-        let steps = self.reader.steps.iter().zip(self.spans.iter().copied());
-        let mut steps: Vec<(&Step, &'a Span)> = steps.filter(|(step, _)| step.belongs).collect();
+    pub(crate) fn steps(&self) -> Vec<(&Step, &Span)> {
+        let steps = self.reader.steps.iter().zip(self.spans.iter().map(Cow::as_ref));
+        let mut steps: Vec<(&Step, &Span)> = steps.filter(|(step, _)| step.belongs).collect();
         steps.sort_by_key(|(step, _)| (step.start, step.rank()));
         steps
     }
 
-    pub(crate) fn span(&self, place: usize) -> &'a Span {
-        self.spans[place]
+    pub(crate) fn span(&self, place: usize) -> &Span {
+        &self.spans[place]
     }
 
     /// When it ended; when something happened last, where it has not.

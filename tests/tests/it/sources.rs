@@ -135,7 +135,7 @@ const CONVENTIONS: [&str; 7] = [
 ];
 
 /// Sources that may write such names, and why.
-const MAY_NAME: [(&str, &str); 9] = [
+const MAY_NAME: [(&str, &str); 8] = [
     (
         "spanscope-model/src/semconv/",
         "the table, and kinds of the Vercel AI SDK",
@@ -149,7 +149,6 @@ const MAY_NAME: [(&str, &str); 9] = [
         "spanscope-sqlite/src/store/usage.rs",
         "labels of measurements in a statement",
     ),
-    ("spanscope-runs/src/event.rs", "names of events"),
     ("spanscope-runs/src/step.rs", "kinds of the Vercel AI SDK"),
     ("spanscope-cli/src/demo.rs", "declares the fields of a span"),
     ("spanscope-demo/src/retrieval.rs", "declares the fields of a span"),

@@ -24,7 +24,8 @@ pub(super) fn run(file: &StoreFile, args: &ServeArgs) -> Result<()> {
     let who = clients(&auth);
     let runs = RunSettings::default()
         .session_ttl(age(&args.session_ttl)?)
-        .event_ttl(age(&args.event_ttl)?);
+        .event_ttl(age(&args.event_ttl)?)
+        .sent_grace(age(&args.run_grace)?);
     let path = file.path()?;
     let store = SqliteStore::builder()
         .retention(age(&args.retention)?)

@@ -242,6 +242,7 @@ mod tests {
             more: false,
             open: 0,
             alive: false,
+            has_sent: false,
         };
         let run = Run::of(&records);
         for columns in [40, 80, 200] {

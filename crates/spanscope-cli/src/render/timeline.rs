@@ -318,6 +318,7 @@ mod tests {
             more: false,
             open: u64::try_from(open).unwrap_or(0),
             alive: false,
+            has_sent: false,
         }
     }
 

@@ -22,6 +22,7 @@
 
 mod attribute;
 mod calls;
+mod content_events;
 mod mask;
 mod operation;
 mod privacy;
@@ -41,6 +42,7 @@ use foldhash::fast::FixedState;
 
 pub use attribute::SemanticAttribute;
 pub use calls::{CallFacts, CallsBelow, SpanCall, separates_calls};
+pub use content_events::ContentEvent;
 pub use mask::{mask_raw, mask_text, mask_text_of, mask_value, masked};
 pub use operation::{OperationKind, is_model_operation, operation_of};
 pub use privacy::{is_content, redacted};

@@ -82,10 +82,10 @@ use Source::{
 /// up. Within a meaning the conventions come in the order of [`Convention`]; only plain names may
 /// come earlier, where they are what runs are asked for by.
 #[rustfmt::skip]
-pub static ATTRIBUTES: [AttributeName; 300] = TABLE;
+pub static ATTRIBUTES: [AttributeName; 301] = TABLE;
 
 #[rustfmt::skip]
-const TABLE: [AttributeName; 300] = [
+const TABLE: [AttributeName; 301] = [
     // Usage. A total of a part (cache, reasoning) is never added to the whole.
     row("gen_ai.usage.input_tokens", Otel, M::InputTokens, GenAi).unit("{token}"),
     row("gen_ai.usage.prompt_tokens", Older, M::InputTokens, Deprecated).unit("{token}"),
@@ -262,6 +262,7 @@ const TABLE: [AttributeName; 300] = [
     row("question", Bare, M::Question, Common),
     row("content", Plain, M::MessageContent, Ragflow),
     row("message.content", OpenInference, M::MessageContent, OI).content(),
+    row("gen_ai.event.content", Vendor, M::MessageContent, SemanticKernel).content(),
     row("thoughts", Plain, M::Thoughts, Ragflow),
     row("gen_ai.response.reasoning", Vendor, M::Thoughts, Common).content(),
     row("ai.response.reasoning", Vendor, M::Thoughts, Vercel).content(),

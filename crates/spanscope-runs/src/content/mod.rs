@@ -2,8 +2,10 @@
 //!
 //! Payloads may be megabytes: they are copied (or parsed) once, and only for events that are wanted with them.
 
+mod event_content;
 mod messages;
 pub(crate) mod names;
+mod parts;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +14,7 @@ use spanscope_model::semconv::{FLATTENED_LISTS, FlattenedList, SemanticAttribute
 use spanscope_model::{Attributes, Span, Value};
 
 use crate::StepKind;
+pub(crate) use event_content::{EventContents, answer_in};
 pub(crate) use messages::{reasoning_of, text_of};
 use names::Names;
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod analysis;
+mod contents;
 mod events;
 mod follower;
 mod kinds;
@@ -131,6 +132,7 @@ fn records(spans: Vec<Span>) -> RunRecords {
         more: false,
         open,
         alive: true,
+        has_sent: false,
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use spanscope_model::RunStatus;
 
 use super::{at, open, operation, records, span};
-use crate::{FollowState, GRACE, ROOTLESS_GRACE, RunProgress, RunReader};
+use crate::{FollowState, GRACE, ROOTLESS_GRACE, RunProgress, RunReader, SENT_GRACE};
 
 /// A second after the last end, watched for half a second.
 fn state() -> FollowState {
@@ -14,6 +14,7 @@ fn state() -> FollowState {
         watched: Duration::from_millis(500),
         since_news: None,
         grace: GRACE,
+        sent_grace: SENT_GRACE,
         rootless_grace: ROOTLESS_GRACE,
     }
 }
@@ -54,6 +55,29 @@ fn a_run_is_over_when_nothing_came_for_the_grace() {
         ..state()
     };
     assert_eq!(progress(&stored, ahead), RunProgress::Over(RunStatus::Completed));
+}
+
+/// Whatever has come since, and from how many services.
+#[test]
+fn a_run_of_which_any_span_was_sent_is_given_the_time_that_sdks_gather_a_batch() {
+    let mut stored = records(vec![span(1, 0, "ask", 0..100, &[operation("invoke_agent")])]);
+    stored.has_sent = true;
+    let now = at(3_100);
+    let seen = FollowState { now, ..state() };
+    let wait = SENT_GRACE - GRACE;
+    assert_eq!(progress(&stored, seen), RunProgress::Waiting(wait));
+    // What comes later is not sent: the first that was counts.
+    let mut reader = RunReader::new();
+    reader.read(&stored);
+    let mut more = records(vec![span(2, 1, "search", 10..90, &[operation("execute_tool")])]);
+    more.info.status = RunStatus::Completed;
+    reader.read(&more);
+    assert_eq!(reader.progress(&more, seen), RunProgress::Waiting(wait));
+    let now = at(8_100);
+    assert_eq!(
+        progress(&stored, FollowState { now, ..state() }),
+        RunProgress::Over(RunStatus::Completed)
+    );
 }
 
 #[test]

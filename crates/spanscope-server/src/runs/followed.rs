@@ -71,7 +71,7 @@ impl Hub {
             Replay::new(
                 Arc::clone(store),
                 task_id.to_owned(),
-                Follower::new(settings.grace, settings.rootless_grace),
+                Follower::new(settings.grace, settings.rootless_grace).sent_grace(settings.sent_grace),
             ),
             Arc::clone(store),
         ));

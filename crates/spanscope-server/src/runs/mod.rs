@@ -42,6 +42,9 @@ pub struct RunSettings {
     pub event_ttl: Duration,
     /// A stream waits for so long after the last span has ended before it says that the run is over. Default: 3 s.
     pub grace: Duration,
+    /// The same where a span of the run was sent over OTLP: SDKs gather a batch for 5 s by default, and another service may
+    /// hold back what it did. Default: 8 s.
+    pub sent_grace: Duration,
     /// The same where no root is stored: it is sent when it ends, and what it waits for may be a model that thinks. Default: 60 s.
     pub rootless_grace: Duration,
     /// A stream that has nothing to say says so after this time. Default: 15 s.
@@ -58,6 +61,7 @@ setters!(RunSettings {
     session_ttl: Duration,
     event_ttl: Duration,
     grace: Duration,
+    sent_grace: Duration,
     rootless_grace: Duration,
     keep_alive: Duration,
     streams: usize,
@@ -72,6 +76,7 @@ impl Default for RunSettings {
             session_ttl: days(7),
             event_ttl: days(3),
             grace: spanscope_runs::GRACE,
+            sent_grace: spanscope_runs::SENT_GRACE,
             rootless_grace: spanscope_runs::ROOTLESS_GRACE,
             keep_alive: Duration::from_secs(15),
             streams: 512,

@@ -209,5 +209,6 @@ pub(crate) fn runs() -> RunSettings {
         .session_ttl(forever)
         .event_ttl(forever)
         .grace(Duration::from_millis(300))
+        .sent_grace(Duration::from_millis(300))
         .rootless_grace(Duration::from_millis(600))
 }

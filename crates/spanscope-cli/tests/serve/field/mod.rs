@@ -2,6 +2,7 @@
 //! `spanscope serve` and asked for with the command.
 
 mod counting;
+mod steps;
 mod wire;
 
 use std::fs;
@@ -25,7 +26,11 @@ fn path(of: &str) -> PathBuf {
 
 /// A body with its times moved to now, each in its own unit.
 fn body(of: &str) -> String {
-    let moved = Timestamp::now().as_nanos() - MADE * SECOND;
+    body_moved(of, Timestamp::now().as_nanos() - MADE * SECOND)
+}
+
+/// A body with its times moved by so many nanoseconds.
+fn body_moved(of: &str, moved: i64) -> String {
     let text = fs::read_to_string(path(of)).unwrap();
     // Times are texts of digits alone; ids have letters or another length.
     let parts: Vec<String> = text

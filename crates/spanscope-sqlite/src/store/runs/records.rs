@@ -1,8 +1,9 @@
 //! The records of a run, in the order in which the store took them in.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::Connection;
+use spanscope_model::semconv::ContentEvent;
 use spanscope_model::{Cursor, RunRange, RunRecords, RunSpan};
 
 use super::find;
@@ -14,9 +15,17 @@ use crate::store::stored::still_running;
 use crate::store::{Failure, logs};
 
 /// ` AND ...` over a row `e` of `_event`: it may be told of a run. A program that says much need not be read for its errors.
-const TOLD: &str = " AND (COALESCE(e.severity, (SELECT level FROM _callsite WHERE id = e.callsite)) >= 17 \
-     OR COALESCE(e.name, (SELECT name FROM _callsite WHERE id = e.callsite)) IN ('gen_ai.choice', 'gen_ai.assistant.message') \
-     OR instr(e.attributes, '\"event_type\"') > 0)";
+fn told() -> Sql {
+    let mut sql = Sql::new(
+        " AND (COALESCE(e.severity, (SELECT level FROM _callsite WHERE id = e.callsite)) >= 17 \
+         OR instr(e.attributes, '\"event_type\"') > 0 \
+         OR COALESCE(e.name, (SELECT name FROM _callsite WHERE id = e.callsite)) IN (",
+    );
+    for (place, name) in ContentEvent::names().enumerate() {
+        sql = sql.push(if place > 0 { ", " } else { "" }).bind(name.to_owned());
+    }
+    sql.push("))")
+}
 
 /// Records of a run.
 pub(in crate::store) fn records(
@@ -45,6 +54,7 @@ pub(in crate::store) fn records(
     .push(" ORDER BY s.id LIMIT ")
     .bind(count(limit.saturating_add(1)));
     let mut more = false;
+    let mut processes = HashSet::new();
     sql.for_each(db, |row| {
         if u64::try_from(spans.len()).is_ok_and(|read| read >= limit) {
             more = true;
@@ -52,6 +62,7 @@ pub(in crate::store) fn records(
         }
         let number = row.get(0)?;
         upto.span = upto.span.max(number);
+        processes.insert(row.get(7)?);
         if let Some(span) = reader.span(row)? {
             spans.push((number, span));
         }
@@ -108,7 +119,7 @@ pub(in crate::store) fn records(
             &found.traces,
         );
         let chosen = in_range(chosen, after.event, bound.event)
-            .push(TOLD)
+            .add(&told())
             .push(" ORDER BY e.id");
         events = logs::read(db, &mut reader, &chosen)?;
         // Of the others, which may be many, nothing is read, now or the next time.
@@ -146,7 +157,19 @@ pub(in crate::store) fn records(
         more,
         open: found.open,
         alive: found.alive,
+        has_sent: any_sends(db, &processes)?,
     })
+}
+
+/// Whether one of these rows of `_process` is a sender, which alone has a resource.
+fn any_sends(db: &Connection, processes: &HashSet<i64>) -> rusqlite::Result<bool> {
+    let mut find = db.prepare("SELECT 1 FROM _process WHERE id = ?1 AND resource IS NOT NULL")?;
+    for process in processes {
+        if find.exists([process])? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// A question about rows of some traces.
