@@ -1,6 +1,6 @@
 """Sends traces, metrics and logs with the OpenTelemetry SDK for Python, and prints what it sent as one JSON document.
 
-    otel_sdk.py ENDPOINT|default http/protobuf|http/json cumulative|delta [none|gzip]
+    otel_sdk.py ENDPOINT|default http/protobuf|http/json|grpc cumulative|delta [none|gzip]
 
 The document is made of the SDK's own objects, as they pass by on their way to the exporter: {client, resource, spans,
 metrics, logs}. An attribute or value is {type, value}, with OTLP's types (bool, int, double, string, array, map); a time
@@ -56,6 +56,10 @@ elif PROTOCOL == "http/json":
     from opentelemetry.exporter.otlp.json.http._log_exporter import OTLPLogExporter
     from opentelemetry.exporter.otlp.json.http.metric_exporter import OTLPMetricExporter
     from opentelemetry.exporter.otlp.json.http.trace_exporter import OTLPSpanExporter
+elif PROTOCOL == "grpc":
+    from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
+    from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 else:
     sys.exit(f"no exporter for {PROTOCOL}")
 

@@ -1,6 +1,6 @@
 //! The words of the command line, and their help. What they mean is settled in [`resolve`](crate::resolve).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
@@ -164,7 +164,7 @@ Examples:
 Examples:
   spanscope serve
   spanscope serve --listen 127.0.0.1:0 --db /tmp/traces.db
-  spanscope serve --listen 0.0.0.0:4318 --tokens tokens.txt
+  spanscope serve --listen 0.0.0.0:4318 --grpc-listen 0.0.0.0:4317 --tokens tokens.txt
 
 A file of tokens has a line `TOKEN TENANT` for each; the tenant * sees everything. Instead of a file, the variable
 SPANSCOPE_TOKENS may hold the lines, with ; between them. Senders bring one as `authorization: Bearer TOKEN`.")]
@@ -478,12 +478,66 @@ pub(crate) struct ImportArgs {
     pub(crate) output: OutputArgs,
 }
 
+/// Where OpenTelemetry's SDKs send to over HTTP if they are told nothing.
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4318);
+/// Where they send to over gRPC.
+#[cfg(feature = "grpc")]
+const DEFAULT_GRPC_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4317);
+
+/// Where `serve` takes OTLP over gRPC.
+#[cfg(feature = "grpc")]
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum GrpcListen {
+    Off,
+    At(SocketAddr),
+}
+
+#[cfg(feature = "grpc")]
+impl std::str::FromStr for GrpcListen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self::Off),
+            _ => text
+                .parse()
+                .map(Self::At)
+                .map_err(|_| "write an IP address and a port, such as 127.0.0.1:4317, or off".to_owned()),
+        }
+    }
+}
+
+impl ServeArgs {
+    /// The address of gRPC, if it is to be taken.
+    #[cfg(feature = "grpc")]
+    pub(crate) fn grpc_address(&self) -> Option<SocketAddr> {
+        match self.grpc_listen {
+            Some(GrpcListen::At(address)) => Some(address),
+            Some(GrpcListen::Off) => None,
+            None => (self.listen == DEFAULT_LISTEN).then_some(DEFAULT_GRPC_LISTEN),
+        }
+    }
+
+    /// Every address that is to be listened on.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        let addresses = std::iter::once(self.listen);
+        #[cfg(feature = "grpc")]
+        let addresses = addresses.chain(self.grpc_address());
+        addresses.collect()
+    }
+}
+
 /// `serve`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ServeArgs {
     /// The address to listen on; port 0 lets the system choose
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4318")]
+    #[arg(long, value_name = "ADDRESS", default_value_t = DEFAULT_LISTEN)]
     pub(crate) listen: SocketAddr,
+    /// The address to take OTLP over gRPC at, or `off`; port 0 lets the system choose. By default
+    /// 127.0.0.1:4317 where --listen has its default, else off
+    #[cfg(feature = "grpc")]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) grpc_listen: Option<GrpcListen>,
     /// A file of tokens; without tokens only programs of this machine are answered
     #[arg(long, value_name = "FILE")]
     pub(crate) tokens: Option<PathBuf>,

@@ -25,8 +25,14 @@ const HEADERS: [(HeaderName, HeaderValue); 2] = [
     ),
 ];
 
+/// The code of what is asked for under a path that nothing is served under.
+const NO_SUCH_PATH: &str = "no_such_path";
+
 /// What went wrong with a request, for whoever sent it.
-#[derive(Debug)]
+///
+/// It travels among the extensions of its response, so that what was refused before it reached a handler can
+/// be answered in another protocol.
+#[derive(Debug, Clone)]
 pub(crate) struct ApiError {
     status: StatusCode,
     /// For programs; never changes.
@@ -130,9 +136,8 @@ impl ApiError {
     /// Nothing is served under the path. An exporter that adds the path of its signal to an endpoint that
     /// has one already, or does not add it, learns how it is set up.
     pub(crate) fn no_such_path(method: &Method, path: &str) -> Self {
-        let new = |message: String, what_to_do| {
-            Self::new(StatusCode::NOT_FOUND, "no_such_path", message, what_to_do)
-        };
+        let new =
+            |message: String, what_to_do| Self::new(StatusCode::NOT_FOUND, NO_SUCH_PATH, message, what_to_do);
         let signal = Signal::ALL.into_iter().find(|signal| {
             let own = signal.path();
             path.trim_end_matches('/').ends_with(own) || path.matches(own).count() > 1
@@ -171,14 +176,22 @@ impl ApiError {
         self.status
     }
 
+    /// Seconds after which the same request can be answered, if it can.
+    pub(crate) fn retry_after(&self) -> Option<u8> {
+        matches!(
+            self.status,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+        )
+        .then_some(1)
+    }
+
     /// Adds when the same request can be answered, if it can. An overloaded server ends the connection as well: one that
     /// waits for its client to ask again would keep the place from others.
     pub(crate) fn add_headers(&self, headers: &mut HeaderMap) {
-        let is_overload = self.status == StatusCode::TOO_MANY_REQUESTS;
-        if is_overload || self.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = self.retry_after() {
+            headers.insert(RETRY_AFTER, u16::from(seconds).into());
         }
-        if is_overload {
+        if self.status == StatusCode::TOO_MANY_REQUESTS {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
     }
@@ -186,12 +199,20 @@ impl ApiError {
     /// The status as gRPC numbers it, for OTLP.
     pub(crate) fn grpc_code(&self) -> i32 {
         match self.status {
+            // Such a call there is not; what the store did not find is another matter.
+            StatusCode::NOT_FOUND if self.code == NO_SUCH_PATH => 12,
             StatusCode::TOO_MANY_REQUESTS => 8,
             StatusCode::SERVICE_UNAVAILABLE => 14,
             StatusCode::INTERNAL_SERVER_ERROR => 13,
             StatusCode::REQUEST_TIMEOUT => 4,
-            StatusCode::NOT_IMPLEMENTED => 12,
-            _ => 3, // the request is wrong
+            StatusCode::NOT_IMPLEMENTED
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::UNSUPPORTED_MEDIA_TYPE => 12,
+            StatusCode::UNAUTHORIZED => 16,
+            StatusCode::FORBIDDEN => 7,
+            // The request is wrong. One that is too large as well: some SDKs send again what is
+            // RESOURCE_EXHAUSTED.
+            _ => 3,
         }
     }
 
@@ -306,6 +327,7 @@ impl IntoResponse for ApiError {
         let text = serde_json::to_vec(&shown).unwrap_or_default(); // three texts can't fail
         let mut response = (self.status, HEADERS, [(CONTENT_TYPE, JSON)], text).into_response();
         self.add_headers(response.headers_mut());
+        response.extensions_mut().insert(self);
         response
     }
 }

@@ -137,10 +137,13 @@ impl ServerBuilder {
             .merge(otlp_router(Arc::clone(&store), limits))
             .merge(for_administrators(metrics_router(metrics)));
         let health = health_router(store).merge(document());
-        match auth {
+        let router = match auth {
             AuthMode::Local => local_only(routes.merge(health)),
             AuthMode::Tokens(tokens) => with_tokens(routes, tokens).merge(health),
-        }
+        };
+        #[cfg(feature = "grpc")]
+        let router = crate::grpc::translated(router);
+        router
     }
 }
 

@@ -5,6 +5,7 @@
 //! - [`runs_router`] answers agent traces, live and afterwards (seed 5); [`AgentRun`] makes a handler's work such a run.
 //! - [`local_only`] keeps the pages of strangers away, [`with_tokens`] everybody who has no token; [`Caller`] says whose a request is.
 //! - [`Server::builder`] puts all of it together, and the [`Server`] runs it within [`Limits`].
+//! - [`BoundServer::listen_grpc`](BoundServer) takes OTLP over gRPC at a port of its own (feature `grpc`).
 //! - [`PrometheusSink`] adds measurements up for Prometheus, [`metrics_router`] answers `GET /metrics`.
 //!
 //! Status codes and axum live in this crate only; it contains no SQL and reads no environment.
@@ -17,8 +18,11 @@ mod body;
 mod budget;
 mod builder;
 mod caller;
+mod connection;
 mod datasets;
 mod ends;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod health;
 mod limits;
 mod local;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRef, Request, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -77,7 +77,10 @@ pub fn otlp_router(store: Arc<dyn TraceStore>, limits: Limits) -> Router {
         decoded: Budget::new(limits.decoded_bytes),
         limits,
     };
-    api().into_router().with_state(receiver)
+    let router = api().into_router();
+    #[cfg(feature = "grpc")]
+    let router = router.merge(crate::grpc::routes());
+    router.with_state(receiver)
 }
 
 /// How the document describes what these routes answer when they fail.
@@ -132,24 +135,61 @@ async fn receive(signal: Signal, receiver: &Receiver, store: ScopedStore, reques
     }
 }
 
-/// Reads, converts and stores one body. Answers when its records are committed.
+/// Reads, converts and stores the body of a request over HTTP.
 async fn receive_body(
     signal: Signal,
     encoding: Encoding,
     receiver: &Receiver,
-    ScopedStore(store): ScopedStore,
+    store: ScopedStore,
     request: Request,
 ) -> Result<Vec<u8>, ApiError> {
     let is_packed = is_packed(request.headers())?;
-    let stored_in = request.headers().get(STORED_IN);
-    let stored_in = stored_in.and_then(|name| name.to_str().ok()).map(str::to_owned);
-    let (body, mut share) = read(receiver, request).await?;
+    let stored_in = stored_in(request.headers());
+    let length = request.headers().get(CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let (bytes, memory) = read(receiver, request.into_body(), length, 0).await?;
+    let body = SentBody {
+        bytes,
+        memory,
+        encoding,
+        is_packed,
+        stored_in,
+    };
+    store_body(signal, receiver, store, body).await
+}
+
+/// One export request as it was sent, over HTTP or gRPC.
+pub(crate) struct SentBody {
+    pub(crate) bytes: Bytes,
+    /// The memory that `bytes` take.
+    pub(crate) memory: Share,
+    pub(crate) encoding: Encoding,
+    /// Whether it has to be unpacked with gzip.
+    pub(crate) is_packed: bool,
+    /// The name of the file that the sender wrote the same records to.
+    pub(crate) stored_in: Option<String>,
+}
+
+/// Converts and stores one body. Returns the body of the answer when the records are committed.
+pub(crate) async fn store_body(
+    signal: Signal,
+    receiver: &Receiver,
+    ScopedStore(store): ScopedStore,
+    body: SentBody,
+) -> Result<Vec<u8>, ApiError> {
+    let SentBody {
+        bytes: body,
+        memory: mut share,
+        encoding,
+        is_packed,
+        stored_in,
+    } = body;
     let limits = receiver.limits;
     let retention = store.capabilities().retention;
     let mut decoded = receiver.decoded.share();
     let begun = tokio::task::spawn_blocking(move || {
         let body = match is_packed {
-            true => unpack(&body, limits.unpacked_bytes, &mut share)?,
+            true => unpack(&body, limits.unpacked_bytes, &mut share)?.into(),
             false => body,
         };
         let weight = weight(signal, encoding, &body);
@@ -211,33 +251,37 @@ where
     }
 }
 
-/// The whole body, and the memory that it takes.
-async fn read(receiver: &Receiver, request: Request) -> Result<(Vec<u8>, Share), ApiError> {
+/// Reads a whole body and counts the memory that it takes. `length` is what the sender says it is, `frame`
+/// the number of bytes that the protocol adds to what is limited.
+pub(crate) async fn read(
+    receiver: &Receiver,
+    mut body: Body,
+    length: Option<u64>,
+    frame: usize,
+) -> Result<(Bytes, Share), ApiError> {
     let limit = receiver.limits.body_bytes;
-    let length = request.headers().get(CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let too_large = || ApiError::too_large(limit);
     // What says that it is too long is not read at all.
     let length = match length.map(usize::try_from) {
         Some(Ok(length)) if length <= limit => length,
-        Some(_) => return Err(ApiError::too_large(limit)),
+        Some(_) => return Err(too_large()),
         None => 0,
     };
     let mut share = receiver.budget.share();
-    let mut body: Body = request.into_body();
     let mut bytes = Vec::new();
     if share.take(length) {
         bytes.reserve(length);
     } else {
         return Err(too_much_held());
     }
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| match is_slow(&error) {
+    while let Some(piece) = body.frame().await {
+        let piece = piece.map_err(|error| match is_slow(&error) {
             true => ApiError::slow(),
             false => ApiError::cut_off(),
         })?;
-        let Ok(data) = frame.into_data() else { continue };
-        if bytes.len() + data.len() > limit {
-            return Err(ApiError::too_large(limit));
+        let Ok(data) = piece.into_data() else { continue };
+        if bytes.len() + data.len() > limit.saturating_add(frame) {
+            return Err(too_large());
         }
         let beyond = (bytes.len() + data.len()).saturating_sub(length.max(bytes.len()));
         if !share.take(beyond) {
@@ -245,7 +289,7 @@ async fn read(receiver: &Receiver, request: Request) -> Result<(Vec<u8>, Share),
         }
         bytes.extend_from_slice(&data);
     }
-    Ok((bytes, share))
+    Ok((bytes.into(), share))
 }
 
 /// Unpacks gzip, piece by piece, so that a bomb is noticed before it bursts.
@@ -292,6 +336,12 @@ fn encoding_of(headers: &HeaderMap) -> Result<Encoding, ApiError> {
     }
 }
 
+/// The name of the file that the sender wrote the same records to, if it says one.
+pub(crate) fn stored_in(headers: &HeaderMap) -> Option<String> {
+    let name = headers.get(STORED_IN)?;
+    name.to_str().ok().map(str::to_owned)
+}
+
 fn is_packed(headers: &HeaderMap) -> Result<bool, ApiError> {
     let packed = headers.get(CONTENT_ENCODING).map(HeaderValue::to_str);
     match packed {
@@ -311,7 +361,7 @@ fn too_much_held() -> ApiError {
     ApiError::overloaded("too many bodies are being read")
 }
 
-fn count(signal: Signal, outcome: &str, records: u64) {
+pub(crate) fn count(signal: Signal, outcome: &str, records: u64) {
     if records > 0 {
         let records = i64::try_from(records).unwrap_or(i64::MAX);
         let labels = [("signal", signal.name()), ("outcome", outcome)];

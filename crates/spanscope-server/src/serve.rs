@@ -1,25 +1,25 @@
 //! [`Server`]: accepts connections for a router, within [`Limits`], until it is told to end.
 //!
-//! axum's own `serve` has no limit on connections and none on slow heads, so this drives hyper itself. HTTP/1.1 alone: it is what
-//! OTLP's exporters and browsers on a loopback address speak.
+//! axum's own `serve` has no limit on connections and none on slow heads, so this drives hyper itself
+//! (`connection`). HTTP/1.1 on the port of HTTP, which is what OTLP's exporters and browsers on a loopback
+//! address speak; gRPC, which is HTTP/2, has a port of its own. Connections of both share one limit.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::http::{Method, Uri};
 use axum::{Extension, Router};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use spanscope_model::TraceStore;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
-use tokio_io_timeout::TimeoutStream;
 
 use crate::answer::ApiError;
 use crate::builder::ServerBuilder;
+use crate::connection::{Connection, Served};
 use crate::ends::Ends;
 use crate::limits::{Limits, timed};
 use crate::peers::Peers;
@@ -30,9 +30,6 @@ const BACKLOG: u32 = 1024;
 
 /// After a failure to accept, such as too many open files, the next try comes so much later.
 const PAUSE: Duration = Duration::from_millis(50);
-
-/// How long a connection that has to make room for another client's may go on with its request.
-const LEAVE_TIME: Duration = Duration::from_secs(2);
 
 /// Everything that this crate serves, within [`Limits`].
 ///
@@ -68,6 +65,8 @@ pub struct BoundServer {
     server: Server,
     listener: TcpListener,
     address: SocketAddr,
+    #[cfg(feature = "grpc")]
+    grpc: Option<(TcpListener, SocketAddr)>,
 }
 
 impl Server {
@@ -118,6 +117,17 @@ impl Server {
     /// The address is in use, or is not one of this machine; invalid input, if it is not a loopback
     /// address and the server accepts requests without a token ([`AuthMode::Local`](crate::AuthMode)).
     pub async fn bind(self, address: SocketAddr) -> std::io::Result<BoundServer> {
+        let (listener, address) = self.listen(address)?;
+        Ok(BoundServer {
+            server: self,
+            listener,
+            address,
+            #[cfg(feature = "grpc")]
+            grpc: None,
+        })
+    }
+
+    fn listen(&self, address: SocketAddr) -> std::io::Result<(TcpListener, SocketAddr)> {
         if self.loopback_only && !address.ip().to_canonical().is_loopback() {
             return Err(std::io::Error::new(
                 std::io::ErrorKind::InvalidInput,
@@ -135,11 +145,8 @@ impl Server {
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         let listener = socket.listen(BACKLOG)?;
-        Ok(BoundServer {
-            server: self,
-            address: listener.local_addr()?,
-            listener,
-        })
+        let address = listener.local_addr()?;
+        Ok((listener, address))
     }
 }
 
@@ -150,15 +157,37 @@ impl BoundServer {
         self.address
     }
 
+    /// Takes OTLP over gRPC at a second address, with the checks and limits of HTTP. Returns the address, in
+    /// which the system has chosen a port instead of port 0.
+    ///
+    /// # Errors
+    /// As [`Server::bind`]. The server is unchanged then and can run without gRPC.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use spanscope_server::Server;
+    /// # async fn run(path: &std::path::Path) -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = spanscope_sqlite::SqliteStore::builder().open(path)?;
+    /// let mut server = Server::builder(Arc::new(store)).build().bind("127.0.0.1:4318".parse()?).await?;
+    /// if let Err(error) = server.listen_grpc("127.0.0.1:4317".parse()?).await {
+    ///     eprintln!("without gRPC: {error}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "grpc")]
+    pub async fn listen_grpc(&mut self, address: SocketAddr) -> std::io::Result<SocketAddr> {
+        let (listener, address) = self.server.listen(address)?;
+        self.grpc = Some((listener, address));
+        Ok(address)
+    }
+
     /// Serves requests until `end` resolves, then finishes those that have begun, for at most [`Limits::shutdown_time`]. Returns
     /// whether all of them were finished.
     pub async fn run(self, end: impl Future<Output = ()>) -> bool {
-        let Server { router, limits, .. } = self.server;
+        let limits = self.server.limits;
         let (ends, told) = watch::channel(false);
-        let router = router
-            .fallback(async |method: Method, uri: Uri| ApiError::no_such_path(&method, uri.path()))
-            .layer(Extension(Ends(told.clone())));
-        let router = timed(router, limits);
+        let mut listeners = self.listeners(&told);
         let mut peers = Peers::new(limits.connections);
         let (gone, mut left) = mpsc::unbounded_channel();
         let mut end = std::pin::pin!(end);
@@ -167,78 +196,75 @@ impl BoundServer {
                 biased;
                 () = &mut end => break,
                 Some(place) = left.recv() => peers.leave(place),
-                (stream, address) = accept(&self.listener) => peers.arrive(address.ip(), stream),
+                (stream, address, served) = accept(&mut listeners) => peers.arrive(address.ip(), (stream, served)),
             }
             while let Some(entered) = peers.enter() {
+                let (stream, served) = entered.connection;
                 let connection = Connection {
-                    router: router.clone(),
+                    served,
                     limits,
                     ends: told.clone(),
                 };
                 let gone = gone.clone();
                 tokio::spawn(async move {
-                    connection.serve(entered.connection, &entered.leave).await;
+                    connection.serve(stream, &entered.leave).await;
                     // The channel is open as long as anything reads the places.
                     let _ = gone.send(entered.place);
                 });
             }
             peers.make_room();
         }
-        drop((self.listener, peers, gone));
+        drop((listeners, peers, gone));
         ends.send_replace(true);
         let all_left = async { while left.recv().await.is_some() {} };
         timeout(limits.shutdown_time, all_left).await.is_ok()
     }
-}
 
-/// One connection, from its first request to its last.
-struct Connection {
-    router: Router,
-    limits: Limits,
-    ends: watch::Receiver<bool>,
-}
-
-impl Connection {
-    async fn serve(mut self, stream: TcpStream, leave: &Notify) {
-        // The answer to a small question is not to wait for more to send.
-        let _ = stream.set_nodelay(true);
-        let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(self.limits.write_time));
-        let connection = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.limits.head_time)
-            // Who has sent all and says so may still read.
-            .half_close(true)
-            .serve_connection(
-                TokioIo::new(Box::pin(stream)),
-                TowerToHyperService::new(self.router),
-            );
-        let mut connection = std::pin::pin!(connection);
-        // A client that breaks off has nobody to be told.
-        tokio::select! {
-            _ = connection.as_mut() => {}
-            () = told(&mut self.ends) => {
-                connection.as_mut().graceful_shutdown();
-                let _ = connection.await;
-            }
-            () = leave.notified() => {
-                connection.as_mut().graceful_shutdown();
-                let _ = timeout(LEAVE_TIME, connection).await;
-            }
+    /// The sockets, with what is served on each.
+    fn listeners(self, ends: &watch::Receiver<bool>) -> Vec<Listener> {
+        let Server { router, limits, .. } = self.server;
+        let router = router
+            .fallback(async |method: Method, uri: Uri| ApiError::no_such_path(&method, uri.path()))
+            .layer(Extension(Ends(ends.clone())));
+        let router = timed(router, limits);
+        let of = |socket, served| Listener {
+            socket,
+            served: Arc::new(served),
+        };
+        #[cfg(feature = "grpc")]
+        {
+            let grpc_address = self.grpc.as_ref().map(|(_, address)| *address);
+            let ports = crate::grpc::Ports::new(router, self.address, grpc_address);
+            let grpc = self.grpc.map(|(listener, _)| of(listener, ports.grpc));
+            [of(self.listener, ports.http)].into_iter().chain(grpc).collect()
         }
+        #[cfg(not(feature = "grpc"))]
+        vec![of(self.listener, Served { http_1: router })]
     }
 }
 
-/// Resolves when the server ends.
-async fn told(ends: &mut watch::Receiver<bool>) {
-    let _ = ends.wait_for(|ends| *ends).await;
+/// A socket, and what is served there.
+struct Listener {
+    socket: TcpListener,
+    served: Arc<Served>,
 }
 
-async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+/// The next connection of any of the sockets, in turns.
+async fn accept(listeners: &mut [Listener]) -> (TcpStream, SocketAddr, Arc<Served>) {
+    listeners.rotate_left(1);
     loop {
-        match listener.accept().await {
-            Ok(accepted) => return accepted,
-            Err(_) => sleep(PAUSE).await,
+        let accepted = poll_fn(|context| {
+            let ready = listeners
+                .iter()
+                .find_map(|listener| match listener.socket.poll_accept(context) {
+                    Poll::Ready(accepted) => Some((accepted, Arc::clone(&listener.served))),
+                    Poll::Pending => None,
+                });
+            ready.map_or(Poll::Pending, Poll::Ready)
+        });
+        match accepted.await {
+            (Ok((stream, address)), served) => return (stream, address, served),
+            (Err(_), _) => sleep(PAUSE).await,
         }
     }
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use spanscope::Signals;
+#[cfg(feature = "grpc")]
+use spanscope_server::BoundServer;
 use spanscope_server::{AuthMode, BearerTokens, Datasets, PrometheusSink, RunSettings, Server};
 use spanscope_sqlite::SqliteStore;
 use spanscope_tower::RequestMetricsLayer;
@@ -88,14 +90,22 @@ async fn serve(server: Server, args: &ServeArgs, path: &str, who: &str) -> Resul
         anyhow!("{listen} can't be listened on: {error}; name another address with --listen, or end the program that has it")
     })?;
     let address = server.address();
+    #[cfg(feature = "grpc")]
+    let (server, grpc, no_grpc) = listen_grpc(server, args).await?;
+    #[cfg(not(feature = "grpc"))]
+    let grpc = String::new();
     remark(format_args!(
         "serving {path} on http://{address} for {who}\n\
-         \x20 OTLP            POST /v1/traces /v1/metrics /v1/logs (protobuf, JSON)\n\
+         \x20 OTLP            POST /v1/traces /v1/metrics /v1/logs (protobuf, JSON){grpc}\n\
          \x20 telemetry API   /v1/telemetry/...\n\
          \x20 agent traces    /traces /traces/ID/stream /agents/ID/traces\n\
          \x20 of the server   GET /openapi.json /metrics /health /ready\n\
          \x20 end with Ctrl-C"
     ));
+    #[cfg(feature = "grpc")]
+    if let Some(reason) = no_grpc {
+        remark(reason);
+    }
     if let Some(file) = args.tokens.as_deref().filter(|file| others_can_read(file)) {
         remark(format_args!(
             "other users of this machine can read the tokens: chmod 600 {}",
@@ -108,6 +118,31 @@ async fn serve(server: Server, args: &ServeArgs, path: &str, who: &str) -> Resul
             false => Ending::Unfinished,
         }),
         () = asked(ends, 2) => Ok(Ending::Hastened),
+    }
+}
+
+/// Listens for gRPC, if it is to be taken. Returns with the server a line about gRPC for the list of what is
+/// served, and why it is not, if the port is taken: the rest is served all the same.
+#[cfg(feature = "grpc")]
+async fn listen_grpc(
+    mut server: BoundServer,
+    args: &ServeArgs,
+) -> Result<(BoundServer, String, Option<String>)> {
+    let Some(wanted) = args.grpc_address() else {
+        return Ok((server, String::new(), None));
+    };
+    match server.listen_grpc(wanted).await {
+        Ok(address) => Ok((server, format!("\n  OTLP over gRPC  {address}"), None)),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            let reason = format!(
+                "OTLP over gRPC is not taken, the rest is: {wanted} can't be listened on: {error}; name another address \
+                 with --grpc-listen, or end the program that has it"
+            );
+            Ok((server, String::new(), Some(reason)))
+        }
+        Err(error) => Err(anyhow!(
+            "{wanted} can't be listened on: {error}; name another address with --grpc-listen, or off"
+        )),
     }
 }
 
@@ -144,12 +179,16 @@ fn auth(args: &ServeArgs) -> Result<AuthMode> {
     };
     match tokens {
         Some(tokens) => Ok(AuthMode::Tokens(tokens.map_err(Stop::usage)?)),
-        None if args.listen.ip().to_canonical().is_loopback() => Ok(AuthMode::Local),
-        None => Err(Stop::usage(format!(
-            "{} can be reached from other machines: give --tokens FILE, with a line `TOKEN TENANT` for each token, or listen on \
-             127.0.0.1",
-            args.listen
-        ))),
+        None => {
+            let mut addresses = args.addresses().into_iter();
+            match addresses.find(|address| !address.ip().to_canonical().is_loopback()) {
+                None => Ok(AuthMode::Local),
+                Some(open) => Err(Stop::usage(format!(
+                    "{open} can be reached from other machines: give --tokens FILE, with a line `TOKEN TENANT` for each token, or \
+                     listen on 127.0.0.1"
+                ))),
+            }
+        }
     }
 }
 

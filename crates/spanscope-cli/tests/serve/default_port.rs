@@ -23,6 +23,8 @@ fn programs_that_are_told_nothing_find_a_server_that_is_told_nothing() {
     serve.env("SQLITE_STORE_DIR", folder.path());
     let server = Serve::start(serve);
     assert_eq!(server.address().to_string(), DEFAULT);
+    #[cfg(feature = "grpc")]
+    super::grpc::at_default_port(&folder, &server);
     let store = folder.store();
 
     let own = Folder::new();

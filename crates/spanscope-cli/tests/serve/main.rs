@@ -13,6 +13,8 @@ mod drills;
 mod event_source;
 mod expected;
 mod field;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod lifetime;
 mod llama_stack;
 mod otel_sdks;

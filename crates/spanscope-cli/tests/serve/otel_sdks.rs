@@ -26,33 +26,53 @@ fn what_the_sdk_for_node_sent_is_stored_field_by_field() {
     every_way(Client::Node);
 }
 
-fn every_way(client: Client) {
-    for [protocol, temporality, compression] in WAYS {
-        let folder = Folder::new();
-        let server = folder.serve();
-        let Some(sent) = client.run(&[&server.url(), protocol, temporality, compression]) else {
-            return;
-        };
-        let client = &sent["client"];
-        for (what, told) in [
-            ("endpoint", server.url().as_str()),
-            ("protocol", protocol),
-            ("temporality", temporality),
-            ("compression", compression),
-        ] {
-            assert_eq!(client[what], told);
-        }
-        let expected = expected(&sent);
-        // Acknowledged is stored: the server runs, and the answers are there.
-        let store = folder.store();
-        Records::stored(&store, &expected.service).assert_same(&expected);
-        let metrics = expected
-            .points
-            .iter()
-            .map(|point| point["metric"].as_str().unwrap());
-        assert_eq!(series(&store, metrics), expected.series());
-        server.stop();
+/// Which is what `opentelemetry-instrument` sends with if it is told nothing.
+#[cfg(feature = "grpc")]
+#[test]
+fn what_the_sdk_for_python_sent_over_grpc_is_stored_field_by_field() {
+    for [temporality, compression] in [["cumulative", "none"], ["delta", "gzip"]] {
+        one_way(Client::Python, ["grpc", temporality, compression]);
     }
+}
+
+fn every_way(client: Client) {
+    for way in WAYS {
+        one_way(client, way);
+    }
+}
+
+fn one_way(client: Client, [protocol, temporality, compression]: [&str; 3]) {
+    let folder = Folder::new();
+    let server = match protocol {
+        "grpc" => folder.serve_with_grpc(),
+        _ => folder.serve(),
+    };
+    let url = match protocol {
+        "grpc" => server.grpc_url(),
+        _ => server.url(),
+    };
+    let Some(sent) = client.run(&[&url, protocol, temporality, compression]) else {
+        return;
+    };
+    let client = &sent["client"];
+    for (what, told) in [
+        ("endpoint", url.as_str()),
+        ("protocol", protocol),
+        ("temporality", temporality),
+        ("compression", compression),
+    ] {
+        assert_eq!(client[what], told);
+    }
+    let expected = expected(&sent);
+    // Acknowledged is stored: the server runs, and the answers are there.
+    let store = folder.store();
+    Records::stored(&store, &expected.service).assert_same(&expected);
+    let metrics = expected
+        .points
+        .iter()
+        .map(|point| point["metric"].as_str().unwrap());
+    assert_eq!(series(&store, metrics), expected.series());
+    server.stop();
 }
 
 /// What is to be stored, which is of every sort that there is.

@@ -51,6 +51,12 @@ impl Folder {
         Serve::start(self.command(&["serve", "--listen", "127.0.0.1:0"]))
     }
 
+    /// The same, with gRPC on another such port.
+    pub(crate) fn serve_with_grpc(&self) -> Serve {
+        let words = ["serve", "--listen", "127.0.0.1:0", "--grpc-listen", "127.0.0.1:0"];
+        Serve::start(self.command(&words))
+    }
+
     /// The same with a file of tokens.
     pub(crate) fn serve_with_tokens(&self, tokens: &str) -> Serve {
         let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
@@ -75,6 +81,8 @@ pub(crate) fn spanscope(words: &[&str]) -> Command {
 pub(crate) struct Serve {
     process: Child,
     address: SocketAddr,
+    /// Where it takes gRPC, if it does.
+    grpc: Option<SocketAddr>,
     /// The first line that it wrote.
     pub(crate) first_line: String,
     rest: Option<JoinHandle<String>>,
@@ -97,10 +105,16 @@ impl Serve {
             .spawn()
             .unwrap();
         let stderr = BufReader::new(process.stderr.take().unwrap());
-        let (first_line, rest) = first_line(stderr);
+        let (greeting, rest) = greeting(stderr);
+        let first_line = greeting.lines().next().unwrap_or_default().to_owned() + "\n";
+        let grpc = greeting
+            .lines()
+            .find_map(|line| line.strip_prefix("  OTLP over gRPC  "))
+            .map(|address| address.parse().unwrap());
         let mut serve = Self {
             process,
             address: ([0, 0, 0, 0], 0).into(),
+            grpc,
             first_line,
             rest: Some(rest),
         };
@@ -118,6 +132,15 @@ impl Serve {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it takes gRPC, which it was told to.
+    pub(crate) fn grpc_url(&self) -> String {
+        format!("http://{}", self.grpc.unwrap())
+    }
+
+    pub(crate) fn takes_grpc(&self) -> bool {
+        self.grpc.is_some()
     }
 
     pub(crate) fn url(&self) -> String {
@@ -176,19 +199,24 @@ impl Drop for Serve {
     }
 }
 
-/// Reads a line with a bound, and the rest on a thread, so that the program never waits for whoever reads.
-fn first_line(mut stderr: BufReader<ChildStderr>) -> (String, JoinHandle<String>) {
+/// Reads what it writes before it serves, with a bound, and on a thread all that it writes after its first line,
+/// so that the program never waits for whoever reads.
+fn greeting(mut stderr: BufReader<ChildStderr>) -> (String, JoinHandle<String>) {
     let (sender, receiver) = mpsc::channel();
     let rest = std::thread::spawn(move || {
-        let mut line = String::new();
-        stderr.read_line(&mut line).unwrap();
-        sender.send(line).unwrap();
-        let mut rest = String::new();
+        let mut greeting = String::new();
+        // To its last line, or to the end of a program that does not get so far.
+        while stderr.read_line(&mut greeting).unwrap() > 0 && !greeting.ends_with("end with Ctrl-C\n") {}
+        let mut rest = match greeting.split_once('\n') {
+            Some((_, rest)) => rest.to_owned(),
+            None => String::new(),
+        };
+        sender.send(greeting).unwrap();
         stderr.read_to_string(&mut rest).unwrap();
         rest
     });
-    let line = receiver.recv_timeout(PATIENCE).unwrap();
-    (line, rest)
+    let greeting = receiver.recv_timeout(PATIENCE).unwrap();
+    (greeting, rest)
 }
 
 /// A request by hand, for servers that may be gone.

@@ -3,6 +3,8 @@
 
 mod bounds;
 mod ending;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod http;
 mod limits;
 mod local;

@@ -137,7 +137,6 @@ fn what_is_no_http_is_hung_up_on() {
         &b"hello\r\n\r\n"[..],
         b"\0\0\0\0\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", // how TLS begins
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"GET /health\r\n\r\n",
         b"GET /health HTTP/9.9\r\n\r\n",
         b"GET  /health HTTP/1.1\r\nHost: localhost\r\n\r\n",

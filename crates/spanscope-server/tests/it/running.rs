@@ -30,6 +30,9 @@ pub(crate) fn tenant(name: &str) -> Tenant {
 /// A server on a thread of its own.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
+    /// Where it takes gRPC.
+    #[cfg(feature = "grpc")]
+    pub(crate) grpc: SocketAddr,
     end: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<bool>>,
 }
@@ -64,14 +67,23 @@ impl Running {
                 .build()
                 .unwrap();
             runtime.block_on(async {
-                let server = server().bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
-                says.send(server.address()).unwrap();
+                let any_port = "127.0.0.1:0".parse().unwrap();
+                #[cfg_attr(not(feature = "grpc"), expect(unused_mut, reason = "of one protocol"))]
+                let mut server = server().bind(any_port).await.unwrap();
+                #[cfg(feature = "grpc")]
+                let addresses = [server.address(), server.listen_grpc(any_port).await.unwrap()];
+                #[cfg(not(feature = "grpc"))]
+                let addresses = [server.address()];
+                says.send(addresses).unwrap();
                 let ends = async { drop(ends.await) };
                 server.run(ends).await
             })
         });
+        let addresses = address.recv().unwrap();
         Self {
-            address: address.recv().unwrap(),
+            address: addresses[0],
+            #[cfg(feature = "grpc")]
+            grpc: addresses[1],
             end: Some(end),
             thread: Some(thread),
         }

@@ -1,0 +1,171 @@
+//! OTLP over gRPC: the three `Export` calls, on the intake that OTLP over HTTP has.
+//!
+//! A call is one message behind five bytes, so it needs no framework: tonic would read and decode a
+//! message before its memory could be counted, and would be a second path beside `receive`. What this
+//! module has of its own are the frame and the answer; HTTP/2 is hyper's.
+//!
+//! Any failure that another layer answers for HTTP, such as a token that is missing, becomes a status of
+//! gRPC in [`translated`].
+
+mod answer;
+mod http_2;
+mod ports;
+#[cfg(test)]
+mod tests;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode, Version};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+
+use self::answer::{failed, succeeded};
+pub(crate) use self::http_2::speaks_http_2;
+pub(crate) use self::ports::Ports;
+use crate::answer::ApiError;
+use crate::caller::ScopedStore;
+use crate::otlp::{Encoding, Signal};
+use crate::receive::{Receiver, SentBody, count, read, store_body, stored_in};
+
+/// The bytes before a message: whether it is compressed, and its length.
+const FRAME: usize = 5;
+
+/// The calls, each under its service's path.
+pub(crate) fn routes() -> Router<Receiver> {
+    let mut routes = Router::new();
+    for signal in Signal::ALL {
+        let handler = async move |State(receiver): State<Receiver>, store: ScopedStore, request: Request| {
+            receive(signal, &receiver, store, request).await
+        };
+        routes = routes.route(path(signal), post(handler));
+    }
+    routes.method_not_allowed_fallback(async || ApiError::method_not_allowed())
+}
+
+/// Answers requests of gRPC in gRPC, whichever layer of the router answers.
+pub(crate) fn translated(router: Router) -> Router {
+    router.layer(from_fn(async |request: Request, next: Next| {
+        let is_call = is_call(&request);
+        let mut response = next.run(request).await;
+        match response.extensions_mut().remove::<ApiError>() {
+            Some(error) if is_call => failed(&error),
+            _ => response,
+        }
+    }))
+}
+
+/// Whether a request is a call of gRPC, or of HTTP/1 an attempt at one of the calls that are known here.
+fn is_call(request: &Request) -> bool {
+    let is_possible = request.version() == Version::HTTP_2
+        || Signal::ALL
+            .into_iter()
+            .any(|signal| path(signal) == request.uri().path());
+    is_possible && is_grpc(request.headers())
+}
+
+/// Whether a body is called one of gRPC. Its variant for browsers, `application/grpc-web`, is not.
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let kind = kind
+        .and_then(|kind| kind.split(';').next())
+        .unwrap_or_default()
+        .trim();
+    ["application/grpc", "application/grpc+proto"]
+        .iter()
+        .any(|name| kind.eq_ignore_ascii_case(name))
+}
+
+/// Refuses what is sent under the path of a call and is none.
+fn no_call() -> ApiError {
+    ApiError::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media_type",
+        "this path takes calls of gRPC",
+        "send OTLP over HTTP to /v1/traces, /v1/metrics or /v1/logs",
+    )
+}
+
+const fn path(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+        Signal::Metrics => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+        Signal::Logs => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+    }
+}
+
+async fn receive(signal: Signal, receiver: &Receiver, store: ScopedStore, request: Request) -> Response {
+    if !is_grpc(request.headers()) {
+        return no_call().into_response();
+    }
+    match receive_call(signal, receiver, store, request).await {
+        Ok(message) => succeeded(&message),
+        Err(error) => {
+            count(signal, "refused", 1);
+            failed(&error)
+        }
+    }
+}
+
+async fn receive_call(
+    signal: Signal,
+    receiver: &Receiver,
+    store: ScopedStore,
+    request: Request,
+) -> Result<Vec<u8>, ApiError> {
+    let packs = packs(request.headers())?;
+    let stored_in = stored_in(request.headers());
+    let (bytes, memory) = read(receiver, request.into_body(), None, FRAME).await?;
+    let (is_packed, bytes) = message(bytes)?;
+    if is_packed && !packs {
+        return Err(ApiError::invalid(
+            "the message says that it is compressed, and there is no header `grpc-encoding`",
+        ));
+    }
+    let body = SentBody {
+        bytes,
+        memory,
+        encoding: Encoding::Protobuf,
+        is_packed,
+        stored_in,
+    };
+    store_body(signal, receiver, store, body).await
+}
+
+/// Whether messages may be compressed, with gzip.
+fn packs(headers: &HeaderMap) -> Result<bool, ApiError> {
+    match headers.get("grpc-encoding").map(|name| name.as_bytes()) {
+        None => Ok(false),
+        Some(name) if name.eq_ignore_ascii_case(b"identity") => Ok(false),
+        Some(name) if name.eq_ignore_ascii_case(b"gzip") => Ok(true),
+        Some(name) => Err(ApiError::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_encoding",
+            format!(
+                "messages compressed with {} can't be read",
+                String::from_utf8_lossy(name)
+            ),
+            "set OTEL_EXPORTER_OTLP_COMPRESSION to gzip or none",
+        )),
+    }
+}
+
+/// The one message of a call, and whether it is compressed.
+fn message(mut bytes: Bytes) -> Result<(bool, Bytes), ApiError> {
+    let wrong = |message| Err(ApiError::invalid(message));
+    let Some((&[flag, ref length @ ..], rest)) = bytes.split_first_chunk::<FRAME>() else {
+        return wrong("the call ended before its message");
+    };
+    let length = u32::from_be_bytes(*length) as usize;
+    if rest.len() != length {
+        return wrong("the call does not hold exactly one message of the length that is written before it");
+    }
+    let is_packed = match flag {
+        0 => false,
+        1 => true,
+        _ => return wrong("the message has a flag other than 0 (plain) and 1 (compressed) before it"),
+    };
+    Ok((is_packed, bytes.split_off(FRAME)))
+}
