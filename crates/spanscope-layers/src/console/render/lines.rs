@@ -57,7 +57,7 @@ impl Lines {
 
     pub(super) fn write(&mut self, options: &RenderOptions, entry: &Entry<'_>, out: &mut String) {
         let hang = TEXT_COLUMN + self.write_head(options, entry);
-        let mut failure = None;
+        let failure = Failure::of(entry);
         match entry.kind {
             EntryKind::Event {
                 message,
@@ -70,11 +70,13 @@ impl Lines {
                         .push_cut(entry.span_name, options.max_value_chars, Ink::Dim);
                     self.canvas.push(": ", Ink::Dim);
                 }
-                self.write_message(options, message, (markup, keeps_lines), hang);
-                failure = Failure::of(entry.fields);
+                let first = failure.as_ref().filter(|_| !keeps_lines);
+                match first.and_then(|failure| failure.first_line_of(message)) {
+                    Some(line) => self.canvas.push_highlighted(&line),
+                    None => self.write_message(options, message, (markup, keeps_lines), hang),
+                }
                 for (key, value) in entry.fields.iter().copied() {
-                    let is_shown_below = failure.as_ref().is_some_and(|failure| failure.shows(key, value));
-                    if !is_internal(key) && !is_shown_below {
+                    if !is_internal(key) && !shows(failure.as_ref(), key, value) {
                         self.write_field(options, key, value);
                     }
                 }
@@ -82,11 +84,11 @@ impl Lines {
             EntryKind::SpanStart { name } => {
                 self.canvas.push("[START] ", Ink::Bracket);
                 self.canvas.push_cut(name, options.max_value_chars, Ink::Name);
-                self.write_attributes(options, entry, hang);
+                self.write_attributes(options, entry, failure.as_ref(), hang);
             }
             EntryKind::SpanEnd { .. } => {
-                self.write_end(options, &entry.kind);
-                self.write_attributes(options, entry, hang);
+                self.write_end(options, &entry.kind, failure.as_ref());
+                self.write_attributes(options, entry, failure.as_ref(), hang);
             }
             EntryKind::HeldBack {
                 lines,
@@ -195,7 +197,7 @@ impl Lines {
         }
     }
 
-    fn write_end(&mut self, options: &RenderOptions, kind: &EntryKind<'_>) {
+    fn write_end(&mut self, options: &RenderOptions, kind: &EntryKind<'_>, failure: Option<&Failure<'_>>) {
         let EntryKind::SpanEnd {
             name,
             total,
@@ -233,12 +235,31 @@ impl Lines {
             canvas.push(" [ERROR]", Ink::Error);
             if let Some(reason) = reason.filter(|reason| !reason.is_empty()) {
                 canvas.push(" ", Ink::Plain);
+                let first = failure.and_then(|failure| failure.first_line_of(reason));
+                let reason = first.as_deref().unwrap_or(reason);
                 canvas.push_cut(reason, options.max_value_chars, Ink::Reason);
             }
         }
     }
 
-    fn write_attributes(&mut self, options: &RenderOptions, entry: &Entry<'_>, hang: usize) {
+    /// Writes the attributes of a span, but for those that the box of its failure shows.
+    fn write_attributes(
+        &mut self,
+        options: &RenderOptions,
+        entry: &Entry<'_>,
+        failure: Option<&Failure<'_>>,
+        hang: usize,
+    ) {
+        let left: Vec<_>;
+        let mut entry = *entry;
+        if failure.is_some() {
+            let fields = entry.fields.iter().copied();
+            left = fields
+                .filter(|(key, value)| !shows(failure, key, *value))
+                .collect();
+            entry.fields = &left;
+        }
+        let entry = &entry;
         match options.attributes {
             AttributeLayout::Inline => self.write_attributes_inline(options, entry, hang),
             AttributeLayout::Below => self.write_attributes_below(options, entry, hang),
@@ -320,6 +341,10 @@ impl Lines {
             }
         }
     }
+}
+
+fn shows(failure: Option<&Failure<'_>>, key: &str, value: spanscope_core::capture::RawValue<'_>) -> bool {
+    failure.is_some_and(|failure| failure.shows(key, value))
 }
 
 /// Keys that begin so are for programs, not for people.

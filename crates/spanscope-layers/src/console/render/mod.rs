@@ -16,6 +16,7 @@
 
 mod canvas;
 mod entry;
+mod error_text;
 mod failure;
 mod highlight;
 mod json;
