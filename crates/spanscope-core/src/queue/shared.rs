@@ -136,7 +136,8 @@ impl Queue {
 
     /// Whether the queue belongs to a process that this one was forked from.
     #[inline]
-    pub(super) fn is_inherited(&self) -> bool {
+    #[must_use]
+    pub fn is_inherited(&self) -> bool {
         self.shared.generation != spanscope_process::generation()
     }
 

@@ -8,11 +8,11 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use spanscope_model::Severity;
 
-use super::layer::{ConsoleGuard, ConsoleHandle, ConsoleLayer, LayerCore, LogFileLayer};
+use super::layer::{ConsoleGuard, ConsoleHandle, ConsoleLayer, LayerCore, LogFileLayer, Synchronous};
 use super::limit::RateLimit;
 use super::render::{Color, ContentPolicy, Format, RenderOptions, Renderer};
 use super::sink::{AppendFile, Sink, Torn};
-use super::style::markup_from_env;
+use super::style::{markup_from_env, sync_from_env};
 use super::writer::{Notices, Writer};
 use super::{
     ColorChoice, ConsoleStyle, DEFAULT_QUEUE_BYTES, DEFAULT_SHUTDOWN_TIMEOUT, SpanDisplay, terminal,
@@ -80,6 +80,7 @@ impl Settings {
         options: RenderOptions,
         width: Option<fn() -> Option<usize>>,
         notices: Vec<String>,
+        is_synchronous: bool,
     ) -> io::Result<(LayerCore, ConsoleGuard)> {
         let queue = Queue::new(self.queue_bytes, OverflowPolicy::Drop);
         let control = Arc::new(WorkerHandle::default());
@@ -106,12 +107,13 @@ impl Settings {
                 slow,
                 limit,
             }
-            .spawn()
+            .spawn(is_synchronous)
         };
-        start(sink, &queue, &control)?;
+        let work = start(sink, &queue, &control)?;
         let restart: Restart = Arc::new(move |queue, control| {
             let again = again.as_ref().ok_or("its writer belongs to the parent process")?;
-            start(again(), queue, control).map_err(|error| error.to_string())
+            let started = start(again(), queue, control);
+            started.map(drop).map_err(|error| error.to_string())
         });
         queue.on_fork(name, restart);
         let front = LayerCore {
@@ -119,6 +121,10 @@ impl Settings {
             queue: queue.clone(),
             shows_spans: self.spans.shows_spans(),
             is_off: self.is_off,
+            synchronous: is_synchronous.then(|| Synchronous {
+                work,
+                control: Arc::clone(&control),
+            }),
         };
         let handle = ConsoleHandle {
             queue,
@@ -227,7 +233,8 @@ pub struct ConsoleLayerBuilder {
     width: Option<usize>,
     color: ColorChoice,
     depth: Color,
-    writer: Option<Box<dyn io::Write + Send>>,
+    is_synchronous: bool,
+    sink: Option<Sink>,
     notices: Vec<String>,
 }
 
@@ -239,7 +246,8 @@ impl ConsoleLayerBuilder {
             width: None,
             color: ColorChoice::default(),
             depth: Color::Ansi16,
-            writer: None,
+            is_synchronous: false,
+            sink: None,
             notices: Vec::new(),
         }
     }
@@ -264,8 +272,9 @@ impl ConsoleLayerBuilder {
         self
     }
 
-    /// Reads `SPANSCOPE_CONSOLE`, `SPANSCOPE_CONSOLE_MARKUP` and the variables of [`terminal_env`](Self::terminal_env). What no variable sets stays as
-    /// it was; an invalid value changes nothing, and the console's first lines report it.
+    /// Reads `SPANSCOPE_CONSOLE`, `SPANSCOPE_CONSOLE_MARKUP`, `SPANSCOPE_CONSOLE_SYNC` and the variables of
+    /// [`terminal_env`](Self::terminal_env). What no variable sets stays as it was; an invalid value changes nothing, and
+    /// the console's first lines report it.
     pub fn env(mut self) -> Self {
         match ConsoleStyle::try_from_env() {
             Ok(Some(style)) => self = self.style(style),
@@ -274,6 +283,10 @@ impl ConsoleLayerBuilder {
         }
         match markup_from_env() {
             Ok(markup) => self.settings.reads_markup = markup.unwrap_or(self.settings.reads_markup),
+            Err(error) => self.notices.push(error.to_string()),
+        }
+        match sync_from_env() {
+            Ok(sync) => self.is_synchronous = sync.unwrap_or(self.is_synchronous),
             Err(error) => self.notices.push(error.to_string()),
         }
         self.terminal_env()
@@ -295,9 +308,41 @@ impl ConsoleLayerBuilder {
         self
     }
 
-    /// Writes there instead of to stderr. Each call of `write` gets whole lines.
+    /// Whether the thread that records a line writes it, before the record's macro returns. Default: `false`, a separate
+    /// thread writes.
+    ///
+    /// The lines then stand in order with what the program prints by `println!` and `eprintln!`. It costs a caller the time
+    /// of rendering and writing, some 10 µs a line, and callers wait for each other and for a terminal or pipe that takes
+    /// no more, as those of `println!` do. In the child of a fork the separate thread writes, and the caller waits for it
+    /// for a second at most.
+    pub fn synchronous(mut self, is_synchronous: bool) -> Self {
+        self.is_synchronous = is_synchronous;
+        self
+    }
+
+    /// Writes there instead of to stderr. Each call of `write` gets whole lines. What the writer itself records is not
+    /// shown.
     pub fn writer(mut self, writer: impl io::Write + Send + 'static) -> Self {
-        self.writer = Some(Box::new(writer));
+        self.sink = Some(Sink::Writer(Box::new(writer), Torn::default()));
+        self
+    }
+
+    /// Prints to stdout, [synchronously](Self::synchronous), in the way that `cargo test` captures: the lines of a test are
+    /// shown where it fails. A line belongs to the test on whose thread it is recorded, or that has started this thread.
+    ///
+    /// ```
+    /// use spanscope_layers::ConsoleLayer;
+    /// use tracing_subscriber::prelude::*;
+    ///
+    /// // In a test:
+    /// let (layer, _guard) = ConsoleLayer::builder().test_writer().build()?;
+    /// let _recording = tracing_subscriber::registry().with(layer).set_default();
+    /// tracing::info!("shown where the test fails");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn test_writer(mut self) -> Self {
+        self.sink = Some(Sink::Printed);
+        self.is_synchronous = true;
         self
     }
 
@@ -306,7 +351,7 @@ impl ConsoleLayerBuilder {
     /// # Errors
     /// The thread could not be started.
     pub fn build(self) -> io::Result<(ConsoleLayer, ConsoleGuard)> {
-        let on_terminal = self.writer.is_none() && terminal::is_terminal();
+        let on_terminal = self.sink.is_none() && terminal::is_terminal();
         let color = match self.color {
             ColorChoice::Always => self.depth,
             ColorChoice::Auto if on_terminal => self.depth,
@@ -318,13 +363,15 @@ impl ConsoleLayerBuilder {
         }
         let follow =
             (self.width.is_none() && on_terminal).then_some(terminal::width as fn() -> Option<usize>);
-        let sink = match self.writer {
-            Some(writer) => Sink::Writer(writer, Torn::default()),
-            None => Sink::Stderr(Torn::default()),
-        };
-        let (front, guard) = self
-            .settings
-            .start("spanscope-console", sink, options, follow, self.notices)?;
+        let sink = self.sink.unwrap_or(Sink::Stderr(Torn::default()));
+        let (front, guard) = self.settings.start(
+            "spanscope-console",
+            sink,
+            options,
+            follow,
+            self.notices,
+            self.is_synchronous,
+        )?;
         Ok((ConsoleLayer { front }, guard))
     }
 }
@@ -353,9 +400,9 @@ impl LogFileLayerBuilder {
     pub fn open(self, path: impl Into<PathBuf>) -> io::Result<(LogFileLayer, ConsoleGuard)> {
         let options = self.settings.render_options().date(true).width(NEVER_WRAPPED);
         let sink = Sink::File(AppendFile::new(path.into()));
-        let (front, guard) = self
-            .settings
-            .start("spanscope-log-file", sink, options, None, Vec::new())?;
+        let (front, guard) =
+            self.settings
+                .start("spanscope-log-file", sink, options, None, Vec::new(), false)?;
         Ok((LogFileLayer { front }, guard))
     }
 }

@@ -5,15 +5,18 @@ use std::time::{Duration, Instant};
 
 use spanscope_model::Severity;
 use tracing_core::span::{Attributes, Id, Record};
-use tracing_core::{Dispatch, Event, Subscriber};
+use tracing_core::{Dispatch, Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::builder::{ConsoleLayerBuilder, LogFileLayerBuilder};
-use super::writer::Notices;
-use spanscope_core::capture::{Capture, SpanRecord, is_suppressed};
+use super::writer::{Notices, Work};
+use spanscope_core::capture::{Capture, SpanRecord, SpanStarted, is_suppressed};
 use spanscope_core::queue::{FlushTimeout, LayerStats, Queue, WorkerHandle};
+
+/// How long a record of a synchronous console may take in the child of a fork, where the thread writes.
+const FLUSH_IN_CHILD: Duration = Duration::from_secs(1);
 
 /// What both layers do with what `tracing` tells them.
 #[derive(Debug)]
@@ -24,12 +27,22 @@ pub(super) struct LayerCore {
     pub(super) shows_spans: bool,
     /// Nothing is captured and nothing shown.
     pub(super) is_off: bool,
+    /// The caller writes.
+    pub(super) synchronous: Option<Synchronous>,
+}
+
+/// What the callers of a synchronous console write with.
+#[derive(Debug)]
+pub(super) struct Synchronous {
+    pub(super) work: Work,
+    pub(super) control: Arc<WorkerHandle>,
 }
 
 /// Shows spans and events on stderr, as Python's rich shows log lines.
 ///
 /// The calling thread encodes fields and pushes them to a queue; a thread renders and writes. The caller never waits:
 /// when stderr takes no more, lines are dropped, counted in [`ConsoleGuard::stats`], and said as soon as it goes on.
+/// [`ConsoleLayerBuilder::synchronous`] has the calling thread write instead.
 ///
 /// ```
 /// use spanscope_layers::ConsoleLayer;
@@ -172,8 +185,8 @@ impl LayerCore {
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
         if self.shows_spans {
-            let tell = |start: spanscope_core::capture::SpanStarted<'_>| self.queue.push_start(&start);
-            self.capture.count_enter(id, context, tell);
+            self.capture
+                .count_enter(id, context, |start| self.push_start(&start));
         }
         self.capture.on_enter(id);
     }
@@ -193,12 +206,16 @@ impl LayerCore {
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
         if self.shows_spans {
-            let tell = |start: spanscope_core::capture::SpanStarted<'_>| self.queue.push_start(&start);
-            self.capture.before_event(event, context, tell);
+            self.capture
+                .before_event(event, context, |start| self.push_start(&start));
         }
         self.capture.on_event(event, context, |ids, time, fields| {
-            self.queue.push_event(ids, event.metadata(), time, fields);
+            self.push(|| self.queue.push_event(ids, event.metadata(), time, fields));
         });
+        // It may be the last line of the program.
+        if *event.metadata().level() == Level::ERROR && self.synchronous.is_none() {
+            self.queue.wake();
+        }
     }
 
     fn on_close<S>(&self, id: &Id, context: &Context<'_, S>)
@@ -208,13 +225,33 @@ impl LayerCore {
         if !self.shows_spans {
             return;
         }
-        let tell = |start: spanscope_core::capture::SpanStarted<'_>| self.queue.push_start(&start);
-        self.capture.before_close(id, context, tell);
+        self.capture
+            .before_close(id, context, |start| self.push_start(&start));
         let push = |record: &SpanRecord, parent, failed, end| {
-            self.queue.try_push_span(id, record, parent, failed, end)
+            self.push(|| self.queue.try_push_span(id, record, parent, failed, end))
         };
         self.capture
             .on_close(id, context, push, || self.queue.wait_for_room());
+    }
+
+    fn push_start(&self, start: &SpanStarted<'_>) {
+        self.push(|| self.queue.push_start(start));
+    }
+
+    /// Pushes a record; a synchronous console has it written when this returns.
+    fn push<T>(&self, push: impl FnOnce() -> T) -> T {
+        match &self.synchronous {
+            None => push(),
+            // A marked thread may be within the writer; after the end there is none.
+            Some(_) if is_suppressed() || self.queue.is_closed() => push(),
+            // The lock may be held by a thread that this process does not have.
+            Some(synchronous) if self.queue.is_inherited() => {
+                let pushed = push();
+                let _ = synchronous.control.flush(&self.queue, FLUSH_IN_CHILD);
+                pushed
+            }
+            Some(synchronous) => synchronous.work.push(push),
+        }
     }
 }
 
@@ -318,5 +355,36 @@ impl ConsoleGuard {
 impl Drop for ConsoleGuard {
     fn drop(&mut self) {
         self.shutdown();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use std::io;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::*;
+
+    #[test]
+    fn an_error_wakes_the_writer_and_other_events_do_not() {
+        let wakes = Arc::new(AtomicUsize::new(0));
+        let (layer, guard) = ConsoleLayer::builder().writer(io::sink()).build().unwrap();
+        let counter = Arc::clone(&wakes);
+        layer.front.queue.on_wake(move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+        });
+        let subscriber = tracing_subscriber::registry().with(layer);
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!("gathered");
+            tracing::warn!("gathered");
+            assert_eq!(wakes.load(Ordering::Relaxed), 0);
+            tracing::error!("the last line, maybe");
+            assert_eq!(wakes.load(Ordering::Relaxed), 1);
+        });
+        assert!(guard.shutdown());
     }
 }

@@ -29,7 +29,10 @@ use render::AttributeLayout;
 pub use builder::{ConsoleLayerBuilder, LogFileLayerBuilder};
 pub use layer::{ConsoleGuard, ConsoleHandle, ConsoleLayer, LogFileLayer};
 pub use limit::RateLimit;
-pub use style::{ConsoleStyle, MARKUP_VARIABLE, STYLE_VARIABLE, VariableError, markup_from_env};
+pub use style::{
+    ConsoleStyle, MARKUP_VARIABLE, STYLE_VARIABLE, SYNC_VARIABLE, VariableError, markup_from_env,
+    sync_from_env,
+};
 pub use terminal::{COLOR_VARIABLES, ColorChoice, WIDTH_VARIABLE};
 
 /// Lines that may wait for the terminal or the file, in bytes of records: about 40,000.

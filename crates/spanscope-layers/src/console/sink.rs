@@ -1,12 +1,15 @@
 //! Where rendered lines go: stderr, a file that others may append to as well, or a writer of the user's.
 //!
-//! Only a thread of ours writes here, never a caller: each of these may block for as long as its receiver likes.
+//! Only a thread of ours writes here, and the callers of a synchronous console: each of these may block for as long as its
+//! receiver likes.
 //!
 //! The file is shared by lines. Each `write(2)` in append mode carries whole lines, and the kernel puts them behind
 //! whatever others have appended, so that several processes need no lock (a local file system is meant; NFS doesn't
 //! promise this). The file is never kept open against somebody who wants it away: before each batch one `stat` asks
 //! whether the path still leads to the open file, which covers rotation by renaming and by removing; rotation by
 //! truncating needs nothing but the append mode.
+
+mod printed;
 
 use std::fmt;
 use std::fs::{File, Metadata, OpenOptions};
@@ -30,6 +33,8 @@ pub(crate) enum Sink {
     Stderr(Torn),
     /// A file in append mode.
     File(AppendFile),
+    /// Stdout by `print!`, which `cargo test` captures.
+    Printed,
     /// What the user gave. It is flushed after each batch; if it panics, that is an error of this batch.
     Writer(Box<dyn Write + Send>, Torn),
 }
@@ -49,6 +54,7 @@ impl Sink {
             // The lock keeps `eprintln!` of other threads out of the middle of an entry.
             Self::Stderr(torn) => write_stream(&mut std::io::stderr().lock(), text.as_bytes(), torn),
             Self::File(file) => file.write_lines(text, Instant::now()),
+            Self::Printed => printed::write(text),
             Self::Writer(writer, torn) => {
                 catch_unwind(AssertUnwindSafe(|| write_stream(writer, text.as_bytes(), torn)))
                     .unwrap_or_else(|_| Err(Error::other("the writer panicked")))
@@ -64,7 +70,17 @@ impl Sink {
                 let path = file.path.clone();
                 Some(Box::new(move || Self::File(AppendFile::new(path.clone()))))
             }
+            Self::Printed => Some(Box::new(|| Self::Printed)),
             Self::Writer(..) => None,
+        }
+    }
+
+    /// The stream of the process that it writes to.
+    pub(crate) fn stream(&self) -> Option<Stream> {
+        match self {
+            Self::Stderr(_) => Some(Stream::Stderr),
+            Self::Printed => Some(Stream::Stdout),
+            Self::File(_) | Self::Writer(..) => None,
         }
     }
 
@@ -79,7 +95,30 @@ impl fmt::Display for Sink {
         match self {
             Self::Stderr(_) => f.write_str("stderr"),
             Self::File(file) => file.path.display().fmt(f),
+            Self::Printed => f.write_str("stdout"),
             Self::Writer(..) => f.write_str("the writer"),
+        }
+    }
+}
+
+/// A stream of the process, whose lock a thread may take again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Stream {
+    Stdout,
+    Stderr,
+}
+
+/// Holds a stream.
+pub(crate) enum Held {
+    Stdout(#[expect(dead_code, reason = "held, not used")] std::io::StdoutLock<'static>),
+    Stderr(#[expect(dead_code, reason = "held, not used")] std::io::StderrLock<'static>),
+}
+
+impl Stream {
+    pub(crate) fn lock(self) -> Held {
+        match self {
+            Self::Stdout => Held::Stdout(std::io::stdout().lock()),
+            Self::Stderr => Held::Stderr(std::io::stderr().lock()),
         }
     }
 }

@@ -14,6 +14,9 @@ pub const STYLE_VARIABLE: &str = "SPANSCOPE_CONSOLE";
 /// The variable that has the console read markup in the application's messages.
 pub const MARKUP_VARIABLE: &str = "SPANSCOPE_CONSOLE_MARKUP";
 
+/// The variable that has the calling thread write the console's lines.
+pub const SYNC_VARIABLE: &str = "SPANSCOPE_CONSOLE_SYNC";
+
 /// What the console shows, in one word: what `SPANSCOPE_CONSOLE` and a file of settings name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -144,6 +147,15 @@ impl std::error::Error for VariableError {}
 /// The variable has another value than `1`, `true`, `0` or `false`.
 pub fn markup_from_env() -> Result<Option<bool>, VariableError> {
     flag(MARKUP_VARIABLE)
+}
+
+/// Reads `SPANSCOPE_CONSOLE_SYNC`: whether the calling thread writes the console's lines, see
+/// [`ConsoleLayerBuilder::synchronous`](super::ConsoleLayerBuilder::synchronous). `None` where it is not set or blank.
+///
+/// # Errors
+/// The variable has another value than `1`, `true`, `0` or `false`.
+pub fn sync_from_env() -> Result<Option<bool>, VariableError> {
+    flag(SYNC_VARIABLE)
 }
 
 fn flag(name: &'static str) -> Result<Option<bool>, VariableError> {

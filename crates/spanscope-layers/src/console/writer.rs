@@ -3,8 +3,11 @@
 //! It sleeps until something comes, gathers for a few milliseconds, brings what all threads pushed into the order of
 //! its times, renders it and writes it in whole lines. A terminal or pipe that does not take more holds up this thread
 //! alone: the queue then fills and drops, and how many lines were lost is said as soon as it goes on.
+//!
+//! A synchronous console has the same thread, for what comes without a record, and its callers write as well. A caller
+//! pushes its record and writes it under one lock, so that it never writes the record of another thread.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use spanscope_model::Severity;
@@ -13,10 +16,10 @@ use super::SpanDisplay;
 use super::limit::{Limiter, RateLimit};
 use super::page::{OpenSpans, Page};
 use super::render::Renderer;
-use super::sink::Sink;
+use super::sink::{Sink, Stream};
 use super::tree::Trees;
 use crate::filter::Categories;
-use spanscope_core::capture::{CallsiteCache, CallsiteInfo, Clock, Decoder, Ticks};
+use spanscope_core::capture::{CallsiteCache, CallsiteInfo, Clock, Decoder, Ticks, suppress};
 use spanscope_core::queue::{Chunk, ControlRequest, Queue, QueuedRecord, WorkerHandle, log_to_stderr};
 use spanscope_core::sync::lock;
 use spanscope_core::threads;
@@ -67,11 +70,13 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread.
-    pub(super) fn spawn(self) -> std::io::Result<()> {
-        threads::spawn(self.name, move || {
-            let (control, queue) = (Arc::clone(&self.control), self.queue.clone());
-            let mut work = Loop {
+    /// Starts the thread. Returns what callers write with.
+    pub(super) fn spawn(self, is_synchronous: bool) -> std::io::Result<Work> {
+        let name = self.name;
+        let (control, queue) = (Arc::clone(&self.control), self.queue.clone());
+        let work = Work {
+            stream: is_synchronous.then(|| self.sink.stream()).flatten(),
+            work: Arc::new(Mutex::new(Loop {
                 page: Page {
                     renderer: self.renderer,
                     callsites: self.callsites,
@@ -97,10 +102,56 @@ impl Writer {
                 held: Vec::new(),
                 lost: (0, 0),
                 said_error: None,
-            };
-            control.run(&queue, self.name, || work.run());
+            })),
+        };
+        let of_callers = work.clone();
+        threads::spawn(name, move || {
+            control.run(&queue, name, || work.run(&queue, &control));
         })?;
-        Ok(())
+        Ok(of_callers)
+    }
+}
+
+/// What writes, for the thread and for the callers of a synchronous console.
+#[derive(Clone)]
+pub(super) struct Work {
+    /// Of the process, which is locked before the work: a caller may hold it already, while it formats what it prints.
+    stream: Option<Stream>,
+    work: Arc<Mutex<Loop>>,
+}
+
+impl std::fmt::Debug for Work {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Work")
+            .field("stream", &self.stream)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Work {
+    fn run(&self, queue: &Queue, control: &WorkerHandle) {
+        loop {
+            let rest = lock(&self.work).rest();
+            queue.sleep(rest, GATHER);
+            let wanted = control.wanted();
+            let _stream = self.stream.map(Stream::lock);
+            if lock(&self.work).take_turn(wanted) {
+                return;
+            }
+        }
+    }
+
+    /// Pushes a record and writes it, on the calling thread.
+    pub(super) fn push<T>(&self, push: impl FnOnce() -> T) -> T {
+        let _stream = self.stream.map(Stream::lock);
+        let mut work: MutexGuard<'_, Loop> = lock(&self.work);
+        let pushed = push();
+        // What the writer of the program records is not for itself.
+        let _quiet = suppress();
+        work.drain();
+        work.prepare();
+        work.write_batch(Some(Clock::global().now()));
+        pushed
     }
 }
 
@@ -125,30 +176,36 @@ struct Loop {
 }
 
 impl Loop {
-    fn run(&mut self) {
-        loop {
-            let rest = if self.held.is_empty() {
-                self.page.rest()
-            } else {
-                Duration::ZERO
-            };
-            self.queue.sleep(rest, GATHER);
-            let wanted = self.control.wanted();
-            // Threads are collected one after another: what one pushes after its turn may come before what is collected of
-            // the next, so only what was made before all turns is in order.
-            let until = Clock::global().now();
-            self.drain();
-            if let Some(width) = self.width.and_then(|ask| ask()) {
-                self.page.renderer.set_width(width);
-            }
-            self.page.clock = Clock::global().anchored();
-            let all = wanted.stop || !self.control.is_flushed(wanted.flush);
-            let written = self.write_batch((!all).then_some(until));
-            self.control.flushed(wanted.flush);
-            if wanted.stop {
-                return self.end(wanted, written);
-            }
+    /// How long the thread may sleep.
+    fn rest(&self) -> Duration {
+        if self.held.is_empty() {
+            self.page.rest()
+        } else {
+            Duration::ZERO
         }
+    }
+
+    /// Writes what there is. Tells whether the thread has ended.
+    fn take_turn(&mut self, wanted: ControlRequest) -> bool {
+        // Threads are collected one after another: what one pushes after its turn may come before what is collected of
+        // the next, so only what was made before all turns is in order.
+        let until = Clock::global().now();
+        self.drain();
+        self.prepare();
+        let all = wanted.stop || !self.control.is_flushed(wanted.flush);
+        let written = self.write_batch((!all).then_some(until));
+        self.control.flushed(wanted.flush);
+        if wanted.stop {
+            self.end(wanted, written);
+        }
+        wanted.stop
+    }
+
+    fn prepare(&mut self) {
+        if let Some(width) = self.width.and_then(|ask| ask()) {
+            self.page.renderer.set_width(width);
+        }
+        self.page.clock = Clock::global().anchored();
     }
 
     fn drain(&mut self) {
