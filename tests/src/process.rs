@@ -13,6 +13,11 @@ pub fn send_signal(child: &Child, signal: Signal) {
     kill_process(pid, signal).unwrap();
 }
 
+/// Sends a signal to this process. SIGKILL does not return.
+pub fn send_signal_to_self(signal: Signal) {
+    kill_process(rustix::process::getpid(), signal).unwrap();
+}
+
 /// Waits until the program has ended by itself; panics after [`PATIENCE`](crate::PATIENCE).
 pub fn end_of(child: &mut Child, what: &str) -> ExitStatus {
     crate::wait_for(&format!("the end of {what}"), || child.try_wait().unwrap())

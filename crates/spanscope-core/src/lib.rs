@@ -2,6 +2,7 @@
 //!
 //! - [`capture`]: a `tracing` span or event becomes one record, whatever number of our layers is on
 //!   the subscriber; [`SpanExt`] adds to spans what `tracing` alone can't.
+//!   [`LogBridge`] brings records of the `log` crate in, with their key-values.
 //! - [`queue`]: carries the records from the calling threads to the thread of a sink.
 //! - [`metrics`]: what a measurement is, and what takes it.
 //! - [`tail`]: which traces a sink keeps once they are over.
@@ -22,5 +23,5 @@ pub mod sync;
 pub mod tail;
 pub mod threads;
 
-pub use capture::{SpanExt, suppress};
+pub use capture::{LogBridge, SpanExt, suppress};
 pub use program::program_name;

@@ -4,6 +4,7 @@
 //! - [`console`]: [`ConsoleLayer`] and [`LogFileLayer`], what the program says, for people.
 //! - [`genai`]: spans of model calls, tools, agents, with the conventional names and fields.
 //! - [`metrics`]: measurements, from events and spans to sinks; [`TokenMetricsLayer`] makes those of model calls.
+//! - [`LogBridge`] brings records of the `log` crate in, with their key-values.
 //! - [`SpanExt`] adds to spans what `tracing` alone can't: attributes under any key, remote parents, ids.
 //!
 //! Nothing here blocks the caller unless it asked for that, emits events of its own, or holds a lock while code of the
@@ -20,4 +21,4 @@ pub use filter::{
     Threshold, UnknownCategory, UnknownLevel,
 };
 pub use metrics::TokenMetricsLayer;
-pub use spanscope_core::{SpanExt, suppress};
+pub use spanscope_core::{LogBridge, SpanExt, suppress};

@@ -7,7 +7,7 @@ use spanscope_layers::metrics::MetricSink;
 use spanscope_layers::{Categories, CategoryFilter};
 use spanscope_otlp::{OtlpLayer, OtlpLayerBuilder, Propagator, SettingError, Signal, TailRule, propagation};
 
-use crate::InitError;
+use crate::InitErrorKind;
 
 /// The sinks, and what each sends.
 const SENT: [(&str, Signal); 3] = [
@@ -38,7 +38,7 @@ pub(crate) struct OtlpSettings<'a> {
 }
 
 /// The settings of the bridge, if one of its sinks is on, and what of the environment is not accepted.
-pub(crate) fn builder(settings: OtlpSettings<'_>) -> (Option<OtlpLayerBuilder>, Vec<InitError>) {
+pub(crate) fn builder(settings: OtlpSettings<'_>) -> (Option<OtlpLayerBuilder>, Vec<InitErrorKind>) {
     let has = settings.has;
     if !SENT.iter().any(|(sink, _)| has(sink)) {
         return (None, Vec::new());
@@ -51,7 +51,7 @@ pub(crate) fn builder(settings: OtlpSettings<'_>) -> (Option<OtlpLayerBuilder>, 
     if settings.reads_env {
         let (read, wrong) = builder.env();
         builder = read;
-        problems.extend(wrong.into_iter().map(InitError::from));
+        problems.extend(wrong.into_iter().map(InitErrorKind::from));
     }
     for (sink, signal) in SENT {
         let is_on = builder.sends(signal) && has(sink);
@@ -89,24 +89,24 @@ pub(crate) fn builder(settings: OtlpSettings<'_>) -> (Option<OtlpLayerBuilder>, 
 
 /// The propagators of a program that has no bridge, and what of the environment is not accepted. No other variable of
 /// OpenTelemetry's is looked at: what is wrong in those matters to nobody there.
-pub(crate) fn propagators(reads_env: bool) -> (Vec<Propagator>, Vec<InitError>) {
+pub(crate) fn propagators(reads_env: bool) -> (Vec<Propagator>, Vec<InitErrorKind>) {
     let get = |name: &str| {
         let is_read = reads_env && name == "OTEL_PROPAGATORS";
         is_read.then(|| std::env::var(name).ok()).flatten()
     };
     let (builder, wrong) = OtlpLayer::builder().env_from(&get);
-    let wrong = wrong.into_iter().map(InitError::from).collect();
+    let wrong = wrong.into_iter().map(InitErrorKind::from).collect();
     (builder.propagators().to_vec(), wrong)
 }
 
 /// Sets the process's propagators where there is no bridge, and returns what of the environment is not accepted.
-pub(crate) fn set_propagators(reads_env: bool) -> Vec<InitError> {
+pub(crate) fn set_propagators(reads_env: bool) -> Vec<InitErrorKind> {
     let (propagators, wrong) = propagators(reads_env);
     propagation::set_global(&propagators);
     wrong
 }
 
-impl From<SettingError> for InitError {
+impl From<SettingError> for InitErrorKind {
     fn from(setting: SettingError) -> Self {
         Self::Setting {
             place: setting.place.into(),

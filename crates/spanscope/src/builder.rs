@@ -7,15 +7,18 @@ use std::time::Duration;
 use spanscope_core::program_name;
 use spanscope_layers::console::{ConsoleLayerBuilder, ConsoleStyle, LogFileLayerBuilder, RateLimit};
 use spanscope_layers::metrics::MetricSink;
-use spanscope_layers::{Categories, CategoryFilter, ConsoleLayer, LogFileLayer};
+use spanscope_layers::{Categories, CategoryFilter, ConsoleLayer, Levels, LogFileLayer};
 use spanscope_sqlite::{OverflowPolicy, SqliteLayer, SqliteLayerBuilder, TailRule};
+use tracing::level_filters::{LevelFilter, STATIC_MAX_LEVEL};
+use tracing_subscriber::Registry;
+use tracing_subscriber::layer::Filter;
 
 use crate::compose::{self, Sinks};
 use crate::ends::{self, EndSettings};
-use crate::paths::path_variable;
+use crate::paths::{db_path, path_variable};
 use crate::settings::{LevelSources, Settings};
 use crate::sinks::{DEFAULT_SINKS, LEVEL_SINKS, SINKS, unknown_sink};
-use crate::{Guard, InitError, Signals, default_db_path};
+use crate::{Guard, InitError, InitErrorKind, Signals};
 
 /// The variable with the path of a file of settings.
 pub const CONFIG_VARIABLE: &str = "SPANSCOPE_CONFIG";
@@ -30,7 +33,7 @@ pub struct Builder {
     code: Settings,
     env: Option<Settings>,
     file: Option<PathBuf>,
-    problems: Vec<InitError>,
+    problems: Vec<InitErrorKind>,
     categories: Categories,
     directives: Vec<String>,
     store: Vec<SetStore>,
@@ -53,8 +56,9 @@ impl std::fmt::Debug for Builder {
     }
 }
 
-/// Default settings, whatever the environment says: the sinks `console` and `sqlite`, the latter at [`default_db_path`],
-/// every category at INFO, other crates at WARN. The package that holds the calling line counts as the application.
+/// Default settings, whatever the environment says: the sinks `console` and `sqlite`, the latter at
+/// [`default_db_path`](crate::default_db_path), every category at INFO, other crates at WARN. The package that holds the
+/// calling line counts as the application.
 ///
 /// ```
 /// # let folder = tempfile::tempdir()?;
@@ -99,7 +103,7 @@ impl Builder {
         if builder.problems.is_empty() {
             Ok(builder)
         } else {
-            Err(builder.problems.swap_remove(0))
+            Err(builder.problems.swap_remove(0).into())
         }
     }
 
@@ -129,7 +133,7 @@ impl Builder {
     /// A name that is none of [`SINKS`].
     pub fn sinks(mut self, names: &[&str]) -> Result<Self, InitError> {
         if let Some(unknown) = names.iter().find(|name| !SINKS.contains(name)) {
-            return Err(unknown_sink("sinks", unknown, &SINKS));
+            return Err(unknown_sink("sinks", unknown, &SINKS).into());
         }
         self.code.sinks = Some(names.iter().map(ToString::to_string).collect());
         Ok(self)
@@ -141,7 +145,7 @@ impl Builder {
         self
     }
 
-    /// The span store's file. Default: [`default_db_path`].
+    /// The span store's file. Default: [`default_db_path`](crate::default_db_path).
     pub fn sqlite_path(mut self, path: impl Into<PathBuf>) -> Self {
         self.code.db_path = Some(path.into());
         self
@@ -257,7 +261,7 @@ impl Builder {
     /// A name that is none of [`LEVEL_SINKS`].
     pub fn sink_levels(mut self, sink: &str, pairs: impl Into<String>) -> Result<Self, InitError> {
         if !LEVEL_SINKS.contains(&sink) {
-            return Err(unknown_sink("sink_levels", sink, &LEVEL_SINKS));
+            return Err(unknown_sink("sink_levels", sink, &LEVEL_SINKS).into());
         }
         self.code.sink_levels.push((sink.to_owned(), pairs.into()));
         Ok(self)
@@ -278,7 +282,7 @@ impl Builder {
     ///     .sinks(&["console", "sqlite", "otel_trace"])?
     ///     .otlp(|otlp| otlp.endpoint("http://localhost:4318").header("authorization", "Bearer ..."));
     /// # drop(builder);
-    /// # Ok::<(), spanscope::InitError>(())
+    /// # Ok::<(), spanscope::InitErrorKind>(())
     /// ```
     #[cfg(feature = "otlp")]
     pub fn otlp(
@@ -315,7 +319,12 @@ impl Builder {
     ///
     /// # Errors
     /// See [`InitError`]. The program's telemetry is as it was then.
-    pub fn try_init(mut self) -> Result<Guard, InitError> {
+    pub fn try_init(self) -> Result<Guard, InitError> {
+        self.start_strictly()
+            .map_err(|kind| InitError::from(kind).reported_if_unseen())
+    }
+
+    fn start_strictly(mut self) -> Result<Guard, InitErrorKind> {
         if !self.problems.is_empty() {
             return Err(self.problems.swap_remove(0));
         }
@@ -328,7 +337,7 @@ impl Builder {
     ///
     /// # Errors
     /// The program has a global subscriber already.
-    pub(crate) fn init_as_far_as_possible(mut self) -> Result<Guard, InitError> {
+    pub(crate) fn init_as_far_as_possible(mut self) -> Result<Guard, InitErrorKind> {
         let mut problems = std::mem::take(&mut self.problems);
         let (guard, more) = self.start(false)?;
         problems.extend(more);
@@ -338,9 +347,9 @@ impl Builder {
         Ok(guard)
     }
 
-    fn start(self, strict: bool) -> Result<(Guard, Vec<InitError>), InitError> {
+    fn start(self, strict: bool) -> Result<(Guard, Vec<InitErrorKind>), InitErrorKind> {
         let mut problems = Vec::new();
-        let mut meet = |problem: InitError| {
+        let mut meet = |problem: InitErrorKind| {
             if strict {
                 return Err(problem);
             }
@@ -383,6 +392,7 @@ impl Builder {
             Some(CategoryFilter::new(categories.clone(), own.levels))
         };
         let own = LEVEL_SINKS.map(&mut own_filter);
+        let is_asked = base != Levels::new() || own.iter().any(Option::is_some);
         let base = CategoryFilter::new(categories.clone(), base);
         // A sink's own filter may let through what the others don't, so the first filter then lets through what any of them
         // does, and every sink has one of its own.
@@ -401,11 +411,17 @@ impl Builder {
             event_filter,
         ] = own;
         if let Some(first) = wrong.into_iter().next() {
-            meet(InitError::Levels(first))?;
+            meet(InitErrorKind::Levels(first))?;
         }
+        let compiled_out = if is_asked {
+            compiled_out(&global)
+        } else {
+            Vec::new()
+        };
 
         let style = env.console.or(file.console).unwrap_or_default();
         let markup = env.markup.or(file.markup).unwrap_or(false);
+        let sync = env.sync.or(file.sync).unwrap_or(false);
         let sinks = code.sinks.or(env.sinks).or(file.sinks);
         let has = |sink: &str| {
             let is_off = sink == "console" && style == ConsoleStyle::Off;
@@ -435,8 +451,8 @@ impl Builder {
             }
             let store = self.store.into_iter().fold(store, |store, set| set(store));
             let path = code.db_path.or(env.db_path).or(file.db_path);
-            let path = path.map_or_else(default_db_path, Ok);
-            match path.and_then(|path| store.open(path).map_err(InitError::Store)) {
+            let path = path.map_or_else(db_path, Ok);
+            match path.and_then(|path| store.open(path).map_err(InitErrorKind::Store)) {
                 Ok(opened) => Some(opened),
                 Err(problem) => {
                     meet(problem)?;
@@ -451,7 +467,8 @@ impl Builder {
                 .shutdown_timeout(self.ends.shutdown_timeout)
                 .rate_limit(RateLimit::default())
                 .style(style)
-                .markup(markup);
+                .markup(markup)
+                .synchronous(sync);
             if reads_env {
                 console = console.terminal_env();
             }
@@ -466,7 +483,7 @@ impl Builder {
             match console.build() {
                 Ok(built) => Some(built),
                 Err(error) => {
-                    meet(InitError::Thread(error))?;
+                    meet(InitErrorKind::Thread(error))?;
                     None
                 }
             }
@@ -487,7 +504,7 @@ impl Builder {
                 match log_file.open(path) {
                     Ok(opened) => Some(opened),
                     Err(error) => {
-                        meet(InitError::Thread(error))?;
+                        meet(InitErrorKind::Thread(error))?;
                         None
                     }
                 }
@@ -522,7 +539,7 @@ impl Builder {
             let otlp = match builder.map(spanscope_otlp::OtlpLayerBuilder::build).transpose() {
                 Ok(built) => built,
                 Err(error) => {
-                    meet(InitError::Otlp(error))?;
+                    meet(InitErrorKind::Otlp(error))?;
                     None
                 }
             };
@@ -543,7 +560,7 @@ impl Builder {
                 .into_iter()
                 .find(|sink| has(sink))
             {
-                meet(InitError::Setting {
+                meet(InitErrorKind::Setting {
                     place: "sinks".into(),
                     input: sink.to_owned(),
                     accepted: "this program is built without it: give spanscope its feature otlp".to_owned(),
@@ -551,7 +568,7 @@ impl Builder {
             }
         }
 
-        let running = compose::install(Sinks {
+        let (running, notices) = compose::install(Sinks {
             global,
             console,
             console_filter,
@@ -569,6 +586,9 @@ impl Builder {
         for warning in warnings {
             guard.report(&warning.to_string());
         }
+        for notice in notices.into_iter().chain(compiled_out) {
+            guard.report(&notice);
+        }
         for problem in guard
             .running()
             .into_iter()
@@ -578,4 +598,32 @@ impl Builder {
         }
         Ok((guard, problems))
     }
+}
+
+/// Reports levels that are asked for and that the program was built without.
+fn compiled_out(filter: &CategoryFilter) -> Vec<String> {
+    let asked = Filter::<Registry>::max_level_hint(filter).unwrap_or(LevelFilter::TRACE);
+    let say = |what: &str, of: &str, left: LevelFilter| {
+        (asked > left).then(|| {
+            format!(
+                "the levels ask for {asked}, but this program was built without {what} beyond {left}: remove the feature \
+                 `max_level_...` or `release_max_level_...` of the crate `{of}`, or ask for {left}"
+            )
+        })
+    };
+    let log = match log::STATIC_MAX_LEVEL {
+        log::LevelFilter::Off => LevelFilter::OFF,
+        log::LevelFilter::Error => LevelFilter::ERROR,
+        log::LevelFilter::Warn => LevelFilter::WARN,
+        log::LevelFilter::Info => LevelFilter::INFO,
+        log::LevelFilter::Debug => LevelFilter::DEBUG,
+        log::LevelFilter::Trace => LevelFilter::TRACE,
+    };
+    [
+        say("spans and events", "tracing", STATIC_MAX_LEVEL),
+        say("records of the `log` crate", "log", log),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

@@ -16,8 +16,8 @@ use tracing_subscriber::registry::LookupSpan;
 #[cfg(feature = "otlp")]
 use tracing_subscriber::{Registry, layer::Layered};
 
-use crate::InitError;
 use crate::guard::Running;
+use crate::{InitErrorKind, logger};
 
 /// What all sinks stand on.
 #[cfg(feature = "otlp")]
@@ -43,8 +43,8 @@ pub(crate) struct Sinks {
     pub(crate) metric_sinks: Vec<Arc<dyn MetricSink>>,
 }
 
-/// Builds the subscriber and makes it the program's.
-pub(crate) fn install(sinks: Sinks) -> Result<Running, InitError> {
+/// Builds the subscriber and makes it the program's. Returns with it what has no effect, as messages.
+pub(crate) fn install(sinks: Sinks) -> Result<(Running, Vec<String>), InitErrorKind> {
     let (console, console_guard) = sinks.console.unzip();
     let (sqlite, sqlite_guard) = sinks.sqlite.unzip();
     let (log_file, log_file_guard) = sinks.log_file.unzip();
@@ -76,16 +76,16 @@ pub(crate) fn install(sinks: Sinks) -> Result<Running, InitError> {
         // After the sinks: where one of them makes the records of spans, this layer leaves most spans alone.
         // What any sink sees is measured.
         .with(metrics.build());
-    tracing::dispatcher::set_global_default(Dispatch::new(subscriber)).map_err(|_| InitError::AlreadySet)?;
-    // A program with a logger of its own keeps it; only its `log` records then stay with that logger.
-    let _ = tracing_log::LogTracer::init();
+    tracing::dispatcher::set_global_default(Dispatch::new(subscriber))
+        .map_err(|_| InitErrorKind::AlreadySet)?;
+    let notices = logger::install().into_iter().collect();
     #[cfg(feature = "otlp")]
     match &otlp_guard {
         Some(otlp) => otlp.set_globals(),
         // A trace that is only kept here still goes on in other processes.
         None => propagation::set_global(&sinks.propagators),
     }
-    Ok(Running {
+    let running = Running {
         sqlite: sqlite_guard,
         console: console_guard,
         log_file: log_file_guard,
@@ -93,7 +93,8 @@ pub(crate) fn install(sinks: Sinks) -> Result<Running, InitError> {
         otlp: otlp_guard,
         levels,
         reported: AtomicBool::new(false),
-    })
+    };
+    Ok((running, notices))
 }
 
 /// A sink that may be off. No `Option` of a layer: that forwards `on_register_dispatch` to nobody, and running spans

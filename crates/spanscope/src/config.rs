@@ -35,7 +35,7 @@ use spanscope_layers::console::ConsoleStyle;
 use spanscope_model::text::nearest;
 
 use crate::error::quoted;
-use crate::{InitError, LEVEL_SINKS};
+use crate::{InitErrorKind, LEVEL_SINKS};
 
 /// A longer file is not read: settings don't get there, and what does is another file.
 const MAX_BYTES: u64 = 1 << 20;
@@ -59,6 +59,7 @@ pub(crate) struct Config {
     pub(crate) log_file: Option<PathBuf>,
     pub(crate) console: Option<ConsoleStyle>,
     pub(crate) markup: Option<bool>,
+    pub(crate) sync: Option<bool>,
     /// The levels of single sinks, by a sink's name.
     pub(crate) sink_levels: Vec<(String, CategoryLevels)>,
 }
@@ -71,9 +72,9 @@ pub(crate) fn read(
     path: &Path,
     sinks: &[&str],
     env: impl Fn(&str) -> Option<String>,
-) -> Result<Config, InitError> {
+) -> Result<Config, InitErrorKind> {
     let place = path.display().to_string();
-    let fail = |problem: String| InitError::Document {
+    let fail = |problem: String| InitErrorKind::Document {
         place: place.clone(),
         problem,
     };
@@ -100,8 +101,8 @@ pub(crate) fn parse(
     place: &str,
     sinks: &[&str],
     env: impl Fn(&str) -> Option<String>,
-) -> Result<Config, InitError> {
-    let root = document::read(text).map_err(|wrong| InitError::Document {
+) -> Result<Config, InitErrorKind> {
+    let root = document::read(text).map_err(|wrong| InitErrorKind::Document {
         place: format!("{place}:{}", wrong.line),
         problem: wrong.problem,
     })?;
@@ -131,7 +132,7 @@ struct Setting<'a> {
 }
 
 impl Reader<'_> {
-    fn read(&self, root: &Node, config: &mut Config) -> Result<(), InitError> {
+    fn read(&self, root: &Node, config: &mut Config) -> Result<(), InitErrorKind> {
         let root = Setting {
             path: String::new(),
             line: root.line,
@@ -156,7 +157,7 @@ impl Reader<'_> {
     }
 
     /// One of our blocks in a mapping that is not ours, of which nothing else is judged.
-    fn find<'n>(&self, foreign: &Setting<'n>, key: &str) -> Result<Option<Setting<'n>>, InitError> {
+    fn find<'n>(&self, foreign: &Setting<'n>, key: &str) -> Result<Option<Setting<'n>>, InitErrorKind> {
         let Value::Map(pairs) = &foreign.node.value else {
             return Ok(None);
         };
@@ -172,7 +173,7 @@ impl Reader<'_> {
     }
 
     /// One mapping of settings, or a list of providers, of which later ones have the last word.
-    fn telemetry(&self, block: &Setting<'_>, config: &mut Config) -> Result<(), InitError> {
+    fn telemetry(&self, block: &Setting<'_>, config: &mut Config) -> Result<(), InitErrorKind> {
         let Value::List(providers) = &block.node.value else {
             return self.telemetry_settings(block, config);
         };
@@ -203,14 +204,14 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn provider_type(&self, setting: &Setting<'_>) -> Result<(), InitError> {
+    fn provider_type(&self, setting: &Setting<'_>) -> Result<(), InitErrorKind> {
         match self.text(setting)? {
             Some(name) if name != PROVIDER_TYPE => Err(self.unknown(setting, &name, &[PROVIDER_TYPE])),
             _ => Ok(()),
         }
     }
 
-    fn telemetry_settings(&self, block: &Setting<'_>, config: &mut Config) -> Result<(), InitError> {
+    fn telemetry_settings(&self, block: &Setting<'_>, config: &mut Config) -> Result<(), InitErrorKind> {
         for (key, setting) in self.entries(block)? {
             match key {
                 "service_name" => set(&mut config.service_name, self.text(&setting)?),
@@ -230,7 +231,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn logging(&self, block: &Setting<'_>, config: &mut Config) -> Result<(), InitError> {
+    fn logging(&self, block: &Setting<'_>, config: &mut Config) -> Result<(), InitErrorKind> {
         for (key, setting) in self.entries(block)? {
             match key {
                 "category_levels" => config.category_levels = self.category_levels(&setting)?,
@@ -245,7 +246,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn sink_settings(&self, block: &Setting<'_>, config: &mut Config) -> Result<(), InitError> {
+    fn sink_settings(&self, block: &Setting<'_>, config: &mut Config) -> Result<(), InitErrorKind> {
         for (sink, block) in self.entries(block)? {
             if !LEVEL_SINKS.contains(&sink) {
                 return Err(self.unknown(&block, sink, &LEVEL_SINKS));
@@ -258,8 +259,9 @@ impl Reader<'_> {
                     }
                     ("console", "style") => set(&mut config.console, self.console_style(&setting)?),
                     ("console", "markup") => set(&mut config.markup, self.flag(&setting)?),
+                    ("console", "sync") => set(&mut config.sync, self.flag(&setting)?),
                     ("console", _) => {
-                        let accepted = ["category_levels", "markup", "style"];
+                        let accepted = ["category_levels", "markup", "style", "sync"];
                         return Err(self.unknown_key(&block, key, &setting, &accepted));
                     }
                     _ => return Err(self.unknown_key(&block, key, &setting, &["category_levels"])),
@@ -269,7 +271,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn flag(&self, setting: &Setting<'_>) -> Result<Option<bool>, InitError> {
+    fn flag(&self, setting: &Setting<'_>) -> Result<Option<bool>, InitErrorKind> {
         match self.text(setting)?.as_deref() {
             None => Ok(None),
             Some("true") => Ok(Some(true)),
@@ -278,7 +280,7 @@ impl Reader<'_> {
         }
     }
 
-    fn console_style(&self, setting: &Setting<'_>) -> Result<Option<ConsoleStyle>, InitError> {
+    fn console_style(&self, setting: &Setting<'_>) -> Result<Option<ConsoleStyle>, InitErrorKind> {
         let Some(text) = self.text(setting)? else {
             return Ok(None);
         };
@@ -289,7 +291,7 @@ impl Reader<'_> {
         Ok(Some(style))
     }
 
-    fn category_levels(&self, block: &Setting<'_>) -> Result<CategoryLevels, InitError> {
+    fn category_levels(&self, block: &Setting<'_>) -> Result<CategoryLevels, InitErrorKind> {
         let mut levels = CategoryLevels::new();
         for (category, setting) in self.entries(block)? {
             if let Some(level) = self.text(&setting)? {
@@ -300,7 +302,7 @@ impl Reader<'_> {
     }
 
     /// A list of names, or a text with commas, because that is what a variable can hold.
-    fn sink_names(&self, setting: &Setting<'_>) -> Result<Option<Vec<String>>, InitError> {
+    fn sink_names(&self, setting: &Setting<'_>) -> Result<Option<Vec<String>>, InitErrorKind> {
         let names: Vec<String> = if let Value::List(items) = &setting.node.value {
             let mut names = Vec::new();
             for (index, node) in items.iter().enumerate() {
@@ -320,7 +322,7 @@ impl Reader<'_> {
         }
     }
 
-    fn path(&self, setting: &Setting<'_>) -> Result<Option<PathBuf>, InitError> {
+    fn path(&self, setting: &Setting<'_>) -> Result<Option<PathBuf>, InitErrorKind> {
         let Some(text) = self.text(setting)? else {
             return Ok(None);
         };
@@ -339,12 +341,12 @@ impl Reader<'_> {
         Ok(Some(if below.is_empty() { home } else { home.join(below) }))
     }
 
-    fn text(&self, setting: &Setting<'_>) -> Result<Option<String>, InitError> {
+    fn text(&self, setting: &Setting<'_>) -> Result<Option<String>, InitErrorKind> {
         self.expect_text(setting, "a text")
     }
 
     /// The text with its variables in their places; `None` where it is empty then.
-    fn expect_text(&self, setting: &Setting<'_>, expected: &str) -> Result<Option<String>, InitError> {
+    fn expect_text(&self, setting: &Setting<'_>, expected: &str) -> Result<Option<String>, InitErrorKind> {
         match &setting.node.value {
             Value::Null => Ok(None),
             Value::Text(text) => {
@@ -359,7 +361,7 @@ impl Reader<'_> {
     }
 
     /// The entries of a mapping of ours, in the order of the text.
-    fn entries<'n>(&self, block: &Setting<'n>) -> Result<Vec<(&'n str, Setting<'n>)>, InitError> {
+    fn entries<'n>(&self, block: &Setting<'n>) -> Result<Vec<(&'n str, Setting<'n>)>, InitErrorKind> {
         let pairs = match &block.node.value {
             Value::Null => return Ok(Vec::new()),
             Value::Map(pairs) => pairs,
@@ -389,33 +391,33 @@ impl Reader<'_> {
         key: &str,
         setting: &Setting<'_>,
         accepted: &[&str],
-    ) -> InitError {
-        InitError::Setting {
+    ) -> InitErrorKind {
+        InitErrorKind::Setting {
             place: format!("{}:{}: a key of {}", self.place, setting.line, block.path).into(),
             input: quoted(key),
             accepted: these_are_accepted(key, accepted),
         }
     }
 
-    fn unknown(&self, setting: &Setting<'_>, input: &str, accepted: &[&str]) -> InitError {
-        InitError::Setting {
+    fn unknown(&self, setting: &Setting<'_>, input: &str, accepted: &[&str]) -> InitErrorKind {
+        InitErrorKind::Setting {
             place: format!("{}:{}: {}", self.place, setting.line, setting.path).into(),
             input: quoted(input),
             accepted: these_are_accepted(input, accepted),
         }
     }
 
-    fn unexpected(&self, setting: &Setting<'_>, expected: &str) -> InitError {
+    fn unexpected(&self, setting: &Setting<'_>, expected: &str) -> InitErrorKind {
         let kind = setting.node.value.kind();
         self.wrong(setting, &format!("this is {kind}; expected is {expected}"))
     }
 
-    fn wrong(&self, setting: &Setting<'_>, problem: &str) -> InitError {
+    fn wrong(&self, setting: &Setting<'_>, problem: &str) -> InitErrorKind {
         let path = match setting.path.as_str() {
             "" => String::new(),
             path => format!("{path}: "),
         };
-        InitError::Document {
+        InitErrorKind::Document {
             place: format!("{}:{}", self.place, setting.line),
             problem: format!("{path}{problem}"),
         }

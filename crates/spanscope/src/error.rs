@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use spanscope_core::queue::log_to_stderr;
 use spanscope_layers::LevelWarning;
 use spanscope_layers::console::VariableError;
 use spanscope_model::StoreError;
@@ -12,9 +14,87 @@ use spanscope_model::text::excerpt;
 const MAX_QUOTED_CHARS: usize = 100;
 
 /// Why telemetry could not be set up. The message names the input, where it came from and what is accepted.
+///
+/// The program then runs without telemetry. So an error of [`try_init`](crate::try_init) or
+/// [`Builder::try_init`](crate::Builder::try_init) that is dropped without having been looked at
+/// (`let _ = spanscope::try_init();`) is reported on stderr.
+///
+/// ```
+/// use spanscope::InitErrorKind;
+///
+/// let error = spanscope::builder().sinks(&["consle"]).unwrap_err();
+/// assert!(matches!(error.kind(), InitErrorKind::Setting { input, .. } if input == "consle"));
+/// ```
+pub struct InitError {
+    kind: InitErrorKind,
+    /// Of an error that is to be looked at: whether it was not yet.
+    is_unseen: AtomicBool,
+}
+
+impl InitError {
+    /// What kind of error it is.
+    #[must_use]
+    pub fn kind(&self) -> &InitErrorKind {
+        self.is_unseen.store(false, Ordering::Relaxed);
+        &self.kind
+    }
+
+    /// The same error, which is reported where nobody looks at it.
+    pub(crate) fn reported_if_unseen(self) -> Self {
+        self.is_unseen.store(true, Ordering::Relaxed);
+        self
+    }
+}
+
+impl From<InitErrorKind> for InitError {
+    fn from(kind: InitErrorKind) -> Self {
+        Self {
+            kind,
+            is_unseen: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Drop for InitError {
+    fn drop(&mut self) {
+        if *self.is_unseen.get_mut() {
+            log_to_stderr(format!(
+                "spanscope: no telemetry: {}; this error of `try_init` was dropped: handle it, or call \
+                 `spanscope::init()`, which goes on without what it can't set up",
+                self.kind
+            ));
+        }
+    }
+}
+
+impl fmt::Debug for InitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.kind(), f)
+    }
+}
+
+impl fmt::Display for InitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self.kind(), f)
+    }
+}
+
+impl std::error::Error for InitError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self.kind() {
+            InitErrorKind::Store(error) => error.source(),
+            InitErrorKind::Thread(error) => Some(error),
+            #[cfg(feature = "otlp")]
+            InitErrorKind::Otlp(error) => error.source(),
+            _ => None,
+        }
+    }
+}
+
+/// The kinds of an [`InitError`], with what it is about.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum InitError {
+pub enum InitErrorKind {
     /// A setting has a value that is not accepted.
     Setting {
         /// Where it came from: a variable's or a method's name, or a file's with the line and the keys.
@@ -46,7 +126,7 @@ pub enum InitError {
     NoFolder,
 }
 
-impl fmt::Display for InitError {
+impl fmt::Display for InitErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Setting { place, input, accepted } => write!(f, "{place} is {input:?}: {accepted}"),
@@ -64,19 +144,7 @@ impl fmt::Display for InitError {
     }
 }
 
-impl std::error::Error for InitError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Store(error) => error.source(),
-            Self::Thread(error) => Some(error),
-            #[cfg(feature = "otlp")]
-            Self::Otlp(error) => error.source(),
-            _ => None,
-        }
-    }
-}
-
-impl From<VariableError> for InitError {
+impl From<VariableError> for InitErrorKind {
     fn from(error: VariableError) -> Self {
         Self::Setting {
             place: error.name().into(),

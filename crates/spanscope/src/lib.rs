@@ -20,6 +20,7 @@ mod config;
 mod ends;
 mod error;
 mod guard;
+mod logger;
 mod panics;
 mod paths;
 mod settings;
@@ -29,14 +30,14 @@ pub mod testing;
 
 pub use builder::{Builder, CONFIG_VARIABLE, builder};
 pub use ends::{DEFAULT_EXIT_TIMEOUT, DEFAULT_SHUTDOWN_TIMEOUT};
-pub use error::InitError;
+pub use error::{InitError, InitErrorKind};
 pub use guard::Guard;
 pub use paths::default_db_path;
 pub use signals::Signals;
 pub use sinks::{DEFAULT_SINKS, LEVEL_SINKS, SINKS};
 pub use spanscope_layers::{
-    Categories, CategoryFilter, ConsoleGuard, ConsoleHandle, ConsoleLayer, LevelHandle, Levels, LogFileLayer,
-    SpanExt, Threshold, TokenMetricsLayer, console, genai, metrics, suppress,
+    Categories, CategoryFilter, ConsoleGuard, ConsoleHandle, ConsoleLayer, LevelHandle, Levels, LogBridge,
+    LogFileLayer, SpanExt, Threshold, TokenMetricsLayer, console, genai, metrics, suppress,
 };
 pub use spanscope_model as model;
 #[cfg(feature = "otlp")]
@@ -57,6 +58,7 @@ pub use spanscope_sqlite::{
 /// | `SPANSCOPE_CONSOLE` | `lines`, `verbose`, `events`, `tree`, `json`, `off` | `lines` |
 /// | `SPANSCOPE_CONSOLE_LEVELS` | levels for the console alone, as in `LLAMA_STACK_LOGGING` | as the other sinks |
 /// | `SPANSCOPE_CONSOLE_MARKUP` | `1`: the application's messages are markup, as in Llama Stack | a message is data |
+/// | `SPANSCOPE_CONSOLE_SYNC` | `1`: the thread that records a line writes it, in order with `println!` | a separate thread writes |
 /// | `OTEL_EXPORTER_OTLP_ENDPOINT` | where the last three sinks send; `spanscope-otlp` lists all `OTEL_*` variables | `http://localhost:4318` |
 /// | `OTEL_PROPAGATORS` | what `otlp::propagation` writes and reads: `tracecontext`, `baggage`, `none` | `tracecontext,baggage` |
 /// | `SQLITE_STORE_DIR` | folder of `trace_store.db` | the user's data folder |
@@ -91,8 +93,11 @@ pub fn init() -> Guard {
 /// Levels are never one: bad parts are warned about, and the others count.
 ///
 /// # Errors
-/// See [`InitError`].
+/// See [`InitError`]. The program then runs without telemetry; an error that is dropped without having been looked at is
+/// reported on stderr.
 #[track_caller]
 pub fn try_init() -> Result<Guard, InitError> {
-    Builder::from_env()?.try_init()
+    Builder::from_env()
+        .map_err(InitError::reported_if_unseen)?
+        .try_init()
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use etcetera::BaseStrategy as _;
 
-use crate::InitError;
+use crate::{InitError, InitErrorKind};
 
 /// The folder of the span store's file.
 pub(crate) const STORE_FOLDER_VARIABLE: &str = "SQLITE_STORE_DIR";
@@ -15,10 +15,14 @@ pub(crate) const STORE_FOLDER_VARIABLE: &str = "SQLITE_STORE_DIR";
 /// # Errors
 /// The variable is not set and the user has no data folder.
 pub fn default_db_path() -> Result<PathBuf, InitError> {
+    Ok(db_path()?)
+}
+
+pub(crate) fn db_path() -> Result<PathBuf, InitErrorKind> {
     let folder = match path_variable(STORE_FOLDER_VARIABLE) {
         Some(folder) => folder,
         None => etcetera::choose_base_strategy()
-            .map_err(|_| InitError::NoFolder)?
+            .map_err(|_| InitErrorKind::NoFolder)?
             .data_dir()
             .join("spanscope"),
     };

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use spanscope_layers::console::{ConsoleStyle, markup_from_env};
+use spanscope_layers::console::{ConsoleStyle, markup_from_env, sync_from_env};
 use spanscope_layers::{Categories, LevelWarning, Levels};
 
+use crate::InitErrorKind;
 use crate::config::{self, CategoryLevels};
-use crate::paths::{STORE_FOLDER_VARIABLE, path_variable};
+use crate::paths::{STORE_FOLDER_VARIABLE, db_path, path_variable};
 use crate::sinks::{SINKS, unknown_sink};
-use crate::{InitError, default_db_path};
 
 /// What one place says.
 #[derive(Debug, Default)]
@@ -21,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) console: Option<ConsoleStyle>,
     /// Every message of the application is markup.
     pub(crate) markup: Option<bool>,
+    /// The calling thread writes the console's lines.
+    pub(crate) sync: Option<bool>,
     /// `OTEL_SDK_DISABLED` switches everything off.
     pub(crate) is_disabled: bool,
     /// Where it was said, and the URL.
@@ -33,7 +35,7 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// What the environment says, but for the levels, and what in it is not accepted.
-    pub(crate) fn from_env() -> (Self, Vec<InitError>) {
+    pub(crate) fn from_env() -> (Self, Vec<InitErrorKind>) {
         let mut settings = Self::default();
         let mut problems = Vec::new();
         let mut read = |name: &'static str| match variable(name) {
@@ -50,7 +52,7 @@ impl Settings {
             .or_else(|| read("OTEL_RESOURCE_ATTRIBUTES").and_then(|text| service_name_in(&text)));
         settings.log_file = path_variable("LLAMA_STACK_LOG_FILE");
         if path_variable(STORE_FOLDER_VARIABLE).is_some() {
-            settings.db_path = default_db_path().ok();
+            settings.db_path = db_path().ok();
         }
         let limit = read("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT");
         if let Some(sinks) = sinks {
@@ -66,7 +68,7 @@ impl Settings {
         if let Some(limit) = limit {
             match limit.trim().parse() {
                 Ok(bytes) => settings.max_value_len = Some(bytes),
-                Err(_) => problems.push(InitError::Setting {
+                Err(_) => problems.push(InitErrorKind::Setting {
                     place: "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT".into(),
                     input: limit,
                     accepted: "write a number of bytes".to_owned(),
@@ -84,11 +86,15 @@ impl Settings {
             Ok(markup) => settings.markup = markup,
             Err(problem) => problems.push(problem.into()),
         }
+        match sync_from_env() {
+            Ok(sync) => settings.sync = sync,
+            Err(problem) => problems.push(problem.into()),
+        }
         if let Some(disabled) = disabled {
             let word = disabled.trim();
             settings.is_disabled = word.eq_ignore_ascii_case("true");
             if !settings.is_disabled && !word.eq_ignore_ascii_case("false") {
-                problems.push(InitError::Setting {
+                problems.push(InitErrorKind::Setting {
                     place: "OTEL_SDK_DISABLED".into(),
                     input: disabled,
                     accepted: "true and false are accepted; false is taken".to_owned(),
@@ -99,7 +105,7 @@ impl Settings {
     }
 
     /// What a file says.
-    pub(crate) fn from_file(path: &Path) -> Result<Self, InitError> {
+    pub(crate) fn from_file(path: &Path) -> Result<Self, InitErrorKind> {
         let config = config::read(path, &SINKS, |name| std::env::var(name).ok())?;
         Ok(Self {
             sinks: config.sinks,
@@ -109,6 +115,7 @@ impl Settings {
             max_value_len: None,
             console: config.console,
             markup: config.markup,
+            sync: config.sync,
             is_disabled: false,
             otlp_endpoint: config.otlp_endpoint,
             levels: vec![pairs(&config.category_levels)],
@@ -218,12 +225,12 @@ fn service_name_in(attributes: &str) -> Option<String> {
 }
 
 /// A variable's value; blank is the same as not set.
-fn variable(name: &'static str) -> Result<Option<String>, InitError> {
+fn variable(name: &'static str) -> Result<Option<String>, InitErrorKind> {
     match std::env::var(name) {
         Ok(value) if value.trim().is_empty() => Ok(None),
         Ok(value) => Ok(Some(value)),
         Err(std::env::VarError::NotPresent) => Ok(None),
-        Err(std::env::VarError::NotUnicode(value)) => Err(InitError::Setting {
+        Err(std::env::VarError::NotUnicode(value)) => Err(InitErrorKind::Setting {
             place: name.into(),
             input: value.to_string_lossy().into_owned(),
             accepted: "it must be UTF-8".to_owned(),

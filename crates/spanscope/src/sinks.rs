@@ -1,6 +1,6 @@
 //! The names of the sinks, which code, the environment and the file of settings use alike.
 
-use crate::InitError;
+use crate::InitErrorKind;
 
 /// The sinks that there are. The three that send need the feature `otlp`, which is on by default.
 pub const SINKS: [&str; 5] = ["console", "sqlite", "otel_trace", "otel_metric", "otel_log"];
@@ -12,8 +12,8 @@ pub const DEFAULT_SINKS: [&str; 2] = ["console", "sqlite"];
 pub const LEVEL_SINKS: [&str; 5] = ["console", "sqlite", "log_file", "otel_trace", "otel_log"];
 
 /// The error of a name that is none of these.
-pub(crate) fn unknown_sink(place: &'static str, name: &str, accepted: &[&str]) -> InitError {
-    InitError::Setting {
+pub(crate) fn unknown_sink(place: &'static str, name: &str, accepted: &[&str]) -> InitErrorKind {
+    InitErrorKind::Setting {
         place: place.into(),
         input: name.to_owned(),
         accepted: format!(

@@ -261,6 +261,13 @@ impl Visit for FieldWriter<'_> {
         }
         self.key(field, tag::TEXT);
         self.format(format_args!("{value}"));
+        self.exception(value);
+    }
+}
+
+impl FieldWriter<'_> {
+    /// Adds what OpenTelemetry names of an error.
+    fn exception(&mut self, value: &(dyn std::error::Error + 'static)) {
         self.own_key("exception.message", tag::TEXT);
         self.format(format_args!("{value}"));
         let mut debug = Vec::new();
@@ -291,9 +298,33 @@ impl Visit for FieldWriter<'_> {
             self.text(&chain);
         }
     }
-}
 
-impl FieldWriter<'_> {
+    /// Adds an error under a key of its own, as [`record_error`](Visit::record_error) does under a field.
+    pub(super) fn own_error(&mut self, key: &str, value: &(dyn std::error::Error + 'static)) {
+        self.own_key(key, tag::TEXT);
+        self.format(format_args!("{value}"));
+        self.exception(value);
+    }
+
+    /// Adds a text under a key of its own.
+    pub(super) fn own_text(&mut self, key: &str, value: fmt::Arguments<'_>) {
+        self.own_key(key, tag::TEXT);
+        self.format(value);
+    }
+
+    /// Adds fields under keys of their own, as they were read; texts are cut as others are.
+    pub(super) fn own_fields(&mut self, fields: FieldReader<'_>) {
+        for (key, value) in fields {
+            let Key::Own(name) = key else { continue };
+            match value {
+                RawValue::Text(text, Some(original)) => {
+                    self.cut_text(key, cut(text, self.max_len), original);
+                }
+                value => self.own_raw(name, &value),
+            }
+        }
+    }
+
     /// The type's name as derived `Debug` begins with it; a trait object does not tell its type otherwise.
     fn debug_head(&mut self, value: &dyn std::error::Error) {
         let mut out = Bounded {

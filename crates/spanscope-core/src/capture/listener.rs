@@ -17,9 +17,10 @@ use super::clock::{Clock, Ticks};
 use super::fields::FieldWriter;
 use super::ids::{self, SpanIds};
 use super::inside::{self, Current};
+use super::log_bridge::add_key_values;
 use super::record::{Busy, LateFields, MAX_SPARE_LEN, SpanRecord, spare_buffer};
 use super::retired::{any_retired, is_retired, retire};
-use super::{decides_by_value, hidden, is_suppressed};
+use super::{decides_by_value, hidden, is_log_record, is_suppressed};
 use crate::sync::lock;
 
 thread_local! {
@@ -593,11 +594,15 @@ impl Capture {
         }
         let time = self.clock.now();
         self.with_scratch(|scratch| {
-            event.record(&mut FieldWriter {
+            let mut writer = FieldWriter {
                 bytes: scratch,
                 max_len: self.max_value_len,
                 only: None,
-            });
+            };
+            event.record(&mut writer);
+            if is_log_record(event.metadata()) {
+                add_key_values(&mut writer);
+            }
             let failed = *event.metadata().level() == Level::ERROR;
             // A failure is noted in the span's record, so it has to be looked up.
             let current = if event.is_contextual() && !failed {

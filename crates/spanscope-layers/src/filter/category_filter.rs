@@ -14,7 +14,7 @@ use super::switch::{Decision, Switch};
 use super::threshold::Threshold;
 use super::warning::{LevelWarning, UnknownCategory};
 use spanscope_core::capture::{
-    HiddenFromAll, decide_by_value, decides_by_value, hide_from_next, is_log_record,
+    HiddenFromAll, decide_by_value, decides_by_value, hide_from_next, is_log_record, note_callsite,
 };
 
 /// Lets spans and events through by the level of their category.
@@ -193,6 +193,7 @@ impl CategoryFilter {
     }
 
     fn register(&self, metadata: &'static Metadata<'static>) -> Decision {
+        note_callsite(metadata);
         self.switches.decide_by(|switch| switch.register(metadata))
     }
 

@@ -10,7 +10,7 @@ use std::ffi::OsStr;
 use super::categories::Categories;
 use super::levels::Levels;
 use super::threshold::{LEVEL_NAMES, Threshold};
-use super::warning::{LevelWarning, UnknownCategory, Warnings};
+use super::warning::{LevelWarning, UnknownCategory, Warnings, quoted};
 
 /// The variable that holds category levels.
 pub const LEVELS_VARIABLE: &str = "LLAMA_STACK_LOGGING";
@@ -66,13 +66,16 @@ impl Levels {
                     Err(_) => {
                         if found.insert(part, Threshold::Trace).is_none() {
                             warn_of_likely_level(&mut warnings, part);
+                            warn_of_package(&mut warnings, part, part);
                         }
                     }
                 }
             } else {
                 match name_and_level(part).map(|(target, level)| (target, level.parse())) {
                     Some((target, Ok(threshold))) if !target.contains(is_no_target_letter) => {
-                        found.insert(target, threshold);
+                        if found.insert(target, threshold).is_none() {
+                            warn_of_package(&mut warnings, part, target);
+                        }
                     }
                     Some((_, Err(unknown))) => warnings.add(part, || unknown),
                     _ => warn_of_form(&mut warnings, part),
@@ -148,6 +151,20 @@ fn warn_of_likely_level(warnings: &mut Warnings, part: &str) {
     if let Some(level) = names.find(|name| strsim::damerau_levenshtein(&lower, name) == 1) {
         warnings.add(part, || {
             format!("taken as a target; did you mean the level `{level}`?")
+        });
+    }
+}
+
+/// `my-crate` is a good target, too, though seldom one: those of crates are their names in code.
+fn warn_of_package(warnings: &mut Warnings, part: &str, target: &str) {
+    let package = target.split("::").next().unwrap_or_default();
+    if package.contains('-') {
+        warnings.add(part, || {
+            let meant = part.replacen(package, &package.replace('-', "_"), 1);
+            format!(
+                "taken as a target, but crates have underscores in theirs; did you mean `{}`?",
+                quoted(&meant)
+            )
         });
     }
 }

@@ -51,7 +51,7 @@ logging_config:
   category_levels: { server: debug, core::routers: off, all: 'warn' }
   log_file: logs/agent.log
   sinks:
-    console: { style: off, markup: true, category_levels: { inference: error } }
+    console: { style: off, markup: true, sync: true, category_levels: { inference: error } }
     sqlite:
       category_levels:
         all: trace
@@ -69,6 +69,7 @@ logging_config:
         log_file: Some("logs/agent.log".into()),
         console: Some(ConsoleStyle::Off),
         markup: Some(true),
+        sync: Some(true),
         sink_levels: vec![
             ("console".to_owned(), pairs(&[("inference", "error")])),
             ("sqlite".to_owned(), pairs(&[("all", "trace")])),
@@ -260,7 +261,7 @@ fn what_is_unknown_is_named_with_its_place_and_what_is_accepted() {
         ),
         (
             "logging_config: { sinks: { console: { levels: {} } } }",
-            "run.yaml:1: a key of logging_config.sinks.console is \"levels\": these are accepted: category_levels, markup, style",
+            "run.yaml:1: a key of logging_config.sinks.console is \"levels\": these are accepted: category_levels, markup, style, sync",
         ),
     ] {
         assert_eq!(problem(text), message);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use spanscope_layers::{Categories, CategoryFilter, TokenMetricsLayer};
+use spanscope_layers::{Categories, CategoryFilter, ConsoleGuard, ConsoleLayer, TokenMetricsLayer};
 use spanscope_model::{LogFilter, MetricQuery, SpanFilter, StoreFuture, Timestamp, TraceStore, block_on};
 use spanscope_sqlite::{OverflowPolicy, SqliteGuard, SqliteLayer, SqliteStore};
 use tracing::Dispatch;
@@ -21,6 +21,7 @@ const MAX_RECORDS: u64 = 1_000_000;
 #[derive(Debug)]
 pub struct TestStore {
     // Ended in this order: what writes the file, what reads it, the file.
+    _console: Option<ConsoleGuard>,
     guard: SqliteGuard,
     store: SqliteStore,
     dispatch: Dispatch,
@@ -41,6 +42,42 @@ impl TestStore {
         Self::open(categories, |sinks| {
             Dispatch::new(tracing_subscriber::registry().with(sinks.0).with(sinks.1))
         })
+    }
+
+    /// The same as [`new`](Self::new), and prints what is recorded, as the console shows it: `cargo test` then shows the
+    /// lines of tests that fail.
+    ///
+    /// ```
+    /// use spanscope::testing::TestStore;
+    ///
+    /// let store = TestStore::printing();
+    /// store.record(|| tracing::info!(steps = 3, "planned"));
+    /// store.events().saying("planned").one();
+    /// ```
+    ///
+    /// # Panics
+    /// As [`new`](Self::new), or the console's thread could not be started.
+    #[must_use]
+    #[track_caller]
+    pub fn printing() -> Self {
+        let categories = Categories::of_caller();
+        let console = ConsoleLayer::builder()
+            .categories(categories.clone())
+            .test_writer()
+            .build();
+        let (console, guard) = console.unwrap_or_else(|error| panic!("no console for a test: {error}"));
+        let store = Self::open(categories, |sinks| {
+            Dispatch::new(
+                tracing_subscriber::registry()
+                    .with(console)
+                    .with(sinks.0)
+                    .with(sinks.1),
+            )
+        });
+        Self {
+            _console: Some(guard),
+            ..store
+        }
     }
 
     /// A store that keeps what this filter lets through, such as the levels of the program.
@@ -86,6 +123,7 @@ impl TestStore {
         let ((layer, guard), store) = opened.unwrap_or_else(|error| panic!("no store for a test: {error}"));
         let metrics = TokenMetricsLayer::builder().sink(layer.metric_sink()).build();
         Self {
+            _console: None,
             guard,
             store,
             dispatch: subscriber((layer, metrics)),

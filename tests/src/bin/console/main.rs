@@ -7,13 +7,16 @@
 mod agents;
 mod changes;
 mod debugs;
+mod errors;
 mod floods;
 mod hostile;
 mod levels;
 mod measures;
 mod records;
+mod settings;
 mod shapes;
 mod story;
+mod synchronous;
 
 use std::env::var;
 use std::io::Write as _;
@@ -38,7 +41,7 @@ fn main() {
                 std::process::exit(1);
             }
         },
-        other => panic!("no setup {other}"),
+        other => settings::set_up_in_vain(other),
     };
     for work in arguments {
         do_work(&work, &guard);
@@ -87,6 +90,7 @@ fn built() -> Result<Guard, InitError> {
             "events" => console.spans(SpanDisplay::Events),
             "json" => console.format(Format::Json),
             "unlimited" => console.rate_limit(None),
+            "synchronous" => console.synchronous(true),
             "colour" => console.color(ColorChoice::Always),
             other => panic!("no shape {other}"),
         });
@@ -106,6 +110,12 @@ fn do_work(work: &str, guard: &Guard) {
         "lines" => floods::lines(),
         "hostile" => hostile::say_all(),
         "debugs" => debugs::say_all(),
+        error if error.starts_with("error-") => errors::log(error.trim_start_matches("error-")),
+        "printed-and-logged" => synchronous::print_and_log(),
+        "logged-while-printing" => synchronous::log_while_printing(),
+        "logged-and-killed" => synchronous::log_and_be_killed(),
+        "own-logger-had" => settings::own_logger_had(),
+        "once" => settings::say_once(),
         "side-by-side" => shapes::side_by_side(),
         "odd-spans" => shapes::odd_spans(),
         "wide-span" => shapes::wide_span(),

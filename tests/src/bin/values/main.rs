@@ -38,6 +38,7 @@ fn main() {
         "wide" => records::wide(),
         "zeros" => records::zeros(),
         "ttl" => records::with_lifetimes(),
+        "key-values" => records::with_key_values(),
         "log levels" => records::of_the_log_crate(),
         other => panic!("no subject {other}"),
     }

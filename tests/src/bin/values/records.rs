@@ -88,3 +88,63 @@ pub(crate) fn of_the_log_crate() {
         log::log!(target: "values::own", level, "of the log crate at {level}");
     }
 }
+
+/// Logs while it is shown.
+struct LogsToo;
+
+impl std::fmt::Display for LogsToo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        log::info!(kind = "inner", inner = 1; "within Display");
+        log::info!("without any");
+        f.write_str("shown")
+    }
+}
+
+/// Panics while it is shown.
+#[derive(Debug)]
+struct Fails;
+
+impl std::fmt::Display for Fails {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("as asked");
+    }
+}
+
+/// Records of the `log` crate with key-values.
+pub(crate) fn with_key_values() {
+    let cause = std::io::Error::other("no route");
+    let error = spanscope::model::StoreError::invalid("refused").with_source(cause);
+    log::info!(
+        target: "values::own",
+        kind = "typed",
+        count = 3,
+        least = i64::MIN,
+        ratio = 0.5,
+        ok = true,
+        wide = 1234_u128,
+        wider = u128::MAX,
+        letter = 'x',
+        debug:? = Some(1),
+        display:% = cause_of(&error),
+        nothing:? = None::<u8>,
+        api_key = "sk-secret",
+        message = "another message",
+        category = "tools",
+        "log.target" = "forged";
+        "with key-values"
+    );
+    log::error!(kind = "failed", err:err = error; "it failed");
+    info_span!("around")
+        .in_scope(|| log::warn!(kind = "outer", shown:% = LogsToo, outer = 2; "around {LogsToo}"));
+    info!(kind = "of tracing", "after them");
+    std::panic::set_hook(Box::new(|_| ()));
+    log::info!(kind = "panics", before = 1, panics:% = Fails, after = 2; "it panics");
+    let _ = std::panic::take_hook();
+    log::info!(kind = "long", long = "x".repeat(100_000).as_str(); "long");
+}
+
+fn cause_of(error: &spanscope::model::StoreError) -> String {
+    std::error::Error::source(error)
+        .map(ToString::to_string)
+        .unwrap_or_default()
+}

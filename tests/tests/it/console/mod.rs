@@ -2,7 +2,9 @@
 
 mod beside;
 mod blocked;
+mod captured;
 mod changes;
+mod errors;
 mod everyday;
 mod file;
 mod flood;
@@ -10,7 +12,9 @@ mod hostile;
 mod levels;
 mod settings;
 mod shapes;
+mod synchronous;
 mod terminal;
+mod without_effect;
 mod words;
 
 use std::ffi::OsStr;

@@ -220,3 +220,95 @@ fn records_of_the_log_crate_have_their_own_level_in_every_process() {
         }
     }
 }
+
+#[test]
+fn key_values_of_log_records_are_attributes_of_their_types() {
+    let sinks = Sinks::of("key-values");
+    for (sink, event) in sinks.events("kind", "typed") {
+        assert_eq!(event.message, "with key-values", "{sink}");
+        assert_eq!(
+            (
+                event.target.as_str(),
+                event.severity.as_str(),
+                event.category.as_str()
+            ),
+            ("values::own", "info", "tools"),
+            "{sink}"
+        );
+        let mut attributes = event.attributes;
+        let secret = attributes.remove("api_key").unwrap();
+        assert!(!secret.to_string().contains("sk-secret"), "{sink}: {secret}");
+        assert_eq!(
+            Json::Object(attributes),
+            json!({
+                "kind": "typed",
+                "count": 3,
+                "least": i64::MIN,
+                "ratio": 0.5,
+                "ok": true,
+                "wide": 1234,
+                "wider": u128::MAX.to_string(),
+                "letter": "x",
+                "debug": "Some(1)",
+                "display": "no route",
+                "nothing": "None",
+                "kv.message": "another message",
+                "kv.log.target": "forged",
+            }),
+            "{sink}"
+        );
+    }
+    for (sink, event) in sinks.events("kind", "failed") {
+        assert_eq!(event.attributes["err"], json!("refused"), "{sink}");
+        assert_eq!(event.attributes["exception.message"], json!("refused"), "{sink}");
+        assert_eq!(event.attributes["exception.chain"], json!("no route"), "{sink}");
+    }
+    for (sink, event) in sinks.events("kind", "long") {
+        let long = event.attributes["long"].as_str().unwrap();
+        assert!(
+            long.starts_with("xxx") && long.len() < 20_000,
+            "{sink}: {}",
+            long.len()
+        );
+    }
+    for (sink, event) in sinks.events("kind", "panics") {
+        let expected = [
+            ("before", json!(1)),
+            ("panics", json!("<its Debug or Display panicked>")),
+            ("after", json!(2)),
+        ];
+        for (key, value) in expected {
+            assert_eq!(event.attributes[key], value, "{key} in the {sink}");
+        }
+    }
+}
+
+#[test]
+fn each_log_record_has_its_own_key_values_where_one_is_made_within_another() {
+    let sinks = Sinks::of("key-values");
+    for (sink, event) in sinks.events("kind", "outer") {
+        assert_eq!(event.message, "around shown", "{sink}");
+        let expected = json!({"kind": "outer", "shown": "shown", "outer": 2});
+        assert_eq!(Json::Object(event.attributes), expected, "{sink}");
+    }
+    let inner: Vec<_> = sinks
+        .logs
+        .iter()
+        .filter(|log| log.message == "within Display")
+        .collect();
+    assert!(!inner.is_empty());
+    for log in inner {
+        let attributes = serde_json::to_value(&log.attributes).unwrap();
+        assert_eq!(attributes, json!({"kind": "inner", "inner": 1}));
+    }
+    for log in sinks.logs.iter().filter(|log| log.message == "without any") {
+        assert_eq!(serde_json::to_value(&log.attributes).unwrap(), json!({}));
+    }
+    for (sink, event) in sinks.events("kind", "of tracing") {
+        assert_eq!(
+            Json::Object(event.attributes),
+            json!({"kind": "of tracing"}),
+            "{sink}"
+        );
+    }
+}

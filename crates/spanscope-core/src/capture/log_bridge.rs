@@ -1,0 +1,252 @@
+//! Records of the `log` crate become events, with their key-values as attributes.
+//!
+//! `tracing-log` makes the event: its five callsites are what the layers of others recognize. An event can't have fields
+//! that its callsite has not declared, so the key-values travel beside it, in a thread-local that lasts as long as the
+//! event is handed to the layers; [`Capture::on_event`](super::Capture::on_event) takes them from there. Rejected: a callsite
+//! for each set of keys, because callsites are never freed, and others would no longer know the event as a log record.
+//!
+//! With its feature `log-always`, `tracing` makes a log record of each of its own events and spans. It comes from the place
+//! of a `tracing` callsite, by which it is known and left out.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::RwLock;
+
+use log::kv::{self, Key, Value, VisitSource, VisitValue};
+use log::{Log, Metadata as LogMetadata, Record, SetLoggerError};
+use spanscope_model::RawValue;
+use tracing_core::{LevelFilter, Metadata, dispatcher};
+use tracing_log::AsTrace as _;
+
+use super::fields::{FieldReader, FieldWriter};
+use crate::sync::{read, write};
+
+/// Longer values are cut here, before the layers cut them to what they keep.
+const MAX_VALUE_LEN: usize = 1 << 20;
+
+/// Keys that say other things of a record: its message, and where it came from.
+const TAKEN: [&str; 5] = ["message", "log.target", "log.module_path", "log.file", "log.line"];
+
+thread_local! {
+    /// The key-values of the record that is being handed to the layers.
+    static KEY_VALUES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// File, module and line of `tracing`'s callsites.
+static CALLSITES: RwLock<Option<HashSet<Place<'static>>>> = RwLock::new(None);
+
+type Place<'a> = (&'a str, &'a str, u32);
+
+/// Notes a callsite of `tracing`: a log record from its place is `tracing`'s own. To be called from a layer's or a filter's
+/// `register_callsite`.
+pub fn note_callsite(metadata: &'static Metadata<'static>) {
+    if let (Some(file), Some(line)) = (metadata.file(), metadata.line()) {
+        let place = (file, metadata.module_path().unwrap_or_default(), line);
+        write(&CALLSITES).get_or_insert_default().insert(place);
+    }
+}
+
+fn is_of_tracing(record: &Record<'_>) -> bool {
+    let (Some(file), Some(line)) = (record.file(), record.line()) else {
+        return false;
+    };
+    let place: Place<'_> = (file, record.module_path().unwrap_or_default(), line);
+    let callsites = read(&CALLSITES);
+    let callsites: &Option<HashSet<Place<'_>>> = &callsites;
+    callsites
+        .as_ref()
+        .is_some_and(|callsites| callsites.contains(&place))
+}
+
+/// A logger that turns records of the `log` crate into events of `tracing`, as `tracing_log::LogTracer` does, and keeps
+/// their key-values: every layer of Spanscope has them as attributes of their types.
+///
+/// `spanscope::init()` installs it. A program that composes its subscriber by hand calls [`init`](Self::init) in place of
+/// `LogTracer::init`; layers of others see what they see from that one.
+///
+/// A key-value with a key that a record has already (`message`, and the `log.*` that name its place) is stored under
+/// `kv.` and the key. With the feature `log-always` of `tracing`, events of `tracing` come once.
+///
+/// ```
+/// use spanscope_core::LogBridge;
+///
+/// LogBridge::init()?;
+/// log::info!(attempt = 2, model = "tiny"; "no answer yet");
+/// # Ok::<(), log::SetLoggerError>(())
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LogBridge(());
+
+impl LogBridge {
+    /// Makes it the logger of the program.
+    ///
+    /// # Errors
+    /// The program has set another logger before, which keeps its records.
+    pub fn init() -> Result<(), SetLoggerError> {
+        static LOGGER: LogBridge = LogBridge(());
+        log::set_logger(&LOGGER)?;
+        log::set_max_level(log::LevelFilter::max());
+        Ok(())
+    }
+}
+
+impl Log for LogBridge {
+    fn enabled(&self, metadata: &LogMetadata<'_>) -> bool {
+        metadata.level().as_trace() <= LevelFilter::current()
+            && dispatcher::get_default(|dispatch| dispatch.enabled(&metadata.as_trace()))
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) || is_of_tracing(record) {
+            return;
+        }
+        // Set for a record without any, too: it may be made while another one's are there.
+        let _set = SetKeyValues::new(key_values(record.key_values()));
+        // It never fails.
+        let _ = tracing_log::format_trace(record);
+    }
+
+    fn flush(&self) {}
+}
+
+/// Puts key-values beside the event until it is dropped.
+struct SetKeyValues {
+    before: Vec<u8>,
+}
+
+impl SetKeyValues {
+    fn new(key_values: Vec<u8>) -> Self {
+        let before = KEY_VALUES.try_with(|place| place.replace(key_values));
+        Self {
+            before: before.unwrap_or_default(),
+        }
+    }
+}
+
+impl Drop for SetKeyValues {
+    fn drop(&mut self) {
+        let before = std::mem::take(&mut self.before);
+        let _ = KEY_VALUES.try_with(|place| place.replace(before));
+    }
+}
+
+/// Adds the key-values of the log record that is being handed to the layers.
+pub(super) fn add_key_values(writer: &mut FieldWriter<'_>) {
+    // Nothing of the user runs meanwhile.
+    let _ = KEY_VALUES.try_with(|place| writer.own_fields(FieldReader::new(&place.borrow())));
+}
+
+fn key_values(source: &dyn kv::Source) -> Vec<u8> {
+    let mut found = Found::default();
+    // A source may be the program's; what came before its panic stays.
+    if catch_unwind(AssertUnwindSafe(|| source.visit(&mut found))).is_err() {
+        found.bytes.truncate(found.whole);
+    }
+    found.bytes
+}
+
+#[derive(Default)]
+struct Found {
+    bytes: Vec<u8>,
+    /// The bytes of whole pairs.
+    whole: usize,
+}
+
+impl<'kvs> VisitSource<'kvs> for Found {
+    fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), kv::Error> {
+        let key = key.as_str();
+        let own;
+        let key = if TAKEN.contains(&key) {
+            own = format!("kv.{key}");
+            &own
+        } else {
+            key
+        };
+        let writer = FieldWriter {
+            bytes: &mut self.bytes,
+            max_len: MAX_VALUE_LEN,
+            only: None,
+        };
+        let visited = value.visit(Pair { key, writer });
+        self.whole = self.bytes.len();
+        visited
+    }
+}
+
+struct Pair<'a> {
+    key: &'a str,
+    writer: FieldWriter<'a>,
+}
+
+impl Pair<'_> {
+    fn text(&mut self, text: fmt::Arguments<'_>) -> Result<(), kv::Error> {
+        self.writer.own_text(self.key, text);
+        Ok(())
+    }
+
+    fn raw(&mut self, value: RawValue<'_>) -> Result<(), kv::Error> {
+        self.writer.own_raw(self.key, &value);
+        Ok(())
+    }
+}
+
+impl<'v> VisitValue<'v> for Pair<'_> {
+    fn visit_any(&mut self, value: Value<'_>) -> Result<(), kv::Error> {
+        self.text(format_args!("{value}"))
+    }
+
+    /// Nothing, as `tracing` has it for `None`.
+    fn visit_null(&mut self) -> Result<(), kv::Error> {
+        Ok(())
+    }
+
+    fn visit_u64(&mut self, value: u64) -> Result<(), kv::Error> {
+        self.raw(RawValue::U64(value))
+    }
+
+    fn visit_i64(&mut self, value: i64) -> Result<(), kv::Error> {
+        self.raw(RawValue::I64(value))
+    }
+
+    /// A number where it fits, as for fields of `tracing`.
+    fn visit_u128(&mut self, value: u128) -> Result<(), kv::Error> {
+        match u64::try_from(value) {
+            Ok(value) => self.visit_u64(value),
+            Err(_) => self.text(format_args!("{value}")),
+        }
+    }
+
+    fn visit_i128(&mut self, value: i128) -> Result<(), kv::Error> {
+        match (i64::try_from(value), u64::try_from(value)) {
+            (Ok(value), _) => self.visit_i64(value),
+            (_, Ok(value)) => self.visit_u64(value),
+            _ => self.text(format_args!("{value}")),
+        }
+    }
+
+    fn visit_f64(&mut self, value: f64) -> Result<(), kv::Error> {
+        self.raw(RawValue::F64(value))
+    }
+
+    fn visit_bool(&mut self, value: bool) -> Result<(), kv::Error> {
+        self.raw(RawValue::Bool(value))
+    }
+
+    fn visit_str(&mut self, value: &str) -> Result<(), kv::Error> {
+        self.text(format_args!("{value}"))
+    }
+
+    fn visit_error(&mut self, error: &(dyn std::error::Error + 'static)) -> Result<(), kv::Error> {
+        self.writer.own_error(self.key, error);
+        Ok(())
+    }
+
+    fn visit_borrowed_error(
+        &mut self,
+        error: &'v (dyn std::error::Error + 'static),
+    ) -> Result<(), kv::Error> {
+        self.visit_error(error)
+    }
+}

@@ -1,0 +1,145 @@
+//! Settings that are accepted and have no effect: each is reported once, with the fix.
+
+use super::{Ended, Program, program};
+
+/// The one line of the console that warns of this.
+fn warning<'a>(ended: &'a Ended, text: &str) -> &'a str {
+    assert_eq!(ended.count(text), 1, "{text}: {}", ended.console);
+    ended.line(text)
+}
+
+#[test]
+fn a_logger_that_was_set_before_is_reported_and_keeps_its_records() {
+    let ended = Program::new("after-own-logger", &["once", "own-logger-had"]).run();
+    let line = warning(&ended, "another logger was set before");
+    assert!(
+        line.starts_with("WARN ") && line.contains("call `spanscope::init()` before"),
+        "{line}"
+    );
+    assert!(ended.said.contains("the logger had 2"), "{}", ended.said);
+    assert_eq!(ended.count("a record of log"), 0);
+    assert_eq!(ended.count("an event of tracing"), 1);
+}
+
+#[test]
+fn a_log_tracer_that_was_set_before_costs_the_key_values() {
+    let ended = Program::new("after-log-tracer", &["once"]).run();
+    let line = warning(&ended, "key-values of records of the `log` crate are not kept");
+    assert!(line.contains("`tracing_log::LogTracer`"), "{line}");
+    assert_eq!(ended.count("a record of log"), 1);
+    // Without one nothing is reported.
+    assert_eq!(program(&["once"]).run().count("logger"), 0);
+}
+
+#[test]
+fn a_package_name_in_rust_log_is_reported_with_the_name_in_code() {
+    for (directives, meant) in [
+        ("my-crate=debug", "my_crate=debug"),
+        (
+            "info,my-other-crate::db-pool=trace",
+            "my_other_crate::db-pool=trace",
+        ),
+        ("my-crate", "my_crate"),
+    ] {
+        let ended = program(&["once"]).env("RUST_LOG", directives).run();
+        let line = warning(&ended, "did you mean");
+        assert!(line.contains(&format!("did you mean `{meant}`?")), "{line}");
+        assert!(line.contains("RUST_LOG"), "{line}");
+    }
+    let right = program(&["once"])
+        .env("RUST_LOG", "my_crate=debug,h2::frame-reader=info")
+        .run();
+    assert_eq!(right.count("did you mean"), 0, "{}", right.console);
+}
+
+#[test]
+fn an_error_of_try_init_that_is_dropped_is_reported() {
+    for (setup, problem) in [
+        ("dropped-error", "SPANSCOPE_CONSOLE is \"quiet\""),
+        ("dropped-error-of-builder", "did you mean `agents`?"),
+    ] {
+        let ended = Program::new(setup, &[]).env("SPANSCOPE_CONSOLE", "quiet").run();
+        let line = warning(&ended, "spanscope: no telemetry: ");
+        assert!(
+            line.contains(problem) && line.contains("`spanscope::init()`"),
+            "{line}"
+        );
+    }
+    let ended = Program::new("shown-error", &[])
+        .env("SPANSCOPE_CONSOLE", "quiet")
+        .run();
+    assert_eq!(ended.console, "");
+    assert!(
+        ended.said.starts_with("shown: SPANSCOPE_CONSOLE is"),
+        "{}",
+        ended.said
+    );
+}
+
+/// Runs another build of the program.
+fn built_differently(mut program: Program) -> Option<Program> {
+    let Some(path) = std::env::var_os("SPANSCOPE_CONSOLE_BUILT_DIFFERENTLY") else {
+        spanscope_tests::skip(
+            "SPANSCOPE_CONSOLE_BUILT_DIFFERENTLY names no program `console` that was built with the features \
+             tracing/log-always, tracing/max_level_debug and log/max_level_info",
+        );
+        return None;
+    };
+    let mut command = std::process::Command::new(path);
+    command.args(program.command.get_args());
+    for (name, value) in program.command.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    program.command = command;
+    Some(program)
+}
+
+#[test]
+fn levels_that_are_compiled_out_are_reported_where_they_are_asked_for() {
+    let Some(program_traced) = built_differently(program(&["once"])) else {
+        return;
+    };
+    let ended = program_traced.env("LLAMA_STACK_LOGGING", "all=trace").run();
+    let events = warning(&ended, "built without spans and events beyond debug");
+    assert!(
+        events.contains("max_level_") && events.contains("`tracing`"),
+        "{events}"
+    );
+    let records = warning(&ended, "built without records of the `log` crate beyond info");
+    assert!(records.contains("`log`"), "{records}");
+    assert_eq!(ended.count("a finer event of tracing"), 1);
+    assert_eq!(ended.count("the finest"), 0);
+    let quiet = built_differently(program(&["once"])).unwrap();
+    let quiet = quiet.env("LLAMA_STACK_LOGGING", "all=info").run();
+    assert_eq!(quiet.count("built without"), 0, "{}", quiet.console);
+}
+
+#[test]
+fn with_log_always_an_event_comes_once() {
+    for levels in ["all=info", "all=debug", "all=trace"] {
+        let Some(program) = built_differently(program(&["once"])) else {
+            return;
+        };
+        let ended = program
+            .env("LLAMA_STACK_LOGGING", levels)
+            .env("RUST_LOG", "hidden=off")
+            .run();
+        let fine = usize::from(levels != "all=info");
+        for (text, times) in [
+            ("an event of tracing", 1),
+            ("a finer event of tracing", fine),
+            ("a record of log", 1),
+            ("a hidden event", 0),
+            ("a span of tracing", 2),
+        ] {
+            assert_eq!(ended.count(text), times, "{text} at {levels}: {}", ended.console);
+        }
+        let store = ended.store();
+        let messages = store.messages();
+        let stored = messages.iter().filter(|text| text.contains("of tracing"));
+        assert_eq!(stored.count(), 1 + fine, "{messages:?}");
+    }
+}
