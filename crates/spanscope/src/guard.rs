@@ -10,6 +10,9 @@ use spanscope_layers::{Categories, CategoryFilter, ConsoleGuard, LevelHandle, Le
 use spanscope_model::Severity;
 use spanscope_sqlite::{FlushTimeout, LayerStats, SqliteGuard, TailStats};
 
+/// What an end leaves to the console alone. It writes while the others end, so what is left then are their reports.
+const CONSOLE_TIME: Duration = Duration::from_millis(250);
+
 /// The sinks of the program, and the handle on its levels.
 #[derive(Debug)]
 pub(crate) struct Running {
@@ -22,6 +25,9 @@ pub(crate) struct Running {
     /// Whether what an end has left was reported.
     pub(crate) reported: AtomicBool,
 }
+
+/// What a report counts: the noun, and of which sink.
+type Left = (&'static str, &'static str);
 
 impl Running {
     /// Writes everything recorded before the call, all sinks within one timeout.
@@ -52,13 +58,14 @@ impl Running {
 
     /// Ends the sinks, all within one timeout, and reports what they left. A second time it does nothing.
     ///
-    /// The console comes last, because the others may have something to say, and has a fifth of the time to itself: a collector
-    /// may take all that there is.
+    /// The console comes last, because the others may have something to report, and has a quarter of a second to itself, or a
+    /// fifth of a short timeout: a collector may take all that there is.
     pub(crate) fn end(&self, timeout: Duration) {
         let timeout = timeout.min(MAX_TIMEOUT);
         let before = self.unwritten();
         let deadline = Instant::now() + timeout;
-        let of_others = deadline.checked_sub(timeout / 5).unwrap_or(deadline);
+        let of_console = CONSOLE_TIME.min(timeout / 5);
+        let of_others = deadline.checked_sub(of_console).unwrap_or(deadline);
         if let Some(sqlite) = &self.sqlite {
             sqlite.begin_shutdown(of_others);
         }
@@ -84,31 +91,35 @@ impl Running {
     }
 
     /// Records that were offered and not written, whether they wait or were given up, by sink.
-    fn unwritten(&self) -> [(&'static str, LayerStats); 3] {
+    fn unwritten(&self) -> [(Left, LayerStats); 3] {
         let of_log = |log: &Option<ConsoleGuard>| log.as_ref().map(ConsoleGuard::stats).unwrap_or_default();
         [
-            ("lines of the console", of_log(&self.console)),
-            ("lines of the log file", of_log(&self.log_file)),
+            (("line", "of the console"), of_log(&self.console)),
+            (("line", "of the log file"), of_log(&self.log_file)),
             (
-                "records of the store",
+                ("record", "of the store"),
                 self.sqlite.as_ref().map(SqliteGuard::stats).unwrap_or_default(),
             ),
         ]
     }
 
     /// Reports what the end has left, once. What the bridge has left it reports itself.
-    fn report_left(&self, before: [(&'static str, LayerStats); 3]) {
+    fn report_left(&self, before: [(Left, LayerStats); 3]) {
         let left: Vec<String> = self
             .unwritten()
             .iter()
             .zip(before)
-            .filter_map(|((what, now), (_, before))| {
+            .filter_map(|(((what, of_sink), now), (_, before))| {
                 let waiting = now.offered.saturating_sub(now.stored + now.dropped.total());
                 let given_up = now
                     .dropped
                     .write_failed
                     .saturating_sub(before.dropped.write_failed);
-                (waiting + given_up > 0).then(|| format!("{} {what}", waiting + given_up))
+                match waiting + given_up {
+                    0 => None,
+                    1 => Some(format!("1 {what} {of_sink}")),
+                    left => Some(format!("{left} {what}s {of_sink}")),
+                }
             })
             .collect();
         if !left.is_empty() && !self.reported.swap(true, Ordering::Relaxed) {

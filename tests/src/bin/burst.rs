@@ -17,7 +17,9 @@ fn main() {
         .unwrap()
         .service_name("burst")
         .sqlite_path(&arguments[1])
-        .on_overflow(OverflowPolicy::Block);
+        .on_overflow(OverflowPolicy::Block)
+        // A loaded machine may need longer than a user would wait.
+        .shutdown_timeout(spanscope_tests::PATIENCE);
     if ending == "tail" {
         builder = builder.tail_sampling(TailRule::new().slower_than(Duration::from_secs(3600)));
     }

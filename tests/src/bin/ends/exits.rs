@@ -91,6 +91,17 @@ pub(crate) fn run(scenario: &str) {
             }
             std::process::exit(3);
         }
+        "exit-hindered" => {
+            let _guard = spanscope::init();
+            tracing::info!("recorded before");
+            crate::say("ready");
+            // The test has locked the store meanwhile, and nothing reads the log file.
+            std::io::stdin().read_line(&mut String::new()).unwrap();
+            for _ in 0..3 {
+                tracing::info!("left out");
+            }
+            std::process::exit(3);
+        }
         "exit-hindered-drop" => {
             let guard = spanscope::init();
             for number in 0..20_000 {

@@ -65,6 +65,7 @@ pub(crate) fn junk(guard: &Guard) {
         ask(&service, "/v1/models/8").await;
         ask(&service, "/v1/files").await;
     });
+    guard.flush(spanscope_tests::PATIENCE).unwrap();
 }
 
 async fn ask<S>(service: &RequestMetrics<S>, path: &str)

@@ -118,3 +118,45 @@ fn one_deadline_holds_for_all_sinks_of_a_guard() {
     assert!(end_of(&mut child, "the program").success());
     drop(reader);
 }
+
+#[test]
+fn what_the_exit_hook_leaves_out_is_reported_with_its_counts() {
+    let program = program("exit-hindered");
+    // A pipe without a reader can't even be opened.
+    let pipe = program.folder.path().join("pipe.log");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let program = program.env("LLAMA_STACK_LOG_FILE", pipe.to_str().unwrap());
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let (folder, mut child) = program.start(Stdio::from(writer));
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert_eq!(line, "ready\n");
+    let db = rusqlite::Connection::open(folder.path().join("trace_store.db")).unwrap();
+    let before = wait_for("the first record", || {
+        let count = "SELECT COUNT(*) FROM logs";
+        let count: i64 = db.query_row(count, [], |row| row.get(0)).ok()?;
+        (count == 1).then_some(count)
+    });
+    assert_eq!(before, 1);
+    wait_for("the file's lock", || db.execute_batch("BEGIN EXCLUSIVE").ok());
+    child.stdin.take().unwrap().write_all(b"go on\n").unwrap();
+    assert_eq!(end_of(&mut child, "the program").code(), Some(3));
+    let mut stderr = String::new();
+    reader.read_to_string(&mut stderr).unwrap();
+    let reports: Vec<&str> = stderr.lines().filter(|line| line.contains("left out:")).collect();
+    assert_eq!(
+        reports,
+        [
+            "spanscope: the time to write the last records is over; left out: 4 lines of the log file, 3 records of the store"
+        ],
+        "{stderr}"
+    );
+    assert_eq!(
+        stderr.matches(": left out\n").count(),
+        3,
+        "the console waited for neither"
+    );
+}
