@@ -1,101 +1,31 @@
 use serde_json::json;
-use spanscope_model::{
-    Cursor, LogFilter, Severity, SpanFilter, SpanState, SpanStatus, Timestamp, TraceFilter, TraceStore,
-    block_on,
-};
+use spanscope_model::{LogFilter, SpanFilter, SpanState, Timestamp, TraceFilter, TraceStore, block_on};
 
 use crate::support::{MIDNIGHT, Row, SECOND, StoreFile, span_id, trace_id};
 
 #[test]
-fn traces_are_summed_up_and_filtered() {
+fn a_span_without_an_end_runs_for_as_long_as_its_process_is_seen() {
     let file = StoreFile::new();
     file.add(&Row {
-        id: 1,
-        name: "ask",
-        duration: Some(SECOND),
-        ..Row::default()
-    });
-    file.add(&Row {
-        id: 2,
-        parent: Some(1),
-        is_error: true,
-        ..Row::default()
-    });
-    file.add_with(
-        &Row {
-            id: 3,
-            trace: 2,
-            start: MIDNIGHT + SECOND,
-            ..Row::default()
-        },
-        2,
-    );
-    file.add(&Row {
-        id: 4,
-        trace: 3,
-        start: MIDNIGHT + 2 * SECOND,
         duration: None,
         ..Row::default()
     });
-    let store = file.store();
-    let list = |filter| block_on(store.list_traces(filter)).unwrap();
-    let all = list(TraceFilter::default());
-    let shown: Vec<_> = all
-        .iter()
-        .map(|t| {
-            (
-                t.root_name.as_str(),
-                t.status,
-                t.state,
-                t.span_count,
-                t.duration_ms,
-            )
-        })
-        .collect();
-    assert_eq!(
-        shown,
-        [
-            ("work", None, SpanState::Abandoned, 1, None),
-            ("work", Some(SpanStatus::Ok), SpanState::Ended, 1, Some(100.0)),
-            ("ask", Some(SpanStatus::Error), SpanState::Ended, 2, Some(1000.0)),
-        ]
-    );
-    assert_eq!(all[2].trace.root_span_id, span_id(1));
-    assert_eq!(
-        list(TraceFilter {
-            errors: true,
-            ..TraceFilter::default()
-        })
-        .len(),
-        1
-    );
-    let bank = list(TraceFilter {
-        service: Some("bank".into()),
-        ..TraceFilter::default()
-    });
-    assert_eq!(
-        bank.iter().map(|t| t.service_name.as_str()).collect::<Vec<_>>(),
-        ["bank"]
-    );
-    let time = |seconds| Some(Timestamp::from_nanos(MIDNIGHT + seconds * SECOND));
-    let between = list(TraceFilter {
-        since: time(1),
-        until: time(2),
-        ..TraceFilter::default()
-    });
-    assert_eq!(
-        between.iter().map(|t| t.trace.trace_id).collect::<Vec<_>>(),
-        [trace_id(2)]
-    );
+    let state = || {
+        block_on(file.store().list_traces(TraceFilter::default()))
+            .unwrap()
+            .remove(0)
+            .state
+    };
+    assert_eq!(state(), SpanState::Abandoned, "its process has ended");
     let now = Timestamp::now().as_nanos();
     file.db
         .execute("UPDATE _process SET ended_at = NULL, seen_at = ?1", [now])
         .unwrap();
-    assert_eq!(list(TraceFilter::default())[0].state, SpanState::Running);
+    assert_eq!(state(), SpanState::Running);
     file.db
         .execute("UPDATE _process SET seen_at = ?1", [now - 16 * SECOND])
         .unwrap();
-    assert_eq!(list(TraceFilter::default())[0].state, SpanState::Abandoned);
+    assert_eq!(state(), SpanState::Abandoned, "its process is not seen any more");
 }
 
 #[test]
@@ -183,95 +113,23 @@ fn a_span_comes_back_as_it_was_stored() {
     );
 }
 
+/// Programs that send records lose zero bytes on the way; older builds and those that write the file themselves did not.
 #[test]
-fn logs_are_the_newest_in_the_order_of_their_times() {
+fn a_line_with_a_zero_byte_is_shown_and_found_whole() {
     let file = StoreFile::new();
-    file.add(&Row {
-        id: 5,
-        ..Row::default()
-    });
-    file.add_event(Some(1), Some(5), MIDNIGHT + 3, "third: 100% \0 done", 17);
-    file.add_event(Some(1), Some(6), MIDNIGHT + 1, "first", 5);
-    file.add_event(None, None, MIDNIGHT + 2, "Second", 13);
+    let line = "third: 100% \0 done";
+    file.add_event(None, None, MIDNIGHT, line, 9);
+    file.add_event(None, None, MIDNIGHT + 1, "another", 9);
     let store = file.store();
-    let messages = |filter| {
-        let logs = block_on(store.list_logs(filter)).unwrap();
-        logs.into_iter().map(|log| log.message).collect::<Vec<_>>()
-    };
-    let third = "third: 100% \0 done";
-    assert_eq!(messages(LogFilter::default()), ["first", "Second", third]);
-    assert_eq!(
-        messages(LogFilter {
-            limit: 1,
+    for grep in ["THIRD", "100%", "\0 done", "%"] {
+        let logs = block_on(store.list_logs(LogFilter {
+            grep: Some(grep.into()),
             ..LogFilter::default()
-        }),
-        [third]
-    );
-    assert_eq!(
-        messages(LogFilter {
-            min_severity: Some(Severity::Warn),
-            ..LogFilter::default()
-        }),
-        ["Second", third]
-    );
-    assert_eq!(
-        messages(LogFilter {
-            grep: Some("SECOND".into()),
-            ..LogFilter::default()
-        }),
-        ["Second"]
-    );
-    assert_eq!(
-        messages(LogFilter {
-            grep: Some("100%".into()),
-            ..LogFilter::default()
-        }),
-        [third]
-    );
-    assert_eq!(
-        messages(LogFilter {
-            grep: Some("\0 done".into()),
-            ..LogFilter::default()
-        }),
-        [third]
-    );
-    assert_eq!(
-        messages(LogFilter {
-            grep: Some("%".into()),
-            ..LogFilter::default()
-        }),
-        [third]
-    );
-    assert_eq!(
-        messages(LogFilter {
-            trace_id: Some(trace_id(1)),
-            ..LogFilter::default()
-        }),
-        ["first", third]
-    );
-    assert_eq!(
-        messages(LogFilter {
-            span_id: Some(span_id(5)),
-            ..LogFilter::default()
-        }),
-        [third]
-    );
-    assert_eq!(
-        messages(LogFilter {
-            span_id: Some(span_id(6)),
-            ..LogFilter::default()
-        }),
-        ["first"],
-        "span not stored"
-    );
-    assert_eq!(
-        messages(LogFilter {
-            after: Some(Cursor::new([0, 0, 1])),
-            ..LogFilter::default()
-        }),
-        ["first", "Second"]
-    );
-    assert_eq!(block_on(store.latest()).unwrap(), Cursor::new([1, 0, 3]));
+        }))
+        .unwrap();
+        let messages: Vec<_> = logs.iter().map(|log| log.message.as_str()).collect();
+        assert_eq!(messages, [line], "{grep:?}");
+    }
 }
 
 #[test]
