@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use tokio_io_timeout::TimeoutStream;
 
 use crate::limits::Limits;
+use crate::shared_stream::SharedStream;
 
 /// How long a connection that has to make room for another client's may go on with its request.
 pub(crate) const LEAVE_TIME: Duration = Duration::from_secs(2);
@@ -55,6 +56,9 @@ impl Connection {
     }
 
     async fn serve_http_1(mut self, stream: TcpStream, leave: &Notify) {
+        let stream = SharedStream::new(stream);
+        let service = TowerToHyperService::new(self.served.http_1.clone());
+        let service = stream.while_client_waits(service);
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(self.limits.write_time));
         let connection = hyper::server::conn::http1::Builder::new()
@@ -62,10 +66,7 @@ impl Connection {
             .header_read_timeout(self.limits.head_time)
             // Who has sent all and says so may still read.
             .half_close(true)
-            .serve_connection(
-                TokioIo::new(Box::pin(stream)),
-                TowerToHyperService::new(self.served.http_1.clone()),
-            );
+            .serve_connection(TokioIo::new(Box::pin(stream)), service);
         let mut connection = std::pin::pin!(connection);
         // A client that breaks off has nobody to be told.
         tokio::select! {

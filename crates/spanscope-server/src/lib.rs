@@ -34,6 +34,7 @@ mod receive;
 mod runs;
 mod serve;
 mod setters;
+mod shared_stream;
 mod telemetry;
 
 pub use bearer::{BearerTokens, MIN_TOKEN_CHARS, TokensError, with_tokens};

@@ -14,7 +14,7 @@ use spanscope_tests::{PATIENCE, wait_for};
 
 use crate::otlp::{send, span as otlp_span, traces};
 use crate::running::{ACME, OTHER, Open, Running, open_with, tenant, tokens};
-use crate::wire::Ask;
+use crate::wire::{Ask, Connection};
 
 const TRACES: &str = "/v1/telemetry/traces";
 /// Keys of every span.
@@ -139,14 +139,13 @@ impl Drop for GivenUp {
     }
 }
 
-#[test]
-fn a_question_that_took_too_long_is_given_up() {
+/// A server whose questions never end, and counts them.
+fn endless(asked: &Arc<AtomicUsize>, given_up: &Arc<AtomicUsize>, limits: Limits) -> Running {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::builder()
         .open(folder.path().join("trace_store.db"))
         .unwrap();
-    let (asked, given_up) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let (asked_of, given_up_of) = (Arc::clone(&asked), Arc::clone(&given_up));
+    let (asked_of, given_up_of) = (Arc::clone(asked), Arc::clone(given_up));
     let store = Hooked::new(Arc::new(store), move |_| {
         asked_of.fetch_add(1, Ordering::SeqCst);
         let given_up = GivenUp(Arc::clone(&given_up_of));
@@ -155,16 +154,67 @@ fn a_question_that_took_too_long_is_given_up() {
             std::future::pending().await
         })
     });
-    let store: Arc<dyn TraceStore> = Arc::new(store);
-    let count = |what: &AtomicUsize, expected: usize| {
-        wait_for("the count", || {
-            (what.load(Ordering::SeqCst) == expected).then_some(())
-        });
-    };
+    Running::of(Arc::new(store), AuthMode::Local, limits)
+}
+
+fn count(what: &AtomicUsize, expected: usize) {
+    wait_for("the count", || {
+        (what.load(Ordering::SeqCst) == expected).then_some(())
+    });
+}
+
+#[test]
+fn a_question_that_took_too_long_is_given_up() {
+    let (asked, given_up) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let limits = Limits::default().request_time(Duration::from_millis(50));
-    let hasty = Running::of(store, AuthMode::Local, limits);
+    let hasty = endless(&asked, &given_up, limits);
     let answer = Ask::json(TRACES, &json!({})).to(hasty.address);
     assert_eq!((answer.status, answer.code().as_str()), (503, "timed_out"));
     count(&asked, 1);
     count(&given_up, 1);
+}
+
+#[test]
+fn the_question_of_a_client_that_left_is_given_up() {
+    let (asked, given_up) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let server = endless(&asked, &given_up, Limits::default().request_time(10 * PATIENCE));
+    // Whoever closes a connection without having read all resets it.
+    let ask = Ask::json(TRACES, &json!({}));
+    let resets = ask.clone().header("Expect", "100-continue");
+    let pipelines = [resets.bytes(), Ask::get("/health").bytes()].concat();
+    let leaves = [
+        ("closed", ask.bytes()),
+        ("reset", resets.bytes()),
+        ("reset with a request that was not read", pipelines),
+    ];
+    for (number, (how, sent)) in leaves.into_iter().enumerate() {
+        let mut connection = Connection::open(server.address);
+        connection.send(&sent);
+        count(&asked, number + 1);
+        assert_eq!(connection.is_silent(), number == 0);
+        drop(connection);
+        wait_for(how, || {
+            (given_up.load(Ordering::SeqCst) == number + 1).then_some(())
+        });
+    }
+    let mut stays = Connection::open(server.address);
+    stays.send(&ask.bytes());
+    count(&asked, 4);
+    assert!(stays.is_silent());
+    assert_eq!(given_up.load(Ordering::SeqCst), 3, "one client waits");
+}
+
+#[test]
+fn scans_of_clients_that_left_make_room_for_the_next_one_of_their_tenant() {
+    let open = busy(10 * PATIENCE);
+    let gone: Vec<Connection> = (0..32)
+        .map(|_| {
+            let mut connection = Connection::open(open.address);
+            connection.send(&Ask::json(TRACES, &long_question()).token(ACME).bytes());
+            connection
+        })
+        .collect();
+    drop(gone);
+    let scanned = Ask::json(TRACES, &long_question()).token(ACME).to(open.address);
+    assert_eq!(scanned.status, 200, "{}", scanned.text());
 }
