@@ -1,7 +1,8 @@
 // Makes system calls fail for one program: cc -shared -fPIC -o fail.so fail.c, LD_PRELOAD=fail.so.
 //
 // SHIM_EIO names a file: while it exists, writes to a path that holds "trace_store.db" fail with EIO.
-// SHIM_JUMP is how many seconds the wall clock jumps ahead half a second after the program began.
+// SHIM_JUMP is how many seconds the wall clock jumps ahead half a second after the program began. While
+// the file exists that SHIM_BACK names, the clock is right again.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -52,7 +53,8 @@ int clock_gettime(clockid_t clock, struct timespec *time) {
     if (result == 0 && clock == CLOCK_REALTIME && jump != 0) {
         real_clock(CLOCK_MONOTONIC, &now);
         double passed = now.tv_sec - began.tv_sec + (now.tv_nsec - began.tv_nsec) / 1e9;
-        if (passed > 0.5) time->tv_sec += jump;
+        const char *back = getenv("SHIM_BACK");
+        if (passed > 0.5 && !(back && access(back, F_OK) == 0)) time->tv_sec += jump;
     }
     return result;
 }

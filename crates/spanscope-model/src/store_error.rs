@@ -20,12 +20,14 @@ pub enum StoreErrorKind {
     InvalidInput,
     /// What was asked for is not stored.
     NotFound,
-    /// The store can't answer now: it is locked, full, or its disk fails.
+    /// The store can't answer now: it is locked, or its disk is full or fails.
     Unavailable,
     /// What was opened is not a span store, or one of a newer version.
     Unusable,
     /// The store is given more than it can write now: give it again in a second.
     Overloaded,
+    /// What was given does not fit into the store, and nothing can be deleted to make room for it.
+    Full,
     /// The answer would be larger than this store gives; ask for less.
     AnswerTooLarge,
     /// The question has to look at more than this store reads at one time; ask for less.

@@ -124,6 +124,16 @@ impl ApiError {
         )
     }
 
+    /// The store has no room for what was sent, and can't make any.
+    pub(crate) fn store_full() -> Self {
+        Self::new(
+            StatusCode::INSUFFICIENT_STORAGE,
+            "store_full",
+            "what was sent does not fit into the store, and nothing can be deleted to make room for it",
+            "send less in one request, or have the store's cap (`--max-size`) raised",
+        )
+    }
+
     pub(crate) fn shutting_down() -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -202,6 +212,8 @@ impl ApiError {
             // Such a call there is not; what the store did not find is another matter.
             StatusCode::NOT_FOUND if self.code == NO_SUCH_PATH => 12,
             StatusCode::TOO_MANY_REQUESTS => 8,
+            // Sent again it fits no better.
+            StatusCode::INSUFFICIENT_STORAGE => 9,
             StatusCode::SERVICE_UNAVAILABLE => 14,
             StatusCode::INTERNAL_SERVER_ERROR => 13,
             StatusCode::REQUEST_TIMEOUT => 4,
@@ -252,6 +264,8 @@ impl From<StoreError> for ApiError {
             StoreErrorKind::Overloaded => {
                 return Self::overloaded("more is sent or asked than can be done now");
             }
+            // How large the store may be is no secret, and where it is is one.
+            StoreErrorKind::Full => return Self::store_full(),
             StoreErrorKind::Unsupported => {
                 return Self::new(
                     StatusCode::NOT_IMPLEMENTED,

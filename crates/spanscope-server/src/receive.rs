@@ -54,7 +54,8 @@ impl FromRef<Receiver> for Arc<dyn TraceStore> {
 /// protobuf or JSON, plain or gzip.
 ///
 /// 200 means that the records are stored; those that make no sense are left out, counted and described in the answer's
-/// `partial_success`. 400 is a body that can't be read, 413 one that is too large, 415 one of another kind. With 429 and 503 comes
+/// `partial_success`. 400 is a body that can't be read, 413 one that is too large, 415 one of another kind,
+/// 507 one that does not fit into the store. With 429 and 503 comes
 /// `Retry-After`, and the same request may be sent again: nothing is stored twice. The body of such a failure is
 /// a `google.rpc.Status` in the encoding of the request; who may not ask at all, asks for another method or kind, or is answered too late
 /// gets this crate's `{"error": ...}`.

@@ -363,6 +363,33 @@ fn a_clock_that_jumps_ahead_deletes_nothing_by_its_age() {
     assert_eq!(folder.number(left), 5);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_clock_that_was_ahead_has_dated_is_as_old_as_its_row_once_it_is_right() {
+    let folder = Folder::new();
+    let Some(library) = shim(&folder) else { return };
+    let mut command = program_without_settings(env!("CARGO_BIN_EXE_writer"));
+    command.arg(&folder.path).arg("record");
+    command.env("LD_PRELOAD", library).env("SHIM_JUMP", "2592000");
+    command.env("SHIM_BACK", folder.beside("back"));
+    let recorder = Program::run(command);
+    recorder.wait_err("the clock has jumped");
+    let ahead = format!(
+        "SELECT count(*) FROM _trace WHERE start > {}",
+        spanscope_model::Timestamp::now().as_nanos() + 86_400_000_000_000
+    );
+    wait_for("traces that are dated ahead", || {
+        (folder.number(&ahead) > 20).then_some(())
+    });
+    std::fs::write(folder.beside("back"), "").unwrap();
+    let made_ahead = ahead.replace("start >", "MIN(start, created) >");
+    wait_for("the traces to be as old as their rows", || {
+        (folder.number(&made_ahead) == 0).then_some(())
+    });
+    recorder.end();
+    assert!(folder.number(&ahead) > 20, "their own times stay");
+}
+
 #[cfg(unix)]
 #[test]
 fn what_was_on_its_way_at_a_kill_is_lost_in_the_account() {

@@ -72,3 +72,35 @@ pub(crate) fn counted(server: &Serve) -> BTreeMap<(String, String), u64> {
         })
         .collect()
 }
+
+#[test]
+fn what_can_not_fit_is_refused_before_it_is_acknowledged() {
+    let folder = Folder::new();
+    let mut command = folder.command(&["serve", "--listen", "127.0.0.1:0", "--max-size", "1"]);
+    command.env("RUST_LOG", "off");
+    let server = Serve::start(command);
+    let large: Vec<Json> = (1..=100)
+        .map(|number| {
+            let mut span = span(
+                "0af7651916cd43dd8448eb211c80319c",
+                &format!("{number:016x}"),
+                "large",
+            );
+            span["attributes"] = json!([{"key": "text", "value": {"stringValue": "x".repeat(10_000)}}]);
+            span
+        })
+        .collect();
+    for _ in 0..3 {
+        let answer = server.post("/v1/traces", &traces(&large));
+        assert_eq!(answer.status, 507, "{answer:?}");
+        assert_eq!(json_of(&answer)["code"], 9, "{answer:?}");
+    }
+    for some in large.chunks(20) {
+        assert_eq!(server.post("/v1/traces", &traces(some)).status, 200);
+    }
+    let refused = counted(&server)[&("traces".to_owned(), "refused".to_owned())];
+    assert_eq!(refused, 3);
+    let ended = server.killed();
+    let said = ended.err.lines().filter(|line| line.contains("refused"));
+    assert_eq!(said.count(), 1, "{}", ended.err);
+}

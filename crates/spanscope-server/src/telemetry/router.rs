@@ -49,7 +49,7 @@ struct Data<T> {
 /// Bodies and answers are JSON; a body has at most 1 MiB, and has to be called `application/json`. A failure is answered with a
 /// status of its own and `{"error": {"code", "message", "what_to_do"}}`: `invalid_input` 400, `not_found` 404, `method_not_allowed` 405,
 /// `request_timeout` 408, `body_too_large` 413, `unsupported_media_type` 415, `answer_too_large` 422, `overloaded` 429 and
-/// `store_unavailable` 503 (both with `Retry-After`), `store_unusable` 500, `unsupported` 501, `datasets_full` 507. What the store said of its own failure is in the log of the process, as an `ERROR` event, and not in the answer.
+/// `store_unavailable` 503 (both with `Retry-After`), `store_unusable` 500, `unsupported` 501, `datasets_full` and `store_full` 507. What the store said of its own failure is in the log of the process, as an `ERROR` event, and not in the answer.
 ///
 /// A request is answered as of its [`Caller`](crate::Caller). Without one, whoever reaches it may read all that is stored and write:
 /// a server on this machine puts [`local_only`](crate::local_only) around it, one that others reach [`with_tokens`](crate::with_tokens)

@@ -207,7 +207,7 @@ fn the_question_of_a_client_that_left_is_given_up() {
 #[test]
 fn scans_of_clients_that_left_make_room_for_the_next_one_of_their_tenant() {
     let open = busy(10 * PATIENCE);
-    let gone: Vec<Connection> = (0..32)
+    let gone: Vec<Connection> = (0..30)
         .map(|_| {
             let mut connection = Connection::open(open.address);
             connection.send(&Ask::json(TRACES, &long_question()).token(ACME).bytes());

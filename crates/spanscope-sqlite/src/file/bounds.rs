@@ -13,7 +13,7 @@ use super::clock::ClockWatch;
 use super::identity::{FileId, LogId, beside, file_id};
 use super::shares::Shares;
 use super::trouble::Trouble;
-use super::{open, retention};
+use super::{oldest, open, retention};
 
 /// Once the log is this large, the writer copies it into the file. Less where the cap or the free
 /// space is small, see [`LogLimits`]. One transaction adds at most about 8 MiB, so the log stays under
@@ -270,6 +270,7 @@ impl Bounds {
         let Some(limits) = self.limits else { return Ok(()) };
         if Instant::now() >= self.next_retention {
             self.next_retention = Instant::now() + RETENTION_EVERY;
+            oldest::date_rows(db, Timestamp::now(), limits.retention)?;
             if !self.clock.has_jumped() {
                 keep_age(db, limits.retention)?;
             }
@@ -291,7 +292,13 @@ impl Bounds {
 
     /// How far ahead the clock has jumped since the last look, if it has.
     pub(crate) fn watch_clock(&mut self) -> Option<Duration> {
-        self.clock.look(Timestamp::now().as_nanos(), Instant::now())
+        let has_jumped = self.clock.has_jumped();
+        let jump = self.clock.look(Timestamp::now().as_nanos(), Instant::now());
+        if has_jumped && !self.clock.has_jumped() {
+            // What was stored meanwhile is dated ahead.
+            self.next_retention = Instant::now();
+        }
+        jump
     }
 
     /// Keeps the file under its cap: whole traces go, the oldest first, of the tenant that has most.
@@ -304,11 +311,12 @@ impl Bounds {
             self.is_over_cap = false;
             return Ok(());
         }
+        oldest::trim(db, limits.max_bytes / 64)?;
         let target = limit - limit / 10;
         let mut shares = Shares::of(db)?;
         while used > target {
             let tenant = shares.largest();
-            let deleted = retention::delete_oldest(db, 200, tenant)?;
+            let deleted = oldest::delete(db, tenant, limits.retention, target)?;
             let count = deleted.traces + deleted.events + deleted.points;
             if count == 0 && tenant.is_none() {
                 break;

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::text::without_nul;
 
-/// The row of a callsite in the open file.
+/// The row of a callsite in the open file, which is made if it is not there.
 pub(crate) fn callsite_row(
     db: &Connection,
     name: &str,
@@ -12,17 +12,27 @@ pub(crate) fn callsite_row(
     level: u8,
     category: &str,
 ) -> rusqlite::Result<i64> {
-    let [name, target, category] = [name, target, category].map(without_nul);
-    let mut find = db.prepare_cached(
-        "SELECT id FROM _callsite WHERE name = ?1 AND target = ?2 AND level = ?3 AND category = ?4",
-    )?;
-    if let Some(row) = find
-        .query_row(params![name, target, level, category], |row| row.get(0))
-        .optional()?
-    {
+    if let Some(row) = find_callsite(db, name, target, level, category)? {
         return Ok(row);
     }
+    let [name, target, category] = [name, target, category].map(without_nul);
     db.prepare_cached("INSERT INTO _callsite (name, target, level, category) VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![name, target, level, category])?;
     Ok(db.last_insert_rowid())
+}
+
+/// The row of a callsite, if it is there.
+pub(crate) fn find_callsite(
+    db: &Connection,
+    name: &str,
+    target: &str,
+    level: u8,
+    category: &str,
+) -> rusqlite::Result<Option<i64>> {
+    let [name, target, category] = [name, target, category].map(without_nul);
+    db.prepare_cached(
+        "SELECT id FROM _callsite WHERE name = ?1 AND target = ?2 AND level = ?3 AND category = ?4",
+    )?
+    .query_row(params![name, target, level, category], |row| row.get(0))
+    .optional()
 }

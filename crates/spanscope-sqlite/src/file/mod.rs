@@ -11,6 +11,7 @@ mod clock;
 mod failure;
 pub(crate) mod identity;
 pub(crate) mod marks;
+mod oldest;
 pub(crate) mod open;
 pub(crate) mod open_file;
 pub(crate) mod processes;

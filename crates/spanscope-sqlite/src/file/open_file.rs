@@ -9,7 +9,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
-use spanscope_model::StoreError;
+use spanscope_model::{StoreError, StoreErrorKind};
 
 use super::Failure;
 use super::bounds::Bounds;
@@ -210,7 +210,8 @@ impl OpenFile {
         if let Some(jump) = self.bounds.watch_clock() {
             self.reports.note_clock(self.bounds.path(), jump);
         }
-        if result.is_ok() {
+        // A file that is full has room again once something in it is too old.
+        if matches!(result, Ok(()) | Err(Trouble::OverCap { .. })) {
             let result = self.bounds.upkeep(&self.db);
             self.note_keep(result.as_ref().map(drop));
         }
@@ -245,9 +246,23 @@ impl OpenFile {
     }
 
     /// The trouble as a caller of the store sees it.
-    pub(crate) fn error_of(&self, trouble: impl std::fmt::Display) -> StoreError {
+    pub(crate) fn error_of(&self, trouble: &Trouble) -> StoreError {
+        let kind = match trouble {
+            Trouble::OverCap { .. } => StoreErrorKind::Full,
+            _ => StoreErrorKind::Unavailable,
+        };
+        self.not_written(kind, trouble)
+    }
+
+    /// Why nothing can be written now, as a caller of the store sees it.
+    pub(crate) fn trouble_error(&self) -> Option<StoreError> {
+        let trouble = self.trouble.as_deref()?;
+        Some(self.not_written(StoreErrorKind::Unavailable, trouble))
+    }
+
+    fn not_written(&self, kind: StoreErrorKind, trouble: impl std::fmt::Display) -> StoreError {
         StoreError::new(
-            spanscope_model::StoreErrorKind::Unavailable,
+            kind,
             format!("{} can't be written now: {trouble}", self.path().display()),
         )
     }

@@ -62,9 +62,9 @@ pub(crate) fn write_account(
     Ok(())
 }
 
-/// Accounts for what a process stored outside of traces.
+/// Accounts for what a process stored outside of traces, or for what of it was deleted.
 pub(crate) fn add_bytes(db: &Connection, process: i64, bytes: i64) -> rusqlite::Result<()> {
-    db.prepare_cached("UPDATE _process SET bytes = bytes + ?2 WHERE id = ?1")?
+    db.prepare_cached("UPDATE _process SET bytes = MAX(bytes + ?2, 0) WHERE id = ?1")?
         .execute([process, bytes])?;
     Ok(())
 }

@@ -3,17 +3,22 @@
 //! Traces go as a whole. Every transaction is short, so that writers of other processes get in between; a huge trace
 //! goes in several of them, its own row last, so that an interrupted deletion is taken up again by the next one.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use spanscope_model::Timestamp;
 
+use super::processes::add_bytes;
 use super::{schema, series};
 
 /// A transaction takes no further trace after this time.
 const TRANSACTION: Duration = Duration::from_millis(25);
 /// Rows deleted by one statement.
-const CHUNK: usize = 1000;
+pub(super) const CHUNK: usize = 1000;
+/// What an event took, as [`RowWriter`](super::rows::RowWriter) accounts for it.
+const EVENT_SIZE: &str = "50 + octet_length(message) + COALESCE(octet_length(attributes), 2) \
+                          + COALESCE(octet_length(name), 0) + COALESCE(octet_length(category), 0)";
 /// Pages given back between two looks at whether there are more.
 const PAGES: u64 = 256;
 
@@ -66,7 +71,8 @@ pub(crate) fn delete_older_than(
     )?);
     deleted += delete_traces(db, &traces, now)?;
     deleted.events += chunks(db, |db| {
-        db.execute(
+        delete_events(
+            db,
             "DELETE FROM _event WHERE id IN (SELECT id FROM _event WHERE trace IS NULL AND time < ?1 \
              AND (expires IS NULL OR expires <= ?2) LIMIT ?3)",
             (cutoff.as_nanos(), now.as_nanos(), sql_count(CHUNK)),
@@ -77,7 +83,7 @@ pub(crate) fn delete_older_than(
         series::delete(
             db,
             "DELETE FROM _point WHERE id IN (SELECT id FROM _point WHERE time < ?1 \
-             AND (expires IS NULL OR expires <= ?2) ORDER BY time LIMIT ?3) RETURNING series, time",
+             AND (expires IS NULL OR expires <= ?2) ORDER BY time LIMIT ?3)",
             values,
         )
     })?;
@@ -145,7 +151,8 @@ pub(crate) fn delete_expired(db: &Connection, now: Timestamp) -> rusqlite::Resul
         }
     }
     let events = chunks(db, |db| {
-        db.execute(
+        delete_events(
+            db,
             "DELETE FROM _event WHERE id IN (SELECT id FROM _event WHERE expires <= ?1 LIMIT ?2)",
             (now.as_nanos(), sql_count(CHUNK)),
         )
@@ -153,7 +160,7 @@ pub(crate) fn delete_expired(db: &Connection, now: Timestamp) -> rusqlite::Resul
     let points = chunks(db, |db| {
         series::delete(
             db,
-            "DELETE FROM _point WHERE id IN (SELECT id FROM _point WHERE expires <= ?1 LIMIT ?2) RETURNING series, time",
+            "DELETE FROM _point WHERE id IN (SELECT id FROM _point WHERE expires <= ?1 LIMIT ?2)",
             (now.as_nanos(), sql_count(CHUNK)),
         )
     })?;
@@ -207,65 +214,6 @@ pub(crate) fn forget(db: &Connection, now: Timestamp, retention: Duration) -> ru
         }
         Ok(())
     })
-}
-
-/// Deletes the oldest traces, and the loose events and measurements up to where they began, whatever their age. Where no
-/// trace is left, the oldest loose events and measurements go. With a tenant, only that one's.
-///
-/// A trace that is dated ahead is as old as its row: it must not outlive those that are dated rightly.
-pub(crate) fn delete_oldest(
-    db: &Connection,
-    traces: usize,
-    tenant: Option<i64>,
-) -> rusqlite::Result<CleanupReport> {
-    let now = Timestamp::now().as_nanos();
-    // A number that no tenant has asks for all.
-    let whose = tenant.unwrap_or(-1);
-    let mut oldest: Vec<(i64, i64)> = db
-        .prepare(match tenant {
-            Some(_) => {
-                "SELECT start, id FROM _trace WHERE tenant = ?1 AND start <= ?2 ORDER BY start LIMIT ?3"
-            }
-            None => "SELECT start, id FROM _trace WHERE ?1 < 0 AND start <= ?2 ORDER BY start LIMIT ?3",
-        })?
-        .query_map((whose, now, sql_count(traces)), |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?
-        .collect::<rusqlite::Result<_>>()?;
-    let ahead: Vec<(i64, i64)> = db
-        .prepare(
-            "SELECT MIN(created, ?2), id FROM _trace WHERE start > ?2 AND (?1 < 0 OR tenant = ?1) ORDER BY created, id LIMIT ?3",
-        )?
-        .query_map((whose, now, sql_count(traces)), |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<rusqlite::Result<_>>()?;
-    oldest.extend(ahead);
-    oldest.sort_unstable();
-    oldest.truncate(traces);
-    let until = oldest.last().map(|(time, _)| *time);
-    let oldest: Vec<i64> = oldest.into_iter().map(|(_, id)| id).collect();
-    // No event outlives the cap: the time that counts as now is the end of all times.
-    let mut deleted = delete_traces(db, &oldest, Timestamp::from_nanos(i64::MAX))?;
-    let is_theirs = match tenant {
-        Some(_) => "COALESCE((SELECT tenant FROM _process WHERE id = process), 0) = ?3",
-        None => "?3 < 0",
-    };
-    let events = format!(
-        "DELETE FROM _event WHERE id IN (SELECT id FROM _event WHERE trace IS NULL AND time <= ?1 AND {is_theirs} \
-         ORDER BY time LIMIT ?2)"
-    );
-    let points = format!(
-        "DELETE FROM _point WHERE id IN (SELECT id FROM _point WHERE time <= ?1 AND {is_theirs} ORDER BY time LIMIT ?2) \
-         RETURNING series, time"
-    );
-    let values = (until.unwrap_or(i64::MAX), sql_count(CHUNK), whose);
-    if until.is_some() {
-        deleted.events += chunks(db, |db| db.execute(&events, values))?;
-        deleted.points += chunks(db, |db| series::delete(db, &points, values))?;
-    } else {
-        deleted.events += immediately(db, |db| db.execute(&events, values))? as u64;
-        deleted.points += immediately(db, |db| series::delete(db, &points, values))? as u64;
-    }
-    Ok(deleted)
 }
 
 /// Bytes of the file that hold something.
@@ -329,6 +277,7 @@ pub(crate) fn delete_traces(
 
 /// The statements that delete what belongs to a trace.
 struct TraceRows<'db> {
+    db: &'db Connection,
     attributes: rusqlite::Statement<'db>,
     spans: rusqlite::Statement<'db>,
     events: rusqlite::Statement<'db>,
@@ -342,6 +291,7 @@ struct TraceRows<'db> {
 impl<'db> TraceRows<'db> {
     fn new(db: &'db Connection) -> rusqlite::Result<Self> {
         Ok(Self {
+            db,
             attributes: db.prepare(
                 "DELETE FROM _attr WHERE span IN (SELECT id FROM _span WHERE trace = ?1 ORDER BY id LIMIT ?2)",
             )?,
@@ -358,7 +308,9 @@ impl<'db> TraceRows<'db> {
                 "DELETE FROM _event WHERE trace = ?1 AND COALESCE((SELECT tenant FROM _process WHERE id = process), 0) \
                  <> (SELECT tenant FROM _trace WHERE id = ?1)",
             )?,
-            loosen: db.prepare("UPDATE _event SET trace = NULL WHERE trace = ?1")?,
+            loosen: db.prepare(&format!(
+                "UPDATE _event SET trace = NULL WHERE trace = ?1 RETURNING process, {EVENT_SIZE}"
+            ))?,
             runs: db.prepare("DELETE FROM _run WHERE trace = ?1")?,
             ends: db.prepare("DELETE FROM _ended WHERE trace = ?1")?,
             trace: db.prepare("DELETE FROM _trace WHERE id = ?1")?,
@@ -377,7 +329,9 @@ impl<'db> TraceRows<'db> {
             return Ok(false);
         }
         deleted.events += self.foreign.execute([trace])? as u64;
-        self.loosen.execute([trace])?;
+        for (process, bytes) in by_process(self.loosen.query([trace])?)?.1 {
+            add_bytes(self.db, process, bytes)?;
+        }
         self.runs.execute([trace])?;
         self.ends.execute([trace])?;
         deleted.traces += self.trace.execute([trace])? as u64;
@@ -385,12 +339,43 @@ impl<'db> TraceRows<'db> {
     }
 }
 
-fn rowids(db: &Connection, sql: &str, values: impl rusqlite::Params) -> rusqlite::Result<Vec<i64>> {
+/// Runs a `DELETE FROM _event ...` without `RETURNING`, takes what was outside of traces off the account of its processes,
+/// and returns how many rows it deleted.
+pub(super) fn delete_events(
+    db: &Connection,
+    statement: &str,
+    values: impl rusqlite::Params,
+) -> rusqlite::Result<usize> {
+    let mut statement = db.prepare_cached(&format!(
+        "{statement} RETURNING process, CASE WHEN trace IS NULL THEN {EVENT_SIZE} ELSE 0 END"
+    ))?;
+    let (deleted, bytes) = by_process(statement.query(values)?)?;
+    for (process, bytes) in bytes {
+        add_bytes(db, process, -bytes)?;
+    }
+    Ok(deleted)
+}
+
+/// How many rows of a process and a size there are, and the sizes of each process added up.
+fn by_process(mut rows: rusqlite::Rows<'_>) -> rusqlite::Result<(usize, BTreeMap<i64, i64>)> {
+    let (mut count, mut sums) = (0, BTreeMap::new());
+    while let Some(row) = rows.next()? {
+        *sums.entry(row.get(0)?).or_default() += row.get::<_, i64>(1)?;
+        count += 1;
+    }
+    Ok((count, sums))
+}
+
+pub(super) fn rowids(
+    db: &Connection,
+    sql: &str,
+    values: impl rusqlite::Params,
+) -> rusqlite::Result<Vec<i64>> {
     db.prepare(sql)?.query_map(values, |row| row.get(0))?.collect()
 }
 
 /// Repeats a statement that changes up to [`CHUNK`] rows until it changes fewer; each run is its own transaction.
-fn chunks(
+pub(super) fn chunks(
     db: &Connection,
     mut statement: impl FnMut(&Connection) -> rusqlite::Result<usize>,
 ) -> rusqlite::Result<u64> {
@@ -405,7 +390,7 @@ fn chunks(
 }
 
 /// Takes the write lock first: a statement that begins as a reader is refused at once where another process writes.
-fn immediately<T>(
+pub(super) fn immediately<T>(
     db: &Connection,
     work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<T> {
@@ -427,6 +412,6 @@ pub(crate) fn keep_numbers(db: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn sql_count(count: usize) -> i64 {
+pub(super) fn sql_count(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }

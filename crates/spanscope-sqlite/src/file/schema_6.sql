@@ -12,7 +12,7 @@ ALTER TABLE _event DROP COLUMN span_hex;
 -- What the records of a trace took when they were stored, so that it can be accounted for by
 -- tenant. It goes with the trace, and is 0 where an older version stored them.
 ALTER TABLE _trace ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
--- The same of what a process stored outside of traces, ever.
+-- The same of what a process stored outside of traces, less what was deleted of it.
 ALTER TABLE _process ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
 
 -- The clock when the mark was set, where `time` may be ahead of it: what was stored between two

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use rusqlite::Connection;
 
-/// Bytes of each tenant's traces.
+/// Bytes of each tenant: of traces, of events and measurements outside of them, and of what describes senders and series.
 #[derive(Debug)]
 pub(crate) struct Shares(HashMap<i64, i64>);
 
@@ -18,13 +18,21 @@ impl Shares {
             return Ok(Self(HashMap::new()));
         }
         let bytes = db
-            .prepare_cached("SELECT tenant, sum(bytes) + count(*) FROM _trace GROUP BY tenant")?
+            .prepare_cached(
+                "SELECT tenant, sum(bytes) FROM (
+                     SELECT tenant, bytes + 1 AS bytes FROM _trace
+                     UNION ALL
+                     SELECT tenant, bytes + 2 * COALESCE(octet_length(resource) + octet_length(scope), 0) FROM _process
+                     UNION ALL
+                     SELECT tenant, 2 * octet_length(labels) FROM _series JOIN _metric ON _metric.id = metric
+                 ) GROUP BY tenant HAVING sum(bytes) > 0",
+            )?
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<rusqlite::Result<_>>()?;
         Ok(Self(bytes))
     }
 
-    /// The tenant that has most. None where there is one tenant, or none has traces.
+    /// The tenant that has most. None where there is one tenant, or none has anything.
     pub(crate) fn largest(&self) -> Option<i64> {
         let largest = self.0.iter().max_by_key(|(_, bytes)| **bytes);
         largest.map(|(tenant, _)| *tenant)

@@ -18,10 +18,11 @@ use crate::running::{Running, counts, open, tenant};
 use crate::stores::Failing;
 
 /// What a store fails with, and what its senders are told: the status, that of gRPC, whether to come again.
-const FAILURES: [(StoreErrorKind, u16, i32, bool); 5] = [
+const FAILURES: [(StoreErrorKind, u16, i32, bool); 6] = [
     (StoreErrorKind::Unavailable, 503, 14, true),
     (StoreErrorKind::Overloaded, 429, 8, true),
     (StoreErrorKind::Unusable, 500, 13, false),
+    (StoreErrorKind::Full, 507, 9, false),
     (StoreErrorKind::InvalidInput, 400, 3, false),
     (StoreErrorKind::NotFound, 404, 3, false),
 ];

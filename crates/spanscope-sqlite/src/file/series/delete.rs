@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Params, params};
 
-use super::minute_of;
+use super::{POINT_BYTES, minute_of};
+use crate::file::processes::add_bytes;
 
-/// Runs a `DELETE FROM _point ... RETURNING series, time` and answers how many rows it were. The caller holds the write
+/// Runs a `DELETE FROM _point ...` without `RETURNING` and returns how many rows it deleted. The caller holds the write
 /// transaction.
 ///
 /// A sum can't be taken back from one of real numbers, nor a last value from what was before it. So a roll-up that loses
@@ -14,14 +15,21 @@ use super::minute_of;
 pub(crate) fn delete(db: &Connection, statement: &str, values: impl Params) -> rusqlite::Result<usize> {
     let mut minutes: BTreeMap<(i64, i64), i64> = BTreeMap::new();
     let mut all: BTreeMap<i64, i64> = BTreeMap::new();
+    let mut bytes: BTreeMap<i64, i64> = BTreeMap::new();
     let mut deleted = 0;
-    let mut statement = db.prepare_cached(statement)?;
+    let mut statement = db.prepare_cached(&format!(
+        "{statement} RETURNING series, time, process, {POINT_BYTES} + COALESCE(octet_length(detail), 0)"
+    ))?;
     let mut rows = statement.query(values)?;
     while let Some(row) = rows.next()? {
         let (series, time) = (row.get(0)?, row.get(1)?);
         *minutes.entry((minute_of(time), series)).or_default() += 1;
         *all.entry(series).or_default() += 1;
+        *bytes.entry(row.get(2)?).or_default() += row.get::<_, i64>(3)?;
         deleted += 1;
+    }
+    for (process, bytes) in bytes {
+        add_bytes(db, process, -bytes)?;
     }
     let mut shrink = db.prepare_cached(
         "UPDATE _rollup SET count = count - ?3, sum = NULL WHERE minute = ?1 AND series = ?2",

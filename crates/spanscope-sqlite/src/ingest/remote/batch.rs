@@ -36,7 +36,7 @@ pub(super) struct Batch<'a> {
     points: Option<Points<'a>>,
     max_series: u64,
     pub(super) max_value_len: usize,
-    /// How many bytes describe the senders of one tenant.
+    /// How many bytes describe the senders of one tenant, with their streams of totals; the same of all places.
     pub(super) max_sender_bytes: usize,
     pub(super) has_too_many_senders: bool,
     retention: i64,

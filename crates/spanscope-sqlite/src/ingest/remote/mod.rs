@@ -25,6 +25,7 @@ use std::sync::{Arc, Condvar, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
+use spanscope_core::queue::log_to_stderr;
 use spanscope_core::sync::{lock, read, wait_timeout_while, write};
 use spanscope_model::{
     IngestReceipt, NewRecords, StoreError, StoreErrorKind, StoreFuture, Tenant, Timestamp,
@@ -45,6 +46,8 @@ use crate::promise::{Promise, promised};
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The keys that the file indexes are looked up this often.
 const KEYS_EVERY: Duration = Duration::from_secs(5);
+/// What is refused for its size is reported at most this often.
+const REPORT_EVERY: Duration = Duration::from_secs(60);
 /// What is known of rows is forgotten this often, because another process may delete them.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
@@ -85,6 +88,8 @@ struct Shared {
     name: String,
     /// Why nothing can be written now.
     trouble: Mutex<Option<StoreError>>,
+    /// When it was last reported that records can't fit into the file.
+    refused_at: Mutex<Option<Instant>>,
 }
 
 /// The way into a file. Dropping it writes what waits.
@@ -113,6 +118,7 @@ impl Intake {
                     settings,
                     name: open::store_name(&file.db).map_err(|error| open::sql_error(file.path(), error))?,
                     trouble: Mutex::default(),
+                    refused_at: Mutex::default(),
                 }),
                 state: State::default(),
                 generation: None,
@@ -152,6 +158,9 @@ impl Intake {
             PreparedRecords::new(tenant, records, settings.max_value_len, &|key| keys.contains(key))
         };
         let bytes = prepared.bytes;
+        if let Err(error) = self.fits_the_file(bytes) {
+            return Box::pin(async { Err(error) });
+        }
         if let Err(error) = self.room_for(bytes) {
             return Box::pin(async { Err(error) });
         }
@@ -178,6 +187,25 @@ impl Intake {
             None => Ok(()),
             Some(trouble) => Err(StoreError::new(trouble.kind(), trouble.to_string())),
         }
+    }
+
+    /// Whether so much fits under the file's cap alongside what else is in it: what is acknowledged must not be deleted at once
+    /// to make room for itself.
+    fn fits_the_file(&self, bytes: usize) -> Result<(), StoreError> {
+        let cap = self.shared.settings.max_bytes;
+        if bytes as u64 <= cap / 2 {
+            return Ok(());
+        }
+        let message = format!(
+            "{bytes} bytes of records were sent at one time, and a file of at most {cap} bytes takes half of that: send less in \
+             one request, or raise the cap"
+        );
+        let mut last = lock(&self.shared.refused_at);
+        if last.is_none_or(|last| last.elapsed() >= REPORT_EVERY) {
+            *last = Some(Instant::now());
+            log_to_stderr(format!("spanscope: refused: {message}"));
+        }
+        Err(StoreError::new(StoreErrorKind::Full, message))
     }
 
     /// Whether so much more may wait. Records that are larger than the queue are taken when nothing else waits.
@@ -352,7 +380,7 @@ impl Receiver {
     }
 
     fn note_trouble(&self, file: &OpenFile) {
-        *lock(&self.shared.trouble) = file.trouble().map(|trouble| file.error_of(trouble));
+        *lock(&self.shared.trouble) = file.trouble_error();
     }
 
     fn commit_once(

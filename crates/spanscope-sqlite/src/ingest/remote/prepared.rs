@@ -125,20 +125,27 @@ impl InPoint {
 
 impl Sender {
     pub(super) fn bytes(&self) -> usize {
+        // Names and label sets stand in an index too, and may be new.
+        let place = |place: &Place| 2 * (place.name.len() + place.target.len());
         let events = |events: &[InEvent]| {
-            let of = |event: &InEvent| RECORD_BYTES + event.message.len() + event.attributes.len();
+            let of = |event: &InEvent| {
+                RECORD_BYTES + event.message.len() + event.attributes.len() + place(&event.place)
+            };
             events.iter().map(of).sum::<usize>()
         };
         let span = |span: &InSpan| {
             RECORD_BYTES
+                + place(&span.place)
                 + span.attributes.len()
                 + span.extra.as_ref().map_or(0, String::len)
                 + events(&span.events)
         };
         let point = |point: &InPoint| {
-            RECORD_BYTES + point.labels.len() + point.detail.as_ref().map_or(0, String::len)
+            RECORD_BYTES
+                + 2 * (point.metric.len() + point.labels.len())
+                + point.detail.as_ref().map_or(0, String::len)
         };
-        self.key.resource.len()
+        2 * (self.key.resource.len() + self.key.scope.len())
             + self.spans.iter().map(span).sum::<usize>()
             + self.ends.len() * RECORD_BYTES
             + events(&self.events)

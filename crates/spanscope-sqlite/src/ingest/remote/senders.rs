@@ -2,21 +2,27 @@
 
 use std::collections::hash_map::Entry;
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::batch::Batch;
 use super::prepared::{Place, SenderKey};
-use super::state::Senders;
-use crate::file::callsites::callsite_row;
+use super::state::{PlacesThere, Senders};
+use crate::file::callsites::{callsite_row, find_callsite};
 use crate::file::processes::tenant_row;
 use crate::file::text::without_nul;
 
 /// A file keeps so many places of programs apart. What comes from further ones has its name in its own row, and no target:
-/// a program that names its spans by what they work on must not fill the file with places.
+/// a program that names its spans by what they work on must not fill the file with places. The names of all may take a 16th of
+/// the file's cap (the index on them takes as much again).
 const MAX_PLACES: usize = 20_000;
 /// So many senders of a tenant are kept apart, and no more than a 16th of the file's cap describes
-/// them (the index on it takes as much again); what further ones send is stored as sent by nobody in particular.
+/// them and their streams (the index on it takes as much again), and an 8th those of all tenants; what further ones send is
+/// stored as sent by nobody in particular.
 const MAX_SENDERS: usize = 10_000;
+/// What a stream of totals takes.
+const STREAM_BYTES: usize = 64;
+/// So many streams of one sender are followed.
+const MAX_STREAMS: usize = 10_000;
 /// What the sender is that stands for those beyond.
 const OVERFLOW: &str = r#"{"otel.resource.overflow":true}"#;
 
@@ -60,11 +66,8 @@ impl Batch<'_> {
             Some(row) => row,
             None => {
                 let bytes = key.resource.len() + key.scope.len();
-                let max_bytes = self.max_sender_bytes;
-                let known = self.senders_of(tenant)?;
-                if known.count < MAX_SENDERS && known.bytes + bytes <= max_bytes {
-                    known.count += 1;
-                    known.bytes += bytes;
+                if self.senders_of(tenant)?.count < MAX_SENDERS && self.has_sender_room(tenant, bytes)? {
+                    self.senders_of(tenant)?.count += 1;
                     make(&key.resource, &key.scope)?
                 } else {
                     let nobody = SenderKey {
@@ -90,22 +93,33 @@ impl Batch<'_> {
     fn senders_of(&mut self, tenant: i64) -> rusqlite::Result<&mut Senders> {
         match self.state.senders_of.entry(tenant) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
-            Entry::Vacant(entry) => {
-                let senders = self
-                    .db
-                    .prepare_cached(
-                        "SELECT count(*), COALESCE(sum(octet_length(resource) + octet_length(scope)), 0)
-                         FROM _process WHERE tenant = ?1 AND resource IS NOT NULL",
-                    )?
-                    .query_row([tenant], |row| {
-                        Ok(Senders {
-                            count: row.get::<_, i64>(0)?.try_into().unwrap_or(0),
-                            bytes: row.get::<_, i64>(1)?.try_into().unwrap_or(0),
-                        })
-                    })?;
-                Ok(entry.insert(senders))
-            }
+            Entry::Vacant(entry) => Ok(entry.insert(count_senders(self.db, Some(tenant))?)),
         }
+    }
+
+    /// Takes so much of what senders of a tenant may take, if that is left.
+    fn has_sender_room(&mut self, tenant: i64, bytes: usize) -> rusqlite::Result<bool> {
+        let max_bytes = self.max_sender_bytes;
+        let all = match self.state.all_senders {
+            Some(all) => all,
+            None => count_senders(self.db, None)?.bytes,
+        };
+        let theirs = self.senders_of(tenant)?;
+        let has_room = theirs.bytes + bytes <= max_bytes && all + bytes <= max_bytes.saturating_mul(2);
+        if has_room {
+            theirs.bytes += bytes;
+        }
+        self.state.all_senders = Some(all + if has_room { bytes } else { 0 });
+        Ok(has_room)
+    }
+
+    /// Whether one more stream of totals of a sender may be followed, which counts it.
+    pub(super) fn has_stream_room(&mut self, tenant: i64, process: i64) -> rusqlite::Result<bool> {
+        if *self.streams_of(process)? >= MAX_STREAMS || !self.has_sender_room(tenant, STREAM_BYTES)? {
+            return Ok(false);
+        }
+        *self.streams_of(process)? += 1;
+        Ok(true)
     }
 
     /// The row of a place, and the name that is to stand in the row of what comes from there.
@@ -113,25 +127,50 @@ impl Batch<'_> {
         if let Some(row) = self.state.places.get(place) {
             return Ok((*row, None));
         }
-        if self.state.places.len() >= MAX_PLACES {
-            let general = Place {
-                name: String::new(),
-                target: String::new(),
-                ..place.clone()
-            };
-            let row = match self.state.places.get(&general) {
-                Some(row) => *row,
-                None => callsite_row(self.db, "", "", general.level, &general.category)?,
-            };
-            return Ok((row, (!place.name.is_empty()).then_some(&place.name)));
+        let found = find_callsite(self.db, &place.name, &place.target, place.level, &place.category)?;
+        let row = match found {
+            Some(row) => row,
+            None if self.has_place_room(place)? => {
+                callsite_row(self.db, &place.name, &place.target, place.level, &place.category)?
+            }
+            None => {
+                let row = callsite_row(self.db, "", "", place.level, &place.category)?;
+                return Ok((row, (!place.name.is_empty()).then_some(&place.name)));
+            }
+        };
+        if self.state.places.len() < MAX_PLACES {
+            self.state.places.insert(place.clone(), row);
         }
-        let row = callsite_row(self.db, &place.name, &place.target, place.level, &place.category)?;
-        self.state.places.insert(place.clone(), row);
         Ok((row, None))
     }
 
+    /// Whether the file keeps one more place apart, which counts it.
+    fn has_place_room(&mut self, place: &Place) -> rusqlite::Result<bool> {
+        let bytes = place.name.len() + place.target.len();
+        let mut there = match self.state.places_there {
+            Some(there) => there,
+            None => self.db.query_row(
+                "SELECT count(*), COALESCE(sum(octet_length(name) + octet_length(target)), 0) FROM _callsite",
+                [],
+                |row| {
+                    Ok(PlacesThere {
+                        count: row.get::<_, i64>(0)?.try_into().unwrap_or(0),
+                        bytes: row.get::<_, i64>(1)?.try_into().unwrap_or(0),
+                    })
+                },
+            )?,
+        };
+        let has_room = there.count < MAX_PLACES && there.bytes + bytes <= self.max_sender_bytes;
+        if has_room {
+            there.count += 1;
+            there.bytes += bytes;
+        }
+        self.state.places_there = Some(there);
+        Ok(has_room)
+    }
+
     /// How many streams of totals a sender has.
-    pub(super) fn streams_of(&mut self, process: i64) -> rusqlite::Result<&mut usize> {
+    fn streams_of(&mut self, process: i64) -> rusqlite::Result<&mut usize> {
         match self.state.streams.entry(process) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
             Entry::Vacant(entry) => {
@@ -143,4 +182,23 @@ impl Batch<'_> {
             }
         }
     }
+}
+
+/// The senders of a tenant, or of all.
+fn count_senders(db: &Connection, tenant: Option<i64>) -> rusqlite::Result<Senders> {
+    let which = match tenant {
+        Some(_) => "tenant = ?1",
+        None => "?1 IS NULL",
+    };
+    db.prepare_cached(&format!(
+        "SELECT count(*), COALESCE(sum(octet_length(resource) + octet_length(scope)), 0)
+         + {STREAM_BYTES} * (SELECT count(*) FROM _total JOIN _process ON _process.id = process WHERE {which})
+         FROM _process WHERE {which} AND resource IS NOT NULL"
+    ))?
+    .query_row([tenant], |row| {
+        Ok(Senders {
+            count: row.get::<_, i64>(0)?.try_into().unwrap_or(0),
+            bytes: row.get::<_, i64>(1)?.try_into().unwrap_or(0),
+        })
+    })
 }

@@ -20,13 +20,25 @@ pub(super) struct State {
     pub(super) streams: HashMap<i64, usize>,
     /// What each tenant has of senders.
     pub(super) senders_of: HashMap<i64, Senders>,
+    /// The same of all tenants, in bytes.
+    pub(super) all_senders: Option<usize>,
+    /// The places that the file has, once they were counted.
+    pub(super) places_there: Option<PlacesThere>,
+}
+
+/// The places that a file has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PlacesThere {
+    pub(super) count: usize,
+    /// Of their names.
+    pub(super) bytes: usize,
 }
 
 /// The senders of a tenant.
 #[derive(Debug)]
 pub(super) struct Senders {
     pub(super) count: usize,
-    /// Of what describes them.
+    /// Of what describes them, and of their streams.
     pub(super) bytes: usize,
 }
 
@@ -38,6 +50,8 @@ impl State {
         self.places.clear();
         self.streams.clear();
         self.senders_of.clear();
+        self.all_senders = None;
+        self.places_there = None;
     }
 }
 

@@ -119,7 +119,7 @@ impl Batch<'_> {
             account.expires = account.expires.max(event.expires);
         }
         for point in &sender.points {
-            match totals::grown(self, process, point)? {
+            match totals::grown(self, tenant, process, point)? {
                 totals::Grown::By(value) => {
                     let trace = match point.trace.and_then(TraceId::from_bytes) {
                         Some(trace_id) => Some(called(self, trace_id)?.to_bytes()),

@@ -47,7 +47,7 @@ impl Calls {
                 for key in repeated {
                     series::delete(
                         batch.db,
-                        "DELETE FROM _point WHERE trace_hex = ?1 AND span_id = ?2 AND detail = ?3 RETURNING series, time",
+                        "DELETE FROM _point WHERE trace_hex = ?1 AND span_id = ?2 AND detail = ?3",
                         params![trace_id.to_string(), key, OF_SPAN],
                     )?;
                 }

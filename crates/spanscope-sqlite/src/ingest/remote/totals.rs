@@ -9,9 +9,6 @@ use super::batch::Batch;
 use super::prepared::InPoint;
 use crate::file::series::Amount;
 
-/// So many streams of one sender are followed.
-const MAX_STREAMS: usize = 10_000;
-
 /// What a measurement adds to its series.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Grown {
@@ -25,7 +22,12 @@ pub(super) enum Grown {
 }
 
 /// What a measurement adds; of a total, what it grew by.
-pub(super) fn grown(batch: &mut Batch<'_>, process: i64, point: &InPoint) -> rusqlite::Result<Grown> {
+pub(super) fn grown(
+    batch: &mut Batch<'_>,
+    tenant: i64,
+    process: i64,
+    point: &InPoint,
+) -> rusqlite::Result<Grown> {
     let Some(since) = point.since else {
         return Ok(Grown::By(point.value));
     };
@@ -46,11 +48,9 @@ pub(super) fn grown(batch: &mut Batch<'_>, process: i64, point: &InPoint) -> rus
         },
         Some(_) => Grown::By(point.value), // a new beginning
         None => {
-            let streams = batch.streams_of(process)?;
-            if *streams >= MAX_STREAMS {
+            if !batch.has_stream_room(tenant, process)? {
                 return Ok(Grown::TooMany);
             }
-            *streams += 1;
             Grown::By(point.value)
         }
     };

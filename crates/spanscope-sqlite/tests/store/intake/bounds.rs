@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use spanscope_model::{
-    Adds, IngestReceipt, MetricQuery, NewRecords, Span, SpanFilter, SqlStore as _, StoreErrorKind, Timestamp,
-    TraceFilter, TraceStore, Value, block_on,
+    Adds, IngestReceipt, MetricQuery, NewRecords, SourceRecords, Span, SpanFilter, SqlStore as _,
+    StoreErrorKind, Timestamp, TraceFilter, TraceStore, Value, block_on,
 };
 use spanscope_sqlite::{SqliteLayer, SqliteStore};
 
 use crate::support::{span_id, trace_id};
 
-use super::{MS, ago, open, point, points, records, span, store, total};
+use super::{MS, ago, event, of, open, point, points, records, span, store, total};
 
 #[test]
 fn a_program_that_writes_the_file_itself_is_not_stored_twice() {
@@ -260,6 +260,179 @@ fn descriptions_of_senders_take_a_bounded_part_of_the_file() {
         "as many as are asked for"
     );
     drop(all);
+}
+
+/// What a tenant sends very many of, by the number of a request.
+type Flood = fn(u64) -> NewRecords;
+
+/// Requests of which each brings what no other has brought, some 200 KB.
+const FLOODS: [(&str, u64, Flood); 5] = [
+    ("events outside of traces", 200, |number| {
+        of(SourceRecords {
+            events: (0..50)
+                .map(|of| event(None, &format!("{number} {of} {}", "x".repeat(4_000))))
+                .collect(),
+            ..SourceRecords::default()
+        })
+    }),
+    ("metrics and label sets", 200, |number| {
+        let made = (0..100).map(|of| {
+            let name = format!("m{}_{number}_{of}", "x".repeat(900));
+            let mut point = point(&name, 1.into(), Adds::Alone, ago(0));
+            point.labels = vec![("text".to_owned(), "x".repeat(1_000))];
+            point
+        });
+        points(made.collect())
+    }),
+    ("streams of totals", 200, |number| {
+        let mut batch = points(
+            (0..2_000)
+                .map(|of| {
+                    let mut point = point("t_total", 1.into(), Adds::Since(ago(9_000)), ago(0));
+                    point.labels = vec![("of".to_owned(), format!("{of}"))];
+                    point
+                })
+                .collect(),
+        );
+        batch.sources[0].source.service_name = format!("service {number}");
+        batch
+    }),
+    ("names of spans", 100, |number| {
+        let spans = (0..200).map(|of| {
+            let trace = 100_000 + u128::from(number * 200 + of);
+            span(trace, 1, 0, &format!("{number} {of} {}", "x".repeat(900)))
+        });
+        records(spans.collect())
+    }),
+    ("requests", 20_000, |number| {
+        of(SourceRecords {
+            events: vec![event(None, &format!("{number}"))],
+            ..SourceRecords::default()
+        })
+    }),
+];
+
+#[test]
+fn whatever_a_tenant_fills_the_file_with_is_its_own_and_records_go_on() {
+    for (what, requests, flood) in FLOODS {
+        let (folder, all, quiet, loud) = full_of_one_tenant();
+        let mut waiting = Vec::new();
+        for number in 0..requests {
+            let mut batch = flood(number);
+            batch.batch = Some(u128::from(number) + 1);
+            waiting.push(loud.store(batch));
+            if waiting.len() == 50 {
+                for stored in waiting.drain(..) {
+                    block_on(stored).unwrap_or_else(|error| panic!("{what}: {error}"));
+                }
+            }
+        }
+        assert_eq!(traces(&*quiet), 50, "{what}");
+        let bytes = std::fs::metadata(folder.path().join("trace_store.db"))
+            .unwrap()
+            .len();
+        assert!(bytes <= 16 << 20, "{what}: {bytes}");
+        let more = store(&*quiet, records(vec![span(100, 1, 0, "quiet")]));
+        assert_eq!((more.stored, traces(&*quiet)), (1, 51), "{what}");
+        drop(all);
+    }
+}
+
+#[test]
+fn what_can_not_fit_is_refused_before_it_is_acknowledged() {
+    let (_folder, all, quiet, loud) = full_of_one_tenant();
+    let large = |id: i64| {
+        let mut span = span(1_000, id, 0, "large");
+        span.attributes.set("text", "x".repeat(10_000));
+        span
+    };
+    let error = block_on(loud.store(records((1..=1_000).map(large).collect()))).unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Full, "{error}");
+    assert!(error.to_string().contains("send less in one request"), "{error}");
+    assert_eq!((traces(&*quiet), traces(&*loud)), (50, 0));
+    assert_eq!(store(&*loud, records(vec![large(1)])).stored, 1);
+    drop(all);
+}
+
+#[test]
+fn a_file_that_nothing_can_be_deleted_of_refuses_until_senders_are_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace_store.db");
+    let wide = SqliteStore::builder().open(&path).unwrap();
+    for number in 0..400 {
+        let mut batch = records(vec![span(10_000 + number, 1, 0, "loud")]);
+        batch.sources[0].source.resource.set("text", "x".repeat(7_000));
+        batch.sources[0].source.resource.set("number", number as i64);
+        store(&wide, batch);
+    }
+    drop(wide);
+    let narrow = SqliteStore::builder().max_bytes(2 << 20).open(&path).unwrap();
+    let send = |trace: u128| block_on(narrow.store(records(vec![span(trace, 1, 0, "more")])));
+    // The first one finds the file larger than it may be.
+    let _ = send(1);
+    let error = send(2).unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Full, "{error}");
+    assert!(block_on(narrow.check()).is_err(), "and it is not ready");
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.execute_batch("UPDATE _process SET seen_at = 0").unwrap();
+    drop(db);
+    // The upkeep comes by itself within seconds.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while send(3).is_err() {
+        assert!(std::time::Instant::now() < deadline, "senders were not forgotten");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert!(block_on(narrow.check()).is_ok());
+}
+
+#[test]
+fn what_a_wrong_clock_has_dated_ahead_is_as_old_as_its_row() {
+    let open = open();
+    let path = open.store.path().to_path_buf();
+    let ahead = ago(-30 * 86_400_000);
+    let mut late = event(None, "ahead");
+    late.event.timestamp = ahead;
+    store(
+        &open.store,
+        of(SourceRecords {
+            events: vec![late, event(None, "now")],
+            points: vec![point("jobs_total", 1.into(), Adds::Alone, ahead)],
+            spans: records(vec![Span {
+                start_time: ahead,
+                end_time: Some(ahead),
+                ..span(1, 1, 0, "ahead")
+            }])
+            .sources
+            .remove(0)
+            .spans,
+            ..SourceRecords::default()
+        }),
+    );
+    drop(open.store);
+    // As a program leaves it whose own clock was ahead.
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.execute_batch(
+        "UPDATE _trace SET created = start; UPDATE _event SET expires = NULL; UPDATE _point SET expires = NULL",
+    )
+    .unwrap();
+    let again = SqliteStore::builder().open(&path).unwrap();
+    let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    let rows = "SELECT (SELECT count(*) FROM _trace WHERE created < start) \
+                + (SELECT count(*) FROM _event WHERE expires IS NOT NULL) + (SELECT count(*) FROM _point WHERE expires IS NOT NULL)";
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while number(rows) < 3 {
+        assert!(std::time::Instant::now() < deadline, "{}", number(rows));
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert_eq!(number("SELECT count(*) FROM _event WHERE expires IS NULL"), 1);
+    drop(again);
+    // A week later.
+    db.execute_batch(
+        "UPDATE _trace SET created = 1; UPDATE _event SET expires = 1 WHERE expires > 0; UPDATE _point SET expires = 1",
+    )
+    .unwrap();
+    let deleted = SqliteStore::cleanup(&path, std::time::Duration::from_secs(86_400), false).unwrap();
+    assert_eq!((deleted.traces, deleted.events, deleted.points), (1, 1, 1));
 }
 
 #[test]

@@ -1,0 +1,212 @@
+//! Deleting what is oldest because the file is as large as it may be, of one tenant or of all.
+//!
+//! What is dated ahead is as old as its row: it must not outlive what is dated rightly. A trace says when its row was made;
+//! events and measurements that are dated ahead have a time to live from then on, see [`date_rows`].
+
+use std::time::Duration;
+
+use rusqlite::Connection;
+use spanscope_model::Timestamp;
+
+use super::retention::{
+    CHUNK, CleanupReport, chunks, delete_events, delete_traces, immediately, rowids, sql_count, used_bytes,
+};
+use super::series;
+
+/// Traces of one step.
+const TRACES: usize = 200;
+/// Events and measurements that are looked for at one time, where no trace is left: to find a tenant's among those of others
+/// is a look at all.
+const LOOSE: usize = 20_000;
+/// What is dated further ahead than this goes by when it was stored. Clocks of machines differ by less.
+const AHEAD: Duration = Duration::from_secs(3600);
+
+/// What a row of the tables takes that [`trim`] shortens, with its part of the indexes.
+const BATCH_BYTES: u64 = 80;
+const CONTINUED_BYTES: u64 = 130;
+const MARK_BYTES: u64 = 30;
+
+/// Deletes the oldest traces, and the loose events and measurements up to where they began, whatever their age. Where no
+/// trace is left, the oldest loose events and measurements go until the file takes `target` bytes. With a tenant, only that
+/// one's.
+pub(super) fn delete(
+    db: &Connection,
+    tenant: Option<i64>,
+    retention: Duration,
+    target: u64,
+) -> rusqlite::Result<CleanupReport> {
+    let now = Timestamp::now().as_nanos();
+    // A number that no tenant has asks for all.
+    let whose = tenant.unwrap_or(-1);
+    let mut oldest: Vec<(i64, i64)> = db
+        .prepare(match tenant {
+            Some(_) => {
+                "SELECT start, id FROM _trace WHERE tenant = ?1 AND start <= ?2 ORDER BY start LIMIT ?3"
+            }
+            None => "SELECT start, id FROM _trace WHERE ?1 < 0 AND start <= ?2 ORDER BY start LIMIT ?3",
+        })?
+        .query_map((whose, now, sql_count(TRACES)), |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let ahead: Vec<(i64, i64)> = db
+        .prepare(
+            "SELECT MIN(created, ?2), id FROM _trace WHERE start > ?2 AND (?1 < 0 OR tenant = ?1) ORDER BY created, id LIMIT ?3",
+        )?
+        .query_map((whose, now, sql_count(TRACES)), |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    oldest.extend(ahead);
+    oldest.sort_unstable();
+    oldest.truncate(TRACES);
+    let until = oldest.last().map(|(time, _)| *time);
+    let oldest: Vec<i64> = oldest.into_iter().map(|(_, id)| id).collect();
+    // No event outlives the cap: the time that counts as now is the end of all times.
+    let mut deleted = delete_traces(db, &oldest, Timestamp::from_nanos(i64::MAX))?;
+    let loose = Loose {
+        tenant,
+        retention: i64::try_from(retention.as_nanos()).unwrap_or(i64::MAX),
+        now,
+    };
+    match until {
+        Some(until) => {
+            deleted.events += loose.delete_until(db, Kind::Event, until)?;
+            deleted.points += loose.delete_until(db, Kind::Point, until)?;
+        }
+        None => {
+            deleted.events += loose.delete_oldest(db, Kind::Event, target)?;
+            deleted.points += loose.delete_oldest(db, Kind::Point, target)?;
+        }
+    }
+    Ok(deleted)
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Event,
+    Point,
+}
+
+impl Kind {
+    const fn table(self) -> &'static str {
+        match self {
+            Self::Event => "_event WHERE trace IS NULL AND",
+            Self::Point => "_point WHERE",
+        }
+    }
+
+    fn delete(self, db: &Connection, which: &str, values: impl rusqlite::Params) -> rusqlite::Result<usize> {
+        match self {
+            Self::Event => delete_events(db, &format!("DELETE FROM _event WHERE {which}"), values),
+            Self::Point => series::delete(db, &format!("DELETE FROM _point WHERE {which}"), values),
+        }
+    }
+}
+
+/// Events and measurements outside of traces, of a tenant or of all.
+#[derive(Debug, Clone, Copy)]
+struct Loose {
+    tenant: Option<i64>,
+    retention: i64,
+    now: i64,
+}
+
+impl Loose {
+    /// The condition that a row is theirs, by parameter 1.
+    const fn is_theirs(self) -> &'static str {
+        match self.tenant {
+            Some(_) => "COALESCE((SELECT tenant FROM _process WHERE id = process), 0) = ?1",
+            None => "?1 < 0",
+        }
+    }
+
+    fn whose(self) -> i64 {
+        self.tenant.unwrap_or(-1)
+    }
+
+    /// Deletes all that are as old.
+    fn delete_until(self, db: &Connection, kind: Kind, until: i64) -> rusqlite::Result<u64> {
+        let (table, is_theirs) = (kind.table(), self.is_theirs());
+        let old = format!("id IN (SELECT id FROM {table} time <= ?2 AND {is_theirs} ORDER BY time LIMIT ?3)");
+        let dated_rightly = chunks(db, |db| {
+            kind.delete(db, &old, (self.whose(), until.min(self.now), sql_count(CHUNK)))
+        })?;
+        let old =
+            format!("id IN (SELECT id FROM {table} time > ?2 AND expires <= ?4 AND {is_theirs} LIMIT ?3)");
+        let expired = until.saturating_add(self.retention);
+        let dated_ahead = chunks(db, |db| {
+            kind.delete(db, &old, (self.whose(), self.now, sql_count(CHUNK), expired))
+        })?;
+        Ok(dated_rightly + dated_ahead)
+    }
+
+    /// Deletes the oldest until the file takes `target` bytes, up to [`LOOSE`] of them.
+    fn delete_oldest(self, db: &Connection, kind: Kind, target: u64) -> rusqlite::Result<u64> {
+        let (table, is_theirs) = (kind.table(), self.is_theirs());
+        let oldest = rowids(
+            db,
+            &format!(
+                "SELECT id FROM (SELECT * FROM (SELECT id, time AS age FROM {table} time <= ?2 AND {is_theirs} \
+                 ORDER BY time LIMIT ?3) \
+                 UNION ALL SELECT id, MIN(COALESCE(expires - ?4, ?2), ?2) FROM {table} time > ?2 AND {is_theirs}) \
+                 ORDER BY age, id LIMIT ?3"
+            ),
+            (self.whose(), self.now, sql_count(LOOSE), self.retention),
+        )?;
+        let mut deleted = 0;
+        for some in oldest.chunks(CHUNK) {
+            if used_bytes(db)? <= target {
+                break;
+            }
+            let ids = serde_json::json!(some).to_string();
+            deleted += immediately(db, |db| {
+                kind.delete(db, "id IN (SELECT value FROM json_each(?1))", [&ids])
+            })? as u64;
+        }
+        Ok(deleted)
+    }
+}
+
+/// Shortens what only serves to know again what was sent before, and marks, where they take more than `bytes` each: in a small
+/// file they would leave no room for records. The newest are kept.
+pub(super) fn trim(db: &Connection, bytes: u64) -> rusqlite::Result<()> {
+    for (table, order, size) in [
+        ("_batch", "time", BATCH_BYTES),
+        ("_continued", "time", CONTINUED_BYTES),
+        ("_mark", "time", MARK_BYTES),
+    ] {
+        let keep = sql_count(usize::try_from(bytes / size).unwrap_or(usize::MAX).max(1));
+        let count: i64 = db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))?;
+        if count > keep {
+            immediately(db, |db| {
+                db.execute(
+                    &format!(
+                        "DELETE FROM {table} WHERE {order} < (SELECT {order} FROM {table} ORDER BY {order} DESC LIMIT 1 OFFSET ?1)"
+                    ),
+                    [keep - 1],
+                )
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Corrects when rows were made that a clock far ahead of the present one has dated, and gives events and measurements that are
+/// dated ahead a time to live: they were stored by now.
+pub(super) fn date_rows(db: &Connection, now: Timestamp, retention: Duration) -> rusqlite::Result<()> {
+    let nanos = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
+    let now = now.as_nanos();
+    let ahead = now.saturating_add(nanos(AHEAD));
+    let expires = now.saturating_add(nanos(retention));
+    immediately(db, |db| {
+        db.prepare_cached("UPDATE _trace SET created = ?1 WHERE start > ?1 AND created > ?1")?
+            .execute([now])?;
+        for table in ["_event WHERE trace IS NULL AND", "_point WHERE"] {
+            let (name, condition) = table.split_once(' ').unwrap_or((table, ""));
+            db.prepare_cached(&format!(
+                "UPDATE {name} SET expires = ?2 {condition} time > ?1 AND expires IS NULL"
+            ))?
+            .execute([ahead, expires])?;
+        }
+        Ok(())
+    })
+}
