@@ -67,17 +67,6 @@ impl Forest {
         }
         below
     }
-
-    /// Whether such a step lies below each step, by place.
-    pub(crate) fn is_above(&self, is_such: impl Fn(usize) -> bool) -> Vec<bool> {
-        let mut above = vec![false; self.parents.len()];
-        for place in self.order.iter().rev() {
-            if let Some(parent) = self.parents[*place] {
-                above[parent] = above[parent] || above[*place] || is_such(*place);
-            }
-        }
-        above
-    }
 }
 
 /// Takes the parent away from one step of each circle.

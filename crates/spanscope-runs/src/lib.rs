@@ -20,6 +20,7 @@
 mod analysis;
 mod calls;
 mod content;
+mod counted;
 mod enums;
 mod event;
 mod facts;

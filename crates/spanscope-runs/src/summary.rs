@@ -6,9 +6,10 @@ use serde::Serialize;
 use spanscope_model::RunStatus;
 
 use crate::content::{chunk_count, chunks_of};
+use crate::counted::counted_calls;
 use crate::shown::rounded;
 use crate::step::seconds;
-use crate::token_usage::{TokenUsage, tokens_of};
+use crate::token_usage::tokens_of;
 use crate::{DetailLevel, Run, StepKind};
 
 /// What happened in a run, counted.
@@ -20,13 +21,13 @@ pub struct Summary {
     pub task_id: String,
     /// Events that the level shows.
     pub total_events: u64,
-    /// Calls of models.
+    /// Calls of models. Two spans that describe one call are one.
     pub total_llm_calls: u64,
     /// Retrievals.
     pub total_retrievals: u64,
     /// Runs of tools.
     pub total_tool_calls: u64,
-    /// Tokens in and out. What several spans of one call report counts once: that of the innermost.
+    /// Tokens in and out. What several spans of one call report counts once, by the rule of the token metrics.
     pub total_tokens: u64,
     /// Tokens in.
     pub prompt_tokens: u64,
@@ -63,7 +64,10 @@ fn of(run: &Run<'_>, level: DetailLevel) -> Summary {
             let said = chunk_count(&span.attributes, None);
             said.or_else(|| chunk_count(&span.attributes, chunks_of(&span.attributes).as_ref()))
         });
-    let tokens = used_tokens(run);
+    let counted = counted_calls(run);
+    let tokens = used_tokens(run, &counted);
+    let calls = (0..counted.len()).filter(|place| counted[*place]);
+    let calls = calls.filter(|place| run.all_steps()[*place].kind == StepKind::LlmCall);
     Summary {
         task_id: run.info().task_id.clone(),
         total_events: run
@@ -71,7 +75,7 @@ fn of(run: &Run<'_>, level: DetailLevel) -> Summary {
             .iter()
             .filter(|event| level.shows(event.event_type))
             .count() as u64,
-        total_llm_calls: count(StepKind::LlmCall),
+        total_llm_calls: calls.count() as u64,
         total_retrievals: count(StepKind::Retrieval),
         total_tool_calls: count(StepKind::ToolCall),
         total_tokens: tokens.total,
@@ -92,24 +96,20 @@ struct Used {
     total: u64,
 }
 
-/// The tokens of all calls. A router's span around a call reports the same tokens again, so a step counts only if none
-/// below it does.
-fn used_tokens(run: &Run<'_>) -> Used {
+/// The tokens of the calls that count.
+fn used_tokens(run: &Run<'_>, counted: &[bool]) -> Used {
     let steps = run.all_steps();
-    let tokens: Vec<Option<TokenUsage>> = (0..steps.len())
-        .map(|place| {
-            let step = &steps[place];
-            (step.belongs && step.end.is_some()).then(|| tokens_of(&run.span(place).attributes))?
-        })
-        .collect();
-    let counted_below = run.forest().is_above(|place| tokens[place].is_some());
     let mut used = Used::default();
-    for (tokens, counted_below) in tokens.into_iter().zip(counted_below) {
-        if let Some(tokens) = tokens.filter(|_| !counted_below) {
-            used.prompt = used.prompt.saturating_add(tokens.prompt.unwrap_or(0));
-            used.completion = used.completion.saturating_add(tokens.completion.unwrap_or(0));
-            used.total = used.total.saturating_add(tokens.total.unwrap_or(0));
+    for (place, step) in steps.iter().enumerate() {
+        if !counted[place] || step.end.is_none() {
+            continue;
         }
+        let Some(tokens) = tokens_of(&run.span(place).attributes) else {
+            continue;
+        };
+        used.prompt = used.prompt.saturating_add(tokens.prompt.unwrap_or(0));
+        used.completion = used.completion.saturating_add(tokens.completion.unwrap_or(0));
+        used.total = used.total.saturating_add(tokens.total.unwrap_or(0));
     }
     used
 }

@@ -19,6 +19,8 @@ pub enum SemanticAttribute {
     ReasoningTokens,
     /// All counts as one object of JSON.
     UsageObject,
+    /// All settings of a call, as one object.
+    InvocationParameters,
     /// The model asked for.
     RequestModel,
     /// The model that answered.
@@ -151,8 +153,6 @@ pub enum SemanticAttribute {
     Temperature,
     /// The maximum number of output tokens.
     MaxTokens,
-    /// All settings of a call, as one object.
-    InvocationParameters,
     /// Whether the answer is streamed.
     IsStreamed,
     /// The number of chunks of a streamed answer.

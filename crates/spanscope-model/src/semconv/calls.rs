@@ -73,7 +73,7 @@ impl CallFacts {
         match self.kind {
             OperationKind::Inference => true,
             OperationKind::ClientCall => {
-                values.text(A::Operation) == Some("embeddings") || self.usage.is_any()
+                OperationKind::of(values).1 == Some("embeddings") || self.usage.is_any()
             }
             OperationKind::Unknown | OperationKind::Other | OperationKind::Tool => self.usage.is_any(),
             OperationKind::Agent | OperationKind::Workflow => self.usage.is_any() && self.names_model,

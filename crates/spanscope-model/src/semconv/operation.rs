@@ -65,6 +65,11 @@ impl OperationKind {
         if let Some(operation) = values.text(A::Operation) {
             // Some libraries mark a streamed call in the name of its operation.
             let operation = operation.strip_suffix("_streaming").unwrap_or(operation);
+            // LangSmith writes the operation `embeddings` on its retrievers too.
+            let operation = match values.text(A::OpenInferenceKind).map(of_open_inference) {
+                Some(Ok(kind @ "retrieval")) if operation == "embeddings" => kind,
+                _ => operation,
+            };
             return (Self::of_operation(operation), Some(operation));
         }
         let operation = if let Some(kind) = values.text(A::OpenInferenceKind) {

@@ -82,10 +82,10 @@ use Source::{
 /// up. Within a meaning the conventions come in the order of [`Convention`]; only plain names may
 /// come earlier, where they are what runs are asked for by.
 #[rustfmt::skip]
-pub static ATTRIBUTES: [AttributeName; 301] = TABLE;
+pub static ATTRIBUTES: [AttributeName; 307] = TABLE;
 
 #[rustfmt::skip]
-const TABLE: [AttributeName; 301] = [
+const TABLE: [AttributeName; 307] = [
     // Usage. A total of a part (cache, reasoning) is never added to the whole.
     row("gen_ai.usage.input_tokens", Otel, M::InputTokens, GenAi).unit("{token}"),
     row("gen_ai.usage.prompt_tokens", Older, M::InputTokens, Deprecated).unit("{token}"),
@@ -93,6 +93,7 @@ const TABLE: [AttributeName; 301] = [
     row("llm.usage.prompt_tokens", OpenLlmetry, M::InputTokens, TL).unit("{token}"),
     row("ai.usage.inputTokens", Vendor, M::InputTokens, Vercel).unit("{token}"),
     row("ai.usage.promptTokens", Vendor, M::InputTokens, Vercel).unit("{token}"),
+    row("ai.usage.tokens", Vendor, M::InputTokens, Vercel).unit("{token}"),
     row("gen_ai.response.input_tokens", Vendor, M::InputTokens, DotNet).unit("{token}"),
     row("gen_ai.response.prompt_tokens", Vendor, M::InputTokens, SemanticKernel).unit("{token}"),
     row("prompt_tokens", Plain, M::InputTokens, LlamaStack).unit("{token}"),
@@ -144,6 +145,8 @@ const TABLE: [AttributeName; 301] = [
     row("mlflow.chat.tokenUsage", Vendor, M::UsageObject, MlFlow),
     row("langfuse.observation.usage_details", Vendor, M::UsageObject, Langfuse),
     row("langsmith.usage_metadata", Vendor, M::UsageObject, LangSmith),
+    row("langsmith.metadata.usage_metadata", Vendor, M::UsageObject, LangSmith),
+    row("llm.invocation_parameters", OpenInference, M::InvocationParameters, OI),
 
     // The model, and what is done with it.
     row("gen_ai.request.model", Otel, M::RequestModel, GenAi).indexed(),
@@ -227,6 +230,9 @@ const TABLE: [AttributeName; 301] = [
     row("gen_ai.session.id", Vendor, M::SessionId, Alibaba),
     row("mlflow.trace.session", Vendor, M::SessionId, MlFlow),
     row("langsmith.trace.session_id", Vendor, M::SessionId, LangSmith),
+    row("langsmith.metadata.session_id", Vendor, M::SessionId, LangSmith),
+    row("langsmith.metadata.thread_id", Vendor, M::SessionId, LangSmith),
+    row("langsmith.metadata.conversation_id", Vendor, M::SessionId, LangSmith),
     row("ai.telemetry.metadata.sessionId", Vendor, M::SessionId, Vercel),
     row("user_id", Plain, M::UserId, Ragflow).indexed(),
     row("user.id", Otel, M::UserId, Core).indexed(),
@@ -235,6 +241,7 @@ const TABLE: [AttributeName; 301] = [
     row("langfuse.user.id", Vendor, M::UserId, Langfuse),
     row("gen_ai.user.id", Vendor, M::UserId, Alibaba),
     row("mlflow.trace.user", Vendor, M::UserId, MlFlow),
+    row("langsmith.metadata.user_id", Vendor, M::UserId, LangSmith),
     row("ai.telemetry.metadata.userId", Vendor, M::UserId, Vercel),
     row("tenant_id", Plain, M::TenantId, Ragflow).indexed(),
     row("trace_level", Plain, M::TraceLevel, Ragflow),
@@ -311,7 +318,6 @@ const TABLE: [AttributeName; 301] = [
     row("ai.settings.maxOutputTokens", Vendor, M::MaxTokens, Vercel).unit("{token}"),
     row("ai.settings.maxTokens", Vendor, M::MaxTokens, Vercel).unit("{token}"),
     row("max_tokens", Bare, M::MaxTokens, Common).unit("{token}"),
-    row("llm.invocation_parameters", OpenInference, M::InvocationParameters, OI),
     row("gen_ai.request.stream", Otel, M::IsStreamed, GenAi),
     row("gen_ai.response.chunk_count", Vendor, M::ChunkCount, Spanscope).unit("{chunk}"),
     row("gen_ai.response.id", Otel, M::ResponseId, GenAi),

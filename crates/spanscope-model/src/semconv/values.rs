@@ -151,6 +151,18 @@ impl<'a> AttributeValues<'a> {
     pub fn model(&self) -> Option<RawValue<'a>> {
         self.label(SemanticAttribute::RequestModel)
             .or_else(|| self.label(SemanticAttribute::ResponseModel))
+            .or_else(|| self.model_in_parameters())
+    }
+
+    /// The model among the settings of a call: OpenInference names no model where the call failed.
+    fn model_in_parameters(&self) -> Option<RawValue<'a>> {
+        #[derive(serde::Deserialize)]
+        struct Parameters<'p> {
+            model: &'p str,
+        }
+        let text = self.text(SemanticAttribute::InvocationParameters)?;
+        let parameters: Parameters<'a> = serde_json::from_str(text).ok()?;
+        Some(RawValue::Text(cut(parameters.model, MAX_LABEL_LEN), None))
     }
 
     /// The provider as OpenTelemetry spells it; ids that a program gives (`provider_id`) stay as they

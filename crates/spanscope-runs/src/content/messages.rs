@@ -6,8 +6,17 @@ use serde_json::Value as Json;
 const MAX_DEPTH: usize = 8;
 
 /// Keys under which an object that is no message of OpenTelemetry holds its text, the first counts.
-const TEXT_KEYS: [&str; 9] = [
-    "parts", "content", "text", "message", "messages", "answer", "output", "response", "choices",
+const TEXT_KEYS: [&str; 10] = [
+    "parts",
+    "content",
+    "text",
+    "message",
+    "messages",
+    "answer",
+    "output",
+    "response",
+    "choices",
+    "generations",
 ];
 
 /// What messages say, without roles, tool calls and reasoning; none where there is no text in them.
@@ -27,7 +36,18 @@ pub(crate) fn reasoning_of(messages: &Json) -> Option<String> {
 fn is_text(part: Option<&str>) -> bool {
     matches!(
         part,
-        None | Some("text" | "output_text" | "input_text" | "message")
+        // Those with capitals, and `ai`, are LangChain's.
+        None | Some(
+            "text"
+                | "output_text"
+                | "input_text"
+                | "message"
+                | "ai"
+                | "AIMessageChunk"
+                | "Generation"
+                | "ChatGeneration"
+                | "ChatGenerationChunk"
+        )
     )
 }
 

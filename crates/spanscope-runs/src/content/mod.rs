@@ -182,7 +182,12 @@ pub(crate) fn chunk_count(attributes: &Attributes, chunks: Option<&Json>) -> Opt
 
 /// Whether a step says something to the user when it ends.
 pub(crate) fn has_message(kind: StepKind, is_root: bool, attributes: &Attributes) -> bool {
-    let answers = is_root || matches!(kind, StepKind::Agent | StepKind::Workflow);
+    // A model that asks for a tool does not answer yet.
+    let asks_for_tool = || {
+        let reasons = value(attributes, A::FinishReasons).map(Value::to_string);
+        kind == StepKind::LlmCall && reasons.is_some_and(|reasons| reasons.contains("tool"))
+    };
+    let answers = (is_root && !asks_for_tool()) || matches!(kind, StepKind::Agent | StepKind::Workflow);
     kind == StepKind::Message || (answers && raw_answer(kind, attributes).is_some())
 }
 
@@ -259,6 +264,46 @@ pub(crate) fn object(value: &Value, key: &str) -> Payload {
     }
 }
 
+/// A list inside of an item, its index, and the key inside of that: `tool_calls.0.tool_call.id` and
+/// `contents.0.message_content.text` of OpenInference, `tool_calls.0.id` of OpenLLMetry.
+fn listed(key: &str) -> Option<(&str, usize, &str)> {
+    let (list, rest) = key.split_once('.')?;
+    let (index, key) = rest.split_once('.')?;
+    let index = index.parse().ok().filter(|index| *index < MAX_FLAT)?;
+    let key = match key.split_once('.') {
+        Some(("message_content" | "tool_call", key)) => key,
+        _ => key,
+    };
+    Some((if list == "contents" { "content" } else { list }, index, key))
+}
+
+/// Puts a value into the object at this index of a list. The list is as long as its highest index;
+/// a name that holds something else already keeps it.
+fn put_in_list(item: &mut Payload, list: &str, index: usize, key: &str, value: Json) {
+    let list = item.entry(list).or_insert_with(|| Json::Array(Vec::new()));
+    let Json::Array(list) = list else { return };
+    while list.len() <= index {
+        list.push(Json::Object(Payload::new()));
+    }
+    // The call of a function has one object more, as in OpenAI's own messages.
+    let (outer, inner) = match key.split_once('.') {
+        Some(("function", inner)) => (Some("function"), inner),
+        _ => (None, key),
+    };
+    let place = match (list.get_mut(index), outer) {
+        (Some(Json::Object(object)), None) => object,
+        (Some(Json::Object(object)), Some(outer)) => {
+            let inner = object
+                .entry(outer)
+                .or_insert_with(|| Json::Object(Payload::new()));
+            let Json::Object(inner) = inner else { return };
+            inner
+        }
+        _ => return,
+    };
+    place.insert(inner.to_owned(), value);
+}
+
 /// A list of objects that was spread over attributes.
 fn flattened(attributes: &Attributes, meaning: A) -> Option<Json> {
     for FlattenedList {
@@ -274,10 +319,11 @@ fn flattened(attributes: &Attributes, meaning: A) -> Option<Json> {
                 continue;
             };
             let key = key.strip_prefix(item_prefix).unwrap_or(key);
-            items
-                .entry(index)
-                .or_default()
-                .insert(key.to_owned(), json_of(value));
+            let item = items.entry(index).or_default();
+            match listed(key) {
+                None => drop(item.insert(key.to_owned(), json_of(value))),
+                Some((list, index, key)) => put_in_list(item, list, index, key, json_of(value)),
+            }
         }
         if !items.is_empty() {
             return Some(items.into_values().map(Json::Object).collect());

@@ -15,12 +15,12 @@ pub(crate) const OUTPUTS: Names = &[PlainOutput, StepOutput, TaskOutput, Complet
 /// The text of a message, alongside the outputs.
 pub(crate) const CONTENTS: Names = &[MessageContent, EventMessage];
 
-pub(crate) const ARGUMENTS: Names = &[ToolArguments, StepInput, PlainArguments, PlainInput];
-pub(crate) const RESULTS: Names = &[ToolResult, StepOutput, PlainResult, PlainOutput];
+pub(crate) const ARGUMENTS: Names = &[ToolArguments, StepInput, PlainArguments, PlainInput, Prompt];
+pub(crate) const RESULTS: Names = &[ToolResult, StepOutput, PlainResult, PlainOutput, Completion];
 pub(crate) const TOOL_NAME: Names = &[ToolName, EntityName];
 pub(crate) const CALL_ID: Names = &[CallId, ResponseId];
 
-pub(crate) const QUERY: Names = &[RetrievalQuery, StepInput, PlainInput, Question];
+pub(crate) const QUERY: Names = &[RetrievalQuery, StepInput, PlainInput, Question, Prompt];
 pub(crate) const CHUNKS: Names = &[Documents, MemoryRecords, StepOutput];
 pub(crate) const KNOWLEDGE_BASES: Names = &[KnowledgeBases, DataSource, MemoryStore];
 

@@ -90,7 +90,8 @@ fn the_summary_counts_usage_once_and_errors_on_every_level() {
             summary.total_retrievals,
             summary.total_tool_calls
         ),
-        (3, 1, 2)
+        (2, 1, 2),
+        "the router describes the call below it once more"
     );
     assert_eq!(
         (

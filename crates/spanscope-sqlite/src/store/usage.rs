@@ -64,7 +64,7 @@ pub(super) fn query(db: &Connection, scope: Scope, query: &UsageQuery) -> Result
     for (id, series) in all {
         let is_duration = matches!(series.counts, Counts::Call | Counts::Error);
         // Distributions that were sent are of many calls, whose spans tell of each.
-        let is_any_point = series.counts != Counts::Call;
+        let is_any_point = !is_duration;
         let mut points = statement.query(params![since, until, id, is_duration, trace, is_any_point])?;
         while let Some(point) = points.next()? {
             if series.counts == Counts::Call && point.get::<_, bool>(5)? {

@@ -2,6 +2,7 @@
 //! `spanscope serve` and asked for with the command.
 
 mod counting;
+mod published;
 mod steps;
 mod wire;
 

@@ -1,0 +1,266 @@
+//! What published instrumentations wrote when they were run against a model server, cut to the
+//! attributes that matter: each case came out wrong once.
+
+use serde_json::{Value as Json, json};
+use spanscope_model::Timestamp;
+
+use super::super::support::{Folder, Serve, json_of, span, traces};
+use super::asked;
+
+const TRACE: &str = "5e0de500000000000000000000000001";
+const ROOT: &str = "5e0de50000000001";
+const CHILD: &str = "5e0de50000000002";
+const OTHER: &str = "5e0de50000000003";
+
+/// A span with these attributes, texts and whole numbers.
+fn spanned(id: &str, parent: Option<&str>, name: &str, attributes: &Json) -> Json {
+    let mut span = span(TRACE, id, name);
+    if let Some(parent) = parent {
+        span["parentSpanId"] = parent.into();
+    }
+    let attributes = attributes.as_object().unwrap().iter().map(|(key, value)| {
+        let value = match value {
+            Json::Number(number) => json!({"intValue": number.to_string()}),
+            other => json!({"stringValue": other}),
+        };
+        json!({"key": key, "value": value})
+    });
+    span["attributes"] = attributes.collect();
+    span
+}
+
+fn sent(server: &Serve, spans: &[Json]) {
+    let answer = server.post("/v1/traces", &traces(spans));
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+/// Each row of `usage`: model, calls, errors, input, output.
+fn usage(folder: &Folder) -> Vec<Json> {
+    let rows = asked(folder, &["usage"]);
+    let mut rows: Vec<Json> = rows
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| {
+            json!([
+                row["name"],
+                row["calls"],
+                row["errors"],
+                row["input_tokens"],
+                row["output_tokens"]
+            ])
+        })
+        .collect();
+    rows.sort_by_key(Json::to_string);
+    rows
+}
+
+/// The events of the only run, of one type.
+fn events(server: &Serve, event_type: &str) -> Vec<Json> {
+    let answer = server.get(&format!(
+        "/traces/{TRACE}/events?level=debug&event_types={event_type}"
+    ));
+    json_of(&answer)["events"].as_array().unwrap().clone()
+}
+
+/// OpenInference for JavaScript reports no usage of embeddings, and OpenInference for Python names no
+/// model where a call failed, but in its parameters.
+#[test]
+fn calls_are_counted_where_openinference_reports_no_usage_or_no_model() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    let embeddings = json!({"openinference.span.kind": "EMBEDDING", "embedding.model_name": "embedder"});
+    let mut failed = spanned(
+        CHILD,
+        None,
+        "ChatCompletion",
+        &json!({"openinference.span.kind": "LLM", "llm.invocation_parameters": "{\"model\": \"missing\", \"n\": 1}"}),
+    );
+    failed["status"] = json!({"code": 2});
+    sent(&server, &[spanned(ROOT, None, "Embeddings", &embeddings), failed]);
+    assert_eq!(
+        usage(&folder),
+        [json!(["embedder", 1, 0, 0, 0]), json!(["missing", 1, 1, 0, 0])]
+    );
+    server.stop();
+}
+
+#[test]
+fn the_embeddings_of_the_vercel_ai_sdk_are_counted_once() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    let of = |operation: &str| {
+        json!({"ai.operationId": operation, "ai.model.id": "embedder", "ai.model.provider": "openai.embedding",
+            "ai.usage.tokens": 21})
+    };
+    sent(
+        &server,
+        &[
+            spanned(ROOT, None, "ai.embed", &of("ai.embed")),
+            spanned(CHILD, Some(ROOT), "ai.embed.doEmbed", &of("ai.embed.doEmbed")),
+        ],
+    );
+    assert_eq!(usage(&folder), [json!(["embedder", 1, 0, 21, 0])]);
+    server.stop();
+}
+
+/// LangSmith writes the operation of embeddings on retrievers, and its session in the metadata.
+#[test]
+fn langsmith_s_retriever_is_no_call_and_its_sessions_and_cached_tokens_are_read() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    let retriever = json!({"langsmith.span.kind": "retriever", "gen_ai.operation.name": "embeddings",
+        "gen_ai.system": "langchain", "gen_ai.prompt": "{\"q\":\"q\"}"});
+    let answer = json!({"generations": [[{"text": "Oslo.", "type": "ChatGeneration",
+        "message": {"lc": 1, "kwargs": {"content": "Oslo."}}}]]});
+    let tool = json!({"langsmith.span.kind": "tool", "gen_ai.operation.name": "execute_tool",
+        "gen_ai.tool.name": "weather", "gen_ai.prompt": "{\"city\":\"Oslo\"}", "gen_ai.completion": "{\"output\":\"rain\"}"});
+    let usage_object =
+        json!({"input_tokens": 101, "output_tokens": 11, "input_token_details": {"cache_read": 64}});
+    let chat = json!({"langsmith.span.kind": "llm", "gen_ai.operation.name": "chat", "gen_ai.request.model": "small",
+        "langsmith.metadata.session_id": "sess-ls", "gen_ai.usage.input_tokens": 101,
+        "gen_ai.usage.output_tokens": 11, "langsmith.metadata.usage_metadata": usage_object.to_string(),
+        "gen_ai.completion": answer.to_string()});
+    sent(
+        &server,
+        &[
+            spanned(ROOT, None, "ChatOpenAI", &chat),
+            spanned(CHILD, Some(ROOT), "find", &retriever),
+            spanned(OTHER, Some(ROOT), "weather", &tool),
+        ],
+    );
+    assert_eq!(usage(&folder), [json!(["small", 1, 0, 101, 11])]);
+    let read = asked(
+        &folder,
+        &[
+            "sql",
+            "SELECT value FROM metrics WHERE metric LIKE '%cache_read%'",
+        ],
+    );
+    assert_eq!(read[0]["value"], 64, "{read}");
+    assert_eq!(
+        asked(&folder, &["runs", "--session", "sess-ls"])
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    let messages = events(&server, "message_generated");
+    assert_eq!(messages[0]["outputs"]["content"], "Oslo.", "{messages:?}");
+    let tools = events(&server, "tool_call_started");
+    assert_eq!(
+        tools[0]["inputs"]["arguments"],
+        json!({"city": "Oslo"}),
+        "{tools:?}"
+    );
+    server.stop();
+}
+
+/// OpenInference spreads the parts of messages and the calls of tools over attributes.
+#[test]
+fn messages_whose_parts_are_spread_over_attributes_are_texts_and_calls() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    let message = "llm.output_messages.0.message";
+    let chat = json!({
+        "openinference.span.kind": "LLM", "llm.model_name": "small", "output.value": "{\"id\": \"resp_1\"}",
+        format!("{message}.role"): "assistant",
+        format!("{message}.contents.0.message_content.type"): "output_text",
+        format!("{message}.contents.0.message_content.text"): "The answer.",
+    });
+    let asking = json!({
+        "openinference.span.kind": "LLM", "llm.model_name": "large",
+        format!("{message}.role"): "assistant",
+        format!("{message}.tool_calls.0.tool_call.id"): "call_3",
+        format!("{message}.tool_calls.0.tool_call.function.name"): "weather",
+        format!("{message}.tool_calls.0.tool_call.function.arguments"): "{\"city\": \"Oslo\"}",
+    });
+    sent(
+        &server,
+        &[
+            spanned(ROOT, None, "Response", &chat),
+            spanned(CHILD, Some(ROOT), "Chat", &asking),
+        ],
+    );
+    let messages = events(&server, "message_generated");
+    assert_eq!(messages[0]["outputs"]["content"], "The answer.", "{messages:?}");
+    let calls = events(&server, "llm_call_completed");
+    let asked = calls
+        .iter()
+        .find(|call| call["component_name"] == "large")
+        .unwrap();
+    assert_eq!(
+        asked["outputs"]["messages"],
+        json!([{"role": "assistant", "tool_calls": [
+            {"id": "call_3", "function": {"name": "weather", "arguments": {"city": "Oslo"}}}]}]),
+    );
+    server.stop();
+}
+
+/// A model's first answer that only asks for a tool is nothing that is said to the user.
+#[test]
+fn a_call_that_asks_for_a_tool_gives_the_user_no_message() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    let chat = json!({"openinference.span.kind": "LLM", "llm.model_name": "large", "llm.finish_reason": "tool_calls",
+        "output.value": "{\"choices\":[]}"});
+    sent(&server, &[spanned(ROOT, None, "ChatCompletion", &chat)]);
+    assert_eq!(events(&server, "message_generated"), Vec::<Json>::new());
+    server.stop();
+}
+
+/// The Anthropic SDK writes a span below that of Pydantic AI, for the same call.
+#[test]
+fn a_run_counts_a_call_once_that_two_spans_describe_and_both_where_a_tool_is_between() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    let chat = |input: u64| {
+        json!({"gen_ai.operation.name": "chat", "gen_ai.request.model": "opus",
+            "gen_ai.usage.input_tokens": input, "gen_ai.usage.output_tokens": 10})
+    };
+    let tool = json!({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "ask"});
+    sent(
+        &server,
+        &[
+            spanned(ROOT, None, "chat opus", &chat(200)),
+            spanned(CHILD, Some(ROOT), "anthropic.messages.create", &chat(200)),
+            spanned(OTHER, Some(CHILD), "ask", &tool),
+            spanned("5e0de50000000004", Some(OTHER), "chat opus", &chat(50)),
+        ],
+    );
+    let summary = json_of(&server.get(&format!("/traces/{TRACE}/summary")));
+    assert_eq!(summary["total_llm_calls"], 2, "{summary}");
+    assert_eq!(summary["prompt_tokens"], 250, "{summary}");
+    assert_eq!(usage(&folder), [json!(["opus", 2, 0, 250, 20])]);
+    server.stop();
+}
+
+/// SDKs send the duration of calls as a distribution too; the spans tell of each call.
+#[test]
+fn a_failed_call_is_counted_once_where_its_duration_was_sent_as_well() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    let chat = json!({"gen_ai.operation.name": "chat", "gen_ai.request.model": "missing", "gen_ai.system": "openai",
+        "error.type": "NotFoundError"});
+    let mut failed = spanned(ROOT, None, "chat missing", &chat);
+    failed["status"] = json!({"code": 2});
+    sent(&server, &[failed]);
+    let now = Timestamp::now().as_nanos().to_string();
+    let labels = [
+        ("error.type", "NotFoundError"),
+        ("gen_ai.operation.name", "chat"),
+        ("gen_ai.request.model", "missing"),
+    ];
+    let labels: Vec<Json> = labels
+        .iter()
+        .map(|(key, value)| json!({"key": key, "value": {"stringValue": value}}))
+        .collect();
+    let point = json!({"startTimeUnixNano": now, "timeUnixNano": now, "count": "1", "sum": 0.25,
+        "bucketCounts": ["1"], "explicitBounds": [], "attributes": labels});
+    let metric = json!({"name": "gen_ai.client.operation.duration", "unit": "s",
+        "histogram": {"aggregationTemporality": 2, "dataPoints": [point]}});
+    let body = json!({"resourceMetrics": [{"scopeMetrics": [{"metrics": [metric]}]}]});
+    assert_eq!(server.post("/v1/metrics", &body).status, 200);
+    assert_eq!(usage(&folder), [json!(["missing", 1, 1, 0, 0])]);
+    server.stop();
+}
