@@ -45,10 +45,14 @@ pub(crate) enum Command {
     #[command(after_help = "\
 Examples:
   spanscope traces --since 1h --errors
+  spanscope traces 'status=error -name~health gen_ai.request.model=gpt*,llama duration>1.5s'
   spanscope traces --where gen_ai.request.model=llama --where 'gen_ai.usage.output_tokens>500'
   spanscope traces --order-by -duration_ms --limit 5
 
-All conditions must hold on one same span of the trace.")]
+All terms must hold on one same span of the trace. KEY is a field (name status kind duration start end_time service category
+trace span parent level), a number of the trace (trace.duration trace.spans trace.errors trace.tokens), an attribute, or
+resource.KEY. VALUE is a text, a number with a unit (250ms, 1.5s), a,b (any of), text* (begins) or * (is there). -KEY=VALUE also
+matches what lacks the key, KEY!=VALUE needs it. A word alone is looked for in names, messages and texts.")]
     Traces(ListArgs),
     /// Show a trace, or a span and what is below it, as a tree
     ///
@@ -73,7 +77,7 @@ Examples:
     Spans(ListArgs),
     /// List log events
     #[command(
-        after_help = "Examples:\n  spanscope logs --severity warn --since 1h\n  spanscope logs --grep timeout --limit 20"
+        after_help = "Examples:\n  spanscope logs --severity warn --since 1h\n  spanscope logs --grep timeout --limit 20\n  spanscope logs 'level>=warn order=A*' --service bank"
     )]
     Logs(LogsArgs),
     /// List metrics, or show one over time
@@ -207,13 +211,17 @@ pub(crate) struct OutputArgs {
 /// Which traces or spans are meant.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct FilterArgs {
-    /// Only where KEY=VALUE holds; also !=, > and <; repeatable. KEY is an attribute or a field of the span (name,
-    /// status, duration_ms ...); a VALUE in double quotes is a text, whatever it looks like
-    #[arg(long = "where", value_name = "KEY=VALUE")]
+    /// Only where this filter holds; repeatable, all must hold on one same span. KEY=VALUE, !=, >, >=, <, <=, ~
+    /// (contains) and !~ compare an attribute or a field (name, status, duration, service ...); - before a term: it
+    /// must not hold; a word alone is looked for in texts; a VALUE in double quotes is a text
+    #[arg(long = "where", value_name = "FILTER", allow_hyphen_values = true)]
     pub(crate) conditions: Vec<String>,
     /// Only what began since then: 30m, 2d, 2026-11-21, 2026-11-21T14:03:00Z
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<String>,
+    /// Only what began before then
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
     /// Order by start_time, end_time, duration_ms or trace_id, traces also by span_count; with - in front largest
     /// first; repeatable
     #[arg(long, value_name = "KEY", allow_hyphen_values = true, value_delimiter = ',')]
@@ -232,6 +240,9 @@ pub(crate) struct FilterArgs {
 /// `traces` and `spans`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ListArgs {
+    /// Only where this holds, for example 'status=error -name~health duration>1.5s'
+    #[arg(value_name = "FILTER", allow_hyphen_values = true)]
+    pub(crate) filter_text: Option<String>,
     #[command(flatten)]
     pub(crate) filter: FilterArgs,
     /// At most so many
@@ -282,15 +293,33 @@ pub(crate) struct SpanArgs {
 /// `logs`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct LogsArgs {
+    /// Only where this holds, for example 'level>=warn service=bank order=A*'
+    #[arg(value_name = "FILTER", allow_hyphen_values = true)]
+    pub(crate) filter_text: Option<String>,
+    /// Only where this filter holds on the event; repeatable
+    #[arg(long = "where", value_name = "FILTER", allow_hyphen_values = true)]
+    pub(crate) conditions: Vec<String>,
     /// Only events at least this serious: trace, debug, info, warn, error, critical
     #[arg(long, value_name = "LEVEL")]
     pub(crate) severity: Option<String>,
     /// Only events since then: 30m, 2d, 2026-11-21, 2026-11-21T14:03:00Z
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<String>,
-    /// Only events with this text in their message, upper and lower case alike
+    /// Only events before then
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+    /// Only events with this text in their name, their message or a field (key=value), upper and lower case alike
     #[arg(long, value_name = "TEXT")]
     pub(crate) grep: Option<String>,
+    /// Only events of this service
+    #[arg(long, value_name = "NAME")]
+    pub(crate) service: Option<String>,
+    /// Only events of this category
+    #[arg(long, value_name = "NAME")]
+    pub(crate) category: Option<String>,
+    /// Only events of this trace or span
+    #[arg(long, value_name = "ID")]
+    pub(crate) trace: Option<String>,
     /// At most so many, the newest
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 100)]
     pub(crate) limit: u64,
@@ -306,6 +335,9 @@ pub(crate) struct MetricsArgs {
     /// What was measured since then: 30m, 2d, 2026-11-21, 2026-11-21T14:03:00Z [default: 24h]
     #[arg(long, value_name = "TIME", requires = "name")]
     pub(crate) since: Option<String>,
+    /// What was measured before then [default: now]
+    #[arg(long, value_name = "TIME", requires = "name")]
+    pub(crate) until: Option<String>,
     /// The width of a step: 30s, 5m, 1h, 1d, 1w [default: what fits into a line]
     #[arg(long, value_name = "STEP", requires = "name")]
     pub(crate) granularity: Option<String>,
@@ -336,6 +368,9 @@ pub(crate) struct UsageArgs {
     /// What was measured since then: 30m, 2d, 2026-11-21, 2026-11-21T14:03:00Z [default: 24h]
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<String>,
+    /// What was measured before then
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
     /// What to add up by
     #[arg(long, value_enum, default_value_t = UsageGroup::Model)]
     pub(crate) by: UsageGroup,
@@ -352,6 +387,9 @@ pub(crate) struct RunsArgs {
     /// Only those that began since then: 30m, 2d, 2026-11-21, 2026-11-21T14:03:00Z
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<String>,
+    /// Only those that began before then
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
     /// Only those of this agent
     #[arg(long, value_name = "NAME")]
     pub(crate) agent: Option<String>,
@@ -432,6 +470,9 @@ pub(crate) struct StatsArgs {
     /// With --by: only spans since then
     #[arg(long, value_name = "TIME", requires = "by")]
     pub(crate) since: Option<String>,
+    /// With --by: only spans that began before then
+    #[arg(long, value_name = "TIME", requires = "by")]
+    pub(crate) until: Option<String>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }
@@ -451,7 +492,7 @@ pub(crate) enum ExportTo {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ExportArgs {
     /// Only these traces; last is the newest
-    #[arg(value_name = "ID", conflicts_with_all = ["conditions", "since", "order_by", "service", "errors", "offset", "limit"])]
+    #[arg(value_name = "ID", conflicts_with_all = ["conditions", "since", "until", "order_by", "service", "errors", "offset", "limit"])]
     pub(crate) ids: Vec<String>,
     /// In which form
     #[arg(long, value_enum)]

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use spanscope_model::{StoreError, StoreErrorKind};
 
+use crate::filter::WrongFilter;
 use crate::remark::remark;
 use crate::render::text::visible;
 
@@ -16,6 +17,8 @@ use crate::render::text::visible;
 pub(crate) enum Stop {
     /// The words on the command line make no sense.
     Usage(String),
+    /// A filter on the command line is wrong. It is shown with the place.
+    Filter(WrongFilter),
     /// The question was fine, and the answer is empty.
     NothingFound(String),
     /// The reader of our output went away.
@@ -38,6 +41,7 @@ impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Usage(message) | Self::NothingFound(message) => f.write_str(message),
+            Self::Filter(wrong) => write!(f, "{wrong}"),
             Self::ClosedPipe => f.write_str("the output was closed"),
         }
     }
@@ -49,8 +53,11 @@ impl std::error::Error for Stop {}
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     let code = exit_code(error);
     if code != 0 {
-        // One line, with the causes after colons. Messages may quote data, which must not restyle the terminal.
-        remark(visible(&format!("{error:#}")));
+        match error.downcast_ref::<Stop>() {
+            Some(Stop::Filter(wrong)) => remark(wrong),
+            // One line, with the causes after colons. Messages may quote data, which must not restyle the terminal.
+            _ => remark(visible(&format!("{error:#}"))),
+        }
     }
     ExitCode::from(code)
 }
@@ -60,7 +67,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         if let Some(stop) = cause.downcast_ref::<Stop>() {
             return match stop {
                 Stop::ClosedPipe => 0,
-                Stop::Usage(_) => 2,
+                Stop::Usage(_) | Stop::Filter(_) => 2,
                 Stop::NothingFound(_) => 3,
             };
         }

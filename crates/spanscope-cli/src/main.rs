@@ -9,6 +9,7 @@ mod commands;
 mod demo;
 mod export;
 mod failure;
+mod filter;
 mod output;
 mod prices;
 mod progress;

@@ -5,22 +5,26 @@ use std::time::Duration;
 use anyhow::Result;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use serde_json::Value;
-use spanscope_model::{
-    Condition, ConditionOp, ConditionTarget, LabelMatcher, Order, OrderKey, Severity, SpanField, SpanFilter,
-    Timestamp, TraceFilter,
-};
+use spanscope_model::filter::Filter;
+use spanscope_model::{LabelMatcher, Order, OrderKey, Severity, SpanFilter, Timestamp, TraceFilter};
 
 use crate::args::FilterArgs;
 use crate::failure::Stop;
 use crate::render::duration;
 
 /// The filter of `traces` and `export`.
-pub(crate) fn trace_filter(args: &FilterArgs, limit: u64, zone: &TimeZone) -> Result<TraceFilter> {
+pub(crate) fn trace_filter(
+    args: &FilterArgs,
+    filter: Filter,
+    limit: u64,
+    zone: &TimeZone,
+) -> Result<TraceFilter> {
+    let (since, until) = range(args.since.as_deref(), args.until.as_deref(), zone)?;
     Ok(TraceFilter {
-        conditions: conditions(&args.conditions)?,
-        since: args.since.as_deref().map(|text| since(text, zone)).transpose()?,
-        until: None,
+        conditions: Vec::new(),
+        filter,
+        since,
+        until,
         service: args.service.clone(),
         errors: args.errors,
         order_by: orders(&args.order_by)?,
@@ -30,14 +34,22 @@ pub(crate) fn trace_filter(args: &FilterArgs, limit: u64, zone: &TimeZone) -> Re
 }
 
 /// The filter of `spans`.
-pub(crate) fn span_filter(args: &FilterArgs, limit: u64, zone: &TimeZone) -> Result<SpanFilter> {
+pub(crate) fn span_filter(
+    args: &FilterArgs,
+    filter: Filter,
+    limit: u64,
+    zone: &TimeZone,
+) -> Result<SpanFilter> {
     let order_by = orders(&args.order_by)?;
     if order_by.iter().any(|order| order.key == OrderKey::SpanCount) {
         return Err(Stop::usage("span_count orders traces only"));
     }
+    let (since, until) = range(args.since.as_deref(), args.until.as_deref(), zone)?;
     Ok(SpanFilter {
-        conditions: conditions(&args.conditions)?,
-        since: args.since.as_deref().map(|text| since(text, zone)).transpose()?,
+        conditions: Vec::new(),
+        filter,
+        since,
+        until,
         service: args.service.clone(),
         errors: args.errors,
         order_by,
@@ -46,8 +58,38 @@ pub(crate) fn span_filter(args: &FilterArgs, limit: u64, zone: &TimeZone) -> Res
     })
 }
 
-fn conditions(texts: &[String]) -> Result<Vec<Condition>> {
-    texts.iter().map(|text| condition(text)).collect()
+/// The moments of `--since` and `--until`.
+pub(crate) fn range(
+    since: Option<&str>,
+    until: Option<&str>,
+    zone: &TimeZone,
+) -> Result<(Option<Timestamp>, Option<Timestamp>)> {
+    let moment = |text: Option<&str>| text.map(|text| self::since(text, zone)).transpose();
+    let (since, until) = (moment(since)?, moment(until)?);
+    if let (Some(from), Some(to)) = (since, until)
+        && from >= to
+    {
+        return Err(Stop::usage(format!(
+            "--until ({to}) is not after --since ({from}): nothing is between them"
+        )));
+    }
+    Ok((since, until))
+}
+
+/// The moments of `--since` and `--until`, where a length of time before the end is the default.
+pub(crate) fn range_of(
+    since: Option<&str>,
+    until: Option<&str>,
+    default: &str,
+    zone: &TimeZone,
+) -> Result<(Timestamp, Timestamp)> {
+    let (from, to) = range(since, until, zone)?;
+    let to = to.unwrap_or_else(Timestamp::now);
+    let from = match from {
+        Some(from) => from,
+        None => to.before(age(default)?),
+    };
+    Ok((from, to))
 }
 
 fn orders(texts: &[String]) -> Result<Vec<Order>> {
@@ -55,62 +97,6 @@ fn orders(texts: &[String]) -> Result<Vec<Order>> {
         .iter()
         .map(|text| text.parse().map_err(Stop::usage))
         .collect()
-}
-
-/// Reads `KEY=VALUE`, `KEY!=VALUE`, `KEY>VALUE` or `KEY<VALUE`.
-fn condition(text: &str) -> Result<Condition> {
-    let wrong = |why: &str| {
-        Stop::usage(format!(
-            "{text:?} is no condition: {why}; write KEY=VALUE, KEY!=VALUE, 'KEY>VALUE' or 'KEY<VALUE'"
-        ))
-    };
-    let at = text
-        .find(['=', '!', '<', '>'])
-        .ok_or_else(|| wrong("it compares nothing"))?;
-    let (key, rest) = text.split_at(at);
-    let (op, value) = if let Some(value) = rest.strip_prefix("!=") {
-        (ConditionOp::Ne, value)
-    } else if let Some(value) = rest.strip_prefix('=') {
-        (ConditionOp::Eq, value)
-    } else if let Some(value) = rest.strip_prefix('>') {
-        (ConditionOp::Gt, value)
-    } else if let Some(value) = rest.strip_prefix('<') {
-        (ConditionOp::Lt, value)
-    } else {
-        return Err(wrong("there is a ! without a ="));
-    };
-    if key.trim().is_empty() {
-        return Err(wrong("the key is missing"));
-    }
-    if value.starts_with('=') {
-        return Err(wrong("there is no such operator"));
-    }
-    let condition = Condition::new(key.trim(), op, Value::Null);
-    let value = match condition.target() {
-        // An id of decimal digits is no number.
-        ConditionTarget::Field(field) if !is_number_or_time(field) => Value::String(unquoted(value)),
-        ConditionTarget::Field(_) | ConditionTarget::Attribute(_) => self::value(value),
-    };
-    Ok(Condition { value, ..condition })
-}
-
-fn is_number_or_time(field: SpanField) -> bool {
-    matches!(
-        field,
-        SpanField::DurationMs | SpanField::StartTime | SpanField::EndTime
-    )
-}
-
-/// A number, true, false, or a text; what stands in double quotes is a text, whatever it looks like.
-fn value(text: &str) -> Value {
-    match text {
-        "true" => Value::Bool(true),
-        "false" => Value::Bool(false),
-        _ => match text.parse() {
-            Ok(number) => Value::Number(number),
-            Err(_) => Value::String(unquoted(text)),
-        },
-    }
 }
 
 fn unquoted(text: &str) -> String {
@@ -185,44 +171,6 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
 
-    fn parts(text: &str) -> (String, ConditionOp, Value) {
-        let condition = condition(text).unwrap();
-        (condition.key, condition.op, condition.value)
-    }
-
-    #[test]
-    fn conditions_have_typed_values_and_literal_keys() {
-        use ConditionOp::{Eq, Gt, Lt, Ne};
-        for (text, key, op, value) in [
-            (
-                "gen_ai.request.model=llama",
-                "gen_ai.request.model",
-                Eq,
-                Value::from("llama"),
-            ),
-            ("n!=5", "n", Ne, 5.into()),
-            ("n=\"5\"", "n", Eq, "5".into()),
-            ("n=007", "n", Eq, "007".into()),
-            ("x>1.5", "x", Gt, 1.5.into()),
-            ("x<-2", "x", Lt, (-2).into()),
-            ("done=true", "done", Eq, true.into()),
-            ("url=a=b", "url", Eq, "a=b".into()),
-            ("e=", "e", Eq, "".into()),
-            ("duration_ms>100", "duration_ms", Gt, 100.into()),
-            (
-                "span_id=1234567812345678",
-                "span_id",
-                Eq,
-                "1234567812345678".into(),
-            ),
-        ] {
-            assert_eq!(parts(text), (key.to_owned(), op, value), "{text}");
-        }
-        for wrong in ["n", "=5", "n>=5", "n==5", "n!5", ""] {
-            assert!(condition(wrong).is_err(), "{wrong}");
-        }
-    }
-
     #[test]
     fn label_conditions_have_the_forms_of_prometheus() {
         for (text, name, word, value) in [
@@ -255,6 +203,8 @@ mod tests {
         assert_eq!(time("2026-11-21"), "2026-11-20T23:00:00Z");
         assert!(since("1h", &zone).unwrap() < Timestamp::now());
         assert!(since("yesterday", &zone).is_err());
+        assert!(range(Some("2h"), Some("1h"), &zone).is_ok());
+        assert!(range(Some("1h"), Some("2h"), &zone).is_err());
     }
 
     #[test]

@@ -194,6 +194,18 @@ impl Attributes {
         self.0.is_empty()
     }
 
+    /// Whether the text is in one of them as `key=value`. Upper and lower case of ASCII are alike.
+    ///
+    /// ```
+    /// let attributes: spanscope_model::Attributes = [("order", "A-7")].into_iter().collect();
+    /// assert!(attributes.contain("order=a"));
+    /// ```
+    #[must_use]
+    pub fn contain(&self, text: &str) -> bool {
+        self.iter()
+            .any(|(key, value)| crate::filter::text_contains(&format!("{key}={value}"), text))
+    }
+
     /// Keeps only the attributes that the question answers with true.
     pub fn retain(&mut self, mut keep: impl FnMut(&str, &Value) -> bool) {
         self.0.retain(|(key, value)| keep(key, value));

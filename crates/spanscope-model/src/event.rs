@@ -3,6 +3,7 @@
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::filter::text_contains;
 use crate::{Attributes, Severity, SpanId, SpanStatus, Timestamp, TraceId, Value};
 
 /// One telemetry event, as seed 1 has it.
@@ -103,6 +104,28 @@ pub struct LogEvent {
     /// What the program said about it.
     #[serde(default)]
     pub attributes: Attributes,
+}
+
+impl LogEvent {
+    /// Whether the text is in what is shown of the event: its name, its message, or one of its
+    /// attributes as `key=value`. Upper and lower case of ASCII are alike.
+    ///
+    /// ```
+    /// # let event: spanscope_model::LogEvent = serde_json::from_value(serde_json::json!({
+    /// #     "id": "1", "trace_id": null, "span_id": null, "timestamp": "2026-11-21T14:03:00Z", "severity": "warn",
+    /// #     "name": "", "message": "Payment declined", "target": "", "category": "core", "service_name": "bank",
+    /// #     "attributes": {"order": "A-7", "attempt": 3}
+    /// # })).unwrap();
+    /// // "Payment declined", with order=A-7 and attempt=3
+    /// for text in ["DECLINED", "a-7", "order=A", "attempt=3"] {
+    ///     assert!(event.contains(text), "{text}");
+    /// }
+    /// assert!(!event.contains("refused"));
+    /// ```
+    #[must_use]
+    pub fn contains(&self, text: &str) -> bool {
+        text_contains(&self.name, text) || text_contains(&self.message, text) || self.attributes.contain(text)
+    }
 }
 
 /// An error names the field that is wrong or missing.

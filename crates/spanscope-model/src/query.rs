@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::filter::Filter;
 use crate::{Cursor, Severity, SpanId, StoreError, Timestamp, TraceId, text_enum};
 
 text_enum!(
@@ -221,6 +222,8 @@ impl Default for TraceQuery {
 pub struct TraceFilter {
     /// Conditions that must all hold on one same span of the trace.
     pub conditions: Vec<Condition>,
+    /// A filter whose terms must all hold on that span too; by default it lets everything through.
+    pub filter: Filter,
     /// Only traces that began at this time or later.
     pub since: Option<Timestamp>,
     /// Only traces that began before this time.
@@ -241,6 +244,7 @@ impl Default for TraceFilter {
     fn default() -> Self {
         Self {
             conditions: Vec::new(),
+            filter: Filter::default(),
             since: None,
             until: None,
             service: None,
@@ -257,8 +261,12 @@ impl Default for TraceFilter {
 pub struct SpanFilter {
     /// Conditions that must all hold on the span.
     pub conditions: Vec<Condition>,
+    /// A filter whose terms must all hold on the span too; by default it lets everything through.
+    pub filter: Filter,
     /// Only spans that began at this time or later.
     pub since: Option<Timestamp>,
+    /// Only spans that began before this time.
+    pub until: Option<Timestamp>,
     /// Only spans that ran in this service.
     pub service: Option<String>,
     /// Only failed spans.
@@ -275,7 +283,9 @@ impl Default for SpanFilter {
     fn default() -> Self {
         Self {
             conditions: Vec::new(),
+            filter: Filter::default(),
             since: None,
+            until: None,
             service: None,
             errors: false,
             order_by: Vec::new(),
@@ -285,15 +295,25 @@ impl Default for SpanFilter {
     }
 }
 
-/// Which log events to list.
+/// Which log events to list. All of it must hold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogFilter {
     /// Only events at least this serious.
     pub min_severity: Option<Severity>,
+    /// A filter whose terms must all hold on the event; by default it lets everything through. Own
+    /// fields that events don't have (status, kind, duration, end, parent, numbers of the whole trace)
+    /// are missing.
+    pub filter: Filter,
     /// Only events at this time or later.
     pub since: Option<Timestamp>,
-    /// Only events whose message has this text in it, upper and lower case of ASCII alike.
+    /// Only events before this time.
+    pub until: Option<Timestamp>,
+    /// Only events with this text in what is shown of them: see [`LogEvent::contains`](crate::LogEvent::contains).
     pub grep: Option<String>,
+    /// Only events of this service.
+    pub service: Option<String>,
+    /// Only events of this category.
+    pub category: Option<String>,
     /// Only events of this trace.
     pub trace_id: Option<TraceId>,
     /// Only events of this span.
@@ -309,8 +329,12 @@ impl Default for LogFilter {
     fn default() -> Self {
         Self {
             min_severity: None,
+            filter: Filter::default(),
             since: None,
+            until: None,
             grep: None,
+            service: None,
+            category: None,
             trace_id: None,
             span_id: None,
             after: None,

@@ -8,6 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use crate::filter::Filter;
 use crate::{
     Capabilities, Condition, Cursor, Event, IngestReceipt, LogEvent, LogFilter, MetricInfo, MetricQuery,
     MetricSeries, NameStats, NewRecords, RunFilter, RunPage, RunRange, RunRecords, Span, SpanFilter, SpanId,
@@ -69,13 +70,15 @@ pub trait TraceStore: Send + Sync {
     ) -> StoreFuture<'_, BTreeMap<SpanId, SpanNode>>;
 
     /// The spans, to `max_depth` below their root, of the traces that have a matching span, if they carry all
-    /// `attributes_to_return`; their attributes are cut to these, unless the list is empty.
+    /// `attributes_to_return`; their attributes are cut to these, unless the list is empty. A span matches if
+    /// all conditions and all terms of the filter hold on it.
     ///
     /// # Errors
     /// A condition that makes no sense is invalid input.
     fn query_spans(
         &self,
         attribute_filters: Vec<Condition>,
+        filter: Filter,
         attributes_to_return: Vec<String>,
         max_depth: Option<u32>,
     ) -> StoreFuture<'_, Vec<Span>>;
@@ -116,11 +119,23 @@ pub trait TraceStore: Send + Sync {
     /// Only what a store's own failure makes.
     fn statistics(&self) -> StoreFuture<'_, StoreStats>;
 
-    /// Count, errors and percentiles of duration by span name, the largest total first.
+    /// Count, errors and percentiles of duration by span name, the largest total first, of the spans that
+    /// began at `since` or later and before `until`.
     ///
     /// # Errors
     /// Only what a store's own failure makes.
-    fn name_statistics(&self, since: Option<Timestamp>) -> StoreFuture<'_, Vec<NameStats>>;
+    fn name_statistics(
+        &self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> StoreFuture<'_, Vec<NameStats>>;
+
+    /// The attribute keys of the `newest` spans that were stored last, and of the resources of programs,
+    /// sorted: to tell a slip in a filter from a key that is rare.
+    ///
+    /// # Errors
+    /// Only what a store's own failure makes.
+    fn attribute_keys(&self, newest: u64) -> StoreFuture<'_, Vec<String>>;
 
     /// The measurements of one metric between two times, the first included and the second not: a series for each label
     /// set that has any, by labels.

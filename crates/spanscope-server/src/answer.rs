@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
+use spanscope_model::filter::FilterError;
 use spanscope_model::{StoreError, StoreErrorKind};
 
 use crate::answer_memory::AnswerText;
@@ -40,6 +41,15 @@ pub(crate) struct ApiError {
     /// For people.
     message: String,
     what_to_do: &'static str,
+    /// Where a text is wrong.
+    place: Option<Place>,
+}
+
+/// Where a filter is wrong.
+#[derive(Debug, Clone)]
+struct Place {
+    at: usize,
+    did_you_mean: Option<String>,
 }
 
 /// For senders who get no JSON.
@@ -64,6 +74,12 @@ struct Shown<'a> {
     message: &'a str,
     /// How it can be mended.
     what_to_do: &'a str,
+    /// Of a wrong filter: the byte where it is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<usize>,
+    /// Of a wrong filter: what was probably meant there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    did_you_mean: Option<[&'a str; 1]>,
 }
 
 impl ApiError {
@@ -78,6 +94,18 @@ impl ApiError {
             code,
             message: message.into(),
             what_to_do,
+            place: None,
+        }
+    }
+
+    /// The parameter `filter` is none.
+    pub(crate) fn wrong_filter(error: &FilterError) -> Self {
+        Self {
+            place: Some(Place {
+                at: error.position(),
+                did_you_mean: error.suggestion().map(ToOwned::to_owned),
+            }),
+            ..Self::invalid(format!("filter: {error}"))
         }
     }
 
@@ -336,9 +364,15 @@ impl IntoResponse for ApiError {
                 code: self.code,
                 message: &self.message,
                 what_to_do: self.what_to_do,
+                at: self.place.as_ref().map(|place| place.at),
+                did_you_mean: self
+                    .place
+                    .as_ref()
+                    .and_then(|place| place.did_you_mean.as_deref())
+                    .map(|meant| [meant]),
             },
         };
-        let text = serde_json::to_vec(&shown).unwrap_or_default(); // three texts can't fail
+        let text = serde_json::to_vec(&shown).unwrap_or_default(); // texts and a number can't fail
         let mut response = (self.status, HEADERS, [(CONTENT_TYPE, JSON)], text).into_response();
         self.add_headers(response.headers_mut());
         response.extensions_mut().insert(self);

@@ -41,6 +41,15 @@ impl Content {
     }
 }
 
+/// A text in the query string, which may be left out.
+pub(crate) struct QueryParameter {
+    pub(crate) name: &'static str,
+    pub(crate) description: &'static str,
+    /// In characters.
+    pub(crate) max_length: usize,
+    pub(crate) example: &'static str,
+}
+
 /// One route, as the document has it.
 pub(crate) struct Route {
     /// GET, POST or DELETE.
@@ -49,6 +58,8 @@ pub(crate) struct Route {
     pub(crate) path: &'static str,
     /// What it does, in a line.
     pub(crate) summary: &'static str,
+    /// The parameters of its query string.
+    pub(crate) query: &'static [QueryParameter],
     /// The body of the request.
     pub(crate) reads: Content,
     /// The body of the answer. Nothing means 204.
@@ -197,8 +208,19 @@ fn operation(generator: &mut SchemaGenerator, route: &Route, failure: &str) -> V
     let mut operation = Map::new();
     operation.insert("summary".to_owned(), route.summary.into());
     operation.insert("operationId".to_owned(), operation_id(route).into());
+    let in_query = route.query.iter().map(|parameter| {
+        json!({
+            "name": parameter.name,
+            "in": "query",
+            "required": false,
+            "description": parameter.description,
+            "schema": {"type": "string", "maxLength": parameter.max_length},
+            "example": parameter.example,
+        })
+    });
     let parameters: Vec<Value> = parameters(route.path)
         .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
+        .chain(in_query)
         .collect();
     if !parameters.is_empty() {
         operation.insert("parameters".to_owned(), parameters.into());

@@ -176,6 +176,7 @@ fn of_document() -> Api<()> {
         method: MethodFilter::GET,
         path: "/openapi.json",
         summary: "This document.",
+        query: &[],
         reads: Content::None,
         answers: Content::Other(&["application/json"], "An OpenAPI 3.1 document."),
     };

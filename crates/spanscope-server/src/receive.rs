@@ -93,6 +93,7 @@ pub(crate) fn api() -> Api<Receiver> {
         method: MethodFilter::POST,
         path,
         summary,
+        query: &[],
         reads: Content::Other(&KINDS, "An export request of OTLP."),
         answers: Content::Other(
             &KINDS,

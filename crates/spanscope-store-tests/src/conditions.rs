@@ -1,6 +1,7 @@
 //! Conditions compare by type, take keys and values literally, and hold on one same span.
 
 use serde_json::{Value, json};
+use spanscope_model::filter::Filter;
 use spanscope_model::{Condition, ConditionOp, SpanFilter, SpanKind, TraceFilter, TraceQuery, block_on};
 
 use crate::Fixture;
@@ -21,7 +22,7 @@ fn matching<F: Fixture>(file: &Rows<F>, conditions: &[Condition]) -> Vec<i64> {
         .map(|span| i64::from_be_bytes(span.span_id.to_bytes()))
         .collect();
     ids.sort_unstable();
-    let spans = block_on(store.query_spans(conditions.to_vec(), vec![], None)).unwrap();
+    let spans = block_on(store.query_spans(conditions.to_vec(), Filter::default(), vec![], None)).unwrap();
     let mut traces: Vec<_> = spans.iter().map(|span| span.trace_id).collect();
     traces.sort_unstable();
     traces.dedup();

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use spanscope_model::filter::Filter;
 use spanscope_model::{
     Capabilities, Condition, Cursor, IdMatch, IngestReceipt, LogEvent, LogFilter, MetricInfo, MetricQuery,
     MetricSeries, NameStats, NewRecords, RunFilter, RunPage, RunRange, RunRecords, Span, SpanFilter, SpanId,
@@ -77,14 +78,15 @@ impl TraceStore for Hooked {
         fn get_trace(trace_id: TraceId) -> Trace;
         fn get_span(trace_id: TraceId, span_id: SpanId) -> Span;
         fn get_span_tree(span_id: SpanId, attributes: Option<Vec<String>>, depth: Option<u32>) -> BTreeMap<SpanId, SpanNode>;
-        fn query_spans(conditions: Vec<Condition>, attributes: Vec<String>, depth: Option<u32>) -> Vec<Span>;
+        fn query_spans(conditions: Vec<Condition>, filter: Filter, attributes: Vec<String>, depth: Option<u32>) -> Vec<Span>;
         fn resolve_id(prefix: String) -> IdMatch;
         fn list_traces(filter: TraceFilter) -> Vec<TraceSummary>;
         fn list_spans(filter: SpanFilter) -> Vec<Span>;
         fn trace_spans(trace_id: TraceId) -> Vec<Span>;
         fn list_logs(filter: LogFilter) -> Vec<LogEvent>;
         fn statistics() -> StoreStats;
-        fn name_statistics(since: Option<Timestamp>) -> Vec<NameStats>;
+        fn name_statistics(since: Option<Timestamp>, until: Option<Timestamp>) -> Vec<NameStats>;
+        fn attribute_keys(newest: u64) -> Vec<String>;
         fn query_metrics(query: MetricQuery) -> Vec<MetricSeries>;
         fn list_metrics() -> Vec<MetricInfo>;
         fn usage(query: UsageQuery) -> Vec<UsageRow>;

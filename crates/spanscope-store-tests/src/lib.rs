@@ -16,6 +16,7 @@
 
 pub mod conditions;
 pub mod events;
+pub mod filters;
 pub mod followed;
 pub mod hooked;
 pub mod limits;
@@ -110,6 +111,12 @@ macro_rules! each_test {
                 own_fields_are_asked_for_by_name,
                 all_conditions_must_hold_on_one_same_span,
                 conditions_that_make_no_sense_are_refused_with_the_fix,
+            }
+            filters {
+                a_filter_finds_what_the_model_says_whatever_is_stored,
+                counts_that_are_texts_match_numbers_under_the_names_of_counts,
+                attributes_of_the_resource_are_found_where_the_record_has_none,
+                logs_are_found_by_what_is_shown_of_them,
             }
             lists {
                 pages_neither_overlap_nor_skip_in_any_order,

@@ -74,6 +74,11 @@ pub fn event(trace: Option<u128>, message: &str) -> NewEvent {
     }
 }
 
+/// A log event whose message is a number.
+pub fn log_event_of(number: i64) -> NewEvent {
+    event(None, &number.to_string())
+}
+
 pub fn point(metric: &str, value: Value, adds: Adds, at: Timestamp) -> NewPoint {
     NewPoint {
         metric: metric.to_owned(),

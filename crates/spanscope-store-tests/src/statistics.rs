@@ -82,7 +82,7 @@ pub fn percentiles_are_within_one_percent_of_the_true_ones<F: Fixture>() {
             ..Row::default()
         });
     }
-    let stats = block_on(file.store().name_statistics(None)).unwrap();
+    let stats = block_on(file.store().name_statistics(None, None)).unwrap();
     assert_eq!(stats.len(), names.len());
     assert!(stats.is_sorted_by(|a, b| a.total_ms >= b.total_ms));
     for (name, mut durations) in names.into_iter().zip(durations) {
@@ -108,7 +108,7 @@ pub fn running_and_older_spans_do_not_count<F: Fixture>() {
     let Some(file) = Rows::<F>::that(|can| can.running_spans) else {
         return;
     };
-    assert_eq!(block_on(file.store().name_statistics(None)).unwrap(), []);
+    assert_eq!(block_on(file.store().name_statistics(None, None)).unwrap(), []);
     for (id, start, duration) in [
         (1, MIDNIGHT, Some(100 * MILLISECOND)),
         (2, MIDNIGHT + SECOND, Some(7 * MILLISECOND)),
@@ -122,7 +122,7 @@ pub fn running_and_older_spans_do_not_count<F: Fixture>() {
         });
     }
     let since = Some(Timestamp::from_nanos(MIDNIGHT + 1));
-    let stats = block_on(file.store().name_statistics(since)).unwrap();
+    let stats = block_on(file.store().name_statistics(since, None)).unwrap();
     assert_eq!((stats.len(), stats[0].count), (1, 1));
     assert!((stats[0].p50_ms - 7.0).abs() < 1e-9);
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use spanscope_model::filter::Filter;
 use spanscope_model::{
     Adds, Condition, ConditionOp, IdMatch, LogFilter, MetricKind, NewPoint, SpanFilter, SpanStatus,
     TraceFilter, TraceQuery, TraceStore, UsageBy, UsageQuery, Value, block_on,
@@ -61,7 +62,8 @@ pub fn a_tenant_sees_nothing_of_another_ones<F: Fixture>() {
         );
         let tree = block_on(tenant.get_span_tree(span_id(1), None, None)).unwrap();
         assert!(tree.len() == 2 && tree.values().all(|node| node.span.name == name));
-        let spans = block_on(tenant.query_spans(by_session.conditions, Vec::new(), None)).unwrap();
+        let spans =
+            block_on(tenant.query_spans(by_session.conditions, Filter::default(), Vec::new(), None)).unwrap();
         assert!(spans.len() == 2 && spans.iter().all(|span| span.name == name));
         assert_eq!(block_on(tenant.trace_spans(trace_id(1))).unwrap().len(), 2);
         let spans = block_on(tenant.list_spans(SpanFilter::default())).unwrap();
@@ -79,7 +81,7 @@ pub fn a_tenant_sees_nothing_of_another_ones<F: Fixture>() {
         if let Some(account) = stats.account {
             assert_eq!(account.offered, stats.spans + 3);
         }
-        let names = block_on(tenant.name_statistics(None)).unwrap();
+        let names = block_on(tenant.name_statistics(None, None)).unwrap();
         assert_eq!(names.iter().map(|name| name.count).sum::<u64>(), stats.spans);
         assert!(matches!(
             block_on(tenant.resolve_id(span_id(1).to_string())),
@@ -139,7 +141,7 @@ pub fn a_tenant_sees_nothing_of_another_ones<F: Fixture>() {
         "an administrator sees all"
     );
     let all_spans = |store: &dyn TraceStore| {
-        let spans = block_on(store.query_spans(Vec::new(), Vec::new(), None));
+        let spans = block_on(store.query_spans(Vec::new(), Filter::default(), Vec::new(), None));
         spans.unwrap().len()
     };
     assert_eq!((all_spans(&*acme), all_spans(&*other)), (2, 3));

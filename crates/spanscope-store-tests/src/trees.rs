@@ -1,6 +1,7 @@
 //! Trees of spans, and the spans of chosen traces down to a depth.
 
 use serde_json::json;
+use spanscope_model::filter::Filter;
 use spanscope_model::{Condition, ConditionOp, block_on};
 
 use crate::Fixture;
@@ -140,7 +141,11 @@ pub fn query_spans_answers_spans_that_carry_all_attributes<F: Fixture>() {
     });
     let ids = |conditions, attributes: &[&str], depth| {
         let attributes = attributes.iter().map(|key| (*key).to_owned()).collect();
-        let spans = block_on(file.store().query_spans(conditions, attributes, depth)).unwrap();
+        let spans = block_on(
+            file.store()
+                .query_spans(conditions, Filter::default(), attributes, depth),
+        )
+        .unwrap();
         spans
             .iter()
             .map(|span| i64::from_be_bytes(span.span_id.to_bytes()))
@@ -157,7 +162,11 @@ pub fn query_spans_answers_spans_that_carry_all_attributes<F: Fixture>() {
     );
     assert_eq!(ids(third(), &[], Some(2)), [1, 2, 4, 5, 6]);
     assert_eq!(ids(vec![], &["even"], None).len(), 5);
-    let spans = block_on(file.store().query_spans(third(), vec!["even".into()], None)).unwrap();
+    let spans = block_on(
+        file.store()
+            .query_spans(third(), Filter::default(), vec!["even".into()], None),
+    )
+    .unwrap();
     assert_eq!(
         serde_json::to_string(&spans[0].attributes).unwrap(),
         r#"{"even":2}"#

@@ -81,7 +81,7 @@ pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<
     })?;
     ensure!(found == 0, "nothing was expected");
     let found = ask("count, errors, p50, p95, p99 by name", 200.0, &|| {
-        Ok(block_on(store.name_statistics(None))?.len())
+        Ok(block_on(store.name_statistics(None, None))?.len())
     })?;
     ensure!(found >= 5, "all names were expected");
 

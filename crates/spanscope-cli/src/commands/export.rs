@@ -13,6 +13,7 @@ use super::store::StoreFile;
 use crate::args::ExportArgs;
 use crate::export::{Recorded, form};
 use crate::failure::Stop;
+use crate::filter::TypedFilter;
 use crate::output::closed_pipe_is_an_end;
 use crate::progress;
 use crate::remark::remark;
@@ -28,13 +29,16 @@ pub(super) fn run(file: &StoreFile, args: &ExportArgs) -> Result<()> {
     } else {
         TimeZone::system()
     };
-    let filter = trace_filter(&args.filter, args.limit.unwrap_or(u64::MAX), &zone)?;
+    let typed = TypedFilter::read(None, &args.filter.conditions)?;
+    let limit = args.limit.unwrap_or(u64::MAX);
+    let filter = trace_filter(&args.filter, typed.filter.clone(), limit, &zone)?;
     let store = file.open()?;
     let traces = if args.ids.is_empty() {
         chosen(&*store, filter)?
     } else {
         named(&*store, &args.ids)?
     };
+    typed.remark_slips(&*store, traces.is_empty())?;
     if traces.is_empty() {
         return Err(Stop::nothing("no trace matches"));
     }

@@ -1,29 +1,42 @@
 //! `spanscope logs`: what programs said.
 
 use anyhow::Result;
-use spanscope_model::{LogFilter, block_on};
+use spanscope_model::{IdMatch, LogFilter, block_on};
 
+use super::ids::resolve_id;
 use super::store::StoreFile;
 use crate::args::LogsArgs;
 use crate::failure::Stop;
+use crate::filter::TypedFilter;
 use crate::output::Output;
 use crate::render::line::EntryLines;
-use crate::resolve::{severity, since};
+use crate::resolve::{range, severity};
 
 pub(super) fn run(file: &StoreFile, args: &LogsArgs) -> Result<()> {
     let out = Output::new(&args.output);
-    let filter = LogFilter {
+    let typed = TypedFilter::read(args.filter_text.as_deref(), &args.conditions)?;
+    let (since, until) = range(args.since.as_deref(), args.until.as_deref(), &out.zone)?;
+    let store = file.open()?;
+    let (trace_id, span_id) = match &args.trace {
+        None => (None, None),
+        Some(id) => match resolve_id(&*store, id)? {
+            IdMatch::Trace(trace) => (Some(trace), None),
+            IdMatch::Span(trace, span) => (Some(trace), Some(span)),
+        },
+    };
+    let events = block_on(store.list_logs(LogFilter {
         min_severity: args.severity.as_deref().map(severity).transpose()?,
-        since: args
-            .since
-            .as_deref()
-            .map(|text| since(text, &out.zone))
-            .transpose()?,
+        filter: typed.filter,
+        since,
+        until,
         grep: args.grep.clone(),
+        service: args.service.clone(),
+        category: args.category.clone(),
+        trace_id,
+        span_id,
         limit: args.limit,
         ..LogFilter::default()
-    };
-    let events = block_on(file.open()?.list_logs(filter))?;
+    }))?;
     out.list(&events, || {
         let mut lines = EntryLines::new(&out, true);
         let mut text = String::new();

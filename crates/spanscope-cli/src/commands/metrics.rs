@@ -15,7 +15,7 @@ use crate::render::sparkline::sparkline;
 use crate::render::table::{Column, Shown, painted, table};
 use crate::render::text::{fit, grouped};
 use crate::render::time;
-use crate::resolve::{label_matcher, since};
+use crate::resolve::{label_matcher, range_of};
 
 /// How far back is looked where the user does not say it.
 const DEFAULT_SINCE: &str = "24h";
@@ -81,8 +81,8 @@ struct Range {
 fn show(file: &StoreFile, args: &MetricsArgs, name: &str, out: &Output) -> Result<()> {
     let matchers = args.matchers.iter().map(|text| label_matcher(text));
     let matchers = matchers.collect::<Result<Vec<_>>>()?;
-    let start = since(args.since.as_deref().unwrap_or(DEFAULT_SINCE), &out.zone)?;
-    let end = Timestamp::now();
+    let (since, until) = (args.since.as_deref(), args.until.as_deref());
+    let (start, end) = range_of(since, until, DEFAULT_SINCE, &out.zone)?;
     let step = match &args.granularity {
         Some(step) => step.parse().map_err(Stop::usage)?,
         None => fitting_step(start, end),

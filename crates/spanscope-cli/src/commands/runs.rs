@@ -16,7 +16,7 @@ use crate::render::json::{RunJson, millis};
 use crate::render::table::{Column, painted, table};
 use crate::render::text::{count, fit, grouped, visible, width};
 use crate::render::time;
-use crate::resolve::since;
+use crate::resolve::range;
 
 /// Among so many of the newest runs a task id is looked for by its beginning.
 const RECENT: u64 = 5_000;
@@ -30,16 +30,14 @@ const SESSION: usize = 12;
 
 pub(super) fn run(file: &StoreFile, args: &RunsArgs) -> Result<()> {
     let out = Output::new(&args.output);
+    let (since, until) = range(args.since.as_deref(), args.until.as_deref(), &out.zone)?;
     let filter = RunFilter {
         agent_id: args.agent.clone(),
         session_id: args.session.clone(),
         user_id: args.user.clone(),
         status: args.status,
-        since: args
-            .since
-            .as_deref()
-            .map(|text| since(text, &out.zone))
-            .transpose()?,
+        since,
+        until,
         limit: args.limit,
         offset: args.offset,
         ..RunFilter::default()

@@ -61,6 +61,15 @@ fn text(out: &Output, span: &Span, events: &[LogEvent]) -> String {
             .collect();
         text.push_str(&indented(out, &lines, 2));
     }
+    let resource = span.resource.as_ref().filter(|resource| !resource.is_empty());
+    if let Some(resource) = resource {
+        text.push_str(&title("resource"));
+        let lines: Vec<_> = resource
+            .iter()
+            .map(|(key, value)| (key, value.to_string()))
+            .collect();
+        text.push_str(&indented(out, &lines, 2));
+    }
     if !events.is_empty() {
         text.push_str(&title("events"));
         for event in events.iter().take(out.at_most(MAX_EVENTS)) {

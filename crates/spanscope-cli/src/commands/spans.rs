@@ -7,6 +7,7 @@ use super::store::StoreFile;
 use super::traces::{duration, status};
 use crate::args::ListArgs;
 use crate::failure::Stop;
+use crate::filter::TypedFilter;
 use crate::output::Output;
 use crate::render::colour::Paint;
 use crate::render::json::SpanJson;
@@ -16,10 +17,13 @@ use crate::resolve::span_filter;
 
 pub(super) fn run(file: &StoreFile, args: &ListArgs) -> Result<()> {
     let out = Output::new(&args.output);
-    let filter = span_filter(&args.filter, args.limit, &out.zone)?;
-    let spans = block_on(file.open()?.list_spans(filter))?;
+    let typed = TypedFilter::read(args.filter_text.as_deref(), &args.filter.conditions)?;
+    let filter = span_filter(&args.filter, typed.filter.clone(), args.limit, &out.zone)?;
+    let store = file.open()?;
+    let spans = block_on(store.list_spans(filter))?;
     let answer: Vec<SpanJson<'_>> = spans.iter().map(SpanJson::of).collect();
     out.list(&answer, || rows(&out, &spans))?;
+    typed.remark_slips(&*store, spans.is_empty())?;
     if spans.is_empty() {
         return Err(Stop::nothing("no span matches"));
     }

@@ -13,19 +13,15 @@ use crate::render::pairs::pairs;
 use crate::render::table::{Column, Shown, painted, table};
 use crate::render::text::{bytes, grouped};
 use crate::render::time;
-use crate::resolve::since;
+use crate::resolve::range;
 
 pub(super) fn run(file: &StoreFile, args: &StatsArgs) -> Result<()> {
     let out = Output::new(&args.output);
-    let since = args
-        .since
-        .as_deref()
-        .map(|text| since(text, &out.zone))
-        .transpose()?;
+    let (since, until) = range(args.since.as_deref(), args.until.as_deref(), &out.zone)?;
     let store = file.open()?;
     match args.by {
         Some(StatsBy::Name) => {
-            let names = block_on(store.name_statistics(since))?;
+            let names = block_on(store.name_statistics(since, until))?;
             out.list(&names, || by_name(&out, &names))?;
             if names.is_empty() {
                 return Err(Stop::nothing("no span has ended"));

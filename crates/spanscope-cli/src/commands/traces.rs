@@ -7,6 +7,7 @@ use super::ids::short_id_digits;
 use super::store::StoreFile;
 use crate::args::ListArgs;
 use crate::failure::Stop;
+use crate::filter::TypedFilter;
 use crate::output::Output;
 use crate::render::colour::Paint;
 use crate::render::duration::format_ms;
@@ -16,10 +17,12 @@ use crate::resolve::trace_filter;
 
 pub(super) fn run(file: &StoreFile, args: &ListArgs) -> Result<()> {
     let out = Output::new(&args.output);
-    let filter = trace_filter(&args.filter, args.limit, &out.zone)?;
+    let typed = TypedFilter::read(args.filter_text.as_deref(), &args.filter.conditions)?;
+    let filter = trace_filter(&args.filter, typed.filter.clone(), args.limit, &out.zone)?;
     let store = file.open()?;
     let traces = block_on(store.list_traces(filter))?;
     out.list(&traces, || rows(&out, &*store, &traces))?;
+    typed.remark_slips(&*store, traces.is_empty())?;
     if traces.is_empty() {
         return Err(Stop::nothing("no trace matches"));
     }

@@ -13,7 +13,7 @@ use crate::output::Output;
 use crate::prices::{PriceTable, Tokens};
 use crate::render::table::{Column, table};
 use crate::render::text::grouped;
-use crate::resolve::since;
+use crate::resolve::range_of;
 
 /// How far back is looked where the user does not say it.
 const DEFAULT_SINCE: &str = "24h";
@@ -41,15 +41,16 @@ struct Usage {
 pub(super) fn run(file: &StoreFile, args: &UsageArgs) -> Result<()> {
     let out = Output::new(&args.output);
     let prices = args.prices.as_deref().map(PriceTable::read).transpose()?;
-    let since = since(args.since.as_deref().unwrap_or(DEFAULT_SINCE), &out.zone)?;
+    let (since, until) = (args.since.as_deref(), args.until.as_deref());
+    let (from, to) = range_of(since, until, DEFAULT_SINCE, &out.zone)?;
     let by = match args.by {
         UsageGroup::Model => UsageBy::Model,
         UsageGroup::Service => UsageBy::Service,
         UsageGroup::Agent => UsageBy::Agent,
     };
     let rows = block_on(file.open()?.usage(UsageQuery {
-        since: Some(since),
-        until: None,
+        since: Some(from),
+        until: until.map(|_| to),
         trace_id: None,
         by,
     }))?;

@@ -3,6 +3,7 @@
 
 mod change;
 mod data;
+mod filters;
 mod json;
 mod list;
 mod metrics;

@@ -13,7 +13,7 @@ fn call(model: &str, usage: Usage) {
 }
 
 /// Two agents, one inside of the other, a call outside of both, a failed one, and cached tokens.
-fn used() -> Store {
+pub(crate) fn used() -> Store {
     let store = Store::none();
     for service in ["shop", "helpdesk"] {
         let layer = SqliteLayer::builder().service_name(service);

@@ -9,7 +9,15 @@ use crate::support::{Store, said, spanscope};
 fn wrong_usage_is_exit_code_2_and_says_what_would_be_right() {
     let store = Store::filled();
     for (words, hint) in [
-        (&["traces", "--where", "nonsense"][..], "KEY=VALUE"),
+        (
+            &["traces", "--where", "kind=sever"][..],
+            "did you mean \"server\"",
+        ),
+        (&["traces", "status:error"], "did you mean \"status=error\""),
+        (&["logs", "a OR b"], "no OR"),
+        (&["spans", "--limt=5"], "did you mean --limit?"),
+        (&["spans", "--since", "1h", "--until", "2h"], "--until"),
+        (&["traces", "trace.cost>1"], "trace.tokens"),
         (&["traces", "--order-by", "beauty"], "duration_ms"),
         (&["traces", "--since", "yesterday"], "2026-11-21"),
         (&["traces", "--limit", "-1"], "--limit"),

@@ -6,7 +6,7 @@ use serde_json::Number;
 
 use super::{
     Comparison, FieldValue, Filter, FilterField, FilterKey, FilterOp, FilterSubject, FilterTerm, FilterTest,
-    Pattern, Scalar, TimeUnit,
+    Pattern, Scalar, TimeUnit, resource_key,
 };
 use crate::{Severity, Timestamp, Value};
 
@@ -59,24 +59,15 @@ impl FilterTest {
 impl Comparison {
     fn holds(&self, subject: &impl FilterSubject) -> bool {
         match &self.key {
-            FilterKey::Attribute(key) => attribute_matches(self, subject.attribute(key)),
-            FilterKey::Field(field) => {
-                let found = subject.field(*field);
-                self.any(found.as_ref(), |found, pattern| {
-                    self.field_fits(*field, found, pattern)
-                })
+            FilterKey::Attribute(key) => {
+                let found = subject.attribute(key);
+                attribute_matches(
+                    self,
+                    found.or_else(|| subject.resource_attribute(resource_key(key))),
+                )
             }
-            FilterKey::Trace(field) => {
-                let found = subject.trace(*field);
-                self.any(found.as_ref(), |found, pattern| match pattern {
-                    Pattern::Is(Scalar::Number(number, unit)) => {
-                        let wanted = in_unit(number, *unit, Some(TimeUnit::Millis));
-                        self.is_in_order(wanted.and_then(|wanted| found.partial_cmp(&wanted)))
-                    }
-                    Pattern::Present => true,
-                    Pattern::Is(_) | Pattern::Begins(_) => false,
-                })
-            }
+            FilterKey::Field(field) => field_matches(self, subject.field(*field).as_ref()),
+            FilterKey::Trace(field) => trace_matches(self, subject.trace(*field)),
         }
     }
 
@@ -132,6 +123,35 @@ impl Comparison {
             _ => None,
         })
     }
+}
+
+/// Whether a comparison of an own field holds for the field's value; `None` where it is missing.
+///
+/// Stores that can't compare as a filter does call this.
+#[must_use]
+pub fn field_matches(comparison: &Comparison, found: Option<&FieldValue<'_>>) -> bool {
+    let FilterKey::Field(field) = comparison.key else {
+        return false;
+    };
+    comparison.any(found, |found, pattern| {
+        comparison.field_fits(field, found, pattern)
+    })
+}
+
+/// Whether a comparison of a number of the whole trace holds for the number; `None` where it is not
+/// known.
+///
+/// Stores that can't compare as a filter does call this.
+#[must_use]
+pub fn trace_matches(comparison: &Comparison, found: Option<f64>) -> bool {
+    comparison.any(found.as_ref(), |found, pattern| match pattern {
+        Pattern::Is(Scalar::Number(number, unit)) => {
+            let wanted = in_unit(number, *unit, Some(TimeUnit::Millis));
+            comparison.is_in_order(wanted.and_then(|wanted| found.partial_cmp(&wanted)))
+        }
+        Pattern::Present => true,
+        Pattern::Is(_) | Pattern::Begins(_) => false,
+    })
 }
 
 /// Whether a comparison of an attribute holds for the attribute's value; `None` where it is missing.
@@ -198,8 +218,10 @@ pub fn text_contains(text: &str, wanted: &str) -> bool {
     let Some(first) = wanted.first() else {
         return true;
     };
-    text.windows(wanted.len())
-        .any(|window| window[0].eq_ignore_ascii_case(first) && window.eq_ignore_ascii_case(wanted))
+    memchr::memchr2_iter(first.to_ascii_lowercase(), first.to_ascii_uppercase(), text).any(|at| {
+        text.get(at..at + wanted.len())
+            .is_some_and(|window| window.eq_ignore_ascii_case(wanted))
+    })
 }
 
 /// Words and ids of our own are in lower case.
@@ -236,6 +258,25 @@ fn compare(found: &Value, wanted: &Value) -> Option<Ordering> {
     };
     match (integer(found), integer(wanted)) {
         (Some(found), Some(wanted)) => Some(found.cmp(&wanted)),
-        _ => found.as_f64()?.partial_cmp(&wanted.as_f64()?),
+        (Some(found), None) => compare_with_real(found, wanted.as_f64()?),
+        (None, Some(wanted)) => compare_with_real(wanted, found.as_f64()?).map(Ordering::reverse),
+        (None, None) => found.as_f64()?.partial_cmp(&wanted.as_f64()?),
+    }
+}
+
+/// An integer beyond 2^53 is compared without being rounded.
+#[expect(clippy::cast_possible_truncation, reason = "an i128 holds what is left")]
+fn compare_with_real(integer: i128, real: f64) -> Option<Ordering> {
+    // Beyond the integers that attributes have.
+    const BEYOND: f64 = 1e30;
+    if real.is_nan() {
+        return None;
+    }
+    if real.abs() >= BEYOND {
+        return 0.0.partial_cmp(&real);
+    }
+    match integer.cmp(&(real.trunc() as i128)) {
+        Ordering::Equal => 0.0.partial_cmp(&real.fract()),
+        order => Some(order),
     }
 }

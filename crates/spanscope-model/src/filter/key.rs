@@ -2,10 +2,14 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{ConditionTarget, SpanField, semconv};
 
 /// Forces the attribute where a key would name an own field.
 pub(super) const ATTRIBUTE_PREFIX: &str = "attributes.";
+/// Keys that begin so name an attribute of the resource.
+const RESOURCE_PREFIX: &str = "resource.";
 /// Keys that begin so name a number of the whole trace.
 pub(super) const TRACE_PREFIX: &str = "trace.";
 
@@ -54,14 +58,29 @@ crate::text_enum!(
 );
 
 /// What a comparison compares.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FilterKey {
     /// An own field.
     Field(FilterField),
     /// A number of the whole trace.
     Trace(TraceField),
-    /// The attribute with this key, literally.
+    /// The attribute with this key, literally; where the span has none, the one of its
+    /// [resource](resource_key).
     Attribute(String),
+}
+
+/// The key under which a resource is asked for an attribute that a span lacks: `resource.KEY` forces
+/// the resource.
+///
+/// ```
+/// use spanscope_model::filter::resource_key;
+///
+/// assert_eq!(resource_key("host.name"), "host.name");
+/// assert_eq!(resource_key("resource.host.name"), "host.name");
+/// ```
+#[must_use]
+pub fn resource_key(key: &str) -> &str {
+    key.strip_prefix(RESOURCE_PREFIX).unwrap_or(key)
 }
 
 impl FilterKey {

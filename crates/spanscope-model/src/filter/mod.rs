@@ -7,6 +7,7 @@
 //! key    = name status kind duration start end_time service category trace span parent level
 //!        | trace.duration trace.spans trace.errors trace.tokens trace.cost
 //!        | any attribute key, literally; attributes.KEY forces it; "KEY with blanks"
+//!        | resource.KEY, an attribute of the resource of the program that sent it
 //! value  = word | "quoted" | number[ns us ms s m h] | true | false | a,b,c | text* | *
 //! ```
 //!
@@ -14,6 +15,8 @@
 //!   with another value; `-key=v` also matches what lacks the key.
 //! - `~` contains, upper and lower case of ASCII alike; `a,b,c` is any of them; `text*` begins;
 //!   `*` is there, whatever it is. In quotes (those of JSON) a text is what it is.
+//! - An attribute that the span lacks is looked for in the resource: `host.name=box` finds the spans of
+//!   programs on that host. `resource.KEY` is the resource's, whatever the span has under `KEY`.
 //! - A word alone looks into the name, the status message, the messages of events and the attributes
 //!   that are texts.
 //!
@@ -40,13 +43,14 @@ mod tests;
 mod where_condition;
 mod write;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
 pub use error::FilterError;
-pub use eval::{attribute_matches, text_contains};
-pub use key::{FilterField, FilterKey, TimeUnit, TraceField};
+pub use eval::{attribute_matches, field_matches, text_contains, trace_matches};
+pub use key::{FilterField, FilterKey, TimeUnit, TraceField, resource_key};
 pub use parse::{MAX_LEN, MAX_TERMS, MAX_VALUES};
-pub use subject::{FieldValue, FilterSubject, SpanSubject, TraceNumbers};
+pub use subject::{EventSubject, FieldValue, FilterSubject, SpanSubject, TraceNumbers};
 
 /// Terms that must all hold on one same span. Without terms it matches everything.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -55,8 +59,9 @@ pub struct Filter {
     pub terms: Vec<FilterTerm>,
 }
 
-/// One term of a [`Filter`].
-#[derive(Debug, Clone, PartialEq)]
+/// One term of a [`Filter`]. Its JSON is for stores, which hand terms on to their own language; people
+/// and programs write a filter as text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FilterTerm {
     /// Whether the term holds where its test does not: also where the span lacks the key.
     pub negated: bool,
@@ -65,7 +70,7 @@ pub struct FilterTerm {
 }
 
 /// What a term tests.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum FilterTest {
     /// The name, the status message, a message of an event or an attribute contains this text.
     Text(String),
@@ -74,7 +79,7 @@ pub enum FilterTest {
 }
 
 /// A key, an operator and one value, or several of which any may fit.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// What is compared.
     pub key: FilterKey,
@@ -106,7 +111,7 @@ crate::text_enum!(
 );
 
 /// One value of a comparison.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Pattern {
     /// This value.
     Is(Scalar),
@@ -117,7 +122,7 @@ pub enum Pattern {
 }
 
 /// A single value.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Scalar {
     /// A text.
     Text(String),

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{FilterField, TraceField};
-use crate::{LogEvent, Severity, Span, Timestamp, TraceSummary, Value};
+use crate::{Attributes, LogEvent, Severity, Span, Timestamp, TraceSummary, Value};
 
 /// Something that a filter may match.
 pub trait FilterSubject {
@@ -11,6 +11,11 @@ pub trait FilterSubject {
     fn field(&self, field: FilterField) -> Option<FieldValue<'_>>;
     /// The attribute with this key, literally.
     fn attribute(&self, key: &str) -> Option<&Value>;
+    /// The attribute with this key of the resource, which describes the program that made the record;
+    /// none where it is not known.
+    fn resource_attribute(&self, _key: &str) -> Option<&Value> {
+        None
+    }
     /// The number of the whole trace; none where it is not known.
     fn trace(&self, field: TraceField) -> Option<f64>;
     /// Whether the test holds for one of the texts that a word looks into.
@@ -62,6 +67,7 @@ impl From<&TraceSummary> for TraceNumbers {
 pub struct SpanSubject<'a> {
     span: &'a Span,
     events: &'a [LogEvent],
+    resource: Option<&'a Attributes>,
     trace: TraceNumbers,
 }
 
@@ -72,8 +78,16 @@ impl<'a> SpanSubject<'a> {
         Self {
             span,
             events: &[],
+            resource: span.resource.as_ref(),
             trace: TraceNumbers::default(),
         }
+    }
+
+    /// With the resource of the span's program, where the span does not hold it itself.
+    #[must_use]
+    pub const fn resource(mut self, resource: &'a Attributes) -> Self {
+        self.resource = Some(resource);
+        self
     }
 
     /// With the events of the span, whose messages a word looks into.
@@ -118,6 +132,10 @@ impl FilterSubject for SpanSubject<'_> {
         self.span.attributes.get(key)
     }
 
+    fn resource_attribute(&self, key: &str) -> Option<&Value> {
+        self.resource?.get(key)
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "no trace has 2^53 spans or tokens")]
     fn trace(&self, field: TraceField) -> Option<f64> {
         let count = |count: Option<u64>| count.map(|count| count as f64);
@@ -135,6 +153,43 @@ impl FilterSubject for SpanSubject<'_> {
             || self.span.status_message.as_deref().is_some_and(&mut *test)
             || self.events.iter().any(|event| test(&event.message))
             || any_text_of(&self.span.attributes, test)
+    }
+}
+
+/// An event with the resource of its program.
+#[derive(Debug, Clone, Copy)]
+pub struct EventSubject<'a> {
+    event: &'a LogEvent,
+    resource: &'a Attributes,
+}
+
+impl<'a> EventSubject<'a> {
+    /// The event and the resource.
+    #[must_use]
+    pub const fn new(event: &'a LogEvent, resource: &'a Attributes) -> Self {
+        Self { event, resource }
+    }
+}
+
+impl FilterSubject for EventSubject<'_> {
+    fn field(&self, field: FilterField) -> Option<FieldValue<'_>> {
+        self.event.field(field)
+    }
+
+    fn attribute(&self, key: &str) -> Option<&Value> {
+        self.event.attribute(key)
+    }
+
+    fn resource_attribute(&self, key: &str) -> Option<&Value> {
+        self.resource.get(key)
+    }
+
+    fn trace(&self, field: TraceField) -> Option<f64> {
+        self.event.trace(field)
+    }
+
+    fn any_text(&self, test: &mut dyn FnMut(&str) -> bool) -> bool {
+        self.event.any_text(test)
     }
 }
 
@@ -170,7 +225,7 @@ impl FilterSubject for LogEvent {
     }
 }
 
-fn any_text_of(attributes: &crate::Attributes, test: &mut dyn FnMut(&str) -> bool) -> bool {
+fn any_text_of(attributes: &Attributes, test: &mut dyn FnMut(&str) -> bool) -> bool {
     attributes
         .iter()
         .any(|(_, value)| value.as_str().is_some_and(&mut *test))

@@ -478,3 +478,76 @@ fn a_where_condition_means_what_it_always_meant() {
         assert_eq!(error.position(), position, "{wrong}: {error}");
     }
 }
+
+#[test]
+fn the_flag_of_the_command_takes_a_filter_and_what_it_always_took() {
+    for (text, filter) in [
+        ("status=error", "status=error"),
+        (
+            "status=error -name~health timeout",
+            "status=error -name~health timeout",
+        ),
+        ("timeout", "timeout"),
+        ("model=a,b", "model=a,b"),
+        ("model=gpt*", "model=gpt*"),
+        ("duration>1s", "duration>1s"),
+        ("name=chat gpt-4o", "name=\"chat gpt-4o\""),
+        ("name=chat gpt-4o kind=client", "name=chat gpt-4o kind=client"),
+        ("service=my shop", "service=\"my shop\""),
+        ("title=a, b*", "title=\"a, b*\""),
+        ("user=", "user=\"\""),
+        (" n =5", "n=5"),
+        ("a b=c", "a b=c"),
+        ("url=a=b", "url=a=b"),
+        ("", ""),
+    ] {
+        let read = Filter::parse_where(text).map(|filter| filter.to_string());
+        assert_eq!(read.as_deref(), Ok(filter), "{text}");
+    }
+    for (wrong, position) in [
+        ("status=eror", 7),
+        ("status=eror duration>1s", 7),
+        ("model=gpt duration>5sec", 20),
+        ("timeout status=eror", 15),
+        ("level=my own", 6),
+        ("name=*x", 5),
+        ("n==5", 1),
+    ] {
+        let error = Filter::parse_where(wrong).unwrap_err();
+        assert_eq!(error.position(), position, "{wrong}: {error}");
+    }
+}
+
+#[test]
+fn a_key_that_the_span_lacks_is_looked_for_in_its_resource() {
+    let mut span = span(json!({"host.name": "own", "resource.name": "GET /"}));
+    let resource = json!({"host.name": "box", "host.arch": "arm64", "name": "r"});
+    span.resource = Some(serde_json::from_value(resource).unwrap());
+    for (yes, no) in [
+        ("host.name=own", "host.name=box"),
+        ("resource.host.name=box", "resource.host.name=own"),
+        ("host.arch=arm64", "host.arch!=arm64"),
+        ("-host.os=linux", "host.os!=linux"),
+        ("resource.name=\"GET /\"", "resource.name=r"),
+        ("attributes.name=r", "attributes.kind=client"),
+    ] {
+        assert!(matches(yes, &span), "{yes}");
+        assert!(!matches(no, &span), "{no}");
+    }
+}
+
+#[test]
+fn numbers_of_any_size_are_compared_without_being_rounded() {
+    let span = span(json!({"n": 9_007_199_254_740_993_i64, "u": u64::MAX, "r": 0.5, "z": -3}));
+    for (yes, no) in [
+        ("n>9007199254740992.0", "n=9007199254740992.0"),
+        ("n<9007199254740993.5", "n>9007199254740993.5"),
+        ("u<1e300 u>-1e300", "u>1e300"),
+        ("u<18446744073709551616", "u=18446744073709551616"),
+        ("r>0 r<1", "r=0"),
+        ("z<-2.5 z>-3.5 z=-3.0", "z>-2.5"),
+    ] {
+        assert!(matches(yes, &span), "{yes}");
+        assert!(!matches(no, &span), "{no}");
+    }
+}

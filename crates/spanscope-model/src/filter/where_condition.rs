@@ -1,16 +1,107 @@
-//! One condition as a flag of the command has it: `KEY=VALUE`, to the end of the text.
+//! The flag of the command that takes a filter, and the older `KEY=VALUE` that it took before there
+//! was one.
 //!
-//! It is older than the filter language, and what it says must not change: the key goes to the first
-//! of `= ! < >` and is trimmed, everything behind the operator is the value, blanks, commas and stars
-//! too, and `duration`, `service` or `level` are attributes.
+//! In the older form the key goes to the first of `= ! < >` and is trimmed, and everything behind the
+//! operator is the value, blanks, commas and stars too. What only it can read stays valid, because
+//! people have it in scripts: `name=chat gpt-4o`.
 
 use super::{
-    Comparison, FilterError, FilterField, FilterKey, FilterOp, FilterTerm, FilterTest, Pattern, Scalar,
+    Comparison, Filter, FilterError, FilterField, FilterKey, FilterOp, FilterTerm, FilterTest, Pattern,
+    Scalar,
 };
 use crate::{Condition, ConditionOp};
 
 const FORMS: &str =
     "KEY=VALUE, KEY!=VALUE, KEY>VALUE, KEY>=VALUE, KEY<VALUE, KEY<=VALUE, KEY~VALUE or KEY!~VALUE";
+
+impl Filter {
+    /// Reads the text of the command's `--where`: a filter. A text that is none, or of which only words
+    /// follow the first value, is read as one [`KEY=VALUE`](FilterTerm::parse_where) where its value has
+    /// blanks, commas or quotes, or is empty.
+    ///
+    /// # Errors
+    /// The text is neither; the error is the one of the filter.
+    ///
+    /// # Examples
+    /// ```
+    /// use spanscope_model::filter::Filter;
+    ///
+    /// for (text, filter) in [
+    ///     ("status=error duration>1s", "status=error duration>1s"),
+    ///     ("name=chat gpt-4o", "name=\"chat gpt-4o\""),
+    ///     ("title=a, b", "title=\"a, b\""),
+    ///     ("user=", "user=\"\""),
+    /// ] {
+    ///     assert_eq!(Filter::parse_where(text)?.to_string(), filter);
+    /// }
+    /// assert_eq!(Filter::parse_where("status=eror").unwrap_err().suggestion(), Some("error"));
+    /// # Ok::<(), spanscope_model::filter::FilterError>(())
+    /// ```
+    pub fn parse_where(text: &str) -> Result<Self, FilterError> {
+        let read = text.parse::<Self>();
+        let is_older = match &read {
+            Ok(filter) => filter.terms.len() > 1 && is_value_with_words(text, filter),
+            Err(_) => is_only_older(text),
+        };
+        if is_older && let Ok(mut term) = FilterTerm::parse_where(text) {
+            // The same key means the same in both forms.
+            if let FilterTest::Compare(comparison) = &mut term.test
+                && comparison.key == FilterKey::Attribute(FilterField::Service.as_str().to_owned())
+            {
+                comparison.key = FilterKey::Field(FilterField::Service);
+            }
+            return Ok(Self { terms: vec![term] });
+        }
+        read
+    }
+}
+
+/// Whether the filter is a comparison with words behind it, which are a part of its value.
+fn is_value_with_words(text: &str, filter: &Filter) -> bool {
+    let is_word = |term: &FilterTerm| !term.negated && matches!(term.test, FilterTest::Text(_));
+    !text.contains('"')
+        && has_open_value(text)
+        && filter.terms.split_first().is_some_and(|(first, words)| {
+            matches!(first.test, FilterTest::Compare(_)) && !first.negated && words.iter().all(is_word)
+        })
+}
+
+/// Whether the older form reads what a filter can't be: blanks and commas in a value, no value, or
+/// blanks in a key. Where something else is wrong, the filter's error says it.
+fn is_only_older(text: &str) -> bool {
+    let Some((key, value)) = older_parts(text) else {
+        return false;
+    };
+    has_open_value(text)
+        && (value.is_empty()
+            || value.contains(|c: char| c.is_whitespace() || matches!(c, ',' | '"'))
+            || key.contains(char::is_whitespace))
+}
+
+/// Whether any text can be the value, and no term follows it.
+fn has_open_value(text: &str) -> bool {
+    let Some((key, value)) = older_parts(text) else {
+        return false;
+    };
+    let last = key.split_whitespace().next_back().unwrap_or_default();
+    let is_open = match FilterKey::parse(last) {
+        Some(FilterKey::Attribute(_)) => true,
+        Some(FilterKey::Field(field)) => matches!(
+            field,
+            FilterField::Name | FilterField::Service | FilterField::Category
+        ),
+        Some(FilterKey::Trace(_)) | None => false,
+    };
+    let mut words = value.split_whitespace();
+    words.next();
+    is_open && !words.any(|word| word.contains(['=', '<', '>', '~']))
+}
+
+/// What is before and behind the first operator.
+fn older_parts(text: &str) -> Option<(&str, &str)> {
+    let (key, rest) = text.split_at(text.find(['=', '!', '<', '>'])?);
+    Some((key, rest.trim_start_matches(['=', '!', '<', '>'])))
+}
 
 impl FilterTerm {
     /// Reads one `KEY=VALUE`, also with `!=`, `>`, `>=`, `<`, `<=`, `~` and `!~`.

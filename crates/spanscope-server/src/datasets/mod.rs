@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, Weak};
 
 use spanscope_core::sync::lock;
+use spanscope_model::filter::Filter;
 use spanscope_model::{Condition, ConditionOp, Tenant, TraceFilter, TraceId, TraceStore};
 
 use self::file::{Appending, file_of, folder_of};
@@ -74,6 +75,7 @@ impl Datasets {
 /// What is exported: which spans, which of their attributes, into which dataset.
 pub(crate) struct Export {
     pub(crate) conditions: Vec<Condition>,
+    pub(crate) filter: Filter,
     pub(crate) attributes: Vec<String>,
     pub(crate) dataset_id: String,
     pub(crate) max_depth: Option<u32>,
@@ -117,6 +119,7 @@ impl DatasetWriter {
         let _turn = turn.lock().await;
         let chosen = TraceFilter {
             conditions: export.conditions,
+            filter: export.filter,
             limit: u64::MAX,
             ..TraceFilter::default()
         };
@@ -136,7 +139,12 @@ impl DatasetWriter {
         for trace in traces {
             let only = |id: TraceId| Condition::new("trace_id", ConditionOp::Eq, id.to_string());
             let spans = store
-                .query_spans(vec![only(trace)], export.attributes.clone(), export.max_depth)
+                .query_spans(
+                    vec![only(trace)],
+                    Filter::default(),
+                    export.attributes.clone(),
+                    export.max_depth,
+                )
                 .await?;
             for span in &spans {
                 rows::push(&mut piece, span);

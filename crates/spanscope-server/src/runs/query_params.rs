@@ -1,4 +1,4 @@
-//! [`QueryParams`]: the query string of a request for agent traces, words and numbers, checked one
+//! [`QueryParams`]: the query string of a request, words, numbers and filters, checked one
 //! by one.
 //!
 //! A parameter that is not known is refused, because a misspelled filter that is passed over
@@ -10,6 +10,7 @@ use std::str::FromStr;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use spanscope_model::filter::Filter;
 use spanscope_model::text::first_chars;
 use spanscope_model::{RunFilter, RunStatus, Timestamp};
 use spanscope_runs::{DetailLevel, EventType, TraceFormat};
@@ -24,7 +25,7 @@ const LIMIT: u64 = 100;
 const MAX_LIMIT: u64 = 10_000;
 
 /// The parameters of a request, each given once.
-pub(super) struct QueryParams(BTreeMap<String, String>);
+pub(crate) struct QueryParams(BTreeMap<String, String>);
 
 impl<S: Send + Sync> FromRequestParts<S> for QueryParams {
     type Rejection = ApiError;
@@ -104,6 +105,13 @@ impl QueryParams {
             let text = first_chars(text, 80);
             ApiError::invalid(format!("{name} is {text:?}: give a number from {from} to {to}"))
         })
+    }
+
+    /// A filter alone; one that matches everything where none is given.
+    pub(crate) fn filter(&self) -> Result<Filter, ApiError> {
+        self.only(&["filter"])?;
+        let text = self.text("filter").unwrap_or_default();
+        text.parse().map_err(|error| ApiError::wrong_filter(&error))
     }
 
     /// The format and the level, which a run may name one for itself.

@@ -81,6 +81,7 @@ fn route(method: MethodFilter, path: &'static str, summary: &'static str, answer
         method,
         path,
         summary,
+        query: &[],
         reads: Content::None,
         answers,
     }

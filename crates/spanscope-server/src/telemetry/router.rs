@@ -12,16 +12,19 @@ use axum::routing::MethodFilter;
 use axum::{Extension, Router};
 use schemars::JsonSchema;
 use serde::Serialize;
+use spanscope_model::filter::MAX_LEN;
 use spanscope_model::{
-    EvalTrace, MetricSeries, ParseIdError, Span, SpanNode, StoreError, Trace, TraceQuery, TraceStore,
+    EvalTrace, MetricSeries, ParseIdError, Span, SpanNode, StoreError, Trace, TraceFilter, TraceQuery,
+    TraceStore,
 };
 
 use super::questions::{LogEvent, QueryMetrics, QuerySpans, SaveSpans, SpanTree, depth, ttl};
 use crate::answer::{ApiError, json};
-use crate::api::{Api, Content, Route};
+use crate::api::{Api, Content, QueryParameter, Route};
 use crate::body::{JsonBody, MAX_BODY};
 use crate::caller::{Caller, ScopedStore};
 use crate::datasets::{DatasetWriter, Datasets, Export};
+use crate::runs::QueryParams;
 
 type Parameters<T> = Result<Path<T>, PathRejection>;
 
@@ -46,8 +49,11 @@ struct Data<T> {
 /// | `POST /v1/telemetry/spans/export` | appends the spans of [`query_spans`](TraceStore::query_spans) to a dataset of [`telemetry_router_with`], answers 204 |
 /// | `POST /v1/telemetry/metrics/{metric_name}` | [`query_metrics`](TraceStore::query_metrics) |
 ///
+/// `POST /v1/telemetry/traces`, `/spans` and `/spans/export` take the query parameter `filter`, a
+/// [`Filter`](spanscope_model::filter::Filter) that must hold on the same span as the conditions of the body.
+///
 /// Bodies and answers are JSON; a body has at most 1 MiB, and has to be called `application/json`. A failure is answered with a
-/// status of its own and `{"error": {"code", "message", "what_to_do"}}`: `invalid_input` 400, `not_found` 404, `method_not_allowed` 405,
+/// status of its own and `{"error": {"code", "message", "what_to_do"}}`, of a wrong filter also with `at`, the byte where it is wrong, and `did_you_mean`: `invalid_input` 400, `not_found` 404, `method_not_allowed` 405,
 /// `request_timeout` 408, `body_too_large` 413, `unsupported_media_type` 415, `answer_too_large` 422, `overloaded` 429 and
 /// `store_unavailable` 503 (both with `Retry-After`), `store_unusable` 500, `unsupported` 501, `datasets_full` and `store_full` 507. What the store said of its own failure is in the log of the process, as an `ERROR` event, and not in the answer.
 ///
@@ -117,19 +123,38 @@ fn routes(state: TelemetryState) -> Router {
     Router::new().nest("/v1", routes.clone()).merge(routes)
 }
 
+/// The parameter that takes the filter language.
+const FILTER: QueryParameter = QueryParameter {
+    name: "filter",
+    description: "A filter: terms that must all hold on one same span, and on the conditions' span too. KEY=VALUE, !=, >, \
+        >=, <, <=, ~ (contains) and !~ compare a field (name status kind duration start end_time service category trace \
+        span parent level), a number of the trace (trace.duration trace.spans trace.errors trace.tokens), an attribute or \
+        resource.KEY; VALUE may have a unit (250ms), be several (a,b), begin a text (text*) or be * (is there). - before \
+        a term: it must not hold. A word alone is looked for in names, messages and texts. A wrong filter is answered \
+        with 400 and error.at, the byte where it is wrong.",
+    max_length: MAX_LEN,
+    example: "status=error duration>1.5s gen_ai.request.model=gpt*",
+};
+
 /// The routes, without a prefix.
 pub(crate) fn api() -> Api<TelemetryState> {
     let get = |path, summary, answers| Route {
         method: MethodFilter::GET,
         path,
         summary,
+        query: &[],
         reads: Content::None,
         answers,
+    };
+    let filtered = |route: Route| Route {
+        query: &[FILTER],
+        ..route
     };
     let post = |path, summary, reads, answers| Route {
         method: MethodFilter::POST,
         path,
         summary,
+        query: &[],
         reads,
         answers,
     };
@@ -144,12 +169,12 @@ pub(crate) fn api() -> Api<TelemetryState> {
             log_event,
         )
         .route(
-            post(
+            filtered(post(
                 "/telemetry/traces",
                 "Traces that have a matching span.",
                 Content::json::<TraceQuery>(),
                 Content::json::<Data<Vec<Trace>>>(),
-            ),
+            )),
             query_traces,
         )
         .route(
@@ -177,21 +202,21 @@ pub(crate) fn api() -> Api<TelemetryState> {
             eval_traces,
         )
         .route(
-            post(
+            filtered(post(
                 "/telemetry/spans",
                 "Spans of the traces that have a matching span.",
                 Content::json::<QuerySpans>(),
                 Content::json::<Data<Vec<Span>>>(),
-            ),
+            )),
             query_spans,
         )
         .route(
-            post(
+            filtered(post(
                 "/telemetry/spans/export",
                 "Appends such spans to a dataset.",
                 Content::json::<SaveSpans>(),
                 Content::None,
-            ),
+            )),
             save_spans,
         )
         .route(
@@ -233,9 +258,15 @@ async fn eval_traces(
 
 async fn query_traces(
     ScopedStore(store): ScopedStore,
+    params: QueryParams,
     JsonBody(query): JsonBody<TraceQuery>,
 ) -> Result<Response, ApiError> {
-    let data = store.query_traces(query).await?;
+    let filter = TraceFilter {
+        filter: params.filter()?,
+        ..TraceFilter::try_from(query)?
+    };
+    let found = store.list_traces(filter).await?;
+    let data: Vec<Trace> = found.into_iter().map(|summary| summary.trace).collect();
     json(Data { data }).await
 }
 
@@ -269,10 +300,13 @@ async fn get_span_tree(
 
 async fn query_spans(
     ScopedStore(store): ScopedStore,
+    params: QueryParams,
     JsonBody(question): JsonBody<QuerySpans>,
 ) -> Result<Response, ApiError> {
     let depth = depth(question.max_depth)?;
-    let spans = store.query_spans(question.attribute_filters, question.attributes_to_return, depth);
+    let filter = params.filter()?;
+    let conditions = question.attribute_filters;
+    let spans = store.query_spans(conditions, filter, question.attributes_to_return, depth);
     let data = spans.await?;
     json(Data { data }).await
 }
@@ -281,6 +315,7 @@ async fn save_spans(
     ScopedStore(store): ScopedStore,
     State(datasets): State<Option<Arc<DatasetWriter>>>,
     caller: Option<Extension<Caller>>,
+    params: QueryParams,
     JsonBody(question): JsonBody<SaveSpans>,
 ) -> Result<Response, ApiError> {
     let depth = depth(question.max_depth)?;
@@ -302,6 +337,7 @@ async fn save_spans(
     };
     let export = Export {
         conditions: attribute_filters,
+        filter: params.filter()?,
         attributes: attributes_to_save,
         dataset_id,
         max_depth: depth,

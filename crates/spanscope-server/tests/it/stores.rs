@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use spanscope_model::filter::Filter;
 use spanscope_model::{
     Capabilities, Condition, Cursor, IdMatch, IngestReceipt, LogEvent, LogFilter, MetricInfo, MetricQuery,
     MetricSeries, NameStats, NewRecords, RunFilter, RunPage, RunRange, RunRecords, Span, SpanFilter, SpanId,
@@ -76,7 +77,13 @@ impl TraceStore for Failing {
     ) -> StoreFuture<'_, BTreeMap<SpanId, SpanNode>> {
         self.fail()
     }
-    fn query_spans(&self, _: Vec<Condition>, _: Vec<String>, _: Option<u32>) -> StoreFuture<'_, Vec<Span>> {
+    fn query_spans(
+        &self,
+        _: Vec<Condition>,
+        _: Filter,
+        _: Vec<String>,
+        _: Option<u32>,
+    ) -> StoreFuture<'_, Vec<Span>> {
         self.fail()
     }
     fn resolve_id(&self, _: String) -> StoreFuture<'_, IdMatch> {
@@ -97,7 +104,10 @@ impl TraceStore for Failing {
     fn statistics(&self) -> StoreFuture<'_, StoreStats> {
         self.fail()
     }
-    fn name_statistics(&self, _: Option<Timestamp>) -> StoreFuture<'_, Vec<NameStats>> {
+    fn name_statistics(&self, _: Option<Timestamp>, _: Option<Timestamp>) -> StoreFuture<'_, Vec<NameStats>> {
+        self.fail()
+    }
+    fn attribute_keys(&self, _: u64) -> StoreFuture<'_, Vec<String>> {
         self.fail()
     }
     fn query_metrics(&self, _: MetricQuery) -> StoreFuture<'_, Vec<MetricSeries>> {

@@ -33,6 +33,12 @@ impl Sql {
         self
     }
 
+    /// Appends the value of a parameter that a fixed piece names itself.
+    pub(super) fn value(mut self, value: impl Into<Value>) -> Self {
+        self.values.push(value.into());
+        self
+    }
+
     /// Appends another piece with its values.
     pub(super) fn add(mut self, piece: &Self) -> Self {
         self.text.push_str(&piece.text);

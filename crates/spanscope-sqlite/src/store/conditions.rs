@@ -1,54 +1,142 @@
-//! What the conditions of a question mean in SQL.
+//! What the conditions and the filter of a question mean in SQL.
 //!
-//! Attribute keys are literal. Where SQLite's JSON paths can say a key exactly, they do, behind a cheap search of the
-//! text for the key, so that a span without it is never parsed. Quotes, backslashes, control characters (SQLite ends
-//! texts at NUL), integers beyond its range, and several conditions go to [`spanscope_matches`](super::matches), a function of
-//! ours inside of SQLite, which parses a span's attributes once.
+//! A condition is a term of a filter that says less. What SQLite can compare by itself, it does: own
+//! fields, indexed attributes, and a single attribute by a JSON path behind a cheap search of the text
+//! for the key, so that a span without it is never parsed. All else is compared by functions of ours
+//! inside of SQLite ([`matches`](super::matches)), as the model's filters compare: quotes, backslashes,
+//! control characters (SQLite ends texts at NUL), integers beyond its range, operators that conditions
+//! don't have, and several attributes, which are parsed once. So each span is looked at once, whatever
+//! the number of terms.
+//!
+//! An attribute that a record lacks is looked for in the resource of its process. Processes are few, so
+//! each question finds first which of their resources meet a term; where none does, as for most keys, a
+//! record is compared by its own attributes alone.
 
 use rusqlite::types::Value as Bound;
 use rusqlite::{Connection, OptionalExtension};
 use serde_json::Value as Json;
-use spanscope_model::{Condition, ConditionOp, ConditionTarget, SpanField, StoreError, Timestamp};
+use spanscope_model::filter::{
+    Comparison, Filter, FilterField, FilterKey, FilterOp, FilterTerm, FilterTest, Pattern, Scalar,
+    TraceField, attribute_matches, resource_key,
+};
+use spanscope_model::{
+    Attributes, Condition, ConditionOp, ConditionTarget, SpanField, StoreError, TOKEN_METRICS, Timestamp,
+    semconv,
+};
 
 use super::Failure;
 use super::builder::Sql;
+use super::matches::AttributeTerm;
+use crate::file::schema;
 
 /// From so many spans with a value on, traces are walked from the newest instead of collecting all of them first.
 const FREQUENT: i64 = 20_000;
 
-/// Conditions that must all hold on one span, which the SQL calls `s`.
+/// What is asked: conditions and a filter that must all hold on one record.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) conditions: &'a [Condition],
+    pub(super) filter: &'a Filter,
+}
+
+impl Asked<'_> {
+    pub(super) fn is_empty(self) -> bool {
+        self.conditions.is_empty() && self.filter.is_empty()
+    }
+
+    /// The ids of traces that are named: only these can match.
+    pub(super) fn trace_ids(self) -> Vec<String> {
+        let named = |condition: &Condition| {
+            let is_trace = condition.target() == ConditionTarget::Field(SpanField::TraceId);
+            let id = condition
+                .value
+                .as_str()
+                .filter(|_| condition.op == ConditionOp::Eq)?;
+            is_trace.then(|| id.to_ascii_lowercase())
+        };
+        let terms = self.filter.terms.iter().filter_map(FilterTerm::to_condition);
+        let terms = terms.filter_map(|condition| named(&condition));
+        self.conditions.iter().filter_map(named).chain(terms).collect()
+    }
+}
+
+/// The table that is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Table {
+    /// `_span s`; where it is read in pieces, the first and the last number of this one.
+    Spans(Option<(i64, i64)>),
+    /// `_event e`.
+    Events,
+}
+
+/// Conditions that must all hold on one record, which the SQL calls `s` or `e`.
 #[derive(Debug, Default)]
 pub(super) struct Conditions {
-    /// Attribute equalities that the index of named attributes answers: the key's number and the value.
-    indexed: Vec<(i64, Bound)>,
+    /// Attribute equalities that the index of named attributes answers: the key's number and the
+    /// values, of which any may be there.
+    indexed: Vec<(i64, Vec<Bound>)>,
     /// The others.
     pieces: Vec<Sql>,
 }
 
 impl Conditions {
-    /// Reads the conditions; the database knows which attributes are indexed.
-    pub(super) fn new(db: &Connection, conditions: &[Condition]) -> Result<Self, Failure> {
+    /// Reads what is asked; the database knows which attributes are indexed.
+    pub(super) fn new(db: &Connection, asked: Asked<'_>, table: Table) -> Result<Self, Failure> {
         let mut all = Self::default();
-        let mut scanned: Vec<(&str, &Condition)> = Vec::new();
-        for condition in conditions {
+        let mut on_attributes = Vec::new();
+        let resources = Resources::new(db, asked)?;
+        for condition in asked.conditions {
             match condition.target() {
                 ConditionTarget::Field(field) => all.pieces.push(own_field(field, condition)?),
-                ConditionTarget::Attribute(key) => match indexed(db, key, condition)? {
-                    Some(pair) => all.indexed.push(pair),
-                    None => scanned.push((key, condition)),
+                ConditionTarget::Attribute(key) => {
+                    check_value(key, condition)?;
+                    on_attributes.push((FilterTerm::from(condition), Some(condition.clone())));
+                }
+            }
+        }
+        for term in &asked.filter.terms {
+            match &term.test {
+                FilterTest::Text(wanted) => all.pieces.push(negated(term, word(table, wanted))),
+                FilterTest::Compare(comparison) => match &comparison.key {
+                    FilterKey::Attribute(_) => on_attributes.push((term.clone(), term.to_condition())),
+                    FilterKey::Field(field) => {
+                        let piece = field_of(table, *field, comparison, term.to_condition())?;
+                        all.pieces.push(negated(term, piece));
+                    }
+                    FilterKey::Trace(field) => {
+                        let piece = number_of_trace(db, table, *field, comparison)?;
+                        all.pieces.push(negated(term, piece));
+                    }
                 },
+            }
+        }
+        let mut scanned = Vec::new();
+        for (term, condition) in on_attributes {
+            let processes = resources.that_meet(&term);
+            let index = match table {
+                Table::Spans(_) if processes.is_empty() => indexed(db, &term)?,
+                _ => None,
+            };
+            match index {
+                Some(values) => all.indexed.push(values),
+                None => scanned.push((AttributeTerm { term, processes }, condition)),
             }
         }
         match &scanned[..] {
             [] => {}
-            [(key, condition)] => all.pieces.push(attribute(key, condition)?),
-            several => {
-                for (key, condition) in several {
-                    attribute(key, condition)?; // each of them has to make sense
-                }
+            [(AttributeTerm { term, processes }, Some(condition))]
+                if processes.is_empty() && !term.negated && table != Table::Events =>
+            {
+                all.pieces.push(attribute(condition)?);
+            }
+            _ => {
                 // Key and value together are in fewer texts than a key alone.
-                scanned.sort_by_key(|(_, condition)| condition.op != ConditionOp::Eq);
-                all.pieces.push(attributes(&scanned)?);
+                scanned.sort_by_key(|(_, condition)| {
+                    condition
+                        .as_ref()
+                        .is_none_or(|condition| condition.op != ConditionOp::Eq)
+                });
+                all.pieces.push(attributes(table, scanned)?);
             }
         }
         Ok(all)
@@ -58,15 +146,14 @@ impl Conditions {
         self.indexed.is_empty() && self.pieces.is_empty()
     }
 
-    /// ` AND ...` for spans that are found in another way, for example by their trace.
+    /// ` AND ...` for records that are found in another way, for example by their trace.
     pub(super) fn probe(&self) -> Sql {
         let mut sql = self.unindexed();
-        for (key, value) in &self.indexed {
+        for (key, values) in &self.indexed {
             sql = sql
                 .push(" AND EXISTS (SELECT 1 FROM _attr a WHERE a.key = ")
                 .bind(*key)
-                .push(" AND a.value = ")
-                .bind(value.clone())
+                .add(&one_of(" AND a.value", values))
                 .push(" AND a.span = s.id)");
         }
         sql
@@ -75,12 +162,11 @@ impl Conditions {
     /// ` AND ...` for spans that the indexed attributes find.
     pub(super) fn seek(&self) -> Sql {
         let mut sql = Sql::default();
-        for (key, value) in &self.indexed {
+        for (key, values) in &self.indexed {
             sql = sql
                 .push(" AND s.id IN (SELECT a.span FROM _attr a WHERE a.key = ")
                 .bind(*key)
-                .push(" AND a.value = ")
-                .bind(value.clone())
+                .add(&one_of(" AND a.value", values))
                 .push(")");
         }
         sql.add(&self.unindexed())
@@ -88,13 +174,15 @@ impl Conditions {
 
     /// Whether an indexed value occurs so often that collecting its spans costs more than walking traces.
     pub(super) fn is_frequent(&self, db: &Connection) -> rusqlite::Result<bool> {
-        for (key, value) in &self.indexed {
-            let found: i64 = db.query_row(
-                "SELECT count(*) FROM (SELECT 1 FROM _attr WHERE key = ?1 AND value = ?2 LIMIT ?3)",
-                (key, value, FREQUENT),
-                |row| row.get(0),
-            )?;
-            if found < FREQUENT {
+        for (key, values) in &self.indexed {
+            let sql = Sql::new("SELECT count(*) FROM (SELECT 1 FROM _attr WHERE key = ")
+                .bind(*key)
+                .add(&one_of(" AND value", values))
+                .push(" LIMIT ")
+                .bind(FREQUENT)
+                .push(")");
+            let found: Vec<i64> = sql.rows(db, |row| row.get(0))?;
+            if found.first().is_none_or(|found| *found < FREQUENT) {
                 return Ok(false);
             }
         }
@@ -108,23 +196,315 @@ impl Conditions {
     }
 }
 
-fn indexed(db: &Connection, key: &str, condition: &Condition) -> rusqlite::Result<Option<(i64, Bound)>> {
-    if condition.op != ConditionOp::Eq {
-        return Ok(None);
+/// Which of the processes' resources meet a term.
+#[derive(Debug, Default)]
+struct Resources(Vec<(i64, String)>);
+
+impl Resources {
+    fn new(db: &Connection, asked: Asked<'_>) -> Result<Self, Failure> {
+        let asks_attributes = asked.filter.attribute_keys().next().is_some()
+            || asked
+                .conditions
+                .iter()
+                .any(|condition| matches!(condition.target(), ConditionTarget::Attribute(_)));
+        if !asks_attributes || !schema::has_tenants(db)? {
+            return Ok(Self::default());
+        }
+        let all = Sql::new("SELECT id, resource FROM _process WHERE resource IS NOT NULL");
+        Ok(Self(all.rows(db, |row| Ok((row.get(0)?, row.get(1)?)))?))
     }
-    let value = match &condition.value {
-        Json::String(text) if !text.contains('\0') => Bound::Text(text.clone()),
-        Json::Number(number) => match (number.as_i64(), number.is_u64(), number.as_f64()) {
-            (Some(integer), _, _) => Bound::Integer(integer),
-            (None, false, Some(real)) => Bound::Real(real),
-            _ => return Ok(None),
-        },
-        _ => return Ok(None),
+
+    fn that_meet(&self, term: &FilterTerm) -> Vec<i64> {
+        let FilterTest::Compare(comparison) = &term.test else {
+            return Vec::new();
+        };
+        let FilterKey::Attribute(key) = &comparison.key else {
+            return Vec::new();
+        };
+        let key = resource_key(key);
+        let needle = format!("\"{key}\":");
+        let meets = |resource: &str| {
+            // Only keys that JSON has as they are can be looked for before the text is parsed.
+            (!is_plain(key) || resource.contains(&needle))
+                && serde_json::from_str::<Attributes>(resource)
+                    .is_ok_and(|resource| attribute_matches(comparison, resource.get(key)))
+        };
+        self.0
+            .iter()
+            .filter(|(_, resource)| meets(resource))
+            .map(|(process, _)| *process)
+            .collect()
+    }
+}
+
+/// The key's number and the values, where the index of named attributes answers the term.
+fn indexed(db: &Connection, term: &FilterTerm) -> rusqlite::Result<Option<(i64, Vec<Bound>)>> {
+    let FilterTest::Compare(Comparison {
+        key: FilterKey::Attribute(key),
+        op: FilterOp::Eq,
+        values,
+    }) = &term.test
+    else {
+        return Ok(None);
+    };
+    let bound = |value: &Pattern| match value {
+        Pattern::Is(Scalar::Text(text)) if !text.contains('\0') => Some(Bound::Text(text.clone())),
+        // A text that is a number would not be found by one.
+        Pattern::Is(Scalar::Number(number, None)) if !semconv::is_number(key) => {
+            match (number.as_i64(), number.is_u64(), number.as_f64()) {
+                (Some(integer), _, _) => Some(Bound::Integer(integer)),
+                (None, false, Some(real)) => Some(Bound::Real(real)),
+                _ => None,
+            }
+        }
+        _ => None,
+    };
+    let values: Option<Vec<Bound>> = values.iter().map(bound).collect();
+    let Some(values) = values.filter(|values| !values.is_empty() && !term.negated) else {
+        return Ok(None);
     };
     let key: Option<i64> = db
         .query_row("SELECT id FROM _attr_key WHERE key = ?1", [key], |row| row.get(0))
         .optional()?;
-    Ok(key.map(|key| (key, value)))
+    Ok(key.map(|key| (key, values)))
+}
+
+fn one_of(column: &'static str, values: &[Bound]) -> Sql {
+    let sql = Sql::new(column);
+    if let [value] = values {
+        return sql.push(" = ").bind(value.clone());
+    }
+    let mut sql = sql.push(" IN (");
+    for (place, value) in values.iter().enumerate() {
+        sql = sql.push(if place > 0 { ", " } else { "" }).bind(value.clone());
+    }
+    sql.push(")")
+}
+
+/// Where the term says not, it also holds where there is nothing to compare.
+fn negated(term: &FilterTerm, piece: Sql) -> Sql {
+    match term.negated {
+        true => Sql::new("NOT COALESCE((").add(&piece).push("), 0)"),
+        false => piece,
+    }
+}
+
+/// The name, the status message, the message of an event or an attribute that is a text contains this.
+fn word(table: Table, wanted: &str) -> Sql {
+    let contains = |text: &'static str| Sql::new(text).bind(wanted.to_owned()).push(")");
+    match table {
+        Table::Spans(piece) => {
+            let events = Sql::new(
+                "(s.trace, s.span_id) IN (SELECT e.trace, e.span_id FROM _event e WHERE e.trace IS NOT NULL",
+            )
+            .add(&in_piece(" AND e.trace", piece))
+            .add(&contains(" AND spanscope_contains(e.message, "))
+            .push(")");
+            Sql::new(
+                "CASE WHEN s.name IS NULL THEN s.callsite IN (SELECT id FROM _callsite WHERE ",
+            )
+            .add(&contains("spanscope_contains(name, "))
+            .push(") ELSE ")
+            .add(&contains("spanscope_contains(s.name, "))
+            .push(" END OR ")
+            .add(&contains("spanscope_text(s.attributes, "))
+            .push(" OR ")
+            .add(&contains(
+                "CASE WHEN s.extra IS NULL THEN 0 ELSE spanscope_contains(s.extra ->> '$.status_message', ",
+            ))
+            .push(" END OR ")
+            .add(&events)
+        }
+        Table::Events => contains("spanscope_contains(e.message, ")
+            .push(" OR ")
+            .add(&contains(
+                "spanscope_contains(COALESCE(e.name, (SELECT name FROM _callsite WHERE id = e.callsite)), ",
+            ))
+            .push(" OR ")
+            .add(&contains("spanscope_text(COALESCE(e.attributes, '{}'), ")),
+    }
+}
+
+/// ` IN (...)`: of one of the traces that have spans in this piece.
+fn in_piece(trace: &'static str, piece: Option<(i64, i64)>) -> Sql {
+    match piece {
+        None => Sql::default(),
+        Some((first, last)) => Sql::new(trace)
+            .push(" IN (SELECT trace FROM _span WHERE id BETWEEN ")
+            .bind(first)
+            .push(" AND ")
+            .bind(last)
+            .push(")"),
+    }
+}
+
+/// An own field: as a condition, where one says the same, else by the model's comparison.
+fn field_of(
+    table: Table,
+    field: FilterField,
+    comparison: &Comparison,
+    condition: Option<Condition>,
+) -> Result<Sql, StoreError> {
+    if let (Table::Spans(_), Some(condition), Some(field)) = (table, condition, field.span_field())
+        && !is_real_time(field, &condition)
+        && let Ok(sql) = own_field(field, &condition)
+    {
+        return Ok(sql);
+    }
+    let wanted = serde_json::to_string(comparison)
+        .map_err(|error| StoreError::invalid("the filter is no JSON").with_source(error))?;
+    let (before, after) = match table {
+        Table::Spans(_) => field_of_span(field, comparison),
+        Table::Events => match field_of_event(field) {
+            Some(column) => (column, ")"),
+            None => return Ok(Sql::new("0")),
+        },
+    };
+    if after == CALLSITE_NAME || after == CALLSITE_CATEGORY {
+        return Ok(Sql::new(before)
+            .bind(wanted.clone())
+            .push(after)
+            .bind(wanted)
+            .push(") END"));
+    }
+    Ok(Sql::new(before).bind(wanted).push(after))
+}
+
+/// SQLite compares a time with a fraction of nanoseconds otherwise than the model does.
+fn is_real_time(field: SpanField, condition: &Condition) -> bool {
+    matches!(field, SpanField::StartTime | SpanField::EndTime) && condition.value.is_f64()
+}
+
+const CALLSITE_NAME: &str = ")) ELSE spanscope_field(s.name, ";
+const CALLSITE_CATEGORY: &str = ")) ELSE spanscope_field(s.category, ";
+
+/// What stands before and behind the comparison.
+fn field_of_span(field: FilterField, comparison: &Comparison) -> (&'static str, &'static str) {
+    // Repeats the literal of the index of slow spans.
+    let is_slow = matches!(comparison.op, FilterOp::Ge | FilterOp::Gt)
+        && matches!(&comparison.values[..], [value] if is_a_second(value));
+    match field {
+        FilterField::Name => (
+            "CASE WHEN s.name IS NULL THEN s.callsite IN (SELECT id FROM _callsite WHERE spanscope_field(name, ",
+            CALLSITE_NAME,
+        ),
+        FilterField::Category => (
+            "CASE WHEN s.category IS NULL THEN s.callsite IN (SELECT id FROM _callsite WHERE \
+             spanscope_field(category, ",
+            CALLSITE_CATEGORY,
+        ),
+        FilterField::Level => (
+            "s.callsite IN (SELECT id FROM _callsite WHERE spanscope_field(level, ",
+            "))",
+        ),
+        FilterField::Service => (
+            // A sender of whom nothing was heard for as long as records are kept is forgotten.
+            "spanscope_field(COALESCE((SELECT service_name FROM _process WHERE id = s.process), ''), ",
+            ")",
+        ),
+        FilterField::Trace => (
+            "spanscope_field((SELECT trace_id FROM _trace WHERE id = s.trace), ",
+            ")",
+        ),
+        FilterField::Status => (
+            "spanscope_field(CASE s.status WHEN 0 THEN 'ok' WHEN 1 THEN 'error' END, ",
+            ")",
+        ),
+        FilterField::Kind => (
+            "spanscope_field(CASE s.kind WHEN 1 THEN 'server' WHEN 2 THEN 'client' WHEN 3 THEN 'producer' \
+             WHEN 4 THEN 'consumer' ELSE 'internal' END, ",
+            ")",
+        ),
+        FilterField::Span => ("spanscope_field(s.span_hex, ", ")"),
+        FilterField::Parent => (
+            "spanscope_field(CASE WHEN s.parent IS NOT NULL THEN printf('%016x', s.parent) END, ",
+            ")",
+        ),
+        FilterField::Start => ("spanscope_field(s.start, ", ")"),
+        FilterField::End => ("spanscope_field(s.start + s.duration, ", ")"),
+        FilterField::Duration if is_slow => (
+            "s.duration >= 1000000000 AND spanscope_field(s.duration / 1e6, ",
+            ")",
+        ),
+        FilterField::Duration => ("spanscope_field(s.duration / 1e6, ", ")"),
+    }
+}
+
+/// Whether this duration is a second at least.
+fn is_a_second(value: &Pattern) -> bool {
+    let Pattern::Is(Scalar::Number(number, unit)) = value else {
+        return false;
+    };
+    let nanos = unit.map_or(1e6, spanscope_model::filter::TimeUnit::nanos);
+    number.as_f64().is_some_and(|number| number * nanos > 1.000_001e9)
+}
+
+/// What stands before the comparison; none for fields that events don't have.
+fn field_of_event(field: FilterField) -> Option<&'static str> {
+    Some(match field {
+        FilterField::Name => {
+            "spanscope_field(COALESCE(e.name, (SELECT name FROM _callsite WHERE id = e.callsite)), "
+        }
+        FilterField::Category => {
+            "spanscope_field(COALESCE(e.category, (SELECT category FROM _callsite WHERE id = e.callsite)), "
+        }
+        FilterField::Level => {
+            "spanscope_field(COALESCE(e.severity, (SELECT level FROM _callsite WHERE id = e.callsite)), "
+        }
+        FilterField::Service => {
+            "spanscope_field(COALESCE((SELECT service_name FROM _process WHERE id = e.process), ''), "
+        }
+        FilterField::Trace => "spanscope_field((SELECT trace_id FROM _trace WHERE id = e.trace), ",
+        FilterField::Span => {
+            "spanscope_field(CASE WHEN e.span_id IS NOT NULL THEN printf('%016x', e.span_id) END, "
+        }
+        FilterField::Start => "spanscope_field(e.time, ",
+        FilterField::Status
+        | FilterField::Kind
+        | FilterField::Duration
+        | FilterField::End
+        | FilterField::Parent => return None,
+    })
+}
+
+/// A number of the whole trace.
+fn number_of_trace(
+    db: &Connection,
+    table: Table,
+    field: TraceField,
+    comparison: &Comparison,
+) -> Result<Sql, Failure> {
+    let Table::Spans(piece) = table else {
+        return Ok(Sql::new("0"));
+    };
+    let number = match field {
+        TraceField::Duration => "CASE WHEN t.open_count = 0 THEN (t.end - t.start) / 1e6 END",
+        TraceField::Spans => "t.span_count",
+        TraceField::Errors => "t.error_count",
+        TraceField::Tokens if !schema::has_tenants(db)? => return Ok(Sql::new("0")),
+        TraceField::Tokens => {
+            "(SELECT sum(p.value) FROM _point p WHERE p.trace_hex = t.trace_id AND p.series IN \
+             (SELECT r.id FROM _series r JOIN _metric m ON m.id = r.metric WHERE m.tenant = t.tenant \
+             AND m.name IN (?, ?)))"
+        }
+        TraceField::Cost => {
+            return Err(StoreError::invalid(
+                "trace.cost: a store has no prices, so it knows no costs; use trace.tokens",
+            )
+            .into());
+        }
+    };
+    let wanted = serde_json::to_string(comparison)
+        .map_err(|error| StoreError::invalid("the filter is no JSON").with_source(error))?;
+    let mut sql = Sql::new("s.trace IN (SELECT t.id FROM _trace t WHERE 1")
+        .add(&in_piece(" AND t.id", piece))
+        .push(" AND spanscope_field(")
+        .push(number);
+    if field == TraceField::Tokens {
+        let [(input, _), (output, _), _] = TOKEN_METRICS;
+        sql = sql.value(input.to_owned()).value(output.to_owned());
+    }
+    Ok(sql.push(", ").bind(wanted).push("))"))
 }
 
 fn operator(op: ConditionOp) -> &'static str {
@@ -163,6 +543,11 @@ fn own_field(field: SpanField, condition: &Condition) -> Result<Sql, StoreError>
             op,
             text()?,
         ),
+        SpanField::ServiceName if op == ConditionOp::Ne => {
+            Sql::new("s.process NOT IN (SELECT id FROM _process WHERE service_name = ")
+                .bind(text()?)
+                .push(")")
+        }
         SpanField::ServiceName => Sql::new("s.process IN (SELECT id FROM _process WHERE service_name")
             .push(operator(op))
             .bind(text()?)
@@ -259,30 +644,48 @@ fn wrong_type(field: SpanField, wanted: &str, given: &Json) -> StoreError {
     ))
 }
 
-fn attribute(key: &str, condition: &Condition) -> Result<Sql, StoreError> {
+/// Refuses what a condition can't be compared with.
+fn check_value(key: &str, condition: &Condition) -> Result<(), StoreError> {
+    match &condition.value {
+        Json::Bool(_) if matches!(condition.op, ConditionOp::Gt | ConditionOp::Lt) => {
+            Err(StoreError::invalid(format!(
+                "{key:?} is compared with a truth value, which is neither greater nor less than another: use eq or ne"
+            )))
+        }
+        Json::Null | Json::Array(_) | Json::Object(_) => Err(StoreError::invalid(format!(
+            "{key:?} is compared with {}: give a text, a number or a truth value",
+            condition.value
+        ))),
+        Json::Bool(_) | Json::Number(_) | Json::String(_) => Ok(()),
+    }
+}
+
+/// One attribute of a span, compared by SQLite itself where it can.
+fn attribute(condition: &Condition) -> Result<Sql, StoreError> {
+    let ConditionTarget::Attribute(key) = condition.target() else {
+        return Ok(Sql::new("0"));
+    };
+    let by_function = || {
+        let term = AttributeTerm {
+            term: FilterTerm::from(condition),
+            processes: Vec::new(),
+        };
+        attributes(Table::Spans(None), vec![(term, Some(condition.clone()))])
+    };
     let op = condition.op;
+    let is_number = condition.value.is_number();
     let (type_is, value) = match &condition.value {
         Json::String(text) => ("= 'text'", Bound::Text(text.clone())),
         Json::Number(number) => match (number.as_i64(), number.as_f64()) {
             (Some(integer), _) => ("IN ('integer', 'real')", Bound::Integer(integer)),
             (None, real) => ("IN ('integer', 'real')", Bound::Real(real.unwrap_or(f64::MAX))),
         },
-        Json::Bool(_) if matches!(op, ConditionOp::Gt | ConditionOp::Lt) => {
-            return Err(StoreError::invalid(format!(
-                "{key:?} is compared with a truth value, which is neither greater nor less than another: use eq or ne"
-            )));
-        }
         Json::Bool(true) => ("= 'true'", Bound::Integer(1)),
         Json::Bool(false) => ("= 'false'", Bound::Integer(0)),
-        Json::Null | Json::Array(_) | Json::Object(_) => {
-            return Err(StoreError::invalid(format!(
-                "{key:?} is compared with {}: give a text, a number or a truth value",
-                condition.value
-            )));
-        }
+        Json::Null | Json::Array(_) | Json::Object(_) => return Ok(Sql::new("0")),
     };
     if !is_plain(key) || needs_exactness(&condition.value) {
-        return attributes(&[(key, condition)]);
+        return by_function();
     }
     let path = format!("$.\"{key}\"");
     let same = Sql::new("json_type(s.attributes, ")
@@ -300,38 +703,71 @@ fn attribute(key: &str, condition: &Condition) -> Result<Sql, StoreError> {
     let found = Sql::new("CASE WHEN instr(s.attributes, ")
         .bind(needle(key, condition))
         .push(") THEN ");
+    let (found, end) = match is_number && semconv::is_number(key) {
+        // Counts that were sent as texts are counts.
+        true => (
+            found
+                .push("CASE WHEN json_type(s.attributes, ")
+                .bind(path.clone())
+                .push(") = 'text' THEN ")
+                .add(&by_function()?)
+                .push(" ELSE "),
+            " END ELSE 0 END",
+        ),
+        false => (found, " ELSE 0 END"),
+    };
     Ok(match op {
         ConditionOp::Ne => found
             .push("json_type(s.attributes, ")
             .bind(path)
             .push(") IS NOT NULL AND NOT (")
             .add(&same)
-            .push(") ELSE 0 END"),
-        _ => found.add(&same).push(" ELSE 0 END"),
+            .push(")")
+            .push(end),
+        _ => found.add(&same).push(end),
     })
 }
 
 /// Of the keys so many are searched for in the text before the text is parsed.
 const NEEDLES: usize = 3;
 
-/// Several conditions, for which the text is parsed once.
-fn attributes(conditions: &[(&str, &Condition)]) -> Result<Sql, StoreError> {
+/// Terms on attributes, for which the text is parsed once.
+fn attributes(table: Table, terms: Vec<(AttributeTerm, Option<Condition>)>) -> Result<Sql, StoreError> {
+    let (column, parsed) = match table {
+        Table::Spans(_) => (
+            "instr(s.attributes, ",
+            "spanscope_matches(s.attributes, s.process, ",
+        ),
+        Table::Events => (
+            "instr(COALESCE(e.attributes, '{}'), ",
+            "spanscope_matches(COALESCE(e.attributes, '{}'), e.process, ",
+        ),
+    };
     let mut sql = Sql::new("CASE WHEN 1");
-    for (key, condition) in conditions.iter().take(NEEDLES) {
-        if is_plain(key) && !needs_exactness(&condition.value) {
-            sql = sql
-                .push(" AND instr(s.attributes, ")
-                .bind(needle(key, condition))
-                .push(")");
+    let must_be_there = |term: &AttributeTerm| !term.term.negated && term.processes.is_empty();
+    for (term, condition) in terms.iter().filter(|(term, _)| must_be_there(term)).take(NEEDLES) {
+        let FilterTest::Compare(Comparison {
+            key: FilterKey::Attribute(key),
+            ..
+        }) = &term.term.test
+        else {
+            continue;
+        };
+        if !is_plain(key) {
+            continue;
         }
+        let needle = match condition {
+            Some(condition) if needs_exactness(&condition.value) => continue,
+            Some(condition) => needle(key, condition),
+            None if key.is_ascii() => format!("\"{key}\":"),
+            None => continue,
+        };
+        sql = sql.push(" AND ").push(column).bind(needle).push(")");
     }
-    let all: Vec<&Condition> = conditions.iter().map(|(_, condition)| *condition).collect();
-    let all = serde_json::to_string(&all)
+    let terms: Vec<AttributeTerm> = terms.into_iter().map(|(term, _)| term).collect();
+    let terms = serde_json::to_string(&terms)
         .map_err(|error| StoreError::invalid("the conditions are no JSON").with_source(error))?;
-    Ok(sql
-        .push(" THEN spanscope_matches(s.attributes, ")
-        .bind(all)
-        .push(") ELSE 0 END"))
+    Ok(sql.push(" THEN ").push(parsed).bind(terms).push(") ELSE 0 END"))
 }
 
 /// Whether a JSON path in quotes says exactly this key.
@@ -357,6 +793,8 @@ fn needle(key: &str, condition: &Condition) -> String {
     let value = match &condition.value {
         _ if condition.op != ConditionOp::Eq => String::new(),
         Json::String(text) if text.is_ascii() && (text.is_empty() || is_plain(text)) => format!("\"{text}\""),
+        // It may be a text too.
+        Json::Number(_) if semconv::is_number(key) => String::new(),
         // Without fraction or exponent: the beginning of 5 and of 5.0 alike. Far from 1 a number has several forms.
         Json::Number(number) => match number.as_f64() {
             Some(real) if (1e-3..1e15).contains(&real.abs()) => real.to_string(),

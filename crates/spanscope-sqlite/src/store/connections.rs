@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use rusqlite::Connection;
 use spanscope_core::sync::lock;
 use spanscope_model::{
-    Condition, NameStats, Span, SpanFilter, StoreError, Tenant, Timestamp, TraceFilter, TraceSummary,
+    NameStats, Span, SpanFilter, StoreError, Tenant, Timestamp, TraceFilter, TraceSummary,
 };
 
 use super::scan::{self, Pieces};
@@ -104,13 +104,14 @@ impl File {
         turn: &Turn,
         context: &QueryContext,
         since: Option<Timestamp>,
+        until: Option<Timestamp>,
     ) -> Result<Vec<NameStats>, StoreError> {
         let (first, middle, last) = self.read(turn, context, |db, _| stats::halves(db, since))?;
         let half = |first, last| {
             let mut durations = stats::Durations::default();
             Pieces::new(first, last).each(turn, |first, last| {
                 self.read(turn, context, |db, scope| {
-                    durations.read(db, scope, first, last, since)
+                    durations.read(db, scope, (first, last), (since, until))
                 })
             })?;
             Ok(durations)
@@ -153,14 +154,15 @@ impl File {
         context: &QueryContext,
         filter: &TraceFilter,
     ) -> Result<Option<Vec<i64>>, StoreError> {
-        if filter.conditions.is_empty() || !turn.is_long() {
+        let asked = traces::asked_of(filter);
+        if asked.is_empty() || !turn.is_long() {
             return Ok(None);
         }
         let ends = self.read(turn, context, |db, _| scan::ends(db, filter.since))?;
         let mut found = Vec::new();
         Pieces::new(ends.0, ends.1).each(turn, |first, last| {
             self.read(turn, context, |db, scope| {
-                scan::traces(db, scope, &filter.conditions, (first, last), &mut found)
+                scan::traces(db, scope, asked, (first, last), &mut found)
             })
         })?;
         found.sort_unstable();
@@ -175,7 +177,8 @@ impl File {
         context: &QueryContext,
         filter: &SpanFilter,
     ) -> Result<Vec<Span>, StoreError> {
-        if filter.conditions.is_empty() || !turn.is_long() {
+        let asked = scan::asked_of(filter);
+        if asked.is_empty() || !turn.is_long() {
             return self.read(turn, context, |db, scope| spans::list(db, scope, filter, None));
         }
         let ends = self.read(turn, context, |db, _| scan::ends(db, filter.since))?;
@@ -202,18 +205,14 @@ impl File {
         &self,
         turn: &Turn,
         context: &QueryContext,
-        conditions: &[Condition],
+        filter: &TraceFilter,
         attributes: &[String],
         max_depth: Option<u32>,
         mut each: impl FnMut(Vec<Span>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let filter = TraceFilter {
-            conditions: conditions.to_vec(),
-            ..TraceFilter::default()
-        };
-        let found = self.matching_traces(turn, context, &filter)?;
+        let found = self.matching_traces(turn, context, filter)?;
         let traces = self.read(turn, context, |db, scope| {
-            traces::rowids(db, scope, &filter, found.as_deref())
+            traces::rowids(db, scope, filter, found.as_deref())
         })?;
         for some in traces.chunks(TRACES_AT_ONCE) {
             each(self.read(turn, context, |db, scope| {

@@ -5,6 +5,7 @@ use spanscope_model::{LogEvent, LogFilter, Severity, Timestamp};
 
 use super::Failure;
 use super::builder::{Sql, count};
+use super::conditions::{Asked, Conditions, Table};
 use super::row_cursor::RowCursor;
 use super::rows::{Reader, attributes, span_id, span_number};
 use super::scope::Scope;
@@ -90,19 +91,34 @@ fn list_since(
     if let Some(severity) = filter.min_severity {
         sql = sql.add(&at_least(severity));
     }
+    if let Some(until) = filter.until {
+        sql = sql.push(" AND e.time < ").bind(until.as_nanos());
+    }
+    if let Some(service) = &filter.service {
+        sql = sql
+            .push(" AND e.process IN (SELECT id FROM _process WHERE service_name = ")
+            .bind(without_nul(service).into_owned())
+            .push(")");
+    }
+    if let Some(category) = &filter.category {
+        sql = sql
+            .push(" AND COALESCE(e.category, (SELECT category FROM _callsite WHERE id = e.callsite)) = ")
+            .bind(without_nul(category).into_owned());
+    }
+    let asked = Asked {
+        conditions: &[],
+        filter: &filter.filter,
+    };
+    sql = sql.add(&Conditions::new(db, asked, Table::Events)?.probe());
     if let Some(grep) = &filter.grep {
         sql = sql
-            .push(" AND (instr(lower(e.message), ")
-            .bind(without_nul(grep).to_ascii_lowercase())
-            .push(") > 0");
-        // Files of older builds hold the zero byte itself.
-        if grep.contains('\0') {
-            sql = sql
-                .push(" OR instr(lower(e.message), ")
-                .bind(grep.to_ascii_lowercase())
-                .push(") > 0");
-        }
-        sql = sql.push(")");
+            .push(" AND (spanscope_contains(e.message, ")
+            .bind(grep.clone())
+            .push(") OR spanscope_contains(COALESCE(e.name, (SELECT name FROM _callsite WHERE id = e.callsite)), ")
+            .bind(grep.clone())
+            .push(") OR CASE WHEN e.attributes IS NULL THEN 0 ELSE spanscope_grep(e.attributes, ")
+            .bind(grep.clone())
+            .push(") END)");
     }
     sql = sql
         .push(" ORDER BY e.time DESC, e.id DESC LIMIT ")

@@ -41,6 +41,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rusqlite::Connection;
+use spanscope_model::filter::Filter;
 use spanscope_model::{
     Capabilities, Condition, Cursor, IdMatch, IngestReceipt, LogEvent, LogFilter, MetricInfo, MetricQuery,
     MetricSeries, NameStats, NewRecords, RunFilter, RunPage, RunRange, RunRecords, Span, SpanFilter, SpanId,
@@ -242,16 +243,22 @@ impl TraceStore for SqliteStore {
     fn query_spans(
         &self,
         attribute_filters: Vec<Condition>,
+        filter: Filter,
         attributes_to_return: Vec<String>,
         max_depth: Option<u32>,
     ) -> StoreFuture<'_, Vec<Span>> {
+        let filter = TraceFilter {
+            conditions: attribute_filters,
+            filter,
+            ..TraceFilter::default()
+        };
         self.ask_file(move |file, turn, context| {
             let mut found = Vec::new();
             let mut room = scope::Room::new(context.max_answer_bytes);
             file.chosen_spans(
                 turn,
                 context,
-                &attribute_filters,
+                &filter,
                 &attributes_to_return,
                 max_depth,
                 |spans| {
@@ -291,8 +298,16 @@ impl TraceStore for SqliteStore {
         self.ask(move |db, scope| stats::store(db, scope, &file.path))
     }
 
-    fn name_statistics(&self, since: Option<Timestamp>) -> StoreFuture<'_, Vec<NameStats>> {
-        self.ask_file(move |file, turn, context| file.name_statistics(turn, context, since))
+    fn name_statistics(
+        &self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> StoreFuture<'_, Vec<NameStats>> {
+        self.ask_file(move |file, turn, context| file.name_statistics(turn, context, since, until))
+    }
+
+    fn attribute_keys(&self, newest: u64) -> StoreFuture<'_, Vec<String>> {
+        self.ask(move |db, scope| spans::attribute_keys(db, scope, newest))
     }
 
     fn query_metrics(&self, query: MetricQuery) -> StoreFuture<'_, Vec<MetricSeries>> {

@@ -5,11 +5,11 @@
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use spanscope_model::{Condition, SpanFilter, StoreError, Timestamp};
+use spanscope_model::{SpanFilter, StoreError, Timestamp};
 
 use super::Failure;
 use super::builder::Sql;
-use super::conditions::Conditions;
+use super::conditions::{Asked, Conditions, Table};
 use super::scope::Scope;
 use super::spans::first_since;
 use super::turn::Turn;
@@ -106,12 +106,12 @@ fn next_length(length: i64, took: Duration) -> i64 {
 pub(super) fn traces(
     db: &Connection,
     scope: Scope,
-    conditions: &[Condition],
+    asked: Asked<'_>,
     piece: (i64, i64),
     found: &mut Vec<i64>,
 ) -> Result<(), Failure> {
     let sql = Sql::new("SELECT DISTINCT s.trace FROM _span s WHERE");
-    found.extend(in_piece(sql, db, scope, conditions, piece)?.rows(db, |row| row.get::<_, i64>(0))?);
+    found.extend(in_piece(sql, db, scope, asked, piece)?.rows(db, |row| row.get::<_, i64>(0))?);
     Ok(())
 }
 
@@ -124,22 +124,39 @@ pub(super) fn spans(
     found: &mut Vec<i64>,
 ) -> Result<(), Failure> {
     let sql = Sql::new("SELECT s.id FROM _span s WHERE");
-    let mut sql = in_piece(sql, db, scope, &filter.conditions, piece)?;
+    let sql = in_piece(sql, db, scope, asked_of(filter), piece)?.add(&began_between(filter));
+    found.extend(sql.rows(db, |row| row.get::<_, i64>(0))?);
+    Ok(())
+}
+
+/// What a list of spans asks of each.
+pub(super) fn asked_of(filter: &SpanFilter) -> Asked<'_> {
+    Asked {
+        conditions: &filter.conditions,
+        filter: &filter.filter,
+    }
+}
+
+/// ` AND ...` over rows `s`: they began at these times.
+pub(super) fn began_between(filter: &SpanFilter) -> Sql {
+    let mut sql = Sql::default();
     if let Some(since) = filter.since {
         sql = sql.push(" AND s.start >= ").bind(since.as_nanos());
     }
-    found.extend(sql.rows(db, |row| row.get::<_, i64>(0))?);
-    Ok(())
+    if let Some(until) = filter.until {
+        sql = sql.push(" AND s.start < ").bind(until.as_nanos());
+    }
+    sql
 }
 
 fn in_piece(
     select: Sql,
     db: &Connection,
     scope: Scope,
-    conditions: &[Condition],
+    asked: Asked<'_>,
     (first, last): (i64, i64),
 ) -> Result<Sql, Failure> {
-    let conditions = Conditions::new(db, conditions)?;
+    let conditions = Conditions::new(db, asked, Table::Spans(Some((first, last))))?;
     Ok(select
         .push(" s.id BETWEEN ")
         .bind(first)

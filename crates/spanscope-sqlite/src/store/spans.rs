@@ -5,7 +5,7 @@ use spanscope_model::{IdMatch, Order, OrderKey, Span, SpanFilter, SpanId, StoreE
 
 use super::Failure;
 use super::builder::{Sql, count};
-use super::conditions::Conditions;
+use super::conditions::{Conditions, Table};
 use super::rows::{Reader, SPAN_COLUMNS, parsed, span_id};
 use super::scan;
 use super::scope::Scope;
@@ -64,7 +64,7 @@ fn list_with(
             .bind(scan::list(matching))
             .push("))"),
         None => {
-            let conditions = Conditions::new(db, &filter.conditions)?;
+            let conditions = Conditions::new(db, scan::asked_of(filter), Table::Spans(None))?;
             match conditions.is_frequent(db)? {
                 true => conditions.probe(),
                 false => conditions.seek(),
@@ -78,12 +78,9 @@ fn list_with(
         .add(&scope.of_spans())
         .add(&meets_conditions);
     if let Some(since) = filter.since {
-        sql = sql
-            .push(" AND s.id >= ")
-            .bind(first_since(db, since)?.0)
-            .push(" AND s.start >= ")
-            .bind(since.as_nanos());
+        sql = sql.push(" AND s.id >= ").bind(first_since(db, since)?.0);
     }
+    sql = sql.add(&scan::began_between(filter));
     if filter.errors {
         sql = sql.push(" AND s.status = 1");
     }
@@ -121,6 +118,21 @@ fn order_piece(order: Order) -> Result<&'static str, StoreError> {
             ));
         }
     })
+}
+
+/// The attribute keys of the spans that were stored last, and of resources, sorted.
+pub(super) fn attribute_keys(db: &Connection, scope: Scope, newest: u64) -> Result<Vec<String>, Failure> {
+    let mut sql = Sql::new("SELECT DISTINCT k.key FROM (SELECT s.attributes FROM _span s WHERE 1")
+        .add(&scope.of_spans())
+        .push(" ORDER BY s.id DESC LIMIT ")
+        .bind(count(newest))
+        .push(") a, json_each(a.attributes) k");
+    if schema::has_tenants(db)? {
+        sql = sql
+            .push(" UNION SELECT k.key FROM _process p, json_each(p.resource) k WHERE p.resource IS NOT NULL")
+            .add(&scope.of_processes());
+    }
+    Ok(sql.push(" ORDER BY 1").rows(db, |row| row.get(0))?)
 }
 
 /// All spans of a trace, by start.

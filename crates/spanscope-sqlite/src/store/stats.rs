@@ -153,9 +153,8 @@ impl Durations {
         &mut self,
         db: &Connection,
         scope: Scope,
-        first: i64,
-        last: i64,
-        since: Option<Timestamp>,
+        (first, last): (i64, i64),
+        (since, until): (Option<Timestamp>, Option<Timestamp>),
     ) -> Result<(), Failure> {
         let mut sql =
             Sql::new("SELECT s.callsite, s.name, s.duration, s.status FROM _span s WHERE s.id BETWEEN ")
@@ -166,6 +165,9 @@ impl Durations {
                 .add(&scope.of_spans());
         if let Some(since) = since {
             sql = sql.push(" AND s.start >= ").bind(since.as_nanos());
+        }
+        if let Some(until) = until {
+            sql = sql.push(" AND s.start < ").bind(until.as_nanos());
         }
         sql.for_each(db, |row| {
             let nanos = natural(row.get(2)?);

@@ -2,13 +2,12 @@
 
 use rusqlite::{Connection, Row};
 use spanscope_model::{
-    ConditionOp, ConditionTarget, Order, OrderKey, SpanField, SpanState, SpanStatus, StoreError, Timestamp,
-    Trace, TraceFilter, TraceId, TraceSummary,
+    Order, OrderKey, SpanState, SpanStatus, StoreError, Timestamp, Trace, TraceFilter, TraceId, TraceSummary,
 };
 
 use super::Failure;
 use super::builder::{Sql, count};
-use super::conditions::Conditions;
+use super::conditions::{Asked, Conditions, Table};
 use super::rows::{Reader, alive_since, parsed, span_id};
 use super::scan;
 use super::scope::Scope;
@@ -135,16 +134,12 @@ fn chosen(
             .bind(scan::list(matching))
             .push("))"));
     }
-    for condition in &filter.conditions {
+    let asked = asked_of(filter);
+    for id in asked.trace_ids() {
         // One trace is looked up, where the conditions alone would walk all of them.
-        if condition.target() == ConditionTarget::Field(SpanField::TraceId)
-            && condition.op == ConditionOp::Eq
-            && let Some(id) = condition.value.as_str()
-        {
-            sql = sql.push(" AND t.trace_id = ").bind(id.to_ascii_lowercase());
-        }
+        sql = sql.push(" AND t.trace_id = ").bind(id);
     }
-    let conditions = Conditions::new(db, &filter.conditions)?;
+    let conditions = Conditions::new(db, asked, Table::Spans(None))?;
     if conditions.is_empty() {
         return Ok(sql);
     }
@@ -157,6 +152,14 @@ fn chosen(
             .add(&conditions.seek())
             .push(")")
     })
+}
+
+/// What a list of traces asks of one of their spans.
+pub(super) fn asked_of(filter: &TraceFilter) -> Asked<'_> {
+    Asked {
+        conditions: &filter.conditions,
+        filter: &filter.filter,
+    }
 }
 
 fn order_piece(order: Order) -> &'static str {

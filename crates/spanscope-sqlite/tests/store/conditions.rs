@@ -1,4 +1,5 @@
 use serde_json::{Value, json};
+use spanscope_model::filter::Filter;
 use spanscope_model::{Condition, ConditionOp, SpanFilter, TraceFilter, TraceStore, block_on};
 
 use crate::support::{MIDNIGHT, Row, StoreFile, trace_id};
@@ -17,7 +18,7 @@ fn matching(file: &StoreFile, conditions: &[Condition]) -> Vec<i64> {
         .map(|span| i64::from_be_bytes(span.span_id.to_bytes()))
         .collect();
     ids.sort_unstable();
-    let spans = block_on(store.query_spans(conditions.to_vec(), vec![], None)).unwrap();
+    let spans = block_on(store.query_spans(conditions.to_vec(), Filter::default(), vec![], None)).unwrap();
     let mut traces: Vec<_> = spans.iter().map(|span| span.trace_id).collect();
     traces.sort_unstable();
     traces.dedup();

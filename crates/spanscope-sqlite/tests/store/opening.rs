@@ -187,7 +187,7 @@ fn readers_leave_the_log_free_to_be_used_again() {
     for id in 1..50 {
         file.add(&Row { id, ..Row::default() });
         block_on(store.query_traces(TraceQuery::default())).unwrap();
-        block_on(store.name_statistics(None)).unwrap();
+        block_on(store.name_statistics(None, None)).unwrap();
         let busy = file.number("PRAGMA wal_checkpoint(TRUNCATE)");
         assert_eq!(busy, 0, "no reader is parked");
     }

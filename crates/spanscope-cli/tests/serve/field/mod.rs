@@ -3,6 +3,7 @@
 
 mod counting;
 mod published;
+mod resource;
 mod steps;
 mod wire;
 

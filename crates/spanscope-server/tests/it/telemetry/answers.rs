@@ -45,6 +45,55 @@ fn traces_are_listed_newest_first_and_filtered() {
 }
 
 #[test]
+fn lists_take_a_filter_and_a_wrong_one_is_answered_with_its_place() {
+    let filled = filled();
+    let [first, second, third] = [0, 1, 2].map(|number: usize| filled.roots[number].0.clone());
+    let ask_for = |path: &str, filter: &str, body: &Value| {
+        let query: String = form_urlencoded::byte_serialize(filter.as_bytes()).collect();
+        let path = format!("/v1/telemetry/{path}?filter={query}");
+        post(filled.server.address, &path, &body.to_string()).unwrap()
+    };
+    for (filter, expected) in [
+        ("status=error", vec![&second]),
+        ("-is_last=true name=\"agent turn\"", vec![&second, &first]),
+        ("name=chat tokens>=10", vec![&third, &second]),
+        ("gone", vec![&second]),
+        ("", vec![&third, &second, &first]),
+    ] {
+        let answer = read(&ask_for("traces", filter, &json!({})));
+        assert_eq!(texts(&answer["data"], "trace_id"), expected, "{filter}");
+    }
+    let condition = json!({"key": "tokens", "op": "lt", "value": 15});
+    let both = json!({"attribute_filters": [condition]});
+    let answer = read(&ask_for("traces", "name=chat tokens>5", &both));
+    assert_eq!(texts(&answer["data"], "trace_id"), [&second]);
+    let spans = json!({"attribute_filters": [], "attributes_to_return": ["tokens"]});
+    let answer = read(&ask_for("spans", "tokens=20", &spans));
+    assert_eq!(texts(&answer["data"], "trace_id"), [&third]);
+
+    let save = json!({"attribute_filters": [], "attributes_to_save": [], "dataset_id": "d"});
+    for (path, body) in [("traces", json!({})), ("spans", spans), ("spans/export", save)] {
+        let answer = ask_for(path, "tokens>5 status=eror", &body);
+        assert_eq!(
+            (answer.status, code(&answer).as_str()),
+            (400, "invalid_input"),
+            "{path}"
+        );
+        let error: Value = serde_json::from_str(&answer.body).unwrap();
+        assert_eq!(error["error"]["at"], 16, "{error}");
+        assert_eq!(error["error"]["did_you_mean"], json!(["error"]), "{error}");
+        let unknown = post(
+            filled.server.address,
+            &format!("/v1/telemetry/{path}?filtre=a"),
+            &body.to_string(),
+        )
+        .unwrap();
+        assert_eq!(unknown.status, 400, "{}", unknown.body);
+        assert!(unknown.body.contains("use filter"), "{}", unknown.body);
+    }
+}
+
+#[test]
 fn one_trace_and_one_span_have_the_fields_of_the_seed() {
     let filled = filled();
     let (trace_id, root) = &filled.roots[1];

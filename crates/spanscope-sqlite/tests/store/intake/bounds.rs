@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use spanscope_model::filter::Filter;
 use spanscope_model::{
     Adds, IngestReceipt, MetricQuery, NewRecords, SourceRecords, Span, SpanFilter, SqlStore as _,
     StoreErrorKind, Timestamp, TraceFilter, TraceStore, Value, block_on,
@@ -61,7 +62,7 @@ fn answers_that_are_too_large_are_refused_and_the_questions_can_be_narrowed() {
         block_on(small.trace_spans(trace_id(1))).map(|spans| spans.len())
     ));
     assert!(is_too_large(
-        block_on(small.query_spans(Vec::new(), Vec::new(), None)).map(|spans| spans.len())
+        block_on(small.query_spans(Vec::new(), Filter::default(), Vec::new(), None)).map(|spans| spans.len())
     ));
     assert!(is_too_large(
         block_on(small.get_span_tree(span_id(1), None, None)).map(|tree| tree.len())
@@ -76,7 +77,7 @@ fn answers_that_are_too_large_are_refused_and_the_questions_can_be_narrowed() {
         block_on(small.query_metrics(query)).map(|series| series.len())
     ));
     assert_eq!(
-        block_on(small.query_spans(Vec::new(), Vec::new(), Some(1)))
+        block_on(small.query_spans(Vec::new(), Filter::default(), Vec::new(), Some(1)))
             .unwrap()
             .len(),
         1

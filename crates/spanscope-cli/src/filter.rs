@@ -1,0 +1,190 @@
+//! Filters as people type them: read, shown with the place where they are wrong, and looked through for
+//! slips in their keys.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use anyhow::Result;
+use clap::CommandFactory as _;
+use spanscope_model::filter::{Filter, FilterError, FilterField, FilterTest, TraceField, resource_key};
+use spanscope_model::text::nearest;
+use spanscope_model::{TraceStore, block_on};
+
+use crate::args::Args;
+use crate::failure::Stop;
+use crate::remark::remark;
+use crate::render::text::{visible, width};
+
+/// Spans whose keys are looked at before a key counts as unknown.
+const NEWEST_SPANS: u64 = 20_000;
+/// Columns of a filter that are shown before and behind the place where it is wrong.
+const BEFORE: usize = 60;
+const BEHIND: usize = 40;
+
+/// What was asked for, and how it was read where that may surprise.
+#[derive(Debug, Default)]
+pub(crate) struct TypedFilter {
+    /// All terms of all texts.
+    pub(crate) filter: Filter,
+    read_as: Vec<String>,
+}
+
+impl TypedFilter {
+    /// Reads the filter of a command, and the texts of its flag `--where`.
+    pub(crate) fn read(filter: Option<&str>, conditions: &[String]) -> Result<Self> {
+        let mut typed = Self::default();
+        if let Some(text) = filter {
+            // A filter may begin with `-`, so a slip in the name of a flag is taken for one.
+            if text.starts_with("--") {
+                return Err(unknown_flag(text));
+            }
+            typed.filter = text.parse().map_err(|error| wrong(text, error))?;
+        }
+        for text in conditions {
+            let filter = Filter::parse_where(text).map_err(|error| wrong(text, error))?;
+            if text.parse::<Filter>().is_ok_and(|plain| plain != filter) {
+                typed
+                    .read_as
+                    .push(format!("--where {text:?} is read as {filter}"));
+            }
+            typed.filter.terms.extend(filter.terms);
+        }
+        Ok(typed)
+    }
+
+    /// Tells of keys that no recent span has, where they may be why an answer is what it is: where
+    /// nothing was found, and where a term also matches what lacks its key.
+    pub(crate) fn remark_slips(&self, store: &dyn TraceStore, is_empty: bool) -> Result<()> {
+        if is_empty {
+            self.read_as.iter().for_each(remark);
+        }
+        let says_not = |filter: &Filter| {
+            let terms = filter.terms.iter();
+            terms
+                .filter(|term| term.negated)
+                .any(|term| matches!(term.test, FilterTest::Compare(_)))
+        };
+        if !(is_empty || says_not(&self.filter)) || self.filter.attribute_keys().next().is_none() {
+            return Ok(());
+        }
+        let known = block_on(store.attribute_keys(NEWEST_SPANS))?;
+        let known: HashSet<&str> = known.iter().map(String::as_str).collect();
+        if known.is_empty() {
+            return Ok(());
+        }
+        let fields = FilterField::ALL.iter().map(|field| field.as_str());
+        let numbers = TraceField::ALL.iter().map(|field| field.as_str());
+        let names: Vec<&str> = known.iter().copied().chain(fields).chain(numbers).collect();
+        let mut told = HashSet::new();
+        for key in self.filter.attribute_keys() {
+            if known.contains(key) || known.contains(resource_key(key)) || !told.insert(key) {
+                continue;
+            }
+            let meant = match nearest(resource_key(key), names.iter().copied()) {
+                Some(meant) => format!(": did you mean {}?", visible(meant)),
+                None => String::new(),
+            };
+            remark(format_args!(
+                "no attribute of the newest spans is called {}{meant}",
+                visible(key)
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn unknown_flag(text: &str) -> anyhow::Error {
+    let command = Args::command();
+    let lists = command
+        .get_subcommands()
+        .filter(|command| matches!(command.get_name(), "traces" | "spans" | "logs"));
+    let flags: Vec<String> = lists
+        .flat_map(|command| command.get_arguments())
+        .filter_map(|argument| Some(format!("--{}", argument.get_long()?)))
+        .collect();
+    let name = text.split('=').next().unwrap_or_default();
+    let meant = match nearest(name, flags.iter().map(String::as_str)) {
+        Some(meant) => format!("did you mean {meant}?"),
+        None => "--help lists the flags".to_owned(),
+    };
+    Stop::usage(format!("there is no flag {name}: {meant}"))
+}
+
+/// A filter that is wrong, with the place.
+#[derive(Debug)]
+pub(crate) struct WrongFilter {
+    text: String,
+    error: FilterError,
+}
+
+fn wrong(text: &str, error: FilterError) -> anyhow::Error {
+    Stop::Filter(WrongFilter {
+        text: text.to_owned(),
+        error,
+    })
+    .into()
+}
+
+/// The error, the text, and a caret below the place. It has lines of its own, in which nothing that was
+/// typed can move the cursor.
+impl fmt::Display for WrongFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (before, behind) = self.text.split_at(self.error.position());
+        let (before, behind) = (visible(before), visible(behind));
+        let mut start = before.len();
+        for (at, _) in before.char_indices().rev() {
+            if width(&before[at..]) > BEFORE {
+                break;
+            }
+            start = at;
+        }
+        let dots = if start > 0 { "…" } else { "" };
+        let before = &before[start..];
+        let end = behind
+            .char_indices()
+            .nth(BEHIND)
+            .map_or(behind.len(), |(at, _)| at);
+        let more = if end < behind.len() { "…" } else { "" };
+        let column = width(dots) + width(before);
+        write!(
+            f,
+            "{}\n  {dots}{before}{}{more}\n  {:column$}^",
+            visible(&self.error.to_string()),
+            &behind[..end],
+            ""
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    fn shown(text: &str) -> String {
+        let error = TypedFilter::read(Some(text), &[]).unwrap_err();
+        error.to_string()
+    }
+
+    #[test]
+    fn a_caret_stands_below_the_place_that_is_wrong() {
+        assert_eq!(
+            shown("duration>1s status=eror"),
+            "at byte 19: expected ok or error, found \"eror\": did you mean \"error\"?\n  \
+             duration>1s status=eror\n  \
+             \x20                  ^"
+        );
+        let wide = shown("名=日本 status=x");
+        let lines: Vec<&str> = wide.lines().collect();
+        assert_eq!(width(lines[2]), width("  名=日本 status=") + 1, "{wide}");
+    }
+
+    #[test]
+    fn a_long_or_hostile_filter_is_cut_and_moves_nothing() {
+        let text = format!("a=\"{}\u{1b}[2J\" status=x {}", "b".repeat(500), "c".repeat(500));
+        let shown = shown(&text);
+        assert_eq!(shown.lines().count(), 3, "{shown}");
+        assert!(shown.lines().all(|line| width(line) < 120), "{shown}");
+        assert!(!shown.contains('\u{1b}'), "{shown}");
+    }
+}
