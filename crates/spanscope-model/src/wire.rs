@@ -17,6 +17,10 @@ pub const STATE: &str = "spanscope.state";
 /// Attribute of a span whose sender's clock was put back while it ran: by how many nanoseconds the end was before the start.
 pub const END_BEFORE_START: &str = "spanscope.end_before_start_ns";
 
+/// Attribute of the server's half of a call whose halves were sent under one span id (Zipkin): that id. The half has another one
+/// here, and the client's is its parent.
+pub const SHARED_SPAN_ID: &str = "spanscope.shared_span_id";
+
 /// Attribute of a record, `true` where a text of it was not UTF-8 and its wrong bytes were replaced by U+FFFD.
 pub const REPAIRED_TEXT: &str = "spanscope.repaired_text";
 /// The attribute that was the name of a log record before OTLP had a field for it.

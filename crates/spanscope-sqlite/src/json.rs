@@ -30,6 +30,13 @@ pub(crate) fn push_text(out: &mut String, text: &str) {
     out.push('"');
 }
 
+/// A key and its text, behind a bracket or a comma.
+pub(crate) fn push_key_value(out: &mut String, before: char, key: &str, value: &str) {
+    out.push(before);
+    push_key(out, key);
+    push_text(out, value);
+}
+
 pub(crate) fn push_key(out: &mut String, key: &str) {
     push_text(out, key);
     out.push(':');

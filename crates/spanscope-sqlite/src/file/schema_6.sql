@@ -2,8 +2,8 @@
 -- and takes computed ones away, which rewrites no row of a large table: old rows stay as they are
 -- and mean what they meant.
 
--- Reserved for the client and the server of one call that share an id: a span will be known by its
--- trace, its id and its half. No writer fills it yet.
+-- For the client and the server of one call that were sent under one id. The server's half has an id
+-- that is derived from it.
 ALTER TABLE _span ADD COLUMN half INTEGER; -- 1 the server's half, null the client's half or the only one
 
 -- SQLite computes such a column for each row that it inserts. The view computes it when it is read.

@@ -121,7 +121,17 @@ impl TraceChange {
     /// failed if its end says so, and once.
     pub(crate) fn note_end(&mut self, before: Option<i64>, status: Option<i64>) {
         self.open -= 1;
+        self.note_status(before, status);
+    }
+
+    /// Counts what a span that runs says of its failure now, and said before.
+    pub(crate) fn note_status(&mut self, before: Option<i64>, status: Option<i64>) {
         self.errors += i64::from(status == Some(1)) - i64::from(before == Some(1));
+    }
+
+    /// Forgets a span as the root, because another one is above it.
+    pub(crate) fn forget_root(&mut self, row: i64) {
+        self.root = self.root.filter(|(root, _)| *root != row);
     }
 
     /// Notes the time to live that a span brought, if it did.

@@ -284,3 +284,95 @@ fn a_log_line_that_is_only_an_event_is_shown_once() {
     assert!(!shown.contains("checkout.paid: checkout.paid"), "{shown}");
     server.stop();
 }
+
+#[test]
+fn a_span_that_is_sent_while_it_runs_is_shown_as_it_was_sent_last_and_each_event_once() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    let trace = "f1e1d00000000000000000000000001d";
+    // By the same time, or they would tell of other events.
+    let moved = Timestamp::now().as_nanos() - super::MADE * super::SECOND;
+    let times = std::cell::Cell::new(0);
+    let sent = |of: &str| {
+        let mut body = super::body_moved(&format!("29-partial-spans/{of}.json"), moved);
+        // No two bodies are the same, or the second one would be known as a whole.
+        times.set(times.get() + 1);
+        body.push_str(&" ".repeat(times.get()));
+        let answer = send_bytes(&server, "/v1/traces", "application/json", body.as_bytes());
+        assert_eq!(remark(&answer), "");
+    };
+    let shown = || {
+        let spans = asked(&folder, &["spans"]);
+        assert_eq!(spans.as_array().unwrap().len(), 1, "{spans}");
+        let span = spans[0].clone();
+        let mut events: Vec<String> = asked(&folder, &["logs"])
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|event| event["name"].as_str().unwrap().to_owned())
+            .collect();
+        events.sort();
+        (span["state"].clone(), span["attributes"].clone(), events.concat())
+    };
+    sent("1-start");
+    assert_eq!(shown(), (json!("running"), json!({"step": 1}), "A".to_owned()));
+    let snapshot = (
+        json!("running"),
+        json!({"step": 2, "progress": 0.5}),
+        "AB".to_owned(),
+    );
+    sent("2-heartbeat");
+    assert_eq!(shown(), snapshot);
+    // What was held up on its way says nothing new.
+    sent("1-start");
+    assert_eq!(shown(), snapshot);
+    let ended = (
+        json!("ended"),
+        json!({"step": 3, "progress": 1.0}),
+        "ABC".to_owned(),
+    );
+    sent("3-end");
+    assert_eq!(shown(), ended);
+    sent("2-heartbeat");
+    assert_eq!(shown(), ended);
+    let summary = asked(&folder, &["traces"]);
+    assert_eq!(summary[0]["trace_id"], trace);
+    assert_eq!(summary[0]["span_count"], 1, "{summary}");
+    server.stop();
+}
+
+#[test]
+fn both_halves_of_a_call_that_share_a_span_id_are_kept() {
+    for order in [["client", "server"], ["server", "client"]] {
+        let folder = Folder::new();
+        let server = folder.serve();
+        // Once more each, by a sender that saw no answer.
+        for half in order.into_iter().chain(order) {
+            let answer = send(&server, "/v1/traces", &format!("30-shared-span-ids/{half}.json"));
+            assert_eq!(remark(&answer), "");
+        }
+        let spans = asked(&folder, &["spans"]);
+        assert_eq!(spans.as_array().unwrap().len(), 2, "{spans}");
+        let find = |name: &str| {
+            let mut spans = spans.as_array().unwrap().iter();
+            spans.find(|span| span["name"] == name).unwrap()
+        };
+        let (client, server_half) = (find("GET /x client"), find("GET /x server"));
+        assert_eq!(client["span_id"], "c0de000000000bb9");
+        assert_eq!(client["service_name"], "c30-client");
+        assert_eq!(server_half["parent_span_id"], "c0de000000000bb9");
+        assert_eq!(server_half["service_name"], "c30-server");
+        assert_eq!(
+            server_half["attributes"],
+            json!({"route": "/x", "spanscope.shared_span_id": "c0de000000000bb9"})
+        );
+        let by_id = asked(&folder, &["span", "c0de000000000bb9"]);
+        assert!(by_id.to_string().contains("GET /x client"), "{by_id}");
+        let tree = server.post("/v1/telemetry/spans/c0de000000000bb9/tree", &json!({}));
+        let tree = json_of(&tree)["data"].as_object().unwrap().clone();
+        assert_eq!(tree.len(), 2, "{tree:?}");
+        let traces = asked(&folder, &["traces"]);
+        assert_eq!(traces[0]["root_span_id"], "c0de000000000bb9", "{traces}");
+        server.stop();
+    }
+}

@@ -11,6 +11,7 @@ use spanscope_model::TraceId;
 
 use super::Settings;
 use super::prepared::{InEvent, Place};
+use super::seen_events::SeenEvents;
 use super::state::{Account, Calls, Known, State};
 use crate::file::rows::{EventRow, RowWriter};
 use crate::file::series::{NewPoint, Points};
@@ -42,6 +43,8 @@ pub(super) struct Batch<'a> {
     retention: i64,
     /// Spans that this transaction has met, by the row of their trace and their key.
     pub(super) met: HashMap<(i64, i64), Known>,
+    /// Events of traces of which a span came that is stored, by the row of their trace.
+    pub(super) seen_events: HashMap<i64, SeenEvents>,
     pub(super) accounts: HashMap<i64, Account>,
     pub(super) calls: Calls,
     pub(super) overflowed: Vec<String>,
@@ -68,6 +71,7 @@ impl<'a> Batch<'a> {
             has_too_many_senders: false,
             retention: i64::try_from(settings.retention.as_nanos()).unwrap_or(i64::MAX),
             met: HashMap::new(),
+            seen_events: HashMap::new(),
             accounts: HashMap::new(),
             calls: Calls::default(),
             overflowed: Vec::new(),
@@ -102,6 +106,7 @@ impl<'a> Batch<'a> {
         &mut self,
         process: i64,
         trace_id: Option<TraceId>,
+        span: Option<i64>,
         event: &InEvent,
     ) -> rusqlite::Result<()> {
         let trace = match trace_id {
@@ -124,7 +129,7 @@ impl<'a> Batch<'a> {
             callsite,
             time: event.time,
             trace,
-            span: event.span,
+            span,
             process,
             severity: None,
             name: (!name.is_empty()).then_some(name),

@@ -17,7 +17,7 @@ use crate::file::rows::{kind_number, span_key, status_number};
 use crate::file::runs::facts_of_attributes;
 use crate::file::series::{Amount, labels_text};
 use crate::file::text::without_nul;
-use crate::json::{push_key, push_text};
+use crate::json::{push_key, push_key_value, push_text};
 
 /// A longer name is cut to so many bytes.
 const MAX_NAME: usize = 1024;
@@ -359,12 +359,6 @@ fn indexed_value(value: &Value) -> Option<Indexed> {
         Value::F64(number) => number.is_finite().then_some(Indexed::Float(*number)),
         value => value.as_i64().map(Indexed::Integer),
     }
-}
-
-fn push_key_value(out: &mut String, before: char, key: &str, value: &str) {
-    out.push(before);
-    push_key(out, key);
-    push_text(out, value);
 }
 
 /// JSON that SQLite's own functions read to its end, too.

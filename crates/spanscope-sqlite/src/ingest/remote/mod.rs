@@ -10,8 +10,10 @@
 //! records again: nothing is stored twice.
 
 mod batch;
+mod halves;
 mod maker;
 mod prepared;
+mod seen_events;
 mod senders;
 mod spans;
 mod state;

@@ -1,9 +1,12 @@
 //! Spans and their ends, which may come in any order, and more than once.
 
+use std::borrow::Cow;
+
 use rusqlite::{OptionalExtension, params};
 use spanscope_model::{Attributes, Severity, TraceId, UNCATEGORIZED};
 
 use super::batch::Batch;
+use super::halves::{self, Half};
 use super::maker::merged;
 use super::prepared::{InEnd, InSpan, Place};
 use super::state::{Known, KnownState};
@@ -16,119 +19,212 @@ const FEW_SPANS: i64 = 64;
 /// The text of `extra` of a span whose end came before its start.
 const END_ONLY: &str = r#"{"end_only":true}"#;
 
+/// What was stored of a span that came.
+pub(super) struct StoredSpan {
+    /// The id that it has here.
+    pub(super) key: i64,
+    /// How many records are new: the span, if it told anything new, and its events.
+    pub(super) records: u64,
+}
+
+/// A span that came, as it is to be stored.
+struct Incoming<'s> {
+    span: &'s InSpan,
+    process: i64,
+    trace_id: TraceId,
+    /// The trace's row, and how many spans it had.
+    trace: i64,
+    stored_spans: i64,
+    key: i64,
+    parent: Option<i64>,
+    half: Option<i64>,
+    attributes: Cow<'s, str>,
+    callsite: i64,
+    name: Option<&'s str>,
+}
+
 impl Batch<'_> {
-    /// Stores a span, or what one that is there lacked; `false` where it lacked nothing.
+    /// Stores a span, or what one that is there lacked; `None` where it lacked nothing.
     pub(super) fn add_span(
         &mut self,
         process: i64,
         trace_id: TraceId,
         span: &InSpan,
-    ) -> rusqlite::Result<bool> {
+    ) -> rusqlite::Result<Option<StoredSpan>> {
         let end = span.start.saturating_add(span.duration.unwrap_or(0));
         let trace = self.rows.touch(trace_id, span.start, end)?;
-        let (trace_row, stored, is_new) = (trace.row, trace.stored_spans, trace.is_new);
+        let (trace, stored_spans, is_new) = (trace.row, trace.stored_spans, trace.is_new);
         self.note_time(span.start);
-        let known = self.known(trace_row, stored, span.key)?;
         let (callsite, name) = self.place(&span.place)?;
-        let row = match known {
-            Some(Known { row, state }) => match (state, span.duration) {
-                (KnownState::Running(_), Some(duration)) => {
-                    self.end_running(trace_row, row, callsite, name, duration, span)?;
-                    self.rows.note_end(trace_row, row)?;
-                    row
-                }
-                (KnownState::EndOnly, _) => {
-                    self.begin_ended(trace_row, row, callsite, name, span)?;
-                    row
-                }
-                _ => return Ok(false),
-            },
-            None => {
-                let row = self.rows.new_span();
-                let span_row = SpanRow {
-                    callsite,
-                    name,
-                    start: span.start,
-                    duration: span.duration,
-                    status: span.status,
-                    trace: trace_row,
-                    process,
-                    kind: span.kind,
-                    key: span.key,
-                    parent: span.parent,
-                    attributes: &span.attributes,
-                    extra: span.extra.as_deref(),
-                    category: None,
-                    half: None,
-                };
-                self.rows.add_span(row, &span_row)?;
-                row
-            }
+        let mut new = Incoming {
+            span,
+            process,
+            trace_id,
+            trace,
+            stored_spans,
+            key: span.key,
+            parent: span.parent,
+            half: None,
+            attributes: Cow::Borrowed(&span.attributes),
+            callsite,
+            name,
         };
-        if let Some(trace) = self.rows.touched(trace_id) {
-            match known.map(|known| known.state) {
-                None => trace.note_span(span.duration, span.status),
-                Some(KnownState::Running(before)) => trace.note_end(before, span.status),
-                Some(_) => {}
+        let known = self.known_half(&mut new)?;
+        let (row, state, records) = match known {
+            None => self.store_new(&new)?,
+            Some(known) => match self.go_on(&new, known)? {
+                Some(changed) => changed,
+                None => return Ok(None),
+            },
+        };
+        let (key, parent) = (new.key, new.parent);
+        if let Some(change) = self.rows.touched(trace_id) {
+            if parent.is_none() {
+                change.note_root(row, span.start);
             }
-            if span.parent.is_none() {
-                trace.note_root(row, span.start);
-            }
-            trace.note_expiry(span.expires);
+            change.note_expiry(span.expires);
         }
         if let Some(facts) = &span.facts {
             let found = Found {
                 facts: facts.clone(),
                 row,
                 start: span.start,
-                has_parent: span.parent.is_some(),
+                has_parent: parent.is_some(),
             };
-            self.rows.note_run(trace_row, found);
-        } else if span.parent.is_none() && !is_new {
-            self.rows.note_root_of_run(trace_row);
+            self.rows.note_run(trace, found);
+        } else if parent.is_none() && !is_new {
+            self.rows.note_root_of_run(trace);
         }
         for (key, value) in &span.indexed {
             if let Some(key) = self.state.keys.get(key) {
                 self.rows.index(*key, value, row)?;
             }
         }
-        for event in &span.events {
-            self.add_event(process, Some(trace_id), event)?;
-        }
-        let state = match span.duration {
-            None if known.is_none() => KnownState::Running(span.status),
-            _ => KnownState::Whole,
+        let known = Known {
+            row,
+            kind: span.kind,
+            is_remote: known.is_none_or(|known| known.is_remote),
+            state,
         };
-        self.met.insert((trace_row, span.key), Known { row, state });
-        Ok(true)
+        self.met.insert((trace, key), known);
+        Ok(Some(StoredSpan { key, records }))
     }
 
-    /// A span that ran has come with its end: what it says now is all of it.
-    fn end_running(
+    /// What is there of a span. Where the other half of its call is stored under its id, `new` becomes what is to be
+    /// stored beside it.
+    fn known_half(&mut self, new: &mut Incoming<'_>) -> rusqlite::Result<Option<Known>> {
+        let shared = new.key;
+        let Some(known) = self.known(new.trace, new.stored_spans, shared, None)? else {
+            return Ok(None);
+        };
+        match Half::of(&known, new.span) {
+            Half::Same => Ok(Some(known)),
+            Half::Server => {
+                new.key = halves::server_key(shared);
+                new.parent = Some(shared);
+                new.half = Some(halves::SERVER);
+                new.attributes = halves::with_shared_id(&new.span.attributes, shared).into();
+                self.known(new.trace, new.stored_spans, new.key, new.half)
+            }
+            Half::Client => {
+                self.make_server_half(new.trace, new.trace_id, known.row, shared)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Stores a span that is not there.
+    fn store_new(&mut self, new: &Incoming<'_>) -> rusqlite::Result<(i64, KnownState, u64)> {
+        let span = new.span;
+        let row = self.rows.new_span();
+        let span_row = SpanRow {
+            callsite: new.callsite,
+            name: new.name,
+            start: span.start,
+            duration: span.duration,
+            status: span.status,
+            trace: new.trace,
+            process: new.process,
+            kind: span.kind,
+            key: new.key,
+            parent: new.parent,
+            attributes: &new.attributes,
+            extra: span.extra.as_deref(),
+            category: None,
+            half: new.half,
+        };
+        self.rows.add_span(row, &span_row)?;
+        if let Some(change) = self.rows.touched(new.trace_id) {
+            change.note_span(span.duration, span.status);
+        }
+        for event in &span.events {
+            self.add_span_event(new.process, new.trace_id, new.trace, new.key, event)?;
+        }
+        let state = match span.duration {
+            None => KnownState::Running(span.status),
+            Some(_) => KnownState::Whole,
+        };
+        Ok((row, state, 1 + span.events.len() as u64))
+    }
+
+    /// Stores what a span says that is there already; `None` where it says nothing new.
+    fn go_on(
         &mut self,
-        trace: i64,
-        row: i64,
-        callsite: i64,
-        name: Option<&str>,
-        duration: i64,
-        span: &InSpan,
-    ) -> rusqlite::Result<()> {
+        new: &Incoming<'_>,
+        known: Known,
+    ) -> rusqlite::Result<Option<(i64, KnownState, u64)>> {
+        let span = new.span;
+        let row = known.row;
+        let mut records = 1;
+        let state = match (known.state, span.duration) {
+            (KnownState::Running(before), Some(_)) => {
+                self.set_running(row, new)?;
+                self.rows.note_end(new.trace, row)?;
+                if let Some(change) = self.rows.touched(new.trace_id) {
+                    change.note_end(before, span.status);
+                }
+                KnownState::Whole
+            }
+            (KnownState::Running(before), None) if self.is_outdated(new.trace, new.key, &span.events)? => {
+                records = 0;
+                KnownState::Running(before)
+            }
+            (KnownState::Running(before), None) => {
+                self.set_running(row, new)?;
+                if let Some(change) = self.rows.touched(new.trace_id) {
+                    change.note_status(before, span.status);
+                }
+                KnownState::Running(span.status)
+            }
+            (KnownState::EndOnly, _) => {
+                self.begin_ended(row, new)?;
+                KnownState::Whole
+            }
+            (KnownState::Whole, _) => return Ok(None),
+        };
+        records += self.add_missing_events(new.process, new.trace_id, new.trace, new.key, &span.events)?;
+        Ok(Some((row, state, records)))
+    }
+
+    /// A span that runs has come again, or has come with its end: what it says now is all of it.
+    fn set_running(&mut self, row: i64, new: &Incoming<'_>) -> rusqlite::Result<()> {
+        let span = new.span;
         self.rows.unindex(row)?;
-        self.rows.change_span(trace, row, |db| {
+        self.rows.change_span(new.trace, row, |db| {
             db.prepare_cached(
                 "UPDATE _span SET callsite = ?2, name = ?3, start = ?4, duration = ?5, status = ?6, kind = ?7, parent = ?8,
                  attributes = ?9, extra = ?10 WHERE id = ?1",
             )?
             .execute(params![
                 row,
-                callsite,
-                name.map(without_nul),
+                new.callsite,
+                new.name.map(without_nul),
                 span.start,
-                duration,
+                span.duration,
                 span.status,
                 span.kind,
-                span.parent,
-                span.attributes,
+                new.parent,
+                new.attributes,
                 span.extra
             ])
         })?;
@@ -136,35 +232,28 @@ impl Batch<'_> {
     }
 
     /// The start has come of a span whose end came first.
-    fn begin_ended(
-        &mut self,
-        trace: i64,
-        row: i64,
-        callsite: i64,
-        name: Option<&str>,
-        span: &InSpan,
-    ) -> rusqlite::Result<()> {
+    fn begin_ended(&mut self, row: i64, new: &Incoming<'_>) -> rusqlite::Result<()> {
         self.rows.flush_spans()?;
         let said_at_end: String = self
             .db
             .prepare_cached("SELECT attributes FROM _span WHERE id = ?1")?
             .query_row([row], |found| found.get(0))?;
         let said_at_end: Attributes = serde_json::from_str(&said_at_end).unwrap_or_default();
-        let attributes = merged(&span.attributes, &said_at_end, self.max_value_len);
-        self.rows.change_span(trace, row, |db| {
+        let attributes = merged(&new.attributes, &said_at_end, self.max_value_len);
+        self.rows.change_span(new.trace, row, |db| {
             db.prepare_cached(
                 "UPDATE _span SET callsite = ?2, name = ?3, duration = MAX(0, start + duration - ?4), start = ?4, kind = ?5,
                  parent = ?6, attributes = ?7, extra = ?8 WHERE id = ?1",
             )?
             .execute(params![
                 row,
-                callsite,
-                name.map(without_nul),
-                span.start,
-                span.kind,
-                span.parent,
+                new.callsite,
+                new.name.map(without_nul),
+                new.span.start,
+                new.span.kind,
+                new.parent,
                 attributes,
-                span.extra
+                new.span.extra
             ])
         })?;
         Ok(())
@@ -175,11 +264,12 @@ impl Batch<'_> {
         let trace = self.rows.touch(trace_id, end.time, end.time)?;
         let (trace_row, stored) = (trace.row, trace.stored_spans);
         self.note_time(end.time);
-        let known = self.known(trace_row, stored, end.key)?;
+        let known = self.known(trace_row, stored, end.key, None)?;
         let (row, was_running) = match known {
             Some(Known {
                 row,
                 state: KnownState::Running(before),
+                ..
             }) => {
                 self.rows.flush_spans()?;
                 let attributes: String = self
@@ -239,12 +329,25 @@ impl Batch<'_> {
             Some(_) => KnownState::Whole,
             None => KnownState::EndOnly,
         };
-        self.met.insert((trace_row, end.key), Known { row, state });
+        let known = Known {
+            row,
+            kind: known.map_or(0, |known| known.kind),
+            is_remote: true,
+            state,
+        };
+        self.met.insert((trace_row, end.key), known);
         Ok(true)
     }
 
-    /// What is there of a span, or of its client's half where two halves of a call share its id. A trace without spans has none that this transaction has not met.
-    fn known(&mut self, trace: i64, stored_spans: i64, key: i64) -> rusqlite::Result<Option<Known>> {
+    /// What is there of a span, of the half that is meant where two halves of a call share an id. A trace without spans
+    /// has none that this transaction has not met.
+    fn known(
+        &mut self,
+        trace: i64,
+        stored_spans: i64,
+        key: i64,
+        half: Option<i64>,
+    ) -> rusqlite::Result<Option<Known>> {
         if let Some(known) = self.met.get(&(trace, key)) {
             return Ok(Some(*known));
         }
@@ -253,17 +356,17 @@ impl Batch<'_> {
         let mut find = self.db.prepare_cached(match stored_spans {
             0 => return Ok(None),
             1..=FEW_SPANS => {
-                "SELECT s.id, s.duration IS NULL AND p.resource IS NOT NULL, s.extra = ?3, s.status FROM _span s INDEXED BY _span_trace
+                "SELECT s.id, s.duration IS NULL AND p.resource IS NOT NULL, s.extra = ?3, s.status, s.kind, p.resource IS NOT NULL FROM _span s INDEXED BY _span_trace
                  LEFT JOIN _process p ON p.id = s.process
-                 WHERE s.trace = ?2 AND s.span_id = ?1 AND s.half IS NULL ORDER BY s.id DESC LIMIT 1"
+                 WHERE s.trace = ?2 AND s.span_id = ?1 AND s.half IS ?4 ORDER BY s.id DESC LIMIT 1"
             }
             _ => {
-                "SELECT s.id, s.duration IS NULL AND p.resource IS NOT NULL, s.extra = ?3, s.status FROM _span s INDEXED BY _span_hex
+                "SELECT s.id, s.duration IS NULL AND p.resource IS NOT NULL, s.extra = ?3, s.status, s.kind, p.resource IS NOT NULL FROM _span s INDEXED BY _span_hex
                  LEFT JOIN _process p ON p.id = s.process
-                 WHERE s.span_hex = printf('%016x', ?1) AND s.trace = ?2 AND s.half IS NULL ORDER BY s.id DESC LIMIT 1"
+                 WHERE s.span_hex = printf('%016x', ?1) AND s.trace = ?2 AND s.half IS ?4 ORDER BY s.id DESC LIMIT 1"
             }
         })?;
-        find.query_row(params![key, trace, END_ONLY], |row| {
+        find.query_row(params![key, trace, END_ONLY, half], |row| {
             let is_end_only: Option<bool> = row.get(2)?;
             let state = match (row.get(1)?, is_end_only) {
                 (true, _) => KnownState::Running(row.get(3)?),
@@ -272,6 +375,8 @@ impl Batch<'_> {
             };
             Ok(Known {
                 row: row.get(0)?,
+                kind: row.get(4)?,
+                is_remote: row.get(5)?,
                 state,
             })
         })

@@ -67,6 +67,9 @@ pub(super) struct Account {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Known {
     pub(super) row: i64,
+    pub(super) kind: i64,
+    /// It was sent, and not written by a program that has this file open.
+    pub(super) is_remote: bool,
     pub(super) state: KnownState,
 }
 

@@ -80,14 +80,15 @@ impl Batch<'_> {
         for span in &sender.spans {
             let trace_id = called(self, span.trace_id)?;
             let records = 1 + span.events.len() as u64;
-            if self.add_span(process, trace_id, span)? {
+            let stored = self.add_span(process, trace_id, span)?;
+            if let Some(stored) = &stored {
                 if self.rows.touched(trace_id).is_some_and(|trace| !trace.is_new) {
                     self.calls.may_join(tenant, trace_id);
                 }
                 if let Some(call) = &span.call {
                     self.calls.push(Call {
                         trace_id,
-                        key: span.key,
+                        key: stored.key,
                         process,
                         tenant,
                         time: span.start.saturating_add(span.duration.unwrap_or(0)),
@@ -97,11 +98,11 @@ impl Batch<'_> {
                         expires: span.expires,
                     });
                 }
-                account.records += records;
                 account.expires = account.expires.max(span.expires);
-            } else {
-                taken.known += records;
             }
+            let stored = stored.map_or(0, |stored| stored.records);
+            account.records += stored;
+            taken.known += records.saturating_sub(stored);
         }
         for end in &sender.ends {
             let trace_id = called(self, end.trace_id)?;
@@ -114,7 +115,7 @@ impl Batch<'_> {
         }
         for event in &sender.events {
             let trace_id = event.trace_id.map(|id| called(self, id)).transpose()?;
-            self.add_event(process, trace_id, event)?;
+            self.add_event(process, trace_id, event.span, event)?;
             account.records += 1;
             account.expires = account.expires.max(event.expires);
         }

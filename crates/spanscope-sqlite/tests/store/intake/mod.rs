@@ -3,6 +3,7 @@
 mod bounds;
 mod events;
 mod runs;
+mod snapshots;
 mod stored;
 mod tenants;
 
