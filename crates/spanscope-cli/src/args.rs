@@ -7,6 +7,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use spanscope_model::RunStatus;
 use spanscope_runs::DetailLevel;
+use spanscope_server::{AllowedHost, AllowedOrigin};
 
 /// Look at what your program did: traces, spans and logs out of the file that spanscope's layers write.
 #[derive(Debug, Parser)]
@@ -582,6 +583,12 @@ pub(crate) struct ServeArgs {
     /// A file of tokens; without tokens only programs of this machine are answered
     #[arg(long, value_name = "FILE")]
     pub(crate) tokens: Option<PathBuf>,
+    /// Let web pages of this origin send and ask, such as http://localhost:3000; may be given several times
+    #[arg(long, value_name = "ORIGIN")]
+    pub(crate) allow_origin: Vec<AllowedOrigin>,
+    /// Answer without tokens to this name too, such as host.docker.internal; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub(crate) allow_host: Vec<AllowedHost>,
     /// How long traces, events and measurements are kept: 12h, 7d, 2w
     #[arg(long, value_name = "AGE", default_value = "7d")]
     pub(crate) retention: String,

@@ -19,9 +19,10 @@ use crate::api::{Api, Content, Document, Route};
 use crate::bearer::{BearerTokens, with_tokens};
 use crate::caller::Caller;
 use crate::datasets::Datasets;
+use crate::guests::{AllowedHost, AllowedOrigin, Guests, with_guests};
 use crate::health::health_router;
 use crate::limits::{Limits, counted};
-use crate::local::local_only;
+use crate::local::local_and;
 use crate::metrics::{PrometheusSink, metrics_router};
 use crate::receive::otlp_router;
 use crate::runs::RunSettings;
@@ -52,6 +53,7 @@ pub struct ServerBuilder {
     metrics: PrometheusSink,
     runs: RunSettings,
     datasets: Option<Datasets>,
+    guests: Guests,
 }
 
 impl fmt::Debug for ServerBuilder {
@@ -61,6 +63,7 @@ impl fmt::Debug for ServerBuilder {
             .field("auth", &self.auth)
             .field("runs", &self.runs)
             .field("datasets", &self.datasets)
+            .field("guests", &self.guests)
             .finish_non_exhaustive()
     }
 }
@@ -74,6 +77,7 @@ impl ServerBuilder {
             metrics: PrometheusSink::new(),
             runs: RunSettings::default(),
             datasets: None,
+            guests: Guests::default(),
         }
     }
 
@@ -108,6 +112,21 @@ impl ServerBuilder {
         self
     }
 
+    /// Sets web pages of other origins that may ask and send (CORS); with tokens they need one like everybody.
+    /// Default: none.
+    pub fn allow_origins(mut self, origins: impl IntoIterator<Item = AllowedOrigin>) -> Self {
+        self.guests.origins = origins.into_iter().collect();
+        self
+    }
+
+    /// Sets names other than this machine's own by which the server may be asked for without a token, such as
+    /// `host.docker.internal`. Whoever owns such a name can have it point to this machine, and their pages could
+    /// then ask the server. Default: none.
+    pub fn allow_hosts(mut self, hosts: impl IntoIterator<Item = AllowedHost>) -> Self {
+        self.guests.hosts = hosts.into_iter().collect();
+        self
+    }
+
     /// Builds the server, which [`Server::bind`] gives a socket.
     pub fn build(self) -> Server {
         let limits = self.limits;
@@ -126,6 +145,7 @@ impl ServerBuilder {
             metrics,
             runs,
             datasets,
+            guests,
         } = self;
         let telemetry = match datasets {
             Some(datasets) => telemetry_router_with(Arc::clone(&store), datasets),
@@ -138,9 +158,10 @@ impl ServerBuilder {
             .merge(for_administrators(metrics_router(metrics)));
         let health = health_router(store).merge(document());
         let router = match auth {
-            AuthMode::Local => local_only(routes.merge(health)),
+            AuthMode::Local => local_and(routes.merge(health), guests.clone()),
             AuthMode::Tokens(tokens) => with_tokens(routes, tokens).merge(health),
         };
+        let router = with_guests(router, guests);
         #[cfg(feature = "grpc")]
         let router = crate::grpc::translated(router);
         router

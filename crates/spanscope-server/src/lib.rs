@@ -23,6 +23,7 @@ mod datasets;
 mod ends;
 #[cfg(feature = "grpc")]
 mod grpc;
+mod guests;
 mod health;
 mod limits;
 mod local;
@@ -36,11 +37,13 @@ mod serve;
 mod setters;
 mod shared_stream;
 mod telemetry;
+mod unpack;
 
 pub use bearer::{BearerTokens, MIN_TOKEN_CHARS, TokensError, with_tokens};
 pub use builder::{AuthMode, ServerBuilder, openapi};
 pub use caller::Caller;
 pub use datasets::{DEFAULT_DATASET_BYTES, DEFAULT_TENANT_DATASET_BYTES, Datasets};
+pub use guests::{AllowedHost, AllowedOrigin, ParseGuestError};
 pub use health::health_router;
 pub use limits::Limits;
 pub use local::local_only;

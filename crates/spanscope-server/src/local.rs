@@ -7,14 +7,15 @@
 use std::net::IpAddr;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::uri::Authority;
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 
 use crate::answer::ApiError;
+use crate::guests::{Guests, OfAllowedPage};
 
 /// Answers 403 to requests that come from a page of another origin, or were sent to a name that is not this machine's own.
 ///
@@ -27,25 +28,36 @@ use crate::answer::ApiError;
 /// let app: axum::Router = spanscope_server::local_only(app);
 /// ```
 pub fn local_only(router: Router) -> Router {
-    router.layer(from_fn(check))
+    local_and(router, Guests::default())
 }
 
-async fn check(request: Request, next: Next) -> Response {
-    match refusal(&request) {
+/// The same, which lets pages of the allowed origins and requests to the allowed names pass as well.
+pub(crate) fn local_and(router: Router, guests: Guests) -> Router {
+    router.layer(from_fn_with_state(guests, check))
+}
+
+async fn check(State(guests): State<Guests>, request: Request, next: Next) -> Response {
+    match refusal(&request, &guests) {
         None => next.run(request).await,
         Some(error) => error.into_response(),
     }
 }
 
-fn refusal(request: &Request) -> Option<ApiError> {
-    let Some(host) = host_of(request).filter(|host| is_this_machine(host.host())) else {
+fn refusal(request: &Request, guests: &Guests) -> Option<ApiError> {
+    let host = host_of(request);
+    let named = host.as_ref().map(Authority::to_string).unwrap_or_default();
+    let Some(host) = host.filter(|host| is_allowed(host.host(), guests)) else {
         return Some(ApiError::new(
             StatusCode::FORBIDDEN,
             "wrong_host",
-            "this server answers only to names of the machine it runs on",
-            "ask for http://localhost or http://127.0.0.1 with the server's port",
+            format!("this server answers only to names of the machine it runs on, and not to {named:?}"),
+            "ask for http://localhost or http://127.0.0.1 with the server's port, or start `spanscope serve` with \
+             --allow-host NAME",
         ));
     };
+    if request.extensions().get::<OfAllowedPage>().is_some() {
+        return None;
+    }
     let mut origins = request.headers().get_all(ORIGIN).iter();
     let all_own = origins.all(|origin| {
         let origin = origin.to_str().unwrap_or_default();
@@ -59,7 +71,8 @@ fn refusal(request: &Request) -> Option<ApiError> {
             StatusCode::FORBIDDEN,
             "wrong_origin",
             "pages of another origin may not ask this server",
-            "ask from a page of this server, or by a program that sends no header `origin`",
+            "ask from a page of this server, or by a program that sends no header `origin`, or start `spanscope serve` \
+             with --allow-origin ORIGIN",
         )
     })
 }
@@ -80,8 +93,11 @@ fn host_of(request: &Request) -> Option<Authority> {
     }
 }
 
-fn is_this_machine(host: &str) -> bool {
+fn is_allowed(host: &str, guests: &Guests) -> bool {
     let name = host.trim_end_matches('.').to_ascii_lowercase();
+    if guests.has_host(&name) {
+        return true;
+    }
     let address = name
         .trim_start_matches('[')
         .trim_end_matches(']')

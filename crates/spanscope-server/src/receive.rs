@@ -3,7 +3,6 @@
 //! A body is read piece by piece and its memory is accounted for before it is held; unpacking and decoding run on threads that
 //! may block. A request is answered when its records are committed.
 
-use std::io::Read as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -15,7 +14,6 @@ use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::MethodFilter;
-use flate2::read::MultiGzDecoder;
 use http_body_util::BodyExt as _;
 use spanscope_layers::metrics::record_value;
 use spanscope_model::wire::STORED_IN;
@@ -27,11 +25,10 @@ use crate::budget::{Budget, Share};
 use crate::caller::ScopedStore;
 use crate::limits::{Limits, is_slow};
 use crate::otlp::{Converted, Encoding, Signal, answer, convert, failure, weight};
+use crate::unpack::{Packing, too_much_held, unpack};
 
 /// How requests and answers may be written.
 const KINDS: [&str; 2] = ["application/x-protobuf", "application/json"];
-/// How much is unpacked before its memory is accounted for.
-const PIECE: usize = 64 * 1024;
 
 /// What all requests share.
 #[derive(Clone)]
@@ -51,7 +48,7 @@ impl FromRef<Receiver> for Arc<dyn TraceStore> {
 }
 
 /// Takes in what OpenTelemetry SDKs and collectors send (OTLP over HTTP): `POST /v1/traces`, `/v1/metrics` and `/v1/logs`, as
-/// protobuf or JSON, plain or gzip.
+/// protobuf or JSON, plain, gzip or zstd.
 ///
 /// 200 means that the records are stored; those that make no sense are left out, counted and described in the answer's
 /// `partial_success`. 400 is a body that can't be read, 413 one that is too large, 415 one of another kind,
@@ -145,7 +142,8 @@ async fn receive_body(
     store: ScopedStore,
     request: Request,
 ) -> Result<Vec<u8>, ApiError> {
-    let is_packed = is_packed(request.headers())?;
+    let packing = request.headers().get(CONTENT_ENCODING);
+    let packing = Packing::named(packing.map_or(b"", HeaderValue::as_bytes))?;
     let stored_in = stored_in(request.headers());
     let length = request.headers().get(CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
@@ -154,7 +152,7 @@ async fn receive_body(
         bytes,
         memory,
         encoding,
-        is_packed,
+        packing,
         stored_in,
     };
     store_body(signal, receiver, store, body).await
@@ -166,8 +164,7 @@ pub(crate) struct SentBody {
     /// The memory that `bytes` take.
     pub(crate) memory: Share,
     pub(crate) encoding: Encoding,
-    /// Whether it has to be unpacked with gzip.
-    pub(crate) is_packed: bool,
+    pub(crate) packing: Packing,
     /// The name of the file that the sender wrote the same records to.
     pub(crate) stored_in: Option<String>,
 }
@@ -183,16 +180,16 @@ pub(crate) async fn store_body(
         bytes: body,
         memory: mut share,
         encoding,
-        is_packed,
+        packing,
         stored_in,
     } = body;
     let limits = receiver.limits;
     let retention = store.capabilities().retention;
     let mut decoded = receiver.decoded.share();
     let begun = tokio::task::spawn_blocking(move || {
-        let body = match is_packed {
-            true => unpack(&body, limits.unpacked_bytes, &mut share)?.into(),
-            false => body,
+        let body = match packing {
+            Packing::Plain => body,
+            packing => unpack(packing, &body, limits.unpacked_bytes, &mut share)?.into(),
         };
         let weight = weight(signal, encoding, &body);
         if weight > limits.decoded_bytes {
@@ -294,30 +291,6 @@ pub(crate) async fn read(
     Ok((bytes.into(), share))
 }
 
-/// Unpacks gzip, piece by piece, so that a bomb is noticed before it bursts.
-fn unpack(packed: &[u8], limit: usize, share: &mut Share) -> Result<Vec<u8>, ApiError> {
-    let mut unpacked = Vec::new();
-    let mut decoder = MultiGzDecoder::new(packed);
-    let mut piece = vec![0; PIECE];
-    loop {
-        let read = decoder.read(&mut piece).map_err(|error| {
-            ApiError::invalid(format!(
-                "the body is no gzip, or not all of it: {error}; send it as a whole, or without the header `content-encoding`"
-            ))
-        })?;
-        if read == 0 {
-            return Ok(unpacked);
-        }
-        if unpacked.len() + read > limit {
-            return Err(ApiError::too_large(limit));
-        }
-        if !share.take(read) {
-            return Err(too_much_held());
-        }
-        unpacked.extend_from_slice(&piece[..read]);
-    }
-}
-
 fn encoding_of(headers: &HeaderMap) -> Result<Encoding, ApiError> {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = kind
@@ -342,25 +315,6 @@ fn encoding_of(headers: &HeaderMap) -> Result<Encoding, ApiError> {
 pub(crate) fn stored_in(headers: &HeaderMap) -> Option<String> {
     let name = headers.get(STORED_IN)?;
     name.to_str().ok().map(str::to_owned)
-}
-
-fn is_packed(headers: &HeaderMap) -> Result<bool, ApiError> {
-    let packed = headers.get(CONTENT_ENCODING).map(HeaderValue::to_str);
-    match packed {
-        None => Ok(false),
-        Some(Ok(name)) if name.eq_ignore_ascii_case("identity") || name.is_empty() => Ok(false),
-        Some(Ok(name)) if name.eq_ignore_ascii_case("gzip") => Ok(true),
-        Some(_) => Err(ApiError::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_encoding",
-            "the body is packed in a way that is not known here",
-            "send it plain, or with the header `content-encoding: gzip`",
-        )),
-    }
-}
-
-fn too_much_held() -> ApiError {
-    ApiError::overloaded("too many bodies are being read")
 }
 
 pub(crate) fn count(signal: Signal, outcome: &str, records: u64) {

@@ -55,6 +55,8 @@ pub(super) fn run(file: &StoreFile, args: &ServeArgs) -> Result<()> {
         .metrics(metrics)
         .runs(runs)
         .datasets(datasets)
+        .allow_origins(args.allow_origin.iter().cloned())
+        .allow_hosts(args.allow_host.iter().cloned())
         .build()
         .map_router(|routes| routes.layer(RequestMetricsLayer::new()));
     let ending = runtime.block_on(serve(server, args, &path.display().to_string(), &who))?;

@@ -15,6 +15,7 @@ mod expected;
 mod field;
 #[cfg(feature = "grpc")]
 mod grpc;
+mod guests;
 mod lifetime;
 mod llama_stack;
 mod otel_sdks;

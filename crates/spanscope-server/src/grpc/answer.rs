@@ -101,7 +101,7 @@ pub(super) fn failed(error: &ApiError) -> Response {
 fn with_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    headers.insert(ACCEPTED, HeaderValue::from_static("identity,gzip"));
+    headers.insert(ACCEPTED, HeaderValue::from_static("identity,gzip,zstd"));
     response
 }
 

@@ -17,7 +17,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, StatusCode, Version};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Version};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
@@ -29,6 +29,7 @@ use crate::answer::ApiError;
 use crate::caller::ScopedStore;
 use crate::otlp::{Encoding, Signal};
 use crate::receive::{Receiver, SentBody, count, read, store_body, stored_in};
+use crate::unpack::Packing;
 
 /// The bytes before a message: whether it is compressed, and its length.
 const FRAME: usize = 5;
@@ -115,41 +116,28 @@ async fn receive_call(
     store: ScopedStore,
     request: Request,
 ) -> Result<Vec<u8>, ApiError> {
-    let packs = packs(request.headers())?;
+    let packing = request.headers().get("grpc-encoding");
+    let packing = Packing::named(packing.map_or(b"", HeaderValue::as_bytes))?;
     let stored_in = stored_in(request.headers());
     let (bytes, memory) = read(receiver, request.into_body(), None, FRAME).await?;
     let (is_packed, bytes) = message(bytes)?;
-    if is_packed && !packs {
-        return Err(ApiError::invalid(
-            "the message says that it is compressed, and there is no header `grpc-encoding`",
-        ));
-    }
+    let packing = match (is_packed, packing) {
+        (false, _) => Packing::Plain,
+        (true, Packing::Plain) => {
+            return Err(ApiError::invalid(
+                "the message says that it is compressed, and there is no header `grpc-encoding`",
+            ));
+        }
+        (true, packing) => packing,
+    };
     let body = SentBody {
         bytes,
         memory,
         encoding: Encoding::Protobuf,
-        is_packed,
+        packing,
         stored_in,
     };
     store_body(signal, receiver, store, body).await
-}
-
-/// Whether messages may be compressed, with gzip.
-fn packs(headers: &HeaderMap) -> Result<bool, ApiError> {
-    match headers.get("grpc-encoding").map(|name| name.as_bytes()) {
-        None => Ok(false),
-        Some(name) if name.eq_ignore_ascii_case(b"identity") => Ok(false),
-        Some(name) if name.eq_ignore_ascii_case(b"gzip") => Ok(true),
-        Some(name) => Err(ApiError::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_encoding",
-            format!(
-                "messages compressed with {} can't be read",
-                String::from_utf8_lossy(name)
-            ),
-            "set OTEL_EXPORTER_OTLP_COMPRESSION to gzip or none",
-        )),
-    }
 }
 
 /// The one message of a call, and whether it is compressed.

@@ -197,7 +197,15 @@ fn kinds_and_packings_that_are_not_known_are_refused() {
             );
         }
     }
-    for packing in ["deflate", "br", "zstd", "gzip, gzip", "gzip;q=1", "x", "\u{e9}"] {
+    for packing in [
+        "deflate",
+        "br",
+        "zstandard",
+        "gzip, gzip",
+        "gzip;q=1",
+        "x",
+        "\u{e9}",
+    ] {
         for kind in [PROTOBUF, JSON] {
             let answer = Ask::post(TRACES, kind, body.clone())
                 .header("Content-Encoding", packing)

@@ -247,3 +247,76 @@ fn chunks_that_are_none_are_refused() {
     }
     assert_eq!(open.counts(), (0, 0, 0));
 }
+
+/// Made by the reference encoder (`zstd -9 --check`) of a request with forty spans in JSON.
+const FORTY_SPANS: &[u8] = include_bytes!("forty_spans.json.zst");
+
+fn zstd(kind: &str, body: impl Into<Vec<u8>>) -> Ask {
+    Ask::post(TRACES, kind, body).header("Content-Encoding", "zstd")
+}
+
+fn zstd_of(body: &[u8]) -> Vec<u8> {
+    ruzstd::encoding::compress_to_vec(body, ruzstd::encoding::CompressionLevel::Fastest)
+}
+
+#[test]
+fn zstd_is_read_and_what_is_not_all_of_it_is_refused() {
+    let open = open();
+    let right = FORTY_SPANS;
+    let mut another_sum = right.to_vec();
+    *another_sum.last_mut().unwrap() ^= 1;
+    for (what, wrong) in [
+        ("empty", Vec::new()),
+        ("plain", b"{}".to_vec()),
+        ("gzip", gzip(b"{}")),
+        ("the first bytes", right[..3].to_vec()),
+        ("cut off in the middle", right[..right.len() / 2].to_vec()),
+        ("without its sum", right[..right.len() - 4].to_vec()),
+        ("another sum", another_sum),
+        ("garbage behind it", [right, b"garbage"].concat()),
+        (
+            "half of another one behind it",
+            [right, &right[..right.len() / 2]].concat(),
+        ),
+    ] {
+        let answer = zstd(JSON, wrong).to(open.address);
+        let status = status_of(&answer);
+        assert_eq!(
+            (answer.status, status.code),
+            (400, 3),
+            "{what}: {}",
+            status.message
+        );
+        assert_eq!(open.counts(), (0, 0, 0), "{what}");
+    }
+    assert_eq!(zstd(JSON, right).to(open.address).status, 200);
+    assert_eq!(open.counts().0, 40);
+    // Several frames are one body.
+    let body = traces(vec![span("in two frames")]).encode_to_vec();
+    let (begin, end) = body.split_at(20);
+    let frames = [zstd_of(begin), zstd_of(end)].concat();
+    assert_eq!(zstd(PROTOBUF, frames).to(open.address).status, 200);
+    assert_eq!(open.counts().0, 41);
+}
+
+#[test]
+fn what_zstd_becomes_and_how_far_back_it_refers_has_a_limit() {
+    let limits = Limits::default().unpacked_bytes(MIB);
+    let open = open_with(Local, limits);
+    assert_eq!(
+        zstd(PROTOBUF, zstd_of(&large("fits", MIB / 2)))
+            .to(open.address)
+            .status,
+        200
+    );
+    let bomb = zstd_of(&large("bomb", 40 * MIB));
+    assert!(bomb.len() < MIB, "{}", bomb.len());
+    assert_eq!(zstd(PROTOBUF, bomb).to(open.address).status, 413);
+    // A frame that wants 128 MiB, as `zstd --long=27` writes it.
+    let wide = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 17 << 3, 0x01, 0x00, 0x00];
+    let answer = zstd(PROTOBUF, wide).to(open.address);
+    let status = status_of(&answer);
+    assert_eq!((answer.status, status.code), (400, 3));
+    assert!(status.message.contains("8388608"), "{}", status.message);
+    assert_eq!(open.counts().0, 1);
+}
