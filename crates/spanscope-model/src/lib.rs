@@ -54,9 +54,9 @@ pub use incoming::{
     Tenant,
 };
 pub use metric::{
-    CACHE_METRICS, Granularity, LabelMatcher, LabelOperator, MetricDataPoint, MetricInResponse, MetricInfo,
-    MetricKind, MetricLabel, MetricQuery, MetricQueryType, MetricSeries, TOKEN_METRICS, UsageBy, UsageQuery,
-    UsageRow, stored_metric_name,
+    CACHE_METRICS, COST_METRIC, Granularity, LabelMatcher, LabelOperator, MetricDataPoint, MetricInResponse,
+    MetricInfo, MetricKind, MetricLabel, MetricQuery, MetricQueryType, MetricSeries, TOKEN_METRICS, UsageBy,
+    UsageQuery, UsageRow, stored_metric_name,
 };
 pub use non_finite::{non_finite_name, parse_non_finite};
 pub use query::{

@@ -52,6 +52,9 @@ pub const TOKEN_METRICS: [(&str, &str); 3] = [
 /// that were written to one. No convention has them as counters yet; what a call cost depends on them.
 pub const CACHE_METRICS: [&str; 2] = ["cache_read_tokens", "cache_write_tokens"];
 
+/// The counter of what calls cost in US dollars, where their programs report it.
+pub const COST_METRIC: &str = "reported_cost";
+
 /// The name under which a metric is stored: that of the metric event where the counter's name is given.
 ///
 /// ```
@@ -295,7 +298,7 @@ pub struct UsageQuery {
 }
 
 /// What one group used of one model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UsageRow {
     /// The model, the service or the agent; empty where it has no name.
     pub group: String,
@@ -317,6 +320,9 @@ pub struct UsageRow {
     pub cached_read: u64,
     /// Of the input: written to a cache.
     pub cached_write: u64,
+    /// What they cost in US dollars, as their programs reported it; `None` where one that used tokens
+    /// reported nothing.
+    pub reported_cost: Option<f64>,
 }
 
 impl UsageRow {
@@ -333,6 +339,7 @@ impl UsageRow {
             total: 0,
             cached_read: 0,
             cached_write: 0,
+            reported_cost: None,
         }
     }
 }

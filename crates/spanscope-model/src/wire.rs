@@ -23,6 +23,8 @@ pub const SHARED_SPAN_ID: &str = "spanscope.shared_span_id";
 
 /// Attribute of a record, `true` where a text of it was not UTF-8 and its wrong bytes were replaced by U+FFFD.
 pub const REPAIRED_TEXT: &str = "spanscope.repaired_text";
+/// The log event that a span was read from, whose program sends none.
+pub const READ_FROM: &str = "spanscope.read_from";
 /// The attribute that was the name of a log record before OTLP had a field for it.
 pub const EVENT_NAME: &str = "event.name";
 /// The attribute of programs whose logging library can't set the field.

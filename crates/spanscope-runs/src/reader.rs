@@ -9,6 +9,7 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use spanscope_model::semconv::EXCEPTION_EVENT;
 use spanscope_model::{LogEvent, RunInfo, RunRecords, RunSpan, RunStatus, Severity, Span, SpanId, Timestamp};
 
 use crate::content::EventContents;
@@ -75,8 +76,9 @@ pub struct RunReader {
     root_ended: bool,
     /// A span that was read was sent.
     pub(crate) has_sent: bool,
-    /// What was logged as an error in a span, for those that say nothing of why they failed.
-    logged_errors: HashMap<Key, String>,
+    /// What was logged as an error in a span, for those that say nothing of why they failed, and whether it is the exception
+    /// that it failed of.
+    logged_errors: HashMap<Key, (String, bool)>,
     /// Of a shared trace: spans whose task may be above them and is not stored yet, because programs send what ends first first.
     waiting: Vec<(usize, Span)>,
     /// What events carry of the inputs and outputs of steps.
@@ -218,8 +220,9 @@ impl RunReader {
             let span = whole.as_ref().unwrap_or(span);
             let told = ends_of(step, span, end, tells_message, self.is_pending(step), wanted);
             for (sub, mut event) in (0..).zip(told).filter_map(|(sub, event)| Some((sub, event?))) {
-                if event.error.as_deref() == Some(content::FAILED)
-                    && let Some(error) = self.logged_errors.get(&step.key)
+                if let Some((error, is_exception)) = self.logged_errors.get(&step.key)
+                    && (event.error.as_deref() == Some(content::FAILED)
+                        || (*is_exception && event.error.is_some() && content::names_error_alone(span)))
                 {
                     event.error = Some(error.clone());
                 }
@@ -261,7 +264,12 @@ impl RunReader {
             if let Some(key) = log.trace_id.zip(log.span_id)
                 && self.index.contains_key(&key)
             {
-                self.logged_errors.insert(key, error_text(log));
+                let is_exception = log.name == EXCEPTION_EVENT;
+                let known = self.logged_errors.get(&key);
+                // The exception tells why, whatever is logged after it.
+                if is_exception || known.is_none_or(|(_, was_exception)| !was_exception) {
+                    self.logged_errors.insert(key, (error_text(log), is_exception));
+                }
             }
         }
     }

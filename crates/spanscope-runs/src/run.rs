@@ -9,7 +9,7 @@ use crate::content::EventContents;
 use crate::event::{RunEvent, Wanted};
 use crate::forest::Forest;
 use crate::step::{Step, nanos_between};
-use crate::{DetailLevel, RunReader};
+use crate::{DetailLevel, EventType, RunReader};
 
 /// One run, read from all of its records.
 ///
@@ -150,6 +150,31 @@ impl<'a> Run<'a> {
     /// Nanoseconds from its beginning to its end, or to what happened last.
     pub(crate) fn nanos(&self) -> i64 {
         nanos_between(self.started_at(), self.ended_at)
+    }
+
+    /// The events that tell errors, each error once: what a step logs before it fails of it is the error of the step, and so is that
+    /// of a run which fails by a step that has its own end.
+    pub(crate) fn errors(&self) -> Vec<&RunEvent> {
+        let mut errors: Vec<&RunEvent> = Vec::new();
+        let mut logged: Vec<(&str, &str)> = Vec::new();
+        for event in &self.outline {
+            let Some(error) = &event.error else { continue };
+            let told = (event.component_id.as_str(), error.as_str());
+            if event.event_type == EventType::ErrorOccurred {
+                logged.push(told);
+            } else if let Some(place) = logged.iter().position(|logged| *logged == told) {
+                logged.swap_remove(place);
+                continue;
+            }
+            let is_of_step = |other: &&RunEvent| {
+                (other.component_id.as_str(), other.error.as_deref()) == (told.0, Some(told.1))
+            };
+            if event.event_id == "run:end" && errors.iter().any(is_of_step) {
+                continue;
+            }
+            errors.push(event);
+        }
+        errors
     }
 
     /// Why it failed; none if it did not.

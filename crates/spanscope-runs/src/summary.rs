@@ -37,7 +37,7 @@ pub struct Summary {
     pub total_chunks_retrieved: u64,
     /// Different components that ran.
     pub nodes_executed: u64,
-    /// Events with an error, on whatever level.
+    /// Errors, each once, on whatever level they are told.
     pub errors_count: u64,
     /// How far the run is.
     pub status: RunStatus,
@@ -83,7 +83,7 @@ fn of(run: &Run<'_>, level: DetailLevel) -> Summary {
         completion_tokens: tokens.completion,
         total_chunks_retrieved: chunks.flatten().fold(0, u64::saturating_add),
         nodes_executed: components.len() as u64,
-        errors_count: run.outline().iter().filter(|event| event.error.is_some()).count() as u64,
+        errors_count: run.errors().len() as u64,
         status: run.status(),
         total_elapsed_time: rounded(seconds(run.nanos()), 3).as_f64().unwrap_or_default(),
     }

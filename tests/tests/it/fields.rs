@@ -2,10 +2,14 @@
 
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as OtelValue;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use serde_json::{Map, Value as Json, json};
+use spanscope_core::SpanExt as _;
 use spanscope_layers::LogFileLayer;
 use spanscope_layers::console::render::Format;
-use spanscope_model::{LogEvent, LogFilter, Severity, Span, SpanFilter, SpanKind, TraceStore as _, block_on};
+use spanscope_model::{
+    LogEvent, LogFilter, Severity, Span, SpanFilter, SpanKind, SpanStatus, TraceStore as _, block_on,
+};
 use spanscope_otlp::OtlpLayer;
 use spanscope_sqlite::{SqliteLayer, SqliteStore};
 use spanscope_tests::PATIENCE;
@@ -299,4 +303,42 @@ fn records_of_the_log_crate_keep_their_level_in_every_process() {
         assert_eq!(made.severities, [severity; 3].map(ToOwned::to_owned));
         assert_eq!(made.texts, ["from log"; 3].map(ToOwned::to_owned));
     }
+}
+
+/// Libraries name the error of a call and leave its status as it is.
+#[test]
+fn the_type_of_an_error_alone_makes_its_span_fail_in_every_sink() {
+    use tracing::field::Empty;
+    for (error, status, failed) in [
+        (Some("timeout"), None, true),
+        (Some("timeout"), Some("ok"), false),
+        (Some(""), None, false),
+        (None, None, false),
+    ] {
+        let sinks = Sinks::of(|| {
+            let call = info_span!("call", error.type = Empty, otel.status_code = Empty);
+            error.map(|error| call.record("error.type", error));
+            status.map(|status| call.record("otel.status_code", status));
+        });
+        let case = format!("{error:?} {status:?}");
+        let stored = sinks.spans[0].status;
+        assert_eq!(stored == Some(SpanStatus::Error), failed, "{case}");
+        let ends = sinks.lines.iter().filter(|line| line["kind"] == "span_end");
+        let ends: Vec<&Json> = ends.map(|line| &line["status"]).collect();
+        assert_eq!(ends, [if failed { "error" } else { "ok" }], "{case}");
+        let sent = &sinks.receiver.spans()[0].it;
+        let code = sent.status.as_ref().map_or(0, |status| status.code);
+        assert_eq!(code == StatusCode::Error as i32, failed, "{case}");
+    }
+}
+
+#[test]
+fn a_late_name_of_an_error_and_the_outcome_of_a_tool_make_a_span_fail_too() {
+    let sinks = Sinks::of(|| {
+        let call = info_span!("call");
+        call.record_attribute("error.type", "timeout");
+    });
+    assert_eq!(sinks.spans[0].status, Some(SpanStatus::Error));
+    let sinks = Sinks::of(|| drop(info_span!("tool", gen_ai.tool.call.outcome = "error")));
+    assert_eq!(sinks.spans[0].status, Some(SpanStatus::Error));
 }

@@ -575,3 +575,19 @@ fn without_a_rule_everything_is_stored() {
     assert_eq!((guard.stats().stored, guard.tail_stats()), (10, None));
     file.check(&guard);
 }
+
+/// The rule looks at a span before its record is decoded.
+#[test]
+fn a_trace_with_a_span_that_only_names_its_error_is_one_with_an_error() {
+    let file = File::new();
+    let (dispatch, guard) = file.with(TailRule::new().slower_than(LONG));
+    within(&dispatch, || {
+        drop(info_span!("named", error.type = "timeout"));
+        drop(info_span!("unnamed", error.type = ""));
+        let settled = info_span!("settled", error.type = "timeout", otel.status_code = "ok");
+        drop(settled);
+    });
+    guard.flush(PATIENCE).unwrap();
+    assert_eq!(file.names(), ["named"]);
+    file.check(&guard);
+}

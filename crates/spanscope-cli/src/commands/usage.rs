@@ -15,6 +15,9 @@ use crate::render::table::{Column, table};
 use crate::render::text::grouped;
 use crate::resolve::range_of;
 
+/// The currency of what programs report.
+const DOLLARS: &str = "USD";
+
 /// How far back is looked where the user does not say it.
 const DEFAULT_SINCE: &str = "24h";
 
@@ -32,7 +35,8 @@ struct Usage {
     input_tokens: u64,
     output_tokens: u64,
     total_tokens: u64,
-    /// Null without a table of prices, or where it has no price for all that was used: never zero for what is not known.
+    /// By the table of prices; where that has none for a model, or there is no table, what programs reported. Null where neither
+    /// tells of all that was used: never zero for what is not known.
     cost: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     currency: Option<String>,
@@ -80,8 +84,8 @@ fn added_up(rows: &[UsageRow], by: UsageBy, prices: Option<&PriceTable>) -> Vec<
             input_tokens: 0,
             output_tokens: 0,
             total_tokens: 0,
-            cost: prices.map(|_| 0.0),
-            currency: prices.map(|prices| prices.currency.clone()),
+            cost: Some(0.0),
+            currency: None,
         });
         usage.calls += row.calls;
         usage.errors += row.errors;
@@ -96,6 +100,15 @@ fn added_up(rows: &[UsageRow], by: UsageBy, prices: Option<&PriceTable>) -> Vec<
                 cached_write: row.cached_write,
             })
         });
+        // What a program reports is in dollars, and can't be added to other money.
+        let reported = row
+            .reported_cost
+            .filter(|_| prices.is_none_or(|prices| prices.currency == DOLLARS));
+        let cost = cost.or(reported);
+        if cost.is_some() || prices.is_some() {
+            let currency = prices.map_or(DOLLARS, |prices| &prices.currency);
+            usage.currency = Some(currency.to_owned());
+        }
         // Calls that used nothing cost nothing, whoever made them.
         let used_nothing = row.total == 0 && row.input == 0 && row.output == 0;
         usage.cost = match (usage.cost, cost) {
@@ -105,6 +118,9 @@ fn added_up(rows: &[UsageRow], by: UsageBy, prices: Option<&PriceTable>) -> Vec<
         };
     }
     let mut usage: Vec<Usage> = groups.into_values().collect();
+    for usage in usage.iter_mut().filter(|usage| usage.currency.is_none()) {
+        usage.cost = None;
+    }
     usage.sort_by(|one, other| {
         (other.total_tokens, &one.name, &one.provider).cmp(&(one.total_tokens, &other.name, &other.provider))
     });
@@ -128,7 +144,7 @@ fn shown(out: &Output, usage: &[Usage]) -> String {
         ("output", Column::Number),
         ("total tokens", Column::Number),
     ]);
-    let currency = first.currency.clone();
+    let currency = usage.iter().find_map(|usage| usage.currency.clone());
     if let Some(currency) = &currency {
         columns.push((currency.as_str(), Column::Number));
     }

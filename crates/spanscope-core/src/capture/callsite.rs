@@ -21,6 +21,8 @@ pub enum FieldRole {
     StatusCode,
     /// Why it failed (`otel.status_description`).
     StatusDescription,
+    /// An attribute that tells that the span failed, where it has no status (`error.type`).
+    Failure,
     /// The category (`category`).
     Category,
     /// A finer severity of an event (`severity`).
@@ -48,6 +50,7 @@ impl FieldRole {
             (SemanticAttribute::SpanKind, true) => Self::Kind,
             (SemanticAttribute::StatusCode, true) => Self::StatusCode,
             (SemanticAttribute::StatusDescription, true) => Self::StatusDescription,
+            (SemanticAttribute::ErrorType | SemanticAttribute::ToolOutcome, true) => Self::Failure,
             (SemanticAttribute::EventMessage, false) => Self::Message,
             (SemanticAttribute::Severity, false) => Self::Severity,
             (SemanticAttribute::TimeToLive, false) => Self::Ttl,
@@ -187,7 +190,7 @@ mod tests {
             ("log.module_path", FieldRole::Attribute, FieldRole::LogPlace),
             ("log.file", FieldRole::Attribute, FieldRole::LogPlace),
             ("log.line", FieldRole::Attribute, FieldRole::LogPlace),
-            ("error.type", FieldRole::Attribute, FieldRole::Attribute),
+            ("error.type", FieldRole::Failure, FieldRole::Attribute),
             ("gen_ai.request.model", FieldRole::Attribute, FieldRole::Attribute),
             ("anything", FieldRole::Attribute, FieldRole::Attribute),
         ] {

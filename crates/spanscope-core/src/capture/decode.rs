@@ -9,12 +9,14 @@
 //! - A field that is recorded more than once has its last value, also where a callsite has two fields
 //!   of one name. Of two messages, `info!(message = "one", "two")`, that is "one", because `tracing`
 //!   puts the text without a name first.
+//! - A span that has no status of its own and names the type of its error, or the outcome of a tool
+//!   that is one, has failed.
 //! - An event without a message is the error that it carries, which OpenTelemetry calls an
 //!   exception.
 //!
 //! Decoding runs on a sink's thread. It looks at no clock and knows no category's default.
 
-use spanscope_model::semconv::{EXCEPTION_EVENT, SemanticAttribute};
+use spanscope_model::semconv::{self, EXCEPTION_EVENT, SemanticAttribute};
 use spanscope_model::{RawValue, Severity, SpanKind, SpanStatus};
 use tracing_core::Metadata;
 
@@ -37,7 +39,7 @@ pub struct DecodedRecord<'a> {
     pub message: Option<RawValue<'a>>,
     /// A span's kind.
     pub kind: Option<SpanKind>,
-    /// Whether a span failed, by its own account.
+    /// Whether a span failed, by its own account: its status, else an `error.type`.
     pub status: Option<SpanStatus>,
     /// Why a span failed. Always a text.
     pub status_message: Option<RawValue<'a>>,
@@ -120,6 +122,7 @@ impl Decoder {
             },
         };
         let mut error = None;
+        let mut tells_failure = false;
         let is_measurement = info.measures && measured(&attributes).is_some();
         attributes.retain(|field| {
             if field.role == FieldRole::Ttl && !is_measurement {
@@ -128,8 +131,13 @@ impl Decoder {
             if field.role == FieldRole::Error && field.value.as_text().is_some() {
                 error = Some(field.value);
             }
+            tells_failure |=
+                field.role == FieldRole::Failure && semconv::tells_failure(field.name, field.value);
             !record.take(field)
         });
+        if tells_failure {
+            record.status = record.status.or(Some(SpanStatus::Error));
+        }
         record.attributes = attributes;
         if record.message.is_none() {
             record.exception = error;
@@ -176,7 +184,7 @@ impl<'a> DecodedRecord<'a> {
         let value = field.value;
         let text = value.as_text();
         match field.role {
-            FieldRole::Attribute | FieldRole::Error => return false,
+            FieldRole::Attribute | FieldRole::Error | FieldRole::Failure => return false,
             FieldRole::Message => self.message = Some(value).filter(|_| text != Some("")),
             FieldRole::Name => return text.is_some() && keep(&mut self.name, Some(value)),
             FieldRole::Kind => return keep(&mut self.kind, text.and_then(|text| text.parse().ok())),
@@ -251,20 +259,36 @@ fn status_in(value: RawValue<'_>) -> Option<SpanStatus> {
     value.as_text()?.parse().ok()
 }
 
-/// The status that a span declares, for callers that need it before the record is decoded.
-pub(crate) fn status_of(metadata: &Metadata<'_>, fields: FieldReader<'_>) -> Option<SpanStatus> {
-    // Of two fields of this name either may have the last value.
-    let mut declared = metadata
-        .fields()
-        .iter()
-        .filter(|field| field.name() == STATUS_CODE);
-    let declared = [declared.next(), declared.last()].map(|field| field.map(|field| field.index()));
-    let is_status = |key: Key<'_>| match key {
-        Key::Declared(index) => declared.contains(&Some(index)),
-        Key::Own(name) => name == STATUS_CODE,
+/// The status that a span declares, or that its attributes tell, for callers that need it before the
+/// record is decoded.
+pub(crate) fn status_of(metadata: &'static Metadata<'static>, fields: FieldReader<'_>) -> Option<SpanStatus> {
+    let name_of = |key: Key<'_>| match key {
+        Key::Declared(index) => metadata.fields().iter().nth(index).map(|field| field.name()),
+        Key::Own(_) => None,
     };
-    let mut found = Vec::new();
-    fields.copy_wanted(is_status, &mut found);
-    let (_, last) = FieldReader::new(&found).last()?;
-    status_in(last)
+    let matters = |name: &str| {
+        matches!(
+            FieldRole::of(name, true),
+            FieldRole::StatusCode | FieldRole::Failure
+        )
+    };
+    // Of two fields of one name either may have the last value.
+    let (mut own, mut failures) = (None, Vec::<(String, bool)>::new());
+    let wanted = fields.wanted(|key| match key {
+        Key::Own(name) => matters(name).then(|| name.to_owned()),
+        key => name_of(key).filter(|name| matters(name)).map(str::to_owned),
+    });
+    for (name, value) in wanted {
+        if name == STATUS_CODE {
+            own = status_in(value);
+            continue;
+        }
+        let failed = semconv::tells_failure(&name, value);
+        match failures.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = failed,
+            None => failures.push((name, failed)),
+        }
+    }
+    let failed = failures.iter().any(|(_, failed)| *failed);
+    own.or(failed.then_some(SpanStatus::Error))
 }

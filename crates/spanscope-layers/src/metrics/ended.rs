@@ -3,13 +3,14 @@
 use spanscope_core::capture::{Clock, RawValue, SpanIds, Ticks, span_outcome};
 use spanscope_core::metrics::Number;
 use spanscope_model::semconv::{
-    AttributeValues, CallFacts, Convention, OperationKind, SemanticAttribute as A, TokenCounts,
+    self, AttributeValues, CallFacts, Convention, OperationKind, SemanticAttribute as A, TokenCounts,
 };
 use spanscope_model::{CACHE_METRICS, MetricKind, SpanStatus};
 
 use super::below::{Below, News};
 use super::names::{self, GenAiNames};
 use super::outlet::{Labels, OfSpan};
+use super::responses::Responses;
 use super::stats::Counters;
 
 /// What one layer's settings say of it.
@@ -48,6 +49,8 @@ pub(super) struct EndedSpan<'v, 'f> {
     facts: CallFacts,
     /// Its tokens are those of a call, and no span below has counted them.
     counts: bool,
+    /// Another span of the trace reported the same response before.
+    repeats: bool,
 }
 
 impl<'v, 'f> EndedSpan<'v, 'f> {
@@ -55,6 +58,7 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
         values: &'v AttributeValues<'f>,
         seen: Seen,
         counting: &Counting,
+        responses: &Responses,
         counters: &Counters,
     ) -> Self {
         let (kind, operation) = OperationKind::of(values);
@@ -64,6 +68,9 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
         });
         let facts = CallFacts::new(values, kind, operation, usage);
         let counts = facts.counts(&seen.below.calls);
+        let response = values.text(A::ResponseId).filter(|_| counts);
+        let repeats = response.is_some_and(|id| !responses.is_first(seen.ids.trace_id, id));
+        let counts = counts && !repeats;
         if usage.is_any() && !counts {
             counters.note_repeated();
         }
@@ -76,6 +83,7 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
             provider: values.provider(),
             facts,
             counts,
+            repeats,
         }
     }
 
@@ -98,7 +106,8 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
 
     /// Of two spans that describe one model call, the inner one tells how long it took.
     fn is_timed_call(&self) -> bool {
-        self.kind == OperationKind::Inference && !self.seen.below.timed && !self.has_span_kind("server")
+        let is_call = self.kind == OperationKind::Inference && !self.repeats;
+        is_call && !self.seen.below.timed && !self.has_span_kind("server")
     }
 
     fn has_span_kind(&self, kind: &str) -> bool {
@@ -176,13 +185,16 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
                 out.count(name, count, labels);
             }
         }
+        if let Some(cost) = self.facts.cost {
+            out.add_cost(cost, labels);
+        }
     }
 
     /// Whether its duration is that of a call in the conventions' sense.
     fn calls_a_service(&self) -> bool {
         match self.kind {
             OperationKind::Inference => self.is_timed_call(),
-            OperationKind::ClientCall => !self.has_span_kind("server"),
+            OperationKind::ClientCall => !self.repeats && !self.has_span_kind("server"),
             OperationKind::Agent => self.has_span_kind("client"),
             OperationKind::Aggregate => self.operation.is_some(),
             OperationKind::Workflow | OperationKind::Tool | OperationKind::Other | OperationKind::Unknown => {
@@ -226,7 +238,7 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
             out.send(name, MetricKind::Histogram, "s", seconds, labels);
         }
         labels.truncate(common);
-        if let Some(seconds) = self.first_chunk() {
+        if let Some(seconds) = self.first_chunk(&out.outlet.counters) {
             if names.has_classic() {
                 out.send(
                     names::TIME_TO_FIRST_CHUNK,
@@ -347,7 +359,10 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
 
     /// The error's type, if it failed.
     fn error(&self) -> Option<RawValue<'f>> {
-        let said = self.values.label(A::ErrorType);
+        let said = self
+            .values
+            .label(A::ErrorType)
+            .filter(|value| semconv::tells_failure(A::ErrorType.name(), *value));
         let own = self.values.text(A::StatusCode);
         let own = own.and_then(|code| code.parse().ok());
         // A span that names its error has seen one.
@@ -360,8 +375,8 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
 
     /// Seconds until the first chunk. OpenTelemetry's key is in seconds; a key that several vendors use
     /// is written in seconds, milliseconds, microseconds and nanoseconds. No first chunk comes after the
-    /// end, so a value under it that is longer than the span is in a smaller unit.
-    fn first_chunk(&self) -> Option<f64> {
+    /// end, so a value under it that is longer than the span is in a smaller unit, or is left out and counted.
+    fn first_chunk(&self, counters: &Counters) -> Option<f64> {
         let seconds_of = |meaning, unit: f64| {
             let value = self.values.get(meaning)?;
             let number = match value.as_text() {
@@ -374,10 +389,12 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
             Some(Convention::Vendor) => {
                 let length = self.seconds();
                 let value = seconds_of(A::FirstChunkSeconds, 1.0)?;
-                [1.0, 1e3, 1e6, 1e9]
-                    .into_iter()
-                    .map(|smaller| value / smaller)
-                    .find(|seconds| *seconds <= length)
+                let mut in_units = [1.0, 1e3, 1e6, 1e9].map(|smaller| value / smaller).into_iter();
+                let fits = in_units.find(|seconds| *seconds <= length);
+                if fits.is_none() {
+                    counters.note_first_chunk_beyond_span();
+                }
+                fits
             }
             Some(_) => seconds_of(A::FirstChunkSeconds, 1.0),
             None => seconds_of(A::FirstChunkMillis, 1000.0),

@@ -16,6 +16,7 @@ use super::names::GenAiNames;
 use super::open::OpenSpans;
 use super::outlet::{OfSpan, Outlet};
 use super::plan::{Plan, is_usage_key, plan_of, values_of};
+use super::responses::Responses;
 use super::stats::{Counters, TokenMetricsStats};
 use spanscope_core::capture::{
     Capture, DEFAULT_MAX_VALUE_LEN, FieldReader, MaskedTexts, SpanRecord, late_keys_were_set, watch_late_keys,
@@ -94,6 +95,7 @@ impl TokenMetricsLayerBuilder {
                 completion_tokens: counter("completion_tokens"),
                 total_tokens: counter("total_tokens"),
             },
+            responses: Responses::default(),
             outlet: Outlet {
                 sinks: self.sinks.into(),
                 names: self.names,
@@ -142,6 +144,7 @@ pub struct TokenMetricsLayer {
     has_company: AtomicBool,
     open: OpenSpans,
     counting: Counting,
+    responses: Responses,
     pub(super) outlet: Outlet,
 }
 
@@ -199,7 +202,8 @@ impl TokenMetricsLayer {
         fields.clear();
         if let Some(seen) = self.copy(span, plan, &mut fields) {
             let values = values_of(FieldReader::new(&fields).wanted(|key| plan.row(key)));
-            let ended = EndedSpan::new(&values, seen, &self.counting, &self.outlet.counters);
+            let counters = &self.outlet.counters;
+            let ended = EndedSpan::new(&values, seen, &self.counting, &self.responses, counters);
             // The spans above come first, before anything that a sink does.
             ended.news().tell_those_above(span, self.capture.owner());
             ended.measure(

@@ -38,6 +38,7 @@ mod open;
 mod outlet;
 mod plan;
 mod record;
+mod responses;
 mod stats;
 
 pub use collect::{MAX_COLLECTED, collect};

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use spanscope_core::capture::{RawValue, SpanIds, Ticks};
 use spanscope_core::metrics::{Measurement, MetricSink, Number};
-use spanscope_model::MetricKind;
 use spanscope_model::semconv::{AttributeValues, SemanticAttribute};
+use spanscope_model::{COST_METRIC, MetricKind};
 
 use super::collect;
 use super::names::{GenAiNames, is_of_a_convention, new_name_of};
@@ -107,6 +107,12 @@ impl OfSpan<'_> {
     pub(super) fn count(&self, name: &str, count: u64, labels: &[Label<'_>]) {
         self.outlet
             .send(&self.measurement(name, MetricKind::Counter, "tokens", count, labels));
+    }
+
+    /// Sends what a call cost, in US dollars.
+    pub(super) fn add_cost(&self, cost: f64, labels: &[Label<'_>]) {
+        self.outlet
+            .send(&self.measurement(COST_METRIC, MetricKind::Counter, "USD", cost, labels));
     }
 
     /// Sends a measurement of a convention's metric, which means nothing without its labels and so is

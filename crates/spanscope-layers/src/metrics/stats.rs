@@ -21,6 +21,8 @@ pub struct TokenMetricsStats {
     pub part_beyond_whole: u64,
     /// Reported totals that are not the sum of input and output. The reported total was kept.
     pub totals_differing: u64,
+    /// Times to the first chunk that are longer than their span in every unit that their key is written in.
+    pub first_chunk_beyond_span: u64,
     /// Spans with usage that did not count: an agent's or a workflow's, or a span in which a call had counted already.
     pub repeated: u64,
     /// Measurements that were not added to a [`collect`](super::collect)ion because it was full.
@@ -38,6 +40,7 @@ pub(super) struct Counters {
     too_large: AtomicU64,
     part_beyond_whole: AtomicU64,
     totals_differing: AtomicU64,
+    first_chunk_beyond_span: AtomicU64,
     repeated: AtomicU64,
     not_collected: AtomicU64,
     from_sinks: AtomicU64,
@@ -58,6 +61,10 @@ impl Counters {
             UsageProblem::DifferingTotal => &self.totals_differing,
         };
         add(counter, 1);
+    }
+
+    pub(super) fn note_first_chunk_beyond_span(&self) {
+        add(&self.first_chunk_beyond_span, 1);
     }
 
     pub(super) fn note_repeated(&self) {
@@ -81,6 +88,7 @@ impl Counters {
             too_large: read(&self.too_large),
             part_beyond_whole: read(&self.part_beyond_whole),
             totals_differing: read(&self.totals_differing),
+            first_chunk_beyond_span: read(&self.first_chunk_beyond_span),
             repeated: read(&self.repeated),
             not_collected: read(&self.not_collected),
             from_sinks: read(&self.from_sinks),

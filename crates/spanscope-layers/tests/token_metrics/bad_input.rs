@@ -169,3 +169,31 @@ fn usage_behind_a_long_prompt_counts() {
         assert_eq!(outcome.one("total_tokens").label("model_id"), "llama", "{len}");
     }
 }
+
+/// Vendors write one key in seconds, milliseconds, microseconds or nanoseconds. Spans of a test take microseconds.
+#[test]
+fn a_time_to_the_first_token_that_is_longer_than_its_span_is_in_a_smaller_unit_or_left_out_and_counted() {
+    for (written, is_kept) in [(1e-12, true), (1.0, true), (1e12, false)] {
+        let outcome = run(|| {
+            drop(info_span!(
+                "chat",
+                gen_ai.operation.name = "chat",
+                gen_ai.request.model = "m",
+                gen_ai.response.time_to_first_token = written,
+            ));
+        });
+        let length = outcome.one("gen_ai.client.operation.duration").value.as_f64();
+        let kept = outcome.named("gen_ai.client.operation.time_to_first_chunk");
+        let fits = [1.0, 1e3, 1e6, 1e9]
+            .into_iter()
+            .map(|unit| written / unit)
+            .find(|seconds| *seconds <= length);
+        assert_eq!(
+            kept.first().map(|kept| kept.value.as_f64()),
+            fits,
+            "{written} of {length}"
+        );
+        assert_eq!(fits.is_some(), is_kept, "{written} of {length}");
+        assert_eq!(outcome.stats.first_chunk_beyond_span, u64::from(!is_kept));
+    }
+}

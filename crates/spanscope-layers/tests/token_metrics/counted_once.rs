@@ -205,3 +205,47 @@ fn calls_beside_each_other_on_many_threads_are_counted_exactly() {
     assert_eq!(input.iter().sum::<i64>(), 250 * (0..16).sum::<i64>());
     assert_eq!(outcome.stats.repeated, 1);
 }
+
+#[test]
+fn one_response_that_two_spans_of_a_trace_report_counts_once() {
+    let outcome = run(|| {
+        let request = info_span!("request");
+        request.in_scope(|| {
+            drop(info_span!(
+                "a",
+                gen_ai.operation.name = "chat",
+                gen_ai.request.model = "m",
+                gen_ai.response.id = "r-1",
+                gen_ai.usage.input_tokens = 100,
+                gen_ai.usage.output_tokens = 10
+            ));
+            drop(info_span!(
+                "b",
+                openinference.span.kind = "LLM",
+                llm.model_name = "m",
+                gen_ai.response.id = "r-1",
+                llm.token_count.prompt = 100,
+                llm.token_count.completion = 10
+            ));
+            drop(info_span!(
+                "c",
+                gen_ai.operation.name = "chat",
+                gen_ai.request.model = "m",
+                gen_ai.response.id = "r-2",
+                gen_ai.usage.input_tokens = 7
+            ));
+        });
+        // The same id in another trace is another response.
+        drop(info_span!(
+            "d",
+            gen_ai.operation.name = "chat",
+            gen_ai.request.model = "m",
+            gen_ai.response.id = "r-1",
+            gen_ai.usage.input_tokens = 100
+        ));
+    });
+    let [input, output, _] = outcome.tokens();
+    assert_eq!((input, output), (vec![100, 7, 100], vec![10]));
+    assert_eq!(outcome.named("gen_ai.client.operation.duration").len(), 3);
+    assert_eq!(outcome.stats.repeated, 1);
+}

@@ -19,12 +19,16 @@ pub enum SemanticAttribute {
     ReasoningTokens,
     /// All counts as one object of JSON.
     UsageObject,
+    /// What the call cost in US dollars, as the program reports it.
+    Cost,
     /// All settings of a call, as one object.
     InvocationParameters,
     /// The model asked for.
     RequestModel,
     /// The model that answered.
     ResponseModel,
+    /// The response's id.
+    ResponseId,
     /// Who runs the model.
     Provider,
     /// What is done (`chat`, `invoke_agent`).
@@ -157,8 +161,6 @@ pub enum SemanticAttribute {
     IsStreamed,
     /// The number of chunks of a streamed answer.
     ChunkCount,
-    /// The response's id.
-    ResponseId,
     /// The number of numbers in an embedding.
     EmbeddingDimensions,
     /// Texts that become embeddings, and the embeddings.
@@ -282,6 +284,7 @@ impl SemanticAttribute {
                 | Self::CacheReadTokens
                 | Self::CacheWriteTokens
                 | Self::ReasoningTokens
+                | Self::Cost
                 | Self::FirstChunkSeconds
                 | Self::FirstChunkMillis
                 | Self::ServerPort

@@ -16,7 +16,7 @@ use crate::RawValue;
 
 use super::SemanticAttribute as A;
 use super::operation::OperationKind;
-use super::usage::TokenCounts;
+use super::usage::{TokenCounts, reported_cost};
 use super::values::AttributeValues;
 
 /// How many different calls are told apart that a span has directly below it. Further ones are counted,
@@ -24,7 +24,7 @@ use super::values::AttributeValues;
 const MAX_DIRECT: usize = 4;
 
 /// What a span says about a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CallFacts {
     /// What the span does.
     pub kind: OperationKind,
@@ -34,6 +34,8 @@ pub struct CallFacts {
     pub usage: TokenCounts,
     /// Whether it names the model that was called.
     pub names_model: bool,
+    /// What it cost in US dollars, as the program reports it.
+    pub cost: Option<f64>,
 }
 
 impl CallFacts {
@@ -64,6 +66,7 @@ impl CallFacts {
             identity: hasher.finish(),
             usage,
             names_model: values.model().is_some(),
+            cost: reported_cost(values, kind.is_about_models(values)),
         }
     }
 
@@ -139,7 +142,7 @@ impl CallsBelow {
 }
 
 /// A span that describes a call of a model, or reports usage, with what a measurement of it says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SpanCall {
     /// What it is and what it used.
     pub facts: CallFacts,
@@ -169,8 +172,8 @@ impl SpanCall {
     /// assert_eq!(SpanCall::of([("gen_ai.operation.name", text("execute_tool"))]), None);
     /// ```
     #[must_use]
-    pub fn of<'a>(attributes: impl IntoIterator<Item = (&'a str, RawValue<'a>)> + Clone) -> Option<Self> {
-        let values = AttributeValues::of(attributes.clone());
+    pub fn of<'a>(attributes: impl IntoIterator<Item = (&'a str, RawValue<'a>)>) -> Option<Self> {
+        let values = AttributeValues::of(attributes);
         let facts = CallFacts::of(&values);
         if !facts.is_model_call(&values) {
             return None;
@@ -179,13 +182,6 @@ impl SpanCall {
             Some(RawValue::Text(text, _)) => text.to_owned(),
             _ => String::new(),
         };
-        let response_id = attributes.into_iter().find_map(|(key, value)| {
-            let is_id = super::find(key).is_some_and(|name| name.meaning == A::ResponseId);
-            value
-                .as_text()
-                .filter(|id| is_id && !id.is_empty())
-                .map(str::to_owned)
-        });
         let (_, operation) = OperationKind::of(&values);
         Some(Self {
             facts,
@@ -196,7 +192,7 @@ impl SpanCall {
                 .text(A::ErrorType)
                 .or_else(|| values.text(A::ExceptionType))
                 .map(str::to_owned),
-            response_id,
+            response_id: values.text(A::ResponseId).map(str::to_owned),
         })
     }
 }

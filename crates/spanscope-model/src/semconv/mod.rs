@@ -40,6 +40,8 @@ use std::sync::LazyLock;
 
 use foldhash::fast::FixedState;
 
+use crate::RawValue;
+
 pub use attribute::SemanticAttribute;
 pub use calls::{CallFacts, CallsBelow, SpanCall, separates_calls};
 pub use content_events::ContentEvent;
@@ -87,6 +89,29 @@ pub fn row_of(name: &str) -> Option<usize> {
 #[must_use]
 pub fn is_number(name: &str) -> bool {
     find(name).is_some_and(|attribute| attribute.meaning.is_number())
+}
+
+/// Whether an attribute tells that its span failed, where the span's status does not: the type of an
+/// error, or the outcome of a tool.
+///
+/// ```
+/// use spanscope_model::{RawValue, semconv};
+///
+/// assert!(semconv::tells_failure("error.type", RawValue::Text("timeout", None)));
+/// assert!(!semconv::tells_failure("error.type", RawValue::Text("", None)));
+/// assert!(!semconv::tells_failure("exception.type", RawValue::Text("timeout", None)));
+/// ```
+#[must_use]
+pub fn tells_failure(name: &str, value: RawValue<'_>) -> bool {
+    match find(name).map(|attribute| attribute.meaning) {
+        // What a program writes where it knows nothing: `Option`s by their `Debug`, empty texts.
+        Some(SemanticAttribute::ErrorType) => !matches!(
+            value,
+            RawValue::Text("" | "None" | "null", _) | RawValue::Bool(false)
+        ),
+        Some(SemanticAttribute::ToolOutcome) => value.as_text() == Some("error"),
+        _ => false,
+    }
 }
 
 impl SemanticAttribute {

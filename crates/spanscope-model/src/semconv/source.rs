@@ -72,6 +72,10 @@ pub enum Source {
     Strands,
     /// The OpenAI Agents SDK and its instrumentations.
     AgentsSdk,
+    /// OpenLIT's instrumentations.
+    OpenLit,
+    /// The proxy LiteLLM.
+    LiteLlm,
     /// Llama Stack's telemetry API.
     LlamaStack,
     /// RAGFlow's agent traces.
@@ -123,6 +127,8 @@ impl Source {
                 "https://strandsagents.com/latest/documentation/docs/user-guide/observability-evaluation/traces/"
             }
             Self::AgentsSdk => "https://openai.github.io/openai-agents-python/tracing/",
+            Self::OpenLit => "https://docs.openlit.io/latest/sdk/features/tracing",
+            Self::LiteLlm => "https://docs.litellm.ai/docs/observability/opentelemetry_integration",
             Self::LlamaStack => "https://github.com/llamastack/llama-stack",
             Self::Ragflow => "https://github.com/infiniflow/ragflow",
             Self::Spanscope => "https://github.com/spanscope/spanscope",

@@ -72,9 +72,10 @@ use Convention::{
 use SemanticAttribute as M;
 use Source::{
     AgentCore, AgentsSdk, Alibaba, CollectorNormalizer as Normalizer, CommonFields as Common, DotNet,
-    LangSmith, Langfuse, LlamaStack, MlFlow, OpenInference as OI, OpenLlmetry as TL, OpenTelemetry as Core,
-    OpenTelemetryDeprecated as Deprecated, OpenTelemetryGenAi as GenAi, PydanticAi, Ragflow, Rig,
-    SemanticKernel, Sentry, Spanscope, Strands, TracingLog, TracingOpenTelemetry as Tracing, Vercel, Vllm,
+    LangSmith, Langfuse, LiteLlm, LlamaStack, MlFlow, OpenInference as OI, OpenLit, OpenLlmetry as TL,
+    OpenTelemetry as Core, OpenTelemetryDeprecated as Deprecated, OpenTelemetryGenAi as GenAi, PydanticAi,
+    Ragflow, Rig, SemanticKernel, Sentry, Spanscope, Strands, TracingLog, TracingOpenTelemetry as Tracing,
+    Vercel, Vllm,
 };
 
 /// Every known name. The rows of one meaning are together, in the order of [`SemanticAttribute`]; of
@@ -82,10 +83,10 @@ use Source::{
 /// up. Within a meaning the conventions come in the order of [`Convention`]; only plain names may
 /// come earlier, where they are what runs are asked for by.
 #[rustfmt::skip]
-pub static ATTRIBUTES: [AttributeName; 307] = TABLE;
+pub static ATTRIBUTES: [AttributeName; 313] = TABLE;
 
 #[rustfmt::skip]
-const TABLE: [AttributeName; 307] = [
+const TABLE: [AttributeName; 313] = [
     // Usage. A total of a part (cache, reasoning) is never added to the whole.
     row("gen_ai.usage.input_tokens", Otel, M::InputTokens, GenAi).unit("{token}"),
     row("gen_ai.usage.prompt_tokens", Older, M::InputTokens, Deprecated).unit("{token}"),
@@ -146,6 +147,12 @@ const TABLE: [AttributeName; 307] = [
     row("langfuse.observation.usage_details", Vendor, M::UsageObject, Langfuse),
     row("langsmith.usage_metadata", Vendor, M::UsageObject, LangSmith),
     row("langsmith.metadata.usage_metadata", Vendor, M::UsageObject, LangSmith),
+    row("llm.cost.total", OpenInference, M::Cost, OI).unit("USD"),
+    row("operation.cost", Vendor, M::Cost, PydanticAi).unit("USD"),
+    row("gen_ai.usage.cost", Vendor, M::Cost, OpenLit).unit("USD"),
+    row("gen_ai.cost.total_tokens", Vendor, M::Cost, Sentry).unit("USD"),
+    row("gen_ai.cost.total_cost", Vendor, M::Cost, LiteLlm).unit("USD"),
+    row("cost_usd", Bare, M::Cost, Common).unit("USD"),
     row("llm.invocation_parameters", OpenInference, M::InvocationParameters, OI),
 
     // The model, and what is done with it.
@@ -165,6 +172,9 @@ const TABLE: [AttributeName; 307] = [
     row("llm.response.model_name", OpenInference, M::ResponseModel, OI),
     row("llm.response.model", OpenLlmetry, M::ResponseModel, TL),
     row("ai.response.model", Vendor, M::ResponseModel, Vercel),
+    row("gen_ai.response.id", Otel, M::ResponseId, GenAi),
+    row("llm.response.id", OpenLlmetry, M::ResponseId, TL),
+    row("ai.response.id", Vendor, M::ResponseId, Vercel),
     row("gen_ai.provider.name", Otel, M::Provider, GenAi).indexed(),
     row("gen_ai.system", Older, M::Provider, Deprecated),
     row("llm.provider", OpenInference, M::Provider, OI),
@@ -320,9 +330,6 @@ const TABLE: [AttributeName; 307] = [
     row("max_tokens", Bare, M::MaxTokens, Common).unit("{token}"),
     row("gen_ai.request.stream", Otel, M::IsStreamed, GenAi),
     row("gen_ai.response.chunk_count", Vendor, M::ChunkCount, Spanscope).unit("{chunk}"),
-    row("gen_ai.response.id", Otel, M::ResponseId, GenAi),
-    row("llm.response.id", OpenLlmetry, M::ResponseId, TL),
-    row("ai.response.id", Vendor, M::ResponseId, Vercel),
     row("gen_ai.embeddings.dimension.count", Otel, M::EmbeddingDimensions, GenAi),
     row("embedding.text", OpenInference, M::EmbeddingContent, OI).content(),
     row("embedding.vector", OpenInference, M::EmbeddingContent, OI).content(),

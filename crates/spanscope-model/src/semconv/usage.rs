@@ -127,6 +127,22 @@ impl TokenCounts {
     }
 }
 
+/// What a call cost in US dollars, as its program reports it, under a bare name only if `with_bare_names`.
+/// `None` where it reports nothing, or no number of 0 or more.
+#[must_use]
+pub(super) fn reported_cost(values: &AttributeValues<'_>, with_bare_names: bool) -> Option<f64> {
+    if !with_bare_names && values.convention(A::Cost) == Some(Convention::Bare) {
+        return None;
+    }
+    let cost = match values.get(A::Cost)? {
+        RawValue::Text(text, None) => text.trim().parse().ok()?,
+        RawValue::Text(_, Some(_)) | RawValue::Bool(_) => return None,
+        RawValue::F64(cost) => cost,
+        number => number.to_string().parse().ok()?,
+    };
+    Some(cost).filter(|cost: &f64| cost.is_finite() && *cost >= 0.0)
+}
+
 /// Counts that a library writes as one object of JSON, under the words that providers have for them.
 #[derive(Debug, Default)]
 struct UsageObject {

@@ -13,9 +13,9 @@ use std::collections::{BTreeMap, HashMap};
 
 pub use findings::{Analysis, Bottleneck, BottleneckReason, ComponentTime, CriticalStep, RunError};
 
+use crate::Run;
 use crate::shown::{cut_text, rounded};
 use crate::step::seconds;
-use crate::{EventType, Run};
 
 /// A component that takes longer than this on average is a bottleneck.
 const SLOW_SECONDS: f64 = 5.0;
@@ -35,26 +35,15 @@ impl Run<'_> {
 
 fn of(run: &Run<'_>) -> Analysis {
     let mut event_distribution = BTreeMap::new();
-    let mut errors = Vec::new();
-    // What a step logged before it failed of it is one error.
-    let mut logged = Vec::new();
     for event in run.outline() {
         *event_distribution.entry(event.event_type).or_insert(0) += 1;
-        if let Some(error) = &event.error {
-            let told = (event.component_id.as_str(), error.as_str());
-            if event.event_type == EventType::ErrorOccurred {
-                logged.push(told);
-            } else if let Some(place) = logged.iter().position(|logged| *logged == told) {
-                logged.swap_remove(place);
-                continue;
-            }
-            errors.push(RunError {
-                component: event.component_name.clone(),
-                error: cut_text(error, MAX_ERROR_CHARS),
-                timestamp: event.timestamp,
-            });
-        }
     }
+    let errors = run.errors().into_iter().map(|event| RunError {
+        component: event.component_name.clone(),
+        error: cut_text(event.error.as_deref().unwrap_or_default(), MAX_ERROR_CHARS),
+        timestamp: event.timestamp,
+    });
+    let errors = errors.collect();
     let path = path::of(run.all_steps(), run.forest(), run.started_at(), run.ended_at());
     let mut component_execution_times: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for (step, _) in run.steps() {

@@ -250,6 +250,15 @@ pub(crate) fn error_of(span: &Span) -> Option<String> {
     Some(message.or_else(said).unwrap_or_else(|| FAILED.to_owned()))
 }
 
+/// Whether a span says no more of its error than its type, so that what was logged in it tells more.
+pub(crate) fn names_error_alone(span: &Span) -> bool {
+    let is_described = |meaning: &A| !matches!(meaning, A::ErrorType | A::ExceptionType);
+    let mut described = names::ERRORS.iter().filter(|meaning| is_described(meaning));
+    let has_text = |value: &Value| !matches!(value, Value::Bool(_));
+    span.status_message.as_deref().is_none_or(str::is_empty)
+        && !described.any(|meaning| value(&span.attributes, *meaning).is_some_and(has_text))
+}
+
 fn put(payload: &mut Payload, key: &str, value: Option<&Value>) {
     if let Some(value) = value {
         payload.insert(key.to_owned(), json_of(value));

@@ -7,7 +7,10 @@ use spanscope_model::{
     Attributes, LogEvent, NewEvent, Severity, SourceRecords, SpanId, Timestamp, TraceId, UNCATEGORIZED, wire,
 };
 
-use super::attributes::{attributes, has_replacement, has_replacements, set_dropped, take_category, value};
+use super::attributes::{
+    attributes, has_replacement, has_replacements, set_dropped, take_category, value, weight,
+};
+use super::coding_agents;
 use super::ids;
 use super::sources::{OfResource, OfScope, by_source};
 use super::tally::{RequestTally, shown};
@@ -47,6 +50,12 @@ fn add_log(record: LogRecord, records: &mut SourceRecords, tally: &mut RequestTa
             let mut event = new_event(record, &frame, time, target.clone());
             if has_repairs && is_repaired(&event.event) {
                 event.event.attributes.set(wire::REPAIRED_TEXT, true);
+            }
+            if let Some(span) = coding_agents::span_of(&mut event.event, &records.source.service_name) {
+                match tally.copy(weight(&span.span.attributes)) {
+                    Ok(()) => records.spans.push(span),
+                    Err(why) => tally.note(format!("the call that an event tells of counts nowhere: {why}")),
+                }
             }
             records.events.push(event);
         }

@@ -12,6 +12,7 @@
 
 mod answer;
 mod attributes;
+mod coding_agents;
 mod detail;
 mod encode;
 mod ids;

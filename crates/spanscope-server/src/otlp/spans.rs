@@ -3,7 +3,7 @@
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{self as sent, Status, span};
-use spanscope_model::semconv::{EXCEPTION_EVENT, SemanticAttribute};
+use spanscope_model::semconv::{self, EXCEPTION_EVENT};
 use spanscope_model::{
     Attributes, Link, NewSpan, Source, SourceRecords, Span, SpanId, SpanKind, SpanState, SpanStatus,
     Timestamp, TraceId, Value, wire,
@@ -131,7 +131,9 @@ fn new_span(span: sent::Span, frame: Frame, source: &Source) -> NewSpan {
     if kind.is_none() {
         attributes.set(wire::KIND, i64::from(span.kind));
     }
-    let names_failure = attributes.get(SemanticAttribute::ErrorType.name()).is_some()
+    let names_failure = attributes
+        .raw()
+        .any(|(key, value)| semconv::tells_failure(key, value))
         || events.iter().any(|new| new.event.name == EXCEPTION_EVENT);
     let status_message = span.status.as_ref().map(|status| status.message.clone());
     let span = Span {

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Connection, OptionalExtension, params};
-use spanscope_model::{TOKEN_METRICS, TraceId, UsageBy, UsageQuery, UsageRow, semconv};
+use spanscope_model::{COST_METRIC, TOKEN_METRICS, TraceId, UsageBy, UsageQuery, UsageRow, semconv};
 
 use super::Failure;
 use super::builder::Sql;
@@ -28,6 +28,8 @@ enum Counts {
     Total,
     CacheRead,
     CacheWrite,
+    /// What a call cost, as its program reported it.
+    Cost,
     /// A call that went well. Those that reported tokens are counted by these.
     Call,
     Error,
@@ -47,6 +49,7 @@ pub(super) fn query(db: &Connection, scope: Scope, query: &UsageQuery) -> Result
     }
     let all = series(db, scope)?;
     let mut rows: BTreeMap<(String, String, String), UsageRow> = BTreeMap::new();
+    let mut costs: HashMap<(String, String, String), Costs> = HashMap::new();
     let mut agents = Agents::default();
     let mut services: HashMap<i64, String> = HashMap::new();
     // An error counts as a call of its own unless its span reported tokens too.
@@ -83,11 +86,18 @@ pub(super) fn query(db: &Connection, scope: Scope, query: &UsageQuery) -> Result
             } else {
                 group
             };
+            let key = (group, series.model.clone(), series.provider.clone());
             let row = rows
-                .entry((group.clone(), series.model.clone(), series.provider.clone()))
-                .or_insert_with(|| UsageRow::new(group, &series.model, &series.provider));
+                .entry(key.clone())
+                .or_insert_with(|| UsageRow::new(key.0.clone(), &series.model, &series.provider));
             let count = match point.get::<_, Amount>(1)? {
                 Amount::Integer(count) => u64::try_from(count).unwrap_or(0),
+                Amount::Real(cost) if series.counts == Counts::Cost => {
+                    let costs = costs.entry(key).or_default();
+                    costs.sum += cost;
+                    costs.reported += 1;
+                    continue;
+                }
                 Amount::Real(_) => 0, // a count of tokens is whole, or it is none
             };
             match series.counts {
@@ -96,9 +106,11 @@ pub(super) fn query(db: &Connection, scope: Scope, query: &UsageQuery) -> Result
                 Counts::Total => {
                     row.total = row.total.saturating_add(count);
                     row.calls += 1;
+                    costs.entry(key).or_default().with_tokens += 1;
                 }
                 Counts::CacheRead => row.cached_read = row.cached_read.saturating_add(count),
                 Counts::CacheWrite => row.cached_write = row.cached_write.saturating_add(count),
+                Counts::Cost => {} // it is no whole number
                 Counts::Call => row.calls += 1,
                 Counts::Error => {
                     row.errors += 1;
@@ -107,7 +119,22 @@ pub(super) fn query(db: &Connection, scope: Scope, query: &UsageQuery) -> Result
             }
         }
     }
+    for (key, costs) in costs {
+        let is_complete = costs.reported > 0 && costs.reported >= costs.with_tokens;
+        if let Some(row) = rows.get_mut(&key).filter(|_| is_complete) {
+            row.reported_cost = Some(costs.sum);
+        }
+    }
     Ok(rows.into_values().collect())
+}
+
+/// What calls of one row cost, as far as their programs reported it.
+#[derive(Debug, Default)]
+struct Costs {
+    sum: f64,
+    reported: u64,
+    /// Calls that used tokens, which cost something.
+    with_tokens: u64,
 }
 
 /// The series of the counters, and those of calls that failed.
@@ -123,7 +150,15 @@ fn series(db: &Connection, scope: Scope) -> rusqlite::Result<Vec<(i64, Series)>>
             COALESCE(s.labels ->> '$.\"gen_ai.operation.name\"', '')
          FROM _series s JOIN _metric m ON m.id = s.metric WHERE m.name IN (''",
     );
-    for name in [input, output, total, cache_read, cache_write, DURATION] {
+    for name in [
+        input,
+        output,
+        total,
+        cache_read,
+        cache_write,
+        COST_METRIC,
+        DURATION,
+    ] {
         sql = sql.push(", ").bind(name.to_owned());
     }
     let sql = sql.push(")").add(&scope.of_metrics()).push(" ORDER BY s.id");
@@ -135,6 +170,7 @@ fn series(db: &Connection, scope: Scope) -> rusqlite::Result<Vec<(i64, Series)>>
             name if name == total => Counts::Total,
             name if name == cache_read => Counts::CacheRead,
             name if name == cache_write => Counts::CacheWrite,
+            COST_METRIC => Counts::Cost,
             _ if row.get(4)? => Counts::Error,
             _ if semconv::is_model_operation(&row.get::<_, String>(5)?) => Counts::Call,
             _ => return Ok(None),

@@ -128,6 +128,26 @@ fn a_failure_that_only_its_type_or_an_exception_tells_is_an_error_everywhere() {
         .iter()
         .find(|row| row["name"] == "tools/call get_trace");
     assert_eq!(tool.unwrap()["errors"], 1, "{by_name}");
+    let runs = asked(&folder, &["runs"]);
+    assert_eq!(
+        (&runs[0]["error_count"], &runs[0]["status"]),
+        (&json!(1), &json!("completed"))
+    );
+    let run = asked(&folder, &["run", runs[0]["task_id"].as_str().unwrap()]);
+    assert_eq!(run["summary"]["errors_count"], 1, "{run}");
+    assert_eq!(run["analysis"]["errors"].as_array().unwrap().len(), 1, "{run}");
+    let tool = run["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|event| event["event_type"] == "tool_call_completed");
+    assert_eq!(
+        tool.unwrap()["error"]["message"],
+        "*errors.errorString: trace not found"
+    );
+    let mut tree = folder.command(&["tree", runs[0]["trace_id"].as_str().unwrap()]);
+    let tree = String::from_utf8(tree.output().unwrap().stdout).unwrap();
+    assert!(tree.contains("1 failed"), "{tree}");
     server.stop();
 }
 

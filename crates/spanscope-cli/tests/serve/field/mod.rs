@@ -1,6 +1,7 @@
 //! What programs in use send, and what has to come of it: the bodies of `tests/field`, sent to a real
 //! `spanscope serve` and asked for with the command.
 
+mod coding_agents;
 mod counting;
 mod published;
 mod resource;

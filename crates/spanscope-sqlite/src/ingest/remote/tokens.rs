@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use rusqlite::{OptionalExtension, params};
 use spanscope_model::semconv::{CallsBelow, SemanticAttribute as A, SpanCall, separates_calls};
-use spanscope_model::{Attributes, CACHE_METRICS, MetricKind, TOKEN_METRICS, TraceId};
+use spanscope_model::{Attributes, CACHE_METRICS, COST_METRIC, MetricKind, TOKEN_METRICS, TraceId};
 
 use super::batch::Batch;
 use super::state::{Call, Calls};
@@ -170,19 +170,23 @@ impl<'b, 'd> Tree<'b, 'd> {
         if !self.new.values().any(|call| call.response_id.is_some()) {
             return Ok(());
         }
-        let mut keys: Vec<i64> = decided
-            .iter()
-            .filter(|(_, counts)| **counts)
-            .map(|(key, _)| *key)
-            .collect();
-        // What was counted before stays.
-        keys.sort_unstable_by_key(|key| (!counted.contains(key), *key));
-        let mut known: HashSet<String> = HashSet::new();
+        let keys = decided.iter().filter(|(_, counts)| **counts);
+        let keys: Vec<i64> = keys.map(|(key, _)| *key).collect();
+        let mut responses: Vec<(bool, bool, i64, String)> = Vec::new();
         for key in keys {
             let node = self.node(key)?;
-            if let Some(id) = node.call.as_ref().and_then(|call| call.response_id.clone())
-                && !known.insert(id)
+            if let Some(call) = &node.call
+                && let Some(id) = &call.response_id
             {
+                let tells_nothing = !call.facts.usage.is_any();
+                responses.push((tells_nothing, !counted.contains(&key), key, id.clone()));
+            }
+        }
+        // The one that tells what was used; of equals what was counted before stays.
+        responses.sort_unstable();
+        let mut known: HashSet<String> = HashSet::new();
+        for (_, _, key, id) in responses {
+            if !known.insert(id) {
                 decided.insert(key, false);
             }
         }
@@ -271,6 +275,10 @@ fn measure(batch: &mut Batch<'_>, call: &Call) -> rusqlite::Result<()> {
                 &labels,
                 value,
             )?;
+        }
+        if let Some(cost) = of.facts.cost {
+            let metric = (COST_METRIC, "USD", MetricKind::Counter);
+            add(batch, call, metric, &labels, Amount::Real(cost))?;
         }
     }
     if call.failed || !usage.is_any() {
