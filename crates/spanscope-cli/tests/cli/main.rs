@@ -12,4 +12,5 @@ mod runs;
 mod show;
 mod support;
 mod tokens;
+mod unwritable;
 mod usage;

@@ -36,6 +36,9 @@ pub(crate) struct LogId([Option<FileId>; 2]);
 const LOG: [&str; 2] = ["-wal", "-shm"];
 
 impl LogId {
+    /// Of a file without a log.
+    pub(crate) const NONE: Self = Self([None; 2]);
+
     pub(crate) fn of(path: &Path) -> Self {
         Self(LOG.map(|suffix| file_id(&beside(path, suffix))))
     }

@@ -25,6 +25,7 @@ mod shares;
 pub(crate) mod text;
 pub(crate) mod traces;
 pub(crate) mod trouble;
+pub(crate) mod unwritable;
 pub(crate) mod writer;
 
 pub(crate) use self::failure::Failure;

@@ -13,6 +13,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 use spanscope_model::{StoreError, StoreErrorKind};
 
 use crate::file::schema;
+use crate::file::unwritable::{self, Reader};
 
 /// How long a connection waits for another process that holds the lock.
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -91,8 +92,13 @@ pub(crate) fn store_name(db: &Connection) -> rusqlite::Result<String> {
 
 /// Opens an existing store for reading only.
 pub(crate) fn open_read(path: &Path) -> Result<Connection, StoreError> {
-    let db = open_any(path)?;
-    match identify(&db, path)? {
+    open_reader(path).map(|reader| reader.db)
+}
+
+/// The same, with whether the connection sees what other programs write from now on.
+pub(crate) fn open_reader(path: &Path) -> Result<Reader, StoreError> {
+    let reader = open_checked(path)?;
+    match identify(&reader.db, path)? {
         Identity::Ours => {}
         Identity::Empty => {
             return Err(StoreError::not_found(format!(
@@ -103,13 +109,18 @@ pub(crate) fn open_read(path: &Path) -> Result<Connection, StoreError> {
         Identity::Described => return Err(described(path)),
     }
     // No mmap: whoever cuts the file would end this process by a signal.
-    db.pragma_update(None, "query_only", true)
+    (reader.db)
+        .pragma_update(None, "query_only", true)
         .map_err(|error| sql_error(path, error))?;
-    Ok(db)
+    Ok(reader)
 }
 
 /// Opens any SQLite file for reading only; who calls must ask [`identify`] what it is.
 pub(crate) fn open_any(path: &Path) -> Result<Connection, StoreError> {
+    open_checked(path).map(|reader| reader.db)
+}
+
+fn open_checked(path: &Path) -> Result<Reader, StoreError> {
     check_names_a_file(path)?;
     match std::fs::metadata(path) {
         Ok(file) if file.is_dir() => return Err(folder_error(path)),
@@ -123,13 +134,7 @@ pub(crate) fn open_any(path: &Path) -> Result<Connection, StoreError> {
         }
         Err(error) => return Err(io_error(path, "read", error)),
     }
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    Connection::open_with_flags(path, flags)
-        .and_then(|db| {
-            db.busy_timeout(BUSY_TIMEOUT)?;
-            Ok(db)
-        })
-        .map_err(|error| sql_error(path, error))
+    unwritable::open(path)
 }
 
 /// Says what a file is, or why it can't be used.

@@ -14,7 +14,8 @@ use super::scope::Scope;
 use super::turn::Turn;
 use super::{Failure, matches, spans, stats, traces, tree};
 use crate::file::identity::{self, LogId};
-use crate::file::open::{open_read, sql_error};
+use crate::file::open::{open_reader, sql_error};
+use crate::file::unwritable::Reader;
 
 /// Connections that are kept open between questions.
 const KEPT_CONNECTIONS: usize = 6;
@@ -39,6 +40,9 @@ pub(super) struct File {
 /// that was opened with the log of another one is read wrongly.
 pub(super) type FileId = (Option<identity::FileId>, LogId);
 
+/// Of a connection that is not used again.
+const NO_FILE: FileId = (Some((u64::MAX, u64::MAX)), LogId::NONE);
+
 pub(super) fn file_id(path: &Path) -> FileId {
     (identity::file_id(path), LogId::of(path))
 }
@@ -52,12 +56,16 @@ impl File {
             return Ok(found);
         }
         drop(idle);
-        let db = open_read(&self.path)?;
+        let Reader { db, is_frozen } = open_reader(&self.path)?;
         matches::register(&db).map_err(|error| sql_error(&self.path, error))?;
-        Ok((id, db))
+        // One that does not see what is written next answers one question and is no file's afterwards.
+        Ok((if is_frozen { NO_FILE } else { id }, db))
     }
 
     pub(super) fn give_back(&self, connection: (FileId, Connection)) {
+        if connection.0 == NO_FILE {
+            return;
+        }
         let mut idle = lock(&self.idle);
         if idle.len() < KEPT_CONNECTIONS {
             idle.push(connection);

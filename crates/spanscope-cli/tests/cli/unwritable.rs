@@ -1,0 +1,181 @@
+//! A store that the user may read and not write.
+#![cfg(unix)]
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use spanscope_sqlite::SqliteLayer;
+use tracing::info_span;
+use tracing_subscriber::layer::SubscriberExt as _;
+
+use crate::support::{Said, Store, said, spanscope};
+
+/// Another user, whom no file of the tests belongs to.
+const SOMEBODY: &str = "65534";
+
+const AS_SOMEBODY: [&str; 6] = ["--reuid", SOMEBODY, "--regid", SOMEBODY, "--clear-groups", "--"];
+
+/// The command as a user who may write neither the file nor its folder; none where there is no way to be one.
+fn command(folder: &Path, words: &[&str]) -> Option<Command> {
+    let plain = spanscope();
+    let is_root = fs::metadata(folder).unwrap().uid() == 0;
+    let mut command = match is_root {
+        false => plain,
+        // Rights mean nothing to root.
+        true => {
+            let mut command = Command::new("setpriv");
+            command.args(AS_SOMEBODY).arg(copied_binary()?);
+            for (name, value) in plain.get_envs() {
+                match value {
+                    Some(value) => command.env(name, value),
+                    None => command.env_remove(name),
+                };
+            }
+            command
+        }
+    };
+    command.args(words).arg("--db").arg(folder.join("trace_store.db"));
+    Some(command)
+}
+
+/// The command where every user can run it; the folder that it was built in may be closed to others.
+fn copied_binary() -> Option<&'static Path> {
+    static COPY: OnceLock<Option<(tempfile::TempDir, PathBuf)>> = OnceLock::new();
+    let copy = COPY.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+        let copy = folder.path().join("spanscope");
+        fs::copy(spanscope().get_program(), &copy).unwrap();
+        let mut probe = Command::new("setpriv");
+        let probe = probe.args(AS_SOMEBODY).arg(&copy).arg("--version").output();
+        if probe.is_ok_and(|probe| probe.status.success()) {
+            return Some((folder, copy));
+        }
+        spanscope_tests::skip("setpriv of util-linux can't run the command as another user here");
+        None
+    });
+    copy.as_ref().map(|(_, copy)| copy.as_path())
+}
+
+fn run(folder: &Path, words: &[&str]) -> Option<Said> {
+    Some(said(command(folder, words)?.output().unwrap()))
+}
+
+/// A folder with these files of a store, which nobody may write.
+fn sealed(store: &Store, suffixes: &[&str]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for suffix in suffixes {
+        let name = format!("trace_store.db{suffix}");
+        let copy = folder.path().join(&name);
+        fs::copy(store.file(&name), &copy).unwrap();
+        fs::set_permissions(&copy, Permissions::from_mode(0o444)).unwrap();
+    }
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o555)).unwrap();
+    folder
+}
+
+fn log_of(store: &Store) -> PathBuf {
+    store.file("trace_store.db-wal")
+}
+
+#[test]
+fn a_store_that_may_not_be_written_is_read_with_all_that_its_log_has() {
+    let store = Store::none();
+    let (layer, guard) = SqliteLayer::open(store.path()).unwrap();
+    let subscriber = tracing_subscriber::registry().with(layer);
+    tracing::subscriber::with_default(subscriber, || {
+        info_span!("in the log").in_scope(|| tracing::info!("hello"));
+    });
+    guard.flush(std::time::Duration::from_secs(10)).unwrap();
+    assert!(fs::metadata(log_of(&store)).unwrap().len() > 0);
+
+    // While the program writes: its files as they are, and copies with and without the index of the log.
+    let with_index = sealed(&store, &["", "-wal", "-shm"]);
+    let with_log = sealed(&store, &["", "-wal"]);
+    drop(guard);
+    // And when it has ended.
+    assert!(!log_of(&store).exists());
+    let alone = sealed(&store, &[""]);
+
+    for folder in [&with_index, &with_log, &alone] {
+        let before: Vec<_> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|file| file.unwrap().path())
+            .collect();
+        for words in [
+            &["traces"][..],
+            &["tree", "last"],
+            &["logs"],
+            &["stats"],
+            &["stats", "--by", "name"],
+            &["sql", "SELECT name FROM spans"],
+            &["export", "--to", "jsonl"],
+        ] {
+            let Some(said) = run(folder.path(), words) else {
+                return;
+            };
+            assert_eq!((said.code, said.err.as_str()), (0, ""), "{before:?} {words:?}");
+            let is_there = match words[0] {
+                "logs" => said.out.contains("hello"),
+                "stats" if words.len() == 1 => said.out.contains("spans    1"),
+                _ => said.out.contains("in the log"),
+            };
+            assert!(is_there, "{before:?} {words:?}: {}", said.out);
+        }
+        let after: Vec<_> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|file| file.unwrap().path())
+            .collect();
+        assert_eq!(before, after);
+        // So that the folder can be removed.
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
+#[test]
+fn another_users_store_is_read_while_it_is_written() {
+    let store = Store::none();
+    let (layer, guard) = SqliteLayer::open(store.path()).unwrap();
+    let subscriber = tracing_subscriber::registry().with(layer);
+    let folder = store.path().parent().unwrap().to_owned();
+    tracing::subscriber::with_default(subscriber, || {
+        for number in 1..=3 {
+            info_span!("step").in_scope(|| ());
+            guard.flush(std::time::Duration::from_secs(10)).unwrap();
+            // The owner lets others read.
+            fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
+            for suffix in ["", "-wal", "-shm"] {
+                let file = store.file(&format!("trace_store.db{suffix}"));
+                fs::set_permissions(file, Permissions::from_mode(0o444)).unwrap();
+            }
+            let Some(said) = run(&folder, &["traces", "--json"]) else {
+                return;
+            };
+            assert_eq!(said.code, 0, "{}", said.err);
+            let found: Vec<serde_json::Value> = serde_json::from_str(&said.out).unwrap();
+            assert_eq!(found.len(), number);
+        }
+    });
+    drop(guard);
+}
+
+#[test]
+fn what_may_not_be_read_is_named_with_what_to_do() {
+    let store = Store::filled();
+    let folder = sealed(&store, &[""]);
+    let file = folder.path().join("trace_store.db");
+    fs::set_permissions(&file, Permissions::from_mode(0o000)).unwrap();
+    let Some(said) = run(folder.path(), &["traces"]) else {
+        return;
+    };
+    assert_eq!((said.code, said.out.as_str()), (1, ""));
+    assert!(
+        said.err.contains(&*file.to_string_lossy()) && said.err.contains("give this user the right to read"),
+        "{}",
+        said.err
+    );
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+}

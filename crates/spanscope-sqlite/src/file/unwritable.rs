@@ -1,0 +1,166 @@
+//! Reads a store that this user may not write: one of another user, on a read-only disk, in a folder without the right to write.
+//!
+//! A reader of a file with a write-ahead log needs the index of the log (`-shm`), and makes it where it is missing. Where it may
+//! not, there are two ways. A file without a log can't change under a reader as long as no program writes it, so SQLite may take
+//! it for unchangeable. A file with a log is copied together with the log, and the copy is read: without the log, the newest
+//! records would be missing, and nobody would know.
+//!
+//! Where the index is there and can be read, SQLite reads the file in place, also while another user's program writes it.
+
+use std::ffi::OsString;
+use std::fs::DirBuilder;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use spanscope_model::StoreError;
+
+use super::identity::beside;
+use super::open::{BUSY_TIMEOUT, io_error, sql_error};
+
+/// A connection for reading.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    pub(crate) db: Connection,
+    /// It shows the file as it was when it was opened.
+    pub(crate) is_frozen: bool,
+}
+
+/// Opens a file that is there for reading, whatever the rights.
+pub(super) fn open(path: &Path) -> Result<Reader, StoreError> {
+    match connect(path.as_os_str(), OpenFlags::empty()) {
+        Ok(db) => Ok(Reader { db, is_frozen: false }),
+        Err(error) if needs_an_index(&error) => {
+            let db = match has_log(path) {
+                false => connect(&unchangeable(path), OpenFlags::SQLITE_OPEN_URI)
+                    .map_err(|error| sql_error(path, error))?,
+                true => copied(path)?,
+            };
+            Ok(Reader { db, is_frozen: true })
+        }
+        Err(error) => Err(sql_error(path, error)),
+    }
+}
+
+/// Opens the file and reads from it, because SQLite looks at nothing before.
+fn connect(name: &std::ffi::OsStr, how: OpenFlags) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | how;
+    let db = Connection::open_with_flags(name, flags)?;
+    db.busy_timeout(BUSY_TIMEOUT)?;
+    match db.query_row("PRAGMA schema_version", [], |_| Ok(())) {
+        // What it is that can't be read is found out and reported by the caller.
+        Err(error) if !needs_an_index(&error) => Ok(db),
+        result => result.map(|()| db),
+    }
+}
+
+fn needs_an_index(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)
+    )
+}
+
+fn has_log(path: &Path) -> bool {
+    std::fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > 0)
+}
+
+/// The file's name as a URI that says that no program changes the file.
+fn unchangeable(path: &Path) -> OsString {
+    // An empty host before an absolute path, or a path that begins with two slashes would have one.
+    let mut uri = String::from(if path.is_absolute() { "file://" } else { "file:" });
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' | b'~' => {
+                uri.push(char::from(*byte))
+            }
+            byte => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri.push_str("?immutable=1");
+    uri.into()
+}
+
+/// Opens a copy of the file and its log, which goes with the connection.
+fn copied(path: &Path) -> Result<Connection, StoreError> {
+    let folder = private_folder()?;
+    let copy = folder.0.join("copy.db");
+    for suffix in ["", "-wal"] {
+        let from = beside(path, suffix);
+        std::fs::copy(&from, beside(&copy, suffix))
+            .map_err(|error| io_error(&from, "copy, to read it with its log,", error))?;
+    }
+    // The copy has the mode of the file, which may be that nobody writes it.
+    let take_in = || {
+        let db = Connection::open_with_flags(&copy, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        drop(db);
+        connect(&unchangeable(&copy), OpenFlags::SQLITE_OPEN_URI)
+    };
+    make_writable(&copy)?;
+    take_in().map_err(|error| sql_error(path, error))
+}
+
+fn make_writable(copy: &Path) -> Result<(), StoreError> {
+    for suffix in ["", "-wal"] {
+        let file = beside(copy, suffix);
+        #[cfg(unix)]
+        let mode = {
+            use std::os::unix::fs::PermissionsExt as _;
+            std::fs::Permissions::from_mode(0o600)
+        };
+        #[cfg(not(unix))]
+        let mode = std::fs::metadata(&file)
+            .map(|file| {
+                let mut mode = file.permissions();
+                mode.set_readonly(false);
+                mode
+            })
+            .map_err(|error| io_error(&file, "read", error))?;
+        std::fs::set_permissions(&file, mode).map_err(|error| io_error(&file, "write", error))?;
+    }
+    Ok(())
+}
+
+/// A folder that is removed when this is dropped; an open file in it can be read on (not on Windows, where it stays).
+struct PrivateFolder(PathBuf);
+
+impl Drop for PrivateFolder {
+    fn drop(&mut self) {
+        // Nobody is left to whom it could be reported, and the system clears this place.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Makes a folder that its owner alone can read: what is recorded is what people said to a model.
+fn private_folder() -> Result<PrivateFolder, StoreError> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt as _;
+        builder.mode(0o700);
+    }
+    loop {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("spanscope-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        match builder.create(&path) {
+            Ok(()) => return Ok(PrivateFolder(path)),
+            // Left behind by a process of the same number.
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && number < 10_000 => {}
+            Err(error) => return Err(io_error(&path, "make", error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_no_part_of_the_uri_around_it() {
+        let uri = unchangeable(Path::new("/a b/x?mode=rw#é.db"));
+        assert_eq!(uri, "file:///a%20b/x%3Fmode%3Drw%23%C3%A9.db?immutable=1");
+    }
+}
