@@ -51,6 +51,46 @@ fn received_records_are_counted_by_what_became_of_them() {
     server.stop();
 }
 
+#[test]
+fn one_bad_attribute_of_json_costs_no_record_and_is_reported() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    let trace_id = "0af7651916cd43dd8448eb211c80319c";
+    let mut batch = traces(&[
+        span(trace_id, "00000000000000a1", "whole"),
+        span(trace_id, "00000000000000a2", "with a bad one"),
+    ]);
+    batch["resourceSpans"][0]["scopeSpans"][0]["spans"][1]["attributes"] = json!([
+        {"key": "retries", "value": {"intValue": "many"}},
+        {"key": 7, "value": {"intValue": "1"}},
+        {"key": "user", "value": {"stringValue": "ann"}},
+    ]);
+    let answer = server.post("/v1/traces", &batch);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let said = &json_of(&answer)["partialSuccess"];
+    let message = said["errorMessage"].as_str().unwrap();
+    assert!(
+        said["rejectedSpans"].is_null() || said["rejectedSpans"] == "0",
+        "{said}"
+    );
+    for part in [
+        "\"retries\": intValue: \"many\" is not",
+        "attributes[1].key: 7 is not a text",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
+    let read = server.get(&format!("/v1/telemetry/traces/{trace_id}/spans/00000000000000a2"));
+    let attributes = &json_of(&read)["attributes"];
+    assert_eq!(
+        (&attributes["retries"], &attributes["user"]),
+        (&json!("many"), &json!("ann"))
+    );
+    let outcome = |outcome: &str| ("traces".to_owned(), outcome.to_owned());
+    let expected = BTreeMap::from([(outcome("stored"), 2), (outcome("repaired"), 2)]);
+    assert_eq!(counted(&server), expected);
+    server.stop();
+}
+
 /// The samples of `spanscope_received_total`, by signal and outcome.
 pub(crate) fn counted(server: &Serve) -> BTreeMap<(String, String), u64> {
     let answer = server.get("/metrics");

@@ -33,8 +33,12 @@ pub(super) struct RequestTally {
     notes: Vec<String>,
     /// Texts in which bytes were replaced.
     texts: u64,
-    /// Attributes of resources and scopes that were left out, and what was wrong with the first.
+    /// Attributes that were left out, and what was wrong with the first.
     attributes: Counted,
+    /// Values that are not of the type that they were sent as, and were stored as what they are.
+    values: Counted,
+    /// Other parts of records that were left out.
+    parts: Counted,
     /// Log records that were kept without their ids, and what was wrong with the first.
     ids: Counted,
     /// Records whose times were in another unit.
@@ -74,6 +78,8 @@ impl RequestTally {
             notes: Vec::new(),
             texts: 0,
             attributes: Counted::default(),
+            values: Counted::default(),
+            parts: Counted::default(),
             ids: Counted::default(),
             units: [TimeUnit::Micros, TimeUnit::Millis, TimeUnit::Seconds].map(|unit| (unit, 0)),
             ahead: 0,
@@ -133,7 +139,17 @@ impl RequestTally {
         self.texts
     }
 
-    /// Counts an attribute of a resource or a scope that was left out.
+    /// Counts a value that was stored as what it is, because it is not what its sender calls it.
+    pub(super) fn keep_as_it_is(&mut self, what: impl FnOnce() -> String) {
+        self.values.add(what);
+    }
+
+    /// Counts a field, an event or a link of a record that was left out.
+    pub(super) fn leave_out_part(&mut self, what: impl FnOnce() -> String) {
+        self.parts.add(what);
+    }
+
+    /// Counts an attribute that was left out.
     pub(super) fn leave_out_attribute(&mut self, what: impl FnOnce() -> String) {
         self.attributes.add(what);
     }
@@ -170,7 +186,8 @@ impl RequestTally {
     /// How many records and texts were changed so that they could be stored.
     pub(super) fn repaired(&self) -> u64 {
         let units: u64 = self.units.iter().map(|(_, count)| count).sum();
-        self.texts + self.attributes.count + self.ids.count + units
+        let counted = [&self.attributes, &self.values, &self.parts, &self.ids];
+        self.texts + counted.map(|of| of.count).iter().sum::<u64>() + units
     }
 
     /// What there is to say to the sender.
@@ -196,9 +213,23 @@ impl RequestTally {
         }
         if self.attributes.count > 0 {
             remarks.push(format!(
-                "{} of a resource or a scope can't be read and was left out: {}",
-                counted(self.attributes.count, "attribute", "attributes"),
+                "{} left out as unreadable; the first: {}",
+                counted(self.attributes.count, "attribute was", "attributes were"),
                 self.attributes.first
+            ));
+        }
+        if self.values.count > 0 {
+            remarks.push(format!(
+                "{} stored as what it is, not as what it is called; the first: {}",
+                counted(self.values.count, "value was", "values were"),
+                self.values.first
+            ));
+        }
+        if self.parts.count > 0 {
+            remarks.push(format!(
+                "{} left out as unreadable; the first: {}",
+                counted(self.parts.count, "part of a record was", "parts of records were"),
+                self.parts.first
             ));
         }
         if self.ids.count > 0 {

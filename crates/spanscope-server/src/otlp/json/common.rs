@@ -10,9 +10,9 @@ use opentelemetry_proto::tonic::common::v1::{
 use opentelemetry_proto::tonic::resource::v1::Resource;
 
 use super::node::Node;
-use super::object::{Object, float, text, truth, whole};
+use super::object::{Object, float, unfit, whole};
 use super::wrong::Wrong;
-use crate::otlp::tally::RequestTally;
+use crate::otlp::tally::{RequestTally, shown};
 
 /// A reader of protobuf's JSON takes base64 with and without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -22,104 +22,224 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-pub(super) fn resource(mut resource: Object<'_>, tally: &mut RequestTally) -> Result<Resource, Wrong> {
-    let (attributes, lost) = readable_attributes(&mut resource, tally)?;
-    Ok(Resource {
+pub(super) fn resource(mut resource: Object<'_>, tally: &mut RequestTally) -> Resource {
+    let (attributes, lost) = attributes(&mut resource, "attributes", tally);
+    Resource {
         attributes,
-        dropped_attributes_count: resource
-            .whole::<u32>("droppedAttributesCount")?
-            .saturating_add(lost),
+        dropped_attributes_count: dropped(&mut resource, "droppedAttributesCount", lost, tally),
         // Which attributes name the resource: in development, and none of the records that come of this keeps it.
         entity_refs: Vec::new(),
-    })
+    }
 }
 
-pub(super) fn scope(mut scope: Object<'_>, tally: &mut RequestTally) -> Result<InstrumentationScope, Wrong> {
-    let (attributes, lost) = readable_attributes(&mut scope, tally)?;
-    Ok(InstrumentationScope {
-        name: scope.text("name")?,
-        version: scope.text("version")?,
+pub(super) fn scope(mut scope: Object<'_>, tally: &mut RequestTally) -> InstrumentationScope {
+    let (attributes, lost) = attributes(&mut scope, "attributes", tally);
+    InstrumentationScope {
+        name: or_left_out(scope.text("name"), tally),
+        version: or_left_out(scope.text("version"), tally),
         attributes,
-        dropped_attributes_count: scope.whole::<u32>("droppedAttributesCount")?.saturating_add(lost),
+        dropped_attributes_count: dropped(&mut scope, "droppedAttributesCount", lost, tally),
+    }
+}
+
+/// What was read; where it can't be, nothing: a record is worth more than this part of it.
+pub(super) fn or_left_out<T: Default>(read: Result<T, Wrong>, tally: &mut RequestTally) -> T {
+    read.unwrap_or_else(|wrong| {
+        tally.leave_out_part(|| wrong.to_string());
+        T::default()
     })
 }
 
-/// Attributes that stand for many records. One that can't be read costs none of these.
-fn readable_attributes(
+/// How many the sender left out, and how many more were here.
+pub(super) fn dropped(object: &mut Object<'_>, field: &str, here: u32, tally: &mut RequestTally) -> u32 {
+    or_left_out(object.whole::<u32>(field), tally).saturating_add(here)
+}
+
+/// The attributes that can be read, and how many can't: one costs neither the record nor the others.
+pub(super) fn attributes(
     object: &mut Object<'_>,
+    field: &str,
     tally: &mut RequestTally,
-) -> Result<(Vec<KeyValue>, u32), Wrong> {
+) -> (Vec<KeyValue>, u32) {
+    let mut index = 0;
     let mut lost = 0;
-    let attributes = object.readable("attributes", key_value, |wrong| {
-        lost += 1;
-        tally.leave_out_attribute(|| wrong.to_string());
-    })?;
-    Ok((attributes, lost))
+    let attributes = object.list(field, |pair| {
+        let read = key_value(pair, tally).map_err(|wrong| {
+            lost += 1;
+            tally.leave_out_attribute(|| wrong.at(index).within(field).to_string());
+        });
+        index += 1;
+        Ok(read.ok())
+    });
+    let attributes = or_left_out(attributes, tally);
+    (attributes.into_iter().flatten().collect(), lost)
 }
 
-pub(super) fn attributes(object: &mut Object<'_>, field: &str) -> Result<Vec<KeyValue>, Wrong> {
-    object.list(field, key_value)
-}
-
-fn key_value(pair: Node<'_>) -> Result<KeyValue, Wrong> {
+/// A pair. It can't be read without its key.
+fn key_value(pair: Node<'_>, tally: &mut RequestTally) -> Result<KeyValue, Wrong> {
     let mut pair = Object::of(pair)?;
+    let key = pair.text("key")?;
+    let value = pair.take("value").map(|value| {
+        any_value(value, &mut |wrong| {
+            tally.keep_as_it_is(|| format!("{}: {wrong}", shown(&key)));
+        })
+    });
     Ok(KeyValue {
-        key: pair.text("key")?,
-        value: pair.message("value", any_value)?,
+        key,
+        value,
         key_strindex: 0, // only in profiles
     })
 }
 
-/// A value. `serde_json` has bounded how deep others lie in it.
-pub(super) fn any_value(mut object: Object<'_>) -> Result<AnyValue, Wrong> {
+/// A value. What is not of the type that it is called by becomes what it is in JSON, and is given to `wrong`. `serde_json` has
+/// bounded how deep others lie in it.
+pub(super) fn any_value(value: Node<'_>, wrong: &mut dyn FnMut(Wrong)) -> AnyValue {
+    let mut object = match value {
+        Node::Object(_) => match Object::of(value) {
+            Ok(object) => object,
+            Err(_) => return AnyValue { value: None }, // it is one
+        },
+        other => {
+            wrong(unfit(&other, "an object").within("value"));
+            return AnyValue { value: plain(other) };
+        }
+    };
     for (field, read) in KINDS {
         if let Some(value) = object.take(field) {
-            let value = read(value).map_err(|wrong| wrong.within(field))?;
-            return Ok(AnyValue { value: Some(value) });
+            let value = read(value, wrong).unwrap_or_else(|(value, why)| {
+                wrong(why.within(field));
+                plain(value)
+            });
+            return AnyValue { value };
         }
     }
-    Ok(AnyValue { value: None })
+    // Null is a field that is not there.
+    let rest = object.into_node();
+    if let Some(field) = rest.first_field() {
+        wrong(Wrong::new(format!("{} is no kind of value", shown(field))));
+        return AnyValue { value: plain(rest) };
+    }
+    AnyValue { value: None }
 }
 
-type Read = fn(Node<'_>) -> Result<Sent, Wrong>;
+/// Reads a value of a kind; one that is of another is given back, with what is wrong.
+type Read = for<'n> fn(Node<'n>, &mut dyn FnMut(Wrong)) -> Result<Option<Sent>, (Node<'n>, Wrong)>;
 
 const KINDS: [(&str, Read); 7] = [
-    ("stringValue", |value| text(value).map(Sent::StringValue)),
-    ("boolValue", |value| truth(value).map(Sent::BoolValue)),
-    ("intValue", int_value),
-    ("doubleValue", |value| float(&value).map(Sent::DoubleValue)),
-    ("arrayValue", array_value),
-    ("kvlistValue", |value| {
-        let values = Object::of(value)?.list("values", key_value)?;
-        Ok(Sent::KvlistValue(KeyValueList { values }))
+    ("stringValue", |value, _| match value {
+        Node::Text(text) => Ok(Some(Sent::StringValue(text.into_owned()))),
+        other => Err(refused(other, "a text")),
     }),
-    ("bytesValue", bytes_value),
+    ("boolValue", |value, _| match value {
+        Node::Truth(value) => Ok(Some(Sent::BoolValue(value))),
+        other => Err(refused(other, "true or false")),
+    }),
+    ("intValue", |value, _| match int_value(&value) {
+        Ok(number) => Ok(Some(number)),
+        Err(wrong) => Err((value, wrong)),
+    }),
+    ("doubleValue", |value, _| match float(&value) {
+        Ok(number) => Ok(Some(Sent::DoubleValue(number))),
+        Err(wrong) => Err((value, wrong)),
+    }),
+    ("arrayValue", |value, wrong| {
+        let values = values_of(value)?.into_iter();
+        // Some writers have null for an empty value in a list.
+        let values = values.map(|item| match item {
+            Node::Null => AnyValue { value: None },
+            item => any_value(item, wrong),
+        });
+        Ok(Some(Sent::ArrayValue(ArrayValue {
+            values: values.collect(),
+        })))
+    }),
+    ("kvlistValue", |value, wrong| {
+        let values = values_of(value)?.into_iter();
+        let values = values.filter_map(|pair| {
+            let read = Object::of(pair).and_then(|mut pair| Ok((pair.text("key")?, pair.take("value"))));
+            match read {
+                Ok((key, value)) => Some(KeyValue {
+                    key,
+                    value: value.map(|value| any_value(value, wrong)),
+                    key_strindex: 0,
+                }),
+                Err(why) => {
+                    wrong(Wrong::new(format!("{why}, so the pair was left out")).within("kvlistValue"));
+                    None
+                }
+            }
+        });
+        Ok(Some(Sent::KvlistValue(KeyValueList {
+            values: values.collect(),
+        })))
+    }),
+    ("bytesValue", |value, _| match bytes_value(&value) {
+        Ok(bytes) => Ok(Some(Sent::BytesValue(bytes))),
+        Err(wrong) => Err((value, wrong)),
+    }),
 ];
 
-fn int_value(value: Node<'_>) -> Result<Sent, Wrong> {
-    whole(&value).map(Sent::IntValue).or_else(|wrong| {
+fn refused<'n>(value: Node<'n>, wanted: &str) -> (Node<'n>, Wrong) {
+    let wrong = unfit(&value, wanted);
+    (value, wrong)
+}
+
+/// The list in `{"values": [...]}`.
+fn values_of(value: Node<'_>) -> Result<Vec<Node<'_>>, (Node<'_>, Wrong)> {
+    match value {
+        Node::Object(mut fields) => match fields.iter().position(|(key, _)| key == "values") {
+            None => Ok(Vec::new()),
+            Some(at) => match fields.swap_remove(at).1 {
+                Node::Null => Ok(Vec::new()),
+                Node::List(values) => Ok(values),
+                other => Err(refused(other, "a list")),
+            },
+        },
+        other => Err(refused(other, "an object")),
+    }
+}
+
+/// What JSON says, without regard to what it is called.
+fn plain(value: Node<'_>) -> Option<Sent> {
+    let any = |value| AnyValue { value: plain(value) };
+    Some(match value {
+        Node::Null => return None,
+        Node::Truth(value) => Sent::BoolValue(value),
+        Node::Number(number) => match number.as_i64() {
+            Some(number) => Sent::IntValue(number),
+            None => Sent::DoubleValue(number.as_f64()?),
+        },
+        Node::Text(text) => Sent::StringValue(text.into_owned()),
+        Node::List(items) => Sent::ArrayValue(ArrayValue {
+            values: items.into_iter().map(any).collect(),
+        }),
+        Node::Object(fields) => Sent::KvlistValue(KeyValueList {
+            values: fields
+                .into_iter()
+                .map(|(key, value)| KeyValue {
+                    key: key.into_owned(),
+                    value: Some(any(value)),
+                    key_strindex: 0,
+                })
+                .collect(),
+        }),
+    })
+}
+
+fn int_value(value: &Node<'_>) -> Result<Sent, Wrong> {
+    whole(value).map(Sent::IntValue).or_else(|wrong| {
         // JavaScript has no other numbers than doubles, and its SDK calls all of them integers that are whole: 1e21 too.
-        match float(&value) {
+        match float(value) {
             Ok(number) if number.fract() == 0.0 && value.as_text().is_none() => Ok(Sent::DoubleValue(number)),
             _ => Err(wrong),
         }
     })
 }
 
-fn array_value(value: Node<'_>) -> Result<Sent, Wrong> {
-    // Some writers have null for an empty value in a list.
-    let values = Object::of(value)?.list("values", |item| match item {
-        Node::Null => Ok(AnyValue { value: None }),
-        item => any_value(Object::of(item)?),
-    })?;
-    Ok(Sent::ArrayValue(ArrayValue { values }))
-}
-
-fn bytes_value(value: Node<'_>) -> Result<Sent, Wrong> {
-    // And it takes both alphabets.
-    let text = text(value)?.replace('-', "+").replace('_', "/");
-    let bytes = BASE64.decode(text);
-    bytes
-        .map(Sent::BytesValue)
+fn bytes_value(value: &Node<'_>) -> Result<Vec<u8>, Wrong> {
+    let text = value.as_text().ok_or_else(|| unfit(value, "a text"))?;
+    // A reader of protobuf's JSON takes both alphabets.
+    BASE64
+        .decode(text.replace('-', "+").replace('_', "/"))
         .map_err(|error| Wrong::new(format!("this is no base64: {error}")))
 }

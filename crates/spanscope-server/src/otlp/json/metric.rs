@@ -8,7 +8,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
     HistogramDataPoint, Metric, NumberDataPoint, Sum, Summary, SummaryDataPoint, exemplar, number_data_point,
 };
 
-use super::common::attributes;
+use super::common::{self, or_left_out};
 use super::node::Node;
 use super::object::Object;
 use super::wrong::Wrong;
@@ -31,9 +31,9 @@ pub(super) fn metric(metric: Node<'_>, tally: &mut RequestTally) -> Result<Metri
     let mut metric = Object::of(metric)?;
     Ok(Metric {
         name: metric.text("name")?,
-        description: metric.text("description")?,
-        unit: metric.text("unit")?,
-        metadata: attributes(&mut metric, "metadata")?,
+        description: or_left_out(metric.text("description"), tally),
+        unit: or_left_out(metric.text("unit"), tally),
+        metadata: common::attributes(&mut metric, "metadata", tally).0,
         data: data(&mut metric, tally)?,
     })
 }
@@ -73,9 +73,9 @@ fn data(metric: &mut Object<'_>, tally: &mut RequestTally) -> Result<Option<Data
 fn points_of<T>(
     data: &mut Object<'_>,
     tally: &mut RequestTally,
-    read: fn(Node<'_>) -> Result<T, Wrong>,
+    read: fn(Node<'_>, &mut RequestTally) -> Result<T, Wrong>,
 ) -> Result<Vec<T>, Wrong> {
-    data.records("dataPoints", tally, |_| 1, |point, _| read(point))
+    data.records("dataPoints", tally, |_| 1, read)
 }
 
 fn temporality(object: &mut Object<'_>) -> Result<i32, Wrong> {
@@ -84,14 +84,14 @@ fn temporality(object: &mut Object<'_>) -> Result<i32, Wrong> {
     })
 }
 
-fn number(point: Node<'_>) -> Result<NumberDataPoint, Wrong> {
+fn number(point: Node<'_>, tally: &mut RequestTally) -> Result<NumberDataPoint, Wrong> {
     let mut point = Object::of(point)?;
     Ok(NumberDataPoint {
-        attributes: attributes(&mut point, "attributes")?,
+        attributes: common::attributes(&mut point, "attributes", tally).0,
         start_time_unix_nano: point.whole("startTimeUnixNano")?,
         time_unix_nano: point.whole("timeUnixNano")?,
-        exemplars: point.list("exemplars", exemplar)?,
-        flags: point.whole("flags")?,
+        exemplars: exemplars(&mut point, tally),
+        flags: or_left_out(point.whole("flags"), tally),
         value: match (maybe_whole(&mut point, "asInt")?, point.maybe_float("asDouble")?) {
             (Some(number), _) => Some(number_data_point::Value::AsInt(number)),
             (None, number) => number.map(number_data_point::Value::AsDouble),
@@ -99,27 +99,27 @@ fn number(point: Node<'_>) -> Result<NumberDataPoint, Wrong> {
     })
 }
 
-fn histogram(point: Node<'_>) -> Result<HistogramDataPoint, Wrong> {
+fn histogram(point: Node<'_>, tally: &mut RequestTally) -> Result<HistogramDataPoint, Wrong> {
     let mut point = Object::of(point)?;
     Ok(HistogramDataPoint {
-        attributes: attributes(&mut point, "attributes")?,
+        attributes: common::attributes(&mut point, "attributes", tally).0,
         start_time_unix_nano: point.whole("startTimeUnixNano")?,
         time_unix_nano: point.whole("timeUnixNano")?,
         count: point.whole("count")?,
         sum: point.maybe_float("sum")?,
         bucket_counts: point.wholes("bucketCounts")?,
         explicit_bounds: point.floats("explicitBounds")?,
-        exemplars: point.list("exemplars", exemplar)?,
-        flags: point.whole("flags")?,
+        exemplars: exemplars(&mut point, tally),
+        flags: or_left_out(point.whole("flags"), tally),
         min: point.maybe_float("min")?,
         max: point.maybe_float("max")?,
     })
 }
 
-fn exponential(point: Node<'_>) -> Result<ExponentialHistogramDataPoint, Wrong> {
+fn exponential(point: Node<'_>, tally: &mut RequestTally) -> Result<ExponentialHistogramDataPoint, Wrong> {
     let mut point = Object::of(point)?;
     Ok(ExponentialHistogramDataPoint {
-        attributes: attributes(&mut point, "attributes")?,
+        attributes: common::attributes(&mut point, "attributes", tally).0,
         start_time_unix_nano: point.whole("startTimeUnixNano")?,
         time_unix_nano: point.whole("timeUnixNano")?,
         count: point.whole("count")?,
@@ -128,8 +128,8 @@ fn exponential(point: Node<'_>) -> Result<ExponentialHistogramDataPoint, Wrong> 
         zero_count: point.whole("zeroCount")?,
         positive: point.message("positive", buckets)?,
         negative: point.message("negative", buckets)?,
-        flags: point.whole("flags")?,
-        exemplars: point.list("exemplars", exemplar)?,
+        flags: or_left_out(point.whole("flags"), tally),
+        exemplars: exemplars(&mut point, tally),
         min: point.maybe_float("min")?,
         max: point.maybe_float("max")?,
         zero_threshold: point.float("zeroThreshold")?,
@@ -143,10 +143,10 @@ fn buckets(mut buckets: Object<'_>) -> Result<Buckets, Wrong> {
     })
 }
 
-fn summary(point: Node<'_>) -> Result<SummaryDataPoint, Wrong> {
+fn summary(point: Node<'_>, tally: &mut RequestTally) -> Result<SummaryDataPoint, Wrong> {
     let mut point = Object::of(point)?;
     Ok(SummaryDataPoint {
-        attributes: attributes(&mut point, "attributes")?,
+        attributes: common::attributes(&mut point, "attributes", tally).0,
         start_time_unix_nano: point.whole("startTimeUnixNano")?,
         time_unix_nano: point.whole("timeUnixNano")?,
         count: point.whole("count")?,
@@ -158,14 +158,23 @@ fn summary(point: Node<'_>) -> Result<SummaryDataPoint, Wrong> {
                 value: at.float("value")?,
             })
         })?,
-        flags: point.whole("flags")?,
+        flags: or_left_out(point.whole("flags"), tally),
     })
 }
 
-fn exemplar(exemplar: Node<'_>) -> Result<Exemplar, Wrong> {
+/// The samples that can be read: they only illustrate their point.
+fn exemplars(point: &mut Object<'_>, tally: &mut RequestTally) -> Vec<Exemplar> {
+    let exemplars = point.list("exemplars", |sample| {
+        let read = exemplar(sample, tally);
+        Ok(or_left_out(read.map(Some), tally))
+    });
+    or_left_out(exemplars, tally).into_iter().flatten().collect()
+}
+
+fn exemplar(exemplar: Node<'_>, tally: &mut RequestTally) -> Result<Exemplar, Wrong> {
     let mut exemplar = Object::of(exemplar)?;
     Ok(Exemplar {
-        filtered_attributes: attributes(&mut exemplar, "filteredAttributes")?,
+        filtered_attributes: common::attributes(&mut exemplar, "filteredAttributes", tally).0,
         time_unix_nano: exemplar.whole("timeUnixNano")?,
         // As in protobuf: bad ids of an exemplar are none, and cost no data point.
         span_id: exemplar.id("spanId").unwrap_or_default(),

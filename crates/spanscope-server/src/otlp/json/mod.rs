@@ -7,8 +7,9 @@
 //! are gone and the answer is a success. JavaScript's SDK sends whole numbers of any size as `intValue`, and texts that were
 //! cut inside of a pair of surrogates.
 //!
-//! So this reads JSON by hand. A record that can't be read is rejected alone; what stands around records
-//! can't be left out, and fails the body. Unknown fields are ignored, `null` is a field that is not there.
+//! So this reads JSON by hand. What can't be read of a record is left out, or kept as what it is, and reported; a record
+//! without readable ids or times is rejected alone. Lists and objects around records can't be left out, and fail the body.
+//! Unknown fields are ignored, `null` is a field that is not there.
 
 mod common;
 mod metric;
@@ -22,13 +23,16 @@ mod wrong;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::logs::v1::{ResourceLogs, ScopeLogs};
 use opentelemetry_proto::tonic::metrics::v1::{ResourceMetrics, ScopeMetrics};
+use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans};
 
 use super::repair::lossy;
 use super::signal::Signal;
 use super::tally::{RequestTally, shown};
+use common::or_left_out;
 pub(super) use node::Node;
 use object::Object;
 pub(super) use object::is_snake_case;
@@ -101,14 +105,14 @@ pub(super) fn traces(body: Node<'_>, tally: &mut RequestTally) -> Result<ExportT
         let mut of = Object::of(of)?;
         let names = ["scopeSpans", "instrumentationLibrarySpans", "scope"];
         Ok(ResourceSpans {
-            resource: of.message("resource", |resource| common::resource(resource, tally))?,
-            schema_url: of.text("schemaUrl")?,
+            resource: resource(&mut of, tally),
+            schema_url: or_left_out(of.text("schemaUrl"), tally),
             scope_spans: containers(&mut of, names, tally, |mut of, scope, tally| {
                 note_unread(&of, "spans", tally);
                 Ok(ScopeSpans {
-                    scope: of.message(scope, |scope| common::scope(scope, tally))?,
-                    schema_url: of.text("schemaUrl")?,
-                    spans: of.records("spans", tally, |_| 1, |span, _| records::span(span))?,
+                    scope: self::scope(&mut of, scope, tally),
+                    schema_url: or_left_out(of.text("schemaUrl"), tally),
+                    spans: of.records("spans", tally, |_| 1, records::span)?,
                 })
             })?,
         })
@@ -122,14 +126,14 @@ pub(super) fn logs(body: Node<'_>, tally: &mut RequestTally) -> Result<ExportLog
         let mut of = Object::of(of)?;
         let names = ["scopeLogs", "instrumentationLibraryLogs", "scope"];
         Ok(ResourceLogs {
-            resource: of.message("resource", |resource| common::resource(resource, tally))?,
-            schema_url: of.text("schemaUrl")?,
+            resource: resource(&mut of, tally),
+            schema_url: or_left_out(of.text("schemaUrl"), tally),
             scope_logs: containers(&mut of, names, tally, |mut of, scope, tally| {
                 note_unread(&of, "logRecords", tally);
                 Ok(ScopeLogs {
-                    scope: of.message(scope, |scope| common::scope(scope, tally))?,
-                    schema_url: of.text("schemaUrl")?,
-                    log_records: of.records("logRecords", tally, |_| 1, |record, _| records::log(record))?,
+                    scope: self::scope(&mut of, scope, tally),
+                    schema_url: or_left_out(of.text("schemaUrl"), tally),
+                    log_records: of.records("logRecords", tally, |_| 1, records::log)?,
                 })
             })?,
         })
@@ -146,19 +150,30 @@ pub(super) fn metrics(
         let mut of = Object::of(of)?;
         let names = ["scopeMetrics", "instrumentationLibraryMetrics", "scope"];
         Ok(ResourceMetrics {
-            resource: of.message("resource", |resource| common::resource(resource, tally))?,
-            schema_url: of.text("schemaUrl")?,
+            resource: resource(&mut of, tally),
+            schema_url: or_left_out(of.text("schemaUrl"), tally),
             scope_metrics: containers(&mut of, names, tally, |mut of, scope, tally| {
                 note_unread(&of, "metrics", tally);
                 Ok(ScopeMetrics {
-                    scope: of.message(scope, |scope| common::scope(scope, tally))?,
-                    schema_url: of.text("schemaUrl")?,
+                    scope: self::scope(&mut of, scope, tally),
+                    schema_url: or_left_out(of.text("schemaUrl"), tally),
                     metrics: of.records("metrics", tally, metric::points, metric::metric)?,
                 })
             })?,
         })
     })?;
     Ok(ExportMetricsServiceRequest { resource_metrics })
+}
+
+/// The resource that records are of. They are worth more than what describes it.
+fn resource(of: &mut Object<'_>, tally: &mut RequestTally) -> Option<Resource> {
+    let resource = of.message("resource", |resource| Ok(common::resource(resource, tally)));
+    or_left_out(resource, tally)
+}
+
+fn scope(of: &mut Object<'_>, field: &str, tally: &mut RequestTally) -> Option<InstrumentationScope> {
+    let scope = of.message(field, |scope| Ok(common::scope(scope, tally)));
+    or_left_out(scope, tally)
 }
 
 /// The request itself. One that has other fields and not the only known one is an empty request, and most likely a mistake.

@@ -41,6 +41,17 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// The name of the first field that is not null.
+    pub(super) fn first_field(&self) -> Option<&str> {
+        match self {
+            Self::Object(fields) => {
+                let found = fields.iter().find(|(_, value)| *value != Self::Null);
+                found.map(|(key, _)| key.as_ref())
+            }
+            _ => None,
+        }
+    }
+
     /// How many items a list has.
     pub(super) fn items(&self) -> Option<usize> {
         match self {

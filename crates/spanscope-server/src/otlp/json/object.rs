@@ -27,6 +27,11 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// What is left of it.
+    pub(super) fn into_node(self) -> Node<'a> {
+        Node::Object(self.fields)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.fields.is_empty()
     }
@@ -114,27 +119,6 @@ impl<'a> Object<'a> {
                 }
             }
             Ok(records)
-        })
-    }
-
-    /// A list without the items that can't be read, each of which is given to `lost`.
-    pub(super) fn readable<T>(
-        &mut self,
-        field: &str,
-        mut read: impl FnMut(Node<'a>) -> Result<T, Wrong>,
-        mut lost: impl FnMut(Wrong),
-    ) -> Result<Vec<T>, Wrong> {
-        self.read(field, |value| {
-            let read_one = |(index, value)| {
-                read(value)
-                    .map_err(|wrong: Wrong| lost(wrong.at(index).within(field)))
-                    .ok()
-            };
-            Ok(items(value)?
-                .into_iter()
-                .enumerate()
-                .filter_map(read_one)
-                .collect())
         })
     }
 
@@ -268,7 +252,7 @@ fn bytes(digits: &str) -> Option<Vec<u8>> {
         .flatten()
 }
 
-fn unfit(value: &Node<'_>, wanted: &str) -> Wrong {
+pub(super) fn unfit(value: &Node<'_>, wanted: &str) -> Wrong {
     let value = match value {
         Node::Null => "null".to_owned(),
         Node::Truth(value) => value.to_string(),

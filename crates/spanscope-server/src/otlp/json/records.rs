@@ -5,80 +5,143 @@ use opentelemetry_proto::tonic::trace::v1::span::{Event, Link, SpanKind};
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{Span, Status};
 
-use super::common::{any_value, attributes};
+use super::common::{any_value, attributes, dropped, or_left_out};
 use super::node::Node;
-use super::object::Object;
+use super::object::{Object, whole};
 use super::wrong::Wrong;
 use crate::otlp::ids::UNREADABLE;
+use crate::otlp::tally::RequestTally;
 
-pub(super) fn span(span: Node<'_>) -> Result<Span, Wrong> {
+/// A span. It needs its ids, a start and an end that can be; of the rest, what can't be read is left out.
+pub(super) fn span(span: Node<'_>, tally: &mut RequestTally) -> Result<Span, Wrong> {
     let mut span = Object::of(span)?;
+    let trace_id = span.id("traceId")?;
+    let span_id = span.id("spanId")?;
+    let parent_span_id = span.id("parentSpanId")?;
+    let start_time_unix_nano = span.whole("startTimeUnixNano")?;
+    let end_time_unix_nano = span.whole("endTimeUnixNano")?;
+    let (attributes, lost_attributes) = attributes(&mut span, "attributes", tally);
+    let (events, lost_events) = readable(&mut span, "events", tally, event);
+    let (links, lost_links) = readable(&mut span, "links", tally, link);
+    let kind = span.one_of("kind", |name| Some(SpanKind::from_str_name(name)? as i32));
+    let status = span.message("status", |of| Ok(self::status(of, tally)));
     Ok(Span {
-        trace_id: span.id("traceId")?,
-        span_id: span.id("spanId")?,
-        trace_state: span.text("traceState")?,
-        parent_span_id: span.id("parentSpanId")?,
-        flags: span.whole("flags")?,
-        name: span.text("name")?,
-        kind: span.one_of("kind", |name| Some(SpanKind::from_str_name(name)? as i32))?,
-        start_time_unix_nano: span.whole("startTimeUnixNano")?,
-        end_time_unix_nano: span.whole("endTimeUnixNano")?,
-        attributes: attributes(&mut span, "attributes")?,
-        dropped_attributes_count: span.whole("droppedAttributesCount")?,
-        events: span.list("events", event)?,
-        dropped_events_count: span.whole("droppedEventsCount")?,
-        links: span.list("links", link)?,
-        dropped_links_count: span.whole("droppedLinksCount")?,
-        status: span.message("status", status)?,
+        trace_id,
+        span_id,
+        trace_state: or_left_out(span.text("traceState"), tally),
+        parent_span_id,
+        flags: or_left_out(span.whole("flags"), tally),
+        name: or_left_out(span.text("name"), tally),
+        kind: or_left_out(kind, tally),
+        start_time_unix_nano,
+        end_time_unix_nano,
+        attributes,
+        dropped_attributes_count: dropped(&mut span, "droppedAttributesCount", lost_attributes, tally),
+        events,
+        dropped_events_count: dropped(&mut span, "droppedEventsCount", lost_events, tally),
+        links,
+        dropped_links_count: dropped(&mut span, "droppedLinksCount", lost_links, tally),
+        status: or_left_out(status, tally),
     })
 }
 
-fn event(event: Node<'_>) -> Result<Event, Wrong> {
+/// The items of a list that can be read, and how many can't.
+fn readable<T>(
+    span: &mut Object<'_>,
+    field: &str,
+    tally: &mut RequestTally,
+    read: fn(Node<'_>, &mut RequestTally) -> Result<T, Wrong>,
+) -> (Vec<T>, u32) {
+    let mut index = 0;
+    let mut lost = 0;
+    let items = span.list(field, |item| {
+        let read = read(item, tally).map_err(|wrong| {
+            lost += 1;
+            tally.leave_out_part(|| wrong.at(index).within(field).to_string());
+        });
+        index += 1;
+        Ok(read.ok())
+    });
+    let items = or_left_out(items, tally);
+    (items.into_iter().flatten().collect(), lost)
+}
+
+fn event(event: Node<'_>, tally: &mut RequestTally) -> Result<Event, Wrong> {
     let mut event = Object::of(event)?;
+    let time_unix_nano = event.whole("timeUnixNano")?;
+    let (attributes, lost) = attributes(&mut event, "attributes", tally);
     Ok(Event {
-        time_unix_nano: event.whole("timeUnixNano")?,
-        name: event.text("name")?,
-        attributes: attributes(&mut event, "attributes")?,
-        dropped_attributes_count: event.whole("droppedAttributesCount")?,
+        time_unix_nano,
+        name: or_left_out(event.text("name"), tally),
+        attributes,
+        dropped_attributes_count: dropped(&mut event, "droppedAttributesCount", lost, tally),
     })
 }
 
-fn link(link: Node<'_>) -> Result<Link, Wrong> {
+fn link(link: Node<'_>, tally: &mut RequestTally) -> Result<Link, Wrong> {
     let mut link = Object::of(link)?;
+    let (attributes, lost) = attributes(&mut link, "attributes", tally);
     Ok(Link {
         // A link with bad ids costs no span, as in protobuf: without ids it is dropped and counted later.
         trace_id: link.id("traceId").unwrap_or_default(),
         span_id: link.id("spanId").unwrap_or_default(),
-        trace_state: link.text("traceState")?,
-        attributes: attributes(&mut link, "attributes")?,
-        dropped_attributes_count: link.whole("droppedAttributesCount")?,
-        flags: link.whole("flags")?,
+        trace_state: or_left_out(link.text("traceState"), tally),
+        attributes,
+        dropped_attributes_count: dropped(&mut link, "droppedAttributesCount", lost, tally),
+        flags: or_left_out(link.whole("flags"), tally),
     })
 }
 
-fn status(mut status: Object<'_>) -> Result<Status, Wrong> {
-    Ok(Status {
-        message: status.text("message")?,
-        code: status.one_of("code", |name| Some(StatusCode::from_str_name(name)? as i32))?,
-    })
+fn status(mut status: Object<'_>, tally: &mut RequestTally) -> Status {
+    let code = status.one_of("code", |name| Some(StatusCode::from_str_name(name)? as i32));
+    Status {
+        message: or_left_out(status.text("message"), tally),
+        code: or_left_out(code, tally),
+    }
 }
 
-/// A log record. A line is worth more than where it belongs, so ids that can't be read cost it nothing.
-pub(super) fn log(record: Node<'_>) -> Result<LogRecord, Wrong> {
+/// A log record. A line is worth more than where it belongs, so ids that can't be read cost it nothing; a time that can't be
+/// does.
+pub(super) fn log(record: Node<'_>, tally: &mut RequestTally) -> Result<LogRecord, Wrong> {
     let mut record = Object::of(record)?;
+    let time_unix_nano = record.whole("timeUnixNano")?;
+    let observed_time_unix_nano = record.whole("observedTimeUnixNano")?;
+    let (attributes, lost) = attributes(&mut record, "attributes", tally);
+    let mut severity_text = or_left_out(record.text("severityText"), tally);
+    let severity_number = match record.take("severityNumber") {
+        None => 0,
+        Some(number) => severity_number(&number, &mut severity_text, tally),
+    };
+    let body = record.take("body").map(|body| {
+        any_value(body, &mut |wrong| {
+            tally.keep_as_it_is(|| wrong.within("body").to_string());
+        })
+    });
     Ok(LogRecord {
-        time_unix_nano: record.whole("timeUnixNano")?,
-        observed_time_unix_nano: record.whole("observedTimeUnixNano")?,
-        severity_number: record.one_of("severityNumber", |name| {
-            Some(SeverityNumber::from_str_name(name)? as i32)
-        })?,
-        severity_text: record.text("severityText")?,
-        body: record.message("body", any_value)?,
-        attributes: attributes(&mut record, "attributes")?,
-        dropped_attributes_count: record.whole("droppedAttributesCount")?,
-        flags: record.whole("flags")?,
+        time_unix_nano,
+        observed_time_unix_nano,
+        severity_number,
+        severity_text,
+        body,
+        attributes,
+        dropped_attributes_count: dropped(&mut record, "droppedAttributesCount", lost, tally),
+        flags: or_left_out(record.whole("flags"), tally),
         trace_id: record.id("traceId").unwrap_or_else(|_| UNREADABLE.to_vec()),
         span_id: record.id("spanId").unwrap_or_else(|_| UNREADABLE.to_vec()),
-        event_name: record.text("eventName")?,
+        event_name: or_left_out(record.text("eventName"), tally),
     })
+}
+
+/// The number of a severity, or of its name. Another word is the severity's text, where there is none.
+fn severity_number(number: &Node<'_>, text: &mut String, tally: &mut RequestTally) -> i32 {
+    let named = number.as_text().and_then(SeverityNumber::from_str_name);
+    match (named, whole(number), number.as_text()) {
+        (Some(named), ..) => named as i32,
+        (None, Ok(number), _) => number,
+        (None, Err(_), Some(word)) if text.is_empty() => {
+            word.clone_into(text);
+            0
+        }
+        (None, Err(wrong), _) => or_left_out(Err(wrong.within("severityNumber")), tally),
+    }
 }

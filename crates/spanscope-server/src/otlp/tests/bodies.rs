@@ -64,12 +64,8 @@ fn what_is_no_request_is_refused_with_the_place_and_what_is_accepted() {
             "resourceSpans[1]: 7 is not an object",
         ),
         (
-            r#"{"resourceSpans":[{"resource":[]}]}"#,
-            "resourceSpans[0].resource: a list is not an object",
-        ),
-        (
-            r#"{"resourceSpans":[{"scopeSpans":[{"scope":{"name":1}}]}]}"#,
-            "resourceSpans[0].scopeSpans[0].scope.name: 1 is not a text",
+            r#"{"resourceSpans":[{"scopeSpans":{}}]}"#,
+            "resourceSpans[0].scopeSpans: an object is not a list",
         ),
         (
             r#"{"resourceSpans":[{"scopeSpans":[{"spans":"none"}]}]}"#,
