@@ -88,8 +88,9 @@ Examples:
   spanscope metrics prompt_tokens --since 24h --granularity 1h
   spanscope metrics prompt_tokens --match 'model_id=~\"llama.*\"' --instant
 
-Each label set is a line of its own. A bar is the sum of a step of a counter or a histogram, and the last value of a
-gauge.")]
+Each label set is a line of its own. A bar is the sum of a step of a counter, and the last value of a gauge. Of a histogram
+count, mean and percentiles are shown; ~ marks those that are interpolated within buckets. JSON has them as `distribution`,
+with `interpolated`.")]
     Metrics(MetricsArgs),
     /// Add up tokens, calls and errors of model calls, and what they cost
     #[command(after_help = "\

@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use crate::filter::Filter;
 use crate::{
-    Capabilities, Condition, Cursor, Event, IngestReceipt, LogEvent, LogFilter, MetricInfo, MetricQuery,
-    MetricSeries, NameStats, NewRecords, RunFilter, RunPage, RunRange, RunRecords, Span, SpanFilter, SpanId,
-    SpanNode, SqlStore, StoreError, StoreStats, Stored, StoredFilter, Tenant, Timestamp, Trace, TraceFilter,
-    TraceId, TraceQuery, TraceSummary, UsageQuery, UsageRow,
+    Capabilities, Condition, Cursor, Event, IngestReceipt, LogEvent, LogFilter, MetricDistribution,
+    MetricInfo, MetricQuery, MetricSeries, NameStats, NewRecords, RunFilter, RunPage, RunRange, RunRecords,
+    Span, SpanFilter, SpanId, SpanNode, SqlStore, StoreError, StoreStats, Stored, StoredFilter, Tenant,
+    Timestamp, Trace, TraceFilter, TraceId, TraceQuery, TraceSummary, UsageQuery, UsageRow,
 };
 
 /// What an id, or the beginning of one, stands for.
@@ -149,6 +149,14 @@ pub trait TraceStore: Send + Sync {
     /// A start after the end, a time that the store can't tell from "beyond all times" and a regular expression that is
     /// wrong or would grow too large are invalid input.
     fn query_metrics(&self, query: MetricQuery) -> StoreFuture<'_, Vec<MetricSeries>>;
+
+    /// What the observations of a histogram between two times come to, the first included and the second not: one for each
+    /// label set that has any, by labels. Steps and kind of the query do not matter. A metric that is not stored, or is no
+    /// histogram, has none.
+    ///
+    /// # Errors
+    /// As [`query_metrics`](Self::query_metrics).
+    fn metric_distributions(&self, query: MetricQuery) -> StoreFuture<'_, Vec<MetricDistribution>>;
 
     /// The stored metrics, by name.
     ///

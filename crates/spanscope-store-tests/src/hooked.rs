@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use spanscope_model::filter::Filter;
 use spanscope_model::{
-    Capabilities, Condition, Cursor, IdMatch, IngestReceipt, LogEvent, LogFilter, MetricInfo, MetricQuery,
-    MetricSeries, NameStats, NewRecords, RunFilter, RunPage, RunRange, RunRecords, Span, SpanFilter, SpanId,
-    SpanNode, StoreError, StoreFuture, StoreStats, Stored, StoredFilter, Tenant, Timestamp, Trace,
-    TraceFilter, TraceId, TraceStore, TraceSummary, UsageQuery, UsageRow,
+    Capabilities, Condition, Cursor, IdMatch, IngestReceipt, LogEvent, LogFilter, MetricDistribution,
+    MetricInfo, MetricQuery, MetricSeries, NameStats, NewRecords, RunFilter, RunPage, RunRange, RunRecords,
+    Span, SpanFilter, SpanId, SpanNode, StoreError, StoreFuture, StoreStats, Stored, StoredFilter, Tenant,
+    Timestamp, Trace, TraceFilter, TraceId, TraceStore, TraceSummary, UsageQuery, UsageRow,
 };
 
 /// What is awaited before a method is called.
@@ -88,6 +88,7 @@ impl TraceStore for Hooked {
         fn name_statistics(since: Option<Timestamp>, until: Option<Timestamp>) -> Vec<NameStats>;
         fn attribute_keys(newest: u64) -> Vec<String>;
         fn query_metrics(query: MetricQuery) -> Vec<MetricSeries>;
+        fn metric_distributions(query: MetricQuery) -> Vec<MetricDistribution>;
         fn list_metrics() -> Vec<MetricInfo>;
         fn usage(query: UsageQuery) -> Vec<UsageRow>;
         fn list_runs(filter: RunFilter) -> RunPage;

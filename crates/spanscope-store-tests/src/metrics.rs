@@ -306,3 +306,69 @@ pub fn questions_that_make_no_sense_are_refused_and_unknown_metrics_are_empty<F:
     assert_eq!(ask(injected).unwrap(), []);
     assert_eq!(ask(query(MIDNIGHT, MIDNIGHT + 1, None)).unwrap().len(), 1);
 }
+
+pub fn observations_of_a_histogram_come_to_a_count_a_mean_and_percentiles<F: Fixture>() {
+    let at = |minutes: i64| MIDNIGHT + minutes * MINUTE;
+    let single: Vec<Measured> = (1..=100)
+        .map(|value| ("single", at(value), Value::I64(value)))
+        .collect();
+    let Some(open) = Open::<F>::that(|can| can.writes) else {
+        return;
+    };
+    let store = open.store();
+    measured::<F>(store, MetricKind::Histogram, &single);
+    // Two totals of one stream, and one part; the first total is before the range.
+    let buckets = |label: &str, minutes, sum: f64, counts: [u64; 3], temporality: &str| {
+        let count: u64 = counts.iter().sum();
+        let adds = match temporality {
+            "delta" => Adds::Alone,
+            _ => Adds::Since(Timestamp::from_nanos(at(-9))),
+        };
+        let mut point = point("m", sum.into(), adds, Timestamp::from_nanos(at(minutes)));
+        point.kind = MetricKind::Histogram;
+        point.unit = "s".to_owned();
+        point.labels = vec![("l".to_owned(), label.to_owned())];
+        point.detail = Some(serde_json::json!({
+            "count": count, "sum": sum, "bucket_counts": counts, "explicit_bounds": [1.0, 2.0], "temporality": temporality,
+        }));
+        point
+    };
+    let told = vec![
+        buckets("total", -1, 100.0, [100, 0, 0], "cumulative"),
+        buckets("total", 1, 116.0, [100, 10, 0], "cumulative"),
+        buckets("part", 1, 5.0, [10, 0, 0], "delta"),
+        buckets("part", 2, 15.0, [0, 10, 0], "delta"),
+        buckets("later", 200, 1.0, [1, 0, 0], "delta"),
+    ];
+    crate::made::store::<F>(store, points(told));
+    let found = block_on(store.metric_distributions(query(at(0), at(150), None))).unwrap();
+    let shown: Vec<_> = found
+        .iter()
+        .map(|of| {
+            (
+                of.labels[0].value.as_str(),
+                of.count,
+                of.mean,
+                of.p50,
+                of.p99,
+                of.interpolated,
+            )
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            ("part", 20, Some(1.0), Some(1.0), Some(1.98), true),
+            ("single", 100, Some(50.5), Some(50.0), Some(99.0), false),
+            ("total", 10, Some(1.6), Some(1.5), Some(1.99), true),
+        ]
+    );
+    let unknown = MetricQuery::range("nothing", Timestamp::from_nanos(at(0)));
+    assert_eq!(block_on(store.metric_distributions(unknown)).unwrap(), []);
+    let wrong = query(at(2), at(1), None);
+    assert!(
+        block_on(store.metric_distributions(wrong))
+            .unwrap_err()
+            .is_invalid_input()
+    );
+}

@@ -1,9 +1,10 @@
 //! `spanscope metrics`: what was measured, and one metric over time.
 
 use anyhow::Result;
+use serde::Serialize;
 use spanscope_model::{
-    Granularity, MetricInfo, MetricKind, MetricLabel, MetricQuery, MetricQueryType, MetricSeries, Timestamp,
-    TraceStore, Value, block_on, stored_metric_name,
+    Granularity, MetricDistribution, MetricInfo, MetricKind, MetricLabel, MetricQuery, MetricQueryType,
+    MetricSeries, Timestamp, TraceStore, Value, block_on, stored_metric_name,
 };
 
 use super::store::StoreFile;
@@ -11,6 +12,7 @@ use crate::args::MetricsArgs;
 use crate::failure::Stop;
 use crate::output::Output;
 use crate::render::colour::Paint;
+use crate::render::duration::format_ms;
 use crate::render::sparkline::sparkline;
 use crate::render::table::{Column, Shown, painted, table};
 use crate::render::text::{fit, grouped};
@@ -78,6 +80,15 @@ struct Range {
     step: Granularity,
 }
 
+/// A series, and of a histogram what its observations come to.
+#[derive(Debug, Serialize)]
+struct Measured {
+    #[serde(flatten)]
+    series: MetricSeries,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    distribution: Option<MetricDistribution>,
+}
+
 fn show(file: &StoreFile, args: &MetricsArgs, name: &str, out: &Output) -> Result<()> {
     let matchers = args.matchers.iter().map(|text| label_matcher(text));
     let matchers = matchers.collect::<Result<Vec<_>>>()?;
@@ -89,6 +100,8 @@ fn show(file: &StoreFile, args: &MetricsArgs, name: &str, out: &Output) -> Resul
     };
     let range = Range { start, end, step };
     let store = file.open()?;
+    let known = block_on(store.list_metrics())?;
+    let info = known.iter().find(|info| info.metric == stored_metric_name(name));
     let query = MetricQuery {
         end: Some(end),
         granularity: Some(step),
@@ -99,9 +112,22 @@ fn show(file: &StoreFile, args: &MetricsArgs, name: &str, out: &Output) -> Resul
         matchers,
         ..MetricQuery::range(name, start)
     };
-    let series = block_on(store.query_metrics(query))?;
-    let known = block_on(store.list_metrics())?;
-    let info = known.iter().find(|info| info.metric == stored_metric_name(name));
+    let distributions = match info {
+        Some(info) if info.kind == MetricKind::Histogram => {
+            block_on(store.metric_distributions(query.clone()))?
+        }
+        _ => Vec::new(),
+    };
+    let series: Vec<Measured> = block_on(store.query_metrics(query))?
+        .into_iter()
+        .map(|series| Measured {
+            distribution: distributions
+                .iter()
+                .find(|of| of.labels == series.labels)
+                .cloned(),
+            series,
+        })
+        .collect();
     out.list(&series, || match info {
         Some(info) if !series.is_empty() => drawn(out, info, &series, &range, args.instant),
         _ => String::new(),
@@ -122,7 +148,7 @@ fn fitting_step(start: Timestamp, end: Timestamp) -> Granularity {
         .unwrap_or(Granularity::DAY)
 }
 
-fn drawn(out: &Output, info: &MetricInfo, series: &[MetricSeries], range: &Range, instant: bool) -> String {
+fn drawn(out: &Output, info: &MetricInfo, series: &[Measured], range: &Range, instant: bool) -> String {
     let whole = match info.kind {
         MetricKind::Gauge => "last",
         MetricKind::Counter | MetricKind::Histogram => "sum",
@@ -134,8 +160,12 @@ fn drawn(out: &Output, info: &MetricInfo, series: &[MetricSeries], range: &Range
         unit => format!(", {}", fit(unit, 20)),
     };
     head.push_str(&format!(" ({}{unit})", info.kind));
+    if info.kind == MetricKind::Histogram {
+        return format!("{head}\n\n{}", distributed(out, info, series));
+    }
+    let series = series.iter().map(|measured| &measured.series);
     if instant {
-        let rows = series.iter().map(|series| {
+        let rows = series.map(|series| {
             let value = series
                 .values
                 .first()
@@ -151,7 +181,7 @@ fn drawn(out: &Output, info: &MetricInfo, series: &[MetricSeries], range: &Range
         ("most", Column::Number),
         (whole, Column::Number),
     ];
-    let rows = series.iter().map(|series| {
+    let rows = series.map(|series| {
         let values = || series.values.iter().map(|point| &point.value);
         let most = values().max_by(|a, b| float(a).total_cmp(&float(b)));
         let whole = match info.kind {
@@ -170,6 +200,55 @@ fn drawn(out: &Output, info: &MetricInfo, series: &[MetricSeries], range: &Range
         "{head} in steps of {width}\n\n{}",
         table(out, &columns, rows.collect())
     )
+}
+
+/// What the observations of each label set come to.
+fn distributed(out: &Output, info: &MetricInfo, series: &[Measured]) -> String {
+    let columns = [
+        ("labels", Column::Text),
+        ("count", Column::Number),
+        ("mean", Column::Number),
+        ("p50", Column::Number),
+        ("p95", Column::Number),
+        ("p99", Column::Number),
+    ];
+    let rows = series.iter().map(|measured| {
+        let mut row = vec![labels(&measured.series.labels)];
+        let Some(of) = &measured.distribution else {
+            row.extend(std::iter::repeat_n(painted(Paint::Dim, "-"), columns.len() - 1));
+            return row;
+        };
+        let shown = |value: Option<f64>, sign: &str| match value {
+            Some(value) => format!("{sign}{}", observed(value, &info.unit)).into(),
+            None => painted(Paint::Dim, "-"),
+        };
+        let about = if of.interpolated { "~" } else { "" };
+        row.push(grouped(of.count).into());
+        row.push(shown(of.mean, ""));
+        row.extend([of.p50, of.p95, of.p99].map(|value| shown(value, about)));
+        row
+    });
+    let mut text = table(out, &columns, rows.collect());
+    let is_estimated = |measured: &Measured| measured.distribution.as_ref().is_some_and(|of| of.interpolated);
+    if series.iter().any(is_estimated) {
+        let note = "~ is interpolated within the buckets that were sent, and as exact as they are narrow";
+        text.push_str(&format!(
+            "\n{}\n",
+            Paint::Dim.on(out.colour, &fit(note, out.width))
+        ));
+    }
+    text
+}
+
+/// An observation: a duration as one, anything else as a number.
+fn observed(value: f64, unit: &str) -> String {
+    match unit {
+        "s" => format_ms(value * 1e3),
+        "ms" => format_ms(value),
+        "us" => format_ms(value / 1e3),
+        "ns" => format_ms(value / 1e6),
+        _ => number(&Value::F64(value)),
+    }
 }
 
 /// The steps between start and end, oldest first. Where there are more than columns, each column shows the greatest of its

@@ -106,6 +106,52 @@ fn a_metric_is_drawn_with_a_line_a_label_set() {
 }
 
 #[test]
+fn a_histogram_is_shown_with_its_count_its_mean_and_percentiles() {
+    let store = Store::none();
+    let (layer, guard) = SqliteLayer::open(store.path()).unwrap();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        for ms in 1..=100 {
+            info!(
+                metric = "job.duration",
+                value = f64::from(ms) / 1e3,
+                unit = "s",
+                job = "a"
+            );
+        }
+    });
+    drop(guard);
+    for words in [
+        &["metrics", "job.duration"][..],
+        &["metrics", "job.duration", "--instant"],
+    ] {
+        let table = store.out(words);
+        let rows: Vec<Vec<&str>> = table
+            .lines()
+            .skip(2)
+            .map(|line| line.split_whitespace().collect())
+            .collect();
+        assert_eq!(
+            rows[0],
+            ["labels", "count", "mean", "p50", "p95", "p99"],
+            "{table}"
+        );
+        assert_eq!(
+            rows[1],
+            ["job=a", "100", "50.5ms", "50.0ms", "95.0ms", "99.0ms"],
+            "{table}"
+        );
+        assert!(!table.contains('~'), "{table}");
+    }
+    let series = store.json(&["metrics", "job.duration"]);
+    let found = &series[0]["distribution"];
+    assert_eq!(
+        (&found["count"], &found["p95"], &found["interpolated"]),
+        (&100.into(), &0.095.into(), &false.into())
+    );
+    assert!(series[0]["values"].is_array());
+}
+
+#[test]
 fn label_conditions_choose_the_series() {
     let store = measured();
     let sums = |conditions: &[&str]| -> Vec<i64> {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
 
-use super::support::{Folder, Serve, increments, json_of, logs, span, traces};
+use spanscope_model::Timestamp;
+
+use super::support::{Folder, Serve, finished, increments, json_of, logs, span, traces};
 
 #[test]
 fn received_records_are_counted_by_what_became_of_them() {
@@ -89,6 +91,27 @@ fn one_bad_attribute_of_json_costs_no_record_and_is_reported() {
     let expected = BTreeMap::from([(outcome("stored"), 2), (outcome("repaired"), 2)]);
     assert_eq!(counted(&server), expected);
     server.stop();
+}
+
+#[test]
+fn buckets_that_were_sent_are_shown_as_percentiles_that_say_they_are_interpolated() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    let now = Timestamp::now().as_nanos().to_string();
+    let histogram = json!({"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"name": "rpc.duration", "unit": "ms",
+        "histogram": {"aggregationTemporality": 2, "dataPoints": [{
+            "startTimeUnixNano": "1", "timeUnixNano": now, "count": "40", "sum": 80.0,
+            "bucketCounts": ["10", "10", "20", "0"], "explicitBounds": [1, 2, 4]}]}}]}]}]});
+    assert_eq!(server.post("/v1/metrics", &histogram).status, 200);
+    server.stop();
+    let table = finished(folder.command(&["metrics", "rpc.duration"]));
+    let row: Vec<&str> = table.lines().nth(3).unwrap().split_whitespace().collect();
+    assert_eq!(
+        row,
+        ["(none)", "40", "2.0ms", "~2.0ms", "~3.8ms", "~4.0ms"],
+        "{table}"
+    );
+    assert!(table.contains("~ is interpolated"), "{table}");
 }
 
 /// The samples of `spanscope_received_total`, by signal and outcome.

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use spanscope_model::filter::Filter;
 use spanscope_model::{
-    Capabilities, Condition, Cursor, IdMatch, IngestReceipt, LogEvent, LogFilter, MetricInfo, MetricQuery,
-    MetricSeries, NameStats, NewRecords, RunFilter, RunPage, RunRange, RunRecords, Span, SpanFilter, SpanId,
-    SpanNode, StoreError, StoreErrorKind, StoreFuture, StoreStats, Stored, StoredFilter, Tenant, Timestamp,
-    Trace, TraceFilter, TraceId, TraceQuery, TraceStore, TraceSummary, UsageQuery, UsageRow,
+    Capabilities, Condition, Cursor, IdMatch, IngestReceipt, LogEvent, LogFilter, MetricDistribution,
+    MetricInfo, MetricQuery, MetricSeries, NameStats, NewRecords, RunFilter, RunPage, RunRange, RunRecords,
+    Span, SpanFilter, SpanId, SpanNode, StoreError, StoreErrorKind, StoreFuture, StoreStats, Stored,
+    StoredFilter, Tenant, Timestamp, Trace, TraceFilter, TraceId, TraceQuery, TraceStore, TraceSummary,
+    UsageQuery, UsageRow,
 };
 use tokio::sync::watch;
 
@@ -113,6 +114,10 @@ impl TraceStore for Failing {
     fn query_metrics(&self, _: MetricQuery) -> StoreFuture<'_, Vec<MetricSeries>> {
         self.fail()
     }
+    fn metric_distributions(&self, _: MetricQuery) -> StoreFuture<'_, Vec<MetricDistribution>> {
+        self.fail()
+    }
+
     fn list_metrics(&self) -> StoreFuture<'_, Vec<MetricInfo>> {
         self.fail()
     }

@@ -43,10 +43,11 @@ use std::time::Duration;
 use rusqlite::Connection;
 use spanscope_model::filter::Filter;
 use spanscope_model::{
-    Capabilities, Condition, Cursor, IdMatch, IngestReceipt, LogEvent, LogFilter, MetricInfo, MetricQuery,
-    MetricSeries, NameStats, NewRecords, RunFilter, RunPage, RunRange, RunRecords, Span, SpanFilter, SpanId,
-    SpanNode, SqlResult, SqlStore, StoreError, StoreFuture, StoreStats, Stored, StoredFilter, Tenant,
-    Timestamp, Trace, TraceFilter, TraceId, TraceStore, TraceSummary, UsageQuery, UsageRow,
+    Capabilities, Condition, Cursor, IdMatch, IngestReceipt, LogEvent, LogFilter, MetricDistribution,
+    MetricInfo, MetricQuery, MetricSeries, NameStats, NewRecords, RunFilter, RunPage, RunRange, RunRecords,
+    Span, SpanFilter, SpanId, SpanNode, SqlResult, SqlStore, StoreError, StoreFuture, StoreStats, Stored,
+    StoredFilter, Tenant, Timestamp, Trace, TraceFilter, TraceId, TraceStore, TraceSummary, UsageQuery,
+    UsageRow,
 };
 
 use self::connections::{File, QueryContext};
@@ -312,6 +313,10 @@ impl TraceStore for SqliteStore {
 
     fn query_metrics(&self, query: MetricQuery) -> StoreFuture<'_, Vec<MetricSeries>> {
         self.ask(move |db, scope| metrics::query(db, scope, &query))
+    }
+
+    fn metric_distributions(&self, query: MetricQuery) -> StoreFuture<'_, Vec<MetricDistribution>> {
+        self.ask(move |db, scope| metrics::distributions(db, scope, &query))
     }
 
     fn list_metrics(&self) -> StoreFuture<'_, Vec<MetricInfo>> {

@@ -4,6 +4,7 @@
 //! from the measurements themselves. Everything is read in the order of time, so that a step is complete when the next one
 //! begins, and within one transaction, so that points and roll-ups are of one moment.
 
+mod distribution;
 mod matchers;
 mod read;
 mod steps;
@@ -16,6 +17,7 @@ use spanscope_model::{
     stored_metric_name,
 };
 
+pub(super) use self::distribution::query as distributions;
 use self::matchers::Matchers;
 use self::read::Wanted;
 use self::steps::{SECOND, Step, Steps};

@@ -29,7 +29,12 @@ impl Wanted {
         })
     }
 
-    fn place(&self, series: i64) -> Option<usize> {
+    /// The wanted series as a list of JSON.
+    pub(super) fn json(&self) -> &str {
+        &self.json
+    }
+
+    pub(super) fn place(&self, series: i64) -> Option<usize> {
         let found = self.series.binary_search_by_key(&series, |(series, _)| *series);
         found
             .ok()

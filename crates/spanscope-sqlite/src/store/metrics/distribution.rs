@@ -1,0 +1,226 @@
+//! What the observations of a histogram come to.
+//!
+//! A point is one observation, unless its detail says that it is many: then the detail has their count, and mostly buckets.
+//! Details of totals are kept as they were sent, so what such a point adds is the difference to the one before it of the same
+//! program, which may lie before the range.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use rusqlite::{Connection, OptionalExtension, Statement};
+use serde::Deserialize;
+use spanscope_model::{
+    MetricDistribution, MetricKind, MetricQuery, Observations, ObservedBuckets, Value, parse_non_finite,
+    stored_metric_name,
+};
+
+use super::matchers::Matchers;
+use super::read::Wanted;
+use super::{Failure, Scope, of_name, range, series};
+use crate::file::schema;
+use crate::file::series::Amount;
+use crate::file::text::without_nul;
+
+/// What `metric_distributions` answers.
+pub(in crate::store) fn query(
+    db: &Connection,
+    scope: Scope,
+    query: &MetricQuery,
+) -> Result<Vec<MetricDistribution>, Failure> {
+    let matchers = Matchers::new(&query.matchers)?;
+    let (start, end) = range(query)?;
+    // Files of older builds have neither.
+    if !schema::has_metrics(db)? || !schema::has_tenants(db)? {
+        return Ok(Vec::new());
+    }
+    let name = without_nul(stored_metric_name(&query.metric));
+    let mut found = Vec::new();
+    for metric in of_name(db, scope, &name)? {
+        if metric.kind != MetricKind::Histogram {
+            continue;
+        }
+        let (ids, labels): (Vec<i64>, Vec<_>) = series(db, &metric, &matchers)?.into_iter().unzip();
+        let Some(wanted) = Wanted::new(&ids) else { continue };
+        let seen = observations(db, &wanted, labels.len(), (start, end))?;
+        let seen = seen.into_iter().zip(labels);
+        let told = seen.filter_map(|(seen, labels)| Some(seen?.distribution(labels)));
+        found.extend(told);
+    }
+    found.sort_by(|a, b| a.labels.cmp(&b.labels));
+    Ok(found)
+}
+
+/// What was observed, by the place of its series; none where nothing was.
+fn observations(
+    db: &Connection,
+    wanted: &Wanted,
+    count: usize,
+    (start, end): (i64, i64),
+) -> Result<Vec<Option<Observations>>, Failure> {
+    let mut seen: Vec<Option<Observations>> = vec![None; count];
+    let mut before = Before {
+        totals: HashMap::new(),
+        find: db.prepare(
+            "SELECT detail FROM _point INDEXED BY _point_time WHERE time < ?1 AND series = ?2 AND process = ?3 \
+             ORDER BY time DESC, id DESC LIMIT 1",
+        )?,
+        start,
+    };
+    let mut points = db.prepare(
+        "SELECT series, process, value, detail FROM _point INDEXED BY _point_time WHERE time >= ?1 AND time < ?2 \
+         AND series IN (SELECT value FROM json_each(?3)) ORDER BY time, id",
+    )?;
+    let mut rows = points.query((start, end, wanted.json()))?;
+    while let Some(row) = rows.next()? {
+        let (series, process): (i64, i64) = (row.get(0)?, row.get(1)?);
+        let Some(seen) = wanted.place(series).and_then(|at| seen.get_mut(at)) else {
+            continue;
+        };
+        let seen = seen.get_or_insert_default();
+        let detail = row.get_ref(3)?.as_str_or_null()?;
+        match detail.and_then(told) {
+            Some((told, false)) => seen.add_buckets(&told),
+            Some((told, true)) => {
+                let grown = before.since((series, process), told)?;
+                seen.add_buckets(&grown);
+            }
+            None => seen.add(Value::from(row.get::<_, Amount>(2)?).as_f64().unwrap_or(f64::NAN)),
+        }
+    }
+    Ok(seen)
+}
+
+/// The last total of each program and series.
+struct Before<'db> {
+    totals: HashMap<(i64, i64), ObservedBuckets>,
+    find: Statement<'db>,
+    start: i64,
+}
+
+impl Before<'_> {
+    /// What a total grew by.
+    fn since(&mut self, of: (i64, i64), total: ObservedBuckets) -> Result<ObservedBuckets, Failure> {
+        let grown = match self.totals.entry(of) {
+            Entry::Occupied(mut entry) => {
+                let grown = total.since(entry.get());
+                entry.insert(total);
+                grown
+            }
+            Entry::Vacant(entry) => {
+                let (series, process) = of;
+                let found: Option<Option<String>> = self
+                    .find
+                    .query_row((self.start, series, process), |row| row.get(0))
+                    .optional()?;
+                let earlier = found.flatten().and_then(|detail| told(&detail));
+                let grown = match earlier {
+                    Some((earlier, true)) => total.since(&earlier),
+                    _ => total.clone(),
+                };
+                entry.insert(total);
+                grown
+            }
+        };
+        Ok(grown)
+    }
+}
+
+/// What was sent beside a number that stands for many observations.
+#[derive(Deserialize)]
+struct Detail {
+    count: u64,
+    #[serde(default)]
+    sum: Option<Told>,
+    #[serde(default)]
+    min: Option<Told>,
+    #[serde(default)]
+    max: Option<Told>,
+    #[serde(default)]
+    bucket_counts: Vec<u64>,
+    #[serde(default)]
+    explicit_bounds: Vec<Told>,
+    #[serde(default)]
+    scale: Option<i32>,
+    #[serde(default)]
+    zero_count: u64,
+    #[serde(default)]
+    zero_threshold: Option<Told>,
+    #[serde(default)]
+    positive: Option<Exponential>,
+    #[serde(default)]
+    negative: Option<Exponential>,
+    #[serde(default)]
+    temporality: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Exponential {
+    offset: i32,
+    bucket_counts: Vec<u64>,
+}
+
+/// A number, or the name of one that JSON does not have.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Told {
+    Number(f64),
+    Name(String),
+}
+
+impl Told {
+    fn number(&self) -> Option<f64> {
+        match self {
+            Self::Number(number) => Some(*number),
+            Self::Name(name) => parse_non_finite(name),
+        }
+    }
+}
+
+/// The observations that a detail tells of, and whether they are a total since the beginning of a stream; none where the point
+/// is one observation.
+fn told(detail: &str) -> Option<(ObservedBuckets, bool)> {
+    let detail: Detail = serde_json::from_str(detail).ok()?;
+    let number = |told: &Option<Told>| told.as_ref().and_then(Told::number);
+    let mut buckets = Vec::new();
+    let bounds: Option<Vec<f64>> = detail.explicit_bounds.iter().map(Told::number).collect();
+    let bounds = bounds.unwrap_or_default();
+    if detail.bucket_counts.len() == bounds.len() + 1 {
+        let lower = std::iter::once(f64::NEG_INFINITY).chain(bounds.iter().copied());
+        let upper = bounds.iter().copied().chain([f64::INFINITY]);
+        let each = lower.zip(upper).zip(&detail.bucket_counts);
+        buckets.extend(each.map(|((lower, upper), count)| (lower, upper, *count)));
+    }
+    if let Some(scale) = detail.scale {
+        // The bound of bucket i is 2 to the power of i / 2^scale.
+        let bound = |index: i64| (index_of(index) * f64::exp2(-f64::from(scale))).exp2();
+        if detail.zero_count > 0 {
+            let threshold = number(&detail.zero_threshold).unwrap_or(0.0).abs();
+            buckets.push((-threshold, threshold, detail.zero_count));
+        }
+        for (of, sign) in [(&detail.positive, 1.0), (&detail.negative, -1.0)] {
+            let Some(of) = of else { continue };
+            for (index, count) in (i64::from(of.offset)..).zip(&of.bucket_counts) {
+                let (near, far) = (sign * bound(index), sign * bound(index + 1));
+                buckets.push((near.min(far), near.max(far), *count));
+            }
+        }
+    }
+    let told = ObservedBuckets {
+        count: detail.count,
+        sum: number(&detail.sum),
+        min: number(&detail.min),
+        max: number(&detail.max),
+        buckets,
+    };
+    // A summary is a total too, and has no word for it.
+    let is_total = detail.temporality.as_deref() != Some("delta");
+    Some((told, is_total))
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a bucket so far out has no finite bounds anyway"
+)]
+fn index_of(index: i64) -> f64 {
+    index as f64
+}
