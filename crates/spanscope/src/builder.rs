@@ -282,7 +282,7 @@ impl Builder {
     ///     .sinks(&["console", "sqlite", "otel_trace"])?
     ///     .otlp(|otlp| otlp.endpoint("http://localhost:4318").header("authorization", "Bearer ..."));
     /// # drop(builder);
-    /// # Ok::<(), spanscope::InitErrorKind>(())
+    /// # Ok::<(), spanscope::InitError>(())
     /// ```
     #[cfg(feature = "otlp")]
     pub fn otlp(
