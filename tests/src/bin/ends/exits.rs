@@ -85,10 +85,16 @@ pub(crate) fn run(scenario: &str) {
         }
         // The test does not read stderr until the program has ended.
         "exit-blocked" => {
-            let _guard = spanscope::init();
+            let guard = spanscope::init();
             for number in 0..20_000 {
                 tracing::info!(number, "a line for a pipe that no program reads");
             }
+            // So that what is left does not depend on the machine.
+            spanscope_tests::wait_for("the store", || {
+                let stats = guard.stats().unwrap();
+                (stats.stored == stats.offered).then_some(())
+            });
+            tracing::info!("a line for a pipe that no program reads");
             std::process::exit(3);
         }
         "exit-hindered" => {

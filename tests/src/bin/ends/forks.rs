@@ -20,7 +20,12 @@ fn in_child(work: impl FnOnce()) {
 }
 
 pub(crate) fn run(scenario: &str) {
-    let guard = spanscope::init();
+    // A loaded machine may need longer than a user would wait.
+    let builder = spanscope::Builder::from_env()
+        .unwrap()
+        .exit_timeout(spanscope_tests::PATIENCE)
+        .shutdown_timeout(spanscope_tests::PATIENCE);
+    let guard = builder.try_init().unwrap();
     let root = tracing::info_span!("open at the fork").entered();
     tracing::info!("before the fork");
     match scenario {

@@ -87,7 +87,7 @@ fn process_exit_does_not_wait_for_a_blocked_stderr_and_says_what_it_left() {
     assert_eq!(end_of(&mut child, "the program").code(), Some(3));
     let store = super::Store(folder.path().join("trace_store.db"));
     let message = "a line for a pipe that no program reads";
-    assert_eq!(store.events(message), 20_000, "the store did not wait for it");
+    assert_eq!(store.events(message), 20_001, "the store did not wait for it");
     let mut shown = String::new();
     reader.read_to_string(&mut shown).unwrap();
     assert!(shown.contains(message));
