@@ -96,10 +96,10 @@ fn watch_signals_again() {
 
 /// Reports how many records came after the end, where there were any.
 fn report_late_records(count: u64) {
-    let records = match count {
+    let (records, were) = match count {
         0 => return,
-        1 => "1 record".to_owned(),
-        count => format!("{count} records"),
+        1 => ("1 record".to_owned(), "was"),
+        count => (format!("{count} records"), "were"),
     };
     let fix = if late_records_were_reported() {
         ""
@@ -107,6 +107,6 @@ fn report_late_records(count: u64) {
         "; keep the guard until the program ends"
     };
     log_to_stderr(format!(
-        "spanscope: {records} came after the end of the telemetry and were not kept{fix}"
+        "spanscope: {records} came after the end of the telemetry and {were} not kept{fix}"
     ));
 }

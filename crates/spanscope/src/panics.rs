@@ -12,18 +12,34 @@ use crate::guard::Running;
 /// blocks anyway.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(250);
 
+/// How much of a backtrace `RUST_BACKTRACE` asks for.
+#[derive(Debug, Clone, Copy)]
+enum Backtraces {
+    /// The program's frames, as the standard library prints them.
+    Short,
+    /// All of it, with the frames of hooks and of the runtime.
+    Full,
+}
+
 /// Puts a hook in front of the one that is there.
 pub(crate) fn install(running: &Arc<Running>) {
     if std::thread::panicking() {
         return; // the hook can't be changed now
     }
-    let with_backtrace = std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0");
+    let asked = std::env::var_os("RUST_BACKTRACE");
+    let backtrace = asked.filter(|value| value != "0").map(|value| {
+        if value == "full" {
+            Backtraces::Full
+        } else {
+            Backtraces::Short
+        }
+    });
     let running = Arc::downgrade(running);
     let next = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         // A sink's thread is not the program's, and can't wait for itself.
         if !is_suppressed() {
-            record(info, with_backtrace);
+            record(info, backtrace);
             drain(&running);
         }
         next(info);
@@ -31,7 +47,7 @@ pub(crate) fn install(running: &Arc<Running>) {
 }
 
 /// Emits the event. Nothing here may panic: a panic in a hook aborts.
-fn record(info: &PanicHookInfo<'_>, with_backtrace: bool) {
+fn record(info: &PanicHookInfo<'_>, backtraces: Option<Backtraces>) {
     let payload = info.payload();
     let text = payload.downcast_ref::<&str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
@@ -42,8 +58,13 @@ fn record(info: &PanicHookInfo<'_>, with_backtrace: bool) {
     let column = place.map(std::panic::Location::column);
     let thread = std::thread::current();
     let thread_name = thread.name().unwrap_or("<unnamed>");
-    let backtrace =
-        with_backtrace.then(|| tracing::field::display(std::backtrace::Backtrace::force_capture()));
+    let backtrace = backtraces.map(|backtraces| {
+        let whole = std::backtrace::Backtrace::force_capture().to_string();
+        match backtraces {
+            Backtraces::Full => whole,
+            Backtraces::Short => short(&whole).to_owned(),
+        }
+    });
     tracing::error!(
         target: "panic",
         {
@@ -67,5 +88,40 @@ fn drain(running: &Weak<Running>) {
             // Nothing runs between this hook and the abort there.
             let _ = running.flush(crate::DEFAULT_EXIT_TIMEOUT);
         }
+    }
+}
+
+/// The frames between the marks that the standard library puts around those of the program; all where it has not.
+fn short(backtrace: &str) -> &str {
+    let after = backtrace
+        .find("__rust_end_short_backtrace")
+        .and_then(|mark| Some(mark + backtrace[mark..].find('\n')? + 1));
+    let mut rest = &backtrace[after.unwrap_or(0)..];
+    // The place of the frame with the mark is on a line of its own.
+    while after.is_some() && rest.trim_start().starts_with("at ") {
+        rest = rest.split_once('\n').map_or("", |(_, behind)| behind);
+    }
+    let before = rest
+        .find("__rust_begin_short_backtrace")
+        .and_then(|mark| Some(rest[..mark].rfind('\n')? + 1));
+    &rest[..before.unwrap_or(rest.len())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short;
+
+    #[test]
+    fn a_short_backtrace_has_the_frames_of_the_program() {
+        let whole = "   0: hook\n   1: a::__rust_end_short_backtrace::<b>\n             at c.rs:1\n   2: panicking\n   \
+                     3: main\n             at main.rs:2\n   4: a::__rust_begin_short_backtrace\n   5: start\n";
+        let program = "   2: panicking\n   3: main\n             at main.rs:2\n";
+        assert_eq!(short(whole), program);
+        assert_eq!(short("   0: main\n"), "   0: main\n");
+        assert_eq!(short(""), "");
+        assert_eq!(
+            short("__rust_begin_short_backtrace"),
+            "__rust_begin_short_backtrace"
+        );
     }
 }

@@ -6,18 +6,20 @@
 //! for each set of keys, because callsites are never freed, and others would no longer know the event as a log record.
 //!
 //! With its feature `log-always`, `tracing` makes a log record of each of its own events and spans. It comes from the place
-//! of a `tracing` callsite, by which it is known and left out.
+//! of a `tracing` callsite, by which it is known and left out. A macro of the program may log by both crates from one place,
+//! so whether the feature is on is tried out before the first record is left out.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::RwLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{OnceLock, RwLock};
 
 use log::kv::{self, Key, Value, VisitSource, VisitValue};
 use log::{Log, Metadata as LogMetadata, Record, SetLoggerError};
 use spanscope_model::RawValue;
-use tracing_core::{LevelFilter, Metadata, dispatcher};
+use tracing_core::{Dispatch, LevelFilter, Metadata, dispatcher};
 use tracing_log::AsTrace as _;
 
 use super::fields::{FieldReader, FieldWriter};
@@ -33,6 +35,8 @@ thread_local! {
     /// The key-values of the record that is being handed to the layers.
     static KEY_VALUES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
+
+static TRIAL_WAS_LOGGED: AtomicBool = AtomicBool::new(false);
 
 /// File, module and line of `tracing`'s callsites.
 static CALLSITES: RwLock<Option<HashSet<Place<'static>>>> = RwLock::new(None);
@@ -53,11 +57,29 @@ fn is_of_tracing(record: &Record<'_>) -> bool {
         return false;
     };
     let place: Place<'_> = (file, record.module_path().unwrap_or_default(), line);
-    let callsites = read(&CALLSITES);
-    let callsites: &Option<HashSet<Place<'_>>> = &callsites;
-    callsites
-        .as_ref()
-        .is_some_and(|callsites| callsites.contains(&place))
+    let is_callsite = {
+        let callsites = read(&CALLSITES);
+        let callsites: &Option<HashSet<Place<'_>>> = &callsites;
+        callsites
+            .as_ref()
+            .is_some_and(|callsites| callsites.contains(&place))
+    };
+    is_callsite && tracing_logs_always()
+}
+
+/// The target of the event by which is tried out whether `tracing` logs.
+const TRIAL: &str = "spanscope::log_bridge::trial";
+
+/// Whether `tracing` makes a log record of an event where there is a subscriber.
+fn tracing_logs_always() -> bool {
+    static LOGS: OnceLock<bool> = OnceLock::new();
+    *LOGS.get_or_init(|| {
+        // No layer sees the event; its log record, if there is one, comes to `log` below.
+        dispatcher::with_default(&Dispatch::none(), || {
+            tracing::error!(target: TRIAL, "is this logged?");
+        });
+        TRIAL_WAS_LOGGED.load(Ordering::Relaxed)
+    })
 }
 
 /// A logger that turns records of the `log` crate into events of `tracing`, as `tracing_log::LogTracer` does, and keeps
@@ -67,7 +89,8 @@ fn is_of_tracing(record: &Record<'_>) -> bool {
 /// `LogTracer::init`; layers of others see what they see from that one.
 ///
 /// A key-value with a key that a record has already (`message`, and the `log.*` that name its place) is stored under
-/// `kv.` and the key. With the feature `log-always` of `tracing`, events of `tracing` come once.
+/// `kv.` and the key. With the feature `log-always` of `tracing`, events of `tracing` come once; a log record from the line
+/// of one is then taken for its copy.
 ///
 /// ```
 /// use spanscope_core::LogBridge;
@@ -99,6 +122,10 @@ impl Log for LogBridge {
     }
 
     fn log(&self, record: &Record<'_>) {
+        if record.target() == TRIAL {
+            TRIAL_WAS_LOGGED.store(true, Ordering::Relaxed);
+            return;
+        }
         if !self.enabled(record.metadata()) || is_of_tracing(record) {
             return;
         }

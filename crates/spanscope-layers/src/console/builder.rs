@@ -312,8 +312,8 @@ impl ConsoleLayerBuilder {
     /// thread writes.
     ///
     /// The lines then stand in order with what the program prints by `println!` and `eprintln!`. It costs a caller the time
-    /// of rendering and writing, some 10 µs a line, and callers wait for each other and for a terminal or pipe that takes
-    /// no more, as those of `println!` do. In the child of a fork the separate thread writes, and the caller waits for it
+    /// of rendering and writing, and callers wait for each other and for a terminal or pipe that takes no more, as those of
+    /// `println!` do. In the child of a fork the separate thread writes, and the caller waits for it
     /// for a second at most.
     pub fn synchronous(mut self, is_synchronous: bool) -> Self {
         self.is_synchronous = is_synchronous;

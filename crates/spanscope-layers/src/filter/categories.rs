@@ -7,10 +7,11 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use spanscope_core::capture::{CallsiteCategory, CategoryLookup};
+use spanscope_core::program_name;
 use spanscope_model::{CATEGORIES, UNCATEGORIZED};
 use tracing_core::Metadata;
 
-use super::package::Package;
+use super::package::{Package, is_indirect};
 use super::warning::{BadCategoryName, UnknownCategory};
 
 /// Targets of web servers that stay at INFO whatever the root level is, where the application names no others.
@@ -102,11 +103,17 @@ impl Categories {
         }
     }
 
-    /// Like [`new`](Self::new); the application is the package of the source file that calls this.
+    /// Like [`new`](Self::new); the application is the package of the source file that calls this. A function that is handed
+    /// on (`cell.get_or_init(spanscope::init)`) does not know who calls it: then the application is every package that was
+    /// compiled from a folder of its workspace, and the crate with the program's name.
     #[must_use]
     #[track_caller]
     pub fn of_caller() -> Self {
-        Self::new().app_source(Location::caller())
+        let caller = Location::caller();
+        if is_indirect(caller.file()) {
+            return Self::new().app_workspace().app_crate(program_name());
+        }
+        Self::new().app_source(caller)
     }
 
     /// Adds a crate of the application, as its manifest or as its code names it: `my-agent` or `my_agent`.
@@ -133,6 +140,13 @@ impl Categories {
         if !inner.app_packages.contains(&package) {
             inner.app_packages.push(package);
         }
+        self
+    }
+
+    /// Takes every package that was compiled together with the program, but not from a registry, for the application.
+    fn app_workspace(mut self) -> Self {
+        let inner = Arc::make_mut(&mut self.inner);
+        inner.app_packages.push(Package::Workspace);
         self
     }
 

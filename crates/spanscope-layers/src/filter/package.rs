@@ -8,6 +8,8 @@
 pub(super) enum Package {
     /// Everything that lies in the usual folders under this one.
     Root(&'static str),
+    /// Every package of the workspace that is compiled: Cargo gives their files relative paths.
+    Workspace,
     /// A package without the usual folders (`main.rs` beside the manifest): what lies under this folder.
     Folder(&'static str),
 }
@@ -25,6 +27,7 @@ impl Package {
     pub(super) fn holds(&self, file: &str) -> bool {
         match *self {
             Self::Root(root) => root_of(file).is_some_and(|other| is_same(other, root)),
+            Self::Workspace => !is_absolute(file),
             Self::Folder("") => root_of(file).is_none() && !is_absolute(file),
             Self::Folder(folder) => {
                 root_of(file).is_none()
@@ -32,6 +35,22 @@ impl Package {
                     && file[folder.len()..].starts_with(IS_SEPARATOR)
             }
         }
+    }
+}
+
+/// Whether a caller's location is not that of the caller: a function that was handed on, as in
+/// `cell.get_or_init(spanscope::init)`, is called by the standard library, and one behind a pointer says its own place.
+pub(super) fn is_indirect(file: &str) -> bool {
+    let mut folders = file.rsplit(IS_SEPARATOR);
+    let mut next = || folders.next().unwrap_or_default();
+    match (next(), next(), next(), next(), next()) {
+        ("function.rs", "ops", "src", "core", "library") => true,
+        ("lib.rs" | "builder.rs", "src", package, ..) => {
+            let version = package.strip_prefix("spanscope-");
+            package == "spanscope"
+                || version.is_some_and(|text| text.starts_with(|c: char| c.is_ascii_digit()))
+        }
+        _ => false,
     }
 }
 

@@ -41,6 +41,11 @@ fn main() {
                 std::process::exit(1);
             }
         },
+        "handed-on" => std::hint::black_box(None).unwrap_or_else(spanscope::init),
+        "pointed-to" => {
+            let init: fn() -> Guard = std::hint::black_box(spanscope::init);
+            init()
+        }
         other => settings::set_up_in_vain(other),
     };
     for work in arguments {
@@ -116,6 +121,7 @@ fn do_work(work: &str, guard: &Guard) {
         "logged-and-killed" => synchronous::log_and_be_killed(),
         "own-logger-had" => settings::own_logger_had(),
         "once" => settings::say_once(),
+        "both" => settings::say_by_both(),
         "side-by-side" => shapes::side_by_side(),
         "odd-spans" => shapes::odd_spans(),
         "wide-span" => shapes::wide_span(),

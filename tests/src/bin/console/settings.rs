@@ -52,6 +52,14 @@ pub(crate) fn own_logger_had() {
     crate::say(&format!("the logger had {}", TAKEN.load(Ordering::Relaxed)));
 }
 
+/// Logs by both crates from one place.
+macro_rules! both {
+    ($text:literal) => {
+        tracing::info!($text);
+        log::info!($text);
+    };
+}
+
 /// One of each kind, in a program that may be built with `tracing/log-always` and without levels.
 pub(crate) fn say_once() {
     let _span = tracing::info_span!("a span of tracing").entered();
@@ -61,4 +69,8 @@ pub(crate) fn say_once() {
     tracing::info!(target: "hidden", "a hidden event of tracing");
     log::info!(count = 1; "a record of log");
     log::debug!("a finer record of log");
+}
+
+pub(crate) fn say_by_both() {
+    both!("said by both");
 }

@@ -118,6 +118,12 @@ fn levels_that_are_compiled_out_are_reported_where_they_are_asked_for() {
 }
 
 #[test]
+fn a_log_record_from_the_line_of_an_event_is_another_one() {
+    let ended = program(&["both"]).run();
+    assert_eq!(ended.count("said by both"), 2, "{}", ended.console);
+}
+
+#[test]
 fn with_log_always_an_event_comes_once() {
     for levels in ["all=info", "all=debug", "all=trace"] {
         let Some(program) = built_differently(program(&["once"])) else {
@@ -141,5 +147,25 @@ fn with_log_always_an_event_comes_once() {
         let messages = store.messages();
         let stored = messages.iter().filter(|text| text.contains("of tracing"));
         assert_eq!(stored.count(), 1 + fine, "{messages:?}");
+    }
+}
+
+#[test]
+fn a_program_that_hands_init_on_is_still_the_application() {
+    for setup in ["handed-on", "pointed-to"] {
+        let ended = Program::new(setup, &["story"]).run();
+        assert_eq!(ended.count("[START] agent_run"), 1, "{setup}: {}", ended.console);
+        assert_eq!(
+            ended.count("planning the answer"),
+            1,
+            "{setup}: {}",
+            ended.console
+        );
+        let direct = program(&["story"]).run();
+        assert_eq!(
+            ended.console.lines().count(),
+            direct.console.lines().count(),
+            "{setup}"
+        );
     }
 }
