@@ -83,7 +83,7 @@ impl Conditions {
     /// Reads what is asked; the database knows which attributes are indexed.
     pub(super) fn new(db: &Connection, asked: Asked<'_>, table: Table) -> Result<Self, Failure> {
         let mut all = Self::default();
-        let mut on_attributes = Vec::new();
+        let (mut on_attributes, mut words) = (Vec::new(), Vec::new());
         let resources = Resources::new(db, asked)?;
         for condition in asked.conditions {
             match condition.target() {
@@ -96,7 +96,7 @@ impl Conditions {
         }
         for term in &asked.filter.terms {
             match &term.test {
-                FilterTest::Text(wanted) => all.pieces.push(negated(term, word(table, wanted))),
+                FilterTest::Text(wanted) => words.push(negated(term, word(table, wanted))),
                 FilterTest::Compare(comparison) => match &comparison.key {
                     FilterKey::Attribute(_) => on_attributes.push((term.clone(), term.to_condition())),
                     FilterKey::Field(field) => {
@@ -139,6 +139,8 @@ impl Conditions {
                 all.pieces.push(attributes(table, scanned)?);
             }
         }
+        // Words read all texts of a record, so everything else is asked before.
+        all.pieces.extend(words);
         Ok(all)
     }
 

@@ -19,6 +19,9 @@ mod logs;
 mod matches;
 mod metrics;
 mod opening;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod pieces_tests;
 mod restore;
 mod row_cursor;
 mod rows;

@@ -17,7 +17,8 @@ use super::turn::Turn;
 /// How long a piece should take.
 const PIECE: Duration = Duration::from_millis(100);
 /// Numbers of spans in the first piece; the next ones are measured by how long it took.
-const FIRST_PIECE: i64 = 20_000;
+/// Tests store few spans, and read them in several pieces too.
+const FIRST_PIECE: i64 = if cfg!(test) { 50 } else { 20_000 };
 const SMALLEST_PIECE: i64 = 500;
 const LARGEST_PIECE: i64 = 1_000_000;
 

@@ -1,0 +1,107 @@
+//! Questions that are read in pieces find what those in one statement find, and look at each span once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use spanscope_model::filter::Filter;
+use spanscope_model::{Capabilities, TraceStore};
+use spanscope_store_tests::{Fixture, conditions, filters};
+
+use super::SqliteStore;
+use super::conditions::{Asked, Conditions, Table};
+use super::lanes::{LaneTimes, Lanes};
+use crate::file::open::open_read;
+
+/// A store that has no time for a question in one statement.
+struct InPieces(tempfile::TempDir);
+
+impl Fixture for InPieces {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn open(&self) -> (Arc<dyn TraceStore>, Capabilities) {
+        let mut store = SqliteStore::builder()
+            .retention(Duration::from_secs(100 * 365 * 86_400))
+            .open(self.0.path().join("trace_store.db"))
+            .unwrap();
+        store.lanes = Arc::new(Lanes::new(LaneTimes {
+            interactive: Duration::ZERO,
+            longest_read: None,
+        }));
+        let capabilities = store.capabilities();
+        (Arc::new(store), capabilities)
+    }
+}
+
+#[test]
+fn a_filter_finds_in_pieces_what_the_model_says() {
+    filters::a_filter_finds_what_the_model_says_whatever_is_stored::<InPieces>();
+    filters::attributes_of_the_resource_are_found_where_the_record_has_none::<InPieces>();
+}
+
+#[test]
+fn conditions_find_the_same_in_pieces() {
+    conditions::values_compare_by_their_json_type::<InPieces>();
+    conditions::own_fields_are_asked_for_by_name::<InPieces>();
+    conditions::all_conditions_must_hold_on_one_same_span::<InPieces>();
+}
+
+/// What SQLite does for a query of spans: a line for each table that it reads.
+fn plan(db: &Connection, filter: &str, piece: Option<(i64, i64)>) -> Vec<String> {
+    let filter: Filter = filter.parse().unwrap();
+    let asked = Asked {
+        conditions: &[],
+        filter: &filter,
+    };
+    let found = Conditions::new(db, asked, Table::Spans(piece)).unwrap();
+    let sql = super::builder::Sql::new("EXPLAIN QUERY PLAN SELECT s.id FROM _span s WHERE s.id > 0")
+        .add(&found.seek());
+    sql.rows(db, |row| row.get(3)).unwrap()
+}
+
+#[test]
+fn a_filter_of_many_terms_is_one_look_at_each_span() {
+    let folder = InPieces::new();
+    let _store = folder.open();
+    let db = open_read(&folder.0.path().join("trace_store.db")).unwrap();
+    super::matches::register(&db).unwrap();
+    for filter in [
+        "duration>=250ms user~ann -name=health",
+        "status=error timeout gen_ai.usage.input_tokens>100",
+        "service=a,b category=t* level>=warn",
+        "trace.spans>3 trace.errors=0 k=1",
+        "trace.tokens>100 -kind=client other=* more~x",
+    ] {
+        let plan = plan(&db, filter, Some((1, 20_000)));
+        let spans = plan.iter().filter(|line| {
+            line.starts_with("SCAN s") || line.starts_with("SEARCH s ") || line.starts_with("SCAN _span")
+        });
+        assert_eq!(spans.count(), 1, "{filter}: {plan:#?}");
+        // Nothing that grows with what is stored is read as a whole, least of all for each span.
+        for table in [
+            "SCAN e",
+            "SCAN t",
+            "SCAN p",
+            "SCAN _trace",
+            "SCAN _event",
+            "SCAN _point",
+        ] {
+            assert!(!plan.iter().any(|line| line == table), "{filter}: {plan:#?}");
+        }
+    }
+    for filter in [
+        "gen_ai.request.model=llama duration>1ms -user=ann",
+        "gen_ai.request.model=llama,gpt user~a k=1",
+    ] {
+        let plan = plan(&db, filter, None);
+        assert!(
+            plan.iter()
+                .any(|line| line.contains("SEARCH a USING PRIMARY KEY")),
+            "the index finds it, {filter}: {plan:#?}"
+        );
+    }
+    let slow = plan(&db, "duration>=1.5s name~chat user=ann", None);
+    assert!(slow.iter().any(|line| line.contains("_span_slow")), "{slow:#?}");
+}
