@@ -13,9 +13,11 @@ pub fn spawn<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
-    Builder::new().name(name.to_owned()).spawn(move || {
-        spanscope_process::keep_signals_away();
-        let _quiet = suppress();
-        work()
+    let thread = Builder::new().name(name.to_owned());
+    spanscope_process::without_signals(|| {
+        thread.spawn(move || {
+            let _quiet = suppress();
+            work()
+        })
     })
 }

@@ -4,7 +4,7 @@
 //! - [`signals`]: a thread that is notified of SIGTERM, SIGINT and `abort()`, without taking a signal away from a
 //!   program that handles it.
 //! - [`generation`]: how a process finds out that it was forked, and [`on_fork`] what runs around a fork.
-//! - [`keep_signals_away`]: for threads of a library, which must not receive the program's signals.
+//! - [`without_signals`]: starts threads of a library, which must not receive the program's signals.
 //!
 //! This is the one crate, besides a single function of `spanscope-otlp`, that contains `unsafe` code: the functions
 //! above are wrappers of `atexit`, `sigaction`, `pthread_sigmask` and `pthread_atfork`. It knows no sink, no record and
@@ -21,12 +21,20 @@ pub mod signals;
 pub use exit::at_exit;
 pub use fork::{Hooks, generation, on_fork};
 
-/// Blocks the program's signals on the calling thread for the rest of its life. For threads of a library.
+/// Starts threads of a library, which receive none of the program's signals: `start` runs with them blocked, and a thread
+/// inherits what is blocked on the one that starts it. What the calling thread blocks is as before afterwards.
 ///
 /// The system delivers a signal of the process to any thread that does not block it. A program that blocks SIGTERM on its
-/// own threads, to read it with `sigwait` or `signalfd`, would lose the signal to a thread that it knows nothing of.
-/// Signals that a fault of the thread itself raises are not blocked. Does nothing on Windows.
-pub fn keep_signals_away() {
+/// own threads, to read it with `sigwait` or `signalfd`, would lose the signal to a thread that it knows nothing of. A
+/// thread that blocked them itself would do so too late, by a moment. Signals that a fault of the thread itself raises
+/// are not blocked. Only calls `start` on Windows.
+///
+/// ```
+/// let thread = spanscope_process::without_signals(|| std::thread::spawn(|| 6 * 7));
+/// assert_eq!(thread.join().unwrap(), 42);
+/// ```
+pub fn without_signals<T>(start: impl FnOnce() -> T) -> T {
     #[cfg(unix)]
-    signals::block_all();
+    let _blocked = signals::Blocked::all();
+    start()
 }

@@ -9,13 +9,14 @@
 //! - One that was installed later and doesn't call ours has the signal alone, and ours never runs.
 //! - A signal that is ignored when ours would be installed stays ignored.
 //! - A signal that all threads of the program block is left to `sigwait` or `signalfd`: threads of the library
-//!   block it too, see [`keep_signals_away`](crate::keep_signals_away).
+//!   block it too, see [`without_signals`](crate::without_signals).
 //!
 //! It can't be told whether a handler that calls ours wants the process to end. It is taken for one that does not.
 //!
 //! `signal-hook` can't be used for this: its handler is the same function for all its users, so two of them look like one.
 
 use std::io;
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::OnceLock;
@@ -78,16 +79,17 @@ pub fn watch(settings: Settings, mut work: impl FnMut(Caught) + Send + 'static) 
     ABORT_MILLIS.store(millis, Ordering::Relaxed);
     IS_ENDING.store(false, Ordering::Relaxed);
     let thread = std::thread::Builder::new().name("spanscope-signals".to_owned());
-    thread.spawn(move || {
-        block_all();
-        let mut byte = [0];
-        while reader.read_exact(&mut byte).is_ok() {
-            let caught = decode(byte[0]);
-            work(caught);
-            if caught == Caught::Abort {
-                ABORT_DONE.store(true, Ordering::Release);
+    crate::without_signals(|| {
+        thread.spawn(move || {
+            let mut byte = [0];
+            while reader.read_exact(&mut byte).is_ok() {
+                let caught = decode(byte[0]);
+                work(caught);
+                if caught == Caught::Abort {
+                    ABORT_DONE.store(true, Ordering::Release);
+                }
             }
-        }
+        })
     })?;
     // Never closed: a handler may run at any time until the process is gone.
     PIPE.store(writer.into_raw_fd(), Ordering::Release);
@@ -141,27 +143,56 @@ pub(crate) fn forget_thread() {
     IS_ENDING.store(false, Ordering::Relaxed);
 }
 
-/// Blocks all signals on this thread but those that its own faults raise.
-pub(crate) fn block_all() {
-    #[expect(
-        unsafe_code,
-        reason = "the standard library has no wrapper of `pthread_sigmask`"
-    )]
-    // SAFETY: the set is initialised by `sigfillset`; the rest takes numbers.
-    unsafe {
-        let mut set = MaybeUninit::uninit();
-        libc::sigfillset(set.as_mut_ptr());
-        for fault in [
-            libc::SIGSEGV,
-            libc::SIGBUS,
-            libc::SIGFPE,
-            libc::SIGILL,
-            libc::SIGTRAP,
-            libc::SIGABRT,
-        ] {
-            libc::sigdelset(set.as_mut_ptr(), fault);
+/// All signals are blocked on this thread but those that its own faults raise; what was blocked before is again when this
+/// is dropped.
+pub(crate) struct Blocked {
+    before: libc::sigset_t,
+    /// A thread's set of signals is its own.
+    _of_thread: PhantomData<*const ()>,
+}
+
+impl Blocked {
+    pub(crate) fn all() -> Self {
+        #[expect(
+            unsafe_code,
+            reason = "the standard library has no wrapper of `pthread_sigmask`"
+        )]
+        // SAFETY: the sets are initialised by `sigfillset` and `sigemptyset`; the rest takes numbers.
+        let before = unsafe {
+            let mut set = MaybeUninit::uninit();
+            let mut before = MaybeUninit::uninit();
+            libc::sigfillset(set.as_mut_ptr());
+            libc::sigemptyset(before.as_mut_ptr());
+            for fault in [
+                libc::SIGSEGV,
+                libc::SIGBUS,
+                libc::SIGFPE,
+                libc::SIGILL,
+                libc::SIGTRAP,
+                libc::SIGABRT,
+            ] {
+                libc::sigdelset(set.as_mut_ptr(), fault);
+            }
+            libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), before.as_mut_ptr());
+            before.assume_init()
+        };
+        Self {
+            before,
+            _of_thread: PhantomData,
         }
-        libc::pthread_sigmask(libc::SIG_SETMASK, set.as_ptr(), ptr::null_mut());
+    }
+}
+
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        #[expect(
+            unsafe_code,
+            reason = "the standard library has no wrapper of `pthread_sigmask`"
+        )]
+        // SAFETY: the set is one that the system gave.
+        unsafe {
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.before, ptr::null_mut());
+        }
     }
 }
 
