@@ -86,7 +86,9 @@ impl Server {
     #[must_use]
     pub fn from_router(router: Router, limits: Limits) -> Self {
         Self {
-            router,
+            // Before any layer is put around it, so that requests for nothing are measured as well.
+            router: router
+                .fallback(async |method: Method, uri: Uri| ApiError::no_such_path(&method, uri.path())),
             limits,
             loopback_only: false,
         }
@@ -223,9 +225,7 @@ impl BoundServer {
     /// The sockets, with what is served on each.
     fn listeners(self, ends: &watch::Receiver<bool>) -> Vec<Listener> {
         let Server { router, limits, .. } = self.server;
-        let router = router
-            .fallback(async |method: Method, uri: Uri| ApiError::no_such_path(&method, uri.path()))
-            .layer(Extension(Ends(ends.clone())));
+        let router = router.layer(Extension(Ends(ends.clone())));
         let router = timed(router, limits);
         let of = |socket, served| Listener {
             socket,

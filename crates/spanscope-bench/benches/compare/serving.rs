@@ -14,6 +14,7 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, Key
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message as _;
+use prost::bytes::{Buf as _, BufMut as _, Bytes};
 use spanscope_bench::sample::Sample;
 use spanscope_bench::table::{Goal, Table, nanos};
 use spanscope_model::{TraceStore, block_on};
@@ -21,6 +22,9 @@ use spanscope_server::Server;
 use spanscope_sqlite::SqliteStore;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::transport::Endpoint;
 
 use crate::sizes::Sizes;
 use crate::sustained;
@@ -38,6 +42,7 @@ const TRACE_SPANS: usize = 200;
 /// A server that runs until it is dropped.
 pub(crate) struct Running {
     address: SocketAddr,
+    grpc: SocketAddr,
     end: Option<oneshot::Sender<()>>,
     runtime: Option<Runtime>,
 }
@@ -46,7 +51,9 @@ impl Running {
     pub(crate) fn start(store: &SqliteStore) -> Result<Self> {
         let runtime = Runtime::new()?;
         let server = Server::builder(Arc::new(store.clone())).build();
-        let server = runtime.block_on(server.bind("127.0.0.1:0".parse()?))?;
+        let any_port = "127.0.0.1:0".parse()?;
+        let mut server = runtime.block_on(server.bind(any_port))?;
+        let grpc = runtime.block_on(server.listen_grpc(any_port))?;
         let address = server.address();
         let (end, ended) = oneshot::channel();
         runtime.spawn(async move {
@@ -54,6 +61,7 @@ impl Running {
         });
         Ok(Self {
             address,
+            grpc,
             end: Some(end),
             runtime: Some(runtime),
         })
@@ -158,25 +166,99 @@ impl Client {
     }
 }
 
-/// Sends spans, and tells the table how many of them were stored in a second.
+/// Sends a request in protobuf, and returns when it is acknowledged.
+type Send = Box<dyn FnMut(Vec<u8>) -> Result<()>>;
+
+/// A sender over HTTP, with a connection that is kept.
+fn by_http(server: &Running) -> Result<Send> {
+    let mut client = server.client()?;
+    Ok(Box::new(move |body| {
+        client
+            .post("/v1/traces", "application/x-protobuf", &body)
+            .map(drop)
+    }))
+}
+
+/// A sender over gRPC, likewise.
+fn by_grpc(server: &Running) -> Result<Send> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let endpoint = Endpoint::from_shared(format!("http://{}", server.grpc))?;
+    let channel = runtime.block_on(endpoint.connect())?;
+    let mut client = tonic::client::Grpc::new(channel);
+    let path = PathAndQuery::from_static("/opentelemetry.proto.collector.trace.v1.TraceService/Export");
+    Ok(Box::new(move |body| {
+        runtime.block_on(async {
+            client.ready().await?;
+            let request = tonic::Request::new(Bytes::from(body));
+            client.unary(request, path.clone(), Bare).await?;
+            Ok(())
+        })
+    }))
+}
+
+/// Messages of gRPC as the bytes that they are.
+#[derive(Debug, Clone, Copy, Default)]
+struct Bare;
+
+impl Codec for Bare {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Bare {
+    type Item = Bytes;
+    type Error = tonic::Status;
+
+    fn encode(&mut self, message: Bytes, to: &mut EncodeBuf<'_>) -> Result<(), tonic::Status> {
+        to.put(message);
+        Ok(())
+    }
+}
+
+impl Decoder for Bare {
+    type Item = Bytes;
+    type Error = tonic::Status;
+
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, tonic::Status> {
+        Ok(Some(from.copy_to_bytes(from.remaining())))
+    }
+}
+
+/// How many spans were stored in a second, and in all, and how many bytes each of them took.
+struct Received {
+    rate: f64,
+    sent: usize,
+    span_bytes: u64,
+}
+
+/// Sends spans to a server over a new file.
 #[expect(clippy::cast_precision_loss, reason = "counts of spans are small")]
-pub(crate) fn receive(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<()> {
-    let store = SqliteStore::builder()
-        .max_bytes(4 << 30)
-        .open(folder.join("received.db"))?;
-    let server = Running::start(&store)?;
+fn received(file: &Path, sizes: &Sizes, connect: fn(&Running) -> Result<Send>) -> Result<Received> {
+    let store = SqliteStore::builder().max_bytes(4 << 30).open(file)?;
+    let server = &Running::start(&store)?;
     let requests = sizes.received_requests.div_ceil(SENDERS);
     let start = Instant::now();
     std::thread::scope(|scope| {
         let senders: Vec<_> = (0..SENDERS)
             .map(|sender| {
-                let address = server.address;
                 scope.spawn(move || -> Result<()> {
-                    let mut client = Client::new(address)?;
+                    let mut send = connect(server)?;
                     let mut request = request(SPANS_A_REQUEST);
                     for number in 0..requests {
                         name_spans(&mut request, (sender * requests + number) as u64 + 1);
-                        client.post("/v1/traces", "application/x-protobuf", &request.encode_to_vec())?;
+                        send(request.encode_to_vec())?;
                     }
                     Ok(())
                 })
@@ -190,14 +272,33 @@ pub(crate) fn receive(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result
     let sent = requests * SENDERS * SPANS_A_REQUEST;
     let stats = block_on(store.statistics())?;
     ensure!(stats.spans == sent as u64, "{} of {sent} are stored", stats.spans);
-    let rate = sent as f64 / took;
+    Ok(Received {
+        rate: sent as f64 / took,
+        sent,
+        span_bytes: stats.file.map_or(0, |file| file.bytes) / stats.spans,
+    })
+}
+
+/// Sends spans over HTTP and over gRPC, and tells the table how many of them were stored in a second.
+pub(crate) fn receive(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<()> {
+    let http = received(&folder.join("received.db"), sizes, by_http)?;
+    let grpc = received(&folder.join("received_grpc.db"), sizes, by_grpc)?;
     table.judged(
         &format!("OTLP in: spans a second, acknowledged when committed ({SPANS_A_REQUEST} a request, protobuf, {SENDERS} senders)"),
-        format!("{rate:.0}"),
-        format!("{sent} sent, all stored, {} B a span", stats.file.map_or(0, |file| file.bytes) / stats.spans),
-        rate,
+        format!("{:.0}", http.rate),
+        format!("{} sent, all stored, {} B a span", http.sent, http.span_bytes),
+        http.rate,
         Goal::AtLeast(60_000.0),
         ">= 60,000",
+    );
+    let ratio = grpc.rate / http.rate;
+    table.judged(
+        "the same over gRPC",
+        format!("{:.0}", grpc.rate),
+        format!("{ratio:.2} x HTTP ({:.0})", http.rate),
+        ratio,
+        Goal::AtLeast(0.8),
+        ">= 0.8 x HTTP",
     );
     Ok(())
 }

@@ -7,7 +7,9 @@ use anyhow::{Context, Result, anyhow};
 use spanscope::Signals;
 #[cfg(feature = "grpc")]
 use spanscope_server::BoundServer;
-use spanscope_server::{AuthMode, BearerTokens, Datasets, PrometheusSink, RunSettings, Server};
+use spanscope_server::{
+    AuthMode, BearerTokens, Datasets, PrometheusSink, RunSettings, Server, matched_route,
+};
 use spanscope_sqlite::SqliteStore;
 use spanscope_tower::RequestMetricsLayer;
 use tokio::sync::watch;
@@ -58,7 +60,11 @@ pub(super) fn run(file: &StoreFile, args: &ServeArgs) -> Result<()> {
         .allow_origins(args.allow_origin.iter().cloned())
         .allow_hosts(args.allow_host.iter().cloned())
         .build()
-        .map_router(|routes| routes.layer(RequestMetricsLayer::new()));
+        .map_router(|routes| {
+            // What matches no route may have any path, which is not to become a label.
+            let measures = RequestMetricsLayer::builder().route_of(matched_route);
+            routes.layer(measures.build())
+        });
     let ending = runtime.block_on(serve(server, args, &path.display().to_string(), &who))?;
     match ending {
         // What has begun is not waited for, neither here nor by the runtime.

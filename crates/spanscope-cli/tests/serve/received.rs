@@ -167,3 +167,29 @@ fn what_can_not_fit_is_refused_before_it_is_acknowledged() {
     let said = ended.err.lines().filter(|line| line.contains("refused"));
     assert_eq!(said.count(), 1, "{}", ended.err);
 }
+
+#[test]
+fn requests_are_counted_by_route_and_paths_of_nothing_become_no_labels() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    for number in 0..3 {
+        assert_eq!(server.get(&format!("/traces/task-{number}")).status, 404);
+        assert_eq!(server.get(&format!("/wp-admin-{number}/x.php")).status, 404);
+    }
+    let text = server.get("/metrics").body;
+    let requests: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("llama_stack_requests_total{"))
+        .collect();
+    assert_eq!(
+        requests,
+        [
+            r#"llama_stack_requests_total{api="traces",status="404"} 3"#,
+            r#"llama_stack_requests_total{api="unknown",status="404"} 3"#,
+        ],
+        "{text}"
+    );
+    assert!(!text.contains("wp-admin"), "{text}");
+    assert!(text.contains(r#"http_route="/traces/{task_id}""#), "{text}");
+    server.stop();
+}
