@@ -50,7 +50,7 @@
 //!     📝 message_generated librarian
 //!     ✅ workflow_completed librarian
 //! GET /traces/{task_id}/summary
-//!   completed, nodes_executed 11, total_chunks_retrieved 3, errors_count 4
+//!   completed, nodes_executed 11, total_chunks_retrieved 3, errors_count 3
 //! ```
 //!
 //! A body may have `question`, `session_id`, `user_id`, `stream` (true unless it says false), `trace_level` (`minimal`, `standard`,
