@@ -140,9 +140,9 @@ macro_rules! each_test {
                 steps_begin_with_the_clock_and_the_end_is_not_part_of_the_range,
                 answers_are_those_of_the_measurements_whatever_the_range_and_the_step,
                 matchers_choose_series_and_regular_expressions_match_the_whole_value,
-                observations_of_a_histogram_come_to_a_count_a_mean_and_percentiles,
                 metrics_are_listed_with_what_is_known_of_them,
                 questions_that_make_no_sense_are_refused_and_unknown_metrics_are_empty,
+                observations_of_a_histogram_come_to_a_count_a_mean_and_percentiles,
             }
             statistics {
                 what_is_stored_is_counted_by_kind_and_by_service,
