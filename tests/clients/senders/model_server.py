@@ -141,9 +141,8 @@ class Handler(BaseHTTPRequestHandler):
         chunks = [chunk({"role": "assistant", "content": None if message.get("tool_calls") else ""})]
         for tool_call in message.get("tool_calls", []):
             chunks.append(chunk({"tool_calls": [{"index": 0} | tool_call]}))
-        for word in (message["content"] or "").split(" "):
-            if word:
-                chunks.append(chunk({"content": word + " "}))
+        for place, word in enumerate((message["content"] or "").split()):
+            chunks.append(chunk({"content": f" {word}" if place else word}))
         chunks.append(chunk({}, finish))
         if (request.get("stream_options") or {}).get("include_usage"):
             chunks.append(head | {"choices": [], "usage": usage})

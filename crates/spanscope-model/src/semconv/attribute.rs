@@ -195,7 +195,8 @@ pub enum SemanticAttribute {
     ToolArguments,
     /// The result of a tool.
     ToolResult,
-    /// The plain fields `arguments` and `tool_args`.
+    /// The plain fields `arguments` and `tool_args`, and OpenInference's parameters of a tool, which may be
+    /// their definition.
     PlainArguments,
     /// The plain field `result`.
     PlainResult,

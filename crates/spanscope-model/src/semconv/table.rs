@@ -83,10 +83,10 @@ use Source::{
 /// up. Within a meaning the conventions come in the order of [`Convention`]; only plain names may
 /// come earlier, where they are what runs are asked for by.
 #[rustfmt::skip]
-pub static ATTRIBUTES: [AttributeName; 313] = TABLE;
+pub static ATTRIBUTES: [AttributeName; 319] = TABLE;
 
 #[rustfmt::skip]
-const TABLE: [AttributeName; 313] = [
+const TABLE: [AttributeName; 319] = [
     // Usage. A total of a part (cache, reasoning) is never added to the whole.
     row("gen_ai.usage.input_tokens", Otel, M::InputTokens, GenAi).unit("{token}"),
     row("gen_ai.usage.prompt_tokens", Older, M::InputTokens, Deprecated).unit("{token}"),
@@ -210,6 +210,7 @@ const TABLE: [AttributeName; 313] = [
     row("gen_ai.agent.name", Otel, M::AgentName, GenAi).indexed(),
     row("agent.name", OpenInference, M::AgentName, OI),
     row("llm.agent.name", OpenLlmetry, M::AgentName, Normalizer),
+    row("agent_name", Bare, M::AgentName, PydanticAi),
     row("gen_ai.workflow.name", Otel, M::WorkflowName, GenAi),
     row("traceloop.workflow.name", OpenLlmetry, M::WorkflowName, TL),
     row("traceloop.entity.name", OpenLlmetry, M::EntityName, TL),
@@ -272,8 +273,11 @@ const TABLE: [AttributeName; 313] = [
     row("mlflow.spanOutputs", Vendor, M::StepOutput, MlFlow).content(),
     row("gen_ai.task.input", Vendor, M::TaskInput, AgentCore).content(),
     row("langfuse.trace.input", Vendor, M::TaskInput, Langfuse).content(),
+    row("pydantic_ai.all_messages", Vendor, M::TaskInput, PydanticAi).content(),
+    row("all_messages_events", Bare, M::TaskInput, PydanticAi).content(),
     row("gen_ai.task.output", Vendor, M::TaskOutput, AgentCore).content(),
     row("langfuse.trace.output", Vendor, M::TaskOutput, Langfuse).content(),
+    row("final_result", Bare, M::TaskOutput, PydanticAi).content(),
     row("input", Bare, M::PlainInput, Common),
     row("output", Bare, M::PlainOutput, Common),
     row("question", Bare, M::Question, Common),
@@ -363,15 +367,17 @@ const TABLE: [AttributeName; 313] = [
 
     // A tool.
     row("gen_ai.tool.call.arguments", Otel, M::ToolArguments, GenAi).content(),
-    row("tool.parameters", OpenInference, M::ToolArguments, OI).content(),
     row("gen_ai.tool.input", Vendor, M::ToolArguments, Sentry).content(),
     row("ai.toolCall.args", Vendor, M::ToolArguments, Vercel).content(),
+    row("tool_arguments", Vendor, M::ToolArguments, PydanticAi).content(),
     row("mcp.request.argument", Vendor, M::ToolArguments, Sentry).content(),
     row("gen_ai.tool.call.result", Otel, M::ToolResult, GenAi).content(),
     row("mcp.response.value", OpenLlmetry, M::ToolResult, TL).content(),
     row("gen_ai.tool.output", Vendor, M::ToolResult, Sentry).content(),
     row("mcp.tool.result.content", Vendor, M::ToolResult, Sentry).content(),
     row("ai.toolCall.result", Vendor, M::ToolResult, Vercel).content(),
+    row("tool_response", Vendor, M::ToolResult, PydanticAi).content(),
+    row("tool.parameters", OpenInference, M::PlainArguments, OI).content(),
     row("arguments", Bare, M::PlainArguments, Common),
     row("tool_args", Bare, M::PlainArguments, Common),
     row("result", Bare, M::PlainResult, Common),

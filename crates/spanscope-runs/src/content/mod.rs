@@ -58,6 +58,16 @@ pub(crate) fn json_of(value: &Value) -> Json {
     }
 }
 
+/// The text inside of a text that is a string of JSON: the Vercel AI SDK and MLflow write all results as
+/// JSON.
+fn unquoted(value: Json) -> Json {
+    let inner = value
+        .as_str()
+        .filter(|text| text.len() > 1 && text.starts_with('"') && text.ends_with('"'))
+        .and_then(|text| serde_json::from_str::<String>(text).ok());
+    inner.map_or(value, Json::String)
+}
+
 fn parsed(text: &str) -> Option<Json> {
     let begins_like_json = text.trim_start().starts_with(['{', '[']);
     begins_like_json
@@ -119,7 +129,11 @@ pub(crate) fn outputs_of(kind: StepKind, attributes: &Attributes) -> Option<Payl
     }
     let mut payload = Payload::new();
     match kind {
-        StepKind::ToolCall => put(&mut payload, "result", first(attributes, names::RESULTS)),
+        StepKind::ToolCall => {
+            if let Some(result) = first(attributes, names::RESULTS) {
+                payload.insert("result".to_owned(), unquoted(json_of(result)));
+            }
+        }
         StepKind::Retrieval => {
             let chunks = chunks_of(attributes);
             let count = chunk_count(attributes, chunks.as_ref());
