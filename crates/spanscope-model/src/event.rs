@@ -10,16 +10,22 @@ use crate::{Attributes, Severity, SpanId, SpanStatus, Timestamp, TraceId, Value}
 ///
 /// Where seed 1 demands a trace and a span, here both may be missing: an event outside of every span is kept.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(transform = crate::schema::with_ids_of_spans)
+)]
 pub struct Event {
     /// The trace it belongs to.
     pub trace_id: Option<TraceId>,
     /// The span it belongs to.
     pub span_id: Option<SpanId>,
     /// When it happened.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::sent_time"))]
     pub timestamp: Timestamp,
     /// What the program said about it.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Attributes>"))]
     pub attributes: Attributes,
     /// What kind of event it is.
     #[serde(flatten)]
@@ -43,6 +49,7 @@ pub enum EventKind {
         /// The metric's name.
         metric: String,
         /// The measured number; integers stay integers.
+        #[cfg_attr(feature = "schema", schemars(with = "f64"))]
         value: Value,
         /// The unit of the number.
         unit: String,

@@ -27,6 +27,8 @@ mod raw_value;
 mod run;
 #[cfg(feature = "schema")]
 mod schema;
+#[cfg(feature = "schema")]
+pub use schema::SENT_TIME;
 pub mod semconv;
 mod severity;
 mod source;
@@ -39,6 +41,7 @@ mod stored;
 pub mod text;
 mod time;
 mod trace_parent;
+mod whole;
 pub mod wire;
 
 pub use attributes::{Attributes, Value};
@@ -77,3 +80,4 @@ pub use store_error::{StoreError, StoreErrorKind};
 pub use stored::{Stored, StoredFilter};
 pub use time::{ParseTimestampError, Timestamp};
 pub use trace_parent::{ParseTraceParentError, TraceParent};
+pub use whole::{whole, whole_or_null};

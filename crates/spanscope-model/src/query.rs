@@ -26,13 +26,18 @@ text_enum!(
 /// The key is literal: `gen_ai.request.model` is one key, not a path. The span's own fields go by their names, see
 /// [`SpanField`]; `attributes.KEY` forces the attribute. A span without the key matches no condition on it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(transform = crate::schema::with_order)
+)]
 pub struct Condition {
     /// What is compared.
     pub key: String,
     /// How.
     pub op: ConditionOp,
     /// With what: a text, a number or a truth value.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::scalar"))]
     pub value: serde_json::Value,
 }
 
@@ -161,12 +166,24 @@ impl fmt::Display for Order {
 #[serde(default, deny_unknown_fields)]
 pub struct TraceQuery {
     /// Conditions that must all hold on one same span of the trace.
+    #[cfg_attr(feature = "schema", schemars(length(max = 100)))]
     pub attribute_filters: Option<Vec<Condition>>,
-    /// At most so many; 100 by default.
+    /// Maximum number of traces; 100 by default.
+    #[serde(deserialize_with = "crate::whole_or_null")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 0)))]
     pub limit: Option<i64>,
-    /// So many are passed over first; 0 by default.
+    /// Number of traces to skip; 0 by default.
+    #[serde(deserialize_with = "crate::whole_or_null")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 0)))]
     pub offset: Option<i64>,
     /// Orders as text; newest first by default.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(
+            length(max = 100),
+            inner(regex(pattern = "^-?(start_time|end_time|duration_ms|trace_id|span_count)$"))
+        )
+    )]
     pub order_by: Option<Vec<String>>,
 }
 

@@ -22,10 +22,10 @@ macro_rules! schema {
 
 schema!(
     TraceId, "TraceId" => {
-        "type": "string", "pattern": "^[0-9a-f]{32}$", "description": "Names a trace: 16 bytes in hexadecimal, not all zero."
+        "type": "string", "pattern": "^(?!0{32}$)[0-9a-f]{32}$", "description": "Names a trace: 16 bytes in hexadecimal, not all zero."
     },
     SpanId, "SpanId" => {
-        "type": "string", "pattern": "^[0-9a-f]{16}$", "description": "Names a span: 8 bytes in hexadecimal, not all zero."
+        "type": "string", "pattern": "^(?!0{16}$)[0-9a-f]{16}$", "description": "Names a span: 8 bytes in hexadecimal, not all zero."
     },
     Timestamp, "Timestamp" => {
         "type": "string", "format": "date-time", "description": "A time between 1677 and 2262. Without an offset it is UTC."
@@ -37,3 +37,48 @@ schema!(
         "type": "object", "additionalProperties": true, "description": "Attributes by key."
     },
 );
+
+/// A time as it may be sent: in UTC in the years 1700 to 2199, with up to nanoseconds. Any of the formats of
+/// RFC 3339 would include years that there are no timestamps for.
+pub(crate) fn sent_time(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "pattern": SENT_TIME,
+        "description": "A time in UTC, as 2026-11-21T14:03:00.5Z; other offsets and a blank for the T are read too."
+    })
+}
+
+/// The expression of [`sent_time`].
+pub const SENT_TIME: &str = "^(1[7-9]|2[01])[0-9]{2}-((0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])|(0[13-9]|1[0-2])-(29|30)|(0[13578]|1[02])-31)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?Z$";
+
+/// What conditions compare with.
+pub(crate) fn scalar(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": ["string", "number", "boolean"], "description": "With what: a text, a number or a truth value."})
+}
+
+/// The start and the end of a span have the ids of it, which other events may lack.
+pub(crate) fn with_ids_of_spans(schema: &mut Schema) {
+    let kinds = schema.get_mut("oneOf").and_then(serde_json::Value::as_array_mut);
+    for kind in kinds.into_iter().flatten() {
+        if kind.pointer("/properties/payload").is_none() {
+            continue;
+        }
+        for (name, of) in [("trace_id", "TraceId"), ("span_id", "SpanId")] {
+            kind["properties"][name] = serde_json::json!({"$ref": format!("#/components/schemas/{of}")});
+            if let Some(required) = kind["required"].as_array_mut() {
+                required.push(name.into());
+            }
+        }
+    }
+}
+
+/// Truth values have no order.
+pub(crate) fn with_order(schema: &mut Schema) {
+    schema.insert(
+        "anyOf".to_owned(),
+        serde_json::json!([
+            {"properties": {"op": {"enum": ["eq", "ne"]}}},
+            {"properties": {"value": {"type": ["string", "number"]}}},
+        ]),
+    );
+}

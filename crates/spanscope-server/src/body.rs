@@ -20,7 +20,7 @@ pub(crate) const MAX_BODY: usize = 1024 * 1024;
 const MAX_VALUES: usize = 50_000;
 
 /// How long each list of a question may be whose every item is work for the store: conditions, matchers, orders.
-const MAX_CONDITIONS: usize = 100;
+pub(crate) const MAX_CONDITIONS: usize = 100;
 
 /// A question says which of its lists have to be bounded.
 pub(crate) trait Bounded {

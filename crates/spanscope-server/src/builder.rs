@@ -197,7 +197,7 @@ fn of_document() -> Api<()> {
         method: MethodFilter::GET,
         path: "/openapi.json",
         summary: "This document.",
-        query: &[],
+        parameters: &[],
         reads: Content::None,
         answers: Content::Other(&["application/json"], "An OpenAPI 3.1 document."),
     };

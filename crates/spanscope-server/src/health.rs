@@ -30,7 +30,7 @@ pub(crate) fn api() -> Api<Arc<dyn TraceStore>> {
         method: MethodFilter::GET,
         path,
         summary,
-        query: &[],
+        parameters: &[],
         reads: Content::None,
         answers: Content::json::<Health>(),
     };

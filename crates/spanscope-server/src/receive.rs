@@ -20,7 +20,7 @@ use spanscope_model::wire::STORED_IN;
 use spanscope_model::{MetricKind, TraceStore};
 
 use crate::answer::ApiError;
-use crate::api::{Api, Content, Route};
+use crate::api::{Api, Content, Parameter, Route, Takes};
 use crate::budget::{Budget, Share};
 use crate::caller::ScopedStore;
 use crate::limits::{Limits, is_slow};
@@ -84,14 +84,29 @@ pub fn otlp_router(store: Arc<dyn TraceStore>, limits: Limits) -> Router {
 /// How the document describes what these routes answer when they fail.
 const FAILURE: &str = "OtlpFailure";
 
+/// The headers that are read, besides `content-type`.
+const HEADERS: [Parameter; 2] = [
+    Parameter::header(
+        CONTENT_ENCODING_NAME,
+        Takes::Word(|| vec!["identity", "gzip", "zstd"]),
+        "How the body is packed; not at all by default.",
+    ),
+    Parameter::header(
+        STORED_IN,
+        Takes::AnyText,
+        "The store that the sender itself keeps these records in: a server of that store does not store them again.",
+    ),
+];
+const CONTENT_ENCODING_NAME: &str = "content-encoding";
+
 /// The routes.
 pub(crate) fn api() -> Api<Receiver> {
-    let route = |path, summary| Route {
+    let route = |path, summary, containers| Route {
         method: MethodFilter::POST,
         path,
         summary,
-        query: &[],
-        reads: Content::Other(&KINDS, "An export request of OTLP."),
+        parameters: &HEADERS,
+        reads: Content::Otlp(containers),
         answers: Content::Other(
             &KINDS,
             "An export response of OTLP, with what was left out in its partial success.",
@@ -105,17 +120,29 @@ pub(crate) fn api() -> Api<Receiver> {
     Api::new()
         .failing_as(
             FAILURE,
-            route("/v1/traces", "Takes in spans (OTLP)."),
+            route(
+                "/v1/traces",
+                "Takes in spans (OTLP).",
+                ["resourceSpans", "scopeSpans", "spans"],
+            ),
             taking(Signal::Traces),
         )
         .failing_as(
             FAILURE,
-            route("/v1/metrics", "Takes in metrics (OTLP)."),
+            route(
+                "/v1/metrics",
+                "Takes in metrics (OTLP).",
+                ["resourceMetrics", "scopeMetrics", "metrics"],
+            ),
             taking(Signal::Metrics),
         )
         .failing_as(
             FAILURE,
-            route("/v1/logs", "Takes in logs (OTLP)."),
+            route(
+                "/v1/logs",
+                "Takes in logs (OTLP).",
+                ["resourceLogs", "scopeLogs", "logRecords"],
+            ),
             taking(Signal::Logs),
         )
 }

@@ -299,6 +299,14 @@ pub(crate) enum Client {
     Python,
     Node,
     EventSource,
+    /// Published instrumentations, in `tests/clients/senders`.
+    OpenInference,
+    PydanticAi,
+    VercelAi,
+    /// The model server that they call.
+    ModelServer,
+    /// A client that is generated from the OpenAPI document, in `tests/clients/api`.
+    Generated,
 }
 
 impl Client {
@@ -325,21 +333,27 @@ impl Client {
         self.command().is_some()
     }
 
-    fn command(self) -> Option<Command> {
+    /// The command that runs its driver.
+    pub(crate) fn command(self) -> Option<Command> {
         const FROM: &str = "CONTRIBUTING.md says how to get it";
         let (variable, driver) = match self {
             Self::LlamaStack => ("SPANSCOPE_PYTHON_LLAMA", "llama_stack.py"),
             Self::Python => ("SPANSCOPE_PYTHON_OTEL", "otel_sdk.py"),
             Self::Node => ("SPANSCOPE_NODE_CLIENT", "otel_sdk.mjs"),
             Self::EventSource => ("SPANSCOPE_NODE_CLIENT", "event_source.mjs"),
+            Self::OpenInference => ("SPANSCOPE_PYTHON_SENDERS", "senders/openinference_openai.py"),
+            Self::PydanticAi => ("SPANSCOPE_PYTHON_SENDERS", "senders/pydantic_agents.py"),
+            Self::VercelAi => ("SPANSCOPE_NODE_SENDERS", "senders/vercel_ai.mjs"),
+            Self::ModelServer => ("SPANSCOPE_PYTHON_SENDERS", "senders/model_server.py"),
+            Self::Generated => ("SPANSCOPE_PYTHON_API", "api/generated_client.py"),
         };
         let Some(place) = std::env::var(variable).ok().filter(|place| !place.is_empty()) else {
             skip(&format!("{variable} does not say where the client is; {FROM}"));
             return None;
         };
         let program = match self {
-            Self::LlamaStack | Self::Python => place.as_str(),
-            Self::Node | Self::EventSource => "node",
+            Self::Node | Self::EventSource | Self::VercelAi => "node",
+            _ => place.as_str(),
         };
         let driver = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/clients/").to_owned() + driver;
         let mut command = Command::new(program);

@@ -30,7 +30,7 @@ pub(crate) fn api() -> Api<PrometheusSink> {
         method: MethodFilter::GET,
         path: "/metrics",
         summary: "What is measured of the server, for Prometheus.",
-        query: &[],
+        parameters: &[],
         reads: Content::None,
         answers: Content::Other(
             &["text/plain", "application/openmetrics-text"],

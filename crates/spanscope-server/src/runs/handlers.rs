@@ -52,11 +52,16 @@ pub(super) struct DeletedRun {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Cleanup {
+    /// How many days ago runs ended that are deleted, or longer.
     #[serde(default = "a_week")]
+    #[schemars(range(min = 0.0, max = MAX_DAYS))]
     days: f64,
 }
 
 impl Bounded for Cleanup {}
+
+/// A cleanup reaches back this many days at most, which is longer than there are times.
+const MAX_DAYS: f64 = 1e6;
 
 fn a_week() -> f64 {
     7.0
@@ -308,8 +313,12 @@ pub(super) async fn clean_up(
     JsonBody(Cleanup { days }): JsonBody<Cleanup>,
 ) -> Result<Response, ApiError> {
     params.nothing()?;
-    let age = Duration::try_from_secs_f64(days * 86_400.0)
-        .map_err(|_| ApiError::invalid(format!("days is {days}: give 0 or a positive number of days")))?;
+    if !(0.0..=MAX_DAYS).contains(&days) {
+        return Err(ApiError::invalid(format!(
+            "days is {days}: give a number of days from 0 to {MAX_DAYS}"
+        )));
+    }
+    let age = Duration::from_secs_f64(days * 86_400.0);
     let deleted = store.delete_runs_before(Timestamp::now().before(age)).await?;
     json(Cleaned {
         deleted,

@@ -27,7 +27,7 @@ mod watcher;
 use std::time::Duration;
 
 pub use self::agent::{AgentHandle, AgentRun, RunningAgent, Traced, TracedStream};
-pub(crate) use self::query_params::QueryParams;
+pub(crate) use self::query_params::{FILTERED, QueryParams};
 pub use self::router::runs_router;
 pub(crate) use self::router::{PREFIXES, api, questions, streams};
 use crate::setters::setters;

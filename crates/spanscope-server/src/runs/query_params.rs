@@ -10,19 +10,106 @@ use std::str::FromStr;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use spanscope_model::filter::Filter;
+use spanscope_model::filter::{Filter, MAX_LEN};
 use spanscope_model::text::first_chars;
 use spanscope_model::{RunFilter, RunStatus, Timestamp};
-use spanscope_runs::{DetailLevel, EventType, TraceFormat};
+use spanscope_runs::{DetailLevel, EventType, MAX_FACT_LEN, TraceFormat};
 
 use crate::answer::ApiError;
+use crate::api::{Parameter, Takes};
 
-/// A page has so many runs where nothing is said (seed 5), and at most so many.
-const PAGE_SIZE: u64 = 20;
-const MAX_PAGE_SIZE: u64 = 1000;
-/// The same of events.
-const LIMIT: u64 = 100;
-const MAX_LIMIT: u64 = 10_000;
+/// The parameter that takes the filter language.
+const FILTER: Parameter = Parameter {
+    example: Some("status=error duration>1.5s gen_ai.request.model=gpt*"),
+    ..Parameter::query(
+        "filter",
+        Takes::Text(MAX_LEN),
+        "A filter: terms that must all hold on one same span, and on the conditions' span too. KEY=VALUE, !=, >, \
+        >=, <, <=, ~ (contains) and !~ compare a field (name status kind duration start end_time service category trace \
+        span parent level), a number of the trace (trace.duration trace.spans trace.errors trace.tokens), an attribute or \
+        resource.KEY; VALUE may have a unit (250ms), be several (a,b), begin a text (text*) or be * (is there). - before \
+        a term: it must not hold. A word alone is looked for in names, messages and texts. A wrong filter is answered \
+        with 400 and error.at, the byte where it is wrong.",
+    )
+};
+const FORMAT: Parameter = Parameter::query(
+    "format",
+    Takes::Word(|| words(TraceFormat::ALL, TraceFormat::as_str)),
+    "The shape of the answer; `streaming` by default.",
+);
+const LEVEL: Parameter = Parameter::query(
+    "level",
+    Takes::Word(|| words(DetailLevel::ALL, DetailLevel::as_str)),
+    "How much is shown; by default what the run asks for, else `standard`.",
+);
+
+/// What routes take, each list for one way of reading: a handler refuses what is not on the list that the
+/// document shows.
+pub(crate) const FILTERED: [Parameter; 1] = [FILTER];
+pub(super) const SHAPE: [Parameter; 2] = [FORMAT, LEVEL];
+pub(super) const ONLY_LEVEL: [Parameter; 1] = [LEVEL];
+pub(super) const EVENTS: [Parameter; 6] = [
+    Parameter::query(
+        "event_types",
+        Takes::Words(|| words(EventType::ALL, EventType::as_str)),
+        "Only events of these types.",
+    ),
+    Parameter::query(
+        "component_id",
+        Takes::Text(MAX_FACT_LEN),
+        "Only events of this component, or of the span of this id.",
+    ),
+    Parameter::query(
+        "limit",
+        Takes::Number(100, 1, 10_000),
+        "Maximum number of events.",
+    ),
+    Parameter::query(
+        "offset",
+        Takes::Number(0, 0, u32::MAX as u64),
+        "Number of events to skip.",
+    ),
+    FORMAT,
+    LEVEL,
+];
+pub(super) const RUNS: [Parameter; 8] = [
+    Parameter::query("agent_id", Takes::Text(MAX_FACT_LEN), "Only runs of this agent."),
+    Parameter::query(
+        "session_id",
+        Takes::Text(MAX_FACT_LEN),
+        "Only runs of this session.",
+    ),
+    Parameter::query("user_id", Takes::Text(MAX_FACT_LEN), "Only runs of this user."),
+    Parameter::query(
+        "status",
+        Takes::Word(|| words(RunStatus::ALL, RunStatus::as_str)),
+        "Only runs in this state.",
+    ),
+    Parameter::query(
+        "start_time",
+        Takes::Time,
+        "Only runs that began at this time or later.",
+    ),
+    Parameter::query(
+        "end_time",
+        Takes::Time,
+        "Only runs that began at this time or earlier.",
+    ),
+    Parameter::query(
+        "page",
+        Takes::Number(1, 1, u32::MAX as u64),
+        "The number of the page.",
+    ),
+    Parameter::query(
+        "page_size",
+        Takes::Number(20, 1, 1000),
+        "The number of runs of a page.",
+    ),
+];
+
+fn words<T: Copy>(all: &[T], as_str: impl Fn(T) -> &'static str) -> Vec<&'static str> {
+    all.iter().map(|word| as_str(*word)).collect()
+}
 
 /// The parameters of a request, each given once.
 pub(crate) struct QueryParams(BTreeMap<String, String>);
@@ -50,7 +137,21 @@ fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
 
 impl QueryParams {
     /// Refuses parameters that are not among these.
-    fn only(&self, known: &[&str]) -> Result<(), ApiError> {
+    fn only(&self, known: &[Parameter]) -> Result<(), ApiError> {
+        for parameter in known {
+            let text = self.text(parameter.name).unwrap_or_default();
+            // A filter tells by itself where it is too long.
+            if let Takes::Text(longest) = parameter.takes
+                && parameter.name != FILTER.name
+                && text.chars().count() > longest
+            {
+                return Err(ApiError::invalid(format!(
+                    "{} has more than {longest} characters: give the name as it is stored",
+                    parameter.name
+                )));
+            }
+        }
+        let known: Vec<&str> = known.iter().map(|parameter| parameter.name).collect();
         match self.0.keys().find(|name| !known.contains(&name.as_str())) {
             None => Ok(()),
             Some(name) => Err(ApiError::invalid(format!(
@@ -96,27 +197,37 @@ impl QueryParams {
         }
     }
 
-    fn number(&self, name: &str, default: u64, from: u64, to: u64) -> Result<u64, ApiError> {
-        let Some(text) = self.0.get(name) else {
-            return Ok(default);
+    /// A number of a list of parameters, by its bounds there.
+    fn number(&self, known: &[Parameter], name: &str) -> Result<u64, ApiError> {
+        let parameter = known.iter().find(|parameter| parameter.name == name);
+        let Some(Takes::Number(default, least, most)) = parameter.map(|parameter| &parameter.takes) else {
+            return Err(ApiError::invalid(format!("{name} is no number here")));
         };
-        let number = text.parse().ok().filter(|number| (from..=to).contains(number));
+        let Some(text) = self.0.get(name) else {
+            return Ok(*default);
+        };
+        let number = text
+            .parse()
+            .ok()
+            .filter(|number| (least..=most).contains(&number));
         number.ok_or_else(|| {
             let text = first_chars(text, 80);
-            ApiError::invalid(format!("{name} is {text:?}: give a number from {from} to {to}"))
+            ApiError::invalid(format!(
+                "{name} is {text:?}: give a number from {least} to {most}"
+            ))
         })
     }
 
     /// A filter alone; one that matches everything where none is given.
     pub(crate) fn filter(&self) -> Result<Filter, ApiError> {
-        self.only(&["filter"])?;
+        self.only(&FILTERED)?;
         let text = self.text("filter").unwrap_or_default();
         text.parse().map_err(|error| ApiError::wrong_filter(&error))
     }
 
     /// The format and the level, which a run may name one for itself.
     pub(super) fn shape(&self) -> Result<Shape, ApiError> {
-        self.only(&["format", "level"])?;
+        self.only(&SHAPE)?;
         self.shape_beside()
     }
 
@@ -129,20 +240,13 @@ impl QueryParams {
 
     /// Only the level.
     pub(super) fn level(&self) -> Result<Option<DetailLevel>, ApiError> {
-        self.only(&["level"])?;
+        self.only(&ONLY_LEVEL)?;
         self.word("level")
     }
 
     /// Which events.
     pub(super) fn events(&self) -> Result<Events, ApiError> {
-        self.only(&[
-            "event_types",
-            "component_id",
-            "limit",
-            "offset",
-            "format",
-            "level",
-        ])?;
+        self.only(&EVENTS)?;
         let types = self.text("event_types").map(|types| {
             let words = types.split(',').map(str::trim).filter(|word| !word.is_empty());
             let types = words.map(EventType::from_str).collect::<Result<Vec<_>, _>>();
@@ -151,26 +255,17 @@ impl QueryParams {
         Ok(Events {
             types: types.transpose()?,
             component: self.text("component_id").map(ToOwned::to_owned),
-            limit: self.number("limit", LIMIT, 1, MAX_LIMIT)?,
-            offset: self.number("offset", 0, 0, u64::from(u32::MAX))?,
+            limit: self.number(&EVENTS, "limit")?,
+            offset: self.number(&EVENTS, "offset")?,
             shape: self.shape_beside()?,
         })
     }
 
     /// Which runs, and the page and its size.
     pub(super) fn runs(&self) -> Result<(RunFilter, u64, u64), ApiError> {
-        self.only(&[
-            "agent_id",
-            "session_id",
-            "user_id",
-            "status",
-            "start_time",
-            "end_time",
-            "page",
-            "page_size",
-        ])?;
-        let size = self.number("page_size", PAGE_SIZE, 1, MAX_PAGE_SIZE)?;
-        let page = self.number("page", 1, 1, u64::from(u32::MAX))?;
+        self.only(&RUNS)?;
+        let size = self.number(&RUNS, "page_size")?;
+        let page = self.number(&RUNS, "page")?;
         let text = |name| self.text(name).map(ToOwned::to_owned);
         let filter = RunFilter {
             agent_id: text("agent_id"),

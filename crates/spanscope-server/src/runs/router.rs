@@ -13,9 +13,10 @@ use super::handlers::{
     Cleaned, Cleanup, DeletedRun, EventPage, Page, clean_up, delete_run, get_analysis, get_events, get_run,
     get_summary, list, list_of_agent, list_of_session,
 };
+use super::query_params::{EVENTS, ONLY_LEVEL, RUNS, SHAPE};
 use super::state::Runs;
-use super::stream::stream_run;
-use crate::api::{Api, Content, Route};
+use super::stream::{LAST_EVENT, stream_run};
+use crate::api::{Api, Content, Parameter, Route};
 use crate::body::MAX_BODY;
 
 /// Each route is under these.
@@ -81,7 +82,7 @@ fn route(method: MethodFilter, path: &'static str, summary: &'static str, answer
         method,
         path,
         summary,
-        query: &[],
+        parameters: &[],
         reads: Content::None,
         answers,
     }
@@ -99,17 +100,24 @@ fn of_questions() -> Api<Runs> {
             Content::json::<Cleaned>(),
         )
     };
+    let with = |parameters, route: Route| Route { parameters, ..route };
     Api::new()
         .route(
-            get(
-                "/traces",
-                "Runs of agents, newest first.",
-                Content::json::<Page>(),
+            with(
+                &RUNS,
+                get(
+                    "/traces",
+                    "Runs of agents, newest first.",
+                    Content::json::<Page>(),
+                ),
             ),
             list,
         )
         .route(cleanup, clean_up)
-        .route(get("/traces/{task_id}", "One run.", json_object()), get_run)
+        .route(
+            with(&SHAPE, get("/traces/{task_id}", "One run.", json_object())),
+            get_run,
+        )
         .route(
             route(
                 MethodFilter::DELETE,
@@ -120,18 +128,24 @@ fn of_questions() -> Api<Runs> {
             delete_run,
         )
         .route(
-            get(
-                "/traces/{task_id}/events",
-                "Events of a run.",
-                Content::json::<EventPage>(),
+            with(
+                &EVENTS,
+                get(
+                    "/traces/{task_id}/events",
+                    "Events of a run.",
+                    Content::json::<EventPage>(),
+                ),
             ),
             get_events,
         )
         .route(
-            get(
-                "/traces/{task_id}/summary",
-                "Counts of a run.",
-                Content::json::<Summary>(),
+            with(
+                &ONLY_LEVEL,
+                get(
+                    "/traces/{task_id}/summary",
+                    "Counts of a run.",
+                    Content::json::<Summary>(),
+                ),
             ),
             get_summary,
         )
@@ -144,34 +158,44 @@ fn of_questions() -> Api<Runs> {
             get_analysis,
         )
         .route(
-            get(
-                "/agents/{agent_id}/traces",
-                "Runs of one agent.",
-                Content::json::<Page>(),
+            with(
+                &RUNS,
+                get(
+                    "/agents/{agent_id}/traces",
+                    "Runs of one agent.",
+                    Content::json::<Page>(),
+                ),
             ),
             list_of_agent,
         )
         .route(
-            get(
-                "/sessions/{session_id}/traces",
-                "Runs of one session: a conversation.",
-                Content::json::<Page>(),
+            with(
+                &RUNS,
+                get(
+                    "/sessions/{session_id}/traces",
+                    "Runs of one session: a conversation.",
+                    Content::json::<Page>(),
+                ),
             ),
             list_of_session,
         )
 }
 
 fn of_streams() -> Api<Runs> {
+    const PARAMETERS: [Parameter; 3] = {
+        let [format, level] = SHAPE;
+        [format, level, LAST_EVENT]
+    };
     Api::new().route(
-        route(
-            MethodFilter::GET,
-            "/traces/{task_id}/stream",
-            "What a run did and does, as server-sent events, until it is over.",
-            Content::Other(
-                &["text/event-stream"],
-                "Events; the last one's data is [DONE]. `last-event-id` goes on after that event.",
-            ),
-        ),
+        Route {
+            parameters: &PARAMETERS,
+            ..route(
+                MethodFilter::GET,
+                "/traces/{task_id}/stream",
+                "What a run did and does, as server-sent events, until it is over.",
+                Content::Other(&["text/event-stream"], "Events; the last one's data is [DONE]."),
+            )
+        },
         stream_run,
     )
 }

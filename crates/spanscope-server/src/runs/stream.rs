@@ -18,12 +18,19 @@ use super::query_params::QueryParams;
 use super::state::Runs;
 use super::watcher::{Watcher, Watching};
 use crate::answer::ApiError;
+use crate::api::{Parameter, Takes};
 use crate::caller::{Caller, ScopedStore};
 use crate::ends::Ends;
 
 const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
 /// The header with which a client comes back.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// The same, as the document describes it.
+pub(super) const LAST_EVENT: Parameter = Parameter::header(
+    "last-event-id",
+    Takes::Pattern("^[0-9]+[.][0-9]+[.][0-9]+-(end|done|[0-9]+[.][0-9]+[.][0-9]+-[0-9A-Za-z:._]{1,128})$"),
+    "The id of an event that was received: the stream goes on after it.",
+);
 
 pub(super) async fn stream_run(
     State(runs): State<Runs>,
@@ -34,7 +41,6 @@ pub(super) async fn stream_run(
 ) -> Result<Response, ApiError> {
     let Path(task_id) = task_id?;
     let shape = params.shape()?;
-    let after = place_in(request.headers())?;
     let tenant = match request.extensions().get::<Caller>() {
         Some(Caller::Tenant(tenant)) => Some(tenant.clone()),
         Some(Caller::Administrator) | None => None,
@@ -43,6 +49,7 @@ pub(super) async fn stream_run(
         Some(info) => info,
         None => info_of(&runs, &store, &task_id).await?,
     };
+    let after = place_in(request.headers())?;
     check_events(&runs, &info)?;
     let permit = runs.permits.take(tenant.clone());
     let permit = permit.map_err(|_| ApiError::overloaded("too many streams are open"))?;

@@ -4,17 +4,20 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 use spanscope_model::{
-    Condition, Event, Granularity, LabelMatcher, MetricQuery, MetricQueryType, Timestamp, TraceQuery,
+    Condition, Event, Granularity, LabelMatcher, MetricQuery, MetricQueryType, Timestamp, TraceQuery, whole,
+    whole_or_null,
 };
 
 use crate::answer::ApiError;
-use crate::body::Bounded;
+use crate::body::{Bounded, MAX_CONDITIONS};
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LogEvent {
     pub(super) event: Event,
-    #[serde(default = "seven_days")]
+    /// How long the event is kept, in seconds.
+    #[serde(default = "seven_days", deserialize_with = "whole")]
+    #[schemars(range(min = 0))]
     pub(super) ttl_seconds: i64,
 }
 
@@ -39,7 +42,9 @@ pub(super) fn ttl(seconds: i64) -> Result<i64, ApiError> {
 pub(super) struct SpanTree {
     #[serde(default)]
     pub(super) attributes_to_return: Option<Vec<String>>,
-    #[serde(default)]
+    /// How many levels, the span itself being the first; all by default.
+    #[serde(default, deserialize_with = "whole_or_null")]
+    #[schemars(range(min = 1, max = 4_294_967_295_i64))]
     pub(super) max_depth: Option<i64>,
 }
 
@@ -57,9 +62,12 @@ impl Bounded for TraceQuery {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct QuerySpans {
+    #[schemars(length(max = MAX_CONDITIONS))]
     pub(super) attribute_filters: Vec<Condition>,
     pub(super) attributes_to_return: Vec<String>,
-    #[serde(default)]
+    /// How many levels, the span itself being the first; all by default.
+    #[serde(default, deserialize_with = "whole_or_null")]
+    #[schemars(range(min = 1, max = 4_294_967_295_i64))]
     pub(super) max_depth: Option<i64>,
 }
 
@@ -72,10 +80,14 @@ impl Bounded for QuerySpans {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SaveSpans {
+    #[schemars(length(max = MAX_CONDITIONS))]
     pub(super) attribute_filters: Vec<Condition>,
     pub(super) attributes_to_save: Vec<String>,
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$"))]
     pub(super) dataset_id: String,
-    #[serde(default)]
+    /// How many levels, the span itself being the first; all by default.
+    #[serde(default, deserialize_with = "whole_or_null")]
+    #[schemars(range(min = 1, max = 4_294_967_295_i64))]
     pub(super) max_depth: Option<i64>,
 }
 
@@ -89,8 +101,8 @@ impl Bounded for SaveSpans {
 pub(super) fn depth(depth: Option<i64>) -> Result<Option<u32>, ApiError> {
     let Some(depth) = depth else { return Ok(None) };
     match u32::try_from(depth) {
-        Ok(depth) => Ok(Some(depth)), // the store refuses 0
-        Err(_) => Err(ApiError::invalid(format!(
+        Ok(depth) if depth > 0 => Ok(Some(depth)),
+        _ => Err(ApiError::invalid(format!(
             "max_depth is {depth}: give a number from 1, the span itself, to {}",
             u32::MAX
         ))),
@@ -101,17 +113,25 @@ pub(super) fn depth(depth: Option<i64>) -> Result<Option<u32>, ApiError> {
 #[serde(deny_unknown_fields)]
 pub(super) struct QueryMetrics {
     /// Seconds since 1970.
+    #[serde(deserialize_with = "whole")]
+    #[schemars(range(min = -9_223_372_036_i64, max = 9_223_372_036_i64))]
     start_time: i64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_or_null")]
+    #[schemars(range(min = -9_223_372_036_i64, max = 9_223_372_036_i64))]
     end_time: Option<i64>,
     /// `null` is every measurement by itself.
     #[serde(default = "a_day")]
+    #[schemars(regex(pattern = GRANULARITY))]
     granularity: Option<String>,
     #[serde(default = "range")]
     query_type: MetricQueryType,
     #[serde(default)]
+    #[schemars(length(max = MAX_CONDITIONS))]
     label_matchers: Option<Vec<LabelMatcher>>,
 }
+
+/// A whole number above zero with a unit, up to 366 days.
+const GRANULARITY: &str = "^([1-9][0-9]{0,6}s|[1-9][0-9]{0,4}m|([1-9][0-9]{0,2}|[1-7][0-9]{3}|8[0-6][0-9]{2})h|([1-9][0-9]?|[12][0-9]{2}|3[0-5][0-9]|36[0-6])d|([1-9]|[1-4][0-9]|5[0-2])w)$";
 
 impl Bounded for QueryMetrics {
     fn lists(&self) -> Vec<(&'static str, usize)> {

@@ -12,7 +12,6 @@ use axum::routing::MethodFilter;
 use axum::{Extension, Router};
 use schemars::JsonSchema;
 use serde::Serialize;
-use spanscope_model::filter::MAX_LEN;
 use spanscope_model::{
     EvalTrace, MetricSeries, ParseIdError, Span, SpanNode, StoreError, Trace, TraceFilter, TraceQuery,
     TraceStore,
@@ -20,11 +19,11 @@ use spanscope_model::{
 
 use super::questions::{LogEvent, QueryMetrics, QuerySpans, SaveSpans, SpanTree, depth, ttl};
 use crate::answer::{ApiError, json};
-use crate::api::{Api, Content, QueryParameter, Route};
+use crate::api::{Api, Content, Route};
 use crate::body::{JsonBody, MAX_BODY};
 use crate::caller::{Caller, ScopedStore};
 use crate::datasets::{DatasetWriter, Datasets, Export};
-use crate::runs::QueryParams;
+use crate::runs::{FILTERED, QueryParams};
 
 type Parameters<T> = Result<Path<T>, PathRejection>;
 
@@ -123,38 +122,25 @@ fn routes(state: TelemetryState) -> Router {
     Router::new().nest("/v1", routes.clone()).merge(routes)
 }
 
-/// The parameter that takes the filter language.
-const FILTER: QueryParameter = QueryParameter {
-    name: "filter",
-    description: "A filter: terms that must all hold on one same span, and on the conditions' span too. KEY=VALUE, !=, >, \
-        >=, <, <=, ~ (contains) and !~ compare a field (name status kind duration start end_time service category trace \
-        span parent level), a number of the trace (trace.duration trace.spans trace.errors trace.tokens), an attribute or \
-        resource.KEY; VALUE may have a unit (250ms), be several (a,b), begin a text (text*) or be * (is there). - before \
-        a term: it must not hold. A word alone is looked for in names, messages and texts. A wrong filter is answered \
-        with 400 and error.at, the byte where it is wrong.",
-    max_length: MAX_LEN,
-    example: "status=error duration>1.5s gen_ai.request.model=gpt*",
-};
-
 /// The routes, without a prefix.
 pub(crate) fn api() -> Api<TelemetryState> {
     let get = |path, summary, answers| Route {
         method: MethodFilter::GET,
         path,
         summary,
-        query: &[],
+        parameters: &[],
         reads: Content::None,
         answers,
     };
     let filtered = |route: Route| Route {
-        query: &[FILTER],
+        parameters: &FILTERED,
         ..route
     };
     let post = |path, summary, reads, answers| Route {
         method: MethodFilter::POST,
         path,
         summary,
-        query: &[],
+        parameters: &[],
         reads,
         answers,
     };

@@ -238,3 +238,75 @@ fn the_document_in_the_repository_is_the_one_that_is_served() {
          commit it"
     );
 }
+
+/// A parameter that is not declared is refused with the names of those that are: they are the declared ones.
+#[test]
+fn each_route_declares_the_parameters_that_it_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::builder()
+        .open(folder.path().join("trace_store.db"))
+        .unwrap();
+    let server = spanscope_server::Server::builder(Arc::new(store));
+    let server = Server::start(server.router());
+    let document = openapi();
+    let (mut asked, mut declared_in_all) = (0, BTreeSet::new());
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+            for parameter in &parameters {
+                let is_described = parameter["description"]
+                    .as_str()
+                    .is_some_and(|text| !text.is_empty());
+                assert!(
+                    is_described && parameter["schema"]["type"].is_string(),
+                    "{method} {path}: {parameter}"
+                );
+            }
+            let declared: BTreeSet<String> = parameters
+                .iter()
+                .filter(|parameter| parameter["in"] == "query")
+                .map(|parameter| parameter["name"].as_str().unwrap().to_owned())
+                .collect();
+            declared_in_all.extend(declared.clone());
+            let path = path
+                .replace("{trace_id}", "4bf92f3577b34da6a3ce929d0e0e4736")
+                .replace("{span_id}", "00f067aa0ba902b7");
+            let path = path.replace(['{', '}'], "") + "?no_such_parameter=1";
+            // The conditions of the routes that are asked with a body.
+            let body = match path.contains("/spans?") {
+                true => r#"{"attribute_filters": [], "attributes_to_return": []}"#,
+                false if path.contains("/spans/export") => {
+                    r#"{"attribute_filters": [], "attributes_to_save": [], "dataset_id": "d"}"#
+                }
+                false => "{}",
+            };
+            let answer = match method.as_str() {
+                "get" => ask(server.address, "GET", &path, "").unwrap(),
+                "delete" => ask(server.address, "DELETE", &path, "").unwrap(),
+                _ => post(server.address, &path, body).unwrap(),
+            };
+            let refusal = answer.body.split_once("is no parameter of this path: use ");
+            let taken: BTreeSet<String> = match refusal {
+                None => BTreeSet::new(), // it passes over what it does not know
+                Some((_, rest)) => {
+                    asked += 1;
+                    let names = rest.split_once('"').unwrap().0;
+                    let names = names.split(", ").filter(|name| *name != "none");
+                    names.map(str::to_owned).collect()
+                }
+            };
+            assert_eq!(declared, taken, "{method} {path}: {answer:?}");
+        }
+    }
+    assert!(asked > 20, "{asked}");
+    for name in [
+        "filter",
+        "event_types",
+        "status",
+        "start_time",
+        "page_size",
+        "level",
+    ] {
+        assert!(declared_in_all.contains(name), "{name}");
+    }
+}
