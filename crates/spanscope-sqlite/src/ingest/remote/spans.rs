@@ -72,6 +72,13 @@ impl Batch<'_> {
         let known = self.known_half(&mut new)?;
         let (row, state, records) = match known {
             None => self.store_new(&new)?,
+            Some(known) if self.is_held_up(&new, known)? => {
+                let records = self.add_missing_events(process, trace_id, trace, new.key, &span.events)?;
+                return Ok((records > 0).then_some(StoredSpan {
+                    key: new.key,
+                    records,
+                }));
+            }
             Some(known) => match self.go_on(&new, known)? {
                 Some(changed) => changed,
                 None => return Ok(None),
@@ -167,6 +174,12 @@ impl Batch<'_> {
         Ok((row, state, 1 + span.events.len() as u64))
     }
 
+    /// Whether this is how a span that runs was before it was sent as it is stored.
+    fn is_held_up(&mut self, new: &Incoming<'_>, known: Known) -> rusqlite::Result<bool> {
+        let both_run = matches!(known.state, KnownState::Running(_)) && new.span.duration.is_none();
+        Ok(both_run && self.is_outdated(new.trace, new.key, &new.span.events)?)
+    }
+
     /// Stores what a span says that is there already; `None` where it says nothing new.
     fn go_on(
         &mut self,
@@ -175,7 +188,6 @@ impl Batch<'_> {
     ) -> rusqlite::Result<Option<(i64, KnownState, u64)>> {
         let span = new.span;
         let row = known.row;
-        let mut records = 1;
         let state = match (known.state, span.duration) {
             (KnownState::Running(before), Some(_)) => {
                 self.set_running(row, new)?;
@@ -184,10 +196,6 @@ impl Batch<'_> {
                     change.note_end(before, span.status);
                 }
                 KnownState::Whole
-            }
-            (KnownState::Running(before), None) if self.is_outdated(new.trace, new.key, &span.events)? => {
-                records = 0;
-                KnownState::Running(before)
             }
             (KnownState::Running(before), None) => {
                 self.set_running(row, new)?;
@@ -202,8 +210,8 @@ impl Batch<'_> {
             }
             (KnownState::Whole, _) => return Ok(None),
         };
-        records += self.add_missing_events(new.process, new.trace_id, new.trace, new.key, &span.events)?;
-        Ok(Some((row, state, records)))
+        let events = self.add_missing_events(new.process, new.trace_id, new.trace, new.key, &span.events)?;
+        Ok(Some((row, state, 1 + events)))
     }
 
     /// A span that runs has come again, or has come with its end: what it says now is all of it.

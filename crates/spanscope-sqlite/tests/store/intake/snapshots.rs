@@ -125,3 +125,23 @@ fn spans_of_other_kinds_that_share_an_id_are_one_that_was_sent_twice() {
     }
     assert_eq!(open.sql("SELECT count(*) FROM spans"), [[serde_json::json!(1)]]);
 }
+
+#[test]
+fn a_snapshot_that_was_held_up_changes_nothing_and_its_missing_events_are_stored() {
+    let open = open();
+    let job = running(span(1, 2, 0, "job"));
+    let at = |session| with(job.clone(), &[("session.id", session)]);
+    let [early, mut late] = [event(None, "early"), event(None, "late")];
+    late.event.timestamp = Timestamp::from_nanos(early.event.timestamp.as_nanos() + MS);
+    let newer = with_events(at("b"), std::slice::from_ref(&late));
+    assert_eq!(store(&open.store, newer).stored, 2);
+    let older = with_events(at("a"), std::slice::from_ref(&early));
+    let receipt = store(&open.store, older.clone());
+    assert_eq!((receipt.stored, receipt.known), (1, 1));
+    assert_eq!(store(&open.store, older).known, 2);
+    assert_eq!(events(&open), ["early", "late"]);
+    let sessions = open.sql(
+        "SELECT json_extract(attributes, '$.\"session.id\"') FROM spans UNION ALL SELECT value FROM _attr",
+    );
+    assert_eq!(sessions, [["b"], ["b"]]);
+}
