@@ -44,8 +44,9 @@ enum Sign {
 /// The rank of the only name of an agent that makes a trace a run by itself.
 const AGENT_ID: u8 = 0;
 
-/// What a name says. Plain fields tell what a span does only under the names of agent traces: a span
-/// with another convention's name of a tool is a tool call only if its operation says so.
+/// What a name says. Plain fields tell what a span does only under the names of agent traces; of the
+/// conventions' names only OpenTelemetry's of a tool does, which some libraries write without an
+/// operation. A span with another name of a tool is a tool call only if its operation says so.
 fn sign_of(attribute: &AttributeName) -> Option<Sign> {
     let is_plain = attribute.convention == Convention::Plain;
     let rank = |meanings: &[A]| {
@@ -64,7 +65,7 @@ fn sign_of(attribute: &AttributeName) -> Option<Sign> {
         A::InputTokens | A::OutputTokens | A::TotalTokens => Sign::Usage,
         A::ComponentType => Sign::ComponentType,
         A::ComponentId | A::ComponentName => Sign::Component,
-        A::ToolName if is_plain => Sign::ToolName,
+        A::ToolName if is_plain || attribute.name == A::ToolName.name() => Sign::ToolName,
         A::RetrievalQuery if is_plain => Sign::Query,
         A::TopK | A::KnowledgeBases | A::DocumentCount | A::Documents if is_plain => Sign::Retrieves,
         A::Thoughts if is_plain => Sign::Thoughts,

@@ -1,6 +1,7 @@
 //! What a span does, by the kind that its convention gives it.
 
 use super::attribute::SemanticAttribute as A;
+use super::source::Convention;
 use super::values::AttributeValues;
 use crate::RawValue;
 
@@ -99,10 +100,19 @@ impl OperationKind {
                 _ if operation.starts_with("ai.generate") || operation.starts_with("ai.stream") => "chat",
                 _ => return (Self::Other, None),
             }
+        } else if Self::names_tool_alone(values) {
+            "execute_tool"
         } else {
             return (Self::Unknown, None);
         };
         (Self::of_operation(operation), Some(operation))
+    }
+
+    /// Whether the conventions' name of a tool is all that tells what a span does, as on Pydantic AI's spans of tools.
+    /// Spans of the Model Context Protocol name a tool too, and their method tells what they do.
+    fn names_tool_alone(values: &AttributeValues<'_>) -> bool {
+        let is_named = values.convention(A::ToolName) == Some(Convention::OpenTelemetry);
+        is_named && !values.names_model() && !values.has(A::McpMethod)
     }
 
     /// Whether the span with these values, which does this, concerns models: it names an operation or

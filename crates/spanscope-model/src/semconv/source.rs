@@ -72,6 +72,14 @@ pub enum Source {
     Strands,
     /// The OpenAI Agents SDK and its instrumentations.
     AgentsSdk,
+    /// Google's Agent Development Kit.
+    GoogleAdk,
+    /// Azure's SDKs for models and agents.
+    AzureAi,
+    /// Weights & Biases Weave.
+    Weave,
+    /// OpenAI's Codex.
+    Codex,
     /// OpenLIT's instrumentations.
     OpenLit,
     /// The proxy LiteLLM.
@@ -127,6 +135,10 @@ impl Source {
                 "https://strandsagents.com/latest/documentation/docs/user-guide/observability-evaluation/traces/"
             }
             Self::AgentsSdk => "https://openai.github.io/openai-agents-python/tracing/",
+            Self::GoogleAdk => "https://google.github.io/adk-docs/observability/logging/",
+            Self::AzureAi => "https://learn.microsoft.com/azure/ai-foundry/how-to/develop/trace-agents-sdk",
+            Self::Weave => "https://docs.wandb.ai/weave/guides/tracking/otel",
+            Self::Codex => "https://developers.openai.com/codex/config-advanced",
             Self::OpenLit => "https://docs.openlit.io/latest/sdk/features/tracing",
             Self::LiteLlm => "https://docs.litellm.ai/docs/observability/opentelemetry_integration",
             Self::LlamaStack => "https://github.com/llamastack/llama-stack",

@@ -71,11 +71,11 @@ use Convention::{
 };
 use SemanticAttribute as M;
 use Source::{
-    AgentCore, AgentsSdk, Alibaba, CollectorNormalizer as Normalizer, CommonFields as Common, DotNet,
-    LangSmith, Langfuse, LiteLlm, LlamaStack, MlFlow, OpenInference as OI, OpenLit, OpenLlmetry as TL,
-    OpenTelemetry as Core, OpenTelemetryDeprecated as Deprecated, OpenTelemetryGenAi as GenAi, PydanticAi,
-    Ragflow, Rig, SemanticKernel, Sentry, Spanscope, Strands, TracingLog, TracingOpenTelemetry as Tracing,
-    Vercel, Vllm,
+    AgentCore, AgentsSdk, Alibaba, AzureAi, Codex, CollectorNormalizer as Normalizer, CommonFields as Common,
+    DotNet, GoogleAdk, LangSmith, Langfuse, LiteLlm, LlamaStack, MlFlow, OpenInference as OI, OpenLit,
+    OpenLlmetry as TL, OpenTelemetry as Core, OpenTelemetryDeprecated as Deprecated,
+    OpenTelemetryGenAi as GenAi, PydanticAi, Ragflow, Rig, SemanticKernel, Sentry, Spanscope, Strands,
+    TracingLog, TracingOpenTelemetry as Tracing, Vercel, Vllm, Weave,
 };
 
 /// Every known name. The rows of one meaning are together, in the order of [`SemanticAttribute`]; of
@@ -83,10 +83,10 @@ use Source::{
 /// up. Within a meaning the conventions come in the order of [`Convention`]; only plain names may
 /// come earlier, where they are what runs are asked for by.
 #[rustfmt::skip]
-pub static ATTRIBUTES: [AttributeName; 319] = TABLE;
+pub static ATTRIBUTES: [AttributeName; 335] = TABLE;
 
 #[rustfmt::skip]
-const TABLE: [AttributeName; 319] = [
+const TABLE: [AttributeName; 335] = [
     // Usage. A total of a part (cache, reasoning) is never added to the whole.
     row("gen_ai.usage.input_tokens", Otel, M::InputTokens, GenAi).unit("{token}"),
     row("gen_ai.usage.prompt_tokens", Older, M::InputTokens, Deprecated).unit("{token}"),
@@ -152,6 +152,7 @@ const TABLE: [AttributeName; 319] = [
     row("gen_ai.usage.cost", Vendor, M::Cost, OpenLit).unit("USD"),
     row("gen_ai.cost.total_tokens", Vendor, M::Cost, Sentry).unit("USD"),
     row("gen_ai.cost.total_cost", Vendor, M::Cost, LiteLlm).unit("USD"),
+    row("litellm.cost.total", Vendor, M::Cost, LiteLlm).unit("USD"),
     row("cost_usd", Bare, M::Cost, Common).unit("USD"),
     row("llm.invocation_parameters", OpenInference, M::InvocationParameters, OI),
 
@@ -237,6 +238,8 @@ const TABLE: [AttributeName; 319] = [
     row("gen_ai.conversation.id", Otel, M::SessionId, GenAi).indexed(),
     row("conversation_id", Plain, M::SessionId, LlamaStack).indexed(),
     row("traceloop.association.properties.session_id", OpenLlmetry, M::SessionId, TL),
+    row("traceloop.association.properties.conversation_id", OpenLlmetry, M::SessionId, TL),
+    row("traceloop.association.properties.thread_id", OpenLlmetry, M::SessionId, TL),
     row("langfuse.session.id", Vendor, M::SessionId, Langfuse),
     row("gen_ai.session.id", Vendor, M::SessionId, Alibaba),
     row("mlflow.trace.session", Vendor, M::SessionId, MlFlow),
@@ -245,10 +248,19 @@ const TABLE: [AttributeName; 319] = [
     row("langsmith.metadata.thread_id", Vendor, M::SessionId, LangSmith),
     row("langsmith.metadata.conversation_id", Vendor, M::SessionId, LangSmith),
     row("ai.telemetry.metadata.sessionId", Vendor, M::SessionId, Vercel),
+    row("ai.telemetry.metadata.conversationId", Vendor, M::SessionId, Vercel),
+    row("ai.telemetry.metadata.threadId", Vendor, M::SessionId, Vercel),
+    row("lc.metadata.thread_id", Vendor, M::SessionId, Normalizer),
+    row("gcp.vertex.agent.session_id", Vendor, M::SessionId, GoogleAdk),
+    row("gen_ai.thread.id", Vendor, M::SessionId, AzureAi),
+    row("wandb.thread_id", Vendor, M::SessionId, Weave),
+    row("conversation.id", Vendor, M::SessionId, Codex),
     row("user_id", Plain, M::UserId, Ragflow).indexed(),
     row("user.id", Otel, M::UserId, Core).indexed(),
     row("enduser.id", Otel, M::UserId, Core),
     row("traceloop.association.properties.user_id", OpenLlmetry, M::UserId, TL),
+    row("gen_ai.user", OpenLlmetry, M::UserId, TL),
+    row("llm.user", OpenLlmetry, M::UserId, TL),
     row("langfuse.user.id", Vendor, M::UserId, Langfuse),
     row("gen_ai.user.id", Vendor, M::UserId, Alibaba),
     row("mlflow.trace.user", Vendor, M::UserId, MlFlow),
@@ -283,7 +295,7 @@ const TABLE: [AttributeName; 319] = [
     row("question", Bare, M::Question, Common),
     row("content", Plain, M::MessageContent, Ragflow),
     row("message.content", OpenInference, M::MessageContent, OI).content(),
-    row("gen_ai.event.content", Vendor, M::MessageContent, SemanticKernel).content(),
+    row("gen_ai.event.content", Vendor, M::MessageContent, AzureAi).content(),
     row("thoughts", Plain, M::Thoughts, Ragflow),
     row("gen_ai.response.reasoning", Vendor, M::Thoughts, Common).content(),
     row("ai.response.reasoning", Vendor, M::Thoughts, Vercel).content(),
@@ -301,6 +313,7 @@ const TABLE: [AttributeName; 319] = [
     row("llm.prompts", OpenInference, M::PromptText, OI).content(),
     row("ai.prompt.messages", Vendor, M::PromptText, Vercel).content(),
     row("ai.prompt", Vendor, M::PromptText, Vercel).content(),
+    row("gcp.vertex.agent.llm_request", Vendor, M::PromptText, GoogleAdk).content(),
     row("llm.choices", OpenInference, M::CompletionText, OI).content(),
     row("llm.completions", OpenLlmetry, M::CompletionText, TL).content(),
     row("gen_ai.response.text", Vendor, M::CompletionText, Sentry).content(),
@@ -308,6 +321,7 @@ const TABLE: [AttributeName; 319] = [
     row("ai.response.text", Vendor, M::CompletionText, Vercel).content(),
     row("ai.response.object", Vendor, M::CompletionText, Vercel).content(),
     row("ai.response.toolCalls", Vendor, M::CompletionText, Vercel).content(),
+    row("gcp.vertex.agent.llm_response", Vendor, M::CompletionText, GoogleAdk).content(),
     row("prompt", Bare, M::PlainPrompt, Common),
     row("response", Bare, M::PlainCompletion, Common),
     row("completion", Bare, M::PlainCompletion, Common),
@@ -371,11 +385,13 @@ const TABLE: [AttributeName; 319] = [
     row("ai.toolCall.args", Vendor, M::ToolArguments, Vercel).content(),
     row("tool_arguments", Vendor, M::ToolArguments, PydanticAi).content(),
     row("mcp.request.argument", Vendor, M::ToolArguments, Sentry).content(),
+    row("gcp.vertex.agent.tool_call_args", Vendor, M::ToolArguments, GoogleAdk).content(),
     row("gen_ai.tool.call.result", Otel, M::ToolResult, GenAi).content(),
     row("mcp.response.value", OpenLlmetry, M::ToolResult, TL).content(),
     row("gen_ai.tool.output", Vendor, M::ToolResult, Sentry).content(),
     row("mcp.tool.result.content", Vendor, M::ToolResult, Sentry).content(),
     row("ai.toolCall.result", Vendor, M::ToolResult, Vercel).content(),
+    row("gcp.vertex.agent.tool_response", Vendor, M::ToolResult, GoogleAdk).content(),
     row("tool_response", Vendor, M::ToolResult, PydanticAi).content(),
     row("tool.parameters", OpenInference, M::PlainArguments, OI).content(),
     row("arguments", Bare, M::PlainArguments, Common),

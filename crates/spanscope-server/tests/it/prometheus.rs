@@ -13,9 +13,10 @@ use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use serde_json::Value;
 use spanscope_layers::metrics::Number::{F64, I64};
-use spanscope_model::MetricKind::Gauge;
+use spanscope_model::MetricKind::{self, Gauge};
 use spanscope_server::{PrometheusSink, metrics_router};
 use spanscope_tests::prometheus::{Prometheus, TOTAL, answers, is_here};
+use spanscope_tests::wait_for;
 
 use crate::support::{CONCURRENT, DURATION, Metric, REQUESTS, Server, TOKENS, span};
 
@@ -89,7 +90,43 @@ fn round(sink: &PrometheusSink) {
     for (model, provider, tokens) in ROUND {
         let labels = [("model_id", model), ("provider_id", provider)];
         TOKENS.record_in(sink, &labels, I64(tokens.into()), span(9));
+        let [(_, model), (_, provider)] = labels;
+        for (name, token_type, count) in [
+            ("prompt_tokens", "input", tokens - 100),
+            ("completion_tokens", "output", 100),
+        ] {
+            Metric(MetricKind::Counter, name, "tokens").record_in(sink, &labels, I64(count.into()), span(9));
+            let labels = [
+                ("gen_ai.request.model", model),
+                ("gen_ai.provider.name", provider),
+                ("gen_ai.token.type", token_type),
+            ];
+            let usage = Metric(MetricKind::Histogram, "gen_ai.client.token.usage", "{token}");
+            usage.record_in(sink, &labels, I64(count.into()), span(9));
+        }
     }
+}
+
+/// The queries of the dashboard, each with the title of its panel, for all models, providers and APIs.
+fn queries_of_the_dashboard() -> Vec<(String, String)> {
+    let dashboard = fs::read_to_string(monitoring().join("grafana-dashboard.json")).unwrap();
+    let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let targets = panels.filter_map(|panel| Some((&panel["title"], panel["targets"].as_array()?)));
+    let targets = targets.flat_map(|(title, targets)| targets.iter().map(move |target| (title, target)));
+    let queries = targets.map(|(title, target)| {
+        let query = target["expr"]
+            .as_str()
+            .unwrap()
+            .replace("$__rate_interval", "5m")
+            .replace("$__range", "1h");
+        let query = ["$model", "$provider", "$api"]
+            .iter()
+            .fold(query, |query, variable| query.replace(variable, ".*"));
+        assert!(!query.contains('$'), "{query}");
+        (title.as_str().unwrap().to_owned(), query)
+    });
+    queries.collect()
 }
 
 #[test]
@@ -109,6 +146,22 @@ fn prometheus_answers_the_four_queries_of_seed_2() {
     (swapped[0].0, swapped[2].0) = (ROUND[2].0, ROUND[0].0);
     let check = AssertUnwindSafe(|| prometheus.answers_seed_2(&swapped));
     assert!(catch_unwind(check).is_err());
+
+    // The panels of model calls have something to show, for each model.
+    let mut shown = 0;
+    for (title, query) in queries_of_the_dashboard() {
+        let label = match title.as_str() {
+            "Tokens of a call, quantiles" => "gen_ai_token_type",
+            "Tokens of a call by model, mean" => "gen_ai_request_model",
+            "Output for each token of input, by model" | "Tokens by model in this time" => "model_id",
+            _ => continue,
+        };
+        wait_for(&title, || {
+            (prometheus.query(&query, label).len() == 2).then_some(())
+        });
+        shown += 1;
+    }
+    assert_eq!(shown, 5);
 
     // OpenMetrics brought the unit and the exemplars along.
     let metadata = prometheus.api("targets/metadata?metric=", "llama_stack_tokens");
@@ -172,27 +225,9 @@ fn prometheus_reads_hostile_labels_in_both_formats() {
 }
 
 fn every_query_of_the_dashboard_is_understood(prometheus: &Prometheus) {
-    let dashboard = fs::read_to_string(monitoring().join("grafana-dashboard.json")).unwrap();
-    let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
-    let mut asked = 0;
-    for target in dashboard["panels"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter_map(|panel| panel["targets"].as_array())
-        .flatten()
-    {
-        let query = target["expr"]
-            .as_str()
-            .unwrap()
-            .replace("$__rate_interval", "5m")
-            .replace("$__range", "1h");
-        let query = ["$model", "$provider", "$api"]
-            .iter()
-            .fold(query, |query, variable| query.replace(variable, ".*"));
-        assert!(!query.contains('$'), "{query}");
-        prometheus.api("query?query=", &query);
-        asked += 1;
+    let queries = queries_of_the_dashboard();
+    for (_, query) in &queries {
+        prometheus.api("query?query=", query);
     }
-    assert!(asked > 15, "{asked}");
+    assert!(queries.len() > 20, "{queries:?}");
 }

@@ -5,8 +5,10 @@
 //! they were made; here they are only added up.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::LazyLock;
 
 use rusqlite::{Connection, OptionalExtension, params};
+use spanscope_model::semconv::SemanticAttribute as A;
 use spanscope_model::{COST_METRIC, TOKEN_METRICS, TraceId, UsageBy, UsageQuery, UsageRow, semconv};
 
 use super::Failure;
@@ -199,6 +201,18 @@ fn service(db: &Connection, known: &mut HashMap<i64, String>, process: i64) -> r
     Ok(known.entry(process).or_insert(name.unwrap_or_default()).clone())
 }
 
+/// The names of agents among the `attributes` of a span, as values of SQL; the one that counts first is first.
+fn agent_names() -> &'static str {
+    static NAMES: LazyLock<String> = LazyLock::new(|| {
+        let names = semconv::names_of(&[A::AgentName, A::AgentId]);
+        let values: Vec<String> = names
+            .map(|name| format!("attributes ->> '$.\"{name}\"'"))
+            .collect();
+        values.join(", ")
+    });
+    &NAMES
+}
+
 /// The agents that calls were made by.
 #[derive(Debug, Default)]
 struct Agents {
@@ -226,7 +240,7 @@ impl Agents {
             Err(_) => None,
         };
         let name: Option<Option<String>> = if let Some(row) = row {
-            db.prepare_cached(
+            db.prepare_cached(&format!(
                 "WITH RECURSIVE up (parent, attributes, depth) AS (
                     SELECT s.parent, s.attributes, 0 FROM _span s
                     WHERE s.span_hex = printf('%016x', ?2) AND s.trace = ?1
@@ -235,9 +249,9 @@ impl Agents {
                     JOIN _span s ON s.span_hex = printf('%016x', up.parent) AND s.trace = ?1
                     WHERE up.parent IS NOT NULL AND up.depth < ?3
                  )
-                 SELECT COALESCE(attributes ->> '$.\"gen_ai.agent.name\"', attributes ->> '$.agent_id') AS agent
-                 FROM up WHERE agent IS NOT NULL ORDER BY depth LIMIT 1",
-            )?
+                 SELECT COALESCE({AGENT_NAMES}) AS agent FROM up WHERE agent IS NOT NULL ORDER BY depth LIMIT 1",
+                AGENT_NAMES = agent_names(),
+            ))?
             .query_row(params![row, span, MAX_DEPTH], |row| row.get(0))
             .optional()?
         } else {

@@ -194,3 +194,149 @@ fn what_is_sent_in_log_events_belongs_to_the_steps_whichever_comes_first() {
         server.stop();
     }
 }
+
+/// A root with these attributes, in a trace of its own.
+fn root(number: u64, attributes: &[(&str, &str)]) -> Json {
+    let (trace, id) = super::super::support::ids(number);
+    let mut span = super::super::support::span(&trace, &id, "root");
+    span["attributes"] = attributes
+        .iter()
+        .map(|(key, value)| json!({"key": key, "value": {"stringValue": value}}))
+        .collect();
+    span
+}
+
+/// Each library has a name of its own for a conversation and for whoever takes part in it.
+#[test]
+fn runs_are_found_by_every_conventions_name_of_a_session_and_of_a_user() {
+    let sessions = [
+        "session.id",
+        "session_id",
+        "gen_ai.conversation.id",
+        "conversation_id",
+        "conversation.id",
+        "gen_ai.session.id",
+        "gen_ai.thread.id",
+        "traceloop.association.properties.session_id",
+        "traceloop.association.properties.conversation_id",
+        "traceloop.association.properties.thread_id",
+        "langfuse.session.id",
+        "langsmith.trace.session_id",
+        "langsmith.metadata.thread_id",
+        "lc.metadata.thread_id",
+        "mlflow.trace.session",
+        "ai.telemetry.metadata.sessionId",
+        "ai.telemetry.metadata.threadId",
+        "gcp.vertex.agent.session_id",
+        "wandb.thread_id",
+    ];
+    let users = [
+        "user.id",
+        "user_id",
+        "enduser.id",
+        "gen_ai.user",
+        "gen_ai.user.id",
+        "llm.user",
+        "traceloop.association.properties.user_id",
+        "langfuse.user.id",
+        "langsmith.metadata.user_id",
+        "mlflow.trace.user",
+        "ai.telemetry.metadata.userId",
+    ];
+    let folder = Folder::new();
+    let server = folder.serve();
+    let agent = ("gen_ai.operation.name", "invoke_agent");
+    let of_sessions = (1..)
+        .zip(sessions)
+        .map(|(number, key)| root(number, &[agent, (key, key)]));
+    let of_users = (100..)
+        .zip(users)
+        .map(|(number, key)| root(number, &[agent, (key, key)]));
+    let spans: Vec<Json> = of_sessions.chain(of_users).collect();
+    assert_eq!(
+        remark(&server.post("/v1/traces", &super::super::support::traces(&spans))),
+        ""
+    );
+    for (field, keys) in [("session_id", &sessions[..]), ("user_id", &users[..])] {
+        for key in keys {
+            let answer = json_of(&server.get(&format!("/traces?{field}={key}")));
+            assert_eq!(answer["total"], 1, "{field} {key}: {answer}");
+        }
+    }
+    server.stop();
+}
+
+/// As Pydantic AI wrote them before it had an operation on each span: names of its own, and a tool's name alone.
+#[test]
+fn a_run_in_the_older_words_of_pydantic_ai_has_its_tool_its_answer_and_its_agent() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    let (trace, agent) = super::super::support::ids(1);
+    let below = |number: u64, attributes: &[(&str, &str)]| {
+        let mut span = root(number, attributes);
+        span["traceId"] = trace.clone().into();
+        span["parentSpanId"] = agent.clone().into();
+        span
+    };
+    let spans = [
+        root(
+            1,
+            &[
+                ("gen_ai.operation.name", "invoke_agent"),
+                ("agent_name", "forecaster"),
+                ("model_name", "gpt-p"),
+                ("final_result", "It snows."),
+                (
+                    "all_messages_events",
+                    r#"[{"event.name":"gen_ai.user.message","role":"user","content":"weather?"}]"#,
+                ),
+            ],
+        ),
+        below(
+            2,
+            &[
+                ("gen_ai.operation.name", "chat"),
+                ("gen_ai.request.model", "gpt-p"),
+                ("gen_ai.usage.input_tokens", "20"),
+                ("gen_ai.usage.output_tokens", "3"),
+                ("operation.cost", "0.0025"),
+            ],
+        ),
+        below(
+            3,
+            &[
+                ("gen_ai.tool.name", "weather"),
+                ("gen_ai.tool.call.id", "c-1"),
+                ("tool_arguments", r#"{"city":"Oslo"}"#),
+                ("tool_response", "snow"),
+            ],
+        ),
+    ];
+    assert_eq!(
+        remark(&server.post("/v1/traces", &super::super::support::traces(&spans))),
+        ""
+    );
+    let events = events(&server, &trace);
+    assert_eq!(messages(&events), ["It snows."]);
+    assert_eq!(
+        payloads(&events, "tool_call_started", "inputs"),
+        [&json!({"arguments": {"city": "Oslo"}})]
+    );
+    assert_eq!(
+        payloads(&events, "tool_call_completed", "outputs"),
+        [&json!({"result": "snow"})]
+    );
+    assert_eq!(asked(&folder, &["runs"])[0]["agent_id"], "forecaster");
+    let by_agent = asked(&folder, &["usage", "--by", "agent"]);
+    assert_eq!(
+        (
+            &by_agent[0]["name"],
+            &by_agent[0]["calls"],
+            &by_agent[0]["input_tokens"]
+        ),
+        (&json!("forecaster"), &json!(1), &json!(20)),
+        "{by_agent}"
+    );
+    assert_eq!(by_agent[0]["cost"], 0.0025);
+    server.stop();
+}
