@@ -74,7 +74,7 @@ const TRIAL: &str = "spanscope::log_bridge::trial";
 fn tracing_logs_always() -> bool {
     static LOGS: OnceLock<bool> = OnceLock::new();
     *LOGS.get_or_init(|| {
-        // No layer sees the event; its log record, if there is one, comes to `log` below.
+        // No layer sees the event; where there is to be a log record, `enabled` below is asked.
         dispatcher::with_default(&Dispatch::none(), || {
             tracing::error!(target: TRIAL, "is this logged?");
         });
@@ -117,15 +117,16 @@ impl LogBridge {
 
 impl Log for LogBridge {
     fn enabled(&self, metadata: &LogMetadata<'_>) -> bool {
+        if metadata.target() == TRIAL {
+            // `tracing` asks this before it makes a record.
+            TRIAL_WAS_LOGGED.store(true, Ordering::Relaxed);
+            return false;
+        }
         metadata.level().as_trace() <= LevelFilter::current()
             && dispatcher::get_default(|dispatch| dispatch.enabled(&metadata.as_trace()))
     }
 
     fn log(&self, record: &Record<'_>) {
-        if record.target() == TRIAL {
-            TRIAL_WAS_LOGGED.store(true, Ordering::Relaxed);
-            return;
-        }
         if !self.enabled(record.metadata()) || is_of_tracing(record) {
             return;
         }
