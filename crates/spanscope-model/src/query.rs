@@ -57,6 +57,7 @@ impl Condition {
     /// use spanscope_model::{Condition, ConditionOp, ConditionTarget, SpanField};
     /// let on = |key: &str| Condition::new(key, ConditionOp::Eq, 1);
     /// assert_eq!(on("duration_ms").target(), ConditionTarget::Field(SpanField::DurationMs));
+    /// assert_eq!(on("service.name").target(), ConditionTarget::Field(SpanField::ServiceName));
     /// for (key, attribute) in [
     ///     ("attributes.duration_ms", "duration_ms"),
     ///     ("gen_ai.request.model", "gen_ai.request.model"),
@@ -69,9 +70,9 @@ impl Condition {
         if let Some(attribute) = self.key.strip_prefix("attributes.") {
             return ConditionTarget::Attribute(attribute);
         }
-        match self.key.parse() {
-            Ok(field) => ConditionTarget::Field(field),
-            Err(_) => ConditionTarget::Attribute(&self.key),
+        match SpanField::named(&self.key) {
+            Some(field) => ConditionTarget::Field(field),
+            None => ConditionTarget::Attribute(&self.key),
         }
     }
 }
@@ -111,6 +112,17 @@ text_enum!(
     /// The category.
     Category = "category",
 );
+
+impl SpanField {
+    /// The field that a key names. The attribute of a resource that names the service is kept as a field, so its key
+    /// names this.
+    pub(crate) fn named(key: &str) -> Option<Self> {
+        match key {
+            "service.name" | "resource.service.name" => Some(Self::ServiceName),
+            key => key.parse().ok(),
+        }
+    }
+}
 
 text_enum!(
     /// What traces and spans can be ordered by.

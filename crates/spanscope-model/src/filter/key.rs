@@ -94,8 +94,8 @@ impl FilterKey {
             return Some(Self::Field(*field));
         }
         // The names that conditions of the telemetry API have for the same fields.
-        if let Some(field) = SpanField::ALL.iter().find(|field| text == field.as_str()) {
-            return Some(Self::Field((*field).into()));
+        if let Some(field) = SpanField::named(text) {
+            return Some(Self::Field(field.into()));
         }
         if text.starts_with(TRACE_PREFIX) {
             let known = TraceField::ALL.iter().find(|field| text == field.as_str());

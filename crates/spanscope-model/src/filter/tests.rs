@@ -382,6 +382,12 @@ fn a_condition_and_the_term_that_means_the_same_are_made_of_each_other() {
         ("duration<20", "duration_ms", ConditionOp::Lt, json!(20)),
         ("service=bank", "service_name", ConditionOp::Eq, json!("bank")),
         (
+            "service.name=bank",
+            "service_name",
+            ConditionOp::Eq,
+            json!("bank"),
+        ),
+        (
             "attributes.name=x",
             "attributes.name",
             ConditionOp::Eq,

@@ -19,6 +19,8 @@ fn attributes_of_a_resource_are_found_and_shown() {
         "resource.service.version=1.2*",
         "host.name~BOX a=1",
         "-host.name=other",
+        "service.name=c77",
+        "resource.service.name=c77",
     ] {
         for command in ["spans", "traces"] {
             let found = asked(&folder, &[command, "--where", condition]);
@@ -29,6 +31,10 @@ fn attributes_of_a_resource_are_found_and_shown() {
         (
             "/v1/telemetry/traces",
             r#"{"attribute_filters": [{"key": "host.name", "op": "eq", "value": "box"}]}"#,
+        ),
+        (
+            "/v1/telemetry/traces",
+            r#"{"attribute_filters": [{"key": "service.name", "op": "eq", "value": "c77"}]}"#,
         ),
         ("/v1/telemetry/traces?filter=resource.host.name%3Dbox", "{}"),
     ] {
