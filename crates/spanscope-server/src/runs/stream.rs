@@ -41,6 +41,7 @@ pub(super) async fn stream_run(
 ) -> Result<Response, ApiError> {
     let Path(task_id) = task_id?;
     let shape = params.shape()?;
+    let after = place_in(request.headers())?;
     let tenant = match request.extensions().get::<Caller>() {
         Some(Caller::Tenant(tenant)) => Some(tenant.clone()),
         Some(Caller::Administrator) | None => None,
@@ -49,7 +50,6 @@ pub(super) async fn stream_run(
         Some(info) => info,
         None => info_of(&runs, &store, &task_id).await?,
     };
-    let after = place_in(request.headers())?;
     check_events(&runs, &info)?;
     let permit = runs.permits.take(tenant.clone());
     let permit = permit.map_err(|_| ApiError::overloaded("too many streams are open"))?;
