@@ -246,7 +246,8 @@ fn each_route_declares_the_parameters_that_it_takes() {
     let store = SqliteStore::builder()
         .open(folder.path().join("trace_store.db"))
         .unwrap();
-    let server = spanscope_server::Server::builder(Arc::new(store));
+    let datasets = spanscope_server::Datasets::in_folder(folder.path().join("datasets"));
+    let server = spanscope_server::Server::builder(Arc::new(store)).datasets(datasets);
     let server = Server::start(server.router());
     let document = openapi();
     let (mut asked, mut declared_in_all) = (0, BTreeSet::new());
