@@ -2,6 +2,7 @@
 
 mod bounds;
 mod events;
+mod readers;
 mod runs;
 mod snapshots;
 mod stored;
