@@ -213,29 +213,29 @@ fn print_trace(trace: TraceId) -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match arguments[..] {
-        [] => {}
-        ["--serve", "back"] => {
-            let _guard = telemetry("back")?;
-            return serve(back()).await;
-        }
-        ["--serve", "front", "--back", url] => {
-            let _guard = telemetry("front")?;
-            return serve(front(url)?).await;
-        }
+    let service = match arguments[..] {
+        [] => "client",
+        ["--serve", "back"] => "back",
+        ["--serve", "front", "--back", _] => "front",
         _ => bail!("usage: distributed [--serve back | --serve front --back URL]"),
+    };
+    // It outlives the runtime, whose tasks may still record something when the server has answered its last request.
+    let guard = telemetry(service)?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    match arguments[..] {
+        ["--serve", "back"] => return runtime.block_on(serve(back())),
+        ["--serve", "front", "--back", url] => return runtime.block_on(serve(front(url)?)),
+        _ => {}
     }
-    let guard = telemetry("client")?;
     let behind = Server::start(&["--serve", "back"])?;
     let ahead = Server::start(&["--serve", "front", "--back", &behind.url])?;
-    let (trace, answer) = buy(&client()?, &ahead.url).await?;
+    let (trace, answer) = runtime.block_on(buy(&client()?, &ahead.url))?;
     println!("{answer}");
     ahead.end()?;
     behind.end()?;
     guard.flush(Duration::from_secs(5))?;
-    tokio::task::block_in_place(|| print_trace(trace))
+    print_trace(trace)
 }
