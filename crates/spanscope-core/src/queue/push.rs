@@ -185,9 +185,13 @@ impl Queue {
             let slot = slot.unwrap_or_else(|| self.slot_without_locals());
             let mut inner = lock(&slot.inner);
             if self.is_closed() {
-                inner.counts.offered += 1;
-                inner.counts.dropped_closed += 1;
-                is_late = true;
+                // What another sink measures of itself while this one ends is no record of the program, which could do
+                // nothing about it: it is left out, and not counted as late.
+                if !is_suppressed() {
+                    inner.counts.offered += 1;
+                    inner.counts.dropped_closed += 1;
+                    is_late = true;
+                }
             } else if self.make_room(&mut inner, bytes, is_suppressed())
                 && let Some(chunk) = &mut inner.chunk
             {
