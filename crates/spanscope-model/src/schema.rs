@@ -48,7 +48,7 @@ pub(crate) fn sent_time(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// The expression of [`sent_time`].
+/// The expression of `sent_time`.
 pub const SENT_TIME: &str = "^(1[7-9]|2[01])[0-9]{2}-((0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])|(0[13-9]|1[0-2])-(29|30)|(0[13578]|1[02])-31)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?Z$";
 
 /// What conditions compare with.
