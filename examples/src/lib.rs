@@ -1,6 +1,10 @@
-//! What the examples have in common: where their store is, printing what is in it, and asking a server.
+//! What the examples share: where their store is, printing what is in it, and sending requests to a
+//! server.
 //!
-//! Start with the examples themselves, in `src/bin/`; `README.md` says which one to read for what.
+//! Start with the examples themselves, in `src/bin/`; `README.md` says which one to read for which
+//! purpose.
+
+mod book;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,8 +18,8 @@ use spanscope_sqlite::SqliteStore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// The store that an example writes: in the folder that `SQLITE_STORE_DIR` names, else in one of the examples' own
-/// among the system's temporary files.
+/// The store that an example writes: in the folder that `SQLITE_STORE_DIR` names, else in one of
+/// the examples' own among the system's temporary files.
 #[must_use]
 pub fn store_path() -> PathBuf {
     std::env::var_os("SQLITE_STORE_DIR")
@@ -24,11 +28,11 @@ pub fn store_path() -> PathBuf {
         .join("trace_store.db")
 }
 
-/// Sends a request to a server, with a body of JSON if it is not empty, and gives the status and the body of the answer. A
-/// real program has an HTTP client for this.
+/// Sends a request to a server, with a JSON body if it is not empty, and returns the status and the
+/// body of the response. A real program has an HTTP client for this.
 ///
 /// # Errors
-/// The server can't be reached, or what it answers is no HTTP.
+/// The server is unreachable, or its response is not HTTP.
 pub async fn ask(
     address: SocketAddr,
     method: &str,
@@ -53,18 +57,16 @@ pub async fn ask(
     Ok((status.to_owned(), body.to_owned()))
 }
 
-/// Prints the newest trace that has a span of this name: spans as a tree, with kind, status and messages, and without
-/// times, so that it looks the same in each run.
+/// Prints the newest trace that has a span of this name: spans as a tree, with kind, status and
+/// messages, and without times, so that each run prints the same.
 ///
 /// # Errors
 /// The file can't be read, or no such trace is in it.
 pub fn print_newest_trace(path: &Path, span_name: &str) -> anyhow::Result<()> {
     let store = SqliteStore::open(path)?;
-    let filter = TraceFilter {
-        conditions: vec![Condition::new("name", ConditionOp::Eq, span_name)],
-        limit: 1,
-        ..TraceFilter::default()
-    };
+    let filter = TraceFilter::default()
+        .conditions(vec![Condition::new("name", ConditionOp::Eq, span_name)])
+        .limit(1);
     let traces = block_on(store.list_traces(filter))?;
     let newest = traces
         .first()
@@ -75,11 +77,7 @@ pub fn print_newest_trace(path: &Path, span_name: &str) -> anyhow::Result<()> {
 
 fn print_trace(store: &SqliteStore, trace_id: TraceId) -> anyhow::Result<()> {
     let spans = block_on(store.trace_spans(trace_id))?;
-    let logs = block_on(store.list_logs(LogFilter {
-        trace_id: Some(trace_id),
-        limit: 1_000,
-        ..LogFilter::default()
-    }))?;
+    let logs = block_on(store.list_logs(LogFilter::default().trace_id(trace_id).limit(1_000)))?;
     let mut messages: BTreeMap<SpanId, Vec<String>> = BTreeMap::new();
     for log in logs {
         if let Some(span) = log.span_id {

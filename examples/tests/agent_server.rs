@@ -1,4 +1,4 @@
-//! The example `agent_server` answers questions together with the traces of their runs, and says what went wrong.
+//! The example `agent_server` returns answers with the traces of their runs, and reports failures.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -15,7 +15,7 @@ const PATH: &str = "/agents/librarian/completions/trace";
 /// Something for the library, something for each of the two tools.
 const QUESTION: &str = "What is a checkpoint, how much is 6 * 7, and what is the weather in Oslo?";
 
-/// `agent_server --serve` on a free port, with a store of its own.
+/// `agent_server --serve` on a free port, with a store in a temporary folder.
 #[derive(Debug)]
 struct Server {
     process: Child,
@@ -59,14 +59,14 @@ impl Server {
         post(self.addr, PATH, &body.to_string()).unwrap()
     }
 
-    /// The answer to a body, which is JSON with this status.
+    /// The response to a body; it is JSON and has this status.
     fn whole(&self, body: &Value, status: u16) -> Value {
         let answer = self.post(body);
         assert_eq!(answer.status, status, "{}", answer.body);
         serde_json::from_str(&answer.body).unwrap()
     }
 
-    /// What comes as events, as their names and data, without the end of the stream.
+    /// The events of a streamed response, as names and data, without the end of the stream.
     fn streamed(&self, body: &Value) -> Vec<(String, Value)> {
         let answer = self.post(body);
         assert_eq!(answer.status, 200, "{}", answer.body);
@@ -94,7 +94,7 @@ impl Drop for Server {
     }
 }
 
-/// The text of the pieces, and what the other events are called.
+/// The text of the pieces, and the names of the other events.
 fn told(events: &[(String, Value)]) -> (String, Vec<&str>) {
     let is_piece = |(name, _): &&(String, Value)| name == "message";
     let pieces = events.iter().filter(is_piece);
@@ -104,7 +104,7 @@ fn told(events: &[(String, Value)]) -> (String, Vec<&str>) {
 }
 
 #[test]
-fn a_whole_answer_has_the_trace_that_is_told_on_the_same_port() {
+fn a_whole_answer_has_the_trace_of_the_runs_route() {
     let server = Server::start(&[]);
     let ask = json!({"question": QUESTION, "session_id": "s-1", "user_id": "ada", "stream": false});
     let answer = server.whole(&ask, 200);
@@ -209,7 +209,7 @@ fn conversations_without_an_id_get_one_each() {
 }
 
 #[test]
-fn a_run_is_seen_while_it_goes_on_and_ends_when_its_client_leaves() {
+fn a_run_is_visible_while_running_and_ends_when_its_client_disconnects() {
     // The first word would take ten minutes.
     let server = Server::start(&[("AGENT_MODEL_DELAY_MS", "600000")]);
     let mut client = TcpStream::connect(server.addr).unwrap();
@@ -236,13 +236,13 @@ fn a_run_is_seen_while_it_goes_on_and_ends_when_its_client_leaves() {
 }
 
 #[test]
-fn an_endpoint_that_fails_fails_the_run_and_the_answer_says_so() {
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let server = Server::start(&[("AGENT_MODEL_URL", &format!("http://{nobody}/v1"))]);
+fn an_endpoint_that_fails_fails_the_run_and_the_response_says_so() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let server = Server::start(&[("AGENT_MODEL_URL", &format!("http://{closed}/v1"))]);
     let says_so = |error: &Value, trace: &Value| {
         assert_eq!(error["code"], "agent_failed");
         let message = error["message"].as_str().unwrap();
-        let expected = format!("can't connect to {nobody}: Connection refused");
+        let expected = format!("can't connect to {closed}: Connection refused");
         assert!(message.starts_with(&expected), "{message}");
         assert_eq!(trace["status"], "failed", "{trace:#}");
         assert!(trace["error"].as_str().unwrap().contains("refused"), "{trace:#}");
@@ -257,7 +257,7 @@ fn an_endpoint_that_fails_fails_the_run_and_the_answer_says_so() {
 }
 
 #[test]
-fn what_can_not_be_asked_is_refused_in_json_with_words() {
+fn invalid_requests_are_refused_in_json_with_a_message() {
     let server = Server::start(&[]);
     let long = "x".repeat(16 * 1024 + 1);
     let question = |question: &str| json!({"question": question}).to_string();
@@ -308,7 +308,7 @@ fn what_can_not_be_asked_is_refused_in_json_with_words() {
         let message = answer["error"]["message"].as_str().unwrap();
         assert!(message.contains(said), "{shown}: {message}");
     }
-    for agent in ["nobody", "librarian%20", "%ff"] {
+    for agent in ["unknown", "librarian%20", "%ff"] {
         let path = format!("/agents/{agent}/completions/trace");
         let answer = post(server.addr, &path, &question("What is a span?")).unwrap();
         assert_eq!(answer.status, 404, "{}", answer.body);

@@ -10,7 +10,7 @@ use spanscope_sqlite::SqliteStore;
 use spanscope_tests::receiver::{Receiver, hex, number_of, text_of};
 use spanscope_tests::{program_without_settings, wait_for};
 
-/// What either side knows of a span.
+/// A span, as the client's or the server's file has it.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Seen {
     trace: String,
@@ -107,7 +107,7 @@ fn is_one_trace_of_three_processes(spans: Vec<Seen>) -> Vec<Seen> {
     chain
 }
 
-/// What it prints.
+/// Its output.
 fn run(folder: &Path, variables: &[(&str, &str)]) -> String {
     let output = program_without_settings(env!("CARGO_BIN_EXE_distributed"))
         .env("SQLITE_STORE_DIR", folder)
@@ -131,7 +131,7 @@ fn three_processes_in_a_row_end_in_one_trace_in_the_store_and_in_the_collector()
     ];
     run(folder.path(), &variables);
     let stored = is_one_trace_of_three_processes(in_the_store(folder.path()));
-    // A program has sent everything before it ends; what it sent may be read a moment later.
+    // A program has sent everything before it ends; the receiver may read it a moment later.
     let sent = wait_for("five spans", || {
         let sent = in_the_collector(&receiver);
         (sent.len() >= 5).then_some(sent)
@@ -154,7 +154,7 @@ fn they_do_so_in_the_store_alone() {
 }
 
 #[test]
-fn a_program_that_only_stores_goes_by_the_propagators_of_the_environment() {
+fn a_program_that_only_stores_uses_the_propagators_of_the_environment() {
     let folder = tempfile::tempdir().unwrap();
     run(folder.path(), &[("OTEL_PROPAGATORS", "none")]);
     let stored = in_the_store(folder.path());

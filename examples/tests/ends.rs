@@ -1,4 +1,4 @@
-//! The examples that end by a signal or with an exit code, as programs in processes of their own.
+//! The examples that end by a signal or with an exit code, in their own processes.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::path::Path;

@@ -1,7 +1,7 @@
-//! The example `metrics_server`, asked by a test that counts tokens itself: what it answers, what `/metrics` says, what the
-//! store has, and what the real Prometheus makes of it are the same numbers.
+//! The example `metrics_server` and a test that counts tokens itself: the responses, `/metrics`,
+//! the store and the real Prometheus all have the same numbers.
 //!
-//! Prometheus comes with Debian's package `prometheus`. Where it can't be found its test says so and does nothing, unless
+//! Prometheus is in Debian's package `prometheus`. Without it the test says so and passes, unless
 //! `SPANSCOPE_NO_SKIP` is set.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -20,8 +20,9 @@ use spanscope_tests::http::{ask, post};
 use spanscope_tests::prometheus::{Prometheus, TOTAL, is_here};
 use spanscope_tests::{program_without_settings, wait_for};
 
-/// Model, provider, what is asked, how often in a round; then the tokens in and out of one such request, counted by hand:
-/// the model reads the question and names a place, then reads the question and the weather and says six words.
+/// Model, provider, question, how often in a round; then the input and output tokens of one such
+/// request, counted by hand: the model reads the question and names a place, then reads the
+/// question and the weather and replies with six words.
 const REQUESTS: [(&str, &str, &str, i32, [i32; 2]); 4] = [
     (
         "large",
@@ -35,7 +36,7 @@ const REQUESTS: [(&str, &str, &str, i32, [i32; 2]); 4] = [
     ("tiny", "ollama", "and on Mars", 1, [3 + 4, 1 + 6]),
 ];
 
-/// What a round of requests comes to, by model and provider.
+/// The tokens of a round of requests, by model and provider.
 const ROUND: [(&str, &str, i32); 3] = [
     ("large", "tgi", 5 * 22),
     ("small", "ollama", 3 * 10),
@@ -55,7 +56,7 @@ fn rounds(rounds: i32) -> Tokens {
     ROUND.map(of).into()
 }
 
-/// The example in a process of its own, which ends with the test.
+/// A process of the example, which ends with the test.
 struct Server {
     child: Child,
     address: SocketAddr,
@@ -101,7 +102,8 @@ impl Server {
         serde_json::from_str(&answer.body).unwrap()
     }
 
-    /// Sends a round of requests, and checks that each answer has the metrics of its two model calls.
+    /// Sends a round of requests, and checks that each response has the metrics of its two model
+    /// calls.
     fn round(&self) {
         for (model, _, message, times, [input, output]) in REQUESTS {
             for _ in 0..times {
@@ -122,7 +124,7 @@ impl Server {
         ask(self.address, "GET", "/metrics", "").unwrap().body
     }
 
-    /// What `/metrics` says of all tokens.
+    /// All tokens, from `/metrics`.
     fn scraped(&self) -> Tokens {
         let text = self.metrics();
         let samples = text
@@ -143,13 +145,11 @@ impl Server {
         SqliteStore::open(self.folder.path().join("trace_store.db")).unwrap()
     }
 
-    /// What the store has of all tokens.
+    /// All tokens, from the store.
     fn stored(&self) -> Tokens {
-        let query = MetricQuery {
-            query_type: MetricQueryType::Instant,
-            granularity: None,
-            ..MetricQuery::range("llama_stack_tokens_total", Timestamp::from_nanos(0))
-        };
+        let query = MetricQuery::range("llama_stack_tokens_total", Timestamp::from_nanos(0))
+            .query_type(MetricQueryType::Instant)
+            .granularity(None::<spanscope_model::Granularity>);
         let series = block_on(self.store().query_metrics(query)).unwrap();
         let of = |series: &spanscope_model::MetricSeries| {
             let label = |name: &str| {
@@ -169,7 +169,7 @@ impl Server {
 }
 
 #[test]
-fn the_answers_the_scrape_and_the_store_say_the_tokens_that_were_counted() {
+fn the_responses_the_scrape_and_the_store_have_the_counted_tokens() {
     let server = Server::start();
     for done in 1..=2 {
         server.round();
@@ -181,7 +181,7 @@ fn the_answers_the_scrape_and_the_store_say_the_tokens_that_were_counted() {
 }
 
 #[test]
-fn an_answer_has_the_metrics_of_its_own_request_in_order() {
+fn a_response_has_only_its_requests_metrics_in_order() {
     let server = Server::start();
     let counted = |[input, output]: [i64; 2]| {
         [
@@ -259,10 +259,7 @@ fn requests_are_counted_by_their_route_and_status_and_failures_are_in_the_store(
         "{text}"
     );
 
-    let filter = || SpanFilter {
-        limit: 100,
-        ..SpanFilter::default()
-    };
+    let filter = || SpanFilter::default().limit(100);
     let failed = wait_for("the failed spans", || {
         let spans = block_on(server.store().list_spans(filter())).unwrap();
         let failed = spans
@@ -283,7 +280,7 @@ fn requests_are_counted_by_their_route_and_status_and_failures_are_in_the_store(
 }
 
 #[test]
-fn prometheus_answers_the_four_queries_of_seed_2_about_the_server() {
+fn prometheus_has_the_servers_tokens_for_all_four_queries() {
     if !is_here("prometheus") {
         return;
     }
@@ -293,7 +290,7 @@ fn prometheus_answers_the_four_queries_of_seed_2_about_the_server() {
     let all: i64 = rounds(1).values().sum();
     prometheus.wait_for(TOTAL, f64::from(i32::try_from(all).unwrap()));
     server.round();
-    prometheus.answers_seed_2(&ROUND);
+    prometheus.check_token_queries(&ROUND);
     assert_eq!(server.scraped(), rounds(2));
 
     // Each series has the trace of a request for an exemplar, and the store has that trace.

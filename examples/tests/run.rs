@@ -1,4 +1,4 @@
-//! Every example runs, ends well and prints what its head says.
+//! Every example runs, ends successfully and prints what its module documentation shows.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -18,6 +18,8 @@ fn run_in(folder: &Path, program: &str, arguments: &[&str], variables: &[(&str, 
         .env_remove("AGENT_MODEL")
         .env_remove("AGENT_MODEL_KEY")
         .env_remove("AGENT_MODEL_DELAY_MS")
+        .env_remove("CHAT_URL")
+        .env_remove("CHAT_MODEL")
         .env("SQLITE_STORE_DIR", folder)
         .envs(variables.iter().copied());
     let output = command.output().unwrap();
@@ -30,13 +32,13 @@ fn run_in(folder: &Path, program: &str, arguments: &[&str], variables: &[(&str, 
     output
 }
 
-/// Runs an example with a store of its own; it starts with an empty one, so its counts are exact.
+/// Runs an example with an empty store, so that its counts are exact.
 fn run(program: &str, arguments: &[&str]) -> Output {
     let folder = tempfile::tempdir().unwrap();
     let output = run_in(folder.path(), program, arguments, &[]);
     assert!(
         folder.path().join("trace_store.db").is_file(),
-        "{program} wrote its store to where it was told"
+        "{program} wrote its store where the variable says"
     );
     output
 }
@@ -65,6 +67,30 @@ fn one_layer() {
     prints_what_its_head_says(
         env!("CARGO_BIN_EXE_one_layer"),
         include_str!("../src/bin/one_layer.rs"),
+    );
+}
+
+#[test]
+fn hello() {
+    let output = run(env!("CARGO_BIN_EXE_hello"), &[]);
+    assert!(output.stdout.is_empty(), "{output:?}");
+    let console = String::from_utf8(output.stderr).unwrap();
+    assert!(console.contains("answered city=Oslo"), "{console}");
+}
+
+#[test]
+fn tutorial_server() {
+    prints_what_its_head_says(
+        env!("CARGO_BIN_EXE_tutorial_server"),
+        include_str!("../src/bin/tutorial_server.rs"),
+    );
+}
+
+#[test]
+fn tutorial_agent() {
+    prints_what_its_head_says(
+        env!("CARGO_BIN_EXE_tutorial_agent"),
+        include_str!("../src/bin/tutorial_agent.rs"),
     );
 }
 
@@ -157,6 +183,15 @@ fn distributed() {
 }
 
 #[test]
+fn chat_client() {
+    let output = prints_what_its_head_says(
+        env!("CARGO_BIN_EXE_chat_client"),
+        include_str!("../src/bin/chat_client.rs"),
+    );
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
 fn multi_process() {
     prints_what_its_head_says(
         env!("CARGO_BIN_EXE_multi_process"),
@@ -237,7 +272,7 @@ fn categories_are_at_info_and_other_crates_at_warn_by_default() {
             "refused the connection",
             "╭─ WeatherError ─",
             "│ no report for \"Skagen\" ",
-            "│   1: nobody listens on port 9 │",
+            "│   1: no server listens on port 9 │",
             "│ in execute_tool ",
         ],
         &["DEBUG", "[bold]", "\x1b"],
@@ -270,7 +305,7 @@ fn categories_all_is_a_base_for_one_that_is_wanted() {
 }
 
 #[test]
-fn categories_go_down_to_debug_and_off_and_a_bad_pair_is_said() {
+fn categories_go_down_to_debug_and_off_and_a_bad_pair_is_reported() {
     let levels = [(
         "LLAMA_STACK_LOGGING",
         "inference=debug; core::routers=off; retreival=debug",

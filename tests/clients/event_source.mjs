@@ -1,14 +1,15 @@
-// Follows server-sent events with the package `eventsource`, which reads and comes back as browsers do, and prints a line of
-// JSON for each thing that happens to it, in order:
+// Follows server-sent events with the package `eventsource`, which reads and comes back as browsers
+// do, and prints a line of JSON for each thing that happens to it, in order:
 //
 //     {"open": true}                     a connection was answered
-//     {"id": "...", "data": "..."}       a message, with the id that the client holds as its last one
-//     {"error": ..., "closed": ...}      a connection broke off, or was refused with this status; `closed`: it gave up
+// {"id": "...", "data": "..."}       a message, with the id that the client holds as its last one
+// {"error": ..., "closed": ...}      a connection broke off, or was refused with this
+//                                    status; `closed`: it gave up
 //
 //     SPANSCOPE_NODE_CLIENT=FOLDER_OF_NODE_MODULES node event_source.mjs URL close|stay
 //
-// With `close` it closes when `[DONE]` has come, as whoever knows this server does. With `stay` it goes on as any EventSource
-// does: it comes back until the server tells it not to.
+// With `close` it closes when `[DONE]` has come, as a client of this server does. With `stay` it
+// goes on as any EventSource does: it comes back until the server tells it not to.
 
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
@@ -16,7 +17,7 @@ import { join, resolve } from 'node:path';
 const [url, atTheEnd] = process.argv.slice(2);
 if (atTheEnd !== 'close' && atTheEnd !== 'stay') throw new Error(`close or stay at the end, not ${atTheEnd}`);
 
-// An import looks for packages only beside this file, and they are elsewhere.
+// An import looks for packages only next to this file, and they are elsewhere.
 const require = createRequire(join(resolve(process.env.SPANSCOPE_NODE_CLIENT), 'package.json'));
 const { EventSource } = require('eventsource');
 

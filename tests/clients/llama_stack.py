@@ -15,7 +15,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 
-# The server is on this machine; a proxy of the environment would be asked for it, and the client has variables of its own.
+# The server is on this machine; a proxy of the environment would be asked for it, and the client
+# has its own variables.
 for name in list(os.environ):
     if name.lower() in ("http_proxy", "https_proxy", "all_proxy") or name.startswith("LLAMA_STACK_"):
         del os.environ[name]
@@ -40,8 +41,9 @@ IDS = {
 RUN = {"key": "run", "op": "eq", "value": "client"}
 TTL = 3600
 
-# Five to ten minutes ago, so that nothing is too old. All times are in the three minutes from here on, and as these begin
-# at a multiple of five, no midnight and no full hour is among them: which steps of a metric there are is always the same.
+# Five to ten minutes ago, so that nothing is too old. All times are in the three minutes from here
+# on, and as these begin at a multiple of five, no midnight and no full hour is among them: which
+# steps of a metric there are is always the same.
 BASE = datetime.fromtimestamp(int(time.time()) // 300 * 300 - 300, UTC)
 
 
@@ -103,8 +105,9 @@ def end(trace, span, seconds, status, **more):
 
 
 def measure(name, seconds, value, model):
-    # The same numbers twice: those of a counter add up, of a gauge the last one counts. The counter is the one that the
-    # described system logs for every model call, and its documented name in queries is another one.
+    # The same numbers twice: those of a counter add up, of a gauge the last one counts. The counter
+    # is the one that Llama Stack logs for every model call, and its documented name in queries
+    # is another one.
     for kind, metric, unit in (("counter", "total_tokens", "tokens"), ("gauge", "client_load", "%")):
         log(f"{kind}_{name}", "trace", "inference", seconds, type="metric", metric=metric, unit=unit, value=value,
             attributes={"model_id": model, "provider_id": "here"})
@@ -134,7 +137,7 @@ call("query_traces", "run", attribute_filters=[RUN])
 call("query_traces", "not_the_first", attribute_filters=[RUN, {"key": "turn", "op": "ne", "value": 3}])
 call("query_traces", "later", attribute_filters=[RUN, {"key": "turn", "op": "gt", "value": 3}])
 call("query_traces", "earlier", attribute_filters=[RUN, {"key": "turn", "op": "lt", "value": 4}])
-call("query_traces", "none", attribute_filters=[{"key": "run", "op": "eq", "value": "nobody's"}])
+call("query_traces", "none", attribute_filters=[{"key": "run", "op": "eq", "value": "unknown"}])
 call("query_traces", "oldest_two", attribute_filters=[RUN], order_by=["start_time"], limit=2)
 call("query_traces", "newest", attribute_filters=[RUN], order_by=["-start_time"], limit=1)
 call("query_traces", "second_oldest", attribute_filters=[RUN], order_by=["start_time"], limit=1, offset=1)

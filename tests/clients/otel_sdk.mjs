@@ -1,15 +1,16 @@
-// Sends traces, metrics and logs with the OpenTelemetry SDK for Node, and prints what it sent as one JSON document, in
-// the shape that `otel_sdk.py` describes.
+// Sends traces, metrics and logs with the OpenTelemetry SDK for Node, and prints what it sent as
+// one JSON document, in the shape that `otel_sdk.py` describes.
 //
 //     SPANSCOPE_NODE_CLIENT=FOLDER_OF_NODE_MODULES \
 //         node otel_sdk.mjs ENDPOINT|default http/protobuf|http/json cumulative|delta [none|gzip]
 //
-// It exits with 1 if an export fails, which the SDK itself only tells a logger that nobody has set.
+// It exits with 1 if an export fails, which the SDK itself only tells a logger that is not set.
 
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 
-// What the machine has set must change neither what is sent nor where to. The SDK reads some of it when it is loaded.
+// Settings of the machine must not change the sent records or their destination. The SDK reads some
+// of it when it is loaded.
 for (const name of Object.keys(process.env)) {
   if (name.startsWith('OTEL_') || /^(http|https|all)_proxy$/i.test(name)) delete process.env[name];
 }
@@ -23,7 +24,7 @@ if (endpoint !== 'default') process.env.OTEL_EXPORTER_OTLP_ENDPOINT = endpoint;
 if (temporality !== 'cumulative') process.env.OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE = temporality;
 if (compression !== 'none') process.env.OTEL_EXPORTER_OTLP_COMPRESSION = compression;
 
-// An import looks for packages only beside this file, and they are elsewhere.
+// An import looks for packages only next to this file, and they are elsewhere.
 const require = createRequire(join(resolve(process.env.SPANSCOPE_NODE_CLIENT), 'package.json'));
 const { context, createTraceState, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace, ValueType } =
   require('@opentelemetry/api');
@@ -41,7 +42,8 @@ const { OTLPLogExporter } = exporter('logs');
 const sent = { spans: [], metrics: new Map(), logs: [] };
 const failed = [];
 
-// Describes what passes when it passes: a second reader of metrics would collect numbers and times of its own.
+// Describes what passes when it passes: a second reader of metrics would collect its own numbers
+// and times.
 function recorded(exporter, describe) {
   const send = exporter.export.bind(exporter);
   exporter.export = (batch, done) => {
@@ -54,7 +56,8 @@ function recorded(exporter, describe) {
   return exporter;
 }
 
-// A value with its type in OTLP. A number of JavaScript has none: the exporters send every whole one as an integer.
+// A value with its type in OTLP. A number of JavaScript has none: the exporters send every whole
+// one as an integer.
 function typed(value) {
   if (typeof value === 'string') return { type: 'string', value };
   if (typeof value === 'boolean') return { type: 'bool', value };
@@ -176,7 +179,7 @@ const loggers = new LoggerProvider({
 });
 const meters = new MeterProvider({
   resource,
-  // So rarely that it collects only when it is told to: a slow run sends the same points.
+  // So rarely that it collects only on request: a slow run sends the same points.
   readers: [
     new PeriodicExportingMetricReader({
       exporter: recorded(new OTLPMetricExporter(), describeMetrics),
@@ -226,7 +229,8 @@ const chat = {
 };
 const agent = { 'gen_ai.operation.name': 'invoke_agent', 'gen_ai.agent.name': 'planner' };
 
-// A caller elsewhere began the trace. Its ids are new in each run, so that runs against one store don't mix.
+// A caller elsewhere began the trace. Its ids are new in each run, so that runs against one store
+// don't mix.
 const ids = new RandomIdGenerator();
 const newContext = () => ({ traceId: ids.generateTraceId(), spanId: ids.generateSpanId(), traceFlags: 1, isRemote: true });
 const caller = { ...newContext(), traceState: createTraceState('vendor=opaque,other=00f067') };

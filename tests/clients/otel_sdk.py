@@ -5,7 +5,7 @@
 The document is made of the SDK's own objects, as they pass by on their way to the exporter: {client, resource, spans,
 metrics, logs}. An attribute or value is {type, value}, with OTLP's types (bool, int, double, string, array, map); a time
 is a text of nanoseconds, or null where none is sent; an id is hex, or null. The points of a metric are those of both
-exports, one behind the other. `otel_sdk.mjs` prints the same shape.
+exports, in order. `otel_sdk.mjs` prints the same shape.
 
 It exits with 1 if an export fails, which the SDK itself only logs.
 """
@@ -17,7 +17,8 @@ import os
 import sys
 import warnings
 
-# What the machine has set must change neither what is sent nor where to. The SDK reads some of it when it is imported.
+# Settings of the machine must not change the sent records or their destination. The SDK reads some
+# when it is imported.
 for name in list(os.environ):
     if name.startswith("OTEL_") or name.lower() in ("http_proxy", "https_proxy", "all_proxy"):
         del os.environ[name]
@@ -68,7 +69,7 @@ failed = []
 
 
 def recorded(exporter, describe):
-    """Describes what passes when it passes: a second reader of metrics would collect numbers and times of its own."""
+    """Describes what passes when it passes: a second reader of metrics would collect its own numbers and times."""
     export = exporter.export
 
     def both(batch, **options):
@@ -198,7 +199,7 @@ def describe_metrics(data):
                 "scope": scope(of_scope.scope),
                 "points": [],
             }
-            # The points of all exports, one behind the other.
+            # The points of all exports, in order.
             points = sent["metrics"].setdefault(metric.name, described)["points"]
             points += [describe_point(point, kind) for point in metric.data.data_points]
 
@@ -225,7 +226,7 @@ tracers = TracerProvider(resource=resource)
 tracers.add_span_processor(BatchSpanProcessor(recorded(OTLPSpanExporter(), describe_spans)))
 loggers = LoggerProvider(resource=resource)
 loggers.add_log_record_processor(BatchLogRecordProcessor(recorded(OTLPLogExporter(), describe_logs)))
-# Collects only when it is told to, so that a slow run sends the same points.
+# Collects only on request, so that a slow run sends the same points.
 reader = PeriodicExportingMetricReader(recorded(OTLPMetricExporter(), describe_metrics), math.inf)
 exponential = View(instrument_name="app.payload", aggregation=ExponentialBucketHistogramAggregation())
 meters = MeterProvider([reader], resource, views=[exponential])
@@ -275,7 +276,8 @@ CHAT = {
 }
 USAGE = {"gen_ai.usage.input_tokens": 120, "gen_ai.usage.output_tokens": 30}
 
-# A caller elsewhere began the trace. Its ids are new in each run, so that runs against one store don't mix.
+# A caller elsewhere began the trace. Its ids are new in each run, so that runs against one store
+# don't mix.
 ids = RandomIdGenerator()
 vendors = TraceState([("vendor", "opaque"), ("other", "00f067")])
 sampled = TraceFlags(TraceFlags.SAMPLED)
@@ -339,7 +341,8 @@ measure(2)
 meters.force_flush()
 for provider in (meters, loggers, tracers):
     provider.shutdown()
-# At exit, Python would have the handler flush, for which it starts a thread, which Python then refuses.
+# At exit, Python would have the handler flush, for which it starts a thread, which Python then
+# refuses.
 log.removeHandler(handler)
 del handler
 

@@ -1,8 +1,9 @@
 // Makes system calls fail for one program: cc -shared -fPIC -o fail.so fail.c, LD_PRELOAD=fail.so.
 //
-// SHIM_EIO names a file: while it exists, writes to a path that holds "trace_store.db" fail with EIO.
-// SHIM_JUMP is how many seconds the wall clock jumps ahead half a second after the program began. While
-// the file exists that SHIM_BACK names, the clock is right again.
+// SHIM_EIO names a file: while it exists, calls on a path that holds "trace_store.db" fail with
+// EIO. SHIM_CALLS is which: "write" (the default), "read" or "sync". SHIM_JUMP is how many seconds
+// the wall clock jumps ahead half a second after the program began. While the file exists that
+// SHIM_BACK names, the clock is right again.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -13,9 +14,9 @@
 #include <time.h>
 #include <unistd.h>
 
-static int fails(int fd) {
-    const char *flag = getenv("SHIM_EIO");
-    if (!flag || access(flag, F_OK) != 0) return 0;
+static int fails(int fd, const char *call) {
+    const char *flag = getenv("SHIM_EIO"), *calls = getenv("SHIM_CALLS");
+    if (!flag || strcmp(calls ? calls : "write", call) != 0 || access(flag, F_OK) != 0) return 0;
     char link[64], path[4096];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t length = readlink(link, path, sizeof path - 1);
@@ -27,12 +28,37 @@ static int fails(int fd) {
 ssize_t pwrite64(int fd, const void *bytes, size_t count, off64_t at) {
     static ssize_t (*real)(int, const void *, size_t, off64_t);
     if (!real) real = dlsym(RTLD_NEXT, "pwrite64");
-    if (fails(fd)) { errno = EIO; return -1; }
+    if (fails(fd, "write")) { errno = EIO; return -1; }
     return real(fd, bytes, count, at);
 }
 
 ssize_t pwrite(int fd, const void *bytes, size_t count, off_t at) {
     return pwrite64(fd, bytes, count, at);
+}
+
+ssize_t pread64(int fd, void *bytes, size_t count, off64_t at) {
+    static ssize_t (*real)(int, void *, size_t, off64_t);
+    if (!real) real = dlsym(RTLD_NEXT, "pread64");
+    if (fails(fd, "read")) { errno = EIO; return -1; }
+    return real(fd, bytes, count, at);
+}
+
+ssize_t pread(int fd, void *bytes, size_t count, off_t at) {
+    return pread64(fd, bytes, count, at);
+}
+
+int fdatasync(int fd) {
+    static int (*real)(int);
+    if (!real) real = dlsym(RTLD_NEXT, "fdatasync");
+    if (fails(fd, "sync")) { errno = EIO; return -1; }
+    return real(fd);
+}
+
+int fsync(int fd) {
+    static int (*real)(int);
+    if (!real) real = dlsym(RTLD_NEXT, "fsync");
+    if (fails(fd, "sync")) { errno = EIO; return -1; }
+    return real(fd);
 }
 
 static int (*real_clock)(clockid_t, struct timespec *);

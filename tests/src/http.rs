@@ -1,10 +1,10 @@
 //! HTTP by hand, for tests of servers that run in any process.
 
-use std::io::{Error, ErrorKind, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Error, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// An answer: its status, its head, its body.
+/// A response: its status, its head, its body.
 #[derive(Debug)]
 pub struct Answer {
     /// The status.
@@ -15,7 +15,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The value of a header, whose name may be written in any case.
+    /// The value of a header; names ignore case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
@@ -24,16 +24,32 @@ impl Answer {
     }
 }
 
-/// Asks by HTTP/1.0, so that the body is all that comes until the end. An empty `accept` is not sent.
+/// Sends a request by HTTP/1.0, so that the body lasts until the end of the connection. An empty
+/// `accept` is not sent.
 ///
 /// # Errors
-/// The server can't be reached, is silent for long, or what it answers is no HTTP.
+/// The server is unreachable, silent for too long, or its response is not HTTP.
 pub fn ask(address: SocketAddr, method: &str, path: &str, accept: &str) -> std::io::Result<Answer> {
     if accept.is_empty() {
         send(address, method, path, "", "")
     } else {
         send(address, method, path, &format!("Accept: {accept}\r\n"), "")
     }
+}
+
+/// Sends a GET request and returns the status without waiting for the body, which of a stream of
+/// events may never end.
+///
+/// # Errors
+/// As [`ask`].
+pub fn ask_status(address: SocketAddr, path: &str) -> std::io::Result<u16> {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes())?;
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line)?;
+    let status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
+    status.ok_or_else(|| Error::from(ErrorKind::InvalidData))
 }
 
 /// Posts JSON.
@@ -67,7 +83,7 @@ pub fn send_as_it_is(
     let mut request = format!("{method} {path} HTTP/1.0\r\n{headers}\r\n").into_bytes();
     request.extend_from_slice(body.as_ref());
     stream.write_all(&request)?;
-    // An answer in protobuf is shown as far as it is text.
+    // A response in protobuf is shown as far as it is text.
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer);
@@ -86,7 +102,7 @@ mod tests {
 
     use super::*;
 
-    /// What is sent to a server, and what is made of this answer.
+    /// Sends a request to a server and parses the response.
     fn exchange(
         answer: &'static str,
         send: impl FnOnce(SocketAddr) -> std::io::Result<Answer>,
@@ -106,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_sent_and_its_answer_taken_apart() {
+    fn a_request_is_sent_and_its_response_parsed() {
         let text = "HTTP/1.0 418 I'm a teapot\r\nContent-Type: text/plain\r\n\r\nshort\r\n\r\nand stout";
         let (request, answer) = exchange(text, |address| post(address, "/pots", "{}"));
         assert!(

@@ -1,8 +1,13 @@
-//! What the tests of several crates share: a store in a folder of its own, waiting with a bound, a burst of spans, programs
-//! under a terminal, signals, HTTP by hand, the real Prometheus.
+//! What the tests of several crates share: a store in a temporary folder, waiting with a limit, a
+//! burst of spans, programs under a terminal, signals, HTTP by hand, a browser, the real
+//! Prometheus.
 #![expect(clippy::unwrap_used, reason = "test support fails by panicking")]
 
+pub mod browser;
+#[cfg(target_os = "linux")]
+pub mod failing_calls;
 pub mod http;
+pub mod large_trace;
 #[cfg(unix)]
 pub mod process;
 pub mod prometheus;
@@ -20,8 +25,8 @@ use spanscope_sqlite::{SqliteGuard, SqliteLayer, SqliteLayerBuilder};
 use tracing::Dispatch;
 use tracing_subscriber::prelude::*;
 
-/// Variables that change what a program does; those of whoever runs the tests must not.
-pub const SETTINGS: [&str; 20] = [
+/// Variables that change what a program does; a developer's settings must not change the tests.
+pub const SETTINGS: [&str; 25] = [
     "TELEMETRY_SINKS",
     "SPANSCOPE_TOKENS",
     "OTEL_SERVICE_NAME",
@@ -32,6 +37,11 @@ pub const SETTINGS: [&str; 20] = [
     "SPANSCOPE_CONSOLE_LEVELS",
     "SPANSCOPE_CONSOLE_MARKUP",
     "SPANSCOPE_CONSOLE_SYNC",
+    "SPANSCOPE_CONSOLE_HYPERLINKS",
+    "TERM_PROGRAM",
+    "VTE_VERSION",
+    "WT_SESSION",
+    "KONSOLE_VERSION",
     "SQLITE_STORE_DIR",
     "LLAMA_STACK_LOGGING",
     "LLAMA_STACK_LOG_FILE",
@@ -59,7 +69,8 @@ pub fn program_without_settings(path: &str) -> Command {
     command
 }
 
-/// Whether a tool that others wrote can be run; if not, the test is to end, which it says. `from` is where one gets it.
+/// Whether an external tool can be run; if not, prints that the test is skipped. `from` is where to
+/// get the tool.
 ///
 /// # Panics
 /// It is not here and `SPANSCOPE_NO_SKIP` is set.
@@ -77,7 +88,7 @@ pub fn tool_is_here(tool: &str, from: &str) -> bool {
     is_here
 }
 
-/// Says that a test ends without having tried anything, and why.
+/// Prints that a test is skipped, and why.
 ///
 /// # Panics
 /// `SPANSCOPE_NO_SKIP` is set.
@@ -89,7 +100,7 @@ pub fn skip(why: &str) {
 /// How long a test waits for anything.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Waits until the answer is there; panics with what it waited for after [`PATIENCE`].
+/// Waits for the value; panics with what it waited for after [`PATIENCE`].
 pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -112,7 +123,8 @@ pub fn store_with(settings: SqliteLayerBuilder, path: &Path) -> (Dispatch, Sqlit
     (Dispatch::new(tracing_subscriber::registry().with(layer)), guard)
 }
 
-/// Makes `traces` traces of a root with nine children; each child has four fields and an event. That is 19 records.
+/// Makes `traces` traces of a root with nine children; each child has four fields and an event.
+/// That is 19 records.
 pub fn burst(traces: u64) {
     for index in 0..traces {
         let root = tracing::info_span!("request", index);
@@ -133,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waiting_ends_as_soon_as_the_answer_is_there() {
+    fn waiting_ends_as_soon_as_the_value_is_there() {
         let mut looks = 0;
         let found = wait_for("the third look", || {
             looks += 1;

@@ -1,4 +1,4 @@
-//! Programs that run beside a test: signals to them, and their end.
+//! Programs that run during a test: signals to them, and their end.
 
 use std::process::{Child, ExitStatus};
 
@@ -8,7 +8,7 @@ pub use rustix::process::Signal;
 
 /// Sends a signal to a program that has not been waited for.
 pub fn send_signal(child: &Child, signal: Signal) {
-    // Nobody else can have the number before the child is waited for.
+    // No other process can have the number before the child is waited for.
     let pid = Pid::from_raw(child.id().cast_signed()).unwrap();
     kill_process(pid, signal).unwrap();
 }

@@ -1,4 +1,4 @@
-//! The real Prometheus, which comes with Debian's package `prometheus`, and what it has to answer.
+//! The real Prometheus, from Debian's package `prometheus`, and its expected results.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::http::ask;
 use crate::wait_for;
 
-/// Seed 2's queries, word for word: all tokens.
+/// The queries, word for word: all tokens.
 pub const TOTAL: &str = "sum(llama_stack_tokens_total)";
 /// Tokens per model.
 pub const BY_MODEL: &str = "sum by (model_id) (llama_stack_tokens_total)";
@@ -20,7 +20,7 @@ pub const RATE: &str = "rate(llama_stack_tokens_total[5m])";
 /// Tokens per provider.
 pub const BY_PROVIDER: &str = "sum by (provider_id) (llama_stack_tokens_total)";
 
-/// Whether the tool is here; if not, the test is to end, which it says.
+/// Whether the tool is installed; if not, prints that the test is skipped.
 #[must_use]
 pub fn is_here(tool: &str) -> bool {
     crate::tool_is_here(tool, "Debian's package `prometheus` has it")
@@ -42,8 +42,8 @@ impl Drop for Prometheus {
 }
 
 impl Prometheus {
-    /// Starts one that scrapes these every second, by the name of the job. The port was free a moment ago; if it is taken
-    /// since, another one is tried.
+    /// Starts one that scrapes these every second, by the name of the job. The port was free a
+    /// moment ago; if it is taken by now, it tries another one.
     ///
     /// # Panics
     /// It does not start.
@@ -100,7 +100,7 @@ impl Prometheus {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
-    /// What the API answers; `value` is encoded for the URL.
+    /// The API's response; `value` is encoded for the URL.
     ///
     /// # Panics
     /// It refuses.
@@ -115,7 +115,7 @@ impl Prometheus {
         json["data"].clone()
     }
 
-    /// An instant query's answer: the value of each series, whose labels but `label` are left out.
+    /// An instant query's result: the value of each series, without labels other than `label`.
     #[must_use]
     pub fn query(&self, query: &str, label: &str) -> BTreeMap<String, f64> {
         let data = self.api("query?query=", query);
@@ -127,7 +127,7 @@ impl Prometheus {
         data["result"].as_array().unwrap().iter().map(of).collect()
     }
 
-    /// Waits until a query without labels has this answer.
+    /// Waits until a query without labels has this result.
     ///
     /// # Panics
     /// It has another one after [`PATIENCE`](crate::PATIENCE).
@@ -137,12 +137,13 @@ impl Prometheus {
         });
     }
 
-    /// Checks the answers to the four queries of seed 2, for a program that made a round of calls before Prometheus
-    /// first saw it, and one since. A round is, by model and provider, how many tokens its calls take.
+    /// Checks the results of the four token queries, for a program that made a round of calls
+    /// before Prometheus first scraped it, and one since. A round is, by model and provider, how
+    /// many tokens its calls take.
     ///
     /// # Panics
-    /// An answer is wrong.
-    pub fn answers_seed_2(&self, round: &[(&str, &str, i32)]) {
+    /// Panics if a result is wrong.
+    pub fn check_token_queries(&self, round: &[(&str, &str, i32)]) {
         let all = round.iter().map(|(_, _, tokens)| f64::from(*tokens)).sum::<f64>();
         self.wait_for(TOTAL, 2.0 * all);
         assert_eq!(self.query(TOTAL, ""), answers([("", 2.0 * all)]));
@@ -154,8 +155,9 @@ impl Prometheus {
             self.query(BY_PROVIDER, "provider_id"),
             sums(round.iter().map(|(_, provider, tokens)| (*provider, 2 * tokens)))
         );
-        // The rate is what was added, a second of the five minutes. Prometheus extends it by up to one interval before
-        // the first scrape and 1.1 behind the last one, and there are two scrapes at least.
+        // The rate is the increase divided by the five minutes. Prometheus extends it by up to one
+        // interval before the first scrape and 1.1 after the last one, and there are two scrapes at
+        // least.
         let rates = self.api("query?query=", RATE);
         let rates = rates["result"].as_array().unwrap();
         assert_eq!(rates.len(), round.len(), "{rates:?}");
@@ -178,7 +180,7 @@ impl Prometheus {
     }
 }
 
-/// What [`Prometheus::query`] has to answer.
+/// The expected result of [`Prometheus::query`].
 #[must_use]
 pub fn answers<const N: usize>(answers: [(&str, f64); N]) -> BTreeMap<String, f64> {
     answers.map(|(name, value)| (name.to_owned(), value)).into()

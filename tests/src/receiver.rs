@@ -1,7 +1,7 @@
-//! An OTLP receiver over HTTP that does what a test says: takes, refuses, hangs, answers nonsense.
+//! An OTLP receiver over HTTP that does what a test says: accepts, refuses, hangs, sends nonsense.
 //!
-//! It speaks just enough HTTP/1.1 for that, with one thread a connection. What came in is kept as it came, and decoded by the
-//! crate that the collectors' protocol is published with.
+//! It speaks just enough HTTP/1.1 for that, with a thread per connection. It keeps requests as
+//! received, and decodes them with the crate that the collectors' protocol is published with.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -21,7 +21,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
 use serde_json::{Value as Json, json};
 
-/// A request that came in.
+/// A received request.
 #[derive(Debug, Clone)]
 pub struct Came {
     /// Its path.
@@ -35,23 +35,23 @@ pub struct Came {
 /// What the receiver does with a request.
 #[derive(Debug, Clone)]
 pub enum Answer {
-    /// Answers 200 with nothing, after this time.
+    /// Responds 200 with an empty body, after this time.
     Take(Duration),
-    /// Answers this: status, more headers, body.
+    /// Responds with this: status, more headers, body.
     Say(u16, Vec<(&'static str, String)>, Vec<u8>),
-    /// Sends these bytes in place of an answer.
+    /// Sends these bytes in place of a response.
     Nonsense(&'static [u8]),
-    /// Reads the request and never answers.
+    /// Reads the request and never responds.
     Hang,
-    /// Closes the connection without an answer.
+    /// Closes the connection without a response.
     Close,
 }
 
 impl Answer {
-    /// At once.
+    /// Without a delay.
     pub const OK: Self = Self::Take(Duration::ZERO);
 
-    /// Answers this status, with nothing else.
+    /// Responds with this status and an empty body.
     #[must_use]
     pub fn status(status: u16) -> Self {
         Self::Say(status, Vec::new(), Vec::new())
@@ -79,13 +79,13 @@ impl Receiver {
         Self::with(|_, _| Answer::OK)
     }
 
-    /// Does what is said of a request, and of how many came before it.
+    /// The behaviour depends on the request and on how many came before it.
     #[must_use]
     pub fn with(behaviour: impl Fn(&Came, usize) -> Answer + Send + Sync + 'static) -> Self {
         Self::at("127.0.0.1:0".parse().unwrap(), behaviour)
     }
 
-    /// The same at an address where one was before.
+    /// The same at an address that an earlier receiver had.
     #[must_use]
     pub fn at(
         address: SocketAddr,
@@ -94,7 +94,7 @@ impl Receiver {
         Self::listen(address, None, behaviour)
     }
 
-    /// Takes everything that comes by TLS as this says.
+    /// Accepts everything over TLS with this configuration.
     #[must_use]
     pub fn tls(tls: Arc<rustls::ServerConfig>) -> Self {
         let mut receiver = Self::listen("127.0.0.1:0".parse().unwrap(), Some(tls), |_, _| Answer::OK);
@@ -167,31 +167,31 @@ impl Receiver {
         });
     }
 
-    /// All requests so far, taken or not.
+    /// All requests so far, accepted or not.
     #[must_use]
     pub fn came(&self) -> Vec<Came> {
         self.came.lock().unwrap().clone()
     }
 
-    /// All requests that were taken.
+    /// All accepted requests.
     #[must_use]
     pub fn taken(&self) -> Vec<Came> {
         self.taken.lock().unwrap().clone()
     }
 
-    /// All spans that were taken.
+    /// The spans of all accepted requests.
     #[must_use]
     pub fn spans(&self) -> Vec<Sent<Span>> {
         self.taken().iter().flat_map(spans_in).collect()
     }
 
-    /// All log records that were taken.
+    /// The log records of all accepted requests.
     #[must_use]
     pub fn logs(&self) -> Vec<Sent<LogRecord>> {
         self.taken().iter().flat_map(logs_in).collect()
     }
 
-    /// All metrics that were taken, of every export anew.
+    /// The metrics of all accepted requests, each export separately.
     #[must_use]
     pub fn metrics(&self) -> Vec<Sent<Metric>> {
         self.taken().iter().flat_map(metrics_in).collect()
@@ -201,7 +201,7 @@ impl Receiver {
 impl Drop for Receiver {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
-        // Wakes the listener, and cuts whoever is still connected, as a killed process would.
+        // Wakes the listener and cuts every open connection, as a killed process would.
         let _ = TcpStream::connect(self.address);
         for connection in self.open.lock().unwrap().drain(..) {
             let _ = connection.shutdown(std::net::Shutdown::Both);
@@ -264,7 +264,7 @@ fn serve(
         };
         let (headers, body) = match behaviour(&request, before) {
             Answer::Take(after) => {
-                // Not a wait: a slow server is what the test asked for.
+                // Not a wait: the test requested a slow server.
                 std::thread::sleep(after);
                 taken.lock().unwrap().push(request);
                 let kind = "content-type: application/x-protobuf\r\n";
@@ -300,7 +300,8 @@ fn serve(
     Ok(())
 }
 
-/// A body whose length nobody knew when its first part was sent; the SDK for Node writes so.
+/// A body whose length was unknown when its first part was sent; the SDK for Node writes such
+/// bodies.
 fn read_chunks(reader: &mut impl BufRead) -> std::io::Result<Vec<u8>> {
     let mut body = Vec::new();
     loop {
@@ -355,14 +356,14 @@ fn read_request(reader: &mut BufReader<Stream>) -> std::io::Result<Option<Came>>
     Ok(Some(Came { path, headers, body }))
 }
 
-/// Something that was sent, with who sent it.
+/// A record that was sent, with its sender.
 #[derive(Debug, Clone)]
 pub struct Sent<T> {
-    /// Who sent it.
+    /// The sender.
     pub resource: Resource,
-    /// What part of the program.
+    /// The instrumentation scope.
     pub scope: String,
-    /// What was sent.
+    /// The record.
     pub it: T,
 }
 
@@ -481,7 +482,8 @@ pub fn metrics_in(came: &Came) -> Vec<Sent<Metric>> {
     sent
 }
 
-/// A span in the form of `spanscope export --to otlp-json`, with attributes in the order of their keys.
+/// A span in the form of `spanscope export --to otlp-json`, with attributes in the order of their
+/// keys.
 #[must_use]
 pub fn span_as_json(span: &Span) -> Json {
     let mut object = json!({
@@ -547,7 +549,7 @@ fn value_as_json(value: Option<&AnyValue>) -> Json {
         Some(any_value::Value::ArrayValue(items)) => {
             json!({"arrayValue": {"values": items.values.iter().map(|item| value_as_json(Some(item))).collect::<Json>()}})
         }
-        Some(other) => panic!("nothing of ours sends {other:?}"),
+        Some(other) => panic!("Spanscope never sends {other:?}"),
     }
 }
 

@@ -1,7 +1,8 @@
-//! The OTLP collector `rotel`, which hands on what it receives to a [`Receiver`] of ours.
+//! The OTLP collector `rotel`, which forwards what it receives to one of these [`Receiver`]s.
 //!
-//! It comes with the PyPI package `rotel` (the wheel for CPython 3.11 holds the program, which needs Debian's
-//! `libpython3.11`). Where it can't be found its tests say so and do nothing, unless `SPANSCOPE_NO_SKIP` is set.
+//! It is in the PyPI package `rotel` (the wheel for CPython 3.11 has the program, which needs
+//! Debian's `libpython3.11`). Without it the tests say so and pass, unless `SPANSCOPE_NO_SKIP` is
+//! set.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -15,7 +16,7 @@ pub struct Rotel {
     pub http: SocketAddr,
     /// Where it takes OTLP over gRPC.
     pub grpc: SocketAddr,
-    /// Where it hands it on to.
+    /// Where it forwards to.
     pub behind: Receiver,
 }
 
@@ -28,7 +29,7 @@ pub fn is_here() -> bool {
 }
 
 impl Rotel {
-    /// Starts one, which hands on at once.
+    /// Starts one that forwards without a delay.
     #[must_use]
     pub fn start() -> Self {
         let behind = Receiver::with(|_, _| Answer::OK);

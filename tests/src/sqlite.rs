@@ -1,4 +1,4 @@
-//! What SQLite itself says of a store's file, as a foreign program sees it.
+//! What SQLite itself says of a store's file, as another program sees it.
 
 use std::path::Path;
 
@@ -44,7 +44,7 @@ mod tests {
         db.execute_batch("CREATE TABLE t (a); CREATE INDEX t_a ON t (a); INSERT INTO t VALUES (1), (2)")
             .unwrap();
         assert_intact(&path);
-        // The index says something else than the table.
+        // The index contradicts the table.
         db.execute_batch(
             "PRAGMA writable_schema = ON; UPDATE sqlite_master SET sql = 'CREATE INDEX t_a ON t (-a)' WHERE name = 't_a'",
         )

@@ -1,8 +1,9 @@
-//! Runs a program under a terminal, or with pipes, and tells what it wrote until it ended.
+//! Runs a program under a terminal, or with pipes, and returns what it wrote until it ended.
 //!
-//! The pseudo-terminal is the program's stdin, stdout and stderr. It is not its controlling terminal, which nothing here
-//! needs and which `std` can't give without unsafe code: `/dev/tty` is not this terminal. `rustix` does what is needed
-//! and is in the tree already; `portable-pty` and `pty-process` bring processes of their own beside `std`'s.
+//! The pseudo-terminal is the program's stdin, stdout and stderr. It is not its controlling
+//! terminal, which no test needs and which `std` can't set without unsafe code: `/dev/tty` is not
+//! this terminal. `rustix` does what is needed and is in the tree already; `portable-pty` and
+//! `pty-process` have their own process types in place of `std`'s.
 //!
 //! A test that can't have a terminal fails, and nothing is skipped.
 
@@ -22,8 +23,8 @@ use rustix::termios::Winsize;
 
 use crate::PATIENCE;
 
-/// What changes how a program writes to terminals. A program here has none of these from whoever runs the tests; only
-/// what the test itself has set.
+/// Variables that change how a program writes to terminals. A program here has none of the
+/// developer's; only what the test sets.
 const SWITCHES: [&str; 8] = [
     "CLICOLOR",
     "CLICOLOR_FORCE",
@@ -35,7 +36,7 @@ const SWITCHES: [&str; 8] = [
     "TERM",
 ];
 
-/// The size of the screen that is read where a terminal of size 0, "unknown", was asked for.
+/// The size of the screen that is read where the test sets a terminal of size 0, "unknown".
 const DEFAULT_ROWS: NonZero<u16> = NonZero::new(24).unwrap();
 const DEFAULT_COLS: NonZero<u16> = NonZero::new(80).unwrap();
 
@@ -47,8 +48,8 @@ const AFTER_KILL: Duration = Duration::from_secs(5);
 pub struct Shown {
     /// All that it wrote, with the terminal's `\r\n` for each `\n`.
     pub raw: Vec<u8>,
-    /// The rows that can be read in the end, without white space at their ends and without empty rows below. What has
-    /// scrolled away is only in `raw`.
+    /// The rows that are visible at the end, without trailing white space and without empty rows
+    /// below. What has scrolled off is only in `raw`.
     pub screen: Vec<String>,
     /// How it ended.
     pub status: ExitStatus,
@@ -65,7 +66,8 @@ pub struct Piped {
     pub status: ExitStatus,
 }
 
-/// Runs a program under a terminal of this size, with `TERM=xterm-256color` if the command says nothing else.
+/// Runs a program under a terminal of this size, with `TERM=xterm-256color` if the command sets no
+/// other.
 ///
 /// Panics if there can be no terminal, or if the program does not end within [`PATIENCE`].
 #[must_use]
@@ -119,8 +121,8 @@ fn run_piped_within(bound: Duration, mut command: Command) -> Result<Piped, Stri
 /// Our end of a new terminal, and the program's.
 fn open(rows: u16, cols: u16) -> rustix::io::Result<(OwnedFd, OwnedFd)> {
     let ours = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
-    // Programs that other tests start meanwhile may inherit this end for a moment; only the other one would keep us
-    // waiting, and that is never open without the flag.
+    // Programs that other tests start meanwhile may inherit this end for a moment. Only the other
+    // end would keep the test waiting, and that one is always close-on-exec.
     rustix::io::fcntl_setfd(&ours, FdFlags::CLOEXEC)?;
     rustix::pty::grantpt(&ours)?;
     rustix::pty::unlockpt(&ours)?;
@@ -149,8 +151,8 @@ fn set_switches(command: &mut Command, term: Option<&str>) {
     }
 }
 
-/// Starts it with a process group of its own, so that what it starts can be killed with it. The command is gone
-/// afterwards, and with it our copies of the terminal's other end.
+/// Starts it in a new process group, so that its children can be killed with it. Drops the command,
+/// and with it this process's copies of the terminal's other end.
 fn start(mut command: Command) -> Result<(Child, String), String> {
     let name = command.get_program().to_string_lossy().into_owned();
     match command.process_group(0).spawn() {
@@ -159,7 +161,7 @@ fn start(mut command: Command) -> Result<(Child, String), String> {
     }
 }
 
-/// Waits until nobody holds the outputs any more and the program has ended; kills it at the bound.
+/// Waits until no process has the outputs open and the program has ended; kills it at the limit.
 fn finish<const N: usize>(
     bound: Duration,
     child: &mut Child,
@@ -199,7 +201,7 @@ fn finish<const N: usize>(
     ))
 }
 
-/// `None` at the end, which a terminal says with an error once the other end is closed.
+/// `None` at the end, which a terminal reports with an error once the other end is closed.
 fn read_some(output: &mut impl Read, buffer: &mut [u8]) -> Option<usize> {
     loop {
         match output.read(buffer) {
@@ -237,8 +239,8 @@ fn wait(child: &mut Child, deadline: Instant) -> Option<ExitStatus> {
 }
 
 fn kill(child: &mut Child) {
-    // The number belongs to this group as long as the child is not waited for or another process is in it; where the
-    // group is gone, there is nothing left to kill.
+    // The number belongs to this group as long as the child is not waited for or another process is
+    // in it; without a group there is nothing left to kill.
     if let Some(group) = rustix::process::Pid::from_raw(child.id().cast_signed()) {
         let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
     }
@@ -298,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_that_does_not_know_its_size_shows_something_all_the_same() {
+    fn a_terminal_that_does_not_know_its_size_shows_something() {
         assert_eq!(run(sh("stty size"), 0, 0).screen, ["0 0"]);
     }
 

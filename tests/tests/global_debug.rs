@@ -1,5 +1,5 @@
-//! An own binary, because the dispatcher is the process's: under a scoped one `tracing` itself swallows what a `Debug`
-//! logs, so only here does it reach the layer while the layer formats.
+//! A separate binary, because the dispatcher is global: under a scoped one `tracing` itself drops
+//! what a `Debug` logs, so only here does it reach the layer while the layer formats.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fmt;
@@ -10,10 +10,10 @@ use spanscope_tests::{PATIENCE, store_at};
 struct Logs;
 impl fmt::Debug for Logs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        tracing::info!("from inside of Debug");
+        tracing::info!("from inside Debug");
         let current = tracing::Span::current();
         current.record_attribute("touched", true);
-        let _inner = tracing::info_span!("made inside of Debug").entered();
+        let _inner = tracing::info_span!("made inside Debug").entered();
         f.write_str("logged")
     }
 }
@@ -33,11 +33,11 @@ fn what_a_debug_logs_while_it_is_captured_is_captured_too() {
     let db = rusqlite::Connection::open(&path).unwrap();
     let count = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
     assert_eq!(
-        count("SELECT COUNT(*) FROM logs WHERE message = 'from inside of Debug'"),
+        count("SELECT COUNT(*) FROM logs WHERE message = 'from inside Debug'"),
         3
     );
     assert_eq!(
-        count("SELECT COUNT(*) FROM spans WHERE name = 'made inside of Debug'"),
+        count("SELECT COUNT(*) FROM spans WHERE name = 'made inside Debug'"),
         3
     );
     assert_eq!(

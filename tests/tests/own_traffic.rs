@@ -1,5 +1,5 @@
-//! An own binary, because the dispatcher is the process's: only then what hyper, h2, tonic and ureq say on the exporters' own
-//! threads could reach a layer at all.
+//! A separate binary, because the dispatcher is global: only then what hyper, h2, tonic and ureq
+//! log on the exporters' threads could reach a layer at all.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::Duration;
@@ -19,7 +19,7 @@ fn the_exporters_own_traffic_makes_no_spans() {
         settings.export_timeout(Duration::from_millis(500))
     };
     let (http, http_guard) = bridge(Protocol::HttpProtobuf).build().unwrap();
-    // That no gRPC comes back makes it only say more.
+    // The missing gRPC response only makes it log more.
     let (grpc, grpc_guard) = bridge(Protocol::Grpc).build().unwrap();
     // Every level is let through.
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(http).with(grpc)).unwrap();
@@ -30,7 +30,7 @@ fn the_exporters_own_traffic_makes_no_spans() {
         assert_eq!((stats.spans.offered, stats.logs.offered), (1, 1), "{stats:?}");
     }
     assert_eq!(receiver.spans().len(), 1);
-    // From any other thread such words are taken.
+    // The same from any other thread is recorded.
     tracing::trace!(target: "h2", "said elsewhere");
     assert_eq!(grpc_guard.stats().logs.offered, 2);
 }

@@ -1,4 +1,5 @@
-//! What the kernel tells about this machine and this process. All of it is Linux's; elsewhere the answers are `None`.
+//! The kernel's data about this machine and this process. Linux only; elsewhere the results are
+//! `None`.
 
 use std::fs;
 
@@ -18,14 +19,14 @@ pub fn describe() -> String {
     )
 }
 
-/// Bytes that this process made the kernel write to disk, so far.
+/// Bytes that this process has made the kernel write to disk.
 #[must_use]
 pub fn bytes_written() -> Option<u64> {
     let text = fs::read_to_string("/proc/self/io").ok()?;
     field(&text, "write_bytes")?.parse().ok()
 }
 
-/// The most memory that this process ever held, in bytes.
+/// The peak memory of this process, in bytes.
 #[must_use]
 pub fn peak_memory() -> Option<u64> {
     let text = fs::read_to_string("/proc/self/status").ok()?;

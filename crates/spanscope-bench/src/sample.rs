@@ -1,6 +1,6 @@
-//! Medians and ratios of what was measured in rounds.
+//! Medians and ratios of measured rounds.
 
-/// What one subject took in each round.
+/// The measurements of one subject, one per round.
 #[derive(Debug, Clone, Default)]
 pub struct Sample(Vec<f64>);
 
@@ -11,7 +11,7 @@ impl Sample {
         Self(rounds)
     }
 
-    /// The value that this share of the rounds stays below; not a number if there was no round.
+    /// The value that this share of the rounds stays below; NaN without rounds.
     #[must_use]
     #[expect(
         clippy::cast_possible_truncation,
@@ -32,8 +32,8 @@ impl Sample {
         self.quantile(0.5)
     }
 
-    /// The median of the ratios of each round to the same round of the other: what slowed the machine for both of
-    /// them drops out, which it would not in a ratio of medians.
+    /// The median of the ratios of each round to the same round of the other: a slowdown of the
+    /// machine affects both and cancels out, which it would not in a ratio of medians.
     #[must_use]
     pub fn ratio_to(&self, other: &Self) -> f64 {
         Self(self.0.iter().zip(&other.0).map(|(own, its)| own / its).collect()).median()

@@ -1,7 +1,7 @@
-//! A subject of measurement in a process of its own, which measures one round each time it is told to.
+//! A subject of measurement in a child process, which measures one round per request.
 //!
-//! The parent writes one line for each round; the child answers with one line of numbers. When its input ends the
-//! child answers with one last line and goes.
+//! The parent writes one line for each round; the child replies with one line of numbers. When its
+//! input ends the child writes one last line and exits.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-/// The first argument of a child; the parent's own never looks like this.
+/// The first argument of a child; the parent's arguments never look like this.
 pub const CHILD_ARGUMENT: &str = "measure-subject";
 
 /// A running child.
@@ -58,7 +58,7 @@ impl Subject {
         self.answer()
     }
 
-    /// Ends the child and returns what it has to say about all of its rounds.
+    /// Ends the child and returns its report on all of its rounds.
     ///
     /// # Errors
     /// The child failed; its own message is on stderr.
@@ -87,7 +87,7 @@ impl Subject {
     }
 }
 
-/// A parent that gives up must not leave children behind.
+/// A parent that fails must not leave children running.
 impl Drop for Subject {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -98,7 +98,7 @@ impl Drop for Subject {
 /// Runs as a child: measures a round for each line of the input, then finishes.
 ///
 /// # Errors
-/// What a round, the end or the pipes fail with.
+/// Whatever a round, the end or the pipes fail with.
 pub fn serve(
     mut round: impl FnMut() -> Result<Vec<f64>>,
     finish: impl FnOnce() -> Result<Vec<f64>>,

@@ -1,11 +1,12 @@
-//! The table that the run ends with: markdown, so that it can stand in the README as it is.
+//! The tables that a run ends with: Markdown, so that `docs/performance.md` can have them as they
+//! are.
 
 use std::fmt;
 
-/// What a measure should be.
+/// The goal of a measure.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Goal {
-    /// It is there for comparison.
+    /// No goal: for comparison.
     None,
     /// At most this.
     AtMost(f64),
@@ -14,7 +15,7 @@ pub enum Goal {
 }
 
 impl Goal {
-    /// Whether a measured number meets it; not a number meets nothing.
+    /// Whether a measured number meets it; NaN meets nothing.
     #[must_use]
     pub fn is_met(self, measured: f64) -> bool {
         match self {
@@ -25,9 +26,44 @@ impl Goal {
     }
 }
 
-/// Rows of measure, value, ratio and goal, in the order in which they were measured.
+/// Rows of measure, value, ratio and goal, in the order in which they were measured, by section.
 #[derive(Debug, Default)]
-pub struct Table(Vec<[String; 4]>);
+pub struct Table(Vec<Section>);
+
+/// The rows of a section of the benchmark.
+#[derive(Debug)]
+pub struct Section {
+    /// Its name on the command line.
+    pub name: &'static str,
+    rows: Vec<[String; 4]>,
+}
+
+impl Section {
+    /// Whether nothing was measured.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+}
+
+impl fmt::Display for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        head(f)?;
+        rows(f, &self.rows)
+    }
+}
+
+fn head(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    writeln!(f, "| measure | value | ratio | goal |")?;
+    writeln!(f, "|---|---:|---|---|")
+}
+
+fn rows(f: &mut fmt::Formatter<'_>, rows: &[[String; 4]]) -> fmt::Result {
+    for [measure, value, ratio, goal] in rows {
+        writeln!(f, "| {measure} | {value} | {ratio} | {goal} |")?;
+    }
+    Ok(())
+}
 
 impl Table {
     /// A table without rows.
@@ -36,12 +72,27 @@ impl Table {
         Self(Vec::new())
     }
 
-    /// Adds a row that has no goal of its own.
+    /// Begins a section: rows that are added from now on belong to it.
+    pub fn begin(&mut self, name: &'static str) {
+        self.0.push(Section {
+            name,
+            rows: Vec::new(),
+        });
+    }
+
+    /// The sections, in the order in which they were measured.
+    #[must_use]
+    pub fn sections(&self) -> &[Section] {
+        &self.0
+    }
+
+    /// Adds a row without a goal.
     pub fn plain(&mut self, measure: &str, value: impl Into<String>, ratio: impl Into<String>) {
         self.push(measure, value.into(), ratio.into(), String::new());
     }
 
-    /// Adds a row whose goal is said of `measured`; `words` tells the goal, and the row tells whether it is met.
+    /// Adds a row with a goal for `measured`; `words` describes the goal, and the row says whether
+    /// it is met.
     pub fn judged(
         &mut self,
         measure: &str,
@@ -60,24 +111,25 @@ impl Table {
     }
 
     fn push(&mut self, measure: &str, value: String, ratio: String, goal: String) {
-        // A run takes minutes; whoever waits sees that it goes on.
+        // A run takes minutes; this shows progress.
         eprintln!("  {measure}: {value} {ratio}");
-        self.0.push([measure.to_owned(), value, ratio, goal]);
+        if self.0.is_empty() {
+            self.begin("");
+        }
+        if let Some(section) = self.0.last_mut() {
+            section.rows.push([measure.to_owned(), value, ratio, goal]);
+        }
     }
 }
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "| measure | value | ratio | goal |")?;
-        writeln!(f, "|---|---:|---|---|")?;
-        for [measure, value, ratio, goal] in &self.0 {
-            writeln!(f, "| {measure} | {value} | {ratio} | {goal} |")?;
-        }
-        Ok(())
+        head(f)?;
+        self.0.iter().try_for_each(|section| rows(f, &section.rows))
     }
 }
 
-/// Nanoseconds as people read them.
+/// Nanoseconds, formatted for people.
 #[must_use]
 pub fn nanos(nanos: f64) -> String {
     if nanos < 100.0 {

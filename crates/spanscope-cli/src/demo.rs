@@ -1,7 +1,8 @@
 //! `spanscope demo`: a small agent that really runs, so that there is a real trace to look at.
 //!
-//! The agent and its model's server are in `spanscope-demo`; here is what the command adds: which sinks there are, the span of
-//! the run, the wait until all is stored. [`serve_model`] offers the server alone, to tests that run other clients against it.
+//! The agent and its model server are in `spanscope-demo`; this module adds the sinks, the span of
+//! the run, and waiting until everything is stored. [`serve_model`] runs only the server, for tests
+//! with other clients.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -15,21 +16,23 @@ use spanscope_model::TraceId;
 use tokio::runtime::Runtime;
 use tracing::{Span, info, instrument};
 
+use crate::failure::Stop;
+#[cfg(feature = "otlp")]
 use crate::remark::remark;
 
-/// What the demo asks: something for the library, something for each of the two tools.
+/// The demo's question: one part for the library, one for each of the two tools.
 const QUESTION: &str = "How large may the write-ahead log of SQLite grow when a checkpoint starts after 1000 * 4096 bytes, \
      why should a reader not stay in a transaction, and what is the weather in Reykjavik?";
 const AGENT: &str = "librarian";
 /// How long the flush at the end may take; it usually takes a few milliseconds.
 const FLUSH: Duration = Duration::from_secs(5);
 
-/// What came out of a run.
+/// The result of a run.
 #[derive(Debug)]
 struct Outcome {
-    /// The trace of the run, where a layer of ours recorded it.
+    /// The trace of the run, where a Spanscope layer recorded it.
     trace_id: Option<TraceId>,
-    /// The model's last words.
+    /// The model's last message.
     answer: String,
 }
 
@@ -37,22 +40,30 @@ struct Outcome {
 ///
 /// Installs the global subscriber, so it can run once in a process.
 pub(crate) fn run(db: &Path) -> anyhow::Result<TraceId> {
-    // What it did is shown as a tree afterwards, so the console stays off.
+    // Its work is shown as a tree afterwards, so the console stays off.
     let sending = sinks_that_send();
     let sinks: Vec<&str> = std::iter::once("sqlite")
         .chain(sending.iter().map(String::as_str))
         .collect();
-    let guard = spanscope::builder()
+    if !cfg!(feature = "otlp") && !sending.is_empty() {
+        return Err(Stop::usage(
+            "this command is built without sinks that send: cargo install spanscope-cli --features otlp, or unset \
+             TELEMETRY_SINKS",
+        ));
+    }
+    let builder = spanscope::builder()
         .sinks(&sinks)?
         .service_name("spanscope-demo")
-        .sqlite_path(db)
-        .otlp(|otlp| {
-            let (otlp, problems) = otlp.env();
-            for problem in problems {
-                remark(problem);
-            }
-            otlp.service_name("spanscope-demo")
-        })
+        .sqlite_path(db);
+    #[cfg(feature = "otlp")]
+    let builder = builder.otlp(|otlp| {
+        let (otlp, problems) = otlp.env_from(&|name| std::env::var(name).ok());
+        for problem in problems {
+            remark(problem);
+        }
+        otlp.service_name("spanscope-demo")
+    });
+    let guard = builder
         .try_init()
         .context("can't start the telemetry of the demo")?;
     let runtime = runtime()?;
@@ -60,20 +71,25 @@ pub(crate) fn run(db: &Path) -> anyhow::Result<TraceId> {
     // Tasks that still hang are dropped here, and their spans end, before the flush.
     drop(runtime);
     let flushed = guard.flush(FLUSH);
-    if let Some(sent) = guard.otlp_stats() {
-        remark(format_args!(
-            "sent {} of {} spans and {} of {} log records",
-            sent.spans.exported, sent.spans.offered, sent.logs.exported, sent.logs.offered
-        ));
-    } else {
-        flushed.context("can't store the demo's spans")?;
-    }
+    #[cfg(feature = "otlp")]
+    let flushed = match guard.otlp_stats() {
+        Some(sent) => {
+            remark(format_args!(
+                "sent {} of {} spans and {} of {} log records",
+                sent.spans.exported, sent.spans.offered, sent.logs.exported, sent.logs.offered
+            ));
+            Ok(())
+        }
+        None => flushed,
+    };
+    flushed.context("can't store the demo's spans")?;
     outcome?
         .trace_id
         .context("the demo's root span was not recorded; is a filter set that turns it off?")
 }
 
-/// Starts the model server, lets the agent answer the demo's question, and waits for the server's last span.
+/// Starts the model server, runs the agent on the demo's question, and waits for the server's last
+/// span.
 async fn demonstrate() -> anyhow::Result<Outcome> {
     let server = ModelServer::start().await.context("can't listen on loopback")?;
     // Unique for a run, so that two demos in one store are two tasks.
@@ -85,13 +101,13 @@ async fn demonstrate() -> anyhow::Result<Outcome> {
     let outcome = run_agent(&run, &format!("conversation-{run}"), &Librarian::new(client)?).await;
     server.stop().await;
     if let Ok(outcome) = &outcome {
-        // Outside of every span: the store keeps such events too.
+        // Outside every span: the store keeps such events too.
         info!(target: "agents", answer = outcome.answer, "the demo is over");
     }
     outcome
 }
 
-/// Answers the demo's question.
+/// Runs the agent on the demo's question.
 #[instrument(
     target = "agents", name = "invoke_agent", skip_all, err,
     fields(
@@ -115,8 +131,8 @@ async fn run_agent(run: &str, conversation: &str, librarian: &Librarian) -> anyh
     Ok(Outcome { trace_id, answer })
 }
 
-/// Those of `TELEMETRY_SINKS` that send what the demo does to a collector. The other variables are left alone, so that the demo
-/// shows the same whatever is set.
+/// Returns those of `TELEMETRY_SINKS` that export to a collector. Other variables are ignored, so
+/// that the demo always shows the same.
 fn sinks_that_send() -> Vec<String> {
     let sinks = std::env::var("TELEMETRY_SINKS").unwrap_or_default();
     let sinks = sinks.split(',').map(str::trim);
@@ -126,8 +142,8 @@ fn sinks_that_send() -> Vec<String> {
         .collect()
 }
 
-/// Runs the model's server alone, without telemetry: prints its base URL, as OpenAI's clients take it, and serves until
-/// stdin ends. It ends with the process that started it, however that one ends.
+/// Runs only the model server, without telemetry: prints its base URL, as OpenAI's clients expect
+/// it, and serves until stdin ends. It ends with its parent process, however that ends.
 pub(crate) fn serve_model() -> anyhow::Result<()> {
     let runtime = runtime()?;
     let server = runtime

@@ -1,7 +1,8 @@
-//! How a command ends when it does not succeed: exit codes that scripts can rely on, and one line for people.
+//! How a command ends when it does not succeed: exit codes that scripts can rely on, and one line
+//! for people.
 //!
-//! 1 something failed, 2 the question was wrong, 3 nothing was found. Whoever reads our output may stop reading at any
-//! time, as `head` does; that is success.
+//! 1 something failed, 2 wrong usage, 3 nothing found. The reader of our output may stop reading at
+//! any time, as `head` does; that is success.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -12,21 +13,21 @@ use crate::filter::WrongFilter;
 use crate::remark::remark;
 use crate::render::text::visible;
 
-/// An end with an exit code of its own. Every other error is a failure.
+/// An end with a specific exit code. Every other error is a failure.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    /// The words on the command line make no sense.
+    /// The command line is invalid.
     Usage(String),
-    /// A filter on the command line is wrong. It is shown with the place.
+    /// A filter on the command line is invalid. It is shown with the position.
     Filter(WrongFilter),
-    /// The question was fine, and the answer is empty.
+    /// The query was valid, and the result is empty.
     NothingFound(String),
-    /// The reader of our output went away.
+    /// The reader of our output is gone.
     ClosedPipe,
 }
 
 impl Stop {
-    /// A [`Stop::Usage`] out of whatever says what is wrong.
+    /// Creates a [`Stop::Usage`] from an error.
     pub(crate) fn usage(message: impl fmt::Display) -> anyhow::Error {
         Self::Usage(message.to_string()).into()
     }
@@ -49,13 +50,14 @@ impl fmt::Display for Stop {
 
 impl std::error::Error for Stop {}
 
-/// Tells the user and returns the exit code.
+/// Reports to the user and returns the exit code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     let code = exit_code(error);
     if code != 0 {
         match error.downcast_ref::<Stop>() {
             Some(Stop::Filter(wrong)) => remark(wrong),
-            // One line, with the causes after colons. Messages may quote data, which must not restyle the terminal.
+            // One line, with the causes after colons. Messages may quote data, which must not
+            // restyle the terminal.
             _ => remark(visible(&format!("{error:#}"))),
         }
     }

@@ -1,5 +1,5 @@
-//! Filters as people type them: read, shown with the place where they are wrong, and looked through for
-//! slips in their keys.
+//! Filters from the command line: parsed, shown with the position of an error, and checked for
+//! typos in their keys.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -15,13 +15,13 @@ use crate::failure::Stop;
 use crate::remark::remark;
 use crate::render::text::{visible, width};
 
-/// Spans whose keys are looked at before a key counts as unknown.
+/// Number of newest spans whose keys are searched before a key counts as unknown.
 const NEWEST_SPANS: u64 = 20_000;
-/// Columns of a filter that are shown before and behind the place where it is wrong.
+/// Columns of a filter that are shown before the position of an error.
 const BEFORE: usize = 60;
 const BEHIND: usize = 40;
 
-/// What was asked for, and how it was read where that may surprise.
+/// The filter, and remarks on a possibly surprising interpretation.
 #[derive(Debug, Default)]
 pub(crate) struct TypedFilter {
     /// All terms of all texts.
@@ -34,7 +34,7 @@ impl TypedFilter {
     pub(crate) fn read(filter: Option<&str>, conditions: &[String]) -> Result<Self> {
         let mut typed = Self::default();
         if let Some(text) = filter {
-            // A filter may begin with `-`, so a slip in the name of a flag is taken for one.
+            // A filter may begin with `-`, so a typo in the name of a flag is parsed as one.
             if text.starts_with("--") {
                 return Err(unknown_flag(text));
             }
@@ -52,8 +52,8 @@ impl TypedFilter {
         Ok(typed)
     }
 
-    /// Tells of keys that no recent span has, where they may be why an answer is what it is: where
-    /// nothing was found, and where a term also matches what lacks its key.
+    /// Reports keys that no recent span has, if they may explain the result: if nothing was found,
+    /// or if a term also matches spans without its key.
     pub(crate) fn remark_slips(&self, store: &dyn TraceStore, is_empty: bool) -> Result<()> {
         if is_empty {
             self.read_as.iter().for_each(remark);
@@ -107,7 +107,7 @@ fn unknown_flag(text: &str) -> anyhow::Error {
         Some(meant) => format!("did you mean {meant}?"),
         None => "--help lists the flags".to_owned(),
     };
-    Stop::usage(format!("there is no flag {name}: {meant}"))
+    Stop::usage(format!("unknown flag {name}: {meant}"))
 }
 
 /// A filter that is wrong, with the place.
@@ -125,8 +125,8 @@ fn wrong(text: &str, error: FilterError) -> anyhow::Error {
     .into()
 }
 
-/// The error, the text, and a caret below the place. It has lines of its own, in which nothing that was
-/// typed can move the cursor.
+/// The error, the text, and a caret below the position. It has several lines, in which no input can
+/// move the cursor.
 impl fmt::Display for WrongFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (before, behind) = self.text.split_at(self.error.position());
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_caret_stands_below_the_place_that_is_wrong() {
+    fn a_caret_marks_the_place_that_is_wrong() {
         assert_eq!(
             shown("duration>1s status=eror"),
             "at byte 19: expected ok or error, found \"eror\": did you mean \"error\"?\n  \

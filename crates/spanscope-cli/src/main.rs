@@ -1,8 +1,8 @@
-//! The `spanscope` command: shows what a program did, out of the file that it left.
+//! The `spanscope` command: shows what a program did, from its file.
 //!
-//! [`args`] reads the words, [`resolve`] makes of them what the store understands, [`commands`] ask the store, and
-//! [`render`] and [`export`] write the answer. No command knows SQL, and none writes to the terminal but through
-//! [`output::Output`].
+//! [`args`] defines the arguments, [`resolve`] converts them for the store, [`commands`] query the
+//! store, and [`render`] and [`export`] write the result. No command knows SQL, and all of them
+//! write to the terminal through [`output::Output`].
 
 mod args;
 mod commands;
@@ -10,6 +10,8 @@ mod demo;
 mod export;
 mod failure;
 mod filter;
+mod import;
+mod jsonl;
 mod output;
 mod prices;
 mod progress;

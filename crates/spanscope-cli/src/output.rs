@@ -1,7 +1,7 @@
-//! Where answers go: the format that was asked for, the width and colours that the terminal has, the time zone.
+//! The output: the format, the terminal's width and colours, the time zone.
 //!
-//! Everything that a command says on stdout goes through [`Output`], so that a closed pipe is told from other failures
-//! in one place.
+//! Every command writes to stdout through [`Output`], so that a closed pipe is distinguished from
+//! other failures in one place.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -16,20 +16,20 @@ use crate::render::text::is_hidden;
 
 /// Columns of a terminal that does not report its width.
 const DEFAULT_WIDTH: usize = 80;
-/// The width of pipes and files: nothing is cut and nothing is wrapped, so that a search finds a row or an entry whole, on
-/// one line.
+/// The width of pipes and files: nothing is cut and nothing is wrapped, so that a search finds a
+/// row or an entry whole, on one line.
 const UNBOUNDED: usize = 1 << 30;
 
-/// How to show an answer.
+/// How to show a result.
 #[derive(Debug, Clone)]
 pub(crate) struct Output {
-    /// As what.
+    /// The format.
     pub(crate) format: Format,
     /// Whether colours may be used.
     pub(crate) colour: bool,
     /// How many columns a line may take.
     pub(crate) width: usize,
-    /// In which zone times are shown, and read where they have none of their own.
+    /// The time zone of shown times, and of input without its own.
     pub(crate) zone: TimeZone,
 }
 
@@ -56,7 +56,7 @@ impl Output {
         self.width < UNBOUNDED
     }
 
-    /// Up to so many columns where texts are cut, else any number.
+    /// Returns the width up to `columns` if texts are truncated, else no limit.
     pub(crate) fn at_most(&self, columns: usize) -> usize {
         match self.is_bounded() {
             true => columns,
@@ -64,13 +64,13 @@ impl Output {
         }
     }
 
-    /// Writes a text as it is and flushes.
+    /// Writes a text and flushes.
     pub(crate) fn print(&self, text: &str) -> Result<()> {
         let mut stdout = io::stdout().lock();
         closed_pipe_is_an_end(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
     }
 
-    /// Writes a list: an array, a line an item, or what `table` makes of it.
+    /// Writes a list: an array, one line per item, or the text of `table`.
     pub(crate) fn list<T: Serialize>(&self, items: &[T], table: impl FnOnce() -> String) -> Result<()> {
         match self.format {
             Format::Table => self.print(&table()),
@@ -82,7 +82,7 @@ impl Output {
         }
     }
 
-    /// Writes one thing: an object, or what `table` makes of it.
+    /// Writes one item: an object, or the text of `table`.
     pub(crate) fn one<T: Serialize>(&self, item: &T, table: impl FnOnce() -> String) -> Result<()> {
         match self.format {
             Format::Table => self.print(&table()),
@@ -96,7 +96,7 @@ impl Output {
 pub(crate) fn closed_pipe_is_an_end(result: io::Result<()>) -> Result<()> {
     result.map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => Stop::ClosedPipe.into(),
-        _ => anyhow::Error::new(error).context("could not write the answer"),
+        _ => anyhow::Error::new(error).context("could not write the result"),
     })
 }
 
@@ -109,15 +109,15 @@ fn pretty_json<T: Serialize + ?Sized>(value: &T) -> Result<String> {
     Ok(harmless_json(serde_json::to_string_pretty(value)?))
 }
 
-/// JSON escapes the control characters of ASCII only. The others can stand nowhere but inside of texts, so they can be
-/// escaped after the fact, and what a terminal shows is what is stored.
+/// JSON only escapes ASCII control characters. The others can only occur inside strings, so they
+/// can be escaped afterwards, and the terminal shows what is stored.
 fn harmless_json(json: String) -> String {
     let suspicious = |c: char| c != '\n' && is_hidden(c);
     let mut safe = if json.contains(suspicious) {
         json.chars()
             .fold(String::with_capacity(json.len() + 16), |mut safe, c| {
                 if suspicious(c) {
-                    // JSON names what is beyond four digits by two halves, as UTF-16 does.
+                    // JSON represents characters beyond four digits by two halves, as UTF-16 does.
                     for half in c.encode_utf16(&mut [0; 2]) {
                         safe.push_str(&format!("\\u{half:04x}"));
                     }
@@ -137,11 +137,11 @@ fn colour_wanted() -> bool {
     match ColorChoice::from_env() {
         ColorChoice::Always => true,
         ColorChoice::Auto => io::stdout().is_terminal(),
-        ColorChoice::Never => false,
+        _ => false,
     }
 }
 
-/// The terminal's width, or what `COLUMNS` says.
+/// Returns the terminal's width, or the value of `COLUMNS`.
 fn known_width() -> Option<usize> {
     let asked = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
     let said = || {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar that counts `what`; it is invisible where stderr is no terminal. The total may come later.
+/// Creates a progress bar that counts `what`; it is invisible if stderr is not a terminal. The
+/// total may be set later.
 pub(crate) fn bar(what: &'static str) -> ProgressBar {
     let bar = ProgressBar::new(0).with_message(what);
     if let Ok(style) = ProgressStyle::with_template("{bar:32} {human_pos}/{human_len} {msg}, {eta} left") {

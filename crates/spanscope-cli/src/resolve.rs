@@ -1,4 +1,5 @@
-//! From words to what the store understands. What can't be understood is wrong usage, and says what would be right.
+//! Converts arguments to the store's types. An invalid argument is wrong usage, and the error names
+//! a valid one.
 
 use std::time::Duration;
 
@@ -20,17 +21,15 @@ pub(crate) fn trace_filter(
     zone: &TimeZone,
 ) -> Result<TraceFilter> {
     let (since, until) = range(args.since.as_deref(), args.until.as_deref(), zone)?;
-    Ok(TraceFilter {
-        conditions: Vec::new(),
-        filter,
-        since,
-        until,
-        service: args.service.clone(),
-        errors: args.errors,
-        order_by: orders(&args.order_by)?,
-        limit,
-        offset: args.offset,
-    })
+    Ok(TraceFilter::default()
+        .filter(filter)
+        .since(since)
+        .until(until)
+        .service(args.service.clone())
+        .errors(args.errors)
+        .order_by(orders(&args.order_by)?)
+        .limit(limit)
+        .offset(args.offset))
 }
 
 /// The filter of `spans`.
@@ -45,17 +44,15 @@ pub(crate) fn span_filter(
         return Err(Stop::usage("span_count orders traces only"));
     }
     let (since, until) = range(args.since.as_deref(), args.until.as_deref(), zone)?;
-    Ok(SpanFilter {
-        conditions: Vec::new(),
-        filter,
-        since,
-        until,
-        service: args.service.clone(),
-        errors: args.errors,
-        order_by,
-        limit,
-        offset: args.offset,
-    })
+    Ok(SpanFilter::default()
+        .filter(filter)
+        .since(since)
+        .until(until)
+        .service(args.service.clone())
+        .errors(args.errors)
+        .order_by(order_by)
+        .limit(limit)
+        .offset(args.offset))
 }
 
 /// The moments of `--since` and `--until`.
@@ -87,7 +84,8 @@ pub(crate) fn range_of(
     let to = to.unwrap_or_else(Timestamp::now);
     let from = match from {
         Some(from) => from,
-        None => to.before(age(default)?),
+        // Before now, if the end is in the future.
+        None => to.min(Timestamp::now()).before(age(default)?),
     };
     Ok((from, to))
 }
@@ -106,13 +104,14 @@ fn unquoted(text: &str) -> String {
     }
 }
 
-/// Reads `LABEL=VALUE`, `LABEL!=VALUE`, `LABEL=~EXPRESSION` or `LABEL!~EXPRESSION`; the value may stand in double quotes.
+/// Parses `LABEL=VALUE`, `LABEL!=VALUE`, `LABEL=~EXPRESSION` or `LABEL!~EXPRESSION`; the value may
+/// be in double quotes.
 pub(crate) fn label_matcher(text: &str) -> Result<LabelMatcher> {
     let split = text
         .find(['=', '!'])
         .map(|at| text.split_at(at))
         .and_then(|(name, rest)| {
-            // The longer words first: `=~` begins with `=`.
+            // Longer operators first: `=~` begins with `=`.
             ["=~", "!~", "!=", "="]
                 .into_iter()
                 .find_map(|word| Some((name.trim(), word, rest.strip_prefix(word)?)))
@@ -124,36 +123,70 @@ pub(crate) fn label_matcher(text: &str) -> Result<LabelMatcher> {
             operator: word.parse().map_err(Stop::usage)?,
         }),
         _ => Err(Stop::usage(format!(
-            "{text:?} is no condition on a label: write LABEL=VALUE, LABEL!=VALUE, 'LABEL=~EXPRESSION' or \
+            "{text:?} is not a condition on a label: write LABEL=VALUE, LABEL!=VALUE, 'LABEL=~EXPRESSION' or \
              'LABEL!~EXPRESSION'"
         ))),
     }
 }
 
-/// Reads a moment: so long ago, a time with an offset, or a time or date in the user's zone.
+/// Parses a time: an age, a time with an offset, a time or date in the user's zone, or a number of
+/// seconds since 1970 or of smaller units.
 pub(crate) fn since(text: &str, zone: &TimeZone) -> Result<Timestamp> {
-    if let Some(ago) = duration::parse(text) {
+    let text = text.trim();
+    let ago = text.strip_prefix("now-").unwrap_or(text);
+    if let Some(ago) = duration::parse(ago) {
         return Ok(Timestamp::now().before(ago));
     }
-    let moment = text.parse::<jiff::Timestamp>().or_else(|_| {
-        let civil: DateTime = text.parse()?;
-        Ok::<_, jiff::Error>(civil.to_zoned(zone.clone())?.timestamp())
-    });
+    if text == "now" {
+        return Ok(Timestamp::now());
+    }
+    if let Some(moment) = unix_time(text) {
+        return Ok(moment);
+    }
+    let moment = text
+        .parse::<jiff::Timestamp>()
+        .or_else(|_| Ok::<_, jiff::Error>(civil(text, zone)?.to_zoned(zone.clone())?.timestamp()));
     let nanos = moment
         .ok()
         .and_then(|moment| i64::try_from(moment.as_nanosecond()).ok());
     nanos.map(Timestamp::from_nanos).ok_or_else(|| {
         Stop::usage(format!(
-            "{text:?} is no time: write so long ago as 30m, 12h or 2d, or a time as 2026-11-21, \
-             \"2026-11-21 14:03\" or 2026-11-21T14:03:00Z"
+            "{text:?} is not a time: write an age as 30m, 12h or 2d, a time as 2026-11-21, \"2026-11-21 14:03\" or \
+             2026-11-21T14:03:00Z, a time of today as 14:03, or now, today or yesterday"
         ))
     })
+}
+
+/// A time, or the beginning of a day, in the user's zone.
+fn civil(text: &str, zone: &TimeZone) -> Result<DateTime, jiff::Error> {
+    let today = jiff::Timestamp::now().to_zoned(zone.clone()).date();
+    match text {
+        "today" => Ok(today.into()),
+        "yesterday" => Ok(today.yesterday()?.into()),
+        text => text
+            .parse()
+            .or_else(|_| Ok(today.to_datetime(text.parse::<jiff::civil::Time>()?))),
+    }
+}
+
+/// Parses a number of seconds since 1970, or of milliseconds, microseconds or nanoseconds,
+/// distinguished by its length.
+fn unix_time(text: &str) -> Option<Timestamp> {
+    let number: i64 = text.parse().ok()?;
+    let nanos = match text.len() {
+        10 => number.checked_mul(1_000_000_000)?,
+        13 => number.checked_mul(1_000_000)?,
+        16 => number.checked_mul(1_000)?,
+        19 => number,
+        _ => return None,
+    };
+    Some(Timestamp::from_nanos(nanos))
 }
 
 /// Reads an age such as `7d`.
 pub(crate) fn age(text: &str) -> Result<Duration> {
     duration::parse(text)
-        .ok_or_else(|| Stop::usage(format!("{text:?} is no age: write it as 30m, 12h, 7d or 2w")))
+        .ok_or_else(|| Stop::usage(format!("{text:?} is not an age: write it as 30m, 12h, 7d or 2w")))
 }
 
 /// Reads a severity, also by the names that log levels have elsewhere.
@@ -202,13 +235,30 @@ mod tests {
         assert_eq!(time("2026-11-21 14:03"), "2026-11-21T13:03:00Z");
         assert_eq!(time("2026-11-21"), "2026-11-20T23:00:00Z");
         assert!(since("1h", &zone).unwrap() < Timestamp::now());
-        assert!(since("yesterday", &zone).is_err());
+        assert!(since("now-1h", &zone).unwrap() < since("now", &zone).unwrap());
+        let midnight = |word| since(word, &zone).unwrap().as_nanos();
+        assert_eq!(midnight("today") - midnight("yesterday"), 86_400_000_000_000);
+        assert_eq!(midnight("14:03") - midnight("today"), 50_580_000_000_000);
+        for same in [
+            "1764550000",
+            "1764550000000",
+            "1764550000000000",
+            "1764550000000000000",
+        ] {
+            assert_eq!(time(same), "2025-12-01T00:46:40Z");
+        }
+        for wrong in ["tomorrow", "-1h", "24:00", "5", "17645500000", ""] {
+            assert!(since(wrong, &zone).is_err(), "{wrong}");
+        }
         assert!(range(Some("2h"), Some("1h"), &zone).is_ok());
         assert!(range(Some("1h"), Some("2h"), &zone).is_err());
+        // An end in the future does not move the start there.
+        let (from, to) = range_of(None, Some("2199-01-01"), "24h", &zone).unwrap();
+        assert!(from < Timestamp::now() && to > Timestamp::now());
     }
 
     #[test]
-    fn severities_go_by_many_names() {
+    fn severities_have_many_names() {
         assert_eq!(severity("WARNING").unwrap(), Severity::Warn);
         assert_eq!(severity("trace").unwrap(), Severity::Verbose);
         assert!(severity("loud").is_err());

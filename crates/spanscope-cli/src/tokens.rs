@@ -3,8 +3,8 @@
 use spanscope_model::Attributes;
 use spanscope_model::semconv::{AttributeValues, OperationKind, TokenCounts};
 
-/// Tokens in and out of one span, by the rules of the token metrics; `None` if it reports none. The
-/// sum that an agent's or a workflow's span reports is shown too.
+/// Returns the input and output tokens of one span, by the rules of the token metrics; `None` if it
+/// reports none. The sum in an agent's or a workflow's span is shown too.
 pub(crate) fn of_span(attributes: &Attributes) -> Option<(u64, u64)> {
     let values = AttributeValues::of(attributes.raw());
     let (kind, _) = OperationKind::of(&values);
@@ -42,7 +42,7 @@ mod tests {
     fn usage_is_shown_in_the_words_of_every_convention() {
         let phoenix = attributes(&[("llm.token_count.prompt", 3), ("llm.token_count.completion", 4)]);
         assert_eq!(of_span(&phoenix), Some((3, 4)));
-        // These words mean other things too.
+        // These names have other meanings too.
         let bare = attributes(&[("input_tokens", 3), ("output_tokens", 4)]);
         assert_eq!(of_span(&bare), None);
     }

@@ -1,27 +1,31 @@
-//! What every sink of Spanscope is built on: for authors of layers and sinks.
+//! The foundation of every sink of Spanscope, for authors of layers and sinks.
 //!
-//! - [`capture`]: a `tracing` span or event becomes one record, whatever number of our layers is on
-//!   the subscriber; [`SpanExt`] adds to spans what `tracing` alone can't.
-//!   [`LogBridge`] brings records of the `log` crate in, with their key-values.
+//! - [`capture`]: a `tracing` span or event becomes one record, however many of our layers are on
+//!   the subscriber; [`SpanExt`] adds to spans what `tracing` alone can't. [`LogBridge`] captures
+//!   records of the `log` crate, with their key-values.
 //! - [`queue`]: carries the records from the calling threads to the thread of a sink.
-//! - [`metrics`]: what a measurement is, and what takes it.
-//! - [`tail`]: which traces a sink keeps once they are over.
-//! - [`sync`]: locks that a panic does not close.
-//! - [`program_name`]: the service's name where none is set.
-//! - [`threads`]: threads of sinks, which the program does not notice.
+//! - [`metrics`]: measurements, and the interface of what receives them.
+//! - [`tail`]: decides which traces a sink keeps once they are over.
+//! - [`sync`]: locks that ignore poisoning.
+//! - [`propagation`]: trace context and baggage in and out of headers, messages and environments.
+//! - [`program_name`]: the default service name; [`ProcessResource`]: attributes of the process.
+//! - [`threads`]: threads of sinks, shielded from the program's signals and telemetry.
 //! - [`suppress`]: keeps our own work from becoming telemetry.
 //!
 //! This crate never formats text for people, and knows no category's default, no database and no
-//! network. Nothing here blocks the caller unless the caller asked for that, emits `tracing` events,
-//! or holds a lock while user code (`Debug`, `Display`, another layer) runs.
+//! network. Nothing here blocks the caller unless the caller chose that, emits `tracing` events, or
+//! holds a lock while user code (`Debug`, `Display`, another layer) runs.
 
 pub mod capture;
 pub mod metrics;
 mod program;
+pub mod propagation;
 pub mod queue;
+mod resource;
 pub mod sync;
 pub mod tail;
 pub mod threads;
 
-pub use capture::{LogBridge, SpanExt, suppress};
+pub use capture::{LogBridge, SetParentError, SpanExt, suppress};
 pub use program::program_name;
+pub use resource::{ProcessResource, resource_pairs};

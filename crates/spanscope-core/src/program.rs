@@ -1,10 +1,10 @@
-//! What this program is called: the service's name where its user set none.
+//! The program's name: the default service name.
 
 use std::sync::OnceLock;
 
-/// Returns the file name of the running program, without the ending that programs have on this
-/// system; `unknown` where the system does not tell it. Every sink takes it for the service's name
-/// where none is set, so that one program has one name everywhere.
+/// Returns the file name of the running program, without the system's extension for programs;
+/// `unknown` if the system does not provide it. Every sink uses it as the default service name, so
+/// that one program has one name everywhere.
 ///
 /// ```
 /// assert!(!spanscope_core::program_name().is_empty());

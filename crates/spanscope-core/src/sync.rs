@@ -1,7 +1,8 @@
-//! Locks that go on where a thread panicked while it held one.
+//! Locks that ignore poisoning.
 //!
-//! No code of the user runs under a lock of ours, and what a lock guards is whole at every moment, so
-//! poison carries no news; a panic of our own on top of it would end a sink's thread.
+//! No user code runs under a Spanscope lock, and the data under a lock is consistent at every
+//! moment, so poisoning carries no information; a second panic because of it would end a sink's
+//! thread.
 //!
 //! ```
 //! use std::sync::Mutex;
@@ -41,7 +42,8 @@ pub fn wait_while<'a, T>(
     result.unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits until the condition is false or the timeout is over, poisoned or not; the guard shows which.
+/// Waits until the condition is false or the timeout has passed, poisoned or not; the guard shows
+/// which.
 pub fn wait_timeout_while<'a, T>(
     changed: &Condvar,
     guard: MutexGuard<'a, T>,
@@ -59,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_poisoned_lock_is_locked_all_the_same() {
+    fn a_poisoned_lock_is_still_locked() {
         let (mutex, lock_of_two) = (Mutex::new(1), RwLock::new(2));
         let panicked = catch_unwind(AssertUnwindSafe(|| {
             let _both = (lock(&mutex), write(&lock_of_two));

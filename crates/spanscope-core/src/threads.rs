@@ -1,14 +1,16 @@
-//! Threads of sinks: none of their work becomes telemetry, and none of the program's signals reaches them.
+//! Threads of sinks: none of their work becomes telemetry, and none of the program's signals
+//! reaches them.
 
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
 use crate::capture::suppress;
 
-/// Starts a thread that [`suppress`] marks for its whole life and that receives none of the program's signals.
+/// Starts a thread that is [suppressed](suppress) for its whole life and receives none of the
+/// program's signals.
 ///
 /// # Errors
-/// The system gives no thread.
+/// Fails if the system can't create a thread.
 pub fn spawn<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,

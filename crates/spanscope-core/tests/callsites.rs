@@ -1,4 +1,4 @@
-//! What is worked out once for each callsite.
+//! The data that is computed once for each callsite.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::sync::{Arc, Mutex};
@@ -34,8 +34,8 @@ impl<S: Subscriber> Layer<S> for Callsites {
     }
 }
 
-/// The five callsites of `tracing-log` have equal identifiers, whose hashes differ: a table keyed
-/// by them mixes them up in about every tenth process, and in one of these tables nearly surely.
+/// The five callsites of `tracing-log` have equal identifiers with different hashes: a table keyed
+/// by them confuses them in about every tenth process, and in one of these tables almost certainly.
 #[test]
 fn the_callsites_of_the_log_crate_are_kept_apart() {
     let seen = Callsites::default();

@@ -1,5 +1,5 @@
-//! Which span an event or a new span belongs to, as a sink sees it, compared with what the registry
-//! itself reports.
+//! The span of an event or a new span, as a sink sees it, compared with what the registry itself
+//! reports.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::collections::HashMap;
@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 
 use spanscope_core::capture::{Capture, FieldReader, RawValue, SpanIds, SpanRecord};
-use spanscope_core::{SpanExt as _, suppress};
+use spanscope_core::{SetParentError, SpanExt as _, suppress};
 use spanscope_model::{SpanId, TraceId};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
@@ -17,7 +17,7 @@ use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::registry::LookupSpan;
 
-/// What a sink saw, by the numbers that the test gives to spans and events.
+/// The spans and events that a sink saw, by the numbers that the test assigns.
 #[derive(Debug, Default)]
 struct Seen {
     events: HashMap<u64, Option<SpanIds>>,
@@ -30,7 +30,7 @@ impl Seen {
         *known.find(|(_, (ids, _))| ids.span_id == span).unwrap().0
     }
 
-    /// The number of the span that an event happened in.
+    /// Returns the number of the span in which an event happened.
     fn span_of(&self, event: u64) -> Option<u64> {
         self.events[&event].map(|ids| self.number_of(ids.span_id))
     }
@@ -40,7 +40,7 @@ impl Seen {
     }
 }
 
-/// A sink as small as it can be.
+/// A minimal sink.
 struct Sink {
     capture: Capture,
     seen: Arc<Mutex<Seen>>,
@@ -101,7 +101,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Sink {
     }
 }
 
-/// What the registry itself reports, asked through the same kind of context.
+/// The registry's own report, through the same kind of context.
 #[derive(Clone, Default)]
 struct Reference {
     events: Arc<Mutex<HashMap<u64, Option<u64>>>>,
@@ -294,21 +294,34 @@ fn a_remote_parent_that_is_set_late_on_an_entered_child_counts_until_something_h
             if is_left_first {
                 exit(&child);
             }
-            assert!(child.set_remote_parent(trace, parent), "nothing has used the ids");
+            assert_eq!(
+                child.set_remote_parent(trace, parent),
+                Ok(()),
+                "nothing has used the ids"
+            );
             if is_left_first {
                 enter(&child);
             }
             event(number);
             drop(span(number + 10));
-            assert!(
-                !child.set_remote_parent(trace, parent),
+            assert_eq!(
+                child.set_remote_parent(trace, parent),
+                Err(SetParentError::IdsUsed),
                 "an event has used the ids"
             );
             exit(&child);
         }
         let used = span(4).entered();
         drop(span(14));
-        assert!(!used.set_remote_parent(trace, parent), "a child has used the ids");
+        assert_eq!(
+            used.set_remote_parent(trace, parent),
+            Err(SetParentError::IdsUsed),
+            "a child has used the ids"
+        );
+        assert_eq!(
+            Span::none().set_remote_parent(trace, parent),
+            Err(SetParentError::NotRecorded)
+        );
     });
     let seen = seen.lock().unwrap();
     for number in [2, 3] {
@@ -332,7 +345,7 @@ fn a_remote_parent_that_another_thread_sets_is_seen_by_the_thread_that_is_inside
         let inside = span(1).entered();
         let handle = Span::clone(&inside);
         let was_set = std::thread::spawn(move || handle.set_remote_parent(trace, parent));
-        assert!(was_set.join().unwrap());
+        assert_eq!(was_set.join().unwrap(), Ok(()));
         event(1);
     });
     let seen = seen.lock().unwrap();
@@ -387,7 +400,7 @@ fn of_two_sinks_each_has_the_events_in_its_own_spans() {
         event(1);
         drop(span(3));
         drop(hidden);
-        // Its parent is not the span that the thread is inside of.
+        // Its parent is not the span that the thread is inside.
         let _unrelated = info_span!(parent: None, "hidden", number = 4_u64).entered();
         event(2);
         drop(span(5));
@@ -399,7 +412,7 @@ fn of_two_sinks_each_has_the_events_in_its_own_spans() {
     assert_eq!([3, 5].map(|span| some.parent_of(span)), [Some(1), None]);
 }
 
-/// A thread that does what it is given, one thing after another.
+/// A thread that runs its tasks one after another.
 struct Worker {
     work: mpsc::Sender<Box<dyn FnOnce() + Send>>,
     done: mpsc::Receiver<()>,
@@ -438,8 +451,8 @@ fn make(name_is_hidden: bool, parent: Option<&Span>, is_root: bool, number: u64)
     }
 }
 
-/// Makes, enters, leaves and closes spans in any order on two threads, with and without a filter on
-/// the sink.
+/// Creates, enters, exits and closes spans in random order on two threads, with and without a
+/// filter on the sink.
 fn anything_in_any_order(seed: u64, is_filtered: bool) {
     let mut random = fastrand::Rng::with_seed(seed);
     let (sink, seen) = Sink::new();
@@ -454,7 +467,7 @@ fn anything_in_any_order(seed: u64, is_filtered: bool) {
     } else {
         Dispatch::new(tracing_subscriber::registry().with(sink).with(reference.clone()))
     };
-    // A handle may be dropped last here, and the registry then looks for the dispatcher to release
+    // The last handle may be dropped here, and the registry then needs the dispatcher to release
     // the parent.
     let _here = dispatcher::set_default(&dispatch);
     let threads = [Worker::new(&dispatch), Worker::new(&dispatch)];

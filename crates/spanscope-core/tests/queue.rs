@@ -1,4 +1,5 @@
-//! What the sink's thread finds in the queue: open spans, records, and how much memory stays.
+//! What the sink's thread finds in the queue: open spans, records, and the memory that stays
+//! allocated.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use spanscope_core::capture::{Capture, RawValue, SpanRecord};
@@ -64,7 +65,7 @@ impl Program {
         chunks
     }
 
-    /// The open spans that the sink is told of, and how many records it gets.
+    /// Returns the open spans that are reported to the sink, and the number of records.
     fn take(&self) -> (Vec<Id>, usize) {
         let chunks = self.drain();
         let opened = chunks.iter().flat_map(Chunk::opened).cloned().collect();
@@ -104,7 +105,8 @@ fn spans_that_are_over_are_not_reported_as_open() {
         assert_eq!(program.take(), (ids(&[&root]), 6));
         let (first, second) = (info_span!("first"), info_span!("second"));
         drop(first);
-        // It was no longer the newest one when it closed, so it is named, and found to be gone.
+        // It was no longer the newest one when it closed, so it is reported, and found to be
+        // closed.
         let (opened, records) = program.take();
         assert_eq!(opened.last(), second.id().as_ref());
         assert_eq!(records, 1);
@@ -179,7 +181,7 @@ fn a_full_queue_and_its_spare_chunks_stay_within_the_budget() {
         let chunks = program.drain();
         assert!(program.queue.bytes() <= max_bytes);
         chunks.into_iter().for_each(|chunk| program.queue.recycle(chunk));
-        // Memory is made in steps: a chunk may be an eighth larger than what it was paid with.
+        // Memory is allocated in steps: a chunk may be an eighth larger than its paid size.
         assert!(program.queue.spare_bytes() <= max_bytes + max_bytes / 4);
     }
     let counts = program.queue.counts();

@@ -10,13 +10,13 @@ const MAX_DEPTH: usize = 64;
 /// Why an expression has no value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum CalculatorError {
-    /// Something stands where it can't.
+    /// A character or number in the wrong place.
     Unexpected(char),
     /// The expression ends too early.
     Incomplete,
     /// A division by zero.
     DivisionByZero,
-    /// More parentheses or signs in each other than anybody needs.
+    /// Parentheses or signs are nested too deeply.
     TooDeep,
 }
 
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_expression_is_said() {
+    fn an_invalid_expression_is_reported() {
         assert_eq!(evaluate(""), Err(CalculatorError::Incomplete));
         assert_eq!(evaluate("2*"), Err(CalculatorError::Incomplete));
         assert_eq!(evaluate("(1"), Err(CalculatorError::Incomplete));

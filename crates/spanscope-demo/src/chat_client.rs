@@ -1,4 +1,5 @@
-//! A client of any OpenAI-compatible server, with the spans that OpenTelemetry's GenAI conventions ask for.
+//! A client of any OpenAI-compatible server, with spans as OpenTelemetry's GenAI conventions define
+//! them.
 
 use std::time::Duration;
 
@@ -6,6 +7,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request};
+use spanscope_core::propagation;
 use spanscope_layers::genai::{ModelCall, Usage};
 use spanscope_model::text::first_chars;
 use tokio::sync::mpsc;
@@ -14,40 +16,39 @@ use tracing::{Span, debug, error, info};
 use crate::Error;
 use crate::endpoint::Endpoint;
 use crate::http;
-use crate::propagation;
 use crate::sse::SseParser;
 use crate::wire::{
     self, ChatRequest, Choice, Completion, DONE, Message, StreamOptions, Tool, ToolCall, genai_messages,
 };
 
-/// How long a server may be silent: before its answer begins, and between the pieces of a streamed one. After that the call
-/// has failed.
+/// How long a server may be silent: before its response begins, and between the pieces of a
+/// streamed one. A longer silence fails the call.
 pub const DEFAULT_PATIENCE: Duration = Duration::from_secs(120);
-/// What spans call the provider unless it is said otherwise: the API that is spoken.
+/// The provider's default name in spans: the API's.
 pub const DEFAULT_PROVIDER: &str = "openai";
-/// How many bytes an answer may have. A larger one fails its call.
+/// Maximum size of a response in bytes. A larger one fails its call.
 pub const MAX_ANSWER: usize = 16 * 1024 * 1024;
-/// How much of a refusal is told.
+/// How many bytes of a refusal the error quotes.
 const MAX_REFUSAL: usize = 1_000;
 
-/// One model on one server, and the conversation with it. It connects when it is used.
+/// One model on one server, and the conversation with it. It connects on first use.
 #[derive(Debug, Clone)]
 pub struct ChatClient {
     endpoint: Endpoint,
     model: String,
     provider: String,
-    /// As the header `Authorization` has it; marked so that `Debug` does not show it.
+    /// The value of the header `Authorization`, marked so that `Debug` does not show it.
     authorization: Option<HeaderValue>,
     conversation: Option<String>,
     patience: Duration,
 }
 
 impl ChatClient {
-    /// A client of the server at this base URL, such as `http://localhost:11434/v1`. Only `http` is spoken: for a server that
-    /// wants TLS, name a gateway on this machine that speaks it.
+    /// A client of the server at this base URL, such as `http://localhost:11434/v1`. It supports
+    /// only `http`: for a server that needs TLS, name a gateway on this machine that speaks it.
     ///
     /// # Errors
-    /// The URL is not such a one; the message says what is wrong with it.
+    /// The URL is invalid; the message says why.
     pub fn new(base_url: &str, model: &str) -> Result<Self, Error> {
         Ok(Self {
             endpoint: Endpoint::parse(base_url)?,
@@ -59,7 +60,7 @@ impl ChatClient {
         })
     }
 
-    /// Sends this key along, unencrypted as everything else. Default: none.
+    /// Sends this key with each request, unencrypted like everything else. Default: none.
     ///
     /// # Errors
     /// The key has characters that no header can have.
@@ -71,7 +72,7 @@ impl ChatClient {
         Ok(self)
     }
 
-    /// Who provides the model, in spans and metrics. Default: [`DEFAULT_PROVIDER`].
+    /// The model's provider, in spans and metrics. Default: [`DEFAULT_PROVIDER`].
     #[must_use]
     pub fn provider(mut self, name: &str) -> Self {
         name.clone_into(&mut self.provider);
@@ -92,15 +93,16 @@ impl ChatClient {
         self
     }
 
-    /// Asks for the model's next message and gets it in one piece.
+    /// Requests the model's next message as one piece.
     pub(crate) async fn chat(&self, messages: &[Message], tools: &[Tool]) -> Result<Message, Error> {
         let call = self.call(messages);
         let answered = call.run(self.whole(&call, messages, tools)).await;
         finished(&call, answered)
     }
 
-    /// Asks for the model's next message and puts it together from its chunks. These are counted, not a span each. Whoever
-    /// wants the pieces of the text gets them as they come, and may stop to listen.
+    /// Requests the model's next message and assembles it from its chunks. The call's span counts
+    /// them; they have no spans. `listener` gets the pieces of the text as they arrive, and may be
+    /// closed early.
     pub(crate) async fn chat_streamed(
         &self,
         messages: &[Message],
@@ -127,19 +129,19 @@ impl ChatClient {
         let body = self.post(messages, tools, false).await?;
         let body = http::within(self.patience, body.collect())
             .await?
-            .map_err(Error::because("can't read the answer"))?
+            .map_err(Error::because("can't read the response"))?
             .to_bytes();
         let mut completion: Completion =
-            serde_json::from_slice(&body).map_err(Error::because("the answer is no chat completion"))?;
-        fail_if_said(&completion)?;
+            serde_json::from_slice(&body).map_err(Error::because("the response is not a chat completion"))?;
+        fail_on_reported_error(&completion)?;
         let choice = completion
             .choices
             .pop()
-            .ok_or_else(|| Error::new("the answer has no choice in it"))?;
+            .ok_or_else(|| Error::new("the response has no choice"))?;
         note_answer(call, &completion, choice.finish_reason.as_deref());
         choice
             .message
-            .ok_or_else(|| Error::new("the answer has no message in it"))
+            .ok_or_else(|| Error::new("the response has no message"))
     }
 
     async fn streamed(
@@ -162,9 +164,9 @@ impl ChatClient {
                     answer.done = true;
                     break;
                 }
-                let chunk: Completion = serde_json::from_str(&data)
-                    .map_err(Error::because("the stream has a chunk that is none"))?;
-                fail_if_said(&chunk)?;
+                let chunk: Completion =
+                    serde_json::from_str(&data).map_err(Error::because("the stream has an invalid chunk"))?;
+                fail_on_reported_error(&chunk)?;
                 call.chunk();
                 answer.chunks += 1;
                 if answer.chunks == 1 {
@@ -172,7 +174,7 @@ impl ChatClient {
                 }
                 let text = answer.add(chunk);
                 if let (Some(listener), Some(text)) = (listener, text) {
-                    // Whoever listens no more has what it wanted; the answer is still wanted.
+                    // The listener may be closed; the whole message is still needed.
                     let _ = listener.send(text).await;
                 }
             }
@@ -193,7 +195,7 @@ impl ChatClient {
             stream,
             stream_options: stream.then_some(StreamOptions { include_usage: true }),
         })
-        .map_err(Error::because("the question can't be written as JSON"))?;
+        .map_err(Error::because("the request can't be written as JSON"))?;
         let place = &self.endpoint.place;
         let mut request = Request::builder()
             .method(Method::POST)
@@ -203,12 +205,10 @@ impl ChatClient {
         if let Some(authorization) = &self.authorization {
             request = request.header(header::AUTHORIZATION, authorization);
         }
-        if let Some(context) = propagation::header_of(&Span::current()) {
-            request = request.header(propagation::HEADER, context);
-        }
-        let request = request
+        let mut request = request
             .body(Full::new(Bytes::from(body)))
-            .map_err(Error::because("the question can't be sent by HTTP"))?;
+            .map_err(Error::because("the request can't be sent by HTTP"))?;
+        propagation::inject(&Span::current(), request.headers_mut());
         let (head, body) = http::send(place, request, self.patience).await?.into_parts();
         let body = Limited::new(body, MAX_ANSWER);
         if !head.status.is_success() {
@@ -227,11 +227,11 @@ impl ChatClient {
     }
 }
 
-/// A message that is not complete yet, and what the chunks said about it so far.
+/// An incomplete message, and what the chunks have said about it so far.
 #[derive(Debug, Default)]
 struct StreamedAnswer {
     message: Message,
-    /// The last chunk that said something about the whole answer, for its id, model and usage.
+    /// The last chunk with information about the whole message: its id, model and usage.
     about: Option<Completion>,
     finish_reason: Option<String>,
     chunks: u64,
@@ -239,13 +239,13 @@ struct StreamedAnswer {
 }
 
 impl StreamedAnswer {
-    /// Takes a chunk, and gives the text that it brought.
+    /// Adds a chunk, and returns its text.
     fn add(&mut self, mut chunk: Completion) -> Option<String> {
         let Choice {
             delta, finish_reason, ..
         } = chunk.choices.pop().unwrap_or_default();
         if finish_reason.is_some() || chunk.usage.is_some() {
-            // Some servers say what was used with every chunk: the last word counts.
+            // Some servers send the usage with every chunk: the last one counts.
             let usage = self.about.as_ref().and_then(|about| about.usage);
             chunk.usage = chunk.usage.or(usage);
             self.about = Some(chunk);
@@ -263,8 +263,9 @@ impl StreamedAnswer {
         (!text.is_empty()).then_some(text)
     }
 
-    /// A call comes whole or in fragments. A fragment belongs to the call with its index, or to the last one if it has none;
-    /// an id that is not that call's begins another, because there are servers that give all calls the same index.
+    /// A call arrives whole or in fragments. A fragment belongs to the call with its index, or to
+    /// the last one if it has none; an id that is not that call's begins another, because some
+    /// servers give all calls the same index.
     fn add_call(&mut self, fragment: ToolCall) {
         let calls = &mut self.message.tool_calls;
         let begun = calls
@@ -281,7 +282,7 @@ impl StreamedAnswer {
         call.function.arguments.push_str(&fragment.function.arguments);
     }
 
-    /// The message, once the stream has said that it is over.
+    /// The message, once the stream has reported its end.
     fn end(mut self, call: &ModelCall) -> Result<Message, Error> {
         if let Some(about) = &self.about {
             note_answer(call, about, self.finish_reason.as_deref());
@@ -302,8 +303,8 @@ impl StreamedAnswer {
     }
 }
 
-/// Some servers say 200 and then that it failed, in a stream also in the middle.
-fn fail_if_said(completion: &Completion) -> Result<(), Error> {
+/// Some servers send 200 and then an error, even in the middle of a stream.
+fn fail_on_reported_error(completion: &Completion) -> Result<(), Error> {
     match &completion.error {
         None => Ok(()),
         Some(error) => {
@@ -314,7 +315,7 @@ fn fail_if_said(completion: &Completion) -> Result<(), Error> {
     }
 }
 
-/// Notes what an answer, or the last chunks of one, says about itself.
+/// Records what a response, or the last chunks of one, says about itself.
 fn note_answer(call: &ModelCall, completion: &Completion, finish_reason: Option<&str>) {
     call.response(&completion.id, &completion.model);
     if let Some(reason) = finish_reason {
@@ -329,7 +330,7 @@ fn note_answer(call: &ModelCall, completion: &Completion, finish_reason: Option<
     }
 }
 
-/// Notes how it went.
+/// Records the outcome.
 fn finished(call: &ModelCall, answered: Result<Message, Error>) -> Result<Message, Error> {
     match &answered {
         Ok(message) => {

@@ -1,4 +1,5 @@
-//! Where a model is asked: the base URL of an OpenAI-compatible server, such as `http://localhost:11434/v1`.
+//! A model's address: the base URL of an OpenAI-compatible server, such as
+//! `http://localhost:11434/v1`.
 
 use hyper::Uri;
 use hyper::http::uri::Scheme;
@@ -6,11 +7,12 @@ use hyper::http::uri::Scheme;
 use crate::Error;
 use crate::http::Place;
 
-/// A base URL, taken apart.
+/// A parsed base URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Endpoint {
     pub(crate) place: Place,
-    /// Where chats are completed: the URL's path with the route below it, and the URL's query.
+    /// The request target of chat completions: the URL's path with the route below it, and the
+    /// URL's query.
     pub(crate) target: String,
 }
 
@@ -34,7 +36,7 @@ impl Endpoint {
             return wrong("has a user in it: give the key as the API key");
         }
         let host = authority.host();
-        // Not `port_u16`, which takes a port that is too large for none.
+        // Not `port_u16`, which returns `None` for a port that is too large.
         let port = match authority.as_str()[host.len()..].trim_start_matches(':') {
             "" => Ok(80),
             port => port.parse(),
@@ -53,7 +55,7 @@ impl Endpoint {
     }
 }
 
-/// The URL without a user, a password and a query, which can be secret.
+/// The URL without user, password and query, which can be secret.
 fn without_secrets(url: &str) -> String {
     let url = url.split(['?', '#']).next().unwrap_or_default();
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
@@ -99,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_base_url_is_said_with_the_mend_and_without_secrets() {
+    fn an_invalid_base_url_is_reported_with_a_fix_and_without_secrets() {
         for (url, said) in [
             ("https://api.example.com/v1?key=hunter2", "speaks http only"),
             ("https://me:hunter2@example.com/v1", "\"https://example.com/v1\""),

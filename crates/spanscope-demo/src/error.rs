@@ -1,9 +1,10 @@
-//! What went wrong between a question and its answer.
+//! Why a question could not be answered.
 
 use std::error::Error as StdError;
 use std::fmt;
 
-/// Why there is no answer. Its causes are its sources; `{:#}` writes them all in one line, as `anyhow` does.
+/// The error of an agent's run. Its causes are its sources; `{:#}` writes them all in one line, as
+/// `anyhow` does.
 #[derive(Debug)]
 pub struct Error {
     what: String,

@@ -1,4 +1,4 @@
-//! One HTTP request over a connection of its own, which is all that the agent's clients need.
+//! One HTTP request over a new connection, which is all that the agent's clients need.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 use crate::Error;
 
-/// Where a server listens.
+/// A server's host and port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place {
     /// A name or an address, an IPv6 address without its brackets.
@@ -30,7 +30,7 @@ impl From<SocketAddr> for Place {
     }
 }
 
-/// As the header `Host` has it.
+/// As in the header `Host`.
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.host.contains(':') {
@@ -41,8 +41,8 @@ impl fmt::Display for Place {
     }
 }
 
-/// Sends a request; the response's body is still on its way. Neither the connection nor the response's head may take
-/// longer than this.
+/// Sends a request and returns the response before its body has arrived. Neither the connection nor
+/// the response's head may take longer than this.
 pub(crate) async fn send(
     place: &Place,
     request: Request<Full<Bytes>>,
@@ -53,7 +53,8 @@ pub(crate) async fn send(
         .map_err(|source| Error::with(format!("can't connect to {place}"), source))?;
     let exchange = async {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        // Ends by itself when the sender and the response are gone. What goes wrong in it also fails the response.
+        // Ends by itself when the sender and the response are dropped. Its errors also fail the
+        // response.
         tokio::spawn(connection);
         sender.send_request(request).await
     };
@@ -62,8 +63,8 @@ pub(crate) async fn send(
         .map_err(Error::because("the HTTP exchange failed"))
 }
 
-/// What comes of this future, if it does not take longer.
+/// The output of this future, if it does not take longer.
 pub(crate) async fn within<T>(patience: Duration, future: impl Future<Output = T>) -> Result<T, Error> {
     let in_time = tokio::time::timeout(patience, future).await;
-    in_time.map_err(|_| Error::new(format!("the server said nothing for {patience:?}")))
+    in_time.map_err(|_| Error::new(format!("the server was silent for {patience:?}")))
 }

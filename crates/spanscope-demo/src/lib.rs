@@ -1,13 +1,15 @@
 //! The agent that `spanscope demo` and the example agent server run.
 //!
-//! It searches a few passages of text, asks a model over HTTP (once whole, then streamed), and calls two tools at the same
-//! time, of which one fails because nothing listens where it connects to. The model is any that an OpenAI-compatible
-//! server offers; [`ModelServer`] is a tiny one on the loopback interface, which needs no network, no download and no key.
+//! It searches a few passages of text, calls a model over HTTP (first whole, then streamed), and
+//! calls two tools at the same time, one of which fails because its server is down. The model is
+//! any that an OpenAI-compatible server offers; [`ModelServer`] is a tiny one on the loopback
+//! interface, which needs no network, no download and no key.
 //!
-//! Everything is instrumented as users would do it: the helper for model calls, and `tracing`'s own macros with
-//! OpenTelemetry's field names. Only `propagation` needs an extension trait, because plain `tracing` knows no trace ids. The
-//! span around a run is the caller's, and so is the subscriber: nothing here prints, reads the environment, or chooses
-//! where spans go.
+//! Everything is instrumented as users would do it: with the helper for model calls, and with
+//! `tracing`'s own macros and OpenTelemetry's field names. The only exceptions are the two calls of
+//! `spanscope_core::propagation`, because plain `tracing` has no trace ids. The caller provides the
+//! span around a run and the subscriber: nothing here prints, reads the environment, or chooses
+//! where spans are sent.
 //!
 //! ```
 //! use spanscope_demo::{ChatClient, Librarian, ModelServer};
@@ -32,7 +34,6 @@ mod librarian;
 mod model;
 mod model_server;
 mod pieces;
-mod propagation;
 mod retrieval;
 mod sse;
 mod tokens;

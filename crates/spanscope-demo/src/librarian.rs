@@ -1,4 +1,4 @@
-//! The agent: search, ask the model, run the tools it asks for, ask again.
+//! The agent: search, call the model, run the tools that it requests, call it again.
 
 use std::sync::Arc;
 
@@ -12,18 +12,18 @@ use crate::retrieval::Library;
 use crate::tools::Toolbox;
 use crate::wire::Message;
 
-/// How often the model is asked for one answer. Without a bound a model that keeps asking for tools would hang the agent;
-/// one that still asks then fails the run.
+/// Maximum number of model calls for one answer. Without a limit a model that keeps requesting
+/// tools would hang the agent; the run fails if the last call still requests one.
 pub const MAX_TURNS: usize = 4;
-/// How many tools the model may ask for at once. More fail the run.
+/// Maximum number of tools that the model may request in one turn. More fail the run.
 pub const MAX_CALLS: usize = 16;
-/// How many passages the model gets to read.
+/// How many passages the model gets.
 const TOP_K: usize = 3;
 
 /// An agent with a small library and two tools: a calculator, and a weather service that is down.
 ///
-/// It opens spans for its search, its calls of the model and its tools below the span that is current, which is to be
-/// the `invoke_agent` span of the caller. It is cheap to clone.
+/// It opens spans for its search, its model calls and its tools below the current span, which
+/// should be the caller's `invoke_agent` span. Cloning is cheap.
 #[derive(Debug, Clone)]
 pub struct Librarian {
     client: ChatClient,
@@ -33,10 +33,10 @@ pub struct Librarian {
 }
 
 impl Librarian {
-    /// An agent that asks the client's model.
+    /// An agent that calls the client's model.
     ///
     /// # Errors
-    /// There is no free port on the loopback interface, for the service that is down.
+    /// The loopback interface has no free port for the service that is down.
     pub fn new(client: ChatClient) -> Result<Self, Error> {
         let tools = Toolbox::new().map_err(Error::because("can't take a port for the weather service"))?;
         Ok(Self {
@@ -47,7 +47,7 @@ impl Librarian {
         })
     }
 
-    /// The same agent in a conversation of its own, which its calls of the model are noted to be part of.
+    /// The same agent with another conversation id, which its model calls record.
     #[must_use]
     pub fn in_conversation(&self, id: &str) -> Self {
         Self {
@@ -56,8 +56,9 @@ impl Librarian {
         }
     }
 
-    /// Streams the first call of the model as well. By default it does not, because what comes of it is mostly a list of tool
-    /// calls, which nobody reads word by word; an answer that needs no tool then comes in one piece.
+    /// Streams the first model call as well. By default it is not streamed, because its result is
+    /// mostly a list of tool calls, which is of no use word by word; an answer that needs no tool
+    /// is then one piece.
     #[must_use]
     pub fn streams_every_call(mut self) -> Self {
         self.streams_every_call = true;
@@ -67,14 +68,15 @@ impl Librarian {
     /// Answers one question.
     ///
     /// # Errors
-    /// The model's server can't be reached, refuses, breaks off or is silent for too long, or the model goes on asking for
-    /// tools. A tool that fails is no error: the model is told, and answers as well as it can.
+    /// The model's server is unreachable, refuses, breaks off or is silent for too long, or the
+    /// model keeps requesting tools. A tool that fails is not an error: the model is informed, and
+    /// answers as well as it can.
     pub async fn answer(&self, question: &str) -> Result<String, Error> {
         self.work_on(question, None).await
     }
 
-    /// The same as a stream of its pieces, as they come. What a model says before it asks for tools is among them, and not in
-    /// the [`answer`](Self::answer).
+    /// The same as a stream of its pieces. They include what a model says before it requests tools,
+    /// which [`answer`](Self::answer) leaves out.
     #[must_use]
     pub fn answer_in_pieces(&self, question: &str) -> Pieces {
         let librarian = self.clone();
@@ -102,7 +104,7 @@ impl Librarian {
                 if let (Some(listener), Some(text)) = (listener, &reply.content)
                     && !text.is_empty()
                 {
-                    // Whoever listens no more has what it wanted.
+                    // The listener may be closed.
                     let _ = listener.send(text.clone()).await;
                 }
                 reply
@@ -110,16 +112,17 @@ impl Librarian {
             let calls = reply.tool_calls.clone();
             if calls.is_empty() {
                 let answer = reply.content.filter(|text| !text.is_empty());
-                let answer = answer.ok_or_else(|| Error::new("the model answered with nothing"))?;
+                let answer = answer.ok_or_else(|| Error::new("the model's response is empty"))?;
                 info!(target: "agents", turns = turn, "answered");
                 return Ok(answer);
             }
             if calls.len() > MAX_CALLS {
                 let many = calls.len();
-                return Err(Error::new(format!("the model asks for {many} tools at once")));
+                return Err(Error::new(format!("the model calls {many} tools at once")));
             }
             messages.push(reply);
-            // All calls of one turn run at the same time, as agents do it; answers keep the order of the calls.
+            // All calls of one turn run at the same time, as agents do it; results keep the order
+            // of the calls.
             for (call, result) in self.tools.run_all(&calls).await {
                 let content = result.unwrap_or_else(|error| {
                     warn!(target: "agents", tool = call.function.name, "going on without a tool's result");
@@ -129,7 +132,7 @@ impl Librarian {
             }
         }
         Err(Error::new(format!(
-            "the model still asks for tools after {MAX_TURNS} turns"
+            "the model still calls tools after {MAX_TURNS} turns"
         )))
     }
 }

@@ -1,7 +1,7 @@
-//! The "model": a handful of rules that read the whole conversation and compute what comes next.
+//! The "model": a few rules that read the whole conversation and compute the next message.
 //!
-//! It stands in for a language model, so that the demo needs neither a download nor a key, and answers the same each
-//! time. Nothing in it knows the demo's question.
+//! It replaces a language model, so that the demo needs neither a download nor a key, and answers
+//! the same each time. No rule depends on the demo's question.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 use crate::tokens;
 use crate::wire::{ASSISTANT, ChatRequest, FunctionCall, Message, ToolCall, Usage};
 
-/// What a message costs beside its text: its role and the marks around it.
+/// Tokens of a message in addition to its text: its role and the separators.
 const TOKENS_PER_MESSAGE: usize = 4;
 /// How many passages an answer quotes.
 const SENTENCES: usize = 3;
-/// Shorter words say nothing about the subject.
+/// Shorter words do not indicate the subject.
 const TELLING: usize = 4;
 
-/// What the model says, why it stopped, what it cost.
+/// The model's message, why it stopped, and its usage.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) message: Message,
@@ -25,7 +25,8 @@ pub(crate) struct Answer {
     pub(crate) usage: Usage,
 }
 
-/// Reads a conversation and continues it: with tool calls if tools can help and have not run yet, else with a text.
+/// Reads a conversation and continues it: with tool calls if tools can help and have not run yet,
+/// else with a text.
 pub(crate) fn answer(request: &ChatRequest) -> Answer {
     let question = last_of(&request.messages, "user");
     let tools_ran = request.messages.last().is_some_and(|last| last.role == "tool");
@@ -80,7 +81,7 @@ fn last_of<'a>(messages: &'a [Message], role: &str) -> &'a str {
         .unwrap_or_default()
 }
 
-/// The tools that the question asks for, in the order in which they are offered.
+/// The tools that the question needs, in the order in which they are offered.
 fn wanted_calls(request: &ChatRequest, question: &str) -> Vec<ToolCall> {
     let mut calls = Vec::new();
     for tool in &request.tools {
@@ -104,7 +105,7 @@ fn wanted_calls(request: &ChatRequest, question: &str) -> Vec<ToolCall> {
     calls
 }
 
-/// The longest stretch of the text that calculates something.
+/// The longest arithmetic expression in the text.
 fn arithmetic_in(text: &str) -> Option<&str> {
     text.split(|sign: char| !(sign.is_ascii_digit() || " +-*/().".contains(sign)))
         .map(|stretch| stretch.trim_matches(|sign: char| sign == ' ' || sign == '.'))
@@ -123,7 +124,7 @@ fn city_in(text: &str) -> Option<&str> {
     (!city.is_empty()).then_some(city)
 }
 
-/// Of each passage the sentence that has most in common with the question, then what the tools returned.
+/// The sentence of each passage that has most in common with the question, then the tools' results.
 fn compose(messages: &[Message], question: &str) -> String {
     let telling = |text: &str| -> HashSet<String> {
         tokens::words(text)

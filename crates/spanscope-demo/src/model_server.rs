@@ -14,33 +14,33 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use spanscope_core::SpanExt;
+use spanscope_core::{SpanExt, propagation};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{Instrument, Span, debug, field, info, info_span, warn};
 
 use crate::model::{self, Answer};
-use crate::propagation;
 use crate::sse;
 use crate::wire::{CHAT_PATH, ChatRequest, Choice, Completion, DONE, Message, Usage};
 
-/// How long the model takes for a token. Without it the stream would be over before its first chunk is read, and the
-/// times in the trace would say nothing.
+/// The time that the model takes per token. Without a delay the stream would end before its first
+/// chunk is read, and the times in the trace would be meaningless.
 pub const PER_TOKEN: Duration = Duration::from_millis(1);
-/// How long stopping waits for requests that still run.
+/// How long `stop` waits for requests in progress.
 const STOP: Duration = Duration::from_secs(1);
 
-/// How long accepting rests after it failed.
+/// How long the server waits after it could not accept a connection.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Requests larger than this are refused.
 const MAX_REQUEST: usize = 16 * 1024 * 1024;
 
 type ResponseBody = Either<Full<Bytes>, EventBody>;
 
-/// An OpenAI-compatible server on a free port of the loopback interface: `/v1/chat/completions`, whole and streamed, with
-/// tools. Its model is a handful of rules that read the whole conversation, and answers the same each time.
+/// An OpenAI-compatible server on a free port of the loopback interface: `/v1/chat/completions`,
+/// streamed and not, with tools. Its model is a set of rules: the same conversation gives the same
+/// answer.
 ///
-/// A server that is dropped stops to listen; [`stop`](Self::stop) also waits.
+/// Dropping the server stops listening; [`stop`](Self::stop) also waits.
 #[derive(Debug)]
 pub struct ModelServer {
     addr: SocketAddr,
@@ -48,32 +48,34 @@ pub struct ModelServer {
     all_done: mpsc::Receiver<Infallible>,
 }
 
-/// What every task of the server has.
+/// The state that every task of the server shares.
 #[derive(Debug, Clone)]
 struct Work {
     per_token: Duration,
-    /// Held while a task works, so that [`ModelServer::stop`] can wait for all of them.
+    /// Held while a task runs, so that [`ModelServer::stop`] can wait for all tasks.
     _working: mpsc::Sender<Infallible>,
 }
 
 impl ModelServer {
-    /// What the model is called; the server takes any name for it.
+    /// The model's name; the server accepts any.
     pub const MODEL: &str = "tiny-librarian";
-    /// What spans and metrics call who provides it, see [`ChatClient::provider`](crate::ChatClient::provider).
+    /// The provider's name in spans and metrics, see
+    /// [`ChatClient::provider`](crate::ChatClient::provider).
     pub const PROVIDER: &str = "spanscope-demo";
 
-    /// Starts to listen. The model takes [`PER_TOKEN`].
+    /// Starts the server. The model takes [`PER_TOKEN`].
     ///
     /// # Errors
-    /// There is no loopback interface with a free port.
+    /// The loopback interface has no free port.
     pub async fn start() -> io::Result<Self> {
         Self::start_slow(PER_TOKEN).await
     }
 
-    /// As [`start`](Self::start), with a model that takes this long for a token, so that a stream can be watched.
+    /// Starts the server with a model that takes this long per token, so that a stream can be
+    /// watched.
     ///
     /// # Errors
-    /// As [`start`](Self::start).
+    /// The loopback interface has no free port.
     pub async fn start_slow(per_token: Duration) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let addr = listener.local_addr()?;
@@ -84,19 +86,19 @@ impl ModelServer {
         Ok(Self { addr, stop, all_done })
     }
 
-    /// Where it listens.
+    /// The address of the server.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// The same, as OpenAI's clients take it: `http://127.0.0.1:34567/v1`.
+    /// The base URL for OpenAI's clients: `http://127.0.0.1:34567/v1`.
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://{}/v1", self.addr)
     }
 
-    /// Stops to listen and waits until the spans of all requests have ended, for a second at most.
+    /// Stops listening and waits until the spans of all requests have ended, for a second at most.
     pub async fn stop(mut self) {
         // It fails only if the server has stopped already.
         let _ = self.stop.send(());
@@ -115,7 +117,7 @@ async fn accept(listener: TcpListener, mut stopped: oneshot::Receiver<()>, work:
                     tokio::spawn(serve(stream, work.clone()));
                 }
                 Err(error) => {
-                    // Mostly too many open files, of which some will be closed.
+                    // Usually too many open files, some of which will be closed.
                     warn!(target: "server", %error, "can't accept a connection");
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -135,7 +137,7 @@ async fn serve(stream: TcpStream, work: Work) {
     }
 }
 
-/// Opens the request span as a child of the client's and answers in it.
+/// Opens the request span as a child of the client's and responds within it.
 async fn respond(request: Request<Incoming>, work: Work) -> Response<ResponseBody> {
     let span = info_span!(
         target: "server",
@@ -147,9 +149,7 @@ async fn respond(request: Request<Incoming>, work: Work) -> Response<ResponseBod
         url.path = request.uri().path(),
         http.response.status_code = field::Empty,
     );
-    if let Some(parent) = request.headers().get(propagation::HEADER) {
-        propagation::continue_from(&span, parent.to_str().unwrap_or_default());
-    }
+    propagation::continue_from(&span, request.headers());
     async move {
         let response = route(request, work).await;
         Span::current().record("http.response.status_code", response.status().as_u16());
@@ -175,7 +175,7 @@ async fn route(request: Request<Incoming>, work: Work) -> Response<ResponseBody>
         Ok(request) => whole(&request, work.per_token).await,
         Err(error) => failure(
             StatusCode::BAD_REQUEST,
-            &format!("the body is no chat request: {error}"),
+            &format!("the body is not a chat request: {error}"),
         ),
     }
 }
@@ -205,7 +205,7 @@ fn generation_span(request: &ChatRequest) -> Span {
     )
 }
 
-/// Lets the model answer, and notes in the current span what it did.
+/// Runs the model, and records the result in the current span.
 fn generate(request: &ChatRequest) -> Answer {
     let answer = model::answer(request);
     Span::current().record("finish_reason", answer.finish_reason);
@@ -228,8 +228,8 @@ async fn whole(request: &ChatRequest, per_token: Duration) -> Response<ResponseB
             finish_reason: Some(answer.finish_reason.to_owned()),
             ..Choice::default()
         };
-        let stream = Stream::new("chat.completion", request);
-        json_response(&json!(stream.part(vec![choice], Some(answer.usage))))
+        let envelope = Envelope::new("chat.completion", request);
+        json_response(&json!(envelope.part(vec![choice], Some(answer.usage))))
     }
     .instrument(generation_span(request))
     .await
@@ -238,22 +238,22 @@ async fn whole(request: &ChatRequest, per_token: Duration) -> Response<ResponseB
 fn streamed(request: ChatRequest, work: Work) -> Response<ResponseBody> {
     let (events, receiver) = mpsc::channel(8);
     let span = generation_span(&request);
-    // Holds the request's span as well, because the request lasts until its stream ends.
+    // The task holds the request's span too, because the request lasts until its stream ends.
     let request_span = Span::current();
     tokio::spawn(async move {
         let written = write_stream(&request, &events, work.per_token)
             .instrument(span)
             .await;
         if written.is_none() {
-            warn!(target: "server", parent: &request_span, "the client has gone before the end of the stream");
+            warn!(target: "server", parent: &request_span, "the client left before the end of the stream");
         }
-        // The handler left the span long ago, when it returned the response's head.
+        // The handler exited the span when it returned the response's head.
         request_span.end_now();
         drop(request_span);
-        // Only now, so that both spans have ended when the client learns that the answer has: a trace that is then read is
-        // over. Whoever has gone does not learn of it.
+        // Sent after both spans have ended, so that the trace is complete when the client sees the
+        // end of the stream. A disconnected client misses it.
         let _ = events.send(sse::event(DONE).into()).await;
-        // Last, so that whoever waits for all work to be done finds both spans ended.
+        // Dropped last, so that both spans have ended when `stop` returns.
         drop(work);
     });
     let mut response = Response::new(Either::Right(EventBody(receiver)));
@@ -262,7 +262,8 @@ fn streamed(request: ChatRequest, work: Work) -> Response<ResponseBody> {
     response
 }
 
-/// Sends the answer in chunks of a word, without the end of the stream; `None` if the client hangs up.
+/// Sends the message in chunks of one word, without the final `[DONE]`; `None` if the client
+/// disconnects.
 async fn write_stream(
     request: &ChatRequest,
     events: &mpsc::Sender<Bytes>,
@@ -270,14 +271,14 @@ async fn write_stream(
 ) -> Option<()> {
     let send = async |data: &str| events.send(sse::event(data).into()).await.ok();
     let answer = generate(request);
-    let stream = Stream::new("chat.completion.chunk", request);
+    let envelope = Envelope::new("chat.completion.chunk", request);
     let chunk = |delta: Message, finish_reason: Option<&str>| {
         let choice = Choice {
             delta: Some(delta),
             finish_reason: finish_reason.map(str::to_owned),
             ..Choice::default()
         };
-        json!(stream.part(vec![choice], None)).to_string()
+        json!(envelope.part(vec![choice], None)).to_string()
     };
     let mut first = answer.message;
     let text = first.content.take().unwrap_or_default();
@@ -286,7 +287,7 @@ async fn write_stream(
     }
     send(&chunk(first, None)).await?;
     for word in text.split_inclusive(' ') {
-        // Whoever hangs up is noticed at once, however long a token takes.
+        // A disconnect is noticed immediately, however long a token takes.
         if tokio::time::timeout(per_token, events.closed()).await.is_ok() {
             return None;
         }
@@ -302,20 +303,20 @@ async fn write_stream(
         .as_ref()
         .is_some_and(|options| options.include_usage)
     {
-        send(&json!(stream.part(Vec::new(), Some(answer.usage))).to_string()).await?;
+        send(&json!(envelope.part(Vec::new(), Some(answer.usage))).to_string()).await?;
     }
     Some(())
 }
 
-/// What all parts of one answer have in common.
-struct Stream<'a> {
+/// The fields that all parts of a response share.
+struct Envelope<'a> {
     id: String,
     object: &'a str,
     created: u64,
     model: &'a str,
 }
 
-impl<'a> Stream<'a> {
+impl<'a> Envelope<'a> {
     fn new(object: &'a str, request: &'a ChatRequest) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {

@@ -12,19 +12,19 @@ use crate::Error;
 /// `Sync` too, so that a future that borrows the stream can be sent.
 type Work = Pin<Box<dyn Future<Output = Result<String, Error>> + Send + Sync>>;
 
-/// The pieces of an answer as they come, and at its end the error, if it failed.
+/// The pieces of an answer as they arrive, and at the end the error, if it failed.
 ///
-/// The work is done while the stream is polled, and in the span that is current then: there is no task behind it. Whoever reads
-/// slowly slows the model's stream down, and whoever drops it ends the work.
+/// The work is done while the stream is polled, within the current span: there is no background
+/// task. A slow reader slows the model's stream down, and dropping the stream ends the work.
 pub struct Pieces {
-    /// Gone once it is done.
+    /// `None` once it is done.
     work: Option<Work>,
     pieces: mpsc::Receiver<String>,
     failure: Option<Error>,
 }
 
 impl Pieces {
-    /// The work gets the other end of the channel, and lets go of it when it is done.
+    /// The work gets the channel's sender, and drops it when it is done.
     pub(crate) fn of<F>(work: impl FnOnce(mpsc::Sender<String>) -> F) -> Self
     where
         F: Future<Output = Result<String, Error>> + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! Full-text search over a handful of passages, ranked by BM25.
+//! Full-text search over ten passages, ranked by BM25.
 
 use std::collections::HashMap;
 
@@ -7,16 +7,16 @@ use tracing::{Span, info, instrument};
 
 use crate::tokens;
 
-/// How much repetition of a word counts, and how much the length of a passage does; the values of the literature.
+/// The weights of a word's repetition and of a passage's length; the values of the literature.
 const K1: f64 = 1.2;
 const B: f64 = 0.75;
 
-/// What the demo knows, as id, title and text.
+/// The demo's library, as id, title and text.
 const PASSAGES: [(&str, &str, &str); 10] = [
     (
         "wal",
         "Write-ahead log",
-        "In WAL mode SQLite appends every change to a write-ahead log beside the database. Readers go on while one \
+        "In WAL mode SQLite appends every change to a write-ahead log next to the database. Readers go on while one \
          writer writes. The log grows until a checkpoint copies its pages back into the database.",
     ),
     (
@@ -50,13 +50,12 @@ const PASSAGES: [(&str, &str, &str); 10] = [
     (
         "event",
         "Events",
-        "An event happens at one moment inside of a span. A log message is an event with a severity.",
+        "An event happens at one moment inside a span. A log message is an event with a severity.",
     ),
     (
         "layer",
         "Layers",
-        "A layer of tracing-subscriber watches spans and events. Several layers share one registry, each with a filter \
-         of its own.",
+        "A layer of tracing-subscriber watches spans and events. Several layers share one registry, each with its filter.",
     ),
     (
         "context",
@@ -71,21 +70,21 @@ const PASSAGES: [(&str, &str, &str); 10] = [
     ),
 ];
 
-/// A passage that was found.
+/// A search result.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Hit {
-    /// Where it stands in the corpus.
+    /// Its index in the corpus.
     passage: usize,
-    /// How well it fits; larger is better.
+    /// The score; larger is better.
     score: f64,
 }
 
 /// The corpus with its word counts.
 #[derive(Debug)]
 pub(crate) struct Library {
-    /// How often each word is in each passage.
+    /// How often each word occurs in each passage.
     counts: Vec<HashMap<String, u32>>,
-    /// In how many passages each word is.
+    /// In how many passages each word occurs.
     document_frequency: HashMap<String, u32>,
 }
 
@@ -110,7 +109,7 @@ impl Library {
         }
     }
 
-    /// The passages that fit a question best.
+    /// The passages that match a question best.
     #[instrument(
         target = "vector_io", name = "retrieval", skip_all,
         fields(
@@ -136,7 +135,7 @@ impl Library {
         hits
     }
 
-    /// What the model gets to read: one numbered line a passage.
+    /// The passages for the model's prompt: one numbered line each.
     pub(crate) fn prompt(&self, hits: &[Hit]) -> String {
         let mut prompt = String::from("Answer from these passages and from the tools' results only.");
         for (number, hit) in hits.iter().enumerate() {
@@ -173,7 +172,8 @@ impl Library {
                 hits.push(Hit { passage, score });
             }
         }
-        // The sort is stable, so equal scores keep the order of the corpus and the demo tells the same story each time.
+        // The sort is stable, so equal scores keep the order of the corpus and the demo's answer is
+        // the same each time.
         hits.sort_by(|a, b| b.score.total_cmp(&a.score));
         hits.truncate(top_k);
         hits

@@ -1,16 +1,16 @@
-//! Server-sent events: what a streamed completion is made of.
+//! Server-sent events, the format of streamed completions.
 
 /// Finds the `data` of events in a body that arrives in pieces of any size.
 #[derive(Debug, Default)]
 pub(crate) struct SseParser {
-    /// Bytes of a line that has no end yet. Bytes, because a piece can end in the middle of a character.
+    /// Bytes of an incomplete line. Bytes, because a piece can end in the middle of a character.
     line: Vec<u8>,
-    /// The data lines of an event that has no end yet.
+    /// The data lines of an incomplete event.
     data: Option<String>,
 }
 
 impl SseParser {
-    /// Takes the next piece of the body and returns the data of the events that it completes.
+    /// Adds the next piece of the body and returns the data of the events that it completes.
     pub(crate) fn push(&mut self, piece: &[u8]) -> Vec<String> {
         let mut events = Vec::new();
         for &byte in piece {

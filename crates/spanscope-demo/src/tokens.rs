@@ -1,11 +1,13 @@
-//! A tokenizer: small, but what it counts is really there.
+//! A tokenizer: small, but its counts are real.
 
-/// Longest piece of a word that is one token; real tokenizers come to about four letters a token too.
+/// Longest piece of a word that is one token; real tokenizers come to about four letters a token
+/// too.
 const PIECE: usize = 4;
 /// Words up to this length are one token.
 const SHORT: usize = 6;
 
-/// How many tokens a text has: a short word or a piece of a long one is one, so is each sign that is no space.
+/// How many tokens a text has: each short word, each piece of a long one, and each other character
+/// that is not white space.
 ///
 /// ```text
 /// "a checkpoint, then" -> a | chec kpoi nt | , | then

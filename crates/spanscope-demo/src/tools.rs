@@ -1,4 +1,4 @@
-//! The agent's two tools: a calculator that works, and a weather service that nobody runs.
+//! The agent's two tools: a calculator that works, and a weather service that is down.
 
 use std::error::Error;
 use std::fmt;
@@ -22,17 +22,17 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Why a tool has no result.
 #[derive(Debug)]
 pub(crate) enum ToolError {
-    /// The model asked for a tool that is not there.
+    /// The model requested a tool that does not exist.
     Unknown(String),
     /// The model left out an argument.
     Argument(&'static str),
     /// The calculator's own error.
     Calculator(CalculatorError),
-    /// The weather service can't be reached or answers nonsense.
+    /// The weather service is unreachable or its response is invalid.
     Weather {
-        /// Where the weather was asked for.
+        /// The requested place.
         city: String,
-        /// What happened instead.
+        /// The cause.
         source: Box<dyn Error + Send + Sync>,
     },
 }
@@ -59,7 +59,7 @@ impl Error for ToolError {
 }
 
 impl ToolError {
-    /// A name for the kind of error with few values, as `error.type` wants it.
+    /// A low-cardinality name for the kind of error, as `error.type` needs it.
     fn type_name(&self) -> &'static str {
         match self {
             Self::Unknown(_) => "unknown_tool",
@@ -74,13 +74,13 @@ impl ToolError {
 #[derive(Debug)]
 pub(crate) struct Toolbox {
     weather: Place,
-    /// Holds the weather service's port and never listens on it, so that every connection is refused and no other
-    /// program can take the port meanwhile.
+    /// Holds the weather service's port without listening on it, so that every connection is
+    /// refused and no other program can take the port meanwhile.
     _closed: TcpSocket,
 }
 
 impl Toolbox {
-    /// Takes an address on loopback where nobody listens, for the weather service that is down.
+    /// Reserves a port on loopback without listening, for the weather service that is down.
     pub(crate) fn new() -> std::io::Result<Self> {
         let closed = TcpSocket::new_v4()?;
         closed.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
@@ -90,7 +90,7 @@ impl Toolbox {
         })
     }
 
-    /// What the model is told about the tools.
+    /// The tools' definitions for the model.
     pub(crate) fn definitions(&self) -> Vec<Tool> {
         let tool = |name: &str, description: &str, argument: &str| Tool {
             kind: "function".to_owned(),

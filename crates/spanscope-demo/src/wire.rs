@@ -1,19 +1,19 @@
-//! The JSON of `/v1/chat/completions`, as both sides speak it. What is read is read generously: servers leave fields out, or
-//! say null for them.
+//! The JSON of `/v1/chat/completions`, for both sides. Reading is lenient: servers leave fields
+//! out, or send null for them.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
 /// The route.
 pub(crate) const CHAT_PATH: &str = "/v1/chat/completions";
-/// What ends a stream.
+/// The last event of a stream.
 pub(crate) const DONE: &str = "[DONE]";
 /// The model's role.
 pub(crate) const ASSISTANT: &str = "assistant";
 /// The only kind of tool.
 const FUNCTION: &str = "function";
 
-/// What a client asks.
+/// A client's request.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ChatRequest {
     pub(crate) model: String,
@@ -26,14 +26,14 @@ pub(crate) struct ChatRequest {
     pub(crate) stream_options: Option<StreamOptions>,
 }
 
-/// How a client wants its stream.
+/// A client's options for its stream.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct StreamOptions {
     #[serde(default)]
     pub(crate) include_usage: bool,
 }
 
-/// A tool that the model may ask for.
+/// A tool that the model may request.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Tool {
     #[serde(rename = "type")]
@@ -41,7 +41,7 @@ pub(crate) struct Tool {
     pub(crate) function: Function,
 }
 
-/// What the model gets to know of a tool.
+/// A tool's definition for the model.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Function {
     pub(crate) name: String,
@@ -76,14 +76,14 @@ pub(crate) struct Message {
     pub(crate) tool_call_id: Option<String>,
 }
 
-/// Reads null as what a missing field is.
+/// Reads null like a missing field.
 fn or_nothing<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// Reads a content as clients send it: a text, or a list of parts that have one each.
+/// Reads a content as clients send it: a text, or a list of parts with a text each.
 fn text_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     #[derive(Deserialize)]
     struct Part {
@@ -105,10 +105,10 @@ fn text_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>,
     }))
 }
 
-/// The model's wish to have a tool run; in a stream also a fragment of one.
+/// The model's request to run a tool; in a stream also a fragment of one.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct ToolCall {
-    /// Which of the wishes it is part of; only in streams.
+    /// The index of the call that a fragment belongs to; only in streams.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) index: Option<usize>,
     #[serde(default, deserialize_with = "or_nothing")]
@@ -118,7 +118,7 @@ pub(crate) struct ToolCall {
     pub(crate) function: FunctionCall,
 }
 
-/// Which tool, with what.
+/// The tool and its arguments.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct FunctionCall {
     #[serde(default, deserialize_with = "or_nothing")]
@@ -132,7 +132,7 @@ fn function() -> String {
     FUNCTION.to_owned()
 }
 
-/// What a call cost.
+/// The tokens of a call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Usage {
@@ -141,7 +141,7 @@ pub(crate) struct Usage {
     pub(crate) total_tokens: usize,
 }
 
-/// A whole answer, or one chunk of a streamed one.
+/// A whole completion, or one chunk of a streamed one.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Completion {
     #[serde(default, deserialize_with = "or_nothing")]
@@ -157,12 +157,12 @@ pub(crate) struct Completion {
     pub(crate) choices: Vec<Choice>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) usage: Option<Usage>,
-    /// What went wrong instead.
+    /// The error in place of a completion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<Value>,
 }
 
-/// One of the answers; there is always exactly one, except in the chunk that brings the usage.
+/// One of the choices; there is exactly one, except in the chunk with the usage.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Choice {
     #[serde(default)]
@@ -188,17 +188,17 @@ impl Message {
         Self::text("system", content)
     }
 
-    /// What the user said.
+    /// The user's message.
     pub(crate) fn user(content: impl Into<String>) -> Self {
         Self::text("user", content)
     }
 
-    /// What the model said.
+    /// The model's message.
     pub(crate) fn assistant(content: impl Into<String>) -> Self {
         Self::text(ASSISTANT, content)
     }
 
-    /// What a tool returned.
+    /// A tool's result.
     pub(crate) fn tool(call_id: &str, content: impl Into<String>) -> Self {
         Self {
             tool_call_id: Some(call_id.to_owned()),
@@ -206,7 +206,8 @@ impl Message {
         }
     }
 
-    /// The message as OpenTelemetry's `gen_ai.input.messages` and `gen_ai.output.messages` have it.
+    /// The message in the format of OpenTelemetry's `gen_ai.input.messages` and
+    /// `gen_ai.output.messages`.
     fn as_genai(&self) -> Value {
         let mut parts = Vec::new();
         match (&self.content, &self.tool_call_id) {

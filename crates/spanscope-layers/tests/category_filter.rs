@@ -1,7 +1,8 @@
-//! The category filter from outside: on a subscriber and on a layer, with values, with `log`, and changed while in use.
+//! The category filter from outside: on a subscriber and on a layer, with values, with `log`, and
+//! changed while in use.
 //!
-//! A binary of its own, and one test at a time: `tracing` keeps one highest level and one answer per callsite for the
-//! whole process, over all subscribers that are alive, and `log` has one logger.
+//! A separate binary, and one test at a time: `tracing` keeps one maximum level and one interest
+//! per callsite for the whole process, over all living subscribers, and `log` has one logger.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::fmt;
@@ -10,9 +11,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 
 use spanscope_core::capture::Capture;
-use spanscope_layers::{Categories, CategoryFilter, Levels, Threshold};
+use spanscope_layers::{Categories, CategoryFilter, LevelFilter, Levels};
 use tracing::field::{Field, Visit};
-use tracing::level_filters::LevelFilter;
+use tracing::level_filters::LevelFilter as TracingFilter;
 use tracing::span::{Attributes, Id};
 use tracing::{
     Event, Level, Metadata, Subscriber, debug, debug_span, error, error_span, info, info_span, warn,
@@ -26,7 +27,7 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Notes what reaches it, as a sink does: a span that a filter hid by its values is not noted.
+/// Records what reaches it, as a sink does, except spans that a filter hid by their values.
 #[derive(Clone)]
 struct Recorder {
     capture: Arc<Capture>,
@@ -43,7 +44,7 @@ impl Recorder {
         }
     }
 
-    /// What was noted since the last time.
+    /// Returns the records since the last call.
     fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.seen.lock().unwrap())
     }
@@ -88,7 +89,7 @@ fn filter(pairs: &str, directives: &str) -> CategoryFilter {
     CategoryFilter::new(application(), levels)
 }
 
-/// Runs this with the filter over a whole subscriber, and gives back what came through.
+/// Runs this with the filter over a whole subscriber, and returns what passed.
 fn seen_through(filter: &CategoryFilter, work: impl FnOnce()) -> Vec<String> {
     let recorder = Recorder::new();
     let subscriber = tracing_subscriber::registry()
@@ -98,7 +99,7 @@ fn seen_through(filter: &CategoryFilter, work: impl FnOnce()) -> Vec<String> {
     recorder.take()
 }
 
-/// Runs this with the filter on one layer, and gives back what came through to it.
+/// Runs this with the filter on one layer, and returns what that layer got.
 fn seen_by_filtered(filter: &CategoryFilter, work: impl FnOnce()) -> Vec<String> {
     let (filtered, other) = (Recorder::new(), Recorder::new());
     let subscriber = tracing_subscriber::registry()
@@ -118,7 +119,7 @@ fn seen_both_ways(filter: &CategoryFilter, work: impl Fn()) -> Vec<String> {
     seen
 }
 
-/// The callsites that this meets.
+/// Returns the callsites that this registers.
 fn callsites_of(work: impl FnOnce()) -> Vec<&'static Metadata<'static>> {
     let recorder = Recorder::new();
     tracing::subscriber::with_default(tracing_subscriber::registry().with(recorder.clone()), work);
@@ -192,20 +193,20 @@ fn sinks_differ_and_the_whole_subscriber_lets_through_what_any_of_them_wants() {
         assert_eq!(unfiltered.take(), ["warn", "info", "debug", "by field"]);
         // It follows the handles of its parts.
         let hint = || Layer::<Registry>::max_level_hint(&any);
-        assert_eq!(hint(), Some(LevelFilter::DEBUG));
-        handle.set("agents", Threshold::Error).unwrap();
-        assert_eq!(hint(), Some(LevelFilter::INFO));
+        assert_eq!(hint(), Some(TracingFilter::DEBUG));
+        handle.set("agents", LevelFilter::Error).unwrap();
+        assert_eq!(hint(), Some(TracingFilter::INFO));
         emit();
         assert_eq!(shown.take(), ["warn"]);
         assert_eq!(kept.take(), [""; 0]);
         assert_eq!(unfiltered.take(), ["warn"]);
         // And its own handle changes them all.
-        any.handle().set("all", Threshold::Info).unwrap();
+        any.handle().set("all", LevelFilter::Info).unwrap();
         emit();
         for sink in [&shown, &kept, &unfiltered] {
             assert_eq!(sink.take(), ["warn", "info", "by field"]);
         }
-        assert!(any.handle().set("nosuch", Threshold::Info).is_err());
+        assert!(any.handle().set("nosuch", LevelFilter::Info).is_err());
         assert_eq!(any.handle().apply("nosuch=info").len(), 1);
     });
     let nothing = CategoryFilter::any_of(vec![]);
@@ -215,7 +216,7 @@ fn sinks_differ_and_the_whole_subscriber_lets_through_what_any_of_them_wants() {
     );
     assert_eq!(
         Layer::<Registry>::max_level_hint(&nothing),
-        Some(LevelFilter::OFF)
+        Some(TracingFilter::OFF)
     );
 }
 
@@ -248,20 +249,20 @@ fn levels_change_at_run_time_for_callsites_that_were_met_before() {
             };
             emit();
             assert_eq!(recorder.take(), ["info"]);
-            assert_eq!(LevelFilter::current(), LevelFilter::INFO);
-            handle.set("server", Threshold::Debug).unwrap();
-            assert_eq!(LevelFilter::current(), LevelFilter::DEBUG);
+            assert_eq!(TracingFilter::current(), TracingFilter::INFO);
+            handle.set("server", LevelFilter::Debug).unwrap();
+            assert_eq!(TracingFilter::current(), TracingFilter::DEBUG);
             emit();
             assert_eq!(recorder.take(), ["info", "debug", "span debug"]);
             let before = handle.levels();
             assert_eq!(handle.apply("server=off"), []);
-            assert_eq!(LevelFilter::current(), LevelFilter::INFO);
+            assert_eq!(TracingFilter::current(), TracingFilter::INFO);
             emit();
             assert_eq!(recorder.take(), [""; 0]);
             assert_eq!(handle.apply("server=trace,nosuch=off")[0].source(), "levels");
-            assert_eq!(LevelFilter::current(), LevelFilter::TRACE);
+            assert_eq!(TracingFilter::current(), TracingFilter::TRACE);
             handle.replace(before);
-            assert_eq!(LevelFilter::current(), LevelFilter::DEBUG);
+            assert_eq!(TracingFilter::current(), TracingFilter::DEBUG);
             emit();
             assert_eq!(recorder.take(), ["info", "debug", "span debug"]);
         });
@@ -318,21 +319,21 @@ fn only_values_make_the_layer_ask_again_and_the_per_layer_filter_always_does() {
 #[test]
 fn the_level_hint_is_the_highest_level_that_anything_can_have() {
     for (pairs, directives, expected) in [
-        ("", "", LevelFilter::INFO),
+        ("", "", TracingFilter::INFO),
         (
             "all=error",
             "hyper=off,axum=off,tower_http=off",
-            LevelFilter::ERROR,
+            TracingFilter::ERROR,
         ),
         (
             "all=critical",
             "hyper=off,axum=off,tower_http=off",
-            LevelFilter::ERROR,
+            TracingFilter::ERROR,
         ),
-        ("all=off", "hyper=off,axum=off,tower_http=off", LevelFilter::OFF),
-        ("core::routers=trace", "", LevelFilter::TRACE),
-        ("all=error", "sqlx=debug", LevelFilter::DEBUG),
-        ("", "debug", LevelFilter::DEBUG),
+        ("all=off", "hyper=off,axum=off,tower_http=off", TracingFilter::OFF),
+        ("core::routers=trace", "", TracingFilter::TRACE),
+        ("all=error", "sqlx=debug", TracingFilter::DEBUG),
+        ("", "debug", TracingFilter::DEBUG),
     ] {
         let filter = filter(pairs, directives);
         assert_eq!(Layer::<Registry>::max_level_hint(&filter), Some(expected));
@@ -355,12 +356,12 @@ fn a_category_field_decides_for_events() {
         error!(target: "sqlx", category = "cli", "5 yes");
         debug!(target: "sqlx", category = %"agents", "6 yes");
         info!(target: "sqlx", category = ?"agents", "7 no: the quotes are part of it");
-        // A name that nobody registered: the application's own rest, or the root.
+        // An unregistered name: the application's default, or the root.
         info!(target: "my_app", category = "nosuch", "8 no");
         error!(target: "my_app", category = "nosuch", "9 yes");
         info!(target: "sqlx", category = "nosuch", "10 no");
         warn!(target: "sqlx", category = "nosuch", "11 yes");
-        // Nothing in it: the target says.
+        // Empty: the target decides.
         debug!(target: "agents", category = "", "12 yes");
         debug!(target: "agents", category = tracing::field::Empty, "13 yes");
         debug!(target: "agents", category = 7, "14 yes");
@@ -419,7 +420,7 @@ fn with_log() {
     ONCE.call_once(|| tracing_log::LogTracer::init().unwrap());
 }
 
-/// tokio-rs/tracing#2519: an answer that `enabled!` left behind dropped the next span.
+/// tokio-rs/tracing#2519: a result that `enabled!` left behind dropped the next span.
 #[test]
 fn questions_between_spans_lose_no_span() {
     let _alone = alone();
@@ -432,7 +433,7 @@ fn questions_between_spans_lose_no_span() {
     let work = || {
         for _ in 0..100 {
             assert!(tracing::enabled!(target: "core", Level::DEBUG));
-            // On a layer, `tracing` may answer yes to what only other layers want.
+            // On a layer, `tracing` may enable what only other layers want.
             let _ = tracing::enabled!(target: "sqlx", Level::DEBUG);
             let _ = tracing::event_enabled!(target: "server", Level::DEBUG);
             let _ = tracing::span_enabled!(target: "server", Level::DEBUG);
@@ -458,7 +459,7 @@ fn questions_between_spans_lose_no_span() {
     assert_eq!(second.take(), expected, "as the second of two");
 }
 
-/// The same by another way: the values of a span are computed between the question about it and its start.
+/// The values of a span are computed between the filter's evaluation and its start.
 #[test]
 fn what_is_logged_by_the_values_of_a_refused_span_is_not_lost() {
     let _alone = alone();
@@ -496,7 +497,7 @@ fn records_of_the_log_crate_are_let_through_by_their_own_target() {
         log::error!(target: "tools", "8 no");
         log::info!(target: "log", "9 no");
         log::info!(target: "server", "10 yes");
-        // All at one address, with one callsite: no answer may be kept for them.
+        // All at one address, with one callsite: no result may be cached for them.
         let mut target = String::with_capacity(16);
         for name in ["sqlx::query", "hyper::core", "sqlx::query", "hyper::core"] {
             target.clear();
@@ -530,7 +531,7 @@ fn kept_answers_of_one_filter_are_not_those_of_another() {
     }
     // A clone is the same filter.
     let clone = quiet.clone();
-    clone.handle().set("server", Threshold::Debug).unwrap();
+    clone.handle().set("server", LevelFilter::Debug).unwrap();
     assert_eq!(seen_both_ways(&quiet, emit), ["one callsite"]);
 }
 
@@ -569,8 +570,8 @@ fn nothing_is_lost_while_levels_change_under_many_threads() {
                 let done = &done;
                 scope.spawn(move || {
                     while !done.load(Ordering::Relaxed) {
-                        handle.set("server", Threshold::Trace).unwrap();
-                        handle.set("server", Threshold::Info).unwrap();
+                        handle.set("server", LevelFilter::Trace).unwrap();
+                        handle.set("server", LevelFilter::Info).unwrap();
                         assert_eq!(handle.apply("cli=trace,cli=info"), []);
                     }
                 });
@@ -583,22 +584,23 @@ fn nothing_is_lost_while_levels_change_under_many_threads() {
         });
         assert_eq!(counter.always.load(Ordering::Relaxed), 16 * 2_000 * 3);
         assert_eq!(counter.never.load(Ordering::Relaxed), 0);
-        // Whatever came in whatever order: the last word counts.
-        handles[0].set("all", Threshold::Error).unwrap();
-        assert_eq!(LevelFilter::current(), LevelFilter::INFO);
-        handles[0].set("server", Threshold::Debug).unwrap();
-        assert_eq!(LevelFilter::current(), LevelFilter::DEBUG);
+        // Whatever the order of the changes, the last one counts.
+        handles[0].set("all", LevelFilter::Error).unwrap();
+        assert_eq!(TracingFilter::current(), TracingFilter::INFO);
+        handles[0].set("server", LevelFilter::Debug).unwrap();
+        assert_eq!(TracingFilter::current(), TracingFilter::DEBUG);
     }
 }
 
-/// With one subscriber, `tracing` would ask that of the calling thread, and take none for "nothing is wanted".
+/// With one subscriber, `tracing` would consult that of the calling thread, and take none for
+/// "nothing is enabled".
 #[test]
 fn levels_can_be_changed_from_a_thread_without_a_subscriber_and_from_within_an_event() {
     struct Changer(spanscope_layers::LevelHandle);
     impl<S: Subscriber> Layer<S> for Changer {
         fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
             if event.metadata().target() == "cli" {
-                self.0.set("server", Threshold::Trace).unwrap();
+                self.0.set("server", LevelFilter::Trace).unwrap();
             }
         }
     }
@@ -619,13 +621,13 @@ fn levels_can_be_changed_from_a_thread_without_a_subscriber_and_from_within_an_e
         emit();
         assert_eq!(recorder.take(), ["info"]);
         std::thread::scope(|scope| {
-            scope.spawn(|| handle.set("server", Threshold::Debug).unwrap());
+            scope.spawn(|| handle.set("server", LevelFilter::Debug).unwrap());
         });
-        assert_eq!(LevelFilter::current(), LevelFilter::DEBUG);
+        assert_eq!(TracingFilter::current(), TracingFilter::DEBUG);
         emit();
         assert_eq!(recorder.take(), ["info", "debug"]);
         info!(target: "cli", "louder");
-        assert_eq!(LevelFilter::current(), LevelFilter::TRACE);
+        assert_eq!(TracingFilter::current(), TracingFilter::TRACE);
         emit();
         assert_eq!(recorder.take(), ["louder", "info", "debug", "trace"]);
     });

@@ -1,4 +1,4 @@
-//! Typed attribute values, and the ordered map of them that spans and events carry.
+//! Attribute values with types, and the ordered map of them that spans and events carry.
 
 use std::fmt;
 
@@ -8,13 +8,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{NotScalarError, RawValue, non_finite_name};
 
-/// One attribute value. It keeps the type that the program gave it.
+/// One attribute value, with the type that the program recorded.
 ///
-/// Not-a-number and the infinities are written to JSON as the strings `NaN`, `Infinity` and `-Infinity`, because
-/// JSON has no numbers for them. `Json` holds what comes in from other programs as a list or an object.
+/// JSON has no notation for not-a-number and the infinities, so they are written as the strings
+/// `NaN`, `Infinity` and `-Infinity`. `Json` holds lists and objects that other programs sent.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// A truth value.
+    /// A boolean.
     Bool(bool),
     /// A signed integer.
     I64(i64),
@@ -22,14 +22,14 @@ pub enum Value {
     U64(u64),
     /// A floating point number.
     F64(f64),
-    /// A text.
+    /// A string.
     Str(String),
-    /// A list, an object or null, from a program that has them.
+    /// A list, an object or null, as another program sent it.
     Json(serde_json::Value),
 }
 
 impl Value {
-    /// The text, if it is one.
+    /// Returns the string, or `None` for another type.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         match self {
@@ -38,7 +38,7 @@ impl Value {
         }
     }
 
-    /// The integer, if it is one that fits.
+    /// Returns the integer, or `None` for another type or an integer beyond `i64`.
     #[must_use]
     pub fn as_i64(&self) -> Option<i64> {
         match self {
@@ -48,7 +48,7 @@ impl Value {
         }
     }
 
-    /// The number as a float, if it is a number.
+    /// Returns the number as a float, or `None` if it is not a number.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "the caller asks for a float")]
     pub fn as_f64(&self) -> Option<f64> {
@@ -61,7 +61,7 @@ impl Value {
     }
 }
 
-/// As people read it: texts without quotes, the rest as JSON.
+/// Strings without quotes, everything else as JSON.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -125,7 +125,8 @@ impl<'de> Deserialize<'de> for Value {
     }
 }
 
-/// Attributes by key, in the order in which they were first set; setting a key again keeps the last value.
+/// Attributes by key, in the order in which they were first set. Setting a key again replaces its
+/// value.
 ///
 /// ```
 /// use spanscope_model::Attributes;
@@ -140,13 +141,13 @@ impl<'de> Deserialize<'de> for Value {
 pub struct Attributes(Vec<(String, Value)>);
 
 impl Attributes {
-    /// No attributes.
+    /// Returns an empty map.
     #[must_use]
     pub const fn new() -> Self {
         Self(Vec::new())
     }
 
-    /// Sets one attribute; a key that is there keeps its place.
+    /// Sets one attribute. A key that is already set keeps its position.
     pub fn set(&mut self, key: impl Into<String>, value: impl Into<Value>) {
         let (key, value) = (key.into(), value.into());
         match self.0.iter_mut().find(|(have, _)| *have == key) {
@@ -155,7 +156,7 @@ impl Attributes {
         }
     }
 
-    /// The value under this key. The key is literal: dots in it mean nothing.
+    /// Returns the value under this key. The key is literal: dots in it have no meaning.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.0
@@ -164,14 +165,34 @@ impl Attributes {
             .map(|(_, value)| value)
     }
 
-    /// Keys and values in order.
+    /// Iterates over keys and values in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value))
     }
 
-    /// Keys and values in order, to change the values.
+    /// Iterates over keys and mutable values in order.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&str, &mut Value)> {
         self.0.iter_mut().map(|(key, value)| (key.as_str(), value))
+    }
+
+    /// Changes the keys for which `change` returns another one. Of keys that become the same the
+    /// first keeps its place and the last its value.
+    pub(crate) fn change_keys(&mut self, change: impl Fn(&str) -> Option<String>) {
+        if self.0.iter().all(|(key, _)| change(key).is_none()) {
+            return;
+        }
+        let pairs = std::mem::take(&mut self.0);
+        let mut places = std::collections::HashMap::with_capacity(pairs.len());
+        for (key, value) in pairs {
+            let key = change(&key).unwrap_or(key);
+            match places.get(&key) {
+                Some(&place) => self.0[place] = (key, value),
+                None => {
+                    places.insert(key.clone(), self.0.len());
+                    self.0.push((key, value));
+                }
+            }
+        }
     }
 
     /// Keys and borrowed values in order; lists, objects and null are left out.
@@ -182,19 +203,20 @@ impl Attributes {
         })
     }
 
-    /// How many there are.
+    /// Returns the number of attributes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no attributes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether the text is in one of them as `key=value`. Upper and lower case of ASCII are alike.
+    /// Returns whether one attribute, written as `key=value`, contains the text. ASCII case is
+    /// ignored.
     ///
     /// ```
     /// let attributes: spanscope_model::Attributes = [("order", "A-7")].into_iter().collect();
@@ -206,7 +228,7 @@ impl Attributes {
             .any(|(key, value)| crate::filter::text_contains(&format!("{key}={value}"), text))
     }
 
-    /// Keeps only the attributes that the question answers with true.
+    /// Keeps only the attributes for which `keep` returns true.
     pub fn retain(&mut self, mut keep: impl FnMut(&str, &Value) -> bool) {
         self.0.retain(|(key, value)| keep(key, value));
     }
@@ -248,7 +270,8 @@ impl<'de> Deserialize<'de> for Attributes {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Attributes, A::Error> {
-                // A few keys are found faster by looking at each; a hostile map with very many must not cost that.
+                // Comparing a few keys one by one is faster than hashing. A hostile map with very
+                // many keys must not cost its square.
                 const FEW: usize = 16;
                 let mut index = std::collections::HashMap::new();
                 let mut pairs: Vec<(String, Value)> = Vec::new();
@@ -283,7 +306,7 @@ impl<'a> TryFrom<&'a Value> for RawValue<'a> {
     /// Borrows the value.
     ///
     /// # Errors
-    /// It is a list or an object.
+    /// Fails for a list or an object.
     fn try_from(value: &'a Value) -> Result<Self, NotScalarError> {
         match value {
             Value::Bool(value) => Ok(Self::Bool(*value)),

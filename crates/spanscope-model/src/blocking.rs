@@ -1,4 +1,4 @@
-//! [`block_on`] and [`block_on_for`]: a store without an async runtime.
+//! [`block_on`] and [`block_on_for`]: using a store without an async runtime.
 
 use std::future::Future;
 use std::pin::pin;
@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-/// Blocks this thread until the future is done, for programs that have no async runtime.
+/// Blocks this thread until the future completes, for programs that have no async runtime.
 ///
 /// The futures of a [`TraceStore`](crate::TraceStore) need no particular runtime, so this is all
 /// that a program without one needs. Within a runtime, await them instead: a blocked thread runs no
@@ -27,8 +27,8 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     pollster::block_on(future)
 }
 
-/// Blocks this thread until the future is done, and no longer than `at_most`. Returns none where the
-/// future was not done by then; it is dropped.
+/// Blocks this thread until the future completes, for at most `at_most`. Returns `None` on timeout;
+/// the future is then dropped.
 ///
 /// ```
 /// use std::time::Duration;
@@ -49,7 +49,7 @@ pub fn block_on_for<F: Future>(future: F, at_most: Duration) -> Option<F::Output
         match until.map(|until| until.saturating_duration_since(Instant::now())) {
             Some(Duration::ZERO) => return None,
             Some(left) => thread::park_timeout(left),
-            // Later than any time that the clock can show.
+            // Later than any time that the clock can represent.
             None => thread::park(),
         }
     }

@@ -1,9 +1,8 @@
-//! [`Capabilities`]: what a store can do, so that its callers ask for nothing else.
+//! [`Capabilities`]: what a store supports, so that its callers request nothing else.
 
 use std::time::Duration;
 
-/// What a store can do. Methods beyond it fail as
-/// [unsupported](crate::StoreErrorKind::Unsupported).
+/// What a store can do. Other methods fail as [unsupported](crate::StoreErrorKind::Unsupported).
 ///
 /// ```
 /// use spanscope_model::{Capabilities, StoreOrder};
@@ -16,25 +15,26 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// `store` and `log_event` take records in.
+    /// `store` and `log_event` accept records.
     pub writes: bool,
-    /// `delete_run` and `delete_runs_before` delete.
+    /// `delete_run` and `delete_runs_before` are supported.
     pub deletes: bool,
-    /// Spans are seen before they end.
+    /// Spans are visible before they end.
     pub running_spans: bool,
-    /// Values of attributes keep their types: 7 is not "7".
+    /// Attribute values keep their types: 7 is not "7".
     pub typed_attributes: bool,
-    /// Records that bring a time to live are forgotten when it is over.
+    /// Records with a time to live are deleted when it expires.
     pub ttl: bool,
-    /// The store knows whose each record is. A store that does not holds records of the default
-    /// tenant only, and shows another tenant nothing.
+    /// The store knows the tenant of each record. Any other store holds records of the default
+    /// tenant only, and shows other tenants nothing.
     pub tenants: bool,
-    /// What a follower can rely on.
+    /// Conditions on the labels of a metric can be regular expressions.
+    pub label_regex: bool,
+    /// The order that a follower can rely on.
     pub order: StoreOrder,
-    /// A question over all times looks back this far where it names no `since`; none: to the first
-    /// record.
+    /// How far back a query without `since` looks; `None`: to the first record.
     pub longest_without_since: Option<Duration>,
-    /// How long records are kept; none: for ever, or nobody knows.
+    /// How long records are kept; `None`: for ever, or unknown.
     pub retention: Option<Duration>,
 }
 
@@ -42,15 +42,15 @@ pub struct Capabilities {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreOrder {
-    /// Each record comes once, at its place in the order of storing.
+    /// Each record is returned once, in the order of storing.
     Exact,
-    /// Records are ordered by marks such as times. None is lost, but a record that came late makes
-    /// the store return others again: followers tell them by their ids.
+    /// Records are ordered by marks such as times. No record is lost, but a record that arrives
+    /// late makes the store return others again: followers deduplicate them by their ids.
     Marked,
 }
 
 impl Capabilities {
-    /// Everything that the contract names, in exact order.
+    /// Every capability, with exact order.
     #[must_use]
     pub const fn all() -> Self {
         Self {
@@ -60,6 +60,7 @@ impl Capabilities {
             typed_attributes: true,
             ttl: true,
             tenants: true,
+            label_regex: true,
             order: StoreOrder::Exact,
             longest_without_since: None,
             retention: None,

@@ -1,6 +1,7 @@
-//! Categories: which part of an LLM server a span or an event belongs to (seed 3, specification section 4).
+//! Categories: which part of an LLM server a span or an event belongs to, as in Llama Stack's
+//! logging.
 
-/// The categories of the described system. Applications may use others; these are known without being named.
+/// Llama Stack's categories. Applications may use others; these are known without registration.
 pub const CATEGORIES: [&str; 22] = [
     "core",
     "server",
@@ -26,11 +27,11 @@ pub const CATEGORIES: [&str; 22] = [
     "tests",
 ];
 
-/// What everything belongs to that no rule puts elsewhere.
+/// The category of everything that no rule assigns.
 pub const UNCATEGORIZED: &str = "uncategorized";
 
-/// The category of a target whose first segment is a known category; `core::routers` belongs to `core::routers`,
-/// a finer name under `core`.
+/// Returns the category of a target whose first segment is a known category. `core::routers` is the
+/// category `core::routers`, a finer name under `core`.
 ///
 /// ```
 /// use spanscope_model::category_of;

@@ -1,14 +1,15 @@
-//! [`Cursor`]: how far a store's records were read.
+//! [`Cursor`]: a position in a store's records.
 //!
-//! What the numbers count is the store's business. No holder of a cursor may compute with them: a cursor is kept, compared by [`covers`](Cursor::covers), and given back.
+//! The store decides what the numbers count. A client may keep a cursor, compare it by
+//! [`covers`](Cursor::covers) and pass it back; it may not compute with it.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A place in the order in which a store took records in: everything up to here was read.
+/// A position in a store's order of storing: everything up to it was read.
 ///
-/// Three numbers, none of which shrinks as a store takes in more. Which records each of them counts
-/// is up to the store that made the cursor, so a cursor means nothing to another store.
+/// Three numbers that never shrink as the store grows. What each of them counts is up to the store
+/// that made the cursor, so a cursor is valid for that store only.
 ///
 /// ```
 /// use spanscope_model::Cursor;
@@ -21,29 +22,29 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Cursor([u64; 3]);
 
-/// Why a text is not a [`Cursor`].
+/// The error of a text that is not a [`Cursor`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ParseCursorError;
 
 impl Cursor {
     /// Before every record.
     pub const START: Self = Self([0; 3]);
-    /// After every record that a store can ever take in.
+    /// After every record that a store can ever store.
     pub const END: Self = Self([u64::MAX; 3]);
 
-    /// Makes a cursor; for stores.
+    /// Creates a cursor; for implementations of stores.
     #[must_use]
     pub const fn new(parts: [u64; 3]) -> Self {
         Self(parts)
     }
 
-    /// The numbers; for the store that made the cursor.
+    /// Returns the numbers; for the store that made the cursor.
     #[must_use]
     pub const fn parts(self) -> [u64; 3] {
         self.0
     }
 
-    /// Whether everything up to `other` is at or before this.
+    /// Returns whether everything up to `other` is at or before this cursor.
     #[must_use]
     pub const fn covers(&self, other: &Self) -> bool {
         let ([a, b, c], [other_a, other_b, other_c]) = (self.0, other.0);
@@ -51,7 +52,7 @@ impl Cursor {
     }
 }
 
-/// Three numbers with points between them.
+/// Three numbers, separated by dots.
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b, c] = self.0;
@@ -95,7 +96,7 @@ mod tests {
             Cursor::START,
             Cursor::END,
             Cursor::new([7, 0, u64::MAX]),
-            // What earlier versions wrote had no larger number than this.
+            // Earlier versions wrote no number larger than this.
             Cursor::new([7, 0, 9_223_372_036_854_775_807]),
         ] {
             assert_eq!(cursor.to_string().parse(), Ok(cursor));

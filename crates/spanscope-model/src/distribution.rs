@@ -1,8 +1,9 @@
-//! What the observations of a histogram come to: how many, their mean, and percentiles.
+//! Statistics of a histogram's observations: count, mean and percentiles.
 //!
-//! Observations come one by one, or as the buckets that a program counted them in. Within a bucket they are taken as spread
-//! evenly, as Prometheus does; a bucket without an end reaches to the least or the greatest value that the program told, else
-//! from zero, or to its own bound. Memory is bounded: from [`MAX_EXACT`] different places on, a place is kept to within 0.4 %.
+//! A program reports observations one by one or counted in buckets. Within a bucket they are
+//! assumed to be spread evenly, as Prometheus does. A bucket without an end reaches to the reported
+//! minimum or maximum, else from zero, or to its own bound. Memory is bounded: with more than
+//! [`MAX_EXACT`] different positions, a position is accurate to 0.4 %.
 
 use std::collections::BTreeMap;
 
@@ -10,34 +11,38 @@ use serde::{Deserialize, Serialize};
 
 use crate::MetricLabel;
 
-/// Up to so many different values and buckets are kept as they are.
+/// Up to this number of different values and buckets are kept exactly.
 const MAX_EXACT: usize = 4096;
-/// Bits of a number that are dropped beyond that: 7 of the fraction's 52 are kept.
+/// Bits dropped from each number beyond that: 7 of the fraction's 52 bits remain.
 const DROPPED_BITS: u32 = 52 - 7;
 
 /// The observations of one label set of a histogram.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct MetricDistribution {
     /// The labels, by name.
     #[serde(skip)]
     pub labels: Vec<MetricLabel>,
-    /// How many observations there were.
+    /// The number of observations.
     pub count: u64,
-    /// Their sum; none where a program did not tell it.
+    /// Their sum; `None` if a program did not report it.
     pub sum: Option<f64>,
-    /// Their mean; none without a sum.
+    /// Their mean; `None` without a sum.
     pub mean: Option<f64>,
-    /// The median; none where a program told no buckets.
+    /// The median; `None` if a program reported no buckets.
     pub p50: Option<f64>,
-    /// The value that 95 of 100 observations do not exceed; none likewise.
+    /// The value that 95 of 100 observations do not exceed; `None` if a program reported no
+    /// buckets.
     pub p95: Option<f64>,
-    /// The value that 99 of 100 observations do not exceed; none likewise.
+    /// The value that 99 of 100 observations do not exceed; `None` if a program reported no
+    /// buckets.
     pub p99: Option<f64>,
-    /// Whether the percentiles are estimates: interpolated within buckets, and as far off as these are wide.
+    /// Whether the percentiles are estimates: interpolated within buckets, so their error is up to
+    /// the bucket's width.
     pub interpolated: bool,
 }
 
-/// Adds observations up.
+/// Accumulates observations.
 ///
 /// ```
 /// use spanscope_model::Observations;
@@ -54,10 +59,10 @@ pub struct Observations {
     count: u64,
     sum: f64,
     has_no_sum: bool,
-    /// How many of them no bucket tells the place of.
+    /// The number of observations without a bucket.
     unplaced: u64,
     interpolated: bool,
-    /// How many are between two values, which are the same for a single observation.
+    /// The number of observations between two values, which are equal for a single observation.
     places: BTreeMap<(Number, Number), u64>,
     is_rounded: bool,
 }
@@ -80,24 +85,26 @@ impl Ord for Number {
     }
 }
 
-/// What a program told of observations that it did not send one by one.
+/// Observations that a program reported as a whole, not one by one.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ObservedBuckets {
-    /// How many observations.
+    /// The number of observations.
     pub count: u64,
-    /// Their sum, where it was told.
+    /// Their sum, if reported.
     pub sum: Option<f64>,
-    /// The least, where it was told.
+    /// The minimum, if reported.
     pub min: Option<f64>,
-    /// The greatest, where it was told.
+    /// The maximum, if reported.
     pub max: Option<f64>,
-    /// Each with its lower bound (not included), its upper bound, and how many observations are in it. Empty where none were
-    /// told. The first may begin at minus infinity, the last may end at infinity.
+    /// Each bucket with its lower bound (excluded), its upper bound (included) and its number of
+    /// observations. Empty if none were reported. The first may begin at minus infinity, the last
+    /// may end at infinity.
     pub buckets: Vec<(f64, f64, u64)>,
 }
 
 impl ObservedBuckets {
-    /// What came since an earlier total of the same observations; the whole where `self` is no later total of these.
+    /// Returns the increase since an earlier total of the same observations, or everything where
+    /// `self` is not a later total of these.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let has_fallen = self.count < earlier.count || self.buckets.len() < earlier.buckets.len();
@@ -108,7 +115,7 @@ impl ObservedBuckets {
             match left.and_then(|bucket| Some((bucket.2.checked_sub(*count)?, bucket))) {
                 Some((left, bucket)) => bucket.2 = left,
                 None if *count == 0 => {}
-                // It began anew, or changed its buckets.
+                // The stream restarted, or changed its buckets.
                 None => return self.clone(),
             }
         }
@@ -122,7 +129,7 @@ impl ObservedBuckets {
 }
 
 impl Observations {
-    /// Adds one observation. What is no number has no place.
+    /// Adds one observation. Not-a-number is counted but has no position.
     pub fn add(&mut self, value: f64) {
         self.count += 1;
         self.sum += value;
@@ -165,7 +172,7 @@ impl Observations {
         }
     }
 
-    /// What they come to.
+    /// Returns the statistics.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a mean is a float")]
     pub fn distribution(&self, labels: Vec<MetricLabel>) -> MetricDistribution {
@@ -183,7 +190,8 @@ impl Observations {
         }
     }
 
-    /// The values that these shares of the observations do not exceed, in the order of growing shares.
+    /// Returns the values that these shares of the observations do not exceed, in ascending order
+    /// of shares.
     #[expect(
         clippy::cast_precision_loss,
         reason = "a share of more than 2^53 observations needs no unit digit"
@@ -196,7 +204,8 @@ impl Observations {
         if placed == 0 || self.unplaced > 0 {
             return shares.map(|_| None);
         }
-        // From left to right: at a value how many lie there at once, and how the slope of the count changes from there on.
+        // From left to right: the number of observations exactly at a value, and how the slope of
+        // the count changes from there on.
         let mut edges: BTreeMap<Number, (f64, f64)> = BTreeMap::new();
         for ((lower, upper), count) in &self.places {
             let count = *count as f64;
@@ -236,7 +245,7 @@ impl Observations {
     }
 }
 
-/// The ends of a bucket, as far as they are known.
+/// The ends of a bucket, narrowed by the reported minimum and maximum.
 fn ends(lower: f64, upper: f64, told: &ObservedBuckets) -> (f64, f64) {
     let is_value = |value: &f64| value.is_finite();
     let min = told.min.filter(is_value);
@@ -257,11 +266,11 @@ fn ends(lower: f64, upper: f64, told: &ObservedBuckets) -> (f64, f64) {
         first = 0.0;
     }
     let last = if last.is_finite() { last } else { first };
-    // A least value above a bucket's end is no such bucket's.
+    // A minimum above a bucket's end does not belong to that bucket.
     (first.min(last), last)
 }
 
-/// The middle of the numbers that differ from this one in dropped bits alone.
+/// The middle of the numbers that differ from this one in dropped bits only.
 fn rounded(value: f64) -> Number {
     if value == 0.0 {
         return Number(0.0);
@@ -337,7 +346,7 @@ mod tests {
         assert!(found.interpolated);
         // Half of the first one lies between zero and half of its bound.
         assert_eq!(of(&buckets(&[1.0], &[10, 0])).p50, Some(0.5));
-        // The last one has no end: its lower bound, or the greatest value where it is known.
+        // The last one has no end: its lower bound, or the maximum where it was reported.
         assert_eq!(of(&buckets(&[1.0], &[0, 10])).p99, Some(1.0));
         let told = ObservedBuckets {
             min: Some(3.0),
@@ -349,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_bucket_tells_has_no_percentile() {
+    fn without_buckets_there_are_no_percentiles() {
         let told = ObservedBuckets {
             count: 4,
             sum: Some(10.0),
@@ -373,7 +382,7 @@ mod tests {
         assert_eq!((grown.count, grown.sum), (5, Some(3.0)));
         let counts: Vec<u64> = grown.buckets.iter().map(|bucket| bucket.2).collect();
         assert_eq!(counts, [0, 4, 1]);
-        // It began anew.
+        // The stream restarted.
         assert_eq!(earlier.since(&later), earlier);
         assert_eq!(buckets(&[7.0], &[9, 9]).since(&earlier).count, 18);
     }

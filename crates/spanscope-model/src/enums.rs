@@ -1,6 +1,7 @@
-//! Enums whose variants have a text form, and the error of a text that names no variant.
+//! Enums whose variants have a text form, and the error for a text that names no variant.
 //!
-//! All crates use the one macro, so that parsing, display, JSON and schema of such an enum never differ.
+//! All crates use the one macro, so that parsing, display, JSON and schema of such an enum never
+//! differ.
 
 use std::fmt;
 
@@ -15,8 +16,8 @@ pub struct ParseEnumError {
 }
 
 impl ParseEnumError {
-    /// The error for `input`, which is no `what`; `accepted` lists what is, separated by spaces. The
-    /// first 80 characters of the input are kept.
+    /// Creates the error for `input`, which is not a valid `what`; `accepted` lists the valid
+    /// values, separated by spaces. The first 80 characters of the input are kept.
     #[doc(hidden)]
     #[must_use]
     pub fn new(what: &'static str, input: &str, accepted: &'static str) -> Self {
@@ -35,37 +36,70 @@ impl fmt::Display for ParseEnumError {
             input,
             accepted,
         } = self;
-        write!(f, "{input:?} is no {what}: use one of {accepted}")
+        write!(f, "{input:?} is not a valid {what}: use one of {accepted}")
     }
 }
 
 impl std::error::Error for ParseEnumError {}
 
+/// Finds a text among those of an enum, for [`text_enum`]: its position. All enums share it, where
+/// serde's derive would compile a visitor for each.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy)]
+pub struct EnumTextVisitor(pub &'static [&'static str]);
+
+impl serde::de::Visitor<'_> for EnumTextVisitor {
+    type Value = usize;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<usize, E> {
+        let position = self.0.iter().position(|known| *known == text);
+        position.ok_or_else(|| E::unknown_variant(text, self.0))
+    }
+}
+
 /// Declares an enum with a text for each variant: `as_str`, `ALL`, `Display`, `FromStr` (ASCII case
 /// is ignored), serde and, with the calling crate's feature `schema`, `JsonSchema`.
 ///
-/// The calling crate needs `serde` with `derive`, and a feature `schema` with `schemars`.
+/// The calling crate needs `serde`, and a feature `schema` with `schemars`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! text_enum {
     ($(#[$doc:meta])* $name:ident, $what:literal, $($(#[$variant_doc:meta])* $variant:ident = $text:literal),* $(,)?) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         pub enum $name {
-            $($(#[$variant_doc])* #[serde(rename = $text)] $variant,)*
+            $($(#[$variant_doc])* #[cfg_attr(feature = "schema", schemars(rename = $text))] $variant,)*
         }
 
         impl $name {
             /// All variants, in the order of their declaration.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 
-            /// The text that stands for it in JSON, SQL and commands.
+            /// Returns its text in JSON, SQL and commands.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $text,)*
                 }
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                const TEXTS: &[&str] = &[$($text),*];
+                let index = deserializer.deserialize_str($crate::EnumTextVisitor(TEXTS))?;
+                Ok(Self::ALL[index])
             }
         }
 

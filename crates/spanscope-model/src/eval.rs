@@ -1,4 +1,4 @@
-//! Rows for evaluations, out of stored spans (seed 1's `EvalTrace`).
+//! Rows for evaluations, derived from stored spans.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,23 +7,25 @@ use serde::{Deserialize, Serialize};
 use crate::semconv::{SemanticAttribute as A, names_of};
 use crate::{Attributes, Span, SpanId, Value};
 
-/// What a step was given, what it answered, and what it should have.
+/// The input, output and expected output of one step: the `EvalTrace` of Llama Stack's telemetry
+/// API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub struct EvalTrace {
-    /// The session; where no span at or above the step names one, the trace.
+    /// The session; the trace id where no span at or above the step names a session.
     pub session_id: String,
     /// The step: the span's name.
     pub step: String,
-    /// What it was given; empty if that was not recorded.
+    /// The step's input; empty if it was not recorded.
     pub input: String,
-    /// What it answered; empty if that was not recorded.
+    /// The step's output; empty if it was not recorded.
     pub output: String,
-    /// What it should have answered, if the program said so (`expected_output`).
+    /// The expected output, if the program recorded it (`expected_output`).
     pub expected_output: String,
 }
 
-/// What a step was given; the first name that is there counts.
+/// The attributes that hold a step's input, by precedence.
 const INPUTS: &[A] = &[
     A::PlainInput,
     A::InputMessages,
@@ -31,7 +33,7 @@ const INPUTS: &[A] = &[
     A::TaskInput,
     A::Prompt,
 ];
-/// What it answered.
+/// The attributes that hold a step's output, by precedence.
 const OUTPUTS: &[A] = &[
     A::PlainOutput,
     A::OutputMessages,
@@ -41,11 +43,12 @@ const OUTPUTS: &[A] = &[
 ];
 const SESSIONS: &[A] = &[A::SessionId];
 
-/// The attribute by which a program says what a step should have answered. No convention has it.
+/// The attribute with which a program records the expected output. No convention defines one.
 const EXPECTED_OUTPUT: &str = "expected_output";
 
 impl EvalTrace {
-    /// A row for each span of a trace that has an input or an output, in the order of the spans.
+    /// Returns a row for each span of a trace that has an input or an output, in the order of the
+    /// spans.
     ///
     /// ```
     /// use spanscope_model::{EvalTrace, Span, SpanId, Timestamp, TraceId};
@@ -85,7 +88,7 @@ fn first(attributes: &Attributes, meanings: &[A]) -> Option<String> {
         .map(Value::to_string)
 }
 
-/// The session of a span or of the nearest one above it.
+/// Returns the session of a span or of its nearest ancestor that names one.
 fn session(span: &Span, by_id: &HashMap<SpanId, &Span>) -> String {
     let mut seen = HashSet::new();
     let mut next = Some(span);
@@ -93,7 +96,7 @@ fn session(span: &Span, by_id: &HashMap<SpanId, &Span>) -> String {
         if let Some(session) = first(&span.attributes, SESSIONS) {
             return session;
         }
-        // A cycle ends where it began.
+        // A cycle ends where it started.
         next = match seen.insert(span.span_id) {
             true => span.parent_span_id.and_then(|parent| by_id.get(&parent).copied()),
             false => None,
@@ -134,7 +137,7 @@ mod tests {
                 &[("gen_ai.input.messages", Value::Json(serde_json::json!([1])))],
             ),
             span(4, 1, &[("other", text("x"))]),
-            // One above the other in a circle, without a session.
+            // Two spans in a cycle, without a session.
             span(5, 6, &[("output", Value::from(7))]),
             span(6, 5, &[]),
         ];

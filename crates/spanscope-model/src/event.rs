@@ -1,20 +1,22 @@
-//! What happens at one moment: log messages, metric measurements, starts and ends of spans.
+//! Events: log messages, metric measurements, starts and ends of spans.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::filter::text_contains;
-use crate::{Attributes, Severity, SpanId, SpanStatus, Timestamp, TraceId, Value};
+use crate::{Attributes, Severity, SpanId, SpanStatus, Timestamp, TraceId, Value, setters};
 
-/// One telemetry event, as seed 1 has it.
+/// One event of Llama Stack's telemetry API.
 ///
-/// Where seed 1 demands a trace and a span, here both may be missing: an event outside of every span is kept.
+/// The API requires a trace and a span. Here both may be missing, so that an event outside every
+/// span is kept.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(
     feature = "schema",
     derive(schemars::JsonSchema),
     schemars(transform = crate::schema::with_ids_of_spans)
 )]
+#[non_exhaustive]
 pub struct Event {
     /// The trace it belongs to.
     pub trace_id: Option<TraceId>,
@@ -23,7 +25,7 @@ pub struct Event {
     /// When it happened.
     #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::sent_time"))]
     pub timestamp: Timestamp,
-    /// What the program said about it.
+    /// The attributes that the program recorded.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Attributes>"))]
     pub attributes: Attributes,
@@ -32,7 +34,29 @@ pub struct Event {
     pub kind: EventKind,
 }
 
-/// What an event says.
+impl Event {
+    /// Creates an event without ids and attributes.
+    #[must_use]
+    pub fn new(timestamp: Timestamp, kind: EventKind) -> Self {
+        Self {
+            trace_id: None,
+            span_id: None,
+            timestamp,
+            attributes: Attributes::new(),
+            kind,
+        }
+    }
+}
+
+setters!(Event {
+    trace_id: into [Option<TraceId>],
+    span_id: into [Option<SpanId>],
+    timestamp: [Timestamp],
+    attributes: [Attributes],
+    kind: [EventKind],
+});
+
+/// The content of an event.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -54,9 +78,9 @@ pub enum EventKind {
         /// The unit of the number.
         unit: String,
     },
-    /// A span began or ended.
+    /// The start or the end of a span.
     StructuredLog {
-        /// Which of the two.
+        /// Start or end.
         payload: SpanPayload,
     },
 }
@@ -66,25 +90,27 @@ pub enum EventKind {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum SpanPayload {
-    /// A span began.
+    /// The start of a span.
     SpanStart {
         /// Its name.
         name: String,
-        /// Its parent, if it has one.
+        /// The parent's id; `None` for a root.
         parent_span_id: Option<SpanId>,
     },
-    /// A span ended.
+    /// The end of a span.
     SpanEnd {
-        /// How.
+        /// The span's status.
         status: SpanStatus,
     },
 }
 
-/// A stored log message, with where in the program it came from.
+/// A stored log message, with its location in the program.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct LogEvent {
-    /// Names the event in its store: ASCII letters, digits, `.`, `:` and `_`, 100 bytes at most. The
-    /// store gives it when it stores the event; empty before.
+    /// The event's id in its store: ASCII letters, digits, `.`, `:` and `_`, at most 100 bytes. The
+    /// store assigns it; before that, and in an export, it is empty and absent from JSON.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub id: String,
     /// The trace it belongs to, if any.
     pub trace_id: Option<TraceId>,
@@ -94,7 +120,7 @@ pub struct LogEvent {
     pub timestamp: Timestamp,
     /// How serious it is.
     pub severity: Severity,
-    /// The event's own name: `exception`, or the `name:` that the program gave it; else empty.
+    /// The event's own name: `exception`, or the `name:` of the macro; else empty.
     #[serde(default)]
     pub name: String,
     /// The text.
@@ -108,14 +134,47 @@ pub struct LogEvent {
     /// The service that it happened in.
     #[serde(default)]
     pub service_name: String,
-    /// What the program said about it.
+    /// The attributes that the program recorded.
     #[serde(default)]
     pub attributes: Attributes,
 }
 
 impl LogEvent {
-    /// Whether the text is in what is shown of the event: its name, its message, or one of its
-    /// attributes as `key=value`. Upper and lower case of ASCII are alike.
+    /// Creates an event outside of any span.
+    pub fn new(timestamp: Timestamp, severity: Severity, message: impl Into<String>) -> Self {
+        Self {
+            id: String::new(),
+            trace_id: None,
+            span_id: None,
+            timestamp,
+            severity,
+            name: String::new(),
+            message: message.into(),
+            target: String::new(),
+            category: crate::UNCATEGORIZED.to_owned(),
+            service_name: String::new(),
+            attributes: Attributes::new(),
+        }
+    }
+}
+
+setters!(LogEvent {
+    id: into [String],
+    trace_id: into [Option<TraceId>],
+    span_id: into [Option<SpanId>],
+    timestamp: [Timestamp],
+    severity: [Severity],
+    name: into [String],
+    message: into [String],
+    target: into [String],
+    category: into [String],
+    service_name: into [String],
+    attributes: [Attributes],
+});
+
+impl LogEvent {
+    /// Returns whether the event's name, its message, or one of its attributes written as
+    /// `key=value` contains the text. ASCII case is ignored.
     ///
     /// ```
     /// # let event: spanscope_model::LogEvent = serde_json::from_value(serde_json::json!({
@@ -135,7 +194,7 @@ impl LogEvent {
     }
 }
 
-/// An error names the field that is wrong or missing.
+/// An error names the invalid or missing field.
 ///
 /// ```
 /// let event = r#"{"timestamp": "2025-07-20T08:26:40Z", "type": "metric", "metric": "jobs", "value": 7}"#;
@@ -143,14 +202,14 @@ impl LogEvent {
 /// assert!(error.to_string().contains("missing field `unit`"));
 /// ```
 impl<'de> Deserialize<'de> for Event {
-    // Not derived: serde reads flattened and tagged types through a buffer, after which no error
-    // can name its field.
+    // Not derived: serde reads flattened and tagged types through a buffer, after which errors
+    // can't name their field.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         EventFields::deserialize(deserializer)?.into_event()
     }
 }
 
-/// All fields that some kind of event has.
+/// The fields of all kinds of events.
 #[derive(Deserialize)]
 #[serde(expecting = "an object")]
 struct EventFields {
@@ -159,7 +218,7 @@ struct EventFields {
     #[serde(default)]
     span_id: Option<SpanId>,
     timestamp: Timestamp,
-    /// Seed 1 allows `null`.
+    /// The API allows `null`.
     #[serde(default)]
     attributes: Option<Attributes>,
     r#type: EventType,

@@ -1,4 +1,4 @@
-//! Trace and span ids: fixed-width bytes inside, lower-case hex outside, never all zero.
+//! Trace and span ids: fixed-width bytes in memory, lower-case hex in text, never all zero.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::text::first_chars;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Why a text is no id.
+/// The error of a text that is not an id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParseIdError {
     what: &'static str,
@@ -19,7 +19,7 @@ impl fmt::Display for ParseIdError {
         let Self { what, digits, input } = self;
         write!(
             f,
-            "{input:?} is no {what}: give {digits} hexadecimal digits that are not all zero"
+            "{input:?} is not a valid {what}: give {digits} hexadecimal digits that are not all zero"
         )
     }
 }
@@ -33,16 +33,17 @@ macro_rules! id {
         pub struct $name([u8; $bytes]);
 
         impl $name {
-            /// How many hexadecimal digits the text form has.
+            /// The number of hexadecimal digits of the text form.
             pub const DIGITS: usize = $bytes * 2;
 
-            /// Makes an id of big-endian bytes; `None` if they are all zero, which W3C trace context reserves.
+            /// Creates an id from big-endian bytes; `None` if they are all zero, which W3C trace
+            /// context reserves.
             #[must_use]
             pub fn from_bytes(bytes: [u8; $bytes]) -> Option<Self> {
                 (bytes != [0; $bytes]).then_some(Self(bytes))
             }
 
-            /// The big-endian bytes.
+            /// Returns the big-endian bytes.
             #[must_use]
             pub fn to_bytes(self) -> [u8; $bytes] {
                 self.0
@@ -70,7 +71,7 @@ macro_rules! id {
                     digits: $bytes * 2,
                     input: first_chars(text, 80).to_owned(),
                 };
-                // The length is checked first: the decoder takes an `0x` away before it counts.
+                // The length is checked first, because the decoder strips a leading `0x`.
                 let bytes = (text.len() == Self::DIGITS)
                     .then(|| const_hex::decode_to_array(text).ok())
                     .flatten();
@@ -94,7 +95,7 @@ macro_rules! id {
 }
 
 id!(
-    /// Names one trace: 16 bytes, shown as 32 lower-case hexadecimal digits.
+    /// The id of a trace: 16 bytes, shown as 32 lower-case hexadecimal digits.
     ///
     /// ```
     /// use spanscope_model::TraceId;
@@ -109,9 +110,9 @@ id!(
 );
 
 id!(
-    /// Names one span in its trace: 8 bytes, shown as 16 lower-case hexadecimal digits.
+    /// The id of a span in its trace: 8 bytes, shown as 16 lower-case hexadecimal digits.
     ///
-    /// Unlike the ids of `tracing`'s registry it is never used again for another span.
+    /// Unlike the ids of `tracing`'s registry it is never reused.
     SpanId,
     8,
     "span id"

@@ -1,6 +1,8 @@
-//! What a store takes in from other programs: the writing half of [`TraceStore`](crate::TraceStore).
+//! The records that a store accepts from other programs: the writing half of
+//! [`TraceStore`](crate::TraceStore).
 //!
-//! An OTLP receiver and the telemetry API's `log_event` turn what they are sent into [`NewRecords`]; a store knows no other way in.
+//! An OTLP receiver and the telemetry API's `log_event` convert requests to [`NewRecords`]; a store
+//! accepts nothing else.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,11 +10,11 @@ use std::str::FromStr;
 use crate::text::first_chars;
 
 use crate::{
-    Attributes, Event, EventKind, LogEvent, MetricKind, Source, Span, SpanId, SpanKind, SpanPayload,
-    SpanState, SpanStatus, Timestamp, TraceId, TraceParent, UNCATEGORIZED, Value, stored_metric_name,
+    Attributes, Event, EventKind, LogEvent, MetricKind, Source, Span, SpanId, SpanPayload, SpanState,
+    SpanStatus, Timestamp, TraceId, TraceParent, UNCATEGORIZED, Value, setters, stored_metric_name,
 };
 
-/// Whose records something is. A name of 1 to 128 characters without control characters.
+/// The owner of records. A name of 1 to 128 characters without control characters.
 ///
 /// ```
 /// use spanscope_model::Tenant;
@@ -25,7 +27,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tenant(String);
 
-/// Why a text names no tenant.
+/// The error of a text that is not a valid tenant name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParseTenantError(String);
 
@@ -33,7 +35,7 @@ impl fmt::Display for ParseTenantError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:?} is no name of a tenant: give 1 to {} characters, none of them a control character",
+            "{:?} is not a valid tenant name: give 1 to {} characters, none of them a control character",
             self.0,
             Tenant::MAX_CHARS
         )
@@ -43,12 +45,12 @@ impl fmt::Display for ParseTenantError {
 impl std::error::Error for ParseTenantError {}
 
 impl Tenant {
-    /// Whose everything is that names no tenant.
+    /// The tenant of everything that names no tenant.
     pub const DEFAULT: &'static str = "default";
-    /// The longest name, in characters.
+    /// The maximum length of a name, in characters.
     pub const MAX_CHARS: usize = 128;
 
-    /// Its name.
+    /// Returns the name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -82,31 +84,43 @@ impl FromStr for Tenant {
     }
 }
 
-/// Records of one or several sources, which are stored together or not at all.
+/// Records of one or more sources, stored together or not at all.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
 pub struct NewRecords {
-    /// Tells this batch from every other one. One that was stored within the last hour is known again, and nothing of it is
-    /// stored twice. Spans are known by their ids even without.
+    /// Identifies this batch. A batch that was stored within the last hour is recognized, and not
+    /// stored again. Spans are recognized by their ids even without it.
     pub batch: Option<u128>,
-    /// A trace that the sender calls by the first id and that continues the second: what is said of the first from now on, by
-    /// records that [`follow`](Self::follows), is said of the second.
-    pub continues: Option<(TraceId, TraceId)>,
-    /// Whether traces of these records may be called by an id that was continued elsewhere.
-    pub follows: bool,
-    /// The name of a file that the sender writes by itself: if it is the store's own, everything is there already.
-    pub stored_in: Option<String>,
-    /// By source.
+    /// A trace that the sender knows by the first id and that continues the second: later records
+    /// of the first trace, in batches with [`resolve_aliases`](Self::resolve_aliases), are stored
+    /// in the second.
+    pub trace_alias: Option<(TraceId, TraceId)>,
+    /// Whether the trace ids of these records may be aliases that an earlier batch declared.
+    pub resolve_aliases: bool,
+    /// The name of a file that the sender writes itself: if it is this store's own file, it already
+    /// has every record.
+    pub origin_store: Option<String>,
+    /// The records, by source.
     pub sources: Vec<SourceRecords>,
 }
 
+setters!(NewRecords {
+    batch: into [Option<u128>],
+    trace_alias: into [Option<(TraceId, TraceId)>],
+    resolve_aliases: [bool],
+    origin_store: into [Option<String>],
+    sources: [Vec<SourceRecords>],
+});
+
 /// Records of one source.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
 pub struct SourceRecords {
-    /// Who made them.
+    /// The source.
     pub source: Source,
     /// Spans, with or without an end.
     pub spans: Vec<NewSpan>,
-    /// Ends of spans that came, or will come, without one.
+    /// Ends of spans that were sent, or will be sent, without one.
     pub ends: Vec<SpanEnd>,
     /// Log events.
     pub events: Vec<NewEvent>,
@@ -114,19 +128,47 @@ pub struct SourceRecords {
     pub points: Vec<NewPoint>,
 }
 
+setters!(SourceRecords {
+    source: [Source],
+    spans: [Vec<NewSpan>],
+    ends: [Vec<SpanEnd>],
+    events: [Vec<NewEvent>],
+    points: [Vec<NewPoint>],
+});
+
 /// A span to be stored.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct NewSpan {
-    /// The span. Its service, its resource and its scope are those of the source.
+    /// The span. Its service, resource and scope are those of the source.
     pub span: Span,
-    /// What happened in it; its ids are the span's.
+    /// The span's events; their ids are the span's.
     pub events: Vec<NewEvent>,
-    /// When it may be forgotten, if it brought a time of its own.
+    /// When it may be deleted, if it has a time to live.
     pub expires: Option<Timestamp>,
 }
 
+impl NewSpan {
+    /// Creates a span without events that is kept as long as any other.
+    #[must_use]
+    pub fn new(span: Span) -> Self {
+        Self {
+            span,
+            events: Vec::new(),
+            expires: None,
+        }
+    }
+}
+
+setters!(NewSpan {
+    span: [Span],
+    events: [Vec<NewEvent>],
+    expires: into [Option<Timestamp>],
+});
+
 /// The end of a span.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct SpanEnd {
     /// The trace.
     pub trace_id: TraceId,
@@ -134,42 +176,84 @@ pub struct SpanEnd {
     pub span_id: SpanId,
     /// When it ended.
     pub end_time: Timestamp,
-    /// How.
+    /// The span's status.
     pub status: SpanStatus,
-    /// What is said of the span beside what was said at its start.
+    /// Attributes in addition to those of the span's start.
     pub attributes: Attributes,
-    /// When it may be forgotten, if it brought a time of its own.
+    /// When it may be deleted, if it has a time to live.
     pub expires: Option<Timestamp>,
 }
+
+impl SpanEnd {
+    /// Creates an end without further attributes.
+    #[must_use]
+    pub fn new(trace_id: TraceId, span_id: SpanId, end_time: Timestamp, status: SpanStatus) -> Self {
+        Self {
+            trace_id,
+            span_id,
+            end_time,
+            status,
+            attributes: Attributes::new(),
+            expires: None,
+        }
+    }
+}
+
+setters!(SpanEnd {
+    trace_id: [TraceId],
+    span_id: [SpanId],
+    end_time: [Timestamp],
+    status: [SpanStatus],
+    attributes: [Attributes],
+    expires: into [Option<Timestamp>],
+});
 
 /// A log event to be stored.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct NewEvent {
-    /// The event. The store gives it another id; its service is that of the source.
+    /// The event. The store assigns another id; its service is that of the source.
     pub event: LogEvent,
-    /// When it may be forgotten, if it brought a time of its own.
+    /// When it may be deleted, if it has a time to live.
     pub expires: Option<Timestamp>,
 }
 
-/// How a measurement adds up with those before it.
+impl NewEvent {
+    /// Creates an event that is kept as long as any other.
+    #[must_use]
+    pub fn new(event: LogEvent) -> Self {
+        Self { event, expires: None }
+    }
+}
+
+setters!(NewEvent {
+    event: [LogEvent],
+    expires: into [Option<Timestamp>],
+});
+
+/// How a measurement relates to earlier ones: OpenTelemetry's aggregation temporality.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Adds {
-    /// It stands for itself: an increment, an observation, the state of a gauge.
-    Alone,
-    /// It is the total since that moment, of a stream that its source, name and labels tell from others. The store keeps
-    /// what the total grew by since the last one.
-    Since(Timestamp),
+pub enum Temporality {
+    /// The value counts by itself: an increment, an observation, the state of a gauge.
+    Delta,
+    /// The value is the total since `start` of a stream, which source, name and labels identify.
+    /// The store keeps the increase since the previous total.
+    Cumulative {
+        /// The start of the stream.
+        start: Timestamp,
+    },
 }
 
 /// A measurement to be stored.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct NewPoint {
     /// The metric's name.
     pub metric: String,
-    /// The number: of a distribution the sum of what was observed.
+    /// The number; for a histogram the sum of its observations.
     pub value: Value,
-    /// How it adds up.
-    pub adds: Adds,
+    /// How it relates to earlier measurements of its stream.
+    pub temporality: Temporality,
     /// The unit; empty if it has none.
     pub unit: String,
     /// The metric's kind.
@@ -182,31 +266,75 @@ pub struct NewPoint {
     pub trace_id: Option<TraceId>,
     /// The span it was made in, if any.
     pub span_id: Option<SpanId>,
-    /// What was sent beside the number: counts, buckets, quantiles, exemplars.
+    /// Further data of the measurement: counts, buckets, quantiles, exemplars.
     pub detail: Option<serde_json::Value>,
-    /// When it may be forgotten, if it brought a time of its own.
+    /// When it may be deleted, if it has a time to live.
     pub expires: Option<Timestamp>,
 }
 
-/// What became of records that a store took in.
+impl NewPoint {
+    /// Creates a measurement that counts by itself, outside of any span, without unit and labels.
+    pub fn new(metric: impl Into<String>, value: Value, kind: MetricKind, timestamp: Timestamp) -> Self {
+        Self {
+            metric: metric.into(),
+            value,
+            temporality: Temporality::Delta,
+            unit: String::new(),
+            kind,
+            labels: Vec::new(),
+            timestamp,
+            trace_id: None,
+            span_id: None,
+            detail: None,
+            expires: None,
+        }
+    }
+}
+
+setters!(NewPoint {
+    metric: into [String],
+    value: [Value],
+    temporality: [Temporality],
+    unit: into [String],
+    kind: [MetricKind],
+    labels: [Vec<(String, String)>],
+    timestamp: [Timestamp],
+    trace_id: into [Option<TraceId>],
+    span_id: into [Option<SpanId>],
+    detail: into [Option<serde_json::Value>],
+    expires: into [Option<Timestamp>],
+});
+
+/// The outcome of a request to store records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct IngestReceipt {
-    /// How many were stored.
+    /// The number of records stored.
     pub stored: u64,
-    /// How many were there already. A lower bound: a store that finds out only when it is asked
-    /// counts those as stored.
+    /// The number of records that were stored before. A lower bound: a store that finds out only
+    /// when it is queried counts those as stored.
     pub known: u64,
-    /// Measurements that found no place: totals of more streams than a store follows for one source.
+    /// The number of rejected measurements: totals of more streams than a store tracks for one
+    /// source.
     pub rejected_points: u64,
 }
 
+setters!(IngestReceipt {
+    stored: [u64],
+    known: [u64],
+    rejected_points: [u64],
+});
+
 impl NewRecords {
-    /// The records that one event of the telemetry API stands for (seed 1), to be kept for so long.
+    /// Converts one event of Llama Stack's telemetry API to records that are kept for
+    /// `ttl_seconds`.
     ///
-    /// A `span_start` is a span that runs. The attribute `traceparent` of one continues that trace, and is not kept.
+    /// A `span_start` is a running span. Its attribute `traceparent` makes it continue that trace,
+    /// and is not stored.
     ///
     /// # Errors
-    /// What is wrong with it: an event without its ids, a span that is its own parent, a number that is none.
+    /// Returns what is wrong: an event without its ids, a span that is its own parent, an invalid
+    /// number.
     pub fn of_event(event: Event, ttl_seconds: i64) -> Result<Self, String> {
         let Event {
             trace_id,
@@ -226,7 +354,7 @@ impl NewRecords {
             },
             ..SourceRecords::default()
         };
-        let mut continues = None;
+        let mut trace_alias = None;
         match kind {
             EventKind::UnstructuredLog { message, severity } => {
                 let category = attributes
@@ -259,7 +387,7 @@ impl NewRecords {
                     kind: MetricKind::of_name(&metric),
                     metric,
                     value,
-                    adds: Adds::Alone,
+                    temporality: Temporality::Delta,
                     unit,
                     labels: attributes
                         .iter()
@@ -283,7 +411,7 @@ impl NewRecords {
                             (Ok(above), None) => (trace_id, above.trace_id, Some(above.span_id)),
                             (_, parent) => (trace_id, trace_id, parent),
                         };
-                        continues = (sent != trace_id).then_some((sent, trace_id));
+                        trace_alias = (sent != trace_id).then_some((sent, trace_id));
                         if parent == Some(span_id) {
                             return Err(format!("the span {span_id} can't be its own parent"));
                         }
@@ -318,14 +446,14 @@ impl NewRecords {
         }
         Ok(Self {
             batch: None,
-            continues,
-            follows: true,
-            stored_in: None,
+            trace_alias,
+            resolve_aliases: true,
+            origin_store: None,
             sources: vec![records],
         })
     }
 
-    /// How many records these are, the events of spans counted on their own.
+    /// Returns the number of records; the events of spans count separately.
     #[must_use]
     pub fn len(&self) -> u64 {
         let of = |records: &SourceRecords| {
@@ -339,41 +467,14 @@ impl NewRecords {
         self.sources.iter().map(of).sum()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no records.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-impl Span {
-    /// A span that began, and of which nothing else is known.
-    pub fn new(trace_id: TraceId, span_id: SpanId, name: impl Into<String>, start_time: Timestamp) -> Self {
-        Self {
-            span_id,
-            trace_id,
-            parent_span_id: None,
-            name: name.into(),
-            start_time,
-            end_time: None,
-            attributes: Attributes::new(),
-            status: None,
-            status_message: None,
-            kind: SpanKind::Internal,
-            state: SpanState::Running,
-            service_name: String::new(),
-            target: None,
-            level: None,
-            category: None,
-            links: Vec::new(),
-            trace_state: None,
-            resource: None,
-            scope: None,
-        }
-    }
-}
-
-/// Takes a text out of attributes; empty where there is none.
+/// Removes a text from attributes; returns an empty one if it is missing.
 fn taken_text(attributes: &mut Attributes, key: &str) -> String {
     let text = attributes.get(key).and_then(Value::as_str).map(str::to_owned);
     if text.is_some() {

@@ -1,25 +1,25 @@
-//! Measurements: what a metric is, and what can be asked about stored ones (seed 1, specification sections 6 and 7).
+//! Measurements: kinds of metrics, and queries of stored ones.
 
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ParseEnumError, Timestamp, TraceId, Value, text_enum};
+use crate::{ParseEnumError, Timestamp, TraceId, Value, setters, text_enum};
 
 text_enum!(
-    /// What the measurements of a metric are, and so how they add up.
+    /// The kind of a metric, which decides how its measurements are aggregated.
     MetricKind, "metric kind",
-    /// Each is an increment; sums mean something.
+    /// Each measurement is an increment; they are summed.
     Counter = "counter",
-    /// Each is the state at its time; the last one counts.
+    /// Each measurement is the current value; the last one counts.
     Gauge = "gauge",
-    /// Each is one observation of a distribution.
+    /// Each measurement is one observation of a distribution.
     Histogram = "histogram",
 );
 
 impl MetricKind {
-    /// The kind that a name tells where nothing else does: `..._total` and the token counts are counters, durations and
-    /// times are distributions, everything else is a gauge.
+    /// Returns the kind that a name suggests: `..._total` and the token counts are counters,
+    /// durations and times are distributions, everything else is a gauge.
     ///
     /// ```
     /// use spanscope_model::MetricKind;
@@ -40,22 +40,24 @@ impl MetricKind {
     }
 }
 
-/// The three counters of every model call: the name of the metric event in the store, and the documented name of the
-/// counter. Either names the same metric in a query.
+/// The three counters of every model call: the name of the metric event in the store, and the
+/// counter's documented name. A query accepts either.
 pub const TOKEN_METRICS: [(&str, &str); 3] = [
     ("prompt_tokens", "llama_stack_prompt_tokens_total"),
     ("completion_tokens", "llama_stack_completion_tokens_total"),
     ("total_tokens", "llama_stack_tokens_total"),
 ];
 
-/// Counters alongside the three of every call: tokens of the input that were read from a cache, and
-/// that were written to one. No convention has them as counters yet; what a call cost depends on them.
+/// Counters in addition to the three of every call: input tokens read from a cache, and input
+/// tokens written to one. No convention defines counters for them yet; the cost of a call depends
+/// on them.
 pub const CACHE_METRICS: [&str; 2] = ["cache_read_tokens", "cache_write_tokens"];
 
-/// The counter of what calls cost in US dollars, where their programs report it.
+/// The counter of the cost of calls in US dollars, if their programs report it.
 pub const COST_METRIC: &str = "reported_cost";
 
-/// The name under which a metric is stored: that of the metric event where the counter's name is given.
+/// Returns the name under which a metric is stored: the metric event's name for a counter's
+/// documented name.
 ///
 /// ```
 /// use spanscope_model::stored_metric_name;
@@ -69,24 +71,24 @@ pub fn stored_metric_name(name: &str) -> &str {
 }
 
 text_enum!(
-    /// What kind of answer is wanted (seed 1).
+    /// The shape of a metric query's result.
     MetricQueryType, "query type",
-    /// A value for each step of time.
+    /// A value for each step.
     Range = "range",
-    /// One value, for all of the time asked for.
+    /// One value for the whole time range.
     Instant = "instant",
 );
 
 text_enum!(
-    /// How a label is compared (seed 1).
+    /// How a label is compared.
     LabelOperator, "label operator",
-    /// The value is this one.
+    /// Equal.
     Equals = "=",
-    /// The value is another one; a label that is not there counts as empty.
+    /// Not equal; a missing label counts as empty.
     NotEquals = "!=",
     /// The whole value matches this regular expression, as in Prometheus.
     RegexMatch = "=~",
-    /// It does not.
+    /// The regular expression does not match the whole value.
     RegexNotMatch = "!~",
 );
 
@@ -96,9 +98,9 @@ text_enum!(
 pub struct LabelMatcher {
     /// The label.
     pub name: String,
-    /// What its value is compared with.
+    /// The value to compare with.
     pub value: String,
-    /// How.
+    /// The operator.
     #[serde(default = "equals")]
     pub operator: LabelOperator,
 }
@@ -113,14 +115,14 @@ pub struct Granularity {
     seconds: u32,
 }
 
-/// The widest step.
+/// The maximum step.
 const MAX_STEP_SECONDS: u64 = 366 * 24 * 3600;
 
 impl Granularity {
-    /// One day, what a query without a granularity means.
+    /// One day, the default of a query without a granularity.
     pub const DAY: Self = Self { seconds: 24 * 3600 };
 
-    /// Its width in seconds, at least 1.
+    /// Returns the width in seconds, at least 1.
     #[must_use]
     pub const fn seconds(self) -> u32 {
         self.seconds
@@ -130,7 +132,7 @@ impl Granularity {
 impl FromStr for Granularity {
     type Err = ParseEnumError;
 
-    /// Reads a whole number above zero and a unit: `s`, `m`, `h`, `d`, `w`.
+    /// Parses a positive whole number followed by a unit: `s`, `m`, `h`, `d`, `w`.
     ///
     /// ```
     /// use spanscope_model::Granularity;
@@ -170,25 +172,35 @@ impl std::fmt::Display for Granularity {
     }
 }
 
-/// A question about one metric.
+/// A query for one metric.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct MetricQuery {
-    /// The metric's name; the documented counters go by either of their names.
+    /// The metric's name; the documented counters have two.
     pub metric: String,
-    /// From when on.
+    /// The start of the time range (included).
     pub start: Timestamp,
-    /// Until when; none means now. The end itself is not part of the time.
+    /// The end of the time range (excluded); `None` means now.
     pub end: Option<Timestamp>,
-    /// The width of a step of a range; none gives the raw measurements.
+    /// The width of a step of a range; `None` returns the raw measurements.
     pub granularity: Option<Granularity>,
     /// Range or instant.
     pub query_type: MetricQueryType,
-    /// All of them must hold.
+    /// Conditions on labels; all must match.
     pub matchers: Vec<LabelMatcher>,
 }
 
+setters!(MetricQuery {
+    metric: into [String],
+    start: [Timestamp],
+    end: into [Option<Timestamp>],
+    granularity: into [Option<Granularity>],
+    query_type: [MetricQueryType],
+    matchers: [Vec<LabelMatcher>],
+});
+
 impl MetricQuery {
-    /// A range with steps of a day, from `start` until now.
+    /// Creates a range query with steps of a day, from `start` until now.
     pub fn range(metric: impl Into<String>, start: Timestamp) -> Self {
         Self {
             metric: metric.into(),
@@ -214,21 +226,40 @@ pub struct MetricLabel {
 /// One point of a series.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub struct MetricDataPoint {
-    /// Seconds since 1970: the start of the step, the moment of a raw measurement, or the end of an instant query.
+    /// Seconds since 1970: the start of the step, the moment of a raw measurement, or the end of an
+    /// instant query.
     pub timestamp: i64,
-    /// A counter's sum, a gauge's last value, or the sum of a distribution's observations; an integer stays one.
+    /// A counter's sum, a gauge's last value, or the sum of a distribution's observations; an
+    /// integer stays one.
     pub value: Value,
-    /// Its unit; empty if it has none. Seed 1 has it on measurements only; the public client wants it here.
+    /// Its unit; empty if it has none. The API documents it on measurements only, but its published
+    /// client expects it here.
     #[serde(default)]
     pub unit: String,
 }
 
-/// The measurements of one label set, in the order of time (seed 1).
+impl MetricDataPoint {
+    /// Creates a point without a unit.
+    #[must_use]
+    pub fn new(timestamp: i64, value: Value) -> Self {
+        Self {
+            timestamp,
+            value,
+            unit: String::new(),
+        }
+    }
+}
+
+setters!(MetricDataPoint { unit: into[String] });
+
+/// The measurements of one label set, in the order of time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub struct MetricSeries {
-    /// The metric's name, as it was asked for.
+    /// The metric's name, as in the query.
     pub metric: String,
     /// The labels, by name.
     pub labels: Vec<MetricLabel>,
@@ -236,7 +267,18 @@ pub struct MetricSeries {
     pub values: Vec<MetricDataPoint>,
 }
 
-/// A measurement attached to the answer of whoever made it (seed 1).
+impl MetricSeries {
+    /// Creates a series.
+    pub fn new(metric: impl Into<String>, labels: Vec<MetricLabel>, values: Vec<MetricDataPoint>) -> Self {
+        Self {
+            metric: metric.into(),
+            labels,
+            values,
+        }
+    }
+}
+
+/// A measurement that a response carries.
 ///
 /// ```
 /// use spanscope_model::{MetricInResponse, Value};
@@ -256,8 +298,9 @@ pub struct MetricInResponse {
     pub unit: Option<String>,
 }
 
-/// What is known of a stored metric.
+/// Metadata of a stored metric.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct MetricInfo {
     /// Its name.
     pub metric: String,
@@ -265,68 +308,110 @@ pub struct MetricInfo {
     pub unit: String,
     /// Its kind.
     pub kind: MetricKind,
-    /// How many label sets there are.
+    /// The number of label sets.
     pub series: u64,
-    /// How many measurements are stored.
+    /// The number of stored measurements.
     pub points: u64,
-    /// When the last one was made.
+    /// The time of the last measurement.
     pub last: Option<Timestamp>,
 }
 
+impl MetricInfo {
+    /// Creates the metadata of a metric without measurements.
+    pub fn new(metric: impl Into<String>, kind: MetricKind) -> Self {
+        Self {
+            metric: metric.into(),
+            unit: String::new(),
+            kind,
+            series: 0,
+            points: 0,
+            last: None,
+        }
+    }
+}
+
+setters!(MetricInfo {
+    unit: into [String],
+    series: [u64],
+    points: [u64],
+    last: into [Option<Timestamp>],
+});
+
 text_enum!(
-    /// What usage is added up by.
+    /// The grouping of usage.
     UsageBy, "usage group",
-    /// The model that was asked for.
+    /// The requested model.
     Model = "model",
-    /// The service that asked.
+    /// The calling service.
     Service = "service",
-    /// The nearest agent around the call.
+    /// The nearest agent above the call.
     Agent = "agent",
 );
 
-/// A question about tokens, calls and errors.
+/// A query for tokens, calls and errors.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct UsageQuery {
-    /// From when on; none means all that is stored.
+    /// The start of the time range; `None` means the first record.
     pub since: Option<Timestamp>,
-    /// Until when; none means now.
+    /// The end of the time range; `None` means now.
     pub until: Option<Timestamp>,
     /// Only the calls of one trace.
     pub trace_id: Option<TraceId>,
-    /// What is added up.
+    /// The grouping.
     pub by: UsageBy,
 }
 
-/// What one group used of one model.
+impl UsageQuery {
+    /// Creates a query of all records.
+    #[must_use]
+    pub fn new(by: UsageBy) -> Self {
+        Self {
+            since: None,
+            until: None,
+            trace_id: None,
+            by,
+        }
+    }
+}
+
+setters!(UsageQuery {
+    since: into [Option<Timestamp>],
+    until: into [Option<Timestamp>],
+    trace_id: into [Option<TraceId>],
+    by: [UsageBy],
+});
+
+/// The usage of one model by one group.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct UsageRow {
-    /// The model, the service or the agent; empty where it has no name.
+    /// The model, the service or the agent; empty if it has no name.
     pub group: String,
-    /// The model; empty where the calls did not name one.
+    /// The model; empty if the calls did not name one.
     pub model: String,
-    /// Who runs it; empty likewise.
+    /// The provider; empty if the calls did not name one.
     pub provider: String,
-    /// How many calls were made.
+    /// The number of calls.
     pub calls: u64,
-    /// How many of them failed.
+    /// The number of failed calls.
     pub errors: u64,
-    /// Tokens that went in, cached ones included.
+    /// Input tokens, cached ones included.
     pub input: u64,
-    /// Tokens that came out.
+    /// Output tokens.
     pub output: u64,
-    /// All of them, as reported.
+    /// All tokens, as reported.
     pub total: u64,
-    /// Of the input: read from a cache.
+    /// Input tokens that were read from a cache.
     pub cached_read: u64,
-    /// Of the input: written to a cache.
+    /// Input tokens that were written to a cache.
     pub cached_write: u64,
-    /// What they cost in US dollars, as their programs reported it; `None` where one that used tokens
-    /// reported nothing.
+    /// The reported cost in US dollars; `None` if a program that used tokens reported no cost.
     pub reported_cost: Option<f64>,
 }
 
 impl UsageRow {
-    /// Nothing yet.
+    /// Creates a row of zeros.
     pub fn new(group: String, model: &str, provider: &str) -> Self {
         Self {
             group,

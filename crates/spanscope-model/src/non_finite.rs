@@ -1,12 +1,12 @@
-//! How JSON shows the numbers that it has no notation for. Every writer and reader of ours takes
-//! the names from here.
+//! How JSON represents numbers that it has no notation for. All our readers and writers use these
+//! names.
 
 const NAN: &str = "NaN";
 const INFINITY: &str = "Infinity";
 const NEG_INFINITY: &str = "-Infinity";
 
-/// Returns the text that stands for a number in JSON, where JSON has no notation for it: `NaN`,
-/// `Infinity` or `-Infinity`, as in OTLP. None for a finite number.
+/// Returns the JSON string for a number that JSON can't represent: `NaN`, `Infinity` or
+/// `-Infinity`, as in OTLP. Returns `None` for a finite number.
 ///
 /// ```
 /// use spanscope_model::non_finite_name;
@@ -27,7 +27,7 @@ pub fn non_finite_name(number: f64) -> Option<&'static str> {
     }
 }
 
-/// Returns the number that a text of [`non_finite_name`] stands for.
+/// Returns the number that a string of [`non_finite_name`] represents.
 ///
 /// ```
 /// assert_eq!(spanscope_model::parse_non_finite("Infinity"), Some(f64::INFINITY));

@@ -1,4 +1,4 @@
-//! What can be asked of a span store: conditions, orders, filters. Nothing here ever becomes SQL text.
+//! Queries of a span store: conditions, orders, filters. Nothing here becomes SQL text.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,43 +6,45 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::filter::Filter;
-use crate::{Cursor, Severity, SpanId, StoreError, Timestamp, TraceId, text_enum};
+use crate::{Cursor, Severity, SpanId, StoreError, Timestamp, TraceId, setters, text_enum};
 
 text_enum!(
-    /// How a condition compares.
+    /// The operator of a condition.
     ConditionOp, "operator",
-    /// The values are the same, in type and content.
+    /// Equal in type and value.
     Eq = "eq",
-    /// The key is there with another value.
+    /// Present and not equal.
     Ne = "ne",
-    /// The value is greater: numbers compare as numbers, texts as texts.
+    /// Greater: numbers compare as numbers, strings as strings.
     Gt = "gt",
-    /// The value is less.
+    /// Less.
     Lt = "lt",
 );
 
-/// One condition on a span (seed 1's `QueryCondition`).
+/// One condition on a span: the `QueryCondition` of Llama Stack's telemetry API.
 ///
-/// The key is literal: `gen_ai.request.model` is one key, not a path. The span's own fields go by their names, see
-/// [`SpanField`]; `attributes.KEY` forces the attribute. A span without the key matches no condition on it.
+/// The key is literal: `gen_ai.request.model` is one key, not a path. Built-in fields have names,
+/// see [`SpanField`]; `attributes.KEY` selects the attribute. A span without the key matches no
+/// condition on it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(
     feature = "schema",
     derive(schemars::JsonSchema),
     schemars(transform = crate::schema::with_order)
 )]
+#[non_exhaustive]
 pub struct Condition {
-    /// What is compared.
+    /// The key.
     pub key: String,
-    /// How.
+    /// The operator.
     pub op: ConditionOp,
-    /// With what: a text, a number or a truth value.
+    /// The value: a string, a number or a boolean.
     #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::scalar"))]
     pub value: serde_json::Value,
 }
 
 impl Condition {
-    /// Makes a condition.
+    /// Creates a condition.
     pub fn new(key: impl Into<String>, op: ConditionOp, value: impl Into<serde_json::Value>) -> Self {
         Self {
             key: key.into(),
@@ -51,7 +53,7 @@ impl Condition {
         }
     }
 
-    /// What the key names: one of the span's own fields, else an attribute.
+    /// Returns what the key names: a built-in field, else an attribute.
     ///
     /// ```
     /// use spanscope_model::{Condition, ConditionOp, ConditionTarget, SpanField};
@@ -77,35 +79,98 @@ impl Condition {
     }
 }
 
+impl Condition {
+    /// Returns an error for a value that can't be compared with what the key names.
+    ///
+    /// # Errors
+    /// Invalid input: a type that the field does not have, a value that has no order, or null, a
+    /// list or an object.
+    ///
+    /// ```
+    /// use spanscope_model::{Condition, ConditionOp};
+    ///
+    /// assert!(Condition::new("duration_ms", ConditionOp::Gt, 1000).check().is_ok());
+    /// let error = Condition::new("duration_ms", ConditionOp::Gt, "1000").check().unwrap_err();
+    /// assert!(error.to_string().contains("a number of milliseconds"));
+    /// ```
+    pub fn check(&self) -> Result<(), StoreError> {
+        use serde_json::Value as Json;
+        let field = match self.target() {
+            ConditionTarget::Attribute(key) => return self.check_attribute(key),
+            ConditionTarget::Field(field) => field,
+        };
+        let wrong = |wanted: &str| {
+            Err(StoreError::invalid(format!(
+                "the span's {field} is compared with {wanted}, not with {}; an attribute of this name is \
+                 attributes.{field}",
+                self.value
+            )))
+        };
+        match (field, &self.value) {
+            (SpanField::DurationMs, Json::Number(_)) => Ok(()),
+            (SpanField::DurationMs, _) => wrong("a number of milliseconds"),
+            (SpanField::StartTime | SpanField::EndTime, Json::Number(_)) => Ok(()),
+            (SpanField::StartTime | SpanField::EndTime, Json::String(text)) => {
+                match text.parse::<Timestamp>() {
+                    Ok(_) => Ok(()),
+                    Err(error) => Err(StoreError::invalid(format!("{field}: {error}"))),
+                }
+            }
+            (SpanField::StartTime | SpanField::EndTime, _) => {
+                wrong("a time as text, or a number of nanoseconds since 1970")
+            }
+            (_, Json::String(_)) => Ok(()),
+            _ => wrong("a text"),
+        }
+    }
+
+    fn check_attribute(&self, key: &str) -> Result<(), StoreError> {
+        use serde_json::Value as Json;
+        match &self.value {
+            Json::Bool(_) if matches!(self.op, ConditionOp::Gt | ConditionOp::Lt) => {
+                Err(StoreError::invalid(format!(
+                    "{key:?} is compared with a truth value, which is neither greater nor less than another: \
+                     use eq or ne"
+                )))
+            }
+            Json::Null | Json::Array(_) | Json::Object(_) => Err(StoreError::invalid(format!(
+                "{key:?} is compared with {}: give a text, a number or a truth value",
+                self.value
+            ))),
+            Json::Bool(_) | Json::Number(_) | Json::String(_) => Ok(()),
+        }
+    }
+}
+
 /// What the key of a [`Condition`] names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConditionTarget<'a> {
-    /// One of the span's own fields.
+    /// A built-in field of the span.
     Field(SpanField),
     /// The attribute with this key.
     Attribute(&'a str),
 }
 
 text_enum!(
-    /// The span's own fields that conditions can name.
+    /// The built-in fields of spans that conditions can name.
     SpanField, "span field",
     /// The name.
     Name = "name",
-    /// `ok` or `error`; not there while the span runs.
+    /// `ok` or `error`; missing while the span runs.
     Status = "status",
     /// The kind.
     Kind = "kind",
-    /// The duration in milliseconds; not there while the span runs.
+    /// The duration in milliseconds; missing while the span runs.
     DurationMs = "duration_ms",
-    /// The start, compared with a time as text, or with a number of nanoseconds.
+    /// The start, compared with a time as text or with a number of nanoseconds.
     StartTime = "start_time",
-    /// The end, likewise; not there while the span runs.
+    /// The end, compared in the same way; missing while the span runs.
     EndTime = "end_time",
     /// The span id.
     SpanId = "span_id",
     /// The trace id.
     TraceId = "trace_id",
-    /// The parent's span id; not there for a root.
+    /// The parent's span id; missing for a root.
     ParentSpanId = "parent_span_id",
     /// The service name.
     ServiceName = "service_name",
@@ -114,8 +179,8 @@ text_enum!(
 );
 
 impl SpanField {
-    /// The field that a key names. The attribute of a resource that names the service is kept as a field, so its key
-    /// names this.
+    /// Returns the field that a key names. The resource attribute with the service name is stored
+    /// as a field, so its key names that field.
     pub(crate) fn named(key: &str) -> Option<Self> {
         match key {
             "service.name" | "resource.service.name" => Some(Self::ServiceName),
@@ -125,7 +190,7 @@ impl SpanField {
 }
 
 text_enum!(
-    /// What traces and spans can be ordered by.
+    /// The keys by which traces and spans can be ordered.
     OrderKey, "order key",
     /// The start.
     StartTime = "start_time",
@@ -139,16 +204,16 @@ text_enum!(
     SpanCount = "span_count",
 );
 
-/// One part of an order; written `duration_ms` or, descending, `-duration_ms`.
+/// One key of an order, written `duration_ms` or, descending, `-duration_ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Order {
-    /// By what.
+    /// The key.
     pub key: OrderKey,
-    /// Largest first.
+    /// Whether the largest comes first.
     pub descending: bool,
 }
 
-/// Why a text is no order.
+/// The error of a text that is not an order.
 pub type ParseOrderError = crate::ParseEnumError;
 
 impl FromStr for Order {
@@ -172,12 +237,14 @@ impl fmt::Display for Order {
     }
 }
 
-/// The question of [`query_traces`](crate::TraceStore::query_traces) exactly as seed 1 has it. In JSON, another field is an error.
+/// The request of [`query_traces`](crate::TraceStore::query_traces) in Llama Stack's telemetry API.
+/// In JSON, an unknown field is an error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct TraceQuery {
-    /// Conditions that must all hold on one same span of the trace.
+    /// Conditions that must all match the same span of the trace.
     #[cfg_attr(feature = "schema", schemars(length(max = 100)))]
     pub attribute_filters: Option<Vec<Condition>>,
     /// Maximum number of traces; 100 by default.
@@ -199,16 +266,23 @@ pub struct TraceQuery {
     pub order_by: Option<Vec<String>>,
 }
 
-/// Returned where [`TraceQuery::limit`] is none.
+setters!(TraceQuery {
+    attribute_filters: into [Option<Vec<Condition>>],
+    limit: [Option<i64>],
+    offset: [Option<i64>],
+    order_by: into [Option<Vec<String>>],
+});
+
+/// The number of traces returned without [`TraceQuery::limit`].
 const DEFAULT_LIMIT: u64 = 100;
 
 impl TryFrom<TraceQuery> for TraceFilter {
     type Error = StoreError;
 
-    /// Reads the question of the telemetry API as the question that a store is asked.
+    /// Converts the request of the telemetry API to a query of the store.
     ///
     /// # Errors
-    /// A negative limit or offset, or an unknown order key, is invalid input.
+    /// Fails with invalid input for a negative limit or offset, or an unknown order key.
     fn try_from(query: TraceQuery) -> Result<Self, StoreError> {
         let number = |name: &str, given: Option<i64>, default: u64| match given {
             None => Ok(default),
@@ -246,28 +320,49 @@ impl Default for TraceQuery {
     }
 }
 
-/// Which traces to list, and how.
+/// A query for traces.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct TraceFilter {
-    /// Conditions that must all hold on one same span of the trace.
+    /// Conditions that must all match the same span of the trace.
     pub conditions: Vec<Condition>,
-    /// A filter whose terms must all hold on that span too; by default it lets everything through.
+    /// A filter whose terms must all match that span too; the default matches everything.
     pub filter: Filter,
-    /// Only traces that began at this time or later.
+    /// Only traces that started at this time or later.
     pub since: Option<Timestamp>,
-    /// Only traces that began before this time.
+    /// Only traces that started before this time.
     pub until: Option<Timestamp>,
-    /// Only traces whose root ran in this service.
+    /// Only traces whose root span belongs to this service.
     pub service: Option<String>,
     /// Only traces with a failed span.
     pub errors: bool,
-    /// Newest first if empty; ties are broken by the trace id, so that pages neither overlap nor skip.
+    /// Only traces of which a span runs.
+    pub running: bool,
+    /// Only traces that follow the trace of this start and id where the newest come first: the next
+    /// page after that trace.
+    pub before: Option<(Timestamp, TraceId)>,
+    /// Newest first if empty; ties are broken by the trace id, so that pages neither overlap nor
+    /// skip.
     pub order_by: Vec<Order>,
-    /// At most so many.
+    /// Maximum number of traces.
     pub limit: u64,
-    /// So many are passed over first.
+    /// Number of traces to skip.
     pub offset: u64,
 }
+
+setters!(TraceFilter {
+    conditions: [Vec<Condition>],
+    filter: [Filter],
+    since: into [Option<Timestamp>],
+    until: into [Option<Timestamp>],
+    service: into [Option<String>],
+    errors: [bool],
+    running: [bool],
+    before: into [Option<(Timestamp, TraceId)>],
+    order_by: [Vec<Order>],
+    limit: [u64],
+    offset: [u64],
+});
 
 impl Default for TraceFilter {
     fn default() -> Self {
@@ -278,6 +373,8 @@ impl Default for TraceFilter {
             until: None,
             service: None,
             errors: false,
+            running: false,
+            before: None,
             order_by: Vec::new(),
             limit: 100,
             offset: 0,
@@ -285,28 +382,45 @@ impl Default for TraceFilter {
     }
 }
 
-/// Which spans to list, and how.
+/// A query for spans.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct SpanFilter {
-    /// Conditions that must all hold on the span.
+    /// Conditions that must all match the span.
     pub conditions: Vec<Condition>,
-    /// A filter whose terms must all hold on the span too; by default it lets everything through.
+    /// A filter whose terms must all match the span too; the default matches everything.
     pub filter: Filter,
-    /// Only spans that began at this time or later.
+    /// Only spans that started at this time or later.
     pub since: Option<Timestamp>,
-    /// Only spans that began before this time.
+    /// Only spans that started before this time.
     pub until: Option<Timestamp>,
-    /// Only spans that ran in this service.
+    /// Only spans of this service.
     pub service: Option<String>,
     /// Only failed spans.
     pub errors: bool,
-    /// Most recently stored first if empty.
+    /// Only spans that were stored before this one: the next page after it where the most recently
+    /// stored come first. None where it is not stored any more.
+    pub before: Option<(TraceId, SpanId)>,
+    /// The order; most recently stored first if empty.
     pub order_by: Vec<Order>,
-    /// At most so many.
+    /// Maximum number of spans.
     pub limit: u64,
-    /// So many are passed over first.
+    /// Number of spans to skip.
     pub offset: u64,
 }
+
+setters!(SpanFilter {
+    conditions: [Vec<Condition>],
+    filter: [Filter],
+    since: into [Option<Timestamp>],
+    until: into [Option<Timestamp>],
+    service: into [Option<String>],
+    errors: [bool],
+    before: into [Option<(TraceId, SpanId)>],
+    order_by: [Vec<Order>],
+    limit: [u64],
+    offset: [u64],
+});
 
 impl Default for SpanFilter {
     fn default() -> Self {
@@ -317,6 +431,7 @@ impl Default for SpanFilter {
             until: None,
             service: None,
             errors: false,
+            before: None,
             order_by: Vec::new(),
             limit: 100,
             offset: 0,
@@ -324,35 +439,54 @@ impl Default for SpanFilter {
     }
 }
 
-/// Which log events to list. All of it must hold.
+/// A query for log events. All conditions must match.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct LogFilter {
-    /// Only events at least this serious.
+    /// Only events of at least this severity.
     pub min_severity: Option<Severity>,
-    /// A filter whose terms must all hold on the event; by default it lets everything through. Own
-    /// fields that events don't have (status, kind, duration, end, parent, numbers of the whole trace)
-    /// are missing.
+    /// A filter whose terms must all match the event; the default matches everything. Fields that
+    /// events lack (status, kind, duration, end, parent, numbers of the whole trace) count as
+    /// missing.
     pub filter: Filter,
     /// Only events at this time or later.
     pub since: Option<Timestamp>,
     /// Only events before this time.
     pub until: Option<Timestamp>,
-    /// Only events with this text in what is shown of them: see [`LogEvent::contains`](crate::LogEvent::contains).
+    /// Only events that contain this text: see [`LogEvent::contains`](crate::LogEvent::contains).
     pub grep: Option<String>,
     /// Only events of this service.
     pub service: Option<String>,
-    /// Only events of this category.
+    /// Only events of this category or of its subcategories: `core` includes `core::routers`.
     pub category: Option<String>,
     /// Only events of this trace.
     pub trace_id: Option<TraceId>,
     /// Only events of this span.
     pub span_id: Option<SpanId>,
     /// Only events stored after this. To follow a store, use
-    /// [`stored_after`](crate::TraceStore::stored_after), which says how far it has read.
+    /// [`stored_after`](crate::TraceStore::stored_after), which reports how far it has read.
     pub after: Option<Cursor>,
-    /// At most so many. The newest are chosen, and answered oldest first.
+    /// Chooses the oldest events in place of the newest where there are more than `limit`.
+    pub oldest: bool,
+    /// Maximum number of events. The newest are chosen unless `oldest` is set, and are returned
+    /// oldest first.
     pub limit: u64,
 }
+
+setters!(LogFilter {
+    min_severity: into [Option<Severity>],
+    filter: [Filter],
+    since: into [Option<Timestamp>],
+    until: into [Option<Timestamp>],
+    grep: into [Option<String>],
+    service: into [Option<String>],
+    category: into [Option<String>],
+    trace_id: into [Option<TraceId>],
+    span_id: into [Option<SpanId>],
+    after: into [Option<Cursor>],
+    oldest: [bool],
+    limit: [u64],
+});
 
 impl Default for LogFilter {
     fn default() -> Self {
@@ -367,6 +501,7 @@ impl Default for LogFilter {
             trace_id: None,
             span_id: None,
             after: None,
+            oldest: false,
             limit: 100,
         }
     }

@@ -1,14 +1,14 @@
-//! [`RawValue`]: one attribute value that borrows its text.
+//! [`RawValue`]: an attribute value that borrows its text.
 //!
-//! What reads attributes without keeping them works with this type, so that neither a record's bytes
-//! nor a stored [`Value`](crate::Value) has to be copied for it.
+//! Code that reads attributes without keeping them uses this type, so that neither a record's bytes
+//! nor a stored [`Value`](crate::Value) has to be copied.
 
 use std::fmt;
 
-/// A value as it was recorded.
+/// A borrowed attribute value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum RawValue<'a> {
-    /// A truth value.
+    /// A boolean.
     Bool(bool),
     /// A signed integer.
     I64(i64),
@@ -16,12 +16,12 @@ pub enum RawValue<'a> {
     U64(u64),
     /// A floating point number.
     F64(f64),
-    /// A text and, if it was cut, how many bytes it had before.
+    /// A string and, if it was truncated, its original length in bytes.
     Text(&'a str, Option<u64>),
 }
 
 impl<'a> RawValue<'a> {
-    /// The text, if it is one.
+    /// Returns the string, or `None` for another type.
     #[must_use]
     pub fn as_text(&self) -> Option<&'a str> {
         match self {
@@ -38,7 +38,7 @@ impl<'a> From<&'a str> for RawValue<'a> {
 }
 
 impl fmt::Display for RawValue<'_> {
-    /// Writes the value as plain text; of a cut text what is left of it.
+    /// Writes the value as plain text; of a truncated string what remains.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bool(value) => value.fmt(f),
@@ -50,13 +50,13 @@ impl fmt::Display for RawValue<'_> {
     }
 }
 
-/// A list or an object, which no [`RawValue`] can be.
+/// The error for a list or an object, which a [`RawValue`] can't hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotScalarError;
 
 impl fmt::Display for NotScalarError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list or an object is no single value")
+        f.write_str("a list or an object is not a single value")
     }
 }
 

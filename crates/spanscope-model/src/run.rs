@@ -1,51 +1,65 @@
-//! What a store tells of agent runs (specification section 10): which there are, and the records that one is read from.
+//! Agent runs in a store: the list of runs, and the records of one run.
 //!
-//! A run is not recorded: it is read from spans. A store finds the runs among its traces ([`TraceStore::list_runs`]) and
-//! hands out a run's records, all of them or those that came since ([`TraceStore::run_records`]). What they mean (steps,
-//! events, analysis) is told by `spanscope-runs`, which knows no store.
+//! A run is not a separate record: it is derived from spans. A store finds the runs among its
+//! traces ([`TraceStore::list_runs`]) and returns a run's records, all of them or those stored
+//! since a cursor ([`TraceStore::run_records`]). The crate `spanscope-runs` interprets them (steps,
+//! events, analysis) and knows no store.
 //!
 //! [`TraceStore::list_runs`]: crate::TraceStore::list_runs
 //! [`TraceStore::run_records`]: crate::TraceStore::run_records
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Cursor, LogEvent, Span, Timestamp, TraceId, text_enum};
+use crate::{Cursor, LogEvent, Span, Timestamp, TraceId, setters, text_enum};
 
 text_enum!(
-    /// How far a run is.
+    /// The progress of a run.
     RunStatus, "status of a run",
-    /// A span of it still runs.
+    /// A span of the run is still running.
     Running = "running",
     /// Its root ended without an error.
     Completed = "completed",
     /// Its root ended with an error.
     Failed = "failed",
-    /// A span of it never ended, and the program that ran it is gone.
+    /// A span never ended, and its program is gone.
     Abandoned = "abandoned",
 );
 
-/// Which runs are listed.
+/// A query for runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RunFilter {
-    /// Only those of this agent, by its id or, where it has none, its name.
+    /// Only runs of this agent, by its id or, without one, by its name.
     pub agent_id: Option<String>,
-    /// Only those of this session.
+    /// Only runs of this session.
     pub session_id: Option<String>,
-    /// Only those that this user asked for.
+    /// Only runs of this user.
     pub user_id: Option<String>,
-    /// Only those that are so far.
+    /// Only runs with this status.
     pub status: Option<RunStatus>,
-    /// Only those that began then or later.
+    /// Only runs that started at this time or later.
     pub since: Option<Timestamp>,
-    /// Only those that began before.
+    /// Only runs that started before this time.
     pub until: Option<Timestamp>,
-    /// Only those that go on, or whose latest moment was then or later.
+    /// Only runs that are still running, or whose last activity was at this time or later.
     pub alive_since: Option<Timestamp>,
-    /// How many at most. Default: 20.
+    /// Maximum number of runs. Default: 20.
     pub limit: u64,
-    /// How many of the newest are passed over.
+    /// Number of runs to skip, newest first.
     pub offset: u64,
 }
+
+setters!(RunFilter {
+    agent_id: into [Option<String>],
+    session_id: into [Option<String>],
+    user_id: into [Option<String>],
+    status: into [Option<RunStatus>],
+    since: into [Option<Timestamp>],
+    until: into [Option<Timestamp>],
+    alive_since: into [Option<Timestamp>],
+    limit: [u64],
+    offset: [u64],
+});
 
 impl Default for RunFilter {
     fn default() -> Self {
@@ -63,60 +77,124 @@ impl Default for RunFilter {
     }
 }
 
-/// A run with what a list of runs shows.
+/// One entry of a list of runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub struct RunInfo {
-    /// The run's id: what a span of it calls `task_id`, else the trace id.
+    /// The run's id: the `task_id` of one of its spans, else the trace id.
     pub task_id: String,
-    /// The agent: its id, or else its name; empty if nothing names it.
+    /// The agent's id, else its name; empty if it is unknown.
     pub agent_id: String,
-    /// The session (conversation) that it is part of; empty if nothing names it.
+    /// The session (conversation); empty if it is unknown.
     pub session_id: String,
-    /// Who asked; empty likewise.
+    /// The user; empty if it is unknown.
     pub user_id: String,
-    /// Whose it is.
+    /// The tenant.
     pub tenant_id: String,
-    /// The level at which the program wishes it to be shown; empty if it does not say.
+    /// The level of detail at which the program wants it shown; empty if it names none.
     pub trace_level: String,
-    /// The first trace that it was recorded in.
+    /// The first trace of the run.
     pub trace_id: TraceId,
-    /// What its root span is called.
+    /// The name of its root span.
     pub name: String,
-    /// When its first span began.
+    /// When its first span started.
     pub created_at: Timestamp,
-    /// When its last span ended; none while one runs.
+    /// When its last span ended; `None` while one is running.
     pub completed_at: Option<Timestamp>,
-    /// The latest moment that is known of it: an end, or the start of a span that runs.
+    /// The last known activity: an end, or the start of a running span.
     pub updated_at: Timestamp,
-    /// How far it is.
+    /// The status.
     pub status: RunStatus,
-    /// How many spans are stored of its trace.
+    /// The number of stored spans of its trace.
     pub span_count: u64,
-    /// How many of them failed.
+    /// The number of failed spans.
     pub error_count: u64,
 }
+
+impl RunInfo {
+    /// Creates an entry of a run of the default tenant, without spans; its agent, session and user
+    /// are unknown.
+    pub fn new(
+        task_id: impl Into<String>,
+        trace_id: TraceId,
+        name: impl Into<String>,
+        created_at: Timestamp,
+        status: RunStatus,
+    ) -> Self {
+        Self {
+            task_id: task_id.into(),
+            agent_id: String::new(),
+            session_id: String::new(),
+            user_id: String::new(),
+            tenant_id: crate::Tenant::default().as_str().to_owned(),
+            trace_level: String::new(),
+            trace_id,
+            name: name.into(),
+            created_at,
+            completed_at: None,
+            updated_at: created_at,
+            status,
+            span_count: 0,
+            error_count: 0,
+        }
+    }
+}
+
+setters!(RunInfo {
+    task_id: into [String],
+    agent_id: into [String],
+    session_id: into [String],
+    user_id: into [String],
+    tenant_id: into [String],
+    trace_level: into [String],
+    trace_id: [TraceId],
+    name: into [String],
+    created_at: [Timestamp],
+    completed_at: into [Option<Timestamp>],
+    updated_at: [Timestamp],
+    status: [RunStatus],
+    span_count: [u64],
+    error_count: [u64],
+});
 
 /// A page of a list of runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub struct RunPage {
-    /// How many runs the filter lets through, on all pages.
+    /// The number of matching runs on all pages.
     pub total: u64,
-    /// Those of this page, newest first.
+    /// The runs of this page, newest first.
     pub runs: Vec<RunInfo>,
 }
 
-/// Which records of a run are read.
+impl RunPage {
+    /// Creates a page.
+    #[must_use]
+    pub fn new(total: u64, runs: Vec<RunInfo>) -> Self {
+        Self { total, runs }
+    }
+}
+
+/// A query for the records of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RunRange {
-    /// Those stored after this.
+    /// Only records stored after this.
     pub after: Cursor,
-    /// And not after this, if it is given: the answer is what was known then, whatever is stored since.
+    /// Only records stored at or before this, if it is set: the result is the state at that cursor,
+    /// whatever was stored since.
     pub upto: Option<Cursor>,
-    /// About how many records at most; the answer says where it stopped.
+    /// Approximate maximum number of records; the result reports where it stopped.
     pub limit: u64,
 }
+
+setters!(RunRange {
+    after: [Cursor],
+    upto: into [Option<Cursor>],
+    limit: [u64],
+});
 
 impl RunRange {
     /// All records.
@@ -127,44 +205,87 @@ impl RunRange {
     };
 }
 
-/// A span of a run, with its place in the order in which the store took it in.
+/// A span of a run, with its position in the order of storing.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct RunSpan {
-    /// Grows with every span of the run that is stored. Spans may share a place; readers then order
-    /// them by their ids, so that all readers see one order.
+    /// Increases with every span of the run that is stored. Spans may share a position; readers
+    /// then order them by id, so that all readers see the same order.
     pub order: u64,
-    /// The span as it was known at [`RunRecords::upto`]: it has no end if its end was stored later.
-    /// Its name and attributes may be those that became known since.
+    /// The span as of [`RunRecords::upto`]: it has no end if its end was stored later. Its name and
+    /// attributes may be newer.
     pub span: Span,
+}
+
+impl RunSpan {
+    /// Creates a span with its position.
+    #[must_use]
+    pub fn new(order: u64, span: Span) -> Self {
+        Self { order, span }
+    }
 }
 
 /// Records of a run.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct RunRecords {
     /// The run.
     pub info: RunInfo,
-    /// The traces that it was recorded in; mostly one.
+    /// The traces of the run; usually one.
     pub traces: Vec<TraceId>,
-    /// The traces hold other runs too: only what is below a span with this `task_id` belongs to this
-    /// one.
+    /// Whether the traces hold other runs too: then only the spans below one with this `task_id`
+    /// belong to this run.
     pub is_shared: bool,
-    /// Spans that were stored in the range.
+    /// Spans stored in the range.
     pub spans: Vec<RunSpan>,
-    /// Spans that were stored before, whose ends were stored in the range.
+    /// Spans stored earlier, whose ends were stored in the range.
     pub ended: Vec<RunSpan>,
-    /// Events that were stored in the range and may matter to a run, in the order of storing:
-    /// errors, events with an `event_type`, and those that carry what steps were given and gave back
+    /// Events stored in the range that may matter to a run, in the order of storing: errors, events
+    /// with an `event_type`, and those that carry the inputs and outputs of steps
     /// ([`ContentEvent`](crate::semconv::ContentEvent)).
     pub events: Vec<LogEvent>,
-    /// Everything up to here was read.
+    /// The cursor up to which records were read.
     pub upto: Cursor,
-    /// There are more records after `upto`.
+    /// Whether there are more records after `upto`.
     pub more: bool,
-    /// How many spans of its traces have no end, now.
+    /// The current number of spans in its traces without an end.
     pub open: u64,
     /// Whether a program that runs one of them is alive.
     pub alive: bool,
-    /// A span of the range was sent by its program, which may hold back others in a batch, rather than
-    /// written into the store.
+    /// Whether a program sent a span of the range, rather than writing it to the file; such a
+    /// program may hold back further spans in a batch.
     pub has_sent: bool,
 }
+
+impl RunRecords {
+    /// Creates the records of a run, with none so far.
+    #[must_use]
+    pub fn new(info: RunInfo) -> Self {
+        Self {
+            info,
+            traces: Vec::new(),
+            is_shared: false,
+            spans: Vec::new(),
+            ended: Vec::new(),
+            events: Vec::new(),
+            upto: Cursor::START,
+            more: false,
+            open: 0,
+            alive: false,
+            has_sent: false,
+        }
+    }
+}
+
+setters!(RunRecords {
+    traces: [Vec<TraceId>],
+    is_shared: [bool],
+    spans: [Vec<RunSpan>],
+    ended: [Vec<RunSpan>],
+    events: [Vec<LogEvent>],
+    upto: [Cursor],
+    more: [bool],
+    open: [u64],
+    alive: [bool],
+    has_sent: [bool],
+});

@@ -1,4 +1,4 @@
-//! JSON schemas of the types that write themselves: what a document of an API says of them.
+//! JSON schemas of types with hand-written serialization, for API documents.
 
 use std::borrow::Cow;
 
@@ -31,15 +31,15 @@ schema!(
         "type": "string", "format": "date-time", "description": "A time between 1677 and 2262. Without an offset it is UTC."
     },
     Value, "Value" => {
-        "description": "A text, a number, a truth value; what other programs send may be a list, an object or null."
+        "description": "A string, a number, a boolean; from other programs also a list, an object or null."
     },
     Attributes, "Attributes" => {
         "type": "object", "additionalProperties": true, "description": "Attributes by key."
     },
 );
 
-/// A time as it may be sent: in UTC in the years 1700 to 2199, with up to nanoseconds. Any of the formats of
-/// RFC 3339 would include years that there are no timestamps for.
+/// A time in a request: in UTC in the years 1700 to 2199, with up to nanosecond precision. The
+/// formats of RFC 3339 would include years without a valid timestamp.
 pub(crate) fn sent_time(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "string",
@@ -48,15 +48,15 @@ pub(crate) fn sent_time(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// The expression of `sent_time`.
+/// The regular expression of `sent_time`.
 pub const SENT_TIME: &str = "^(1[7-9]|2[01])[0-9]{2}-((0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])|(0[13-9]|1[0-2])-(29|30)|(0[13578]|1[02])-31)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?Z$";
 
-/// What conditions compare with.
+/// The values of conditions.
 pub(crate) fn scalar(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": ["string", "number", "boolean"], "description": "With what: a text, a number or a truth value."})
+    json_schema!({"type": ["string", "number", "boolean"], "description": "The value: a string, a number or a boolean."})
 }
 
-/// The start and the end of a span have the ids of it, which other events may lack.
+/// Makes the ids required for starts and ends of spans; other events may lack them.
 pub(crate) fn with_ids_of_spans(schema: &mut Schema) {
     let kinds = schema.get_mut("oneOf").and_then(serde_json::Value::as_array_mut);
     for kind in kinds.into_iter().flatten() {
@@ -72,7 +72,7 @@ pub(crate) fn with_ids_of_spans(schema: &mut Schema) {
     }
 }
 
-/// Truth values have no order.
+/// Booleans have no order.
 pub(crate) fn with_order(schema: &mut Schema) {
     schema.insert(
         "anyOf".to_owned(),

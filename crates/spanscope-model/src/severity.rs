@@ -1,9 +1,9 @@
-//! How serious something is, for spans and events alike, and its number in OpenTelemetry.
+//! The severity of spans and events, and its number in OpenTelemetry.
 
 use crate::text_enum;
 
 text_enum!(
-    /// How serious a log message is.
+    /// The severity of a log message.
     Severity, "severity",
     /// Finest detail; `tracing`'s TRACE.
     Verbose = "verbose",
@@ -13,14 +13,14 @@ text_enum!(
     Info = "info",
     /// May become a problem.
     Warn = "warn",
-    /// Something failed, the program goes on.
+    /// Something failed; the program continues.
     Error = "error",
-    /// The program can't go on; an ERROR event with the field `severity = "critical"`.
+    /// The program can't continue; an ERROR event with the field `severity = "critical"`.
     Critical = "critical",
 );
 
 impl Severity {
-    /// OpenTelemetry's severity number: 1, 5, 9, 13, 17, 21.
+    /// Returns OpenTelemetry's severity number: 1, 5, 9, 13, 17, 21.
     #[must_use]
     pub const fn number(self) -> u8 {
         match self {
@@ -33,7 +33,7 @@ impl Severity {
         }
     }
 
-    /// The severity of an OpenTelemetry number; 0 and unknown numbers are info.
+    /// Returns the severity of an OpenTelemetry number; 0 and unknown numbers are info.
     #[must_use]
     pub const fn from_number(number: u8) -> Self {
         match number {
@@ -46,9 +46,9 @@ impl Severity {
         }
     }
 
-    /// The severity by any name that programs and people have for it: those of this type, of `tracing`,
-    /// syslog, Python, Java and .NET, OpenTelemetry's short names (`ERROR2`, `WARN3`), and the numbers
-    /// of pino and bunyan as texts (`50`). ASCII case is ignored.
+    /// Returns the severity for any name that is in use: the names of this type, of `tracing`,
+    /// syslog, Python, Java and .NET, OpenTelemetry's short names (`ERROR2`, `WARN3`), and the
+    /// numbers of pino and bunyan as texts (`50`). ASCII case is ignored.
     ///
     /// ```
     /// use spanscope_model::Severity;

@@ -1,28 +1,43 @@
-//! [`SqlStore`]: stores that answer SQL which a person wrote.
+//! [`SqlStore`]: stores that run a user's SQL.
 //!
-//! Never here: SQL of the server or of any other program; those ask by [`TraceStore`]'s methods.
+//! SQL of the server or of other programs does not belong here; they use [`TraceStore`]'s methods.
 //!
 //! [`TraceStore`]: crate::TraceStore
 
-use crate::StoreError;
+use crate::{StoreError, setters};
 
 /// The rows that a query returns.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct SqlResult {
-    /// The names of the columns; two may share one.
+    /// The names of the columns, which may repeat.
     pub columns: Vec<String>,
-    /// The rows, a value for each column.
+    /// The rows, with a value for each column.
     pub rows: Vec<Vec<serde_json::Value>>,
-    /// There are more rows than were asked for.
+    /// Whether there are more rows than the limit.
     pub is_truncated: bool,
 }
 
+impl SqlResult {
+    /// Creates a complete result.
+    #[must_use]
+    pub fn new(columns: Vec<String>, rows: Vec<Vec<serde_json::Value>>) -> Self {
+        Self {
+            columns,
+            rows,
+            is_truncated: false,
+        }
+    }
+}
+
+setters!(SqlResult { is_truncated: [bool] });
+
 /// A store that runs read-only SQL over documented tables. It shows the records of all tenants.
 pub trait SqlStore: Send + Sync {
-    /// Runs one `SELECT` that the user wrote, and returns up to `limit` rows. Blocks until it is
-    /// done: a person asks, on a thread of the person's command.
+    /// Runs one `SELECT` of the user, and returns up to `limit` rows. Blocks until it is done.
     ///
     /// # Errors
-    /// Invalid input if it is wrong, if it is not one statement, or if it does anything but read.
+    /// Fails with invalid input if it is wrong, if it is more than one statement, or if it does
+    /// anything but read.
     fn sql(&self, query: &str, limit: usize) -> Result<SqlResult, StoreError>;
 }

@@ -1,114 +1,171 @@
-//! What a store says of itself: counts, sizes, losses, durations.
+//! Statistics of a store: counts, sizes, losses, durations.
 //!
 //! Only what every store can count is a plain field; the rest is optional.
 
 use serde::{Deserialize, Serialize};
 
-use crate::Timestamp;
+use crate::{Timestamp, setters};
 
-/// How many records were dropped, by cause.
+/// The number of dropped records, by cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct DropCounts {
     /// The queue was full.
     pub queue_full: u64,
     /// The store could not write them: disk full, file gone, database locked for too long.
     pub write_failed: u64,
-    /// They came after the layer was shut down, or were still queued when its time was over.
+    /// They arrived after the layer was shut down, or were still queued at its deadline.
     pub shutdown: u64,
-    /// The tail rule of the sink left them out: their traces were not worth keeping.
+    /// The sink's tail rule dropped their traces.
     #[serde(default)]
     pub sampled: u64,
 }
 
+setters!(DropCounts {
+    queue_full: [u64],
+    write_failed: [u64],
+    shutdown: [u64],
+    sampled: [u64],
+});
+
 impl DropCounts {
-    /// All causes together.
+    /// Returns the sum of all causes.
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.lost() + self.sampled
     }
 
-    /// Records that were lost without a rule: all causes but [`sampled`](Self::sampled).
+    /// Returns the number of records that were lost without a rule: all causes except
+    /// [`sampled`](Self::sampled).
     #[must_use]
     pub const fn lost(&self) -> u64 {
         self.queue_full + self.write_failed + self.shutdown
     }
 }
 
-/// What one service wrote.
+/// The records of one service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ServiceStats {
     /// The service's name; empty if it has none.
     pub service_name: String,
-    /// Its stored spans.
+    /// Its number of stored spans.
     pub spans: u64,
-    /// Its stored spans that failed.
+    /// Its number of stored spans that failed.
     pub errors: u64,
 }
 
-/// The state of a store. In JSON the fields of [`file`](Self::file) and
-/// [`account`](Self::account) are fields of this.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+impl ServiceStats {
+    /// Creates statistics of a service without spans.
+    pub fn new(service_name: impl Into<String>) -> Self {
+        Self {
+            service_name: service_name.into(),
+            spans: 0,
+            errors: 0,
+        }
+    }
+}
+
+setters!(ServiceStats {
+    spans: [u64],
+    errors: [u64],
+});
+
+/// The state of a store. In JSON the fields of [`file`](Self::file) and [`account`](Self::account)
+/// are fields of this object.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct StoreStats {
-    /// Bytes that the store takes; 0 where it does not tell, as to one of its tenants.
+    /// Size in bytes; 0 if it is not shown, as for a tenant.
     #[serde(default)]
     pub bytes: u64,
-    /// Stored traces.
+    /// The number of stored traces.
     pub traces: u64,
-    /// Stored spans.
+    /// The number of stored spans.
     pub spans: u64,
-    /// Stored events.
+    /// The number of stored events.
     pub events: u64,
-    /// Stored measurements.
+    /// The number of stored measurements.
     #[serde(default)]
     pub points: u64,
     /// Start of the oldest trace.
     pub oldest: Option<Timestamp>,
     /// Start of the newest trace.
     pub newest: Option<Timestamp>,
-    /// Of a store that is a file; none where it is not, and to one of its tenants.
+    /// Sizes of a store that is a file; `None` for other stores, and for a tenant.
     #[serde(flatten)]
     pub file: Option<FileStats>,
-    /// Of a store that accounts for the records of the programs that write it.
+    /// The account of a store that counts the records of the programs that write it.
     #[serde(flatten)]
     pub account: Option<Account>,
     /// Per service.
     pub services: Vec<ServiceStats>,
 }
 
-/// The file of a store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+setters!(StoreStats {
+    bytes: [u64],
+    traces: [u64],
+    spans: [u64],
+    events: [u64],
+    points: [u64],
+    oldest: into [Option<Timestamp>],
+    newest: into [Option<Timestamp>],
+    file: into [Option<FileStats>],
+    account: into [Option<Account>],
+    services: [Vec<ServiceStats>],
+});
+
+/// The sizes of a store's file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct FileStats {
-    /// Bytes of the database file.
+    /// Size of the database file in bytes.
     #[serde(rename = "file_bytes")]
     pub bytes: u64,
-    /// Bytes of its write-ahead log.
+    /// Size of its write-ahead log in bytes.
     pub wal_bytes: u64,
-    /// Bytes in the file that hold nothing.
+    /// Unused bytes in the file.
     pub free_bytes: u64,
 }
 
-/// What became of the records that programs offered to a store: spans, events and measurements.
+setters!(FileStats {
+    bytes: [u64],
+    wal_bytes: [u64],
+    free_bytes: [u64],
+});
+
+/// The fate of the records that programs offered to a store: spans, events and measurements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Account {
-    /// Records that programs offered since the store was made.
+    /// Records that programs offered since the store was created.
     pub offered: u64,
-    /// Records of these that were written, and not taken back by a tail rule since.
+    /// Records of these that were written, and not removed by a tail rule since.
     pub stored: u64,
-    /// Records of these that were dropped, by cause; `offered = stored + dropped.total() + lost` when all is flushed.
+    /// Records of these that were dropped, by cause; `offered = stored + dropped.total() + lost`
+    /// when all is flushed.
     pub dropped: DropCounts,
-    /// Records that were on their way when their program was killed.
+    /// Records that were in flight when their program was killed.
     #[serde(default)]
     pub lost: u64,
 }
 
-/// Spans of one name.
+setters!(Account {
+    offered: [u64],
+    stored: [u64],
+    dropped: [DropCounts],
+    lost: [u64],
+});
+
+/// Statistics of the spans of one name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct NameStats {
     /// The name.
     pub name: String,
-    /// How many ended.
+    /// The number of spans that ended.
     pub count: u64,
-    /// How many of them failed.
+    /// The number of failed spans.
     pub errors: u64,
     /// Median duration in milliseconds; percentiles are within 1 % of the true value.
     pub p50_ms: f64,
@@ -116,9 +173,33 @@ pub struct NameStats {
     pub p95_ms: f64,
     /// 99th percentile.
     pub p99_ms: f64,
-    /// All durations together, in milliseconds.
+    /// The sum of all durations in milliseconds.
     pub total_ms: f64,
 }
+
+impl NameStats {
+    /// Creates statistics of a name without spans.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            count: 0,
+            errors: 0,
+            p50_ms: 0.0,
+            p95_ms: 0.0,
+            p99_ms: 0.0,
+            total_ms: 0.0,
+        }
+    }
+}
+
+setters!(NameStats {
+    count: [u64],
+    errors: [u64],
+    p50_ms: [f64],
+    p95_ms: [f64],
+    p99_ms: [f64],
+    total_ms: [f64],
+});
 
 #[cfg(test)]
 mod tests {
@@ -128,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn in_json_what_only_some_stores_have_is_beside_the_rest_or_missing() {
+    fn statistics_that_only_some_stores_have_are_optional_in_json() {
         let mut stats = StoreStats {
             bytes: 70,
             traces: 1,

@@ -1,7 +1,7 @@
 //! [`TraceStore`]: the contract of a span store.
 //!
-//! Never here: how a store does it. A method that one kind of store can't offer fails as
-//! [unsupported](crate::StoreErrorKind::Unsupported), and [`Capabilities`] says so before.
+//! How a store works does not belong here. A method that a store can't offer fails as
+//! [unsupported](crate::StoreErrorKind::Unsupported), and [`Capabilities`] announces it.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -10,13 +10,15 @@ use std::sync::Arc;
 
 use crate::filter::Filter;
 use crate::{
-    Capabilities, Condition, Cursor, Event, IngestReceipt, LogEvent, LogFilter, MetricDistribution,
-    MetricInfo, MetricQuery, MetricSeries, NameStats, NewRecords, RunFilter, RunPage, RunRange, RunRecords,
-    Span, SpanFilter, SpanId, SpanNode, SqlStore, StoreError, StoreStats, Stored, StoredFilter, Tenant,
-    Timestamp, Trace, TraceFilter, TraceId, TraceQuery, TraceSummary, UsageQuery, UsageRow,
+    Capabilities, Completion, CompletionQuery, Condition, Cursor, DurationRank, Event, FoundSpans, Histogram,
+    HistogramRange, IngestReceipt, LogEvent, LogFilter, MetricDistribution, MetricInfo, MetricQuery,
+    MetricSeries, NameStats, NewRecords, RunFilter, RunPage, RunRange, RunRecords, Span, SpanFilter, SpanId,
+    SpanNeighbours, SpanNode, SpanUsage, SqlStore, StoreError, StoreStats, Stored, StoredFilter, Tenant,
+    Timestamp, Trace, TraceFilter, TraceId, TraceOverview, TraceQuery, TraceShape, TraceSummary, UsageQuery,
+    UsageRow,
 };
 
-/// What an id, or the beginning of one, stands for.
+/// What an id or a prefix of one identifies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdMatch {
     /// A trace.
@@ -25,18 +27,20 @@ pub enum IdMatch {
     Span(TraceId, SpanId),
 }
 
-/// What the methods of [`TraceStore`] return. Boxed, so that servers can hold any store as `dyn TraceStore`.
+/// What the methods of [`TraceStore`] return. Boxed, so that servers can hold any store as `dyn
+/// TraceStore`.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
-/// A place that keeps spans and answers questions about them (seed 1, specification section 6).
+/// A store of spans with queries.
 ///
-/// All conditions of one question must hold on one same span. An attribute key is literal. Data with cycles,
-/// orphans and doubled ids does no harm. Nothing that a caller sends becomes part of a query's text.
+/// All conditions of a query must match the same span. An attribute key is literal. Cycles, orphans
+/// and duplicate ids in the data are harmless. Nothing that a caller sends becomes part of a
+/// query's text.
 pub trait TraceStore: Send + Sync {
-    /// Traces that have a matching span, newest first unless `order_by` says else.
+    /// Returns the traces that have a matching span, newest first unless `order_by` is set.
     ///
     /// # Errors
-    /// An unknown order key or a negative limit is invalid input.
+    /// Invalid input for an unknown order key or a negative limit.
     fn query_traces(&self, query: TraceQuery) -> StoreFuture<'_, Vec<Trace>> {
         let filter = TraceFilter::try_from(query);
         Box::pin(async move {
@@ -45,20 +49,20 @@ pub trait TraceStore: Send + Sync {
         })
     }
 
-    /// One trace.
+    /// Returns one trace.
     ///
     /// # Errors
     /// Not found.
     fn get_trace(&self, trace_id: TraceId) -> StoreFuture<'_, Trace>;
 
-    /// One span.
+    /// Returns one span.
     ///
     /// # Errors
     /// Not found.
     fn get_span(&self, trace_id: TraceId, span_id: SpanId) -> StoreFuture<'_, Span>;
 
-    /// A span and everything below it, by span id, down to `max_depth` (1 is the span alone; none: all).
-    /// `attributes_to_return` cuts the attributes to these keys.
+    /// Returns a span and its descendants, by span id, down to `max_depth` (1 is the span alone;
+    /// `None`: all). `attributes_to_return` limits the attributes to these keys.
     ///
     /// # Errors
     /// Not found.
@@ -69,12 +73,13 @@ pub trait TraceStore: Send + Sync {
         max_depth: Option<u32>,
     ) -> StoreFuture<'_, BTreeMap<SpanId, SpanNode>>;
 
-    /// The spans, to `max_depth` below their root, of the traces that have a matching span, if they carry all
-    /// `attributes_to_return`; their attributes are cut to these, unless the list is empty. A span matches if
-    /// all conditions and all terms of the filter hold on it.
+    /// Returns the spans, down to `max_depth` below their root, of the traces that have a matching
+    /// span, if they carry all `attributes_to_return`; their attributes are limited to these,
+    /// unless the list is empty. A span matches if all conditions and all terms of the filter match
+    /// it.
     ///
     /// # Errors
-    /// A condition that makes no sense is invalid input.
+    /// Invalid input for a condition that makes no sense.
     fn query_spans(
         &self,
         attribute_filters: Vec<Condition>,
@@ -83,188 +88,301 @@ pub trait TraceStore: Send + Sync {
         max_depth: Option<u32>,
     ) -> StoreFuture<'_, Vec<Span>>;
 
-    /// What an id stands for, or an unambiguous beginning of at least 4 digits of one.
+    /// Returns what an id, or an unambiguous prefix of at least 4 digits, identifies.
     ///
     /// # Errors
-    /// Not found; invalid input if it is no hex, too short, or fits several.
+    /// Not found, which may name the [nearest](StoreError::nearest) ids; invalid input if it is not
+    /// hexadecimal, too short, or ambiguous.
     fn resolve_id(&self, prefix: String) -> StoreFuture<'_, IdMatch>;
 
-    /// Traces with what a list of them shows.
+    /// Returns the entries of a list of traces.
     ///
     /// # Errors
-    /// A condition that makes no sense is invalid input.
+    /// Invalid input for a condition that makes no sense.
     fn list_traces(&self, filter: TraceFilter) -> StoreFuture<'_, Vec<TraceSummary>>;
 
-    /// Spans across all traces.
+    /// Returns spans across all traces.
     ///
     /// # Errors
-    /// A condition that makes no sense is invalid input.
+    /// Invalid input for a condition that makes no sense.
     fn list_spans(&self, filter: SpanFilter) -> StoreFuture<'_, Vec<Span>>;
 
-    /// All spans of a trace, by start.
+    /// Returns all spans of a trace, ordered by start.
     ///
     /// # Errors
     /// Not found.
     fn trace_spans(&self, trace_id: TraceId) -> StoreFuture<'_, Vec<Span>>;
 
-    /// Log events, in the order of their times.
+    /// Returns log events in the order of their times.
     ///
     /// # Errors
-    /// Only what a store's own failure makes.
+    /// Only the store's own failures.
     fn list_logs(&self, filter: LogFilter) -> StoreFuture<'_, Vec<LogEvent>>;
 
-    /// Sizes, counts, losses.
+    /// Returns sizes, counts and losses.
     ///
     /// # Errors
-    /// Only what a store's own failure makes.
+    /// Only the store's own failures.
     fn statistics(&self) -> StoreFuture<'_, StoreStats>;
 
-    /// Count, errors and percentiles of duration by span name, the largest total first, of the spans that
-    /// began at `since` or later and before `until`.
+    /// Returns count, errors and percentiles of duration by span name, the largest total first, of
+    /// the spans that started at `since` or later and before `until`.
     ///
     /// # Errors
-    /// Only what a store's own failure makes.
+    /// Only the store's own failures.
     fn name_statistics(
         &self,
         since: Option<Timestamp>,
         until: Option<Timestamp>,
     ) -> StoreFuture<'_, Vec<NameStats>>;
 
-    /// The attribute keys of the `newest` spans that were stored last, and of the resources of programs,
-    /// sorted: to tell a slip in a filter from a key that is rare.
+    /// Returns the attribute keys of the `newest` spans that were stored last, and of the resources
+    /// of programs, sorted. They distinguish a typo in a filter from a rare key.
     ///
     /// # Errors
-    /// Only what a store's own failure makes.
+    /// Only the store's own failures.
     fn attribute_keys(&self, newest: u64) -> StoreFuture<'_, Vec<String>>;
 
-    /// The measurements of one metric between two times, the first included and the second not: a series for each label
-    /// set that has any, by labels.
-    ///
-    /// A range has a point for each step that holds a measurement. Steps are aligned to 1970-01-01T00:00:00Z, which was a
-    /// Thursday, so weeks begin on Thursdays; the first and the last step hold what of them is inside of the range. An
-    /// instant query has one point, for all of the time. A point is the sum of a counter's or a histogram's measurements,
-    /// and the last of a gauge's. A metric that is not stored has no series.
+    /// What a list of traces shows beyond [`list_traces`](Self::list_traces), in the order of
+    /// `ids`; traces that are not stored are left out.
     ///
     /// # Errors
-    /// A start after the end, a time that the store can't tell from "beyond all times" and a regular expression that is
-    /// wrong or would grow too large are invalid input.
+    /// Unsupported by default, as the other methods that pages are made of.
+    fn trace_overviews(&self, ids: Vec<TraceId>) -> StoreFuture<'_, Vec<TraceOverview>> {
+        let _ = ids;
+        unsupported("overviews of traces")
+    }
+
+    /// Counts the traces that the filter lets through, by start, as `ok`, `error` and `running`.
+    /// Its order, limit and pages do not matter.
+    ///
+    /// # Errors
+    /// As [`list_traces`](Self::list_traces), and unsupported by default.
+    fn trace_histogram(&self, filter: TraceFilter, range: HistogramRange) -> StoreFuture<'_, Histogram> {
+        let _ = (filter, range);
+        unsupported("histograms")
+    }
+
+    /// Counts the log events that the filter lets through, by time and severity. Its limit does not
+    /// matter.
+    ///
+    /// # Errors
+    /// As [`list_logs`](Self::list_logs), and unsupported by default.
+    fn log_histogram(&self, filter: LogFilter, range: HistogramRange) -> StoreFuture<'_, Histogram> {
+        let _ = (filter, range);
+        unsupported("histograms")
+    }
+
+    /// All spans of a trace without their attributes, and up to `max_events` of their events.
+    ///
+    /// # Errors
+    /// Not found; the trace may be too large for this store; unsupported by default.
+    fn trace_shape(&self, trace_id: TraceId, max_events: u64) -> StoreFuture<'_, TraceShape> {
+        let _ = (trace_id, max_events);
+        unsupported("shapes of traces")
+    }
+
+    /// The tokens that each span of a trace reported; none where the trace is not stored.
+    ///
+    /// # Errors
+    /// Unsupported by default.
+    fn trace_usage(&self, trace_id: TraceId) -> StoreFuture<'_, Vec<SpanUsage>> {
+        let _ = trace_id;
+        unsupported("usage by span")
+    }
+
+    /// The spans of a trace that a filter matches.
+    ///
+    /// # Errors
+    /// Not found; unsupported by default.
+    fn find_spans(&self, trace_id: TraceId, filter: Filter, limit: u64) -> StoreFuture<'_, FoundSpans> {
+        let _ = (trace_id, filter, limit);
+        unsupported("a search in a trace")
+    }
+
+    /// The failed spans and the model calls that are next to a span in its trace.
+    ///
+    /// # Errors
+    /// Not found; unsupported by default.
+    fn span_neighbours(&self, trace_id: TraceId, span_id: SpanId) -> StoreFuture<'_, SpanNeighbours> {
+        let _ = (trace_id, span_id);
+        unsupported("neighbours of spans")
+    }
+
+    /// Up to `limit` spans that have a link to this one, those that were stored last first. Spans
+    /// that were stored before its trace began are not looked at.
+    ///
+    /// # Errors
+    /// Not found; unsupported by default.
+    fn spans_linking_to(&self, trace_id: TraceId, span_id: SpanId, limit: u64) -> StoreFuture<'_, Vec<Span>> {
+        let _ = (trace_id, span_id, limit);
+        unsupported("links to spans")
+    }
+
+    /// Returns when the oldest stored trace or log event began; `None` for an empty store.
+    ///
+    /// # Errors
+    /// Only the store's own failures.
+    fn oldest(&self) -> StoreFuture<'_, Option<Timestamp>> {
+        Box::pin(async move { Ok(self.statistics().await?.oldest) })
+    }
+
+    /// Texts that are stored, to complete what a user types: those that begin with the part first,
+    /// then the most frequent. Keys, values, names and categories are those of the spans that were
+    /// stored last.
+    ///
+    /// # Errors
+    /// Unsupported by default.
+    fn completions(&self, query: CompletionQuery) -> StoreFuture<'_, Vec<Completion>> {
+        let _ = query;
+        unsupported("completions")
+    }
+
+    /// How a duration compares with those of the spans of this name that began at `since` or later.
+    ///
+    /// # Errors
+    /// Unsupported by default.
+    fn duration_rank(&self, name: String, since: Timestamp, nanos: u64) -> StoreFuture<'_, DurationRank> {
+        let _ = (name, since, nanos);
+        unsupported("ranks of durations")
+    }
+
+    /// The measurements of one metric between two times, the first included and the second not: a
+    /// series for each label set that has any, by labels.
+    ///
+    /// A range has a point for each step with a measurement. Steps are aligned to
+    /// 1970-01-01T00:00:00Z, a Thursday, so weeks begin on Thursdays; the first and the last step
+    /// only cover their part of the range. An instant query has one point for the whole time. A
+    /// point is the sum of a counter's or a histogram's measurements, and the last of a gauge's. A
+    /// metric that is not stored has no series.
+    ///
+    /// # Errors
+    /// Invalid input for a start after the end, a time beyond the store's range, and a regular
+    /// expression that is wrong or would grow too large.
     fn query_metrics(&self, query: MetricQuery) -> StoreFuture<'_, Vec<MetricSeries>>;
 
-    /// What the observations of a histogram between two times come to, the first included and the second not: one for each
-    /// label set that has any, by labels. Steps and kind of the query do not matter. A metric that is not stored, or is no
-    /// histogram, has none.
+    /// Returns the statistics of a histogram's observations between two times, the first included
+    /// and the second excluded: one for each label set that has any, ordered by labels. Steps and
+    /// kind of the query are ignored. The result is empty for a metric that is not stored or not a
+    /// histogram.
     ///
     /// # Errors
     /// As [`query_metrics`](Self::query_metrics).
     fn metric_distributions(&self, query: MetricQuery) -> StoreFuture<'_, Vec<MetricDistribution>>;
 
-    /// The stored metrics, by name.
+    /// Returns the stored metrics, ordered by name.
     ///
     /// # Errors
-    /// Only what a store's own failure makes.
+    /// Only the store's own failures.
     fn list_metrics(&self) -> StoreFuture<'_, Vec<MetricInfo>>;
 
-    /// Tokens, calls and errors of model calls, a row for each group and model.
+    /// Returns tokens, calls and errors of model calls, a row for each group and model.
     ///
     /// # Errors
-    /// Only what a store's own failure makes.
+    /// Only the store's own failures.
     fn usage(&self, query: UsageQuery) -> StoreFuture<'_, Vec<UsageRow>>;
 
-    /// Runs of agents, newest first, and how many there are: traces in which an agent, a model, a retrieval or a tool was at
-    /// work, or that say `task_id` or `agent_id` (specification section 10).
+    /// Returns runs of agents, newest first, and their total number. A run is a trace with an
+    /// agent, a model, a retrieval or a tool, or one that has a `task_id` or `agent_id`.
     ///
     /// # Errors
-    /// Only what a store's own failure makes.
+    /// Only the store's own failures.
     fn list_runs(&self, filter: RunFilter) -> StoreFuture<'_, RunPage>;
 
-    /// Records of one run, by its task id or the id of its trace; by the latter, of any trace.
+    /// Returns records of one run, by its task id or the id of its trace; a trace id works for any
+    /// trace.
     ///
     /// # Errors
     /// Not found.
     fn run_records(&self, task_id: String, range: RunRange) -> StoreFuture<'_, RunRecords>;
 
-    /// The cursor behind everything that is stored now: from here on,
-    /// [`stored_after`](Self::stored_after) follows what is being written.
+    /// Returns the cursor after everything that is stored now; [`stored_after`](Self::stored_after)
+    /// follows what is written from there on.
     ///
     /// # Errors
-    /// Only what a store's own failure makes.
+    /// Only the store's own failures.
     fn latest(&self) -> StoreFuture<'_, Cursor>;
 
-    /// Records that were stored after a cursor, by any process, up to `limit` of each kind. The
-    /// answer says how far it has read; asking from there loses nothing.
+    /// Returns records that were stored after a cursor, by any process, up to `limit` of each kind.
+    /// The result reports how far it has read; continuing from there loses nothing.
     ///
-    /// A store whose [order](crate::Capabilities::order) is marked may answer a record again.
+    /// A store whose [order](crate::Capabilities::order) is marked may return a record again.
     ///
     /// # Errors
-    /// The answer may be too large for this store; then ask with a smaller limit.
+    /// The result may be too large for this store; retry with a smaller limit.
     fn stored_after(&self, cursor: Cursor, filter: StoredFilter, limit: u64) -> StoreFuture<'_, Stored>;
 
-    /// Deletes a run, and says how many spans it had. What else lies in its traces stays.
+    /// Deletes a run, and returns its number of spans. Other records of its traces stay.
     ///
     /// # Errors
-    /// Not found; unsupported, where the store was opened for reading.
+    /// Not found; unsupported if the store was opened for reading.
     fn delete_run(&self, task_id: String) -> StoreFuture<'_, u64>;
 
-    /// Deletes the runs whose traces ended before then, and says how many they were.
+    /// Deletes the runs whose traces ended before this time, and returns their number.
     ///
     /// # Errors
-    /// Unsupported, where the store was opened for reading.
+    /// Unsupported if the store was opened for reading.
     fn delete_runs_before(&self, before: Timestamp) -> StoreFuture<'_, u64>;
 
-    /// Returns once the store can answer questions, in front of all that wait, and can write where it
-    /// was opened for that; for those who watch a server. By default it asks for
+    /// Returns once the store can handle queries, ahead of all waiting ones, and can write if it
+    /// was opened for that; for health checks. The default implementation calls
     /// [`latest`](Self::latest).
     ///
     /// # Errors
-    /// The store can't answer, or can't write.
+    /// The store can't read, or can't write.
     fn check(&self) -> StoreFuture<'_, ()> {
         Box::pin(async move { self.latest().await.map(drop) })
     }
 
-    /// A hint that reading again may be worth it: resolves when something may have been stored, by
-    /// any process, since the store returned `seen`, and at the latest after the store's own
-    /// interval, some seconds. Callers read then, whatever it returns. 0 resolves at once.
+    /// Resolves when any process may have stored something since the store returned `seen`, and at
+    /// the latest after the store's own interval of some seconds. It is a hint: callers read then,
+    /// whatever it returns. 0 resolves at once.
     ///
-    /// Returns the number to wait with next; it is the same one where only the interval is over.
+    /// Returns the number for the next wait; it is unchanged if only the interval has passed.
     ///
     /// # Errors
-    /// Only what a store's own failure makes.
+    /// Only the store's own failures.
     fn wait_for_change(&self, seen: u64) -> StoreFuture<'_, u64>;
 
-    /// The same store as one tenant sees it: it answers nothing of the others', and what is given to it is that tenant's.
-    /// The store itself answers all; what is given to it joins the trace that is there under the same id, and a new trace
-    /// belongs to [`Tenant::DEFAULT`].
+    /// Returns the same store restricted to one tenant: it returns only that tenant's records, and
+    /// records stored through it belong to that tenant. The unrestricted store returns everything;
+    /// records stored through it join the trace with the same id, and a new trace belongs to
+    /// [`Tenant::DEFAULT`].
     fn for_tenant(&self, tenant: &Tenant) -> Arc<dyn TraceStore>;
 
-    /// Stores records. When it returns `Ok`, all of them are stored and outlive the end of this
-    /// process, however it comes. When it fails, any of them may be stored; giving the same records
+    /// Stores records. When it returns `Ok`, all of them are durable and survive the end of this
+    /// process, even a kill. When it fails, any of them may be stored; storing the same records
     /// again stores nothing twice.
     ///
-    /// A span that is there already is not stored again: what it lacked is added, an end, the start
-    /// of one whose end came first. Events and measurements have no ids: they are known again by
-    /// their [batch](NewRecords::batch), and a batch that was stored before changes nothing. A store
-    /// that writes all of a batch or nothing needs none for it.
+    /// A span that is already stored is not stored again: missing data is added, such as an end, or
+    /// the start of a span whose end arrived first. Events and measurements have no ids: they are
+    /// recognized by their [batch](NewRecords::batch), and a batch that was stored before changes
+    /// nothing. A store that writes all of a batch or nothing needs no further ids.
     ///
     /// # Errors
-    /// Overloaded, where too much is queued to be written; unsupported, where the store was opened
-    /// for reading.
+    /// Overloaded if too much is queued to be written; unsupported if the store was opened for
+    /// reading.
     fn store(&self, records: NewRecords) -> StoreFuture<'_, IngestReceipt>;
 
-    /// What this store can do, as it was opened.
+    /// Returns what this store can do, as it was opened.
     fn capabilities(&self) -> Capabilities;
 
-    /// The store as one that runs SQL, where it is one. Never for a single tenant, because SQL sees
-    /// all of them.
+    /// Returns the store as one that runs SQL, if it does. Never for a single tenant, because SQL
+    /// sees all of them.
     fn as_sql(&self) -> Option<&dyn SqlStore> {
         None
     }
 
-    /// Stores one event of the telemetry API (seed 1), to be kept for so many seconds.
+    /// Stores one event of Llama Stack's telemetry API, to be kept for `ttl_seconds` seconds.
     ///
     /// # Errors
-    /// An event that makes no sense is invalid input; and as [`store`](Self::store).
+    /// Invalid input for an event that makes no sense, and the errors of [`store`](Self::store).
     fn log_event(&self, event: Event, ttl_seconds: i64) -> StoreFuture<'_, ()> {
         let records = NewRecords::of_event(event, ttl_seconds).map_err(StoreError::invalid);
         Box::pin(async move { self.store(records?).await.map(drop) })
     }
+}
+
+fn unsupported<'a, T>(what: &'static str) -> StoreFuture<'a, T> {
+    Box::pin(async move { Err(StoreError::unsupported(format!("this store has no {what}"))) })
 }

@@ -1,48 +1,52 @@
-//! [`StoreError`]: how a store fails.
+//! [`StoreError`]: why a store's method failed.
 //!
-//! Never here: a status of HTTP or an exit code; the server and the command choose theirs by kind.
+//! HTTP statuses and exit codes do not belong here; the server and the command choose theirs by
+//! kind.
 
 use std::fmt;
 
-/// What went wrong in a store. The message is for the caller; [`kind`](Self::kind) is for the program.
+/// An error of a store. The message is for people; [`kind`](Self::kind) is for programs.
 #[derive(Debug)]
 pub struct StoreError {
     kind: StoreErrorKind,
     message: String,
+    nearest: Vec<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
-/// What kind of thing went wrong.
+/// The kind of a store's error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
-    /// The question makes no sense; asking again will not help.
+    /// The query makes no sense; retrying will not help.
     InvalidInput,
-    /// What was asked for is not stored.
+    /// The requested record is not stored.
     NotFound,
-    /// The store can't answer now: it is locked, or its disk is full or fails.
+    /// The store can't respond now: it is locked, or its disk is full or fails.
     Unavailable,
-    /// What was opened is not a span store, or one of a newer version.
+    /// The opened file is not a span store, or one of a newer version.
     Unusable,
-    /// The store is given more than it can write now: give it again in a second.
+    /// The store receives more than it can write now: retry in a second.
     Overloaded,
-    /// What was given does not fit into the store, and nothing can be deleted to make room for it.
+    /// The records do not fit into the store, and nothing can be deleted to make room.
     Full,
-    /// The answer would be larger than this store gives; ask for less.
+    /// The result exceeds this store's limit; ask for less.
     AnswerTooLarge,
-    /// The question has to look at more than this store reads at one time; ask for less.
+    /// The query reads more than this store allows at once; ask for less.
     TooLong,
-    /// This kind of store, or the way in which it was opened, can't do it;
-    /// [`Capabilities`](crate::Capabilities) say what it can.
+    /// This kind of store, or the mode in which it was opened, does not support it;
+    /// [`Capabilities`](crate::Capabilities) list what is supported.
     Unsupported,
 }
 
 impl StoreError {
-    /// Makes an error. The message is in lower case, without a full stop, and says how to fix it.
+    /// Creates an error. The message is in lower case, without a full stop, and says how to fix the
+    /// error.
     pub fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,
             message: message.into(),
+            nearest: Vec::new(),
             source: None,
         }
     }
@@ -69,25 +73,38 @@ impl StoreError {
         self
     }
 
-    /// What kind of error it is.
+    /// Adds the ids that are most like one that was not found.
+    #[must_use]
+    pub fn with_nearest(mut self, nearest: Vec<String>) -> Self {
+        self.nearest = nearest;
+        self
+    }
+
+    /// Returns the ids that are most like one that was not found, the nearest first.
+    #[must_use]
+    pub fn nearest(&self) -> &[String] {
+        &self.nearest
+    }
+
+    /// Returns the kind.
     #[must_use]
     pub fn kind(&self) -> StoreErrorKind {
         self.kind
     }
 
-    /// Whether what was asked for is not stored.
+    /// Returns whether the requested record is not stored.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         self.kind == StoreErrorKind::NotFound
     }
 
-    /// Whether the store can't do what was asked at all.
+    /// Returns whether the store does not support the request.
     #[must_use]
     pub fn is_unsupported(&self) -> bool {
         self.kind == StoreErrorKind::Unsupported
     }
 
-    /// Whether the question was wrong.
+    /// Returns whether the query was invalid.
     #[must_use]
     pub fn is_invalid_input(&self) -> bool {
         self.kind == StoreErrorKind::InvalidInput

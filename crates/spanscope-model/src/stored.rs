@@ -1,24 +1,32 @@
-//! What a follower of a store reads: the records that were stored after a cursor.
+//! The records that a follower of a store reads: those stored after a cursor.
 //!
-//! Never here: what one run means, which is the business of `spanscope-runs`.
+//! The interpretation of runs does not belong here; `spanscope-runs` does it.
 
-use crate::{Cursor, LogEvent, Severity, Span, TraceId};
+use crate::{Cursor, LogEvent, Severity, Span, TraceId, setters};
 
-/// Which records [`stored_after`](crate::TraceStore::stored_after) returns. By default all.
+/// Selects the records that [`stored_after`](crate::TraceStore::stored_after) returns. The default
+/// is all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct StoredFilter {
     /// Only records of this trace.
     pub trace_id: Option<TraceId>,
-    /// Only log events at least this serious. Spans have no severity and pass.
+    /// Only log events of at least this severity. Spans have no severity and pass.
     pub min_severity: Option<Severity>,
 }
 
-/// Records that were stored after a cursor, as they were known at [`upto`](Self::upto).
+setters!(StoredFilter {
+    trace_id: into [Option<TraceId>],
+    min_severity: into [Option<Severity>],
+});
+
+/// Records that were stored after a cursor, in their state at [`upto`](Self::upto).
 ///
-/// Each list is in the order of storing. Read on from `upto` until there is no [`more`](Self::more):
-/// then each span comes once in `spans`, without an end if it ran, and once in `ended` if its end
-/// was stored later.
+/// Each list is in the order of storing. Continue from `upto` until there is no
+/// [`more`](Self::more): then each span appears once in `spans`, without an end if it was running,
+/// and once in `ended` if its end was stored later.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
 pub struct Stored {
     /// Spans that were stored after the cursor.
     pub spans: Vec<Span>,
@@ -26,8 +34,16 @@ pub struct Stored {
     pub ended: Vec<Span>,
     /// Log events that were stored after it.
     pub events: Vec<LogEvent>,
-    /// Everything up to here was read.
+    /// The cursor up to which records were read.
     pub upto: Cursor,
-    /// There are more records after `upto` already.
+    /// Whether there are more records after `upto`.
     pub more: bool,
 }
+
+setters!(Stored {
+    spans: [Vec<Span>],
+    ended: [Vec<Span>],
+    events: [Vec<LogEvent>],
+    upto: [Cursor],
+    more: [bool],
+});

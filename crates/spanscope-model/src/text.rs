@@ -1,9 +1,9 @@
-//! Texts of programs: cut, made safe to show, and names that were meant.
+//! Text helpers: truncation, escapes for unsafe characters, and suggestions for names.
 //!
-//! A text may hold anything. Control characters could move the cursor or restyle the terminal, marks
-//! of writing direction could make a line read as another one, and invisible characters could hide a
-//! part of it; all of them are shown as escapes, never sent. Letters of every script, combining marks
-//! and the joiners inside of emoji stay.
+//! A text may contain anything. Control characters could move the cursor or restyle the terminal,
+//! marks of writing direction could make a line read as another one, and invisible characters could
+//! hide a part of it; all of them are shown as escapes. Letters of every script, combining marks
+//! and the joiners inside emoji stay.
 //!
 //! Nothing here knows a terminal, its width or its colours.
 
@@ -12,16 +12,17 @@ use std::fmt::Write as _;
 
 use unicode_width::UnicodeWidthChar;
 
-/// At most this number of characters without a width follow each other; further ones are shown as
-/// escapes. No script and no emoji needs more, and a tower of marks would grow over the lines above it.
+/// Maximum number of consecutive characters without a width; further ones are shown as escapes. No
+/// script and no emoji needs more, and a tower of marks would cover the lines above it.
 const MAX_MARKS: usize = 8;
 
-/// The least likeness of two names, of 1, at which one may be a slip for the other.
+/// The minimum similarity of two names, of 1, for one to be a typo of the other.
 const MIN_LIKENESS: f64 = 0.6;
-/// Longer inputs are near nothing: the distance costs the product of the lengths.
+/// Longer inputs get no suggestion: the distance costs the product of the lengths.
 const MAX_NAME_LEN: usize = 64;
 
-/// Whether the character would act on the terminal or on the order of others, or be invisible.
+/// Returns whether the character would act on the terminal or on the order of others, or be
+/// invisible.
 ///
 /// ```
 /// use spanscope_model::text::is_hidden;
@@ -43,7 +44,7 @@ pub fn is_hidden(c: char) -> bool {
             | '\u{e0000}'..='\u{e007f}') // tags, which spell whole invisible texts
 }
 
-/// The text with every hidden character as an escape: `\n`, `\x1b`, `\u{202e}`.
+/// Returns the text with every hidden character as an escape: `\n`, `\x1b`, `\u{202e}`.
 ///
 /// ```
 /// use spanscope_model::text::visible;
@@ -59,8 +60,8 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Whether the text is nothing but printable ASCII. Looks at every byte without a branch, so that the
-/// compiler vectorizes it.
+/// Returns whether the text is printable ASCII only. Looks at every byte without a branch, so that
+/// the compiler vectorizes it.
 #[must_use]
 pub fn is_printable_ascii(text: &str) -> bool {
     text.bytes()
@@ -72,7 +73,7 @@ pub fn push_visible(shown: &mut String, text: &str) {
     if is_printable_ascii(text) {
         return shown.push_str(text);
     }
-    // Markup may cut a text into pieces; the tower goes on over all of them.
+    // Markup may cut a text into pieces; the count continues over all of them.
     let mut marks = shown
         .chars()
         .rev()
@@ -98,7 +99,7 @@ pub fn push_visible(shown: &mut String, text: &str) {
     }
 }
 
-/// Whether the character is drawn onto the one before it and takes no column.
+/// Returns whether the character is drawn onto the one before it and takes no column.
 #[must_use]
 pub fn is_mark(c: char) -> bool {
     !c.is_ascii() && c.width() == Some(0)
@@ -131,7 +132,7 @@ pub fn push_grouped(shown: &mut String, number: u64) {
     }
 }
 
-/// The longest beginning of at most `max_len` bytes that ends on a character boundary.
+/// Returns the longest prefix of at most `max_len` bytes that ends on a character boundary.
 ///
 /// ```
 /// assert_eq!(spanscope_model::text::cut("größe", 3), "gr");
@@ -158,7 +159,7 @@ pub fn cut(text: &str, max_len: usize) -> &str {
 /// ```
 #[must_use]
 pub fn first_chars(text: &str, max_chars: usize) -> &str {
-    // A character is a byte or more.
+    // A character is at least one byte.
     if text.len() <= max_chars {
         return text;
     }
@@ -187,7 +188,7 @@ pub fn excerpt(text: &str, max_chars: usize) -> Cow<'_, str> {
     }
 }
 
-/// Returns the known name that was probably meant, whatever the case; `None` where none is near.
+/// Returns the known name that was probably meant, ignoring case; `None` if none is similar.
 ///
 /// ```
 /// use spanscope_model::text::nearest;

@@ -1,17 +1,19 @@
-//! Points in time: nanoseconds inside, RFC 3339 in JSON, a text that compares with SQLite's `datetime()` in SQL.
+//! Points in time: nanoseconds inside, RFC 3339 in JSON, a text that compares with SQLite's
+//! `datetime()` in SQL.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::civil::{self, Civil};
 use crate::text::first_chars;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Nanoseconds since 1970-01-01T00:00:00Z; reaches from 1677 to 2262.
+/// Nanoseconds since 1970-01-01T00:00:00Z; the range is 1677 to 2262.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
 
-/// Why a text is no timestamp.
+/// The error of a text that is not a timestamp.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParseTimestampError(String);
 
@@ -19,7 +21,7 @@ impl fmt::Display for ParseTimestampError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:?} is no time between 1677 and 2262: write it as 2026-11-21T14:03:00Z or 2026-11-21 14:03:00 (UTC)",
+            "{:?} is not a time between 1677 and 2262: write it as 2026-11-21T14:03:00Z or 2026-11-21 14:03:00 (UTC)",
             self.0
         )
     }
@@ -28,25 +30,25 @@ impl fmt::Display for ParseTimestampError {
 impl std::error::Error for ParseTimestampError {}
 
 impl Timestamp {
-    /// Makes a timestamp of nanoseconds since 1970.
+    /// Creates a timestamp from nanoseconds since 1970.
     #[must_use]
     pub const fn from_nanos(nanos: i64) -> Self {
         Self(nanos)
     }
 
-    /// Nanoseconds since 1970.
+    /// Returns the nanoseconds since 1970.
     #[must_use]
     pub const fn as_nanos(self) -> i64 {
         self.0
     }
 
-    /// The wall clock's time now.
+    /// Returns the wall clock's current time.
     #[must_use]
     pub fn now() -> Self {
         SystemTime::now().into()
     }
 
-    /// The time this long before, or the earliest there is.
+    /// Returns the time earlier by `duration`, or the earliest possible one.
     #[must_use]
     pub fn before(self, duration: Duration) -> Self {
         Self(
@@ -65,11 +67,17 @@ impl Timestamp {
     /// ```
     #[must_use]
     pub fn to_sql_text(self) -> String {
-        self.to_jiff().strftime("%Y-%m-%d %H:%M:%S.%6f").to_string()
-    }
-
-    fn to_jiff(self) -> jiff::Timestamp {
-        jiff::Timestamp::from_nanosecond(i128::from(self.0)).unwrap_or_default()
+        let Civil {
+            year,
+            month,
+            day,
+            hour,
+            minute,
+            second,
+            nano,
+        } = Civil::from_nanos(self.0);
+        let micro = nano / 1000;
+        format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{micro:06}")
     }
 }
 
@@ -82,10 +90,27 @@ impl From<SystemTime> for Timestamp {
     }
 }
 
-/// RFC 3339 with `Z` and as many fraction digits as are needed.
+/// RFC 3339 with `Z` and as many fraction digits as necessary.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.to_jiff(), f)
+        let Civil {
+            year,
+            month,
+            day,
+            hour,
+            minute,
+            second,
+            nano,
+        } = Civil::from_nanos(self.0);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
+        )?;
+        if nano != 0 {
+            let digits = format!("{nano:09}");
+            write!(f, ".{}", digits.trim_end_matches('0'))?;
+        }
+        f.write_str("Z")
     }
 }
 
@@ -95,21 +120,15 @@ impl fmt::Debug for Timestamp {
     }
 }
 
-/// Reads RFC 3339 with any offset; a text without an offset is UTC, as SQLite has it.
+/// Parses RFC 3339 with any offset; a text without an offset is UTC, as in SQLite.
 impl FromStr for Timestamp {
     type Err = ParseTimestampError;
 
     fn from_str(text: &str) -> Result<Self, ParseTimestampError> {
-        let fail = || ParseTimestampError(first_chars(text, 80).to_owned());
-        let time = match text.parse::<jiff::Timestamp>() {
-            Ok(time) => time,
-            Err(_) => text
-                .parse::<jiff::civil::DateTime>()
-                .and_then(|civil| civil.to_zoned(jiff::tz::TimeZone::UTC))
-                .map_err(|_| fail())?
-                .timestamp(),
-        };
-        i64::try_from(time.as_nanosecond()).map(Self).map_err(|_| fail())
+        let nanos = civil::parse(text);
+        nanos
+            .map(Self)
+            .ok_or_else(|| ParseTimestampError(first_chars(text, 80).to_owned()))
     }
 }
 

@@ -1,8 +1,9 @@
 //! [`TraceParent`]: the header `traceparent` of W3C trace context.
 //!
-//! The one parser of it: middleware, bridge, receiver and demo all use it, so that a header means the same wherever it
-//! arrives. It follows the recommendation (<https://www.w3.org/TR/trace-context/#traceparent-header>) to the letter: a
-//! receiver ignores a malformed header whole, because half of one joins traces that don't belong together.
+//! The one parser of the header: middleware, bridge, receiver and demo use it, so that a header
+//! means the same everywhere. It follows the recommendation
+//! (<https://www.w3.org/TR/trace-context/#traceparent-header>) to the letter: a receiver ignores a
+//! malformed header as a whole, because half of one would join unrelated traces.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,10 +13,11 @@ use crate::{SpanId, TraceId};
 /// The lengths of version, trace id, parent id and flags, with the dashes between them.
 const LEN: usize = 2 + 1 + TraceId::DIGITS + 1 + SpanId::DIGITS + 1 + 2;
 
-/// The trace and the span that a request continues, as the header `traceparent` names them.
+/// The trace and the span that a request continues, as in the header `traceparent`.
 ///
-/// Parsing is strict about version 00, and reads of higher versions what version 00 defines. It refuses ids that are all
-/// zero, upper-case digits and spaces. Of the flags only `sampled` has a meaning. Displayed, it is a header of version 00.
+/// Parsing is strict about version 00, and reads the parts of version 00 from higher versions. It
+/// refuses ids that are all zero, upper-case digits and spaces. Only the flag `sampled` has a
+/// meaning. `Display` writes a header of version 00.
 ///
 /// # Examples
 ///
@@ -41,7 +43,7 @@ pub struct TraceParent {
 }
 
 impl TraceParent {
-    /// Names a span as the parent of what it calls.
+    /// Creates the context of a call, with the calling span as the parent.
     #[must_use]
     pub fn new(trace_id: TraceId, span_id: SpanId, is_sampled: bool) -> Self {
         Self {
@@ -77,8 +79,17 @@ impl TraceParent {
 
 impl fmt::Display for TraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let flags = u8::from(self.is_sampled);
-        write!(f, "00-{}-{}-{flags:02x}", self.trace_id, self.span_id)
+        // Every outgoing request has one, so it is written in one piece.
+        let mut text = [b'-'; LEN];
+        let (start, end) = (3, 3 + TraceId::DIGITS);
+        text[..2].copy_from_slice(b"00");
+        let mut digits = const_hex::Buffer::<16>::new();
+        text[start..end].copy_from_slice(digits.format(&self.trace_id.to_bytes()).as_bytes());
+        let (start, end) = (end + 1, end + 1 + SpanId::DIGITS);
+        let mut digits = const_hex::Buffer::<8>::new();
+        text[start..end].copy_from_slice(digits.format(&self.span_id.to_bytes()).as_bytes());
+        text[end + 1..].copy_from_slice(if self.is_sampled { b"01" } else { b"00" });
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 
@@ -90,7 +101,8 @@ impl FromStr for TraceParent {
     }
 }
 
-/// Why a text is not a `traceparent`. It doesn't repeat the text, which another program sent.
+/// The error of a text that is not a `traceparent`. It doesn't repeat the text, because another
+/// program sent it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParseTraceParentError(());
 
@@ -105,7 +117,8 @@ impl fmt::Display for ParseTraceParentError {
 
 impl std::error::Error for ParseTraceParentError {}
 
-/// The text, if it is that number of lower-case digits. The ids' own parsers accept upper case.
+/// Returns the text, if it consists of `count` lower-case digits. The ids' own parsers accept upper
+/// case.
 fn digits(text: &str, count: usize) -> Option<&str> {
     let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     (text.len() == count && text.bytes().all(is_digit)).then_some(text)

@@ -1,20 +1,20 @@
-//! Whole numbers of JSON. To JSON, and to its schemas, `5.0` is as whole as `5`; serde takes only the
-//! second one for an integer.
+//! Whole numbers in JSON. For JSON and its schemas `5.0` is as whole as `5`; serde accepts only the
+//! latter as an integer.
 
 use serde::{Deserialize, Deserializer};
 
-/// Reads a whole number, with a fraction of zero or without one.
+/// Deserializes a whole number, with a fraction of zero or without one.
 ///
 /// # Errors
-/// Another number, and what is no number.
+/// Fails for another number or type.
 pub fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
     of_number(&serde_json::Number::deserialize(deserializer)?)
 }
 
-/// The same of a field that may be null or missing.
+/// Deserializes a whole number from a field that may be null or missing.
 ///
 /// # Errors
-/// Another number, and what is neither a number nor null.
+/// Fails for another number or type.
 pub fn whole_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     let number = Option::<serde_json::Number>::deserialize(deserializer)?;
     number.as_ref().map(of_number).transpose()
@@ -31,7 +31,7 @@ fn of_number<E: serde::de::Error>(number: &serde_json::Number) -> Result<i64, E>
     }
     match number.as_f64() {
         Some(float) if float.fract() == 0.0 && RANGE.contains(&float) => Ok(float as i64),
-        _ => Err(E::custom(format!("{number} is no whole number of 64 bits"))),
+        _ => Err(E::custom(format!("{number} is not a whole number of 64 bits"))),
     }
 }
 

@@ -1,7 +1,8 @@
-//! What became of the records of one signal, and what is said about it.
+//! The statistics of one signal's records, and the reports about them.
 //!
-//! For every record exactly one is true: it waits, it was taken by the collector, or it is counted as lost under one cause.
-//! Trouble is said on stderr once a minute at most, with the number lost; so is that it is over.
+//! Every record is in exactly one state: it is queued, the collector accepted it, or it is counted
+//! as lost under one cause. Errors are reported on stderr at most once a minute, with the number of
+//! lost records; so is their end.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex};
@@ -12,24 +13,26 @@ use spanscope_core::sync::{lock, wait_timeout_while};
 
 use crate::settings::Signal;
 
-/// Records of one signal that wait to be sent take so many bytes at most, as they were captured; as OTLP they take two to three
-/// times that.
+/// Maximum size of one signal's records that wait to be sent, in bytes as they were captured; as
+/// OTLP they take two to three times that.
 const MAX_PENDING_BYTES: u64 = 64 * 1024 * 1024;
-/// Trouble is said at most this often.
-const SAY_EVERY: Duration = Duration::from_secs(60);
+/// Minimum interval of reports.
+const REPORT_EVERY: Duration = Duration::from_secs(60);
 
 /// Records that were lost, by cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct DropCounts {
-    /// There was no room, because the collector did not keep up.
+    /// The queue was full, because the collector did not keep up.
     pub queue_full: u64,
-    /// They could not be sent: the collector refused them, or was away for longer than they are tried again.
+    /// They could not be sent: the collector refused them, or was unreachable for longer than
+    /// requests are retried.
     pub export_failed: u64,
-    /// The collector took the request and rejected these (partial success).
+    /// The collector accepted the request and rejected these records (partial success).
     pub rejected: u64,
-    /// Head sampling or the tail rule left them out.
+    /// Head sampling or the tail rule dropped them.
     pub sampled: u64,
-    /// They came after the shutdown, or were not sent when its time was over.
+    /// They arrived after the shutdown, or were not sent before its deadline.
     pub shutdown: u64,
 }
 
@@ -40,41 +43,44 @@ impl DropCounts {
         self.unintended() + self.sampled
     }
 
-    /// Those that no rule asked for.
+    /// Returns those that no rule dropped.
     const fn unintended(&self) -> u64 {
         self.queue_full + self.export_failed + self.rejected + self.shutdown
     }
 }
 
-/// What became of the records of one signal.
+/// The statistics of one signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct SignalStats {
     /// Records that were made: spans that ended, events, metric points of each export.
     pub offered: u64,
-    /// Of these: taken by the collector.
+    /// Of these: accepted by the collector.
     pub exported: u64,
-    /// Of these: lost. What is neither exported nor lost still waits.
+    /// Of these: lost. The rest is still queued.
     pub lost: DropCounts,
     /// How often a request was sent again.
     pub retries: u64,
 }
 
 impl SignalStats {
-    /// What still waits.
+    /// Returns how many are still queued.
     #[must_use]
     pub const fn waiting(&self) -> u64 {
         self.offered.saturating_sub(self.exported + self.lost.total())
     }
 }
 
-/// What became of everything that a bridge was offered.
+/// The statistics of everything that a bridge was offered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct OtlpStats {
     /// Spans.
     pub spans: SignalStats,
-    /// Log records; nothing where no logs are sent, though events of spans go with these.
+    /// Log records. Zero if logs are not exported; events of spans are then exported with their
+    /// spans only.
     pub logs: SignalStats,
-    /// Points of metrics, of every export anew.
+    /// Points of metrics; each export counts.
     pub metrics: SignalStats,
 }
 
@@ -84,18 +90,18 @@ pub(crate) struct Account {
     pub(crate) signal: Signal,
     counts: Mutex<Counts>,
     retries: AtomicU64,
-    trouble: Mutex<LastError>,
+    last_error: Mutex<LastError>,
     closing: Mutex<Closing>,
     closed: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct Counts {
-    /// Handed to the batch processor, with an outcome that is not known yet.
+    /// Passed to the batch processor, with an unknown outcome.
     pending: u64,
-    /// What these take, roughly.
+    /// Their approximate size.
     pending_bytes: u64,
-    /// Offered by whatever has no queue of ours.
+    /// Offered by sources without a Spanscope queue.
     offered: u64,
     exported: u64,
     lost: DropCounts,
@@ -107,17 +113,17 @@ struct Counts {
 struct LastError {
     /// The last request did not go through.
     is_open: bool,
-    /// It was said that requests don't go through, and not yet that they do again.
-    was_said: bool,
-    said_at: Option<Instant>,
+    /// Whether a failure of requests was reported, and its end was not.
+    was_reported: bool,
+    reported_at: Option<Instant>,
     /// Why the last request did not go through.
     reason: Option<String>,
-    /// How many losses the messages until now have reported.
+    /// The number of losses that messages have reported.
     reported_losses: u64,
-    /// How many losses by a full queue have been said.
-    said_queue_full: u64,
-    /// Answers that were odd, and were said.
-    odd_said_at: Option<Instant>,
+    /// The number of reported losses by a full queue.
+    reported_queue_full: u64,
+    /// When an unexpected response was last reported.
+    odd_reported_at: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -127,7 +133,8 @@ pub(crate) struct Closing {
 }
 
 impl Counts {
-    /// Records wait no more. Which ones is not known, so each takes its share of the bytes along.
+    /// Removes records from the pending ones. Their sizes are not known, so each has an equal share
+    /// of the bytes.
     fn leave(&mut self, records: u64) {
         let share = match self.pending {
             0 => self.pending_bytes,
@@ -144,13 +151,14 @@ impl Account {
             signal,
             counts: Mutex::default(),
             retries: AtomicU64::new(0),
-            trouble: Mutex::default(),
+            last_error: Mutex::default(),
             closing: Mutex::default(),
             closed: Condvar::new(),
         }
     }
 
-    /// Takes a record of so many bytes in, if there is room for it beside `max - 1` others.
+    /// Accepts a record of this size if fewer than `max` records are pending and their bytes are
+    /// within the limit.
     pub(crate) fn admit(&self, max: usize, bytes: usize) -> bool {
         let mut counts = lock(&self.counts);
         let bytes = bytes as u64;
@@ -164,7 +172,7 @@ impl Account {
         false
     }
 
-    /// Records that are offered and wait from now on, where nobody else counts them.
+    /// Counts records that are offered and queued from now on, if they are counted nowhere else.
     pub(crate) fn offer(&self, records: u64) {
         let mut counts = lock(&self.counts);
         counts.offered += records;
@@ -175,13 +183,13 @@ impl Account {
         }
     }
 
-    /// What was lost because it could not be sent.
+    /// Returns how many records could not be sent.
     pub(crate) fn lost_by_sending(&self) -> u64 {
         let lost = lock(&self.counts).lost;
         lost.export_failed + lost.rejected + lost.shutdown
     }
 
-    /// Measurements that can't be added up.
+    /// Counts measurements that can't be aggregated.
     pub(crate) fn add_rejected(&self, records: u64) {
         let mut counts = lock(&self.counts);
         counts.offered += records;
@@ -192,7 +200,7 @@ impl Account {
         lock(&self.counts).lost.sampled += records;
     }
 
-    /// The tail rule leaves out records that were admitted.
+    /// Counts admitted records that the tail rule drops.
     pub(crate) fn leave_out(&self, records: u64) {
         let mut counts = lock(&self.counts);
         counts.leave(records);
@@ -203,7 +211,7 @@ impl Account {
         lock(&self.counts).pending
     }
 
-    /// What became of a batch.
+    /// Counts the outcome of a batch.
     pub(crate) fn finish(&self, records: u64, outcome: &Outcome) {
         let is_closing = self.closing().deadline.is_some();
         let mut counts = lock(&self.counts);
@@ -223,16 +231,17 @@ impl Account {
         }
     }
 
-    /// What waits now is lost by the shutdown.
+    /// Counts everything queued as lost by the shutdown.
     pub(crate) fn close(&self) {
         let mut counts = lock(&self.counts);
         counts.lost.shutdown += std::mem::take(&mut counts.pending);
         counts.is_closed = true;
     }
 
-    /// The account; of a queue before it, what it has lost.
+    /// Returns the statistics, including the losses of a queue before it.
     pub(crate) fn stats(&self, queue: Option<spanscope_core::queue::Counts>) -> SignalStats {
-        // Ours before the queue's, so that nothing seems to be exported before it was offered.
+        // These counts are read before the queue's, so that no record seems to be exported before
+        // it was offered.
         let counts = lock(&self.counts);
         let mut stats = SignalStats {
             offered: counts.offered,
@@ -254,21 +263,21 @@ impl Account {
     }
 }
 
-/// What became of one request.
+/// The outcome of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Accepted {
         rejected: u64,
     },
-    /// The collector does not want it.
+    /// The collector refused it.
     Refused,
-    /// It could not be reached, or asked to come again later for too long.
+    /// The collector could not be reached, or asked to retry later for too long.
     Unreachable,
 }
 
 /// The shutdown.
 impl Account {
-    /// From now on nothing is waited for beyond the deadline.
+    /// Ends all waiting at the deadline.
     pub(crate) fn begin_closing(&self, deadline: Instant) {
         lock(&self.closing).deadline.get_or_insert(deadline);
         self.closed.notify_all();
@@ -278,31 +287,36 @@ impl Account {
         *lock(&self.closing)
     }
 
-    /// Waits, but not into a shutdown: answers how the shutdown stands.
+    /// Waits for this time or until a shutdown begins. Returns the state of the shutdown.
     pub(crate) fn rest(&self, time: Duration) -> Closing {
         let closing = lock(&self.closing);
         *wait_timeout_while(&self.closed, closing, time, |closing| closing.deadline.is_none())
     }
 }
 
-/// What is said.
+/// Reports.
 impl Account {
-    /// A request did not go through, for this reason. Reported once a minute at most, and not after
-    /// the deadline of a shutdown: then [`unreported_losses`](Self::unreported_losses) has it.
-    pub(crate) fn note_trouble(&self, endpoint: &str, reason: &str, will_retry: bool) {
+    /// Notes that a request failed, for this reason. It is reported at most once a minute, and not
+    /// after the deadline of a shutdown: then [`unreported_losses`](Self::unreported_losses)
+    /// includes it.
+    pub(crate) fn note_failure(&self, endpoint: &str, reason: &str, will_retry: bool) {
         let deadline = self.closing().deadline;
         let is_over = deadline.is_some_and(|deadline| deadline <= Instant::now());
-        let mut trouble = lock(&self.trouble);
-        trouble.is_open = true;
-        trouble.reason = Some(reason.to_owned());
-        if is_over || trouble.said_at.is_some_and(|said| said.elapsed() < SAY_EVERY) {
+        let mut last_error = lock(&self.last_error);
+        last_error.is_open = true;
+        last_error.reason = Some(reason.to_owned());
+        if is_over
+            || last_error
+                .reported_at
+                .is_some_and(|at| at.elapsed() < REPORT_EVERY)
+        {
             return;
         }
         let lost = lock(&self.counts).lost.unintended();
-        trouble.said_at = Some(Instant::now());
-        trouble.was_said = true;
-        trouble.reported_losses = trouble.reported_losses.max(lost);
-        drop(trouble);
+        last_error.reported_at = Some(Instant::now());
+        last_error.was_reported = true;
+        last_error.reported_losses = last_error.reported_losses.max(lost);
+        drop(last_error);
         let what = self.signal.records();
         let then = if will_retry {
             "tried again"
@@ -310,37 +324,38 @@ impl Account {
             "these are lost"
         };
         log_to_stderr(format!(
-            "spanscope: {endpoint} does not take {what}: {reason}; {then}, {lost} lost so far"
+            "spanscope: {endpoint} does not accept {what}: {reason}; {then}, {lost} lost so far"
         ));
     }
 
-    /// A request went through.
+    /// Notes a successful request.
     pub(crate) fn note_success(&self, endpoint: &str) {
-        let mut trouble = lock(&self.trouble);
-        trouble.reason = None;
-        if !std::mem::take(&mut trouble.is_open) {
+        let mut last_error = lock(&self.last_error);
+        last_error.reason = None;
+        if !std::mem::take(&mut last_error.is_open) {
             return;
         }
-        if std::mem::take(&mut trouble.was_said) {
+        if std::mem::take(&mut last_error.was_reported) {
             let lost = lock(&self.counts).lost.unintended();
-            trouble.reported_losses = trouble.reported_losses.max(lost);
-            drop(trouble);
+            last_error.reported_losses = last_error.reported_losses.max(lost);
+            drop(last_error);
             let what = self.signal.records();
             log_to_stderr(format!(
-                "spanscope: {endpoint} takes {what} again, {lost} were lost"
+                "spanscope: {endpoint} accepts {what} again, {lost} were lost"
             ));
         }
     }
 
-    /// How many records were lost in all and why, if a part of them is in no message yet; from now on
-    /// all of them are. `lost` is the whole account, with the queues before this one.
+    /// Returns a message with the number of lost records and the causes, unless earlier messages
+    /// have reported all of them. `lost` has all losses, including those of the queues before this
+    /// one.
     pub(crate) fn unreported_losses(&self, endpoint: &str, lost: DropCounts) -> Option<String> {
-        let mut trouble = lock(&self.trouble);
+        let mut last_error = lock(&self.last_error);
         let total = lost.unintended();
-        if total <= trouble.reported_losses {
+        if total <= last_error.reported_losses {
             return None;
         }
-        trouble.reported_losses = total;
+        last_error.reported_losses = total;
         let causes = [
             (lost.queue_full, "the queue was full"),
             (lost.export_failed, "not delivered"),
@@ -355,7 +370,7 @@ impl Account {
                 causes.collect::<Vec<_>>().join(", ")
             }
         };
-        if let Some(reason) = &trouble.reason {
+        if let Some(reason) = &last_error.reason {
             why.push_str(": ");
             why.push_str(reason);
         }
@@ -363,29 +378,35 @@ impl Account {
         Some(format!("{total} {what} for {endpoint} ({why})"))
     }
 
-    /// The answer was good, but odd. Said once a minute at most.
+    /// Reports an unexpected part of a successful response, at most once a minute.
     pub(crate) fn note_oddity(&self, endpoint: &str, oddity: &str) {
-        let mut trouble = lock(&self.trouble);
-        if trouble.odd_said_at.is_some_and(|said| said.elapsed() < SAY_EVERY) {
-            return;
-        }
-        trouble.odd_said_at = Some(Instant::now());
-        drop(trouble);
-        log_to_stderr(format!("spanscope: {endpoint} {oddity}"));
-    }
-
-    /// Losses that no request tells of: a full queue. Said once a minute at most, while nothing else was said.
-    pub(crate) fn note_losses(&self, endpoint: &str, queue_full: u64) {
-        let mut trouble = lock(&self.trouble);
-        if queue_full <= trouble.said_queue_full
-            || trouble.said_at.is_some_and(|said| said.elapsed() < SAY_EVERY)
+        let mut last_error = lock(&self.last_error);
+        if last_error
+            .odd_reported_at
+            .is_some_and(|at| at.elapsed() < REPORT_EVERY)
         {
             return;
         }
-        trouble.said_at = Some(Instant::now());
-        trouble.said_queue_full = queue_full;
-        trouble.reported_losses = trouble.reported_losses.max(queue_full);
-        drop(trouble);
+        last_error.odd_reported_at = Some(Instant::now());
+        drop(last_error);
+        log_to_stderr(format!("spanscope: {endpoint} {oddity}"));
+    }
+
+    /// Reports losses without a request: by a full queue. At most once a minute, unless something
+    /// else was reported.
+    pub(crate) fn note_losses(&self, endpoint: &str, queue_full: u64) {
+        let mut last_error = lock(&self.last_error);
+        if queue_full <= last_error.reported_queue_full
+            || last_error
+                .reported_at
+                .is_some_and(|at| at.elapsed() < REPORT_EVERY)
+        {
+            return;
+        }
+        last_error.reported_at = Some(Instant::now());
+        last_error.reported_queue_full = queue_full;
+        last_error.reported_losses = last_error.reported_losses.max(queue_full);
+        drop(last_error);
         let what = self.signal.records();
         log_to_stderr(format!(
             "spanscope: {endpoint} does not keep up: {queue_full} {what} lost so far, because the queue was full"

@@ -31,15 +31,16 @@ use crate::tail::Tail;
 use crate::tracer::BridgeTracer;
 use crate::worker::{Marks, Worker};
 
-/// Bytes of records that may wait to be made OTLP of, of spans and of events each; they wait for a fifth of a second.
+/// Bytes of records that may wait to be made OTLP of, of spans and of events each; they wait for a
+/// fifth of a second.
 pub const DEFAULT_QUEUE_BYTES: usize = 64 * 1024 * 1024;
-/// No queue is longer, whatever is asked for.
+/// Maximum length of a queue, whatever is configured.
 const MAX_QUEUE_SIZE: usize = 10_000_000;
-/// How long dropping the guard waits for what is left to be sent.
+/// How long dropping the guard waits until the queued records are sent.
 pub const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How an [`OtlpLayer`] sends what it sees. Every setter names its default; the defaults are those of OpenTelemetry's
-/// specification where nothing else is said.
+/// The settings of an [`OtlpLayer`]. Every setter names its default; otherwise the defaults are
+/// those of OpenTelemetry's specification.
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct OtlpLayerBuilder {
@@ -53,6 +54,8 @@ pub struct OtlpLayerBuilder {
     gates: SignalFilters,
     tail: Option<TailRule>,
     wrong: Option<SettingError>,
+    /// Of the environment, not reported yet.
+    problems: Vec<SettingError>,
 }
 
 impl std::fmt::Debug for OtlpLayerBuilder {
@@ -77,16 +80,37 @@ impl OtlpLayerBuilder {
             gates: SignalFilters::default(),
             tail: None,
             wrong: None,
+            problems: Vec::new(),
         }
     }
 
-    /// Reads the variables of [`VARIABLES`](crate::VARIABLES) from the environment, on top of what is set so far. What is not
-    /// accepted changes nothing, and comes back to be said.
-    pub fn env(self) -> (Self, Vec<SettingError>) {
-        self.env_from(&|name| std::env::var(name).ok())
+    /// The settings of the environment, on top of the defaults: the variables of
+    /// [`VARIABLES`](crate::VARIABLES). An invalid value changes nothing, and
+    /// [`build`](Self::build) reports it on stderr.
+    #[track_caller]
+    pub fn from_env() -> Self {
+        let (mut builder, problems) = Self::new().env_from(&process_variable);
+        builder.problems = problems;
+        builder
     }
 
-    /// The same from anywhere.
+    /// The settings of the environment, on top of the defaults: the variables of
+    /// [`VARIABLES`](crate::VARIABLES).
+    ///
+    /// # Errors
+    /// A variable has a value that is not accepted.
+    #[track_caller]
+    pub fn try_from_env() -> Result<Self, SettingError> {
+        let (builder, problems) = Self::new().env_from(&process_variable);
+        match problems.into_iter().next() {
+            Some(problem) => Err(problem),
+            None => Ok(builder),
+        }
+    }
+
+    /// Applies variables that `get` returns on top of what is set so far, and returns those that
+    /// are not accepted, which change nothing. For settings that come from elsewhere than the
+    /// process's environment.
     pub fn env_from(mut self, get: &dyn Fn(&str) -> Option<String>) -> (Self, Vec<SettingError>) {
         let problems = read(&mut self.settings, get);
         (self, problems)
@@ -98,14 +122,14 @@ impl OtlpLayerBuilder {
         self
     }
 
-    /// Whether a signal is sent as far as it is settled now.
+    /// Returns whether a signal is sent with the current settings.
     #[must_use]
     pub fn sends(&self, signal: Signal) -> bool {
         self.settings.is_on[signal.index()]
     }
 
-    /// Where all signals go; over HTTP each gets its path behind it. Default: `http://localhost:4318`, for gRPC
-    /// `http://localhost:4317`.
+    /// Sets the endpoint of all signals; over HTTP each appends its path. Default:
+    /// `http://localhost:4318`, for gRPC `http://localhost:4317`.
     pub fn endpoint(mut self, url: impl Into<String>) -> Self {
         self.settings.code.endpoint = Some(Located {
             place: "endpoint".to_owned(),
@@ -114,8 +138,8 @@ impl OtlpLayerBuilder {
         self
     }
 
-    /// The same for an endpoint that a configuration file names, at a place that messages name: an
-    /// endpoint in the environment comes first.
+    /// Sets an endpoint from a configuration file, and the name of its position for messages: an
+    /// endpoint in the environment has priority.
     pub fn endpoint_from_config(mut self, place: impl Into<String>, url: impl Into<String>) -> Self {
         self.settings.all.endpoint = Some(Located {
             place: place.into(),
@@ -124,7 +148,7 @@ impl OtlpLayerBuilder {
         self
     }
 
-    /// Where one signal goes, as it is. Default: where all go.
+    /// Sets the endpoint of one signal, unchanged. Default: that of all signals.
     pub fn endpoint_of(mut self, signal: Signal, url: impl Into<String>) -> Self {
         self.settings.code_own[signal.index()].endpoint = Some(Located {
             place: "endpoint_of".to_owned(),
@@ -139,8 +163,8 @@ impl OtlpLayerBuilder {
         self
     }
 
-    /// A header to send along, such as `authorization`. Its value is never printed. Default: none. One that HTTP can't carry is
-    /// an error of [`build`](Self::build).
+    /// Adds a header to requests, such as `authorization`. Its value is never printed. Default:
+    /// none. One that HTTP can't carry is an error of [`build`](Self::build).
     pub fn header(mut self, name: &str, value: &str) -> Self {
         let headers = self.settings.code.headers.get_or_insert_with(Headers::default);
         match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
@@ -153,7 +177,7 @@ impl OtlpLayerBuilder {
                 self.wrong = Some(SettingError {
                     place: "header".to_owned(),
                     input: name.map_or_else(|_| "…".to_owned(), |name| format!("{name}: …")),
-                    accepted: "this is no header that HTTP can carry".to_owned(),
+                    accepted: "this is not a valid HTTP header".to_owned(),
                 });
             }
         }
@@ -166,7 +190,7 @@ impl OtlpLayerBuilder {
         self
     }
 
-    /// Whether what is sent is made smaller. Default: [`Compression::None`].
+    /// Sets the compression of requests. Default: [`Compression::None`].
     pub fn compression(mut self, compression: Compression) -> Self {
         self.settings.code.compression = Some(compression);
         self
@@ -178,7 +202,7 @@ impl OtlpLayerBuilder {
         self
     }
 
-    /// PEM files with the program's own certificate and its key. Default: none.
+    /// Sets PEM files with the program's own certificate and its key. Default: none.
     pub fn client_certificate(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         let place = || "client_certificate".to_owned();
         self.settings.code.client_certificate = Some((place(), certificate.into()));
@@ -192,7 +216,8 @@ impl OtlpLayerBuilder {
         self
     }
 
-    /// An attribute of the resource, such as `deployment.environment.name`. Default: what is detected of host and process.
+    /// Sets an attribute of the resource, such as `deployment.environment.name`. Default: the
+    /// detected attributes of host and process.
     pub fn resource_attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.resource.push((key.into(), value.into()));
         self
@@ -210,14 +235,15 @@ impl OtlpLayerBuilder {
         self
     }
 
-    /// What leaves the machine of contents, in spans and in log records. Default: [`ContentPolicy::None`].
+    /// Sets how much of content is exported, in spans and in log records. Default:
+    /// [`ContentPolicy::None`].
     pub fn content(mut self, policy: ContentPolicy) -> Self {
         self.settings.span_content = policy;
         self.settings.log_content = policy;
         self
     }
 
-    /// Bounds of what goes out. Default: OpenTelemetry's.
+    /// Sets limits of exported records. Default: OpenTelemetry's.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.settings.limits = limits;
         self
@@ -230,7 +256,8 @@ impl OtlpLayerBuilder {
         self
     }
 
-    /// How many spans, and how many log records, wait to be sent. Default: [`DEFAULT_MAX_QUEUE_SIZE`](crate::DEFAULT_MAX_QUEUE_SIZE).
+    /// How many spans, and how many log records, wait to be sent. Default:
+    /// [`DEFAULT_MAX_QUEUE_SIZE`](crate::DEFAULT_MAX_QUEUE_SIZE).
     pub fn max_queue_size(mut self, records: usize) -> Self {
         self.settings.spans.max_queue_size = records.max(1);
         self.settings.logs.max_queue_size = records.max(1);
@@ -244,7 +271,8 @@ impl OtlpLayerBuilder {
         self
     }
 
-    /// How long a batch is tried again before it is lost. Default: [`DEFAULT_EXPORT_TIMEOUT`](crate::DEFAULT_EXPORT_TIMEOUT).
+    /// How long a batch is tried again before it is lost. Default:
+    /// [`DEFAULT_EXPORT_TIMEOUT`](crate::DEFAULT_EXPORT_TIMEOUT).
     pub fn export_timeout(mut self, timeout: Duration) -> Self {
         self.settings.spans.export_timeout = timeout;
         self.settings.logs.export_timeout = timeout;
@@ -269,50 +297,56 @@ impl OtlpLayerBuilder {
         self
     }
 
-    /// Longer values are cut to so many bytes. Default: [`DEFAULT_MAX_VALUE_LEN`].
+    /// Sets the maximum length of a value in bytes; longer ones are truncated. Default:
+    /// [`DEFAULT_MAX_VALUE_LEN`].
     pub fn max_value_len(mut self, bytes: usize) -> Self {
         self.max_value_len = bytes;
         self
     }
 
-    /// How long dropping the guard waits. Default: [`DEFAULT_SHUTDOWN_TIMEOUT`]. A collector that is not there is not waited for.
+    /// Sets how long dropping the guard waits. Default: [`DEFAULT_SHUTDOWN_TIMEOUT`]. It does not
+    /// wait for an unreachable collector.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.shutdown_timeout = timeout;
         self
     }
 
-    /// Says to receivers which file the program writes itself, by what the file is called
-    /// ([`SqliteGuard::store_name`](https://docs.rs/spanscope-sqlite)): a `spanscope serve` of that file then stores nothing twice, and
-    /// others don't care. Default: none.
+    /// Sets the name of the store that the program writes itself
+    /// ([`SqliteGuard::store_name`](https://docs.rs/spanscope-sqlite)): a `spanscope serve` of that
+    /// file then stores nothing twice, and other receivers ignore it. Default: none.
     pub fn stored_in(mut self, store_name: &str) -> Self {
-        // A name that is none is nobody's.
+        // An invalid name belongs to no store.
         self.settings.stored_in = HeaderValue::try_from(store_name).ok();
         self
     }
 
-    /// Says to receivers, in each scope, that the token counters of model calls are among the metrics that are sent, so that they
-    /// don't count them from the spans again. Without metrics it says nothing. Default: `false`; `spanscope::init()` sets it.
+    /// Sets whether each scope declares that the token counters of model calls are among the
+    /// exported metrics, so that receivers don't count them from the spans again. Without metrics
+    /// it has no effect. Default: `false`; `spanscope::init()` sets it.
     pub fn counts_tokens(mut self, counts: bool) -> Self {
         self.counts_tokens = counts;
         self
     }
 
-    /// Which category a target belongs to. Default: [`Categories::of_caller`] of whoever asked for the builder.
+    /// Sets the categories of targets. Default: [`Categories::of_caller`] of the code that created
+    /// the builder.
     pub fn categories(mut self, categories: impl Into<Arc<Categories>>) -> Self {
         self.categories = categories.into();
         self
     }
 
-    /// Which traces are sent once they are over: whole, those with errors, slow ones, and a share of the others. Log records go
-    /// in any case. What it leaves out counts as [`DropCounts::sampled`](crate::DropCounts::sampled). Default: all traces.
+    /// Sets which traces are exported once they are over: complete, those with errors, slow ones,
+    /// and a share of the others. Log records are always exported. Dropped records count as
+    /// [`DropCounts::sampled`](crate::DropCounts::sampled). Default: all traces.
     pub fn tail(mut self, rule: TailRule) -> Self {
         self.tail = Some(rule);
         self
     }
 
-    /// Which spans, with their events, are sent. Default: all that reach the layer. In place of `.with_filter`, for a filter
-    /// of one signal: spans that it holds back still hand the trace on. A request that is sent from within one names it as its
-    /// parent, which the collector then does not have.
+    /// Sets which spans, with their events, are exported. Default: all that reach the layer. Use it
+    /// in place of `.with_filter`, for a filter of one signal: spans that it hides still propagate
+    /// the trace. A request from within one names it as its parent, which the collector then does
+    /// not have.
     pub fn span_filter(mut self, filter: CategoryFilter) -> Self {
         self.gates.spans = Some(filter);
         self
@@ -324,21 +358,22 @@ impl OtlpLayerBuilder {
         self
     }
 
-    /// Where the bridge's own account goes, as the metrics `spanscope.otlp.exported`, `spanscope.otlp.lost` (by `cause`) and
-    /// `spanscope.otlp.retries`, all by `signal`; every ten seconds. The collector gets them in any case where metrics are
-    /// sent. Default: nowhere else.
+    /// Sets a sink for the bridge's own statistics, as the metrics `spanscope.otlp.exported`,
+    /// `spanscope.otlp.lost` (by `cause`) and `spanscope.otlp.retries`, all by `signal`; every ten
+    /// seconds. The collector always gets them if metrics are exported. Default: none.
     pub fn report_to(mut self, sink: Arc<dyn MetricSink>) -> Self {
         self.report_to.push(sink);
         self
     }
 
-    /// What is written into requests and read from them, for [`propagation::set_global`](crate::propagation::set_global).
+    /// Returns the propagators, for [`propagation::set_global`](crate::propagation::set_global).
     #[must_use]
     pub fn propagators(&self) -> &[Propagator] {
         &self.settings.propagators
     }
 
-    /// Starts the threads. Nothing is connected yet: a collector that is not there is said when there is something to send.
+    /// Starts the threads. It does not connect: an unreachable collector is reported when there is
+    /// something to send.
     ///
     /// # Errors
     /// A setting is not accepted, or a thread can't be started.
@@ -348,6 +383,9 @@ impl OtlpLayerBuilder {
     {
         if let Some(wrong) = self.wrong {
             return Err(OtlpError::setting(wrong));
+        }
+        for problem in &self.problems {
+            log_to_stderr(format!("spanscope: {problem}"));
         }
         let mut settings = self.settings;
         for batch in [&mut settings.spans, &mut settings.logs] {
@@ -402,7 +440,7 @@ impl OtlpLayerBuilder {
         Worker {
             marks: Marks {
                 counts_tokens: self.counts_tokens && metrics.is_some(),
-                // A filter of one of them may hold back what the other lets through.
+                // A filter of one of them may hide what the other passes.
                 logs_events: sends_logs && gates_are_open,
             },
             queues: Arc::clone(&queues),
@@ -419,7 +457,8 @@ impl OtlpLayerBuilder {
         }
         .spawn()
         .map_err(OtlpError::thread)?;
-        // OpenTelemetry's processors have threads that a child of a fork lacks, and can't be made again.
+        // OpenTelemetry's processors have threads that a child of a fork lacks, and can't be made
+        // again.
         let not_in_children = |_: &Queue, _: &Arc<WorkerHandle>| {
             Err(
                 "the threads that send belong to the parent process; fork before the bridge is built"
@@ -433,6 +472,7 @@ impl OtlpLayerBuilder {
             capture: Arc::clone(&capture),
             sampler: settings.sampler.build(),
         };
+        crate::propagation::install();
         let layer = OtlpLayer::new(capture, Arc::clone(&queues), tracer, metric_sink, self.gates);
         let guard = OtlpGuard::new(
             queues,
@@ -445,4 +485,8 @@ impl OtlpLayerBuilder {
         );
         Ok((layer, guard))
     }
+}
+
+fn process_variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }

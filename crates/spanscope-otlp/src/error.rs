@@ -4,7 +4,8 @@ use std::fmt;
 
 use crate::settings::SettingError;
 
-/// Why a bridge could not be built. The message names what was set, where, and what is accepted.
+/// The error of building a bridge. The message names the setting, its origin, and the accepted
+/// values.
 #[derive(Debug)]
 pub struct OtlpError {
     kind: Kind,
@@ -36,7 +37,7 @@ impl OtlpError {
         }
     }
 
-    /// What has been looked at before turned out otherwise.
+    /// Returns the error of an inconsistency after validation.
     pub(crate) fn impossible() -> Self {
         Self::exporter("a setting has changed while it was read")
     }

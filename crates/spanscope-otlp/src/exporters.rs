@@ -37,7 +37,7 @@ impl<E> Counted<E> {
     /// Has a batch sent, on this thread, which is marked meanwhile.
     fn run(&self, records: u64, export: impl Future<Output = OTelSdkResult>) -> OTelSdkResult {
         let _quiet = suppress();
-        // The client under it blocks, so that it is ready when it has been asked once.
+        // The client below it blocks, so that one poll completes it.
         let result = match pin!(export).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(result) => result,
             Poll::Pending => Err(OTelSdkError::InternalFailure(
@@ -45,18 +45,18 @@ impl<E> Counted<E> {
             )),
         };
         let finished = lock(&self.finished).take();
-        // Where there is none, it did not get as far as the client: it could not be encoded.
+        // Without one, the request did not reach the client: it could not be encoded.
         let finished = finished.unwrap_or_else(|| Finished {
             outcome: match &result {
                 Ok(()) => Outcome::Accepted { rejected: 0 },
                 Err(_) => Outcome::Refused,
             },
-            trouble: result.as_ref().err().map(ToString::to_string),
+            failure: result.as_ref().err().map(ToString::to_string),
         });
-        // Counted before it is said, so that what is said counts it.
+        // Counted before it is reported, so that the report includes it.
         self.account.finish(records, &finished.outcome);
-        match &finished.trouble {
-            Some(reason) => self.account.note_trouble(&self.endpoint, reason, false),
+        match &finished.failure {
+            Some(reason) => self.account.note_failure(&self.endpoint, reason, false),
             None => self.account.note_success(&self.endpoint),
         }
         result

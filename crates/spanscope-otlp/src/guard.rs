@@ -1,10 +1,10 @@
-//! What keeps a bridge running.
+//! The guard of a bridge.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use spanscope_core::queue::{FlushTimeout, MAX_TIMEOUT, WorkerHandle};
+use spanscope_core::queue::{FlushTimeout, MAX_TIMEOUT, ShutdownError, WorkerHandle};
 use spanscope_core::sync::lock;
 use spanscope_core::tail::TailStats;
 
@@ -13,8 +13,8 @@ use crate::propagation;
 use crate::settings::{Propagator, Signal};
 use crate::shared::Queues;
 
-/// Keeps the threads of a bridge running. Dropping it sends what is left, within the shutdown timeout, also when the
-/// collector hangs; what comes later, or was not sent in time, is counted as lost.
+/// Keeps the threads of a bridge running. Dropping it sends the queued records, within the shutdown
+/// timeout, even if the collector hangs; later and unsent records are counted as lost.
 #[derive(Debug)]
 #[must_use = "dropping the guard ends the sending"]
 pub struct OtlpGuard {
@@ -48,17 +48,16 @@ impl OtlpGuard {
         }
     }
 
-    /// Has everything sent that was recorded before the call. What the collector refuses meanwhile is counted as lost, and no error:
-    /// see [`stats`](Self::stats).
+    /// Waits until everything recorded before the call is sent. Records that the collector refuses
+    /// are counted as lost, and are not an error: see [`stats`](Self::stats).
     ///
     /// # Errors
-    /// It took longer than the timeout, because the collector does not take it; what waits is tried again.
+    /// Fails if it takes longer than the timeout, because the collector does not accept it; queued
+    /// records are retried.
     pub fn flush(&self, timeout: Duration) -> Result<(), FlushTimeout> {
         self.control
             .flush(self.queues.main(), timeout)
-            .map_err(|_| FlushTimeout {
-                waiting: self.stats().spans.waiting() + self.stats().logs.waiting(),
-            })
+            .map_err(|_| FlushTimeout::new(self.stats().spans.waiting() + self.stats().logs.waiting()))
     }
 
     /// The account until now.
@@ -67,30 +66,40 @@ impl OtlpGuard {
         self.queues.stats(&self.accounts)
     }
 
-    /// What the tail rule has judged until now; none without one.
+    /// Returns what the tail rule has decided so far; `None` without one.
     #[must_use]
     pub fn tail_stats(&self) -> Option<TailStats> {
         let stats = lock(self.tail.as_ref()?);
         Some(*stats)
     }
 
-    /// Asks for the end, to be reached until then, or within the bridge's own shutdown timeout if that
-    /// is earlier, and returns at once: so that several sinks end within one time.
+    /// Requests the end before the deadline, or within the bridge's own shutdown timeout if that is
+    /// earlier, and returns at once, so that several sinks end at the same time.
     /// [`shutdown`](Self::shutdown) waits for it.
     pub fn begin_shutdown(&self, deadline: Instant) {
-        // The thread goes by the deadline that it finds when it begins to end.
+        // The thread uses the deadline that it finds when it begins to end.
         let own = Instant::now() + self.shutdown_timeout.min(MAX_TIMEOUT);
         self.control.begin_shutdown(self.queues.main(), deadline.min(own));
     }
 
-    /// What dropping does, for whoever wants to do it earlier; a second time it does nothing. Answers whether everything was
-    /// taken in time that was not lost before.
-    pub fn shutdown(&self) -> bool {
-        self.control.shutdown(self.queues.main(), self.shutdown_timeout)
+    /// Sends the queued records and ends the threads now instead of when the guard is dropped. A
+    /// second call does not wait again.
+    ///
+    /// # Errors
+    /// The collector did not take everything in time, or something was lost before.
+    pub fn shutdown(&self) -> Result<(), ShutdownError> {
+        let ended = self.control.shutdown(self.queues.main(), self.shutdown_timeout);
+        ended.map_err(|_| {
+            let stats = self.stats();
+            let unsent = [stats.spans, stats.logs, stats.metrics]
+                .map(|of| of.offered.saturating_sub(of.exported + of.lost.sampled));
+            ShutdownError::new(unsent.iter().sum())
+        })
     }
 
-    /// Sets what other crates find by OpenTelemetry's globals: the propagators of the settings, and the meter provider, so
-    /// that instruments of the program's own go the same way. There can be one of each in a program.
+    /// Sets OpenTelemetry's globals for other crates: the propagators of the settings, and the
+    /// meter provider, so that the program's own instruments are exported too. A program has one of
+    /// each.
     pub fn set_globals(&self) {
         propagation::set_global(&self.propagators);
         if let Some(provider) = &self.meter_provider {
@@ -111,6 +120,6 @@ impl OtlpGuard {
 
 impl Drop for OtlpGuard {
     fn drop(&mut self) {
-        self.shutdown();
+        let _ = self.shutdown(); // the stats and a report on stderr count unwritten records
     }
 }

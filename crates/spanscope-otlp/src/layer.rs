@@ -1,13 +1,14 @@
-//! [`OtlpLayer`]: the half that listens on the calling threads.
+//! [`OtlpLayer`]: the bridge's part on the calling threads.
 //!
-//! A record of ours and OpenTelemetry's context live side by side in each span. The record has the fields, the times and the
-//! events; OpenTelemetry's half is `tracing-opentelemetry`'s layer, which is told that spans are made, entered, left and
-//! closed, and is told no field and no event: what leaves the machine is made of the record, so that it is what every other
-//! sink shows. What other crates do through `OpenTelemetrySpanExt` or the current context works as ever.
+//! Spanscope's record and OpenTelemetry's context exist side by side in each span. The record has
+//! the fields, the times and the events; OpenTelemetry's half is `tracing-opentelemetry`'s layer,
+//! which is notified when spans are created, entered, exited and closed, but gets no fields and no
+//! events: exports are created from the record, so that they equal every other sink's. What other
+//! crates do through `OpenTelemetrySpanExt` or the current context works as usual.
 //!
-//! Why the layer is wrapped instead of composed beside: beside ours, it would read every field and every event once more, to
-//! no use. Alone it costs 2.6 µs for a span with its event; all of the bridge, with its wrapped half, 0.7 of that
-//! (`cargo bench -p spanscope-bench -- sending`).
+//! The layer is wrapped instead of composed next to ours, because it would then read every field
+//! and every event once more for nothing. Alone it costs 2.6 µs for a span with its event; all of
+//! the bridge, with its wrapped half, 0.7 of that (`cargo bench -p spanscope-bench -- sending`).
 
 use std::any::TypeId;
 use std::cell::Cell;
@@ -36,14 +37,17 @@ use crate::tracer::{self, Additions, BridgeTracer, Making};
 
 /// A `tracing` layer that sends spans, events and measurements to an OpenTelemetry collector.
 ///
-/// On the calling thread a span costs its record, OpenTelemetry's context, and one uncontended lock; threads of its own
-/// make OTLP of it and send it. The caller never waits for the network. A span has the ids that every other layer of ours
-/// shows, in whatever order they were added; `OpenTelemetrySpanExt` and [`SpanExt`](spanscope_core::SpanExt) both work.
-/// Several may send to several collectors. Don't put it into a `reload::Layer`, which hides it from `OpenTelemetrySpanExt`.
+/// On the calling thread a span costs its record, OpenTelemetry's context, and one uncontended
+/// lock; separate threads convert it to OTLP and send it. The caller never waits for the network. A
+/// span has the ids that every other Spanscope layer shows, in whatever order they were added;
+/// `OpenTelemetrySpanExt` and [`SpanExt`](spanscope_core::SpanExt) both work. Several may send to
+/// several collectors. Don't put it into a `reload::Layer`, which hides it from
+/// `OpenTelemetrySpanExt`.
 ///
-/// Add it in place of `tracing-opentelemetry`'s own layer, which is part of it. Beside one with a tracer of the program's
-/// own, the ids that ours show are not those that it sends: its tracer makes ids when it starts its part of a span, and
-/// can't be given any. To send to the collector of that tracer too, add a second `OtlpLayer` with its endpoint.
+/// Add it in place of `tracing-opentelemetry`'s own layer, which is part of it. Next to one with a
+/// tracer of the program's own, our ids differ from those that it sends: its tracer creates ids
+/// when it starts its part of a span, and can't be given any. To send to the collector of that
+/// tracer too, add a second `OtlpLayer` with its endpoint.
 ///
 /// Add it first: then what `OpenTelemetrySpanExt` sets on a span is shown by the other layers too.
 ///
@@ -71,7 +75,8 @@ pub struct OtlpLayer<S> {
     bridge: Bridge,
 }
 
-/// What lets spans and their events, and what lets log records through; everything where there is none.
+/// What lets spans and their events, and what lets log records through; everything where there is
+/// none.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SignalFilters {
     pub(crate) spans: Option<CategoryFilter>,
@@ -98,8 +103,8 @@ impl<S> std::fmt::Debug for OtlpLayer<S> {
 }
 
 impl OtlpLayer<()> {
-    /// Settings to change before [`build`](OtlpLayerBuilder::build). The package that holds the calling line counts as the
-    /// application, whose modules are categories.
+    /// Settings to change before [`build`](OtlpLayerBuilder::build). The package that holds the
+    /// calling line counts as the application, whose modules are categories.
     #[track_caller]
     pub fn builder() -> OtlpLayerBuilder {
         OtlpLayerBuilder::new()
@@ -132,7 +137,8 @@ where
         }
     }
 
-    /// Whether another bridge on the same subscriber makes OpenTelemetry's part of spans. This one then only sends them.
+    /// Whether another bridge on the same subscriber makes OpenTelemetry's part of spans. This one
+    /// then only sends them.
     fn is_second(&self) -> bool {
         self.bridge.is_second.load(Ordering::Relaxed)
     }
@@ -149,8 +155,8 @@ where
         let no_values = NO_FIELDS_METADATA.fields().value_set(&no_values);
         let metadata = attributes.metadata();
         let dispatch = self.capture.dispatch();
-        // An explicit parent is found here, with no lock held, and stands in for the current span: that layer would start it
-        // under a lock that the start needs.
+        // An explicit parent is found here, with no lock held, and stands in for the current span:
+        // that layer would start it under a lock that the start needs.
         let explicit = attributes
             .parent()
             .filter(|parent| context.span(parent).is_some());
@@ -179,8 +185,9 @@ where
         }
     }
 
-    /// Where measurements are exported: for whatever makes them out of events, spans or requests, such as
-    /// [`TokenMetricsLayer`](spanscope_layers::TokenMetricsLayer). Takes nothing where metrics are not sent.
+    /// Where measurements are exported: for whatever makes them out of events, spans or requests,
+    /// such as [`TokenMetricsLayer`](spanscope_layers::TokenMetricsLayer). Takes nothing where
+    /// metrics are not sent.
     #[must_use]
     pub fn metric_sink(&self) -> OtlpMetricSink {
         self.metric_sink.clone()
@@ -216,23 +223,25 @@ impl Callsite for NoFields {
 }
 
 thread_local! {
-    /// Gone while a thread ends, before OpenTelemetry's current context is, which panics then: made after it.
+    /// Gone while a thread ends, before OpenTelemetry's current context is, which panics then: made
+    /// after it.
     static HAS_CONTEXT: Alive = const { Alive };
-    /// The same for the stack of `tracing-opentelemetry`, which is made when a span is first entered.
+    /// The same for the stack of `tracing-opentelemetry`, which is made when a span is first
+    /// entered.
     static HAS_STACK: Alive = const { Alive };
     static KNOWS_CONTEXT: Cell<bool> = const { Cell::new(false) };
     static KNOWS_STACK: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Its destructor does nothing; that it has one makes the thread-local be taken down.
+/// Its empty destructor makes the thread-local be destroyed.
 struct Alive;
 
 impl Drop for Alive {
     fn drop(&mut self) {}
 }
 
-/// Whether OpenTelemetry's current context may still be asked for on this thread. Thread-locals go in the reverse order of
-/// their making, so this one is made after that one.
+/// Returns whether OpenTelemetry's current context is still available on this thread. Thread-locals
+/// are destroyed in the reverse order of their creation, so this one is created after that one.
 fn context_is_alive() -> bool {
     if !KNOWS_CONTEXT.get() {
         drop(OtelContext::new().attach());
@@ -241,12 +250,13 @@ fn context_is_alive() -> bool {
     HAS_CONTEXT.try_with(|_| ()).is_ok()
 }
 
-/// Whether spans may still be entered and left on this thread.
+/// Returns whether spans may still be entered and exited on this thread.
 fn stack_is_alive() -> bool {
     !KNOWS_STACK.get() || HAS_STACK.try_with(|_| ()).is_ok()
 }
 
-/// Found in the dispatcher where there is a bridge; which of several is found is the one whose context counts.
+/// Found in the dispatcher if there is a bridge; of several bridges, the one that is found provides
+/// the context.
 #[derive(Debug, Default)]
 struct Bridge {
     is_second: AtomicBool,
@@ -359,21 +369,22 @@ where
         reason = "a layer around another one has to let it be found: OpenTelemetrySpanExt and get_otel_context look for \
                   types of tracing-opentelemetry in the dispatcher. Composing without this costs what the head of this file says"
     )]
-    // SAFETY: both pointers are to `self` or to a field of it, of the types that were asked for, and live as long as it.
+    // SAFETY: both pointers are to `self` or to a field of it, of the requested types, and live as
+    // long as it.
     unsafe fn downcast_raw(&self, id: TypeId) -> Option<*const ()> {
         if id == TypeId::of::<Self>() {
             Some(std::ptr::from_ref(self).cast())
         } else if id == TypeId::of::<Bridge>() {
             Some((&raw const self.bridge).cast())
         } else {
-            // SAFETY: the wrapped layer promises the same of itself.
+            // SAFETY: the wrapped layer makes the same promise.
             unsafe { self.otel.downcast_raw(id) }
         }
     }
 }
 
-/// Puts what OpenTelemetry's side has got of a span into its record, for this sink and those that come after it. Gives the
-/// events back, which records don't hold.
+/// Adds what OpenTelemetry's side got for a span to its record, for this sink and later ones.
+/// Returns the events, which records don't contain.
 fn apply(record: &mut SpanRecord, additions: Additions) -> Vec<opentelemetry::trace::Event> {
     for attribute in &additions.attributes {
         record.set_attribute(attribute.key.as_str(), &model_value(&attribute.value));

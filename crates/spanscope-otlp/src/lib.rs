@@ -1,23 +1,25 @@
-//! Sends what Spanscope captures to any OpenTelemetry collector: spans, events and measurements, as OTLP over HTTP (protobuf or
-//! JSON) or gRPC.
+//! Exports what Spanscope captures to any OpenTelemetry collector: spans, events and measurements,
+//! as OTLP over HTTP (protobuf or JSON) or gRPC.
 //!
-//! - [`OtlpLayer`] is the layer; [`OtlpLayerBuilder`] its settings, in code or from the environment; [`OtlpGuard`] keeps it
-//!   running and has its account.
+//! - [`OtlpLayer`] is the layer; [`OtlpLayerBuilder`] has its settings, from code or from the
+//!   environment; [`OtlpGuard`] keeps it running and has its statistics.
 //! - [`propagation`] takes the trace over HTTP requests.
-//! - [`OpenTelemetrySpanExt`] works on spans as ever, and what it sets is shown by the other sinks too.
+//! - [`OpenTelemetrySpanExt`] works on spans as usual, and the other sinks show its changes too.
 //!
-//! A span has one identity: its trace id, span id and parent are the same in the collector, in the local store and on the
-//! console. What goes out is made of the same record as theirs.
+//! A span has one identity: its trace id, span id and parent are the same in the collector, in the
+//! local store and on the console. All of them are created from the same record.
 //!
-//! Nothing here makes a caller wait. A collector that is away, slow or refusing costs records, counted by cause in
-//! [`OtlpStats`], and a line a minute on stderr; it needs no restart to go on.
+//! Nothing here makes a caller wait. A collector that is unreachable, slow or refusing costs
+//! records, counted by cause in [`OtlpStats`], and one line a minute on stderr; the export
+//! continues without a restart.
 //!
 //! # Variables
 //!
-//! [`OtlpLayerBuilder::env`], and so `spanscope::init`, reads these. Empty means not set; what is not accepted is said and changes
-//! nothing. `*` stands for nothing, `TRACES_`, `METRICS_` or `LOGS_`, where what is said of one signal comes first.
-//! Times are in milliseconds, as OpenTelemetry's specification has them; a value below 100 holds and is
-//! reported once, because it was probably meant in seconds.
+//! [`OtlpLayerBuilder::from_env`], and so `spanscope::init`, reads these. Empty means not
+//! set; an invalid value is reported and ignored. `*` stands for nothing, `TRACES_`, `METRICS_` or
+//! `LOGS_`; the variable of one signal takes precedence. Times are in milliseconds, as
+//! OpenTelemetry's specification has them; a value below 100 holds and is reported once, because it
+//! was probably meant in seconds.
 #![doc = include_str!("variables.md")]
 
 mod account;

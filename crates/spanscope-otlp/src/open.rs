@@ -8,8 +8,8 @@ use opentelemetry::{KeyValue, Value};
 use spanscope_core::capture::SpanIds;
 use spanscope_model::SpanId;
 
-/// As many events of all spans are kept, and as many bytes of them, roughly. Beyond it those go whose span has had no event for
-/// the longest time: its end was dropped, or it never comes.
+/// Maximum number of kept events of all spans, and their approximate size. Beyond it those are
+/// dropped whose span has had no event for the longest time: its end was dropped, or never comes.
 const MAX_ALL: usize = 100_000;
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
@@ -17,7 +17,7 @@ const MAX_BYTES: usize = 64 * 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct OpenSpans {
     spans: HashMap<SpanId, Held>,
-    /// So many events of one span go out with it.
+    /// Maximum number of exported events of one span.
     max_a_span: usize,
     events: usize,
     bytes: usize,
@@ -70,14 +70,14 @@ impl OpenSpans {
         }
     }
 
-    /// A span whose end was dropped is never taken, so there is a bound for counts alone as well.
+    /// A span whose end was dropped is never taken, so counts alone are bounded as well.
     fn bound(&mut self) {
         if self.events > MAX_ALL || self.bytes > MAX_BYTES || self.spans.len() > MAX_ALL {
             self.let_go();
         }
     }
 
-    /// The events of a span, by time, how many found no room, and how many bytes they are.
+    /// Takes the events of a span, by time, the number of dropped ones, and their size.
     pub(crate) fn take(&mut self, ids: SpanIds) -> (Vec<Event>, u32, usize) {
         match self.spans.entry(ids.span_id) {
             Entry::Occupied(held) => {
@@ -91,7 +91,7 @@ impl OpenSpans {
         }
     }
 
-    /// Lets go of the older half of what is kept, and keeps the count of it.
+    /// Drops the older half of what is kept, and keeps its count.
     fn let_go(&mut self) {
         let mut touched: Vec<u64> = self.spans.values().map(|held| held.touched).collect();
         touched.sort_unstable();
@@ -104,14 +104,14 @@ impl OpenSpans {
                 .saturating_add(u32::try_from(held.events.len()).unwrap_or(u32::MAX));
             held.events = Vec::new();
         }
-        // A count alone is small, but not nothing.
+        // A count alone is small, but not free.
         if self.spans.len() > MAX_ALL {
             self.spans.retain(|_, held| held.touched > oldest);
         }
     }
 }
 
-/// What an event takes, roughly.
+/// Returns the approximate size of an event.
 fn bytes_of(event: &Event) -> usize {
     let attributes = event.attributes.iter().map(|attribute| {
         let value = match &attribute.value {

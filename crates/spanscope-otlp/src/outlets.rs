@@ -1,6 +1,6 @@
-//! What sends the records of each signal, and how all of them are flushed and ended side by side.
+//! The senders of each signal's records, and their concurrent flush and end.
 //!
-//! Never here: a queue of ours, or what a record looks like.
+//! Spanscope's queues and the conversion of records do not belong here.
 
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -15,24 +15,24 @@ use crate::account::{Account, OtlpStats};
 use crate::convert::Shape;
 use crate::settings::Signal;
 
-/// A request that is cut off at the deadline has this long to say what it waited for.
+/// How long a request that is cut off at the deadline has to report what it waited for.
 const LAST_ANSWER: Duration = Duration::from_millis(200);
 
-/// What sends the records of one signal.
+/// The sender of one signal's records.
 pub(crate) struct Outlet<P> {
     pub(crate) processor: P,
     pub(crate) account: Arc<Account>,
     pub(crate) max_queue_size: usize,
     pub(crate) shape: Shape,
-    /// What messages call the receiver.
+    /// The receiver's name in messages.
     pub(crate) endpoint: String,
 }
 
-/// What sends metrics, which are added up before.
+/// The sender of metrics, which are aggregated before.
 pub(crate) struct MetricOutlet {
     pub(crate) provider: SdkMeterProvider,
     pub(crate) account: Arc<Account>,
-    /// What messages call the receiver.
+    /// The receiver's name in messages.
     pub(crate) endpoint: String,
 }
 
@@ -50,7 +50,8 @@ impl std::fmt::Debug for Outlets {
 }
 
 impl Outlets {
-    /// Has each signal do something on a thread of its own, so that none waits for another one's collector, and waits for all.
+    /// Runs work for each signal on a separate thread, so that none waits for another one's
+    /// collector, and waits for all.
     fn each(self: &Arc<Self>, deadline: Option<Instant>, work: fn(&Self, Signal, Option<Instant>)) {
         let (done, all_done) = mpsc::channel::<()>();
         for signal in Signal::ALL {
@@ -74,11 +75,12 @@ impl Outlets {
         }
     }
 
-    /// Has everything that was handed over sent, or counted as lost.
+    /// Waits until all passed records are sent, or counted as lost.
     pub(crate) fn flush(self: &Arc<Self>) {
         self.each(None, |outlets, signal, _| {
             let until_sent = |account: &Account, flush: &dyn Fn() -> bool| {
-                // A processor waits for five seconds at most, and says no if a batch failed; then there may be more.
+                // A processor waits for five seconds at most, and returns false if a batch failed;
+                // then there may be more.
                 while !flush() && account.pending() > 0 && account.closing().deadline.is_none() {}
             };
             match (signal, &outlets.spans, &outlets.logs, &outlets.metrics) {
@@ -94,8 +96,8 @@ impl Outlets {
         });
     }
 
-    /// Ends the processors by the deadline. Returns whether everything was accepted that was not lost
-    /// before.
+    /// Ends the processors by the deadline. Returns whether everything was accepted that was not
+    /// lost before.
     pub(crate) fn end(self: &Arc<Self>, deadline: Instant) -> bool {
         let accounts = self.accounts();
         let lost = || {
@@ -125,8 +127,8 @@ impl Outlets {
         lost() == before
     }
 
-    /// Prints what was lost and not reported yet, of all signals in one line. To be called at the
-    /// end, after which no other message can.
+    /// Prints which records were lost and not reported yet, of all signals in one line. Call it at
+    /// the end, after which no other message is possible.
     pub(crate) fn report_losses(&self, stats: &OtlpStats) {
         let lost = |signal| match signal {
             Signal::Traces => stats.spans.lost,
@@ -149,7 +151,7 @@ impl Outlets {
             .collect()
     }
 
-    /// The account of each signal that is sent, and what messages call the receiver.
+    /// Returns the statistics of each signal that is sent, and the receiver's name in messages.
     fn each_account(&self) -> impl Iterator<Item = (&Arc<Account>, &str)> {
         let spans = self
             .spans

@@ -1,7 +1,7 @@
-//! The way of each signal from OpenTelemetry's batch processor to the collector: which processor,
-//! exporter and transport the settings ask for.
+//! The pipeline of each signal from OpenTelemetry's batch processor to the collector: the
+//! processor, exporter and transport of the settings.
 //!
-//! Never here: a queue of ours, a `tracing` type, a thread of ours.
+//! Never here: a Spanscope queue, a `tracing` type, a Spanscope thread.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -139,7 +139,7 @@ impl Pipelines<'_> {
         }
     }
 
-    /// How the requests of a signal get to its collector; `None` where the signal is not sent.
+    /// Returns the connection of a signal to its collector; `None` if the signal is not sent.
     fn wire(&self, signal: Signal, give_up_after: Duration) -> Result<Option<Wire>, OtlpError> {
         if !self.settings.is_on[signal.index()] {
             return Ok(None);
@@ -157,12 +157,12 @@ impl Pipelines<'_> {
     }
 }
 
-/// What a signal's exporter is made of.
+/// The parts of a signal's exporter.
 struct Wire {
     transport: Transport,
     protocol: Protocol,
     compression: Compression,
-    /// What messages call the collector.
+    /// The collector's name in messages.
     endpoint: String,
 }
 

@@ -1,4 +1,5 @@
-//! The trace over process borders: W3C trace context and baggage, out of and into HTTP headers.
+//! OpenTelemetry's view of the trace over process borders: its context of a span, and its
+//! propagators in use.
 //!
 //! ```
 //! use spanscope_otlp::propagation;
@@ -14,80 +15,123 @@
 //! let tenant = propagation::context(&span).baggage().get("tenant").cloned();
 //! ```
 //!
-//! They need no [`OtlpLayer`](crate::OtlpLayer): where only the store, the console or the log file see a span, it goes on under
-//! the ids that they show, with the sampled flag and the `tracestate` that came in. What such a program lacks is
-//! OpenTelemetry's own idea of the current span: `Context::current()` knows nothing of a request there, [`context`] does.
+//! [`inject`], [`continue_from`] and the [`Carrier`]s are those of `spanscope_core::propagation`.
+//! As soon as a layer of this crate is built or [`set_global`] is called, they use OpenTelemetry's
+//! global propagator, as other crates do: the one of [`set_global`] or of the program; W3C trace
+//! context and baggage if none was ever set. `spanscope::init` sets it from the environment or the
+//! builder, even if it exports nothing.
 //!
-//! `spanscope-tower`'s middleware continues a `traceparent` by itself. These are for other frameworks, for clients, and for
-//! baggage. They use OpenTelemetry's global propagator, as other crates do; [`set_global`] sets it to what the environment
-//! or the builder says, and `spanscope::init` calls it, also where it sends nothing.
+//! They need no [`OtlpLayer`](crate::OtlpLayer): if only the store, the console or the log file see
+//! a span, it is propagated with the ids that they show, the sampled flag and the received
+//! `tracestate`. Such a program only lacks OpenTelemetry's own current span: `Context::current()`
+//! does not contain a request there, [`context`] does.
 //!
-//! Baggage is sent to whoever is asked next, in the clear: put no secrets in it. It is not recorded by itself; a field of a
-//! span is what the sinks show.
+//! Baggage is sent in the clear to every service that is called: put no secrets in it. It is not
+//! recorded by itself; sinks show the fields of a span.
 
-use std::borrow::Cow;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::Context;
 use opentelemetry::baggage::{BaggageExt as _, KeyValueMetadata};
 use opentelemetry::propagation::{Extractor, Injector, TextMapCompositePropagator, TextMapPropagator};
-use opentelemetry::trace::{TraceContextExt as _, TraceState};
+use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceState};
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use spanscope_core::SpanExt as _;
-use spanscope_core::capture::{SpanIds, SpanRecord};
+use spanscope_core::capture::SpanIds;
+use spanscope_core::propagation::{
+    self as core, Baggage, Continuation, MAX_READ, Propagator as CorePropagator, carried,
+};
+pub use spanscope_core::propagation::{Carrier, continue_from, inject};
 use spanscope_model::TraceParent;
 use tracing::Span;
 use tracing_opentelemetry::{OpenTelemetrySpanExt as _, get_otel_context};
 use tracing_subscriber::Registry;
-use tracing_subscriber::registry::{LookupSpan as _, SpanRef};
+use tracing_subscriber::registry::LookupSpan as _;
 
 use crate::settings::Propagator;
 use crate::tracer::{ids_of, span_context};
 
-/// Writes the span's [`context`] into the headers of a request, in place of what they said before.
-pub fn inject(span: &Span, headers: &mut HeaderMap) {
-    let context = context(span);
-    opentelemetry::global::get_text_map_propagator(|propagator| {
-        propagator.inject_context(&context, &mut Outgoing(headers));
-    });
+/// Returns the context of a carrier only: the current context is not included. Malformed values are
+/// ignored, and so is a repeated `traceparent`.
+#[must_use]
+pub fn extract<C: Carrier>(carrier: &C) -> Context {
+    extract_from(carrier)
 }
 
-/// What the headers of a request say of its trace and baggage, and nothing else: the current context is not in it. Malformed
-/// headers say nothing, nor does a `traceparent` that comes twice.
-#[must_use]
-pub fn extract(headers: &HeaderMap) -> Context {
-    let incoming = Incoming::new(headers);
-    opentelemetry::global::get_text_map_propagator(|propagator| {
+fn extract_from(carrier: &dyn Carrier) -> Context {
+    with_propagator(|propagator| {
+        let incoming = Incoming::new(carrier, propagator);
         propagator.extract_with_context(&Context::new(), &incoming)
     })
 }
 
-/// Makes the span a child of the span that the headers name, and gives it and what is below it their baggage. Answers whether
-/// it has that parent now: not where the headers name none, and not once the span has been entered or its ids have been used
-/// otherwise.
-pub fn continue_from(span: &Span, headers: &HeaderMap) -> bool {
-    let said = extract(headers);
-    let parent = said.span().span_context().clone();
-    if !parent.is_valid() && said.baggage().is_empty() {
-        return false;
+/// The implementation of `spanscope_core::propagation` with OpenTelemetry.
+struct Bridge;
+
+impl CorePropagator for Bridge {
+    fn inject(&self, span: &Span, carrier: &mut dyn Carrier) {
+        let context = context(span);
+        with_propagator(|propagator| propagator.inject_context(&context, &mut Outgoing(carrier)));
     }
-    let is_ours = ids_of(&parent)
-        .is_some_and(|ids| span.set_remote_parent_with(ids.trace_id, ids.span_id, parent.is_sampled()));
-    let for_otel = if parent.is_valid() {
-        said.clone()
-    } else {
-        // OpenTelemetry's layer takes baggage only with a parent: the one that the span has.
-        context_of_parent(span).with_baggage(entries(&said))
-    };
-    let is_otels = span.set_parent(for_otel).is_ok();
-    keep(span, Received(said));
-    // OpenTelemetry's layer says so of spans too that its filter keeps from it. A span that one of ours sees has ids.
-    parent.is_valid() && (is_ours || is_otels && span.ids().is_none())
+
+    fn extract(&self, carrier: &dyn Carrier) -> core::Context {
+        from_otel(&extract_from(carrier))
+    }
+
+    fn continue_from(&self, span: &Span, carrier: &dyn Carrier) -> Continuation {
+        let received = extract_from(carrier);
+        let parent = received.span().span_context().clone();
+        if !parent.is_valid() && received.baggage().is_empty() {
+            return Continuation::NoParent;
+        }
+        let continuation = core::continue_with(span, from_otel(&received));
+        let for_otel = if parent.is_valid() {
+            received
+        } else {
+            // OpenTelemetry's layer takes baggage only with a parent: the one that the span has.
+            context_of_parent(span).with_baggage(entries(&received))
+        };
+        let is_otels = span.set_parent(for_otel).is_ok();
+        // OpenTelemetry's layer also reports this for spans that its filter hides from it. A span
+        // that a Spanscope layer sees has ids.
+        if is_otels && continuation == Continuation::NotRecorded {
+            Continuation::Continued
+        } else {
+            continuation
+        }
+    }
+
+    fn context(&self, span: &Span) -> core::Context {
+        from_otel(&context(span))
+    }
 }
 
-/// The span as OpenTelemetry's context, with the baggage that goes with it: what the request brought along that it belongs to,
-/// or what was attached since. A span that is switched off stands for the one around it; where nobody knows of any, it is
-/// the current context.
+/// Makes `spanscope_core::propagation` use OpenTelemetry's propagators and contexts from now on.
+pub(crate) fn install() {
+    core::install(&Bridge);
+}
+
+/// Whether [`set_global`] set the program's propagators, even to none.
+static IS_SET: AtomicBool = AtomicBool::new(false);
+
+/// Passes the global propagator; W3C's if the program has set none.
+fn with_propagator<T>(mut work: impl FnMut(&dyn TextMapPropagator) -> T) -> T {
+    static W3C: LazyLock<TextMapCompositePropagator> =
+        LazyLock::new(|| composite(&[Propagator::TraceContext, Propagator::Baggage]));
+    opentelemetry::global::get_text_map_propagator(|global| {
+        // OpenTelemetry's default writes and reads nothing.
+        if IS_SET.load(Ordering::Relaxed) || global.fields().next().is_some() {
+            work(global)
+        } else {
+            work(&*W3C)
+        }
+    })
+}
+
+/// Returns the span as OpenTelemetry's context, with its baggage: what its request brought along,
+/// or what was attached or added since. A disabled span stands for the one around it; if no span is
+/// known, it is the current context.
 #[must_use]
 pub fn context(span: &Span) -> Context {
     let current = Context::current();
@@ -99,32 +143,50 @@ pub fn context(span: &Span) -> Context {
             context(&around)
         };
     }
+    let carried = carried(span);
+    let added = || members(&carried.added);
     let known = span.context();
     if known.span().span_context().is_valid() {
-        // Inside of the same trace the current baggage is the newer one.
+        // Inside the same trace the current baggage is the newer one.
         let is_inside = known.span().span_context().trace_id() == current.span().span_context().trace_id();
-        return if is_inside {
-            known.with_baggage(entries(&current))
-        } else {
-            known
+        return match (is_inside, carried.added.is_empty()) {
+            (true, _) => known.with_baggage(entries(&current).chain(added())),
+            (false, true) => known,
+            (false, false) => known.with_baggage(entries(&known).chain(added())),
         };
     }
     let Some((trace_id, span_id)) = span.ids() else {
-        return current;
+        // No sink sees the span: the caller's is the nearest one that is seen.
+        let received = carried.received.as_ref();
+        let baggage = received.map(|received| &received.baggage).into_iter();
+        let baggage = baggage.flat_map(members).chain(entries(&current)).chain(added());
+        let context = current.with_baggage(baggage);
+        return match received.and_then(|received| Some((received.parent?, received))) {
+            Some((parent, received)) if !current.span().span_context().is_valid() => {
+                context.with_remote_span_context(remote(parent, &received.trace_state))
+            }
+            _ => context,
+        };
     };
     let ids = SpanIds { trace_id, span_id };
-    let inherited = Inherited::of(span);
-    let received = inherited.received.unwrap_or_default();
-    let state = match ids_of(received.span().span_context()) {
-        Some(parent) if parent.trace_id == trace_id => received.span().span_context().trace_state().clone(),
-        _ => TraceState::NONE,
+    let received = carried.received.unwrap_or_default();
+    let is_same_trace = received.parent.is_some_and(|parent| parent.trace_id == trace_id);
+    let state = if is_same_trace {
+        received.trace_state.parse().unwrap_or_default()
+    } else {
+        TraceState::NONE
     };
+    let baggage = members(&received.baggage)
+        .chain(entries(&current))
+        .chain(members(&carried.added));
     current
-        .with_baggage(entries(&received).chain(entries(&current)))
-        .with_remote_span_context(span_context(ids, inherited.is_sampled, false, state))
+        .with_baggage(baggage)
+        .with_remote_span_context(span_context(ids, carried.is_sampled, false, state))
 }
 
-/// The context with more baggage; what it has stays, unless it is said anew. OpenTelemetry's `with_baggage` replaces all of it.
+/// Returns the context with more baggage; existing members stay, except for the given keys.
+/// OpenTelemetry's `with_baggage` replaces all of it. To add to the baggage of a span without a
+/// context, use `spanscope_core::propagation::add_baggage`.
 ///
 /// ```
 /// use spanscope_otlp::opentelemetry::KeyValue;
@@ -142,8 +204,14 @@ where
     context.with_baggage(entries(context).chain(more.into_iter().map(Into::into)))
 }
 
-/// Makes these the program's propagators; none writes and reads nothing.
+/// Sets the program's propagators; without any, contexts are neither written nor read.
 pub fn set_global(propagators: &[Propagator]) {
+    IS_SET.store(true, Ordering::Relaxed);
+    opentelemetry::global::set_text_map_propagator(composite(propagators));
+    install();
+}
+
+fn composite(propagators: &[Propagator]) -> TextMapCompositePropagator {
     let propagators = propagators
         .iter()
         .map(|propagator| -> Box<dyn TextMapPropagator + Send + Sync> {
@@ -152,53 +220,44 @@ pub fn set_global(propagators: &[Propagator]) {
                 Propagator::Baggage => Box::new(BaggagePropagator::new()),
             }
         });
-    opentelemetry::global::set_text_map_propagator(TextMapCompositePropagator::new(propagators.collect()));
+    TextMapCompositePropagator::new(propagators.collect())
 }
 
-/// What came with a request, in the extensions of the span that continues it. Records have no place for it, and without
-/// OpenTelemetry's layer nobody else keeps it.
-struct Received(Context);
-
-fn keep(span: &Span, received: Received) {
-    in_registry(span, |span| span.extensions_mut().replace(received));
-}
-
-/// What a span has of those above it, where OpenTelemetry does not say.
-struct Inherited {
-    received: Option<Context>,
-    /// What whoever called this process says; its own traces are all sampled.
-    is_sampled: bool,
-}
-
-impl Inherited {
-    fn of(span: &Span) -> Self {
-        let mut inherited = Self {
-            received: None,
-            is_sampled: true,
-        };
-        in_registry(span, |span| {
-            for span in span.scope() {
-                let extensions = span.extensions();
-                if inherited.received.is_none() {
-                    inherited.received = extensions.get().map(|Received(context)| context.clone());
-                }
-                if let Some(remote) = extensions.get().and_then(SpanRecord::remote_parent) {
-                    inherited.is_sampled = remote.is_sampled;
-                    break;
-                }
-            }
-        });
-        inherited
+/// Returns the part of a context that every Spanscope crate knows.
+fn from_otel(context: &Context) -> core::Context {
+    let span = context.span();
+    let span = span.span_context();
+    let parent = ids_of(span).map(|ids| TraceParent::new(ids.trace_id, ids.span_id, span.is_sampled()));
+    let mut baggage = Baggage::default();
+    for (key, (value, metadata)) in context.baggage() {
+        // OpenTelemetry has validated its members; what W3C can't carry is left out.
+        let _ = baggage.insert_with(key.as_str(), value.as_str(), metadata.as_str());
     }
+    core::Context::new(parent, span.trace_state().header(), baggage)
 }
 
-/// The context of the span around this one, as OpenTelemetry's layer has it; an empty one where it has none.
+fn remote(parent: TraceParent, trace_state: &str) -> SpanContext {
+    let ids = SpanIds {
+        trace_id: parent.trace_id,
+        span_id: parent.span_id,
+    };
+    span_context(
+        ids,
+        parent.is_sampled,
+        true,
+        trace_state.parse().unwrap_or_default(),
+    )
+}
+
+/// Returns the context of the span around this one from OpenTelemetry's layer; an empty one if it
+/// has none.
 fn context_of_parent(span: &Span) -> Context {
-    let parent = in_registry(span, |span| span.parent().map(|parent| parent.id())).flatten();
-    parent
-        .and_then(|parent| span.with_subscriber(|(_, dispatch)| get_otel_context(&parent, dispatch)))
-        .flatten()
-        .unwrap_or_default()
+    span.with_subscriber(|(id, dispatch)| {
+        let parent = dispatch.downcast_ref::<Registry>()?.span(id)?.parent()?.id();
+        get_otel_context(&parent, dispatch)
+    })
+    .flatten()
+    .unwrap_or_default()
 }
 
 fn entries(context: &Context) -> impl Iterator<Item = KeyValueMetadata> {
@@ -207,78 +266,82 @@ fn entries(context: &Context) -> impl Iterator<Item = KeyValueMetadata> {
         .map(|(key, (value, metadata))| KeyValueMetadata::new(key.clone(), value.clone(), metadata.clone()))
 }
 
-fn in_registry<T>(span: &Span, work: impl FnOnce(SpanRef<'_, Registry>) -> T) -> Option<T> {
-    span.with_subscriber(|(id, dispatch)| {
-        let span = dispatch.downcast_ref::<Registry>()?.span(id)?;
-        Some(work(span))
+fn members(baggage: &Baggage) -> impl Iterator<Item = KeyValueMetadata> {
+    baggage.iter().map(|member| {
+        KeyValueMetadata::new(
+            member.key().to_owned(),
+            member.value().into_owned(),
+            member.properties(),
+        )
     })
-    .flatten()
 }
 
-/// Writes into headers. OpenTelemetry's own also writes a `tracestate` that is empty.
-struct Outgoing<'a>(&'a mut HeaderMap);
+/// Writes into a carrier. OpenTelemetry's own also write a `tracestate` that is empty.
+struct Outgoing<'a>(&'a mut dyn Carrier);
 
 impl Injector for Outgoing<'_> {
     fn set(&mut self, key: &str, value: String) {
-        let Ok(name) = HeaderName::try_from(key) else {
-            return;
-        };
+        let name = key.to_ascii_lowercase();
         if value.is_empty() {
-            self.0.remove(name);
-        } else if let Ok(value) = HeaderValue::try_from(value) {
-            self.0.insert(name, value);
+            self.0.remove(&name);
+        } else {
+            self.0.set(&name, &value);
         }
     }
 }
 
-/// Reads headers that may come several times. OpenTelemetry's own takes the first of them, and its parser of a `traceparent`
-/// does not look at the lengths of the parts.
-struct Incoming<'a> {
-    headers: &'a HeaderMap,
-    traceparent: Option<&'a str>,
-    tracestate: Option<Cow<'a, str>>,
-    baggage: Option<Cow<'a, str>>,
-}
+/// The values that a propagator may read. OpenTelemetry's own reader takes the first of several
+/// headers, bounds nothing, and its parser of a `traceparent` does not check the lengths of the
+/// parts; so `spanscope_core` reads W3C's.
+struct Incoming(Vec<(String, String)>);
 
-impl<'a> Incoming<'a> {
-    fn new(headers: &'a HeaderMap) -> Self {
-        let mut parents = headers.get_all("traceparent").iter();
-        let traceparent = match (parents.next(), parents.next()) {
-            (Some(only), None) => only
-                .to_str()
-                .ok()
-                .filter(|text| text.parse::<TraceParent>().is_ok()),
-            _ => None,
-        };
-        Self {
-            headers,
-            traceparent,
-            tracestate: joined(headers, "tracestate"),
-            baggage: joined(headers, "baggage"),
+/// Names of other formats are read up to this many.
+const MAX_NAMES: usize = 256;
+
+impl Incoming {
+    fn new(carrier: &dyn Carrier, propagator: &dyn TextMapPropagator) -> Self {
+        let w3c = core::Context::from_w3c(carrier);
+        let traceparent = w3c.parent.map(|parent| parent.to_string()).unwrap_or_default();
+        let known = [
+            ("traceparent", traceparent),
+            ("tracestate", w3c.trace_state),
+            ("baggage", w3c.baggage.to_string()),
+        ];
+        let mut values: Vec<_> = known
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        let is_other = |name: &str| !["traceparent", "tracestate", "baggage"].contains(&name);
+        let fields: Vec<_> = propagator.fields().map(str::to_ascii_lowercase).collect();
+        if fields.iter().any(|field| is_other(field)) {
+            let mut names = fields;
+            names.extend(carrier.names().into_iter().map(str::to_ascii_lowercase));
+            names.retain(|name| is_other(name));
+            names.sort_unstable();
+            names.dedup();
+            for name in names.into_iter().take(MAX_NAMES) {
+                let mut first = None;
+                carrier.read(&name, &mut |value| {
+                    if first.is_none() && value.len() <= MAX_READ {
+                        first = std::str::from_utf8(value).ok().map(str::to_owned);
+                    }
+                });
+                values.extend(first.map(|value| (name, value)));
+            }
         }
+        Self(values)
     }
 }
 
-impl Extractor for Incoming<'_> {
+impl Extractor for Incoming {
     fn get(&self, key: &str) -> Option<&str> {
-        match key {
-            "traceparent" => self.traceparent,
-            "tracestate" => self.tracestate.as_deref(),
-            "baggage" => self.baggage.as_deref(),
-            _ => self.headers.get(key)?.to_str().ok(),
-        }
+        let mut values = self.0.iter();
+        let (_, value) = values.find(|(name, _)| name.eq_ignore_ascii_case(key))?;
+        Some(value)
     }
 
     fn keys(&self) -> Vec<&str> {
-        self.headers.keys().map(HeaderName::as_str).collect()
+        self.0.iter().map(|(name, _)| name.as_str()).collect()
     }
-}
-
-/// As the recommendations have it of headers that are lists. One that is no text says nothing.
-fn joined<'a>(headers: &'a HeaderMap, name: &str) -> Option<Cow<'a, str>> {
-    let texts = headers.get_all(name).iter();
-    texts
-        .filter_map(|value| value.to_str().ok())
-        .map(Cow::Borrowed)
-        .reduce(|all, more| Cow::Owned(format!("{all},{more}")))
 }

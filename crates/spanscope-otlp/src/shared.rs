@@ -1,4 +1,4 @@
-//! What the calling threads leave for the sink's thread.
+//! Data that the calling threads leave for the sink's thread.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,7 +10,8 @@ use spanscope_core::sync::lock;
 use crate::account::{Account, OtlpStats};
 use crate::settings::Signal;
 
-/// As many spans with events that were added through OpenTelemetry's own API wait; the events of more are counted alone.
+/// Maximum number of waiting spans with events that were added through OpenTelemetry's own API;
+/// further events are only counted.
 const MAX_LATE: usize = 10_000;
 
 /// Events of one span that were added through OpenTelemetry's own API, and how many were too many.
@@ -23,8 +24,9 @@ pub(crate) struct Late {
 
 /// The queues of a bridge.
 ///
-/// Spans and events have one each, because they have accounts of their own, and because the thread takes spans first and
-/// events after them: an event that happened before its span's end is then always there when the span is made whole.
+/// Spans and events have separate queues, because their statistics are separate, and because the
+/// thread takes spans first and events after them: an event from before its span's end is then
+/// always available when the span is converted.
 #[derive(Debug)]
 pub(crate) struct Queues {
     pub(crate) spans: Queue,
@@ -64,7 +66,7 @@ impl Queues {
         }
     }
 
-    /// Leaves events that are no `tracing` events. To be called before their span's end is pushed.
+    /// Leaves events that are not `tracing` events. Call it before their span's end is pushed.
     pub(crate) fn add_late(&self, ids: SpanIds, mut events: Vec<Event>, mut lost: u32) {
         if (events.is_empty() && lost == 0) || !self.takes_spans {
             return;
@@ -103,7 +105,7 @@ impl Queues {
         );
         let mut metrics = of(Signal::Metrics, None);
         if let Some(queue) = &self.measurements {
-            // What is offered are points; a measurement that was lost before it was added up counts as one.
+            // Points are offered; a measurement that was lost before aggregation counts as one.
             let counts = queue.counts();
             metrics.lost.queue_full += counts.dropped_full;
             metrics.lost.shutdown += counts.dropped_closed;

@@ -1,6 +1,7 @@
 //! The tail rule of the bridge: spans wait until their trace is judged.
 //!
-//! They are counted as waiting meanwhile, so that the bound on what waits bounds them too; log records go out in any case.
+//! They count as queued meanwhile, so that the limit on queued records bounds them too; log records
+//! are always exported.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -9,10 +10,10 @@ use opentelemetry_sdk::trace::SpanData;
 use spanscope_core::capture::{Capture, Ticks};
 use spanscope_core::queue::Chunk;
 use spanscope_core::sync::lock;
-use spanscope_core::tail::{Settle, TailDecider, TailRule, TailStats, Verdict};
+use spanscope_core::tail::{DecisionScope, TailDecider, TailRule, TailStats, Verdict};
 use spanscope_model::TraceId;
 
-/// What became of a span.
+/// The decision about a span.
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
@@ -41,8 +42,8 @@ impl Tail {
         }
     }
 
-    pub(crate) fn tell(&mut self, chunks: &[Chunk], capture: &Capture) {
-        self.decider.tell_drained(chunks, capture);
+    pub(crate) fn report(&mut self, chunks: &[Chunk], capture: &Capture) {
+        self.decider.report_drained(chunks, capture);
     }
 
     pub(crate) fn take(&mut self, trace_id: TraceId, span: SpanData) -> SampleDecision {
@@ -56,17 +57,17 @@ impl Tail {
         }
     }
 
-    /// Judges by what was told, of which nothing is missing that happened before `now`. Hands over what goes, and answers how
-    /// many spans are dropped.
+    /// Decides traces, given all records before `now`. Passes on the exported spans, and returns
+    /// how many are dropped.
     pub(crate) fn settle(
         &mut self,
         now: Ticks,
         capture: &Capture,
-        settle: Settle,
+        settle: DecisionScope,
         mut go: impl FnMut(SpanData),
     ) -> u64 {
         let now = capture.clock().moment(now);
-        let decisions = self.decider.judge(settle, now);
+        let decisions = self.decider.decide(settle, now);
         let mut dropped = 0;
         for decision in decisions {
             let spans = self.held.remove(&decision.trace_id).unwrap_or_default();

@@ -1,16 +1,18 @@
-//! What OpenTelemetry sees of a span: its context and whatever `OpenTelemetrySpanExt` adds; nothing that a record has.
+//! OpenTelemetry's view of a span: its context and whatever `OpenTelemetrySpanExt` adds; nothing
+//! that a record has.
 //!
-//! `tracing-opentelemetry` builds its spans late: when one is entered, when a child needs it, when somebody asks for its
-//! context. At that moment, on whatever thread, it calls [`BridgeTracer`], and there the ids are settled: those of the
-//! span's record, below the parent that OpenTelemetry knows where that is one of another process. From then on both sides
-//! say the same.
+//! `tracing-opentelemetry` builds its spans late: when one is entered, when a child needs it, when
+//! its context is requested. At that moment, on whatever thread, it calls [`BridgeTracer`], which
+//! fixes the ids: those of the span's record, as a child of the parent that OpenTelemetry knows if
+//! that is in another process. From then on both sides agree.
 //!
-//! Which span it is comes along as the first attribute of the builder, which [`BridgeTracer::span_builder`] puts there. A
-//! thread-local would be wrong: a span may be started by a child, by another crate, or on another thread.
+//! The first attribute of the builder, set by [`BridgeTracer::span_builder`], identifies the span.
+//! A thread-local would be wrong: a child, another crate, or another thread may start a span.
 //!
-//! Never here: the extensions of a span while the lock of OpenTelemetry's data is held, but for the start, which happens once
-//! and before anybody can have entered the span; `tracing-opentelemetry` takes them in the other order when a span is left.
-//! It would also start an explicit parent while it holds that parent's extensions, so the layer never lets it find one.
+//! The extensions of a span must not be accessed while the lock of OpenTelemetry's data is held,
+//! except for the start, which happens once and before the span can have been entered;
+//! `tracing-opentelemetry` takes them in the other order when a span is exited. It would also start
+//! an explicit parent while it holds that parent's extensions, so the layer never lets it find one.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -27,14 +29,15 @@ use spanscope_core::capture::{Capture, RemoteParent, SpanIds, SpanRecord, new_id
 use spanscope_model::{SpanId, TraceId};
 use tracing_core::span::Id;
 
-/// The keys of the attributes that say which span a builder is for, and, where the span can't be found by that, its ids.
+/// The keys of the attributes that identify a builder's span, and, if the span can't be found by
+/// that, its ids.
 const WHICH: &str = "spanscope.span";
 const IDS: [&str; 3] = ["spanscope.trace.high", "spanscope.trace.low", "spanscope.id"];
 
 thread_local! {
     /// The span that a layer makes on this thread right now.
     static MAKING: Cell<Option<Making>> = const { Cell::new(None) };
-    /// Where a span that ends leaves what was added to it, while a layer waits for it.
+    /// Where an ending span leaves what was added to it, while a layer waits for it.
     static ENDED: Cell<Ended> = const { Cell::new(Ended::NotWaiting) };
 }
 
@@ -46,12 +49,12 @@ enum Ended {
     Left(Box<Additions>),
 }
 
-/// A span whose OpenTelemetry's part is being made.
+/// A span whose OpenTelemetry part is being created.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Making {
     /// The registry's number of it.
     pub(crate) number: u64,
-    /// Its ids, where no dispatcher is known by which the record could be found later.
+    /// Its ids, if no dispatcher is known by which the record could be found later.
     pub(crate) ids: Option<SpanIds>,
 }
 
@@ -70,14 +73,15 @@ pub(crate) struct Additions {
 /// More of each than this is let go: OpenTelemetry's own default is 128.
 const MAX_ADDITIONS: usize = 1024;
 
-/// Runs what makes OpenTelemetry's part of a span: a builder that is asked for meanwhile is this span's.
+/// Runs the creation of a span's OpenTelemetry part: a builder that is requested meanwhile is this
+/// span's.
 pub(crate) fn while_making(making: Making, work: impl FnOnce()) {
     MAKING.set(Some(making));
     work();
     MAKING.set(None);
 }
 
-/// Runs what ends OpenTelemetry's part of a span, and gives what was added to it.
+/// Runs the end of a span's OpenTelemetry part, and returns what was added to it.
 pub(crate) fn while_ending(work: impl FnOnce()) -> Option<Box<Additions>> {
     // It has a destructor, so it may be gone while the thread ends.
     let _ = ENDED.try_with(|ended| ended.set(Ended::Waiting));
@@ -160,19 +164,21 @@ impl BridgeTracer {
         parent: &SpanContext,
         name: &str,
     ) -> SpanContext {
-        // A parent that the record can't know: of another process, or of another trace whose context somebody attached.
-        // Any other one is a span of ours, and the record knows best which one this sink sees.
+        // A parent that the record can't know: in another process, or in another trace whose
+        // context was attached. Any other parent is a span that Spanscope captured, and the record
+        // knows which ancestor this sink sees.
         let is_foreign =
             parent.is_remote() || ids_of(parent).is_some_and(|ids| ids.trace_id != record.ids().trace_id);
         let own_remote = record.remote_parent();
         let adopted = ids_of(parent).filter(|_| is_foreign && own_remote.is_none());
         let trace_id = adopted.map_or(record.ids().trace_id, |parent| parent.trace_id);
-        // What was set through our own trait, the sampler has to see as well. Where both were told of the same parent,
-        // OpenTelemetry's context has its `tracestate` too.
+        // A parent set through our own trait must reach the sampler too. If both have the same
+        // parent, OpenTelemetry's context has its `tracestate` too.
         let own_remote = own_remote.filter(|remote| ids_of(parent) != Some(remote.ids));
         let sampled_under = match (own_remote, record.inherits_sampled()) {
             (Some(remote), _) => Cow::Owned(parent_context.with_remote_span_context(context_of(remote))),
-            // OpenTelemetry knows of no parent, because a filter keeps it from this layer; the trace has been decided on.
+            // OpenTelemetry knows no parent, because a filter hides it from this layer; the trace's
+            // decision was made.
             (None, Some(is_sampled)) if !parent.is_valid() => {
                 let above = span_context(record.ids(), is_sampled, false, TraceState::NONE);
                 Cow::Owned(parent_context.with_remote_span_context(above))
@@ -184,7 +190,7 @@ impl BridgeTracer {
         span_context(ids, is_sampled, false, state)
     }
 
-    /// A span whose record can't be found, or that has none: then its ids are as good as any.
+    /// Returns ids for a span whose record can't be found, or that has none: any ids will do.
     fn without_record(
         &self,
         ids: Option<SpanIds>,
@@ -240,7 +246,7 @@ fn context_of(remote: RemoteParent) -> SpanContext {
     span_context(remote.ids, remote.is_sampled, true, TraceState::NONE)
 }
 
-/// The ids in a context; `None` where one of them is all zero.
+/// Returns the ids in a context; `None` if one of them is all zero.
 pub(crate) fn ids_of(context: &SpanContext) -> Option<SpanIds> {
     Some(SpanIds {
         trace_id: TraceId::from_bytes(context.trace_id().to_bytes())?,
@@ -283,7 +289,7 @@ impl Span for BridgeSpan {
         &self.context
     }
 
-    /// Also where it is not sampled: the other sinks show what is added to it.
+    /// Even if it is not sampled: the other sinks show what is added to it.
     fn is_recording(&self) -> bool {
         !self.has_ended
     }
@@ -300,10 +306,10 @@ impl Span for BridgeSpan {
     }
 
     fn set_status(&mut self, status: Status) {
-        // `tracing-opentelemetry` says `Unset` of every span that it starts.
+        // `tracing-opentelemetry` sets `Unset` on every span that it starts.
         if status != Status::Unset {
             self.add(|additions| {
-                // As OpenTelemetry has it: `ok` is the last word.
+                // As in OpenTelemetry: `ok` is final.
                 if additions.status != Some(Status::Ok) {
                     additions.status = Some(status);
                 }
@@ -326,7 +332,7 @@ impl Span for BridgeSpan {
         });
     }
 
-    /// The time is the record's to say.
+    /// The record has the time.
     fn end_with_timestamp(&mut self, _: SystemTime) {
         self.has_ended = true;
         match ENDED.try_with(Cell::take) {
@@ -334,7 +340,7 @@ impl Span for BridgeSpan {
                 let left = self.additions.take().map_or(Ended::Waiting, Ended::Left);
                 let _ = ENDED.try_with(|ended| ended.set(left));
             }
-            // Somebody ended it by hand before `tracing` did: what was added is kept until then.
+            // It was ended explicitly before `tracing` ended it: what was added is kept until then.
             Ok(before) => drop(ENDED.try_with(|ended| ended.set(before))),
             Err(_) => {}
         }

@@ -1,7 +1,9 @@
-//! The thread that makes spans, log records and their events whole and hands them to OpenTelemetry's batch processors.
+//! The thread that assembles spans, log records and their events and passes them to OpenTelemetry's
+//! batch processors.
 //!
-//! It never waits for the network: the processors have threads of their own, and where one has no room, the record is
-//! dropped and counted. A flush waits for them on a thread of its own, so that draining goes on.
+//! It never waits for the network: the processors have their own threads, and if one has no room,
+//! the record is dropped and counted. A flush waits for them on a separate thread, so that draining
+//! continues.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,12 +17,12 @@ use spanscope_core::capture::{
     CallsiteCache, CallsiteInfo, Capture, Clock, Decoder, MaskedTexts, Ticks, WallClock,
 };
 use spanscope_core::queue::{Chunk, EventEntry, QueuedRecord, SpanEntry, WorkerHandle};
-use spanscope_core::tail::Settle;
+use spanscope_core::tail::DecisionScope;
 use spanscope_core::threads;
 use spanscope_model::wire::{COUNTS_TOKENS, LOGS_EVENTS};
 
 use crate::account::Account;
-use crate::convert::{EndedSpan, LogMaker, late_event, span_data, span_event};
+use crate::convert::{EndedSpan, LogConverter, late_event, span_data, span_event};
 use crate::metrics::{Instruments, Reporter};
 use crate::open::OpenSpans;
 use crate::outlets::Outlets;
@@ -29,7 +31,8 @@ use crate::tail::{SampleDecision, Tail};
 
 /// How often the queues are emptied.
 const DRAIN_EVERY: Duration = Duration::from_millis(200);
-/// Scopes are kept by target; a program that makes up targets gets them made anew.
+/// Maximum number of scopes that are cached by target; a program that generates targets gets new
+/// ones.
 const MAX_SCOPES: usize = 10_000;
 
 pub(crate) struct Worker {
@@ -44,11 +47,11 @@ pub(crate) struct Worker {
     pub(crate) accounts: [Arc<Account>; 3],
     pub(crate) capture: Arc<Capture>,
     pub(crate) tail: Option<Tail>,
-    /// What its scopes say to receivers of ours.
+    /// The marks of its scopes for our receivers.
     pub(crate) marks: Marks,
 }
 
-/// What a receiver of ours should know, so that it stores nothing twice.
+/// Marks for our receivers, so that they store nothing twice.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Marks {
     /// The counters of tokens are among the metrics that are sent.
@@ -74,7 +77,7 @@ impl Worker {
                 clock: Clock::global().anchored(),
                 open: OpenSpans::new(max_events),
                 scopes,
-                logs: LogMaker::new(),
+                logs: LogConverter::new(),
                 is_flushing: Arc::new(AtomicBool::new(false)),
             };
             control.run(&queue, "the OTLP bridge", || work.run());
@@ -115,7 +118,7 @@ struct Loop {
     clock: WallClock,
     open: OpenSpans,
     scopes: Scopes,
-    logs: LogMaker,
+    logs: LogConverter,
     is_flushing: Arc<AtomicBool>,
 }
 
@@ -125,7 +128,11 @@ impl Loop {
             self.worker.queues.main().wait(DRAIN_EVERY);
             let wanted = self.worker.control.wanted();
             let shall_flush = !self.worker.control.is_flushed(wanted.flush);
-            self.drain(if shall_flush { Settle::Ended } else { Settle::Due });
+            self.drain(if shall_flush {
+                DecisionScope::Ended
+            } else {
+                DecisionScope::Due
+            });
             if wanted.stop {
                 return self.end(wanted.deadline);
             }
@@ -148,7 +155,7 @@ impl Loop {
         ]);
     }
 
-    fn drain(&mut self, settle: Settle) {
+    fn drain(&mut self, settle: DecisionScope) {
         let before = Clock::global().now();
         self.clock = Clock::global().anchored();
         let queues = Arc::clone(&self.worker.queues);
@@ -157,8 +164,8 @@ impl Loop {
         queues.spans.drain(&mut spans);
         queues.events.drain(&mut events);
         if let Some(tail) = &mut self.worker.tail {
-            tail.tell(&spans, &self.worker.capture);
-            tail.tell(&events, &self.worker.capture);
+            tail.report(&spans, &self.worker.capture);
+            tail.report(&events, &self.worker.capture);
         }
         let mut logs = Vec::new();
         if let Some(own_logs) = &queues.own_logs {
@@ -297,7 +304,7 @@ impl Loop {
     }
 
     /// Judges traces by the tail rule, if there is one.
-    fn settle(&mut self, before: Ticks, settle: Settle) {
+    fn settle(&mut self, before: Ticks, settle: DecisionScope) {
         if let (Some(tail), Some(outlet)) = (&mut self.worker.tail, &self.worker.outlets.spans) {
             let go = |data| outlet.processor.on_end(data);
             let dropped = tail.settle(before, &self.worker.capture, settle, go);
@@ -305,7 +312,7 @@ impl Loop {
         }
     }
 
-    /// Has everything sent that was handed over, on a thread of its own.
+    /// Sends everything that was passed on, on a separate thread.
     fn flush(&mut self, number: u64) {
         if self.is_flushing.swap(true, Ordering::AcqRel) {
             return; // the one that is under way has to end first
@@ -325,7 +332,7 @@ impl Loop {
         }
     }
 
-    /// The orderly end: nothing more comes in, all that came is sent, as far as the time goes.
+    /// The orderly end: no new records, and all queued ones are sent, as far as the time allows.
     fn end(&mut self, deadline: Option<Instant>) {
         let deadline = deadline.unwrap_or_else(Instant::now);
         self.report();
@@ -337,8 +344,8 @@ impl Loop {
         if let Some(measurements) = &self.worker.queues.measurements {
             measurements.close();
         }
-        // After all of them, so that what came in before is sent and what comes now is counted.
-        self.drain(Settle::All);
+        // After all of them, so that earlier records are sent and later ones are counted.
+        self.drain(DecisionScope::All);
         let clean = self.worker.outlets.end(deadline);
         let stats = self.worker.queues.stats(&self.worker.accounts);
         self.worker.outlets.report_losses(&stats);

@@ -1,4 +1,4 @@
-//! `fork`: how a process finds out that it is a copy, in which only the thread that forked goes on.
+//! `fork`: how a process detects that it is a copy, in which only the forking thread continues.
 
 use std::io;
 use std::sync::OnceLock;
@@ -9,38 +9,40 @@ use std::sync::atomic::{AtomicU32, Ordering};
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 static HOOKS: OnceLock<Hooks> = OnceLock::new();
 
-/// Functions that run around a fork, on the thread that forks. None may panic.
+/// Functions that run around a fork, on the forking thread. None may panic.
 #[derive(Debug, Clone, Copy)]
 pub struct Hooks {
-    /// Runs before it.
+    /// Runs before the fork.
     pub before: fn(),
-    /// Runs after it, in the parent.
+    /// Runs after the fork, in the parent.
     pub in_parent: fn(),
-    /// Runs after it, in the child. Other threads' locks are there as they were, and the memory allocator may be one of them:
-    /// it may do no more than store into atomics and into thread-locals without a destructor.
+    /// Runs after the fork, in the child. Other threads' locks stay locked, possibly also the
+    /// memory allocator's: the function may only store into atomics and into thread-locals without
+    /// a destructor.
     pub in_child: fn(),
 }
 
-/// How many forks lie between this process and the one that first called [`on_fork`] or watched signals. What was made in a
-/// lower generation belongs to another process: its threads, and the locks that they may hold.
+/// Returns how many forks are between this process and the one that first called [`on_fork`] or
+/// watched signals. Threads and locks of a lower generation belong to another process.
 #[must_use]
 #[inline]
 pub fn generation() -> u32 {
     GENERATION.load(Ordering::Relaxed)
 }
 
-/// Has generations counted from now on, and functions run around each `fork` of the process. The process holds one set of
-/// functions: a second call changes nothing. A process that is started by `posix_spawn`, as `std::process::Command`
-/// does mostly, is no fork. Does nothing on Windows.
+/// Starts counting generations, and registers functions that run around each `fork` of the process.
+/// The process holds one set of functions: a second call changes nothing. A process that is started
+/// by `posix_spawn`, as `std::process::Command` usually does, is not a fork. Does nothing on
+/// Windows.
 ///
 /// # Errors
-/// The system has no memory for the hooks.
+/// Fails if the system has no memory for the hooks.
 pub fn on_fork(hooks: Hooks) -> io::Result<()> {
     let _ = HOOKS.set(hooks);
     watch()
 }
 
-/// Has generations counted from now on.
+/// Starts counting generations.
 #[cfg(unix)]
 pub(crate) fn watch() -> io::Result<()> {
     static IS_WATCHED: AtomicBool = AtomicBool::new(false);
@@ -51,7 +53,8 @@ pub(crate) fn watch() -> io::Result<()> {
         unsafe_code,
         reason = "the standard library has no wrapper of `pthread_atfork`"
     )]
-    // SAFETY: the three functions belong to this program and don't unwind; the child's does what is allowed there.
+    // SAFETY: the three functions belong to this program and don't unwind; the child's does what is
+    // allowed there.
     let result = unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
     if result == 0 {
         Ok(())

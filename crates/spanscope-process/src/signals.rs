@@ -1,19 +1,23 @@
-//! Signals that end a program, and `abort`: a thread is told, and whose signal it is stays as it was.
+//! Signals that end a program, and `abort`: a thread is notified, and other handlers of the signal
+//! keep working.
 //!
-//! A handler of ours is installed only where the signal would end the process. It writes a byte into a pipe; a thread
-//! reads it and works where everything is allowed. What can be told about other handlers of the same signal:
+//! Our handler is installed only if the signal would end the process. It writes a byte into a pipe;
+//! a thread reads it and works where everything is allowed. What can be known about other handlers
+//! of the same signal:
 //!
-//! - One that was there before is called by ours, with its flags, and the signal is its own.
-//! - One that was installed later and calls ours, as those of `tokio` and `signal-hook` do, is found when the signal
-//!   comes: the process's handler is no longer ours. The signal is its own, too.
-//! - One that was installed later and doesn't call ours has the signal alone, and ours never runs.
-//! - A signal that is ignored when ours would be installed stays ignored.
-//! - A signal that all threads of the program block is left to `sigwait` or `signalfd`: threads of the library
-//!   block it too, see [`without_signals`](crate::without_signals).
+//! - Ours calls one that was there before, with its flags, and leaves the signal to it.
+//! - One that was installed later and calls ours, as those of `tokio` and `signal-hook` do, is
+//!   detected when the signal arrives: the process's handler is no longer ours. The signal is left
+//!   to it too.
+//! - One that was installed later and doesn't call ours replaces it, and ours never runs.
+//! - A signal that was ignored before stays ignored.
+//! - A signal that all threads of the program block is left to `sigwait` or `signalfd`: threads of
+//!   the library block it too, see [`without_signals`](crate::without_signals).
 //!
-//! It can't be told whether a handler that calls ours wants the process to end. It is taken for one that does not.
+//! Whether a handler that calls ours wants the process to end can't be known. It is assumed not to.
 //!
-//! `signal-hook` can't be used for this: its handler is the same function for all its users, so two of them look like one.
+//! `signal-hook` can't be used for this: its handler is the same function for all its users, so two
+//! users look like one.
 
 use std::io;
 use std::marker::PhantomData;
@@ -25,27 +29,27 @@ use std::time::Duration;
 
 pub use libc::{SIGABRT, SIGINT, SIGTERM};
 
-/// What the thread is told.
+/// A notification for the thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caught {
-    /// A signal that would end the process came, and no other handler has it. The process goes on until
+    /// A signal that would end the process, without another handler. The process continues until
     /// [`end_by`] is called; the same or another such signal ends it at once.
     Alone(i32),
-    /// A signal came that another handler of the program has as well. The process is that handler's to end.
+    /// A signal that the program handles as well. That handler decides whether the process ends.
     Shared(i32),
-    /// The program aborts. The aborting thread waits until the work on this is done, for a bounded time.
+    /// The program aborts. The aborting thread waits for the work, for a bounded time.
     Abort,
 }
 
-/// The signals that are watched, and what is remembered of each.
+/// The watched signals, and the state of each.
 const WATCHED: [i32; 3] = [SIGTERM, SIGINT, SIGABRT];
 static BEFORE: [OnceLock<libc::sigaction>; 3] = [const { OnceLock::new() }; 3];
 
-/// The end of the pipe that handlers write to; -1 where no thread of this process reads it.
+/// The end of the pipe that handlers write to; -1 if no thread of this process reads it.
 static PIPE: AtomicI32 = AtomicI32::new(-1);
 /// Whether a signal that is to end the process was caught before.
 static IS_ENDING: AtomicBool = AtomicBool::new(false);
-/// Whether a signal that nobody else handles ends the process.
+/// Whether a signal without another handler ends the process.
 static ENDS: AtomicBool = AtomicBool::new(true);
 static IS_ABORTING: AtomicBool = AtomicBool::new(false);
 static ABORT_DONE: AtomicBool = AtomicBool::new(false);
@@ -57,17 +61,19 @@ static ABORT_MILLIS: AtomicU32 = AtomicU32::new(0);
 pub struct Settings {
     /// Whether SIGTERM and SIGINT are watched.
     pub ends: bool,
-    /// Whether a second SIGTERM or SIGINT, which no other handler has, ends the process while the first is worked on.
+    /// Whether a second SIGTERM or SIGINT, which no other handler has, ends the process while the
+    /// first is worked on.
     pub second_ends: bool,
-    /// How long an aborting thread waits for the work on [`Caught::Abort`]; not watched where it is zero.
+    /// How long an aborting thread waits for the work on [`Caught::Abort`]; not watched where it is
+    /// zero.
     pub abort: Duration,
 }
 
-/// Starts a thread that is told what the handlers catch, and installs these. To be called once a process; after a fork, the
-/// child calls it again.
+/// Starts a thread that is notified of the handlers' signals, and installs the handlers. Call it
+/// once per process; after a fork, call it again in the child.
 ///
 /// # Errors
-/// There is no pipe or no thread to be had, or the system refuses a handler.
+/// Fails if no pipe or thread can be created, or the system refuses a handler.
 pub fn watch(settings: Settings, mut work: impl FnMut(Caught) + Send + 'static) -> io::Result<()> {
     use std::io::Read as _;
     use std::os::fd::IntoRawFd as _;
@@ -120,7 +126,8 @@ pub fn end_by(signal: i32) {
     }
 }
 
-/// Takes the handlers away where no other handler has taken their place, so that signals again mean what they did.
+/// Removes the handlers unless others have replaced them, so that signals have their original
+/// effect again.
 pub fn stop() {
     for signal in [SIGTERM, SIGINT] {
         if let Some(before) = before(signal)
@@ -136,18 +143,18 @@ pub fn stop() {
     ENDS.store(false, Ordering::Relaxed);
 }
 
-/// In the child of a fork: the thread is not there, and the pipe is the parent's, who would take the child's signals for
-/// its own.
+/// Runs in the child of a fork: the thread does not exist, and the pipe is the parent's, which
+/// would take the child's signals for its own.
 pub(crate) fn forget_thread() {
     PIPE.store(-1, Ordering::Relaxed);
     IS_ENDING.store(false, Ordering::Relaxed);
 }
 
-/// All signals are blocked on this thread but those that its own faults raise; what was blocked before is again when this
-/// is dropped.
+/// Blocks all signals on this thread except those that its own faults raise; dropping it restores
+/// the previous mask.
 pub(crate) struct Blocked {
     before: libc::sigset_t,
-    /// A thread's set of signals is its own.
+    /// A signal mask belongs to its thread.
     _of_thread: PhantomData<*const ()>,
 }
 
@@ -157,7 +164,8 @@ impl Blocked {
             unsafe_code,
             reason = "the standard library has no wrapper of `pthread_sigmask`"
         )]
-        // SAFETY: the sets are initialised by `sigfillset` and `sigemptyset`; the rest takes numbers.
+        // SAFETY: the sets are initialised by `sigfillset` and `sigemptyset`; the rest takes
+        // numbers.
         let before = unsafe {
             let mut set = MaybeUninit::uninit();
             let mut before = MaybeUninit::uninit();
@@ -189,7 +197,7 @@ impl Drop for Blocked {
             unsafe_code,
             reason = "the standard library has no wrapper of `pthread_sigmask`"
         )]
-        // SAFETY: the set is one that the system gave.
+        // SAFETY: the set is one that the system returned.
         unsafe {
             libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.before, ptr::null_mut());
         }
@@ -201,16 +209,17 @@ fn before(signal: i32) -> Option<&'static libc::sigaction> {
     BEFORE.get(place)?.get()
 }
 
-/// The address of the handler, as the system knows it.
+/// Returns the address of the handler, as the system knows it.
 fn ours() -> libc::sighandler_t {
     handle as extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void) as libc::sighandler_t
 }
 
-/// The handler of the process for a signal.
+/// Returns the process's handler of a signal.
 fn current(signal: i32) -> Option<libc::sigaction> {
     let mut current = MaybeUninit::uninit();
     #[expect(unsafe_code, reason = "the standard library has no wrapper of `sigaction`")]
-    // SAFETY: without a new action this only writes the present one, and it may be called from a handler.
+    // SAFETY: without a new action this only writes the present one, and it may be called from a
+    // handler.
     unsafe {
         (libc::sigaction(signal, ptr::null(), current.as_mut_ptr()) == 0).then(|| current.assume_init())
     }
@@ -224,13 +233,14 @@ fn is_handler(action: &libc::sigaction) -> bool {
     action.sa_sigaction != libc::SIG_DFL && action.sa_sigaction != libc::SIG_IGN
 }
 
-/// Puts our handler in the place of the one that is there, unless that ignores the signal.
+/// Replaces the existing handler with ours, unless the signal is ignored.
 fn install(signal: i32) -> io::Result<()> {
     let Some(place) = WATCHED.iter().position(|watched| *watched == signal) else {
         return Ok(());
     };
     let found = current(signal).ok_or_else(io::Error::last_os_error)?;
-    // One that is called once and then gone can't be wrapped; ours is there already in the child of a fork.
+    // One that is called once and then removed can't be wrapped; in the child of a fork ours is
+    // installed already.
     let is_left_alone = found.sa_sigaction == libc::SIG_IGN
         || found.sa_flags & libc::SA_RESETHAND != 0
         || found.sa_sigaction == ours();
@@ -239,7 +249,7 @@ fn install(signal: i32) -> io::Result<()> {
     }
     let mut new = found;
     new.sa_sigaction = ours();
-    // Calls that the other handler interrupts are interrupted; where there is none, no call is.
+    // The other handler's restart behaviour is kept; without one, no call is interrupted.
     new.sa_flags |= libc::SA_SIGINFO
         | if is_handler(&found) {
             0
@@ -249,7 +259,8 @@ fn install(signal: i32) -> io::Result<()> {
     // Set first: the handler may run before `sigaction` returns.
     let _ = BEFORE[place].set(found);
     #[expect(unsafe_code, reason = "the standard library has no wrapper of `sigaction`")]
-    // SAFETY: the handler has the signature that SA_SIGINFO asks for, and does only what a handler may.
+    // SAFETY: the handler has the signature that SA_SIGINFO requires, and does only what a handler
+    // may.
     let result = unsafe { libc::sigaction(signal, &raw const new, ptr::null_mut()) };
     if result == 0 {
         Ok(())
@@ -260,13 +271,14 @@ fn install(signal: i32) -> io::Result<()> {
 
 fn set_default(signal: i32) {
     #[expect(unsafe_code, reason = "the standard library has no wrapper of `signal`")]
-    // SAFETY: the default action is valid for any signal, and `signal` may be called from a handler.
+    // SAFETY: the default action is valid for any signal, and `signal` may be called from a
+    // handler.
     unsafe {
         libc::signal(signal, libc::SIG_DFL);
     }
 }
 
-/// The handler. It calls only what POSIX allows in handlers, and leaves `errno` as it was.
+/// The signal handler. It calls only what POSIX allows in handlers, and preserves `errno`.
 extern "C" fn handle(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     let errno = io::Error::last_os_error();
     let other = before(signal).filter(|before| is_handler(before));
@@ -290,7 +302,7 @@ extern "C" fn handle(signal: i32, info: *mut libc::siginfo_t, context: *mut libc
     restore_errno(errno.raw_os_error().unwrap_or(0));
 }
 
-/// Has the signal end the process as soon as its handler returns.
+/// Makes the signal end the process as soon as its handler returns.
 fn die(signal: i32) {
     set_default(signal);
     #[expect(unsafe_code, reason = "the standard library has no wrapper of `raise`")]
@@ -300,7 +312,7 @@ fn die(signal: i32) {
     }
 }
 
-/// Waits until what was recorded is written. The thread that aborts can't do more: it may hold any lock.
+/// Waits until recorded data is written. The aborting thread can't do more: it may hold any lock.
 fn abort_is_near() {
     if IS_ABORTING.swap(true, Ordering::AcqRel) || !tell(encode(Caught::Abort)) {
         return;
@@ -324,7 +336,7 @@ fn abort_is_near() {
     }
 }
 
-/// Writes a byte to the thread; `false` where there is none.
+/// Writes a byte to the thread; returns `false` if there is none.
 fn tell(byte: u8) -> bool {
     let pipe = PIPE.load(Ordering::Acquire);
     if pipe < 0 {
@@ -334,18 +346,19 @@ fn tell(byte: u8) -> bool {
         unsafe_code,
         reason = "writers of the standard library are not promised to be allowed in a handler"
     )]
-    // SAFETY: `write` may be called from a handler, and reads one byte that lives as long as the call.
+    // SAFETY: `write` may be called from a handler, and reads one byte that lives as long as the
+    // call.
     let written = unsafe { libc::write(pipe, (&raw const byte).cast(), 1) };
     written == 1
 }
 
-/// Calls the handler that was there before ours.
+/// Calls the handler that was installed before ours.
 fn call(action: &libc::sigaction, signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     #[expect(
         unsafe_code,
         reason = "a handler is an address for the system and a function for us"
     )]
-    // SAFETY: the system held this as a handler with these flags, which say which of the two signatures it has.
+    // SAFETY: the system held this as a handler with these flags, which determine its signature.
     unsafe {
         if action.sa_flags & libc::SA_SIGINFO == 0 {
             let handler: extern "C" fn(i32) = std::mem::transmute(action.sa_sigaction);

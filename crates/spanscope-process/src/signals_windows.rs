@@ -1,8 +1,10 @@
-//! Ctrl-C, Ctrl-Break, the closing of the console window, log-off and shutdown, as Windows tells console programs.
+//! Ctrl-C, Ctrl-Break, closing of the console window, log-off and shutdown, as Windows reports them
+//! to console programs.
 //!
-//! Handlers form a stack: the newest is called first, and one that says that it has handled the event keeps it from those
-//! below. So a handler of the program that was installed later has the event alone, and one that was installed before is
-//! called after ours, which never says so. The last one, of the system, ends the process.
+//! Handlers form a stack: the newest is called first, and one that returns "handled" hides the
+//! event from those below. So a handler of the program that was installed later replaces ours, and
+//! one that was installed before is called after ours, which never returns "handled". The last one,
+//! the system's, ends the process.
 
 use std::io;
 use std::sync::Mutex;
@@ -12,12 +14,13 @@ use std::time::Duration;
 use windows_sys::Win32::System::Console::SetConsoleCtrlHandler;
 use windows_sys::core::BOOL;
 
-/// What the handler is told.
+/// A notification for the handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caught {
     /// Not on this system.
     Alone(i32),
-    /// The number of an event; who ends the process is decided after the work on it is done.
+    /// The number of an event; another handler or the system decides about the process after the
+    /// work.
     Shared(i32),
     /// Not on this system.
     Abort,
@@ -26,21 +29,22 @@ pub enum Caught {
 /// How events are watched.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// Whether they are.
+    /// Whether they are watched.
     pub ends: bool,
     /// Not on this system.
     pub second_ends: bool,
-    /// Not on this system: no program is told of its abort.
+    /// Not on this system: programs are not notified of their abort.
     pub abort: Duration,
 }
 
 type Work = Box<dyn FnMut(Caught) + Send>;
 static WORK: Mutex<Option<Work>> = Mutex::new(None);
 
-/// Has the work done when an event comes, on a thread of the system, before the event takes its course.
+/// Registers the work to do when an event occurs, on a thread of the system, before the next
+/// handler runs.
 ///
 /// # Errors
-/// The system refuses the handler.
+/// Fails if the system refuses the handler.
 pub fn watch(settings: Settings, work: impl FnMut(Caught) + Send + 'static) -> io::Result<()> {
     if !settings.ends {
         return Ok(());
@@ -50,7 +54,8 @@ pub fn watch(settings: Settings, work: impl FnMut(Caught) + Send + 'static) -> i
         unsafe_code,
         reason = "the standard library has no wrapper of `SetConsoleCtrlHandler`"
     )]
-    // SAFETY: the handler is a function of this program with the signature that is asked for, and never unwinds.
+    // SAFETY: the handler is a function of this program with the required signature, and never
+    // unwinds.
     let result = unsafe { SetConsoleCtrlHandler(Some(handle), 1) };
     if result == 0 {
         Err(io::Error::last_os_error())
@@ -59,10 +64,10 @@ pub fn watch(settings: Settings, work: impl FnMut(Caught) + Send + 'static) -> i
     }
 }
 
-/// Does nothing: the event takes its course when the handler returns.
+/// Does nothing: the next handler runs when ours returns.
 pub fn end_by(_: i32) {}
 
-/// Has nothing done from now on.
+/// Stops the work from now on.
 pub fn stop() {
     *WORK.lock().unwrap_or_else(PoisonError::into_inner) = None;
 }

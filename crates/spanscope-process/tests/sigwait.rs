@@ -1,4 +1,5 @@
-//! A program that blocks SIGTERM on its threads and waits for it with `sigwait` gets it, whatever threads a library has.
+//! A program that blocks SIGTERM on its threads and waits for it with `sigwait` gets it, whatever
+//! threads a library has.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 #[cfg(unix)]
@@ -19,7 +20,7 @@ mod unix {
     use std::mem::MaybeUninit;
     use std::process::{Command, Stdio};
 
-    /// What the child ends with, where no handler has the signal.
+    /// The child's exit code if no handler has the signal.
     const WAITED: i32 = 7;
 
     pub(crate) fn child() {
@@ -27,7 +28,8 @@ mod unix {
         tracing::info!("all threads of the library run");
         let mut signal = 0;
         #[expect(unsafe_code, reason = "the standard library has no wrapper of `sigwait`")]
-        // SAFETY: the set is initialised by `sigemptyset`, and the number is written before it is read.
+        // SAFETY: the set is initialised by `sigemptyset`, and the number is written before it is
+        // read.
         let result = unsafe {
             let mut set = MaybeUninit::uninit();
             libc::sigemptyset(set.as_mut_ptr());

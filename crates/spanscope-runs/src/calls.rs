@@ -1,4 +1,4 @@
-//! The calls of a run as the detailed shape lists them: of models, of retrievals, of tools.
+//! The calls of a run in the detailed shape: of models, of retrievals, of tools.
 
 use serde_json::{Map, Value as Json, json};
 use spanscope_model::semconv::SemanticAttribute as A;
@@ -8,16 +8,16 @@ use crate::content::{
     self, chunk_count, chunks_of, completion_of, error_of, first, first_text, json_of, names, number_of,
     prompt_of, text_of, value,
 };
-use crate::shown::{cut_json, cut_text, rounded};
+use crate::format::{cut_json, cut_text, rounded};
 use crate::step::{Step, call_id_of, seconds};
 use crate::token_usage::tokens_of;
 use crate::{DetailLevel, Run, StepKind};
 
-/// Characters of a preview, and items of a list in one.
+/// The length of a preview in characters, and its maximum number of list items.
 const PREVIEW: usize = 200;
 const PREVIEW_ITEMS: usize = 10;
 
-/// The steps of one kind, each as JSON.
+/// Returns the steps of one kind, each as JSON.
 fn list(
     run: &Run<'_>,
     kind: StepKind,
@@ -132,7 +132,8 @@ fn tool_type(attributes: &Attributes) -> String {
     named.unwrap_or_else(|| "function".to_owned())
 }
 
-/// A text, an object or a list of messages: whole at the level `debug`, below it the beginning of its text.
+/// Adds a text, an object or a list of messages: complete at the level `debug`, below it the
+/// beginning of its text.
 fn put_content(call: &mut Map<String, Json>, key: &str, content: Option<Json>, level: DetailLevel) {
     if level == DetailLevel::Debug {
         call.insert(key.to_owned(), content.unwrap_or_default());
@@ -140,13 +141,13 @@ fn put_content(call: &mut Map<String, Json>, key: &str, content: Option<Json>, l
     }
     let preview = content.map(|content| match text_of(&content) {
         Some(text) => cut_text(&text, PREVIEW).into(),
-        // Calls of tools have no text: they are shown as what they are.
+        // Tool calls have no text: they are shown as JSON.
         None => cut_json(&content, PREVIEW, PREVIEW_ITEMS),
     });
     call.insert(format!("{key}_preview"), preview.unwrap_or_default());
 }
 
-/// The first chunks, without what they say.
+/// Returns the first chunks, without their content.
 fn chunks_preview(chunks: Option<&Json>) -> Json {
     let chunks = chunks.and_then(Json::as_array).map_or(&[][..], Vec::as_slice);
     let shown = chunks.iter().take(PREVIEW_ITEMS).map(|chunk| {
@@ -163,7 +164,7 @@ fn chunks_preview(chunks: Option<&Json>) -> Json {
     shown.collect()
 }
 
-/// A list of names, however it was written.
+/// Returns a list of names from any notation.
 fn knowledge_bases(attributes: &Attributes) -> Json {
     match first(attributes, names::KNOWLEDGE_BASES).map(json_of) {
         None => json!([]),
@@ -172,7 +173,7 @@ fn knowledge_bases(attributes: &Attributes) -> Json {
     }
 }
 
-/// A number of JSON: without a fraction where it has none.
+/// Returns a JSON number, as an integer if it has no fraction.
 #[expect(clippy::cast_possible_truncation, reason = "it is whole and small")]
 fn whole_if_it_is(number: f64) -> Json {
     const EXACT: f64 = 9_007_199_254_740_992.0;

@@ -1,37 +1,88 @@
-//! Which steps of a run count as calls, by the one rule of [`CallFacts`](spanscope_model::semconv::CallFacts), so that
-//! a run's summary and `usage` agree.
+//! Which spans count as calls of models, by the rule of
+//! [`CallFacts`](spanscope_model::semconv::CallFacts), so that a run's summary and `usage` agree.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use spanscope_model::semconv::{CallsBelow, SpanCall, separates_calls};
+use spanscope_model::{Span, SpanId, TraceId};
 
 use crate::Run;
+use crate::forest::{children_of, cut_circles, parents_first};
 
-/// A call that is further below another one than this is not compared with it: a run may be as deep as
-/// it is long.
+/// A call is not compared with one that is further above: a run may be as deep as it is long.
 const MAX_DEPTH: usize = 64;
 
-/// What is known of the calls below a step.
+/// The calls below a step.
 #[derive(Clone, Default)]
-struct Below {
+struct NestedCalls {
     with_usage: CallsBelow,
-    /// Calls without usage that no tool or agent separates from the step: their identity and place.
+    /// Calls without usage that no tool or agent separates from the step: their identity and index.
     without: Vec<(u64, usize)>,
     /// The identities of all calls that nothing separates from the step.
     direct: HashSet<u64>,
 }
 
-/// For each step by its place whether it is a call of a model that counts. Steps that only repeat what
-/// another one describes don't.
-pub(crate) fn counted_calls(run: &Run<'_>) -> Vec<bool> {
-    let steps = run.all_steps();
+/// Returns for each step, by index, whether it is a model call that counts. Steps that only repeat
+/// another one's call don't.
+pub(crate) fn counted_steps(run: &Run<'_>) -> Vec<bool> {
     let forest = run.forest();
-    let mut counted = vec![false; steps.len()];
-    let mut below: Vec<Below> = vec![Below::default(); steps.len()];
+    let span = |place: usize| run.span(place);
+    counted(run.all_steps().len(), &forest.parents, &forest.order, &span)
+}
+
+/// Returns for each span, by index, whether it is a model call that counts: for stores that keep
+/// spans only and count calls when they are asked. All spans of a trace are needed, because a call
+/// that is reported twice is found by what is above and below it.
+///
+/// ```
+/// use spanscope_model::{Span, SpanId, Timestamp, TraceId};
+/// use spanscope_runs::counted_calls;
+///
+/// let trace = TraceId::from_bytes([1; 16]).unwrap();
+/// let call = |id: u8, parent: Option<SpanId>| {
+///     let mut span = Span::new(trace, SpanId::from_bytes([id; 8]).unwrap(), "chat", Timestamp::now());
+///     span.parent_span_id = parent;
+///     span.attributes.set("gen_ai.operation.name", "chat");
+///     span.attributes.set("gen_ai.usage.input_tokens", 12);
+///     span
+/// };
+/// let outer = call(1, None);
+/// let inner = call(2, Some(outer.span_id));
+/// assert_eq!(counted_calls(&[outer, inner]), [false, true]);
+/// ```
+#[must_use]
+pub fn counted_calls(spans: &[Span]) -> Vec<bool> {
+    let places: HashMap<(TraceId, SpanId), usize> = spans
+        .iter()
+        .enumerate()
+        .map(|(place, span)| ((span.trace_id, span.span_id), place))
+        .collect();
+    let mut parents: Vec<Option<usize>> = spans
+        .iter()
+        .map(|span| places.get(&(span.trace_id, span.parent_span_id?)).copied())
+        .collect();
+    cut_circles(&mut parents);
+    let children = children_of(&parents);
+    let roots = (0..spans.len()).filter(|place| parents[*place].is_none());
+    let order = parents_first(roots.collect(), &children);
+    counted(spans.len(), &parents, &order, &|place| &spans[place])
+}
+
+/// Decides by the spans, the index of each one's parent, and the indexes in an order that has
+/// parents before their children.
+fn counted<'a>(
+    count: usize,
+    parents: &[Option<usize>],
+    order: &[usize],
+    span: &impl Fn(usize) -> &'a Span,
+) -> Vec<bool> {
+    let mut counted = vec![false; count];
+    let mut below: Vec<NestedCalls> = vec![NestedCalls::default(); count];
     let mut responses = HashSet::new();
+    let (mut opened, mut reports) = (Vec::new(), Vec::new());
     // Children before their parents: what counts above depends on what counts below.
-    for &place in forest.order.iter().rev() {
-        let attributes = &run.span(place).attributes;
+    for &place in order.iter().rev() {
+        let attributes = &span(place).attributes;
         let Some(call) = SpanCall::of(attributes.raw()) else {
             continue;
         };
@@ -47,13 +98,18 @@ pub(crate) fn counted_calls(run: &Run<'_>) -> Vec<bool> {
             true => call.facts.counts(&known.with_usage),
             false => !known.direct.contains(&identity),
         };
-        let is_new = |id: String| responses.insert((steps[place].key.0, id));
+        let is_new = |id: String| responses.insert((span(place).trace_id, id));
         if !counts || !call.response_id.is_none_or(is_new) {
             continue;
         }
         counted[place] = true;
+        if call.facts.stream_length.is_some() {
+            reports.push((place, call.facts));
+        } else if call.facts.opens_stream() {
+            opened.push((place, call.facts));
+        }
         let mut is_direct = true;
-        let mut above = forest.parents[place];
+        let mut above = parents[place];
         for _ in 0..MAX_DEPTH {
             let Some(parent) = above else { break };
             let known = &mut below[parent];
@@ -64,10 +120,27 @@ pub(crate) fn counted_calls(run: &Run<'_>) -> Vec<bool> {
             }
             if is_direct {
                 known.direct.insert(identity);
-                is_direct = !separates_calls(run.span(parent).attributes.raw());
+                is_direct = !separates_calls(span(parent).attributes.raw());
             }
-            above = forest.parents[parent];
+            above = parents[parent];
+        }
+    }
+    // Of a call whose stream another span reports, that one counts.
+    for (report, of_report) in reports {
+        let (parent, time) = (span(report).parent_span_id, end_of(span(report)));
+        let reported = opened.iter().find(|(place, of_opened)| {
+            counted[*place]
+                && span(*place).parent_span_id == parent
+                && of_report.reports_stream_of(time, of_opened, end_of(span(*place)))
+        });
+        if let Some((place, _)) = reported {
+            counted[*place] = false;
         }
     }
     counted
+}
+
+/// The end of a span in nanoseconds, its start while it runs.
+fn end_of(span: &Span) -> i64 {
+    span.end_time.unwrap_or(span.start_time).as_nanos()
 }

@@ -1,82 +1,83 @@
-//! The words of the described service (seed 5): types of events, levels, formats, and the kinds of steps.
+//! The enums of RAGFlow's agent trace API (<https://github.com/infiniflow/ragflow>): types of
+//! events, levels, formats, and the kinds of steps.
 
 use spanscope_model::text_enum;
 
 text_enum!(
-    /// What a step of a run does.
+    /// The kind of a step.
     StepKind, "kind of step",
-    /// An agent decides what is done.
+    /// An agent.
     Agent = "agent",
-    /// Several steps in a given order.
+    /// Several steps in a fixed order.
     Workflow = "workflow",
     /// Any other part of the run.
     Node = "node",
-    /// A model generates something.
+    /// A model call.
     LlmCall = "llm",
-    /// Something is looked up for the model to read.
+    /// A search for the model's context.
     Retrieval = "retrieval",
-    /// A tool runs.
+    /// A tool call.
     ToolCall = "tool",
-    /// The agent thinks, or plans.
+    /// Reasoning or planning of the agent.
     Thinking = "thinking",
-    /// The agent says something to its user.
+    /// A message from the agent to its user.
     Message = "message",
 );
 
 text_enum!(
-    /// What an event of a run tells.
+    /// The type of an event in a run.
     EventType, "type of event",
-    /// The run began.
+    /// The run started.
     WorkflowStarted = "workflow_started",
     /// The run ended without an error.
     WorkflowCompleted = "workflow_completed",
     /// The run ended with an error, or was abandoned.
     WorkflowFailed = "workflow_failed",
-    /// A component began: a node, or an agent inside of the run.
+    /// A component started: a node, or an agent inside the run.
     NodeStarted = "node_started",
     /// A component ended without an error.
     NodeFinished = "node_finished",
     /// A component ended with an error.
     NodeFailed = "node_failed",
-    /// A retrieval began.
+    /// A retrieval started.
     RetrievalStarted = "retrieval_started",
     /// A retrieval ended; if it failed, the event has an error.
     RetrievalCompleted = "retrieval_completed",
-    /// A model call began.
+    /// A model call started.
     LlmCallStarted = "llm_call_started",
     /// A model call ended; if it failed, the event has an error.
     LlmCallCompleted = "llm_call_completed",
-    /// A tool began to run.
+    /// A tool call started.
     ToolCallStarted = "tool_call_started",
-    /// A tool ended; if it failed, the event has an error.
+    /// A tool call ended; if it failed, the event has an error.
     ToolCallCompleted = "tool_call_completed",
-    /// The agent said something to its user.
+    /// The agent sent a message to its user.
     MessageGenerated = "message_generated",
     /// The program logged an error.
     ErrorOccurred = "error_occurred",
-    /// The agent began to think.
+    /// The agent's reasoning started.
     ThinkingStarted = "thinking_started",
-    /// The agent has thought.
+    /// The agent's reasoning ended.
     ThinkingCompleted = "thinking_completed",
 );
 
 text_enum!(
-    /// How much of a run is shown; each level shows all that the one before it does.
+    /// The level of detail of a run; each level includes the previous one.
     DetailLevel, "level of a trace",
-    /// Beginning, end, answers and errors, without payloads.
+    /// Start, end, messages and errors, without payloads.
     Minimal = "minimal",
-    /// Components, retrievals and tool calls too, with cut payloads.
+    /// Also components, retrievals and tool calls, with truncated payloads.
     Standard = "standard",
-    /// Model calls and thinking too.
+    /// Also model calls and reasoning.
     Detailed = "detailed",
-    /// The same with full payloads.
+    /// Everything, with full payloads.
     Debug = "debug",
 );
 
 text_enum!(
-    /// The shape in which a run is shown.
+    /// The format in which a run is shown.
     TraceFormat, "format of a trace",
-    /// Flat events, fit to be sent one by one.
+    /// Flat events, for sending one by one.
     Streaming = "streaming",
     /// Counts and a timeline.
     Compact = "compact",
@@ -99,7 +100,7 @@ impl Default for TraceFormat {
 }
 
 impl DetailLevel {
-    /// Whether events of this type are shown at this level.
+    /// Returns whether events of this type are shown at this level.
     ///
     /// ```
     /// use spanscope_runs::{DetailLevel, EventType};
@@ -114,7 +115,7 @@ impl DetailLevel {
 }
 
 impl EventType {
-    /// The lowest level that shows it.
+    /// Returns the lowest level that shows it.
     #[must_use]
     pub const fn level(self) -> DetailLevel {
         match self {
@@ -135,7 +136,7 @@ impl EventType {
         }
     }
 
-    /// The sign that stands for it in timelines.
+    /// Returns its icon in timelines.
     #[must_use]
     pub const fn icon(self) -> &'static str {
         match self {
@@ -159,7 +160,7 @@ impl EventType {
 }
 
 impl StepKind {
-    /// The event of its beginning.
+    /// Returns the type of its start event.
     pub(crate) const fn started(self) -> EventType {
         match self {
             Self::Agent | Self::Workflow | Self::Node | Self::Message => EventType::NodeStarted,
@@ -170,7 +171,7 @@ impl StepKind {
         }
     }
 
-    /// The event of its end.
+    /// Returns the type of its end event.
     pub(crate) const fn ended(self, failed: bool) -> EventType {
         match self {
             Self::Agent | Self::Workflow | Self::Node | Self::Message if failed => EventType::NodeFailed,
@@ -182,14 +183,14 @@ impl StepKind {
         }
     }
 
-    /// Whether a root of this kind is the run itself, which has its own events.
+    /// Returns whether a root of this kind is the run itself, which has its own events.
     pub(crate) const fn is_run_itself(self) -> bool {
         matches!(self, Self::Agent | Self::Workflow | Self::Node)
     }
 }
 
 impl TraceFormat {
-    /// The name of the server-sent events that carry events in this shape.
+    /// Returns the name of server-sent events in this format.
     #[must_use]
     pub const fn sse_name(self) -> &'static str {
         match self {
@@ -225,7 +226,10 @@ mod tests {
         let error = |text: &str| text.parse::<DetailLevel>().map_err(|error| error.to_string());
         assert_eq!(
             error("verbose"),
-            Err("\"verbose\" is no level of a trace: use one of minimal standard detailed debug".to_owned())
+            Err(
+                "\"verbose\" is not a valid level of a trace: use one of minimal standard detailed debug"
+                    .to_owned()
+            )
         );
         assert!(error(&"x".repeat(9999)).is_err_and(|message| message.len() < 200));
         assert!("trace".parse::<TraceFormat>().is_err() && "".parse::<EventType>().is_err());

@@ -1,4 +1,4 @@
-//! One event of a run, and how it is made of a step or of what the program logged.
+//! One event of a run, and its creation from a step or a log event.
 
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
@@ -10,46 +10,47 @@ use crate::step::{Component, Step, call_id_of, seconds};
 use crate::token_usage::{TokenUsage, tokens_of};
 use crate::{DetailLevel, EventType, StepKind};
 
-/// Something that happened in a run.
+/// An event of a run.
 ///
-/// Its id is the same whenever it is read: `{span id}:start`, `{span id}:end`, `{span id}:message`, `log:{id}`,
-/// `run:start`, `run:end`. Payloads are whole; [`format_event`](crate::format_event) cuts them to what a level shows.
+/// Its id is stable: `{span id}:start`, `{span id}:end`, `{span id}:message`, `log:{id}`,
+/// `run:start`, `run:end`. Payloads are complete; [`format_event`](crate::format_event) truncates
+/// them to a level.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct RunEvent {
-    /// Names the event in its run.
+    /// The event's id in its run.
     pub event_id: String,
-    /// What it tells.
+    /// The type.
     pub event_type: EventType,
     /// When it happened.
     pub timestamp: Timestamp,
-    /// The component that it is about: an id that the program gave it, else that of the span.
+    /// The component's id: the program's own, else the span's.
     pub component_id: String,
-    /// What the component is called.
+    /// The component's name.
     pub component_name: String,
-    /// What the component is: `agent`, `llm`, `tool` ..., or what the program calls it.
+    /// The component's type: `agent`, `llm`, `tool` ..., or the program's own.
     pub component_type: String,
-    /// What the step was given.
+    /// The step's inputs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inputs: Option<Map<String, Json>>,
-    /// What it gave back.
+    /// Its outputs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outputs: Option<Map<String, Json>>,
-    /// Why it failed.
+    /// The reason of its failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// How many seconds the step took, by its own clock.
+    /// The step's duration in seconds, by its own clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub elapsed_time: Option<f64>,
-    /// What the agent or the model thought.
+    /// The reasoning of the agent or the model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thoughts: Option<String>,
-    /// Where it comes from.
+    /// The origin of the event.
     pub metadata: EventMetadata,
 }
 
-/// Where an event comes from, and what else is known of its step.
+/// The origin of an event, and further data of its step.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
@@ -60,39 +61,39 @@ pub struct EventMetadata {
     /// The span of the step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub span_id: Option<SpanId>,
-    /// The span that the step was made in.
+    /// The step's parent span.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_id: Option<SpanId>,
-    /// That span is not stored, or not yet.
+    /// Whether that span is not stored (yet).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub pending: bool,
-    /// The service that the step ran in.
+    /// The step's service.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub service: String,
-    /// The model called.
+    /// The called model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// The tokens that the call used.
+    /// The tokens of the call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens: Option<TokenUsage>,
-    /// The id of the call, as the model or its service gave it.
+    /// The id of the call, from the model or its service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub call_id: Option<String>,
-    /// How the run ended.
+    /// The status of the run at its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<RunStatus>,
 }
 
-/// Which events are made with what steps were given and gave back. The others are made without looking at it.
+/// Which events include inputs and outputs. Others are created without reading them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wanted {
-    /// None: they are only counted and timed, and need not say where they come from.
+pub(crate) enum PayloadFilter {
+    /// None: they are only counted and timed, and need no origin.
     Nothing,
-    /// Those of which the level shows it.
+    /// Those whose level includes them.
     ShownAt(DetailLevel),
 }
 
-impl Wanted {
+impl PayloadFilter {
     pub(crate) fn has(self, event_type: EventType) -> bool {
         match self {
             Self::Nothing => false,
@@ -102,14 +103,14 @@ impl Wanted {
     }
 }
 
-impl Default for Wanted {
+impl Default for PayloadFilter {
     fn default() -> Self {
         Self::ShownAt(DetailLevel::Debug)
     }
 }
 
 impl RunEvent {
-    /// An event of a component without anything else.
+    /// Creates an event of a component without further data.
     pub(crate) fn bare(
         event_id: String,
         event_type: EventType,
@@ -133,9 +134,9 @@ impl RunEvent {
     }
 }
 
-/// Where a step lies, told in every event of it that is shown.
-pub(crate) fn place(step: &Step, span: &Span, pending: bool, wanted: Wanted) -> EventMetadata {
-    if wanted == Wanted::Nothing {
+/// Adds the step's location to an event that is shown.
+pub(crate) fn place(step: &Step, span: &Span, pending: bool, wanted: PayloadFilter) -> EventMetadata {
+    if wanted == PayloadFilter::Nothing {
         return EventMetadata::default();
     }
     EventMetadata {
@@ -156,8 +157,8 @@ pub(crate) fn place(step: &Step, span: &Span, pending: bool, wanted: Wanted) -> 
     }
 }
 
-/// The beginning of a step.
-pub(crate) fn start_of(step: &Step, span: &Span, pending: bool, wanted: Wanted) -> RunEvent {
+/// Creates the start event of a step.
+pub(crate) fn start_of(step: &Step, span: &Span, pending: bool, wanted: PayloadFilter) -> RunEvent {
     let event_type = step.kind.started();
     let id = format!("{}:start", step.key.1);
     let mut event = RunEvent::bare(id, event_type, step.start, &step.component);
@@ -168,16 +169,17 @@ pub(crate) fn start_of(step: &Step, span: &Span, pending: bool, wanted: Wanted) 
     event
 }
 
-/// The end of a step: what it says to whoever asked, if it does, and that it ended, unless the run's own end tells that.
+/// Creates the end events of a step: its message to the user, if it has one, and its end, unless
+/// the run's own end covers that.
 ///
-/// `tells_message` is whether it says something that was not told before.
+/// `tells_message` is whether its message is new.
 pub(crate) fn ends_of(
     step: &Step,
     span: &Span,
     end: Timestamp,
     tells_message: bool,
     pending: bool,
-    wanted: Wanted,
+    wanted: PayloadFilter,
 ) -> [Option<RunEvent>; 2] {
     let event_type = step.kind.ended(step.error.is_some());
     let tells_end = !step.is_run_itself();
@@ -203,7 +205,7 @@ pub(crate) fn ends_of(
         event.error = content::error_of(span);
         event.elapsed_time = step.nanos().map(seconds);
         event.metadata = place(step, span, pending, wanted);
-        if wanted != Wanted::Nothing {
+        if wanted != PayloadFilter::Nothing {
             event.metadata.tokens = tokens_of(&span.attributes);
         }
         if end_is_wanted {
@@ -215,14 +217,14 @@ pub(crate) fn ends_of(
     [message, ended]
 }
 
-/// What the program logged, if it is an event of the run: one that names its type, an error, or an answer, which the caller
-/// has read.
+/// Creates an event from a log event that belongs to the run: one with an event type, an error, or
+/// a message, which the caller has read.
 pub(crate) fn logged(
     log: &LogEvent,
     component: &Component,
     answer: Option<String>,
     parent: Option<SpanId>,
-    wanted: Wanted,
+    wanted: PayloadFilter,
 ) -> Option<RunEvent> {
     let named = said(&log.attributes, "event_type")
         .and_then(Value::as_str)
@@ -260,7 +262,7 @@ pub(crate) fn logged(
             |meaning, key| content::value(&log.attributes, meaning).map(|value| content::object(value, key));
         event.inputs = payload(A::StepInputs, "input");
         event.outputs = payload(A::StepOutputs, "output").or_else(|| match event_type {
-            EventType::MessageGenerated => Some(said_by(log, answer)),
+            EventType::MessageGenerated => Some(message_payload(log, answer)),
             _ => None,
         });
         event.thoughts = content::first_text(&log.attributes, &[A::Thoughts]);
@@ -268,7 +270,7 @@ pub(crate) fn logged(
     Some(event)
 }
 
-/// A log's message with what it says of the exception, each told once.
+/// Returns a log event's message with the details of its exception, without repetitions.
 pub(crate) fn error_text(log: &LogEvent) -> String {
     let mut text = own_text(&log.attributes, A::PlainError.name()).filter(|_| log.message.is_empty());
     let mut text = text.take().unwrap_or_else(|| log.message.clone());
@@ -300,8 +302,8 @@ fn own_text(attributes: &Attributes, name: &str) -> Option<String> {
         .map(Value::to_string)
 }
 
-/// What was said, as the outputs of a message.
-fn said_by(log: &LogEvent, answer: Option<String>) -> Payload {
+/// Returns a message as outputs.
+fn message_payload(log: &LogEvent, answer: Option<String>) -> Payload {
     if let Some(answer) = answer {
         return Payload::from_iter([("content".to_owned(), answer.into())]);
     }

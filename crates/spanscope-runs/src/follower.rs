@@ -1,8 +1,8 @@
-//! [`Follower`]: follows a run from its beginning to its end, without doing I/O.
+//! [`Follower`]: follows a run from its beginning to its end, without I/O.
 //!
-//! A server follows a run for many clients and awaits its store, a command follows it for one person
-//! and blocks. What to ask the store, what its answer means, when to ask again and when the run is
-//! over is the same for both, and is here. Never here: a store, a clock, a thread.
+//! A server follows a run for many clients and awaits its store, a command follows it for one
+//! person and blocks. Both share this logic: what to query, how to interpret the result, when to
+//! query again and when the run is over. A store, a clock or a thread does not belong here.
 
 use std::time::Duration;
 
@@ -14,17 +14,17 @@ use spanscope_model::{
 use crate::progress::{FollowState, GRACE, ROOTLESS_GRACE, RunProgress, SENT_GRACE};
 use crate::{RunEvent, RunReader};
 
-/// Spans read in one go.
+/// The number of spans per read.
 const SPANS_AT_ONCE: u64 = 5_000;
-/// While spans run, their program is looked after this often: that it has died changes nothing in the
+/// While spans run, their program is checked at this interval: its death changes nothing in the
 /// store.
 const LOOK: Duration = Duration::from_secs(5);
-/// A store that fails is asked again this often.
+/// How often a failing store is retried.
 const TRIES: u32 = 5;
-/// Between two tries.
+/// The pause between two retries.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
-/// How far a run was read, and what comes next.
+/// The progress of following a run, and the next step.
 ///
 /// ```
 /// use std::time::Instant;
@@ -69,17 +69,17 @@ pub struct Follower {
     grace: Duration,
     sent_grace: Duration,
     rootless_grace: Duration,
-    /// Everything that was stored at first was read.
+    /// Whether everything that was stored at the start was read.
     is_caught_up: bool,
-    /// When, since it began to follow, events came that were not there at first.
+    /// The last time, since following began, when new events arrived.
     last_news: Option<Duration>,
     failures: u32,
 }
 
-/// What a follower does next.
+/// The next step of a follower.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FollowStep {
-    /// More is stored: read it at once.
+    /// More is stored: read at once.
     ReadOn,
     /// Read again when the store may have changed, and at the latest after this time.
     Wait(Duration),
@@ -88,15 +88,15 @@ pub enum FollowStep {
 }
 
 impl Default for Follower {
-    /// Waits as long as [`GRACE`], [`SENT_GRACE`] and [`ROOTLESS_GRACE`] say.
+    /// Waits as long as [`GRACE`], [`SENT_GRACE`] and [`ROOTLESS_GRACE`].
     fn default() -> Self {
         Self::new(GRACE, ROOTLESS_GRACE)
     }
 }
 
 impl Follower {
-    /// Has read nothing. The run is over if no event comes for `grace`, for [`SENT_GRACE`] where a span of it was sent, or for
-    /// `rootless_grace` where no root is stored.
+    /// Creates a follower that has read nothing. The run is over if no event arrives for `grace`,
+    /// for [`SENT_GRACE`] if a span of it was sent, or for `rootless_grace` if no root is stored.
     #[must_use]
     pub fn new(grace: Duration, rootless_grace: Duration) -> Self {
         Self {
@@ -111,30 +111,26 @@ impl Follower {
         }
     }
 
-    /// Sets how long to wait for more where a span of the run was sent. Default: [`SENT_GRACE`].
+    /// Sets how long to wait for more if a span of the run was sent. Default: [`SENT_GRACE`].
     #[must_use]
     pub fn sent_grace(self, sent_grace: Duration) -> Self {
         Self { sent_grace, ..self }
     }
 
-    /// Everything up to here was read.
+    /// Returns the cursor up to which everything was read.
     #[must_use]
     pub fn cursor(&self) -> Cursor {
         self.cursor
     }
 
-    /// The records to ask the store for next, up to a cursor if one is given.
+    /// Returns the range to query next, up to a cursor if one is given.
     #[must_use]
     pub fn range(&self, upto: Option<Cursor>) -> RunRange {
-        RunRange {
-            after: self.cursor,
-            upto,
-            limit: SPANS_AT_ONCE,
-        }
+        RunRange::ALL.after(self.cursor).upto(upto).limit(SPANS_AT_ONCE)
     }
 
-    /// Reads the events of the records that the store returned for [`range`](Self::range). `elapsed`
-    /// is the time since it began to follow.
+    /// Reads the events of the records that the store returned for [`range`](Self::range).
+    /// `elapsed` is the time since following began.
     pub fn read(&mut self, records: &RunRecords, elapsed: Duration) -> Vec<RunEvent> {
         self.failures = 0;
         self.cursor = records.upto;
@@ -143,7 +139,7 @@ impl Follower {
             true => Vec::new(),
             false => self.reader.read(records),
         };
-        // Other runs of a shared trace may go on for ever; what counts is an event of this one.
+        // Other runs of a shared trace may continue for ever; only events of this run count.
         if self.is_caught_up && !events.is_empty() {
             self.last_news = Some(elapsed);
         }
@@ -151,12 +147,13 @@ impl Follower {
         events
     }
 
-    /// Goes on after this cursor, where nothing lies between the last record that was read and it.
+    /// Continues after this cursor, if there is nothing between the last record that was read and
+    /// it.
     pub fn skip_to(&mut self, cursor: Cursor) {
         self.cursor = cursor;
     }
 
-    /// What to do next, by the records that were read last and the time.
+    /// Returns what to do next, by the last records and the time.
     #[must_use]
     pub fn step(&self, records: &RunRecords, now: Timestamp, elapsed: Duration) -> FollowStep {
         if records.more {
@@ -177,8 +174,8 @@ impl Follower {
         }
     }
 
-    /// After which time to ask again a store that failed so; none where that does not help, and after
-    /// five failures in a row.
+    /// Returns the time after which to retry a store that failed with this error; `None` if a retry
+    /// does not help, and after five failures in a row.
     pub fn retry_after(&mut self, error: &StoreError) -> Option<Duration> {
         let may_pass = matches!(
             error.kind(),
@@ -188,14 +185,14 @@ impl Follower {
         (may_pass && self.failures <= TRIES).then_some(PAUSE_AFTER_FAILURE)
     }
 
-    /// How far the run is, as [`RunReader::status`] says it.
+    /// Returns the run's status, as [`RunReader::status`] determines it.
     #[must_use]
     pub fn status(&self, records: &RunRecords) -> RunStatus {
         self.reader.status(records)
     }
 
-    /// The span whose outputs the last event shows, where it is not among these records: it was read
-    /// long ago, and spans are not kept.
+    /// Returns the span with the outputs of the last event, if it is not among these records: it
+    /// was read long ago, and spans are not kept.
     #[must_use]
     pub fn head_to_read(&self, records: &RunRecords) -> Option<(TraceId, SpanId)> {
         let head = self.reader.head()?;
@@ -204,10 +201,10 @@ impl Follower {
         (!is_there).then_some(head)
     }
 
-    /// The last event of a run that is over, by the records that were read last and the span that
-    /// [`head_to_read`](Self::head_to_read) asked for, if it could be had.
+    /// Returns the last event of a run that is over, from the last records and the span of
+    /// [`head_to_read`](Self::head_to_read), if it was found.
     pub fn finish(&mut self, mut records: RunRecords, status: RunStatus, head: Option<Span>) -> RunEvent {
-        let head = head.map(|span| RunSpan { order: 0, span });
+        let head = head.map(|span| RunSpan::new(0, span));
         records.spans.extend(head);
         self.reader.finish(&records, status)
     }

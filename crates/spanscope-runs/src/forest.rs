@@ -1,8 +1,8 @@
-//! The steps of a run as trees: who is above whom, whatever was stored of it.
+//! The steps of a run as trees, for any set of stored spans.
 //!
-//! A parent may be missing, and clients can send spans that are each other's parents. A step whose parent is missing is
-//! a root; a circle is cut where it closes. Everything here is linear, and nothing recurses: a run may be as deep as it
-//! is long.
+//! A parent may be missing, and clients can send spans that are each other's parents. A step whose
+//! parent is missing is a root; a cycle is cut where it closes. Everything here is linear, and
+//! nothing recurses: a run may be as deep as it is long.
 
 use std::collections::HashMap;
 
@@ -10,16 +10,16 @@ use crate::step::{Key, Step};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Forest {
-    /// The place of each step's parent, if that is part of the run too.
+    /// The index of each step's parent, if that is part of the run too.
     pub(crate) parents: Vec<Option<usize>>,
-    /// The places of each step's children, in the order of the steps.
+    /// The indexes of each step's children, in the order of the steps.
     pub(crate) children: Vec<Vec<usize>>,
-    /// The places of the steps, parents before their children; only those that belong to the run.
+    /// The indexes of the steps, parents before their children; only those that belong to the run.
     pub(crate) order: Vec<usize>,
 }
 
 impl Forest {
-    /// The trees of those steps that belong to the run.
+    /// Builds the trees of the steps that belong to the run.
     pub(crate) fn of(steps: &[Step], index: &HashMap<Key, usize>) -> Self {
         let mut parents: Vec<Option<usize>> = steps
             .iter()
@@ -29,19 +29,9 @@ impl Forest {
             })
             .collect();
         cut_circles(&mut parents);
-        let mut children = vec![Vec::new(); steps.len()];
-        for (place, parent) in parents.iter().enumerate() {
-            if let Some(parent) = parent {
-                children[*parent].push(place);
-            }
-        }
+        let children = children_of(&parents);
         let is_root = |place: &usize| parents[*place].is_none() && steps[*place].belongs;
-        let mut order: Vec<usize> = (0..steps.len()).filter(is_root).collect();
-        let mut next = 0;
-        while let Some(place) = order.get(next) {
-            order.extend_from_slice(&children[*place]);
-            next += 1;
-        }
+        let order = parents_first((0..steps.len()).filter(is_root).collect(), &children);
         Self {
             parents,
             children,
@@ -49,7 +39,7 @@ impl Forest {
         }
     }
 
-    /// The roots, and the steps whose parents are missing.
+    /// Returns the roots, and the steps whose parents are missing.
     pub(crate) fn tops(&self) -> impl Iterator<Item = usize> {
         self.order
             .iter()
@@ -57,7 +47,7 @@ impl Forest {
             .filter(|place| self.parents[*place].is_none())
     }
 
-    /// Whether such a step lies above each step, by place.
+    /// Returns for each step, by index, whether `is_such` is true of an ancestor.
     pub(crate) fn is_below(&self, is_such: impl Fn(usize) -> bool) -> Vec<bool> {
         let mut below = vec![false; self.parents.len()];
         for place in &self.order {
@@ -69,10 +59,32 @@ impl Forest {
     }
 }
 
+/// Returns the indexes of each one's children, in ascending order.
+pub(crate) fn children_of(parents: &[Option<usize>]) -> Vec<Vec<usize>> {
+    let mut children = vec![Vec::new(); parents.len()];
+    for (place, parent) in parents.iter().enumerate() {
+        if let Some(parent) = parent {
+            children[*parent].push(place);
+        }
+    }
+    children
+}
+
+/// Returns the roots and everything below them, parents before their children.
+pub(crate) fn parents_first(mut roots: Vec<usize>, children: &[Vec<usize>]) -> Vec<usize> {
+    let mut next = 0;
+    while let Some(place) = roots.get(next) {
+        roots.extend_from_slice(&children[*place]);
+        next += 1;
+    }
+    roots
+}
+
 /// Takes the parent away from one step of each circle.
-fn cut_circles(parents: &mut [Option<usize>]) {
+pub(crate) fn cut_circles(parents: &mut [Option<usize>]) {
     const UNKNOWN: usize = 0;
-    // Which walk came by first. One that comes to the trace of an earlier one ends as that did.
+    // The first walk that visited each step. A walk that reaches an earlier one's path ends as that
+    // did.
     let mut walked = vec![UNKNOWN; parents.len()];
     for first in 0..parents.len() {
         let walk = first + 1;

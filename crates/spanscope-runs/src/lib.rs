@@ -1,21 +1,23 @@
-//! Runs of agents, read from stored spans: what the described service (seed 5) calls trace sessions.
+//! Runs of agents, read from stored spans: the trace sessions of RAGFlow's agent trace API.
 //!
-//! A run is no second recording. Whatever an agent's program did as `tracing` or OpenTelemetry spans is read again as
-//! steps of a run: which of them are agents, model calls, retrievals, tools ([`StepKind`]), what happened when
-//! ([`RunEvent`]), how it all is shown ([`TraceFormat`], [`DetailLevel`]), where the time went ([`Analysis`]). Everything here is a
-//! pure function of records: this crate knows no store, no network, no runtime.
+//! A run is not recorded separately. An agent's `tracing` or OpenTelemetry spans are interpreted as
+//! steps of a run: which of them are agents, model calls, retrievals, tools ([`StepKind`]), what
+//! happened when ([`RunEvent`]), how it is shown ([`TraceFormat`], [`DetailLevel`]), and where the
+//! time was spent ([`Analysis`]). Everything here is a pure function of records: this crate knows
+//! no store, no network, no runtime.
 //!
 //! | need | by |
 //! |---|---|
 //! | a writer notes which traces are runs | [`run_attributes`], [`is_run_attribute`] |
 //! | a stream of events while the run goes on, and when it is over | [`Follower`], [`format_event`], [`TraceFormat::sse_name`] |
+//! | the rows of any trace, drawn over time | [`Waterfall`] |
 //! | a run as a whole | [`Run`]: events, session, summary, analysis |
 //!
-//! Invariants: which events a range of records has depends on nothing but the records up to its end; an event's id never
-//! changes; durations are never negative; a circle of spans or a missing parent costs nothing but its place in the tree;
-//! nothing recurses by the depth of a run.
+//! Invariants: the events of a range of records only depend on the records up to its end; an
+//! event's id never changes; durations are never negative; a cycle of spans or a missing parent
+//! only affects the tree; nothing recurses by the depth of a run.
 //!
-//! The feature `schema` gives what is shown its JSON schemas (`schemars`).
+//! The feature `schema` adds JSON schemas (`schemars`) to the shown types.
 
 mod analysis;
 mod calls;
@@ -23,30 +25,34 @@ mod content;
 mod counted;
 mod enums;
 mod event;
-mod facts;
 mod follower;
 mod forest;
-mod heads;
+mod format;
 mod progress;
 mod reader;
+mod root_steps;
 mod run;
+mod run_attributes;
 mod session;
-mod shown;
 mod span_attributes;
 mod step;
 mod summary;
 #[cfg(test)]
 mod tests;
 mod token_usage;
+mod waterfall;
 
 pub use analysis::{Analysis, Bottleneck, BottleneckReason, ComponentTime, CriticalStep, RunError};
+pub use content::error_of;
+pub use counted::counted_calls;
 pub use enums::{DetailLevel, EventType, StepKind, TraceFormat};
 pub use event::{EventMetadata, RunEvent};
-pub use facts::{MAX_FACT_LEN, RunAttributes, is_run_attribute, run_attributes};
 pub use follower::{FollowStep, Follower};
+pub use format::format_event;
 pub use progress::{FollowState, GRACE, ROOTLESS_GRACE, RunProgress, SENT_GRACE};
 pub use reader::RunReader;
 pub use run::Run;
-pub use shown::format_event;
+pub use run_attributes::{MAX_RUN_ATTRIBUTE_LEN, RunAttributes, is_run_attribute, run_attributes};
 pub use summary::Summary;
 pub use token_usage::TokenUsage;
+pub use waterfall::{FoldedSpans, PathSegment, Waterfall};

@@ -1,9 +1,9 @@
-//! When a run that is followed is over.
+//! When a followed run is over.
 //!
-//! The end of the root is not the end of the run: spans may run on, or be on their way from another
-//! process, whose SDK gathers them into batches. So a run is over when no span of it is open and no
-//! event came for a while, which is longer where a span of it was sent. No clock is
-//! read here; the follower passes in what it saw of the time.
+//! The end of the root is not the end of the run: spans may still run, or be in flight from another
+//! process, whose SDK batches them. So a run is over when no span of it is open and no event
+//! arrived for a while, which is longer if a span of it was sent. No clock is read here; the
+//! follower passes the times.
 
 use std::time::Duration;
 
@@ -11,45 +11,45 @@ use spanscope_model::{RunRecords, RunStatus, Timestamp};
 
 use crate::RunReader;
 
-/// Default: nothing more is expected this long after the last event, where a root is stored.
+/// Default time without events after which a run with a stored root is over.
 pub const GRACE: Duration = Duration::from_secs(3);
-/// Default: the same where a root is stored and a span of the run was sent. SDKs send in batches, each
-/// 5 s after the one before by default, and sending takes a while.
+/// Default time without events after which a run with a stored root is over if a span of it was
+/// sent. SDKs send batches every 5 s by default, and sending takes a while.
 pub const SENT_GRACE: Duration = Duration::from_secs(8);
-/// Default: the same where no root is stored. A root that is sent comes when it ends, and it may wait
-/// for a model that thinks.
+/// Default time without events after which a run without a stored root is over. A root is sent when
+/// it ends, and it may wait for a slow model.
 pub const ROOTLESS_GRACE: Duration = Duration::from_secs(60);
 
-/// What a follower has seen of the time.
+/// The times that a follower has observed.
 #[derive(Debug, Clone, Copy)]
 pub struct FollowState {
-    /// The time now.
+    /// The current time.
     pub now: Timestamp,
     /// How long the run has been followed.
     pub watched: Duration,
-    /// How long ago an event came that was not there at first.
+    /// The time since an event arrived that was not there at first.
     pub since_news: Option<Duration>,
-    /// How long to wait after the last event where a root is stored; see [`GRACE`].
+    /// How long to wait after the last event if a root is stored; see [`GRACE`].
     pub grace: Duration,
-    /// How long to wait where a span was sent; see [`SENT_GRACE`].
+    /// How long to wait if a span was sent; see [`SENT_GRACE`].
     pub sent_grace: Duration,
-    /// How long to wait where no root is stored; see [`ROOTLESS_GRACE`].
+    /// How long to wait if no root is stored; see [`ROOTLESS_GRACE`].
     pub rootless_grace: Duration,
 }
 
-/// How far a followed run is.
+/// The progress of a followed run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunProgress {
     /// It is over, with this status.
     Over(RunStatus),
-    /// Spans of it run.
+    /// Spans of it are running.
     Running,
-    /// It is over if nothing comes within this time.
+    /// It is over if nothing arrives within this time.
     Waiting(Duration),
 }
 
 impl RunReader {
-    /// How far the run is, by the records that were read last and the time.
+    /// Returns the run's progress, by the last records and the time.
     #[must_use]
     pub fn progress(&self, records: &RunRecords, seen: FollowState) -> RunProgress {
         let status = self.status(records);
@@ -58,22 +58,22 @@ impl RunReader {
             RunStatus::Abandoned => return RunProgress::Over(status),
             RunStatus::Completed | RunStatus::Failed => {}
         }
-        // The store knows which span is the first of a program that writes the file itself; of one
-        // that sends, it waits for a root.
+        // The store knows the first span of a program that writes the file itself; for one that
+        // sends, it waits for a root.
         let is_rooted = self.root_ended() || records.info.status != RunStatus::Running;
         let grace = match (is_rooted, self.has_sent) {
             (true, false) => seen.grace,
             (true, true) => seen.grace.max(seen.sent_grace),
             (false, _) => seen.rootless_grace,
         };
-        // For events that came while the run was followed, the time of coming counts: clocks of other
-        // machines go wrong.
+        // For events that arrived while the run was followed, the time of arrival counts: clocks of
+        // other machines may be wrong.
         let quiet = match (seen.since_news, self.last_activity()) {
             (Some(since_news), _) => since_news,
             (None, Some(last)) => {
                 let nanos = seen.now.as_nanos().saturating_sub(last.as_nanos());
-                // What was there from the first has been quiet at least since then, whatever its clock
-                // says.
+                // Events from before the start have been quiet at least since then, whatever their
+                // clock says.
                 Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)).max(seen.watched)
             }
             (None, None) => seen.watched,

@@ -1,32 +1,32 @@
-//! From records to events, a range of records after the other.
+//! From records to events, one range of records after another.
 //!
-//! A stream of events is resumed by reading the same ranges again, so which events a range has depends on nothing but
-//! its records and those before: a span that was stored in it begins there, and its end belongs to the range in which
-//! it was stored. What a span is called, and what it was given, may have become known later than that: it is told as it is
-//! now.
+//! A client resumes a stream of events by reading the same ranges again, so the events of a range
+//! only depend on its records and earlier ones: a span starts in the range in which it was stored,
+//! and its end belongs to the range in which the end was stored. A span's name and inputs may have
+//! become known later: events have their current values.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use spanscope_model::semconv::EXCEPTION_EVENT;
+use spanscope_model::semconv::is_exception_event;
 use spanscope_model::{LogEvent, RunInfo, RunRecords, RunSpan, RunStatus, Severity, Span, SpanId, Timestamp};
 
 use crate::content::EventContents;
-use crate::event::{RunEvent, Wanted, ends_of, error_text, logged, place, start_of};
+use crate::event::{PayloadFilter, RunEvent, ends_of, error_text, logged, place, start_of};
 use crate::forest::Forest;
-use crate::heads::{Heads, status_of};
+use crate::root_steps::{RootSteps, status_of};
 use crate::step::{Component, Key, Step, nanos_between, seconds};
-use crate::{DetailLevel, EventType, content};
+use crate::{DetailLevel, EventType, StepKind, content};
 
-/// What an abandoned run says of itself.
+/// The error of an abandoned run.
 const ABANDONED: &str = "abandoned: the program that ran it ended without finishing it";
 
-/// Reads the events of one run out of its records, as they come.
+/// Reads the events of one run from its records, incrementally.
 ///
-/// It has to be given all records of the run from the beginning, in the order of their ranges. It keeps ids, names and
-/// times of the spans, never their attributes; of messages that events carry 4 MiB at most, since events of a span may be
-/// stored before it.
+/// It must receive all records of the run from the beginning, in the order of their ranges. It
+/// keeps ids, names and times of the spans, never their attributes; of messages in events it keeps
+/// at most 4 MiB, since events may be stored before their span.
 ///
 /// ```
 /// use spanscope_model::{Cursor, RunInfo, RunRecords, RunSpan, RunStatus, Span, SpanId, Timestamp, TraceId};
@@ -39,25 +39,14 @@ const ABANDONED: &str = "abandoned: the program that ran it ended without finish
 /// let mut tool = Span::new(trace_id, SpanId::from_bytes([3; 8]).unwrap(), "execute_tool search", began);
 /// tool.parent_span_id = Some(agent.span_id);
 /// tool.attributes.set("tool_name", "search");
-/// # let info = RunInfo {
-/// #     task_id: trace_id.to_string(), agent_id: String::new(), session_id: String::new(), user_id: String::new(),
-/// #     tenant_id: "default".into(), trace_level: String::new(), trace_id, name: agent.name.clone(), created_at: began,
-/// #     completed_at: None, updated_at: began, status: RunStatus::Running, span_count: 2, error_count: 0,
-/// # };
-/// let stored = |order, span| RunSpan { order, span };
-/// let records = RunRecords {
-///     info, // the run as a list shows it
-///     traces: vec![trace_id],
-///     is_shared: false,
-///     spans: vec![stored(1, agent), stored(2, tool)],
-///     ended: vec![],
-///     events: vec![],
-///     upto: Cursor::new([2, 0, 0]), // as the store counts
-///     more: false,
-///     open: 2,
-///     alive: true,
-///     has_sent: false,
-/// };
+/// // The run as a list shows it.
+/// let info = RunInfo::new(trace_id.to_string(), trace_id, &agent.name, began, RunStatus::Running);
+/// let records = RunRecords::new(info)
+///     .traces(vec![trace_id])
+///     .spans(vec![RunSpan::new(1, agent), RunSpan::new(2, tool)])
+///     .upto(Cursor::new([2, 0, 0])) // as the store counts
+///     .open(2)
+///     .alive(true);
 /// let mut reader = RunReader::new();
 /// let events = reader.read(&records);
 /// let types: Vec<EventType> = events.iter().map(|event| event.event_type).collect();
@@ -69,36 +58,37 @@ const ABANDONED: &str = "abandoned: the program that ran it ended without finish
 pub struct RunReader {
     pub(crate) steps: Vec<Step>,
     pub(crate) index: HashMap<Key, usize>,
-    wanted: Wanted,
+    wanted: PayloadFilter,
     has_begun: bool,
     first_start: Option<Timestamp>,
     last_activity: Option<Timestamp>,
     root_ended: bool,
-    /// A span that was read was sent.
+    /// Whether a span that was read was sent.
     pub(crate) has_sent: bool,
-    /// What was logged as an error in a span, for those that say nothing of why they failed, and whether it is the exception
-    /// that it failed of.
+    /// Errors that were logged in a span, for spans without a reason of their failure, and whether
+    /// it is the span's exception.
     logged_errors: HashMap<Key, (String, bool)>,
-    /// Of a shared trace: spans whose task may be above them and is not stored yet, because programs send what ends first first.
+    /// In a shared trace: spans whose task may be above them and is not stored yet, because
+    /// programs send what ends first first.
     waiting: Vec<(usize, Span)>,
-    /// What events carry of the inputs and outputs of steps.
+    /// Inputs and outputs of steps in events.
     contents: EventContents,
-    /// The last answers that events told, by a hash of each: the step above repeats them.
+    /// A hash of each of the last messages from events: the step above repeats them.
     logged_answers: VecDeque<(Key, u64)>,
-    /// What steps said at their ends, by a hash: an event that comes later repeats it.
+    /// A hash of the messages of ended steps: a later event repeats them.
     answers: HashMap<Key, u64>,
 }
 
-/// So many answers that events told are remembered.
+/// Maximum number of remembered messages from events.
 const MAX_LOGGED_ANSWERS: usize = 64;
-/// So many steps above an event are asked whether they said the same.
+/// Maximum number of ancestors of an event that are compared for the same message.
 const MAX_ABOVE: usize = 64;
 
-/// More spans of a shared trace don't wait for what is above them.
+/// Maximum number of spans of a shared trace that wait for their ancestors.
 const MAX_WAITING: usize = 5_000;
 
-/// The order of events: by time; of one time beginnings, then what was logged, then ends; those of what lies above begin
-/// first and end last.
+/// The order of events: by time; at the same time starts, then log events, then ends; ancestors
+/// start first and end last.
 type Place = (Timestamp, Phase, (u64, Option<SpanId>), u8);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -108,7 +98,7 @@ enum Phase {
     End(Reverse<u32>),
 }
 
-/// What lies above a step, as far as it is known.
+/// The known ancestors of a step.
 #[derive(Debug, Clone, Copy)]
 struct Above {
     depth: u32,
@@ -116,28 +106,29 @@ struct Above {
 }
 
 impl RunReader {
-    /// Nothing was read yet.
+    /// Creates a reader that has read nothing.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Reads payloads only for events of which the level shows them. The events stay the same, and stay all.
-    /// Default: `debug`, payloads of all events.
+    /// Reads payloads only for events whose level shows them. The events stay the same. Default:
+    /// `debug`, payloads of all events.
     #[must_use]
     pub fn for_level(self, level: DetailLevel) -> Self {
-        self.wanting(Wanted::ShownAt(level))
+        self.with_payloads(PayloadFilter::ShownAt(level))
     }
 
-    pub(crate) fn wanting(self, wanted: Wanted) -> Self {
+    pub(crate) fn with_payloads(self, wanted: PayloadFilter) -> Self {
         Self { wanted, ..self }
     }
 
-    /// The events of these records, in the order of time. The first records begin with that of the run.
+    /// Returns the events of these records, in the order of time. The first records begin with the
+    /// start of the run.
     pub fn read(&mut self, records: &RunRecords) -> Vec<RunEvent> {
         let wanted = self.wanted;
         self.has_sent |= records.has_sent;
-        if wanted != Wanted::Nothing {
+        if wanted != PayloadFilter::Nothing {
             self.contents.add(&records.events);
         }
         let mut waiting = std::mem::take(&mut self.waiting);
@@ -174,7 +165,7 @@ impl RunReader {
                 still_waiting.push((*step, Span::clone(span)));
             }
         }
-        // What has just come may be above what came before.
+        // New spans may be ancestors of earlier ones.
         let (told, waits): (Vec<_>, Vec<_>) = waiting
             .into_iter()
             .partition(|(step, _)| self.above(*step, &mut above).is_in_run);
@@ -215,7 +206,8 @@ impl RunReader {
             let step = &self.steps[at];
             let Some(end) = step.end else { continue };
             self.last_activity = self.last_activity.max(Some(end));
-            self.root_ended |= step.parent.is_none() || (records.is_shared && step.names_task);
+            self.root_ended |=
+                (step.parent.is_none() && !step.is_rootless) || (records.is_shared && step.names_task);
             let whole = self.contents.of(span);
             let span = whole.as_ref().unwrap_or(span);
             let told = ends_of(step, span, end, tells_message, self.is_pending(step), wanted);
@@ -259,14 +251,14 @@ impl RunReader {
         for log in records
             .events
             .iter()
-            .filter(|log| log.severity >= Severity::Error)
+            .filter(|log| log.severity >= Severity::Error || is_exception_event(&log.name))
         {
             if let Some(key) = log.trace_id.zip(log.span_id)
                 && self.index.contains_key(&key)
             {
-                let is_exception = log.name == EXCEPTION_EVENT;
+                let is_exception = is_exception_event(&log.name);
                 let known = self.logged_errors.get(&key);
-                // The exception tells why, whatever is logged after it.
+                // The exception is the reason, whatever is logged after it.
                 if is_exception || known.is_none_or(|(_, was_exception)| !was_exception) {
                     self.logged_errors.insert(key, (error_text(log), is_exception));
                 }
@@ -297,7 +289,7 @@ impl RunReader {
         }
     }
 
-    /// What an event says to the user, unless the step that it belongs to, or one above, has said it.
+    /// Returns an event's message to the user, unless its step or an ancestor has sent the same.
     fn answer_in(&mut self, log: &LogEvent, place: Option<usize>) -> Option<String> {
         let answer = content::answer_in(log, place.map(|place| self.steps[place].kind))?;
         let hash = hash_of(&answer);
@@ -319,7 +311,7 @@ impl RunReader {
         Some(answer)
     }
 
-    /// A step and those above it, the nearest first.
+    /// Returns a step and its ancestors, the nearest first.
     fn line_of(&self, place: usize) -> impl Iterator<Item = usize> {
         let above = |place: &usize| {
             let step = &self.steps[*place];
@@ -328,13 +320,13 @@ impl RunReader {
         std::iter::successors(Some(place), above).take(MAX_ABOVE)
     }
 
-    /// Whether a step lies above this span.
+    /// Returns whether a step is an ancestor of this span.
     fn is_above(&self, place: usize, below: Key) -> bool {
         let below = self.index.get(&below);
         below.is_some_and(|below| self.line_of(*below).any(|step| step == place))
     }
 
-    /// Whether the end of a step tells a message to the user that no event told before.
+    /// Returns whether the end of a step has a message to the user that no earlier event had.
     fn tells_message(&mut self, place: usize, span: &Span) -> bool {
         let step = &self.steps[place];
         if !content::has_message(step.kind, step.parent.is_none(), &span.attributes) {
@@ -342,7 +334,8 @@ impl RunReader {
         }
         let outputs = content::outputs_of(step.kind, &span.attributes);
         let Some(text) = content::message_of(step.kind, &span.attributes, outputs.as_ref()) else {
-            return true;
+            // A message component always ends with a message, even an empty one.
+            return step.kind == StepKind::Message;
         };
         let hash = hash_of(&text);
         self.answers.insert(step.key, hash);
@@ -350,13 +343,14 @@ impl RunReader {
         !told.any(|((trace, _), other)| *trace == span.trace_id && *other == hash)
     }
 
-    /// Its parent is set, but not stored so far.
+    /// Returns whether its parent is set, but not stored yet.
     fn is_pending(&self, step: &Step) -> bool {
         step.parent
             .is_some_and(|parent| !self.index.contains_key(&(step.key.0, parent)))
     }
 
-    /// What lies above a step. Steps that were asked for before are not walked again; a circle ends where it closes.
+    /// Returns the known ancestors of a step. Steps that were walked before are not walked again; a
+    /// cycle ends where it closes.
     fn above(&self, step: usize, known: &mut HashMap<usize, Option<Above>>) -> Above {
         let mut path = Vec::new();
         let mut next = Some(step);
@@ -388,10 +382,10 @@ impl RunReader {
         })
     }
 
-    /// The event that begins the run.
+    /// Creates the event that starts the run.
     fn begin(&mut self, records: &RunRecords) -> RunEvent {
         self.has_begun = true;
-        let heads = self.heads();
+        let heads = self.root_steps();
         let head = heads.first_started(&self.steps).filter(|_| heads.are_certain());
         let head = head.map(|head| &self.steps[head]);
         let own = run_itself(&records.info);
@@ -415,10 +409,10 @@ impl RunReader {
         event
     }
 
-    /// The last event, once the run is over: that it completed or failed. Its outputs are those of the run's root, if that
-    /// is among these records.
+    /// Returns the last event, once the run is over: that it completed or failed. Its outputs are
+    /// those of the run's root, if that is among these records.
     pub fn finish(&mut self, records: &RunRecords, status: RunStatus) -> RunEvent {
-        let heads = self.heads();
+        let heads = self.root_steps();
         let head = heads.last_started(&self.steps).map(|head| &self.steps[head]);
         let named = head.filter(|_| heads.are_certain());
         let own = run_itself(&records.info);
@@ -465,54 +459,55 @@ impl RunReader {
         event
     }
 
-    /// The span that is the run itself, which the last event names; none while nothing tells which
-    /// it is.
+    /// Returns the span that is the run itself, which the last event names; `None` if it is
+    /// unknown.
     pub(crate) fn head(&self) -> Option<Key> {
-        let heads = self.heads();
+        let heads = self.root_steps();
         let head = heads.last_started(&self.steps).filter(|_| heads.are_certain());
         head.map(|head| self.steps[head].key)
     }
 
-    /// How far the run is, as these records, which were read last, tell it.
+    /// Returns the run's status, by these records, which must be the last ones that were read.
     ///
-    /// A run that sends its spans when they end is complete by this whenever none of its stored spans is open; whether its
-    /// root is still to come, [`root_ended`](Self::root_ended) and [`last_activity`](Self::last_activity) help to judge.
+    /// A run that sends its spans when they end seems complete whenever none of its stored spans is
+    /// open; [`root_ended`](Self::root_ended) and [`last_activity`](Self::last_activity) help to
+    /// decide whether its root is yet to arrive.
     #[must_use]
     pub fn status(&self, records: &RunRecords) -> RunStatus {
         status_of(&self.steps, &self.index, records)
     }
 
-    /// Whether a span of the run without a parent was read with its end. Where other runs lie in the same trace, one that
-    /// names the run as its task does.
+    /// Returns whether a root span of the run was read with its end. If the trace holds other runs
+    /// too, that is a span that names the run as its task.
     #[must_use]
     pub fn root_ended(&self) -> bool {
         self.root_ended
     }
 
-    /// When something happened last, as far as was read.
+    /// Returns the time of the last activity that was read.
     #[must_use]
     pub fn last_activity(&self) -> Option<Timestamp> {
         self.last_activity
     }
 
-    /// When the run itself ended; where it has not, or where nothing tells what it is, when something
-    /// happened last. What it has left running goes on after its end.
+    /// Returns when the run itself ended; if it has not, or if the run itself is unknown, the last
+    /// activity. What still runs continues after its end.
     pub(crate) fn ended_at(&self, info: &RunInfo) -> Timestamp {
         let forest = Forest::of(&self.steps, &self.index);
-        let heads = Heads::of(&self.steps, &forest);
+        let heads = RootSteps::of(&self.steps, &forest);
         heads
             .ended_at(&self.steps, &forest)
             .or(self.last_activity)
             .unwrap_or(info.created_at)
     }
 
-    /// When its first span began; what the store says while none was read.
+    /// Returns when its first span started; the store's value if none was read.
     pub(crate) fn started_at(&self, info: &RunInfo) -> Timestamp {
         self.first_start.unwrap_or(info.created_at)
     }
 
-    fn heads(&self) -> Heads {
-        Heads::of(&self.steps, &Forest::of(&self.steps, &self.index))
+    fn root_steps(&self) -> RootSteps {
+        RootSteps::of(&self.steps, &Forest::of(&self.steps, &self.index))
     }
 }
 
@@ -527,7 +522,7 @@ fn rank_of(step: &Step) -> (u64, Option<SpanId>) {
     (order, Some(id))
 }
 
-/// What stands for a run whose root is not stored.
+/// Returns the component that represents a run whose root is not stored.
 fn run_itself(info: &RunInfo) -> Component {
     let name = [&info.name, &info.agent_id, &info.task_id]
         .into_iter()

@@ -1,12 +1,12 @@
-//! A run as a whole: its records, read once. The views of it, [`Run::session`], [`Run::summary`] and
-//! [`Run::analysis`], are where their contents are, and the run knows none of them.
+//! A run as a whole: its records, read once. The views of it, [`Run::session`], [`Run::summary`]
+//! and [`Run::analysis`], are in the modules of their results.
 
 use std::borrow::Cow;
 
 use spanscope_model::{RunInfo, RunRecords, RunStatus, Span, Timestamp};
 
 use crate::content::EventContents;
-use crate::event::{RunEvent, Wanted};
+use crate::event::{PayloadFilter, RunEvent};
 use crate::forest::Forest;
 use crate::step::{Step, nanos_between};
 use crate::{DetailLevel, EventType, RunReader};
@@ -35,18 +35,19 @@ pub struct Run<'a> {
     reader: RunReader,
     status: RunStatus,
     ended_at: Timestamp,
-    /// The span of each step, with what events carry of its inputs and outputs.
+    /// The span of each step, with the inputs and outputs in its events.
     spans: Vec<Cow<'a, Span>>,
     forest: Forest,
-    /// The events without payloads, the last one included when the run is over.
+    /// The events without payloads, including the last one if the run is over.
     outline: Vec<RunEvent>,
 }
 
 impl<'a> Run<'a> {
-    /// Reads a run. The records have to be all of them ([`RunRange::ALL`](spanscope_model::RunRange::ALL)).
+    /// Reads a run. The records have to be complete
+    /// ([`RunRange::ALL`](spanscope_model::RunRange::ALL)).
     #[must_use]
     pub fn of(records: &'a RunRecords) -> Self {
-        let mut reader = RunReader::new().wanting(Wanted::Nothing);
+        let mut reader = RunReader::new().with_payloads(PayloadFilter::Nothing);
         let mut outline = reader.read(records);
         let status = reader.status(records);
         if status != RunStatus::Running {
@@ -59,7 +60,7 @@ impl<'a> Run<'a> {
                 spans[*place] = spans[*place].or(Some(&stored.span));
             }
         }
-        // Every step is of one of these spans, so none is left out.
+        // Every step has one of these spans, so none is left out.
         let mut contents = EventContents::default();
         contents.add_all(&records.events);
         let whole = |span: &'a Span| contents.of(span).map_or(Cow::Borrowed(span), Cow::Owned);
@@ -77,32 +78,33 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The run as a list of runs shows it.
+    /// Returns the run's entry in a list of runs.
     #[must_use]
     pub fn info(&self) -> &RunInfo {
         &self.records.info
     }
 
-    /// How far it is.
+    /// Returns its status.
     #[must_use]
     pub fn status(&self) -> RunStatus {
         self.status
     }
 
-    /// When its first span began.
+    /// Returns when its first span started.
     #[must_use]
     pub fn started_at(&self) -> Timestamp {
         self.reader.started_at(&self.records.info)
     }
 
-    /// When it ended; `None` while it runs. Steps that it has left running may have ended later.
+    /// Returns when it ended; `None` while it runs. Steps that it left running may have ended
+    /// later.
     #[must_use]
     pub fn completed_at(&self) -> Option<Timestamp> {
         (self.status != RunStatus::Running).then_some(self.ended_at)
     }
 
-    /// The events that a level shows, in the order of time, with whole payloads where the level shows payloads: how much
-    /// of them, [`format_event`](crate::format_event) cuts out.
+    /// Returns the events of a level, in the order of time, with complete payloads if the level
+    /// shows payloads; [`format_event`](crate::format_event) truncates them.
     #[must_use]
     pub fn events(&self, level: DetailLevel) -> Vec<RunEvent> {
         let mut reader = RunReader::new().for_level(level);
@@ -130,7 +132,7 @@ impl<'a> Run<'a> {
         &self.reader.steps
     }
 
-    /// The steps of the run with their spans, in the order in which they began.
+    /// Returns the steps of the run with their spans, ordered by start.
     pub(crate) fn steps(&self) -> Vec<(&Step, &Span)> {
         let steps = self.reader.steps.iter().zip(self.spans.iter().map(Cow::as_ref));
         let mut steps: Vec<(&Step, &Span)> = steps.filter(|(step, _)| step.belongs).collect();
@@ -142,18 +144,18 @@ impl<'a> Run<'a> {
         &self.spans[place]
     }
 
-    /// When it ended; when something happened last, where it has not.
+    /// Returns when it ended, or its last activity.
     pub(crate) fn ended_at(&self) -> Timestamp {
         self.ended_at
     }
 
-    /// Nanoseconds from its beginning to its end, or to what happened last.
+    /// Returns the nanoseconds from its start to its end, or to its last activity.
     pub(crate) fn nanos(&self) -> i64 {
         nanos_between(self.started_at(), self.ended_at)
     }
 
-    /// The events that tell errors, each error once: what a step logs before it fails of it is the error of the step, and so is that
-    /// of a run which fails by a step that has its own end.
+    /// Returns the error events, each error once: what a step logs before it fails with it is the
+    /// step's error, and so is that of a run which fails by a step with its own end event.
     pub(crate) fn errors(&self) -> Vec<&RunEvent> {
         let mut errors: Vec<&RunEvent> = Vec::new();
         let mut logged: Vec<(&str, &str)> = Vec::new();
@@ -177,7 +179,7 @@ impl<'a> Run<'a> {
         errors
     }
 
-    /// Why it failed; none if it did not.
+    /// Returns the reason of its failure; `None` if it did not fail.
     pub(crate) fn error(&self) -> Option<&str> {
         let last = self.outline.last().filter(|event| event.event_id == "run:end");
         last.and_then(|event| event.error.as_deref())

@@ -1,6 +1,6 @@
-//! A whole run in the shapes of the described service's formatters.
+//! A whole run in the formats of RAGFlow's agent trace API.
 //!
-//! `json!` copies what is put into it, so what may be large is inserted beside it.
+//! `json!` copies its values, so large ones are inserted separately.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -8,12 +8,12 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value as Json, json};
 use spanscope_model::text::visible;
 
-use crate::shown::{clock, compact, cut_text, format_cow, rounded};
+use crate::format::{clock, compact, cut_text, format_cow, rounded};
 use crate::step::seconds;
 use crate::{DetailLevel, Run, RunEvent, TraceFormat, calls};
 
 impl Run<'_> {
-    /// The whole run as JSON, in one of the shapes of the described service.
+    /// Returns the whole run as JSON, in one of the formats of RAGFlow's agent trace API.
     #[must_use]
     pub fn session(&self, format: TraceFormat, level: DetailLevel) -> Json {
         of(self, format, level)
@@ -127,7 +127,7 @@ fn events(run: &Run<'_>, format: TraceFormat, level: DetailLevel) -> Json {
         .collect()
 }
 
-/// A line for people. What a program calls its parts may hold anything, so nothing in it acts on a terminal.
+/// Returns a line for people. A program's names may contain anything, so they are escaped.
 fn line(event: &RunEvent) -> String {
     const MAX_ERROR: usize = 100;
     let name = visible(&event.component_name);

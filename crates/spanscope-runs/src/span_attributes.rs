@@ -1,26 +1,28 @@
-//! What the attributes of a span say of its place in a run: each name is looked up once.
+//! What a span's attributes say about its role in a run, with one lookup per name.
 //!
-//! The store's writer asks this of every span whose fields could matter, so there is one pass over
-//! the fields and one look-up for each. Only a span that names an operation, or a model and a token
-//! count, is read a second time, by the rules of [`spanscope_model::semconv`]. No name of an attribute
-//! is written here: names are rows of that table.
+//! The store's writer reads every span whose fields could matter, so there is one pass over the
+//! fields and one lookup for each. Only a span that names an operation, or a model and a token
+//! count, is read a second time, by the rules of [`spanscope_model::semconv`]. No attribute name is
+//! written here: names are rows of that table.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use spanscope_model::RawValue;
 use spanscope_model::semconv::{
-    ATTRIBUTES, AttributeName, Convention, SemanticAttribute as A, SpanTokens, names_of, operation_of,
+    ATTRIBUTES, AttributeName, Convention, SemanticAttribute as A, Source, SpanTokens, names_of, operation_of,
 };
 
 use crate::StepKind;
 
-/// What an attribute says of a run. Of agents, sessions and users the name that counts first has the
-/// lowest rank.
+/// What an attribute says about a run. For agents, sessions and users the name with the highest
+/// priority has the lowest rank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sign {
-    /// What the span does, by a convention.
+enum RunHint {
+    /// The operation, by a convention.
     Operation,
+    /// The operation, by an ambiguous name.
+    BareKind,
     OpenLlmetryKind,
     Model,
     Usage,
@@ -34,20 +36,21 @@ enum Sign {
     Thoughts,
     Task,
     Agent(u8),
-    /// A name that is an agent's only on a span of OpenLLMetry that is one.
+    /// A name that is an agent's only on an OpenLLMetry span of an agent.
     EntityName(u8),
     Session(u8),
     User(u8),
     TraceLevel,
 }
 
-/// The rank of the only name of an agent that makes a trace a run by itself.
+/// The rank of the only agent name that makes a trace a run by itself.
 const AGENT_ID: u8 = 0;
 
-/// What a name says. Plain fields tell what a span does only under the names of agent traces; of the
-/// conventions' names only OpenTelemetry's of a tool does, which some libraries write without an
-/// operation. A span with another name of a tool is a tool call only if its operation says so.
-fn sign_of(attribute: &AttributeName) -> Option<Sign> {
+/// Returns what a name says. Plain fields determine what a span does only under the names of agent
+/// traces; of the conventions' names only OpenTelemetry's tool name does, which some libraries
+/// write without an operation, and LiveKit's. A span with another tool name is a tool call only if
+/// its operation says so.
+fn hint_of(attribute: &AttributeName) -> Option<RunHint> {
     let is_plain = attribute.convention == Convention::Plain;
     let rank = |meanings: &[A]| {
         let place = names_of(meanings).position(|name| name == attribute.name);
@@ -57,47 +60,52 @@ fn sign_of(attribute: &AttributeName) -> Option<Sign> {
     };
     const AGENTS: &[A] = &[A::AgentId, A::AgentName, A::EntityName];
     Some(match attribute.meaning {
+        A::OpenInferenceKind if attribute.convention == Convention::Bare => RunHint::BareKind,
         A::Operation | A::OpenInferenceKind | A::RequestType | A::VercelOperation | A::McpMethod => {
-            Sign::Operation
+            RunHint::Operation
         }
-        A::OpenLlmetryKind => Sign::OpenLlmetryKind,
-        A::RequestModel | A::ResponseModel => Sign::Model,
-        A::InputTokens | A::OutputTokens | A::TotalTokens => Sign::Usage,
-        A::ComponentType => Sign::ComponentType,
-        A::ComponentId | A::ComponentName => Sign::Component,
-        A::ToolName if is_plain || attribute.name == A::ToolName.name() => Sign::ToolName,
-        A::RetrievalQuery if is_plain => Sign::Query,
-        A::TopK | A::KnowledgeBases | A::DocumentCount | A::Documents if is_plain => Sign::Retrieves,
-        A::Thoughts if is_plain => Sign::Thoughts,
-        A::TaskId => Sign::Task,
-        A::AgentId | A::AgentName => Sign::Agent(rank(AGENTS)),
-        A::EntityName => Sign::EntityName(rank(AGENTS)),
-        A::SessionId => Sign::Session(rank(&[A::SessionId])),
-        A::UserId => Sign::User(rank(&[A::UserId])),
-        A::TraceLevel => Sign::TraceLevel,
+        A::OpenLlmetryKind => RunHint::OpenLlmetryKind,
+        A::RequestModel | A::ResponseModel => RunHint::Model,
+        A::InputTokens | A::OutputTokens | A::TotalTokens => RunHint::Usage,
+        A::ComponentType => RunHint::ComponentType,
+        A::ComponentId | A::ComponentName => RunHint::Component,
+        A::ToolName
+            if is_plain || attribute.name == A::ToolName.name() || attribute.source == Source::LiveKit =>
+        {
+            RunHint::ToolName
+        }
+        A::RetrievalQuery if is_plain => RunHint::Query,
+        A::TopK | A::KnowledgeBases | A::DocumentCount | A::Documents if is_plain => RunHint::Retrieves,
+        A::Thoughts if is_plain => RunHint::Thoughts,
+        A::TaskId => RunHint::Task,
+        A::AgentId | A::AgentName => RunHint::Agent(rank(AGENTS)),
+        A::EntityName => RunHint::EntityName(rank(AGENTS)),
+        A::SessionId => RunHint::Session(rank(&[A::SessionId])),
+        A::UserId => RunHint::User(rank(&[A::UserId])),
+        A::TraceLevel => RunHint::TraceLevel,
         _ => return None,
     })
 }
 
 /// All names that are read.
-static SIGNS: LazyLock<HashMap<&'static str, Sign>> = LazyLock::new(|| {
+static RUN_HINTS: LazyLock<HashMap<&'static str, RunHint>> = LazyLock::new(|| {
     let signs = ATTRIBUTES
         .iter()
-        .map(|attribute| Some((attribute.name, sign_of(attribute)?)));
+        .map(|attribute| Some((attribute.name, hint_of(attribute)?)));
     signs.flatten().collect()
 });
 
 pub(crate) fn is_known(name: &str) -> bool {
-    SIGNS.contains_key(name)
+    RUN_HINTS.contains_key(name)
 }
 
-/// All names that are read, for tests.
+/// Returns all names that are read, for tests.
 #[cfg(test)]
 pub(crate) fn known_names() -> Vec<&'static str> {
-    SIGNS.keys().copied().collect()
+    RUN_HINTS.keys().copied().collect()
 }
 
-/// A value under the name that counts first.
+/// A value under the name with the highest priority.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct First<'a> {
     rank: u8,
@@ -110,7 +118,7 @@ impl<'a> First<'a> {
         value: None,
     };
 
-    /// Of one name the last value counts, as everywhere.
+    /// Of several values of one name the last counts, as everywhere.
     fn offer(&mut self, rank: u8, value: RawValue<'a>) {
         if rank <= self.rank {
             self.rank = rank;
@@ -119,10 +127,11 @@ impl<'a> First<'a> {
     }
 }
 
-/// What the attributes of one span say of a run.
+/// What the attributes of one span say about a run.
 #[derive(Debug, Clone)]
 pub(crate) struct SpanAttributes<'a> {
     names_operation: bool,
+    has_bare_kind: bool,
     has_model: bool,
     has_tokens: bool,
     has_component: bool,
@@ -132,7 +141,7 @@ pub(crate) struct SpanAttributes<'a> {
     has_thoughts: bool,
     open_llmetry_kind: Option<&'a str>,
     component_type: Option<&'a str>,
-    /// OpenLLMetry's name of whatever the span is.
+    /// OpenLLMetry's name of the span's entity.
     entity: First<'a>,
     pub(crate) task: Option<RawValue<'a>>,
     pub(crate) agent: First<'a>,
@@ -145,6 +154,7 @@ impl<'a> SpanAttributes<'a> {
     pub(crate) fn read(attributes: impl IntoIterator<Item = (&'a str, RawValue<'a>)>) -> Self {
         let mut this = Self {
             names_operation: false,
+            has_bare_kind: false,
             has_model: false,
             has_tokens: false,
             has_component: false,
@@ -162,14 +172,14 @@ impl<'a> SpanAttributes<'a> {
             level: None,
         };
         for (name, value) in attributes {
-            let Some(sign) = SIGNS.get(name) else { continue };
-            // What a program writes where it knows nothing: `Option`s by their `Debug`, empty texts.
+            let Some(sign) = RUN_HINTS.get(name) else { continue };
+            // Values that programs write for nothing: the `Debug` of an `Option`, empty strings.
             if matches!(value, RawValue::Text("" | "None" | "null", _)) {
                 continue;
             }
             this.note(*sign, value);
         }
-        // A span of OpenLLMetry may be a task or a tool, whose name is no agent's.
+        // A span of OpenLLMetry may be a task or a tool, whose name is not an agent's.
         if this.open_llmetry_kind == Some("agent")
             && let Some(name) = this.entity.value
         {
@@ -178,43 +188,52 @@ impl<'a> SpanAttributes<'a> {
         this
     }
 
-    fn note(&mut self, sign: Sign, value: RawValue<'a>) {
+    fn note(&mut self, sign: RunHint, value: RawValue<'a>) {
         match sign {
-            Sign::Operation => self.names_operation |= value.as_text().is_some(),
-            Sign::OpenLlmetryKind => {
+            RunHint::Operation => self.names_operation |= value.as_text().is_some(),
+            RunHint::BareKind => self.has_bare_kind |= value.as_text().is_some(),
+            RunHint::OpenLlmetryKind => {
                 self.names_operation |= value.as_text().is_some();
                 self.open_llmetry_kind = value.as_text();
             }
-            Sign::Model => self.has_model = true,
-            Sign::Usage => self.has_tokens = true,
-            Sign::ComponentType => {
+            RunHint::Model => self.has_model = true,
+            RunHint::Usage => self.has_tokens = true,
+            RunHint::ComponentType => {
                 self.component_type = value.as_text();
                 self.has_component = true;
             }
-            Sign::Component => self.has_component = true,
-            Sign::ToolName => self.has_tool_name = true,
-            Sign::Query => self.has_query = true,
-            Sign::Retrieves => self.retrieves = true,
-            Sign::Thoughts => self.has_thoughts = true,
-            Sign::Task => self.task = Some(value),
-            Sign::Agent(rank) => self.agent.offer(rank, value),
-            Sign::EntityName(rank) => self.entity.offer(rank, value),
-            Sign::Session(rank) => self.session.offer(rank, value),
-            Sign::User(rank) => self.user.offer(rank, value),
-            Sign::TraceLevel => self.level = Some(value),
+            RunHint::Component => self.has_component = true,
+            RunHint::ToolName => self.has_tool_name = true,
+            RunHint::Query => self.has_query = true,
+            RunHint::Retrieves => self.retrieves = true,
+            RunHint::Thoughts => self.has_thoughts = true,
+            RunHint::Task => self.task = Some(value),
+            RunHint::Agent(rank) => self.agent.offer(rank, value),
+            RunHint::EntityName(rank) => self.entity.offer(rank, value),
+            RunHint::Session(rank) => self.session.offer(rank, value),
+            RunHint::User(rank) => self.user.offer(rank, value),
+            RunHint::TraceLevel => self.level = Some(value),
         }
     }
 
-    /// The span has the plain field `agent_id`.
+    /// Returns whether the span has the plain field `agent_id`.
     pub(crate) fn has_agent_id(&self) -> bool {
         self.agent.rank == AGENT_ID
     }
 
-    /// The kind of the span with these attributes. An operation that a convention names counts before
-    /// the plain fields.
-    pub(crate) fn kind(&self, attributes: impl IntoIterator<Item = (&'a str, RawValue<'a>)>) -> StepKind {
+    /// Returns the kind of the span with these attributes. An operation of a convention has
+    /// priority over the plain fields.
+    pub(crate) fn kind(
+        &self,
+        attributes: impl IntoIterator<Item = (&'a str, RawValue<'a>)> + Clone,
+    ) -> StepKind {
         if self.names_operation {
             return operation_of(attributes).map_or(StepKind::Node, of_operation);
+        }
+        if self.has_bare_kind
+            && let Some(operation) = operation_of(attributes.clone())
+        {
+            return of_operation(operation);
         }
         if let Some(word) = self.component_type {
             return of_component_type(word);

@@ -1,19 +1,20 @@
-//! A step: what is kept of a span once its events were told. No attributes: a run may be large, its payloads larger.
+//! A step: the data kept of a span once its events were created. No attributes: a run may be large,
+//! its payloads larger.
 
 use spanscope_model::semconv::SemanticAttribute as A;
 use spanscope_model::text::cut;
-use spanscope_model::{Attributes, RunSpan, SpanId, SpanStatus, Timestamp, TraceId, Value};
+use spanscope_model::{Attributes, RunSpan, SpanId, SpanStatus, Timestamp, TraceId, Value, wire};
 
 use crate::StepKind;
 use crate::content::{self, error_of, first_text, names};
 
-/// Names a span: ids of spans are unique in their trace.
+/// The key of a span: span ids are unique in their trace.
 pub(crate) type Key = (TraceId, SpanId);
 
-/// Longer errors are cut to so many bytes where they are kept.
+/// Maximum length in bytes of an error that is kept.
 const MAX_KEPT_ERROR: usize = 512;
 
-/// The part of an agent system that a step is an execution of.
+/// The component of an agent system that a step executes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Component {
     pub(crate) id: String,
@@ -25,20 +26,24 @@ pub(crate) struct Component {
 pub(crate) struct Step {
     pub(crate) key: Key,
     pub(crate) parent: Option<SpanId>,
-    /// Its place in the order in which the store took spans in; steps may share one.
+    /// Its position in the order of storing; steps may share one.
     pub(crate) order: u64,
     pub(crate) kind: StepKind,
     pub(crate) component: Component,
     pub(crate) start: Timestamp,
-    /// As far as its end was read.
+    /// Set if its end was read.
     pub(crate) end: Option<Timestamp>,
-    /// Why it failed, cut; none while it runs.
+    /// The reason of its failure, truncated; `None` while it runs.
     pub(crate) error: Option<String>,
-    /// It ended with the status of an error, by which alone a run fails: that is what a list of runs knows.
+    /// Whether it ended with the status of an error; only that fails a run, because a list of runs
+    /// knows nothing else.
     pub(crate) fails_run: bool,
-    /// It names the run as its task.
+    /// Whether it names the run as its task.
     pub(crate) names_task: bool,
-    /// It is part of the run, which every span is unless other runs lie in the same trace.
+    /// Whether it was derived from an event of a session without spans: without a parent it is
+    /// still not a root.
+    pub(crate) is_rootless: bool,
+    /// Whether it is part of the run; false only for spans of other runs in the same trace.
     pub(crate) belongs: bool,
 }
 
@@ -62,17 +67,19 @@ impl Step {
                 .map(|error| cut(&error, MAX_KEPT_ERROR).to_owned()),
             fails_run: end.is_some() && span.status == Some(SpanStatus::Error),
             names_task: is_task(&span.attributes, task_id),
+            is_rootless: span.parent_span_id.is_none() && span.attributes.get(wire::READ_FROM).is_some(),
             belongs: true,
         }
     }
 
-    /// What tells apart steps that began at one time: the order of storing, and where steps share a
-    /// place, their ids.
+    /// Returns the order of steps that started at the same time: by storing, and if they share a
+    /// position, by id.
     pub(crate) fn rank(&self) -> (u64, SpanId) {
         (self.order, self.key.1)
     }
 
-    /// A root that is the run itself, and has no start and end beside those of the run.
+    /// Returns whether it is a root that is the run itself, and has no start and end events besides
+    /// the run's.
     pub(crate) fn is_run_itself(&self) -> bool {
         self.parent.is_none() && self.kind.is_run_itself()
     }
@@ -81,13 +88,14 @@ impl Step {
         matches!(self.kind, StepKind::Agent | StepKind::Workflow)
     }
 
-    /// Nanoseconds that it took; none while it runs. Clocks may disagree: never negative.
+    /// Returns its duration in nanoseconds; `None` while it runs. Clocks may disagree: never
+    /// negative.
     pub(crate) fn nanos(&self) -> Option<i64> {
         self.end.map(|end| nanos_between(self.start, end))
     }
 }
 
-/// Nanoseconds from one time to another; none of them where the other is earlier.
+/// Returns the nanoseconds between two times; 0 if the end is earlier.
 pub(crate) fn nanos_between(start: Timestamp, end: Timestamp) -> i64 {
     end.as_nanos().saturating_sub(start.as_nanos()).max(0)
 }
@@ -100,7 +108,7 @@ pub(crate) fn seconds(nanos: i64) -> f64 {
 fn is_task(attributes: &Attributes, task_id: &str) -> bool {
     match attributes.get(A::TaskId.name()) {
         None => false,
-        Some(Value::Str(text)) => cut(text.trim(), crate::MAX_FACT_LEN) == task_id,
+        Some(Value::Str(text)) => cut(text.trim(), crate::MAX_RUN_ATTRIBUTE_LEN) == task_id,
         Some(other) => other.to_string() == task_id,
     }
 }
@@ -135,7 +143,7 @@ impl Component {
     }
 }
 
-/// What a plain node is called after, where its convention has a word for it.
+/// Returns the type of a plain node, if its convention names one.
 fn node_type(attributes: &Attributes) -> String {
     let value = |meaning| content::value(attributes, meaning);
     let text = |meaning| value(meaning).and_then(Value::as_str);
@@ -161,7 +169,7 @@ fn node_type(attributes: &Attributes) -> String {
     StepKind::Node.as_str().to_owned()
 }
 
-/// The id of a call, where the program or the model's service gave it one.
+/// Returns the id of a call, from the program or the model's service.
 pub(crate) fn call_id_of(attributes: &Attributes) -> Option<String> {
     content::first_text(attributes, names::CALL_ID)
 }

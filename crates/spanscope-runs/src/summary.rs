@@ -1,4 +1,4 @@
-//! A run in numbers.
+//! The statistics of a run.
 
 use std::collections::HashSet;
 
@@ -6,47 +6,48 @@ use serde::Serialize;
 use spanscope_model::RunStatus;
 
 use crate::content::{chunk_count, chunks_of};
-use crate::counted::counted_calls;
-use crate::shown::rounded;
+use crate::counted::counted_steps;
+use crate::format::rounded;
 use crate::step::seconds;
 use crate::token_usage::tokens_of;
 use crate::{DetailLevel, Run, StepKind};
 
-/// What happened in a run, counted.
+/// The statistics of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Summary {
     /// The run.
     pub task_id: String,
-    /// Events that the level shows.
+    /// The number of events that the level shows.
     pub total_events: u64,
-    /// Calls of models. Two spans that describe one call are one.
+    /// The number of model calls. Two spans that describe one call count once.
     pub total_llm_calls: u64,
-    /// Retrievals.
+    /// The number of retrievals.
     pub total_retrievals: u64,
-    /// Runs of tools.
+    /// The number of tool calls.
     pub total_tool_calls: u64,
-    /// Tokens in and out. What several spans of one call report counts once, by the rule of the token metrics.
+    /// Input and output tokens. Usage that several spans of one call report counts once, by the
+    /// rule of the token metrics.
     pub total_tokens: u64,
-    /// Tokens in.
+    /// Input tokens.
     pub prompt_tokens: u64,
-    /// Tokens out.
+    /// Output tokens.
     pub completion_tokens: u64,
-    /// Chunks that retrievals found.
+    /// The number of chunks that retrievals found.
     pub total_chunks_retrieved: u64,
-    /// Different components that ran.
+    /// The number of different components that ran.
     pub nodes_executed: u64,
-    /// Errors, each once, on whatever level they are told.
+    /// The number of errors on all levels, each once.
     pub errors_count: u64,
-    /// How far the run is.
+    /// The status.
     pub status: RunStatus,
-    /// Seconds from its beginning to its end, or to what happened last.
+    /// Seconds from its start to its end, or to its last activity.
     pub total_elapsed_time: f64,
 }
 
 impl Run<'_> {
-    /// What happened, counted; events only as far as this level shows them.
+    /// Returns the statistics; events are counted only if this level shows them.
     #[must_use]
     pub fn summary(&self, level: DetailLevel) -> Summary {
         of(self, level)
@@ -64,7 +65,7 @@ fn of(run: &Run<'_>, level: DetailLevel) -> Summary {
             let said = chunk_count(&span.attributes, None);
             said.or_else(|| chunk_count(&span.attributes, chunks_of(&span.attributes).as_ref()))
         });
-    let counted = counted_calls(run);
+    let counted = counted_steps(run);
     let tokens = used_tokens(run, &counted);
     let calls = (0..counted.len()).filter(|place| counted[*place]);
     let calls = calls.filter(|place| run.all_steps()[*place].kind == StepKind::LlmCall);
@@ -96,7 +97,7 @@ struct Used {
     total: u64,
 }
 
-/// The tokens of the calls that count.
+/// Returns the tokens of the calls that count.
 fn used_tokens(run: &Run<'_>, counted: &[bool]) -> Used {
     let steps = run.all_steps();
     let mut used = Used::default();

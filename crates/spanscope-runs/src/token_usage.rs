@@ -1,23 +1,24 @@
-//! The tokens of a call, by the rules of the token metrics: what a step used is read here and
-//! nowhere else, so an event and a summary agree.
+//! The tokens of a call, by the rules of the token metrics: only this module reads a step's usage,
+//! so an event and a summary agree.
 
 use serde::Serialize;
 use spanscope_model::Attributes;
 use spanscope_model::semconv::SpanTokens;
 
-/// Tokens of a call, as far as they were reported.
+/// The reported tokens of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub struct TokenUsage {
-    /// That went in, cached ones included.
+    /// Input tokens, cached ones included.
     pub prompt: Option<u64>,
-    /// That came out.
+    /// Output tokens.
     pub completion: Option<u64>,
-    /// Both: as reported, else their sum.
+    /// The reported total, else the sum of input and output.
     pub total: Option<u64>,
 }
 
-/// The tokens that a step says it used, by the rules of the token metrics.
+/// Returns the reported usage of a step, by the rules of the token metrics.
 pub(crate) fn tokens_of(attributes: &Attributes) -> Option<TokenUsage> {
     let tokens = SpanTokens::of(attributes.raw())?;
     Some(TokenUsage {

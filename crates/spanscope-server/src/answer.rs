@@ -1,6 +1,6 @@
-//! How this crate answers: JSON, and errors that say what to do.
+//! Responses of this crate: JSON, and errors that say what to do.
 //!
-//! Never here: a cause from inside of the store in an answer, or a failure with the status of a success.
+//! No response contains an inner cause of the store's, and no failure has the status of a success.
 
 use std::error::Error;
 
@@ -8,16 +8,15 @@ use axum::extract::rejection::PathRejection;
 use axum::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use schemars::JsonSchema;
 use serde::Serialize;
 use spanscope_model::filter::FilterError;
 use spanscope_model::{StoreError, StoreErrorKind};
 
-use crate::answer_memory::AnswerText;
+use crate::answer_memory::{AnswerText, ShortText};
 use crate::otlp::Signal;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-/// Of what programs did nothing stays in a browser's cache, nor is it taken for a page.
+/// Data about programs must not stay in a browser's cache, nor be shown as a page.
 const HEADERS: [(HeaderName, HeaderValue); 2] = [
     (CACHE_CONTROL, HeaderValue::from_static("no-store")),
     (
@@ -26,13 +25,13 @@ const HEADERS: [(HeaderName, HeaderValue); 2] = [
     ),
 ];
 
-/// The code of what is asked for under a path that nothing is served under.
+/// The code of a path without a route.
 const NO_SUCH_PATH: &str = "no_such_path";
 
-/// What went wrong with a request, for whoever sent it.
+/// The error of a request, for its sender.
 ///
-/// It travels among the extensions of its response, so that what was refused before it reached a handler can
-/// be answered in another protocol.
+/// It is also an extension of its response, so that a refusal before the handler can be converted
+/// to another protocol.
 #[derive(Debug, Clone)]
 pub(crate) struct ApiError {
     status: StatusCode,
@@ -41,45 +40,54 @@ pub(crate) struct ApiError {
     /// For people.
     message: String,
     what_to_do: &'static str,
-    /// Where a text is wrong.
-    place: Option<Place>,
+    /// What may be meant in place of a value of the request.
+    hint: Option<Box<Hint>>,
+    /// Why the store could not answer. Paths and what the database said are for the operator of the
+    /// server: the log has them, and no answer.
+    store_failure: Option<String>,
 }
 
-/// Where a filter is wrong.
 #[derive(Debug, Clone)]
-struct Place {
-    at: usize,
-    did_you_mean: Option<String>,
+enum Hint {
+    /// Where a filter is wrong.
+    Filter { at: usize, did_you_mean: Option<String> },
+    /// Ids like one that is not stored.
+    Nearest(Vec<String>),
 }
 
-/// For senders who get no JSON.
+/// For senders that get no JSON.
 impl std::fmt::Display for ApiError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}: {}", self.code, self.message, self.what_to_do)
     }
 }
 
-/// Why a request could not be answered.
-#[derive(Serialize, JsonSchema)]
+/// Why a request failed.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct Failure<'a> {
     error: Shown<'a>,
 }
 
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Error")]
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "Error"))]
 struct Shown<'a> {
     /// For programs; it never changes.
     code: &'a str,
     /// For people.
     message: &'a str,
-    /// How it can be mended.
+    /// How to correct the request.
     what_to_do: &'a str,
     /// Of a wrong filter: the byte where it is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     at: Option<usize>,
-    /// Of a wrong filter: what was probably meant there.
+    /// For an invalid filter: the probable correction.
     #[serde(skip_serializing_if = "Option::is_none")]
     did_you_mean: Option<[&'a str; 1]>,
+    /// Of an id that is not stored: stored ones that begin like it, the most alike first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nearest: Option<&'a [String]>,
 }
 
 impl ApiError {
@@ -94,17 +102,18 @@ impl ApiError {
             code,
             message: message.into(),
             what_to_do,
-            place: None,
+            hint: None,
+            store_failure: None,
         }
     }
 
-    /// The parameter `filter` is none.
+    /// Returns the error of an invalid parameter `filter`.
     pub(crate) fn wrong_filter(error: &FilterError) -> Self {
         Self {
-            place: Some(Place {
+            hint: Some(Box::new(Hint::Filter {
                 at: error.position(),
                 did_you_mean: error.suggestion().map(ToOwned::to_owned),
-            }),
+            })),
             ..Self::invalid(format!("filter: {error}"))
         }
     }
@@ -115,7 +124,7 @@ impl ApiError {
             StatusCode::BAD_REQUEST,
             "invalid_input",
             message,
-            "mend the request as the message says; sending it again unchanged will not help",
+            "fix the request as the message says; sending it again unchanged will not help",
         )
     }
 
@@ -124,7 +133,7 @@ impl ApiError {
             StatusCode::METHOD_NOT_ALLOWED,
             "method_not_allowed",
             "this path does not know this method",
-            "use a method that the header `allow` names",
+            "use a method that the header `allow` names; OTLP is sent with POST to /v1/traces, /v1/metrics or /v1/logs",
         )
     }
 
@@ -132,17 +141,17 @@ impl ApiError {
         Self::new(
             StatusCode::REQUEST_TIMEOUT,
             "request_timeout",
-            "the body did not come in time",
+            "the body did not arrive in time",
             "send it again, and faster",
         )
     }
 
     /// The body ended before its end.
     pub(crate) fn cut_off() -> Self {
-        Self::invalid("the body did not come to its end")
+        Self::invalid("the body is incomplete")
     }
 
-    /// Datasets have taken all the space that they may.
+    /// Returns the error of datasets that have used up their space.
     pub(crate) fn datasets_full(message: String) -> Self {
         Self::new(
             StatusCode::INSUFFICIENT_STORAGE,
@@ -152,12 +161,12 @@ impl ApiError {
         )
     }
 
-    /// The store has no room for what was sent, and can't make any.
+    /// Returns the error of a store that has no room for the records, and can't make any.
     pub(crate) fn store_full() -> Self {
         Self::new(
             StatusCode::INSUFFICIENT_STORAGE,
             "store_full",
-            "what was sent does not fit into the store, and nothing can be deleted to make room for it",
+            "the records do not fit into the store, and nothing can be deleted to make room for them",
             "send less in one request, or have the store's cap (`--max-size`) raised",
         )
     }
@@ -171,8 +180,8 @@ impl ApiError {
         )
     }
 
-    /// Nothing is served under the path. An exporter that adds the path of its signal to an endpoint that
-    /// has one already, or does not add it, learns how it is set up.
+    /// Nothing is served under the path. An exporter that adds the path of its signal to an
+    /// endpoint that has one already, or does not add it, learns how it is set up.
     pub(crate) fn no_such_path(method: &Method, path: &str) -> Self {
         let new =
             |message: String, what_to_do| Self::new(StatusCode::NOT_FOUND, NO_SUCH_PATH, message, what_to_do);
@@ -180,9 +189,16 @@ impl ApiError {
             let own = signal.path();
             path.trim_end_matches('/').ends_with(own) || path.matches(own).count() > 1
         });
+        let paths_in_it: usize = Signal::ALL
+            .iter()
+            .map(|signal| path.matches(signal.path()).count())
+            .sum();
         match signal {
-            Some(signal) if path.matches("/v1/").count() > 1 => new(
-                format!("the path of the signal is in {path:?} twice: exporters add {} to an endpoint by themselves", signal.path()),
+            Some(signal) if paths_in_it > 1 => new(
+                format!(
+                    "the path of the signal is in {path:?} twice: exporters add {} to an endpoint by themselves",
+                    signal.path()
+                ),
                 "set OTEL_EXPORTER_OTLP_ENDPOINT to the address alone, as http://HOST:PORT, or the variable of the signal (OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) to the whole path",
             ),
             Some(signal) => new(
@@ -190,17 +206,22 @@ impl ApiError {
                 "set OTEL_EXPORTER_OTLP_ENDPOINT to the address alone, as http://HOST:PORT, without a path and without a slash at its end",
             ),
             None if method == Method::POST && path.trim_matches('/').is_empty() => new(
-                "nothing is taken in at the root; an exporter whose endpoint is set for one signal alone sends to it as it is".to_owned(),
+                "the root accepts no data; an exporter uses the endpoint of a single signal unchanged"
+                    .to_owned(),
                 "send to /v1/traces, /v1/metrics or /v1/logs: set OTEL_EXPORTER_OTLP_ENDPOINT to the address, or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT to the address with /v1/traces",
             ),
+            None if method == Method::POST => new(
+                "this path accepts no data".to_owned(),
+                "send OTLP to /v1/traces, /v1/metrics or /v1/logs, and other formats (Zipkin, Jaeger, Loki, Prometheus) through a collector; /openapi.json lists the other paths",
+            ),
             None => new(
-                "nothing is answered under this path".to_owned(),
-                "ask /openapi.json which paths there are",
+                "there is nothing under this path".to_owned(),
+                "/openapi.json lists the paths",
             ),
         }
     }
 
-    /// Too much is asked for at one time.
+    /// Returns the error of too many concurrent requests.
     pub(crate) fn overloaded(message: &'static str) -> Self {
         Self::new(
             StatusCode::TOO_MANY_REQUESTS,
@@ -210,11 +231,16 @@ impl ApiError {
         )
     }
 
+    /// Why the store could not answer, if it is the store that failed; for the log.
+    pub(crate) fn store_failure(&self) -> Option<&str> {
+        self.store_failure.as_deref()
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// Seconds after which the same request can be answered, if it can.
+    /// Returns the seconds after which to retry the same request, if that helps.
     pub(crate) fn retry_after(&self) -> Option<u8> {
         matches!(
             self.status,
@@ -223,8 +249,8 @@ impl ApiError {
         .then_some(1)
     }
 
-    /// Adds when the same request can be answered, if it can. An overloaded server ends the connection as well: one that
-    /// waits for its client to ask again would keep the place from others.
+    /// Adds when to retry the same request, if that helps. An overloaded server closes the
+    /// connection as well: a client that waits to retry would keep the connection from others.
     pub(crate) fn add_headers(&self, headers: &mut HeaderMap) {
         if let Some(seconds) = self.retry_after() {
             headers.insert(RETRY_AFTER, u16::from(seconds).into());
@@ -237,7 +263,7 @@ impl ApiError {
     /// The status as gRPC numbers it, for OTLP.
     pub(crate) fn grpc_code(&self) -> i32 {
         match self.status {
-            // Such a call there is not; what the store did not find is another matter.
+            // There is no such call; a record that the store did not find is different.
             StatusCode::NOT_FOUND if self.code == NO_SUCH_PATH => 12,
             StatusCode::TOO_MANY_REQUESTS => 8,
             // Sent again it fits no better.
@@ -250,13 +276,13 @@ impl ApiError {
             | StatusCode::UNSUPPORTED_MEDIA_TYPE => 12,
             StatusCode::UNAUTHORIZED => 16,
             StatusCode::FORBIDDEN => 7,
-            // The request is wrong. One that is too large as well: some SDKs send again what is
+            // The request is wrong. One that is too large as well: some SDKs retry
             // RESOURCE_EXHAUSTED.
             _ => 3,
         }
     }
 
-    /// Too large as what it becomes.
+    /// Returns the error of a body that is too large once decoded.
     pub(crate) fn too_much_in_it(limit: usize) -> Self {
         Self::new(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -278,28 +304,39 @@ impl ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&StoreError> for ApiError {
+    fn from(error: &StoreError) -> Self {
         let message = error.to_string();
         match error.kind() {
             StoreErrorKind::InvalidInput => return Self::invalid(message),
             StoreErrorKind::NotFound => {
-                return Self::new(
+                let not_found = Self::new(
                     StatusCode::NOT_FOUND,
                     "not_found",
                     message,
-                    "ask for the ids that are stored with POST /v1/telemetry/traces; it may have been deleted for its age",
+                    "list the stored ids with POST /v1/telemetry/traces; it may have been deleted because of its age",
                 );
+                let nearest = error.nearest();
+                return Self {
+                    hint: (!nearest.is_empty()).then(|| Box::new(Hint::Nearest(nearest.to_vec()))),
+                    ..not_found
+                };
             }
             StoreErrorKind::Overloaded => {
-                return Self::overloaded("more is sent or asked than can be done now");
+                return Self::overloaded("the server receives more than it can handle now");
             }
-            // How large the store may be is no secret, and where it is is one.
+            // The store's size limit is no secret; its location is.
             StoreErrorKind::Full => return Self::store_full(),
             StoreErrorKind::Unsupported => {
                 return Self::new(
                     StatusCode::NOT_IMPLEMENTED,
                     "unsupported",
                     message,
-                    "ask another store; sending the request again will not help",
+                    "use another store; sending the request again will not help",
                 );
             }
             StoreErrorKind::AnswerTooLarge => {
@@ -307,7 +344,7 @@ impl From<StoreError> for ApiError {
                     StatusCode::UNPROCESSABLE_ENTITY,
                     "answer_too_large",
                     message,
-                    "ask for less, or for one part after the other",
+                    "request less, or one part after the other",
                 );
             }
             StoreErrorKind::TooLong => {
@@ -315,18 +352,16 @@ impl From<StoreError> for ApiError {
                     StatusCode::UNPROCESSABLE_ENTITY,
                     "question_too_long",
                     message,
-                    "ask for less, or for one part after the other",
+                    "request less, or one part after the other",
                 );
             }
             _ => {}
         }
-        // Paths and what the database said are for whoever runs the server.
-        tracing::error!(error = %with_causes(&error), "the store could not answer a request");
-        if error.kind() == StoreErrorKind::Unavailable {
+        let failed = if error.kind() == StoreErrorKind::Unavailable {
             Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "store_unavailable",
-                "the store can't answer now",
+                "the store can't respond now",
                 "try again in a second; the server's log says why",
             )
         } else {
@@ -334,8 +369,12 @@ impl From<StoreError> for ApiError {
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "store_unusable",
                 "the store can't be read",
-                "ask whoever runs the server; its log says why",
+                "ask the server's operator; its log has the reason",
             )
+        };
+        Self {
+            store_failure: Some(with_causes(error)),
+            ..failed
         }
     }
 }
@@ -359,17 +398,21 @@ impl From<PathRejection> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        let (at, did_you_mean, nearest) = match self.hint.as_deref() {
+            None => (None, None, None),
+            Some(Hint::Filter { at, did_you_mean }) => {
+                (Some(*at), did_you_mean.as_deref().map(|meant| [meant]), None)
+            }
+            Some(Hint::Nearest(nearest)) => (None, None, Some(&**nearest)),
+        };
         let shown = Failure {
             error: Shown {
                 code: self.code,
                 message: &self.message,
                 what_to_do: self.what_to_do,
-                at: self.place.as_ref().map(|place| place.at),
-                did_you_mean: self
-                    .place
-                    .as_ref()
-                    .and_then(|place| place.did_you_mean.as_deref())
-                    .map(|meant| [meant]),
+                at,
+                did_you_mean,
+                nearest,
             },
         };
         let text = serde_json::to_vec(&shown).unwrap_or_default(); // texts and a number can't fail
@@ -380,10 +423,16 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// Answers with JSON, whose memory is counted.
+/// Responds with JSON, whose memory is counted if it is long.
 pub(crate) async fn json<T: Serialize + Send + 'static>(value: T) -> Result<Response, ApiError> {
+    let mut short = ShortText::default();
+    // Any other failure here occurs again below, and is reported there.
+    if serde_json::to_writer(&mut short, &value).is_ok() {
+        return Ok((HEADERS, [(CONTENT_TYPE, JSON)], short.finish()).into_response());
+    }
     let mut text = AnswerText::new();
-    // A long list is megabytes of text, which would hold up the other requests of this thread.
+    // A long list is megabytes of text, which would hold up the other requests of this thread. To
+    // have another thread write a short one takes longer than to write it.
     let written = tokio::task::spawn_blocking(move || {
         let written = serde_json::to_writer(&mut text, &value);
         (written, text)
@@ -401,12 +450,12 @@ pub(crate) async fn json<T: Serialize + Send + 'static>(value: T) -> Result<Resp
             Ok(response)
         }
         Err(_) if text.is_refused() => Err(ApiError::overloaded(
-            "too many answers wait for their clients to take them",
+            "too many responses wait for their clients to read them",
         )),
         Err(error) => Err(ApiError::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",
-            format!("the answer can't be written as JSON: {error}"),
+            format!("the response can't be written as JSON: {error}"),
             "report this with the request that led to it",
         )),
     }

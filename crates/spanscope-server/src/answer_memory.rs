@@ -1,12 +1,12 @@
-//! The memory for answers, shared by all questions.
+//! The memory for responses, shared by all queries.
 //!
-//! An answer is a text that is held until its client has taken it, which may take nothing for a long
-//! time. So its memory is counted while it is written, and given back when it was sent. A handler
-//! only writes JSON; which budget counts is told by the task that it runs in, because every route of
-//! questions would have to pass it on otherwise.
+//! A response is a text that is held until its client has read it, which may take a long time. So
+//! its memory is counted while it is written, and returned when it was sent. A handler only writes
+//! JSON; the task that it runs in holds the budget, because every route would have to pass it on
+//! otherwise.
 //!
-//! What is small is not counted: the number of questions bounds it, and a client that reads nothing
-//! shall not keep others from looking at one span.
+//! Small responses are not counted: the number of queries bounds them, and a client that reads
+//! nothing must not keep others from reading one span.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -17,25 +17,50 @@ use axum::response::Response;
 
 use crate::budget::{Budget, Share};
 
-/// The length up to which an answer is not counted.
+/// Responses up to this length are not counted.
 const FREE_BYTES: usize = 64 * 1024;
-/// Memory is taken in parts of this size, and not for every piece of text.
+/// Memory is taken in steps of this size, not for every piece of text.
 const STEP: usize = 256 * 1024;
 
 tokio::task_local! {
     static ANSWERS: Budget;
 }
 
-/// Runs a handler whose answer is counted in this budget.
+/// Runs a handler whose response is counted in this budget.
 pub(crate) async fn counting(answers: Budget, request: Request, next: Next) -> Response {
     ANSWERS.scope(answers, next.run(request)).await
 }
 
-/// The memory of one answer, as part of its response.
+/// The memory of one response, as part of it.
 #[derive(Debug, Clone)]
 pub(crate) struct HeldAnswer(#[expect(dead_code, reason = "held, not read")] Arc<Share>);
 
-/// The text of one answer while it is written.
+/// The text of an uncounted response; writing fails if it gets longer.
+#[derive(Debug, Default)]
+pub(crate) struct ShortText(Vec<u8>);
+
+impl ShortText {
+    pub(crate) fn finish(mut self) -> Vec<u8> {
+        self.0.shrink_to_fit();
+        self.0
+    }
+}
+
+impl Write for ShortText {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        if self.0.len() + piece.len() > FREE_BYTES {
+            return Err(io::Error::other("this response is long"));
+        }
+        self.0.extend_from_slice(piece);
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The text of one response while it is written.
 #[derive(Debug)]
 pub(crate) struct AnswerText {
     text: Vec<u8>,
@@ -45,7 +70,7 @@ pub(crate) struct AnswerText {
 }
 
 impl AnswerText {
-    /// For the answer of the request of this task.
+    /// Creates the text for this task's request.
     pub(crate) fn new() -> Self {
         Self {
             text: Vec::new(),
@@ -55,7 +80,7 @@ impl AnswerText {
         }
     }
 
-    /// Whether writing failed because there is no memory left.
+    /// Returns whether writing failed because there is no memory left.
     pub(crate) fn is_refused(&self) -> bool {
         self.is_refused
     }
@@ -75,7 +100,7 @@ impl Write for AnswerText {
             while self.text.len() + piece.len() > self.counted {
                 if !share.take(STEP) {
                     self.is_refused = true;
-                    return Err(io::Error::other("there is no memory left for answers"));
+                    return Err(io::Error::other("there is no memory left for responses"));
                 }
                 self.counted += STEP;
             }

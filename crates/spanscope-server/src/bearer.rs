@@ -1,6 +1,6 @@
-//! [`BearerTokens`]: what a request has to bring to be answered, and whose it then is.
+//! [`BearerTokens`]: the tokens that requests need, and the caller that each identifies.
 //!
-//! Never here: a token in an answer, in a message or in `Debug`.
+//! A token never appears in a response, a message or `Debug`.
 
 use std::fmt;
 use std::hint::black_box;
@@ -18,10 +18,10 @@ use spanscope_model::Tenant;
 use crate::answer::ApiError;
 use crate::caller::Caller;
 
-/// The shortest token, in characters: what is shorter can be guessed over the network.
+/// Minimum length of a token in characters: a shorter one can be guessed over the network.
 pub const MIN_TOKEN_CHARS: usize = 16;
-/// What stands for the tenant of whoever may see everything.
-const EVERYBODY: &str = "*";
+/// The tenant of a caller that may see everything.
+const ALL_TENANTS: &str = "*";
 
 /// BearerTokens, and the tenant of each.
 ///
@@ -45,7 +45,7 @@ impl fmt::Debug for BearerTokens {
     }
 }
 
-/// Why a text is no list of tokens. It names the line, never what stands in it.
+/// The error of an invalid list of tokens. It names the line, never its contents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokensError(String);
 
@@ -58,11 +58,13 @@ impl fmt::Display for TokensError {
 impl std::error::Error for TokensError {}
 
 impl BearerTokens {
-    /// Reads a line for each token: the token, blanks, its tenant or `*`. Lines that are empty or begin with `#` say nothing.
-    /// Instead of lines there may be semicolons, and instead of blanks `=`, for a variable of the environment.
+    /// Parses one token per line: the token, spaces, its tenant or `*`. Empty lines and those that
+    /// begin with `#` are ignored. Semicolons may replace line ends, and `=` the spaces, for an
+    /// environment variable.
     ///
     /// # Errors
-    /// A line has no tenant, a token that is too short or twice there, or there is no token at all.
+    /// Fails if a line has no tenant, or a token that is too short or repeated, or if there is no
+    /// token.
     pub fn parse(text: &str) -> Result<Self, TokensError> {
         let mut tokens: Vec<(String, Caller)> = Vec::new();
         let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
@@ -74,7 +76,7 @@ impl BearerTokens {
             let wrong = |what: &str| {
                 TokensError(format!(
                     "token {number} {what}: write a line as TOKEN TENANT, with a token of at least {MIN_TOKEN_CHARS} characters \
-                     and * for whoever may see everything"
+                     and * for a caller that may see everything"
                 ))
             };
             let (token, tenant) = line
@@ -91,7 +93,7 @@ impl BearerTokens {
                 return Err(wrong("is there twice"));
             }
             let caller = match tenant {
-                EVERYBODY => Caller::Administrator,
+                ALL_TENANTS => Caller::Administrator,
                 tenant => {
                     let tenant: Tenant = tenant.parse().map_err(|_| wrong("has no name of a tenant"))?;
                     Caller::Tenant(tenant)
@@ -125,14 +127,14 @@ impl BearerTokens {
         self.0.len()
     }
 
-    /// Whether there is none, which [`parse`](Self::parse) does not let happen.
+    /// Returns whether there is none, which [`parse`](Self::parse) prevents.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Whose a token is. It takes as long for a wrong token as for a right one.
-    fn caller(&self, token: &str) -> Option<&Caller> {
+    pub(crate) fn caller(&self, token: &str) -> Option<&Caller> {
         let mut found = None;
         for (have, caller) in &*self.0 {
             if is_same(have.as_bytes(), token.as_bytes()) {
@@ -151,8 +153,8 @@ fn is_same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && differs == 0
 }
 
-/// Answers 401 to requests that bring none of these tokens as `Authorization: Bearer TOKEN`, and hands the others on with their
-/// [`Caller`].
+/// Responds 401 to requests without one of these tokens as `Authorization: Bearer TOKEN`, and
+/// passes the others on with their [`Caller`].
 ///
 /// ```
 /// use spanscope_server::{BearerTokens, with_tokens};
@@ -168,24 +170,29 @@ pub fn with_tokens(router: Router, tokens: BearerTokens) -> Router {
 async fn check(State(tokens): State<BearerTokens>, mut request: Request, next: Next) -> Response {
     let caller = bearer(request.headers()).and_then(|token| tokens.caller(token));
     let Some(caller) = caller.cloned() else {
-        let error = ApiError::new(
-            StatusCode::UNAUTHORIZED,
-            "unauthorized",
-            "the request has no token that this server knows",
-            "send the header `authorization: Bearer TOKEN` with the token that whoever runs the server gave you",
-        );
-        let mut response = error.into_response();
-        response
-            .headers_mut()
-            .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        return response;
+        return unauthorized();
     };
     request.extensions_mut().insert(caller);
     next.run(request).await
 }
 
+/// The answer to a request that brings no token that is known.
+pub(crate) fn unauthorized() -> Response {
+    let error = ApiError::new(
+        StatusCode::UNAUTHORIZED,
+        "unauthorized",
+        "the request has no token that this server knows",
+        "send the header `authorization: Bearer TOKEN` with a token from the server's operator",
+    );
+    let mut response = error.into_response();
+    response
+        .headers_mut()
+        .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    response
+}
+
 /// The token of a request that brings exactly one.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut all = headers.get_all(AUTHORIZATION).iter();
     let (Some(only), None) = (all.next(), all.next()) else {
         return None;

@@ -13,16 +13,18 @@ use self::marks::values;
 use crate::answer::ApiError;
 use crate::limits::is_slow;
 
-/// The longest body of a question, in bytes. Questions are short; this leaves room for what an event may say.
+/// Maximum length of a query's body in bytes. Queries are short; this leaves room for an event's
+/// data.
 pub(crate) const MAX_BODY: usize = 1024 * 1024;
 
-/// How many values a question may have. A value takes 72 bytes and a list twice as many, however few it takes in the body.
+/// Maximum number of values in a query. A value takes 72 bytes and a list twice as many, however
+/// few bytes it has in the body.
 const MAX_VALUES: usize = 50_000;
 
-/// How long each list of a question may be whose every item is work for the store: conditions, matchers, orders.
+/// Maximum length of each list whose items cost the store work: conditions, matchers, orders.
 pub(crate) const MAX_CONDITIONS: usize = 100;
 
-/// A question says which of its lists have to be bounded.
+/// A query with lists that have to be bounded.
 pub(crate) trait Bounded {
     /// The names of such lists, and how long they are.
     fn lists(&self) -> Vec<(&'static str, usize)> {
@@ -30,16 +32,17 @@ pub(crate) trait Bounded {
     }
 }
 
-/// A body of JSON. None at all is the question without anything said, `{}`.
+/// A JSON body. A missing one is the empty query, `{}`.
 ///
-/// A body has to be called JSON: browsers let the pages of strangers send other kinds without asking the server first.
+/// A body must have the media type of JSON: browsers let foreign pages send other types without
+/// asking the server first.
 pub(crate) struct JsonBody<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned + Bounded> FromRequest<S> for JsonBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        // What says that it is too long is not read at all.
+        // A body that declares too large a length is not read.
         let length = request.headers().get(CONTENT_LENGTH);
         let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         if length.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > MAX_BODY)) {
@@ -96,7 +99,7 @@ fn read<T: DeserializeOwned + Bounded>(text: &[u8]) -> Result<JsonBody<T>, ApiEr
         if place == "." {
             return ApiError::invalid(format!("the body: {error}"));
         }
-        // The name of the field says where; what wrote the body has seldom lines.
+        // The field's name is enough of a position; bodies rarely have lines.
         let lines = format!(" at line {} column {}", error.line(), error.column());
         let error = error.to_string();
         let error = error.strip_suffix(&lines).unwrap_or(&error);

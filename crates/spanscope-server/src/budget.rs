@@ -1,14 +1,14 @@
-//! [`Budget`]: memory that requests share, counted before it is used.
+//! [`Budget`]: memory that requests share, reserved before use.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Memory for bodies or for answers, shared by all requests.
+/// The memory for bodies or for responses, shared by all requests.
 #[derive(Debug, Clone)]
 pub(crate) struct Budget(Arc<Semaphore>);
 
-/// What one permit stands for.
+/// The bytes of one permit.
 const UNIT: usize = 1024;
 
 impl Budget {
@@ -18,7 +18,7 @@ impl Budget {
         )))
     }
 
-    /// Memory that nothing was taken of yet.
+    /// Returns an empty share of the memory.
     pub(crate) fn share(&self) -> Share {
         Share {
             budget: self.clone(),
@@ -29,7 +29,7 @@ impl Budget {
     }
 }
 
-/// One request's part of the memory; given back when it is dropped.
+/// One request's share of the memory, which is returned when dropped.
 #[derive(Debug)]
 pub(crate) struct Share {
     budget: Budget,
@@ -39,7 +39,7 @@ pub(crate) struct Share {
 }
 
 impl Share {
-    /// Takes so many more bytes; `false` where there are none left.
+    /// Takes `bytes` more; returns `false` if they are not available.
     pub(crate) fn take(&mut self, bytes: usize) -> bool {
         self.bytes += bytes;
         let Some(more) = self

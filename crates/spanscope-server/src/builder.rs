@@ -1,4 +1,4 @@
-//! [`ServerBuilder`]: puts everything that this crate serves behind one check of the caller.
+//! [`ServerBuilder`]: puts all routes of this crate behind one authentication.
 //!
 //! Never here: a handler, a socket, the environment.
 
@@ -15,36 +15,45 @@ use serde_json::Value;
 use spanscope_model::TraceStore;
 
 use crate::answer::{ApiError, json};
-use crate::api::{Api, Content, Document, Route};
+#[cfg(feature = "schema")]
+use crate::api::Document;
+use crate::api::{Api, Content, Route};
 use crate::bearer::{BearerTokens, with_tokens};
 use crate::caller::Caller;
 use crate::datasets::Datasets;
 use crate::guests::{AllowedHost, AllowedOrigin, Guests, with_guests};
 use crate::health::health_router;
-use crate::limits::{Limits, counted};
+use crate::limits::{Limits, Questions, counted};
 use crate::local::local_and;
 use crate::metrics::{PrometheusSink, metrics_router};
+#[cfg(feature = "pages")]
+use crate::pages::{self, PageSettings};
 use crate::receive::otlp_router;
+use crate::runs;
 use crate::runs::RunSettings;
 use crate::serve::Server;
+use crate::store_log::logged;
 use crate::telemetry::{telemetry_router, telemetry_router_with};
-use crate::{health, metrics, receive, runs, telemetry};
+#[cfg(feature = "schema")]
+use crate::{health, metrics, receive, telemetry};
 
 /// Which requests a server accepts.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub enum AuthMode {
-    /// Requests of programs on this machine, without a token. For a loopback address only. The default.
+    /// Requests of programs on this machine, without a token. For a loopback address only. The
+    /// default.
     #[default]
     Local,
     /// Requests that bring one of these tokens.
     Tokens(BearerTokens),
 }
 
-/// Configures a [`Server`]: the telemetry API, agent traces, the OTLP receiver, health and metrics, as `spanscope serve` has
-/// them. Made by [`Server::builder`].
+/// Configures a [`Server`]: the telemetry API, agent traces, the OTLP receiver, health and metrics,
+/// as `spanscope serve` has them. Made by [`Server::builder`].
 ///
-/// Health and the OpenAPI document need no token. Metrics, which are of all tenants, need an administrator's.
+/// Health and the OpenAPI document need no token. Metrics, which are of all tenants, need an
+/// administrator's.
 #[must_use = "a builder does nothing until `build` or `router` is called"]
 pub struct ServerBuilder {
     store: Arc<dyn TraceStore>,
@@ -54,6 +63,8 @@ pub struct ServerBuilder {
     runs: RunSettings,
     datasets: Option<Datasets>,
     guests: Guests,
+    #[cfg(feature = "pages")]
+    pages: Option<PageSettings>,
 }
 
 impl fmt::Debug for ServerBuilder {
@@ -78,6 +89,8 @@ impl ServerBuilder {
             runs: RunSettings::default(),
             datasets: None,
             guests: Guests::default(),
+            #[cfg(feature = "pages")]
+            pages: Some(PageSettings::default()),
         }
     }
 
@@ -93,7 +106,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets the measurements that `GET /metrics` returns. Default: a sink that nothing is recorded into.
+    /// Sets the measurements that `GET /metrics` returns. Default: a sink that nothing is recorded
+    /// into.
     pub fn metrics(mut self, sink: PrometheusSink) -> Self {
         self.metrics = sink;
         self
@@ -105,25 +119,39 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets the folder that spans are exported into as datasets. Default: none, and exports are refused
-    /// as `unsupported` (501).
+    /// Sets the folder for exports of spans as datasets. Default: none, and exports are refused as
+    /// `unsupported` (501).
     pub fn datasets(mut self, datasets: Datasets) -> Self {
         self.datasets = Some(datasets);
         self
     }
 
-    /// Sets web pages of other origins that may ask and send (CORS); with tokens they need one like everybody.
-    /// Default: none.
+    /// Sets origins of other web pages that may send requests (CORS); with tokens they need one
+    /// like every caller. Default: none.
     pub fn allow_origins(mut self, origins: impl IntoIterator<Item = AllowedOrigin>) -> Self {
         self.guests.origins = origins.into_iter().collect();
         self
     }
 
-    /// Sets names other than this machine's own by which the server may be asked for without a token, such as
-    /// `host.docker.internal`. Whoever owns such a name can have it point to this machine, and their pages could
-    /// then ask the server. Default: none.
+    /// Sets host names besides this machine's own by which the server may be reached without a
+    /// token, such as `host.docker.internal`. The owner of such a name can point it to this
+    /// machine, and pages of that owner could then read from the server. Default: none.
     pub fn allow_hosts(mut self, hosts: impl IntoIterator<Item = AllowedHost>) -> Self {
         self.guests.hosts = hosts.into_iter().collect();
+        self
+    }
+
+    /// Sets how the web pages below `/ui` are served. Default: [`PageSettings::default`].
+    #[cfg(feature = "pages")]
+    pub fn pages(mut self, pages: PageSettings) -> Self {
+        self.pages = Some(pages);
+        self
+    }
+
+    /// Serves no web pages.
+    #[cfg(feature = "pages")]
+    pub fn without_pages(mut self) -> Self {
+        self.pages = None;
         self
     }
 
@@ -134,7 +162,7 @@ impl ServerBuilder {
         Server::from_router(self.router(), limits).loopback_only(is_local)
     }
 
-    /// Builds the routes alone, for an axum server that has a socket already.
+    /// Builds only the routes, for an axum server that already has a socket.
     ///
     /// Of the [`Limits`], those of connections and times are then that server's task.
     pub fn router(self) -> Router {
@@ -146,27 +174,46 @@ impl ServerBuilder {
             runs,
             datasets,
             guests,
+            #[cfg(feature = "pages")]
+            pages,
         } = self;
         let telemetry = match datasets {
             Some(datasets) => telemetry_router_with(Arc::clone(&store), datasets),
             None => telemetry_router(Arc::clone(&store)),
         };
         let questions = telemetry.merge(runs::questions(Arc::clone(&store), runs));
-        let routes = counted(questions, limits)
+        let shared = Questions::new(limits);
+        #[cfg(feature = "pages")]
+        let pages = pages.map(|settings| {
+            let settings = match &auth {
+                AuthMode::Local => settings,
+                AuthMode::Tokens(tokens) => settings.tokens(tokens.clone()),
+            };
+            pages::served(Arc::clone(&store), settings, |routes| {
+                counted(routes, shared.clone())
+            })
+        });
+        let routes = counted(questions, shared.clone())
             .merge(runs::streams(Arc::clone(&store), runs))
             .merge(otlp_router(Arc::clone(&store), limits))
             .merge(for_administrators(metrics_router(metrics)));
+        // Routes that need no token, or look for one themselves.
         let health = health_router(store).merge(document());
+        #[cfg(feature = "pages")]
+        let health = health.merge(pages.unwrap_or_default());
         let router = match auth {
             AuthMode::Local => local_and(routes.merge(health), guests.clone()),
             AuthMode::Tokens(tokens) => with_tokens(routes, tokens).merge(health),
         };
-        let router = with_guests(router, guests);
+        let router = with_guests(logged(router), guests);
         #[cfg(feature = "grpc")]
         let router = crate::grpc::translated(router);
         router
     }
 }
+
+/// The document of the routes, which a test compares with the code.
+const OPENAPI: &str = include_str!("../openapi.json");
 
 /// The routes of a [`Server`] as an OpenAPI 3.1 document. `GET /openapi.json` is this.
 ///
@@ -176,16 +223,40 @@ impl ServerBuilder {
 /// ```
 #[must_use]
 pub fn openapi() -> Value {
+    let document = serde_json::from_str(OPENAPI).unwrap_or_default(); // a test reads it
+    #[cfg(not(feature = "pages"))]
+    let document = without_pages(document);
+    document
+}
+
+/// The document of a server that has no pages.
+#[cfg(not(feature = "pages"))]
+fn without_pages(mut document: Value) -> Value {
+    if let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) {
+        paths.retain(|path, _| !path.starts_with("/ui/"));
+    }
+    document
+}
+
+/// The document as the types and routes give it, for the test that compares the file with it.
+#[cfg(feature = "schema")]
+#[doc(hidden)]
+#[must_use]
+pub fn openapi_of_the_code() -> Value {
     let [questions, streams] = runs::api();
-    Document::default()
+    let document = Document::default()
         .with(telemetry::api(), &["/v1", ""])
         .with(questions, &runs::PREFIXES)
         .with(streams, &runs::PREFIXES)
         .with(receive::api(), &[""])
         .with(metrics::api(), &[""])
         .with(health::api(), &[""])
-        .with(of_document(), &[""])
-        .finish()
+        .with(of_document(), &[""]);
+    #[cfg(feature = "pages")]
+    let document = pages::api()
+        .into_iter()
+        .fold(document, |document, api| document.with(api, &[pages::API]));
+    document.finish()
 }
 
 fn document() -> Router {
@@ -204,7 +275,7 @@ fn of_document() -> Api<()> {
     Api::new().route(route, async || json(openapi()).await)
 }
 
-/// Answers 403 to tenants.
+/// Responds 403 to tenants.
 fn for_administrators(router: Router) -> Router {
     router.layer(from_fn(async |request: Request, next: Next| {
         match request.extensions().get::<Caller>() {
@@ -212,7 +283,7 @@ fn for_administrators(router: Router) -> Router {
                 StatusCode::FORBIDDEN,
                 "forbidden",
                 "this is about all tenants",
-                "ask with a token of the tenant *",
+                "use a token of the tenant *",
             )
             .into_response(),
             Some(Caller::Administrator) | None => next.run(request).await,

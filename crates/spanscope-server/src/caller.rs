@@ -1,4 +1,4 @@
-//! [`Caller`]: who asks, as every handler of this crate sees it.
+//! [`Caller`]: the sender of a request, for every handler of this crate.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -7,16 +7,17 @@ use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use spanscope_model::{Tenant, TraceStore};
 
-/// Who sent a request, among its extensions. Whoever checks requests puts it there; [`with_tokens`](crate::with_tokens) does.
+/// The sender of a request, as an extension. The code that authenticates requests sets it, such as
+/// [`with_tokens`](crate::with_tokens).
 ///
-/// Without one, a request is answered as of somebody who may see everything: on a server that only this machine's user
-/// reaches, that is so.
+/// A request without it may see everything: that is right for a server that only this machine's
+/// user can reach.
 ///
 /// ```
 /// use axum::{Router, extract::Request, middleware::{Next, from_fn}};
 /// use spanscope_server::Caller;
 ///
-/// // A server with a check of its own: here every request is of one tenant.
+/// // A server with its own check: here every request has one tenant.
 /// # fn app(routes: Router) -> Router {
 /// routes.layer(from_fn(async |mut request: Request, next: Next| {
 ///     request.extensions_mut().insert(Caller::Tenant("acme".parse().unwrap_or_default()));
@@ -26,10 +27,10 @@ use spanscope_model::{Tenant, TraceStore};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
-    /// Sees everything. What it writes joins the trace that is there under the same id, whoever's it is; a new trace is the
-    /// default tenant's.
+    /// Sees everything. Its records join the trace with the same id, of any tenant; a new trace
+    /// belongs to the default tenant.
     Administrator,
-    /// Sees its own, and what it writes is its own, whatever it claims.
+    /// Sees and writes only its own records, whatever a request claims.
     Tenant(Tenant),
 }
 

@@ -1,9 +1,11 @@
-//! [`Connection`]: drives hyper for one client, with a bound for each thing that it may let the server wait for.
+//! [`Connection`]: drives hyper for one client, with a limit for everything that a client can make
+//! the server wait for.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
@@ -11,13 +13,14 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tokio_io_timeout::TimeoutStream;
 
+use crate::activity::Activity;
 use crate::limits::Limits;
 use crate::shared_stream::SharedStream;
 
-/// How long a connection that has to make room for another client's may go on with its request.
+/// How long a connection that has to make room for another client's may continue its request.
 pub(crate) const LEAVE_TIME: Duration = Duration::from_secs(2);
 
-/// What the connections of a port are served with.
+/// What the connections of a port share.
 #[derive(Debug)]
 pub(crate) struct Served {
     /// HTTP/1.
@@ -31,13 +34,15 @@ pub(crate) struct Served {
 pub(crate) struct Connection {
     pub(crate) served: Arc<Served>,
     pub(crate) limits: Limits,
+    /// Learns of each request.
+    pub(crate) activity: Activity,
     /// Becomes true when the server ends.
     pub(crate) ends: watch::Receiver<bool>,
 }
 
 impl Connection {
     pub(crate) async fn serve(self, stream: TcpStream, leave: &Notify) {
-        // The answer to a small question is not to wait for more to send.
+        // A small response must not wait for more data to send.
         let _ = stream.set_nodelay(true);
         #[cfg(feature = "grpc")]
         {
@@ -57,18 +62,24 @@ impl Connection {
 
     async fn serve_http_1(mut self, stream: TcpStream, leave: &Notify) {
         let stream = SharedStream::new(stream);
-        let service = TowerToHyperService::new(self.served.http_1.clone());
+        let routes = TowerToHyperService::new(self.served.http_1.clone());
+        let activity = self.activity.clone();
+        let service = service_fn(move |request| {
+            let open = activity.begin();
+            let answer = routes.call(request);
+            async move { answer.await.map(|answer| open.until_sent(answer)) }
+        });
         let service = stream.while_client_waits(service);
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(self.limits.write_time));
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.head_time)
-            // Who has sent all and says so may still read.
+            // A client that has finished sending may still read.
             .half_close(true)
             .serve_connection(TokioIo::new(Box::pin(stream)), service);
         let mut connection = std::pin::pin!(connection);
-        // A client that breaks off has nobody to be told.
+        // There is no reader for an error of a broken connection.
         tokio::select! {
             _ = connection.as_mut() => {}
             () = told(&mut self.ends) => {

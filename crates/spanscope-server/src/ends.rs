@@ -1,10 +1,9 @@
-//! How an answer that goes on by itself learns that the server ends. The server sends, streams of
-//! runs receive, and neither knows the other.
+//! How a long response learns that the server ends. The server sends, streams of runs receive, and
+//! neither knows the other.
 
 use tokio::sync::watch;
 
-/// Tells answers that go on by themselves that the server ends; among the extensions of every
-/// request.
+/// Notifies long responses that the server ends; an extension of every request.
 #[derive(Debug, Clone)]
 pub(crate) struct Ends(pub(crate) watch::Receiver<bool>);
 

@@ -1,8 +1,9 @@
-//! [`AllowedOrigin`] and [`AllowedHost`]: who else may ask a server, beyond what its own pages and names are.
+//! [`AllowedOrigin`] and [`AllowedHost`]: other pages and names from which a server accepts
+//! requests.
 //!
-//! A browser asks before it sends what is no simple request to another origin (a preflight of CORS), without
-//! the token that the request itself will bring. So preflights of allowed origins are answered before any
-//! check of the caller. They tell nothing but that the origin is allowed.
+//! Before a non-simple request to another origin, a browser asks the server (a preflight of CORS),
+//! without the token of the request itself. So preflights of allowed origins are handled before any
+//! check of the caller. Their response only says that the origin is allowed.
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,11 +21,11 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 
-/// How long a browser need not ask again, in seconds.
+/// How long a browser may cache the response, in seconds.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, DELETE");
 const EXPOSED: HeaderValue = HeaderValue::from_static("retry-after");
-/// A page of the network asks for an address of this machine.
+/// Set by a page of the network that requests an address of this machine.
 const TO_PRIVATE: HeaderName = HeaderName::from_static("access-control-request-private-network");
 const MAY_TO_PRIVATE: HeaderName = HeaderName::from_static("access-control-allow-private-network");
 
@@ -41,7 +42,7 @@ const MAY_TO_PRIVATE: HeaderName = HeaderName::from_static("access-control-allow
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AllowedOrigin(String);
 
-/// A name by which a server may be asked for, such as `host.docker.internal`.
+/// A host name by which a server may be reached, such as `host.docker.internal`.
 ///
 /// ```
 /// use spanscope_server::AllowedHost;
@@ -54,7 +55,7 @@ pub struct AllowedOrigin(String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AllowedHost(String);
 
-/// Why a text is no origin, or no name of a host.
+/// The error of a text that is not an origin or not a host name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParseGuestError(String);
 
@@ -108,8 +109,7 @@ impl FromStr for AllowedOrigin {
         });
         origin.map(Self).ok_or_else(|| {
             ParseGuestError(format!(
-                "{text:?} is no origin of web pages: write scheme, host and port and nothing behind them, as \
-                 http://localhost:3000, and each one by itself"
+                "{text:?} is not an origin of web pages: write scheme, host and port only, as http://localhost:3000, one per flag"
             ))
         })
     }
@@ -126,7 +126,7 @@ impl FromStr for AllowedHost {
                 Ok(Self(name))
             }
             _ => Err(ParseGuestError(format!(
-                "{text:?} is no name of a host: write the name alone, without a scheme and a port, as \
+                "{text:?} is not a host name: write only the name, without a scheme and a port, as \
                  host.docker.internal"
             ))),
         }
@@ -138,7 +138,7 @@ fn is_name(host: &str) -> bool {
     !host.is_empty() && !host.contains(['*', '%', '_', '\''])
 }
 
-/// Who else is allowed.
+/// The allowed origins and hosts.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Guests {
     pub(crate) origins: Arc<[AllowedOrigin]>,
@@ -168,7 +168,7 @@ impl Guests {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OfAllowedPage;
 
-/// Answers the preflights of pages of allowed origins, and lets these read what they are answered.
+/// Handles preflights from pages of allowed origins, and lets these read the responses.
 pub(crate) fn with_guests(router: Router, guests: Guests) -> Router {
     if guests.origins.is_empty() {
         return router;

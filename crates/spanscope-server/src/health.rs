@@ -1,4 +1,4 @@
-//! Whether the server lives, and whether it can do its work: for whoever starts and watches it.
+//! Health checks: whether the server is alive, and whether it can work.
 
 use std::sync::Arc;
 
@@ -6,22 +6,24 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::MethodFilter;
-use schemars::JsonSchema;
 use serde::Serialize;
 use spanscope_model::TraceStore;
 
 use crate::answer::{ApiError, json};
 use crate::api::{Api, Content, Route};
+use crate::store_log::logged;
 
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Health {
     status: &'static str,
 }
 
-/// Answers `GET /health` with 200 as long as the process answers at all, and `GET /ready` with 200 if the store can read and
-/// write, else with the store's failure. They tell nothing of what is stored, so they need no token.
+/// Responds to `GET /health` with 200 while the process is alive, and to `GET /ready` with 200 if
+/// the store can read and write, otherwise with the store's error. The responses reveal no stored
+/// data, so they need no token.
 pub fn health_router(store: Arc<dyn TraceStore>) -> Router {
-    api().into_router().with_state(store)
+    logged(api().into_router().with_state(store))
 }
 
 /// The routes.
@@ -35,7 +37,7 @@ pub(crate) fn api() -> Api<Arc<dyn TraceStore>> {
         answers: Content::json::<Health>(),
     };
     Api::new()
-        .route(route("/health", "Whether the server answers."), async || {
+        .route(route("/health", "Whether the server is alive."), async || {
             json(Health { status: "ok" }).await
         })
         .route(route("/ready", "Whether its store can read and write."), ready)

@@ -1,59 +1,126 @@
-//! What Spanscope answers over HTTP, as routers to be merged into an axum server.
+//! Spanscope's HTTP endpoints, as routers to merge into an axum server.
 //!
-//! - [`telemetry_router`] is the telemetry API of a store (seed 1), [`otlp_router`] takes in what
-//!   OpenTelemetry SDKs send; [`otlp_json`] writes stored traces as these read them.
-//! - [`runs_router`] answers agent traces, live and afterwards (seed 5); [`AgentRun`] makes a handler's work such a run.
-//! - [`local_only`] keeps the pages of strangers away, [`with_tokens`] everybody who has no token; [`Caller`] says whose a request is.
+//! - [`telemetry_router`] is Llama Stack's telemetry API of a store, [`otlp_router`] receives what
+//!   OpenTelemetry SDKs send; [`otlp_json`] writes stored records in their format, and
+//!   [`read_otlp_json`] reads files.
+//! - [`runs_router`] answers agent traces, live and afterwards (seed 5); [`AgentRun`] makes a
+//!   handler's work such a run.
+//! - `pages_router` serves the web pages that show a store in a browser (feature `pages`).
+//! - [`local_only`] keeps the pages of strangers away, [`with_tokens`] clients without a token;
+//!   [`Caller`] says whose a request is.
 //! - [`Server::builder`] puts all of it together, and the [`Server`] runs it within [`Limits`].
-//! - [`BoundServer::listen_grpc`](BoundServer) takes OTLP over gRPC at a port of its own (feature `grpc`).
-//! - [`PrometheusSink`] adds measurements up for Prometheus, [`metrics_router`] answers `GET /metrics`.
+//! - [`BoundServer::listen_grpc`](BoundServer) takes OTLP over gRPC at a separate port (feature
+//!   `grpc`).
+//! - [`PrometheusSink`] aggregates measurements for Prometheus, [`metrics_router`] serves `GET
+//!   /metrics`.
 //!
 //! Status codes and axum live in this crate only; it contains no SQL and reads no environment.
 
+#[cfg(feature = "http")]
+mod activity;
+#[cfg(feature = "http")]
 mod answer;
+#[cfg(feature = "http")]
 mod answer_memory;
+#[cfg(feature = "http")]
 mod api;
+#[cfg(feature = "http")]
 mod bearer;
+#[cfg(feature = "http")]
 mod body;
+#[cfg(not(feature = "http"))]
+mod body {
+    pub(crate) mod marks;
+}
+#[cfg(feature = "http")]
 mod budget;
+#[cfg(feature = "http")]
 mod builder;
+#[cfg(feature = "http")]
 mod caller;
+#[cfg(feature = "http")]
 mod connection;
+#[cfg(feature = "http")]
 mod datasets;
+#[cfg(feature = "http")]
 mod ends;
 #[cfg(feature = "grpc")]
 mod grpc;
+#[cfg(feature = "http")]
 mod guests;
+#[cfg(feature = "http")]
 mod health;
+#[cfg(feature = "http")]
+mod held_body;
+#[cfg(feature = "http")]
 mod limits;
+#[cfg(feature = "http")]
 mod local;
+#[cfg(feature = "http")]
 mod metrics;
+#[cfg_attr(
+    not(feature = "http"),
+    expect(dead_code, reason = "only documents are read and written")
+)]
 mod otlp;
+#[cfg(feature = "pages")]
+mod pages;
+#[cfg(feature = "http")]
 mod peers;
+#[cfg(feature = "http")]
 mod permits;
+#[cfg(feature = "http")]
 mod receive;
+#[cfg(feature = "http")]
 mod route;
+#[cfg(feature = "http")]
 mod runs;
+#[cfg(feature = "http")]
 mod serve;
-mod setters;
+#[cfg(feature = "http")]
+#[cfg(feature = "http")]
 mod shared_stream;
+#[cfg(feature = "http")]
+mod store_log;
+#[cfg(feature = "http")]
 mod telemetry;
+#[cfg(feature = "http")]
 mod unpack;
 
+#[cfg(feature = "http")]
 pub use bearer::{BearerTokens, MIN_TOKEN_CHARS, TokensError, with_tokens};
+#[cfg(feature = "schema")]
+#[doc(hidden)]
+pub use builder::openapi_of_the_code;
+#[cfg(feature = "http")]
 pub use builder::{AuthMode, ServerBuilder, openapi};
+#[cfg(feature = "http")]
 pub use caller::Caller;
+#[cfg(feature = "http")]
 pub use datasets::{DEFAULT_DATASET_BYTES, DEFAULT_TENANT_DATASET_BYTES, Datasets};
+#[cfg(feature = "http")]
 pub use guests::{AllowedHost, AllowedOrigin, ParseGuestError};
+#[cfg(feature = "http")]
 pub use health::health_router;
+#[cfg(feature = "http")]
 pub use limits::Limits;
+#[cfg(feature = "http")]
 pub use local::local_only;
+#[cfg(feature = "http")]
 pub use metrics::{MAX_LABEL_SETS, MAX_LABEL_VALUE, MAX_LABELS, MAX_METRICS, PrometheusSink, metrics_router};
-pub use otlp::otlp_json;
+pub use otlp::{OtlpDocument, otlp_json, read_otlp_json};
+#[cfg(feature = "pages")]
+pub use pages::{PageSettings, pages_router};
+#[cfg(feature = "http")]
 pub use receive::otlp_router;
+#[cfg(feature = "http")]
 pub use route::matched_route;
+#[cfg(feature = "http")]
 pub use runs::{AgentHandle, AgentRun, RunSettings, RunningAgent, Traced, TracedStream, runs_router};
-pub use serve::{BoundServer, Server};
+#[cfg(feature = "http")]
+pub use serve::{BoundServer, Server, ShutdownError};
 pub use spanscope_model::wire::STORED_IN;
+#[cfg(feature = "http")]
 pub use spanscope_runs::{DetailLevel, TraceFormat};
+#[cfg(feature = "http")]
 pub use telemetry::{telemetry_router, telemetry_router_with};

@@ -1,14 +1,14 @@
-//! [`Limits`]: how much of this machine requests may take, and what keeps them to it.
+//! [`Limits`]: how much of this machine requests may use, and what enforces it.
 //!
-//! The times are kept here and not by `tower-http`: its timeout answers without a body, where clients
-//! of this API read why, and its timeout of a body begins anew with each piece, which a client that
-//! sends a byte at a time never exceeds.
+//! The timeouts are implemented here and not by `tower-http`: its request timeout responds without
+//! a body, where clients of this API read the reason, and its body timeout restarts with each
+//! piece, so a client that sends a byte at a time never exceeds it.
 
 use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
@@ -24,8 +24,9 @@ use crate::answer::ApiError;
 use crate::answer_memory::{HeldAnswer, counting};
 use crate::budget::Budget;
 use crate::caller::Caller;
-use crate::permits::{NoPermit, Permit, Permits};
-use crate::setters::setters;
+use crate::held_body::HeldBody;
+use crate::permits::{NoPermit, Permits};
+use spanscope_model::setters;
 
 /// How much requests may take. Every field names its default and has a setter.
 ///
@@ -36,51 +37,55 @@ use crate::setters::setters;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Bytes of the body of an OTLP request, as it is sent. Default: 16 MiB.
+    /// Maximum body of an OTLP request as it is sent, in bytes. Default: 16 MiB.
     pub body_bytes: usize,
     /// Bytes of such a body once it is unpacked. Default: 64 MiB.
     pub unpacked_bytes: usize,
-    /// Bytes of such bodies that are held at one time, of all requests; what comes beyond is answered 429. Default: 128 MiB.
+    /// Maximum memory of all such bodies, in bytes; further ones get 429. Default: 128
+    /// MiB.
     pub held_bytes: usize,
-    /// Bytes of memory that such bodies take once they are decoded, about, of all requests. It is told before it is done: what would
-    /// take more alone is answered 413, what comes beyond 429. Default: 512 MiB.
+    /// Approximate maximum memory of all such bodies once decoded, in bytes. It is computed before
+    /// decoding: a body that alone exceeds it gets 413, further ones get 429. Default: 512 MiB.
     pub decoded_bytes: usize,
-    /// Questions that are answered at one time; further ones are answered 429. Default: 64.
+    /// Maximum number of concurrent queries; further ones get 429. Default: 64.
     pub questions: usize,
-    /// Of these, those of one tenant, so that none takes all of them. Default: 32.
+    /// Maximum number of concurrent queries of one tenant. Default: 32.
     pub tenant_questions: usize,
-    /// Bytes of the answers to questions that are held at one time, until their clients have taken them; what comes beyond is
-    /// answered 429. Answers up to 64 KiB are not counted. Default: 256 MiB.
+    /// Maximum memory of all responses to queries until their clients have read them, in bytes;
+    /// further ones get 429. Responses up to 64 KiB are not counted. Default: 256 MiB.
     pub answer_bytes: usize,
-    /// How long a body may take to come. Default: 20 s.
+    /// Maximum time until a body has arrived. Default: 20 s.
     pub body_time: Duration,
-    /// How long a request may take from its head to the head of its answer. Default: 30 s.
+    /// Maximum time from the head of a request to the head of its response. Default: 30 s.
     pub request_time: Duration,
-    /// How long the head of a request may take to come, or the next request on a connection. Default: 30 s.
+    /// Maximum time until the head of a request, or the next request on a connection, has arrived.
+    /// Default: 30 s.
     pub head_time: Duration,
-    /// How long a client may take no part of its answer. Default: 30 s.
+    /// Maximum time in which a client reads nothing of its response. Default: 30 s.
     pub write_time: Duration,
-    /// Connections at one time; further ones wait until one ends. Where all are taken, a client that has more than its share of
-    /// them loses connections to clients that have less. Default: 640, so that streams leave some.
+    /// Maximum number of connections; further ones wait until one ends. If all are in use, a client
+    /// with more than its share of them loses connections to clients with less, and a waiting
+    /// client loses those of its connections that had no request for 250 ms. Default: 640, so that
+    /// streams leave some.
     pub connections: usize,
     /// How long a shutdown waits for requests that have begun. Default: 10 s.
     pub shutdown_time: Duration,
 }
 
 setters!(Limits {
-    body_bytes: usize,
-    unpacked_bytes: usize,
-    held_bytes: usize,
-    decoded_bytes: usize,
-    questions: usize,
-    tenant_questions: usize,
-    answer_bytes: usize,
-    body_time: Duration,
-    request_time: Duration,
-    head_time: Duration,
-    write_time: Duration,
-    connections: usize,
-    shutdown_time: Duration,
+    body_bytes: [usize],
+    unpacked_bytes: [usize],
+    held_bytes: [usize],
+    decoded_bytes: [usize],
+    questions: [usize],
+    tenant_questions: [usize],
+    answer_bytes: [usize],
+    body_time: [Duration],
+    request_time: [Duration],
+    head_time: [Duration],
+    write_time: [Duration],
+    connections: [usize],
+    shutdown_time: [Duration],
 });
 
 impl Default for Limits {
@@ -103,7 +108,7 @@ impl Default for Limits {
     }
 }
 
-/// Holds requests to their times: 408 where the body does not come, 503 where the answer does not.
+/// Enforces the timeouts of requests: 408 for a late body, 503 for a late response.
 pub(crate) fn timed(router: Router, limits: Limits) -> Router {
     router.layer(from_fn_with_state(limits, keep_time))
 }
@@ -120,28 +125,33 @@ async fn keep_time(State(limits): State<Limits>, request: Request, next: Next) -
         Err(_) => ApiError::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "timed_out",
-            format!("there was no answer within {} s", limits.request_time.as_secs()),
-            "ask for less, or again later",
+            format!("there was no response within {} s", limits.request_time.as_secs()),
+            "request less, or retry later",
         )
         .into_response(),
     }
 }
 
-/// Limits concurrent questions, of all callers and of each tenant, and the memory of their answers. A permit
-/// is held until the answer is sent, because the answer is what uses the memory.
-pub(crate) fn counted(router: Router, limits: Limits) -> Router {
-    let questions = Questions {
-        permits: Permits::new(limits.questions, limits.tenant_questions),
-        answers: Budget::new(limits.answer_bytes),
-    };
+/// Limits concurrent questions, of all callers and of each tenant, and the memory of their answers.
+/// A permit is held until the answer is sent, because the answer is what uses the memory.
+pub(crate) fn counted(router: Router, questions: Questions) -> Router {
     router.layer(from_fn_with_state(questions, take_permit))
 }
 
-/// What questions share.
+/// What queries share.
 #[derive(Clone)]
-struct Questions {
+pub(crate) struct Questions {
     permits: Arc<Permits>,
     answers: Budget,
+}
+
+impl Questions {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            permits: Permits::new(limits.questions, limits.tenant_questions),
+            answers: Budget::new(limits.answer_bytes),
+        }
+    }
 }
 
 async fn take_permit(State(questions): State<Questions>, request: Request, next: Next) -> Response {
@@ -153,28 +163,28 @@ async fn take_permit(State(questions): State<Questions>, request: Request, next:
         Ok(permit) => {
             let mut response = counting(questions.answers, request, next).await;
             let memory = response.extensions_mut().remove::<HeldAnswer>();
-            response.map(|body| Body::new(CountedBody::new(body, permit, memory)))
+            response.map(|body| Body::new(HeldBody::new(body, (permit, memory))))
         }
-        Err(NoPermit::All) => ApiError::overloaded("too many questions are being answered").into_response(),
+        Err(NoPermit::All) => ApiError::overloaded("too many concurrent queries").into_response(),
         Err(NoPermit::Share) => {
-            ApiError::overloaded("too many questions of this tenant are being answered").into_response()
+            ApiError::overloaded("too many concurrent queries of this tenant").into_response()
         }
     }
 }
 
-/// A body that has to come in time.
+/// A body with a timeout.
 struct TimedBody {
     body: Body,
     until: Pin<Box<Sleep>>,
 }
 
-/// A body did not come in time.
+/// The error of a body that did not arrive in time.
 #[derive(Debug)]
 pub(crate) struct SlowBody;
 
 impl fmt::Display for SlowBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the body did not come in time")
+        f.write_str("the body did not arrive in time")
     }
 }
 
@@ -219,67 +229,5 @@ impl HttpBody for TimedBody {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-/// How much of an answer is handed to its connection at one time.
-const ANSWER_PIECE: usize = 64 * 1024;
-
-/// The body of an answer, with the permit that it holds until it is sent.
-///
-/// It is given away in pieces: a connection takes what it is given, however large, and keeps it for a client that reads nothing. Of
-/// pieces it takes a few, and asks for the next ones when those are sent.
-struct CountedBody {
-    body: Body,
-    /// What is left of the frame that came last.
-    rest: Bytes,
-    _permit: Permit,
-    _memory: Option<HeldAnswer>,
-}
-
-impl CountedBody {
-    fn new(body: Body, permit: Permit, memory: Option<HeldAnswer>) -> Self {
-        Self {
-            body,
-            rest: Bytes::new(),
-            _permit: permit,
-            _memory: memory,
-        }
-    }
-}
-
-impl HttpBody for CountedBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        if self.rest.is_empty() {
-            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => self.rest = data,
-                    Err(other) => return Poll::Ready(Some(Ok(other))),
-                },
-                end => return Poll::Ready(end),
-            }
-        }
-        let length = self.rest.len().min(ANSWER_PIECE);
-        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(length)))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let (of_body, rest) = (self.body.size_hint(), self.rest.len() as u64);
-        let mut hint = SizeHint::new();
-        if let Some(upper) = of_body.upper() {
-            hint.set_upper(upper + rest);
-        }
-        hint.set_lower(of_body.lower() + rest);
-        hint
     }
 }

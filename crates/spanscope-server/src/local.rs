@@ -1,8 +1,8 @@
-//! [`local_only`]: keeps what this machine's programs may ask from the pages of strangers.
+//! [`local_only`]: protects an API for this machine's programs from web pages.
 //!
-//! A server on a loopback address is reached by nobody else, but for the browser of whoever sits here: a page can send requests to it,
-//! and a page whose name its owner made point to 127.0.0.1 could read the answers too. The first shows in `Origin`, the second in
-//! `Host`.
+//! A server on a loopback address is only reachable from this machine, but that includes the
+//! browser of its user: a page can send requests to it, and a page whose owner has pointed its name
+//! to 127.0.0.1 could read the responses too. The first shows in `Origin`, the second in `Host`.
 
 use std::net::IpAddr;
 
@@ -17,11 +17,12 @@ use axum::response::{IntoResponse, Response};
 use crate::answer::ApiError;
 use crate::guests::{Guests, OfAllowedPage};
 
-/// Answers 403 to requests that come from a page of another origin, or were sent to a name that is not this machine's own.
+/// Responds 403 to requests that come from a page of another origin, or were sent to a name that is
+/// not this machine's own.
 ///
-/// Accepted as the host are `localhost`, names that end with `.localhost`, and loopback addresses, with any port. A header `Origin`,
-/// which browsers send, has to name the same host and port. It says nothing about who else may connect: listen on a loopback
-/// address.
+/// Accepted hosts are `localhost`, names that end with `.localhost`, and loopback addresses, with
+/// any port. A header `Origin`, which browsers send, has to name the same host and port. This does
+/// not restrict who may connect: listen on a loopback address.
 ///
 /// ```
 /// let app = axum::Router::new().route("/", axum::routing::get(async || "hello"));
@@ -31,7 +32,8 @@ pub fn local_only(router: Router) -> Router {
     local_and(router, Guests::default())
 }
 
-/// The same, which lets pages of the allowed origins and requests to the allowed names pass as well.
+/// Does the same as [`local_only`], and also accepts pages of the allowed origins and requests to
+/// the allowed names.
 pub(crate) fn local_and(router: Router, guests: Guests) -> Router {
     router.layer(from_fn_with_state(guests, check))
 }
@@ -50,8 +52,8 @@ fn refusal(request: &Request, guests: &Guests) -> Option<ApiError> {
         return Some(ApiError::new(
             StatusCode::FORBIDDEN,
             "wrong_host",
-            format!("this server answers only to names of the machine it runs on, and not to {named:?}"),
-            "ask for http://localhost or http://127.0.0.1 with the server's port, or start `spanscope serve` with \
+            format!("this server only accepts names of this machine, and not {named:?}"),
+            "use http://localhost or http://127.0.0.1 with the server's port, or start `spanscope serve` with \
              --allow-host NAME",
         ));
     };
@@ -70,18 +72,29 @@ fn refusal(request: &Request, guests: &Guests) -> Option<ApiError> {
         ApiError::new(
             StatusCode::FORBIDDEN,
             "wrong_origin",
-            "pages of another origin may not ask this server",
-            "ask from a page of this server, or by a program that sends no header `origin`, or start `spanscope serve` \
+            "pages of another origin may not send requests to this server",
+            "send requests from a page of this server, or from a program without the header `origin`, or start `spanscope serve` \
              with --allow-origin ORIGIN",
         )
     })
 }
 
-/// Where the request was sent to. `None` where that is not said, or said several times.
+/// Whether a request seems to come from a program of this machine, and through no proxy. For what
+/// depends on the way of the answer; it protects nothing.
+#[cfg(feature = "pages")]
+pub(crate) fn is_of_this_machine(request: &Request) -> bool {
+    const BY_PROXIES: [&str; 4] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "via"];
+    let is_direct = BY_PROXIES
+        .iter()
+        .all(|name| !request.headers().contains_key(*name));
+    is_direct && host_of(request).is_some_and(|host| is_allowed(host.host(), &Guests::default()))
+}
+
+/// Returns the host of the request. `None` if it is missing or repeated.
 fn host_of(request: &Request) -> Option<Authority> {
     let mut hosts = request.headers().get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
-        // Nobody's browser sends a user in it.
+        // No browser sends a user in it.
         (Some(host), None) => host
             .to_str()
             .ok()

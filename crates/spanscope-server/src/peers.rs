@@ -1,23 +1,34 @@
-//! [`Peers`]: which client's connection is next, when more come than there are places.
+//! [`Peers`]: which client's connection is next, when there are more connections than places.
 //!
-//! A client that opens very many connections must not keep the others out. As long as there is a place,
-//! any connection gets it. When all are taken, those that wait are let in by turns, the client with the
-//! fewest places first, and a client that has more than its share of the places loses one to a client
-//! that has less. With one client there is nothing to share, and its connections wait.
+//! A client that opens very many connections must not lock the others out. While connections are
+//! free, any client gets one. When all are in use, waiting clients take turns, the client with the
+//! fewest connections first, and a client with more than its share loses one to a client with less.
 //!
-//! A client is an address, and of IPv6 the network that a machine has. Nothing here does I/O: what a
-//! connection is, is the caller's.
+//! Behind a proxy all clients have one address, and so do a program that leaks its connections and
+//! the health check on its machine. So a waiting client loses its connections without an
+//! open request: those that are idle longest, and none that was used in the last [`IDLE_TIME`].
+//!
+//! A client is an address, and for IPv6 the network of one machine. Nothing here does I/O: the
+//! caller owns the connections.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-/// Connections that may wait for a place. Of more, the newest of the client with the most is closed.
+use crate::activity::Activity;
+
+/// Connections that may wait for a place. Of more, the newest of the client with the most is
+/// closed.
 pub(crate) const MAX_WAITING: usize = 256;
 
-/// The places, and who has them or waits for one.
+/// A connection without a request for this long may be closed for another one. A busy client keeps
+/// its connection, and one that is just sending its next request is not cut off.
+pub(crate) const IDLE_TIME: Duration = Duration::from_millis(250);
+
+/// The connections in use, and the waiting clients.
 #[derive(Debug)]
 pub(crate) struct Peers<C> {
     places: usize,
@@ -37,7 +48,21 @@ struct Peer<C> {
 struct Inside {
     number: u64,
     leave: Arc<Notify>,
-    is_told: bool,
+    activity: Activity,
+    is_notified: bool,
+}
+
+impl Inside {
+    fn tell(&mut self) {
+        self.is_notified = true;
+        self.leave.notify_one();
+    }
+
+    /// Since when it may be closed for another one.
+    fn idle_since(&self, now: Instant) -> Option<Instant> {
+        let since = self.activity.idle_since().filter(|_| !self.is_notified)?;
+        (now.saturating_duration_since(since) >= IDLE_TIME).then_some(since)
+    }
 }
 
 /// A connection that has a place now.
@@ -47,9 +72,11 @@ pub(crate) struct Entered<C> {
     pub(crate) place: Place,
     /// Notified when the connection has to make room.
     pub(crate) leave: Arc<Notify>,
+    /// Reports its requests.
+    pub(crate) activity: Activity,
 }
 
-/// Names a place, for when it is given back.
+/// Identifies a connection's slot, to release it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
     peer: IpAddr,
@@ -67,7 +94,7 @@ impl<C> Peers<C> {
         }
     }
 
-    /// A connection came. It waits until [`enter`](Self::enter) gives it a place.
+    /// Registers a new connection. It waits until [`enter`](Self::enter) admits it.
     pub(crate) fn arrive(&mut self, address: IpAddr, connection: C) {
         self.peer(peer_of(address)).waiting.push_back(connection);
         self.waiting += 1;
@@ -89,10 +116,12 @@ impl<C> Peers<C> {
         let (address, peer) = waiting.min_by_key(|(_, peer)| peer.inside.len())?;
         let connection = peer.waiting.pop_front()?;
         let (number, leave) = (self.next_number, Arc::<Notify>::default());
+        let activity = Activity::new();
         peer.inside.push(Inside {
             number,
             leave: Arc::clone(&leave),
-            is_told: false,
+            activity: activity.clone(),
+            is_notified: false,
         });
         self.next_number += 1;
         self.taken += 1;
@@ -104,7 +133,13 @@ impl<C> Peers<C> {
                 number,
             },
             leave,
+            activity,
         })
+    }
+
+    /// Returns whether connections wait because all slots are in use.
+    pub(crate) fn is_full(&self) -> bool {
+        self.taken >= self.places && self.waiting > 0
     }
 
     /// A connection has ended.
@@ -118,34 +153,58 @@ impl<C> Peers<C> {
         self.forget_the_gone();
     }
 
-    /// Where all places are taken: tells connections beyond their client's share to make room for those
-    /// that wait below theirs.
-    pub(crate) fn make_room(&mut self) {
-        while let Some(inside) = self.one_too_many() {
-            inside.is_told = true;
-            inside.leave.notify_one();
+    /// If all slots are in use: asks connections beyond their client's share to make room for
+    /// waiting clients below theirs, and idle ones to make space for those of the same client.
+    pub(crate) fn make_room(&mut self, now: Instant) {
+        if !self.is_full() {
+            return;
+        }
+        while let Some(inside) = self.one_too_many(now) {
+            inside.tell();
+        }
+        for peer in self.peers.values_mut() {
+            let told = peer.inside.iter().filter(|inside| inside.is_notified).count();
+            let wanted = peer.waiting.len().saturating_sub(told);
+            if wanted == 0 {
+                continue;
+            }
+            let idle = peer.inside.iter_mut();
+            let mut idle: Vec<_> = idle
+                .filter_map(|inside| Some((inside.idle_since(now)?, inside)))
+                .collect();
+            idle.sort_by_key(|(since, _)| *since);
+            idle.into_iter()
+                .take(wanted)
+                .for_each(|(_, inside)| inside.tell());
         }
     }
 
-    /// The newest connection of the client that has the most places, if it has to make room.
-    fn one_too_many(&mut self) -> Option<&mut Inside> {
-        if self.taken < self.places || self.waiting == 0 {
-            return None;
-        }
+    /// A connection of the client that has the most places, if it has to make room: the one that is
+    /// idle longest, else the newest.
+    fn one_too_many(&mut self, now: Instant) -> Option<&mut Inside> {
         let share = (self.places / self.peers.len()).max(1);
         let below = |peer: &Peer<C>| share.saturating_sub(peer.inside.len()).min(peer.waiting.len());
         let wanted: usize = self.peers.values().map(below).sum();
         let inside = self.peers.values().flat_map(|peer| &peer.inside);
-        let told = inside.filter(|inside| inside.is_told).count();
+        let told = inside.filter(|inside| inside.is_notified).count();
         if told >= wanted {
             return None;
         }
-        let stays = |peer: &Peer<C>| peer.inside.iter().filter(|inside| !inside.is_told).count();
+        let stays = |peer: &Peer<C>| peer.inside.iter().filter(|inside| !inside.is_notified).count();
         let largest = self.peers.values_mut().max_by_key(|peer| stays(peer))?;
         if stays(largest) <= share {
             return None;
         }
-        largest.inside.iter_mut().rev().find(|inside| !inside.is_told)
+        let idle = largest
+            .inside
+            .iter()
+            .enumerate()
+            .filter_map(|(at, inside)| Some((inside.idle_since(now)?, at)))
+            .min();
+        match idle {
+            Some((_, at)) => largest.inside.get_mut(at),
+            None => largest.inside.iter_mut().rev().find(|inside| !inside.is_notified),
+        }
     }
 
     fn peer(&mut self, address: IpAddr) -> &mut Peer<C> {
@@ -161,7 +220,8 @@ impl<C> Peers<C> {
     }
 }
 
-/// The client of an address: of IPv6 its network of 64 bits, in which one machine may have any address.
+/// The client of an address: of IPv6 its network of 64 bits, in which one machine may have any
+/// address.
 fn peer_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) if !address.is_loopback() => {
@@ -183,7 +243,7 @@ mod tests {
         Ipv4Addr::new(10, 0, 0, number).into()
     }
 
-    /// Which of the connections that came get a place.
+    /// Returns which of the new connections are admitted.
     fn entered(peers: &mut Peers<&'static str>) -> Vec<&'static str> {
         std::iter::from_fn(|| peers.enter().map(|entered| entered.connection)).collect()
     }
@@ -191,8 +251,55 @@ mod tests {
     fn told(peers: &Peers<&'static str>, number: u8) -> usize {
         let peer = peers.peers.get(&address(number));
         peer.map_or(0, |peer| {
-            peer.inside.iter().filter(|inside| inside.is_told).count()
+            peer.inside.iter().filter(|inside| inside.is_notified).count()
         })
+    }
+
+    #[test]
+    fn a_client_that_waits_loses_its_own_idle_connections_and_no_others() {
+        let mut peers = Peers::new(4);
+        for name in ["a", "b", "c"] {
+            peers.arrive(address(1), name);
+        }
+        peers.arrive(address(2), "z");
+        let inside: Vec<_> = std::iter::from_fn(|| peers.enter()).collect();
+        let of = |name| {
+            inside
+                .iter()
+                .find(|entered| entered.connection == name)
+                .expect("inside")
+        };
+        let open = of("a").activity.begin();
+        drop(of("b").activity.begin());
+        let later = Instant::now() + IDLE_TIME;
+        peers.make_room(later);
+        assert_eq!((told(&peers, 1), told(&peers, 2)), (0, 0), "none waits");
+        peers.arrive(address(1), "d");
+        peers.make_room(Instant::now());
+        assert_eq!(told(&peers, 1), 0, "all were used a moment ago");
+        peers.make_room(later);
+        peers.make_room(later);
+        assert_eq!((told(&peers, 1), told(&peers, 2)), (1, 0));
+        let is_notified = |peers: &Peers<_>, name| {
+            let number = of(name).place.number;
+            let inside = &peers.peers[&address(1)].inside;
+            inside
+                .iter()
+                .any(|inside| inside.number == number && inside.is_notified)
+        };
+        assert!(is_notified(&peers, "c"), "it never asked, so it is idle longest");
+        for name in ["e", "f", "g"] {
+            peers.arrive(address(1), name);
+        }
+        peers.make_room(later);
+        assert!(
+            is_notified(&peers, "b") && !is_notified(&peers, "a"),
+            "one has a request open"
+        );
+        drop(open);
+        peers.make_room(Instant::now() + IDLE_TIME);
+        assert!(is_notified(&peers, "a"));
+        assert_eq!(told(&peers, 2), 0);
     }
 
     #[test]
@@ -203,7 +310,7 @@ mod tests {
         }
         let first = peers.enter().map(|entered| entered.place);
         assert_eq!(entered(&mut peers), ["b", "c"]);
-        peers.make_room();
+        peers.make_room(Instant::now());
         assert_eq!(told(&peers, 1), 0);
         if let Some(place) = first {
             peers.leave(place);
@@ -221,8 +328,8 @@ mod tests {
         for name in ["v", "w", "x", "y", "z"] {
             peers.arrive(address(2), name);
         }
-        peers.make_room();
-        peers.make_room();
+        peers.make_room(Instant::now());
+        peers.make_room(Instant::now());
         assert_eq!(
             told(&peers, 1),
             2,
@@ -231,7 +338,7 @@ mod tests {
         let places: Vec<Place> = peers.peers[&address(1)]
             .inside
             .iter()
-            .filter(|inside| inside.is_told)
+            .filter(|inside| inside.is_notified)
             .map(|inside| Place {
                 peer: address(1),
                 number: inside.number,
@@ -245,12 +352,12 @@ mod tests {
             ["v", "w"],
             "before the one that waited longer"
         );
-        peers.make_room();
+        peers.make_room(Instant::now());
         assert_eq!((told(&peers, 1), told(&peers, 2)), (0, 0));
     }
 
     #[test]
-    fn the_client_that_floods_loses_what_waits_too_long() {
+    fn the_client_that_floods_loses_connections_that_wait_too_long() {
         let mut peers = Peers::new(1);
         peers.arrive(address(1), "inside");
         assert_eq!(entered(&mut peers).len(), 1);

@@ -1,4 +1,4 @@
-//! [`Permits`]: how many requests of one kind are under way, of all callers and of each tenant.
+//! [`Permits`]: the requests of one kind in flight, in total and per tenant.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -20,7 +20,7 @@ struct Taken {
     of_tenants: HashMap<Tenant, usize>,
 }
 
-/// Leave for one request; given back when it is dropped.
+/// Permission for one request, which is released when dropped.
 #[derive(Debug)]
 pub(crate) struct Permit {
     permits: Arc<Permits>,
@@ -30,7 +30,7 @@ pub(crate) struct Permit {
 /// Why there is no permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoPermit {
-    /// All are taken.
+    /// All are in use.
     All,
     /// The tenant has its share of them.
     Share,
@@ -46,7 +46,7 @@ impl Permits {
         })
     }
 
-    /// Takes a permit for a tenant, or for a caller who sees all.
+    /// Takes a permit for a tenant, or for a caller that sees everything.
     pub(crate) fn take(self: &Arc<Self>, tenant: Option<Tenant>) -> Result<Permit, NoPermit> {
         let mut taken = self.lock();
         if taken.all >= self.all {

@@ -1,7 +1,7 @@
 //! The OTLP receiver: `/v1/traces`, `/v1/metrics`, `/v1/logs`.
 //!
-//! A body is read piece by piece and its memory is accounted for before it is held; unpacking and decoding run on threads that
-//! may block. A request is answered when its records are committed.
+//! A body is read piece by piece and its memory is counted before it is allocated; unpacking and
+//! decoding run on blocking threads. The response is sent when the records are committed.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,18 +25,19 @@ use crate::budget::{Budget, Share};
 use crate::caller::ScopedStore;
 use crate::limits::{Limits, is_slow};
 use crate::otlp::{Converted, Encoding, Signal, answer, convert, failure, weight};
-use crate::unpack::{Packing, too_much_held, unpack};
+use crate::store_log::logged;
+use crate::unpack::{ENCODINGS, Packing, too_much_held, unpack};
 
-/// How requests and answers may be written.
+/// The media types of requests and responses.
 const KINDS: [&str; 2] = ["application/x-protobuf", "application/json"];
 
 /// What all requests share.
 #[derive(Clone)]
 pub(crate) struct Receiver {
     store: Arc<dyn TraceStore>,
-    /// For bodies as they come, and as they are unpacked.
+    /// For bodies as they arrive, and as they are unpacked.
     budget: Budget,
-    /// For what they become.
+    /// For decoded bodies.
     decoded: Budget,
     limits: Limits,
 }
@@ -47,15 +48,15 @@ impl FromRef<Receiver> for Arc<dyn TraceStore> {
     }
 }
 
-/// Takes in what OpenTelemetry SDKs and collectors send (OTLP over HTTP): `POST /v1/traces`, `/v1/metrics` and `/v1/logs`, as
-/// protobuf or JSON, plain, gzip or zstd.
+/// Receives what OpenTelemetry SDKs and collectors send (OTLP over HTTP): `POST /v1/traces`,
+/// `/v1/metrics` and `/v1/logs`, as protobuf or JSON, uncompressed or with gzip, deflate or zstd.
 ///
-/// 200 means that the records are stored; those that make no sense are left out, counted and described in the answer's
-/// `partial_success`. 400 is a body that can't be read, 413 one that is too large, 415 one of another kind,
-/// 507 one that does not fit into the store. With 429 and 503 comes
-/// `Retry-After`, and the same request may be sent again: nothing is stored twice. The body of such a failure is
-/// a `google.rpc.Status` in the encoding of the request; who may not ask at all, asks for another method or kind, or is answered too late
-/// gets this crate's `{"error": ...}`.
+/// 200 means that the records are stored; invalid ones are left out, counted and described in the
+/// response's `partial_success`. 400 means an unreadable body, 413 one that is too large, 415 one
+/// of another type, 507 one that does not fit into the store. 429 and 503 have `Retry-After`, and
+/// the same request may be sent again: nothing is stored twice. The body of such a failure is a
+/// `google.rpc.Status` in the encoding of the request; a caller without permission, another method
+/// or type, or a timeout gets this crate's `{"error": ...}`.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -78,23 +79,23 @@ pub fn otlp_router(store: Arc<dyn TraceStore>, limits: Limits) -> Router {
     let router = api().into_router();
     #[cfg(feature = "grpc")]
     let router = router.merge(crate::grpc::routes());
-    router.with_state(receiver)
+    logged(router.with_state(receiver))
 }
 
-/// How the document describes what these routes answer when they fail.
+/// The name of these routes' failures in the document.
 const FAILURE: &str = "OtlpFailure";
 
 /// The headers that are read, besides `content-type`.
 const HEADERS: [Parameter; 2] = [
     Parameter::header(
         CONTENT_ENCODING_NAME,
-        Takes::Word(|| vec!["identity", "gzip", "zstd"]),
+        Takes::Word(|| ENCODINGS.to_vec()),
         "How the body is packed; not at all by default.",
     ),
     Parameter::header(
         STORED_IN,
         Takes::AnyText,
-        "The store that the sender itself keeps these records in: a server of that store does not store them again.",
+        "The store in which the sender stores these records itself: a server of that store does not store them again.",
     ),
 ];
 const CONTENT_ENCODING_NAME: &str = "content-encoding";
@@ -109,7 +110,7 @@ pub(crate) fn api() -> Api<Receiver> {
         reads: Content::Otlp(containers),
         answers: Content::Other(
             &KINDS,
-            "An export response of OTLP, with what was left out in its partial success.",
+            "An export response of OTLP, with rejected records in its partial success.",
         ),
     };
     let taking = |signal| {
@@ -122,7 +123,7 @@ pub(crate) fn api() -> Api<Receiver> {
             FAILURE,
             route(
                 "/v1/traces",
-                "Takes in spans (OTLP).",
+                "Receives spans (OTLP).",
                 ["resourceSpans", "scopeSpans", "spans"],
             ),
             taking(Signal::Traces),
@@ -131,7 +132,7 @@ pub(crate) fn api() -> Api<Receiver> {
             FAILURE,
             route(
                 "/v1/metrics",
-                "Takes in metrics (OTLP).",
+                "Receives metrics (OTLP).",
                 ["resourceMetrics", "scopeMetrics", "metrics"],
             ),
             taking(Signal::Metrics),
@@ -140,7 +141,7 @@ pub(crate) fn api() -> Api<Receiver> {
             FAILURE,
             route(
                 "/v1/logs",
-                "Takes in logs (OTLP).",
+                "Receives logs (OTLP).",
                 ["resourceLogs", "scopeLogs", "logRecords"],
             ),
             taking(Signal::Logs),
@@ -156,7 +157,7 @@ async fn receive(signal: Signal, receiver: &Receiver, store: ScopedStore, reques
         Ok(body) => in_encoding(StatusCode::OK, encoding, body),
         Err(error) => {
             count(signal, "refused", 1);
-            refusal(encoding, &error)
+            refusal(encoding, error)
         }
     }
 }
@@ -192,11 +193,11 @@ pub(crate) struct SentBody {
     pub(crate) memory: Share,
     pub(crate) encoding: Encoding,
     pub(crate) packing: Packing,
-    /// The name of the file that the sender wrote the same records to.
+    /// The name of the file to which the sender wrote the same records.
     pub(crate) stored_in: Option<String>,
 }
 
-/// Converts and stores one body. Returns the body of the answer when the records are committed.
+/// Converts and stores one body. Returns the body of the response when the records are committed.
 pub(crate) async fn store_body(
     signal: Signal,
     receiver: &Receiver,
@@ -226,7 +227,7 @@ pub(crate) async fn store_body(
             return Err(ApiError::overloaded("too many bodies are being decoded"));
         }
         let mut converted = convert(signal, encoding, &body, retention).map_err(ApiError::invalid)?;
-        converted.records.stored_in = stored_in;
+        converted.records.origin_store = stored_in;
         let storing = begin(async move { store.store(converted.records).await });
         let Converted {
             rejected,
@@ -261,11 +262,12 @@ pub(crate) async fn store_body(
     Ok(answer(signal, encoding, rejected, &message))
 }
 
-/// Begins to do something on this thread, and leaves it to another one to wait for it.
+/// Starts a future on this thread, and leaves waiting for it to another one.
 ///
-/// A store makes rows of records before it waits, which is work and no thing for a thread that others wait for. To wait here as well
-/// would take one of few threads for each request, and an end of the server could not come before the store answers. What has begun
-/// is stored, even if whoever sent it hangs up.
+/// A store converts records to rows before it waits, which is work that an async thread must not
+/// do. Waiting here as well would take one of few threads for each request, and the server could
+/// not end before the store responds. Records that are being stored are stored even if the sender
+/// hangs up.
 fn begin<T>(work: impl Future<Output = T> + Send + 'static) -> impl Future<Output = T> + Send
 where
     T: Send + 'static,
@@ -273,12 +275,12 @@ where
     let mut work: Pin<Box<dyn Future<Output = T> + Send>> = Box::pin(work);
     match work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(done) => Box::pin(std::future::ready(done)),
-        Poll::Pending => work, // whoever waits asks again, and is woken then
+        Poll::Pending => work, // the waiting task polls again, and is woken then
     }
 }
 
-/// Reads a whole body and counts the memory that it takes. `length` is what the sender says it is, `frame`
-/// the number of bytes that the protocol adds to what is limited.
+/// Reads a whole body and counts its memory. `length` is the sender's declaration, `frame` the
+/// number of bytes that the protocol adds to the limit.
 pub(crate) async fn read(
     receiver: &Receiver,
     mut body: Body,
@@ -287,7 +289,7 @@ pub(crate) async fn read(
 ) -> Result<(Bytes, Share), ApiError> {
     let limit = receiver.limits.body_bytes;
     let too_large = || ApiError::too_large(limit);
-    // What says that it is too long is not read at all.
+    // A body that declares too large a length is not read.
     let length = match length.map(usize::try_from) {
         Some(Ok(length)) if length <= limit => length,
         Some(_) => return Err(too_large()),
@@ -324,7 +326,11 @@ fn encoding_of(headers: &HeaderMap) -> Result<Encoding, ApiError> {
         .and_then(|kind| kind.split(';').next())
         .unwrap_or_default()
         .trim();
-    if kind.eq_ignore_ascii_case("application/x-protobuf") {
+    // The first is OTLP's, the second the registered one.
+    if ["application/x-protobuf", "application/protobuf"]
+        .iter()
+        .any(|name| kind.eq_ignore_ascii_case(name))
+    {
         Ok(Encoding::Protobuf)
     } else if kind.eq_ignore_ascii_case("application/json") {
         Ok(Encoding::Json)
@@ -338,7 +344,7 @@ fn encoding_of(headers: &HeaderMap) -> Result<Encoding, ApiError> {
     }
 }
 
-/// The name of the file that the sender wrote the same records to, if it says one.
+/// Returns the name of the file to which the sender wrote the same records, if it names one.
 pub(crate) fn stored_in(headers: &HeaderMap) -> Option<String> {
     let name = headers.get(STORED_IN)?;
     name.to_str().ok().map(str::to_owned)
@@ -366,9 +372,10 @@ fn in_encoding(status: StatusCode, encoding: Encoding, body: Vec<u8>) -> Respons
     (status, [(CONTENT_TYPE, kind)], body).into_response()
 }
 
-fn refusal(encoding: Encoding, error: &ApiError) -> Response {
+fn refusal(encoding: Encoding, error: ApiError) -> Response {
     let body = failure(encoding, error.grpc_code(), &error.to_string());
     let mut response = in_encoding(error.status(), encoding, body);
     error.add_headers(response.headers_mut());
+    response.extensions_mut().insert(error);
     response
 }

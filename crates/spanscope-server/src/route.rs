@@ -1,12 +1,13 @@
-//! [`matched_route`]: the route of a request, for whoever measures requests.
+//! [`matched_route`]: the route of a request, for middleware that measures requests.
 
 use axum::extract::MatchedPath;
 use axum::http::Extensions;
 
-/// The route that a request to one of this crate's routers matched, with its parameters' names in braces; `None`
-/// where it matched none.
+/// Returns the route of a request to one of this crate's routers, with its parameters' names in
+/// braces; `None` if none matched.
 ///
-/// It is known to a layer that [`Server::map_router`](crate::Server::map_router) puts around the routes.
+/// It is available to a layer that [`Server::map_router`](crate::Server::map_router) puts around
+/// the routes.
 ///
 /// ```
 /// use spanscope_server::matched_route;

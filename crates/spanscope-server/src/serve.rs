@@ -1,14 +1,15 @@
-//! [`Server`]: accepts connections for a router, within [`Limits`], until it is told to end.
+//! [`Server`]: accepts connections for a router, within [`Limits`], until it is stopped.
 //!
-//! axum's own `serve` has no limit on connections and none on slow heads, so this drives hyper itself
-//! (`connection`). HTTP/1.1 on the port of HTTP, which is what OTLP's exporters and browsers on a loopback
-//! address speak; gRPC, which is HTTP/2, has a port of its own. Connections of both share one limit.
+//! axum's own `serve` has no limit on connections and none on slow heads, so this drives hyper
+//! itself (`connection`). The port of HTTP serves HTTP/1.1, which OTLP's exporters and browsers on
+//! a loopback address speak; gRPC, which is HTTP/2, has its own port. Connections of both share one
+//! limit.
 
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::{Method, Uri};
 use axum::{Extension, Router};
@@ -22,14 +23,34 @@ use crate::builder::ServerBuilder;
 use crate::connection::{Connection, Served};
 use crate::ends::Ends;
 use crate::limits::{Limits, timed};
-use crate::peers::Peers;
+use crate::peers::{IDLE_TIME, Peers};
 
-/// How many connections may wait to be accepted. Of more that come at once each waits a second, until
-/// its first packet is sent again; tokio's own listeners hold 128.
+/// How many connections may wait to be accepted. Beyond it each waits a second, until its first
+/// packet is sent again; tokio's own listeners hold 128.
 const BACKLOG: u32 = 1024;
 
-/// After a failure to accept, such as too many open files, the next try comes so much later.
+/// The pause after a failure to accept, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// The server has ended while requests were still being answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShutdownError {
+    /// How long it has waited for them, see [`Limits::shutdown_time`].
+    pub waited: Duration,
+}
+
+impl std::fmt::Display for ShutdownError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "requests were not finished within {:?} and were cut off",
+            self.waited
+        )
+    }
+}
+
+impl std::error::Error for ShutdownError {}
 
 /// Everything that this crate serves, within [`Limits`].
 ///
@@ -47,7 +68,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 ///     .bind("127.0.0.1:0".parse()?)
 ///     .await?;
 /// println!("http://{}", server.address());
-/// server.run(async { /* resolves when it is time to end */ }).await;
+/// server.run(async { /* resolves when it is time to end */ }).await?;
 /// # Ok(())
 /// # }
 /// ```
@@ -55,7 +76,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub struct Server {
     router: Router,
     limits: Limits,
-    /// Requests need no token, so only programs of this machine may reach it.
+    /// Requests need no token, so only programs on this machine may reach it.
     loopback_only: bool,
 }
 
@@ -86,7 +107,8 @@ impl Server {
     #[must_use]
     pub fn from_router(router: Router, limits: Limits) -> Self {
         Self {
-            // Before any layer is put around it, so that requests for nothing are measured as well.
+            // Before any layer is put around it, so that requests without a route are measured as
+            // well.
             router: router
                 .fallback(async |method: Method, uri: Uri| ApiError::no_such_path(&method, uri.path())),
             limits,
@@ -94,7 +116,7 @@ impl Server {
         }
     }
 
-    /// The same server, which refuses to listen on an address that other machines reach.
+    /// Returns the server, which refuses to listen on an address that other machines can reach.
     pub(crate) fn loopback_only(self, loopback_only: bool) -> Self {
         Self {
             loopback_only,
@@ -102,7 +124,7 @@ impl Server {
         }
     }
 
-    /// Changes the routes, to put a layer around all of them. Routes that are merged here are behind no
+    /// Changes the routes, to put a layer around all of them. Routes that are merged here have no
     /// check of the caller: they need a layer of [`with_tokens`](crate::with_tokens) or
     /// [`local_only`](crate::local_only).
     #[must_use]
@@ -117,7 +139,8 @@ impl Server {
     ///
     /// # Errors
     /// The address is in use, or is not one of this machine; invalid input, if it is not a loopback
-    /// address and the server accepts requests without a token ([`AuthMode::Local`](crate::AuthMode)).
+    /// address and the server accepts requests without a token
+    /// ([`AuthMode::Local`](crate::AuthMode)).
     pub async fn bind(self, address: SocketAddr) -> std::io::Result<BoundServer> {
         let (listener, address) = self.listen(address)?;
         Ok(BoundServer {
@@ -134,7 +157,7 @@ impl Server {
             return Err(std::io::Error::new(
                 std::io::ErrorKind::InvalidInput,
                 format!(
-                    "{address} is no loopback address, and without tokens any machine could read all: give AuthMode::Tokens"
+                    "{address} is not a loopback address, and without tokens any machine could read everything: use AuthMode::Tokens"
                 ),
             ));
         }
@@ -159,8 +182,8 @@ impl BoundServer {
         self.address
     }
 
-    /// Takes OTLP over gRPC at a second address, with the checks and limits of HTTP. Returns the address, in
-    /// which the system has chosen a port instead of port 0.
+    /// Takes OTLP over gRPC at a second address, with the checks and limits of HTTP. Returns the
+    /// address, in which the system has chosen a port instead of port 0.
     ///
     /// # Errors
     /// As [`Server::bind`]. The server is unchanged then and can run without gRPC.
@@ -184,9 +207,12 @@ impl BoundServer {
         Ok(address)
     }
 
-    /// Serves requests until `end` resolves, then finishes those that have begun, for at most [`Limits::shutdown_time`]. Returns
-    /// whether all of them were finished.
-    pub async fn run(self, end: impl Future<Output = ()>) -> bool {
+    /// Serves requests until `end` resolves, then finishes those that have begun, for at most
+    /// [`Limits::shutdown_time`].
+    ///
+    /// # Errors
+    /// Some requests were not finished in time.
+    pub async fn run(self, end: impl Future<Output = ()>) -> Result<(), ShutdownError> {
         let limits = self.server.limits;
         let (ends, told) = watch::channel(false);
         let mut listeners = self.listeners(&told);
@@ -199,30 +225,36 @@ impl BoundServer {
                 () = &mut end => break,
                 Some(place) = left.recv() => peers.leave(place),
                 (stream, address, served) = accept(&mut listeners) => peers.arrive(address.ip(), (stream, served)),
+                // Connections become idle while others wait.
+                () = sleep(IDLE_TIME), if peers.is_full() => {}
             }
             while let Some(entered) = peers.enter() {
                 let (stream, served) = entered.connection;
                 let connection = Connection {
                     served,
                     limits,
+                    activity: entered.activity,
                     ends: told.clone(),
                 };
                 let gone = gone.clone();
                 tokio::spawn(async move {
                     connection.serve(stream, &entered.leave).await;
-                    // The channel is open as long as anything reads the places.
+                    // The channel is open as long as it has a reader.
                     let _ = gone.send(entered.place);
                 });
             }
-            peers.make_room();
+            peers.make_room(Instant::now());
         }
         drop((listeners, peers, gone));
         ends.send_replace(true);
         let all_left = async { while left.recv().await.is_some() {} };
-        timeout(limits.shutdown_time, all_left).await.is_ok()
+        let ended = timeout(limits.shutdown_time, all_left).await;
+        ended.map_err(|_| ShutdownError {
+            waited: limits.shutdown_time,
+        })
     }
 
-    /// The sockets, with what is served on each.
+    /// Returns the sockets, with what each serves.
     fn listeners(self, ends: &watch::Receiver<bool>) -> Vec<Listener> {
         let Server { router, limits, .. } = self.server;
         let router = router.layer(Extension(Ends(ends.clone())));
@@ -243,7 +275,7 @@ impl BoundServer {
     }
 }
 
-/// A socket, and what is served there.
+/// A socket, and what it serves.
 struct Listener {
     socket: TcpListener,
     served: Arc<Served>,

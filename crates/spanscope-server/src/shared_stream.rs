@@ -1,11 +1,11 @@
-//! [`SharedStream`]: a connection that can be watched while hyper has it, to stop work for clients
-//! that left.
+//! [`SharedStream`]: a connection that can be watched while hyper owns it, to stop the work for
+//! clients that have disconnected.
 //!
-//! hyper either ends a connection whose client has closed its sending side, or pays no attention to it
-//! until the answer is there. The first cuts off clients that send all, say so and then read
-//! (`nc -N`); with the second, a question goes on for a client that has left. So hyper is told to pay
-//! no attention, and each request's own service watches the socket. What is dropped with the service
-//! is stopped: a store stops a question that no future awaits.
+//! hyper either ends a connection whose client has closed its sending side, or ignores that until
+//! the response is ready. The first cuts off clients that send everything, close and then read (`nc
+//! -N`); with the second, a query continues for a client that has left. So hyper is configured to
+//! ignore it, and each request's own service watches the socket. Dropping the service stops its
+//! work: a store stops a query that no future awaits.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -22,15 +22,15 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::sleep;
 
-/// How long a client that closed its sending side may wait for the head of its answer. A program that
-/// was ended looks the same.
+/// How long a client that closed its sending side may wait for the head of its response. A program
+/// that ended looks the same.
 const HALF_CLOSED_TIME: Duration = Duration::from_secs(5);
 
-/// What a client has sent and the request does not read yet hides whether the client has left. So much
-/// later it is looked at again.
+/// Data that the request does not read yet hides whether the client has left. The socket is checked
+/// again after this time.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
-/// A TCP connection. Its reading side is shared with those who watch it.
+/// A TCP connection. Its watchers share its reading side.
 pub(crate) struct SharedStream {
     read: Arc<OwnedReadHalf>,
     write: OwnedWriteHalf,
@@ -45,8 +45,8 @@ impl SharedStream {
         }
     }
 
-    /// A service that gives up a request when the client of this connection leaves before the head of
-    /// its answer is there.
+    /// Returns a service that abandons a request when this connection's client leaves before the
+    /// head of its response is ready.
     pub(crate) fn while_client_waits<S>(&self, service: S) -> WhileClientWaits<S> {
         WhileClientWaits {
             read: Arc::clone(&self.read),
@@ -122,13 +122,13 @@ pub(crate) struct WhileClientWaits<S> {
     service: S,
 }
 
-/// The client left before its answer was there.
+/// The client left before its response was ready.
 #[derive(Debug)]
 pub(crate) struct ClientLeft;
 
 impl fmt::Display for ClientLeft {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the client left before its answer was there")
+        f.write_str("the client left before its response was ready")
     }
 }
 

@@ -1,10 +1,11 @@
-//! Bodies that are compressed, with gzip or zstd: unpacked piece by piece, so that a bomb is noticed before it
-//! bursts.
+//! Bodies that are compressed, with gzip, deflate or zstd: unpacked piece by piece, so that a bomb
+//! is noticed before it bursts.
 
-use std::io::Read;
+use std::io::{self, Read};
 
 use axum::http::StatusCode;
 use flate2::read::MultiGzDecoder;
+use flate2::{Decompress, FlushDecompress, Status};
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 
 use crate::answer::ApiError;
@@ -12,8 +13,8 @@ use crate::budget::Share;
 
 /// How much is unpacked before its memory is accounted for.
 const PIECE: usize = 64 * 1024;
-/// How far back zstd may refer, in bytes. The format asks every reader for as much, and encoders do not go beyond
-/// it unless they are told to. It is also how much memory a decoder takes beside what it has unpacked.
+/// Maximum window of zstd, in bytes. The format requires every reader to support it, and encoders
+/// do not exceed it by default. It is also the memory of a decoder besides its output.
 const MAX_WINDOW: u64 = 8 << 20;
 
 /// How a body is compressed.
@@ -21,34 +22,49 @@ const MAX_WINDOW: u64 = 8 << 20;
 pub(crate) enum Packing {
     Plain,
     Gzip,
+    /// As HTTP has it, in the format of zlib, or without its head, as some clients send it.
+    Deflate,
     Zstd,
 }
 
+/// The accepted encodings of a body, as the headers name them.
+pub(crate) const ENCODINGS: [&str; 4] = ["identity", "gzip", "deflate", "zstd"];
+
 impl Packing {
-    /// The packing of this name, as `content-encoding` and `grpc-encoding` have it.
-    pub(crate) fn named(name: &[u8]) -> Result<Self, ApiError> {
-        match name {
-            b"" => Ok(Self::Plain),
-            name if name.eq_ignore_ascii_case(b"identity") => Ok(Self::Plain),
-            name if name.eq_ignore_ascii_case(b"gzip") => Ok(Self::Gzip),
-            name if name.eq_ignore_ascii_case(b"zstd") => Ok(Self::Zstd),
-            name => Err(ApiError::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_encoding",
-                format!(
-                    "the body is packed with {:?}, which is not known here",
-                    String::from_utf8_lossy(name)
-                ),
-                "send it plain, or packed with gzip or zstd: set OTEL_EXPORTER_OTLP_COMPRESSION to gzip or none",
-            )),
+    /// Parses the encoding in `content-encoding` or `grpc-encoding`: a list, in which `identity` is
+    /// ignored.
+    pub(crate) fn named(names: &[u8]) -> Result<Self, ApiError> {
+        let mut packing = Self::Plain;
+        for name in names.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            let known = match name.to_ascii_lowercase().as_slice() {
+                b"" | b"identity" => continue,
+                b"gzip" | b"x-gzip" => Self::Gzip,
+                b"deflate" => Self::Deflate,
+                b"zstd" => Self::Zstd,
+                _ => Self::Plain,
+            };
+            if known == Self::Plain || packing != Self::Plain {
+                return Err(ApiError::new(
+                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                    "unsupported_encoding",
+                    format!(
+                        "the body is packed with {:?}, which is not known here",
+                        String::from_utf8_lossy(names)
+                    ),
+                    "send it uncompressed, or compressed once with gzip, deflate or zstd: set OTEL_EXPORTER_OTLP_COMPRESSION to gzip or none",
+                ));
+            }
+            packing = known;
         }
+        Ok(packing)
     }
 }
 
 /// Unpacks a body, and counts the memory that it takes.
 ///
 /// # Errors
-/// It is no such packing or not all of it, it is longer than `limit`, or there is no memory left.
+/// Fails if it is not in this encoding or incomplete, longer than `limit`, or if there is no memory
+/// left.
 pub(crate) fn unpack(
     packing: Packing,
     packed: &[u8],
@@ -64,12 +80,13 @@ pub(crate) fn unpack(
     match packing {
         Packing::Plain => unpacked.read_all(packed, "text")?,
         Packing::Gzip => unpacked.read_all(MultiGzDecoder::new(packed), "gzip")?,
+        Packing::Deflate => unpacked.read_all(Inflate::new(packed), "deflate")?,
         Packing::Zstd => {
             let mut left = packed;
             let mut decoder = FrameDecoder::new();
             decoder.set_max_window_size(MAX_WINDOW);
             let mut held = 0;
-            // Several frames one behind the other are one body.
+            // Several consecutive frames are one body.
             loop {
                 let window = window(left);
                 if window > MAX_WINDOW {
@@ -100,7 +117,7 @@ pub(crate) fn unpack(
     Ok(unpacked.bytes)
 }
 
-/// What is unpacked of a body so far.
+/// The unpacked part of a body.
 struct Unpacked<'s> {
     bytes: Vec<u8>,
     piece: Vec<u8>,
@@ -128,15 +145,58 @@ impl Unpacked<'_> {
     }
 }
 
-/// How far back a frame of zstd may refer, as its head says; 0 where that is no head.
+/// Reads a body that is packed with deflate. The decoder of `flate2` takes the end of the body for
+/// the end of the data.
+struct Inflate<'p> {
+    decoder: Decompress,
+    left: &'p [u8],
+    is_ended: bool,
+}
+
+impl<'p> Inflate<'p> {
+    fn new(packed: &'p [u8]) -> Self {
+        // Method 8, and a multiple of 31 together.
+        let is_zlib = matches!(packed, [first, second, ..]
+            if first & 0x0f == 8 && u16::from_be_bytes([*first, *second]) % 31 == 0);
+        Self {
+            decoder: Decompress::new(is_zlib),
+            left: packed,
+            is_ended: false,
+        }
+    }
+}
+
+impl Read for Inflate<'_> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        if self.is_ended {
+            return Ok(0);
+        }
+        let before = (self.decoder.total_in(), self.decoder.total_out());
+        let status = self.decoder.decompress(self.left, to, FlushDecompress::None)?;
+        let grown = |now: u64, before| usize::try_from(now - before).unwrap_or(usize::MAX);
+        let read = grown(self.decoder.total_out(), before.1);
+        self.left = self
+            .left
+            .get(grown(self.decoder.total_in(), before.0)..)
+            .unwrap_or_default();
+        self.is_ended = status == Status::StreamEnd;
+        match read {
+            0 if !self.is_ended => Err(io::ErrorKind::UnexpectedEof.into()),
+            read => Ok(read),
+        }
+    }
+}
+
+/// Returns the window of a frame of zstd, from its head; 0 if that is invalid.
 fn window(frame: &[u8]) -> u64 {
-    // Behind four bytes that every frame begins with: which fields there are, and then the first of them.
+    // After the four bytes with which every frame begins: the field flags, and then the first
+    // field.
     let Some([fields, rest @ ..]) = frame.get(4..) else {
         return 0;
     };
     let is_single = fields & 0x20 != 0;
     if is_single {
-        // What it refers to is all of it, whose length is written here.
+        // The window is the whole content, whose length is here.
         let length_of = |bytes: &[u8]| {
             let mut number = [0; 8];
             number.get_mut(..bytes.len())?.copy_from_slice(bytes);
@@ -156,7 +216,7 @@ fn window(frame: &[u8]) -> u64 {
 
 fn broken(name: &str, error: &dyn std::fmt::Display) -> ApiError {
     ApiError::invalid(format!(
-        "the body is no {name}, or not all of it: {error}; send it as a whole, or without the header `content-encoding`"
+        "the body is not valid {name}, or incomplete: {error}; send it completely, or without the header `content-encoding`"
     ))
 }
 

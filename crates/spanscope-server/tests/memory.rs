@@ -1,4 +1,4 @@
-//! Memory, in a process of its own: what other tests take meanwhile would count too.
+//! Memory, in a separate process: other tests' allocations would count too.
 
 use spanscope_core::capture::{Clock, RawValue};
 use spanscope_core::metrics::{Measurement, Number};

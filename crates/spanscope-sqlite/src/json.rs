@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-/// A JSON string. NUL is legal in JSON as an escape, but SQLite's JSON functions end at it, so it is shown as U+FFFD.
+/// Appends a JSON string. NUL is legal in JSON as an escape, but SQLite's JSON functions end at it,
+/// so it becomes U+FFFD.
 pub(crate) fn push_text(out: &mut String, text: &str) {
     out.push('"');
     let mut start = 0;
@@ -30,7 +31,7 @@ pub(crate) fn push_text(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// A key and its text, behind a bracket or a comma.
+/// Appends a key and its text, after a bracket or a comma.
 pub(crate) fn push_key_value(out: &mut String, before: char, key: &str, value: &str) {
     out.push(before);
     push_key(out, key);
@@ -40,4 +41,18 @@ pub(crate) fn push_key_value(out: &mut String, before: char, key: &str, value: &
 pub(crate) fn push_key(out: &mut String, key: &str) {
     push_text(out, key);
     out.push(':');
+}
+
+/// A JSON object with one more text in it.
+pub(crate) fn with_text(object: &str, key: &str, value: &str) -> String {
+    let Some(open) = object.strip_suffix('}') else {
+        return object.to_owned();
+    };
+    let (mut text, begin) = match open {
+        "{" => (String::new(), '{'),
+        open => (open.to_owned(), ','),
+    };
+    push_key_value(&mut text, begin, key, value);
+    text.push('}');
+    text
 }

@@ -1,4 +1,4 @@
-//! [`SqliteLayer`]: the half that listens on the calling threads, its settings, and the guard of the half that writes.
+//! [`SqliteLayer`]: the part on the calling threads, its settings, and the guard of the writer.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use spanscope_core::capture::{Capture, DEFAULT_MAX_VALUE_LEN, SpanRecord};
 use spanscope_core::metrics::{Measurement, MetricSink};
-use spanscope_core::program_name;
-use spanscope_core::queue::{FlushTimeout, LayerStats, OverflowPolicy, Queue, WorkerHandle};
+use spanscope_core::queue::{FlushTimeout, LayerStats, OverflowPolicy, Queue, ShutdownError, WorkerHandle};
 use spanscope_core::sync::lock;
 use spanscope_core::tail::{TailRule, TailStats};
+use spanscope_core::{ProcessResource, program_name};
 use spanscope_layers::Categories;
 use spanscope_model::{StoreError, semconv};
 use tracing_core::span::{Attributes, Id, Record};
@@ -20,25 +20,25 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::ingest::local::{self, SharedStats, WriterSettings};
 
-/// Bytes of records that may wait for the disk: about 200,000 spans and events. With what the writer
-/// needs, a program that records faster than the disk writes grows by 56 MiB.
+/// Maximum size of records that wait for the disk, in bytes: about 200,000 spans and events. With
+/// the writer's own memory, a program that records faster than the disk writes grows by 56 MiB.
 pub const DEFAULT_QUEUE_BYTES: usize = 32 * 1024 * 1024;
-/// How long a record waits at most before it is written, where the disk keeps up.
+/// Maximum time before a record is written, if the disk keeps up.
 pub const DEFAULT_FLUSH_INTERVAL: Duration = Duration::from_millis(200);
 /// How long traces, events and measurements are kept.
 pub const DEFAULT_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How large the file may grow; beyond it the oldest traces and measurements go.
 pub const DEFAULT_MAX_BYTES: u64 = 1024 * 1024 * 1024;
-/// How many label sets of one metric a file keeps apart. What comes with others is stored under the label
-/// `otel.metric.overflow=true`, and it is said once.
+/// Maximum number of label sets of one metric in a file. Measurements with further ones are stored
+/// under the label `otel.metric.overflow=true`, and that is reported once.
 pub const DEFAULT_MAX_SERIES: u64 = 10_000;
 /// How long dropping the guard waits for the last records.
 pub const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
-/// Attributes with these keys are found by an index: session, conversation, user, agent, task, tenant,
-/// model, provider.
+/// Attributes with these keys are indexed: session, conversation, user, agent, task, tenant, model,
+/// provider.
 pub const DEFAULT_INDEXED_KEYS: &[&str] = &semconv::INDEXED_BY_DEFAULT;
 
-/// How a [`SqliteLayer`] keeps what it sees. Every setter names its default.
+/// The settings of a [`SqliteLayer`]. Every setter names its default.
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `open`"]
 pub struct SqliteLayerBuilder {
@@ -59,6 +59,7 @@ impl SqliteLayerBuilder {
             shutdown_timeout: DEFAULT_SHUTDOWN_TIMEOUT,
             writer: WriterSettings {
                 service_name: program_name().to_owned(),
+                resource: ProcessResource::default(),
                 flush_interval: DEFAULT_FLUSH_INTERVAL,
                 retention: DEFAULT_RETENTION,
                 max_bytes: DEFAULT_MAX_BYTES,
@@ -76,26 +77,33 @@ impl SqliteLayerBuilder {
         self
     }
 
+    /// Sets the attributes of this process, besides its service: conditions and `span` find them
+    /// like the resource of a sender. Default: the detected attributes of host and process.
+    pub fn resource(mut self, resource: ProcessResource) -> Self {
+        self.writer.resource = resource;
+        self
+    }
+
     /// Bytes of records that may wait. Default: [`DEFAULT_QUEUE_BYTES`].
     pub fn queue_bytes(mut self, bytes: usize) -> Self {
         self.queue_bytes = bytes;
         self
     }
 
-    /// What happens when they are used up. Default: [`OverflowPolicy::Drop`].
+    /// Sets what happens when they are used up. Default: [`OverflowPolicy::Drop`].
     pub fn on_overflow(mut self, on_overflow: OverflowPolicy) -> Self {
         self.on_overflow = on_overflow;
         self
     }
 
-    /// How long a record waits for others to be written together. Default: [`DEFAULT_FLUSH_INTERVAL`]. Shorter ones
-    /// write more bytes a span.
+    /// How long a record waits for others to be written together. Default:
+    /// [`DEFAULT_FLUSH_INTERVAL`]. Shorter ones write more bytes a span.
     pub fn flush_interval(mut self, interval: Duration) -> Self {
         self.writer.flush_interval = interval.max(Duration::from_millis(1));
         self
     }
 
-    /// How long traces, events and measurements are kept. Default: [`DEFAULT_RETENTION`].
+    /// Sets how long traces, events and measurements are kept. Default: [`DEFAULT_RETENTION`].
     pub fn retention(mut self, age: Duration) -> Self {
         self.writer.retention = age;
         self
@@ -107,13 +115,15 @@ impl SqliteLayerBuilder {
         self
     }
 
-    /// How many label sets of one metric the file keeps apart. Default: [`DEFAULT_MAX_SERIES`].
+    /// Sets the maximum number of label sets of one metric in the file. Default:
+    /// [`DEFAULT_MAX_SERIES`].
     pub fn max_series(mut self, count: u64) -> Self {
         self.writer.max_series = count;
         self
     }
 
-    /// Longer values are cut to so many bytes. Default: [`DEFAULT_MAX_VALUE_LEN`].
+    /// Sets the maximum length of a value in bytes; longer ones are truncated. Default:
+    /// [`DEFAULT_MAX_VALUE_LEN`].
     pub fn max_value_len(mut self, bytes: usize) -> Self {
         self.max_value_len = bytes;
         self
@@ -125,23 +135,26 @@ impl SqliteLayerBuilder {
         self
     }
 
-    /// Attribute keys to index beside those that the file indexes already. Default: [`DEFAULT_INDEXED_KEYS`].
+    /// Sets attribute keys to index in addition to those that the file indexes already. Default:
+    /// [`DEFAULT_INDEXED_KEYS`].
     pub fn indexed_keys<K: Into<String>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
         self.writer.indexed_keys = keys.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Which category a target belongs to. Default: [`Categories::of_caller`] of whoever asked for the builder.
+    /// Sets the categories of targets. Default: [`Categories::of_caller`] of the code that created
+    /// the builder.
     pub fn categories(mut self, categories: impl Into<Arc<Categories>>) -> Self {
         self.writer.categories = categories.into();
         self
     }
 
-    /// Which traces are kept once they are over. Default: all.
+    /// Sets which traces are kept once they are over. Default: all.
     ///
-    /// The others' spans and events are left out, or deleted again where they were written already: so what runs is seen as
-    /// without a rule. Measurements and events outside of any span stay, and so does what other processes wrote of the same
-    /// trace. [`flush`](SqliteGuard::flush) judges what is over; the end keeps what is still open.
+    /// Spans and events of dropped traces are skipped, or deleted if they were written already: so
+    /// running spans are visible as without a rule. Measurements and events outside any span stay,
+    /// and so do other processes' records of the same trace. [`flush`](SqliteGuard::flush) decides
+    /// traces that are over; the shutdown keeps those that are still open.
     ///
     /// ```
     /// use spanscope_sqlite::{SqliteLayer, TailRule};
@@ -165,11 +178,12 @@ impl SqliteLayerBuilder {
         self
     }
 
-    /// Opens or makes the file, in a folder that is made if it is missing, and starts the thread that writes.
+    /// Opens or makes the file, in a folder that is made if it is missing, and starts the thread
+    /// that writes.
     ///
     /// # Errors
-    /// The file is no span store or one of a newer version, or its folder can't be made or written. Nothing is changed
-    /// then, and the program can go on without the layer.
+    /// Fails if the file is not a span store or one of a newer version, or if its folder can't be
+    /// created or written. Nothing is changed then, and the program can continue without the layer.
     pub fn open(self, path: impl AsRef<Path>) -> Result<(SqliteLayer, SqliteGuard), StoreError> {
         let queue = Queue::new(self.queue_bytes, self.on_overflow);
         let capture = Arc::new(Capture::new(self.max_value_len));
@@ -201,10 +215,11 @@ impl SqliteLayerBuilder {
     }
 }
 
-/// A `tracing` layer that keeps spans and events in a SQLite file.
+/// A `tracing` layer that stores spans and events in a SQLite file.
 ///
-/// On the calling thread a span costs its fields' encoding and one uncontended lock; a thread of its own does the rest.
-/// The caller never waits for the disk unless [`OverflowPolicy::Block`] was chosen.
+/// On the calling thread a span costs encoding its fields and one uncontended lock; a separate
+/// thread does the rest. The caller never waits for the disk unless [`OverflowPolicy::Block`] was
+/// chosen.
 ///
 /// ```
 /// use spanscope_sqlite::SqliteLayer;
@@ -236,14 +251,15 @@ impl SqliteLayer {
         Self::builder().open(path)
     }
 
-    /// Settings to change before opening. The package that holds the calling line counts as the application, whose
-    /// modules are categories.
+    /// Returns a builder; call [`open`](SqliteLayerBuilder::open) at the end. The package of the
+    /// calling line counts as the application, whose modules are categories.
     #[track_caller]
     pub fn builder() -> SqliteLayerBuilder {
         SqliteLayerBuilder::new()
     }
 
-    /// Where measurements that are no events are stored: for whatever makes them out of spans or requests.
+    /// Returns a sink for measurements that are not events: for code that derives them from spans
+    /// or requests.
     #[must_use]
     pub fn metric_sink(&self) -> SqliteMetricSink {
         SqliteMetricSink {
@@ -252,10 +268,10 @@ impl SqliteLayer {
     }
 }
 
-/// Stores measurements in the file of a [`SqliteLayer`]. Clones are the same sink.
+/// A sink that stores measurements in the file of a [`SqliteLayer`]. Clones are the same sink.
 ///
-/// They go the way of the layer's own records and are in the same account. A measurement that came as a `tracing` event is
-/// left out, because the layer sees that by itself.
+/// They use the queue and the statistics of the layer's own records. A measurement from a `tracing`
+/// event is skipped, because the layer captures that itself.
 #[derive(Debug, Clone)]
 pub struct SqliteMetricSink {
     queue: Queue,
@@ -263,7 +279,8 @@ pub struct SqliteMetricSink {
 
 impl MetricSink for SqliteMetricSink {
     fn record(&self, measurement: &Measurement<'_>) {
-        // Without a name or a number there is nothing to store; what is not offered is not counted either.
+        // Without a name or a number there is nothing to store; such a measurement is not counted
+        // either.
         let is_whole = !measurement.name.is_empty() && measurement.value.as_f64().is_finite();
         if is_whole && !measurement.is_event {
             self.queue.push_measurement(measurement);
@@ -323,8 +340,8 @@ impl Drop for SqliteLayer {
     }
 }
 
-/// Keeps the writing thread running. Dropping it writes what is queued, within the shutdown timeout, and ends the
-/// thread; records that come later are counted as dropped.
+/// Keeps the writing thread running. Dropping it writes what is queued, within the shutdown
+/// timeout, and ends the thread; later records are counted as dropped.
 #[derive(Debug)]
 #[must_use = "dropping the guard ends the writing"]
 pub struct SqliteGuard {
@@ -337,7 +354,8 @@ pub struct SqliteGuard {
 }
 
 impl SqliteGuard {
-    /// Writes everything recorded before the call. With a tail rule, traces that are over by then are judged.
+    /// Waits until everything recorded before the call is written. With a tail rule, traces that
+    /// are over by then are decided.
     ///
     /// # Errors
     /// It took longer than the timeout; nothing is lost by that.
@@ -351,7 +369,7 @@ impl SqliteGuard {
         self.control.stats(&self.queue)
     }
 
-    /// How many traces the tail rule kept and dropped until now; `None` without one.
+    /// Returns how many traces the tail rule has kept and dropped; `None` without one.
     #[must_use]
     pub fn tail_stats(&self) -> Option<TailStats> {
         let stats = self.tail_stats.as_ref()?;
@@ -364,28 +382,31 @@ impl SqliteGuard {
         &self.path
     }
 
-    /// What the file calls itself. A program that also sends what it records says by this name that a receiver with the same
-    /// file has it already.
+    /// Returns the store's name. A program that also exports its records sends this name, so that a
+    /// receiver with the same file does not store them again.
     #[must_use]
     pub fn store_name(&self) -> &str {
         &self.store_name
     }
 
-    /// Asks for the end, to be reached until then, and returns at once: so that several sinks end within one time.
-    /// [`shutdown`](Self::shutdown) waits for it.
+    /// Requests the end before the deadline, and returns at once, so that several sinks end at the
+    /// same time. [`shutdown`](Self::shutdown) waits for it.
     pub fn begin_shutdown(&self, deadline: Instant) {
         self.control.begin_shutdown(&self.queue, deadline);
     }
 
-    /// What dropping does, for whoever wants to do it earlier; a second time it does nothing. Answers whether
-    /// everything was written in time.
-    pub fn shutdown(&self) -> bool {
+    /// Writes the queued records and ends the thread now instead of when the guard is dropped. A
+    /// second call does not wait again.
+    ///
+    /// # Errors
+    /// Some records were not written in time.
+    pub fn shutdown(&self) -> Result<(), ShutdownError> {
         self.control.shutdown(&self.queue, self.shutdown_timeout)
     }
 }
 
 impl Drop for SqliteGuard {
     fn drop(&mut self) {
-        self.shutdown();
+        let _ = self.shutdown(); // the stats and a report on stderr count unwritten records
     }
 }

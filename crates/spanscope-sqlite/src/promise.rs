@@ -1,4 +1,5 @@
-//! A promise of an answer, and the future that gets it, whatever async runtime awaits it.
+//! A one-shot channel: a sender of one result, and the future that receives it, for any async
+//! runtime.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use spanscope_core::sync::lock;
 use spanscope_model::{StoreError, StoreErrorKind};
 
-/// What was asked and what comes back.
+/// The shared state of both ends.
 #[derive(Debug)]
 struct Slot<T> {
     state: Mutex<State<T>>,
@@ -33,17 +34,17 @@ impl<T> Default for Slot<T> {
     }
 }
 
-/// A promise of an answer, and the future that gets it.
+/// Creates a sender of one result, and the future that receives it.
 pub(crate) fn promised<T: Send>() -> (Promise<T>, Answer<T>) {
     let slot = Arc::new(Slot::default());
     (Promise(slot.clone()), Answer(slot))
 }
 
-/// Has to be kept. One that is dropped instead, by a panic or an end, is answered with a failure.
+/// The sending end. If it is dropped unused, by a panic or an end, the future gets an error.
 pub(crate) struct Promise<T>(Arc<Slot<T>>);
 
 impl<T> Promise<T> {
-    /// Whether the future was dropped, so that the answer has no reader.
+    /// Returns whether the future was dropped, so that the result has no receiver.
     pub(crate) fn is_abandoned(&self) -> bool {
         Arc::strong_count(&self.0) == 1
     }
@@ -67,7 +68,7 @@ impl<T> Drop for Promise<T> {
     fn drop(&mut self) {
         self.keep(Err(StoreError::new(
             StoreErrorKind::Unavailable,
-            "the store failed inside: please report it with what was asked",
+            "the store failed: please report it with the query",
         )));
     }
 }

@@ -9,13 +9,11 @@ use crate::made::trace_id;
 use crate::rows::{MIDNIGHT, MILLISECOND, Row, Rows, SECOND};
 use ConditionOp::{Eq, Gt, Lt, Ne};
 
-/// The span ids that meet the conditions, in order; asked in both ways that there are, which must agree.
+/// Returns the ids of the spans that meet the conditions, in order; queried in both possible ways,
+/// which must agree.
 fn matching<F: Fixture>(file: &Rows<F>, conditions: &[Condition]) -> Vec<i64> {
     let store = file.store();
-    let filter = SpanFilter {
-        conditions: conditions.to_vec(),
-        ..SpanFilter::default()
-    };
+    let filter = SpanFilter::default().conditions(conditions.to_vec());
     let mut ids: Vec<i64> = block_on(store.list_spans(filter))
         .unwrap()
         .into_iter()
@@ -26,10 +24,7 @@ fn matching<F: Fixture>(file: &Rows<F>, conditions: &[Condition]) -> Vec<i64> {
     let mut traces: Vec<_> = spans.iter().map(|span| span.trace_id).collect();
     traces.sort_unstable();
     traces.dedup();
-    let filter = TraceFilter {
-        conditions: conditions.to_vec(),
-        ..TraceFilter::default()
-    };
+    let filter = TraceFilter::default().conditions(conditions.to_vec());
     let mut listed: Vec<_> = block_on(store.list_traces(filter))
         .unwrap()
         .iter()
@@ -299,10 +294,7 @@ pub fn conditions_that_make_no_sense_are_refused_with_the_fix<F: Fixture>() {
         ("k", Eq, json!(null), "give a text, a number or a truth value"),
         ("k", Gt, json!(true), "use eq or ne"),
     ] {
-        let query = TraceQuery {
-            attribute_filters: Some(vec![Condition::new(key, op, value)]),
-            ..TraceQuery::default()
-        };
+        let query = TraceQuery::default().attribute_filters(vec![Condition::new(key, op, value)]);
         let error = block_on(store.query_traces(query)).unwrap_err();
         assert!(
             error.is_invalid_input() && error.to_string().contains(said),

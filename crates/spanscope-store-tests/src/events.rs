@@ -9,13 +9,10 @@ use crate::made::{ago, log_event, span_id, trace_id};
 use crate::{Fixture, Open};
 
 pub fn log(kind: EventKind, ids: Option<(u128, i64)>, at: Timestamp, attributes: &[(&str, &str)]) -> Event {
-    Event {
-        trace_id: ids.map(|(trace, _)| trace_id(trace)),
-        span_id: ids.map(|(_, span)| span_id(span)),
-        timestamp: at,
-        attributes: attributes.iter().copied().collect(),
-        kind,
-    }
+    Event::new(at, kind)
+        .trace_id(ids.map(|(trace, _)| trace_id(trace)))
+        .span_id(ids.map(|(_, span)| span_id(span)))
+        .attributes(attributes.iter().copied().collect())
 }
 
 pub fn start(name: &str, parent: Option<i64>) -> EventKind {

@@ -1,4 +1,4 @@
-//! A filter finds in a store what the model says that it matches.
+//! A store finds what the model's filter matches.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,10 +15,10 @@ use crate::rows::{Row, Rows};
 use crate::{Fixture, Open};
 
 /// Numbers that look random and are the same in each run.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
@@ -26,7 +26,7 @@ impl Random {
         usize::try_from((self.0 >> 33) % u64::try_from(bound).unwrap()).unwrap()
     }
 
-    fn pick<T: Clone>(&mut self, from: &[T]) -> T {
+    pub(crate) fn pick<T: Clone>(&mut self, from: &[T]) -> T {
         from[self.below(from.len())].clone()
     }
 }
@@ -86,7 +86,7 @@ const TEXTS: [&str; 6] = [
     "it took 5 s",
 ];
 
-fn records(random: &mut Random, can_run: bool) -> (NewRecords, BTreeMap<String, Attributes>) {
+pub(crate) fn records(random: &mut Random, can_run: bool) -> (NewRecords, BTreeMap<String, Attributes>) {
     let mut resources = BTreeMap::new();
     let mut sources = Vec::new();
     for service in ["bank", "Shop", ""] {
@@ -94,14 +94,8 @@ fn records(random: &mut Random, can_run: bool) -> (NewRecords, BTreeMap<String, 
         resource.set("resource.of", service);
         resource.set("host.name", format!("box {service}"));
         resources.insert(service.to_owned(), resource.clone());
-        let mut records = SourceRecords {
-            source: Source {
-                service_name: service.to_owned(),
-                resource,
-                ..Source::default()
-            },
-            ..SourceRecords::default()
-        };
+        let mut records =
+            SourceRecords::default().source(Source::default().service_name(service).resource(resource));
         for _ in 0..40 {
             let id = i64::try_from(sources.len() * 1000 + records.spans.len() + 1).unwrap();
             let trace = 1 + u128::try_from(random.below(12)).unwrap();
@@ -125,19 +119,12 @@ fn records(random: &mut Random, can_run: bool) -> (NewRecords, BTreeMap<String, 
             let events = (0..random.below(3))
                 .map(|_| some_event(random, Some(&made)))
                 .collect();
-            records.spans.push(NewSpan {
-                span: made,
-                events,
-                expires: None,
-            });
+            records.spans.push(NewSpan::new(made).events(events));
         }
         records.events = (0..10).map(|_| some_event(random, None)).collect();
         sources.push(records);
     }
-    let records = NewRecords {
-        sources,
-        ..NewRecords::default()
-    };
+    let records = NewRecords::default().sources(sources);
     (records, resources)
 }
 
@@ -152,7 +139,7 @@ fn some_event(random: &mut Random, of: Option<&Span>) -> NewEvent {
     made
 }
 
-/// A term as a person would write it; not each of them is one.
+/// A term as a user would write it; not every one is valid.
 fn term(random: &mut Random, spans: &[Span]) -> String {
     let minus = random.pick(&["", "", "-"]);
     let key = match random.below(3) {
@@ -251,7 +238,7 @@ fn term(random: &mut Random, spans: &[Span]) -> String {
     }
 }
 
-/// All that is stored, as the store shows it, and what is around it.
+/// Everything stored, as the store shows it, with its context.
 struct Known {
     spans: Vec<Span>,
     events: Vec<LogEvent>,
@@ -262,33 +249,15 @@ struct Known {
 impl Known {
     fn read(store: &dyn TraceStore, resources: BTreeMap<String, Attributes>) -> Self {
         let all = u64::from(u32::MAX);
-        let traces = block_on(store.list_traces(TraceFilter {
-            limit: all,
-            ..TraceFilter::default()
-        }))
-        .unwrap();
+        let traces = block_on(store.list_traces(TraceFilter::default().limit(all))).unwrap();
         let tokens = |trace: TraceId| {
-            let usage = block_on(store.usage(UsageQuery {
-                since: None,
-                until: None,
-                trace_id: Some(trace),
-                by: UsageBy::Model,
-            }))
-            .unwrap();
+            let usage = block_on(store.usage(UsageQuery::new(UsageBy::Model).trace_id(trace))).unwrap();
             let sum: u64 = usage.iter().map(|row| row.input + row.output).sum();
             (sum > 0).then_some(sum)
         };
         Self {
-            spans: block_on(store.list_spans(SpanFilter {
-                limit: all,
-                ..SpanFilter::default()
-            }))
-            .unwrap(),
-            events: block_on(store.list_logs(LogFilter {
-                limit: all,
-                ..LogFilter::default()
-            }))
-            .unwrap(),
+            spans: block_on(store.list_spans(SpanFilter::default().limit(all))).unwrap(),
+            events: block_on(store.list_logs(LogFilter::default().limit(all))).unwrap(),
             traces: traces
                 .iter()
                 .map(|trace| {
@@ -322,21 +291,13 @@ impl Known {
     fn check(&self, store: &dyn TraceStore, filter: &Filter) -> usize {
         let all = u64::from(u32::MAX);
         let expected = self.spans_that_match(filter);
-        let found = block_on(store.list_spans(SpanFilter {
-            filter: filter.clone(),
-            limit: all,
-            ..SpanFilter::default()
-        }))
-        .unwrap();
+        let found =
+            block_on(store.list_spans(SpanFilter::default().filter(filter.clone()).limit(all))).unwrap();
         let found: BTreeSet<String> = found.iter().map(name_of).collect();
         assert_eq!(found, expected, "spans: {filter}");
         let of_traces: BTreeSet<String> = expected.iter().map(|name| name[..32].to_owned()).collect();
-        let listed = block_on(store.list_traces(TraceFilter {
-            filter: filter.clone(),
-            limit: all,
-            ..TraceFilter::default()
-        }))
-        .unwrap();
+        let listed =
+            block_on(store.list_traces(TraceFilter::default().filter(filter.clone()).limit(all))).unwrap();
         let listed: BTreeSet<String> = listed
             .iter()
             .map(|trace| trace.trace.trace_id.to_string())
@@ -347,12 +308,7 @@ impl Known {
             .iter()
             .filter(|event| filter.matches(&EventSubject::new(event, &self.resources[&event.service_name])));
         let of_events: Vec<&str> = of_events.map(|event| event.id.as_str()).collect();
-        let logs = block_on(store.list_logs(LogFilter {
-            filter: filter.clone(),
-            limit: all,
-            ..LogFilter::default()
-        }))
-        .unwrap();
+        let logs = block_on(store.list_logs(LogFilter::default().filter(filter.clone()).limit(all))).unwrap();
         let logs: Vec<&str> = logs.iter().map(|event| event.id.as_str()).collect();
         assert_eq!(logs, of_events, "logs: {filter}");
         expected.len()
@@ -419,14 +375,8 @@ pub fn counts_that_are_texts_match_numbers_under_the_names_of_counts<F: Fixture>
                 .map(|span| i64::from_be_bytes(span.span_id.to_bytes()))
                 .collect::<BTreeSet<i64>>()
         };
-        let by_filter = list(SpanFilter {
-            filter,
-            ..SpanFilter::default()
-        });
-        let by_condition = list(SpanFilter {
-            conditions,
-            ..SpanFilter::default()
-        });
+        let by_filter = list(SpanFilter::default().filter(filter));
+        let by_condition = list(SpanFilter::default().conditions(conditions));
         assert_eq!(by_filter, by_condition, "{text}");
         by_filter.into_iter().collect::<Vec<_>>()
     };
@@ -437,45 +387,81 @@ pub fn counts_that_are_texts_match_numbers_under_the_names_of_counts<F: Fixture>
     assert_eq!(found("other>1000"), [1], "any other text is a text");
 }
 
+/// `session.id` has an index.
+pub fn values_without_quotes_match_the_text_that_is_written_so<F: Fixture>() {
+    let Some(file) = Rows::<F>::that(|can| can.writes) else {
+        return;
+    };
+    let values = [
+        json!(1.2),
+        json!("1.2"),
+        json!("1.20"),
+        json!(true),
+        json!("true"),
+    ];
+    for (id, value) in (1..).zip(values) {
+        file.add(&Row {
+            id,
+            attributes: json!({"version": value, "session.id": value}),
+            ..Row::default()
+        });
+    }
+    for key in ["version", "session.id"] {
+        for (value, expected) in [
+            ("=1.2", vec![1, 2]),
+            ("=1.20", vec![1, 3]),
+            ("=\"1.2\"", vec![2]),
+            ("!=1.2", vec![3, 4, 5]),
+            ("=true", vec![4, 5]),
+            ("=\"true\"", vec![5]),
+            ("=1.2,true", vec![1, 2, 4, 5]),
+        ] {
+            let filter = SpanFilter::default().filter(format!("{key}{value}").parse().unwrap());
+            let spans = block_on(file.store().list_spans(filter)).unwrap();
+            let found: BTreeSet<i64> = spans
+                .iter()
+                .map(|span| i64::from_be_bytes(span.span_id.to_bytes()))
+                .collect();
+            assert_eq!(found.into_iter().collect::<Vec<_>>(), expected, "{key}{value}");
+        }
+    }
+}
+
 pub fn attributes_of_the_resource_are_found_where_the_record_has_none<F: Fixture>() {
     let Some(open) = Open::<F>::that(|_| true) else {
         return;
     };
-    let of = |service: &str, environment: &str, id: i64, attributes: &[(&str, &str)]| SourceRecords {
-        source: Source {
-            service_name: service.to_owned(),
-            resource: [
-                ("deployment.environment.name", environment),
-                ("gen_ai.request.model", "llama"),
-            ]
-            .into_iter()
-            .collect(),
-            ..Source::default()
-        },
-        spans: vec![NewSpan {
-            span: crate::made::with(span(1, id, 0, "work"), attributes),
-            events: Vec::new(),
-            expires: None,
-        }],
-        events: vec![log_event_of(id)],
-        ..SourceRecords::default()
+    let of = |service: &str, environment: &str, id: i64, attributes: &[(&str, &str)]| {
+        SourceRecords::default()
+            .source(
+                Source::default().service_name(service).resource(
+                    [
+                        ("deployment.environment.name", environment),
+                        ("gen_ai.request.model", "llama"),
+                    ]
+                    .into_iter()
+                    .collect(),
+                ),
+            )
+            .spans(vec![NewSpan::new(crate::made::with(
+                span(1, id, 0, "work"),
+                attributes,
+            ))])
+            .events(vec![log_event_of(id)])
     };
-    let records = NewRecords {
-        sources: vec![
-            of("a", "prod", 1, &[]),
-            of("b", "test", 2, &[]),
-            of(
-                "c",
-                "prod",
-                3,
-                &[
-                    ("deployment.environment.name", "own"),
-                    ("gen_ai.request.model", "gpt"),
-                ],
-            ),
-        ],
-        ..NewRecords::default()
-    };
+    let records = NewRecords::default().sources(vec![
+        of("a", "prod", 1, &[]),
+        of("b", "test", 2, &[]),
+        of(
+            "c",
+            "prod",
+            3,
+            &[
+                ("deployment.environment.name", "own"),
+                ("gen_ai.request.model", "gpt"),
+            ],
+        ),
+    ]);
     store::<F>(open.store(), records);
     for (filter, expected) in [
         ("deployment.environment.name=prod", vec![1]),
@@ -495,26 +481,17 @@ pub fn attributes_of_the_resource_are_found_where_the_record_has_none<F: Fixture
                 .map(|span| i64::from_be_bytes(span.span_id.to_bytes()));
             ids.collect::<BTreeSet<i64>>().into_iter().collect::<Vec<_>>()
         };
-        let by_filter = SpanFilter {
-            filter: parsed.clone(),
-            ..SpanFilter::default()
-        };
+        let by_filter = SpanFilter::default().filter(parsed.clone());
         let found = ids(block_on(open.store().list_spans(by_filter)).unwrap());
         assert_eq!(found, expected, "{filter}");
         if let Some(condition) = parsed.terms[0].to_condition() {
-            let by_condition = SpanFilter {
-                conditions: vec![condition],
-                ..SpanFilter::default()
-            };
+            let by_condition = SpanFilter::default().conditions(vec![condition]);
             let found = ids(block_on(open.store().list_spans(by_condition)).unwrap());
             assert_eq!(found, expected, "condition {filter}");
         }
     }
     let logs = |filter: &str| {
-        let filter = LogFilter {
-            filter: filter.parse().unwrap(),
-            ..LogFilter::default()
-        };
+        let filter = LogFilter::default().filter(filter.parse().unwrap());
         let events = block_on(open.store().list_logs(filter)).unwrap();
         events
             .into_iter()
@@ -554,35 +531,29 @@ pub fn logs_are_found_by_what_is_shown_of_them<F: Fixture>() {
         made.event.attributes = attributes.iter().map(|(key, value)| (*key, *value)).collect();
         made
     };
-    let of = |service: &str, events: Vec<NewEvent>| SourceRecords {
-        source: Source {
-            service_name: service.to_owned(),
-            ..Source::default()
-        },
-        events,
-        ..SourceRecords::default()
+    let of = |service: &str, events: Vec<NewEvent>| {
+        SourceRecords::default()
+            .source(Source::default().service_name(service))
+            .events(events)
     };
-    let records = NewRecords {
-        sources: vec![
-            of(
-                "bank",
-                vec![said("", "Payment declined", "core", &[("order", "A-7")])],
-            ),
-            of(
-                "shop",
-                vec![
-                    said("retry", "again", "tools", &[]),
-                    said(
-                        "exception",
-                        "",
-                        "tools",
-                        &[("exception.message", "Broken \"pipe\"")],
-                    ),
-                ],
-            ),
-        ],
-        ..NewRecords::default()
-    };
+    let records = NewRecords::default().sources(vec![
+        of(
+            "bank",
+            vec![said("", "Payment declined", "core", &[("order", "A-7")])],
+        ),
+        of(
+            "shop",
+            vec![
+                said("retry", "again", "tools", &[]),
+                said(
+                    "exception",
+                    "",
+                    "tools",
+                    &[("exception.message", "Broken \"pipe\"")],
+                ),
+            ],
+        ),
+    ]);
     store::<F>(open.store(), records);
     let all = block_on(open.store().list_logs(LogFilter::default())).unwrap();
     let found = |filter: LogFilter| {
@@ -597,28 +568,17 @@ pub fn logs_are_found_by_what_is_shown_of_them<F: Fixture>() {
         ("broken \"PIPE\"", vec![""]),
         ("nowhere", vec![]),
     ] {
-        let by_store = found(LogFilter {
-            grep: Some(text.to_owned()),
-            ..LogFilter::default()
-        });
+        let by_store = found(LogFilter::default().grep(text.to_owned()));
         assert_eq!(by_store, expected, "{text}");
         let by_model: Vec<_> = all.iter().filter(|event| event.contains(text)).collect();
         assert_eq!(by_model.len(), expected.len(), "{text}");
     }
-    let of_service = LogFilter {
-        service: Some("bank".to_owned()),
-        ..LogFilter::default()
-    };
+    let of_service = LogFilter::default().service("bank".to_owned());
     assert_eq!(found(of_service), ["Payment declined"]);
-    let of_category = LogFilter {
-        category: Some("tools".to_owned()),
-        filter: "retry".parse().unwrap(),
-        ..LogFilter::default()
-    };
+    let of_category = LogFilter::default()
+        .category("tools".to_owned())
+        .filter("retry".parse().unwrap());
     assert_eq!(found(of_category), ["again"]);
-    let before = LogFilter {
-        until: Some(ago(3_600_000)),
-        ..LogFilter::default()
-    };
+    let before = LogFilter::default().until(ago(3_600_000));
     assert_eq!(found(before), [""; 0]);
 }

@@ -1,7 +1,7 @@
-//! A store that is followed: each record comes once, as it was known at the cursor.
+//! Following a store: each record comes once, in its state at the cursor.
 
 use spanscope_model::{
-    Cursor, LogEvent, NewEvent, NewRecords, Severity, SourceRecords, SpanState, Stored, StoredFilter, Tenant,
+    Cursor, NewEvent, NewRecords, Severity, SourceRecords, SpanState, Stored, StoredFilter, Tenant,
     TraceStore, block_on,
 };
 
@@ -9,17 +9,14 @@ use crate::made::{event, of, records, running, span, span_id, store, trace_id};
 use crate::{Fixture, Open};
 
 fn events(messages: &[&str]) -> NewRecords {
-    of(SourceRecords {
-        events: messages.iter().map(|message| event(None, message)).collect(),
-        ..SourceRecords::default()
-    })
+    of(SourceRecords::default().events(messages.iter().map(|message| event(None, message)).collect()))
 }
 
 fn after(store: &dyn TraceStore, cursor: Cursor, limit: u64) -> Stored {
     block_on(store.stored_after(cursor, StoredFilter::default(), limit)).unwrap()
 }
 
-/// Everything after a cursor, in pages, and where the last of them ends.
+/// Reads everything after a cursor, in pages, and returns where the last page ends.
 fn follow(store: &dyn TraceStore, mut cursor: Cursor, limit: u64) -> (Vec<Stored>, Cursor) {
     let mut pages = Vec::new();
     loop {
@@ -34,7 +31,7 @@ fn follow(store: &dyn TraceStore, mut cursor: Cursor, limit: u64) -> (Vec<Stored
     }
 }
 
-/// The ids of spans with whether they have an end, as they were read.
+/// Returns the ids of spans and whether they have an end, as they were read.
 fn seen(pages: &[Stored]) -> Vec<(i64, bool)> {
     let spans = pages.iter().flat_map(|page| page.spans.iter().chain(&page.ended));
     spans
@@ -86,10 +83,7 @@ pub fn a_follower_sees_each_record_once_and_the_end_of_a_span_when_it_is_stored<
     assert_eq!(seen(&second), [(3, true), (2, true)]);
     assert_eq!(second[0].ended.len(), 1, "the other one is new to this follower");
     assert_eq!(messages(&second), ["third"]);
-    let nothing = Stored {
-        upto: latest,
-        ..Stored::default()
-    };
+    let nothing = Stored::default().upto(latest);
     assert_eq!(after(db, latest, 10), nothing);
     assert_eq!(block_on(db.latest()).unwrap(), latest);
 }
@@ -116,7 +110,8 @@ pub fn in_pages_of_any_size_a_follower_reads_the_same<F: Fixture>() {
     }
     store::<F>(db, events(&["e"]));
     for limit in 1..8 {
-        // A span that is read while it ran is read again with its end, and never a third time.
+        // A span that is read while it is running is read again with its end, and never a third
+        // time.
         let (pages, _) = follow(db, Cursor::START, limit);
         let mut seen = seen(&pages);
         seen.sort_unstable();
@@ -132,7 +127,7 @@ pub fn in_pages_of_any_size_a_follower_reads_the_same<F: Fixture>() {
             && page.ended.len() as u64 <= limit
             && page.events.len() as u64 <= limit));
 
-        // From a cursor in between, a span that was stored before is returned for its end alone.
+        // From a cursor in between, an earlier span is returned only for its end.
         let (pages, _) = follow(db, middle, limit);
         let ended = pages.iter().flat_map(|page| &page.ended);
         let before = ended.filter(|span| span.span_id < span_id(7));
@@ -173,42 +168,24 @@ pub fn a_follower_may_ask_for_one_trace_and_for_serious_events<F: Fixture>() {
         db,
         records(vec![span(1, 1, 0, "of one"), span(2, 2, 0, "of another")]),
     );
-    let of_one = |message: &str, severity| NewEvent {
-        event: LogEvent {
-            severity,
-            ..event(Some(1), message).event
-        },
-        expires: None,
-    };
+    let of_one = |message: &str, severity| NewEvent::new((event(Some(1), message).event).severity(severity));
     store::<F>(
         db,
-        of(SourceRecords {
-            events: vec![
-                of_one("chatter", Severity::Debug),
-                of_one("trouble", Severity::Error),
-                event(None, "elsewhere"),
-            ],
-            ..SourceRecords::default()
-        }),
+        of(SourceRecords::default().events(vec![
+            of_one("chatter", Severity::Debug),
+            of_one("trouble", Severity::Error),
+            event(None, "elsewhere"),
+        ])),
     );
     let ask = |filter| block_on(db.stored_after(Cursor::START, filter, 10)).unwrap();
-    let found = ask(StoredFilter {
-        trace_id: Some(trace_id(1)),
-        ..StoredFilter::default()
-    });
+    let found = ask(StoredFilter::default().trace_id(trace_id(1)));
     assert_eq!(seen(std::slice::from_ref(&found)), [(1, true)]);
     assert_eq!(messages(std::slice::from_ref(&found)), ["chatter", "trouble"]);
     assert_eq!(found.upto, block_on(db.latest()).unwrap());
-    let found = ask(StoredFilter {
-        min_severity: Some(Severity::Warn),
-        ..StoredFilter::default()
-    });
+    let found = ask(StoredFilter::default().min_severity(Severity::Warn));
     assert_eq!(seen(std::slice::from_ref(&found)), [(1, true), (2, true)]);
     assert_eq!(messages(&[found]), ["trouble", "elsewhere"]);
-    let found = ask(StoredFilter {
-        trace_id: Some(trace_id(3)),
-        ..StoredFilter::default()
-    });
+    let found = ask(StoredFilter::default().trace_id(trace_id(3)));
     assert_eq!((found.spans.len(), found.events.len(), found.more), (0, 0, false));
 }
 
@@ -228,8 +205,8 @@ pub fn a_tenant_follows_its_own_records_only<F: Fixture>() {
     store::<F>(&*acme, records(vec![span(1, 1, 0, "ours")]));
     let (second, _) = follow(&*acme, cursor, 1);
     assert_eq!(seen(&second), [(1, true)]);
-    let nobody = tenant("nobody");
-    assert_eq!(seen(&follow(&*nobody, Cursor::START, 1).0), []);
+    let absent = tenant("absent");
+    assert_eq!(seen(&follow(&*absent, Cursor::START, 1).0), []);
 }
 
 pub fn a_follower_misses_nothing_that_is_stored_after_a_deletion<F: Fixture>() {
@@ -258,7 +235,7 @@ pub fn a_wait_for_a_change_ends_though_nothing_is_stored<F: Fixture>() {
     loop {
         let next = block_on(db.wait_for_change(seen)).unwrap();
         if next == seen {
-            return; // the interval of the store is over
+            return; // the interval of the store has passed
         }
         seen = next;
     }

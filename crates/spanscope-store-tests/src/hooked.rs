@@ -1,4 +1,4 @@
-//! [`Hooked`]: a store with something in front of each of its methods.
+//! [`Hooked`]: a store with a hook before each of its methods.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -7,17 +7,19 @@ use std::sync::Arc;
 
 use spanscope_model::filter::Filter;
 use spanscope_model::{
-    Capabilities, Condition, Cursor, IdMatch, IngestReceipt, LogEvent, LogFilter, MetricDistribution,
-    MetricInfo, MetricQuery, MetricSeries, NameStats, NewRecords, RunFilter, RunPage, RunRange, RunRecords,
-    Span, SpanFilter, SpanId, SpanNode, StoreError, StoreFuture, StoreStats, Stored, StoredFilter, Tenant,
-    Timestamp, Trace, TraceFilter, TraceId, TraceStore, TraceSummary, UsageQuery, UsageRow,
+    Capabilities, Completion, CompletionQuery, Condition, Cursor, DurationRank, FoundSpans, Histogram,
+    HistogramRange, IdMatch, IngestReceipt, LogEvent, LogFilter, MetricDistribution, MetricInfo, MetricQuery,
+    MetricSeries, NameStats, NewRecords, RunFilter, RunPage, RunRange, RunRecords, Span, SpanFilter, SpanId,
+    SpanNeighbours, SpanNode, SpanUsage, StoreError, StoreFuture, StoreStats, Stored, StoredFilter, Tenant,
+    Timestamp, Trace, TraceFilter, TraceId, TraceOverview, TraceShape, TraceStore, TraceSummary, UsageQuery,
+    UsageRow,
 };
 
-/// What is awaited before a method is called.
+/// A future that is awaited before a method is called.
 pub type Before = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
 
-/// Passes each call on to another store, after what its hook says for the method's name: a wait, or
-/// a failure instead.
+/// Passes each call on to another store, after the hook for the method's name: a wait, or a failure
+/// instead.
 #[derive(Clone)]
 pub struct Hooked {
     inner: Arc<dyn TraceStore>,
@@ -37,7 +39,8 @@ impl Hooked {
         }
     }
 
-    /// A store that can do less than the one inside: the other methods are unsupported.
+    /// Returns a store with fewer capabilities than the inner one: the other methods are
+    /// unsupported.
     #[must_use]
     pub fn limited(inner: Arc<dyn TraceStore>, capabilities: Capabilities) -> Self {
         let hook = move |method: &'static str| -> Before {
@@ -87,6 +90,17 @@ impl TraceStore for Hooked {
         fn statistics() -> StoreStats;
         fn name_statistics(since: Option<Timestamp>, until: Option<Timestamp>) -> Vec<NameStats>;
         fn attribute_keys(newest: u64) -> Vec<String>;
+        fn trace_overviews(ids: Vec<TraceId>) -> Vec<TraceOverview>;
+        fn trace_histogram(filter: TraceFilter, range: HistogramRange) -> Histogram;
+        fn log_histogram(filter: LogFilter, range: HistogramRange) -> Histogram;
+        fn trace_shape(trace_id: TraceId, max_events: u64) -> TraceShape;
+        fn trace_usage(trace_id: TraceId) -> Vec<SpanUsage>;
+        fn find_spans(trace_id: TraceId, filter: Filter, limit: u64) -> FoundSpans;
+        fn span_neighbours(trace_id: TraceId, span_id: SpanId) -> SpanNeighbours;
+        fn spans_linking_to(trace_id: TraceId, span_id: SpanId, limit: u64) -> Vec<Span>;
+        fn oldest() -> Option<Timestamp>;
+        fn completions(query: CompletionQuery) -> Vec<Completion>;
+        fn duration_rank(name: String, since: Timestamp, nanos: u64) -> DurationRank;
         fn query_metrics(query: MetricQuery) -> Vec<MetricSeries>;
         fn metric_distributions(query: MetricQuery) -> Vec<MetricDistribution>;
         fn list_metrics() -> Vec<MetricInfo>;

@@ -1,19 +1,20 @@
 //! The contract of [`TraceStore`] as tests, for every store.
 //!
-//! A store's own tests name a [`Fixture`] that opens one, and [`contract!`] makes a test out of each
-//! function of this crate:
+//! A store's own tests name a [`Fixture`] that opens one, and [`contract!`] creates a test from
+//! each function of this crate:
 //!
 //! ```ignore
 //! spanscope_store_tests::contract!(crate::fixture::Mine);
 //! ```
 //!
-//! Tests write through [`TraceStore::store`] and read through the other methods; never here: a file,
-//! SQL, or anything else that only one kind of store has. A test of something that a store can't do,
-//! by its [`Capabilities`], is skipped and says so.
+//! Tests write through [`TraceStore::store`] and read through the other methods; a file, SQL, or
+//! anything else that only one kind of store has does not belong here. A test of something that a
+//! store does not support, by its [`Capabilities`], is skipped and reports that.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(missing_docs, reason = "the name of a test is its claim")]
 
+pub mod around;
 pub mod conditions;
 pub mod events;
 pub mod filters;
@@ -23,6 +24,7 @@ pub mod limits;
 pub mod lists;
 pub mod made;
 pub mod metrics;
+pub mod pages;
 pub mod rows;
 pub mod runs;
 pub mod statistics;
@@ -38,22 +40,22 @@ use spanscope_model::{Capabilities, TraceStore, block_on};
 pub trait Fixture {
     fn new() -> Self;
 
-    /// Opens a store in which nothing is stored, which keeps records however old they are, and says
-    /// what it can do.
+    /// Opens an empty store, which keeps records of any age, and returns its capabilities.
     fn open(&self) -> (Arc<dyn TraceStore>, Capabilities);
 
-    /// Returns when the store shows everything that it has taken in. By default at once.
+    /// Waits until the store shows everything that it has accepted. By default it does not wait.
     fn settle(_store: &dyn TraceStore) {}
 }
 
-/// A store that a test has opened, with what keeps it alive.
+/// A store that a test has opened, with its fixture.
 pub struct Open<F> {
     store: Arc<dyn TraceStore>,
     _fixture: F,
 }
 
 impl<F: Fixture> Open<F> {
-    /// Opens a store; none, and a line on stderr, if it can't do what the test is about.
+    /// Opens a store; returns `None`, with a line on stderr, if it does not support the test's
+    /// subject.
     #[must_use]
     pub fn that(can: impl FnOnce(&Capabilities) -> bool) -> Option<Self> {
         let fixture = F::new();
@@ -73,7 +75,7 @@ impl<F: Fixture> Open<F> {
         &*self.store
     }
 
-    /// Checks the numbers of offered and stored records, where the store has an account.
+    /// Checks the numbers of offered and stored records, if the store has an account.
     pub fn check_account(&self, expected: (u64, u64)) {
         let account = block_on(self.store.statistics()).unwrap().account;
         if let Some(account) = account {
@@ -82,7 +84,7 @@ impl<F: Fixture> Open<F> {
     }
 }
 
-/// Hands the names of all tests, by module, to a macro.
+/// Passes the names of all tests, by module, to a macro.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! each_test {
@@ -91,7 +93,7 @@ macro_rules! each_test {
             stored {
                 what_is_stored_is_what_was_given,
                 a_span_is_stored_once_however_often_it_comes,
-                log_events_beside_the_spans_don_t_make_a_trace_longer,
+                log_events_outside_the_spans_don_t_make_a_trace_longer,
                 a_batch_is_known_by_its_name_for_each_tenant,
                 a_span_that_failed_while_it_ran_counts_as_its_end_says,
             }
@@ -115,6 +117,7 @@ macro_rules! each_test {
             filters {
                 a_filter_finds_what_the_model_says_whatever_is_stored,
                 counts_that_are_texts_match_numbers_under_the_names_of_counts,
+                values_without_quotes_match_the_text_that_is_written_so,
                 attributes_of_the_resource_are_found_where_the_record_has_none,
                 logs_are_found_by_what_is_shown_of_them,
             }
@@ -129,18 +132,18 @@ macro_rules! each_test {
                 conditions_and_pages_go_together,
             }
             trees {
-                a_tree_holds_what_lies_below_down_to_its_depth,
+                a_tree_has_the_descendants_down_to_its_depth,
                 cycles_and_orphans_do_no_harm,
                 attributes_are_cut_to_the_ones_asked_for,
                 of_a_span_id_in_two_traces_the_newest_counts,
                 a_deep_chain_is_no_problem,
-                query_spans_answers_spans_that_carry_all_attributes,
+                query_spans_returns_spans_that_have_all_attributes,
             }
             metrics {
                 steps_begin_with_the_clock_and_the_end_is_not_part_of_the_range,
-                answers_are_those_of_the_measurements_whatever_the_range_and_the_step,
+                results_match_the_measurements_for_every_range_and_step,
                 matchers_choose_series_and_regular_expressions_match_the_whole_value,
-                metrics_are_listed_with_what_is_known_of_them,
+                metrics_are_listed_with_their_metadata,
                 questions_that_make_no_sense_are_refused_and_unknown_metrics_are_empty,
                 observations_of_a_histogram_come_to_a_count_a_mean_and_percentiles,
             }
@@ -152,6 +155,28 @@ macro_rules! each_test {
             limits {
                 what_a_store_can_not_do_fails_as_unsupported,
             }
+            pages {
+                pages_of_traces_by_cursor_are_the_list,
+                running_traces_are_listed_by_themselves,
+                a_histogram_counts_each_trace_once_in_its_time,
+                a_histogram_of_logs_counts_what_is_listed,
+                the_oldest_logs_can_be_chosen_in_place_of_the_newest,
+                a_shape_has_the_spans_of_the_trace,
+                a_shape_says_what_each_span_does_and_the_tokens_it_used,
+                an_overview_names_the_first_error_and_the_run,
+                a_search_in_a_trace_finds_what_the_list_finds,
+                completions_are_texts_that_are_stored,
+                a_duration_is_compared_with_those_of_its_name,
+                pages_show_a_tenant_nothing_of_another_one,
+            }
+            around {
+                pages_of_spans_by_cursor_are_the_list,
+                the_errors_and_calls_next_to_a_span_are_found,
+                spans_that_link_to_a_span_are_found,
+                an_id_that_is_not_stored_has_those_that_begin_like_it,
+                the_oldest_record_is_known,
+                neighbours_are_those_of_one_tenant,
+            }
             tenants {
                 a_tenant_sees_nothing_of_another_ones,
                 a_tenant_can_not_change_what_is_another_ones,
@@ -159,16 +184,16 @@ macro_rules! each_test {
             runs {
                 a_trace_is_a_run_if_an_agent_a_model_a_search_or_a_tool_is_in_it,
                 every_filter_has_true_totals_and_pages_that_meet,
-                a_run_goes_from_running_to_its_end_whichever_of_its_spans_comes_first,
-                runs_of_one_trace_are_told_apart_by_their_task_ids,
-                a_task_that_goes_on_in_another_trace_is_one_run,
-                nobody_sees_or_deletes_the_runs_of_another_tenant,
+                a_run_changes_from_running_to_its_end_in_every_order_of_spans,
+                runs_of_one_trace_are_distinguished_by_their_task_ids,
+                a_task_that_continues_in_another_trace_is_one_run,
+                no_tenant_sees_or_deletes_the_runs_of_another,
                 a_cleanup_takes_runs_that_ended_before_and_leaves_other_traces,
-                what_came_since_is_read_once_and_a_range_is_always_the_same,
+                new_records_are_read_once_and_a_range_is_always_the_same,
                 a_run_that_holds_other_runs_is_deleted_with_them_and_its_numbers_are_not_given_again,
                 the_last_attempt_tells_how_a_task_went_out_in_lists_too,
                 filters_find_a_task_of_several_traces_by_what_is_shown_of_it,
-                a_cleanup_leaves_what_goes_on_and_counts_tasks,
+                a_cleanup_keeps_running_runs_and_counts_tasks,
             }
             followed {
                 a_follower_sees_each_record_once_and_the_end_of_a_span_when_it_is_stored,
@@ -183,7 +208,7 @@ macro_rules! each_test {
     };
 }
 
-/// Makes a `#[test]` out of each function of this crate, for the stores that the fixture opens. The
+/// Creates a `#[test]` from each function of this crate, for the stores that the fixture opens. The
 /// fixture is named by its path from the root of the crate.
 #[macro_export]
 macro_rules! contract {

@@ -1,21 +1,20 @@
-//! What a store says that it can't do fails as unsupported, and nothing else does.
+//! What a store declares as unsupported fails as unsupported, and nothing else does.
 
-use spanscope_model::{Event, EventKind, Severity, StoreError, block_on};
+use spanscope_model::{
+    Event, EventKind, LabelMatcher, LabelOperator, MetricQuery, Severity, StoreError, block_on,
+};
 
 use crate::Fixture;
 use crate::made::{ago, point, records, span};
 
 fn event() -> Event {
-    Event {
-        trace_id: None,
-        span_id: None,
-        timestamp: ago(0),
-        attributes: Default::default(),
-        kind: EventKind::UnstructuredLog {
+    Event::new(
+        ago(0),
+        EventKind::UnstructuredLog {
             message: "hello".to_owned(),
             severity: Severity::Info,
         },
-    }
+    )
 }
 
 pub fn what_a_store_can_not_do_fails_as_unsupported<F: Fixture>() {
@@ -39,7 +38,12 @@ pub fn what_a_store_can_not_do_fails_as_unsupported<F: Fixture>() {
             capabilities.writes,
             block_on(store.store(given)).map(drop),
         );
-        let measured = crate::made::points(vec![point("m", 1.into(), spanscope_model::Adds::Alone, ago(0))]);
+        let measured = crate::made::points(vec![point(
+            "m",
+            1.into(),
+            spanscope_model::Temporality::Delta,
+            ago(0),
+        )]);
         check(
             "store",
             capabilities.writes,
@@ -54,7 +58,18 @@ pub fn what_a_store_can_not_do_fails_as_unsupported<F: Fixture>() {
         check("delete_run", capabilities.deletes, unknown.map(drop));
         let old = block_on(store.delete_runs_before(ago(3_600_000)));
         check("delete_runs_before", capabilities.deletes, old.map(drop));
-        // Reading is what every store does.
+        let mut matched = MetricQuery::range("m", ago(1000));
+        matched.matchers = vec![LabelMatcher {
+            name: "l".to_owned(),
+            value: "a.*".to_owned(),
+            operator: LabelOperator::RegexMatch,
+        }];
+        check(
+            "query_metrics",
+            capabilities.label_regex,
+            block_on(store.query_metrics(matched)).map(drop),
+        );
+        // Every store supports reading.
         block_on(store.list_traces(Default::default())).unwrap();
         block_on(store.latest()).unwrap();
         block_on(store.statistics()).unwrap();

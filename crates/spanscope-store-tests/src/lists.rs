@@ -15,7 +15,7 @@ fn hundred<F: Fixture>() -> Option<Rows<F>> {
         file.add(&Row {
             trace: trace.unsigned_abs().into(),
             id: trace,
-            // Ten traces a moment, so that ties are common.
+            // Ten traces per moment, so that ties are common.
             start: MIDNIGHT + trace / 10 * SECOND,
             duration: Some(trace % 7 * MILLISECOND),
             ..Row::default()
@@ -41,12 +41,10 @@ pub fn pages_neither_overlap_nor_skip_in_any_order<F: Fixture>() {
     ] {
         let mut seen = Vec::new();
         for page in 0.. {
-            let query = TraceQuery {
-                limit: Some(7),
-                offset: Some(page * 7),
-                order_by: (!order.is_empty()).then(|| vec![order.to_owned()]),
-                ..TraceQuery::default()
-            };
+            let query = TraceQuery::default()
+                .limit(Some(7))
+                .offset(Some(page * 7))
+                .order_by((!order.is_empty()).then(|| vec![order.to_owned()]));
             let found = block_on(store.query_traces(query)).unwrap();
             if found.is_empty() {
                 break;
@@ -71,10 +69,7 @@ pub fn wrong_orders_limits_and_offsets_are_refused<F: Fixture>() {
     let store = file.store();
     let ask = |query| block_on(store.query_traces(query)).unwrap_err();
     for order in ["name", "-", "", "start_time; drop table _span", "--start_time"] {
-        let error = ask(TraceQuery {
-            order_by: Some(vec![order.to_owned()]),
-            ..TraceQuery::default()
-        });
+        let error = ask(TraceQuery::default().order_by(vec![order.to_owned()]));
         assert!(error.is_invalid_input());
         assert!(
             error
@@ -83,33 +78,13 @@ pub fn wrong_orders_limits_and_offsets_are_refused<F: Fixture>() {
             "{error}"
         );
     }
-    assert!(
-        ask(TraceQuery {
-            limit: Some(-1),
-            ..TraceQuery::default()
-        })
-        .is_invalid_input()
-    );
-    assert!(
-        ask(TraceQuery {
-            offset: Some(-1),
-            ..TraceQuery::default()
-        })
-        .is_invalid_input()
-    );
+    assert!(ask(TraceQuery::default().limit(Some(-1))).is_invalid_input());
+    assert!(ask(TraceQuery::default().offset(Some(-1))).is_invalid_input());
     assert_eq!(
-        block_on(store.query_traces(TraceQuery {
-            limit: Some(0),
-            ..TraceQuery::default()
-        }))
-        .unwrap(),
+        block_on(store.query_traces(TraceQuery::default().limit(Some(0)))).unwrap(),
         []
     );
-    let none = TraceQuery {
-        limit: None,
-        offset: None,
-        ..TraceQuery::default()
-    };
+    let none = TraceQuery::default().limit(None).offset(None);
     assert_eq!(block_on(store.query_traces(none)).unwrap().len(), 100);
 }
 
@@ -167,28 +142,14 @@ pub fn traces_are_summed_up_and_filtered<F: Fixture>() {
         ]
     );
     assert_eq!(all[2].trace.root_span_id, span_id(1));
-    assert_eq!(
-        list(TraceFilter {
-            errors: true,
-            ..TraceFilter::default()
-        })
-        .len(),
-        1
-    );
-    let bank = list(TraceFilter {
-        service: Some("bank".into()),
-        ..TraceFilter::default()
-    });
+    assert_eq!(list(TraceFilter::default().errors(true)).len(), 1);
+    let bank = list(TraceFilter::default().service(Some("bank".into())));
     assert_eq!(
         bank.iter().map(|t| t.service_name.as_str()).collect::<Vec<_>>(),
         ["bank"]
     );
     let time = |seconds| Some(Timestamp::from_nanos(MIDNIGHT + seconds * SECOND));
-    let between = list(TraceFilter {
-        since: time(1),
-        until: time(2),
-        ..TraceFilter::default()
-    });
+    let between = list(TraceFilter::default().since(time(1)).until(time(2)));
     assert_eq!(
         between.iter().map(|t| t.trace.trace_id).collect::<Vec<_>>(),
         [trace_id(2)]
@@ -240,30 +201,17 @@ pub fn spans_come_newest_stored_first_or_in_the_order_asked_for<F: Fixture>() {
             .map(|span| i64::from_be_bytes(span.span_id.to_bytes()))
             .collect::<Vec<_>>()
     };
-    let ordered = |order: &str, limit| SpanFilter {
-        order_by: vec![order.parse().unwrap()],
-        limit,
-        ..SpanFilter::default()
+    let ordered = |order: &str, limit| {
+        SpanFilter::default()
+            .order_by(vec![order.parse().unwrap()])
+            .limit(limit)
     };
     assert_eq!(ids(SpanFilter::default()), [4, 3, 2, 1]);
     assert_eq!(ids(ordered("-duration_ms", 2)), [3, 1]);
     assert_eq!(ids(ordered("-duration_ms", 3)), [3, 1, 2]);
     assert_eq!(ids(ordered("duration_ms", 9)), [4, 2, 1, 3]);
-    assert_eq!(
-        ids(SpanFilter {
-            errors: true,
-            ..SpanFilter::default()
-        }),
-        [2]
-    );
-    assert_eq!(
-        ids(SpanFilter {
-            limit: 1,
-            offset: 1,
-            ..SpanFilter::default()
-        }),
-        [3]
-    );
+    assert_eq!(ids(SpanFilter::default().errors(true)), [2]);
+    assert_eq!(ids(SpanFilter::default().limit(1).offset(1)), [3]);
     assert!(
         block_on(store.list_spans(ordered("span_count", 1)))
             .unwrap_err()
@@ -310,24 +258,15 @@ pub fn logs_are_the_newest_in_the_order_of_their_times<F: Fixture>() {
         id: 5,
         ..Row::default()
     });
-    // A zero byte is made visible: what comes behind it must be found.
+    // A zero byte is replaced: the text after it must be found.
     let third = "third: 100% \u{fffd} done";
     let add = |ids: Option<(u128, i64)>, at: i64, message: &str, severity| {
         let mut added = event(ids.map(|(trace, _)| trace), message).event;
         added.span_id = ids.map(|(_, span)| span_id(span));
         added.timestamp = Timestamp::from_nanos(MIDNIGHT + at);
         added.severity = severity;
-        let added = NewEvent {
-            event: added,
-            expires: None,
-        };
-        store::<F>(
-            file.store(),
-            of(SourceRecords {
-                events: vec![added],
-                ..SourceRecords::default()
-            }),
-        );
+        let added = NewEvent::new(added);
+        store::<F>(file.store(), of(SourceRecords::default().events(vec![added])));
     };
     add(Some((1, 5)), 3, "third: 100% \0 done", Severity::Error);
     let after_third = block_on(file.store().latest()).unwrap();
@@ -339,75 +278,33 @@ pub fn logs_are_the_newest_in_the_order_of_their_times<F: Fixture>() {
         logs.into_iter().map(|log| log.message).collect::<Vec<_>>()
     };
     assert_eq!(messages(LogFilter::default()), ["first", "Second", third]);
+    assert_eq!(messages(LogFilter::default().limit(1)), [third]);
     assert_eq!(
-        messages(LogFilter {
-            limit: 1,
-            ..LogFilter::default()
-        }),
-        [third]
-    );
-    assert_eq!(
-        messages(LogFilter {
-            min_severity: Some(Severity::Warn),
-            ..LogFilter::default()
-        }),
+        messages(LogFilter::default().min_severity(Severity::Warn)),
         ["Second", third]
     );
     assert_eq!(
-        messages(LogFilter {
-            grep: Some("SECOND".into()),
-            ..LogFilter::default()
-        }),
+        messages(LogFilter::default().grep(Some("SECOND".into()))),
         ["Second"]
     );
+    assert_eq!(messages(LogFilter::default().grep(Some("100%".into()))), [third]);
     assert_eq!(
-        messages(LogFilter {
-            grep: Some("100%".into()),
-            ..LogFilter::default()
-        }),
+        messages(LogFilter::default().grep(Some("\0 done".into()))),
         [third]
     );
+    assert_eq!(messages(LogFilter::default().grep(Some("%".into()))), [third]);
     assert_eq!(
-        messages(LogFilter {
-            grep: Some("\0 done".into()),
-            ..LogFilter::default()
-        }),
-        [third]
-    );
-    assert_eq!(
-        messages(LogFilter {
-            grep: Some("%".into()),
-            ..LogFilter::default()
-        }),
-        [third]
-    );
-    assert_eq!(
-        messages(LogFilter {
-            trace_id: Some(trace_id(1)),
-            ..LogFilter::default()
-        }),
+        messages(LogFilter::default().trace_id(trace_id(1))),
         ["first", third]
     );
+    assert_eq!(messages(LogFilter::default().span_id(span_id(5))), [third]);
     assert_eq!(
-        messages(LogFilter {
-            span_id: Some(span_id(5)),
-            ..LogFilter::default()
-        }),
-        [third]
-    );
-    assert_eq!(
-        messages(LogFilter {
-            span_id: Some(span_id(6)),
-            ..LogFilter::default()
-        }),
+        messages(LogFilter::default().span_id(span_id(6))),
         ["first"],
         "span not stored"
     );
     assert_eq!(
-        messages(LogFilter {
-            after: Some(after_third),
-            ..LogFilter::default()
-        }),
+        messages(LogFilter::default().after(after_third)),
         ["first", "Second"]
     );
 }
@@ -416,12 +313,10 @@ pub fn conditions_and_pages_go_together<F: Fixture>() {
     let Some(file) = hundred::<F>() else {
         return;
     };
-    let filter = TraceFilter {
-        conditions: vec![Condition::new("duration_ms", ConditionOp::Gt, 3)],
-        limit: 5,
-        offset: 3,
-        ..TraceFilter::default()
-    };
+    let filter = TraceFilter::default()
+        .conditions(vec![Condition::new("duration_ms", ConditionOp::Gt, 3)])
+        .limit(5)
+        .offset(3);
     let found = block_on(file.store().list_traces(filter)).unwrap();
     assert_eq!(found.len(), 5);
     assert!(found.iter().all(|trace| trace.duration_ms > Some(3.0)));

@@ -1,9 +1,9 @@
-//! Records made by hand, and the calls that most tests make.
+//! Hand-made records, and the calls that most tests need.
 
 use spanscope_model::{
-    Adds, Attributes, Event, IngestReceipt, LogEvent, MetricKind, MetricQuery, MetricQueryType, NewEvent,
-    NewPoint, NewRecords, NewSpan, Severity, SourceRecords, Span, SpanId, SpanState, SpanStatus, Timestamp,
-    TraceId, TraceStore, Value, block_on,
+    Event, IngestReceipt, LogEvent, MetricKind, MetricQuery, MetricQueryType, NewEvent, NewPoint, NewRecords,
+    NewSpan, Severity, SourceRecords, Span, SpanId, SpanState, SpanStatus, Temporality, Timestamp, TraceId,
+    TraceStore, Value, block_on,
 };
 
 use crate::Fixture;
@@ -22,56 +22,31 @@ pub fn ago(ms: i64) -> Timestamp {
     Timestamp::from_nanos(Timestamp::now().as_nanos() - ms * MS)
 }
 
-/// An ended span of a tenth of a second; parent 0 is none.
+/// An ended span with a duration of a tenth of a second; parent 0 means none.
 pub fn span(trace: u128, id: i64, parent: i64, name: &str) -> Span {
     let start = ago(10_000 - id);
-    Span {
-        parent_span_id: (parent != 0).then(|| span_id(parent)),
-        end_time: Some(Timestamp::from_nanos(start.as_nanos() + 100 * MS)),
-        status: Some(SpanStatus::Ok),
-        state: SpanState::Ended,
-        ..Span::new(trace_id(trace), span_id(id), name, start)
-    }
+    Span::new(trace_id(trace), span_id(id), name, start)
+        .parent_span_id((parent != 0).then(|| span_id(parent)))
+        .end_time(Timestamp::from_nanos(start.as_nanos() + 100 * MS))
+        .status(SpanStatus::Ok)
+        .state(SpanState::Ended)
 }
 
 pub fn records(spans: Vec<Span>) -> NewRecords {
-    of(SourceRecords {
-        spans: spans
-            .into_iter()
-            .map(|span| NewSpan {
-                span,
-                events: Vec::new(),
-                expires: None,
-            })
-            .collect(),
-        ..SourceRecords::default()
-    })
+    of(SourceRecords::default().spans(spans.into_iter().map(NewSpan::new).collect()))
 }
 
 pub fn of(records: SourceRecords) -> NewRecords {
-    NewRecords {
-        sources: vec![records],
-        ..NewRecords::default()
-    }
+    NewRecords::default().sources(vec![records])
 }
 
 pub fn event(trace: Option<u128>, message: &str) -> NewEvent {
-    NewEvent {
-        event: LogEvent {
-            id: String::new(),
-            trace_id: trace.map(trace_id),
-            span_id: None,
-            timestamp: ago(1000),
-            severity: Severity::Warn,
-            name: String::new(),
-            message: message.to_owned(),
-            target: "their.logger".to_owned(),
-            category: "uncategorized".to_owned(),
-            service_name: String::new(),
-            attributes: Attributes::new(),
-        },
-        expires: None,
-    }
+    NewEvent::new(
+        LogEvent::new(ago(1000), Severity::Warn, message)
+            .trace_id(trace.map(trace_id))
+            .target("their.logger")
+            .category("uncategorized"),
+    )
 }
 
 /// A log event whose message is a number.
@@ -79,27 +54,15 @@ pub fn log_event_of(number: i64) -> NewEvent {
     event(None, &number.to_string())
 }
 
-pub fn point(metric: &str, value: Value, adds: Adds, at: Timestamp) -> NewPoint {
-    NewPoint {
-        metric: metric.to_owned(),
-        value,
-        adds,
-        unit: "jobs".to_owned(),
-        kind: MetricKind::Counter,
-        labels: vec![("queue".to_owned(), "a".to_owned())],
-        timestamp: at,
-        trace_id: None,
-        span_id: None,
-        detail: None,
-        expires: None,
-    }
+pub fn point(metric: &str, value: Value, temporality: Temporality, at: Timestamp) -> NewPoint {
+    NewPoint::new(metric, value, MetricKind::Counter, at)
+        .temporality(temporality)
+        .unit("jobs")
+        .labels(vec![("queue".to_owned(), "a".to_owned())])
 }
 
 pub fn points(points: Vec<NewPoint>) -> NewRecords {
-    of(SourceRecords {
-        points,
-        ..SourceRecords::default()
-    })
+    of(SourceRecords::default().points(points))
 }
 
 pub fn total(store: &dyn TraceStore, metric: &str) -> Option<Value> {
@@ -118,19 +81,13 @@ pub fn with(mut span: Span, attributes: &[(&str, &str)]) -> Span {
 }
 
 pub fn running(span: Span) -> Span {
-    Span {
-        end_time: None,
-        status: None,
-        state: SpanState::Running,
-        ..span
-    }
+    span.end_time(None::<Timestamp>)
+        .status(None::<SpanStatus>)
+        .state(SpanState::Running)
 }
 
 pub fn failed(span: Span) -> Span {
-    Span {
-        status: Some(SpanStatus::Error),
-        ..span
-    }
+    span.status(SpanStatus::Error)
 }
 
 /// Stores records, and waits until the store returns them.

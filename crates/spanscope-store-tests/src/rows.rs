@@ -1,4 +1,4 @@
-//! Spans made by hand at chosen times, and a store that takes them in when it is asked.
+//! Hand-made spans at chosen times, and a store that stores them when it is queried.
 
 use std::cell::RefCell;
 
@@ -16,7 +16,7 @@ pub const MILLISECOND: i64 = 1_000_000;
 /// 2026-11-21T00:00:00Z
 pub const MIDNIGHT: i64 = 1_795_219_200 * SECOND;
 
-/// A span to be stored; `Row::default()` is an ended one of a tenth of a second.
+/// A span to be stored; the default is an ended one with a duration of a tenth of a second.
 #[derive(Clone)]
 pub struct Row {
     pub trace: u128,
@@ -27,7 +27,7 @@ pub struct Row {
     pub category: &'static str,
     pub kind: SpanKind,
     pub start: i64,
-    /// None while it runs.
+    /// `None` while it runs.
     pub duration: Option<i64>,
     pub is_error: bool,
     pub attributes: Value,
@@ -79,14 +79,14 @@ impl Row {
     }
 }
 
-/// A store and the spans that it takes in before it is asked next.
+/// A store and the spans that are stored before its next query.
 pub struct Rows<F> {
     open: Open<F>,
     waiting: RefCell<Vec<(&'static str, NewSpan)>>,
 }
 
 impl<F: Fixture> Rows<F> {
-    /// Opens a store; none if it can't do what the test is about.
+    /// Opens a store; returns `None` if it does not support the test's subject.
     #[must_use]
     pub fn that(can: impl FnOnce(&Capabilities) -> bool) -> Option<Self> {
         Some(Self {
@@ -96,15 +96,11 @@ impl<F: Fixture> Rows<F> {
     }
 
     pub fn add(&self, row: &Row) {
-        let span = NewSpan {
-            span: row.to_span(),
-            events: Vec::new(),
-            expires: None,
-        };
+        let span = NewSpan::new(row.to_span());
         self.waiting.borrow_mut().push((row.service, span));
     }
 
-    /// The store, with all that was added, in the order of adding.
+    /// Returns the store, with everything that was added, in the order of adding.
     #[must_use]
     pub fn store(&self) -> &dyn TraceStore {
         let mut sources: Vec<SourceRecords> = Vec::new();
@@ -113,23 +109,14 @@ impl<F: Fixture> Rows<F> {
                 .last()
                 .is_none_or(|last| last.source.service_name != service)
             {
-                sources.push(SourceRecords {
-                    source: Source {
-                        service_name: service.to_owned(),
-                        ..Source::default()
-                    },
-                    ..SourceRecords::default()
-                });
+                sources.push(SourceRecords::default().source(Source::default().service_name(service)));
             }
             if let Some(last) = sources.last_mut() {
                 last.spans.push(span);
             }
         }
         if !sources.is_empty() {
-            let records = NewRecords {
-                sources,
-                ..NewRecords::default()
-            };
+            let records = NewRecords::default().sources(sources);
             store::<F>(self.open.store(), records);
         }
         self.open.store()

@@ -1,4 +1,4 @@
-//! Runs of agents: which there are, whose they are, and the records of one in the order of storing.
+//! Runs of agents: the list of them, their tenants, and the records of one in the order of storing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -93,7 +93,7 @@ pub fn a_trace_is_a_run_if_an_agent_a_model_a_search_or_a_tool_is_in_it<F: Fixtu
         "called by its root"
     );
     assert_eq!(by_task["t-4"].trace_id, trace_id(4));
-    // By the id of its trace any trace can be asked for.
+    // The id of a trace finds any trace.
     assert_eq!(names(&read(db, &trace_id(1).to_string(), RunRange::ALL)).len(), 2);
     assert_eq!(
         read(db, &trace_id(4).to_string(), RunRange::ALL).info.task_id,
@@ -125,10 +125,7 @@ pub fn every_filter_has_true_totals_and_pages_that_meet<F: Fixture>() {
     let total = |filter| list(db, filter).total;
     let all = RunFilter::default();
     assert_eq!(total(all.clone()), 30);
-    let agent = |agent: &str| RunFilter {
-        agent_id: Some(agent.to_owned()),
-        ..RunFilter::default()
-    };
+    let agent = |agent: &str| RunFilter::default().agent_id(agent.to_owned());
     assert_eq!(
         (
             total(agent("librarian")),
@@ -137,20 +134,11 @@ pub fn every_filter_has_true_totals_and_pages_that_meet<F: Fixture>() {
         ),
         (27, 3, 0)
     );
-    let user = |user: &str| RunFilter {
-        user_id: Some(user.to_owned()),
-        ..RunFilter::default()
-    };
+    let user = |user: &str| RunFilter::default().user_id(user.to_owned());
     assert_eq!((total(user("ada")), total(user("bob"))), (24, 6));
-    let session = RunFilter {
-        session_id: Some("s-1".to_owned()),
-        ..RunFilter::default()
-    };
+    let session = RunFilter::default().session_id("s-1".to_owned());
     assert_eq!(total(session), 30);
-    let status = |status| RunFilter {
-        status: Some(status),
-        ..RunFilter::default()
-    };
+    let status = |status| RunFilter::default().status(status);
     assert_eq!(
         (
             total(status(RunStatus::Failed)),
@@ -165,22 +153,13 @@ pub fn every_filter_has_true_totals_and_pages_that_meet<F: Fixture>() {
         ),
         (0, 0)
     );
-    let middle = RunFilter {
-        since: Some(ago(20 * 60_000 + 30_000)),
-        until: Some(ago(10 * 60_000 + 30_000)),
-        ..RunFilter::default()
-    };
+    let middle = RunFilter::default()
+        .since(ago(20 * 60_000 + 30_000))
+        .until(ago(10 * 60_000 + 30_000));
     assert_eq!(total(middle), 10);
     let mut seen = Vec::new();
     for page in 0..4 {
-        let page = list(
-            db,
-            RunFilter {
-                limit: 8,
-                offset: page * 8,
-                ..RunFilter::default()
-            },
-        );
+        let page = list(db, RunFilter::default().limit(8).offset(page * 8));
         assert_eq!(page.total, 30);
         seen.extend(page.runs.into_iter().map(|run| run.task_id));
     }
@@ -188,7 +167,7 @@ pub fn every_filter_has_true_totals_and_pages_that_meet<F: Fixture>() {
     assert_eq!(seen, expected, "newest first, none twice, none missing");
 }
 
-pub fn a_run_goes_from_running_to_its_end_whichever_of_its_spans_comes_first<F: Fixture>() {
+pub fn a_run_changes_from_running_to_its_end_in_every_order_of_spans<F: Fixture>() {
     let Some(open) = Open::<F>::that(|can| can.running_spans) else {
         return;
     };
@@ -202,13 +181,7 @@ pub fn a_run_goes_from_running_to_its_end_whichever_of_its_spans_comes_first<F: 
             .map(|run| run.status);
         let of_run = read(db, task, RunRange::ALL).info.status;
         assert_eq!(of_list, Some(of_run));
-        let by_filter = list(
-            db,
-            RunFilter {
-                status: Some(of_run),
-                ..RunFilter::default()
-            },
-        );
+        let by_filter = list(db, RunFilter::default().status(of_run));
         assert!(tasks(&by_filter).contains(&task));
         of_run
     };
@@ -219,7 +192,7 @@ pub fn a_run_goes_from_running_to_its_end_whichever_of_its_spans_comes_first<F: 
     store::<F>(db, records(vec![failed(agent(1, 1, 0, Some("a")))]));
     assert_eq!(status("a"), RunStatus::Failed);
 
-    // What is sent when it ends comes from below, and the root last.
+    // Spans are sent when they end, from below, and the root last.
     let task = trace_id(2).to_string();
     let mut child = chat(2, 2, 1);
     child.start_time = ago(10);
@@ -232,7 +205,7 @@ pub fn a_run_goes_from_running_to_its_end_whichever_of_its_spans_comes_first<F: 
         list(db, RunFilter::default()).runs[0].name,
         "invoke_agent librarian"
     );
-    // The root has ended, and something below it has not.
+    // The root has ended, and a span below it has not.
     store::<F>(
         db,
         records(vec![agent(3, 1, 0, Some("c")), running(chat(3, 2, 1))]),
@@ -240,7 +213,7 @@ pub fn a_run_goes_from_running_to_its_end_whichever_of_its_spans_comes_first<F: 
     assert_eq!(status("c"), RunStatus::Running);
 }
 
-pub fn runs_of_one_trace_are_told_apart_by_their_task_ids<F: Fixture>() {
+pub fn runs_of_one_trace_are_distinguished_by_their_task_ids<F: Fixture>() {
     let Some(open) = Open::<F>::that(|can| can.deletes) else {
         return;
     };
@@ -283,7 +256,7 @@ pub fn runs_of_one_trace_are_told_apart_by_their_task_ids<F: Fixture>() {
     assert_eq!((left.info.span_count, left.info.error_count), (3, 0));
 }
 
-pub fn a_task_that_goes_on_in_another_trace_is_one_run<F: Fixture>() {
+pub fn a_task_that_continues_in_another_trace_is_one_run<F: Fixture>() {
     let Some(open) = Open::<F>::that(|can| can.deletes) else {
         return;
     };
@@ -308,7 +281,7 @@ pub fn a_task_that_goes_on_in_another_trace_is_one_run<F: Fixture>() {
     assert_eq!(list(db, RunFilter::default()).total, 0);
 }
 
-pub fn nobody_sees_or_deletes_the_runs_of_another_tenant<F: Fixture>() {
+pub fn no_tenant_sees_or_deletes_the_runs_of_another<F: Fixture>() {
     let Some(open) = Open::<F>::that(|can| can.tenants && can.deletes) else {
         return;
     };
@@ -368,7 +341,7 @@ pub fn a_cleanup_takes_runs_that_ended_before_and_leaves_other_traces<F: Fixture
     assert_eq!(block_on(db.delete_runs_before(ago(60 * 60_000))).unwrap(), 0);
 }
 
-pub fn what_came_since_is_read_once_and_a_range_is_always_the_same<F: Fixture>() {
+pub fn new_records_are_read_once_and_a_range_is_always_the_same<F: Fixture>() {
     let Some(open) = Open::<F>::that(|can| can.running_spans) else {
         return;
     };
@@ -376,11 +349,7 @@ pub fn what_came_since_is_read_once_and_a_range_is_always_the_same<F: Fixture>()
     let mut cursor = Cursor::default();
     let mut pages = Vec::new();
     let mut read_on = || {
-        let range = RunRange {
-            after: cursor,
-            upto: None,
-            limit: 100,
-        };
+        let range = RunRange::ALL.after(cursor).upto(None::<Cursor>).limit(100);
         let page = read(db, "t", range);
         let before = std::mem::replace(&mut cursor, page.upto);
         pages.push((before, page.clone()));
@@ -418,16 +387,13 @@ pub fn what_came_since_is_read_once_and_a_range_is_always_the_same<F: Fixture>()
     );
     assert_eq!(nothing.upto, third.upto);
 
-    // A reader that returns with a cursor sees the run as it was there: a later end comes later.
+    // A reader that returns with a cursor sees the run in its state at that cursor: a later end
+    // comes later.
     for (after, page) in &pages {
         let again = read(
             db,
             "t",
-            RunRange {
-                after: *after,
-                upto: Some(page.upto),
-                limit: u64::MAX,
-            },
+            RunRange::ALL.after(*after).upto(page.upto).limit(u64::MAX),
         );
         let ends = |page: &RunRecords| -> Vec<_> {
             let end = |span: &RunSpan| (span.order, span.span.end_time, span.span.status, span.span.state);
@@ -440,15 +406,11 @@ pub fn what_came_since_is_read_once_and_a_range_is_always_the_same<F: Fixture>()
     }
     let was_running = |page: &RunRecords| page.spans.iter().any(|span| span.span.end_time.is_none());
     assert_eq!((was_running(&first), was_running(&second)), (true, true));
-    // In pieces it comes to the same.
+    // In pages the result is the same.
     let mut cursor = Cursor::default();
     let mut pieces = Vec::new();
     loop {
-        let range = RunRange {
-            after: cursor,
-            upto: None,
-            limit: 1,
-        };
+        let range = RunRange::ALL.after(cursor).upto(None::<Cursor>).limit(1);
         let piece = read(db, "t", range);
         cursor = piece.upto;
         pieces.extend(piece.spans.iter().map(|span| span.order));
@@ -479,10 +441,7 @@ pub fn a_run_that_holds_other_runs_is_deleted_with_them_and_its_numbers_are_not_
     assert_eq!(list(db, RunFilter::default()).total, 0);
     assert!(block_on(db.trace_spans(trace_id(1))).unwrap_err().is_not_found());
     store::<F>(db, records(vec![agent(1, 3, 0, Some("outer"))]));
-    let since = |cursor| RunRange {
-        after: cursor,
-        ..RunRange::ALL
-    };
+    let since = |cursor| RunRange::ALL.after(cursor);
     let after = read(db, "outer", since(before.upto));
     assert_eq!(after.spans.len(), 1, "a follower sees what is new");
     block_on(db.delete_runs_before(ago(0))).unwrap();
@@ -500,7 +459,8 @@ pub fn the_last_attempt_tells_how_a_task_went_out_in_lists_too<F: Fixture>() {
         span.end_time = Some(Timestamp::from_nanos(span.start_time.as_nanos() + MS));
         span
     };
-    // Below a request: an attempt that failed, one that did not, and in it an agent that says the same task and failed.
+    // Below a request: an attempt that failed, one that succeeded, and in it an agent with the same
+    // task that failed.
     store::<F>(
         db,
         records(vec![
@@ -522,10 +482,7 @@ pub fn the_last_attempt_tells_how_a_task_went_out_in_lists_too<F: Fixture>() {
     ] {
         store::<F>(db, records(vec![span]));
     }
-    let failed_ones = RunFilter {
-        status: Some(RunStatus::Failed),
-        ..RunFilter::default()
-    };
+    let failed_ones = RunFilter::default().status(RunStatus::Failed);
     assert_eq!(tasks(&list(db, failed_ones)), ["u"]);
 }
 
@@ -544,33 +501,18 @@ pub fn filters_find_a_task_of_several_traces_by_what_is_shown_of_it<F: Fixture>(
         ))]),
     );
     for filter in [
-        RunFilter {
-            agent_id: Some("late".to_owned()),
-            ..RunFilter::default()
-        },
-        RunFilter {
-            user_id: Some("ada".to_owned()),
-            ..RunFilter::default()
-        },
-        RunFilter {
-            session_id: Some("s".to_owned()),
-            ..RunFilter::default()
-        },
-        RunFilter {
-            status: Some(RunStatus::Failed),
-            ..RunFilter::default()
-        },
+        RunFilter::default().agent_id("late".to_owned()),
+        RunFilter::default().user_id("ada".to_owned()),
+        RunFilter::default().session_id("s".to_owned()),
+        RunFilter::default().status(RunStatus::Failed),
     ] {
         assert_eq!(tasks(&list(db, filter.clone())), ["t"], "{filter:?}");
     }
-    let completed = RunFilter {
-        status: Some(RunStatus::Completed),
-        ..RunFilter::default()
-    };
+    let completed = RunFilter::default().status(RunStatus::Completed);
     assert_eq!(list(db, completed).total, 0);
 }
 
-pub fn a_cleanup_leaves_what_goes_on_and_counts_tasks<F: Fixture>() {
+pub fn a_cleanup_keeps_running_runs_and_counts_tasks<F: Fixture>() {
     let Some(open) = Open::<F>::that(|can| can.running_spans && can.deletes) else {
         return;
     };

@@ -6,7 +6,7 @@ use crate::Fixture;
 use crate::made::{event, of, store};
 use crate::rows::{MIDNIGHT, MILLISECOND, Row, Rows, SECOND};
 
-/// Numbers that are the same in each run.
+/// Pseudo-random numbers, the same in each run.
 struct Numbers(u64);
 
 impl Numbers {
@@ -38,10 +38,7 @@ pub fn what_is_stored_is_counted_by_kind_and_by_service<F: Fixture>() {
             ..Row::default()
         });
     }
-    let loose = SourceRecords {
-        events: vec![event(None, "loose")],
-        ..SourceRecords::default()
-    };
+    let loose = SourceRecords::default().events(vec![event(None, "loose")]);
     store::<F>(file.store(), of(loose));
     let stats = block_on(file.store().statistics()).unwrap();
     assert_eq!((stats.traces, stats.spans, stats.events), (2, 3, 1));

@@ -1,10 +1,9 @@
-//! What is stored is what was given, and once.
+//! Stored records equal the given ones, and are stored once.
 
 use serde_json::json;
 use spanscope_model::{
-    Adds, Attributes, Condition, ConditionOp, IngestReceipt, Link, LogEvent, LogFilter, NewEvent, NewRecords,
-    NewSpan, Scope, Severity, Source, SourceRecords, Span, SpanFilter, SpanKind, SpanStatus, TraceFilter,
-    Value, block_on,
+    Attributes, Condition, ConditionOp, IngestReceipt, Link, LogFilter, NewEvent, NewSpan, Scope, Severity,
+    Source, SourceRecords, SpanFilter, SpanKind, SpanStatus, Temporality, TraceFilter, Value, block_on,
 };
 
 use crate::made::{ago, event, failed, of, point, records, running, span, span_id, store, total, trace_id};
@@ -32,53 +31,40 @@ pub fn what_is_stored_is_what_was_given<F: Fixture>() {
     given.target = Some("their.tracer".to_owned());
     given.category = Some("inference".to_owned());
     given.trace_state = Some("vendor=1".to_owned());
-    given.links = vec![Link {
-        trace_id: trace_id(2),
-        span_id: span_id(3),
-        attributes: [("why", Value::from("retry"))].into_iter().collect(),
-    }];
+    given.links = vec![
+        Link::new(trace_id(2), span_id(3)).attributes([("why", Value::from("retry"))].into_iter().collect()),
+    ];
     let resource: Attributes = [
         ("service.name", Value::from("shop")),
         ("host.cpus", Value::from(8)),
     ]
     .into_iter()
     .collect();
-    let scope = Scope {
-        name: "their.tracer".to_owned(),
-        version: "1.2".to_owned(),
-        attributes: [("beta", Value::from(true))].into_iter().collect(),
-    };
-    let inner = NewEvent {
-        event: LogEvent {
-            name: "exception".to_owned(),
-            span_id: Some(span_id(1)),
-            ..event(Some(1), "it broke").event
-        },
-        expires: None,
-    };
+    let scope = Scope::default()
+        .name("their.tracer")
+        .version("1.2")
+        .attributes([("beta", Value::from(true))].into_iter().collect());
+    let inner = NewEvent::new(
+        (event(Some(1), "it broke").event)
+            .name("exception")
+            .span_id(span_id(1)),
+    );
     let taken = store::<F>(
         open.store(),
-        of(SourceRecords {
-            source: Source {
-                service_name: "shop".to_owned(),
-                resource: resource.clone(),
-                scope: scope.clone(),
-                counts_tokens: false,
-                logs_events: false,
-            },
-            spans: vec![NewSpan {
-                span: given.clone(),
-                events: vec![inner],
-                expires: None,
-            }],
-            events: vec![event(None, "outside")],
-            ..SourceRecords::default()
-        }),
+        of(SourceRecords::default()
+            .source(
+                Source::default()
+                    .service_name("shop")
+                    .resource(resource.clone())
+                    .scope(scope.clone()),
+            )
+            .spans(vec![NewSpan::new(given.clone()).events(vec![inner])])
+            .events(vec![event(None, "outside")])),
     );
     assert_eq!((taken.stored, taken.known), (3, 0));
     let found = block_on(open.store().get_span(trace_id(1), span_id(1))).unwrap();
     let mut expected = given;
-    // JSON has no NaN, and what is secret is for no reader.
+    // JSON has no NaN, and secrets are masked.
     expected.attributes.set("nan", "NaN");
     expected.attributes.set("password", "[masked: 7 characters]");
     expected.service_name = "shop".to_owned();
@@ -93,11 +79,9 @@ pub fn what_is_stored_is_what_was_given<F: Fixture>() {
         .collect();
     assert!(logs.contains(&("exception", "it broke", true)), "{logs:?}");
     assert!(logs.contains(&("", "outside", false)), "{logs:?}");
-    // It is found as a span that the program wrote itself would be.
-    let by_session = SpanFilter {
-        conditions: vec![Condition::new("session.id", ConditionOp::Eq, "s-1")],
-        ..SpanFilter::default()
-    };
+    // It is found like a span that a local program wrote.
+    let by_session =
+        SpanFilter::default().conditions(vec![Condition::new("session.id", ConditionOp::Eq, "s-1")]);
     assert_eq!(block_on(open.store().list_spans(by_session)).unwrap().len(), 1);
     open.check_account((3, 3));
 }
@@ -115,19 +99,11 @@ pub fn a_span_is_stored_once_however_often_it_comes<F: Fixture>() {
     };
     assert_eq!(
         store::<F>(open.store(), records(spans())),
-        IngestReceipt {
-            stored: 2,
-            known: 1,
-            ..IngestReceipt::default()
-        }
+        IngestReceipt::default().stored(2).known(1)
     );
     assert_eq!(
         store::<F>(open.store(), records(spans())),
-        IngestReceipt {
-            stored: 0,
-            known: 3,
-            ..IngestReceipt::default()
-        }
+        IngestReceipt::default().stored(0).known(3)
     );
     let later = vec![span(1, 3, 1, "later")];
     assert_eq!(store::<F>(open.store(), records(later)).stored, 1);
@@ -137,20 +113,10 @@ pub fn a_span_is_stored_once_however_often_it_comes<F: Fixture>() {
     open.check_account((3, 3));
 }
 
-pub fn log_events_beside_the_spans_don_t_make_a_trace_longer<F: Fixture>() {
-    let beside = |at| NewEvent {
-        event: LogEvent {
-            timestamp: at,
-            ..event(Some(1), "late").event
-        },
-        expires: None,
-    };
-    let early_and_late = || {
-        of(SourceRecords {
-            events: vec![beside(ago(3_600_000)), beside(ago(-3_600_000))],
-            ..SourceRecords::default()
-        })
-    };
+pub fn log_events_outside_the_spans_don_t_make_a_trace_longer<F: Fixture>() {
+    let outside = |at| NewEvent::new((event(Some(1), "late").event).timestamp(at));
+    let early_and_late =
+        || of(SourceRecords::default().events(vec![outside(ago(3_600_000)), outside(ago(-3_600_000))]));
     for spans_first in [true, false] {
         let Some(open) = Open::<F>::that(|can| can.writes) else {
             return;
@@ -179,22 +145,17 @@ pub fn a_batch_is_known_by_its_name_for_each_tenant<F: Fixture>() {
     let Some(open) = Open::<F>::that(|can| can.tenants) else {
         return;
     };
-    let batch = || NewRecords {
-        batch: Some(17),
-        ..of(SourceRecords {
-            events: vec![event(None, "once")],
-            points: vec![point("jobs_total", 3.into(), Adds::Alone, ago(0))],
-            ..SourceRecords::default()
-        })
+    let batch = || {
+        of(SourceRecords::default()
+            .events(vec![event(None, "once")])
+            .points(vec![point("jobs_total", 3.into(), Temporality::Delta, ago(0))]))
+        .batch(17)
     };
     let acme = open.store().for_tenant(&"acme".parse().unwrap());
     assert_eq!(store::<F>(open.store(), batch()).stored, 2);
     assert_eq!(
         store::<F>(open.store(), batch()),
-        IngestReceipt {
-            known: 2,
-            ..IngestReceipt::default()
-        }
+        IngestReceipt::default().known(2)
     );
     assert_eq!(
         store::<F>(&*acme, batch()).stored,
@@ -211,16 +172,10 @@ pub fn a_span_that_failed_while_it_ran_counts_as_its_end_says<F: Fixture>() {
         };
         let db = open.store();
         let begun = failed(running(span(1, 1, 0, "work")));
-        let begun = Span {
-            status: Some(SpanStatus::Error),
-            ..begun
-        };
+        let begun = begun.status(SpanStatus::Error);
         let recovered = span(1, 1, 0, "work");
         let still_failed = failed(span(2, 1, 0, "work"));
-        let other = Span {
-            trace_id: trace_id(2),
-            ..begun.clone()
-        };
+        let other = begun.clone().trace_id(trace_id(2));
         let batches = match at_once {
             true => vec![vec![begun, other, recovered, still_failed]],
             false => vec![vec![begun, other], vec![recovered, still_failed]],
@@ -238,10 +193,7 @@ pub fn a_span_that_failed_while_it_ran_counts_as_its_end_says<F: Fixture>() {
         };
         assert_eq!(of(1), (Some(SpanStatus::Ok), 0, 1));
         assert_eq!(of(2), (Some(SpanStatus::Error), 1, 1));
-        let errors = TraceFilter {
-            errors: true,
-            ..TraceFilter::default()
-        };
+        let errors = TraceFilter::default().errors(true);
         assert_eq!(block_on(db.list_traces(errors)).unwrap().len(), 1);
     }
 }

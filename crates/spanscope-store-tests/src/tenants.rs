@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use spanscope_model::filter::Filter;
 use spanscope_model::{
-    Adds, Condition, ConditionOp, IdMatch, LogFilter, MetricKind, NewPoint, SpanFilter, SpanStatus,
-    TraceFilter, TraceQuery, TraceStore, UsageBy, UsageQuery, Value, block_on,
+    Condition, ConditionOp, IdMatch, LogFilter, MetricKind, SpanFilter, SpanStatus, Temporality, TraceFilter,
+    TraceQuery, TraceStore, UsageBy, UsageQuery, Value, block_on,
 };
 
 use crate::events::{end, log};
 use crate::made::{ago, event, log_event, point, points, records, span, span_id, store, total, trace_id};
 use crate::{Fixture, Open};
 
-/// The same ids in the stores of two tenants, and one trace that only one of them has.
+/// The same ids in the stores of two tenants, and one trace of only one of them.
 pub fn give_two_tenants<F: Fixture>(of: &dyn TraceStore) -> [Arc<dyn TraceStore>; 2] {
     let acme = of.for_tenant(&"acme".parse().unwrap());
     let other = of.for_tenant(&"other".parse().unwrap());
@@ -22,7 +22,7 @@ pub fn give_two_tenants<F: Fixture>(of: &dyn TraceStore) -> [Arc<dyn TraceStore>
         let mut records = records(vec![root, span(1, 2, 1, name)]);
         records.sources[0].source.service_name = name.to_owned();
         records.sources[0].events = vec![event(Some(1), name), event(None, name)];
-        records.sources[0].points = vec![point("jobs_total", 1.into(), Adds::Alone, ago(0))];
+        records.sources[0].points = vec![point("jobs_total", 1.into(), Temporality::Delta, ago(0))];
         store::<F>(&**tenant, records);
     }
     store::<F>(&*other, records(vec![span(9, 9, 0, "secret")]));
@@ -48,10 +48,8 @@ pub fn a_tenant_sees_nothing_of_another_ones<F: Fixture>() {
                 .len(),
             traces
         );
-        let by_session = TraceFilter {
-            conditions: vec![Condition::new("session_id", ConditionOp::Eq, "s")],
-            ..TraceFilter::default()
-        };
+        let by_session =
+            TraceFilter::default().conditions(vec![Condition::new("session_id", ConditionOp::Eq, "s")]);
         assert_eq!(
             block_on(tenant.list_traces(by_session.clone())).unwrap()[0].root_name,
             name
@@ -88,7 +86,7 @@ pub fn a_tenant_sees_nothing_of_another_ones<F: Fixture>() {
             Ok(IdMatch::Span(..))
         ));
     }
-    // What is there, but another one's.
+    // Existing records of another tenant.
     assert!(block_on(acme.get_trace(trace_id(9))).unwrap_err().is_not_found());
     assert!(
         block_on(acme.get_span(trace_id(9), span_id(9)))
@@ -115,21 +113,13 @@ pub fn a_tenant_sees_nothing_of_another_ones<F: Fixture>() {
             .unwrap_err()
             .is_not_found()
     );
-    let of_span = LogFilter {
-        trace_id: Some(trace_id(9)),
-        ..LogFilter::default()
-    };
+    let of_span = LogFilter::default().trace_id(trace_id(9));
     assert!(block_on(acme.list_logs(of_span)).unwrap().is_empty());
-    let usage = UsageQuery {
-        since: None,
-        until: None,
-        trace_id: Some(trace_id(9)),
-        by: UsageBy::Agent,
-    };
+    let usage = UsageQuery::new(UsageBy::Agent).trace_id(trace_id(9));
     assert!(block_on(acme.usage(usage)).unwrap().is_empty());
-    let nobody = open.store().for_tenant(&"nobody".parse().unwrap());
+    let absent = open.store().for_tenant(&"absent".parse().unwrap());
     assert!(
-        block_on(nobody.query_traces(TraceQuery::default()))
+        block_on(absent.query_traces(TraceQuery::default()))
             .unwrap()
             .is_empty()
     );
@@ -152,7 +142,7 @@ pub fn a_tenant_can_not_change_what_is_another_ones<F: Fixture>() {
         return;
     };
     let [acme, _] = give_two_tenants::<F>(open.store());
-    // Ends, starts and spans of ids that only the other one has.
+    // Ends, starts and spans with ids of the other tenant only.
     let end = log(end(SpanStatus::Error), Some((9, 9)), ago(0), &[("forged", "1")]);
     log_event::<F>(&*acme, end, 3600);
     store::<F>(&*acme, records(vec![span(9, 10, 9, "forged")]));
@@ -162,17 +152,15 @@ pub fn a_tenant_can_not_change_what_is_another_ones<F: Fixture>() {
         (spans.len(), spans[0].name.as_str(), spans[0].status),
         (1, "secret", Some(SpanStatus::Ok))
     );
-    // The unit and the kind of a metric are each tenant's own.
-    let gauge = NewPoint {
-        kind: MetricKind::Gauge,
-        unit: "seconds".to_owned(),
-        ..point("mine_total", 1.into(), Adds::Alone, ago(0))
-    };
+    // The unit and the kind of a metric are per tenant.
+    let gauge = point("mine_total", 1.into(), Temporality::Delta, ago(0))
+        .kind(MetricKind::Gauge)
+        .unit("seconds");
     store::<F>(&*acme, points(vec![gauge]));
     for _ in 0..2 {
         store::<F>(
             &*other,
-            points(vec![point("mine_total", 1.into(), Adds::Alone, ago(0))]),
+            points(vec![point("mine_total", 1.into(), Temporality::Delta, ago(0))]),
         );
     }
     assert_eq!(total(&*other, "mine_total"), Some(Value::I64(2)));

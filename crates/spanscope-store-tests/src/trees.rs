@@ -8,7 +8,7 @@ use crate::Fixture;
 use crate::made::span_id;
 use crate::rows::{MIDNIGHT, Row, Rows};
 
-/// Ids and depths, in the order of ids.
+/// Returns ids and depths, in the order of ids.
 fn tree<F: Fixture>(file: &Rows<F>, top: i64, max_depth: Option<u32>) -> Vec<(i64, u32)> {
     let tree = block_on(file.store().get_span_tree(span_id(top), None, max_depth)).unwrap();
     tree.iter()
@@ -19,7 +19,8 @@ fn tree<F: Fixture>(file: &Rows<F>, top: i64, max_depth: Option<u32>) -> Vec<(i6
         .collect()
 }
 
-/// 1 -> (2 -> 3, 4); 5 is an orphan with the child 6; 7 and 8 are each other's parent; 9 is its own.
+/// 1 -> (2 -> 3, 4); 5 is an orphan with the child 6; 7 and 8 are each other's parent; 9 is its
+/// own.
 fn forest<F: Fixture>() -> Option<Rows<F>> {
     let file = Rows::<F>::that(|can| can.writes)?;
     for (id, parent) in [
@@ -49,7 +50,7 @@ fn forest<F: Fixture>() -> Option<Rows<F>> {
     Some(file)
 }
 
-pub fn a_tree_holds_what_lies_below_down_to_its_depth<F: Fixture>() {
+pub fn a_tree_has_the_descendants_down_to_its_depth<F: Fixture>() {
     let Some(file) = forest::<F>() else {
         return;
     };
@@ -129,7 +130,7 @@ pub fn a_deep_chain_is_no_problem<F: Fixture>() {
     assert_eq!(tree[&span_id(10_000)].depth, 10_000);
 }
 
-pub fn query_spans_answers_spans_that_carry_all_attributes<F: Fixture>() {
+pub fn query_spans_returns_spans_that_have_all_attributes<F: Fixture>() {
     let Some(file) = forest::<F>() else {
         return;
     };

@@ -1,8 +1,8 @@
 //! The values of the label `api`, and how many requests of each are running.
 //!
-//! Paths come from the network, so a scanner could make a new label value with every request. The table takes a bounded
-//! number of them; what comes later counts as [`OTHER`], which is how a sink shows that there were more. With a list of
-//! known APIs nothing is learnt at all.
+//! Paths come from the network, so a scanner could create a new label value with every request. The
+//! table holds a bounded number of them; later ones count as [`OTHER`], which shows that there were
+//! more. With a list of known APIs none are added.
 
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
@@ -11,15 +11,15 @@ use spanscope_core::sync::{read, write};
 
 use crate::level::Level;
 
-/// The `api` of a request without one: the root, and where routes can be known
-/// ([`route_of`](crate::Builder::route_of)) a request that matches none.
+/// The `api` of a request without one: the root, and, if routes are known
+/// ([`route_of`](crate::Builder::route_of)), a request that matches none.
 pub const UNKNOWN: &str = "unknown";
 
-/// The `api` of requests beyond the bound, or beside the known ones.
+/// The `api` of requests beyond the limit, or outside the known ones.
 pub const OTHER: &str = "other";
 
-/// So many different APIs are told apart unless [`max_apis`](crate::Builder::max_apis) says else; later ones count as
-/// [`OTHER`].
+/// Default maximum number of distinct APIs, see [`max_apis`](crate::Builder::max_apis); later ones
+/// count as [`OTHER`].
 pub const DEFAULT_MAX_APIS: usize = 200;
 
 /// A longer name counts as [`OTHER`].
@@ -40,7 +40,7 @@ impl Api {
         })
     }
 
-    /// Whether its name says what was asked for.
+    /// Returns whether its name is an actual API.
     pub(crate) fn is_real(&self) -> bool {
         !matches!(&*self.name, UNKNOWN | OTHER)
     }
@@ -66,7 +66,7 @@ impl Apis {
         }
     }
 
-    /// Knows these and learns no more.
+    /// Creates a fixed list of APIs.
     pub(crate) fn known(names: &[String]) -> Self {
         let seen = names.iter().map(|name| (name.as_str().into(), Api::new(name)));
         Self {
@@ -77,7 +77,8 @@ impl Apis {
 
     pub(crate) fn find(&self, name: Option<&str>) -> Arc<Api> {
         let name = match name {
-            // Segments that are called like these share their gauge, or two gauges would have one name.
+            // Segments that are called like these share their gauge, or two gauges would have one
+            // name.
             None | Some("" | UNKNOWN) => return Arc::clone(&self.unknown),
             Some(OTHER) => return Arc::clone(&self.other),
             Some(name) => name,
@@ -105,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_more_names_than_the_bound_are_told_apart() {
+    fn names_are_distinguished_up_to_the_limit() {
         let apis = Apis::learning(3);
         let names: Vec<_> = (0..100_000)
             .map(|n| apis.find(Some(&format!("bot{n}"))).name.clone())

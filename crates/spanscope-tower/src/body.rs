@@ -1,8 +1,8 @@
-//! The body of an answer, which a request is not over before.
+//! The body of a response, which a request is not over before.
 //!
-//! Servers don't always ask a body for its end: they stop after the last frame of a body that says it is at its end, after
-//! trailers, and after as many bytes as the head announced. Each of these is an end here too; only what is dropped before
-//! counts as cut off.
+//! Bodies aren't always polled to their end: a server stops after the last frame of a body that
+//! reports its end, after trailers, and after the announced number of bytes, and clients do the
+//! same. Each of these is an end here too; only what is dropped before counts as cut off.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,43 +11,49 @@ use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::in_flight::{End, InFlight};
+use crate::exchange::{End, Exchange, NoteError, Slot};
 
 pin_project! {
-    /// The body of a measured answer. It passes on what the body inside of it gives, frame by frame.
+    /// A body with its request. It passes on the inner body's frames.
     #[derive(Debug)]
-    pub struct MeasuredBody<B> {
-        // Gone only while this is being dropped.
+    pub(crate) struct WatchedBody<B, X>
+    where
+        X: Exchange,
+    {
+        // `None` only while this is being dropped.
         #[pin]
         inner: Option<B>,
-        // None if the request is left out, and once it is over.
-        in_flight: Option<InFlight>,
-        // How many bytes are missing of those that the head announced.
+        exchange: Slot<X>,
+        // How many of the bytes that the head announced are missing.
         missing: Option<u64>,
     }
 
-    impl<B> PinnedDrop for MeasuredBody<B> {
+    impl<B, X> PinnedDrop for WatchedBody<B, X>
+    where
+        X: Exchange,
+    {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            if let Some(in_flight) = this.in_flight.take() {
-                let (in_flight, ()) = in_flight.work(|| this.inner.set(None));
-                in_flight.finish(End::Cancelled);
-            }
+            this.exchange.work(|exchange| match exchange {
+                Some(exchange) => exchange.in_body_scope(|| this.inner.set(None)),
+                None => this.inner.set(None),
+            });
+            this.exchange.finish(End::Cancelled);
         }
     }
 }
 
-impl<B> MeasuredBody<B> {
-    pub(crate) fn new(inner: B, in_flight: Option<InFlight>, announced: Option<u64>) -> Self {
+impl<B, X: Exchange> WatchedBody<B, X> {
+    pub(crate) fn new(inner: B, exchange: Slot<X>, announced: Option<u64>) -> Self {
         Self {
             inner: Some(inner),
-            in_flight,
+            exchange,
             missing: announced,
         }
     }
 }
 
-impl<B: Body> Body for MeasuredBody<B> {
+impl<B: Body, X: Exchange + NoteError<B::Error>> Body for WatchedBody<B, X> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -59,15 +65,22 @@ impl<B: Body> Body for MeasuredBody<B> {
         let Some(mut inner) = this.inner.as_pin_mut() else {
             return Poll::Ready(None);
         };
-        let Some(in_flight) = this.in_flight.take() else {
-            return inner.poll_frame(context);
+        let polled = this.exchange.work(|exchange| match exchange {
+            Some(exchange) => exchange.in_body_scope(|| inner.as_mut().poll_frame(context)),
+            None => inner.as_mut().poll_frame(context),
+        });
+        let Some(exchange) = this.exchange.get_mut() else {
+            return polled;
         };
-        let (in_flight, polled) = in_flight.work(|| inner.as_mut().poll_frame(context));
         let end = match &polled {
             Poll::Pending => None,
             Poll::Ready(None) => Some(End::Complete),
-            Poll::Ready(Some(Err(_))) => Some(End::BodyError),
+            Poll::Ready(Some(Err(error))) => {
+                exchange.note_error(error);
+                Some(End::BodyError)
+            }
             Poll::Ready(Some(Ok(frame))) => {
+                exchange.frame(frame);
                 if let (Some(data), Some(missing)) = (frame.data_ref(), this.missing.as_mut()) {
                     *missing = missing.saturating_sub(data.remaining() as u64);
                 }
@@ -75,9 +88,8 @@ impl<B: Body> Body for MeasuredBody<B> {
                 is_last.then_some(End::Complete)
             }
         };
-        match end {
-            Some(end) => in_flight.finish(end),
-            None => *this.in_flight = Some(in_flight),
+        if let Some(end) = end {
+            this.exchange.finish(end);
         }
         polled
     }

@@ -14,9 +14,10 @@ use crate::shared::{ApiOf, FromExtensions, Shared};
 
 /// Measures the requests of a service and opens a span for each.
 ///
-/// Apply it once, outside of whatever turns panics and timeouts into answers if their answers shall count, inside of it if
-/// the panics and timeouts themselves shall. Clones share the numbers of running requests, so a program that listens in
-/// several places makes one layer and clones it: two layers would tell two truths under one name.
+/// Apply it once. If middleware converts panics and timeouts to responses, apply it outside that
+/// middleware to measure the responses, or inside to measure the panics and timeouts. Clones share
+/// the numbers of running requests, so a program with several listeners creates one layer and
+/// clones it: two layers would report different numbers under one name.
 #[derive(Debug, Clone)]
 pub struct RequestMetricsLayer {
     shared: Arc<Shared>,
@@ -99,49 +100,50 @@ impl fmt::Debug for Builder {
 }
 
 impl Builder {
-    /// Leaves out this path and everything below it, by whole segments: neither span nor measurement. Default:
-    /// [`DEFAULT_EXCLUDED`], which stay left out.
+    /// Excludes this path and everything below it, by whole segments: neither span nor measurement.
+    /// The default, [`DEFAULT_EXCLUDED`], stays excluded.
     pub fn exclude(mut self, path: &str) -> Self {
         self.excluded.push(Excluded::new(path));
         self
     }
 
-    /// Forgets what is left out so far, the default too.
+    /// Removes all excluded paths, including the default.
     pub fn exclude_none(mut self) -> Self {
         self.excluded.clear();
         self
     }
 
-    /// How the label `api` is read from the path, or from the route where [`route_of`](Self::route_of)
-    /// is set: a part of it or a constant, `None` for [`UNKNOWN`](crate::UNKNOWN). Default: [`api_of`].
+    /// Sets a function that returns the label `api` for the path, or for the route with
+    /// [`route_of`](Self::route_of): a part of it or a constant, `None` for
+    /// [`UNKNOWN`](crate::UNKNOWN). Default: [`api_of`].
     pub fn api_of(mut self, api_of: impl Fn(&str) -> Option<&str> + Send + Sync + 'static) -> Self {
         self.api_of = Box::new(api_of);
         self
     }
 
-    /// The only values that the label `api` may have, beside [`UNKNOWN`](crate::UNKNOWN) and [`OTHER`](crate::OTHER), which
-    /// all others become. Default: the first [`DEFAULT_MAX_APIS`] that come.
+    /// Sets the only values of the label `api`, besides [`UNKNOWN`](crate::UNKNOWN) and
+    /// [`OTHER`](crate::OTHER), which replaces all others. Default: the first [`DEFAULT_MAX_APIS`].
     pub fn known_apis<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.known_apis = Some(names.into_iter().map(Into::into).collect());
         self
     }
 
-    /// How many values of the label `api` are learnt; later ones become [`OTHER`](crate::OTHER). Default:
-    /// [`DEFAULT_MAX_APIS`].
+    /// How many values of the label `api` are learnt; later ones become [`OTHER`](crate::OTHER).
+    /// Default: [`DEFAULT_MAX_APIS`].
     pub fn max_apis(mut self, max: usize) -> Self {
         self.max_apis = max;
         self
     }
 
-    /// Where the framework stores the route (`/models/{id}`), for `http.route`, the label `api` and
-    /// the span's name. Routes must be templates, never paths. Default: none.
+    /// Sets where the framework stores the route (`/models/{id}`), for `http.route`, the label
+    /// `api` and the span's name. Routes must be templates, never paths. Default: none.
     ///
-    /// The request's extensions are asked first, then the response's, because a layer around a router
-    /// runs before it. A request whose route is not known counts as [`UNKNOWN`](crate::UNKNOWN), and
-    /// its span is named by the method alone: the paths that a scanner tries must not use up the
-    /// labels of the real routes. So does one whose route begins with a parameter (`/{tenant}/files`).
-    /// In axum, `Router::layer` runs after routing and knows the route; a layer around the whole
-    /// router does not.
+    /// The request's extensions are read first, then the response's, because a layer around a
+    /// router runs before it. A request without a known route counts as
+    /// [`UNKNOWN`](crate::UNKNOWN), and the name of its span is only the method: a scanner's paths
+    /// must not use up the labels of the real routes. So does one whose route begins with a
+    /// parameter (`/{tenant}/files`). In axum, `Router::layer` runs after routing and knows the
+    /// route; a layer around the whole router does not.
     ///
     /// ```
     /// # use spanscope_tower::RequestMetricsLayer;
@@ -159,8 +161,8 @@ impl Builder {
         self
     }
 
-    /// Where the server leaves the address of the client in the request's extensions, for `client.address` and
-    /// `client.port` of the span. Default: none.
+    /// Sets where the server stores the client's address in the request's extensions, for
+    /// `client.address` and `client.port` of the span. Default: none.
     ///
     /// ```
     /// # use spanscope_tower::RequestMetricsLayer;
@@ -185,7 +187,7 @@ impl Builder {
         self
     }
 
-    /// Whether clients come by TLS, for requests that don't tell: those of HTTP/1. Default: no.
+    /// Sets whether clients use TLS, for requests that don't say: those of HTTP/1. Default: no.
     pub fn https(mut self, is_https: bool) -> Self {
         self.is_https = is_https;
         self

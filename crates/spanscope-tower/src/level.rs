@@ -1,26 +1,28 @@
-//! How many requests are running, counted by many threads and told to sinks in an order that ends at the right number.
+//! The number of running requests, changed by many threads and reported to sinks so that the last
+//! reported number is right.
 //!
-//! Changing a counter and telling its value are two steps. If each thread did both, the thread that ended the last request
-//! could tell its 0 before another one tells the 1 that was true just before, and the gauge would stay at 1 for good. A
-//! lock around both steps would be held while sinks run. So one thread at a time is the teller: who makes a change while
-//! somebody tells only leaves a note, and the teller goes on until no note is left. Values that were true for less time than a
-//! sink takes are skipped; the last one never is.
+//! Changing a counter and reporting its value are two steps. If each thread did both, the thread
+//! that ended the last request could report its 0 before another one reports the 1 that was true
+//! just before, and the gauge would stay at 1 for good. A lock around both steps would be held
+//! while sinks run. So one thread at a time reports: a thread that changes the number meanwhile
+//! only leaves a note, and the reporter continues until no note is left. Values that were true for
+//! less time than a sink takes are skipped; the last one never is.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-/// A number that goes up and down.
+/// A number that increases and decreases.
 #[derive(Debug, Default)]
 pub(crate) struct Level {
     value: AtomicI64,
-    /// How many changes were made since the present teller began; 0 while there is none.
+    /// The number of changes since the present reporter began; 0 while there is none.
     notes: AtomicU64,
 }
 
 impl Level {
-    /// Changes the number and sees to it that it is told.
-    pub(crate) fn change(&self, by: i64, tell: impl Fn(i64)) {
+    /// Changes the number and ensures that it is reported.
+    pub(crate) fn change(&self, by: i64, mut tell: impl FnMut(i64)) {
         self.value.fetch_add(by, Ordering::Relaxed);
-        // The note publishes the change above to whoever reads the note.
+        // The note publishes the change above to its reader.
         if self.notes.fetch_add(1, Ordering::AcqRel) != 0 {
             return;
         }
@@ -42,7 +44,7 @@ impl Level {
     }
 }
 
-/// The teller's role; a sink that panics, against its contract, must not keep it for ever.
+/// The reporter's role; a sink that panics, against its contract, must not keep it for ever.
 struct TellerRole<'a> {
     notes: &'a AtomicU64,
     is_held: bool,
@@ -64,12 +66,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_told_last_is_true_whatever_the_threads_do() {
+    fn the_last_report_is_right_whatever_the_threads_do() {
         for _ in 0..200 {
             let level = Level::default();
             let told = Mutex::new(Vec::new());
             let tell = |value| {
-                // Time for another thread to tell something newer first.
+                // Time for another thread to report something newer first.
                 std::thread::yield_now();
                 let Ok(mut told) = told.lock() else { return };
                 told.push(value);
@@ -91,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_while_somebody_tells_is_told_by_that_one() {
+    fn changes_during_a_report_are_reported_by_the_same_thread() {
         let level = Level::default();
         level.change(2, |_| ());
         let told = Mutex::new(Vec::new());
@@ -105,7 +107,7 @@ mod tests {
             scope.spawn(|| {
                 level.change(-1, |value| {
                     if value == 1 {
-                        step.wait(); // The 1 is known and not told yet.
+                        step.wait(); // The 1 is counted and not reported yet.
                         step.wait(); // The other one is done.
                     }
                     push(value);
@@ -133,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_out_of_a_sink_is_told_after_it() {
+    fn a_change_within_a_sink_is_reported_after_it() {
         let level = Level::default();
         let told = Mutex::new(Vec::new());
         level.change(1, |value| {

@@ -1,7 +1,9 @@
-//! tower middleware: a span and measurements for each request of an HTTP server.
+//! tower middleware: a span and measurements for each request that an HTTP server handles or a
+//! client sends, and propagation of the trace.
 //!
-//! [`RequestMetricsLayer`] goes around any service of `http` requests, so it works in axum, with hyper and in tonic, and
-//! depends on none of them.
+//! [`RequestMetricsLayer`] is the server's. It wraps any service of `http` requests, so it works in
+//! axum, with hyper and in tonic, and depends on none of them. [`ClientLayer`] is the
+//! [client's](#the-clients-layer).
 //!
 //! ```
 //! use http::{Request, Response};
@@ -32,13 +34,15 @@
 //! | `http.server.request.duration` | histogram | `s` | `http.request.method`, `url.scheme`, `network.protocol.version`, and where known `http.response.status_code`, `http.route`, `error.type` |
 //! | `http.server.active_requests` | gauge | `{request}` | `http.request.method`, `url.scheme` |
 //!
-//! The measurements go to the metric sinks of the subscriber, as those of `spanscope_layers::metrics` do; without any
-//! they go nowhere. They carry the ids of the request's span.
+//! The measurements go to the metric sinks of the subscriber, as those of
+//! `spanscope_layers::metrics` do; without any they go nowhere. They carry the ids of the request's
+//! span.
 //!
-//! `api` is the first segment of the path after a version ([`api_of`]), [`UNKNOWN`] for the root, [`OTHER`] beyond the first
-//! [`DEFAULT_MAX_APIS`]. With [`route_of`](Builder::route_of) it is read from the route instead, and
-//! [`UNKNOWN`] where no route matched. A gauge is told when a request begins and when it ends, each time as it is after the change, so it
-//! returns to 0; values that were true for microseconds only may be skipped.
+//! `api` is the first segment of the path after a version ([`api_of`]), [`UNKNOWN`] for the root,
+//! [`OTHER`] beyond the first [`DEFAULT_MAX_APIS`]. With [`route_of`](Builder::route_of) it is
+//! derived from the route instead, and [`UNKNOWN`] if no route matched. A gauge is reported when a
+//! request starts and when it ends, each time with the value after the change, so it returns to 0;
+//! values that were true for microseconds only may be skipped.
 //!
 //! # When a request is over, and how
 //!
@@ -52,21 +56,120 @@
 //! | the body panicked | 500 | the answer's | `panic` | error |
 //! | the body was dropped before its end | the answer's | the answer's | `cancelled` | ok |
 //!
-//! Each request is counted exactly once, and timed from the call of the service to the end of the body. Answers without a body
-//! (HEAD, 204, 304, upgrades, tunnels) are over with their head. A body that the answer's code was sent for keeps that code if
-//! the client leaves, since that is how event streams end; `error.type` tells it apart. A gRPC status is not an HTTP
-//! status: failed calls are answered with 200.
+//! Each request is counted exactly once, and timed from the call of the service to the end of the
+//! body. Responses without a body (HEAD, 204, 304, upgrades, tunnels) are over with their head. A
+//! response keeps its code if the client leaves during the body, since that is how event streams
+//! end; `error.type` distinguishes it. A gRPC status is not an HTTP status: failed calls have the
+//! status 200, and metrics count them so; the span has both.
 //!
 //! # The request span
 //!
-//! Its target is `server::request`, which is a category below `server` and has its level, so it is on by default;
-//! `LLAMA_STACK_LOGGING=server::request=off` silences it alone. It is named by method and route (by
-//! method and `api` without [`route_of`](Builder::route_of), by the method alone where no route matched), continues the trace of a well-formed `traceparent` with its sampled flag, and is entered while the service and the body work. It has the
-//! attributes of OpenTelemetry's HTTP conventions, `tracestate`, and `telemetry.service` and `telemetry.version` from the headers
+//! Its target is `server::request`, which is a category below `server` and has its level, so it is
+//! on by default; `LLAMA_STACK_LOGGING=server::request=off` silences only this. Its name is method
+//! and route (method and `api` without [`route_of`](Builder::route_of), only the method if no route
+//! matched), it continues the trace of a well-formed `traceparent` with its sampled flag, and it is
+//! entered while the service and the body work. `tracestate` and `baggage` are propagated to the
+//! requests in it ([`spanscope_core::propagation`]). It has the attributes of OpenTelemetry's HTTP
+//! conventions, `tracestate`, and `telemetry.service` and `telemetry.version` from the headers
 //! `X-Telemetry-Service` and `X-Telemetry-Version`. Query strings and bodies are never recorded.
+//!
+//! # The client's layer
+//!
+//! ```
+//! use http::{Request, Response};
+//! use spanscope_tower::ClientLayer;
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = ServiceBuilder::new()
+//!     .layer(ClientLayer::new())
+//!     .service(service_fn(async |request: Request<String>| {
+//!         // In a program that has a sink, the request names the client's span: `traceparent: 00-...`.
+//!         Ok::<_, std::io::Error>(Response::new(request.into_body()))
+//!     }));
+//! let request = Request::post("https://api.example.com/v1/models").body("hello".to_owned())?;
+//! assert_eq!(client.oneshot(request).await?.status(), 200);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | client | feature | how |
+//! |---|---|---|
+//! | a tower service of `http` requests: hyper-util's `Client` | | `layer.layer(client)` |
+//! | a channel of tonic | | `MyClient::new(layer.layer(channel))`, with [`origin`](ClientLayerBuilder::origin), because requests reach it without a host |
+//! | `reqwest` | `reqwest` | `request.send_traced(&layer)` of the trait `SendTraced`, or `layer.layer(client)` as a tower service |
+//! | `reqwest-middleware` 0.5 | `reqwest-middleware` | `ClientBuilder::new(client).with(layer)` |
+//! | async-openai 0.43 | `async-openai` | `client.with_http_service(layer.layer(ReqwestService::new(..)))` |
+//!
+//! The crate `genai` takes no client but `reqwest::Client`, which no layer fits around. Its feature
+//! `otel` writes a span for each call. `ChatOptions::with_extra_headers` sends the trace of the
+//! caller's span along: [`spanscope_core::propagation::inject`] writes into a `HashMap`.
+//!
+//! Bytes of requests and responses are the same as without the layer, frames are passed on as they
+//! arrive, and nothing is buffered. Added are `traceparent`, `tracestate` and `baggage` of the
+//! span, for all servers or for [some](ClientLayerBuilder::propagate_to).
+//!
+//! | metric | kind | unit | labels |
+//! |---|---|---|---|
+//! | `http.client.request.duration` | histogram | `s` | `http.request.method`, `url.scheme`, and where known `server.address`, `server.port`, `network.protocol.version`, `http.response.status_code`, `error.type` |
+//! | `http.client.active_requests` | gauge | `{request}` | `http.request.method`, `url.scheme`, `server.address`, `server.port` |
+//!
+//! The span's target is `client::request`, and its kind `client`. Its name is method and template
+//! (`GET /users/{id}`), from a [`UrlTemplate`] in the request's extensions or from
+//! [`template_of`](ClientLayerBuilder::template_of), else only the method. `url.full` has no
+//! credentials and no secrets of the query. It lasts from the call to the end of the body:
+//!
+//! | what happened | `http.response.status_code` | `error.type` | the span's status |
+//! |---|---|---|---|
+//! | answered below 400, up to the end of the body | the code | none | unset |
+//! | answered with 400 or above | the code | the code | error |
+//! | answered, and the caller dropped the body before its end | the code | the code, from 400 on | as above; `spanscope.body_dropped` is true |
+//! | the body ended with an error, or was cut | the code | the error's kind | error, with the error's text |
+//! | the client returned an error | none | the error's kind: `connection_refused`, `timeout`, ..., or its type's name | error, with the error's text |
+//! | dropped before the answer: a timeout around the client, a caller that gave up | none | `cancelled` | error |
+//! | the client panicked | none | `panic` | error |
+//!
+//! Each attempt of a retry outside of the layer is a span. `reqwest-middleware` and async-openai
+//! let the layer count them (`http.request.resend_count`); elsewhere a retry policy gives the
+//! number as [`ResendCount`]. Redirects that `reqwest` follows by itself belong to one request, and
+//! take the trace along to any host unless the client has `ClientLayer::redirect_policy`. Of two
+//! layers around one client the outer one counts.
+//!
+//! # Calls of models
+//!
+//! With the feature `model-calls` and [`model_calls`](ClientLayerBuilder::model_calls), the span of
+//! a request that calls a model is the span of that call: with the name `chat gpt-4o`, in the
+//! category `inference`, with the attributes of OpenTelemetry's GenAI conventions, so the token
+//! layer counts and times it like a span of `genai::ModelCall`. Requests are recognized by path and
+//! body: OpenAI, Anthropic, Ollama and compatible APIs (see [`spanscope_calls`]).
+//!
+//! | what happened | the span |
+//! |---|---|
+//! | a response of the API, whole or streamed, plain or gzip | the call: models, settings, tokens, end, time to the first chunk |
+//! | an error, by the status or in the response | the call, with the provider's code as `error.type` and its text |
+//! | no response, or one that was cut or dropped | the call, with the part before that |
+//! | a response in another form or encoding (brotli) | a plain HTTP request |
+//! | a request inside a span that describes the call already (`genai::ModelCall`, rig) | a plain HTTP request |
+//! | a request whose bytes are not known before they are sent: streams | a plain HTTP request; see [`ModelCalls::body_of`] |
+//!
+//! Messages and arguments are recorded only with [`ModelCalls::content`].
+//!
+//! # gRPC
+//!
+//! A request with the content type `application/grpc` is a call, on both sides. Its span's name is
+//! the method (`library.Books/Find`) and it has `rpc.system.name`, `rpc.method` and
+//! `rpc.response.status_code` of the current conventions, and `rpc.system`, `rpc.service` and
+//! `rpc.grpc.status_code` of the older ones. For a client each code other than `OK` is an error;
+//! for a server `UNKNOWN`, `DEADLINE_EXCEEDED`, `UNIMPLEMENTED`, `INTERNAL`, `UNAVAILABLE` and
+//! `DATA_LOSS` are. Metadata are headers, so they carry the trace.
 
 mod apis;
 mod body;
+mod client;
+mod exchange;
+mod future;
+mod grpc;
 mod in_flight;
 mod layer;
 mod level;
@@ -76,10 +179,16 @@ mod request;
 mod service;
 mod shared;
 mod span;
-mod traceparent;
 
 pub use apis::{DEFAULT_MAX_APIS, OTHER, UNKNOWN};
-pub use body::MeasuredBody;
+pub use client::{
+    ClientBody, ClientFuture, ClientLayer, ClientLayerBuilder, ClientRequest, ClientService,
+    DEFAULT_MAX_HOSTS, ResendCount, UrlTemplate,
+};
+#[cfg(feature = "model-calls")]
+pub use client::{ContentVariableError, ModelCalls};
+#[cfg(feature = "reqwest")]
+pub use client::{ReqwestFuture, SendTraced};
 pub use layer::{Builder, RequestMetricsLayer};
 pub use path::{DEFAULT_EXCLUDED, api_of};
-pub use service::{RequestMetrics, ResponseFuture};
+pub use service::{MeasuredBody, RequestMetrics, ResponseFuture};

@@ -1,11 +1,12 @@
-//! The way of request metrics to whatever takes measurements: names, labels and units are here and nowhere else.
+//! The way of request metrics to whatever takes measurements: names, labels and units are here and
+//! nowhere else.
 //!
 //! Where no layer takes measurements nothing happens.
 
 use http::StatusCode;
-use spanscope_core::capture::{Clock, RawValue};
+use spanscope_core::capture::{Clock, RawValue, SpanIds};
 use spanscope_core::metrics::{Measurement, Number};
-use spanscope_layers::metrics::{record_all, record_value};
+use spanscope_layers::metrics::{record, record_all};
 use spanscope_model::MetricKind;
 
 use crate::request::RequestLabels;
@@ -16,30 +17,42 @@ const CONCURRENT_REQUESTS: &str = "llama_stack_concurrent_requests";
 const HTTP_REQUEST_DURATION: &str = "http.server.request.duration";
 const HTTP_ACTIVE_REQUESTS: &str = "http.server.active_requests";
 
-fn give(name: &str, running: i64, unit: &str, labels: &[(&str, &str)]) {
-    // It says whether anyone took it, which makes no difference here.
-    let _ = record_value(name, Number::I64(running), unit, MetricKind::Gauge, labels);
+fn give(name: &str, running: i64, unit: &str, labels: &[(&str, RawValue<'_>)], ids: Option<SpanIds>) {
+    let gauge = measurement(name, Number::I64(running), unit, MetricKind::Gauge, labels, ids);
+    // The result, whether it was received, does not matter here.
+    let _ = record(&gauge);
 }
 
-/// So many requests of an API are running.
-pub(crate) fn concurrent_requests(api: &str, running: i64) {
-    give(CONCURRENT_REQUESTS, running, "requests", &[("api", api)]);
+fn text(text: &str) -> RawValue<'_> {
+    RawValue::Text(text, None)
 }
 
-/// So many requests with this method and scheme are running.
-pub(crate) fn active_requests(traits: RequestLabels, running: i64) {
+/// The number of requests of an API that are running.
+pub(crate) fn concurrent_requests(api: &str, running: i64, ids: Option<SpanIds>) {
+    give(
+        CONCURRENT_REQUESTS,
+        running,
+        "requests",
+        &[("api", text(api))],
+        ids,
+    );
+}
+
+/// The number of requests with this method and scheme that are running.
+pub(crate) fn active_requests(traits: RequestLabels, running: i64, ids: Option<SpanIds>) {
     give(
         HTTP_ACTIVE_REQUESTS,
         running,
         "{request}",
         &[
-            ("http.request.method", traits.method()),
-            ("url.scheme", traits.scheme()),
+            ("http.request.method", text(traits.method())),
+            ("url.scheme", text(traits.scheme())),
         ],
+        ids,
     );
 }
 
-/// A request that is over.
+/// A finished request.
 #[derive(Debug)]
 pub(crate) struct Finished<'a> {
     pub(crate) api: &'a str,
@@ -47,16 +60,17 @@ pub(crate) struct Finished<'a> {
     pub(crate) status: &'a str,
     pub(crate) seconds: f64,
     pub(crate) traits: RequestLabels,
-    /// What was sent, if anything was.
+    /// The response's status, if there was one.
     pub(crate) sent: Option<StatusCode>,
     pub(crate) route: Option<&'a str>,
     pub(crate) error_type: Option<&'a str>,
+    /// Of the request's span.
+    pub(crate) ids: Option<SpanIds>,
 }
 
 impl Finished<'_> {
-    /// One of the counter and one of each histogram, handed on together.
+    /// Reports one measurement of the counter and one of each histogram, together.
     pub(crate) fn measure(&self) {
-        let text = |text| RawValue::Text(text, None);
         let documented = [("api", text(self.api)), ("status", text(self.status))];
         let sent = self.sent.as_ref().map(StatusCode::as_str);
         let some = [
@@ -70,32 +84,82 @@ impl Finished<'_> {
             ("http.route", self.route),
             ("error.type", self.error_type),
         ];
-        let mut standard = [("", text("")); 6];
-        let mut len = 0;
+        let standard = Labels::of(some.map(|(name, value)| (name, value.map(text))));
+        let seconds = Number::F64(self.seconds);
+        let (counter, histogram) = (MetricKind::Counter, MetricKind::Histogram);
+        // The result, whether they were received, does not matter here.
+        let _ = record_all([
+            measurement(
+                REQUESTS_TOTAL,
+                Number::I64(1),
+                "requests",
+                counter,
+                &documented,
+                self.ids,
+            ),
+            measurement(
+                REQUEST_DURATION,
+                seconds,
+                "seconds",
+                histogram,
+                &documented,
+                self.ids,
+            ),
+            measurement(
+                HTTP_REQUEST_DURATION,
+                seconds,
+                "s",
+                histogram,
+                standard.as_slice(),
+                self.ids,
+            ),
+        ]);
+    }
+}
+
+/// A measurement of now, of this span or else of the current one.
+pub(crate) fn measurement<'a>(
+    name: &'a str,
+    value: Number,
+    unit: &'a str,
+    kind: MetricKind,
+    labels: &'a [(&'a str, RawValue<'a>)],
+    span: Option<SpanIds>,
+) -> Measurement<'a> {
+    Measurement {
+        name,
+        value,
+        unit,
+        kind,
+        labels,
+        span,
+        time: Clock::global().now(),
+        is_event: false,
+    }
+}
+
+/// The labels that have a value.
+pub(crate) struct Labels<'a, const N: usize> {
+    all: [(&'a str, RawValue<'a>); N],
+    len: usize,
+}
+
+impl<'a, const N: usize> Labels<'a, N> {
+    pub(crate) fn of(some: [(&'a str, Option<RawValue<'a>>); N]) -> Self {
+        let mut labels = Self {
+            all: [("", RawValue::Text("", None)); N],
+            len: 0,
+        };
         for (name, value) in some {
             if let Some(value) = value {
-                standard[len] = (name, text(value));
-                len += 1;
+                labels.all[labels.len] = (name, value);
+                labels.len += 1;
             }
         }
-        let seconds = Number::F64(self.seconds);
-        let time = Clock::global().now();
-        let of = |name, value, unit, kind, labels| Measurement {
-            name,
-            value,
-            unit,
-            kind,
-            labels,
-            span: None,
-            time,
-            is_event: false,
-        };
-        let (counter, histogram) = (MetricKind::Counter, MetricKind::Histogram);
-        // It says whether anyone took them, which makes no difference here.
-        let _ = record_all(&[
-            of(REQUESTS_TOTAL, Number::I64(1), "requests", counter, &documented),
-            of(REQUEST_DURATION, seconds, "seconds", histogram, &documented),
-            of(HTTP_REQUEST_DURATION, seconds, "s", histogram, &standard[..len]),
-        ]);
+        labels
+    }
+
+    pub(crate) fn as_slice(&self) -> &[(&'a str, RawValue<'a>)] {
+        &self.all[..self.len]
     }
 }

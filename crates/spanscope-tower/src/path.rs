@@ -1,13 +1,14 @@
-//! What a path says: which API it asks for, and whether it is left out.
+//! What a path says: the API, and whether it is excluded.
 //!
 //! Paths come from the network. Nothing here decodes them, and nothing allocates.
 
-/// The paths that are left out unless [`exclude_none`](crate::Builder::exclude_none) is said: what a web framework serves
-/// about itself.
+/// The paths that are excluded by default: what a web framework serves about itself.
+/// [`exclude_none`](crate::Builder::exclude_none) removes them.
 pub const DEFAULT_EXCLUDED: [&str; 5] = ["/docs", "/redoc", "/openapi.json", "/favicon.ico", "/static"];
 
-/// The API that a path asks for: its first segment after an optional version (`v1`, `v1alpha`, `v1beta1`, `v2`). `None` for
-/// the root, with or without a version, and for what is no path (`*`).
+/// Returns the API of a path: its first segment after an optional version (`v1`, `v1alpha`,
+/// `v1beta1`, `v2`). `None` for the root, with or without a version, and for what is not a path
+/// (`*`).
 ///
 /// ```
 /// use spanscope_tower::api_of;
@@ -40,7 +41,7 @@ fn is_version(segment: &str) -> bool {
         && rest.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// A path that is left out, and everything below it.
+/// An excluded path, and everything below it.
 #[derive(Debug, Clone)]
 pub(crate) struct Excluded(Box<str>);
 
@@ -50,7 +51,7 @@ impl Excluded {
         Self(format!("/{}", path.trim_matches('/')).into())
     }
 
-    /// Whole segments count: `/docs` leaves out `/docs/oauth2-redirect`, and not `/docsearch`.
+    /// Whole segments count: `/docs` excludes `/docs/oauth2-redirect`, and not `/docsearch`.
     pub(crate) fn covers(&self, path: &str) -> bool {
         path.strip_prefix(&*self.0)
             .is_some_and(|rest| rest.is_empty() || (rest.starts_with('/') && &*self.0 != "/"))
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_is_left_out_by_whole_segments() {
+    fn paths_are_excluded_by_whole_segments() {
         let docs = Excluded::new("/docs");
         for path in ["/docs", "/docs/", "/docs/oauth2-redirect"] {
             assert!(docs.covers(path), "{path}");

@@ -1,19 +1,20 @@
 //! What is read of a request once, as few and bounded values, for the labels and for the span.
 
-use http::{Request, Version};
+use http::{Method, Request, Version};
 
-/// The methods of RFC 9110, PATCH (RFC 5789) and QUERY. Any other one is [`OTHER_METHOD`], because a client may send any word.
+/// The methods of RFC 9110, PATCH (RFC 5789) and QUERY. Any other one is [`OTHER_METHOD`], because
+/// a client may send any word.
 pub(crate) const METHODS: [&str; 11] = [
     "GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "CONNECT", "TRACE", "QUERY", "_OTHER",
 ];
 
-/// The place of a method that is none of the known ones.
+/// The index of an unknown method.
 const OTHER_METHOD: usize = METHODS.len() - 1;
 
 /// The schemes that a request may have.
 pub(crate) const SCHEMES: [&str; 2] = ["http", "https"];
 
-/// What every measurement of a request says of it.
+/// The labels of every measurement of a request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RequestLabels {
     method: u8,
@@ -23,30 +24,33 @@ pub(crate) struct RequestLabels {
 }
 
 impl RequestLabels {
-    /// Reads them. A client that speaks HTTP/1 doesn't send its scheme: then `is_https` says what the server listens for.
+    /// Reads them. A client of HTTP/1 doesn't send its scheme: `is_https` then says what the server
+    /// listens for.
     pub(crate) fn of<B>(request: &Request<B>, is_https: bool) -> Self {
-        let method = request.method().as_str();
+        Self::new(
+            request.method(),
+            request.uri().scheme_str(),
+            request.version(),
+            is_https,
+        )
+    }
+
+    /// Reads them from the parts of a request.
+    pub(crate) fn new(method: &Method, scheme: Option<&str>, version: Version, is_https: bool) -> Self {
+        let method = method.as_str();
         let method = METHODS[..OTHER_METHOD]
             .iter()
             .position(|known| *known == method)
             .unwrap_or(OTHER_METHOD);
-        let is_https = match request.uri().scheme_str() {
+        let is_https = match scheme {
             Some("https") => true,
             Some("http") => false,
             _ => is_https,
         };
-        let version = match request.version() {
-            Version::HTTP_09 => "0.9",
-            Version::HTTP_10 => "1.0",
-            Version::HTTP_11 => "1.1",
-            Version::HTTP_2 => "2",
-            Version::HTTP_3 => "3",
-            _ => "",
-        };
         Self {
             method: u8::try_from(method).unwrap_or_default(),
             is_https,
-            version,
+            version: version_text(version),
         }
     }
 
@@ -64,19 +68,45 @@ impl RequestLabels {
         SCHEMES[usize::from(self.is_https)]
     }
 
+    /// Returns the method in a span's name, where the conventions require HTTP for an unknown one.
+    pub(crate) fn name(self) -> &'static str {
+        if self.is_known_method() {
+            self.method()
+        } else {
+            "HTTP"
+        }
+    }
+
+    /// Returns the default port of this scheme.
+    pub(crate) fn default_port(self) -> u16 {
+        if self.is_https { 443 } else { 80 }
+    }
+
     /// The place among all pairs of method and scheme.
     pub(crate) fn index(self) -> usize {
         usize::from(self.method) * SCHEMES.len() + usize::from(self.is_https)
     }
 
-    /// Whether the answer's body, if there is one, is never sent to this client: after HEAD, and where the connection
-    /// turns into a tunnel or another protocol.
+    /// Returns whether the response's body, if there is one, is never sent to this client: after
+    /// HEAD, and if the connection becomes a tunnel or another protocol.
     pub(crate) fn ends_with_head(self, status: http::StatusCode) -> bool {
         match self.method() {
             "HEAD" => true,
             "CONNECT" if status.is_success() => true,
             _ => status.is_informational() || matches!(status.as_u16(), 204 | 304),
         }
+    }
+}
+
+/// `network.protocol.version`; empty for an unknown one.
+pub(crate) fn version_text(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 => "0.9",
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_11 => "1.1",
+        Version::HTTP_2 => "2",
+        Version::HTTP_3 => "3",
+        _ => "",
     }
 }
 
@@ -104,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_without_a_body_end_with_their_head() {
+    fn responses_without_a_body_end_with_their_head() {
         let ends = |method, status| traits(method, "/").map(|traits| traits.ends_with_head(status));
         assert_eq!(ends("HEAD", StatusCode::OK), Some(true));
         assert_eq!(ends("GET", StatusCode::SWITCHING_PROTOCOLS), Some(true));

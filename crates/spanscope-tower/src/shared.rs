@@ -1,4 +1,4 @@
-//! What all services of a layer have in common: its settings, and the number of running requests.
+//! The shared state of a layer's services: its settings, and the number of running requests.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use crate::request::{METHODS, RequestLabels, SCHEMES};
 pub(crate) type ApiOf = dyn Fn(&str) -> Option<&str> + Send + Sync;
 pub(crate) type FromExtensions<T> = dyn Fn(&Extensions) -> Option<T> + Send + Sync;
 
-/// What all services of a layer have in common.
+/// The shared state of a layer's services.
 pub(crate) struct Shared {
     pub(crate) excluded: Vec<Excluded>,
     pub(crate) api_of: Box<ApiOf>,
@@ -36,7 +36,8 @@ impl fmt::Debug for Shared {
     }
 }
 
-/// Whether a segment of a route stands for any text, in the notation of axum, actix or warp's users.
+/// Returns whether a segment of a route matches any text, in the notation of axum, actix or warp's
+/// users.
 fn is_parameter(segment: &str) -> bool {
     segment.starts_with(['{', ':', '*', '<'])
 }
@@ -46,8 +47,8 @@ impl Shared {
         self.excluded.iter().any(|excluded| excluded.covers(path))
     }
 
-    /// The API that a request asks for. Where routes can be known, only a route names one: a path
-    /// that matches none may be anything, and a parameter's value is as good as a path.
+    /// Returns the API of a request. If routes are known, only a route names one: a path that
+    /// matches none may be anything, and a parameter's value is no better.
     pub(crate) fn api(&self, path: &str, route: Option<&str>) -> Arc<Api> {
         let name = match &self.route_of {
             Some(_) => route

@@ -1,42 +1,42 @@
 //! The request span, with the names of OpenTelemetry's HTTP conventions.
 //!
-//! Never in it: the query string, headers beside the four named here, bodies. They may hold secrets. What comes from a
-//! header is kept only if it is visible ASCII, and cut to a bound.
+//! It never contains the query string, headers besides the four here, or bodies. They may contain
+//! secrets. A value from a header is kept only if it is visible ASCII, up to a limit.
 
 use std::fmt;
 use std::net::SocketAddr;
 
 use http::{HeaderMap, HeaderName, Request};
-use spanscope_core::SpanExt;
+use spanscope_core::propagation;
 use spanscope_model::text::cut;
 use tracing::field::{Empty, display};
 use tracing::{Span, info_span};
 
+use crate::grpc::service_of;
 use crate::request::RequestLabels;
-use crate::traceparent::remote_parent;
 
-/// Longer header values are cut to so many bytes. The recommendation asks to keep at least so much of a `tracestate`.
+/// Longer header values are cut to this many bytes.
 const MAX_HEADER_LEN: usize = 512;
 
-static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 static TELEMETRY_SERVICE: HeaderName = HeaderName::from_static("x-telemetry-service");
 static TELEMETRY_VERSION: HeaderName = HeaderName::from_static("x-telemetry-version");
 
-/// `GET /v1/models/{id}` where the route is known, `GET models` where only the API is, `GET` else.
+/// `GET /v1/models/{id}` if the route is known, `GET models` if only the API is, `GET` else;
+/// `library.Books/Find` for a gRPC call.
 pub(crate) struct Name<'a> {
     pub(crate) traits: RequestLabels,
     /// Route or API.
     pub(crate) target: Option<&'a str>,
+    /// The method of a gRPC call, which is the whole name.
+    pub(crate) grpc: Option<&'a str>,
 }
 
 impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The conventions want HTTP in place of a method that is none.
-        f.write_str(if self.traits.is_known_method() {
-            self.traits.method()
-        } else {
-            "HTTP"
-        })?;
+        if let Some(method) = self.grpc {
+            return f.write_str(method);
+        }
+        f.write_str(self.traits.name())?;
         match self.target {
             Some(target) => write!(f, " {target}"),
             None => Ok(()),
@@ -44,7 +44,7 @@ impl fmt::Display for Name<'_> {
     }
 }
 
-/// Opens it. `client` is asked only if somebody sees the span.
+/// Opens it. `client` is called only if the span is enabled.
 pub(crate) fn open<B>(
     request: &Request<B>,
     name: &Name<'_>,
@@ -73,6 +73,12 @@ pub(crate) fn open<B>(
         client.address = Empty,
         client.port = Empty,
         error.type = Empty,
+        rpc.system.name = name.grpc.map(|_| "grpc"),
+        rpc.system = name.grpc.map(|_| "grpc"),
+        rpc.service = name.grpc.map(service_of),
+        rpc.method = name.grpc,
+        rpc.response.status_code = Empty,
+        rpc.grpc.status_code = Empty,
         telemetry.service = header(headers, &TELEMETRY_SERVICE),
         telemetry.version = header(headers, &TELEMETRY_VERSION),
         tracestate = Empty,
@@ -84,26 +90,14 @@ pub(crate) fn open<B>(
         span.record("client.address", display(client.ip()));
         span.record("client.port", client.port());
     }
-    if let Some(parent) = remote_parent(headers) {
-        span.set_remote_parent_with(parent.trace_id, parent.span_id, parent.is_sampled);
-        note_tracestate(&span, headers);
+    if propagation::continue_from(&span, headers).is_continued() {
+        let received = propagation::carried(&span).received;
+        let trace_state = received.map(|received| received.trace_state);
+        if let Some(trace_state) = trace_state.filter(|text| !text.is_empty()) {
+            span.record("tracestate", trace_state);
+        }
     }
     span
-}
-
-/// It may come in several headers, and means nothing without a proper `traceparent`.
-fn note_tracestate(span: &Span, headers: &HeaderMap) {
-    let mut values = headers.get_all(&TRACESTATE).iter();
-    let Some(first) = values.next().and_then(|value| value.to_str().ok()) else {
-        return;
-    };
-    let mut all = std::borrow::Cow::Borrowed(first);
-    for more in values.filter_map(|value| value.to_str().ok()) {
-        let all = all.to_mut();
-        all.push(',');
-        all.push_str(more);
-    }
-    span.record("tracestate", cut(&all, MAX_HEADER_LEN));
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {

@@ -1,12 +1,13 @@
-//! A binary of its own, because threads of a runtime see only a subscriber that is the process's.
+//! A separate binary, because threads of a runtime only see the process's global subscriber.
 //!
-//! 1,000 requests that run at the same time and end in every way leave exact counters and every gauge at zero. They come over
-//! HTTP/2, where so many need few sockets and a handler that panics takes only its own stream along.
+//! 1,000 concurrent requests that end in every way leave exact counters and every gauge at zero.
+//! They come over HTTP/2, where these need few sockets and a handler that panics only resets its
+//! own stream.
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 #[path = "it/support.rs"]
-#[expect(dead_code, reason = "what the other tests need beside")]
+#[expect(dead_code, reason = "used by the other tests only")]
 mod support;
 
 use std::collections::BTreeMap;
@@ -149,7 +150,7 @@ fn a_thousand_concurrent_requests_leave_exact_counters_and_idle_gauges() {
         }
         recorder.wait_for(REQUESTS).await;
     });
-    // Nothing comes later, either.
+    // Nothing is counted later, either.
     runtime.shutdown_timeout(Duration::from_secs(10));
 
     let mut counted = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! The sinks that send: how the settings of the others become those of the bridge.
+//! The OTLP sinks: conversion of this crate's settings to those of the bridge.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +8,9 @@ use spanscope_layers::{Categories, CategoryFilter};
 use spanscope_otlp::{OtlpLayer, OtlpLayerBuilder, Propagator, SettingError, Signal, TailRule, propagation};
 
 use crate::InitErrorKind;
+use crate::settings::RESOURCE_VARIABLE;
 
-/// The sinks, and what each sends.
+/// The OTLP sinks, and the signal that each exports.
 const SENT: [(&str, Signal); 3] = [
     ("otel_trace", Signal::Traces),
     ("otel_metric", Signal::Metrics),
@@ -18,13 +19,15 @@ const SENT: [(&str, Signal); 3] = [
 
 pub(crate) type SetOtlp = Box<dyn FnOnce(OtlpLayerBuilder) -> OtlpLayerBuilder>;
 
-/// What is known of the bridge before it is built.
+/// The settings of the bridge.
 pub(crate) struct OtlpSettings<'a> {
     pub(crate) has: &'a dyn Fn(&str) -> bool,
     pub(crate) reads_env: bool,
-    /// Of the file, and where it stands there.
+    /// The endpoint from the configuration file, after its position in the file.
     pub(crate) endpoint: Option<(String, String)>,
     pub(crate) service_name: String,
+    /// Resource attributes that were set in code.
+    pub(crate) resource: Vec<(String, String)>,
     pub(crate) max_value_len: Option<usize>,
     pub(crate) categories: Arc<Categories>,
     pub(crate) trace_filter: Option<CategoryFilter>,
@@ -32,12 +35,13 @@ pub(crate) struct OtlpSettings<'a> {
     pub(crate) tail: Option<TailRule>,
     pub(crate) shutdown_timeout: Duration,
     pub(crate) report_to: Vec<Arc<dyn MetricSink>>,
-    /// What the store's file calls itself.
+    /// The name of the store's file.
     pub(crate) stored_in: Option<String>,
     pub(crate) set: Vec<SetOtlp>,
 }
 
-/// The settings of the bridge, if one of its sinks is on, and what of the environment is not accepted.
+/// Returns the builder of the bridge, if one of its sinks is on, and the invalid values in the
+/// environment.
 pub(crate) fn builder(settings: OtlpSettings<'_>) -> (Option<OtlpLayerBuilder>, Vec<InitErrorKind>) {
     let has = settings.has;
     if !SENT.iter().any(|(sink, _)| has(sink)) {
@@ -49,15 +53,20 @@ pub(crate) fn builder(settings: OtlpSettings<'_>) -> (Option<OtlpLayerBuilder>, 
     }
     let mut problems = Vec::new();
     if settings.reads_env {
-        let (read, wrong) = builder.env();
+        let (read, wrong) = builder.env_from(&|name| std::env::var(name).ok());
         builder = read;
-        problems.extend(wrong.into_iter().map(InitErrorKind::from));
+        // The builder reads the resource for the store too, and has reported its errors.
+        let wrong = wrong.into_iter().filter(|wrong| wrong.place != RESOURCE_VARIABLE);
+        problems.extend(wrong.map(InitErrorKind::from));
     }
     for (sink, signal) in SENT {
         let is_on = builder.sends(signal) && has(sink);
         builder = builder.send(signal, is_on);
     }
     builder = builder.service_name(settings.service_name);
+    for (key, value) in settings.resource {
+        builder = builder.resource_attribute(key, value);
+    }
     if let Some(bytes) = settings.max_value_len {
         builder = builder.max_value_len(bytes);
     }
@@ -73,7 +82,7 @@ pub(crate) fn builder(settings: OtlpSettings<'_>) -> (Option<OtlpLayerBuilder>, 
     if let Some(name) = &settings.stored_in {
         builder = builder.stored_in(name);
     }
-    // The layer that counts them is always there.
+    // The layer that counts them is always present.
     builder = builder.categories(settings.categories).counts_tokens(true);
     builder = settings
         .report_to
@@ -87,8 +96,8 @@ pub(crate) fn builder(settings: OtlpSettings<'_>) -> (Option<OtlpLayerBuilder>, 
     (is_on.then_some(builder), problems)
 }
 
-/// The propagators of a program that has no bridge, and what of the environment is not accepted. No other variable of
-/// OpenTelemetry's is looked at: what is wrong in those matters to nobody there.
+/// Returns the propagators of a program without a bridge, and invalid values in the environment.
+/// Other variables of OpenTelemetry are not read: they have no effect there.
 pub(crate) fn propagators(reads_env: bool) -> (Vec<Propagator>, Vec<InitErrorKind>) {
     let get = |name: &str| {
         let is_read = reads_env && name == "OTEL_PROPAGATORS";
@@ -99,7 +108,8 @@ pub(crate) fn propagators(reads_env: bool) -> (Vec<Propagator>, Vec<InitErrorKin
     (builder.propagators().to_vec(), wrong)
 }
 
-/// Sets the process's propagators where there is no bridge, and returns what of the environment is not accepted.
+/// Sets the process's propagators of a program without a bridge, and returns invalid values in the
+/// environment.
 pub(crate) fn set_propagators(reads_env: bool) -> Vec<InitErrorKind> {
     let (propagators, wrong) = propagators(reads_env);
     propagation::set_global(&propagators);

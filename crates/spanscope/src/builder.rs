@@ -1,33 +1,47 @@
-//! The same settings in code as in the environment and in the file. Code wins, then the environment.
+//! The builder: the settings of the environment and of the configuration file in code. Code has
+//! priority over the environment, and that over the file.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use spanscope_core::program_name;
-use spanscope_layers::console::{ConsoleLayerBuilder, ConsoleStyle, LogFileLayerBuilder, RateLimit};
+#[cfg(feature = "sqlite")]
+use spanscope_core::queue::OverflowPolicy;
+use spanscope_core::tail::TailRule;
+use spanscope_core::{ProcessResource, program_name};
+use spanscope_layers::console::ConsoleStyle;
+#[cfg(feature = "console")]
+use spanscope_layers::console::{ConsoleLayerBuilder, LogFileLayerBuilder, RateLimit};
 use spanscope_layers::metrics::MetricSink;
-use spanscope_layers::{Categories, CategoryFilter, ConsoleLayer, Levels, LogFileLayer};
-use spanscope_sqlite::{OverflowPolicy, SqliteLayer, SqliteLayerBuilder, TailRule};
+use spanscope_layers::{Categories, CategoryFilter, Levels};
+#[cfg(feature = "console")]
+use spanscope_layers::{ConsoleLayer, LogFileLayer};
+#[cfg(feature = "sqlite")]
+use spanscope_sqlite::{SqliteLayer, SqliteLayerBuilder};
 use tracing::level_filters::{LevelFilter, STATIC_MAX_LEVEL};
 use tracing_subscriber::Registry;
 use tracing_subscriber::layer::Filter;
 
 use crate::compose::{self, Sinks};
 use crate::ends::{self, EndSettings};
-use crate::paths::{db_path, path_variable};
+#[cfg(feature = "sqlite")]
+use crate::paths::db_path;
+use crate::paths::path_variable;
 use crate::settings::{LevelSources, Settings};
-use crate::sinks::{DEFAULT_SINKS, LEVEL_SINKS, SINKS, unknown_sink};
+use crate::sinks::{DEFAULT_SINKS, LEVEL_SINKS, SINKS, missing_feature, unknown_sink, without_feature};
 use crate::{Guard, InitError, InitErrorKind, Signals};
 
-/// The variable with the path of a file of settings.
+/// The variable with the path of a configuration file.
 pub const CONFIG_VARIABLE: &str = "SPANSCOPE_CONFIG";
 
+#[cfg(feature = "sqlite")]
 type SetStore = Box<dyn FnOnce(SqliteLayerBuilder) -> SqliteLayerBuilder>;
+#[cfg(feature = "console")]
 type SetConsole = Box<dyn FnOnce(ConsoleLayerBuilder) -> ConsoleLayerBuilder>;
+#[cfg(feature = "console")]
 type SetLogFile = Box<dyn FnOnce(LogFileLayerBuilder) -> LogFileLayerBuilder>;
 
-/// Settings for the whole program's telemetry, in code. Start with [`builder`] or [`Builder::from_env`].
+/// A builder of the whole program's telemetry. Start with [`builder`] or [`Builder::from_env`].
 #[must_use = "a builder does nothing until `try_init`"]
 pub struct Builder {
     code: Settings,
@@ -36,8 +50,11 @@ pub struct Builder {
     problems: Vec<InitErrorKind>,
     categories: Categories,
     directives: Vec<String>,
+    #[cfg(feature = "sqlite")]
     store: Vec<SetStore>,
+    #[cfg(feature = "console")]
     console: Vec<SetConsole>,
+    #[cfg(feature = "console")]
     log_file: Vec<SetLogFile>,
     metric_sinks: Vec<Arc<dyn MetricSink>>,
     #[cfg(feature = "otlp")]
@@ -56,9 +73,9 @@ impl std::fmt::Debug for Builder {
     }
 }
 
-/// Default settings, whatever the environment says: the sinks `console` and `sqlite`, the latter at
-/// [`default_db_path`](crate::default_db_path), every category at INFO, other crates at WARN. The package that holds the
-/// calling line counts as the application.
+/// Returns a builder with the default settings, independent of the environment: the sinks `console`
+/// and `sqlite`, the latter at [`default_db_path`](crate::default_db_path), every category at INFO,
+/// other crates at WARN. The package of the calling line counts as the application.
 ///
 /// ```
 /// # let folder = tempfile::tempdir()?;
@@ -80,8 +97,11 @@ pub fn builder() -> Builder {
         problems: Vec::new(),
         categories: Categories::of_caller(),
         directives: Vec::new(),
+        #[cfg(feature = "sqlite")]
         store: Vec::new(),
+        #[cfg(feature = "console")]
         console: Vec::new(),
+        #[cfg(feature = "console")]
         log_file: Vec::new(),
         metric_sinks: Vec::new(),
         #[cfg(feature = "otlp")]
@@ -92,24 +112,11 @@ pub fn builder() -> Builder {
 }
 
 impl Builder {
-    /// Settings from the environment, as [`init`](crate::init) lists them, and from the file that it names.
-    ///
-    /// # Errors
-    /// A variable has a value that is not accepted. Levels are never an error: bad parts are warned about, and the
-    /// others count.
+    /// Settings from the environment, as [`init`](crate::init) lists them, and from the file that
+    /// it names. An invalid value counts as not set: [`init`](Self::init) reports it, and
+    /// [`try_init`](Self::try_init) returns it as an error.
     #[track_caller]
-    pub fn from_env() -> Result<Self, InitError> {
-        let mut builder = Self::from_env_with_problems();
-        if builder.problems.is_empty() {
-            Ok(builder)
-        } else {
-            Err(builder.problems.swap_remove(0).into())
-        }
-    }
-
-    /// The same, but what is not accepted is left out and said when the telemetry starts.
-    #[track_caller]
-    pub(crate) fn from_env_with_problems() -> Self {
+    pub fn from_env() -> Self {
         let mut builder = builder();
         let (settings, problems) = Settings::from_env();
         builder.env = Some(settings);
@@ -118,19 +125,37 @@ impl Builder {
         builder
     }
 
-    /// A YAML file of settings, with the blocks `telemetry` (`service_name`, `sinks`, `sqlite_db_path`) and
-    /// `logging_config` (`category_levels`, `log_file`, and under `sinks` the `category_levels` of a sink); a run.yaml of
-    /// the described system can be given as it is. `${env.NAME:=default}` is replaced in these blocks. Default: the file
-    /// that `SPANSCOPE_CONFIG` names, with [`from_env`](Self::from_env); else none.
+    /// Settings from the environment and from the file that it names, as
+    /// [`from_env`](Self::from_env), where all values are valid.
+    ///
+    /// # Errors
+    /// A variable has a value that is not accepted. Levels are never an error: malformed parts are
+    /// reported, and the others apply.
+    #[track_caller]
+    pub fn try_from_env() -> Result<Self, InitError> {
+        let mut builder = Self::from_env();
+        if builder.problems.is_empty() {
+            Ok(builder)
+        } else {
+            Err(builder.problems.swap_remove(0).into())
+        }
+    }
+
+    /// A YAML settings file, with the blocks `telemetry` (`service_name`, `sinks`,
+    /// `sqlite_db_path`) and `logging_config` (`category_levels`, `log_file`, and under `sinks` the
+    /// `category_levels` of a sink); Llama Stack's run.yaml works unchanged. `${env.NAME:=default}`
+    /// is replaced in these blocks. Default: the file in `SPANSCOPE_CONFIG`, with
+    /// [`from_env`](Self::from_env); else none.
     pub fn config_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.file = Some(path.into());
         self
     }
 
-    /// Which sinks to use, by name, of [`SINKS`]. Default: [`DEFAULT_SINKS`]. An empty list turns all off.
+    /// Sets the sinks by their names in [`SINKS`]. Default: [`DEFAULT_SINKS`]. An empty list turns
+    /// all off.
     ///
     /// # Errors
-    /// A name that is none of [`SINKS`].
+    /// Fails for a name that is not in [`SINKS`].
     pub fn sinks(mut self, names: &[&str]) -> Result<Self, InitError> {
         if let Some(unknown) = names.iter().find(|name| !SINKS.contains(name)) {
             return Err(unknown_sink("sinks", unknown, &SINKS).into());
@@ -139,55 +164,70 @@ impl Builder {
         Ok(self)
     }
 
-    /// The service that spans belong to. Default: the program's name.
+    /// Sets the service name of spans. Default: the program's name.
     pub fn service_name(mut self, name: impl Into<String>) -> Self {
         self.code.service_name = Some(name.into());
         self
     }
 
-    /// The span store's file. Default: [`default_db_path`](crate::default_db_path).
+    /// Sets an attribute of the resource, which describes this process in the store and to
+    /// collectors, such as `service.version`. Default: the detected attributes of host and process;
+    /// `OTEL_RESOURCE_ATTRIBUTES` adds to them.
+    pub fn resource_attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.code.resource.push((key.into(), value.into()));
+        self
+    }
+
+    /// Sets the span store's file. Default: [`default_db_path`](crate::default_db_path).
+    #[cfg(feature = "sqlite")]
     pub fn sqlite_path(mut self, path: impl Into<PathBuf>) -> Self {
         self.code.db_path = Some(path.into());
         self
     }
 
-    /// More settings of the span store: retention, size, queue.
+    /// Sets further options of the span store: retention, size, queue.
     ///
     /// ```
     /// let builder = spanscope::builder().sqlite(|store| store.max_bytes(64 << 20));
     /// # drop(builder);
     /// ```
+    #[cfg(feature = "sqlite")]
     pub fn sqlite(mut self, set: impl FnOnce(SqliteLayerBuilder) -> SqliteLayerBuilder + 'static) -> Self {
         self.store.push(Box::new(set));
         self
     }
 
-    /// More settings of the console: mode, width, colours, slow spans. It starts with the limit for callsites that
-    /// flood.
+    /// Sets further options of the console: mode, width, colours, slow spans. The rate limit per
+    /// callsite is on by default.
     ///
     /// ```
     /// use spanscope::console::SpanDisplay;
     /// let builder = spanscope::builder().console(|console| console.spans(SpanDisplay::Tree).rate_limit(None));
     /// # drop(builder);
     /// ```
+    #[cfg(feature = "console")]
     pub fn console(mut self, set: impl FnOnce(ConsoleLayerBuilder) -> ConsoleLayerBuilder + 'static) -> Self {
         self.console.push(Box::new(set));
         self
     }
 
-    /// A file that gets the console's text without colour, whether the console is on or not. Default: none.
+    /// Sets a file that gets the console's text without colour, independent of the console.
+    /// Default: none.
+    #[cfg(feature = "console")]
     pub fn log_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.code.log_file = Some(path.into());
         self
     }
 
-    /// More settings of the log file: mode, format, limit. They matter where a file is named, in code or elsewhere.
+    /// Sets further options of the log file: mode, format, rate limit. They have an effect if a
+    /// file is named, in code or elsewhere.
     ///
     /// ```
     /// use spanscope::console::SpanDisplay;
     /// let builder = spanscope::builder().log_file_with(|file| file.spans(SpanDisplay::Events).rate_limit(None));
     /// # drop(builder);
     /// ```
+    #[cfg(feature = "console")]
     pub fn log_file_with(
         mut self,
         set: impl FnOnce(LogFileLayerBuilder) -> LogFileLayerBuilder + 'static,
@@ -196,13 +236,16 @@ impl Builder {
         self
     }
 
-    /// What happens to a record when the store's queue is full. Default: [`OverflowPolicy::Drop`].
+    /// Sets what happens to a record when the store's queue is full. Default:
+    /// [`OverflowPolicy::Drop`].
+    #[cfg(feature = "sqlite")]
     pub fn on_overflow(self, on_overflow: OverflowPolicy) -> Self {
         self.sqlite(move |store| store.on_overflow(on_overflow))
     }
 
-    /// How long dropping the guard waits for the last records of all sinks together, up to half a second more for counting
-    /// what they left. A sink whose own timeout is set to less gets less. Default: [`DEFAULT_SHUTDOWN_TIMEOUT`].
+    /// Sets how long dropping the guard waits for the last records of all sinks together, plus at
+    /// most half a second for counting the rest. A sink with a shorter timeout gets
+    /// less. Default: [`DEFAULT_SHUTDOWN_TIMEOUT`].
     ///
     /// [`DEFAULT_SHUTDOWN_TIMEOUT`]: crate::DEFAULT_SHUTDOWN_TIMEOUT
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
@@ -210,12 +253,12 @@ impl Builder {
         self
     }
 
-    /// How long `std::process::exit`, a return from `main` with a leaked guard, and `abort` wait for the last records of all
-    /// sinks together; what is left then is reported on stderr. With zero nothing of this waits, and what
-    /// was not written is lost. Default: [`DEFAULT_EXIT_TIMEOUT`].
+    /// Sets how long `std::process::exit`, a return from `main` with a leaked guard, and `abort`
+    /// wait for the last records of all sinks together; the rest is reported on stderr. With zero
+    /// none of them waits, and what was not written is lost. Default: [`DEFAULT_EXIT_TIMEOUT`].
     ///
-    /// `abort` waits on Unix alone. On Windows, `std::process::exit` ends all threads first, so that nothing can be written:
-    /// drop the guard before.
+    /// `abort` waits on Unix only. On Windows, `std::process::exit` ends all threads first, so that
+    /// nothing can be written: drop the guard before.
     ///
     /// [`DEFAULT_EXIT_TIMEOUT`]: crate::DEFAULT_EXIT_TIMEOUT
     pub fn exit_timeout(mut self, timeout: Duration) -> Self {
@@ -223,42 +266,46 @@ impl Builder {
         self
     }
 
-    /// Whether panics are recorded, as ERROR events of the target `panic` with `exception.type`, `exception.message`, the
-    /// place, the thread, and, where `RUST_BACKTRACE` asks for one, the backtrace. Default: `true`.
+    /// Sets whether panics are recorded, as ERROR events of the target `panic` with
+    /// `exception.type`, `exception.message`, the location, the thread, and, if `RUST_BACKTRACE`
+    /// enables it, the backtrace. Default: `true`.
     ///
-    /// A hook does it, which [`try_init`](Self::try_init) puts in front of the one that is there. It has the console and the
-    /// log file written before that one prints its message, so the lines are in the order of what happened. A hook that the
-    /// program sets later, and that does not call the one that it replaces, has the panics alone.
+    /// A hook records them, which [`try_init`](Self::try_init) installs in front of the existing
+    /// one. It writes the console and the log file before that one prints its message, so the lines
+    /// are in the order of events. A hook that the program sets later without calling the previous
+    /// one replaces it.
     pub fn record_panics(mut self, does: bool) -> Self {
         self.ends.record_panics = does;
         self
     }
 
-    /// Categories of the application's own, mapped targets, and which crates are the application's. Default:
-    /// [`Categories::of_caller`] of whoever asked for the builder.
+    /// Sets the application's own categories, mapped targets, and crates. Default:
+    /// [`Categories::of_caller`] of the code that created the builder.
     pub fn categories(mut self, categories: Categories) -> Self {
         self.categories = categories;
         self
     }
 
-    /// Levels by category for every sink, as `LLAMA_STACK_LOGGING` has them: `server=debug, core::routers=warn`. Called
-    /// more than once, later pairs win. A bad pair is an error of `try_init`.
+    /// Sets levels by category for every sink, in the syntax of `LLAMA_STACK_LOGGING`:
+    /// `server=debug, core::routers=warn`. Of several calls, later pairs have priority. An invalid
+    /// pair is an error of `try_init`.
     pub fn levels(mut self, pairs: impl Into<String>) -> Self {
         self.code.levels.push(pairs.into());
         self
     }
 
-    /// Levels by target on top of the categories, as `RUST_LOG` has them: `my_crate::db=debug`. A bad part is an error of
-    /// `try_init`.
+    /// Sets levels by target on top of the categories, in the syntax of `RUST_LOG`:
+    /// `my_crate::db=debug`. An invalid part is an error of `try_init`.
     pub fn directives(mut self, directives: impl Into<String>) -> Self {
         self.directives.push(directives.into());
         self
     }
 
-    /// Levels by category for one sink, on top of those for all: `.sink_levels("console", "all=warn")`.
+    /// Sets levels by category for one sink, on top of those for all: `.sink_levels("console",
+    /// "all=warn")`.
     ///
     /// # Errors
-    /// A name that is none of [`LEVEL_SINKS`].
+    /// Fails for a name that is not in [`LEVEL_SINKS`].
     pub fn sink_levels(mut self, sink: &str, pairs: impl Into<String>) -> Result<Self, InitError> {
         if !LEVEL_SINKS.contains(&sink) {
             return Err(unknown_sink("sink_levels", sink, &LEVEL_SINKS).into());
@@ -267,15 +314,16 @@ impl Builder {
         Ok(self)
     }
 
-    /// Something else that takes measurements, beside the store: token counts and times of model calls, metric events,
-    /// requests. `spanscope-server`'s `PrometheusSink` is one. May be called more than once. Default: the store alone.
+    /// Adds a receiver of measurements besides the store: token counts and times of model calls,
+    /// metric events, requests. `spanscope-server`'s `PrometheusSink` is one. May be called more
+    /// than once. Default: the store alone.
     pub fn metric_sink(mut self, sink: impl MetricSink + 'static) -> Self {
         self.metric_sinks.push(Arc::new(sink));
         self
     }
 
-    /// More settings of the sinks that send: where to, how, what of it. They matter where one of `otel_trace`, `otel_metric` and
-    /// `otel_log` is among the [`sinks`](Self::sinks).
+    /// Sets further options of the OTLP sinks: where, how and what they send. They have an effect
+    /// if one of `otel_trace`, `otel_metric` and `otel_log` is among the [`sinks`](Self::sinks).
     ///
     /// ```
     /// let builder = spanscope::builder()
@@ -293,10 +341,11 @@ impl Builder {
         self
     }
 
-    /// Which traces the store keeps, and which are sent, once they are over: whole, with their events. Default: all.
+    /// Sets which traces the store keeps, and which are exported, once they are over: complete,
+    /// with their events. Default: all.
     ///
-    /// What it leaves out is counted in [`Guard::stats`] and shown by `spanscope stats`. The console shows everything all
-    /// the same, because it can't take back a line; measurements count everything too.
+    /// Dropped traces are counted in [`Guard::stats`] and shown by `spanscope stats`. The console
+    /// still shows all spans, because it can't remove a line; metrics include all spans too.
     ///
     /// ```
     /// use spanscope::TailRule;
@@ -309,16 +358,29 @@ impl Builder {
         self
     }
 
-    /// What happens on SIGTERM and SIGINT. Default: [`Signals::FlushAndEnd`].
+    /// Sets what happens on SIGTERM and SIGINT. Default: [`Signals::FlushAndEnd`].
     pub fn signals(mut self, signals: Signals) -> Self {
         self.ends.signals = signals;
         self
     }
 
     /// Opens the sinks and sets the global subscriber; records of the `log` crate come in too.
+    /// Never fails: what can't be set up is reported on the console, and the program goes on
+    /// without it.
+    pub fn init(self) -> Guard {
+        match self.init_as_far_as_possible() {
+            Ok(guard) => guard,
+            Err(error) => {
+                spanscope_core::queue::log_to_stderr(format!("spanscope: no telemetry: {error}"));
+                Guard::empty()
+            }
+        }
+    }
+
+    /// Opens the sinks and sets the global subscriber; records of the `log` crate are captured too.
     ///
     /// # Errors
-    /// See [`InitError`]. The program's telemetry is as it was then.
+    /// See [`InitError`]. The program's telemetry is then unchanged.
     pub fn try_init(self) -> Result<Guard, InitError> {
         self.start_strictly()
             .map_err(|kind| InitError::from(kind).reported_if_unseen())
@@ -333,11 +395,11 @@ impl Builder {
         Ok(guard)
     }
 
-    /// The same, but goes on without what can't be done, and says what that is.
+    /// Does the same as far as possible, and reports what failed.
     ///
     /// # Errors
-    /// The program has a global subscriber already.
-    pub(crate) fn init_as_far_as_possible(mut self) -> Result<Guard, InitErrorKind> {
+    /// Fails if the program already has a global subscriber.
+    fn init_as_far_as_possible(mut self) -> Result<Guard, InitErrorKind> {
         let mut problems = std::mem::take(&mut self.problems);
         let (guard, more) = self.start(false)?;
         problems.extend(more);
@@ -367,7 +429,7 @@ impl Builder {
         let reads_env = self.env.is_some();
         let env = self.env.unwrap_or_default();
         if env.is_disabled {
-            // The specification: propagation between processes goes on.
+            // OpenTelemetry's specification: propagation between processes continues.
             #[cfg(feature = "otlp")]
             for problem in crate::bridge::set_propagators(reads_env) {
                 meet(problem)?;
@@ -394,8 +456,8 @@ impl Builder {
         let own = LEVEL_SINKS.map(&mut own_filter);
         let is_asked = base != Levels::new() || own.iter().any(Option::is_some);
         let base = CategoryFilter::new(categories.clone(), base);
-        // A sink's own filter may let through what the others don't, so the first filter then lets through what any of them
-        // does, and every sink has one of its own.
+        // A sink's own filter may pass what the others don't, so the first filter then passes what
+        // any of them does, and every sink has its own.
         let has_own = own.iter().any(Option::is_some);
         let (global, own) = if has_own {
             let own = own.map(|filter| filter.unwrap_or_else(|| base.clone()));
@@ -420,29 +482,41 @@ impl Builder {
         };
 
         let style = env.console.or(file.console).unwrap_or_default();
-        let markup = env.markup.or(file.markup).unwrap_or(false);
-        let sync = env.sync.or(file.sync).unwrap_or(false);
         let sinks = code.sinks.or(env.sinks).or(file.sinks);
         let has = |sink: &str| {
             let is_off = sink == "console" && style == ConsoleStyle::Off;
             !is_off
                 && sinks.as_ref().map_or_else(
-                    || DEFAULT_SINKS.contains(&sink),
+                    || DEFAULT_SINKS.contains(&sink) && missing_feature(sink).is_none(),
                     |sinks| sinks.iter().any(|name| name == sink),
                 )
         };
+        let missing = SINKS.iter().filter(|sink| has(sink));
+        for (sink, feature) in missing.filter_map(|sink| Some((*sink, missing_feature(sink)?))) {
+            meet(without_feature("sinks", sink, feature))?;
+        }
         let categories = Arc::new(categories);
         let max_value_len = code.max_value_len.or(env.max_value_len);
 
-        let service_name = code.service_name.or(env.service_name).or(file.service_name);
-        // The same on every sink, and never empty.
+        let mut resource = ProcessResource::default();
+        for (key, value) in env.resource.iter().chain(&code.resource) {
+            resource.set(key, value);
+        }
+        let service_name = code.service_name.or(env.service_name).or_else(|| {
+            // Among the attributes.
+            resource.service_name().map(str::to_owned)
+        });
+        let service_name = service_name.or(file.service_name);
+        // The same for every sink, and never empty.
         let service_name = service_name.unwrap_or_else(|| program_name().to_owned());
 
+        #[cfg(feature = "sqlite")]
         let sqlite = if has("sqlite") {
             let mut store = SqliteLayer::builder()
                 .shutdown_timeout(self.ends.shutdown_timeout)
                 .categories(Arc::clone(&categories))
-                .service_name(service_name.clone());
+                .service_name(service_name.clone())
+                .resource(resource);
             if let Some(bytes) = max_value_len {
                 store = store.max_value_len(bytes);
             }
@@ -462,15 +536,21 @@ impl Builder {
         } else {
             None
         };
+        #[cfg(not(feature = "sqlite"))]
+        let sqlite = None;
+        #[cfg(feature = "console")]
+        let markup = env.markup.or(file.markup).unwrap_or(false);
+        #[cfg(feature = "console")]
         let console = if has("console") {
+            let sync = env.sync.or(file.sync).unwrap_or(false);
             let mut console = ConsoleLayer::builder()
                 .shutdown_timeout(self.ends.shutdown_timeout)
                 .rate_limit(RateLimit::default())
                 .style(style)
                 .markup(markup)
                 .synchronous(sync);
-            if reads_env {
-                console = console.terminal_env();
+            if let Some(env) = env.console_env {
+                console = console.env(env);
             }
             if let Some(bytes) = max_value_len {
                 console = console.max_value_len(bytes);
@@ -490,6 +570,7 @@ impl Builder {
         } else {
             None
         };
+        #[cfg(feature = "console")]
         let log_file = match code.log_file.or(env.log_file).or(file.log_file) {
             Some(path) => {
                 let mut log_file = LogFileLayer::builder()
@@ -511,18 +592,35 @@ impl Builder {
             }
             None => None,
         };
+        #[cfg(not(feature = "console"))]
+        let (console, log_file) = (None, None);
+        #[cfg(not(feature = "console"))]
+        if let Some(path) = file.log_file {
+            let path = path.to_string_lossy();
+            meet(without_feature("logging_config.log_file", path, "console"))?;
+        }
+        // Each is for some of the sinks.
+        let _ = (&categories, max_value_len);
 
         #[cfg(feature = "otlp")]
         let (otlp, propagators) = {
-            let mut report_to = self.metric_sinks.clone();
-            if let Some((store, _)) = &sqlite {
-                report_to.push(Arc::new(store.metric_sink()));
-            }
+            let report_to = self.metric_sinks.clone();
+            #[cfg(feature = "sqlite")]
+            let report_to = {
+                let of_store = sqlite.as_ref().map(|(store, _)| store.metric_sink());
+                let of_store = of_store.map(|sink| Arc::new(sink) as Arc<dyn MetricSink>);
+                report_to.into_iter().chain(of_store).collect()
+            };
+            #[cfg(feature = "sqlite")]
+            let stored_in = sqlite.as_ref().map(|(_, guard)| guard.store_name().to_owned());
+            #[cfg(not(feature = "sqlite"))]
+            let stored_in = None;
             let (builder, wrong) = crate::bridge::builder(crate::bridge::OtlpSettings {
                 has: &has,
                 reads_env,
                 endpoint: file.otlp_endpoint,
                 service_name,
+                resource: code.resource,
                 max_value_len,
                 categories: Arc::clone(&categories),
                 trace_filter,
@@ -530,7 +628,7 @@ impl Builder {
                 tail: self.tail.clone(),
                 shutdown_timeout: self.ends.shutdown_timeout,
                 report_to,
-                stored_in: sqlite.as_ref().map(|(_, guard)| guard.store_name().to_owned()),
+                stored_in,
                 set: self.otlp,
             });
             for problem in wrong {
@@ -556,16 +654,6 @@ impl Builder {
         #[cfg(not(feature = "otlp"))]
         {
             let _ = (service_name, trace_filter, event_filter, file.otlp_endpoint);
-            if let Some(sink) = ["otel_trace", "otel_metric", "otel_log"]
-                .into_iter()
-                .find(|sink| has(sink))
-            {
-                meet(InitErrorKind::Setting {
-                    place: "sinks".into(),
-                    input: sink.to_owned(),
-                    accepted: "this program is built without it: give spanscope its feature otlp".to_owned(),
-                })?;
-            }
         }
 
         let (running, notices) = compose::install(Sinks {
@@ -600,7 +688,7 @@ impl Builder {
     }
 }
 
-/// Reports levels that are asked for and that the program was built without.
+/// Reports levels that are configured but that the program was built without.
 fn compiled_out(filter: &CategoryFilter) -> Vec<String> {
     let asked = Filter::<Registry>::max_level_hint(filter).unwrap_or(LevelFilter::TRACE);
     let say = |what: &str, of: &str, left: LevelFilter| {

@@ -1,12 +1,16 @@
-//! The subscriber: one filter for all sinks where that is enough, and each sink's own behind it where it is not.
+//! The subscriber: one filter for all sinks if that is enough, else a filter for each sink behind
+//! it.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use spanscope_layers::metrics::MetricSink;
-use spanscope_layers::{CategoryFilter, ConsoleGuard, ConsoleLayer, LogFileLayer, TokenMetricsLayer};
+use spanscope_layers::{CategoryFilter, TokenMetricsLayer};
+#[cfg(feature = "console")]
+use spanscope_layers::{ConsoleGuard, ConsoleLayer, LogFileLayer};
 #[cfg(feature = "otlp")]
 use spanscope_otlp::{OtlpGuard, OtlpLayer, Propagator, propagation};
+#[cfg(feature = "sqlite")]
 use spanscope_sqlite::{SqliteGuard, SqliteLayer};
 use tracing::level_filters::LevelFilter;
 use tracing::{Dispatch, Subscriber};
@@ -16,16 +20,20 @@ use tracing_subscriber::registry::LookupSpan;
 #[cfg(feature = "otlp")]
 use tracing_subscriber::{Registry, layer::Layered};
 
+#[cfg(not(feature = "console"))]
+use crate::absent::{ConsoleGuard, ConsoleLayer, LogFileLayer};
+#[cfg(not(feature = "sqlite"))]
+use crate::absent::{SqliteGuard, SqliteLayer};
 use crate::guard::Running;
 use crate::{InitErrorKind, logger};
 
-/// What all sinks stand on.
+/// The base of all sinks.
 #[cfg(feature = "otlp")]
 pub(crate) type Filtered = Layered<CategoryFilter, Registry>;
 
-/// What goes into the subscriber.
+/// The parts of the subscriber.
 pub(crate) struct Sinks {
-    /// What holds for all sinks; where some have filters of their own, it lets through what any of them does.
+    /// The filter of all sinks; if some have their own, it passes what any of them passes.
     pub(crate) global: CategoryFilter,
     pub(crate) console: Option<(ConsoleLayer, ConsoleGuard)>,
     pub(crate) console_filter: Option<CategoryFilter>,
@@ -33,33 +41,37 @@ pub(crate) struct Sinks {
     pub(crate) sqlite_filter: Option<CategoryFilter>,
     pub(crate) log_file: Option<(LogFileLayer, ConsoleGuard)>,
     pub(crate) log_file_filter: Option<CategoryFilter>,
-    /// Its filters are within it.
+    /// Its filters are inside it.
     #[cfg(feature = "otlp")]
     pub(crate) otlp: Option<(OtlpLayer<Filtered>, OtlpGuard)>,
-    /// The program's where there is no bridge, which has its own.
+    /// The program's propagators without a bridge, which has its own.
     #[cfg(feature = "otlp")]
     pub(crate) propagators: Vec<Propagator>,
-    /// What takes measurements beside the store and the collector.
+    /// Receivers of measurements besides the store and the collector.
     pub(crate) metric_sinks: Vec<Arc<dyn MetricSink>>,
 }
 
-/// Builds the subscriber and makes it the program's. Returns with it what has no effect, as messages.
+/// Builds the subscriber and makes it the program's. Also returns messages about settings without
+/// effect.
 pub(crate) fn install(sinks: Sinks) -> Result<(Running, Vec<String>), InitErrorKind> {
     let (console, console_guard) = sinks.console.unzip();
     let (sqlite, sqlite_guard) = sinks.sqlite.unzip();
     let (log_file, log_file_guard) = sinks.log_file.unzip();
     let global = sinks.global;
     let levels = global.handle();
-    let mut metrics = TokenMetricsLayer::builder();
-    if let Some(sqlite) = &sqlite {
-        metrics = metrics.sink(sqlite.metric_sink());
-    }
+    let metrics = TokenMetricsLayer::builder();
+    #[cfg(feature = "sqlite")]
+    let metrics = match &sqlite {
+        Some(sqlite) => metrics.sink(sqlite.metric_sink()),
+        None => metrics,
+    };
     let metrics = sinks
         .metric_sinks
         .into_iter()
         .fold(metrics, |metrics, sink| metrics.sink(sink));
     let subscriber = tracing_subscriber::registry().with(global);
-    // The bridge first: what `OpenTelemetrySpanExt` sets on a span is then shown by the other sinks too.
+    // The bridge first: attributes that `OpenTelemetrySpanExt` sets on a span are then shown by the
+    // other sinks too.
     #[cfg(feature = "otlp")]
     let (otlp, otlp_guard) = sinks.otlp.unzip();
     #[cfg(feature = "otlp")]
@@ -73,8 +85,8 @@ pub(crate) fn install(sinks: Sinks) -> Result<(Running, Vec<String>), InitErrorK
         .with(sink(sqlite, sinks.sqlite_filter))
         .with(sink(console, sinks.console_filter))
         .with(sink(log_file, sinks.log_file_filter))
-        // After the sinks: where one of them makes the records of spans, this layer leaves most spans alone.
-        // What any sink sees is measured.
+        // After the sinks: if one of them creates the records of spans, this layer skips most
+        // spans. Everything that any sink sees is measured.
         .with(metrics.build());
     tracing::dispatcher::set_global_default(Dispatch::new(subscriber))
         .map_err(|_| InitErrorKind::AlreadySet)?;
@@ -82,7 +94,7 @@ pub(crate) fn install(sinks: Sinks) -> Result<(Running, Vec<String>), InitErrorK
     #[cfg(feature = "otlp")]
     match &otlp_guard {
         Some(otlp) => otlp.set_globals(),
-        // A trace that is only kept here still goes on in other processes.
+        // A trace that is only stored here still continues in other processes.
         None => propagation::set_global(&sinks.propagators),
     }
     let running = Running {
@@ -97,8 +109,8 @@ pub(crate) fn install(sinks: Sinks) -> Result<(Running, Vec<String>), InitErrorK
     Ok((running, notices))
 }
 
-/// A sink that may be off. No `Option` of a layer: that forwards `on_register_dispatch` to nobody, and running spans
-/// would not be seen.
+/// Boxes a sink that may be off. Not an `Option` of a layer: that does not forward
+/// `on_register_dispatch`, and running spans would not be seen.
 fn sink<S, L>(layer: Option<L>, filter: Option<CategoryFilter>) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -111,8 +123,8 @@ where
     }
 }
 
-/// In the place of a sink that is off. A layer that says nothing of levels, beside layers with filters of their own, would
-/// switch off the level hint of the whole subscriber.
+/// Takes the place of a sink that is off. A layer without a level hint, next to layers with their
+/// own filters, would switch off the level hint of the whole subscriber.
 struct Nothing;
 
 impl<S: Subscriber> Layer<S> for Nothing {

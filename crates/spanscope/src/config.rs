@@ -1,9 +1,9 @@
-//! The settings as a YAML document, for those who keep them beside their other settings.
+//! The settings as a YAML document.
 //!
 //! ```yaml
 //! telemetry:
 //!   service_name: ${env.OTEL_SERVICE_NAME:=my-agent}
-//!   sinks: [console, sqlite]                 # or as one text: console,sqlite
+//!   sinks: [console, sqlite]                 # or as one string: console,sqlite
 //!   sqlite_db_path: ~/traces/trace_store.db
 //!   otel_exporter_otlp_endpoint: http://localhost:4318
 //! logging_config:
@@ -13,14 +13,14 @@
 //!     console: { style: tree, category_levels: { inference: warn } }
 //! ```
 //!
-//! A run.yaml of the described system can be given as it is: its other blocks are not looked into, and `telemetry` may
-//! also lie under `providers`, and may be a list of providers with their settings under `config`. Within these blocks
-//! nothing is guessed: a key or a sink that is not known, or a key that is there twice, is an error. Categories and
-//! levels are left as texts; the filter that takes them warns about those that it doesn't know.
+//! Llama Stack's run.yaml works unchanged: its other blocks are ignored, and `telemetry` may also
+//! be under `providers`, and may be a list of providers with their settings under `config`. Within
+//! these blocks nothing is guessed: an unknown or repeated key or an unknown sink is an error.
+//! Categories and levels stay text; the filter that gets them warns about unknown ones.
 //!
-//! Empty is the same as not there: no value, `null`, a text that is blank after the variables are in their places.
-//! Relative paths are the process's; `~` is the user's home. The environment comes in as a function, so that nothing
-//! here reads it.
+//! An empty value counts as missing: no value, `null`, a text that is blank after substitution.
+//! Relative paths are relative to the working directory; `~` is the user's home. The environment is
+//! passed in as a function, so that nothing here reads it.
 
 mod document;
 mod substitution;
@@ -37,23 +37,23 @@ use spanscope_model::text::nearest;
 use crate::error::quoted;
 use crate::{InitErrorKind, LEVEL_SINKS};
 
-/// A longer file is not read: settings don't get there, and what does is another file.
+/// Maximum file size in bytes: no configuration is that long.
 const MAX_BYTES: u64 = 1 << 20;
 
 const PROVIDER_TYPE: &str = "inline::meta-reference";
 const ENDPOINT: &str = "otel_exporter_otlp_endpoint";
 
-/// Pairs of a category and a level, as they were written.
+/// Pairs of a category and a level, as written.
 pub(crate) type CategoryLevels = Vec<(String, String)>;
 
-/// What a YAML document sets.
+/// The settings in a YAML document.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Config {
     pub(crate) service_name: Option<String>,
-    /// Known ones only. Empty where the document turns all off.
+    /// Known ones only. Empty if the document turns all off.
     pub(crate) sinks: Option<Vec<String>>,
     pub(crate) db_path: Option<PathBuf>,
-    /// Where it stands, and the URL.
+    /// The position in the file, and the URL.
     pub(crate) otlp_endpoint: Option<(String, String)>,
     pub(crate) category_levels: CategoryLevels,
     pub(crate) log_file: Option<PathBuf>,
@@ -64,10 +64,10 @@ pub(crate) struct Config {
     pub(crate) sink_levels: Vec<(String, CategoryLevels)>,
 }
 
-/// Reads a file of settings.
+/// Reads a configuration file.
 ///
 /// # Errors
-/// The file can't be read, is longer than 1 MiB or no YAML, or has a setting that is not accepted.
+/// Fails if the file can't be read, exceeds 1 MiB, is not valid YAML, or has an invalid setting.
 pub(crate) fn read(
     path: &Path,
     sinks: &[&str],
@@ -87,15 +87,15 @@ pub(crate) fn read(
     }
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        fail(format!("the file is no UTF-8 from byte {at} on"))
+        fail(format!("the file is not UTF-8 from byte {at} on"))
     })?;
     parse(&text, &place, sinks, env)
 }
 
-/// Reads settings from a text; `place` is what errors call it.
+/// Parses settings; errors refer to the text as `place`.
 ///
 /// # Errors
-/// The text is no YAML, or has a setting that is not accepted.
+/// Fails if the text is not valid YAML, or has an invalid setting.
 pub(crate) fn parse(
     text: &str,
     place: &str,
@@ -124,7 +124,7 @@ struct Reader<'a> {
     env: &'a dyn Fn(&str) -> Option<String>,
 }
 
-/// A value, the keys that lead to it, and the line of the last of them.
+/// A value, the keys that lead to it, and the line of the last key.
 struct Setting<'a> {
     path: String,
     line: usize,
@@ -141,7 +141,7 @@ impl Reader<'_> {
         if !matches!(root.node.value, Value::Map(_) | Value::Null) {
             return Err(self.unexpected(&root, "a mapping of keys to values"));
         }
-        // What lies under `providers` is the older place: the newer one has the last word.
+        // The block under `providers` is the older form: the newer one has priority.
         if let Some(providers) = self.find(&root, "providers")?
             && let Some(block) = self.find(&providers, "telemetry")?
         {
@@ -156,7 +156,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// One of our blocks in a mapping that is not ours, of which nothing else is judged.
+    /// Returns one of our blocks in a foreign mapping, whose other entries are ignored.
     fn find<'n>(&self, foreign: &Setting<'n>, key: &str) -> Result<Option<Setting<'n>>, InitErrorKind> {
         let Value::Map(pairs) = &foreign.node.value else {
             return Ok(None);
@@ -172,14 +172,14 @@ impl Reader<'_> {
         }
     }
 
-    /// One mapping of settings, or a list of providers, of which later ones have the last word.
+    /// Reads one mapping of settings, or a list of providers, of which later ones have priority.
     fn telemetry(&self, block: &Setting<'_>, config: &mut Config) -> Result<(), InitErrorKind> {
         let Value::List(providers) = &block.node.value else {
             return self.telemetry_settings(block, config);
         };
         for (index, provider) in providers.iter().enumerate() {
             let provider = block.at_index(index, provider);
-            // The described system's way to leave a provider out by a variable.
+            // Llama Stack's way to disable a provider by a variable.
             if let Some(id) = self.find(&provider, "provider_id")?
                 && self.text(&id)?.is_none_or(|id| id == "__disabled__")
             {
@@ -301,7 +301,7 @@ impl Reader<'_> {
         Ok(levels)
     }
 
-    /// A list of names, or a text with commas, because that is what a variable can hold.
+    /// Reads a list of names, or a text with commas, because a variable can hold only text.
     fn sink_names(&self, setting: &Setting<'_>) -> Result<Option<Vec<String>>, InitErrorKind> {
         let names: Vec<String> = if let Value::List(items) = &setting.node.value {
             let mut names = Vec::new();
@@ -345,14 +345,14 @@ impl Reader<'_> {
         self.expect_text(setting, "a text")
     }
 
-    /// The text with its variables in their places; `None` where it is empty then.
+    /// Returns the text after substitution; `None` if it is then empty.
     fn expect_text(&self, setting: &Setting<'_>, expected: &str) -> Result<Option<String>, InitErrorKind> {
         match &setting.node.value {
             Value::Null => Ok(None),
             Value::Text(text) => {
                 let text = substitution::substitute(text, self.env)
                     .map_err(|problem| self.wrong(setting, &problem))?;
-                // The described system's own files have a zero-width space for "no name".
+                // Llama Stack's own files use a zero-width space for "no name".
                 let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{200b}');
                 Ok((!text.is_empty()).then(|| text.to_owned()))
             }
@@ -360,7 +360,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The entries of a mapping of ours, in the order of the text.
+    /// Returns the entries of one of our mappings, in the order of the text.
     fn entries<'n>(&self, block: &Setting<'n>) -> Result<Vec<(&'n str, Setting<'n>)>, InitErrorKind> {
         let pairs = match &block.node.value {
             Value::Null => return Ok(Vec::new()),
@@ -374,7 +374,7 @@ impl Reader<'_> {
         for (key, node) in pairs {
             let Value::Text(name) = &key.value else {
                 let setting = block.at_key("?", key.line, node);
-                return Err(self.wrong(&setting, "this key is no text"));
+                return Err(self.wrong(&setting, "this key is not a string"));
             };
             let setting = block.at_key(name, key.line, node);
             if !seen.insert(name) {

@@ -1,7 +1,8 @@
 //! The ends of a program other than the guard's drop: exit, signals, abort.
 //!
-//! A process has one set of sinks that `init()` or the builder installed, because it has one global subscriber. The hooks find
-//! it here. Each works within a bound, and costs nothing until it runs. Panics are in `panics.rs`.
+//! A process has one set of sinks that `init()` or the builder installed, because it has one global
+//! subscriber. The hooks find it here. Each runs within a time limit, and costs nothing before.
+//! Panics are in `panics.rs`.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -14,11 +15,11 @@ use crate::{Signals, panics, signals};
 
 /// How long dropping the guard waits for the last records of all sinks together.
 pub const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long `std::process::exit`, a return from `main` with a leaked guard, and `abort` wait for the last records of all sinks
-/// together.
+/// How long `std::process::exit`, a return from `main` with a leaked guard, and `abort` wait for
+/// the last records of all sinks together.
 pub const DEFAULT_EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What the builder says of the ends of the program.
+/// The builder's settings for the ends of the program.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EndSettings {
     pub(crate) shutdown_timeout: Duration,
@@ -81,8 +82,8 @@ fn at_exit() {
     report_late_records(program.running.late_records());
 }
 
-/// In the child of a fork, where the thread that watches signals is missing. Until it records something, signals end it as they would
-/// without us.
+/// Runs in the child of a fork, where the signal thread is missing. Before it records something,
+/// signals end it as they would without us.
 fn watch_signals_again() {
     if let Some(program) = PROGRAM.get()
         && let Err(error) = signals::watch(program.settings, &program.running)
@@ -94,7 +95,7 @@ fn watch_signals_again() {
     }
 }
 
-/// Reports how many records came after the end, where there were any.
+/// Reports how many records arrived after the end, if there were any.
 fn report_late_records(count: u64) {
     let (records, were) = match count {
         0 => return,
@@ -107,6 +108,6 @@ fn report_late_records(count: u64) {
         "; keep the guard until the program ends"
     };
     log_to_stderr(format!(
-        "spanscope: {records} came after the end of the telemetry and {were} not kept{fix}"
+        "spanscope: {records} arrived after the end of the telemetry and {were} lost{fix}"
     ));
 }

@@ -1,23 +1,23 @@
-//! Why telemetry could not be set up.
+//! The errors of setting up telemetry.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use spanscope_core::queue::log_to_stderr;
-use spanscope_layers::LevelWarning;
-use spanscope_layers::console::VariableError;
+use spanscope_layers::{LevelWarning, VariableError};
 use spanscope_model::StoreError;
 use spanscope_model::text::excerpt;
 
-/// Error messages quote no more characters of a text.
+/// Maximum number of characters of a text that an error message quotes.
 const MAX_QUOTED_CHARS: usize = 100;
 
-/// Why telemetry could not be set up. The message names the input, where it came from and what is accepted.
+/// The error of setting up telemetry. The message names the input, its origin and the accepted
+/// values.
 ///
 /// The program then runs without telemetry. So an error of [`try_init`](crate::try_init) or
-/// [`Builder::try_init`](crate::Builder::try_init) that is dropped without having been looked at
-/// (`let _ = spanscope::try_init();`) is reported on stderr.
+/// [`Builder::try_init`](crate::Builder::try_init) that is dropped unseen (`let _ =
+/// spanscope::try_init();`) is reported on stderr.
 ///
 /// ```
 /// use spanscope::InitErrorKind;
@@ -27,19 +27,19 @@ const MAX_QUOTED_CHARS: usize = 100;
 /// ```
 pub struct InitError {
     kind: InitErrorKind,
-    /// Of an error that is to be looked at: whether it was not yet.
+    /// Whether an error that should be handled was not looked at.
     is_unseen: AtomicBool,
 }
 
 impl InitError {
-    /// What kind of error it is.
+    /// Returns the kind.
     #[must_use]
     pub fn kind(&self) -> &InitErrorKind {
         self.is_unseen.store(false, Ordering::Relaxed);
         &self.kind
     }
 
-    /// The same error, which is reported where nobody looks at it.
+    /// Returns the same error, which is reported if it is dropped unseen.
     pub(crate) fn reported_if_unseen(self) -> Self {
         self.is_unseen.store(true, Ordering::Relaxed);
         self
@@ -59,8 +59,7 @@ impl Drop for InitError {
     fn drop(&mut self) {
         if *self.is_unseen.get_mut() {
             log_to_stderr(format!(
-                "spanscope: no telemetry: {}; this error of `try_init` was dropped: handle it, or call \
-                 `spanscope::init()`, which goes on without what it can't set up",
+                "spanscope: no telemetry: {}; this error of `try_init` was dropped: handle it, or call `spanscope::init()`, which continues without what it can't set up",
                 self.kind
             ));
         }
@@ -91,38 +90,38 @@ impl std::error::Error for InitError {
     }
 }
 
-/// The kinds of an [`InitError`], with what it is about.
+/// The kinds of an [`InitError`], with their details.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum InitErrorKind {
-    /// A setting has a value that is not accepted.
+    /// A setting has an invalid value.
     Setting {
-        /// Where it came from: a variable's or a method's name, or a file's with the line and the keys.
+        /// Its origin: the name of a variable or a method, or of a file with the line and the keys.
         place: Cow<'static, str>,
-        /// What was given.
+        /// The invalid value.
         input: String,
-        /// What is accepted.
+        /// The accepted values.
         accepted: String,
     },
-    /// The file of settings can't be read, or is not what it should be.
+    /// The configuration file can't be read, or is malformed.
     Document {
-        /// The file, and the line where there is one.
+        /// The file, and the line if there is one.
         place: String,
-        /// What is wrong there, and what is expected.
+        /// The error, and what is expected.
         problem: String,
     },
-    /// Levels that were set in code are not accepted.
+    /// Levels that were set in code are invalid.
     Levels(LevelWarning),
     /// The thread of a sink could not be started.
     Thread(std::io::Error),
     /// The span store can't be opened.
     Store(StoreError),
-    /// The sinks that send can't be set up.
+    /// The OTLP sinks can't be set up.
     #[cfg(feature = "otlp")]
     Otlp(spanscope_otlp::OtlpError),
     /// The program has set another global subscriber before.
     AlreadySet,
-    /// There is no data folder to put the file into.
+    /// There is no data folder for the file.
     NoFolder,
 }
 
@@ -149,12 +148,12 @@ impl From<VariableError> for InitErrorKind {
         Self::Setting {
             place: error.name().into(),
             input: error.input().to_owned(),
-            accepted: error.accepted(),
+            accepted: error.accepted().to_owned(),
         }
     }
 }
 
-/// A text as an error message quotes it.
+/// Returns a text as an error message quotes it.
 pub(crate) fn quoted(text: &str) -> String {
     excerpt(text, MAX_QUOTED_CHARS).into_owned()
 }

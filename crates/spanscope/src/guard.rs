@@ -5,15 +5,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use spanscope_core::queue::{MAX_TIMEOUT, log_to_stderr};
-use spanscope_layers::{Categories, CategoryFilter, ConsoleGuard, LevelHandle, Levels};
+use spanscope_core::queue::{FlushTimeout, LayerStats, MAX_TIMEOUT, log_to_stderr};
+use spanscope_core::tail::TailStats;
+#[cfg(feature = "console")]
+use spanscope_layers::ConsoleGuard;
+use spanscope_layers::{Categories, CategoryFilter, LevelHandle, Levels};
 use spanscope_model::Severity;
-use spanscope_sqlite::{FlushTimeout, LayerStats, SqliteGuard, TailStats};
+#[cfg(feature = "sqlite")]
+use spanscope_sqlite::SqliteGuard;
 
-/// What an end leaves to the console alone. It writes while the others end, so what is left then are their reports.
+#[cfg(not(feature = "console"))]
+use crate::absent::ConsoleGuard;
+#[cfg(not(feature = "sqlite"))]
+use crate::absent::SqliteGuard;
+
+/// The console's part of the shutdown timeout. It keeps writing while the others end, so that only
+/// their reports are left.
 const CONSOLE_TIME: Duration = Duration::from_millis(250);
 
-/// The sinks of the program, and the handle on its levels.
+/// The program's sinks, and the handle to its levels.
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) sqlite: Option<SqliteGuard>,
@@ -22,11 +32,11 @@ pub(crate) struct Running {
     #[cfg(feature = "otlp")]
     pub(crate) otlp: Option<spanscope_otlp::OtlpGuard>,
     pub(crate) levels: LevelHandle,
-    /// Whether what an end has left was reported.
+    /// Whether the records left at an end were reported.
     pub(crate) reported: AtomicBool,
 }
 
-/// What a report counts: the noun, and of which sink.
+/// What a report counts: the noun, and the sink.
 type Left = (&'static str, &'static str);
 
 impl Running {
@@ -43,12 +53,12 @@ impl Running {
         let otlp = self.otlp.as_ref().map(|otlp| otlp.flush(left()));
         #[cfg(not(feature = "otlp"))]
         let otlp = None;
-        // What stays here first: a collector may take all the time there is.
+        // Local sinks first: a collector may use up the whole timeout.
         let results: Vec<_> = sqlite.into_iter().chain(logs).chain(otlp).collect();
         results.into_iter().collect()
     }
 
-    /// Has the lines written that people read while the program runs, on the console and in the log file.
+    /// Writes the lines for people, on the console and in the log file.
     pub(crate) fn flush_lines(&self, timeout: Duration) {
         let deadline = Instant::now() + timeout;
         for log in [&self.console, &self.log_file].into_iter().flatten() {
@@ -56,10 +66,12 @@ impl Running {
         }
     }
 
-    /// Ends the sinks, all within one timeout, and reports what they left. A second time it does nothing.
+    /// Ends the sinks, all within one timeout, and reports the records that they left. A second
+    /// call does nothing.
     ///
-    /// The console comes last, because the others may have something to report, and has a quarter of a second to itself, or a
-    /// fifth of a short timeout: a collector may take all that there is.
+    /// The console comes last, because the others may report something, and has a quarter of a
+    /// second reserved for it, or a fifth of a short timeout: a collector may use up everything
+    /// else.
     pub(crate) fn end(&self, timeout: Duration) {
         let timeout = timeout.min(MAX_TIMEOUT);
         let before = self.unwritten();
@@ -75,22 +87,22 @@ impl Running {
         #[cfg(feature = "otlp")]
         if let Some(otlp) = &self.otlp {
             otlp.begin_shutdown(of_others);
-            otlp.shutdown();
+            let _ = otlp.shutdown(); // `report_left` reports unwritten records
         }
         if let Some(sqlite) = &self.sqlite {
-            sqlite.shutdown();
+            let _ = sqlite.shutdown(); // `report_left` reports unwritten records
         }
         if let Some(log_file) = &self.log_file {
-            log_file.shutdown();
+            let _ = log_file.shutdown(); // `report_left` reports unwritten records
         }
         if let Some(console) = &self.console {
             console.begin_shutdown(deadline);
-            console.shutdown();
+            let _ = console.shutdown(); // `report_left` reports unwritten records
         }
         self.report_left(before);
     }
 
-    /// Records that were offered and not written, whether they wait or were given up, by sink.
+    /// Returns the records that were offered and not written, queued or given up, by sink.
     fn unwritten(&self) -> [(Left, LayerStats); 3] {
         let of_log = |log: &Option<ConsoleGuard>| log.as_ref().map(ConsoleGuard::stats).unwrap_or_default();
         [
@@ -103,7 +115,7 @@ impl Running {
         ]
     }
 
-    /// Reports what the end has left, once. What the bridge has left it reports itself.
+    /// Reports the records left at the end, once. The bridge reports its own.
     fn report_left(&self, before: [(Left, LayerStats); 3]) {
         let left: Vec<String> = self
             .unwritten()
@@ -130,21 +142,23 @@ impl Running {
         }
     }
 
-    /// How many records came after the end: of the sink that was offered most.
+    /// Returns how many records arrived after the end: in the sink with the most.
     pub(crate) fn late_records(&self) -> u64 {
         let late = self.unwritten().map(|(_, stats)| stats.dropped.shutdown);
         late.into_iter().max().unwrap_or_default()
     }
 }
 
-/// Keeps the sinks running. Dropping it writes what is left, also while a panic unwinds.
+/// A guard that keeps the sinks running. Dropping it writes all queued records, also while a panic
+/// unwinds.
 ///
-/// All sinks together have one timeout, [`Builder::shutdown_timeout`](crate::Builder::shutdown_timeout), 5 s by default; then
-/// they are left, which takes half a second more at most, and what is missing is reported on stderr. What is recorded later is
-/// counted, and reported once.
+/// All sinks together have one timeout,
+/// [`Builder::shutdown_timeout`](crate::Builder::shutdown_timeout), 5 s by default; then they are
+/// abandoned, which takes at most half a second more, and what is missing is reported on stderr.
+/// Later records are counted, and reported once.
 ///
-/// A guard that is leaked or that `std::process::exit` skips loses nothing: an exit hook does the same within
-/// [`Builder::exit_timeout`](crate::Builder::exit_timeout), 1 s by default.
+/// A guard that is leaked or that `std::process::exit` skips loses nothing: an exit hook does the
+/// same within [`Builder::exit_timeout`](crate::Builder::exit_timeout), 1 s by default.
 #[derive(Debug)]
 #[must_use = "dropping the guard ends the telemetry; bind it: let _guard = spanscope::init();"]
 pub struct Guard {
@@ -160,7 +174,8 @@ impl Guard {
         }
     }
 
-    /// The guard of a program whose telemetry is switched off: its levels can be changed, which has no effect.
+    /// Creates the guard of a program whose telemetry is switched off: changing its levels has no
+    /// effect.
     pub(crate) fn disabled(categories: Categories) -> Self {
         let running = Running {
             sqlite: None,
@@ -185,60 +200,62 @@ impl Guard {
         self.running.as_ref()
     }
 
-    /// Writes everything recorded before the call.
+    /// Waits until everything recorded before the call is written.
     ///
     /// # Errors
-    /// It took longer than the timeout; nothing is lost by that.
+    /// Fails if it takes longer than the timeout; nothing is lost by that.
     pub fn flush(&self, timeout: Duration) -> Result<(), FlushTimeout> {
         self.running
             .as_ref()
             .map_or(Ok(()), |running| running.flush(timeout))
     }
 
-    /// What became of the records offered to the span store; none without that sink.
+    /// Returns the statistics of the records offered to the span store; `None` without that sink.
     #[must_use]
     pub fn stats(&self) -> Option<LayerStats> {
         Some(self.running.as_ref()?.sqlite.as_ref()?.stats())
     }
 
-    /// How many traces the store's tail rule kept and dropped; none without that sink or without a rule.
+    /// Returns how many traces the store's tail rule kept and dropped; `None` without that sink or
+    /// without a rule.
     #[must_use]
     pub fn tail_stats(&self) -> Option<TailStats> {
         self.running.as_ref()?.sqlite.as_ref()?.tail_stats()
     }
 
-    /// What became of the lines offered to the console; none without that sink.
+    /// Returns the statistics of the lines offered to the console; `None` without that sink.
     #[must_use]
     pub fn console_stats(&self) -> Option<LayerStats> {
         Some(self.running.as_ref()?.console.as_ref()?.stats())
     }
 
-    /// What became of the lines offered to the log file; none without one.
+    /// Returns the statistics of the lines offered to the log file; `None` without one.
     #[must_use]
     pub fn log_file_stats(&self) -> Option<LayerStats> {
         Some(self.running.as_ref()?.log_file.as_ref()?.stats())
     }
 
-    /// What became of what was to be sent; none without a sink that sends.
+    /// Returns the statistics of the records to export; `None` without an OTLP sink.
     #[cfg(feature = "otlp")]
     #[must_use]
     pub fn otlp_stats(&self) -> Option<spanscope_otlp::OtlpStats> {
         Some(self.running.as_ref()?.otlp.as_ref()?.stats())
     }
 
-    /// The span store's file; none without that sink.
+    /// Returns the span store's file; `None` without that sink.
     #[must_use]
     pub fn db_path(&self) -> Option<&Path> {
         Some(self.running.as_ref()?.sqlite.as_ref()?.path())
     }
 
-    /// Changes the levels while the program runs; none where the telemetry could not be set up.
+    /// Returns a handle to change levels while the program runs; `None` if the telemetry could not
+    /// be set up.
     #[must_use]
     pub fn levels(&self) -> Option<&LevelHandle> {
         Some(&self.running.as_ref()?.levels)
     }
 
-    /// Says something about the telemetry itself: on the console where that is on, else on stderr.
+    /// Reports something about the telemetry itself: on the console if it is on, else on stderr.
     pub(crate) fn report(&self, text: &str) {
         match self.running.as_ref().and_then(|running| running.console.as_ref()) {
             Some(console) => console.report(Severity::Warn, text),
@@ -252,7 +269,7 @@ impl Drop for Guard {
         // The hooks hold the same sinks, so their own drop is not enough.
         if let Some(running) = &self.running {
             running.end(self.shutdown_timeout);
-            // From here on a signal does what it would without us.
+            // From here on a signal has its original effect.
             spanscope_process::signals::stop();
         }
     }

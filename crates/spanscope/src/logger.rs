@@ -1,4 +1,4 @@
-//! The program's logger, by which records of the `log` crate come in.
+//! The program's logger, which captures records of the `log` crate.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +7,8 @@ use spanscope_layers::LogBridge;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Dispatch, Event, Metadata, Subscriber, dispatcher};
 
-/// Makes ours the logger. Where the program has another one already, returns what that one keeps from us.
+/// Installs our logger. If the program already has another one, returns a message about the records
+/// that are missed.
 pub(crate) fn install() -> Option<String> {
     LogBridge::init().err()?;
     if asks_subscriber() {
@@ -24,8 +25,8 @@ pub(crate) fn install() -> Option<String> {
     )
 }
 
-/// Whether the logger hands its records to `tracing`, as `LogTracer` does: then it asks the subscriber of the thread
-/// about each.
+/// Returns whether the logger passes its records to `tracing`, as `LogTracer` does: it then
+/// consults the subscriber of the thread for each.
 fn asks_subscriber() -> bool {
     let asked = Arc::new(AtomicBool::new(false));
     let listens = Dispatch::new(Listens(Arc::clone(&asked)));
@@ -37,7 +38,7 @@ fn asks_subscriber() -> bool {
     asked.load(Ordering::Relaxed)
 }
 
-/// A subscriber that notes that it was asked, and takes nothing.
+/// A subscriber that notes that it was consulted, and refuses everything.
 struct Listens(Arc<AtomicBool>);
 
 impl Subscriber for Listens {

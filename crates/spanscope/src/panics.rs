@@ -8,11 +8,11 @@ use spanscope_core::capture::is_suppressed;
 
 use crate::guard::Running;
 
-/// How long a panic waits for the lines before it. It waits in vain where stderr is blocked; the panic's own message then
-/// blocks anyway.
+/// How long a panic waits for the lines before it. It waits in vain if stderr is blocked; the
+/// panic's own message then blocks anyway.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// How much of a backtrace `RUST_BACKTRACE` asks for.
+/// How much of a backtrace `RUST_BACKTRACE` enables.
 #[derive(Debug, Clone, Copy)]
 enum Backtraces {
     /// The program's frames, as the standard library prints them.
@@ -21,7 +21,7 @@ enum Backtraces {
     Full,
 }
 
-/// Puts a hook in front of the one that is there.
+/// Installs a hook in front of the existing one.
 pub(crate) fn install(running: &Arc<Running>) {
     if std::thread::panicking() {
         return; // the hook can't be changed now
@@ -51,7 +51,7 @@ fn record(info: &PanicHookInfo<'_>, backtraces: Option<Backtraces>) {
     let payload = info.payload();
     let text = payload.downcast_ref::<&str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    let message = text.unwrap_or("(the payload is no text)");
+    let message = text.unwrap_or("(the payload is not text)");
     let place = info.location();
     let file = place.map(std::panic::Location::file);
     let line = place.map(std::panic::Location::line);
@@ -91,13 +91,14 @@ fn drain(running: &Weak<Running>) {
     }
 }
 
-/// The frames between the marks that the standard library puts around those of the program; all where it has not.
+/// Returns the frames between the standard library's marks around those of the program; all of them
+/// without marks.
 fn short(backtrace: &str) -> &str {
     let after = backtrace
         .find("__rust_end_short_backtrace")
         .and_then(|mark| Some(mark + backtrace[mark..].find('\n')? + 1));
     let mut rest = &backtrace[after.unwrap_or(0)..];
-    // The place of the frame with the mark is on a line of its own.
+    // The location of the frame with the mark is on a separate line.
     while after.is_some() && rest.trim_start().starts_with("at ") {
         rest = rest.split_once('\n').map_or("", |(_, behind)| behind);
     }

@@ -1,40 +1,62 @@
-//! Settings by where they come from: code wins over the environment, the environment over the file.
+//! Settings by their origin: code has priority over the environment, the environment over the file.
 
 use std::path::{Path, PathBuf};
 
-use spanscope_layers::console::{ConsoleStyle, markup_from_env, sync_from_env};
+use spanscope_core::resource_pairs;
+#[cfg(feature = "console")]
+use spanscope_layers::console::ConsoleEnv;
+use spanscope_layers::console::ConsoleStyle;
 use spanscope_layers::{Categories, LevelWarning, Levels};
 
 use crate::InitErrorKind;
 use crate::config::{self, CategoryLevels};
-use crate::paths::{STORE_FOLDER_VARIABLE, db_path, path_variable};
-use crate::sinks::{SINKS, unknown_sink};
+#[cfg(feature = "sqlite")]
+use crate::paths::db_path;
+use crate::paths::{STORE_FOLDER_VARIABLE, path_variable};
+use crate::sinks::{SINKS, missing_feature, unknown_sink, without_feature};
 
-/// What one place says.
+/// The settings from one origin.
 #[derive(Debug, Default)]
 pub(crate) struct Settings {
     pub(crate) sinks: Option<Vec<String>>,
     pub(crate) service_name: Option<String>,
+    /// Attributes of the resource.
+    pub(crate) resource: Vec<(String, String)>,
+    #[cfg_attr(
+        not(feature = "sqlite"),
+        expect(dead_code, reason = "settings files may contain it")
+    )]
     pub(crate) db_path: Option<PathBuf>,
     pub(crate) log_file: Option<PathBuf>,
     pub(crate) max_value_len: Option<usize>,
     pub(crate) console: Option<ConsoleStyle>,
-    /// Every message of the application is markup.
+    /// What the environment says of the console.
+    #[cfg(feature = "console")]
+    pub(crate) console_env: Option<ConsoleEnv>,
+    /// Whether every message of the application is markup.
+    #[cfg_attr(
+        not(feature = "console"),
+        expect(dead_code, reason = "settings files may contain it")
+    )]
     pub(crate) markup: Option<bool>,
-    /// The calling thread writes the console's lines.
+    /// Whether the calling thread writes the console's lines.
+    #[cfg_attr(
+        not(feature = "console"),
+        expect(dead_code, reason = "settings files may contain it")
+    )]
     pub(crate) sync: Option<bool>,
-    /// `OTEL_SDK_DISABLED` switches everything off.
+    /// Whether `OTEL_SDK_DISABLED` switches everything off.
     pub(crate) is_disabled: bool,
-    /// Where it was said, and the URL.
+    /// The position in the file, and the URL.
     pub(crate) otlp_endpoint: Option<(String, String)>,
-    /// Pairs of category and level, one text a call.
+    /// Pairs of category and level, one text per call.
     pub(crate) levels: Vec<String>,
-    /// The same for one sink.
+    /// Pairs of category and level for one sink, after the sink's name.
     pub(crate) sink_levels: Vec<(String, String)>,
 }
 
 impl Settings {
-    /// What the environment says, but for the levels, and what in it is not accepted.
+    /// Reads the environment, except levels; also returns invalid values.
     pub(crate) fn from_env() -> (Self, Vec<InitErrorKind>) {
         let mut settings = Self::default();
         let mut problems = Vec::new();
@@ -48,13 +70,24 @@ impl Settings {
         let sinks = read("TELEMETRY_SINKS");
         let console_levels = read(CONSOLE_LEVELS_VARIABLE);
         let disabled = read("OTEL_SDK_DISABLED");
-        settings.service_name = read("OTEL_SERVICE_NAME")
-            .or_else(|| read("OTEL_RESOURCE_ATTRIBUTES").and_then(|text| service_name_in(&text)));
+        settings.service_name = read("OTEL_SERVICE_NAME");
+        let resource = read(RESOURCE_VARIABLE);
         settings.log_file = path_variable("LLAMA_STACK_LOG_FILE");
+        #[cfg(feature = "sqlite")]
         if path_variable(STORE_FOLDER_VARIABLE).is_some() {
             settings.db_path = db_path().ok();
         }
         let limit = read("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT");
+        for pair in resource.iter().flat_map(|text| resource_pairs(text)) {
+            match pair {
+                Ok(pair) => settings.resource.push(pair),
+                Err(pair) => problems.push(InitErrorKind::Setting {
+                    place: RESOURCE_VARIABLE.into(),
+                    input: pair.to_owned(),
+                    accepted: "write key=value,key=value, with %2C for a comma in a value".to_owned(),
+                }),
+            }
+        }
         if let Some(sinks) = sinks {
             let names = sinks.split(',').map(str::trim).filter(|name| !name.is_empty());
             let (known, unknown): (Vec<&str>, Vec<&str>) = names.partition(|name| SINKS.contains(name));
@@ -78,18 +111,16 @@ impl Settings {
         if let Some(levels) = console_levels {
             settings.sink_levels.push(("console".to_owned(), levels));
         }
-        match ConsoleStyle::try_from_env() {
-            Ok(style) => settings.console = style,
-            Err(problem) => problems.push(problem.into()),
+        #[cfg(feature = "console")]
+        {
+            let mut console = ConsoleEnv::from_env();
+            problems.extend(console.take_problems().into_iter().map(InitErrorKind::from));
+            settings.console = console.style;
+            settings.markup = console.markup;
+            settings.sync = console.synchronous;
+            settings.console_env = Some(console);
         }
-        match markup_from_env() {
-            Ok(markup) => settings.markup = markup,
-            Err(problem) => problems.push(problem.into()),
-        }
-        match sync_from_env() {
-            Ok(sync) => settings.sync = sync,
-            Err(problem) => problems.push(problem.into()),
-        }
+        problems.extend(unused_variables());
         if let Some(disabled) = disabled {
             let word = disabled.trim();
             settings.is_disabled = word.eq_ignore_ascii_case("true");
@@ -97,23 +128,26 @@ impl Settings {
                 problems.push(InitErrorKind::Setting {
                     place: "OTEL_SDK_DISABLED".into(),
                     input: disabled,
-                    accepted: "true and false are accepted; false is taken".to_owned(),
+                    accepted: "true and false are accepted; false is used".to_owned(),
                 });
             }
         }
         (settings, problems)
     }
 
-    /// What a file says.
+    /// Reads a file.
     pub(crate) fn from_file(path: &Path) -> Result<Self, InitErrorKind> {
         let config = config::read(path, &SINKS, |name| std::env::var(name).ok())?;
         Ok(Self {
             sinks: config.sinks,
             service_name: config.service_name,
+            resource: Vec::new(),
             db_path: config.db_path,
             log_file: config.log_file,
             max_value_len: None,
             console: config.console,
+            #[cfg(feature = "console")]
+            console_env: None,
             markup: config.markup,
             sync: config.sync,
             is_disabled: false,
@@ -128,27 +162,27 @@ impl Settings {
     }
 }
 
-/// Where levels come from, the weakest first: the file, what the file says of a sink, the environment, what it says of
-/// the console, code, what code says of a sink.
+/// The origins of levels, the weakest first: the file, the file's levels for a sink, the
+/// environment, its levels for the console, code, code's levels for a sink.
 pub(crate) struct LevelSources<'a> {
     pub(crate) file: &'a Settings,
-    /// What the environment says, where it is read.
+    /// The settings of the environment, if it is read.
     pub(crate) env: Option<&'a Settings>,
     pub(crate) code: &'a Settings,
     pub(crate) directives: &'a [String],
     pub(crate) categories: &'a Categories,
 }
 
-/// A sink's own levels, and what was not accepted of what is said of it alone.
+/// A sink's own levels, and the invalid parts of them.
 pub(crate) struct SinkLevels {
     pub(crate) levels: Levels,
     pub(crate) warnings: Vec<LevelWarning>,
-    /// Said in code, where it is an error.
+    /// Set in code, where they are an error.
     pub(crate) wrong: Vec<LevelWarning>,
 }
 
 impl LevelSources<'_> {
-    /// The levels of sinks that have none of their own, what to warn about, and what is wrong in code.
+    /// Returns the levels of sinks without their own, warnings, and errors in code.
     pub(crate) fn of_all(&self) -> (Levels, Vec<LevelWarning>, Vec<LevelWarning>) {
         let mut levels = Levels::new();
         let mut warnings = self.set(&mut levels, FILE_LEVELS, &self.file.levels);
@@ -159,7 +193,7 @@ impl LevelSources<'_> {
         (levels, warnings, wrong)
     }
 
-    /// The levels of a sink; `None` where nothing is said of it alone.
+    /// Returns the levels of a sink; `None` if it has none.
     pub(crate) fn of_sink(&self, sink: &str) -> Option<SinkLevels> {
         let own = |settings: &Settings| -> Vec<String> {
             let levels = settings.sink_levels.iter().filter(|(name, _)| name == sink);
@@ -171,7 +205,7 @@ impl LevelSources<'_> {
             return None;
         }
         let mut levels = Levels::new();
-        // What holds for all sinks has been warned about once.
+        // The common levels have been warned about once.
         self.set(&mut levels, FILE_LEVELS, &self.file.levels);
         let mut warnings = self.set(&mut levels, "logging_config.sinks", &from_file);
         if self.env.is_some() {
@@ -203,9 +237,26 @@ impl LevelSources<'_> {
     }
 }
 
+/// The variable with attributes of the resource.
+pub(crate) const RESOURCE_VARIABLE: &str = "OTEL_RESOURCE_ATTRIBUTES";
 /// The variable with levels for the console alone.
 const CONSOLE_LEVELS_VARIABLE: &str = "SPANSCOPE_CONSOLE_LEVELS";
 const FILE_LEVELS: &str = "logging_config.category_levels";
+
+/// Variables that are set for sinks which the program is built without.
+fn unused_variables() -> impl Iterator<Item = InitErrorKind> {
+    let of_sinks = [
+        ("console", "SPANSCOPE_CONSOLE"),
+        ("console", CONSOLE_LEVELS_VARIABLE),
+        ("log_file", "LLAMA_STACK_LOG_FILE"),
+        ("sqlite", STORE_FOLDER_VARIABLE),
+    ];
+    of_sinks.into_iter().filter_map(|(sink, name)| {
+        let feature = missing_feature(sink)?;
+        let value = path_variable(name)?;
+        Some(without_feature(name, value.to_string_lossy(), feature))
+    })
+}
 
 fn pairs(levels: &CategoryLevels) -> String {
     let pairs = levels
@@ -214,17 +265,7 @@ fn pairs(levels: &CategoryLevels) -> String {
     pairs.collect::<Vec<_>>().join(",")
 }
 
-/// `service.name` among the attributes of a resource.
-fn service_name_in(attributes: &str) -> Option<String> {
-    let pairs = attributes.split(',').filter_map(|pair| pair.split_once('='));
-    let (_, name) = pairs.rev().find(|(key, _)| key.trim() == "service.name")?;
-    let name = percent_encoding::percent_decode_str(name.trim())
-        .decode_utf8()
-        .ok()?;
-    (!name.is_empty()).then(|| name.into_owned())
-}
-
-/// A variable's value; blank is the same as not set.
+/// Returns a variable's value; a blank one counts as not set.
 fn variable(name: &'static str) -> Result<Option<String>, InitErrorKind> {
     match std::env::var(name) {
         Ok(value) if value.trim().is_empty() => Ok(None),

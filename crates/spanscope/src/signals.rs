@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT: what was recorded before is written, and the program ends as it would without us.
+//! SIGTERM and SIGINT: records are written, and the program ends as it would without us.
 
 use std::io;
 use std::sync::Arc;
@@ -11,26 +11,28 @@ use spanscope_process::signals::{self, Caught};
 use crate::ends::EndSettings;
 use crate::guard::Running;
 
-/// How long records are written for a program that goes on.
+/// How long records are written for a program that continues.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What happens on SIGTERM and SIGINT; on Windows, on Ctrl-C and the like.
+/// What happens on SIGTERM and SIGINT; on Windows, on Ctrl-C and similar events.
 ///
-/// Whatever is chosen, a program that handles such a signal itself ends as it would without Spanscope: where a handler was
-/// installed before `init()`, or was installed later and calls the handler that it found (`tokio::signal`,
-/// `axum::serve(..).with_graceful_shutdown(..)`, `signal-hook`), the records are written and the process goes on. A handler
-/// that was installed later and does not call ours has the signal alone, and so have `sigwait` and `signalfd`. A signal that
-/// is ignored when `init()` is called stays ignored. It can't be told whether a handler that calls ours
-/// expects the process to end; it is left to that handler.
+/// With every setting, a program that handles such a signal itself ends as it would without
+/// Spanscope: if a handler was installed before `init()`, or was installed later and calls the
+/// previous handler (`tokio::signal`, `axum::serve(..).with_graceful_shutdown(..)`, `signal-hook`),
+/// the records are written and the process continues. A handler that was installed later and does
+/// not call ours replaces it, and so do `sigwait` and `signalfd`. A signal that is ignored when
+/// `init()` is called stays ignored. Spanscope can't know whether a handler that calls ours expects
+/// the process to end; it leaves that to the handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Signals {
-    /// Everything is written, within the shutdown timeout, and, where no other handler has the signal, the process ends as
-    /// the signal would have ended it. A second signal ends it at once.
+    /// Writes everything within the shutdown timeout, and, if no other handler has the signal, ends
+    /// the process as the signal would have. A second signal ends it at once.
     #[default]
     FlushAndEnd,
-    /// Everything is written, and the process goes on, whoever else handles the signal.
+    /// Writes everything, and the process continues, independent of other handlers.
     Flush,
-    /// Nothing; the signals keep the meaning that they have.
+    /// Does nothing; the signals keep their effect.
     Off,
 }
 

@@ -1,5 +1,5 @@
-//! An agent behind HTTP: each answer comes together with the trace of its run, whole or streamed, and runs can be looked at on
-//! the same port, live too.
+//! An agent behind HTTP: each response contains the trace of its run, as one body or streamed. The
+//! same port serves the run's routes, live ones included.
 //!
 //! ```text
 //! cargo run -p spanscope-examples --bin agent_server                              # asks itself and ends
@@ -19,7 +19,8 @@
 //! | `AGENT_MODEL_KEY` | the API key | none |
 //! | `AGENT_MODEL_DELAY_MS` | how long the tiny model takes for a token: with 50 one can watch | 1 |
 //!
-//! You see the questions, the answers, what the trace in each answer tells, and what is told of it afterwards:
+//! You see the questions, the answers, the trace in each response, and what the run's routes say
+//! afterwards:
 //!
 //! ```text
 //! POST /agents/librarian/completions/trace {"question":"What is sampling?","stream":false}
@@ -53,9 +54,10 @@
 //!   completed, nodes_executed 11, total_chunks_retrieved 3, errors_count 3
 //! ```
 //!
-//! A body may have `question`, `session_id`, `user_id`, `stream` (true unless it says false), `trace_level` (`minimal`, `standard`,
-//! `detailed`, `debug`) and `include_trace`. A streamed answer is server-sent events: `message` with the pieces, then
-//! `trace`, or `error` and `trace`, then `[DONE]`. The header `x-task-id` names the run before its first piece is there.
+//! A body may have `question`, `session_id`, `user_id`, `stream` (default true), `trace_level`
+//! (`minimal`, `standard`, `detailed`, `debug`) and `include_trace`. A streamed response is
+//! server-sent events: `message` with the pieces, then `trace`, or `error` and `trace`, then
+//! `[DONE]`. The header `x-task-id` names the run before its first piece arrives.
 
 use std::env::VarError;
 use std::sync::Arc;
@@ -86,16 +88,16 @@ use tokio::net::TcpListener;
 const AGENT: &str = "librarian";
 const DEFAULT_ADDRESS: &str = "127.0.0.1:8090";
 const MAX_QUESTION: usize = 16 * 1024;
-/// In JSON a character of a question can take six bytes.
+/// A character of a question can take six bytes in JSON.
 const MAX_BODY: usize = 8 * MAX_QUESTION;
 /// The store cuts longer ids.
 const MAX_ID: usize = 256;
-/// What ends a streamed answer.
+/// The last event of a streamed response.
 const DONE: &str = "[DONE]";
-/// Names the run to whoever wants to follow it.
+/// The run's id, for clients that want to follow it.
 const TASK_ID: &str = "x-task-id";
 
-/// What is asked.
+/// The body of a request.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Ask {
@@ -115,7 +117,7 @@ fn yes() -> bool {
     true
 }
 
-/// Why nothing was asked, in the words in which the routes of agent traces say it.
+/// Why a request was refused, in the wording of the routes of agent traces.
 #[derive(Debug)]
 struct Refusal {
     status: StatusCode,
@@ -127,7 +129,7 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let what_to_do = match self.status {
             StatusCode::NOT_FOUND => "ask the agent `librarian`",
-            _ => "mend the request as the message says",
+            _ => "correct the request as the message says",
         };
         let error = json!({"code": self.code, "message": self.message, "what_to_do": what_to_do});
         (self.status, Json(json!({"error": error}))).into_response()
@@ -232,7 +234,7 @@ async fn whole(agent: Agent, ask: &Ask, session: &str) -> Response {
     let handle = run.handle();
     let librarian = agent.librarian.in_conversation(session);
     let work = async move {
-        // With all causes, because this is what the trace says.
+        // With all causes, because the trace has them too.
         let answer = librarian.answer(&ask.question).await;
         let answer = answer.map_err(|error| format!("{error:#}"))?;
         handle.output(&answer);
@@ -297,7 +299,7 @@ fn failed(error: &str) -> Value {
     json!({"code": "agent_failed", "message": error, "what_to_do": "look at the trace for the step that failed"})
 }
 
-/// An answer is worth having without its trace too.
+/// A missing trace must not hide the answer.
 fn shown(trace: Result<Value, StoreError>) -> Value {
     trace.unwrap_or_else(|error| json!({"error": error.to_string()}))
 }
@@ -308,7 +310,7 @@ fn router(agent: Agent) -> Router {
         .route("/agents/{agent_id}/completions/trace", post(complete))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(agent);
-    // There are no tokens here, so nobody but programs of this machine may ask.
+    // There are no tokens here, so only programs on this machine may call it.
     local_only(answers.merge(runs))
 }
 
@@ -321,7 +323,7 @@ fn variable(name: &str) -> anyhow::Result<Option<String>> {
     }
 }
 
-/// The agent with the model that the environment names, and the tiny one's server if it names none.
+/// The agent with the model that the environment names, or with the tiny model's server.
 async fn librarian() -> anyhow::Result<(Librarian, Option<ModelServer>)> {
     let model = variable("AGENT_MODEL")?;
     let model = model.as_deref().unwrap_or(ModelServer::MODEL);
@@ -343,7 +345,7 @@ async fn librarian() -> anyhow::Result<(Librarian, Option<ModelServer>)> {
     Ok((Librarian::new(client)?.streams_every_call(), server))
 }
 
-/// Sends the request, and gives the text of its answer.
+/// Sends the request and returns the response's text.
 async fn answer_to(request: reqwest::RequestBuilder) -> anyhow::Result<String> {
     let response = request.send().await?;
     let status = response.status();
@@ -414,20 +416,21 @@ async fn main() -> anyhow::Result<()> {
         _ => bail!("usage: agent_server [--serve [ADDRESS]]"),
     };
     let path = store_path();
-    // Who watches a server wants the console; what asks itself prints what it found.
+    // An operator of a server wants the console; a program that calls itself prints its own
+    // results.
     let sinks: &[&str] = if serves {
         &["console", "sqlite"]
     } else {
         &["sqlite"]
     };
-    let _guard = spanscope::Builder::from_env()?
+    let _guard = spanscope::Builder::try_from_env()?
         .sinks(sinks)?
         .service_name("agent-server-example")
         .sqlite_path(&path)
         .try_init()?;
 
     let (librarian, _model_server) = librarian().await?;
-    // Not opened for reading alone, so that runs can be deleted over HTTP.
+    // Opened read-write, so that runs can be deleted over HTTP.
     let store = Arc::new(SqliteStore::builder().open(&path)?);
     let listener = TcpListener::bind(address)
         .await
@@ -436,7 +439,7 @@ async fn main() -> anyhow::Result<()> {
     let serving = axum::serve(listener, router(Agent { librarian, store }));
     if serves {
         println!("listening on {server}");
-        // On Ctrl-C the guard's signal handler writes what is queued, and the program ends.
+        // On Ctrl-C the guard's signal handler writes what is queued and ends the program.
         return Ok(serving.await?);
     }
     let serving = tokio::spawn(serving.into_future());

@@ -5,7 +5,7 @@
 //! cargo run -p spanscope-examples --bin axum_server -- --serve   # listens on 127.0.0.1:3000 until Ctrl-C
 //! ```
 //!
-//! You see what the requests answered, and what the store knows of them:
+//! You see the responses, and the spans that the store has of the requests:
 //!
 //! ```text
 //! GET /users/7 -> 200
@@ -55,7 +55,8 @@ async fn request_span(request: Request, next: Next) -> Response {
         let status = response.status();
         tracing::Span::current().record("http.response.status_code", status.as_u16());
         if status.is_server_error() {
-            // An ERROR event makes the span's status `error`. What the client did wrong is no error of a server.
+            // An ERROR event makes the span's status `error`. A client's mistake is not the
+            // server's error.
             error!(status = status.as_u16(), "the request failed");
         }
         response
@@ -66,7 +67,7 @@ async fn request_span(request: Request, next: Next) -> Response {
 
 #[instrument]
 async fn load_user(id: u64) -> String {
-    // A data base would be asked here.
+    // A real server would query a database here.
     tokio::time::sleep(Duration::from_millis(2)).await;
     format!("user {id}")
 }
@@ -83,14 +84,12 @@ fn router() -> Router {
 
 fn print_requests(path: &Path, started: Timestamp) -> anyhow::Result<()> {
     let store = SqliteStore::open(path)?;
-    let filter = TraceFilter {
-        conditions: vec![Condition::new("kind", ConditionOp::Eq, "server")],
-        service: Some(SERVICE.to_owned()),
-        // Older runs may be in the same file.
-        since: Some(started),
-        order_by: vec!["start_time".parse()?],
-        ..TraceFilter::default()
-    };
+    let filter = TraceFilter::default()
+        .conditions(vec![Condition::new("kind", ConditionOp::Eq, "server")])
+        .service(SERVICE.to_owned())
+        // The file may also have older runs.
+        .since(started)
+        .order_by(vec!["start_time".parse()?]);
     for summary in block_on(store.list_traces(filter))? {
         let root = block_on(store.get_span(summary.trace.trace_id, summary.trace.root_span_id))?;
         println!(
@@ -112,7 +111,8 @@ async fn main() -> anyhow::Result<()> {
     let started = Timestamp::now();
     let path = store_path();
     let serves = std::env::args().any(|argument| argument == "--serve");
-    // Who watches a server wants the console; what asks itself prints what it found.
+    // An operator of a server wants the console; a program that calls itself prints its own
+    // results.
     let sinks: &[&str] = if serves {
         &["console", "sqlite"]
     } else {
@@ -126,7 +126,7 @@ async fn main() -> anyhow::Result<()> {
     if serves {
         let listener = TcpListener::bind(("127.0.0.1", 3000)).await?;
         info!(addr = %listener.local_addr()?, "listening");
-        // On Ctrl-C the guard's signal handler writes what is queued, and the program ends.
+        // On Ctrl-C the guard's signal handler writes what is queued and ends the program.
         axum::serve(listener, router()).await?;
         return Ok(());
     }

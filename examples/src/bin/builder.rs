@@ -1,11 +1,12 @@
-//! Settings in code. `spanscope::builder()` ignores the environment; `Builder::from_env()` reads it, and what code sets
-//! after that wins.
+//! Settings in code. `spanscope::builder()` ignores the environment; `Builder::from_env()` reads
+//! it, and setters called afterwards override it.
 //!
 //! ```text
 //! cargo run -p spanscope-examples --bin builder
 //! ```
 //!
-//! You see a trace whose spans carry attributes that no macro declared, set through `spanscope::SpanExt`:
+//! You see a trace whose spans carry attributes that no macro declared, set through
+//! `spanscope::SpanExt`:
 //!
 //! ```text
 //! spans: 1, failed: 0
@@ -32,7 +33,8 @@ fn main() -> anyhow::Result<()> {
         .sqlite(|store| store.retention(Duration::from_secs(24 * 3600)))
         .try_init()?;
 
-    // `otel.name` and `otel.kind` are what tracing-opentelemetry made of them: name and kind, not attributes.
+    // `otel.name` and `otel.kind` mean what they mean to tracing-opentelemetry: name and kind, not
+    // attributes.
     let span = info_span!(
         "chat",
         otel.name = "chat tiny-model",

@@ -1,4 +1,4 @@
-//! Levels by category, on a console that reads like rich: an agent's turn that goes through the parts of a server.
+//! Levels by category on a rich console: an agent's turn that passes through parts of a server.
 //!
 //! ```text
 //! cargo run -p spanscope-examples --bin categories
@@ -8,10 +8,10 @@
 //! cargo run -p spanscope-examples --bin categories -- --by-hand
 //! ```
 //!
-//! You see, on stderr, what the level of each category lets through; without the variables that is INFO. A pair that
-//! can't be used is said in a line of its own.
+//! You see, on stderr, the records that each category's level lets through; without the variables
+//! that is INFO. A pair that can't be used gets a warning line.
 //!
-//! | category | how it is told |
+//! | category | how it is set |
 //! |---|---|
 //! | `server`, `agents`, `tools` | by their modules |
 //! | `core` | by a target: `core::routers` is a finer name under it |
@@ -20,14 +20,15 @@
 //! | `retrieval` | by its module; the category is the program's own |
 //! | none | other crates, here `http_pool`: the root level, WARN, holds for them |
 //!
-//! `main` has both ways of setting it up: all sinks at once from the environment, or two layers on a registry.
+//! `main` shows both set-ups: all sinks at once from the environment, or two layers on a registry.
 
+use spanscope::console::ConsoleLayerBuilder;
 use spanscope::model::Severity;
-use spanscope::{Categories, CategoryFilter, ConsoleGuard, ConsoleLayer, Guard, Levels};
+use spanscope::{Categories, CategoryFilter, ConsoleGuard, Guard, Levels};
 use spanscope_examples::store_path;
 use tracing_subscriber::prelude::*;
 
-/// What the program adds to the known categories. Without own ones, `spanscope::init()` needs none of this.
+/// The program's own categories. Without any, `spanscope::init()` needs none of this.
 fn categories() -> anyhow::Result<Categories> {
     let categories = Categories::of_caller()
         .register("retrieval")?
@@ -35,22 +36,21 @@ fn categories() -> anyhow::Result<Categories> {
     Ok(categories)
 }
 
-/// All sinks at once: what `spanscope::init()` does, with categories of our own.
+/// All sinks: what `spanscope::init()` does, with the program's categories.
 fn from_the_environment() -> anyhow::Result<Guard> {
-    let builder = spanscope::Builder::from_env()?
+    let builder = spanscope::Builder::try_from_env()?
         .categories(categories()?)
         .sqlite_path(store_path());
     Ok(builder.try_init()?)
 }
 
-/// The two layers by hand: the filter first, so that it rules whatever is added after it.
+/// The two layers by hand: the filter first, so that it filters every layer added after it.
 fn by_hand() -> anyhow::Result<ConsoleGuard> {
     let categories = categories()?;
     let mut levels = Levels::new();
     let warnings = levels.read_env(&categories);
-    let (console, guard) = ConsoleLayer::builder()
+    let (console, guard) = ConsoleLayerBuilder::from_env()
         .categories(categories.clone())
-        .env()
         .build()?;
     for warning in warnings {
         guard.report(Severity::Warn, warning.to_string());
@@ -63,7 +63,7 @@ fn by_hand() -> anyhow::Result<ConsoleGuard> {
 }
 
 fn main() -> anyhow::Result<()> {
-    // The guards write what is left when they are dropped.
+    // Dropping the guards flushes all sinks.
     if std::env::args().any(|argument| argument == "--by-hand") {
         let _guard = by_hand()?;
         server::turn("What is a lighthouse keeper paid?");
@@ -134,7 +134,7 @@ mod tools {
 
     use tracing::{error, instrument};
 
-    /// A tool that finds nobody at the other end. Its span fails; the agent goes on without it.
+    /// A tool whose server does not run. Its span fails; the agent continues without it.
     #[instrument(name = "execute_tool")]
     pub(crate) fn weather(place: &str) -> Option<String> {
         match request(place) {
@@ -150,13 +150,13 @@ mod tools {
         }
     }
 
-    /// Logs as a library of others does, which knows nothing of categories, and here not even of `tracing`.
+    /// Logs as other people's libraries do: without categories, and here even without `tracing`.
     fn request(place: &str) -> Result<String, WeatherError> {
         log::debug!(target: "http_pool", "no connection to reuse");
         log::warn!(target: "http_pool", "http://127.0.0.1:9/ refused the connection");
         Err(WeatherError {
             place: place.to_owned(),
-            source: io::Error::new(io::ErrorKind::ConnectionRefused, "nobody listens on port 9"),
+            source: io::Error::new(io::ErrorKind::ConnectionRefused, "no server listens on port 9"),
         })
     }
 

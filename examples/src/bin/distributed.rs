@@ -1,12 +1,14 @@
-//! One trace through three processes: a client with `reqwest`, a server in front and one behind it, both with axum.
+//! One trace through three processes: a client with `reqwest`, a front server and a back server,
+//! both with axum.
 //!
 //! ```text
 //! cargo run -p spanscope-examples --bin distributed
 //! TELEMETRY_SINKS=sqlite,otel_trace cargo run -p spanscope-examples --bin distributed   # to a collector as well
 //! ```
 //!
-//! The program starts itself twice as a server, asks the one in front, which asks the one behind, and shows what the three
-//! left in the store that they share: which process made each span, and what the baggage says that the client sent along.
+//! The program starts itself twice as a server and calls the front one, which calls the back one.
+//! It then shows what the three wrote to the store that they share: the process of each span, and
+//! the baggage that the client sent.
 //!
 //! ```text
 //! 42 bolts are there
@@ -18,7 +20,8 @@
 //! 5 spans of 3 processes in 1 trace
 //! ```
 //!
-//! The server in front continues the trace with a middleware of its own, the one behind with the layer of `spanscope-tower`.
+//! No line of it reads or writes a header of the trace: the layers of `spanscope-tower` do, on both
+//! sides.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
@@ -27,26 +30,20 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use axum::Router;
-use axum::extract::{MatchedPath, Path, Request, State};
+use axum::extract::{MatchedPath, Path, State};
 use axum::http::StatusCode;
-use axum::middleware::{self, Next};
-use axum::response::Response;
 use axum::routing::get;
-use spanscope::SpanExt as _;
-use spanscope::otlp::opentelemetry::KeyValue;
-use spanscope::otlp::opentelemetry::baggage::BaggageExt as _;
-use spanscope::otlp::opentelemetry::context::FutureExt as _;
-use spanscope::otlp::propagation;
+use spanscope::{SpanExt as _, propagation};
 use spanscope_examples::store_path;
 use spanscope_model::{Span, SpanId, TraceId, TraceStore, block_on};
 use spanscope_sqlite::SqliteStore;
-use spanscope_tower::RequestMetricsLayer;
+use spanscope_tower::{ClientLayer, ClientRequest, RequestMetricsLayer, SendTraced as _};
 use tokio::net::TcpListener;
-use tracing::{Instrument, field, info_span, instrument};
+use tracing::instrument;
 
-/// Each process has a name of its own, whatever `OTEL_SERVICE_NAME` says, and all write one file.
+/// Each process has its name whatever `OTEL_SERVICE_NAME` says, and all write one file.
 fn telemetry(service: &str) -> anyhow::Result<spanscope::Guard> {
-    let mut builder = spanscope::Builder::from_env()?;
+    let mut builder = spanscope::Builder::try_from_env()?;
     if std::env::var_os("TELEMETRY_SINKS").is_none() {
         builder = builder.sinks(&["sqlite"])?;
     }
@@ -54,86 +51,78 @@ fn telemetry(service: &str) -> anyhow::Result<spanscope::Guard> {
     Ok(builder.try_init()?)
 }
 
-fn client() -> anyhow::Result<reqwest::Client> {
-    // The servers are on this machine.
-    Ok(reqwest::Client::builder().no_proxy().build()?)
+/// A client of the servers.
+#[derive(Clone)]
+struct Asker {
+    client: reqwest::Client,
+    requests: ClientLayer,
 }
 
-/// Sends a request in a span of its own, which goes along with it, as does the baggage of whoever asks.
-async fn ask(client: &reqwest::Client, server: &str, route: &str, item: &str) -> reqwest::Result<String> {
-    let url = format!("{server}{}", route.replace("{item}", item));
-    let mut request = client.get(&url).build()?;
-    let span = info_span!(
-        "ask",
-        otel.name = format!("GET {route}"),
-        otel.kind = "client",
-        http.request.method = "GET",
-        url.full = url,
-        http.response.status_code = field::Empty,
-    );
-    propagation::inject(&span, request.headers_mut());
-    let answer = async {
-        let response = client.execute(request).await?;
-        tracing::Span::current().record("http.response.status_code", response.status().as_u16());
+impl Asker {
+    fn new() -> anyhow::Result<Self> {
+        let template_of = |request: &ClientRequest<'_>| {
+            let (collection, _) = request.path().strip_prefix('/')?.split_once('/')?;
+            Some(format!("/{collection}/{{item}}"))
+        };
+        Ok(Self {
+            // The servers are on this machine.
+            client: reqwest::Client::builder().no_proxy().build()?,
+            requests: ClientLayer::builder().template_of(template_of).build(),
+        })
+    }
+
+    async fn ask(&self, server: &str, path: &str) -> reqwest::Result<String> {
+        let request = self.client.get(format!("{server}{path}"));
+        let response = request.send_traced(&self.requests).await?;
         response.error_for_status()?.text().await
-    };
-    answer.instrument(span).await
+    }
 }
 
-/// Opens the request's span below the span of whoever sent it. `continue_from` comes before the span is entered.
-async fn request_span(route: MatchedPath, request: Request, next: Next) -> Response {
-    let span = info_span!(
-        "request",
-        otel.name = format!("{} {}", request.method(), route.as_str()),
-        otel.kind = "server",
-        http.request.method = request.method().as_str(),
-        http.route = route.as_str(),
-    );
-    propagation::continue_from(&span, request.headers());
-    next.run(request).instrument(span).await
+/// The servers' middleware: a span for each request, below the sender's span.
+fn requests() -> RequestMetricsLayer {
+    RequestMetricsLayer::builder()
+        .route_of(|extensions| Some(extensions.get::<MatchedPath>()?.as_str().to_owned()))
+        .build()
 }
 
 #[derive(Clone)]
 struct Front {
-    client: reqwest::Client,
+    asker: Asker,
     back: String,
 }
 
 async fn order(State(front): State<Front>, Path(item): Path<String>) -> Result<String, StatusCode> {
-    let answer = ask(&front.client, &front.back, "/stock/{item}", &item).await;
+    let answer = front.asker.ask(&front.back, &format!("/stock/{item}")).await;
     answer.map_err(|_| StatusCode::BAD_GATEWAY)
 }
 
 fn front(back: &str) -> anyhow::Result<Router> {
     let state = Front {
-        client: client()?,
+        asker: Asker::new()?,
         back: back.to_owned(),
     };
     Ok(Router::new()
         .route("/orders/{item}", get(order))
-        .route_layer(middleware::from_fn(request_span))
+        .route_layer(requests())
         .with_state(state))
 }
 
-/// Baggage is in no span by itself: what is to be seen of it is recorded.
-async fn stock(Path(item): Path<String>, request: Request) -> String {
-    let context = propagation::extract(request.headers());
-    if let Some(tenant) = context.baggage().get("tenant") {
-        tracing::Span::current().record_attribute("tenant", tenant.as_str());
+/// Spans don't have baggage by themselves: a program records the entries that it wants.
+async fn stock(Path(item): Path<String>) -> String {
+    let span = tracing::Span::current();
+    if let Some(tenant) = propagation::context(&span).baggage.get("tenant") {
+        span.record_attribute("tenant", &*tenant);
     }
     format!("42 {item} are there")
 }
 
 fn back() -> Router {
-    let requests = RequestMetricsLayer::builder()
-        .route_of(|extensions| Some(extensions.get::<MatchedPath>()?.as_str().to_owned()))
-        .build();
     Router::new()
         .route("/stock/{item}", get(stock))
-        .route_layer(requests)
+        .route_layer(requests())
 }
 
-/// Serves until whoever started this process closes its end of the input, and says at once where.
+/// Serves until the parent process closes this one's stdin, and first prints the address.
 async fn serve(router: Router) -> anyhow::Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     println!("http://{}", listener.local_addr()?);
@@ -171,7 +160,7 @@ impl Server {
         Ok(Self { child, url })
     }
 
-    /// Waits until it has ended, and so has stored what it had.
+    /// Waits until it has ended, and so has stored its records.
     fn end(mut self) -> anyhow::Result<()> {
         drop(self.child.stdin.take());
         let status = self.child.wait()?;
@@ -181,13 +170,12 @@ impl Server {
 }
 
 #[instrument(skip_all)]
-async fn buy(client: &reqwest::Client, front: &str) -> anyhow::Result<(TraceId, String)> {
-    let (trace, _) = tracing::Span::current().ids().context("no sink is on")?;
-    let context = propagation::context(&tracing::Span::current());
-    let context = propagation::add_baggage(&context, [KeyValue::new("tenant", "acme")]);
-    let answer = ask(client, front, "/orders/{item}", "bolts")
-        .with_context(context)
-        .await?;
+async fn buy(asker: &Asker, front: &str) -> anyhow::Result<(TraceId, String)> {
+    let span = tracing::Span::current();
+    let (trace, _) = span.ids().context("no sink is on")?;
+    // Every request below this span carries it.
+    propagation::add_baggage(&span, "tenant", "acme")?;
+    let answer = asker.ask(front, "/orders/bolts").await?;
     Ok((trace, answer))
 }
 
@@ -222,7 +210,7 @@ fn main() -> anyhow::Result<()> {
         ["--serve", "front", "--back", _] => "front",
         _ => bail!("usage: distributed [--serve back | --serve front --back URL]"),
     };
-    // It outlives the runtime, whose tasks may still record something when the server has answered its last request.
+    // It outlives the runtime, whose tasks may still record after the server's last response.
     let guard = telemetry(service)?;
     let runtime = tokio::runtime::Runtime::new()?;
     match arguments[..] {
@@ -232,7 +220,7 @@ fn main() -> anyhow::Result<()> {
     }
     let behind = Server::start(&["--serve", "back"])?;
     let ahead = Server::start(&["--serve", "front", "--back", &behind.url])?;
-    let (trace, answer) = runtime.block_on(buy(&client()?, &ahead.url))?;
+    let (trace, answer) = runtime.block_on(buy(&Asker::new()?, &ahead.url))?;
     println!("{answer}");
     ahead.end()?;
     behind.end()?;

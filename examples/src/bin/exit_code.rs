@@ -1,4 +1,5 @@
-//! A command-line program that ends with an exit code, by `std::process::ExitCode` and by `std::process::exit`.
+//! A command-line program that ends with an exit code, by `std::process::ExitCode` and by
+//! `std::process::exit`.
 //!
 //! ```text
 //! cargo run -p spanscope-examples --bin exit_code -- 1 2     # prints 3 and ends with 0
@@ -6,8 +7,9 @@
 //! cargo run -p spanscope-examples --bin exit_code            # ends with 2, by `process::exit`
 //! ```
 //!
-//! `process::exit` runs no destructors, so the guard is not dropped there. Nothing is lost all the same: an exit hook writes
-//! what is left, for a second at most (`Builder::exit_timeout`). On Windows it can't; return an `ExitCode` there.
+//! `process::exit` runs no destructors, so the guard is not dropped there. Nothing is lost: an exit
+//! hook writes all queued records, for a second at most (`Builder::exit_timeout`). Windows has no
+//! exit hooks; return an `ExitCode` there.
 //!
 //! The console shows each run, and the store has it: `spanscope logs --db FILE`.
 

@@ -1,15 +1,17 @@
-//! An axum server that ends gracefully: on Ctrl-C or SIGTERM it takes no new request and answers those that are in flight.
+//! An axum server that ends gracefully: on Ctrl-C or SIGTERM it accepts no new request and answers
+//! those in flight.
 //!
 //! ```text
-//! cargo run -p spanscope-examples --bin graceful_server              # asks itself, is told to end meanwhile, and ends
+//! cargo run -p spanscope-examples --bin graceful_server              # calls itself, is stopped meanwhile, and ends
 //! cargo run -p spanscope-examples --bin graceful_server -- --serve   # listens until Ctrl-C or SIGTERM
 //! ```
 //!
-//! Spanscope needs no setting for this: a program that handles the signals ends by itself, and what it recorded until the
-//! guard is dropped, at the end of `main`, is stored. You see what the request in flight was answered, and that its span has ended:
+//! Spanscope needs no setting for this: the program handles the signals and ends by itself, and
+//! everything recorded before the guard is dropped, at the end of `main`, is stored. You see the
+//! response of the request in flight, and that its span has ended:
 //!
 //! ```text
-//! the server is told to end
+//! the server is stopping
 //! GET /report -> 200 a long report
 //! GET /report (server, ok): spans: 2
 //! ```
@@ -33,7 +35,7 @@ static HAS_BEGUN: Notify = Notify::const_new();
 #[instrument]
 async fn write_report() -> &'static str {
     HAS_BEGUN.notify_one();
-    // The answer takes longer than it takes a signal to come.
+    // Longer than the signal takes to arrive.
     tokio::time::sleep(Duration::from_millis(300)).await;
     "a long report"
 }
@@ -44,11 +46,11 @@ fn router() -> Router {
 }
 
 /// Ends when the program is to end.
-async fn told_to_end() {
+async fn end_requested() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        // Whoever can't listen to SIGTERM still ends by Ctrl-C.
+        // A program that can't listen for SIGTERM still ends on Ctrl-C.
         if let Ok(mut terminate) = signal(SignalKind::terminate()) {
             tokio::select! {
                 _ = terminate.recv() => {}
@@ -74,16 +76,16 @@ async fn main() -> anyhow::Result<()> {
     if std::env::args().any(|argument| argument == "--serve") {
         println!("http://{addr}/report");
         axum::serve(listener, router())
-            .with_graceful_shutdown(told_to_end())
+            .with_graceful_shutdown(end_requested())
             .await?;
         info!("all requests are answered");
-        // Here the guard is dropped: it writes what is left, for 5 s at most.
+        // The guard is dropped here: it writes all queued records, for 5 s at most.
         return Ok(());
     }
 
     let told = async {
         HAS_BEGUN.notified().await;
-        println!("the server is told to end");
+        println!("the server is stopping");
     };
     let server = axum::serve(listener, router()).with_graceful_shutdown(told);
     let server = tokio::spawn(server.into_future());
@@ -95,11 +97,7 @@ async fn main() -> anyhow::Result<()> {
     guard.flush(Duration::from_secs(5))?;
     tokio::task::block_in_place(|| {
         let store = SqliteStore::open(&path)?;
-        let filter = TraceFilter {
-            service: Some(SERVICE.to_owned()),
-            since: Some(started),
-            ..TraceFilter::default()
-        };
+        let filter = TraceFilter::default().service(SERVICE.to_owned()).since(started);
         for summary in block_on(store.list_traces(filter))? {
             let root = block_on(store.get_span(summary.trace.trace_id, summary.trace.root_span_id))?;
             let status = root.status.map_or("running", SpanStatus::as_str);

@@ -1,14 +1,17 @@
-//! One line for everything: `spanscope::init()` reads the environment and installs the global subscriber.
+//! One line for everything: `spanscope::init()` reads the environment and installs the global
+//! subscriber.
 //!
 //! ```text
 //! SQLITE_STORE_DIR=/tmp/shop OTEL_SERVICE_NAME=shop cargo run -p spanscope-examples --bin init
 //! ```
 //!
-//! Without `SQLITE_STORE_DIR` the store is in your data folder, where the `spanscope` command looks by itself.
+//! Without `SQLITE_STORE_DIR` the store is in your data folder, where the `spanscope` command looks
+//! by itself.
 //!
-//! While it runs you see its spans and events on stderr, because the console is one of the sinks that are on by default
-//! (`TELEMETRY_SINKS=sqlite` leaves it out). Then you see the trace as the store has it. The error that `refund` returns
-//! makes the status of its span `error`. Records of the `log` crate would be shown and stored too.
+//! While it runs you see its spans and events on stderr, because the console is one of the default
+//! sinks (`TELEMETRY_SINKS=sqlite` leaves it out). Then you see the trace as the store has it. The
+//! error that `refund` returns makes the status of its span `error`. Records of the `log` crate
+//! would be shown and stored too.
 //!
 //! ```text
 //! spans: 2, failed: 1
@@ -37,7 +40,8 @@ fn refund(order: u64, amount: f64) -> Result<(), &'static str> {
 }
 
 fn main() -> anyhow::Result<()> {
-    // Never fails: what can't be done is said on stderr, and the program goes on. `try_init` answers errors instead.
+    // Never fails: it reports problems on stderr, and the program continues. `try_init` returns
+    // errors instead.
     let guard = spanscope::init();
 
     handle_return(17);

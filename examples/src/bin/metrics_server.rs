@@ -1,12 +1,13 @@
-//! An axum server that measures requests, model calls and tools, and answers `/metrics` for Prometheus.
+//! An axum server that measures requests, model calls and tools, and answers `/metrics` for
+//! Prometheus.
 //!
 //! ```text
 //! cargo run -p spanscope-examples --bin metrics_server                            # asks itself a few times and ends
 //! cargo run -p spanscope-examples --bin metrics_server -- --serve 127.0.0.1:3000  # serves until Ctrl-C
 //! ```
 //!
-//! You see what the requests answered, a chat with what each of its model calls took, and then the counters as Prometheus
-//! reads them:
+//! You see the responses, a chat with the usage of each of its model calls, and then the counters
+//! as Prometheus reads them:
 //!
 //! ```text
 //! POST /v1/inference/chat -> 200
@@ -32,7 +33,8 @@
 //! llama_stack_tokens_total{model_id="small",provider_id="ollama"} 20
 //! ```
 //!
-//! `spanscope metrics` shows the same numbers out of the store. How to start Prometheus and Grafana is in `monitoring/`.
+//! `spanscope metrics` shows the same numbers from the store. `monitoring/` says how to start
+//! Prometheus and Grafana.
 
 use std::time::Duration;
 
@@ -59,14 +61,14 @@ fn provider_of(model: &str) -> Result<&'static str, StatusCode> {
     known.map(|(_, provider)| *provider).ok_or(StatusCode::NOT_FOUND)
 }
 
-/// A call of a model that was told what to say. Its tokens are words.
+/// A call of a model with a scripted reply. Its tokens are words.
 async fn call_model(model: (&str, &str), reads: &str, says: &str, finish_reason: &str) {
     let (model, provider) = model;
     let call = ModelCall::chat(provider, model);
-    // The model would be asked here.
+    // A real program would call the model here.
     call.run(tokio::time::sleep(Duration::from_millis(2))).await;
     let tokens = |text: &str| text.split_whitespace().count() as u64;
-    // This is all it takes: the three token counters, and the conventions' histograms, come of it when the call ends.
+    // The three token counters and the conventions' histograms are recorded when the call ends.
     call.usage(Usage::new(tokens(reads), tokens(says)))
         .finish_reason(finish_reason);
 }
@@ -86,7 +88,8 @@ fn look_up_weather(place: &str) -> &'static str {
     weather
 }
 
-/// An agent that has the model choose a place, looks up its weather, and has the model tell it.
+/// An agent: the model chooses a place, a tool looks up its weather, and the model writes the
+/// reply.
 async fn run_agent(model: (&str, &str), message: &str) -> String {
     let agent = Agent::invoke("meteorologist");
     let work = async {
@@ -112,7 +115,7 @@ struct ChatAnswer {
     metrics: Vec<MetricInResponse>,
 }
 
-/// What was measured while the agent ran goes into the answer.
+/// The response has the measurements made while the agent ran.
 async fn chat(Json(request): Json<ChatRequest>) -> Result<Json<ChatAnswer>, StatusCode> {
     let provider = provider_of(&request.model)?;
     let work = run_agent((&request.model, provider), &request.message);
@@ -164,7 +167,8 @@ async fn main() -> anyhow::Result<()> {
         _ => bail!("usage: metrics_server [--serve ADDRESS]"),
     };
     let sink = PrometheusSink::new();
-    // Who watches a server wants the console; what asks itself prints what it found.
+    // An operator of a server wants the console; a program that calls itself prints its own
+    // results.
     let sinks: &[&str] = if serves {
         &["console", "sqlite"]
     } else {
@@ -182,7 +186,7 @@ async fn main() -> anyhow::Result<()> {
     let server = axum::serve(listener, router(sink));
     if serves {
         println!("listening on http://{address}");
-        // On Ctrl-C the guard's signal handler writes what is queued, and the program ends.
+        // On Ctrl-C the guard's signal handler writes what is queued and ends the program.
         return Ok(server.await?);
     }
     let server = tokio::spawn(server.into_future());

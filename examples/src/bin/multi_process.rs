@@ -1,11 +1,11 @@
-//! Several processes that write one file at the same time, while nobody coordinates them.
+//! Several processes write one file at the same time, without coordination.
 //!
 //! ```text
 //! cargo run -p spanscope-examples --bin multi_process          # 4 processes
 //! cargo run -p spanscope-examples --bin multi_process -- 8     # 8 processes
 //! ```
 //!
-//! The program starts itself once a worker, waits for them, and asks the store what they left:
+//! The program starts itself once for each worker, waits for them, and queries the store:
 //!
 //! ```text
 //! worker-0: 501 spans in 1 trace
@@ -36,12 +36,12 @@ fn work(run: &str) {
     }
 }
 
-/// What a worker does: it opens the store as if it were alone.
+/// A worker: it opens the store as if it were the only one.
 fn worker(name: &str, run: &str) -> anyhow::Result<()> {
     let (layer, guard) = SqliteLayer::builder().service_name(name).open(store_path())?;
     let subscriber = tracing_subscriber::registry().with(layer);
     tracing::subscriber::with_default(subscriber, || work(run));
-    ensure!(guard.shutdown(), "not everything was written in time");
+    guard.shutdown()?;
     ensure!(guard.stats().dropped.total() == 0, "spans were dropped");
     Ok(())
 }
@@ -51,12 +51,15 @@ fn print_counts(path: &Path, run: &str, processes: usize) -> anyhow::Result<()> 
     let mut total = 0;
     for number in 0..processes {
         let name = format!("worker-{number}");
-        let traces = block_on(store.list_traces(TraceFilter {
-            // The run's name is an attribute of the root spans; it keeps older runs in the same file apart.
-            conditions: vec![Condition::new("run", ConditionOp::Eq, run)],
-            service: Some(name.clone()),
-            ..TraceFilter::default()
-        }))?;
+        let traces = block_on(
+            store.list_traces(
+                TraceFilter::default()
+                    // The run's name is an attribute of the root spans; it separates this run from
+                    // older ones in the same file.
+                    .conditions(vec![Condition::new("run", ConditionOp::Eq, run)])
+                    .service(name.clone()),
+            ),
+        )?;
         let spans: u64 = traces.iter().map(|trace| trace.span_count).sum();
         let plural = if traces.len() == 1 { "" } else { "s" };
         println!("{name}: {spans} spans in {} trace{plural}", traces.len());

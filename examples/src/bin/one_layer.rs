@@ -32,7 +32,7 @@ fn reserve(pieces: u32) -> u32 {
 
 fn main() -> anyhow::Result<()> {
     let path = store_path();
-    // The layer listens, the guard keeps the thread running that writes. Keep it until the end of `main`.
+    // The guard owns the writer thread. Keep it until the end of `main`.
     let (layer, guard) = SqliteLayer::open(&path)?;
     tracing_subscriber::registry().with(layer).init();
 

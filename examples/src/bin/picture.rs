@@ -1,4 +1,5 @@
-//! The picture of the README: makes an SVG of coloured text, as a terminal gets it. Reads stdin, writes stdout.
+//! The picture of the README: makes an SVG of coloured text, as a terminal gets it. Reads stdin,
+//! writes stdout.
 //!
 //! ```text
 //! FORCE_COLOR=1 cargo run -p spanscope-examples --bin categories 2>&1 | cargo run -p spanscope-examples --bin picture
@@ -15,8 +16,8 @@ use anyhow::Context as _;
 const BACKGROUND: RgbColor = rgb(0x0d1117);
 const TEXT: RgbColor = rgb(0xc9d1d9);
 
-/// The sixteen colours of a terminal, light enough to be read on the background: black, red, green, yellow, blue,
-/// magenta, cyan, white, and the bright ones in the same order.
+/// The sixteen colours of a terminal, light enough for the background: black, red, green, yellow,
+/// blue, magenta, cyan, white, and the bright ones in the same order.
 const PALETTE: Palette = Palette([
     rgb(0x484f58),
     rgb(0xff7b72),

@@ -1,11 +1,11 @@
-//! Several layers on one registry, each with a filter of its own.
+//! Several layers on one registry, each with its filter.
 //!
 //! ```text
 //! cargo run -p spanscope-examples --bin several_layers
 //! ```
 //!
-//! The terminal (stderr) gets warnings only, the store gets everything from DEBUG on, except of a target that is known
-//! to be noisy. So you see one line of `fmt`, and then what the store has:
+//! The terminal (stderr) gets only warnings; the store gets everything from DEBUG on, except from a
+//! noisy target. So you see one line of `fmt`, and then what the store has:
 //!
 //! ```text
 //!  WARN sync{folder="photos"}: several_layers: one file is too large
@@ -42,7 +42,8 @@ fn main() -> anyhow::Result<()> {
         .retention(Duration::from_secs(24 * 3600))
         .max_bytes(64 * 1024 * 1024)
         .queue_bytes(4 * 1024 * 1024)
-        // A batch job rather waits for the disk than loses a span. A server keeps the default, `Drop`.
+        // A batch job prefers to wait for the disk over losing a span. A server keeps the default,
+        // `Drop`.
         .on_overflow(OverflowPolicy::Block)
         .open(&path)?;
     let terminal = tracing_subscriber::fmt::layer()

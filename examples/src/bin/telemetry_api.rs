@@ -1,11 +1,11 @@
-//! The store behind HTTP: the questions of the telemetry API, in an axum server, for this machine only.
+//! The store behind HTTP: the telemetry API's queries, in an axum server, for this machine only.
 //!
 //! ```text
 //! cargo run -p spanscope-examples --bin telemetry_api                            # asks itself and ends
 //! cargo run -p spanscope-examples --bin telemetry_api -- --serve 127.0.0.1:3000  # listens until Ctrl-C
 //! ```
 //!
-//! You see questions and answers; a wrong question is told what is wrong with it:
+//! You see queries and responses; the response to a wrong query says what is wrong:
 //!
 //! ```text
 //! POST /v1/telemetry/traces {"attribute_filters":[{"key":"city","op":"eq","value":"Oslo"}],"limit":1}
@@ -37,7 +37,7 @@ fn work() {
     }
 }
 
-/// Asks, prints the question and the status, and gives the answer.
+/// Sends a request, prints the query and the status, and returns the response.
 async fn question(
     address: SocketAddr,
     path: &str,

@@ -8,7 +8,8 @@ The model's URL is that of `model_server.py`, without a path.
 import os
 import sys
 
-# What the machine has set must change neither what is sent nor where to. The SDK reads some of it when it is imported.
+# Settings of the machine must not change the sent records or their destination. The SDK reads some
+# when it is imported.
 for name in list(os.environ):
     if name.startswith("OTEL_") or name.lower() in ("http_proxy", "https_proxy", "all_proxy"):
         del os.environ[name]

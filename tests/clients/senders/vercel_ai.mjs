@@ -2,7 +2,8 @@
 //
 //     vercel_ai.mjs MODEL_URL OTLP_ENDPOINT
 //
-// The packages are those of package-lock.json beside this file, in the folder that SPANSCOPE_NODE_SENDERS names.
+// The packages are those of package-lock.json next to this file, in the folder that
+// SPANSCOPE_NODE_SENDERS names.
 import { createRequire } from "node:module";
 import { join } from "node:path";
 

@@ -1,6 +1,8 @@
-//! A program for tests to run, kill and starve: `burst FILE TRACES [end|hang|panic|open|metrics|overflow|tail]`.
+//! A program for tests to run, kill and starve: `burst FILE TRACES
+//! [end|hang|panic|open|metrics|overflow|tail]`.
 //!
-//! It writes its traces into the file, says `ready` on stdout, and then ends in the way that was asked for.
+//! It writes its traces into the file, says `ready` on stdout, and then ends in the way that was
+//! asked for.
 #![expect(clippy::unwrap_used, reason = "a test program fails by panicking")]
 
 use std::io::Write as _;

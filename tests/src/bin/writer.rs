@@ -1,7 +1,7 @@
-//! A program for tests of what writes a file: `writer FILE share|record|receive`.
+//! A program for tests of a file's writers: `writer FILE share|record|receive`.
 //!
-//! It says `ready` on stdout when it has written first, goes on until its stdin is closed, and then
-//! says what became of its records.
+//! It prints `ready` once it has written, continues until its stdin is closed, and then prints the
+//! account of its records.
 #![expect(clippy::unwrap_used, reason = "a test program fails by panicking")]
 
 use std::io::{Read as _, Write as _};
@@ -54,31 +54,19 @@ fn init(path: &Path) -> spanscope::Guard {
         .unwrap()
 }
 
-/// A span that a store is sent, in a trace of its own.
+/// A span that is sent to a store, in its own trace.
 fn sent(number: u64) -> NewRecords {
     let trace_id = TraceId::from_bytes((u128::from(number) + 1).to_be_bytes()).unwrap();
     let span_id = SpanId::from_bytes((number + 1).to_be_bytes()).unwrap();
     let now = Timestamp::now();
-    let span = Span {
-        end_time: Some(now),
-        status: Some(SpanStatus::Ok),
-        state: SpanState::Ended,
-        ..Span::new(trace_id, span_id, "sent", now)
-    };
-    NewRecords {
-        sources: vec![SourceRecords {
-            spans: vec![NewSpan {
-                span,
-                events: Vec::new(),
-                expires: None,
-            }],
-            ..SourceRecords::default()
-        }],
-        ..NewRecords::default()
-    }
+    let span = Span::new(trace_id, span_id, "sent", now)
+        .end_time(now)
+        .status(SpanStatus::Ok)
+        .state(SpanState::Ended);
+    NewRecords::default().sources(vec![SourceRecords::default().spans(vec![NewSpan::new(span)])])
 }
 
-/// Writes one file in every way that a program has, and says how many threads write.
+/// Writes one file in every way that a program has, and prints how many threads write.
 fn share(path: &Path) {
     let guard = init(path);
     let store = SqliteStore::builder().open(path).unwrap();
@@ -130,7 +118,7 @@ fn record(path: &Path) {
     say("ended");
 }
 
-/// Stores a span now and then, and says which were acknowledged.
+/// Stores a span at intervals, and prints which were acknowledged.
 fn receive(path: &Path) {
     let store = SqliteStore::builder().open(path).unwrap();
     let goes_on = until_stdin_ends();

@@ -14,8 +14,8 @@ fn count(path: &std::path::Path, sql: &str) -> u64 {
         .unwrap()
 }
 
-/// Events, and spans whose end is there: a span that was shown while it ran and whose end found the queue full stays in
-/// the file, marked, and counts as dropped.
+/// Events, and spans with an end: a span that was stored while it ran and whose end found the queue
+/// full stays in the file, marked, and counts as dropped.
 const WHOLE_RECORDS: &str = "SELECT (SELECT COUNT(*) FROM _event) + (SELECT COUNT(*) FROM _span
     WHERE duration IS NOT NULL AND COALESCE(extra, '') NOT LIKE '%its end was dropped%')";
 
@@ -95,10 +95,10 @@ fn what_threads_recorded_right_before_they_ended_is_kept() {
 fn records_after_the_end_are_counted_as_such() {
     let folder = tempfile::tempdir().unwrap();
     let (dispatch, guard) = store_at(&folder.path().join("trace_store.db"));
-    assert!(guard.shutdown());
+    guard.shutdown().unwrap();
     tracing::dispatcher::with_default(&dispatch, || burst(1));
     assert_eq!(guard.stats().dropped.shutdown, RECORDS_A_TRACE);
-    assert!(guard.shutdown(), "a second shutdown does nothing");
+    guard.shutdown().expect("a second shutdown does nothing");
 }
 
 #[test]
@@ -160,7 +160,8 @@ fn a_span_whose_end_is_dropped_stays_in_the_file_and_says_so() {
 #[test]
 fn looking_at_running_spans_never_costs_the_end_of_their_parents() {
     let folder = tempfile::tempdir().unwrap();
-    // The shortest interval makes the writer look at open spans as often as it can; what it looks at closes meanwhile.
+    // The shortest interval makes the writer look at open spans as often as possible; they close
+    // meanwhile.
     let settings = SqliteLayer::builder()
         .flush_interval(Duration::from_millis(1))
         .on_overflow(OverflowPolicy::Block);

@@ -5,9 +5,11 @@ use std::fs;
 use std::path::Path;
 
 /// The crates of the workspace that each one may use. The reason of an arrow is in ARCHITECTURE.md.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 16] = [
     ("spanscope-model", &[]),
-    // Hooks of the operating system: it knows nothing of telemetry.
+    // It reads bytes and depends on neither HTTP nor `tracing`.
+    ("spanscope-calls", &["spanscope-model"]),
+    // Hooks of the operating system, without telemetry.
     ("spanscope-process", &[]),
     ("spanscope-core", &["spanscope-model", "spanscope-process"]),
     ("spanscope-layers", &["spanscope-core", "spanscope-model"]),
@@ -22,6 +24,11 @@ const MAY_USE: [(&str, &[&str]); 12] = [
             "spanscope-runs",
         ],
     ),
+    // Of the core: threads without telemetry.
+    (
+        "spanscope-clickhouse",
+        &["spanscope-core", "spanscope-model", "spanscope-runs"],
+    ),
     (
         "spanscope-otlp",
         &["spanscope-core", "spanscope-layers", "spanscope-model"],
@@ -29,7 +36,12 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     // They measure themselves and open spans by the helpers.
     (
         "spanscope-tower",
-        &["spanscope-core", "spanscope-layers", "spanscope-model"],
+        &[
+            "spanscope-calls",
+            "spanscope-core",
+            "spanscope-layers",
+            "spanscope-model",
+        ],
     ),
     (
         "spanscope-server",
@@ -38,8 +50,12 @@ const MAY_USE: [(&str, &[&str]); 12] = [
             "spanscope-layers",
             "spanscope-model",
             "spanscope-runs",
+            "spanscope-ui",
         ],
     ),
+    // Files alone: it knows neither HTTP nor what the pages show.
+    ("spanscope-ui", &[]),
+    ("spanscope-mcp", &["spanscope-core", "spanscope-model"]),
     (
         "spanscope-demo",
         &["spanscope-core", "spanscope-layers", "spanscope-model"],

@@ -1,4 +1,4 @@
-//! What a `tracing` program does, and what the store then says of it.
+//! What a `tracing` program records, and what the store then has.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -55,21 +55,13 @@ impl Run {
     fn logs(&self) -> Vec<LogEvent> {
         self.guard.flush(PATIENCE).unwrap();
         let store = SqliteStore::open(self.path()).unwrap();
-        block_on(store.list_logs(LogFilter {
-            limit: 10_000,
-            ..LogFilter::default()
-        }))
-        .unwrap()
+        block_on(store.list_logs(LogFilter::default().limit(10_000))).unwrap()
     }
 }
 
 fn spans_of(path: &std::path::Path) -> Vec<Span> {
     let store = SqliteStore::open(path).unwrap();
-    let mut spans = block_on(store.list_spans(SpanFilter {
-        limit: 10_000,
-        ..SpanFilter::default()
-    }))
-    .unwrap();
+    let mut spans = block_on(store.list_spans(SpanFilter::default().limit(10_000))).unwrap();
     spans.sort_by_key(|span| span.start_time);
     spans
 }
@@ -352,9 +344,12 @@ fn a_remote_parent_set_before_use_continues_its_trace_and_later_is_refused() {
     );
     run.run(|| {
         let span = info_span!("server");
-        assert!(span.set_remote_parent(trace, parent));
+        span.set_remote_parent(trace, parent).unwrap();
         assert_eq!(span.ids().map(|(trace, _)| trace), Some(trace));
-        assert!(!span.set_remote_parent(trace, parent), "the ids have been shown");
+        assert!(
+            span.set_remote_parent(trace, parent).is_err(),
+            "the ids have been shown"
+        );
         span.in_scope(|| info_span!("inside").in_scope(|| {}));
     });
     assert_eq!(run.span("server").parent_span_id, Some(parent));
@@ -385,7 +380,7 @@ fn follows_from_and_links_are_kept() {
 struct Logs;
 impl fmt::Debug for Logs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        info!("from inside of Debug");
+        info!("from inside Debug");
         tracing::Span::current().record_attribute("touched", true);
         f.write_str("logged")
     }
@@ -393,7 +388,7 @@ impl fmt::Debug for Logs {
 struct Panics;
 impl fmt::Debug for Panics {
     fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-        panic!("from inside of Debug")
+        panic!("from inside Debug")
     }
 }
 
@@ -458,7 +453,7 @@ fn two_layers_show_the_same_ids_and_each_its_own_visible_parents() {
         assert_eq!(
             find(&all, "hidden root").trace_id,
             outer.trace_id,
-            "one trace, whoever looks"
+            "one trace in every sink"
         );
         assert_eq!(
             inner.parent_span_id,
@@ -486,7 +481,7 @@ fn asking_whether_a_level_is_on_between_spans_loses_none() {
     let dispatch = Dispatch::new(tracing_subscriber::registry().with(LevelFilter::INFO).with(layer));
     tracing::dispatcher::with_default(&dispatch, || {
         for _ in 0..3 {
-            // What sqlx does before each query.
+            // As sqlx does before each query.
             assert!(!tracing::enabled!(Level::DEBUG));
             info_span!("query").in_scope(|| info!("done"));
         }

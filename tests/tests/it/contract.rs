@@ -1,9 +1,9 @@
-//! The SQL contract: what users of the described system type works word for word.
+//! The SQL contract: queries that users of Llama Stack type work word for word.
 
 use rusqlite::Connection;
 use spanscope_tests::{PATIENCE, burst, store_at};
 
-/// The three queries of the described system's guide, as they stand there.
+/// The three queries of Llama Stack's guide, unchanged.
 const RECENT: &str = "SELECT * FROM traces WHERE timestamp > datetime('now', '-1 hour');";
 const DURATIONS: &str =
     "SELECT name, AVG(duration_ms) as avg_duration\nFROM spans\nGROUP BY name\nORDER BY avg_duration DESC;";
@@ -20,7 +20,7 @@ fn rows(db: &Connection, sql: &str) -> usize {
 }
 
 #[test]
-fn the_guides_queries_answer_while_the_program_writes() {
+fn the_guides_queries_work_while_the_program_writes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     let (dispatch, guard) = store_at(&path);
@@ -45,7 +45,8 @@ fn the_last_hour_is_exactly_the_last_hour() {
     tracing::dispatcher::with_default(&dispatch, || burst(1));
     drop(guard);
     let db = Connection::open(&path).unwrap();
-    // The query with its clock replaced, so that the hour's and the day's edge can be tried at any time of day.
+    // The query with its clock replaced, so that the hour's and the day's edge can be tried at any
+    // time of day.
     let recent_at = |now: &str| RECENT.replace("'now'", &format!("'{now}'"));
     let cases = [
         ("2026-11-21 14:59:59.999999", "2026-11-21 15:59:59", true),

@@ -1,4 +1,4 @@
-//! Files that are wrong, disks that are full, readers that park, clocks and spans out of hand.
+//! Files that are wrong, disks that are full, readers that block, clocks and spans out of order.
 
 use std::fs;
 use std::path::Path;
@@ -71,7 +71,7 @@ fn the_file_is_its_owners_alone() {
 
 #[cfg(unix)]
 #[test]
-fn a_file_deleted_while_running_is_made_anew() {
+fn a_file_deleted_while_running_is_recreated() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     let (dispatch, guard) = store_at(&path);
@@ -157,7 +157,7 @@ fn the_file_keeps_under_its_cap_and_gives_space_back() {
 }
 
 #[test]
-fn old_traces_go_by_age_and_events_by_their_own_time_to_live() {
+fn old_traces_are_deleted_by_age_and_events_by_their_time_to_live() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     let (dispatch, guard) = store_at(&path);

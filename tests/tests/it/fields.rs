@@ -1,4 +1,4 @@
-//! What a field means is the same for every sink: the store, the console's format, the collector.
+//! A field means the same to every sink: the store, the console's format, the collector.
 
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as OtelValue;
@@ -17,7 +17,7 @@ use spanscope_tests::receiver::Receiver;
 use tracing::{Dispatch, error, info, info_span, warn};
 use tracing_subscriber::prelude::*;
 
-/// What each sink made of one span or event.
+/// One span or event in each sink.
 #[derive(Debug)]
 struct Made {
     /// By sink: the message of an event, or the name of a span.
@@ -74,7 +74,7 @@ impl Sinks {
         }
     }
 
-    /// What became of the one event.
+    /// The one event in each sink.
     fn event(&self) -> Made {
         let [stored] = self.logs.as_slice() else {
             panic!("{:?}", self.logs)
@@ -112,7 +112,7 @@ impl Sinks {
         }
     }
 
-    /// What became of the one span.
+    /// The one span in each sink.
     fn span(&self) -> Made {
         let [stored] = self.spans.as_slice() else {
             panic!("{:?}", self.spans)
@@ -160,8 +160,8 @@ fn sent_attributes(attributes: &[KeyValue]) -> Map<String, Json> {
         let before = found.insert(attribute.key.clone(), json_of(value));
         assert_eq!(before, None, "{} twice", attribute.key);
     }
-    // The category itself is an attribute here; what no category can be is a text nowhere. Where the
-    // program has an attribute of this name, the category has another key.
+    // The category itself is an attribute here; a value that can't be a category is never shown as
+    // one. Where the program has an attribute of this name, the category has another key.
     found.retain(|key, value| key != "spanscope.category" && (key != "category" || !value.is_string()));
     found
 }
@@ -305,7 +305,7 @@ fn records_of_the_log_crate_keep_their_level_in_every_process() {
     }
 }
 
-/// Libraries name the error of a call and leave its status as it is.
+/// Libraries record the type of a call's error and leave the span's status unset.
 #[test]
 fn the_type_of_an_error_alone_makes_its_span_fail_in_every_sink() {
     use tracing::field::Empty;

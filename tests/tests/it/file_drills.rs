@@ -1,5 +1,5 @@
-//! What happens to a file while programs write it: it is replaced, cut, deleted, its disk fails, a reader
-//! parks. Each with real programs.
+//! What happens to a file while programs write it: it is replaced, cut, deleted, its disk fails, a
+//! reader blocks. Each with real programs.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use spanscope_sqlite::SqliteStore;
-use spanscope_tests::{program_without_settings, skip, wait_for};
+#[cfg(target_os = "linux")]
+use spanscope_tests::failing_calls::library;
+use spanscope_tests::{program_without_settings, wait_for};
 
 /// A program whose lines are collected while it runs.
 struct Program {
@@ -102,7 +104,7 @@ impl Program {
         self.stored().split_off(before)
     }
 
-    /// Tells it to end, and waits.
+    /// Closes its stdin, and waits for its end.
     fn end(mut self) -> Self {
         drop(self.child.stdin.take());
         let status = wait_for("the end of the program", || self.child.try_wait().unwrap());
@@ -119,7 +121,7 @@ impl Drop for Program {
 }
 
 struct Folder {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     path: PathBuf,
 }
 
@@ -127,13 +129,16 @@ impl Folder {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("trace_store.db");
-        Self {
-            _folder: folder,
-            path,
-        }
+        Self { folder, path }
     }
 
-    fn beside(&self, name: &str) -> PathBuf {
+    /// Builds the library that makes system calls fail.
+    #[cfg(target_os = "linux")]
+    fn shim(&self) -> Option<PathBuf> {
+        library(self.folder.path())
+    }
+
+    fn sibling(&self, name: &str) -> PathBuf {
         self.path.with_file_name(name)
     }
 
@@ -163,7 +168,7 @@ fn restores(replace: impl Fn(&Folder, &Path)) {
     let recorder = Program::writer(&folder.path, "record");
     for round in 0..6 {
         receiver.store_more(30);
-        let copy = folder.beside("copy.db");
+        let copy = folder.sibling("copy.db");
         SqliteStore::open(&folder.path)
             .unwrap()
             .backup(&copy, |_, _| ())
@@ -244,11 +249,11 @@ fn a_file_that_is_cut_is_written_no_more_and_read_without_a_signal() {
         receiver.wait_out("that it is not ready", |out| {
             out.iter().any(|line| line.starts_with("not ready"))
         });
-        // An error or what is cached, and no signal.
+        // An error or cached data, but no signal.
         let _ = spanscope_model::block_on(spanscope_model::TraceStore::statistics(&reader));
         assert_eq!(receiver.said("can't be written now"), 1);
-        // Moved away, as the message says.
-        std::fs::rename(&folder.path, folder.beside("cut.db")).unwrap();
+        // Renamed, as the message advises.
+        std::fs::rename(&folder.path, folder.sibling("cut.db")).unwrap();
         receiver.wait_err("is written again");
         receiver.store_more(3);
         receiver.end();
@@ -258,11 +263,90 @@ fn a_file_that_is_cut_is_written_no_more_and_read_without_a_signal() {
 
 #[cfg(unix)]
 #[test]
+fn a_log_that_is_removed_costs_no_record_that_was_acknowledged() {
+    for removed in [&["-wal"][..], &["-shm"], &["-wal", "-shm"]] {
+        let folder = Folder::new();
+        let receiver = Program::writer(&folder.path, "receive");
+        let recorder = Program::writer(&folder.path, "record");
+        for _ in 0..3 {
+            receiver.store_more(20);
+            for name in removed {
+                // A program may have copied the file meanwhile, and has begun no log yet.
+                let _ = std::fs::remove_file(folder.sibling(&format!("trace_store.db{name}")));
+            }
+            receiver.store_more(20);
+        }
+        let acknowledged = receiver.stored();
+        let (receiver, recorder) = (receiver.end(), recorder.end());
+        folder.check();
+        let lost = acknowledged.iter().filter(|number| !folder.has(**number));
+        assert_eq!(lost.collect::<Vec<_>>(), [&0_u64; 0], "{removed:?}");
+        let refused = receiver
+            .out
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|line| line.starts_with("refused"))
+            .count();
+        assert_eq!(refused, 0, "{removed:?}: {:?}", receiver.err());
+        // One of the two copies the file, and the other one finds it.
+        let said = |part: &str| receiver.said(part) + recorder.said(part);
+        assert!(said("has lost its log") >= 1, "{:?}", receiver.err());
+        for program in [&receiver, &recorder] {
+            assert!(program.said("has lost its log") <= 1, "{:?}", program.err());
+            assert!(program.err().len() <= 2, "{:?}", program.err());
+        }
+        assert!(!folder.sibling("trace_store.db.restored").exists());
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn nothing_is_acknowledged_behind_a_log_that_was_cut() {
+    for kept in [0, 100_000] {
+        let folder = Folder::new();
+        let receiver = Program::writer(&folder.path, "receive");
+        receiver.store_more(50);
+        let copy = folder.sibling("copy.db");
+        SqliteStore::open(&folder.path)
+            .unwrap()
+            .backup(&copy, |_, _| ())
+            .unwrap();
+        let file = std::fs::OpenOptions::new();
+        let log = file
+            .clone()
+            .write(true)
+            .open(folder.sibling("trace_store.db-wal"));
+        log.unwrap().set_len(kept).unwrap();
+        receiver.wait_err("has cut its write-ahead log");
+        let count = |begin: &str| {
+            let out = receiver.out.lock().unwrap();
+            out.iter().filter(|line| line.starts_with(begin)).count()
+        };
+        wait_for("refusals", || (count("refused") > 0).then_some(()));
+        let (stored, refused) = (count("stored"), count("refused"));
+        wait_for("refusals and nothing else", || {
+            (count("refused") > refused + 20).then_some(())
+        });
+        assert_eq!(count("stored"), stored, "{kept}");
+        wait_for("that it is not ready", || (count("not ready") > 0).then_some(()));
+        SqliteStore::restore(&folder.path, &copy, |_, _| ()).unwrap();
+        receiver.wait_err("is written again");
+        let acknowledged = receiver.store_more(10);
+        let receiver = receiver.end();
+        folder.check();
+        assert!(acknowledged.into_iter().all(|number| folder.has(number)));
+        assert_eq!(receiver.said("can't be written now"), 1, "{:?}", receiver.err());
+    }
+}
+
+#[cfg(unix)]
+#[test]
 fn a_deleted_file_is_reported() {
     let folder = Folder::new();
     let recorder = Program::writer(&folder.path, "record");
     for name in ["trace_store.db", "trace_store.db-wal", "trace_store.db-shm"] {
-        let _ = std::fs::remove_file(folder.beside(name));
+        let _ = std::fs::remove_file(folder.sibling(name));
     }
     recorder.wait_err("was deleted: records go to a new file from now on");
     recorder.end();
@@ -282,39 +366,22 @@ fn a_parked_reader_is_reported_once_and_its_end_once() {
     });
     let reader = Connection::open(&folder.path).unwrap();
     reader.execute_batch("BEGIN; SELECT count(*) FROM _span").unwrap();
-    writer.wait_err("a reader has kept a transaction open");
-    // Upkeep comes once a second, and must not be taken for the end of the trouble.
+    writer.wait_err("a reader has held a transaction open");
+    // Maintenance runs once a second, and must not be taken for the end of the failure.
     std::thread::sleep(Duration::from_secs(4));
-    assert_eq!(writer.said("a reader has kept a transaction open"), 1);
+    assert_eq!(writer.said("a reader has held a transaction open"), 1);
     assert_eq!(writer.said("again"), 0, "{:?}", writer.err());
     reader.execute_batch("COMMIT").unwrap();
     writer.wait_err("is written again");
     assert_eq!(writer.said("again"), 1, "{:?}", writer.err());
 }
 
-/// Builds the library that makes system calls fail.
-#[cfg(target_os = "linux")]
-fn shim(folder: &Folder) -> Option<PathBuf> {
-    let library = folder.beside("fail.so");
-    let built = Command::new("cc")
-        .args(["-shared", "-fPIC", "-o"])
-        .arg(&library)
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/src/fail.c"))
-        .arg("-ldl")
-        .status();
-    if built.is_ok_and(|status| status.success()) {
-        return Some(library);
-    }
-    skip("no C compiler builds a library here");
-    None
-}
-
 #[cfg(target_os = "linux")]
 #[test]
 fn a_disk_that_fails_is_reported_with_its_cause_once_and_its_end_once() {
     let folder = Folder::new();
-    let Some(library) = shim(&folder) else { return };
-    let flag = folder.beside("fails");
+    let Some(library) = folder.shim() else { return };
+    let flag = folder.sibling("fails");
     let mut command = program_without_settings(env!("CARGO_BIN_EXE_writer"));
     command.arg(&folder.path).arg("receive");
     command.env("LD_PRELOAD", library).env("SHIM_EIO", &flag);
@@ -341,7 +408,7 @@ fn a_disk_that_fails_is_reported_with_its_cause_once_and_its_end_once() {
 #[test]
 fn a_clock_that_jumps_ahead_deletes_nothing_by_its_age() {
     let folder = Folder::new();
-    let Some(library) = shim(&folder) else { return };
+    let Some(library) = folder.shim() else { return };
     let made = Command::new(env!("CARGO_BIN_EXE_burst"))
         .args([folder.path.as_os_str(), "5".as_ref()])
         .stdout(Stdio::null())
@@ -365,13 +432,13 @@ fn a_clock_that_jumps_ahead_deletes_nothing_by_its_age() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn what_a_clock_that_was_ahead_has_dated_is_as_old_as_its_row_once_it_is_right() {
+fn records_of_a_clock_that_was_ahead_age_from_the_time_of_storage_once_it_is_right() {
     let folder = Folder::new();
-    let Some(library) = shim(&folder) else { return };
+    let Some(library) = folder.shim() else { return };
     let mut command = program_without_settings(env!("CARGO_BIN_EXE_writer"));
     command.arg(&folder.path).arg("record");
     command.env("LD_PRELOAD", library).env("SHIM_JUMP", "2592000");
-    command.env("SHIM_BACK", folder.beside("back"));
+    command.env("SHIM_BACK", folder.sibling("back"));
     let recorder = Program::run(command);
     recorder.wait_err("the clock has jumped");
     let ahead = format!(
@@ -381,7 +448,7 @@ fn what_a_clock_that_was_ahead_has_dated_is_as_old_as_its_row_once_it_is_right()
     wait_for("traces that are dated ahead", || {
         (folder.number(&ahead) > 20).then_some(())
     });
-    std::fs::write(folder.beside("back"), "").unwrap();
+    std::fs::write(folder.sibling("back"), "").unwrap();
     let made_ahead = ahead.replace("start >", "MIN(start, created) >");
     wait_for("the traces to be as old as their rows", || {
         (folder.number(&made_ahead) == 0).then_some(())
@@ -392,7 +459,7 @@ fn what_a_clock_that_was_ahead_has_dated_is_as_old_as_its_row_once_it_is_right()
 
 #[cfg(unix)]
 #[test]
-fn what_was_on_its_way_at_a_kill_is_lost_in_the_account() {
+fn unwritten_records_at_a_kill_are_counted_as_lost() {
     let folder = Folder::new();
     let mut command = program_without_settings(env!("CARGO_BIN_EXE_burst"));
     command.args([folder.path.as_os_str(), "0".as_ref(), "endless".as_ref()]);
@@ -413,7 +480,7 @@ fn what_was_on_its_way_at_a_kill_is_lost_in_the_account() {
     };
     let db = Connection::open(&folder.path).unwrap();
     assert_eq!(account().lost, 0, "it may live: it was seen just now");
-    // A program that lives says so every 5 s while anything is on its way.
+    // A running program updates this every 5 s while it has unwritten records.
     db.execute_batch("UPDATE _process SET seen_at = seen_at - 60000000000")
         .unwrap();
     let account = account();

@@ -1,4 +1,5 @@
-//! Every row of seed 3's tables of span data arrives in the store: from the helpers, and from the same fields by hand.
+//! Every row of the conventions' tables of span data is stored: from the helpers, and from the same
+//! fields by hand.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,7 +14,7 @@ use spanscope_sqlite::SqliteStore;
 use spanscope_tests::{PATIENCE, store_at};
 use tracing_subscriber::prelude::*;
 
-/// What a program's spans look like in the store, by name.
+/// A program's spans in the store, by name.
 fn stored(program: impl FnOnce()) -> impl Fn(&str) -> Span {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
@@ -29,11 +30,7 @@ fn stored(program: impl FnOnce()) -> impl Fn(&str) -> Span {
 
 fn spans_of(path: &Path) -> Vec<Span> {
     let store = SqliteStore::open(path).unwrap();
-    block_on(store.list_spans(SpanFilter {
-        limit: 1_000,
-        ..SpanFilter::default()
-    }))
-    .unwrap()
+    block_on(store.list_spans(SpanFilter::default().limit(1_000))).unwrap()
 }
 
 fn has(span: &Span, attributes: &[(&str, Value)]) {
@@ -62,11 +59,7 @@ fn the_inference_table_arrives() {
             .output_messages(r#"[{"role":"assistant","content":"Fine."}]"#)
             .response("resp-1", "gpt-4o-mini-2024-07-18")
             .finish_reason("stop")
-            .usage(Usage {
-                cache_read: Some(8),
-                reasoning: Some(2),
-                ..Usage::new(19, 6)
-            });
+            .usage(Usage::new(19, 6).cache_read(8).reasoning(2));
     });
     let chat = span("chat gpt-4o-mini");
     assert_eq!((chat.kind, chat.status), (SpanKind::Client, Some(SpanStatus::Ok)));
@@ -74,7 +67,8 @@ fn the_inference_table_arrives() {
     has(
         &chat,
         &[
-            // Input Tokens, Output Tokens; Prompt Tokens and Completion Tokens are the same numbers, see the counters.
+            // Input Tokens, Output Tokens; Prompt Tokens and Completion Tokens are the same
+            // numbers, see the counters.
             ("gen_ai.usage.input_tokens", Value::I64(19)),
             ("gen_ai.usage.output_tokens", Value::I64(6)),
             ("gen_ai.usage.cache_read.input_tokens", Value::I64(8)),

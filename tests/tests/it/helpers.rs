@@ -1,5 +1,5 @@
-//! The helpers and the middleware in real programs: their names beside those of other crates, and
-//! when what they stand for ends.
+//! The helpers and the middleware in real programs: their names together with those of other
+//! crates, and when their spans end.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -7,13 +7,13 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use spanscope_model::{
-    MetricQuery, MetricQueryType, RunFilter, RunRange, Span, SpanFilter, Timestamp, TraceStore as _, Value,
-    block_on,
+    MetricQuery, MetricQueryType, RunFilter, RunRange, Span, SpanFilter, SpanKind, SpanStatus, Timestamp,
+    TraceStore as _, Value, block_on,
 };
 use spanscope_runs::{DetailLevel, Run};
 use spanscope_sqlite::SqliteStore;
 use spanscope_tests::program_without_settings;
-use spanscope_tests::receiver::{Answer, Receiver};
+use spanscope_tests::receiver::{Answer, Receiver, hex, number_of};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -42,10 +42,7 @@ fn stored(folder: &Path) -> BTreeMap<String, Span> {
 
 fn stored_spans(folder: &Path) -> Vec<Span> {
     let store = SqliteStore::open(folder.join("trace_store.db")).unwrap();
-    let filter = SpanFilter {
-        limit: 20_000,
-        ..SpanFilter::default()
-    };
+    let filter = SpanFilter::default().limit(20_000);
     block_on(store.list_spans(filter)).unwrap()
 }
 
@@ -80,17 +77,14 @@ fn helpers_and_our_trait_work_in_a_file_that_imports_the_traits_of_others() {
     assert_eq!(attributes("root"), [Some(Value::I64(1)), Some(Value::I64(2))]);
     let too = || Some(Value::from("too"));
     assert_eq!(attributes("chat small"), [too(), too()]);
-    // The two that are called alike are one in the map.
+    // The two with the same name are one entry in the map.
     assert_eq!(receiver.spans().len(), spans.len() + 1);
 }
 
 /// The sum of a metric by its labels.
 fn measured(folder: &Path, metric: &str) -> BTreeMap<String, Value> {
     let store = SqliteStore::open(folder.join("trace_store.db")).unwrap();
-    let query = MetricQuery {
-        query_type: MetricQueryType::Instant,
-        ..MetricQuery::range(metric, Timestamp::now().before(DAY))
-    };
+    let query = MetricQuery::range(metric, Timestamp::now().before(DAY)).query_type(MetricQueryType::Instant);
     let series = block_on(store.query_metrics(query)).unwrap();
     let labels = |labels: &[spanscope_model::MetricLabel]| -> String {
         let values: Vec<_> = labels.iter().map(|label| label.value.as_str()).collect();
@@ -120,6 +114,91 @@ fn ten_thousand_paths_without_a_route_leave_the_series_of_real_routes_alone() {
     assert_eq!(names, ["GET", "GET /v1/files", "GET /v1/models/{id}"]);
 }
 
+#[test]
+fn requests_of_a_client_are_in_the_store_and_at_the_collector_below_who_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = Receiver::start();
+    run(program(folder.path(), &receiver, "client"));
+    let spans = stored_spans(folder.path());
+    let order = spans.iter().find(|span| span.name == "order").unwrap();
+    let mut clients: Vec<_> = spans
+        .iter()
+        .filter(|span| span.kind == SpanKind::Client)
+        .collect();
+    clients.sort_by_key(|span| span.start_time);
+    let attribute = |span: &Span, key: &str| span.attributes.get(key).map(ToString::to_string);
+    let told: Vec<_> = clients
+        .iter()
+        .map(|span| {
+            assert_eq!(span.parent_span_id, Some(order.span_id));
+            let server = spans
+                .iter()
+                .find(|below| below.parent_span_id == Some(span.span_id));
+            let server = server.map(|server| (server.name.as_str(), server.kind));
+            let error = attribute(span, "error.type");
+            let is_dropped = attribute(span, "spanscope.body_dropped").is_some();
+            (
+                attribute(span, "url.full").unwrap(),
+                server,
+                span.status.unwrap(),
+                error,
+                is_dropped,
+            )
+        })
+        .collect();
+    let server = |name| Some((name, SpanKind::Server));
+    let error = |error: &str| Some(error.to_owned());
+    assert_eq!(
+        told,
+        [
+            (
+                "http://[masked]@shop.example.com/v1/models/7?token=[masked]&page=2".to_owned(),
+                server("GET /v1/models/{id}"),
+                SpanStatus::Ok,
+                None,
+                false
+            ),
+            (
+                "http://shop.example.com/v1/files".to_owned(),
+                server("GET /v1/files"),
+                SpanStatus::Ok,
+                None,
+                true
+            ),
+            (
+                "http://shop.example.com/nowhere".to_owned(),
+                server("GET"),
+                SpanStatus::Error,
+                error("404"),
+                false
+            ),
+            (
+                "http://gone.example.com/".to_owned(),
+                None,
+                SpanStatus::Error,
+                error("connection_refused"),
+                false
+            ),
+        ]
+    );
+    let running = measured(folder.path(), "http.client.active_requests");
+    assert_eq!(running.len(), 2, "{running:?}");
+    assert!(
+        running.values().all(|value| *value == Value::I64(0)),
+        "{running:?}"
+    );
+    let sent: Vec<_> = receiver.spans().into_iter().map(|sent| sent.it).collect();
+    let ports = sent
+        .iter()
+        .filter_map(|span| number_of(&span.attributes, "server.port"));
+    assert_eq!(ports.collect::<Vec<_>>(), [80; 4]);
+    assert!(!format!("{sent:?}").contains("hunter2"));
+    let of_trace = sent
+        .iter()
+        .filter(|span| hex(&span.trace_id) == order.trace_id.to_string());
+    assert_eq!(of_trace.count(), 8);
+}
+
 /// When each span's work was over, as the program printed it.
 fn times_over(output: &Output) -> BTreeMap<String, i64> {
     let lines = String::from_utf8_lossy(&output.stdout);
@@ -129,14 +208,14 @@ fn times_over(output: &Output) -> BTreeMap<String, i64> {
         .collect()
 }
 
-/// What the program waits after the work is over, until a task that it has left behind goes on.
+/// How long the program waits after the work has ended, until it releases a running task.
 const AFTERWARDS: i64 = 300_000_000;
 
-/// Clocks and the steps between an end and the line that tells of it take far less than this.
+/// Clocks and the steps between an end and the line that reports it take far less than this.
 const SLACK: i64 = AFTERWARDS / 2;
 
 #[test]
-fn what_is_left_behind_makes_no_request_run_or_model_call_longer() {
+fn a_task_that_is_left_running_makes_no_request_run_or_model_call_longer() {
     let folder = tempfile::tempdir().unwrap();
     let receiver = Receiver::start();
     let mut command = program(folder.path(), &receiver, "background");
@@ -240,7 +319,7 @@ fn what_a_silent_collector_costs_at_the_end_is_reported_in_one_line() {
 }
 
 #[test]
-fn a_collector_that_answers_leaves_nothing_to_report() {
+fn a_collector_that_responds_leaves_nothing_to_report() {
     let receiver = Receiver::start();
     let mut command = program_without_settings(env!("CARGO_BIN_EXE_helpers"));
     command.arg("hung").env("COLLECTOR", receiver.url());
@@ -295,11 +374,11 @@ fn a_path_that_names_no_file_is_refused_with_a_sentence_that_names_the_store_for
         assert!(stderr.contains(path), "{path}: {stderr}");
     }
     let left: Vec<_> = std::fs::read_dir(&folder).unwrap().collect();
-    assert_eq!(left.len(), 1, "only the file of settings: {left:?}");
+    assert_eq!(left.len(), 1, "only the settings file: {left:?}");
 }
 
 #[test]
-fn tests_of_users_have_a_store_each_that_goes_with_them_and_say_what_they_found() {
+fn user_tests_have_a_temporary_store_each_and_say_what_they_found() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = program_without_settings(env!("CARGO_BIN_EXE_helpers"));
     command.arg("own-tests").env("TMPDIR", folder.path());

@@ -1,4 +1,5 @@
-//! What `spanscope::init()` alone measures: the environment says where to, and the program has plain spans and events.
+//! What `spanscope::init()` alone measures: the environment names the sinks, and the program has
+//! plain spans and events.
 
 use std::path::Path;
 use std::process::Output;
@@ -9,7 +10,8 @@ use spanscope_model::{
 use spanscope_sqlite::SqliteStore;
 use spanscope_tests::program_without_settings;
 
-/// Runs `console init measures` with these sinks and a folder for its store; gives what its console showed.
+/// Runs `console init measures` with these sinks and a folder for its store; returns what its
+/// console showed.
 fn shown(folder: &Path, sinks: &str) -> String {
     let Output { status, stderr, .. } = program_without_settings(env!("CARGO_BIN_EXE_console"))
         .args(["init", "measures"])
@@ -29,10 +31,8 @@ fn store_in(folder: &Path) -> SqliteStore {
 
 /// The only measurement of a metric, with its labels.
 fn measured(store: &SqliteStore, metric: &str) -> (Value, Vec<(String, String)>) {
-    let query = MetricQuery {
-        granularity: None,
-        ..MetricQuery::range(metric, Timestamp::from_nanos(0))
-    };
+    let query = MetricQuery::range(metric, Timestamp::from_nanos(0))
+        .granularity(None::<spanscope_model::Granularity>);
     let series = block_on(store.query_metrics(query)).unwrap();
     let [MetricSeries { labels, values, .. }] = &series[..] else {
         panic!("{metric}: {series:?}")
@@ -54,10 +54,7 @@ fn labels(labels: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 fn messages(store: &SqliteStore) -> Vec<String> {
-    let logs = block_on(store.list_logs(LogFilter {
-        limit: 100,
-        ..LogFilter::default()
-    }));
+    let logs = block_on(store.list_logs(LogFilter::default().limit(100)));
     logs.unwrap().into_iter().map(|log| log.message).collect()
 }
 
@@ -97,7 +94,7 @@ fn a_metric_event_is_stored_as_a_measurement_and_shown_only_for_its_message() {
     assert_eq!(measured(&store, "queue_length"), expected);
     assert!(!shown.contains("embeddings"), "{shown}");
 
-    // What says something is said as well, and what has no value is no measurement.
+    // An event with a message is also logged, and one without a value is not a measurement.
     assert_eq!(measured(&store, "rejected"), (Value::I64(3), Vec::new()));
     let mut said = messages(&store);
     said.sort();
@@ -109,7 +106,7 @@ fn a_metric_event_is_stored_as_a_measurement_and_shown_only_for_its_message() {
 }
 
 #[test]
-fn the_console_alone_goes_without_a_store() {
+fn the_console_alone_needs_no_store() {
     let folder = tempfile::tempdir().unwrap();
     let shown = shown(folder.path(), "console");
     assert!(shown.contains("[END] chat ("), "{shown}");

@@ -3,7 +3,11 @@
 
 mod accounting;
 mod arrows;
+#[cfg(unix)]
+mod book;
 mod capture;
+#[cfg(unix)]
+mod chain;
 #[cfg(unix)]
 mod console;
 mod contract;
@@ -16,10 +20,13 @@ mod file_drills;
 mod genai;
 mod helpers;
 mod init_metrics;
+mod language;
 mod metrics;
 mod one_writer;
 mod otlp;
 mod processes;
+mod repository;
+mod resource;
 mod secrets;
 mod sources;
 mod tail;

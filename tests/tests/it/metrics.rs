@@ -1,4 +1,4 @@
-//! Metrics in the store, from the program that measures to the answer.
+//! Metrics in the store, from the program that measures to the query's result.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -41,7 +41,7 @@ fn measured(work: impl FnOnce()) -> Measured {
     }
 }
 
-/// What the roll-ups say is what the points say, and every count is right.
+/// The roll-ups agree with the points, and every count is right.
 fn check(path: &Path) {
     for wrong in [
         "SELECT count(*) FROM (SELECT time / 60000000000 AS minute, series, count(*) AS n, total(value) AS s \
@@ -64,11 +64,9 @@ fn number(path: &Path, sql: &str) -> i64 {
 /// All of a metric until now.
 fn instant(metric: &str) -> MetricQuery {
     let now = Timestamp::now();
-    MetricQuery {
-        query_type: MetricQueryType::Instant,
-        end: Some(Timestamp::from_nanos(now.as_nanos() + 60_000_000_000)),
-        ..MetricQuery::range(metric, now.before(Duration::from_secs(86_400)))
-    }
+    MetricQuery::range(metric, now.before(Duration::from_secs(86_400)))
+        .query_type(MetricQueryType::Instant)
+        .end(Timestamp::from_nanos(now.as_nanos() + 60_000_000_000))
 }
 
 impl Measured {
@@ -78,11 +76,9 @@ impl Measured {
 
     /// The raw values of a metric, in the order in which they were measured.
     fn raw(&self, metric: &str) -> Vec<Value> {
-        let query = MetricQuery {
-            query_type: MetricQueryType::Range,
-            granularity: None,
-            ..instant(metric)
-        };
+        let query = instant(metric)
+            .query_type(MetricQueryType::Range)
+            .granularity(None::<spanscope_model::Granularity>);
         let series = self.ask(query);
         series
             .into_iter()
@@ -91,7 +87,7 @@ impl Measured {
             .collect()
     }
 
-    /// The one value that a metric's one series comes to.
+    /// The one value of a metric with one series.
     fn whole(&self, metric: &str) -> Value {
         let series = self.ask(instant(metric));
         assert_eq!(series.len(), 1, "{series:?}");
@@ -138,7 +134,7 @@ fn integers_stay_integers_and_numbers_of_every_size_are_kept() {
 }
 
 #[test]
-fn what_is_no_measurement_stays_an_event_and_what_says_something_is_both() {
+fn events_that_measure_nothing_stay_events_and_measurements_with_a_message_are_both() {
     let measured = measured(|| {
         for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             info!(metric = "broken", value);
@@ -292,7 +288,7 @@ fn a_hundred_thousand_label_values_are_bounded_and_counted() {
     assert_eq!(overflow.values[0].value, Value::I64(99_000));
     let infos = block_on(store.list_metrics()).unwrap();
     assert_eq!(infos.iter().map(|info| info.points).sum::<u64>(), 100_001);
-    // Who is there already stays apart from the rest, also for the next process.
+    // Series that exist already stay separate from the rest, also for the next process.
     let (dispatch, guard) = store_with(SqliteLayer::builder().max_series(1_000), &path);
     tracing::dispatcher::with_default(&dispatch, || {
         info!(metric = "calls_total", value = 1, user = 5);
@@ -345,7 +341,7 @@ fn the_first_unit_and_kind_stand_and_another_unit_never_adds_up_with_it() {
 }
 
 #[test]
-fn a_token_counter_goes_by_both_of_its_names() {
+fn a_token_counter_is_found_under_both_names() {
     let measured = measured(|| {
         for value in [3, 4] {
             info!(
@@ -403,7 +399,7 @@ fn a_sink_stores_what_is_no_event_in_the_same_account() {
     tracing::dispatcher::with_default(&dispatch, || info!("and an event"));
     guard.flush(PATIENCE).unwrap();
     assert_eq!((guard.stats().offered, guard.stats().stored), (2, 2));
-    assert!(guard.shutdown());
+    guard.shutdown().unwrap();
     sink.record(&measurement);
     assert_eq!((guard.stats().offered, guard.stats().dropped.shutdown), (3, 1));
     let store = SqliteStore::open(&path).unwrap();
@@ -415,7 +411,7 @@ fn a_sink_stores_what_is_no_event_in_the_same_account() {
 }
 
 #[test]
-fn answers_during_heavy_writing_are_whole() {
+fn results_during_heavy_writing_are_whole() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     let settings = SqliteLayer::builder()
@@ -424,11 +420,9 @@ fn answers_during_heavy_writing_are_whole() {
     let (dispatch, guard) = store_with(settings, &path);
     let store = SqliteStore::open(&path).unwrap();
     let sum = |granularity: Option<&str>| -> i64 {
-        let query = MetricQuery {
-            query_type: MetricQueryType::Range,
-            granularity: granularity.map(|text| text.parse().unwrap()),
-            ..instant("work_total")
-        };
+        let query = instant("work_total")
+            .query_type(MetricQueryType::Range)
+            .granularity(granularity.map(|text| text.parse().unwrap()));
         let series = block_on(store.query_metrics(query)).unwrap();
         let values = series.into_iter().flat_map(|series| series.values);
         let numbers = values.map(|point| match point.value {
@@ -486,7 +480,7 @@ fn several_processes_measure_into_one_file() {
     check(&path);
     let store = SqliteStore::open(&path).unwrap();
     let series = block_on(store.query_metrics(instant("burst_total"))).unwrap();
-    assert_eq!(series.len(), 10, "label sets are one, whoever made them first");
+    assert_eq!(series.len(), 10, "label sets are shared by their makers");
     assert!(
         series
             .iter()
@@ -549,7 +543,7 @@ fn measurements_go_with_their_age_and_not_with_their_trace() {
         2
     );
     drop(guard);
-    // And now they are old themselves, but one has a day of its own.
+    // And now they are old themselves, but one has its own day.
     let minutes = day / 60_000_000_000;
     db.execute_batch(&format!(
         "UPDATE _point SET time = time - {day}; UPDATE _rollup SET minute = minute - {minutes};"
@@ -596,6 +590,6 @@ fn measurements_alone_stay_under_the_cap_too() {
             _ => 0,
         })
         .sum();
-    assert_eq!(sum, left, "minutes that lost some of their points are read anew");
+    assert_eq!(sum, left, "minutes that lost some of their points are read again");
     assert!(began.elapsed() < PATIENCE);
 }

@@ -1,4 +1,5 @@
-//! One file has one writer in a process, and what that one owes to several clients, tenants and files.
+//! One file has one writer in a process, and how that one serves several clients, tenants and
+//! files.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
@@ -64,7 +65,7 @@ fn a_file_that_is_replaced_and_locked_gets_the_programs_own_row() {
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     out.read_line(&mut line).unwrap();
-    // Another program's file, which has a first process of its own and is locked when it comes.
+    // Another program's file, which has its own first process and is locked when it is opened.
     let other = folder.path().join("other.db");
     let made = Command::new(env!("CARGO_BIN_EXE_burst"))
         .args([other.as_os_str(), "1".as_ref()])

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use rusqlite::Connection;
+use spanscope_model::{TraceStore as _, block_on};
+use spanscope_sqlite::SqliteStore;
 use spanscope_tests::wait_for;
 
 fn start(path: &Path, traces: u64, ending: &str) -> Child {
@@ -96,7 +98,8 @@ fn a_kill_loses_at_most_the_flush_interval() {
     let path = folder.path().join("trace_store.db");
     let mut child = start(&path, 100, "hang");
     wait_ready(&mut child);
-    // All was recorded before `ready`; the flush interval is 200 ms, so it must come into the file by itself.
+    // All was recorded before `ready`; the flush interval is 200 ms, so it must be written without
+    // a flush.
     let db = wait_for("the file", || Connection::open(&path).ok());
     wait_for("all spans", || {
         (number(&db, "SELECT COUNT(*) FROM spans WHERE name = 'step'") == 900).then_some(())
@@ -109,7 +112,7 @@ fn a_kill_loses_at_most_the_flush_interval() {
 
 #[cfg(unix)]
 #[test]
-fn sigterm_and_sigint_write_what_was_recorded() {
+fn sigterm_and_sigint_write_all_records() {
     use std::os::unix::process::ExitStatusExt as _;
     for (name, code) in [("-TERM", 15), ("-INT", 2)] {
         let folder = tempfile::tempdir().unwrap();
@@ -136,7 +139,7 @@ fn sigterm_and_sigint_write_what_was_recorded() {
 }
 
 #[test]
-fn a_panic_writes_what_was_recorded_and_marks_the_span_that_it_closed() {
+fn a_panic_writes_all_records_and_marks_the_span_that_it_closed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     let mut child = start(&path, 100, "panic");
@@ -154,11 +157,11 @@ fn a_panic_writes_what_was_recorded_and_marks_the_span_that_it_closed() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_message_that_nobody_can_read_costs_no_record() {
+fn an_unreadable_message_costs_no_record() {
     let full = std::fs::File::create("/dev/full").unwrap();
     let (reader, closed) = std::io::pipe().unwrap();
     drop(reader);
-    // A pipe that is full, and whose reader takes nothing.
+    // A full pipe that is not read.
     let (_reads_nothing, mut blocked) = std::io::pipe().unwrap();
     blocked.write_all(&[b'\n'; 1 << 16]).unwrap();
     for stderr in [closed.into(), Stdio::from(full), blocked.into()] {
@@ -183,7 +186,7 @@ fn a_message_that_nobody_can_read_costs_no_record() {
 }
 
 #[test]
-fn a_running_span_is_seen_and_told_apart_once_its_process_died() {
+fn a_running_span_is_visible_and_marked_once_its_process_died() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     let mut child = start(&path, 1, "open");
@@ -218,4 +221,54 @@ fn a_running_span_is_seen_and_told_apart_once_its_process_died() {
     db.execute("UPDATE _process SET seen_at = seen_at - 20000000000", [])
         .unwrap();
     assert_eq!(state(&db).as_deref(), Some("abandoned"));
+}
+
+#[test]
+fn programs_of_which_nothing_is_left_are_forgotten_and_stay_in_the_account() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace_store.db");
+    drop(SqliteStore::builder().open(&path).unwrap());
+    let db = Connection::open(&path).unwrap();
+    let now = spanscope_model::Timestamp::now().as_nanos();
+    let day = 24 * 3_600 * 1_000_000_000_i64;
+    // How each ended, when it was last seen, and its counts of records.
+    for (name, days, has_ended, offered, stored, dropped) in [
+        ("ended long ago", 8, true, 10, 8, 2),
+        ("ended long ago and has an event", 8, true, 10, 10, 0),
+        ("killed long ago", 8, false, 10, 7, 0),
+        ("killed long ago with a measurement", 8, false, 10, 9, 0),
+        ("ended today", 0, true, 10, 10, 0),
+        ("killed long ago and the newest", 8, false, 10, 6, 0),
+    ] {
+        let at = now - days * day - day / 24;
+        db.execute(
+            "INSERT INTO _process (service_name, pid, started_at, seen_at, ended_at, offered, stored, dropped_queue_full) \
+             VALUES (?1, 7, ?2, ?2, ?3, ?4, ?5, ?6)",
+            (name, at, has_ended.then_some(at), offered, stored, dropped),
+        )
+        .unwrap();
+    }
+    db.execute_batch(
+        "INSERT INTO _callsite VALUES (1, '', 'test', 9, '');
+         INSERT INTO _event (callsite, time, process, message, expires) VALUES (1, 1, 2, 'kept', 9000000000000000000);
+         INSERT INTO _series VALUES (1, 1, '{}', 1, 1);
+         INSERT INTO _point (series, time, value, process, expires) VALUES (1, 1, 1, 4, 9000000000000000000);",
+    )
+    .unwrap();
+    let account = || {
+        let store = SqliteStore::open(&path).unwrap();
+        block_on(store.statistics()).unwrap().account.unwrap()
+    };
+    let before = account();
+    assert_eq!((before.offered, before.lost), (60, 3 + 1 + 4));
+
+    let _store = SqliteStore::builder().open(&path).unwrap();
+    wait_for("the programs to go", || {
+        let left = "SELECT count(*) FROM _process WHERE id IN (1, 3)";
+        (number(&db, left) == 0).then_some(())
+    });
+    let left = "SELECT group_concat(id, ' ') FROM _process WHERE id <= 6";
+    let left: String = db.query_row(left, [], |row| row.get(0)).unwrap();
+    assert_eq!(left, "2 4 5 6");
+    assert_eq!(account(), before);
 }

@@ -1,4 +1,5 @@
-//! Secrets never leave a program by any sink, however they came in; what only looks like one does.
+//! Secrets never leave a program by any sink, however they were recorded; values that only look
+//! like secrets do.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,10 +8,10 @@ use spanscope_tests::program_without_settings;
 use spanscope_tests::receiver::Receiver;
 use spanscope_tests::terminal::run_piped;
 
-/// What no output may contain.
+/// No output may contain this.
 const SECRET: &[u8] = b"hunter2";
 
-/// What is no secret, of a span and its events.
+/// The values of a span and its events that are not secrets.
 const KEPT: [&str; 5] = ["kept-1", "kept-2", "kept-3", "kept-4", "kept-5"];
 
 fn drill(name: &str, folder: &Path) -> Command {
@@ -26,7 +27,7 @@ fn contains(text: &[u8], what: &[u8]) -> bool {
     text.windows(what.len()).any(|part| part == what)
 }
 
-/// Panics if a secret is in there, with what is around it.
+/// Panics if the text has a secret, with the text around it.
 fn assert_masked(place: &str, text: &[u8], kept: &[&str]) {
     if let Some(at) = text.windows(SECRET.len()).position(|part| part == SECRET) {
         let around = &text[at.saturating_sub(120)..text.len().min(at + 40)];
@@ -48,7 +49,7 @@ fn bytes_of_store(folder: &Path) -> Vec<u8> {
 }
 
 #[test]
-fn no_sink_shows_a_secret_and_each_shows_what_is_none() {
+fn no_sink_shows_a_secret_and_each_shows_the_rest() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("program.log");
     let receiver = Receiver::start();

@@ -1,4 +1,5 @@
-//! The tail rule of the store, from outside: what is kept is whole, what is dropped is gone and counted.
+//! The tail rule of the store, from outside: a kept trace is whole, a dropped one is gone and
+//! counted.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,7 +14,7 @@ use spanscope_sqlite::{OverflowPolicy, SqliteGuard, SqliteLayer, SqliteLayerBuil
 use spanscope_tests::{PATIENCE, RECORDS_A_TRACE, store_with, wait_for};
 use tracing::{Dispatch, Span, error, info, info_span};
 
-/// So long no span of these tests takes, unless it is held open.
+/// No span of these tests takes this long, unless it is held open.
 const LONG: Duration = Duration::from_secs(3600);
 
 struct File {
@@ -54,7 +55,7 @@ impl File {
         names.map(Result::unwrap).collect()
     }
 
-    /// What is in the file fits together, and the account is exact.
+    /// The file is consistent, and the account is exact.
     fn check(&self, guard: &SqliteGuard) {
         for wrong in WRONG {
             assert_eq!(self.count(wrong), 0, "{wrong}");
@@ -108,8 +109,8 @@ const WRONG: [&str; 6] = [
     "SELECT (SELECT COUNT(*) FROM _point) <> (SELECT COALESCE(SUM(count), 0) FROM _rollup)",
 ];
 
-/// A root with two steps, each with an event and below it a part with an event: 5 spans, 4 events, and a measurement.
-/// `in_part` runs in the last part.
+/// A root with two steps, each with an event and below it a part with an event: 5 spans, 4 events,
+/// and a measurement. `in_part` runs in the last part.
 fn request(name: &'static str, in_part: impl FnOnce(&Span)) {
     let root = info_span!("request", otel.name = name, session_id = name);
     let _root = root.enter();
@@ -168,9 +169,9 @@ fn of_a_hundred_traces_those_that_failed_and_those_that_were_slow_are_stored_who
                     _ => {}
                 }
             }
-            info!("outside of every span");
+            info!("outside every span");
         });
-        // They are kept as soon as they have taken too long, and go on.
+        // They are kept as soon as they have taken too long, while they are still running.
         wait_for("the slow ones", || (tail_stats(&guard).kept == 8).then_some(()));
         drop(holds);
     });
@@ -189,7 +190,7 @@ fn of_a_hundred_traces_those_that_failed_and_those_that_were_slow_are_stored_who
         "all of them are whole"
     );
     assert_eq!(
-        file.count("SELECT COUNT(*) FROM logs WHERE message = 'outside of every span'"),
+        file.count("SELECT COUNT(*) FROM logs WHERE message = 'outside every span'"),
         1
     );
     assert_eq!(
@@ -199,7 +200,7 @@ fn of_a_hundred_traces_those_that_failed_and_those_that_were_slow_are_stored_who
     );
     file.check(&guard);
     assert_eq!(guard.stats().dropped.sampled, 92 * 9);
-    assert!(guard.shutdown());
+    guard.shutdown().unwrap();
     file.check(&guard);
     let even = "SELECT offered - stored - dropped_queue_full - dropped_write_failed - dropped_shutdown - dropped_sampled
         FROM _process";
@@ -222,7 +223,7 @@ fn eight_threads_that_hand_spans_to_each_other_lose_no_error_and_keep_nothing_el
                         info!(parent: &root, "begun");
                         root
                     });
-                    // The root's handle goes first; what it was cloned for ends elsewhere and later.
+                    // The root's handle is dropped first; its clone ends elsewhere and later.
                     let child = root.clone();
                     let helper = scope.spawn(move || {
                         within(dispatch, || {
@@ -263,7 +264,8 @@ fn an_error_is_not_missed_where_its_root_ends_on_a_thread_that_is_drained_later(
     let file = File::new();
     let (dispatch, guard) = file.with(TailRule::new().slower_than(LONG));
     let traces = 2_000;
-    // The queue visits threads in the order in which they came; these make the way from the first to the last a long one.
+    // The queue visits threads in the order of their first record; these make the way from the
+    // first to the last a long one.
     let idle = 300;
     let came = |threads| wait_for("the threads", || (guard.stats().offered == threads).then_some(()));
     std::thread::scope(|scope| {
@@ -304,7 +306,7 @@ fn an_error_is_not_missed_where_its_root_ends_on_a_thread_that_is_drained_later(
 }
 
 #[test]
-fn what_was_seen_while_it_ran_is_taken_back_and_its_numbers_are_not_given_again() {
+fn rows_of_a_dropped_trace_that_was_visible_are_deleted_and_their_ids_are_not_reused() {
     let file = File::new();
     let (dispatch, guard) = file.with(TailRule::new().slower_than(LONG).wait(LONG));
     within(&dispatch, || {
@@ -337,7 +339,8 @@ fn what_was_seen_while_it_ran_is_taken_back_and_its_numbers_are_not_given_again(
         info_span!("failed").in_scope(|| error!("refused"));
     });
     guard.flush(PATIENCE).unwrap();
-    // Of the first trace there were a row, two spans and two events; of the second there may have been some too.
+    // Of the first trace there were a row, two spans and two events; of the second there may have
+    // been some too.
     for (table, given) in [("_trace", 1), ("_span", 2), ("_event", 2)] {
         assert!(
             file.count(&format!("SELECT MIN(id) FROM {table}")) > given,
@@ -372,7 +375,7 @@ fn the_end_keeps_what_is_open_and_judges_what_is_over() {
         request("good", |_| ());
         open
     });
-    assert!(guard.shutdown());
+    guard.shutdown().unwrap();
     assert_eq!(file.names(), ["open", "step"]);
     let stats = guard.stats();
     assert_eq!((stats.offered, stats.stored, stats.dropped.sampled), (11, 2, 9));
@@ -387,7 +390,7 @@ fn an_error_that_comes_after_the_decision_follows_it_and_is_counted() {
     let parent: SpanId = "00f067aa0ba902b7".parse().unwrap();
     let continued = || {
         let span = info_span!("continued");
-        assert!(span.set_remote_parent(trace_id, parent));
+        span.set_remote_parent(trace_id, parent).unwrap();
         span
     };
     within(&dispatch, || drop(continued()));
@@ -408,7 +411,7 @@ fn two_parts_of_a_trace_are_judged_together_while_one_is_open() {
         let first = info_span!("first");
         let second = info_span!("second");
         let (trace_id, parent) = first.ids().unwrap();
-        assert!(second.set_remote_parent(trace_id, parent));
+        second.set_remote_parent(trace_id, parent).unwrap();
         guard.flush(PATIENCE).unwrap();
         assert_eq!(file.count(RUNNING), 2);
         drop(first);
@@ -436,7 +439,7 @@ fn what_another_process_wrote_of_a_dropped_trace_stays() {
     assert_eq!(file.count(RUNNING), 1);
     within(&theirs, || {
         let span = info_span!("theirs");
-        assert!(span.set_remote_parent(trace_id, parent));
+        span.set_remote_parent(trace_id, parent).unwrap();
         span.in_scope(|| {
             info!("theirs");
             drop(info_span!("below").entered());
@@ -463,7 +466,7 @@ fn what_another_process_wrote_of_a_dropped_trace_stays() {
 }
 
 #[test]
-fn a_trace_too_large_for_one_transaction_is_taken_back_all_the_same() {
+fn a_trace_too_large_for_one_transaction_is_still_deleted() {
     let file = File::new();
     let (dispatch, guard) = file.with(TailRule::new().slower_than(LONG));
     within(&dispatch, || {
@@ -531,14 +534,14 @@ fn a_trace_that_was_kept_and_forgotten_loses_nothing_when_it_comes_again() {
     let parent: SpanId = "00f067aa0ba902b7".parse().unwrap();
     within(&dispatch, || {
         let kept = info_span!("kept");
-        assert!(kept.set_remote_parent(trace_id, parent));
+        kept.set_remote_parent(trace_id, parent).unwrap();
         kept.in_scope(|| error!("refused"));
         drop(kept);
         guard.flush(PATIENCE).unwrap();
         info_span!("another").in_scope(|| error!("refused"));
         guard.flush(PATIENCE).unwrap();
         let again = info_span!("again");
-        assert!(again.set_remote_parent(trace_id, parent));
+        again.set_remote_parent(trace_id, parent).unwrap();
         guard.flush(PATIENCE).unwrap();
         assert_eq!(file.count(RUNNING), 1);
     });
@@ -559,7 +562,7 @@ fn a_program_with_a_rule_counts_what_it_left_out_and_says_nothing_of_it() {
     assert_eq!(
         String::from_utf8_lossy(&output.stderr),
         "",
-        "what is wished is no trouble"
+        "a requested drop is not reported"
     );
     assert_eq!(file.names(), ["failed"]);
     let left_out = "SELECT dropped_sampled FROM _process WHERE offered = stored + dropped_sampled";

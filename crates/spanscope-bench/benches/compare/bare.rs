@@ -1,5 +1,6 @@
-//! SQLite's own rate: the same rows appended to two plain tables without any index, by prepared statements, in large
-//! transactions. Nothing that keeps spans in SQLite can be faster, so this is the yardstick of the sustained rate.
+//! SQLite's own rate: the same rows appended to two plain tables without any index, by prepared
+//! statements, in large transactions. No store of spans in SQLite can be faster, so this is the
+//! reference for the sustained rate.
 
 use std::path::Path;
 use std::time::Instant;
@@ -35,11 +36,12 @@ const SPAN: &str =
 const EVENT: &str = "INSERT INTO event (callsite, time, trace, span_id, process, message, attributes)
     VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6)";
 
-/// A moment in nanoseconds since 1970, so that times take as many bytes as real ones, and an id as random ones do.
+/// A time in nanoseconds since 1970, so that times take as many bytes as real ones, and an id as
+/// random ones do.
 const BEGINNING: i64 = 1_795_000_000_000_000_000;
 const FIRST_SPAN_ID: i64 = 0x5d3f_9a71_0000_0000;
 
-/// Runs this subject, in a process of its own; a round answers with the seconds that it took.
+/// Runs this subject in a child process; a round reports the seconds that it took.
 pub(crate) fn child(folder: &Path, sizes: &Sizes) -> Result<()> {
     serve(
         || Ok(vec![append(&folder.join("bare.db"), sizes)?]),
@@ -52,7 +54,8 @@ fn append(file: &Path, sizes: &Sizes) -> Result<f64> {
     connection.execute_batch(TABLES)?;
     let a_trace = i64::try_from(SPANS_A_TRACE)?;
     let spans = i64::try_from(sizes.sustained_traces)? * a_trace;
-    // As the other side's fields, these texts exist before the clock starts; here even as finished JSON.
+    // As with the other side's fields, these texts exist before the clock starts; here even as
+    // finished JSON.
     let root_attributes: Vec<String> = (0..1_000)
         .map(|n| format!(r#"{{"session.id":"session-{n:05}"}}"#))
         .collect();

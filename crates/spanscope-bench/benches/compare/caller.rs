@@ -1,9 +1,10 @@
-//! What a span with its event costs the thread that makes it, and what a callsite costs that is switched off.
+//! The cost of a span with its event on the calling thread, and the cost of a disabled callsite.
 //!
-//! What other threads still have to do after a burst is waited for between the measurements, so this is the price that a
-//! caller pays, not the rate that a machine sustains. Short bursts fit into every subject's default queue: a longer queue
-//! would slow the peer down by the memory that it touches, a longer burst would speed it up by what it drops. In long
-//! bursts our own writer works beside the caller, and takes memory bandwidth from it.
+//! Between the measurements the benchmark waits for the other threads to finish, so this is the
+//! caller's cost, not the rate that a machine sustains. Short bursts fit into every subject's
+//! default queue: a longer queue would slow the peer down by the memory that it touches, a longer
+//! burst would speed it up by what it drops. In long bursts Spanscope's writer works at the same
+//! time as the caller, and takes memory bandwidth from it.
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -26,12 +27,13 @@ use crate::sizes::Sizes;
 use crate::workload::{SPANS_A_TRACE, Workload};
 
 const WARM_UP_ROUNDS: usize = 2;
-/// Short bursts in a row make one round: 2,000 spans each, of the 2,048 that the peer's queue has room for.
+/// Short bursts in a row make one round: 2,000 spans each, of the 2,048 that the peer's queue has
+/// space for.
 const SHORT_BURSTS: usize = 10;
 const LONG_BURST_IN_SHORT_ONES: usize = 10;
 pub(crate) const FLUSH_LIMIT: Duration = Duration::from_secs(60);
 
-/// An exporter that drops everything, so that only the way to it is measured.
+/// An exporter that drops everything, so that only the path to it is measured.
 #[derive(Debug)]
 struct Nowhere;
 
@@ -42,7 +44,7 @@ impl SpanExporter for Nowhere {
     }
 }
 
-/// Runs one subject of this section, in a process of its own.
+/// Runs one subject of this section in a child process.
 pub(crate) fn child(role: &str, folder: &Path, sizes: &Sizes) -> Result<()> {
     let nothing = || Ok(Vec::new());
     match role {
@@ -87,8 +89,8 @@ pub(crate) fn child(role: &str, folder: &Path, sizes: &Sizes) -> Result<()> {
     }
 }
 
-/// Nanoseconds a span with its event: in short bursts and, where it is asked for, in one long burst. After each burst
-/// `settle` waits for the other threads.
+/// Nanoseconds per span with its event: in short bursts and, if requested, in one long burst. After
+/// each burst `settle` waits for the other threads.
 pub(crate) fn bursts(sizes: &Sizes, and_long: bool, settle: impl Fn() -> Result<()>) -> Result<Vec<f64>> {
     let workload = Workload::new();
     let burst = |traces: usize| {
@@ -116,7 +118,7 @@ fn a_span(took: Duration, traces: usize) -> f64 {
     took.as_nanos() as f64 / (traces as f64 * SPANS_A_TRACE as f64)
 }
 
-/// A name for a database that no subject before used.
+/// A name for a database that no subject has used.
 pub(crate) fn new_file(folder: &Path) -> Result<PathBuf> {
     let (_file, path) = tempfile::Builder::new()
         .suffix(".db")
@@ -126,17 +128,17 @@ pub(crate) fn new_file(folder: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Nanoseconds for an event that the level filter keeps out.
+/// Nanoseconds for an event that the level filter rejects.
 #[expect(clippy::cast_precision_loss, reason = "counts of loops are small")]
 fn disabled(sizes: &Sizes) -> f64 {
     let start = Instant::now();
     for number in 0..sizes.disabled_events {
-        trace!(number = black_box(number), "nobody reads this");
+        trace!(number = black_box(number), "a disabled event");
     }
     start.elapsed().as_nanos() as f64 / sizes.disabled_events as f64
 }
 
-/// Measures all subjects of this section in turn and tells the table.
+/// Measures all subjects of this section in turn and adds their rows to the table.
 pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<()> {
     let roles = [
         "caller-registry",
@@ -185,7 +187,7 @@ pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<
     );
     let to_registry = ours_long.ratio_to(&registry_long);
     table.judged(
-        "calling thread: `SqliteLayer`, bursts ten times as long, writer busy beside it",
+        "calling thread: `SqliteLayer`, bursts ten times as long, writer busy meanwhile",
         spread(&ours_long),
         format!("{to_registry:.2} x registry ({})", nanos(registry_long.median())),
         to_registry,
@@ -223,7 +225,7 @@ pub(crate) fn spread(sample: &Sample) -> String {
     )
 }
 
-/// What one subject answered in all rounds.
+/// What one subject reported in all rounds.
 #[derive(Default)]
 pub(crate) struct Taken {
     rounds: Vec<Vec<f64>>,
@@ -231,15 +233,15 @@ pub(crate) struct Taken {
 }
 
 impl Taken {
-    /// One of the numbers that it answered in each round.
+    /// One of the numbers that it reported in each round.
     pub(crate) fn sample(&self, place: usize) -> Sample {
         let numbers = self.rounds.iter().filter_map(|round| round.get(place));
         Sample::new(numbers.copied().collect())
     }
 }
 
-/// Measures all subjects round by round in turn. They are started anew several times, because how the kernel happens to
-/// lay out one process can make it a tenth faster or slower for its whole life.
+/// Measures all subjects round by round in turn. They are restarted several times, because how the
+/// kernel happens to lay out one process can make it a tenth faster or slower for its whole life.
 pub(crate) fn in_turn(roles: &[&str], folder: &Path, sizes: &Sizes) -> Result<Vec<Taken>> {
     let mut all: Vec<Taken> = roles.iter().map(|_| Taken::default()).collect();
     for _ in 0..sizes.generations {

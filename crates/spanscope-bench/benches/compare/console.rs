@@ -1,5 +1,5 @@
-//! What a line on the console costs: the thread that says it, and until it is written; and what happens to that thread
-//! when nobody reads stderr.
+//! The cost of a line on the console: for the calling thread, and until it is written; and the
+//! calling thread's cost when stderr is not read.
 
 use std::hint::black_box;
 use std::io::{BufRead as _, BufReader};
@@ -20,20 +20,20 @@ use crate::sizes::Sizes;
 
 const FLUSH_LIMIT: Duration = Duration::from_secs(60);
 
-/// Runs one subject of this section, in a process of its own.
+/// Runs one subject of this section in a child process.
 pub(crate) fn child(role: &str, sizes: &Sizes) -> Result<()> {
     let fmt = |ansi| {
         let fmt = tracing_subscriber::fmt::layer()
             .with_ansi(ansi)
             .with_writer(std::io::sink);
         subscriber::set_global_default(registry().with(fmt))?;
-        serve(|| says(sizes, || Ok(())), || Ok(Vec::new()))
+        serve(|| measure_events(sizes, || Ok(())), || Ok(Vec::new()))
     };
     let ours = |color| {
         let builder = ConsoleLayer::builder().writer(std::io::sink()).color(color);
         let guard = install(builder.spans(SpanDisplay::Events))?;
         serve(
-            || says(sizes, || Ok(guard.flush(FLUSH_LIMIT)?)),
+            || measure_events(sizes, || Ok(guard.flush(FLUSH_LIMIT)?)),
             || Ok(vec![lost(&guard)]),
         )
     };
@@ -43,7 +43,7 @@ pub(crate) fn child(role: &str, sizes: &Sizes) -> Result<()> {
         "console-ours" => ours(ColorChoice::Never),
         "console-ours-colour" => ours(ColorChoice::Always),
         "console-blocked" => blocked(sizes),
-        other => bail!("{other} is no subject"),
+        other => bail!("unknown subject {other}"),
     }
 }
 
@@ -58,21 +58,21 @@ fn lost(guard: &ConsoleGuard) -> f64 {
     guard.stats().dropped.total() as f64
 }
 
-/// Nanoseconds an event, on the calling thread and until all are written.
-fn says(sizes: &Sizes, settle: impl Fn() -> Result<()>) -> Result<Vec<f64>> {
+/// Returns the nanoseconds per event on the calling thread, and until all are written.
+fn measure_events(sizes: &Sizes, flush: impl Fn() -> Result<()>) -> Result<Vec<f64>> {
     let span = info_span!("request", session.id = "session-00017");
     let _inside = span.enter();
     let start = Instant::now();
     for number in 0..sizes.console_events {
-        say(number);
+        emit(number);
     }
-    let said = start.elapsed();
-    settle()?;
+    let recorded = start.elapsed();
+    flush()?;
     let written = start.elapsed();
-    Ok(vec![each(said, sizes), each(written, sizes)])
+    Ok(vec![each(recorded, sizes), each(written, sizes)])
 }
 
-fn say(number: u64) {
+fn emit(number: u64) {
     info!(
         chunk = black_box(number),
         document = "doc-00017",
@@ -86,11 +86,11 @@ fn each(took: Duration, sizes: &Sizes) -> f64 {
     took.as_nanos() as f64 / sizes.console_events as f64
 }
 
-/// Events that the console's default queue has no room for: it holds some 60,000 of these.
+/// More events than the console's default queue has space for: it holds some 60,000 of these.
 const MORE_THAN_FIT: u64 = 200_000;
 
-/// A pipe that nobody reads while the caller works: each call's time, the lines lost, and whether they are said once
-/// the pipe is read.
+/// Writes to a pipe that is not read while the caller works. Measures each call and the number of
+/// lost lines, and checks that the loss is reported when the pipe is read.
 fn blocked(sizes: &Sizes) -> Result<()> {
     let (reader, writer) = std::io::pipe()?;
     let guard = install(ConsoleLayer::builder().writer(writer).spans(SpanDisplay::Events))?;
@@ -101,7 +101,7 @@ fn blocked(sizes: &Sizes) -> Result<()> {
             let mut times: Vec<u64> = (0..calls)
                 .map(|number| {
                     let start = Instant::now();
-                    say(number);
+                    emit(number);
                     u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
                 })
                 .collect();
@@ -119,18 +119,18 @@ fn blocked(sizes: &Sizes) -> Result<()> {
                 lines.filter(|line| line.contains("lost here")).count()
             });
             let _ = guard.flush(FLUSH_LIMIT);
-            guard.shutdown();
-            // The thread that writes is gone and its end of the pipe with it, so the reader ends.
+            let _ = guard.shutdown();
+            // The writer thread has ended and closed its end of the pipe, so the reader ends.
             if counted.join().is_ok_and(|lines| lines > 0) {
                 Ok(vec![lost])
             } else {
-                bail!("{lost} lines were lost and nothing says so");
+                bail!("{lost} lines were lost and not reported");
             }
         },
     )
 }
 
-/// Measures all subjects of this section in turn and tells the table.
+/// Measures all subjects of this section in turn and adds their rows to the table.
 pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<()> {
     let pairs = [
         ("", ["console-fmt", "console-ours"]),
@@ -167,7 +167,7 @@ pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<
     let p99 = blocked.sample(0);
     table.judged(
         &format!(
-            "an event while nobody reads stderr, p99 on the calling thread ({:.0} lines lost, counted and said)",
+            "an event while no process reads stderr, p99 on the calling thread ({:.0} lines lost, counted and reported)",
             blocked.lost
         ),
         spread(&p99),

@@ -1,5 +1,5 @@
-//! `CategoryFilter` against `EnvFilter` with as many directives: callsites that are on and callsites that are off, as the
-//! filter of a whole subscriber and as the filter of one layer.
+//! `CategoryFilter` against `EnvFilter` with equally many directives: enabled and disabled
+//! callsites, as the filter of a whole subscriber and as the filter of one layer.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -18,7 +18,7 @@ use tracing_subscriber::{EnvFilter, Layer, registry};
 use crate::caller::in_turn;
 use crate::sizes::Sizes;
 
-/// A sink that does next to nothing, so that the filter is what is measured.
+/// A sink that does almost nothing, so that the filter is what is measured.
 struct Nothing;
 
 impl<S: Subscriber> Layer<S> for Nothing {
@@ -27,7 +27,7 @@ impl<S: Subscriber> Layer<S> for Nothing {
     }
 }
 
-/// Every category at INFO, the rest at WARN: as many directives for the one as for the other.
+/// Every category at INFO, the rest at WARN: equally many directives for both.
 fn env_filter() -> Result<EnvFilter> {
     let directives: Vec<String> = CATEGORIES.iter().map(|name| format!("{name}=info")).collect();
     Ok(EnvFilter::try_new(format!("warn,{}", directives.join(",")))?)
@@ -41,7 +41,7 @@ fn category_filter() -> CategoryFilter {
     CategoryFilter::new(categories, levels)
 }
 
-/// Runs one subject of this section, in a process of its own.
+/// Runs one subject of this section in a child process.
 pub(crate) fn child(role: &str, sizes: &Sizes) -> Result<()> {
     match role {
         "filter-env-global" => subscriber::set_global_default(registry().with(env_filter()?).with(Nothing))?,
@@ -54,12 +54,12 @@ pub(crate) fn child(role: &str, sizes: &Sizes) -> Result<()> {
         "filter-ours-layer" => {
             subscriber::set_global_default(registry().with(Nothing.with_filter(category_filter())))?;
         }
-        // What `tracing` itself takes for asking a filter each time.
+        // The time that `tracing` itself takes to call a filter each time.
         "filter-yes-layer" => {
             let yes = dynamic_filter_fn(|_, _| true);
             subscriber::set_global_default(registry().with(Nothing.with_filter(yes)))?;
         }
-        // Filters that disagree: every callsite is asked for each time.
+        // Filters that disagree: they are called for every callsite each time.
         "filter-env-mixed" => {
             let all = Nothing.with_filter(EnvFilter::try_new("trace")?);
             subscriber::set_global_default(registry().with(all).with(Nothing.with_filter(env_filter()?)))?;
@@ -96,7 +96,7 @@ fn each(took: Duration, events: u64) -> f64 {
     took.as_nanos() as f64 / events as f64
 }
 
-/// Measures all subjects of this section in turn and tells the table.
+/// Measures all subjects of this section in turn and adds their rows to the table.
 pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<()> {
     let groups: [(&str, &[&str]); 3] = [
         ("for all layers", &["filter-env-global", "filter-ours-global"]),
@@ -105,7 +105,7 @@ pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<
             &["filter-env-layer", "filter-ours-layer", "filter-yes-layer"],
         ),
         (
-            "for one layer beside one that sees all",
+            "for one layer next to one that sees all",
             &["filter-env-mixed", "filter-ours-mixed"],
         ),
     ];
@@ -127,7 +127,8 @@ pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<
             );
         }
         if let [yes] = rest {
-            // `EnvFilter` isn't asked each time, and loses spans by that (tokio-rs/tracing#2519).
+            // `EnvFilter` isn't called each time, and loses spans because of that
+            // (tokio-rs/tracing#2519).
             let (env, yes) = (env.sample(0), yes.sample(0));
             table.plain(
                 "a filter for one layer that is asked each time and only says yes",

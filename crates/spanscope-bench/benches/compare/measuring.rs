@@ -1,4 +1,5 @@
-//! What measuring costs: token metrics on a span with usage and on one without, and the request middleware on a request.
+//! The cost of measuring: token metrics on a span with usage and on one without, and the request
+//! middleware on a request.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -25,8 +26,8 @@ use tracing_subscriber::{Layer, registry};
 use crate::caller::in_turn;
 use crate::sizes::Sizes;
 
-/// Takes measurements and forgets them, so that only the way to a sink is measured.
-struct Nowhere;
+/// Accepts measurements and drops them, so that only the path to a sink is measured.
+pub(crate) struct Nowhere;
 
 impl MetricSink for Nowhere {
     fn record(&self, measurement: &Measurement<'_>) {
@@ -34,10 +35,16 @@ impl MetricSink for Nowhere {
     }
 }
 
-/// A sink of ours as far as spans go, so that what is measured is added to a program that has one.
-struct Beside(Capture);
+/// A Spanscope sink of spans, so that measuring is added to a program that has one.
+pub(crate) struct SpanSink(Capture);
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Beside {
+impl SpanSink {
+    pub(crate) fn new() -> Self {
+        Self(Capture::new(16 * 1024))
+    }
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for SpanSink {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         self.0.on_new_span(attributes, id, &context);
     }
@@ -55,26 +62,26 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Beside {
     }
 }
 
-/// Runs one subject of this section, in a process of its own.
+/// Runs one subject of this section in a child process.
 pub(crate) fn child(role: &str, sizes: &Sizes) -> Result<()> {
-    let beside = Beside(Capture::new(16 * 1024));
+    let sink = SpanSink::new();
     let tokens = TokenMetricsLayer::builder().sink(Nowhere).build();
     match role {
         "measuring-spans-without" => {
-            subscriber::set_global_default(registry().with(beside))?;
+            subscriber::set_global_default(registry().with(sink))?;
             serve(|| Ok(spans(sizes)), || Ok(Vec::new()))
         }
         "measuring-spans-with" => {
-            subscriber::set_global_default(registry().with(beside).with(tokens))?;
+            subscriber::set_global_default(registry().with(sink).with(tokens))?;
             serve(|| Ok(spans(sizes)), || Ok(Vec::new()))
         }
         "measuring-requests-without" => {
-            subscriber::set_global_default(registry().with(beside).with(tokens))?;
+            subscriber::set_global_default(registry().with(sink).with(tokens))?;
             let router = Router::new().route("/v1/models", get(|| async { "[]" }));
             serve(|| requests(&router, sizes), || Ok(Vec::new()))
         }
         "measuring-requests-with" => {
-            subscriber::set_global_default(registry().with(beside).with(tokens))?;
+            subscriber::set_global_default(registry().with(sink).with(tokens))?;
             let router = Router::new().route("/v1/models", get(|| async { "[]" }));
             let router = router.layer(RequestMetricsLayer::new());
             serve(|| requests(&router, sizes), || Ok(Vec::new()))
@@ -83,7 +90,8 @@ pub(crate) fn child(role: &str, sizes: &Sizes) -> Result<()> {
     }
 }
 
-/// Nanoseconds a span: without usage, with usage as the described system has it, with usage as OpenTelemetry has it.
+/// Nanoseconds per span: without usage, with usage in Llama Stack's attributes, with usage in
+/// OpenTelemetry's.
 fn spans(sizes: &Sizes) -> Vec<f64> {
     let each = |make: fn(u64)| {
         let start = Instant::now();
@@ -120,7 +128,7 @@ fn spans(sizes: &Sizes) -> Vec<f64> {
     ]
 }
 
-/// Nanoseconds a request through the router, without a network.
+/// Nanoseconds per request through the router, without a network.
 fn requests(router: &Router, sizes: &Sizes) -> Result<Vec<f64>> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     runtime.block_on(async {
@@ -144,7 +152,7 @@ fn per(start: Instant, count: u64) -> f64 {
     start.elapsed().as_nanos() as f64 / count as f64
 }
 
-/// Measures all subjects of this section in turn and tells the table.
+/// Measures all subjects of this section in turn and adds their rows to the table.
 pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<()> {
     let taken = in_turn(
         &["measuring-spans-without", "measuring-spans-with"],
@@ -166,7 +174,7 @@ pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<
     for (place, (what, goal, said)) in rows.into_iter().enumerate() {
         let (before, after) = (without.sample(place), with.sample(place));
         table.judged(
-            &format!("`TokenMetricsLayer` beside another layer of ours: {what}"),
+            &format!("`TokenMetricsLayer` next to another Spanscope layer: {what}"),
             nanos(after.median()),
             format!(
                 "{} more than without ({})",

@@ -1,5 +1,6 @@
-//! How long a day of measurements takes to be asked for by the minute, with a condition on a label: the store against the
-//! described system's own SQL on its own schema, with the same rows in both. Both answers are compared first.
+//! How long a query for a day of measurements by the minute takes, with a condition on a label: the
+//! store against Llama Stack's SQL on Llama Stack's schema, with the same rows in both. First both
+//! results are compared.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,13 +22,13 @@ use crate::sizes::Sizes;
 const METRIC: &str = "prompt_tokens";
 const MODELS: usize = 20;
 const PROVIDERS: usize = 3;
-/// What is asked for: the measurements of one of the models.
+/// The condition: the measurements of one of the models.
 const MODEL: &str = "model-07";
 /// 2026-11-21T00:00:00Z
 const MIDNIGHT: i64 = 1_795_219_200_000_000_000;
 const DAY: i64 = 86_400_000_000_000;
 
-/// The described system's tables, as far as metrics need them.
+/// Llama Stack's tables, as far as metrics need them.
 const DESCRIBED_SCHEMA: &str = "
     PRAGMA foreign_keys = OFF;
     CREATE TABLE spans (span_id TEXT PRIMARY KEY, trace_id TEXT, parent_span_id TEXT, name TEXT, start_time TIMESTAMP,
@@ -35,7 +36,7 @@ const DESCRIBED_SCHEMA: &str = "
     CREATE TABLE span_events (id INTEGER PRIMARY KEY AUTOINCREMENT, span_id TEXT REFERENCES spans(span_id), name TEXT,
         timestamp TIMESTAMP, attributes TEXT);";
 
-/// Its question for steps of a minute and one condition on a label.
+/// Llama Stack's query for steps of a minute and one condition on a label.
 const DESCRIBED_QUERY: &str = "
     SELECT strftime('%Y-%m-%d %H:%M:00', timestamp) AS bucket_start,
         SUM(CAST(json_extract(attributes, '$.value') AS REAL)), json_extract(attributes, '$.unit')
@@ -44,7 +45,7 @@ const DESCRIBED_QUERY: &str = "
     GROUP BY strftime('%Y-%m-%d %H:%M:00', timestamp), json_extract(attributes, '$.unit')
     ORDER BY bucket_start";
 
-/// Fills both files, asks both, and tells the table.
+/// Fills both files, queries both, and adds the rows to the table.
 pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<()> {
     let count = sizes.metric_points;
     let (ours, described) = (folder.join("metrics.db"), folder.join("described.db"));
@@ -74,17 +75,14 @@ pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<
     }
     let (own, its) = (Sample::new(own), Sample::new(its));
     table.plain(
-        &format!("{count} measurements of a day, steps of 1m, one label: the described system's SQL"),
+        &format!("{count} measurements of a day, steps of 1m, one label: Llama Stack's SQL"),
         nanos(its.median()),
         "",
     );
     table.judged(
         &format!("{count} measurements of a day, steps of 1m, one label: `query_metrics`"),
         nanos(own.median()),
-        format!(
-            "{:.0} x as fast as the described system's SQL",
-            its.ratio_to(&own)
-        ),
+        format!("{:.0} x as fast as Llama Stack's SQL", its.ratio_to(&own)),
         its.ratio_to(&own),
         Goal::AtLeast(20.0),
         ">= 20 x as fast",
@@ -114,12 +112,10 @@ fn timed<T>(question: impl FnOnce() -> Result<T>) -> Result<f64> {
 }
 
 fn query(matchers: Vec<LabelMatcher>) -> MetricQuery {
-    MetricQuery {
-        end: Some(Timestamp::from_nanos(MIDNIGHT + DAY)),
-        granularity: "1m".parse::<Granularity>().ok(),
-        matchers,
-        ..MetricQuery::range(METRIC, Timestamp::from_nanos(MIDNIGHT))
-    }
+    MetricQuery::range(METRIC, Timestamp::from_nanos(MIDNIGHT))
+        .end(Timestamp::from_nanos(MIDNIGHT + DAY))
+        .granularity("1m".parse::<Granularity>().ok())
+        .matchers(matchers)
 }
 
 /// The sum of each minute.
@@ -152,7 +148,7 @@ fn ask_described(db: &Connection) -> Result<BTreeMap<i64, f64>> {
     Ok(sums)
 }
 
-/// Times as that system writes them.
+/// Times as Llama Stack writes them.
 fn described_time(nanos: i64) -> String {
     format!(
         "{}+00:00",
@@ -160,11 +156,11 @@ fn described_time(nanos: i64) -> String {
     )
 }
 
-/// What is measured at each place: model, provider, value, time.
+/// The measurement at each index: model, provider, value, time.
 fn rows(count: usize) -> impl Iterator<Item = (String, String, i64, i64)> {
     (0_i64..).take(count).map(move |number| {
         let place = usize::try_from(number).unwrap_or(0);
-        // Neighbours differ, and no label set has a part of the day to itself.
+        // Neighbours differ, and no label set is confined to a part of the day.
         let scattered = place.wrapping_mul(2_654_435_761) >> 7;
         (
             format!("model-{:02}", scattered % MODELS),
@@ -175,7 +171,8 @@ fn rows(count: usize) -> impl Iterator<Item = (String, String, i64, i64)> {
     })
 }
 
-/// Through the layer's sink, as programs do; then the day is spread out, which no clock allows.
+/// Through the layer's sink, as programs do; then the times are spread over the day, which no clock
+/// allows.
 fn fill_ours(path: &Path, count: usize) -> Result<Duration> {
     let (layer, guard) = SqliteLayer::builder()
         .on_overflow(OverflowPolicy::Block)

@@ -1,4 +1,5 @@
-# What the described system does for each span that ends: its tables, its statements, SQLite's defaults, one commit.
+# What Llama Stack does for each span that ends: its tables, its statements, SQLite's
+# defaults, one commit.
 import json
 import sqlite3
 import sys

@@ -1,15 +1,15 @@
-//! How the comparison sets up Spanscope: the only place here that knows the layer's own interface.
+//! The comparison's setup of Spanscope: the only place here that depends on the layer's interface.
 
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use spanscope_sqlite::{OverflowPolicy, SqliteGuard, SqliteLayer};
 
-/// Nothing may be removed for its size while a file is measured.
+/// No span may be removed for the file's size while a file is measured.
 const MAX_BYTES: u64 = 64 << 30;
 
-/// A layer that drops and counts what finds no room, as by default.
+/// A layer that drops and counts what does not fit, which is the default.
 pub(crate) fn dropping(file: &Path, queue_bytes: usize) -> Result<(SqliteLayer, SqliteGuard)> {
     Ok(SqliteLayer::builder()
         .queue_bytes(queue_bytes)
@@ -18,7 +18,8 @@ pub(crate) fn dropping(file: &Path, queue_bytes: usize) -> Result<(SqliteLayer, 
         .open(file)?)
 }
 
-/// A layer that makes the caller wait for room, with the default queue: all that is offered is stored.
+/// A layer that makes the caller wait for space, with the default queue: all that is offered is
+/// stored.
 pub(crate) fn waiting(file: &Path) -> Result<(SqliteLayer, SqliteGuard)> {
     Ok(SqliteLayer::builder()
         .on_overflow(OverflowPolicy::Block)
@@ -31,13 +32,13 @@ pub(crate) fn flush(guard: &SqliteGuard, limit: Duration) -> Result<()> {
     Ok(guard.flush(limit)?)
 }
 
-/// Stores what is left and closes the file.
+/// Stores the queued records and closes the file.
 pub(crate) fn close(guard: &SqliteGuard) -> Result<()> {
-    ensure!(guard.shutdown(), "the writer did not end in time");
+    guard.shutdown()?;
     Ok(())
 }
 
-/// Records that were lost so far.
+/// Records lost so far.
 #[expect(clippy::cast_precision_loss, reason = "counts of records are small")]
 pub(crate) fn dropped(guard: &SqliteGuard) -> f64 {
     guard.stats().dropped.total() as f64

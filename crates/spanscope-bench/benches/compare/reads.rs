@@ -1,5 +1,6 @@
-//! How long the store takes to answer on the file of the sustained run, to which slow spans and one large tree were
-//! added. Every answer is checked for its size, so that a quick wrong answer is no success.
+//! How long the store's queries take on the file of the sustained run, to which slow spans and one
+//! large tree were added. The size of every result is checked, so that a quick wrong result does
+//! not pass.
 
 use std::path::Path;
 use std::time::Instant;
@@ -14,7 +15,7 @@ use spanscope_sqlite::SqliteStore;
 use crate::sizes::Sizes;
 use crate::sustained::{self, TREE_ROOT};
 
-/// Asks all questions and tells the table.
+/// Runs all queries and adds their rows to the table.
 pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<()> {
     let store = SqliteStore::open(sustained::file(folder))?;
     let stats = block_on(store.statistics())?;
@@ -44,11 +45,9 @@ pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<
     })?;
     ensure!(found == 100, "100 traces were expected");
     let found = ask("spans over 1 s, slowest first, 100 of them", 100.0, &|| {
-        let filter = SpanFilter {
-            conditions: vec![Condition::new("duration_ms", ConditionOp::Gt, 1_000)],
-            order_by: vec!["-duration_ms".parse()?],
-            ..SpanFilter::default()
-        };
+        let filter = SpanFilter::default()
+            .conditions(vec![Condition::new("duration_ms", ConditionOp::Gt, 1_000)])
+            .order_by(vec!["-duration_ms".parse()?]);
         Ok(block_on(store.list_spans(filter))?.len())
     })?;
     ensure!(found == 100, "100 slow spans were expected");
@@ -85,10 +84,7 @@ pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<
     })?;
     ensure!(found >= 5, "all names were expected");
 
-    let filter = SpanFilter {
-        conditions: vec![Condition::new("name", ConditionOp::Eq, TREE_ROOT)],
-        ..SpanFilter::default()
-    };
+    let filter = SpanFilter::default().conditions(vec![Condition::new("name", ConditionOp::Eq, TREE_ROOT)]);
     let root = block_on(store.list_spans(filter))?
         .pop()
         .context("the large tree has a root")?;
@@ -100,17 +96,11 @@ pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<
 }
 
 fn traces_with(store: &SqliteStore, key: &str, value: Value) -> Result<usize> {
-    let filter = TraceFilter {
-        conditions: vec![Condition::new(key, ConditionOp::Eq, value)],
-        ..TraceFilter::default()
-    };
+    let filter = TraceFilter::default().conditions(vec![Condition::new(key, ConditionOp::Eq, value)]);
     Ok(block_on(store.list_traces(filter))?.len())
 }
 
 fn spans_with(store: &SqliteStore, key: &str, value: Value) -> Result<usize> {
-    let filter = SpanFilter {
-        conditions: vec![Condition::new(key, ConditionOp::Eq, value)],
-        ..SpanFilter::default()
-    };
+    let filter = SpanFilter::default().conditions(vec![Condition::new(key, ConditionOp::Eq, value)]);
     Ok(block_on(store.list_spans(filter))?.len())
 }

@@ -1,6 +1,8 @@
-//! Agent traces: a list among many tenants, the analysis of a large run, and many who watch one run while it is made.
+//! Agent traces: a list among many tenants, the analysis of a large run, and many clients that
+//! watch one run while it is recorded.
 //!
-//! The program that makes the run, the server and the clients are three processes on the same cores.
+//! The program that records the run, the server and the clients are three processes on the same
+//! cores.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -33,7 +35,7 @@ const TENANTS: usize = 100;
 const AGENTS: u64 = 10;
 /// Spans of each listed run.
 const SPANS: usize = 20;
-/// Spans a second of the run that is watched.
+/// Spans a second of the watched run.
 const RATE: u64 = 1_000;
 const FLUSH_LIMIT: Duration = Duration::from_secs(30);
 
@@ -63,7 +65,7 @@ fn span(trace: u64, id: u64, parent: Option<u64>, name: &str, start: i64, nanos:
     Ok(span)
 }
 
-/// A run of an agent that has so many spans, a tenth of them calls of a model.
+/// A run of an agent with this number of spans, a tenth of them model calls.
 fn run(number: u64, spans: usize, start: i64) -> Result<Vec<Span>> {
     let mut root = span(number, 0, None, "invoke_agent", start, 1_000_000 * spans as i64)?;
     root.attributes.set("gen_ai.operation.name", "invoke_agent");
@@ -78,7 +80,7 @@ fn run(number: u64, spans: usize, start: i64) -> Result<Vec<Span>> {
     }
     let mut all = vec![root];
     for place in 1..spans as u64 {
-        // A tree: each span has up to four below it.
+        // A tree: each span has up to four children.
         let at = start + 1_000_000 * i64::try_from(place)?;
         let mut span = span(number, place, Some((place - 1) / 4), "step", at, 900_000)?;
         if place % 10 == 0 {
@@ -97,18 +99,8 @@ fn run(number: u64, spans: usize, start: i64) -> Result<Vec<Span>> {
 }
 
 fn records(spans: Vec<Span>) -> NewRecords {
-    let spans = spans.into_iter().map(|span| NewSpan {
-        span,
-        events: Vec::new(),
-        expires: None,
-    });
-    NewRecords {
-        sources: vec![SourceRecords {
-            spans: spans.collect(),
-            ..SourceRecords::default()
-        }],
-        ..NewRecords::default()
-    }
+    let spans = spans.into_iter().map(NewSpan::new);
+    NewRecords::default().sources(vec![SourceRecords::default().spans(spans.collect())])
 }
 
 fn list(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<()> {
@@ -136,21 +128,14 @@ fn list(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<()> {
     let stored = block_on(store.statistics())?;
     let filters = [
         RunFilter::default(),
-        RunFilter {
-            agent_id: Some("agent-3".to_owned()),
-            ..RunFilter::default()
-        },
-        RunFilter {
-            status: Some(RunStatus::Failed),
-            user_id: Some("user-20".to_owned()),
-            ..RunFilter::default()
-        },
-        RunFilter {
-            status: Some(RunStatus::Completed),
-            since: Some(Timestamp::from_nanos(now - 3_000_000_000_000)),
-            offset: 40,
-            ..RunFilter::default()
-        },
+        RunFilter::default().agent_id("agent-3".to_owned()),
+        RunFilter::default()
+            .status(RunStatus::Failed)
+            .user_id("user-20".to_owned()),
+        RunFilter::default()
+            .status(RunStatus::Completed)
+            .since(Timestamp::from_nanos(now - 3_000_000_000_000))
+            .offset(40),
     ];
     let ask = |of: &dyn TraceStore, filter: &RunFilter| -> Result<(f64, u64)> {
         let began = Instant::now();
@@ -188,7 +173,7 @@ fn list(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<()> {
     let of_all = Sample::new(of_all);
     let p99 = of_all.quantile(0.99);
     table.judged(
-        "the same of an administrator, who sees all tenants, p99",
+        "an administrator's list, of all tenants, p99",
         nanos(p99),
         format!("median {}", nanos(of_all.median())),
         p99 / 1e6,
@@ -230,7 +215,8 @@ struct Seen {
     is_done: bool,
 }
 
-/// Reads a stream to its end. The lag is that of the oldest event of each piece, once the run is followed.
+/// Reads a stream to its end. The lag is that of the oldest event of each piece, once the run is
+/// followed.
 async fn reader(address: SocketAddr, path: String, connected: Arc<AtomicUsize>) -> Result<Seen> {
     let mut stream = TcpStream::connect(address).await?;
     stream
@@ -255,14 +241,14 @@ async fn reader(address: SocketAddr, path: String, connected: Arc<AtomicUsize>) 
         seen.bytes += length;
         let tail = &text[text.len().saturating_sub(64)..];
         if tail.windows(6).any(|six| six == b"[DONE]") {
-            // The run's own end comes after the grace time, in which it was waited for more.
+            // The end of the run comes after the grace period, which is not a lag.
             seen.is_done = true;
             return Ok(seen);
         }
         if let Some(time) = first_time(text) {
             let lag = Timestamp::now().as_nanos() - time.as_nanos();
             let lag = Duration::from_nanos(u64::try_from(lag).unwrap_or(0));
-            // What was there before the client came is no lag.
+            // Events from before the client's connection have no lag.
             if seen.bytes > 64 * 1024 {
                 seen.lag = seen.lag.max(lag);
             }
@@ -291,7 +277,7 @@ fn watch(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<()> {
     let connected = Arc::new(AtomicUsize::new(0));
     let (watched, seen) = std::thread::scope(|scope| -> Result<_> {
         let program = scope.spawn(|| program.round());
-        // The run has to be there before it can be watched.
+        // The run has to exist before it can be watched.
         let until = Instant::now() + Duration::from_secs(10);
         while runtime.block_on(status(address, "/traces/live-1/summary"))? != 200 {
             ensure!(Instant::now() < until, "the run did not come");
@@ -344,7 +330,7 @@ fn watch(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<()> {
         "<= 1 s",
     );
     table.judged(
-        "a span of the watched program on the calling thread, median, against nobody watching",
+        "a span of the watched program on the calling thread, median, against no watcher",
         nanos(watched[0]),
         format!("{:.2} x {}", watched[0] / alone[0], nanos(alone[0])),
         watched[0] / alone[0],

@@ -1,5 +1,5 @@
-//! What it costs to send spans on: the calling thread with the bridge alone and with every sink, against
-//! `tracing-opentelemetry` and `fmt`; and a flood to a receiver that is slow.
+//! The cost of sending spans: the calling thread with only the bridge and with every sink, against
+//! `tracing-opentelemetry` and `fmt`; and a flood to a slow receiver.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -25,12 +25,12 @@ use crate::ours;
 use crate::sizes::Sizes;
 use crate::workload::{SPANS_A_TRACE, Workload};
 
-/// How long the slow receiver takes for an answer.
+/// The slow receiver's response time.
 const SLOW: Duration = Duration::from_millis(50);
 /// Spans a second of the flood.
 const FLOOD: u64 = 100_000;
 
-/// Takes every request and forgets it; counts the spans if it is asked to.
+/// Accepts every request and drops it; counts the spans if requested.
 fn receiver(takes: Duration, counts: bool) -> Result<(SocketAddr, Arc<AtomicU64>)> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
@@ -88,7 +88,7 @@ where
     Ok(settings.build()?)
 }
 
-/// Runs one subject of this section, in a process of its own.
+/// Runs one subject of this section in a child process.
 #[expect(clippy::cast_precision_loss, reason = "counts of spans are small")]
 pub(crate) fn child(role: &str, folder: &Path, sizes: &Sizes) -> Result<()> {
     match role {
@@ -132,8 +132,8 @@ pub(crate) fn child(role: &str, folder: &Path, sizes: &Sizes) -> Result<()> {
     }
 }
 
-/// Offers spans at a steady rate; answers how much memory grew after the first sixth of the time, and the account: offered,
-/// sent, lost, received.
+/// Offers spans at a steady rate; reports how much memory grew after the first sixth of the time,
+/// and the account: offered, sent, lost, received.
 #[expect(clippy::cast_precision_loss, reason = "counts of spans are small")]
 fn flood(sizes: &Sizes) -> Result<()> {
     let (address, received) = receiver(SLOW, true)?;
@@ -160,7 +160,7 @@ fn flood(sizes: &Sizes) -> Result<()> {
                 .unwrap_or_default()
                 .saturating_sub(settled.unwrap_or_default());
             let seconds = start.elapsed().as_secs_f64();
-            guard.shutdown();
+            let _ = guard.shutdown();
             let spans = guard.stats().spans;
             Ok(vec![
                 grown as f64 / f64::from(1 << 20),
@@ -175,7 +175,7 @@ fn flood(sizes: &Sizes) -> Result<()> {
     )
 }
 
-/// Measures all subjects of this section in turn and tells the table.
+/// Measures all subjects of this section in turn and adds their rows to the table.
 pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<()> {
     let roles = [
         "caller-fmt",

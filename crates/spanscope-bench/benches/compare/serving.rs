@@ -1,5 +1,5 @@
-//! The server over a socket: how many spans a second it stores, and how long it takes to answer on a large store. What loads it runs
-//! in the same process, on the same cores.
+//! The server over a socket: how many spans a second it stores, and how long its responses take on
+//! a large store. The load generator runs in the same process, on the same cores.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -8,13 +8,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, ensure};
+use axum::http::Request;
+use http_body_util::{BodyExt as _, Full};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message as _;
-use prost::bytes::{Buf as _, BufMut as _, Bytes};
+use prost::bytes::Bytes;
 use spanscope_bench::sample::Sample;
 use spanscope_bench::table::{Goal, Table, nanos};
 use spanscope_model::{TraceStore, block_on};
@@ -22,9 +24,10 @@ use spanscope_server::Server;
 use spanscope_sqlite::SqliteStore;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
-use tonic::codegen::http::uri::PathAndQuery;
+use tonic::body::Body;
 use tonic::transport::Endpoint;
+use tonic::{Code, Status};
+use tower::ServiceExt as _;
 
 use crate::sizes::Sizes;
 use crate::sustained;
@@ -32,11 +35,11 @@ use crate::sustained;
 /// Spans of one request, as the SDKs' batch processors send them.
 pub(crate) const SPANS_A_REQUEST: usize = 512;
 const SPANS_A_TRACE: usize = 8;
-/// Requests that are under way at one time.
+/// Concurrent requests.
 const SENDERS: usize = 32;
-/// Questions a second.
+/// Queries a second.
 const RATE: u64 = 100;
-/// Spans of the trace that is asked for.
+/// Spans of the queried trace.
 const TRACE_SPANS: usize = 200;
 
 /// A server that runs until it is dropped.
@@ -57,7 +60,7 @@ impl Running {
         let address = server.address();
         let (end, ended) = oneshot::channel();
         runtime.spawn(async move {
-            server.run(async { drop(ended.await) }).await;
+            let _ = server.run(async { drop(ended.await) }).await;
         });
         Ok(Self {
             address,
@@ -85,7 +88,7 @@ impl Drop for Running {
     }
 }
 
-/// A connection that is kept.
+/// A connection that stays open.
 pub(crate) struct Client {
     reader: BufReader<TcpStream>,
     host: SocketAddr,
@@ -101,7 +104,7 @@ impl Client {
         })
     }
 
-    /// Posts a body and answers how long the answer is; anything but 200 is an error.
+    /// Posts a body and returns the length of the response; any status but 200 is an error.
     pub(crate) fn post(&mut self, path: &str, kind: &str, body: &[u8]) -> Result<usize> {
         let head = format!(
             "POST {path} HTTP/1.1\r\nhost: {}\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n",
@@ -113,7 +116,7 @@ impl Client {
         self.ask(&request)
     }
 
-    /// Posts a question; `false` where it took longer than the server gives it (503).
+    /// Posts a query; `false` if it took longer than the server allows (503).
     pub(crate) fn post_long(&mut self, path: &str, body: &str) -> Result<bool> {
         let request = format!(
             "POST {path} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
@@ -129,7 +132,7 @@ impl Client {
         Ok(status.contains(" 200 "))
     }
 
-    /// Gets something, likewise.
+    /// Sends a GET; any status but 200 is an error.
     pub(crate) fn get(&mut self, path: &str) -> Result<usize> {
         self.ask(format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.host).as_bytes())
     }
@@ -169,7 +172,7 @@ impl Client {
 /// Sends a request in protobuf, and returns when it is acknowledged.
 type Send = Box<dyn FnMut(Vec<u8>) -> Result<()>>;
 
-/// A sender over HTTP, with a connection that is kept.
+/// A sender over HTTP, with a connection that stays open.
 fn by_http(server: &Running) -> Result<Send> {
     let mut client = server.client()?;
     Ok(Box::new(move |body| {
@@ -179,61 +182,36 @@ fn by_http(server: &Running) -> Result<Send> {
     }))
 }
 
-/// A sender over gRPC, likewise.
+/// A sender over gRPC, with a connection that stays open.
 fn by_grpc(server: &Running) -> Result<Send> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let endpoint = Endpoint::from_shared(format!("http://{}", server.grpc))?;
     let channel = runtime.block_on(endpoint.connect())?;
-    let mut client = tonic::client::Grpc::new(channel);
-    let path = PathAndQuery::from_static("/opentelemetry.proto.collector.trace.v1.TraceService/Export");
     Ok(Box::new(move |body| {
         runtime.block_on(async {
-            client.ready().await?;
-            let request = tonic::Request::new(Bytes::from(body));
-            client.unary(request, path.clone(), Bare).await?;
+            let request = Request::post(EXPORT)
+                .header("content-type", "application/grpc")
+                .header("te", "trailers")
+                .body(Body::new(Full::new(framed(&body)?)))?;
+            let (head, answer) = channel.clone().oneshot(request).await?.into_parts();
+            let answer = answer.collect().await?;
+            let status = Status::from_header_map(&head.headers)
+                .or_else(|| Status::from_header_map(answer.trailers()?))
+                .ok_or_else(|| anyhow!("a call was answered without a status"))?;
+            ensure!(status.code() == Code::Ok, "{status}");
             Ok(())
         })
     }))
 }
 
-/// Messages of gRPC as the bytes that they are.
-#[derive(Debug, Clone, Copy, Default)]
-struct Bare;
+const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
-impl Codec for Bare {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Bare {
-    type Item = Bytes;
-    type Error = tonic::Status;
-
-    fn encode(&mut self, message: Bytes, to: &mut EncodeBuf<'_>) -> Result<(), tonic::Status> {
-        to.put(message);
-        Ok(())
-    }
-}
-
-impl Decoder for Bare {
-    type Item = Bytes;
-    type Error = tonic::Status;
-
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, tonic::Status> {
-        Ok(Some(from.copy_to_bytes(from.remaining())))
-    }
+/// A message with its five-byte prefix: not compressed, and its length.
+fn framed(message: &[u8]) -> Result<Bytes> {
+    let length = u32::try_from(message.len())?.to_be_bytes();
+    Ok([&[0][..], &length, message].concat().into())
 }
 
 /// How many spans were stored in a second, and in all, and how many bytes each of them took.
@@ -279,7 +257,8 @@ fn received(file: &Path, sizes: &Sizes, connect: fn(&Running) -> Result<Send>) -
     })
 }
 
-/// Sends spans over HTTP and over gRPC, and tells the table how many of them were stored in a second.
+/// Sends spans over HTTP and over gRPC, and adds to the table how many of them were stored in a
+/// second.
 pub(crate) fn receive(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<()> {
     let http = received(&folder.join("received.db"), sizes, by_http)?;
     let grpc = received(&folder.join("received_grpc.db"), sizes, by_grpc)?;
@@ -303,7 +282,8 @@ pub(crate) fn receive(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result
     Ok(())
 }
 
-/// Asks at a steady rate, of the file of the sustained run, and tells the table how long the slowest answers took.
+/// Sends queries about the file of the sustained run at a steady rate, and adds to the table how
+/// long the slowest took.
 pub(crate) fn answer(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<()> {
     let store = SqliteStore::builder()
         .max_bytes(4 << 30)
@@ -329,7 +309,8 @@ pub(crate) fn answer(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<
         let mut length = 0;
         let begin = Instant::now();
         for number in 0..sizes.served_questions {
-            // From when it was to be asked, so that one slow answer is not kept from delaying the others.
+            // From the scheduled time, so that one slow response does not hide the delay of the
+            // others.
             let at = begin + Duration::from_millis(1000 / RATE) * u32::try_from(number)?;
             std::thread::sleep(at.saturating_duration_since(Instant::now()));
             length = client.post(path, "application/json", b"{}")?;
@@ -361,8 +342,8 @@ fn attribute(key: &str, value: Value) -> KeyValue {
     }
 }
 
-/// Spans as an instrumented server of models sends them, in traces of a few; ids are missing. As in the other sections, the root of a
-/// trace names its session, a key that the store is configured for by default.
+/// Spans as an instrumented model server sends them, in traces of a few; ids are missing. As in the
+/// other sections, the root of a trace names its session, a key that the store indexes by default.
 pub(crate) fn request(spans: usize) -> ExportTraceServiceRequest {
     let names = [
         "POST /v1/chat",
@@ -414,7 +395,7 @@ pub(crate) fn request(spans: usize) -> ExportTraceServiceRequest {
     }
 }
 
-/// Gives the spans of a request ids and times that no other request has. Span ids are spread, as those of SDKs are.
+/// Sets ids and times that no other request has. Span ids are spread, as those of SDKs are.
 pub(crate) fn name_spans(request: &mut ExportTraceServiceRequest, number: u64) {
     let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
     let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);

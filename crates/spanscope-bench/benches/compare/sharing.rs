@@ -1,5 +1,5 @@
-//! Readers that share the store with the intake: how long a list takes while two scans run and spans
-//! come in, and whether the intake loses anything to them.
+//! Readers that share the store with the intake: how long a list takes while two scans run and
+//! spans arrive, and whether the intake loses anything because of them.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,20 +15,20 @@ use spanscope_sqlite::SqliteStore;
 use crate::serving::{Running, SPANS_A_REQUEST, name_spans, request};
 use crate::sizes::Sizes;
 
-/// Spans a second that come in.
+/// Spans a second that arrive.
 const INTAKE: u64 = 30_000;
 const SENDERS: u64 = 4;
 const SCANNERS: usize = 2;
 /// Lists a second.
 const RATE: u64 = 50;
 
-/// Looks at every span, under conditions that all of them meet but the last.
+/// Reads every span, under conditions that all of them meet but the last.
 const SCAN: &str = r#"{"attribute_filters": [
     {"key": "http.route", "op": "ne", "value": 1}, {"key": "server.address", "op": "ne", "value": 2},
     {"key": "document", "op": "ne", "value": 3}, {"key": "cache.hit", "op": "ne", "value": 4},
     {"key": "missing", "op": "eq", "value": "nowhere"}], "order_by": ["-span_count"]}"#;
 
-/// Asks for lists while everything else goes on, and tells the table how long the slowest took.
+/// Lists while everything else runs, and adds to the table how long the slowest took.
 #[expect(clippy::cast_precision_loss, reason = "counts of spans are small")]
 pub(crate) fn share(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<()> {
     let store = SqliteStore::builder()
@@ -53,7 +53,7 @@ pub(crate) fn share(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<(
                         break;
                     }
                     name_spans(&mut request, (1 << 40) + number * SENDERS + sender);
-                    // Anything but 200 ends the run: nothing may be refused.
+                    // Any status but 200 ends the run: nothing may be refused.
                     client.post("/v1/traces", "application/x-protobuf", &request.encode_to_vec())?;
                     sent.fetch_add(SPANS_A_REQUEST as u64, Ordering::Relaxed);
                     at += pause;

@@ -1,9 +1,9 @@
-//! How much is measured: enough to be true, or just enough to see that it runs.
+//! How much is measured: enough for valid numbers, or just enough for a smoke test.
 
 /// The sizes of one run.
 #[derive(Debug, Clone)]
 pub(crate) struct Sizes {
-    /// How often the subjects on the calling thread are started anew.
+    /// How often the subjects on the calling thread are restarted.
     pub(crate) generations: usize,
     /// Measured rounds of each of them.
     pub(crate) rounds: usize,
@@ -17,7 +17,7 @@ pub(crate) struct Sizes {
     pub(crate) measured_spans: u64,
     /// Requests in one round of the middleware.
     pub(crate) requests: u64,
-    /// How long the flood to a slow receiver goes on.
+    /// How long the flood to a slow receiver lasts.
     pub(crate) flood: std::time::Duration,
     /// Events in one round of a console; they fit into its queue.
     pub(crate) console_events: u64,
@@ -25,19 +25,23 @@ pub(crate) struct Sizes {
     pub(crate) sustained_traces: usize,
     /// How often the sustained run is repeated.
     pub(crate) sustained_rounds: usize,
+    /// How many programs are killed at each rate.
+    pub(crate) kills: u32,
+    /// How long the first of them lives; each further one lives longer.
+    pub(crate) killed_after: std::time::Duration,
     /// Spans of the one large tree.
     pub(crate) tree_spans: usize,
     /// Spans that the one-commit-a-span peer stores.
     pub(crate) commit_spans: usize,
-    /// How often each question to the store is asked.
+    /// How often each query of the store is run.
     pub(crate) questions: usize,
-    /// Measurements that the store and its peer are asked about.
+    /// Measurements that the store and its peer are queried for.
     pub(crate) metric_points: usize,
-    /// Requests that the server takes in, of 512 spans each.
+    /// Requests that the server receives, of 512 spans each.
     pub(crate) received_requests: usize,
-    /// How often the server is asked each question.
+    /// How often each query is sent to the server.
     pub(crate) served_questions: usize,
-    /// Runs of agents that are listed, of 20 spans each.
+    /// Listed agent runs, of 20 spans each.
     pub(crate) listed_runs: usize,
     /// Clients that watch one run.
     pub(crate) watchers: usize,
@@ -58,6 +62,8 @@ impl Sizes {
         console_events: 10_000,
         sustained_traces: 100_000,
         sustained_rounds: 3,
+        kills: 5,
+        killed_after: std::time::Duration::from_secs(6),
         tree_spans: 10_000,
         commit_spans: 2_000,
         questions: 15,
@@ -82,6 +88,8 @@ impl Sizes {
         console_events: 500,
         sustained_traces: 500,
         sustained_rounds: 1,
+        kills: 1,
+        killed_after: std::time::Duration::from_millis(500),
         tree_spans: 200,
         commit_spans: 20,
         questions: 2,

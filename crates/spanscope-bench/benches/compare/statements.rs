@@ -1,9 +1,9 @@
-//! How long SQL takes that people type into `sqlite3`: every statement that the README shows, and
-//! others of a user's kind, by trace id, span id, attribute, message and time, and joins. They run
-//! on the views, by a connection that knows nothing of ours.
+//! The duration of SQL that people type into `sqlite3`: every statement in `docs/how-to/ask.md`,
+//! and similar ones by trace id, span id, attribute, message and time, and joins. They run on the
+//! views, through a plain SQLite connection.
 //!
 //! `SPANSCOPE_BENCH_OTHER_FILE` names a file that another build has filled in the same way; each
-//! statement is then asked of both by turns, and its row says how much longer it takes here.
+//! statement is then run on both in turn, and its row says how much longer it takes here.
 
 use std::path::Path;
 use std::time::Instant;
@@ -19,25 +19,25 @@ use crate::sizes::Sizes;
 const OTHER_FILE: &str = "SPANSCOPE_BENCH_OTHER_FILE";
 /// How much longer a statement may take than in the other file.
 const MOST: f64 = 1.2;
-/// A span id alone is found within this time.
+/// A query by a span id alone takes at most this.
 const MOST_BY_SPAN_ID_MS: f64 = 100.0;
 
-/// What it asks, and the statement. `:trace` and `:span` are ids from the middle of the file.
+/// A description and the statement. `:trace` and `:span` are ids from the middle of the file.
 const STATEMENTS: [(&str, &str); 17] = [
     (
-        "README: traces of the last hour",
+        "the book: traces of the last hour",
         "SELECT * FROM traces WHERE timestamp > datetime('now', '-1 hour')",
     ),
     (
-        "README: average duration by name",
+        "the book: average duration by name",
         "SELECT name, AVG(duration_ms) as avg_duration FROM spans GROUP BY name ORDER BY avg_duration DESC",
     ),
     (
-        "README: slow spans",
+        "the book: slow spans",
         "SELECT * FROM spans WHERE duration_ms > 1000 ORDER BY duration_ms DESC",
     ),
     (
-        "README: a metric's sum",
+        "the book: a metric's sum",
         "SELECT metric, SUM(value) FROM metrics WHERE timestamp > datetime('now', '-1 hour') GROUP BY metric",
     ),
     (
@@ -95,7 +95,7 @@ const STATEMENTS: [(&str, &str); 17] = [
 ];
 const BY_SPAN_ID: &str = "a span by its id alone";
 
-/// A file to be asked, and the ids that it is asked for.
+/// A file to query, and the ids for its statements.
 struct Asked {
     db: Connection,
     trace: String,
@@ -115,7 +115,7 @@ impl Asked {
         Ok(Self { db, trace, span })
     }
 
-    /// Asks once, and returns the nanoseconds that it took and how many rows there are.
+    /// Runs the statement once, and returns the nanoseconds that it took and the number of rows.
     fn ask(&self, sql: &str) -> Result<(f64, usize)> {
         let start = Instant::now();
         let mut statement = self.db.prepare(sql)?;
@@ -133,7 +133,7 @@ impl Asked {
     }
 }
 
-/// Asks all statements and adds their rows to the table.
+/// Runs all statements and adds their rows to the table.
 pub(crate) fn report(table: &mut Table, file: &Path, sizes: &Sizes) -> Result<()> {
     let here = Asked::open(file)?;
     let other = match std::env::var_os(OTHER_FILE) {

@@ -1,4 +1,5 @@
-//! How fast spans get to disk when there is no end of them, what they take there, and what memory that takes.
+//! How fast spans are written to disk without a pause, how much disk they take, and how much memory
+//! that takes.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,25 +19,25 @@ use crate::sizes::Sizes;
 use crate::workload::{SPANS_A_TRACE, Workload};
 
 const FLUSH_LIMIT: Duration = Duration::from_secs(600);
-/// The queue of the memory measure: small, so that what is beyond it shows.
+/// The queue of the memory measure: small, so that memory beyond it is visible.
 const MEMORY_QUEUE: usize = 8 << 20;
-/// How many spans are held open until they are slow, for the questions about slow ones.
+/// How many spans are held open until they are slow, for the queries for slow ones.
 const SLOW_SPANS: usize = 1_000;
 const MIB: f64 = (1_u32 << 20) as f64;
-/// What may be held beside the queue: the writer's page cache of 8 MB, and its buffers.
-const BESIDE_THE_QUEUE: f64 = 24.0 * MIB;
+/// What may be held in addition to the queue: the writer's page cache of 8 MB, and its buffers.
+const OUTSIDE_THE_QUEUE: f64 = 24.0 * MIB;
 const ONE_COMMIT: &str = include_str!("one_commit.py");
 
 /// The name of the root of the one large tree.
 pub(crate) const TREE_ROOT: &str = "large_tree";
 
-/// The file that the last sustained run leaves behind.
+/// The file of the last sustained run.
 pub(crate) fn file(folder: &Path) -> PathBuf {
     folder.join("sustained.db")
 }
 
-/// Stores traces as fast as the disk takes them. A round answers with seconds and memory growth; the end with the
-/// bytes written to disk, and drops.
+/// Stores traces as fast as the disk allows. A round reports seconds and memory growth; the end
+/// reports the bytes written to disk, and drops.
 pub(crate) fn child(folder: &Path, sizes: &Sizes) -> Result<()> {
     let written_before = bytes_written();
     let (layer, guard) = ours::waiting(&file(folder))?;
@@ -54,7 +55,7 @@ pub(crate) fn child(folder: &Path, sizes: &Sizes) -> Result<()> {
             Ok(vec![took, difference(memory_before, peak_memory())])
         },
         || {
-            // The end of the writer brings the log into the file, which is written too.
+            // At its end the writer checkpoints the log, which is written too.
             ours::close(&guard)?;
             let lost = ours::dropped(&guard);
             Ok(vec![difference(written_before, bytes_written()), lost])
@@ -62,8 +63,8 @@ pub(crate) fn child(folder: &Path, sizes: &Sizes) -> Result<()> {
     )
 }
 
-/// Offers spans faster than they can be stored, with a small queue. A round answers with the growth of memory, the
-/// end with how many records were dropped.
+/// Offers spans faster than they can be stored, with a small queue. A round reports the growth of
+/// memory, the end reports how many records were dropped.
 pub(crate) fn memory_child(folder: &Path, sizes: &Sizes) -> Result<()> {
     let (layer, guard) = ours::dropping(&folder.join("memory.db"), MEMORY_QUEUE)?;
     subscriber::set_global_default(registry().with(layer))?;
@@ -81,8 +82,8 @@ pub(crate) fn memory_child(folder: &Path, sizes: &Sizes) -> Result<()> {
     )
 }
 
-/// Adds to the sustained run's file what the questions need beside its many quick traces: spans that took more than a
-/// second, and one large tree.
+/// Adds to the sustained run's file what the queries need in addition to its many quick traces:
+/// spans that took more than a second, and one large tree.
 pub(crate) fn fill_child(folder: &Path, sizes: &Sizes) -> Result<()> {
     let (layer, guard) = ours::waiting(&file(folder))?;
     subscriber::set_global_default(registry().with(layer))?;
@@ -94,7 +95,7 @@ pub(crate) fn fill_child(folder: &Path, sizes: &Sizes) -> Result<()> {
             std::thread::sleep(Duration::from_millis(1_050));
             drop(slow);
             let root = info_span!("large_tree");
-            // The root takes the place of one leaf, so that the whole tree has the size that is promised.
+            // The root replaces one leaf, so that the whole tree has the stated size.
             for number in 0..sizes.tree_spans / 100 {
                 let branch = info_span!(parent: &root, "branch", number);
                 for leaf in 0..if number == 0 { 98 } else { 99 } {
@@ -109,7 +110,8 @@ pub(crate) fn fill_child(folder: &Path, sizes: &Sizes) -> Result<()> {
     )
 }
 
-/// Measures this section and tells the table. Leaves the file of the last run, with what `reads` needs added.
+/// Measures this section and adds its rows to the table. Leaves the file of the last run, with what
+/// `reads` needs added.
 pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<()> {
     let spans = to_f64(sizes.sustained_traces) * to_f64(usize::try_from(SPANS_A_TRACE)?);
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
@@ -151,7 +153,7 @@ pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<
         Goal::AtLeast(0.42),
         ">= 0.42 x",
     );
-    let measure = "the same against one commit a span in Python, as the described system does";
+    let measure = "the same against one commit a span in Python, as Llama Stack does";
     match &python {
         Some(peer) => table.judged(
             measure,
@@ -168,11 +170,7 @@ pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<
         "bytes a span in the file, with its event and all indexes",
         format!("{bytes:.0} B"),
         python.map_or(String::new(), |peer| {
-            format!(
-                "{:.2} x the described system's {:.0} B",
-                bytes / peer.bytes,
-                peer.bytes
-            )
+            format!("{:.2} x Llama Stack's {:.0} B", bytes / peer.bytes, peer.bytes)
         }),
         bytes,
         Goal::AtMost(220.0),
@@ -198,7 +196,7 @@ pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<
     fill(folder)
 }
 
-/// Makes the file that [`report`] leaves behind, for sections that ask it while this one isn't measured.
+/// Makes the file that [`report`] leaves, for sections that query it when this one isn't measured.
 pub(crate) fn prepare(folder: &Path) -> Result<()> {
     let mut subject = Subject::start("sustained-ours", folder)?;
     subject.round()?;
@@ -206,7 +204,7 @@ pub(crate) fn prepare(folder: &Path) -> Result<()> {
     fill(folder)
 }
 
-/// Adds what the questions need: see [`fill_child`].
+/// Adds what the queries need: see [`fill_child`].
 fn fill(folder: &Path) -> Result<()> {
     let mut subject = Subject::start("fill", folder)?;
     subject.round()?;
@@ -228,17 +226,17 @@ fn report_memory(table: &mut Table, folder: &Path) -> Result<()> {
         ),
         format!("{:.1} MiB", growth / MIB),
         format!("{:.1} MiB more with twice the load", again / MIB),
-        (growth / (limit + BESIDE_THE_QUEUE)).max(again / (2.0 * MIB)),
+        (growth / (limit + OUTSIDE_THE_QUEUE)).max(again / (2.0 * MIB)),
         Goal::AtMost(1.0),
         &format!(
             "the queue's limit + {:.0} MiB for SQLite's page cache and the writer, 2 MiB more with twice the load",
-            BESIDE_THE_QUEUE / MIB
+            OUTSIDE_THE_QUEUE / MIB
         ),
     );
     Ok(())
 }
 
-/// What the last sustained run left.
+/// The result of the last sustained run.
 #[derive(Default)]
 struct Run {
     memory: f64,
@@ -247,7 +245,7 @@ struct Run {
     file_bytes: f64,
 }
 
-/// What the described system's way was measured at.
+/// The measured values of Llama Stack's way of storing.
 struct Peer {
     rate: f64,
     bytes: f64,

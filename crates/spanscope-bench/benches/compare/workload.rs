@@ -1,4 +1,4 @@
-//! What every subject is given to do: one trace of a small request.
+//! The work of every subject: one trace of a small request.
 
 use tracing::{info, info_span};
 
@@ -7,7 +7,7 @@ pub(crate) const SPANS_A_TRACE: u64 = 10;
 
 const COMPONENTS: [&str; 4] = ["retriever", "reranker", "tool_runtime", "summarizer"];
 
-/// Texts that spans of different traces carry, made beforehand so that making them is not measured.
+/// Texts of the spans of different traces, made beforehand so that making them is not measured.
 pub(crate) struct Workload {
     documents: Vec<String>,
     sessions: Vec<String>,
@@ -21,8 +21,9 @@ impl Workload {
         }
     }
 
-    /// One root with nine children; each child has two strings, two integers and one event with a message and one
-    /// integer. The root names its session, a key that the store is configured for by default.
+    /// One root with nine children; each child has two strings, two integers and one event with a
+    /// message and one integer. The root names its session, a key that the store indexes by
+    /// default.
     ///
     /// `root_event` gives the root an event too, so that there are as many events as spans.
     pub(crate) fn trace(&self, number: usize, root_event: bool) {

@@ -33,12 +33,7 @@ pub(super) fn run(file: &StoreFile, args: &DemoArgs) -> Result<()> {
 
     let mut text = tree(&out, &spans, Choice::default());
     text.push('\n');
-    let usage = block_on(store.usage(UsageQuery {
-        since: None,
-        until: None,
-        trace_id: Some(trace_id),
-        by: UsageBy::Model,
-    }))?;
+    let usage = block_on(store.usage(UsageQuery::new(UsageBy::Model).trace_id(trace_id)))?;
     text.push_str(&usage::of_demo(&out, &usage));
     let is_failed = |span: &Span| span.status == Some(SpanStatus::Error);
     let mut failed: Vec<usize> = spans

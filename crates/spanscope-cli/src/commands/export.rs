@@ -1,17 +1,23 @@
-//! `spanscope export`: traces in a form that other programs read.
+//! `spanscope export`: records in a form that other programs read.
+//!
+//! Selected traces are written with everything that belongs to them; without a selection everything
+//! stored is written.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{BufWriter, Write, stdout};
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use jiff::tz::TimeZone;
-use spanscope_model::{IdMatch, LogFilter, Order, OrderKey, TraceFilter, TraceId, TraceStore, block_on};
+use spanscope_model::{
+    IdMatch, Order, OrderKey, SourceRecords, StoreError, TraceFilter, TraceId, TraceStore, block_on,
+};
 
 use super::ids::resolve_id;
 use super::store::StoreFile;
-use crate::args::ExportArgs;
-use crate::export::{Recorded, form};
+use crate::args::{ExportArgs, ExportTo};
+use crate::export::form;
 use crate::failure::Stop;
 use crate::filter::TypedFilter;
 use crate::output::closed_pipe_is_an_end;
@@ -32,20 +38,48 @@ pub(super) fn run(file: &StoreFile, args: &ExportArgs) -> Result<()> {
     let typed = TypedFilter::read(None, &args.filter.conditions)?;
     let limit = args.limit.unwrap_or(u64::MAX);
     let filter = trace_filter(&args.filter, typed.filter.clone(), limit, &zone)?;
-    let store = file.open()?;
+    let store = file.open_file()?;
+    let is_all = TraceFilter::default()
+        .since(filter.since)
+        .until(filter.until)
+        .limit(u64::MAX)
+        == filter;
+    if args.ids.is_empty() && is_all {
+        let mut records = store.records(filter.since, filter.until).peekable();
+        if records.peek().is_none() {
+            return Err(Stop::nothing(match (filter.since, filter.until) {
+                (None, None) => "nothing is stored",
+                _ => "nothing was recorded in that time",
+            }));
+        }
+        return write_out(file, args, records);
+    }
     let traces = if args.ids.is_empty() {
-        chosen(&*store, filter)?
+        chosen(&store, filter)?
     } else {
-        named(&*store, &args.ids)?
+        named(&store, &args.ids)?
     };
-    typed.remark_slips(&*store, traces.is_empty())?;
+    typed.remark_slips(&store, traces.is_empty())?;
     if traces.is_empty() {
         return Err(Stop::nothing("no trace matches"));
     }
+    // Retention may have deleted it meanwhile.
+    let records = traces
+        .into_iter()
+        .filter_map(|trace| store.trace_records(trace).transpose());
+    write_out(file, args, records)
+}
+
+/// Writes records to the given file, or to stdout.
+fn write_out(
+    file: &StoreFile,
+    args: &ExportArgs,
+    records: impl Iterator<Item = Result<Vec<SourceRecords>, StoreError>>,
+) -> Result<()> {
     match &args.file {
         None => {
             let mut writer = BufWriter::new(stdout().lock());
-            write(&*store, &traces, args, &mut writer, closed_pipe_is_an_end)
+            write(records, args.to, &mut writer, closed_pipe_is_an_end)?;
         }
         Some(path) => {
             if is_same_file(path, &file.path()?) {
@@ -55,22 +89,37 @@ pub(super) fn run(file: &StoreFile, args: &ExportArgs) -> Result<()> {
             }
             let failed = || format!("could not write {}", path.display());
             let mut writer = BufWriter::new(created(path).with_context(failed)?);
-            write(&*store, &traces, args, &mut writer, |result| {
+            let wrote = write(records, args.to, &mut writer, |result| {
                 result.with_context(failed)
             })?;
-            let number = u64::try_from(traces.len()).unwrap_or(u64::MAX);
-            remark(format_args!(
-                "wrote {} to {}",
-                count(number, "trace"),
-                path.display()
-            ));
-            Ok(())
+            remark(format_args!("wrote {wrote} to {}", path.display()));
         }
+    }
+    Ok(())
+}
+
+/// The counts of an export.
+#[derive(Debug, Default)]
+struct Written {
+    traces: u64,
+    loose_events: u64,
+    loose_points: u64,
+}
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&count(self.traces, "trace"))?;
+        if self.loose_events + self.loose_points > 0 {
+            let events = count(self.loose_events, "event");
+            let points = count(self.loose_points, "measurement");
+            write!(f, ", and {events} and {points} outside traces")?;
+        }
+        Ok(())
     }
 }
 
-/// An empty file, which only its owner may read: what is exported may be private. One that is there
-/// keeps its mode.
+/// Creates an empty file that only its owner may read: exported data may be private. An existing
+/// file keeps its mode.
 fn created(path: &Path) -> std::io::Result<File> {
     let mut options = File::options();
     options.write(true).create(true).truncate(true);
@@ -83,45 +132,53 @@ fn created(path: &Path) -> std::io::Result<File> {
 }
 
 fn write(
-    store: &dyn TraceStore,
-    traces: &[TraceId],
-    args: &ExportArgs,
+    records: impl Iterator<Item = Result<Vec<SourceRecords>, StoreError>>,
+    to: ExportTo,
     writer: &mut dyn Write,
     check: impl Fn(std::io::Result<()>) -> Result<()>,
-) -> Result<()> {
-    let mut form = form(args.to);
+) -> Result<Written> {
+    let mut form = form(to);
+    let mut written = Written::default();
+    let (mut left_out_events, mut left_out_points) = (0, 0);
     let bar = progress::bar("traces");
-    bar.set_length(u64::try_from(traces.len()).unwrap_or(u64::MAX));
     check(writer.write_all(form.head().as_bytes()))?;
-    for trace in traces {
-        // Retention may have been faster; what is gone is gone.
-        if let Some(recorded) = read(store, *trace)? {
-            check(writer.write_all(form.trace(&recorded)?.as_bytes()))?;
+    for records in records {
+        let records = records?;
+        let all = |of: fn(&SourceRecords) -> usize| records.iter().map(of).sum::<usize>() as u64;
+        let (events, points) = (all(|of| of.events.len()), all(|of| of.points.len()));
+        let is_trace = all(|of| of.spans.len()) > 0;
+        let text = form.records(&records)?;
+        check(writer.write_all(text.as_bytes()))?;
+        written.traces += u64::from(is_trace);
+        match (is_trace, text.is_empty(), to) {
+            (false, false, _) => {
+                written.loose_events += events;
+                written.loose_points += points;
+            }
+            (false, true, _) => {
+                (left_out_events, left_out_points) = (left_out_events + events, left_out_points + points)
+            }
+            (true, _, ExportTo::Chrome) => left_out_points += points,
+            (true, ..) => {}
         }
         bar.inc(1);
     }
     check(writer.write_all(form.foot().as_bytes()))?;
     check(writer.flush())?;
     bar.finish_and_clear();
-    Ok(())
+    if left_out_events + left_out_points > 0 {
+        remark(format_args!(
+            "{} outside traces and {} have no place in this form and were left out: --to jsonl and --to otlp-json \
+             have them",
+            count(left_out_events, "event"),
+            count(left_out_points, "measurement"),
+        ));
+    }
+    Ok(written)
 }
 
-fn read(store: &dyn TraceStore, trace: TraceId) -> Result<Option<Recorded>> {
-    let spans = match block_on(store.trace_spans(trace)) {
-        Ok(spans) => spans,
-        Err(error) if error.is_not_found() => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let events = block_on(store.list_logs(LogFilter {
-        trace_id: Some(trace),
-        limit: u64::MAX,
-        ..LogFilter::default()
-    }))?;
-    Ok(Some(Recorded { spans, events }))
-}
-
-/// The chosen traces. Where no order is asked for and all are wanted, the oldest come first, so that what programs
-/// write meanwhile does not move the pages.
+/// Returns the selected traces. Without an order and a limit, the oldest come first, so that
+/// concurrent writes do not shift the pages.
 fn chosen(store: &dyn TraceStore, mut filter: TraceFilter) -> Result<Vec<TraceId>> {
     let mut left = filter.limit;
     if filter.order_by.is_empty() && left == u64::MAX && filter.offset == 0 {

@@ -1,8 +1,10 @@
-//! Traces and spans as people name them: by the beginning of an id, by a row of `tree`, or as the last one.
+//! Traces and spans as people name them: by the beginning of an id, by a row of `tree`, or as the
+//! last one.
 //!
-//! The ids of a program's spans count up, so the spans of one trace differ in their last digits alone, and a beginning that
-//! fits only one is hardly shorter than the id. A row of the tree is short, and names the same span for every caller: no
-//! command has to remember what an earlier one showed.
+//! The ids of a program's spans count up, so the spans of one trace only differ in their last
+//! digits, and an unambiguous prefix is hardly shorter than the id. A row number of the tree is
+//! short, and names the same span for every caller: no command has to remember an earlier one's
+//! output.
 
 use anyhow::Result;
 use spanscope_model::{IdMatch, SpanId, TraceFilter, TraceId, TraceStore, block_on};
@@ -12,14 +14,14 @@ use crate::failure::Stop;
 use crate::render::forest;
 use crate::render::text::count;
 
-/// Stands for the newest trace, or the newest run.
+/// The id of the newest trace, or the newest run.
 pub(super) const LAST: &str = "last";
 
-/// What an id stands for: `last` for the newest trace, `TRACE:ROW` for the span in that row of the trace's tree, else a trace
-/// or a span by the beginning of its id.
+/// Resolves an id: `last` is the newest trace, `TRACE:ROW` the span in that row of the trace's
+/// tree, anything else a trace or a span by a prefix of its id.
 ///
 /// # Errors
-/// Nothing is found; or the id is ambiguous, or none of these.
+/// Fails if nothing is found, or the id is ambiguous or invalid.
 pub(super) fn resolve_id(store: &dyn TraceStore, id: &str) -> Result<IdMatch> {
     let id = id.trim().to_ascii_lowercase();
     match id.split_once(':') {
@@ -29,7 +31,7 @@ pub(super) fn resolve_id(store: &dyn TraceStore, id: &str) -> Result<IdMatch> {
     }
 }
 
-/// The same where a span is wanted: `last` is the root of the newest trace.
+/// Resolves an id of a span: `last` is the root of the newest trace.
 pub(super) fn resolve_span(file: &StoreFile, store: &dyn TraceStore, id: &str) -> Result<(TraceId, SpanId)> {
     if id.trim().eq_ignore_ascii_case(LAST) {
         return newest(store);
@@ -45,13 +47,10 @@ pub(super) fn resolve_span(file: &StoreFile, store: &dyn TraceStore, id: &str) -
 
 /// The trace that began last, and its root.
 fn newest(store: &dyn TraceStore) -> Result<(TraceId, SpanId)> {
-    let newest = block_on(store.list_traces(TraceFilter {
-        limit: 1,
-        ..TraceFilter::default()
-    }))?;
+    let newest = block_on(store.list_traces(TraceFilter::default().limit(1)))?;
     let Some(newest) = newest.into_iter().next() else {
         return Err(Stop::nothing(
-            "there is no last trace: none is stored; run a program that records one, or `spanscope demo`",
+            "no trace is stored: run a program that records one, or `spanscope demo`",
         ));
     };
     Ok((newest.trace.trace_id, newest.trace.root_span_id))
@@ -60,7 +59,7 @@ fn newest(store: &dyn TraceStore) -> Result<(TraceId, SpanId)> {
 fn span_in_row(store: &dyn TraceStore, whole: &str, trace: &str, row: &str) -> Result<IdMatch> {
     let wrong = || {
         Stop::usage(format!(
-            "{whole:?} is no row of a trace: write TRACE:ROW as in 4bf92f35:3 or last:3; `spanscope tree` numbers the rows"
+            "{whole:?} is not a row of a trace: write TRACE:ROW as in 4bf92f35:3 or last:3; `spanscope tree` numbers the rows"
         ))
     };
     if trace.contains(':') || row.is_empty() || !row.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -72,7 +71,7 @@ fn span_in_row(store: &dyn TraceStore, whole: &str, trace: &str, row: &str) -> R
     };
     let spans = block_on(store.trace_spans(trace))?;
     let rows = forest::rows(&spans);
-    // A number that is too large for a row is none of them.
+    // A number that is too large is not a row.
     let row = row.parse::<usize>().ok();
     let found = rows.iter().position(|of_span| Some(*of_span) == row);
     match found.and_then(|at| spans.get(at)) {
@@ -88,7 +87,7 @@ fn span_in_row(store: &dyn TraceStore, whole: &str, trace: &str, row: &str) -> R
 /// How many digits of these traces' ids can be typed back: enough that each fits no other stored
 /// trace or span.
 ///
-/// Ids begin with the second they come from, so traces of a busy program differ late.
+/// Ids begin with the second of their creation, so those of a busy program differ late.
 pub(super) fn short_id_digits(store: &dyn TraceStore, traces: &[TraceId]) -> usize {
     let fits = |digits: usize| {
         traces.iter().all(|trace| {

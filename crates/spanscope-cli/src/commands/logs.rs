@@ -1,4 +1,4 @@
-//! `spanscope logs`: what programs said.
+//! `spanscope logs`: log events.
 
 use anyhow::Result;
 use spanscope_model::{IdMatch, LogFilter, block_on};
@@ -24,19 +24,21 @@ pub(super) fn run(file: &StoreFile, args: &LogsArgs) -> Result<()> {
             IdMatch::Span(trace, span) => (Some(trace), Some(span)),
         },
     };
-    let events = block_on(store.list_logs(LogFilter {
-        min_severity: args.severity.as_deref().map(severity).transpose()?,
-        filter: typed.filter,
-        since,
-        until,
-        grep: args.grep.clone(),
-        service: args.service.clone(),
-        category: args.category.clone(),
-        trace_id,
-        span_id,
-        limit: args.limit,
-        ..LogFilter::default()
-    }))?;
+    let events = block_on(
+        store.list_logs(
+            LogFilter::default()
+                .min_severity(args.severity.as_deref().map(severity).transpose()?)
+                .filter(typed.filter)
+                .since(since)
+                .until(until)
+                .grep(args.grep.clone())
+                .service(args.service.clone())
+                .category(args.category.clone())
+                .trace_id(trace_id)
+                .span_id(span_id)
+                .limit(args.limit),
+        ),
+    )?;
     out.list(&events, || {
         let mut lines = EntryLines::new(&out, true);
         let mut text = String::new();

@@ -1,4 +1,4 @@
-//! `spanscope metrics`: what was measured, and one metric over time.
+//! `spanscope metrics`: the list of metrics, and one metric over time.
 
 use anyhow::Result;
 use serde::Serialize;
@@ -15,15 +15,15 @@ use crate::render::colour::Paint;
 use crate::render::duration::format_ms;
 use crate::render::sparkline::sparkline;
 use crate::render::table::{Column, Shown, painted, table};
-use crate::render::text::{fit, grouped};
+use crate::render::text::{fit, grouped, width};
 use crate::render::time;
 use crate::resolve::{label_matcher, range_of};
 
-/// How far back is looked where the user does not say it.
+/// The default start of the time range.
 const DEFAULT_SINCE: &str = "24h";
 /// Columns of a graph.
 const GRAPH: i64 = 32;
-/// The steps that are chosen from where the user does not say one.
+/// The steps for the default granularity.
 const STEPS: [&str; 11] = [
     "1m", "5m", "10m", "30m", "1h", "3h", "6h", "12h", "1d", "1w", "30d",
 ];
@@ -53,9 +53,9 @@ fn listed(out: &Output, metrics: &[MetricInfo]) -> String {
         ("name", Column::Text),
         ("kind", Column::Fixed),
         ("unit", Column::Minor),
-        ("series", Column::Number),
+        ("series", Column::Spare),
         ("points", Column::Number),
-        ("last", Column::Fixed),
+        ("last", Column::Spare),
     ];
     let rows = metrics.iter().map(|metric| {
         vec![
@@ -73,14 +73,14 @@ fn listed(out: &Output, metrics: &[MetricInfo]) -> String {
     table(out, &columns, rows.collect())
 }
 
-/// The time that is asked for, in steps.
+/// The time range, in steps.
 struct Range {
     start: Timestamp,
     end: Timestamp,
     step: Granularity,
 }
 
-/// A series, and of a histogram what its observations come to.
+/// A series, and the statistics of a histogram.
 #[derive(Debug, Serialize)]
 struct Measured {
     #[serde(flatten)]
@@ -102,16 +102,14 @@ fn show(file: &StoreFile, args: &MetricsArgs, name: &str, out: &Output) -> Resul
     let store = file.open()?;
     let known = block_on(store.list_metrics())?;
     let info = known.iter().find(|info| info.metric == stored_metric_name(name));
-    let query = MetricQuery {
-        end: Some(end),
-        granularity: Some(step),
-        query_type: match args.instant {
+    let query = MetricQuery::range(name, start)
+        .end(end)
+        .granularity(step)
+        .query_type(match args.instant {
             true => MetricQueryType::Instant,
             false => MetricQueryType::Range,
-        },
-        matchers,
-        ..MetricQuery::range(name, start)
-    };
+        })
+        .matchers(matchers);
     let distributions = match info {
         Some(info) if info.kind == MetricKind::Histogram => {
             block_on(store.metric_distributions(query.clone()))?
@@ -163,6 +161,7 @@ fn drawn(out: &Output, info: &MetricInfo, series: &[Measured], range: &Range, in
     if info.kind == MetricKind::Histogram {
         return format!("{head}\n\n{}", distributed(out, info, series));
     }
+    let labels = Labels::of(out, series);
     let series = series.iter().map(|measured| &measured.series);
     if instant {
         let rows = series.map(|series| {
@@ -170,10 +169,14 @@ fn drawn(out: &Output, info: &MetricInfo, series: &[Measured], range: &Range, in
                 .values
                 .first()
                 .map_or_else(String::new, |point| number(&point.value));
-            vec![labels(&series.labels), value.into()]
+            vec![labels.cell(&series.labels), value.into()]
         });
         let columns = [("labels", Column::Text), (whole, Column::Number)];
-        return format!("{head}\n\n{}", table(out, &columns, rows.collect()));
+        return format!(
+            "{head}\n\n{}{}",
+            labels.above,
+            table(out, &columns, rows.collect())
+        );
     }
     let columns = [
         ("labels", Column::Text),
@@ -189,20 +192,21 @@ fn drawn(out: &Output, info: &MetricInfo, series: &[Measured], range: &Range, in
             MetricKind::Counter | MetricKind::Histogram => Some(sum(values())),
         };
         vec![
-            labels(&series.labels),
+            labels.cell(&series.labels),
             painted(Paint::Accent, graph(info.kind, series, range)),
             most.map_or_else(String::new, number).into(),
             whole.unwrap_or_default().into(),
         ]
     });
-    let width = spoken(i64::from(range.step.seconds()));
+    let step = spoken(i64::from(range.step.seconds()));
     format!(
-        "{head} in steps of {width}\n\n{}",
+        "{head} in steps of {step}\n\n{}{}",
+        labels.above,
         table(out, &columns, rows.collect())
     )
 }
 
-/// What the observations of each label set come to.
+/// Shows the statistics of each label set.
 fn distributed(out: &Output, info: &MetricInfo, series: &[Measured]) -> String {
     let columns = [
         ("labels", Column::Text),
@@ -212,8 +216,9 @@ fn distributed(out: &Output, info: &MetricInfo, series: &[Measured]) -> String {
         ("p95", Column::Number),
         ("p99", Column::Number),
     ];
+    let labels = Labels::of(out, series);
     let rows = series.iter().map(|measured| {
-        let mut row = vec![labels(&measured.series.labels)];
+        let mut row = vec![labels.cell(&measured.series.labels)];
         let Some(of) = &measured.distribution else {
             row.extend(std::iter::repeat_n(painted(Paint::Dim, "-"), columns.len() - 1));
             return row;
@@ -228,7 +233,8 @@ fn distributed(out: &Output, info: &MetricInfo, series: &[Measured]) -> String {
         row.extend([of.p50, of.p95, of.p99].map(|value| shown(value, about)));
         row
     });
-    let mut text = table(out, &columns, rows.collect());
+    let rows: Vec<Vec<Shown>> = rows.collect();
+    let mut text = labels.above + &table(out, &columns, rows);
     let is_estimated = |measured: &Measured| measured.distribution.as_ref().is_some_and(|of| of.interpolated);
     if series.iter().any(is_estimated) {
         let note = "~ is interpolated within the buckets that were sent, and as exact as they are narrow";
@@ -251,8 +257,8 @@ fn observed(value: f64, unit: &str) -> String {
     }
 }
 
-/// The steps between start and end, oldest first. Where there are more than columns, each column shows the greatest of its
-/// steps.
+/// Returns the steps between start and end, oldest first. If there are more than columns, each
+/// column shows the maximum of its steps.
 fn graph(kind: MetricKind, series: &MetricSeries, range: &Range) -> String {
     let step = i64::from(range.step.seconds());
     let place = |second: i64| second.div_euclid(step);
@@ -275,15 +281,60 @@ fn graph(kind: MetricKind, series: &MetricSeries, range: &Range) -> String {
     sparkline(&values, kind == MetricKind::Gauge)
 }
 
-fn labels(labels: &[MetricLabel]) -> Shown {
-    if labels.is_empty() {
-        return painted(Paint::Dim, "(none)");
+/// The shown labels: those that all series have in common are once above the table, if rows would
+/// be truncated otherwise.
+struct Labels {
+    common: Vec<MetricLabel>,
+    /// The text above the table.
+    above: String,
+}
+
+impl Labels {
+    fn of(out: &Output, series: &[Measured]) -> Self {
+        let all = || series.iter().map(|measured| &measured.series.labels);
+        let is_too_wide = all().any(|labels| width(&pairs(labels)) > out.width / 3);
+        let common: Vec<MetricLabel> = match all().next() {
+            Some(first) if is_too_wide => first
+                .iter()
+                .filter(|label| all().all(|labels| labels.contains(label)))
+                .cloned()
+                .collect(),
+            _ => Vec::new(),
+        };
+        let above = match common.is_empty() {
+            true => String::new(),
+            false => {
+                common.iter().fold(String::new(), |above, label| {
+                    let line =
+                        Paint::Dim.on(out.colour, &fit(&pairs(std::slice::from_ref(label)), out.width));
+                    above + &line + "\n"
+                }) + "\n"
+            }
+        };
+        Self { common, above }
     }
+
+    /// Those of one series.
+    fn cell(&self, labels: &[MetricLabel]) -> Shown {
+        let own: Vec<MetricLabel> = labels
+            .iter()
+            .filter(|label| !self.common.contains(label))
+            .cloned()
+            .collect();
+        match (own.is_empty(), labels.is_empty()) {
+            (true, true) => painted(Paint::Dim, "(none)"),
+            (true, false) => painted(Paint::Dim, "(as above)"),
+            (false, _) => pairs(&own).into(),
+        }
+    }
+}
+
+fn pairs(labels: &[MetricLabel]) -> String {
     let pairs: Vec<String> = labels
         .iter()
         .map(|label| format!("{}={}", label.name, label.value))
         .collect();
-    pairs.join(" ").into()
+    pairs.join(" ")
 }
 
 #[expect(clippy::cast_precision_loss, reason = "what is drawn has eight grades")]
@@ -296,7 +347,7 @@ fn float(value: &Value) -> f64 {
     }
 }
 
-/// Integers give an integer as long as one holds their sum.
+/// Integers are summed as integers if the sum fits.
 fn sum<'v>(values: impl Iterator<Item = &'v Value> + Clone) -> String {
     let whole = values.clone().try_fold(0_i64, |sum, value| match value {
         Value::I64(number) => sum.checked_add(*number),
@@ -308,7 +359,7 @@ fn sum<'v>(values: impl Iterator<Item = &'v Value> + Clone) -> String {
     }
 }
 
-/// Integers as they are, others with three digits behind the point.
+/// Integers as they are, others with three decimals.
 fn number(value: &Value) -> String {
     match value {
         Value::I64(number) if *number < 0 => format!("-{}", grouped(number.unsigned_abs())),

@@ -1,4 +1,5 @@
-//! The commands, a file each: `run` takes the words, resolves them, asks the store and shows the answer.
+//! The commands, one file each: `run` resolves the arguments, queries the store and shows the
+//! result.
 
 mod backup;
 mod cleanup;
@@ -12,6 +13,7 @@ mod metrics;
 mod restore;
 mod run;
 mod runs;
+#[cfg(feature = "serve")]
 mod serve;
 mod span;
 mod spans;
@@ -28,7 +30,7 @@ use anyhow::Result;
 use self::store::StoreFile;
 use crate::args::{Args, Command};
 
-/// Does what the words say.
+/// Runs the command.
 pub(crate) fn run(args: Args) -> Result<()> {
     let file = StoreFile(args.db);
     match args.command {
@@ -50,7 +52,12 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Backup(args) => backup::run(&file, &args),
         Command::Restore(args) => restore::run(&file, &args),
         Command::Tail(args) => tail::run(&file, &args),
+        #[cfg(feature = "serve")]
         Command::Serve(args) => serve::run(&file, &args),
+        #[cfg(not(feature = "serve"))]
+        Command::Serve { .. } => Err(crate::failure::Stop::usage(
+            "this command is built without `serve`: cargo install spanscope-cli --features serve",
+        )),
         Command::Completions { shell } => completions::run(shell),
     }
 }

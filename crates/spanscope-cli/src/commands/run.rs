@@ -1,4 +1,4 @@
-//! `spanscope run ID`: what an agent did to answer one request.
+//! `spanscope run ID`: what an agent did for one request.
 
 use std::thread::sleep;
 use std::time::Instant;
@@ -25,7 +25,7 @@ use crate::render::text::{fit, wrap};
 use crate::render::time;
 use crate::render::timeline::Timeline;
 
-/// So many candidates are named where an id fits several.
+/// Maximum number of candidates that are named for an ambiguous id.
 const MAX_NAMED: usize = 5;
 
 pub(super) fn run(file: &StoreFile, args: &RunArgs) -> Result<()> {
@@ -34,8 +34,8 @@ pub(super) fn run(file: &StoreFile, args: &RunArgs) -> Result<()> {
     let id = resolve(&*store, args.id.trim())?;
     let mut parts = Parts::asked_for(args).unwrap_or(Parts::ALL);
     if args.follow {
-        follow(&out, &*store, &id, args.level)?;
-        // What happened was shown as it happened.
+        follow(&out, &*store, &id, args)?;
+        // Events were shown as they happened.
         match out.format {
             Format::Jsonl => return Ok(()),
             Format::Table => {
@@ -58,9 +58,9 @@ pub(super) fn run(file: &StoreFile, args: &RunArgs) -> Result<()> {
             } else {
                 head(&out, &run)
             };
-            out.print(&shown(&out, &run, args.level, parts, head))?;
+            out.print(&shown(&out, &run, args, parts, head))?;
             if run.status() == RunStatus::Running && !args.follow {
-                remark("the run is not over; --follow shows what comes");
+                remark("the run is not over; --follow shows further events");
             }
             Ok(())
         }
@@ -72,7 +72,7 @@ pub(super) fn run(file: &StoreFile, args: &RunArgs) -> Result<()> {
     }
 }
 
-/// What of a run is shown.
+/// The parts of a run to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Parts {
     timeline: bool,
@@ -92,7 +92,7 @@ impl Parts {
         analysis: false,
     };
 
-    /// None where no flag names any.
+    /// Returns `None` without any flag.
     fn asked_for(args: &RunArgs) -> Option<Self> {
         let asked = Self {
             timeline: args.timeline,
@@ -103,8 +103,8 @@ impl Parts {
     }
 }
 
-/// The id by which the store knows the run: the newest one's for `last`, its task id, one that begins so, or the trace that an id or its beginning
-/// stands for.
+/// Returns the id by which the store knows the run: the newest one's for `last`, a task id, one
+/// with this prefix, or the trace of an id or its prefix.
 fn resolve(store: &dyn TraceStore, id: &str) -> Result<String> {
     if id.is_empty() {
         return Err(Stop::usage(
@@ -114,12 +114,8 @@ fn resolve(store: &dyn TraceStore, id: &str) -> Result<String> {
     if id.eq_ignore_ascii_case(LAST) {
         return newest_id(store);
     }
-    // Nothing is read but whether it is there.
-    let nothing = RunRange {
-        upto: Some(Cursor::default()),
-        limit: 1,
-        ..RunRange::ALL
-    };
+    // Only checks that it exists.
+    let nothing = RunRange::ALL.upto(Cursor::default()).limit(1);
     let unknown = match block_on(store.run_records(id.to_owned(), nothing)) {
         Ok(_) => return Ok(id.to_owned()),
         Err(error) if error.is_not_found() => error,
@@ -134,7 +130,7 @@ fn resolve(store: &dyn TraceStore, id: &str) -> Result<String> {
     }
     match resolve_id(store, id) {
         Ok(IdMatch::Trace(trace) | IdMatch::Span(trace, _)) => Ok(trace.to_string()),
-        // What is no beginning of a trace's id is an unknown task's.
+        // Anything but a prefix of a trace's id is an unknown task.
         Err(error) => match could_be_trace(id) && !is_not_found(&error) {
             true => Err(error),
             false => Err(unknown.into()),
@@ -167,12 +163,18 @@ fn is_not_found(error: &anyhow::Error) -> bool {
         .is_some_and(StoreError::is_not_found)
 }
 
-/// The run for people, what was asked for of it.
-fn shown(out: &Output, run: &Run<'_>, level: DetailLevel, parts: Parts, head: String) -> String {
+/// Formats the selected parts of the run for people.
+fn shown(out: &Output, run: &Run<'_>, args: &RunArgs, parts: Parts, head: String) -> String {
+    let level = args.level;
     let mut blocks = vec![head];
     if parts.timeline {
-        // How deep a step lies is told by those above it, whether they are shown or not.
-        blocks.push(Timeline::whole(out, level, &run.events(DetailLevel::Debug)));
+        // A step's depth depends on its ancestors, whether they are shown or not.
+        blocks.push(Timeline::whole(
+            out,
+            level,
+            args.plain,
+            &run.events(DetailLevel::Debug),
+        ));
     }
     if parts.summary {
         blocks.push(summary(out, &run.summary(level), level));
@@ -184,7 +186,7 @@ fn shown(out: &Output, run: &Run<'_>, level: DetailLevel, parts: Parts, head: St
     blocks.join("\n")
 }
 
-/// Which run it is, and how it went.
+/// Formats the run's id and its outcome.
 fn head(out: &Output, run: &Run<'_>) -> String {
     let end = run.completed_at().unwrap_or_else(Timestamp::now);
     let length = millis(run.started_at(), end);
@@ -234,7 +236,7 @@ fn head_of(
     text
 }
 
-/// The run as JSON, what was asked for of it.
+/// Formats the selected parts of the run as JSON.
 fn document(run: &Run<'_>, level: DetailLevel, parts: Parts) -> Result<Map<String, Value>> {
     let mut document = match run.session(Shape::Detailed, level) {
         Value::Object(document) => document,
@@ -270,10 +272,10 @@ fn event_lines(events: &[RunEvent], level: DetailLevel) -> Result<String> {
     lines.collect()
 }
 
-/// Adds `duration_ms`, as all commands have it, to a step of a run that says how long it took.
+/// Adds `duration_ms`, which all commands have, to a step of a run with a duration.
 fn add_duration(step: &mut Value) {
     let seconds = step.get("elapsed_time").and_then(Value::as_f64);
-    // They have six digits behind the point, and the product has more.
+    // They have six decimals, and the product has more.
     let ms = seconds.map(|seconds| Value::from((seconds * 1e6).round() / 1e3));
     let ms = ms.or_else(|| step.pointer("/timing/elapsed_ms").cloned());
     let ms = ms.or_else(|| step.get("latency_ms").cloned());
@@ -282,14 +284,15 @@ fn add_duration(step: &mut Value) {
     }
 }
 
-/// Shows what happens until the run is over.
-fn follow(out: &Output, store: &dyn TraceStore, id: &str, level: DetailLevel) -> Result<()> {
-    let mut timeline = Timeline::live(out, level);
+/// Shows events until the run is over.
+fn follow(out: &Output, store: &dyn TraceStore, id: &str, args: &RunArgs) -> Result<()> {
+    let level = args.level;
+    let mut timeline = Timeline::live(out, level, args.plain);
     let mut show = |events: &[RunEvent]| -> Result<()> {
         let text = match out.format {
             Format::Table => timeline.next(events),
             Format::Jsonl => event_lines(events, level)?,
-            // One document can be shown when it is over only.
+            // One document can only be shown when it is over.
             Format::Json => return Ok(()),
         };
         if text.is_empty() { Ok(()) } else { out.print(&text) }

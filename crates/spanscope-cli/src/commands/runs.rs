@@ -18,30 +18,30 @@ use crate::render::text::{count, fit, grouped, visible, width};
 use crate::render::time;
 use crate::resolve::range;
 
-/// Among so many of the newest runs a task id is looked for by its beginning.
+/// The number of newest runs among which a prefix of a task id is searched.
 const RECENT: u64 = 5_000;
-/// Task ids are cut to one of these, the shortest that tells them apart. Longer ones are shown whole.
+/// Task ids are truncated to one of these lengths, the shortest that distinguishes them. Longer
+/// ones are shown completely.
 const SHORT_IDS: [usize; 6] = [8, 12, 16, 20, 24, 32];
 /// Columns between columns.
 const GAP: usize = 2;
-/// Agents keep so many columns. Sessions have so many, or are not shown: a few characters of an id tell nothing.
+/// The width of agents in columns. Sessions have their width, or are not shown: a few characters of
+/// an id are useless.
 const AGENT: usize = 10;
 const SESSION: usize = 12;
 
 pub(super) fn run(file: &StoreFile, args: &RunsArgs) -> Result<()> {
     let out = Output::new(&args.output);
     let (since, until) = range(args.since.as_deref(), args.until.as_deref(), &out.zone)?;
-    let filter = RunFilter {
-        agent_id: args.agent.clone(),
-        session_id: args.session.clone(),
-        user_id: args.user.clone(),
-        status: args.status,
-        since,
-        until,
-        limit: args.limit,
-        offset: args.offset,
-        ..RunFilter::default()
-    };
+    let filter = RunFilter::default()
+        .agent_id(args.agent.clone())
+        .session_id(args.session.clone())
+        .user_id(args.user.clone())
+        .status(args.status)
+        .since(since)
+        .until(until)
+        .limit(args.limit)
+        .offset(args.offset);
     let store = file.open()?;
     let page = block_on(store.list_runs(filter))?;
     let recent = match out.format {
@@ -70,32 +70,22 @@ pub(super) fn run(file: &StoreFile, args: &RunsArgs) -> Result<()> {
 
 /// The task ids of the newest runs, each once.
 pub(super) fn recent_ids(store: &dyn TraceStore) -> Result<Vec<String>> {
-    let page = block_on(store.list_runs(RunFilter {
-        limit: RECENT,
-        ..RunFilter::default()
-    }))?;
+    let page = block_on(store.list_runs(RunFilter::default().limit(RECENT)))?;
     let mut seen = HashSet::new();
     let mut ids: Vec<String> = page.runs.into_iter().map(|run| run.task_id).collect();
-    // Two tenants may call a task the same.
+    // Two tenants may use the same task id.
     ids.retain(|id| seen.insert(id.clone()));
     Ok(ids)
 }
 
 /// The task id of the run that began last.
 pub(super) fn newest_id(store: &dyn TraceStore) -> Result<String> {
-    let page = block_on(store.list_runs(RunFilter {
-        limit: 1,
-        ..RunFilter::default()
-    }))?;
+    let page = block_on(store.list_runs(RunFilter::default().limit(1)))?;
     page.runs
         .into_iter()
         .next()
         .map(|run| run.task_id)
-        .ok_or_else(|| {
-            Stop::nothing(
-                "there is no last run: none is stored; run an agent that records one, or `spanscope demo`",
-            )
-        })
+        .ok_or_else(|| Stop::nothing("no run is stored: run an agent that records one, or `spanscope demo`"))
 }
 
 fn rows(out: &Output, recent: &[String], runs: &[RunInfo]) -> String {
@@ -129,7 +119,8 @@ fn rows(out: &Output, recent: &[String], runs: &[RunInfo]) -> String {
             ]
         })
         .collect();
-    // Texts are cut here: they get what the other columns and the gaps leave, the session last.
+    // Texts are truncated here: they get what the other columns and the gaps leave, the session
+    // last.
     let widest = |at: usize| {
         let cells = rows.iter().map(|row| width(&fit(&row[at], out.width)));
         cells.chain([width(columns[at].0)]).max().unwrap_or(0)
@@ -143,7 +134,7 @@ fn rows(out: &Output, recent: &[String], runs: &[RunInfo]) -> String {
     let has_session = runs.iter().any(|run| !run.session_id.is_empty());
     let shows_session = has_session && left >= agent.min(AGENT) + GAP + session.min(SESSION);
     let (id, agent, session) = match shows_session {
-        // Then the table has no columns to keep to.
+        // The table then has no columns to align to.
         _ if is_narrow => (out.width, out.width, out.width),
         true => {
             let agent = agent.min(left.saturating_sub(GAP + session).max(AGENT));
@@ -169,7 +160,7 @@ fn rows(out: &Output, recent: &[String], runs: &[RunInfo]) -> String {
     table(out, columns, rows.collect())
 }
 
-/// The task ids, cut as far as each can still be typed back.
+/// Returns the task ids, truncated as far as each remains unambiguous.
 fn short_ids(recent: &[String], runs: &[RunInfo]) -> Vec<String> {
     let cut = |id: &str, characters: usize| id.chars().take(characters).collect::<String>();
     let all = recent.iter().chain(runs.iter().map(|run| &run.task_id));
@@ -186,7 +177,7 @@ fn short_ids(recent: &[String], runs: &[RunInfo]) -> Vec<String> {
     runs.iter().map(|run| cut(&run.task_id, characters)).collect()
 }
 
-/// The end of an id that has no room: ids that are that long begin alike.
+/// Returns the end of an id that has no room: ids of that length begin alike.
 fn end_of(id: &str, columns: usize) -> String {
     let id = visible(id);
     if width(&id) <= columns {
@@ -198,7 +189,7 @@ fn end_of(id: &str, columns: usize) -> String {
     format!("…{}", &id[begin..])
 }
 
-/// The agent; where nothing names one, what the root is called.
+/// Returns the agent; if none is named, the name of the root.
 fn agent(run: &RunInfo) -> String {
     match run.agent_id.as_str() {
         "" => format!("({})", run.name),

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use spanscope::Signals;
-#[cfg(feature = "grpc")]
 use spanscope_server::BoundServer;
+#[cfg(feature = "pages")]
+use spanscope_server::PageSettings;
 use spanscope_server::{
     AuthMode, BearerTokens, Datasets, PrometheusSink, RunSettings, Server, matched_route,
 };
@@ -17,6 +18,8 @@ use tokio::sync::watch;
 use super::store::StoreFile;
 use crate::args::ServeArgs;
 use crate::failure::Stop;
+#[cfg(feature = "pages")]
+use crate::prices;
 use crate::remark::remark;
 use crate::resolve::age;
 
@@ -31,10 +34,16 @@ pub(super) fn run(file: &StoreFile, args: &ServeArgs) -> Result<()> {
         .event_ttl(age(&args.event_ttl)?)
         .sent_grace(age(&args.run_grace)?);
     let path = file.path()?;
-    let store = SqliteStore::builder()
+    #[cfg(feature = "pages")]
+    let pages = pages(file, &path, args)?;
+    let metrics = PrometheusSink::new();
+    let mut store = SqliteStore::builder()
         .retention(age(&args.retention)?)
-        .max_bytes(u64::from(args.max_size) << 20)
-        .open(&path)?;
+        .max_bytes(u64::from(args.max_size) << 20);
+    if args.stored_metrics {
+        store = store.stored_metrics(Arc::new(metrics.clone()));
+    }
+    let store = store.open(&path)?;
     let datasets = match &args.datasets {
         Some(folder) => folder.clone(),
         None => path.with_file_name("datasets"),
@@ -42,9 +51,8 @@ pub(super) fn run(file: &StoreFile, args: &ServeArgs) -> Result<()> {
     let datasets = Datasets::in_folder(datasets)
         .max_bytes(u64::from(args.max_datasets) << 20)
         .tenant_bytes(u64::from(args.max_tenant_datasets) << 20);
-    let metrics = PrometheusSink::new();
-    // What goes wrong here is said on the console. It is not recorded into the store that is served: whoever looks at
-    // their program does not look for ours in it.
+    // Errors here are reported on the console. They are not recorded in the served store, where
+    // users look for their own programs.
     let guard = spanscope::builder()
         .sinks(&["console"])?
         .levels("all=warning")
@@ -52,7 +60,10 @@ pub(super) fn run(file: &StoreFile, args: &ServeArgs) -> Result<()> {
         .signals(Signals::Off)
         .try_init()?;
     let runtime = tokio::runtime::Runtime::new().context("the async runtime could not be started")?;
-    let server = Server::builder(Arc::new(store))
+    let builder = Server::builder(Arc::new(store));
+    #[cfg(feature = "pages")]
+    let builder = builder.pages(pages);
+    let server = builder
         .auth(auth)
         .metrics(metrics)
         .runs(runs)
@@ -61,23 +72,43 @@ pub(super) fn run(file: &StoreFile, args: &ServeArgs) -> Result<()> {
         .allow_hosts(args.allow_host.iter().cloned())
         .build()
         .map_router(|routes| {
-            // What matches no route may have any path, which is not to become a label.
+            // Requests without a route may have any path, which must not become a label.
             let measures = RequestMetricsLayer::builder().route_of(matched_route);
             routes.layer(measures.build())
         });
     let ending = runtime.block_on(serve(server, args, &path.display().to_string(), &who))?;
     match ending {
-        // What has begun is not waited for, neither here nor by the runtime.
+        // Running work is not waited for, neither here nor by the runtime.
         Ending::Hastened => runtime.shutdown_background(),
         Ending::Finished | Ending::Unfinished => drop(runtime),
     }
     drop(guard);
     remark(match ending {
-        Ending::Finished => "ended, all that was taken is stored",
-        Ending::Unfinished => "ended; some clients did not finish in time, what was acknowledged is stored",
-        Ending::Hastened => "ended at once, as it was asked to twice; what was acknowledged is stored",
+        Ending::Finished => "ended, all accepted records are stored",
+        Ending::Unfinished => {
+            "ended; some clients did not finish in time, all acknowledged records are stored"
+        }
+        Ending::Hastened => "ended at once after a second signal; all acknowledged records are stored",
     });
     Ok(())
+}
+
+/// How the web pages are served.
+#[cfg(feature = "pages")]
+fn pages(file: &StoreFile, path: &Path, args: &ServeArgs) -> Result<PageSettings> {
+    let mut pages = PageSettings::default().command_options(file.flag());
+    if let Some(name) = path.file_name() {
+        pages = pages.store_name(name.to_string_lossy());
+    }
+    if let Some(prices) = &args.prices {
+        pages = pages.prices(prices::read(prices)?);
+    }
+    // For those who change the pages: a reload of the browser shows the change.
+    #[cfg(debug_assertions)]
+    if let Some(folder) = std::env::var_os("SPANSCOPE_UI_DIR") {
+        pages = pages.folder(folder);
+    }
+    Ok(pages)
 }
 
 /// How the server ended.
@@ -86,7 +117,7 @@ enum Ending {
     Finished,
     /// Some were not finished in time.
     Unfinished,
-    /// A second signal came before.
+    /// A second signal arrived before.
     Hastened,
 }
 
@@ -98,40 +129,39 @@ async fn serve(server: Server, args: &ServeArgs, path: &str, who: &str) -> Resul
         anyhow!("{listen} can't be listened on: {error}; name another address with --listen, or end the program that has it")
     })?;
     let address = server.address();
-    #[cfg(feature = "grpc")]
     let (server, grpc, no_grpc) = listen_grpc(server, args).await?;
-    #[cfg(not(feature = "grpc"))]
-    let grpc = String::new();
+    #[cfg(feature = "pages")]
+    let pages = format!("\n  pages           http://{address}/ui/");
+    #[cfg(not(feature = "pages"))]
+    let pages = "";
     remark(format_args!(
-        "serving {path} on http://{address} for {who}\n\
+        "serving {path} on http://{address} for {who}{pages}\n\
          \x20 OTLP            POST /v1/traces /v1/metrics /v1/logs (protobuf, JSON){grpc}\n\
          \x20 telemetry API   /v1/telemetry/...\n\
          \x20 agent traces    /traces /traces/ID/stream /agents/ID/traces\n\
          \x20 of the server   GET /openapi.json /metrics /health /ready\n\
          \x20 end with Ctrl-C"
     ));
-    #[cfg(feature = "grpc")]
     if let Some(reason) = no_grpc {
         remark(reason);
     }
     if let Some(file) = args.tokens.as_deref().filter(|file| others_can_read(file)) {
         remark(format_args!(
-            "other users of this machine can read the tokens: chmod 600 {}",
+            "other users on this machine can read the tokens: chmod 600 {}",
             file.display()
         ));
     }
     tokio::select! {
         finished = server.run(asked(ends.clone(), 1)) => Ok(match finished {
-            true => Ending::Finished,
-            false => Ending::Unfinished,
+            Ok(()) => Ending::Finished,
+            Err(_) => Ending::Unfinished,
         }),
         () = asked(ends, 2) => Ok(Ending::Hastened),
     }
 }
 
-/// Listens for gRPC, if it is to be taken. Returns with the server a line about gRPC for the list of what is
-/// served, and why it is not, if the port is taken: the rest is served all the same.
-#[cfg(feature = "grpc")]
+/// Listens for gRPC, if it is enabled. Returns the server, and a line about gRPC for the list of
+/// endpoints, or why it is missing if the port is in use: HTTP is served without it.
 async fn listen_grpc(
     mut server: BoundServer,
     args: &ServeArgs,
@@ -143,7 +173,7 @@ async fn listen_grpc(
         Ok(address) => Ok((server, format!("\n  OTLP over gRPC  {address}"), None)),
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
             let reason = format!(
-                "OTLP over gRPC is not taken, the rest is: {wanted} can't be listened on: {error}; name another address \
+                "OTLP over gRPC is off, everything else is on: can't listen on {wanted}: {error}; name another address \
                  with --grpc-listen, or end the program that has it"
             );
             Ok((server, String::new(), Some(reason)))
@@ -170,7 +200,7 @@ fn clients(auth: &AuthMode) -> String {
     match auth {
         AuthMode::Tokens(tokens) if tokens.len() == 1 => "clients that have the token".to_owned(),
         AuthMode::Tokens(tokens) => format!("clients that have one of {} tokens", tokens.len()),
-        _ => "programs of this machine".to_owned(),
+        _ => "programs on this machine".to_owned(),
     }
 }
 
@@ -180,7 +210,7 @@ fn auth(args: &ServeArgs) -> Result<AuthMode> {
         (None, Ok(text)) if !text.trim().is_empty() => Some(BearerTokens::parse(&text)),
         (None, Err(std::env::VarError::NotUnicode(_))) => {
             return Err(Stop::usage(format!(
-                "{TOKENS} is no text: tokens are ASCII characters"
+                "{TOKENS} is not text: tokens are ASCII characters"
             )));
         }
         _ => None,
@@ -200,8 +230,8 @@ fn auth(args: &ServeArgs) -> Result<AuthMode> {
     }
 }
 
-/// Counts how often the process was asked to end: by Ctrl-C, or by the program that started it. From
-/// here on neither ends the process by itself.
+/// Counts how often the process was asked to end: by Ctrl-C, or by its service manager. From here
+/// on neither ends the process by itself.
 fn ends() -> std::io::Result<watch::Receiver<u32>> {
     let mut signals = EndSignals::new()?;
     let (count, counted) = watch::channel(0);
@@ -217,7 +247,7 @@ fn ends() -> std::io::Result<watch::Receiver<u32>> {
 /// Resolves when the process was asked to end this often.
 async fn asked(mut counted: watch::Receiver<u32>, times: u32) {
     if counted.wait_for(|count| *count >= times).await.is_err() {
-        // The task that counts ends with the runtime alone.
+        // The counting task only ends with the runtime.
         std::future::pending::<()>().await;
     }
 }

@@ -1,4 +1,4 @@
-//! `spanscope span ID`: all that is known of one span.
+//! `spanscope span ID`: everything about one span.
 
 use anyhow::Result;
 use serde::Serialize;
@@ -15,7 +15,7 @@ use crate::render::pairs::{indented, pairs};
 use crate::render::text::{count, visible, wrap};
 use crate::render::time;
 
-/// The table shows at most so many events; JSON all.
+/// Maximum number of events in the table; JSON has all.
 const MAX_EVENTS: usize = 200;
 
 #[derive(Serialize)]
@@ -30,12 +30,14 @@ pub(super) fn run(file: &StoreFile, args: &SpanArgs) -> Result<()> {
     let store = file.open()?;
     let (trace_id, span_id) = resolve_span(file, &*store, &args.id)?;
     let span = block_on(store.get_span(trace_id, span_id))?;
-    let events = block_on(store.list_logs(LogFilter {
-        trace_id: Some(trace_id),
-        span_id: Some(span_id),
-        limit: u64::MAX,
-        ..LogFilter::default()
-    }))?;
+    let events = block_on(
+        store.list_logs(
+            LogFilter::default()
+                .trace_id(trace_id)
+                .span_id(span_id)
+                .limit(u64::MAX),
+        ),
+    )?;
     let answer = Answer {
         span: SpanJson::of(&span),
         events: &events,

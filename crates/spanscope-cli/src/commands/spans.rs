@@ -35,17 +35,21 @@ fn rows(out: &Output, spans: &[Span]) -> String {
         return String::new();
     }
     let columns = [
+        ("date", Column::Shared),
         ("time", Column::Fixed),
         ("span", Column::Fixed),
         ("name", Column::Text),
-        ("service", Column::Minor),
+        ("service", Column::Shared),
         ("duration", Column::Number),
         ("status", Column::Fixed),
     ];
-    // Span ids of one program differ in their last digits alone, so they are shown whole.
+    // Span ids of one program only differ in their last digits, so they are shown completely.
     let rows = spans.iter().map(|span| {
+        let time = time::short(span.start_time, &out.zone);
+        let (date, time) = time.split_once(' ').unwrap_or(("", &time));
         vec![
-            time::short(span.start_time, &out.zone).into(),
+            date.into(),
+            time.into(),
             painted(Paint::Accent, span.span_id.to_string()),
             span.name.as_str().into(),
             span.service_name.as_str().into(),

@@ -15,9 +15,9 @@ use crate::render::table::{Column, Shown, painted, table};
 pub(super) fn run(file: &StoreFile, args: &SqlArgs) -> Result<()> {
     let out = Output::new(&args.output);
     let store = file.open()?;
-    let store = store.as_sql().ok_or_else(|| {
-        StoreError::unsupported("this store does not run SQL: ask it by the other commands")
-    })?;
+    let store = store
+        .as_sql()
+        .ok_or_else(|| StoreError::unsupported("this store does not run SQL: use the other commands"))?;
     let found = store.sql(&args.query, args.limit)?;
     if out.format == Format::Table {
         out.print(&rows(&out, &found))?;
@@ -92,11 +92,10 @@ mod tests {
 
     #[test]
     fn columns_of_one_name_do_not_hide_each_other() {
-        let found = SqlResult {
-            columns: vec!["a".to_owned(), "a".to_owned()],
-            rows: vec![vec![1.into(), 2.into()]],
-            is_truncated: false,
-        };
+        let found = SqlResult::new(
+            vec!["a".to_owned(), "a".to_owned()],
+            vec![vec![1.into(), 2.into()]],
+        );
         assert_eq!(
             serde_json::json!(objects(&found)),
             serde_json::json!([{"a": 1, "a_2": 2}])

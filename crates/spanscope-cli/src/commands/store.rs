@@ -9,7 +9,7 @@ use spanscope_sqlite::SqliteStore;
 
 use crate::failure::Stop;
 
-/// The store's file, as the user named it or where programs put it by default.
+/// The store's file, from the command line or by default.
 pub(super) struct StoreFile(pub(super) Option<PathBuf>);
 
 impl StoreFile {
@@ -23,7 +23,7 @@ impl StoreFile {
         }
     }
 
-    /// The store, for commands that ask what any store answers.
+    /// Opens the store, for commands with queries that any store supports.
     pub(super) fn open(&self) -> Result<Arc<dyn TraceStore>> {
         Ok(Arc::new(self.open_file()?))
     }
@@ -33,7 +33,7 @@ impl StoreFile {
         Ok(SqliteStore::open(self.path()?)?)
     }
 
-    /// The flag that makes a suggested command ask the same file.
+    /// Returns the flag that makes a suggested command use the same file.
     pub(super) fn flag(&self) -> String {
         match &self.0 {
             Some(path) => format!(" --db {}", quoted(path)),
@@ -42,11 +42,11 @@ impl StoreFile {
     }
 }
 
-/// Refuses the name that SQLite takes for a database that ends with the process that opened it.
+/// Refuses the name with which SQLite opens a temporary database of this process.
 pub(super) fn must_be_file(path: &Path) -> Result<()> {
     if path.as_os_str() == ":memory:" {
         return Err(Stop::usage(
-            ":memory: names no file: nothing would be kept, and no other command could read it; name a file",
+            ":memory: is not a file: nothing would be stored, and no other command could read it; name a file",
         ));
     }
     Ok(())

@@ -1,9 +1,9 @@
-//! `spanscope tail`: follows what any program writes into the store, and shows it as that program's
+//! `spanscope tail`: follows what any program writes to the store, and shows it as that program's
 //! console would.
 //!
-//! It reads what was stored after the cursor of its last reading, so that an idle store costs next to
-//! nothing and a busy one loses nothing. A span that was stored while it ran is shown when its end is
-//! stored, or when its program has died.
+//! It reads what was stored after the cursor of its last reading, so that an idle store costs
+//! almost nothing and a busy one loses nothing. A span that was stored while it was running is
+//! shown when its end is stored, or when its program has died.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -24,13 +24,15 @@ use crate::resolve::severity;
 
 /// Records of each kind read in one go.
 const RECORDS_AT_ONCE: u64 = 5_000;
-/// At the start, this many of the spans that were stored last are looked through for those that run.
+/// At the start, this many of the spans that were stored last are looked through for those that
+/// run.
 const LOOK_BACK: u64 = 10_000;
-/// More running spans than this are not waited for; the oldest are given up first.
+/// Maximum number of running spans to wait for; beyond it the oldest are given up.
 const MAX_RUNNING: usize = 10_000;
-/// Running spans are asked for this often: that their program has died changes nothing in the store.
+/// The interval at which running spans are checked: the death of their program changes nothing in
+/// the store.
 const ASK_EVERY: Duration = Duration::from_secs(1);
-/// Running spans asked for in one look.
+/// The number of running spans per check.
 const ASKED_AT_ONCE: usize = 200;
 
 pub(super) fn run(file: &StoreFile, args: &TailArgs) -> Result<()> {
@@ -64,7 +66,7 @@ enum Record {
     Span(Box<Span>),
 }
 
-/// The same as a line of JSON.
+/// A record as a line of JSON.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum RecordJson<'a> {
@@ -94,7 +96,8 @@ fn show(out: &Output, lines: &mut EntryLines, records: &[Record]) -> Result<()> 
         match (out.format, record) {
             (Format::Table, Record::Log(event)) => lines.event(event, &mut text),
             (Format::Table, Record::Span(span)) => lines.span_end(span, &mut text),
-            // The records never end, so there is no one document: JSON is a line a record here.
+            // The records never end, so there is no single document: JSON is one line per record
+            // here.
             (Format::Json | Format::Jsonl, Record::Log(event)) => {
                 text.push_str(&json_line(&RecordJson::Log(event))?);
             }
@@ -131,18 +134,17 @@ impl TailFollower {
         })
     }
 
-    /// What happened last before the start.
+    /// Returns the last records before the start.
     fn last(&mut self, store: &dyn TraceStore, lines: usize, least: Option<Severity>) -> Result<Vec<Record>> {
-        let mut spans = block_on(store.list_spans(SpanFilter {
-            limit: LOOK_BACK,
-            ..SpanFilter::default()
-        }))?;
+        let mut spans = block_on(store.list_spans(SpanFilter::default().limit(LOOK_BACK)))?;
         spans.reverse(); // the newest is the first
-        let events = block_on(store.list_logs(LogFilter {
-            min_severity: least,
-            limit: u64::try_from(lines).unwrap_or(u64::MAX),
-            ..LogFilter::default()
-        }))?;
+        let events = block_on(
+            store.list_logs(
+                LogFilter::default()
+                    .min_severity(least)
+                    .limit(u64::try_from(lines).unwrap_or(u64::MAX)),
+            ),
+        )?;
         let mut records = self.ended(spans);
         records.extend(events.into_iter().map(Record::Log));
         records.retain(|record| record.is_at_least(least));
@@ -157,7 +159,7 @@ impl TailFollower {
         Ok(last)
     }
 
-    /// What was stored since the last look, in the order of its times.
+    /// Returns what was stored since the last reading, in the order of time.
     fn news(&mut self, store: &dyn TraceStore) -> Result<Vec<Record>> {
         let mut records = Vec::new();
         loop {
@@ -187,7 +189,7 @@ impl TailFollower {
         Ok(records)
     }
 
-    /// The time until running spans are asked for again; none where no span runs.
+    /// Returns the time until running spans are checked again; `None` if no span is running.
     fn must_ask_in(&self) -> Option<Duration> {
         let pause = ASK_EVERY.saturating_sub(self.last_asked.elapsed());
         (!self.running.spans.is_empty()).then_some(pause)
@@ -205,7 +207,7 @@ impl TailFollower {
         ended
     }
 
-    /// Running spans whose programs have died, as far as they are asked for this time.
+    /// Returns running spans whose programs have died, among those checked this time.
     fn abandoned(&mut self, store: &dyn TraceStore) -> Result<Vec<Record>> {
         let mut records = Vec::new();
         for (trace, span) in self.running.next(ASKED_AT_ONCE) {
@@ -214,7 +216,7 @@ impl TailFollower {
                     records.push(Record::Span(Box::new(found)));
                     self.running.remove((trace, span));
                 }
-                // Its end comes with what is stored after the cursor.
+                // Its end is read with what is stored after the cursor.
                 Ok(_) => {}
                 // Deleted meanwhile.
                 Err(error) if error.is_not_found() => self.running.remove((trace, span)),
@@ -225,13 +227,13 @@ impl TailFollower {
     }
 }
 
-/// Spans that run, in the order in which they were found.
+/// Running spans, in the order in which they were found.
 #[derive(Default)]
 struct Running {
     spans: BTreeMap<u64, (TraceId, SpanId)>,
     numbers: HashMap<(TraceId, SpanId), u64>,
     last: u64,
-    /// Where the next ones to ask for begin.
+    /// Where the next check begins.
     next: u64,
 }
 

@@ -37,7 +37,7 @@ fn rows(out: &Output, store: &dyn TraceStore, traces: &[TraceSummary]) -> String
         ("time", Column::Fixed),
         ("trace", Column::Fixed),
         ("name", Column::Text),
-        ("service", Column::Minor),
+        ("service", Column::Shared),
         ("duration", Column::Number),
         ("spans", Column::Number),
         ("status", Column::Fixed),

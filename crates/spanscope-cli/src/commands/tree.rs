@@ -1,4 +1,4 @@
-//! `spanscope tree ID`: how a trace went.
+//! `spanscope tree ID`: the course of a trace.
 
 use anyhow::Result;
 use spanscope_model::{IdMatch, Span, block_on};
@@ -18,7 +18,8 @@ pub(super) fn run(file: &StoreFile, args: &TreeArgs) -> Result<()> {
         IdMatch::Trace(trace) => (trace, None),
         IdMatch::Span(trace, span) => (trace, Some(span)),
     };
-    // All of the trace and of all depths: rows are numbered in the whole tree, and what is left out is counted.
+    // The whole trace at all depths: rows are numbered in the whole tree, and omitted ones are
+    // counted.
     let mut spans = block_on(store.trace_spans(trace))?;
     if out.format == Format::Table {
         let choice = Choice {

@@ -4,30 +4,30 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use serde::Serialize;
-use spanscope_model::{UsageBy, UsageQuery, UsageRow, block_on};
+use spanscope_model::{PriceTable, UsageBy, UsageQuery, UsageRow, block_on};
 
 use super::store::StoreFile;
 use crate::args::{UsageArgs, UsageGroup};
 use crate::failure::Stop;
 use crate::output::Output;
-use crate::prices::{PriceTable, Tokens};
+use crate::prices;
 use crate::render::table::{Column, table};
 use crate::render::text::grouped;
 use crate::resolve::range_of;
 
-/// The currency of what programs report.
+/// The currency of reported costs.
 const DOLLARS: &str = "USD";
 
-/// How far back is looked where the user does not say it.
+/// The default start of the time range.
 const DEFAULT_SINCE: &str = "24h";
 
-/// What one model, service or agent used.
+/// The usage of one model, service or agent.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Usage {
     #[serde(skip)]
     by: &'static str,
     name: String,
-    /// Who runs the model; not there where several models are added up.
+    /// The provider; missing if several models are summed.
     #[serde(skip_serializing_if = "Option::is_none")]
     provider: Option<String>,
     calls: u64,
@@ -35,8 +35,8 @@ struct Usage {
     input_tokens: u64,
     output_tokens: u64,
     total_tokens: u64,
-    /// By the table of prices; where that has none for a model, or there is no table, what programs reported. Null where neither
-    /// tells of all that was used: never zero for what is not known.
+    /// The cost by the price table; if that has no price for a model, or there is no table, the
+    /// reported cost. Null if neither covers all usage: unknown costs are never zero.
     cost: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     currency: Option<String>,
@@ -44,7 +44,7 @@ struct Usage {
 
 pub(super) fn run(file: &StoreFile, args: &UsageArgs) -> Result<()> {
     let out = Output::new(&args.output);
-    let prices = args.prices.as_deref().map(PriceTable::read).transpose()?;
+    let prices = args.prices.as_deref().map(prices::read).transpose()?;
     let (since, until) = (args.since.as_deref(), args.until.as_deref());
     let (from, to) = range_of(since, until, DEFAULT_SINCE, &out.zone)?;
     let by = match args.by {
@@ -52,12 +52,10 @@ pub(super) fn run(file: &StoreFile, args: &UsageArgs) -> Result<()> {
         UsageGroup::Service => UsageBy::Service,
         UsageGroup::Agent => UsageBy::Agent,
     };
-    let rows = block_on(file.open()?.usage(UsageQuery {
-        since: Some(from),
-        until: until.map(|_| to),
-        trace_id: None,
-        by,
-    }))?;
+    let rows = block_on(
+        file.open()?
+            .usage(UsageQuery::new(by).since(from).until(until.map(|_| to))),
+    )?;
     let usage = added_up(&rows, by, prices.as_ref());
     out.list(&usage, || shown(&out, &usage))?;
     if usage.is_empty() {
@@ -92,25 +90,13 @@ fn added_up(rows: &[UsageRow], by: UsageBy, prices: Option<&PriceTable>) -> Vec<
         usage.input_tokens += row.input;
         usage.output_tokens += row.output;
         usage.total_tokens += row.total;
-        let cost = prices.and_then(|prices| prices.of(&row.model)).map(|price| {
-            price.cost(Tokens {
-                input: row.input,
-                output: row.output,
-                cached_read: row.cached_read,
-                cached_write: row.cached_write,
-            })
-        });
-        // What a program reports is in dollars, and can't be added to other money.
-        let reported = row
-            .reported_cost
-            .filter(|_| prices.is_none_or(|prices| prices.currency == DOLLARS));
-        let cost = cost.or(reported);
+        let cost = row.cost(prices);
         if cost.is_some() || prices.is_some() {
             let currency = prices.map_or(DOLLARS, |prices| &prices.currency);
             usage.currency = Some(currency.to_owned());
         }
-        // Calls that used nothing cost nothing, whoever made them.
-        let used_nothing = row.total == 0 && row.input == 0 && row.output == 0;
+        // Calls that used nothing cost nothing, with any provider.
+        let used_nothing = !row.has_tokens();
         usage.cost = match (usage.cost, cost) {
             (Some(sum), Some(cost)) => Some(sum + cost),
             (sum, None) if used_nothing => sum,
@@ -179,7 +165,7 @@ fn shown(out: &Output, usage: &[Usage]) -> String {
     table(out, &columns, rows.collect())
 }
 
-/// The token table of one run of the demo: what its model calls were measured to use.
+/// Returns the token table of one run of the demo: the measured usage of its model calls.
 pub(super) fn of_demo(out: &Output, rows: &[UsageRow]) -> String {
     shown(out, &added_up(rows, UsageBy::Model, None))
 }
@@ -190,18 +176,17 @@ mod tests {
     use super::*;
 
     fn row(group: &str, model: &str, input: u64, output: u64) -> UsageRow {
-        UsageRow {
-            calls: 1,
-            input,
-            output,
-            total: input + output,
-            ..UsageRow::new(group.to_owned(), model, "p")
-        }
+        let mut row = UsageRow::new(group.to_owned(), model, "p");
+        row.calls = 1;
+        row.input = input;
+        row.output = output;
+        row.total = input + output;
+        row
     }
 
     #[test]
-    fn what_has_no_price_makes_the_cost_of_its_group_unknown() {
-        let prices = PriceTable::parse("[[model]]\nmatch = \"mini\"\ninput = 1\noutput = 2").unwrap();
+    fn a_model_without_a_price_makes_the_cost_of_its_group_unknown() {
+        let prices = prices::parse("[[model]]\nmatch = \"mini\"\ninput = 1\noutput = 2").unwrap();
         let rows = [
             row("a", "mini", 1_000_000, 500_000),
             row("b", "mini", 1, 1),

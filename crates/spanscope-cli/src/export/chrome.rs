@@ -1,15 +1,16 @@
-//! Trace Event Format, a JSON array: what chrome://tracing, Perfetto and Speedscope read.
+//! Trace Event Format, a JSON array for chrome://tracing, Perfetto and Speedscope.
 //!
-//! There, what overlaps on one thread must be nested. Spans of async programs overlap freely, so each trace is a
-//! process, and its spans are put on as few threads as keep that rule, a child on its parent's if it can be.
+//! In that format overlapping spans of one thread must be nested. Spans of async programs overlap
+//! freely, so each trace is a process, and its spans are assigned to as few threads as possible, a
+//! child to its parent's if it can be.
 
 use std::collections::HashMap;
 
 use anyhow::Result;
 use serde_json::{Map, Value as Json, json};
-use spanscope_model::{LogEvent, Span, SpanId, SpanState, SpanStatus, Timestamp};
+use spanscope_model::{LogEvent, SourceRecords, Span, SpanId, SpanState, SpanStatus, Timestamp};
 
-use super::form::{Form, Recorded};
+use super::form::Form;
 use crate::output::json_line;
 
 /// The form.
@@ -24,13 +25,15 @@ impl Form for Chrome {
         "[\n"
     }
 
-    fn trace(&mut self, trace: &Recorded) -> Result<String> {
-        self.traces += 1;
-        let process = self.traces;
+    /// Records outside traces can't be represented, nor can measurements.
+    fn records(&mut self, records: &[SourceRecords]) -> Result<String> {
+        let trace = &Recorded::of(records);
         let mut text = String::new();
         let Some(first) = trace.spans.iter().min_by_key(|span| span.start_time) else {
             return Ok(text);
         };
+        self.traces += 1;
+        let process = self.traces;
         let name = format!("{} {} {}", first.service_name, first.name, first.trace_id);
         self.push(
             &mut text,
@@ -59,9 +62,34 @@ impl Form for Chrome {
     }
 }
 
+/// One trace.
+struct Recorded {
+    /// Its spans, by start.
+    spans: Vec<Span>,
+    /// Its events, by time.
+    events: Vec<LogEvent>,
+}
+
+impl Recorded {
+    fn of(records: &[SourceRecords]) -> Self {
+        let mut spans = Vec::new();
+        let mut events = Vec::new();
+        for of in records {
+            for new in &of.spans {
+                spans.push(new.span.clone());
+                events.extend(new.events.iter().map(|new| new.event.clone()));
+            }
+            events.extend(of.events.iter().map(|new| new.event.clone()));
+        }
+        spans.sort_by_key(|span| (span.start_time, span.span_id));
+        events.sort_by_key(|event| event.timestamp);
+        Self { spans, events }
+    }
+}
+
 impl Chrome {
     fn push(&mut self, text: &mut String, record: &Json) -> Result<()> {
-        // JSON wants its commas between, and the traces come one by one.
+        // JSON needs commas in between, and the traces arrive one by one.
         if std::mem::replace(&mut self.begun, true) {
             text.push(',');
         }
@@ -122,7 +150,7 @@ fn instant(event: &LogEvent, process: u64, lane: usize) -> Json {
 
 #[expect(
     clippy::cast_precision_loss,
-    reason = "the format's unit; a quarter of a microsecond is still told apart"
+    reason = "the format's unit; quarters of a microsecond remain distinct"
 )]
 fn micros(nanos: i64) -> f64 {
     nanos as f64 / 1e3
@@ -142,7 +170,7 @@ fn last_moment(trace: &Recorded) -> Timestamp {
 /// The thread of each span, from 1.
 fn lanes(spans: &[Span]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..spans.len()).collect();
-    // What encloses comes first where two begin together.
+    // Of two with the same start, the enclosing one comes first.
     order.sort_by_key(|&at| (spans[at].start_time, std::cmp::Reverse(end_of(&spans[at])), at));
     let mut open: Vec<Vec<Timestamp>> = Vec::new();
     let mut lanes = vec![0; spans.len()];
@@ -201,14 +229,13 @@ mod tests {
     #[test]
     fn two_traces_make_one_array() {
         let mut form = Chrome::default();
-        let trace = Recorded {
-            spans: vec![span(1, 0, "root", 0, 100)],
-            events: Vec::new(),
-        };
+        let trace = [
+            SourceRecords::default().spans(vec![spanscope_model::NewSpan::new(span(1, 0, "root", 0, 100))])
+        ];
         let text = [
             form.head(),
-            &form.trace(&trace).unwrap(),
-            &form.trace(&trace).unwrap(),
+            &form.records(&trace).unwrap(),
+            &form.records(&trace).unwrap(),
             form.foot(),
         ]
         .concat();

@@ -1,42 +1,22 @@
-//! A line a span: the span's own JSON with its `events`. Events whose span is not stored get lines of their own.
-
-use std::collections::HashSet;
+//! Spanscope's own JSON lines.
 
 use anyhow::Result;
-use serde::Serialize;
-use spanscope_model::{LogEvent, SpanId};
+use spanscope_model::SourceRecords;
 
-use super::form::{Form, Recorded};
+use super::form::Form;
+use crate::jsonl;
 use crate::output::json_line;
-use crate::render::json::SpanJson;
 
 /// The form.
 pub(super) struct Jsonl;
 
-#[derive(Serialize)]
-struct Line<'a> {
-    #[serde(flatten)]
-    span: SpanJson<'a>,
-    events: Vec<&'a LogEvent>,
-}
-
 impl Form for Jsonl {
-    fn trace(&mut self, trace: &Recorded) -> Result<String> {
-        let mut events = trace.events_by_span();
+    fn records(&mut self, records: &[SourceRecords]) -> Result<String> {
         let mut text = String::new();
-        for span in &trace.spans {
-            let events = events.remove(&span.span_id).unwrap_or_default();
-            text.push_str(&json_line(&Line {
-                span: SpanJson::of(span),
-                events,
-            })?);
-        }
-        let stored: HashSet<SpanId> = trace.spans.iter().map(|span| span.span_id).collect();
-        for event in &trace.events {
-            if !event.span_id.is_some_and(|span| stored.contains(&span)) {
-                text.push_str(&json_line(event)?);
-            }
-        }
+        jsonl::write(records, |line| {
+            text.push_str(&json_line(line)?);
+            anyhow::Ok(())
+        })?;
         Ok(text)
     }
 }
@@ -44,22 +24,23 @@ impl Form for Jsonl {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
-    use spanscope_model::Span;
+
+    use spanscope_model::{NewSpan, Span};
 
     use super::*;
     use crate::render::fixtures::span;
 
     #[test]
     fn a_line_is_the_span_with_its_events() {
-        let trace = Recorded {
-            spans: vec![span(1, 0, "a\nb", 0, 5)],
-            events: Vec::new(),
-        };
-        let text = Jsonl.trace(&trace).unwrap();
+        let span = span(1, 0, "a\nb", 0, 5);
+        let records = SourceRecords::default().spans(vec![NewSpan::new(span.clone())]);
+        let text = Jsonl.records(&[records]).unwrap();
         let line: serde_json::Value = serde_json::from_str(text.trim_end()).unwrap();
         assert_eq!(line["name"], "a\nb");
         assert_eq!(line["events"], serde_json::json!([]));
-        let back: Span = serde_json::from_value(line).unwrap();
-        assert_eq!(back, trace.spans[0]);
+        assert_eq!(line["scope"]["name"], "shop::orders");
+        let mut back: Span = serde_json::from_value(line).unwrap();
+        back.scope = None;
+        assert_eq!(back, span);
     }
 }

@@ -1,12 +1,12 @@
-//! Stored traces in the forms that other programs read. Each form turns one trace at a time into text, so that the
-//! memory of an export does not grow with the store.
+//! Stored records in the forms that other programs read. Each form turns one trace at a time into
+//! text, so that the memory of an export does not grow with the store.
 
 mod chrome;
 mod form;
 mod jsonl;
 mod otlp_json;
 
-pub(crate) use self::form::{Form, Recorded};
+pub(crate) use self::form::Form;
 use crate::args::ExportTo;
 
 /// The form of this name.

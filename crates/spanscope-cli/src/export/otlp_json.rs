@@ -1,17 +1,18 @@
-//! OTLP/JSON as OpenTelemetry's protocol defines it: a `TracesData` object a line, as the collector's file receiver
-//! reads it. Events whose span is not stored have no place in this form.
+//! OTLP/JSON as OpenTelemetry's protocol defines it: one request per line, with spans, log records
+//! or metrics, as the collector's file exporter writes and its file receiver reads them.
 
 use anyhow::Result;
+use spanscope_model::SourceRecords;
 use spanscope_server::otlp_json;
 
-use super::form::{Form, Recorded};
+use super::form::Form;
 use crate::output::json_line;
 
 /// The form.
 pub(super) struct OtlpJson;
 
 impl Form for OtlpJson {
-    fn trace(&mut self, trace: &Recorded) -> Result<String> {
-        json_line(&otlp_json(&trace.spans, &trace.events))
+    fn records(&mut self, records: &[SourceRecords]) -> Result<String> {
+        otlp_json(records).iter().map(json_line).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! A run in numbers, and where its time went.
+//! A run's statistics and analysis.
 
 use spanscope_model::text::excerpt;
 use spanscope_runs::{Analysis, BottleneckReason, DetailLevel, RunError, Summary};
@@ -12,19 +12,19 @@ use super::text::{count, fit, grouped, width, wrap};
 use super::time;
 use crate::output::Output;
 
-/// So many components and errors are shown; JSON has all of them.
+/// Maximum number of components and errors; JSON has all of them.
 const MAX_ROWS: usize = 12;
-/// An error is cut to so many characters.
+/// Maximum length of an error in characters.
 const MAX_ERROR: usize = 300;
-/// The critical path is so many columns long.
+/// The width of the critical path's bar in columns.
 const BAR: usize = 13;
-/// What the numbers of a component and all gaps take.
+/// The width of a component's numbers and all gaps.
 const NUMBERS: usize = 48;
-/// Types take at most so many columns, components get at least so many.
+/// The maximum width of types, and the minimum width of components.
 const MAX_TYPE: usize = 14;
 const MIN_COMPONENT: usize = 8;
 
-/// What happened, counted.
+/// Formats the statistics.
 pub(crate) fn summary(out: &Output, summary: &Summary, level: DetailLevel) -> String {
     let mut retrievals = grouped(summary.total_retrievals);
     if summary.total_chunks_retrieved > 0 {
@@ -41,7 +41,7 @@ pub(crate) fn summary(out: &Output, summary: &Summary, level: DetailLevel) -> St
     }
     let mut errors = grouped(summary.errors_count);
     if summary.errors_count > 0 {
-        // A failed step may say its error more than once: where it was logged, and at its end.
+        // A failed step may report its error twice: where it was logged, and at its end.
         errors = format!("in {}", count(summary.errors_count, "event"));
     }
     let lines = [
@@ -59,7 +59,7 @@ pub(crate) fn summary(out: &Output, summary: &Summary, level: DetailLevel) -> St
     format!("{}{}", title(out, "Summary"), pairs(out, &lines))
 }
 
-/// Where the time went, what failed, what could be done.
+/// Formats where the run spent its time, its errors, and recommendations.
 pub(crate) fn analysis(out: &Output, analysis: &Analysis) -> String {
     let mut text = title(out, "Analysis");
     text.push_str(&components(out, analysis));
@@ -116,7 +116,7 @@ fn components(out: &Output, analysis: &Analysis) -> String {
         .iter()
         .map(|component| width(&fit(&component.component_type, out.at_most(MAX_TYPE))));
     let types = types.max().unwrap_or(0).max(width(columns[1].0));
-    // Where that is too little, the table has no columns to keep to.
+    // If that is too little, the table has no columns to align to.
     let room = out.width.saturating_sub(NUMBERS + types);
     let room = if room < MIN_COMPONENT { out.width } else { room };
     // In millionths: an axis has whole numbers.
@@ -212,38 +212,26 @@ mod tests {
         ];
         spans[2].status = Some(SpanStatus::Error);
         spans[2].status_message = Some("refused \x1b[31m ".repeat(60));
-        let info = RunInfo {
-            task_id: "task".to_owned(),
-            agent_id: String::new(),
-            session_id: String::new(),
-            user_id: String::new(),
-            tenant_id: "default".to_owned(),
-            trace_level: String::new(),
-            trace_id: spans[0].trace_id,
-            name: "answer".to_owned(),
-            created_at: spans[0].start_time,
-            completed_at: None,
-            updated_at: spans[0].start_time,
-            status: RunStatus::Completed,
-            span_count: 3,
-            error_count: 1,
-        };
-        let records = RunRecords {
-            traces: vec![info.trace_id],
-            info,
-            is_shared: false,
-            spans: (1..)
-                .zip(spans)
-                .map(|(order, span)| RunSpan { order, span })
-                .collect(),
-            ended: Vec::new(),
-            events: Vec::new(),
-            upto: Cursor::default(),
-            more: false,
-            open: 0,
-            alive: false,
-            has_sent: false,
-        };
+        let info = RunInfo::new(
+            "task",
+            spans[0].trace_id,
+            "answer",
+            spans[0].start_time,
+            RunStatus::Completed,
+        )
+        .tenant_id("default")
+        .updated_at(spans[0].start_time)
+        .span_count(3)
+        .error_count(1);
+        let records = RunRecords::new(info)
+            .traces(vec![spans[0].trace_id])
+            .spans(
+                (1..)
+                    .zip(spans)
+                    .map(|(order, span)| RunSpan::new(order, span))
+                    .collect(),
+            )
+            .upto(Cursor::default());
         let run = Run::of(&records);
         for columns in [40, 80, 200] {
             let out = Output {

@@ -18,10 +18,10 @@ impl Axis {
         }
     }
 
-    /// The bar of what lasted from `from` to `to`, exactly `columns` wide.
+    /// Returns a bar from `from` to `to`, exactly `columns` wide.
     ///
-    /// It begins at a whole column, because there are no characters that are filled from the right; it ends exactly
-    /// unless it is shorter than a column, and is never empty.
+    /// It begins at a whole column, because there are no characters that are filled from the right;
+    /// it ends exactly unless it is shorter than a column, and is never empty.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -37,7 +37,7 @@ impl Axis {
             (share * (columns * 8) as f64).round() as usize
         };
         let begin = (place(from) / 8).min(columns - 1);
-        // What is shorter than a column shows its length, whatever the column's edge it would end at.
+        // A bar shorter than a column shows its length, wherever in the column it ends.
         let end = match place(to).saturating_sub(place(from)) {
             length @ 0..8 => begin * 8 + length.max(1),
             _ => place(to),
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bar_stands_where_the_span_was() {
+    fn a_bar_is_where_the_span_was() {
         let axis = Axis::new(1000, 1080);
         assert_eq!(axis.bar(1000, 1080, 10), "██████████");
         assert_eq!(axis.bar(1040, 1060, 10), "     ██▌  ");

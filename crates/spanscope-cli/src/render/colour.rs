@@ -1,9 +1,8 @@
 //! The few colours that have a meaning.
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::Color;
 
-/// What a piece of text means.
+/// The meaning of a piece of text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Paint {
     /// Nothing special.
@@ -14,9 +13,9 @@ pub(crate) enum Paint {
     Warn,
     /// All is well.
     Good,
-    /// Beside the point.
+    /// Secondary text.
     Dim,
-    /// What a block is about.
+    /// A block's title.
     Title,
     /// A measure to see at a glance.
     Accent,
@@ -42,18 +41,6 @@ impl Paint {
             Self::Dim => Style::new().dimmed(),
             Self::Title => Style::new().bold(),
             Self::Accent => AnsiColor::Cyan.on_default(),
-        }
-    }
-
-    /// The colour as tables have it.
-    pub(super) fn of_cell(self) -> Option<Color> {
-        match self {
-            Self::Plain | Self::Title => None,
-            Self::Bad => Some(Color::DarkRed),
-            Self::Warn => Some(Color::DarkYellow),
-            Self::Good => Some(Color::DarkGreen),
-            Self::Dim => Some(Color::DarkGrey),
-            Self::Accent => Some(Color::DarkCyan),
         }
     }
 }

@@ -46,7 +46,8 @@ fn unit(name: &str) -> Option<f64> {
         .map(|(_, nanos)| *nanos as f64)
 }
 
-/// Shows milliseconds with about three digits: `850µs`, `12.3ms`, `1.2s`, `3m 4s`, `2h 5m`, `3d 4h`.
+/// Formats milliseconds with about three digits: `850µs`, `12.3ms`, `1.2s`, `3m 4s`, `2h 5m`, `3d
+/// 4h`.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

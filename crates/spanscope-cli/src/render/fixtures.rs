@@ -5,7 +5,7 @@ use spanscope_model::{Span, SpanId, SpanState, SpanStatus, Timestamp, TraceId};
 use crate::args::Format;
 use crate::output::Output;
 
-/// A table without colour, of so many columns.
+/// A table output without colour, of this width.
 pub(crate) fn output(width: usize) -> Output {
     Output {
         format: Format::Table,
@@ -20,17 +20,15 @@ pub(crate) fn id(number: u64) -> SpanId {
     SpanId::from_bytes(number.to_be_bytes()).unwrap_or_else(|| panic!("0 is no span id"))
 }
 
-/// A span that ended well; parent 0 means none. Times are in milliseconds.
+/// A successful span; parent 0 means none. Times are in milliseconds.
 pub(crate) fn span(number: u64, parent: u64, name: &str, start: i64, duration: i64) -> Span {
     let time = |ms: i64| Timestamp::from_nanos(1_700_000_000_000_000_000 + ms * 1_000_000);
     let trace_id = TraceId::from_bytes([7; 16]).unwrap_or_else(|| panic!("not zero"));
-    Span {
-        parent_span_id: (parent != 0).then(|| id(parent)),
-        end_time: Some(time(start + duration)),
-        status: Some(SpanStatus::Ok),
-        state: SpanState::Ended,
-        service_name: "shop".to_owned(),
-        target: Some("shop::orders".to_owned()),
-        ..Span::new(trace_id, id(number), name, time(start))
-    }
+    Span::new(trace_id, id(number), name, time(start))
+        .parent_span_id((parent != 0).then(|| id(parent)))
+        .end_time(time(start + duration))
+        .status(SpanStatus::Ok)
+        .state(SpanState::Ended)
+        .service_name("shop")
+        .target("shop::orders".to_owned())
 }

@@ -1,7 +1,7 @@
-//! The order and guides in which the spans of a trace are shown as a tree.
+//! The order and the guides in which the spans of a trace are shown as a tree.
 //!
-//! Stored data may lack parents, hold an id twice, or go in circles. Every span is shown exactly once all the same, and
-//! nothing here recurses, so that a chain of any depth does no harm.
+//! Stored data may lack parents, contain an id twice, or have cycles. Every span is still shown
+//! exactly once, and nothing here recurses, so that a chain of any depth is harmless.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ const MAX_GUIDE_LEVELS: u32 = 24;
 /// One line of a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Line {
-    /// What stands there.
+    /// The contents of the line.
     pub(crate) node: Node,
     /// 1 for a root.
     pub(crate) depth: u32,
@@ -26,14 +26,14 @@ pub(crate) struct Line {
 pub(crate) enum Node {
     /// The span at this place of the list.
     Span(usize),
-    /// Stands for a parent that is not stored.
+    /// A parent that is not stored.
     Missing(SpanId),
-    /// So many children were left out because of the depth limit.
+    /// The number of children that the depth limit omits.
     Below(usize),
 }
 
-/// Puts spans in the order of a tree, siblings by their start. With a `top` only the spans of this id and what is below
-/// them; they are shown as roots, whatever their parents.
+/// Returns spans in tree order, siblings by their start. With a `top` only the spans with this id
+/// and their descendants; they are shown as roots, whatever their parents.
 pub(crate) fn lines(spans: &[Span], top: Option<SpanId>, max_depth: Option<u32>) -> Vec<Line> {
     Forest::new(spans, top).walk(max_depth.unwrap_or(u32::MAX))
 }
@@ -46,7 +46,8 @@ pub(crate) fn spans_of<'a>(lines: &[Line], spans: &'a [Span]) -> impl Iterator<I
     })
 }
 
-/// The row of each span, in the order of `spans`: its place, from 1, among the spans of the whole tree.
+/// The row of each span, in the order of `spans`: its place, from 1, among the spans of the whole
+/// tree.
 pub(crate) fn rows(spans: &[Span]) -> Vec<usize> {
     let mut rows = vec![0; spans.len()];
     let mut next = 1;
@@ -135,9 +136,9 @@ impl<'a> Forest<'a> {
         lines
     }
 
-    /// What hangs on no top goes in a circle; the earliest span of each circle takes the place of a root.
+    /// Spans that no top reaches are in a cycle; the earliest span of each cycle becomes a root.
     fn circles(&self, tops: &[(Node, Vec<usize>)], max_depth: u32, seen: &mut [bool], lines: &mut Vec<Line>) {
-        // What a depth limit leaves out hangs on a top all the same.
+        // Spans that a depth limit omits are still reachable from a root.
         let mut hangs = vec![false; self.spans.len()];
         for (node, orphans) in tops {
             if let Node::Span(at) = node {
@@ -207,7 +208,7 @@ impl<'a> Forest<'a> {
     }
 }
 
-/// The guide of a line, and what the lines below it begin with.
+/// Returns the guide of a line, and the prefix of the lines below it.
 fn guides(inherited: &str, last: bool) -> (String, String) {
     let (own, below) = if last {
         ("└─ ", "   ")

@@ -1,4 +1,5 @@
-//! Records as the command prints them in JSON: the model's own form, with the duration where there is one.
+//! Records as the command prints them in JSON: the model's own form, with the duration where there
+//! is one.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -6,7 +7,8 @@ use spanscope_model::{RunInfo, Span, SpanId, Timestamp};
 
 use super::forest::{Line, Node};
 
-/// Levels of a tree that are nested. Readers of JSON give up at some depth, `serde_json` at 128 brackets.
+/// Levels of a tree that are nested. Readers of JSON give up at some depth, `serde_json` at 128
+/// brackets.
 const MAX_NESTED: u32 = 50;
 
 /// A span and how long it took.
@@ -32,7 +34,7 @@ impl<'a> SpanJson<'a> {
 pub(crate) struct RunJson<'a> {
     #[serde(flatten)]
     run: &'a RunInfo,
-    /// Null while the run goes on.
+    /// Null while the run is running.
     duration_ms: Option<f64>,
 }
 
@@ -59,7 +61,7 @@ pub(crate) fn millis(from: Timestamp, to: Timestamp) -> f64 {
 pub(crate) struct PlacedSpan<'a> {
     #[serde(flatten)]
     span: SpanJson<'a>,
-    /// The number that `tree` shows before it, the same however the tree is cut.
+    /// Its row number in `tree`, independent of filters.
     row: usize,
     /// 1 for a root.
     depth: u32,
@@ -79,14 +81,15 @@ impl<'a> PlacedSpan<'a> {
     }
 }
 
-/// The lines of a tree as nested objects: each span has its `children`, and how many of them a depth limit left out
-/// (`omitted_children`). Spans below the 50th level follow in the list of that level.
+/// Returns the lines of a tree as nested objects: each span has its `children`, and the number that
+/// a depth limit omits (`omitted_children`). Spans below the 50th level follow in the list of that
+/// level.
 ///
 /// # Errors
-/// What the values' own serialization fails with.
+/// Fails if a value can't be serialized.
 pub(crate) fn nested(lines: &[Line], spans: &[Span], rows: &[usize]) -> serde_json::Result<Vec<Value>> {
     let mut roots = Vec::new();
-    // The spans whose children are not all known yet, each below the one before it.
+    // The spans whose children are not complete yet, each below the one before it.
     let mut open: Vec<Open> = Vec::new();
     for line in lines {
         match line.node {
@@ -125,7 +128,7 @@ struct Open {
     omitted: usize,
 }
 
-/// Puts the spans at this depth and below it into the lists that they belong to.
+/// Adds the spans at this depth and below it to the lists of their parents.
 fn close(open: &mut Vec<Open>, roots: &mut Vec<Value>, depth: u32) {
     while let Some(done) = open.pop_if(|last| last.depth >= depth) {
         let mut span = done.span;
@@ -144,19 +147,19 @@ fn close(open: &mut Vec<Open>, roots: &mut Vec<Value>, depth: u32) {
 #[derive(Debug, Serialize)]
 pub(crate) struct TreeJson {
     trace_id: spanscope_model::TraceId,
-    /// The span that was asked for; none where it was the trace.
+    /// The requested span; `None` for the whole trace.
     #[serde(skip_serializing_if = "Option::is_none")]
     span_id: Option<SpanId>,
     start_time: Timestamp,
     end_time: Option<Timestamp>,
     duration_ms: Option<f64>,
-    /// How many spans the whole tree has, shown or not.
+    /// The number of spans in the whole tree.
     span_count: usize,
     roots: Vec<Value>,
 }
 
 impl TreeJson {
-    /// `whole` are the spans of the tree, those that are left out of `roots` too; it is not empty.
+    /// `whole` are all spans of the tree, including those omitted from `roots`; it is not empty.
     pub(crate) fn of(whole: &[&Span], top: Option<SpanId>, roots: Vec<Value>) -> Option<Self> {
         let first = whole.iter().min_by_key(|span| span.start_time)?;
         let ends: Option<Vec<Timestamp>> = whole.iter().map(|span| span.end_time).collect();
@@ -221,15 +224,15 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_deeper_than_readers_go_is_listed_beside() {
+    fn deeper_nodes_than_readers_accept_are_listed_flat() {
         let spans: Vec<Span> = (1..=20_000).map(|n| span(n, n - 1, "deep", 0, 1)).collect();
         let text = serde_json::to_string(&tree(&spans, None)).unwrap();
         let mut node = &serde_json::from_str::<Value>(&text).unwrap()[0];
         for _ in 2..MAX_NESTED {
             node = &node["children"][0];
         }
-        let beside = node["children"].as_array().unwrap();
-        assert_eq!(beside.len(), 20_000 - 49);
-        assert_eq!(beside.last().unwrap()["depth"], 20_000);
+        let flat = node["children"].as_array().unwrap();
+        assert_eq!(flat.len(), 20_000 - 49);
+        assert_eq!(flat.last().unwrap()["depth"], 20_000);
     }
 }

@@ -1,7 +1,9 @@
-//! Events and ends of spans as the console shows them: stored records, made into entries of its renderer.
+//! Events and ends of spans in the console's form: stored records, converted to entries of its
+//! renderer.
 //!
-//! A store is written by any program, so nothing in it may restyle what is shown. Messages are not read as markup: it is
-//! taken out of those that their program marked as markup (`markup = true`), and all others are shown as they are. What the renderer makes visible, and how lines wrap, is its own affair.
+//! Any program can write to a store, so stored data must not restyle the output. Messages are not
+//! interpreted as markup: it is removed from those that their program marked (`markup = true`), and
+//! all others are shown literally. The renderer does the escaping and wrapping.
 
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ use markup::MARKUP_FIELD;
 
 const EXCEPTION_MESSAGE: &str = SemanticAttribute::ExceptionMessage.name();
 
-/// Writes records as entries, in the order in which they are given.
+/// Writes records as entries, in the given order.
 pub(crate) struct EntryLines {
     renderer: Renderer,
 }
@@ -55,13 +57,14 @@ impl EntryLines {
             fields.retain(|(key, _)| *key != MARKUP_FIELD);
         }
         if event.name == EXCEPTION_EVENT {
-            leave_out_what_is_said(&mut fields, &event.message);
+            leave_out_message_fields(&mut fields, &event.message);
         }
         let entry = Entry {
             severity: event.severity,
             time: event.timestamp,
             target: &event.target,
             line: None,
+            link: None,
             service: &event.service_name,
             category: &event.category,
             kind: EntryKind::Event {
@@ -81,7 +84,7 @@ impl EntryLines {
         self.renderer.render(&entry, text);
     }
 
-    /// Appends the end of a span. When an abandoned one ended, nobody knows; its start is shown.
+    /// Appends the end of a span. The end of an abandoned one is unknown, so its start is shown.
     pub(crate) fn span_end(&mut self, span: &Span, text: &mut String) {
         let json = json_texts(&span.attributes);
         let entry = Entry {
@@ -89,6 +92,7 @@ impl EntryLines {
             time: span.end_time.unwrap_or(span.start_time),
             target: span.target.as_deref().unwrap_or_default(),
             line: None,
+            link: None,
             service: &span.service_name,
             category: span.category.as_deref().unwrap_or_default(),
             kind: EntryKind::SpanEnd {
@@ -151,19 +155,20 @@ fn fields<'a>(attributes: &'a Attributes, json: &'a [String]) -> Vec<(&'a str, R
     fields.collect()
 }
 
-/// Where an error was given as a text, it is the event's message already: its field and the message that the store
-/// added would say it again, the latter in a box. An error that came with its type or causes keeps the box.
-fn leave_out_what_is_said(fields: &mut Vec<(&str, RawValue<'_>)>, message: &str) {
+/// An error that was recorded as a string is already the event's message: its field and the message
+/// that the store added would repeat it, the latter in a box. An error with a type or causes keeps
+/// the box.
+fn leave_out_message_fields(fields: &mut Vec<(&str, RawValue<'_>)>, message: &str) {
     let says_more = fields
         .iter()
         .any(|(key, _)| key.starts_with("exception.") && *key != EXCEPTION_MESSAGE);
     fields.retain(|(key, value)| {
-        let is_said = match *key {
+        let is_shown = match *key {
             "error" => true,
             EXCEPTION_MESSAGE => !says_more,
             _ => false,
         };
-        !is_said || value.as_text() != Some(message)
+        !is_shown || value.as_text() != Some(message)
     });
 }
 
@@ -196,19 +201,16 @@ mod tests {
     }
 
     fn event(message: &str) -> LogEvent {
-        LogEvent {
-            id: "1".to_owned(),
-            trace_id: None,
-            span_id: Some(id(1)),
-            timestamp: Timestamp::from_nanos(1_700_000_000_123_000_000),
-            severity: Severity::Warn,
-            name: String::new(),
-            message: message.to_owned(),
-            target: "shop::orders".to_owned(),
-            category: "tools".to_owned(),
-            service_name: "shop".to_owned(),
-            attributes: Attributes::new(),
-        }
+        LogEvent::new(
+            Timestamp::from_nanos(1_700_000_000_123_000_000),
+            Severity::Warn,
+            message,
+        )
+        .id("1")
+        .span_id(id(1))
+        .target("shop::orders")
+        .category("tools")
+        .service_name("shop")
     }
 
     #[test]
@@ -247,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn an_abandoned_span_is_told_from_one_that_ended() {
+    fn an_abandoned_span_is_marked_and_an_ended_one_is_not() {
         let mut span = span(1, 0, "call", 5, 12);
         span.state = SpanState::Abandoned;
         span.end_time = None;
@@ -273,7 +275,7 @@ mod tests {
         assert!(plain.contains("tools: 3 of [dim], [0], x\\n[/] end"), "{plain}");
         let mut coloured = String::new();
         EntryLines::new(&output(true), false).event(&event, &mut coloured);
-        // Red and bold is what the markup asked for; the number has the highlighter's colour.
+        // Red and bold are the markup's; the number has the highlighter's colour.
         assert!(
             coloured.contains("\x1b[") && !coloured.contains("31m") && !coloured.contains("https"),
             "{coloured:?}"

@@ -1,4 +1,4 @@
-//! Answers as people read them: tables, trees, times, durations, and texts that can't harm the terminal.
+//! Results for people: tables, trees, times, durations, and texts that are safe for the terminal.
 
 pub(crate) mod analysis;
 pub(crate) mod bar;

@@ -8,7 +8,7 @@ use crate::output::Output;
 
 /// Longer values are cut; JSON has them whole.
 const MAX_CHARACTERS: usize = 1000;
-/// Names take at most so many columns.
+/// The maximum width of names.
 const MAX_NAME: usize = 34;
 
 /// Lines of `name  value`; values wrap under themselves.
@@ -34,7 +34,7 @@ pub(crate) fn pairs(out: &Output, pairs: &[(&str, String)]) -> String {
     text
 }
 
-/// The same, each line moved to the right.
+/// Returns the lines indented.
 pub(crate) fn indented(out: &Output, lines: &[(&str, String)], by: usize) -> String {
     let narrower = Output {
         width: match out.is_bounded() {

@@ -2,8 +2,8 @@
 
 const GRADES: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// A line of a character a value; a blank where there is none. The lowest grade is zero, or the least value if that is
-/// below, or the least value where `from_least` says so, because then only differences matter.
+/// Returns one character per value; a space for a missing one. The lowest grade is zero, or the
+/// minimum if that is negative or `from_least` is set, because then only differences matter.
 pub(crate) fn sparkline(values: &[Option<f64>], from_least: bool) -> String {
     let known = || values.iter().flatten().copied().filter(|value| value.is_finite());
     let least = known().fold(if from_least { f64::INFINITY } else { 0.0 }, f64::min);
@@ -20,7 +20,7 @@ pub(crate) fn sparkline(values: &[Option<f64>], from_least: bool) -> String {
     reason = "a share between 0 and 1 of eight grades"
 )]
 fn grade(value: f64, least: f64, greatest: f64) -> char {
-    // Halves, because the whole height of very large values may be more than a number holds.
+    // Halves, because the full height of very large values may exceed a float.
     let height = greatest / 2.0 - least / 2.0;
     let share = if height > 0.0 {
         ((value / 2.0 - least / 2.0) / height).clamp(0.0, 1.0)

@@ -1,10 +1,8 @@
 //! Tables that fit the terminal.
 //!
-//! Rows are one line high: what does not fit is cut, the columns that matter least first. Where a table has more
-//! columns than the terminal can show, as a `SELECT *` may, each row becomes a block of `name: value` lines instead.
-//! In a pipe or a file nothing is cut.
-
-use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Row, Table, Width, presets};
+//! Rows are one line high: texts that do not fit are truncated, the least important columns first.
+//! If a table has more columns than the terminal can show, as a `SELECT *` may, each row becomes a
+//! block of `name: value` lines instead. In a pipe or a file nothing is truncated.
 
 use super::colour::Paint;
 use super::pairs;
@@ -12,12 +10,13 @@ use super::text::{fit, visible, width};
 use crate::output::Output;
 
 /// Columns between columns.
-const GAP: u16 = 2;
-/// A minor column takes at most so many columns, with its gap.
-const MAX_MINOR: Width = Width::Fixed(16);
-/// Where nothing is cut, a longer text pushes the rest of its row to the right instead of widening the column for all rows.
+const GAP: usize = 2;
+/// The maximum width of a minor column.
+const MAX_MINOR: usize = 14;
+/// Where nothing is cut, a longer text pushes the rest of its row to the right instead of widening
+/// the column for all rows.
 const MAX_ALIGNED: usize = 60;
-/// A column that can shrink keeps so many columns.
+/// The minimum width of a column that can shrink.
 const MIN_COLUMN: usize = 6;
 
 /// How a column behaves.
@@ -27,13 +26,29 @@ pub(crate) enum Column {
     Fixed,
     /// A number: as wide as its content, to the right.
     Number,
-    /// Takes what room there is.
+    /// Uses the available room.
     Text,
     /// A text that leaves the room to the others.
     Minor,
+    /// A minor text that most rows have in common. If it is the same in all of them and the table
+    /// is too wide, it is shown once above the table, the last of such columns first.
+    Shared,
+    /// A number, or a text of fixed width, that is omitted if the table is too wide, the last
+    /// first.
+    Spare,
 }
 
-/// One cell: a text and what it means.
+impl Column {
+    /// Returns the free room of a cell before it, and after it.
+    fn sides(self, padding: usize) -> (usize, usize) {
+        match self {
+            Self::Number | Self::Spare => (padding, 0),
+            Self::Fixed | Self::Text | Self::Minor | Self::Shared => (0, padding),
+        }
+    }
+}
+
+/// One cell: a text and its meaning.
 #[derive(Debug, Clone)]
 pub(crate) struct Shown(String, Paint);
 
@@ -53,75 +68,119 @@ pub(crate) fn table(out: &Output, columns: &[(&str, Column)], rows: Vec<Vec<Show
     if !out.is_bounded() {
         return uncut(out, columns, &rows);
     }
-    let gaps = usize::from(GAP) * columns.len().saturating_sub(1);
-    let least = gaps
-        + (0..columns.len())
-            .map(|at| least_width(columns[at].1, at, columns, &rows))
-            .sum::<usize>();
-    if least > out.width {
-        return blocks(out, columns, &rows);
-    }
-    let mut head = Row::from(
+    let mut columns = columns.to_vec();
+    let mut rows = rows;
+    let above = narrow(out, &mut columns, &mut rows);
+    above + &bounded(out, &columns, &rows)
+}
+
+/// Removes columns until the rest fits, and returns the text above the table instead.
+fn narrow(out: &Output, columns: &mut Vec<(&str, Column)>, rows: &mut [Vec<Shown>]) -> String {
+    let mut above = String::new();
+    let remove = |columns: &mut Vec<(&str, Column)>, rows: &mut [Vec<Shown>], at: usize| {
+        columns.remove(at);
+        for row in rows {
+            row.remove(at);
+        }
+    };
+    let shared = |columns: &[(&str, Column)], rows: &[Vec<Shown>]| {
+        let same = |at: usize| {
+            let mut cells = rows.iter().filter_map(|row| row.get(at)).map(|cell| &cell.0);
+            let first = cells.next()?;
+            cells.all(|cell| cell == first).then(|| first.clone())
+        };
         columns
             .iter()
-            .map(|(name, _)| Cell::new(visible(name)))
-            .collect::<Vec<_>>(),
-    );
-    head.max_height(1);
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_truncation_indicator("…")
-        .set_width(u16::try_from(out.width).unwrap_or(u16::MAX))
-        .set_header(head);
-    if out.colour {
-        table.force_no_tty().enforce_styling();
-    } else {
-        table.force_no_tty();
-    }
-    for row in rows {
-        let cells = row.into_iter().map(|Shown(text, paint)| {
-            let cell = Cell::new(fit(&text, out.width));
-            paint.of_cell().into_iter().fold(cell, Cell::fg)
-        });
-        let mut row = Row::from(cells.collect::<Vec<_>>());
-        row.max_height(1);
-        table.add_row(row);
-    }
-    for (column, (_, behaviour)) in table.column_iter_mut().zip(columns) {
-        column.set_padding((0, GAP));
-        match behaviour {
-            Column::Text => {}
-            Column::Minor => drop(column.set_constraint(ColumnConstraint::UpperBoundary(MAX_MINOR))),
-            Column::Fixed => drop(column.set_constraint(ColumnConstraint::ContentWidth)),
-            Column::Number => {
-                column.set_constraint(ColumnConstraint::ContentWidth);
-                column.set_cell_alignment(CellAlignment::Right);
+            .enumerate()
+            .filter(|(_, (_, behaviour))| *behaviour == Column::Shared)
+            .rev()
+            .find_map(|(at, _)| Some((at, same(at)?)))
+    };
+    while full_width(columns, rows) > out.width {
+        if let Some((at, value)) = shared(columns, rows) {
+            if !value.is_empty() {
+                let line = format!("{} {}", columns[at].0, visible(&value));
+                above.push_str(&Paint::Dim.on(out.colour, &fit(&line, out.width)));
+                above.push('\n');
             }
+            remove(columns, rows, at);
+        } else if let Some(at) = columns
+            .iter()
+            .rposition(|(_, behaviour)| *behaviour == Column::Spare)
+        {
+            remove(columns, rows, at);
+        } else {
+            break;
         }
     }
-    if let Some(last) = table.column_mut(columns.len().saturating_sub(1)) {
-        last.set_padding((0, 0));
-    }
+    above
+}
+
+/// The columns that nothing would be cut in.
+fn full_width(columns: &[(&str, Column)], rows: &[Vec<Shown>]) -> usize {
+    let widths = (0..columns.len()).map(|at| widest(at, columns, rows));
+    widths.sum::<usize>() + GAP * columns.len().saturating_sub(1)
+}
+
+/// Lays out a table whose texts are truncated where necessary.
+fn bounded(out: &Output, columns: &[(&str, Column)], rows: &[Vec<Shown>]) -> String {
+    let Some(widths) = widths(out.width, columns, rows) else {
+        return blocks(out, columns, rows);
+    };
+    let head = columns.iter().map(|(name, _)| Shown::from(*name)).collect();
     let mut text = String::new();
-    for line in table.lines() {
-        text.push_str(line.trim_end());
+    for row in std::iter::once(&head).chain(rows) {
+        let mut line = String::new();
+        let mut blanks = 0;
+        for ((Shown(cell, paint), columns), (_, behaviour)) in row.iter().zip(&widths).zip(columns) {
+            let cell = fit(cell, *columns);
+            let padding = columns.saturating_sub(width(&cell));
+            let (before, after) = behaviour.sides(padding);
+            if cell.is_empty() {
+                blanks += before;
+            } else {
+                line.extend(std::iter::repeat_n(' ', blanks + before));
+                line.push_str(&paint.on(out.colour, &cell));
+                blanks = 0;
+            }
+            blanks += after + GAP;
+        }
+        text.push_str(&line);
         text.push('\n');
     }
     text
 }
 
-fn least_width(behaviour: Column, at: usize, columns: &[(&str, Column)], rows: &[Vec<Shown>]) -> usize {
-    let cells = rows
-        .iter()
-        .filter_map(|row| row.get(at))
-        .map(|cell| width(&fit(&cell.0, 200)));
-    let widest = cells.chain([width(columns[at].0)]).max().unwrap_or(0);
-    match behaviour {
-        Column::Text | Column::Minor => widest.min(MIN_COLUMN),
-        Column::Fixed | Column::Number => widest,
+/// Returns the width of each column; `None` if the terminal can't show them all.
+fn widths(room: usize, columns: &[(&str, Column)], rows: &[Vec<Shown>]) -> Option<Vec<usize>> {
+    let gaps = GAP * columns.len().saturating_sub(1);
+    let room = room.checked_sub(gaps)?;
+    let mut widths: Vec<usize> = (0..columns.len())
+        .map(|at| match columns[at].1 {
+            Column::Minor | Column::Shared => widest(at, columns, rows).min(MAX_MINOR),
+            _ => widest(at, columns, rows),
+        })
+        .collect();
+    // The widest text shrinks first, minor ones after all others.
+    for behaviours in [&[Column::Text][..], &[Column::Minor, Column::Shared]] {
+        while widths.iter().sum::<usize>() > room {
+            let giving = (0..columns.len())
+                .filter(|at| behaviours.contains(&columns[*at].1) && widths[*at] > MIN_COLUMN)
+                .max_by_key(|at| (widths[*at], *at));
+            match giving {
+                Some(at) => widths[at] -= 1,
+                None => break,
+            }
+        }
     }
+    (widths.iter().sum::<usize>() <= room).then_some(widths)
+}
+
+/// How wide the widest cell of a column is.
+fn widest(at: usize, columns: &[(&str, Column)], rows: &[Vec<Shown>]) -> usize {
+    let cells = rows.iter().filter_map(|row| row.get(at));
+    let cells = cells.map(|cell| width(&fit(&cell.0, 200)));
+    cells.chain([width(columns[at].0)]).max().unwrap_or(0)
 }
 
 /// The table at its full width.
@@ -142,10 +201,7 @@ fn uncut(out: &Output, columns: &[(&str, Column)], rows: &[Vec<Shown>]) -> Strin
         for ((Shown(cell, paint), columns), (_, behaviour)) in row.iter().zip(&widths).zip(columns) {
             let cell = visible(cell);
             let padding = columns.saturating_sub(width(&cell));
-            let (before, after) = match behaviour {
-                Column::Number => (padding, 0),
-                Column::Fixed | Column::Text | Column::Minor => (0, padding),
-            };
+            let (before, after) = behaviour.sides(padding);
             if !cell.is_empty() {
                 line.extend(std::iter::repeat_n(' ', blanks + before));
                 line.push_str(&paint.on(out.colour, &cell));
@@ -153,7 +209,7 @@ fn uncut(out: &Output, columns: &[(&str, Column)], rows: &[Vec<Shown>]) -> Strin
             } else {
                 blanks += before;
             }
-            blanks += after + usize::from(GAP);
+            blanks += after + GAP;
         }
         text.push_str(&line);
         text.push('\n');
@@ -219,6 +275,38 @@ mod tests {
         assert_eq!(lines[0], "id    name  count  note");
         assert_eq!(lines[1], "4bf9  chat      7");
         assert_eq!(lines[2], format!("00f0  {long}     12  a\\nb"));
+    }
+
+    #[test]
+    fn values_that_all_rows_share_are_above_them_if_space_is_short() {
+        let columns = [
+            ("name", Column::Text),
+            ("service", Column::Shared),
+            ("n", Column::Number),
+            ("last", Column::Spare),
+        ];
+        let row = |service: &str| -> Vec<Shown> {
+            vec![
+                "a name of 28 columns in all.".into(),
+                service.into(),
+                "5".into(),
+                "12-01 10:00".into(),
+            ]
+        };
+        let narrow = table(&output(44), &columns, vec![row("shop"), row("shop")]);
+        assert_eq!(
+            narrow,
+            "service shop\nname                          n         last\n\
+             a name of 28 columns in all.  5  12-01 10:00\na name of 28 columns in all.  5  12-01 10:00\n"
+        );
+        let narrower = table(&output(40), &columns, vec![row("shop"), row("bank")]);
+        assert!(
+            narrower.starts_with("name") && narrower.contains("in all.  shop"),
+            "{narrower}"
+        );
+        assert!(!narrower.contains("last"), "{narrower}");
+        let wide = table(&output(60), &columns, vec![row("shop"), row("shop")]);
+        assert!(wide.contains("service") && wide.contains("12-01"), "{wide}");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Texts out of programs, laid out in columns.
 //!
-//! A stored text may hold anything. What would act on the terminal is made visible by the console's own functions, so
-//! that there is one list of such characters; here it is only cut, padded and wrapped.
+//! A stored text may contain anything. The console's own functions escape what would act on the
+//! terminal, so that there is one list of such characters; here it is only truncated, padded and
+//! wrapped.
 
 use std::borrow::Cow;
 
@@ -16,21 +17,23 @@ pub(crate) fn width(text: &str) -> usize {
     text.width()
 }
 
-/// The visible text, cut to so many columns; a cut is shown by `…`. Costs no more than what is shown.
+/// Returns the escaped text, truncated to this number of columns; `…` marks a truncation. Costs no
+/// more than what is shown.
 pub(crate) fn fit(text: &str, columns: usize) -> String {
     let mut shown = String::new();
     let mut used = 0;
     for c in text.chars() {
         let before = shown.len();
         if is_hidden(c) {
-            // An escape is shown whole or not at all; it is ASCII.
+            // An escape is shown completely or not at all; it is ASCII.
             shown.push_str(&visible(c.encode_utf8(&mut [0; 4])));
             used += shown.len() - before;
         } else {
             shown.push(c);
             used += c.width().unwrap_or(0);
         }
-        // Characters without a width are bounded too, or a text of combining marks would be endless.
+        // Characters without a width are bounded too, or a text of combining marks would be
+        // endless.
         if used > columns || shown.len() > columns.saturating_mul(8) {
             shown.truncate(before);
             return shorten(shown, columns);
@@ -50,21 +53,21 @@ fn shorten(mut shown: String, columns: usize) -> String {
     shown
 }
 
-/// The text in exactly so many columns.
+/// Returns the text in exactly this number of columns.
 pub(crate) fn pad(text: &str, columns: usize) -> String {
     let mut shown = fit(text, columns);
     shown.extend(std::iter::repeat_n(' ', columns.saturating_sub(width(&shown))));
     shown
 }
 
-/// The visible text, whole, in at least so many columns.
+/// Returns the escaped text, complete, in at least this number of columns.
 pub(crate) fn pad_whole(text: &str, columns: usize) -> String {
     let mut shown = visible(text).into_owned();
     shown.extend(std::iter::repeat_n(' ', columns.saturating_sub(width(&shown))));
     shown
 }
 
-/// The visible text in lines of at most so many columns; its own line ends are kept.
+/// Returns the escaped text in lines of at most this number of columns; its own line ends are kept.
 pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
     let options = Options::new(columns.max(8)).word_splitter(WordSplitter::NoHyphenation);
     let mut lines = Vec::new();
@@ -91,7 +94,7 @@ pub(crate) fn grouped(number: u64) -> String {
     shown
 }
 
-/// Bytes in the largest unit that leaves a number of at least 1.
+/// Formats bytes in the largest unit that leaves a number of at least 1.
 #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
 pub(crate) fn bytes(number: u64) -> String {
     let mut amount = number as f64;

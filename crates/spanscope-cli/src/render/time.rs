@@ -1,4 +1,4 @@
-//! Points in time, in the zone that the user wants to see.
+//! Times in the user's zone.
 
 use jiff::tz::TimeZone;
 use spanscope_model::Timestamp;
@@ -8,7 +8,7 @@ pub(crate) fn full(time: Timestamp, zone: &TimeZone) -> String {
     format(time, zone, "%Y-%m-%d %H:%M:%S%.3f %:z")
 }
 
-/// For rows: `11-21 14:03:00.123`. Stores keep days, so the year says nothing.
+/// For rows: `11-21 14:03:00.123`. Stores keep days, so the year is omitted.
 pub(crate) fn short(time: Timestamp, zone: &TimeZone) -> String {
     format(time, zone, "%m-%d %H:%M:%S%.3f")
 }

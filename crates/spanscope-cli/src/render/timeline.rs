@@ -1,8 +1,8 @@
-//! What happened in a run when: a line an event, moved to the right by how deep its step lies.
+//! The timeline of a run: one line per event, indented by its step's depth.
 //!
-//! It also draws a run that goes on, whose later lines are not known: then columns have widths that fit most. The signs
-//! of the events are those of the described service without their emoji selector: with it terminals disagree about their
-//! width, and what stands behind them would not be in columns.
+//! It also draws a running run, whose later lines are unknown: columns then have typical widths.
+//! The signs of the events are RAGFlow's without their emoji selector: with it terminals disagree
+//! about their width, and the text after them would not be aligned.
 
 use std::collections::HashMap;
 
@@ -26,29 +26,29 @@ const TYPE: usize = 19;
 const DURATION: usize = 8;
 /// Where the types of events have no room, their signs have to do.
 const MIN_WIDTH_FOR_TYPES: usize = 64;
-/// What follows an event stands below its type.
+/// The column of an event's further lines, below its type.
 const BELOW: usize = CLOCK + SIGN + 2;
-/// Components keep so many columns, their names so many of them, and get so many at most.
+/// The minimum width of components and of their names, and the maximum.
 const MIN_COMPONENT: usize = 12;
 const MIN_NAME: usize = 8;
 const MAX_COMPONENT: usize = 48;
-/// While a run goes on, components and notes have so many.
+/// The widths of components and notes while a run is running.
 const LIVE_COMPONENT: usize = 32;
 const LIVE_NOTE: usize = 13;
-/// What lies deeper is not moved further.
+/// Deeper steps are not indented further.
 const MAX_DEPTH: usize = 8;
-/// Errors and answers are cut to so many lines, unless everything is shown.
+/// Maximum number of lines of an error or message, unless everything is shown.
 const MAX_LINES: usize = 4;
-/// And to so many characters before they are laid out.
+/// And the maximum number of characters before layout.
 const MAX_CHARS: usize = 4_000;
 
 type Key = (TraceId, SpanId);
 
-/// A step, as far as its events tell.
+/// A step, as known from its events.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     parent: Option<SpanId>,
-    /// It has events of its own, so it lies in the run and is not the run itself.
+    /// Whether it has its own events, so that it is a step and not the run itself.
     is_step: bool,
 }
 
@@ -56,17 +56,20 @@ struct Place {
 pub(crate) struct Timeline<'a> {
     out: &'a Output,
     level: DetailLevel,
+    /// Marks in ASCII in place of emoji.
+    is_plain: bool,
     places: HashMap<Key, Place>,
     component: usize,
     note: usize,
 }
 
 impl<'a> Timeline<'a> {
-    /// For a run that goes on.
-    pub(crate) fn live(out: &'a Output, level: DetailLevel) -> Self {
+    /// For a running run.
+    pub(crate) fn live(out: &'a Output, level: DetailLevel, is_plain: bool) -> Self {
         let mut timeline = Self {
             out,
             level,
+            is_plain,
             places: HashMap::new(),
             component: LIVE_COMPONENT,
             note: LIVE_NOTE,
@@ -75,9 +78,9 @@ impl<'a> Timeline<'a> {
         timeline
     }
 
-    /// All events of a run, of all levels; those that the level shows are drawn.
-    pub(crate) fn whole(out: &'a Output, level: DetailLevel, events: &[RunEvent]) -> String {
-        let mut timeline = Self::live(out, level);
+    /// For all events of a run, of all levels; those of the level are drawn.
+    pub(crate) fn whole(out: &'a Output, level: DetailLevel, is_plain: bool, events: &[RunEvent]) -> String {
+        let mut timeline = Self::live(out, level, is_plain);
         timeline.learn(events);
         let shown = || events.iter().filter(|event| level.shows(event.event_type));
         let component = |event: &RunEvent| {
@@ -99,7 +102,7 @@ impl<'a> Timeline<'a> {
         text
     }
 
-    /// The lines of what happened next; those that the level shows are drawn.
+    /// Returns the lines of the next events; those of the level are drawn.
     pub(crate) fn next(&mut self, events: &[RunEvent]) -> String {
         self.learn(events);
         let mut text = String::new();
@@ -113,7 +116,7 @@ impl<'a> Timeline<'a> {
         self.out.width >= MIN_WIDTH_FOR_TYPES
     }
 
-    /// Notes come before the ends of long names; where they have no room, there are none.
+    /// Notes have priority over the ends of long names; without room for them, there are none.
     fn share_room(&mut self) {
         let types = if self.has_types() { TYPE + 1 } else { 0 };
         let left = self.out.width.saturating_sub(BELOW + types + 1 + DURATION);
@@ -141,7 +144,7 @@ impl<'a> Timeline<'a> {
         }
     }
 
-    /// How many steps lie above. The walk is bounded, so that a circle does no harm.
+    /// Returns the number of ancestors. The walk is bounded, so that a cycle is harmless.
     fn depth(&self, event: &RunEvent) -> usize {
         if is_of_the_run(event) {
             return 0;
@@ -151,7 +154,7 @@ impl<'a> Timeline<'a> {
         let (Some(trace), Some(span)) = (event.metadata.trace_id, event.metadata.span_id) else {
             return depth;
         };
-        // What is logged lies in its span; a step lies in its parent.
+        // A log event belongs to its span; a step belongs to its parent.
         let mut above = if is_log {
             Some(span)
         } else {
@@ -172,7 +175,11 @@ impl<'a> Timeline<'a> {
         let failed = event.error.is_some();
         let bad = |otherwise| if failed { Paint::Bad } else { otherwise };
         let time = Paint::Dim.on(colour, &time::clock(event.timestamp, &self.out.zone));
-        let sign = pad(&event.event_type.icon().replace('\u{fe0f}', ""), SIGN);
+        let sign = if self.is_plain {
+            pad(plain_mark(event.event_type), SIGN)
+        } else {
+            pad(&event.event_type.icon().replace('\u{fe0f}', ""), SIGN)
+        };
         let mut line = format!("{time} {sign} ");
         if self.has_types() {
             let name = format!("{:<TYPE$} ", event.event_type.as_str());
@@ -200,7 +207,7 @@ impl<'a> Timeline<'a> {
         self.payload(event, text);
     }
 
-    /// What was said; all that went in and out at the level that shows it.
+    /// Adds the message; all inputs and outputs at the level that shows them.
     fn payload(&self, event: &RunEvent, text: &mut String) {
         if event.event_type == EventType::MessageGenerated {
             let said = event.outputs.as_ref().and_then(|outputs| outputs.get("content"));
@@ -229,7 +236,7 @@ impl<'a> Timeline<'a> {
         text.push_str(&pairs::indented(self.out, &lines, BELOW));
     }
 
-    /// Lines of a text below the event that it belongs to.
+    /// Adds the lines of a text below its event.
     fn below(&self, said: &str, paint: Paint, text: &mut String) {
         let max = match self.level {
             DetailLevel::Debug => usize::MAX,
@@ -257,6 +264,26 @@ impl<'a> Timeline<'a> {
 
 fn is_of_the_run(event: &RunEvent) -> bool {
     matches!(event.event_id.as_str(), "run:start" | "run:end")
+}
+
+/// What stands for an event where emoji do not show: whether something began, ended or failed.
+fn plain_mark(event_type: EventType) -> &'static str {
+    match event_type {
+        EventType::WorkflowFailed | EventType::NodeFailed | EventType::ErrorOccurred => "!",
+        EventType::MessageGenerated => "=",
+        EventType::WorkflowStarted
+        | EventType::NodeStarted
+        | EventType::RetrievalStarted
+        | EventType::LlmCallStarted
+        | EventType::ToolCallStarted
+        | EventType::ThinkingStarted => ">",
+        EventType::WorkflowCompleted
+        | EventType::NodeFinished
+        | EventType::RetrievalCompleted
+        | EventType::LlmCallCompleted
+        | EventType::ToolCallCompleted
+        | EventType::ThinkingCompleted => "<",
+    }
 }
 
 fn paint_of(event_type: EventType) -> Paint {
@@ -291,35 +318,25 @@ mod tests {
 
     fn records(spans: Vec<Span>) -> RunRecords {
         let open = spans.iter().filter(|span| span.end_time.is_none()).count();
-        let stored = |(order, span)| RunSpan { order, span };
-        RunRecords {
-            info: RunInfo {
-                task_id: "task".to_owned(),
-                agent_id: "librarian".to_owned(),
-                session_id: String::new(),
-                user_id: String::new(),
-                tenant_id: "default".to_owned(),
-                trace_level: String::new(),
-                trace_id: spans[0].trace_id,
-                name: spans[0].name.clone(),
-                created_at: spans[0].start_time,
-                completed_at: None,
-                updated_at: spans[0].start_time,
-                status: RunStatus::Completed,
-                span_count: 3,
-                error_count: 1,
-            },
-            traces: vec![spans[0].trace_id],
-            is_shared: false,
-            spans: (1..).zip(spans).map(stored).collect(),
-            ended: Vec::new(),
-            events: Vec::new(),
-            upto: Cursor::default(),
-            more: false,
-            open: u64::try_from(open).unwrap_or(0),
-            alive: false,
-            has_sent: false,
-        }
+        let stored = |(order, span)| RunSpan::new(order, span);
+        RunRecords::new(
+            RunInfo::new(
+                "task",
+                spans[0].trace_id,
+                spans[0].name.clone(),
+                spans[0].start_time,
+                RunStatus::Completed,
+            )
+            .agent_id("librarian")
+            .tenant_id("default")
+            .updated_at(spans[0].start_time)
+            .span_count(3)
+            .error_count(1),
+        )
+        .traces(vec![spans[0].trace_id])
+        .spans((1..).zip(spans).map(stored).collect())
+        .upto(Cursor::default())
+        .open(u64::try_from(open).unwrap_or(0))
     }
 
     fn agent() -> Vec<Span> {
@@ -337,12 +354,13 @@ mod tests {
     }
 
     #[test]
-    fn events_stand_below_their_times_and_steps_below_what_they_lie_in() {
+    fn events_are_aligned_with_their_times_and_steps_with_their_parents() {
         let records = records(agent());
         let run = Run::of(&records);
         let text = Timeline::whole(
             &output(80),
             DetailLevel::Detailed,
+            false,
             &run.events(DetailLevel::Debug),
         );
         let lines: Vec<&str> = text.lines().collect();
@@ -358,16 +376,33 @@ mod tests {
                 "22:13:20.100 ✅ workflow_completed  invoke_agent    100ms",
             ]
         );
-        let minimal = Timeline::whole(&output(80), DetailLevel::Minimal, &run.events(DetailLevel::Debug));
+        let plain = Timeline::whole(
+            &output(80),
+            DetailLevel::Detailed,
+            true,
+            &run.events(DetailLevel::Debug),
+        );
+        let plain: Vec<&str> = plain.lines().collect();
+        assert_eq!(plain[0], "22:13:20.000 >  workflow_started    invoke_agent");
+        assert_eq!(
+            plain[3],
+            "22:13:20.070 <  tool_call_completed     weather    50.0ms"
+        );
+        let minimal = Timeline::whole(
+            &output(80),
+            DetailLevel::Minimal,
+            false,
+            &run.events(DetailLevel::Debug),
+        );
         assert_eq!(minimal.lines().count(), 2, "{minimal}");
     }
 
     #[test]
-    fn a_run_that_goes_on_is_drawn_as_it_comes() {
+    fn a_running_run_is_drawn_as_it_grows() {
         let mut spans = agent();
         let later = spans.split_off(2);
         let out = output(80);
-        let mut timeline = Timeline::live(&out, DetailLevel::Detailed);
+        let mut timeline = Timeline::live(&out, DetailLevel::Detailed, false);
         let mut reader = RunReader::new();
         let first = timeline.next(&reader.read(&records(spans)));
         assert!(first.contains("  step"), "{first}");
@@ -400,8 +435,8 @@ mod tests {
             let events = Run::of(&records).events(DetailLevel::Debug);
             let out = output(columns);
             for text in [
-                Timeline::whole(&out, level, &events),
-                Timeline::live(&out, level).next(&events),
+                Timeline::whole(&out, level, false, &events),
+                Timeline::live(&out, level, true).next(&events),
             ] {
                 assert!(!text.contains('\x1b') && !text.contains('\u{202e}'), "{text}");
                 assert!(

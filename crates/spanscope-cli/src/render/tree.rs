@@ -1,4 +1,5 @@
-//! A trace as a tree: rows with their numbers, names with guides, durations, a bar each on the trace's time axis, failures and tokens.
+//! A trace as a tree: rows with their numbers, names with guides, durations, a bar each on the
+//! trace's time axis, failures and tokens.
 
 use spanscope_model::semconv::{SemanticAttribute as A, names_of};
 use spanscope_model::{Span, SpanId, SpanState, SpanStatus, Timestamp};
@@ -14,21 +15,23 @@ use crate::tokens;
 
 /// Columns of the durations; `abandoned` fits.
 const DURATION: usize = 9;
-/// The last column, tokens or why a span failed, takes at most so many.
+/// The minimum width of a bar.
+const MIN_BAR: usize = 10;
+/// The maximum width of the last column: tokens or the reason of a failure.
 const MAX_NOTE: usize = 24;
 
-/// What of a trace is shown.
+/// Which part of a trace is shown.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Choice<'a> {
-    /// Only this span and what is below it.
+    /// Only this span and its descendants.
     pub(crate) top: Option<SpanId>,
-    /// So many levels.
+    /// The maximum number of levels.
     pub(crate) max_depth: Option<u32>,
-    /// Attributes beside the names.
+    /// Attributes next to the names.
     pub(crate) attributes: &'a [String],
 }
 
-/// Draws the tree with its head. `spans` are all of the trace, and not none.
+/// Draws the tree with its head. `spans` are all of the trace, at least one.
 pub(crate) fn tree(out: &Output, spans: &[Span], choice: Choice<'_>) -> String {
     let whole = forest::lines(spans, choice.top, None);
     let whole: Vec<&Span> = forest::spans_of(&whole, spans).collect();
@@ -41,14 +44,19 @@ pub(crate) fn tree(out: &Output, spans: &[Span], choice: Choice<'_>) -> String {
         .collect();
 
     let widest = |columns: &dyn Fn(&Row<'_>) -> usize| rows.iter().map(columns).max().unwrap_or(0);
-    let bar = (out.width / 4).clamp(10, 40);
     let digits = widest(&|row| row.number.map_or(0, |number| number.to_string().len()));
-    // Gaps: 1 after the number, 2 before the duration, 2 before the bar, 1 each before the mark, after it and before the
-    // note.
-    let fixed = digits + 1 + 2 + DURATION + 2 + bar + 3;
-    // Names come before reasons of failures, tokens before names.
+    // Gaps: 1 after the number, 2 before the duration, 2 before the bar, 1 each before the mark,
+    // after it and before the note.
+    let without_bar = digits + 1 + 2 + DURATION + 2 + 3;
+    // Names have priority over reasons of failures, tokens over names, and all of them over long
+    // bars.
     let tokens = widest(&|row| if row.has_tokens { width(&row.note) } else { 0 });
     let names = widest(&|row| width(&row.name));
+    let notes = widest(&|row| width(&row.note)).min(MAX_NOTE);
+    let bar = (out.width / 4)
+        .min(out.width.saturating_sub(without_bar + names + notes))
+        .clamp(MIN_BAR, 40);
+    let fixed = without_bar + bar;
     let left = out.width.saturating_sub(fixed + names);
     let note = widest(&|row| width(&row.note))
         .min(left.max(tokens))
@@ -87,7 +95,7 @@ fn axis(spans: &[&Span]) -> Axis {
     Axis::new(start.as_nanos(), end.as_nanos())
 }
 
-/// The end, or now for what still runs. When an abandoned span ended, nobody knows.
+/// Returns the end, or now for a running span. The end of an abandoned span is unknown.
 fn end(span: &Span) -> Option<Timestamp> {
     match span.state {
         SpanState::Running => Some(span.end_time.unwrap_or_else(Timestamp::now)),

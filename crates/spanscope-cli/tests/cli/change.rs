@@ -3,7 +3,7 @@
 use crate::support::{Store, exists, said, spanscope};
 
 #[test]
-fn a_backup_answers_like_the_store_and_overwrites_nothing() {
+fn a_backup_has_the_same_records_and_overwrites_nothing() {
     let store = Store::filled();
     let copy = store.file("copy of it.db");
     let copy = copy.to_str().unwrap();
@@ -36,7 +36,7 @@ fn a_restored_backup_is_the_store() {
     );
     assert_eq!(store.out(&["traces", "--json"]), before);
     assert!(std::path::Path::new(copy).exists(), "a backup stays");
-    // What is no backup changes nothing.
+    // A file that is not a backup changes nothing.
     assert_eq!(
         store
             .run(&["restore", store.file("nothing.db").to_str().unwrap()])
@@ -73,7 +73,7 @@ fn a_backup_can_be_imported_once() {
 }
 
 #[test]
-fn importing_what_is_no_store_fails_and_says_so() {
+fn importing_a_file_that_is_not_a_store_fails() {
     let store = Store::none();
     let file = store.file("notes.txt");
     std::fs::write(&file, "not a database").unwrap();
@@ -83,7 +83,7 @@ fn importing_what_is_no_store_fails_and_says_so() {
 }
 
 #[test]
-fn cleanup_deletes_only_what_is_old_and_only_when_told() {
+fn cleanup_deletes_only_old_records_and_only_when_confirmed() {
     let store = Store::filled();
     assert!(
         store
@@ -158,7 +158,7 @@ fn a_database_in_memory_is_no_store_and_no_backup() {
                 .unwrap(),
         );
         assert_eq!(ended.code, 2, "{words:?}: {}", ended.err);
-        assert!(ended.err.contains("names no file"), "{words:?}: {}", ended.err);
+        assert!(ended.err.contains("is not a file"), "{words:?}: {}", ended.err);
     }
     let ended = store.run(&["backup", ":memory:"]);
     assert_eq!(ended.code, 2, "{}", ended.err);
@@ -166,7 +166,7 @@ fn a_database_in_memory_is_no_store_and_no_backup() {
 
 #[cfg(unix)]
 #[test]
-fn what_is_exported_to_a_file_can_be_read_by_its_owner_alone() {
+fn an_exported_file_is_readable_by_its_owner_only() {
     use std::os::unix::fs::PermissionsExt as _;
     let store = Store::filled();
     let file = store.file("traces.jsonl");

@@ -95,7 +95,7 @@ fn traces_are_exported_by_id_and_never_over_the_store() {
 }
 
 #[test]
-fn tail_shows_what_was_and_what_comes() {
+fn tail_shows_past_and_new_records() {
     let store = Store::filled();
     let mut tail = store
         .command(&["tail", "--lines", "2", "--format", "jsonl"])
@@ -147,7 +147,7 @@ fn tail_shows_the_end_of_a_span_that_was_running_before() {
         tail.env("COLUMNS", "200").stdout(Stdio::piped());
         let mut tail = tail.spawn().unwrap();
         let mut said = BufReader::new(tail.stdout.take().unwrap()).lines();
-        // What it shows first, it shows after it has looked for what still runs.
+        // Its first output follows the check for running spans.
         let line = said.next().unwrap().unwrap();
         assert!(line.contains("begun"), "{line}");
         drop(slow);
@@ -209,8 +209,8 @@ fn tail_shows_events_as_the_console_of_the_program_did() {
     assert_eq!(shown, console);
 }
 
-/// An entry's first line without the time, which each sink takes for itself, and without the line of the source, which
-/// the store does not keep.
+/// Returns an entry's first line without the time, which each sink reads for itself, and without
+/// the source line, which the store does not keep.
 fn without_time_and_line(line: &str) -> String {
     if line.starts_with(' ') {
         return line.to_owned();

@@ -7,7 +7,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use crate::support::{Store, lines};
 use crate::tokens::used;
 
-/// How many spans, traces or events are found; the command may find none.
+/// Returns how many spans, traces or events are found; the command may find none.
 fn found(store: &Store, words: &[&str]) -> usize {
     let said = store.run(&[words, &["--format", "jsonl"]].concat());
     assert!(said.code == 0 || said.code == 3, "{words:?}: {}", said.err);
@@ -50,7 +50,7 @@ fn spans_and_traces_are_found_by_the_filter_language() {
         );
         assert_eq!(found(&store, &["traces", filter]), traces, "{filter}");
     }
-    // Flags may follow or come before, and filters and conditions hold together.
+    // Flags may follow or precede, and filters and conditions are combined.
     let words = [
         "spans",
         "--limit",
@@ -126,7 +126,7 @@ fn a_key_that_no_span_has_is_answered_with_the_one_that_was_meant() {
         "{}",
         said.err
     );
-    // What also matches where the key is missing finds something, and may be a slip too.
+    // A term that also matches spans without the key finds something, and may be a typo too.
     let said = store.run(&["spans", "-servce=bank"]);
     assert_eq!(said.code, 0);
     assert!(said.err.contains("did you mean service?"), "{}", said.err);

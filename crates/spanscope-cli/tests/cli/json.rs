@@ -1,13 +1,13 @@
-//! What every command prints as JSON.
+//! The JSON output of every command.
 
 use serde_json::Value;
 
 use crate::support::{Store, lines};
 
-/// Says whether an answer has the right shape.
+/// Checks the shape of a result.
 type IsRight = fn(&Value) -> bool;
 
-/// Every command that prints data, and what its answer is.
+/// Every command that prints data, and a check of its result.
 const COMMANDS: [(&[&str], IsRight); 15] = [
     (&["traces"], Value::is_array),
     (&["tree", "last"], Value::is_object),
@@ -26,7 +26,7 @@ const COMMANDS: [(&[&str], IsRight); 15] = [
     (&["import", "FILE"], Value::is_object),
 ];
 
-/// Objects that say when something began and ended, the one with the other's name.
+/// Pairs of start and end times in objects.
 const TIMES: [(&str, &str); 4] = [
     ("start_time", "end_time"),
     ("started_at", "completed_at"),
@@ -51,7 +51,7 @@ fn every_command_has_json_and_every_duration_is_called_duration_ms() {
         assert!(is_right(&answer), "{words:?}: {answer}");
         durations += check(&words, &answer);
 
-        // The same, a line an item.
+        // The same items, one per line.
         let rows = lines(&store.out(&[&words[..], &["--format", "jsonl"]].concat()));
         for row in &rows {
             assert!(row.is_object(), "{words:?}: {row}");
@@ -67,7 +67,7 @@ fn every_command_has_json_and_every_duration_is_called_duration_ms() {
     assert!(durations > 30, "{durations}");
 }
 
-/// Looks at all objects, and says how many have a duration.
+/// Checks all objects, and returns how many have a duration.
 fn check(words: &[&str], value: &Value) -> usize {
     match value {
         Value::Array(items) => items.iter().map(|item| check(words, item)).sum(),
@@ -147,7 +147,7 @@ fn tables_are_cut_on_terminals_and_whole_in_pipes() {
         for text in whole {
             assert!(piped.contains(text), "{words:?}: {text} is not in {piped}");
         }
-        // Someone who sets the variable wants it so.
+        // A user who sets the variable wants it so.
         let narrow = store.out(words);
         let widest = narrow.lines().map(|line| line.chars().count()).max();
         assert!(widest <= Some(80), "{words:?}: {narrow}");

@@ -43,7 +43,8 @@ fn conditions_compare_by_type() {
         ("items=5", 1),
         ("items=\"5\"", 0),
         ("code=\"5\"", 1),
-        ("code=5", 0),
+        ("code=5", 1),
+        ("code!=5", 0),
         ("items>4", 1),
         ("items<5", 0),
         ("gen_ai.request.model=llama", 1),
@@ -176,7 +177,7 @@ fn logs_are_chosen_by_severity_and_text() {
 }
 
 #[test]
-fn sql_answers_and_changes_nothing() {
+fn sql_returns_rows_and_changes_nothing() {
     let store = Store::filled();
     let json = store.json(&[
         "sql",
@@ -213,14 +214,14 @@ fn sql_answers_and_changes_nothing() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn an_answer_is_the_same_where_stderr_takes_nothing() {
+fn the_output_is_the_same_if_stderr_is_full() {
     let store = Store::filled();
     let words = ["sql", "SELECT name FROM spans", "--limit", "2"];
     let answer = store.out(&words);
     let (reader, closed) = std::io::pipe().unwrap();
     drop(reader);
     let full = std::fs::File::create("/dev/full").unwrap();
-    // What a pipe takes whose reader takes nothing.
+    // What a pipe accepts whose reader reads nothing.
     let (_reads_nothing, mut blocked) = std::io::pipe().unwrap();
     blocked.write_all(&[b'\n'; 1 << 16]).unwrap();
     for stderr in [closed.into(), std::process::Stdio::from(full), blocked.into()] {

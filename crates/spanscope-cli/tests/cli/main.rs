@@ -3,14 +3,19 @@
 
 mod change;
 mod data;
+mod features;
 mod filters;
+mod from_elsewhere;
 mod json;
 mod list;
 mod metrics;
+#[cfg(feature = "otlp")] // the demo sends its spans
 mod otlp;
+mod round_trip;
 mod runs;
 mod show;
 mod support;
 mod tokens;
 mod unwritable;
 mod usage;
+mod version;

@@ -1,4 +1,4 @@
-//! `metrics`, on what a program measured.
+//! `metrics`, on a program's measurements.
 
 use spanscope_sqlite::SqliteLayer;
 use tracing::info;
@@ -65,7 +65,7 @@ fn metrics_are_listed_in_every_format() {
 }
 
 #[test]
-fn a_metric_is_drawn_with_a_line_a_label_set() {
+fn a_metric_is_drawn_with_one_line_per_label_set() {
     let store = measured();
     let text = store.out(&["metrics", "llama_stack_prompt_tokens_total"]);
     assert!(

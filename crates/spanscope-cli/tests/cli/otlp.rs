@@ -1,4 +1,4 @@
-//! What the demo sends to a real collector is, row by row, what the store has of it.
+//! What the demo sends to a real collector equals what the store has of it, row by row.
 
 use std::collections::BTreeMap;
 
@@ -42,17 +42,26 @@ impl Demo {
         command
     }
 
-    /// Every stored span as `export` writes it, by id, and the service and target that it came from.
+    /// Returns the program's resource, as `export` writes it.
+    fn resource(&self) -> Json {
+        let output = self.command(&["export", "--to", "otlp-json"]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let data: Json = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+        let mut attributes = data["resourceSpans"][0]["resource"]["attributes"].clone();
+        sort_attributes(attributes.as_array_mut().unwrap());
+        attributes
+    }
+
+    /// Returns every stored span as `export` writes it, by id, and its service and target.
     fn stored(&self) -> BTreeMap<String, (String, String, Json)> {
         let output = self.command(&["export", "--to", "otlp-json"]).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         let mut spans = BTreeMap::new();
         for line in String::from_utf8(output.stdout).unwrap().lines() {
             let data: Json = serde_json::from_str(line).unwrap();
-            for resource in data["resourceSpans"].as_array().unwrap() {
-                let service = resource["resource"]["attributes"][0]["value"]["stringValue"]
-                    .as_str()
-                    .unwrap();
+            for resource in data["resourceSpans"].as_array().into_iter().flatten() {
+                let of = &resource["resource"]["attributes"];
+                let service = of[0]["value"]["stringValue"].as_str().unwrap();
                 for scope in resource["scopeSpans"].as_array().unwrap() {
                     let target = scope["scope"]["name"].as_str().unwrap();
                     for span in scope["spans"].as_array().unwrap() {
@@ -127,8 +136,8 @@ fn compare(demo: &Demo, receiver: &Receiver) {
         let (mut sent_span, mut span) = (sent_span.clone(), span.clone());
         let (sent_times, times) = (take_times(&mut sent_span), take_times(&mut span));
         assert_eq!(sent_span, span);
-        // How long it took is the same to the nanosecond. When that was, each sink works out by the wall clock as it was in
-        // its second, and an event each reads by itself.
+        // Durations are equal to the nanosecond. Each sink computes the time itself by the wall
+        // clock of that second, and each reads an event's time separately.
         assert_eq!(sent_times[1] - sent_times[0], times[1] - times[0], "{id}");
         let near = |(a, b): (&u64, &u64)| a.abs_diff(*b) < 100_000_000;
         assert!(
@@ -151,6 +160,19 @@ fn compare(demo: &Demo, receiver: &Receiver) {
     for record in records {
         let id = spanscope_tests::receiver::hex(&record.it.span_id);
         assert!(id.is_empty() || stored.contains_key(&id), "{record:?}");
+    }
+    // The store's resource equals the one that was sent.
+    let sent = receiver.spans().remove(0).resource.attributes;
+    let mut described = serde_json::to_value(sent).unwrap();
+    sort_attributes(described.as_array_mut().unwrap());
+    let said = demo.resource();
+    let keys = |attributes: &Json| -> Vec<String> {
+        let attributes = attributes.as_array().unwrap().iter();
+        attributes.map(|pair| pair["key"].to_string()).collect()
+    };
+    assert_eq!(keys(&said), keys(&described));
+    for (said, sent) in said.as_array().unwrap().iter().zip(described.as_array().unwrap()) {
+        assert_eq!(said["value"], sent["value"], "{}", said["key"]);
     }
     let tokens = receiver.metrics();
     let names: Vec<&str> = tokens.iter().map(|metric| metric.it.name.as_str()).collect();
@@ -191,7 +213,7 @@ fn what_rotel_received_is_what_the_store_holds() {
 
 #[test]
 fn the_same_without_a_collector_between_and_as_json() {
-    // rotel loses the numbers of metrics that come as JSON with 64-bit integers as texts, as OTLP has them.
+    // rotel loses the numbers of metrics in JSON whose 64-bit integers are strings, as in OTLP.
     for protocol in ["http/protobuf", "http/json"] {
         let receiver = Receiver::start();
         let url = receiver.url();
@@ -204,7 +226,7 @@ fn the_same_without_a_collector_between_and_as_json() {
 }
 
 #[test]
-fn a_collector_that_is_not_there_is_said_once_a_signal_and_secrets_never() {
+fn a_missing_collector_is_reported_once_a_signal_without_secrets() {
     let dead = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -222,7 +244,7 @@ fn a_collector_that_is_not_there_is_said_once_a_signal_and_secrets_never() {
         let said = demo
             .stderr
             .lines()
-            .filter(|line| line.contains(&format!("does not take {what}")))
+            .filter(|line| line.contains(&format!("does not accept {what}")))
             .count();
         assert_eq!(said, 1, "{}", demo.stderr);
     }
@@ -236,7 +258,7 @@ fn a_collector_that_is_not_there_is_said_once_a_signal_and_secrets_never() {
         "{}",
         demo.stderr
     );
-    assert!(demo.stored().len() > 10, "the store has it all the same");
+    assert!(demo.stored().len() > 10, "the store has it anyway");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::support::{Store, lines, said, spanscope};
 
-/// What the demo's agent did, and the run's task id.
+/// Runs the demo, and returns its store and the run's task id.
 fn demo() -> (Store, String) {
     let store = Store::none();
     assert_eq!(store.run(&["demo"]).code, 0);
@@ -19,7 +19,8 @@ fn demo() -> (Store, String) {
     (store, id)
 }
 
-/// Runs of these tasks, one after the other, each a trace with a tool in it. The one called `bad` fails.
+/// Runs of these tasks, one after the other, each a trace with a tool in it. The one called `bad`
+/// fails.
 fn tasks(store: &Store, tasks: &[(&str, &str, &str)]) {
     let (layer, guard) = SqliteLayer::open(store.path()).unwrap();
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
@@ -112,7 +113,7 @@ fn runs_are_chosen_by_agent_session_user_status_and_time() {
         assert_eq!(ids(&store.json(words)), found, "{words:?}");
     }
     for words in [
-        &["runs", "--agent", "nobody"][..],
+        &["runs", "--agent", "unknown"][..],
         &["runs", "--since", "2100-01-01"],
         &["runs", "--status", "running"],
         &["runs", "--offset", "3"],
@@ -232,7 +233,7 @@ fn the_json_of_a_run_is_its_session_with_the_analysis() {
 }
 
 #[test]
-fn a_run_goes_by_its_task_its_trace_or_the_beginning_of_either() {
+fn a_run_is_found_by_its_task_its_trace_or_a_prefix_of_either() {
     let store = Store::none();
     tasks(
         &store,
@@ -293,7 +294,7 @@ fn wrong_words_are_named_with_the_right_ones() {
             &["runs", "--status", "happy"],
             "running completed failed abandoned",
         ),
-        (&["runs", "--since", "yesterday"], "2026-11-21"),
+        (&["runs", "--since", "last week"], "2026-11-21"),
         (&["runs", "--limit", "-1"], "--limit"),
         (&["run"], "<ID>"),
     ] {

@@ -80,7 +80,7 @@ fn the_json_of_a_tree_is_a_tree() {
 }
 
 #[test]
-fn spans_go_by_their_rows_and_the_newest_trace_by_last() {
+fn spans_are_found_by_row_and_the_newest_trace_by_last() {
     let store = Store::filled();
     let trace = store.trace("order");
     let tree = store.out(&["tree", &trace, "--utc"]);
@@ -105,7 +105,7 @@ fn spans_go_by_their_rows_and_the_newest_trace_by_last() {
     assert_eq!(store.json(&["span", "last:1"])["name"], "bad order");
     let exported = store.out(&["export", "last", "--to", "jsonl"]);
     assert_eq!(lines(&exported)[0]["trace_id"], *newest);
-    // The hostile order is no run of an agent.
+    // The hostile order is not a run of an agent.
     assert_eq!(store.json(&["run", "last"])["metadata"]["traces"][0], *trace);
 
     for (row, code) in [
@@ -147,7 +147,7 @@ fn an_empty_store_has_no_last_trace_and_no_last_run() {
         let said = store.run(words);
         assert_eq!((said.code, said.out.as_str()), (3, ""), "{words:?}");
         assert!(
-            said.err.contains("there is no last") && said.err.contains("spanscope demo"),
+            said.err.contains("is stored") && said.err.contains("spanscope demo"),
             "{words:?}: {}",
             said.err
         );

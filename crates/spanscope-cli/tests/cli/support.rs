@@ -10,12 +10,12 @@ use tempfile::TempDir;
 use tracing::{Level, error, info, info_span, span, warn};
 use tracing_subscriber::layer::SubscriberExt;
 
-/// A folder that goes with the test, and the store in it.
+/// A temporary folder, and the store in it.
 pub(crate) struct Store {
     folder: TempDir,
 }
 
-/// What the command said.
+/// The output of the command.
 pub(crate) struct Said {
     pub(crate) code: i32,
     pub(crate) out: String,
@@ -30,7 +30,7 @@ impl Store {
         }
     }
 
-    /// An order that went well, with two model calls and three events, and a hostile one that failed.
+    /// A successful order, with two model calls and three events, and a hostile one that failed.
     pub(crate) fn filled() -> Self {
         let store = Self::none();
         let (layer, guard) = SqliteLayer::builder()
@@ -64,7 +64,7 @@ impl Store {
         said(self.command(words).output().unwrap())
     }
 
-    /// What the command prints where it succeeds.
+    /// Returns the output of a successful command.
     pub(crate) fn out<S: AsRef<OsStr>>(&self, words: &[S]) -> String {
         let said = self.run(words);
         assert_eq!(said.code, 0, "{}", said.err);
@@ -78,7 +78,7 @@ impl Store {
         serde_json::from_str(&said.out).unwrap()
     }
 
-    /// The id of the trace whose root has this name.
+    /// Returns the id of the trace whose root has this name.
     pub(crate) fn trace(&self, root: &str) -> String {
         let traces = self.json(&["traces"]);
         let trace = traces
@@ -97,7 +97,7 @@ impl Store {
     }
 }
 
-/// The command without a store, and without what this machine's environment would change.
+/// The command without a store, and isolated from this machine's environment.
 pub(crate) fn spanscope() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_spanscope"));
     command

@@ -12,7 +12,7 @@ fn call(model: &str, usage: Usage) {
     ModelCall::chat("openai", model).usage(usage);
 }
 
-/// Two agents, one inside of the other, a call outside of both, a failed one, and cached tokens.
+/// Two agents, one inside the other, a call outside both, a failed one, and cached tokens.
 pub(crate) fn used() -> Store {
     let store = Store::none();
     for service in ["shop", "helpdesk"] {
@@ -30,10 +30,7 @@ pub(crate) fn used() -> Store {
                 call("mini-2", Usage::new(100, 50));
                 let librarian = Agent::invoke("librarian");
                 librarian.in_scope(|| {
-                    let cached = Usage {
-                        cache_read: Some(600_000),
-                        ..Usage::new(1_000_000, 500_000)
-                    };
+                    let cached = Usage::new(1_000_000, 500_000).cache_read(600_000);
                     call("large", cached);
                     ModelCall::chat("openai", "large").failed("timeout", &"no answer");
                 });
@@ -129,7 +126,7 @@ fn cost_comes_from_the_users_prices_and_is_never_guessed() {
 fn the_demos_counters_are_the_tokens_that_its_calls_report() {
     let store = Store::none();
     store.out(&["demo"]);
-    // Counted here from the spans of the calls alone, not by the layer.
+    // Counted here from the spans of the calls only, not by the layer.
     let spans = store.json(&["spans", "--where", "gen_ai.operation.name=chat"]);
     let count = |key: &str| -> u64 {
         let spans = spans.as_array().unwrap().iter();

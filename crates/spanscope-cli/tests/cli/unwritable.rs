@@ -13,12 +13,20 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::support::{Said, Store, said, spanscope};
 
-/// Another user, whom no file of the tests belongs to.
-const SOMEBODY: &str = "65534";
+/// Another user, who owns no file of the tests.
+const OTHER_USER: &str = "65534";
 
-const AS_SOMEBODY: [&str; 6] = ["--reuid", SOMEBODY, "--regid", SOMEBODY, "--clear-groups", "--"];
+const AS_OTHER_USER: [&str; 6] = [
+    "--reuid",
+    OTHER_USER,
+    "--regid",
+    OTHER_USER,
+    "--clear-groups",
+    "--",
+];
 
-/// The command as a user who may write neither the file nor its folder; none where there is no way to be one.
+/// The command as a user who may write neither the file nor its folder; `None` if that is not
+/// possible.
 fn command(folder: &Path, words: &[&str]) -> Option<Command> {
     let plain = spanscope();
     let is_root = fs::metadata(folder).unwrap().uid() == 0;
@@ -27,7 +35,7 @@ fn command(folder: &Path, words: &[&str]) -> Option<Command> {
         // Rights mean nothing to root.
         true => {
             let mut command = Command::new("setpriv");
-            command.args(AS_SOMEBODY).arg(copied_binary()?);
+            command.args(AS_OTHER_USER).arg(copied_binary()?);
             for (name, value) in plain.get_envs() {
                 match value {
                     Some(value) => command.env(name, value),
@@ -41,7 +49,8 @@ fn command(folder: &Path, words: &[&str]) -> Option<Command> {
     Some(command)
 }
 
-/// The command where every user can run it; the folder that it was built in may be closed to others.
+/// Returns a copy of the command that every user can run; the folder that it was built in may be
+/// closed to other users.
 fn copied_binary() -> Option<&'static Path> {
     static COPY: OnceLock<Option<(tempfile::TempDir, PathBuf)>> = OnceLock::new();
     let copy = COPY.get_or_init(|| {
@@ -50,7 +59,7 @@ fn copied_binary() -> Option<&'static Path> {
         let copy = folder.path().join("spanscope");
         fs::copy(spanscope().get_program(), &copy).unwrap();
         let mut probe = Command::new("setpriv");
-        let probe = probe.args(AS_SOMEBODY).arg(&copy).arg("--version").output();
+        let probe = probe.args(AS_OTHER_USER).arg(&copy).arg("--version").output();
         if probe.is_ok_and(|probe| probe.status.success()) {
             return Some((folder, copy));
         }
@@ -64,7 +73,7 @@ fn run(folder: &Path, words: &[&str]) -> Option<Said> {
     Some(said(command(folder, words)?.output().unwrap()))
 }
 
-/// A folder with these files of a store, which nobody may write.
+/// A folder with these files of a store, which is read-only.
 fn sealed(store: &Store, suffixes: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for suffix in suffixes {
@@ -82,7 +91,7 @@ fn log_of(store: &Store) -> PathBuf {
 }
 
 #[test]
-fn a_store_that_may_not_be_written_is_read_with_all_that_its_log_has() {
+fn a_read_only_store_is_read_with_all_records_of_its_log() {
     let store = Store::none();
     let (layer, guard) = SqliteLayer::open(store.path()).unwrap();
     let subscriber = tracing_subscriber::registry().with(layer);
@@ -92,7 +101,8 @@ fn a_store_that_may_not_be_written_is_read_with_all_that_its_log_has() {
     guard.flush(std::time::Duration::from_secs(10)).unwrap();
     assert!(fs::metadata(log_of(&store)).unwrap().len() > 0);
 
-    // While the program writes: its files as they are, and copies with and without the index of the log.
+    // While the program writes: its files as they are, and copies with and without the index of the
+    // log.
     let with_index = sealed(&store, &["", "-wal", "-shm"]);
     let with_log = sealed(&store, &["", "-wal"]);
     drop(guard);
@@ -163,7 +173,7 @@ fn another_users_store_is_read_while_it_is_written() {
 }
 
 #[test]
-fn what_may_not_be_read_is_named_with_what_to_do() {
+fn the_error_for_an_unreadable_file_names_it_and_the_fix() {
     let store = Store::filled();
     let folder = sealed(&store, &[""]);
     let file = folder.path().join("trace_store.db");

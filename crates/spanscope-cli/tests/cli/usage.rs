@@ -19,7 +19,7 @@ fn wrong_usage_is_exit_code_2_and_says_what_would_be_right() {
         (&["spans", "--since", "1h", "--until", "2h"], "--until"),
         (&["traces", "trace.cost>1"], "trace.tokens"),
         (&["traces", "--order-by", "beauty"], "duration_ms"),
-        (&["traces", "--since", "yesterday"], "2026-11-21"),
+        (&["traces", "--since", "last week"], "2026-11-21"),
         (&["traces", "--limit", "-1"], "--limit"),
         (&["spans", "--order-by", "span_count"], "traces only"),
         (&["logs", "--severity", "loud"], "warn"),
@@ -48,13 +48,13 @@ fn wrong_usage_is_exit_code_2_and_says_what_would_be_right() {
 fn nothing_found_is_exit_code_3() {
     let store = Store::filled();
     for words in [
-        &["traces", "--where", "user=nobody"][..],
+        &["traces", "--where", "user=unknown"][..],
         &["spans", "--where", "name=nothing"],
         &["logs", "--grep", "never said"],
         &["sql", "SELECT * FROM spans WHERE 0"],
         &["tree", "00000000000000000000000000000001"],
         &["span", "0000000000000001"],
-        &["export", "--to", "jsonl", "--service", "nobody"],
+        &["export", "--to", "jsonl", "--service", "unknown"],
         &["metrics"],
         &["metrics", "unknown"],
     ] {
@@ -63,7 +63,7 @@ fn nothing_found_is_exit_code_3() {
         assert_eq!(said.err.lines().count(), 1, "{words:?}: {}", said.err);
         assert!(said.err.starts_with("spanscope: "), "{words:?}: {}", said.err);
     }
-    let empty = store.run(&["traces", "--where", "user=nobody", "--json"]);
+    let empty = store.run(&["traces", "--where", "user=unknown", "--json"]);
     assert_eq!((empty.code, empty.out.trim()), (3, "[]"));
 }
 

@@ -1,4 +1,9 @@
-//! `genai` with its feature `otel`: the span `genai.chat` of each call, in today's OpenTelemetry names.
+//! `genai` with its feature `otel`: the span `genai.chat` of each call, in today's OpenTelemetry
+//! names.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 
 use futures_util::StreamExt;
 use genai::adapter::AdapterKind;
@@ -6,6 +11,8 @@ use genai::chat::{ChatMessage, ChatOptions, ChatRequest};
 use genai::resolver::{AuthData, Endpoint};
 use genai::{Client, ModelIden, ServiceTarget};
 use serde_json::json;
+use spanscope_core::propagation;
+use tracing::{Instrument, Span, info_span};
 
 use super::support::{MODEL, ModelServer, QUESTION, SYSTEM, aside, client, measure, usage_of};
 
@@ -22,7 +29,7 @@ fn request() -> ChatRequest {
     ChatRequest::new(vec![ChatMessage::system(SYSTEM), ChatMessage::user(QUESTION)])
 }
 
-/// What the server reports for the same conversation.
+/// Returns the server's usage for the same conversation.
 fn reported(server: &ModelServer) -> [i64; 3] {
     usage_of(&aside(server.ask(&json!({
         "model": MODEL,
@@ -52,7 +59,7 @@ fn a_streamed_completion_counts_what_the_server_reported() {
     let server = ModelServer::start();
     let measured = measure(async {
         let client = Client::builder().with_reqwest(client()).build().unwrap();
-        // Without it the crate asks for no usage, and its span has none.
+        // Without it the crate requests no usage, and its span has none.
         let options = ChatOptions::default().with_capture_usage(true);
         let answer = client.exec_chat_stream(target(&server), request(), Some(&options));
         let mut stream = answer.await.unwrap().stream;
@@ -61,4 +68,39 @@ fn a_streamed_completion_counts_what_the_server_reported() {
         }
     });
     measured.assert_counted("openai", &[reported(&server)]);
+}
+
+#[test]
+fn the_trace_goes_along_in_its_extra_headers() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = vec![0; 4096];
+        let len = stream.read(&mut head).unwrap();
+        stream
+            .write_all(b"HTTP/1.1 500 Sorry\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            .unwrap();
+        String::from_utf8_lossy(&head[..len]).into_owned()
+    });
+    measure(async {
+        let target = ServiceTarget {
+            endpoint: Endpoint::from_owned(format!("http://{address}/")),
+            auth: AuthData::from_single("no key"),
+            model: ModelIden::new(AdapterKind::OpenAI, MODEL),
+        };
+        let ask = async {
+            let mut headers = HashMap::new();
+            propagation::inject(&Span::current(), &mut headers);
+            let options = ChatOptions::default().with_extra_headers(headers);
+            let client = Client::builder().with_reqwest(client()).build().unwrap();
+            client
+                .exec_chat(target, request(), Some(&options))
+                .await
+                .unwrap_err();
+        };
+        ask.instrument(info_span!("question")).await;
+    });
+    let head = server.join().unwrap();
+    assert!(head.contains("\r\ntraceparent: 00-"), "{head}");
 }

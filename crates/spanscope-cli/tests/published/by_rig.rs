@@ -1,7 +1,9 @@
-//! `rig-core` and the agents of `rig-agent`: the spans `chat`, `chat_streaming`, `execute_tool` and `invoke_agent`.
+//! `rig-core` and the agents of `rig-agent`: the spans `chat`, `chat_streaming`, `execute_tool` and
+//! `invoke_agent`.
 //!
-//! `invoke_agent` repeats the sum of its calls. The spans of a streamed agent are below it; those of an agent that answers
-//! whole stand beside it, so that only what it says of itself tells that its sum is none of a call.
+//! `invoke_agent` repeats the sum of its calls. The spans of a streamed agent are below it; those
+//! of a non-streaming agent are its siblings, so that only its own attributes show that its sum is
+//! not a call's.
 
 use std::io;
 
@@ -64,7 +66,7 @@ fn a_streamed_completion_counts_what_the_server_reported() {
     measured.assert_counted("openai", &[usage_of(&answer)]);
 }
 
-/// Makes the model want [`Weather`].
+/// Makes the model call [`Weather`].
 pub(crate) const WEATHER: &str = "What is the weather in Paris?";
 
 #[derive(Debug)]
@@ -109,7 +111,7 @@ fn forecaster(server: &ModelServer) -> Agent {
     forecaster_that_tells(server, false)
 }
 
-/// The same, which also writes what is asked, called and answered, if it is told to.
+/// The same agent, which optionally also records its contents.
 pub(crate) fn forecaster_that_tells(server: &ModelServer, content: bool) -> Agent {
     rig(server)
         .agent(MODEL)
@@ -120,7 +122,7 @@ pub(crate) fn forecaster_that_tells(server: &ModelServer, content: bool) -> Agen
         .build()
 }
 
-/// The usage of both calls of the forecaster, from playing its part by hand.
+/// Returns the usage of both calls of the forecaster, by performing its calls by hand.
 pub(crate) async fn weather_by_hand(server: &ModelServer) -> [[i64; 3]; 2] {
     let tool = json!({
         "name": Weather::NAME,

@@ -1,9 +1,10 @@
-//! Published crates that write GenAI spans by themselves, run against the demo's server: what they write, the token
-//! layer must count once and under the right names, and an agent's run must be told from. Nothing here may help it, neither fields nor
-//! spans of our own.
+//! Published crates that write GenAI spans, run against the demo's server: the token layer must
+//! count their usage once and under the right names, and an agent's run must be recognized. Nothing
+//! here may help it, neither fields nor spans of Spanscope.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod by_genai;
 mod by_rig;
+mod rig_over_our_client;
 mod runs_of_rig;
 mod support;

@@ -1,9 +1,10 @@
-//! The runs that are read from the spans of `rig-agent`'s agents, which know nothing of runs: no task, no session, no user.
+//! The runs that are read from the spans of `rig-agent`'s agents, which know nothing of runs: no
+//! task, no session, no user.
 //!
-//! A streamed agent is one run. So is one that answers whole in a span of its user, where rig opens none for the agent: the user's is
-//! the run's root, and the agent is known from the model's calls. Without such a span rig gives the agent, each of its calls and each of
-//! its tools a trace of their own, with nothing in them that tells of the others: they come out as runs of their own, and no reading
-//! could put them together.
+//! A streamed agent is one run. So is a non-streaming one in a span of its user, where rig opens
+//! none for the agent: the user's is the run's root, and the model's calls name the agent. Without
+//! such a span rig puts the agent, each of its calls and each of its tools into separate traces
+//! without any relation: they become separate runs, and nothing could join them.
 
 use futures_util::StreamExt;
 use rig_agent::completion::Prompt;
@@ -18,7 +19,7 @@ use super::support::{MODEL, ModelServer, aside, record};
 
 const ATLANTIS: &str = "What is the weather in Atlantis?";
 
-/// The runs of the agent as it answers piece by piece.
+/// Returns the runs of the streamed agent.
 fn streamed(server: &ModelServer, question: &str, tells: bool) -> Vec<RunRecords> {
     record(async {
         let agent = forecaster_that_tells(server, tells);
@@ -29,7 +30,7 @@ fn streamed(server: &ModelServer, question: &str, tells: bool) -> Vec<RunRecords
     })
 }
 
-/// The runs of the agent as it answers whole, in a span of its user.
+/// Returns the runs of the non-streaming agent, in a span of its user.
 fn in_a_span(server: &ModelServer, question: &str) -> Vec<RunRecords> {
     record(async {
         let agent = forecaster_that_tells(server, true);
@@ -43,7 +44,7 @@ fn only(runs: &[RunRecords]) -> Run<'_> {
     Run::of(&runs[0])
 }
 
-/// What is shown of the only event of this type.
+/// Returns the shown form of the only event of this type.
 fn shown(events: &[RunEvent], event_type: EventType) -> Value {
     let found: Vec<&RunEvent> = events
         .iter()
@@ -67,7 +68,8 @@ const STEPS: [EventType; 6] = [
     EventType::LlmCallCompleted,
 ];
 
-/// A finished run of the forecaster, whose calls of the model used what the server reported.
+/// Checks a finished run of the forecaster, whose model calls have the usage that the server
+/// reported.
 fn assert_a_run_of_the_forecaster(run: &Run<'_>, calls: &[[i64; 3]]) {
     let info = run.info();
     assert_eq!(
@@ -165,7 +167,7 @@ fn a_streamed_agent_is_one_run_with_its_calls_its_tool_and_its_answer() {
 }
 
 #[test]
-fn without_contents_which_rig_leaves_out_unless_it_is_told_to_the_run_is_the_same_without_them() {
+fn without_rigs_opt_in_contents_the_run_is_the_same_otherwise() {
     let server = ModelServer::start();
     let runs = streamed(&server, WEATHER, false);
     let run = only(&runs);
@@ -194,7 +196,8 @@ fn an_agent_in_a_span_of_its_user_is_one_run_whose_root_is_that_span() {
         ("of the user", 0)
     );
     let events = run.events(DetailLevel::Debug);
-    // The answer stands in the last call's: rig writes it for itself only onto a span of its own.
+    // The answer is in the last call's output: rig writes it for the agent only to a span that it
+    // has own.
     let expected = [EventType::WorkflowStarted].into_iter().chain(STEPS);
     assert_eq!(
         types(&events),
@@ -210,7 +213,7 @@ fn an_agent_in_a_span_of_its_user_is_one_run_whose_root_is_that_span() {
 }
 
 #[test]
-fn an_agent_that_answers_whole_in_no_span_is_a_run_for_each_of_its_spans() {
+fn an_agent_without_a_span_is_a_run_for_each_of_its_spans() {
     let server = ModelServer::start();
     let runs = record(async {
         let agent = forecaster_that_tells(&server, true);
@@ -233,7 +236,7 @@ fn an_agent_that_answers_whole_in_no_span_is_a_run_for_each_of_its_spans() {
     assert_eq!(
         told,
         [
-            // Its sum is none of a call.
+            // Its sum is not a call's.
             of("invoke_agent", "forecaster", "agent", 0),
             of("chat", "forecaster", "llm", calls[0][2]),
             of("execute_tool", "", "tool", 0),
@@ -255,7 +258,7 @@ fn an_agent_that_answers_whole_in_no_span_is_a_run_for_each_of_its_spans() {
     );
 }
 
-/// Rig leaves the span's status as it is, and says `gen_ai.tool.error.type`.
+/// Rig leaves the span's status unset, and sets `gen_ai.tool.error.type`.
 #[test]
 fn a_tool_that_fails_is_an_error_of_a_run_that_completes() {
     let server = ModelServer::start();

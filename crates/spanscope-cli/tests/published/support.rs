@@ -1,4 +1,4 @@
-//! The demo's server in another process, and a program that runs under the token layer alone.
+//! The demo's server in another process, and a program that runs with only the token layer.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -13,9 +13,9 @@ use spanscope_sqlite::SqliteStore;
 use spanscope_tests::{PATIENCE, store_at};
 use tracing_subscriber::prelude::*;
 
-/// The model that is asked for; the server takes any.
+/// The requested model; the server accepts any.
 pub(crate) const MODEL: &str = "tiny-rules-1";
-/// The instructions in all tests. The model quotes what is numbered so.
+/// The instructions in all tests. The model quotes passages with these numbers.
 pub(crate) const SYSTEM: &str =
     "[1] tracing: Spans in tracing are periods of time, and events are moments in them.";
 /// The question in tests without tools.
@@ -46,12 +46,12 @@ impl ModelServer {
         }
     }
 
-    /// What OpenAI's clients take as their base URL, without a slash at its end.
+    /// Returns the base URL for OpenAI's clients, without a slash at its end.
     pub(crate) fn base_url(&self) -> &str {
         &self.base_url
     }
 
-    /// Asks the server without any of the crates that are tried, and returns its whole answer.
+    /// Calls the server without any of the tested crates, and returns its whole response.
     pub(crate) async fn ask(&self, request: &Value) -> Value {
         let answer = client()
             .post(format!("{}/chat/completions", self.base_url))
@@ -73,12 +73,12 @@ impl Drop for ModelServer {
     }
 }
 
-/// A client that goes straight to the loopback interface, whatever proxy the environment names.
+/// A client that connects directly to the loopback interface, whatever proxy the environment names.
 pub(crate) fn client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
-/// Input, output and both, as an answer of the server reports them.
+/// Returns input, output and total, as a response of the server reports them.
 pub(crate) fn usage_of(answer: &Value) -> [i64; 3] {
     ["prompt_tokens", "completion_tokens", "total_tokens"].map(|name| answer["usage"][name].as_i64().unwrap())
 }
@@ -111,7 +111,7 @@ impl MetricSink for Recorder {
     }
 }
 
-/// What the token layer made of a program.
+/// The measurements that the token layer made of a program.
 #[derive(Debug)]
 pub(crate) struct Measured(Vec<Kept>);
 
@@ -128,7 +128,8 @@ impl Measured {
         assert!(found[0].labels.contains(&label), "{found:?}");
     }
 
-    /// The three counters have exactly these usages, a call each and in this order, of this model and provider.
+    /// The three counters have exactly these usages, a call each and in this order, of this model
+    /// and provider.
     pub(crate) fn assert_counted(&self, provider: &str, calls: &[[i64; 3]]) {
         let names = ["prompt_tokens", "completion_tokens", "total_tokens"];
         for (index, name) in names.into_iter().enumerate() {
@@ -149,7 +150,8 @@ impl Measured {
     }
 }
 
-/// Runs a program under the token layer alone, in a runtime of one thread, which is where the layer is installed.
+/// Runs a program with only the token layer, in a single-threaded runtime, because the layer is
+/// installed on that thread.
 pub(crate) fn measure(program: impl Future<Output = ()>) -> Measured {
     let recorder = Recorder::default();
     let layer = TokenMetricsLayer::builder().sink(recorder.clone()).build();
@@ -166,8 +168,8 @@ pub(crate) fn measure(program: impl Future<Output = ()>) -> Measured {
     Measured(kept.clone())
 }
 
-/// Runs a program as [`measure`] does, recorded into a store by the layer for that alone, and returns the runs of agents in it, the
-/// earliest first.
+/// Runs a program as [`measure`] does, recorded into a store, and returns the runs of agents in it,
+/// the earliest first.
 pub(crate) fn record(program: impl Future<Output = ()>) -> Vec<RunRecords> {
     let folder = tempfile::tempdir().unwrap();
     let db = folder.path().join("trace_store.db");
@@ -190,7 +192,7 @@ pub(crate) fn record(program: impl Future<Output = ()>) -> Vec<RunRecords> {
     records.map(|records| block_on(records).unwrap()).collect()
 }
 
-/// Waits for a future outside of the token layer.
+/// Waits for a future outside the token layer.
 pub(crate) fn aside<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,4 +1,4 @@
-//! A program with our bridge that also keeps a store of its own: what it sent to a server is what it kept.
+//! A program with our bridge and its own store: what it sent to a server equals what it stored.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -61,7 +61,7 @@ fn a_program_that_writes_the_served_file_itself_is_there_once() {
     server.stop();
 }
 
-/// The demo, which writes into this folder and sends everything, what was said to models too.
+/// The demo, which writes into this folder and exports everything, including content.
 pub(crate) fn demo(own: &Folder) -> Command {
     let mut demo = own.command(&["demo"]);
     demo.env("TELEMETRY_SINKS", "otel_trace,otel_metric,otel_log")
@@ -72,7 +72,7 @@ pub(crate) fn demo(own: &Folder) -> Command {
     demo
 }
 
-/// Compares what a server has of the demo with what the demo's own store has.
+/// Compares a server's data of the demo with those of the demo's own store.
 pub(crate) fn assert_same_run(served: &SqliteStore, own: &SqliteStore) {
     let (served, own) = (Records::stored(served, SERVICE), Records::stored(own, SERVICE));
     assert!(
@@ -85,7 +85,7 @@ pub(crate) fn assert_same_run(served: &SqliteStore, own: &SqliteStore) {
     assert_near("log events", served.logs, logs, &["timestamp"]);
 }
 
-/// The same documents, but for times, which are near, and for what only a sender says.
+/// Compares documents, except for times, which are close, and fields that only a sender sets.
 fn assert_near(what: &str, served: Vec<Json>, own: Vec<Json>, times: &[&str]) {
     let split = |documents: Vec<Json>| {
         let split = documents.into_iter().map(|mut document| {
@@ -120,12 +120,12 @@ fn assert_near(what: &str, served: Vec<Json>, own: Vec<Json>, times: &[&str]) {
     }
 }
 
-/// What the measurements add up to, by metric, unit and labels; those of one metric, or of all.
+/// Returns the sums of the measurements, by metric, unit and labels; of one metric, or of all.
 fn sums(points: &[Json], metric: &str) -> BTreeMap<String, String> {
     let mut sums: BTreeMap<String, f64> = BTreeMap::new();
     for point in sorted(points.to_vec()) {
         let name = point["metric"].as_str().unwrap();
-        // What the bridge counts of itself only others are told.
+        // The bridge's own counters are only exported.
         if (!metric.is_empty() && name != metric) || name.starts_with("spanscope.otlp.") {
             continue;
         }

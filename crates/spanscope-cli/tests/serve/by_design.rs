@@ -1,14 +1,14 @@
-//! All that is stored in another way than a sender said it, in one place and each with its reason.
+//! All differences between sent and stored records, in one place and each with its reason.
 //!
-//! `expected.rs` takes every field of what was sent. What it does not take as it is goes through one of these functions, or is
-//! named in [`NOT_KEPT`]; a field that does neither fails the test.
+//! `expected.rs` reads every sent field. A field that is not stored unchanged goes through one of
+//! these functions, or is named in [`NOT_KEPT`]; any other fails the test.
 
 use std::collections::HashMap;
 
 use serde_json::{Map, Value as Json, json};
 use spanscope_model::Timestamp;
 
-/// Fields that are not kept, or can't be asked for: of what, which, why.
+/// Fields that are not stored, or can't be queried: of what, which, why.
 pub(crate) const NOT_KEPT: &[(&str, &str, &str)] = &[
     (
         "link",
@@ -32,7 +32,7 @@ pub(crate) const NOT_KEPT: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// A span that ended and did not say how went well: the model knows only how a span ended.
+/// A span that ended without a status succeeded: the model only knows how a span ended.
 pub(crate) fn status(code: &str) -> &'static str {
     match code {
         "UNSET" | "OK" => "ok",
@@ -41,12 +41,13 @@ pub(crate) fn status(code: &str) -> &'static str {
     }
 }
 
-/// A span has no severity of its own and no category; every span of the model has both.
+/// A span has neither a severity nor a category; every span of the model has both.
 pub(crate) fn of_every_span() -> Map<String, Json> {
     fields(json!({"level": "info", "category": "uncategorized", "state": "ended"}))
 }
 
-/// OpenTelemetry's 24 severities are the model's six. A word that is not the model's own is kept beside it.
+/// OpenTelemetry's 24 severities map to the model's six. A text that differs from the model's name
+/// is kept as an attribute.
 pub(crate) fn severity(number: i64, text: &str, attributes: &mut Map<String, Json>) -> &'static str {
     let severity = match number {
         1..=4 => "verbose",
@@ -71,16 +72,16 @@ pub(crate) fn message(body: &Json) -> String {
     }
 }
 
-/// An event in a span has no severity and no message. One that is an exception is an error with its message, any other one is
-/// called by its name.
+/// An event in a span has no severity and no message. One that is an exception is an error with its
+/// message, any other one is called by its name.
 pub(crate) fn said_by_span_event(name: &str, attributes: &Map<String, Json>) -> (&'static str, String) {
     let severity = if name == "exception" { "error" } else { "info" };
     let message = attributes.get("exception.message").and_then(Json::as_str);
     (severity, message.unwrap_or(name).to_owned())
 }
 
-/// Of the library that logged only its name can be asked for, as the target. Its version and what else it says of itself are
-/// kept with the sender, and answered for spans.
+/// Only the name of the logging library can be queried, as the target. Its version and attributes
+/// are kept with the sender, and returned for spans.
 pub(crate) fn target(scope: &Json) -> Json {
     scope["name"].clone()
 }
@@ -97,7 +98,8 @@ pub(crate) fn labels(attributes: &Map<String, Json>) -> Map<String, Json> {
         .collect()
 }
 
-/// The three kinds of metrics. A total that goes up and down is a state; what it changed by adds up like a counter.
+/// The three kinds of metrics. A total that increases and decreases is a state; its changes add up
+/// like a counter.
 pub(crate) fn kind(kind: &str, temporality: &str, is_monotonic: bool) -> &'static str {
     match (kind, temporality, is_monotonic) {
         ("gauge", ..) | ("sum", "cumulative", false) => "gauge",
@@ -107,8 +109,9 @@ pub(crate) fn kind(kind: &str, temporality: &str, is_monotonic: bool) -> &'stati
     }
 }
 
-/// What a stream of totals grew by, which is what is stored: totals can't be added up over programs that come and go. The total
-/// itself is in the measurement's detail. One that did not grow is not stored again.
+/// The increase of a stream of totals, which is what is stored: totals can't be added over programs
+/// that come and go. The total itself is in the measurement's detail. An unchanged one is not
+/// stored again.
 #[derive(Default)]
 pub(crate) struct Growth(HashMap<String, Json>);
 
@@ -125,8 +128,8 @@ impl Growth {
     }
 }
 
-/// A measurement has one time. Since when a total is one is in its detail; since when an increment came together or a state
-/// held is not kept.
+/// A measurement has one time. The start of a total is in its detail; the start of an increment or
+/// of a state is not kept.
 pub(crate) fn keeps_start(kind: &str, temporality: &str) -> bool {
     match kind {
         "sum" => temporality == "cumulative",
@@ -140,7 +143,8 @@ pub(crate) fn view_time(nanos: i64) -> String {
     Timestamp::from_nanos(nanos).to_sql_text()
 }
 
-/// A measurement is in the span of its only exemplar: of several, none is more its own than the others.
+/// A measurement belongs to the span of its only exemplar: of several, none represents it more than
+/// the others.
 pub(crate) fn place(exemplars: &[Json]) -> (Json, Json) {
     match exemplars {
         [only] => (only["trace_id"].clone(), only["span_id"].clone()),
@@ -148,7 +152,7 @@ pub(crate) fn place(exemplars: &[Json]) -> (Json, Json) {
     }
 }
 
-/// A trace lasts from the first to the last of its spans; log events beside them don't make it longer.
+/// A trace lasts from the first to the last of its spans; log events don't extend it.
 pub(crate) fn lasts(spans: &[(i64, i64)], logs: &[i64]) -> (i64, i64) {
     let alone = || logs.iter().map(|time| (*time, *time));
     let parts: Vec<(i64, i64)> = match spans {

@@ -1,4 +1,4 @@
-//! `spanscope serve` without a flag, and programs that were told no endpoint: they find each other.
+//! `spanscope serve` without a flag, and programs without an endpoint: they find each other.
 
 use std::net::TcpListener;
 
@@ -14,7 +14,7 @@ const DEFAULT: &str = "127.0.0.1:4318";
 
 /// The only test that uses the port, so that no other one is in its way.
 #[test]
-fn programs_that_are_told_nothing_find_a_server_that_is_told_nothing() {
+fn programs_and_servers_without_settings_find_each_other() {
     if let Err(error) = TcpListener::bind(DEFAULT) {
         return skip(&format!("{DEFAULT} is not free here: {error}"));
     }
@@ -23,7 +23,6 @@ fn programs_that_are_told_nothing_find_a_server_that_is_told_nothing() {
     serve.env("SQLITE_STORE_DIR", folder.path());
     let server = Serve::start(serve);
     assert_eq!(server.address().to_string(), DEFAULT);
-    #[cfg(feature = "grpc")]
     super::grpc::at_default_port(&folder, &server);
     let store = folder.store();
 

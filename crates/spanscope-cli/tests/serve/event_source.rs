@@ -1,5 +1,5 @@
-//! A real `EventSource` follows a run while another program writes it, through a network that breaks off again and again: it
-//! comes back by itself, and is told everything once and in order.
+//! A real `EventSource` follows a run while another program writes it, through a network that
+//! breaks off repeatedly: it reconnects by itself, and gets everything once and in order.
 
 use std::collections::{BTreeSet, HashSet};
 use std::io::{Read as _, Write as _};
@@ -17,11 +17,11 @@ use super::support::{Client, Folder, Serve, json_of};
 const TASK: &str = "followed";
 /// The pace of an agent.
 const STEP: Duration = Duration::from_millis(40);
-/// In this time the client reads what has come.
+/// The client reads what it received within this time.
 const READ: Duration = Duration::from_millis(50);
-/// The client waits a second before it comes back, as the server tells it, and three before it was told.
+/// The client waits a second before it reconnects, as the server requests, and three before that.
 const CUTS: [Cut; 9] = [
-    // In the head of the answer.
+    // In the head of the response.
     Cut::after(0, 40),
     // Before any event, which is after the frame with the time to wait.
     Cut::after(1, 2),
@@ -39,7 +39,7 @@ const CUTS: [Cut; 9] = [
 ];
 
 #[test]
-fn an_event_source_that_is_cut_off_nine_times_is_told_every_event_of_a_live_run_once() {
+fn an_event_source_that_is_cut_off_nine_times_gets_every_event_of_a_live_run_once() {
     if !Client::EventSource.is_here() {
         return;
     }
@@ -47,7 +47,7 @@ fn an_event_source_that_is_cut_off_nine_times_is_told_every_event_of_a_live_run_
     let server = folder.serve();
     let proxy = Proxy::start(server.address(), &CUTS);
     let writer = Writer::start(&folder, &proxy);
-    // A run that nobody has written yet is not found, and an `EventSource` gives up then.
+    // A run that is not stored yet is not found, and an `EventSource` gives up then.
     wait_for("the run to be stored", || {
         (server.get(&path("")).status == 200).then_some(())
     });
@@ -77,7 +77,7 @@ fn a_run_that_is_over_is_replayed_to_an_event_source_that_is_cut_off_nine_times(
 }
 
 #[test]
-fn an_event_source_that_does_not_know_the_last_word_is_told_not_to_come_back() {
+fn an_event_source_that_does_not_know_done_is_stopped_from_reconnecting() {
     if !Client::EventSource.is_here() {
         return;
     }
@@ -87,7 +87,7 @@ fn an_event_source_that_does_not_know_the_last_word_is_told_not_to_come_back() {
     let proxy = Proxy::start(server.address(), &[]);
     let told = Told::by(&proxy, "stay");
     told.assert_same_as(&events(&server));
-    // It came back once, after the stream's end, with the id of the last word.
+    // It reconnected once, after the stream's end, with the id of the final message.
     assert_eq!(
         told.errors(),
         [
@@ -100,8 +100,8 @@ fn an_event_source_that_does_not_know_the_last_word_is_told_not_to_come_back() {
     server.stop();
 }
 
-/// The beginning and the end of a model's call, of a tool, and of what the tool looks up, in each step; those of the run; what the
-/// agent said; the last word.
+/// The number of messages: the start and the end of a model call, of a tool, and of a retrieval by
+/// the tool, in each step; those of the run; the agent's message; the final message.
 fn messages_of(steps: usize) -> usize {
     2 * 3 * steps + 2 + 1 + 1
 }
@@ -110,7 +110,7 @@ fn path(rest: &str) -> String {
     format!("/traces/{TASK}{rest}")
 }
 
-/// All that there is to be told.
+/// Returns all events of the run.
 fn events(server: &Serve) -> Vec<Json> {
     let answer = json_of(&server.get(&path("/events?level=debug&limit=10000")));
     assert_eq!(
@@ -120,7 +120,7 @@ fn events(server: &Serve) -> Vec<Json> {
     answer["events"].as_array().unwrap().clone()
 }
 
-/// What an `EventSource` was told.
+/// The messages that an `EventSource` received.
 struct Told {
     lines: Vec<Json>,
     messages: Vec<Json>,
@@ -145,7 +145,7 @@ impl Told {
             .collect()
     }
 
-    /// Each time it was cut off it came back with the id of the last event that it had got.
+    /// Checks that it reconnected after each cut with the id of its last event.
     fn assert_came_back(&self, proxy: &Proxy) {
         let broken = json!({"error": null, "closed": false});
         assert_eq!(self.errors(), vec![&broken; CUTS.len()]);
@@ -159,7 +159,7 @@ impl Told {
             }
         }
         assert_eq!(proxy.asked(), expected);
-        // In the middle of it, and not of its first page alone.
+        // In the middle of the stream, and not only in its first page.
         let different: HashSet<&Option<String>> = expected.iter().collect();
         assert!(different.len() > CUTS.len() / 2, "{expected:?}");
     }
@@ -192,8 +192,8 @@ impl Told {
             .map(|event| event["timestamp"].as_str().unwrap())
             .collect();
         assert!(starts.is_sorted(), "{starts:#?}");
-        // What a step is called and given may be known later than its beginning is told. What ended is told once and for all;
-        // of the run itself `runs.rs` says the same.
+        // A step's name and inputs may become known after its start. Its end is final; `runs.rs`
+        // checks the same for the run itself.
         let ends = told[..told.len() - 1]
             .iter()
             .filter(|event| !id(event).ends_with(":start"));
@@ -206,11 +206,12 @@ impl Told {
     }
 }
 
-/// A program that writes the run into the served file: this one, which is neither the server's process nor the client's.
+/// A program that writes the run into the served file: this one, which is neither the server's
+/// process nor the client's.
 struct Writer(JoinHandle<usize>);
 
 impl Writer {
-    /// Takes steps until all connections were cut that are to be, so that the run goes on meanwhile.
+    /// Takes steps until all planned cuts were made, so that the run continues meanwhile.
     fn start(folder: &Folder, proxy: &Proxy) -> Self {
         let (db, cuts) = (folder.db(), Arc::clone(&proxy.cuts));
         let deadline = Instant::now() + PATIENCE;
@@ -234,14 +235,14 @@ impl Writer {
     }
 }
 
-/// Runs an agent for so many steps, which is asked for before each of them.
+/// Runs an agent for a number of steps, which is read before each of them.
 fn write(db: &std::path::Path, steps: impl Fn() -> usize) -> usize {
     let (dispatch, guard) = store_at(db);
     let taken = tracing::dispatcher::with_default(&dispatch, || {
         let agent = Agent::invoke("librarian");
         agent
             .task(TASK)
-            .input_messages(&said("user", "What is known of lines?"));
+            .input_messages(&said("user", "What do you know about lines?"));
         let mut taken = 0;
         while taken < steps() {
             agent.in_scope(|| step(taken));
@@ -280,7 +281,8 @@ fn said(role: &str, text: &str) -> String {
     json!([{"role": role, "parts": [{"type": "text", "content": text}]}]).to_string()
 }
 
-/// Where an answer is cut off: so many bytes after this many of its frames, of which the last two are the frame's end.
+/// Where a response is cut off: this many bytes after this many of its frames, the last two of
+/// which are the frame's end.
 #[derive(Debug, Clone, Copy)]
 struct Cut {
     frames: usize,
@@ -292,9 +294,10 @@ impl Cut {
         Self { frames, further }
     }
 
-    /// After how many bytes that is, if it is in what has come so far.
+    /// Returns the byte position of the cut, if it is in the data so far.
     fn place(self, answer: &[u8]) -> Option<usize> {
-        // Nothing else in an answer has two of them on end: not its head, nor what stands between its chunks.
+        // Nothing else in a response has two consecutive ones: neither its head, nor the bytes
+        // between its chunks.
         let mut ends = (0..answer.len()).filter(|at| answer[*at..].starts_with(b"\n\n"));
         let after = match self.frames.checked_sub(1) {
             None => 0,
@@ -304,12 +307,12 @@ impl Cut {
     }
 }
 
-/// Hands on what a client and a server say, and cuts the first connections off.
+/// Forwards data between a client and a server, and cuts the first connections off.
 struct Proxy {
     address: SocketAddr,
-    /// Those that are still to come.
+    /// The remaining cuts.
     cuts: Arc<Mutex<Vec<Cut>>>,
-    /// With which ids the client asked.
+    /// The ids in the client's requests.
     asked: Arc<Mutex<Vec<Option<String>>>>,
 }
 
@@ -345,7 +348,7 @@ impl Proxy {
 fn hand_on_requests(mut client: TcpStream, mut server: TcpStream, asked: &Mutex<Vec<Option<String>>>) {
     let mut head = Vec::new();
     let mut piece = [0; 4096];
-    // A client that is gone, or was cut off, says nothing more.
+    // A client that is gone, or was cut off, sends nothing more.
     while let Ok(length @ 1..) = client.read(&mut piece) {
         head.extend_from_slice(&piece[..length]);
         if head.ends_with(b"\r\n\r\n") {
@@ -379,7 +382,8 @@ fn hand_on_answer(mut server: TcpStream, mut client: TcpStream, cuts: &Mutex<Vec
         handed_on = end;
         if place.is_some() {
             cuts.pop();
-            // The client's `fetch` forgets what it has got and nobody has read yet when its connection breaks off.
+            // The client's `fetch` discards received data that was not read yet when its connection
+            // breaks off.
             sleep(READ);
             break;
         }

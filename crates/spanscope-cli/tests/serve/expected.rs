@@ -1,7 +1,7 @@
-//! What a store has to hold of what a driver says it sent.
+//! The expected contents of a store, from what a driver reports as sent.
 //!
-//! It is told in the store's own JSON, so that the comparison is one of whole documents. Every field of what was sent is taken
-//! here; see `by_design.rs` for those that become something else, and `stored.rs` for the other side.
+//! The form is the store's own JSON, so that whole documents are compared. Every sent field is read
+//! here; see `by_design.rs` for those that are changed, and `stored.rs` for the other side.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use spanscope_model::Timestamp;
 use super::by_design::{self, Growth, NOT_KEPT, fields};
 use super::stored::{Records, sorted};
 
-/// Something that was sent. Each of its fields is taken, or left for a reason that is written down.
+/// A sent object. Each of its fields is read, or left out for a written reason.
 struct Sent {
     what: &'static str,
     fields: Map<String, Json>,
@@ -62,7 +62,7 @@ impl Sent {
         }
         assert!(
             self.fields.is_empty(),
-            "nobody looked at these fields of a {}: {:?}",
+            "the test does not check these fields of a {}: {:?}",
             self.what,
             self.fields
         );
@@ -93,7 +93,7 @@ fn shown(nanos: i64) -> String {
     Timestamp::from_nanos(nanos).to_string()
 }
 
-/// What answers leave out where it is empty.
+/// Sets a field that results omit when empty.
 fn set_if_any(fields: &mut Map<String, Json>, key: &str, value: Json) {
     let is_empty = match &value {
         Json::Null => true,
@@ -108,10 +108,10 @@ fn set_if_any(fields: &mut Map<String, Json>, key: &str, value: Json) {
 }
 
 impl Records {
-    /// What is expected of a driver's document.
+    /// Returns what is expected for a driver's document.
     pub(crate) fn sent(document: &Json) -> Self {
         let mut sent = Sent::new("document", document);
-        sent.take("client"); // how it sent is what the test told it
+        sent.take("client"); // the test chose how it sent
         let resource = sent.attributes("resource");
         let service = resource["service.name"].as_str().unwrap().to_owned();
         let mut of = Making {
@@ -136,7 +136,8 @@ impl Records {
         of.finish()
     }
 
-    /// Adds what is counted for a call of a model: once for the span of the call, however many spans around it tell the same.
+    /// Adds the counts of a model call: once for the span of the call, however many spans around it
+    /// report the same.
     pub(crate) fn expect_call(&mut self, span: &str, [input, output]: [i64; 2], model: &str, provider: &str) {
         let span = self.spans.iter().find(|found| found["name"] == span).unwrap();
         let end: Timestamp = span["end_time"].as_str().unwrap().parse().unwrap();
@@ -155,7 +156,8 @@ impl Records {
         self.points = sorted(std::mem::take(&mut self.points));
     }
 
-    /// The measurements as `query_metrics` answers them one by one, a series for each metric and label set.
+    /// Returns the measurements as `query_metrics` returns them one by one, a series for each
+    /// metric and label set.
     pub(crate) fn series(&self) -> Vec<Json> {
         let mut series: BTreeMap<(String, String), (Json, Vec<Json>)> = BTreeMap::new();
         let mut points: Vec<&Json> = self.points.iter().collect();
@@ -184,7 +186,7 @@ impl Records {
     }
 }
 
-/// A document on its way to what is expected of it.
+/// The conversion of a document.
 struct Making {
     resource: Map<String, Json>,
     expected: Records,
@@ -192,7 +194,7 @@ struct Making {
     growth: Growth,
 }
 
-/// What was sent of a trace.
+/// The sent records of a trace.
 #[derive(Default)]
 struct TraceSent {
     root: Option<Json>,
@@ -384,7 +386,7 @@ fn exemplar(sent: &Json) -> Json {
     exemplar.into()
 }
 
-/// What a point of a histogram says, of either sort.
+/// Returns the detail of a point of a histogram, of either type.
 fn distribution(kind: &str, point: &mut Sent) -> Map<String, Json> {
     let mut detail = fields(json!({
         "count": point.take("count"), "sum": point.float("sum"), "min": point.float("min"), "max": point.float("max"),
@@ -397,7 +399,7 @@ fn distribution(kind: &str, point: &mut Sent) -> Map<String, Json> {
         for field in ["scale", "zero_count", "positive", "negative"] {
             detail.insert(field.to_owned(), point.take(field));
         }
-        // No SDK sends one yet, and none is zero in the protocol.
+        // No SDK sends one yet, and none means zero in the protocol.
         detail.insert("zero_threshold".to_owned(), json!(0.0));
     }
     detail

@@ -17,7 +17,7 @@ use tonic::metadata::MetadataMap;
 
 use super::support::{Folder, Serve, spanscope};
 
-/// Sends a span, a log line and a counter, and returns what the exporters failed with.
+/// Sends a span, a log line and a counter, and returns the exporters' errors.
 fn export(url: Option<&str>, token: Option<&'static str>, name: &'static str) -> Vec<String> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -86,6 +86,7 @@ fn assert_stored(folder: &Folder, name: &str) {
 }
 
 /// The defaults of both sides, for the one test that uses the default ports.
+#[cfg(feature = "otlp")]
 pub(crate) fn at_default_port(folder: &Folder, server: &Serve) {
     if !server.takes_grpc() {
         return spanscope_tests::skip("another program has port 4317 here");
@@ -129,7 +130,7 @@ fn tokens_hold_for_grpc() {
 }
 
 #[test]
-fn a_port_of_grpc_that_is_taken_is_reported_and_the_rest_goes_on() {
+fn a_grpc_port_that_is_in_use_is_reported_and_http_still_works() {
     let folder = Folder::new();
     let first = folder.serve_with_grpc();
     let taken = first.grpc_url();
@@ -140,15 +141,15 @@ fn a_port_of_grpc_that_is_taken_is_reported_and_the_rest_goes_on() {
     assert_eq!(second.get("/ready").status, 200);
     first.stop();
     let ended = second.killed();
-    for word in ["OTLP over gRPC is not taken", taken, "--grpc-listen"] {
+    for word in ["OTLP over gRPC is off", taken, "--grpc-listen"] {
         assert!(ended.err.contains(word), "{}", ended.err);
     }
 }
 
 #[test]
-fn grpc_is_taken_where_it_is_asked_for_and_where_nothing_is_said() {
+fn grpc_listens_if_requested_and_by_default() {
     let folder = Folder::new();
-    // An address of its own for HTTP: gRPC has to be asked for.
+    // A separate address for HTTP: gRPC must be enabled then.
     let server = folder.serve();
     assert!(!server.takes_grpc());
     server.stop();

@@ -52,7 +52,7 @@ fn a_page_of_an_allowed_origin_sends_and_others_do_not() {
         }
         let server = Serve::start(command);
         for origin in [PAGE, "https://app.example"] {
-            // A browser asks without the token.
+            // A browser sends the preflight without the token.
             let allowed = preflight(&server, origin);
             assert_eq!(allowed.status, 204, "{allowed:?}");
             for (name, value) in [
@@ -67,7 +67,7 @@ fn a_page_of_an_allowed_origin_sends_and_others_do_not() {
             let sent = ask(&server, "POST", &format!("Origin: {origin}\r\n{token}"));
             assert_eq!(sent.status, 200, "{sent:?}");
             assert_eq!(sent.header("access-control-allow-origin"), Some(origin));
-            // What is refused can be read as well.
+            // Refusals can be read as well.
             if with_tokens {
                 let refused = ask(&server, "POST", &format!("Origin: {origin}\r\n"));
                 assert_eq!(refused.status, 401);
@@ -98,7 +98,7 @@ fn a_page_of_an_allowed_origin_sends_and_others_do_not() {
 }
 
 #[test]
-fn a_name_that_is_allowed_is_answered_and_others_are_told_the_flag() {
+fn an_allowed_host_name_is_served_and_others_are_pointed_to_the_flag() {
     let folder = Folder::new();
     let words = [
         "serve",

@@ -1,4 +1,4 @@
-//! How `spanscope serve` ends: what it has acknowledged is stored, whatever ends it.
+//! The end of `spanscope serve`: acknowledged records are stored, whatever ends it.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -15,16 +15,16 @@ use spanscope_tests::{PATIENCE, wait_for};
 
 use super::support::{Ended, Folder, Serve, ids, increments, logs, one_span, send};
 
-/// So many requests are acknowledged before the server is told to end.
+/// The number of acknowledged requests before the server is asked to end.
 const SOME: usize = 200;
-/// So many clients send at one time.
+/// The number of concurrent clients.
 const CLIENTS: usize = 4;
 const COUNTER: &str = "acknowledged_total";
-const STORED: &str = "spanscope: ended, all that was taken is stored\n";
+const STORED: &str = "spanscope: ended, all accepted records are stored\n";
 const HASTENED: &str =
-    "spanscope: ended at once, as it was asked to twice; what was acknowledged is stored\n";
+    "spanscope: ended at once after a second signal; all acknowledged records are stored\n";
 const UNFINISHED: &str =
-    "spanscope: ended; some clients did not finish in time, what was acknowledged is stored\n";
+    "spanscope: ended; some clients did not finish in time, all acknowledged records are stored\n";
 
 #[test]
 fn sigterm_and_ctrl_c_end_it_when_what_has_begun_is_answered_and_stored() {
@@ -98,7 +98,7 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
-fn a_kill_loses_nothing_that_was_acknowledged_and_the_next_one_goes_on() {
+fn a_kill_loses_no_acknowledged_record_and_the_next_server_continues() {
     let folder = Folder::new();
     let server = folder.serve();
     let clients = Clients::start(&server);
@@ -111,7 +111,7 @@ fn a_kill_loses_nothing_that_was_acknowledged_and_the_next_one_goes_on() {
     assert_intact(&folder.db());
     let stored = stored_spans(&folder);
     let server = folder.serve();
-    // A client that saw no answer sends the same again.
+    // A client that got no response sends the same again.
     for (number, _) in &acknowledged.spans {
         assert_eq!(server.post("/v1/traces", &one_span(*number)).status, 200);
     }
@@ -122,14 +122,14 @@ fn a_kill_loses_nothing_that_was_acknowledged_and_the_next_one_goes_on() {
 }
 
 impl Ended {
-    /// It ended well, and the only thing that it has said since it began to serve is this.
+    /// Checks that it ended cleanly, and that this is its only output since it began to serve.
     fn assert_said(&self, last: &str) {
         let said = self.err.split_once("end with Ctrl-C\n").unwrap().1;
         assert_eq!((self.code, said), (Some(0), last));
     }
 }
 
-/// Clients that send without a pause until nobody answers.
+/// Clients that send without a pause until the server is gone.
 pub(crate) struct Clients {
     acknowledged: Arc<Mutex<Acknowledged>>,
     /// The server has ended. Another test's may have its port by now.
@@ -137,7 +137,7 @@ pub(crate) struct Clients {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// What was answered with success.
+/// The acknowledged records.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Acknowledged {
     requests: usize,
@@ -178,7 +178,7 @@ impl Clients {
         });
     }
 
-    /// What was acknowledged by a server that has ended.
+    /// Returns what a server that has ended acknowledged.
     pub(crate) fn finish(self) -> Acknowledged {
         self.is_over.store(true, Ordering::SeqCst);
         for thread in self.threads {
@@ -200,7 +200,7 @@ fn send_one(address: SocketAddr, number: u64, acknowledged: &Mutex<Acknowledged>
         _ => ("/v1/telemetry/events", event(&trace_id, &span_id, &text), 204),
     };
     let answer = send(address, "POST", path, None, Some(&body))?;
-    // Only a server that has ended answers nothing; none of these is refused.
+    // Only a server that has ended does not respond; none of these is refused.
     assert_eq!(answer.status, success, "{answer:?}");
     let mut acknowledged = acknowledged.lock().unwrap();
     acknowledged.requests += 1;
@@ -236,20 +236,15 @@ impl Acknowledged {
         let spans = stored_spans(folder);
         let missing = self.spans.iter().filter(|(_, id)| !spans.contains(id));
         assert_eq!(missing.collect::<Vec<_>>(), [] as [&(u64, String); 0]);
-        let filter = LogFilter {
-            limit: 1_000_000,
-            ..LogFilter::default()
-        };
+        let filter = LogFilter::default().limit(1_000_000);
         let logs = block_on(store.list_logs(filter)).unwrap();
         let logs: BTreeSet<String> = logs.into_iter().map(|log| log.message).collect();
         assert_eq!(
             self.logs.difference(&logs).collect::<Vec<_>>(),
             [] as [&String; 0]
         );
-        let query = MetricQuery {
-            granularity: None,
-            ..MetricQuery::range(COUNTER, Timestamp::from_nanos(0))
-        };
+        let query = MetricQuery::range(COUNTER, Timestamp::from_nanos(0))
+            .granularity(None::<spanscope_model::Granularity>);
         let series = block_on(store.query_metrics(query)).unwrap();
         let points = series.into_iter().flat_map(|series| series.values);
         let points: BTreeSet<i64> = points
@@ -269,10 +264,7 @@ impl Acknowledged {
 }
 
 fn stored_spans(folder: &Folder) -> BTreeSet<String> {
-    let filter = SpanFilter {
-        limit: 1_000_000,
-        ..SpanFilter::default()
-    };
+    let filter = SpanFilter::default().limit(1_000_000);
     let spans = block_on(folder.store().list_spans(filter)).unwrap();
     spans.iter().map(|span| span.span_id.to_string()).collect()
 }
@@ -299,7 +291,8 @@ impl Unfinished {
         let body = one_span(number).to_string();
         let (first, rest) = body.split_at(body.len() / 2);
         let mut stream = connect(address);
-        // Whoever answers this reads the body: the request has begun, and no time is waited to be sure of it.
+        // A server that sends this response reads the body: the request is open without waiting for
+        // a time.
         write!(
             stream,
             "POST /v1/traces HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
@@ -316,7 +309,7 @@ impl Unfinished {
         }
     }
 
-    /// Sends the rest, and answers the status.
+    /// Sends the rest, and returns the status.
     fn finish(&mut self) -> u16 {
         self.stream.write_all(self.rest.as_bytes()).unwrap();
         let status = read_status(&mut self.stream);

@@ -1,5 +1,6 @@
-//! The public Python client of the telemetry API, against `spanscope serve`: every one of its methods, and every value that it
-//! gives for them. `tests/clients/llama_stack.py` says what was stored and asked.
+//! The published Python client of the telemetry API, against `spanscope serve`: every one of its
+//! methods, and all of its values. `tests/clients/llama_stack.py` determines what is stored and
+//! queried.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -24,7 +25,7 @@ fn the_public_client_is_answered_what_it_stored_by_every_method() {
 }
 
 #[test]
-fn a_tenant_is_answered_the_same_and_nobody_else_sees_any_of_it() {
+fn a_tenant_gets_the_same_and_no_other_tenant_sees_any_of_it() {
     let folder = Folder::new();
     let server = folder.serve_with_tokens("of-acme-0123456789 acme\nof-other-0123456789 other\n");
     let Some(document) = Client::LlamaStack.run(&[&server.url(), "of-acme-0123456789"]) else {
@@ -39,8 +40,8 @@ fn a_tenant_is_answered_the_same_and_nobody_else_sees_any_of_it() {
     server.stop();
 }
 
-/// What the driver prints, made readable: its ids by their names, times of spans as microseconds and those of measurements as
-/// seconds since the time that it counts from.
+/// The driver's output in a readable form: ids by their names, times of spans as microseconds and
+/// those of measurements as seconds since its base time.
 struct Said {
     methods: BTreeSet<String>,
     answers: Map<String, Json>,
@@ -224,7 +225,7 @@ fn assert_same(method: &str, found: &Json, expected: &Json) {
     }
 }
 
-/// An event is answered with nothing.
+/// An event has an empty response.
 fn events() -> Json {
     const EVENTS: &[&str] = &[
         "start_turn start_inference start_tool end_tool end_inference end_turn",
@@ -265,7 +266,7 @@ fn found_traces() -> Json {
     })
 }
 
-/// A span as all answers have it. To this client every number is a float.
+/// A span as all responses have it. For this client every number is a float.
 struct Span {
     trace: &'static str,
     id: &'static str,
@@ -351,7 +352,7 @@ impl Span {
         })
     }
 
-    /// With who sent it, who is nobody in particular.
+    /// With its sender, which is anonymous.
     fn alone(&self) -> Json {
         let mut span = self.whole();
         span["resource"] = json!({});
@@ -399,10 +400,11 @@ fn found_spans() -> Json {
     })
 }
 
-/// The client's own error for each status, and our code and words in its body.
+/// The client's own error for each status, and our code and message in its body.
 fn refused() -> Json {
-    const NOT_FOUND: &str = "ask for the ids that are stored with POST /v1/telemetry/traces; it may have been deleted for its age";
-    const INVALID: &str = "mend the request as the message says; sending it again unchanged will not help";
+    const NOT_FOUND: &str =
+        "list the stored ids with POST /v1/telemetry/traces; it may have been deleted because of its age";
+    const INVALID: &str = "fix the request as the message says; sending it again unchanged will not help";
     let not_found = |message: &str| {
         json!({
             "error": "NotFoundError", "status": 404,
@@ -424,11 +426,11 @@ fn refused() -> Json {
             "the body, at attribute_filters[0].op: unknown variant `like`, expected one of `eq`, `ne`, `gt`, `lt`",
         ),
         "save_spans_to_dataset": invalid(
-            "\"../client\" is no dataset id: use 1 to 128 of the characters A-Z a-z 0-9 . _ - and no dot at the beginning",
+            "\"../client\" is not a valid dataset id: use 1 to 128 of the characters A-Z a-z 0-9 . _ - and no dot at the beginning",
         ),
         "log_event": invalid("the value of the metric is many: give a finite number"),
         "query_metrics": invalid(
-            "granularity: \"never\" is no granularity: use one of a whole number above zero with s, m, h, d or w, up to 366d: \
+            "granularity: \"never\" is not a valid granularity: use one of a whole number above zero with s, m, h, d or w, up to 366d: \
              30s 5m 1h 1d 1w",
         ),
     })

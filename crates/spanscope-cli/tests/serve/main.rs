@@ -1,19 +1,25 @@
-//! `spanscope serve` from outside: the real command on a real port, asked and sent to by real clients.
+//! `spanscope serve` from outside: the real command on a real port, with real clients.
 //!
-//! The clients are the public Python client of the telemetry API, OpenTelemetry's SDKs for Python and Node, and an `EventSource`
-//! for Node, which the programs in `tests/clients` drive. Where they are is said by variables, which `.ci/run` sets; see CONTRIBUTING.md. A test
-//! whose client is not there says so and does nothing, unless `SPANSCOPE_NO_SKIP` is set.
-#![cfg(unix)] // signals, and programs that are given up after a time
+//! The clients are the published Python client of the telemetry API, OpenTelemetry's SDKs for
+//! Python and Node, and an `EventSource` for Node, which the programs in `tests/clients` drive.
+//! Variables name their locations, which `.ci/run` sets; see CONTRIBUTING.md. A test whose client
+//! is missing reports that and does nothing, unless `SPANSCOPE_NO_SKIP` is set.
+#![cfg(all(unix, feature = "serve"))] // signals, and programs that are given up after a time
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+#[cfg(feature = "otlp")] // the demo sends its spans
 mod bridged;
 mod by_design;
+mod crowd;
+mod damaged;
+#[cfg(feature = "otlp")]
 mod default_port;
 mod drills;
 mod event_source;
 mod expected;
+#[cfg(target_os = "linux")]
+mod failures;
 mod field;
-#[cfg(feature = "grpc")]
 mod grpc;
 mod guests;
 mod lifetime;
@@ -26,5 +32,6 @@ mod runs;
 mod secrets;
 mod senders;
 mod stored;
+mod stored_metrics;
 mod support;
 mod tokens;

@@ -1,5 +1,5 @@
-//! The OpenAPI document in the hands of those who read such documents: a generator of clients, and a program that
-//! sends what the document allows and what it does not.
+//! The OpenAPI document with two of its users: a generator of clients, and a program that sends
+//! what the document allows and what it does not.
 
 use std::path::Path;
 use std::process::Command;
@@ -70,8 +70,8 @@ fn a_client_that_is_generated_from_the_document_filters() {
     server.stop();
 }
 
-/// Schemathesis with its default checks: what the document allows is taken, what it does not is refused, and each
-/// answer is one that it has.
+/// Schemathesis with its default checks: what the document allows is accepted, anything else is
+/// refused, and each response conforms to it.
 #[test]
 fn schemathesis_finds_nothing() {
     let Some(client) = Client::Generated.command() else {
@@ -79,7 +79,7 @@ fn schemathesis_finds_nothing() {
     };
     let folder = Folder::new();
     let server = folder.serve();
-    // The program beside the Python that has its package.
+    // The program next to the Python that has its package.
     let mut command = Command::new(Path::new(client.get_program()).with_file_name("schemathesis"));
     command
         .arg("--config-file")

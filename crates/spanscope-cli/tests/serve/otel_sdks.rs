@@ -1,4 +1,5 @@
-//! OpenTelemetry's own SDKs for Python and Node send to `spanscope serve`: what their drivers say they sent is what is stored.
+//! OpenTelemetry's own SDKs for Python and Node send to `spanscope serve`: what their drivers
+//! report as sent is what is stored.
 
 use std::collections::BTreeSet;
 
@@ -26,8 +27,7 @@ fn what_the_sdk_for_node_sent_is_stored_field_by_field() {
     every_way(Client::Node);
 }
 
-/// Which is what `opentelemetry-instrument` sends with if it is told nothing.
-#[cfg(feature = "grpc")]
+/// This is the default of `opentelemetry-instrument`.
 #[test]
 fn what_the_sdk_for_python_sent_over_grpc_is_stored_field_by_field() {
     for [temporality, compression] in [["cumulative", "none"], ["delta", "gzip"]] {
@@ -64,7 +64,7 @@ fn one_way(client: Client, [protocol, temporality, compression]: [&str; 3]) {
         assert_eq!(client[what], told);
     }
     let expected = expected(&sent);
-    // Acknowledged is stored: the server runs, and the answers are there.
+    // Acknowledged means stored: the server is running, and the results are there.
     let store = folder.store();
     Records::stored(&store, &expected.service).assert_same(&expected);
     let metrics = expected
@@ -75,10 +75,10 @@ fn one_way(client: Client, [protocol, temporality, compression]: [&str; 3]) {
     server.stop();
 }
 
-/// What is to be stored, which is of every sort that there is.
+/// The expected records, with every kind.
 pub(crate) fn expected(sent: &Json) -> Records {
     let mut expected = Records::sent(sent);
-    // The agent above says the same numbers once more.
+    // The agent above reports the same numbers once more.
     expected.expect_call("chat large", [120, 30], "large", "openai");
     assert_eq!(expected.spans.len(), 6);
     assert_eq!(expected.traces.len(), 2);
@@ -111,9 +111,9 @@ pub(crate) fn expected(sent: &Json) -> Records {
     expected
 }
 
-/// Else the tests above would compare the same way of sending with itself.
+/// Otherwise the tests above would compare the same way of sending with itself.
 #[test]
-fn the_sdks_send_in_the_way_that_they_are_told_to() {
+fn the_sdks_send_with_the_configured_protocol() {
     for client in [Client::Python, Client::Node] {
         for [protocol, temporality, compression] in WAYS {
             let receiver = Receiver::start();

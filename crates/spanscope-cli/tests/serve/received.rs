@@ -1,4 +1,4 @@
-//! What the server measures of itself: how many records came, and what became of them.
+//! The server's own measurements: how many records arrived, and their outcome.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use spanscope_model::Timestamp;
 use super::support::{Folder, Serve, finished, increments, json_of, logs, span, traces};
 
 #[test]
-fn received_records_are_counted_by_what_became_of_them() {
+fn received_records_are_counted_by_outcome() {
     let folder = Folder::new();
     let server = folder.serve();
     assert_eq!(counted(&server), BTreeMap::new());
@@ -36,7 +36,7 @@ fn received_records_are_counted_by_what_became_of_them() {
     };
     for (signal, batch, rejected, good) in &batches {
         let path = format!("/v1/{signal}");
-        // The second time as a sender does that saw no answer.
+        // The second time like a sender that got no response.
         for _ in 0..2 {
             let answer = server.post(&path, batch);
             assert_eq!(answer.status, 200, "{answer:?}");

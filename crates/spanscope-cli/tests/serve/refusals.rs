@@ -1,4 +1,4 @@
-//! When `spanscope serve` does not start: which code it ends with, and what it says is to be done.
+//! When `spanscope serve` does not start: its exit code, and the recommended fix.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use spanscope_tests::terminal::run_piped;
 
 use super::support::{Folder, Serve, spanscope};
 
-/// What a command said that did not start to serve.
+/// The output of a command that did not start to serve.
 #[derive(Debug)]
 struct Refused {
     code: i32,
@@ -41,7 +41,7 @@ fn an_address_that_is_taken_is_named_with_what_to_do() {
     let folder = Folder::new();
     let first = folder.serve();
     let address = first.address().to_string();
-    // Another store, and the same one: in either case it is the address that is in the way.
+    // Another store, and the same one: in both cases the address is the problem.
     for second in [&Folder::new(), &folder] {
         refused(second.command(&["serve", "--listen", &address])).assert_is(
             1,
@@ -59,7 +59,7 @@ fn an_address_that_is_taken_is_named_with_what_to_do() {
 }
 
 #[test]
-fn what_other_machines_reach_wants_tokens() {
+fn a_server_for_other_machines_needs_tokens() {
     let folder = Folder::new();
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:4318"] {
         refused(folder.command(&["serve", "--listen", address])).assert_is(
@@ -94,7 +94,7 @@ fn every_loopback_address_is_served_without_tokens() {
         let server = Serve::start(folder.command(&["serve", "--listen", address]));
         assert_ne!(server.address().port(), 0);
         let said = format!(
-            "spanscope: serving {} on {} for programs of this machine\n",
+            "spanscope: serving {} on {} for programs on this machine\n",
             folder.db().display(),
             server.url()
         );
@@ -126,7 +126,7 @@ fn tokens_that_make_no_sense_are_refused_and_not_shown() {
         of_file.assert_is(2, &["spanscope: ", "tokens.txt", words, "TOKEN TENANT"]);
         let mut of_variable = serve();
         of_variable.env("SPANSCOPE_TOKENS", text.replace('\n', ";"));
-        // An empty variable is none.
+        // An empty variable counts as not set.
         if !text.trim().is_empty() {
             let of_variable = refused(of_variable);
             of_variable.assert_is(2, &["spanscope: ", "TOKEN TENANT"]);
@@ -141,7 +141,7 @@ fn tokens_that_make_no_sense_are_refused_and_not_shown() {
 }
 
 #[test]
-fn an_empty_variable_of_tokens_is_none() {
+fn an_empty_variable_of_tokens_counts_as_unset() {
     let folder = Folder::new();
     let mut command = folder.command(&["serve", "--listen", "127.0.0.1:0"]);
     command.env("SPANSCOPE_TOKENS", " ");

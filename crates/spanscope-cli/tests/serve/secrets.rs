@@ -1,4 +1,4 @@
-//! Secrets that other programs send: none is stored in clear, whichever way it comes in.
+//! Secrets that other programs send: none is stored in clear, by any protocol.
 
 use serde_json::{Value as Json, json};
 use spanscope_model::Timestamp;
@@ -7,7 +7,7 @@ use spanscope_tests::sqlite::change;
 
 use super::support::{Folder, finished, json_of};
 
-/// What no file and no answer may contain.
+/// A text that no file and no response may contain.
 const SECRET: &str = "hunter2";
 
 fn attribute(key: &str, value: Json) -> Json {
@@ -23,6 +23,23 @@ fn attributes() -> Json {
         attribute("url", text("amqp://ann:hunter2@queue/x")),
         attribute("payload", text(r#"{"a":[{"jwt":"hunter2"}]}"#)),
         attribute("dsn", text("host=db password=hunter2")),
+        attribute("form", text("user=ann&password=hunter2")),
+        attribute("process.env", text("A=b\nexport DB_PASSWORD=hunter2")),
+        attribute("command", text("PGPASSWORD=hunter2 psql -h db")),
+        attribute("https://ann:hunter2@key/x", text("kept-4")),
+        attribute(
+            "servers",
+            json!({"kvlistValue": {"values": [attribute("https://ann:hunter2@key/x", text("kept-5"))]}})
+        ),
+        attribute("file", text("user: ann\npassword: hunter2\n")),
+        attribute("answer", text("<secret>hunter2</secret>")),
+        attribute("sent", text("Authorization: Bearer hunter2")),
+        attribute("gen_ai.prompt", text("run curl -u ann:hunter2 https://h/x")),
+        attribute(
+            "tool",
+            text(r#"{"arguments":"{\"command\":\"export API_KEY=hunter2\"}"}"#)
+        ),
+        attribute("code", text("api_key=os.environ['kept-3']")),
         attribute("secret_list", json!({"arrayValue": {"values": [text(SECRET)]}})),
         attribute(
             "nested",
@@ -38,12 +55,19 @@ fn attributes() -> Json {
 
 fn requests() -> [(&'static str, Json); 3] {
     let time = Timestamp::now().as_nanos().to_string();
-    let resource = json!({"attributes": attributes()});
-    let scope = json!({"name": "drill", "attributes": attributes()});
+    let mut resource = attributes();
+    let service = attribute(
+        "service.name",
+        json!({"stringValue": "shop of https://ann:hunter2@h"}),
+    );
+    resource.as_array_mut().unwrap().push(service);
+    let resource = json!({"attributes": resource});
+    let url = "https://ann:hunter2@h/x";
+    let scope = json!({"name": url, "version": "password=hunter2", "attributes": attributes()});
     let span = json!({
         "traceId": "0af7651916cd43dd8448eb211c80319c", "spanId": "00000000000000a1", "name": "GET https://ann:hunter2@h/x",
-        "startTimeUnixNano": time, "endTimeUnixNano": time, "attributes": attributes(),
-        "status": {"code": 2, "message": "no answer of https://ann:hunter2@h/x"},
+        "startTimeUnixNano": time, "endTimeUnixNano": time, "attributes": attributes(), "traceState": format!("v={url}"),
+        "status": {"code": 2, "message": "no answer of https://ann:hunter2@h/x, password: hunter2"},
         "events": [{"timeUnixNano": time, "name": "tried", "attributes": attributes()}],
         "links": [{"traceId": "0af7651916cd43dd8448eb211c80319d", "spanId": "00000000000000a2", "attributes": attributes()}],
     });
@@ -65,7 +89,9 @@ fn requests() -> [(&'static str, Json); 3] {
         (
             "/v1/metrics",
             json!({"resourceMetrics": [{"resource": resource, "scopeMetrics": [
-            {"scope": scope, "metrics": [{"name": "logins_total", "sum": sum}]}]}]}),
+            {"scope": scope, "metrics": [
+                {"name": "logins_total", "unit": url, "sum": sum}, {"name": format!("of {url}"), "sum": sum},
+            ]}]}]}),
         ),
     ]
 }
@@ -80,7 +106,7 @@ fn assert_masked(place: &str, text: &str) {
 }
 
 #[test]
-fn what_is_sent_or_imported_is_masked_at_every_depth_before_it_is_stored() {
+fn sent_and_imported_records_are_masked_at_every_depth_before_it_is_stored() {
     let folder = Folder::new();
     let server = folder.serve();
     for (path, body) in requests() {
@@ -119,6 +145,9 @@ fn what_is_sent_or_imported_is_masked_at_every_depth_before_it_is_stored() {
     assert_masked("the store", &stored);
     for kept in [
         "kept-1",
+        "kept-3",
+        "kept-4",
+        "kept-5",
         "4711",
         "[masked: 7 characters]",
         "amqp://[masked]@queue/x",

@@ -1,5 +1,5 @@
-//! Published instrumentations of models and agents, run for real against a model server that counts what it
-//! answers: `usage`, runs and errors have to agree with it.
+//! Published instrumentations of models and agents, run against a model server that counts its
+//! responses: `usage`, runs and errors have to agree with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
@@ -28,7 +28,8 @@ impl ModelServer {
         Some(Self { process, port })
     }
 
-    /// What it was asked, by model: calls, errors, tokens in and out, and those read from a cache.
+    /// Returns the server's counts, by model: calls, errors, input and output tokens, and cache
+    /// reads.
     fn calls(&self) -> BTreeMap<String, [u64; 5]> {
         let address = ([127, 0, 0, 1], self.port).into();
         let answer = send_as_it_is(
@@ -61,7 +62,7 @@ impl Drop for ModelServer {
     }
 }
 
-/// A store that one instrumentation sent to, and what the model server counted.
+/// A store that one instrumentation sent to, and the model server's counts.
 struct Sent {
     folder: Folder,
     server: Serve,
@@ -90,8 +91,8 @@ impl Sent {
         serde_json::from_str(&finished(command)).unwrap()
     }
 
-    /// What the command makes of it, in the shape of [`ModelServer::calls`]. The model server answers as the
-    /// model of a date, which some instrumentations tell in place of the one asked for.
+    /// Returns the command's result, in the form of [`ModelServer::calls`]. The model server
+    /// responds as a dated model, which some instrumentations report in place of the requested one.
     fn usage(&self) -> BTreeMap<String, [u64; 5]> {
         let mut usage = BTreeMap::new();
         for row in self.asked(&["usage"]).as_array().unwrap() {

@@ -1,4 +1,4 @@
-//! What a store holds, as its own answers tell it.
+//! The contents of a store, as its own queries return them.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,8 @@ use spanscope_sqlite::SqliteStore;
 /// More than any test stores.
 const ALL: u64 = 100_000;
 
-/// The records of one service, each list in the order of [`sorted`]. `expected.rs` makes the same of what was sent.
+/// The records of one service, each list in the order of [`sorted`]. `expected.rs` creates the same
+/// from the sent records.
 #[derive(Debug, Default)]
 pub(crate) struct Records {
     pub(crate) service: String,
@@ -25,17 +26,13 @@ pub(crate) struct Records {
 }
 
 impl Records {
-    /// What is there of a service.
+    /// Returns what is stored of a service.
     pub(crate) fn stored(store: &SqliteStore, service: &str) -> Self {
-        let filter = SpanFilter {
-            service: Some(service.to_owned()),
-            limit: ALL,
-            ..SpanFilter::default()
-        };
+        let filter = SpanFilter::default().service(service.to_owned()).limit(ALL);
         let listed = block_on(store.list_spans(filter)).unwrap();
         let spans = listed.iter().map(|listed| {
             let span = block_on(store.get_span(listed.trace_id, listed.span_id)).unwrap();
-            // A list of spans does not say again what describes their program.
+            // A list of spans does not repeat their program's resource.
             let whole = json!(span);
             let mut json = whole.clone();
             let fields = json.as_object_mut().unwrap();
@@ -73,10 +70,7 @@ impl Records {
 }
 
 fn logs(store: &SqliteStore, service: &str) -> Vec<Json> {
-    let filter = LogFilter {
-        limit: ALL,
-        ..LogFilter::default()
-    };
+    let filter = LogFilter::default().limit(ALL);
     let logs = block_on(store.list_logs(filter)).unwrap();
     let logs = logs.into_iter().filter(|log| log.service_name == service);
     let logs = logs.map(|log| {
@@ -106,10 +100,8 @@ fn points(store: &SqliteStore, service: &str) -> Vec<Json> {
 pub(crate) fn series<'m>(store: &SqliteStore, metrics: impl Iterator<Item = &'m str>) -> Vec<Json> {
     let metrics: BTreeSet<&str> = metrics.collect();
     let series = metrics.into_iter().flat_map(|metric| {
-        let query = MetricQuery {
-            granularity: None,
-            ..MetricQuery::range(metric, Timestamp::from_nanos(0))
-        };
+        let query = MetricQuery::range(metric, Timestamp::from_nanos(0))
+            .granularity(None::<spanscope_model::Granularity>);
         block_on(store.query_metrics(query)).unwrap()
     });
     sorted(series.map(|series| json!(series)).collect())
@@ -120,7 +112,8 @@ pub(crate) fn sorted(mut documents: Vec<Json>) -> Vec<Json> {
     documents.sort_by_cached_key(|document| {
         let mut whole = document.clone();
         whole.sort_all_objects();
-        // What tells documents apart comes first, so that those that differ in something else are still compared in pairs.
+        // The identity of documents comes first, so that those that differ in something else are
+        // still compared in pairs.
         let key =
             ["trace_id", "span_id", "metric", "name", "timestamp"].map(|field| document[field].to_string());
         (key, whole.to_string())

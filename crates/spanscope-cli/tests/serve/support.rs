@@ -1,4 +1,4 @@
-//! `spanscope serve` as users start it, the programs that ask it, and what is to be sent by hand.
+//! `spanscope serve` as users start it, its clients, and records to send by hand.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use spanscope_tests::terminal::{Piped, run_piped};
 use spanscope_tests::{PATIENCE, program_without_settings, skip, tool_is_here};
 use tempfile::TempDir;
 
-/// A folder that goes with the test, with a store in it or none yet.
+/// A temporary folder, with or without a store.
 pub(crate) struct Folder(TempDir);
 
 impl Folder {
@@ -51,13 +51,13 @@ impl Folder {
         Serve::start(self.command(&["serve", "--listen", "127.0.0.1:0"]))
     }
 
-    /// The same, with gRPC on another such port.
+    /// Serves with gRPC on another such port.
     pub(crate) fn serve_with_grpc(&self) -> Serve {
         let words = ["serve", "--listen", "127.0.0.1:0", "--grpc-listen", "127.0.0.1:0"];
         Serve::start(self.command(&words))
     }
 
-    /// The same with a file of tokens.
+    /// Serves with a token file.
     pub(crate) fn serve_with_tokens(&self, tokens: &str) -> Serve {
         let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
         command.arg("--tokens").arg(self.file("tokens.txt", tokens));
@@ -70,7 +70,7 @@ impl Folder {
     }
 }
 
-/// The command, without a store and without what this machine's environment would change.
+/// The command, without a store and isolated from this machine's environment.
 pub(crate) fn spanscope(words: &[&str]) -> Command {
     let mut command = program_without_settings(env!("CARGO_BIN_EXE_spanscope"));
     command.args(words);
@@ -88,10 +88,10 @@ pub(crate) struct Serve {
     rest: Option<JoinHandle<String>>,
 }
 
-/// What became of a server that was told to end.
+/// The result of a server that was asked to end.
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
-    /// What it wrote after its first line.
+    /// Its output after the first line.
     pub(crate) err: String,
 }
 
@@ -134,7 +134,7 @@ impl Serve {
         self.address
     }
 
-    /// Where it takes gRPC, which it was told to.
+    /// Returns the URL of gRPC, which must be enabled.
     pub(crate) fn grpc_url(&self) -> String {
         format!("http://{}", self.grpc.unwrap())
     }
@@ -158,14 +158,14 @@ impl Serve {
         Ended { code, err }
     }
 
-    /// Tells it to end as a service manager does, and sees that all went well.
+    /// Ends it as a service manager does, and checks the result.
     pub(crate) fn stop(self) {
         self.signal(Signal::TERM);
         let ended = self.end();
         assert_eq!(ended.code, Some(0), "{}", ended.err);
     }
 
-    /// Ends it at once, whatever it does.
+    /// Kills it.
     pub(crate) fn killed(mut self) -> Ended {
         self.process.kill().unwrap();
         self.end()
@@ -193,14 +193,14 @@ impl Drop for Serve {
         if let Some(rest) = self.rest.take()
             && std::thread::panicking()
         {
-            // What it said may be why the test fails.
+            // Its output may explain the failure of the test.
             eprintln!("{}{ended:?}: {:?}", self.first_line, rest.join());
         }
     }
 }
 
-/// Reads what it writes before it serves, with a bound, and on a thread all that it writes after its first line,
-/// so that the program never waits for whoever reads.
+/// Reads its output before it serves, with a time limit, and all later output on a thread, so that
+/// the program never blocks.
 fn greeting(mut stderr: BufReader<ChildStderr>) -> (String, JoinHandle<String>) {
     let (sender, receiver) = mpsc::channel();
     let rest = std::thread::spawn(move || {
@@ -219,7 +219,7 @@ fn greeting(mut stderr: BufReader<ChildStderr>) -> (String, JoinHandle<String>) 
     (greeting, rest)
 }
 
-/// A request by hand, for servers that may be gone.
+/// Sends a request by hand, for servers that may be gone.
 pub(crate) fn send(
     address: SocketAddr,
     method: &str,
@@ -241,12 +241,12 @@ pub(crate) fn send(
     send_as_it_is(address, method, path, &headers, &body)
 }
 
-/// The JSON of an answer.
+/// Returns the JSON of a response.
 pub(crate) fn json_of(answer: &Answer) -> Json {
     serde_json::from_str(&answer.body).unwrap_or_else(|error| panic!("{error}: {answer:?}"))
 }
 
-/// The ids of the `number`th span of a test, each in a trace of its own.
+/// Returns the ids of the `number`th span of a test, each in a separate trace.
 pub(crate) fn ids(number: u64) -> (String, String) {
     (format!("{:032x}", number + 1), format!("{:016x}", number + 1))
 }
@@ -265,7 +265,7 @@ pub(crate) fn traces(spans: &[Json]) -> Json {
     json!({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]})
 }
 
-/// A trace request with the `number`th span alone.
+/// Returns a trace request with only the `number`th span.
 pub(crate) fn one_span(number: u64) -> Json {
     let (trace_id, span_id) = ids(number);
     traces(&[span(&trace_id, &span_id, "by hand")])
@@ -310,12 +310,13 @@ pub(crate) enum Client {
 }
 
 impl Client {
-    /// Runs its driver, and answers the document that it prints. None where the client is not here, which is said.
+    /// Runs its driver, and returns the document that it prints. `None` if the client is missing,
+    /// which is reported.
     pub(crate) fn run(self, words: &[&str]) -> Option<Json> {
         Some(serde_json::from_str(&self.printed(words)?).unwrap())
     }
 
-    /// The same of a driver that prints a document a line.
+    /// Runs a driver that prints one document per line.
     pub(crate) fn run_for_lines(self, words: &[&str]) -> Option<Vec<Json>> {
         let printed = self.printed(words)?;
         let lines = printed.lines().map(|line| serde_json::from_str(line).unwrap());
@@ -328,7 +329,7 @@ impl Client {
         Some(finished(command))
     }
 
-    /// Whether it is here; if not, that is said.
+    /// Returns whether it is available; if not, that is reported.
     pub(crate) fn is_here(self) -> bool {
         self.command().is_some()
     }
@@ -362,7 +363,7 @@ impl Client {
     }
 }
 
-/// What a program prints that has to succeed, within a bound.
+/// Returns the output of a program that must succeed, within a time limit.
 pub(crate) fn finished(command: Command) -> String {
     let shown = format!("{command:?}");
     let Piped {

@@ -1,4 +1,5 @@
-//! What a callsite's fields mean: worked out once, on the sink's thread, the same for every sink.
+//! The roles of a callsite's fields, resolved once on the sink's thread and the same for every
+//! sink.
 
 use spanscope_model::Severity;
 use spanscope_model::semconv::{self, SecretKind, SemanticAttribute, secret_kind};
@@ -6,12 +7,12 @@ use tracing_core::{Level, Metadata};
 
 use super::category::CategoryLookup;
 
-/// What a field is for, told by its name.
+/// The role of a field, derived from its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldRole {
     /// An attribute.
     Attribute,
-    /// The event's text (`message`).
+    /// The event's message (`message`).
     Message,
     /// The span's name (`otel.name`).
     Name,
@@ -19,9 +20,9 @@ pub enum FieldRole {
     Kind,
     /// `ok` or `error` (`otel.status_code`).
     StatusCode,
-    /// Why it failed (`otel.status_description`).
+    /// The reason of a failure (`otel.status_description`).
     StatusDescription,
-    /// An attribute that tells that the span failed, where it has no status (`error.type`).
+    /// An attribute that marks a span without a status as failed (`error.type`).
     Failure,
     /// The category (`category`).
     Category,
@@ -33,12 +34,12 @@ pub enum FieldRole {
     Error,
     /// The target of a record of the `log` crate (`log.target`).
     LogTarget,
-    /// Where a record of the `log` crate came from; `tracing-log` adds it to every one.
+    /// The source location of a record of the `log` crate; `tracing-log` adds it to every record.
     LogPlace,
 }
 
 impl FieldRole {
-    /// The role of a key on a span or on an event, by the meaning that the table of names gives it.
+    /// Returns the role of a key on a span or on an event, by its meaning in the table of names.
     #[must_use]
     pub fn of(key: &str, is_span: bool) -> Self {
         let Some(attribute) = semconv::find(key) else {
@@ -64,38 +65,41 @@ impl FieldRole {
 
 /// One field of a callsite.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct FieldInfo {
     /// Its name.
     pub name: &'static str,
-    /// What it is for.
+    /// Its role.
     pub role: FieldRole,
-    /// What of its value is secret, by its name.
+    /// Which part of its value is secret, by its name.
     pub secret: Option<SecretKind>,
 }
 
 /// A callsite and its fields.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct CallsiteInfo {
-    /// What `tracing` says of it.
+    /// `tracing`'s metadata.
     pub metadata: &'static Metadata<'static>,
     /// Its level.
     pub severity: Severity,
-    /// The category that its target or its module tells.
+    /// The category, derived from its target or its module.
     pub category: String,
-    /// Whether it is in the application's own crates.
+    /// Whether it belongs to the application's own crates.
     pub is_app: bool,
     /// Its fields, by index.
     pub fields: Vec<FieldInfo>,
     /// Whether it is an event that can be a measurement: it has the fields `metric` and `value`.
     pub measures: bool,
-    /// An event's own name: what the program gave it, not the place that `tracing` puts there.
+    /// An event's own name, as set by the program; not the location that `tracing` uses as a
+    /// default.
     pub event_name: &'static str,
-    /// Whether two of its fields have one name.
+    /// Whether two of its fields have the same name.
     pub(super) repeats_a_name: bool,
 }
 
 impl CallsiteInfo {
-    /// Works it out.
+    /// Resolves the fields of a callsite.
     #[must_use]
     pub fn new(metadata: &'static Metadata<'static>, categories: &dyn CategoryLookup) -> Self {
         let origin = categories.category_of(metadata);
@@ -107,7 +111,8 @@ impl CallsiteInfo {
             let role = FieldRole::of(name, is_span);
             FieldInfo {
                 name,
-                // Whoever else writes such fields means attributes; a place that data could forge would be no place.
+                // On any other callsite such fields are attributes: a location that data could
+                // forge would be worthless.
                 role: match role {
                     FieldRole::LogTarget | FieldRole::LogPlace if !is_log => FieldRole::Attribute,
                     FieldRole::Ttl if !measures => FieldRole::Attribute,
@@ -136,20 +141,22 @@ impl CallsiteInfo {
     }
 }
 
-/// Whether this is the callsite of an event that can be a measurement: it has the fields `metric` and `value`.
+/// Returns whether this is the callsite of an event that can be a measurement: it has the fields
+/// `metric` and `value`.
 #[must_use]
 pub fn can_measure(metadata: &Metadata<'_>) -> bool {
     let has = |name: &&str| metadata.fields().field(name).is_some();
     metadata.is_event() && ["metric", "value"].iter().all(has)
 }
 
-/// Whether an event of this callsite is a record of the `log` crate, as `tracing-log` brings it.
+/// Returns whether an event of this callsite is a record of the `log` crate, converted by
+/// `tracing-log`.
 #[must_use]
 pub fn is_log_record(metadata: &Metadata<'_>) -> bool {
     metadata.name() == "log event" && metadata.target() == "log"
 }
 
-/// `tracing`'s level as a severity.
+/// Returns `tracing`'s level as a severity.
 #[must_use]
 pub fn severity_of(level: Level) -> Severity {
     match level {

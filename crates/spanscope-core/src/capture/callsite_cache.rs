@@ -1,9 +1,9 @@
-//! What a sink works out once for each callsite.
+//! A cache of the data that a sink computes once for each callsite.
 //!
-//! A callsite is known by the address of its metadata, which lives as long as the program.
-//! `tracing`'s `Identifier` will not do: the five callsites of `tracing-log` are values without a
-//! size at one address, so their identifiers are equal while their hashes differ, and a table keyed
-//! by them takes one level for another in some processes and not in others.
+//! The key is the address of a callsite's metadata, which is static. `tracing`'s `Identifier` is no
+//! alternative: the five callsites of `tracing-log` are zero-sized values at one address, so their
+//! identifiers are equal while their hashes differ, and a table keyed by them confuses levels in
+//! some processes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tracing_core::Metadata;
 use super::callsite::CallsiteInfo;
 use super::category::CategoryLookup;
 
-/// What a sink keeps for each callsite, made when the callsite is first met.
+/// A cache with one value for each callsite, computed when the callsite is first seen.
 #[derive(Debug)]
 pub struct CallsiteCache<T> {
     categories: Arc<dyn CategoryLookup>,
@@ -21,7 +21,7 @@ pub struct CallsiteCache<T> {
 }
 
 impl<T> CallsiteCache<T> {
-    /// Knows no callsite yet.
+    /// Creates an empty cache.
     #[must_use]
     pub fn new(categories: Arc<dyn CategoryLookup>) -> Self {
         Self {
@@ -30,12 +30,12 @@ impl<T> CallsiteCache<T> {
         }
     }
 
-    /// Where the callsites' categories are looked up.
+    /// Returns the lookup for the callsites' categories.
     pub fn categories(&self) -> &dyn CategoryLookup {
         &*self.categories
     }
 
-    /// What is kept for this callsite.
+    /// Returns the cached value of this callsite.
     pub fn get_or_insert_with(
         &mut self,
         metadata: &'static Metadata<'static>,
@@ -47,7 +47,7 @@ impl<T> CallsiteCache<T> {
             .or_insert_with(|| make(CallsiteInfo::new(metadata, categories)))
     }
 
-    /// Forgets everything.
+    /// Removes all values.
     pub fn clear(&mut self) {
         self.known.clear();
     }

@@ -1,14 +1,14 @@
-//! The ids of a span, and when it was left last, for a thread that does not lock the span's record.
+//! The ids of a span and the time of its last exit, readable without the lock of the span's record.
 //!
-//! Ids are fixed by their first use. Before that, a remote parent may still be set, and another
-//! tracing system may still have to be asked. One atomic state decides which of them was first: a
-//! use is one exchange and needs no lock, so an event in a span costs no look at the span.
+//! The first use fixes the ids. Before it a remote parent may still be set, and another tracing
+//! system may have to be asked. One atomic state decides which was first: a use is one exchange and
+//! needs no lock, so an event in a span needs no access to the span.
 //!
-//! A thread may have the cell at hand for longer than the span lives, and a cell is used again for
-//! another span. So a cell counts its spans: a reader names the one that it means, and gets nothing
-//! for one that is over. Counting the holders instead, by an `Arc`, cost two exchanges more
-//! for each span, 12 ns of 380. The price is that cells are never freed: as in the registry's own
-//! slab, a program keeps one of 64 bytes for each span that it once had open at the same time.
+//! A thread may hold the cell for longer than the span lives, and a cell is reused for other spans.
+//! So a cell counts its spans: a reader names the span that it means, and gets nothing once that is
+//! closed. Reference counting with an `Arc` would cost two more exchanges for each span, 12 ns of
+//! 380. The price is that cells are never freed: as in the registry's slab, a program keeps 64
+//! bytes for each span that was ever open at the same time.
 
 use std::cell::RefCell;
 use std::sync::Mutex;
@@ -21,7 +21,7 @@ use super::ids::SpanIds;
 use super::retired::is_retired;
 use crate::sync::lock;
 
-/// The number of no layer: the process would have to make four billion before.
+/// The number of no layer; a process would have to create four billion layers to reach it.
 pub(super) const NO_LAYER: u32 = u32::MAX;
 
 /// The ids are fixed.
@@ -32,14 +32,14 @@ const SHARED: u64 = 1 << 1;
 const SAMPLED: u64 = 1 << 2;
 /// The trace id is being replaced.
 const CHANGING: u64 = 1 << 3;
-/// The span is gone.
+/// The span is closed.
 const CLOSED: u64 = 1 << 4;
-/// The number of the span that the cell is used for is in the bits from here on.
+/// The bits from here on hold the number of the span that uses the cell.
 const SPAN: u64 = 1 << 8;
 
-/// How many cells are made at once.
+/// The number of cells that are allocated at once.
 const BLOCK: usize = 32;
-/// How many free cells a thread keeps to itself.
+/// The number of free cells that a thread keeps for itself.
 const MAX_SPARE: usize = 4 * BLOCK;
 
 /// Free cells that no thread keeps.
@@ -49,16 +49,16 @@ thread_local! {
     static SPARE: RefCell<Spare> = const { RefCell::new(Spare(Vec::new())) };
 }
 
-/// The place of some span's ids. A cache line each, because threads write their own.
+/// The storage of one span's ids. A cache line each, because threads write their own cells.
 #[derive(Debug)]
 #[repr(align(64))]
 struct IdCell {
     state: AtomicU64,
     trace_id: [AtomicU64; 2],
     span_id: AtomicU64,
-    /// When the span was last left; zero until then.
+    /// When the span was last exited; zero before.
     left: AtomicU64,
-    /// The layer that notes when the span is left: one clock reading an exit is enough.
+    /// The layer that records exits: one clock reading per exit is enough.
     exits_noted_by: AtomicU32,
 }
 
@@ -74,14 +74,14 @@ impl Default for IdCell {
     }
 }
 
-/// A span's cell, and which of the cell's spans it is.
+/// A reference to one span's use of a cell.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SpanCell {
     cell: &'static IdCell,
     span: u64,
 }
 
-/// What a use of a cell gives.
+/// The result of using a cell's ids.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct UsedIds {
     pub(super) ids: SpanIds,
@@ -98,7 +98,7 @@ impl Drop for Spare {
 }
 
 impl SpanCell {
-    /// A cell with unused ids.
+    /// Returns a cell with unused ids.
     pub(super) fn take(ids: SpanIds, is_sampled: bool) -> Self {
         let spare = SPARE.try_with(|spare| {
             let spare = &mut spare.try_borrow_mut().ok()?.0;
@@ -112,7 +112,7 @@ impl SpanCell {
             free.unwrap_or_else(|| Box::leak(Box::default())) // the thread is ending
         });
         let span = (cell.state.load(Ordering::Relaxed) & !(SPAN - 1)).wrapping_add(SPAN);
-        // Where a reader finds one of these ids, it finds after it that the span before is closed.
+        // A reader that finds one of these ids then also finds that the previous span is closed.
         fence(Ordering::Release);
         let [high, low] = halves(ids.trace_id);
         let [trace_high, trace_low] = &cell.trace_id;
@@ -127,13 +127,14 @@ impl SpanCell {
         Self { cell, span }
     }
 
-    /// Whether both are of one span.
+    /// Returns whether both belong to the same span.
     pub(super) fn is(self, other: Self) -> bool {
         std::ptr::eq(self.cell, other.cell) && self.span == other.span
     }
 
-    /// The ids, which from now on are fixed; `None` if that needs a look at the span: another
-    /// system has to be asked, the trace id is being replaced right now, or the span is gone.
+    /// Returns the ids, which are fixed from now on. Returns `None` if the span has to be accessed:
+    /// another system has to be asked, the trace id is being replaced at this moment, or the span
+    /// is closed.
     pub(super) fn try_use(self) -> Option<UsedIds> {
         let mut state = self.cell.state.load(Ordering::Acquire);
         loop {
@@ -163,7 +164,7 @@ impl SpanCell {
             .each_ref()
             .map(|half| half.load(Ordering::Relaxed));
         let span_id = self.cell.span_id.load(Ordering::Relaxed);
-        // The span may have closed, and the cell may hold another one's ids.
+        // The span may have closed, and the cell may hold the ids of another one.
         fence(Ordering::Acquire);
         let after = self.cell.state.load(Ordering::Relaxed);
         if after & !(SPAN - 1) != self.span || after & CLOSED != 0 {
@@ -179,11 +180,11 @@ impl SpanCell {
         })
     }
 
-    /// Notes that the span is left now. Of several layers that are called for the same exit, the
-    /// one that was called for the span's first exit notes all of them.
+    /// Records that the span is exited now. If several layers are called for an exit, the layer
+    /// that was called for the span's first exit records all of them.
     ///
-    /// A reading costs 10 ns, and the close then needs none for the span's end. No exchange,
-    /// because of two threads that leave the span at the same moment either time will do.
+    /// A reading costs 10 ns, and the close then needs none for the span's end. No exchange: if two
+    /// threads exit the span at the same moment, either time is right.
     pub(super) fn leave(self, layer: u32, clock: &Clock) {
         if self.is_closed() {
             return;
@@ -209,7 +210,7 @@ impl SpanCell {
         }
     }
 
-    /// Whether the span is gone.
+    /// Returns whether the span is closed.
     pub(super) fn is_closed(self) -> bool {
         let state = self.cell.state.load(Ordering::Acquire);
         state & !(SPAN - 1) != self.span || state & CLOSED != 0
@@ -218,13 +219,13 @@ impl SpanCell {
 
 /// For the record, which lives as long as its span.
 impl SpanCell {
-    /// When the span was last left; `None` if it never was.
+    /// Returns when the span was last exited; `None` if it never was.
     pub(super) fn left(self) -> Option<Ticks> {
         let left = self.cell.left.load(Ordering::Relaxed);
         (left != 0).then(|| Ticks::from_raw(left))
     }
 
-    /// Fixes the ids, whatever another system says.
+    /// Fixes the ids, even if another system would have to be asked.
     pub(super) fn set_used(self) {
         if !self.is_used() {
             self.cell.state.fetch_or(USED, Ordering::AcqRel);
@@ -235,7 +236,8 @@ impl SpanCell {
         self.cell.state.load(Ordering::Acquire) & USED != 0
     }
 
-    /// Replaces the trace id; `false` if it is fixed. To be called by one thread at a time.
+    /// Replaces the trace id; returns `false` if it is fixed. Only one thread may call it at a
+    /// time.
     pub(super) fn replace_trace(self, trace_id: TraceId) -> bool {
         let change = |state| (state & USED == 0).then_some(state | CHANGING);
         let state = &self.cell.state;
@@ -253,7 +255,8 @@ impl SpanCell {
         true
     }
 
-    /// Has another system asked before the first use; `false` if that is over.
+    /// Requires that another system is asked before the first use; returns `false` if the ids were
+    /// used already.
     pub(super) fn share(self) -> bool {
         let share = |state| (state & USED == 0).then_some(state | SHARED);
         self.cell
@@ -270,15 +273,15 @@ impl SpanCell {
         }
     }
 
-    /// The span is gone, and the cell free for another one. A thread that uses the ids at this
-    /// moment has them or finds the span gone.
+    /// Closes the span and frees the cell. A thread that uses the ids at this moment gets them or
+    /// finds the span closed.
     pub(super) fn close(self) {
         self.cell.state.store(self.span | CLOSED, Ordering::Release);
         let kept = SPARE.try_with(|spare| {
             let spare = &mut spare.try_borrow_mut().ok()?.0;
             spare.push(self.cell);
             if spare.len() > MAX_SPARE {
-                // This thread closes what others make.
+                // This thread closes the spans that others create.
                 let more = spare.split_off(MAX_SPARE / 2);
                 lock(&FREE).extend(more);
             }
@@ -356,8 +359,8 @@ mod tests {
         assert!(shared.try_use().is_some());
     }
 
-    /// Threads use the ids of a span that another thread closes and replaces by the next one all
-    /// the time: what they get is always whole.
+    /// Threads use the ids of a span that another thread keeps closing and replacing: what they
+    /// read is always consistent.
     #[test]
     fn ids_that_are_read_while_the_cell_changes_hands_are_of_one_span() {
         use std::sync::atomic::AtomicBool;

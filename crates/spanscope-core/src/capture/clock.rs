@@ -1,15 +1,16 @@
-//! Time at 10 ns a reading, where the system's wall clock takes 33 and its monotonic one 25.
+//! A clock with readings of 10 ns, where the system's wall clock takes 33 and its monotonic one 25.
 //!
-//! Records hold ticks of the processor's counter (`quanta` falls back to the monotonic clock where that is not
-//! reliable). They become wall-clock time on the sink's thread, by an anchor that is renewed every second: durations
-//! never go negative when the wall clock jumps, and a machine that slept does not drift for long.
+//! Records hold ticks of the processor's counter (`quanta` falls back to the monotonic clock if the
+//! counter is unreliable). The sink's thread converts them to wall-clock time by an anchor that is
+//! renewed every second: durations never become negative when the wall clock jumps, and times are
+//! right again soon after the machine slept.
 
 use std::sync::{Mutex, OnceLock, TryLockError};
 use std::time::Duration;
 
 use spanscope_model::Timestamp;
 
-/// A reading of the counter. Only [`Clock::wall`] and [`Clock::nanos_between`] know what it means.
+/// A reading of the counter. Only [`Clock::wall`] and [`Clock::nanos_between`] can interpret it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Ticks(u64);
 
@@ -40,7 +41,7 @@ struct Anchor {
 const ANCHOR_AGE: Duration = Duration::from_secs(1);
 
 impl Clock {
-    /// The one clock of this process.
+    /// Returns the process's clock.
     #[must_use]
     pub fn global() -> &'static Self {
         static CLOCK: OnceLock<Clock> = OnceLock::new();
@@ -63,7 +64,7 @@ impl Clock {
         Ticks(self.counter.raw())
     }
 
-    /// Nanoseconds from one reading to a later one; 0 if it is not later.
+    /// Returns the nanoseconds from one reading to a later one; 0 if it is not later.
     #[must_use]
     pub fn nanos_between(&self, from: Ticks, to: Ticks) -> u64 {
         if to <= from {
@@ -73,14 +74,14 @@ impl Clock {
         }
     }
 
-    /// How long after the counter's zero a reading was: for what compares times with each other and not with the wall
-    /// clock, which may be set.
+    /// Returns the time of a reading since the counter's zero: for comparisons that must not depend
+    /// on the wall clock, which may be set.
     #[must_use]
     pub fn moment(&self, ticks: Ticks) -> Duration {
         Duration::from_nanos(self.nanos_between(Ticks::default(), ticks))
     }
 
-    /// The wall-clock time of a reading.
+    /// Returns the wall-clock time of a reading.
     #[must_use]
     pub fn wall(&self, ticks: Ticks) -> Timestamp {
         WallClock {
@@ -89,7 +90,8 @@ impl Clock {
         .wall(ticks)
     }
 
-    /// The same for many readings: one lock for all of them. Not to be kept for longer than a batch.
+    /// Returns a converter for many readings, which takes one lock for all of them. Do not keep it
+    /// for longer than a batch.
     #[must_use]
     pub fn anchored(&self) -> WallClock {
         WallClock {
@@ -103,8 +105,8 @@ impl Clock {
             ticks: now,
             wall: Timestamp::now(),
         };
-        // Whoever meets another reader pays for a clock of its own. Waiting could last for ever: in the child of a fork
-        // that reader does not exist.
+        // If the anchor is in use, this thread pays for a separate anchor. It must not wait: in
+        // the child of a fork the other reader does not exist.
         let mut anchor = match self.anchor.try_lock() {
             Ok(anchor) => anchor,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -117,14 +119,14 @@ impl Clock {
     }
 }
 
-/// Turns readings into wall-clock time by one anchor.
+/// Converts readings to wall-clock time by one anchor.
 #[derive(Debug, Clone, Copy)]
 pub struct WallClock {
     anchor: Anchor,
 }
 
 impl WallClock {
-    /// The wall-clock time of a reading.
+    /// Returns the wall-clock time of a reading.
     #[must_use]
     pub fn wall(&self, ticks: Ticks) -> Timestamp {
         let signed = |nanos: u64| i64::try_from(nanos).unwrap_or(i64::MAX);
@@ -136,7 +138,7 @@ impl WallClock {
         Timestamp::from_nanos(self.anchor.wall.as_nanos().saturating_add(offset))
     }
 
-    /// Nanoseconds from one reading to a later one; 0 if it is not later.
+    /// Returns the nanoseconds from one reading to a later one; 0 if it is not later.
     #[must_use]
     pub fn nanos_between(&self, from: Ticks, to: Ticks) -> u64 {
         Clock::global().nanos_between(from, to)

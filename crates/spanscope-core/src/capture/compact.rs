@@ -1,9 +1,10 @@
-//! The last value of each field of a span that records more than it has room for.
+//! Compaction of the fields of a span that records more than it has room for: each field keeps its
+//! last value.
 //!
-//! Late fields are appended, because most spans record each field once. A span that records in a loop
-//! would grow without a bound, so from [`COMPACT_FROM`] on its fields are gathered now and then: each
-//! keeps its last value. That costs a walk over the bytes each time they have doubled, and a span
-//! that stays below it nothing but the comparison of two numbers.
+//! Late fields are appended, because most spans record each field once. A span that records in a
+//! loop would grow without a bound, so from [`COMPACT_FROM`] on its fields are compacted from time
+//! to time. Compaction walks over the bytes each time they have doubled; a span below that size
+//! only pays for a comparison of two numbers.
 
 use std::collections::HashMap;
 
@@ -15,21 +16,21 @@ use super::fields::{FieldReader, FieldWriter, Key};
 
 /// Up to this number of bytes fields are only appended.
 pub(super) const COMPACT_FROM: usize = 64 * 1024;
-/// The last values of a span's fields take no more than this. Beyond, texts are cut shorter, and of
-/// what has keys of its own the latest ones are counted and left out.
+/// Maximum size of the last values of a span's fields. Beyond it, texts are truncated further, and
+/// the latest fields with undeclared keys are counted and dropped.
 pub(super) const MAX_FIELD_BYTES: usize = 4 * 1024 * 1024;
 
-/// A field as its bytes, and what is read of it.
+/// A field's bytes, and their decoded form.
 struct Field<'a> {
     key: Key<'a>,
     value: RawValue<'a>,
     bytes: &'a [u8],
 }
 
-/// Keeps the last value of each field behind the first `shown` bytes, at the place where the field
-/// first was. Returns how many fields found no room.
+/// Keeps the last value of each field after the first `shown` bytes, in the position where the
+/// field first occurred. Returns the number of dropped fields.
 ///
-/// The first bytes stay as they are: a sink has shown them, and shows at the end only what came later.
+/// The first bytes stay as they are: a sink has shown them, and shows only later fields at the end.
 pub(super) fn compact(metadata: &'static Metadata<'static>, fields: &mut Vec<u8>, shown: usize) -> u64 {
     let shown = shown.min(fields.len());
     let (head, late) = fields.split_at(shown);
@@ -100,7 +101,7 @@ impl Field<'_> {
         }
     }
 
-    /// How many bytes it takes where its text is cut at so many; never less than it does.
+    /// Returns the field's size with its text truncated to `max_len`; never less than the minimum.
     fn len_when_cut(&self, max_len: usize) -> usize {
         match (self.value, self.cut_text(max_len)) {
             (RawValue::Text(text, _), Some((kept, _))) => self.bytes.len() - text.len() + kept.len() + 8,
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_together_is_cut_and_says_how_long_it_was() {
+    fn values_that_are_too_long_together_are_cut_and_show_their_length() {
         let mut fields = Vec::new();
         let text = "x".repeat(10_000);
         for number in 0..600 {

@@ -1,20 +1,19 @@
-//! What a record says, read once and the same for every sink.
+//! Decoding of records, once and in the same way for every sink.
 //!
-//! Some fields are more than attributes: they name a span, tell whether it failed, or are an
-//! event's message ([`FieldRole`]). A sink projects a [`DecodedRecord`] and interprets nothing: what a
-//! field means is written here alone. The rules:
+//! Some fields are more than attributes: they name a span, mark it as failed, or are an event's
+//! message ([`FieldRole`]). Only this module interprets fields; sinks use the [`DecodedRecord`].
+//! The rules:
 //!
-//! - A value that its role can't read (`otel.kind = "sideways"`, `ttl_seconds = "soon"`) stays
+//! - A value that its role can't parse (`otel.kind = "sideways"`, `ttl_seconds = "soon"`) stays
 //!   visible as an attribute.
-//! - A field that is recorded more than once has its last value, also where a callsite has two fields
-//!   of one name. Of two messages, `info!(message = "one", "two")`, that is "one", because `tracing`
-//!   puts the text without a name first.
-//! - A span that has no status of its own and names the type of its error, or the outcome of a tool
-//!   that is one, has failed.
-//! - An event without a message is the error that it carries, which OpenTelemetry calls an
+//! - If a field is recorded more than once, the last value counts, also if a callsite has two
+//!   fields with the same name. Of two messages, `info!(message = "one", "two")`, that is "one",
+//!   because `tracing` puts the unnamed text first.
+//! - A span without a status fails if it has the type of its error, or a failed outcome of a tool.
+//! - An event without a message takes its error as the message; OpenTelemetry calls this an
 //!   exception.
 //!
-//! Decoding runs on a sink's thread. It looks at no clock and knows no category's default.
+//! Decoding runs on a sink's thread. It reads no clock and knows no category's default.
 
 use spanscope_model::semconv::{self, EXCEPTION_EVENT, SemanticAttribute};
 use spanscope_model::{RawValue, Severity, SpanKind, SpanStatus};
@@ -25,44 +24,46 @@ use super::fields::{FieldReader, Key};
 use super::masked_texts::MaskedTexts;
 use super::resolve::ResolvedField;
 
-/// The attribute that OpenTelemetry gives an exception's message.
+/// OpenTelemetry's attribute for an exception's message.
 const EXCEPTION_MESSAGE: &str = SemanticAttribute::ExceptionMessage.name();
-/// The field by which a span says whether it failed.
+/// The field with which a span reports whether it failed.
 const STATUS_CODE: &str = SemanticAttribute::StatusCode.name();
 
-/// A span or an event, as far as its own fields and its callsite tell.
+/// A span or an event, as decoded from its fields and its callsite.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct DecodedRecord<'a> {
-    /// The name that a span gives itself, in place of its callsite's. Always a text.
+    /// The name that a span sets in place of its callsite's. Always a string.
     pub name: Option<RawValue<'a>>,
-    /// An event's message, if it is not empty. Mostly a text.
+    /// An event's message, if it is not empty. Usually a string.
     pub message: Option<RawValue<'a>>,
     /// A span's kind.
     pub kind: Option<SpanKind>,
-    /// Whether a span failed, by its own account: its status, else an `error.type`.
+    /// Whether a span reports a failure: by its status, else by an `error.type`.
     pub status: Option<SpanStatus>,
-    /// Why a span failed. Always a text.
+    /// The reason of a span's failure. Always a string.
     pub status_message: Option<RawValue<'a>>,
-    /// The callsite's level, or critical where an ERROR event says so.
+    /// The callsite's level, or critical if an ERROR event sets it.
     pub severity: Severity,
-    /// The category, where a field names one.
+    /// The category, if a field names one.
     pub category: Option<&'a str>,
-    /// How many seconds a measurement is kept. On any other event such a field is an attribute: it
-    /// must delete nothing that its program wanted to keep.
+    /// How many seconds a measurement is kept. On any other event the field is an attribute: it
+    /// must not delete what its program wanted to keep.
     pub ttl_seconds: Option<i64>,
-    /// Where a record of the `log` crate came from.
+    /// The source location of a record of the `log` crate.
     pub log: LogPlace<'a>,
-    /// The error that an event without a message is about. It is among the attributes too, and
-    /// always a text.
+    /// The error of an event without a message. It is also among the attributes, and always a
+    /// string.
     pub exception: Option<RawValue<'a>>,
-    /// The other fields. A key stands once.
+    /// The other fields. A key occurs once.
     pub attributes: Vec<ResolvedField<'a>>,
-    /// The name that the program gave an event; empty where it gave none, and for spans.
+    /// The name that the program set for an event; empty if it set none, and for spans.
     given_event_name: &'static str,
 }
 
-/// Where a record of the `log` crate came from; all empty for what `tracing` itself records.
+/// The source location of a record of the `log` crate; all empty for `tracing`'s own records.
 #[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
 pub struct LogPlace<'a> {
     /// Its target.
     pub target: Option<&'a str>,
@@ -74,7 +75,7 @@ pub struct LogPlace<'a> {
     pub line: Option<u32>,
 }
 
-/// Decodes one record after another, with the same buffer.
+/// A decoder that reuses its buffer for one record after another.
 ///
 /// ```
 /// use spanscope_core::capture::{CallsiteInfo, Decoder, FieldReader, MaskedTexts};
@@ -94,8 +95,8 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Reads the fields of a record of this callsite.
-    /// `texts` keeps the texts that stand in for values with secrets.
+    /// Decodes the fields of a record of this callsite. `texts` owns the replacements of values
+    /// with secrets.
     pub fn decode<'a>(
         &mut self,
         info: &'a CallsiteInfo,
@@ -145,23 +146,23 @@ impl Decoder {
         record
     }
 
-    /// Takes the buffer of a record that is done with.
+    /// Takes back the buffer of a record that is no longer needed.
     pub fn reuse(&mut self, record: DecodedRecord<'_>) {
-        // Collected in place: the same memory, and nothing in it that borrows.
+        // Collected in place: the same memory, with nothing borrowed in it.
         let fields = record.attributes.into_iter();
         self.buffer = fields.map_while(|_| None).collect();
     }
 }
 
 impl<'a> DecodedRecord<'a> {
-    /// How the span ended, by [`span_outcome`]. `failed` is what was seen of it.
+    /// Returns the span's status, by [`span_outcome`]. `failed` is what the layer observed.
     #[must_use]
     pub fn outcome(&self, failed: bool) -> SpanStatus {
         span_outcome(self.status, failed)
     }
 
-    /// The name of an event that has one: [`EXCEPTION_EVENT`] where it is only an error, else what the
-    /// program gave it. A span has none.
+    /// Returns an event's name: [`EXCEPTION_EVENT`] if it is only an error, else the program's
+    /// name. A span has none.
     #[must_use]
     pub fn event_name(&self) -> Option<&'static str> {
         if self.exception.is_some() {
@@ -170,7 +171,7 @@ impl<'a> DecodedRecord<'a> {
         Some(self.given_event_name).filter(|name| !name.is_empty())
     }
 
-    /// The attribute that belongs to an exception, where the program has not given it.
+    /// Returns the exception's attribute that the program did not set.
     #[must_use]
     pub fn missing_exception_message(&self) -> Option<(&'static str, RawValue<'a>)> {
         let exception = self.exception?;
@@ -179,7 +180,7 @@ impl<'a> DecodedRecord<'a> {
         (!is_given).then_some((EXCEPTION_MESSAGE, exception))
     }
 
-    /// Takes a value that its role can read; `false` leaves it to the attributes.
+    /// Takes a value that its role can parse; `false` leaves it to the attributes.
     fn take(&mut self, field: &ResolvedField<'a>) -> bool {
         let value = field.value;
         let text = value.as_text();
@@ -226,8 +227,8 @@ impl<'a> DecodedRecord<'a> {
     }
 }
 
-/// The name and the value of the measurement that these fields are; `None` where `metric` is no
-/// text or `value` no number.
+/// Returns the name and the value of the measurement in these fields; `None` if `metric` is not a
+/// string or `value` not a number.
 pub(crate) fn measured<'a>(fields: &[ResolvedField<'a>]) -> Option<(&'a str, RawValue<'a>)> {
     let of = |name: &str| {
         let mut fields = fields.iter();
@@ -239,14 +240,14 @@ pub(crate) fn measured<'a>(fields: &[ResolvedField<'a>]) -> Option<(&'a str, Raw
     is_number.then_some((name, value))
 }
 
-/// How a span ended: what it says of itself (`otel.status_code`) decides, else what was seen of it,
-/// an error event or a panic. For those that keep a span's own status apart from its record.
+/// Returns a span's status: its own (`otel.status_code`) has priority over what was observed, an
+/// error event or a panic. For callers that keep a span's own status apart from its record.
 #[must_use]
 pub fn span_outcome(own: Option<SpanStatus>, failed: bool) -> SpanStatus {
     own.unwrap_or(if failed { SpanStatus::Error } else { SpanStatus::Ok })
 }
 
-/// Puts a value that could be read into its place. Tells whether it could.
+/// Stores a parsed value. Returns whether there was one.
 fn keep<T>(place: &mut Option<T>, value: Option<T>) -> bool {
     let is_readable = value.is_some();
     if is_readable {
@@ -259,8 +260,8 @@ fn status_in(value: RawValue<'_>) -> Option<SpanStatus> {
     value.as_text()?.parse().ok()
 }
 
-/// The status that a span declares, or that its attributes tell, for callers that need it before the
-/// record is decoded.
+/// Returns the status that a span declares, or that its attributes imply, for callers that need it
+/// before the record is decoded.
 pub(crate) fn status_of(metadata: &'static Metadata<'static>, fields: FieldReader<'_>) -> Option<SpanStatus> {
     let name_of = |key: Key<'_>| match key {
         Key::Declared(index) => metadata.fields().iter().nth(index).map(|field| field.name()),
@@ -272,7 +273,7 @@ pub(crate) fn status_of(metadata: &'static Metadata<'static>, fields: FieldReade
             FieldRole::StatusCode | FieldRole::Failure
         )
     };
-    // Of two fields of one name either may have the last value.
+    // Of two fields with the same name either may have the last value.
     let (mut own, mut failures) = (None, Vec::<(String, bool)>::new());
     let wanted = fields.wanted(|key| match key {
         Key::Own(name) => matters(name).then(|| name.to_owned()),

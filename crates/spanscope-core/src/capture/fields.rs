@@ -1,11 +1,12 @@
-//! Fields as bytes: how a calling thread writes them down, and how a sink's thread reads them.
+//! Fields as bytes: the encoding on a calling thread, and the decoding on a sink's thread.
 //!
-//! A field is its index in its callsite's field set (two bytes) or a key of its own, a tag, and the value. Names, masks
-//! and meanings are looked up by the reader, once a callsite, so the writing thread compares no strings. The bytes
-//! never leave the process.
+//! A field is its index in its callsite's field set (two bytes) or an undeclared key, a tag, and
+//! the value. The reader looks up names, masks and roles, once per callsite, so the writing thread
+//! compares no strings. The bytes never leave the process.
 //!
-//! The one visitor of this crate is here. It runs code of the user (`Debug`, `Display`, `Error::source`), so it writes
-//! into a buffer that nobody else can see, under no lock; a panic in that code costs its value alone.
+//! This module has the only visitor of this crate. It runs user code (`Debug`, `Display`,
+//! `Error::source`), so it writes to a thread-local buffer, under no lock; a panic in that code
+//! costs only its value.
 
 use std::fmt::{self, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,7 +16,7 @@ use spanscope_model::{NotScalarError, RawValue, Value};
 use tracing_core::Field;
 use tracing_core::field::Visit;
 
-/// Where a field index stands for a key written out.
+/// Index that marks an undeclared key, which follows.
 const OWN_KEY: u16 = u16::MAX;
 
 mod tag {
@@ -28,19 +29,19 @@ mod tag {
     pub(super) const CUT: u8 = 6;
 }
 
-/// What stands in for a value whose `Debug` or `Display` panicked.
+/// The replacement of a value whose `Debug` or `Display` panicked.
 pub const PANICKED: &str = "<its Debug or Display panicked>";
 
-/// Writes fields to a buffer.
+/// Encodes fields to a buffer.
 pub(crate) struct FieldWriter<'a> {
     pub(crate) bytes: &'a mut Vec<u8>,
     pub(crate) max_len: usize,
-    /// Only this field, where a filter wants one value.
+    /// Only this field, if a filter needs one value.
     pub(crate) only: Option<&'a Field>,
 }
 
-/// The text of one field of a span or an event, if it is there and is a text. `record` hands over the values:
-/// `|visitor| event.record(visitor)`.
+/// Returns the text of one field of a span or an event, if it is present and a string. `record`
+/// visits the values: `|visitor| event.record(visitor)`.
 pub fn text_of(field: &Field, record: impl FnOnce(&mut dyn Visit)) -> Option<String> {
     let mut bytes = Vec::new();
     record(&mut FieldWriter {
@@ -72,7 +73,7 @@ impl FieldWriter<'_> {
         self.bytes.push(tag);
     }
 
-    /// Adds a field whose text was longer, as it was read.
+    /// Adds a field whose text was truncated, as it was read.
     pub(super) fn cut_text(&mut self, key: Key<'_>, kept: &str, original: u64) {
         match key {
             Key::Declared(index) => {
@@ -101,7 +102,7 @@ impl FieldWriter<'_> {
         self.bytes.extend_from_slice(kept.as_bytes());
     }
 
-    /// The tag [`tag::TEXT`] has just been written; formats the value behind it.
+    /// Formats the value after the tag [`tag::TEXT`], which has just been written.
     fn format(&mut self, value: fmt::Arguments<'_>) {
         if let Some(text) = value.as_str() {
             return self.text(text);
@@ -115,7 +116,8 @@ impl FieldWriter<'_> {
             total: 0,
             full: false,
         };
-        // The buffer holds whole writes only, so what a panic leaves behind is still text; it is thrown away all the same.
+        // The buffer holds whole writes only, so it is valid text even after a panic, which
+        // discards it.
         let formatted = catch_unwind(AssertUnwindSafe(|| out.write_fmt(value)));
         let total = out.total;
         if formatted.is_err() {
@@ -131,7 +133,7 @@ impl FieldWriter<'_> {
         }
     }
 
-    /// Adds a field under a key of its own, as it was read.
+    /// Adds a field under an undeclared key, as it was read.
     pub(crate) fn own_raw(&mut self, key: &str, value: &RawValue<'_>) {
         match value {
             RawValue::Bool(value) => self.own_key(key, u8::from(*value)),
@@ -154,7 +156,7 @@ impl FieldWriter<'_> {
         }
     }
 
-    /// Adds a field under a key of its own.
+    /// Adds a field under an undeclared key.
     pub(crate) fn own(&mut self, key: &str, value: &Value) {
         let json;
         let raw = match RawValue::try_from(value) {
@@ -168,7 +170,7 @@ impl FieldWriter<'_> {
     }
 }
 
-/// Writes text up to an end, on a character boundary, and counts what all of it would have been.
+/// Writes text up to a limit, on a character boundary, and counts the full length.
 struct Bounded<'a> {
     bytes: &'a mut Vec<u8>,
     end: usize,
@@ -212,8 +214,8 @@ impl Visit for FieldWriter<'_> {
         self.bytes.extend_from_slice(&value.to_le_bytes());
     }
 
-    /// As a number where it fits into 64 bits, which nearly all do: `Duration::as_millis` is one of
-    /// 128 bits. A larger one is a text, because no sink has such numbers.
+    /// Recorded as a number if it fits into 64 bits, as nearly all do: `Duration::as_millis` has
+    /// 128 bits. A larger one is recorded as a string, because no sink has such numbers.
     fn record_i128(&mut self, field: &Field, value: i128) {
         match (i64::try_from(value), u64::try_from(value)) {
             (Ok(value), _) => self.record_i64(field, value),
@@ -254,7 +256,8 @@ impl Visit for FieldWriter<'_> {
         self.format(format_args!("{value:?}"));
     }
 
-    /// An error is its message under its field, and the details that OpenTelemetry names beside it.
+    /// An error is recorded as its message under its field, together with the details that
+    /// OpenTelemetry defines.
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
         if self.is_unwanted(field) {
             return;
@@ -266,7 +269,7 @@ impl Visit for FieldWriter<'_> {
 }
 
 impl FieldWriter<'_> {
-    /// Adds what OpenTelemetry names of an error.
+    /// Adds OpenTelemetry's attributes of an error.
     fn exception(&mut self, value: &(dyn std::error::Error + 'static)) {
         self.own_key("exception.message", tag::TEXT);
         self.format(format_args!("{value}"));
@@ -284,7 +287,7 @@ impl FieldWriter<'_> {
         }
         let chain = catch_unwind(AssertUnwindSafe(|| {
             let causes = std::iter::successors(value.source(), |cause| cause.source());
-            // A chain that goes in a circle must end too.
+            // A cyclic chain of causes must end too.
             causes
                 .take(32)
                 .map(ToString::to_string)
@@ -299,20 +302,21 @@ impl FieldWriter<'_> {
         }
     }
 
-    /// Adds an error under a key of its own, as [`record_error`](Visit::record_error) does under a field.
+    /// Adds an error under an undeclared key, as [`record_error`](Visit::record_error) does under a
+    /// field.
     pub(super) fn own_error(&mut self, key: &str, value: &(dyn std::error::Error + 'static)) {
         self.own_key(key, tag::TEXT);
         self.format(format_args!("{value}"));
         self.exception(value);
     }
 
-    /// Adds a text under a key of its own.
+    /// Adds a string under an undeclared key.
     pub(super) fn own_text(&mut self, key: &str, value: fmt::Arguments<'_>) {
         self.own_key(key, tag::TEXT);
         self.format(value);
     }
 
-    /// Adds fields under keys of their own, as they were read; texts are cut as others are.
+    /// Adds fields under undeclared keys, as they were read; strings are truncated as usual.
     pub(super) fn own_fields(&mut self, fields: FieldReader<'_>) {
         for (key, value) in fields {
             let Key::Own(name) = key else { continue };
@@ -325,7 +329,8 @@ impl FieldWriter<'_> {
         }
     }
 
-    /// The type's name as derived `Debug` begins with it; a trait object does not tell its type otherwise.
+    /// Returns the type's name, which derived `Debug` output begins with; a trait object does not
+    /// reveal its type otherwise.
     fn debug_head(&mut self, value: &dyn std::error::Error) {
         let mut out = Bounded {
             bytes: self.bytes,
@@ -338,7 +343,8 @@ impl FieldWriter<'_> {
         }
         let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte == b':';
         let len = self.bytes.iter().take_while(|byte| is_name(byte)).count();
-        // What an enum's variant or a wrapper's inside is called would be no type: `io::Error` begins with `Custom`.
+        // The name of an enum's variant or of a wrapped value is not the type's: `io::Error` begins
+        // with `Custom`.
         let is_type = [&b"Error"[..], b"Err", b"Exception", b"Failure"]
             .iter()
             .any(|ending| self.bytes[..len].ends_with(ending));
@@ -346,44 +352,45 @@ impl FieldWriter<'_> {
     }
 }
 
-/// Which field a value belongs to.
+/// The key of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Key<'a> {
     /// The field with this index in the callsite's field set.
     Declared(usize),
-    /// A key of its own.
+    /// An undeclared key.
     Own(&'a str),
 }
 
-/// Reads fields that a [`SpanRecord`](super::SpanRecord) or a
-/// [`QueuedRecord`](crate::queue::QueuedRecord) holds, oldest first.
+/// Decodes the fields of a [`SpanRecord`](super::SpanRecord) or a
+/// [`QueuedRecord`](crate::queue::QueuedRecord), oldest first.
 #[derive(Debug, Clone)]
 pub struct FieldReader<'a> {
     bytes: &'a [u8],
 }
 
 impl<'a> FieldReader<'a> {
-    /// Reads these bytes.
+    /// Creates a reader of these bytes.
     #[must_use]
     #[inline]
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes }
     }
 
-    /// How many bytes are left to read.
+    /// Returns how many bytes are left to read.
     #[must_use]
     pub fn bytes_left(&self) -> usize {
         self.bytes.len()
     }
 
-    /// The fields behind so many bytes, which a reader of the same record had left to read when it was shorter.
+    /// Returns a reader of the fields that were added after an earlier reader of the record had
+    /// this many `bytes` left.
     #[must_use]
     pub fn behind(&self, bytes: usize) -> Self {
         Self::new(self.bytes.get(bytes..).unwrap_or_default())
     }
 
-    /// Copies the wanted ones of the fields that are left, as they are. Values are only measured, not read: a prompt may
-    /// be long.
+    /// Copies the wanted fields of those that are left, in their encoded form. Values are only
+    /// measured, not decoded: a prompt may be long.
     pub fn copy_wanted(mut self, mut is_wanted: impl FnMut(Key<'_>) -> bool, to: &mut Vec<u8>) {
         loop {
             let field = self.bytes;
@@ -399,8 +406,8 @@ impl<'a> FieldReader<'a> {
         }
     }
 
-    /// The values of the fields whose keys are wanted, each with what `wanted` returns for its key.
-    /// The values of the others are skipped without being read.
+    /// Returns the values of the fields for whose keys `wanted` returns something, together with
+    /// that. Other values are skipped without decoding.
     #[inline]
     pub fn wanted<T>(
         mut self,

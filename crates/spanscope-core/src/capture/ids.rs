@@ -1,10 +1,12 @@
-//! The ids of a span, and new ones: cheap to make, unique across processes, and kind to a store's indexes.
+//! Span ids, and the generation of new ones: cheap, unique across processes, and suited to a
+//! store's indexes.
 //!
-//! A trace id begins with the seconds since 1970 (as AWS X-Ray's ids do); the rest is random, as W3C trace context asks of
-//! its last 7 bytes. So the first 12 digits tell traces apart for a reader of the console, where the traces of one second
-//! share the first 8. Span ids count up from a random start, in blocks
-//! a thread: an index of them grows at its right edge, where wholly random ids would touch every page of it and cost
-//! six times the bytes written. They are unique, not unguessable; nothing here treats an id as a secret.
+//! A trace id begins with the seconds since 1970 (as AWS X-Ray's ids do); the rest is random, as
+//! W3C trace context requires of its last 7 bytes. So the first 12 digits distinguish traces for a
+//! reader of the console, while the traces of one second share the first 8. Span ids count up from
+//! a random start, in blocks per thread: an index of them grows at its right edge, where random ids
+//! would touch every page of it and cost six times the bytes written. They are unique, not
+//! unguessable; no code treats an id as a secret.
 
 use std::cell::Cell;
 use std::collections::hash_map::RandomState;
@@ -16,7 +18,7 @@ use spanscope_model::{SpanId, TraceId};
 
 use super::clock::Clock;
 
-/// The two ids that name a span.
+/// The two ids that identify a span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SpanIds {
     /// The trace.
@@ -25,7 +27,7 @@ pub struct SpanIds {
     pub span_id: SpanId,
 }
 
-/// How many span ids a thread takes at once.
+/// The number of span ids that a thread reserves at once.
 const BLOCK: u64 = 1 << 12;
 
 struct Process {
@@ -37,7 +39,8 @@ static PROCESS: OnceLock<Process> = OnceLock::new();
 
 fn process() -> &'static Process {
     PROCESS.get_or_init(|| {
-        // `RandomState` is seeded by the operating system; hashing anything with it gives random bits.
+        // `RandomState` is seeded by the operating system; hashing anything with it gives random
+        // bits.
         let random = |n: u64| RandomState::new().hash_one((n, std::process::id()));
         let prefix = random(1).to_be_bytes();
         Process {
@@ -48,12 +51,13 @@ fn process() -> &'static Process {
 }
 
 thread_local! {
-    /// The next span id of this thread's block; a multiple of [`BLOCK`] means that the block is used up.
+    /// The next span id of this thread's block; a multiple of [`BLOCK`] means that the block is
+    /// used up.
     static NEXT_SPAN: Cell<u64> = const { Cell::new(0) };
 }
 
-/// In the child of a fork, which would go on with its parent's ids: begins elsewhere. It stores into atomics and into
-/// thread-locals without a destructor alone.
+/// Changes the start of span ids in the child of a fork, which would otherwise continue with its
+/// parent's ids. It only stores into atomics and into thread-locals without a destructor.
 pub(crate) fn begin_elsewhere() {
     let seed = Clock::global().now().raw() ^ (u64::from(std::process::id()) << 40);
     let mut random = fastrand::Rng::with_seed(seed);
@@ -66,7 +70,7 @@ pub(crate) fn begin_elsewhere() {
     fastrand::seed(random.u64(..));
 }
 
-/// Ids of a new root.
+/// Returns the ids of a new root.
 #[must_use]
 pub fn new_ids() -> SpanIds {
     SpanIds {
@@ -75,7 +79,7 @@ pub fn new_ids() -> SpanIds {
     }
 }
 
-/// A new span id.
+/// Returns a new span id.
 pub(crate) fn span_id() -> SpanId {
     let block = || process().next_block.fetch_add(BLOCK, Ordering::Relaxed);
     loop {
@@ -95,14 +99,15 @@ pub(crate) fn span_id() -> SpanId {
     }
 }
 
-/// A new trace id.
+/// Returns a new trace id.
 pub(crate) fn trace_id() -> TraceId {
     let clock = Clock::global();
     let seconds = clock.wall(clock.now()).as_nanos() / 1_000_000_000;
     loop {
         let mut bytes = [0; 16];
         bytes[..4].copy_from_slice(&u32::try_from(seconds).unwrap_or(u32::MAX).to_be_bytes());
-        // The process's own bytes are mixed in: a generator that two processes seeded alike gives different ids.
+        // Random bytes of the process are mixed in: a generator that two processes seeded alike
+        // gives different ids.
         let random = fastrand::u32(..).to_be_bytes();
         for ((byte, random), own) in bytes[4..8].iter_mut().zip(random).zip(process().prefix) {
             *byte = random ^ own;

@@ -1,25 +1,25 @@
-//! The spans that a thread is inside of, as each layer sees them, so that an event finds its span
-//! without a look-up.
+//! The spans that a thread is inside, as each layer sees them, so that an event finds its span
+//! without a lookup.
 //!
-//! It mirrors the registry's own stack, which is out of reach: a look-up of the current span, of
-//! its record and of the record's lock cost 100 ns of the 500 of a span with its event. A layer
-//! feeds its part through [`Capture::on_enter`](super::Capture::on_enter) and
-//! [`Capture::on_exit`](super::Capture::on_exit), on a marked thread too.
+//! It mirrors the registry's own stack, which is not accessible: looking up the current span, its
+//! record and the record's lock took 100 ns of the 500 of a span with its event. A layer feeds its
+//! part through [`Capture::on_enter`](super::Capture::on_enter) and
+//! [`Capture::on_exit`](super::Capture::on_exit), on a suppressed thread too.
 //!
-//! Nothing here is the truth. An entry names its layer, and by that the subscriber: two subscribers
-//! give the same numbers to different spans. It holds a cell, which says itself whether its span is
-//! still there. What is not known for certain is looked up as if there were no stack, and what the
-//! look-up finds is kept for the next event, and for the next time that the thread enters the span:
-//! a future enters and leaves its span at each poll.
+//! This is a cache, not the authority. An entry names its layer, and thereby the subscriber: two
+//! subscribers use the same numbers for different spans. It holds a cell, which knows whether its
+//! span is still open. Anything uncertain is looked up as if there were no stack, and the result is
+//! kept for the next event, and for the next time that the thread enters the span: a future enters
+//! and exits its span at each poll.
 
 use std::cell::RefCell;
 
 use super::cell::{SpanCell, UsedIds};
 
-/// The number of layers of one subscriber that find the span that was made last.
+/// The number of layers of one subscriber that find the most recently created span.
 const MAX_OWNERS: usize = 4;
-/// How many spans that were looked up a thread remembers, as each layer sees them: 1 KiB. A span
-/// that another one has displaced is looked up once more, which costs 100 ns.
+/// How many looked-up spans a thread remembers for each layer: 1 KiB. A span that another one has
+/// displaced is looked up again, which costs 100 ns.
 const MAX_KNOWN: usize = 32;
 
 thread_local! {
@@ -35,22 +35,22 @@ thread_local! {
 struct Local {
     inside: Vec<Inside>,
     made: Option<Made>,
-    /// By [`place_of`].
+    /// Indexed by [`place_of`].
     known: [Option<Known>; MAX_KNOWN],
 }
 
-/// A span that this thread has entered and not left.
+/// A span that this thread has entered and not exited.
 struct Inside {
     owner: u32,
-    /// The layer had entered it already: as for the registry, it does not become the current span
-    /// again.
+    /// Whether the layer had entered it before: as in the registry, it does not become the current
+    /// span again.
     is_duplicate: bool,
     id: u64,
-    /// `None` until it was looked up.
+    /// `None` before it is looked up.
     cell: Option<SpanCell>,
 }
 
-/// The span that was made last on this thread: the one that is entered next, mostly.
+/// The most recently created span of this thread, which is usually entered next.
 struct Made {
     id: u64,
     /// The layers that show it, by their numbers, which are unique in the process.
@@ -62,19 +62,20 @@ struct Made {
 struct Known {
     owner: u32,
     id: u64,
-    /// Whether the layer shows it; what happens in a span that it does not show belongs to another.
+    /// Whether the layer shows it; events in a span that it does not show belong to another span.
     is_shown: bool,
     cell: SpanCell,
 }
 
-/// What is known of the span that a thread is inside of.
+/// The cached state of the span that a thread is inside.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Current {
-    /// Nothing: it is inside of no span, or of one that this layer was not told of.
+    /// Nothing is cached: the thread is inside no span, or inside one that this layer was not
+    /// notified of.
     Unknown,
     /// A span that has to be looked up.
     Unfixed,
-    /// Its ids are fixed.
+    /// A span with fixed ids.
     Used(UsedIds),
 }
 
@@ -84,13 +85,13 @@ impl Local {
         spans.find(|span| span.owner == owner && !span.is_duplicate)
     }
 
-    /// A span that this layer has looked up, and that is still there.
+    /// Returns a span that this layer has looked up and that is still open.
     fn known(&self, owner: u32, id: u64) -> Option<&Known> {
         let known = self.known[place_of(owner, id)].as_ref()?;
         (known.id == id && known.owner == owner && !known.cell.is_closed()).then_some(known)
     }
 
-    /// The span that was made last, if it is this one and the layer shows it.
+    /// Returns the most recently created span, if it has this number and the layer shows it.
     fn made(&self, owner: u32, id: u64) -> Option<SpanCell> {
         let made = self.made.as_ref()?;
         let is_it = made.id == id && made.owners.contains(&Some(owner)) && !made.cell.is_closed();
@@ -98,13 +99,13 @@ impl Local {
     }
 }
 
-/// Numbers of spans of one thread differ in their low bits, those of layers are few.
+/// The numbers of one thread's spans differ in their low bits, and there are few layers.
 fn place_of(owner: u32, id: u64) -> usize {
     let mixed = id.wrapping_add(u64::from(owner) << 3) % MAX_KNOWN as u64;
     usize::try_from(mixed).unwrap_or(0)
 }
 
-/// Does nothing where the thread's locals are gone or in use.
+/// Does nothing if the thread's locals are destroyed or in use.
 fn with_local<T>(work: impl FnOnce(&mut Local) -> Option<T>) -> Option<T> {
     LOCAL
         .try_with(|local| work(&mut *local.try_borrow_mut().ok()?))
@@ -112,7 +113,7 @@ fn with_local<T>(work: impl FnOnce(&mut Local) -> Option<T>) -> Option<T> {
         .flatten()
 }
 
-/// A layer shows the span that has just been made on this thread.
+/// Notes that a layer shows the span that has just been created on this thread.
 pub(super) fn made(owner: u32, id: u64, cell: SpanCell) {
     with_local(|local| {
         if let Some(made) = &mut local.made
@@ -129,13 +130,13 @@ pub(super) fn made(owner: u32, id: u64, cell: SpanCell) {
     });
 }
 
-/// Whether the span that was made last on this thread is this one of the subscriber that `maker` is
-/// a layer of, and `maker` shows it. A span that is gone may have had the same number.
+/// Returns whether the most recently created span of this thread is this one of `maker`'s
+/// subscriber, and `maker` shows it. A closed span may have had the same number.
 pub(super) fn was_made_by(maker: u32, id: u64) -> bool {
     with_local(|local| local.made(maker, id)).is_some()
 }
 
-/// A layer does not show the span that has just been made after all.
+/// Notes that a layer does not show the span that has just been created.
 pub(super) fn hidden(owner: u32, id: u64) {
     with_local(|local| {
         let made = local.made.as_mut().filter(|made| made.id == id)?;
@@ -145,7 +146,7 @@ pub(super) fn hidden(owner: u32, id: u64) {
     });
 }
 
-/// This thread enters a span.
+/// Notes that this thread enters a span.
 pub(super) fn enter(owner: u32, id: u64) {
     with_local(|local| {
         let cell = local.made(owner, id).or_else(|| {
@@ -164,8 +165,8 @@ pub(super) fn enter(owner: u32, id: u64) {
     });
 }
 
-/// This thread leaves a span: its latest entry goes, wherever that is. Returns the span's cell,
-/// where it is known.
+/// Notes that this thread exits a span: removes its latest entry, at any depth. Returns the span's
+/// cell, if it is known.
 pub(super) fn exit(owner: u32, id: u64) -> Option<SpanCell> {
     with_local(|local| {
         let mut spans = local.inside.iter();
@@ -176,7 +177,7 @@ pub(super) fn exit(owner: u32, id: u64) -> Option<SpanCell> {
     })
 }
 
-/// The cell of a span that this thread has made last or looked up.
+/// Returns the cell of a span that this thread has created most recently or looked up.
 pub(super) fn recall(owner: u32, id: u64) -> Option<SpanCell> {
     with_local(|local| {
         local
@@ -198,8 +199,8 @@ pub(super) fn remember(owner: u32, id: u64, is_shown: bool, cell: SpanCell) {
     });
 }
 
-/// The span that this thread is inside of. Its ids are fixed from now on, if they can be without a
-/// look at it.
+/// Returns the span that this thread is inside. Its ids are fixed from now on, if that is possible
+/// without accessing the span.
 pub(super) fn current(owner: u32) -> Current {
     let current = with_local(|local| {
         let span = local.current(owner)?;
@@ -209,8 +210,8 @@ pub(super) fn current(owner: u32) -> Current {
     current.unwrap_or(Current::Unknown)
 }
 
-/// The ids of this span, if it is the one that this thread is inside of and they can be fixed
-/// without a look at it.
+/// Returns the ids of this span, if this thread is inside it and they can be fixed without
+/// accessing it.
 pub(super) fn use_if_current(owner: u32, id: u64) -> Option<UsedIds> {
     with_local(|local| {
         let span = local.current(owner).filter(|span| span.id == id)?;
@@ -218,7 +219,7 @@ pub(super) fn use_if_current(owner: u32, id: u64) -> Option<UsedIds> {
     })
 }
 
-/// Keeps the cell of this span, if it is the one that this thread is inside of.
+/// Keeps the cell of this span, if this thread is inside it.
 pub(super) fn keep(owner: u32, id: u64, cell: SpanCell) {
     with_local(|local| {
         let span = local.current(owner).filter(|span| span.id == id)?;
@@ -227,9 +228,9 @@ pub(super) fn keep(owner: u32, id: u64, cell: SpanCell) {
     });
 }
 
-/// The registry has this span as the current one. Where another one is known here, the layer was
-/// not told of all that was entered and left: a per-layer filter passes nothing on of a span that
-/// is closed. What is out of step is forgotten.
+/// Compares with the registry's current span. If another one is cached here, the layer missed an
+/// enter or an exit, because a per-layer filter passes on nothing about a closed span. Whatever
+/// differs is removed.
 pub(super) fn keep_in_step(owner: u32, id: Option<u64>) {
     with_local(|local| {
         loop {

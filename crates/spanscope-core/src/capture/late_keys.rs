@@ -1,24 +1,25 @@
-//! Keys that are set on a span which did not declare them, and the layer that has to know of some.
+//! Keys that are set on a span which did not declare them, for a layer that watches some of them.
 //!
-//! A layer that looks at few spans decides by a callsite's declared fields. A key that is set late
-//! ([`SpanExt::record_attribute`](super::SpanExt::record_attribute)) is in no callsite, so the record
-//! notes it; which keys matter is the layer's knowledge, not this crate's.
+//! A layer that reads few spans decides by a callsite's declared fields. A key that is set late
+//! ([`SpanExt::record_attribute`](super::SpanExt::record_attribute)) is not in the callsite, so the
+//! record notes it; the layer, not this crate, knows which keys matter.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static IS_WATCHED: OnceLock<fn(&str) -> bool> = OnceLock::new();
 
-/// A watched key was set on some span of this process; never taken back.
+/// Whether a watched key was set on any span of this process; never reset.
 static WERE_SET: AtomicBool = AtomicBool::new(false);
 
-/// Has records note, from now on, when a key that `is_watched` was set on their span late. The first
-/// caller's function holds for the process.
+/// Makes records note, from now on, when a key that `is_watched` is set on their span late. The
+/// first caller's function is used for the whole process.
 pub fn watch_late_keys(is_watched: fn(&str) -> bool) {
     let _ = IS_WATCHED.set(is_watched);
 }
 
-/// Whether a watched key was set late on any span. Programs that set none pay one load for that.
+/// Returns whether a watched key was set late on any span. Programs that set none pay one load for
+/// that.
 #[inline]
 #[must_use]
 pub fn late_keys_were_set() -> bool {

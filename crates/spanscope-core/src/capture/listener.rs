@@ -1,4 +1,4 @@
-//! The callbacks that make and keep the records of spans.
+//! The callbacks that create and update the records of spans.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -24,44 +24,47 @@ use super::{decides_by_value, hidden, is_log_record, is_suppressed};
 use crate::sync::lock;
 
 thread_local! {
-    /// Where fields are formatted before any lock is taken. Taken out while in use, so that a `Debug` which logs finds
-    /// an empty one instead of a borrowed one.
+    /// The buffer in which fields are formatted before any lock is taken. It is taken out while in
+    /// use, so that a `Debug` which logs finds an empty one instead of a borrowed one.
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// A span that begins to be shown.
+/// The start of a span, as reported to a sink.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct SpanStarted<'a> {
-    /// What is known of it.
+    /// The record.
     pub record: &'a SpanRecord,
     /// Its parent, as the layer sees it.
     pub parent: Option<SpanId>,
-    /// Now.
+    /// The time of the report.
     pub reported_at: Ticks,
 }
 
-/// The listening half of a layer.
+/// The capturing half of a layer.
 #[derive(Debug)]
 pub struct Capture {
     owner: u32,
     max_value_len: usize,
     clock: &'static Clock,
     dispatch: OnceLock<WeakDispatch>,
-    /// Whether it has made a record: where another layer makes all of them, late values need no look.
+    /// Whether it has created a record: if another layer creates all of them, late values need no
+    /// lookup.
     makes_records: AtomicBool,
-    /// Whether it has found one that another layer made.
+    /// Whether it has found a record that another layer created.
     finds_records: AtomicBool,
-    /// The layer that made the record which this one found last.
+    /// The layer that created the record which this layer found last.
     maker: AtomicU32,
     /// Open spans that were not shown yet: see [`Capture::look_at`].
     left_out: Mutex<Vec<Id>>,
 }
 
-/// As many spans that nobody has entered are looked at again.
+/// Maximum number of spans, never entered, that are looked at again.
 const MAX_LEFT_OUT: usize = 10_000;
 
 impl Capture {
-    /// Makes the listening half of one layer. Values longer than `max_value_len` bytes are cut.
+    /// Creates the capturing half of one layer. Values longer than `max_value_len` bytes are
+    /// truncated.
     #[must_use]
     pub fn new(max_value_len: usize) -> Self {
         static OWNERS: AtomicU32 = AtomicU32::new(0);
@@ -77,25 +80,25 @@ impl Capture {
         }
     }
 
-    /// This layer's place in a record's sets. Two layers of one subscriber share it only where exactly so many others were
-    /// made between them.
+    /// Returns this layer's bit in a record's sets. Two layers of one subscriber share a bit only
+    /// if exactly that many other layers were created between them.
     fn bit(&self) -> u64 {
         1 << (self.owner % u64::BITS)
     }
 
-    /// The clock that the records' ticks come from.
+    /// Returns the clock of the records' ticks.
     #[must_use]
     pub fn clock(&self) -> &'static Clock {
         self.clock
     }
 
-    /// To be called from `Layer::on_register_dispatch`.
+    /// Call this from `Layer::on_register_dispatch`.
     pub fn on_register_dispatch(&self, dispatch: &Dispatch) {
         let _ = self.dispatch.set(dispatch.downgrade());
     }
 
-    /// Looks at spans that were opened since the last time, and at those that were left out then; see
-    /// [`look_at`](Self::look_at).
+    /// Looks at spans that were opened since the last call, and at those that were left out then;
+    /// see [`look_at`](Self::look_at).
     pub fn look_at_opened<'a>(
         &self,
         spans: impl Iterator<Item = &'a Id>,
@@ -106,12 +109,12 @@ impl Capture {
         self.look(before.into_iter().chain(spans.cloned()), see, |id| {
             left_out.push(id.clone());
         });
-        // Who makes spans and never enters them is not remembered without a bound.
+        // Spans that are created and never entered are remembered up to a bound.
         left_out.truncate(MAX_LEFT_OUT);
         *self.left_out() = left_out;
     }
 
-    /// Whether [`look_at_opened`](Self::look_at_opened) has left spans out.
+    /// Returns whether [`look_at_opened`](Self::look_at_opened) has left spans out.
     #[must_use]
     pub fn has_left_out(&self) -> bool {
         !self.left_out().is_empty()
@@ -121,11 +124,13 @@ impl Capture {
         lock(&self.left_out)
     }
 
-    /// Looks at these spans from any thread: gives each one's id and its record, or `None` if it is closed or has none.
-    /// Nothing is given if the subscriber is gone or not built on [`Registry`].
+    /// Looks at these spans from any thread: passes each id and its record to `look`, or `None` if
+    /// the span is closed or has no record. Does nothing if the subscriber is gone or not built on
+    /// [`Registry`].
     ///
-    /// The ids of the records shown are fixed from then on. A span whose ids another tracing system shares, and that nobody has
-    /// entered or used, is left out: to ask that system here could meet the span's end on another thread.
+    /// This fixes the ids of the records. A span whose ids another tracing system shares, and that
+    /// was never entered or used, is left out: asking that system here could coincide with the
+    /// span's end on another thread.
     pub fn look_at<'a>(
         &self,
         spans: impl Iterator<Item = &'a Id>,
@@ -143,8 +148,8 @@ impl Capture {
         let Some(dispatch) = self.dispatch.get().and_then(WeakDispatch::upgrade) else {
             return;
         };
-        // A span that its last owner closes while it is looked at is cleared by this thread, and clearing it closes its
-        // parent through the current dispatcher: without one here the parent would never close.
+        // If the last owner of a span drops it during the look, this thread clears it, which closes
+        // its parent through the current dispatcher: without one here the parent would never close.
         dispatcher::with_default(&dispatch, || {
             let Some(registry) = dispatch.downcast_ref::<Registry>() else {
                 return;
@@ -166,8 +171,8 @@ impl Capture {
         });
     }
 
-    /// To be called from `Layer::on_new_span`. Answers whether this layer shows the span: a record is there now, and no
-    /// filter that decides by the span's values keeps it from this layer.
+    /// Call this from `Layer::on_new_span`. Returns whether this layer shows the span: it has a
+    /// record now, and no filter that decides by the span's values hides it from this layer.
     pub fn on_new_span<S>(&self, attributes: &Attributes<'_>, id: &Id, context: &Context<'_, S>) -> bool
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
@@ -181,7 +186,7 @@ impl Capture {
         let hidden = decides_by_value()
             && (hidden::is_hidden_from_next(attributes, id)
                 || span.extensions().get::<hidden::HiddenFromAll>().is_some());
-        // A layer that has always been the first one needs no look before it makes the record.
+        // A layer that has always been the first one creates the record without a lookup.
         let may_be_second =
             !self.makes_records.load(Ordering::Relaxed) || self.finds_records.load(Ordering::Relaxed);
         if may_be_second && self.join(&span, hidden) {
@@ -198,7 +203,8 @@ impl Capture {
         {
             let mut extensions = span.extensions_mut();
             if let Some(first) = extensions.get_mut::<SpanRecord>() {
-                // It was not always the first one: the fields were read twice, this once.
+                // This time it was not the first one; the fields were encoded twice, only this
+                // once.
                 self.finds_records.store(true, Ordering::Relaxed);
                 if hidden {
                     first.hidden_from |= self.bit();
@@ -218,19 +224,18 @@ impl Capture {
         !hidden
     }
 
-    /// Whether the layer whose record this one found last has made that of this span too, just now on
-    /// this thread, and no filter decides by values what a layer sees. `false` means that it is not
-    /// known.
+    /// Returns whether the layer whose record this one found last has also created that of this
+    /// span, just now on this thread, and no filter decides by values what a layer sees. `false`
+    /// means unknown.
     ///
     /// For a layer that reads records only when spans end, and doesn't use
-    /// [`on_enter`](Self::on_enter): then it has nothing to do for the new span, which saves it the
-    /// look-up, 40 ns.
+    /// [`on_enter`](Self::on_enter): it can then skip the new span, which saves the lookup, 40 ns.
     #[must_use]
     pub fn is_recorded(&self, id: &Id) -> bool {
         !decides_by_value() && inside::was_made_by(self.maker.load(Ordering::Relaxed), id.into_u64())
     }
 
-    /// Joins in a record that another layer has made; `false` if there is none.
+    /// Uses a record that another layer has created; returns `false` if there is none.
     fn join<S>(&self, span: &SpanRef<'_, S>, hidden: bool) -> bool
     where
         S: for<'a> LookupSpan<'a>,
@@ -280,8 +285,7 @@ impl Capture {
             Some(used) => Some(used),
             None => self.visible_ids(parent).map(|(used, _)| used),
         };
-        // Whether it is a root, a hidden ancestor knows best; a thread that is inside of no span
-        // has none.
+        // A hidden ancestor decides whether it is a root; a thread that is inside no span has none.
         let has_no_ancestor =
             || attributes.is_root() || (attributes.is_contextual() && context.current_span().id().is_none());
         let above = match parent {
@@ -320,8 +324,9 @@ impl Capture {
         }
     }
 
-    /// Keeps a span from this layer, whose children then hang on the nearest ancestor that it shows. To be called from
-    /// `Layer::on_new_span`, after [`on_new_span`](Self::on_new_span).
+    /// Hides a span from this layer; its children then become children of the nearest ancestor that
+    /// the layer shows. Call this from `Layer::on_new_span`, after
+    /// [`on_new_span`](Self::on_new_span).
     pub fn hide<S>(&self, span: &SpanRef<'_, S>)
     where
         S: for<'a> LookupSpan<'a>,
@@ -332,16 +337,16 @@ impl Capture {
         inside::hidden(self.owner, span.id().into_u64());
     }
 
-    /// To be called from `Layer::on_enter`, on a marked thread too, together with
-    /// [`on_exit`](Self::on_exit): then what happens in the span needs no look at it. A layer that
-    /// calls neither is right too, and slower.
+    /// Call this from `Layer::on_enter`, on a suppressed thread too, together with
+    /// [`on_exit`](Self::on_exit): events in the span then need no lookup. A layer that calls
+    /// neither works too, only slower.
     pub fn on_enter(&self, id: &Id) {
         inside::enter(self.owner, id.into_u64());
     }
 
-    /// To be called from `Layer::on_exit` by a layer that calls [`on_enter`](Self::on_enter). Notes
-    /// when the span was left, which is its end if it isn't entered again: where no layer calls this,
-    /// spans end when they close.
+    /// Call this from `Layer::on_exit` in a layer that calls [`on_enter`](Self::on_enter). Records
+    /// when the span was exited, which is its end if it isn't entered again. If no layer calls
+    /// this, spans end when they close.
     pub fn on_exit<S>(&self, id: &Id, context: &Context<'_, S>)
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
@@ -350,7 +355,7 @@ impl Capture {
         self.leave(cell, id, context);
     }
 
-    /// To be called from `Layer::on_exit` in place of [`on_exit`](Self::on_exit) by a layer that
+    /// Call this from `Layer::on_exit` in place of [`on_exit`](Self::on_exit), in a layer that
     /// doesn't call [`on_enter`](Self::on_enter), for the spans whose ends matter to it.
     pub fn note_exit<S>(&self, id: &Id, context: &Context<'_, S>)
     where
@@ -376,10 +381,10 @@ impl Capture {
         }
     }
 
-    /// To be called from `Layer::on_enter`, before [`on_enter`](Self::on_enter), by a layer that
-    /// shows starts of spans or how long they were busy. A start is reported when the span is
-    /// first entered, when an event or a span happens in it, or when it ends: until then a remote
-    /// parent may still be set. The starts of its ancestors are reported before.
+    /// Call this from `Layer::on_enter`, before [`on_enter`](Self::on_enter), in a layer that shows
+    /// starts of spans or their busy time. A start is reported when the span is first entered, when
+    /// an event or a span occurs in it, or when it ends: until then a remote parent may still be
+    /// set. The starts of its ancestors are reported first.
     pub fn count_enter<S>(&self, id: &Id, context: &Context<'_, S>, tell: impl FnMut(SpanStarted<'_>))
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
@@ -409,7 +414,7 @@ impl Capture {
         }
     }
 
-    /// To be called from `Layer::on_exit` by a layer that calls [`count_enter`](Self::count_enter).
+    /// Call this from `Layer::on_exit` in a layer that calls [`count_enter`](Self::count_enter).
     pub fn count_exit<S>(&self, id: &Id, context: &Context<'_, S>)
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
@@ -427,7 +432,8 @@ impl Capture {
         }
     }
 
-    /// Tells the starts that this layer was not told of yet, of a span and its ancestors, the outermost first.
+    /// Reports the starts of a span and its ancestors that were not yet reported to this layer, the
+    /// outermost first.
     fn tell_starts<S>(&self, span: SpanRef<'_, S>, mut tell: impl FnMut(SpanStarted<'_>))
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
@@ -453,7 +459,7 @@ impl Capture {
             }
         }
         for span in untold.iter().rev() {
-            // Fixes the ids, of the parent first.
+            // Fixes the ids, the parent's first.
             let parent = self.visible_ids(span.parent()).map(|(used, _)| used.ids.span_id);
             self.use_ids(span);
             let mut extensions = span.extensions_mut();
@@ -478,7 +484,8 @@ impl Capture {
         }
     }
 
-    /// `Option` and `Vec` of layers do not forward `on_register_dispatch`; the global dispatcher is a good guess then.
+    /// `Option` and `Vec` of layers do not forward `on_register_dispatch`; the global dispatcher is
+    /// then a good guess.
     #[cold]
     fn find_dispatch(&self) {
         dispatcher::get_default(|dispatch| {
@@ -488,8 +495,8 @@ impl Capture {
         });
     }
 
-    /// The trace of the nearest ancestor that has a record, seen by this layer or not, and whether it is sampled. Only roots
-    /// ask.
+    /// Returns the trace of the nearest ancestor with a record, whether or not this layer sees it,
+    /// and whether it is sampled. Only needed for roots.
     fn hidden_ancestor(&self, id: &Id) -> Option<(TraceId, Option<bool>)> {
         let dispatch = self.dispatch.get()?.upgrade()?;
         let registry = dispatch.downcast_ref::<Registry>()?;
@@ -505,7 +512,7 @@ impl Capture {
         None
     }
 
-    /// To be called from `Layer::on_record`.
+    /// Call this from `Layer::on_record`.
     pub fn on_record<S>(&self, id: &Id, values: &Record<'_>, context: &Context<'_, S>)
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
@@ -529,7 +536,7 @@ impl Capture {
         });
     }
 
-    /// To be called from `Layer::on_follows_from`.
+    /// Call this from `Layer::on_follows_from`.
     pub fn on_follows_from<S>(&self, id: &Id, follows: &Id, context: &Context<'_, S>)
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
@@ -550,8 +557,8 @@ impl Capture {
         }
     }
 
-    /// Whether this layer applies what is recorded late: it has made the record, or the layer that
-    /// made it is gone.
+    /// Returns whether this layer applies late fields: it has created the record, or the layer that
+    /// created it is gone.
     fn keeps_record<S>(&self, span: &SpanRef<'_, S>) -> bool
     where
         S: for<'a> LookupSpan<'a>,
@@ -563,7 +570,7 @@ impl Capture {
                 if let Some(record) = span.extensions_mut().get_mut::<SpanRecord>() {
                     record.owner = self.owner;
                 }
-                // From now on it may be the first or the second that sees a span.
+                // From now on it may see a span first or second.
                 self.finds_records.store(true, Ordering::Relaxed);
                 self.makes_records.store(true, Ordering::Relaxed);
                 true
@@ -572,14 +579,13 @@ impl Capture {
         }
     }
 
-    /// To be called when the layer is dropped, where something else keeps its capture: the layer that
-    /// comes in its place, by a `reload::Layer`, then takes over the records of the spans that are
-    /// open.
+    /// Call this when the layer is dropped while its capture is kept elsewhere: the layer that
+    /// replaces it, in a `reload::Layer`, then takes over the records of the open spans.
     pub fn retire(&self) {
         retire(self.owner);
     }
 
-    /// To be called from `Layer::on_event`. Formats the event, then hands over what it belongs to, when it happened and
+    /// Call this from `Layer::on_event`. Formats the event, then passes on its span, its time and
     /// its fields; the buffer is only lent.
     pub fn on_event<S>(
         &self,
@@ -604,7 +610,7 @@ impl Capture {
                 add_key_values(&mut writer);
             }
             let failed = *event.metadata().level() == Level::ERROR;
-            // A failure is noted in the span's record, so it has to be looked up.
+            // A failure is noted in the span's record, so the span has to be looked up.
             let current = if event.is_contextual() && !failed {
                 inside::current(self.owner)
             } else {
@@ -628,8 +634,8 @@ impl Capture {
         });
     }
 
-    /// To be called from `Layer::on_event` in place of [`on_event`](Self::on_event) for an ERROR event that the layer does
-    /// not read: the span that it happened in failed.
+    /// Call this from `Layer::on_event` in place of [`on_event`](Self::on_event) for an ERROR event
+    /// that the layer does not read: it marks the span of the event as failed.
     pub fn on_failure<S>(&self, event: &Event<'_>, context: &Context<'_, S>)
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
@@ -642,27 +648,28 @@ impl Capture {
         }
     }
 
-    /// Whether a filter that decides by a span's values keeps the span from this layer.
+    /// Returns whether a filter that decides by a span's values hides the span from this layer.
     pub fn is_hidden(&self, record: &SpanRecord) -> bool {
         record.hidden_from & self.bit() != 0
     }
 
-    /// Whether a span failed, as this layer sees it, if it ends now and its thread unwinds or not.
+    /// Returns whether a span failed, as this layer sees it, if it ends now; `panicking` is whether
+    /// its thread unwinds.
     pub fn has_failed(&self, record: &SpanRecord, panicking: bool) -> bool {
         record.failed_for & self.bit() != 0 || (panicking && !record.made_in_panic)
     }
 
-    /// Whether it has made a record: no other layer was there first.
+    /// Returns whether it has created a record: no other layer was first.
     pub fn makes_records(&self) -> bool {
         self.makes_records.load(Ordering::Relaxed)
     }
 
-    /// This layer's number, which no other one has.
+    /// Returns this layer's number, which is unique.
     pub fn owner(&self) -> u32 {
         self.owner
     }
 
-    /// To be called before [`on_event`](Self::on_event) by a layer that shows starts of spans.
+    /// Call this before [`on_event`](Self::on_event) in a layer that shows starts of spans.
     pub fn before_event<S>(
         &self,
         event: &Event<'_>,
@@ -676,7 +683,7 @@ impl Capture {
         }
     }
 
-    /// To be called before [`on_close`](Self::on_close) by a layer that shows starts of spans.
+    /// Call this before [`on_close`](Self::on_close) in a layer that shows starts of spans.
     pub fn before_close<S>(&self, id: &Id, context: &Context<'_, S>, tell: impl FnMut(SpanStarted<'_>))
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
@@ -699,11 +706,13 @@ impl Capture {
         }
     }
 
-    /// To be called from `Layer::on_close`. Hands over the record with the parent that this layer sees,
-    /// whether it failed, and the span's end, which is mostly before now: see [`SpanRecord::close`].
+    /// Call this from `Layer::on_close`. Passes on the record with the parent that this layer sees,
+    /// whether it failed, and the span's end, which is usually before now: see
+    /// [`SpanRecord::close`].
     ///
-    /// Where `take` answers `false`, `wait` is called with no lock held, and `take` once more after it. A span that has a
-    /// record is handed over on a marked thread too: a sink's thread may be the one that closes a parent last.
+    /// If `take` returns `false`, `wait` is called without locks, and then `take` once more. A span
+    /// with a record is passed on from a suppressed thread too: a sink's thread may be the one that
+    /// closes a parent last.
     pub fn on_close<S>(
         &self,
         id: &Id,
@@ -743,7 +752,8 @@ impl Capture {
             } else if let Some(parent) = seen_parent {
                 parent
             } else {
-                // Another layer made the record; what this one sees as the parent may differ. One span's lock at a time.
+                // Another layer created the record; this layer may see another parent. One span's
+                // lock at a time.
                 drop(extensions);
                 let parent = self.visible_ids(span.parent());
                 seen_parent = Some(parent.map(|(used, _)| used.ids.span_id));
@@ -757,7 +767,8 @@ impl Capture {
         }
     }
 
-    /// The nearest span, from this one upwards, that this layer shows, and its ids; from now on they are fixed.
+    /// Returns the nearest span, from this one upwards, that this layer shows, and its ids, which
+    /// are fixed from now on.
     fn visible_ids<'r, S>(&self, span: Option<SpanRef<'r, S>>) -> Option<(UsedIds, SpanRef<'r, S>)>
     where
         S: for<'a> LookupSpan<'a>,
@@ -782,8 +793,9 @@ impl Capture {
         }
     }
 
-    /// The ids of a span that has a record, shown by this layer or not; from now on they are fixed. To be called with no
-    /// lock held, before a layer reads the record of a span that it has not been told of.
+    /// Returns the ids of a span that has a record, whether or not this layer shows it; they are
+    /// fixed from now on. Call this without locks, before a layer reads the record of a span that
+    /// it was not notified of.
     pub fn use_ids<S>(&self, span: &SpanRef<'_, S>) -> Option<SpanIds>
     where
         S: for<'a> LookupSpan<'a>,
@@ -808,8 +820,9 @@ impl Capture {
         look(&span.extensions(), SpanRecord::use_ids)
     }
 
-    /// The dispatcher that this layer's subscriber belongs to, where `tracing` has said it; a layer within an `Option`, say, is
-    /// not told, and then it is the current one, if one can be asked for now.
+    /// Returns the dispatcher of this layer's subscriber, if `tracing` has reported it. A layer
+    /// within an `Option`, for example, is not notified; the result is then the current dispatcher,
+    /// if it is available.
     #[must_use]
     pub fn dispatch(&self) -> Option<Dispatch> {
         if self.dispatch.get().is_none() {
@@ -818,8 +831,9 @@ impl Capture {
         self.dispatch.get()?.upgrade()
     }
 
-    /// Works with the record of a span of this layer's subscriber, whether the layer sees the span or not; `None` where
-    /// there is none. The span's extensions are locked meanwhile.
+    /// Calls `work` with the record of a span of this layer's subscriber, whether or not the layer
+    /// sees the span; returns `None` if there is none. The span's extensions are locked during the
+    /// call.
     pub fn with_record<T>(&self, id: &Id, work: impl FnOnce(&mut SpanRecord) -> T) -> Option<T> {
         let dispatch = self.dispatch()?;
         let data = dispatch.downcast_ref::<Registry>()?.span_data(id)?;
@@ -846,7 +860,8 @@ fn look<T>(extensions: &Extensions<'_>, work: impl FnOnce(&SpanRecord) -> T) -> 
     extensions.get::<SpanRecord>().map(work)
 }
 
-/// The ids of a span that has a record, which from now on are fixed; for whoever has no layer's context.
+/// Returns the ids of a span that has a record, which are fixed from now on; for callers without a
+/// layer's context.
 pub fn ids_of<'a>(data: &impl SpanData<'a>, dispatch: &Dispatch, id: &Id) -> Option<SpanIds> {
     let ask = look(&data.extensions(), SpanRecord::to_be_asked)?;
     if let Some(ask) = ask {

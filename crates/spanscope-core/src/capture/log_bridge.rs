@@ -1,13 +1,16 @@
-//! Records of the `log` crate become events, with their key-values as attributes.
+//! Conversion of the `log` crate's records to events, with their key-values as attributes.
 //!
-//! `tracing-log` makes the event: its five callsites are what the layers of others recognize. An event can't have fields
-//! that its callsite has not declared, so the key-values travel beside it, in a thread-local that lasts as long as the
-//! event is handed to the layers; [`Capture::on_event`](super::Capture::on_event) takes them from there. Rejected: a callsite
-//! for each set of keys, because callsites are never freed, and others would no longer know the event as a log record.
+//! `tracing-log` creates the event, because other layers recognize its five callsites. An event
+//! can't have fields that its callsite has not declared, so the key-values are passed in a
+//! thread-local for as long as the event is dispatched;
+//! [`Capture::on_event`](super::Capture::on_event) takes them from there. A callsite for each set
+//! of keys was rejected, because callsites are never freed, and other layers would no longer
+//! recognize the event as a log record.
 //!
-//! With its feature `log-always`, `tracing` makes a log record of each of its own events and spans. It comes from the place
-//! of a `tracing` callsite, by which it is known and left out. A macro of the program may log by both crates from one place,
-//! so whether the feature is on is tried out before the first record is left out.
+//! With its feature `log-always`, `tracing` also emits a log record for each event and span. Such a
+//! record has the location of a `tracing` callsite; it is recognized by that and left out. A macro
+//! of the program may log by both crates from one location, so a trial determines whether the
+//! feature is on before the first record is left out.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -25,14 +28,14 @@ use tracing_log::AsTrace as _;
 use super::fields::{FieldReader, FieldWriter};
 use crate::sync::{read, write};
 
-/// Longer values are cut here, before the layers cut them to what they keep.
+/// Longer values are truncated here, before the layers truncate them to their own limit.
 const MAX_VALUE_LEN: usize = 1 << 20;
 
-/// Keys that say other things of a record: its message, and where it came from.
+/// Keys with another meaning on a record: its message, and its source location.
 const TAKEN: [&str; 5] = ["message", "log.target", "log.module_path", "log.file", "log.line"];
 
 thread_local! {
-    /// The key-values of the record that is being handed to the layers.
+    /// The key-values of the record that is being dispatched.
     static KEY_VALUES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -43,8 +46,8 @@ static CALLSITES: RwLock<Option<HashSet<Place<'static>>>> = RwLock::new(None);
 
 type Place<'a> = (&'a str, &'a str, u32);
 
-/// Notes a callsite of `tracing`: a log record from its place is `tracing`'s own. To be called from a layer's or a filter's
-/// `register_callsite`.
+/// Notes a callsite of `tracing`: a log record from its location is `tracing`'s own. Call this from
+/// a layer's or a filter's `register_callsite`.
 pub fn note_callsite(metadata: &'static Metadata<'static>) {
     if let (Some(file), Some(line)) = (metadata.file(), metadata.line()) {
         let place = (file, metadata.module_path().unwrap_or_default(), line);
@@ -67,14 +70,14 @@ fn is_of_tracing(record: &Record<'_>) -> bool {
     is_callsite && tracing_logs_always()
 }
 
-/// The target of the event by which is tried out whether `tracing` logs.
+/// The target of the trial event that determines whether `tracing` logs.
 const TRIAL: &str = "spanscope::log_bridge::trial";
 
-/// Whether `tracing` makes a log record of an event where there is a subscriber.
+/// Returns whether `tracing` emits a log record for an event while there is a subscriber.
 fn tracing_logs_always() -> bool {
     static LOGS: OnceLock<bool> = OnceLock::new();
     *LOGS.get_or_init(|| {
-        // No layer sees the event; where there is to be a log record, `enabled` below is asked.
+        // No layer sees the event; if `tracing` would log it, it calls `enabled` below.
         dispatcher::with_default(&Dispatch::none(), || {
             tracing::error!(target: TRIAL, "is this logged?");
         });
@@ -82,15 +85,16 @@ fn tracing_logs_always() -> bool {
     })
 }
 
-/// A logger that turns records of the `log` crate into events of `tracing`, as `tracing_log::LogTracer` does, and keeps
-/// their key-values: every layer of Spanscope has them as attributes of their types.
+/// A logger that converts records of the `log` crate to events of `tracing`, as
+/// `tracing_log::LogTracer` does, and keeps their key-values: every layer of Spanscope sees them as
+/// attributes with their types.
 ///
-/// `spanscope::init()` installs it. A program that composes its subscriber by hand calls [`init`](Self::init) in place of
-/// `LogTracer::init`; layers of others see what they see from that one.
+/// `spanscope::init()` installs it. A program that composes its subscriber by hand calls
+/// [`init`](Self::init) in place of `LogTracer::init`; other layers see no difference.
 ///
-/// A key-value with a key that a record has already (`message`, and the `log.*` that name its place) is stored under
-/// `kv.` and the key. With the feature `log-always` of `tracing`, events of `tracing` come once; a log record from the line
-/// of one is then taken for its copy.
+/// A key-value whose key a record already uses (`message`, and the `log.*` keys of its location) is
+/// stored under `kv.` and the key. With `tracing`'s feature `log-always`, events of `tracing` are
+/// captured once; a log record from the same line counts as a copy.
 ///
 /// ```
 /// use spanscope_core::LogBridge;
@@ -103,10 +107,10 @@ fn tracing_logs_always() -> bool {
 pub struct LogBridge(());
 
 impl LogBridge {
-    /// Makes it the logger of the program.
+    /// Installs it as the program's logger.
     ///
     /// # Errors
-    /// The program has set another logger before, which keeps its records.
+    /// Fails if the program has set another logger before, which keeps its records.
     pub fn init() -> Result<(), SetLoggerError> {
         static LOGGER: LogBridge = LogBridge(());
         log::set_logger(&LOGGER)?;
@@ -118,7 +122,7 @@ impl LogBridge {
 impl Log for LogBridge {
     fn enabled(&self, metadata: &LogMetadata<'_>) -> bool {
         if metadata.target() == TRIAL {
-            // `tracing` asks this before it makes a record.
+            // `tracing` calls this before it creates a record.
             TRIAL_WAS_LOGGED.store(true, Ordering::Relaxed);
             return false;
         }
@@ -130,7 +134,8 @@ impl Log for LogBridge {
         if !self.enabled(record.metadata()) || is_of_tracing(record) {
             return;
         }
-        // Set for a record without any, too: it may be made while another one's are there.
+        // Also set for a record without key-values: it may be created while those of another one
+        // are set.
         let _set = SetKeyValues::new(key_values(record.key_values()));
         // It never fails.
         let _ = tracing_log::format_trace(record);
@@ -139,7 +144,7 @@ impl Log for LogBridge {
     fn flush(&self) {}
 }
 
-/// Puts key-values beside the event until it is dropped.
+/// Sets key-values for the event until it is dropped.
 struct SetKeyValues {
     before: Vec<u8>,
 }
@@ -160,15 +165,15 @@ impl Drop for SetKeyValues {
     }
 }
 
-/// Adds the key-values of the log record that is being handed to the layers.
+/// Adds the key-values of the log record that is being dispatched.
 pub(super) fn add_key_values(writer: &mut FieldWriter<'_>) {
-    // Nothing of the user runs meanwhile.
+    // No user code runs meanwhile.
     let _ = KEY_VALUES.try_with(|place| writer.own_fields(FieldReader::new(&place.borrow())));
 }
 
 fn key_values(source: &dyn kv::Source) -> Vec<u8> {
     let mut found = Found::default();
-    // A source may be the program's; what came before its panic stays.
+    // The source may be user code; key-values from before its panic are kept.
     if catch_unwind(AssertUnwindSafe(|| source.visit(&mut found))).is_err() {
         found.bytes.truncate(found.whole);
     }
@@ -225,7 +230,7 @@ impl<'v> VisitValue<'v> for Pair<'_> {
         self.text(format_args!("{value}"))
     }
 
-    /// Nothing, as `tracing` has it for `None`.
+    /// Ignored, as `tracing` does for `None`.
     fn visit_null(&mut self) -> Result<(), kv::Error> {
         Ok(())
     }
@@ -238,7 +243,7 @@ impl<'v> VisitValue<'v> for Pair<'_> {
         self.raw(RawValue::I64(value))
     }
 
-    /// A number where it fits, as for fields of `tracing`.
+    /// A number if it fits, as for fields of `tracing`.
     fn visit_u128(&mut self, value: u128) -> Result<(), kv::Error> {
         match u64::try_from(value) {
             Ok(value) => self.visit_u64(value),

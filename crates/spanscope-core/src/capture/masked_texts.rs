@@ -1,8 +1,7 @@
-//! [`MaskedTexts`]: where the texts are that stand in for values with secrets.
+//! [`MaskedTexts`]: the places of the texts that replace values with secrets.
 //!
-//! A field borrows its text from the record, and almost all texts stay as they are. So the few that
-//! don't are kept alongside, by the caller, for as long as the decoded record; a caller that forgets
-//! them does not compile.
+//! A field borrows its text from the record, and almost all texts need no masking. The masked ones
+//! are owned by the caller, for as long as the decoded record; the compiler checks that.
 
 use std::cell::OnceCell;
 
@@ -12,7 +11,7 @@ use spanscope_model::semconv::{SecretKind, mask_text_of};
 /// The number of texts of one block. Few records have more.
 const BLOCK: usize = 8;
 
-/// The masked texts of one record, or of several. Without any it takes no memory of the heap.
+/// The masked texts of one record, or of several. Without masked texts it allocates nothing.
 #[derive(Debug, Default)]
 pub struct MaskedTexts {
     first: OnceCell<Box<Block>>,
@@ -25,7 +24,7 @@ struct Block {
 }
 
 impl MaskedTexts {
-    /// No texts.
+    /// Creates an empty one.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -33,7 +32,7 @@ impl MaskedTexts {
         }
     }
 
-    /// The value without the secrets in it. A text that was cut still says how long it was.
+    /// Returns the value without its secrets. A truncated text keeps its original length.
     #[must_use]
     #[inline]
     pub fn mask<'a>(&'a self, secret: Option<SecretKind>, value: RawValue<'a>) -> RawValue<'a> {
@@ -62,7 +61,8 @@ impl MaskedTexts {
 }
 
 impl Drop for MaskedTexts {
-    /// One block after the other: as many as a record has would not fit the stack at once.
+    /// Drops one block after the other: recursion over all blocks of a record could overflow the
+    /// stack.
     fn drop(&mut self) {
         let mut next = self.first.take();
         while let Some(mut block) = next {

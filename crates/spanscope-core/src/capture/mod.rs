@@ -1,14 +1,16 @@
-//! From `tracing` to records: what every layer of ours does first.
+//! From `tracing` to records: the first step of all our layers.
 //!
-//! [`Capture`] is the half of a layer that listens. The first of our layers that sees a span puts its [`SpanRecord`]
-//! into the span's extensions and applies later fields to it; the others find it there, so all sinks show the same ids
-//! and the same fields. Events need no sharing: each layer reads them through the one visitor.
+//! [`Capture`] is the half of a layer that receives `tracing`'s callbacks. The first of our layers
+//! that sees a span puts its [`SpanRecord`] into the span's extensions and applies later fields to
+//! it; the others find it there, so all sinks show the same ids and fields. Events are not shared:
+//! each layer reads them through the same visitor.
 //!
-//! Visibility is a layer's own: under `.with_filter` the parent of a span is the nearest ancestor that *this* layer
-//! sees. The trace id is the span's, whoever looks.
+//! Visibility is per layer: under `.with_filter` the parent of a span is the nearest ancestor that
+//! *this* layer sees. The trace id is the same for all layers.
 //!
-//! What holds: a callback on a thread marked by [`suppress`] does nothing; fields are formatted before any lock is
-//! taken; one span's extensions are locked at a time; nothing here panics or allocates without a bound.
+//! Invariants: a callback on a thread marked by [`suppress`] does nothing; fields are formatted
+//! before any lock is taken; only one span's extensions are locked at a time; nothing here panics
+//! or allocates without a bound.
 
 mod callsite;
 mod callsite_cache;
@@ -48,10 +50,11 @@ pub use log_bridge::{LogBridge, note_callsite};
 pub use masked_texts::MaskedTexts;
 pub use record::{IdResolver, RemoteParent, SpanRecord};
 pub use resolve::ResolvedField;
-pub use span_ext::SpanExt;
+pub use span_ext::{SetParentError, SpanExt};
 pub use spanscope_model::RawValue;
 pub use spanscope_model::text::cut;
 pub use suppress::{Suppressed, is_suppressed, suppress};
 
-/// Longer values are cut to so many bytes, on a character boundary; the original length is kept beside them.
+/// Maximum length of a value in bytes; longer ones are truncated on a character boundary, and their
+/// original length is kept.
 pub const DEFAULT_MAX_VALUE_LEN: usize = 16 * 1024;

@@ -1,4 +1,5 @@
-//! A record's fields with their names and meanings: read on the sink's thread, the same for every sink.
+//! A record's fields with their names and roles, resolved on the sink's thread in the same way for
+//! every sink.
 
 use std::collections::HashMap;
 
@@ -9,22 +10,22 @@ use super::callsite::{CallsiteInfo, FieldRole};
 use super::fields::{FieldReader, Key};
 use super::masked_texts::MaskedTexts;
 
-/// A field as sinks see it: named, told what it is for, and without the secrets in it.
+/// A field as sinks see it: with its name and role, and without secrets.
 #[derive(Debug, Clone, Copy)]
 pub struct ResolvedField<'a> {
-    /// Its index in the callsite's fields; `None` for a key of its own.
+    /// Its index in the callsite's fields; `None` for an undeclared key.
     pub declared: Option<usize>,
     /// Its name.
     pub name: &'a str,
-    /// What it is for.
+    /// Its role.
     pub role: FieldRole,
     /// Its value.
     pub value: RawValue<'a>,
 }
 
 impl CallsiteInfo {
-    /// The fields of a record of this callsite. A key stands once, with its last value in the place of the first.
-    /// `texts` keeps the texts that stand in for values with secrets.
+    /// Returns the fields of a record of this callsite. A key occurs once, with its last value in
+    /// its first position. `texts` owns the replacements of values with secrets.
     #[must_use]
     pub fn resolve<'a>(&'a self, fields: FieldReader<'a>, texts: &'a MaskedTexts) -> Vec<ResolvedField<'a>> {
         let mut resolved = Vec::with_capacity(self.fields.len());
@@ -40,7 +41,7 @@ impl CallsiteInfo {
         resolved: &mut Vec<ResolvedField<'a>>,
     ) {
         let is_span = self.metadata.is_span();
-        // Two fields of one name: `info!(message = "...", "...")`.
+        // Two fields with the same name: `info!(message = "...", "...")`.
         let mut in_order = !self.repeats_a_name;
         let mut last = None;
         for (key, value) in fields {
@@ -59,7 +60,7 @@ impl CallsiteInfo {
                     (None, name, role, secret_kind(name))
                 }
             };
-            // Fields that come in the order of their callsite hold no key twice; late ones stand behind.
+            // Fields in the order of their callsite contain no key twice; late ones come last.
             in_order &= declared.is_some() && (last.is_none() || declared > last);
             last = declared;
             let value = texts.mask(secret, value);
@@ -76,7 +77,7 @@ impl CallsiteInfo {
     }
 }
 
-/// By a table, because a loop that sets attributes can leave very many.
+/// Uses a table, because a loop that sets attributes can leave very many.
 fn keep_last(fields: &mut Vec<ResolvedField<'_>>) {
     let mut places: HashMap<&str, usize> = HashMap::with_capacity(fields.len());
     let mut kept: Vec<ResolvedField<'_>> = Vec::with_capacity(fields.len());

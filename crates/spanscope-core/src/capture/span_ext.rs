@@ -1,8 +1,11 @@
-//! What `tracing`'s own `Span` can't do: attributes under any key, remote parents, links, and asking for ids.
+//! Extensions of `tracing`'s `Span`: attributes under any key, remote parents, links, and access to
+//! ids.
 //!
-//! `Span::record` on a field that the span did not declare reaches no layer, so these go through the dispatcher to the
-//! registry. They do nothing where no layer of ours sees the span, or where the subscriber is not built on
-//! [`Registry`].
+//! `Span::record` on a field that the span did not declare reaches no layer, so these methods use
+//! the dispatcher to reach the registry. They do nothing if no Spanscope layer sees the span, or if
+//! the subscriber is not built on [`Registry`].
+
+use std::fmt;
 
 use spanscope_model::{SpanId, TraceId, Value};
 use tracing::Span;
@@ -17,7 +20,7 @@ use super::listener::ids_of;
 use super::record::SpanRecord;
 use super::{DEFAULT_MAX_VALUE_LEN, is_suppressed};
 
-/// More for `tracing`'s spans.
+/// Further methods for `tracing`'s spans.
 ///
 /// ```
 /// use spanscope_core::SpanExt;
@@ -26,39 +29,76 @@ use super::{DEFAULT_MAX_VALUE_LEN, is_suppressed};
 /// span.record_attribute("gen_ai.usage.output_tokens", 17_u64);
 /// ```
 pub trait SpanExt {
-    /// Sets an attribute under any key, declared or not; a later value for the same key wins. Texts
-    /// are cut at 16 KiB.
+    /// Sets an attribute under any key, declared or not; a later value for the same key replaces
+    /// it. Strings are truncated to 16 KiB.
     ///
-    /// It is not called `set_attribute`, because `tracing_opentelemetry::OpenTelemetrySpanExt` has a
-    /// method of that name: a file that imports both traits could call neither.
+    /// It is not called `set_attribute`, because `tracing_opentelemetry::OpenTelemetrySpanExt` has
+    /// a method of that name: a file that imports both traits could call neither.
     fn record_attribute(&self, key: &str, value: impl Into<Value>);
 
-    /// Makes the span a child of a span in another process, which has its trace sampled. Works until the ids have been
-    /// used: by a child, an event, a link, by entering it where a sink tells starts, or by asking for them. Answers whether
-    /// it worked.
-    fn set_remote_parent(&self, trace_id: TraceId, span_id: SpanId) -> bool {
+    /// Makes the span a child of a span in another process that has sampled its trace.
+    ///
+    /// Set it before anything uses the ids of the span: a child, an event, a link, a call of
+    /// [`ids`](Self::ids), or the first entry where a sink reports starts.
+    ///
+    /// # Errors
+    /// No Spanscope layer records the span, or its ids were used already. The span is unchanged.
+    fn set_remote_parent(&self, trace_id: TraceId, span_id: SpanId) -> Result<(), SetParentError> {
         self.set_remote_parent_with(trace_id, span_id, true)
     }
 
-    /// The same where the other process says whether it has the trace sampled (the flag of a `traceparent`). An exporter
-    /// goes by it unless its sampler says otherwise; what stays on this machine does not.
-    fn set_remote_parent_with(&self, trace_id: TraceId, span_id: SpanId, is_sampled: bool) -> bool;
+    /// Makes the span a child of a span in another process, with the sampled flag of that process
+    /// (the flag of a `traceparent`). An exporter follows the flag unless its sampler decides
+    /// otherwise; the store and the console ignore it.
+    ///
+    /// # Errors
+    /// The same as [`set_remote_parent`](Self::set_remote_parent).
+    fn set_remote_parent_with(
+        &self,
+        trace_id: TraceId,
+        span_id: SpanId,
+        is_sampled: bool,
+    ) -> Result<(), SetParentError>;
 
-    /// Links to another span, in this process or not.
+    /// Adds a link to another span, in this process or another one.
     fn add_link_to(&self, trace_id: TraceId, span_id: SpanId);
 
-    /// Ends the span now: that is its end on every sink, in the metrics and in what is sent, however
-    /// long clones of it are kept by work that goes on. Of several calls the first one counts.
+    /// Ends the span now: every sink, the metrics and exports use this end, however long other work
+    /// keeps clones of the span. The first of several calls counts.
     ///
-    /// For whoever knows when the work is over: a response whose body was sent, a run that has its
-    /// result. Without a call a span ends when it was last left, or, where nobody has entered it,
-    /// when it closes. What still happens in the span or below it is recorded with its own time, and
-    /// until the last handle is gone, the span is shown as running.
+    /// For code that knows when the work is over: a response whose body was sent, a run that has
+    /// its result. Without a call a span ends when it was last exited, or, if it was never entered,
+    /// when it closes. Later events in it and spans below it are recorded with their own times, and
+    /// until the last handle is dropped, the span is shown as running.
     fn end_now(&self);
 
-    /// The ids that every sink shows for this span; `None` where no layer of ours sees it.
+    /// Returns the ids that every sink shows for this span; `None` if no Spanscope layer sees it.
     fn ids(&self) -> Option<(TraceId, SpanId)>;
 }
+
+/// Why [`SpanExt::set_remote_parent`] did not change a span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SetParentError {
+    /// No Spanscope layer records the span: a filter hides it, or the subscriber has no such layer.
+    NotRecorded,
+    /// A child, an event or another use has shown the ids of the span, so they can't change any
+    /// more.
+    IdsUsed,
+}
+
+impl fmt::Display for SetParentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotRecorded => "no Spanscope layer records the span",
+            Self::IdsUsed => {
+                "the ids of the span were used already; set the parent right after the span is made"
+            }
+        })
+    }
+}
+
+impl std::error::Error for SetParentError {}
 
 impl SpanExt for Span {
     fn record_attribute(&self, key: &str, value: impl Into<Value>) {
@@ -76,15 +116,20 @@ impl SpanExt for Span {
         });
     }
 
-    fn set_remote_parent_with(&self, trace_id: TraceId, span_id: SpanId, is_sampled: bool) -> bool {
+    fn set_remote_parent_with(
+        &self,
+        trace_id: TraceId,
+        span_id: SpanId,
+        is_sampled: bool,
+    ) -> Result<(), SetParentError> {
         with_record(self, |record| {
-            let is_set = record.set_remote_parent(SpanIds { trace_id, span_id });
-            if is_set {
-                record.set_sampled(is_sampled);
+            if !record.set_remote_parent(SpanIds { trace_id, span_id }) {
+                return Err(SetParentError::IdsUsed);
             }
-            is_set
+            record.set_sampled(is_sampled);
+            Ok(())
         })
-        .unwrap_or(false)
+        .unwrap_or(Err(SetParentError::NotRecorded))
     }
 
     fn add_link_to(&self, trace_id: TraceId, span_id: SpanId) {
@@ -93,7 +138,7 @@ impl SpanExt for Span {
 
     fn end_now(&self) {
         let now = Clock::global().now();
-        // On a marked thread too: the span is not a part of the work that the mark hides.
+        // On a suppressed thread too: the span is not part of the work that is suppressed.
         self.with_subscriber(|(id, dispatch)| {
             let data = dispatch.downcast_ref::<Registry>()?.span_data(id)?;
             data.extensions()

@@ -1,8 +1,8 @@
-//! The mark that keeps our own work from becoming telemetry.
+//! Suppression: keeps our own work from becoming telemetry.
 //!
-//! A sink's thread sets it for its whole life; who calls into a sink from a user's thread sets it around the call. Every
-//! callback of every layer of ours returns at once on a marked thread. A list of targets would miss what a library
-//! logs tomorrow.
+//! A sink's thread is suppressed for its whole life; a call into a sink from a user's thread is
+//! suppressed for its duration. Every callback of every Spanscope layer returns at once on a
+//! suppressed thread. A list of targets would miss what a library logs in its next version.
 
 use std::cell::Cell;
 
@@ -10,11 +10,12 @@ thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Marks this thread until the value is dropped: spans and events made meanwhile are not captured.
+/// Suppresses this thread until the value is dropped: spans and events of that time are not
+/// captured.
 ///
 /// ```
 /// let quiet = spanscope_core::suppress();
-/// tracing::info!("no layer of ours sees this");
+/// tracing::info!("no Spanscope layer sees this");
 /// drop(quiet);
 /// ```
 #[must_use = "the mark is gone as soon as this is dropped"]
@@ -23,7 +24,7 @@ pub fn suppress() -> Suppressed {
     Suppressed(std::marker::PhantomData)
 }
 
-/// Holds the mark that [`suppress`] sets. It belongs to its thread.
+/// Ends the suppression that [`suppress`] began. It belongs to its thread.
 #[derive(Debug)]
 pub struct Suppressed(std::marker::PhantomData<*const ()>);
 
@@ -33,7 +34,8 @@ impl Drop for Suppressed {
     }
 }
 
-/// Whether this thread is marked. A thread whose locals are gone counts as marked.
+/// Returns whether this thread is suppressed. A thread whose locals are destroyed counts as
+/// suppressed.
 #[must_use]
 pub fn is_suppressed() -> bool {
     DEPTH.try_with(|depth| depth.get() > 0).unwrap_or(true)

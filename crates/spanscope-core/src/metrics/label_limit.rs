@@ -1,4 +1,4 @@
-//! A bound on how many label sets a sink keeps: some users put ids into labels.
+//! A limit on the label sets that a sink keeps: some users put ids into labels.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -7,18 +7,19 @@ use std::sync::RwLock;
 use crate::capture::RawValue;
 use crate::sync::{read, write};
 
-/// So many label sets of one metric are told apart.
+/// Maximum number of distinct label sets of one metric.
 pub const DEFAULT_MAX_LABEL_SETS: usize = 2_000;
-/// So many metrics are known by name; the label sets of further ones all overflow.
+/// Maximum number of distinct metrics; the label sets of further ones all overflow.
 pub const MAX_METRICS: usize = 1_000;
-/// What stands in place of a label set that is too many, as OpenTelemetry's SDKs have it.
+/// The replacement of a label set beyond the limit, as in OpenTelemetry's SDKs.
 pub const OVERFLOW_LABELS: [(&str, RawValue<'static>); 1] =
     [("otel.metric.overflow", RawValue::Text("true", None))];
 
-/// Admits the first label sets of each metric, and puts [`OVERFLOW_LABELS`] in place of those that come later, so that
-/// sums stay right. For sinks that hold something for each label set.
+/// Admits the first label sets of each metric, and replaces later ones by [`OVERFLOW_LABELS`], so
+/// that sums stay right. For sinks that keep state for each label set.
 ///
-/// Label sets are remembered by a hash of 64 bits, whose seed nobody knows; the order of labels does not matter.
+/// Label sets are remembered by a 64-bit hash with a random seed; the order of labels does not
+/// matter.
 ///
 /// ```
 /// use spanscope_core::metrics::{LabelLimit, OVERFLOW_LABELS};
@@ -39,7 +40,7 @@ pub struct LabelLimit {
 #[derive(Debug, Default)]
 struct Metrics {
     by_name: HashMap<String, Sets>,
-    /// Measurements of metrics that are themselves too many.
+    /// Measurements of metrics beyond the limit.
     overflowed: u64,
 }
 
@@ -56,7 +57,7 @@ impl Default for LabelLimit {
 }
 
 impl LabelLimit {
-    /// Admits so many label sets of each metric.
+    /// Creates a limit of this number of label sets for each metric.
     #[must_use]
     pub fn new(max_label_sets: usize) -> Self {
         Self {
@@ -66,7 +67,7 @@ impl LabelLimit {
         }
     }
 
-    /// The labels, or [`OVERFLOW_LABELS`] where the metric has too many sets of them.
+    /// Returns the labels, or [`OVERFLOW_LABELS`] if the metric has too many label sets.
     pub fn admit<'l, 'a>(
         &self,
         metric: &str,
@@ -82,7 +83,7 @@ impl LabelLimit {
                 .get(metric)
                 .is_some_and(|sets| sets.admitted.contains(&set))
         };
-        if is_admitted || self.admit_anew(metric, set) {
+        if is_admitted || self.admit_again(metric, set) {
             labels
         } else {
             &OVERFLOW_LABELS
@@ -99,7 +100,7 @@ impl LabelLimit {
         }
     }
 
-    fn admit_anew(&self, metric: &str, set: u64) -> bool {
+    fn admit_again(&self, metric: &str, set: u64) -> bool {
         let mut metrics = write(&self.metrics);
         if !metrics.by_name.contains_key(metric) {
             if metrics.by_name.len() >= MAX_METRICS {
@@ -120,8 +121,8 @@ impl LabelLimit {
         true
     }
 
-    /// How many measurements overflowed, by metric, where any did. Those of metrics beyond [`MAX_METRICS`] stand together
-    /// under an empty name.
+    /// Returns how many measurements overflowed, by metric, if any did. Those of metrics beyond
+    /// [`MAX_METRICS`] are summed under an empty name.
     #[must_use]
     pub fn overflowed(&self) -> Vec<(String, u64)> {
         let metrics = read(&self.metrics);

@@ -1,4 +1,4 @@
-//! One measurement, as it goes to sinks and as it comes out of fields.
+//! One measurement, as passed to sinks and as read from fields.
 
 use std::sync::Arc;
 
@@ -6,19 +6,19 @@ use spanscope_model::{MetricKind, Value};
 
 use crate::capture::{FieldRole, RawValue, ResolvedField, SpanIds, Ticks, measured};
 
-/// A number as it was measured: integers stay integers.
+/// A measured number: integers stay integers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Number {
     /// A signed integer.
     I64(i64),
-    /// An unsigned integer beyond that.
+    /// An unsigned integer beyond `i64`.
     U64(u64),
     /// A number with a fraction.
     F64(f64),
 }
 
 impl Number {
-    /// The number in a field, if it is one that can be measured: NaN and infinities are not.
+    /// Returns the number in a field, if it can be measured: NaN and infinities can't.
     #[must_use]
     pub fn of(value: &RawValue<'_>) -> Option<Self> {
         match *value {
@@ -29,7 +29,7 @@ impl Number {
         }
     }
 
-    /// The nearest floating point number.
+    /// Returns the nearest floating point number.
     #[must_use]
     #[expect(
         clippy::cast_precision_loss,
@@ -80,11 +80,11 @@ impl From<f64> for Number {
 pub struct Measurement<'a> {
     /// The metric's name.
     pub name: &'a str,
-    /// What was measured.
+    /// The value.
     pub value: Number,
     /// Its unit; empty if it has none.
     pub unit: &'a str,
-    /// How the metric's measurements add up.
+    /// The metric's kind.
     pub kind: MetricKind,
     /// The labels, each key once.
     pub labels: &'a [(&'a str, RawValue<'a>)],
@@ -92,16 +92,16 @@ pub struct Measurement<'a> {
     pub span: Option<SpanIds>,
     /// When it was made.
     pub time: Ticks,
-    /// It came as a `tracing` event, which sinks that are layers see by themselves.
+    /// Whether it was a `tracing` event, which sinks that are layers capture themselves.
     pub is_event: bool,
 }
 
-/// The fields of an event that are no labels.
+/// The fields of an event that are not labels.
 pub const MEASUREMENT_FIELDS: [&str; 4] = ["metric", "value", "unit", "instrument"];
 
 impl<'a> Measurement<'a> {
-    /// Reads a measurement out of fields, whose other ones become its labels in `labels`; `None` where `metric` is no text
-    /// or `value` no number: then it is an ordinary event.
+    /// Reads a measurement from fields; its other fields become labels in `labels`. Returns `None`
+    /// if `metric` is not a string or `value` not a number: it is then an ordinary event.
     #[must_use]
     pub fn read(
         fields: &[ResolvedField<'a>],
@@ -143,10 +143,11 @@ impl<'a> Measurement<'a> {
     }
 }
 
-/// Takes measurements, on the thread that made them. It must not block or panic. What it measures
-/// itself meanwhile, by an event or otherwise, reaches no sink: it would be without end.
+/// Receives measurements, on the thread that made them. It must not block or panic. Measurements
+/// that it makes during a call, by an event or otherwise, reach no sink: that would recurse without
+/// end.
 pub trait MetricSink: Send + Sync {
-    /// Takes one.
+    /// Receives one measurement.
     fn record(&self, measurement: &Measurement<'_>);
 }
 

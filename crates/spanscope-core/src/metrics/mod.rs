@@ -1,7 +1,7 @@
-//! Measurements: what one is, what takes it, and a bound on the label sets that a sink keeps.
+//! Measurements, their receivers, and a limit on the label sets that a sink keeps.
 //!
-//! Which measurements are made of which spans is the business of the layers; nothing here adds up,
-//! keeps histograms or knows a text format.
+//! The layers decide which measurements are derived from which spans; nothing here sums, keeps
+//! histograms or knows a text format.
 
 mod label_limit;
 mod measurement;

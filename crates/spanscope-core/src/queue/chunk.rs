@@ -1,4 +1,4 @@
-//! A run of records of one thread.
+//! A chunk: consecutive records of one thread.
 
 use spanscope_model::{SpanId, SpanStatus};
 use tracing_core::Metadata;
@@ -6,63 +6,67 @@ use tracing_core::span::Id;
 
 use crate::capture::{FieldReader, SpanIds, Ticks, span_outcome, status_of};
 
-/// How full a chunk gets. At 64 KiB a thread hands over every 200 spans or so.
+/// The capacity of a chunk. At 64 KiB a thread passes one on about every 200 spans.
 pub(super) const CHUNK_BYTES: usize = 64 * 1024;
-/// What a full chunk is made for at once: three quarters of it are entries, as spans and events
-/// with some fields have it. Together it is an eighth more than what is paid for.
+/// The number of entries that a full chunk allocates at once: three quarters of it are entries, as
+/// is typical for spans and events with some fields. In total this is an eighth more than the paid
+/// size.
 const ENTRIES: usize = CHUNK_BYTES * 3 / 4 / size_of::<QueuedRecord>();
 const FIELD_BYTES: usize = CHUNK_BYTES * 3 / 8;
-/// Entries that a chunk may take beyond that number, from bytes that it has paid already.
+/// Entries beyond that number that a chunk may take from bytes that are paid already.
 const SLACK: usize = 48;
 
-/// Stands for a busy time that no layer counts.
+/// Marks a busy time that no layer counts.
 pub(super) const NOT_COUNTED: u64 = u64::MAX;
 
-/// One record. Its size counts: a calling thread writes one a span, and the queue is full of them.
+/// One record. Its size matters: a calling thread writes one per span, and the queue is full of
+/// them.
 #[derive(Debug)]
 pub enum QueuedRecord {
-    /// A span that began; only where the layer asks for it.
+    /// The start of a span; only if the layer requests it.
     Start(StartEntry),
-    /// A span that ended.
+    /// The end of a span.
     Span(SpanEntry),
     /// An event.
     Event(EventEntry),
-    /// A measurement that is no event.
+    /// A measurement that is not an event.
     Measurement(MeasurementEntry),
 }
 
-/// A span that began.
+/// The start of a span.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct StartEntry {
     /// Its ids.
     pub ids: SpanIds,
     /// Its parent, as the layer saw it.
     pub parent: Option<SpanId>,
-    /// What its callsite says.
+    /// Its callsite's metadata.
     pub metadata: &'static Metadata<'static>,
-    /// When it was made.
+    /// When it was created.
     pub start: Ticks,
     /// When the start was reported.
     pub reported_at: Ticks,
     pub(super) fields: Fields,
 }
 
-/// A span that ended.
+/// The end of a span.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct SpanEntry {
     /// Its ids.
     pub ids: SpanIds,
     /// Its parent, as the layer saw it.
     pub parent: Option<SpanId>,
-    /// Whether it began this process's part of the trace.
+    /// Whether it is the root of this process's part of the trace.
     pub is_local_root: bool,
-    /// What head sampling says of it, where there is any; for exporters.
+    /// The decision of head sampling, if there is any; for exporters.
     pub is_sampled: bool,
-    /// Whether an error event or a panic was seen; what the span says of itself is among its fields.
+    /// Whether an error event or a panic was observed; the span's own status is among its fields.
     pub failed: bool,
-    /// What its callsite says.
+    /// Its callsite's metadata.
     pub metadata: &'static Metadata<'static>,
-    /// When it was made.
+    /// When it was created.
     pub start: Ticks,
     /// When it ended.
     pub end: Ticks,
@@ -75,48 +79,50 @@ pub struct SpanEntry {
 
 /// An event.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct EventEntry {
     /// The span it happened in, if any.
     pub ids: Option<SpanIds>,
-    /// What its callsite says.
+    /// Its callsite's metadata.
     pub metadata: &'static Metadata<'static>,
     /// When it happened.
     pub time: Ticks,
     pub(super) fields: Fields,
 }
 
-/// A measurement that is no event. Its fields are those that an event would have.
+/// A measurement that is not an event. It has the fields of a corresponding event.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct MeasurementEntry {
     /// The span it belongs to, if any.
     pub ids: Option<SpanIds>,
-    /// When it was made.
+    /// When it was created.
     pub time: Ticks,
     pub(super) fields: Fields,
 }
 
 impl SpanEntry {
-    /// How long at least one thread was inside of it, in nanoseconds, where a layer counts that.
+    /// Returns for how many nanoseconds at least one thread was inside it, if a layer counts that.
     #[must_use]
     pub fn busy_nanos(&self) -> Option<u64> {
         (self.busy_nanos != NOT_COUNTED).then_some(self.busy_nanos)
     }
 
-    /// What it follows from or was linked to; empty nearly always.
+    /// Returns the spans that it follows from or links to; nearly always empty.
     #[must_use]
     pub fn links(&self) -> &[SpanIds] {
         self.links.0.as_ref().map(|links| &***links).unwrap_or_default()
     }
 }
 
-/// Where a record's fields are in the bytes of its chunk.
+/// The range of a record's fields in the bytes of its chunk.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Fields {
     start: u32,
     end: u32,
 }
 
-/// A span's links, in one word, because there are none nearly always.
+/// A span's links, in one word, because there are nearly always none.
 #[derive(Debug)]
 pub(super) struct Links(Option<Box<Box<[SpanIds]>>>);
 
@@ -126,38 +132,39 @@ impl Links {
     }
 }
 
-/// A run of records of one thread, oldest first.
+/// Consecutive records of one thread, oldest first.
 #[derive(Debug, Default)]
 pub struct Chunk {
     pub(super) entries: Vec<QueuedRecord>,
     pub(super) bytes: Vec<u8>,
-    /// Spans that the thread opened and has not closed; those closed on other threads are among them.
+    /// Spans that the thread opened and has not closed; spans closed on other threads are included.
     pub(super) opened: Vec<Id>,
-    /// What this chunk takes from the budget.
+    /// The chunk's share of the budget in bytes.
     pub(super) paid: usize,
 }
 
 impl Chunk {
-    /// The records.
+    /// Returns the records.
     #[must_use]
     pub fn entries(&self) -> &[QueuedRecord] {
         &self.entries
     }
 
-    /// The spans that the thread opened since the chunk before and had not closed at the end of this one.
+    /// Returns the spans that the thread opened since the previous chunk and had not closed at the
+    /// end of this one.
     #[must_use]
     pub fn opened(&self) -> &[Id] {
         &self.opened
     }
 
-    /// The fields of a span of this chunk.
+    /// Returns the fields of a span of this chunk.
     #[must_use]
     pub fn span_fields(&self, span: &SpanEntry) -> FieldReader<'_> {
         self.fields(span.fields)
     }
 
-    /// Whether a span of this chunk failed: what [`DecodedRecord::outcome`] says, without decoding
-    /// the rest of its fields.
+    /// Returns whether a span of this chunk failed: the result of [`DecodedRecord::outcome`]
+    /// without decoding the rest of its fields.
     ///
     /// [`DecodedRecord::outcome`]: crate::capture::DecodedRecord::outcome
     #[must_use]
@@ -166,25 +173,25 @@ impl Chunk {
         span_outcome(status, span.failed) == SpanStatus::Error
     }
 
-    /// The fields that a span of this chunk began with.
+    /// Returns the fields with which a span of this chunk started.
     #[must_use]
     pub fn start_fields(&self, start: &StartEntry) -> FieldReader<'_> {
         self.fields(start.fields)
     }
 
-    /// The fields of an event of this chunk.
+    /// Returns the fields of an event of this chunk.
     #[must_use]
     pub fn event_fields(&self, event: &EventEntry) -> FieldReader<'_> {
         self.fields(event.fields)
     }
 
-    /// The fields of a measurement of this chunk.
+    /// Returns the fields of a measurement of this chunk.
     #[must_use]
     pub fn measurement_fields(&self, measurement: &MeasurementEntry) -> FieldReader<'_> {
         self.fields(measurement.fields)
     }
 
-    /// What the chunk takes from the queue's budget.
+    /// Returns the chunk's share of the queue's budget in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.paid
@@ -201,37 +208,37 @@ impl Chunk {
         self.paid = 0;
     }
 
-    /// What the records take, roughly as the allocator sees it.
+    /// Returns the memory of the records, roughly as the allocator sees it.
     pub(super) fn used(&self) -> usize {
         self.bytes.len()
             + self.entries.len() * size_of::<QueuedRecord>()
             + self.opened.len() * size_of::<Id>()
     }
 
-    /// Has room for what fills a chunk.
+    /// Allocates a full chunk's memory.
     pub(super) fn reserve(&mut self) {
         self.entries
             .reserve((ENTRIES + SLACK).saturating_sub(self.entries.len()));
         self.bytes.reserve(FIELD_BYTES.saturating_sub(self.bytes.len()));
     }
 
-    /// Whether it holds the entries that it is made for. More would double their memory.
+    /// Returns whether it holds its maximum number of entries. More would double their memory.
     pub(super) fn is_full(&self) -> bool {
         self.entries.len() >= ENTRIES
     }
 
-    /// Whether it has grown beyond what chunks are kept for.
+    /// Returns whether it is too large to be kept for reuse.
     pub(super) fn is_oversized(&self) -> bool {
         self.capacity() > 2 * CHUNK_BYTES
     }
 
-    /// The memory that it has.
+    /// Returns the allocated memory.
     pub(super) fn capacity(&self) -> usize {
         self.bytes.capacity() + self.entries.capacity() * size_of::<QueuedRecord>()
     }
 
     /// Adds a record's fields. They end within 4 GiB, because a longer record finds no room:
-    /// capture takes no more than some MiB of one.
+    /// capture limits a record to a few MiB.
     pub(super) fn push_fields(&mut self, fields: &[u8]) -> Fields {
         let place = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
         let start = place(self.bytes.len());

@@ -1,4 +1,4 @@
-//! What the guard of a sink and the sink's thread say to each other: flush, end, and the account.
+//! Communication between the guard of a sink and the sink's thread: flush, shutdown and statistics.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,25 +12,36 @@ use super::log_to_stderr::log_to_stderr;
 use super::shared::Queue;
 use crate::sync::{lock, wait_timeout_while};
 
-/// What became of the records that a layer made.
+/// Statistics of the records that a layer made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct LayerStats {
-    /// Records that were offered: an event when it happens, a span when it ends, and when it begins where the sink shows
-    /// that.
+    /// Records that were offered: an event when it occurs, a span when it ends, and when it starts
+    /// if the sink shows that.
     pub offered: u64,
-    /// Of these: written. Lines that a limit held back, and said so, count as written. Records of traces that a tail rule has
-    /// not decided yet count as soon as they are written; if it drops their trace, they are no longer stored but
-    /// [`sampled`](DropCounts::sampled), from the same moment on.
+    /// Of these: written. Lines that a rate limit suppressed and reported count as written. Records
+    /// of traces that a tail rule has not decided yet count as soon as they are written; if it
+    /// drops their trace, they move from stored to [`sampled`](DropCounts::sampled) at the same
+    /// moment.
     pub stored: u64,
-    /// Of these: dropped, by cause. What is neither stored nor dropped still waits.
+    /// Of these: dropped, by cause. The rest is still queued.
     pub dropped: DropCounts,
 }
 
-/// A flush did not finish in time.
+/// The error of a flush that did not finish in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FlushTimeout {
-    /// How many records still waited.
+    /// The number of records that were still queued.
     pub waiting: u64,
+}
+
+impl FlushTimeout {
+    /// The error of a flush that left this number of records waiting.
+    #[must_use]
+    pub fn new(waiting: u64) -> Self {
+        Self { waiting }
+    }
 }
 
 impl fmt::Display for FlushTimeout {
@@ -45,10 +56,40 @@ impl fmt::Display for FlushTimeout {
 
 impl std::error::Error for FlushTimeout {}
 
-/// A longer timeout is taken as this: so far off that nobody waits for it, and near enough to be added to a time.
+/// A sink has ended without writing everything that was recorded before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShutdownError {
+    /// How many records were not written: those that waited when the time was over, and those that
+    /// the sink had given up before.
+    pub unwritten: u64,
+}
+
+impl ShutdownError {
+    /// The error of a sink that left this number of records.
+    #[must_use]
+    pub fn new(unwritten: u64) -> Self {
+        Self { unwritten }
+    }
+}
+
+impl fmt::Display for ShutdownError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} records were not written before the sink ended",
+            self.unwritten
+        )
+    }
+}
+
+impl std::error::Error for ShutdownError {}
+
+/// Maximum timeout; a longer one is reduced to this, so that it can be added to a time.
 pub const MAX_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// How much longer than its deadline a shutdown waits: the thread gives up by itself, and then counts what it left.
+/// How much longer than its deadline a shutdown waits: the thread gives up by itself, and then
+/// counts what it left.
 pub const REPORT_TIME: Duration = Duration::from_millis(500);
 
 /// Shared by a guard and its sink's thread.
@@ -56,7 +97,7 @@ pub const REPORT_TIME: Duration = Duration::from_millis(500);
 pub struct WorkerHandle {
     state: Mutex<State>,
     changed: Condvar,
-    /// Behind one lock, so that no reader finds a record that moves from one count to the other in both.
+    /// Under one lock, so that no reader sees a record in both counts while it moves.
     counts: Mutex<Counts>,
 }
 
@@ -75,12 +116,13 @@ struct State {
     finished_clean: bool,
 }
 
-/// What the guard wants of the thread.
+/// A request of the guard to the thread.
 #[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
 pub struct ControlRequest {
-    /// The number of the last flush that was asked for.
+    /// The number of the last requested flush.
     pub flush: u64,
-    /// The thread is to end.
+    /// Whether the thread should end.
     pub stop: bool,
     /// When a stopping thread gives up.
     pub deadline: Option<Instant>,
@@ -88,13 +130,13 @@ pub struct ControlRequest {
 
 /// The guard's side.
 impl WorkerHandle {
-    /// Has everything written that was pushed before the call.
+    /// Waits until everything is written that was pushed before the call.
     ///
     /// # Errors
-    /// It took longer than the timeout; nothing is lost by that.
+    /// Fails if it took longer than the timeout; no record is lost by that.
     pub fn flush(&self, queue: &Queue, timeout: Duration) -> Result<(), FlushTimeout> {
         if queue.is_inherited() {
-            // Nothing of this process waits where it has recorded nothing.
+            // Nothing of this process is queued if it has recorded nothing.
             let heir = queue.started_heir();
             return heir.map_or(Ok(()), |(queue, control)| control.flush(queue, timeout));
         }
@@ -112,8 +154,8 @@ impl WorkerHandle {
         })
     }
 
-    /// Asks for the rest to be written and the thread to be ended until then, and returns at once. Asked for more than
-    /// once, the earliest deadline counts.
+    /// Requests that the rest is written and the thread ends before the deadline, and returns at
+    /// once. Of several requests the earliest deadline counts.
     pub fn begin_shutdown(&self, queue: &Queue, deadline: Instant) {
         if queue.is_inherited() {
             let heir = queue.started_heir();
@@ -131,19 +173,27 @@ impl WorkerHandle {
     }
 
     /// Has the rest written and the thread ended, within the timeout, or until the deadline of
-    /// [`begin_shutdown`](Self::begin_shutdown) if that comes first; a second time it does nothing. Answers whether
-    /// everything was written.
-    pub fn shutdown(&self, queue: &Queue, timeout: Duration) -> bool {
+    /// [`begin_shutdown`](Self::begin_shutdown) if that comes first. A second call returns the same
+    /// result without waiting.
+    ///
+    /// # Errors
+    /// Some records were not written.
+    pub fn shutdown(&self, queue: &Queue, timeout: Duration) -> Result<(), ShutdownError> {
         if queue.is_inherited() {
             let heir = queue.started_heir();
-            return heir.is_none_or(|(queue, control)| control.shutdown(queue, timeout));
+            return heir.map_or(Ok(()), |(queue, control)| control.shutdown(queue, timeout));
         }
         let now = Instant::now();
         self.begin_shutdown(queue, now + timeout.min(MAX_TIMEOUT));
         let deadline = self.wanted().deadline.unwrap_or(now) + REPORT_TIME;
         self.wait_until(deadline.saturating_duration_since(now), |state| state.ended);
         queue.close();
-        lock(&self.state).finished_clean
+        if lock(&self.state).finished_clean {
+            return Ok(());
+        }
+        let stats = self.stats(queue);
+        let waiting = stats.offered.saturating_sub(stats.stored + stats.dropped.total());
+        Err(ShutdownError::new(waiting + stats.dropped.write_failed))
     }
 
     fn wait_until(&self, timeout: Duration, done: impl Fn(&State) -> bool) -> bool {
@@ -152,23 +202,20 @@ impl WorkerHandle {
         done(&state)
     }
 
-    /// The account until now.
+    /// Returns the current statistics.
     #[must_use]
     pub fn stats(&self, queue: &Queue) -> LayerStats {
         if queue.is_inherited() {
             let counts = queue.counts();
-            let of_nobody = LayerStats {
+            let without_heir = LayerStats {
                 offered: counts.offered,
                 stored: 0,
-                dropped: DropCounts {
-                    write_failed: counts.dropped_closed,
-                    ..DropCounts::default()
-                },
+                dropped: DropCounts::default().write_failed(counts.dropped_closed),
             };
             let heir = queue.started_heir();
-            return heir.map_or(of_nobody, |(queue, control)| control.stats(queue));
+            return heir.map_or(without_heir, |(queue, control)| control.stats(queue));
         }
-        // Read before the queue's own count, so that `stored` never seems to be ahead of `offered`.
+        // Read before the queue's own count, so that `stored` is never ahead of `offered`.
         let Counts {
             stored,
             write_failed,
@@ -178,31 +225,30 @@ impl WorkerHandle {
         LayerStats {
             offered: counts.offered,
             stored,
-            dropped: DropCounts {
-                queue_full: counts.dropped_full,
-                write_failed,
-                shutdown: counts.dropped_closed,
-                sampled,
-            },
+            dropped: DropCounts::default()
+                .queue_full(counts.dropped_full)
+                .write_failed(write_failed)
+                .shutdown(counts.dropped_closed)
+                .sampled(sampled),
         }
     }
 }
 
 /// The thread's side.
 impl WorkerHandle {
-    /// What is wanted now. To be read before the queue is drained.
+    /// Returns the current request. Read it before draining the queue.
     #[must_use]
     pub fn wanted(&self) -> ControlRequest {
         lock(&self.state).wanted
     }
 
-    /// Whether this flush is done already.
+    /// Returns whether this flush is done.
     #[must_use]
     pub fn is_flushed(&self, flush: u64) -> bool {
         lock(&self.state).flush_done >= flush
     }
 
-    /// Everything that was pushed before this flush was wanted is written.
+    /// Reports that everything pushed before this flush was requested is written.
     pub fn flushed(&self, flush: u64) {
         let mut state = lock(&self.state);
         state.flush_done = state.flush_done.max(flush);
@@ -210,42 +256,42 @@ impl WorkerHandle {
         self.changed.notify_all();
     }
 
-    /// So many records more are written.
+    /// Counts written records.
     pub fn add_stored(&self, records: u64) {
         lock(&self.counts).stored += records;
     }
 
-    /// So many records more were left out by a tail rule before they were written.
+    /// Counts records that a tail rule dropped before they were written.
     pub fn add_sampled(&self, records: u64) {
         lock(&self.counts).sampled += records;
     }
 
-    /// So many of the records that were written are taken back, because a tail rule has dropped their traces.
+    /// Counts written records that are removed again, because a tail rule has dropped their traces.
     pub fn move_to_sampled(&self, records: u64) {
         let mut counts = lock(&self.counts);
         counts.stored = counts.stored.saturating_sub(records);
         counts.sampled += records;
     }
 
-    /// So many records more could not be written and are given up.
+    /// Counts records that could not be written and are given up.
     pub fn add_write_failed(&self, records: u64) {
         lock(&self.counts).write_failed += records;
     }
 
-    /// Runs the thread's loop. Should it panic, which would be a mistake of ours, that is said, whoever waits is let go,
-    /// and records that come later are counted as dropped.
+    /// Runs the thread's loop. A panic in it would be a bug in Spanscope: it is reported, waiting
+    /// callers are released, and later records are counted as dropped.
     pub fn run(&self, queue: &Queue, what: &str, work: impl FnOnce()) {
         let _working = fork::begin_work();
         if catch_unwind(AssertUnwindSafe(work)).is_err() {
             queue.close_after_fault();
             self.ended(false);
             log_to_stderr(format!(
-                "spanscope: {what} has ended by a panic and takes nothing more; please report this"
+                "spanscope: {what} has ended by a panic and accepts nothing more; please report this"
             ));
         }
     }
 
-    /// The thread ends; `clean` says whether the last write went well.
+    /// Reports the end of the thread; `clean` is whether the last write succeeded.
     pub fn ended(&self, clean: bool) {
         let mut state = lock(&self.state);
         state.flush_done = state.wanted.flush;

@@ -1,10 +1,11 @@
-//! The account of a queue: every record that was offered is in a chunk, was handed to the sink, or is
-//! counted under one of these causes. Nothing here counts; the slots do, under their locks.
+//! The statistics of a queue: every offered record is in a chunk, was passed to the sink, or is
+//! counted under one of these causes. The slots count, under their locks.
 
-/// How many records came and what became of them.
+/// The number of records, by outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Counts {
-    /// Records that were made.
+    /// Records that were created.
     pub offered: u64,
     /// Of these: dropped because the queue was full.
     pub dropped_full: u64,
@@ -13,7 +14,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Adds the account of a part of the queue.
+    /// Adds the counts of a part of the queue.
     pub(super) fn add(&mut self, other: Self) {
         self.offered += other.offered;
         self.dropped_full += other.dropped_full;

@@ -1,13 +1,13 @@
-//! Queues in the child of a `fork`, where only the thread that forked goes on.
+//! Queues in the child of a `fork`, where only the forking thread continues.
 //!
-//! What the parent had queued is the parent's, and its threads write it; its locks may be held by threads that the child does not
-//! have. So a queue of another process is never touched: the first record of the child makes a new one, with a thread of
-//! its own that the sink starts by its [`Restart`]. A sink without one, or one that can't start, takes nothing in the
-//! child; that is counted, and reported once.
+//! The parent's threads write what the parent had queued; its locks may be held by threads that the
+//! child does not have. So a queue of another process is never touched: the first record of the
+//! child creates a new one, with a thread that the sink starts by its [`Restart`]. A sink without
+//! one, or one that can't start, accepts nothing in the child; that is counted, and reported once.
 //!
-//! Around the fork itself the sinks' threads rest, for a bounded time: then none of them holds a lock that the child needs, such as
-//! that of stderr. A thread that has something open which a fork can't carry, such as a SQLite file, closes it before
-//! (see [`HoldsOpen`]).
+//! During the fork the sinks' threads rest, for a bounded time, so that none of them holds a lock
+//! that the child needs, such as that of stderr. A thread with an open resource that a fork can't
+//! carry over, such as a SQLite file, closes it first (see [`HoldsOpen`]).
 
 use std::cell::Cell;
 use std::fmt;
@@ -25,27 +25,27 @@ use super::shared::Queue;
 use crate::capture::{Clock, Ticks};
 use crate::sync::lock;
 
-/// Starts a sink's thread for a new queue, in the child of a fork, or returns why the sink can't go on there, as the end of
-/// a sentence.
+/// Starts a sink's thread for a new queue, in the child of a fork, or returns why the sink can't
+/// continue there, as the end of a sentence.
 pub type Restart = Arc<dyn Fn(&Queue, &Arc<WorkerHandle>) -> Result<(), String> + Send + Sync>;
 
 /// How long a fork waits for the sinks' threads to rest.
 const REST_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// When this process was forked, as raw ticks; zero where it was not.
+/// When this process was forked, as raw ticks; zero if it was not.
 static FORKED_AT: AtomicU64 = AtomicU64::new(0);
 static IS_FORKING: AtomicBool = AtomicBool::new(false);
-/// Threads of sinks that do not rest.
+/// The number of sink threads that do not rest.
 static WORKING: AtomicUsize = AtomicUsize::new(0);
 
 /// Whether all of them rested when this process was forked.
 static RESTED: AtomicBool = AtomicBool::new(true);
-/// What wakes the threads that hold something open, by a number of each.
+/// Wakes the threads with open resources, by their numbers.
 static HOLDERS: Mutex<Vec<(u64, Wake)>> = Mutex::new(Vec::new());
 static HOLDER_IDS: AtomicU64 = AtomicU64::new(0);
 
 type Wake = Box<dyn Fn() + Send + Sync>;
-/// What is run once in a child, when its first sink starts.
+/// Runs once in a child, when its first sink starts.
 static IN_CHILD: OnceLock<fn()> = OnceLock::new();
 static IN_CHILD_RAN: AtomicU32 = AtomicU32::new(0);
 
@@ -54,12 +54,12 @@ thread_local! {
     static HOLDS_OPEN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What becomes of a queue in a child process.
+/// The successor of a queue in a child process.
 #[derive(Default)]
 pub(super) struct Heir {
     restart: OnceLock<(&'static str, Restart)>,
     started: OnceLock<Option<(Queue, Arc<WorkerHandle>)>>,
-    /// Records that a child without a sink of its own was offered.
+    /// Records that were offered in a child without a sink.
     pub(super) lost: AtomicU64,
 }
 
@@ -76,7 +76,7 @@ impl Heir {
         let _ = self.restart.set((what, restart));
     }
 
-    /// The child's queue and its thread's handle, which are made now if they were not yet.
+    /// Returns the child's queue and its thread's handle, and creates them on the first call.
     pub(super) fn start(&self, made: impl FnOnce() -> Queue) -> Option<&(Queue, Arc<WorkerHandle>)> {
         let started = self.started.get_or_init(|| {
             let (what, restart) = self.restart.get()?;
@@ -94,7 +94,7 @@ impl Heir {
                 }
                 Err(why) => {
                     log_to_stderr(format!(
-                        "spanscope: {what} takes nothing in the forked process {}: {why}",
+                        "spanscope: {what} accepts nothing in the forked process {}: {why}",
                         std::process::id()
                     ));
                     None
@@ -104,7 +104,7 @@ impl Heir {
         started.as_ref()
     }
 
-    /// The account of a child that has no sink of its own: all that it was offered is dropped.
+    /// Returns the counts of a child without a sink: everything offered is dropped.
     pub(super) fn counts(&self) -> Counts {
         let lost = self.lost.load(Ordering::Relaxed);
         Counts {
@@ -114,15 +114,15 @@ impl Heir {
         }
     }
 
-    /// The same, if there are any.
+    /// Returns the child's queue and its thread's handle, if they exist.
     pub(super) fn started(&self) -> Option<&(Queue, Arc<WorkerHandle>)> {
         self.started.get()?.as_ref()
     }
 }
 
-/// Prepares the process for forks.
+/// Registers the fork handlers.
 pub(super) fn watch_forks() -> io::Result<()> {
-    // Made here, because a child may only read a clock that is there.
+    // Created here, because a child may only read an existing clock.
     let _ = Clock::global();
     spanscope_process::on_fork(Hooks {
         before: rest_all,
@@ -131,18 +131,21 @@ pub(super) fn watch_forks() -> io::Result<()> {
     })
 }
 
-/// Has a function run once in each child of a fork that records something, before the first of its sinks starts.
+/// Registers a function that runs once in each child of a fork that records something, before the
+/// first of its sinks starts.
 pub fn in_forked_children(hook: fn()) {
     let _ = IN_CHILD.set(hook);
 }
 
-/// Whether every sink's thread rested when this process was forked, so that none held anything open.
+/// Returns whether every sink's thread rested when this process was forked, so that none had a
+/// resource open.
 #[must_use]
 pub fn rested_at_fork() -> bool {
     RESTED.load(Ordering::Relaxed)
 }
 
-/// A thread of sinks holds something open that a fork can't carry. It is to be kept as long as the thread works.
+/// Registers an open resource of a sink's thread that a fork can't carry over. Keep it as long as
+/// the thread works.
 pub struct HoldsOpen {
     id: u64,
     _working: Working,
@@ -155,7 +158,8 @@ impl fmt::Debug for HoldsOpen {
 }
 
 impl HoldsOpen {
-    /// On the thread itself. `wake` ends its wait; it is called on a thread that forks, and must not block for long.
+    /// Call it on the thread itself. `wake` ends its wait; it runs on the forking thread, and must
+    /// not block for long.
     #[must_use]
     pub fn new(wake: impl Fn() + Send + Sync + 'static) -> Self {
         let working = begin_work();
@@ -168,7 +172,8 @@ impl HoldsOpen {
         }
     }
 
-    /// To be called after each wait: where a fork is near, has everything closed and waits until it is over.
+    /// Call this after each wait: if a fork is imminent, closes the resource and waits until the
+    /// fork is over.
     pub fn make_way(&self, close: impl FnOnce()) {
         if IS_FORKING.load(Ordering::SeqCst) {
             close();
@@ -185,7 +190,8 @@ impl Drop for HoldsOpen {
     }
 }
 
-/// Whether a span began before this process was forked: then it is the parent's, and ends there.
+/// Returns whether a span started before this process was forked: it then belongs to the parent,
+/// and ends there.
 pub(super) fn is_parents(start: Ticks) -> bool {
     start.raw() < FORKED_AT.load(Ordering::Relaxed)
 }
@@ -206,7 +212,8 @@ impl Drop for Working {
     }
 }
 
-/// A sink's thread holds no lock and does nothing until the value is dropped. Nothing on other threads.
+/// Marks a sink's thread as resting, with no lock held, until the value is dropped. Has no effect
+/// on other threads.
 pub(super) fn rest() -> Resting {
     let holds_open = HOLDS_OPEN.try_with(Cell::get).unwrap_or(true);
     let is_worker = !holds_open && IS_WORKER.try_with(Cell::get).unwrap_or(false);
@@ -226,7 +233,7 @@ impl Drop for Resting {
     }
 }
 
-/// Counts this thread as working, as soon as no fork is under way.
+/// Counts this thread as working, once no fork is in progress.
 fn enter() {
     loop {
         WORKING.fetch_add(1, Ordering::SeqCst);
@@ -238,10 +245,10 @@ fn enter() {
     }
 }
 
-/// Before a fork, on the thread that forks.
+/// Runs before a fork, on the forking thread.
 fn rest_all() {
     IS_FORKING.store(true, Ordering::SeqCst);
-    // Another thread forks at the same moment and wakes them, or one comes or goes.
+    // Another thread forks at the same moment and wakes them, or one is added or removed.
     if let Ok(holders) = HOLDERS.try_lock() {
         holders.iter().for_each(|(_, wake)| wake());
     }
@@ -254,12 +261,12 @@ fn rest_all() {
     RESTED.store(WORKING.load(Ordering::SeqCst) <= own, Ordering::Relaxed);
 }
 
-/// After it, in the parent.
+/// Runs after a fork, in the parent.
 fn go_on() {
     IS_FORKING.store(false, Ordering::SeqCst);
 }
 
-/// After it, in the child: stores into atomics alone.
+/// Runs after a fork, in the child: only stores into atomics.
 fn in_child() {
     IS_FORKING.store(false, Ordering::SeqCst);
     WORKING.store(0, Ordering::SeqCst);

@@ -1,8 +1,8 @@
-//! [`log_to_stderr`]: reports of a sink's own trouble, to a stderr that may be blocked or gone.
+//! [`log_to_stderr`]: prints messages about a sink, to a stderr that may be blocked or closed.
 //!
-//! `eprintln!` waits for as long as no program reads the pipe, and panics when its reader has gone
-//! away; either would end the work of the thread that reports. So a separate thread writes the line,
-//! and is left alone when that takes long.
+//! `eprintln!` blocks while no program reads the pipe, and panics when its reader is gone; either
+//! would end the work of the reporting thread. So a separate thread writes the line, and is left
+//! alone if that takes long.
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,17 +11,17 @@ use std::time::Duration;
 
 use crate::threads;
 
-/// How long the line is waited for, so that it is there when the program ends right afterwards.
+/// How long to wait for the line, so that it is written if the program ends right afterwards.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// The number of lines that may be stuck in a blocked stderr; further ones are left out.
+/// Maximum number of lines that may be stuck in a blocked stderr; further ones are dropped.
 const MAX_STUCK: usize = 8;
 
 static STUCK: AtomicUsize = AtomicUsize::new(0);
 
-/// Writes a line to stderr, for sinks in trouble. It is not an event, and no layer sees it.
+/// Writes a line to stderr, for problems of sinks. It is not an event, and no layer sees it.
 ///
-/// Waits a tenth of a second at most and never panics; where stderr takes no more, the line is lost.
+/// Waits at most a tenth of a second and never panics; if stderr is blocked, the line is lost.
 pub fn log_to_stderr(line: String) {
     if STUCK.fetch_add(1, Ordering::AcqRel) >= MAX_STUCK {
         STUCK.fetch_sub(1, Ordering::AcqRel);

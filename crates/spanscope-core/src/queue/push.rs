@@ -1,4 +1,4 @@
-//! The calling threads' end of a queue: records go into the thread's chunk, or are counted as
+//! The calling threads' end of a queue: records are added to the thread's chunk, or counted as
 //! dropped.
 
 use std::sync::Arc;
@@ -20,13 +20,14 @@ use crate::capture::{
 use crate::metrics::{Measurement, Number};
 use crate::sync::lock;
 
-/// Chunks are paid for in such steps as they fill, so that many threads with a record each don't
-/// use up the budget.
+/// The step in which chunks are paid for as they fill, so that many threads with a record each
+/// don't use up the budget.
 const STEP_BYTES: usize = 4 * 1024;
 
 impl Queue {
-    /// Notes that a span was opened. It is a hint, not a record: without room it is left out, and so it is on a thread
-    /// whose locals are destroyed, because the newest open span of a slot is its thread's own.
+    /// Notes that a span was opened. It is a hint, not a record: it is dropped if there is no room,
+    /// and on a thread whose locals are destroyed, because a slot's newest open span belongs to its
+    /// thread.
     pub fn push_opened(&self, id: &Id) {
         if self.is_inherited() {
             return self.heir().map_or((), |heir| heir.push_opened(id));
@@ -47,11 +48,11 @@ impl Queue {
         });
     }
 
-    /// Adds an ended span, or counts it as dropped. `false`: there is no room and the queue is to
-    /// be waited for; nothing has happened yet, call [`wait_for_room`](Self::wait_for_room) and
-    /// come again.
+    /// Adds an ended span, or counts it as dropped. Returns `false` if there is no room and the
+    /// policy is to wait; nothing has happened then: call [`wait_for_room`](Self::wait_for_room)
+    /// and retry.
     ///
-    /// It does not wait itself, because the caller holds the span's record, and the sink looks at
+    /// It does not wait itself, because the caller holds the span's record, and the sink reads
     /// records too.
     #[must_use]
     pub fn try_push_span(
@@ -66,7 +67,7 @@ impl Queue {
             return true; // its end is the parent's to record
         }
         self.try_push(record.fields.len() + size_of::<QueuedRecord>(), |slot, chunk| {
-            // Spans mostly close in the reverse order of their opening, on the thread that opened
+            // Spans usually close in the reverse order of their opening, on the thread that opened
             // them.
             if !slot.try_close(id) && chunk.opened.last() == Some(id) {
                 chunk.opened.pop();
@@ -121,7 +122,7 @@ impl Queue {
         });
     }
 
-    /// Adds an event, or counts it as dropped; waits for room where the queue is to be waited for.
+    /// Adds an event, or counts it as dropped; waits for room if that is the policy.
     pub fn push_event(
         &self,
         ids: Option<SpanIds>,
@@ -142,8 +143,7 @@ impl Queue {
         }
     }
 
-    /// Adds a measurement, or counts it as dropped; waits for room where the queue is to be waited
-    /// for.
+    /// Adds a measurement, or counts it as dropped; waits for room if that is the policy.
     pub fn push_measurement(&self, measurement: &Measurement<'_>) {
         let mut bytes = Vec::with_capacity(256);
         let mut writer = FieldWriter {
@@ -185,8 +185,9 @@ impl Queue {
             let slot = slot.unwrap_or_else(|| self.slot_without_locals());
             let mut inner = lock(&slot.inner);
             if self.is_closed() {
-                // What another sink measures of itself while this one ends is no record of the program, which could do
-                // nothing about it: it is left out, and not counted as late.
+                // Another sink's measurement of itself while this one ends is not the
+                // program's, which could do nothing about it: it is left out, and not counted as
+                // late.
                 if !is_suppressed() {
                     inner.counts.offered += 1;
                     inner.counts.dropped_closed += 1;
@@ -212,7 +213,7 @@ impl Queue {
         done
     }
 
-    /// The same in the child of a fork, where this queue is the parent's.
+    /// Pushes in the child of a fork, where this queue is the parent's.
     #[cold]
     fn try_push_in_child(&self, bytes: usize, add: impl FnOnce(&Slot, &mut Chunk)) -> bool {
         let Some(heir) = self.heir() else {
@@ -222,8 +223,9 @@ impl Queue {
         heir.try_push(bytes, add)
     }
 
-    /// Gives the slot a chunk with room for `bytes`; `false` if the budget does not allow it. The sink's own thread is never refused: it can't wait for itself, and it adds
-    /// a parent's end now and then at most.
+    /// Gives the slot a chunk with room for `bytes`; returns `false` if the budget does not allow
+    /// it. The sink's own thread is never refused: it can't wait for itself, and it only adds a
+    /// parent's end from time to time.
     fn make_room(&self, inner: &mut SlotInner, bytes: usize, never_refuse: bool) -> bool {
         if let Some(chunk) = &mut inner.chunk {
             let needed = chunk.used() + bytes;
@@ -247,7 +249,7 @@ impl Queue {
         let is_busy = before.is_some();
         let (mut fresh, is_much) = self.exchange(before);
         if is_busy {
-            // It will fill too. To let it grow would fault its memory in more than once.
+            // It will fill too. Letting it grow would fault its memory in more than once.
             fresh.reserve();
         }
         fresh.paid = price;
@@ -258,7 +260,7 @@ impl Queue {
         true
     }
 
-    /// Hands a full chunk over for a spare one. Tells whether the sink is to look at once.
+    /// Passes on a full chunk and returns an empty one, and whether to wake the sink.
     fn exchange(&self, full: Option<Chunk>) -> (Chunk, bool) {
         let mut chunks = lock(&self.shared.full);
         let fresh = chunks.spare.pop().unwrap_or_default();
@@ -267,10 +269,10 @@ impl Queue {
         (fresh, is_much)
     }
 
-    /// Takes `price` bytes from the budget; `false` if it does not have them.
+    /// Takes `price` bytes from the budget; returns `false` if they are not available.
     fn pay(&self, price: usize, never_refuse: bool) -> bool {
         let before = self.shared.paid.fetch_add(price, Ordering::Relaxed);
-        // One record larger than the whole queue passes when nothing else is there; else it could
+        // One record larger than the whole queue passes if the queue is empty; otherwise it could
         // never be stored.
         if before + price > self.shared.max_bytes && before > 0 && !never_refuse {
             self.shared.paid.fetch_sub(price, Ordering::Relaxed);
@@ -280,7 +282,7 @@ impl Queue {
         true
     }
 
-    /// Waits until a chunk came back, for some milliseconds at most. Hold no lock of yours
+    /// Waits until a chunk was returned, for some milliseconds at most. Do not hold a lock
     /// meanwhile.
     pub fn wait_for_room(&self) {
         if self.is_inherited() {
@@ -288,7 +290,7 @@ impl Queue {
         }
         self.wake();
         let guard = lock(&self.shared.room_lock);
-        // Bounded, because a chunk may have come back between the look and the wait.
+        // Bounded, because a chunk may have been returned between the check and the wait.
         let _ = self.shared.room.wait_timeout(guard, Duration::from_millis(10));
     }
 

@@ -1,5 +1,5 @@
 //! The queue itself and the sink's end of it: the threads' slots, the full chunks, the budget, the
-//! account.
+//! counts.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
@@ -15,12 +15,13 @@ use super::log_to_stderr::log_to_stderr;
 use super::slot::Slot;
 use crate::sync::{lock, wait_timeout_while};
 
-/// How often in a row the sink finds nothing before spare chunks are given back, and how many stay.
+/// After how many empty drains in a row spare chunks are freed, and how many are kept.
 const IDLE_DRAINS: u32 = 5;
 const KEPT_SPARE: usize = 4;
 
 /// What happens to a record when the queue's bytes are used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum OverflowPolicy {
     /// It is dropped and counted; the caller never waits. The default.
     #[default]
@@ -29,7 +30,7 @@ pub enum OverflowPolicy {
     Block,
 }
 
-/// The calling threads' end and the sink's end of one queue.
+/// Both ends of one queue: for the calling threads and for the sink.
 #[derive(Debug, Clone)]
 pub struct Queue {
     pub(super) shared: Arc<Shared>,
@@ -38,12 +39,12 @@ pub struct Queue {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) id: u64,
-    /// Of the process that the queue was made in.
+    /// The generation of the process that created the queue.
     generation: u32,
     pub(super) heir: Heir,
     pub(super) max_bytes: usize,
     pub(super) on_overflow: OverflowPolicy,
-    /// Bytes that existing chunks were paid with.
+    /// Bytes of the budget that existing chunks use.
     pub(super) paid: AtomicUsize,
     closed: AtomicBool,
     pub(super) end: End,
@@ -52,7 +53,7 @@ pub(super) struct Shared {
     without_locals: OnceLock<Arc<Slot>>,
     pub(super) full: Mutex<Full>,
     pub(super) wake: Condvar,
-    /// The sink sleeps until something comes, see [`Queue::sleep`].
+    /// Whether the sink sleeps until a record is pushed, see [`Queue::sleep`].
     pub(super) asleep: AtomicBool,
     pub(super) room: Condvar,
     pub(super) room_lock: Mutex<()>,
@@ -74,19 +75,19 @@ impl std::fmt::Debug for WakeHook {
 #[derive(Debug, Default)]
 pub(super) struct Full {
     pub(super) chunks: VecDeque<Chunk>,
-    /// Emptied chunks for any thread. They and the paid ones together stay within the budget, and
-    /// what a burst leaves behind goes back to the allocator once the queue is idle: a long burst
-    /// that had to make its chunks anew paid 45 ns a span for page faults.
+    /// Empty chunks for any thread. Together with the paid ones they stay within the budget, and
+    /// those of a burst are freed once the queue is idle: a long burst that had to allocate its
+    /// chunks again paid 45 ns per span for page faults.
     pub(super) spare: Vec<Chunk>,
-    /// How often in a row the sink has found nothing.
+    /// The number of empty drains in a row.
     idle_drains: u32,
-    /// Somebody wants the sink to look now.
+    /// Whether the sink should drain now.
     urgent: bool,
 }
 
 impl Full {
-    /// Half of the spare chunks, where nothing was queued for a while. They are to be dropped with
-    /// the lock given back.
+    /// Returns half of the spare chunks, if nothing was queued for a while. Drop them after
+    /// releasing the lock.
     fn spare_to_give_back(&mut self) -> Vec<Chunk> {
         let spare = self.spare.len();
         if self.idle_drains < IDLE_DRAINS || spare <= KEPT_SPARE {
@@ -97,7 +98,7 @@ impl Full {
 }
 
 impl Queue {
-    /// Makes a queue of at most `max_bytes`, and of at least 256 KiB: four chunks.
+    /// Creates a queue of at most `max_bytes`, and of at least 256 KiB: four chunks.
     #[must_use]
     pub fn new(max_bytes: usize, on_overflow: OverflowPolicy) -> Self {
         static IDS: AtomicU64 = AtomicU64::new(0);
@@ -124,7 +125,8 @@ impl Queue {
         }
     }
 
-    /// Says how the sink, which messages call `what`, goes on in the child of a fork. Without it, it takes nothing there.
+    /// Sets how the sink, which messages call `what`, continues in the child of a fork. Without it,
+    /// the sink accepts nothing there.
     pub fn on_fork(&self, what: &'static str, restart: Restart) {
         self.shared.heir.set_restart(what, restart);
         if let Err(error) = fork::watch_forks() {
@@ -134,20 +136,21 @@ impl Queue {
         }
     }
 
-    /// Whether the queue belongs to a process that this one was forked from.
+    /// Returns whether the queue belongs to a process that this one was forked from.
     #[inline]
     #[must_use]
     pub fn is_inherited(&self) -> bool {
         self.shared.generation != spanscope_process::generation()
     }
 
-    /// The queue of this process in the place of an inherited one. It is made by the first call, with its thread.
+    /// Returns this process's successor of an inherited queue. The first call creates it, with its
+    /// thread.
     pub(super) fn heir(&self) -> Option<&Self> {
         let made = || Self::new(self.shared.max_bytes, self.shared.on_overflow);
         self.shared.heir.start(made).map(|(queue, _)| queue)
     }
 
-    /// The same with its thread's handle, if it was made.
+    /// Returns the successor and its thread's handle, if it exists.
     pub(super) fn started_heir(&self) -> Option<(&Self, &Arc<WorkerHandle>)> {
         self.shared
             .heir
@@ -155,9 +158,9 @@ impl Queue {
             .map(|(queue, control)| (queue, control))
     }
 
-    /// The sink's other wait, for sinks that somebody watches: until something comes, however long that takes, so that an
-    /// idle program is not woken, or until the sink has something to do by itself. What comes in the next `gather` is taken
-    /// with it.
+    /// The wait of sinks whose output people watch: without a timeout, until a record is pushed, so
+    /// that an idle program is not woken, or until the sink has other work. Records of the next
+    /// `gather` are taken together.
     pub fn sleep(&self, at_most: Duration, gather: Duration) {
         let resting = fork::rest();
         self.shared.asleep.store(true, Ordering::SeqCst);
@@ -180,7 +183,8 @@ impl Queue {
         slots.iter().all(|slot| slot.is_empty()) && lock(&self.shared.full).chunks.is_empty()
     }
 
-    /// Wakes the sink if it sleeps. The flag is taken down first, so only one of many callers pays for the wake.
+    /// Wakes the sink if it sleeps. The flag is reset first, so only one of many callers pays for
+    /// the wake.
     pub(super) fn rouse(&self) {
         if self.shared.asleep.load(Ordering::SeqCst) && self.shared.asleep.swap(false, Ordering::SeqCst) {
             drop(lock(&self.shared.full));
@@ -188,7 +192,7 @@ impl Queue {
         }
     }
 
-    /// Makes the sink look now.
+    /// Makes the sink drain now.
     pub fn wake(&self) {
         if self.is_inherited() {
             return self.started_heir().map_or((), |(heir, _)| heir.wake());
@@ -197,9 +201,9 @@ impl Queue {
         self.notify();
     }
 
-    /// Sets what is called whenever the sink is to look now, for a thread that serves several
+    /// Sets a hook that runs whenever the sink should drain now, for a thread that serves several
     /// queues and can't wait on each: it waits elsewhere and never calls [`wait`](Self::wait). A
-    /// second call changes nothing. `hook` runs on the calling threads and must not block.
+    /// second call has no effect. `hook` runs on the calling threads and must not block.
     pub fn on_wake(&self, hook: impl Fn() + Send + Sync + 'static) {
         let _ = self.shared.on_wake.0.set(Box::new(hook));
     }
@@ -211,7 +215,7 @@ impl Queue {
         }
     }
 
-    /// The sink's wait: until somebody wakes it, enough is queued, or the time is over.
+    /// The sink's wait: until it is woken, enough is queued, or the timeout passes.
     pub fn wait(&self, timeout: Duration) {
         let _resting = fork::rest();
         let full = lock(&self.shared.full);
@@ -221,21 +225,22 @@ impl Queue {
         full.urgent = false;
     }
 
-    /// Takes all records that were pushed before the call, and maybe some more. Give each chunk back with
-    /// [`recycle`](Self::recycle).
+    /// Takes all records that were pushed before the call, and possibly later ones. Return each
+    /// chunk with [`recycle`](Self::recycle).
     pub fn drain(&self, chunks: &mut Vec<Chunk>) {
         let found_before = chunks.len();
         let mut slots = lock(&self.shared.slots);
         let mut spare = Vec::new();
         slots.retain(|slot| {
-            // Asked before the chunk is taken: a thread that ends afterwards may have pushed afterwards.
+            // Checked before the chunk is taken: a thread that ends afterwards may have pushed
+            // afterwards.
             let alive = Arc::strong_count(slot) > 1;
             fence(Ordering::Acquire);
             let mut inner = lock(&slot.inner);
             let has_records = inner.chunk.as_ref().is_some_and(|chunk| !chunk.is_empty());
             if has_records {
-                // A thread's records stay in order: it hands no chunk over while its slot is locked,
-                // so those that it has handed over are older than its open one, and all of them.
+                // A thread's records stay in order: it passes no chunk on while its slot is locked,
+                // so those that it passed on before are older than its open one, and complete.
                 chunks.extend(lock(&self.shared.full).chunks.drain(..));
                 chunks.extend(inner.chunk.take());
             } else if let Some(idle) = inner.chunk.take() {
@@ -274,7 +279,7 @@ impl Queue {
         drop(given_back);
     }
 
-    /// Gives an emptied chunk back for other records, and its bytes to the budget.
+    /// Returns an empty chunk for reuse, and its bytes to the budget.
     pub fn recycle(&self, mut chunk: Chunk) {
         let paid = self.shared.paid.fetch_sub(chunk.paid, Ordering::Relaxed) - chunk.paid;
         self.shared.room.notify_all();
@@ -288,8 +293,8 @@ impl Queue {
         }
     }
 
-    /// From now on records are dropped and counted as such; waiting callers go on. To be called where a guard ends the
-    /// sink: records that come later are reported with that cause.
+    /// Makes the queue drop and count records from now on; waiting callers continue. Call this when
+    /// a guard ends the sink: later records are reported with that cause.
     pub fn close(&self) {
         if self.is_inherited() {
             return self.started_heir().map_or((), |(heir, _)| heir.close());
@@ -300,13 +305,15 @@ impl Queue {
         self.close_after_fault();
     }
 
-    /// The same where the sink has ended by a fault, which the caller reports.
+    /// Does the same as [`close`](Self::close) for a sink that ended by a fault, which the caller
+    /// reports.
     pub fn close_after_fault(&self) {
         self.shared.closed.store(true, Ordering::Release);
         self.shared.room.notify_all();
     }
 
-    /// The slot of threads whose locals are destroyed. They may be the last ones of a program to say something.
+    /// Returns the slot of threads whose locals are destroyed. They may make a program's last
+    /// records.
     pub(super) fn slot_without_locals(&self) -> &Slot {
         self.shared.without_locals.get_or_init(|| {
             let slot = Arc::new(Slot::default());
@@ -315,26 +322,26 @@ impl Queue {
         })
     }
 
-    /// Whether [`close`](Self::close) was called.
+    /// Returns whether [`close`](Self::close) was called.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.shared.closed.load(Ordering::Acquire)
     }
 
-    /// Bytes that queued records take now.
+    /// Returns the bytes that queued records take now.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.shared.paid.load(Ordering::Relaxed)
     }
 
-    /// Bytes that emptied chunks hold for the next records.
+    /// Returns the bytes of empty chunks that are kept for reuse.
     #[must_use]
     pub fn spare_bytes(&self) -> usize {
         let full = lock(&self.shared.full);
         full.spare.iter().map(Chunk::capacity).sum()
     }
 
-    /// The account until now.
+    /// Returns the current counts.
     #[must_use]
     pub fn counts(&self) -> Counts {
         if self.is_inherited() {

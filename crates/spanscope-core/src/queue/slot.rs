@@ -1,6 +1,6 @@
-//! One thread's place in one queue.
+//! A slot: one thread's part of one queue.
 //!
-//! Its lock is taken by that thread and, a few times a second, by the sink.
+//! That thread and, a few times a second, the sink take its lock.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,19 +13,18 @@ use super::counts::Counts;
 use crate::sync::lock;
 
 thread_local! {
-    /// This thread's slots, by queue. A process has one queue a sink, so a search of the list is a
-    /// look at its head.
+    /// This thread's slots, by queue. A process has one queue per sink, so a search usually ends at
+    /// the first entry.
     static SLOTS: RefCell<Vec<(u64, Arc<Slot>)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// See the head of this file.
+/// See the module's documentation.
 #[derive(Debug, Default)]
 pub(super) struct Slot {
     pub(super) inner: Mutex<SlotInner>,
-    /// The span that the thread opened last, where it is in no chunk yet; zero for none. Most spans
+    /// The span that the thread opened last, if it is in no chunk yet; zero for none. Most spans
     /// are leaves: they close as the newest one and never need the lock for having been open, which
-    /// spares 13 ns of 380. The thread itself writes it without the lock, the sink with it, and
-    /// only zero.
+    /// saves 13 ns of 380. The thread writes it without the lock, the sink with it, and only zero.
     newest: AtomicU64,
 }
 
@@ -36,8 +35,8 @@ pub(super) struct SlotInner {
 }
 
 impl Slot {
-    /// Works with this thread's slot in the queue; `None` if the thread is ending and its locals
-    /// are gone. A slot that the thread does not have yet is made, and handed to `made`.
+    /// Calls `work` with this thread's slot in the queue; returns `None` if the thread is ending
+    /// and its locals are destroyed. A missing slot is created, and passed to `made`.
     pub(super) fn with(queue: u64, made: impl FnOnce(&Arc<Self>), work: impl FnOnce(Option<&Self>)) {
         let mut work = Some(work);
         let _ = SLOTS.try_with(|slots| {
@@ -49,7 +48,7 @@ impl Slot {
             let slot = Arc::new(Self::default());
             made(&slot);
             if let Ok(mut slots) = slots.try_borrow_mut() {
-                // Queues that are gone leave their slots behind until the thread meets a new one.
+                // Slots of dropped queues stay until the thread uses a new one.
                 slots.retain(|(_, slot)| Arc::strong_count(slot) > 1);
                 slots.push((queue, Arc::clone(&slot)));
             }
@@ -60,8 +59,8 @@ impl Slot {
         }
     }
 
-    /// Notes the newest open span; `false` if there is one before it, which goes into a chunk
-    /// first.
+    /// Notes the newest open span; returns `false` if there is one before it, which must be added
+    /// to a chunk first.
     pub(super) fn try_open(&self, id: &Id) -> bool {
         let is_free = self.newest.load(Ordering::Relaxed) == 0;
         if is_free {
@@ -70,8 +69,7 @@ impl Slot {
         is_free
     }
 
-    /// Whether this was the newest open span, which then is open no more. To be called with the
-    /// lock held.
+    /// Returns whether this was the newest open span, and removes it. Call this with the lock held.
     pub(super) fn try_close(&self, id: &Id) -> bool {
         let is_newest = self.newest.load(Ordering::Relaxed) == id.into_u64();
         if is_newest {
@@ -80,7 +78,7 @@ impl Slot {
         is_newest
     }
 
-    /// Takes the newest open span out. To be called with the lock held.
+    /// Removes and returns the newest open span. Call this with the lock held.
     pub(super) fn take_newest(&self) -> Option<Id> {
         let newest = self.newest.swap(0, Ordering::Acquire);
         (newest != 0).then(|| Id::from_u64(newest))

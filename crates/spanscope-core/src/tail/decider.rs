@@ -1,4 +1,4 @@
-//! [`TailDecider`]: what is known of the traces that are not decided yet, and the verdicts.
+//! [`TailDecider`]: the state of undecided traces, and the verdicts.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
@@ -8,36 +8,37 @@ use spanscope_model::{SpanId, TraceId};
 use super::TailRule;
 use crate::capture::SpanIds;
 
-/// A trace of which no local root is known is waited for no longer than this, however long slow is: its root may be hidden
-/// from the sink by a filter, and then nothing says when it is over.
+/// Maximum wait for a trace without a known local root, even if `slower_than` is longer: a filter
+/// may hide its root from the sink, and then nothing signals its end.
 const ROOTLESS_WAIT: Duration = Duration::from_secs(60);
 
-/// What is to become of a trace.
+/// The decision about a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is not over.
+    /// The trace is not over.
     Undecided,
-    /// All of it is wanted.
+    /// The whole trace is kept.
     Keep,
-    /// Nothing of it is wanted.
+    /// The whole trace is dropped.
     Drop,
 }
 
-/// A trace that is decided: [`Verdict::Keep`] or [`Verdict::Drop`].
+/// A decided trace: [`Verdict::Keep`] or [`Verdict::Drop`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Decision {
     /// The trace.
     pub trace_id: TraceId,
-    /// What is to become of it.
+    /// The decision.
     pub verdict: Verdict,
 }
 
-/// Which traces [`TailDecider::judge`] decides.
+/// Which traces [`TailDecider::decide`] decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Settle {
-    /// Those whose time has come: the sink runs.
+pub enum DecisionScope {
+    /// Those that are due: the sink runs.
     Due,
-    /// Those that have ended as well: the sink is flushed.
+    /// Also those that have ended: the sink is flushed.
     Ended,
     /// All: the sink ends, and no record follows.
     All,
@@ -48,20 +49,20 @@ pub enum Settle {
 pub struct EndedSpan {
     /// Its ids.
     pub ids: SpanIds,
-    /// Whether it began this process's part of the trace.
+    /// Whether it is the root of this process's part of the trace.
     pub is_local_root: bool,
     /// Whether it failed.
     pub failed: bool,
-    /// When it was made.
+    /// When it was created.
     pub start: Duration,
     /// When it ended.
     pub end: Duration,
-    /// When it closed, which is never earlier: what is below it was over by then.
+    /// When it closed, which is never earlier: everything below it was over by then.
     pub closed: Duration,
 }
 
-/// How many traces were decided, and how. `kept + dropped + watched` are all that there were, where none was forgotten and
-/// came again.
+/// The number of traces, by decision. `kept + dropped + watched` is the number of all traces,
+/// unless one was forgotten and appeared again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct TailStats {
@@ -69,17 +70,17 @@ pub struct TailStats {
     pub kept: u64,
     /// Traces that are dropped.
     pub dropped: u64,
-    /// Traces that are not decided yet.
+    /// Traces that are undecided.
     pub watched: u64,
-    /// Of the kept ones: those that were decided before they were over, because there were more than
-    /// [`TailRule::max_traces`].
+    /// Of the kept ones: those that were decided before they were over, because there were more
+    /// than [`TailRule::max_traces`].
     pub kept_early: u64,
-    /// Spans that failed, or were slow roots, and came after their trace had been dropped. They can't bring it back, so they
-    /// are dropped with it; a longer [`TailRule::wait`] makes them fewer.
+    /// Spans that failed, or were slow roots, and arrived after their trace had been dropped. They
+    /// are dropped with it; a longer [`TailRule::wait`] reduces their number.
     pub too_late: u64,
 }
 
-/// Decides which traces a sink keeps. The [module](super) says what holds.
+/// Decides which traces a sink keeps. The [module](super) lists its guarantees.
 ///
 /// ```
 /// use std::time::Duration;
@@ -108,17 +109,17 @@ pub struct TailStats {
 pub struct TailDecider {
     rule: TailRule,
     watched: HashMap<TraceId, Watched>,
-    /// The watched ones by when they are to be looked at.
+    /// The watched traces, ordered by when they are due.
     due: BTreeSet<(Duration, TraceId)>,
-    /// The watched ones in the order in which they came.
+    /// The watched traces, in the order of their arrival.
     arrived: BTreeMap<u64, TraceId>,
     arrivals: u64,
-    /// The decided ones and whether they are kept.
+    /// The decided traces, and whether they are kept.
     decided: HashMap<TraceId, bool>,
-    /// The decided ones in the order of their decisions.
+    /// The decided traces in the order of their decisions.
     remembered: VecDeque<TraceId>,
-    /// What the next [`settle`](Self::settle) answers.
-    news: Vec<Decision>,
+    /// The result of the next [`settle`](Self::settle).
+    decisions: Vec<Decision>,
     stats: TailStats,
 }
 
@@ -130,19 +131,19 @@ struct Watched {
     due: Option<Duration>,
     first: Duration,
     last: Duration,
-    /// Some span of it has ended.
+    /// Whether a span of it has ended.
     has_ended: bool,
-    /// Some local root of it is known, open or ended.
+    /// Whether a local root of it is known, open or ended.
     has_root: bool,
-    /// When the last of the spans that have ended closed.
+    /// When the last of its ended spans closed.
     last_closed: Duration,
-    /// When the last of the local roots that have ended closed.
+    /// When the last of its ended local roots closed.
     root_closed: Duration,
-    /// Spans that are known to be open; where a local root is known, the others don't matter.
+    /// Spans that are known to be open; if a local root is known, the others don't matter.
     open: BTreeMap<SpanId, Open>,
     open_roots: usize,
-    /// No open span that holds the decision up began before. It is brought up to date when the trace is due, because to do
-    /// that at each end would look through all that are open.
+    /// No open span that delays the decision started before this. It is updated when the trace is
+    /// due, because updating it at each end would search all open spans.
     open_since: Duration,
 }
 
@@ -153,7 +154,8 @@ struct Open {
 }
 
 impl Watched {
-    /// Whether a span is open that holds the decision up: a local root, or any span where none is known.
+    /// Returns whether a span is open that delays the decision: a local root, or any span if no
+    /// root is known.
     fn is_open(&self) -> bool {
         if self.has_root {
             self.open_roots > 0
@@ -191,7 +193,7 @@ impl Watched {
         self.open_since = starts.min().unwrap_or(self.first);
     }
 
-    /// When it is to be looked at, by what is known now.
+    /// Returns when it is due, by the current state.
     fn due(&self, rule: &TailRule) -> Duration {
         if self.is_open() {
             self.open_since.saturating_add(rule.slower_than)
@@ -204,15 +206,15 @@ impl Watched {
         }
     }
 
-    /// Whether it is kept, judged when it is due.
+    /// Returns whether it is kept, evaluated when it is due.
     fn is_kept(&self, rule: &TailRule) -> bool {
-        // What is open when it is due has taken too long. Of a trace that nothing but events or starts is known of, the ends
-        // were lost on the way.
+        // What is open when it is due has taken too long. If only events or starts of a trace are
+        // known, its ends were lost.
         self.is_open() || !self.has_ended || (!self.has_root && is_slow(rule, self.first, self.last))
     }
 }
 
-/// Puts a trace where it is due.
+/// Inserts a trace at its due time.
 fn schedule(
     due: &mut BTreeSet<(Duration, TraceId)>,
     trace_id: TraceId,
@@ -233,7 +235,7 @@ fn is_slow(rule: &TailRule, start: Duration, end: Duration) -> bool {
 }
 
 impl TailDecider {
-    /// Knows no trace yet.
+    /// Creates a decider without traces.
     #[must_use]
     pub fn new(rule: TailRule) -> Self {
         Self {
@@ -244,21 +246,22 @@ impl TailDecider {
             arrivals: 0,
             decided: HashMap::new(),
             remembered: VecDeque::new(),
-            news: Vec::new(),
+            decisions: Vec::new(),
             stats: TailStats::default(),
         }
     }
 
-    /// A span is open. It may be told more than once; ends of spans that were not told before are as good.
+    /// Reports an open span. It may be reported more than once; the end of a span that was not
+    /// reported before is accepted too.
     pub fn opened(&mut self, ids: SpanIds, is_local_root: bool, start: Duration) -> Verdict {
-        self.tell(ids.trace_id, start, |_, watched| {
+        self.update(ids.trace_id, start, |_, watched| {
             let open = Open { start, is_local_root };
             watched.open(ids.span_id, open);
             false
         })
     }
 
-    /// A span has ended.
+    /// Reports the end of a span.
     pub fn ended(&mut self, span: &EndedSpan) -> Verdict {
         let EndedSpan {
             ids,
@@ -268,7 +271,7 @@ impl TailDecider {
             end,
             closed,
         } = *span;
-        let verdict = self.tell(ids.trace_id, start, |rule, watched| {
+        let verdict = self.update(ids.trace_id, start, |rule, watched| {
             watched.has_ended = true;
             watched.last = watched.last.max(end);
             watched.last_closed = watched.last_closed.max(closed);
@@ -287,16 +290,17 @@ impl TailDecider {
         verdict
     }
 
-    /// An event happened in a span of the trace. One that is an error says it before its span ends.
+    /// Reports an event in a span of the trace. An error marks the trace before its span ends.
     pub fn event(&mut self, trace_id: TraceId, is_error: bool, time: Duration) -> Verdict {
-        self.tell(trace_id, time, |rule, watched| {
+        self.update(trace_id, time, |rule, watched| {
             watched.last = watched.last.max(time);
             is_error && rule.keep_errors
         })
     }
 
-    /// Changes what is known of a trace by something that began then; `change` answers whether it is to be kept for that.
-    fn tell(
+    /// Updates the state of a trace by something that started at `start`; `change` returns whether
+    /// the trace is to be kept because of it.
+    fn update(
         &mut self,
         trace_id: TraceId,
         start: Duration,
@@ -333,7 +337,7 @@ impl TailDecider {
         }
         schedule(&mut self.due, trace_id, watched, &self.rule);
         if keep || (is_new && self.rule.shares(trace_id)) {
-            self.decide(trace_id, true);
+            self.record_decision(trace_id, true);
             return Verdict::Keep;
         }
         if is_new && self.watched.len() > self.rule.max_traces {
@@ -345,11 +349,11 @@ impl TailDecider {
     fn keep_oldest(&mut self) {
         if let Some((_, oldest)) = self.arrived.first_key_value() {
             self.stats.kept_early += 1;
-            self.decide(*oldest, true);
+            self.record_decision(*oldest, true);
         }
     }
 
-    fn decide(&mut self, trace_id: TraceId, keep: bool) {
+    fn record_decision(&mut self, trace_id: TraceId, keep: bool) {
         let Some(watched) = self.watched.remove(&trace_id) else {
             return;
         };
@@ -366,10 +370,11 @@ impl TailDecider {
             self.stats.dropped += 1;
             Verdict::Drop
         };
-        self.news.push(Decision { trace_id, verdict });
+        self.decisions.push(Decision { trace_id, verdict });
     }
 
-    /// What is to become of a trace; `None` for one that nothing was told of, or whose decision is forgotten.
+    /// Returns the decision about a trace; `None` for one that was not reported, or whose decision
+    /// is forgotten.
     #[must_use]
     pub fn verdict(&self, trace_id: TraceId) -> Option<Verdict> {
         match self.decided.get(&trace_id) {
@@ -379,11 +384,12 @@ impl TailDecider {
         }
     }
 
-    /// Judges the traces whose time has come, and answers all that were decided since the last answer, in the order of
-    /// their decisions. These are remembered until the next answer at least.
+    /// Evaluates the traces that are due, and returns all decisions since the last call, in their
+    /// order. These are remembered at least until the next call.
     ///
-    /// Everything that happened before `now` must have been told: read the clock, then take what is queued, tell it, and
-    /// settle. Then a root that closed before `now` has nothing below it that is still on its way.
+    /// Everything that happened before `now` must have been reported: read the clock, then drain
+    /// the queue, report it, and call this. A root that closed before `now` then has no descendants
+    /// in flight.
     pub fn settle(&mut self, now: Duration) -> Vec<Decision> {
         while let Some((due, trace_id)) = self.due.first().copied()
             && due <= now
@@ -397,34 +403,36 @@ impl TailDecider {
                 schedule(&mut self.due, trace_id, watched, &self.rule);
             } else {
                 let keep = watched.is_kept(&self.rule);
-                self.decide(trace_id, keep);
+                self.record_decision(trace_id, keep);
             }
         }
         self.answer()
     }
 
-    /// The same, and judges without waiting any longer those whose known local roots have all closed before `now`: for a
-    /// flush, after which nothing that is over is undecided.
+    /// Does the same as [`settle`](Self::settle), and also decides those traces without waiting
+    /// whose known local roots have all closed before `now`: for a flush, after which nothing that
+    /// is over is undecided.
     pub fn settle_ended(&mut self, now: Duration) -> Vec<Decision> {
         self.judge_ended(now);
         self.settle(now)
     }
 
-    /// The end: nothing more comes. What has ended is judged, and what is still open is kept.
+    /// Ends the decider: ended traces are evaluated, and open ones are kept.
     pub fn finish(&mut self) -> Vec<Decision> {
         self.judge_ended(Duration::MAX);
         while let Some((_, oldest)) = self.arrived.first_key_value() {
-            self.decide(*oldest, true);
+            self.record_decision(*oldest, true);
         }
         self.answer()
     }
 
-    /// Calls [`settle`](Self::settle), [`settle_ended`](Self::settle_ended) or [`finish`](Self::finish), as `which` says.
-    pub fn judge(&mut self, which: Settle, now: Duration) -> Vec<Decision> {
+    /// Calls [`settle`](Self::settle), [`settle_ended`](Self::settle_ended) or
+    /// [`finish`](Self::finish), as `which` says.
+    pub fn decide(&mut self, which: DecisionScope, now: Duration) -> Vec<Decision> {
         match which {
-            Settle::Due => self.settle(now),
-            Settle::Ended => self.settle_ended(now),
-            Settle::All => self.finish(),
+            DecisionScope::Due => self.settle(now),
+            DecisionScope::Ended => self.settle_ended(now),
+            DecisionScope::All => self.finish(),
         }
     }
 
@@ -442,21 +450,21 @@ impl TailDecider {
             .collect();
         over.sort_unstable_by_key(|(arrival, ..)| *arrival);
         for (_, trace_id, keep) in over {
-            self.decide(trace_id, keep);
+            self.record_decision(trace_id, keep);
         }
     }
 
     fn answer(&mut self) -> Vec<Decision> {
-        // The latest are those that are answered now.
-        while self.remembered.len() > self.rule.max_traces.max(self.news.len()) {
+        // The latest ones are those that are returned now.
+        while self.remembered.len() > self.rule.max_traces.max(self.decisions.len()) {
             if let Some(oldest) = self.remembered.pop_front() {
                 self.decided.remove(&oldest);
             }
         }
-        std::mem::take(&mut self.news)
+        std::mem::take(&mut self.decisions)
     }
 
-    /// How many traces were decided, and how.
+    /// Returns the number of traces, by decision.
     #[must_use]
     pub fn stats(&self) -> TailStats {
         TailStats {
@@ -465,7 +473,7 @@ impl TailDecider {
         }
     }
 
-    /// How much is held, for tests of the bounds.
+    /// Returns the sizes of all collections, for tests of the bounds.
     #[cfg(test)]
     pub(super) fn sizes(&self) -> (usize, usize, usize, usize, usize) {
         (

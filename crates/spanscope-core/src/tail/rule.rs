@@ -1,4 +1,4 @@
-//! [`TailRule`]: what a program wants kept.
+//! [`TailRule`]: which traces a program keeps.
 
 use std::time::Duration;
 
@@ -7,19 +7,22 @@ use spanscope_model::TraceId;
 /// A trace that takes longer is kept.
 pub const DEFAULT_SLOW: Duration = Duration::from_secs(1);
 
-/// How long a trace is waited for after its local root ended. `tracing` ends a span after everything below it, so nothing
-/// of the trace is to come then, but for one that is continued from outside a second time. To wait for those costs what a
-/// sink must hold, or write and delete again, for every trace; so the default is not to.
+/// How long to wait for further parts of a trace after its local root ended. `tracing` ends a span
+/// after everything below it, so only a trace that is continued from outside a second time can have
+/// any. Waiting costs what a sink must buffer, or write and delete again, for every trace; so the
+/// default is not to wait.
 pub const DEFAULT_WAIT: Duration = Duration::ZERO;
 
-/// So many traces are watched at a time, and so many decided ones remembered: some 20 MiB at the most. Beyond it the
-/// oldest that is watched is kept, and counted, and the oldest that is remembered is forgotten.
+/// Maximum number of traces that are watched at a time, and of decided ones that are remembered: 20
+/// MiB at most. Beyond it the oldest watched trace is kept, and counted, and the oldest remembered
+/// one is forgotten.
 pub const DEFAULT_MAX_TRACES: usize = 65_536;
 
-/// Traces are told apart by so many bits of their ids, as OpenTelemetry has it.
+/// The number of bits of a trace id that decide, as OpenTelemetry specifies.
 const RANDOM_BITS: u32 = 56;
 
-/// Which traces a sink keeps, whole: those with an error, those that are slow, and a share of the others.
+/// Which traces a sink keeps, as a whole: those with an error, those that are slow, and a share of
+/// the others.
 ///
 /// ```
 /// use std::time::Duration;
@@ -46,7 +49,8 @@ impl Default for TailRule {
 }
 
 impl TailRule {
-    /// Keeps every trace with an error and every one that takes longer than [`DEFAULT_SLOW`], and none of the others.
+    /// Creates a rule that keeps every trace with an error and every trace that takes longer than
+    /// [`DEFAULT_SLOW`], and none of the others.
     pub fn new() -> Self {
         Self {
             slower_than: DEFAULT_SLOW,
@@ -57,28 +61,30 @@ impl TailRule {
         }
     }
 
-    /// From which duration of a local root on its trace is kept; a root that is still open and has taken so long already
-    /// counts. Default: [`DEFAULT_SLOW`]. [`Duration::MAX`] keeps none for being slow.
+    /// Sets the duration of a local root from which on its trace is kept; an open root counts once
+    /// it has taken that long. Default: [`DEFAULT_SLOW`]. [`Duration::MAX`] keeps none for being
+    /// slow.
     pub fn slower_than(mut self, duration: Duration) -> Self {
         self.slower_than = duration;
         self
     }
 
-    /// Whether traces with an error are kept: a span that failed, or an event of level ERROR. Default: true.
+    /// Sets whether traces with an error are kept: a span that failed, or an event of level ERROR.
+    /// Default: true.
     pub fn keep_errors(mut self, keep: bool) -> Self {
         self.keep_errors = keep;
         self
     }
 
-    /// Which share of the unremarkable traces is kept as well, from 0 to 1. Default: 0. What is out of that is the nearer
-    /// of the two, and what is no number is 0.
+    /// Sets the share of the unremarkable traces that is kept, from 0 to 1. Default: 0. A value
+    /// outside the range is clamped; not-a-number is 0.
     ///
-    /// The last seven bytes of the trace id decide, by the comparison that OpenTelemetry specifies for
-    /// `TraceIdRatioBased`, so that every process that has the same share keeps the same traces. SDKs that still go by
-    /// eight bytes keep as many, but others.
+    /// The last seven bytes of the trace id decide, by the comparison that OpenTelemetry specifies
+    /// for `TraceIdRatioBased`, so that every process with the same share keeps the same traces.
+    /// SDKs that still use eight bytes keep the same number, but other traces.
     pub fn ratio(mut self, share: f64) -> Self {
         let all = 1_u64 << RANDOM_BITS;
-        // Not `max` and `min` alone: they would make 1 of NaN.
+        // `max` and `min` alone would turn NaN into 1.
         let share = if share.is_nan() {
             0.0
         } else {
@@ -95,21 +101,21 @@ impl TailRule {
         self
     }
 
-    /// How long after the end of its local root more of a trace may come before it is judged to be unremarkable. Default:
-    /// [`DEFAULT_WAIT`], which says what else it costs.
+    /// Sets how long after the end of its local root further parts of a trace are waited for before
+    /// it is judged unremarkable. Default: [`DEFAULT_WAIT`], which describes the cost of waiting.
     pub fn wait(mut self, duration: Duration) -> Self {
         self.wait = duration;
         self
     }
 
-    /// How many traces are watched at a time, and how many decided ones are remembered. Default: [`DEFAULT_MAX_TRACES`],
-    /// which says what happens beyond it; the least is 1.
+    /// Sets how many traces are watched at a time, and how many decided ones are remembered.
+    /// Default: [`DEFAULT_MAX_TRACES`], which says what happens beyond it; the minimum is 1.
     pub fn max_traces(mut self, count: usize) -> Self {
         self.max_traces = count.max(1);
         self
     }
 
-    /// Whether a trace is in the share that is kept whatever happens in it.
+    /// Returns whether a trace is in the share that is always kept.
     pub(super) fn shares(&self, trace_id: TraceId) -> bool {
         let bytes = u128::from_be_bytes(trace_id.to_bytes());
         bytes & ((1 << RANDOM_BITS) - 1) >= u128::from(self.threshold)

@@ -1,3 +1,5 @@
+//! Tests of the tail rule: which traces are kept, when they are decided, and the bounds of its
+//! memory.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::collections::HashMap;
@@ -23,7 +25,7 @@ fn ids(trace_number: u64, span: u64) -> SpanIds {
     }
 }
 
-/// A span without an error that lasts a millisecond.
+/// A span without an error that takes a millisecond.
 fn child(trace_number: u64, span: u64, start: u64) -> EndedSpan {
     EndedSpan {
         ids: ids(trace_number, span),
@@ -289,16 +291,16 @@ fn the_oldest_decisions_are_forgotten_and_those_just_answered_are_not() {
     assert_eq!(decider.verdict(trace(5)), Some(Verdict::Drop));
 }
 
-/// What a random trace does.
+/// The events of a random trace.
 struct Story {
     /// In the order of their ends, the root last, as `tracing` ends them.
     spans: Vec<EndedSpan>,
     wanted: bool,
-    /// How many of the spans have been told.
+    /// The number of reported spans.
     told: usize,
 }
 
-/// A trace that begins at any time; a third of them has an error somewhere, and some are slow.
+/// A trace with a random start; a third of them has an error somewhere, and some are slow.
 fn story(number: u64, random: &mut fastrand::Rng) -> Story {
     let start = random.u64(..5_000);
     let children = random.u64(..6);
@@ -345,7 +347,7 @@ fn in_any_order_exactly_the_traces_with_errors_and_the_slow_ones_are_kept() {
         };
         while now < 10_000 {
             now += random.u64(1..400);
-            // What has ended is told, in any order of the traces; of what is open some is told too.
+            // Ended spans are reported, in any order of the traces; so are some of the open ones.
             random.shuffle(&mut stories);
             for story in &mut stories {
                 let root = story

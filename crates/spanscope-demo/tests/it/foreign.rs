@@ -1,4 +1,4 @@
-//! Servers of others: what they leave out or say in their own way, and how they fail.
+//! Other servers: what they leave out or send in a different form, and how they fail.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use crate::support::{PLAIN_QUESTION, Scripted, answer, calculation, delta, says, streams};
 
-/// What is said of an answer like this, with all causes.
+/// The error of a run with these responses, with all causes.
 async fn failure_of(answers: Vec<String>) -> String {
     let server = Scripted::start(answers).await;
     let failed = server.librarian().answer(PLAIN_QUESTION).await;
@@ -18,32 +18,35 @@ async fn failure_of(answers: Vec<String>) -> String {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_none_fails_with_words() {
+async fn an_invalid_response_fails_with_a_message() {
     for (given, said) in [
         (
             answer("401 Unauthorized", "{\"error\":\"no such key\"}"),
             "refused with 401 Unauthorized: {\"error\":\"no such key\"}",
         ),
         (answer("503 Service Unavailable", ""), "refused with 503"),
-        (answer("200 OK", "<html>"), "no chat completion: expected value"),
-        (answer("200 OK", ""), "no chat completion: EOF"),
-        (answer("200 OK", "{}"), "no choice in it"),
-        (answer("200 OK", "{\"choices\":[{}]}"), "no message in it"),
+        (
+            answer("200 OK", "<html>"),
+            "not a chat completion: expected value",
+        ),
+        (answer("200 OK", ""), "not a chat completion: EOF"),
+        (answer("200 OK", "{}"), "no choice"),
+        (answer("200 OK", "{\"choices\":[{}]}"), "no message"),
         (
             answer("200 OK", "{\"error\":{\"message\":\"overloaded\"}}"),
             "the server failed: {\"message\":\"overloaded\"}",
         ),
         (
             says(&json!({ "role": "assistant", "content": "" })),
-            "answered with nothing",
+            "response is empty",
         ),
         (
             says(&json!({ "role": "assistant", "content": null })),
-            "answered with nothing",
+            "response is empty",
         ),
         (
             "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{".to_owned(),
-            "can't read the answer",
+            "can't read the response",
         ),
         (
             "HTTP/1.1 301 Moved\r\nlocation: /v2\r\ncontent-length: 0\r\n\r\n".to_owned(),
@@ -53,7 +56,7 @@ async fn an_answer_that_is_none_fails_with_words() {
         (String::new(), "the HTTP exchange failed"),
         (
             answer("200 OK", &" ".repeat(MAX_ANSWER + 1)),
-            "can't read the answer: length limit exceeded",
+            "can't read the response: length limit exceeded",
         ),
     ] {
         let failure = failure_of(vec![given]).await;
@@ -62,7 +65,7 @@ async fn an_answer_that_is_none_fails_with_words() {
 }
 
 #[tokio::test]
-async fn a_long_refusal_is_told_in_part() {
+async fn a_long_refusal_is_truncated() {
     let failure = failure_of(vec![answer("400 Bad Request", &"ö".repeat(100_000))]).await;
     assert!(failure.contains("ööö"), "{failure}");
     assert!(failure.chars().count() < 1_100, "{failure}");
@@ -74,7 +77,7 @@ async fn a_stream_that_breaks_fails_with_words() {
     let half = delta(json!({ "content": "It is" }));
     for (stream, said) in [
         (format!("data: {half}\n\n"), "ended after 1 chunks without [DONE]"),
-        ("data: nonsense\n\n".to_owned(), "a chunk that is none"),
+        ("data: nonsense\n\n".to_owned(), "an invalid chunk"),
         (
             format!("data: {half}\n\ndata: {{\"error\":\"overloaded\"}}\n\n"),
             "the server failed: \"overloaded\"",
@@ -105,7 +108,7 @@ async fn pieces_come_as_the_server_sends_them_and_the_failure_comes_last() {
         stream.write_all(begin.as_bytes()).await.unwrap();
         stream
     });
-    // The server has not said more than this yet.
+    // The server has not sent more than this yet.
     assert_eq!(first.unwrap().unwrap(), "It ");
     let rest = format!(
         "data: {}\n\ndata: {{\"error\":7}}\n\n",
@@ -120,13 +123,13 @@ async fn pieces_come_as_the_server_sends_them_and_the_failure_comes_last() {
 }
 
 #[tokio::test]
-async fn whoever_drops_the_pieces_hangs_up() {
+async fn dropping_the_pieces_closes_the_connection() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let url = format!("http://{}/v1", listener.local_addr().unwrap());
     let client = ChatClient::new(&url, "some-model").unwrap();
     let mut pieces = Librarian::new(client).unwrap().answer_in_pieces(PLAIN_QUESTION);
     let mut stream = tokio::select! {
-        _ = pieces.next() => panic!("nobody answered"),
+        _ = pieces.next() => panic!("an answer without a server"),
         accepted = listener.accept() => accepted.unwrap().0,
     };
     drop(pieces);
@@ -139,10 +142,10 @@ async fn a_model_that_only_asks_for_tools_is_stopped() {
     let wish = json!([calculation("1", "1+1")]);
     let whole = says(&json!({ "tool_calls": wish }));
     let failure = failure_of(vec![whole, streams(&[delta(json!({ "tool_calls": wish }))])]).await;
-    assert_eq!(failure, "the model still asks for tools after 4 turns");
+    assert_eq!(failure, "the model still calls tools after 4 turns");
     let wishes = vec![calculation("1", "1+1"); MAX_CALLS + 1];
     let failure = failure_of(vec![says(&json!({ "tool_calls": wishes }))]).await;
-    assert_eq!(failure, "the model asks for 17 tools at once");
+    assert_eq!(failure, "the model calls 17 tools at once");
 }
 
 #[tokio::test]
@@ -152,7 +155,7 @@ async fn a_server_that_is_silent_or_not_there_fails_the_call() {
     let client = ChatClient::new(&format!("http://{addr}/v1"), "some-model").unwrap();
     let librarian = Librarian::new(client.patience(Duration::from_millis(50))).unwrap();
     let failure = librarian.answer(PLAIN_QUESTION).await.unwrap_err();
-    assert_eq!(failure.to_string(), "the server said nothing for 50ms");
+    assert_eq!(failure.to_string(), "the server was silent for 50ms");
 
     drop(silent);
     let failure = librarian.answer(PLAIN_QUESTION).await.unwrap_err();

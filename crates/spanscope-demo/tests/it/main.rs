@@ -1,4 +1,5 @@
-//! The agent from outside: against its own server, and against servers that answer as others' do.
+//! The agent, through its public API: with its own server, and with servers that respond like other
+//! model servers.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod agent;

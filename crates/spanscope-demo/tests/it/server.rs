@@ -1,4 +1,4 @@
-//! The bundled server, asked by hand.
+//! The bundled server, called by hand.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::support::{PLAIN_QUESTION, QUESTION, librarian};
 
-/// The status and the body of the answer.
+/// The status and the body of the response.
 async fn ask(addr: SocketAddr, method: &str, path: &str, body: &Value) -> (u16, String) {
     let mut stream = TcpStream::connect(addr).await.unwrap();
     let body = body.to_string();
@@ -33,12 +33,12 @@ fn request(stream: bool) -> Value {
 }
 
 #[tokio::test]
-async fn what_it_does_not_serve_is_refused_with_words() {
+async fn unsupported_requests_are_refused_with_a_message() {
     let server = ModelServer::start().await.unwrap();
     let path = "/v1/chat/completions";
     for (method, path, body, status, said) in [
         ("POST", path, json!({}), 400, "missing field `model`"),
-        ("POST", path, json!("text"), 400, "no chat request"),
+        ("POST", path, json!("text"), 400, "not a chat request"),
         ("GET", path, request(false), 405, "POST"),
         ("POST", "/v1/models", request(false), 404, path),
     ] {
@@ -92,7 +92,7 @@ async fn a_server_that_was_stopped_or_dropped_listens_no_more() {
         let began = std::time::Instant::now();
         let refused = loop {
             match librarian.answer(PLAIN_QUESTION).await {
-                // The task that listens is told, and ends a moment later.
+                // The listening task has the signal, and ends a moment later.
                 Ok(_) => assert!(began.elapsed().as_secs() < 30, "it still listens"),
                 Err(refused) => break refused,
             }

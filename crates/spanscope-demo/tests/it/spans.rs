@@ -11,7 +11,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::support::{QUESTION, librarian};
 
-/// A span: what it is called in traces, whose child it is, its fields.
+/// A span: its name in traces, its parent, its fields.
 #[derive(Debug, Clone, Default)]
 struct Seen {
     name: String,

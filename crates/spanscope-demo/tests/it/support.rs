@@ -1,4 +1,4 @@
-//! A server that says what it is told to, and what everybody asks.
+//! A scripted server, and the questions of several tests.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -8,10 +8,10 @@ use spanscope_demo::{ChatClient, Librarian, ModelServer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Something for the library, something for each of the two tools.
+/// A question for the library and both tools.
 pub(crate) const QUESTION: &str =
     "How large is a log of 1000 * 4096 bytes at a checkpoint, and what is the weather in Reykjavik?";
-/// Something for the library only.
+/// A question for the library only.
 pub(crate) const PLAIN_QUESTION: &str = "When does a checkpoint start?";
 
 /// The agent, with the bundled server's model.
@@ -20,14 +20,14 @@ pub(crate) fn librarian(server: &ModelServer) -> Librarian {
     Librarian::new(client).unwrap()
 }
 
-/// A request as a [`Scripted`] server got it.
+/// A request as a [`Scripted`] server received it.
 #[derive(Debug, Clone)]
 pub(crate) struct Got {
     pub(crate) head: String,
     pub(crate) body: Value,
 }
 
-/// Answers each request with the next of its answers, and the rest with the last.
+/// Sends the next of its responses to each request, and the last one to the rest.
 #[derive(Debug)]
 pub(crate) struct Scripted {
     pub(crate) addr: SocketAddr,
@@ -46,7 +46,7 @@ impl Scripted {
                 let request = read_request(&mut stream).await;
                 seen.lock().unwrap().push(request);
                 let answer = &answers[turn.min(answers.len() - 1)];
-                // The client may have had enough of it.
+                // The client may have closed the connection.
                 let _ = stream.write_all(answer.as_bytes()).await;
             }
         });
@@ -89,12 +89,12 @@ async fn read_request(stream: &mut TcpStream) -> Got {
     }
 }
 
-/// An answer with a status, and with a body that ends with its connection.
+/// A response with a status, and with a body that ends with its connection.
 pub(crate) fn answer(status: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\nconnection: close\r\n\r\n{body}")
 }
 
-/// A whole answer of a model that says this.
+/// A whole completion with this message.
 pub(crate) fn says(message: &Value) -> String {
     answer(
         "200 OK",
@@ -102,7 +102,7 @@ pub(crate) fn says(message: &Value) -> String {
     )
 }
 
-/// A streamed answer of these chunks, and its end.
+/// A streamed completion of these chunks, and its end.
 pub(crate) fn streams(chunks: &[Value]) -> String {
     let events: String = chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect();
     answer("200 OK", &format!("{events}data: [DONE]\n\n"))

@@ -1,4 +1,4 @@
-//! How the console and the log file are set up. Every setter names its default.
+//! The builders of the console and the log file. Every setter names its default.
 
 use std::io;
 use std::path::PathBuf;
@@ -12,19 +12,20 @@ use super::layer::{ConsoleGuard, ConsoleHandle, ConsoleLayer, LayerCore, LogFile
 use super::limit::RateLimit;
 use super::render::{Color, ContentPolicy, Format, RenderOptions, Renderer};
 use super::sink::{AppendFile, Sink, Torn};
-use super::style::{markup_from_env, sync_from_env};
 use super::writer::{Notices, Writer};
 use super::{
-    ColorChoice, ConsoleStyle, DEFAULT_QUEUE_BYTES, DEFAULT_SHUTDOWN_TIMEOUT, SpanDisplay, terminal,
+    ColorChoice, ConsoleEnv, ConsoleStyle, DEFAULT_QUEUE_BYTES, DEFAULT_SHUTDOWN_TIMEOUT, SpanDisplay,
+    terminal,
 };
 use crate::filter::Categories;
+use crate::variable::VariableError;
 use spanscope_core::capture::{CallsiteCache, Capture, DEFAULT_MAX_VALUE_LEN};
 use spanscope_core::queue::{OverflowPolicy, Queue, Restart, WorkerHandle};
 
-/// A line in a file is as long as it is: who searches a file wants an entry to be one line.
+/// A line in a file is never wrapped, so that a search finds an entry as one line.
 const NEVER_WRAPPED: usize = 1 << 30;
 
-/// What both layers are set up with.
+/// The settings of both layers.
 #[derive(Debug)]
 struct Settings {
     spans: SpanDisplay,
@@ -39,6 +40,7 @@ struct Settings {
     queue_bytes: usize,
     shutdown_timeout: Duration,
     categories: Arc<Categories>,
+    has_links: bool,
 }
 
 impl Settings {
@@ -57,6 +59,7 @@ impl Settings {
             queue_bytes: DEFAULT_QUEUE_BYTES,
             shutdown_timeout: DEFAULT_SHUTDOWN_TIMEOUT,
             categories: Arc::new(Categories::of_caller()),
+            has_links: false,
         }
     }
 
@@ -91,6 +94,7 @@ impl Settings {
         let again = sink.again();
         let (notices, categories) = (Arc::clone(&waiting), self.categories);
         let (spans, reads_markup, slow, limit) = (self.spans, self.reads_markup, self.slow, self.limit);
+        let has_links = self.has_links;
         let start = move |sink, queue: &Queue, control: &Arc<WorkerHandle>| {
             Writer {
                 name,
@@ -106,6 +110,7 @@ impl Settings {
                 reads_markup,
                 slow,
                 limit,
+                has_links,
             }
             .spawn(is_synchronous)
         };
@@ -141,7 +146,7 @@ impl Settings {
 
 macro_rules! common_setters {
     () => {
-        /// Everything that one word says: what is shown of spans, the format, or nothing at all. Default:
+        /// Sets the display of spans and the format, or switches the console off. Default:
         /// [`ConsoleStyle::Lines`].
         pub fn style(mut self, style: ConsoleStyle) -> Self {
             (self.settings.spans, self.settings.format) = match style {
@@ -155,75 +160,88 @@ macro_rules! common_setters {
             self
         }
 
-        /// Whether every message of the application is markup, as in Llama Stack: `[bold]text[/bold]`. Without it a message
-        /// is data, shown as it is, unless its event has the field `markup = true`. Default: `false`.
+        /// Sets whether every message of the application is markup, as in Llama Stack:
+        /// `[bold]text[/bold]`. Otherwise a message is shown literally, unless its event has the
+        /// field `markup = true`. Default: `false`.
         pub fn markup(mut self, reads_markup: bool) -> Self {
             self.settings.reads_markup = reads_markup;
             self
         }
 
-        /// What is shown of spans. Default: [`SpanDisplay::Lines`].
+        /// Sets what is shown of spans. Default: [`SpanDisplay::Lines`].
         pub fn spans(mut self, spans: SpanDisplay) -> Self {
             self.settings.spans = spans;
             self
         }
 
-        /// Text or JSON lines. Default: [`Format::Text`].
+        /// Sets text or JSON lines. Default: [`Format::Text`].
         pub fn format(mut self, format: Format) -> Self {
             self.settings.format = format;
             self
         }
 
-        /// What is shown of prompts, completions and the like. Default: [`ContentPolicy::Preview`].
+        /// Sets how much of prompts, completions and other content is shown. Default:
+        /// [`ContentPolicy::Preview`].
         pub fn content(mut self, content: ContentPolicy) -> Self {
             self.settings.content = content;
             self
         }
 
-        /// Times in UTC instead of local time. Default: `false`.
+        /// Sets whether times are in UTC instead of local time. Default: `false`.
         pub fn utc(mut self, utc: bool) -> Self {
             self.settings.utc = utc;
             self
         }
 
-        /// Ends of spans that took at least so long are marked as slow. Default: none is.
+        /// Sets the duration from which on the end of a span is marked as slow. Default: never.
         pub fn slow(mut self, threshold: impl Into<Option<Duration>>) -> Self {
             self.settings.slow = threshold.into();
             self
         }
 
-        /// How many lines of one callsite are shown; what is held back is summed up in one line, and other sinks get
-        /// every event. Default: all. [`RateLimit::default`] is what `spanscope::init()` sets.
+        /// Sets how many lines of one callsite are shown; suppressed lines are summarized in one
+        /// line, and other sinks get every event. Default: all. [`RateLimit::default`] is what
+        /// `spanscope::init()` sets.
         pub fn rate_limit(mut self, limit: impl Into<Option<RateLimit>>) -> Self {
             self.settings.limit = limit.into();
             self
         }
 
-        /// Longer values are cut to so many bytes when they are recorded. Default: 16 KiB.
+        /// Sets the maximum length of a recorded value in bytes; longer ones are truncated.
+        /// Default: 16 KiB.
         pub fn max_value_len(mut self, bytes: usize) -> Self {
             self.settings.max_value_len = bytes;
             self
         }
 
-        /// Bytes of records that may wait; beyond, lines are dropped and counted. Default: [`DEFAULT_QUEUE_BYTES`].
+        /// Sets the maximum size of queued records in bytes; beyond it, lines are dropped and
+        /// counted. Default: [`DEFAULT_QUEUE_BYTES`].
         pub fn queue_bytes(mut self, bytes: usize) -> Self {
             self.settings.queue_bytes = bytes;
             self
         }
 
-        /// How long dropping the guard waits. Default: [`DEFAULT_SHUTDOWN_TIMEOUT`].
+        /// Sets how long dropping the guard waits. Default: [`DEFAULT_SHUTDOWN_TIMEOUT`].
         pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
             self.settings.shutdown_timeout = timeout;
             self
         }
 
-        /// Which category a target belongs to, and whose messages are the application's own. Default:
-        /// [`Categories::of_caller`] of whoever asked for the builder.
+        /// Sets the categories of targets, and the crates whose messages are the application's own.
+        /// Default: [`Categories::of_caller`] of the code that created the builder.
         pub fn categories(mut self, categories: impl Into<Arc<Categories>>) -> Self {
             self.settings.categories = categories.into();
             self
         }
     };
+}
+
+/// Where places of the source are hyperlinks, if there are colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hyperlinks {
+    Never,
+    OnTerminal,
+    Always,
 }
 
 /// Settings of a [`ConsoleLayer`].
@@ -234,6 +252,7 @@ pub struct ConsoleLayerBuilder {
     color: ColorChoice,
     depth: Color,
     is_synchronous: bool,
+    hyperlinks: Hyperlinks,
     sink: Option<Sink>,
     notices: Vec<String>,
 }
@@ -247,6 +266,7 @@ impl ConsoleLayerBuilder {
             color: ColorChoice::default(),
             depth: Color::Ansi16,
             is_synchronous: false,
+            hyperlinks: Hyperlinks::Never,
             sink: None,
             notices: Vec::new(),
         }
@@ -254,81 +274,115 @@ impl ConsoleLayerBuilder {
 
     common_setters!();
 
-    /// Columns of a line. Default: the terminal's, also when it changes; 120 where there is none.
+    /// Sets the width of a line in columns. Default: the terminal's, also when it changes; 120
+    /// without a terminal.
     pub fn width(mut self, columns: usize) -> Self {
         self.width = Some(columns);
         self
     }
 
-    /// When colours are used. Default: [`ColorChoice::Auto`].
+    /// Sets when colours are used. Default: [`ColorChoice::Auto`].
     pub fn color(mut self, choice: ColorChoice) -> Self {
         self.color = choice;
         self
     }
 
-    /// Whether the terminal shows more than sixteen colours, which only markup asks for. Default: it does not.
+    /// Sets whether the terminal supports more than sixteen colours, which only markup uses.
+    /// Default: `false`.
     pub fn true_color(mut self, does: bool) -> Self {
         self.depth = if does { Color::TrueColor } else { Color::Ansi16 };
         self
     }
 
-    /// Reads `SPANSCOPE_CONSOLE`, `SPANSCOPE_CONSOLE_MARKUP`, `SPANSCOPE_CONSOLE_SYNC` and the variables of
-    /// [`terminal_env`](Self::terminal_env). What no variable sets stays as it was; an invalid value changes nothing, and
-    /// the console's first lines report it.
-    pub fn env(mut self) -> Self {
-        match ConsoleStyle::try_from_env() {
-            Ok(Some(style)) => self = self.style(style),
-            Ok(None) => {}
-            Err(error) => self.notices.push(error.to_string()),
-        }
-        match markup_from_env() {
-            Ok(markup) => self.settings.reads_markup = markup.unwrap_or(self.settings.reads_markup),
-            Err(error) => self.notices.push(error.to_string()),
-        }
-        match sync_from_env() {
-            Ok(sync) => self.is_synchronous = sync.unwrap_or(self.is_synchronous),
-            Err(error) => self.notices.push(error.to_string()),
-        }
-        self.terminal_env()
+    /// The settings of the environment, on top of the defaults. An invalid value changes nothing,
+    /// and the console's first lines report it; [`ConsoleEnv`] lists the variables.
+    #[track_caller]
+    pub fn from_env() -> Self {
+        Self::new().env(ConsoleEnv::from_env())
     }
 
-    /// Reads what concerns the terminal alone: `LLAMA_STACK_LOG_WIDTH`, `NO_COLOR`, `FORCE_COLOR`, `CLICOLOR`,
-    /// `CLICOLOR_FORCE`, `TERM` and `COLORTERM`. What no variable sets stays as it was; an invalid width changes nothing,
-    /// and the console's first line reports it.
-    pub fn terminal_env(mut self) -> Self {
-        if self.color == ColorChoice::Auto && !terminal::terminal_has_colors() {
+    /// The settings of the environment, on top of the defaults.
+    ///
+    /// # Errors
+    /// A variable has a value that is not accepted.
+    #[track_caller]
+    pub fn try_from_env() -> Result<Self, VariableError> {
+        // Not in a closure: the caller of this function counts as the application.
+        let builder = Self::new();
+        Ok(builder.env(ConsoleEnv::try_from_env()?))
+    }
+
+    /// Applies what the environment says. What no variable sets stays as it was; the console's
+    /// first lines report the [problems](ConsoleEnv::problems).
+    ///
+    /// ```
+    /// use spanscope_layers::ConsoleLayer;
+    /// use spanscope_layers::console::{ConsoleEnv, ConsoleStyle};
+    ///
+    /// // JSON lines, unless SPANSCOPE_CONSOLE names another style.
+    /// let builder = ConsoleLayer::builder().style(ConsoleStyle::Json).env(ConsoleEnv::from_env());
+    /// # drop(builder);
+    /// ```
+    pub fn env(mut self, mut env: ConsoleEnv) -> Self {
+        self.notices
+            .extend(env.take_problems().iter().map(ToString::to_string));
+        if let Some(style) = env.style {
+            self = self.style(style);
+        }
+        if self.color == ColorChoice::Auto && env.lacks_colors {
             self.color = ColorChoice::Never;
         }
-        self.color = terminal::choice_from_env().unwrap_or(self.color);
-        self.depth = terminal::depth_from_env().unwrap_or(self.depth);
-        match terminal::width_from_env() {
-            Ok(width) => self.width = width.or(self.width),
-            Err(warning) => self.notices.push(warning),
-        }
+        self.color = env.color.unwrap_or(self.color);
+        self.depth = env.depth.unwrap_or(self.depth);
+        self.width = env.width.or(self.width);
+        self.settings.reads_markup = env.markup.unwrap_or(self.settings.reads_markup);
+        self.is_synchronous = env.synchronous.unwrap_or(self.is_synchronous);
+        self.hyperlinks = match env.hyperlinks {
+            Some(true) => Hyperlinks::Always,
+            Some(false) => Hyperlinks::Never,
+            None if env.shows_hyperlinks && self.hyperlinks == Hyperlinks::Never => Hyperlinks::OnTerminal,
+            None => self.hyperlinks,
+        };
         self
     }
 
-    /// Whether the thread that records a line writes it, before the record's macro returns. Default: `false`, a separate
-    /// thread writes.
+    /// Whether the target and line of an entry are a hyperlink (OSC 8) to the source file, which
+    /// terminals open at a click. Lines without colours have none, and neither have files that are
+    /// not on this machine.
     ///
-    /// The lines then stand in order with what the program prints by `println!` and `eprintln!`. It costs a caller the time
-    /// of rendering and writing, and callers wait for each other and for a terminal or pipe that takes no more, as those of
-    /// `println!` do. In the child of a fork the separate thread writes, and the caller waits for it
-    /// for a second at most.
+    /// Default: no. [`env`](Self::env) switches them on where the output is a terminal that is
+    /// known to show hyperlinks.
+    pub fn hyperlinks(mut self, are_on: bool) -> Self {
+        self.hyperlinks = if are_on {
+            Hyperlinks::Always
+        } else {
+            Hyperlinks::Never
+        };
+        self
+    }
+
+    /// Sets whether the thread that records a line writes it, before the record's macro returns.
+    /// Default: `false`, a separate thread writes.
+    ///
+    /// The lines are then in order with the program's own `println!` and `eprintln!`. A caller pays
+    /// for rendering and writing, and callers wait for each other and for a blocked terminal or
+    /// pipe, as with `println!`. In the child of a fork the separate thread writes, and the caller
+    /// waits for it for at most a second.
     pub fn synchronous(mut self, is_synchronous: bool) -> Self {
         self.is_synchronous = is_synchronous;
         self
     }
 
-    /// Writes there instead of to stderr. Each call of `write` gets whole lines. What the writer itself records is not
-    /// shown.
+    /// Writes to this writer instead of stderr. Each call of `write` gets whole lines. Records of
+    /// the writer itself are not shown.
     pub fn writer(mut self, writer: impl io::Write + Send + 'static) -> Self {
         self.sink = Some(Sink::Writer(Box::new(writer), Torn::default()));
         self
     }
 
-    /// Prints to stdout, [synchronously](Self::synchronous), in the way that `cargo test` captures: the lines of a test are
-    /// shown where it fails. A line belongs to the test on whose thread it is recorded, or that has started this thread.
+    /// Prints to stdout, [synchronously](Self::synchronous), in the way that `cargo test` captures:
+    /// the lines of a failed test are shown. A line belongs to the test on whose thread it is
+    /// recorded, or that started this thread.
     ///
     /// ```
     /// use spanscope_layers::ConsoleLayer;
@@ -346,17 +400,23 @@ impl ConsoleLayerBuilder {
         self
     }
 
-    /// Starts the thread that writes.
+    /// Starts the writer thread.
     ///
     /// # Errors
-    /// The thread could not be started.
-    pub fn build(self) -> io::Result<(ConsoleLayer, ConsoleGuard)> {
+    /// Fails if the thread can't be started.
+    pub fn build(mut self) -> io::Result<(ConsoleLayer, ConsoleGuard)> {
         let on_terminal = self.sink.is_none() && terminal::is_terminal();
         let color = match self.color {
             ColorChoice::Always => self.depth,
             ColorChoice::Auto if on_terminal => self.depth,
             ColorChoice::Auto | ColorChoice::Never => Color::None,
         };
+        self.settings.has_links = color != Color::None
+            && match self.hyperlinks {
+                Hyperlinks::Never => false,
+                Hyperlinks::OnTerminal => on_terminal,
+                Hyperlinks::Always => true,
+            };
         let mut options = self.settings.render_options().color(color);
         if let Some(width) = self.width {
             options = options.width(width);
@@ -392,11 +452,12 @@ impl LogFileLayerBuilder {
 
     common_setters!();
 
-    /// Starts the thread that appends to this file, which is made, with its folder, when the first line comes.
+    /// Starts the thread that appends to this file. The file and its folder are created with the
+    /// first line.
     ///
     /// # Errors
-    /// The thread could not be started. That the file can't be opened or written is no error: it is said on stderr once,
-    /// tried again, and the lines until then count as lost.
+    /// Fails if the thread can't be started. A file that can't be opened or written is not an
+    /// error: it is reported on stderr once and retried, and the lines until then count as lost.
     pub fn open(self, path: impl Into<PathBuf>) -> io::Result<(LogFileLayer, ConsoleGuard)> {
         let options = self.settings.render_options().date(true).width(NEVER_WRAPPED);
         let sink = Sink::File(AppendFile::new(path.into()));

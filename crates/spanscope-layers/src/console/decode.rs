@@ -1,6 +1,7 @@
-//! From a decoded record to what an entry shows: its text, why it failed, the fields that stay.
+//! From a decoded record to the parts of an entry: its text, the reason of a failure, the remaining
+//! fields.
 //!
-//! What a field means is decided in [`Decoder`]; here is only what a person is shown of it.
+//! [`Decoder`] interprets the fields; this module selects what a person sees of them.
 
 use std::borrow::Cow;
 
@@ -16,15 +17,15 @@ use super::render::markup::MARKUP_FIELD;
 pub(super) struct Shown<'a> {
     /// The event's text or the span's name.
     pub(super) text: Cow<'a, str>,
-    /// The text is the message that the program wrote, not an error that came from elsewhere.
+    /// Whether the text is the message that the program wrote, not an error from elsewhere.
     pub(super) is_own_text: bool,
-    /// The event has the field `markup = true`, which is then not among the fields.
+    /// Whether the event has the field `markup = true`, which is then not among the fields.
     pub(super) asks_for_markup: bool,
     pub(super) category: Option<&'a str>,
     pub(super) severity: Severity,
     pub(super) status: Option<SpanStatus>,
     pub(super) reason: Option<Cow<'a, str>>,
-    /// Of records of the `log` crate: where they came from.
+    /// The source location of a record of the `log` crate.
     pub(super) log: LogPlace<'a>,
     pub(super) fields: Vec<(&'a str, RawValue<'a>)>,
 }
@@ -40,7 +41,7 @@ impl<'a> Shown<'a> {
         let is_span = info.metadata.is_span();
         let text = record.name.or(record.message).or(record.exception);
         let text = text.as_ref().map(whole);
-        // The error that is the text is not shown once more.
+        // The error that serves as the text is not repeated.
         let is_left_out = |field: &ResolvedField<'_>| {
             field.role == FieldRole::Error && record.exception == Some(field.value)
         };
@@ -56,7 +57,7 @@ impl<'a> Shown<'a> {
         let shown = Self {
             text: match (text, is_span) {
                 (text, true) => text.unwrap_or(Cow::Borrowed(info.metadata.name())),
-                // A name that the program gave an event stands before its message.
+                // An event's own name precedes its message.
                 (None, false) => Cow::Borrowed(info.event_name),
                 (Some(text), false) if text.is_empty() => Cow::Borrowed(info.event_name),
                 (Some(text), false) if info.event_name.is_empty() => text,
@@ -76,7 +77,7 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// The text, and how much longer it was where capture has cut it.
+/// Returns the text, and its original length if capture has truncated it.
 fn whole<'a>(value: &RawValue<'a>) -> Cow<'a, str> {
     match value {
         RawValue::Text(text, None) => Cow::Borrowed(text),

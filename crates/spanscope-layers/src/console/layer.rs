@@ -1,4 +1,4 @@
-//! The halves that listen on the calling threads, and the guard of the halves that write.
+//! The layers that capture on the calling threads, and the guards of the writer threads.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,36 +13,38 @@ use tracing_subscriber::registry::LookupSpan;
 use super::builder::{ConsoleLayerBuilder, LogFileLayerBuilder};
 use super::writer::{Notices, Work};
 use spanscope_core::capture::{Capture, SpanRecord, SpanStarted, is_suppressed};
-use spanscope_core::queue::{FlushTimeout, LayerStats, Queue, WorkerHandle};
+use spanscope_core::queue::{FlushTimeout, LayerStats, Queue, ShutdownError, WorkerHandle};
 
-/// How long a record of a synchronous console may take in the child of a fork, where the thread writes.
+/// How long a record of a synchronous console may take in the child of a fork, where the thread
+/// writes.
 const FLUSH_IN_CHILD: Duration = Duration::from_secs(1);
 
-/// What both layers do with what `tracing` tells them.
+/// The common part of both layers: handling of `tracing`'s callbacks.
 #[derive(Debug)]
 pub(super) struct LayerCore {
     pub(super) capture: Capture,
     pub(super) queue: Queue,
-    /// Without them spans are only looked at for their ids.
+    /// If not, spans are only read for their ids.
     pub(super) shows_spans: bool,
-    /// Nothing is captured and nothing shown.
+    /// Whether nothing is captured and shown.
     pub(super) is_off: bool,
-    /// The caller writes.
+    /// Set if the caller writes.
     pub(super) synchronous: Option<Synchronous>,
 }
 
-/// What the callers of a synchronous console write with.
+/// The writer that the callers of a synchronous console share.
 #[derive(Debug)]
 pub(super) struct Synchronous {
     pub(super) work: Work,
     pub(super) control: Arc<WorkerHandle>,
 }
 
-/// Shows spans and events on stderr, as Python's rich shows log lines.
+/// A layer that shows spans and events on stderr, in the style of Python's rich.
 ///
-/// The calling thread encodes fields and pushes them to a queue; a thread renders and writes. The caller never waits:
-/// when stderr takes no more, lines are dropped, counted in [`ConsoleGuard::stats`], and said as soon as it goes on.
-/// [`ConsoleLayerBuilder::synchronous`] has the calling thread write instead.
+/// The calling thread encodes fields and pushes them to a queue; a thread renders and writes. The
+/// caller never waits: while stderr is blocked, lines are dropped, counted in
+/// [`ConsoleGuard::stats`], and reported as soon as it accepts output again. With
+/// [`ConsoleLayerBuilder::synchronous`] the calling thread writes instead.
 ///
 /// ```
 /// use spanscope_layers::ConsoleLayer;
@@ -62,20 +64,20 @@ pub struct ConsoleLayer {
 }
 
 impl ConsoleLayer {
-    /// Settings to change before [`build`](ConsoleLayerBuilder::build). The package that holds the calling line counts as
-    /// the application: its messages of several lines stay lines.
+    /// Returns a builder; call [`build`](ConsoleLayerBuilder::build) at the end. The package of the
+    /// calling line counts as the application: its multi-line messages keep their lines.
     #[track_caller]
     pub fn builder() -> ConsoleLayerBuilder {
         ConsoleLayerBuilder::new()
     }
 }
 
-/// Appends spans and events to a file, as [`ConsoleLayer`] shows them but without colour, with the date, and never
-/// wrapped.
+/// A layer that appends spans and events to a file, as [`ConsoleLayer`] shows them but without
+/// colour, with the date, and never wrapped.
 ///
-/// Several processes may append to one file: only whole lines are written. A file that is renamed or deleted by a tool
-/// that rotates logs is opened anew. Where it can't be opened or written, that is said on stderr once, the program goes
-/// on, and the lines count as lost until it can.
+/// Several processes may append to one file: only whole lines are written. A file that is renamed
+/// or deleted by log rotation is reopened. If it can't be opened or written, that is reported on
+/// stderr once, the program continues, and the lines count as lost until it works again.
 ///
 /// ```
 /// use spanscope_layers::LogFileLayer;
@@ -101,13 +103,13 @@ impl LogFileLayer {
     /// Opens a file with the default settings; see [`LogFileLayerBuilder::open`].
     ///
     /// # Errors
-    /// The thread could not be started.
+    /// Fails if the thread can't be started.
     #[track_caller]
     pub fn open(path: impl Into<std::path::PathBuf>) -> std::io::Result<(Self, ConsoleGuard)> {
         Self::builder().open(path)
     }
 
-    /// Settings to change before [`open`](LogFileLayerBuilder::open).
+    /// Returns a builder; call [`open`](LogFileLayerBuilder::open) at the end.
     #[track_caller]
     pub fn builder() -> LogFileLayerBuilder {
         LogFileLayerBuilder::new()
@@ -238,11 +240,11 @@ impl LayerCore {
         self.push(|| self.queue.push_start(start));
     }
 
-    /// Pushes a record; a synchronous console has it written when this returns.
+    /// Pushes a record; a synchronous console has written it when this returns.
     fn push<T>(&self, push: impl FnOnce() -> T) -> T {
         match &self.synchronous {
             None => push(),
-            // A marked thread may be within the writer; after the end there is none.
+            // A suppressed thread may be inside the writer; after the end there is none.
             Some(_) if is_suppressed() || self.queue.is_closed() => push(),
             // The lock may be held by a thread that this process does not have.
             Some(synchronous) if self.queue.is_inherited() => {
@@ -255,8 +257,8 @@ impl LayerCore {
     }
 }
 
-/// Reaches a running console or log file without owning it: for hooks that run when the program
-/// exits or panics. A handle keeps nothing running and may outlive the guard.
+/// A handle to a running console or log file that does not own it, for exit and panic hooks. It
+/// keeps nothing running and may outlive the guard.
 #[derive(Debug, Clone)]
 pub struct ConsoleHandle {
     pub(super) queue: Queue,
@@ -265,21 +267,21 @@ pub struct ConsoleHandle {
 }
 
 impl ConsoleHandle {
-    /// Writes everything recorded before the call.
+    /// Waits until everything recorded before the call is written.
     ///
     /// # Errors
-    /// It took longer than the timeout because the terminal or the pipe does not take it. Nothing
-    /// is lost: the records stay queued.
+    /// Fails if it takes longer than the timeout because the terminal or the pipe is blocked.
+    /// Nothing is lost: the records stay queued.
     pub fn flush(&self, timeout: Duration) -> Result<(), FlushTimeout> {
         self.control.flush(&self.queue, timeout)
     }
 
-    /// Writes everything recorded before the call, as [`flush`](Self::flush) does, but may be called
-    /// from any thread and as often as a hook likes: on a thread of Spanscope's own it returns at
-    /// once, because that thread may be the one that writes.
+    /// Waits until everything recorded before the call is written, as [`flush`](Self::flush) does,
+    /// but may be called from any thread and any number of times: on one of Spanscope's own threads
+    /// it returns at once, because that thread may be the writer.
     ///
     /// # Errors
-    /// The deadline passed first. The records stay queued.
+    /// Fails if the deadline passes first. The records stay queued.
     pub fn drain(&self, deadline: Instant) -> Result<(), FlushTimeout> {
         if is_suppressed() {
             return Ok(());
@@ -287,22 +289,23 @@ impl ConsoleHandle {
         self.flush(deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// The account until now: starts and ends of spans, and events, are a record each.
+    /// Returns the current statistics: starts of spans, ends of spans, and events are one record
+    /// each.
     #[must_use]
     pub fn stats(&self) -> LayerStats {
         self.control.stats(&self.queue)
     }
 
-    /// Adds a line that is no event: what setting up the program's telemetry has to report. No
-    /// filter holds it back, and no other sink sees it.
+    /// Adds a line that is not an event, such as a problem with the telemetry's configuration. No
+    /// filter applies to it, and no other sink sees it.
     pub fn report(&self, severity: Severity, text: impl Into<String>) {
         self.notices.add(severity, text.into());
         self.queue.wake();
     }
 }
 
-/// Keeps a console's or a log file's thread running. Dropping it writes what is left, within the
-/// shutdown timeout; lines that come later are counted as dropped.
+/// Keeps a console's or a log file's thread running. Dropping it writes the queued lines, within
+/// the shutdown timeout; later lines are counted as dropped.
 #[derive(Debug)]
 #[must_use = "dropping the guard ends the writing"]
 pub struct ConsoleGuard {
@@ -311,41 +314,45 @@ pub struct ConsoleGuard {
 }
 
 impl ConsoleGuard {
-    /// A handle for places that must not own the guard, such as an exit hook.
+    /// Returns a handle for code that must not own the guard, such as an exit hook.
     #[must_use]
     pub fn handle(&self) -> ConsoleHandle {
         self.handle.clone()
     }
 
-    /// Writes everything recorded before the call.
+    /// Waits until everything recorded before the call is written.
     ///
     /// # Errors
-    /// It took longer than the timeout because the terminal or the pipe does not take it. Nothing
-    /// is lost: the records stay queued.
+    /// Fails if it takes longer than the timeout because the terminal or the pipe is blocked.
+    /// Nothing is lost: the records stay queued.
     pub fn flush(&self, timeout: Duration) -> Result<(), FlushTimeout> {
         self.handle.flush(timeout)
     }
 
-    /// The account until now: starts and ends of spans, and events, are a record each.
+    /// Returns the current statistics: starts of spans, ends of spans, and events are one record
+    /// each.
     #[must_use]
     pub fn stats(&self) -> LayerStats {
         self.handle.stats()
     }
 
-    /// Adds a line that is no event, see [`ConsoleHandle::report`].
+    /// Adds a line that is not an event, see [`ConsoleHandle::report`].
     pub fn report(&self, severity: Severity, text: impl Into<String>) {
         self.handle.report(severity, text);
     }
 
-    /// Asks for the end, to be reached until then, and returns at once: so that several sinks end
-    /// within one time. [`shutdown`](Self::shutdown) waits for it.
+    /// Requests the end before the deadline, and returns at once, so that several sinks end at the
+    /// same time. [`shutdown`](Self::shutdown) waits for it.
     pub fn begin_shutdown(&self, deadline: Instant) {
         self.handle.control.begin_shutdown(&self.handle.queue, deadline);
     }
 
-    /// Ends the writing now instead of at the drop; a second call does nothing. Returns whether
-    /// everything was written in time.
-    pub fn shutdown(&self) -> bool {
+    /// Writes the queued lines and ends the thread now instead of when the guard is dropped. A
+    /// second call does not wait again.
+    ///
+    /// # Errors
+    /// Some lines were not written in time.
+    pub fn shutdown(&self) -> Result<(), ShutdownError> {
         self.handle
             .control
             .shutdown(&self.handle.queue, self.shutdown_timeout)
@@ -354,7 +361,7 @@ impl ConsoleGuard {
 
 impl Drop for ConsoleGuard {
     fn drop(&mut self) {
-        self.shutdown();
+        let _ = self.shutdown(); // the stats and a report on stderr count unwritten records
     }
 }
 
@@ -385,6 +392,6 @@ mod tests {
             tracing::error!("the last line, maybe");
             assert_eq!(wakes.load(Ordering::Relaxed), 1);
         });
-        assert!(guard.shutdown());
+        guard.shutdown().unwrap();
     }
 }

@@ -1,8 +1,9 @@
-//! Keeps a callsite that floods from burying everything else.
+//! The rate limit, which keeps one callsite from hiding all others.
 //!
-//! Each callsite has a bucket: a burst passes, then so many lines a second. What is held back is counted, and said in
-//! one line when the flood pauses, or every ten seconds while it lasts. Times are those of the records, so that the same
-//! records give the same lines however fast they are rendered.
+//! Each callsite has a token bucket: a burst passes, then a fixed number of lines per second.
+//! Suppressed lines are counted, and reported in one line when the flood pauses, or every ten
+//! seconds while it lasts. Times are those of the records, so that the same records give the same
+//! lines however fast they are rendered.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,13 +13,14 @@ use spanscope_model::Severity;
 /// How many lines of one callsite are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
-    /// So many lines pass at once.
+    /// Number of lines that pass at once.
     pub burst: u32,
-    /// After that, so many a second.
+    /// Number of lines per second after that.
     pub per_second: u32,
 }
 
-/// 100 lines at once, then 10 a second: what `init()` sets. 41 lines a second have filled disks unnoticed.
+/// 100 lines at once, then 10 per second: what `init()` sets. 41 lines per second have filled disks
+/// unnoticed.
 impl Default for RateLimit {
     fn default() -> Self {
         Self {
@@ -28,16 +30,16 @@ impl Default for RateLimit {
     }
 }
 
-/// A flood that lasts is summed up so often.
+/// How often a lasting flood is summarized, in nanoseconds.
 const SAY_EVERY: u64 = 10_000_000_000;
-/// A flood is over when nothing was held back for so long.
+/// A flood is over when nothing was suppressed for this long, in nanoseconds.
 const QUIET: u64 = 1_000_000_000;
 const NANOS: u64 = 1_000_000_000;
-/// With so many buckets, those that say no more than a new one would are given up: records of the `log` crate are told
-/// apart by their targets, and a program may make these up as it goes.
+/// Beyond this number of buckets, those in the state of a new one are removed: records of the `log`
+/// crate are distinguished by their targets, and a program may generate these.
 const MANY_BUCKETS: usize = 10_000;
 
-/// What a callsite is known by here: any value that tells it from others.
+/// The identity of a callsite here: any distinct value.
 pub(super) type Key = (u64, u8);
 
 #[derive(Debug)]
@@ -48,7 +50,7 @@ struct Bucket {
     held: Option<Held>,
 }
 
-/// What was held back of a callsite.
+/// The suppressed lines of a callsite.
 #[derive(Debug, Clone)]
 pub(super) struct Held {
     pub(super) lines: u64,
@@ -79,9 +81,9 @@ impl Bucket {
 pub(super) struct Limiter {
     limit: RateLimit,
     buckets: HashMap<Key, Bucket>,
-    /// With so many, the next look for buckets to give up is due.
+    /// The number of buckets from which on the next tidying is due.
     tidy_at: usize,
-    /// How many of them hold something back.
+    /// The number of buckets with suppressed lines.
     holding: usize,
 }
 
@@ -95,7 +97,8 @@ impl Limiter {
         }
     }
 
-    /// Whether a line of this callsite at this time (nanoseconds) is shown. `describe` is asked once a flood.
+    /// Returns whether a line of this callsite at this time (nanoseconds) is shown. `describe` is
+    /// called once per flood.
     pub(super) fn passes(&mut self, key: Key, now: u64, describe: impl FnOnce() -> Held) -> bool {
         let full = u64::from(self.limit.burst.max(1)) * NANOS;
         if self.buckets.len() >= self.tidy_at {
@@ -126,7 +129,8 @@ impl Limiter {
         false
     }
 
-    /// Forgets buckets that are full again. Doubling the mark keeps the looks rare where none is.
+    /// Removes buckets that are full again. Doubling the threshold keeps the passes rare if none
+    /// is.
     fn tidy(&mut self, now: u64, full: u64) {
         let per_second = self.limit.per_second;
         self.buckets
@@ -134,7 +138,7 @@ impl Limiter {
         self.tidy_at = MANY_BUCKETS.max(self.buckets.len() * 2);
     }
 
-    /// Takes what is to be said at this time; everything with `all`.
+    /// Returns what is to be reported at this time; everything with `all`.
     pub(super) fn due(&mut self, now: u64, all: bool) -> Vec<Held> {
         if self.holding == 0 {
             return Vec::new();
@@ -153,7 +157,7 @@ impl Limiter {
         due
     }
 
-    /// Whether something waits to be said.
+    /// Returns whether suppressed lines have yet to be reported.
     pub(super) fn is_holding(&self) -> bool {
         self.holding > 0
     }
@@ -177,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_passes_and_the_rest_is_counted_and_said_once() {
+    fn a_burst_passes_and_the_rest_is_counted_and_reported_once() {
         let mut limiter = Limiter::new(RateLimit::default());
         // 150,000 lines in one second.
         let shown = (0..150_000_u64)

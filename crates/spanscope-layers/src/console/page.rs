@@ -1,7 +1,7 @@
-//! The page that the writing thread fills: what records become entries, in which order and under which spans.
+//! The page that the writer thread fills: selects the entries, their order and their spans.
 //!
-//! It knows the spans that are open, holds back floods and puts trees together. It never writes and never waits; a record
-//! that can't be rendered costs its own line alone.
+//! It tracks open spans, applies rate limits and assembles trees. It never writes and never waits;
+//! a record that can't be rendered only loses its own line.
 
 use std::collections::HashMap;
 use std::hash::{Hash as _, Hasher as _};
@@ -14,6 +14,7 @@ use spanscope_model::{Severity, SpanId, SpanStatus, Timestamp, TraceId};
 use super::SpanDisplay;
 use super::decode::Shown;
 use super::limit::{Held as HeldBack, Limiter};
+use super::links::Links;
 use super::render::{Entry, EntryKind, Outcome, Renderer, markup};
 use super::tree::{self, Trees};
 use crate::filter::Categories;
@@ -25,21 +26,22 @@ use spanscope_core::queue::{Chunk, EventEntry, QueuedRecord, SpanEntry, StartEnt
 
 /// Names in an error's span trace.
 const MAX_SPAN_TRACE: usize = 32;
-/// Open spans whose names and depths are known; where their ends are lost in a full queue they would pile up.
+/// Maximum number of open spans whose names and depths are tracked; if their ends are lost in a
+/// full queue they would accumulate.
 const MAX_OPEN: usize = 100_000;
 
-/// What is known of a span that has begun and not ended.
+/// The state of an open span.
 pub(super) struct Open {
     name: String,
     parent: Option<SpanId>,
     root: SpanId,
     trace: TraceId,
     depth: usize,
-    /// How many bytes of its fields its start has shown.
+    /// The number of bytes of its fields that its start has shown.
     shown: usize,
 }
 
-/// The spans that are open, and the number of them in each trace.
+/// The open spans, and their number in each trace.
 #[derive(Default)]
 pub(super) struct OpenSpans {
     spans: HashMap<SpanId, Open>,
@@ -77,20 +79,20 @@ impl OpenSpans {
         }
     }
 
-    /// Whether spans of several traces are open.
+    /// Returns whether spans of several traces are open.
     fn interleave(&self) -> bool {
         self.traces.len() > 1
     }
 }
 
-/// The text that is being made, and all that its making depends on.
+/// The text under construction, and everything that it depends on.
 pub(super) struct Page {
     pub(super) renderer: Renderer,
     pub(super) callsites: CallsiteCache<CallsiteInfo>,
     pub(super) decoder: Decoder,
     pub(super) categories: Arc<Categories>,
     pub(super) spans: SpanDisplay,
-    /// Every message of the application is markup.
+    /// Whether every message of the application is markup.
     pub(super) reads_markup: bool,
     pub(super) slow: Option<Duration>,
     pub(super) limiter: Option<Limiter>,
@@ -99,12 +101,14 @@ pub(super) struct Page {
     pub(super) last_trace: Option<TraceId>,
     pub(super) trees: Trees,
     pub(super) clock: WallClock,
+    /// Where places of the source are shown as hyperlinks.
+    pub(super) links: Option<Links>,
     pub(super) text: String,
-    /// Records whose lines are in the text, or that have none.
+    /// The number of records whose lines are in the text, or that have none.
     pub(super) records: u64,
 }
 
-/// Which of a callsite's lines: its own bucket for starts and for ends.
+/// The kinds of a callsite's lines: starts and ends have separate buckets.
 #[derive(Clone, Copy)]
 enum Kind {
     Event,
@@ -113,7 +117,7 @@ enum Kind {
 }
 
 impl Page {
-    /// A panic here would be a mistake of ours; it costs its own line, not all that come after it.
+    /// A panic here would be a bug in Spanscope; it only loses its own line.
     pub(super) fn record_or_say(&mut self, chunk: &Chunk, record: &QueuedRecord) {
         let before = self.text.len();
         if catch_unwind(AssertUnwindSafe(|| self.record(chunk, record))).is_err() {
@@ -130,7 +134,8 @@ impl Page {
             QueuedRecord::Start(start) => self.start(chunk, start),
             QueuedRecord::Event(event) => self.event(chunk, event),
             QueuedRecord::Span(span) => self.end(chunk, span),
-            QueuedRecord::Measurement(_) => self.records += 1, // numbers are for those who add them up
+            // measurements are for programs, not for people
+            QueuedRecord::Measurement(_) => self.records += 1,
         }
     }
 
@@ -143,11 +148,13 @@ impl Page {
         let parent = start.parent.and_then(|parent| self.open.get(parent));
         let (root, depth) = parent.map_or((start.ids.span_id, 0), |parent| (parent.root, parent.depth + 1));
         let time = self.clock.wall(start.start);
+        let link = link(&mut self.links, info.metadata.file(), info.metadata.line());
         let entry = Entry {
             severity: info.severity,
             time,
             target: info.metadata.target(),
             line: info.metadata.line(),
+            link: link.as_deref(),
             service: "",
             category: shown.category.unwrap_or(&info.category),
             kind: EntryKind::SpanStart { name: &shown.text },
@@ -194,7 +201,7 @@ impl Page {
         let fields = chunk.span_fields(span);
         let texts = MaskedTexts::new();
         let whole = Shown::read(&mut self.decoder, info, fields.clone(), &texts);
-        // What the start has shown need not be said again; what came or changed since is.
+        // Fields that the start has shown are not repeated; added or changed ones are shown.
         let late = Shown::read(
             &mut self.decoder,
             info,
@@ -205,6 +212,7 @@ impl Page {
         let total = Duration::from_nanos(self.clock.nanos_between(span.start, span.end));
         let depth = open.as_ref().map_or(0, |open| open.depth);
         let root = open.as_ref().map_or(span.ids.span_id, |open| open.root);
+        let link = link(&mut self.links, info.metadata.file(), info.metadata.line());
         let entry = Entry {
             severity: if failed {
                 info.severity.max(Severity::Error)
@@ -214,6 +222,7 @@ impl Page {
             time: self.clock.wall(span.end),
             target: info.metadata.target(),
             line: info.metadata.line(),
+            link: link.as_deref(),
             service: "",
             category: whole.category.unwrap_or(&info.category),
             kind: EntryKind::SpanEnd {
@@ -260,7 +269,7 @@ impl Page {
         let texts = MaskedTexts::new();
         let shown = Shown::read(&mut self.decoder, info, chunk.event_fields(event), &texts);
         if info.measures && shown.text.is_empty() && is_measurement(info, chunk.event_fields(event)) {
-            // Numbers are for those who add them up.
+            // Measurements are for programs, not for people.
             self.records += 1;
             return;
         }
@@ -283,11 +292,19 @@ impl Page {
         let trace_id = event.ids.map(|ids| ids.trace_id);
         let interleaves = self.open.interleave() || (trace_id.is_some() && trace_id != self.last_trace);
         let is_app = origin.as_ref().map_or(info.is_app, |origin| origin.is_app);
+        let line = shown.log.line.or_else(|| info.metadata.line());
+        // A record of the `log` crate has a callsite of `tracing-log`, whose file is not its own.
+        let file = match shown.log.target {
+            Some(_) => shown.log.file,
+            None => info.metadata.file(),
+        };
+        let link = link(&mut self.links, file, line);
         let entry = Entry {
             severity: shown.severity,
             time: self.clock.wall(event.time),
             target: shown.log.target.unwrap_or_else(|| info.metadata.target()),
-            line: shown.log.line.or_else(|| info.metadata.line()),
+            line,
+            link: link.as_deref(),
             service: "",
             category: shown.category.unwrap_or(category),
             kind: EntryKind::Event {
@@ -327,7 +344,8 @@ impl Page {
         }
     }
 
-    /// What follows the records of a batch: sums of floods, and trees that have waited long enough.
+    /// Adds what follows the records of a batch: summaries of floods, and trees that have waited
+    /// long enough.
     pub(super) fn rest_of_batch(&mut self, all: bool) {
         self.records += if all {
             self.trees.all(&mut self.text)
@@ -359,7 +377,7 @@ impl Page {
         self.renderer.render(&entry, &mut self.text);
     }
 
-    /// A line of our own.
+    /// Adds a line that the program did not log.
     pub(super) fn notice(&mut self, severity: Severity, text: &str) {
         let kind = EntryKind::Event {
             message: text,
@@ -370,7 +388,7 @@ impl Page {
         self.renderer.render(&entry, &mut self.text);
     }
 
-    /// How long the thread may sleep.
+    /// Returns how long the thread may sleep.
     pub(super) fn rest(&self) -> Duration {
         if self.limiter.as_ref().is_some_and(Limiter::is_holding) {
             Duration::from_millis(500)
@@ -382,12 +400,18 @@ impl Page {
     }
 }
 
+/// The URL of a place of the source, where links are shown.
+fn link(links: &mut Option<Links>, file: Option<&str>, line: Option<u32>) -> Option<String> {
+    links.as_mut()?.to(file, line)
+}
+
 fn bare<'a>(severity: Severity, time: Timestamp, target: &'a str, kind: EntryKind<'a>) -> Entry<'a> {
     Entry {
         severity,
         time,
         target,
         line: None,
+        link: None,
         service: "",
         category: spanscope_model::UNCATEGORIZED,
         kind,
@@ -402,7 +426,8 @@ fn bare<'a>(severity: Severity, time: Timestamp, target: &'a str, kind: EntryKin
     }
 }
 
-/// Renders an entry, unless its callsite floods, into the text or among the lines of its tree. Answers whether it did.
+/// Renders an entry, unless its callsite is over its limit, to the text or to the lines of its
+/// tree. Returns whether it did.
 fn show(
     entry: &Entry<'_>,
     root: Option<SpanId>,
@@ -448,7 +473,7 @@ fn show(
     true
 }
 
-/// Whether an event that could be one is one: its value is a number.
+/// Returns whether an event that could be a measurement is one: its value is a number.
 fn is_measurement(info: &CallsiteInfo, fields: FieldReader<'_>) -> bool {
     let texts = MaskedTexts::new();
     let fields = info.resolve(fields, &texts);
@@ -463,7 +488,8 @@ fn callsite_key(metadata: &'static tracing_core::Metadata<'static>) -> u64 {
     std::ptr::from_ref(metadata) as u64
 }
 
-/// Records of the `log` crate share one callsite a level; what tells them apart is where they came from.
+/// Records of the `log` crate share one callsite per level; their source location distinguishes
+/// them.
 fn log_key(target: &str, line: Option<u32>) -> u64 {
     let mut hasher = std::hash::DefaultHasher::new();
     (target, line).hash(&mut hasher);

@@ -1,13 +1,14 @@
-//! Where rendered lines go: stderr, a file that others may append to as well, or a writer of the user's.
+//! The outputs of rendered lines: stderr, a file that other processes may append to as well, or a
+//! writer of the user.
 //!
-//! Only a thread of ours writes here, and the callers of a synchronous console: each of these may block for as long as its
-//! receiver likes.
+//! Only our thread writes here, and the callers of a synchronous console: each of these may block
+//! for as long as its output does.
 //!
-//! The file is shared by lines. Each `write(2)` in append mode carries whole lines, and the kernel puts them behind
-//! whatever others have appended, so that several processes need no lock (a local file system is meant; NFS doesn't
-//! promise this). The file is never kept open against somebody who wants it away: before each batch one `stat` asks
-//! whether the path still leads to the open file, which covers rotation by renaming and by removing; rotation by
-//! truncating needs nothing but the append mode.
+//! Processes share the file by lines. Each `write(2)` in append mode carries whole lines, and the
+//! kernel appends them after all others, so that several processes need no lock (on a local file
+//! system; NFS doesn't guarantee this). The file never stays open after it was moved away: before
+//! each batch one `stat` checks whether the path still leads to the open file, which covers
+//! rotation by renaming and by removing; rotation by truncating only needs the append mode.
 
 mod printed;
 
@@ -18,37 +19,38 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// The longest piece of several lines that is written at once. A longer line still goes as one piece.
+/// Maximum size of a piece of several lines that is written at once. A longer line is still one
+/// piece.
 const MAX_PIECE: usize = 64 << 10;
 
-/// After a failure to open the file, the next try is not before this.
+/// Minimum time between a failure to open the file and the next try.
 const REOPEN_AFTER: Duration = Duration::from_secs(1);
 
-/// How long a receiver that can't take more (non-blocking stderr) is waited for, since it last took something.
+/// How long a blocked output (non-blocking stderr) is waited for, since it last accepted something.
 const STALL: Duration = Duration::from_secs(1);
 
-/// Where whole lines go.
+/// The output of whole lines.
 pub(crate) enum Sink {
-    /// The process's stderr; whether its last entry was given up in the middle.
+    /// The process's stderr, and whether its last entry was abandoned in the middle.
     Stderr(Torn),
     /// A file in append mode.
     File(AppendFile),
     /// Stdout by `print!`, which `cargo test` captures.
     Printed,
-    /// What the user gave. It is flushed after each batch; if it panics, that is an error of this batch.
+    /// The user's writer. It is flushed after each batch; a panic in it is an error of that batch.
     Writer(Box<dyn Write + Send>, Torn),
 }
 
-/// What closes an entry that a stream ends in the middle of; empty where it does not.
+/// The bytes that close an entry which was abandoned in the middle; may be empty.
 #[derive(Debug, Default)]
 pub(crate) struct Torn(&'static [u8]);
 
 impl Sink {
-    /// Writes lines, each with its line end. Blocks while the receiver does.
+    /// Writes lines, each with its line end. Blocks while the output does.
     ///
     /// # Errors
-    /// Not all could be written; those before the trouble may have been. The same trouble has the same message each
-    /// time, which doesn't say where: [`Sink`]'s `Display` does.
+    /// Fails if not all could be written; a part may have been. The same cause always has the same
+    /// message, which doesn't name the output: [`Sink`]'s `Display` does.
     pub(crate) fn write_lines(&mut self, text: &str) -> Result<()> {
         match self {
             // The lock keeps `eprintln!` of other threads out of the middle of an entry.
@@ -62,7 +64,8 @@ impl Sink {
         }
     }
 
-    /// Makes a sink to the same place for another process; `None` where only this one has it.
+    /// Returns a constructor of a sink with the same output for another process; `None` if only
+    /// this process has it.
     pub(crate) fn again(&self) -> Option<Box<dyn Fn() -> Self + Send + Sync>> {
         match self {
             Self::Stderr(_) => Some(Box::new(|| Self::Stderr(Torn::default()))),
@@ -75,7 +78,7 @@ impl Sink {
         }
     }
 
-    /// The stream of the process that it writes to.
+    /// Returns the stream of the process that it writes to.
     pub(crate) fn stream(&self) -> Option<Stream> {
         match self {
             Self::Stderr(_) => Some(Stream::Stderr),
@@ -84,7 +87,7 @@ impl Sink {
         }
     }
 
-    /// Whether messages about this sink would go into it.
+    /// Returns whether messages about this sink would be written to it.
     pub(crate) fn is_stderr(&self) -> bool {
         matches!(self, Self::Stderr(_))
     }
@@ -101,14 +104,14 @@ impl fmt::Display for Sink {
     }
 }
 
-/// A stream of the process, whose lock a thread may take again.
+/// A stream of the process, with a reentrant lock.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Stream {
     Stdout,
     Stderr,
 }
 
-/// Holds a stream.
+/// The lock of a stream.
 pub(crate) enum Held {
     Stdout(#[expect(dead_code, reason = "held, not used")] std::io::StdoutLock<'static>),
     Stderr(#[expect(dead_code, reason = "held, not used")] std::io::StderrLock<'static>),
@@ -129,8 +132,8 @@ impl fmt::Debug for Sink {
     }
 }
 
-/// A file that is opened at the first write, in append mode; its folder is made. The file can be
-/// read and written by its owner alone, as the store's; one that is there keeps its mode.
+/// A file that is opened at the first write, in append mode; its folder is created. Only its owner
+/// can read and write the file, as with the store's; an existing file keeps its mode.
 pub(crate) struct AppendFile {
     path: PathBuf,
     open: Option<OpenFile>,
@@ -141,12 +144,12 @@ pub(crate) struct AppendFile {
 struct OpenFile {
     file: File,
     id: Option<FileId>,
-    /// The file ends within a line of ours: a write was cut short.
+    /// Whether the file ends within a Spanscope line, after a short write.
     torn: bool,
 }
 
 impl AppendFile {
-    /// Touches nothing yet.
+    /// Creates it without accessing the file.
     pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
@@ -155,17 +158,17 @@ impl AppendFile {
         }
     }
 
-    /// The time decides whether a file that could not be opened is tried again.
+    /// Writes lines; `now` decides whether a file that could not be opened is tried again.
     fn write_lines(&mut self, text: &str, now: Instant) -> Result<()> {
         let open = self.ready(now)?;
         append(&mut &open.file, text.as_bytes(), &mut open.torn)
     }
 
-    /// The file that the path leads to now.
+    /// Returns the file that the path leads to now.
     fn ready(&mut self, now: Instant) -> Result<&mut OpenFile> {
         match self.open.take().filter(|open| self.still_there(open)) {
             Some(mut open) => {
-                // Emptied by the one who rotates: there is no torn line any more.
+                // The rotation emptied it: there is no torn line any more.
                 if open.torn && open.file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
                     open.torn = false;
                 }
@@ -175,7 +178,8 @@ impl AppendFile {
         }
     }
 
-    /// Anything but "gone" or "another one" keeps the open file: it can be written to, whatever the path says.
+    /// Returns whether the path still leads to the open file. Other errors keep the open file: it
+    /// can be written to in any case.
     fn still_there(&self, open: &OpenFile) -> bool {
         match std::fs::metadata(&self.path) {
             Ok(metadata) => file_id(&metadata) == open.id,
@@ -237,14 +241,16 @@ fn file_id(metadata: &Metadata) -> Option<FileId> {
     Some((metadata.dev(), metadata.ino()))
 }
 
-/// Elsewhere only the removal of the file is noticed: the standard library has no stable name for a file there.
+/// On other systems only the removal of the file is noticed: the standard library has no stable
+/// file id there.
 #[cfg(not(unix))]
 fn file_id(_: &Metadata) -> Option<FileId> {
     None
 }
 
-/// Appends whole lines, one `write` a piece. A line that was cut short is kept apart from the next by a line end, and
-/// written again, which mostly tells why it was cut; it is given up when that is cut short too.
+/// Appends whole lines, one `write` per piece. After a short write, a line end separates the torn
+/// line from the next, and it is written again, which usually reveals the cause; it is abandoned if
+/// that is short too.
 fn append(out: &mut impl Write, text: &[u8], torn: &mut bool) -> Result<()> {
     let mut rest = text;
     let mut is_second_try = false;
@@ -268,7 +274,7 @@ fn append(out: &mut impl Write, text: &[u8], torn: &mut bool) -> Result<()> {
     Ok(())
 }
 
-/// How much of the piece was taken by one `write`.
+/// Returns how much of the piece one `write` accepted.
 fn write_piece(out: &mut impl Write, piece: &[u8], torn: &mut bool) -> Result<usize> {
     let apart = usize::from(*torn);
     let written = if *torn {
@@ -292,7 +298,8 @@ fn write_once(out: &mut impl Write, bytes: &[u8]) -> Result<usize> {
     }
 }
 
-/// As many whole lines as fit into a piece; one at least, whatever its length.
+/// Returns the number of bytes of whole lines that fit into a piece; at least one line, whatever
+/// its length.
 fn first_piece(text: &[u8]) -> &[u8] {
     if text.len() <= MAX_PIECE {
         return text;
@@ -313,17 +320,18 @@ fn end_of_last_line(text: &[u8]) -> usize {
         .map_or(0, |at| at + 1)
 }
 
-/// Writes to a receiver that nobody else appends to by lines: what was cut short is continued. Another process may have
-/// made a shared terminal non-blocking, so "not now" is no error until it has lasted for [`STALL`]. What is then given up
-/// in the middle is closed before the next entry begins.
+/// Writes to an output that nothing else appends to by lines: a short write is continued. Another
+/// process may have made a shared terminal non-blocking, so "would block" is no error until it has
+/// lasted for [`STALL`]. An entry that is then abandoned in the middle is closed before the next
+/// one begins.
 fn write_stream(out: &mut impl Write, text: &[u8], torn: &mut Torn) -> Result<()> {
-    // A part of the closing does no harm before the next try of it.
+    // Repeating a part of the closing bytes does no harm.
     write_rest(out, torn.0).map_err(|(_, error)| error)?;
     torn.0 = b"";
     write_rest(out, text).map_err(|(taken, error)| {
         torn.0 = match text[..taken].last() {
             None | Some(b'\n') => b"",
-            // String terminator, end of all styles, end of the line.
+            // String terminator, reset of all styles, line end.
             Some(_) if text.contains(&0x1b) => b"\x1b\\\x1b[0m\n",
             Some(_) => b"\n",
         };
@@ -332,7 +340,7 @@ fn write_stream(out: &mut impl Write, text: &[u8], torn: &mut Torn) -> Result<()
     out.flush()
 }
 
-/// Writes all of it; an error says how much was taken before.
+/// Writes all of it; an error carries the number of bytes written before.
 fn write_rest(out: &mut impl Write, text: &[u8]) -> std::result::Result<(), (usize, Error)> {
     let mut taken = 0;
     let mut last_taken = Instant::now();

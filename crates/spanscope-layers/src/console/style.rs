@@ -1,36 +1,24 @@
-//! The console's style in one word, and the variables that set it without code.
-//!
-//! The variables are read by calls that say so; nothing here looks at the environment by itself.
+//! The console's style in one word.
 
 use std::fmt;
 use std::str::FromStr;
 
 use spanscope_model::ParseEnumError;
-use spanscope_model::text::first_chars;
 
-/// The variable with the console's [`ConsoleStyle`].
-pub const STYLE_VARIABLE: &str = "SPANSCOPE_CONSOLE";
-
-/// The variable that has the console read markup in the application's messages.
-pub const MARKUP_VARIABLE: &str = "SPANSCOPE_CONSOLE_MARKUP";
-
-/// The variable that has the calling thread write the console's lines.
-pub const SYNC_VARIABLE: &str = "SPANSCOPE_CONSOLE_SYNC";
-
-/// What the console shows, in one word: what `SPANSCOPE_CONSOLE` and a file of settings name.
+/// The style of the console: the value of `SPANSCOPE_CONSOLE` and of the configuration file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ConsoleStyle {
-    /// A line where a span starts and one where it ends, and a line an event. The default.
+    /// A line for the start of a span, one for its end, and one for each event. The default.
     #[default]
     Lines,
-    /// The same, with each attribute of a span on a line of its own below, whole.
+    /// As `Lines`, with each attribute of a span complete on a separate line below.
     Verbose,
     /// Events without the lines of spans.
     Events,
     /// Lines indented by depth, those of each root span together.
     Tree,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
     /// Nothing.
     Off,
@@ -47,9 +35,9 @@ impl ConsoleStyle {
         Self::Off,
     ];
 
-    const ACCEPTED: &'static str = "lines verbose events tree json off";
+    pub(super) const ACCEPTED: &'static str = "lines verbose events tree json off";
 
-    /// The word that stands for it.
+    /// Returns its text form.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -60,20 +48,6 @@ impl ConsoleStyle {
             Self::Json => "json",
             Self::Off => "off",
         }
-    }
-
-    /// Reads `SPANSCOPE_CONSOLE`; `None` where it is not set or blank.
-    ///
-    /// # Errors
-    /// The variable names no style.
-    pub fn try_from_env() -> Result<Option<Self>, VariableError> {
-        let Some(text) = variable(STYLE_VARIABLE) else {
-            return Ok(None);
-        };
-        let style = text.trim().parse();
-        style
-            .map(Some)
-            .map_err(|_: ParseEnumError| VariableError::new(STYLE_VARIABLE, &text, Self::ACCEPTED))
     }
 }
 
@@ -86,7 +60,7 @@ impl fmt::Display for ConsoleStyle {
 impl FromStr for ConsoleStyle {
     type Err = ParseEnumError;
 
-    /// Parses the word; ASCII case is ignored.
+    /// Parses the text form; ASCII case is ignored.
     fn from_str(text: &str) -> Result<Self, ParseEnumError> {
         let mut all = Self::ALL.iter();
         let found = all.find(|style| text.eq_ignore_ascii_case(style.as_str()));
@@ -94,85 +68,6 @@ impl FromStr for ConsoleStyle {
             .copied()
             .ok_or_else(|| ParseEnumError::new("style of the console", text, Self::ACCEPTED))
     }
-}
-
-/// A variable of the console has a value that is not accepted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VariableError {
-    name: &'static str,
-    input: String,
-    accepted: &'static str,
-}
-
-impl VariableError {
-    fn new(name: &'static str, input: &str, accepted: &'static str) -> Self {
-        Self {
-            name,
-            input: first_chars(input, 60).to_owned(),
-            accepted,
-        }
-    }
-
-    /// The variable.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        self.name
-    }
-
-    /// The first 60 characters of its value.
-    #[must_use]
-    pub fn input(&self) -> &str {
-        &self.input
-    }
-
-    /// What is accepted in its place.
-    #[must_use]
-    pub fn accepted(&self) -> String {
-        format!("use one of {}", self.accepted)
-    }
-}
-
-impl fmt::Display for VariableError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is {:?}: {}", self.name, self.input, self.accepted())
-    }
-}
-
-impl std::error::Error for VariableError {}
-
-/// Reads `SPANSCOPE_CONSOLE_MARKUP`: whether the console reads markup in all of the application's messages. `None` where
-/// it is not set or blank.
-///
-/// # Errors
-/// The variable has another value than `1`, `true`, `0` or `false`.
-pub fn markup_from_env() -> Result<Option<bool>, VariableError> {
-    flag(MARKUP_VARIABLE)
-}
-
-/// Reads `SPANSCOPE_CONSOLE_SYNC`: whether the calling thread writes the console's lines, see
-/// [`ConsoleLayerBuilder::synchronous`](super::ConsoleLayerBuilder::synchronous). `None` where it is not set or blank.
-///
-/// # Errors
-/// The variable has another value than `1`, `true`, `0` or `false`.
-pub fn sync_from_env() -> Result<Option<bool>, VariableError> {
-    flag(SYNC_VARIABLE)
-}
-
-fn flag(name: &'static str) -> Result<Option<bool>, VariableError> {
-    let Some(text) = variable(name) else {
-        return Ok(None);
-    };
-    match text.trim().to_ascii_lowercase().as_str() {
-        "1" | "true" => Ok(Some(true)),
-        "0" | "false" => Ok(Some(false)),
-        _ => Err(VariableError::new(name, &text, "1 true 0 false")),
-    }
-}
-
-/// A variable's value; blank is as good as not set.
-fn variable(name: &str) -> Option<String> {
-    let value = std::env::var_os(name)?.to_string_lossy().into_owned();
-    (!value.trim().is_empty()).then_some(value)
 }
 
 #[cfg(test)]

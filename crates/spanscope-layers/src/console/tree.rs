@@ -1,18 +1,19 @@
-//! Tree mode: the lines of one root span together, however many traces run side by side.
+//! Tree mode: the lines of one root span together, however many traces run concurrently.
 //!
-//! Lines wait until their root ends. Three bounds keep that from hurting: a root that takes long, one with very many
-//! lines, and all that waits together; what waits is printed then, and the rest of that root goes on below it.
+//! Lines are held until their root ends. Three bounds limit that: for a slow root, for one with
+//! very many lines, and for the total. When one is exceeded, the held lines are printed, and the
+//! rest of that root follows below.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use spanscope_model::SpanId;
 
-/// A root's lines wait at most so long: who watches a server wants to see that something happens.
+/// Maximum time that a root's lines are held: users of a server want to see progress.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-/// One root's lines, in bytes.
+/// Maximum size of one root's lines, in bytes.
 const MAX_ROOT: usize = 256 * 1024;
-/// All lines that wait, in bytes.
+/// Maximum size of all held lines, in bytes.
 const MAX_ALL: usize = 8 * 1024 * 1024;
 
 #[derive(Debug)]
@@ -28,9 +29,10 @@ pub(super) struct Trees {
     bytes: usize,
 }
 
-/// What moves lines to `out` answers how many records these are.
+/// Methods that move lines to `out` return the number of their records.
 impl Trees {
-    /// Adds a record's lines, that `render` writes, to those of a root; moves lines where they may not wait longer.
+    /// Adds a record's lines, which `render` writes, to those of a root; moves lines that must not
+    /// be held any longer.
     pub(super) fn add(
         &mut self,
         root: SpanId,
@@ -56,7 +58,7 @@ impl Trees {
         }
     }
 
-    /// The root has ended: its lines go out.
+    /// Moves the lines of a root that has ended.
     pub(super) fn finish(&mut self, root: SpanId, out: &mut String) -> u64 {
         self.waiting.remove(&root).map_or(0, |done| {
             self.bytes -= done.text.len();
@@ -65,7 +67,7 @@ impl Trees {
         })
     }
 
-    /// Lines that have waited too long go out, the oldest first.
+    /// Moves lines that were held too long, the oldest first.
     pub(super) fn overdue(&mut self, now: Instant, out: &mut String) -> u64 {
         let is_overdue = |waiting: &Waiting| now.duration_since(waiting.since) >= PATIENCE;
         let mut roots: Vec<(Instant, SpanId)> = self
@@ -78,7 +80,7 @@ impl Trees {
         roots.into_iter().map(|(_, root)| self.finish(root, out)).sum()
     }
 
-    /// Everything goes out, the oldest first.
+    /// Moves all lines, the oldest first.
     pub(super) fn all(&mut self, out: &mut String) -> u64 {
         let mut all: Vec<Waiting> = self.waiting.drain().map(|(_, waiting)| waiting).collect();
         all.sort_by_key(|waiting| waiting.since);

@@ -1,11 +1,13 @@
 //! The thread that renders and writes.
 //!
-//! It sleeps until something comes, gathers for a few milliseconds, brings what all threads pushed into the order of
-//! its times, renders it and writes it in whole lines. A terminal or pipe that does not take more holds up this thread
-//! alone: the queue then fills and drops, and how many lines were lost is said as soon as it goes on.
+//! It sleeps until a record is pushed, gathers for a few milliseconds, sorts what all threads
+//! pushed by time, renders it and writes it in whole lines. A blocked terminal or pipe only blocks
+//! this thread: the queue then fills and drops, and the number of lost lines is reported as soon as
+//! output is possible again.
 //!
-//! A synchronous console has the same thread, for what comes without a record, and its callers write as well. A caller
-//! pushes its record and writes it under one lock, so that it never writes the record of another thread.
+//! A synchronous console has the same thread, for lines without a record, and its callers write as
+//! well. A caller pushes its record and writes it under one lock, so that it never writes the
+//! record of another thread.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -14,6 +16,7 @@ use spanscope_model::Severity;
 
 use super::SpanDisplay;
 use super::limit::{Limiter, RateLimit};
+use super::links::Links;
 use super::page::{OpenSpans, Page};
 use super::render::Renderer;
 use super::sink::{Sink, Stream};
@@ -24,14 +27,14 @@ use spanscope_core::queue::{Chunk, ControlRequest, Queue, QueuedRecord, WorkerHa
 use spanscope_core::sync::lock;
 use spanscope_core::threads;
 
-/// What comes within this time after the first is taken with it. Short enough that nobody sees it.
+/// Records within this time after the first are taken together. Too short to be noticed.
 const GATHER: Duration = Duration::from_millis(4);
-/// Rendered text is written when it has grown to this.
+/// Rendered text is written from this size on.
 const WRITE_AT: usize = 64 * 1024;
-/// Lines that are no records and wait.
+/// Maximum number of waiting lines that are not records.
 const MAX_NOTICES: usize = 1_000;
 
-/// Lines that are not records: what the setting up has to say.
+/// Lines that are not records: messages about the telemetry's configuration.
 #[derive(Debug, Default)]
 pub(super) struct Notices {
     waiting: Mutex<Vec<(Severity, String)>>,
@@ -40,7 +43,8 @@ pub(super) struct Notices {
 impl Notices {
     pub(super) fn add(&self, severity: Severity, text: String) {
         let mut waiting = lock(&self.waiting);
-        // Nobody sets up so much that it has more to say; a loop that does is not kept while stderr is blocked.
+        // A configuration never has that many messages; a loop that reports is not buffered without
+        // bounds while stderr is blocked.
         if waiting.len() < MAX_NOTICES {
             waiting.push((severity, text));
         }
@@ -51,14 +55,14 @@ impl Notices {
     }
 }
 
-/// Everything the thread needs.
+/// The thread's state.
 pub(super) struct Writer {
     pub(super) name: &'static str,
     pub(super) queue: Queue,
     pub(super) control: Arc<WorkerHandle>,
     pub(super) notices: Arc<Notices>,
     pub(super) renderer: Renderer,
-    /// Asked before each batch where the width follows a terminal.
+    /// Called before each batch if the width follows a terminal.
     pub(super) width: Option<fn() -> Option<usize>>,
     pub(super) sink: Sink,
     pub(super) callsites: CallsiteCache<CallsiteInfo>,
@@ -67,10 +71,12 @@ pub(super) struct Writer {
     pub(super) reads_markup: bool,
     pub(super) slow: Option<Duration>,
     pub(super) limit: Option<RateLimit>,
+    /// Whether places of the source are hyperlinks.
+    pub(super) has_links: bool,
 }
 
 impl Writer {
-    /// Starts the thread. Returns what callers write with.
+    /// Starts the thread. Returns what synchronous callers write with.
     pub(super) fn spawn(self, is_synchronous: bool) -> std::io::Result<Work> {
         let name = self.name;
         let (control, queue) = (Arc::clone(&self.control), self.queue.clone());
@@ -90,6 +96,7 @@ impl Writer {
                     last_trace: None,
                     trees: Trees::default(),
                     clock: Clock::global().anchored(),
+                    links: self.has_links.then(Links::new),
                     text: String::new(),
                     records: 0,
                 },
@@ -112,10 +119,11 @@ impl Writer {
     }
 }
 
-/// What writes, for the thread and for the callers of a synchronous console.
+/// The writing part, for the thread and for the callers of a synchronous console.
 #[derive(Clone)]
 pub(super) struct Work {
-    /// Of the process, which is locked before the work: a caller may hold it already, while it formats what it prints.
+    /// The process's stream, which is locked before the work: a caller may hold it already, while
+    /// it formats its output.
     stream: Option<Stream>,
     work: Arc<Mutex<Loop>>,
 }
@@ -146,7 +154,7 @@ impl Work {
         let _stream = self.stream.map(Stream::lock);
         let mut work: MutexGuard<'_, Loop> = lock(&self.work);
         let pushed = push();
-        // What the writer of the program records is not for itself.
+        // Records of the user's writer must not be written by that writer.
         let _quiet = suppress();
         work.drain();
         work.prepare();
@@ -168,15 +176,16 @@ struct Loop {
     notices: Arc<Notices>,
     sink: Sink,
     width: Option<fn() -> Option<usize>>,
-    /// Collected, and not rendered from that record on.
+    /// Collected, but not yet rendered from that record on.
     held: Vec<Held>,
-    /// Records whose loss has been said: those that found no room, and those that could not be written.
+    /// Records whose loss has been reported: those that found no room, and those that could not be
+    /// written.
     lost: (u64, u64),
     said_error: Option<String>,
 }
 
 impl Loop {
-    /// How long the thread may sleep.
+    /// Returns how long the thread may sleep.
     fn rest(&self) -> Duration {
         if self.held.is_empty() {
             self.page.rest()
@@ -185,10 +194,10 @@ impl Loop {
         }
     }
 
-    /// Writes what there is. Tells whether the thread has ended.
+    /// Writes what is queued. Returns whether the thread has ended.
     fn take_turn(&mut self, wanted: ControlRequest) -> bool {
-        // Threads are collected one after another: what one pushes after its turn may come before what is collected of
-        // the next, so only what was made before all turns is in order.
+        // Threads are collected one after another: a record pushed after its thread's turn may
+        // precede one of the next thread, so only records from before all turns are in order.
         let until = Clock::global().now();
         self.drain();
         self.prepare();
@@ -233,7 +242,7 @@ impl Loop {
         self.control.ended(written);
     }
 
-    /// Renders what was collected until a time and writes it; without a time everything, also what else waits.
+    /// Renders what was collected up to a time and writes it; without a time, everything.
     fn write_batch(&mut self, until: Option<Ticks>) -> bool {
         let mut held = std::mem::take(&mut self.held);
         let mut order: Vec<(Ticks, usize, usize)> = Vec::new();
@@ -297,7 +306,7 @@ impl Loop {
             }
             Err(error) => {
                 self.control.add_write_failed(records);
-                // Said once a kind of trouble, and not on a stderr that is itself the trouble.
+                // Reported once per cause, and not on a stderr that is itself the problem.
                 let error = error.to_string();
                 if self.said_error.as_ref() != Some(&error) && !self.sink.is_stderr() {
                     log_to_stderr(format!(
@@ -311,7 +320,7 @@ impl Loop {
         }
     }
 
-    /// Adds a line that says how many were lost, if some were since the last time.
+    /// Adds a line with the number of lost lines, if some were lost since the last report.
     fn say_losses(&mut self) -> bool {
         let dropped = self.control.stats(&self.queue).dropped;
         if self.said_error.is_some() {
@@ -345,7 +354,7 @@ fn time_of(record: &QueuedRecord) -> Ticks {
     match record {
         QueuedRecord::Start(start) => start.reported_at,
         QueuedRecord::Event(event) => event.time,
-        // After what happened below it, though its end may be earlier.
+        // After everything below it, though its end may be earlier.
         QueuedRecord::Span(span) => span.closed,
         QueuedRecord::Measurement(measurement) => measurement.time,
     }

@@ -1,7 +1,7 @@
-//! Which category a target belongs to, and which targets are the application's own.
+//! The categories of targets, and which targets are the application's own.
 //!
-//! Names are compared here, and nowhere else, so the filter and every sink show the same category for the same thing.
-//! Nothing here looks at values: a `category` field is the filter's and the sinks' affair.
+//! Names are compared only here, so the filter and every sink show the same category for the same
+//! record. Nothing here reads values: the filter and the sinks handle a `category` field.
 
 use std::panic::Location;
 use std::sync::Arc;
@@ -14,20 +14,21 @@ use tracing_core::Metadata;
 use super::package::{Package, is_indirect};
 use super::warning::{BadCategoryName, UnknownCategory};
 
-/// Targets of web servers that stay at INFO whatever the root level is, where the application names no others.
+/// Targets of web servers that stay at INFO at any root level, unless the application names others.
 pub const DEFAULT_WEB_TARGETS: [&str; 3] = ["tower_http", "hyper", "axum"];
 
-/// Longer names are refused, so that looking up a name has a bound.
+/// Maximum length of a name, so that a lookup has a bound.
 const MAX_NAME_LEN: usize = 255;
 
-/// The known categories, the targets mapped to them, and which crates are the application's own. Cheap to clone.
+/// The known categories, the targets mapped to them, and the application's own crates. Cheap to
+/// clone.
 ///
-/// A target's category, first match wins:
+/// The category of a target is, by the first rule that matches:
 ///
-/// 1. the longest prefix given to [`map`](Self::map) that fits on a `::` boundary;
-/// 2. a target whose first segment is a known category: the whole target (`core::routers`);
-/// 3. in the application's own crates, the first module segment after the crate's name that is a known category
-///    (`agents` for `my_app::api::agents::run`);
+/// 1. the longest prefix passed to [`map`](Self::map) that ends on a `::` boundary;
+/// 2. for a target whose first segment is a known category: the whole target (`core::routers`);
+/// 3. in the application's own crates, the first module segment after the crate's name that is a
+///    known category (`agents` for `my_app::api::agents::run`);
 /// 4. `uncategorized`.
 ///
 /// ```
@@ -58,15 +59,16 @@ struct Inner {
     web_targets: Vec<String>,
 }
 
-/// What a target belongs to.
+/// The category of a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Origin<'a> {
-    /// The category, as it is shown and stored.
+#[non_exhaustive]
+pub struct CategoryMatch<'a> {
+    /// The category, as shown and stored.
     pub category: &'a str,
-    /// The finer name that levels are looked up by: `agents::run` where the category shown is `agents`.
+    /// The finer name for looking up levels: `agents::run` if the category is `agents`.
     pub path: &'a str,
-    /// Whether it is the application's own: where its category is `uncategorized`, that category's level holds for it
-    /// and not the root level.
+    /// Whether it belongs to the application: if its category is `uncategorized`, that category's
+    /// level applies and not the root level.
     pub is_app: bool,
 }
 
@@ -77,7 +79,7 @@ impl CategoryLookup for Categories {
         module: Option<&'a str>,
         file: Option<&str>,
     ) -> CallsiteCategory<'a> {
-        let Origin { category, is_app, .. } = self.of_place(target, module, file);
+        let CategoryMatch { category, is_app, .. } = self.of_place(target, module, file);
         CallsiteCategory { category, is_app }
     }
 }
@@ -89,7 +91,8 @@ impl Default for Categories {
 }
 
 impl Categories {
-    /// The 22 categories of the described system and `uncategorized`; no crate is known to be the application's own.
+    /// Creates Llama Stack's 22 categories and `uncategorized`, without any crate of the
+    /// application.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -103,9 +106,10 @@ impl Categories {
         }
     }
 
-    /// Like [`new`](Self::new); the application is the package of the source file that calls this. A function that is handed
-    /// on (`cell.get_or_init(spanscope::init)`) does not know who calls it: then the application is every package that was
-    /// compiled from a folder of its workspace, and the crate with the program's name.
+    /// Like [`new`](Self::new); the application is the package of the calling source file. A
+    /// function that is passed as a value (`cell.get_or_init(spanscope::init)`) does not know its
+    /// caller: the application is then every package that was compiled from a folder of its
+    /// workspace, and the crate with the program's name.
     #[must_use]
     #[track_caller]
     pub fn of_caller() -> Self {
@@ -116,7 +120,8 @@ impl Categories {
         Self::new().app_source(caller)
     }
 
-    /// Adds a crate of the application, as its manifest or as its code names it: `my-agent` or `my_agent`.
+    /// Adds a crate of the application, by its name in the manifest or in code: `my-agent` or
+    /// `my_agent`.
     #[must_use]
     pub fn app_crate(mut self, name: &str) -> Self {
         let name = name.trim().replace('-', "_");
@@ -127,12 +132,13 @@ impl Categories {
         self
     }
 
-    /// Adds the package that this source file belongs to; its library, programs, examples, tests and benches are the
-    /// application's own.
+    /// Adds the package of this source file; its library, programs, examples, tests and benches are
+    /// the application's own.
     ///
-    /// The package is told by the file's path: what comes before its last `src` folder, else before its last
-    /// `examples`, `tests` or `benches`. So a module folder that is itself called `src` counts as another package.
-    /// Records of the `log` crate belong to it by their file, as spans and events do.
+    /// The file's path determines the package: everything before its last `src` folder, else before
+    /// its last `examples`, `tests` or `benches`. So a module folder that is itself called `src`
+    /// counts as another package. Records of the `log` crate are assigned by their file, as spans
+    /// and events are.
     #[must_use]
     pub fn app_source(mut self, location: &'static Location<'static>) -> Self {
         let package = Package::of_application(location.file());
@@ -143,19 +149,20 @@ impl Categories {
         self
     }
 
-    /// Takes every package that was compiled together with the program, but not from a registry, for the application.
+    /// Treats every package that was compiled with the program, but not from a registry, as the
+    /// application.
     fn app_workspace(mut self) -> Self {
         let inner = Arc::make_mut(&mut self.inner);
         inner.app_packages.push(Package::Workspace);
         self
     }
 
-    /// Puts targets into a category: all that are `target_prefix` or begin with it and `::`. The longest prefix wins;
-    /// the same prefix again replaces the earlier one.
+    /// Assigns targets to a category: `target_prefix` itself, and all that begin with it and `::`.
+    /// The longest prefix has priority; the same prefix again replaces the earlier one.
     ///
     /// # Errors
     ///
-    /// The category, or the first segment of a finer name, is not known.
+    /// Fails if the category, or the first segment of a finer name, is not known.
     pub fn map(mut self, target_prefix: &str, category: &str) -> Result<Self, UnknownCategory> {
         let category = self
             .path_of(category)
@@ -170,12 +177,13 @@ impl Categories {
         Ok(self)
     }
 
-    /// Makes a category of the application's own known. Names are kept in lower case; finer names under it
-    /// (`billing::invoices`) need no registration.
+    /// Registers a category of the application. Names are stored in lower case; finer names under
+    /// it (`billing::invoices`) need no registration.
     ///
     /// # Errors
     ///
-    /// The name is not 1 to 64 ASCII letters, digits, `_`, `-` or `.`, or it is `all`, which means every category.
+    /// Fails if the name is not 1 to 64 ASCII letters, digits, `_`, `-` or `.`, or if it is `all`,
+    /// which means every category.
     pub fn register(mut self, name: &str) -> Result<Self, BadCategoryName> {
         let lower = name.trim().to_ascii_lowercase();
         let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
@@ -192,21 +200,22 @@ impl Categories {
         Ok(self)
     }
 
-    /// Replaces the targets that stay at INFO whatever the root level is, by default [`DEFAULT_WEB_TARGETS`]. Each
-    /// stands for itself and for what is under it.
+    /// Replaces the targets that stay at INFO at any root level, by default
+    /// [`DEFAULT_WEB_TARGETS`]. Each applies to itself and to the targets under it.
     #[must_use]
     pub fn web_targets<T: Into<String>>(mut self, targets: impl IntoIterator<Item = T>) -> Self {
         Arc::make_mut(&mut self.inner).web_targets = targets.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Whether this is a known category, or a finer name under one; capital letters count as small ones.
+    /// Returns whether this is a known category, or a finer name under one; case is ignored.
     #[must_use]
     pub fn is_known(&self, name: &str) -> bool {
         self.path_of(name).is_some()
     }
 
-    /// The known categories: the 22, `uncategorized`, then the registered ones in their order.
+    /// Returns the known categories: the 22, `uncategorized`, then the registered ones in their
+    /// order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let registered = self.inner.registered.iter().map(String::as_str);
         CATEGORIES
@@ -216,25 +225,25 @@ impl Categories {
             .chain(registered)
     }
 
-    /// What a span's or an event's callsite belongs to.
+    /// Returns the category of a span's or an event's callsite.
     ///
-    /// Its crate is told by the first segment of its target, by its module path where the target was overridden, and
-    /// by its source file. The module segments of rule 3 are the target's, or the module path's where the target was
-    /// overridden with something that is no path of that crate.
+    /// The first segment of its target determines its crate, the module path if the target was
+    /// overridden, and its source file. The module segments of rule 3 are the target's, or the
+    /// module path's if the target was overridden with something that is not a path of that crate.
     #[must_use]
-    pub fn of<'a>(&'a self, metadata: &'a Metadata<'_>) -> Origin<'a> {
+    pub fn of<'a>(&'a self, metadata: &'a Metadata<'_>) -> CategoryMatch<'a> {
         self.of_place(metadata.target(), metadata.module_path(), metadata.file())
     }
 
-    /// What a target belongs to that speaks from this module and source file, where they are known: the same as
-    /// [`of`](Self::of), for records of the `log` crate.
+    /// Returns the category of a target in this module and source file, if they are known: the same
+    /// as [`of`](Self::of), for records of the `log` crate.
     #[must_use]
     pub fn of_place<'a>(
         &'a self,
         target: &'a str,
         module: Option<&'a str>,
         file: Option<&str>,
-    ) -> Origin<'a> {
+    ) -> CategoryMatch<'a> {
         let module = module.unwrap_or(target);
         let is_named = self.is_app_crate(target);
         let is_app = is_named
@@ -248,22 +257,22 @@ impl Categories {
         } else {
             module
         };
-        self.origin(target, path, is_app)
+        self.matched(target, path, is_app)
     }
 
-    /// What a target belongs to of which nothing else is known.
+    /// Returns the category of a target without further information.
     #[must_use]
-    pub fn of_target<'a>(&'a self, target: &'a str) -> Origin<'a> {
-        self.origin(target, target, self.is_app_crate(target))
+    pub fn of_target<'a>(&'a self, target: &'a str) -> CategoryMatch<'a> {
+        self.matched(target, target, self.is_app_crate(target))
     }
 
-    /// What a target belongs to if it is the application's own.
-    pub(super) fn of_own_target<'a>(&'a self, target: &'a str) -> Origin<'a> {
-        self.origin(target, target, true)
+    /// Returns the category of a target of the application.
+    pub(super) fn of_own_target<'a>(&'a self, target: &'a str) -> CategoryMatch<'a> {
+        self.matched(target, target, true)
     }
 
-    fn origin<'a>(&'a self, target: &'a str, module: &'a str, is_app: bool) -> Origin<'a> {
-        let named = |category, path| Origin {
+    fn matched<'a>(&'a self, target: &'a str, module: &'a str, is_app: bool) -> CategoryMatch<'a> {
+        let named = |category, path| CategoryMatch {
             category,
             path,
             is_app,
@@ -288,7 +297,7 @@ impl Categories {
         named(UNCATEGORIZED, UNCATEGORIZED)
     }
 
-    /// The name that levels are kept under, if it is known.
+    /// Returns the name for looking up levels, if it is known.
     pub(super) fn path_of(&self, name: &str) -> Option<String> {
         let name = name.trim();
         if name.len() > MAX_NAME_LEN {
@@ -299,7 +308,7 @@ impl Categories {
         (is_whole && self.has(first_segment(&path))).then_some(path)
     }
 
-    /// Whether a target is, or is under, one that stays at INFO.
+    /// Returns whether a target is, or is under, one that stays at INFO.
     pub(super) fn is_web(&self, target: &str) -> bool {
         let mut targets = self.inner.web_targets.iter();
         targets.any(|prefix| is_under(target, prefix))
@@ -323,7 +332,7 @@ fn first_segment(path: &str) -> &str {
     path.split_once("::").map_or(path, |(first, _)| first)
 }
 
-/// Whether a path is this one, or lies under it.
+/// Returns whether a path equals the prefix, or is under it.
 fn is_under(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))

@@ -1,39 +1,40 @@
-//! The filter as `tracing-subscriber` sees it, in both of its roles, and the handle that changes it.
+//! The filter in both roles that `tracing-subscriber` has for one, and the handle that changes it.
 
 use std::sync::Arc;
 
 use tracing_core::span::{Attributes, Id};
 use tracing_core::subscriber::Interest;
-use tracing_core::{Event, LevelFilter, Metadata, Subscriber};
+use tracing_core::{Event, LevelFilter as TracingFilter, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Filter, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::categories::Categories;
+use super::level_filter::LevelFilter;
 use super::levels::Levels;
 use super::switch::{Decision, Switch};
-use super::threshold::Threshold;
 use super::warning::{LevelWarning, UnknownCategory};
 use spanscope_core::capture::{
     HiddenFromAll, decide_by_value, decides_by_value, hide_from_next, is_log_record, note_callsite,
 };
 
-/// Lets spans and events through by the level of their category.
+/// A filter of spans and events by the level of their category.
 ///
-/// Added as a layer, it decides for the whole subscriber; add it before the sinks. Given to `.with_filter`, it decides
-/// for one layer. A clone is the same filter: it follows the same [`handle`](Self::handle).
+/// Added as a layer, it applies to the whole subscriber; add it before the sinks. In
+/// `.with_filter`, it applies to one layer. A clone is the same filter: it follows the same
+/// [`handle`](Self::handle).
 ///
 /// ```
-/// use spanscope_layers::{Categories, CategoryFilter, Levels, Threshold};
+/// use spanscope_layers::{Categories, CategoryFilter, Levels, LevelFilter};
 /// use tracing_subscriber::prelude::*;
 ///
 /// let mut levels = Levels::new();
-/// levels.set_root(Threshold::Error);
+/// levels.set_root(LevelFilter::Error);
 /// let filter = CategoryFilter::new(Categories::of_caller().app_crate("my-app"), levels);
 /// let handle = filter.handle();
 /// let _guard = tracing_subscriber::registry().with(filter).set_default();
 ///
 /// assert!(!tracing::enabled!(target: "agents", tracing::Level::DEBUG));
-/// handle.set("agents", Threshold::Debug)?;
+/// handle.set("agents", LevelFilter::Debug)?;
 /// assert!(tracing::enabled!(target: "agents", tracing::Level::DEBUG));
 /// # Ok::<(), spanscope_layers::UnknownCategory>(())
 /// ```
@@ -44,7 +45,8 @@ pub struct CategoryFilter {
     warnings: Arc<[LevelWarning]>,
 }
 
-/// One switch, nearly always; the first of several is kept beside the others to spare that case a way through memory.
+/// Nearly always one switch; the first of several is stored inline to save that case an
+/// indirection.
 #[derive(Debug, Clone)]
 struct Switches {
     first: Arc<Switch>,
@@ -52,7 +54,7 @@ struct Switches {
 }
 
 impl CategoryFilter {
-    /// A filter with these levels.
+    /// Creates a filter with these levels.
     pub fn new(categories: Categories, levels: Levels) -> Self {
         Self {
             switches: Switches {
@@ -63,8 +65,9 @@ impl CategoryFilter {
         }
     }
 
-    /// The filter that the environment asks for: `LLAMA_STACK_LOGGING`, with `RUST_LOG` on top. The application is the
-    /// package of the source file that calls this; what could not be used is in [`warnings`](Self::warnings).
+    /// Creates the filter from the environment: `LLAMA_STACK_LOGGING`, overridden by `RUST_LOG`.
+    /// The application is the package of the calling source file; invalid parts are reported by
+    /// [`warnings`](Self::warnings).
     #[track_caller]
     pub fn from_env() -> Self {
         let categories = Categories::of_caller();
@@ -73,8 +76,24 @@ impl CategoryFilter {
         Self::new(categories, levels).with_warnings(warnings)
     }
 
-    /// Lets through what any of these lets through, and follows their handles: the filter for a whole subscriber whose
-    /// sinks have filters of their own. Of none, it lets nothing through.
+    /// The filter that the environment asks for, as [`from_env`](Self::from_env), where every part
+    /// of both variables is valid.
+    ///
+    /// # Errors
+    /// The first part that could not be used.
+    #[track_caller]
+    pub fn try_from_env() -> Result<Self, LevelWarning> {
+        let categories = Categories::of_caller();
+        let mut levels = Levels::new();
+        match levels.read_env(&categories).into_iter().next() {
+            Some(problem) => Err(problem),
+            None => Ok(Self::new(categories, levels)),
+        }
+    }
+
+    /// Creates a filter that passes what any of these filters passes, and follows their handles:
+    /// for a whole subscriber whose sinks have their own filters. Without filters, it passes
+    /// nothing.
     pub fn any_of(filters: Vec<Self>) -> Self {
         let mut warnings: Vec<LevelWarning> = Vec::new();
         let mut switches: Vec<Arc<Switch>> = Vec::new();
@@ -85,7 +104,7 @@ impl CategoryFilter {
                 }
             }
             for switch in std::iter::once(&filter.switches.first).chain(filter.switches.others.iter()) {
-                // Several sinks may have clones of one filter; it is asked, and changed, once.
+                // Several sinks may have clones of one filter; it is evaluated, and changed, once.
                 if !switches.iter().any(|known| Arc::ptr_eq(known, switch)) {
                     switches.push(Arc::clone(switch));
                 }
@@ -104,25 +123,25 @@ impl CategoryFilter {
         }
     }
 
-    /// Keeps these warnings beside the filter, for whoever shows them; those that it had are replaced.
+    /// Stores warnings in the filter, for code that shows them; earlier ones are replaced.
     pub fn with_warnings(mut self, warnings: Vec<LevelWarning>) -> Self {
         self.warnings = warnings.into();
         self
     }
 
-    /// What could not be used of the text that the levels came from.
+    /// Returns warnings about invalid parts of the text that the levels were read from.
     #[must_use]
     pub fn warnings(&self) -> &[LevelWarning] {
         &self.warnings
     }
 
-    /// The categories by which it decides; of several filters, the first one's.
+    /// Returns the categories of the filter; of several filters, the first one's.
     #[must_use]
     pub fn categories(&self) -> &Categories {
         self.switches.first.categories()
     }
 
-    /// Changes levels at run time, without replacing a layer.
+    /// Returns a handle to change levels at run time, without replacing a layer.
     #[must_use]
     pub fn handle(&self) -> LevelHandle {
         LevelHandle {
@@ -130,8 +149,9 @@ impl CategoryFilter {
         }
     }
 
-    /// Whether it lets this span through, for a layer that has several outlets and asks for each by itself. A span that
-    /// is not to be shown is then said to [`Capture::hide`](spanscope_core::capture::Capture::hide).
+    /// Returns whether it passes this span, for a layer with several outputs that filters each
+    /// separately. Report a span that is not shown to
+    /// [`Capture::hide`](spanscope_core::capture::Capture::hide).
     #[must_use]
     pub fn shows_span(&self, attributes: &Attributes<'_>) -> bool {
         match self.decide(attributes.metadata()) {
@@ -141,11 +161,13 @@ impl CategoryFilter {
         }
     }
 
-    /// Whether it lets this event through, for a layer that has several outlets and asks for each by itself.
+    /// Returns whether it passes this event, for a layer with several outputs that filters each
+    /// separately.
     #[must_use]
     pub fn shows_event(&self, event: &Event<'_>) -> bool {
         let metadata = event.metadata();
-        // All records of the `log` crate at one level have one callsite; where they are from is in their fields.
+        // All records of the `log` crate at one level have one callsite; their source is in their
+        // fields.
         if is_log_record(metadata) {
             return self.lets_log_record(event);
         }
@@ -157,7 +179,7 @@ impl CategoryFilter {
         self.switches.iter().any(|switch| switch.lets_log_record(event))
     }
 
-    /// Notes whether it keeps a span from the next sink that is called.
+    /// Notes whether it hides a span from the next sink that is called.
     pub(super) fn note_span(&self, attributes: &Attributes<'_>, id: &Id) {
         let is_hidden = !self.shows_span(attributes);
         if is_hidden && !decides_by_value() {
@@ -168,7 +190,7 @@ impl CategoryFilter {
         }
     }
 
-    /// Whether any of the filters may let through something from this callsite.
+    /// Returns whether any of the filters may pass something from this callsite.
     #[inline]
     fn can_pass(&self, metadata: &Metadata<'_>) -> bool {
         self.switches.first.can_pass(metadata)
@@ -197,17 +219,18 @@ impl CategoryFilter {
         self.switches.decide_by(|switch| switch.register(metadata))
     }
 
-    /// Whether an event passes that `enabled` let through, which has said all there is to say of most.
+    /// Returns whether an event passes that `enabled` passed, which already decides most.
     #[inline]
     fn lets_event(&self, event: &Event<'_>) -> bool {
         !decides_by_value() || self.lets_event_by_value(event)
     }
 
-    /// Cold, so that the check before it is inlined into `tracing-subscriber`'s functions and saves no registers there:
-    /// together that was 1.5 ns of an event's 6.
+    /// Cold, so that the check before it is inlined into `tracing-subscriber`'s functions and saves
+    /// no registers there: together that was 1.5 ns of an event's 6.
     #[cold]
     fn lets_event_by_value(&self, event: &Event<'_>) -> bool {
-        // A record of the `log` crate: it was let through by its own target, which is only in its fields now.
+        // A record of the `log` crate: it was passed by its own target, which is now only in its
+        // fields.
         let metadata = event.metadata();
         if is_log_record(metadata) {
             return true;
@@ -219,9 +242,9 @@ impl CategoryFilter {
         self.switches.iter().any(|switch| switch.lets_span(attributes))
     }
 
-    fn max_level(&self) -> LevelFilter {
+    fn max_level(&self) -> TracingFilter {
         let levels = self.switches.iter().map(|switch| switch.max_level());
-        levels.max().unwrap_or(LevelFilter::OFF)
+        levels.max().unwrap_or(TracingFilter::OFF)
     }
 }
 
@@ -230,7 +253,8 @@ impl Switches {
         std::iter::once(&*self.first).chain(self.others.iter().map(|switch| &**switch))
     }
 
-    /// The most that any of them says. All are asked, because every switch must hear of a new callsite.
+    /// Returns the most permissive of the decisions. All switches are evaluated, because each must
+    /// see a new callsite.
     fn decide_by(&self, decide: impl Fn(&Switch) -> Decision) -> Decision {
         let mut decision = decide(&self.first);
         for switch in self.others.iter() {
@@ -261,7 +285,7 @@ where
         self.can_pass(metadata)
     }
 
-    fn max_level_hint(&self) -> Option<LevelFilter> {
+    fn max_level_hint(&self) -> Option<TracingFilter> {
         Some(self.max_level())
     }
 
@@ -281,14 +305,16 @@ where
 }
 
 impl<S> Filter<S> for CategoryFilter {
-    /// Never `always`: what a filter of one layer answered to `enabled` travels to `on_new_span` and `on_event` in a
-    /// thread-local that nobody clears when `enabled!` or `log_enabled!` asked and no event followed
-    /// (tokio-rs/tracing#2519, still so in tracing-subscriber 0.3.23). With `always`, `tracing` would not ask again for
-    /// the next span, and that span would be dropped by the answer given for another callsite. Asked each time, the
-    /// stale answer is overwritten; that is why `enabled` has to be fast.
+    /// Never `always`: the result of a per-layer filter's `enabled` travels to `on_new_span` and
+    /// `on_event` in a thread-local that is not cleared when `enabled!` or `log_enabled!` was
+    /// evaluated and no event followed (tokio-rs/tracing#2519, also in tracing-subscriber 0.3.23).
+    /// With `always`, `tracing` would not call the filter for the next span, and that span would be
+    /// dropped by the result for another callsite. If the filter is called each time, the stale
+    /// result is overwritten; that is why `enabled` has to be fast.
     ///
-    /// Rejected: `always` until the filter first has to say no. Interest would have to be rebuilt at that moment, inside
-    /// `enabled`, where another layer may hold a lock that its `register_callsite` needs.
+    /// Rejected: `always` until the filter first has to refuse something. Interest would have to be
+    /// rebuilt at that moment, inside `enabled`, where another layer may hold a lock that its
+    /// `register_callsite` needs.
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
         match self.register(metadata) {
             Decision::Never => Interest::never(),
@@ -301,11 +327,12 @@ impl<S> Filter<S> for CategoryFilter {
         self.can_pass(metadata)
     }
 
-    fn max_level_hint(&self) -> Option<LevelFilter> {
+    fn max_level_hint(&self) -> Option<TracingFilter> {
         Some(self.max_level())
     }
 
-    /// Asks once more: what was recorded while the values were worked out has left its own answer.
+    /// Evaluates the filter again: records made while the values were computed have left their own
+    /// result.
     #[inline]
     fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
         self.shows_event(event)
@@ -319,9 +346,9 @@ impl<S> Filter<S> for CategoryFilter {
 
 /// Changes the levels of a [`CategoryFilter`] while it is in use, from any thread.
 ///
-/// Each change is in force when the call returns: `tracing` has asked about every callsite again, which takes a while
-/// where there are thousands, so this is for people and not for loops. Not to be called from within a layer's or a
-/// filter's `register_callsite`, where `tracing` holds a lock that it needs.
+/// A change is in effect when the call returns: `tracing` has evaluated every callsite again, which
+/// takes a while for thousands, so this is for people and not for loops. Do not call it within a
+/// layer's or a filter's `register_callsite`, where `tracing` holds a lock that it needs.
 ///
 /// The handle of [`CategoryFilter::any_of`] changes all of its filters.
 #[derive(Debug, Clone)]
@@ -330,13 +357,13 @@ pub struct LevelHandle {
 }
 
 impl LevelHandle {
-    /// The levels in force; of several filters, the first one's.
+    /// Returns the current levels; of several filters, the first one's.
     #[must_use]
     pub fn levels(&self) -> Levels {
         Levels::clone(&self.switches.first.levels())
     }
 
-    /// Puts other levels in place of all that there are.
+    /// Replaces all levels.
     pub fn replace(&self, levels: Levels) {
         for switch in self.switches.iter() {
             switch.change(|place| place.clone_from(&levels));
@@ -347,8 +374,8 @@ impl LevelHandle {
     ///
     /// # Errors
     ///
-    /// The category is not known, to one of several filters; nothing is changed.
-    pub fn set(&self, category: &str, threshold: Threshold) -> Result<(), UnknownCategory> {
+    /// Fails if one of the filters does not know the category; nothing is changed.
+    pub fn set(&self, category: &str, threshold: LevelFilter) -> Result<(), UnknownCategory> {
         for switch in self.switches.iter() {
             Levels::new().set(switch.categories(), category, threshold)?;
         }
@@ -358,8 +385,8 @@ impl LevelHandle {
         Ok(())
     }
 
-    /// Applies pairs as `LLAMA_STACK_LOGGING` has them; what could not be used is given back, once where several
-    /// filters say the same.
+    /// Applies pairs in the syntax of `LLAMA_STACK_LOGGING`; returns warnings about invalid ones,
+    /// once if several filters report the same.
     pub fn apply(&self, pairs: &str) -> Vec<LevelWarning> {
         let mut warnings = Vec::new();
         for switch in self.switches.iter() {

@@ -1,30 +1,30 @@
-//! A sink of ours behind a filter of its own, without the thread's memory that `.with_filter` needs.
+//! A Spanscope sink with its own filter, without the thread-local that `.with_filter` needs.
 
 use tracing_core::span::{Attributes, Id, Record};
-use tracing_core::{Dispatch, Event, LevelFilter, Subscriber};
+use tracing_core::{Dispatch, Event, LevelFilter as TracingFilter, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::category_filter::CategoryFilter;
 
-/// A layer of ours that shows what a [`CategoryFilter`] lets through.
+/// A Spanscope layer that shows what a [`CategoryFilter`] passes.
 ///
-/// In place of `.with_filter`, which keeps a filter's answer for the thread until the record arrives:
-/// what the program records or asks while the record's values are worked out takes that answer for its
-/// own, or leaves another one behind (tokio-rs/tracing#2519). This one is asked when the record is
-/// there, so it holds whatever happens meanwhile. It does not keep `tracing` from making records: add
-/// [`CategoryFilter::any_of`] all sinks' filters to the subscriber for that.
+/// Use it in place of `.with_filter`, which keeps a filter's result for the thread until the record
+/// arrives: records that the program makes while the record's values are computed use that result,
+/// or leave another one behind (tokio-rs/tracing#2519). This filter is evaluated when the record
+/// arrives, so nothing can interfere. It does not keep `tracing` from creating records: for that,
+/// add [`CategoryFilter::any_of`] all sinks' filters to the subscriber.
 ///
-/// For one sink of ours only. Another crate's layer would see the spans that the filter holds back, and
-/// `OtlpLayer` and `TokenMetricsLayer` are not found behind it by what looks for them in the
-/// dispatcher; the former has filters of its own.
+/// For one Spanscope sink only. Another crate's layer would see the spans that the filter hides,
+/// and lookups in the dispatcher do not find `OtlpLayer` and `TokenMetricsLayer` behind it; the
+/// former has its own filters.
 ///
 /// ```
-/// use spanscope_layers::{Categories, CategoryFilter, ConsoleLayer, Levels, Threshold};
+/// use spanscope_layers::{Categories, CategoryFilter, ConsoleLayer, Levels, LevelFilter};
 /// use tracing_subscriber::prelude::*;
 ///
 /// let mut levels = Levels::new();
-/// levels.set_root(Threshold::Error);
+/// levels.set_root(LevelFilter::Error);
 /// let filter = CategoryFilter::new(Categories::of_caller(), levels);
 /// let (console, guard) = ConsoleLayer::builder().build()?;
 /// let subscriber = tracing_subscriber::registry().with(filter.for_sink(console));
@@ -38,7 +38,7 @@ pub struct FilteredSink<L> {
 }
 
 impl CategoryFilter {
-    /// Puts a sink of ours behind this filter.
+    /// Wraps a Spanscope sink with this filter.
     pub fn for_sink<L>(self, sink: L) -> FilteredSink<L> {
         FilteredSink { sink, filter: self }
     }
@@ -57,7 +57,7 @@ where
         self.sink.on_layer(subscriber);
     }
 
-    fn max_level_hint(&self) -> Option<LevelFilter> {
+    fn max_level_hint(&self) -> Option<TracingFilter> {
         self.sink.max_level_hint()
     }
 

@@ -1,16 +1,17 @@
-//! Which package a source file belongs to, told by its path alone: nothing else of a callsite says it.
+//! The package of a source file, derived from its path alone, because a callsite has nothing else.
 //!
-//! Cargo compiles packages of one workspace with paths relative to the workspace, and dependencies from a registry with
-//! absolute ones, so paths that mean the same package have the same beginning.
+//! Cargo compiles packages of one workspace with paths relative to the workspace, and dependencies
+//! from a registry with absolute ones, so the paths of one package have the same prefix.
 
 /// The package of a source file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Package {
-    /// Everything that lies in the usual folders under this one.
+    /// Everything in the usual folders under this one.
     Root(&'static str),
     /// Every package of the workspace that is compiled: Cargo gives their files relative paths.
     Workspace,
-    /// A package without the usual folders (`main.rs` beside the manifest): what lies under this folder.
+    /// A package without the usual folders (`main.rs` next to the manifest): everything under this
+    /// folder.
     Folder(&'static str),
 }
 
@@ -38,8 +39,9 @@ impl Package {
     }
 }
 
-/// Whether a caller's location is not that of the caller: a function that was handed on, as in
-/// `cell.get_or_init(spanscope::init)`, is called by the standard library, and one behind a pointer says its own place.
+/// Returns whether a location is not the real caller's: a function that was passed as a value, as
+/// in `cell.get_or_init(spanscope::init)`, is called by the standard library, and one behind a
+/// pointer has its own location.
 pub(super) fn is_indirect(file: &str) -> bool {
     let mut folders = file.rsplit(IS_SEPARATOR);
     let mut next = || folders.next().unwrap_or_default();
@@ -54,9 +56,11 @@ pub(super) fn is_indirect(file: &str) -> bool {
     }
 }
 
-/// The folder that holds a file's last `src`, else its last `examples`, `tests` or `benches`, with the separator at its end.
+/// Returns the folder that contains a file's last `src`, else its last `examples`, `tests` or
+/// `benches`, with the separator at its end.
 ///
-/// `src` goes first because a module folder `src/tests` is common, and so is a package called `tests` or `examples`.
+/// `src` has priority because a module folder `src/tests` is common, and so is a package called
+/// `tests` or `examples`.
 fn root_of(file: &str) -> Option<&str> {
     let mut root = None;
     let mut end = file.rfind(IS_SEPARATOR)?;
@@ -81,7 +85,7 @@ fn is_absolute(file: &str) -> bool {
     file.starts_with(IS_SEPARATOR) || file.as_bytes().get(1) == Some(&b':')
 }
 
-/// Both separators count as one: a path that a macro wrote down may mix them.
+/// Both separators count as one: a path from a macro may mix them.
 fn is_same(one: &str, other: &str) -> bool {
     let plain = |byte: u8| if byte == b'\\' { b'/' } else { byte };
     one.len() == other.len() && one.bytes().map(plain).eq(other.bytes().map(plain))

@@ -1,12 +1,12 @@
-//! The state behind a filter: the levels in force, and how to ask them in a few nanoseconds.
+//! The state of a filter: the current levels, and their evaluation in a few nanoseconds.
 //!
-//! A question goes through three steps, each for what the one before can't answer: the level against the lowest and
-//! the highest level in force (one atomic load); a small table of this thread's last answers; the levels themselves,
-//! under a lock that only this module's code ever runs under.
+//! An evaluation has three steps, each for what the one before can't decide: the level against the
+//! lowest and the highest current level (one atomic load); a small table of this thread's last
+//! results; the levels themselves, under a lock that only this module's code uses.
 //!
-//! Rejected: a table shared by all threads, whose cache lines they would fight for; and keeping answers by callsite
-//! and target, because a `log` record borrows the callsite of all records of its level, and its target's address may
-//! hold another text the next time.
+//! Rejected: a table shared by all threads, which would contend for its cache lines; and caching
+//! results by callsite and target, because a `log` record borrows the callsite of all records of
+//! its level, and its target's address may hold another text the next time.
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -16,15 +16,15 @@ use std::sync::{Arc, Mutex, RwLock};
 use spanscope_model::UNCATEGORIZED;
 use tracing_core::span::Attributes;
 use tracing_core::subscriber::NoSubscriber;
-use tracing_core::{Dispatch, Event, Field, LevelFilter, Metadata, callsite, dispatcher};
+use tracing_core::{Dispatch, Event, Field, LevelFilter as TracingFilter, Metadata, callsite, dispatcher};
 
-use super::categories::{Categories, Origin};
+use super::categories::{Categories, CategoryMatch};
+use super::level_filter::{LevelFilter, verbosity};
 use super::levels::Levels;
-use super::threshold::{Threshold, verbosity};
 use spanscope_core::capture::{decide_by_value, text_of};
 use spanscope_core::sync::{lock, read, write};
 
-/// What can be said of a callsite before its values are there.
+/// The decision about a callsite before its values are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Decision {
     Never,
@@ -37,32 +37,33 @@ pub(super) enum Decision {
 #[derive(Debug)]
 pub(super) struct Switch {
     categories: Categories,
-    /// What every question reads first: see [`Summary`].
+    /// Read first by every evaluation: see [`Summary`].
     summary: AtomicU64,
     levels: RwLock<Arc<Levels>>,
     /// Held while levels are changed, so that two changes don't undo each other.
     changing: Mutex<()>,
-    /// Addresses of metadata that `tracing` handed over as `'static`. Nothing else can ever be at such an address, so an
-    /// answer may be kept by it.
+    /// Addresses of metadata that `tracing` passed as `'static`. Nothing else can ever have such an
+    /// address, so it can be a cache key.
     known_callsites: RwLock<HashSet<usize>>,
 }
 
-/// The version of the levels, and the verbosity up to which nothing is held back, and beyond which nothing passes.
+/// The version of the levels, and the verbosity up to which everything passes, and beyond which
+/// nothing passes.
 ///
-/// Versions are numbered over all filters, so one says which filter's and which of its levels an answer was given by.
+/// Versions are unique over all filters, so a version identifies the filter and its levels.
 #[derive(Debug, Clone, Copy)]
 struct Summary(u64);
 
 static VERSIONS: AtomicU64 = AtomicU64::new(1);
 
-/// How often levels have been changed, in all filters; counted when the new ones are in force.
+/// The number of changes of levels, in all filters; counted when the new ones are in effect.
 static CHANGES: AtomicU64 = AtomicU64::new(0);
 
 impl Summary {
     fn of(levels: &Levels, categories: &Categories) -> Self {
         let reachable = || levels.reachable(categories);
-        let lowest = reachable().map(Threshold::passes_always).min().unwrap_or(0);
-        let highest = reachable().map(Threshold::passes_at_most).max().unwrap_or(0);
+        let lowest = reachable().map(LevelFilter::passes_always).min().unwrap_or(0);
+        let highest = reachable().map(LevelFilter::passes_at_most).max().unwrap_or(0);
         let version = VERSIONS.fetch_add(1, Ordering::Relaxed);
         Self((version << 8) | (u64::from(highest) << 4) | u64::from(lowest))
     }
@@ -80,19 +81,22 @@ impl Summary {
     }
 }
 
-/// So many answers a thread keeps, 16 bytes each. Two callsites that fall onto one place take turns in it.
+/// The number of cached results per thread, 16 bytes each. Two callsites with the same index
+/// displace each other.
 const PLACES: usize = 256;
 
-/// A [`Decision`] as the table keeps it.
+/// A [`Decision`] in the form of the table.
 const NEVER: usize = 0;
 const ALWAYS: usize = 1;
 const BY_VALUE: usize = 2;
-/// No answer is as great. Addresses of metadata are multiples of this, so an answer fits into one.
+/// Greater than every result. Addresses of metadata are multiples of this, so a result fits into
+/// one.
 const ANSWERS_END: usize = 4;
 const _: () = assert!(align_of::<Metadata<'static>>().is_multiple_of(ANSWERS_END));
 
 thread_local! {
-    /// By address of the metadata: that address with the answer in its lowest two bits, and the version.
+    /// By address of the metadata: that address with the result in its lowest two bits, and the
+    /// version.
     static ANSWERS: [Cell<(usize, u64)>; PLACES] = const { [const { Cell::new((0, 0)) }; PLACES] };
 }
 
@@ -116,7 +120,7 @@ impl Switch {
         Arc::clone(&levels)
     }
 
-    /// Puts changed levels in force, and has `tracing` ask about every callsite again.
+    /// Applies changed levels, and makes `tracing` evaluate every callsite again.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut Levels) -> T) -> T {
         let answer = {
             let _changing = lock(&self.changing);
@@ -125,7 +129,8 @@ impl Switch {
             let summary = Summary::of(&levels, &self.categories);
             let levels = Arc::new(levels);
             let mut place = write(&self.levels);
-            // An answer kept under the new version must not come from the old levels, so these go first.
+            // A result cached under the new version must not come from the old levels, so these are
+            // replaced first.
             *place = levels;
             self.summary.store(summary.0, Ordering::Release);
             CHANGES.fetch_add(1, Ordering::SeqCst);
@@ -140,18 +145,18 @@ impl Switch {
         Summary(self.summary.load(Ordering::Acquire))
     }
 
-    pub(super) fn max_level(&self) -> LevelFilter {
+    pub(super) fn max_level(&self) -> TracingFilter {
         match self.summary().highest() {
-            0 => LevelFilter::OFF,
-            1 => LevelFilter::ERROR,
-            2 => LevelFilter::WARN,
-            3 => LevelFilter::INFO,
-            4 => LevelFilter::DEBUG,
-            _ => LevelFilter::TRACE,
+            0 => TracingFilter::OFF,
+            1 => TracingFilter::ERROR,
+            2 => TracingFilter::WARN,
+            3 => TracingFilter::INFO,
+            4 => TracingFilter::DEBUG,
+            _ => TracingFilter::TRACE,
         }
     }
 
-    /// Like [`decide`](Self::decide), of a callsite that will be asked about again.
+    /// Like [`decide`](Self::decide), for a callsite that will be evaluated again.
     pub(super) fn register(&self, metadata: &'static Metadata<'static>) -> Decision {
         let address = std::ptr::from_ref(metadata).addr();
         let is_known = {
@@ -174,13 +179,13 @@ impl Switch {
         }
     }
 
-    /// Whether anything from this callsite can pass, depending on its values or not.
+    /// Returns whether anything from this callsite can pass, depending on its values or not.
     #[inline]
     pub(super) fn can_pass(&self, metadata: &Metadata<'_>) -> bool {
         self.answer(metadata) != NEVER
     }
 
-    /// A decision as the table keeps it: a question about a callsite only compares a number then.
+    /// Returns a decision in the form of the table, so that an evaluation only compares a number.
     #[inline]
     fn answer(&self, metadata: &Metadata<'_>) -> usize {
         let summary = self.summary();
@@ -194,16 +199,16 @@ impl Switch {
         let address = std::ptr::from_ref(metadata).addr();
         let place = place_of(address, summary.version());
         let (kept, version) = ANSWERS.try_with(|answers| answers[place].get()).unwrap_or((0, 0));
-        // Of the same address, only the answer is left.
+        // For the same address, only the result remains.
         let answer = kept ^ address;
         if answer < ANSWERS_END && version == summary.version() {
             return answer;
         }
-        self.answer_anew(metadata, summary.version())
+        self.decide_again(metadata, summary.version())
     }
 
     #[cold]
-    fn answer_anew(&self, metadata: &Metadata<'_>, version: u64) -> usize {
+    fn decide_again(&self, metadata: &Metadata<'_>, version: u64) -> usize {
         let answer = match self.look_up(metadata) {
             Decision::Never => NEVER,
             Decision::Always => ALWAYS,
@@ -227,22 +232,23 @@ impl Switch {
     fn look_up(&self, metadata: &Metadata<'_>) -> Decision {
         let levels = read(&self.levels);
         let target = metadata.target();
-        let origin = self.categories.of(metadata);
-        let mut own = levels.threshold(&self.categories, &origin, target);
-        if !origin.is_app && is_unplaced_record(metadata) {
+        let matched = self.categories.of(metadata);
+        let mut own = levels.threshold(&self.categories, &matched, target);
+        if !matched.is_app && is_unplaced_record(metadata) {
             let as_own = self.categories.of_own_target(target);
             own = own.min(levels.threshold(&self.categories, &as_own, target));
         }
-        // Only an ERROR event that can say so is let through by a threshold of `Critical`.
+        // A level filter of `Critical` only passes ERROR events with that severity.
         let can_be_critical = metadata.is_event() && metadata.fields().field("severity").is_some();
-        let passes_at_most = |threshold: Threshold| match can_be_critical {
+        let passes_at_most = |threshold: LevelFilter| match can_be_critical {
             true => threshold.passes_at_most(),
             false => threshold.passes_always(),
         };
-        // Of the levels that may hold, depending on a `category` field, the strictest and the most lenient.
+        // Of the levels that may apply, depending on a `category` field, the strictest and the most
+        // permissive.
         let (mut least, mut most) = (own.passes_always(), passes_at_most(own));
         if category_field(metadata).is_some() && levels.directive_for(target).is_none() {
-            let unknown = levels.threshold(&self.categories, &unknown_category(&origin), target);
+            let unknown = levels.threshold(&self.categories, &unknown_category(&matched), target);
             for threshold in levels.reachable_by_category(&self.categories).chain([unknown]) {
                 least = least.min(threshold.passes_always());
                 most = most.max(passes_at_most(threshold));
@@ -258,7 +264,7 @@ impl Switch {
         }
     }
 
-    /// Whether an event passes, now that its values are there.
+    /// Returns whether an event passes, with its values.
     #[inline]
     pub(super) fn lets_event(&self, event: &Event<'_>) -> bool {
         match self.decide(event.metadata()) {
@@ -269,7 +275,7 @@ impl Switch {
                 let value_of = |field: Field| text_of(&field, |visitor| event.record(visitor));
                 let category = category_field(metadata).and_then(value_of);
                 match self.threshold_with(metadata, category.as_deref()) {
-                    Threshold::Critical => {
+                    LevelFilter::Critical => {
                         let severity = last_field(metadata, "severity").and_then(value_of);
                         severity.is_some_and(|severity| severity.eq_ignore_ascii_case("critical"))
                     }
@@ -279,7 +285,7 @@ impl Switch {
         }
     }
 
-    /// Whether a record of the `log` crate passes, by the place that it names in its fields.
+    /// Returns whether a record of the `log` crate passes, by the source location in its fields.
     pub(super) fn lets_log_record(&self, event: &Event<'_>) -> bool {
         let metadata = event.metadata();
         let text = |name: &str| {
@@ -288,15 +294,15 @@ impl Switch {
         };
         let (target, module, file) = (text("log.target"), text("log.module_path"), text("log.file"));
         let target = target.as_deref().unwrap_or(metadata.target());
-        let origin = self
+        let matched = self
             .categories
             .of_place(target, module.as_deref(), file.as_deref());
         let levels = read(&self.levels);
-        let threshold = levels.threshold(&self.categories, &origin, target);
+        let threshold = levels.threshold(&self.categories, &matched, target);
         verbosity(*metadata.level()) <= threshold.passes_always()
     }
 
-    /// Whether a span passes, now that its values are there.
+    /// Returns whether a span passes, with its values.
     #[inline]
     pub(super) fn lets_span(&self, attributes: &Attributes<'_>) -> bool {
         let metadata = attributes.metadata();
@@ -312,37 +318,37 @@ impl Switch {
         }
     }
 
-    /// The level that holds under the category of a field; the target's category where the field is empty.
-    fn threshold_with(&self, metadata: &Metadata<'_>, category: Option<&str>) -> Threshold {
+    /// Returns the level for the category of a field; the target's category if the field is empty.
+    fn threshold_with(&self, metadata: &Metadata<'_>, category: Option<&str>) -> LevelFilter {
         let by_target = self.categories.of(metadata);
         let category = category.map(str::trim).filter(|category| !category.is_empty());
         let path = category.map(|category| self.categories.path_of(category));
-        let origin = match &path {
+        let matched = match &path {
             None => by_target,
             Some(None) => unknown_category(&by_target),
-            Some(Some(path)) => Origin {
+            Some(Some(path)) => CategoryMatch {
                 category: path,
                 path,
                 is_app: by_target.is_app,
             },
         };
         let levels = read(&self.levels);
-        levels.threshold(&self.categories, &origin, metadata.target())
+        levels.threshold(&self.categories, &matched, metadata.target())
     }
 }
 
-/// Whether this is how `tracing-log` asks about a record whose module and file it does not say yet. Whatever the answer is,
-/// it asks again with them, so the answer must let through what may turn out to be the application's own.
+/// Returns whether this is `tracing-log`'s first call for a record, without its module and file. It
+/// calls again with them, so the result must pass what may turn out to be the application's own.
 fn is_unplaced_record(metadata: &Metadata<'_>) -> bool {
     metadata.name() == "log record" && metadata.file().is_none() && metadata.module_path().is_none()
 }
 
-/// A name that nobody registered must not raise what a third-party crate shows.
-fn unknown_category(origin: &Origin<'_>) -> Origin<'static> {
-    Origin {
+/// An unregistered name must not raise the level of a third-party crate.
+fn unknown_category(matched: &CategoryMatch<'_>) -> CategoryMatch<'static> {
+    CategoryMatch {
         category: UNCATEGORIZED,
         path: UNCATEGORIZED,
-        is_app: origin.is_app,
+        is_app: matched.is_app,
     }
 }
 
@@ -350,7 +356,7 @@ fn category_field(metadata: &Metadata<'_>) -> Option<Field> {
     last_field(metadata, "category")
 }
 
-/// Of two fields of one name the last one counts, as for the sinks.
+/// Of two fields with the same name the last one counts, as for the sinks.
 fn last_field(metadata: &Metadata<'_>, name: &str) -> Option<Field> {
     metadata
         .fields()
@@ -366,17 +372,18 @@ fn place_of(address: usize, version: u64) -> usize {
     (mixed >> 56) as usize % PLACES
 }
 
-/// Has `tracing` ask about every callsite, and for the highest level, again.
+/// Makes `tracing` evaluate every callsite, and the maximum level, again.
 ///
-/// Two threads that do this at once can overwrite each other's outcome with an older one, so whoever saw another change
-/// come in between does it once more; only changes of levels, never events, can prolong that.
+/// Two threads that do this at once can overwrite each other's result with an older one, so a
+/// thread that sees another change meanwhile repeats it; only changes of levels, never events, can
+/// prolong that.
 fn rebuild_interest() {
     loop {
         let before = CHANGES.load(Ordering::SeqCst);
-        // As long as it knows of one subscriber only, `tracing` asks the one of the calling thread. Where that has none
-        // (the subscriber is another thread's own, or this is called while an event is being handled) it would ask
-        // nobody, and switch off everything everywhere. A second subscriber, even one that is gone again, makes it ask
-        // all that there are.
+        // While it knows of one subscriber only, `tracing` consults the one of the calling thread.
+        // If that thread has none (the subscriber is another thread's, or this is called while an
+        // event is being handled) it would consult none, and switch off everything. A second
+        // subscriber, even one that is gone, makes it consult all.
         if dispatcher::get_default(|current| current.is::<NoSubscriber>()) {
             drop(Dispatch::new(NoSubscriber::new()));
         }

@@ -1,26 +1,26 @@
 //! Levels as text: the pairs of `LLAMA_STACK_LOGGING` and the directives of `RUST_LOG`.
 //!
-//! A bad part changes nothing and is warned about; the good ones still count. Every reading takes time linear in the
-//! text and keeps no more than the good parts.
+//! An invalid part changes nothing and causes a warning; the valid ones still apply. Parsing takes
+//! time linear in the text and keeps only the valid parts.
 
 use std::collections::HashMap;
 use std::env;
 use std::ffi::OsStr;
 
 use super::categories::Categories;
+use super::level_filter::{LEVEL_NAMES, LevelFilter};
 use super::levels::Levels;
-use super::threshold::{LEVEL_NAMES, Threshold};
 use super::warning::{LevelWarning, UnknownCategory, Warnings, quoted};
 
-/// The variable that holds category levels.
+/// The variable with category levels.
 pub const LEVELS_VARIABLE: &str = "LLAMA_STACK_LOGGING";
 
-/// The variable that holds target directives.
+/// The variable with target directives.
 pub const DIRECTIVES_VARIABLE: &str = "RUST_LOG";
 
 impl Levels {
-    /// Reads `category=level` pairs, separated by `,` or `;`; names may have any case, spaces are allowed, later pairs
-    /// win. `source` is where the text came from, for the warnings.
+    /// Parses `category=level` pairs, separated by `,` or `;`; names may have any case, spaces are
+    /// allowed, later pairs have priority. `source` names the text's origin in warnings.
     pub fn set_pairs(
         &mut self,
         categories: &Categories,
@@ -36,7 +36,7 @@ impl Levels {
                 warnings.add(pair, || "not of the form `category=level`");
                 continue;
             };
-            match level.parse::<Threshold>() {
+            match level.parse::<LevelFilter>() {
                 Err(unknown) => warnings.add(pair, || unknown),
                 Ok(threshold) => {
                     if !self.try_set(categories, category, threshold) {
@@ -48,9 +48,9 @@ impl Levels {
         warnings.finish()
     }
 
-    /// Reads target directives, separated by `,`: `level` replaces the defaults, `target=level` holds for targets that
-    /// begin so, and `target` alone shows everything of them. Spans and fields in brackets are not supported.
-    /// `source` is where the text came from, for the warnings.
+    /// Parses target directives, separated by `,`: `level` replaces the defaults, `target=level`
+    /// applies to targets with that prefix, and a bare `target` passes everything. Spans and fields
+    /// in brackets are not supported. `source` names the text's origin in warnings.
     pub fn set_directives(&mut self, source: &'static str, input: &str) -> Vec<LevelWarning> {
         let mut warnings = Warnings::new(source);
         let mut found = HashMap::new();
@@ -64,7 +64,7 @@ impl Levels {
                     Ok(threshold) => self.bare = Some(threshold),
                     Err(_) if part.contains(is_no_target_letter) => warn_of_form(&mut warnings, part),
                     Err(_) => {
-                        if found.insert(part, Threshold::Trace).is_none() {
+                        if found.insert(part, LevelFilter::Trace).is_none() {
                             warn_of_likely_level(&mut warnings, part);
                             warn_of_package(&mut warnings, part, part);
                         }
@@ -88,7 +88,8 @@ impl Levels {
         warnings.finish()
     }
 
-    /// Reads both variables of this process's environment: first [`LEVELS_VARIABLE`], then [`DIRECTIVES_VARIABLE`].
+    /// Reads both variables of this process's environment: first [`LEVELS_VARIABLE`], then
+    /// [`DIRECTIVES_VARIABLE`].
     pub fn read_env(&mut self, categories: &Categories) -> Vec<LevelWarning> {
         self.read(
             categories,
@@ -141,7 +142,7 @@ fn warn_of_form(warnings: &mut Warnings, part: &str) {
     );
 }
 
-/// `inof` is a good target. It still says so, because nobody who writes it means that.
+/// Warns about `inof`: it is a valid target, but certainly a typo.
 fn warn_of_likely_level(warnings: &mut Warnings, part: &str) {
     if part.len() > 10 {
         return;
@@ -155,7 +156,8 @@ fn warn_of_likely_level(warnings: &mut Warnings, part: &str) {
     }
 }
 
-/// `my-crate` is a good target, too, though seldom one: those of crates are their names in code.
+/// Warns about `my-crate`: it is a valid target, but rarely meant, because the targets of crates
+/// are their names in code.
 fn warn_of_package(warnings: &mut Warnings, part: &str, target: &str) {
     let package = target.split("::").next().unwrap_or_default();
     if package.contains('-') {
@@ -169,15 +171,16 @@ fn warn_of_package(warnings: &mut Warnings, part: &str, target: &str) {
     }
 }
 
-/// The parts between commas. A comma inside of a closed `[...]` belongs to the part, so that one span filter is one
-/// part; a bracket that nobody closes ends at the next comma like everything else.
+/// Splits at commas. A comma inside a closed `[...]` belongs to the part, so that one span filter
+/// is one part; an unclosed bracket ends at the next comma.
 fn directives(input: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(input);
     let mut can_close = true;
     std::iter::from_fn(move || {
         let text = rest?;
         let mut end = text.find(',').unwrap_or(text.len());
-        // Each search goes on where the last one ended, or is the last one: the whole takes one walk over the text.
+        // Each search continues where the last one ended, or is the last one: the whole takes one
+        // pass over the text.
         if can_close && text[..end].contains('[') {
             match text.find(']') {
                 Some(close) if close >= end => {

@@ -1,21 +1,22 @@
-//! What is said about a value that can't be used: errors for code, warnings for text from outside.
+//! Errors for code and warnings for external text about invalid values.
 //!
-//! Text from outside may be long and hostile. What is quoted of it is cut and escaped, so that a warning can't forge a
-//! line or restyle a terminal, and however many bad parts a value has, few warnings come of it.
+//! External text may be long and hostile. Quoted parts are truncated and escaped, so that a warning
+//! can't forge a line or restyle a terminal, and the number of warnings is bounded.
 
 use std::fmt;
 
 use spanscope_model::text::nearest;
 
-/// So many bad parts of one value are warned about one by one; the rest is counted.
+/// Maximum number of invalid parts of one value with a warning each; the rest is counted.
 pub const MAX_WARNINGS: usize = 10;
 
-/// So many characters of a bad part are quoted.
+/// Maximum number of quoted characters of an invalid part.
 pub(super) const QUOTED_CHARS: usize = 60;
 
-/// Something in a value from outside (`LLAMA_STACK_LOGGING`, `RUST_LOG`, a configuration file) that changed nothing.
+/// An invalid part of an external value (`LLAMA_STACK_LOGGING`, `RUST_LOG`, a configuration file),
+/// which changed nothing.
 ///
-/// Shown, it quotes the bad part, says what is accepted, and guesses what was meant:
+/// Its `Display` quotes the part, lists the accepted values, and suggests a correction:
 ///
 /// ```
 /// use spanscope_layers::{Categories, Levels};
@@ -37,7 +38,7 @@ impl LevelWarning {
         Self { source, message }
     }
 
-    /// Where the value came from, as it was given to the one who read it.
+    /// Returns the origin of the value, as passed to the parser.
     #[must_use]
     pub fn source(&self) -> &'static str {
         self.source
@@ -50,7 +51,9 @@ impl fmt::Display for LevelWarning {
     }
 }
 
-/// Collects the warnings about one value and stops before there are too many.
+impl std::error::Error for LevelWarning {}
+
+/// Collects the warnings about one value up to their limit.
 pub(super) struct Warnings {
     source: &'static str,
     list: Vec<LevelWarning>,
@@ -66,7 +69,8 @@ impl Warnings {
         }
     }
 
-    /// Adds one about a part. The message is only made where it is kept: looking for a likely name costs time.
+    /// Adds a warning about a part. The message is only created if it is kept: searching for a
+    /// similar name takes time.
     pub(super) fn add<T: fmt::Display>(&mut self, part: &str, message: impl FnOnce() -> T) {
         if self.list.len() < MAX_WARNINGS {
             let message = format!("`{}`: {}", quoted(part), message());
@@ -88,7 +92,8 @@ impl Warnings {
     }
 }
 
-/// A category name that is neither one of the known ones nor a finer name (`core::routers`) under one.
+/// The error of a category name that is neither known nor a finer name (`core::routers`) under a
+/// known one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownCategory {
     message: String,
@@ -116,7 +121,7 @@ impl fmt::Display for UnknownCategory {
 
 impl std::error::Error for UnknownCategory {}
 
-/// A name that can't be a category's.
+/// The error of a name that can't be a category's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadCategoryName {
     message: String,
@@ -137,7 +142,7 @@ impl fmt::Display for BadCategoryName {
 
 impl std::error::Error for BadCategoryName {}
 
-/// A text from outside as it may be shown: cut, and without anything that a terminal would obey.
+/// Returns external text in a form that is safe to show: truncated and escaped.
 pub(super) fn quoted(text: &str) -> String {
     let mut shown = String::new();
     for (index, letter) in text.chars().enumerate() {
@@ -153,7 +158,7 @@ pub(super) fn quoted(text: &str) -> String {
     shown
 }
 
-/// `, did you mean ...?`, or `;` where no known name is near.
+/// Returns `, did you mean ...?`, or `;` if no known name is similar.
 pub(super) fn guess<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     match nearest(name, known) {
         Some(near) => format!(", did you mean `{near}`?"),

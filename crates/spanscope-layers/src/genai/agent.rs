@@ -5,7 +5,8 @@ use tracing::info_span;
 
 use super::{HelperSpan, spanned};
 
-/// One run of an agent. Its fields name what seed 5's agent traces are asked by: task, session, user, tenant.
+/// One run of an agent. Its fields are those by which agent traces are queried: task, session,
+/// user, tenant.
 #[derive(Debug)]
 pub struct Agent {
     span: HelperSpan,
@@ -14,7 +15,7 @@ pub struct Agent {
 spanned!(Agent);
 
 impl Agent {
-    /// Begins a run.
+    /// Starts a run.
     pub fn invoke(agent: &str) -> Self {
         let span = info_span!(
             target: "agents",
@@ -39,49 +40,49 @@ impl Agent {
         }
     }
 
-    /// The agent's id, where it has one beside its name.
+    /// Sets the agent's id, if it has one in addition to its name.
     pub fn agent_id(&self, id: &str) -> &Self {
         self.span.record("agent_id", id);
         self
     }
 
-    /// The run's own id; without one the trace id stands for it.
+    /// Sets the run's own id; the default is the trace id.
     pub fn task(&self, id: &str) -> &Self {
         self.span.record("task_id", id);
         self
     }
 
-    /// The session that the run is part of.
+    /// Sets the session.
     pub fn session(&self, id: &str) -> &Self {
         self.span.record("session_id", id);
         self
     }
 
-    /// Who asked.
+    /// Sets the user.
     pub fn user(&self, id: &str) -> &Self {
         self.span.record("user_id", id);
         self
     }
 
-    /// Whose it is.
+    /// Sets the tenant.
     pub fn tenant(&self, id: &str) -> &Self {
         self.span.record("tenant_id", id);
         self
     }
 
-    /// The conversation with the model.
+    /// Sets the conversation with the model.
     pub fn conversation(&self, id: &str) -> &Self {
         self.span.record("gen_ai.conversation.id", id);
         self
     }
 
-    /// What was asked, as JSON. This is content.
+    /// Sets the input messages, as JSON. They are content.
     pub fn input_messages(&self, json: &str) -> &Self {
         self.span.record("gen_ai.input.messages", json);
         self
     }
 
-    /// What it answered, as JSON. This is content.
+    /// Sets the output messages, as JSON. They are content.
     pub fn output_messages(&self, json: &str) -> &Self {
         self.span.record("gen_ai.output.messages", json);
         self
@@ -97,7 +98,7 @@ pub struct Workflow {
 spanned!(Workflow);
 
 impl Workflow {
-    /// Begins a run. Workflows have few names; ids go into attributes.
+    /// Starts a run. Workflows have few names; ids belong in attributes.
     pub fn invoke(workflow: &str) -> Self {
         let span = info_span!(
             target: "agents",

@@ -1,9 +1,9 @@
-//! Spans that nobody has to remember: one helper a kind, with the names and fields that the conventions ask for.
+//! Conventional spans: one helper per kind, with the names and fields of the conventions.
 //!
-//! Each opens an ordinary `tracing` span and takes what is known late: usage, finish reason, result,
-//! error. The span ends when the helper is dropped, also where a task that goes on in the background
-//! keeps the span: what happens there has its own times. The same fields written by hand, or by another crate, work the same; nothing here is seen by
-//! layers in any other way.
+//! Each helper opens an ordinary `tracing` span and accepts late values: usage, finish
+//! reason, result, error. The span ends when the helper is dropped, even if a background task keeps
+//! the span: later events keep their own times. The same fields in a hand-written span, or from
+//! another crate, have the same effect; layers don't treat helpers specially.
 //!
 //! ```
 //! use spanscope_layers::genai::{Agent, ModelCall, ToolCall, Usage};
@@ -20,7 +20,7 @@
 //! });
 //! ```
 //!
-//! In async code the span goes with the future: `call.run(future).await`.
+//! In async code the span is attached to the future: `call.run(future).await`.
 //!
 //! | helper | span | category |
 //! |---|---|---|
@@ -33,7 +33,8 @@
 //! | [`Workflow`] | `invoke_workflow {workflow}`, internal | `agents` |
 //! | [`SafetyCheck`] | `run_shield {shield}`, internal | `safety` |
 //!
-//! Prompts, completions, arguments, results and messages are content: what a sink shows of them is its policy.
+//! Prompts, completions, arguments, results and messages are content: each sink's policy decides
+//! what it shows of them.
 
 mod agent;
 mod model;
@@ -50,7 +51,7 @@ pub use model::{Embeddings, ModelCall, Retrieval, Usage};
 pub use safety::SafetyCheck;
 pub use tool::{McpCall, ToolCall};
 
-/// The span of a helper: it ends with the helper, whoever keeps clones of it.
+/// The span of a helper: it ends with the helper, even if clones of it are kept.
 #[derive(Debug)]
 struct HelperSpan(Span);
 
@@ -68,25 +69,25 @@ impl Drop for HelperSpan {
     }
 }
 
-/// What every helper can do with its span.
+/// The methods that every helper has.
 macro_rules! spanned {
     ($helper:ty) => {
         impl $helper {
-            /// Its span, to be a parent or to be asked for its ids.
+            /// Returns its span, as a parent or to read its ids.
             #[must_use]
             pub fn span(&self) -> &tracing::Span {
                 &self.span
             }
 
-            /// Runs work inside of the span.
+            /// Runs work inside the span.
             pub fn in_scope<T>(&self, work: impl FnOnce() -> T) -> T {
                 self.span.in_scope(work)
             }
 
             /// Runs the future in the span: the span is entered whenever the future is polled.
             ///
-            /// It is not called `instrument`, because `tracing::Instrument` gives every type a method of
-            /// that name, which takes a span.
+            /// It is not called `instrument`, because `tracing::Instrument` gives every type a
+            /// method of that name, which takes a span.
             pub fn run<F: Future>(&self, future: F) -> tracing::instrument::Instrumented<F> {
                 tracing::Instrument::instrument(future, self.span.clone())
             }
@@ -97,7 +98,8 @@ macro_rules! spanned {
                 self
             }
 
-            /// It failed. `error_type` is of few kinds: a code, a name of an error type, never a message.
+            /// Marks it as failed. `error_type` has few values: a code or the name of an error
+            /// type, never a message.
             pub fn failed(&self, error_type: &str, message: &dyn std::fmt::Display) -> &Self {
                 self.span.record("error.type", error_type);
                 self.span.record("otel.status_code", "error");

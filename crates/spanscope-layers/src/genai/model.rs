@@ -1,4 +1,4 @@
-//! Calls of models, and the search that feeds them.
+//! Model calls, and the search that provides their context.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -11,21 +11,22 @@ use crate::metrics;
 
 /// Tokens of one call. Cached and reasoning tokens are parts of input and output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Usage {
-    /// Tokens that went in, cached ones included.
+    /// Input tokens, cached ones included.
     pub input: u64,
-    /// Tokens that came out, reasoning included.
+    /// Output tokens, reasoning included.
     pub output: u64,
-    /// Of the input: read from a cache.
+    /// Input tokens that were read from a cache.
     pub cache_read: Option<u64>,
-    /// Of the input: written to a cache.
+    /// Input tokens that were written to a cache.
     pub cache_write: Option<u64>,
-    /// Of the output: reasoning.
+    /// Output tokens that were reasoning.
     pub reasoning: Option<u64>,
 }
 
 impl Usage {
-    /// Tokens in and out.
+    /// Creates a usage of input and output tokens.
     #[must_use]
     pub fn new(input: u64, output: u64) -> Self {
         Self {
@@ -34,9 +35,30 @@ impl Usage {
             ..Self::default()
         }
     }
+
+    /// Sets the input tokens that were read from a cache.
+    #[must_use]
+    pub const fn cache_read(mut self, tokens: u64) -> Self {
+        self.cache_read = Some(tokens);
+        self
+    }
+
+    /// Sets the input tokens that were written to a cache.
+    #[must_use]
+    pub const fn cache_write(mut self, tokens: u64) -> Self {
+        self.cache_write = Some(tokens);
+        self
+    }
+
+    /// Sets the output tokens that were reasoning.
+    #[must_use]
+    pub const fn reasoning(mut self, tokens: u64) -> Self {
+        self.reasoning = Some(tokens);
+        self
+    }
 }
 
-/// A call of a model, whole or streamed.
+/// A model call, streamed or not.
 #[derive(Debug)]
 pub struct ModelCall {
     span: HelperSpan,
@@ -44,7 +66,7 @@ pub struct ModelCall {
     provider: String,
     model: String,
     began: Instant,
-    /// Chunks that came, and when the last one did, in nanoseconds after the beginning.
+    /// The number of chunks, and when the last one arrived, in nanoseconds after the start.
     chunks: AtomicU64,
     last_chunk: AtomicU64,
 }
@@ -52,17 +74,17 @@ pub struct ModelCall {
 spanned!(ModelCall);
 
 impl ModelCall {
-    /// A conversation's next message: `chat`.
+    /// Starts a chat call: `chat`.
     pub fn chat(provider: &str, model: &str) -> Self {
         Self::new("chat", provider, model)
     }
 
-    /// Text that goes on: `text_completion`.
+    /// Starts a completion of a text: `text_completion`.
     pub fn text_completion(provider: &str, model: &str) -> Self {
         Self::new("text_completion", provider, model)
     }
 
-    /// Text and other content: `generate_content`.
+    /// Starts a generation of text and other content: `generate_content`.
     pub fn generate_content(provider: &str, model: &str) -> Self {
         Self::new("generate_content", provider, model)
     }
@@ -107,46 +129,46 @@ impl ModelCall {
         }
     }
 
-    /// The conversation that it belongs to.
+    /// Sets the conversation.
     pub fn conversation(&self, id: &str) -> &Self {
         self.span.record("gen_ai.conversation.id", id);
         self
     }
 
-    /// The server that runs the model.
+    /// Sets the server that runs the model.
     pub fn server(&self, address: &str, port: u16) -> &Self {
         self.span.record("server.address", address);
         self.span.record("server.port", port);
         self
     }
 
-    /// What the model gets to read, as JSON. This is content.
+    /// Sets the input messages, as JSON. They are content.
     pub fn input_messages(&self, json: &str) -> &Self {
         self.span.record("gen_ai.input.messages", json);
         self
     }
 
-    /// What the model answered, as JSON. This is content.
+    /// Sets the output messages, as JSON. They are content.
     pub fn output_messages(&self, json: &str) -> &Self {
         self.span.record("gen_ai.output.messages", json);
         self
     }
 
-    /// The answer's id, and the model that gave it.
+    /// Sets the response's id, and the model that responded.
     pub fn response(&self, id: &str, model: &str) -> &Self {
         self.span.record("gen_ai.response.id", id);
         self.span.record("gen_ai.response.model", model);
         self
     }
 
-    /// Why the model stopped: `stop`, `length`, `tool_calls` ...
+    /// Sets why the model stopped: `stop`, `length`, `tool_calls` ...
     pub fn finish_reason(&self, reason: &str) -> &Self {
         let reasons = serde_json::json!([reason]).to_string();
         self.span.record("gen_ai.response.finish_reasons", reasons);
         self
     }
 
-    /// The tokens of the call; of a streamed one as soon as they are known.
+    /// Sets the tokens of the call; for a streamed one as soon as they are known.
     pub fn usage(&self, usage: Usage) -> &Self {
         self.span.record("gen_ai.usage.input_tokens", usage.input);
         self.span.record("gen_ai.usage.output_tokens", usage.output);
@@ -163,7 +185,8 @@ impl ModelCall {
         self
     }
 
-    /// A chunk of a streamed answer has come. Chunks are counted and timed, never a span each.
+    /// Reports a chunk of a streamed response. Chunks are counted and timed; they are not separate
+    /// spans.
     pub fn chunk(&self) -> &Self {
         let now = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let before = self.last_chunk.swap(now, Ordering::Relaxed);
@@ -205,7 +228,7 @@ fn seconds(nanos: u64) -> f64 {
     nanos as f64 / 1e9
 }
 
-/// Texts turned into vectors.
+/// A call that turns texts into vectors.
 #[derive(Debug)]
 pub struct Embeddings {
     span: HelperSpan,
@@ -214,7 +237,7 @@ pub struct Embeddings {
 spanned!(Embeddings);
 
 impl Embeddings {
-    /// Begins one call.
+    /// Starts a call.
     pub fn new(provider: &str, model: &str) -> Self {
         let span = info_span!(
             target: "inference",
@@ -236,13 +259,13 @@ impl Embeddings {
         }
     }
 
-    /// Tokens that went in.
+    /// Sets the input tokens.
     pub fn input_tokens(&self, tokens: u64) -> &Self {
         self.span.record("gen_ai.usage.input_tokens", tokens);
         self
     }
 
-    /// How many numbers a vector has.
+    /// Sets the number of dimensions of a vector.
     pub fn dimensions(&self, count: u64) -> &Self {
         self.span.record("gen_ai.embeddings.dimension.count", count);
         self
@@ -258,7 +281,7 @@ pub struct Retrieval {
 spanned!(Retrieval);
 
 impl Retrieval {
-    /// Begins one search.
+    /// Starts a search.
     pub fn new(data_source: &str) -> Self {
         let span = info_span!(
             target: "vector_io",
@@ -279,19 +302,19 @@ impl Retrieval {
         }
     }
 
-    /// How many documents are wanted.
+    /// Sets the requested number of documents.
     pub fn top_k(&self, count: u64) -> &Self {
         self.span.record("gen_ai.retrieval.top_k", count);
         self
     }
 
-    /// What is searched for. This is content.
+    /// Sets the search query. It is content.
     pub fn query(&self, text: &str) -> &Self {
         self.span.record("gen_ai.retrieval.query.text", text);
         self
     }
 
-    /// What was found: a JSON list of objects with `id` and `score`. This is content.
+    /// Sets the documents: a JSON list of objects with `id` and `score`. They are content.
     pub fn documents(&self, json: &str) -> &Self {
         self.span.record("gen_ai.retrieval.documents", json);
         self

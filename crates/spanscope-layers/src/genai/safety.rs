@@ -1,4 +1,4 @@
-//! Checks of messages by a shield (seed 3's safety table).
+//! Checks of messages by a shield, with the fields of Llama Stack's safety API.
 
 use tracing::field::Empty;
 use tracing::info_span;
@@ -14,7 +14,7 @@ pub struct SafetyCheck {
 spanned!(SafetyCheck);
 
 impl SafetyCheck {
-    /// Begins a check.
+    /// Starts a check.
     pub fn run_shield(shield_id: &str) -> Self {
         let span = info_span!(
             target: "safety",
@@ -35,20 +35,20 @@ impl SafetyCheck {
         }
     }
 
-    /// What is checked, as JSON. This is content.
+    /// Sets the checked messages, as JSON. They are content.
     pub fn messages(&self, json: &str) -> &Self {
         self.span.record("llama_stack.safety.request.messages", json);
         self
     }
 
-    /// The shield had nothing against it.
+    /// Reports that the shield found no violation.
     pub fn passed(&self) -> &Self {
         self.span.record("llama_stack.safety.response.status", "passed");
         self
     }
 
-    /// The shield found something: how bad it is (`info`, `warn`, `error`), and what the user is told. This is no failure of
-    /// the check.
+    /// Reports a violation: its level (`info`, `warn`, `error`), and the message for the user. This
+    /// is not a failure of the check.
     pub fn violation(&self, level: &str, user_message: &str) -> &Self {
         self.span
             .record("llama_stack.safety.response.status", "violation");
@@ -59,7 +59,7 @@ impl SafetyCheck {
         self
     }
 
-    /// What else the shield said, as JSON.
+    /// Sets the shield's further data, as JSON.
     pub fn metadata(&self, json: &str) -> &Self {
         self.span.record("llama_stack.safety.response.metadata", json);
         self

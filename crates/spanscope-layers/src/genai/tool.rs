@@ -14,7 +14,7 @@ pub struct ToolCall {
 spanned!(ToolCall);
 
 impl ToolCall {
-    /// Begins one run.
+    /// Starts a run.
     pub fn execute(tool: &str) -> Self {
         let span = info_span!(
             target: "tools",
@@ -35,34 +35,34 @@ impl ToolCall {
         }
     }
 
-    /// The id by which the model asked for it.
+    /// Sets the id of the model's request for it.
     pub fn call_id(&self, id: &str) -> &Self {
         self.span.record("gen_ai.tool.call.id", id);
         self
     }
 
-    /// `function`, `extension` or `datastore`.
+    /// Sets `function`, `extension` or `datastore`.
     pub fn tool_type(&self, name: &str) -> &Self {
         self.span.record("gen_ai.tool.type", name);
         self
     }
 
-    /// What it got, as JSON. This is content.
+    /// Sets the arguments, as JSON. They are content.
     pub fn arguments(&self, json: &str) -> &Self {
         self.span.record("gen_ai.tool.call.arguments", json);
         self
     }
 
-    /// What it gave back. This is content.
+    /// Sets the result. It is content.
     pub fn result(&self, result: &str) -> &Self {
         self.span.record("gen_ai.tool.call.result", result);
         self
     }
 }
 
-/// A request to an MCP server: its list of tools, or a call of one.
+/// A request to an MCP server: its list of tools, or a tool call.
 ///
-/// `server_url`, `server_label` and `mcp_list_tools_id` are what the described system notes (seed 3).
+/// `server_url`, `server_label` and `mcp_list_tools_id` are Llama Stack's attributes.
 #[derive(Debug)]
 pub struct McpCall {
     span: HelperSpan,
@@ -71,12 +71,12 @@ pub struct McpCall {
 spanned!(McpCall);
 
 impl McpCall {
-    /// Asks for the list of tools: `tools/list`.
+    /// Starts a request for the list of tools: `tools/list`.
     pub fn list_tools(server_url: &str, server_label: &str) -> Self {
         Self::new("tools/list", None, server_url, server_label)
     }
 
-    /// Calls a tool: `tools/call`.
+    /// Starts a tool call: `tools/call`.
     pub fn call_tool(tool: &str, server_url: &str, server_label: &str) -> Self {
         Self::new("tools/call", Some(tool), server_url, server_label)
     }
@@ -110,25 +110,25 @@ impl McpCall {
         }
     }
 
-    /// The id of the list of tools that was got, or that the tool is from.
+    /// Sets the id of the returned list of tools, or of the tool's list.
     pub fn list_id(&self, id: &str) -> &Self {
         self.span.record("mcp_list_tools_id", id);
         self
     }
 
-    /// The session with the server.
+    /// Sets the session with the server.
     pub fn session(&self, id: &str) -> &Self {
         self.span.record("mcp.session.id", id);
         self
     }
 
-    /// What the tool got, as JSON. This is content.
+    /// Sets the tool's arguments, as JSON. They are content.
     pub fn arguments(&self, json: &str) -> &Self {
         self.span.record("gen_ai.tool.call.arguments", json);
         self
     }
 
-    /// What the tool gave back. This is content.
+    /// Sets the tool's result. It is content.
     pub fn result(&self, result: &str) -> &Self {
         self.span.record("gen_ai.tool.call.result", result);
         self

@@ -1,8 +1,9 @@
-//! What was measured while a future ran, for the answer that it makes.
+//! Measurements made while a future ran, to attach to its response.
 //!
-//! The documented API attaches metrics to its responses. A stack of this thread holds a list for each collection that is
-//! being polled; what is measured on the thread goes to all of them. So tasks that the future spawns, and threads that
-//! it starts, are not seen, unless they are collected themselves.
+//! The telemetry API attaches metrics to its responses. A thread-local stack holds a list for each
+//! collection that is being polled; measurements on the thread are added to all of them. So tasks
+//! that the future spawns, and threads that it starts, are not included, unless they are collected
+//! themselves.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -12,24 +13,24 @@ use spanscope_model::MetricInResponse;
 
 use spanscope_core::metrics::Measurement;
 
-/// The maximum number of measurements in one collection; more are counted in
+/// Maximum number of measurements in one collection; more are counted in
 /// [`TokenMetricsStats::not_collected`](super::TokenMetricsStats::not_collected).
 pub const MAX_COLLECTED: usize = 10_000;
 
 thread_local! {
     /// The innermost collection last.
     static COLLECTING: RefCell<Vec<Vec<MetricInResponse>>> = const { RefCell::new(Vec::new()) };
-    /// How many there are.
+    /// The number of collections.
     static COLLECTIONS: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Runs a future, and gives beside its output what was measured meanwhile, in order: the token counters of model calls
-/// that ended, metric events, and what was [`record`](super::record)ed. The metrics of the conventions (`gen_ai.*`,
-/// `mcp.*`, `http.*`) are left out, because without their labels they say nothing. An outer collection also sees what
-/// an inner one does.
+/// Runs a future, and returns its output and the measurements made meanwhile, in order: the token
+/// counters of model calls that ended, metric events, and [`record`](super::record)ed measurements.
+/// The metrics of the conventions (`gen_ai.*`, `mcp.*`, `http.*`) are left out, because they have
+/// no meaning without their labels. An outer collection includes those of an inner one.
 ///
-/// A [`TokenMetricsLayer`](super::TokenMetricsLayer) must be on the subscriber; it needs no sinks for that. Tasks that
-/// the future spawns are not seen: collect in them and pass the list on.
+/// A [`TokenMetricsLayer`](super::TokenMetricsLayer) must be on the subscriber; it needs no sinks
+/// for that. Tasks that the future spawns are not included: collect in them and merge the lists.
 ///
 /// ```
 /// use spanscope_layers::metrics::{TokenMetricsLayer, collect};
@@ -63,7 +64,7 @@ pub async fn collect<F: Future>(future: F) -> (F::Output, Vec<MetricInResponse>)
     (output, collected)
 }
 
-/// A collection on the stack; dropping takes it off also where the future panics.
+/// A collection on the stack; dropping removes it, also if the future panics.
 struct Collecting;
 
 impl Collecting {
@@ -102,8 +103,8 @@ impl Drop for Collecting {
     }
 }
 
-/// Whether this thread has a collection. Nearly always it has none, and a number is asked for sooner
-/// than a list.
+/// Returns whether this thread has a collection. It nearly always has none, and reading a number is
+/// faster than a list.
 #[inline]
 pub(super) fn is_collecting() -> bool {
     COLLECTIONS.try_with(Cell::get).unwrap_or(0) > 0

@@ -1,4 +1,4 @@
-//! A span that has ended: what it counts as, and what is measured of it.
+//! An ended span: whether it counts as a call, and what is measured of it.
 
 use spanscope_core::capture::{Clock, RawValue, SpanIds, Ticks, span_outcome};
 use spanscope_core::metrics::Number;
@@ -7,13 +7,13 @@ use spanscope_model::semconv::{
 };
 use spanscope_model::{CACHE_METRICS, MetricKind, SpanStatus};
 
-use super::below::{Below, News};
+use super::child_activity::{ActivityReport, ChildActivity};
 use super::names::{self, GenAiNames};
 use super::outlet::{Labels, OfSpan};
 use super::responses::Responses;
 use super::stats::Counters;
 
-/// What one layer's settings say of it.
+/// How one layer's settings classify it.
 #[derive(Debug)]
 pub(super) struct Counting {
     pub(super) bare_names: bool,
@@ -23,40 +23,41 @@ pub(super) struct Counting {
     pub(super) total_tokens: String,
 }
 
-/// The labels of the counters, as the documented telemetry API has them.
+/// The labels of the counters in Llama Stack's telemetry API.
 const MODEL: &str = "model_id";
 const PROVIDER: &str = "provider_id";
 
-/// What was seen of a span that ends, beside its fields.
+/// What was observed of an ended span, in addition to its fields.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Seen {
+pub(super) struct ObservedSpan {
     pub(super) ids: SpanIds,
     pub(super) start: Ticks,
     pub(super) end: Ticks,
     pub(super) failed: bool,
-    pub(super) below: Below,
 }
 
-/// A span that has ended.
+/// An ended span.
 #[derive(Debug)]
 pub(super) struct EndedSpan<'v, 'f> {
     values: &'v AttributeValues<'f>,
-    pub(super) seen: Seen,
-    kind: OperationKind,
+    pub(super) seen: ObservedSpan,
+    below: &'v ChildActivity,
     operation: Option<&'f str>,
-    usage: TokenCounts,
     provider: Option<RawValue<'f>>,
+    /// What it is and what it used.
     facts: CallFacts,
-    /// Its tokens are those of a call, and no span below has counted them.
+    /// Whether its tokens are those of a call that no span below has counted.
     counts: bool,
-    /// Another span of the trace reported the same response before.
+    /// Whether another span of the trace reported the same response before.
     repeats: bool,
 }
 
 impl<'v, 'f> EndedSpan<'v, 'f> {
     pub(super) fn new(
         values: &'v AttributeValues<'f>,
-        seen: Seen,
+        seen: ObservedSpan,
+        below: &'v ChildActivity,
+        is_root: bool,
         counting: &Counting,
         responses: &Responses,
         counters: &Counters,
@@ -66,8 +67,12 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
         let usage = TokenCounts::read(values, with_bare_names, |problem| {
             counters.note(problem);
         });
-        let facts = CallFacts::new(values, kind, operation, usage);
-        let counts = facts.counts(&seen.below.calls);
+        let facts = if is_root && !below.calls.is_any() {
+            CallFacts::without_identity(values, kind, usage)
+        } else {
+            CallFacts::new(values, kind, operation, usage)
+        };
+        let counts = facts.counts(&below.calls);
         let response = values.text(A::ResponseId).filter(|_| counts);
         let repeats = response.is_some_and(|id| !responses.is_first(seen.ids.trace_id, id));
         let counts = counts && !repeats;
@@ -77,9 +82,8 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
         Self {
             values,
             seen,
-            kind,
+            below,
             operation,
-            usage,
             provider: values.provider(),
             facts,
             counts,
@@ -87,27 +91,27 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
         }
     }
 
-    /// What those above it are to know.
-    pub(super) fn news(&self) -> News {
-        let below = &self.seen.below;
-        let is_model_call = match self.kind {
+    /// Returns the report to the spans above.
+    pub(super) fn report(&self) -> ActivityReport<'_> {
+        let below = self.below;
+        let is_model_call = match self.facts.kind {
             OperationKind::Inference => true,
             OperationKind::Unknown | OperationKind::Other => self.counts,
             _ => false,
         };
-        News {
-            counted: self.counts.then_some(self.facts),
-            is_direct: self.counts && !matches!(self.kind, OperationKind::Agent | OperationKind::Tool),
+        ActivityReport {
+            counted: self.counts.then_some(&self.facts),
+            is_direct: self.counts && !matches!(self.facts.kind, OperationKind::Agent | OperationKind::Tool),
             timed: self.is_timed_call(),
             model_called: is_model_call && !below.model_called,
-            tool_called: self.kind == OperationKind::Tool && !below.tool_called,
+            tool_called: self.facts.kind == OperationKind::Tool && !below.tool_called,
         }
     }
 
-    /// Of two spans that describe one model call, the inner one tells how long it took.
+    /// Of two spans that describe one model call, the inner one has the duration.
     fn is_timed_call(&self) -> bool {
-        let is_call = self.kind == OperationKind::Inference && !self.repeats;
-        is_call && !self.seen.below.timed && !self.has_span_kind("server")
+        let is_call = self.facts.kind == OperationKind::Inference && !self.repeats;
+        is_call && !self.below.timed && !self.has_span_kind("server")
     }
 
     fn has_span_kind(&self, kind: &str) -> bool {
@@ -116,7 +120,7 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
             .is_some_and(|said| said.eq_ignore_ascii_case(kind))
     }
 
-    /// Hands the span's measurements on.
+    /// Passes the span's measurements on.
     pub(super) fn measure(&self, counting: &Counting, out: &OfSpan<'_>) {
         if self.counts {
             self.measure_counters(counting, out);
@@ -124,10 +128,10 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
         if counting.names == GenAiNames::Off {
             return;
         }
-        // One place for the labels of all of them.
+        // One buffer for the labels of all of them.
         let labels = &mut Labels::default();
         let seconds = self.seconds();
-        match self.kind {
+        match self.facts.kind {
             OperationKind::Agent if !self.has_span_kind("client") => self.measure_agent(seconds, labels, out),
             OperationKind::Workflow => {
                 labels.truncate(0);
@@ -160,7 +164,7 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
     }
 
     fn measure_counters(&self, counting: &Counting, out: &OfSpan<'_>) {
-        // An array: what is only built for these two labels need not be cleared.
+        // An array: two labels need no cleared buffer.
         let none = ("", RawValue::Bool(false));
         let labels = match (self.values.model(), self.provider) {
             (Some(model), Some(provider)) => ([(MODEL, model), (PROVIDER, provider)], 2),
@@ -170,9 +174,9 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
         };
         let labels = &labels.0[..labels.1];
         for (name, count) in [
-            (&counting.prompt_tokens, self.usage.input),
-            (&counting.completion_tokens, self.usage.output),
-            (&counting.total_tokens, self.usage.total),
+            (&counting.prompt_tokens, self.facts.usage.input),
+            (&counting.completion_tokens, self.facts.usage.output),
+            (&counting.total_tokens, self.facts.usage.total),
         ] {
             if let Some(count) = count {
                 out.count(name, count, labels);
@@ -180,7 +184,10 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
         }
         // Parts of the input, from which the cost of a call is computed.
         let [read, written] = CACHE_METRICS;
-        for (name, count) in [(read, self.usage.cache_read), (written, self.usage.cache_write)] {
+        for (name, count) in [
+            (read, self.facts.usage.cache_read),
+            (written, self.facts.usage.cache_write),
+        ] {
             if let Some(count) = count.filter(|count| *count > 0) {
                 out.count(name, count, labels);
             }
@@ -190,9 +197,9 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
         }
     }
 
-    /// Whether its duration is that of a call in the conventions' sense.
+    /// Returns whether its duration is that of a call by the conventions.
     fn calls_a_service(&self) -> bool {
-        match self.kind {
+        match self.facts.kind {
             OperationKind::Inference => self.is_timed_call(),
             OperationKind::ClientCall => !self.repeats && !self.has_span_kind("server"),
             OperationKind::Agent => self.has_span_kind("client"),
@@ -203,7 +210,7 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
         }
     }
 
-    /// The conventions' metrics of a call.
+    /// Measures the conventions' metrics of a call.
     fn measure_call(&self, names: GenAiNames, seconds: f64, labels: &mut Labels<'f>, out: &OfSpan<'_>) {
         labels.truncate(0);
         labels.push_text(A::Operation.name(), self.operation);
@@ -222,9 +229,9 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
         }
         let common = labels.len();
         labels.push(A::ErrorType.name(), self.error());
-        // The new name stands for calls of models only; other operations keep the classic one.
-        let new_name =
-            names::new_name_of(names::OPERATION_DURATION).filter(|_| self.kind == OperationKind::Inference);
+        // The new name covers model calls only; other operations keep the classic one.
+        let new_name = names::new_name_of(names::OPERATION_DURATION)
+            .filter(|_| self.facts.kind == OperationKind::Inference);
         if names.has_classic() || new_name.is_none() {
             out.send(
                 names::OPERATION_DURATION,
@@ -256,7 +263,7 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
 
     fn measure_tokens(&self, names: GenAiNames, labels: &mut Labels<'f>, out: &OfSpan<'_>) {
         let common = labels.len();
-        let usage = &self.usage;
+        let usage = &self.facts.usage;
         if names.has_classic() {
             for (token_type, count) in [("input", usage.input), ("output", usage.output)] {
                 if let Some(count) = count {
@@ -275,7 +282,7 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
         if !names.has_new() {
             return;
         }
-        // No provider tells the kinds apart yet in a way that all conventions know.
+        // No provider distinguishes modalities in a way that all conventions know.
         labels.push_text(A::TokenModality.name(), Some("unknown"));
         for (name, count) in [
             (names::NEW_INPUT_TOKENS, usage.input),
@@ -309,7 +316,7 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
         labels.push(A::ErrorType.name(), self.error());
         out.send(names::AGENT_DURATION, MetricKind::Histogram, "s", seconds, labels);
         labels.truncate(named);
-        let below = &self.seen.below;
+        let below = self.below;
         let send_calls = |name, calls: u32| {
             let unit = if name == names::AGENT_TOOL_CALLS {
                 "{tool_call}"
@@ -318,7 +325,7 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
             };
             out.send(name, MetricKind::Histogram, unit, i64::from(calls), labels);
         };
-        // An agent without any call is one whose calls no span describes, not one that made none.
+        // An agent without any call has calls that no span describes, not zero calls.
         if below.inference_calls > 0 {
             send_calls(names::AGENT_INFERENCE_CALLS, below.inference_calls);
         }
@@ -350,14 +357,14 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
         out.send(name, MetricKind::Histogram, "s", seconds, labels);
     }
 
-    /// A name as its convention gives it, or else OpenLLMetry's one for all of them.
+    /// Returns a name under its convention's key, or else under OpenLLMetry's common one.
     fn name(&self, meaning: A) -> Option<RawValue<'f>> {
         self.values
             .label(meaning)
             .or_else(|| self.values.label(A::EntityName))
     }
 
-    /// The error's type, if it failed.
+    /// Returns the error's type, if it failed.
     fn error(&self) -> Option<RawValue<'f>> {
         let said = self
             .values
@@ -365,7 +372,7 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
             .filter(|value| semconv::tells_failure(A::ErrorType.name(), *value));
         let own = self.values.text(A::StatusCode);
         let own = own.and_then(|code| code.parse().ok());
-        // A span that names its error has seen one.
+        // A span that names its error has failed.
         let outcome = span_outcome(own, self.seen.failed || said.is_some());
         (outcome == SpanStatus::Error).then(|| {
             said.or_else(|| self.values.label(A::ExceptionType))
@@ -373,9 +380,10 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
         })
     }
 
-    /// Seconds until the first chunk. OpenTelemetry's key is in seconds; a key that several vendors use
-    /// is written in seconds, milliseconds, microseconds and nanoseconds. No first chunk comes after the
-    /// end, so a value under it that is longer than the span is in a smaller unit, or is left out and counted.
+    /// Returns the seconds until the first chunk. OpenTelemetry's key is in seconds; vendors write
+    /// another key in seconds, milliseconds, microseconds or nanoseconds. No first chunk can arrive
+    /// after the end, so a value that exceeds the span's duration is in a smaller unit, or is left
+    /// out and counted.
     fn first_chunk(&self, counters: &Counters) -> Option<f64> {
         let seconds_of = |meaning, unit: f64| {
             let value = self.values.get(meaning)?;

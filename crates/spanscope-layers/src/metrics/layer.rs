@@ -1,4 +1,4 @@
-//! [`TokenMetricsLayer`]: its settings, and what it does when `tracing` tells it something.
+//! [`TokenMetricsLayer`]: its settings and its callbacks.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
-use super::below::BelowSpan;
-use super::ended::{Counting, EndedSpan, Seen};
+use super::child_activity::{ChildActivity, SpanActivity};
+use super::ended::{Counting, EndedSpan, ObservedSpan};
 use super::names::GenAiNames;
 use super::open::OpenSpans;
 use super::outlet::{OfSpan, Outlet};
@@ -23,7 +23,7 @@ use spanscope_core::capture::{
 };
 use spanscope_core::metrics::{Measurement, MetricSink};
 
-/// How a [`TokenMetricsLayer`] measures. Every setter names its default.
+/// The settings of a [`TokenMetricsLayer`]. Every setter names its default.
 #[derive(Default)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct TokenMetricsLayerBuilder {
@@ -45,40 +45,42 @@ impl std::fmt::Debug for TokenMetricsLayerBuilder {
 }
 
 impl TokenMetricsLayerBuilder {
-    /// Adds a sink, which gets every measurement; an `Arc` of one will do too. Default: none.
+    /// Adds a sink, which receives every measurement; an `Arc` of one is accepted too. Default:
+    /// none.
     pub fn sink(mut self, sink: impl MetricSink + 'static) -> Self {
         self.sinks.push(Arc::new(sink));
         self
     }
 
-    /// Goes before the names of the three counters, `prompt_tokens`, `completion_tokens` and `total_tokens`. Default:
-    /// empty; a store knows them by these names, and who writes Prometheus text puts the documented ones in their place.
+    /// Sets the prefix of the names of the three counters, `prompt_tokens`, `completion_tokens` and
+    /// `total_tokens`. Default: empty; a store uses these names, and writers of Prometheus text
+    /// replace them by the documented ones.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// The names of the conventions' metrics. Default: [`GenAiNames::Classic`].
+    /// Sets the names of the conventions' metrics. Default: [`GenAiNames::Classic`].
     pub fn genai_names(mut self, names: GenAiNames) -> Self {
         self.names = names;
         self
     }
 
-    /// Whether `input_tokens` and `output_tokens` are token counts on every span. Default: only on spans that name a
-    /// model or say what they do with one, because other things are called so too.
+    /// Sets whether `input_tokens` and `output_tokens` are token counts on every span. Default:
+    /// only on spans that name a model or an operation, because other things have these names too.
     pub fn bare_names(mut self, read: bool) -> Self {
         self.bare_names = read;
         self
     }
 
-    /// Longer values are cut to this number of bytes, where this layer is the first of ours that sees a
-    /// span and so keeps its values for all of them. Default: [`DEFAULT_MAX_VALUE_LEN`].
+    /// Sets the maximum length of a value in bytes, if this layer is the first Spanscope layer that
+    /// sees a span and so stores its values for all of them. Default: [`DEFAULT_MAX_VALUE_LEN`].
     pub fn max_value_len(mut self, bytes: usize) -> Self {
         self.max_value_len = Some(bytes);
         self
     }
 
-    /// Makes the layer.
+    /// Creates the layer.
     #[must_use]
     pub fn build(self) -> TokenMetricsLayer {
         watch_late_keys(is_usage_key);
@@ -105,18 +107,20 @@ impl TokenMetricsLayerBuilder {
     }
 }
 
-/// Measures model calls by the spans that describe them, in whatever convention and by whichever
-/// crate these are written. Hands on the measurements that `tracing` events carry, and those that are
-/// [`record`](super::record)ed.
+/// A layer that derives measurements of model calls from their spans, in any convention and from
+/// any crate. It also passes on the measurements in `tracing` events, and
+/// [`record`](super::record)ed ones.
 ///
-/// When a span ends that reports token usage, three counters are measured, with the labels `model_id` (the model asked
-/// for, or else the one that answered) and `provider_id`. Usage counts once: a span does not count if one below it did,
-/// and an agent's or a workflow's total never does. A span that ends before the spans in it can't know of them.
-/// [`semconv`](spanscope_model::semconv) has the names that are read. Beside the counters come the metrics of the GenAI
-/// conventions, see [`GenAiNames`].
+/// When a span with token usage ends, three counters are measured, with the labels `model_id` (the
+/// requested model, or else the one that responded) and `provider_id`. Usage counts once: a span
+/// does not count if one below it did, and the total of an agent or a workflow never does. A span
+/// that ends before its descendants does not know of them. [`semconv`](spanscope_model::semconv)
+/// has the names that are read. In addition the metrics of the GenAI conventions are measured, see
+/// [`GenAiNames`].
 ///
-/// Sinks are called on the thread that ends the span, with no lock held. What is left out is counted in
-/// [`stats`](Self::stats). One such layer a subscriber is enough; of two, [`record`](super::record) finds one.
+/// Sinks are called on the thread that ends the span, without locks. [`stats`](Self::stats) counts
+/// omitted measurements. One such layer per subscriber is enough; if there are two,
+/// [`record`](super::record) uses one of them.
 ///
 /// ```
 /// use spanscope_layers::TokenMetricsLayer;
@@ -140,7 +144,7 @@ impl TokenMetricsLayerBuilder {
 #[derive(Debug)]
 pub struct TokenMetricsLayer {
     capture: Capture,
-    /// Another layer makes the records of spans.
+    /// Whether another layer creates the records of spans.
     has_company: AtomicBool,
     open: OpenSpans,
     counting: Counting,
@@ -148,14 +152,14 @@ pub struct TokenMetricsLayer {
     pub(super) outlet: Outlet,
 }
 
-/// Tells what a layer left out, after the layer has become part of a subscriber.
+/// Reports what a layer left out, after the layer has become part of a subscriber.
 #[derive(Debug, Clone)]
 pub struct TokenMetricsHandle {
     counters: Arc<Counters>,
 }
 
 impl TokenMetricsHandle {
-    /// The account until now.
+    /// Returns the current statistics.
     #[must_use]
     pub fn stats(&self) -> TokenMetricsStats {
         self.counters.snapshot()
@@ -163,30 +167,31 @@ impl TokenMetricsHandle {
 }
 
 thread_local! {
-    /// Where what is read of a span's fields goes, so that no lock is held while it is read. Taken out while in use.
+    /// The buffer for the fields of a span, so that no lock is held while they are read. Taken out
+    /// while in use.
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Up to this number of bytes all fields are copied: that costs less than to look which are wanted.
-/// Prompts and answers are beyond it.
+/// Up to this number of bytes all fields are copied: that is cheaper than selecting. Prompts and
+/// responses are longer.
 const MAX_COPIED_WHOLE: usize = 1024;
 
-/// A scratch that has grown beyond this goes back to the allocator.
+/// A larger buffer is returned to the allocator.
 const MAX_SCRATCH_LEN: usize = 64 * 1024;
 
 impl TokenMetricsLayer {
-    /// Settings to change before [`build`](TokenMetricsLayerBuilder::build).
+    /// Returns a builder; call [`build`](TokenMetricsLayerBuilder::build) at the end.
     pub fn builder() -> TokenMetricsLayerBuilder {
         TokenMetricsLayerBuilder::default()
     }
 
-    /// What was left out until now.
+    /// Returns what was left out so far.
     #[must_use]
     pub fn stats(&self) -> TokenMetricsStats {
         self.outlet.counters.snapshot()
     }
 
-    /// Tells it later.
+    /// Returns a handle to read the statistics later.
     #[must_use]
     pub fn handle(&self) -> TokenMetricsHandle {
         TokenMetricsHandle {
@@ -200,12 +205,21 @@ impl TokenMetricsLayer {
     {
         let mut fields = SCRATCH.try_with(Cell::take).unwrap_or_default();
         fields.clear();
-        if let Some(seen) = self.copy(span, plan, &mut fields) {
+        let mut below = ChildActivity::default();
+        if let Some(seen) = self.copy(span, plan, &mut fields, &mut below) {
             let values = values_of(FieldReader::new(&fields).wanted(|key| plan.row(key)));
-            let counters = &self.outlet.counters;
-            let ended = EndedSpan::new(&values, seen, &self.counting, &self.responses, counters);
+            let parent = span.parent();
+            let ended = EndedSpan::new(
+                &values,
+                seen,
+                &below,
+                parent.is_none(),
+                &self.counting,
+                &self.responses,
+                &self.outlet.counters,
+            );
             // The spans above come first, before anything that a sink does.
-            ended.news().tell_those_above(span, self.capture.owner());
+            ended.report().report_to_ancestors(parent, self.capture.owner());
             ended.measure(
                 &self.counting,
                 &OfSpan {
@@ -220,8 +234,14 @@ impl TokenMetricsLayer {
         }
     }
 
-    /// Copies what is read out of the span's record, under its lock.
-    fn copy<S>(&self, span: &SpanRef<'_, S>, plan: &Plan, fields: &mut Vec<u8>) -> Option<Seen>
+    /// Copies the fields that are read from the span's record, under its lock.
+    fn copy<S>(
+        &self,
+        span: &SpanRef<'_, S>,
+        plan: &Plan,
+        fields: &mut Vec<u8>,
+        below: &mut ChildActivity,
+    ) -> Option<ObservedSpan>
     where
         S: for<'a> LookupSpan<'a>,
     {
@@ -241,15 +261,17 @@ impl TokenMetricsLayer {
             all if all.len() <= MAX_COPIED_WHOLE => fields.extend_from_slice(all),
             all => FieldReader::new(all).copy_wanted(|key| plan.row(key).is_some(), fields),
         }
-        let below = extensions.get::<BelowSpan>();
-        Some(Seen {
+        if let Some(known) = extensions
+            .get::<SpanActivity>()
+            .and_then(|known| known.of(self.capture.owner()))
+        {
+            *below = *known;
+        }
+        Some(ObservedSpan {
             ids: record.ids(),
             start: record.start(),
             end: record.close(|| self.capture.clock().now()),
             failed: self.capture.has_failed(record, panicking),
-            below: below
-                .and_then(|below| below.of(self.capture.owner()))
-                .unwrap_or_default(),
         })
     }
 }
@@ -266,7 +288,7 @@ where
         if plan_of(attributes.metadata()).triggers {
             self.open.add(id);
         } else if self.has_company.load(Ordering::Relaxed) {
-            return; // another layer makes the records, and nothing here reads this one
+            return; // another layer creates the records, and nothing here reads this one
         }
         if self.capture.is_recorded(id) {
             return;
@@ -285,9 +307,9 @@ where
         self.capture.on_follows_from(id, follows, &context);
     }
 
-    // Enters are left out: few events are measurements or errors, and to look up the span of those costs
-    // less than to follow all spans, which takes 13 ns each. Exits are the ends of spans, which another
-    // layer of ours notes where there is one.
+    // Enters are skipped: few events are measurements or errors, and looking up their spans is
+    // cheaper than following all spans, which takes 13 ns each. Exits are the ends of spans, which
+    // another Spanscope layer records if there is one.
 
     fn on_exit(&self, id: &Id, context: Context<'_, S>) {
         if self.capture.makes_records() && self.open.may_hold(id) {

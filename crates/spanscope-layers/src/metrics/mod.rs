@@ -1,18 +1,20 @@
-//! Measurements: from `tracing` events and from spans to whatever keeps, exports or adds them up.
+//! Measurements: from `tracing` events and from spans to sinks that store, export or aggregate
+//! them.
 //!
-//! A [`Measurement`] is what seed 1 calls a metric event: a number of a metric, with labels, of a span. An event with the
-//! fields `metric` (a text) and `value` (a number), and maybe `unit` and `instrument`, is one; its other fields are labels:
+//! A [`Measurement`] is a number of a metric, with labels and a span; Llama Stack's telemetry API
+//! calls it a metric event. An event with the fields `metric` (a string) and `value` (a number),
+//! and optionally `unit` and `instrument`, is one; its other fields are labels:
 //!
 //! ```
 //! tracing::info!(metric = "queue_length", value = 17, unit = "requests", queue = "embeddings");
 //! ```
 //!
-//! Sinks that are layers read such events themselves. What is measured otherwise reaches them, and sinks that are no
-//! layers, as [`MetricSink`]s of the [`TokenMetricsLayer`]: the token usage of model calls, which it reads from spans in
-//! the words of all conventions ([`spanscope_model::semconv`]), the GenAI conventions' durations and calls, and what is [`record`]ed.
-//! [`collect`] gathers measurements for an answer. Nothing here adds up, makes histograms or knows a
-//! text format: that is for sinks, which [`buckets_of`] and
-//! [`LabelLimit`](spanscope_core::metrics::LabelLimit) help.
+//! Sinks that are layers read such events themselves. Other measurements reach them, and sinks that
+//! are not layers, as [`MetricSink`]s of the [`TokenMetricsLayer`]: the token usage of model calls,
+//! which it reads from spans in all conventions ([`spanscope_model::semconv`]), the durations and
+//! calls of the GenAI conventions, and [`record`]ed ones. [`collect`] gathers measurements for a
+//! response. Nothing here aggregates or knows a text format: that is up to sinks, which
+//! [`buckets_of`] and [`LabelLimit`](spanscope_core::metrics::LabelLimit) help.
 //!
 //! | field of a span | convention | where it ends up |
 //! |---|---|---|
@@ -21,7 +23,7 @@
 //! | `llm.token_count.{prompt,completion,total}`, `llm.model_name`, `llm.provider` | OpenInference | the same, and the labels `model_id`, `provider_id` |
 //! | `llm.usage.*`, `gen_ai.usage.total_tokens`, `llm.request.model`, `llm.vendor` | OpenLLMetry | the same |
 //! | `ai.usage.*Tokens`, `ai.model.{id,provider}` | Vercel's SDK | the same |
-//! | `{prompt,completion,total}_tokens`, `model_id`, `provider_id` | the described system | the same |
+//! | `{prompt,completion,total}_tokens`, `model_id`, `provider_id` | Llama Stack | the same |
 //! | `input_tokens`, `output_tokens`, `model`, `provider` | none | the same, if the span is about a model |
 //! | tokens read from or written to a cache | all | `cache_read_tokens`, `cache_write_tokens`; never added to the others |
 //! | reasoning tokens | all | never added; `gen_ai.client.inference.usage.*` under the new names |
@@ -29,9 +31,10 @@
 //! | `gen_ai.operation.name`, `openinference.span.kind`, `traceloop.span.kind` | all | what counts; `gen_ai.{invoke_agent,invoke_workflow,execute_tool}.duration` |
 //! | `mcp.method.name` | MCP | `mcp.{client,server}.operation.duration` |
 
-mod below;
+mod child_activity;
 mod collect;
 mod ended;
+mod inside;
 mod layer;
 mod names;
 mod open;
@@ -42,6 +45,7 @@ mod responses;
 mod stats;
 
 pub use collect::{MAX_COLLECTED, collect};
+pub use inside::is_inside_model_call;
 pub use layer::{TokenMetricsHandle, TokenMetricsLayer, TokenMetricsLayerBuilder};
 pub use names::{
     AGENT_DURATION, AGENT_INFERENCE_CALLS, AGENT_TOOL_CALLS, GenAiNames, MCP_CLIENT_DURATION,

@@ -1,12 +1,15 @@
-//! The names of the metrics of the GenAI conventions, their generations, and the bounds that the conventions advise.
+//! The names of the GenAI conventions' metrics, their generations, and the recommended bucket
+//! bounds.
 
-/// Which generation of the conventions' metric names is written.
+/// The generation of the conventions' metric names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum GenAiNames {
     /// Those of the conventions' last release, which dashboards and backends know.
     #[default]
     Classic,
-    /// Those of their main branch, which has no release yet: token counters, `gen_ai.client.inference.*`.
+    /// Those of their main branch, which is not released: token counters,
+    /// `gen_ai.client.inference.*`.
     New,
     /// Both; each measurement is then made twice.
     Both,
@@ -26,25 +29,25 @@ impl GenAiNames {
 
 /// Tokens of one call, by `gen_ai.token.type`.
 pub const TOKEN_USAGE: &str = "gen_ai.client.token.usage";
-/// How long a call took.
+/// The duration of a call.
 pub const OPERATION_DURATION: &str = "gen_ai.client.operation.duration";
-/// How long a streamed call took until its first chunk.
+/// The time until the first chunk of a streamed call.
 pub const TIME_TO_FIRST_CHUNK: &str = "gen_ai.client.operation.time_to_first_chunk";
 /// The time between two chunks of a streamed call.
 pub const TIME_PER_OUTPUT_CHUNK: &str = "gen_ai.client.operation.time_per_output_chunk";
-/// How long an agent ran in this process.
+/// The duration of an agent's run in this process.
 pub const AGENT_DURATION: &str = "gen_ai.invoke_agent.duration";
-/// How many model calls it made, without those of the agents that it called.
+/// The number of its model calls, without those of the agents that it called.
 pub const AGENT_INFERENCE_CALLS: &str = "gen_ai.invoke_agent.inference_calls";
-/// How many tools it called, without those of the agents that it called.
+/// The number of its tool calls, without those of the agents that it called.
 pub const AGENT_TOOL_CALLS: &str = "gen_ai.invoke_agent.tool_calls";
-/// How long a workflow ran.
+/// The duration of a workflow's run.
 pub const WORKFLOW_DURATION: &str = "gen_ai.invoke_workflow.duration";
-/// How long a tool ran.
+/// The duration of a tool's run.
 pub const TOOL_DURATION: &str = "gen_ai.execute_tool.duration";
-/// How long a request of the Model Context Protocol took, for who made it.
+/// The duration of a request of the Model Context Protocol, in the client.
 pub const MCP_CLIENT_DURATION: &str = "mcp.client.operation.duration";
-/// The same, for who answered it.
+/// The duration of a request of the Model Context Protocol, in the server.
 pub const MCP_SERVER_DURATION: &str = "mcp.server.operation.duration";
 
 pub(super) const NEW_INPUT_TOKENS: &str = "gen_ai.client.inference.usage.input_tokens";
@@ -58,7 +61,7 @@ const NEW_DURATION: &str = "gen_ai.client.inference.duration";
 const NEW_FIRST_CHUNK: &str = "gen_ai.client.inference.time_to_first_chunk";
 const NEW_PER_CHUNK: &str = "gen_ai.client.inference.time_per_output_chunk";
 
-/// The new name of a metric that was only renamed.
+/// Returns the new name of a metric that was only renamed.
 pub(super) fn new_name_of(classic: &str) -> Option<&'static str> {
     match classic {
         OPERATION_DURATION => Some(NEW_DURATION),
@@ -68,7 +71,7 @@ pub(super) fn new_name_of(classic: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether a metric is one of the conventions', which mean nothing without their labels.
+/// Returns whether a metric belongs to the conventions; these have no meaning without their labels.
 pub(super) fn is_of_a_convention(name: &str) -> bool {
     ["gen_ai.", "mcp.", "http."]
         .iter()
@@ -113,12 +116,13 @@ const MCP: &[f64] = &[
 const REQUESTS: &[f64] = &[
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
-/// Those of an HTTP request, and on to what an answer of a model takes.
+/// The bounds of an HTTP request, extended to the duration of a model's response.
 const LONG_REQUESTS: &[f64] = &[
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 30.0, 60.0, 120.0,
 ];
 
-/// The upper bounds of a distribution's buckets, as its convention advises; `None` where none does.
+/// Returns the upper bounds of a histogram's buckets that its convention recommends; `None` if
+/// there are none.
 ///
 /// ```
 /// use spanscope_layers::metrics::buckets_of;

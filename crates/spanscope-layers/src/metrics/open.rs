@@ -1,8 +1,8 @@
-//! Which spans that can carry usage are open, told without a look into the registry.
+//! Which open spans can carry usage, without a lookup in the registry.
 //!
-//! Most spans carry none, and looking one up at its end costs more than everything else that is done about it (30 ns of
-//! 40). So spans that may are counted by a hash of their number; where a count is zero, the span that ends is none of them.
-//! A count above zero says nothing yet.
+//! Most spans carry none, and looking one up at its end costs more than everything else about it
+//! (30 ns of 40). So spans that may carry usage are counted by a hash of their number; if a count
+//! is zero, an ending span is none of them. A count above zero is inconclusive.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -42,13 +42,13 @@ impl OpenSpans {
 
     pub(super) fn remove(&self, id: &Id) {
         if let Some(slot) = self.slot(id) {
-            // Never below zero, whatever a subscriber does with its numbers.
+            // Never below zero, however a subscriber assigns its numbers.
             let _ = slot.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1));
         }
     }
 
-    /// Whether the span may be one of them. The thread that ends a span has seen what its maker did, through the span's
-    /// own reference count.
+    /// Returns whether the span may be one of them. The thread that ends a span has synchronized
+    /// with its creator through the span's reference count.
     pub(super) fn may_hold(&self, id: &Id) -> bool {
         self.slot(id).is_some_and(|slot| slot.load(Ordering::Relaxed) > 0)
     }

@@ -1,8 +1,8 @@
-//! The way out: every measurement goes to every sink, and to the collections of its thread.
+//! The output: every measurement is passed to every sink, and to the collections of its thread.
 //!
-//! A sink is code of the user: it may log an event with a metric in it, measure, or end a model call,
-//! each of which would be the next measurement. What happens on a thread while it is inside of a sink is
-//! counted and goes no further.
+//! A sink is user code: it may log an event with a metric in it, measure, or end a model call, each
+//! of which would be another measurement. What happens on a thread inside a sink is counted and not
+//! passed on.
 
 use std::cell::Cell;
 use std::fmt;
@@ -38,15 +38,15 @@ thread_local! {
     static IS_IN_SINK: Cell<bool> = const { Cell::new(false) };
 }
 
-/// While it lives, this thread is inside of a sink; a sink that panics leaves it too.
+/// Marks this thread as inside a sink, also if the sink panics.
 struct InSink;
 
 impl InSink {
-    /// Enters a sink; `None` where this thread is inside of one already.
+    /// Enters a sink; returns `None` if this thread is inside one already.
     fn enter() -> Option<Self> {
-        // No destructor, so it can be asked while the thread ends too.
+        // No destructor, so it can also be read while the thread ends.
         let was_in_sink = IS_IN_SINK.replace(true);
-        // Made only where it is wanted: dropping it leaves the sink.
+        // Only created if needed: dropping it leaves the sink.
         if was_in_sink { None } else { Some(Self) }
     }
 }
@@ -58,7 +58,7 @@ impl Drop for InSink {
 }
 
 impl Outlet {
-    /// Hands a measurement to all sinks, unless one of them made it. Returns whether it did.
+    /// Passes a measurement to all sinks, unless one of them made it. Returns whether it did.
     fn to_sinks(&self, measurement: &Measurement<'_>) -> bool {
         let Some(_inside) = InSink::enter() else {
             self.counters.note_from_sink();
@@ -77,8 +77,11 @@ impl Outlet {
         }
     }
 
-    /// Sends a measurement that somebody made under a classic name, under the names that are wanted.
+    /// Sends a measurement that was made under a classic name, under the configured names.
     pub(super) fn send_renamed(&self, measurement: &Measurement<'_>) {
+        if self.names == GenAiNames::Classic {
+            return self.send(measurement);
+        }
         let Some(new_name) = new_name_of(measurement.name) else {
             return self.send(measurement);
         };
@@ -109,14 +112,14 @@ impl OfSpan<'_> {
             .send(&self.measurement(name, MetricKind::Counter, "tokens", count, labels));
     }
 
-    /// Sends what a call cost, in US dollars.
+    /// Sends the cost of a call, in US dollars.
     pub(super) fn add_cost(&self, cost: f64, labels: &[Label<'_>]) {
         self.outlet
             .send(&self.measurement(COST_METRIC, MetricKind::Counter, "USD", cost, labels));
     }
 
-    /// Sends a measurement of a convention's metric, which means nothing without its labels and so is
-    /// not collected.
+    /// Sends a measurement of a convention's metric, which has no meaning without its labels and so
+    /// is not collected.
     pub(super) fn send(
         &self,
         name: &str,
@@ -166,7 +169,7 @@ impl<'a> Labels<'a> {
         }
     }
 
-    /// Adds the label of a meaning under the name that OpenTelemetry has for it.
+    /// Adds the label of a meaning under OpenTelemetry's name.
     pub(super) fn push_own(&mut self, meaning: SemanticAttribute, values: &AttributeValues<'a>) {
         self.push(meaning.name(), values.label(meaning));
     }
@@ -175,7 +178,7 @@ impl<'a> Labels<'a> {
         self.push(key, value.map(|value| RawValue::Text(value, None)));
     }
 
-    /// How many there are, to [`truncate`](Self::truncate) to.
+    /// Returns the number of labels, for [`truncate`](Self::truncate).
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }

@@ -1,8 +1,9 @@
-//! What can be known of a callsite once: which of its fields mean something here, and whether it measures.
+//! The data about a callsite that are computed once: which of its fields matter here, and whether
+//! it measures.
 //!
-//! A span's end and an event ask this in two or three nanoseconds, through a small table of the thread. A plan lives as
-//! long as its callsite, which is for ever: `tracing` hands out `'static` metadata only, so nothing else can ever be at
-//! its address.
+//! An ending span and an event read this in two or three nanoseconds, through a small table of the
+//! thread. A plan lives as long as its callsite, which is for ever: `tracing` uses `'static`
+//! metadata only, so nothing else can ever have its address.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -16,23 +17,23 @@ use tracing_core::Metadata;
 
 use crate::filter::Categories;
 
-/// What is known of one callsite.
+/// The plan of one callsite.
 #[derive(Debug)]
 pub(super) struct Plan {
     /// For each field its row in the table of attributes.
     rows: Box<[u8]>,
-    /// A span of this callsite may carry usage, or do what is measured.
+    /// Whether a span of this callsite may carry usage, or an operation that is measured.
     pub(super) triggers: bool,
-    /// A span of this callsite can name its operation.
+    /// Whether a span of this callsite can name its operation.
     pub(super) tells_kind: bool,
-    /// An event of this callsite may be a measurement.
+    /// Set if an event of this callsite may be a measurement.
     pub(super) measures: Option<CallsiteInfo>,
 }
 
-/// In place of a row: nothing is measured of such a field.
+/// Marks a field that is not measured.
 const NO_ROW: u8 = u8::MAX;
 
-/// The row of a name that something is measured of, or [`NO_ROW`].
+/// Returns the row of a measured name, or [`NO_ROW`].
 fn measured_row(name: &str) -> u8 {
     semconv::row_of(name)
         .filter(|row| AttributeValues::keeps(*row))
@@ -40,18 +41,19 @@ fn measured_row(name: &str) -> u8 {
         .unwrap_or(NO_ROW)
 }
 
-/// Whether a span with such an attribute is looked at when it ends: it reports usage, or names its
-/// operation.
+/// Returns whether a span with such an attribute is read when it ends: it reports usage, or names
+/// its operation.
 fn is_trigger(meaning: SemanticAttribute) -> bool {
     meaning.is_usage() || tells_kind(meaning)
 }
 
-/// Whether it tells what a span does: its operation, or its method of the Model Context Protocol.
+/// Returns whether it names what a span does: its operation, or its method of the Model Context
+/// Protocol.
 fn tells_kind(meaning: SemanticAttribute) -> bool {
     meaning.is_operation() || meaning == SemanticAttribute::McpMethod
 }
 
-/// Whether a span with an attribute of this name is looked at when it ends.
+/// Returns whether a span with an attribute of this name is read when it ends.
 pub(super) fn is_usage_key(name: &str) -> bool {
     semconv::find(name).is_some_and(|attribute| is_trigger(attribute.meaning))
 }
@@ -73,7 +75,7 @@ impl Plan {
         }
     }
 
-    /// The row of a field that something is measured of.
+    /// Returns the row of a measured field.
     #[inline]
     pub(super) fn row(&self, key: Key<'_>) -> Option<u8> {
         let row = match key {
@@ -83,14 +85,14 @@ impl Plan {
         (row != NO_ROW).then_some(row)
     }
 
-    /// The row of a field that names an operation.
+    /// Returns the row of a field that names an operation.
     pub(super) fn operation_row(&self, key: Key<'_>) -> Option<u8> {
         let is_operation = |row: &u8| tells_kind(ATTRIBUTES[usize::from(*row)].meaning);
         self.row(key).filter(is_operation)
     }
 }
 
-/// What fields with these rows say.
+/// Returns the values of fields with these rows.
 #[inline]
 pub(super) fn values_of<'a>(fields: impl Iterator<Item = (u8, RawValue<'a>)>) -> AttributeValues<'a> {
     let mut values = AttributeValues::default();
@@ -100,8 +102,8 @@ pub(super) fn values_of<'a>(fields: impl Iterator<Item = (u8, RawValue<'a>)>) ->
     values
 }
 
-/// The number of plans that a thread finds at once, 16 bytes each. Two callsites that fall onto one
-/// place take turns in it.
+/// The number of cached plans per thread, 16 bytes each. Two callsites with the same index displace
+/// each other.
 const PLACES: usize = 256;
 
 type Place = Cell<(usize, Option<&'static Plan>)>;
@@ -110,7 +112,7 @@ thread_local! {
     static PLANS: [Place; PLACES] = const { [const { Cell::new((0, None)) }; PLACES] };
 }
 
-/// The plan of a callsite.
+/// Returns the plan of a callsite.
 #[inline]
 pub(super) fn plan_of(metadata: &'static Metadata<'static>) -> &'static Plan {
     let address = std::ptr::from_ref(metadata).addr();

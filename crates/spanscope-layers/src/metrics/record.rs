@@ -1,4 +1,4 @@
-//! Measurements that are made neither by an event nor by a span's end: of the request middleware, of streams.
+//! Measurements from neither an event nor a span's end: of the request middleware, of streams.
 
 use spanscope_model::MetricKind;
 use tracing_core::{Dispatch, dispatcher};
@@ -9,35 +9,35 @@ use super::layer::TokenMetricsLayer;
 use spanscope_core::capture::{Clock, RawValue, SpanIds, ids_of, is_suppressed};
 use spanscope_core::metrics::{Measurement, Number};
 
-/// Hands a measurement to the sinks of the [`TokenMetricsLayer`] that is on the current subscriber. No level and no filter
-/// is in its way. One without a span belongs to the current one.
+/// Passes a measurement to the sinks of the [`TokenMetricsLayer`] on the current subscriber. No
+/// level and no filter applies to it. One without a span belongs to the current one.
 ///
-/// Answers whether it was handed on: without such a layer, from within a layer's callback, for NaN and infinities, and
-/// on a thread that [`suppress`](crate::suppress)es, it is not.
+/// Returns whether it was passed on. It is not without such a layer, within a layer's callback, for
+/// NaN and infinities, and on a [suppressed](crate::suppress) thread.
 ///
-/// The metrics that the conventions have renamed (`gen_ai.client.operation.duration`, `.time_to_first_chunk`,
-/// `.time_per_output_chunk`) are given by these classic names, and reach the sinks under the names that the layer's
-/// [`GenAiNames`](super::GenAiNames) ask for.
+/// Use the classic names for the metrics that the conventions have renamed
+/// (`gen_ai.client.operation.duration`, `.time_to_first_chunk`, `.time_per_output_chunk`); they
+/// reach the sinks under the names of the layer's [`GenAiNames`](super::GenAiNames).
 pub fn record(measurement: &Measurement<'_>) -> bool {
-    measurement.value.as_f64().is_finite() && record_all(std::slice::from_ref(measurement))
+    measurement.value.as_f64().is_finite() && record_all([*measurement])
 }
 
-/// [`record`]s several at once, for the price of finding the layer and the current span once. NaN and infinities are left
-/// out.
-pub fn record_all(measurements: &[Measurement<'_>]) -> bool {
+/// [`record`]s several measurements, with one lookup of the layer and the current span. NaN and
+/// infinities are left out.
+pub fn record_all<'m>(measurements: impl IntoIterator<Item = Measurement<'m>>) -> bool {
     if is_suppressed() {
         return false;
     }
     with_layer(|layer, dispatch| {
         let mut current = None;
-        for measurement in measurements {
+        for mut measurement in measurements {
             if !measurement.value.as_f64().is_finite() {
                 continue;
             }
-            let span = measurement
-                .span
-                .or_else(|| *current.get_or_insert_with(|| current_span(dispatch)));
-            layer.outlet.send_renamed(&Measurement { span, ..*measurement });
+            if measurement.span.is_none() {
+                measurement.span = *current.get_or_insert_with(|| current_span(dispatch));
+            }
+            layer.outlet.send_renamed(&measurement);
         }
     })
 }
@@ -79,8 +79,8 @@ pub fn record_value(
     })
 }
 
-/// Works with the layer of the current subscriber. The dispatcher is taken out, so that what a sink does is not taken for
-/// the inside of a callback.
+/// Calls `work` with the layer of the current subscriber. The dispatcher is taken out, so that a
+/// sink's work does not count as inside a callback.
 fn with_layer(work: impl FnOnce(&TokenMetricsLayer, &Dispatch)) -> bool {
     let dispatch = dispatcher::get_default(Clone::clone);
     let Some(layer) = dispatch.downcast_ref::<TokenMetricsLayer>() else {
@@ -90,7 +90,7 @@ fn with_layer(work: impl FnOnce(&TokenMetricsLayer, &Dispatch)) -> bool {
     true
 }
 
-/// The ids of the current span, or of the nearest one above it that a layer of ours sees.
+/// Returns the ids of the current span, or of its nearest ancestor that a Spanscope layer sees.
 fn current_span(dispatch: &Dispatch) -> Option<SpanIds> {
     let registry = dispatch.downcast_ref::<Registry>()?;
     let mut next = dispatch.current_span().id().cloned();

@@ -1,8 +1,9 @@
-//! Which responses of models were counted: two spans that report one response are one call.
+//! Which responses of models were counted: two spans that report the same response are one call.
 //!
-//! A library and the client below it, or two instrumentations side by side, may each have a span for a call. Where one is
-//! not above the other, only the response's id tells that they are one. Memory is bounded: of each trace and id a hash is
-//! kept, and the oldest of more than 4,096 is forgotten, after which a repetition would count again.
+//! A library and the client below it, or two instrumentations, may each have a span for a call. If
+//! neither is above the other, only the response's id shows that they are one. Memory is bounded:
+//! of each trace and id a hash is kept, and the oldest of more than 4,096 is removed, after which a
+//! repetition would count again.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -11,7 +12,7 @@ use std::sync::Mutex;
 use spanscope_core::sync::lock;
 use spanscope_model::TraceId;
 
-/// So many responses are remembered.
+/// Maximum number of remembered responses.
 const MAX_RESPONSES: usize = 4096;
 
 /// The last responses that were counted.
@@ -25,7 +26,7 @@ struct Recent {
 }
 
 impl Responses {
-    /// Whether no span of the trace reported this response before.
+    /// Returns whether no span of the trace reported this response before.
     pub(super) fn is_first(&self, trace: TraceId, id: &str) -> bool {
         let mut hasher = DefaultHasher::new();
         (trace.to_bytes(), id).hash(&mut hasher);

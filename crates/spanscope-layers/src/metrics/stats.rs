@@ -1,34 +1,36 @@
-//! What could not be counted, and why.
+//! Statistics of what could not be counted, and why.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use spanscope_model::semconv::{CountError, UsageProblem};
 
-/// What a [`TokenMetricsLayer`](super::TokenMetricsLayer) left out or found odd until now. A count that is left out is
-/// never replaced by a guess; what the span said is in its attributes.
+/// What a [`TokenMetricsLayer`](super::TokenMetricsLayer) left out or found inconsistent so far. A
+/// count that is left out is never replaced by a guess; the span's attributes keep the original
+/// value.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TokenMetricsStats {
-    /// Counts below zero.
+    /// Negative counts.
     pub negative: u64,
-    /// Counts that are no whole numbers.
+    /// Counts that are not whole numbers.
     pub fractional: u64,
-    /// Values that are no numbers: other texts, truth values, NaN.
+    /// Values that are not numbers: other strings, booleans, NaN.
     pub not_a_number: u64,
     /// Counts beyond 2^53.
     pub too_large: u64,
-    /// Cached or reasoning tokens that are more than the tokens they are a part of.
+    /// Cached or reasoning tokens that exceed the tokens they are part of.
     pub part_beyond_whole: u64,
     /// Reported totals that are not the sum of input and output. The reported total was kept.
     pub totals_differing: u64,
-    /// Times to the first chunk that are longer than their span in every unit that their key is written in.
+    /// Times to the first chunk that exceed their span's duration in every unit of their key.
     pub first_chunk_beyond_span: u64,
-    /// Spans with usage that did not count: an agent's or a workflow's, or a span in which a call had counted already.
+    /// Spans with usage that did not count: an agent's or a workflow's, or one above a call that
+    /// had counted already.
     pub repeated: u64,
-    /// Measurements that were not added to a [`collect`](super::collect)ion because it was full.
+    /// Measurements that were not added to a full [`collect`](super::collect)ion.
     pub not_collected: u64,
-    /// Measurements that a sink made while it was given one. They reach no sink: each of them would
-    /// make the next one.
+    /// Measurements that a sink made while it received one. They reach no sink, because that would
+    /// recurse.
     pub from_sinks: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Counts that are none: left out, noted, never guessed.
+//! Invalid counts: left out, noted, never guessed.
 
 use spanscope_layers::metrics::TokenMetricsStats;
 use tracing::field::Empty;
@@ -13,7 +13,7 @@ fn stats(set: impl FnOnce(&mut TokenMetricsStats)) -> TokenMetricsStats {
 }
 
 #[test]
-fn a_count_that_is_none_is_left_out_and_so_is_the_sum_with_it() {
+fn an_invalid_count_is_left_out_and_so_is_its_sum() {
     type Case = (fn() -> tracing::Span, fn(&mut TokenMetricsStats));
     let cases: [Case; 6] = [
         (
@@ -153,7 +153,7 @@ fn labels_that_are_no_texts_are_labels_too() {
 
 #[test]
 fn usage_behind_a_long_prompt_counts() {
-    // Small records are copied whole, of large ones only what is measured.
+    // Small records are copied whole, of large ones only the measured fields.
     for len in [0, 1_000, 1_024, 5_000, 100_000] {
         let outcome = run(|| {
             let call = info_span!(
@@ -170,7 +170,8 @@ fn usage_behind_a_long_prompt_counts() {
     }
 }
 
-/// Vendors write one key in seconds, milliseconds, microseconds or nanoseconds. Spans of a test take microseconds.
+/// Vendors write one key in seconds, milliseconds, microseconds or nanoseconds. Spans of a test
+/// take microseconds.
 #[test]
 fn a_time_to_the_first_token_that_is_longer_than_its_span_is_in_a_smaller_unit_or_left_out_and_counted() {
     for (written, is_kept) in [(1e-12, true), (1.0, true), (1e12, false)] {
@@ -195,5 +196,41 @@ fn a_time_to_the_first_token_that_is_longer_than_its_span_is_in_a_smaller_unit_o
         );
         assert_eq!(fits.is_some(), is_kept, "{written} of {length}");
         assert_eq!(outcome.stats.first_chunk_beyond_span, u64::from(!is_kept));
+    }
+}
+
+/// OpenLIT writes seconds, Copilot and Claude Code milliseconds.
+#[test]
+fn a_time_to_the_first_token_is_in_seconds_whichever_key_tells_it() {
+    let spans: [fn(); 3] = [
+        || {
+            drop(info_span!(
+                "chat",
+                gen_ai.operation.name = "chat",
+                gen_ai.request.model = "m",
+                gen_ai.server.time_to_first_token = 1e-12,
+            ));
+        },
+        || {
+            drop(info_span!(
+                "chat",
+                gen_ai.operation.name = "chat",
+                gen_ai.request.model = "m",
+                copilot_chat.time_to_first_token = 1e-9,
+            ));
+        },
+        || {
+            drop(info_span!(
+                "llm_request",
+                "span.type" = "llm_request",
+                gen_ai.request.model = "m",
+                ttft_ms = 1e-9,
+            ));
+        },
+    ];
+    for span in spans {
+        let outcome = run(span);
+        let first = outcome.one("gen_ai.client.operation.time_to_first_chunk");
+        assert!((first.value.as_f64() - 1e-12).abs() < 1e-15, "{first:?}");
     }
 }

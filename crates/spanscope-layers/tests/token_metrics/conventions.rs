@@ -1,11 +1,11 @@
-//! One span in the words of each convention, and what is counted of it.
+//! One span in each convention, and what is counted of it.
 
 use tracing::field::Empty;
 use tracing::info_span;
 
 use super::support::{run, run_with};
 
-/// What a span is to give: the three counts, model, provider.
+/// The expected result of a span: the three counts, model, provider.
 type Expected = ([Option<i64>; 3], &'static str, &'static str);
 
 type Case = (&'static str, fn() -> tracing::Span, Expected);

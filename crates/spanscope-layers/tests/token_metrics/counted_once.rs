@@ -183,7 +183,7 @@ fn calls_below_one_another_count_once_or_each() {
 }
 
 #[test]
-fn calls_beside_each_other_on_many_threads_are_counted_exactly() {
+fn concurrent_calls_on_many_threads_are_counted_exactly() {
     let outcome = super::support::run_named(GenAiNames::Off, || {
         let dispatch = tracing::dispatcher::get_default(Clone::clone);
         let request = info_span!("request", total_tokens = 1);

@@ -1,4 +1,4 @@
-//! The GenAI conventions' metrics of a call, under the names that were asked for.
+//! The GenAI conventions' metrics of a call, under the configured names.
 
 use std::collections::BTreeSet;
 
@@ -139,7 +139,7 @@ fn a_call_that_a_panic_ends_failed() {
 fn a_duration_is_that_of_the_span() {
     let outcome = run(|| {
         let _call = info_span!("chat", gen_ai.operation.name = "chat").entered();
-        // Not a wait: this is the time that is measured.
+        // Not a wait: this is the measured time.
         std::thread::sleep(std::time::Duration::from_millis(20));
     });
     let seconds = outcome.one("gen_ai.client.operation.duration").value.as_f64();

@@ -1,4 +1,4 @@
-//! Usage that comes late: recorded, under keys that nobody declared, after a stream.
+//! Late usage: recorded, under undeclared keys, after a stream.
 
 use spanscope_layers::SpanExt;
 use tracing::field::Empty;
@@ -26,7 +26,7 @@ fn usage_recorded_late_counts_with_its_last_value() {
 }
 
 #[test]
-fn usage_set_on_keys_that_nobody_declared_counts() {
+fn usage_set_on_undeclared_keys_counts() {
     let outcome = run(|| {
         let call = info_span!("a span like any other", question = "why");
         call.record_attribute("gen_ai.operation.name", "chat");

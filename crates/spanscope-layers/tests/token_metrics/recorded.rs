@@ -21,7 +21,7 @@ fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Lets others run once.
+/// Yields once to other tasks.
 async fn pause() {
     let mut paused = false;
     std::future::poll_fn(|_| {

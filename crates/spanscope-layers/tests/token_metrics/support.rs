@@ -1,4 +1,4 @@
-//! A sink that keeps what it gets, and a program that runs under it.
+//! A sink that stores its measurements, and a program that runs with it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -67,7 +67,7 @@ impl Recorder {
     }
 }
 
-/// What a program measured.
+/// The measurements of a program.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) all: Vec<Kept>,
@@ -79,7 +79,7 @@ impl Outcome {
         self.all.iter().filter(|kept| kept.name == name).collect()
     }
 
-    /// The values of the three counters, in the order in which they came.
+    /// Returns the values of the three counters, in order.
     pub(crate) fn tokens(&self) -> [Vec<i64>; 3] {
         ["prompt_tokens", "completion_tokens", "total_tokens"].map(|name| self.integers(name))
     }
@@ -99,7 +99,7 @@ impl Outcome {
     }
 }
 
-/// Runs a program under a token layer alone.
+/// Runs a program with only a token layer.
 pub(crate) fn run(program: impl FnOnce()) -> Outcome {
     run_with(|builder| builder, program)
 }

@@ -1,4 +1,4 @@
-//! Filters and the conditions of the telemetry API, which say less.
+//! Conversion between filters and the conditions of the telemetry API, which can express less.
 
 use serde_json::{Number, Value as Json};
 
@@ -10,8 +10,8 @@ use super::{
 use crate::{Condition, ConditionOp, ConditionTarget};
 
 impl FilterTerm {
-    /// The condition that means the same, where there is one: conditions have one value, know neither
-    /// `-` nor levels nor the whole trace, and compare by `=`, `!=`, `>` and `<`.
+    /// Returns the equivalent condition, if there is one: a condition has one value, no `-`, no
+    /// levels and no whole-trace numbers, and compares by `=`, `!=`, `>` and `<`.
     ///
     /// ```
     /// use spanscope_model::filter::Filter;
@@ -55,7 +55,7 @@ impl FilterTerm {
     }
 }
 
-/// The key of a condition on this attribute.
+/// Returns the key of a condition on this attribute.
 fn condition_key(attribute: &str) -> String {
     match Condition::new(attribute, ConditionOp::Eq, Json::Null).target() {
         ConditionTarget::Attribute(key) if key == attribute => attribute.to_owned(),
@@ -63,8 +63,8 @@ fn condition_key(attribute: &str) -> String {
     }
 }
 
-/// The term that means the same. A condition with a value that conditions don't have (null, a list,
-/// an object) matches nothing.
+/// The equivalent term. A condition with an unsupported value (null, a list, an object) matches
+/// nothing.
 impl From<&Condition> for FilterTerm {
     fn from(condition: &Condition) -> Self {
         let value = match &condition.value {

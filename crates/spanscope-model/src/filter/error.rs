@@ -1,8 +1,9 @@
-//! Why a text is no filter: where, what would be right, and what was probably meant.
+//! The error of a text that is not a valid filter: the position, what was expected there, and a
+//! suggestion.
 
 use std::fmt;
 
-/// A text that is no filter.
+/// A text that is not a valid filter.
 ///
 /// ```
 /// use spanscope_model::filter::Filter;
@@ -43,19 +44,19 @@ impl FilterError {
         self
     }
 
-    /// Where the filter stops being one: an offset in bytes, on a boundary of characters.
+    /// Returns where the filter becomes invalid: a byte offset on a character boundary.
     #[must_use]
     pub const fn position(&self) -> usize {
         self.position
     }
 
-    /// What would be right there, as words.
+    /// Returns a description of what would be valid there.
     #[must_use]
     pub fn expected(&self) -> &str {
         &self.expected
     }
 
-    /// What was probably meant, to be put in place of what is there.
+    /// Returns the probable correction, to replace the text at that position.
     #[must_use]
     pub fn suggestion(&self) -> Option<&str> {
         self.suggestion.as_deref()

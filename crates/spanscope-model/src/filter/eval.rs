@@ -11,7 +11,7 @@ use super::{
 use crate::{Severity, Timestamp, Value};
 
 impl Filter {
-    /// Whether all terms hold.
+    /// Returns whether all terms match.
     ///
     /// # Examples
     /// ```
@@ -40,7 +40,7 @@ impl Filter {
 }
 
 impl FilterTerm {
-    /// Whether the term holds.
+    /// Returns whether the term matches.
     #[must_use]
     pub fn matches(&self, subject: &impl FilterSubject) -> bool {
         self.test.holds(subject) != self.negated
@@ -71,7 +71,8 @@ impl Comparison {
         }
     }
 
-    /// Whether the value is there, and one of the patterns fits it, or none where that is asked for.
+    /// Returns whether the value is present and fits one of the patterns, or none of them for a
+    /// negated operator.
     fn any<T>(&self, found: Option<&T>, fits: impl Fn(&T, &Pattern) -> bool) -> bool {
         let is_not = matches!(self.op, FilterOp::Ne | FilterOp::NotContains);
         found.is_some_and(|found| self.values.iter().any(|pattern| fits(found, pattern)) != is_not)
@@ -79,7 +80,7 @@ impl Comparison {
 
     fn is_in_order(&self, order: Option<Ordering>) -> bool {
         order.is_some_and(|order| match self.op {
-            // Of these the caller turns the answer around.
+            // The caller negates the result of `Ne`.
             FilterOp::Eq | FilterOp::Ne => order.is_eq(),
             FilterOp::Gt => order.is_gt(),
             FilterOp::Ge => order.is_ge(),
@@ -125,9 +126,10 @@ impl Comparison {
     }
 }
 
-/// Whether a comparison of an own field holds for the field's value; `None` where it is missing.
+/// Returns whether a comparison of a built-in field matches the field's value; `None` means that
+/// the field is missing.
 ///
-/// Stores that can't compare as a filter does call this.
+/// For stores that can't express the comparison in their own language.
 #[must_use]
 pub fn field_matches(comparison: &Comparison, found: Option<&FieldValue<'_>>) -> bool {
     let FilterKey::Field(field) = comparison.key else {
@@ -138,10 +140,9 @@ pub fn field_matches(comparison: &Comparison, found: Option<&FieldValue<'_>>) ->
     })
 }
 
-/// Whether a comparison of a number of the whole trace holds for the number; `None` where it is not
-/// known.
+/// Returns whether a comparison of a whole-trace number matches the number; `None` means unknown.
 ///
-/// Stores that can't compare as a filter does call this.
+/// For stores that can't express the comparison in their own language.
 #[must_use]
 pub fn trace_matches(comparison: &Comparison, found: Option<f64>) -> bool {
     comparison.any(found.as_ref(), |found, pattern| match pattern {
@@ -154,9 +155,10 @@ pub fn trace_matches(comparison: &Comparison, found: Option<f64>) -> bool {
     })
 }
 
-/// Whether a comparison of an attribute holds for the attribute's value; `None` where it is missing.
+/// Returns whether a comparison of an attribute matches the attribute's value; `None` means that
+/// the attribute is missing.
 ///
-/// Stores that can't compare as a filter does call this.
+/// For stores that can't express the comparison in their own language.
 #[must_use]
 pub fn attribute_matches(comparison: &Comparison, found: Option<&Value>) -> bool {
     comparison.any(found, |found, pattern| match pattern {
@@ -178,7 +180,7 @@ pub fn attribute_matches(comparison: &Comparison, found: Option<&Value>) -> bool
                 matches!(found, Value::Bool(_))
                     .then(|| found == &Value::Bool(*wanted))
                     .and_then(
-                        // Truth values are the same or not; they have no order.
+                        // Booleans are equal or not; they have no order.
                         |is_same| if is_same { Some(Ordering::Equal) } else { None },
                     ),
             )
@@ -204,7 +206,7 @@ pub fn attribute_matches(comparison: &Comparison, found: Option<&Value>) -> bool
     })
 }
 
-/// Whether the text contains the other one; upper and lower case of ASCII are alike.
+/// Returns whether the text contains the other one, ignoring ASCII case.
 ///
 /// ```
 /// use spanscope_model::filter::text_contains;
@@ -224,7 +226,7 @@ pub fn text_contains(text: &str, wanted: &str) -> bool {
     })
 }
 
-/// Words and ids of our own are in lower case.
+/// Enum values and ids are stored in lower case.
 fn spelled(field: FilterField, text: &str) -> std::borrow::Cow<'_, str> {
     match field {
         FilterField::Status
@@ -240,7 +242,7 @@ fn number_value(number: &Number) -> Value {
     Value::from(serde_json::Value::Number(number.clone()))
 }
 
-/// A number of one unit in another one; without a unit it is in the other one already.
+/// Converts a number to another unit; a number without a unit is in that unit already.
 pub(super) fn in_unit(number: &Number, unit: Option<TimeUnit>, wanted: Option<TimeUnit>) -> Option<f64> {
     let number = number.as_f64()?;
     match unit {
@@ -265,9 +267,12 @@ fn compare(found: &Value, wanted: &Value) -> Option<Ordering> {
 }
 
 /// An integer beyond 2^53 is compared without being rounded.
-#[expect(clippy::cast_possible_truncation, reason = "an i128 holds what is left")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "an i128 holds the remaining range"
+)]
 fn compare_with_real(integer: i128, real: f64) -> Option<Ordering> {
-    // Beyond the integers that attributes have.
+    // Larger than any integer that an attribute can hold.
     const BEYOND: f64 = 1e30;
     if real.is_nan() {
         return None;

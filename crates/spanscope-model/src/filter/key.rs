@@ -1,4 +1,5 @@
-//! What a filter compares: own fields of spans and events, numbers of the whole trace, attributes.
+//! What a filter compares: built-in fields of spans and events, numbers of the whole trace,
+//! attributes.
 
 use std::fmt;
 
@@ -6,29 +7,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ConditionTarget, SpanField, semconv};
 
-/// Forces the attribute where a key would name an own field.
+/// Prefix that selects the attribute where the key would otherwise name a built-in field.
 pub(super) const ATTRIBUTE_PREFIX: &str = "attributes.";
-/// Keys that begin so name an attribute of the resource.
+/// Prefix of keys that name a resource attribute.
 const RESOURCE_PREFIX: &str = "resource.";
-/// Keys that begin so name a number of the whole trace.
+/// Prefix of keys that name a number of the whole trace.
 pub(super) const TRACE_PREFIX: &str = "trace.";
 
 crate::text_enum!(
-    /// An own field of a span or an event, by its name in filters.
+    /// A built-in field of a span or an event, by its name in filters.
     FilterField, "field",
     /// The name.
     Name = "name",
-    /// `ok` or `error`; not there while the span runs.
+    /// `ok` or `error`; missing while the span runs.
     Status = "status",
     /// `internal`, `server`, `client`, `producer` or `consumer`.
     Kind = "kind",
-    /// The duration; a number without a unit is milliseconds. Not there while the span runs.
+    /// The duration; a number without a unit is in milliseconds. Missing while the span runs.
     Duration = "duration",
     /// The start of a span, the time of an event.
     Start = "start",
-    /// The end; not there while the span runs.
+    /// The end; missing while the span runs.
     End = "end_time",
-    /// The service name; empty where there is none.
+    /// The service name; empty if there is none.
     Service = "service",
     /// The category.
     Category = "category",
@@ -36,41 +37,41 @@ crate::text_enum!(
     Trace = "trace",
     /// The span id.
     Span = "span",
-    /// The parent's span id; not there for a root.
+    /// The parent's span id; missing for a root.
     Parent = "parent",
-    /// The level of a span, the severity of an event; levels have an order.
+    /// The level of a span or the severity of an event; levels are ordered.
     Level = "level",
 );
 
 crate::text_enum!(
     /// A number of the whole trace that a span belongs to, by its name in filters.
     TraceField, "number of a trace",
-    /// From the first start to the last end; a number without a unit is milliseconds.
+    /// From the first start to the last end; a number without a unit is in milliseconds.
     Duration = "trace.duration",
     /// The number of spans.
     Spans = "trace.spans",
     /// The number of failed spans.
     Errors = "trace.errors",
-    /// Tokens of input and output.
+    /// Input and output tokens.
     Tokens = "trace.tokens",
-    /// The cost, in the currency of the table of prices.
+    /// The cost, in the currency of the price table.
     Cost = "trace.cost",
 );
 
 /// What a comparison compares.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FilterKey {
-    /// An own field.
+    /// A built-in field.
     Field(FilterField),
     /// A number of the whole trace.
     Trace(TraceField),
-    /// The attribute with this key, literally; where the span has none, the one of its
+    /// The attribute with this literal key; if the span lacks it, that of its
     /// [resource](resource_key).
     Attribute(String),
 }
 
-/// The key under which a resource is asked for an attribute that a span lacks: `resource.KEY` forces
-/// the resource.
+/// Returns the key to look up in the resource if a span lacks the attribute. `resource.KEY` selects
+/// the resource only.
 ///
 /// ```
 /// use spanscope_model::filter::resource_key;
@@ -84,7 +85,7 @@ pub fn resource_key(key: &str) -> &str {
 }
 
 impl FilterKey {
-    /// Reads a key. `None` where it begins with `trace.` and names no number of a trace.
+    /// Parses a key. Returns `None` if it begins with `trace.` and names no number of a trace.
     pub(super) fn parse(text: &str) -> Option<Self> {
         if let Some(attribute) = text.strip_prefix(ATTRIBUTE_PREFIX) {
             return Some(Self::Attribute(attribute.to_owned()));
@@ -93,7 +94,7 @@ impl FilterKey {
         if let Some(field) = field {
             return Some(Self::Field(*field));
         }
-        // The names that conditions of the telemetry API have for the same fields.
+        // The names that conditions of the telemetry API use for the same fields.
         if let Some(field) = SpanField::named(text) {
             return Some(Self::Field(field.into()));
         }
@@ -104,7 +105,7 @@ impl FilterKey {
         Some(Self::Attribute(text.to_owned()))
     }
 
-    /// The unit that numbers under this key have, where it is a time.
+    /// Returns the unit of numbers under this key, if it is a time.
     pub(super) fn time_unit(&self) -> Option<TimeUnit> {
         match self {
             Self::Field(FilterField::Duration) | Self::Trace(TraceField::Duration) => Some(TimeUnit::Millis),
@@ -119,7 +120,7 @@ impl FilterKey {
         }
     }
 
-    /// Whether a text under this key that is a number matches as one.
+    /// Returns whether a text under this key that reads as a number is compared as one.
     pub(super) fn is_number(&self) -> bool {
         match self {
             Self::Field(_) | Self::Trace(_) => false,
@@ -128,7 +129,7 @@ impl FilterKey {
     }
 }
 
-/// Whether the key names its unit at its end, as `latency_ms` does.
+/// Returns whether the key ends with its unit, as `latency_ms` does.
 fn has_suffix(key: &str, unit: TimeUnit) -> bool {
     let last = key.rsplit(['_', '.']).next();
     last.is_some_and(|last| {
@@ -144,7 +145,7 @@ fn has_suffix(key: &str, unit: TimeUnit) -> bool {
     })
 }
 
-/// As it is written in a filter, without quotes.
+/// The form of the key in a filter, without quotes.
 impl fmt::Display for FilterKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -179,7 +180,7 @@ impl From<SpanField> for FilterField {
 }
 
 impl FilterField {
-    /// The field in conditions of the telemetry API; they have no level.
+    /// Returns the field of conditions of the telemetry API; they have no level.
     #[must_use]
     pub const fn span_field(self) -> Option<SpanField> {
         Some(match self {
@@ -226,7 +227,7 @@ crate::text_enum!(
 );
 
 impl TimeUnit {
-    /// The length in nanoseconds.
+    /// Returns the length in nanoseconds.
     #[must_use]
     pub const fn nanos(self) -> f64 {
         match self {

@@ -1,4 +1,4 @@
-//! The filter language: one text for the pages, the command and the API, read here and nowhere else.
+//! The filter language of the pages, the command and the API, parsed here only.
 //!
 //! ```text
 //! filter = term*                     all must hold, on one same span
@@ -11,17 +11,20 @@
 //! value  = word | "quoted" | number[ns us ms s m h] | true | false | a,b,c | text* | *
 //! ```
 //!
-//! - `key=v` compares by type: numbers as numbers, texts as texts. `key!=v` needs the key to be there
-//!   with another value; `-key=v` also matches what lacks the key.
+//! - `key=v` compares by type: numbers as numbers, texts as texts. Which of them an attribute is,
+//!   its program decides, so `service.version=1.2` and `done=true` also match the text that is
+//!   written so; `"1.2"` is the text alone. `key!=v` needs the key to be there with another value;
+//!   `-key=v` also matches what lacks the key.
 //! - `~` contains, upper and lower case of ASCII alike; `a,b,c` is any of them; `text*` begins;
 //!   `*` is there, whatever it is. In quotes (those of JSON) a text is what it is.
-//! - An attribute that the span lacks is looked for in the resource: `host.name=box` finds the spans of
-//!   programs on that host. `resource.KEY` is the resource's, whatever the span has under `KEY`.
-//! - A word alone looks into the name, the status message, the messages of events and the attributes
-//!   that are texts.
+//! - An attribute that the span lacks is looked for in the resource: `host.name=box` finds the
+//!   spans of programs on that host. `resource.KEY` is the resource's, whatever the span has under
+//!   `KEY`.
+//! - A word alone looks into the name, the status message, the messages of events and the
+//!   attributes that are texts.
 //!
-//! [`Filter::matches`] is the reference for what a filter means: a store that answers filters in its
-//! own language is compared with it. Nothing here does I/O, reads a clock or knows a store.
+//! [`Filter::matches`] is the reference semantics: tests compare it with stores that run filters in
+//! their own language. Nothing here does I/O, reads a clock or knows a store.
 //!
 //! ```
 //! use spanscope_model::filter::Filter;
@@ -40,6 +43,7 @@ mod parse;
 mod subject;
 #[cfg(test)]
 mod tests;
+mod values;
 mod where_condition;
 mod write;
 
@@ -52,70 +56,70 @@ pub use key::{FilterField, FilterKey, TimeUnit, TraceField, resource_key};
 pub use parse::{MAX_LEN, MAX_TERMS, MAX_VALUES};
 pub use subject::{EventSubject, FieldValue, FilterSubject, SpanSubject, TraceNumbers};
 
-/// Terms that must all hold on one same span. Without terms it matches everything.
+/// Terms that must all match the same span. A filter without terms matches everything.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Filter {
     /// The terms, in the order of the text.
     pub terms: Vec<FilterTerm>,
 }
 
-/// One term of a [`Filter`]. Its JSON is for stores, which hand terms on to their own language; people
-/// and programs write a filter as text.
+/// One term of a [`Filter`]. Its JSON is for stores, which translate terms to their own query
+/// language; users write a filter as text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FilterTerm {
-    /// Whether the term holds where its test does not: also where the span lacks the key.
+    /// Whether the result of the test is inverted; a span that lacks the key then matches.
     pub negated: bool,
-    /// What is tested.
+    /// The test.
     pub test: FilterTest,
 }
 
-/// What a term tests.
+/// The test of a term.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum FilterTest {
     /// The name, the status message, a message of an event or an attribute contains this text.
     Text(String),
-    /// The value under a key.
+    /// Compares the value under a key.
     Compare(Comparison),
 }
 
-/// A key, an operator and one value, or several of which any may fit.
+/// A key, an operator and one or more values, any of which may match.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
-    /// What is compared.
+    /// The key.
     pub key: FilterKey,
-    /// How.
+    /// The operator.
     pub op: FilterOp,
-    /// With what. Without values nothing fits.
+    /// The values. Without values nothing matches.
     pub values: Vec<Pattern>,
 }
 
 crate::text_enum!(
-    /// How a filter compares.
+    /// The operator of a comparison.
     FilterOp, "operator",
-    /// Is the same.
+    /// Equal.
     Eq = "=",
-    /// Is there, and is another.
+    /// Present and not equal.
     Ne = "!=",
-    /// Is greater.
+    /// Greater.
     Gt = ">",
-    /// Is greater or the same.
+    /// Greater or equal.
     Ge = ">=",
-    /// Is less.
+    /// Less.
     Lt = "<",
-    /// Is less or the same.
+    /// Less or equal.
     Le = "<=",
-    /// Contains the text; upper and lower case of ASCII are alike.
+    /// Contains the text, ignoring ASCII case.
     Contains = "~",
-    /// Is there, and doesn't contain the text.
+    /// Present and does not contain the text, ignoring ASCII case.
     NotContains = "!~",
 );
 
 /// One value of a comparison.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Pattern {
-    /// This value.
+    /// Exactly this value.
     Is(Scalar),
-    /// A text that begins so.
+    /// A string with this prefix.
     Begins(String),
     /// Any value.
     Present,
@@ -124,22 +128,23 @@ pub enum Pattern {
 /// A single value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Scalar {
-    /// A text.
+    /// A string.
     Text(String),
-    /// A truth value.
+    /// A boolean.
     Bool(bool),
-    /// A number, with the unit that was written behind it.
+    /// A number, with the unit that follows it.
     Number(Number, Option<TimeUnit>),
 }
 
 impl Filter {
-    /// Whether it has no terms, and so matches everything.
+    /// Returns whether there are no terms, so that the filter matches everything.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.terms.is_empty()
     }
 
-    /// The attribute keys that it compares, to look for slips among the keys that a store knows.
+    /// Returns the attribute keys that the filter compares, to find typos by the keys that a store
+    /// knows.
     ///
     /// ```
     /// use spanscope_model::filter::Filter;

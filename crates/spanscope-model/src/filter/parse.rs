@@ -1,27 +1,26 @@
-//! Reads a filter. The first thing that is wrong is reported, with its position and what would be right.
+//! The parser of filters. It reports the first error, with its position and what would be valid
+//! there.
 //!
-//! Never here: what a filter matches.
+//! Evaluation is not part of this module.
 
 use std::ops::Range;
 use std::str::FromStr;
 
-use serde_json::Number;
-
+use super::values::{bare_value, begins, operators_of, scalar, text_of_bare};
 use super::{
-    Comparison, Filter, FilterError, FilterField, FilterKey, FilterOp, FilterTerm, FilterTest, Pattern,
-    Scalar, TimeUnit, TraceField,
+    Comparison, Filter, FilterError, FilterKey, FilterOp, FilterTerm, FilterTest, Pattern, TraceField,
 };
 use crate::text::nearest;
-use crate::{Severity, SpanKind, SpanStatus, Timestamp};
 
-/// Longer filters are refused, in bytes: people write filters, and a store pays for each term.
+/// Maximum length of a filter in bytes. Longer filters are refused: people write filters, and a
+/// store pays for each term.
 pub const MAX_LEN: usize = 8 * 1024;
-/// Filters with more terms are refused.
+/// Maximum number of terms.
 pub const MAX_TERMS: usize = 100;
-/// Terms with more values are refused.
+/// Maximum number of values of a term.
 pub const MAX_VALUES: usize = 1000;
 
-/// The longer ones first: `>=` begins with `>`.
+/// Longer operators come first: `>=` begins with `>`.
 const OPERATORS: [FilterOp; 8] = [
     FilterOp::Ge,
     FilterOp::Le,
@@ -33,7 +32,7 @@ const OPERATORS: [FilterOp; 8] = [
     FilterOp::Contains,
 ];
 
-/// Operators of other languages, and what they are here.
+/// Operators of other languages, and their equivalents.
 const FOREIGN_OPERATORS: [(&str, &str); 8] = [
     ("==", "="),
     ("===", "="),
@@ -45,10 +44,11 @@ const FOREIGN_OPERATORS: [(&str, &str); 8] = [
     ("~=", "~"),
 ];
 
-/// Reads the whole text.
+/// Parses the whole text.
 ///
 /// # Errors
-/// The text is no filter, or is beyond [`MAX_LEN`], [`MAX_TERMS`] or [`MAX_VALUES`].
+/// Fails if the text is not a valid filter, or exceeds [`MAX_LEN`], [`MAX_TERMS`] or
+/// [`MAX_VALUES`].
 impl FromStr for Filter {
     type Err = FilterError;
 
@@ -61,11 +61,11 @@ impl FromStr for Filter {
 }
 
 impl Filter {
-    /// Reads the whole text and says in which bytes of it each term is, so that a term can be shown
-    /// and removed by itself.
+    /// Parses the whole text and returns the byte range of each term, so that a term can be shown
+    /// and removed separately.
     ///
     /// # Errors
-    /// As [`Filter::from_str`].
+    /// The same errors as [`Filter::from_str`].
     ///
     /// # Examples
     /// ```
@@ -102,16 +102,16 @@ impl Filter {
     }
 }
 
-/// Whether the text, as it is, reads as a term that looks for this text.
+/// Returns whether the text, unquoted, parses as a term that searches for it.
 pub(super) fn is_bare_text(text: &str) -> bool {
     let mut parser = Parser { text, at: 0 };
     !has_control(text)
         && matches!(parser.term(), Ok(FilterTerm { negated: false, test: FilterTest::Text(found) }) if found == text)
 }
 
-/// Whether the key can be written without quotes.
+/// Returns whether the key needs no quotes.
 pub(super) fn is_bare_key(key: &str) -> bool {
-    // A `!` would become a part of the operator.
+    // A `!` would become part of the operator.
     !key.is_empty()
         && !key.starts_with('-')
         && !key.ends_with('!')
@@ -119,7 +119,7 @@ pub(super) fn is_bare_key(key: &str) -> bool {
         && word_len(key) == key.len()
 }
 
-/// Whether the text, as it is, reads as this value.
+/// Returns whether the text, unquoted, parses as this value.
 pub(super) fn is_bare_value(key: &FilterKey, op: FilterOp, text: &str, value: &Pattern) -> bool {
     !text.is_empty()
         && !text.starts_with(is_operator_char)
@@ -140,14 +140,14 @@ fn operator(rest: &str) -> Option<FilterOp> {
     OPERATORS.into_iter().find(|op| rest.starts_with(op.as_str()))
 }
 
-/// The length of a key or a word: to a blank, a quote or an operator.
+/// Returns the length of a key or a word: up to a space, a quote or an operator.
 fn word_len(rest: &str) -> usize {
     rest.char_indices()
         .find(|(at, c)| c.is_whitespace() || *c == '"' || operator(&rest[*at..]).is_some())
         .map_or(rest.len(), |(at, _)| at)
 }
 
-/// The length of a value without quotes: to a blank, a quote or a comma.
+/// Returns the length of an unquoted value: up to a space, a quote or a comma.
 fn bare_len(rest: &str) -> usize {
     rest.find(|c: char| c.is_whitespace() || c == '"' || c == ',')
         .unwrap_or(rest.len())
@@ -192,7 +192,7 @@ impl<'a> Parser<'a> {
         let test = match self.peek() {
             None => return Err(self.error("a key or a word after -")),
             Some(c) if c.is_whitespace() || c == '-' => {
-                return Err(self.error("a key or a word after -, or quotes around a text that begins so"));
+                return Err(self.error("a key or a word after -, or quotes around a text with a leading -"));
             }
             Some('"') => {
                 let text = self.quoted()?;
@@ -231,7 +231,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// A text in quotes, as JSON has them.
+    /// Parses a string in JSON quotes.
     fn quoted(&mut self) -> Result<String, FilterError> {
         let rest = self.rest();
         let mut is_escaped = false;
@@ -248,7 +248,7 @@ impl<'a> Parser<'a> {
         };
         let inside = &rest[..=end];
         let text = serde_json::from_str(inside).map_err(|_| {
-            // JSON has no control characters between quotes; a filter that was pasted may.
+            // JSON allows no control characters between quotes, but pasted text may contain them.
             let escaped = inside.replace('\\', "\\\\");
             FilterError::new(
                 self.at,
@@ -264,7 +264,8 @@ impl<'a> Parser<'a> {
     fn comparison(&mut self, key_text: &str, key_at: usize, op: FilterOp) -> Result<FilterTest, FilterError> {
         let op_at = self.at;
         if key_at == op_at {
-            return Err(self.error("a key before the operator, or quotes around a text"));
+            let error = || self.error("a key before the operator, or quotes around a text");
+            return Err(self.blanks_around(op).unwrap_or_else(error));
         }
         let Some(key) = FilterKey::parse(key_text) else {
             let known = TraceField::ALL.iter().map(|field| field.as_str());
@@ -301,14 +302,36 @@ impl<'a> Parser<'a> {
         Ok(FilterTest::Compare(Comparison { key, op, values }))
     }
 
+    /// Returns the error for `key = value`, where spaces surround an operator.
+    fn blanks_around(&self, op: FilterOp) -> Option<FilterError> {
+        let (before, rest) = self.text.split_at_checked(self.at)?;
+        let key = before.split_whitespace().next_back()?;
+        let value = rest.strip_prefix(op.as_str())?.split_whitespace().next()?;
+        if key.contains('"') || value.contains('"') {
+            return None;
+        }
+        let start = before.rfind(key)?;
+        let end = self.at + rest.find(value)? + value.len();
+        Some(
+            FilterError::new(start, "no blanks around the operator")
+                .found(self.text.get(start..end)?)
+                .suggest(Some(format!("{key}{op}{value}"))),
+        )
+    }
+
     fn values(&mut self, key: &FilterKey, op: FilterOp) -> Result<Vec<Pattern>, FilterError> {
         let start = self.at;
-        let mut values = Vec::new();
+        let (mut values, mut count) = (Vec::new(), 0);
         loop {
-            if values.len() == MAX_VALUES {
+            if count == MAX_VALUES {
                 return Err(self.error(format!("at most {MAX_VALUES} values")));
             }
-            values.push(self.value(key, op)?);
+            count += 1;
+            let at = self.at;
+            let value = self.value(key, op)?;
+            let text = text_of_bare(key, op, &self.text[at..self.at], &value);
+            values.push(value);
+            values.extend(text);
             if !self.eat(',') {
                 break;
             }
@@ -350,7 +373,7 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// A word alone. Words that mean something in other languages are no accident.
+/// Parses a bare word. Keywords of other languages are an error, because they are no accident.
 fn plain_word(word: &str, at: usize) -> Result<FilterTest, FilterError> {
     match word {
         "AND" | "&&" => {
@@ -385,225 +408,4 @@ fn plain_word(word: &str, at: usize) -> Result<FilterTest, FilterError> {
         );
     }
     Ok(FilterTest::Text(word.to_owned()))
-}
-
-/// What kind of values a key has.
-enum KeyKind {
-    Any,
-    Text,
-    Id,
-    Status,
-    Kind,
-    Level,
-    Duration,
-    Time,
-    Number,
-}
-
-fn kind_of(key: &FilterKey) -> KeyKind {
-    match key {
-        FilterKey::Attribute(_) => KeyKind::Any,
-        FilterKey::Field(field) => match field {
-            FilterField::Name | FilterField::Service | FilterField::Category => KeyKind::Text,
-            FilterField::Trace | FilterField::Span | FilterField::Parent => KeyKind::Id,
-            FilterField::Status => KeyKind::Status,
-            FilterField::Kind => KeyKind::Kind,
-            FilterField::Level => KeyKind::Level,
-            FilterField::Duration => KeyKind::Duration,
-            FilterField::Start | FilterField::End => KeyKind::Time,
-        },
-        FilterKey::Trace(TraceField::Duration) => KeyKind::Duration,
-        FilterKey::Trace(_) => KeyKind::Number,
-    }
-}
-
-fn operators_of(key: &FilterKey) -> &'static [FilterOp] {
-    use FilterOp::{Contains, Eq, Ge, Gt, Le, Lt, Ne, NotContains};
-    match kind_of(key) {
-        KeyKind::Any | KeyKind::Text => &[Eq, Ne, Gt, Ge, Lt, Le, Contains, NotContains],
-        KeyKind::Id => &[Eq, Ne, Contains, NotContains],
-        KeyKind::Status | KeyKind::Kind => &[Eq, Ne],
-        KeyKind::Level | KeyKind::Duration | KeyKind::Time | KeyKind::Number => &[Eq, Ne, Gt, Ge, Lt, Le],
-    }
-}
-
-/// A value without quotes: `*` and `text*` mean something.
-fn bare_value(key: &FilterKey, op: FilterOp, text: &str, at: usize) -> Result<Pattern, FilterError> {
-    if text == "*" {
-        if op == FilterOp::Eq {
-            return Ok(Pattern::Present);
-        }
-        return Err(FilterError::new(
-            at,
-            format!("a value after {op}; {key}=* asks whether it is there"),
-        )
-        .found(text));
-    }
-    if text.starts_with('*') {
-        return Err(
-            FilterError::new(at, "a text without * at its beginning, or quotes around it")
-                .found(text)
-                .suggest(Some(format!("{key}~{}", text.trim_matches('*')))),
-        );
-    }
-    match text.strip_suffix('*') {
-        Some(start) => begins(key, op, start.to_owned(), at),
-        None => scalar(key, op, text, false, at).map(Pattern::Is),
-    }
-}
-
-fn begins(key: &FilterKey, op: FilterOp, start: String, at: usize) -> Result<Pattern, FilterError> {
-    let is_text = matches!(kind_of(key), KeyKind::Any | KeyKind::Text | KeyKind::Id);
-    if !is_text || !matches!(op, FilterOp::Eq | FilterOp::Ne) {
-        return Err(
-            FilterError::new(at, format!("a whole value after {key}{op}, or quotes around it"))
-                .found(&format!("{start}*")),
-        );
-    }
-    Ok(Pattern::Begins(match kind_of(key) {
-        KeyKind::Id => hex(&start, at)?,
-        _ => start,
-    }))
-}
-
-fn scalar(
-    key: &FilterKey,
-    op: FilterOp,
-    text: &str,
-    is_quoted: bool,
-    at: usize,
-) -> Result<Scalar, FilterError> {
-    let wrong = |expected: &str| FilterError::new(at, expected).found(text);
-    if matches!(op, FilterOp::Contains | FilterOp::NotContains) {
-        return Ok(Scalar::Text(text.to_owned()));
-    }
-    match kind_of(key) {
-        KeyKind::Text => Ok(Scalar::Text(text.to_owned())),
-        KeyKind::Id => hex(text, at).map(Scalar::Text),
-        KeyKind::Status => text
-            .parse()
-            .map_err(|_| {
-                wrong("ok or error")
-                    .suggest(nearest(text, SpanStatus::ALL.iter().map(|known| known.as_str())))
-            })
-            .map(|status: SpanStatus| Scalar::Text(status.as_str().to_owned())),
-        KeyKind::Kind => text
-            .parse()
-            .map_err(|_| {
-                wrong("internal, server, client, producer or consumer")
-                    .suggest(nearest(text, SpanKind::ALL.iter().map(|known| known.as_str())))
-            })
-            .map(|kind: SpanKind| Scalar::Text(kind.as_str().to_owned())),
-        KeyKind::Level => Severity::from_name(text)
-            .ok_or_else(|| {
-                wrong("verbose, debug, info, warn, error or critical")
-                    .suggest(nearest(text, Severity::ALL.iter().map(|known| known.as_str())))
-            })
-            .map(|level| Scalar::Text(level.as_str().to_owned())),
-        KeyKind::Duration => match quantity(text) {
-            Some((number, "")) => Ok(Scalar::Number(number, None)),
-            Some((number, unit)) => match time_unit(unit) {
-                Some(unit) => Ok(Scalar::Number(number, Some(unit))),
-                None => Err(unknown_unit(&number, unit, at)),
-            },
-            None => Err(wrong(
-                "a duration as 250ms, 1.5s, 2m or 1h; a number without a unit is milliseconds",
-            )),
-        },
-        KeyKind::Time => match text.parse() {
-            Ok(number) => Ok(Scalar::Number(number, None)),
-            Err(_) if text.parse::<Timestamp>().is_ok() => Ok(Scalar::Text(text.to_owned())),
-            Err(_) => Err(wrong(
-                "a time as 2026-11-21T14:03:00Z, or a number of nanoseconds since 1970",
-            )),
-        },
-        KeyKind::Number => match text.parse() {
-            Ok(number) => Ok(Scalar::Number(number, None)),
-            Err(_) => Err(wrong("a number")),
-        },
-        KeyKind::Any if is_quoted => Ok(Scalar::Text(text.to_owned())),
-        KeyKind::Any => any_scalar(key, op, text, at),
-    }
-}
-
-/// The value of an attribute, whose type nothing but the value says.
-fn any_scalar(key: &FilterKey, op: FilterOp, text: &str, at: usize) -> Result<Scalar, FilterError> {
-    let is_order = !matches!(op, FilterOp::Eq | FilterOp::Ne);
-    if let "true" | "false" = text {
-        if is_order {
-            return Err(FilterError::new(
-                at,
-                "= or != with true or false, which have no order; in quotes it is a text",
-            )
-            .found(text));
-        }
-        return Ok(Scalar::Bool(text == "true"));
-    }
-    match quantity(text) {
-        Some((number, "")) => Ok(Scalar::Number(number, None)),
-        Some((number, unit)) => match (time_unit(unit), key.time_unit()) {
-            (Some(unit), Some(_)) => Ok(Scalar::Number(number, Some(unit))),
-            (None, Some(_)) if is_order => Err(unknown_unit(&number, unit, at)),
-            (Some(_), None) if is_order => Err(FilterError::new(
-                at,
-                format!("a number without a unit: the unit of {key} is not known; in quotes it is a text"),
-            )
-            .found(text)),
-            _ => Ok(Scalar::Text(text.to_owned())),
-        },
-        None => Ok(Scalar::Text(text.to_owned())),
-    }
-}
-
-fn hex(text: &str, at: usize) -> Result<String, FilterError> {
-    match text.find(|c: char| !c.is_ascii_hexdigit()) {
-        None => Ok(text.to_ascii_lowercase()),
-        Some(wrong) => Err(FilterError::new(
-            at + wrong,
-            "a hexadecimal digit of an id; ID* is the beginning of one",
-        )
-        .found(text)),
-    }
-}
-
-/// A number, and the letters that follow it.
-fn quantity(text: &str) -> Option<(Number, &str)> {
-    let number = text.trim_end_matches(char::is_alphabetic);
-    Some((number.parse().ok()?, &text[number.len()..]))
-}
-
-fn time_unit(text: &str) -> Option<TimeUnit> {
-    match text {
-        // The two code points that people write for micro.
-        "\u{b5}s" | "\u{3bc}s" => Some(TimeUnit::Micros),
-        _ => TimeUnit::ALL.iter().copied().find(|unit| unit.as_str() == text),
-    }
-}
-
-fn unknown_unit(number: &Number, unit: &str, at: usize) -> FilterError {
-    const LONG: [(&str, &str); 12] = [
-        ("nanoseconds", "ns"),
-        ("microseconds", "us"),
-        ("milliseconds", "ms"),
-        ("msec", "ms"),
-        ("seconds", "s"),
-        ("secs", "s"),
-        ("sec", "s"),
-        ("minutes", "m"),
-        ("mins", "m"),
-        ("min", "m"),
-        ("hours", "h"),
-        ("hrs", "h"),
-    ];
-    let number = number.to_string();
-    let lower = unit.to_lowercase();
-    let meant = time_unit(&lower).map(TimeUnit::as_str).or_else(|| {
-        let near = nearest(&lower, LONG.iter().map(|(long, _)| *long))?;
-        LONG.iter()
-            .find(|(long, _)| *long == near)
-            .map(|(_, short)| *short)
-    });
-    FilterError::new(at + number.len(), "one of the units ns us ms s m h")
-        .found(unit)
-        .suggest(meant)
 }

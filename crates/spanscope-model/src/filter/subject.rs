@@ -1,28 +1,28 @@
-//! What a filter is asked of: spans and log events.
+//! The records that a filter can match: spans and log events.
 
 use std::borrow::Cow;
 
 use super::{FilterField, TraceField};
-use crate::{Attributes, LogEvent, Severity, Span, Timestamp, TraceSummary, Value};
+use crate::{Attributes, LogEvent, Severity, Span, Timestamp, TraceSummary, Value, setters};
 
-/// Something that a filter may match.
+/// A record that a filter can match.
 pub trait FilterSubject {
-    /// The own field; none where it is not there.
+    /// Returns a built-in field; `None` if it is missing.
     fn field(&self, field: FilterField) -> Option<FieldValue<'_>>;
-    /// The attribute with this key, literally.
+    /// Returns the attribute with this literal key.
     fn attribute(&self, key: &str) -> Option<&Value>;
-    /// The attribute with this key of the resource, which describes the program that made the record;
-    /// none where it is not known.
+    /// Returns a resource attribute, which describes the program that made the record; `None` if it
+    /// is unknown.
     fn resource_attribute(&self, _key: &str) -> Option<&Value> {
         None
     }
-    /// The number of the whole trace; none where it is not known.
+    /// Returns a number of the whole trace; `None` if it is unknown.
     fn trace(&self, field: TraceField) -> Option<f64>;
-    /// Whether the test holds for one of the texts that a word looks into.
+    /// Returns whether the test succeeds for one of the texts that a bare word searches.
     fn any_text(&self, test: &mut dyn FnMut(&str) -> bool) -> bool;
 }
 
-/// The value of an own field.
+/// The value of a built-in field.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FieldValue<'a> {
     /// A text.
@@ -35,20 +35,29 @@ pub enum FieldValue<'a> {
     Level(Severity),
 }
 
-/// What is known of a whole trace. What is not known matches no comparison.
+/// Numbers of a whole trace. An unknown number matches no comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[non_exhaustive]
 pub struct TraceNumbers {
-    /// Milliseconds from the first start to the last end; none while a span runs.
+    /// Milliseconds from the first start to the last end; `None` while a span runs.
     pub duration_ms: Option<f64>,
     /// The number of spans.
     pub spans: Option<u64>,
     /// The number of failed spans.
     pub errors: Option<u64>,
-    /// Tokens of input and output.
+    /// Input and output tokens.
     pub tokens: Option<u64>,
-    /// The cost, in the currency of the table of prices.
+    /// The cost, in the currency of the price table.
     pub cost: Option<f64>,
 }
+
+setters!(TraceNumbers {
+    duration_ms: into [Option<f64>],
+    spans: [Option<u64>],
+    errors: [Option<u64>],
+    tokens: [Option<u64>],
+    cost: into [Option<f64>],
+});
 
 impl From<&TraceSummary> for TraceNumbers {
     fn from(trace: &TraceSummary) -> Self {
@@ -62,7 +71,7 @@ impl From<&TraceSummary> for TraceNumbers {
     }
 }
 
-/// A span with what is around it.
+/// A span with its context: resource, events and trace.
 #[derive(Debug, Clone, Copy)]
 pub struct SpanSubject<'a> {
     span: &'a Span,
@@ -72,7 +81,7 @@ pub struct SpanSubject<'a> {
 }
 
 impl<'a> SpanSubject<'a> {
-    /// A span without events, of whose trace nothing is known.
+    /// Creates a subject for a span without events, with unknown numbers of the trace.
     #[must_use]
     pub fn new(span: &'a Span) -> Self {
         Self {
@@ -83,21 +92,21 @@ impl<'a> SpanSubject<'a> {
         }
     }
 
-    /// With the resource of the span's program, where the span does not hold it itself.
+    /// Adds the resource of the span's program, used where the span has none.
     #[must_use]
     pub const fn resource(mut self, resource: &'a Attributes) -> Self {
         self.resource = Some(resource);
         self
     }
 
-    /// With the events of the span, whose messages a word looks into.
+    /// Adds the span's events, whose messages a bare word searches.
     #[must_use]
     pub const fn events(mut self, events: &'a [LogEvent]) -> Self {
         self.events = events;
         self
     }
 
-    /// With the numbers of the span's trace.
+    /// Adds the numbers of the span's trace.
     #[must_use]
     pub const fn trace(mut self, trace: TraceNumbers) -> Self {
         self.trace = trace;
@@ -164,7 +173,7 @@ pub struct EventSubject<'a> {
 }
 
 impl<'a> EventSubject<'a> {
-    /// The event and the resource.
+    /// Creates a subject for the event and the resource.
     #[must_use]
     pub const fn new(event: &'a LogEvent, resource: &'a Attributes) -> Self {
         Self { event, resource }

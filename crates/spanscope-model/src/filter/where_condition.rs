@@ -1,10 +1,10 @@
-//! The flag of the command that takes a filter, and the older `KEY=VALUE` that it took before there
-//! was one.
+//! The command's `--where`, which accepts a filter, and the older `KEY=VALUE`.
 //!
-//! In the older form the key goes to the first of `= ! < >` and is trimmed, and everything behind the
-//! operator is the value, blanks, commas and stars too. What only it can read stays valid, because
-//! people have it in scripts: `name=chat gpt-4o`.
+//! In the older form the key reaches to the first of `= ! < >` and is trimmed, and everything after
+//! the operator is the value, with spaces, commas and stars. What only the older form can express
+//! stays valid, because scripts use it: `name=chat gpt-4o`.
 
+use super::values::text_of_bare;
 use super::{
     Comparison, Filter, FilterError, FilterField, FilterKey, FilterOp, FilterTerm, FilterTest, Pattern,
     Scalar,
@@ -15,12 +15,13 @@ const FORMS: &str =
     "KEY=VALUE, KEY!=VALUE, KEY>VALUE, KEY>=VALUE, KEY<VALUE, KEY<=VALUE, KEY~VALUE or KEY!~VALUE";
 
 impl Filter {
-    /// Reads the text of the command's `--where`: a filter. A text that is none, or of which only words
-    /// follow the first value, is read as one [`KEY=VALUE`](FilterTerm::parse_where) where its value has
-    /// blanks, commas or quotes, or is empty.
+    /// Parses the text of the command's `--where` as a filter. A text that is not a valid filter,
+    /// or has only words after its first value, is parsed as one
+    /// [`KEY=VALUE`](FilterTerm::parse_where) if its value contains spaces, commas or quotes, or is
+    /// empty.
     ///
     /// # Errors
-    /// The text is neither; the error is the one of the filter.
+    /// Fails with the filter's error if the text is neither.
     ///
     /// # Examples
     /// ```
@@ -44,7 +45,7 @@ impl Filter {
             Err(_) => is_only_older(text),
         };
         if is_older && let Ok(mut term) = FilterTerm::parse_where(text) {
-            // The same key means the same in both forms.
+            // A key means the same in both forms.
             if let FilterTest::Compare(comparison) = &mut term.test
                 && comparison.key == FilterKey::Attribute(FilterField::Service.as_str().to_owned())
             {
@@ -56,7 +57,7 @@ impl Filter {
     }
 }
 
-/// Whether the filter is a comparison with words behind it, which are a part of its value.
+/// Returns whether the filter is a comparison followed by words, which are part of its value.
 fn is_value_with_words(text: &str, filter: &Filter) -> bool {
     let is_word = |term: &FilterTerm| !term.negated && matches!(term.test, FilterTest::Text(_));
     !text.contains('"')
@@ -66,8 +67,8 @@ fn is_value_with_words(text: &str, filter: &Filter) -> bool {
         })
 }
 
-/// Whether the older form reads what a filter can't be: blanks and commas in a value, no value, or
-/// blanks in a key. Where something else is wrong, the filter's error says it.
+/// Returns whether only the older form allows this: spaces and commas in a value, no value, or
+/// spaces in a key. Any other error is reported as the filter's.
 fn is_only_older(text: &str) -> bool {
     let Some((key, value)) = older_parts(text) else {
         return false;
@@ -78,7 +79,7 @@ fn is_only_older(text: &str) -> bool {
             || key.contains(char::is_whitespace))
 }
 
-/// Whether any text can be the value, and no term follows it.
+/// Returns whether any text can be the value, with no term after it.
 fn has_open_value(text: &str) -> bool {
     let Some((key, value)) = older_parts(text) else {
         return false;
@@ -97,21 +98,22 @@ fn has_open_value(text: &str) -> bool {
     is_open && !words.any(|word| word.contains(['=', '<', '>', '~']))
 }
 
-/// What is before and behind the first operator.
+/// Splits the text at the first operator.
 fn older_parts(text: &str) -> Option<(&str, &str)> {
     let (key, rest) = text.split_at(text.find(['=', '!', '<', '>'])?);
     Some((key, rest.trim_start_matches(['=', '!', '<', '>'])))
 }
 
 impl FilterTerm {
-    /// Reads one `KEY=VALUE`, also with `!=`, `>`, `>=`, `<`, `<=`, `~` and `!~`.
+    /// Parses one `KEY=VALUE`, also with `!=`, `>`, `>=`, `<`, `<=`, `~` and `!~`.
     ///
-    /// The value is a number, `true`, `false` or else a text; in double quotes it is a text, whatever it
-    /// looks like. The key is an own field by its name in conditions ([`SpanField`](crate::SpanField)),
-    /// else an attribute.
+    /// The value is a number, `true`, `false` or else a text; in double quotes it is a text,
+    /// whatever it looks like. A number, `true` or `false` also matches the text that is written
+    /// so. The key is an own field by its name in conditions
+    /// ([`SpanField`](crate::SpanField)), else an attribute.
     ///
     /// # Errors
-    /// There is no operator, no key before it, or an operator that there is not.
+    /// Fails if there is no operator or no key before it, or if the operator is unknown.
     ///
     /// # Examples
     /// ```
@@ -123,7 +125,7 @@ impl FilterTerm {
     /// ```
     pub fn parse_where(text: &str) -> Result<Self, FilterError> {
         let wrong = |at: usize, expected: &str| FilterError::new(at, expected).found(&text[at..]);
-        // A `~` is an operator only where none of the older ones follows it.
+        // A `~` is an operator only if none of the older ones follows it.
         let Some(at) = text.find(['=', '!', '<', '>']).or_else(|| text.find('~')) else {
             return Err(wrong(text.len(), FORMS));
         };
@@ -153,18 +155,20 @@ impl FilterTerm {
         }
         let key = FilterKey::from(Condition::new(key, ConditionOp::Eq, ()).target());
         let is_contains = matches!(op, FilterOp::Contains | FilterOp::NotContains);
-        let value = match key {
+        let read = match key {
             // An id of decimal digits is no number.
             FilterKey::Field(field) if !is_number_or_time(field) => Scalar::Text(unquoted(value)),
             _ if is_contains => Scalar::Text(unquoted(value)),
             _ => scalar(value),
         };
+        let read = Pattern::Is(read);
+        let text = text_of_bare(&key, op, value, &read);
         Ok(Self {
             negated: false,
             test: FilterTest::Compare(Comparison {
                 key,
                 op,
-                values: vec![Pattern::Is(value)],
+                values: std::iter::once(read).chain(text).collect(),
             }),
         })
     }

@@ -1,11 +1,13 @@
-//! Filters as text: what is written is read again as what it was.
+//! Filters as text: what is written is read again as what it was. A number or a truth value without
+//! its text, which only conditions have, is written like one that was read with it.
 
 use std::fmt;
 
 use super::parse::{is_bare_key, is_bare_text, is_bare_value};
+use super::values::text_of_bare;
 use super::{Comparison, Filter, FilterTerm, FilterTest, Pattern, Scalar};
 
-/// The terms in order, with one blank between them.
+/// The terms in order, separated by one space.
 impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (place, term) in self.terms.iter().enumerate() {
@@ -46,9 +48,18 @@ impl fmt::Display for Comparison {
             quoted(f, &key)?;
         }
         f.write_str(self.op.as_str())?;
-        for (place, value) in self.values.iter().enumerate() {
+        let mut values = self.values.iter().enumerate().peekable();
+        while let Some((place, value)) = values.next() {
             if place > 0 {
                 f.write_str(",")?;
+            }
+            if let Some((_, Pattern::Is(Scalar::Text(text)))) = values.peek()
+                && text_of_bare(&self.key, self.op, text, value).is_some()
+                && is_bare_value(&self.key, self.op, text, value)
+            {
+                f.write_str(text)?;
+                values.next();
+                continue;
             }
             match value {
                 Pattern::Is(Scalar::Text(text)) if !is_bare_value(&self.key, self.op, text, value) => {

@@ -1,39 +1,39 @@
-//! What an attribute says, whatever it is called. Its names are in the table.
+//! The meaning of an attribute, independent of its name. The table lists its names.
 
-/// The meaning of an attribute. One meaning has many names, see [`names`](Self::names).
+/// The meaning of an attribute. One meaning can have many names, see [`names`](Self::names).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum SemanticAttribute {
-    // Those that measurements are made of come first: `AttributeValues` has a place for each.
-    /// Tokens of the input, cached ones included.
+    // The meanings that measurements use come first: `AttributeValues` has a slot for each.
+    /// Input tokens, cached ones included.
     InputTokens,
-    /// Tokens of the output, reasoning included.
+    /// Output tokens, reasoning included.
     OutputTokens,
-    /// Both together, as reported.
+    /// Input and output tokens, as reported.
     TotalTokens,
-    /// The part of the input that was read from a cache.
+    /// Input tokens that were read from a cache.
     CacheReadTokens,
-    /// The part of the input that was written to a cache.
+    /// Input tokens that were written to a cache.
     CacheWriteTokens,
-    /// The part of the output that was reasoning.
+    /// Output tokens that were reasoning.
     ReasoningTokens,
-    /// All counts as one object of JSON.
+    /// All counts as one JSON object.
     UsageObject,
-    /// What the call cost in US dollars, as the program reports it.
+    /// The reported cost of the call in US dollars.
     Cost,
-    /// All settings of a call, as one object.
+    /// All parameters of a call, as one object.
     InvocationParameters,
-    /// The model asked for.
+    /// The requested model.
     RequestModel,
-    /// The model that answered.
+    /// The model that responded.
     ResponseModel,
     /// The response's id.
     ResponseId,
-    /// Who runs the model.
+    /// The provider of the model.
     Provider,
-    /// What is done (`chat`, `invoke_agent`).
+    /// The operation (`chat`, `invoke_agent`).
     Operation,
-    /// OpenInference's span kind (`LLM`, `AGENT`), and those of others that are spelled alike.
+    /// OpenInference's span kind (`LLM`, `AGENT`), and other kinds in the same spelling.
     OpenInferenceKind,
     /// OpenLLMetry's span kind (`workflow`, `agent`).
     OpenLlmetryKind,
@@ -43,9 +43,9 @@ pub enum SemanticAttribute {
     VercelOperation,
     /// The method of the Model Context Protocol.
     McpMethod,
-    /// Seconds until the first chunk of a streamed answer.
+    /// Seconds until the first chunk of a streamed response.
     FirstChunkSeconds,
-    /// Milliseconds until the first chunk of a streamed answer.
+    /// Milliseconds until the first chunk of a streamed response.
     FirstChunkMillis,
     /// The error's type, where the call failed.
     ErrorType,
@@ -84,7 +84,7 @@ pub enum SemanticAttribute {
     /// `text`, `image`, `audio`, `unknown`.
     TokenModality,
 
-    // What runs, tasks and people are called.
+    // Ids of runs, tasks and people.
     /// The run's id.
     TaskId,
     /// The agent's id.
@@ -95,11 +95,11 @@ pub enum SemanticAttribute {
     UserId,
     /// The tenant.
     TenantId,
-    /// How much of its run a program wants shown.
+    /// The level of detail at which a program wants its run shown.
     TraceLevel,
 
     // A step of a run.
-    /// What the component is (`llm`, `tool`).
+    /// The component's type (`llm`, `tool`).
     ComponentType,
     /// The component's id.
     ComponentId,
@@ -125,23 +125,23 @@ pub enum SemanticAttribute {
     Question,
     /// The text of a message.
     MessageContent,
-    /// What the agent or the model thought.
+    /// The reasoning of the agent or the model.
     Thoughts,
 
     // A call of a model.
     /// The messages to a model or an agent.
     InputMessages,
-    /// The messages that it answered.
+    /// The messages of the model's response.
     OutputMessages,
     /// The instructions to a model.
     SystemInstructions,
-    /// The prompt, as it was called before messages had a structure.
+    /// The prompt, in the name from before messages had a structure.
     Prompt,
-    /// The completion, as it was called before messages had a structure.
+    /// The completion, in the name from before messages had a structure.
     Completion,
-    /// The prompt in the words of single libraries.
+    /// The prompt, in names of single libraries.
     PromptText,
-    /// The completion in the words of single libraries.
+    /// The completion, in names of single libraries.
     CompletionText,
     /// The plain field `prompt`.
     PlainPrompt,
@@ -157,27 +157,51 @@ pub enum SemanticAttribute {
     Temperature,
     /// The maximum number of output tokens.
     MaxTokens,
-    /// Whether the answer is streamed.
+    /// Whether the response is streamed.
     IsStreamed,
-    /// The number of chunks of a streamed answer.
+    /// The number of chunks of a streamed response.
     ChunkCount,
-    /// The number of numbers in an embedding.
+    /// The probability mass for nucleus sampling.
+    TopP,
+    /// The seed of the sampling.
+    Seed,
+    /// The number of requested choices.
+    ChoiceCount,
+    /// The penalty for frequent tokens.
+    FrequencyPenalty,
+    /// The penalty for tokens that already occurred.
+    PresencePenalty,
+    /// The stop sequences.
+    StopSequences,
+    /// The requested form of the response.
+    OutputType,
+    /// The requested amount of reasoning.
+    ReasoningLevel,
+    /// The response that a request continues.
+    PreviousResponse,
+    /// The encoding of embeddings.
+    EncodingFormats,
+    /// The provider's service tier of a request.
+    ServiceTier,
+    /// A provider's fingerprint of its configuration.
+    SystemFingerprint,
+    /// The number of dimensions of an embedding.
     EmbeddingDimensions,
-    /// Texts that become embeddings, and the embeddings.
+    /// Texts to embed, and their embeddings.
     EmbeddingContent,
 
     // A retrieval.
-    /// What is searched for.
+    /// The search query.
     RetrievalQuery,
-    /// How many documents are wanted.
+    /// The requested number of documents.
     TopK,
-    /// What was found.
+    /// The documents found.
     Documents,
     /// The number of documents found.
     DocumentCount,
     /// The text of one document.
     DocumentContent,
-    /// What was found in a memory.
+    /// The records found in a memory.
     MemoryRecords,
     /// The data source searched.
     DataSource,
@@ -185,9 +209,9 @@ pub enum SemanticAttribute {
     MemoryStore,
     /// The knowledge bases searched.
     KnowledgeBases,
-    /// The least similarity of a document.
+    /// The minimum similarity of a document.
     SimilarityThreshold,
-    /// Whether documents are ranked again.
+    /// Whether documents are reranked.
     RerankEnabled,
 
     // A tool.
@@ -195,14 +219,14 @@ pub enum SemanticAttribute {
     ToolArguments,
     /// The result of a tool.
     ToolResult,
-    /// The plain fields `arguments` and `tool_args`, and OpenInference's parameters of a tool, which may be
-    /// their definition.
+    /// The plain fields `arguments` and `tool_args`, and OpenInference's parameters of a tool,
+    /// which may be their definition.
     PlainArguments,
     /// The plain field `result`.
     PlainResult,
     /// The messages of a tool.
     ToolMessage,
-    /// Whether the tool succeeded, as Rig writes it.
+    /// Whether the tool succeeded, in Rig's name.
     ToolOutcome,
     /// The tools that a model may call.
     ToolDefinitions,
@@ -218,23 +242,23 @@ pub enum SemanticAttribute {
     McpServerLabel,
 
     // A safety check.
-    /// The shield that checks.
+    /// The id of the shield.
     ShieldId,
-    /// The messages that are checked.
+    /// The messages to check.
     ShieldMessages,
     /// `passed` or `violation`.
     ShieldStatus,
-    /// What else the shield reported.
+    /// Further data from the shield.
     ShieldMetadata,
-    /// How bad a violation is.
+    /// The severity of a violation.
     ViolationLevel,
-    /// What the user reads about a violation.
+    /// The message for the user about a violation.
     ViolationMessage,
 
     // Errors, and the fields that name parts of a span.
     /// The exception's message.
     ExceptionMessage,
-    /// The causes of an error, one a line.
+    /// The causes of an error, one per line.
     ExceptionChain,
     /// The exception's stack trace.
     ExceptionStacktrace,
@@ -242,7 +266,7 @@ pub enum SemanticAttribute {
     ErrorMessage,
     /// The plain field `error`.
     PlainError,
-    /// Why the span failed.
+    /// The reason why the span failed.
     StatusDescription,
     /// The span's name.
     SpanName,
@@ -256,16 +280,16 @@ pub enum SemanticAttribute {
     EventMessage,
     /// The target of a record of the `log` crate.
     LogTarget,
-    /// The place of a record of the `log` crate.
+    /// The source location of a record of the `log` crate.
     LogPlace,
 
-    // Secrets that conventions have names for.
+    // Secrets that conventions define names for.
     /// A header that carries credentials.
     CredentialHeader,
 }
 
 impl SemanticAttribute {
-    /// Whether it is a count of tokens of a whole call.
+    /// Returns whether it is a token count of a whole call.
     #[must_use]
     pub const fn is_usage(self) -> bool {
         matches!(
@@ -274,7 +298,7 @@ impl SemanticAttribute {
         )
     }
 
-    /// Whether its values are numbers.
+    /// Returns whether its values are numbers.
     #[must_use]
     pub const fn is_number(self) -> bool {
         matches!(
@@ -292,6 +316,11 @@ impl SemanticAttribute {
                 | Self::Temperature
                 | Self::MaxTokens
                 | Self::ChunkCount
+                | Self::TopP
+                | Self::Seed
+                | Self::ChoiceCount
+                | Self::FrequencyPenalty
+                | Self::PresencePenalty
                 | Self::EmbeddingDimensions
                 | Self::TopK
                 | Self::DocumentCount
@@ -300,7 +329,7 @@ impl SemanticAttribute {
         )
     }
 
-    /// Whether it tells what a span does.
+    /// Returns whether it describes what a span does.
     #[must_use]
     pub const fn is_operation(self) -> bool {
         matches!(

@@ -1,12 +1,13 @@
-//! Which spans count as calls of models: the one rule, for spans that end in this program and for spans
-//! that are sent.
+//! Which spans count as model calls: one rule for spans that end in this program and for spans that
+//! other programs send.
 //!
-//! Two spans below one another with the same operation and model, and no tool or agent between them,
-//! describe one call: the inner one counts, or the outer one where the inner reports no usage. Otherwise
-//! both count, unless the outer one's usage is the sum of the calls below it, which repeats a total, or
-//! the outer one is the span of an agent or a workflow, whose usage always is that of its calls.
+//! Two nested spans with the same operation and model (without the provider before the name and the
+//! date after it), and no tool or agent between them, describe one call: the inner one counts, or
+//! the outer one if the inner reports no usage. Otherwise both count, with two exceptions: the
+//! outer one does not count if its usage is the sum of the calls below it, or if it is the span of
+//! an agent or a workflow, whose usage is always that of its calls.
 //!
-//! Nothing here knows in which order spans come.
+//! The result does not depend on the order of the spans.
 
 use std::hash::{BuildHasher as _, Hasher as _};
 
@@ -19,27 +20,39 @@ use super::operation::OperationKind;
 use super::usage::{TokenCounts, reported_cost};
 use super::values::AttributeValues;
 
-/// How many different calls are told apart that a span has directly below it. Further ones are counted,
-/// but not recognized as another description of the same call.
+/// The beginning of a stream and the end of the span that opened it may be as far apart as this, in
+/// nanoseconds.
+const STREAM_SLACK: u64 = 1_000_000_000;
+/// How Logfire marks a span without a length, and how it tells how long a stream ran whose end such
+/// a span reports, in seconds.
+const LOGFIRE_TYPE: (&str, &str) = ("logfire.span_type", "log");
+const LOGFIRE_LENGTH: &str = "duration";
+
+/// Maximum number of different calls directly below a span that are distinguished. Further ones are
+/// counted, but not recognized as another description of the same call.
 const MAX_DIRECT: usize = 4;
 
-/// What a span says about a call.
+/// The data of a span that decide whether it counts as a call.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct CallFacts {
     /// What the span does.
     pub kind: OperationKind,
-    /// Names the operation and the model: the same for two spans that may describe one call.
+    /// A hash of operation and model: equal for two spans that may describe the same call.
     pub identity: u64,
-    /// What it used.
+    /// The usage.
     pub usage: TokenCounts,
-    /// Whether it names the model that was called.
+    /// Whether it names the called model.
     pub names_model: bool,
-    /// What it cost in US dollars, as the program reports it.
+    /// The reported cost in US dollars.
     pub cost: Option<f64>,
+    /// Of a span that has no length and reports the end of a stream: how long that ran, in
+    /// nanoseconds.
+    pub stream_length: Option<i64>,
 }
 
 impl CallFacts {
-    /// Reads what the attributes of a span say, bare names only where they count tokens.
+    /// Reads the attributes of a span; bare names only where they count tokens.
     #[must_use]
     pub fn of(values: &AttributeValues<'_>) -> Self {
         let (kind, operation) = OperationKind::of(values);
@@ -47,7 +60,7 @@ impl CallFacts {
         Self::new(values, kind, operation, usage)
     }
 
-    /// Puts together what was read before.
+    /// Creates it from values that were read before.
     #[must_use]
     pub fn new(
         values: &AttributeValues<'_>,
@@ -55,19 +68,57 @@ impl CallFacts {
         operation: Option<&str>,
         usage: TokenCounts,
     ) -> Self {
+        let alone = Self::without_identity(values, kind, usage);
         let mut hasher = FixedState::default().build_hasher();
-        hasher.write(operation.unwrap_or_default().as_bytes());
+        // Libraries call generating a response a chat, a completion, or a generation of content.
+        let operation = match kind {
+            OperationKind::Inference => "chat",
+            _ => operation.unwrap_or_default(),
+        };
+        hasher.write(operation.as_bytes());
         hasher.write_u8(0);
         if let Some(model) = values.model() {
-            hasher.write(model.as_text().unwrap_or_default().as_bytes());
+            hasher.write(family_of(model.as_text().unwrap_or_default()).as_bytes());
         }
         Self {
-            kind,
             identity: hasher.finish(),
+            ..alone
+        }
+    }
+
+    /// Puts together what was read before of a span that is compared with no other one, because
+    /// none above or below it describes a call.
+    #[must_use]
+    pub fn without_identity(values: &AttributeValues<'_>, kind: OperationKind, usage: TokenCounts) -> Self {
+        Self {
+            kind,
+            identity: 0,
             usage,
             names_model: values.model().is_some(),
             cost: reported_cost(values, kind.is_about_models(values)),
+            stream_length: None,
         }
+    }
+
+    /// Whether this span, which has no length and is at `time`, reports the end of the stream that
+    /// another span opened. That one ended at `opened_until`, in nanoseconds.
+    ///
+    /// Logfire ends the span of a streamed call when the caller gets the stream, and reports what
+    /// was used in a span alongside it when the stream is over. Both describe one call.
+    #[must_use]
+    pub fn reports_stream_of(&self, time: i64, opened: &Self, opened_until: i64) -> bool {
+        self.stream_length.is_some_and(|length| {
+            self.identity == opened.identity
+                && self.usage.is_any()
+                && opened.opens_stream()
+                && time.saturating_sub(length).abs_diff(opened_until) <= STREAM_SLACK
+        })
+    }
+
+    /// Whether the span may be one that ended when its caller got a stream: it reports no usage.
+    #[must_use]
+    pub fn opens_stream(&self) -> bool {
+        !self.usage.is_any() && self.stream_length.is_none()
     }
 
     /// Whether the span describes a call of a model, with or without usage.
@@ -84,10 +135,10 @@ impl CallFacts {
         }
     }
 
-    /// Whether the span's usage counts, given the calls below it that count.
+    /// Returns whether the span's usage counts, given the counted calls below it.
     ///
-    /// That of an agent or a workflow which names no model is a sum of calls, wherever their spans are:
-    /// some frameworks open them in traces of their own.
+    /// The usage of an agent or a workflow that names no model is a sum of calls, wherever their
+    /// spans are: some frameworks open them in separate traces.
     #[must_use]
     pub fn counts(&self, below: &CallsBelow) -> bool {
         let is_sum = self.kind == OperationKind::Aggregate || (self.kind.never_counts() && !self.names_model);
@@ -95,7 +146,7 @@ impl CallFacts {
     }
 }
 
-/// The calls below a span that count, added up.
+/// The sum of the counted calls below a span.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CallsBelow {
     count: u32,
@@ -107,7 +158,7 @@ pub struct CallsBelow {
 }
 
 impl CallsBelow {
-    /// Adds a call that counts; `is_direct` where no tool and no agent is between.
+    /// Adds a call that counts; `is_direct` if no tool and no agent is between.
     pub fn add(&mut self, call: &CallFacts, is_direct: bool) {
         self.count = self.count.saturating_add(1);
         self.input = self.input.saturating_add(call.usage.input.unwrap_or(0));
@@ -120,13 +171,13 @@ impl CallsBelow {
         }
     }
 
-    /// Whether there is any.
+    /// Returns whether there is any call.
     #[must_use]
     pub const fn is_any(&self) -> bool {
         self.count > 0
     }
 
-    /// Whether the usage of a span above was counted with them.
+    /// Returns whether these calls already include the usage of a span above.
     #[must_use]
     pub fn cover(&self, outer: &CallFacts) -> bool {
         if self.count == 0 {
@@ -141,25 +192,27 @@ impl CallsBelow {
     }
 }
 
-/// A span that describes a call of a model, or reports usage, with what a measurement of it says.
+/// A span that describes a model call or reports usage, with the labels of its measurements.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct SpanCall {
-    /// What it is and what it used.
+    /// What it does and its usage.
     pub facts: CallFacts,
-    /// The operation; empty where the span names none.
+    /// The operation; empty if the span names none.
     pub operation: String,
-    /// The model; empty where the span names none.
+    /// The model; empty if the span names none.
     pub model: String,
-    /// The provider that runs it; empty where the span names none.
+    /// The provider; empty if the span names none.
     pub provider: String,
-    /// The error's type, where the span names one.
+    /// The error's type, if the span names one.
     pub error_type: Option<String>,
     /// The id of the response, which two spans of one trace may report.
     pub response_id: Option<String>,
 }
 
 impl SpanCall {
-    /// Reads the attributes of a span. `None` where it neither calls a model nor reports usage.
+    /// Reads the attributes of a span. Returns `None` if it neither calls a model nor reports
+    /// usage.
     ///
     /// ```
     /// use spanscope_model::{RawValue, semconv::SpanCall};
@@ -173,8 +226,17 @@ impl SpanCall {
     /// ```
     #[must_use]
     pub fn of<'a>(attributes: impl IntoIterator<Item = (&'a str, RawValue<'a>)>) -> Option<Self> {
+        let (mut is_log, mut length) = (false, None);
+        let attributes = attributes.into_iter().inspect(|(name, value)| match *name {
+            LOGFIRE_LENGTH => length = nanoseconds(*value),
+            name if name == LOGFIRE_TYPE.0 => is_log = value.as_text() == Some(LOGFIRE_TYPE.1),
+            _ => {}
+        });
         let values = AttributeValues::of(attributes);
-        let facts = CallFacts::of(&values);
+        let facts = CallFacts {
+            stream_length: length.filter(|_| is_log),
+            ..CallFacts::of(&values)
+        };
         if !facts.is_model_call(&values) {
             return None;
         }
@@ -197,7 +259,43 @@ impl SpanCall {
     }
 }
 
-/// Whether calls above a span with these attributes are made by something else than calls below it: it
+/// A number of seconds in nanoseconds.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "longer streams are as long as can be"
+)]
+fn nanoseconds(seconds: RawValue<'_>) -> Option<i64> {
+    match seconds {
+        RawValue::F64(seconds) if seconds >= 0.0 => Some((seconds * 1e9) as i64),
+        RawValue::I64(seconds) => seconds.checked_mul(1_000_000_000).filter(|nanos| *nanos >= 0),
+        _ => None,
+    }
+}
+
+/// A model's name without the provider before it and the date of its version after it: of two spans
+/// that describe one call, one may name the model that was asked for and the other one the version
+/// that answered.
+fn family_of(model: &str) -> &str {
+    // Each span of a call comes here, so nothing is searched as text or allocated.
+    let slash = model.bytes().rposition(|byte| byte == b'/');
+    let name = slash.map_or(model, |slash| &model[slash + 1..]);
+    let is_date = |version: &[u8]| {
+        let mut bytes = version.iter().enumerate();
+        bytes.all(|(at, byte)| match at {
+            4 | 7 if version.len() == 10 => *byte == b'-',
+            _ => byte.is_ascii_digit(),
+        })
+    };
+    // With the dash before them, `2024-08-06` and `20250514` have these lengths.
+    let family = [11, 9].into_iter().find_map(|len| {
+        let dash = name.len().checked_sub(len).filter(|dash| *dash > 0)?;
+        let version = name.as_bytes()[dash..].strip_prefix(b"-")?;
+        is_date(version).then(|| &name[..dash])
+    });
+    family.unwrap_or(name)
+}
+
+/// Returns whether a span with these attributes separates the calls below it from those above: it
 /// runs a tool or an agent.
 #[must_use]
 pub fn separates_calls<'a>(attributes: impl IntoIterator<Item = (&'a str, RawValue<'a>)>) -> bool {
@@ -208,4 +306,33 @@ pub fn separates_calls<'a>(attributes: impl IntoIterator<Item = (&'a str, RawVal
             OperationKind::of(&values).0,
             OperationKind::Agent | OperationKind::Tool
         )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_a_model_are_of_one_family_and_sizes_are_not() {
+        for (model, family) in [
+            ("gpt-4o", "gpt-4o"),
+            ("gpt-4o-2024-08-06", "gpt-4o"),
+            ("openai/gpt-4o-mini", "gpt-4o-mini"),
+            ("claude-sonnet-4-20250514", "claude-sonnet-4"),
+            ("accounts/x/models/llama-70b", "llama-70b"),
+            ("llama3.2:3b", "llama3.2:3b"),
+            ("o1-2024", "o1-2024"),
+            ("-20250514", "-20250514"),
+            ("é-2024-08-06", "é"),
+            ("a-20240101-2024-08-06", "a-20240101"),
+            ("2024-08-06", "2024-08-06"),
+            ("a-2024-08-é6", "a-2024-08-é6"),
+            ("a-2024/08-06", "08-06"),
+            ("a-2024-0806", "a-2024-0806"),
+            ("", ""),
+            ("/", ""),
+        ] {
+            assert_eq!(family_of(model), family, "{model}");
+        }
+    }
 }

@@ -1,24 +1,24 @@
-//! The names of events that carry what a model, an agent or a tool was given and what it gave back.
+//! The names of events that carry the input and output of a model, an agent or a tool.
 
-/// What an event carries, by its name.
+/// The content of an event, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ContentEvent {
     /// The instructions to a model.
     SystemMessage,
-    /// What the user said.
+    /// A message from the user.
     UserMessage,
-    /// What the model said before, and got to read again.
+    /// An earlier message of the model, as input.
     AssistantMessage,
-    /// What a tool returned, for the model to read; on the span of a tool what the tool was given.
+    /// A tool's result, as input of the model; on the span of a tool its input.
     ToolMessage,
-    /// What the model, the agent or the tool answered.
+    /// The output of the model, the agent or the tool.
     Answer,
-    /// Inputs and outputs of a call, each under the name that spans have for it.
+    /// Inputs and outputs of a call, each under its name in spans.
     Details,
 }
 
-/// The names, and what events of them carry.
-const NAMES: [(&str, ContentEvent); 10] = [
+/// The names, and the content of events with them.
+const NAMES: [(&str, ContentEvent); 11] = [
     // OpenTelemetry's conventions since 1.37.
     ("gen_ai.client.inference.operation.details", ContentEvent::Details),
     // 1.28 to 1.36, Strands, Semantic Kernel, Azure's SDKs.
@@ -32,10 +32,12 @@ const NAMES: [(&str, ContentEvent); 10] = [
     // 1.26 and 1.27.
     ("gen_ai.content.prompt", ContentEvent::Details),
     ("gen_ai.content.completion", ContentEvent::Details),
+    // Claude Code, on its spans of tools.
+    ("tool.output", ContentEvent::Answer),
 ];
 
 impl ContentEvent {
-    /// The event of this name; `None` for one that carries no content.
+    /// Returns the content of an event with this name; `None` if it carries no content.
     ///
     /// ```
     /// use spanscope_model::semconv::ContentEvent;
@@ -49,7 +51,7 @@ impl ContentEvent {
         found.map(|(_, event)| *event)
     }
 
-    /// All names.
+    /// Returns all names.
     pub fn names() -> impl Iterator<Item = &'static str> {
         NAMES.iter().map(|(name, _)| *name)
     }

@@ -1,14 +1,14 @@
-//! The names of attributes that conventions define and programs write: one table for all crates.
+//! The attribute names that conventions define and programs write: one table for all crates.
 //!
 //! Three generations of OpenTelemetry's GenAI conventions are in use at the same time, alongside
-//! OpenInference, OpenLLMetry, the attributes of single vendors and plain field names. [`ATTRIBUTES`]
-//! has one row for each name: its meaning, its convention, whether its value is content or a secret,
-//! whether stores index it, its unit and its published source. Token metrics, steps of runs, rows for
-//! evaluations, privacy and indexes are filters over the table, so a new or renamed attribute is one
-//! row, and no two parts of Spanscope can disagree about a name.
+//! OpenInference, OpenLLMetry, vendor attributes and plain field names. [`ATTRIBUTES`] has one row
+//! for each name: its meaning, its convention, whether its value is content or a secret, whether
+//! stores index it, its unit and its published source. Token metrics, steps of runs, rows for
+//! evaluations, privacy and indexes are filters over the table, so a new or renamed attribute is
+//! one row, and all parts of Spanscope agree about each name.
 //!
 //! The names are constants of this crate because those of the crate
-//! `opentelemetry-semantic-conventions` are deprecated and know one generation.
+//! `opentelemetry-semantic-conventions` are deprecated and cover one generation.
 //!
 //! ```
 //! use spanscope_model::semconv::{self, SemanticAttribute};
@@ -18,7 +18,7 @@
 //! assert_eq!(SemanticAttribute::RequestModel.name(), "gen_ai.request.model");
 //! ```
 //!
-//! Nothing here knows how attributes are recorded or stored.
+//! This module does not know how attributes are recorded or stored.
 
 mod attribute;
 mod calls;
@@ -28,6 +28,7 @@ mod operation;
 mod privacy;
 mod provider;
 mod secret_keys;
+mod secret_parts;
 mod source;
 mod table;
 #[cfg(test)]
@@ -55,21 +56,36 @@ pub use table::{ATTRIBUTES, AttributeName, FLATTENED_LISTS, FlattenedList};
 pub use usage::{CountError, SpanTokens, TokenCounts, UsageProblem};
 pub use values::{AttributeValues, MEASURED};
 
-/// The name that OpenTelemetry gives an event that is an error and nothing else.
+/// OpenTelemetry's name for an event that is an error and nothing else.
 pub const EXCEPTION_EVENT: &str = "exception";
 
-/// The row of a name; `None` for a name that no convention defines.
+/// Returns whether an event of this name is an exception: [`EXCEPTION_EVENT`], or that of an
+/// operation, which OpenTelemetry calls `<operation>.exception`.
+///
+/// ```
+/// use spanscope_model::semconv::is_exception_event;
+///
+/// assert!(is_exception_event("exception") && is_exception_event("gen_ai.client.operation.exception"));
+/// assert!(!is_exception_event("exceptional"));
+/// ```
+#[must_use]
+pub fn is_exception_event(name: &str) -> bool {
+    name.strip_suffix(EXCEPTION_EVENT)
+        .is_some_and(|operation| operation.is_empty() || operation.ends_with('.'))
+}
+
+/// Returns the row of a name; `None` if no convention defines it.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static AttributeName> {
     row_of(name).map(|row| &ATTRIBUTES[row])
 }
 
-/// The index of a name's row in [`ATTRIBUTES`]. Of the names of one meaning that a span uses, the one
-/// with the lowest index counts.
+/// Returns the index of a name's row in [`ATTRIBUTES`]. If a span uses several names of one
+/// meaning, the one with the lowest index counts.
 #[must_use]
 pub fn row_of(name: &str) -> Option<usize> {
-    // Not the hash of the standard library, which guards against keys chosen to collide: here all
-    // keys are known, and stores look up each attribute that is sent to them several times.
+    // Not the standard library's hash, which guards against keys chosen to collide: here all keys
+    // are known, and stores look up each received attribute several times.
     static ROWS: LazyLock<HashMap<&'static str, usize, FixedState>> = LazyLock::new(|| {
         let names = ATTRIBUTES.iter().map(|attribute| attribute.name);
         names.zip(0..).collect()
@@ -77,8 +93,8 @@ pub fn row_of(name: &str) -> Option<usize> {
     ROWS.get(name).copied()
 }
 
-/// Whether values under this name are numbers, so that a text that is a number stands for one: many
-/// programs write all attributes as texts.
+/// Returns whether values under this name are numbers, so that a numeric string counts as a number:
+/// many programs write all attributes as strings.
 ///
 /// ```
 /// use spanscope_model::semconv;
@@ -91,8 +107,8 @@ pub fn is_number(name: &str) -> bool {
     find(name).is_some_and(|attribute| attribute.meaning.is_number())
 }
 
-/// Whether an attribute tells that its span failed, where the span's status does not: the type of an
-/// error, or the outcome of a tool.
+/// Returns whether an attribute shows that its span failed, if the span's status does not: the type
+/// of an error, or the outcome of a tool.
 ///
 /// ```
 /// use spanscope_model::{RawValue, semconv};
@@ -104,7 +120,7 @@ pub fn is_number(name: &str) -> bool {
 #[must_use]
 pub fn tells_failure(name: &str, value: RawValue<'_>) -> bool {
     match find(name).map(|attribute| attribute.meaning) {
-        // What a program writes where it knows nothing: `Option`s by their `Debug`, empty texts.
+        // Values that programs write for nothing: the `Debug` of an `Option`, empty strings.
         Some(SemanticAttribute::ErrorType) => !matches!(
             value,
             RawValue::Text("" | "None" | "null", _) | RawValue::Bool(false)
@@ -115,22 +131,22 @@ pub fn tells_failure(name: &str, value: RawValue<'_>) -> bool {
 }
 
 impl SemanticAttribute {
-    /// The rows of its names; the one that counts first is first.
+    /// Returns the rows of its names, in order of precedence.
     #[must_use]
     pub fn names(self) -> &'static [AttributeName] {
         let (start, end) = table::RANGES[self as usize];
         &ATTRIBUTES[start..end]
     }
 
-    /// The name that counts first: OpenTelemetry's of today, where OpenTelemetry has one.
+    /// Returns the preferred name: OpenTelemetry's current one, if there is one.
     #[must_use]
     pub const fn name(self) -> &'static str {
         ATTRIBUTES[table::RANGES[self as usize].0].name
     }
 }
 
-/// The names of these meanings, in the order in which they are looked for: meaning after meaning,
-/// and those of one meaning by their convention.
+/// Returns the names of these meanings in order of precedence: meaning by meaning, and within a
+/// meaning by convention.
 pub fn names_of(meanings: &[SemanticAttribute]) -> impl Iterator<Item = &'static str> {
     meanings
         .iter()

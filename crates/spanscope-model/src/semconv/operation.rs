@@ -1,14 +1,14 @@
-//! What a span does, by the kind that its convention gives it.
+//! What a span does, derived from the kind that its convention defines.
 
 use super::attribute::SemanticAttribute as A;
-use super::source::Convention;
+use super::source::{Convention, Source};
 use super::values::AttributeValues;
 use crate::RawValue;
 
-/// The name of the operation that a span is, as OpenTelemetry spells it (`chat`, `execute_tool`,
-/// `invoke_agent`), in whichever convention the span names it. `None` where it names none, and where
-/// its kind is no operation: a chain, a guardrail, a task. A call of a tool by the Model Context
-/// Protocol is one.
+/// Returns the operation of a span as OpenTelemetry spells it (`chat`, `execute_tool`,
+/// `invoke_agent`), whatever its convention. Returns `None` if it names none, and if its kind is
+/// not an operation: a chain, a guardrail, a task. A tool call by the Model Context Protocol is an
+/// operation.
 ///
 /// ```
 /// use spanscope_model::{RawValue, semconv::operation_of};
@@ -24,7 +24,7 @@ pub fn operation_of<'a>(attributes: impl IntoIterator<Item = (&'a str, RawValue<
     operation.or(is_tool_call.then_some("execute_tool"))
 }
 
-/// Whether an operation, as OpenTelemetry spells it, calls a model.
+/// Returns whether an operation, as OpenTelemetry spells it, calls a model.
 ///
 /// ```
 /// use spanscope_model::semconv::is_model_operation;
@@ -40,41 +40,52 @@ pub fn is_model_operation(operation: &str) -> bool {
 /// What a span does, as far as measurements depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OperationKind {
-    /// Has a model generate something.
+    /// A model generates something.
     Inference,
     /// Another call of a service: embeddings, retrieval, memory, an operation that the conventions
     /// don't define.
     ClientCall,
-    /// Runs an agent in this process, or asks another process to.
+    /// An agent runs in this process, or is called in another one.
     Agent,
-    /// Runs a workflow.
+    /// A workflow runs.
     Workflow,
-    /// Runs a tool.
+    /// A tool runs.
     Tool,
-    /// Holds other spans together: the creation of an agent, a chain, the answer of an earlier call.
+    /// A span that groups others: the creation of an agent, a chain, the response of an earlier
+    /// call.
     Aggregate,
-    /// Concerns models, but is no call: a plan, a guardrail, a task.
+    /// Related to models, but not a call: a plan, a guardrail, a task.
     Other,
-    /// Names no operation.
+    /// No operation is named.
     Unknown,
 }
 
 impl OperationKind {
-    /// What the span does, and the name of its operation, where one is known.
+    /// Returns what the span does, and the name of its operation, if it is known.
     #[must_use]
     pub fn of<'a>(values: &AttributeValues<'a>) -> (Self, Option<&'a str>) {
-        if let Some(operation) = values.text(A::Operation) {
+        let kind = Self::span_kind(values);
+        // Spring AI writes this for everything that is not a model call; its kind says what it is.
+        if let Some(operation) = values.text(A::Operation).filter(|name| *name != "framework") {
             // Some libraries mark a streamed call in the name of its operation.
             let operation = operation.strip_suffix("_streaming").unwrap_or(operation);
-            // LangSmith writes the operation `embeddings` on its retrievers too.
-            let operation = match values.text(A::OpenInferenceKind).map(of_open_inference) {
-                Some(Ok(kind @ "retrieval")) if operation == "embeddings" => kind,
+            let operation = match (operation, kind) {
+                // LangSmith writes the operation `embeddings` on its retrievers too.
+                ("embeddings", Some(Ok(kind @ "retrieval"))) => kind,
+                // The Gemini CLI's names. Its log events report the usage of a call, and become
+                // separate spans.
+                ("llm_call", _) if values.text(A::AgentName) == Some("gemini-cli") => {
+                    return (Self::Aggregate, None);
+                }
+                ("llm_call", _) => "generate_content",
+                ("tool_call", _) => "execute_tool",
+                ("agent_call", _) => "invoke_agent",
                 _ => operation,
             };
             return (Self::of_operation(operation), Some(operation));
         }
-        let operation = if let Some(kind) = values.text(A::OpenInferenceKind) {
-            match of_open_inference(kind) {
+        let operation = if let Some(kind) = kind {
+            match kind {
                 Ok(operation) => operation,
                 Err(kind) => return (kind, None),
             }
@@ -102,28 +113,54 @@ impl OperationKind {
             }
         } else if Self::names_tool_alone(values) {
             "execute_tool"
+        } else if values.source(A::TotalTokens) == Some(Source::Codex) {
+            // As above: Codex reports the usage of a turn or a response in log events.
+            return (Self::Aggregate, None);
         } else {
             return (Self::Unknown, None);
         };
         (Self::of_operation(operation), Some(operation))
     }
 
-    /// Whether the conventions' name of a tool is all that tells what a span does, as on Pydantic AI's spans of tools.
-    /// Spans of the Model Context Protocol name a tool too, and their method tells what they do.
+    /// Returns the operation of a span whose convention has span kinds, or what the span is if its
+    /// kind is not an operation. Returns `None` if it has no kind. The plain `span.type` may mean
+    /// anything, so an unknown value of it is ignored.
+    fn span_kind(values: &AttributeValues<'_>) -> Option<Result<&'static str, Self>> {
+        let kind = values.text(A::OpenInferenceKind)?;
+        // Values that vendors write on spans that they know nothing about.
+        let is_any = ["span", "event", "default", "operation", "session"]
+            .iter()
+            .any(|word| kind.eq_ignore_ascii_case(word));
+        if is_any {
+            return None;
+        }
+        let found = match of_open_inference(kind) {
+            // Braintrust writes its kind as a member of an object.
+            Err(_) if kind.starts_with('{') => of_open_inference(kind_in(kind)?),
+            found => found,
+        };
+        let is_bare = values.convention(A::OpenInferenceKind) == Some(Convention::Bare);
+        (!is_bare || found.is_ok()).then_some(found)
+    }
+
+    /// Returns whether the name of a tool, the conventions' or LiveKit's, is the only hint at what
+    /// a span does, as on Pydantic AI's tool spans. Spans of the Model Context Protocol name a tool
+    /// too, and their method says what they do.
     fn names_tool_alone(values: &AttributeValues<'_>) -> bool {
-        let is_named = values.convention(A::ToolName) == Some(Convention::OpenTelemetry);
+        let is_named = values.convention(A::ToolName) == Some(Convention::OpenTelemetry)
+            || values.source(A::ToolName) == Some(Source::LiveKit);
         is_named && !values.names_model() && !values.has(A::McpMethod)
     }
 
-    /// Whether the span with these values, which does this, concerns models: it names an operation or
-    /// a model. Only then do bare names (`input_tokens`) on it count tokens; elsewhere they mean other
-    /// things.
+    /// Returns whether the span with these values concerns models: it names an operation or a
+    /// model. Only then do bare names (`input_tokens`) on it count tokens; elsewhere they have
+    /// other meanings.
     #[must_use]
     pub fn is_about_models(self, values: &AttributeValues<'_>) -> bool {
         self != Self::Unknown || values.names_model()
     }
 
-    /// Whether its usage is that of other spans, where any of those counted.
+    /// Returns whether its usage is that of other spans, if any of those counted.
     #[must_use]
     pub const fn never_counts(self) -> bool {
         matches!(self, Self::Agent | Self::Workflow | Self::Aggregate)
@@ -144,16 +181,29 @@ impl OperationKind {
     }
 }
 
+/// Returns the member `type` of a JSON object.
+fn kind_in(object: &str) -> Option<&str> {
+    #[derive(serde::Deserialize)]
+    struct Object<'o> {
+        r#type: &'o str,
+    }
+    serde_json::from_str::<Object<'_>>(object)
+        .ok()
+        .map(|object| object.r#type)
+}
+
 fn of_open_inference(kind: &str) -> Result<&'static str, OperationKind> {
-    let is = |word: &str| kind.eq_ignore_ascii_case(word);
+    let is = |words: &[&str]| words.iter().any(|word| kind.eq_ignore_ascii_case(word));
     Ok(match () {
-        () if is("LLM") || is("CHAT_MODEL") || is("GENERATION") => "chat",
-        () if is("EMBEDDING") => "embeddings",
-        () if is("RETRIEVER") || is("RERANKER") => "retrieval",
-        () if is("TOOL") => "execute_tool",
-        () if is("AGENT") => "invoke_agent",
-        // A library that writes a chain for each step would drown what runs as a workflow.
-        () if is("CHAIN") => return Err(OperationKind::Aggregate),
+        () if is(&["LLM", "CHAT_MODEL", "GENERATION", "llm_request"]) => "chat",
+        () if is(&["EMBEDDING"]) => "embeddings",
+        () if is(&["RETRIEVER", "RERANKER"]) => "retrieval",
+        () if is(&["TOOL", "tool_call"]) => "execute_tool",
+        () if is(&["AGENT", "interaction"]) => "invoke_agent",
+        () if is(&["WORKFLOW"]) => "invoke_workflow",
+        // If each chain were a workflow, libraries that write one for each step would hide the real
+        // workflows.
+        () if is(&["CHAIN"]) => return Err(OperationKind::Aggregate),
         () => return Err(OperationKind::Other),
     })
 }

@@ -1,6 +1,7 @@
-//! Which values are content: a sink's policy decides what becomes of them. The key alone decides.
+//! Which values are content, which a sink's policy may hide. Only the key decides.
 //!
-//! Secrets are not content: they are masked before any sink has them ([`mask_text`](super::mask_text)).
+//! Secrets are not content: they are masked before any sink sees them
+//! ([`mask_text`](super::mask_text)).
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -9,9 +10,9 @@ use super::find;
 use crate::RawValue;
 use crate::text::push_grouped;
 
-/// Whether the key holds content: prompts, completions, arguments and results of tools, retrieved
-/// documents. A key of the table is what its row says; another key is content if it continues one
-/// that is, after a dot.
+/// Returns whether the key holds content: prompts, completions, arguments and results of tools,
+/// retrieved documents. For a key of the table its row decides; another key is content if it
+/// continues a content key after a dot.
 ///
 /// ```
 /// use spanscope_model::semconv::is_content;
@@ -29,7 +30,7 @@ pub fn is_content(key: &str) -> bool {
     is_langfuse || heads.any(|head| find(head).is_some_and(|head| head.is_content))
 }
 
-/// The text in place of content: its length and its hash.
+/// Returns the replacement of content: its length and its hash.
 ///
 /// ```
 /// use spanscope_model::{RawValue, semconv::redacted};
@@ -53,7 +54,7 @@ pub fn redacted(value: RawValue<'_>) -> String {
     shown
 }
 
-/// Appends how long a text is: `1,234 characters`, or, where it was cut, how many bytes it had.
+/// Appends the length of a text: `1,234 characters`, or its original bytes if it was truncated.
 pub(super) fn push_length(shown: &mut String, text: &str, cut_from: Option<u64>) {
     push_grouped(shown, cut_from.unwrap_or_else(|| text.chars().count() as u64));
     shown.push_str(if cut_from.is_some() {
@@ -63,7 +64,7 @@ pub(super) fn push_length(shown: &mut String, text: &str, cut_from: Option<u64>)
     });
 }
 
-/// FNV-1a with 64 bits: the same text has the same number in every program and release.
+/// FNV-1a with 64 bits: equal texts have the same hash in every program and release.
 fn fingerprint(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

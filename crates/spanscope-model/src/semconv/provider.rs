@@ -1,6 +1,7 @@
-//! How providers of models are spelled.
+//! The spelling of providers' names.
 
-/// A provider's name as OpenTelemetry spells it today, where another spelling is known; `None` where it is not.
+/// Returns a provider's name in OpenTelemetry's current spelling; `None` if no other spelling is
+/// known.
 #[must_use]
 pub fn canonical_provider(name: &str) -> Option<&'static str> {
     const MAX_LEN: usize = 32;

@@ -1,28 +1,29 @@
-//! Which keys name a secret: one rule for every sink, for the keys of attributes and for the members
-//! of objects inside of their values.
+//! Which keys name a secret: one rule for every sink, for the keys of attributes and for members of
+//! objects in their values.
 //!
-//! A key is judged by its words, so that `max_tokens`, `author` and `next_token` are none. Nothing
-//! here looks at a value; [`mask`](super::mask) does.
+//! A key is judged by its words, so `max_tokens`, `author` and `next_token` are not secrets.
+//! Nothing here looks at a value; [`mask`](super::mask) does.
 
-use super::find;
+use super::{find, secret_parts};
 
-/// What under a key is secret.
+/// Which part of a value is secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretKind {
     /// The whole value.
     Value,
-    /// The password in the value, which says how to connect to something.
+    /// The password in a connection string.
     ConnectionString,
 }
 
-/// Whether a key names a secret: by the table of names, else by its words, which `.`, `_`, `-` and
-/// capitals separate, in any case, singular or plural.
+/// Returns whether a key names a secret: by the table of names, else by its words, separated by
+/// `.`, `_`, `-` and capitals, in any case, singular or plural.
 ///
-/// Secret are `authorization`, `password`, `passwd`, `passphrase`, `pwd`, `secret`, `credential`,
-/// `cookie`, `jwt`, `dsn`, connection strings, a `key` after `api`, `access`, `auth` or `private`,
-/// `auth` as the last word or before `header`, and `token` as the last word. No secret is a token
-/// that is a place in a list or a piece of text (`next_token`, `eos_token`, `max_token`), and of
-/// `tokens` only those are that a word before says so of (`access_tokens`), because they are counted.
+/// Secret are `authorization`, words that end with `password`, `passwd`, `passphrase` or `secret`,
+/// `pwd`, `credential`, `cookie`, `jwt`, `dsn`, connection strings, a `key` after `api`, `access`,
+/// `auth` or `private`, `auth` as the last word or before `header`, and `token` as the last word.
+/// No secret is a token that is a place in a list or a piece of text (`next_token`, `eos_token`,
+/// `max_token`), and of `tokens` only those are that a word before says so of (`access_tokens`),
+/// because they are counted.
 ///
 /// ```
 /// use spanscope_model::semconv::is_secret;
@@ -34,10 +35,12 @@ pub fn is_secret(key: &str) -> bool {
     secret_kind(key).is_some()
 }
 
-/// What under a key is secret; `None` for most keys. See [`is_secret`].
+/// Returns which part of a value under the key is secret; `None` for most keys. See [`is_secret`].
 #[must_use]
 pub fn secret_kind(key: &str) -> Option<SecretKind> {
-    if key.is_ascii() && !may_name_secret(key.as_bytes()) {
+    // A store checks each received attribute. Splitting every key into words took a tenth of the
+    // time to receive a span.
+    if key.is_ascii() && secret_parts::find(key.as_bytes(), 0).is_none() {
         return None;
     }
     match find(key) {
@@ -46,20 +49,19 @@ pub fn secret_kind(key: &str) -> Option<SecretKind> {
     }
 }
 
-/// The number of characters of a key that the rule reads.
+/// Maximum number of characters of a key that the rule reads.
 const MAX_KEY_CHARS: usize = 256;
 
-/// A word that is longer is none of the rule's.
+/// No word of the rule is longer.
 const MAX_WORD: usize = 24;
 
+/// What a word is a secret for that ends with it, as in `PGPASSWORD` and `clientsecret`.
+const SECRET_ENDS: [&str; 4] = ["password", "passwd", "passphrase", "secret"];
+
 /// Names of secrets wherever they are in a key; also written as one word where they are two.
-const SECRETS: [&str; 18] = [
+const SECRETS: [&str; 14] = [
     "authorization",
-    "password",
-    "passwd",
-    "passphrase",
     "pwd",
-    "secret",
     "credential",
     "cookie",
     "jwt",
@@ -73,9 +75,9 @@ const SECRETS: [&str; 18] = [
     "bearertoken",
     "refreshtoken",
 ];
-/// A key after one of these is a secret.
+/// A `key` after one of these is a secret.
 const BEFORE_KEY: [&str; 4] = ["api", "access", "auth", "private"];
-/// A token after one of these is a place in a list, a mark in a text or a number of pieces of text.
+/// A `token` after one of these is a position in a list, a mark in a text or a count.
 const BEFORE_OTHER_TOKEN: [&str; 17] = [
     "next",
     "page",
@@ -95,10 +97,10 @@ const BEFORE_OTHER_TOKEN: [&str; 17] = [
     "prompt",
     "completion",
 ];
-/// Tokens after one of these are secrets; others are counted.
+/// `tokens` after one of these are secrets; others are counts.
 const BEFORE_TOKENS: [&str; 7] = ["access", "auth", "refresh", "id", "bearer", "session", "api"];
 
-/// The rule for keys that the table does not have.
+/// Applies the rule to a key that is not in the table.
 pub(super) fn kind_by_words(key: &str) -> Option<SecretKind> {
     let mut kind = None;
     let (mut before, mut last) = (Word::default(), Word::default());
@@ -107,6 +109,7 @@ pub(super) fn kind_by_words(key: &str) -> Option<SecretKind> {
             continue;
         }
         let is_secret = SECRETS.iter().any(|secret| word.is(secret))
+            || SECRET_ENDS.iter().any(|end| word.ends_with(end))
             || (word.is("key") && last.is_one_of(&BEFORE_KEY))
             || (word.is("header") && last.is("auth"));
         if is_secret {
@@ -125,12 +128,12 @@ pub(super) fn kind_by_words(key: &str) -> Option<SecretKind> {
     if is_secret { Some(SecretKind::Value) } else { kind }
 }
 
-/// A word in lower case, without the digits at its end; empty if it is none that the rule knows.
+/// A word in lower case, without trailing digits; empty if the rule does not know it.
 #[derive(Default, Clone, Copy)]
 struct Word {
     bytes: [u8; MAX_WORD],
     len: usize,
-    /// It had digits and nothing else.
+    /// Whether it consisted of digits only.
     is_number: bool,
 }
 
@@ -159,11 +162,17 @@ impl Word {
         self.is_number
     }
 
-    /// Whether it is this word or its plural.
+    /// Returns whether it is this word or its plural.
     fn is(&self, singular: &str) -> bool {
         let text = self.text();
         text.strip_prefix(singular)
             .is_some_and(|rest| matches!(rest, "" | "s"))
+    }
+
+    /// Whether it ends with this word or its plural.
+    fn ends_with(&self, singular: &str) -> bool {
+        let text = self.text();
+        text.strip_suffix('s').unwrap_or(text).ends_with(singular)
     }
 
     fn is_one_of(&self, words: &[&str]) -> bool {
@@ -171,32 +180,7 @@ impl Word {
     }
 }
 
-/// Whether a key in ASCII contains what every secret's key contains, wherever its words begin.
-///
-/// A store asks about each attribute that is sent to it. To take the words of every key apart was
-/// a tenth of all that receiving a span costs.
-fn may_name_secret(key: &[u8]) -> bool {
-    let begins = |rest: &[u8], lower: &str| {
-        let begin = rest.get(..lower.len());
-        begin.is_some_and(|begin| begin.eq_ignore_ascii_case(lower.as_bytes()))
-    };
-    (0..key.len()).any(|at| {
-        let rest = &key[at..];
-        match key[at].to_ascii_lowercase() {
-            b'a' => begins(rest, "auth"),
-            b'c' => begins(rest, "credential") || begins(rest, "cookie") || begins(rest, "connection"),
-            b'd' => begins(rest, "dsn"),
-            b'j' => begins(rest, "jwt"),
-            b'k' => begins(rest, "key"),
-            b'p' => begins(rest, "passw") || begins(rest, "passphrase") || begins(rest, "pwd"),
-            b's' => begins(rest, "secret"),
-            b't' => begins(rest, "token"),
-            _ => false,
-        }
-    })
-}
-
-/// `x-api-key`, `api_key` and `apiKey` have the words api and key, in any case.
+/// Splits a key into words: `x-api-key`, `api_key` and `apiKey` all have the words api and key.
 fn words_of(key: &str) -> impl Iterator<Item = &str> {
     let end = key
         .char_indices()
@@ -207,8 +191,8 @@ fn words_of(key: &str) -> impl Iterator<Item = &str> {
         .flat_map(humps_of)
 }
 
-/// The parts of a word in camel case: `userID` has user and ID, `HTTPPassword` HTTP and Password.
-/// There is none in an empty one.
+/// Splits a word in camel case: `userID` into user and ID, `HTTPPassword` into HTTP and Password.
+/// An empty word has no parts.
 fn humps_of(mut word: &str) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
         let mut letters = word.char_indices().peekable();

@@ -1,11 +1,11 @@
-//! Where a name comes from.
+//! Which document defines a name.
 
-/// The family of names that an attribute's name belongs to. Where a span uses several names of one
-/// meaning, the family that is declared first here counts.
+/// The convention of an attribute's name. If a span uses several names of one meaning, the
+/// convention declared first counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Convention {
-    /// OpenTelemetry's semantic conventions as they are today.
+    /// OpenTelemetry's current semantic conventions.
     OpenTelemetry,
     /// OpenTelemetry's names before they were renamed (`gen_ai.system`,
     /// `gen_ai.usage.prompt_tokens`).
@@ -19,8 +19,8 @@ pub enum Convention {
     /// The plain field names of Llama Stack's telemetry API and RAGFlow's agent traces
     /// (`prompt_tokens`, `model_id`, `task_id`).
     Plain,
-    /// Words that have other meanings too (`input_tokens`, `model`, `result`): they are read only
-    /// where the span is known to be about a model or a step of a run.
+    /// Ambiguous words (`input_tokens`, `model`, `result`): they are read only if the span is known
+    /// to concern a model or a step of a run.
     Bare,
 }
 
@@ -84,6 +84,32 @@ pub enum Source {
     OpenLit,
     /// The proxy LiteLLM.
     LiteLlm,
+    /// AgentOps.
+    AgentOps,
+    /// Braintrust.
+    Braintrust,
+    /// Claude Code's spans.
+    ClaudeCode,
+    /// GitHub Copilot's spans.
+    Copilot,
+    /// The Gemini CLI's spans.
+    GeminiCli,
+    /// Haystack.
+    Haystack,
+    /// Laminar.
+    Laminar,
+    /// LangWatch.
+    LangWatch,
+    /// LiveKit Agents.
+    LiveKit,
+    /// Spring AI.
+    SpringAi,
+    /// VoltAgent.
+    VoltAgent,
+    /// Galileo.
+    Galileo,
+    /// TruLens.
+    TruLens,
     /// Llama Stack's telemetry API.
     LlamaStack,
     /// RAGFlow's agent traces.
@@ -95,7 +121,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// Where the document is published; empty for [`CommonFields`](Self::CommonFields).
+    /// Returns the document's URL; empty for [`CommonFields`](Self::CommonFields).
     #[must_use]
     pub const fn url(self) -> &'static str {
         match self {
@@ -141,6 +167,23 @@ impl Source {
             Self::Codex => "https://developers.openai.com/codex/config-advanced",
             Self::OpenLit => "https://docs.openlit.io/latest/sdk/features/tracing",
             Self::LiteLlm => "https://docs.litellm.ai/docs/observability/opentelemetry_integration",
+            Self::AgentOps => "https://github.com/AgentOps-AI/agentops",
+            Self::Braintrust => "https://www.braintrust.dev/docs/integrations/sdk-integrations/opentelemetry",
+            Self::ClaudeCode => "https://code.claude.com/docs/en/monitoring-usage",
+            Self::Copilot => {
+                "https://github.com/microsoft/vscode-copilot-chat/blob/main/docs/monitoring/agent_monitoring.md"
+            }
+            Self::GeminiCli => "https://github.com/google-gemini/gemini-cli/blob/main/docs/cli/telemetry.md",
+            Self::Haystack => "https://docs.haystack.deepset.ai/docs/tracing",
+            Self::Laminar => "https://docs.lmnr.ai",
+            Self::LangWatch => "https://docs.langwatch.ai",
+            Self::LiveKit => "https://docs.livekit.io/agents/observability/",
+            Self::SpringAi => "https://docs.spring.io/spring-ai/reference/observability/",
+            Self::VoltAgent => "https://voltagent.dev/docs/observability/overview/",
+            Self::Galileo => "https://github.com/rungalileo/galileo-python",
+            Self::TruLens => {
+                "https://github.com/truera/trulens/blob/main/src/otel/semconv/trulens/otel/semconv/trace.py"
+            }
             Self::LlamaStack => "https://github.com/llamastack/llama-stack",
             Self::Ragflow => "https://github.com/infiniflow/ragflow",
             Self::Spanscope => "https://github.com/spanscope/spanscope",

@@ -1,26 +1,26 @@
-//! The table itself: one row for each name.
+//! The table: one row for each name.
 
 use super::attribute::SemanticAttribute;
 use super::source::{Convention, Source};
 
-/// One name of an attribute, and what is known of it.
+/// One attribute name and its properties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AttributeName {
     /// The name.
     pub name: &'static str,
-    /// The family of names that it belongs to.
+    /// The convention.
     pub convention: Convention,
-    /// What the attribute says.
+    /// The meaning.
     pub meaning: SemanticAttribute,
-    /// Its value, and those of keys that continue the name after a dot, are content: prompts,
-    /// completions, arguments and results of tools, documents.
+    /// Whether its value, and those of keys that continue the name after a dot, are content:
+    /// prompts, completions, arguments and results of tools, documents.
     pub is_content: bool,
-    /// Its value is a secret.
+    /// Whether its value is a secret.
     pub is_secret: bool,
-    /// Stores index it by default.
+    /// Whether stores index it by default.
     pub indexed_by_default: bool,
-    /// Its unit, in the notation of UCUM; empty where it has none.
+    /// Its unit, in the notation of UCUM; empty if it has none.
     pub unit: &'static str,
     /// The document that defines it.
     pub source: Source,
@@ -71,22 +71,21 @@ use Convention::{
 };
 use SemanticAttribute as M;
 use Source::{
-    AgentCore, AgentsSdk, Alibaba, AzureAi, Codex, CollectorNormalizer as Normalizer, CommonFields as Common,
-    DotNet, GoogleAdk, LangSmith, Langfuse, LiteLlm, LlamaStack, MlFlow, OpenInference as OI, OpenLit,
-    OpenLlmetry as TL, OpenTelemetry as Core, OpenTelemetryDeprecated as Deprecated,
-    OpenTelemetryGenAi as GenAi, PydanticAi, Ragflow, Rig, SemanticKernel, Sentry, Spanscope, Strands,
-    TracingLog, TracingOpenTelemetry as Tracing, Vercel, Vllm, Weave,
+    AgentCore, AgentOps, AgentsSdk, Alibaba, AzureAi, Braintrust, ClaudeCode, Codex,
+    CollectorNormalizer as Normalizer, CommonFields as Common, Copilot, DotNet, Galileo, GeminiCli,
+    GoogleAdk, Haystack, Laminar, LangSmith, LangWatch, Langfuse, LiteLlm, LiveKit, LlamaStack, MlFlow,
+    OpenInference as OI, OpenLit, OpenLlmetry as TL, OpenTelemetry as Core,
+    OpenTelemetryDeprecated as Deprecated, OpenTelemetryGenAi as GenAi, PydanticAi, Ragflow, Rig,
+    SemanticKernel, Sentry, Spanscope, SpringAi, Strands, TracingLog, TracingOpenTelemetry as Tracing,
+    TruLens, Vercel, Vllm, VoltAgent, Weave,
 };
 
-/// Every known name. The rows of one meaning are together, in the order of [`SemanticAttribute`]; of
-/// the names of one meaning that a span uses, the first in this order counts, and nothing is added
-/// up. Within a meaning the conventions come in the order of [`Convention`]; only plain names may
-/// come earlier, where they are what runs are asked for by.
+/// Every known name. The rows of one meaning are adjacent, in the order of [`SemanticAttribute`];
+/// if a span uses several names of one meaning, the first in this order counts, and values are
+/// never summed. Within a meaning the rows are in the order of [`Convention`]; only plain names
+/// that select runs may come earlier.
 #[rustfmt::skip]
-pub static ATTRIBUTES: [AttributeName; 335] = TABLE;
-
-#[rustfmt::skip]
-const TABLE: [AttributeName; 335] = [
+pub static ATTRIBUTES: [AttributeName; 422] = [
     // Usage. A total of a part (cache, reasoning) is never added to the whole.
     row("gen_ai.usage.input_tokens", Otel, M::InputTokens, GenAi).unit("{token}"),
     row("gen_ai.usage.prompt_tokens", Older, M::InputTokens, Deprecated).unit("{token}"),
@@ -97,6 +96,7 @@ const TABLE: [AttributeName; 335] = [
     row("ai.usage.tokens", Vendor, M::InputTokens, Vercel).unit("{token}"),
     row("gen_ai.response.input_tokens", Vendor, M::InputTokens, DotNet).unit("{token}"),
     row("gen_ai.response.prompt_tokens", Vendor, M::InputTokens, SemanticKernel).unit("{token}"),
+    row("usage.prompt_tokens", Vendor, M::InputTokens, VoltAgent).unit("{token}"),
     row("prompt_tokens", Plain, M::InputTokens, LlamaStack).unit("{token}"),
     row("input_tokens", Bare, M::InputTokens, Common).unit("{token}"),
     row("gen_ai.usage.output_tokens", Otel, M::OutputTokens, GenAi).unit("{token}"),
@@ -107,6 +107,7 @@ const TABLE: [AttributeName; 335] = [
     row("ai.usage.completionTokens", Vendor, M::OutputTokens, Vercel).unit("{token}"),
     row("gen_ai.response.output_tokens", Vendor, M::OutputTokens, DotNet).unit("{token}"),
     row("gen_ai.response.completion_tokens", Vendor, M::OutputTokens, SemanticKernel).unit("{token}"),
+    row("usage.completion_tokens", Vendor, M::OutputTokens, VoltAgent).unit("{token}"),
     row("completion_tokens", Plain, M::OutputTokens, LlamaStack).unit("{token}"),
     row("output_tokens", Bare, M::OutputTokens, Common).unit("{token}"),
     row("llm.token_count.total", OpenInference, M::TotalTokens, OI).unit("{token}"),
@@ -114,6 +115,8 @@ const TABLE: [AttributeName; 335] = [
     row("llm.usage.total_tokens", OpenLlmetry, M::TotalTokens, TL).unit("{token}"),
     row("ai.usage.totalTokens", Vendor, M::TotalTokens, Vercel).unit("{token}"),
     row("gen_ai.response.total_tokens", Vendor, M::TotalTokens, SemanticKernel).unit("{token}"),
+    row("usage.total_tokens", Vendor, M::TotalTokens, VoltAgent).unit("{token}"),
+    row("codex.usage.total_tokens", Vendor, M::TotalTokens, Codex).unit("{token}"),
     row("total_tokens", Plain, M::TotalTokens, LlamaStack).unit("{token}"),
     row("gen_ai.usage.cache_read.input_tokens", Otel, M::CacheReadTokens, GenAi).unit("{token}"),
     row("llm.token_count.prompt_details.cache_read", OpenInference, M::CacheReadTokens, OI).unit("{token}"),
@@ -126,6 +129,10 @@ const TABLE: [AttributeName; 335] = [
     row("gen_ai.usage.details.cached_tokens", Vendor, M::CacheReadTokens, PydanticAi).unit("{token}"),
     row("gen_ai.usage.cache_read_tokens", Vendor, M::CacheReadTokens, PydanticAi).unit("{token}"),
     row("gen_ai.usage.cached_input_tokens", Vendor, M::CacheReadTokens, AgentsSdk).unit("{token}"),
+    row("cache_read_tokens", Bare, M::CacheReadTokens, ClaudeCode).unit("{token}"),
+    row("cache_read_input_tokens", Bare, M::CacheReadTokens, Common).unit("{token}"),
+    row("cached_input_tokens", Bare, M::CacheReadTokens, Common).unit("{token}"),
+    row("cached_tokens", Bare, M::CacheReadTokens, Common).unit("{token}"),
     row("gen_ai.usage.cache_write.input_tokens", Otel, M::CacheWriteTokens, GenAi).unit("{token}"),
     row("gen_ai.usage.cache_creation.input_tokens", Older, M::CacheWriteTokens, GenAi).unit("{token}"),
     row("llm.token_count.prompt_details.cache_write", OpenInference, M::CacheWriteTokens, OI).unit("{token}"),
@@ -136,6 +143,9 @@ const TABLE: [AttributeName; 335] = [
     row("gen_ai.usage.details.cache_creation_input_tokens", Vendor, M::CacheWriteTokens, PydanticAi).unit("{token}"),
     row("gen_ai.usage.cache_write_tokens", Vendor, M::CacheWriteTokens, PydanticAi).unit("{token}"),
     row("gen_ai.usage.cache_write_input_tokens", Vendor, M::CacheWriteTokens, Strands).unit("{token}"),
+    row("cache_creation_tokens", Bare, M::CacheWriteTokens, ClaudeCode).unit("{token}"),
+    row("cache_creation_input_tokens", Bare, M::CacheWriteTokens, Common).unit("{token}"),
+    row("cache_write_tokens", Bare, M::CacheWriteTokens, Common).unit("{token}"),
     row("gen_ai.usage.reasoning.output_tokens", Otel, M::ReasoningTokens, GenAi).unit("{token}"),
     row("llm.token_count.completion_details.reasoning", OpenInference, M::ReasoningTokens, OI).unit("{token}"),
     row("gen_ai.usage.reasoning_tokens", OpenLlmetry, M::ReasoningTokens, TL).unit("{token}"),
@@ -143,10 +153,15 @@ const TABLE: [AttributeName; 335] = [
     row("gen_ai.usage.output_tokens.reasoning", Vendor, M::ReasoningTokens, Sentry).unit("{token}"),
     row("ai.usage.reasoningTokens", Vendor, M::ReasoningTokens, Vercel).unit("{token}"),
     row("gen_ai.usage.details.reasoning_tokens", Vendor, M::ReasoningTokens, PydanticAi).unit("{token}"),
+    row("gen_ai.usage.thoughts_tokens", Vendor, M::ReasoningTokens, Langfuse).unit("{token}"),
+    row("llm.token_count.reasoning_tokens", Vendor, M::ReasoningTokens, Langfuse).unit("{token}"),
+    row("codex.usage.reasoning_output_tokens", Vendor, M::ReasoningTokens, Codex).unit("{token}"),
+    row("reasoning_tokens", Bare, M::ReasoningTokens, Common).unit("{token}"),
     row("mlflow.chat.tokenUsage", Vendor, M::UsageObject, MlFlow),
     row("langfuse.observation.usage_details", Vendor, M::UsageObject, Langfuse),
     row("langsmith.usage_metadata", Vendor, M::UsageObject, LangSmith),
     row("langsmith.metadata.usage_metadata", Vendor, M::UsageObject, LangSmith),
+    row("braintrust.metrics", Vendor, M::UsageObject, Braintrust),
     row("llm.cost.total", OpenInference, M::Cost, OI).unit("USD"),
     row("operation.cost", Vendor, M::Cost, PydanticAi).unit("USD"),
     row("gen_ai.usage.cost", Vendor, M::Cost, OpenLit).unit("USD"),
@@ -155,8 +170,9 @@ const TABLE: [AttributeName; 335] = [
     row("litellm.cost.total", Vendor, M::Cost, LiteLlm).unit("USD"),
     row("cost_usd", Bare, M::Cost, Common).unit("USD"),
     row("llm.invocation_parameters", OpenInference, M::InvocationParameters, OI),
+    row("braintrust.metadata", Vendor, M::InvocationParameters, Braintrust),
 
-    // The model, and what is done with it.
+    // The model and its operation.
     row("gen_ai.request.model", Otel, M::RequestModel, GenAi).indexed(),
     row("llm.request.model_name", OpenInference, M::RequestModel, OI),
     row("llm.model_name", OpenInference, M::RequestModel, OI),
@@ -189,8 +205,15 @@ const TABLE: [AttributeName; 335] = [
     row("openinference.span.kind", OpenInference, M::OpenInferenceKind, OI),
     row("gen_ai.span.kind", Vendor, M::OpenInferenceKind, Alibaba),
     row("mlflow.spanType", Vendor, M::OpenInferenceKind, MlFlow),
+    row("spring.ai.kind", Vendor, M::OpenInferenceKind, SpringAi),
+    row("langwatch.span.type", Vendor, M::OpenInferenceKind, LangWatch),
+    row("lmnr.span.type", Vendor, M::OpenInferenceKind, Laminar),
+    row("agentops.span.kind", Vendor, M::OpenInferenceKind, AgentOps),
+    row("braintrust.span_attributes.type", Vendor, M::OpenInferenceKind, Braintrust),
+    row("braintrust.span_attributes", Vendor, M::OpenInferenceKind, Braintrust),
     row("langsmith.span.kind", Vendor, M::OpenInferenceKind, LangSmith),
     row("langfuse.observation.type", Vendor, M::OpenInferenceKind, Langfuse),
+    row("span.type", Bare, M::OpenInferenceKind, ClaudeCode),
     row("traceloop.span.kind", OpenLlmetry, M::OpenLlmetryKind, TL),
     row("llm.request.type", OpenLlmetry, M::RequestType, TL),
     row("ai.operationId", Vendor, M::VercelOperation, Vercel),
@@ -198,7 +221,11 @@ const TABLE: [AttributeName; 335] = [
     row("gen_ai.response.time_to_first_chunk", Otel, M::FirstChunkSeconds, GenAi).unit("s"),
     row("gen_ai.response.time_to_first_token", Vendor, M::FirstChunkSeconds, Sentry).unit("s"),
     row("gen_ai.latency.time_to_first_token", Vendor, M::FirstChunkSeconds, Vllm).unit("s"),
+    row("gen_ai.server.time_to_first_token", Vendor, M::FirstChunkSeconds, OpenLit).unit("s"),
+    row("lk.response.ttft", Vendor, M::FirstChunkSeconds, LiveKit).unit("s"),
     row("ai.response.msToFirstChunk", Vendor, M::FirstChunkMillis, Vercel).unit("ms"),
+    row("copilot_chat.time_to_first_token", Vendor, M::FirstChunkMillis, Copilot).unit("ms"),
+    row("ttft_ms", Bare, M::FirstChunkMillis, ClaudeCode).unit("ms"),
 
     // Errors, statuses and peers, as labels of measurements.
     row("error.type", Otel, M::ErrorType, Core),
@@ -211,6 +238,7 @@ const TABLE: [AttributeName; 335] = [
     row("gen_ai.agent.name", Otel, M::AgentName, GenAi).indexed(),
     row("agent.name", OpenInference, M::AgentName, OI),
     row("llm.agent.name", OpenLlmetry, M::AgentName, Normalizer),
+    row("lk.agent_name", Vendor, M::AgentName, LiveKit),
     row("agent_name", Bare, M::AgentName, PydanticAi),
     row("gen_ai.workflow.name", Otel, M::WorkflowName, GenAi),
     row("traceloop.workflow.name", OpenLlmetry, M::WorkflowName, TL),
@@ -219,6 +247,8 @@ const TABLE: [AttributeName; 335] = [
     row("tool.name", OpenInference, M::ToolName, OI),
     row("ai.toolCall.name", Vendor, M::ToolName, Vercel),
     row("mcp.tool.name", Vendor, M::ToolName, Sentry),
+    row("spring.ai.tool.definition.name", Vendor, M::ToolName, SpringAi),
+    row("lk.function_tool.name", Vendor, M::ToolName, LiveKit),
     row("tool_name", Plain, M::ToolName, Ragflow),
     row("gen_ai.tool.type", Otel, M::ToolType, GenAi),
     row("tool_type", Plain, M::ToolType, Ragflow),
@@ -229,7 +259,7 @@ const TABLE: [AttributeName; 335] = [
     row("gen_ai.token.type", Otel, M::TokenType, GenAi),
     row("gen_ai.token.modality", Otel, M::TokenModality, GenAi),
 
-    // Whose a run is. The plain names are those that runs are asked for by.
+    // The owner of a run. The plain names select runs.
     row("task_id", Plain, M::TaskId, Ragflow).indexed(),
     row("agent_id", Plain, M::AgentId, Ragflow).indexed(),
     row("gen_ai.agent.id", Otel, M::AgentId, GenAi).indexed(),
@@ -254,7 +284,14 @@ const TABLE: [AttributeName; 335] = [
     row("gcp.vertex.agent.session_id", Vendor, M::SessionId, GoogleAdk),
     row("gen_ai.thread.id", Vendor, M::SessionId, AzureAi),
     row("wandb.thread_id", Vendor, M::SessionId, Weave),
+    row("spring.ai.chat.client.conversation.id", Vendor, M::SessionId, SpringAi),
+    row("langwatch.thread.id", Vendor, M::SessionId, LangWatch),
+    row("lmnr.association.properties.session_id", Vendor, M::SessionId, Laminar),
     row("conversation.id", Vendor, M::SessionId, Codex),
+    row("copilot_chat.session_id", Vendor, M::SessionId, Copilot),
+    row("copilot_chat.chat_session_id", Vendor, M::SessionId, Copilot),
+    row("galileo.session.id", Vendor, M::SessionId, Galileo),
+    row("ai.observability.conversation_id", Vendor, M::SessionId, TruLens),
     row("user_id", Plain, M::UserId, Ragflow).indexed(),
     row("user.id", Otel, M::UserId, Core).indexed(),
     row("enduser.id", Otel, M::UserId, Core),
@@ -266,6 +303,8 @@ const TABLE: [AttributeName; 335] = [
     row("mlflow.trace.user", Vendor, M::UserId, MlFlow),
     row("langsmith.metadata.user_id", Vendor, M::UserId, LangSmith),
     row("ai.telemetry.metadata.userId", Vendor, M::UserId, Vercel),
+    row("langwatch.user.id", Vendor, M::UserId, LangWatch),
+    row("lmnr.association.properties.user_id", Vendor, M::UserId, Laminar),
     row("tenant_id", Plain, M::TenantId, Ragflow).indexed(),
     row("trace_level", Plain, M::TraceLevel, Ragflow),
 
@@ -279,10 +318,22 @@ const TABLE: [AttributeName; 335] = [
     row("traceloop.entity.input", OpenLlmetry, M::StepInput, TL).content(),
     row("langfuse.observation.input", Vendor, M::StepInput, Langfuse).content(),
     row("mlflow.spanInputs", Vendor, M::StepInput, MlFlow).content(),
+    row("langwatch.input", Vendor, M::StepInput, LangWatch).content(),
+    row("lmnr.span.input", Vendor, M::StepInput, Laminar).content(),
+    row("agentops.entity.input", Vendor, M::StepInput, AgentOps).content(),
+    row("braintrust.input_json", Vendor, M::StepInput, Braintrust).content(),
+    row("haystack.component.input", Vendor, M::StepInput, Haystack).content(),
+    row("lk.user_input", Vendor, M::StepInput, LiveKit).content(),
+    row("user_prompt", Vendor, M::StepInput, ClaudeCode).content(),
     row("output.value", OpenInference, M::StepOutput, OI).content(),
     row("traceloop.entity.output", OpenLlmetry, M::StepOutput, TL).content(),
     row("langfuse.observation.output", Vendor, M::StepOutput, Langfuse).content(),
     row("mlflow.spanOutputs", Vendor, M::StepOutput, MlFlow).content(),
+    row("langwatch.output", Vendor, M::StepOutput, LangWatch).content(),
+    row("lmnr.span.output", Vendor, M::StepOutput, Laminar).content(),
+    row("agentops.entity.output", Vendor, M::StepOutput, AgentOps).content(),
+    row("braintrust.output_json", Vendor, M::StepOutput, Braintrust).content(),
+    row("haystack.component.output", Vendor, M::StepOutput, Haystack).content(),
     row("gen_ai.task.input", Vendor, M::TaskInput, AgentCore).content(),
     row("langfuse.trace.input", Vendor, M::TaskInput, Langfuse).content(),
     row("pydantic_ai.all_messages", Vendor, M::TaskInput, PydanticAi).content(),
@@ -314,6 +365,9 @@ const TABLE: [AttributeName; 335] = [
     row("ai.prompt.messages", Vendor, M::PromptText, Vercel).content(),
     row("ai.prompt", Vendor, M::PromptText, Vercel).content(),
     row("gcp.vertex.agent.llm_request", Vendor, M::PromptText, GoogleAdk).content(),
+    row("lk.pii.chat_ctx", Vendor, M::PromptText, LiveKit).content(),
+    row("lk.chat_ctx", Vendor, M::PromptText, LiveKit).content(),
+    row("new_context", Vendor, M::PromptText, ClaudeCode).content(),
     row("llm.choices", OpenInference, M::CompletionText, OI).content(),
     row("llm.completions", OpenLlmetry, M::CompletionText, TL).content(),
     row("gen_ai.response.text", Vendor, M::CompletionText, Sentry).content(),
@@ -322,6 +376,10 @@ const TABLE: [AttributeName; 335] = [
     row("ai.response.object", Vendor, M::CompletionText, Vercel).content(),
     row("ai.response.toolCalls", Vendor, M::CompletionText, Vercel).content(),
     row("gcp.vertex.agent.llm_response", Vendor, M::CompletionText, GoogleAdk).content(),
+    row("lk.pii.response.text", Vendor, M::CompletionText, LiveKit).content(),
+    row("lk.response.text", Vendor, M::CompletionText, LiveKit).content(),
+    row("lk.response.function_calls", Vendor, M::CompletionText, LiveKit).content(),
+    row("response.model_output", Vendor, M::CompletionText, ClaudeCode).content(),
     row("prompt", Bare, M::PlainPrompt, Common),
     row("response", Bare, M::PlainCompletion, Common),
     row("completion", Bare, M::PlainCompletion, Common),
@@ -348,6 +406,23 @@ const TABLE: [AttributeName; 335] = [
     row("max_tokens", Bare, M::MaxTokens, Common).unit("{token}"),
     row("gen_ai.request.stream", Otel, M::IsStreamed, GenAi),
     row("gen_ai.response.chunk_count", Vendor, M::ChunkCount, Spanscope).unit("{chunk}"),
+    row("gen_ai.request.top_p", Otel, M::TopP, GenAi),
+    row("gen_ai.request.seed", Otel, M::Seed, GenAi),
+    row("gen_ai.openai.request.seed", Older, M::Seed, Deprecated),
+    row("gen_ai.request.choice.count", Otel, M::ChoiceCount, GenAi),
+    row("gen_ai.request.frequency_penalty", Otel, M::FrequencyPenalty, GenAi),
+    row("gen_ai.request.presence_penalty", Otel, M::PresencePenalty, GenAi),
+    row("gen_ai.request.stop_sequences", Otel, M::StopSequences, GenAi),
+    row("gen_ai.output.type", Otel, M::OutputType, GenAi),
+    row("gen_ai.request.reasoning.level", Otel, M::ReasoningLevel, GenAi),
+    row("gen_ai.request.reasoning_effort", OpenLlmetry, M::ReasoningLevel, TL),
+    row("gen_ai.request.previous_response.id", Otel, M::PreviousResponse, GenAi),
+    row("gen_ai.request.encoding_formats", Otel, M::EncodingFormats, GenAi),
+    row("openai.response.service_tier", Otel, M::ServiceTier, GenAi),
+    row("gen_ai.openai.response.service_tier", Older, M::ServiceTier, Deprecated),
+    row("openai.response.system_fingerprint", Otel, M::SystemFingerprint, GenAi),
+    row("gen_ai.openai.response.system_fingerprint", Older, M::SystemFingerprint, Deprecated),
+    row("gen_ai.openai.system_fingerprint", OpenLlmetry, M::SystemFingerprint, TL),
     row("gen_ai.embeddings.dimension.count", Otel, M::EmbeddingDimensions, GenAi),
     row("embedding.text", OpenInference, M::EmbeddingContent, OI).content(),
     row("embedding.vector", OpenInference, M::EmbeddingContent, OI).content(),
@@ -357,6 +432,7 @@ const TABLE: [AttributeName; 335] = [
     row("query", Plain, M::RetrievalQuery, Ragflow),
     row("gen_ai.memory.query.text", Otel, M::RetrievalQuery, GenAi).content(),
     row("reranker.query", OpenInference, M::RetrievalQuery, OI).content(),
+    row("db.vector.query.content", Vendor, M::RetrievalQuery, SpringAi).content(),
     row("gen_ai.retrieval.top_k", Otel, M::TopK, GenAi),
     row("top_k", Plain, M::TopK, Ragflow),
     row("gen_ai.request.top_k", Older, M::TopK, GenAi),
@@ -367,6 +443,7 @@ const TABLE: [AttributeName; 335] = [
     row("chunks", Plain, M::Documents, Ragflow),
     row("retrieval.documents", OpenInference, M::Documents, OI).content(),
     row("reranker.output_documents", OpenInference, M::Documents, OI).content(),
+    row("db.vector.query.response.documents", Vendor, M::Documents, SpringAi).content(),
     row("chunks_retrieved", Plain, M::DocumentCount, Ragflow).unit("{document}"),
     row("gen_ai.memory.record.count", Otel, M::DocumentCount, GenAi).unit("{document}"),
     row("documents_retrieved", Bare, M::DocumentCount, Common).unit("{document}"),
@@ -386,12 +463,19 @@ const TABLE: [AttributeName; 335] = [
     row("tool_arguments", Vendor, M::ToolArguments, PydanticAi).content(),
     row("mcp.request.argument", Vendor, M::ToolArguments, Sentry).content(),
     row("gcp.vertex.agent.tool_call_args", Vendor, M::ToolArguments, GoogleAdk).content(),
+    row("spring.ai.tool.call.arguments", Vendor, M::ToolArguments, SpringAi).content(),
+    row("lk.pii.function_tool.arguments", Vendor, M::ToolArguments, LiveKit).content(),
+    row("lk.function_tool.arguments", Vendor, M::ToolArguments, LiveKit).content(),
+    row("tool_input", Vendor, M::ToolArguments, ClaudeCode).content(),
     row("gen_ai.tool.call.result", Otel, M::ToolResult, GenAi).content(),
     row("mcp.response.value", OpenLlmetry, M::ToolResult, TL).content(),
     row("gen_ai.tool.output", Vendor, M::ToolResult, Sentry).content(),
     row("mcp.tool.result.content", Vendor, M::ToolResult, Sentry).content(),
     row("ai.toolCall.result", Vendor, M::ToolResult, Vercel).content(),
     row("gcp.vertex.agent.tool_response", Vendor, M::ToolResult, GoogleAdk).content(),
+    row("spring.ai.tool.call.result", Vendor, M::ToolResult, SpringAi).content(),
+    row("lk.pii.function_tool.output", Vendor, M::ToolResult, LiveKit).content(),
+    row("lk.function_tool.output", Vendor, M::ToolResult, LiveKit).content(),
     row("tool_response", Vendor, M::ToolResult, PydanticAi).content(),
     row("tool.parameters", OpenInference, M::PlainArguments, OI).content(),
     row("arguments", Bare, M::PlainArguments, Common),
@@ -406,6 +490,8 @@ const TABLE: [AttributeName; 335] = [
     row("gen_ai.tool.call.id", Otel, M::CallId, GenAi),
     row("tool.id", OpenInference, M::CallId, OI),
     row("ai.toolCall.id", Vendor, M::CallId, Vercel),
+    row("gen_ai.tool.call_id", Vendor, M::CallId, GeminiCli),
+    row("lk.function_tool.id", Vendor, M::CallId, LiveKit),
     row("call_id", Bare, M::CallId, Common),
     row("mcp.session.id", Otel, M::McpSession, GenAi),
     row("mcp_list_tools_id", Plain, M::McpListId, LlamaStack),
@@ -448,15 +534,15 @@ const TABLE: [AttributeName; 335] = [
 /// The number of meanings.
 const MEANINGS: usize = SemanticAttribute::CredentialHeader as usize + 1;
 
-/// For each meaning its rows: the first one, and the one after the last one.
+/// For each meaning the range of its rows.
 pub(super) const RANGES: [(usize, usize); MEANINGS] = ranges();
 
 const fn ranges() -> [(usize, usize); MEANINGS] {
     let mut ranges = [(0, 0); MEANINGS];
     let mut row = 0;
-    while row < TABLE.len() {
-        let meaning = TABLE[row].meaning as usize;
-        if row == 0 || TABLE[row - 1].meaning as usize != meaning {
+    while row < ATTRIBUTES.len() {
+        let meaning = ATTRIBUTES[row].meaning as usize;
+        if row == 0 || ATTRIBUTES[row - 1].meaning as usize != meaning {
             assert!(ranges[meaning].1 == 0, "the rows of one meaning are together");
             ranges[meaning].0 = row;
         }
@@ -469,8 +555,8 @@ const fn ranges() -> [(usize, usize); MEANINGS] {
 /// The number of names that are indexed by default.
 pub(super) const INDEXED: usize = {
     let (mut row, mut count) = (0, 0);
-    while row < TABLE.len() {
-        count += TABLE[row].indexed_by_default as usize;
+    while row < ATTRIBUTES.len() {
+        count += ATTRIBUTES[row].indexed_by_default as usize;
         row += 1;
     }
     count
@@ -479,9 +565,9 @@ pub(super) const INDEXED: usize = {
 pub(super) const fn indexed_names() -> [&'static str; INDEXED] {
     let mut names = [""; INDEXED];
     let (mut row, mut place) = (0, 0);
-    while row < TABLE.len() {
-        if TABLE[row].indexed_by_default {
-            names[place] = TABLE[row].name;
+    while row < ATTRIBUTES.len() {
+        if ATTRIBUTES[row].indexed_by_default {
+            names[place] = ATTRIBUTES[row].name;
             place += 1;
         }
         row += 1;
@@ -489,15 +575,15 @@ pub(super) const fn indexed_names() -> [&'static str; INDEXED] {
     names
 }
 
-/// A list of objects that is spread over attributes: `{prefix}{index}.{item_prefix}{key}`.
+/// A list of objects that is flattened to attributes: `{prefix}{index}.{item_prefix}{key}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FlattenedList {
-    /// What the list says.
+    /// The list's meaning.
     pub meaning: SemanticAttribute,
-    /// The beginning of the keys, up to the index.
+    /// The prefix of the keys, up to the index.
     pub prefix: &'static str,
-    /// What stands before the keys of an item; empty where nothing does.
+    /// The prefix of the keys of an item; may be empty.
     pub item_prefix: &'static str,
 }
 
@@ -513,8 +599,8 @@ const fn flattened(
     }
 }
 
-/// The lists that conventions spread over attributes. Of those of one meaning the first counts that
-/// has items.
+/// The lists that conventions flatten to attributes. Of several lists of one meaning the first that
+/// has items counts.
 #[rustfmt::skip]
 pub static FLATTENED_LISTS: [FlattenedList; 8] = [
     flattened(M::InputMessages, "llm.input_messages.", "message."),

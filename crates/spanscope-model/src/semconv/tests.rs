@@ -1,4 +1,4 @@
-//! The table holds together.
+//! Consistency of the table.
 
 use std::collections::{HashMap, HashSet};
 
@@ -115,8 +115,8 @@ fn content_is_what_the_table_marks_and_what_continues_it() {
     }
 }
 
-/// The conventions call these messages, definitions of tools and results, so they are content; the
-/// list of the console's renderer did not have them, although steps of runs showed them as such.
+/// The conventions define these as messages, tool definitions and tool results, so they are
+/// content.
 #[test]
 fn messages_of_single_vendors_are_content_too() {
     for key in [
@@ -221,6 +221,9 @@ fn keys_that_name_secrets_do_so_in_every_spelling() {
         "passwd",
         "db.password",
         "HTTPPassword",
+        "PGPASSWORD",
+        "dbpasswords",
+        "clientsecret",
         "password1",
         "passphrase",
         "pwd",
@@ -316,7 +319,7 @@ fn keys_of_other_things_are_no_secrets() {
 }
 
 #[test]
-fn a_key_is_looked_at_by_words_whatever_stands_between_them() {
+fn a_key_is_split_into_words_at_every_separator() {
     let words = [
         "api", "key", "access", "token", "tokens", "next", "x", "auth", "header", "secret", "dsn",
     ];

@@ -6,54 +6,55 @@ use super::source::Convention;
 use super::values::AttributeValues;
 use crate::RawValue;
 
-/// Beyond this a floating point number is no exact count, and no call uses such a number of tokens.
+/// Beyond this a float is not an exact count, and no call uses such a number of tokens.
 const MAX_COUNT: u64 = 1 << 53;
 
-/// Why a value is no count.
+/// The reason why a value is not a count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CountError {
-    /// It is below zero.
+    /// Negative.
     Negative,
-    /// It is no whole number.
+    /// Not a whole number.
     Fractional,
-    /// It is no number.
+    /// Not a number.
     NotANumber,
-    /// It is beyond 2^53.
+    /// Beyond 2^53.
     TooLarge,
 }
 
-/// What is wrong with the usage that a span reports.
+/// A problem with the usage that a span reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UsageProblem {
-    /// A value is no count and was left out.
+    /// A value is not a count and was left out.
     Invalid(CountError),
-    /// The parts (cache, reasoning) are larger than their whole, which was reported without them: they
-    /// were added to it.
+    /// The parts (cache, reasoning) are larger than their whole, or the total shows that the whole
+    /// was reported without them: they were added to it.
     PartBeyondWhole,
-    /// The reported total is not the sum of input and output; the reported one was kept.
+    /// The reported total is not the sum of input and output; the reported total was kept.
     DifferingTotal,
 }
 
 /// The token counts of a span.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TokenCounts {
-    /// Tokens of the input, cached ones included.
+    /// Input tokens, cached ones included.
     pub input: Option<u64>,
-    /// Tokens of the output, reasoning included.
+    /// Output tokens, reasoning included.
     pub output: Option<u64>,
-    /// The reported total, else the sum of what was reported.
+    /// The reported total, else the sum of input and output.
     pub total: Option<u64>,
-    /// Of the input: read from a cache.
+    /// Input tokens that were read from a cache.
     pub cache_read: Option<u64>,
-    /// Of the input: written to a cache.
+    /// Input tokens that were written to a cache.
     pub cache_write: Option<u64>,
-    /// Of the output: reasoning.
+    /// Output tokens that were reasoning.
     pub reasoning: Option<u64>,
 }
 
 impl TokenCounts {
-    /// Reads the counts, those under bare names only if `with_bare_names`. Values that are no counts
-    /// are left out and reported; nothing replaces them.
+    /// Reads the counts, those under bare names only if `with_bare_names`. Invalid counts are left
+    /// out and reported as a problem; nothing replaces them.
     #[must_use]
     pub fn read(
         values: &AttributeValues<'_>,
@@ -61,17 +62,40 @@ impl TokenCounts {
         mut report: impl FnMut(UsageProblem),
     ) -> Self {
         let is_read = |meaning| with_bare_names || values.convention(meaning) != Some(Convention::Bare);
-        // Ok(None) where nothing is reported, an error where what is reported is no count.
+        // `Ok(None)` if nothing is reported, an error if the reported value is not a count.
         let mut count = |meaning| match values.get(meaning).filter(|_| is_read(meaning)) {
             None => Ok(None),
             Some(value) => count_of(&value)
                 .map(Some)
                 .inspect_err(|error| report(UsageProblem::Invalid(*error))),
         };
-        let object = UsageObject::of(values);
         let (input, output) = (count(A::InputTokens), count(A::OutputTokens));
-        let reported = count(A::TotalTokens).unwrap_or_default().or(object.total);
         let has_invalid_part = input.is_err() || output.is_err();
+        let sum_of = |input: Option<u64>, output: Option<u64>| match (input, output) {
+            _ if has_invalid_part => None,
+            (None, None) => None,
+            (input, output) => Some(input.unwrap_or(0).saturating_add(output.unwrap_or(0))),
+        };
+        let mut others = [
+            A::TotalTokens,
+            A::CacheReadTokens,
+            A::CacheWriteTokens,
+            A::ReasoningTokens,
+            A::UsageObject,
+        ]
+        .into_iter();
+        if !others.any(|meaning| values.has(meaning)) {
+            // Most spans report no others, and then nothing has to be compared.
+            let (input, output) = (input.unwrap_or_default(), output.unwrap_or_default());
+            return Self {
+                input,
+                output,
+                total: sum_of(input, output),
+                ..Self::default()
+            };
+        }
+        let object = UsageObject::of(values);
+        let reported = count(A::TotalTokens).unwrap_or_default().or(object.total);
         let input = input.unwrap_or_default().or(object.input);
         let output = output.unwrap_or_default().or(object.output);
         let cache_read = count(A::CacheReadTokens)
@@ -81,29 +105,24 @@ impl TokenCounts {
             .unwrap_or_default()
             .or(object.cache_write);
         let reasoning = count(A::ReasoningTokens).unwrap_or_default().or(object.reasoning);
-        let sum_of = |input: Option<u64>, output: Option<u64>| match (input, output) {
-            _ if has_invalid_part => None,
-            (None, None) => None,
-            (input, output) => Some(input.unwrap_or(0).saturating_add(output.unwrap_or(0))),
-        };
         let reported_sum = sum_of(input, output);
         let cached = cache_read.unwrap_or(0).saturating_add(cache_write.unwrap_or(0));
-        let [input, output] = [(input, cached), (output, reasoning.unwrap_or(0))].map(|(whole, parts)| {
-            // An inclusive count can't be smaller than its parts, so this one is without them.
-            let is_beyond = whole.is_some_and(|whole| parts > whole);
+        let parts = [cached, reasoning.unwrap_or(0)];
+        let left_out = parts_left_out(reported_sum, reported, parts);
+        let wholes = [(input, parts[0], left_out[0]), (output, parts[1], left_out[1])];
+        let [input, output] = wholes.map(|(whole, parts, are_left_out)| {
+            // An inclusive count can't be smaller than its parts, so this one excludes them.
+            let is_beyond = whole.is_some_and(|whole| are_left_out || parts > whole);
             if is_beyond {
                 report(UsageProblem::PartBeyondWhole);
             }
-            whole.map(|whole| {
-                if is_beyond {
-                    whole.saturating_add(parts)
-                } else {
-                    whole
-                }
+            whole.map(|whole| match is_beyond {
+                true => whole.saturating_add(parts),
+                false => whole,
             })
         });
         let sum = sum_of(input, output);
-        // A total of the counts as they were reported is without the parts too.
+        // A total of the counts as reported excludes the parts too.
         let reported = reported.filter(|reported| sum == reported_sum || Some(*reported) != reported_sum);
         if input.is_some() && output.is_some() && reported.is_some() && reported != sum && sum.is_some() {
             report(UsageProblem::DifferingTotal);
@@ -118,7 +137,7 @@ impl TokenCounts {
         }
     }
 
-    /// Whether anything was used: libraries write zeros where the provider reported nothing.
+    /// Returns whether anything was used: libraries write zeros if the provider reported nothing.
     #[must_use]
     pub fn is_any(&self) -> bool {
         [self.input, self.output, self.total]
@@ -127,8 +146,27 @@ impl TokenCounts {
     }
 }
 
-/// What a call cost in US dollars, as its program reports it, under a bare name only if `with_bare_names`.
-/// `None` where it reports nothing, or no number of 0 or more.
+/// Returns which of the counts, input and output, were reported without their parts. The reported
+/// total shows it: it exceeds both counts together by exactly these parts.
+fn parts_left_out(sum: Option<u64>, total: Option<u64>, parts: [u64; 2]) -> [bool; 2] {
+    let beyond = match (sum, total) {
+        (Some(sum), Some(total)) if total > sum => total - sum,
+        _ => return [false; 2],
+    };
+    let [cached, reasoning] = parts;
+    match (beyond == cached, beyond == reasoning) {
+        (true, false) => [true, false],
+        (false, true) => [false, true],
+        (false, false) if cached > 0 && reasoning > 0 && beyond == cached.saturating_add(reasoning) => {
+            [true; 2]
+        }
+        // Both are possible: nothing shows which one it is.
+        _ => [false; 2],
+    }
+}
+
+/// Returns the reported cost of a call in US dollars, under a bare name only if `with_bare_names`.
+/// Returns `None` if none is reported, or if it is not a number of 0 or more.
 #[must_use]
 pub(super) fn reported_cost(values: &AttributeValues<'_>, with_bare_names: bool) -> Option<f64> {
     if !with_bare_names && values.convention(A::Cost) == Some(Convention::Bare) {
@@ -143,7 +181,7 @@ pub(super) fn reported_cost(values: &AttributeValues<'_>, with_bare_names: bool)
     Some(cost).filter(|cost: &f64| cost.is_finite() && *cost >= 0.0)
 }
 
-/// Counts that a library writes as one object of JSON, under the words that providers have for them.
+/// Counts that a library writes as one JSON object, under the providers' names.
 #[derive(Debug, Default)]
 struct UsageObject {
     input: Option<u64>,
@@ -152,6 +190,8 @@ struct UsageObject {
     cache_read: Option<u64>,
     cache_write: Option<u64>,
     reasoning: Option<u64>,
+    /// Written to a cache, summed over the cache lifetimes.
+    kept: u64,
 }
 
 impl UsageObject {
@@ -162,27 +202,54 @@ impl UsageObject {
         {
             counts.read(&object, "");
         }
+        let kept = Some(counts.kept).filter(|kept| *kept > 0);
+        counts.cache_write = counts.cache_write.filter(|written| *written > 0).or(kept);
         counts
     }
 
-    /// Reads the members, those of inner objects (`input_token_details`) by both names.
+    /// Reads the members, and those of inner objects (`input_token_details`) by both names.
     fn read(&mut self, object: &serde_json::Map<String, serde_json::Value>, within: &str) {
         for (key, value) in object {
             if let (serde_json::Value::Object(inner), "") = (value, within) {
                 self.read(inner, key);
                 continue;
             }
+            let is_input = matches!(
+                within,
+                "" | "input_token_details" | "prompt_tokens_details" | "input_tokens_details"
+            );
             let place = match (within, key.as_str()) {
                 ("", "input_tokens" | "prompt_tokens" | "input" | "inputTokens") => &mut self.input,
                 ("", "output_tokens" | "completion_tokens" | "output" | "outputTokens") => &mut self.output,
-                ("", "total_tokens" | "total" | "totalTokens") => &mut self.total,
-                (_, "cache_read_input_tokens" | "input_cached_tokens" | "cache_read" | "cached_tokens") => {
-                    &mut self.cache_read
+                ("", "total_tokens" | "total" | "totalTokens" | "tokens") => &mut self.total,
+                (
+                    _,
+                    "cache_read_input_tokens"
+                    | "input_cached_tokens"
+                    | "cache_read"
+                    | "cached_tokens"
+                    | "prompt_cached_tokens",
+                ) => &mut self.cache_read,
+                (
+                    _,
+                    "cache_creation_input_tokens"
+                    | "cache_creation"
+                    | "cache_write"
+                    | "input_cache_creation"
+                    | "prompt_cache_creation_tokens",
+                ) => &mut self.cache_write,
+                (
+                    _,
+                    "reasoning_tokens"
+                    | "reasoning"
+                    | "output_reasoning_tokens"
+                    | "completion_reasoning_tokens",
+                ) => &mut self.reasoning,
+                // Anthropic reports cache writes separately for each lifetime.
+                (_, "ephemeral_5m_input_tokens" | "ephemeral_1h_input_tokens") if is_input => {
+                    self.kept += value.as_u64().filter(|count| *count <= MAX_COUNT).unwrap_or(0);
+                    continue;
                 }
-                (_, "cache_creation_input_tokens" | "cache_creation" | "cache_write") => {
-                    &mut self.cache_write
-                }
-                (_, "reasoning_tokens" | "reasoning" | "output_reasoning_tokens") => &mut self.reasoning,
                 _ => continue,
             };
             *place = place.or_else(|| value.as_u64().filter(|count| *count <= MAX_COUNT));
@@ -190,29 +257,30 @@ impl UsageObject {
     }
 }
 
-/// What a call of a model used, read from its span in whichever convention the span follows.
+/// The usage of a model call, read from its span in any convention.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SpanTokens {
-    /// Tokens of the input, cached ones included.
+    /// Input tokens, cached ones included.
     pub prompt: Option<u64>,
-    /// Tokens of the output.
+    /// Output tokens.
     pub completion: Option<u64>,
-    /// The reported total, else the sum of what was reported.
+    /// The reported total, else the sum of input and output.
     pub total: Option<u64>,
-    /// Of the input: read from a cache.
+    /// Input tokens that were read from a cache.
     pub cache_read: Option<u64>,
-    /// Of the input: written to a cache.
+    /// Input tokens that were written to a cache.
     pub cache_write: Option<u64>,
-    /// The model; empty where the span names none.
+    /// The model; empty if the span names none.
     pub model: String,
-    /// The provider that runs it; empty where the span names none.
+    /// The provider; empty if the span names none.
     pub provider: String,
 }
 
 impl SpanTokens {
-    /// Reads the attributes of a span by the rules of the token metrics. `None` where it reports no
-    /// usage, and where its usage is a sum of calls below it: that of an agent, a workflow or a chain.
-    /// Whether a span below counted the same tokens, the caller has to know.
+    /// Reads the attributes of a span by the rules of the token metrics. Returns `None` if it
+    /// reports no usage, and if its usage is a sum of calls below it: that of an agent, a workflow
+    /// or a chain. The caller must know whether a span below counted the same tokens.
     ///
     /// ```
     /// use spanscope_model::{RawValue, semconv::SpanTokens};

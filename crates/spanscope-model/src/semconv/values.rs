@@ -1,24 +1,23 @@
-//! What the attributes of one span say: of each meaning the value under the name that counts first.
+//! The attribute values of one span: for each meaning the value with the highest precedence.
 
 use smallvec::SmallVec;
 
 use super::attribute::SemanticAttribute;
 use super::source::{Convention, Source};
-use super::table::{ATTRIBUTES, RANGES};
+use super::table::{ATTRIBUTES, AttributeName, RANGES};
 use crate::RawValue;
 use crate::text::cut;
 
-/// The number of meanings that measurements are made of; they are the first ones of
-/// [`SemanticAttribute`].
+/// The number of meanings that measurements use; they come first in [`SemanticAttribute`].
 pub const MEASURED: usize = SemanticAttribute::RpcStatus as usize + 1;
 
-/// The number of rows of those meanings; they are the first ones of [`ATTRIBUTES`].
+/// The number of rows of those meanings; they come first in [`ATTRIBUTES`].
 const MEASURED_ROWS: usize = RANGES[MEASURED - 1].1;
 
-/// Longer texts are cut to this number of bytes before they become labels.
+/// Maximum length of a label in bytes; longer strings are truncated.
 const MAX_LABEL_LEN: usize = 256;
 
-/// In place of a row or a place: there is none.
+/// Marks a row or a slot as absent.
 const NONE: u8 = u8::MAX;
 
 const _: () = assert!(MEASURED_ROWS < NONE as usize, "a measured row fits into a byte");
@@ -26,10 +25,10 @@ const _: () = assert!(MEASURED_ROWS < NONE as usize, "a measured row fits into a
 /// The values of one span, by meaning. Only the first [`MEASURED`] meanings are kept.
 #[derive(Debug, Clone)]
 pub struct AttributeValues<'a> {
-    /// For each meaning the row that its value was found under.
+    /// For each meaning the row under which its value was found.
     rows: [u8; MEASURED],
-    /// For each meaning the place of its value. A table of values itself would be a kilobyte, which
-    /// costs more to clear than everything else that is done with it.
+    /// For each meaning the index of its value. A table of the values themselves would be a
+    /// kilobyte, and clearing it would cost more than everything else.
     places: [u8; MEASURED],
     values: SmallVec<[RawValue<'a>; 8]>,
 }
@@ -45,8 +44,18 @@ impl Default for AttributeValues<'_> {
     }
 }
 
+/// The text within quotes. MLflow writes each value as JSON, also those under names that others use
+/// (`model`), and Rust programs write texts by their `Debug`. No name or id has quotes around it.
+#[inline]
+fn without_quotes(text: &str) -> &str {
+    text.strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'))
+        .filter(|inner| !inner.contains('"'))
+        .unwrap_or(text)
+}
+
 impl<'a> AttributeValues<'a> {
-    /// Reads attributes by their names. Of one name the last value counts.
+    /// Reads attributes by their names. If a name occurs more than once, the last value counts.
     #[must_use]
     pub fn of(attributes: impl IntoIterator<Item = (&'a str, RawValue<'a>)>) -> Self {
         let mut values = Self::default();
@@ -58,22 +67,22 @@ impl<'a> AttributeValues<'a> {
         values
     }
 
-    /// Whether [`offer`](Self::offer) keeps values of this row of [`ATTRIBUTES`].
+    /// Returns whether [`offer`](Self::offer) keeps values of this row of [`ATTRIBUTES`].
     #[inline]
     #[must_use]
     pub const fn keeps(row: usize) -> bool {
         row < MEASURED_ROWS
     }
 
-    /// Takes the value under the name of a row of [`ATTRIBUTES`], unless a value under a name that
-    /// counts before is known.
+    /// Takes the value under the name of a row of [`ATTRIBUTES`], unless a name of higher
+    /// precedence has a value.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "a measured row fits into a byte, and there are no more values than meanings"
     )]
     #[inline]
     pub fn offer(&mut self, row: usize, value: RawValue<'a>) {
-        // What a program writes where it knows nothing: `Option`s by their `Debug`, empty texts.
+        // Values that programs write for nothing: the `Debug` of an `Option`, empty strings.
         if row >= MEASURED_ROWS || matches!(value, RawValue::Text("" | "None" | "null", _)) {
             return;
         }
@@ -83,11 +92,7 @@ impl<'a> AttributeValues<'a> {
             return;
         }
         let value = match value {
-            // MLflow writes each value as JSON.
-            RawValue::Text(text, None) if ATTRIBUTES[usize::from(row)].source == Source::MlFlow => {
-                let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-                RawValue::Text(inner.unwrap_or(text), None)
-            }
+            RawValue::Text(text, None) => RawValue::Text(without_quotes(text), None),
             value => value,
         };
         self.rows[meaning] = row;
@@ -100,7 +105,7 @@ impl<'a> AttributeValues<'a> {
         }
     }
 
-    /// The value of a meaning.
+    /// Returns the value of a meaning.
     #[inline]
     #[must_use]
     pub fn get(&self, meaning: SemanticAttribute) -> Option<RawValue<'a>> {
@@ -108,14 +113,14 @@ impl<'a> AttributeValues<'a> {
         self.values.get(usize::from(place)).copied()
     }
 
-    /// The value of a meaning, if it is a text.
+    /// Returns the value of a meaning, if it is a string.
     #[inline]
     #[must_use]
     pub fn text(&self, meaning: SemanticAttribute) -> Option<&'a str> {
         self.get(meaning)?.as_text()
     }
 
-    /// Whether there is a value of a meaning.
+    /// Returns whether there is a value of a meaning.
     #[inline]
     #[must_use]
     pub fn has(&self, meaning: SemanticAttribute) -> bool {
@@ -124,18 +129,27 @@ impl<'a> AttributeValues<'a> {
             .is_some_and(|place| *place != NONE)
     }
 
-    /// The family of the name that the value was found under.
+    /// Returns the convention of the name under which the value was found.
     #[inline]
     #[must_use]
     pub fn convention(&self, meaning: SemanticAttribute) -> Option<Convention> {
-        let row = *self.rows.get(meaning as usize)?;
-        ATTRIBUTES
-            .get(usize::from(row))
-            .filter(|_| row != NONE)
-            .map(|name| name.convention)
+        self.name(meaning).map(|name| name.convention)
     }
 
-    /// The value as a label of a measurement: texts are cut to 256 bytes.
+    /// Returns the document that defines the name under which the value was found.
+    #[inline]
+    #[must_use]
+    pub fn source(&self, meaning: SemanticAttribute) -> Option<Source> {
+        self.name(meaning).map(|name| name.source)
+    }
+
+    #[inline]
+    fn name(&self, meaning: SemanticAttribute) -> Option<&'static AttributeName> {
+        let row = *self.rows.get(meaning as usize)?;
+        ATTRIBUTES.get(usize::from(row)).filter(|_| row != NONE)
+    }
+
+    /// Returns the value as a label of a measurement: strings are truncated to 256 bytes.
     #[inline]
     #[must_use]
     pub fn label(&self, meaning: SemanticAttribute) -> Option<RawValue<'a>> {
@@ -145,7 +159,8 @@ impl<'a> AttributeValues<'a> {
         })
     }
 
-    /// The model that a measurement is labelled with: the one asked for, else the one that answered.
+    /// Returns the model for the labels of a measurement: the requested one, else the one that
+    /// responded.
     #[inline]
     #[must_use]
     pub fn model(&self) -> Option<RawValue<'a>> {
@@ -154,7 +169,8 @@ impl<'a> AttributeValues<'a> {
             .or_else(|| self.model_in_parameters())
     }
 
-    /// The model among the settings of a call: OpenInference names no model where the call failed.
+    /// Returns the model among the parameters of a call: OpenInference names no model if the call
+    /// failed.
     fn model_in_parameters(&self) -> Option<RawValue<'a>> {
         #[derive(serde::Deserialize)]
         struct Parameters<'p> {
@@ -165,8 +181,8 @@ impl<'a> AttributeValues<'a> {
         Some(RawValue::Text(cut(parameters.model, MAX_LABEL_LEN), None))
     }
 
-    /// The provider as OpenTelemetry spells it; ids that a program gives (`provider_id`) stay as they
-    /// are.
+    /// Returns the provider in OpenTelemetry's spelling; a program's own ids (`provider_id`) are
+    /// unchanged.
     #[must_use]
     pub fn provider(&self) -> Option<RawValue<'a>> {
         let given = self.label(SemanticAttribute::Provider)?;
@@ -177,7 +193,7 @@ impl<'a> AttributeValues<'a> {
         Some(canonical.map_or(given, |name| RawValue::Text(name, None)))
     }
 
-    /// Whether the span names a model.
+    /// Returns whether the span names a model.
     #[inline]
     #[must_use]
     pub fn names_model(&self) -> bool {

@@ -14,13 +14,14 @@ use spanscope_model::Severity;
 use super::span::{Attributes, Shape};
 use super::system_time;
 
-/// Makes log records. The SDK lets nobody else make them, so this has a provider that leads nowhere.
+/// Creates log records. Only a logger of the SDK can create them, so this has a provider without an
+/// exporter.
 #[derive(Debug)]
-pub(crate) struct LogMaker {
+pub(crate) struct LogConverter {
     logger: SdkLogger,
 }
 
-impl LogMaker {
+impl LogConverter {
     pub(crate) fn new() -> Self {
         let provider = SdkLoggerProvider::builder().build();
         Self {
@@ -28,8 +29,8 @@ impl LogMaker {
         }
     }
 
-    /// The event as it goes out, and the target that it is of. `fields` are its own, with the texts that
-    /// stand in for secrets.
+    /// Returns the exported event, and its target. `fields` are its own, with the replacements of
+    /// secrets.
     pub(crate) fn record<'a>(
         &self,
         decoder: &mut Decoder,
@@ -62,7 +63,7 @@ impl LogMaker {
         let mut attributes = Attributes::new(shape, limits.log_value_chars, limits.log_attributes);
         attributes.add_all(&decoded);
         attributes.add_category(info, &decoded);
-        // The SDK's log records have no place for how many were left out.
+        // The SDK's log records have no field for the number of dropped attributes.
         let (attributes, _) = attributes.finish();
         for attribute in attributes {
             record.add_attribute::<Key, AnyValue>(attribute.key, any_value(attribute.value));
@@ -75,7 +76,7 @@ impl LogMaker {
     }
 }
 
-/// Attributes come out of records, which hold no lists.
+/// Attributes come from records, which contain no lists.
 fn any_value(value: Value) -> AnyValue {
     match value {
         Value::Bool(value) => value.into(),

@@ -1,12 +1,13 @@
-//! From records to what OpenTelemetry's exporters take: pure, on the sink's thread.
+//! Conversion of records to the types of OpenTelemetry's exporters: pure functions, which the
+//! sink's thread calls.
 //!
-//! What goes out is what every other sink shows: the same names, attributes, statuses and times, and in the form in which
-//! `spanscope export --to otlp-json` writes them.
+//! Exported records have the same names, attributes, statuses and times as in every other sink, and
+//! the same format as `spanscope export --to otlp-json`.
 
 mod log;
 mod span;
 mod value;
 
-pub(crate) use log::LogMaker;
+pub(crate) use log::LogConverter;
 pub(crate) use span::{EndedSpan, Shape, late_event, span_data, span_event};
 pub(crate) use value::{model_value, otel_value, system_time};

@@ -12,19 +12,19 @@ use spanscope_core::queue::{EventEntry, SpanEntry};
 use spanscope_model::semconv::secret_kind;
 use spanscope_model::text::cut;
 use spanscope_model::wire::{self, cut_length};
-use spanscope_model::{SpanKind, SpanStatus, category_of, non_finite_name};
+use spanscope_model::{Severity, SpanKind, SpanStatus, category_of, non_finite_name};
 
 use super::{otel_value, system_time};
 use crate::settings::{ContentPolicy, Limits};
 
-/// How much goes out, and what of contents.
+/// The limits of exported records, and the content policy.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shape {
     pub(crate) content: ContentPolicy,
     pub(crate) limits: Limits,
     /// JSON has no NaN and no infinities; they go as texts.
     pub(crate) is_json: bool,
-    /// Bytes of a text that capture keeps.
+    /// The maximum length of a string that capture keeps, in bytes.
     pub(crate) max_value_len: usize,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct EndedSpan<'a> {
     pub(crate) lost_events: u32,
 }
 
-/// The span as it goes out.
+/// Returns the exported span.
 pub(crate) fn span_data(
     decoder: &mut Decoder,
     span: EndedSpan<'_>,
@@ -60,6 +60,10 @@ pub(crate) fn span_data(
     let limits = &shape.limits;
     let mut attributes = Attributes::new(shape, limits.span_value_chars, limits.span_attributes);
     attributes.add_all(&record);
+    // OTLP has no field for it.
+    if record.severity != Severity::Info {
+        attributes.add(wire::LEVEL, RawValue::from(record.severity.as_str()));
+    }
     attributes.add_category(info, &record);
     let start = clock.wall(entry.start);
     let too_many = events.len().saturating_sub(limits.span_events);
@@ -117,8 +121,8 @@ pub(crate) fn span_data(
     data
 }
 
-/// An event as one of its span. A named event keeps its name and has its message among its attributes; any other is named by
-/// its message.
+/// Returns an event as one of its span. A named event keeps its name and has its message among its
+/// attributes; any other has its message as its name.
 pub(crate) fn span_event(
     decoder: &mut Decoder,
     info: &CallsiteInfo,
@@ -137,7 +141,7 @@ pub(crate) fn span_event(
     if !target.is_empty() {
         attributes.add_ours(wire::TARGET, target, &record);
     }
-    // What the target implies needs no saying.
+    // A category that follows from the target is not repeated.
     let category = record.category.unwrap_or(&info.category);
     let has_other = record.attributes.iter().any(|field| field.name == wire::CATEGORY);
     if has_other || category != category_of(target) {
@@ -160,7 +164,7 @@ pub(crate) fn span_event(
     (Event::new(name, time, attributes, dropped), is_exception)
 }
 
-/// An event that was added through OpenTelemetry's own API, held to what holds for all.
+/// Applies the limits to an event that was added through OpenTelemetry's own API.
 pub(crate) fn late_event(event: Event, shape: &Shape) -> Event {
     let limits = &shape.limits;
     let mut attributes = Attributes::new(shape, limits.span_value_chars, limits.event_attributes);
@@ -172,7 +176,7 @@ pub(crate) fn late_event(event: Event, shape: &Shape) -> Event {
             Value::I64(number) => RawValue::I64(*number),
             Value::F64(number) => RawValue::F64(*number),
             Value::String(value) => {
-                // As long as what capture keeps.
+                // To the same length as capture does.
                 let kept = cut(value.as_str(), shape.max_value_len);
                 let is_cut = kept.len() < value.as_str().len();
                 RawValue::Text(kept, is_cut.then_some(value.as_str().len() as u64))
@@ -238,12 +242,12 @@ impl Attributes {
         self.add_ours(wire::CATEGORY, category, record);
     }
 
-    /// Adds what is not among the record's attributes, under another key where one of them has this
+    /// Adds an attribute that is not among the record's, under another key if the record has this
     /// one.
     fn add_ours(&mut self, key: &str, value: &str, record: &DecodedRecord<'_>) {
         let value = RawValue::from(value);
         if record.attributes.iter().any(|field| field.name == key) {
-            self.add(&wire::beside(key), value);
+            self.add(&wire::fallback_key(key), value);
         } else {
             self.add(key, value);
         }
@@ -254,7 +258,7 @@ impl Attributes {
             return; // not even how long it was
         };
         self.push(key, shown);
-        // As every sink does: how long a value was that capture has cut stands beside it.
+        // As in every sink: the original length of a truncated value is a separate attribute.
         if let RawValue::Text(_, Some(original)) = value {
             let original = i64::try_from(original).unwrap_or(i64::MAX);
             self.push(&cut_length(key), original.into());

@@ -10,7 +10,7 @@ use spanscope_model::text::first_chars;
 
 use crate::settings::ContentPolicy;
 
-/// What a value looks like when it leaves; `None` where it does not.
+/// Returns the exported form of a value; `None` if it is not exported.
 pub(crate) fn otel_value(
     key: &str,
     value: RawValue<'_>,
@@ -37,7 +37,7 @@ pub(crate) fn otel_value(
     })
 }
 
-/// A value that OpenTelemetry's side got, as a record holds it.
+/// Returns a value from OpenTelemetry's side in the form of a record.
 pub(crate) fn model_value(value: &Value) -> spanscope_model::Value {
     use serde_json::Value as Json;
     match value {

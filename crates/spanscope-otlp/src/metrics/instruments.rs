@@ -11,15 +11,15 @@ use spanscope_layers::metrics::{TOKEN_USAGE, buckets_of};
 use spanscope_model::semconv::mask_raw;
 use spanscope_model::{MetricKind, TOKEN_METRICS};
 
-/// Where a metric adds up. A counter whose first number is whole stays so; gauges are fractions, because the same one may be
-/// either.
+/// The aggregation of a metric. A counter whose first number is whole stays so; gauges are
+/// fractions, because one gauge may be either.
 #[derive(Debug)]
 enum Instrument {
     WholeCounter(Counter<u64>),
     Counter(Counter<f64>),
     Gauge(Gauge<f64>),
     Histogram(Histogram<f64>),
-    /// Its name is none in OpenTelemetry, or there are too many; said once.
+    /// Its name is invalid in OpenTelemetry, or there are too many; reported once.
     Refused,
 }
 
@@ -51,7 +51,7 @@ impl Instruments {
         }
     }
 
-    /// Adds a measurement of a queue. Answers whether it could be added.
+    /// Adds a measurement of a queue. Returns whether it could be added.
     pub(crate) fn record(&mut self, fields: FieldReader<'_>) -> bool {
         let mut read = Read::default();
         self.labels.clear();
@@ -100,7 +100,7 @@ impl Instruments {
                     Number::U64(number) => Some(number),
                     Number::F64(_) => None,
                 };
-                // A counter never goes down, and one of whole numbers takes no fraction.
+                // A counter never decreases, and one of whole numbers accepts no fraction.
                 let Some(whole) = whole else { return false };
                 counter.add(whole, &self.labels);
             }
@@ -119,7 +119,7 @@ impl Instruments {
 }
 
 fn make(meter: &Meter, name: &str, unit: &str, kind: MetricKind, is_whole: bool) -> Instrument {
-    // The three token counters go by the names that queries and dashboards know.
+    // The three token counters have the names that queries and dashboards use.
     let documented = TOKEN_METRICS.iter().find(|(event, _)| *event == name);
     let name = documented.map_or(name, |(_, counter)| *counter).to_owned();
     if !is_name(&name) {
@@ -152,7 +152,8 @@ fn make(meter: &Meter, name: &str, unit: &str, kind: MetricKind, is_whole: bool)
     }
 }
 
-/// What a convention advises, what suits the unit, or else what OpenTelemetry takes for anything.
+/// Returns the bounds that a convention recommends, those that suit the unit, or else
+/// OpenTelemetry's default.
 fn buckets(name: &str, unit: &str) -> Option<&'static [f64]> {
     buckets_of(name).or_else(|| match unit {
         "s" | "seconds" => buckets_of("llama_stack_request_duration_seconds"),

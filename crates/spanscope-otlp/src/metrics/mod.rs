@@ -1,8 +1,8 @@
 //! Measurements to OpenTelemetry's instruments, which add them up for the periodic reader.
 //!
-//! The calling thread only writes a measurement down: looking an instrument's label set up takes OpenTelemetry some hundred
-//! nanoseconds. How many label sets a metric has is bounded by the SDK (2,000; what is beyond is one series with
-//! `otel.metric.overflow`), how many metrics there are is bounded here.
+//! The calling thread only records a measurement: looking up an instrument's label set takes
+//! OpenTelemetry some hundred nanoseconds. The SDK bounds the label sets of a metric (2,000;
+//! further ones are one series with `otel.metric.overflow`), this module the number of metrics.
 
 mod instruments;
 mod report;
@@ -13,7 +13,8 @@ use spanscope_core::queue::Queue;
 pub(crate) use instruments::Instruments;
 pub(crate) use report::Reporter;
 
-/// Takes measurements for the collector. Clones are the same sink; one of a bridge that sends no metrics takes nothing.
+/// A sink that sends measurements to the collector. Clones are the same sink; that of a bridge
+/// without metrics ignores them.
 #[derive(Debug, Clone)]
 pub struct OtlpMetricSink {
     queue: Option<Queue>,

@@ -1,4 +1,4 @@
-//! The bridge's own account as metrics: what was sent, lost and tried again.
+//! The bridge's own statistics as metrics: sent, lost and retried records.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::account::SignalStats;
 /// How often.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
 
-/// Hands on how much the account has grown since the last time.
+/// Reports by how much the statistics have grown since the last time.
 pub(crate) struct Reporter {
     sinks: Vec<Arc<dyn MetricSink>>,
     reported: [SignalStats; 3],

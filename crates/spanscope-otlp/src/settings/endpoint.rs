@@ -1,4 +1,4 @@
-//! Where a signal goes.
+//! The endpoint of a signal.
 
 use http::Uri;
 
@@ -13,13 +13,13 @@ const DEFAULT_GRPC: &str = "http://localhost:4317";
 pub(crate) struct Endpoint {
     /// All of it, for HTTP with the path.
     pub(crate) uri: Uri,
-    /// What a message may show of it.
+    /// The part that a message may show.
     pub(crate) shown: String,
 }
 
 impl Endpoint {
-    /// The endpoint of a signal. What is set for the signal alone is taken as it is; what is set for all gets the signal's
-    /// path behind its own.
+    /// Returns the endpoint of a signal. One for the signal alone is used unchanged; to one for all
+    /// the signal's path is appended.
     pub(crate) fn of(settings: &Settings, signal: Signal, protocol: Protocol) -> Result<Self, SettingError> {
         let default = Located {
             place: "the default endpoint".to_owned(),
@@ -45,7 +45,7 @@ impl Endpoint {
         };
         let uri: Uri = text
             .parse()
-            .map_err(|error| wrong(&format!("this is no URL ({error})")))?;
+            .map_err(|error| wrong(&format!("this is not a URL ({error})")))?;
         match uri.scheme_str() {
             Some("http" | "https") => {}
             Some(_) => return Err(wrong("only http:// and https:// are spoken")),
@@ -59,14 +59,14 @@ impl Endpoint {
         if let Some(port) = port.filter(|port| !port.contains(']'))
             && !port.parse::<u16>().is_ok_and(|port| port > 0)
         {
-            return Err(wrong("its port is none; ports go from 1 to 65535"));
+            return Err(wrong("its port is invalid; ports are 1 to 65535"));
         }
         let uri = if !is_own && !is_grpc {
-            // A query stays behind the path.
+            // A query stays after the path.
             let (base, query) = text.split_at(text.find('?').unwrap_or(text.len()));
             format!("{}{}{query}", base.trim_end_matches('/'), signal.path())
                 .parse()
-                .map_err(|error| wrong(&format!("this is no URL ({error})")))?
+                .map_err(|error| wrong(&format!("this is not a URL ({error})")))?
         } else {
             uri
         };

@@ -1,13 +1,15 @@
 //! Reads the variables of OpenTelemetry's specification into settings; `variables.rs` lists them.
 //!
-//! Parsing is as the specification asks: a variable that is empty is not set, a boolean is true only as `true`, a value that
-//! is not accepted is said and changes nothing. What a variable of one signal says beats what one of all signals says.
+//! Parsing follows the specification: an empty variable is not set, a boolean is true only as
+//! `true`, an invalid value is reported and changes nothing. A variable of one signal has priority
+//! over that of all signals.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
+use spanscope_core::resource_pairs;
 use spanscope_model::text::first_chars;
 
 use super::{
@@ -15,11 +17,11 @@ use super::{
     SettingError, Settings, Signal, Temporality,
 };
 
-/// A shorter time than this was probably meant in seconds, which documents that users come from
-/// write. It holds as milliseconds all the same, and a notice says so.
+/// A shorter time was probably meant in seconds, as in many documents. It is still read as
+/// milliseconds, and a notice reports it.
 const SHORT: Duration = Duration::from_millis(100);
 
-/// Reads the environment into settings; what is not accepted comes back. `get` answers a variable's value.
+/// Reads the environment into settings; returns invalid values. `get` returns a variable's value.
 pub(crate) fn read(settings: &mut Settings, get: &dyn Fn(&str) -> Option<String>) -> Vec<SettingError> {
     let mut reader = Reader {
         get,
@@ -91,16 +93,13 @@ impl Reader<'_> {
     fn resource(&mut self, settings: &mut Settings) {
         const NAME: &str = "OTEL_RESOURCE_ATTRIBUTES";
         if let Some(text) = self.text(NAME) {
-            for pair in text.split(',').filter(|pair| !pair.trim().is_empty()) {
-                let decoded = pair.split_once('=').and_then(|(key, value)| {
-                    Some((decode(key).filter(|key| !key.is_empty())?, decode(value)?))
-                });
-                match decoded {
-                    Some((key, value)) => {
+            for pair in resource_pairs(&text) {
+                match pair {
+                    Ok((key, value)) => {
                         settings.resource.retain(|(known, _)| *known != key);
                         settings.resource.push((key, value));
                     }
-                    None => self.wrong(
+                    Err(pair) => self.wrong(
                         NAME,
                         pair,
                         "write key=value,key=value, with %2C for a comma in a value",
@@ -123,7 +122,7 @@ impl Reader<'_> {
         {
             match argument.trim().parse::<f64>() {
                 Ok(share) if (0.0..=1.0).contains(&share) => ratio = share,
-                _ => self.wrong(ARGUMENT, &argument, "write a number from 0 to 1; 1 is taken"),
+                _ => self.wrong(ARGUMENT, &argument, "write a number from 0 to 1; 1 is used"),
             }
         }
         settings.sampler = match text.trim() {
@@ -258,7 +257,8 @@ impl Reader<'_> {
         settings.propagators = propagators;
     }
 
-    /// The variables that exist for all signals, and for each; `part` is what stands between.
+    /// Reads the variables that exist for all signals, and for each; `part` is the signal's part of
+    /// the name.
     fn way(&mut self, way: &mut ExporterConfig, part: &str) {
         let name = |what: &str| format!("OTEL_EXPORTER_OTLP_{part}{what}");
         if let Some(text) = self.text(&name("ENDPOINT")) {
@@ -292,7 +292,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Of a header that is not accepted only the name is shown, and not even that where it may be part of a value.
+    /// Parses headers. Of an invalid one only the name is shown, and not even that if it may be
+    /// part of a value.
     fn headers(&mut self, place: &str, text: &str) -> Headers {
         let mut headers = Headers::default();
         for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
@@ -316,7 +317,7 @@ impl Reader<'_> {
                     self.wrong(
                         place,
                         &format!("{name}=…"),
-                        "the value of this header is none that HTTP can carry",
+                        "the value of this header is not valid in HTTP",
                     );
                 }
                 (Err(_), _) => self.wrong(place, "…", "a part has a name that no HTTP header can have"),
@@ -333,7 +334,7 @@ impl Reader<'_> {
         let Some(text) = self.text(name) else { return false };
         let text = text.trim();
         if !text.eq_ignore_ascii_case("true") && !text.eq_ignore_ascii_case("false") {
-            self.wrong(name, text, "true and false are accepted; false is taken");
+            self.wrong(name, text, "true and false are accepted; false is used");
         }
         text.eq_ignore_ascii_case("true")
     }
@@ -404,7 +405,7 @@ impl Reader<'_> {
     }
 }
 
-/// Percent-decoded and trimmed; `None` where that is no UTF-8.
+/// Returns the text percent-decoded and trimmed; `None` if it is not UTF-8.
 fn decode(text: &str) -> Option<String> {
     let text = percent_encoding::percent_decode_str(text.trim())
         .decode_utf8()

@@ -1,24 +1,27 @@
-//! How much of a span or a log record goes out.
+//! Limits of an exported span or log record.
 
-/// Bounds of what goes out; what is beyond is left out and counted in the `dropped_*_count` fields of OTLP. The defaults are
-/// OpenTelemetry's.
+/// Limits of exported records; what exceeds them is left out and counted in the `dropped_*_count`
+/// fields of OTLP. The defaults are OpenTelemetry's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Attributes of a span (`OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`, else `OTEL_ATTRIBUTE_COUNT_LIMIT`): 128.
+    /// Attributes of a span (`OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`, else
+    /// `OTEL_ATTRIBUTE_COUNT_LIMIT`): 128.
     pub span_attributes: usize,
     /// Events of a span (`OTEL_SPAN_EVENT_COUNT_LIMIT`): 128.
     pub span_events: usize,
-    /// Links of a span (`OTEL_SPAN_LINK_COUNT_LIMIT`): 128, which is also the most that is kept.
+    /// Links of a span (`OTEL_SPAN_LINK_COUNT_LIMIT`): 128, which is also the maximum that is kept.
     pub span_links: usize,
     /// Attributes of an event of a span (`OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT`): 128.
     pub event_attributes: usize,
-    /// Attributes of a log record (`OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT`, else `OTEL_ATTRIBUTE_COUNT_LIMIT`): 128.
+    /// Attributes of a log record (`OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT`, else
+    /// `OTEL_ATTRIBUTE_COUNT_LIMIT`): 128.
     pub log_attributes: usize,
-    /// Characters of a span's or its event's text value (`OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT`, else
-    /// `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT`): none here; capture cuts at 16 KiB for every sink.
+    /// Characters of a string value of a span or its event
+    /// (`OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT`, else `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT`):
+    /// unlimited here; capture truncates at 16 KiB for every sink.
     pub span_value_chars: Option<usize>,
-    /// Characters of a log record's text value (`OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT`, else
-    /// `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT`): none here.
+    /// Characters of a log record's string value (`OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT`,
+    /// else `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT`): unlimited here.
     pub log_value_chars: Option<usize>,
 }
 

@@ -1,4 +1,4 @@
-//! What is sent, where to, and how: by signal, from code or from the environment.
+//! The settings of the export: what, where and how, by signal, from code or from the environment.
 
 mod endpoint;
 mod env;
@@ -18,7 +18,7 @@ pub use limits::Limits;
 pub(crate) use sourced::Located;
 pub use variables::{VARIABLES, Variable};
 
-/// What is sent.
+/// A signal of OpenTelemetry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
     /// Spans.
@@ -33,7 +33,7 @@ impl Signal {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Traces, Self::Metrics, Self::Logs];
 
-    /// The word in paths.
+    /// Returns its name in paths.
     pub(crate) fn path(self) -> &'static str {
         match self {
             Self::Traces => "/v1/traces",
@@ -42,7 +42,7 @@ impl Signal {
         }
     }
 
-    /// What a message calls its records.
+    /// Returns the name of its records in messages.
     pub(crate) fn records(self) -> &'static str {
         match self {
             Self::Traces => "spans",
@@ -62,6 +62,7 @@ impl Signal {
 
 /// How OTLP is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Protocol {
     /// Protobuf over HTTP, the default.
     #[default]
@@ -80,8 +81,9 @@ impl Protocol {
     ];
 }
 
-/// Whether what is sent is made smaller.
+/// The compression of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Compression {
     /// No, the default.
     #[default]
@@ -94,9 +96,10 @@ impl Compression {
     pub(crate) const NAMES: [(&'static str, Self); 2] = [("gzip", Self::Gzip), ("none", Self::None)];
 }
 
-/// Which traces are sent, decided when a span begins; OpenTelemetry's own samplers. What stays on this machine is not
-/// sampled by it.
+/// Which traces are exported, decided when a span starts; OpenTelemetry's own samplers. Local sinks
+/// are not sampled by it.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub enum Sampler {
     /// `always_on`.
     AlwaysOn,
@@ -104,7 +107,7 @@ pub enum Sampler {
     AlwaysOff,
     /// `traceidratio`: this share of all traces, by their ids.
     Ratio(f64),
-    /// `parentbased_always_on`, the default: what the remote parent says, where there is one.
+    /// `parentbased_always_on`, the default: the decision of the remote parent, if there is one.
     ParentBasedAlwaysOn,
     /// `parentbased_always_off`.
     ParentBasedAlwaysOff,
@@ -127,8 +130,10 @@ impl Sampler {
     }
 }
 
-/// What leaves the machine of contents: prompts, completions, arguments and results of tools, retrieved documents.
+/// How much content is exported: prompts, completions, arguments and results of tools, retrieved
+/// documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum ContentPolicy {
     /// Nothing, the default.
     #[default]
@@ -141,24 +146,26 @@ pub enum ContentPolicy {
 
 /// Sums since the start, or since the last time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Temporality {
-    /// Since the start, the default: what got lost on the way is in the next answer.
+    /// Since the start, the default: the next export includes what got lost on the way.
     #[default]
     Cumulative,
     /// Since the last time.
     Delta,
-    /// Delta for counters and histograms, as backends want it that hold little.
+    /// Delta for counters and histograms, for backends that keep little state.
     LowMemory,
 }
 
 /// A setting that is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SettingError {
-    /// Where it came from: a variable's or a method's name.
+    /// Its origin: the name of a variable or a method.
     pub place: String,
-    /// What was given; of what can hold secrets, only as much as holds none.
+    /// The invalid value; if it can contain secrets, only the part that contains none.
     pub input: String,
-    /// What is accepted, or what is wrong.
+    /// The accepted values, or the error.
     pub accepted: String,
 }
 
@@ -170,7 +177,7 @@ impl fmt::Display for SettingError {
 
 impl std::error::Error for SettingError {}
 
-/// How one signal is sent, or all, where `None` leaves it to what holds for all.
+/// How one signal is exported, or all; `None` uses the settings of all.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ExporterConfig {
     pub(crate) endpoint: Option<Located>,
@@ -201,12 +208,12 @@ impl fmt::Debug for Headers {
 pub(crate) struct Settings {
     /// Whether each signal is sent, by [`Signal::index`].
     pub(crate) is_on: [bool; 3],
-    /// What code says, of all signals and of each; it wins over what the environment says of either.
+    /// The settings in code, of all signals and of each; they have priority over the environment.
     pub(crate) code: ExporterConfig,
     pub(crate) code_own: [ExporterConfig; 3],
     pub(crate) all: ExporterConfig,
     pub(crate) own: [ExporterConfig; 3],
-    /// What the file calls itself that the program writes too.
+    /// The name of the store's file that the program writes too.
     pub(crate) stored_in: Option<http::HeaderValue>,
     pub(crate) service_name: Option<String>,
     pub(crate) resource: Vec<(String, String)>,
@@ -228,8 +235,9 @@ pub(crate) struct Settings {
     pub(crate) notices: Vec<SettingError>,
 }
 
-/// What is written into outgoing requests and read from incoming ones.
+/// The formats that are written into outgoing requests and read from incoming ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Propagator {
     /// W3C trace context: `traceparent`, `tracestate`.
     TraceContext,
@@ -250,14 +258,17 @@ pub(crate) struct BatchSettings {
 pub const DEFAULT_SPAN_DELAY: Duration = Duration::from_millis(5000);
 /// How long a log record waits (`OTEL_BLRP_SCHEDULE_DELAY`).
 pub const DEFAULT_LOG_DELAY: Duration = Duration::from_millis(1000);
-/// How many records wait to be sent, of spans and of logs each; more are dropped and counted (`OTEL_BSP_MAX_QUEUE_SIZE`,
-/// `OTEL_BLRP_MAX_QUEUE_SIZE`). OpenTelemetry's own default is 2048. Here records come five times a second, all that
-/// happened since, so that so few would mean drops from 10,000 spans a second on.
+/// Maximum number of queued records, of spans and of logs each; more are dropped and counted
+/// (`OTEL_BSP_MAX_QUEUE_SIZE`, `OTEL_BLRP_MAX_QUEUE_SIZE`). OpenTelemetry's own default is 2048.
+/// Here records arrive five times a second in bulk, so that this would mean drops from 10,000 spans
+/// a second on.
 pub const DEFAULT_MAX_QUEUE_SIZE: usize = 32_768;
-/// How many go with one request (`OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, `OTEL_BLRP_MAX_EXPORT_BATCH_SIZE`).
+/// How many go with one request (`OTEL_BSP_MAX_EXPORT_BATCH_SIZE`,
+/// `OTEL_BLRP_MAX_EXPORT_BATCH_SIZE`).
 pub const DEFAULT_MAX_BATCH_SIZE: usize = 512;
-/// How long one batch is tried again before it is given up and counted as lost (`OTEL_BSP_EXPORT_TIMEOUT`,
-/// `OTEL_BLRP_EXPORT_TIMEOUT`). OpenTelemetry's own default is 30 s; a collector that is started again takes a minute.
+/// How long one batch is retried before it is given up and counted as lost
+/// (`OTEL_BSP_EXPORT_TIMEOUT`, `OTEL_BLRP_EXPORT_TIMEOUT`). OpenTelemetry's own default is 30 s; a
+/// restart of a collector takes a minute.
 pub const DEFAULT_EXPORT_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long one request may take (`OTEL_EXPORTER_OTLP_TIMEOUT`).
 pub const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -302,8 +313,8 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// How a signal is sent: what code says, before what the environment says; and of each, what is said of the signal alone
-    /// before what is said of all.
+    /// Returns how a signal is exported: code has priority over the environment; in each, the
+    /// signal's own setting over that of all.
     pub(crate) fn way(&self, signal: Signal) -> ExporterConfig {
         let mut ways = self.ways(signal).into_iter();
         let first = ways.next().cloned().unwrap_or_default();
@@ -315,13 +326,14 @@ impl Settings {
         way
     }
 
-    /// Where it is said, the strongest first.
+    /// Returns the origins of a setting, the strongest first.
     fn ways(&self, signal: Signal) -> [&ExporterConfig; 4] {
         let place = signal.index();
         [&self.code_own[place], &self.code, &self.own[place], &self.all]
     }
 
-    /// The endpoint that is set, and whether it is the signal's own, which is taken as it is.
+    /// Returns the configured endpoint, and whether it is the signal's own, which is used
+    /// unchanged.
     pub(crate) fn endpoint(&self, signal: Signal) -> Option<(&Located, bool)> {
         let ways = self.ways(signal).into_iter().zip([true, false, true, false]);
         ways.into_iter()

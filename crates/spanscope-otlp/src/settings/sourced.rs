@@ -1,10 +1,10 @@
-//! A URL as it was set, and what a message may show of it: user, password and query may be secret.
+//! A configured URL, and the part that a message may show: user, password and query may be secret.
 
 use std::fmt;
 
 use http::Uri;
 
-/// A URL, and where it came from.
+/// A URL, and its origin.
 #[derive(Clone)]
 pub(crate) struct Located {
     pub(crate) place: String,
@@ -18,7 +18,7 @@ impl fmt::Debug for Located {
     }
 }
 
-/// A URL without what may be secret in it: user and password, query.
+/// Returns a URL without its possibly secret parts: user and password, query.
 pub(crate) fn shown_uri(uri: &Uri) -> String {
     let port = uri.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
     let (scheme, host) = (
@@ -28,7 +28,8 @@ pub(crate) fn shown_uri(uri: &Uri) -> String {
     format!("{scheme}://{host}{port}{}", uri.path())
 }
 
-/// The same of a text that may be no URL. A password can have any sign in it, so all up to the last `@` is left out.
+/// Returns a text that may not be a URL without its possibly secret parts. A password can contain
+/// any character, so everything up to the last `@` is left out.
 pub(crate) fn shown(url: &str) -> String {
     let (scheme, rest) = match url.split_once("://") {
         Some((scheme, rest)) => (format!("{scheme}://"), rest),

@@ -1,13 +1,15 @@
-//! The variables of OpenTelemetry's specification, those included that its Rust crates don't read, as the table that the docs show.
+//! The variables of OpenTelemetry's specification, those included that its Rust crates don't read,
+//! as the table that the docs show.
 
-/// A variable, and what happens with it.
+/// A variable, and its effect.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Variable {
     /// Its name; `*` stands for nothing, `TRACES_`, `METRICS_` and `LOGS_`.
     pub name: &'static str,
-    /// What holds where it is not set.
+    /// The value if it is not set.
     pub default: &'static str,
-    /// What it does here.
+    /// Its effect here.
     pub effect: &'static str,
 }
 
@@ -24,12 +26,12 @@ pub const VARIABLES: [Variable; 58] = [
     variable(
         "OTEL_SDK_DISABLED",
         "`false`",
-        "`true` turns the three sinks off; the others go on",
+        "`true` switches the three `otel_*` sinks off; `spanscope::init` then switches all sinks off",
     ),
     variable(
         "OTEL_CONFIG_FILE",
         "none",
-        "not read: said at the start, and the other variables hold",
+        "not read: reported at the start, and the other variables apply",
     ),
     variable(
         "OTEL_SERVICE_NAME",
@@ -39,29 +41,29 @@ pub const VARIABLES: [Variable; 58] = [
     variable(
         "OTEL_RESOURCE_ATTRIBUTES",
         "none",
-        "`key=value,...`, percent-decoded; a pair that is none is said and left out",
+        "`key=value,...`, percent-decoded; a malformed pair is reported and left out",
     ),
     variable("OTEL_ENTITIES", "none", "not read"),
     variable(
         "OTEL_LOG_LEVEL",
         "`info`",
-        "not read: what is wrong is said at the start, and once a minute at most",
+        "not read: errors are reported at the start, and at most once a minute",
     ),
     variable(
         "OTEL_PROPAGATORS",
         "`tracecontext,baggage`",
-        "`tracecontext`, `baggage`, `none`; others are said and left out. `spanscope::init` reads it also where nothing is sent",
+        "`tracecontext`, `baggage`, `none`; others are reported and left out. `spanscope::init` reads it even if nothing is exported",
     ),
     variable(
         "OTEL_TRACES_SAMPLER",
         "`parentbased_always_on`",
-        "`always_on`, `always_off`, `traceidratio` and the same with `parentbased_`; what is stored or shown here is not sampled",
+        "`always_on`, `always_off`, `traceidratio` and the same with `parentbased_`; local sinks are not sampled",
     ),
     variable("OTEL_TRACES_SAMPLER_ARG", "`1.0`", "the ratio, from 0 to 1"),
     variable(
         "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
         "128",
-        "what is beyond is left out of what is sent, and counted in it",
+        "further attributes are left out of exports, and counted in the exported span",
     ),
     variable("OTEL_SPAN_EVENT_COUNT_LIMIT", "128", "the same"),
     variable("OTEL_SPAN_LINK_COUNT_LIMIT", "128", "the same"),
@@ -74,17 +76,17 @@ pub const VARIABLES: [Variable; 58] = [
     variable(
         "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
         "none",
-        "longer texts of spans and their events are cut to so many characters",
+        "maximum characters of strings of spans and their events; longer ones are truncated",
     ),
     variable(
         "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
         "none",
-        "the same for all; `spanscope::init` cuts for every sink at so many bytes, 16 KiB without it",
+        "the same for all; `spanscope::init` truncates for every sink at this number of bytes, 16 KiB by default",
     ),
     variable(
         "OTEL_ATTRIBUTE_COUNT_LIMIT",
         "128",
-        "where no own limit is set for spans or log records",
+        "used if the limit for spans or log records is not set",
     ),
     variable("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "128", "as for spans"),
     variable(
@@ -95,7 +97,7 @@ pub const VARIABLES: [Variable; 58] = [
     variable(
         "OTEL_BSP_SCHEDULE_DELAY",
         "5000 (ms)",
-        "how long a span waits for others",
+        "how long a span waits for its batch",
     ),
     variable(
         "OTEL_BSP_MAX_QUEUE_SIZE",
@@ -105,12 +107,12 @@ pub const VARIABLES: [Variable; 58] = [
     variable(
         "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
         "512",
-        "how many go with one request",
+        "the maximum number per request",
     ),
     variable(
         "OTEL_BSP_EXPORT_TIMEOUT",
         "120000 (ms)",
-        "how long a batch is tried again before it is lost and counted (the specification says 30000)",
+        "how long a batch is retried before it is counted as lost (the specification says 30000)",
     ),
     variable(
         "OTEL_BSP_MAX_CONCURRENT_EXPORTS",
@@ -129,17 +131,17 @@ pub const VARIABLES: [Variable; 58] = [
     variable(
         "OTEL_METRIC_EXPORT_TIMEOUT",
         "30000 (ms)",
-        "how long sending them is tried again",
+        "how long an export is retried",
     ),
     variable(
         "OTEL_METRICS_EXEMPLAR_FILTER",
         "`trace_based`",
-        "`always_on`, `always_off`, `trace_based` are accepted; the Rust SDK has no exemplars, so none are sent",
+        "`always_on`, `always_off`, `trace_based` are accepted; the Rust SDK has no exemplars, so none are exported",
     ),
     variable(
         "OTEL_TRACES_EXPORTER",
         "`otlp`",
-        "`none` turns the sink off; others than `otlp` are said (for a console there is the sink `console`)",
+        "`none` turns the sink off; others than `otlp` are reported (for a console there is the sink `console`)",
     ),
     variable(
         "OTEL_METRICS_EXPORTER",
@@ -150,15 +152,15 @@ pub const VARIABLES: [Variable; 58] = [
     variable(
         "OTEL_EXPORTER_OTLP_ENDPOINT",
         "`http://localhost:4318`, for `grpc` `http://localhost:4317`",
-        "HTTP gets `/v1/traces`, `/v1/metrics`, `/v1/logs` behind it",
+        "for HTTP, `/v1/traces`, `/v1/metrics` and `/v1/logs` are appended",
     ),
-    variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "none", "taken as it is"),
-    variable("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "none", "taken as it is"),
-    variable("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "none", "taken as it is"),
+    variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "none", "used unchanged"),
+    variable("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "none", "used unchanged"),
+    variable("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "none", "used unchanged"),
     variable(
         "OTEL_EXPORTER_OTLP_*PROTOCOL",
         "`http/protobuf`",
-        "`http/protobuf`, `http/json`, `grpc` (with the feature `grpc`); others are said, and the default holds",
+        "`http/protobuf`, `http/json`, `grpc` (with the feature `grpc`); others are reported, and the default applies",
     ),
     variable(
         "OTEL_EXPORTER_OTLP_*HEADERS",
@@ -173,7 +175,7 @@ pub const VARIABLES: [Variable; 58] = [
     variable(
         "OTEL_EXPORTER_OTLP_*COMPRESSION",
         "`none`",
-        "`gzip`, `none`; others are said, and the default holds",
+        "`gzip`, `none`; others are reported, and the default applies",
     ),
     variable(
         "OTEL_EXPORTER_OTLP_*INSECURE",
@@ -208,7 +210,7 @@ pub const VARIABLES: [Variable; 58] = [
     variable(
         "OTEL_EXPORTER_PROMETHEUS_HOST",
         "`localhost`",
-        "not read: `metrics_router` of `spanscope-server` is mounted where the program likes",
+        "not read: mount `metrics_router` of `spanscope-server` on any server",
     ),
     variable("OTEL_EXPORTER_PROMETHEUS_PORT", "9464", "not read, as above"),
     variable(
@@ -219,7 +221,7 @@ pub const VARIABLES: [Variable; 58] = [
     variable(
         "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN",
         "none",
-        "`logs`: exceptions go as log records alone; `logs/dup`: as both, which is what happens without it where both are on",
+        "`logs`: exceptions are exported as log records only; `logs/dup`: as both, the default if both are on",
     ),
     variable(
         "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",
@@ -236,11 +238,11 @@ pub const VARIABLES: [Variable; 58] = [
     variable(
         "OTEL_EXPORTER_JAEGER_ENDPOINT",
         "none",
-        "obsolete, not read: Jaeger takes OTLP",
+        "obsolete, not read: Jaeger accepts OTLP",
     ),
     variable(
         "OTEL_EXPORTER_ZIPKIN_ENDPOINT",
         "none",
-        "not read: a collector speaks Zipkin",
+        "not read: a collector can export to Zipkin",
     ),
 ];

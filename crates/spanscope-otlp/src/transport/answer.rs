@@ -1,4 +1,4 @@
-//! What a collector says of a request that it took.
+//! A collector's response to an accepted request.
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceResponse;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
@@ -8,11 +8,11 @@ use spanscope_model::text::excerpt;
 
 use crate::settings::Signal;
 
-/// The answer, as far as it matters.
+/// The relevant parts of the response.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) rejected: u64,
-    /// What the collector says; visible characters only, because it comes from a stranger and goes to a terminal.
+    /// The collector's message; visible characters only, because it is foreign data for a terminal.
     pub(super) message: String,
     pub(super) oddity: Option<&'static str>,
 }
@@ -20,8 +20,8 @@ pub(super) struct Answer {
 /// Longer messages are cut.
 const MAX_MESSAGE_CHARS: usize = 200;
 
-/// Reads the answer. One that can't be read does not make a taken request a lost one, but is said: something else than a
-/// collector may listen there.
+/// Parses the response. An unreadable one does not make an accepted request a lost one, but is
+/// reported: something else than a collector may listen there.
 pub(super) fn read_answer(signal: Signal, body: &[u8], is_json: bool) -> Answer {
     if body.is_empty() {
         return Answer::default();
@@ -57,7 +57,7 @@ pub(super) fn read_answer(signal: Signal, body: &[u8], is_json: bool) -> Answer 
             oddity: None,
         },
         None => Answer {
-            oddity: Some("answers 200 with something that is no OTLP: is it an OTLP endpoint?"),
+            oddity: Some("responds 200 with something other than OTLP: is it an OTLP endpoint?"),
             ..Answer::default()
         },
     }
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_otlp_is_odd_and_rejects_nothing() {
+    fn a_response_that_is_not_otlp_is_reported_and_rejects_nothing() {
         for body in [&b"<html>log in</html>"[..], b"OK", b"\xff\xff\xff", b"[1"] {
             for is_json in [false, true] {
                 let answer = read_answer(Signal::Traces, body, is_json);

@@ -1,8 +1,8 @@
 //! OTLP over gRPC.
 //!
-//! The bytes are those that go over HTTP as well: a codec that encodes nothing hands them to tonic. The runtime that tonic
-//! needs runs on the exporting thread and only while a request is under way, so that there is no thread of its own whose
-//! work would have to be marked.
+//! The bytes are those of OTLP over HTTP as well: a codec that encodes nothing passes them to
+//! tonic. The runtime that tonic needs runs on the exporting thread and only during a request, so
+//! that there is no separate thread to suppress.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -107,7 +107,7 @@ impl GrpcWire {
                 .map_err(|error| Status::from_error(Box::new(error)))?;
             client.unary(message, self.path.clone(), Bare).await
         };
-        // The channel's own timeout does not cover the time before a connection is there.
+        // The channel's own timeout does not cover connecting.
         let timeout = left.map_or(self.timeout, |left| left.min(self.timeout));
         let bounded = async { tokio::time::timeout(timeout, call).await };
         let Some(runtime) = &self.runtime.0 else {
@@ -121,7 +121,7 @@ impl GrpcWire {
             },
             Ok(Err(status)) => failed(&status),
             Err(_) => Attempt::Later {
-                reason: "no answer in time".to_owned(),
+                reason: "no response in time".to_owned(),
                 after: None,
                 has_answered: false,
             },
@@ -136,7 +136,7 @@ fn failed(status: &Status) -> Attempt {
     let reason = match root_of(status) {
         Some(cause) if !has_answered => one_line(&cause),
         _ => format!(
-            "it answers {:?}{}{said}",
+            "it responds {:?}{}{said}",
             status.code(),
             if said.is_empty() { "" } else { ": " }
         ),
@@ -153,7 +153,7 @@ fn failed(status: &Status) -> Attempt {
             after,
             has_answered,
         },
-        // Only with a time to come again it means "later"; without, that the message is too large.
+        // Only with a retry time it means "later"; otherwise, that the message is too large.
         Code::ResourceExhausted if after.is_some() => Attempt::Later {
             reason,
             after,
@@ -168,7 +168,7 @@ fn failed(status: &Status) -> Attempt {
     }
 }
 
-/// What lies at the bottom of a transport's error: the others only say that there is one below.
+/// Returns the innermost cause of a transport's error: the others only refer to it.
 fn root_of(status: &Status) -> Option<String> {
     let mut cause = status.source()?;
     while let Some(below) = cause.source() {
@@ -177,7 +177,7 @@ fn root_of(status: &Status) -> Option<String> {
     Some(cause.to_string())
 }
 
-/// Bytes as they are.
+/// Bytes without a codec.
 #[derive(Debug, Clone, Copy, Default)]
 struct Bare;
 

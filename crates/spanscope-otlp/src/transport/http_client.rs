@@ -13,7 +13,7 @@ use super::attempt::Attempt;
 use crate::error::OtlpError;
 use crate::settings::{Endpoint, ExporterConfig, SettingError};
 
-/// An answer longer than this is no OTLP.
+/// Maximum length of an OTLP response.
 const MAX_ANSWER: u64 = 4 * 1024 * 1024;
 
 /// PEM files, read and looked at.
@@ -141,7 +141,7 @@ impl HttpWire {
         }
         let mut config = ureq::Agent::config_builder()
             .http_status_as_error(false)
-            // A redirect would send telemetry, and the headers with it, where nobody asked for.
+            // A redirect would send telemetry, and the headers with it, to an unconfigured place.
             .max_redirects(0)
             .max_redirects_will_error(false)
             .timeout_global(Some(timeout))
@@ -156,7 +156,7 @@ impl HttpWire {
         })
     }
 
-    /// Sends one request, within its timeout and within what is left before a shutdown.
+    /// Sends one request, within its timeout and the time left before a shutdown.
     pub(super) fn send(&self, request: &Request<Bytes>, left: Option<Duration>) -> Attempt {
         let mut copy = http::Request::new(&request.body()[..]);
         *copy.method_mut() = request.method().clone();
@@ -191,7 +191,7 @@ fn answered(mut response: http::Response<ureq::Body>) -> Attempt {
     if status.is_success() {
         return match body {
             Ok(body) => Attempt::Accepted { body, is_json },
-            // Accepted, but the answer's end is missing: to send it again could store it twice.
+            // Accepted, but the response is incomplete: sending it again could store it twice.
             Err(_) => Attempt::Accepted {
                 body: b"\xff".to_vec(),
                 is_json,
@@ -204,7 +204,7 @@ fn answered(mut response: http::Response<ureq::Body>) -> Attempt {
         .map(|body| message_in(&body))
         .unwrap_or_default();
     let reason = format!(
-        "it answers {status}{}{said}",
+        "it responds {status}{}{said}",
         if said.is_empty() { "" } else { ": " }
     );
     match status.as_u16() {
@@ -217,7 +217,8 @@ fn answered(mut response: http::Response<ureq::Body>) -> Attempt {
     }
 }
 
-/// The message in OTLP's form of an error, which is a gRPC status. Any other body is left alone: it may repeat secrets.
+/// Returns the message in OTLP's form of an error, which is a gRPC status. Any other body is
+/// ignored: it may repeat secrets.
 fn message_in(body: &[u8]) -> String {
     let answer: Option<serde_json::Value> = serde_json::from_slice(body).ok();
     let message = answer.as_ref().and_then(|answer| answer.get("message")?.as_str());
@@ -239,17 +240,17 @@ fn is_loopback(endpoint: &Endpoint) -> bool {
     host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }
 
-/// What went wrong, in words that a user can act on.
+/// Returns the reason in a form that a user can act on.
 fn reason_of(error: &ureq::Error) -> String {
     match error {
         ureq::Error::Io(error) => match error.kind() {
             ErrorKind::ConnectionRefused => "connection refused, nothing listens there".to_owned(),
-            ErrorKind::TimedOut => "no answer in time".to_owned(),
+            ErrorKind::TimedOut => "no response in time".to_owned(),
             _ => one_line(&error.to_string()),
         },
-        ureq::Error::Timeout(_) => "no answer in time".to_owned(),
+        ureq::Error::Timeout(_) => "no response in time".to_owned(),
         ureq::Error::HostNotFound => "its host is not known".to_owned(),
-        ureq::Error::Protocol(_) => "its answer is no HTTP".to_owned(),
+        ureq::Error::Protocol(_) => "its response is not HTTP".to_owned(),
         other => one_line(&other.to_string()),
     }
 }

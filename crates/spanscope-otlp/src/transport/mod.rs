@@ -1,8 +1,9 @@
-//! One request after another, until it is taken, refused, or its time is over.
+//! Sends one request after another, until it is accepted, refused, or its time is over.
 //!
-//! OpenTelemetry's exporters encode; this is the HTTP client under them, for gRPC too: it sends the same bytes another way.
-//! They could retry themselves, but not be woken for a shutdown, not outlast a collector's restart, and not tell what
-//! became of a batch. So they are told to try once, and all of that is here.
+//! OpenTelemetry's exporters encode; this is the HTTP client below them, for gRPC too: it sends the
+//! same bytes in another way. They could retry themselves, but can't be woken for a shutdown, can't
+//! outlast a collector's restart, and don't report the outcome of a batch. So they try once, and
+//! all of that is here.
 //!
 //! Never here: a span or an event. The thread is marked while a request is under way.
 
@@ -31,11 +32,11 @@ use http_client::HttpWire;
 
 /// The pause before the second attempt; each further one is twice as long, up to [`MAX_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// Short enough that a collector which is there again is noticed soon.
+/// Short enough to notice soon that a collector is back.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 /// A shorter timeout would fail every request.
 const LEAST_TIMEOUT: Duration = Duration::from_millis(1);
-/// What a collector asks for with `Retry-After` is kept up to this.
+/// Maximum pause that a collector can request with `Retry-After`.
 const MAX_ASKED_PAUSE: Duration = Duration::from_secs(30);
 
 /// How bytes get to the collector.
@@ -52,7 +53,7 @@ pub(crate) struct Transport {
     wire: Wire,
     endpoint: Endpoint,
     headers: Headers,
-    /// Whether bodies come gzipped, and go so.
+    /// Whether bodies arrive compressed with gzip, and are sent so.
     is_packed: bool,
     account: Arc<Account>,
     /// How long one batch is tried again.
@@ -108,9 +109,9 @@ impl Transport {
         &self.endpoint
     }
 
-    /// Sends a request until something comes of it.
+    /// Sends a request until it has an outcome.
     fn send(&self, mut request: Request<Bytes>) -> Finished {
-        // The crate adds headers of the environment by itself, whatever the builder says.
+        // The crate adds headers of the environment by itself, whatever the builder sets.
         let headers = request.headers_mut();
         let own =
             [CONTENT_TYPE, CONTENT_ENCODING].map(|name| headers.remove(&name).map(|value| (name, value)));
@@ -120,7 +121,8 @@ impl Transport {
             request.headers_mut().insert(name.clone(), value.clone());
         }
         if request.headers().contains_key(CONTENT_ENCODING) && !self.is_packed {
-            // The crate also reads the variable for compression by itself, whatever it is told; gRPC packs by itself.
+            // The crate also reads the variable for compression by itself; gRPC compresses by
+            // itself.
             request = match unpacked(request) {
                 Ok(request) => request,
                 Err(error) => return Finished::lost(Outcome::Refused, error.to_string()),
@@ -129,7 +131,7 @@ impl Transport {
         let began = Instant::now();
         let mut pause = FIRST_PAUSE;
         loop {
-            // Nothing leaves after the shutdown has given it up as lost.
+            // Nothing is sent after the shutdown has counted it as lost.
             let left = self
                 .account
                 .closing()
@@ -154,11 +156,12 @@ impl Transport {
             };
             let wait = match after {
                 Some(asked) => asked.min(MAX_ASKED_PAUSE).max(pause),
-                // Spread, so that many programs don't come back at once.
+                // Randomized, so that many programs don't retry at once.
                 None => pause.mul_f64(0.5 + fastrand::f64() / 2.0),
             };
             pause = (pause * 2).min(MAX_PAUSE);
-            // A collector that is not there is not waited for at the end of the program; one that answers is.
+            // At the end of the program an unreachable collector is not waited for; one that
+            // responds is.
             let closing = self.account.closing();
             let until = match closing.deadline {
                 Some(_) if !has_answered => None,
@@ -168,7 +171,7 @@ impl Transport {
             if until.is_none_or(|until| Instant::now() + wait > until) {
                 return Finished::lost(Outcome::Unreachable, reason);
             }
-            self.account.note_trouble(&self.endpoint.shown, &reason, true);
+            self.account.note_failure(&self.endpoint.shown, &reason, true);
             if closing.deadline.is_some() {
                 std::thread::sleep(wait);
             } else {
@@ -195,7 +198,7 @@ impl Transport {
         }
         Finished {
             outcome: Outcome::Accepted { rejected },
-            trouble: None,
+            failure: None,
         }
     }
 }
@@ -208,23 +211,24 @@ fn unpacked(request: Request<Bytes>) -> std::io::Result<Request<Bytes>> {
     Ok(Request::from_parts(parts, bytes.into()))
 }
 
-/// What became of a request, and what is to be said of it once it is counted.
+/// The outcome of a request, and the report for after it is counted.
 #[derive(Debug)]
 pub(crate) struct Finished {
     pub(crate) outcome: Outcome,
-    pub(crate) trouble: Option<String>,
+    pub(crate) failure: Option<String>,
 }
 
 impl Finished {
     fn lost(outcome: Outcome, reason: String) -> Self {
         Self {
             outcome,
-            trouble: Some(reason),
+            failure: Some(reason),
         }
     }
 }
 
-/// What OpenTelemetry's exporters see of a [`Transport`], and where it leaves what became of the request.
+/// A [`Transport`] as OpenTelemetry's exporters see it, and where it leaves the outcome of the
+/// request.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) transport: Transport,

@@ -1,15 +1,15 @@
-//! What could be done about a run, in words that name the component and the numbers.
+//! Advice about a run, as text that names the component and the numbers.
 
 use spanscope_model::text::visible;
 
 use super::findings::{Bottleneck, BottleneckReason, ComponentTime};
-use crate::shown::cut_text;
+use crate::format::cut_text;
 use crate::token_usage::tokens_of;
 use crate::{Run, StepKind};
 
-/// A model call with more tokens in its prompt is worth a word.
+/// Prompts with more tokens get an advice.
 const MANY_PROMPT_TOKENS: u64 = 32_000;
-/// So many pieces of advice about one matter, the most important first.
+/// Maximum number of pieces of advice about one matter, the most important first.
 const MAX_EACH: usize = 10;
 
 pub(super) fn of(run: &Run<'_>, components: &[ComponentTime], bottlenecks: &[Bottleneck]) -> Vec<String> {
@@ -58,9 +58,9 @@ fn slow(bottleneck: &Bottleneck, components: &[ComponentTime]) -> String {
         .next()
         .map_or("", |component| component.component_type.as_str());
     let what = match (kind, bottleneck.executions) {
-        ("llm", 1) => "try a smaller model, a shorter prompt or answer, or stream the answer",
+        ("llm", 1) => "try a smaller model, a shorter prompt or output, or stream the output",
         ("llm", _) => "try a smaller model, shorter prompts, or fewer turns",
-        ("retrieval", _) => "ask for fewer chunks, add an index, or cache repeated queries",
+        ("retrieval", _) => "request fewer chunks, add an index, or cache repeated queries",
         ("tool", 2..) => {
             "run the calls side by side where they don't need each other, or cache their results"
         }
@@ -70,7 +70,7 @@ fn slow(bottleneck: &Bottleneck, components: &[ComponentTime]) -> String {
     format!("{name} {numbers}: {what}")
 }
 
-/// Model calls with very long prompts, together.
+/// Returns one advice about all model calls with very long prompts.
 fn long_prompts(run: &Run<'_>) -> Option<String> {
     let steps = run.steps();
     let calls = steps.iter().filter(|(step, _)| step.kind == StepKind::LlmCall);
@@ -95,7 +95,8 @@ fn times(executions: u64) -> String {
     }
 }
 
-/// What a program calls its parts may hold anything, and be long.
+/// Returns a component's name in a form that is safe to show; a program's names may contain
+/// anything, and be long.
 fn name(name: &str) -> String {
     const MAX_NAME: usize = 100;
     visible(&cut_text(name, MAX_NAME)).into_owned()

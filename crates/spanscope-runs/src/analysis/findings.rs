@@ -1,4 +1,4 @@
-//! What an analysis finds, as clients see it. Nothing here is computed.
+//! The results of an analysis, as clients see them. Nothing here is computed.
 
 use std::collections::BTreeMap;
 
@@ -7,56 +7,56 @@ use spanscope_model::{SpanId, Timestamp};
 
 use crate::EventType;
 
-/// What a run's records tell of where its time went.
+/// Where a run spent its time, its errors, and recommendations.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Analysis {
     /// The run.
     pub task_id: String,
-    /// Events on all levels.
+    /// The number of events on all levels.
     pub total_events: u64,
-    /// How many there are of each type that occurs.
+    /// The number of events of each type that occurs.
     pub event_distribution: BTreeMap<EventType, u64>,
-    /// Seconds of each execution, by the component's name. The run's own root is not among them.
+    /// The seconds of each execution, by the component's name. The run's own root is not included.
     pub component_execution_times: BTreeMap<String, Vec<f64>>,
     /// The components, those with the largest share of the critical path first.
     pub components: Vec<ComponentTime>,
-    /// The steps that the run's duration is made of, in the order of time. Their seconds add up to it.
+    /// The steps that make up the run's duration, in the order of time. Their seconds add up to it.
     pub critical_path: Vec<CriticalStep>,
     /// Components that are worth making faster.
     pub bottlenecks: Vec<Bottleneck>,
-    /// Everything that failed.
+    /// All errors.
     pub errors: Vec<RunError>,
-    /// What could be done, in words.
+    /// Recommendations, as text.
     pub recommendations: Vec<String>,
 }
 
-/// What the executions of a component took together, in seconds.
+/// The total time of a component's executions, in seconds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ComponentTime {
     /// The component's name.
     pub component: String,
-    /// What it is.
+    /// The component's type.
     #[serde(rename = "type")]
     pub component_type: String,
-    /// How often it ran.
+    /// The number of executions.
     pub executions: u64,
-    /// How often it failed.
+    /// The number of failed executions.
     pub errors: u64,
-    /// From beginning to end, with what ran inside of it.
+    /// The time from start to end, including nested steps.
     pub total_time: f64,
-    /// The same for one execution.
+    /// The average of `total_time` per execution.
     pub avg_time: f64,
-    /// The same for the longest one.
+    /// The longest execution.
     pub max_time: f64,
-    /// Without what ran inside of it.
+    /// The time without nested steps.
     pub self_time: f64,
     /// Its part of the critical path.
     pub critical_path_time: f64,
-    /// The same as a share, from 0 to 1.
+    /// Its share of the critical path, from 0 to 1.
     pub critical_path_share: f64,
 }
 
@@ -65,11 +65,11 @@ pub struct ComponentTime {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct CriticalStep {
-    /// The component; none for time in which nothing of the run was recorded.
+    /// The component; `None` for time in which nothing of the run was recorded.
     pub component: Option<String>,
-    /// The span; none where `component` is none.
+    /// The span; `None` if `component` is none.
     pub span_id: Option<SpanId>,
-    /// How long the run waited for the step itself, and for nothing inside of it.
+    /// How long the run waited for the step itself, without nested steps.
     pub seconds: f64,
 }
 
@@ -80,13 +80,13 @@ pub struct CriticalStep {
 pub struct Bottleneck {
     /// The component's name.
     pub component: String,
-    /// Seconds of one execution, without what ran inside of it.
+    /// The average seconds of an execution, without nested steps.
     pub avg_execution_time: f64,
-    /// How often it ran.
+    /// The number of executions.
     pub executions: u64,
     /// Its share of the critical path, from 0 to 1.
     pub critical_path_share: f64,
-    /// Why it is one.
+    /// The reason.
     pub reason: BottleneckReason,
 }
 
@@ -97,7 +97,7 @@ pub enum BottleneckReason {
     /// It takes more than five seconds on average.
     #[serde(rename = "average")]
     Average,
-    /// At least half of the critical path is its.
+    /// It has at least half of the critical path.
     #[serde(rename = "critical_path")]
     CriticalPath,
     /// Both.
@@ -105,15 +105,15 @@ pub enum BottleneckReason {
     Both,
 }
 
-/// Something that failed.
+/// An error of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct RunError {
     /// The component's name.
     pub component: String,
-    /// Why.
+    /// The error's text.
     pub error: String,
-    /// When.
+    /// When it occurred.
     pub timestamp: Timestamp,
 }

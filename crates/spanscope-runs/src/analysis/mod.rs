@@ -1,32 +1,32 @@
-//! Where a run's time went, what failed in it, and what could be done about it.
+//! Analysis of a run: where it spent its time, its errors, and recommendations.
 //!
-//! The described service (seed 5) calls whatever took over five seconds on average a bottleneck. That names the root
-//! first, which contains everything, and misses ten short calls one after the other. Here a component counts with the
-//! time that it did not spend waiting for others, and with its share of the critical path: the chain of steps that the
-//! run would have been shorter without.
+//! RAGFlow's agent trace API calls whatever took over five seconds on average a bottleneck. That
+//! names the root first, which contains everything, and misses ten short calls one after the other.
+//! Here a component counts with the time that it did not wait for nested steps, and with its share
+//! of the critical path: the chain of steps without which the run would have been shorter.
 
 mod advice;
 mod findings;
-mod path;
+pub(crate) mod path;
 
 use std::collections::{BTreeMap, HashMap};
 
 pub use findings::{Analysis, Bottleneck, BottleneckReason, ComponentTime, CriticalStep, RunError};
 
 use crate::Run;
-use crate::shown::{cut_text, rounded};
+use crate::format::{cut_text, rounded};
 use crate::step::seconds;
 
 /// A component that takes longer than this on average is a bottleneck.
 const SLOW_SECONDS: f64 = 5.0;
-/// And one that has at least this share of the critical path.
+/// A component with at least this share of the critical path is a bottleneck too.
 const LARGE_SHARE: f64 = 0.5;
 
-/// Longer errors are cut to so many characters.
+/// Maximum length of an error in characters.
 const MAX_ERROR_CHARS: usize = 2000;
 
 impl Run<'_> {
-    /// Where the time went, what failed, and what could be done about it.
+    /// Returns where the run spent its time, its errors, and recommendations.
     #[must_use]
     pub fn analysis(&self) -> Analysis {
         of(self)
@@ -80,7 +80,7 @@ fn critical_steps(run: &Run<'_>, path: &path::Path) -> Vec<CriticalStep> {
     shown.collect()
 }
 
-/// What the steps of each component took, those of one name together.
+/// Returns the times of each component, summed over steps with the same name.
 fn components(run: &Run<'_>, path: &path::Path) -> Vec<ComponentTime> {
     let mut places: HashMap<&str, usize> = HashMap::new();
     let mut components: Vec<ComponentTime> = Vec::new();

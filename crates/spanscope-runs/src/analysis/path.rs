@@ -1,9 +1,10 @@
-//! The critical path: the chain of steps that the run would have been shorter without.
+//! The critical path: the chain of steps without which the run would have been shorter.
 //!
-//! It is walked from the end: a step waited for that child which ended last, before that for the one which ended last
-//! before this began, and so on; time that no child covers is the step's own. A child that still ran when the path came by
-//! ran beside it and is not on it. Clocks of programs disagree, so a child counts only as far as it lies inside of its
-//! parent. Steps at the top lie in the run as children lie in their parent.
+//! It is walked from the end: a step waited for the child that ended last, before that for the
+//! child that ended last before this one started, and so on; time that no child covers is the
+//! step's own. A child that was still running at that time ran in parallel and is not on the path.
+//! Clocks of programs disagree, so only the part of a child inside its parent counts. Top-level
+//! steps are treated as children of the run.
 
 use std::cmp::Reverse;
 
@@ -15,7 +16,7 @@ use crate::step::Step;
 /// A step on the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Part {
-    /// None where nothing was recorded.
+    /// `None` where nothing was recorded.
     pub(super) step: Option<usize>,
     /// How long the run waited for it alone.
     pub(super) nanos: i64,
@@ -23,21 +24,21 @@ pub(super) struct Part {
 
 #[derive(Debug, Clone)]
 pub(super) struct Path {
-    /// In the order of time, and those above before those inside of them.
+    /// In the order of time, and parents before nested steps.
     pub(super) parts: Vec<Part>,
-    /// How long each step took without those inside of it, by place.
+    /// The time of each step without nested steps, by index.
     pub(super) own_nanos: Vec<i64>,
 }
 
-/// A time from one nanosecond to another, never backwards.
+/// A time range in nanoseconds, never backwards.
 #[derive(Debug, Clone, Copy)]
-struct Stretch {
-    from: i64,
-    to: i64,
+pub(crate) struct Stretch {
+    pub(crate) from: i64,
+    pub(crate) to: i64,
 }
 
 impl Stretch {
-    fn inside_of(self, outer: Self) -> Self {
+    pub(crate) fn inside_of(self, outer: Self) -> Self {
         let from = self.from.clamp(outer.from, outer.to);
         Self {
             from,
@@ -45,12 +46,13 @@ impl Stretch {
         }
     }
 
-    fn len(self) -> i64 {
+    pub(crate) fn len(self) -> i64 {
         self.to.saturating_sub(self.from)
     }
 }
 
-/// The path through steps of a run that took from `first` to `last`. What still runs is taken to have run until then.
+/// Computes the path through the steps of a run that took from `first` to `last`. Open steps count
+/// as running until `last`.
 pub(super) fn of(steps: &[Step], forest: &Forest, first: Timestamp, last: Timestamp) -> Path {
     let whole = Stretch {
         from: first.as_nanos(),
@@ -75,7 +77,7 @@ pub(super) fn of(steps: &[Step], forest: &Forest, first: Timestamp, last: Timest
     }
 }
 
-/// How much of their parent the children cover together.
+/// Returns how much of their parent the children cover together.
 fn covered(children: &[usize], stretches: &[Stretch]) -> i64 {
     let mut inner: Vec<Stretch> = children.iter().map(|child| stretches[*child]).collect();
     inner.sort_unstable_by_key(|stretch| stretch.from);
@@ -91,31 +93,54 @@ fn covered(children: &[usize], stretches: &[Stretch]) -> i64 {
 fn walk(forest: &Forest, whole: Stretch, stretches: &[Stretch]) -> Vec<Part> {
     let mut parts: Vec<(i64, usize, Part)> = Vec::new();
     let tops: Vec<usize> = forest.tops().collect();
-    // None stands for the run around the steps at the top.
+    let children = |step: usize| forest.children[step].as_slice();
+    walk_segments(&tops, children, whole, stretches, |step, depth, own| {
+        let from = step.map_or(whole, |step| stretches[step]).from;
+        let nanos = own.iter().map(|segment| segment.len()).sum();
+        if nanos > 0 {
+            parts.push((from, depth, Part { step, nanos }));
+        }
+    });
+    parts.sort_by_key(|(from, depth, _)| (*from, *depth));
+    parts.into_iter().map(|(_, _, part)| part).collect()
+}
+
+/// Gives each step on the path, how deep it lies and the times in which the whole waited for it
+/// alone, the last of them first. No step stands for the whole around those at the top.
+pub(crate) fn walk_segments<'a>(
+    tops: &'a [usize],
+    children: impl Fn(usize) -> &'a [usize],
+    whole: Stretch,
+    stretches: &[Stretch],
+    mut each: impl FnMut(Option<usize>, usize, &[Stretch]),
+) {
     let mut ahead: Vec<(Option<usize>, usize)> = vec![(None, 0)];
+    let (mut sorted, mut own) = (Vec::new(), Vec::new());
     while let Some((step, depth)) = ahead.pop() {
         let stretch = step.map_or(whole, |step| stretches[step]);
-        let mut children = step.map_or(&tops, |step| &forest.children[step]).clone();
-        children.sort_unstable_by_key(|child| {
+        sorted.clear();
+        sorted.extend_from_slice(step.map_or(tops, &children));
+        sorted.sort_unstable_by_key(|child| {
             let stretch = stretches[*child];
             (Reverse(stretch.to), Reverse(stretch.len()), *child)
         });
-        let mut own = 0;
+        own.clear();
         let mut now = stretch.to;
-        for child in children {
-            let inner = stretches[child];
+        let mut waits = |from: i64, to: i64| {
+            if from < to {
+                own.push(Stretch { from, to });
+            }
+        };
+        for child in &sorted {
+            let inner = stretches[*child];
             if inner.to > now || inner.len() == 0 {
                 continue;
             }
-            own += now - inner.to;
+            waits(inner.to, now);
             now = inner.from;
-            ahead.push((Some(child), depth + 1));
+            ahead.push((Some(*child), depth + 1));
         }
-        own += now - stretch.from;
-        if own > 0 {
-            parts.push((stretch.from, depth, Part { step, nanos: own }));
-        }
+        waits(stretch.from, now);
+        each(step, depth, &own);
     }
-    parts.sort_by_key(|(from, depth, _)| (*from, *depth));
-    parts.into_iter().map(|(_, _, part)| part).collect()
 }

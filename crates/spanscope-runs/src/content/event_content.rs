@@ -1,7 +1,8 @@
-//! What events carry of a step's inputs and outputs: events of its span, and log events that name it.
+//! Inputs and outputs of a step in events: events of its span, and log events that refer to it.
 //!
-//! Half of the instrumentations in use write prompts and answers into events. Here these become the attributes that the
-//! others write, so everything else reads one shape, and a span's own attributes count before them.
+//! Half of the instrumentations in use write prompts and responses to events. This module converts
+//! them to the attributes that the others write, so all other code reads one form, and a span's own
+//! attributes have priority.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -10,22 +11,23 @@ use spanscope_model::semconv::{ContentEvent, SemanticAttribute as A};
 use spanscope_model::{Attributes, LogEvent, Span, Value};
 
 use super::parts::{message, parsed, parts_of, plain};
-use super::{completion_of, first, json_of, names, prompt_of, text_of, value};
+use super::{answer_of, completion_of, first, json_of, names, prompt_of, value};
 use crate::StepKind;
 use crate::step::Key;
 
-/// Bytes of messages, about, that are kept of a run whose spans have not come.
+/// Approximate maximum size in bytes of messages that are kept of a run whose spans have not
+/// arrived.
 const MAX_KEPT: usize = 4 << 20;
 
-/// What the events of one step carry.
+/// The content of one step's events.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct EventContent {
     inputs: Vec<Json>,
     outputs: Vec<Json>,
-    /// What the model said last, which is its answer where no event calls itself one.
+    /// The model's last messages, which are its response if no event is marked as one.
     trailing: Vec<Json>,
     finish_reasons: Vec<Json>,
-    /// What a tool was given and returned, as it was written.
+    /// A tool's inputs and results, as written.
     tool_inputs: Vec<Json>,
     tool_outputs: Vec<Json>,
     bytes: usize,
@@ -65,6 +67,7 @@ impl EventContent {
             ContentEvent::Answer => {
                 let role = body.role("assistant");
                 let whole = body.take("tool.result").or_else(|| body.content());
+                let whole = whole.or_else(|| body.take("output"));
                 self.tool_outputs.extend(whole);
                 self.finish_reasons.extend(body.take("finish_reason"));
                 self.outputs.extend(message(&role, body.parts()));
@@ -78,7 +81,7 @@ impl EventContent {
         self.push_inputs(message(&role, body.parts()));
     }
 
-    /// What the model said before this is no answer to it.
+    /// The model's messages before this are not a response to it.
     fn push_inputs(&mut self, messages: impl IntoIterator<Item = Json>) {
         self.inputs.append(&mut self.trailing);
         self.inputs.extend(messages);
@@ -131,7 +134,8 @@ impl EventContent {
         }
     }
 
-    /// The attributes of a step of this kind with what its events carry, where the span itself has nothing.
+    /// Adds the content of the events to the attributes of a step of this kind, if the span itself
+    /// has none.
     pub(crate) fn put_into(&self, kind: StepKind, attributes: &mut Attributes) {
         let put = |attributes: &mut Attributes, meaning: A, value: Option<Json>| {
             if let Some(value) = value {
@@ -172,14 +176,14 @@ impl EventContent {
     }
 }
 
-/// The messages of a conversation, each with a role and parts.
+/// Returns the messages of a conversation, each with a role and parts.
 fn conversation(content: Json, role: &str) -> Vec<Json> {
     let is_message = |item: &Json| item.get("role").is_some();
     match content {
         Json::Array(items) if items.iter().any(is_message) => {
             let messages = items.into_iter().filter_map(|item| {
                 let own = item.get("role").and_then(Json::as_str).unwrap_or(role);
-                // A message that has parts is one already, with all that else is said of it.
+                // A message with parts is complete, with its other members.
                 match item.get("parts") {
                     Some(Json::Array(parts)) if parts.iter().all(|part| part.get("type").is_some()) => {
                         Some(item)
@@ -197,7 +201,8 @@ fn conversation(content: Json, role: &str) -> Vec<Json> {
     }
 }
 
-/// The members of an event, whether they are in its body, in an attribute with all of them, or attributes.
+/// The members of an event, from its body, from an attribute that contains all of them, or from
+/// separate attributes.
 struct Body(Map<String, Json>);
 
 impl Body {
@@ -245,7 +250,7 @@ impl Body {
         role.and_then(Json::as_str).unwrap_or(otherwise).to_owned()
     }
 
-    /// The content as it was written.
+    /// Returns the content as written.
     fn content(&self) -> Option<Json> {
         let mut found = [CONTENT, "message", "parts"]
             .iter()
@@ -267,7 +272,7 @@ impl Body {
 }
 
 const CONTENT: &str = "content";
-/// Members by which an object is known as the body of an event; any other object is its content.
+/// Members that identify an object as the body of an event; any other object is content.
 const MEMBERS: [&str; 8] = [
     CONTENT,
     "message",
@@ -287,14 +292,14 @@ fn size_of(value: &Value) -> usize {
     }
 }
 
-/// What an event says to the user, if it is an answer of a model or an agent. A model that calls a tool has not
-/// answered, and what a tool returns is no answer either.
+/// Returns the text for the user in an event that is a response of a model or an agent. A model
+/// that calls a tool has not responded, and a tool's result is not a response either.
 pub(crate) fn answer_in(log: &LogEvent, kind: Option<StepKind>) -> Option<String> {
     let event = ContentEvent::of_name(&log.name)?;
     if matches!(kind, Some(StepKind::ToolCall | StepKind::Retrieval)) {
         return None;
     }
-    // Half a body of JSON is nothing to be read.
+    // A truncated JSON body can't be read.
     let is_cut = |text: &str| text.starts_with(['{', '[']) && serde_json::from_str::<Json>(text).is_err();
     if is_cut(&log.message) {
         return None;
@@ -313,20 +318,20 @@ pub(crate) fn answer_in(log: &LogEvent, kind: Option<StepKind>) -> Option<String
     if answers.iter().any(calls_tool) || content.finish_reasons.iter().any(waits_for_tool) {
         return None;
     }
-    text_of(&Json::Array(answers.to_vec()))
+    answer_of(&Json::Array(answers.to_vec()))
 }
 
-/// What events carry, by step.
+/// The content of events, by step.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct EventContents {
     steps: HashMap<Key, EventContent>,
-    /// The steps in the order in which the first event of each came.
+    /// The steps in the order of their first events.
     order: VecDeque<Key>,
     bytes: usize,
 }
 
 impl EventContents {
-    /// Adds those of these events that carry content; beyond 4 MiB those of the earliest steps are given up.
+    /// Adds the events that carry content; beyond 4 MiB those of the earliest steps are dropped.
     pub(crate) fn add<'a>(&mut self, logs: impl IntoIterator<Item = &'a LogEvent>) {
         self.add_all(logs);
         while self.bytes > MAX_KEPT
@@ -337,13 +342,13 @@ impl EventContents {
         }
     }
 
-    /// Adds all of these that carry content.
+    /// Adds all of these events that carry content.
     pub(crate) fn add_all<'a>(&mut self, logs: impl IntoIterator<Item = &'a LogEvent>) {
         let mut logs: Vec<(ContentEvent, &LogEvent)> = logs
             .into_iter()
             .filter_map(|log| Some((ContentEvent::of_name(&log.name)?, log)))
             .collect();
-        // Batches of a sender may be stored in another order than they were made in.
+        // A sender's batches may be stored in another order.
         logs.sort_by_key(|(_, log)| log.timestamp);
         for (event, log) in logs {
             let Some(key) = log.trace_id.zip(log.span_id) else {
@@ -359,7 +364,7 @@ impl EventContents {
         }
     }
 
-    /// The span of a step with what its events carry; `None` where they carry nothing.
+    /// Returns the span of a step with the content of its events; `None` if they carry none.
     pub(crate) fn of(&self, span: &Span) -> Option<Span> {
         let content = self.steps.get(&(span.trace_id, span.span_id))?;
         let mut span = span.clone();

@@ -1,12 +1,12 @@
-//! The text in messages: OpenTelemetry's with their parts, what vendors send, plain texts.
+//! The text in messages: OpenTelemetry's with parts, vendors' formats, plain text.
 
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
-/// Messages nested deeper than this are none that anybody writes.
+/// No library nests messages deeper.
 const MAX_DEPTH: usize = 8;
 
-/// Keys under which an object that is no message of OpenTelemetry holds its text, the first counts.
-const TEXT_KEYS: [&str; 10] = [
+/// Keys of the text in an object that is not an OpenTelemetry message; the first has priority.
+const TEXT_KEYS: [&str; 17] = [
     "parts",
     "content",
     "text",
@@ -14,77 +14,140 @@ const TEXT_KEYS: [&str; 10] = [
     "messages",
     "answer",
     "output",
+    "outputs",
     "response",
     "choices",
+    "candidates",
     "generations",
+    "replies",
+    "contents",
+    "items",
+    "value",
+    // LangChain's serialization: {"lc": 1, "type": "constructor", "kwargs": {"content": "..."}}.
+    "kwargs",
 ];
 
-/// What messages say, without roles, tool calls and reasoning; none where there is no text in them.
+/// Returns the text of messages, without roles, tool calls and reasoning; `None` if they have none.
 pub(crate) fn text_of(messages: &Json) -> Option<String> {
-    let mut text = String::new();
-    gather(messages, &is_text, &mut text, 0);
-    (!text.is_empty()).then_some(text)
+    Gathered::of(messages, TextKind::Text)
 }
 
-/// What a model thought before it answered.
+/// Returns the response of the model or the agent: of a conversation its last messages, after those
+/// of all others.
+pub(crate) fn answer_of(messages: &Json) -> Option<String> {
+    Gathered::of(messages, TextKind::Answer)
+}
+
+/// Returns the reasoning of a model before its response.
 pub(crate) fn reasoning_of(messages: &Json) -> Option<String> {
-    let mut text = String::new();
-    gather(messages, &is_reasoning, &mut text, 0);
-    (!text.is_empty()).then_some(text)
+    Gathered::of(messages, TextKind::Reasoning)
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TextKind {
+    Text,
+    Answer,
+    Reasoning,
+}
+
+/// Returns whether an object of this type is a text, or contains texts.
 fn is_text(part: Option<&str>) -> bool {
     matches!(
         part,
-        // Those with capitals, and `ai`, are LangChain's.
+        // Those with capitals, `ai`, `human`, `system` and `constructor` are LangChain's;
+        // `chat_messages`, `json` and `raw` are LangWatch's.
         None | Some(
             "text"
                 | "output_text"
                 | "input_text"
                 | "message"
                 | "ai"
+                | "human"
+                | "system"
                 | "AIMessageChunk"
                 | "Generation"
                 | "ChatGeneration"
                 | "ChatGenerationChunk"
+                | "constructor"
+                | "chat_messages"
+                | "json"
+                | "raw"
         )
     )
 }
 
-fn is_reasoning(part: Option<&str>) -> bool {
-    matches!(part, Some("reasoning" | "thinking" | "thought"))
+fn is_reasoning(object: &Map<String, Json>) -> bool {
+    let part = object.get("type").and_then(Json::as_str);
+    // Gemini marks reasoning text.
+    let is_marked = object.get("thought") == Some(&Json::Bool(true));
+    is_marked || matches!(part, Some("reasoning" | "thinking" | "thought"))
 }
 
-/// Appends the texts of the parts that are wanted. A part tells its type; a text without one is wanted where `None` is.
-fn gather(value: &Json, is_wanted: &dyn Fn(Option<&str>) -> bool, text: &mut String, depth: usize) {
-    if depth > MAX_DEPTH {
-        return;
+/// Returns whether an object is a message from anyone except the model: the user, the instructions,
+/// a tool.
+fn is_of_others(message: &Json) -> bool {
+    const OTHERS: [&str; 6] = ["user", "human", "system", "developer", "tool", "function"];
+    let word = |key: &str| message.get(key).and_then(Json::as_str);
+    let of_class = |id: &Json| {
+        let class = id.as_array()?.last()?.as_str()?;
+        Some(["HumanMessage", "SystemMessage", "ToolMessage"].contains(&class))
+    };
+    let role = word("role").or_else(|| word("type").filter(|_| message.get("content").is_some()));
+    role.is_some_and(|role| OTHERS.contains(&role)) || message.get("id").and_then(of_class).unwrap_or(false)
+}
+
+/// Joined texts.
+struct Gathered {
+    wanted: TextKind,
+    text: String,
+}
+
+impl Gathered {
+    fn of(messages: &Json, wanted: TextKind) -> Option<String> {
+        let mut this = Self {
+            wanted,
+            text: String::new(),
+        };
+        this.gather(messages, 0);
+        (!this.text.is_empty()).then_some(this.text)
     }
-    match value {
-        Json::String(part) if is_wanted(None) => push(text, part),
-        Json::Array(items) => {
-            for item in items {
-                gather(item, is_wanted, text, depth + 1);
-            }
+
+    fn gather(&mut self, value: &Json, depth: usize) {
+        if depth > MAX_DEPTH {
+            return;
         }
-        Json::Object(object) => {
-            let part = object.get("type").and_then(Json::as_str);
-            if is_reasoning(part) {
-                if is_wanted(part) {
-                    let thought = ["content", "text", "thinking", "reasoning"]
-                        .iter()
-                        .find_map(|key| object.get(*key).and_then(Json::as_str));
-                    push(text, thought.unwrap_or_default());
+        match value {
+            Json::String(part) if self.wanted != TextKind::Reasoning => push(&mut self.text, part),
+            Json::Array(items) => {
+                let after_others = match self.wanted {
+                    TextKind::Answer => items.iter().rposition(is_of_others).map_or(0, |last| last + 1),
+                    _ => 0,
+                };
+                for item in &items[after_others..] {
+                    self.gather(item, depth + 1);
                 }
-            } else if is_text(part)
-                && let Some(inner) = TEXT_KEYS
-                    .iter()
-                    .find_map(|key| object.get(*key).filter(|value| !value.is_null()))
-            {
-                gather(inner, is_wanted, text, depth + 1);
             }
+            Json::Object(_) if self.wanted == TextKind::Answer && is_of_others(value) => {}
+            Json::Object(object) if is_reasoning(object) => self.gather_thought(object),
+            Json::Object(object) if is_text(object.get("type").and_then(Json::as_str)) => {
+                let inner = TEXT_KEYS
+                    .iter()
+                    .find_map(|key| object.get(*key).filter(|value| !value.is_null()));
+                if let Some(inner) = inner {
+                    self.gather(inner, depth + 1);
+                }
+            }
+            _ => {}
         }
-        _ => {}
+    }
+
+    fn gather_thought(&mut self, thought: &Map<String, Json>) {
+        if self.wanted == TextKind::Reasoning {
+            let text = ["content", "text", "thinking", "reasoning"]
+                .iter()
+                .find_map(|key| thought.get(*key).and_then(Json::as_str));
+            push(&mut self.text, text.unwrap_or_default());
+        }
     }
 }
 
@@ -132,10 +195,45 @@ mod tests {
             ),
             (json!([{"content": null, "tool_calls": []}]), None, None),
             (json!({"temperature": 3}), None, None),
+            (
+                json!([{"role": "model", "parts": [{"text": "hm", "thought": true}, {"text": "a"}]}]),
+                Some("a"),
+                Some("hm"),
+            ),
+            (
+                json!({"lc": 1, "type": "constructor", "kwargs": {"content": "c", "type": "ai"}}),
+                Some("c"),
+                None,
+            ),
+            (
+                json!({"type": "chat_messages", "value": [{"role": "user", "content": "q"}]}),
+                Some("q"),
+                None,
+            ),
             (json!(17), None, None),
         ] {
             assert_eq!(text_of(&messages).as_deref(), text, "{messages}");
             assert_eq!(reasoning_of(&messages).as_deref(), reasoning, "{messages}");
+        }
+        for (messages, answer) in [
+            (json!("plain"), Some("plain")),
+            (
+                json!([{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]),
+                Some("a"),
+            ),
+            (
+                json!([{"role": "assistant", "content": "a"}, {"role": "tool", "content": "snow"},
+                       {"role": "assistant", "content": "b"}, {"role": "assistant", "content": "c"}]),
+                Some("b\nc"),
+            ),
+            (json!([{"role": "tool", "content": "snow"}]), None),
+            (
+                json!({"messages": [{"type": "human", "content": "q"}, {"type": "ai", "content": "a"}]}),
+                Some("a"),
+            ),
+            (json!([{"type": "text", "text": "a"}]), Some("a")),
+        ] {
+            assert_eq!(answer_of(&messages).as_deref(), answer, "{messages}");
         }
         let mut deep = json!("x");
         for _ in 0..1000 {

@@ -1,6 +1,6 @@
-//! What a step was given and what it gave back, read from a span's attributes in the words of any convention.
+//! The input and output of a step, read from a span's attributes in any convention.
 //!
-//! Payloads may be megabytes: they are copied (or parsed) once, and only for events that are wanted with them.
+//! Payloads may be megabytes: they are copied (or parsed) once, and only for events that need them.
 
 mod event_content;
 mod messages;
@@ -15,38 +15,41 @@ use spanscope_model::{Attributes, Span, Value};
 
 use crate::StepKind;
 pub(crate) use event_content::{EventContents, answer_in};
-pub(crate) use messages::{reasoning_of, text_of};
+pub(crate) use messages::{answer_of, reasoning_of, text_of};
 use names::Names;
 
 pub(crate) type Payload = Map<String, Json>;
 
-/// Beyond this many, messages or documents that are spread over attributes are left out.
+/// Maximum number of messages or documents that are flattened to attributes.
 const MAX_FLAT: usize = 1000;
 
-/// The value under the first of the names that says something.
+/// Returns the first non-empty value under one of the names.
 pub(crate) fn first(attributes: &Attributes, names: Names) -> Option<&Value> {
     names_of(names).find_map(|name| said(attributes, name))
 }
 
-/// The value under the first name of a meaning that says something.
+/// Returns the first non-empty value under the names of a meaning.
 pub(crate) fn value(attributes: &Attributes, meaning: A) -> Option<&Value> {
     let mut names = meaning.names().iter();
     names.find_map(|attribute| said(attributes, attribute.name))
 }
 
-/// The value under this name, if it says something: programs write empty texts, and `Option`s by their `Debug`.
+/// Returns the value under this name unless it is empty: programs write empty strings, and an
+/// `Option`'s `Debug`.
 pub(crate) fn said<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a Value> {
     attributes.get(name).filter(|value| {
         !matches!(value, Value::Json(Json::Null)) && !matches!(value.as_str(), Some("" | "None" | "null"))
     })
 }
 
-/// The same as a text, for names and ids.
+/// Returns the first non-empty value as text, for names and ids.
 pub(crate) fn first_text(attributes: &Attributes, names: Names) -> Option<String> {
     first(attributes, names).map(Value::to_string)
 }
 
-/// The value as JSON: a text that is a JSON object or list becomes one, other texts stay texts.
+/// Returns the value as JSON: a string that contains a JSON object or list is parsed, and one that
+/// contains a JSON string, as the Vercel AI SDK, MLflow and Langfuse write all values, becomes that
+/// string. Other strings stay.
 pub(crate) fn json_of(value: &Value) -> Json {
     match value {
         Value::Str(text) => parsed(text).unwrap_or_else(|| Json::String(text.clone())),
@@ -58,24 +61,15 @@ pub(crate) fn json_of(value: &Value) -> Json {
     }
 }
 
-/// The text inside of a text that is a string of JSON: the Vercel AI SDK and MLflow write all results as
-/// JSON.
-fn unquoted(value: Json) -> Json {
-    let inner = value
-        .as_str()
-        .filter(|text| text.len() > 1 && text.starts_with('"') && text.ends_with('"'))
-        .and_then(|text| serde_json::from_str::<String>(text).ok());
-    inner.map_or(value, Json::String)
-}
-
+/// Parses the JSON in a string.
 fn parsed(text: &str) -> Option<Json> {
-    let begins_like_json = text.trim_start().starts_with(['{', '[']);
-    begins_like_json
-        .then(|| serde_json::from_str(text).ok())
-        .flatten()
+    let trimmed = text.trim();
+    let is_written = trimmed.starts_with(['{', '['])
+        || (trimmed.len() > 1 && trimmed.starts_with('"') && trimmed.ends_with('"'));
+    is_written.then(|| serde_json::from_str(trimmed).ok()).flatten()
 }
 
-/// A number, also where it was written as a text.
+/// Returns a number, also from a numeric string.
 pub(crate) fn number_of(value: &Value) -> Option<f64> {
     let number = match value {
         Value::Str(text) => text.trim().parse().ok(),
@@ -84,7 +78,7 @@ pub(crate) fn number_of(value: &Value) -> Option<f64> {
     number.filter(|number| number.is_finite())
 }
 
-/// A count; what is none is left out.
+/// Returns a count; an invalid one is ignored.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -96,7 +90,7 @@ pub(crate) fn count_of(value: &Value) -> Option<u64> {
     ((0.0..=MAX).contains(&number) && number.fract() == 0.0).then_some(number as u64)
 }
 
-/// What a step of this kind was given.
+/// Returns the inputs of a step of this kind.
 pub(crate) fn inputs_of(kind: StepKind, attributes: &Attributes) -> Option<Payload> {
     if let Some(own) = value(attributes, A::StepInputs) {
         return Some(object(own, "input"));
@@ -122,7 +116,7 @@ pub(crate) fn inputs_of(kind: StepKind, attributes: &Attributes) -> Option<Paylo
     (!payload.is_empty()).then_some(payload)
 }
 
-/// What it gave back.
+/// Returns its outputs.
 pub(crate) fn outputs_of(kind: StepKind, attributes: &Attributes) -> Option<Payload> {
     if let Some(own) = value(attributes, A::StepOutputs) {
         return Some(object(own, "output"));
@@ -130,9 +124,7 @@ pub(crate) fn outputs_of(kind: StepKind, attributes: &Attributes) -> Option<Payl
     let mut payload = Payload::new();
     match kind {
         StepKind::ToolCall => {
-            if let Some(result) = first(attributes, names::RESULTS) {
-                payload.insert("result".to_owned(), unquoted(json_of(result)));
-            }
+            put(&mut payload, "result", first(attributes, names::RESULTS));
         }
         StepKind::Retrieval => {
             let chunks = chunks_of(attributes);
@@ -164,12 +156,12 @@ pub(crate) fn outputs_of(kind: StepKind, attributes: &Attributes) -> Option<Payl
     (!payload.is_empty()).then_some(payload)
 }
 
-/// The messages that a model got to read.
+/// Returns a model's input messages.
 pub(crate) fn prompt_of(attributes: &Attributes) -> Option<Json> {
     messages(attributes, A::InputMessages, names::PROMPTS)
 }
 
-/// The messages that it answered.
+/// Returns a model's output messages.
 pub(crate) fn completion_of(attributes: &Attributes) -> Option<Json> {
     messages(attributes, A::OutputMessages, names::COMPLETIONS)
 }
@@ -178,15 +170,34 @@ fn messages(attributes: &Attributes, structured: A, plain: Names) -> Option<Json
     if let Some(messages) = value(attributes, structured) {
         return Some(json_of(messages));
     }
-    flattened(attributes, structured).or_else(|| first(attributes, plain).map(json_of))
+    flattened(attributes, structured)
+        .or_else(|| first(attributes, plain).map(|value| conversation_in(json_of(value))))
 }
 
-/// What a retrieval found.
+/// Returns the messages inside a library's wrapper object: `messages` of OpenAI's requests and of
+/// the Vercel AI SDK, `contents` of Gemini's, `items` of LiveKit, `value` of LangWatch. LangChain
+/// has a list for each prompt of a batch.
+fn conversation_in(content: Json) -> Json {
+    let Json::Object(mut object) = content else {
+        return content;
+    };
+    let list = |object: &Payload, key: &str| object.get(key).is_some_and(Json::is_array);
+    let key = ["messages", "contents", "items", "value"]
+        .into_iter()
+        .find(|key| list(&object, key));
+    match key.and_then(|key| object.remove(key)) {
+        Some(Json::Array(mut batch)) if batch.len() == 1 && batch[0].is_array() => batch.remove(0),
+        Some(messages) => messages,
+        None => Json::Object(object),
+    }
+}
+
+/// Returns the documents of a retrieval.
 pub(crate) fn chunks_of(attributes: &Attributes) -> Option<Json> {
     flattened(attributes, A::Documents).or_else(|| first(attributes, names::CHUNKS).map(json_of))
 }
 
-/// How many it found: the reported number, else the length of the list.
+/// Returns their number: the reported one, else the length of the list.
 pub(crate) fn chunk_count(attributes: &Attributes, chunks: Option<&Json>) -> Option<u64> {
     let said = value(attributes, A::DocumentCount).and_then(count_of);
     let listed = || chunks.and_then(Json::as_array).map(|chunks| chunks.len() as u64);
@@ -194,18 +205,26 @@ pub(crate) fn chunk_count(attributes: &Attributes, chunks: Option<&Json>) -> Opt
     said.or_else(listed).or_else(|| chunks.and_then(Json::as_u64))
 }
 
-/// Whether a step says something to the user when it ends.
+/// Returns whether a step emits a message to the user when it ends. [`message_of`] reads the
+/// message, which may be empty.
 pub(crate) fn has_message(kind: StepKind, is_root: bool, attributes: &Attributes) -> bool {
-    // A model that asks for a tool does not answer yet.
+    // A model that calls a tool has not responded yet.
     let asks_for_tool = || {
         let reasons = value(attributes, A::FinishReasons).map(Value::to_string);
         kind == StepKind::LlmCall && reasons.is_some_and(|reasons| reasons.contains("tool"))
     };
     let answers = (is_root && !asks_for_tool()) || matches!(kind, StepKind::Agent | StepKind::Workflow);
-    kind == StepKind::Message || (answers && raw_answer(kind, attributes).is_some())
+    let has_answer = || {
+        raw_answer(kind, attributes).is_some()
+            || (kind == StepKind::LlmCall && flattened(attributes, A::OutputMessages).is_some())
+    };
+    // A tool's result is for the model.
+    let is_for_model = matches!(kind, StepKind::ToolCall | StepKind::Retrieval);
+    kind == StepKind::Message || (answers && !is_for_model && has_answer())
 }
 
-/// What it says, out of its outputs.
+/// Returns its message, from its outputs. A structure without text, such as a tool call or a result
+/// for a program, is not a message: it stays in the outputs.
 pub(crate) fn message_of(
     kind: StepKind,
     attributes: &Attributes,
@@ -215,12 +234,16 @@ pub(crate) fn message_of(
         let found = ["messages", "output", "content", "answer"]
             .iter()
             .find_map(|key| outputs.get(*key));
-        found.and_then(text_of)
+        found.and_then(answer_of)
     });
-    structured.or_else(|| raw_answer(kind, attributes).map(Value::to_string))
+    structured.or_else(|| match json_of(raw_answer(kind, attributes)?) {
+        Json::Object(_) | Json::Array(_) => None,
+        Json::String(text) => Some(text),
+        other => Some(other.to_string()),
+    })
 }
 
-/// What counts as an answer of a step, as it was written.
+/// Returns the response of a step, as written.
 fn raw_answer(kind: StepKind, attributes: &Attributes) -> Option<&Value> {
     let own = || value(attributes, A::StepOutputs);
     let content = || match kind {
@@ -235,7 +258,8 @@ fn raw_answer(kind: StepKind, attributes: &Attributes) -> Option<&Value> {
     structured.or_else(own).or_else(content).or_else(completion)
 }
 
-/// What a step thought: said by a field, or reasoning parts among a model's answer.
+/// Returns the reasoning of a step, from an attribute or from the reasoning parts of a model's
+/// response.
 pub(crate) fn thoughts_of(attributes: &Attributes, outputs: Option<&Payload>) -> Option<String> {
     first_text(attributes, &[A::Thoughts]).or_else(|| outputs?.get("messages").and_then(reasoning_of))
 }
@@ -243,15 +267,35 @@ pub(crate) fn thoughts_of(attributes: &Attributes, outputs: Option<&Payload>) ->
 /// The text of a failure that the span does not describe.
 pub(crate) const FAILED: &str = "failed";
 
-/// Whether a step failed. Some libraries say so by the conventions' attributes alone and leave the span's status as it is.
+/// Returns whether a step failed: by its span's status, which a store sets from the conventions'
+/// attributes if the program did not. For a span without a status the attributes decide.
 pub(crate) fn has_failed(span: &Span) -> bool {
-    span.status == Some(spanscope_model::SpanStatus::Error)
-        || value(&span.attributes, A::ErrorType).is_some()
-        || value(&span.attributes, A::ToolOutcome).and_then(Value::as_str) == Some("error")
+    match span.status {
+        Some(status) => status == spanscope_model::SpanStatus::Error,
+        None => span
+            .attributes
+            .raw()
+            .any(|(name, value)| spanscope_model::semconv::tells_failure(name, value)),
+    }
 }
 
-/// Why a span failed; none if it did not.
-pub(crate) fn error_of(span: &Span) -> Option<String> {
+/// Why a span failed; none if it did not: its status message, else what its attributes tell.
+///
+/// ```
+/// use spanscope_model::{Span, SpanStatus, Timestamp};
+/// use spanscope_runs::error_of;
+///
+/// # fn shown(mut span: Span) {
+/// assert_eq!(error_of(&span), None);
+/// span.status = Some(SpanStatus::Error);
+/// span.attributes.set("error.type", "timeout");
+/// assert_eq!(error_of(&span).as_deref(), Some("timeout"));
+/// # }
+/// # let trace = "0af7651916cd43dd8448eb211c80319c".parse().unwrap();
+/// # let id = "00f067aa0ba902b7".parse().unwrap();
+/// # shown(Span::new(trace, id, "chat", Timestamp::now()));
+/// ```
+pub fn error_of(span: &Span) -> Option<String> {
     if !has_failed(span) {
         return None;
     }
@@ -264,7 +308,7 @@ pub(crate) fn error_of(span: &Span) -> Option<String> {
     Some(message.or_else(said).unwrap_or_else(|| FAILED.to_owned()))
 }
 
-/// Whether a span says no more of its error than its type, so that what was logged in it tells more.
+/// Returns whether a span has only the type of its error, so that log events in it say more.
 pub(crate) fn names_error_alone(span: &Span) -> bool {
     let is_described = |meaning: &A| !matches!(meaning, A::ErrorType | A::ExceptionType);
     let mut described = names::ERRORS.iter().filter(|meaning| is_described(meaning));
@@ -279,7 +323,7 @@ fn put(payload: &mut Payload, key: &str, value: Option<&Value>) {
     }
 }
 
-/// A value that is an object as it is, any other one under a key.
+/// Returns an object as it is, and any other value under a key.
 pub(crate) fn object(value: &Value, key: &str) -> Payload {
     match json_of(value) {
         Json::Object(object) => object,
@@ -287,8 +331,8 @@ pub(crate) fn object(value: &Value, key: &str) -> Payload {
     }
 }
 
-/// A list inside of an item, its index, and the key inside of that: `tool_calls.0.tool_call.id` and
-/// `contents.0.message_content.text` of OpenInference, `tool_calls.0.id` of OpenLLMetry.
+/// Splits a key into a list in an item, its index, and the key inside: `tool_calls.0.tool_call.id`
+/// and `contents.0.message_content.text` of OpenInference, `tool_calls.0.id` of OpenLLMetry.
 fn listed(key: &str) -> Option<(&str, usize, &str)> {
     let (list, rest) = key.split_once('.')?;
     let (index, key) = rest.split_once('.')?;
@@ -300,15 +344,15 @@ fn listed(key: &str) -> Option<(&str, usize, &str)> {
     Some((if list == "contents" { "content" } else { list }, index, key))
 }
 
-/// Puts a value into the object at this index of a list. The list is as long as its highest index;
-/// a name that holds something else already keeps it.
+/// Sets a value in the object at this index of a list. The list is as long as its highest index; a
+/// name that already has another value keeps it.
 fn put_in_list(item: &mut Payload, list: &str, index: usize, key: &str, value: Json) {
     let list = item.entry(list).or_insert_with(|| Json::Array(Vec::new()));
     let Json::Array(list) = list else { return };
     while list.len() <= index {
         list.push(Json::Object(Payload::new()));
     }
-    // The call of a function has one object more, as in OpenAI's own messages.
+    // A function call has one more object, as in OpenAI's own messages.
     let (outer, inner) = match key.split_once('.') {
         Some(("function", inner)) => (Some("function"), inner),
         _ => (None, key),
@@ -327,7 +371,7 @@ fn put_in_list(item: &mut Payload, list: &str, index: usize, key: &str, value: J
     place.insert(inner.to_owned(), value);
 }
 
-/// A list of objects that was spread over attributes.
+/// Returns a list of objects that was flattened to attributes.
 fn flattened(attributes: &Attributes, meaning: A) -> Option<Json> {
     for FlattenedList {
         prefix, item_prefix, ..

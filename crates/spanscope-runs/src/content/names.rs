@@ -1,22 +1,36 @@
-//! Which meanings tell what a step was given, what it gave back, and what else is shown of it.
+//! The meanings of a step's inputs, outputs and further details.
 //!
-//! Of the names of one list that a span has, the first counts: meaning after meaning, and within one
-//! in the order of [`spanscope_model::semconv`], which has the names themselves. Plain fields come
-//! last where other programs could mean something else by them.
+//! If a span has several names of one list, the first has priority: meaning by meaning, and within
+//! a meaning in the order of [`spanscope_model::semconv`], which has the names. Plain fields that
+//! could have another meaning come last.
 
 use spanscope_model::semconv::SemanticAttribute::{self, *};
 
 pub(crate) type Names = &'static [SemanticAttribute];
 
-/// What an agent, a workflow or a node was given.
+/// The inputs of an agent, a workflow or a node.
 pub(crate) const INPUTS: Names = &[PlainInput, StepInput, TaskInput, Question, Prompt];
-/// What it gave back.
+/// Their outputs.
 pub(crate) const OUTPUTS: Names = &[PlainOutput, StepOutput, TaskOutput, Completion];
-/// The text of a message, alongside the outputs.
+/// The text of a message, in addition to the outputs.
 pub(crate) const CONTENTS: Names = &[MessageContent, EventMessage];
 
-pub(crate) const ARGUMENTS: Names = &[ToolArguments, StepInput, PlainArguments, PlainInput, Prompt];
-pub(crate) const RESULTS: Names = &[ToolResult, StepOutput, PlainResult, PlainOutput, Completion];
+pub(crate) const ARGUMENTS: Names = &[
+    ToolArguments,
+    StepInput,
+    PlainArguments,
+    PlainInput,
+    Prompt,
+    InputMessages,
+];
+pub(crate) const RESULTS: Names = &[
+    ToolResult,
+    StepOutput,
+    PlainResult,
+    PlainOutput,
+    Completion,
+    OutputMessages,
+];
 pub(crate) const TOOL_NAME: Names = &[ToolName, EntityName];
 pub(crate) const CALL_ID: Names = &[CallId, ResponseId];
 
@@ -36,7 +50,7 @@ pub(crate) const MODELS: Names = &[RequestModel, ResponseModel];
 
 pub(crate) const AGENT_NAME: Names = &[AgentName, EntityName];
 pub(crate) const WORKFLOW_NAME: Names = &[WorkflowName, EntityName];
-/// Why a step failed.
+/// The reason of a step's failure.
 pub(crate) const ERRORS: Names = &[
     ExceptionMessage,
     ErrorMessage,

@@ -1,27 +1,27 @@
-//! Messages in the shape of OpenTelemetry's conventions: a role, and parts that name their type.
+//! Messages in the form of OpenTelemetry's conventions: a role, and parts with a type.
 //!
-//! Providers and libraries write the same content in many shapes: texts, lists of blocks, objects with a member
-//! for each kind, JSON inside of a text. What is none of these stays as it was.
+//! Providers and libraries write the same content in many forms: strings, lists of blocks, objects
+//! with a member for each kind, JSON in a string. Any other form is left unchanged.
 
 use serde_json::{Map, Value as Json, json};
 
-/// Content nested deeper than this is left as it is.
+/// Content that is nested deeper is left unchanged.
 const MAX_DEPTH: usize = 8;
 
-/// A message of this role. `None` where there is nothing in it.
+/// Returns a message with this role. `None` if it has no content.
 pub(super) fn message(role: &str, parts: Vec<Json>) -> Option<Json> {
     (!parts.is_empty()).then(|| json!({"role": role, "parts": parts}))
 }
 
-/// The parts of a content, whatever its shape.
+/// Returns the parts of a content in any form.
 pub(super) fn parts_of(content: &Json) -> Vec<Json> {
     let mut parts = Vec::new();
     gather(content, &mut parts, 0);
     parts
 }
 
-/// What a tool was given or returned, out of the message or the block that carries it: a text where there are
-/// texts alone, the arguments or the result of a call, anything else as it is.
+/// Returns a tool's input or result from its message or block: a string if it has only text, the
+/// arguments or the result of a call, anything else unchanged.
 pub(super) fn plain(content: Json) -> Json {
     let content = parsed(content);
     match &content {
@@ -44,7 +44,7 @@ pub(super) fn plain(content: Json) -> Json {
     }
 }
 
-/// The text of a block that is nothing but a text.
+/// Returns the text of a block that is only text.
 fn text_in(block: &Json) -> Option<&str> {
     let object = block.as_object()?;
     let is_text = object.keys().all(|key| {
@@ -57,7 +57,7 @@ fn text_in(block: &Json) -> Option<&str> {
     (is_text && (!object.contains_key("content") || object.contains_key("type"))).then_some(text)
 }
 
-/// What a message of one role, or a block about the call of a tool, carries.
+/// Returns the content of a message of one role, or of a block about a tool call.
 fn carried(block: &Json) -> Option<Json> {
     let object = block.as_object()?;
     if let Some(text) = text_in(block) {
@@ -73,7 +73,7 @@ fn carried(block: &Json) -> Option<Json> {
     }
 }
 
-/// A text that is an object or a list of JSON becomes one.
+/// Parses a string that contains a JSON object or list.
 pub(super) fn parsed(value: Json) -> Json {
     let Json::String(text) = &value else { return value };
     match serde_json::from_str(text) {
@@ -90,7 +90,7 @@ fn gather(content: &Json, parts: &mut Vec<Json>, depth: usize) {
         Json::Null => {}
         Json::String(text) if text.is_empty() => {}
         Json::String(text) => match parsed(content.clone()) {
-            // Somebody may also talk about JSON.
+            // A message may also be about JSON.
             inner @ Json::Array(_) if inner.as_array().is_some_and(|items| items.iter().all(is_block)) => {
                 gather(&inner, parts, depth + 1);
             }
@@ -107,7 +107,7 @@ fn gather(content: &Json, parts: &mut Vec<Json>, depth: usize) {
     }
 }
 
-/// Members by which an object is known as a block of a message.
+/// Members that identify an object as a block of a message.
 const BLOCKS: [&str; 15] = [
     "type",
     "text",
@@ -212,7 +212,7 @@ fn gather_block(block: &Map<String, Json>, parts: &mut Vec<Json>, depth: usize) 
     }
 }
 
-/// A call of a tool, from the words that providers have for its members.
+/// Converts a tool call, with the providers' names of its members.
 fn tool_call(block: &Map<String, Json>) -> Json {
     let mut part = Map::from_iter([("type".to_owned(), "tool_call".into())]);
     put(
@@ -226,7 +226,7 @@ fn tool_call(block: &Map<String, Json>) -> Json {
     Json::Object(part)
 }
 
-/// What a tool returned, as the model got to read it.
+/// Converts a tool's result, as input of the model.
 fn tool_response(block: &Map<String, Json>) -> Json {
     let mut part = Map::from_iter([("type".to_owned(), "tool_call_response".into())]);
     put(
@@ -317,7 +317,7 @@ mod tests {
                 json!({"content": {"text": {"value": "v"}}, "role": "user"}),
                 vec![text("v")],
             ),
-            // Somebody who talks about JSON.
+            // A text about JSON.
             (json!("[1, 2]"), vec![text("[1, 2]")]),
             (json!("{\"city\": \"Oslo\"}"), vec![text("{\"city\": \"Oslo\"}")]),
             (json!("{\"text\": "), vec![text("{\"text\": ")]),

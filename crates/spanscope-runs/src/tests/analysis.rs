@@ -1,3 +1,5 @@
+//! The analysis of a run: critical path, bottlenecks, and spans that contradict each other.
+
 use super::*;
 use crate::{Analysis, BottleneckReason, ComponentTime, DetailLevel, Run};
 
@@ -22,7 +24,7 @@ fn the_critical_path_of_parallel_branches_is_that_of_the_last_ones() {
     // a          100......6000                       on it to 500: c began before a ended
     // b          100..500
     // c             500................9000          on it
-    // c1             600....3000                     beside c2: it ended after that began
+    // c1             600....3000                     parallel to c2: it ended after that began
     // c2                 2500...8000                 on it
     let records = records(vec![
         span(1, 0, "root", 0..10000, &[operation("invoke_workflow")]),
@@ -51,7 +53,8 @@ fn the_critical_path_of_parallel_branches_is_that_of_the_last_ones() {
     assert!((c.self_time - 1.1).abs() < 1e-9 && (c.critical_path_share - 0.3).abs() < 1e-9);
     assert!((component(&analysis, "c1").critical_path_time).abs() < 1e-9);
 
-    // a is slow on average though the run did not wait for it; the root and c are not, for what they do themselves.
+    // a is slow on average though the run did not wait for it; the root and c are not, by their own
+    // time.
     let found: Vec<_> = analysis
         .bottlenecks
         .iter()
@@ -99,7 +102,8 @@ fn many_short_calls_in_a_row_are_a_bottleneck_by_their_share() {
 #[test]
 fn clocks_that_disagree_and_gaps_between_roots_make_no_negative_times() {
     let mut records = records(vec![
-        // A child from before its parent to after it, and one that ended before it began.
+        // A child that starts before and ends after its parent, and one that ended before it
+        // started.
         span(1, 0, "root", 100..200, &[]),
         span(2, 1, "early", 0..150, &[]),
         span(3, 1, "late", 160..900, &[]),
@@ -109,7 +113,8 @@ fn clocks_that_disagree_and_gaps_between_roots_make_no_negative_times() {
     records.spans[3].span.end_time = Some(at(170));
     let run = Run::of(&records);
     let analysis = run.analysis();
-    // `late` and `early` count only inside of their parent; but the run lasts from the first start to the last end.
+    // `late` and `early` count only inside their parent; but the run lasts from the first start to
+    // the last end.
     assert_eq!(
         path(&analysis),
         [
@@ -205,7 +210,7 @@ fn a_run_as_deep_as_it_is_long_and_one_as_wide_are_analysed_without_recursion() 
         let records = records(spans);
         let begun = std::time::Instant::now();
         let analysis = Run::of(&records).analysis();
-        // Ten times what it takes unoptimised: quadratic work would take minutes.
+        // Ten times the unoptimised duration: quadratic work would take minutes.
         assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
         assert!(!analysis.critical_path.is_empty());
     }

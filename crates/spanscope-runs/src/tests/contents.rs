@@ -1,9 +1,9 @@
-//! What events carry of the inputs and outputs of steps.
+//! Inputs and outputs of steps in events.
 
 use super::*;
 use crate::{DetailLevel, EventType as E, Run, RunReader};
 
-/// An event of this name with a body; a body that is empty is its name, as for events of spans.
+/// An event of this name with a body; an empty body is the name, as for events of spans.
 fn said(id: u64, span: u64, millis: i64, name: &str, body: &str, attributes: &[(&str, &str)]) -> LogEvent {
     let attributes: Vec<(&str, Value)> = attributes
         .iter()
@@ -15,7 +15,7 @@ fn said(id: u64, span: u64, millis: i64, name: &str, body: &str, attributes: &[(
     event
 }
 
-/// An agent (1) that asks a model (2), runs a tool (3) and asks the model again (4).
+/// An agent (1) that calls a model (2), runs a tool (3) and calls the model again (4).
 fn steps() -> RunRecords {
     records(vec![
         span(1, 0, "invoke_agent a", 0..100, &[operation("invoke_agent")]),
@@ -50,7 +50,8 @@ fn payload(events: &[RunEvent], id: &str) -> Json {
     payload.map_or(Json::Null, Json::Object)
 }
 
-/// Of each source: the events, the inputs of the first call, its outputs, those of the tool, and the messages.
+/// For each source: the events, the inputs of the first call, its outputs, those of the tool, and
+/// the messages.
 #[test]
 fn the_same_conversation_is_read_out_of_the_events_of_every_library() {
     let question = r#"{"role":"user","parts":[{"type":"text","content":"weather?"}]}"#;
@@ -330,7 +331,7 @@ fn what_the_span_itself_says_counts_before_its_events() {
 }
 
 #[test]
-fn an_answer_is_told_once_whether_its_event_or_the_step_above_comes_first() {
+fn an_answer_is_one_event_whether_its_log_or_its_step_comes_first() {
     let answer = r#"[{"role":"assistant","parts":[{"type":"text","content":"It snows."}]}]"#;
     let mut all = with(vec![said(1, 4, 59, "gen_ai.choice", "It snows.", &[])]);
     all.spans[0].span.attributes.set("gen_ai.output.messages", answer);
@@ -350,7 +351,7 @@ fn an_answer_is_told_once_whether_its_event_or_the_step_above_comes_first() {
             events.append(&mut reader.read(part));
         }
         assert_eq!(messages(&events), ["It snows."], "{spans_first}");
-        // What came before the span is there when it comes.
+        // Events from before the span are available when it arrives.
         let outputs = payload(&events, &end_of(4));
         assert_eq!(outputs.is_null(), spans_first, "{outputs}");
     }

@@ -1,9 +1,11 @@
+//! The events and the summary of a run, from spans in the forms of several libraries.
+
 use super::*;
 use crate::EventType as E;
 use crate::{DetailLevel, Run, RunReader};
 
 #[test]
-fn the_librarians_run_tells_what_it_did_in_the_order_of_time() {
+fn the_librarians_run_has_its_events_in_the_order_of_time() {
     let records = librarian();
     let run = Run::of(&records);
     let events = run.events(DetailLevel::Debug);
@@ -70,10 +72,7 @@ fn the_summary_counts_usage_once_and_errors_on_every_level() {
     let mut router = records.spans[5].span.clone();
     router.span_id = span_id(60);
     records.spans[5].span.parent_span_id = Some(router.span_id);
-    records.spans.push(RunSpan {
-        order: 7,
-        span: router,
-    });
+    records.spans.push(RunSpan::new(7, router));
     let run = Run::of(&records);
     let summary = run.summary(DetailLevel::Minimal);
     assert_eq!(
@@ -109,7 +108,7 @@ fn the_summary_counts_usage_once_and_errors_on_every_level() {
 }
 
 #[test]
-fn an_agent_below_another_is_a_node_and_says_its_own_message() {
+fn an_agent_below_another_is_a_node_with_its_own_message() {
     let agent = |name: &str, answer: &str| {
         vec![
             operation("invoke_agent"),
@@ -193,7 +192,7 @@ fn spans_as_rig_writes_them_are_a_run() {
 }
 
 #[test]
-fn what_steps_were_given_is_read_in_the_words_of_other_conventions() {
+fn inputs_of_steps_are_read_in_other_conventions() {
     let records = records(vec![
         span(
             1,
@@ -315,7 +314,7 @@ fn what_steps_were_given_is_read_in_the_words_of_other_conventions() {
 }
 
 #[test]
-fn of_a_run_that_was_tried_again_the_last_try_tells_the_outcome() {
+fn the_last_attempt_determines_the_outcome_of_a_repeated_run() {
     let agent = [operation("invoke_agent"), ("task_id", text("task-1"))];
     let mut spans = vec![
         span(1, 0, "POST /agents", 0..100, &[]),
@@ -337,7 +336,7 @@ fn of_a_run_that_was_tried_again_the_last_try_tells_the_outcome() {
 }
 
 #[test]
-fn without_a_root_agents_tell_the_outcome_and_with_two_the_later_one() {
+fn without_a_root_agents_determine_the_outcome_and_with_two_the_later_one() {
     let agent = [operation("invoke_agent"), ("gen_ai.agent.name", text("remote"))];
     let orphans = records(vec![
         failed(span(1, 9, "invoke_agent", 0..50, &agent), "gone"),
@@ -367,7 +366,7 @@ fn without_a_root_agents_tell_the_outcome_and_with_two_the_later_one() {
 }
 
 #[test]
-fn a_root_that_is_a_call_has_its_own_events_beside_those_of_the_run() {
+fn a_root_that_is_a_call_has_its_events_in_addition_to_the_runs() {
     let records = records(vec![span(
         1,
         0,
@@ -506,7 +505,7 @@ fn of_a_trace_with_several_runs_only_what_is_below_the_task_belongs() {
     records.events = vec![
         log(1, 5, 12, Severity::Error, "theirs", &[]),
         log(2, 4, 12, Severity::Error, "ours", &[]),
-        log(3, 0, 12, Severity::Error, "nobody's", &[]),
+        log(3, 0, 12, Severity::Error, "without a span", &[]),
     ];
     let run = Run::of(&records);
     let events = run.events(DetailLevel::Debug);
@@ -536,6 +535,8 @@ fn a_failed_step_says_why_wherever_the_program_wrote_it() {
         made.status_message = None;
         made
     };
+    let mut untold = span(4, 9, "t", 0..10, &[("error.type", text("timeout"))]);
+    untold.status = None;
     let records = records(vec![
         fail(1, &[("exception.message", text("why"))]),
         fail(
@@ -543,13 +544,13 @@ fn a_failed_step_says_why_wherever_the_program_wrote_it() {
             &[("error", Value::Bool(true)), ("error.type", text("timeout"))],
         ),
         fail(3, &[]),
-        span(4, 9, "t", 0..10, &[("error.type", text("timeout"))]),
+        untold,
     ]);
     let events = Run::of(&records).events(DetailLevel::Debug);
     let errors: Vec<_> = (1..=4)
         .map(|id| event(&events, &end_of(id)).error.as_deref())
         .collect();
-    // The last one's library says it by the attribute alone.
+    // The last one has no status: its library sets only the attribute.
     assert_eq!(
         errors,
         [Some("why"), Some("timeout"), Some("failed"), Some("timeout")]
@@ -557,7 +558,7 @@ fn a_failed_step_says_why_wherever_the_program_wrote_it() {
 }
 
 #[test]
-fn of_one_moment_what_lies_above_begins_first_and_ends_last_and_beginnings_come_before_ends() {
+fn events_of_one_time_are_nested_and_starts_precede_ends() {
     let mut records = records(vec![
         span(4, 3, "inner", 0..10, &[]),
         span(2, 1, "outer", 0..10, &[]),
@@ -586,7 +587,7 @@ fn of_one_moment_what_lies_above_begins_first_and_ends_last_and_beginnings_come_
 }
 
 #[test]
-fn a_failed_step_that_says_nothing_of_why_has_the_error_that_was_logged_in_it() {
+fn a_failed_step_without_a_message_has_the_error_that_was_logged_in_it() {
     let mut records = librarian();
     for stored in &mut records.spans {
         if stored.span.span_id == super::span_id(4) {

@@ -1,4 +1,4 @@
-//! A run that is followed, without a store.
+//! A followed run, without a store.
 
 use std::time::Duration;
 
@@ -10,14 +10,13 @@ use spanscope_model::{Cursor, RunRecords, Value};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What a store returns where nothing was stored since.
+/// The store's result if nothing was stored since.
 fn nothing_new(stored: &RunRecords) -> RunRecords {
-    RunRecords {
-        spans: Vec::new(),
-        ended: Vec::new(),
-        events: Vec::new(),
-        ..stored.clone()
-    }
+    stored
+        .clone()
+        .spans(Vec::new())
+        .ended(Vec::new())
+        .events(Vec::new())
 }
 
 fn an_agent(id: u64) -> spanscope_model::Span {
@@ -49,12 +48,12 @@ fn a_follower_waits_for_the_grace_after_the_last_news_and_no_longer() {
     let now = at(100); // the end of the agent
     let step = |follower: &Follower, stored, elapsed| follower.step(stored, now, elapsed);
     assert_eq!(step(&follower, &stored, Duration::ZERO), FollowStep::Wait(GRACE));
-    // An event comes a second later: the grace begins again.
+    // An event a second later restarts the grace period.
     let mut news = records(vec![tool(2)]);
     news.info.status = RunStatus::Completed;
     follower.read(&news, SECOND);
     assert_eq!(step(&follower, &news, SECOND), FollowStep::Wait(GRACE));
-    // Records that are no event of this run are no news.
+    // Records without an event of this run are not news.
     let nothing = nothing_new(&news);
     assert!(follower.read(&nothing, 2 * SECOND).is_empty());
     assert_eq!(
@@ -78,7 +77,7 @@ fn a_follower_looks_after_a_running_run_every_few_seconds_whatever_the_store_say
         panic!("the run is not over");
     };
     assert!(wait > Duration::ZERO && wait <= 5 * SECOND);
-    // Also where a root is awaited for a minute.
+    // Also if a root is awaited for a minute.
     let rootless = records(vec![span(2, 1, "search", 0..100, &[operation("execute_tool")])]);
     let mut follower = Follower::default();
     follower.read(&rootless, Duration::ZERO);
@@ -90,7 +89,7 @@ fn a_follower_looks_after_a_running_run_every_few_seconds_whatever_the_store_say
 }
 
 #[test]
-fn a_store_that_can_t_answer_now_is_asked_five_times_again_and_others_never() {
+fn a_busy_store_is_retried_five_times_and_others_never() {
     let mut follower = Follower::default();
     let error = |kind| StoreError::new(kind, "no");
     for kind in [StoreErrorKind::Unavailable, StoreErrorKind::Overloaded] {
@@ -98,7 +97,7 @@ fn a_store_that_can_t_answer_now_is_asked_five_times_again_and_others_never() {
             assert!(follower.retry_after(&error(kind)).is_some(), "{kind:?}");
         }
         assert_eq!(follower.retry_after(&error(kind)), None, "{kind:?}");
-        // An answer in between begins anew.
+        // A successful read in between resets the count.
         follower.read(&records(vec![]), SECOND);
     }
     for kind in [
@@ -111,7 +110,7 @@ fn a_store_that_can_t_answer_now_is_asked_five_times_again_and_others_never() {
 }
 
 #[test]
-fn the_last_event_shows_what_came_out_also_where_the_root_was_read_long_ago() {
+fn the_last_event_has_the_output_even_if_the_root_was_read_long_ago() {
     let stored = records(vec![an_agent(1)]);
     let mut follower = Follower::default();
     let events = follower.read(&stored, Duration::ZERO);

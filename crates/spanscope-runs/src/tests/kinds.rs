@@ -1,9 +1,13 @@
+//! The kind of step that a span is, and the attributes that decide it.
+
 use spanscope_model::semconv::{ATTRIBUTES, SemanticAttribute as A};
 use spanscope_model::{Attributes, RawValue};
 
 use super::*;
 use crate::StepKind::{Agent, LlmCall, Message, Node, Retrieval, Thinking, ToolCall, Workflow};
-use crate::{MAX_FACT_LEN, RunAttributes, StepKind, is_run_attribute, run_attributes, span_attributes};
+use crate::{
+    MAX_RUN_ATTRIBUTE_LEN, RunAttributes, StepKind, is_run_attribute, run_attributes, span_attributes,
+};
 
 fn kind(attributes: &[(&str, Value)]) -> StepKind {
     StepKind::of(
@@ -15,7 +19,7 @@ fn kind(attributes: &[(&str, Value)]) -> StepKind {
 }
 
 #[test]
-fn the_kind_is_told_by_the_words_of_every_convention() {
+fn the_kind_is_recognized_in_every_convention() {
     for (name, word, expected) in [
         ("gen_ai.operation.name", "chat", LlmCall),
         ("gen_ai.operation.name", "chat_streaming", LlmCall),
@@ -87,7 +91,7 @@ fn the_kind_is_told_by_the_words_of_every_convention() {
             Node,
         ),
         (&[("thoughts", text("hm")), ("component_id", text("c"))], Node),
-        // The convention's word counts before the span's own fields.
+        // The convention's kind has priority over the span's own fields.
         (
             &[operation("chat"), ("component_type", text("Retrieval"))],
             LlmCall,
@@ -121,7 +125,7 @@ fn facts_are_read_in_the_words_of_every_convention_and_cut() {
     assert_eq!(
         facts,
         Some(RunAttributes {
-            task_id: Some("é".repeat(MAX_FACT_LEN / 2)),
+            task_id: Some("é".repeat(MAX_RUN_ATTRIBUTE_LEN / 2)),
             agent_id: Some("librarian".to_owned()),
             session_id: Some("s-1".to_owned()),
             user_id: Some("17".to_owned()),
@@ -169,7 +173,8 @@ fn a_span_that_is_no_step_of_an_agent_makes_no_run() {
     }
 }
 
-/// Whatever is taken away from attributes that make a run, if that changes the facts, its name is a fact's name.
+/// If removing an attribute of a run changes the extracted attributes, its name must be one of
+/// theirs.
 #[test]
 fn every_name_that_can_change_the_facts_is_a_fact_name() {
     let raw = |text| RawValue::Text(text, None);

@@ -1,4 +1,4 @@
-//! Runs made by hand, and what they are asked.
+//! Hand-made runs, and helpers to inspect them.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -11,6 +11,7 @@ mod names;
 mod progress;
 mod ranges;
 mod shapes;
+mod waterfall;
 
 use serde_json::Value as Json;
 use spanscope_model::{
@@ -35,7 +36,7 @@ fn at(millis: i64) -> Timestamp {
     Timestamp::from_nanos(BEGIN + millis * 1_000_000)
 }
 
-/// A span from one millisecond to another; parent 0 is none.
+/// A span from one millisecond to another; parent 0 means none.
 fn span(
     id: u64,
     parent: u64,
@@ -82,61 +83,43 @@ fn log(
     message: &str,
     attributes: &[(&str, Value)],
 ) -> LogEvent {
-    LogEvent {
-        id: id.to_string(),
-        trace_id: Some(trace_id()),
-        span_id: SpanId::from_bytes(span.to_be_bytes()),
-        timestamp: at(millis),
-        severity,
-        name: String::new(),
-        message: message.to_owned(),
-        target: String::new(),
-        category: String::new(),
-        service_name: String::new(),
-        attributes: attributes
-            .iter()
-            .map(|(key, value)| (*key, value.clone()))
-            .collect(),
-    }
+    LogEvent::new(at(millis), severity, message)
+        .id(id.to_string())
+        .trace_id(trace_id())
+        .span_id(SpanId::from_bytes(span.to_be_bytes()))
+        .attributes(
+            attributes
+                .iter()
+                .map(|(key, value)| (*key, value.clone()))
+                .collect(),
+        )
 }
 
 /// All records of a run whose spans were stored with their ends.
 fn records(spans: Vec<Span>) -> RunRecords {
     let open = spans.iter().filter(|span| span.end_time.is_none()).count() as u64;
-    RunRecords {
-        info: RunInfo {
-            task_id: "task-1".to_owned(),
-            agent_id: "librarian".to_owned(),
-            session_id: "session-1".to_owned(),
-            user_id: "user-1".to_owned(),
-            tenant_id: "default".to_owned(),
-            trace_level: String::new(),
-            trace_id: trace_id(),
-            name: "the run".to_owned(),
-            created_at: at(0),
-            completed_at: None,
-            updated_at: at(0),
-            status: RunStatus::Running,
-            span_count: spans.len() as u64,
-            error_count: 0,
-        },
-        traces: vec![trace_id()],
-        is_shared: false,
-        upto: Cursor::new([spans.len() as u64, 0, 0]),
-        spans: (1..)
+    RunRecords::new(
+        RunInfo::new("task-1", trace_id(), "the run", at(0), RunStatus::Running)
+            .agent_id("librarian")
+            .session_id("session-1")
+            .user_id("user-1")
+            .tenant_id("default")
+            .updated_at(at(0))
+            .span_count(spans.len() as u64),
+    )
+    .traces(vec![trace_id()])
+    .upto(Cursor::new([spans.len() as u64, 0, 0]))
+    .spans(
+        (1..)
             .zip(spans)
-            .map(|(order, span)| RunSpan { order, span })
+            .map(|(order, span)| RunSpan::new(order, span))
             .collect(),
-        ended: Vec::new(),
-        events: Vec::new(),
-        more: false,
-        open,
-        alive: true,
-        has_sent: false,
-    }
+    )
+    .open(open)
+    .alive(true)
 }
 
-/// Type and component of each event.
+/// Returns the type and component of each event.
 fn told(events: &[RunEvent]) -> Vec<(EventType, &str)> {
     events
         .iter()
@@ -156,7 +139,7 @@ fn json(text: &str) -> Json {
     serde_json::from_str(text).unwrap()
 }
 
-/// An agent that looks something up, asks a model twice and runs two tools, of which one fails.
+/// An agent that runs a retrieval, calls a model twice and runs two tools, one of which fails.
 fn librarian() -> RunRecords {
     let chat = |tokens: i64, answer: &str| {
         vec![
@@ -194,7 +177,7 @@ fn librarian() -> RunRecords {
             text(r#"[{"role":"user","parts":[{"type":"text","content":"6*7?"}]}]"#),
         ),
         ("gen_ai.output.messages", text(answer)),
-        // What an agent reports is the sum of its calls.
+        // An agent's usage is the sum of its calls.
         ("gen_ai.usage.input_tokens", Value::from(300)),
         ("gen_ai.usage.output_tokens", Value::from(20)),
     ];

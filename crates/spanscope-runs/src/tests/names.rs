@@ -1,4 +1,4 @@
-//! Steps, facts and measurements read the names of one thing in the same order.
+//! Steps, run attributes and measurements use the same priority of names.
 
 use super::*;
 use crate::{DetailLevel, Run, run_attributes};

@@ -7,7 +7,7 @@ use spanscope_model::RunStatus;
 use super::{at, open, operation, records, span};
 use crate::{FollowState, GRACE, ROOTLESS_GRACE, RunProgress, RunReader, SENT_GRACE};
 
-/// A second after the last end, watched for half a second.
+/// A second after the last end, followed for half a second.
 fn state() -> FollowState {
     FollowState {
         now: at(1_100),
@@ -37,7 +37,7 @@ fn a_run_is_over_when_nothing_came_for_the_grace() {
         progress(&stored, FollowState { now, ..state() }),
         RunProgress::Over(RunStatus::Completed)
     );
-    // What came while it was watched counts by its coming: the clock that wrote it may be wrong.
+    // For records from the time of following, the arrival counts: the sender's clock may be wrong.
     let since_news = Some(Duration::from_secs(1));
     let news = FollowState {
         now,
@@ -57,7 +57,7 @@ fn a_run_is_over_when_nothing_came_for_the_grace() {
     assert_eq!(progress(&stored, ahead), RunProgress::Over(RunStatus::Completed));
 }
 
-/// Whatever has come since, and from how many services.
+/// Independent of later records, and of the number of services.
 #[test]
 fn a_run_of_which_any_span_was_sent_is_given_the_time_that_sdks_gather_a_batch() {
     let mut stored = records(vec![span(1, 0, "ask", 0..100, &[operation("invoke_agent")])]);
@@ -66,7 +66,7 @@ fn a_run_of_which_any_span_was_sent_is_given_the_time_that_sdks_gather_a_batch()
     let seen = FollowState { now, ..state() };
     let wait = SENT_GRACE - GRACE;
     assert_eq!(progress(&stored, seen), RunProgress::Waiting(wait));
-    // What comes later is not sent: the first that was counts.
+    // Later records are not sent: the first sent one counts.
     let mut reader = RunReader::new();
     reader.read(&stored);
     let mut more = records(vec![span(2, 1, "search", 10..90, &[operation("execute_tool")])]);

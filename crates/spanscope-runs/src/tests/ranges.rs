@@ -1,7 +1,10 @@
+//! A run that is read in parts has the same events as one that is read at once.
+
 use super::*;
 use crate::{DetailLevel, RunReader};
 
-/// A run with spans in any order, parents that are missing or each other's, ends that come with the start, later or never.
+/// A run with spans in random order, parents that are missing or each other's, ends that are stored
+/// with the start, later or never.
 struct Stored {
     records: RunRecords,
     /// By span: when its end was stored, if that was after its start.
@@ -74,37 +77,38 @@ impl Stored {
         Self { records, ends }
     }
 
-    /// The records after one place up to another, as a store hands them out.
+    /// Returns the records after one cursor up to another, as a store does.
     fn range(&self, after: Cursor, upto: Cursor) -> RunRecords {
         let all = &self.records;
         let [span, end, event] = std::array::from_fn(|part| after.parts()[part] + 1..=upto.parts()[part]);
         let [.., last_end, _] = upto.parts();
         let with_ends = || all.spans.iter().zip(&self.ends);
-        RunRecords {
-            spans: with_ends()
-                .filter(|(stored, _)| span.contains(&stored.order))
-                .map(|(stored, end)| match end {
-                    Some(end) if *end > last_end => RunSpan {
-                        span: open(stored.span.clone()),
-                        ..*stored
-                    },
-                    _ => stored.clone(),
-                })
-                .collect(),
-            ended: with_ends()
-                .filter(|(stored, _)| stored.order < *span.start())
-                .filter(|(_, ended)| ended.is_some_and(|ended| end.contains(&ended)))
-                .map(|(stored, _)| stored.clone())
-                .collect(),
-            events: (1..)
-                .zip(&all.events)
-                .filter(|(number, _)| event.contains(number))
-                .map(|(_, log)| log.clone())
-                .collect(),
-            upto,
-            more: upto != all.upto,
-            ..all.clone()
-        }
+        all.clone()
+            .spans(
+                with_ends()
+                    .filter(|(stored, _)| span.contains(&stored.order))
+                    .map(|(stored, end)| match end {
+                        Some(end) if *end > last_end => RunSpan::new(stored.order, open(stored.span.clone())),
+                        _ => stored.clone(),
+                    })
+                    .collect(),
+            )
+            .ended(
+                with_ends()
+                    .filter(|(stored, _)| stored.order < *span.start())
+                    .filter(|(_, ended)| ended.is_some_and(|ended| end.contains(&ended)))
+                    .map(|(stored, _)| stored.clone())
+                    .collect(),
+            )
+            .events(
+                (1..)
+                    .zip(&all.events)
+                    .filter(|(number, _)| event.contains(number))
+                    .map(|(_, log)| log.clone())
+                    .collect(),
+            )
+            .upto(upto)
+            .more(upto != all.upto)
     }
 }
 
@@ -124,7 +128,7 @@ fn read_in_parts_a_run_has_the_same_events_each_once() {
         let mut cursor = Cursor::default();
         while cursor != stored.records.upto {
             let last = stored.records.upto.parts();
-            // A store hands out an end only once it has the span.
+            // A store returns an end only once it has the span.
             let upto = Cursor::new(std::array::from_fn(|part| {
                 (cursor.parts()[part] + random.u64(0..4)).min(last[part])
             }));
@@ -158,7 +162,7 @@ fn read_in_parts_a_run_has_the_same_events_each_once() {
     }
 }
 
-/// Reads one span more, so that its end may follow.
+/// Reads one more span, so that its end may follow.
 fn stored_spans(stored: &Stored, reader: &mut RunReader, parts: &mut Vec<String>, cursor: Cursor) -> Cursor {
     let [span, end, event] = cursor.parts();
     let upto = Cursor::new([(span + 1).min(stored.records.upto.parts()[0]), end, event]);
@@ -203,7 +207,7 @@ fn a_run_that_begins_without_records_still_begins_once() {
 }
 
 #[test]
-fn a_reader_for_a_level_tells_the_same_events_with_fewer_payloads() {
+fn a_reader_for_a_level_returns_the_same_events_with_fewer_payloads() {
     let records = librarian();
     let whole = RunReader::new().read(&records);
     for level in DetailLevel::ALL {
@@ -224,10 +228,7 @@ fn the_last_event_names_the_root_also_when_nothing_came_with_it() {
     let records = librarian();
     let mut reader = RunReader::new();
     reader.read(&records);
-    let nothing = RunRecords {
-        spans: vec![],
-        ..records.clone()
-    };
+    let nothing = records.clone().spans(vec![]);
     let here = reader.clone().finish(&records, RunStatus::Completed);
     let there = reader.finish(&nothing, RunStatus::Completed);
     assert_eq!(

@@ -1,3 +1,5 @@
+//! The formats and levels of a run: what each contains, and where it truncates payloads.
+
 use super::*;
 use crate::{DetailLevel, Run, TraceFormat, format_event};
 

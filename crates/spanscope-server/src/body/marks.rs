@@ -1,9 +1,10 @@
-//! The marks of a JSON text, for whoever has to know how much is in it before it is read: 2 bytes of a list become a value of 72.
+//! The tokens of a JSON text, for counting its values before it is parsed: 2 bytes of a list become
+//! a value of 72.
 
-/// What stands in a text of JSON, but for blanks, numbers and words.
+/// A token of a JSON text, except spaces, numbers and words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mark<'a> {
-    /// What is between two quotes, as it is written.
+    /// The text between two quotes, as it is written.
     Text(&'a [u8]),
     Colon,
     Comma,
@@ -37,7 +38,8 @@ pub(crate) fn marks(mut text: &[u8]) -> impl Iterator<Item = Mark<'_>> {
     })
 }
 
-/// How many values a text has: each begins a list or an object, or comes after a comma or a bracket.
+/// Returns the number of values: each begins a list or an object, or follows a comma or a bracket.
+#[cfg(feature = "http")]
 pub(crate) fn values(text: &[u8]) -> usize {
     let begin = |mark: &Mark<'_>| matches!(mark, Mark::Comma | Mark::OpenObject | Mark::OpenList);
     marks(text).filter(begin).count() + 1
@@ -54,7 +56,7 @@ fn length_of_text(text: &[u8]) -> usize {
         if text[length] == b'"' {
             return length;
         }
-        length = (length + 2).min(text.len()); // what is escaped may be a quote
+        length = (length + 2).min(text.len()); // the escaped character may be a quote
     }
     text.len()
 }

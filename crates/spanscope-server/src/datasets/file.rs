@@ -24,7 +24,7 @@ pub(super) fn file_of(folder: &Path, dataset_id: &str) -> Result<PathBuf, ApiErr
         .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
     if dataset_id.is_empty() || dataset_id.len() > MAX_ID || dataset_id.starts_with('.') || !is_plain {
         return Err(ApiError::invalid(format!(
-            "{:?} is no dataset id: use 1 to {MAX_ID} of the characters A-Z a-z 0-9 . _ - and no dot at the beginning",
+            "{:?} is not a valid dataset id: use 1 to {MAX_ID} of the characters A-Z a-z 0-9 . _ - and no dot at the beginning",
             first_chars(dataset_id, MAX_ID)
         )));
     }
@@ -36,7 +36,7 @@ pub(super) fn file_of(folder: &Path, dataset_id: &str) -> Result<PathBuf, ApiErr
 pub(super) fn folder_of(tenant: &Tenant) -> Result<PathBuf, ApiError> {
     let mut name = String::new();
     for byte in tenant.as_str().bytes() {
-        // Capitals are spelled out too: some file systems don't tell them from small letters.
+        // Capitals are escaped too: some file systems ignore case.
         if byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-') {
             name.push(char::from(byte));
         } else {
@@ -52,7 +52,7 @@ pub(super) fn folder_of(tenant: &Tenant) -> Result<PathBuf, ApiError> {
     Ok(Path::new("tenants").join(name))
 }
 
-/// Rows on their way into a dataset. Dropping it takes them back, unless they are
+/// Rows that are being appended to a dataset. Dropping it removes them, unless they are
 /// [kept](Self::keep).
 #[derive(Debug)]
 pub(super) struct Appending {
@@ -64,7 +64,7 @@ pub(super) struct Appending {
     /// Bytes that this tenant's datasets may still take.
     own_left: u64,
     own_bytes: u64,
-    /// Bytes taken of the space of all.
+    /// Bytes taken from the total space.
     taken: u64,
     space: Arc<Space>,
     is_kept: bool,
@@ -85,7 +85,7 @@ impl Appending {
             Err(TryLockError::WouldBlock) => {
                 return Err(ApiError::overloaded("another program writes this dataset"));
             }
-            // File systems without locks: then only this process is kept from mixing rows.
+            // On file systems without locks, only this process is kept from mixing rows.
             Err(TryLockError::Error(_)) => {}
         }
         let before = file.metadata().map_err(|error| failed(path, error))?.len();
@@ -115,7 +115,7 @@ impl Appending {
         Ok(appending)
     }
 
-    /// A program that was killed while it wrote may have left half a row.
+    /// Returns whether the file ends within a row, which a killed program may have left.
     fn ends_within_a_row(&mut self) -> io::Result<bool> {
         let Some(last) = self.before.checked_sub(1) else {
             return Ok(false);
@@ -144,7 +144,7 @@ impl Appending {
         Ok(())
     }
 
-    /// Lets the rows stay. Without a row there is no dataset.
+    /// Keeps the rows. A dataset without rows is removed.
     pub(super) fn keep(mut self) {
         self.is_kept = self.length > self.before;
     }

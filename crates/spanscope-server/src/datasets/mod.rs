@@ -1,10 +1,11 @@
-//! [`Datasets`]: spans of any store as lines of JSON, a file a dataset, in a folder of the server.
+//! [`Datasets`]: spans of any store as lines of JSON, a file per dataset, in a folder of the
+//! server.
 //!
-//! An export is whole or not there. Its rows are appended while it runs and taken back unless its
-//! answer is given, so a request that timed out, whose client left, or that was refused half way
-//! leaves nothing, and sending it again stores no row twice.
+//! An export is complete or absent. Its rows are appended while it runs and removed unless its
+//! response is sent, so a request that timed out, whose client left, or that was refused halfway
+//! leaves nothing, and retrying it stores no row twice.
 //!
-//! Never here: what a span is. Never from here: a path in an answer.
+//! This module does not interpret spans, and no response contains a path.
 
 mod file;
 mod rows;
@@ -56,8 +57,8 @@ impl Datasets {
         }
     }
 
-    /// Sets how many bytes the datasets of one tenant may take; an export beyond is refused. What an
-    /// administrator exports counts in [`max_bytes`](Self::max_bytes) alone. Default:
+    /// Sets the maximum size of one tenant's datasets in bytes; further exports are refused. An
+    /// administrator's exports only count in [`max_bytes`](Self::max_bytes). Default:
     /// [`DEFAULT_TENANT_DATASET_BYTES`].
     pub fn tenant_bytes(mut self, bytes: u64) -> Self {
         self.tenant_bytes = bytes;
@@ -72,7 +73,7 @@ impl Datasets {
     }
 }
 
-/// What is exported: which spans, which of their attributes, into which dataset.
+/// An export: which spans, which of their attributes, into which dataset.
 pub(crate) struct Export {
     pub(crate) conditions: Vec<Condition>,
     pub(crate) filter: Filter,
@@ -86,7 +87,7 @@ pub(crate) struct Export {
 pub(crate) struct DatasetWriter {
     settings: Datasets,
     space: Arc<Space>,
-    /// Exports into one folder go one after the other: each knows what the folder holds.
+    /// Exports to one folder run one after the other: each knows the folder's size.
     folders: Mutex<HashMap<PathBuf, Weak<tokio::sync::Mutex<()>>>>,
 }
 
@@ -100,7 +101,7 @@ impl DatasetWriter {
     }
 
     /// Appends the spans that [`query_spans`](TraceStore::query_spans) returns to a dataset, a row
-    /// each. Of the spans only some are in memory at one time.
+    /// each. Of the spans only some are in memory at once.
     pub(crate) async fn export(
         &self,
         store: &dyn TraceStore,
@@ -117,17 +118,15 @@ impl DatasetWriter {
         let file = file_of(&folder, &export.dataset_id)?;
         let turn = self.turn(&folder);
         let _turn = turn.lock().await;
-        let chosen = TraceFilter {
-            conditions: export.conditions,
-            filter: export.filter,
-            limit: u64::MAX,
-            ..TraceFilter::default()
-        };
+        let chosen = TraceFilter::default()
+            .conditions(export.conditions)
+            .filter(export.filter)
+            .limit(u64::MAX);
         let mut traces: Vec<TraceId> = Vec::new();
         let mut known = HashSet::new();
         for found in store.list_traces(chosen).await? {
             let id = found.trace.trace_id;
-            // Two tenants may use one id: an administrator is answered both under it.
+            // Two tenants may use one id: an administrator gets both under it.
             if known.insert(id) {
                 traces.push(id);
             }
@@ -157,7 +156,7 @@ impl DatasetWriter {
         if !piece.is_empty() {
             appending = written(appending, piece).await?;
         }
-        // Nothing is awaited after this: the rows stay only together with the answer.
+        // No await follows: the rows are only kept together with the response.
         appending.keep();
         Ok(rows)
     }

@@ -19,8 +19,8 @@ pub(super) fn push(lines: &mut String, span: &Span) {
     lines.push('\n');
 }
 
-/// Returns one row. An attribute that is called like a column keeps its value under `attributes.` and
-/// its name.
+/// Returns one row. An attribute with the name of a column is stored under `attributes.` and its
+/// name.
 fn row(span: &Span) -> Value {
     let mut row = Map::new();
     row.insert("trace_id".to_owned(), json!(span.trace_id));

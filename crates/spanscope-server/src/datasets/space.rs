@@ -1,7 +1,7 @@
-//! [`Space`]: how much of the disk the datasets of a folder take.
+//! [`Space`]: the disk space of a folder's datasets.
 //!
-//! Files are removed by whoever runs the server, so the folder is measured again whenever an export
-//! begins and none is under way; while several are, their bytes are added up.
+//! The operator may remove files, so the folder is measured again whenever an export begins while
+//! none is running; concurrent ones are added up.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ pub(super) fn blocks(length: u64) -> u64 {
     length.div_ceil(BLOCK) * BLOCK
 }
 
-/// Shows a limit to people.
+/// Formats a limit for people.
 pub(super) fn shown(bytes: u64) -> String {
     match bytes {
         0..0x10_0000 => format!("{} KiB", bytes >> 10),
@@ -72,7 +72,7 @@ impl Space {
         Ok(())
     }
 
-    /// Ends an export, and gives back the bytes that did not stay.
+    /// Ends an export, and returns the bytes that were not kept.
     pub(super) fn end(&self, given_back: u64) {
         let mut state = lock(&self.state);
         state.exports = state.exports.saturating_sub(1);
@@ -80,15 +80,15 @@ impl Space {
     }
 }
 
-/// Returns the bytes of the files in a folder, with those of the folders in it where `deep`. What
-/// can't be read counts nothing.
+/// Returns the size of the files in a folder, and with `deep` of its subfolders. Unreadable ones
+/// count as nothing.
 pub(super) fn measure(folder: &Path, deep: bool) -> u64 {
     let Ok(entries) = fs::read_dir(folder) else {
         return 0;
     };
     let mut bytes = 0_u64;
     for entry in entries.flatten() {
-        // Of a link its own length: what it leads to is not in the folder.
+        // Of a link its own length: its target is not in the folder.
         let Ok(found) = entry.metadata() else { continue };
         bytes = bytes.saturating_add(match found.is_dir() {
             true if deep => measure(&entry.path(), deep),

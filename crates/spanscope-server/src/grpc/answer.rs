@@ -1,4 +1,4 @@
-//! Answers of gRPC: a message and a status behind it, or a status alone.
+//! Responses of gRPC: a message followed by a status, or a status alone.
 
 use axum::body::{Body, Bytes};
 use axum::http::header::CONTENT_TYPE;
@@ -19,7 +19,7 @@ const ACCEPTED: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 /// How long a message of a status may be, in bytes, before it is escaped: headers have a limit.
 const MAX_MESSAGE: usize = 2 * 1024;
 
-/// `google.rpc.Status`, with what `grpc-status` and `grpc-message` can't say.
+/// `google.rpc.Status`, with details beyond `grpc-status` and `grpc-message`.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct DetailedStatus {
     #[prost(int32, tag = "1")]
@@ -55,7 +55,7 @@ pub(super) struct Delay {
     pub(super) nanos: i32,
 }
 
-/// A message, and a status behind it that says that all went well.
+/// Returns a message followed by the status of a success.
 pub(super) fn succeeded(message: &[u8]) -> Response {
     let mut framed = Vec::with_capacity(FRAME + message.len());
     framed.push(0); // plain
@@ -67,7 +67,7 @@ pub(super) fn succeeded(message: &[u8]) -> Response {
     with_headers(Response::new(Body::new(body)))
 }
 
-/// A status alone, among the headers.
+/// Returns a status alone, among the headers.
 pub(super) fn failed(error: &ApiError) -> Response {
     let code = error.grpc_code();
     let mut message = error.to_string();
@@ -101,7 +101,7 @@ pub(super) fn failed(error: &ApiError) -> Response {
 fn with_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    headers.insert(ACCEPTED, HeaderValue::from_static("identity,gzip,zstd"));
+    headers.insert(ACCEPTED, HeaderValue::from_static("identity,gzip,deflate,zstd"));
     response
 }
 
@@ -111,7 +111,8 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, ascii: &str) {
     }
 }
 
-/// A text as `grpc-message` carries it: what is no printable ASCII, and the percent sign, as `%` and two digits.
+/// Returns a text as `grpc-message` encodes it: everything but printable ASCII, and the percent
+/// sign, as `%` and two digits.
 pub(super) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {

@@ -1,11 +1,11 @@
 //! OTLP over gRPC: the three `Export` calls, on the intake that OTLP over HTTP has.
 //!
-//! A call is one message behind five bytes, so it needs no framework: tonic would read and decode a
-//! message before its memory could be counted, and would be a second path beside `receive`. What this
-//! module has of its own are the frame and the answer; HTTP/2 is hyper's.
+//! A call is one message after five bytes, so it needs no framework: tonic would read and decode a
+//! message before its memory could be counted, and would be a second path besides `receive`. This
+//! module only has the framing and the response; HTTP/2 is hyper's.
 //!
-//! Any failure that another layer answers for HTTP, such as a token that is missing, becomes a status of
-//! gRPC in [`translated`].
+//! Any failure with an HTTP response from another layer, such as a missing token, becomes a status
+//! of gRPC in [`translated`].
 
 mod answer;
 mod http_2;
@@ -46,7 +46,7 @@ pub(crate) fn routes() -> Router<Receiver> {
     routes.method_not_allowed_fallback(async || ApiError::method_not_allowed())
 }
 
-/// Answers requests of gRPC in gRPC, whichever layer of the router answers.
+/// Converts responses to requests of gRPC to gRPC, whichever layer of the router creates them.
 pub(crate) fn translated(router: Router) -> Router {
     router.layer(from_fn(async |request: Request, next: Next| {
         let is_call = is_call(&request);
@@ -58,7 +58,7 @@ pub(crate) fn translated(router: Router) -> Router {
     }))
 }
 
-/// Whether a request is a call of gRPC, or of HTTP/1 an attempt at one of the calls that are known here.
+/// Returns whether a request is a call of gRPC, or an attempt over HTTP/1 at a known call.
 fn is_call(request: &Request) -> bool {
     let is_possible = request.version() == Version::HTTP_2
         || Signal::ALL
@@ -79,7 +79,7 @@ fn is_grpc(headers: &HeaderMap) -> bool {
         .any(|name| kind.eq_ignore_ascii_case(name))
 }
 
-/// Refuses what is sent under the path of a call and is none.
+/// Refuses a request under the path of a call that is not one.
 fn no_call() -> ApiError {
     ApiError::new(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -105,7 +105,9 @@ async fn receive(signal: Signal, receiver: &Receiver, store: ScopedStore, reques
         Ok(message) => succeeded(&message),
         Err(error) => {
             count(signal, "refused", 1);
-            failed(&error)
+            let mut response = failed(&error);
+            response.extensions_mut().insert(error);
+            response
         }
     }
 }

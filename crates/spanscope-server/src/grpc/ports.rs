@@ -1,8 +1,8 @@
-//! [`Ports`]: what is answered to a client that speaks the protocol of the other port.
+//! [`Ports`]: the response to a client that uses the protocol of the other port.
 //!
-//! Each port speaks one protocol, so a client on the wrong one is told where the right one is, in the
-//! protocol that it speaks. The port of HTTP answers nothing else over HTTP/2, and so needs no bounds for
-//! long answers over it.
+//! Each port speaks one protocol, so a client on the wrong one gets the right one's address, in its
+//! own protocol. The port of HTTP serves nothing else over HTTP/2, and so needs no limits for long
+//! responses over it.
 
 use std::net::SocketAddr;
 
@@ -16,7 +16,7 @@ use super::{is_call, translated};
 use crate::answer::ApiError;
 use crate::connection::Served;
 
-/// What connections are served with, by the port that they came to.
+/// What connections share, by the port of their arrival.
 #[derive(Debug)]
 pub(crate) struct Ports {
     pub(crate) http: Served,
@@ -24,15 +24,16 @@ pub(crate) struct Ports {
 }
 
 impl Ports {
-    /// `routes` on the ports that have them. `grpc` is the address of gRPC, if the server listens for it.
+    /// `routes` on the ports that have them. `grpc` is the address of gRPC, if the server listens
+    /// for it.
     pub(crate) fn new(routes: Router, http: SocketAddr, grpc: Option<SocketAddr>) -> Self {
         let no_call_here = move || match grpc {
             Some(grpc) => grpc_is_elsewhere(format!(
-                "port {} takes OTLP over HTTP, and gRPC is taken at {grpc}",
+                "port {} accepts OTLP over HTTP; gRPC is at {grpc}",
                 http.port()
             )),
             None => grpc_is_elsewhere(format!(
-                "port {} takes OTLP over HTTP, and this server does not take gRPC at another one",
+                "port {} accepts OTLP over HTTP, and this server does not accept gRPC on another one",
                 http.port()
             )),
         };
@@ -78,7 +79,7 @@ fn grpc_is_elsewhere(message: String) -> ApiError {
         StatusCode::NOT_IMPLEMENTED,
         "wrong_port",
         message,
-        "set OTEL_EXPORTER_OTLP_ENDPOINT to the port that takes gRPC (4317 unless --grpc-listen says another), or \
+        "set OTEL_EXPORTER_OTLP_ENDPOINT to the port of gRPC (4317 unless --grpc-listen sets another), or \
          OTEL_EXPORTER_OTLP_PROTOCOL to http/protobuf",
     )
 }
@@ -87,8 +88,8 @@ fn http_is_at(http: SocketAddr) -> ApiError {
     ApiError::new(
         StatusCode::BAD_REQUEST,
         "wrong_port",
-        format!("this port takes OTLP over gRPC, and HTTP is answered at {http}"),
-        "set OTEL_EXPORTER_OTLP_ENDPOINT to the port that takes HTTP (4318 unless --listen says another), or \
+        format!("this port accepts OTLP over gRPC; HTTP is at {http}"),
+        "set OTEL_EXPORTER_OTLP_ENDPOINT to the port of HTTP (4318 unless --listen sets another), or \
          OTEL_EXPORTER_OTLP_PROTOCOL to grpc",
     )
 }

@@ -1,3 +1,4 @@
+//! Tests of gRPC's framing and status headers.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use axum::http::StatusCode;
@@ -29,7 +30,7 @@ fn a_call_is_one_message_of_the_length_that_it_says() {
 }
 
 #[test]
-fn a_status_says_in_headers_what_is_wrong_and_when_to_come_again() {
+fn a_status_has_its_message_and_its_retry_time_in_headers() {
     assert_eq!(escaped("50 % of\n\u{fc}"), "50 %25 of%0A%C3%BC");
     let response = failed(&ApiError::overloaded("too many"));
     let header = |name: &str| response.headers()[name].to_str().unwrap();

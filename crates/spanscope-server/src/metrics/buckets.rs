@@ -1,14 +1,16 @@
-//! Which buckets a histogram has: those that its convention advises, and else those that suit its unit.
+//! Which buckets a histogram has: those that its convention advises, and else those that suit its
+//! unit.
 
 use spanscope_layers::metrics;
 
-/// What OpenTelemetry's SDKs take where nothing is advised.
+/// The default of OpenTelemetry's SDKs.
 const ANYTHING: &[f64] = &[
     0.0, 5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1_000.0, 2_500.0, 5_000.0, 7_500.0,
     10_000.0,
 ];
 
-/// The upper bounds of the buckets of the histogram of that name, the last one (infinity) left out.
+/// Returns the upper bounds of the buckets of the histogram with this name, without the last one
+/// (infinity).
 pub(super) fn buckets_of(name: &str, unit: &str) -> &'static [f64] {
     let like = || match super::names::unit_word(unit).as_ref() {
         "seconds" => Some("llama_stack_request_duration_seconds"),

@@ -2,16 +2,16 @@
 //!
 //! `prometheus-client` writes OpenMetrics. The classic format differs from it in four points:
 //!
-//! - A counter's type is said of its full name: `# TYPE x_total counter`. OpenMetrics says it of `x`, and a classic parser
-//!   would then take `x_total` for an untyped metric. So the family gets the full name and its samples are written as
-//!   those of a gauge, which have no suffix.
+//! - A counter's type refers to its full name: `# TYPE x_total counter`. OpenMetrics refers to `x`,
+//!   and a classic parser would then treat `x_total` as an untyped metric. So the family gets the
+//!   full name and its samples are written like a gauge's, which have no suffix.
 //! - There is no `# UNIT`: the unit is just part of the name.
-//! - There are no exemplars; a classic parser refuses the whole text because of one. A counter's are left out. A histogram's
-//!   the encoder always writes, so they are cut off afterwards, by the grammar of a sample and not by searching for
-//!   something that a label's value may contain.
+//! - There are no exemplars; a classic parser refuses the whole text because of one. A counter's
+//!   are left out. The encoder always writes a histogram's, so they are cut off afterwards, by the
+//!   grammar of a sample and not by searching for something that a label's value may contain.
 //! - There is no `# EOF`.
 //!
-//! Of the families a scrape holds references only; see [`Family::snapshot`].
+//! A scrape only holds references to the families; see [`Family::snapshot`].
 
 use std::fmt;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub(super) fn text(families: &Families, format: Format) -> String {
         format,
     }));
     let mut text = String::new();
-    // Writing to a String can't fail, and nothing that is written here says that it did.
+    // Writing to a `String` can't fail, and no encoder here returns an error.
     let _ = encode_registry(&mut text, &registry);
     match format {
         Format::OpenMetrics => {
@@ -116,7 +116,7 @@ impl Scrape {
         self.own_counter(REJECTED, help, samples, encoder)
     }
 
-    /// Writes a counter of our own, as far as it has counted something.
+    /// Writes one of Spanscope's counters, if it has counted something.
     fn own_counter(
         &self,
         name: &str,
@@ -148,7 +148,7 @@ impl Scrape {
 
 const NO_EXEMPLAR: Option<&Exemplar<NoLabelSet, f64>> = None;
 
-/// The text with each sample cut off behind its value.
+/// Returns the text with each sample cut off after its value.
 fn without_exemplars(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
@@ -163,7 +163,8 @@ fn without_exemplars(text: &str) -> String {
     out
 }
 
-/// Where the exemplar begins: behind the labels, in whose values anything can stand, at the next `#`.
+/// Returns where the exemplar begins: at the next `#` after the labels, whose values may contain
+/// anything.
 fn exemplar_in(line: &str) -> Option<usize> {
     if line.starts_with('#') {
         return None;
@@ -186,7 +187,7 @@ mod tests {
     use super::without_exemplars;
 
     #[test]
-    fn only_what_stands_behind_the_value_is_cut_off() {
+    fn only_text_after_the_value_is_cut_off() {
         for (line, short) in [
             ("# HELP x What # means.\n", "# HELP x What # means.\n"),
             (

@@ -1,11 +1,11 @@
 //! The metrics there are, and the label sets of each; both bounded.
 //!
-//! A metric is settled by its first measurement: name, kind, and the first unit that is not empty. A later measurement
-//! that says otherwise can't be added to it, so it is rejected and counted, under the metric and the reason. Label sets
-//! beyond the bound are added up in one series, and counted.
+//! The first measurement of a metric determines its name, kind, and the first non-empty unit. A
+//! later measurement that differs can't be added to it, so it is rejected and counted, under the
+//! metric and the reason. Label sets beyond the limit are added up in one series, and counted.
 //!
-//! What is the same for all threads is behind `RwLock`s that are only written for the first measurement of a metric or
-//! label set. Instruments have locks of their own.
+//! State shared by all threads is behind `RwLock`s that are only written for the first measurement
+//! of a metric or label set. Instruments have their own locks.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,11 +20,13 @@ use super::instrument::{Instrument, fits};
 use super::labels::{OVERFLOW_KEY, with_key};
 use super::names::{claimed_names, family_name, sample_name, unit_word};
 
-/// How many label sets a metric has, unless another number is set. What comes with other labels is added up in one series
-/// with the label `otel_metric_overflow="true"`, and counted in `spanscope_metric_overflow_total`.
+/// Default maximum number of label sets of a metric. Measurements with further ones are added up in
+/// one series with the label `otel_metric_overflow="true"`, and counted in
+/// `spanscope_metric_overflow_total`.
 pub const MAX_LABEL_SETS: usize = 2_000;
 
-/// How many metrics there are. Measurements of others are rejected, and counted in `spanscope_metric_rejected_total`.
+/// How many metrics there are. Measurements of others are rejected, and counted in
+/// `spanscope_metric_rejected_total`.
 pub const MAX_METRICS: usize = 1_000;
 
 /// The metrics about the metrics.
@@ -67,14 +69,14 @@ struct Known {
     /// By the name in the measurement. Several can lead to one metric.
     routes: HashMap<Box<str>, Route>,
     by_name: BTreeMap<Box<str>, Arc<Family>>,
-    /// Which metric each name of a sample belongs to.
+    /// The metric of each sample's name.
     claimed: HashMap<String, Arc<Family>>,
 }
 
 #[derive(Debug, Clone)]
 struct Route {
     family: Arc<Family>,
-    /// The name is taken by that metric, so nothing can be added.
+    /// The name belongs to that metric, so nothing can be added.
     taken: bool,
 }
 
@@ -118,7 +120,8 @@ impl Families {
     /// Finds or makes the metric for a name that is new.
     #[cold]
     fn settle(&self, measurement: &Measurement<'_>) -> Option<Route> {
-        // A full table is read only, so that a program that makes up names does not hold up the others.
+        // A full table is read only, so that a program that makes up names does not hold up the
+        // others.
         if read(&self.known).routes.len() >= MAX_METRICS {
             return None;
         }
@@ -227,7 +230,7 @@ impl Family {
             if let Some(instrument) = series.get(key) {
                 return instrument.add(measurement);
             }
-            // A full table is only read, so that new labels do not hold up those that are known.
+            // A full table is only read, so that new labels do not block known ones.
             let full = series.len() >= max_label_sets;
             drop(series);
             if let Some(instrument) = (!full).then(|| self.series_for(key, max_label_sets)).flatten() {
@@ -238,7 +241,7 @@ impl Family {
         self.overflow.get_or_init(|| self.instrument()).add(measurement);
     }
 
-    /// The series for labels that were not there a moment ago, if there is room.
+    /// Returns the series for new labels, if there is room.
     #[cold]
     fn series_for(&self, key: &str, max_label_sets: usize) -> Option<Arc<Instrument>> {
         let mut series = write(&self.series);
@@ -257,7 +260,8 @@ impl Family {
         Arc::new(Instrument::new(self.kind, self.buckets))
     }
 
-    /// Whether measurements in this unit can be added: it is the metric's, or one of the two is none.
+    /// Returns whether measurements in this unit can be added: it is the metric's, or one of the
+    /// two is empty.
     fn has_unit(&self, unit: &str) -> bool {
         if unit.is_empty() {
             return true;
@@ -278,7 +282,7 @@ impl Family {
         sample_name(&self.name, self.kind)
     }
 
-    /// The unit in words; empty if there is none.
+    /// Returns the unit as a word; empty if there is none.
     pub(super) fn unit(&self) -> String {
         self.unit
             .get()
@@ -299,7 +303,7 @@ impl Family {
         all
     }
 
-    /// How many measurements went to the overflow series.
+    /// Returns how many measurements went to the overflow series.
     pub(super) fn overflowed(&self) -> u64 {
         self.overflowed.load(Ordering::Relaxed)
     }

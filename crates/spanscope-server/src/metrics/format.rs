@@ -1,5 +1,4 @@
-//! The two text formats that a scrape can ask for, and the one point where a sample differs in
-//! them.
+//! The two text formats that a scrape can request, and the one difference between their samples.
 
 use std::fmt;
 
@@ -26,7 +25,7 @@ impl Format {
     }
 }
 
-/// Writes a counter's sample behind a description that `exposition` wrote.
+/// Writes a counter's sample after a description by `exposition`.
 pub(super) fn write_counter<V: EncodeCounterValue + EncodeGaugeValue>(
     encoder: &mut MetricEncoder<'_>,
     format: Format,

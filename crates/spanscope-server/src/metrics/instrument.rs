@@ -1,4 +1,5 @@
-//! What adds up the measurements of one label set: `prometheus-client`'s counters and histograms, each with exemplars.
+//! Aggregation of one label set's measurements: `prometheus-client`'s counters and histograms, each
+//! with exemplars.
 
 use std::fmt;
 use std::sync::atomic::AtomicU64;
@@ -17,11 +18,12 @@ use spanscope_model::MetricKind;
 
 use super::format::{Format, write_counter};
 
-/// Whole numbers up to here are added as such. What Prometheus stores is a floating point number, which is exact so far.
+/// Whole numbers up to here are added as such. Prometheus stores a floating point number, which is
+/// exact up to here.
 const EXACT: u64 = 1 << 53;
 
-/// A gauge's measurement that comes late by less than this is out of date; one that is older says that the counter which
-/// tells the time was set back, as when a machine wakes up.
+/// A late measurement of a gauge within this time is outdated; an older one means that the clock
+/// was set back, as when a machine wakes up.
 const OUT_OF_DATE_NANOS: u64 = 1_000_000_000;
 
 /// The measurements of one label set.
@@ -32,7 +34,7 @@ pub(super) enum Instrument {
     Histogram(HistogramWithExemplars<Exemplar>),
 }
 
-/// Whole numbers and others are added apart, so that the whole ones stay exact beside a fraction.
+/// Whole numbers and others are added separately, so that the whole ones stay exact.
 #[derive(Debug, Default)]
 pub(super) struct Counter {
     whole: CounterWithExemplar<Exemplar, u64>,
@@ -126,7 +128,7 @@ impl Counter {
     }
 }
 
-/// Without a span the exemplar that is there stays, which the counter's own method would forget.
+/// Without a span the existing exemplar stays, which the counter's own method would remove.
 fn increase<N: Clone>(counter: &CounterWithExemplar<Exemplar, N>, by: N, exemplar: Option<Exemplar>)
 where
     AtomicU64: Atomic<N>,
@@ -152,8 +154,8 @@ fn whole(value: Number) -> Option<u64> {
     whole.filter(|whole| *whole <= EXACT)
 }
 
-/// Whether such a metric can have such a value: counters never go down, a distribution of negative numbers has no sum that
-/// Prometheus understands, and what is no number adds up to none.
+/// Returns whether such a metric can have such a value: counters never decrease, a histogram of
+/// negative numbers has no sum that Prometheus understands, and not-a-number can't be added.
 pub(super) fn fits(kind: MetricKind, value: Number) -> bool {
     let value = value.as_f64();
     value.is_finite() && (kind == MetricKind::Gauge || value >= 0.0)

@@ -1,10 +1,13 @@
-//! Labels: from the fields of a measurement to the key of its series, and back when they are written.
+//! Labels: from the fields of a measurement to the key of its series, and back when they are
+//! written.
 //!
-//! The key is one text, `key 0x01 value 0x02` for each label, sorted. It is made in a buffer of the thread, so that finding
-//! a series that is there costs no allocation. Control characters can't be in keys or values, so the key is unambiguous,
-//! and what is in it can be written as it is: quotes, backslashes and new lines are escaped by the text encoder.
+//! The key is one text, `key 0x01 value 0x02` for each label, sorted. It is built in a thread-local
+//! buffer, so that finding an existing series needs no allocation. Control characters can't occur
+//! in keys or values, so the key is unambiguous, and its contents can be written unchanged: the
+//! text encoder escapes quotes, backslashes and new lines.
 //!
-//! An empty value is left out, as it means the same to Prometheus as no label: both would be the same series twice.
+//! An empty value is left out, because for Prometheus it means the same as no label: both would be
+//! the same series twice.
 
 use std::cell::RefCell;
 use std::fmt::{self, Write};
@@ -17,16 +20,17 @@ use spanscope_model::text::cut;
 
 use super::names::push_identifier;
 
-/// Longer values of labels are cut to so many bytes, on a character boundary, and end in `…`.
+/// Maximum length of a label's value in bytes; longer ones are truncated on a character boundary,
+/// and end in `…`.
 pub const MAX_LABEL_VALUE: usize = 256;
 
-/// A measurement with more labels goes to the overflow series.
+/// Maximum number of labels; a measurement with more goes to the overflow series.
 pub const MAX_LABELS: usize = 32;
 
 /// The key of the series for everything that is too much, as OpenTelemetry's SDKs call it.
 pub(super) const OVERFLOW_KEY: &str = "otel_metric_overflow\u{1}true\u{2}";
 
-/// Stands for characters that can't be in a value. Control characters have a picture each (`␀`).
+/// Replaces characters that a value can't contain. Each control character has its own symbol (`␀`).
 const SUBSTITUTE: char = '\u{2426}';
 
 const AFTER_KEY: char = '\u{1}';
@@ -53,7 +57,8 @@ pub(super) fn with_key<R>(labels: &[(&str, RawValue<'_>)], with: impl FnOnce(&st
     if labels.len() > MAX_LABELS {
         return with(OVERFLOW_KEY);
     }
-    // The buffer is taken out for the call, so that nothing is borrowed meanwhile; while the thread ends there is none.
+    // The buffer is taken out for the call, so that nothing is borrowed meanwhile; while the thread
+    // ends there is none.
     let mut scratch = SCRATCH.try_with(RefCell::take).unwrap_or_default();
     scratch.fill(labels);
     let result = with(&scratch.key);
@@ -90,7 +95,7 @@ impl Scratch {
         for piece in order.iter() {
             let name = &pieces[piece.name.clone()];
             if last == Some(name) {
-                // Two labels whose names have become one: both values, as OpenTelemetry's rules say.
+                // Two labels whose names have become one: both values, by OpenTelemetry's rules.
                 key.pop();
                 key.push(';');
             } else {
@@ -106,7 +111,7 @@ impl Scratch {
 
 fn push_name(out: &mut String, name: &str) {
     if let "le" | "quantile" = name {
-        out.push_str("exported_"); // those two tell samples of one series apart
+        out.push_str("exported_"); // these two distinguish samples of one series
     }
     push_identifier(out, name, "key_");
 }
@@ -127,7 +132,7 @@ fn push_text(out: &mut String, text: &str) {
         let clean = |character: char| match character {
             '\n' | '\t' => character,
             '\0'..' ' => char::from_u32(0x2400 + u32::from(character)).unwrap_or(SUBSTITUTE),
-            // The last one can be scraped, but a query in which it stands is refused.
+            // The last one can be scraped, but a query that contains it is refused.
             _ if character.is_control() || character == char::REPLACEMENT_CHARACTER => SUBSTITUTE,
             _ => character,
         };

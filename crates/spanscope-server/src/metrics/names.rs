@@ -1,8 +1,9 @@
-//! How a metric is called in Prometheus, and what its help says.
+//! The name of a metric in Prometheus, and its help text.
 //!
-//! The rules, with examples, are in the documentation of [`PrometheusSink`](super::PrometheusSink). They are those of
-//! OpenTelemetry's compatibility with Prometheus, but a name without dots is the user's own: appending a unit to it would
-//! make it another one than the one that is documented somewhere.
+//! The rules, with examples, are in the documentation of [`PrometheusSink`](super::PrometheusSink).
+//! They are those of OpenTelemetry's compatibility with Prometheus, but a name without dots is the
+//! user's own: appending a unit to it would make it another one than the one that is documented
+//! somewhere.
 
 use std::borrow::Cow;
 
@@ -45,7 +46,8 @@ pub(super) fn sample_name(family: &str, kind: MetricKind) -> String {
     }
 }
 
-/// All names that samples of a family can have, which no other family may use: the scraper could not tell them apart.
+/// Returns all names that samples of a family can have, which no other family may use: the scraper
+/// could not distinguish them.
 pub(super) fn claimed_names(family: &str, kind: MetricKind) -> Vec<String> {
     let suffixes: &[&str] = match kind {
         MetricKind::Counter => &["", TOTAL, "_created"],
@@ -66,15 +68,15 @@ pub(super) fn unit_in<'a>(family: &'a str, unit: &str) -> Option<&'a str> {
         .filter(|stem| !stem.is_empty() && !unit.is_empty())
 }
 
-/// A text that may be a name of a metric or label: ASCII letters, digits and single underscores, `before_digit` in front
-/// of a digit.
+/// A text that may be a name of a metric or label: ASCII letters, digits and single underscores,
+/// `before_digit` in front of a digit.
 pub(super) fn identifier(text: &str, before_digit: &str) -> String {
     let mut name = String::with_capacity(text.len().min(MAX_NAME));
     push_identifier(&mut name, text, before_digit);
     name
 }
 
-/// As [`identifier`], behind what is in `out` already.
+/// Appends a name as [`identifier`] does.
 pub(super) fn push_identifier(out: &mut String, text: &str, before_digit: &str) {
     let start = out.len();
     if text.starts_with(|first: char| first.is_ascii_digit()) {
@@ -101,7 +103,8 @@ fn strip_total(family: &mut String) {
     }
 }
 
-/// The unit in words, by OpenTelemetry's table; empty where there is none, as for `1` and `{request}`.
+/// Returns the unit as a word, by OpenTelemetry's table; empty if there is none, as for `1` and
+/// `{request}`.
 pub(super) fn unit_word(unit: &str) -> Cow<'_, str> {
     if let Some(word) = base_unit(unit) {
         return Cow::Borrowed(word);
@@ -178,14 +181,16 @@ fn per_unit(unit: &str) -> Option<&'static str> {
     })
 }
 
-/// What the help of a metric says; there is a sentence for each documented one.
+/// Returns the help text of a metric; each documented one has its own.
 pub(super) fn help(sample: &str) -> &'static str {
     match sample {
         "llama_stack_prompt_tokens_total" => "Number of tokens in the input prompt.",
         "llama_stack_completion_tokens_total" => "Number of tokens in the generated response.",
         "llama_stack_tokens_total" => "Total tokens used (prompt + completion).",
         "llama_stack_requests_total" => "Number of requests that have ended, by API and status.",
-        "llama_stack_request_duration_seconds" => "Time from a request to the end of its answer.",
+        "llama_stack_request_duration_seconds" => "Time from a request to the end of its response.",
+        "spanscope_stored_spans_total" => "Number of spans that have ended and were stored.",
+        "spanscope_stored_tokens_total" => "Number of tokens of the model calls that were stored.",
         "llama_stack_concurrent_requests" => "Number of requests that are being processed.",
         "gen_ai_client_token_usage" => "Number of input and output tokens of a model call.",
         "gen_ai_client_operation_duration_seconds" => "Time that a model call took.",

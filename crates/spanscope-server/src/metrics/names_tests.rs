@@ -1,3 +1,5 @@
+//! Tests of the names that metrics have in Prometheus.
+
 use spanscope_model::MetricKind::{Counter, Gauge, Histogram};
 
 use super::{family_name, identifier, sample_name, unit_in, unit_word};

@@ -1,7 +1,8 @@
-//! Which format a scraper wants, by its `Accept` header.
+//! The choice of the format by a scraper's `Accept` header.
 //!
-//! OpenMetrics is for those who ask for it by name, and prefer it at least as much as `text/plain`; everybody else, a
-//! browser too, gets the classic format. A refusal is never the answer: a scraper that accepts neither says so itself.
+//! OpenMetrics is for scrapers that name it, and prefer it at least as much as `text/plain`; all
+//! others, including browsers, get the classic format. A request is never refused: a scraper that
+//! accepts neither reports that itself.
 
 use super::format::Format;
 

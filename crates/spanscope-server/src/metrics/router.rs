@@ -10,9 +10,10 @@ use axum::routing::MethodFilter;
 use super::sink::PrometheusSink;
 use crate::api::{Api, Content, Route};
 
-/// Answers `GET /metrics` (and `HEAD`; other methods get 405), in the format that the scraper accepts.
+/// Serves `GET /metrics` (and `HEAD`; other methods get 405), in the format that the scraper
+/// accepts.
 ///
-/// It has no access control: a server that others can reach puts its own in front of it.
+/// It has no access control: a server that others can reach must add its own.
 ///
 /// ```
 /// use spanscope_server::{PrometheusSink, metrics_router};
@@ -29,19 +30,19 @@ pub(crate) fn api() -> Api<PrometheusSink> {
     let route = Route {
         method: MethodFilter::GET,
         path: "/metrics",
-        summary: "What is measured of the server, for Prometheus.",
+        summary: "The server's metrics, for Prometheus.",
         parameters: &[],
         reads: Content::None,
         answers: Content::Other(
             &["text/plain", "application/openmetrics-text"],
-            "Samples in the format that `accept` asks for.",
+            "Samples in the format of `accept`.",
         ),
     };
     Api::new().route(route, async |State(sink), headers| answer(sink, headers).await)
 }
 
 async fn answer(sink: PrometheusSink, headers: HeaderMap) -> Response {
-    // The header may come several times, which means the same as one list.
+    // The header may be repeated, which means the same as one list.
     let accept = headers
         .get_all(ACCEPT)
         .iter()

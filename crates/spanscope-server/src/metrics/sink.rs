@@ -1,4 +1,4 @@
-//! The sink that the program gives its measurements to, and that is asked for the text.
+//! The sink that receives the program's measurements, and renders the text.
 
 use std::sync::Arc;
 
@@ -10,14 +10,15 @@ use super::negotiation::format_for;
 
 /// Adds measurements up for Prometheus.
 ///
-/// Clones are handles to the same metrics: give one to what measures and one to [`metrics_router`](crate::metrics_router).
-/// Nothing is forgotten before the last one is dropped; there are at most [`MAX_METRICS`](crate::MAX_METRICS) metrics with
-/// [`MAX_LABEL_SETS`] label sets each, of which each label is cut to [`MAX_LABEL_VALUE`](crate::MAX_LABEL_VALUE) bytes.
+/// Clones are handles to the same metrics: pass one to the code that measures and one to
+/// [`metrics_router`](crate::metrics_router). Nothing is removed before the last one is dropped;
+/// there are at most [`MAX_METRICS`](crate::MAX_METRICS) metrics with [`MAX_LABEL_SETS`] label sets
+/// each, and each label is truncated to [`MAX_LABEL_VALUE`](crate::MAX_LABEL_VALUE) bytes.
 ///
-/// - A counter adds up, and rejects what is negative. A gauge keeps the last value. A histogram has the buckets that the
-///   GenAI and HTTP conventions advise, and else some that suit its unit.
-/// - The first measurement settles kind and unit. Later ones that say otherwise are rejected and counted in
-///   `spanscope_metric_rejected_total`, with the labels `metric` and `reason`.
+/// - A counter adds up, and rejects negative values. A gauge keeps the last value. A histogram has
+///   the buckets that the GenAI and HTTP conventions recommend, or else buckets that suit its unit.
+/// - The first measurement determines kind and unit. Later ones that differ are rejected and
+///   counted in `spanscope_metric_rejected_total`, with the labels `metric` and `reason`.
 ///
 /// # Names
 ///
@@ -36,14 +37,17 @@ use super::negotiation::format_for;
 /// | `cpu.utilization` | gauge, `1` | `cpu_utilization_ratio` | the same |
 /// | `disk.io` | counter, `By/s` | `disk_io_bytes_per_second_total` | the same |
 ///
-/// Three names are documented ones; a dotted name is OpenTelemetry's, and is translated as its rules for Prometheus say: what
-/// can't stand in a name becomes `_`, several of them one, and the unit comes behind unless it is there already; any other
-/// name is the user's own and stays. All counters end in `_total`. Where a name ends in its unit, OpenMetrics' `# UNIT` says
-/// so. Keys of labels are translated alike; `le` and `quantile` become `exported_le` and `exported_quantile`.
+/// Three names are documented ones; a dotted name is OpenTelemetry's, and is translated by its
+/// rules for Prometheus: invalid characters become `_`, several of them one, and the unit is
+/// appended unless the name ends in it; any other name is the user's own and stays. All counters
+/// end in `_total`. If a name ends in its unit, OpenMetrics' `# UNIT` declares it. Keys of labels
+/// are translated in the same way; `le` and `quantile` become `exported_le` and
+/// `exported_quantile`.
 ///
 /// # Cost
 ///
-/// Recording takes a few hundred nanoseconds and doesn't allocate for labels that were there before.
+/// Recording takes a few hundred nanoseconds and doesn't allocate for labels that were there
+/// before.
 ///
 /// ```
 /// use spanscope_core::capture::{Clock, RawValue};
@@ -78,7 +82,8 @@ impl PrometheusSink {
         Self::with_max_label_sets(MAX_LABEL_SETS)
     }
 
-    /// Makes one with so many label sets a metric (default: [`MAX_LABEL_SETS`]), not counting the one for the overflow.
+    /// Creates a sink with this maximum number of label sets per metric (default:
+    /// [`MAX_LABEL_SETS`]), besides the overflow series.
     #[must_use]
     pub fn with_max_label_sets(max: usize) -> Self {
         Self {
@@ -86,8 +91,9 @@ impl PrometheusSink {
         }
     }
 
-    /// The metrics as text, and its content type: OpenMetrics 1.0 with exemplars if this value of the HTTP header `Accept`
-    /// asks for `application/openmetrics-text`, else Prometheus' classic format 0.0.4.
+    /// Returns the metrics as text, and its content type: OpenMetrics 1.0 with exemplars if this
+    /// value of the HTTP header `Accept` requests `application/openmetrics-text`, else Prometheus'
+    /// classic format 0.0.4.
     #[must_use]
     pub fn encode(&self, accept: &str) -> (&'static str, String) {
         let format = format_for(accept);

@@ -1,4 +1,4 @@
-//! Bodies of answers, in the encoding of the request.
+//! Bodies of responses, in the encoding of the request.
 
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsPartialSuccess, ExportLogsServiceResponse};
 use opentelemetry_proto::tonic::collector::metrics::v1::{
@@ -8,15 +8,15 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceResponse,
 };
 use prost::Message;
-use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 
 use super::{Encoding, Signal};
 
-/// Why an OTLP request could not be taken in: `google.rpc.Status` without its details.
-#[derive(Clone, PartialEq, Message, Serialize, JsonSchema)]
-#[schemars(rename = "OtlpStatus")]
+/// Why an OTLP request failed: `google.rpc.Status` without its details.
+#[derive(Clone, PartialEq, Message, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "OtlpStatus"))]
 pub(crate) struct Status {
     /// The status as gRPC numbers it.
     #[prost(int32, tag = "1")]
@@ -39,7 +39,8 @@ pub(crate) fn failure(encoding: Encoding, grpc_code: i32, message: &str) -> Vec<
     }
 }
 
-/// The body of a success. It says nothing if all was taken and there is nothing to say: a sender reports any message.
+/// Returns the body of a success. It is empty if everything was accepted without remarks: a sender
+/// reports any message.
 pub(crate) fn answer(signal: Signal, encoding: Encoding, rejected: u64, message: &str) -> Vec<u8> {
     let has_part = rejected > 0 || !message.is_empty();
     let rejected = i64::try_from(rejected).unwrap_or(i64::MAX);
@@ -70,8 +71,8 @@ pub(crate) fn answer(signal: Signal, encoding: Encoding, rejected: u64, message:
     }
 }
 
-/// By hand: `opentelemetry-proto` writes `"partialSuccess":null` for none, and the count as a number, where the protocol
-/// wants nothing and a text.
+/// Hand-written: `opentelemetry-proto` writes `"partialSuccess":null` for none, and the count as a
+/// number, where the protocol requires nothing and a string.
 fn in_json(signal: Signal, rejected: i64, message: &str) -> Vec<u8> {
     let mut part = serde_json::Map::new();
     if rejected > 0 {

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use serde::Deserialize as _;
 use serde_json::Value as Json;
-use spanscope_model::{Attributes, Value, non_finite_name, wire};
+use spanscope_model::{Attributes, Value, non_finite_name};
 
 /// Up to here it is cheaper to look at each key than to hash them.
 const FEW: usize = 64;
@@ -18,8 +18,9 @@ pub(super) fn attributes(pairs: Vec<KeyValue>) -> Attributes {
             .map(|pair| (pair.key, value(pair.value)))
             .collect();
     }
-    // `Attributes::set` looks at every key that is there, which a hundred thousand keys make a denial of service. Reading
-    // attributes does not. It knows values as JSON has them, so a NaN is the text that the store would make of it.
+    // `Attributes::set` compares every existing key, which makes a hundred thousand keys a denial
+    // of service. Reading attributes does not. It holds values as JSON does, so a NaN is the string
+    // that the store would use.
     let map: serde_json::Map<String, Json> = pairs
         .into_iter()
         .map(|pair| (pair.key, json(pair.value)))
@@ -39,7 +40,7 @@ pub(super) fn value(value: Option<AnyValue>) -> Value {
     }
 }
 
-/// A value as JSON, with those inside of it. How deep they lie the decoders have bounded.
+/// Returns a value as JSON, with nested ones. The decoders have bounded the nesting.
 fn json(value: Option<AnyValue>) -> Json {
     match value.and_then(|value| value.value) {
         Some(any_value::Value::StringValue(text)) => text.into(),
@@ -60,32 +61,12 @@ fn json(value: Option<AnyValue>) -> Json {
     }
 }
 
-/// A number as JSON, in the words of the model and of OTLP where JSON has no number.
+/// Returns a number as JSON, or the name that the model and OTLP use if JSON has no such number.
 pub(super) fn float(number: f64) -> Json {
     non_finite_name(number).map_or_else(|| number.into(), Json::from)
 }
 
-/// Takes a text out of attributes. A value of another type stays where it is.
-pub(super) fn take_text(attributes: &mut Attributes, key: &str) -> Option<String> {
-    let text = attributes.get(key)?.as_str()?.to_owned();
-    attributes.retain(|have, _| have != key);
-    Some(text)
-}
-
-/// Takes out what one of our programs has added under this key, or beside an attribute that its
-/// record has under it.
-pub(super) fn take_ours(attributes: &mut Attributes, key: &str) -> Option<String> {
-    take_text(attributes, &wire::beside(key)).or_else(|| take_text(attributes, key))
-}
-
-/// Takes the category out of attributes; none where it says nothing.
-pub(super) fn take_category(attributes: &mut Attributes) -> Option<String> {
-    let category = take_ours(attributes, wire::CATEGORY)?;
-    let category = category.trim();
-    (!category.is_empty()).then(|| category.to_owned())
-}
-
-/// Whether the text has a character in it that stands for bytes that are not UTF-8.
+/// Returns whether the text contains the character that replaces bytes that are not UTF-8.
 pub(super) fn has_replacement(text: &str) -> bool {
     text.contains(char::REPLACEMENT_CHARACTER)
 }
@@ -102,7 +83,7 @@ pub(super) fn has_replacements(attributes: &Attributes) -> bool {
     })
 }
 
-/// Says that the sender left some out, if it did.
+/// Notes the number of attributes that the sender left out, if any.
 pub(super) fn set_dropped(attributes: &mut Attributes, key: &str, dropped: u32) {
     if dropped > 0 {
         attributes.set(key, i64::from(dropped));
@@ -111,7 +92,7 @@ pub(super) fn set_dropped(attributes: &mut Attributes, key: &str, dropped: u32) 
 
 /// The bytes that a copy of attributes takes, roughly.
 pub(super) fn weight(attributes: &Attributes) -> usize {
-    /// A key or a value without what it points to.
+    /// The size of a key or a value without what it points to.
     const NODE: usize = 64;
     fn of(value: &Json) -> usize {
         NODE + match value {

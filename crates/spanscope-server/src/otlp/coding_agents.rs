@@ -1,12 +1,18 @@
-//! Coding agents that tell of their calls in log events alone: Claude Code, Codex, the Gemini CLI.
+//! Coding agents that report their calls in log events: Claude Code, Codex, the Gemini CLI, Qwen
+//! Code, OpenCode.
 //!
-//! They send no spans by default, and usage, runs and errors are read from spans. So each event that tells of a
-//! call of a model or of a tool also becomes a span, in a trace of its session, with the conventions' names. The
-//! event stays what it is, and is logged in that span. Events of a trace are left alone: there the agent sends
-//! its spans itself, which tell the same.
+//! Most send no spans by default, and usage, runs and errors are derived from spans. So each event
+//! about a model call or a tool call also becomes a span, in a trace of its session, with the
+//! conventions' names. The event itself stays, and is logged in that span. An event in a trace
+//! becomes a span of that trace, below the span in which it was logged, unless the agent's own
+//! spans report the same.
 //!
-//! Ids are made of what an event says, so one that is sent again is the same span, in any process and after a
-//! restart. The number that some agents count their events by is no part of them: it begins anew.
+//! The spans of a session have no root: the agent sends none. An event that ends the session is
+//! marked ([`wire::SESSION_ENDED`]), so that the session's run does not wait for a root.
+//!
+//! Ids are derived from an event's contents, so a repeated one is the same span, in any process and
+//! after a restart. The sequence number of some agents' events is not included, because it
+//! restarts.
 
 use spanscope_model::semconv::SemanticAttribute as A;
 use spanscope_model::{
@@ -14,37 +20,42 @@ use spanscope_model::{
     UNCATEGORIZED, Value, wire,
 };
 
-/// An agent and what its events tell.
+/// An agent and the meanings of its events.
 struct Agent {
-    /// Goes before the names of its events.
+    /// The prefix of its events' names.
     prefix: &'static str,
-    /// The scope of events whose names lack it; empty where none do.
+    /// The scope of events whose names lack the prefix; empty if there are none.
     scope: &'static str,
-    /// Who runs its models, as OpenTelemetry spells it.
+    /// The provider of its models, in OpenTelemetry's spelling.
     provider: &'static str,
-    /// Its counts of input are without what was read from a cache and written to one.
+    /// Whether its input counts exclude cache reads and writes.
     excludes_cached: bool,
-    /// Its counts of output are without reasoning.
+    /// Whether its output counts exclude reasoning, unless a total shows otherwise.
     excludes_reasoning: bool,
-    events: &'static [(&'static str, Told)],
+    events: &'static [(&'static str, EventMeaning)],
+    /// What its own spans don't report, so that events in a trace become spans too.
+    missing_in_spans: &'static [EventMeaning],
 }
 
-/// What an event tells.
+/// The meaning of an event.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Told {
+enum EventMeaning {
     /// A call of a model that ended.
     Call,
-    /// A request to a model, whose end another event tells unless it failed.
+    /// A request to a model, whose end another event reports unless it failed.
     Request,
-    /// A step of an answer, of which the last one tells what the call used.
+    /// A step of a response, the last of which reports the call's usage.
     Chunk,
     /// A run of a tool.
     Tool,
+    /// That the session ended, or waits for its user.
+    End,
 }
 
 /// <https://code.claude.com/docs/en/monitoring-usage>, <https://developers.openai.com/codex/config-advanced>,
-/// <https://github.com/google-gemini/gemini-cli/blob/main/docs/cli/telemetry.md>, <https://github.com/QwenLM/qwen-code>.
-const AGENTS: [Agent; 4] = [
+/// <https://github.com/google-gemini/gemini-cli/blob/main/docs/cli/telemetry.md>, <https://github.com/QwenLM/qwen-code>,
+/// <https://github.com/DEVtheOPS/opencode-plugin-otel>, <https://github.com/gcornut/opencode-otel>.
+const AGENTS: [Agent; 5] = [
     Agent {
         prefix: "claude_code.",
         scope: "com.anthropic.claude_code",
@@ -52,10 +63,11 @@ const AGENTS: [Agent; 4] = [
         excludes_cached: true,
         excludes_reasoning: false,
         events: &[
-            ("api_request", Told::Call),
-            ("api_error", Told::Call),
-            ("tool_result", Told::Tool),
+            ("api_request", EventMeaning::Call),
+            ("api_error", EventMeaning::Call),
+            ("tool_result", EventMeaning::Tool),
         ],
+        missing_in_spans: &[],
     },
     Agent {
         prefix: "codex.",
@@ -64,99 +76,135 @@ const AGENTS: [Agent; 4] = [
         excludes_cached: false,
         excludes_reasoning: false,
         events: &[
-            ("sse_event", Told::Chunk),
-            ("api_request", Told::Request),
-            ("tool_result", Told::Tool),
+            ("sse_event", EventMeaning::Chunk),
+            ("api_request", EventMeaning::Request),
+            ("tool_result", EventMeaning::Tool),
         ],
+        // Its spans are those of its functions.
+        missing_in_spans: &[EventMeaning::Chunk, EventMeaning::Request, EventMeaning::Tool],
     },
     Agent {
         prefix: "gemini_cli.",
-        scope: "",
+        scope: "gemini-cli",
         provider: "gcp.gemini",
         excludes_cached: false,
         excludes_reasoning: true,
         events: GEMINI,
+        // By default they name no model and no counts.
+        missing_in_spans: &[EventMeaning::Call],
     },
     // A descendant of the Gemini CLI.
     Agent {
         prefix: "qwen-code.",
-        scope: "",
+        scope: "qwen-code",
         provider: "",
         excludes_cached: false,
-        excludes_reasoning: true,
+        excludes_reasoning: false,
         events: GEMINI,
+        missing_in_spans: &[],
+    },
+    // The events of its plugins, which follow Claude Code.
+    Agent {
+        prefix: "opencode.",
+        scope: "com.opencode",
+        provider: "",
+        excludes_cached: true,
+        excludes_reasoning: false,
+        events: &[
+            ("api_request", EventMeaning::Call),
+            ("api_error", EventMeaning::Call),
+            ("tool_result", EventMeaning::Tool),
+            ("session.idle", EventMeaning::End),
+            ("session.deleted", EventMeaning::End),
+        ],
+        missing_in_spans: &[],
     },
 ];
 
-const GEMINI: &[(&str, Told)] = &[
-    ("api_response", Told::Call),
-    ("api_error", Told::Call),
-    ("tool_call", Told::Tool),
+const GEMINI: &[(&str, EventMeaning)] = &[
+    ("api_response", EventMeaning::Call),
+    ("api_error", EventMeaning::Call),
+    ("tool_call", EventMeaning::Tool),
+    ("conversation_finished", EventMeaning::End),
+    ("session.end", EventMeaning::End),
 ];
 
-/// Gives an event of a coding agent the ids of its session, and returns the span that it tells of, if it does.
+/// Sets the ids of a coding agent's session on its event, and returns the span that it describes,
+/// if it does.
 pub(super) fn span_of(event: &mut LogEvent, service: &str) -> Option<NewSpan> {
     let (agent, name) = agent_of(event)?;
-    if event.trace_id.is_some() {
+    let name = name.to_owned();
+    let meaning = agent.events.iter().find(|(known, _)| *known == name);
+    let meaning = meaning.map(|(_, meaning)| *meaning);
+    let is_in_trace = event.trace_id.is_some();
+    if is_in_trace && !meaning.is_some_and(|meaning| agent.missing_in_spans.contains(&meaning)) {
         return None;
     }
-    let name = name.to_owned();
-    let mut said = Said(event.attributes.clone());
-    let session = said.take_text(&["session.id", "conversation.id", "session_id"]);
-    let told = agent.events.iter().find(|(known, _)| *known == name);
+    let mut fields = EventAttributes(event.attributes.clone());
+    let session = fields.take_text(&[
+        "session.id",
+        "conversation.id",
+        "session_id",
+        "sessionId",
+        "opencode.session.id",
+    ]);
     let identity = identity_of(event, &name);
     let of_session = |session: &String| hash([agent.prefix, service, session.as_str()].map(str::as_bytes));
-    event.trace_id = session
-        .as_ref()
-        .map(of_session)
-        .or_else(|| told.map(|_| identity))
-        .and_then(|hash| TraceId::from_bytes(hash.to_be_bytes()));
-    let call = Call::read(&mut said, agent, told?.1, &name)?;
+    if !is_in_trace {
+        event.trace_id = session
+            .as_ref()
+            .map(of_session)
+            .or_else(|| meaning.map(|_| identity))
+            .and_then(|hash| TraceId::from_bytes(hash.to_be_bytes()));
+    }
+    if meaning == Some(EventMeaning::End) {
+        event.attributes.set(wire::SESSION_ENDED, true);
+        return None;
+    }
+    let call = Call::read(&mut fields, agent, meaning?, &name)?;
     let trace_id = event.trace_id?;
     let [half, _] = halves(identity);
     let span_id = SpanId::from_bytes(half)?;
-    event.span_id = Some(span_id);
-    let mut attributes = call.attributes(agent, service, session.as_deref());
-    if let Some(user) = said.take_text(&["user.id", "user.account_uuid", "user.account_id"]) {
+    let parent = event.span_id;
+    if !is_in_trace {
+        event.span_id = Some(span_id);
+    }
+    let mut attributes = call.attributes(agent, service, session.as_deref(), is_in_trace);
+    if let Some(user) = fields.take_text(&["user.id", "user.account_uuid", "user.account_id"]) {
         attributes.set(A::UserId.names()[1].name, user);
     }
-    // Names of the event alone.
-    said.0
+    // Names of the event only.
+    fields
+        .0
         .retain(|key, _| key != wire::EVENT_NAME && key != "event.kind");
-    for (key, value) in said.0.iter() {
+    for (key, value) in fields.0.iter() {
         attributes.set(key, value.clone());
     }
     attributes.set(wire::READ_FROM, format!("{}{name}", agent.prefix));
     let start = event.timestamp.as_nanos().saturating_sub(call.nanos);
-    let span = Span {
-        // No span of the session is sent, so none is stored: as long as steps come, more may.
-        parent_span_id: SpanId::from_bytes(halves(hash([trace_id.to_bytes().as_slice()]))[0]),
-        end_time: Some(event.timestamp),
-        attributes,
-        status: Some(if call.failed {
+    let span = Span::new(trace_id, span_id, call.name, Timestamp::from_nanos(start))
+        .parent_span_id(parent.filter(|_| is_in_trace))
+        .end_time(event.timestamp)
+        .attributes(attributes)
+        .status(if call.failed {
             SpanStatus::Error
         } else {
             SpanStatus::Ok
-        }),
-        status_message: call.error,
-        kind: if call.is_tool {
+        })
+        .status_message(call.error)
+        .kind(if call.is_tool {
             SpanKind::Internal
         } else {
             SpanKind::Client
-        },
-        state: SpanState::Ended,
-        target: (!event.target.is_empty()).then(|| event.target.clone()),
-        category: Some(UNCATEGORIZED.to_owned()),
-        ..Span::new(trace_id, span_id, call.name, Timestamp::from_nanos(start))
-    };
-    Some(NewSpan {
-        span,
-        events: Vec::new(),
-        expires: None,
-    })
+        })
+        .state(SpanState::Ended)
+        .target((!event.target.is_empty()).then(|| event.target.clone()))
+        .category(UNCATEGORIZED.to_owned());
+    Some(NewSpan::new(span))
 }
 
-/// The agent that an event is of, and its name without what goes before it. Some name the event in its body.
+/// Returns the agent of an event, and the event's name without the prefix. Some name the event in
+/// its body.
 fn agent_of(event: &LogEvent) -> Option<(&'static Agent, &str)> {
     AGENTS.iter().find_map(|agent| {
         let named = [&event.name, &event.message]
@@ -170,9 +218,11 @@ fn agent_of(event: &LogEvent) -> Option<(&'static Agent, &str)> {
     })
 }
 
-/// What an event says about a call or a tool.
+/// What an event says about a model call or a tool call.
 struct Call {
     is_tool: bool,
+    /// The provider, if the event names it.
+    provider: Option<String>,
     name: String,
     subject: Option<String>,
     failed: bool,
@@ -183,26 +233,29 @@ struct Call {
     tokens: [Option<u64>; 5],
     cost: Option<f64>,
     call_id: Option<String>,
+    response_id: Option<String>,
     content: [Option<Value>; 2],
 }
 
 impl Call {
-    /// `None` where the event only belongs to a call that another one tells.
-    fn read(said: &mut Said, agent: &Agent, told: Told, name: &str) -> Option<Self> {
-        let error = said.take_text(&["error", "error.message", "error_message"]);
-        let code = said.take_text(&["status_code", "http.response.status_code"]);
-        let kind = said.take_text(&["error_type", "error.type"]);
+    /// Returns `None` if the event only belongs to a call that another event reports.
+    fn read(fields: &mut EventAttributes, agent: &Agent, meaning: EventMeaning, name: &str) -> Option<Self> {
+        let error = fields.take_text(&["error", "error.message", "error_message"]);
+        let code = fields.take_text(&["status_code", "http.response.status_code"]);
+        let kind = fields.take_text(&["error_type", "error.type"]);
         let is_bad = |code: &String| code.parse::<u32>().is_ok_and(|code| code >= 400);
-        let succeeded = said.take_text(&["success"]);
-        let says_no = succeeded.is_some_and(|word| word.eq_ignore_ascii_case("false"));
+        let succeeded = fields.take_text(&["success"]);
+        // Cancelling a tool is not an error.
+        let was_cancelled = fields.0.get("status").and_then(Value::as_str) == Some("cancelled");
+        let says_no = !was_cancelled && succeeded.is_some_and(|word| word.eq_ignore_ascii_case("false"));
         let says_error = error
             .as_deref()
             .is_some_and(|error| !matches!(error, "" | "undefined"));
         let failed = says_no || says_error || name.ends_with("_error") || code.as_ref().is_some_and(is_bad);
-        match told {
-            Told::Request if !failed => return None,
-            Told::Chunk => {
-                let kind = said.0.get("event.kind").and_then(Value::as_str);
+        match meaning {
+            EventMeaning::Request if !failed => return None,
+            EventMeaning::Chunk => {
+                let kind = fields.0.get("event.kind").and_then(Value::as_str);
                 let is_last = matches!(kind, Some("response.completed" | "response.failed"));
                 if !is_last {
                     return None;
@@ -210,13 +263,13 @@ impl Call {
             }
             _ => {}
         }
-        let is_tool = told == Told::Tool;
+        let is_tool = meaning == EventMeaning::Tool;
         let subject = match is_tool {
-            true => said.take_text(&["tool_name", "function_name"]),
-            false => said.take_text(&["model", A::RequestModel.name()]),
+            true => fields.take_text(&["tool_name", "function_name"]),
+            false => fields.take_text(&["model", A::RequestModel.name()]),
         };
         let operation = if is_tool { "execute_tool" } else { "chat" };
-        let millis = said.take_number(&["duration_ms"]).unwrap_or(0.0);
+        let millis = fields.take_number(&["duration_ms"]).unwrap_or(0.0);
         let mut tokens = [
             ["input_tokens", "input_token_count"],
             ["output_tokens", "output_token_count"],
@@ -224,21 +277,33 @@ impl Call {
             ["cache_creation_tokens", "cache_write_token_count"],
             ["reasoning_tokens", "reasoning_token_count"],
         ]
-        .map(|names| if is_tool { None } else { said.take_count(&names) });
+        .map(|names| if is_tool { None } else { fields.take_count(&names) });
         if !is_tool {
-            tokens[2] = tokens[2].or_else(|| said.take_count(&["cached_content_token_count"]));
-            tokens[4] = tokens[4].or_else(|| said.take_count(&["thoughts_token_count"]));
+            tokens[2] = tokens[2].or_else(|| fields.take_count(&["cached_content_token_count"]));
+            tokens[4] = tokens[4].or_else(|| fields.take_count(&["thoughts_token_count"]));
         }
+        let total = if is_tool {
+            None
+        } else {
+            fields.take_count(&["total_token_count"])
+        };
         let [input, output, read, written, reasoning] = &mut tokens;
+        let counted = input.unwrap_or(0).saturating_add(output.unwrap_or(0));
+        let excludes_reasoning = match (total, reasoning.unwrap_or(0)) {
+            (Some(total), 1..) if total == counted => false,
+            (Some(total), thought @ 1..) if total == counted.saturating_add(thought) => true,
+            _ => agent.excludes_reasoning,
+        };
         if agent.excludes_cached {
             let cached = read.unwrap_or(0).saturating_add(written.unwrap_or(0));
             *input = input.map(|input| input.saturating_add(cached));
         }
-        if agent.excludes_reasoning {
+        if excludes_reasoning {
             *output = output.map(|output| output.saturating_add(reasoning.unwrap_or(0)));
         }
         Some(Self {
             is_tool,
+            provider: fields.take_text(&["provider"]).filter(|_| !is_tool),
             name: match &subject {
                 Some(subject) => format!("{operation} {subject}"),
                 None => operation.to_owned(),
@@ -249,20 +314,34 @@ impl Call {
             error: error.filter(|_| failed),
             nanos: nanos(millis),
             tokens,
-            cost: said.take_number(&["cost_usd"]).filter(|_| !is_tool),
-            call_id: said.take_text(&["tool_use_id", "call_id"]),
+            cost: fields.take_number(&["cost_usd"]).filter(|_| !is_tool),
+            call_id: fields.take_text(&["tool_use_id", "call_id"]),
+            response_id: fields.take_text(&["response_id"]).filter(|_| !is_tool),
             content: match is_tool {
                 true => [
-                    said.take(&["tool_input", "tool_parameters", "arguments", "function_args"]),
-                    said.take(&["output"]),
+                    fields.take(&[
+                        "tool_input",
+                        "tool_parameters",
+                        "arguments",
+                        "function_args",
+                        "tool_args",
+                    ]),
+                    fields.take(&["output"]),
                 ],
                 false => [None, None],
             },
         })
     }
 
-    /// The same in the conventions' names.
-    fn attributes(&self, agent: &Agent, service: &str, session: Option<&str>) -> Attributes {
+    /// Returns the attributes in the conventions' names. A call in a trace of the agent's own is
+    /// part of that run.
+    fn attributes(
+        &self,
+        agent: &Agent,
+        service: &str,
+        session: Option<&str>,
+        is_in_trace: bool,
+    ) -> Attributes {
         let mut attributes = Attributes::new();
         let mut set = |meaning: A, value: Option<Value>| {
             if let Some(value) = value {
@@ -278,7 +357,10 @@ impl Call {
             }
             false => {
                 set(A::Operation, text("chat"));
-                set(A::Provider, text(agent.provider));
+                set(
+                    A::Provider,
+                    text(self.provider.as_deref().unwrap_or(agent.provider)),
+                );
                 set(A::RequestModel, subject);
             }
         }
@@ -286,7 +368,8 @@ impl Call {
             A::AgentName,
             text(service).or_else(|| text(agent.prefix.trim_end_matches('.'))),
         );
-        set(A::TaskId, session.and_then(text));
+        set(A::TaskId, session.filter(|_| !is_in_trace).and_then(text));
+        set(A::ResponseId, self.response_id.as_deref().and_then(text));
         set(A::CallId, self.call_id.as_deref().and_then(text));
         let counts = [
             A::InputTokens,
@@ -315,11 +398,11 @@ impl Call {
 /// OpenTelemetry's name of a session.
 const SESSION: &str = "session.id";
 
-/// The attributes of an event, of which each is taken once.
-struct Said(Attributes);
+/// The attributes of an event, each of which is taken once.
+struct EventAttributes(Attributes);
 
-impl Said {
-    /// The value under the first of these names; all of them are taken.
+impl EventAttributes {
+    /// Returns the value under the first of these names; all of them are removed.
     fn take(&mut self, names: &[&str]) -> Option<Value> {
         let found = names.iter().find_map(|name| self.0.get(name)).cloned();
         self.0.retain(|key, _| !names.contains(&key));
@@ -350,7 +433,7 @@ impl Said {
     }
 }
 
-/// A hash of what an event says, by which it is known again.
+/// Returns a hash of an event's contents, by which it is recognized.
 fn identity_of(event: &LogEvent, name: &str) -> u128 {
     let attributes = serde_json::to_string(&event.attributes).unwrap_or_default();
     let time = event.timestamp.as_nanos().to_be_bytes();
@@ -367,13 +450,14 @@ fn halves(hash: u128) -> [[u8; 8]; 2] {
     [half(0), half(8)]
 }
 
-/// FNV-1a of 128 bits: it has to be the same in every version, which hashes of the standard library are not.
+/// FNV-1a of 128 bits: it has to be the same in every version, which the standard library's hashes
+/// are not.
 fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u128 {
     const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
     const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
     let add = |hash: u128, byte: u8| (hash ^ u128::from(byte)).wrapping_mul(PRIME);
     parts.into_iter().fold(OFFSET, |hash, part| {
-        // What ends a part, so that two never look like one.
+        // A terminator of each part, so that two lists never look alike.
         part.iter().copied().chain([0xff]).fold(hash, add)
     })
 }

@@ -1,4 +1,4 @@
-//! What a data point says beside its number, as JSON for the store to keep.
+//! The data of a data point besides its number, as JSON for the store.
 
 use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
 use opentelemetry_proto::tonic::metrics::v1::{
@@ -12,14 +12,15 @@ use super::ids;
 
 /// Whether a number counts from the previous one (delta) or from a start (cumulative).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Temporality {
+pub(super) enum SentTemporality {
     Delta,
     Cumulative,
 }
 
 type Detail = Map<String, Json>;
 
-/// Of a sum that was sent as a total. The store may make another number of it, so the total is kept as it came.
+/// Returns the detail of a sum that was sent as a total. The store may change the number, so the
+/// total is kept as it was sent.
 pub(super) fn total(value: &Value, start: Option<Timestamp>) -> Detail {
     let mut detail = Detail::new();
     let total = match value {
@@ -34,7 +35,7 @@ pub(super) fn total(value: &Value, start: Option<Timestamp>) -> Detail {
 
 pub(super) fn histogram(
     point: &HistogramDataPoint,
-    temporality: Temporality,
+    temporality: SentTemporality,
     start: Option<Timestamp>,
 ) -> Detail {
     let mut detail = distribution(point.count, point.sum, point.min, point.max);
@@ -55,7 +56,7 @@ pub(super) fn histogram(
 
 pub(super) fn exponential(
     point: &ExponentialHistogramDataPoint,
-    temporality: Temporality,
+    temporality: SentTemporality,
     start: Option<Timestamp>,
 ) -> Detail {
     let mut detail = distribution(point.count, point.sum, point.min, point.max);
@@ -88,7 +89,8 @@ pub(super) fn summary(point: &SummaryDataPoint, start: Option<Timestamp>) -> Det
     detail
 }
 
-/// The ids of the one exemplar of a point. Of several, none is more the point's than the others.
+/// Returns the ids of a point's only exemplar. Of several, none represents the point more than the
+/// others.
 pub(super) fn only_exemplar_ids(exemplars: &[Exemplar]) -> (Option<TraceId>, Option<SpanId>) {
     match exemplars {
         [only] => exemplar_ids(only),
@@ -96,7 +98,7 @@ pub(super) fn only_exemplar_ids(exemplars: &[Exemplar]) -> (Option<TraceId>, Opt
     }
 }
 
-/// Samples of what was measured, each with where it was.
+/// Adds exemplars, each with its span.
 pub(super) fn add_exemplars(detail: &mut Detail, exemplars: Vec<Exemplar>) {
     if !exemplars.is_empty() {
         let exemplars = exemplars.into_iter().map(of_exemplar).collect();
@@ -104,7 +106,7 @@ pub(super) fn add_exemplars(detail: &mut Detail, exemplars: Vec<Exemplar>) {
     }
 }
 
-/// Ids that are none are left out: an exemplar only illustrates its point.
+/// Invalid ids are left out: an exemplar only illustrates its point.
 fn exemplar_ids(exemplar: &Exemplar) -> (Option<TraceId>, Option<SpanId>) {
     let trace = ids::trace_id(&exemplar.trace_id).unwrap_or_default();
     let span = ids::span_id(&exemplar.span_id, "span id").unwrap_or_default();
@@ -137,7 +139,7 @@ fn of_exemplar(exemplar: Exemplar) -> Json {
     Json::Object(said)
 }
 
-/// A sum that was not sent is null and not left out: the point's own value is 0 then.
+/// A missing sum is null and not left out: the point's own value is then 0.
 fn distribution(count: u64, sum: Option<f64>, min: Option<f64>, max: Option<f64>) -> Detail {
     let mut detail = Detail::new();
     set(&mut detail, "count", count.into());
@@ -151,10 +153,10 @@ fn distribution(count: u64, sum: Option<f64>, min: Option<f64>, max: Option<f64>
     detail
 }
 
-fn set_temporality(detail: &mut Detail, temporality: Temporality) {
+fn set_temporality(detail: &mut Detail, temporality: SentTemporality) {
     let word = match temporality {
-        Temporality::Delta => "delta",
-        Temporality::Cumulative => "cumulative",
+        SentTemporality::Delta => "delta",
+        SentTemporality::Cumulative => "cumulative",
     };
     set(detail, "temporality", word.into());
 }

@@ -3,13 +3,10 @@
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::AnyValue;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
-use spanscope_model::{
-    Attributes, LogEvent, NewEvent, Severity, SourceRecords, SpanId, Timestamp, TraceId, UNCATEGORIZED, wire,
-};
+use spanscope_model::received::{self, take_category};
+use spanscope_model::{LogEvent, NewEvent, SourceRecords, SpanId, Timestamp, TraceId, UNCATEGORIZED, wire};
 
-use super::attributes::{
-    attributes, has_replacement, has_replacements, set_dropped, take_category, value, weight,
-};
+use super::attributes::{attributes, has_replacement, has_replacements, set_dropped, value, weight};
 use super::coding_agents;
 use super::ids;
 use super::sources::{OfResource, OfScope, by_source};
@@ -41,6 +38,9 @@ fn add_log(record: LogRecord, records: &mut SourceRecords, tally: &mut RequestTa
                 let message = || message(record.body.clone(), &record.event_name);
                 tally.leave_out_id(|| format!("log record {}: {why}", shown(&message())));
             }
+            if ids::are_digits(&record.trace_id, &record.span_id) {
+                tally.read_id(|| "of a log record".to_owned());
+            }
             tally.see_time(match record.time_unix_nano {
                 0 => record.observed_time_unix_nano,
                 time => time,
@@ -54,7 +54,7 @@ fn add_log(record: LogRecord, records: &mut SourceRecords, tally: &mut RequestTa
             if let Some(span) = coding_agents::span_of(&mut event.event, &records.source.service_name) {
                 match tally.copy(weight(&span.span.attributes)) {
                     Ok(()) => records.spans.push(span),
-                    Err(why) => tally.note(format!("the call that an event tells of counts nowhere: {why}")),
+                    Err(why) => tally.note(format!("the call in an event is not counted: {why}")),
                 }
             }
             records.events.push(event);
@@ -66,16 +66,16 @@ fn add_log(record: LogRecord, records: &mut SourceRecords, tally: &mut RequestTa
     }
 }
 
-/// Whether the record may be one whose bytes were replaced.
+/// Returns whether bytes of the record may have been replaced.
 pub(super) fn is_repaired(event: &LogEvent) -> bool {
     has_replacement(&event.message) || has_replacement(&event.name) || has_replacements(&event.attributes)
 }
 
-/// What must be right about a log record.
+/// The mandatory parts of a log record.
 struct Frame {
     trace_id: Option<TraceId>,
     span_id: Option<SpanId>,
-    /// What is wrong with an id that is left out for it.
+    /// The error of an id, which is left out because of it.
     bad_id: Option<String>,
     time: Option<Timestamp>,
 }
@@ -93,8 +93,9 @@ impl Frame {
             None
         });
         if span_id.is_some() && trace_id.is_none() {
-            bad_id
-                .get_or_insert_with(|| "it has a span id without a trace id: give both, or none".to_owned());
+            bad_id.get_or_insert_with(|| {
+                "it has a span id without a trace id: give both, or neither".to_owned()
+            });
             span_id = None;
         }
         let time = match ids::time(record.time_unix_nano, "time")? {
@@ -113,63 +114,34 @@ impl Frame {
 fn new_event(record: LogRecord, frame: &Frame, timestamp: Timestamp, target: String) -> NewEvent {
     let mut attributes = attributes(record.attributes);
     let category = take_category(&mut attributes);
-    let severity = severity(record.severity_number, &record.severity_text, &attributes);
-    let text = record.severity_text;
-    let name = match record.event_name {
-        name if name.is_empty() => event_name(&attributes).to_owned(),
-        name => name,
+    let severity = received::log_severity(record.severity_number, &record.severity_text, &attributes);
+    // A number outside OpenTelemetry's range is kept as it is.
+    let text = match record.severity_number {
+        0..=24 => record.severity_text,
+        number if record.severity_text.is_empty() => number.to_string(),
+        _ => record.severity_text,
     };
-    if !text.is_empty() && !text.eq_ignore_ascii_case(severity.as_str()) {
-        attributes.set(wire::SEVERITY_TEXT, text);
-    }
+    let name = received::log_name(record.event_name, &mut attributes);
+    received::note_severity_text(text, severity, &mut attributes);
     set_dropped(
         &mut attributes,
         wire::DROPPED_ATTRIBUTES,
         record.dropped_attributes_count,
     );
-    let event = LogEvent {
-        id: String::new(),
-        trace_id: frame.trace_id,
-        span_id: frame.span_id,
-        timestamp,
-        severity,
-        message: message(record.body, &name),
-        name,
-        target,
-        category: category.unwrap_or_else(|| UNCATEGORIZED.to_owned()),
-        service_name: String::new(),
-        attributes,
-    };
-    NewEvent { event, expires: None }
+    let event = LogEvent::new(timestamp, severity, message(record.body, &name))
+        .trace_id(frame.trace_id)
+        .span_id(frame.span_id)
+        .name(name)
+        .target(target)
+        .category(category.unwrap_or_else(|| UNCATEGORIZED.to_owned()))
+        .attributes(attributes);
+    NewEvent::new(event)
 }
 
-/// A text as it is, anything else as JSON; the event's name where there is no body.
+/// Returns a string body as it is, any other as JSON, and the event's name if there is no body.
 fn message(body: Option<AnyValue>, event_name: &str) -> String {
     match body.filter(|body| body.value.is_some()) {
         Some(body) => value(Some(body)).to_string(),
         None => event_name.to_owned(),
     }
-}
-
-/// The name of the event where its sender could only give it as an attribute, as OpenTelemetry had it
-/// before it was a field. The attribute stays, because people ask for it.
-fn event_name(attributes: &Attributes) -> &str {
-    let keys = [wire::EVENT_NAME, wire::OTEL_EVENT_NAME];
-    let name = keys.into_iter().find_map(|key| attributes.get(key)?.as_str());
-    name.unwrap_or_default()
-}
-
-/// By its number; where there is none, or none that is known, by the text, else by an attribute in which
-/// some libraries have the word.
-fn severity(number: i32, text: &str, attributes: &Attributes) -> Severity {
-    if let Ok(number @ 1..=24) = u8::try_from(number) {
-        return Severity::from_number(number);
-    }
-    if !text.is_empty() {
-        return Severity::from_name(text).unwrap_or(Severity::Info);
-    }
-    let word = ["level", "severity"]
-        .into_iter()
-        .find_map(|key| attributes.get(key)?.as_str().and_then(Severity::from_name));
-    word.unwrap_or(Severity::Info)
 }

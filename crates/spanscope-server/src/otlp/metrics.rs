@@ -3,16 +3,19 @@
 use std::mem::take;
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::{
     AggregationTemporality, DataPointFlags, Exemplar, Metric, NumberDataPoint, number_data_point,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
-use spanscope_model::{Adds, MetricKind, NewPoint, SourceRecords, Timestamp, Value, stored_metric_name};
+use spanscope_model::{
+    MetricKind, NewPoint, SourceRecords, Temporality, Timestamp, Value, stored_metric_name, wire,
+};
 
 use super::attributes::attributes;
-use super::detail::{self, Temporality};
+use super::detail::{self, SentTemporality};
 use super::ids;
 use super::sources::{OfResource, OfScope, by_source};
 use super::tally::{RequestTally, shown};
@@ -34,7 +37,8 @@ pub(super) fn records(request: ExportMetricsServiceRequest, tally: &mut RequestT
     by_source(sent, tally, points, take_metric)
 }
 
-/// How many data points a metric has. One of a kind that is not known here has none: what it holds was not even read.
+/// Returns how many data points a metric has. One of an unknown kind has none: its contents were
+/// not even read.
 fn points(metric: &Metric) -> u64 {
     let points = match &metric.data {
         Some(Data::Gauge(of)) => of.data_points.len(),
@@ -47,7 +51,49 @@ fn points(metric: &Metric) -> u64 {
     points as u64
 }
 
-fn take_metric(metric: Metric, records: &mut SourceRecords, tally: &mut RequestTally) {
+/// A measurement as a store has it, in the metadata of an exported metric.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StoredPoint {
+    pub(super) value: Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) detail: Option<Json>,
+}
+
+pub(super) fn take_metric(metric: Metric, records: &mut SourceRecords, tally: &mut RequestTally) {
+    let before = records.points.len();
+    let stored = stored_points(&metric.metadata);
+    take_points(metric, records, tally);
+    if let Some(points) = records.points.get_mut(before..)
+        && points.len() == stored.len()
+    {
+        for (point, stored) in points.iter_mut().zip(stored) {
+            point.value = stored.value;
+            point.detail = stored.detail;
+            point.temporality = Temporality::Delta;
+        }
+    }
+}
+
+/// Returns an export's data besides the data points; empty if it is not in an export's form.
+fn stored_points(metadata: &[KeyValue]) -> Vec<StoredPoint> {
+    let text = metadata.iter().find(|pair| pair.key == wire::POINTS);
+    let text = text.and_then(|pair| match pair.value.as_ref()?.value.as_ref()? {
+        any_value::Value::StringValue(text) => Some(text.as_str()),
+        _ => None,
+    });
+    let points: Vec<StoredPoint> = text
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    let is_point = |point: &StoredPoint| {
+        point.value.as_f64().is_some_and(f64::is_finite) && point.detail.as_ref().is_none_or(Json::is_object)
+    };
+    match points.iter().all(is_point) {
+        true => points,
+        false => Vec::new(),
+    }
+}
+
+fn take_points(metric: Metric, records: &mut SourceRecords, tally: &mut RequestTally) {
     let mut series = Series {
         name: stored_metric_name(&metric.name),
         unit: &metric.unit,
@@ -63,10 +109,10 @@ fn take_metric(metric: Metric, records: &mut SourceRecords, tally: &mut RequestT
         Some(Data::Sum(sum)) => {
             let temporality = temporality(sum.aggregation_temporality);
             let adding = temporality.map(|temporality| match (sum.is_monotonic, temporality) {
-                (true, Temporality::Cumulative) => (MetricKind::Counter, Adding::Total),
-                // What goes up and down is a state when its total is sent: a queue's length.
-                (false, Temporality::Cumulative) => (MetricKind::Gauge, Adding::State),
-                (_, Temporality::Delta) => (MetricKind::Counter, Adding::Alone),
+                (true, SentTemporality::Cumulative) => (MetricKind::Counter, Adding::Total),
+                // A total that increases and decreases is a state: a queue's length.
+                (false, SentTemporality::Cumulative) => (MetricKind::Gauge, Adding::State),
+                (_, SentTemporality::Delta) => (MetricKind::Counter, Adding::Alone),
             });
             for point in sum.data_points {
                 series.take_number(point, &adding);
@@ -124,40 +170,45 @@ fn take_metric(metric: Metric, records: &mut SourceRecords, tally: &mut RequestT
                     exemplars: Vec::new(), // a summary has none
                 };
                 series.take(common, |start| {
-                    // A summary says no temporality; its count and its sum are totals.
+                    // A summary has no temporality; its count and its sum are totals.
                     Ok(Measured::distribution(
                         point.sum,
-                        Temporality::Cumulative,
+                        SentTemporality::Cumulative,
                         start,
                         detail::summary(&point, start),
                     ))
                 });
             }
         }
-        None => {}
+        None => {
+            let name = shown(series.name);
+            series
+                .tally
+                .leave_out_part(|| format!("metric {name}: it has no data points of a known kind"));
+        }
     }
 }
 
-fn temporality(number: i32) -> Result<Temporality, String> {
+fn temporality(number: i32) -> Result<SentTemporality, String> {
     match AggregationTemporality::try_from(number) {
-        Ok(AggregationTemporality::Delta) => Ok(Temporality::Delta),
-        Ok(AggregationTemporality::Cumulative) => Ok(Temporality::Cumulative),
+        Ok(AggregationTemporality::Delta) => Ok(SentTemporality::Delta),
+        Ok(AggregationTemporality::Cumulative) => Ok(SentTemporality::Cumulative),
         _ => Err(format!(
-            "its aggregation temporality is {number}, so nobody can add it up: give 1 for delta or 2 for cumulative"
+            "its aggregation temporality is {number}, so it can't be aggregated: give 1 for delta or 2 for cumulative"
         )),
     }
 }
 
-/// How a number is to be added up.
+/// How a number is aggregated.
 #[derive(Clone, Copy)]
 enum Adding {
     Alone,
-    /// A total that stands for itself.
+    /// A total that counts by itself.
     State,
     Total,
 }
 
-/// What all data points have.
+/// The common fields of all data points.
 struct Common {
     attributes: Vec<KeyValue>,
     start: u64,
@@ -166,36 +217,38 @@ struct Common {
     exemplars: Vec<Exemplar>,
 }
 
-/// What one data point says.
+/// The contents of one data point.
 struct Measured {
     kind: MetricKind,
     value: Value,
-    adds: Adds,
+    temporality: Temporality,
     detail: Map<String, Json>,
 }
 
 impl Measured {
     fn distribution(
         sum: f64,
-        temporality: Temporality,
+        temporality: SentTemporality,
         start: Option<Timestamp>,
         detail: Map<String, Json>,
     ) -> Self {
         Self {
             kind: MetricKind::Histogram,
             value: Value::F64(sum),
-            adds: match temporality {
-                Temporality::Delta => Adds::Alone,
-                Temporality::Cumulative => since(start),
+            temporality: match temporality {
+                SentTemporality::Delta => Temporality::Delta,
+                SentTemporality::Cumulative => since(start),
             },
             detail,
         }
     }
 }
 
-/// A total whose start was not said is one since time zero, which is as unknown to the store.
-fn since(start: Option<Timestamp>) -> Adds {
-    Adds::Since(start.unwrap_or_default())
+/// A total without a start counts as one since time zero, which is equally unknown to the store.
+fn since(start: Option<Timestamp>) -> Temporality {
+    Temporality::Cumulative {
+        start: start.unwrap_or_default(),
+    }
 }
 
 /// The data points of one metric.
@@ -226,22 +279,23 @@ impl Series<'_> {
                 Adding::Alone => Map::new(),
                 Adding::State | Adding::Total => detail::total(&value, start),
             };
-            let adds = match adding {
-                Adding::Alone | Adding::State => Adds::Alone,
+            let temporality = match adding {
+                Adding::Alone | Adding::State => Temporality::Delta,
                 Adding::Total => since(start),
             };
             Ok(Measured {
                 kind,
                 value,
-                adds,
+                temporality,
                 detail,
             })
         });
     }
 
-    /// Adds one data point, or says why not.
+    /// Adds one data point, or rejects it with a reason.
     fn take(&mut self, common: Common, measured: impl FnOnce(Option<Timestamp>) -> Result<Measured, String>) {
-        // The stream says that it measured nothing. That is no number to store, and no fault to report either.
+        // The stream reports that it measured nothing. There is no number to store, and no error to
+        // report either.
         if common.flags & DataPointFlags::NoRecordedValueMask as u32 != 0 {
             return;
         }
@@ -280,20 +334,16 @@ impl Series<'_> {
             .iter()
             .map(|(key, value)| (key.to_owned(), value.to_string()))
             .collect();
-        // By name, as the model has them: the same labels in another order are the same stream.
+        // By name, as in the model: the same labels in another order are the same stream.
         labels.sort_unstable();
-        Ok(NewPoint {
-            metric: self.name.to_owned(),
-            value: measured.value,
-            adds: measured.adds,
-            unit: self.unit.to_owned(),
-            kind: measured.kind,
-            labels,
-            timestamp,
-            trace_id,
-            span_id,
-            detail: (!measured.detail.is_empty()).then_some(Json::Object(measured.detail)),
-            expires: None,
-        })
+        Ok(
+            NewPoint::new(self.name.to_owned(), measured.value, measured.kind, timestamp)
+                .temporality(measured.temporality)
+                .unit(self.unit.to_owned())
+                .labels(labels)
+                .trace_id(trace_id)
+                .span_id(span_id)
+                .detail((!measured.detail.is_empty()).then_some(Json::Object(measured.detail))),
+        )
     }
 }

@@ -1,14 +1,14 @@
-//! The codec between OTLP's messages and the model's records, for what other programs send and for
+//! The codec between OTLP's messages and the model's records, for received requests and for
 //! exports.
 //!
-//! The body of an export request comes in, as protobuf or as JSON. What leaves is [`NewRecords`] for a store, and the body of
-//! the answer. A record that is wrong is left out, counted and described, and the others are kept: no sender mends a batch
-//! and sends it again. Only a body that can't be read at all is an error.
+//! The input is the body of an export request, as protobuf or as JSON. The output is [`NewRecords`]
+//! for a store, and the body of the response. An invalid record is left out, counted and described,
+//! and the others are kept: no sender corrects a batch and sends it again. Only an unreadable body
+//! is an error.
 //!
-//! Never here: HTTP, a store, a panic. Nesting is bounded by the two decoders, which give up at 100
-//! messages and 128 brackets; everything else here may recurse over values for that reason. Memory is
-//! bounded by [`RequestTally::copy`]: what a request says once for many records is copied to each, and
-//! only so often.
+//! HTTP, a store or a panic do not belong here. The two decoders bound the nesting, at 100 messages
+//! and 128 brackets; all other code here may therefore recurse over values. [`RequestTally::copy`]
+//! bounds memory: what a request says once for many records is copied to each, up to a limit.
 
 mod answer;
 mod attributes;
@@ -37,31 +37,38 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
-use spanscope_model::{LogEvent, NewRecords, Span};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use spanscope_model::{NewRecords, SourceRecords};
 
-pub(crate) use answer::{Status, answer, failure};
+#[cfg(feature = "schema")]
+pub(crate) use answer::Status;
+#[cfg(feature = "http")]
+pub(crate) use answer::{answer, failure};
+use repair::Repaired;
 pub(crate) use signal::{Encoding, Signal};
 use tally::RequestTally;
+#[cfg(feature = "http")]
 pub(crate) use weight::weight;
 
-/// What became of a request.
+/// A converted request.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Converted {
-    /// What can be stored.
+    /// The records to store.
     pub(crate) records: NewRecords,
-    /// How many spans, data points or log records were left out.
+    /// The number of spans, data points or log records that were left out.
     pub(crate) rejected: u64,
-    /// What was wrong with the first of them and how to fix it; empty if there is nothing to say.
+    /// The error of the first of them and its fix; empty if there is nothing to report.
     pub(crate) message: String,
     /// How many records and texts were changed so that they could be stored.
     pub(crate) repaired: u64,
 }
 
-/// Reads a body, which is already unpacked, and makes records of it. Records older than `retention` are
-/// reported to the sender.
+/// Reads a body, which is already unpacked, and makes records of it. Records older than `retention`
+/// are reported to the sender.
 ///
 /// # Errors
-/// What is wrong with the body and what is accepted instead.
+/// Returns the error of the body and what is accepted instead.
 pub(crate) fn convert(
     signal: Signal,
     encoding: Encoding,
@@ -95,27 +102,31 @@ pub(crate) fn convert(
             logs::records(request, &mut tally)
         }
     };
+    let records = NewRecords::default()
+        // The same text logged twice without a time is two events, however alike the requests are.
+        .batch((!tally.used_clock()).then(|| digest(signal, body)))
+        .sources(sources);
+    // A partial success would tell the sender that part of the request was stored.
+    if tally.has_unreadable_container() && records.is_empty() {
+        return Err(unreadable(signal, encoding, &tally.message()));
+    }
     Ok(Converted {
-        records: NewRecords {
-            // The same text logged twice without a time is two events, however alike the requests are.
-            batch: (!tally.used_clock()).then(|| digest(signal, body)),
-            sources,
-            ..NewRecords::default()
-        },
+        records,
         rejected: tally.rejected(),
         message: tally.message(),
         repaired: tally.repaired(),
     })
 }
 
-/// Spans of one trace and the events in them as a `TracesData` object of OTLP's JSON, which is what
-/// [`otlp_router`](crate::otlp_router) and the collector's file receiver read.
+/// Returns records as requests in OTLP's JSON, the format of [`otlp_router`](crate::otlp_router),
+/// [`read_otlp_json`] and the collector's file receiver: one for the spans with their events, one
+/// for other events and one for measurements, without empty ones.
 ///
-/// Events that are in none of the spans are left out, because a trace of OTLP has no place for
-/// them.
+/// Reading them back returns the same records. What OTLP has no field for has the names of
+/// [`wire`](spanscope_model::wire). Times to live are not written.
 ///
 /// ```
-/// use spanscope_model::{Span, Timestamp};
+/// use spanscope_model::{NewSpan, SourceRecords, Span, Timestamp};
 /// use spanscope_server::otlp_json;
 ///
 /// let span = Span::new(
@@ -124,13 +135,92 @@ pub(crate) fn convert(
 ///     "ask",
 ///     Timestamp::from_nanos(1),
 /// );
-/// let data = otlp_json(&[span], &[]);
-/// assert_eq!(data["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["name"], "ask");
+/// let records = SourceRecords::default().spans(vec![NewSpan::new(span)]);
+/// let requests = otlp_json(&[records]);
+/// assert_eq!(requests[0]["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["name"], "ask");
 /// # Ok::<(), spanscope_model::ParseIdError>(())
 /// ```
 #[must_use]
-pub fn otlp_json(spans: &[Span], events: &[LogEvent]) -> serde_json::Value {
-    json::write_traces(encode::traces(spans, events))
+pub fn otlp_json(records: &[SourceRecords]) -> Vec<serde_json::Value> {
+    let any = |has: fn(&SourceRecords) -> bool| records.iter().any(has);
+    let mut requests = Vec::new();
+    if any(|of| !of.spans.is_empty()) {
+        requests.push(json::write_traces(encode::traces(records)));
+    }
+    if any(|of| !of.events.is_empty()) {
+        requests.push(json::write_logs(encode::logs(records)));
+    }
+    if any(|of| !of.points.is_empty()) {
+        requests.push(json::write_metrics(encode::metrics(records)));
+    }
+    requests
+}
+
+/// A document in OTLP's JSON.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct OtlpDocument {
+    /// The records to store.
+    pub records: NewRecords,
+    /// The number of spans, data points or log records that were left out.
+    pub rejected: u64,
+    /// The error or repair of the first of them, and its fix; empty if there is nothing to report.
+    pub message: String,
+}
+
+/// The fields that identify a document's contents.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Containers {
+    #[serde(alias = "resource_spans")]
+    resource_spans: Option<IgnoredAny>,
+    #[serde(alias = "resource_metrics")]
+    resource_metrics: Option<IgnoredAny>,
+    #[serde(alias = "resource_logs")]
+    resource_logs: Option<IgnoredAny>,
+}
+
+/// Reads a document in OTLP's JSON: an object with `resourceSpans`, `resourceMetrics` or
+/// `resourceLogs`, as [`otlp_json`] and the collector's file exporter write it. It may have several
+/// of them.
+///
+/// # Errors
+/// Returns the error of an unreadable document. An unreadable record is left out and counted.
+pub fn read_otlp_json(document: &[u8]) -> Result<OtlpDocument, String> {
+    // A document whose fields can't be read, because its text is not UTF-8, is most likely one of
+    // spans.
+    let has = serde_json::from_slice(document).unwrap_or(Containers {
+        resource_spans: Some(IgnoredAny),
+        ..Containers::default()
+    });
+    let signals = [
+        (Signal::Traces, has.resource_spans),
+        (Signal::Metrics, has.resource_metrics),
+        (Signal::Logs, has.resource_logs),
+    ];
+    let mut read = OtlpDocument {
+        records: NewRecords::default(),
+        rejected: 0,
+        message: String::new(),
+    };
+    let mut is_one = false;
+    for (signal, _) in signals.into_iter().filter(|(_, has)| has.is_some()) {
+        is_one = true;
+        let converted = convert(signal, Encoding::Json, document, None)?;
+        read.records.sources.extend(converted.records.sources);
+        read.rejected += converted.rejected;
+        if read.message.is_empty() {
+            read.message = converted.message;
+        }
+    }
+    match is_one {
+        true => Ok(read),
+        false => Err(
+            "the document has none of the fields `resourceSpans`, `resourceMetrics` and `resourceLogs`: \
+             give a request of OTLP in JSON"
+                .to_owned(),
+        ),
+    }
 }
 
 fn read<T: Message + Default>(
@@ -141,36 +231,53 @@ fn read<T: Message + Default>(
     is_empty: fn(&T) -> bool,
     tally: &mut RequestTally,
 ) -> Result<T, String> {
-    let (request, field) = (signal.request(), signal.field());
     match encoding {
-        Encoding::Protobuf => match T::decode(body) {
-            // The containers of OTLP before 0.15 are unknown to the decoder, which passes over them.
-            Ok(request) if is_empty(&request) => Ok(repair::repaired(signal, body, tally)
-                .and_then(|body| T::decode(&*body).ok())
-                .unwrap_or(request)),
-            Ok(request) => Ok(request),
-            Err(error) => repair::repaired(signal, body, tally)
-                .and_then(|body| T::decode(&*body).ok())
-                .ok_or_else(|| {
-                    format!(
-                        "the body is no {request} in protobuf: {error}: send one, or JSON with the header `content-type: application/json`"
-                    )
-                }),
-        },
-        Encoding::Json => json::read(body, tally, read_json).map_err(|error| {
-            format!(
-                "the body is no {request} in JSON: {error}: send {{\"{field}\": [...]}}, or protobuf with the header `content-type: application/x-protobuf`"
-            )
-        }),
+        Encoding::Protobuf => {
+            let unreadable = |error: &str| unreadable(signal, encoding, error);
+            let decoded = T::decode(body);
+            match &decoded {
+                Ok(request) if !is_empty(request) => {}
+                // The containers of OTLP before 0.15 are unknown to the decoder, which passes over
+                // them.
+                Ok(_) | Err(_) => match repair::repaired(signal, body, tally) {
+                    Repaired::Body(body) => {
+                        return T::decode(&*body).map_err(|error| unreadable(&error.to_string()));
+                    }
+                    Repaired::Unreadable if decoded.is_ok() => {
+                        return Err(unreadable("one of its scopes can't be read"));
+                    }
+                    Repaired::Nothing | Repaired::Unreadable => {}
+                },
+            }
+            decoded.map_err(|error| unreadable(&error.to_string()))
+        }
+        Encoding::Json => {
+            json::read(body, tally, read_json).map_err(|error| unreadable(signal, encoding, &error))
+        }
     }
 }
 
-/// Identifies a batch by its unpacked body: a sender that saw no answer sends the same bytes again, packed or not.
+/// Returns the error for a body of which nothing can be stored.
+fn unreadable(signal: Signal, encoding: Encoding, error: &str) -> String {
+    let (request, field) = (signal.request(), signal.field());
+    match encoding {
+        Encoding::Protobuf => format!(
+            "the body is no {request} in protobuf: {error}: send one, or JSON with the header `content-type: application/json`"
+        ),
+        Encoding::Json => format!(
+            "the body is no {request} in JSON: {error}: send {{\"{field}\": [...]}}, or protobuf with the header `content-type: application/x-protobuf`"
+        ),
+    }
+}
+
+/// Identifies a batch by its unpacked body: a sender that got no response sends the same bytes
+/// again, compressed or not.
 ///
-/// A sender that changes from protobuf to JSON in between is not recognized: the digest would have
-/// to be one of the message, which costs writing it again. The hash may change with the version of
+/// A sender that changes from protobuf to JSON in between is not recognized: that would need a
+/// digest of the message, which costs encoding it again. The hash may change with the version of
 /// its crate, which costs nothing: batches are recognized for an hour. It is no defence against
-/// forgery: a sender that knows another's next body byte for byte could have it taken for known.
+/// forgery: a sender that knows another's next body byte for byte could make it count as a
+/// repetition.
 fn digest(signal: Signal, body: &[u8]) -> u128 {
     let half = |half: u64| {
         let mut hasher = FixedState::with_seed(half).build_hasher();

@@ -1,14 +1,14 @@
 //! Makes a body of protobuf readable that `prost` refuses as a whole.
 //!
-//! `prost` reads all of a body or nothing: one text that is not UTF-8 (Latin-1 of a database, a cut in the
-//! middle of a character) or one record that is nested too deeply would cost a batch of thousands. So
-//! such a body is walked once more by the fields that hold texts and messages. Wrong bytes of texts
-//! become U+FFFD, records that can't be read even then are rejected, each for itself, the containers of
-//! OTLP before 0.15 get the number that they have today, and everything else stays as it is. Only
-//! bodies that could not be read, or held nothing, come here, so that reading costs nothing.
+//! `prost` reads a whole body or nothing: one string that is not UTF-8 (Latin-1 of a database, a
+//! truncated character) or one record that is nested too deeply would cost a batch of thousands. So
+//! such a body is walked again by the fields with strings and messages. Invalid bytes of strings
+//! become U+FFFD, records that are still unreadable are rejected, each separately, the containers
+//! of OTLP before 0.15 get their current number, and everything else stays as it is. Only bodies
+//! that could not be read, or were empty, get here, so that normal reading costs nothing.
 //!
-//! Never here: what a record means. What is wrong outside of records (a body that was cut off) stays
-//! wrong.
+//! The meaning of records does not belong here. An error outside records (a truncated body) stays
+//! an error.
 
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::metrics::v1::Metric;
@@ -20,46 +20,69 @@ use super::Signal;
 use super::tally::RequestTally;
 use super::weight::next_field;
 
-/// The decoder gives up here.
+/// The decoder's limit.
 const MAX_DEPTH: usize = 100;
-/// How many wrong sequences of one text become U+FFFD, which is three bytes. Further ones become `?`,
-/// so that no text grows to three times its length.
+/// How many wrong sequences of one text become U+FFFD, which is three bytes. Further ones become
+/// `?`, so that no text grows to three times its length.
 const REPLACED: usize = 16;
 /// `instrumentation_library_spans` and its siblings, whose messages have the same fields as
-/// `scope_spans`, and the number of those.
+/// `scope_spans`, and their number.
 const LEGACY_SCOPES: u32 = 1000;
 const SCOPES: u32 = 2;
 /// The type of fields that have a length.
 const LENGTH_DELIMITED: u64 = 2;
 
-/// What a field with a length holds.
+/// The content of a field with a length.
 enum Holds {
     Text,
     Message(&'static Shape),
-    /// A message that is left out by itself where it can't be read.
+    /// A message that is left out alone if it can't be read.
     Record(&'static Shape, fn(&[u8]) -> Result<(), prost::DecodeError>),
 }
 
-/// A message: what its fields hold, by number. Others are copied.
+/// A message: the contents of its fields, by number. Others are copied.
 struct Shape(&'static [(u32, Holds)]);
 
-/// The body with what can be read of it. `None` where more is wrong than single records and texts.
-pub(super) fn repaired(signal: Signal, body: &[u8], tally: &mut RequestTally) -> Option<Vec<u8>> {
+/// What a second reading of a body gave.
+pub(super) enum Repaired {
+    /// The body with what can be read of it.
+    Body(Vec<u8>),
+    /// There is no record that can be read, and no text that was repaired.
+    Nothing,
+    /// More is wrong than single records and texts.
+    Unreadable,
+}
+
+/// Reads a body by its fields, and repairs what can be repaired of it.
+pub(super) fn repaired(signal: Signal, body: &[u8], tally: &mut RequestTally) -> Repaired {
     let request = match signal {
         Signal::Traces => &TRACES,
         Signal::Metrics => &METRICS,
         Signal::Logs => &LOGS,
     };
-    let mut repair = Repair { tally, kept: 0 };
-    let repaired = repair.message(body, request, MAX_DEPTH)?;
-    let has_kept = repair.kept > 0 || repair.tally.repaired_texts() > 0;
-    has_kept.then_some(repaired)
+    let mut repair = Repair {
+        tally,
+        kept: 0,
+        texts: 0,
+    };
+    let Some(body) = repair.message(body, request, MAX_DEPTH) else {
+        return Repaired::Unreadable;
+    };
+    let (kept, texts) = (repair.kept, repair.texts);
+    tally.repair_texts(texts);
+    match kept > 0 || texts > 0 {
+        true => Repaired::Body(body),
+        false => Repaired::Nothing,
+    }
 }
 
 struct Repair<'a> {
     tally: &'a mut RequestTally,
     /// Records that can be read.
     kept: u64,
+    /// Texts in which bytes were replaced, without those of rejected records: what is no record may
+    /// have anything in the place of a text.
+    texts: u64,
 }
 
 impl Repair<'_> {
@@ -81,15 +104,17 @@ impl Repair<'_> {
                     push_field(&mut made, number, &self.message(inner, shape, depth)?);
                 }
                 (Some((_, Holds::Record(shape, check))), Some(inner)) => {
-                    let record = self.record(inner, shape, *check, depth);
-                    match record {
+                    let texts = self.texts;
+                    match self.record(inner, shape, *check, depth) {
                         Ok(record) => {
                             self.kept += 1;
                             push_field(&mut made, number, &record);
                         }
-                        Err(why) => self
-                            .tally
-                            .reject(1, format!("record {index} of its scope: {why}")),
+                        Err(why) => {
+                            self.texts = texts;
+                            self.tally
+                                .reject(1, format!("record {index} of its scope: {why}"));
+                        }
                     }
                     index += 1;
                 }
@@ -106,7 +131,7 @@ impl Repair<'_> {
         check: fn(&[u8]) -> Result<(), prost::DecodeError>,
         depth: usize,
     ) -> Result<Vec<u8>, String> {
-        // What can't be walked the decoder refuses too, and it says why.
+        // The decoder refuses what can't be walked too, and reports why.
         let made = self
             .message(record, shape, depth)
             .unwrap_or_else(|| record.to_vec());
@@ -118,14 +143,14 @@ impl Repair<'_> {
         match lossy(text) {
             None => text.into(),
             Some(repaired) => {
-                self.tally.repair_texts(1);
+                self.texts += 1;
                 repaired.into_bytes().into()
             }
         }
     }
 }
 
-/// The text with U+FFFD in the place of what is not UTF-8; `None` where all of it is.
+/// Returns the text with U+FFFD in place of invalid UTF-8; `None` if it is valid.
 pub(super) fn lossy(text: &[u8]) -> Option<String> {
     std::str::from_utf8(text).err()?;
     let mut repaired = String::with_capacity(text.len() + 3 * REPLACED);

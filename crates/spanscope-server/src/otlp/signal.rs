@@ -1,6 +1,6 @@
-//! What a body of OTLP carries and how it is written. Every part of the codec takes both.
+//! The signal of an OTLP body and its encoding. Every part of the codec uses both.
 
-/// What a request carries.
+/// The signal of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signal {
     Traces,
@@ -27,7 +27,7 @@ impl Signal {
         }
     }
 
-    /// What measurements call it.
+    /// Returns what its records are called.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Traces => "traces",

@@ -1,4 +1,4 @@
-//! Who made records: the resource and the scopes of a request, which all three signals have alike.
+//! The sources of records: the resource and the scopes of a request, common to all three signals.
 
 use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::resource::v1::Resource;
@@ -8,14 +8,14 @@ use spanscope_model::{Attributes, Scope, Source, SourceRecords, Value};
 use super::attributes::{attributes, set_dropped, weight};
 use super::tally::RequestTally;
 
-/// What one resource sent.
+/// The records of one resource.
 pub(super) struct OfResource<R> {
     pub(super) resource: Option<Resource>,
     pub(super) schema_url: String,
     pub(super) scopes: Vec<OfScope<R>>,
 }
 
-/// What one scope of it sent.
+/// The records of one of its scopes.
 pub(super) struct OfScope<R> {
     pub(super) scope: Option<InstrumentationScope>,
     pub(super) schema_url: String,
@@ -24,7 +24,7 @@ pub(super) struct OfScope<R> {
 
 /// Makes records of everything that was sent, by source.
 ///
-/// `count` says for how many records a thing that was sent stands, `take` adds them or rejects them.
+/// `count` returns the number of records in an item, `take` adds or rejects them.
 pub(super) fn by_source<R>(
     sent: impl Iterator<Item = OfResource<R>>,
     tally: &mut RequestTally,
@@ -46,16 +46,14 @@ pub(super) fn by_source<R>(
             }
             is_first = false;
             let (scope, [counts_tokens, logs_events]) = scope(of_scope.scope, of_scope.schema_url);
-            let mut records = SourceRecords {
-                source: Source {
-                    service_name: service_name.clone(),
-                    resource: resource.clone(),
-                    scope,
-                    counts_tokens,
-                    logs_events,
-                },
-                ..SourceRecords::default()
-            };
+            let mut records = SourceRecords::default().source(
+                Source::default()
+                    .service_name(service_name.clone())
+                    .resource(resource.clone())
+                    .scope(scope)
+                    .counts_tokens(counts_tokens)
+                    .logs_events(logs_events),
+            );
             for sent in of_scope.sent {
                 take(sent, &mut records, tally);
             }
@@ -67,7 +65,7 @@ pub(super) fn by_source<R>(
     sources
 }
 
-/// The name of the service, and all that the resource says.
+/// Returns the service name, and the resource's attributes.
 fn described(resource: Option<Resource>, schema_url: String) -> (String, Attributes) {
     let resource = resource.unwrap_or_default();
     let mut said = attributes(resource.attributes);
@@ -91,11 +89,10 @@ fn scope(scope: Option<InstrumentationScope>, schema_url: String) -> (Scope, [bo
     });
     set_schema_url(&mut said, schema_url);
     set_dropped(&mut said, DROPPED_ATTRIBUTES, scope.dropped_attributes_count);
-    let scope = Scope {
-        name: scope.name,
-        version: scope.version,
-        attributes: said,
-    };
+    let scope = Scope::default()
+        .name(scope.name)
+        .version(scope.version)
+        .attributes(said);
     (scope, marks)
 }
 

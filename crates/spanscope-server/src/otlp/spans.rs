@@ -3,17 +3,17 @@
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{self as sent, Status, span};
-use spanscope_model::semconv::{self, EXCEPTION_EVENT};
+use spanscope_model::received::{self, SpanOrigin, take_category, take_level, take_state};
 use spanscope_model::{
-    Attributes, Link, NewSpan, Source, SourceRecords, Span, SpanId, SpanKind, SpanState, SpanStatus,
-    Timestamp, TraceId, Value, wire,
+    Link, NewSpan, Source, SourceRecords, Span, SpanId, SpanKind, SpanState, SpanStatus, Timestamp, TraceId,
+    wire,
 };
 
-use super::attributes::{attributes, has_replacement, has_replacements, set_dropped, take_category};
+use super::attributes::{attributes, has_replacement, has_replacements, set_dropped};
 use super::ids;
 use super::logs::is_repaired;
 use super::sources::{OfResource, OfScope, by_source};
-use super::span_events::{self, SpanOrigin};
+use super::span_events;
 use super::tally::{RequestTally, shown};
 
 pub(super) fn records(request: ExportTraceServiceRequest, tally: &mut RequestTally) -> Vec<SourceRecords> {
@@ -35,11 +35,17 @@ pub(super) fn records(request: ExportTraceServiceRequest, tally: &mut RequestTal
 
 fn add_span(span: sent::Span, records: &mut SourceRecords, tally: &mut RequestTally) {
     let scope = &records.source.scope.name;
-    // The span and each of its events say the scope's name as their target.
+    // The span and each of its events have the scope's name as their target.
     let copies = scope.len().saturating_mul(span.events.len() + 1);
     match Frame::of(&span).and_then(|frame| tally.copy(copies).map(|()| frame)) {
         Ok(frame) => {
             tally.see_time(span.start_time_unix_nano);
+            if ids::are_digits(&span.trace_id, &span.span_id) {
+                tally.read_id(|| format!("of span {}", shown(&span.name)));
+            }
+            if let Some(why) = &frame.bad_parent {
+                tally.leave_out_parent(|| format!("span {}: {why}", shown(&span.name)));
+            }
             let mut new = new_span(span, frame, &records.source);
             if tally.repaired_texts() > 0 {
                 mark_repaired(&mut new);
@@ -64,12 +70,13 @@ fn mark_repaired(new: &mut NewSpan) {
     }
 }
 
-/// What must be right about a span.
-#[derive(Clone, Copy)]
+/// The mandatory parts of a span.
 struct Frame {
     trace_id: TraceId,
     span_id: SpanId,
     parent: Option<SpanId>,
+    /// The error of a parent, which is left out because of it.
+    bad_parent: Option<String>,
     start: Timestamp,
     end: Option<Timestamp>,
 }
@@ -77,16 +84,21 @@ struct Frame {
 impl Frame {
     fn of(span: &sent::Span) -> Result<Self, String> {
         let (trace_id, span_id) = ids::both_ids(&span.trace_id, &span.span_id)?;
-        let parent = ids::span_id(&span.parent_span_id, "parent's span id")?;
-        if parent == Some(span_id) {
-            return Err("it can't be its own parent: give the id of another span, or none".to_owned());
-        }
+        let (parent, bad_parent) = match ids::span_id(&span.parent_span_id, "parent's span id") {
+            Ok(Some(parent)) if parent == span_id => {
+                let why = "it can't be its own parent: give the id of another span, or none";
+                (None, Some(why.to_owned()))
+            }
+            Ok(parent) => (parent, None),
+            Err(why) => (None, Some(why)),
+        };
         let start = ids::time(span.start_time_unix_nano, "start")?
             .ok_or("it has no start: give nanoseconds since 1970")?;
         Ok(Self {
             trace_id,
             span_id,
             parent,
+            bad_parent,
             start,
             end: ids::time(span.end_time_unix_nano, "end")?,
         })
@@ -98,8 +110,9 @@ fn new_span(span: sent::Span, frame: Frame, source: &Source) -> NewSpan {
     let Frame { start, end, .. } = frame;
     let mut attributes = attributes(span.attributes);
     let category = take_category(&mut attributes);
+    let level = take_level(&mut attributes);
     take_state(&mut attributes, state_of(end));
-    // The clock was put back while the span ran. That it happened is worth more than how long it took.
+    // The clock was set back while the span ran. The span is worth more than its duration.
     let end = match end {
         Some(end) if end < start => {
             attributes.set(
@@ -131,30 +144,27 @@ fn new_span(span: sent::Span, frame: Frame, source: &Source) -> NewSpan {
     if kind.is_none() {
         attributes.set(wire::KIND, i64::from(span.kind));
     }
-    let names_failure = attributes
-        .raw()
-        .any(|(key, value)| semconv::tells_failure(key, value))
-        || events.iter().any(|new| new.event.name == EXCEPTION_EVENT);
+    let names = events.iter().map(|new| new.event.name.as_str());
+    let names_failure = received::names_failure(&attributes, names);
     let status_message = span.status.as_ref().map(|status| status.message.clone());
-    let span = Span {
-        parent_span_id: frame.parent,
-        end_time: end,
-        attributes,
-        status: status(span.status.as_ref(), end.is_some(), names_failure),
-        status_message: status_message.filter(|message| !message.is_empty()),
-        kind: kind.unwrap_or(SpanKind::Internal),
-        state: state_of(end),
-        target: (!scope.is_empty()).then(|| scope.to_owned()),
-        category,
-        links,
-        trace_state: (!span.trace_state.is_empty()).then_some(span.trace_state),
-        ..Span::new(frame.trace_id, frame.span_id, span.name, start)
-    };
-    NewSpan {
-        span,
-        events,
-        expires: None,
-    }
+    let span = Span::new(frame.trace_id, frame.span_id, span.name, start)
+        .parent_span_id(frame.parent)
+        .end_time(end)
+        .attributes(attributes)
+        .status(received::span_status(
+            sent_status(span.status.as_ref()),
+            end.is_some(),
+            names_failure,
+        ))
+        .status_message(status_message.filter(|message| !message.is_empty()))
+        .kind(kind.unwrap_or(SpanKind::Internal))
+        .state(state_of(end))
+        .target((!scope.is_empty()).then(|| scope.to_owned()))
+        .level(level)
+        .category(category)
+        .links(links)
+        .trace_state((!span.trace_state.is_empty()).then_some(span.trace_state));
+    NewSpan::new(span).events(events)
 }
 
 /// The state that a span is stored in which was sent with this end.
@@ -165,15 +175,7 @@ pub(super) fn state_of(end: Option<Timestamp>) -> SpanState {
     }
 }
 
-/// Takes an exported span's state out of its attributes, where the record says the same.
-fn take_state(attributes: &mut Attributes, state: SpanState) {
-    let word = attributes.get(wire::STATE).and_then(Value::as_str);
-    if word == Some(state.as_str()) {
-        attributes.retain(|key, _| key != wire::STATE);
-    }
-}
-
-/// None is a kind that a later version of the protocol may know.
+/// Returns `None` for a kind of a later version of the protocol.
 fn kind(number: i32) -> Option<SpanKind> {
     Some(match span::SpanKind::try_from(number).ok()? {
         span::SpanKind::Unspecified | span::SpanKind::Internal => SpanKind::Internal,
@@ -184,19 +186,17 @@ fn kind(number: i32) -> Option<SpanKind> {
     })
 }
 
-/// A span that ended without saying how went well, unless it names its error or has an exception among
-/// its events: many instrumentations leave the status unset then. One that runs can only have failed
-/// already, and says so.
-fn status(status: Option<&Status>, has_ended: bool, names_failure: bool) -> Option<SpanStatus> {
+/// Returns the status that a span was sent with; `None` if it is unset.
+fn sent_status(status: Option<&Status>) -> Option<SpanStatus> {
     match status.map_or(StatusCode::Unset as i32, |status| status.code) {
         code if code == StatusCode::Error as i32 => Some(SpanStatus::Error),
-        code if code == StatusCode::Ok as i32 => has_ended.then_some(SpanStatus::Ok),
-        _ if names_failure && has_ended => Some(SpanStatus::Error),
-        _ => has_ended.then_some(SpanStatus::Ok),
+        code if code == StatusCode::Ok as i32 => Some(SpanStatus::Ok),
+        _ => None,
     }
 }
 
-/// Links, and how many there are that point nowhere. A span is worth more than what it points to, so it is kept.
+/// Returns the links, and the number of invalid ones. A span is worth more than its links, so it is
+/// kept.
 fn links(sent: Vec<span::Link>) -> (Vec<Link>, u32) {
     let count = sent.len();
     let links: Vec<Link> = sent
@@ -209,11 +209,7 @@ fn links(sent: Vec<span::Link>) -> (Vec<Link>, u32) {
                 wire::DROPPED_ATTRIBUTES,
                 link.dropped_attributes_count,
             );
-            Some(Link {
-                trace_id,
-                span_id,
-                attributes,
-            })
+            Some(Link::new(trace_id, span_id).attributes(attributes))
         })
         .collect();
     let lost = u32::try_from(count - links.len()).unwrap_or(u32::MAX);

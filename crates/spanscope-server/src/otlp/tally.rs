@@ -8,11 +8,13 @@ use spanscope_model::text::first_chars;
 
 use super::ids;
 
-/// How many rejected records are described. One is often the reason of all, and an answer is no log file.
+/// Maximum number of rejected records that are described. One is often the reason of all, and a
+/// response is not a log file.
 const DESCRIBED: usize = 3;
 /// The longest name in a description, in characters.
 const SHOWN: usize = 80;
-/// How many bytes may be copied beyond [`PER_BYTE`]: room for what is usual, a resource of kilobytes in hundreds of scopes.
+/// Maximum bytes copied beyond [`PER_BYTE`]: room for usual requests, a resource of kilobytes in
+/// hundreds of scopes.
 const COPIED: usize = 64 * 1024 * 1024;
 /// How many bytes may be copied for each byte of the body.
 const PER_BYTE: usize = 4;
@@ -20,32 +22,40 @@ const PER_BYTE: usize = 4;
 /// Times further ahead of this machine's clock are reported: no clock is a day wrong by itself.
 const AHEAD: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What was rejected or repaired of a request, and what it may still cost.
+/// The rejections and repairs of a request, and its remaining budget of copies.
 #[derive(Debug)]
 pub(super) struct RequestTally {
     now: Timestamp,
     used_clock: bool,
     copies_left: usize,
     rejected: u64,
-    /// How many of the rejected ones `said` is about.
+    /// Whether a container of records could not be read.
+    unreadable_container: bool,
+    /// The number of rejected records that are described.
     described: u64,
     said: Vec<String>,
     notes: Vec<String>,
     /// Texts in which bytes were replaced.
     texts: u64,
-    /// Attributes that were left out, and what was wrong with the first.
+    /// Attributes that were left out, and the error of the first.
     attributes: Counted,
-    /// Values that are not of the type that they were sent as, and were stored as what they are.
+    /// Values that are not of their declared type, and were stored as what they are.
     values: Counted,
     /// Other parts of records that were left out.
     parts: Counted,
-    /// Log records that were kept without their ids, and what was wrong with the first.
+    /// Log records that were kept without their ids, and the error of the first.
     ids: Counted,
+    /// Spans that were kept without their parent, and the error of the first.
+    parents: Counted,
+    /// Ids that are not written as OTLP has them, and were understood.
+    read_ids: Counted,
+    /// Times that were accepted in another form.
+    read_times: Counted,
     /// Records whose times were in another unit.
     units: [(TimeUnit, u64); 3],
     /// Records of a time that is more than a day ahead.
     ahead: u64,
-    /// Records that are older than the store keeps them.
+    /// Records that are older than the store's retention.
     old: u64,
     retention: Option<Duration>,
 }
@@ -73,6 +83,7 @@ impl RequestTally {
             used_clock: false,
             copies_left: body.saturating_mul(PER_BYTE).saturating_add(COPIED),
             rejected: 0,
+            unreadable_container: false,
             described: 0,
             said: Vec::new(),
             notes: Vec::new(),
@@ -81,6 +92,9 @@ impl RequestTally {
             values: Counted::default(),
             parts: Counted::default(),
             ids: Counted::default(),
+            parents: Counted::default(),
+            read_ids: Counted::default(),
+            read_times: Counted::default(),
             units: [TimeUnit::Micros, TimeUnit::Millis, TimeUnit::Seconds].map(|unit| (unit, 0)),
             ahead: 0,
             old: 0,
@@ -88,7 +102,8 @@ impl RequestTally {
         }
     }
 
-    /// When the request came, for a record that says no time. The same request at another time is another one then.
+    /// The arrival of the request, for a record without a time. The same request at another time is
+    /// then another one.
     pub(super) fn now(&mut self) -> Timestamp {
         self.used_clock = true;
         self.now
@@ -98,9 +113,10 @@ impl RequestTally {
         self.used_clock
     }
 
-    /// Pays for a copy of what the request says only once.
+    /// Counts a copy of something that the request contains only once.
     ///
-    /// Without this, a body of a megabyte could be one long name and a hundred thousand empty records under it.
+    /// Without this, a body of a megabyte could be one long name and a hundred thousand empty
+    /// records under it.
     pub(super) fn copy(&mut self, bytes: usize) -> Result<(), String> {
         match self.copies_left.checked_sub(bytes) {
             Some(left) => {
@@ -108,13 +124,13 @@ impl RequestTally {
                 Ok(())
             }
             None => Err(
-                "what the request says once for many records is too long to stand beside each: send shorter names and resources, or fewer records at once"
+                "the data that the request has once for many records are too long to copy to each: send shorter names and resources, or fewer records at once"
                     .to_owned(),
             ),
         }
     }
 
-    /// Counts records that are left out, for this reason.
+    /// Counts records that are left out for this reason.
     pub(super) fn reject(&mut self, records: u64, why: String) {
         self.rejected = self.rejected.saturating_add(records);
         if self.said.contains(&why) {
@@ -125,7 +141,16 @@ impl RequestTally {
         }
     }
 
-    /// Says something although nothing is rejected for it.
+    /// Remembers that a container of records could not be read.
+    pub(super) fn note_unreadable_container(&mut self) {
+        self.unreadable_container = true;
+    }
+
+    pub(super) fn has_unreadable_container(&self) -> bool {
+        self.unreadable_container
+    }
+
+    /// Adds a remark without rejecting anything.
     pub(super) fn note(&mut self, what: String) {
         self.notes.push(what);
     }
@@ -139,7 +164,7 @@ impl RequestTally {
         self.texts
     }
 
-    /// Counts a value that was stored as what it is, because it is not what its sender calls it.
+    /// Counts a value that was stored as what it is, because it is not of its declared type.
     pub(super) fn keep_as_it_is(&mut self, what: impl FnOnce() -> String) {
         self.values.add(what);
     }
@@ -157,6 +182,21 @@ impl RequestTally {
     /// Counts a log record that was kept without an id.
     pub(super) fn leave_out_id(&mut self, what: impl FnOnce() -> String) {
         self.ids.add(what);
+    }
+
+    /// Counts a span that was kept without its parent.
+    pub(super) fn leave_out_parent(&mut self, what: impl FnOnce() -> String) {
+        self.parents.add(what);
+    }
+
+    /// Counts an id that was understood although it is not written as OTLP has it.
+    pub(super) fn read_id(&mut self, what: impl FnOnce() -> String) {
+        self.read_ids.add(what);
+    }
+
+    /// Counts a time that was understood although it is not written as OTLP has it.
+    pub(super) fn read_time(&mut self, what: impl FnOnce() -> String) {
+        self.read_times.add(what);
     }
 
     /// Looks at the time of a record as it was sent.
@@ -186,11 +226,19 @@ impl RequestTally {
     /// How many records and texts were changed so that they could be stored.
     pub(super) fn repaired(&self) -> u64 {
         let units: u64 = self.units.iter().map(|(_, count)| count).sum();
-        let counted = [&self.attributes, &self.values, &self.parts, &self.ids];
+        let counted = [
+            &self.attributes,
+            &self.values,
+            &self.parts,
+            &self.ids,
+            &self.parents,
+            &self.read_ids,
+            &self.read_times,
+        ];
         self.texts + counted.map(|of| of.count).iter().sum::<u64>() + units
     }
 
-    /// What there is to say to the sender.
+    /// Returns the message for the sender.
     pub(super) fn message(&self) -> String {
         let more = self.rejected.saturating_sub(self.described);
         let mut said = self.said.clone();
@@ -202,7 +250,7 @@ impl RequestTally {
         said.join("; ")
     }
 
-    /// What was stored otherwise than it was sent, or will not be stored for long.
+    /// Returns remarks about records that were changed, or that will be deleted soon.
     fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
         if self.texts > 0 {
@@ -220,7 +268,7 @@ impl RequestTally {
         }
         if self.values.count > 0 {
             remarks.push(format!(
-                "{} stored as what it is, not as what it is called; the first: {}",
+                "{} stored as another type than declared; the first: {}",
                 counted(self.values.count, "value was", "values were"),
                 self.values.first
             ));
@@ -237,6 +285,27 @@ impl RequestTally {
                 "{} without ids that can't be used; the first: {}",
                 counted(self.ids.count, "log record was stored", "log records were stored"),
                 self.ids.first
+            ));
+        }
+        if self.parents.count > 0 {
+            remarks.push(format!(
+                "{} without a parent because of an unusable id; the first: {}",
+                counted(self.parents.count, "span was stored", "spans were stored"),
+                self.parents.first
+            ));
+        }
+        if self.read_ids.count > 0 {
+            remarks.push(format!(
+                "{} read that OTLP writes otherwise; the first: {}: send bytes in protobuf and hexadecimal digits in JSON",
+                counted(self.read_ids.count, "id was", "ids were"),
+                self.read_ids.first
+            ));
+        }
+        if self.read_times.count > 0 {
+            remarks.push(format!(
+                "{} interpreted; the first: {}: send nanoseconds since 1970",
+                counted(self.read_times.count, "time was", "times were"),
+                self.read_times.first
             ));
         }
         for (unit, count) in self.units.iter().filter(|(_, count)| *count > 0) {
@@ -266,7 +335,8 @@ fn counted(count: u64, one: &str, several: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { several })
 }
 
-/// A name in a description: quoted, so that it can't pass for our own words, and not too long.
+/// Returns a name in a description: quoted, so that it can't be confused with our own words, and
+/// not too long.
 pub(super) fn shown(name: &str) -> String {
     format!("{:?}", first_chars(name, SHOWN))
 }

@@ -1,9 +1,9 @@
-//! [`AgentRun`]: runs a future or a stream as the run of an agent, and hands out its trace with its answer (seed 5's
-//! `POST /agents/{agent_id}/completions/trace`).
+//! [`AgentRun`]: runs a future or a stream as the run of an agent, and returns its trace with the
+//! result, for routes like `POST /agents/{agent_id}/completions/trace`.
 //!
-//! It opens the span `invoke_agent` with the fields that agent traces are found by; everything else that the run does is told by
-//! the spans that are made in it. The trace is read from the store, as it is over HTTP, so it is there when the store's writer has
-//! written it: a fraction of a second after the end.
+//! It opens the span `invoke_agent` with the fields by which agent traces are found; the spans
+//! below it describe everything else. The trace is read from the store, as over HTTP, so it is
+//! available when the store's writer has written it: a fraction of a second after the end.
 
 use std::fmt::Display;
 use std::pin::Pin;
@@ -71,37 +71,37 @@ impl AgentRun {
 
     /// The run's id. Default: the id of its trace.
     pub fn task(mut self, id: &str) -> Self {
-        // As it is stored, so that it is found.
-        let id = cut(id.trim(), spanscope_runs::MAX_FACT_LEN);
+        // In its stored form, so that it can be found.
+        let id = cut(id.trim(), spanscope_runs::MAX_RUN_ATTRIBUTE_LEN);
         self.task = Some(id.to_owned()).filter(|id| !id.is_empty());
         self
     }
 
-    /// The session (conversation) that it is part of. Default: none.
+    /// Sets the session (conversation). Default: none.
     pub fn session(mut self, id: &str) -> Self {
         self.session = Some(id.to_owned());
         self
     }
 
-    /// Who asked. Default: nobody.
+    /// Sets the user. Default: none.
     pub fn user(mut self, id: &str) -> Self {
         self.user = Some(id.to_owned());
         self
     }
 
-    /// Whose it is, if it is the root of its trace. Default: the default tenant's.
+    /// Sets the tenant, if it is the root of its trace. Default: the default tenant.
     pub fn tenant(mut self, id: &str) -> Self {
         self.tenant = Some(id.to_owned());
         self
     }
 
-    /// The level at which it is shown to whoever asks for none. Default: `standard`.
+    /// Sets the level of detail for clients that request none. Default: `standard`.
     pub fn level(mut self, level: DetailLevel) -> Self {
         self.level = Some(level);
         self
     }
 
-    /// What was asked. This is content: each sink has its policy.
+    /// Sets the input. It is content: each sink has its policy.
     pub fn input(mut self, question: &str) -> Self {
         self.input = Some(question.to_owned());
         self
@@ -148,8 +148,8 @@ fn message(role: &str, text: &str) -> String {
     json!([{"role": role, "parts": [{"type": "text", "content": text}]}]).to_string()
 }
 
-/// Says more of a run while it goes on. The run ends when its future or its stream does, whoever holds
-/// one of these; but while one is held, the store shows it as running.
+/// Adds data to a run while it is running. The run ends when its future or its stream does, even if
+/// one of these is held; but the store then shows it as running.
 #[derive(Debug, Clone)]
 pub struct AgentHandle(Arc<Agent>);
 
@@ -164,7 +164,7 @@ impl Drop for EndsRun {
 }
 
 impl AgentHandle {
-    /// What the agent answers. This is content.
+    /// Sets the agent's output. It is content.
     pub fn output(&self, answer: &str) {
         self.0.output_messages(&message("assistant", answer));
     }
@@ -189,7 +189,8 @@ pub struct RunningAgent {
 }
 
 impl RunningAgent {
-    /// By what the run is found; empty where no layer of ours records it and no task was named.
+    /// Returns the id by which the run is found; empty if no Spanscope layer records it and no task
+    /// was named.
     #[must_use]
     pub fn task_id(&self) -> &str {
         &self.task_id
@@ -201,20 +202,20 @@ impl RunningAgent {
         self.run.0.span()
     }
 
-    /// To say more of it from inside.
+    /// Returns a handle to add data from inside the run.
     #[must_use]
     pub fn handle(&self) -> AgentHandle {
         self.run.0.clone()
     }
 
-    /// Runs the future inside of its span, and ends it. An error fails the run; so does dropping this before its end, as a server
-    /// does whose client has left: then it failed as `cancelled`.
+    /// Runs the future inside its span, and ends it. An error fails the run; so does dropping this
+    /// before its end, as a server does when its client leaves: it then failed as `cancelled`.
     pub fn run<T, E: Display, F: Future<Output = Result<T, E>>>(
         self,
         work: F,
     ) -> impl Future<Output = Traced<Result<T, E>>> + use<T, E, F> {
         let agent = self.handle();
-        // Before it is polled: what is never waited for is cancelled too.
+        // Before it is polled: a future that is never awaited is cancelled too.
         let unfinished = Unfinished(Some(self.run));
         async move {
             let answer = agent.0.run(work).await;
@@ -231,8 +232,8 @@ impl RunningAgent {
         }
     }
 
-    /// The stream inside of its span; the run ends when the stream does. An error among its items fails the run, and so does
-    /// dropping it before its end: then it failed as `cancelled`.
+    /// Returns the stream inside its span; the run ends when the stream does. An error among its
+    /// items fails the run, and so does dropping it before its end: it then failed as `cancelled`.
     pub fn stream<S, T, E>(self, stream: S) -> TracedStream<S>
     where
         S: Stream<Item = Result<T, E>>,
@@ -248,7 +249,7 @@ impl RunningAgent {
     }
 }
 
-/// A run whose end was not reached yet.
+/// A run that has not reached its end.
 #[derive(Debug)]
 struct Unfinished(Option<EndsRun>);
 
@@ -264,30 +265,31 @@ impl Drop for Unfinished {
         if std::thread::panicking() {
             agent.0.failed("panic", &"panicked");
         } else {
-            let why = &"cancelled: nobody waited for its end";
+            let why = &"cancelled: it was dropped before its end";
             agent.0.failed("cancelled", why);
         }
     }
 }
 
-/// An answer, and the run that made it.
+/// The result of a run, and the run's id.
 #[derive(Debug)]
 pub struct Traced<T> {
-    /// The answer.
+    /// The result.
     pub answer: T,
-    /// By what the run is found; empty where no layer of ours recorded it and no task was named.
+    /// The id by which the run is found; empty if no Spanscope layer recorded it and no task was
+    /// named.
     pub task_id: String,
     span_id: Option<SpanId>,
     ended: RunEnd,
 }
 
 impl<T> Traced<T> {
-    /// What was recorded of the run, its own span and what is below it, once that is stored. Tasks that
-    /// the run has left behind are waited for up to a second; what they do later is not in it.
+    /// Waits until the run's span and those below it are stored, and returns them. It waits up to a
+    /// second for tasks that the run left running; their later work is not included.
     ///
     /// # Errors
-    /// Not found, if it is not stored within 5 seconds: no `SqliteLayer` writes the file of this store, or a level or a tail rule
-    /// leaves the run out. And what the store's own failure makes.
+    /// Not found, if it is not stored within 5 seconds: no `SqliteLayer` writes the file of this
+    /// store, or a level or a tail rule drops the run. Also the store's own failures.
     pub fn trace(
         &self,
         store: &Arc<dyn TraceStore>,
@@ -308,7 +310,7 @@ impl<T> Traced<T> {
 /// A stream that is the run of an agent.
 #[derive(Debug)]
 pub struct TracedStream<S> {
-    /// None when the stream has ended; it is dropped then, with whatever it holds of the run.
+    /// `None` when the stream has ended; it is dropped then, with everything it holds of the run.
     running: Option<(Pin<Box<S>>, Unfinished)>,
     has_failed: bool,
     ended: Option<RunEnd>,
@@ -323,10 +325,10 @@ impl<S> TracedStream<S> {
         &self.task_id
     }
 
-    /// As [`Traced::trace`]; to be asked when the stream has ended.
+    /// As [`Traced::trace`]; call it when the stream has ended.
     ///
     /// # Errors
-    /// As there.
+    /// As for [`Traced::trace`].
     pub fn trace(
         &self,
         store: &Arc<dyn TraceStore>,

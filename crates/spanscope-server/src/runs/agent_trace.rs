@@ -1,4 +1,5 @@
-//! The trace that [`AgentRun`](super::AgentRun) hands out: read from the store when the run is there.
+//! The trace that [`AgentRun`](super::AgentRun) returns: read from the store when the run is
+//! stored.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,8 +16,8 @@ use tokio::time::{Instant, timeout_at};
 /// How long a trace waits for the run to be stored.
 const STORED_WITHIN: Duration = Duration::from_secs(5);
 
-/// How a run ended, as its own program knows it. The store learns it later: when the last task that
-/// the run has left behind lets go of its span.
+/// The end of a run, as its own program knows it. The store learns it later: when the last task
+/// that the run left running drops its span.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RunEnd {
     at: Timestamp,
@@ -34,7 +35,7 @@ impl RunEnd {
     }
 }
 
-/// How long after the end of a run its trace waits for what it has left running.
+/// How long after the end of a run its trace waits for what is still running.
 const LEFT_RUNNING: Duration = Duration::from_secs(1);
 
 pub(super) async fn trace_of(
@@ -49,7 +50,7 @@ pub(super) async fn trace_of(
     let mut ended: Option<Instant> = None;
     let mut seen = 0;
     let records = loop {
-        // Before the store is read, so that what is written meanwhile wakes this up.
+        // Before the store is read, so that later writes wake this up.
         let left_open_at = known_end.map(|end| end.since + LEFT_RUNNING);
         let patience = match (ended, left_open_at) {
             (Some(ended), _) => ended + LEFT_RUNNING,
@@ -93,7 +94,7 @@ pub(super) async fn trace_of(
     })
 }
 
-/// Ends the run's span as its program did, where a task that it has left behind still holds the span.
+/// Ends the run's span as its program did, if a task that it left running still holds the span.
 fn end_head(records: &mut RunRecords, head: SpanId, end: RunEnd) {
     let mut spans = records.spans.iter_mut().map(|stored| &mut stored.span);
     if let Some(span) = spans.find(|span| span.span_id == head && span.end_time.is_none()) {
@@ -117,8 +118,8 @@ fn is_ended(records: &RunRecords, span_id: Option<SpanId>) -> bool {
     }
 }
 
-/// Leaves of a trace what lies at and below a span, as a run of its own: what is above is the request that it was made for, which
-/// still runs while it is answered.
+/// Reduces a trace to the spans at and below a span, as a separate run: the spans above belong to
+/// the request, which is still running.
 fn only_below(records: &mut RunRecords, head: SpanId) {
     let parents: HashMap<SpanId, Option<SpanId>> = records
         .spans

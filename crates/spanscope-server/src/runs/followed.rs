@@ -1,8 +1,9 @@
-//! [`Followed`]: a run that somebody watches, read from the store once for all who do.
+//! [`Followed`]: a watched run, read from the store once for all its watchers.
 //!
-//! A task waits for the store to change, reads what is new, and keeps it as a page. Watchers take pages at their own pace. What
-//! they have not taken when room is needed is dropped; so memory has a bound, and nothing that a watcher does holds up the task,
-//! the store or the program that is watched. The task ends with its last watcher.
+//! A task waits for the store to change, reads new records, and keeps them as a page. Watchers take
+//! pages at their own pace. Pages that they have not taken when room is needed are dropped; so
+//! memory is bounded, and no watcher delays the task, the store or the watched program. The task
+//! ends with its last watcher.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,10 +20,10 @@ use super::RunSettings;
 use super::page::Page;
 use super::replay::Replay;
 
-/// Reading follows reading no faster than this, however fast the store says that it changed.
+/// Minimum interval between two reads, however often the store changes.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Whose run it is, as the caller sees it, and which.
+/// A run's tenant, as the caller sees it, and its id.
 type Key = (Option<Tenant>, String);
 
 /// The runs that are watched.
@@ -34,7 +35,7 @@ pub(super) struct Hub {
 }
 
 impl Hub {
-    /// What is known of a run that is followed. Hundreds who come to watch one run ask the store nothing.
+    /// Returns the info of a followed run. Hundreds of watchers of one run then need no query.
     pub(super) fn info(&self, tenant: Option<&Tenant>, task_id: &str) -> Option<RunInfo> {
         let run = lock(&self.runs)
             .get(&(tenant.cloned(), task_id.to_owned()))?
@@ -79,7 +80,8 @@ impl Hub {
     }
 }
 
-/// Bytes of events, about, that are kept of all runs together; beyond it each keeps its last page.
+/// Approximate memory of the kept events of all runs, in bytes; beyond it each run keeps its last
+/// page.
 const KEPT_OF_ALL: usize = 64 << 20;
 
 /// A run that is followed.
@@ -98,23 +100,24 @@ impl Drop for Followed {
 
 #[derive(Default)]
 struct State {
-    /// The pages that are kept, the oldest first.
+    /// The kept pages, the oldest first.
     pages: VecDeque<Arc<Page>>,
     bytes: usize,
-    /// What was read.
+    /// The cursor up to which records were read.
     upto: Cursor,
     info: Option<RunInfo>,
-    /// Everything that was stored when somebody began to watch has been read.
+    /// Whether everything that was stored when watching began has been read.
     is_read: bool,
-    /// Where that ended: what was recorded while somebody watched comes after it.
+    /// The cursor at the end of these records: records that were stored during watching come after
+    /// it.
     history: Option<Cursor>,
-    /// Where the reading began that is going on, or was the last one. It reads page after page, faster
-    /// than any client takes them; a client that was here then is not slow.
+    /// Where the current or last reading began. It reads page after page, faster than any client
+    /// takes them; a client that was here then is not slow.
     reading_from: Cursor,
     ending: Option<Ending>,
 }
 
-/// Why nothing more comes.
+/// Why the stream ends.
 #[derive(Debug, Clone)]
 pub(super) enum Ending {
     /// The run is over.
@@ -125,12 +128,12 @@ pub(super) enum Ending {
     Failed(Arc<StoreError>),
 }
 
-/// What there is for whoever has read up to somewhere.
+/// What is available to a watcher at a position.
 pub(super) enum Next {
     Page(Arc<Page>),
     /// Nothing now.
     Nothing,
-    /// What follows is not kept any more; it is kept from here on.
+    /// The following pages are not kept any more; pages are kept from this cursor on.
     Gone(Cursor),
     Ending(Ending),
 }
@@ -146,7 +149,7 @@ impl Followed {
         if let Some(page) = state.pages.iter().find(|page| page.base == place) {
             return Next::Page(Arc::clone(page));
         }
-        // Whoever comes with a place that lies beyond what was read has read what was stored.
+        // A client with a position beyond what was read has read everything stored.
         if place.covers(&state.upto) {
             return match (&state.ending, state.is_read) {
                 (Some(ending), _) => Next::Ending(ending.clone()),
@@ -160,18 +163,18 @@ impl Followed {
         }
     }
 
-    /// Whether what comes after a place was recorded while somebody watched, and not before.
+    /// Returns whether the records after a position were recorded while someone watched.
     pub(super) fn is_recorded_live(&self, base: Cursor) -> bool {
         lock(&self.state).history.is_some_and(|end| base.covers(&end))
     }
 
-    /// Whether a client that has read up to here had not read what was there before the last
-    /// reading: it is slower than the run is recorded.
+    /// Returns whether a client at this position had not read what was there before the last
+    /// reading: it is slower than the recording.
     pub(super) fn is_behind(&self, at: Cursor) -> bool {
         !at.covers(&lock(&self.state).reading_from)
     }
 
-    /// The page between two places, if it is kept.
+    /// Returns the page between two positions, if it is kept.
     pub(super) fn kept(&self, base: Cursor, upto: Cursor) -> Option<Arc<Page>> {
         let state = lock(&self.state);
         let page = state
@@ -181,7 +184,8 @@ impl Followed {
         page.cloned()
     }
 
-    /// Waits until all that is stored was read once, and answers up to where and whether the run is over.
+    /// Waits until everything stored was read once, and returns the cursor and whether the run is
+    /// over.
     pub(super) async fn read_once(&self) -> (Cursor, Option<Ending>) {
         let mut news = self.news();
         loop {
@@ -204,7 +208,7 @@ impl Followed {
         state.bytes += page.bytes;
         self.kept.fetch_add(page.bytes, Ordering::Relaxed);
         state.pages.push_back(Arc::new(page));
-        // The last one is kept however large it is, or nobody would ever get it.
+        // The last one is kept at any size, or no watcher would ever get it.
         while state.pages.len() > 1
             && (state.bytes > self.settings.kept_bytes || self.kept.load(Ordering::Relaxed) > KEPT_OF_ALL)
         {
@@ -226,7 +230,7 @@ impl Followed {
     }
 }
 
-/// Reads on until the run is over or its last watcher is gone.
+/// Reads until the run is over or its last watcher is gone.
 async fn read_on(run: Weak<Followed>, mut replay: Replay, store: Arc<dyn TraceStore>) {
     let mut seen = 0;
     let mut reads_on = false;
@@ -238,7 +242,7 @@ async fn read_on(run: Weak<Followed>, mut replay: Replay, store: Arc<dyn TraceSt
             let mut state = lock(&followed.state);
             state.reading_from = state.upto;
         }
-        // What changes after this returned makes the next wait return, so nothing is missed between
+        // A change after this returned makes the next wait return, so nothing is missed between
         // them.
         if seen == 0
             && let Ok(version) = store.wait_for_change(0).await
@@ -298,7 +302,7 @@ async fn read_on(run: Weak<Followed>, mut replay: Replay, store: Arc<dyn TraceSt
         reads_on = false;
         drop(followed);
         sleep(PAUSE).await;
-        // Either something changes, or it is time to look whether the run is over.
+        // Either something changes, or it is time to check whether the run is over.
         tokio::select! {
             changed = store.wait_for_change(seen) => {
                 if let Ok(version) = changed {

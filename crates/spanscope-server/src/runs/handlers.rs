@@ -1,4 +1,4 @@
-//! What is answered of runs at once.
+//! Routes of runs with immediate responses.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,6 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use spanscope_model::{Cursor, RunFilter, RunInfo, RunRange, RunStatus, StoreError, Timestamp, TraceStore};
@@ -21,8 +20,9 @@ use crate::caller::ScopedStore;
 
 pub(super) type Parameters<T> = Result<Path<T>, PathRejection>;
 
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "RunPage")]
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "RunPage"))]
 pub(super) struct Page {
     total: u64,
     page: u64,
@@ -30,9 +30,10 @@ pub(super) struct Page {
     sessions: Vec<RunInfo>,
 }
 
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(super) struct EventPage {
-    /// As many of the events as were asked for.
+    /// The requested events.
     events: Vec<Value>,
     /// How many these are.
     count: usize,
@@ -40,7 +41,8 @@ pub(super) struct EventPage {
     total: usize,
 }
 
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(super) struct DeletedRun {
     task_id: String,
     message: &'static str,
@@ -49,12 +51,13 @@ pub(super) struct DeletedRun {
 }
 
 /// The body of a cleanup.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct Cleanup {
     /// How many days ago runs ended that are deleted, or longer.
     #[serde(default = "a_week")]
-    #[schemars(range(min = 0.0, max = MAX_DAYS))]
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = MAX_DAYS)))]
     days: f64,
 }
 
@@ -67,7 +70,8 @@ fn a_week() -> f64 {
     7.0
 }
 
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(super) struct Cleaned {
     /// How many runs.
     deleted: u64,
@@ -124,7 +128,7 @@ async fn list_chosen(
     .await
 }
 
-/// Whether a run ended before then. One that goes on is never old.
+/// Returns whether a run ended longer ago than `ttl`. A running one never did.
 fn ended_before(info: &RunInfo, ttl: Duration) -> bool {
     let oldest = Timestamp::now().before(ttl);
     match info.status {
@@ -133,21 +137,17 @@ fn ended_before(info: &RunInfo, ttl: Duration) -> bool {
     }
 }
 
-/// What is known of a run without its records.
+/// Returns a run's info without its records.
 pub(super) async fn info_of(
     runs: &Runs,
     store: &Arc<dyn TraceStore>,
     task_id: &str,
 ) -> Result<RunInfo, ApiError> {
-    let nothing = RunRange {
-        after: Cursor::END,
-        upto: None,
-        limit: 1,
-    };
+    let nothing = RunRange::ALL.after(Cursor::END).upto(None::<Cursor>).limit(1);
     let info = store.run_records(task_id.to_owned(), nothing).await?.info;
     if ended_before(&info, runs.settings.session_ttl) {
         return Err(StoreError::not_found(format!(
-            "the run ended more than {} days ago, which is as long as runs are answered",
+            "the run ended more than {} days ago, and runs are available no longer",
             runs.settings.session_ttl.as_secs() / 86_400
         ))
         .into());
@@ -155,23 +155,23 @@ pub(super) async fn info_of(
     Ok(info)
 }
 
-/// A run whose events are still answered.
+/// Fails if a run's events have expired.
 pub(super) fn check_events(runs: &Runs, info: &RunInfo) -> Result<(), ApiError> {
     if ended_before(info, runs.settings.event_ttl) {
         return Err(ApiError::new(
             StatusCode::GONE,
             "expired",
             format!(
-                "the run ended more than {} days ago, which is as long as its events are answered",
+                "the run ended more than {} days ago, and its events are available no longer",
                 runs.settings.event_ttl.as_secs() / 86_400
             ),
-            "ask for its summary, or for its spans in the telemetry API; whoever runs the server sets how long events are answered",
+            "request its summary, or its spans in the telemetry API; the server's operator sets how long events are available",
         ));
     }
     Ok(())
 }
 
-/// Reads a run whole and makes an answer of it, on a thread that may block.
+/// Reads a whole run and creates a response from it, on a blocking thread.
 async fn answer<T: Serialize + Send + 'static>(
     store: &Arc<dyn TraceStore>,
     task_id: String,

@@ -1,4 +1,4 @@
-//! [`Page`]: the events that came between two cursors, and their text as it is sent, made once for all who read it.
+//! [`Page`]: the events between two cursors, and their text as sent, rendered once for all readers.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -23,14 +23,14 @@ pub(super) struct Page {
     pub(super) base: Cursor,
     pub(super) upto: Cursor,
     pub(super) events: Vec<RunEvent>,
-    /// What they take, about.
+    /// Their approximate size.
     pub(super) bytes: usize,
     texts: [OnceCell<Bytes>; SHAPES],
 }
 
 impl Page {
     pub(super) fn new(base: Cursor, upto: Cursor, events: Vec<RunEvent>) -> Self {
-        // An event is kept as it is, and as text in the shapes that somebody reads.
+        // An event is kept as it is, and as text in the formats that some client reads.
         let bytes = size_of::<Self>() + events.iter().map(|event| 2 * size_of_event(event)).sum::<usize>();
         Self {
             base,
@@ -60,7 +60,7 @@ impl Page {
         self.events.iter().any(|event| event.event_id == event_id)
     }
 
-    /// The events after the one that is called so; all of them where none is.
+    /// Returns the events after the one with this id; all of them without one.
     pub(super) fn text_after(&self, sent: Option<&str>, format: TraceFormat, level: DetailLevel) -> Bytes {
         let sent = sent.and_then(|sent| self.events.iter().position(|event| event.event_id == sent));
         let mut text = String::new();
@@ -92,18 +92,18 @@ pub(super) fn end_text(cursor: Cursor, event: &RunEvent, format: TraceFormat, le
     text
 }
 
-/// The last word of a stream.
+/// Returns the final message of a stream.
 pub(super) fn done_text(cursor: Cursor) -> String {
     format!("id: {}\ndata: [DONE]\n\n", Place::at_end(cursor, Within::Done))
 }
 
 fn push(text: &mut String, place: &Place, event: &RunEvent, format: TraceFormat, level: DetailLevel) {
-    // JSON has no line breaks of its own, so it is one line of data.
+    // JSON contains no line breaks, so it is one line of data.
     let data = json!({"event": format.sse_name(), "data": format_event(event, format, level)});
     let _ = write!(text, "id: {place}\ndata: {data}\n\n");
 }
 
-/// What an event takes in memory, about.
+/// Returns the approximate memory of an event.
 fn size_of_event(event: &RunEvent) -> usize {
     const BARE: usize = 500;
     let payload = |payload: &Option<serde_json::Map<String, Json>>| {

@@ -1,15 +1,16 @@
-//! [`Place`]: where in the stream of a run somebody is, as the id of an event.
+//! [`Place`]: a client's position in the stream of a run, as the id of an event.
 //!
-//! Events come in pages, and a page is everything that the store took in between two cursors. So an id holds both cursors and what the
-//! event is called in its run: whoever comes back with it, to this process or another one, is given the same page again, which the
-//! store can always make anew, and goes on after that event.
+//! Events come in pages, and a page is everything that the store received between two cursors. So
+//! an id contains both cursors and the event's id in its run: a client that returns with it, to
+//! this process or another one, gets the same page, which the store can always recreate, and
+//! continues after that event.
 
 use std::fmt;
 use std::str::FromStr;
 
 use spanscope_model::Cursor;
 
-/// After which event somebody is.
+/// The event after which a client continues.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
     /// The page begins after this.
@@ -26,7 +27,7 @@ pub(super) enum Within {
     Event(String),
     /// After the event that ends the run.
     End,
-    /// After the last word of the stream.
+    /// After the final message of the stream.
     Done,
 }
 
@@ -51,7 +52,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// A text that is no id of an event.
+/// The error of a text that is not an event's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NoPlace;
 

@@ -1,8 +1,8 @@
-//! [`QueryParams`]: the query string of a request, words, numbers and filters, checked one
-//! by one.
+//! [`QueryParams`]: the query string of a request: words, numbers and filters, each of them
+//! checked.
 //!
-//! A parameter that is not known is refused, because a misspelled filter that is passed over
-//! answers what nobody asked for.
+//! An unknown parameter is refused, because ignoring a misspelled filter would return something
+//! else than requested.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -13,7 +13,7 @@ use axum::http::request::Parts;
 use spanscope_model::filter::{Filter, MAX_LEN};
 use spanscope_model::text::first_chars;
 use spanscope_model::{RunFilter, RunStatus, Timestamp};
-use spanscope_runs::{DetailLevel, EventType, MAX_FACT_LEN, TraceFormat};
+use spanscope_runs::{DetailLevel, EventType, MAX_RUN_ATTRIBUTE_LEN, TraceFormat};
 
 use crate::answer::ApiError;
 use crate::api::{Parameter, Takes};
@@ -35,16 +35,16 @@ const FILTER: Parameter = Parameter {
 const FORMAT: Parameter = Parameter::query(
     "format",
     Takes::Word(|| words(TraceFormat::ALL, TraceFormat::as_str)),
-    "The shape of the answer; `streaming` by default.",
+    "The format of the response; `streaming` by default.",
 );
 const LEVEL: Parameter = Parameter::query(
     "level",
     Takes::Word(|| words(DetailLevel::ALL, DetailLevel::as_str)),
-    "How much is shown; by default what the run asks for, else `standard`.",
+    "The level of detail; by default the run's own, else `standard`.",
 );
 
-/// What routes take, each list for one way of reading: a handler refuses what is not on the list that the
-/// document shows.
+/// The parameters of routes, one list for each way of reading: a handler refuses what is not on the
+/// list in the document.
 pub(crate) const FILTERED: [Parameter; 1] = [FILTER];
 pub(super) const SHAPE: [Parameter; 2] = [FORMAT, LEVEL];
 pub(super) const ONLY_LEVEL: [Parameter; 1] = [LEVEL];
@@ -56,7 +56,7 @@ pub(super) const EVENTS: [Parameter; 6] = [
     ),
     Parameter::query(
         "component_id",
-        Takes::Text(MAX_FACT_LEN),
+        Takes::Text(MAX_RUN_ATTRIBUTE_LEN),
         "Only events of this component, or of the span of this id.",
     ),
     Parameter::query(
@@ -73,13 +73,21 @@ pub(super) const EVENTS: [Parameter; 6] = [
     LEVEL,
 ];
 pub(super) const RUNS: [Parameter; 8] = [
-    Parameter::query("agent_id", Takes::Text(MAX_FACT_LEN), "Only runs of this agent."),
+    Parameter::query(
+        "agent_id",
+        Takes::Text(MAX_RUN_ATTRIBUTE_LEN),
+        "Only runs of this agent.",
+    ),
     Parameter::query(
         "session_id",
-        Takes::Text(MAX_FACT_LEN),
+        Takes::Text(MAX_RUN_ATTRIBUTE_LEN),
         "Only runs of this session.",
     ),
-    Parameter::query("user_id", Takes::Text(MAX_FACT_LEN), "Only runs of this user."),
+    Parameter::query(
+        "user_id",
+        Takes::Text(MAX_RUN_ATTRIBUTE_LEN),
+        "Only runs of this user.",
+    ),
     Parameter::query(
         "status",
         Takes::Word(|| words(RunStatus::ALL, RunStatus::as_str)),
@@ -137,10 +145,10 @@ fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
 
 impl QueryParams {
     /// Refuses parameters that are not among these.
-    fn only(&self, known: &[Parameter]) -> Result<(), ApiError> {
+    pub(crate) fn only(&self, known: &[Parameter]) -> Result<(), ApiError> {
         for parameter in known {
             let text = self.text(parameter.name).unwrap_or_default();
-            // A filter tells by itself where it is too long.
+            // The filter's own error covers its length.
             if let Takes::Text(longest) = parameter.takes
                 && parameter.name != FILTER.name
                 && text.chars().count() > longest
@@ -155,7 +163,7 @@ impl QueryParams {
         match self.0.keys().find(|name| !known.contains(&name.as_str())) {
             None => Ok(()),
             Some(name) => Err(ApiError::invalid(format!(
-                "{:?} is no parameter of this path: use {}",
+                "{:?} is not a parameter of this path: use {}",
                 first_chars(name, 80),
                 if known.is_empty() {
                     "none".to_owned()
@@ -167,41 +175,41 @@ impl QueryParams {
     }
 
     /// Nothing at all.
-    pub(super) fn nothing(&self) -> Result<(), ApiError> {
+    pub(crate) fn nothing(&self) -> Result<(), ApiError> {
         self.only(&[])
     }
 
-    fn text(&self, name: &str) -> Option<&str> {
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.0
             .get(name)
             .map(String::as_str)
             .filter(|text| !text.is_empty())
     }
 
-    fn word<T: FromStr<Err: Display>>(&self, name: &str) -> Result<Option<T>, ApiError> {
+    pub(crate) fn word<T: FromStr<Err: Display>>(&self, name: &str) -> Result<Option<T>, ApiError> {
         let read = self.text(name).map(str::parse).transpose();
         read.map_err(|error: T::Err| ApiError::invalid(format!("{name}: {error}")))
     }
 
     /// A plus that was not escaped is the blank of forms, and no time has a blank before its
     /// offset.
-    fn time(&self, name: &str) -> Result<Option<Timestamp>, ApiError> {
+    pub(crate) fn time(&self, name: &str) -> Result<Option<Timestamp>, ApiError> {
         let as_sent = self.word::<Timestamp>(name);
-        let mended = self.text(name).and_then(|text| {
+        let corrected = self.text(name).and_then(|text| {
             let (time, offset) = text.rsplit_once(' ')?;
             format!("{time}+{offset}").parse().ok()
         });
-        match (as_sent, mended) {
+        match (as_sent, corrected) {
             (Err(_), Some(time)) => Ok(Some(time)),
             (as_sent, _) => as_sent,
         }
     }
 
     /// A number of a list of parameters, by its bounds there.
-    fn number(&self, known: &[Parameter], name: &str) -> Result<u64, ApiError> {
+    pub(crate) fn number(&self, known: &[Parameter], name: &str) -> Result<u64, ApiError> {
         let parameter = known.iter().find(|parameter| parameter.name == name);
         let Some(Takes::Number(default, least, most)) = parameter.map(|parameter| &parameter.takes) else {
-            return Err(ApiError::invalid(format!("{name} is no number here")));
+            return Err(ApiError::invalid(format!("{name} is not a number here")));
         };
         let Some(text) = self.0.get(name) else {
             return Ok(*default);
@@ -218,7 +226,7 @@ impl QueryParams {
         })
     }
 
-    /// A filter alone; one that matches everything where none is given.
+    /// Returns the filter; one that matches everything if none is given.
     pub(crate) fn filter(&self) -> Result<Filter, ApiError> {
         self.only(&FILTERED)?;
         let text = self.text("filter").unwrap_or_default();
@@ -228,10 +236,10 @@ impl QueryParams {
     /// The format and the level, which a run may name one for itself.
     pub(super) fn shape(&self) -> Result<Shape, ApiError> {
         self.only(&SHAPE)?;
-        self.shape_beside()
+        self.format_and_level()
     }
 
-    fn shape_beside(&self) -> Result<Shape, ApiError> {
+    fn format_and_level(&self) -> Result<Shape, ApiError> {
         Ok(Shape {
             format: self.word("format")?.unwrap_or_default(),
             level: self.word("level")?,
@@ -257,7 +265,7 @@ impl QueryParams {
             component: self.text("component_id").map(ToOwned::to_owned),
             limit: self.number(&EVENTS, "limit")?,
             offset: self.number(&EVENTS, "offset")?,
-            shape: self.shape_beside()?,
+            shape: self.format_and_level()?,
         })
     }
 
@@ -267,29 +275,28 @@ impl QueryParams {
         let size = self.number(&RUNS, "page_size")?;
         let page = self.number(&RUNS, "page")?;
         let text = |name| self.text(name).map(ToOwned::to_owned);
-        let filter = RunFilter {
-            agent_id: text("agent_id"),
-            session_id: text("session_id"),
-            user_id: text("user_id"),
-            status: self.word::<RunStatus>("status")?,
-            since: self.time("start_time")?,
+        let filter = RunFilter::default()
+            .agent_id(text("agent_id"))
+            .session_id(text("session_id"))
+            .user_id(text("user_id"))
+            .status(self.word::<RunStatus>("status")?)
+            .since(self.time("start_time")?)
             // The seed's end of a time is part of it.
-            until: self
-                .time("end_time")?
-                .map(|end| Timestamp::from_nanos(end.as_nanos().saturating_add(1))),
-            limit: size,
-            offset: (page - 1) * size,
-            ..RunFilter::default()
-        };
+            .until(
+                self.time("end_time")?
+                    .map(|end| Timestamp::from_nanos(end.as_nanos().saturating_add(1))),
+            )
+            .limit(size)
+            .offset((page - 1) * size);
         Ok((filter, page, size))
     }
 }
 
-/// How something is shown.
+/// How a run is shown.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shape {
     pub(super) format: TraceFormat,
-    /// None leaves it to the run.
+    /// `None` uses the run's own.
     pub(super) level: Option<DetailLevel>,
 }
 

@@ -1,7 +1,8 @@
-//! [`Replay`]: reads a run from the store, page by page, from its beginning or from a place in it.
+//! [`Replay`]: reads a run from the store, page by page, from its beginning or from a position in
+//! it.
 //!
-//! What a page says depends on the records before it (whose child a span is), so every reading begins
-//! at the beginning; what a client has got already is read and passed over.
+//! The contents of a page depend on the records before it (whose child a span is), so every reading
+//! begins at the start; what a client already has is read and skipped.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -32,8 +33,8 @@ impl Replay {
         }
     }
 
-    /// Reads the next records, up to the cursor if one is given. The page is none where no event is
-    /// in them.
+    /// Reads the next records, up to the cursor if one is given. The page is `None` if they contain
+    /// no event.
     pub(super) async fn next(
         &mut self,
         upto: Option<Cursor>,
@@ -43,23 +44,20 @@ impl Replay {
 
     /// A page that was sent before, to its end, whatever is stored since.
     pub(super) async fn again(&mut self, upto: Cursor) -> Result<Option<Page>, StoreError> {
-        let range = RunRange {
-            limit: u64::MAX,
-            ..self.follower.range(Some(upto))
-        };
+        let range = self.follower.range(Some(upto)).limit(u64::MAX);
         let (page, _) = self.read(range).await?;
         self.follower.skip_to(upto);
         Ok(page)
     }
 
-    /// Reads up to here and forgets what it says.
+    /// Reads up to this cursor and discards the events.
     pub(super) async fn pass_over(&mut self, upto: Cursor) -> Result<(), StoreError> {
         while self.next(Some(upto)).await?.1.more {}
         self.follower.skip_to(upto);
         Ok(())
     }
 
-    /// What to do after these records.
+    /// Returns what to do after these records.
     pub(super) fn step(&self, records: &RunRecords) -> FollowStep {
         self.follower
             .step(records, Timestamp::now(), self.began.elapsed())
@@ -71,8 +69,7 @@ impl Replay {
             return Err(StoreError::new(
                 StoreErrorKind::AnswerTooLarge,
                 format!(
-                    "the run has {} spans, and one of more than {MAX_SPANS} can't be followed: ask for its summary, or for its \
-                     spans in the telemetry API",
+                    "the run has {} spans, and one of more than {MAX_SPANS} can't be followed: request its summary, or its spans in the telemetry API",
                     records.info.span_count
                 ),
             ));

@@ -18,10 +18,12 @@ use super::state::Runs;
 use super::stream::{LAST_EVENT, stream_run};
 use crate::api::{Api, Content, Parameter, Route};
 use crate::body::MAX_BODY;
+use crate::store_log::logged;
 
 /// Each route is under these.
+#[cfg(feature = "schema")]
 pub(crate) const PREFIXES: [&str; 2] = ["/api/v1", ""];
-/// Answers agent traces (seed 5, specification section 10), each route at the root and under `/api/v1`:
+/// Serves agent traces in RAGFlow's format, each route at the root and under `/api/v1`:
 ///
 /// | route | answers |
 /// |---|---|
@@ -30,14 +32,16 @@ pub(crate) const PREFIXES: [&str; 2] = ["/api/v1", ""];
 /// | `GET /traces/{task_id}/events?event_types&component_id&limit&offset&format&level` | events |
 /// | `GET /traces/{task_id}/summary` | counts |
 /// | `GET /traces/{task_id}/analysis` | time per component, critical path, bottlenecks, errors, recommendations |
-/// | `GET /traces/{task_id}/stream?format&level` | server-sent events: what was, then what comes, then `[DONE]` |
+/// | `GET /traces/{task_id}/stream?format&level` | server-sent events: past ones, new ones, then `[DONE]` |
 /// | `DELETE /traces/{task_id}` | deletes the run |
-/// | `POST /traces/cleanup` `{"days": 7}` | deletes the runs that ended so many days ago |
+/// | `POST /traces/cleanup` `{"days": 7}` | deletes the runs that ended at least this many days ago |
 /// | `GET /agents/{agent_id}/traces`, `GET /sessions/{session_id}/traces` | the runs of one agent, of one conversation |
 ///
-/// Levels are `minimal`, `standard` (default, unless the run names one in `trace_level`), `detailed` and `debug`. A failure is answered
-/// as by [`telemetry_router`](crate::telemetry_router); what is older than the settings say is `not_found` (404) or, of a run whose
-/// events are gone before it, `expired` (410). As there, a request is answered as of its [`Caller`](crate::Caller).
+/// Levels are `minimal`, `standard` (default, unless the run names one in `trace_level`),
+/// `detailed` and `debug`. Failures have the format of
+/// [`telemetry_router`](crate::telemetry_router); an expired run is `not_found` (404) or, if only
+/// its events have expired, `expired` (410). As with Llama Stack, a request is handled for its
+/// [`Caller`](crate::Caller).
 ///
 /// ```
 /// use std::sync::Arc;
@@ -50,10 +54,10 @@ pub(crate) const PREFIXES: [&str; 2] = ["/api/v1", ""];
 /// # }
 /// ```
 pub fn runs_router(store: Arc<dyn TraceStore>, settings: RunSettings) -> Router {
-    questions(Arc::clone(&store), settings).merge(streams(store, settings))
+    logged(questions(Arc::clone(&store), settings).merge(streams(store, settings)))
 }
 
-/// The routes whose answers end.
+/// The routes with finite responses.
 pub(crate) fn questions(store: Arc<dyn TraceStore>, settings: RunSettings) -> Router {
     under_prefixes(
         of_questions()
@@ -62,7 +66,7 @@ pub(crate) fn questions(store: Arc<dyn TraceStore>, settings: RunSettings) -> Ro
     )
 }
 
-/// The routes whose answers go on for as long as a run does.
+/// The routes whose responses last as long as a run.
 pub(crate) fn streams(store: Arc<dyn TraceStore>, settings: RunSettings) -> Router {
     under_prefixes(of_streams().into_router().with_state(Runs::new(store, settings)))
 }
@@ -72,7 +76,8 @@ fn under_prefixes(routes: Router) -> Router {
     Router::new().nest("/api/v1", routes.clone()).merge(routes)
 }
 
-/// What is said of all of them.
+/// The description of all of them.
+#[cfg(feature = "schema")]
 pub(crate) fn api() -> [Api<Runs>; 2] {
     [of_questions(), of_streams()]
 }
@@ -90,13 +95,13 @@ fn route(method: MethodFilter, path: &'static str, summary: &'static str, answer
 
 fn of_questions() -> Api<Runs> {
     let get = |path, summary, answers| route(MethodFilter::GET, path, summary, answers);
-    let json_object = || Content::Other(&["application/json"], "The run in the format that was asked for.");
+    let json_object = || Content::Other(&["application/json"], "The run in the requested format.");
     let cleanup = Route {
         reads: Content::json::<Cleanup>(),
         ..route(
             MethodFilter::POST,
             "/traces/cleanup",
-            "Deletes the runs that ended so many days ago.",
+            "Deletes the runs that ended at least this number of days ago.",
             Content::json::<Cleaned>(),
         )
     };
@@ -152,7 +157,7 @@ fn of_questions() -> Api<Runs> {
         .route(
             get(
                 "/traces/{task_id}/analysis",
-                "Where the time of a run went, and what failed.",
+                "Where a run spent its time, and its errors.",
                 Content::json::<Analysis>(),
             ),
             get_analysis,
@@ -192,7 +197,7 @@ fn of_streams() -> Api<Runs> {
             ..route(
                 MethodFilter::GET,
                 "/traces/{task_id}/stream",
-                "What a run did and does, as server-sent events, until it is over.",
+                "A run's events as server-sent events, until it is over.",
                 Content::Other(&["text/event-stream"], "Events; the last one's data is [DONE]."),
             )
         },

@@ -1,4 +1,4 @@
-//! What the handlers of agent traces share, however many routes there are.
+//! The shared state of the handlers of agent traces.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use super::RunSettings;
 use super::followed::Hub;
 use crate::permits::Permits;
 
-/// Clients that have to read a run from the store by themselves, at one time.
+/// Clients that have to read a run from the store by themselves at once.
 const REPLAYS: usize = 8;
 
-/// What the handlers share.
+/// The shared state of the handlers.
 #[derive(Clone)]
 pub(crate) struct Runs {
     pub(super) store: Arc<dyn TraceStore>,

@@ -1,4 +1,4 @@
-//! The route whose answer goes on for as long as a run does.
+//! The route whose response lasts as long as a run.
 
 use std::sync::Arc;
 
@@ -21,15 +21,16 @@ use crate::answer::ApiError;
 use crate::api::{Parameter, Takes};
 use crate::caller::{Caller, ScopedStore};
 use crate::ends::Ends;
+use crate::store_log::StoreLog;
 
 const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
-/// The header with which a client comes back.
+/// The header with which a client returns.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// The same, as the document describes it.
+/// The header, as the document describes it.
 pub(super) const LAST_EVENT: Parameter = Parameter::header(
     "last-event-id",
     Takes::Pattern("^[0-9]+[.][0-9]+[.][0-9]+-(end|done|[0-9]+[.][0-9]+[.][0-9]+-[0-9A-Za-z:._]{1,128})$"),
-    "The id of an event that was received: the stream goes on after it.",
+    "The id of the last received event: the stream continues after it.",
 );
 
 pub(super) async fn stream_run(
@@ -60,7 +61,8 @@ pub(super) async fn stream_run(
         ..
     }) = &after
     {
-        // A client that has got the last word comes back by itself, unless it is told that there is nothing more.
+        // A client that has the final message reconnects by itself, unless it learns that there is
+        // nothing more.
         let (read, ending) = run.read_once().await;
         if upto.covers(&read) && matches!(ending, Some(Ending::Over(_))) {
             return Ok(StatusCode::NO_CONTENT.into_response());
@@ -75,6 +77,7 @@ pub(super) async fn stream_run(
         after,
         replays: Arc::clone(&runs.replays),
         ends: request.extensions().get::<Ends>().map(Ends::receiver),
+        log: request.extensions().get::<StoreLog>().cloned(),
         permit,
     });
     let pieces = stream::unfold(watcher, async |mut watcher| {
@@ -84,7 +87,7 @@ pub(super) async fn stream_run(
     let headers = [
         (CONTENT_TYPE, EVENT_STREAM),
         (CACHE_CONTROL, "no-cache"),
-        // Proxies that gather an answer before they hand it on would hold back what is live.
+        // Proxies that buffer a response before they pass it on would delay live events.
         (HeaderName::from_static("x-accel-buffering"), "no"),
     ];
     Ok((headers, Body::from_stream(pieces)).into_response())
@@ -101,7 +104,7 @@ fn place_in(headers: &HeaderMap) -> Result<Option<Place>, ApiError> {
     match text.parse() {
         Ok(place) => Ok(Some(place)),
         Err(_) => Err(ApiError::invalid(format!(
-            "last-event-id is {:?}, which is no id of an event of this server: send the id of the last event that you got, or none",
+            "last-event-id is {:?}, which is not the id of an event of this server: send the id of the last received event, or none",
             first_chars(text, 80)
         ))),
     }

@@ -1,10 +1,9 @@
-//! [`Watcher`]: one client of a stream, from the place where it begins to the run's end.
+//! [`Watcher`]: one client of a stream, from its first position to the end of the run.
 //!
-//! It takes pages that are kept when it comes to them, and reads from the store by itself what is not
-//! kept. A client that had caught up with the recording and then fell behind what was recorded next
-//! reads more slowly than the run is recorded: it is cut off, and comes back with the id of its last
-//! event when it likes. One that is still at what was stored before is never cut off, however far the
-//! recording goes meanwhile.
+//! It takes kept pages when it reaches them, and reads from the store itself what is not kept. A
+//! client that had caught up with the recording and then fell behind reads more slowly than the run
+//! is recorded: it is cut off, and may return with the id of its last event. One that still reads
+//! earlier records is never cut off, however far the recording advances meanwhile.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,15 +20,16 @@ use super::place::{Place, Within};
 use super::replay::Replay;
 use crate::answer::ApiError;
 use crate::permits::Permit;
+use crate::store_log::StoreLog;
 
-/// Clients wait a second before they come back.
+/// Clients wait a second before they reconnect.
 const RETRY: &str = "retry: 1000\n\n";
 const KEEP_ALIVE: &str = ": nothing new\n\n";
 const TOO_SLOW: &str =
     ": cut off, because you read more slowly than the run is recorded; come back with last-event-id\n\n";
 const SHUTTING_DOWN: &str = ": the server is being shut down; come back with last-event-id\n\n";
 
-/// What a stream is made of.
+/// The state of a stream.
 pub(super) struct Watcher {
     run: Arc<Followed>,
     news: watch::Receiver<()>,
@@ -37,12 +37,14 @@ pub(super) struct Watcher {
     task_id: String,
     format: TraceFormat,
     level: DetailLevel,
-    /// Replays at one time, of all clients.
+    /// Concurrent replays of all clients.
     replays: Arc<Semaphore>,
     ends: Option<watch::Receiver<bool>>,
+    log: Option<StoreLog>,
     /// Everything up to here was sent.
     at: Cursor,
-    /// Of the page that begins here and ends there, everything to the event that is called so was sent before.
+    /// Of the page that begins here and ends there, everything to the event that is called so was
+    /// sent before.
     resume: Option<(Cursor, String)>,
     /// The end was sent before.
     has_end: bool,
@@ -51,14 +53,14 @@ pub(super) struct Watcher {
     last_sent: Instant,
     /// Events were sent since the end was.
     has_news: bool,
-    /// The client was given pages that were recorded while it watched.
+    /// Whether the client got pages that were recorded while it watched.
     is_live: bool,
     is_done: bool,
     has_begun: bool,
     _permit: Permit,
 }
 
-/// What a watcher needs.
+/// The parts of a watcher.
 pub(super) struct Watching {
     pub(super) run: Arc<Followed>,
     pub(super) store: Arc<dyn TraceStore>,
@@ -67,8 +69,10 @@ pub(super) struct Watching {
     pub(super) level: DetailLevel,
     pub(super) after: Option<Place>,
     pub(super) replays: Arc<Semaphore>,
-    /// Tells that the server ends.
+    /// Reports that the server ends.
     pub(super) ends: Option<watch::Receiver<bool>>,
+    /// For failures of the store.
+    pub(super) log: Option<StoreLog>,
     pub(super) permit: Permit,
 }
 
@@ -83,6 +87,7 @@ impl Watcher {
             after,
             replays,
             ends,
+            log,
             permit,
         } = watching;
         let (at, resume, has_end) = match after {
@@ -103,6 +108,7 @@ impl Watcher {
             level,
             replays,
             ends,
+            log,
             at,
             resume,
             has_end,
@@ -116,7 +122,7 @@ impl Watcher {
         }
     }
 
-    /// The next piece of the stream; none at its end.
+    /// Returns the next piece of the stream; `None` at its end.
     pub(super) async fn next(&mut self) -> Option<Bytes> {
         if !std::mem::replace(&mut self.has_begun, true) {
             return Some(Bytes::from_static(RETRY.as_bytes()));
@@ -126,7 +132,7 @@ impl Watcher {
                 self.is_done = true;
                 return Some(Bytes::from_static(SHUTTING_DOWN.as_bytes()));
             }
-            // Before the look, so that what comes after it is not missed.
+            // Before the check, so that later changes are not missed.
             self.news.mark_unchanged();
             let next = match self.resume.take() {
                 Some((upto, sent)) => match self.run.kept(self.at, upto) {
@@ -138,7 +144,7 @@ impl Watcher {
                         }
                         return self.sent(text);
                     }
-                    // A page that was begun has to be made anew, as it was.
+                    // A page that was begun has to be recreated identically.
                     None => {
                         self.resume = Some((upto, sent));
                         Next::Gone(upto)
@@ -180,9 +186,9 @@ impl Watcher {
         Some(text)
     }
 
-    /// Waits until there may be more; says something where that takes long.
+    /// Waits until there may be more; returns a keep-alive if that takes long.
     async fn wait(&mut self) -> Option<Bytes> {
-        // From what was sent last, however often there was something that this client is not shown.
+        // Since the last output, however many changes this client is not shown.
         let keep_alive = self.last_sent + self.run.settings.keep_alive;
         let server_ends = async {
             match &mut self.ends {
@@ -206,7 +212,7 @@ impl Watcher {
 
     /// Reads the next page up to here from the store.
     async fn read_by_itself(&mut self, upto: Cursor) -> Result<Bytes, StoreError> {
-        // Only while it is read, so that a client that takes its time keeps nobody from reading.
+        // Only while it is read, so that a slow client does not block others from reading.
         let replays = Arc::clone(&self.replays);
         let Ok(permit) = replays.acquire().await else {
             return Ok(Bytes::new()); // it is never closed
@@ -226,7 +232,8 @@ impl Watcher {
         let page = if let Some(sent) = &sent {
             let page = replay.again(upto).await?;
             if !page.as_ref().is_some_and(|page| page.has(sent)) {
-                // It became another page, or the id is of another run: from the beginning, so that nothing is lost.
+                // It became another page, or the id is of another run: from the beginning, so that
+                // nothing is lost.
                 self.at = Cursor::default();
                 return Ok(Bytes::new());
             }
@@ -272,14 +279,17 @@ impl Watcher {
         format!("data: {data}\n\n{}", done_text(self.at)).into()
     }
 
-    /// The stream breaks off; the client may come back.
+    /// Breaks the stream off; the client may return.
     fn end_of(&mut self, error: &StoreError) -> Bytes {
         self.is_done = true;
         if error.is_not_found() {
             return self.deleted();
         }
-        // What the store says of its own failure is for whoever runs the server; the log has it from `ApiError`.
-        let error = ApiError::from(StoreError::new(error.kind(), error.to_string()));
+        // Details of the store's failure are for the operator of the server.
+        let error = ApiError::from(error);
+        if let Some(log) = &self.log {
+            log.note_error(&error);
+        }
         let data = serde_json::json!({"event": "error", "data": {"message": error.to_string()}});
         format!("data: {data}\n\n").into()
     }

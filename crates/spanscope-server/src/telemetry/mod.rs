@@ -1,7 +1,8 @@
-//! The telemetry API of the described system (seed 1): what is stored, asked for over HTTP.
+//! Llama Stack's telemetry API: queries of stored records over HTTP.
 
 mod questions;
 mod router;
 
+#[cfg(feature = "schema")]
 pub(crate) use router::api;
 pub use router::{telemetry_router, telemetry_router_with};

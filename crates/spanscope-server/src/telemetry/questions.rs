@@ -1,7 +1,5 @@
-//! The bodies of the telemetry API's requests, as seed 1 has them. What is spelled wrong is
-//! refused, not passed over.
+//! The request bodies of Llama Stack's telemetry API. A misspelled field is refused, not ignored.
 
-use schemars::JsonSchema;
 use serde::Deserialize;
 use spanscope_model::{
     Condition, Event, Granularity, LabelMatcher, MetricQuery, MetricQueryType, Timestamp, TraceQuery, whole,
@@ -9,15 +7,18 @@ use spanscope_model::{
 };
 
 use crate::answer::ApiError;
-use crate::body::{Bounded, MAX_CONDITIONS};
+use crate::body::Bounded;
+#[cfg(feature = "schema")]
+use crate::body::MAX_CONDITIONS;
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct LogEvent {
     pub(super) event: Event,
     /// How long the event is kept, in seconds.
     #[serde(default = "seven_days", deserialize_with = "whole")]
-    #[schemars(range(min = 0))]
+    #[cfg_attr(feature = "schema", schemars(range(min = 0)))]
     pub(super) ttl_seconds: i64,
 }
 
@@ -27,7 +28,7 @@ fn seven_days() -> i64 {
     7 * 86_400
 }
 
-/// How long an event is kept, in seconds.
+/// Checks how long an event is kept, in seconds.
 pub(super) fn ttl(seconds: i64) -> Result<i64, ApiError> {
     if seconds < 0 {
         return Err(ApiError::invalid(format!(
@@ -37,14 +38,15 @@ pub(super) fn ttl(seconds: i64) -> Result<i64, ApiError> {
     Ok(seconds)
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct SpanTree {
     #[serde(default)]
     pub(super) attributes_to_return: Option<Vec<String>>,
     /// How many levels, the span itself being the first; all by default.
     #[serde(default, deserialize_with = "whole_or_null")]
-    #[schemars(range(min = 1, max = 4_294_967_295_i64))]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 4_294_967_295_i64)))]
     pub(super) max_depth: Option<i64>,
 }
 
@@ -59,15 +61,16 @@ impl Bounded for TraceQuery {
     }
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct QuerySpans {
-    #[schemars(length(max = MAX_CONDITIONS))]
+    #[cfg_attr(feature = "schema", schemars(length(max = MAX_CONDITIONS)))]
     pub(super) attribute_filters: Vec<Condition>,
     pub(super) attributes_to_return: Vec<String>,
     /// How many levels, the span itself being the first; all by default.
     #[serde(default, deserialize_with = "whole_or_null")]
-    #[schemars(range(min = 1, max = 4_294_967_295_i64))]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 4_294_967_295_i64)))]
     pub(super) max_depth: Option<i64>,
 }
 
@@ -77,17 +80,21 @@ impl Bounded for QuerySpans {
     }
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct SaveSpans {
-    #[schemars(length(max = MAX_CONDITIONS))]
+    #[cfg_attr(feature = "schema", schemars(length(max = MAX_CONDITIONS)))]
     pub(super) attribute_filters: Vec<Condition>,
     pub(super) attributes_to_save: Vec<String>,
-    #[schemars(regex(pattern = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$"))]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(regex(pattern = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$"))
+    )]
     pub(super) dataset_id: String,
     /// How many levels, the span itself being the first; all by default.
     #[serde(default, deserialize_with = "whole_or_null")]
-    #[schemars(range(min = 1, max = 4_294_967_295_i64))]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 4_294_967_295_i64)))]
     pub(super) max_depth: Option<i64>,
 }
 
@@ -97,7 +104,7 @@ impl Bounded for SaveSpans {
     }
 }
 
-/// What `max_depth` means to the store.
+/// Converts `max_depth` to the store's form.
 pub(super) fn depth(depth: Option<i64>) -> Result<Option<u32>, ApiError> {
     let Some(depth) = depth else { return Ok(None) };
     match u32::try_from(depth) {
@@ -109,28 +116,30 @@ pub(super) fn depth(depth: Option<i64>) -> Result<Option<u32>, ApiError> {
     }
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct QueryMetrics {
     /// Seconds since 1970.
     #[serde(deserialize_with = "whole")]
-    #[schemars(range(min = -9_223_372_036_i64, max = 9_223_372_036_i64))]
+    #[cfg_attr(feature = "schema", schemars(range(min = -9_223_372_036_i64, max = 9_223_372_036_i64)))]
     start_time: i64,
     #[serde(default, deserialize_with = "whole_or_null")]
-    #[schemars(range(min = -9_223_372_036_i64, max = 9_223_372_036_i64))]
+    #[cfg_attr(feature = "schema", schemars(range(min = -9_223_372_036_i64, max = 9_223_372_036_i64)))]
     end_time: Option<i64>,
     /// `null` is every measurement by itself.
     #[serde(default = "a_day")]
-    #[schemars(regex(pattern = GRANULARITY))]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = GRANULARITY)))]
     granularity: Option<String>,
     #[serde(default = "range")]
     query_type: MetricQueryType,
     #[serde(default)]
-    #[schemars(length(max = MAX_CONDITIONS))]
+    #[cfg_attr(feature = "schema", schemars(length(max = MAX_CONDITIONS)))]
     label_matchers: Option<Vec<LabelMatcher>>,
 }
 
 /// A whole number above zero with a unit, up to 366 days.
+#[cfg(feature = "schema")]
 const GRANULARITY: &str = "^([1-9][0-9]{0,6}s|[1-9][0-9]{0,4}m|([1-9][0-9]{0,2}|[1-7][0-9]{3}|8[0-6][0-9]{2})h|([1-9][0-9]?|[12][0-9]{2}|3[0-5][0-9]|36[0-6])d|([1-9]|[1-4][0-9]|5[0-2])w)$";
 
 impl Bounded for QueryMetrics {
@@ -143,7 +152,7 @@ fn length<T>(list: &Option<Vec<T>>) -> usize {
     list.as_ref().map_or(0, Vec::len)
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "what serde puts where nothing is said")]
+#[expect(clippy::unnecessary_wraps, reason = "serde's default for a missing field")]
 fn a_day() -> Option<String> {
     Some("1d".to_owned())
 }
@@ -158,14 +167,11 @@ impl QueryMetrics {
         let granularity = granularity
             .transpose()
             .map_err(|error| ApiError::invalid(format!("granularity: {error}")))?;
-        Ok(MetricQuery {
-            metric,
-            start: time("start_time", self.start_time)?,
-            end: self.end_time.map(|end| time("end_time", end)).transpose()?,
-            granularity,
-            query_type: self.query_type,
-            matchers: self.label_matchers.unwrap_or_default(),
-        })
+        Ok(MetricQuery::range(metric, time("start_time", self.start_time)?)
+            .end(self.end_time.map(|end| time("end_time", end)).transpose()?)
+            .granularity(granularity)
+            .query_type(self.query_type)
+            .matchers(self.label_matchers.unwrap_or_default()))
     }
 }
 

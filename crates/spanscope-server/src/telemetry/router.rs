@@ -1,4 +1,4 @@
-//! The routes, each one question to the store.
+//! The routes, each one query of the store.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -10,7 +10,6 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::MethodFilter;
 use axum::{Extension, Router};
-use schemars::JsonSchema;
 use serde::Serialize;
 use spanscope_model::{
     EvalTrace, MetricSeries, ParseIdError, Span, SpanNode, StoreError, Trace, TraceFilter, TraceQuery,
@@ -24,17 +23,19 @@ use crate::body::{JsonBody, MAX_BODY};
 use crate::caller::{Caller, ScopedStore};
 use crate::datasets::{DatasetWriter, Datasets, Export};
 use crate::runs::{FILTERED, QueryParams};
+use crate::store_log::logged;
 
 type Parameters<T> = Result<Path<T>, PathRejection>;
 
-/// What seed 1 puts its lists and maps into.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "DataOf{T}")]
+/// The API's wrapper of lists and maps.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "DataOf{T}"))]
 struct Data<T> {
     data: T,
 }
 
-/// Answers the telemetry API of the described system (seed 1, specification section 9), each under `/v1` and without:
+/// Serves Llama Stack's telemetry API, each route under `/v1` and without it:
 ///
 /// | route | question of [`TraceStore`] |
 /// |---|---|
@@ -48,17 +49,22 @@ struct Data<T> {
 /// | `POST /v1/telemetry/spans/export` | appends the spans of [`query_spans`](TraceStore::query_spans) to a dataset of [`telemetry_router_with`], answers 204 |
 /// | `POST /v1/telemetry/metrics/{metric_name}` | [`query_metrics`](TraceStore::query_metrics) |
 ///
-/// `POST /v1/telemetry/traces`, `/spans` and `/spans/export` take the query parameter `filter`, a
-/// [`Filter`](spanscope_model::filter::Filter) that must hold on the same span as the conditions of the body.
+/// `POST /v1/telemetry/traces`, `/spans` and `/spans/export` accept the query parameter `filter`, a
+/// [`Filter`](spanscope_model::filter::Filter) that must match the same span as the conditions of
+/// the body.
 ///
-/// Bodies and answers are JSON; a body has at most 1 MiB, and has to be called `application/json`. A failure is answered with a
-/// status of its own and `{"error": {"code", "message", "what_to_do"}}`, of a wrong filter also with `at`, the byte where it is wrong, and `did_you_mean`: `invalid_input` 400, `not_found` 404, `method_not_allowed` 405,
-/// `request_timeout` 408, `body_too_large` 413, `unsupported_media_type` 415, `answer_too_large` 422, `overloaded` 429 and
-/// `store_unavailable` 503 (both with `Retry-After`), `store_unusable` 500, `unsupported` 501, `datasets_full` and `store_full` 507. What the store said of its own failure is in the log of the process, as an `ERROR` event, and not in the answer.
+/// Bodies and responses are JSON; a body has at most 1 MiB and the media type `application/json`. A
+/// failure has its own status and `{"error": {"code", "message", "what_to_do"}}`, for an invalid
+/// filter also `at`, the byte offset of the error, and `did_you_mean`: `invalid_input` 400,
+/// `not_found` 404, `method_not_allowed` 405, `request_timeout` 408, `body_too_large` 413,
+/// `unsupported_media_type` 415, `answer_too_large` 422, `overloaded` 429 and `store_unavailable`
+/// 503 (both with `Retry-After`), `store_unusable` 500, `unsupported` 501, `datasets_full` and
+/// `store_full` 507. The store's own error message is in the log of the process, as an `ERROR`
+/// event, and not in the response.
 ///
-/// A request is answered as of its [`Caller`](crate::Caller). Without one, whoever reaches it may read all that is stored and write:
-/// a server on this machine puts [`local_only`](crate::local_only) around it, one that others reach [`with_tokens`](crate::with_tokens)
-/// or a check of its own.
+/// A request is handled for its [`Caller`](crate::Caller). Without one, any client may read and
+/// write everything: a server on this machine adds [`local_only`](crate::local_only), one that
+/// others can reach [`with_tokens`](crate::with_tokens) or its own check.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -78,8 +84,8 @@ pub fn telemetry_router(store: Arc<dyn TraceStore>) -> Router {
     })
 }
 
-/// [`telemetry_router`] with a folder of datasets, which `POST /v1/telemetry/spans/export` writes
-/// into. Without one that route answers `unsupported` (501).
+/// Returns [`telemetry_router`] with a folder of datasets for `POST /v1/telemetry/spans/export`.
+/// Without one that route responds `unsupported` (501).
 ///
 /// ```
 /// use std::sync::Arc;
@@ -95,7 +101,7 @@ pub fn telemetry_router_with(store: Arc<dyn TraceStore>, datasets: Datasets) -> 
     routes(TelemetryState { store, datasets })
 }
 
-/// What the handlers are given.
+/// The state of the handlers.
 #[derive(Clone)]
 pub(crate) struct TelemetryState {
     store: Arc<dyn TraceStore>,
@@ -119,7 +125,7 @@ fn routes(state: TelemetryState) -> Router {
         .into_router()
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(state);
-    Router::new().nest("/v1", routes.clone()).merge(routes)
+    logged(Router::new().nest("/v1", routes.clone()).merge(routes))
 }
 
 /// The routes, without a prefix.
@@ -174,7 +180,7 @@ pub(crate) fn api() -> Api<TelemetryState> {
         .route(
             get(
                 "/telemetry/traces/{trace_id}/spans/{span_id}",
-                "One span, with what is known of its sender.",
+                "One span, with its sender's resource and scope.",
                 Content::json::<Span>(),
             ),
             get_span,
@@ -182,7 +188,7 @@ pub(crate) fn api() -> Api<TelemetryState> {
         .route(
             get(
                 "/telemetry/traces/{trace_id}/eval-traces",
-                "What the steps of a trace were given and answered, as rows for an evaluation.",
+                "The inputs and outputs of a trace's steps, as rows for an evaluation.",
                 Content::json::<Data<Vec<EvalTrace>>>(),
             ),
             eval_traces,
@@ -247,10 +253,7 @@ async fn query_traces(
     params: QueryParams,
     JsonBody(query): JsonBody<TraceQuery>,
 ) -> Result<Response, ApiError> {
-    let filter = TraceFilter {
-        filter: params.filter()?,
-        ..TraceFilter::try_from(query)?
-    };
+    let filter = (TraceFilter::try_from(query)?).filter(params.filter()?);
     let found = store.list_traces(filter).await?;
     let data: Vec<Trace> = found.into_iter().map(|summary| summary.trace).collect();
     json(Data { data }).await
@@ -312,10 +315,7 @@ async fn save_spans(
         ..
     } = question;
     let Some(datasets) = datasets else {
-        return Err(StoreError::unsupported(
-            "this server keeps no datasets: it was given no folder for them",
-        )
-        .into());
+        return Err(StoreError::unsupported("this server has no folder for datasets").into());
     };
     let tenant = match &caller {
         Some(Extension(Caller::Tenant(tenant))) => Some(tenant),

@@ -1,4 +1,4 @@
-//! More than the limits allow at one time: what can wait waits, the rest is told to come again.
+//! More requests than the limits allow: some wait, the rest are asked to retry.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use serde_json::json;
 use spanscope_model::StoreErrorKind;
 use spanscope_server::AuthMode::Local;
 use spanscope_server::Limits;
-use spanscope_tests::wait_for;
+use spanscope_tests::{PATIENCE, wait_for};
 
 use crate::otlp::{PROTOBUF, TRACES, send, span, status_of, text, traces};
 use crate::running::{Held, open_with};
@@ -22,35 +22,69 @@ fn may_come_again(answer: &Answer) {
     assert_eq!(answer.header("retry-after"), Some("1"));
 }
 
+/// A connection with a request whose body lacks its last byte.
+fn with_open_request(address: std::net::SocketAddr, name: &str) -> (Connection, Vec<u8>) {
+    let mut bytes = send(&traces(vec![span(name)]))
+        .header("Expect", "100-continue")
+        .bytes();
+    let rest = bytes.split_off(bytes.len() - 1);
+    let mut connection = Connection::open(address);
+    connection.send(&bytes);
+    // Sent when the body is awaited: the request is open.
+    assert_eq!(connection.head().unwrap().status, 100);
+    (connection, rest)
+}
+
 #[test]
-fn connections_beyond_the_limit_wait_and_are_answered() {
+fn connections_beyond_the_limit_wait_for_those_with_a_request_and_are_answered() {
     let mut limits = Limits::default();
     limits.connections = 2;
     let open = open_with(Local, limits);
     let health = Ask::get("/health").bytes();
-    let mut inside: Vec<Connection> = (0..2).map(|_| Connection::open(open.address)).collect();
-    for connection in &mut inside {
-        connection.send(&health);
-        assert_eq!(connection.answer().status, 200);
-    }
+    let inside = ["first", "second"].map(|name| with_open_request(open.address, name));
     let mut outside: Vec<Connection> = (0..5).map(|_| Connection::open(open.address)).collect();
     for connection in &mut outside {
         connection.send(&health);
     }
-    // Those who are inside are answered many times meanwhile, those outside not once.
-    for _ in 0..200 {
-        for connection in &mut inside {
-            connection.send(&health);
-            assert_eq!(connection.answer().status, 200);
-        }
-    }
     assert!(outside.iter_mut().all(Connection::is_silent));
-    drop(inside);
+    for (mut connection, rest) in inside {
+        connection.send(&rest);
+        assert_eq!(connection.answer().status, 200, "nothing was cut off");
+    }
     for mut connection in outside {
         assert_eq!(connection.answer().status, 200);
         // Its place is for the next one.
         drop(connection);
     }
+    assert_eq!(open.span_names(), ["first", "second"]);
+}
+
+#[test]
+fn idle_connections_of_a_client_make_room_for_its_next_ones() {
+    let mut limits = Limits::default();
+    limits.connections = 4;
+    // They are not closed by their own timeout.
+    limits.head_time = PATIENCE * 10;
+    let open = open_with(Local, limits);
+    let health = Ask::get("/health").bytes();
+    let (mut busy, rest) = with_open_request(open.address, "busy");
+    let mut idle: Vec<Connection> = (0..3).map(|_| Connection::open(open.address)).collect();
+    // One has sent a request, two have sent nothing yet.
+    idle[0].send(&health);
+    assert_eq!(idle[0].answer().status, 200);
+    let mut next: Vec<Connection> = (0..8)
+        .map(|_| {
+            let mut connection = Connection::open(open.address);
+            connection.send(&health);
+            connection
+        })
+        .collect();
+    for connection in &mut next {
+        assert_eq!(connection.answer().status, 200);
+    }
+    busy.send(&rest);
+    assert_eq!(busy.answer().status, 200);
+    assert_eq!(open.span_names(), ["busy"]);
 }
 
 /// A connection from another address of this machine, as if from another machine.
@@ -76,7 +110,7 @@ fn a_client_that_has_all_connections_makes_room_for_another_one() {
     limits.connections = 8;
     let open = open_with(Local, limits);
     let health = Ask::get("/health").bytes();
-    // All places, and more that wait before the other client comes.
+    // All slots, and more that wait before the other client arrives.
     let mut flood: Vec<Connection> = (0..40).map(|_| Connection::open(open.address)).collect();
     for connection in &mut flood[..8] {
         connection.send(&health);
@@ -90,7 +124,7 @@ fn a_client_that_has_all_connections_makes_room_for_another_one() {
     // The flood has the other half.
     let stayed = flood[..8].iter_mut().filter_map(|connection| {
         connection.send(&health);
-        connection.answer_or_end()
+        connection.response_or_end()
     });
     assert_eq!(stayed.count(), 4);
 }
@@ -102,7 +136,7 @@ fn refused_streams_give_their_connections_back() {
     limits.questions = 0;
     let open = open_with(Local, limits);
     let refused = traces_question().bytes();
-    // Each would keep a place until its head is late, and the next ones would wait for that.
+    // Each would keep a slot until its head is late, and the next ones would wait for that.
     let mut flood: Vec<Connection> = (0..200)
         .map(|_| {
             let mut connection = Connection::open(open.address);
@@ -119,7 +153,7 @@ fn refused_streams_give_their_connections_back() {
 }
 
 #[test]
-fn questions_beyond_the_limit_are_told_to_come_again() {
+fn queries_beyond_the_limit_are_asked_to_retry() {
     let mut limits = Limits::default();
     limits.questions = 3;
     let held = Held::open(StoreErrorKind::Unavailable, limits);
@@ -138,7 +172,7 @@ fn questions_beyond_the_limit_are_told_to_come_again() {
     assert_eq!(
         Ask::get("/health").to(held.address).status,
         200,
-        "it lives all the same"
+        "the server still responds"
     );
     assert_eq!(Ask::get("/metrics").to(held.address).status, 200);
     assert_eq!(held.store.asked(), 3);
@@ -153,7 +187,8 @@ fn questions_beyond_the_limit_are_told_to_come_again() {
 fn a_place_is_free_again_when_its_client_has_gone() {
     let mut limits = Limits::default();
     limits.questions = 1;
-    limits.request_time = Duration::from_millis(500); // nobody hears that a half-closed client has gone before
+    // there is no event for when a half-closed client has left
+    limits.request_time = Duration::from_millis(500);
     let held = Held::open(StoreErrorKind::Unavailable, limits);
     let mut connection = Connection::open(held.address);
     connection.send(&traces_question().bytes());
@@ -166,7 +201,7 @@ fn a_place_is_free_again_when_its_client_has_gone() {
 }
 
 #[test]
-fn bodies_beyond_the_memory_for_them_are_told_to_come_again() {
+fn bodies_beyond_their_memory_are_asked_to_retry() {
     const MIB: usize = 1 << 20;
     let mut limits = Limits::default();
     limits.held_bytes = MIB;
@@ -180,14 +215,14 @@ fn bodies_beyond_the_memory_for_them_are_told_to_come_again() {
     let first = first.bytes();
     let mut holds = Connection::open(open.address);
     holds.send(&first[..first.len() - 1]);
-    // Said when the body is waited for, and there is room for it.
+    // Sent when the body is awaited, and there is room for it.
     assert_eq!(holds.head().unwrap().status, 100);
     let second = Ask::post(TRACES, PROTOBUF, large("second"));
     let refused = second.to(open.address);
     assert_eq!((refused.status, status_of(&refused).code), (429, 8));
     assert_eq!(refused.header("retry-after"), Some("1"));
     assert_eq!(refused.header("content-type"), Some(PROTOBUF));
-    // What is small has room, and so have questions.
+    // Small ones have room, and so have queries.
     assert_eq!(send(&traces(vec![span("small")])).to(open.address).status, 200);
     assert_eq!(traces_question().to(open.address).status, 200);
     holds.send(&first[first.len() - 1..]);
@@ -215,15 +250,15 @@ fn bodies_without_a_length_are_counted_as_they_come() {
     }
     let answer = connection.answer();
     assert_eq!((answer.status, status_of(&answer).code), (429, 8));
-    // All of it is given back.
+    // All of it is returned.
     let mut span = span("whole");
     span.attributes = vec![text("padding", &"x".repeat(250 * 1024))];
     assert_eq!(send(&traces(vec![span])).to(open.address).status, 200);
 }
 
-/// The time is what is tested.
+/// This tests the timeout.
 #[test]
-fn a_request_that_takes_too_long_is_told_to_come_again() {
+fn a_request_that_takes_too_long_is_asked_to_retry() {
     let mut limits = Limits::default();
     limits.request_time = Duration::from_millis(300);
     let held = Held::open(StoreErrorKind::Unavailable, limits);

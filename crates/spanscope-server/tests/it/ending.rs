@@ -1,4 +1,4 @@
-//! The end of a server: what has begun is finished, what was answered is stored, and it is over in time.
+//! The end of a server: open requests finish, acknowledged records are stored, and it ends in time.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::otlp::{send, span, traces};
 use crate::running::{Held, Open, Running, counts, open, open_with};
 use crate::wire::{Ask, Connection};
 
-/// Until nobody is let in any more, which is the first thing that an end does.
+/// Waits until no more connections are accepted, which is the first step of an end.
 fn listens_no_more(server: &Running) {
     wait_for("the end of listening", || {
         std::net::TcpStream::connect(server.address).err()
@@ -30,9 +30,9 @@ fn an_end_waits_for_requests_that_have_begun_and_for_nothing_else() {
     let bytes = ask.bytes();
     let mut begun = Connection::open(open.address);
     begun.send(&bytes[..bytes.len() - 1]);
-    // Said when the body is being waited for.
+    // Sent when the body is awaited.
     assert_eq!(begun.head().unwrap().status, 100);
-    // One that waits for its next question, and one that never asked any.
+    // One that waits for its next request, and one that never sent any.
     let mut idle = Connection::open(open.address);
     idle.send(&Ask::get("/health").bytes());
     assert_eq!(idle.answer().status, 200);
@@ -51,13 +51,13 @@ fn an_end_waits_for_requests_that_have_begun_and_for_nothing_else() {
 }
 
 #[test]
-fn an_end_without_anybody_is_at_once() {
+fn an_end_without_clients_is_immediate() {
     let mut open = open();
     open.server.tell_to_end();
     assert!(open.server.ended());
 }
 
-/// The time is what is tested.
+/// This tests the timeout.
 #[test]
 fn an_end_waits_no_longer_than_it_may_whatever_the_store_does() {
     let mut limits = Limits::default();
@@ -93,7 +93,7 @@ fn all_that_was_acknowledged_is_in_the_file_when_the_store_is_dropped() {
         .map(|sender| {
             std::thread::spawn(move || {
                 let mut acknowledged = 0;
-                // Until the server is gone: then there is no answer.
+                // Until the server is gone: then there is no response.
                 for number in 1_u64.. {
                     let mut one = span("one");
                     one.trace_id = vec![sender; 16];
@@ -103,7 +103,7 @@ fn all_that_was_acknowledged_is_in_the_file_when_the_store_is_dropped() {
                     };
                     let mut connection = Connection::of(stream);
                     connection.send(&send(&traces(vec![one])).bytes());
-                    match connection.answer_or_end() {
+                    match connection.response_or_end() {
                         Some(answer) if answer.status == 200 => acknowledged += 1,
                         Some(answer) => panic!("{answer:?}"),
                         None => break,

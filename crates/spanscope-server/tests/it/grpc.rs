@@ -1,24 +1,29 @@
-//! OTLP over gRPC, called by tonic: what is stored and answered is what OTLP over HTTP stores and answers.
+//! OTLP over gRPC, called by tonic: stored records and responses are the same as with OTLP over
+//! HTTP.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::Request;
+use http_body_util::{BodyExt as _, Full};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message as _;
-use prost::bytes::{Buf as _, BufMut as _, Bytes};
+use prost::bytes::Bytes;
 use spanscope_model::StoreErrorKind;
 use spanscope_server::AuthMode::Local;
 use spanscope_server::Limits;
 use spanscope_tests::{PATIENCE, wait_for};
-use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
-use tonic::metadata::MetadataMap;
+use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
+use tower::ServiceExt as _;
 
-use crate::otlp::{PROTOBUF, SIGNALS, TRACES, gzip, rejected, send, span, text, traces, traces_of};
+use crate::otlp::{
+    PROTOBUF, SIGNALS, TRACES, gzip, rejected, send, span, text, traces, traces_of, zlib, zstd_of,
+};
 use crate::running::{ACME, ADMIN, Held, OTHER, Open, Running, open, open_with, tokens};
 use crate::stores::Failing;
 use crate::wire::{Ask, Connection};
@@ -30,50 +35,23 @@ const EXPORTS: [&str; 3] = [
     "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
 ];
 
-/// Messages as the bytes that they are.
-#[derive(Debug, Clone, Copy, Default)]
-struct Bare;
+/// A compression: its name, and its function.
+type Packing = (&'static str, fn(&[u8]) -> Vec<u8>);
 
-impl Codec for Bare {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
+const PACKINGS: [Option<Packing>; 4] = [
+    None,
+    Some(("gzip", gzip)),
+    Some(("deflate", zlib)),
+    Some(("zstd", zstd_of)),
+];
 
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Bare {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, message: Bytes, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        to.put(message);
-        Ok(())
-    }
-}
-
-impl Decoder for Bare {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(from.copy_to_bytes(from.remaining())))
-    }
-}
-
-/// A client with one connection.
+/// A client with one connection. It calls by `tonic` with framed messages: its own codecs do not
+/// support all encodings that are accepted here.
 struct Client {
     runtime: tokio::runtime::Runtime,
     channel: Channel,
     token: Option<&'static str>,
-    packs: bool,
+    packing: Option<Packing>,
 }
 
 impl Client {
@@ -92,48 +70,71 @@ impl Client {
             runtime,
             channel,
             token: None,
-            packs: false,
+            packing: None,
         }
     }
 
-    fn call(&self, path: &'static str, message: &[u8]) -> Result<Bytes, Status> {
-        let mut headers = MetadataMap::new();
+    /// A call that runs when it is polled.
+    fn begin(&self, path: &str, message: &[u8]) -> impl Future<Output = Result<Bytes, Status>> + use<> {
+        let mut request = Request::post(path)
+            .header("content-type", "application/grpc")
+            .header("te", "trailers");
         if let Some(token) = self.token {
-            headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
+            request = request.header("authorization", format!("Bearer {token}"));
         }
-        let message = Bytes::copy_from_slice(message);
-        let request = tonic::Request::from_parts(headers, tonic::Extensions::new(), message);
-        self.runtime.block_on(async {
-            let mut client = tonic::client::Grpc::new(self.channel.clone());
-            if self.packs {
-                client = client.send_compressed(CompressionEncoding::Gzip);
+        let message = match self.packing {
+            None => frame(0, message),
+            Some((name, pack)) => {
+                request = request.header("grpc-encoding", name);
+                frame(1, &pack(message))
             }
-            client.ready().await.unwrap();
-            let path = tonic::codegen::http::uri::PathAndQuery::from_static(path);
-            client
-                .unary(request, path, Bare)
-                .await
-                .map(tonic::Response::into_inner)
-        })
+        };
+        let request = request.body(Body::new(Full::new(message))).unwrap();
+        let channel = self.channel.clone();
+        async move {
+            let answer = channel.oneshot(request).await;
+            let answer = answer.map_err(|error| Status::from_error(Box::new(error)))?;
+            let (head, body) = answer.into_parts();
+            let body = body.collect().await?;
+            let status = Status::from_header_map(&head.headers)
+                .or_else(|| Status::from_header_map(body.trailers()?))
+                .expect("a status");
+            match status.code() {
+                Code::Ok => Ok(body.to_bytes().split_off(FRAME)),
+                _ => Err(status),
+            }
+        }
     }
 
-    fn refused(&self, path: &'static str, message: &[u8]) -> Status {
+    fn call(&self, path: &str, message: &[u8]) -> Result<Bytes, Status> {
+        self.runtime.block_on(self.begin(path, message))
+    }
+
+    fn refused(&self, path: &str, message: &[u8]) -> Status {
         self.call(path, message).unwrap_err()
     }
 }
 
-/// A body over HTTP, and the same as a message over gRPC, each to a server of its own.
-fn both_ways(body: &[u8], packs: bool) -> [(Vec<u8>, Open); 2] {
+/// The bytes before a message: whether it is compressed, and its length.
+const FRAME: usize = 5;
+
+fn frame(flag: u8, message: &[u8]) -> Bytes {
+    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    [&[flag][..], &length, message].concat().into()
+}
+
+/// Sends a body over HTTP, and the same as a message over gRPC, each to a separate server.
+fn both_ways(body: &[u8], packing: Option<Packing>) -> [(Vec<u8>, Open); 2] {
     let by_http = open();
-    let mut ask = Ask::post(TRACES, PROTOBUF, body);
-    if packs {
-        ask = Ask::post(TRACES, PROTOBUF, gzip(body)).header("Content-Encoding", "gzip");
-    }
+    let ask = match packing {
+        None => Ask::post(TRACES, PROTOBUF, body),
+        Some((name, pack)) => Ask::post(TRACES, PROTOBUF, pack(body)).header("Content-Encoding", name),
+    };
     let answer = ask.to(by_http.address);
     assert_eq!(answer.status, 200, "{answer:?}");
     let by_grpc = open();
     let mut client = Client::of(by_grpc.server.grpc);
-    client.packs = packs;
+    client.packing = packing;
     let message = client.call(EXPORT, body).unwrap();
     [(answer.body, by_http), (message.to_vec(), by_grpc)]
 }
@@ -155,17 +156,17 @@ fn a_call_is_stored_and_answered_as_the_same_body_over_http() {
         large.encode_to_vec(),
         no_utf_8,
     ] {
-        for packs in [false, true] {
-            let [(by_http, http), (by_grpc, grpc)] = both_ways(&body, packs);
+        for packing in PACKINGS {
+            let [(by_http, http), (by_grpc, grpc)] = both_ways(&body, packing);
             assert_eq!(by_grpc, by_http);
             assert_eq!(grpc.counts(), http.counts());
             assert_eq!(grpc.span_names(), http.span_names());
         }
     }
-    let [_, (message, grpc)] = both_ways(&partly.encode_to_vec(), false);
+    let [_, (message, grpc)] = both_ways(&partly.encode_to_vec(), None);
     let answer = ExportTraceServiceResponse::decode(&*message).unwrap();
     assert_eq!(answer.partial_success.unwrap().rejected_spans, 1);
-    // What is sent again is known, whichever way it comes.
+    // A repetition is recognized over either protocol.
     assert_eq!(rejected(&send(&partly).to(grpc.address)).0, 1);
     assert_eq!(grpc.counts().0, 1);
 }
@@ -188,11 +189,11 @@ fn every_signal_has_its_service_and_other_calls_are_unknown() {
 }
 
 #[test]
-fn tokens_say_whose_a_call_is_and_a_call_without_one_is_unauthenticated() {
+fn tokens_determine_the_tenant_of_a_call_and_a_call_without_one_is_unauthenticated() {
     let open = open_with(tokens(), Limits::default());
     let body = traces(vec![span("mine")]).encode_to_vec();
     let mut client = Client::of(open.server.grpc);
-    for wrong in [None, Some("token-of-nobody-00001")] {
+    for wrong in [None, Some("unknown-token-0000001")] {
         client.token = wrong;
         for export in EXPORTS {
             let status = client.refused(export, &body);
@@ -222,19 +223,40 @@ fn a_message_that_can_not_be_read_or_is_too_large_is_an_invalid_argument() {
 
     let of_size = |size| traces_of(vec![text("filler", &"x".repeat(size))], vec![]).encode_to_vec();
     client.call(EXPORT, &of_size(99_900)).unwrap();
-    for packs in [false, true] {
-        client.packs = packs;
-        let status = client.refused(EXPORT, &of_size(100_001));
-        assert_eq!(status.code(), Code::InvalidArgument);
-        assert!(status.message().contains("100000 bytes"), "{status:?}");
-        assert!(status.get_details_retry_info().is_none());
+    for packing in PACKINGS {
+        client.packing = packing;
+        // Sixty times as much, of a few kilobytes.
+        for size in [100_001, 6_000_000] {
+            let status = client.refused(EXPORT, &of_size(size));
+            assert_eq!(status.code(), Code::InvalidArgument);
+            assert!(status.message().contains("100000 bytes"), "{status:?}");
+            assert!(status.get_details_retry_info().is_none());
+        }
     }
-    // The connection goes on.
+    // A frame of zstd with a larger window than a decoder must support.
+    client.packing = Some(("zstd", |_| {
+        vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 17 << 3, 0x01, 0x00, 0x00]
+    }));
+    let status = client.refused(EXPORT, &[]);
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(status.message().contains("8388608"), "{status:?}");
+    // An incomplete one, and an unsupported one.
+    let cut: fn(&[u8]) -> Vec<u8> = |message| zlib(message)[..20].to_vec();
+    for (packing, code) in [
+        (("deflate", cut), Code::InvalidArgument),
+        (("snappy", gzip as fn(&[u8]) -> Vec<u8>), Code::Unimplemented),
+    ] {
+        client.packing = Some(packing);
+        let status = client.refused(EXPORT, &of_size(1_000));
+        assert_eq!(status.code(), code, "{status:?}");
+    }
+    client.packing = None;
+    // The connection continues.
     assert_eq!(client.call(EXPORT, &[]).unwrap(), Bytes::new());
 }
 
 #[test]
-fn a_store_that_can_not_take_it_says_when_to_come_again() {
+fn an_error_of_the_store_says_when_to_retry() {
     for (kind, code, again) in [
         (StoreErrorKind::Overloaded, Code::ResourceExhausted, true),
         (StoreErrorKind::Unavailable, Code::Unavailable, true),
@@ -254,7 +276,7 @@ fn a_store_that_can_not_take_it_says_when_to_come_again() {
 }
 
 #[test]
-fn what_is_held_of_calls_and_requests_has_one_limit() {
+fn calls_and_requests_share_one_memory_limit() {
     let limits = Limits::default().held_bytes(300_000);
     let held = Held::open(StoreErrorKind::Unavailable, limits);
     let large = traces_of(vec![text("filler", &"x".repeat(200_000))], vec![span("a")]);
@@ -269,7 +291,7 @@ fn what_is_held_of_calls_and_requests_has_one_limit() {
 }
 
 #[test]
-fn who_comes_to_the_other_port_is_told_the_right_one() {
+fn a_client_on_the_wrong_port_is_pointed_to_the_right_one() {
     let open = open();
     let (http, grpc) = (open.address, open.server.grpc);
     let status = Client::of(http).refused(EXPORT, &[]);
@@ -283,7 +305,7 @@ fn who_comes_to_the_other_port_is_told_the_right_one() {
         assert!(answer.message().contains(&http.to_string()), "{answer:?}");
     }
     assert_eq!(Ask::get("/health").to(grpc).status, 400);
-    // A call over HTTP/1, as some proxies make of it.
+    // A call over HTTP/1, as some proxies send it.
     let answer = Ask::post(EXPORT, "application/grpc", vec![0; 5]).to(http);
     assert_eq!(answer.header("grpc-status"), Some("12"), "{answer:?}");
     // And no call at all under the path of one.
@@ -295,14 +317,14 @@ fn who_comes_to_the_other_port_is_told_the_right_one() {
 }
 
 #[test]
-fn a_client_of_http_2_that_begins_nothing_is_hung_up_on() {
+fn an_http_2_client_that_sends_no_request_is_disconnected() {
     let limits = Limits::default().head_time(Duration::from_millis(200));
     let open = open_with(Local, limits);
     for address in [open.address, open.server.grpc] {
         for begin in [&b""[..], b"PRI", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
             let mut connection = Connection::open(address);
             connection.stream.write_all(begin).unwrap();
-            // A greeting may come before.
+            // SETTINGS may come before.
             wait_for("the server to hang up", || {
                 let mut piece = [0; 1024];
                 matches!(
@@ -312,7 +334,7 @@ fn a_client_of_http_2_that_begins_nothing_is_hung_up_on() {
                 .then_some(())
             });
         }
-        // A client that rested longer is answered on a connection that it makes anew.
+        // A client that was idle for longer gets a response on a new connection.
         let client = Client::of(open.server.grpc);
         client.call(EXPORT, &[]).unwrap();
         std::thread::scope(|scope| {
@@ -325,8 +347,41 @@ fn a_client_of_http_2_that_begins_nothing_is_hung_up_on() {
     }
 }
 
+/// A stream that its client resets, and a connection that it closes.
 #[test]
-fn an_end_waits_for_calls_that_have_begun() {
+fn a_call_of_a_disconnected_client_frees_its_memory_before_the_store_responds() {
+    let limits = Limits::default().held_bytes(300_000);
+    let large = traces_of(vec![text("filler", &"x".repeat(200_000))], vec![span("a")]).encode_to_vec();
+    for closes_connection in [false, true] {
+        let held = Held::open(StoreErrorKind::Unavailable, limits);
+        let client = Client::of(held.server.grpc);
+        let call = client.runtime.spawn(client.begin(EXPORT, &large));
+        held.wait_until_asked(1);
+        let other = Client::of(held.server.grpc);
+        let status = other.refused(EXPORT, &large);
+        assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
+        if closes_connection {
+            client.runtime.shutdown_background();
+        } else {
+            call.abort();
+        }
+        // Another one has room, and waits for the store in turn.
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| {
+                wait_for("room for another call", || {
+                    let status = other.refused(EXPORT, &large);
+                    (status.code() != Code::ResourceExhausted).then_some(status)
+                })
+            });
+            held.wait_until_asked(2);
+            held.let_go();
+            assert_eq!(waits.join().unwrap().code(), Code::Unavailable);
+        });
+    }
+}
+
+#[test]
+fn a_shutdown_waits_for_calls_in_progress() {
     let mut held = Held::open(StoreErrorKind::Unavailable, Limits::default());
     let client = Client::of(held.server.grpc);
     std::thread::scope(|scope| {

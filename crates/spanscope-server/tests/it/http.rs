@@ -7,7 +7,7 @@ use spanscope_tests::http::ask;
 use crate::support::{OPENMETRICS, Server, TOKENS, span};
 
 #[test]
-fn the_router_answers_in_the_format_that_is_asked_for() {
+fn the_router_responds_in_the_requested_format() {
     let sink = PrometheusSink::new();
     let server = Server::start(axum::Router::new().merge(metrics_router(sink.clone())));
     TOKENS.record_in(&sink, &[("model_id", "ä\"")], I64(3), span(1));
@@ -23,7 +23,7 @@ fn the_router_answers_in_the_format_that_is_asked_for() {
             .body
             .ends_with("llama_stack_tokens_total{model_id=\"ä\\\"\"} 3\n")
     );
-    // The header may come in several lines.
+    // The header may be repeated.
     let both = format!("text/plain;q=0.5\r\nAccept: {OPENMETRICS}");
     let open = ask(server.address, "GET", "/metrics", &both).unwrap();
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";

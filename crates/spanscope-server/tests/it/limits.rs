@@ -64,7 +64,7 @@ fn label_sets_beyond_the_bound_are_one_series_and_counted() {
 }
 
 #[test]
-fn the_overflow_series_is_one_whoever_names_it() {
+fn the_overflow_series_is_one_under_every_name() {
     let sink = PrometheusSink::with_max_label_sets(0);
     TOKENS.record(&sink, &[("otel_metric_overflow", "true")], I64(1));
     TOKENS.record(&sink, &[("otel.metric.overflow", "true")], I64(1));

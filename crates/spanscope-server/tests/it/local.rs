@@ -1,4 +1,4 @@
-//! Who may ask a server that is for this machine only.
+//! Which callers may use a server that is for this machine only.
 
 use axum::Router;
 use axum::routing::get;
@@ -22,7 +22,7 @@ fn only_names_of_this_machine_and_pages_of_this_server_are_answered() {
         ("Host: 127.8.9.1\r\n", 200),
         ("Host: [::1]:PORT\r\n", 200),
         ("Host: [::ffff:127.0.0.1]:PORT\r\n", 200),
-        // A name whose owner made it point here.
+        // A name whose owner has pointed it here.
         ("Host: evil.example:PORT\r\n", 403),
         ("Host: localhost.evil.example\r\n", 403),
         ("Host: notlocalhost\r\n", 403),
@@ -64,7 +64,7 @@ fn only_names_of_this_machine_and_pages_of_this_server_are_answered() {
 }
 
 #[test]
-fn no_route_of_a_local_server_answers_or_writes_for_a_page_of_strangers() {
+fn no_route_of_a_local_server_serves_a_foreign_page() {
     let open = open();
     for row in rows() {
         for (name, value, code) in [
@@ -85,7 +85,7 @@ fn no_route_of_a_local_server_answers_or_writes_for_a_page_of_strangers() {
     }
     assert_eq!(open.counts(), (0, 0, 0));
     assert!(!open.folder.path().join("datasets").exists());
-    // A page of its own may, and so may a program.
+    // The server's page may, and so may a program.
     for row in rows() {
         let own = row
             .ask(TRACE, SPAN)
@@ -93,7 +93,7 @@ fn no_route_of_a_local_server_answers_or_writes_for_a_page_of_strangers() {
             .to(open.address);
         let program = row.ask(TRACE, SPAN).to(open.address);
         for answer in [own, program] {
-            // Before the first record comes nothing is there to be looked at.
+            // Before the first record there is nothing to read.
             let is_answered = answer.status < 300
                 || (matches!(row.does, Does::Look | Does::Delete) && answer.status == 404);
             assert!(is_answered, "{}: {}", row.path, answer.text());

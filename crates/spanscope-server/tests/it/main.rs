@@ -1,4 +1,4 @@
-//! What the crate does, seen from outside.
+//! The behaviour of the crate, seen from outside.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod bounds;
@@ -10,6 +10,8 @@ mod limits;
 mod local;
 mod openapi;
 mod otlp;
+#[cfg(feature = "pages")]
+mod pages;
 mod prometheus;
 mod protocol;
 mod readers;

@@ -1,7 +1,8 @@
-//! The real Prometheus reads what is written, and `promtool` accepts it and the files of `examples/monitoring`.
+//! The real Prometheus reads the output, and `promtool` accepts it and the files of
+//! `examples/monitoring`.
 //!
-//! Both come with Debian's package `prometheus`. Where they can't be found the tests say so and do nothing, unless
-//! `SPANSCOPE_NO_SKIP` is set.
+//! Both are in Debian's package `prometheus`. If they are not installed the tests say so and do
+//! nothing, unless `SPANSCOPE_NO_SKIP` is set.
 
 use std::fs;
 use std::io::Write as _;
@@ -48,7 +49,7 @@ fn promtool_accepts_the_configuration_and_the_rules_and_each_alert_fires() {
         promtool(&["check", "config", "prometheus.yml"], "");
         promtool(&["check", "rules", "alerts.yml"], "");
         promtool(&["test", "rules", "alerts_test.yml"], "");
-        // The collector's; where they are mounted only their container knows.
+        // The collector's; their mount point is only known in the container.
         promtool(
             &["check", "config", "--syntax-only", "../collector/prometheus.yaml"],
             "",
@@ -65,7 +66,7 @@ fn promtool_finds_nothing_wrong_with_the_classic_text() {
     }
 }
 
-/// A program whose labels are as bad as they get, with its overflow and a rejected measurement.
+/// A program with hostile labels, with an overflow and a rejected measurement.
 fn hostile_program() -> PrometheusSink {
     let sink = PrometheusSink::with_max_label_sets(2);
     for api in [HOSTILE, "# EOF", "third"] {
@@ -107,7 +108,8 @@ fn round(sink: &PrometheusSink) {
     }
 }
 
-/// The queries of the dashboard, each with the title of its panel, for all models, providers and APIs.
+/// The queries of the dashboard, each with the title of its panel, for all models, providers and
+/// APIs.
 fn queries_of_the_dashboard() -> Vec<(String, String)> {
     let dashboard = fs::read_to_string(monitoring().join("grafana-dashboard.json")).unwrap();
     let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
@@ -130,7 +132,7 @@ fn queries_of_the_dashboard() -> Vec<(String, String)> {
 }
 
 #[test]
-fn prometheus_answers_the_four_queries_of_seed_2() {
+fn prometheus_has_the_tokens_for_all_four_queries() {
     if !is_here("prometheus") {
         return;
     }
@@ -140,11 +142,11 @@ fn prometheus_answers_the_four_queries_of_seed_2() {
     let prometheus = Prometheus::start(&[("program", server.address)]);
     prometheus.wait_for(TOTAL, 3_000.0);
     round(&sink);
-    prometheus.answers_seed_2(&ROUND);
-    // The same total, but one model's tokens are another's: the check would see it.
+    prometheus.check_token_queries(&ROUND);
+    // The same total, but with two models' tokens swapped: the check would notice it.
     let mut swapped = ROUND;
     (swapped[0].0, swapped[2].0) = (ROUND[2].0, ROUND[0].0);
-    let check = AssertUnwindSafe(|| prometheus.answers_seed_2(&swapped));
+    let check = AssertUnwindSafe(|| prometheus.check_token_queries(&swapped));
     assert!(catch_unwind(check).is_err());
 
     // The panels of model calls have something to show, for each model.
@@ -186,7 +188,7 @@ fn prometheus_reads_hostile_labels_in_both_formats() {
     }
     let sink = hostile_program();
     let open = Server::start(metrics_router(sink.clone()));
-    // What is asked for without saying anything, whatever Prometheus says.
+    // The scrape without an `Accept` header, whatever Prometheus sends.
     let answer = move || {
         let (content_type, text) = sink.encode("");
         async move { ([(CONTENT_TYPE, content_type)], text) }

@@ -1,4 +1,4 @@
-//! HTTP as few clients speak it, and what is no HTTP at all.
+//! HTTP as few clients speak it, and bytes that are not HTTP.
 
 use serde_json::json;
 use spanscope_server::AuthMode::Local;
@@ -48,10 +48,10 @@ fn a_body_that_was_refused_is_not_taken_for_the_next_request() {
             "{path} {kind}"
         );
         connection.send(&Ask::get("/health").bytes());
-        // Either it hangs up or it answers this question, and no other one.
+        // Either it hangs up or it responds to this request, and no other one.
         assert!(
             connection
-                .answer_or_end()
+                .response_or_end()
                 .is_none_or(|answer| answer.text() == r#"{"status":"ok"}"#)
         );
     }
@@ -71,7 +71,7 @@ fn a_body_that_was_refused_is_not_taken_for_the_next_request() {
     assert!(
         first.status == 400
             || connection
-                .answer_or_end()
+                .response_or_end()
                 .is_none_or(|second| second.status == 400)
     );
     assert_eq!(open.counts(), (0, 0, 0));
@@ -119,7 +119,7 @@ fn a_request_without_a_host_is_refused_where_the_host_says_who_asks() {
 }
 
 #[test]
-fn who_asks_first_whether_to_send_is_told_to() {
+fn a_client_that_expects_100_continue_gets_it() {
     let open = open_with(Local, Limits::default());
     let ask = send(&traces(vec![span("asked first")])).header("Expect", "100-continue");
     let head = ask.head();
@@ -150,7 +150,7 @@ fn what_is_no_http_is_hung_up_on() {
         let mut connection = Connection::open(open.address);
         connection.send(nonsense);
         let shown = String::from_utf8_lossy(nonsense);
-        let answer = connection.answer_or_end();
+        let answer = connection.response_or_end();
         let is_refused = answer
             .as_ref()
             .is_none_or(|answer| [400, 403, 505].contains(&answer.status));

@@ -1,4 +1,4 @@
-//! Readers that share a store: long questions of one caller hold up neither the others nor the intake.
+//! Readers that share a store: long queries of one caller block neither the others nor the intake.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -40,7 +40,7 @@ fn busy(request_time: Duration) -> Open {
     open
 }
 
-/// A hundred conditions that every span meets, and an order that no index has.
+/// A hundred conditions that every span meets, and an order without an index.
 fn long_question() -> Value {
     let conditions: Vec<Value> = (0..100)
         .map(|number| json!({"key": format!("k{}", number % KEYS), "op": "ne", "value": number}))
@@ -62,7 +62,7 @@ fn long_questions_of_one_tenant_hold_up_neither_readiness_nor_others_nor_the_int
             });
         }
         let mut rounds = 0;
-        // Also after the last of them was given up.
+        // Also after the last of them was abandoned.
         while done.load(Ordering::SeqCst) < ASKED || rounds < 20 {
             rounds += 1;
             let ready = Ask::get("/ready").to(open.address);
@@ -90,7 +90,7 @@ fn long_questions_of_one_tenant_hold_up_neither_readiness_nor_others_nor_the_int
 }
 
 #[test]
-fn a_scan_in_pieces_answers_what_one_statement_answers() {
+fn a_scan_in_pieces_returns_what_one_statement_returns() {
     let open = busy(PATIENCE);
     let question = long_question();
     let answer = Ask::json(TRACES, &question).token(ACME).to(open.address);
@@ -103,7 +103,7 @@ fn a_scan_in_pieces_answers_what_one_statement_answers() {
         .map(|trace| trace["trace_id"].as_str().unwrap())
         .collect();
     assert_eq!(ids.len(), 10);
-    // None of the spans has the key of one more condition.
+    // No span has the key of the additional condition.
     let mut question = question;
     let one_more = json!({"key": "missing", "op": "ne", "value": 1});
     question["attribute_filters"][99] = one_more;
@@ -126,11 +126,11 @@ fn a_tenant_has_its_share_of_the_questions() {
     assert_eq!(
         ask(crate::running::ADMIN).status,
         200,
-        "whoever runs the server is no tenant"
+        "an administrator is no tenant"
     );
 }
 
-/// Counts a question as given up when it is dropped.
+/// Counts a query as abandoned when it is dropped.
 struct GivenUp(Arc<AtomicUsize>);
 
 impl Drop for GivenUp {
@@ -139,7 +139,7 @@ impl Drop for GivenUp {
     }
 }
 
-/// A server whose questions never end, and counts them.
+/// A server whose queries never end, and are counted.
 fn endless(asked: &Arc<AtomicUsize>, given_up: &Arc<AtomicUsize>, limits: Limits) -> Running {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::builder()
@@ -178,7 +178,7 @@ fn a_question_that_took_too_long_is_given_up() {
 fn the_question_of_a_client_that_left_is_given_up() {
     let (asked, given_up) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let server = endless(&asked, &given_up, Limits::default().request_time(10 * PATIENCE));
-    // Whoever closes a connection without having read all resets it.
+    // Closing a connection with unread data resets it.
     let ask = Ask::json(TRACES, &json!({}));
     let resets = ask.clone().header("Expect", "100-continue");
     let pipelines = [resets.bytes(), Ask::get("/health").bytes()].concat();
@@ -217,4 +217,39 @@ fn scans_of_clients_that_left_make_room_for_the_next_one_of_their_tenant() {
     drop(gone);
     let scanned = Ask::json(TRACES, &long_question()).token(ACME).to(open.address);
     assert_eq!(scanned.status, 200, "{}", scanned.text());
+}
+
+#[test]
+fn the_questions_of_a_page_that_is_left_are_given_up() {
+    const TRACE: &str = "/ui/api/traces/4bf92f3577b34da6a3ce929d0e0e4736";
+    let (asked, given_up) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let server = endless(&asked, &given_up, Limits::default().request_time(10 * PATIENCE));
+    let span = format!("{TRACE}/spans/00f067aa0ba902b7");
+    let paths = [
+        "/ui/api/traces".to_owned(),
+        "/ui/api/traces/histogram".to_owned(),
+        "/ui/api/traces/histogram?q=whale&since=1h".to_owned(),
+        "/ui/api/traces/without?q=whale".to_owned(),
+        TRACE.to_owned(),
+        format!("{TRACE}/find?q=whale"),
+        span.clone(),
+        format!("{span}/among"),
+        format!("{span}/around"),
+        "/ui/api/spans?q=whale".to_owned(),
+        "/ui/api/logs?q=whale".to_owned(),
+        "/ui/api/logs/histogram?since=1h".to_owned(),
+        "/ui/api/complete?prefix=gen".to_owned(),
+        "/ui/api/store/names".to_owned(),
+    ];
+    for (number, path) in paths.iter().enumerate() {
+        let mut page = Connection::open(server.address);
+        page.send(&Ask::get(path).bytes());
+        count(&asked, number + 1);
+        assert!(page.is_silent(), "{path}");
+        drop(page);
+        // A store stops the query of a future that is dropped, as its own tests show.
+        wait_for(path, || {
+            (given_up.load(Ordering::SeqCst) == number + 1).then_some(())
+        });
+    }
 }

@@ -1,4 +1,4 @@
-//! The server as `spanscope serve` runs it, over a real store, until it is dropped or told to end.
+//! The server as `spanscope serve` runs it, over a real store, until it is dropped or stopped.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(crate) fn tenant(name: &str) -> Tenant {
     name.parse().unwrap()
 }
 
-/// A server on a thread of its own.
+/// A server on a separate thread.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     /// Where it takes gRPC.
@@ -38,12 +38,12 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Answers from any store.
+    /// Starts a server over any store.
     pub(crate) fn of(store: Arc<dyn TraceStore>, auth: AuthMode, limits: Limits) -> Self {
         Self::with_runs(store, auth, limits, runs())
     }
 
-    /// With agent traces answered in this way.
+    /// Starts a server with these settings of agent traces.
     pub(crate) fn with_runs(
         store: Arc<dyn TraceStore>,
         auth: AuthMode,
@@ -76,7 +76,7 @@ impl Running {
                 let addresses = [server.address()];
                 says.send(addresses).unwrap();
                 let ends = async { drop(ends.await) };
-                server.run(ends).await
+                server.run(ends).await.is_ok()
             })
         });
         let addresses = address.recv().unwrap();
@@ -89,7 +89,7 @@ impl Running {
         }
     }
 
-    /// Tells it to end.
+    /// Asks it to end.
     pub(crate) fn tell_to_end(&mut self) {
         drop(self.end.take());
     }
@@ -111,7 +111,7 @@ impl Drop for Running {
     }
 }
 
-/// A server over a store that answers nothing until it is let, and then fails.
+/// A server over a store that responds only when released, and then fails.
 pub(crate) struct Held {
     /// Dropped first, or the server's end would wait for the store.
     lets: watch::Sender<bool>,
@@ -132,7 +132,7 @@ impl Held {
         }
     }
 
-    /// Waits until the store was asked so often.
+    /// Waits until the store has received this number of queries.
     pub(crate) fn wait_until_asked(&self, times: usize) {
         wait_for("the store to be asked", || {
             (self.store.asked() == times).then_some(())
@@ -182,7 +182,7 @@ pub(crate) fn open_runs(auth: AuthMode, limits: Limits, runs: RunSettings) -> Op
     }
 }
 
-/// What is in a store: spans, events, measurements.
+/// The contents of a store: spans, events, measurements.
 pub(crate) type Counts = (u64, u64, u64);
 
 impl Open {
@@ -190,7 +190,7 @@ impl Open {
         counts(&self.store)
     }
 
-    /// What one tenant has.
+    /// Returns the counts of one tenant.
     pub(crate) fn counts_of(&self, name: &str) -> Counts {
         counts(&*self.store.for_tenant(&tenant(name)))
     }
@@ -214,7 +214,7 @@ pub(crate) fn counts(store: &dyn TraceStore) -> Counts {
     (stats.spans, stats.events, stats.points)
 }
 
-/// Runs of any age are answered: the tests' times are fixed ones. What is over is soon said to be.
+/// Runs of any age are available, because the tests' times are fixed. Grace periods are short.
 pub(crate) fn runs() -> RunSettings {
     let forever = Duration::from_secs(200 * 365 * 86_400);
     RunSettings::default()

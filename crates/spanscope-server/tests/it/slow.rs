@@ -1,4 +1,4 @@
-//! Clients that take their time. What is tested here are time-outs, so these tests take as long as those.
+//! Slow clients. These tests exercise timeouts, so they take as long as those.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::wire::{Answer, Ask, Connection};
 /// Long enough for a test's own machine to be slow, short enough to wait for.
 const SOON: Duration = Duration::from_millis(500);
 
-/// Sends byte by byte until the server has had enough; answers how long that took.
+/// Sends byte by byte until the server closes; returns how long that took.
 fn drop_by_drop(connection: &mut Connection, endless: &[u8]) -> Duration {
     let began = Instant::now();
     for byte in endless.iter().cycle() {
@@ -23,7 +23,7 @@ fn drop_by_drop(connection: &mut Connection, endless: &[u8]) -> Duration {
             break;
         }
         assert!(began.elapsed() < PATIENCE, "the server has patience without end");
-        std::thread::sleep(Duration::from_millis(10)); // what makes it slow
+        std::thread::sleep(Duration::from_millis(10)); // it causes the slowness
     }
     began.elapsed()
 }
@@ -33,7 +33,7 @@ fn a_head_that_never_ends_is_waited_for_no_longer_than_it_may_take() {
     let mut limits = Limits::default();
     limits.head_time = SOON;
     let open = open_with(Local, limits);
-    // Nothing at all, a piece, a piece after an answer.
+    // Nothing at all, a piece, a piece after a response.
     for (first, then) in [
         ("", ""),
         ("GET /hea", ""),
@@ -48,7 +48,7 @@ fn a_head_that_never_ends_is_waited_for_no_longer_than_it_may_take() {
         }
         assert!(
             connection
-                .answer_or_end()
+                .response_or_end()
                 .is_none_or(|answer| answer.status == 408),
             "{first}"
         );
@@ -60,7 +60,7 @@ fn a_head_that_never_ends_is_waited_for_no_longer_than_it_may_take() {
     assert!(took >= SOON);
     assert!(
         connection
-            .answer_or_end()
+            .response_or_end()
             .is_none_or(|answer| answer.status == 408)
     );
 }
@@ -116,7 +116,7 @@ fn a_body_that_comes_drop_by_drop_is_given_up_when_its_time_is_over() {
         }
         assert!(connection.is_ended(), "what follows would be the body");
     }
-    // None of it at all is no better.
+    // Sending nothing at all is no better.
     let mut connection = Connection::open(open.address);
     connection.send(head(TRACES, PROTOBUF, by_length).as_bytes());
     assert_eq!(connection.answer().status, 408);
@@ -136,7 +136,7 @@ fn a_body_in_many_pieces_is_taken_if_it_is_there_in_time() {
 }
 
 #[test]
-fn a_client_that_takes_nothing_of_its_answer_loses_its_place() {
+fn a_client_that_reads_nothing_of_its_response_loses_its_place() {
     let mut limits = Limits::default();
     limits.write_time = SOON;
     limits.questions = 1;
@@ -174,7 +174,7 @@ fn a_client_that_takes_nothing_of_its_answer_loses_its_place() {
     });
     assert_eq!(answered.status, 200);
     assert!(began.elapsed() >= SOON);
-    // Who reads on gets it whole, and has no place taken afterwards.
+    // A client that continues reading gets all of it, and frees its slot.
     let answer = all.to(open.address);
     assert!(
         answer.body.len() > 24_000_000 && answer.body.ends_with(b"]}"),
@@ -185,7 +185,7 @@ fn a_client_that_takes_nothing_of_its_answer_loses_its_place() {
 }
 
 #[test]
-fn answers_that_nobody_takes_have_one_memory_and_small_ones_go_on() {
+fn unread_responses_share_a_budget_and_small_ones_continue() {
     let mut limits = Limits::default();
     limits.answer_bytes = 40 << 20;
     let open = open_with(Local, limits);
@@ -221,18 +221,18 @@ fn answers_that_nobody_takes_have_one_memory_and_small_ones_go_on() {
     assert!(answer.body.len() > 24_000_000, "{}", answer.body.len());
 }
 
-/// Sends these bytes, says that they are all, and reads what is answered.
+/// Sends these bytes, closes the sending side, and reads the response.
 fn half_closed(address: std::net::SocketAddr, bytes: &[u8]) -> Option<Answer> {
     let mut connection = Connection::open(address);
     connection.send(bytes);
     connection.shut_writing();
-    let answer = connection.answer_or_end();
+    let answer = connection.response_or_end();
     assert!(connection.is_ended());
     answer
 }
 
 #[test]
-fn who_has_sent_all_and_says_so_is_answered() {
+fn a_client_that_closes_its_sending_side_gets_a_response() {
     let open = open();
     let request = traces(vec![span("half closed")]);
     let answer = half_closed(open.address, &send(&request).bytes()).unwrap();
@@ -255,7 +255,7 @@ fn what_ends_in_the_middle_is_refused_and_not_stored() {
         let answer = half_closed(open.address, &bytes[..bytes.len() - 1]).unwrap();
         assert_eq!((answer.status, status_of(&answer).code), (400, 3));
         assert!(
-            status_of(&answer).message.contains("its end"),
+            status_of(&answer).message.contains("the body is incomplete"),
             "{}",
             answer.text()
         );
@@ -268,7 +268,7 @@ fn what_ends_in_the_middle_is_refused_and_not_stored() {
     let bytes = Ask::json("/v1/telemetry/traces", &json!({"limit": 1})).bytes();
     let answer = half_closed(open.address, &bytes[..bytes.len() - 1]).unwrap();
     assert_eq!((answer.status, answer.code()), (400, "invalid_input".to_owned()));
-    // In chunks, of which the last never came.
+    // In chunks, the last of which never arrived.
     let body = request_in_a_chunk();
     let answer = half_closed(open.address, body.as_bytes()).unwrap();
     assert_eq!(answer.status, 400);
@@ -285,7 +285,7 @@ fn request_in_a_chunk() -> String {
 }
 
 #[test]
-fn who_goes_away_in_the_middle_leaves_nothing_behind() {
+fn a_client_that_disconnects_leaves_nothing_running() {
     let mut limits = Limits::default();
     limits.connections = 4;
     let open = open_with(Local, limits);

@@ -1,4 +1,4 @@
-//! Stores that do what no real one does when it is asked to.
+//! Stores with behaviour that no real one has on demand.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use spanscope_model::{
 };
 use tokio::sync::watch;
 
-/// A store whose disk fails, at once or when it is let.
+/// A store whose disk fails, at once or when released.
 #[derive(Clone)]
 pub(crate) struct Failing {
     kind: StoreErrorKind,
@@ -31,7 +31,7 @@ impl Failing {
         }
     }
 
-    /// Answers nothing before `true` is sent, or the sender is dropped.
+    /// Responds to nothing before `true` is sent, or the sender is dropped.
     pub(crate) fn held(kind: StoreErrorKind) -> (Self, watch::Sender<bool>) {
         let (lets, is_let) = watch::channel(false);
         (
@@ -43,7 +43,7 @@ impl Failing {
         )
     }
 
-    /// How often it was asked anything.
+    /// Returns how many queries it received.
     pub(crate) fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }

@@ -1,4 +1,4 @@
-//! Measurements in one line, a reader of the text that refuses what is wrong, and a server.
+//! Measurements in one line, a strict parser of the text, and a server.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -59,8 +59,8 @@ pub(crate) fn span(number: u8) -> Option<SpanIds> {
     })
 }
 
-/// The samples in a text of either format, by name and labels. Panics at anything that can't stand there, or stands there
-/// twice.
+/// Returns the samples in a text of either format, by name and labels. Panics at anything invalid
+/// or repeated.
 pub(crate) fn samples(text: &str) -> BTreeMap<String, f64> {
     let mut samples = BTreeMap::new();
     let mut types = BTreeMap::new();
@@ -120,12 +120,12 @@ pub(crate) fn values(samples: &BTreeMap<String, f64>, begin: &str) -> Vec<f64> {
     of.map(|(_, value)| *value).collect()
 }
 
-/// What a scrape without wishes finds.
+/// Returns the samples of a scrape without an `Accept` header.
 pub(crate) fn scraped(sink: &PrometheusSink) -> BTreeMap<String, f64> {
     samples(&sink.encode("").1)
 }
 
-/// A server of this, on a thread of its own until it is dropped.
+/// A server on a separate thread until it is dropped.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     _runtime: tokio::runtime::Runtime,
@@ -135,7 +135,7 @@ impl Server {
     pub(crate) fn start(app: axum::Router) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
-            .enable_io()
+            .enable_all()
             .build()
             .unwrap();
         let listener = runtime

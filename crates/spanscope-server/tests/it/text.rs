@@ -6,7 +6,7 @@ use spanscope_server::PrometheusSink;
 
 use crate::support::{CONCURRENT, DURATION, Metric, OPENMETRICS, REQUESTS, TOKENS, samples, span};
 
-/// What a program with two models has measured after a few requests.
+/// The measurements of a program with two models after a few requests.
 fn program() -> PrometheusSink {
     let sink = PrometheusSink::new();
     let llama = [("model_id", "llama3.2:3b"), ("provider_id", "ollama")];

@@ -1,4 +1,4 @@
-//! HTTP/1.1 byte by byte, for clients that do what no library lets them do.
+//! HTTP/1.1 byte by byte, for clients that do what no library allows.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -6,7 +6,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use serde_json::Value;
 use spanscope_tests::PATIENCE;
 
-/// A request that is put together as it is to be sent.
+/// A request, assembled as it is to be sent.
 #[derive(Clone)]
 pub(crate) struct Ask {
     method: &'static str,
@@ -78,7 +78,7 @@ impl Ask {
         bytes
     }
 
-    /// Sends it on a connection of its own.
+    /// Sends it on a separate connection.
     pub(crate) fn to(&self, address: SocketAddr) -> Answer {
         let mut connection = Connection::open(address);
         connection.send(&self.bytes());
@@ -89,7 +89,7 @@ impl Ask {
     }
 }
 
-/// An answer, taken apart.
+/// A parsed response.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -112,7 +112,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// What programs know an error by.
+    /// Returns the code of an error.
     pub(crate) fn code(&self) -> String {
         let answer = self.json();
         let code = answer["error"]["code"].as_str();
@@ -128,7 +128,7 @@ impl Answer {
     }
 }
 
-/// A connection that reads no more than it is asked to.
+/// A connection that reads only on request.
 pub(crate) struct Connection {
     pub(crate) stream: TcpStream,
     read: Vec<u8>,
@@ -149,24 +149,24 @@ impl Connection {
         }
     }
 
-    /// The server may have hung up before it read all, which its answer tells.
+    /// The server may have hung up before it read all, which its response shows.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes);
     }
 
-    /// Says that nothing more will be sent.
+    /// Closes the sending side.
     pub(crate) fn shut_writing(&self) {
         self.stream.shutdown(Shutdown::Write).unwrap();
     }
 
-    /// The next answer, of which the length must be said.
+    /// Returns the next response, which must declare its length.
     pub(crate) fn answer(&mut self) -> Answer {
-        self.answer_or_end()
+        self.response_or_end()
             .unwrap_or_else(|| panic!("hung up without an answer"))
     }
 
-    /// The next answer; none where the server hung up instead.
-    pub(crate) fn answer_or_end(&mut self) -> Option<Answer> {
+    /// Returns the next response; `None` if the server hung up instead.
+    pub(crate) fn response_or_end(&mut self) -> Option<Answer> {
         let mut answer = self.head()?;
         if answer.header("transfer-encoding") == Some("chunked") {
             while let Some(chunk) = self.chunk() {
@@ -184,7 +184,8 @@ impl Connection {
         Some(answer)
     }
 
-    /// The next part of a chunked body; none at its end, and where the server hung up instead.
+    /// Returns the next part of a chunked body; `None` at its end, and if the server hung up
+    /// instead.
     pub(crate) fn chunk(&mut self) -> Option<Vec<u8>> {
         let line = loop {
             if let Some(end) = self.read.windows(2).position(|two| two == b"\r\n") {
@@ -207,7 +208,7 @@ impl Connection {
         (length > 0).then(|| chunk[line + 2..line + 2 + length].to_vec())
     }
 
-    /// The next answer without its body, which one to `HEAD` does not have.
+    /// Returns the next response without its body, as for `HEAD`.
     pub(crate) fn head(&mut self) -> Option<Answer> {
         let end = loop {
             if let Some(end) = self.read.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -232,7 +233,7 @@ impl Connection {
         !self.more() && self.read.is_empty()
     }
 
-    /// Whether nothing came so far. It does not wait.
+    /// Returns whether nothing was received so far, without waiting.
     pub(crate) fn is_silent(&mut self) -> bool {
         self.stream.set_nonblocking(true).unwrap();
         let peeked = self.stream.peek(&mut [0]);
@@ -248,7 +249,7 @@ impl Connection {
                 self.read.extend_from_slice(&piece[..length]);
                 true
             }
-            // What is there was read before: a connection that was cut is over as well.
+            // Existing data was read before: a connection that was reset is over as well.
             Err(error) if error.kind() == ErrorKind::ConnectionReset => false,
             Err(error) => panic!("{error}"),
         }
@@ -262,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_are_read_one_by_one_until_the_end() {
+    fn responses_are_read_one_by_one_until_the_end() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut connection = Connection::open(listener.local_addr().unwrap());
         let mut server = listener.accept().unwrap().0;
@@ -276,12 +277,12 @@ mod tests {
         assert!(!connection.is_silent());
         let second = connection.answer();
         assert_eq!((second.status, second.header("x-Y")), (204, Some("z")));
-        assert!(connection.answer_or_end().is_none());
+        assert!(connection.response_or_end().is_none());
         assert!(connection.is_ended());
     }
 
     #[test]
-    fn a_request_is_sent_as_it_is_said() {
+    fn a_request_is_sent_as_described() {
         let ask = Ask::post("/p", "text/plain", "hi").header("A", "b").token("t");
         let bytes = String::from_utf8(ask.bytes()).unwrap();
         assert_eq!(

@@ -61,7 +61,7 @@ fn scrapes_while_eight_threads_measure_are_whole_and_never_go_down() {
     );
 }
 
-/// Each histogram's infinite bucket has as much as its count says, and no bucket less than the one below.
+/// Each histogram's infinite bucket equals its count, and no bucket is smaller than the one below.
 fn assert_whole(samples: &BTreeMap<String, f64>) {
     let count = "llama_stack_request_duration_seconds_count";
     for (series, value) in samples.iter().filter(|(series, _)| series.starts_with(count)) {

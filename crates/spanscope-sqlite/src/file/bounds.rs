@@ -1,36 +1,41 @@
-//! Keeps a file within its bounds, for every writer: its age, its size, the size of its
-//! write-ahead log, and whether it is still the file that was opened.
+//! The bounds of a file, for every writer: age, size, the size of its write-ahead log, and whether
+//! it is still the file that was opened.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
 use spanscope_model::Timestamp;
 
 use super::checkpoint::Checkpointer;
 use super::clock::ClockWatch;
-use super::identity::{FileId, LogId, beside, file_id};
+use super::identity::{FileId, LogId, file_id, sibling};
+use super::integrity::Integrity;
+use super::log_limits::{LEAST_LOG_BYTES, LogLimits, free_bytes};
+use super::programs::ProgramSweep;
 use super::shares::Shares;
-use super::trouble::Trouble;
-use super::{oldest, open, retention};
+use super::write_error::WriteError;
+use super::{oldest, open, relocate, retention};
 
-/// Once the log is this large, the writer copies it into the file. Less where the cap or the free
-/// space is small, see [`LogLimits`]. One transaction adds at most about 8 MiB, so the log stays under
-/// 64 MiB.
-const LOG_BYTES: u64 = 32 * 1024 * 1024;
-/// The least that a log takes before it is copied in: with less, each batch would wait for the disk.
-const LEAST_LOG_BYTES: u64 = 512 * 1024;
-/// How long readers are waited for that hold the log. A question is over by then.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// The same once they were waited for in vain.
+/// How long one check of a log that readers hold waits for them.
 const HELD_PATIENCE: Duration = Duration::from_millis(50);
-/// When old traces are looked for first: a program that has just opened the file has other things to do.
+/// How long records with a waiting caller are held back while readers hold a full log; then they
+/// are refused. A transaction that began before the log was full holds it, and so does one that
+/// began before the first was over: the log is free after two of the longest. Clients of OTLP give
+/// up after 10 s.
+const READER_PATIENCE: Duration = Duration::from_millis(9_500);
+/// A log that readers hold for less is not reported: most release it by themselves.
+const REPORTED_FROM: Duration = Duration::from_secs(1);
+/// When old traces are searched first: a program that has just opened the file has other work.
 const FIRST_RETENTION: Duration = Duration::from_secs(5);
-/// How often old traces are looked for.
+/// How long old traces are deleted before other work gets a turn.
+const DELETING: Duration = Duration::from_millis(50);
+/// How often old traces are searched.
 const RETENTION_EVERY: Duration = Duration::from_secs(30);
 
-/// How old records may get, and how large the file.
+/// Maximum age of records, and maximum size of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
     pub(crate) retention: Duration,
@@ -38,49 +43,12 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// The narrower of both.
+    /// Returns the stricter limit of each kind.
     pub(crate) fn narrower(self, other: Self) -> Self {
         Self {
             retention: self.retention.min(other.retention),
             max_bytes: self.max_bytes.min(other.max_bytes),
         }
-    }
-}
-
-/// How large the write-ahead log may grow, by the file's cap and the room on the disk: a log that
-/// fills a disk can't be copied into a file that has to grow for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct LogLimits {
-    /// The writer copies it.
-    copy: u64,
-}
-
-impl LogLimits {
-    fn new(max_bytes: u64, room: u64) -> Self {
-        Self {
-            copy: LOG_BYTES.min(max_bytes / 4).min(room / 4).max(LEAST_LOG_BYTES),
-        }
-    }
-
-    /// From here on the helper thread copies it. More than what SQLite leaves of a log that is written
-    /// from its start again, so that an idle file has none to copy.
-    const fn help(self) -> u64 {
-        self.copy / 4 * 3
-    }
-
-    /// The helper is asked again each time that the log has grown by so much.
-    const fn help_step(self) -> u64 {
-        self.copy / 4
-    }
-
-    /// Beyond this nothing is written until a reader lets go.
-    const fn stop(self) -> u64 {
-        self.copy / 4 * 5
-    }
-
-    /// What SQLite leaves of a log that is written from its start again.
-    const fn kept(self) -> u64 {
-        self.copy / 2
     }
 }
 
@@ -91,45 +59,44 @@ pub(crate) struct Bounds {
     wal_path: PathBuf,
     file_id: Option<FileId>,
     log_id: LogId,
-    /// The file's length and its pages when they were looked at last.
-    length: u64,
-    pages: i64,
-    /// Another program cut the file: nothing is written into it any more.
-    cut: Option<u64>,
-    /// None while nobody writes records: an import and a cleanup delete nothing by themselves.
+    integrity: Integrity,
+    /// `None` while no records are written: an import and a cleanup delete nothing by themselves.
     limits: Option<Limits>,
     next_retention: Instant,
+    /// Whether old traces were searched before.
+    is_looked_after: bool,
     helper: Option<Checkpointer>,
-    /// How large the log was when the helper was asked last.
-    helped_at: u64,
-    /// A reader was waited for in vain.
-    is_held: bool,
-    /// How much of a log the connection was told to keep.
+    /// Since when the log is full and held by readers.
+    held_since: Option<Instant>,
+    /// How much of a log the connection is configured to keep.
     kept: Option<u64>,
-    /// All that could be deleted is, and the file is still larger than its cap.
+    /// Whether everything that could be deleted is, and the file is still larger than its limit.
     is_over_cap: bool,
     clock: ClockWatch,
+    programs: ProgramSweep,
+    /// The shares of tenants, while the file is made smaller.
+    shrinking: Option<Shares>,
 }
 
 impl Bounds {
-    /// The bounds of a file that has just been opened.
+    /// Creates the bounds of a file that has just been opened.
     pub(crate) fn new(path: &Path) -> Self {
         Self {
             path: path.to_path_buf(),
-            wal_path: beside(path, "-wal"),
+            wal_path: sibling(path, "-wal"),
             file_id: file_id(path),
             log_id: LogId::of(path),
-            length: 0,
-            pages: 0,
-            cut: None,
+            integrity: Integrity::new(path),
             limits: None,
             next_retention: Instant::now() + FIRST_RETENTION,
+            is_looked_after: false,
             helper: None,
-            helped_at: 0,
-            is_held: false,
+            held_since: None,
             kept: None,
             is_over_cap: false,
             clock: ClockWatch::default(),
+            programs: ProgramSweep::default(),
+            shrinking: None,
         }
     }
 
@@ -144,83 +111,95 @@ impl Bounds {
         }
     }
 
-    /// How many bytes of records one transaction may take, so that the file stays under its cap.
+    /// Returns the maximum size of one transaction's records in bytes, so that the file stays under
+    /// its limit.
     pub(crate) fn batch_bytes(&self) -> usize {
         self.limits.map_or(usize::MAX, |limits| {
             usize::try_from(limits.max_bytes / 16).unwrap_or(usize::MAX)
         })
     }
 
-    /// Whether somebody deleted or replaced the file: what it held is theirs to lose, what comes
-    /// now goes into a new one.
+    /// Returns whether another program deleted or replaced the file: its old content is gone, and
+    /// new records are written to a new file.
     pub(crate) fn is_gone(&self) -> bool {
         self.file_id.is_some() && file_id(&self.path) != self.file_id
     }
 
-    /// The file is about to be opened anew, and the old one is closed: its log must not become the
+    /// Whether another program has removed or replaced the log of the open file. SQLite does so
+    /// only when no connection is left.
+    pub(crate) fn has_lost_log(&self) -> bool {
+        self.log_id.is_whole() && LogId::of(&self.path) != self.log_id && !self.is_gone()
+    }
+
+    /// Copies what the connection sees into a new file of the same name. Returns `false` where
+    /// there is another one already.
+    pub(crate) fn relocate(&mut self, db: &Connection) -> Result<bool, WriteError> {
+        self.end_helper();
+        relocate::run(db, &self.path, self.file_id)
+    }
+
+    /// The file is about to be opened again, and the old one is closed: its log must not become the
     /// new one's.
     pub(crate) fn remove_log(&mut self) {
         self.end_helper();
         self.log_id.remove(&self.path);
     }
 
-    /// Ends the helper, which has the file open too.
+    /// Ends the helper thread, which has the file open too.
     pub(crate) fn end_helper(&mut self) {
         self.helper = None;
-        self.helped_at = 0;
     }
 
-    /// The file was opened anew.
+    /// Resets the state for a reopened file.
     pub(crate) fn opened(&mut self) {
         let (limits, clock) = (self.limits, self.clock);
         *self = Self::new(&self.path);
         (self.limits, self.clock) = (limits, clock);
     }
 
-    /// Fails once another program has cut the file. Pages that are given back make it shorter too,
-    /// but then it has fewer of them.
-    pub(crate) fn check_length(&mut self, db: &Connection) -> Result<(), Trouble> {
-        let Ok(file) = fs::metadata(&self.path) else {
-            return Ok(());
-        };
-        if self.log_id == LogId::default() {
+    /// Fails once another program has truncated or overwritten the file, see [`Integrity`].
+    pub(crate) fn check_content(&mut self, db: &Connection) -> Result<(), WriteError> {
+        if !self.log_id.is_whole() {
             self.log_id = LogId::of(&self.path);
         }
-        let bytes = file.len();
-        if let Some(bytes) = self.cut {
-            return Err(Trouble::Truncated { bytes });
-        }
-        if bytes != self.length {
-            let number = |name| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-            let pages = number("page_count")?;
-            let whole = u64::try_from(pages * number("page_size")?).unwrap_or(0);
-            let is_shorter = bytes < self.length && pages >= self.pages && bytes < whole;
-            let may_be_cut = is_shorter || bytes + self.wal_bytes() < whole;
-            // Another process may have made it shorter and let it grow again since the last look.
-            if bytes == 0 || (may_be_cut && is_damaged(&self.path)) {
-                self.cut = Some(bytes);
-                return Err(Trouble::Truncated { bytes });
-            }
-            (self.length, self.pages) = (bytes, pages);
-        }
-        Ok(())
+        let result = self.integrity.check(db, self.wal_bytes());
+        self.unless_gone(result)
     }
 
-    /// What follows a written batch: the log's size and the file's.
-    pub(crate) fn keep(&mut self, db: &Connection) -> Result<(), Trouble> {
+    /// As [`check_content`](Self::check_content), for the whole file: a reader found damage in it.
+    pub(crate) fn verify_content(&mut self) -> Result<(), WriteError> {
+        let result = self.integrity.verify();
+        self.unless_gone(result)
+    }
+
+    /// Notes that SQLite found damage while writing.
+    pub(crate) fn note_damage(&mut self) {
+        if !self.is_gone() {
+            self.integrity.note_damage();
+        }
+    }
+
+    /// A file that is being replaced has the wrong log, and seems damaged.
+    fn unless_gone(&mut self, result: Result<(), WriteError>) -> Result<(), WriteError> {
+        if result.is_err() && self.is_gone() {
+            self.integrity.clear();
+            return Err(WriteError::Replaced);
+        }
+        result
+    }
+
+    /// Checks the sizes of log and file after a written batch.
+    pub(crate) fn keep(&mut self, db: &Connection) -> Result<(), WriteError> {
         let bytes = self.wal_bytes();
         let log = self.log_limits(bytes);
         if self.kept != Some(log.kept()) {
             db.pragma_update(None, "journal_size_limit", log.kept().cast_signed())?;
             self.kept = Some(log.kept());
         }
-        if bytes > log.copy {
+        if bytes > log.copy() {
             self.checkpoint(db, "PASSIVE", HELD_PATIENCE)?;
-            self.helped_at = 0;
         } else if bytes > log.help() {
-            self.help(bytes, log.help_step());
-        } else {
-            self.helped_at = 0;
+            self.help();
         }
         self.keep_size(db)
     }
@@ -231,21 +210,16 @@ impl Bounds {
         LogLimits::new(max_bytes, room)
     }
 
-    /// Copies the log into the file and frees what it takes, where the disk is full.
+    /// Copies the log into the file and frees its space, if the disk is full.
     pub(crate) fn empty_log(&mut self, db: &Connection) {
-        // A failure is what the next write fails by.
+        // The next write fails with the same error.
         let _ = self.checkpoint(db, "TRUNCATE", HELD_PATIENCE);
     }
 
-    /// Has the helper copy the log while the next records are written.
-    fn help(&mut self, bytes: u64, step: u64) {
-        if bytes < self.helped_at {
-            self.helped_at = 0; // it is written from its start again
-        }
-        if self.helped_at > 0 && bytes < self.helped_at + step {
-            return;
-        }
-        self.helped_at = bytes;
+    /// Makes the helper copy the log while the next records are written, or before they arrive: if
+    /// it finishes before the next transaction, that one writes the log from its start again, and
+    /// the writer has waited for no disk.
+    fn help(&mut self) {
         if self.helper.is_none() {
             // It must be the same file: with the log of this one, another would be destroyed.
             self.helper = Checkpointer::start(&self.path).filter(|_| !self.is_gone());
@@ -255,33 +229,43 @@ impl Bounds {
         }
     }
 
-    /// Ends the helper, whose connection would otherwise keep the log from being removed with the
-    /// last one.
-    pub(crate) fn close(&mut self, db: &Connection) -> Result<(), Trouble> {
+    /// Ends the helper, whose connection would otherwise prevent the removal of the log with the
+    /// last connection.
+    pub(crate) fn close(&mut self, db: &Connection) -> Result<(), WriteError> {
         self.helper = None;
-        if self.cut.is_some() {
+        if self.integrity.has_fault() {
+            // The last connection would copy the log, or the rest of it, into the file.
+            db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
             return Ok(());
         }
         self.checkpoint(db, "TRUNCATE", HELD_PATIENCE).map(drop)
     }
 
-    /// What is to be done now and then: age, and free space.
-    pub(crate) fn upkeep(&mut self, db: &Connection) -> Result<(), Trouble> {
+    /// Does periodic work: age, and free space.
+    pub(crate) fn upkeep(&mut self, db: &Connection) -> Result<(), WriteError> {
         let Some(limits) = self.limits else { return Ok(()) };
+        // Writes while readers hold the log make the next readers hold it too.
+        if self.make_wal_room(db).is_err() {
+            return Ok(());
+        }
         if Instant::now() >= self.next_retention {
             self.next_retention = Instant::now() + RETENTION_EVERY;
+            self.is_looked_after = true;
             oldest::date_rows(db, Timestamp::now(), limits.retention)?;
-            if !self.clock.has_jumped() {
-                keep_age(db, limits.retention)?;
+            if !self.clock.has_jumped() && !keep_age(db, limits.retention)? {
+                self.next_retention = Instant::now();
             }
             self.give_back(db)?;
+        }
+        if self.is_looked_after && !self.clock.has_jumped() {
+            self.programs.step(db, limits.retention)?;
         }
         Ok(())
     }
 
-    /// Free pages are used again first; what is more than a quarter of the file goes back to the
-    /// file system, in steps.
-    fn give_back(&self, db: &Connection) -> Result<(), Trouble> {
+    /// Free pages are reused first; more than a quarter of the file is returned to the file system,
+    /// in steps.
+    fn give_back(&self, db: &Connection) -> Result<(), WriteError> {
         let number = |name| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
         if number("freelist_count")? > number("page_count")? / 4 {
             retention::give_back(db, 8192)?;
@@ -290,34 +274,50 @@ impl Bounds {
         Ok(())
     }
 
-    /// How far ahead the clock has jumped since the last look, if it has.
+    /// Returns how far the clock has jumped ahead since the last check, if it has.
     pub(crate) fn watch_clock(&mut self) -> Option<Duration> {
         let has_jumped = self.clock.has_jumped();
         let jump = self.clock.look(Timestamp::now().as_nanos(), Instant::now());
         if has_jumped && !self.clock.has_jumped() {
-            // What was stored meanwhile is dated ahead.
+            // Records stored meanwhile have dates in the future.
             self.next_retention = Instant::now();
         }
         jump
     }
 
-    /// Keeps the file under its cap: whole traces go, the oldest first, of the tenant that has most.
-    fn keep_size(&mut self, db: &Connection) -> Result<(), Trouble> {
+    /// Keeps the file under its limit by deleting whole traces, the oldest first, of the tenant
+    /// with the most data.
+    ///
+    /// A tenth of the file is deleted, in steps between batches, because recording and sending
+    /// clients wait meanwhile. Only if more arrives than is deleted is a step as long as necessary.
+    fn keep_size(&mut self, db: &Connection) -> Result<(), WriteError> {
         let Some(limits) = self.limits else { return Ok(()) };
-        // Under the cap by more than one transaction adds.
+        // Below the limit by more than one transaction adds.
         let limit = limits.max_bytes - limits.max_bytes / 8;
         let mut used = retention::used_bytes(db)?;
-        if used <= limit {
+        if self.shrinking.is_none() && used <= limit - limit / 32 {
             self.is_over_cap = false;
             return Ok(());
         }
-        oldest::trim(db, limits.max_bytes / 64)?;
+        let mut shares = match self.shrinking.take() {
+            Some(shares) => shares,
+            None => {
+                oldest::trim(db, limits.max_bytes / 64)?;
+                Shares::of(db)?
+            }
+        };
         let target = limit - limit / 10;
-        let mut shares = Shares::of(db)?;
+        let began = Instant::now();
         while used > target {
-            let tenant = shares.largest();
-            let deleted = oldest::delete(db, tenant, limits.retention, target)?;
-            let count = deleted.traces + deleted.events + deleted.points;
+            if used <= limit && began.elapsed() >= DELETING {
+                shares.pause();
+                self.shrinking = Some(shares);
+                break;
+            }
+            let tenant = shares.next(db)?;
+            let deadline = Instant::now().checked_add(DELETING);
+            let deleted = oldest::delete(db, tenant, limits.retention, target, deadline)?;
+            let count = deleted.traces + deleted.spans + deleted.events + deleted.points;
             if count == 0 && tenant.is_none() {
                 break;
             }
@@ -325,7 +325,7 @@ impl Bounds {
             shares.shrink(tenant, used.saturating_sub(left), count == 0);
             used = left;
             let bytes = self.wal_bytes();
-            if bytes > self.log_limits(bytes).copy {
+            if bytes > self.log_limits(bytes).copy() {
                 self.checkpoint(db, "PASSIVE", HELD_PATIENCE)?;
                 self.make_wal_room(db)?;
             }
@@ -334,13 +334,13 @@ impl Bounds {
         Ok(())
     }
 
-    /// Fails while the file is larger than its cap and nothing is left to delete.
-    pub(crate) fn check_cap(&mut self, db: &Connection) -> Result<(), Trouble> {
+    /// Fails while the file is larger than its limit and nothing is left to delete.
+    pub(crate) fn check_cap(&mut self, db: &Connection) -> Result<(), WriteError> {
         if self.is_over_cap {
             self.keep_size(db)?;
         }
         match self.is_over_cap {
-            true => Err(Trouble::OverCap {
+            true => Err(WriteError::OverCap {
                 bytes: self.limits.map_or(0, |limits| limits.max_bytes),
             }),
             false => Ok(()),
@@ -351,36 +351,54 @@ impl Bounds {
         fs::metadata(&self.wal_path).map_or(0, |file| file.len())
     }
 
-    /// A log that was copied into the file is written from its start again, if no reader still
-    /// needs it.
+    /// Writes a log that was copied into the file from its start again, if no reader still needs
+    /// it.
     ///
-    /// Readers come and go, and each of them may hold the log for a moment. So the first look waits
-    /// until all that were there are gone: no new one can hold the log meanwhile, because what is
-    /// copied is read from the file.
-    pub(crate) fn make_wal_room(&mut self, db: &Connection) -> Result<(), Trouble> {
+    /// Each reader may hold the log for a moment. Nothing is written until all current holders are
+    /// gone: new readers read from the file once the log is copied, so they do not hold it.
+    pub(crate) fn make_wal_room(&mut self, db: &Connection) -> Result<(), WriteError> {
         let bytes = self.wal_bytes();
         if bytes < LEAST_LOG_BYTES || bytes < self.log_limits(bytes).stop() {
-            self.is_held = false;
+            self.held_since = None;
             return Ok(());
         }
-        let patience = if self.is_held { HELD_PATIENCE } else { PATIENCE };
-        match self.checkpoint(db, "TRUNCATE", patience)? {
+        let began = Instant::now();
+        match self.checkpoint(db, "TRUNCATE", HELD_PATIENCE)? {
             Checkpoint::Done => {
-                self.is_held = false;
+                self.held_since = None;
                 Ok(())
             }
-            // Another process does the same; the log is shorter then, or the next try gets there.
-            Checkpoint::Locked => Err(Trouble::WalBusy),
+            // Another process does the same; the log is shorter then, or the next try succeeds.
+            Checkpoint::Locked => {
+                self.held_since.get_or_insert(began);
+                Err(WriteError::WalBusy)
+            }
             Checkpoint::Held => {
-                self.is_held = true;
-                Err(Trouble::WalHeld {
+                self.held_since.get_or_insert(began);
+                Err(WriteError::WalHeld {
                     bytes: self.wal_bytes(),
                 })
             }
         }
     }
 
-    fn checkpoint(&self, db: &Connection, mode: &str, patience: Duration) -> Result<Checkpoint, Trouble> {
+    /// Returns whether this error may pass while callers wait: readers hold the log, and not for
+    /// long yet.
+    pub(crate) fn may_pass(&self, write_error: &WriteError) -> bool {
+        self.is_held_for_less(write_error, READER_PATIENCE)
+    }
+
+    /// Returns whether this error is too short to be reported.
+    pub(crate) fn is_brief(&self, write_error: &WriteError) -> bool {
+        self.is_held_for_less(write_error, REPORTED_FROM)
+    }
+
+    fn is_held_for_less(&self, write_error: &WriteError, time: Duration) -> bool {
+        matches!(write_error, WriteError::WalHeld { .. } | WriteError::WalBusy)
+            && self.held_since.is_some_and(|since| since.elapsed() < time)
+    }
+
+    fn checkpoint(&self, db: &Connection, mode: &str, patience: Duration) -> Result<Checkpoint, WriteError> {
         if let Some(helper) = &self.helper {
             helper.wait_until_idle();
         }
@@ -391,8 +409,7 @@ impl Bounds {
         db.busy_timeout(open::BUSY_TIMEOUT)?;
         match result {
             Ok((0, _)) => Ok(Checkpoint::Done),
-            // SQLite fills in the size of the log only where it had the lock that one checkpoint at a
-            // time holds.
+            // SQLite sets the size of the log only if it got the lock that serializes checkpoints.
             Ok((_, log)) if log < 0 => Ok(Checkpoint::Locked),
             Ok(_) => Ok(Checkpoint::Held),
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
@@ -403,66 +420,28 @@ impl Bounds {
     }
 }
 
-/// How a checkpoint ended.
+/// The result of a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Checkpoint {
     Done,
     /// Another connection runs one, or writes.
     Locked,
-    /// A reader needs what is in the log.
+    /// A reader needs the log.
     Held,
 }
 
-fn keep_age(db: &Connection, retention: Duration) -> Result<(), Trouble> {
+/// Deletes old records, for a limited time. Returns whether all are deleted.
+fn keep_age(db: &Connection, retention: Duration) -> Result<bool, WriteError> {
     let now = Timestamp::now();
-    retention::delete_expired(db, now)?;
+    let deadline = Instant::now().checked_add(DELETING);
+    retention::delete_expired(db, now, deadline)?;
     retention::forget(db, now, retention)?;
     let cutoff = now.before(retention);
-    // In steps, so that the queue is looked at in between; what is left waits for the next
-    // time.
-    for _ in 0..20 {
-        let deleted = retention::delete_older_than(db, cutoff, 500)?;
-        if deleted.traces + deleted.events + deleted.points == 0 {
-            break;
+    while !retention::is_over(deadline) {
+        let deleted = retention::delete_older_than(db, cutoff, 500, deadline)?;
+        if deleted == retention::CleanupReport::default() {
+            return Ok(true);
         }
     }
-    Ok(())
-}
-
-/// Whether pages of the file are missing. A connection that has just been opened has none in memory.
-fn is_damaged(path: &Path) -> bool {
-    let Ok(db) = open::open_any(path) else { return true };
-    let check = db.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
-    check.map_or(true, |answer| answer != "ok")
-}
-
-/// Free space of the disk that a file is on. None where it can't be told.
-fn free_bytes(path: &Path) -> Option<u64> {
-    #[cfg(unix)]
-    {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let disk = rustix::fs::statvfs(folder.unwrap_or(Path::new("."))).ok()?;
-        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = path;
-        None
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_log_follows_the_cap_and_the_room_on_the_disk() {
-        const MIB: u64 = 1024 * 1024;
-        assert_eq!(LogLimits::new(1024 * MIB, u64::MAX).copy, 32 * MIB);
-        assert_eq!(LogLimits::new(16 * MIB, u64::MAX).copy, 4 * MIB);
-        assert_eq!(LogLimits::new(1024 * MIB, 8 * MIB).copy, 2 * MIB);
-        assert_eq!(LogLimits::new(MIB, 8 * MIB).copy, LEAST_LOG_BYTES);
-        let log = LogLimits::new(u64::MAX, u64::MAX);
-        assert!(log.kept() < log.help() && log.help() < log.copy && log.copy < log.stop());
-    }
+    Ok(false)
 }

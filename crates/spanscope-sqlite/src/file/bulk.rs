@@ -1,17 +1,17 @@
 //! Inserts of many rows by one statement.
 //!
 //! A statement for one row opens a cursor on the table and on each of its indexes, and closes them
-//! again, for every row. 32 rows a statement took 14 % off the time of a whole run, 128 rows some 5 %
-//! more: a statement that calls a function, as the one that computes the text of a span's id, keeps
-//! a journal of each page that it changes, for itself.
+//! again, for every row. 32 rows per statement saved 14 % of a whole run's time, 128 rows some 5 %
+//! more. A statement that calls a function, such as the one that computes the text of a span's id,
+//! keeps a separate journal of each page that it changes.
 //!
-//! Texts are copied once, into one buffer, and bound from there. Columns that are seldom filled are
-//! left out of the statement while no row of it has them. Row numbers are given to SQLite only
-//! where they do not follow the one before: it then looks for the end of the table, and not for a
-//! place in it. Together this took up to 5 % off the time of a whole run.
+//! Strings are copied once, into one buffer, and bound from there. Rarely filled columns are left
+//! out of the statement while no row has a value in them. SQLite gets row ids only if they are not
+//! consecutive: otherwise it looks for the end of the table, and not for a position in it. Together
+//! this saved up to 5 % of a whole run's time.
 //!
 //! The statements use `OR FAIL`, so that those without such a function need no journal: a failure
-//! undoes the whole transaction anyway.
+//! rolls the whole transaction back anyway.
 
 use std::fmt::Write as _;
 
@@ -20,7 +20,7 @@ use rusqlite::{CachedStatement, Connection};
 
 use super::text::without_nul;
 
-/// Rows a statement.
+/// Rows per statement.
 const ROWS: usize = 128;
 
 /// A value of a row that is about to be inserted.
@@ -56,14 +56,14 @@ impl<'r, T: Into<Cell<'r>>> From<Option<T>> for Cell<'r> {
 pub(crate) struct Table<const COLUMNS: usize> {
     /// The statement up to the table's name.
     pub(crate) insert: &'static str,
-    /// Without the row's number, which is the column `id` where rows have one.
+    /// Without the row id, which is the column `id` in tables with one.
     pub(crate) columns: [&'static str; COLUMNS],
-    /// How many of the last columns are seldom filled.
+    /// The number of rarely filled columns at the end.
     pub(crate) rare: usize,
 }
 
-/// What is kept of a [`Cell`] until its statement runs. Bytes are in one buffer, one value after
-/// the other.
+/// The part of a [`Cell`] that is kept until its statement runs. Bytes are in one buffer, one value
+/// after the other.
 #[derive(Debug, Clone, Copy)]
 enum Kept {
     Null,
@@ -77,14 +77,14 @@ enum Kept {
 pub(crate) struct Bulk<'db, const COLUMNS: usize> {
     db: &'db Connection,
     table: &'static Table<COLUMNS>,
-    /// With the seldom filled columns, and without.
+    /// With the rarely filled columns, and without.
     many: [Option<CachedStatement<'db>>; 2],
     one: [Option<CachedStatement<'db>>; 2],
     kept: Vec<Kept>,
     bytes: Vec<u8>,
-    /// A row has a value in a column that is seldom filled.
+    /// Whether a row has a value in a rarely filled column.
     is_full: bool,
-    /// The number that SQLite gives to the next row by itself.
+    /// The row id that SQLite assigns next.
     next: Option<i64>,
 }
 
@@ -102,7 +102,7 @@ impl<'db, const COLUMNS: usize> Bulk<'db, COLUMNS> {
         }
     }
 
-    /// Adds a row of a table without numbers.
+    /// Adds a row of a table without row ids.
     pub(crate) fn push(&mut self, row: [Cell<'_>; COLUMNS]) -> rusqlite::Result<()> {
         self.keep(row);
         if self.kept.len() == ROWS * COLUMNS {
@@ -111,7 +111,7 @@ impl<'db, const COLUMNS: usize> Bulk<'db, COLUMNS> {
         Ok(())
     }
 
-    /// Adds a row by its number, which is larger than all numbers in the table.
+    /// Adds a row by its id, which is larger than all ids in the table.
     pub(crate) fn push_numbered(&mut self, number: i64, row: [Cell<'_>; COLUMNS]) -> rusqlite::Result<()> {
         if self.next == Some(number) {
             self.next = Some(number + 1);
@@ -129,7 +129,7 @@ impl<'db, const COLUMNS: usize> Bulk<'db, COLUMNS> {
         Ok(())
     }
 
-    /// Writes what is left.
+    /// Writes the remaining rows.
     pub(crate) fn flush(&mut self) -> rusqlite::Result<()> {
         if self.kept.is_empty() {
             return Ok(());
@@ -209,7 +209,7 @@ impl<'db, const COLUMNS: usize> Bulk<'db, COLUMNS> {
     }
 }
 
-/// Binds the first `columns` values of each row, and returns the bytes that belong to further rows.
+/// Binds the first `columns` values of each row, and returns the bytes of the other rows.
 fn bind<'b, const COLUMNS: usize>(
     statement: &mut CachedStatement<'_>,
     first: usize,

@@ -1,10 +1,10 @@
-//! Rows of callsites: what all spans or events of one place in a program share.
+//! Rows of callsites: the data that all spans or events of one callsite share.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::text::without_nul;
 
-/// The row of a callsite in the open file, which is made if it is not there.
+/// Returns the row of a callsite in the open file, and creates it if it is missing.
 pub(crate) fn callsite_row(
     db: &Connection,
     name: &str,
@@ -21,7 +21,7 @@ pub(crate) fn callsite_row(
     Ok(db.last_insert_rowid())
 }
 
-/// The row of a callsite, if it is there.
+/// Returns the row of a callsite, if it exists.
 pub(crate) fn find_callsite(
     db: &Connection,
     name: &str,

@@ -1,9 +1,9 @@
-//! Copies the write-ahead log into the file on a separate thread, while the writer goes on writing.
+//! The helper thread that copies the write-ahead log into the file while the writer continues.
 //!
-//! That copying was a fifth of a writer's time. The helper has its own connection and only ever
-//! runs passive checkpoints, which never wait and change no record. It must never decide how
-//! large the log may grow: that stays with the writer, which waits for the helper and copies what
-//! is left before the log reaches its bound. A helper that can't work costs nothing but time.
+//! Copying was a fifth of a writer's time. The helper has its own connection and only runs passive
+//! checkpoints, which never wait and change no record. It must never decide how large the log may
+//! grow: the writer does, which waits for the helper and copies the rest before the log reaches its
+//! limit. A helper that can't work only costs time.
 
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
@@ -14,7 +14,7 @@ use rusqlite::{Connection, OpenFlags};
 use spanscope_core::sync::{lock, wait_while};
 use spanscope_core::threads;
 
-/// A helper thread for one file. Dropping it waits until it is done with what it does.
+/// A helper thread for one file. Dropping it waits for its current work.
 #[derive(Debug)]
 pub(crate) struct Checkpointer {
     shared: Arc<Shared>,
@@ -35,7 +35,7 @@ struct State {
 }
 
 impl Checkpointer {
-    /// Opens the file again and starts the thread; none where that can't be done.
+    /// Opens the file again and starts the thread; `None` if that fails.
     pub(crate) fn start(path: &Path) -> Option<Self> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(path, flags).ok()?;
@@ -51,13 +51,13 @@ impl Checkpointer {
         })
     }
 
-    /// Has the log copied, as far as it is written now, and returns at once.
+    /// Requests a copy of the log as of now, and returns at once.
     pub(crate) fn request(&self) {
         self.shared.with(|state| state.is_wanted = true);
         self.shared.changed.notify_all();
     }
 
-    /// Waits until the helper does nothing.
+    /// Waits until the helper is idle.
     pub(crate) fn wait_until_idle(&self) {
         let state = lock(&self.shared.state);
         drop(wait_while(&self.shared.changed, state, |state| {
@@ -95,7 +95,7 @@ impl Shared {
                 state.is_wanted = false;
                 state.is_running = true;
             }
-            // What fails here the writer tries again, and reports.
+            // The writer retries what fails here, and reports it.
             let _ = db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
             self.with(|state| state.is_running = false);
             self.changed.notify_all();

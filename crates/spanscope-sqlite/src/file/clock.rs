@@ -1,14 +1,15 @@
-//! Whether the wall clock has jumped ahead: then it says nothing about the age of what is stored.
+//! Detects that the wall clock has jumped ahead: it then says nothing about the age of stored
+//! records.
 
 use std::time::{Duration, Instant};
 
-/// A clock that is set right, or a machine that slept, moves it by more than the steps of NTP.
+/// A corrected clock, or a machine that slept, moves it by more than the steps of NTP.
 const JUMP: Duration = Duration::from_secs(60);
-/// So long nothing is deleted by its age after a jump, unless the clock goes back. Long enough for
-/// somebody to set it right, and short enough for a clock that was wrong before and is right now.
+/// How long nothing is deleted by age after a jump, unless the clock moves back. Long enough to
+/// correct a wrong clock, and short enough for a clock that was wrong before and is right now.
 const SUSPENDED: Duration = Duration::from_secs(3600);
 
-/// Compares the wall clock with the one that only ever goes on.
+/// Compares the wall clock with the monotonic clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ClockWatch {
     last: Option<(i64, Instant)>,
@@ -16,8 +17,8 @@ pub(crate) struct ClockWatch {
 }
 
 impl ClockWatch {
-    /// Notes the time, in nanoseconds since 1970. Returns how far the clock has jumped ahead since the
-    /// last look, if it has.
+    /// Notes the time, in nanoseconds since 1970. Returns how far the clock has jumped ahead since
+    /// the last check, if it has.
     pub(crate) fn look(&mut self, now: i64, at: Instant) -> Option<Duration> {
         let (wall, since) = self.last.replace((now, at))?;
         if self.suspended_until.is_some_and(|until| at >= until) {
@@ -37,7 +38,7 @@ impl ClockWatch {
         Some(size)
     }
 
-    /// Whether it is not to be trusted now.
+    /// Returns whether it can't be trusted now.
     pub(crate) fn has_jumped(&self) -> bool {
         self.suspended_until.is_some()
     }

@@ -1,4 +1,4 @@
-//! What can go wrong with a file, before it is known which file to blame.
+//! Errors of a query or an import, before the path of the file is added to the message.
 
 use std::path::Path;
 
@@ -6,12 +6,12 @@ use spanscope_model::StoreError;
 
 use super::open::sql_error;
 
-/// A question's or an import's failure.
+/// The failure of a query or an import.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// SQLite's.
+    /// An error of SQLite, without the path.
     Sql(rusqlite::Error),
-    /// One that says already what to do.
+    /// An error with a message for the user.
     Store(StoreError),
 }
 
@@ -34,8 +34,8 @@ impl From<StoreError> for Failure {
 }
 
 impl Failure {
-    /// The failure as the caller of a store sees it.
-    pub(crate) fn of(self, path: &Path) -> StoreError {
+    /// Converts it to the error that the caller of a store gets.
+    pub(crate) fn into_store_error(self, path: &Path) -> StoreError {
         match self {
             Self::Sql(error) => sql_error(path, error),
             Self::Store(error) => error,

@@ -1,5 +1,5 @@
-//! Tells a file from another one that was put in its place under the same name, and removes the log
-//! that such a replacement leaves behind.
+//! Distinguishes a file from another one that has replaced it under the same name, and removes the
+//! log that such a replacement leaves behind.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 /// Device and inode.
 pub(crate) type FileId = (u64, u64);
 
-/// The identity of what a path leads to. None where there is no file, and on systems that have no
-/// such numbers.
+/// Returns the identity of a path's file. `None` if there is no file, and on systems without such
+/// numbers.
 pub(crate) fn file_id(path: &Path) -> Option<FileId> {
     #[cfg(unix)]
     {
@@ -22,8 +22,8 @@ pub(crate) fn file_id(path: &Path) -> Option<FileId> {
     }
 }
 
-/// The file beside the store that SQLite calls so.
-pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+/// Returns the path with SQLite's suffix for a file next to the store.
+pub(crate) fn sibling(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
@@ -36,35 +36,40 @@ pub(crate) struct LogId([Option<FileId>; 2]);
 const LOG: [&str; 2] = ["-wal", "-shm"];
 
 impl LogId {
-    /// Of a file without a log.
+    /// The log of a file without one.
     pub(crate) const NONE: Self = Self([None; 2]);
 
     pub(crate) fn of(path: &Path) -> Self {
-        Self(LOG.map(|suffix| file_id(&beside(path, suffix))))
+        Self(LOG.map(|suffix| file_id(&sibling(path, suffix))))
     }
 
-    /// Removes this log where it still has its names. SQLite would copy it into whatever file has been
-    /// put in the place of the one that it belongs to.
+    /// Whether both of its files were there.
+    pub(crate) const fn is_whole(self) -> bool {
+        matches!(self.0, [Some(_), Some(_)])
+    }
+
+    /// Removes this log where it still has its names. SQLite would copy it into whatever file has
+    /// been put in the place of the one that it belongs to.
     pub(crate) fn remove(self, path: &Path) {
-        // So that no other process removes the log that the next one makes.
+        // Prevents another process from removing the log that the next one creates.
         let _lock = lock_folder(path);
         self.remove_unlocked(path);
     }
 
-    /// As [`remove`](Self::remove), for whoever holds the folder.
+    /// As [`remove`](Self::remove), for a caller that has locked the folder.
     pub(crate) fn remove_unlocked(self, path: &Path) {
         for (suffix, id) in LOG.into_iter().zip(self.0) {
-            let name = beside(path, suffix);
+            let name = sibling(path, suffix);
             if id.is_some() && file_id(&name) == id {
-                // What can't be removed is found again by the next try.
+                // The next try finds what can't be removed now.
                 let _ = std::fs::remove_file(name);
             }
         }
     }
 }
 
-/// Holds the folder of a file against others who replace it; released by the drop. None where a folder
-/// can't be locked.
+/// Locks the folder of a file against replacement by others; dropping the result releases it.
+/// `None` if the folder can't be locked.
 pub(crate) fn lock_folder(path: &Path) -> Option<File> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = File::open(folder.unwrap_or(Path::new("."))).ok()?;
@@ -72,7 +77,8 @@ pub(crate) fn lock_folder(path: &Path) -> Option<File> {
     Some(folder)
 }
 
-/// Whether this process has the file open, as far as the system tells; where it does not, it might.
+/// Returns whether this process has the file open, as far as the system reports it; if it does not,
+/// the file might be open.
 pub(crate) fn is_open_here(path: &Path) -> bool {
     #[cfg(unix)]
     {

@@ -1,7 +1,8 @@
-//! Deleting what is oldest because the file is as large as it may be, of one tenant or of all.
+//! Deletes the oldest records of one tenant or of all, when the file has reached its size limit.
 //!
-//! What is dated ahead is as old as its row: it must not outlive what is dated rightly. A trace says when its row was made;
-//! events and measurements that are dated ahead have a time to live from then on, see [`date_rows`].
+//! A record with a future date is as old as its row: it must not outlive correctly dated ones. A
+//! trace has the time when its row was created; events and measurements with future dates get a
+//! time to live, see [`date_rows`].
 
 use std::time::Duration;
 
@@ -9,34 +10,37 @@ use rusqlite::Connection;
 use spanscope_model::Timestamp;
 
 use super::retention::{
-    CHUNK, CleanupReport, chunks, delete_events, delete_traces, immediately, rowids, sql_count, used_bytes,
+    CHUNK, CleanupReport, Deadline, chunks, delete_events, delete_traces, immediately, is_over, rowids,
+    sql_count, used_bytes,
 };
 use super::series;
 
-/// Traces of one step.
+/// Traces per step.
 const TRACES: usize = 200;
-/// Events and measurements that are looked for at one time, where no trace is left: to find a tenant's among those of others
-/// is a look at all.
+/// Maximum number of events and measurements per search if no trace is left: finding a tenant's
+/// among those of others reads all of them.
 const LOOSE: usize = 20_000;
-/// What is dated further ahead than this goes by when it was stored. Clocks of machines differ by less.
+/// Records dated further ahead than this count by their time of storing. Clocks of machines differ
+/// by less.
 const AHEAD: Duration = Duration::from_secs(3600);
 
-/// What a row of the tables takes that [`trim`] shortens, with its part of the indexes.
+/// The size of a row of the tables that [`trim`] shortens, with its part of the indexes.
 const BATCH_BYTES: u64 = 80;
 const CONTINUED_BYTES: u64 = 130;
 const MARK_BYTES: u64 = 30;
 
-/// Deletes the oldest traces, and the loose events and measurements up to where they began, whatever their age. Where no
-/// trace is left, the oldest loose events and measurements go until the file takes `target` bytes. With a tenant, only that
-/// one's.
+/// Deletes the oldest traces, and the loose events and measurements up to their start, at any age.
+/// If no trace is left, deletes the oldest loose events and measurements until the file takes
+/// `target` bytes. With a tenant, only that one's. The next call continues after the deadline.
 pub(super) fn delete(
     db: &Connection,
     tenant: Option<i64>,
     retention: Duration,
     target: u64,
+    deadline: Deadline,
 ) -> rusqlite::Result<CleanupReport> {
     let now = Timestamp::now().as_nanos();
-    // A number that no tenant has asks for all.
+    // A number that no tenant has stands for all.
     let whose = tenant.unwrap_or(-1);
     let mut oldest: Vec<(i64, i64)> = db
         .prepare(match tenant {
@@ -60,12 +64,16 @@ pub(super) fn delete(
     oldest.truncate(TRACES);
     let until = oldest.last().map(|(time, _)| *time);
     let oldest: Vec<i64> = oldest.into_iter().map(|(_, id)| id).collect();
-    // No event outlives the cap: the time that counts as now is the end of all times.
-    let mut deleted = delete_traces(db, &oldest, Timestamp::from_nanos(i64::MAX))?;
+    // No event outlives the limit: the end of all times counts as now.
+    let mut deleted = delete_traces(db, &oldest, Timestamp::from_nanos(i64::MAX), deadline)?;
+    if deleted.traces < oldest.len() as u64 {
+        return Ok(deleted); // loose records of the same age are deleted after these
+    }
     let loose = Loose {
         tenant,
         retention: i64::try_from(retention.as_nanos()).unwrap_or(i64::MAX),
         now,
+        deadline,
     };
     match until {
         Some(until) => {
@@ -102,16 +110,17 @@ impl Kind {
     }
 }
 
-/// Events and measurements outside of traces, of a tenant or of all.
+/// Events and measurements outside traces, of a tenant or of all.
 #[derive(Debug, Clone, Copy)]
 struct Loose {
     tenant: Option<i64>,
     retention: i64,
     now: i64,
+    deadline: Deadline,
 }
 
 impl Loose {
-    /// The condition that a row is theirs, by parameter 1.
+    /// Returns the condition that a row belongs to them, by parameter 1.
     const fn is_theirs(self) -> &'static str {
         match self.tenant {
             Some(_) => "COALESCE((SELECT tenant FROM _process WHERE id = process), 0) = ?1",
@@ -123,17 +132,17 @@ impl Loose {
         self.tenant.unwrap_or(-1)
     }
 
-    /// Deletes all that are as old.
+    /// Deletes everything up to this time.
     fn delete_until(self, db: &Connection, kind: Kind, until: i64) -> rusqlite::Result<u64> {
         let (table, is_theirs) = (kind.table(), self.is_theirs());
         let old = format!("id IN (SELECT id FROM {table} time <= ?2 AND {is_theirs} ORDER BY time LIMIT ?3)");
-        let dated_rightly = chunks(db, |db| {
+        let dated_rightly = chunks(db, self.deadline, |db| {
             kind.delete(db, &old, (self.whose(), until.min(self.now), sql_count(CHUNK)))
         })?;
         let old =
             format!("id IN (SELECT id FROM {table} time > ?2 AND expires <= ?4 AND {is_theirs} LIMIT ?3)");
         let expired = until.saturating_add(self.retention);
-        let dated_ahead = chunks(db, |db| {
+        let dated_ahead = chunks(db, self.deadline, |db| {
             kind.delete(db, &old, (self.whose(), self.now, sql_count(CHUNK), expired))
         })?;
         Ok(dated_rightly + dated_ahead)
@@ -154,7 +163,7 @@ impl Loose {
         )?;
         let mut deleted = 0;
         for some in oldest.chunks(CHUNK) {
-            if used_bytes(db)? <= target {
+            if used_bytes(db)? <= target || (deleted > 0 && is_over(self.deadline)) {
                 break;
             }
             let ids = serde_json::json!(some).to_string();
@@ -166,8 +175,8 @@ impl Loose {
     }
 }
 
-/// Shortens what only serves to know again what was sent before, and marks, where they take more than `bytes` each: in a small
-/// file they would leave no room for records. The newest are kept.
+/// Shortens the tables of batch ids and of marks if they take more than `bytes` each: in a small
+/// file they would leave no room for records. The newest rows are kept.
 pub(super) fn trim(db: &Connection, bytes: u64) -> rusqlite::Result<()> {
     for (table, order, size) in [
         ("_batch", "time", BATCH_BYTES),
@@ -190,8 +199,8 @@ pub(super) fn trim(db: &Connection, bytes: u64) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Corrects when rows were made that a clock far ahead of the present one has dated, and gives events and measurements that are
-/// dated ahead a time to live: they were stored by now.
+/// Corrects the creation times of rows that a clock far in the future has dated, and gives events
+/// and measurements with future dates a time to live: they were stored by now.
 pub(super) fn date_rows(db: &Connection, now: Timestamp, retention: Duration) -> rusqlite::Result<()> {
     let nanos = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
     let now = now.as_nanos();

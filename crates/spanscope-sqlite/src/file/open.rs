@@ -1,8 +1,9 @@
-//! How the file is opened: by writers, who may make it, and by readers, who never change anything.
+//! Opening the file: writers may create it, readers never change anything.
 //!
-//! Whether a file is ours is always asked through a read-only connection of SQLite's own. Reading the header with
-//! `std::fs` would be simpler, but closing that second handle would drop the locks that another connection of this
-//! process holds on the file (POSIX locks belong to the process), and two writers would then meet.
+//! Whether a file is a store is always checked through a read-only SQLite connection. Reading the
+//! header with `std::fs` would be simpler, but closing that second handle would release the locks
+//! of this process's other connections on the file (POSIX locks belong to the process), and two
+//! writers would then collide.
 
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
@@ -18,20 +19,20 @@ use crate::file::unwritable::{self, Reader};
 /// How long a connection waits for another process that holds the lock.
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a file that SQLite can read turns out to be.
+/// The kind of a file that SQLite can read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Identity {
-    /// A store of ours, of a version that this crate knows.
+    /// A Spanscope store, of a version that this crate knows.
     Ours,
-    /// No tables yet.
+    /// Without tables.
     Empty,
-    /// The tables of the system that the specification describes.
+    /// The tables of Llama Stack's SQLite trace store.
     Described,
 }
 
-/// Opens the store for writing, and makes it where there is none.
+/// Opens the store for writing, and creates it if it is missing.
 ///
-/// It checkpoints nothing by itself (`wal_autocheckpoint` is 0), so that the one who writes decides when.
+/// It never checkpoints automatically (`wal_autocheckpoint` is 0), so that the writer decides when.
 pub(crate) fn open_write(path: &Path) -> Result<Connection, StoreError> {
     check_names_a_file(path)?;
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -48,8 +49,8 @@ pub(crate) fn open_write(path: &Path) -> Result<Connection, StoreError> {
         .map_err(|error| sql_error(path, error))
 }
 
-/// Refuses what SQLite takes for something else than the file of this path: a database of one
-/// connection, in which no reader would find what the writer stored, or a URI.
+/// Refuses paths that SQLite interprets differently: a database of one connection, in which no
+/// reader would find what the writer stored, or a URI.
 pub(crate) fn check_names_a_file(path: &Path) -> Result<(), StoreError> {
     let text = path.to_string_lossy();
     let is_uri = text.starts_with("file:");
@@ -58,8 +59,7 @@ pub(crate) fn check_names_a_file(path: &Path) -> Result<(), StoreError> {
         || (is_uri && (text.contains(":memory:") || text.contains("mode=memory")));
     if is_memory {
         return Err(StoreError::invalid(format!(
-            "`{text}` names no file, and nothing could be read of what is stored there: name a file, or, in \
-             a test, use `spanscope::testing::TestStore`, whose file goes with the test"
+            "`{text}` is not a file, and nothing stored there could be read: name a file, or, in a test, use `spanscope::testing::TestStore`, whose file is deleted with the test"
         )));
     }
     if is_uri {
@@ -70,11 +70,11 @@ pub(crate) fn check_names_a_file(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Sees to it that the values under these keys are found by an index. The caller holds the write transaction.
+/// Ensures that an index finds the values under these keys. The caller holds the write transaction.
 pub(crate) fn index_keys(db: &Connection, keys: &[String]) -> rusqlite::Result<()> {
     for key in keys {
         if db.execute("INSERT OR IGNORE INTO _attr_key (key) VALUES (?1)", [key])? > 0 {
-            // Spans that are already there must be found by the new key too.
+            // The new key must also find spans that are stored already.
             db.execute(
                 "INSERT OR IGNORE INTO _attr SELECT ?1, a.value, s.id FROM _span s, json_each(s.attributes) a
                  WHERE a.key = ?2 AND a.type IN ('text', 'integer', 'real')",
@@ -85,7 +85,7 @@ pub(crate) fn index_keys(db: &Connection, keys: &[String]) -> rusqlite::Result<(
     Ok(())
 }
 
-/// What a file calls itself. A copy of it has the same name.
+/// Returns the name of a store. A copy of its file has the same name.
 pub(crate) fn store_name(db: &Connection) -> rusqlite::Result<String> {
     db.query_row("SELECT name FROM _given", [], |row| row.get(0))
 }
@@ -95,7 +95,8 @@ pub(crate) fn open_read(path: &Path) -> Result<Connection, StoreError> {
     open_reader(path).map(|reader| reader.db)
 }
 
-/// The same, with whether the connection sees what other programs write from now on.
+/// Opens a store like [`open_read`], and returns whether the connection sees later writes of other
+/// programs.
 pub(crate) fn open_reader(path: &Path) -> Result<Reader, StoreError> {
     let reader = open_checked(path)?;
     match identify(&reader.db, path)? {
@@ -108,14 +109,14 @@ pub(crate) fn open_reader(path: &Path) -> Result<Reader, StoreError> {
         }
         Identity::Described => return Err(described(path)),
     }
-    // No mmap: whoever cuts the file would end this process by a signal.
+    // No mmap: truncation by another program would end this process by a signal.
     (reader.db)
         .pragma_update(None, "query_only", true)
         .map_err(|error| sql_error(path, error))?;
     Ok(reader)
 }
 
-/// Opens any SQLite file for reading only; who calls must ask [`identify`] what it is.
+/// Opens any SQLite file for reading only; the caller must check it with [`identify`].
 pub(crate) fn open_any(path: &Path) -> Result<Connection, StoreError> {
     open_checked(path).map(|reader| reader.db)
 }
@@ -137,11 +138,12 @@ fn open_checked(path: &Path) -> Result<Reader, StoreError> {
     unwritable::open(path)
 }
 
-/// Says what a file is, or why it can't be used.
+/// Returns what kind of file it is, or why it can't be used.
 pub(crate) fn identify(db: &Connection, path: &Path) -> Result<Identity, StoreError> {
-    // Before SQLite looks, because another process may be making the file.
+    // Before SQLite reads it, because another process may be creating the file.
     let has_bytes = std::fs::metadata(path).is_ok_and(|file| file.len() > 0);
-    // One snapshot for all questions: another process may finish making the file between two of them.
+    // One snapshot for all queries: another process may finish creating the file between two of
+    // them.
     let snapshot = db
         .unchecked_transaction()
         .map_err(|error| sql_error(path, error))?;
@@ -173,7 +175,7 @@ pub(crate) fn identify(db: &Connection, path: &Path) -> Result<Identity, StoreEr
         )
         .map_err(|error| sql_error(path, error))?;
     match (tables, described) {
-        // SQLite takes a file of a few bytes for one that it may begin anew.
+        // SQLite treats a file of a few bytes as one that it may overwrite.
         (0, _) if has_bytes && number("page_count")? == 0 => Err(StoreError::new(
             StoreErrorKind::Unusable,
             format!(
@@ -201,18 +203,19 @@ fn check_before_writing(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// The schema is made before the file is switched to WAL, so that its identity stands in the file itself from its
-/// first moment and not in a log beside it.
+/// The schema is created before the file is switched to WAL, so that its identity is in the file
+/// itself from the first moment and not in a log.
 fn prepare_for_writing(db: Connection) -> rusqlite::Result<Connection> {
     db.busy_timeout(BUSY_TIMEOUT)?;
-    // A batch with spans, events and measurements uses more than the 16 that are kept by default.
+    // A batch with spans, events and measurements uses more than the 16 that are cached by default.
     db.set_prepared_statement_cache_capacity(64);
     db.execute_batch("PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL;")?;
     let transaction = Transaction::new_unchecked(&db, TransactionBehavior::Immediate)?;
     schema::bring_forward(&transaction)?;
     transaction.commit()?;
     switch_to_wal(&db)?;
-    // Without it SQLite looks at bound values when it plans, and plans anew when they change: 4 % of a writer's time.
+    // Without it SQLite looks at bound values when it plans a query, and plans again when they
+    // change: 4 % of a writer's time.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     db.execute_batch(
         "PRAGMA synchronous = NORMAL;
@@ -224,7 +227,7 @@ fn prepare_for_writing(db: Connection) -> rusqlite::Result<Connection> {
     Ok(db)
 }
 
-/// SQLite does not wait for others by itself when the journal mode changes, so this does.
+/// SQLite does not wait for other connections when the journal mode changes, so this does.
 fn switch_to_wal(db: &Connection) -> rusqlite::Result<()> {
     let until = Instant::now() + BUSY_TIMEOUT;
     loop {
@@ -244,7 +247,7 @@ fn is_busy(error: &rusqlite::Error) -> bool {
     )
 }
 
-/// Makes an empty file that only its owner can read: what it will hold is what people said to a model.
+/// Creates an empty file that only its owner can read: it will hold what people wrote to a model.
 pub(crate) fn create_private(path: &Path) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -260,7 +263,7 @@ fn described(path: &Path) -> StoreError {
     StoreError::new(
         StoreErrorKind::Unusable,
         format!(
-            "{} has the tables of another telemetry system: copy its spans into a store of ours with `spanscope \
+            "{} has the tables of another telemetry system: copy its spans into a Spanscope store with `spanscope \
              import {}`",
             path.display(),
             path.display()
@@ -280,9 +283,9 @@ fn folder_error(path: &Path) -> StoreError {
     )
 }
 
-/// What a failure of the file system means for the user.
+/// Converts an error of the file system to a message for the user.
 pub(crate) fn io_error(path: &Path, what: &str, error: std::io::Error) -> StoreError {
-    let mend = match error.kind() {
+    let fix = match error.kind() {
         std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
             "give this user the right to write there, or name another place with --db or SQLITE_STORE_DIR"
         }
@@ -294,12 +297,12 @@ pub(crate) fn io_error(path: &Path, what: &str, error: std::io::Error) -> StoreE
     };
     StoreError::new(
         StoreErrorKind::Unavailable,
-        format!("can't {what} {}: {error}; {mend}", path.display()),
+        format!("can't {what} {}: {error}; {fix}", path.display()),
     )
     .with_source(error)
 }
 
-/// What a failure of SQLite means for the user.
+/// Converts an error of SQLite to a message for the user.
 pub(crate) fn sql_error(path: &Path, error: rusqlite::Error) -> StoreError {
     let file = path.display();
     let (kind, message) = match error.sqlite_error_code() {

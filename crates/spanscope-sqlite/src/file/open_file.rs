@@ -1,9 +1,8 @@
-//! The open file as its one writer has it: the connection, the bounds, the marks, and the report of
-//! trouble.
+//! The open file of its one writer: the connection, the bounds, the marks, and the reported error.
 //!
-//! Whoever writes calls [`prepare`](OpenFile::prepare) before a transaction and
-//! [`confirm`](OpenFile::confirm) after it: a file that somebody deletes or replaces meanwhile must
-//! never be taken for the one that was written.
+//! A writer calls [`prepare`](OpenFile::prepare) before a transaction and
+//! [`confirm`](OpenFile::confirm) after it: a file that is deleted or replaced meanwhile must never
+//! be mistaken for the written one.
 
 use std::path::Path;
 
@@ -16,10 +15,10 @@ use super::bounds::Bounds;
 use super::marks::Marks;
 use super::open;
 use super::report::{Reports, Task};
-use super::trouble::Trouble;
+use super::write_error::WriteError;
 
-/// The records of one transaction take this many bytes at most, so that other processes get in and
-/// the write-ahead log grows in small steps.
+/// Maximum size of one transaction's records in bytes, so that other processes get a turn and the
+/// write-ahead log grows in small steps.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// A file that is open for writing.
@@ -29,18 +28,18 @@ pub(crate) struct OpenFile {
     pub(crate) bounds: Bounds,
     pub(crate) marks: Marks,
     reports: Reports,
-    /// Grows whenever another file is opened, whose rows are others.
+    /// Incremented whenever another file is opened, with other rows.
     generation: u64,
     /// Why nothing can be written now.
-    trouble: Option<String>,
-    /// It is because the disk is full.
+    write_error: Option<String>,
+    /// Whether the disk is full.
     is_full: bool,
-    /// The file is closed for the time of a fork.
+    /// Whether the file is closed for the duration of a fork.
     is_let_go: bool,
 }
 
 impl OpenFile {
-    /// Opens or makes the file.
+    /// Opens or creates the file.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
         let db = open::open_write(path)?;
         let marks = Marks::load(&db).map_err(|error| open::sql_error(path, error))?;
@@ -54,7 +53,7 @@ impl OpenFile {
             marks,
             reports: Reports::default(),
             generation: 0,
-            trouble: None,
+            write_error: None,
             is_full: false,
             is_let_go: false,
         })
@@ -64,45 +63,48 @@ impl OpenFile {
         self.bounds.path()
     }
 
-    /// Tells the rows of this file from those of one that it replaced: a client that knows rows
-    /// forgets them when this number is another one.
+    /// Returns a number that distinguishes the rows of this file from those of one that it
+    /// replaced: a client that caches rows drops them when the number changes.
     pub(crate) const fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// How many bytes of records one transaction takes.
+    /// Returns the maximum size of one transaction's records in bytes.
     pub(crate) fn batch_bytes(&self) -> usize {
         self.bounds.batch_bytes().min(BATCH_BYTES)
     }
 
-    /// Makes the file ready for a transaction: opens the one that is there now, and sees to room in
+    /// Makes the file ready for a transaction: reopens it if it was replaced, and ensures room in
     /// the write-ahead log.
     pub(crate) fn prepare(&mut self) -> Result<(), Failure> {
         let result = self.ready();
-        result.map_err(|trouble| self.failure_of(trouble))
+        result.map_err(|write_error| self.failure_of(write_error))
     }
 
     /// As [`prepare`](Self::prepare), with the failure as a caller of the store sees it.
     pub(crate) fn prepared(&mut self) -> Result<(), StoreError> {
         let result = self.prepare();
-        result.map_err(|failure| failure.of(self.path()))
+        result.map_err(|failure| failure.into_store_error(self.path()))
     }
 
-    fn failure_of(&self, trouble: Trouble) -> Failure {
-        match trouble {
-            Trouble::Sqlite(error) => Failure::Sql(error),
-            Trouble::Store(error) => Failure::Store(error),
-            trouble => Failure::Store(self.error_of(&trouble)),
+    fn failure_of(&self, write_error: WriteError) -> Failure {
+        match write_error {
+            WriteError::Sqlite(error) => Failure::Sql(error),
+            WriteError::Store(error) => Failure::Store(error),
+            write_error => Failure::Store(self.error_of(&write_error)),
         }
     }
 
-    /// As [`prepare`](Self::prepare), with the cause as the writer knows it.
-    pub(crate) fn ready(&mut self) -> Result<(), Trouble> {
+    /// As [`prepare`](Self::prepare), with the cause for the writer.
+    pub(crate) fn ready(&mut self) -> Result<(), WriteError> {
         if self.bounds.is_gone() {
             self.reopen()?;
         }
         self.come_back()?;
-        self.bounds.check_length(&self.db)?;
+        if self.bounds.has_lost_log() {
+            self.relocate()?;
+        }
+        self.bounds.check_content(&self.db)?;
         if self.is_full {
             self.bounds.empty_log(&self.db);
         }
@@ -110,23 +112,43 @@ impl OpenFile {
         self.bounds.make_wal_room(&self.db)
     }
 
-    /// Why nothing can be written now; none while all is well.
-    pub(crate) fn trouble(&self) -> Option<&str> {
-        self.trouble.as_deref()
+    /// Returns whether readers hold the log, and callers should wait for them: work that cannot be
+    /// retried is not tried now.
+    pub(crate) fn waits_for_readers(&mut self) -> bool {
+        self.ready()
+            .is_err_and(|write_error| self.bounds.may_pass(&write_error))
     }
 
-    /// Tells whether what was committed is in the file that the path leads to. Records that are not
-    /// are written again.
-    pub(crate) fn confirm(&self) -> Result<(), Trouble> {
+    /// Returns why nothing can be written now; `None` if there is no error.
+    pub(crate) fn write_error(&self) -> Option<&str> {
+        self.write_error.as_deref()
+    }
+
+    /// Checks that committed records are in the path's file, and can be read there. Records in
+    /// another file are written again.
+    pub(crate) fn confirm(&mut self) -> Result<(), WriteError> {
+        if self.bounds.has_lost_log() {
+            // What was committed goes along.
+            return self.relocate();
+        }
         match self.bounds.is_gone() {
-            true => Err(Trouble::Replaced),
-            false => Ok(()),
+            true => Err(WriteError::Replaced),
+            false => self.bounds.check_content(&self.db),
         }
     }
 
-    /// Closes the file before a fork. A child inherits what SQLite knows of its open files, but none of
-    /// their locks: it would write beside its parent, or wait for itself. The next use opens the file
-    /// again.
+    /// Checks the whole file, because a reader found damage in it. Damage is reported, and stops
+    /// all writing.
+    pub(crate) fn verify(&mut self) {
+        let result = self.bounds.verify_content();
+        if result.is_err() {
+            self.note_write(result.as_ref());
+        }
+    }
+
+    /// Closes the file before a fork. A child inherits SQLite's memory of its open files, but none
+    /// of their locks: it would write concurrently with its parent, or wait for itself. The next
+    /// use reopens the file.
     pub(crate) fn let_go(&mut self) {
         self.bounds.end_helper();
         let Ok(nothing) = Connection::open_in_memory() else {
@@ -134,12 +156,12 @@ impl OpenFile {
         };
         let db = std::mem::replace(&mut self.db, nothing);
         self.is_let_go = true;
-        // To copy the log into the file would keep the fork waiting.
+        // Copying the log into the file would delay the fork.
         let _ = db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         drop(db);
     }
 
-    fn come_back(&mut self) -> Result<(), Trouble> {
+    fn come_back(&mut self) -> Result<(), WriteError> {
         if self.is_let_go {
             self.db = open::open_write(self.bounds.path())?;
             self.bounds.opened();
@@ -148,10 +170,23 @@ impl OpenFile {
         Ok(())
     }
 
-    fn reopen(&mut self) -> Result<(), Trouble> {
-        self.is_let_go = false;
+    /// Goes on in a copy of the file, because another program has removed its log.
+    fn relocate(&mut self) -> Result<(), WriteError> {
+        if !self.bounds.relocate(&self.db)? {
+            return Err(WriteError::Replaced);
+        }
+        self.reports.note_log_removed(self.bounds.path());
+        self.open_again()
+    }
+
+    fn reopen(&mut self) -> Result<(), WriteError> {
         self.reports
             .note_replaced(self.bounds.path(), self.bounds.path().exists());
+        self.open_again()
+    }
+
+    fn open_again(&mut self) -> Result<(), WriteError> {
+        self.is_let_go = false;
         // Before the new file is opened, which would begin by copying the old one's log into it.
         // SQLite neither copies nor removes a log whose file is gone.
         self.db = Connection::open_in_memory()?;
@@ -165,60 +200,69 @@ impl OpenFile {
         Ok(())
     }
 
-    /// Notes how the writing of records went.
-    pub(crate) fn note_write<T>(&mut self, result: Result<T, &Trouble>) {
-        if matches!(result, Err(Trouble::Replaced)) {
+    /// Notes the result of writing records.
+    pub(crate) fn note_write<T>(&mut self, result: Result<T, &WriteError>) {
+        if matches!(result, Err(WriteError::Replaced)) {
             return; // which is reported when the new one is opened
         }
-        self.trouble = match &result {
+        if matches!(&result, Err(write_error) if self.bounds.is_brief(write_error)) {
+            return;
+        }
+        if matches!(&result, Err(write_error) if write_error.is_damage()) {
+            self.bounds.note_damage();
+        }
+        self.write_error = match &result {
             Ok(_) => None,
-            // Others can be written.
-            Err(trouble) if trouble.is_of_records() => None,
-            Err(trouble) => Some(trouble.to_string()),
+            // Other records can be written.
+            Err(write_error) if write_error.is_of_records() => None,
+            Err(write_error) => Some(write_error.to_string()),
         };
-        self.is_full = matches!(&result, Err(trouble) if trouble.is_full());
+        self.is_full = matches!(&result, Err(write_error) if write_error.is_full());
         self.reports.note(self.bounds.path(), Task::Write, result);
     }
 
-    /// Notes how the looking after the file went.
-    pub(crate) fn note_keep<T>(&mut self, result: Result<T, &Trouble>) {
+    /// Notes the result of maintaining the file.
+    pub(crate) fn note_keep<T>(&mut self, result: Result<T, &WriteError>) {
         if matches!(
             result,
-            Err(Trouble::Replaced | Trouble::WalHeld { .. } | Trouble::WalBusy)
+            Err(WriteError::Replaced | WriteError::WalHeld { .. } | WriteError::WalBusy)
         ) {
             return; // what can't be written is reported by who writes it
         }
         self.reports.note(self.bounds.path(), Task::Keep, result);
     }
 
-    /// Keeps the file within its bounds after a batch.
+    /// Enforces the file's bounds after a batch.
     pub(crate) fn keep(&mut self) {
         let result = self.bounds.keep(&self.db);
         self.note_keep(result.as_ref().map(drop));
     }
 
-    /// What is to be done now and then. A file that could not be written is tried, so that its
-    /// recovery is noticed without anything to write.
+    /// Does periodic work. A file that could not be written is tried, so that its recovery is
+    /// noticed without new records.
     pub(crate) fn upkeep(&mut self) {
-        let result = match self.trouble.is_some() || self.bounds.is_gone() {
+        let is_elsewhere = self.bounds.is_gone() || (!self.is_let_go && self.bounds.has_lost_log());
+        let result = match self.write_error.is_some() || is_elsewhere {
             true => self.probe(),
-            false => self.come_back().and_then(|()| self.bounds.check_length(&self.db)),
+            false => self
+                .come_back()
+                .and_then(|()| self.bounds.check_content(&self.db)),
         };
-        if result.is_err() || self.trouble.is_some() {
+        if result.is_err() || self.write_error.is_some() {
             self.note_write(result.as_ref());
         }
         if let Some(jump) = self.bounds.watch_clock() {
             self.reports.note_clock(self.bounds.path(), jump);
         }
-        // A file that is full has room again once something in it is too old.
-        if matches!(result, Ok(()) | Err(Trouble::OverCap { .. })) {
+        // A full file has room again once some of its records are too old.
+        if matches!(result, Ok(()) | Err(WriteError::OverCap { .. })) {
             let result = self.bounds.upkeep(&self.db);
             self.note_keep(result.as_ref().map(drop));
         }
     }
 
-    /// Writes a page and changes nothing. SQLite writes nothing where a value stays as it was.
-    fn probe(&mut self) -> Result<(), Trouble> {
+    /// Writes a page without changing anything. SQLite writes nothing if a value stays the same.
+    fn probe(&mut self) -> Result<(), WriteError> {
         self.ready()?;
         self.db
             .execute_batch("BEGIN IMMEDIATE; UPDATE _given SET ahead = ahead + 1; UPDATE _given SET ahead = ahead - 1; COMMIT")
@@ -228,42 +272,42 @@ impl OpenFile {
         self.confirm()
     }
 
-    /// Copies the log into the file and cuts it. What a reader holds is copied later.
+    /// Copies the log into the file and truncates it. What a reader holds is copied later.
     pub(crate) fn shrink_log(&mut self) -> Result<(), Failure> {
         self.bounds
             .close(&self.db)
-            .map_err(|trouble| self.failure_of(trouble))
+            .map_err(|write_error| self.failure_of(write_error))
     }
 
-    /// Leaves the file whole: the log is copied in. Nothing may be written afterwards.
+    /// Leaves the file complete: the log is copied into it. Nothing may be written afterwards.
     pub(crate) fn close(&mut self) {
         let result = self.come_back().and_then(|()| self.bounds.close(&self.db));
         self.note_keep(result.as_ref().map(drop));
-        // With it the connection is closed, before anybody learns that the file is free.
+        // This closes the connection, before the file is reported as free.
         if let Ok(nothing) = Connection::open_in_memory() {
             self.db = nothing;
         }
     }
 
-    /// The trouble as a caller of the store sees it.
-    pub(crate) fn error_of(&self, trouble: &Trouble) -> StoreError {
-        let kind = match trouble {
-            Trouble::OverCap { .. } => StoreErrorKind::Full,
+    /// Converts an error to the form that a caller of the store sees.
+    pub(crate) fn error_of(&self, write_error: &WriteError) -> StoreError {
+        let kind = match write_error {
+            WriteError::OverCap { .. } => StoreErrorKind::Full,
             _ => StoreErrorKind::Unavailable,
         };
-        self.not_written(kind, trouble)
+        self.not_written(kind, write_error)
     }
 
-    /// Why nothing can be written now, as a caller of the store sees it.
-    pub(crate) fn trouble_error(&self) -> Option<StoreError> {
-        let trouble = self.trouble.as_deref()?;
-        Some(self.not_written(StoreErrorKind::Unavailable, trouble))
+    /// Returns why nothing can be written now, in the form that a caller of the store sees.
+    pub(crate) fn store_error(&self) -> Option<StoreError> {
+        let write_error = self.write_error.as_deref()?;
+        Some(self.not_written(StoreErrorKind::Unavailable, write_error))
     }
 
-    fn not_written(&self, kind: StoreErrorKind, trouble: impl std::fmt::Display) -> StoreError {
+    fn not_written(&self, kind: StoreErrorKind, write_error: impl std::fmt::Display) -> StoreError {
         StoreError::new(
             kind,
-            format!("{} can't be written now: {trouble}", self.path().display()),
+            format!("{} can't be written now: {write_error}", self.path().display()),
         )
     }
 }

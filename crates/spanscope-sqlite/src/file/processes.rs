@@ -3,52 +3,94 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 use spanscope_core::queue::LayerStats;
-use spanscope_model::Timestamp;
+use spanscope_model::{Attributes, Timestamp};
 
 use super::text::without_nul;
 
-/// Makes a program known to the file that writes it, and returns its row.
-pub(crate) fn add_program(db: &Connection, service_name: &str) -> rusqlite::Result<i64> {
+/// Maximum size of a program's description in bytes; longer ones are truncated.
+pub(crate) const MAX_SOURCE: usize = 16 * 1024;
+
+/// A process that was seen within this time counts as running.
+const SEEN_WITHIN_NANOS: i64 = 15_000_000_000;
+
+/// Returns the earliest time at which a living process may have been seen last.
+pub(crate) fn alive_since() -> i64 {
+    Timestamp::now().as_nanos().saturating_sub(SEEN_WITHIN_NANOS)
+}
+
+/// Adds a program that writes the file itself, and returns its row. Unlike a sender it has no
+/// scope.
+pub(crate) fn add_program(
+    db: &Connection,
+    service_name: &str,
+    resource: &Attributes,
+) -> rusqlite::Result<i64> {
+    let mut resource = resource.clone();
+    let resource = loop {
+        let json = serde_json::to_string(&resource).unwrap_or_default();
+        match resource.iter().last().map(|(key, _)| key.to_owned()) {
+            Some(last) if json.len() > MAX_SOURCE => resource.retain(|key, _| key != last),
+            _ => break json,
+        }
+    };
     db.execute(
-        "INSERT INTO _process (service_name, pid, started_at, seen_at) VALUES (?1, ?2, ?3, ?3)",
+        "INSERT INTO _process (service_name, pid, started_at, seen_at, resource) VALUES (?1, ?2, ?3, ?3, ?4)",
         params![
             without_nul(service_name),
             std::process::id(),
-            Timestamp::now().as_nanos()
+            Timestamp::now().as_nanos(),
+            resource,
         ],
     )?;
     Ok(db.last_insert_rowid())
 }
 
-/// Makes a service known whose records were copied from another file, and returns its row.
+/// Adds a program whose records were copied from another file, and returns its row. `description`
+/// is its resource and its scope, if the other file has them. A sender with the same description is
+/// the same program.
 pub(crate) fn add_copied(
     db: &Connection,
     service_name: &str,
+    description: (Option<&str>, Option<&str>),
     tenant: i64,
     now: i64,
 ) -> rusqlite::Result<i64> {
+    let service_name = without_nul(service_name);
+    let (resource, scope) = description;
+    if let (Some(resource), Some(scope)) = description {
+        let there = db
+            .prepare_cached(
+                "SELECT id FROM _process WHERE tenant = ?1 AND resource = ?2 AND scope = ?3 AND service_name = ?4",
+            )?
+            .query_row(params![tenant, resource, scope, service_name], |row| row.get(0))
+            .optional()?;
+        if let Some(there) = there {
+            return Ok(there);
+        }
+    }
     db.prepare_cached(
-        "INSERT INTO _process (service_name, pid, started_at, seen_at, ended_at, tenant)
-         VALUES (?1, 0, ?2, ?2, ?2, ?3)",
+        "INSERT INTO _process (service_name, pid, started_at, seen_at, ended_at, tenant, resource, scope)
+         VALUES (?1, 0, ?2, ?2, ?2, ?3, ?4, ?5)",
     )?
-    .execute(params![without_nul(service_name), now, tenant])?;
+    .execute(params![service_name, now, tenant, resource, scope])?;
     Ok(db.last_insert_rowid())
 }
 
-/// Replaces the account of a program by what its layer has counted.
+/// Replaces the account of a program by its layer's counts. Returns whether the program has its
+/// row: that of one that slept for days may have been deleted.
 pub(crate) fn write_account(
     db: &Connection,
     process: i64,
     account: &LayerStats,
     ended: bool,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<bool> {
     let now = Timestamp::now().as_nanos();
     let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let mut statement = db.prepare_cached(
         "UPDATE _process SET offered = ?2, stored = ?3, dropped_queue_full = ?4, dropped_write_failed = ?5,
          dropped_shutdown = ?6, dropped_sampled = ?7, seen_at = ?8, ended_at = ?9 WHERE id = ?1",
     )?;
-    statement.execute(params![
+    let found = statement.execute(params![
         process,
         count(account.offered),
         count(account.stored),
@@ -59,17 +101,31 @@ pub(crate) fn write_account(
         now,
         ended.then_some(now),
     ])?;
+    Ok(found > 0)
+}
+
+/// Restores the deleted row of a program. Its id was not reused.
+pub(crate) fn add_program_again(db: &Connection, process: i64, service_name: &str) -> rusqlite::Result<()> {
+    db.execute(
+        "INSERT INTO _process (id, service_name, pid, started_at, seen_at) VALUES (?1, ?2, ?3, ?4, ?4)",
+        params![
+            process,
+            without_nul(service_name),
+            std::process::id(),
+            Timestamp::now().as_nanos()
+        ],
+    )?;
     Ok(())
 }
 
-/// Accounts for what a process stored outside of traces, or for what of it was deleted.
+/// Adds the size of a process's records outside traces; negative for deletions.
 pub(crate) fn add_bytes(db: &Connection, process: i64, bytes: i64) -> rusqlite::Result<()> {
     db.prepare_cached("UPDATE _process SET bytes = MAX(bytes + ?2, 0) WHERE id = ?1")?
         .execute([process, bytes])?;
     Ok(())
 }
 
-/// The row of a tenant, which is made if it is not there.
+/// Returns the row of a tenant, and creates it if it is missing.
 pub(crate) fn tenant_row(db: &Connection, name: &str) -> rusqlite::Result<i64> {
     let name = without_nul(name);
     let mut find = db.prepare_cached("SELECT id FROM _tenant WHERE name = ?1")?;

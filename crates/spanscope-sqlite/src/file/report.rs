@@ -1,9 +1,9 @@
-//! What a writer reports of its trouble on stderr: one line a cause at once, then one a minute while
-//! it lasts, and one when it is over.
+//! The errors that a writer reports on stderr: a line for each cause when it begins, then at most
+//! one per minute while it lasts, and one when it is over.
 //!
-//! Trouble that comes and goes many times a second is the rule (a disk that fails now and then, a
-//! reader that parks again and again), so a cause that was reported within the last minute is not
-//! reported again, whether the trouble was over in between or not.
+//! Errors that come and go many times a second are normal (a disk that fails intermittently, a
+//! reader that holds the log repeatedly), so a cause that was reported within the last minute is
+//! not reported again, whether or not the error was gone in between.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -11,31 +11,31 @@ use std::time::{Duration, Instant};
 
 use spanscope_core::queue::log_to_stderr;
 
-use super::trouble::Trouble;
+use super::write_error::WriteError;
 
-/// The same cause is reported at most this often.
+/// The minimum interval between two reports of the same cause.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// What the writer could not do.
+/// A task that the writer could not do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Task {
     /// Store records.
     Write,
-    /// Keep the file within its bounds, or look after running spans.
+    /// Enforce the file's bounds, or maintain running spans.
     Keep,
 }
 
-/// Trouble of one kind.
+/// An error of one kind, from its first occurrence on.
 #[derive(Debug, Default)]
 struct Episode {
     is_on: bool,
-    /// It was reported, so its end is reported too.
+    /// Whether it was reported, so that its end is reported too.
     is_reported: bool,
     last_reported: HashMap<&'static str, Instant>,
 }
 
 impl Episode {
-    /// Whether this cause is to be reported now.
+    /// Returns whether this cause should be reported now.
     fn begin(&mut self, cause: &'static str, now: Instant) -> bool {
         self.is_on = true;
         let is_due = self
@@ -49,24 +49,25 @@ impl Episode {
         is_due
     }
 
-    /// Whether the end of trouble is to be reported.
+    /// Ends the episode. Returns whether to report its end.
     fn end(&mut self) -> bool {
         self.is_on = false;
         std::mem::take(&mut self.is_reported)
     }
 }
 
-/// The one place where trouble with a file is reported.
+/// Reports the errors of a file. No other code does.
 #[derive(Debug, Default)]
 pub(crate) struct Reports {
     write: Episode,
     keep: Episode,
-    replaced: Option<Instant>,
+    /// When it was reported last that the file is another one, by the cause.
+    other_file: HashMap<&'static str, Instant>,
 }
 
 impl Reports {
-    /// Notes how a task went.
-    pub(crate) fn note<T>(&mut self, path: &Path, task: Task, result: Result<T, &Trouble>) {
+    /// Notes the result of a task.
+    pub(crate) fn note<T>(&mut self, path: &Path, task: Task, result: Result<T, &WriteError>) {
         let now = Instant::now();
         let episode = match task {
             Task::Write => &mut self.write,
@@ -85,13 +86,13 @@ impl Reports {
                     log_to_stderr(format!("spanscope: {file} is kept within its bounds again"));
                 }
             }
-            (Err(trouble), _) if !episode.begin(trouble.cause(), now) => {}
-            (Err(trouble), Task::Write) => {
-                log_to_stderr(format!("spanscope: {file} can't be written now: {trouble}"));
+            (Err(write_error), _) if !episode.begin(write_error.cause(), now) => {}
+            (Err(write_error), Task::Write) => {
+                log_to_stderr(format!("spanscope: {file} can't be written now: {write_error}"));
             }
-            (Err(trouble), Task::Keep) => {
+            (Err(write_error), Task::Keep) => {
                 log_to_stderr(format!(
-                    "spanscope: {file} can't be kept within its bounds now: {trouble}"
+                    "spanscope: {file} can't be kept within its bounds now: {write_error}"
                 ));
             }
         }
@@ -109,15 +110,30 @@ impl Reports {
 
     /// Reports that the file is another one than before.
     pub(crate) fn note_replaced(&mut self, path: &Path, is_there: bool) {
+        self.note_other_file(
+            path,
+            match is_there {
+                true => "was replaced by another file: records go to that one from now on",
+                false => "was deleted: records go to a new file from now on",
+            },
+        );
+    }
+
+    /// Reports that the file was copied to a new one because its log was removed.
+    pub(crate) fn note_log_removed(&mut self, path: &Path) {
+        self.note_other_file(
+            path,
+            "has lost its log, which another program removed (-wal or -shm): all records are in a new file of the same name",
+        );
+    }
+
+    fn note_other_file(&mut self, path: &Path, what: &'static str) {
         let now = Instant::now();
-        if self.replaced.is_some_and(|last| now.duration_since(last) < EVERY) {
+        let last = self.other_file.get(what);
+        if last.is_some_and(|last| now.duration_since(*last) < EVERY) {
             return;
         }
-        self.replaced = Some(now);
-        let what = match is_there {
-            true => "was replaced by another file: records go to that one from now on",
-            false => "was deleted: records go to a new file from now on",
-        };
+        self.other_file.insert(what, now);
         log_to_stderr(format!("spanscope: {} {what}", path.display()));
     }
 }
@@ -142,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn trouble_that_comes_and_goes_is_reported_once_a_minute() {
+    fn an_error_that_comes_and_goes_is_reported_once_a_minute() {
         let mut episode = Episode::default();
         let start = Instant::now();
         let mut lines = 0;

@@ -1,7 +1,8 @@
-//! Deleting: what is too old, what has expired, and the oldest traces when the file is too large.
+//! Deletion of old and expired records, and of the oldest traces when the file is too large.
 //!
-//! Traces go as a whole. Every transaction is short, so that writers of other processes get in between; a huge trace
-//! goes in several of them, its own row last, so that an interrupted deletion is taken up again by the next one.
+//! Traces are deleted as a whole. Every transaction is short, so that writers of other processes
+//! get a turn; a huge trace takes several of them, its own row last, so that the next deletion
+//! continues an interrupted one.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -10,31 +11,40 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use spanscope_model::Timestamp;
 
 use super::processes::add_bytes;
-use super::{schema, series};
+use super::{programs, schema, series};
 
 /// A transaction takes no further trace after this time.
 const TRANSACTION: Duration = Duration::from_millis(25);
 /// Rows deleted by one statement.
 pub(super) const CHUNK: usize = 1000;
-/// What an event took, as [`RowWriter`](super::rows::RowWriter) accounts for it.
+/// An event's size, as [`RowWriter`](super::rows::RowWriter) counts it.
 const EVENT_SIZE: &str = "50 + octet_length(message) + COALESCE(octet_length(attributes), 2) \
                           + COALESCE(octet_length(name), 0) + COALESCE(octet_length(category), 0)";
-/// Pages given back between two looks at whether there are more.
+/// Freed pages between two checks whether there are more.
 const PAGES: u64 = 256;
 
-/// A batch that was stored is known for so long.
+/// How long a stored batch is recognized.
 const KNOWN_FOR: Duration = Duration::from_secs(3600);
+
+/// When a deletion stops, though more could be deleted, so that other work gets a turn; `None`:
+/// never. One transaction is always done.
+pub(crate) type Deadline = Option<Instant>;
+
+pub(super) fn is_over(deadline: Deadline) -> bool {
+    deadline.is_some_and(|deadline| Instant::now() >= deadline)
+}
 
 /// How much was deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct CleanupReport {
     /// Whole traces.
     pub traces: u64,
     /// Spans of them.
     pub spans: u64,
-    /// Events, of these traces and outside of any.
+    /// Events, of these traces and outside traces.
     pub events: u64,
-    /// Measurements; they go by their own age.
+    /// Measurements; they are deleted by their age.
     pub points: u64,
 }
 
@@ -47,13 +57,16 @@ impl std::ops::AddAssign for CleanupReport {
     }
 }
 
-/// Deletes up to `max_traces` traces that ended before the cutoff, and the loose events and the measurements before it.
+/// Deletes up to `max_traces` traces that ended before the cutoff, and the loose events and the
+/// measurements before it.
 ///
-/// Events and measurements that brought a time to live of their own stay exactly until it is over, without their trace if that goes.
+/// Events and measurements with their own time to live stay exactly until it expires, even if their
+/// trace is deleted.
 pub(crate) fn delete_older_than(
     db: &Connection,
     cutoff: Timestamp,
     max_traces: usize,
+    deadline: Deadline,
 ) -> rusqlite::Result<CleanupReport> {
     let now = Timestamp::now();
     let mut deleted = CleanupReport::default();
@@ -63,14 +76,15 @@ pub(crate) fn delete_older_than(
          AND (expires IS NULL OR expires <= ?2) ORDER BY start LIMIT ?3",
         (cutoff.as_nanos(), now.as_nanos(), sql_count(max_traces)),
     )?;
-    // What is dated ahead goes by when it was stored: else it would stay until its date.
+    // A record with a future date counts by its time of storing: otherwise it would stay until its
+    // date.
     traces.extend(rowids(
         db,
         "SELECT id FROM _trace WHERE start > ?2 AND created < ?1 AND (expires IS NULL OR expires <= ?2) LIMIT ?3",
         (cutoff.as_nanos(), now.as_nanos(), sql_count(max_traces)),
     )?);
-    deleted += delete_traces(db, &traces, now)?;
-    deleted.events += chunks(db, |db| {
+    deleted += delete_traces(db, &traces, now, deadline)?;
+    deleted.events += chunks(db, deadline, |db| {
         delete_events(
             db,
             "DELETE FROM _event WHERE id IN (SELECT id FROM _event WHERE trace IS NULL AND time < ?1 \
@@ -78,7 +92,7 @@ pub(crate) fn delete_older_than(
             (cutoff.as_nanos(), now.as_nanos(), sql_count(CHUNK)),
         )
     })?;
-    deleted.points += chunks(db, |db| {
+    deleted.points += chunks(db, deadline, |db| {
         let values = (cutoff.as_nanos(), now.as_nanos(), sql_count(CHUNK));
         series::delete(
             db,
@@ -87,7 +101,7 @@ pub(crate) fn delete_older_than(
             values,
         )
     })?;
-    // The last mark before the cutoff still says where the events at the cutoff begin.
+    // The last mark before the cutoff shows where the events at the cutoff begin.
     immediately(db, |db| {
         db.execute(
             "DELETE FROM _mark WHERE time < (SELECT max(time) FROM _mark WHERE time < ?1)",
@@ -97,14 +111,14 @@ pub(crate) fn delete_older_than(
     Ok(deleted)
 }
 
-/// What [`delete_older_than`] and [`delete_expired`] would delete.
+/// Counts what [`delete_older_than`] and [`delete_expired`] would delete.
 pub(crate) fn count_older_than(db: &Connection, cutoff: Timestamp) -> rusqlite::Result<CleanupReport> {
     let now = Timestamp::now().as_nanos();
     let count = |sql: &str| {
         db.query_row(sql, [cutoff.as_nanos(), now], |row| row.get::<_, i64>(0))
             .map(|count| u64::try_from(count).unwrap_or(0))
     };
-    // A trace with a time to live of its own goes by that, and no other.
+    // A trace with its own time to live is deleted by that only.
     let gone = match schema::has_tenants(db)? {
         true => {
             "(CASE WHEN t.expires IS NULL THEN (t.start < ?1 AND (t.end < ?1 OR (t.end > ?2 AND t.created < ?1)))
@@ -136,8 +150,12 @@ pub(crate) fn count_older_than(db: &Connection, cutoff: Timestamp) -> rusqlite::
     })
 }
 
-/// Deletes the traces, events and measurements whose own time to live is over.
-pub(crate) fn delete_expired(db: &Connection, now: Timestamp) -> rusqlite::Result<CleanupReport> {
+/// Deletes the traces, events and measurements whose own time to live has expired.
+pub(crate) fn delete_expired(
+    db: &Connection,
+    now: Timestamp,
+    deadline: Deadline,
+) -> rusqlite::Result<CleanupReport> {
     let mut deleted = CleanupReport::default();
     loop {
         let traces = rowids(
@@ -145,19 +163,19 @@ pub(crate) fn delete_expired(db: &Connection, now: Timestamp) -> rusqlite::Resul
             "SELECT id FROM _trace WHERE expires <= ?1 LIMIT ?2",
             (now.as_nanos(), sql_count(CHUNK)),
         )?;
-        deleted += delete_traces(db, &traces, now)?;
-        if traces.len() < CHUNK {
+        deleted += delete_traces(db, &traces, now, deadline)?;
+        if traces.len() < CHUNK || is_over(deadline) {
             break;
         }
     }
-    let events = chunks(db, |db| {
+    let events = chunks(db, deadline, |db| {
         delete_events(
             db,
             "DELETE FROM _event WHERE id IN (SELECT id FROM _event WHERE expires <= ?1 LIMIT ?2)",
             (now.as_nanos(), sql_count(CHUNK)),
         )
     })?;
-    let points = chunks(db, |db| {
+    let points = chunks(db, deadline, |db| {
         series::delete(
             db,
             "DELETE FROM _point WHERE id IN (SELECT id FROM _point WHERE expires <= ?1 LIMIT ?2)",
@@ -169,11 +187,12 @@ pub(crate) fn delete_expired(db: &Connection, now: Timestamp) -> rusqlite::Resul
     Ok(deleted)
 }
 
-/// Forgets what only served those who sent records: batches that are known for an hour, traces that were continued, and senders
-/// of whom nothing can be stored any more. What such a sender has given stays in the account, as that of another row.
+/// Deletes the data that only served senders: batch ids after an hour, aliases of traces, and
+/// senders without any stored records. The records of such a sender stay in the account, under
+/// another row.
 pub(crate) fn forget(db: &Connection, now: Timestamp, retention: Duration) -> rusqlite::Result<()> {
     let chunk = sql_count(CHUNK);
-    chunks(db, |db| {
+    chunks(db, None, |db| {
         db.execute(
             "DELETE FROM _batch WHERE digest IN (SELECT digest FROM _batch WHERE time < ?1 LIMIT ?2)",
             (now.before(KNOWN_FOR).as_nanos(), chunk),
@@ -185,8 +204,8 @@ pub(crate) fn forget(db: &Connection, now: Timestamp, retention: Duration) -> ru
     })?;
     immediately(db, |db| {
         let mut find = db.prepare_cached(
-            "SELECT id FROM _process WHERE resource IS NOT NULL AND seen_at < ?1
-             AND (expires IS NULL OR expires <= ?2) LIMIT ?3",
+            "SELECT id FROM _process WHERE scope IS NOT NULL AND seen_at < ?1
+             AND (expires IS NULL OR expires <= ?2) AND id < (SELECT max(id) FROM _process) LIMIT ?3",
         )?;
         let gone: Vec<i64> = find
             .query_map((cutoff, now.as_nanos(), chunk), |row| row.get(0))?
@@ -194,19 +213,12 @@ pub(crate) fn forget(db: &Connection, now: Timestamp, retention: Duration) -> ru
         if gone.is_empty() {
             return Ok(());
         }
-        // Programs that write the file are never forgotten; the first of them keeps the account.
-        db.execute(
-            "INSERT INTO _process (service_name, pid, started_at, seen_at, ended_at) SELECT '', 0, ?1, ?1, ?1
-             WHERE NOT EXISTS (SELECT 1 FROM _process WHERE resource IS NULL)",
-            [now.as_nanos()],
-        )?;
         for process in &gone {
-            db.prepare_cached(
-                "UPDATE _process SET offered = offered + (SELECT offered FROM _process WHERE id = ?1),
-                 stored = stored + (SELECT stored FROM _process WHERE id = ?1)
-                 WHERE id = (SELECT min(id) FROM _process WHERE resource IS NULL)",
-            )?
-            .execute([process])?;
+            let tenant = db
+                .prepare_cached("SELECT tenant FROM _process WHERE id = ?1")?
+                .query_row([process], |row| row.get(0))?;
+            let heir = programs::heir(db, tenant, now.as_nanos())?;
+            programs::add_account(db, heir, *process)?;
             db.prepare_cached("DELETE FROM _total WHERE process = ?1")?
                 .execute([process])?;
             db.prepare_cached("DELETE FROM _process WHERE id = ?1")?
@@ -223,7 +235,7 @@ pub(crate) fn used_bytes(db: &Connection) -> rusqlite::Result<u64> {
     Ok(u64::try_from(pages.saturating_mul(number("page_size")?)).unwrap_or(0))
 }
 
-/// Gives up to so many free pages back to the file system, and says how many it were.
+/// Returns up to `pages` free pages to the file system, and returns their number.
 pub(crate) fn give_back(db: &Connection, pages: u64) -> rusqlite::Result<u64> {
     let free = || {
         db.pragma_query_value(None, "freelist_count", |row| row.get::<_, i64>(0))
@@ -235,7 +247,7 @@ pub(crate) fn give_back(db: &Connection, pages: u64) -> rusqlite::Result<u64> {
         let step = PAGES.min(pages - given);
         let mut statement = db.prepare(&format!("PRAGMA incremental_vacuum({step})"))?;
         let mut rows = statement.query([])?;
-        // Each row is a page given back: SQLite stops where the reading of them stops.
+        // Each row is a freed page: SQLite stops where the reading stops.
         while rows.next()?.is_some() {}
         let after = free()?;
         if after >= before {
@@ -247,10 +259,12 @@ pub(crate) fn give_back(db: &Connection, pages: u64) -> rusqlite::Result<u64> {
     Ok(given)
 }
 
+/// Deletes these traces, until the deadline.
 pub(crate) fn delete_traces(
     db: &Connection,
     traces: &[i64],
     now: Timestamp,
+    deadline: Deadline,
 ) -> rusqlite::Result<CleanupReport> {
     let mut deleted = CleanupReport::default();
     let mut traces = traces.iter().copied();
@@ -271,11 +285,14 @@ pub(crate) fn delete_traces(
             }
         }
         transaction.commit()?;
+        if is_over(deadline) {
+            break;
+        }
     }
     Ok(deleted)
 }
 
-/// The statements that delete what belongs to a trace.
+/// The statements that delete the rows of a trace.
 struct TraceRows<'db> {
     db: &'db Connection,
     attributes: rusqlite::Statement<'db>,
@@ -302,8 +319,9 @@ impl<'db> TraceRows<'db> {
                 "DELETE FROM _event WHERE id IN (SELECT id FROM _event WHERE trace = ?1 \
                  AND (expires IS NULL OR expires <= ?3) LIMIT ?2)",
             )?,
-            // Outside of its trace, an event is of whoever wrote it. Where that is another one than whose the trace was, it goes
-            // with the trace, so that nobody reads what was never theirs.
+            // Outside of its trace, an event belongs to its writer. If that is another tenant than
+            // the trace's, it is deleted with the trace, so that no tenant reads another one's
+            // event.
             foreign: db.prepare(
                 "DELETE FROM _event WHERE trace = ?1 AND COALESCE((SELECT tenant FROM _process WHERE id = process), 0) \
                  <> (SELECT tenant FROM _trace WHERE id = ?1)",
@@ -339,8 +357,8 @@ impl<'db> TraceRows<'db> {
     }
 }
 
-/// Runs a `DELETE FROM _event ...` without `RETURNING`, takes what was outside of traces off the account of its processes,
-/// and returns how many rows it deleted.
+/// Runs a `DELETE FROM _event ...` without `RETURNING`, subtracts events outside traces from the
+/// account of their processes, and returns the number of deleted rows.
 pub(super) fn delete_events(
     db: &Connection,
     statement: &str,
@@ -374,22 +392,25 @@ pub(super) fn rowids(
     db.prepare(sql)?.query_map(values, |row| row.get(0))?.collect()
 }
 
-/// Repeats a statement that changes up to [`CHUNK`] rows until it changes fewer; each run is its own transaction.
+/// Repeats a statement that changes up to [`CHUNK`] rows until it changes fewer, or until the
+/// deadline; each run is its own transaction.
 pub(super) fn chunks(
     db: &Connection,
+    deadline: Deadline,
     mut statement: impl FnMut(&Connection) -> rusqlite::Result<usize>,
 ) -> rusqlite::Result<u64> {
     let mut all = 0;
     loop {
         let changed = immediately(db, &mut statement)?;
         all += changed as u64;
-        if changed < CHUNK {
+        if changed < CHUNK || is_over(deadline) {
             return Ok(all);
         }
     }
 }
 
-/// Takes the write lock first: a statement that begins as a reader is refused at once where another process writes.
+/// Takes the write lock first: a statement that begins as a reader is refused at once while another
+/// process writes.
 pub(super) fn immediately<T>(
     db: &Connection,
     work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
@@ -401,8 +422,8 @@ pub(super) fn immediately<T>(
     Ok(done)
 }
 
-/// Sees to it that the numbers of what is about to be deleted are not given again: whoever follows the store would miss what gets
-/// them, and whoever is about to delete a row would delete another one.
+/// Prevents reuse of the ids that are about to be deleted: a follower would miss the new rows, and
+/// a pending deletion would delete another row.
 pub(crate) fn keep_numbers(db: &Connection) -> rusqlite::Result<()> {
     db.prepare_cached(
         "UPDATE _given SET trace = MAX(trace, (SELECT COALESCE(MAX(id), 0) FROM _trace)),

@@ -1,9 +1,9 @@
-//! Rows of spans, events and attributes, and the one way in which a transaction stores them: what
-//! every writer of a file shares.
+//! Rows of spans, events and attributes, and the common code that stores them in a transaction:
+//! shared by every writer of a file.
 //!
-//! A writer fills rows and decides nothing about their columns; each INSERT stands once, here or in
-//! `traces`. Row numbers are given out here, inside of the write transaction, so that several
-//! processes never give out the same.
+//! A writer fills rows and does not know their columns; each INSERT statement exists once, here or
+//! in `traces`. Row ids are assigned here, inside the write transaction, so that several processes
+//! never assign the same.
 
 use std::collections::HashMap;
 
@@ -33,6 +33,17 @@ pub(crate) fn kind_number(kind: SpanKind) -> i64 {
         SpanKind::Client => 2,
         SpanKind::Producer => 3,
         SpanKind::Consumer => 4,
+    }
+}
+
+/// The kind that the `kind` column has.
+pub(crate) fn kind_of(number: i64) -> SpanKind {
+    match number {
+        1 => SpanKind::Server,
+        2 => SpanKind::Client,
+        3 => SpanKind::Producer,
+        4 => SpanKind::Consumer,
+        _ => SpanKind::Internal,
     }
 }
 
@@ -66,7 +77,7 @@ pub(crate) struct SpanRow<'s> {
     pub(crate) half: Option<i64>,
 }
 
-/// A row of `_event`; its number is given out when it is added.
+/// A row of `_event`; its id is assigned when it is added.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EventRow<'e> {
     pub(crate) callsite: i64,
@@ -78,15 +89,15 @@ pub(crate) struct EventRow<'e> {
     pub(crate) severity: Option<i64>,
     pub(crate) name: Option<&'e str>,
     pub(crate) message: &'e str,
-    /// A JSON object; `{}` is none.
+    /// A JSON object; `{}` if there are none.
     pub(crate) attributes: &'e str,
     pub(crate) expires: Option<i64>,
     pub(crate) category: Option<&'e str>,
 }
 
-/// What a span's row takes beside its texts, with its part of the indexes.
+/// The size of a span's row in addition to its texts, with its part of the indexes.
 const SPAN_BYTES: i64 = 110;
-/// The same of an event.
+/// The size of an event's row in addition to its texts.
 const EVENT_BYTES: i64 = 50;
 
 const SPANS: Table<14> = Table {
@@ -146,9 +157,9 @@ pub(crate) struct RowWriter<'a> {
     traces: Vec<(TraceId, TraceChange)>,
     /// Where each of them is.
     places: HashMap<TraceId, usize>,
-    /// The one that was asked for last: records of a trace come one after the other.
+    /// The last one used: records of a trace are usually consecutive.
     current: Option<(TraceId, usize)>,
-    /// What processes stored outside of traces.
+    /// The bytes that processes stored outside traces.
     loose_bytes: HashMap<i64, i64>,
     runs: Runs,
     spans: Bulk<'a, 14>,
@@ -157,7 +168,7 @@ pub(crate) struct RowWriter<'a> {
 }
 
 impl<'a> RowWriter<'a> {
-    /// Begins; the caller holds the write transaction.
+    /// Begins a batch; the caller holds the write transaction.
     pub(crate) fn begin(db: &'a Connection, owner: Owner) -> rusqlite::Result<Self> {
         let [next_trace, next_span, next_event] = db
             .prepare_cached(
@@ -184,7 +195,7 @@ impl<'a> RowWriter<'a> {
         })
     }
 
-    /// Whose traces are meant from now on.
+    /// Sets the owner of the following traces.
     pub(crate) fn set_owner(&mut self, owner: Owner) -> rusqlite::Result<()> {
         if owner != self.owner {
             self.write_traces()?;
@@ -193,12 +204,12 @@ impl<'a> RowWriter<'a> {
         Ok(())
     }
 
-    /// The first numbers that are given to no row yet, of traces, spans and events.
+    /// Returns the first unassigned ids of traces, spans and events.
     pub(crate) fn next(&self) -> [i64; 3] {
         [self.next_trace, self.next_span, self.next_event]
     }
 
-    /// Sets a mark: what was stored until now began before `time`.
+    /// Writes a mark: everything stored so far started before `time`.
     pub(crate) fn mark(&self, time: i64) -> rusqlite::Result<()> {
         let now = Timestamp::now().as_nanos();
         self.db
@@ -209,13 +220,13 @@ impl<'a> RowWriter<'a> {
         Ok(())
     }
 
-    /// Gives out the number of a span's row.
+    /// Assigns the id of a span's row.
     pub(crate) fn new_span(&mut self) -> i64 {
         self.next_span += 1;
         self.next_span - 1
     }
 
-    /// The trace, as far as this batch has changed it, stretched over a time.
+    /// Returns the trace, as changed by this batch, extended by a time range.
     pub(crate) fn touch(
         &mut self,
         trace_id: TraceId,
@@ -228,18 +239,18 @@ impl<'a> RowWriter<'a> {
         Ok(trace)
     }
 
-    /// The trace of something that lies beside its spans and does not make it longer. One without
-    /// spans lasts from the first to the last of such things.
-    pub(crate) fn touch_beside(&mut self, trace_id: TraceId, time: i64) -> rusqlite::Result<i64> {
+    /// Returns the trace of something that belongs to it without extending it. A trace without
+    /// spans lasts from the first to the last of these.
+    pub(crate) fn touch_adjacent(&mut self, trace_id: TraceId, time: i64) -> rusqlite::Result<i64> {
         let trace = self.change(trace_id)?;
-        trace.beside = Some(match trace.beside {
+        trace.other_times = Some(match trace.other_times {
             Some((first, last)) => (first.min(time), last.max(time)),
             None => (time, time),
         });
         Ok(trace.row)
     }
 
-    /// The trace, as far as this batch has changed it.
+    /// Returns the trace, as changed by this batch.
     pub(crate) fn change(&mut self, trace_id: TraceId) -> rusqlite::Result<&mut TraceChange> {
         let place = match self.place(trace_id) {
             Some(place) => place,
@@ -277,7 +288,7 @@ impl<'a> RowWriter<'a> {
         Some(place)
     }
 
-    /// Accounts for a record of the trace that was asked for last.
+    /// Counts the size of a record of the last used trace.
     fn account(&mut self, trace: i64, bytes: i64) {
         let current = self.current.and_then(|(_, place)| self.traces.get_mut(place));
         let change = match current {
@@ -293,8 +304,8 @@ impl<'a> RowWriter<'a> {
         }
     }
 
-    /// Changes the stored row of a span of this trace, and accounts for what its texts grow by. Returns
-    /// how many rows were changed.
+    /// Changes the stored row of a span of this trace, and counts the growth of its texts. Returns
+    /// the number of changed rows.
     pub(crate) fn change_span(
         &mut self,
         trace: i64,
@@ -323,7 +334,7 @@ impl<'a> RowWriter<'a> {
         Ok(bytes.unwrap_or(0))
     }
 
-    /// Adds a span's row, by the number that was given out.
+    /// Adds a span's row, with the assigned id.
     pub(crate) fn add_span(&mut self, row: i64, span: &SpanRow<'_>) -> rusqlite::Result<()> {
         let texts = [Some(span.attributes), span.name, span.extra, span.category];
         self.account(span.trace, SPAN_BYTES + bytes_of(texts));
@@ -348,8 +359,7 @@ impl<'a> RowWriter<'a> {
         )
     }
 
-    /// Keeps the value of an attribute that is found by an index: its key's row in `_attr_key`, and
-    /// the span's row.
+    /// Stores an indexed value of an attribute: its key's row in `_attr_key`, and the span's row.
     pub(crate) fn index(&mut self, key: i64, value: &Indexed, span: i64) -> rusqlite::Result<()> {
         let value = match value {
             Indexed::Text(text) => Cell::Text(text),
@@ -359,7 +369,7 @@ impl<'a> RowWriter<'a> {
         self.attributes.push([key.into(), value, span.into()])
     }
 
-    /// Forgets the values of a span that are found by an index, for those that it has now.
+    /// Deletes the indexed values of a span, before its current ones are added.
     pub(crate) fn unindex(&mut self, span: i64) -> rusqlite::Result<()> {
         self.attributes.flush()?;
         self.db
@@ -368,17 +378,17 @@ impl<'a> RowWriter<'a> {
         Ok(())
     }
 
-    /// Notes what a span tells of an agent run, if it does.
+    /// Notes the run attributes of a span, if it has any.
     pub(crate) fn note_run(&mut self, trace: i64, found: Found) {
         self.runs.note(trace, found);
     }
 
-    /// Notes that the root of a trace that was there came or ended, or may have.
+    /// Notes that the root of a stored trace arrived or ended, or may have.
     pub(crate) fn note_root_of_run(&mut self, trace: i64) {
         self.runs.note_root(trace);
     }
 
-    /// Notes that a span that was stored while it ran has ended.
+    /// Notes that a span that was stored while it was running has ended.
     pub(crate) fn note_end(&self, trace: i64, span: i64) -> rusqlite::Result<()> {
         self.db
             .prepare_cached("INSERT INTO _ended (trace, span) VALUES (?1, ?2)")?
@@ -386,7 +396,7 @@ impl<'a> RowWriter<'a> {
         Ok(())
     }
 
-    /// Adds an event's row and answers its number.
+    /// Adds an event's row and returns its id.
     pub(crate) fn add_event(&mut self, event: &EventRow<'_>) -> rusqlite::Result<i64> {
         let row = self.next_event;
         self.next_event += 1;
@@ -432,7 +442,7 @@ impl<'a> RowWriter<'a> {
         self.events.flush()
     }
 
-    /// Writes what is left.
+    /// Writes the remaining rows.
     pub(crate) fn flush(&mut self) -> rusqlite::Result<()> {
         self.spans.flush()?;
         self.events.flush()?;

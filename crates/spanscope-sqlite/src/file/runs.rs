@@ -1,8 +1,9 @@
-//! Rows of `_run`: which agent runs lie in a trace, kept while spans are written.
+//! Rows of `_run`: the agent runs in a trace, updated while spans are written.
 //!
-//! A span that tells of a run (`spanscope_runs::run_attributes`) is noted; when the batch is flushed, the row of its run is made or
-//! changed. Of a trace that tells of none nothing is done. What several spans say is taken from the one that stands highest: a
-//! root, an agent, a step; of equals the earlier.
+//! A span with run attributes (`spanscope_runs::run_attributes`) is noted; when the batch is
+//! flushed, the row of its run is created or changed. Traces without any cost nothing. If several
+//! spans set an attribute, the highest-ranked counts: a root, an agent, a step; of equal ranks the
+//! earlier.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,14 +13,15 @@ use spanscope_runs::{RunAttributes, is_run_attribute, run_attributes};
 
 use super::text::without_nul;
 
-/// A root of a trace, a span without a parent, stands above all others.
+/// The rank of a trace's root, a span without a parent, above all others.
 const ROOT: i64 = 2;
 const AGENT: i64 = 1;
 const STEP: i64 = 0;
-/// Runs of one trace that have a task id; what says further ones belongs to the trace alone. Anybody may send any number.
+/// Maximum number of runs with a task id in one trace; further ones count as the trace's own. A
+/// sender may send any number.
 const MAX_TASKS: i64 = 1000;
 
-/// What a span tells of a run.
+/// The run attributes of a span.
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) facts: RunAttributes,
@@ -41,7 +43,7 @@ impl Found {
     }
 }
 
-/// What is known of a run.
+/// The state of a run.
 #[derive(Debug, Clone)]
 struct Run {
     agent_id: String,
@@ -52,7 +54,7 @@ struct Run {
     head: i64,
     head_start: i64,
     start: i64,
-    /// Of those that stand as high as the head, the one that began last.
+    /// Of the spans with the head's rank, the one that started last.
     last: (i64, i64),
 }
 
@@ -74,7 +76,7 @@ impl Run {
         (facts.task_id, run)
     }
 
-    /// Adds what another span says.
+    /// Adds another span's attributes.
     fn add(&mut self, other: Self) {
         let other_is_head = other.head == self.head
             || other.rank > self.rank
@@ -107,8 +109,8 @@ impl Run {
 }
 
 impl Run {
-    /// A run is called by its last attempt, and goes out as that does: the topmost span of its task at or above the one that began
-    /// last.
+    /// A run has the name and the outcome of its last attempt: the topmost span of its task at or
+    /// above the one that started last.
     fn take_last_attempt(
         &mut self,
         db: &Connection,
@@ -150,7 +152,7 @@ impl Run {
 /// The runs that a batch changes.
 #[derive(Debug, Default)]
 pub(crate) struct Runs {
-    /// By the row of the trace and the task id, if one is said.
+    /// By the row of the trace and the task id, if there is one.
     changed: HashMap<(i64, Option<String>), Run>,
     roots: HashSet<i64>,
 }
@@ -284,7 +286,8 @@ fn write(db: &Connection, trace: i64, task_id: Option<&str>, mut run: Run) -> ru
     Ok(())
 }
 
-/// Runs of the same task in several traces are one. Where there are two, both say so; so a further one need look at one other only.
+/// Runs of the same task in several traces are one. If there are two, both are marked; so a further
+/// one only needs to read one other.
 fn note_parts(db: &Connection, row: i64, task_id: &str, tenant: i64) -> rusqlite::Result<()> {
     let other: Option<i64> = db
         .prepare_cached(
@@ -295,7 +298,7 @@ fn note_parts(db: &Connection, row: i64, task_id: &str, tenant: i64) -> rusqlite
     if let Some(other) = other {
         db.prepare_cached("UPDATE _run SET parts = 1 WHERE id IN (?1, ?2) AND parts = 0")?
             .execute([row, other])?;
-        // The newest part stands for the task in lists, with what the others have said.
+        // The newest part represents the task in lists, with the others' attributes.
         db.prepare_cached(
             "UPDATE _run SET agent_id = COALESCE(NULLIF(_run.agent_id, ''), o.agent_id),
                  session_id = COALESCE(NULLIF(_run.session_id, ''), o.session_id),
@@ -328,7 +331,8 @@ pub(super) fn hand_over(db: &Connection, trace: i64) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// How far the runs of a trace are, as their heads say. The trace's root is the head of the run that is called by the trace.
+/// Updates the status of a trace's runs from their heads. The trace's root is the head of the run
+/// with the trace's id.
 fn look_at_heads(db: &Connection, trace: i64) -> rusqlite::Result<()> {
     db.prepare_cached(
         "UPDATE _run SET head = t.root, head_start = t.root_start, start = MIN(_run.start, t.root_start)
@@ -344,7 +348,7 @@ fn look_at_heads(db: &Connection, trace: i64) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Finds the runs of a trace anew, among all of its spans.
+/// Finds the runs of a trace again, from all of its spans.
 pub(crate) fn find_again(db: &Connection, trace: i64) -> rusqlite::Result<()> {
     db.prepare_cached("DELETE FROM _run WHERE trace = ?1")?
         .execute([trace])?;
@@ -367,7 +371,7 @@ pub(crate) fn find_again(db: &Connection, trace: i64) -> rusqlite::Result<()> {
     runs.write(db)
 }
 
-/// Finds the runs of all traces, in a file of a version that kept no list of them.
+/// Finds the runs of all traces, in a file of a version without a list of them.
 pub(crate) fn find_all(db: &Connection) -> rusqlite::Result<()> {
     let mut traces = db.prepare("SELECT id FROM _trace")?;
     let mut rows = traces.query([])?;
@@ -382,12 +386,12 @@ pub(crate) fn task_in(attributes: &str) -> Option<String> {
     facts_in(attributes)?.task_id
 }
 
-/// What attributes, as the file has them, tell of a run.
+/// Returns the run attributes in attributes in the file's form.
 fn facts_in(attributes: &str) -> Option<RunAttributes> {
     facts_of_attributes(&serde_json::from_str(attributes).ok()?)
 }
 
-/// What a span with these attributes tells of a run.
+/// Returns the run attributes of a span with these attributes.
 pub(crate) fn facts_of_attributes(attributes: &Attributes) -> Option<RunAttributes> {
     if !attributes.iter().any(|(key, _)| is_run_attribute(key)) {
         return None;

@@ -4,23 +4,23 @@ use rusqlite::Connection;
 
 use crate::file::runs;
 
-/// Marks a SQLite file as a span store of ours: "SpSc" in SQLite's `application_id`.
+/// Marks a SQLite file as a Spanscope store: "SpSc" in SQLite's `application_id`.
 pub(crate) const APPLICATION_ID: i32 = 0x5370_5363;
 /// The schema version that this crate writes, in SQLite's `user_version`.
 pub(crate) const VERSION: i32 = 6;
 /// The first version that has metrics.
 const VERSION_WITH_METRICS: i32 = 2;
-/// The first version that counts what a tail rule left out.
+/// The first version that counts records dropped by a tail rule.
 const VERSION_WITH_SAMPLED: i32 = 3;
 /// The first version that has tenants and senders.
 const VERSION_WITH_TENANTS: i32 = 4;
-/// The first version that knows agent runs.
+/// The first version with agent runs.
 const VERSION_WITH_RUNS: i32 = 5;
-/// The first version that knows halves of spans.
+/// The first version with halves of spans.
 const VERSION_WITH_HALVES: i32 = 6;
 
-/// What each version adds to the tables of the one before. A new file goes the same way as an old one, so that they can't
-/// differ.
+/// The additions of each version. A new file is created by the same steps as an old one is
+/// upgraded, so that they can't differ.
 const STEPS: [(i32, &str); 6] = [
     (1, include_str!("schema.sql")),
     (VERSION_WITH_METRICS, include_str!("schema_2.sql")),
@@ -33,10 +33,11 @@ const VIEWS: &str = include_str!("views.sql");
 const NO_VIEWS: &str = "DROP VIEW IF EXISTS traces; DROP VIEW IF EXISTS spans; DROP VIEW IF EXISTS logs; \
      DROP VIEW IF EXISTS span_events; DROP VIEW IF EXISTS metrics;";
 
-/// Makes the tables and views in an empty database, adds what is missing to one of an older version, and leaves one of
-/// this version as it is.
+/// Creates the tables and views in an empty database, upgrades an older version, and leaves a
+/// current one unchanged.
 ///
-/// The caller holds a write transaction, so that of two processes that open a file together one changes it.
+/// The caller holds a write transaction, so that of two processes that open a file together one
+/// changes it.
 pub(crate) fn bring_forward(db: &Connection) -> rusqlite::Result<()> {
     let version = version(db)?;
     if version >= VERSION {
@@ -60,8 +61,8 @@ pub(crate) fn bring_forward(db: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Drops the views and triggers that users have added to the file, and returns the statements that
-/// make them again. SQLite reads the whole schema when a column is dropped, and refuses while a view
-/// names one of ours, which are gone by then.
+/// make them again. SQLite reads the whole schema when a column is dropped, and refuses if a view
+/// of a user refers to one of Spanscope's views, which are dropped before.
 fn take_views_of_users(db: &Connection) -> rusqlite::Result<Vec<String>> {
     let others: Vec<(String, String, String)> = db
         .prepare(
@@ -78,27 +79,30 @@ fn take_views_of_users(db: &Connection) -> rusqlite::Result<Vec<String>> {
     Ok(others.into_iter().map(|(_, _, sql)| sql).collect())
 }
 
-/// Whether the file has the tables of metrics. A reader changes nothing, so it may meet a file that has not.
+/// Returns whether the file has the tables of metrics. A reader changes nothing, so it may find a
+/// file without them.
 pub(crate) fn has_metrics(db: &Connection) -> rusqlite::Result<bool> {
     Ok(version(db)? >= VERSION_WITH_METRICS)
 }
 
-/// Whether the file's account counts what a tail rule left out; one that does not had no such rule.
+/// Returns whether the file's account counts records dropped by a tail rule; a file without that
+/// never had such a rule.
 pub(crate) fn has_sampled(db: &Connection) -> rusqlite::Result<bool> {
     Ok(version(db)? >= VERSION_WITH_SAMPLED)
 }
 
-/// Whether the file knows tenants and senders; in one that does not, all belongs to the default tenant.
+/// Returns whether the file has tenants and senders; without them, everything belongs to the
+/// default tenant.
 pub(crate) fn has_tenants(db: &Connection) -> rusqlite::Result<bool> {
     Ok(version(db)? >= VERSION_WITH_TENANTS)
 }
 
-/// Whether the file knows agent runs.
+/// Returns whether the file has agent runs.
 pub(crate) fn has_runs(db: &Connection) -> rusqlite::Result<bool> {
     Ok(version(db)? >= VERSION_WITH_RUNS)
 }
 
-/// Whether the file knows halves of spans.
+/// Returns whether the file has halves of spans.
 pub(crate) fn has_halves(db: &Connection) -> rusqlite::Result<bool> {
     Ok(version(db)? >= VERSION_WITH_HALVES)
 }

@@ -14,8 +14,8 @@ UPDATE _given SET name = lower(hex(randomblob(16)));
 -- A row of _process stands for a program that writes this file, or for a sender: a tenant's program (its resource) and a
 -- library in it (its scope).
 ALTER TABLE _process ADD COLUMN tenant INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE _process ADD COLUMN resource TEXT; -- JSON object; null for programs that write this file
-ALTER TABLE _process ADD COLUMN scope TEXT;    -- JSON object, likewise
+ALTER TABLE _process ADD COLUMN resource TEXT; -- JSON object; null for programs of older versions that wrote this file
+ALTER TABLE _process ADD COLUMN scope TEXT;    -- JSON object of a sender; null for programs that write this file
 ALTER TABLE _process ADD COLUMN expires INTEGER; -- the latest time to live of a record that brought one
 CREATE UNIQUE INDEX _process_sender ON _process (tenant, resource, scope, service_name) WHERE resource IS NOT NULL;
 

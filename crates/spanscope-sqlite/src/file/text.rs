@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-/// The text with a replacement character for each zero byte, as the JSON of attributes has it. SQLite
-/// keeps a zero byte, but its functions and its command end the text there: what comes behind would be
-/// stored and not be found.
+/// Returns the text with a replacement character for each zero byte, as in the JSON of attributes.
+/// SQLite stores a zero byte, but its functions and its command end the text there: the rest would
+/// be stored and not be found.
 pub(crate) fn without_nul(text: &str) -> Cow<'_, str> {
     if text.as_bytes().contains(&0) {
         Cow::Owned(text.replace('\0', "\u{fffd}"))

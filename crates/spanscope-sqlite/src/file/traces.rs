@@ -1,5 +1,5 @@
-//! Rows of traces: whose they are, how the records of one transaction change them, and how one is
-//! summed up anew.
+//! Rows of traces: their tenants, their changes by the records of one transaction, and their
+//! recomputation.
 //!
 //! A trace is read once and written once in a transaction, however many of its spans there are.
 
@@ -9,12 +9,12 @@ use spanscope_model::{Timestamp, TraceId};
 use super::bulk::{Bulk, Table};
 use super::runs;
 
-/// Whose traces are meant by their ids.
+/// Whose traces the ids refer to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Owner {
     /// A program that writes this file itself: its trace, whichever tenant that is.
     Local,
-    /// A sender that may see all: the trace that is there, or a new one of the default tenant.
+    /// A sender that may see everything: the stored trace, or a new one of the default tenant.
     Anyone,
     /// A sender of one tenant: that tenant's trace.
     Tenant(i64),
@@ -23,7 +23,7 @@ pub(crate) enum Owner {
     Copy(i64),
 }
 
-/// What is there of a trace: its row and how many spans it has.
+/// A stored trace: its row and its number of spans.
 pub(crate) type StoredTrace = (i64, i64);
 
 impl Owner {
@@ -65,22 +65,22 @@ pub(crate) struct TraceChange {
     pub(crate) stored_spans: i64,
     start: i64,
     end: i64,
-    /// From the first to the last of what lies beside its spans.
-    pub(super) beside: Option<(i64, i64)>,
+    /// The time range of its records that are not spans.
+    pub(super) other_times: Option<(i64, i64)>,
     root: Option<(i64, i64)>,
     spans: i64,
     errors: i64,
     open: i64,
-    /// What its records take.
+    /// The size of its records.
     pub(super) bytes: i64,
     /// When it was stored first, if that was in another file.
     pub(crate) created: Option<i64>,
-    /// Whose it is from now on.
+    /// Its new tenant.
     pub(crate) tenant: Option<i64>,
     /// The latest time to live of the spans that brought one.
     expires: Option<i64>,
-    /// A span brought none: the trace goes by its age.
-    goes_by_age: bool,
+    /// Whether a span had no time to live: the trace then expires by age.
+    expires_by_age: bool,
 }
 
 impl TraceChange {
@@ -92,7 +92,7 @@ impl TraceChange {
             // No time at all, until it is stretched over one.
             start: i64::MAX,
             end: i64::MIN,
-            beside: None,
+            other_times: None,
             root: None,
             spans: 0,
             errors: 0,
@@ -101,7 +101,7 @@ impl TraceChange {
             created: None,
             tenant: None,
             expires: None,
-            goes_by_age: false,
+            expires_by_age: false,
         }
     }
 
@@ -117,30 +117,30 @@ impl TraceChange {
         self.errors += i64::from(status == Some(1));
     }
 
-    /// Counts the end of a span that was counted while it ran, with the status that it had then: it
-    /// failed if its end says so, and once.
+    /// Counts the end of a span that was counted while it was running, with its status at that
+    /// time: it fails if its end says so, and once.
     pub(crate) fn note_end(&mut self, before: Option<i64>, status: Option<i64>) {
         self.open -= 1;
         self.note_status(before, status);
     }
 
-    /// Counts what a span that runs says of its failure now, and said before.
+    /// Counts the current failure of a running span, given its earlier status.
     pub(crate) fn note_status(&mut self, before: Option<i64>, status: Option<i64>) {
         self.errors += i64::from(status == Some(1)) - i64::from(before == Some(1));
     }
 
-    /// Forgets a span as the root, because another one is above it.
+    /// Removes a span as the root, because another one is above it.
     pub(crate) fn forget_root(&mut self, row: i64) {
         self.root = self.root.filter(|(root, _)| *root != row);
     }
 
-    /// Notes the time to live that a span brought, if it did.
+    /// Notes the time to live of a span, if it has one.
     pub(crate) fn note_expiry(&mut self, expires: Option<i64>) {
-        self.goes_by_age |= expires.is_none();
+        self.expires_by_age |= expires.is_none();
         self.expires = self.expires.max(expires);
     }
 
-    /// Notes a span that no span of the same program is above; the earliest is the root.
+    /// Notes a span without a parent in the same program; the earliest is the root.
     pub(crate) fn note_root(&mut self, row: i64, start: i64) {
         if self.root.is_none_or(|(_, other)| start < other) {
             self.root = Some((row, start));
@@ -168,7 +168,7 @@ const TRACES: Table<13> = Table {
     rare: 1,
 };
 
-/// Writes what a batch changed.
+/// Writes the changes of a batch.
 pub(super) fn write(
     db: &Connection,
     owner: Owner,
@@ -188,8 +188,7 @@ pub(super) fn write(
                  ELSE COALESCE(MAX(expires, ?10), expires, ?10) END,
              local = MAX(local, ?11), bytes = bytes + ?13 WHERE id = ?1",
         )?;
-    // A tenant that has the trace from elsewhere already keeps it, and this part stays whose it
-    // was.
+    // A tenant that already has the trace from elsewhere keeps it, and this part keeps its tenant.
     let mut hand_over = db.prepare_cached("UPDATE OR IGNORE _trace SET tenant = ?2 WHERE id = ?1")?;
     let mut handed_over = Vec::new();
     let now = Timestamp::now().as_nanos();
@@ -203,7 +202,7 @@ pub(super) fn write(
             stored_spans,
             start,
             end,
-            beside,
+            other_times,
             root,
             spans,
             errors,
@@ -212,16 +211,16 @@ pub(super) fn write(
             created,
             tenant,
             expires,
-            goes_by_age,
+            expires_by_age,
         } = trace;
-        let expires = expires.filter(|_| !goes_by_age);
+        let expires = expires.filter(|_| !expires_by_age);
         let (root, root_start) = root.unzip();
         let has_spans = spans > 0 || stored_spans > 0;
-        let (start, end) = match beside {
+        let (start, end) = match other_times {
             Some((first, last)) if !has_spans => (start.min(first), end.max(last)),
             _ => (start, end),
         };
-        // What lay beside the spans is forgotten when they come.
+        // The time range of other records is replaced when spans arrive.
         let is_first = spans > 0 && stored_spans == 0;
         if is_new {
             let trace_id = trace_id.to_string();
@@ -253,7 +252,7 @@ pub(super) fn write(
                 spans,
                 errors,
                 open,
-                goes_by_age,
+                expires_by_age,
                 expires,
                 is_local,
                 is_first,
@@ -272,8 +271,8 @@ pub(super) fn write(
     Ok(())
 }
 
-/// Makes a trace's row and those of its runs anew from what is left of it; deletes them if nothing
-/// is.
+/// Recomputes a trace's row and those of its runs from its remaining records; deletes them if there
+/// are none.
 pub(crate) fn sum_up_or_delete(db: &Connection, trace: i64) -> rusqlite::Result<()> {
     let is_left = "SELECT EXISTS (SELECT 1 FROM _span WHERE trace = ?1) OR EXISTS (SELECT 1 FROM _event WHERE trace = ?1)";
     if db.prepare_cached(is_left)?.query_row([trace], |row| row.get(0))? {
@@ -291,8 +290,8 @@ pub(crate) fn sum_up_or_delete(db: &Connection, trace: i64) -> rusqlite::Result<
     Ok(())
 }
 
-/// Makes a trace's row anew from what is left of it. Its root is the earliest span whose parent is
-/// not there.
+/// Recomputes a trace's row from its remaining records. Its root is the earliest span whose parent
+/// is missing.
 fn sum_up(db: &Connection, trace: i64) -> rusqlite::Result<()> {
     db.prepare_cached(
         "UPDATE _trace SET

@@ -1,11 +1,14 @@
-//! Reads a store that this user may not write: one of another user, on a read-only disk, in a folder without the right to write.
+//! Reads a store that this user may not write: one of another user, on a read-only disk, in a
+//! folder without the right to write.
 //!
-//! A reader of a file with a write-ahead log needs the index of the log (`-shm`), and makes it where it is missing. Where it may
-//! not, there are two ways. A file without a log can't change under a reader as long as no program writes it, so SQLite may take
-//! it for unchangeable. A file with a log is copied together with the log, and the copy is read: without the log, the newest
-//! records would be missing, and nobody would know.
+//! A reader of a file with a write-ahead log needs the index of the log (`-shm`), and creates it if
+//! it is missing. If it may not, there are two ways. A file without a log can't change under a
+//! reader while no program writes it, so SQLite may treat it as immutable. A file with a log is
+//! copied together with the log, and the copy is read: without the log, the newest records would be
+//! missing unnoticed.
 //!
-//! Where the index is there and can be read, SQLite reads the file in place, also while another user's program writes it.
+//! If the index exists and is readable, SQLite reads the file in place, also while another user's
+//! program writes it.
 
 use std::ffi::OsString;
 use std::fs::DirBuilder;
@@ -15,18 +18,18 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use spanscope_model::StoreError;
 
-use super::identity::beside;
+use super::identity::sibling;
 use super::open::{BUSY_TIMEOUT, io_error, sql_error};
 
 /// A connection for reading.
 #[derive(Debug)]
 pub(crate) struct Reader {
     pub(crate) db: Connection,
-    /// It shows the file as it was when it was opened.
+    /// Whether it shows the file as it was when it was opened.
     pub(crate) is_frozen: bool,
 }
 
-/// Opens a file that is there for reading, whatever the rights.
+/// Opens an existing file for reading, with any permissions.
 pub(super) fn open(path: &Path) -> Result<Reader, StoreError> {
     match connect(path.as_os_str(), OpenFlags::empty()) {
         Ok(db) => Ok(Reader { db, is_frozen: false }),
@@ -48,7 +51,7 @@ fn connect(name: &std::ffi::OsStr, how: OpenFlags) -> rusqlite::Result<Connectio
     let db = Connection::open_with_flags(name, flags)?;
     db.busy_timeout(BUSY_TIMEOUT)?;
     match db.query_row("PRAGMA schema_version", [], |_| Ok(())) {
-        // What it is that can't be read is found out and reported by the caller.
+        // The caller finds and reports what can't be read.
         Err(error) if !needs_an_index(&error) => Ok(db),
         result => result.map(|()| db),
     }
@@ -62,11 +65,11 @@ fn needs_an_index(error: &rusqlite::Error) -> bool {
 }
 
 fn has_log(path: &Path) -> bool {
-    std::fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > 0)
+    std::fs::metadata(sibling(path, "-wal")).is_ok_and(|log| log.len() > 0)
 }
 
-/// The file's name as a URI that says that no program changes the file.
-fn unchangeable(path: &Path) -> OsString {
+/// Returns the file's name as a URI that declares the file immutable.
+pub(super) fn unchangeable(path: &Path) -> OsString {
     // An empty host before an absolute path, or a path that begins with two slashes would have one.
     let mut uri = String::from(if path.is_absolute() { "file://" } else { "file:" });
     for byte in path.as_os_str().as_encoded_bytes() {
@@ -81,16 +84,16 @@ fn unchangeable(path: &Path) -> OsString {
     uri.into()
 }
 
-/// Opens a copy of the file and its log, which goes with the connection.
+/// Opens a copy of the file and its log, which is deleted with the connection.
 fn copied(path: &Path) -> Result<Connection, StoreError> {
     let folder = private_folder()?;
     let copy = folder.0.join("copy.db");
     for suffix in ["", "-wal"] {
-        let from = beside(path, suffix);
-        std::fs::copy(&from, beside(&copy, suffix))
+        let from = sibling(path, suffix);
+        std::fs::copy(&from, sibling(&copy, suffix))
             .map_err(|error| io_error(&from, "copy, to read it with its log,", error))?;
     }
-    // The copy has the mode of the file, which may be that nobody writes it.
+    // The copy has the mode of the file, which may be read-only.
     let take_in = || {
         let db = Connection::open_with_flags(&copy, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
@@ -103,7 +106,7 @@ fn copied(path: &Path) -> Result<Connection, StoreError> {
 
 fn make_writable(copy: &Path) -> Result<(), StoreError> {
     for suffix in ["", "-wal"] {
-        let file = beside(copy, suffix);
+        let file = sibling(copy, suffix);
         #[cfg(unix)]
         let mode = {
             use std::os::unix::fs::PermissionsExt as _;
@@ -122,17 +125,18 @@ fn make_writable(copy: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// A folder that is removed when this is dropped; an open file in it can be read on (not on Windows, where it stays).
+/// A folder that is removed when this is dropped; an open file in it can be read on (not on
+/// Windows, where it stays).
 struct PrivateFolder(PathBuf);
 
 impl Drop for PrivateFolder {
     fn drop(&mut self) {
-        // Nobody is left to whom it could be reported, and the system clears this place.
+        // There is no caller to report it to, and the system clears this place.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
-/// Makes a folder that its owner alone can read: what is recorded is what people said to a model.
+/// Creates a folder that only its owner can read: it will hold what people wrote to a model.
 fn private_folder() -> Result<PrivateFolder, StoreError> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let mut builder = DirBuilder::new();
@@ -147,7 +151,7 @@ fn private_folder() -> Result<PrivateFolder, StoreError> {
         let path = std::env::temp_dir().join(name);
         match builder.create(&path) {
             Ok(()) => return Ok(PrivateFolder(path)),
-            // Left behind by a process of the same number.
+            // Left behind by a process with the same number.
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && number < 10_000 => {}
             Err(error) => return Err(io_error(&path, "make", error)),
         }

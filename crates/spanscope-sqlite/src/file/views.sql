@@ -1,5 +1,5 @@
--- The views, which are the contract: what they show may grow, and what they have shown stays. Every version makes them anew
--- after its tables.
+-- The views, which are the contract: what they show may grow, and what they have shown stays. Every version recreates
+-- them after its tables.
 
 
 CREATE VIEW traces AS
@@ -80,7 +80,7 @@ JOIN _callsite c ON c.id = e.callsite
 LEFT JOIN _process p ON p.id = e.process
 LEFT JOIN _trace t ON t.id = e.trace;
 
--- As the described system keeps them: message and severity among the attributes. Events of spans that were never
+-- As Llama Stack has them: message and severity among the attributes. Events of spans that were never
 -- stored are in `logs` only.
 CREATE VIEW span_events AS
 SELECT

@@ -11,10 +11,10 @@ use crate::file::open::{BUSY_TIMEOUT, create_private, io_error, sql_error};
 /// Pages copied between two reports of progress: 4 MiB.
 const STEP: i32 = 1024;
 
-/// Copies the store as it is at this moment.
+/// Copies the current state of the store.
 ///
-/// The source stays in one read transaction, so that what programs write meanwhile neither gets in nor makes SQLite
-/// begin again.
+/// The source stays in one read transaction, so that concurrent writes are neither included nor
+/// make SQLite start again.
 pub(super) fn copy(
     source: &Connection,
     to: &Path,
@@ -29,7 +29,8 @@ pub(super) fn copy(
     })?;
     let copied = pages(source, to, &mut progress);
     if copied.is_err() {
-        // Half a copy would only be mistaken for a whole one; that it can't be removed changes nothing about that.
+        // Half a copy would only be mistaken for a whole one; that it can't be removed changes
+        // nothing about that.
         drop(std::fs::remove_file(to));
     }
     copied.map_err(|error| sql_error(to, error))

@@ -1,6 +1,7 @@
-//! SQL that is put together of our own fixed pieces and bound values.
+//! SQL that is composed of fixed pieces and bound values.
 //!
-//! Pieces are `&'static str`, so that nothing a caller sends can become text of a query: the compiler refuses it.
+//! Pieces are `&'static str`, so that nothing a caller sends can become text of a query: the
+//! compiler refuses it.
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
@@ -57,7 +58,7 @@ impl Sql {
             .collect()
     }
 
-    /// Runs it and gives every row to `each`, for rows that should not be collected.
+    /// Runs it and passes every row to `each`, for rows that should not be collected.
     pub(super) fn for_each<E: From<rusqlite::Error>>(
         &self,
         db: &Connection,

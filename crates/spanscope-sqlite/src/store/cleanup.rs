@@ -1,4 +1,4 @@
-//! Deletes old traces when the user asks for it; the writer does the same by itself.
+//! Deletes old traces on the user's request; the writer does the same by itself.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,23 +12,24 @@ use crate::file::writer::FileWriter;
 
 /// Traces deleted in one go; others write in between.
 const STEP: usize = 1_000;
-/// Pages given back in one go.
+/// Pages freed per step.
 const PAGES: u64 = 1_024;
 
-/// Deletes what ended before then, gives the space back to the file system, and says what it was.
+/// Deletes what ended before this time, returns the space to the file system, and reports the
+/// deletions.
 pub(super) fn run(path: &Path, older_than: Duration, dry_run: bool) -> Result<CleanupReport, StoreError> {
     let cutoff = Timestamp::now().before(older_than);
     if dry_run {
         let db = open_read(path)?;
         return retention::count_older_than(&db, cutoff).map_err(|error| sql_error(path, error));
     }
-    // Opening for reading first: cleaning must not make a file where there is none.
+    // Opened for reading first: a cleanup must not create a missing file.
     drop(open_read(path)?);
     let writer = FileWriter::open(path)?;
     let mut deleted = CleanupReport::default();
     loop {
         let step = writer.change(move |file| {
-            let step = retention::delete_older_than(&file.db, cutoff, STEP)?;
+            let step = retention::delete_older_than(&file.db, cutoff, STEP, None)?;
             file.keep();
             Ok(step)
         })?;
@@ -37,7 +38,7 @@ pub(super) fn run(path: &Path, older_than: Duration, dry_run: bool) -> Result<Cl
             break;
         }
     }
-    deleted += writer.change(|file| Ok(retention::delete_expired(&file.db, Timestamp::now())?))?;
+    deleted += writer.change(|file| Ok(retention::delete_expired(&file.db, Timestamp::now(), None)?))?;
     while writer.change(|file| Ok(retention::give_back(&file.db, PAGES)?))? > 0 {}
     writer.change(OpenFile::shrink_log)?;
     Ok(deleted)

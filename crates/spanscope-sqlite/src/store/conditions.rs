@@ -1,16 +1,15 @@
-//! What the conditions and the filter of a question mean in SQL.
+//! Translates the conditions and the filter of a query to SQL.
 //!
-//! A condition is a term of a filter that says less. What SQLite can compare by itself, it does: own
-//! fields, indexed attributes, and a single attribute by a JSON path behind a cheap search of the text
-//! for the key, so that a span without it is never parsed. All else is compared by functions of ours
-//! inside of SQLite ([`matches`](super::matches)), as the model's filters compare: quotes, backslashes,
-//! control characters (SQLite ends texts at NUL), integers beyond its range, operators that conditions
-//! don't have, and several attributes, which are parsed once. So each span is looked at once, whatever
-//! the number of terms.
+//! A condition is a simple term of a filter. SQLite itself compares built-in fields, indexed
+//! attributes, and a single attribute by a JSON path after a cheap text search for the key, so that
+//! a span without it is never parsed. Everything else is compared by our functions inside SQLite
+//! ([`matches`](super::matches)), like the model's filters: quotes, backslashes, control characters
+//! (SQLite ends texts at NUL), integers beyond its range, operators that conditions don't have, and
+//! several attributes, which are parsed once. So each span is read once, for any number of terms.
 //!
-//! An attribute that a record lacks is looked for in the resource of its process. Processes are few, so
-//! each question finds first which of their resources meet a term; where none does, as for most keys, a
-//! record is compared by its own attributes alone.
+//! An attribute that a record lacks is looked up in the resource of its process. Processes are few,
+//! so each query first finds which of their resources match a term; if none does, as for most keys,
+//! only a record's own attributes are compared.
 
 use rusqlite::types::Value as Bound;
 use rusqlite::{Connection, OptionalExtension};
@@ -29,10 +28,11 @@ use super::builder::Sql;
 use super::matches::AttributeTerm;
 use crate::file::schema;
 
-/// From so many spans with a value on, traces are walked from the newest instead of collecting all of them first.
+/// From this number of spans with a value on, traces are walked from the newest instead of
+/// collecting all of them first.
 const FREQUENT: i64 = 20_000;
 
-/// What is asked: conditions and a filter that must all hold on one record.
+/// A query's conditions and filter, which must all match one record.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked<'a> {
     pub(super) conditions: &'a [Condition],
@@ -60,7 +60,7 @@ impl Asked<'_> {
     }
 }
 
-/// The table that is asked.
+/// The queried table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Table {
     /// `_span s`; where it is read in pieces, the first and the last number of this one.
@@ -72,24 +72,24 @@ pub(super) enum Table {
 /// Conditions that must all hold on one record, which the SQL calls `s` or `e`.
 #[derive(Debug, Default)]
 pub(super) struct Conditions {
-    /// Attribute equalities that the index of named attributes answers: the key's number and the
-    /// values, of which any may be there.
+    /// Attribute equalities that the index of attributes can find: the key's number and the values,
+    /// any of which may match.
     indexed: Vec<(i64, Vec<Bound>)>,
     /// The others.
     pieces: Vec<Sql>,
 }
 
 impl Conditions {
-    /// Reads what is asked; the database knows which attributes are indexed.
+    /// Reads the query; the database knows which attributes are indexed.
     pub(super) fn new(db: &Connection, asked: Asked<'_>, table: Table) -> Result<Self, Failure> {
         let mut all = Self::default();
         let (mut on_attributes, mut words) = (Vec::new(), Vec::new());
         let resources = Resources::new(db, asked)?;
         for condition in asked.conditions {
+            condition.check()?;
             match condition.target() {
                 ConditionTarget::Field(field) => all.pieces.push(own_field(field, condition)?),
-                ConditionTarget::Attribute(key) => {
-                    check_value(key, condition)?;
+                ConditionTarget::Attribute(_) => {
                     on_attributes.push((FilterTerm::from(condition), Some(condition.clone())));
                 }
             }
@@ -130,7 +130,7 @@ impl Conditions {
                 all.pieces.push(attribute(condition)?);
             }
             _ => {
-                // Key and value together are in fewer texts than a key alone.
+                // Key and value together occur in fewer texts than a key alone.
                 scanned.sort_by_key(|(_, condition)| {
                     condition
                         .as_ref()
@@ -139,7 +139,7 @@ impl Conditions {
                 all.pieces.push(attributes(table, scanned)?);
             }
         }
-        // Words read all texts of a record, so everything else is asked before.
+        // Bare words read all texts of a record, so everything else is tested before.
         all.pieces.extend(words);
         Ok(all)
     }
@@ -148,7 +148,7 @@ impl Conditions {
         self.indexed.is_empty() && self.pieces.is_empty()
     }
 
-    /// ` AND ...` for records that are found in another way, for example by their trace.
+    /// Returns ` AND ...` for records that are found in another way, for example by their trace.
     pub(super) fn probe(&self) -> Sql {
         let mut sql = self.unindexed();
         for (key, values) in &self.indexed {
@@ -174,7 +174,8 @@ impl Conditions {
         sql.add(&self.unindexed())
     }
 
-    /// Whether an indexed value occurs so often that collecting its spans costs more than walking traces.
+    /// Whether an indexed value occurs so often that collecting its spans costs more than walking
+    /// traces.
     pub(super) fn is_frequent(&self, db: &Connection) -> rusqlite::Result<bool> {
         for (key, values) in &self.indexed {
             let sql = Sql::new("SELECT count(*) FROM (SELECT 1 FROM _attr WHERE key = ")
@@ -198,7 +199,7 @@ impl Conditions {
     }
 }
 
-/// Which of the processes' resources meet a term.
+/// The processes whose resources match a term.
 #[derive(Debug, Default)]
 struct Resources(Vec<(i64, String)>);
 
@@ -226,7 +227,7 @@ impl Resources {
         let key = resource_key(key);
         let needle = format!("\"{key}\":");
         let meets = |resource: &str| {
-            // Only keys that JSON has as they are can be looked for before the text is parsed.
+            // Only keys that need no escapes in JSON can be searched before the text is parsed.
             (!is_plain(key) || resource.contains(&needle))
                 && serde_json::from_str::<Attributes>(resource)
                     .is_ok_and(|resource| attribute_matches(comparison, resource.get(key)))
@@ -239,7 +240,7 @@ impl Resources {
     }
 }
 
-/// The key's number and the values, where the index of named attributes answers the term.
+/// Returns the key's number and the values, if the index of attributes can find the term.
 fn indexed(db: &Connection, term: &FilterTerm) -> rusqlite::Result<Option<(i64, Vec<Bound>)>> {
     let FilterTest::Compare(Comparison {
         key: FilterKey::Attribute(key),
@@ -251,7 +252,7 @@ fn indexed(db: &Connection, term: &FilterTerm) -> rusqlite::Result<Option<(i64, 
     };
     let bound = |value: &Pattern| match value {
         Pattern::Is(Scalar::Text(text)) if !text.contains('\0') => Some(Bound::Text(text.clone())),
-        // A text that is a number would not be found by one.
+        // A numeric text would not be found by a number.
         Pattern::Is(Scalar::Number(number, None)) if !semconv::is_number(key) => {
             match (number.as_i64(), number.is_u64(), number.as_f64()) {
                 (Some(integer), _, _) => Some(Bound::Integer(integer)),
@@ -283,7 +284,7 @@ fn one_of(column: &'static str, values: &[Bound]) -> Sql {
     sql.push(")")
 }
 
-/// Where the term says not, it also holds where there is nothing to compare.
+/// A negated term also matches if there is nothing to compare.
 fn negated(term: &FilterTerm, piece: Sql) -> Sql {
     match term.negated {
         true => Sql::new("NOT COALESCE((").add(&piece).push("), 0)"),
@@ -291,7 +292,8 @@ fn negated(term: &FilterTerm, piece: Sql) -> Sql {
     }
 }
 
-/// The name, the status message, the message of an event or an attribute that is a text contains this.
+/// The name, the status message, the message of an event or an attribute that is a text contains
+/// this.
 fn word(table: Table, wanted: &str) -> Sql {
     let contains = |text: &'static str| Sql::new(text).bind(wanted.to_owned()).push(")");
     match table {
@@ -340,7 +342,8 @@ fn in_piece(trace: &'static str, piece: Option<(i64, i64)>) -> Sql {
     }
 }
 
-/// An own field: as a condition, where one says the same, else by the model's comparison.
+/// Compares a built-in field: as a condition if an equivalent one exists, else by the model's
+/// comparison.
 fn field_of(
     table: Table,
     field: FilterField,
@@ -354,7 +357,7 @@ fn field_of(
         return Ok(sql);
     }
     let wanted = serde_json::to_string(comparison)
-        .map_err(|error| StoreError::invalid("the filter is no JSON").with_source(error))?;
+        .map_err(|error| StoreError::invalid("the filter is not JSON").with_source(error))?;
     let (before, after) = match table {
         Table::Spans(_) => field_of_span(field, comparison),
         Table::Events => match field_of_event(field) {
@@ -380,7 +383,7 @@ fn is_real_time(field: SpanField, condition: &Condition) -> bool {
 const CALLSITE_NAME: &str = ")) ELSE spanscope_field(s.name, ";
 const CALLSITE_CATEGORY: &str = ")) ELSE spanscope_field(s.category, ";
 
-/// What stands before and behind the comparison.
+/// Returns the SQL before and after the comparison.
 fn field_of_span(field: FilterField, comparison: &Comparison) -> (&'static str, &'static str) {
     // Repeats the literal of the index of slow spans.
     let is_slow = matches!(comparison.op, FilterOp::Ge | FilterOp::Gt)
@@ -400,7 +403,7 @@ fn field_of_span(field: FilterField, comparison: &Comparison) -> (&'static str, 
             "))",
         ),
         FilterField::Service => (
-            // A sender of whom nothing was heard for as long as records are kept is forgotten.
+            // A sender that was silent for as long as records are kept is deleted.
             "spanscope_field(COALESCE((SELECT service_name FROM _process WHERE id = s.process), ''), ",
             ")",
         ),
@@ -441,7 +444,7 @@ fn is_a_second(value: &Pattern) -> bool {
     number.as_f64().is_some_and(|number| number * nanos > 1.000_001e9)
 }
 
-/// What stands before the comparison; none for fields that events don't have.
+/// Returns the SQL before the comparison; `None` for fields that events don't have.
 fn field_of_event(field: FilterField) -> Option<&'static str> {
     Some(match field {
         FilterField::Name => {
@@ -497,7 +500,7 @@ fn number_of_trace(
         }
     };
     let wanted = serde_json::to_string(comparison)
-        .map_err(|error| StoreError::invalid("the filter is no JSON").with_source(error))?;
+        .map_err(|error| StoreError::invalid("the filter is not JSON").with_source(error))?;
     let mut sql = Sql::new("s.trace IN (SELECT t.id FROM _trace t WHERE 1")
         .add(&in_piece(" AND t.id", piece))
         .push(" AND spanscope_field(")
@@ -575,7 +578,7 @@ fn own_field(field: SpanField, condition: &Condition) -> Result<Sql, StoreError>
     })
 }
 
-/// A field that stands in the span's row only where it differs from what its callsite says.
+/// Compares a field that is in the span's row only if it differs from its callsite's.
 fn by_callsite(
     in_callsite: &'static str,
     callsite: &'static str,
@@ -596,7 +599,8 @@ fn by_callsite(
         .push(" END")
 }
 
-/// Compares the very number that is shown. Above a second it repeats the literal of the index of slow spans.
+/// Compares exactly the shown number. Above a second it repeats the literal of the index of slow
+/// spans.
 fn duration(op: ConditionOp, value: &Json) -> Result<Sql, StoreError> {
     let Some(milliseconds) = value.as_f64() else {
         return Err(wrong_type(
@@ -639,27 +643,10 @@ fn moment(field: SpanField, value: &Json) -> Result<Bound, StoreError> {
 
 fn wrong_type(field: SpanField, wanted: &str, given: &Json) -> StoreError {
     StoreError::invalid(format!(
-        "the span's {} is compared with {wanted}, not with {given}; an attribute of this name is asked for as \
-         attributes.{}",
+        "the span's {} is compared with {wanted}, not with {given}; an attribute of this name is attributes.{}",
         field.as_str(),
         field.as_str()
     ))
-}
-
-/// Refuses what a condition can't be compared with.
-fn check_value(key: &str, condition: &Condition) -> Result<(), StoreError> {
-    match &condition.value {
-        Json::Bool(_) if matches!(condition.op, ConditionOp::Gt | ConditionOp::Lt) => {
-            Err(StoreError::invalid(format!(
-                "{key:?} is compared with a truth value, which is neither greater nor less than another: use eq or ne"
-            )))
-        }
-        Json::Null | Json::Array(_) | Json::Object(_) => Err(StoreError::invalid(format!(
-            "{key:?} is compared with {}: give a text, a number or a truth value",
-            condition.value
-        ))),
-        Json::Bool(_) | Json::Number(_) | Json::String(_) => Ok(()),
-    }
 }
 
 /// One attribute of a span, compared by SQLite itself where it can.
@@ -730,7 +717,7 @@ fn attribute(condition: &Condition) -> Result<Sql, StoreError> {
     })
 }
 
-/// Of the keys so many are searched for in the text before the text is parsed.
+/// The number of keys that are searched in the text before it is parsed.
 const NEEDLES: usize = 3;
 
 /// Terms on attributes, for which the text is parsed once.
@@ -768,16 +755,17 @@ fn attributes(table: Table, terms: Vec<(AttributeTerm, Option<Condition>)>) -> R
     }
     let terms: Vec<AttributeTerm> = terms.into_iter().map(|(term, _)| term).collect();
     let terms = serde_json::to_string(&terms)
-        .map_err(|error| StoreError::invalid("the conditions are no JSON").with_source(error))?;
+        .map_err(|error| StoreError::invalid("the conditions are not JSON").with_source(error))?;
     Ok(sql.push(" THEN ").push(parsed).bind(terms).push(") ELSE 0 END"))
 }
 
-/// Whether a JSON path in quotes says exactly this key.
+/// Returns whether a quoted JSON path matches exactly this key.
 fn is_plain(key: &str) -> bool {
     !key.is_empty() && !key.chars().any(|c| c.is_control() || c == '"' || c == '\\')
 }
 
-/// Whether SQLite's own comparison would lose something: it has no unsigned integers, and ends texts at NUL.
+/// Whether SQLite's own comparison would lose something: it has no unsigned integers, and ends
+/// texts at NUL.
 fn needs_exactness(value: &Json) -> bool {
     match value {
         Json::String(text) => text.contains('\0'),
@@ -786,8 +774,8 @@ fn needs_exactness(value: &Json) -> bool {
     }
 }
 
-/// A text that stands in the JSON of each span that can match; as the file's JSON is written without spaces and
-/// escapes only what must be, key and value can be looked for together.
+/// Returns a text that occurs in the JSON of each matching span; as the file's JSON has no spaces
+/// and only necessary escapes, key and value can be searched together.
 fn needle(key: &str, condition: &Condition) -> String {
     if !key.is_ascii() {
         return String::new();
@@ -797,7 +785,8 @@ fn needle(key: &str, condition: &Condition) -> String {
         Json::String(text) if text.is_ascii() && (text.is_empty() || is_plain(text)) => format!("\"{text}\""),
         // It may be a text too.
         Json::Number(_) if semconv::is_number(key) => String::new(),
-        // Without fraction or exponent: the beginning of 5 and of 5.0 alike. Far from 1 a number has several forms.
+        // Without fraction or exponent: a common prefix of 5 and 5.0. Very large and small numbers
+        // have several forms.
         Json::Number(number) => match number.as_f64() {
             Some(real) if (1e-3..1e15).contains(&real.abs()) => real.to_string(),
             _ => String::new(),

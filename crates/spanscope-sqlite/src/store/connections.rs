@@ -1,28 +1,30 @@
-//! The file behind a store: its connections, and questions that take more than one transaction.
+//! The file behind a store: its connections, and queries that take more than one transaction.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use rusqlite::Connection;
 use spanscope_core::sync::lock;
 use spanscope_model::{
-    NameStats, Span, SpanFilter, StoreError, Tenant, Timestamp, TraceFilter, TraceSummary,
+    DurationRank, Histogram, HistogramRange, LogEvent, LogFilter, NameStats, Span, SpanFilter, SpanId,
+    StoreError, StoreErrorKind, Tenant, Timestamp, TraceFilter, TraceId, TraceSummary,
 };
 
 use super::scan::{self, Pieces};
 use super::scope::Scope;
 use super::turn::Turn;
-use super::{Failure, matches, spans, stats, traces, tree};
+use super::{Failure, around, histograms, logs, matches, spans, stats, traces, tree};
 use crate::file::identity::{self, LogId};
 use crate::file::open::{open_reader, sql_error};
 use crate::file::unwritable::Reader;
 
-/// Connections that are kept open between questions.
+/// Connections that are kept open between queries.
 const KEPT_CONNECTIONS: usize = 6;
-/// Chosen traces whose spans are read in one transaction.
+/// Selected traces whose spans are read in one transaction.
 const TRACES_AT_ONCE: usize = 64;
 
-/// Who asks: one tenant or everybody, and how much they are answered at once.
+/// The caller of a query: one tenant or everyone, and the limit of one result.
 #[derive(Debug, Clone)]
 pub(super) struct QueryContext {
     pub(super) tenant: Option<Tenant>,
@@ -34,10 +36,12 @@ pub(super) struct QueryContext {
 pub(super) struct File {
     pub(super) path: PathBuf,
     pub(super) idle: Mutex<Vec<(FileId, Connection)>>,
+    /// Set when a query found damage, for the writer of the file.
+    pub(super) met_damage: Arc<AtomicBool>,
 }
 
-/// Tells a file and its log from others that were put in their place under the same names: a file
-/// that was opened with the log of another one is read wrongly.
+/// Identifies a file and its log among others that replaced them under the same names: a file that
+/// was opened with another one's log is read wrongly.
 pub(super) type FileId = (Option<identity::FileId>, LogId);
 
 /// Of a connection that is not used again.
@@ -58,7 +62,7 @@ impl File {
         drop(idle);
         let Reader { db, is_frozen } = open_reader(&self.path)?;
         matches::register(&db).map_err(|error| sql_error(&self.path, error))?;
-        // One that does not see what is written next answers one question and is no file's afterwards.
+        // A connection that does not see later writes serves one query and is not pooled.
         Ok((if is_frozen { NO_FILE } else { id }, db))
     }
 
@@ -72,7 +76,13 @@ impl File {
         }
     }
 
-    /// Asks within one read transaction, which lasts no longer than the turn gives it.
+    fn note_damage(&self, error: &StoreError) {
+        if error.kind() == StoreErrorKind::Unusable {
+            self.met_damage.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Runs a query within one read transaction, which lasts no longer than its turn allows.
     pub(super) fn read<T>(
         &self,
         turn: &Turn,
@@ -80,7 +90,7 @@ impl File {
         question: impl FnOnce(&Connection, Scope) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
         turn.check()?;
-        let (id, mut db) = self.connection()?;
+        let (id, mut db) = self.connection().inspect_err(|error| self.note_damage(error))?;
         let watched = turn
             .watch(&mut db)
             .map_err(|error| sql_error(&self.path, error))?;
@@ -92,11 +102,14 @@ impl File {
                     self.give_back((id, db));
                     return Err(why);
                 }
-                None => Err(failure.of(&self.path)),
+                None => Err(failure.into_store_error(&self.path)),
             },
         };
         drop(watched);
-        // After a failure the connection may be what failed.
+        // After a failure the connection may be the cause.
+        if let Err(error) = &answer {
+            self.note_damage(error);
+        }
         let may_be_broken = answer
             .as_ref()
             .is_err_and(|error| !error.is_not_found() && !error.is_invalid_input());
@@ -106,7 +119,7 @@ impl File {
         answer
     }
 
-    /// Asks about two halves of the spans at the same time, on a connection each.
+    /// Queries two halves of the spans at the same time, on a connection each.
     pub(super) fn name_statistics(
         &self,
         turn: &Turn,
@@ -118,9 +131,13 @@ impl File {
         let half = |first, last| {
             let mut durations = stats::Durations::default();
             Pieces::new(first, last).each(turn, |first, last| {
+                // A part that took too long is read again, and must not count twice.
+                let mut piece = stats::Durations::default();
                 self.read(turn, context, |db, scope| {
-                    durations.read(db, scope, (first, last), (since, until))
-                })
+                    piece.read(db, scope, (first, last), (since, until))
+                })?;
+                durations.add(piece);
+                Ok(())
             })?;
             Ok(durations)
         };
@@ -141,7 +158,7 @@ impl File {
         self.read(turn, context, |db, _| stats::Durations::finish(db, parts))
     }
 
-    /// Lists traces; what has to look at all spans does so in pieces.
+    /// Lists traces; a full scan is done in pieces.
     pub(super) fn list_traces(
         &self,
         turn: &Turn,
@@ -154,8 +171,8 @@ impl File {
         })
     }
 
-    /// The traces with a span that meets the filter's conditions, in a turn that reads in pieces; none
-    /// where one statement may find them.
+    /// Returns the traces with a span that meets the filter's conditions, in a turn that reads in
+    /// pieces; `None` if one statement may find them.
     fn matching_traces(
         &self,
         turn: &Turn,
@@ -178,7 +195,7 @@ impl File {
         Ok(Some(found))
     }
 
-    /// Lists spans; what has to look at all of them does so in pieces.
+    /// Lists spans; a full scan is done in pieces.
     pub(super) fn list_spans(
         &self,
         turn: &Turn,
@@ -189,10 +206,17 @@ impl File {
         if asked.is_empty() || !turn.is_long() {
             return self.read(turn, context, |db, scope| spans::list(db, scope, filter, None));
         }
-        let ends = self.read(turn, context, |db, _| scan::ends(db, filter.since))?;
+        let ends = self.read(turn, context, |db, scope| {
+            let (first, last) = scan::ends(db, filter.since)?;
+            let Some((trace, span)) = filter.before else {
+                return Ok((first, last));
+            };
+            let before = spans::row_of(db, scope, trace, span)?.unwrap_or(i64::MIN);
+            Ok((first, last.min(before.saturating_sub(1))))
+        })?;
         let mut found = Vec::new();
-        // Without an order the spans that were stored last come first, and a page of them may be near.
-        // Other filters may still take some of it away.
+        // Without an order the last stored spans come first, and a page of them may be near. Other
+        // filters may still remove some.
         let page = match filter.order_by.is_empty() && !filter.errors && filter.service.is_none() {
             true => usize::try_from(filter.limit.saturating_add(filter.offset)).unwrap_or(usize::MAX),
             false => usize::MAX,
@@ -208,7 +232,114 @@ impl File {
         })
     }
 
-    /// Gives the spans of all chosen traces to `each`, some traces at a time.
+    /// Lists events; a full scan is done in pieces, the newest first.
+    pub(super) fn list_logs(
+        &self,
+        turn: &Turn,
+        context: &QueryContext,
+        filter: &LogFilter,
+    ) -> Result<Vec<LogEvent>, StoreError> {
+        if !turn.is_long() || logs::is_found_by_index(filter) {
+            return self.read(turn, context, |db, scope| logs::list(db, scope, filter));
+        }
+        let (first, last) = self.read(turn, context, |db, _| logs::ends(db, filter))?;
+        let mut chosen = logs::Chosen::new(filter.limit);
+        Pieces::new(first, last).each_back(turn, |first, last| {
+            self.read(turn, context, |db, scope| {
+                chosen.add_piece(db, scope, filter, (first, last))
+            })
+        })?;
+        self.read(turn, context, |db, scope| chosen.read(db, scope))
+    }
+
+    /// Counts traces over time; what has to look at all spans does so in pieces.
+    pub(super) fn trace_histogram(
+        &self,
+        turn: &Turn,
+        context: &QueryContext,
+        filter: &TraceFilter,
+        range: HistogramRange,
+    ) -> Result<Histogram, StoreError> {
+        let found = self.matching_traces(turn, context, filter)?;
+        self.read(turn, context, |db, scope| {
+            histograms::of_traces(db, scope, filter, found.as_deref(), range)
+        })
+    }
+
+    /// Counts log events over time, in pieces.
+    pub(super) fn log_histogram(
+        &self,
+        turn: &Turn,
+        context: &QueryContext,
+        filter: &LogFilter,
+        range: HistogramRange,
+    ) -> Result<Histogram, StoreError> {
+        let filter = filter
+            .clone()
+            .since(filter.since.map_or(range.from, |since| since.max(range.from)))
+            .until(filter.until.map_or(range.to, |until| until.min(range.to)));
+        let mut counts = histograms::LogCounts::new(range);
+        if !turn.is_long() || logs::is_found_by_index(&filter) {
+            self.read(turn, context, |db, scope| {
+                counts.add(&histograms::LogCounts::read(db, scope, &filter, range, None)?);
+                Ok(())
+            })?;
+            return Ok(counts.finish());
+        }
+        let (first, last) = self.read(turn, context, |db, _| logs::ends(db, &filter))?;
+        Pieces::new(first, last).each(turn, |first, last| {
+            // What took too long is read again, and must not count twice.
+            let piece = self.read(turn, context, |db, scope| {
+                histograms::LogCounts::read(db, scope, &filter, range, Some((first, last)))
+            })?;
+            counts.add(&piece);
+            Ok(())
+        })?;
+        Ok(counts.finish())
+    }
+
+    /// Finds the spans that link to one, in pieces, the newest first.
+    pub(super) fn spans_linking_to(
+        &self,
+        turn: &Turn,
+        context: &QueryContext,
+        to: (TraceId, SpanId),
+        limit: u64,
+    ) -> Result<Vec<Span>, StoreError> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let (first, last) = self.read(turn, context, |db, scope| around::first_link(db, scope, to.0))?;
+        let mut found = Vec::new();
+        Pieces::new(first, last).each_back(turn, |first, last| {
+            let piece = (first, last);
+            found.extend(self.read(turn, context, |db, scope| around::linking(db, scope, to, piece))?);
+            Ok(found.len() >= limit)
+        })?;
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// Compares a duration with those of one name, in pieces.
+    pub(super) fn duration_rank(
+        &self,
+        turn: &Turn,
+        context: &QueryContext,
+        name: &str,
+        since: Timestamp,
+        nanos: u64,
+    ) -> Result<DurationRank, StoreError> {
+        let (first, _, last) = self.read(turn, context, |db, _| stats::halves(db, Some(since)))?;
+        let mut rank = stats::Rank::default();
+        Pieces::new(first, last).each(turn, |first, last| {
+            let piece = self.read(turn, context, |db, scope| {
+                stats::Rank::read(db, scope, name, (first, last), since, nanos)
+            })?;
+            rank.add(piece);
+            Ok(())
+        })?;
+        Ok(rank.finish())
+    }
+
+    /// Passes the spans of all selected traces to `each`, some traces at a time.
     pub(super) fn chosen_spans(
         &self,
         turn: &Turn,

@@ -1,4 +1,4 @@
-//! Deletes runs when somebody asks for it, on the thread that writes the file.
+//! Deletes runs on request, on the thread that writes the file.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,16 +16,16 @@ use crate::file::writer::FileWriter;
 
 /// Traces deleted in one go; others write in between.
 const TRACES: usize = 16;
-/// Pages given back in one go.
+/// Pages freed per step.
 const PAGES: u64 = 1_024;
 /// Whole traces go, whatever else their records' times to live are.
 const END_OF_TIME: Timestamp = Timestamp::from_nanos(i64::MAX);
 
-/// Deletes a run and says how many spans it had.
+/// Deletes a run and returns its number of spans.
 pub(super) fn run(file: &File, context: &QueryContext, task_id: &str) -> Result<u64, StoreError> {
     let mut deleted = 0;
     let mut is_found = false;
-    // A task in more traces than are answered at once goes in several steps.
+    // A task in more traces than one query returns is deleted in several steps.
     loop {
         let found = match file.read(&Turn::endless(), context, |db, scope| {
             runs::find(db, scope, task_id)
@@ -40,7 +40,7 @@ pub(super) fn run(file: &File, context: &QueryContext, task_id: &str) -> Result<
             let (some, task_id) = (some.to_vec(), task_id.to_owned());
             gone += writer.change(move |file| {
                 if !found.is_shared {
-                    return Ok(retention::delete_traces(&file.db, &some, END_OF_TIME)?.spans);
+                    return Ok(retention::delete_traces(&file.db, &some, END_OF_TIME, None)?.spans);
                 }
                 let mut spans = 0;
                 for trace in some {
@@ -57,7 +57,7 @@ pub(super) fn run(file: &File, context: &QueryContext, task_id: &str) -> Result<
     }
 }
 
-/// Deletes the runs whose traces ended before then, and says how many they were.
+/// Deletes the runs whose traces ended before this time, and returns their number.
 pub(super) fn before(file: &File, context: &QueryContext, before: Timestamp) -> Result<u64, StoreError> {
     let (traces, runs) = file.read(&Turn::endless(), context, |db, scope| {
         runs::ended_before(db, scope, before)
@@ -68,13 +68,14 @@ pub(super) fn before(file: &File, context: &QueryContext, before: Timestamp) -> 
     let writer = FileWriter::open(&file.path)?;
     for some in traces.chunks(TRACES) {
         let some = some.to_vec();
-        writer.change(move |file| Ok(retention::delete_traces(&file.db, &some, END_OF_TIME)?))?;
+        writer.change(move |file| Ok(retention::delete_traces(&file.db, &some, END_OF_TIME, None)?))?;
     }
     finish(&writer);
     Ok(runs)
 }
 
-/// Gives back what was freed. The writer of the file does the same by itself, so a failure here is none of the caller's.
+/// Returns freed pages. The writer of the file does the same by itself, so a failure here is not
+/// reported.
 fn finish(writer: &FileWriter) {
     while let Ok(1..) = writer.change(|file| Ok(retention::give_back(&file.db, PAGES)?)) {}
     let _ = writer.change(|file| {
@@ -83,7 +84,8 @@ fn finish(writer: &FileWriter) {
     });
 }
 
-/// Deletes the spans at and below those that say the task id, with their events; the others of the trace stay.
+/// Deletes the spans at and below those with the task id, with their events; the others of the
+/// trace stay.
 fn below(db: &Connection, trace: i64, task_id: &str) -> Result<u64, Failure> {
     let transaction = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
     retention::keep_numbers(&transaction)?;

@@ -1,19 +1,20 @@
-//! Threads that answer questions, in lanes, whatever async runtime awaits the answers.
+//! Threads that run queries, in lanes, for any async runtime.
 //!
-//! A question takes milliseconds, which is too long for an executor's thread, and this crate must
-//! not demand a runtime for its blocking pool. So a store owns threads, started with the first
-//! question of their lane and ended with the store, and futures that they complete.
+//! A query takes milliseconds, which is too long for an executor's thread, and this crate must not
+//! require a runtime for its blocking pool. So a store owns threads, started with the first query
+//! of their lane and ended with the store, and futures that they complete.
 //!
-//! Every question begins in the interactive lane. One that is not answered within some
-//! [time](LaneTimes) is stopped and begins again in the scan lane, so that no list or detail ever
-//! waits behind a scan, and nobody has to guess beforehand what will be one. Of the scan lane
-//! each tenant has a share: its scans wait for each other, not for those of others. Changes have a
-//! lane for themselves, and are never stopped.
+//! Every query starts in the interactive lane. One that is not done within some [time](LaneTimes)
+//! is stopped and starts again in the scan lane, so that no list or detail ever waits behind a
+//! scan, without having to guess beforehand which queries are scans. Each tenant has a share of the
+//! scan lane: its scans wait for each other, not for those of others. Changes have their own lane,
+//! and are never stopped.
 //!
-//! A question whose future was dropped is not begun, and stopped if it was. Never here: SQL.
+//! A query whose future was dropped is not started, or is stopped. SQL does not belong here.
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,36 +25,38 @@ use spanscope_model::{StoreError, StoreErrorKind, StoreFuture, Tenant};
 use super::turn::{IsAbandoned, Turn};
 use crate::promise::{Promise, promised};
 
-/// How long questions may go on, by who shares the store.
+/// The time limits of queries, depending on how the store is shared.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LaneTimes {
-    /// In the interactive lane. What is stopped there is begun again, so its time is lost.
+    /// The limit in the interactive lane. A stopped query starts again, so this time is lost.
     pub(super) interactive: Duration,
-    /// One read transaction of a scan; none: as long as it takes.
+    /// The limit of one read transaction of a scan; `None`: unlimited.
     pub(super) longest_read: Option<Duration>,
 }
 
 impl LaneTimes {
-    /// Of a store that takes in records, and is asked by many: a list takes 1 ms and a large trace
-    /// some. As long as a transaction is open the log can't be used again: at 30,000 spans a second it
-    /// grows by 10 MB/s, and the intake has room for 64 MiB while it waits.
+    /// For a store that accepts records and has many clients: a list takes 1 ms and a large trace
+    /// some. While a transaction is open the log can't be reused, and the intake waits for two of
+    /// the longest before it refuses: at 30,000 spans a second the log grows by 10 MB/s, and the
+    /// intake has room for 64 MiB.
     pub(super) const SERVED: Self = Self {
         interactive: Duration::from_millis(25),
-        longest_read: Some(Duration::from_secs(5)),
+        longest_read: Some(Duration::from_secs(4)),
     };
-    /// Of a store that was opened for reading, by one who asks one thing after the other: a page of
-    /// 5,000 spans takes some 60 ms.
+    /// For a store that was opened for reading, with one query after the other: a page of 5,000
+    /// spans takes some 60 ms.
     pub(super) const READ: Self = Self {
         interactive: Duration::from_millis(250),
         longest_read: None,
     };
 }
 
-/// Questions in the interactive lane at one time.
+/// Maximum number of concurrent queries in the interactive lane.
 const INTERACTIVE_THREADS: usize = 2;
-/// Scans at one time. One tenant has one at most, so that another one's finds a thread.
+/// Concurrent scans. One tenant has one at most, so that another one's finds a thread.
 const SCAN_THREADS: usize = 2;
-/// Scans of one tenant that wait; further ones are refused. Whoever sees all tenants is not refused.
+/// Maximum number of waiting scans of one tenant; further ones are refused. A caller that sees all
+/// tenants has no limit.
 const MAX_WAITING_SCANS: usize = 32;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,17 +76,19 @@ impl Lane {
     }
 }
 
-/// What became of a question's turn.
+/// The outcome of a query's turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Answered,
-    /// It took longer than the lane gives.
+    /// It exceeded the lane's limit.
     TooLong,
 }
 
-/// A question and the promise of its answer.
+/// A query and the sender of its result.
 trait Job: Send {
-    fn run(&self, lane: Lane) -> Outcome;
+    /// Runs the job; `questions` is the number of queries in the interactive lane, for which a scan
+    /// pauses.
+    fn run(&self, lane: Lane, questions: &Arc<AtomicUsize>) -> Outcome;
     fn refuse(&self, error: StoreError);
     fn is_abandoned(&self) -> bool;
 }
@@ -99,7 +104,7 @@ where
     T: Send + 'static,
     Q: Fn(&Turn) -> Result<T, StoreError> + Send,
 {
-    fn run(&self, lane: Lane) -> Outcome {
+    fn run(&self, lane: Lane, questions: &Arc<AtomicUsize>) -> Outcome {
         if self.promise.is_abandoned() {
             return Outcome::Answered;
         }
@@ -107,7 +112,13 @@ where
         let is_abandoned: IsAbandoned = Arc::new(move || promise.is_abandoned());
         let turn = match lane {
             Lane::Interactive => Turn::within(self.times.interactive, is_abandoned),
-            Lane::Scan => Turn::of_reads(self.times.longest_read, is_abandoned),
+            Lane::Scan => {
+                let turn = Turn::of_reads(self.times.longest_read, is_abandoned);
+                match self.times.longest_read {
+                    Some(_) => turn.pausing_for(Arc::clone(questions)),
+                    None => turn,
+                }
+            }
             Lane::Change => Turn::endless(),
         };
         let answer = (self.question)(&turn);
@@ -127,13 +138,13 @@ where
     }
 }
 
-/// A job and whose it is.
+/// A job and its tenant.
 struct Asked {
     tenant: Option<Tenant>,
     job: Box<dyn Job>,
 }
 
-/// The threads of one store. Dropping it lets them finish what they do and end.
+/// The threads of one store. Dropping it lets them finish their work and end.
 #[derive(Debug)]
 pub(super) struct Lanes {
     shared: Arc<Shared>,
@@ -143,6 +154,10 @@ pub(super) struct Lanes {
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
+    /// Whether scans yield to other queries.
+    scans_yield: bool,
+    /// The number of waiting or running queries in the interactive lane.
+    questions: Arc<AtomicUsize>,
     /// One for each lane.
     news: [Condvar; 3],
 }
@@ -189,7 +204,7 @@ impl Scans {
         Ok(())
     }
 
-    /// The next scan, of the tenant that waits for its turn the longest and has none running beyond
+    /// Returns the next scan, of the tenant that has waited for its turn the longest and is within
     /// its share.
     fn pop(&mut self) -> Option<Asked> {
         let at = self.turns.iter().position(|tenant| {
@@ -218,8 +233,8 @@ impl Scans {
     }
 }
 
-/// Scans that one caller may have running. Whoever sees all tenants runs the server, and may have all
-/// of them.
+/// Returns the number of concurrent scans of one caller. A caller that sees all tenants runs the
+/// server, and may use all of them.
 fn share_of(tenant: Option<&Tenant>) -> usize {
     match tenant {
         Some(_) => SCAN_THREADS - 1,
@@ -230,12 +245,15 @@ fn share_of(tenant: Option<&Tenant>) -> usize {
 impl Lanes {
     pub(super) fn new(times: LaneTimes) -> Self {
         Self {
-            shared: Arc::default(),
+            shared: Arc::new(Shared {
+                scans_yield: times.longest_read.is_some(),
+                ..Shared::default()
+            }),
             times,
         }
     }
 
-    /// Answers the question on one of the threads once the future is polled. It may be begun twice.
+    /// Runs the query on one of the threads once the future is polled. It may be started twice.
     pub(super) fn ask<'a, T: Send + 'static>(
         &'a self,
         tenant: Option<&Tenant>,
@@ -244,7 +262,7 @@ impl Lanes {
         self.run(Lane::Interactive, false, tenant, question)
     }
 
-    /// As [`ask`](Self::ask), before all that waits in the interactive lane.
+    /// Does the same as [`ask`](Self::ask), ahead of all waiting queries of the interactive lane.
     pub(super) fn ask_first<'a, T: Send + 'static>(
         &'a self,
         question: impl Fn(&Turn) -> Result<T, StoreError> + Send + 'static,
@@ -258,6 +276,13 @@ impl Lanes {
         change: impl Fn(&Turn) -> Result<T, StoreError> + Send + 'static,
     ) -> StoreFuture<'a, T> {
         self.run(Lane::Change, false, None, change)
+    }
+
+    /// How many scans wait for a thread.
+    #[cfg(test)]
+    pub(super) fn waiting_scans(&self) -> usize {
+        let state = lock(&self.shared.state);
+        state.scans.waiting.values().map(VecDeque::len).sum()
     }
 
     fn run<'a, T: Send + 'static>(
@@ -291,15 +316,32 @@ impl Drop for Lanes {
     }
 }
 
+/// Gives the calling thread a third of a usual one's time when both want a core: a scan keeps one
+/// busy for its whole duration, and the intake would wait for it. Not less, because a scan without
+/// a core on a busy machine is refused for taking too long. Only Linux has a priority for each
+/// thread; elsewhere it would be the process's.
+fn let_others_go_first() {
+    #[cfg(target_os = "linux")]
+    {
+        const NICE: i32 = 5;
+        use rustix::process::{getpriority_process, setpriority_process};
+        // If that is not permitted, scans run with normal priority.
+        let _ = getpriority_process(None).and_then(|nice| setpriority_process(None, (nice + NICE).min(19)));
+    }
+}
+
 impl Shared {
     fn submit(self: &Arc<Self>, lane: Lane, is_first: bool, asked: Asked) {
         let mut state = lock(&self.state);
+        if lane == Lane::Interactive {
+            self.questions.fetch_add(1, Ordering::Relaxed);
+        }
         if !state.has_threads[lane as usize] {
             state.has_threads[lane as usize] = self.start(lane);
         }
         if !state.has_threads[lane as usize] {
             drop(state);
-            // A machine that gives no thread still answers, on this one.
+            // If no thread can be created, it runs on this one.
             self.take_turn(lane, asked);
             return;
         }
@@ -327,7 +369,12 @@ impl Shared {
         let mut started = 0;
         for _ in 0..lane.threads() {
             let shared = Arc::clone(self);
-            let thread = threads::spawn("spanscope-read", move || shared.work(lane));
+            let thread = threads::spawn("spanscope-read", move || {
+                if lane == Lane::Scan && shared.scans_yield {
+                    let_others_go_first();
+                }
+                shared.work(lane);
+            });
             started += usize::from(thread.is_ok());
         }
         started > 0
@@ -339,7 +386,7 @@ impl Shared {
         }
     }
 
-    /// Waits for a job; none when the store is gone.
+    /// Waits for a job; returns `None` when the store is gone.
     fn next(&self, lane: Lane) -> Option<Asked> {
         let mut state = lock(&self.state);
         loop {
@@ -359,7 +406,10 @@ impl Shared {
 
     fn take_turn(self: &Arc<Self>, lane: Lane, asked: Asked) {
         // A panic completes its own future through the promise's drop, and must not end the thread.
-        let outcome = catch_unwind(AssertUnwindSafe(|| asked.job.run(lane)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| asked.job.run(lane, &self.questions)));
+        if lane == Lane::Interactive {
+            self.questions.fetch_sub(1, Ordering::Relaxed);
+        }
         if lane == Lane::Scan {
             lock(&self.state).scans.ended(&asked.tenant);
             // Its tenant may have a scan that waited for this one's end.

@@ -1,4 +1,4 @@
-//! Questions without end, and what they must not hold up.
+//! Endless queries, and what they must not block.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use spanscope_model::{StoreErrorKind, StoreFuture, TraceFilter, TraceStore as _,
 use super::lanes::{LaneTimes, Lanes};
 use super::{Failure, SqliteStore};
 
-/// Longer than a busy machine takes for anything here.
+/// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Scans are stopped by nothing but their end.
@@ -53,7 +53,7 @@ fn for_ever(db: &rusqlite::Connection) -> Result<i64, Failure> {
     Ok(db.query_row(sql, [], |row| row.get(0))?)
 }
 
-/// Asks a question without end; counts how often it was begun.
+/// Starts an endless query; counts how often it was started.
 fn ask_for_ever<'a>(store: &'a SqliteStore, begun: &Arc<AtomicUsize>) -> StoreFuture<'a, i64> {
     let begun = Arc::clone(begun);
     store.ask(move |db, _| {
@@ -62,7 +62,7 @@ fn ask_for_ever<'a>(store: &'a SqliteStore, begun: &Arc<AtomicUsize>) -> StoreFu
     })
 }
 
-/// The same, asked already.
+/// Starts an endless query and polls it.
 fn asked_for_ever<'a>(store: &'a SqliteStore, begun: &Arc<AtomicUsize>) -> StoreFuture<'a, i64> {
     let mut future = ask_for_ever(store, begun);
     let mut context = Context::from_waker(Waker::noop());
@@ -70,7 +70,7 @@ fn asked_for_ever<'a>(store: &'a SqliteStore, begun: &Arc<AtomicUsize>) -> Store
     future
 }
 
-/// Asks a question that takes too long for the first lane, and no time in the second.
+/// Starts a query that takes too long for the first lane, and no time in the second.
 fn ask_long(store: &SqliteStore) -> StoreFuture<'_, i64> {
     let begun = AtomicUsize::new(0);
     store.ask(move |db, _| match begun.fetch_add(1, Ordering::SeqCst) {
@@ -139,7 +139,9 @@ fn more_scans_of_one_tenant_than_may_wait_are_refused() {
     let begun = Arc::default();
     // One runs and 32 wait.
     let _scans: Vec<_> = (0..33).map(|_| asked_for_ever(&acme, &begun)).collect();
-    wait_until("one is a scan", || begun.load(Ordering::SeqCst) == 34);
+    wait_until("one is a scan and the others wait", || {
+        begun.load(Ordering::SeqCst) == 34 && opened.store.lanes.waiting_scans() == 32
+    });
     let refused = block_on_for(ask_long(&acme), PATIENCE).unwrap().unwrap_err();
     assert_eq!(refused.kind(), StoreErrorKind::Overloaded);
     let other = of_tenant(&opened.store, "other");
@@ -153,18 +155,39 @@ fn a_read_transaction_has_a_longest_life() {
     let begun = Arc::default();
     let stopped = block_on(ask_for_ever(&opened.store, &begun)).unwrap_err();
     assert_eq!(stopped.kind(), StoreErrorKind::TooLong);
-    assert!(stopped.to_string().contains("ask for less"), "{stopped}");
+    assert!(stopped.to_string().contains("request less"), "{stopped}");
     assert_eq!(begun.load(Ordering::SeqCst), 2, "once in each lane");
     // Its connection is as good as before.
     assert!(block_on(opened.store.list_traces(TraceFilter::default())).is_ok());
 }
 
 #[test]
-fn a_question_that_panics_answers_with_a_failure_and_its_lane_goes_on() {
+fn a_query_that_panics_fails_and_its_lane_continues() {
     let opened = open();
     for _ in 0..5 {
         let failed: StoreFuture<'_, ()> = opened.store.ask(|_, _| panic!("on purpose"));
         assert_eq!(block_on(failed).unwrap_err().kind(), StoreErrorKind::Unavailable);
     }
     assert!(block_on(opened.store.list_traces(TraceFilter::default())).is_ok());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn scans_of_a_shared_store_go_after_other_questions() {
+    let nice = || rustix::process::getpriority_process(None).unwrap();
+    let mut opened = open();
+    for (times, lower) in [(LaneTimes::SERVED, 5), (ENDLESS, 0)] {
+        opened.store.lanes = Arc::new(Lanes::new(times));
+        let interactive = block_on(opened.store.ask(move |_, _| Ok(nice()))).unwrap();
+        assert_eq!(interactive, nice());
+        let begun = AtomicUsize::new(0);
+        // Stopped in the interactive lane, and begun again in the other one.
+        let scan = opened
+            .store
+            .ask(move |db, _| match begun.fetch_add(1, Ordering::SeqCst) {
+                0 => for_ever(db),
+                _ => Ok(nice().into()),
+            });
+        assert_eq!(block_on(scan).unwrap(), i64::from((nice() + lower).min(19)));
+    }
 }

@@ -10,12 +10,13 @@ use super::row_cursor::RowCursor;
 use super::rows::{Reader, attributes, span_id, span_number};
 use super::scope::Scope;
 use super::spans::{self, first_since};
-use super::traces;
+use super::{scan, traces};
+use crate::file::schema;
 use crate::file::text::without_nul;
 
-/// What an event takes in an answer beside its texts, about.
+/// Approximate size of an event in a result in addition to its texts.
 const EVENT_BYTES: usize = 300;
-/// So many marks back the newest events are looked for first, before all are.
+/// The newest events are first searched this number of marks back, before all are.
 const NEAR_MARKS: [i64; 3] = [4, 64, 1024];
 
 /// The columns that [`read`] reads, of an `_event` that the SQL calls `e`.
@@ -24,10 +25,12 @@ pub(super) const COLUMNS: &str = "e.id, e.callsite, e.time, e.trace, e.span_id, 
 
 /// The newest events that the filter lets through, oldest first.
 ///
-/// Events lie in the order of storing, which is nearly that of their times but not quite. So a stretch at the end is
-/// searched first: if it holds enough events that are younger than everything before it, the answer is exact.
+/// Events are in the order of storing, which is nearly that of their times but not exactly. So a
+/// range at the end is searched first: if it holds enough events that are newer than everything
+/// before it, the result is exact.
 pub(super) fn list(db: &Connection, scope: Scope, filter: &LogFilter) -> Result<Vec<LogEvent>, Failure> {
-    let is_narrow = filter.trace_id.is_some() || filter.span_id.is_some() || filter.after.is_some();
+    let is_narrow =
+        filter.trace_id.is_some() || filter.span_id.is_some() || filter.after.is_some() || filter.oldest;
     if !is_narrow {
         for back in NEAR_MARKS {
             let mark: Option<i64> = db
@@ -52,6 +55,7 @@ pub(super) fn list(db: &Connection, scope: Scope, filter: &LogFilter) -> Result<
     list_since(db, scope, filter, filter.since)
 }
 
+/// The events that the filter lets through and that happened at `since` or later.
 fn list_since(
     db: &Connection,
     scope: Scope,
@@ -72,15 +76,32 @@ fn list_since(
     if let Some(after) = filter.after {
         sql = sql.push(" AND e.id > ").bind(RowCursor::from(after).event);
     }
+    let Some(of_place) = of_place(db, scope, filter)? else {
+        return Ok(Vec::new());
+    };
+    sql = sql.add(&of_place);
+    sql = sql.add(&lets_through(db, filter)?).add(&in_order(filter));
+    let mut reader = Reader::new(db, scope)?;
+    let mut found = read(db, &mut reader, &sql)?;
+    if !filter.oldest {
+        found.reverse();
+    }
+    Ok(found)
+}
+
+/// ` AND ...` over rows `e` of `_event`: they happened in the trace and the span that the filter
+/// names. `None` where that trace is not stored.
+pub(super) fn of_place(db: &Connection, scope: Scope, filter: &LogFilter) -> Result<Option<Sql>, Failure> {
+    let mut sql = Sql::default();
     if let Some(trace) = filter.trace_id {
         let Some(trace) = traces::rowid(db, scope, trace)? else {
-            return Ok(Vec::new());
+            return Ok(None);
         };
         sql = sql.push(" AND e.trace = ").bind(trace);
     }
     if let Some(span) = filter.span_id {
         sql = sql.push(" AND e.span_id = ").bind(span_number(span));
-        // Events have no index of their own by span: they are found through the span's trace, if it is stored.
+        // Events have no index by span: they are found through the span's trace, if it is stored.
         if filter.trace_id.is_none() && spans::newest(db, scope, span)?.is_some() {
             sql = sql
                 .push(" AND e.trace IN (SELECT trace FROM _span WHERE span_hex = ")
@@ -88,6 +109,12 @@ fn list_since(
                 .push(")");
         }
     }
+    Ok(Some(sql))
+}
+
+/// ` AND ...` over rows `e` of `_event`: what the filter asks of the event alone.
+pub(super) fn lets_through(db: &Connection, filter: &LogFilter) -> Result<Sql, Failure> {
+    let mut sql = Sql::default();
     if let Some(severity) = filter.min_severity {
         sql = sql.add(&at_least(severity));
     }
@@ -101,9 +128,16 @@ fn list_since(
             .push(")");
     }
     if let Some(category) = &filter.category {
+        // `core` has `core::routers` in it.
+        let within = format!("{}::", without_nul(category));
         sql = sql
-            .push(" AND COALESCE(e.category, (SELECT category FROM _callsite WHERE id = e.callsite)) = ")
-            .bind(without_nul(category).into_owned());
+            .push(" AND (COALESCE(e.category, (SELECT category FROM _callsite WHERE id = e.callsite)) = ")
+            .bind(without_nul(category).into_owned())
+            .push(" OR substr(COALESCE(e.category, (SELECT category FROM _callsite WHERE id = e.callsite)), 1, ")
+            .bind(count(within.chars().count() as u64))
+            .push(") = ")
+            .bind(within)
+            .push(")");
     }
     let asked = Asked {
         conditions: &[],
@@ -120,13 +154,117 @@ fn list_since(
             .bind(grep.clone())
             .push(") END)");
     }
-    sql = sql
-        .push(" ORDER BY e.time DESC, e.id DESC LIMIT ")
-        .bind(count(filter.limit));
-    let mut reader = Reader::new(db, scope)?;
-    let mut found = read(db, &mut reader, &sql)?;
-    found.reverse();
-    Ok(found)
+    Ok(sql)
+}
+
+/// The events to choose come first.
+fn in_order(filter: &LogFilter) -> Sql {
+    let order = match filter.oldest {
+        true => " ORDER BY e.time, e.id LIMIT ",
+        false => " ORDER BY e.time DESC, e.id DESC LIMIT ",
+    };
+    Sql::new(order).bind(count(filter.limit))
+}
+
+/// Whether an index finds all that the filter may let through, so that no other event has to be
+/// looked at.
+pub(super) fn is_found_by_index(filter: &LogFilter) -> bool {
+    filter.trace_id.is_some() || filter.span_id.is_some()
+}
+
+/// The numbers of the first and the last event worth a look.
+pub(super) fn ends(db: &Connection, filter: &LogFilter) -> Result<(i64, i64), Failure> {
+    let (mut first, last): (i64, i64) = db.query_row(
+        "SELECT COALESCE((SELECT min(id) FROM _event), 0), COALESCE((SELECT max(id) FROM _event), -1)",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    if let Some(since) = filter.since {
+        first = first.max(first_since(db, since)?.1);
+    }
+    if let Some(after) = filter.after {
+        first = first.max(RowCursor::from(after).event.saturating_add(1));
+    }
+    Ok((first, last))
+}
+
+/// The newest events, or the oldest, that were found in pieces.
+#[derive(Debug)]
+pub(super) struct Chosen {
+    limit: usize,
+    /// Times and numbers of events.
+    found: Vec<(i64, i64)>,
+}
+
+impl Chosen {
+    pub(super) fn new(limit: u64) -> Self {
+        Self {
+            limit: usize::try_from(limit).unwrap_or(usize::MAX),
+            found: Vec::new(),
+        }
+    }
+
+    /// Adds those in a piece that the filter lets through. Returns whether no event before the
+    /// piece can be chosen in place of these. Of the oldest that is never known: any piece may
+    /// hold an older one.
+    pub(super) fn add_piece(
+        &mut self,
+        db: &Connection,
+        scope: Scope,
+        filter: &LogFilter,
+        (first, last): (i64, i64),
+    ) -> Result<bool, Failure> {
+        let mut sql = Sql::new("SELECT e.time, e.id FROM _event e WHERE e.id BETWEEN ")
+            .bind(first)
+            .push(" AND ")
+            .bind(last)
+            .add(&scope.of_events());
+        if let Some(since) = filter.since {
+            sql = sql.push(" AND e.time >= ").bind(since.as_nanos());
+        }
+        let sql = sql.add(&lets_through(db, filter)?).add(&in_order(filter));
+        self.found
+            .extend(sql.rows(db, |row| Ok((row.get(0)?, row.get(1)?)))?);
+        self.found.sort_unstable_by(|one, other| match filter.oldest {
+            true => one.cmp(other),
+            false => other.cmp(one),
+        });
+        self.found.dedup(); // a piece that took too long is read again
+        self.found.truncate(self.limit);
+        if filter.oldest {
+            return Ok(self.limit == 0);
+        }
+        let Some((oldest, _)) = self.found.last().filter(|_| self.found.len() == self.limit) else {
+            return Ok(self.limit == 0);
+        };
+        Ok(latest_before(db, first)?.is_some_and(|latest| latest <= *oldest))
+    }
+
+    /// The events, oldest first.
+    pub(super) fn read(self, db: &Connection, scope: Scope) -> Result<Vec<LogEvent>, Failure> {
+        let ids: Vec<i64> = self.found.into_iter().map(|(_, id)| id).collect();
+        let sql = Sql::new("SELECT ")
+            .push(COLUMNS)
+            .push(" FROM _event e WHERE e.id IN (SELECT value FROM json_each(")
+            .bind(scan::list(&ids))
+            .push(")) ORDER BY e.time, e.id");
+        let mut reader = Reader::new(db, scope)?;
+        read(db, &mut reader, &sql)
+    }
+}
+
+/// Returns an upper bound of the times of all events with smaller numbers; `None` if it is unknown.
+fn latest_before(db: &Connection, number: i64) -> Result<Option<i64>, Failure> {
+    // Clocks of other machines go ahead of this one's.
+    let ahead: i64 = match schema::has_tenants(db)? {
+        true => db.query_row("SELECT ahead FROM _given", [], |row| row.get(0))?,
+        false => 0,
+    };
+    let mark: Option<i64> =
+        db.query_row("SELECT min(time) FROM _mark WHERE event >= ?1", [number], |row| {
+            row.get(0)
+        })?;
+    Ok(mark.map(|time| time.saturating_add(ahead)))
 }
 
 /// ` AND ...` over a row `e` of `_event`: it is at least this serious.
@@ -141,7 +279,7 @@ pub(super) fn read(db: &Connection, reader: &mut Reader<'_>, sql: &Sql) -> Resul
     Ok(found.into_iter().map(|(_, event)| event).collect())
 }
 
-/// The same events, each with the number of its row.
+/// Returns the same events, each with the number of its row.
 pub(super) fn numbered(
     db: &Connection,
     reader: &mut Reader<'_>,
@@ -151,37 +289,39 @@ pub(super) fn numbered(
     sql.for_each(db, |row| {
         let text = |column: usize| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str_or_null()?);
         let bytes = text(8)?.map_or(0, str::len) + text(9)?.map_or(0, str::len);
-        reader.room.take(EVENT_BYTES + bytes)?;
+        reader.budget.take(EVENT_BYTES + bytes)?;
         found.push((row.get(0)?, event(reader, row)?));
         Ok::<_, Failure>(())
     })?;
     Ok(found)
 }
 
-fn event(reader: &mut Reader<'_>, row: &Row<'_>) -> rusqlite::Result<LogEvent> {
+/// The event in a row of [`COLUMNS`].
+pub(super) fn event(reader: &mut Reader<'_>, row: &Row<'_>) -> rusqlite::Result<LogEvent> {
     let callsite = reader.callsite(row.get(1)?)?;
     let process = reader.process(row.get(5)?)?;
     let trace = match row.get::<_, Option<i64>>(3)? {
         Some(trace) => reader.trace_id(trace)?,
         None => None,
     };
-    Ok(LogEvent {
-        id: row.get::<_, i64>(0)?.to_string(),
-        trace_id: trace,
-        span_id: row.get::<_, Option<i64>>(4)?.and_then(span_id),
-        timestamp: Timestamp::from_nanos(row.get(2)?),
-        severity: row
-            .get::<_, Option<u8>>(6)?
+    Ok(LogEvent::new(
+        Timestamp::from_nanos(row.get(2)?),
+        row.get::<_, Option<u8>>(6)?
             .map_or(callsite.level, Severity::from_number),
-        name: row
-            .get::<_, Option<String>>(7)?
+        row.get::<_, String>(8)?,
+    )
+    .id(row.get::<_, i64>(0)?.to_string())
+    .trace_id(trace)
+    .span_id(row.get::<_, Option<i64>>(4)?.and_then(span_id))
+    .name(
+        row.get::<_, Option<String>>(7)?
             .unwrap_or_else(|| callsite.name.clone()),
-        message: row.get(8)?,
-        target: callsite.target.clone(),
-        category: row
-            .get::<_, Option<String>>(10)?
+    )
+    .target(callsite.target.clone())
+    .category(
+        row.get::<_, Option<String>>(10)?
             .unwrap_or_else(|| callsite.category.clone()),
-        service_name: process.service_name.clone(),
-        attributes: attributes(row.get_ref(9)?.as_str_or_null()?),
-    })
+    )
+    .service_name(process.service_name.clone())
+    .attributes(attributes(row.get_ref(9)?.as_str_or_null()?)))
 }

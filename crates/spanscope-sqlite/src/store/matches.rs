@@ -1,5 +1,5 @@
-//! Functions of ours inside of SQLite, with which a query compares as the model's filters do. What is
-//! wanted is a parameter of the query, which is read once for each statement.
+//! Our functions inside SQLite, with which a query compares like the model's filters. The wanted
+//! value is a parameter of the query, which is parsed once for each statement.
 //!
 //! | function | true where |
 //! |---|---|
@@ -54,7 +54,7 @@ pub(super) fn register(db: &Connection) -> rusqlite::Result<()> {
     })
 }
 
-/// A parameter as what it stands for. SQLite keeps it for as long as the statement runs.
+/// Parses a parameter. SQLite keeps the result for as long as the statement runs.
 fn once<T: Send + Sync + 'static, E: std::error::Error + Send + Sync + 'static>(
     call: &Context<'_>,
     place: i32,
@@ -73,8 +73,8 @@ fn text<'a>(call: &'a Context<'_>, place: usize) -> rusqlite::Result<&'a str> {
     Ok(call.get_raw(place).as_str_or_null()?.unwrap_or_default())
 }
 
-/// A term on attributes, and the processes whose resource meets its test: it counts where the record
-/// lacks the key.
+/// A term on attributes, and the processes whose resource matches its test: these count if the
+/// record lacks the key.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct AttributeTerm {
     pub(super) term: FilterTerm,
@@ -111,7 +111,8 @@ impl Wanted {
     fn are_met_by(&self, attributes: &str, process: Option<i64>) -> bool {
         let mut found = vec![None; self.terms.len()];
         let mut reader = serde_json::Deserializer::from_str(attributes);
-        // The file is only ever written with valid JSON; what another hand wrote has no attributes.
+        // The file is only ever written with valid JSON; invalid JSON of another program has no
+        // attributes.
         let is_read = reader
             .deserialize_map(Attributes {
                 wanted: self,
@@ -128,7 +129,7 @@ impl Wanted {
     }
 }
 
-/// Reads the values of the wanted keys, and no other.
+/// Reads only the values of the wanted keys.
 struct Attributes<'a, 'b> {
     wanted: &'a Wanted,
     found: &'b mut [Option<bool>],
@@ -180,8 +181,8 @@ impl<'a> Visitor<'_> for Key<'a> {
     }
 }
 
-/// Columns hold own fields as the queries of [`conditions`](super::conditions) select them: times in
-/// nanoseconds, durations in milliseconds, levels as numbers.
+/// Columns hold own fields as the queries of [`conditions`](super::conditions) select them: times
+/// in nanoseconds, durations in milliseconds, levels as numbers.
 #[expect(
     clippy::cast_precision_loss,
     reason = "numbers of traces are floats in a filter"
@@ -219,7 +220,7 @@ fn field_holds(comparison: &Comparison, value: ValueRef<'_>) -> bool {
 struct Needle {
     text: String,
     stored: Option<String>,
-    /// JSON has it as it is, so that a text without it need not be parsed.
+    /// Whether it needs no escapes in JSON, so that a text without it need not be parsed.
     is_plain: bool,
     /// Numbers are never written with it.
     is_letters: bool,
@@ -315,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_looked_for_is_found_whatever_json_makes_of_it() {
+    fn searched_text_is_found_however_json_escapes_it() {
         let json = r#"{"a":"say \"Hi\"","b":"x\\y","n":1.5,"t":true,"c":"é\u0001"}"#;
         let found = |wanted: &str| {
             let needle = needle(wanted).unwrap();

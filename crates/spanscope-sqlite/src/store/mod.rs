@@ -1,16 +1,20 @@
-//! [`SqliteStore`]: answers questions about the spans in a file, while programs write it.
+//! [`SqliteStore`]: queries the records of a file, while programs write it.
 //!
-//! Every question is one short read transaction, or several, on connections of a small pool, run on
-//! threads of the store's own. A reader that stays in a transaction would keep SQLite from using its
-//! log again, which then grows without bound; so none does, not even for a list that is read page by
-//! page: a scan reads in pieces, and what is not answered in time is stopped.
+//! Every query is one or more short read transactions, on connections of a small pool, run on the
+//! store's own threads. A reader that stays in a transaction would prevent SQLite from reusing its
+//! log, which then grows without a bound; so none does, not even for a list that is read page by
+//! page: a scan reads in pieces, and a query that takes too long is stopped.
 
+mod around;
 mod backup;
 mod builder;
 mod cleanup;
+mod completions;
 mod conditions;
 mod connections;
+mod export;
 mod forget;
+mod histograms;
 mod lanes;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
@@ -19,6 +23,7 @@ mod logs;
 mod matches;
 mod metrics;
 mod opening;
+mod overviews;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod pieces_tests;
@@ -28,6 +33,7 @@ mod rows;
 mod runs;
 mod scan;
 mod scope;
+mod shape;
 mod spans;
 mod sql;
 mod stats;
@@ -46,14 +52,16 @@ use std::time::Duration;
 use rusqlite::Connection;
 use spanscope_model::filter::Filter;
 use spanscope_model::{
-    Capabilities, Condition, Cursor, IdMatch, IngestReceipt, LogEvent, LogFilter, MetricDistribution,
-    MetricInfo, MetricQuery, MetricSeries, NameStats, NewRecords, RunFilter, RunPage, RunRange, RunRecords,
-    Span, SpanFilter, SpanId, SpanNode, SqlResult, SqlStore, StoreError, StoreFuture, StoreStats, Stored,
-    StoredFilter, Tenant, Timestamp, Trace, TraceFilter, TraceId, TraceStore, TraceSummary, UsageQuery,
-    UsageRow,
+    Capabilities, Completion, CompletionQuery, Condition, Cursor, DurationRank, FoundSpans, Histogram,
+    HistogramRange, IdMatch, IngestReceipt, LogEvent, LogFilter, MetricDistribution, MetricInfo, MetricQuery,
+    MetricSeries, NameStats, NewRecords, RunFilter, RunPage, RunRange, RunRecords, Span, SpanFilter, SpanId,
+    SpanNeighbours, SpanNode, SpanUsage, SqlResult, SqlStore, StoreError, StoreFuture, StoreStats, Stored,
+    StoredFilter, Tenant, Timestamp, Trace, TraceFilter, TraceId, TraceOverview, TraceShape, TraceStore,
+    TraceSummary, UsageQuery, UsageRow,
 };
 
 use self::connections::{File, QueryContext};
+pub use self::export::Records;
 use self::lanes::{LaneTimes, Lanes};
 pub use self::opening::{DEFAULT_INTAKE_BYTES, DEFAULT_MAX_ANSWER_BYTES, SqliteStoreBuilder};
 use self::scope::Scope;
@@ -67,8 +75,8 @@ use crate::ingest::remote::Intake;
 
 /// Reads a span store. Clones share their connections and threads.
 ///
-/// The methods of [`TraceStore`] are async and need no particular runtime; a program without one calls
-/// [`block_on`](spanscope_model::block_on).
+/// The methods of [`TraceStore`] are async and need no particular runtime; a program without one
+/// calls [`block_on`](spanscope_model::block_on).
 ///
 /// ```
 /// use spanscope_model::{TraceQuery, TraceStore, block_on};
@@ -87,9 +95,9 @@ pub struct SqliteStore {
     lanes: Arc<Lanes>,
     watch: Arc<Watch>,
     context: QueryContext,
-    /// Takes in records; none where the store was opened for reading.
+    /// The intake; `None` if the store was opened for reading.
     intake: Option<Arc<Intake>>,
-    /// How long records are kept; known where they are taken in.
+    /// How long records are kept; known if they are accepted here.
     retention: Option<Duration>,
 }
 
@@ -97,8 +105,8 @@ impl SqliteStore {
     /// Opens a store for reading. Nothing is ever changed by it, and no file is made.
     ///
     /// # Errors
-    /// Not found if there is no file; unusable if the file is no store, or one of a newer version; unavailable if it
-    /// can't be read.
+    /// Not found if there is no file; unusable if the file is not a store, or one of a newer
+    /// version; unavailable if it can't be read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref().to_path_buf();
         let store = Self {
@@ -113,6 +121,7 @@ impl SqliteStore {
             file: Arc::new(File {
                 path,
                 idle: Mutex::default(),
+                met_damage: Arc::default(),
             }),
         };
         let connection = store.file.connection()?;
@@ -120,7 +129,7 @@ impl SqliteStore {
         Ok(store)
     }
 
-    /// A store that programs send records to, to be opened with settings of its own.
+    /// Returns a builder of a store that accepts records, with its settings.
     pub fn builder() -> SqliteStoreBuilder {
         SqliteStoreBuilder::new()
     }
@@ -131,21 +140,24 @@ impl SqliteStore {
         &self.file.path
     }
 
-    /// Copies the store as it is now, while programs go on writing. `progress` gets pages done and pages in all.
+    /// Copies the current state of the store, while programs continue writing. `progress` gets the
+    /// number of pages done and of all pages.
     ///
     /// # Errors
-    /// Invalid input if the target exists: a backup overwrites nothing. Unavailable if it can't be written.
+    /// Replaces the store at `path` with a copy of a backup, also while programs write it: they
+    /// continue in the new file, which contains what they acknowledge from then on. The contents of
+    /// the old file are lost. `progress` gets the number of pages done and of all pages.
     pub fn backup(&self, to: impl AsRef<Path>, progress: impl FnMut(u64, u64)) -> Result<(), StoreError> {
         backup::copy(&open_read(self.path())?, to.as_ref(), progress)
     }
 
-    /// Puts a copy of a backup in the place of the store at `path`, also while programs write it: they go on in the new
-    /// file, and what they acknowledge from then on is in it. What the old file held is lost. `progress` gets pages done and
-    /// pages in all.
+    /// Puts a copy of a backup in the place of the store at `path`, also while programs write it:
+    /// they go on in the new file, and what they acknowledge from then on is in it. What the old
+    /// file held is lost. `progress` gets pages done and pages in all.
     ///
     /// # Errors
-    /// Not found, or unusable, if the backup is no store or a damaged one; nothing is changed then. Unavailable if the
-    /// store's folder can't be written.
+    /// Not found, or unusable, if the backup is not a store or is damaged; nothing is changed then.
+    /// Unavailable if the store's folder can't be written.
     pub fn restore(
         path: impl AsRef<Path>,
         backup: impl AsRef<Path>,
@@ -154,8 +166,8 @@ impl SqliteStore {
         restore::run(path.as_ref(), backup.as_ref(), progress)
     }
 
-    /// Deletes the traces that ended and the measurements that were made this long ago, what has expired, and gives the space back. With `dry_run` it only
-    /// counts them.
+    /// Deletes the traces that ended and the measurements that were made this long ago, and expired
+    /// records, and frees the space. With `dry_run` it only counts them.
     ///
     /// # Errors
     /// As [`open`](Self::open), and unavailable if the file can't be written.
@@ -167,9 +179,10 @@ impl SqliteStore {
         cleanup::run(path.as_ref(), older_than, dry_run)
     }
 
-    /// Copies spans, events and measurements into the store `target`, which is made if it is not there, out of a `trace_store.db`
-    /// of the described system or another store of ours. What is stored already is passed over, so that a second
-    /// import adds nothing. `progress` gets records done and records in all.
+    /// Copies spans, events and measurements from Llama Stack's `trace_store.db` or another
+    /// Spanscope store into the store `target`, which is created if it is missing. Records that are
+    /// stored already are skipped, so that a second import adds nothing. `progress` gets the number
+    /// of records done and of all records.
     ///
     /// # Errors
     /// Unusable if the source is neither; unavailable if one of the files can't be read or written.
@@ -199,7 +212,7 @@ impl SqliteStore {
         self.ask_file(move |file, turn, context| file.read(turn, context, &question))
     }
 
-    /// Asks what may take more than one transaction.
+    /// Runs a query that may take more than one transaction.
     fn ask_file<T: Send + 'static>(
         &self,
         question: impl Fn(&File, &Turn, &QueryContext) -> Result<T, StoreError> + Send + 'static,
@@ -211,7 +224,7 @@ impl SqliteStore {
     }
 }
 
-/// A change is asked of a store that was opened for reading.
+/// The error of a change on a store that was opened for reading.
 fn only_read() -> StoreError {
     StoreError::unsupported(
         "this store was opened for reading: open it with SqliteStore::builder() to store or delete in it",
@@ -220,9 +233,9 @@ fn only_read() -> StoreError {
 
 impl SqlStore for SqliteStore {
     fn sql(&self, query: &str, limit: usize) -> Result<SqlResult, StoreError> {
-        // A separate connection, because what is denied on it stays denied.
+        // A separate connection, because its restrictions are permanent.
         let mut db = open_read(self.path())?;
-        sql::run(&mut db, query, limit).map_err(|failure| failure.of(self.path()))
+        sql::run(&mut db, query, limit).map_err(|failure| failure.into_store_error(self.path()))
     }
 }
 
@@ -251,14 +264,12 @@ impl TraceStore for SqliteStore {
         attributes_to_return: Vec<String>,
         max_depth: Option<u32>,
     ) -> StoreFuture<'_, Vec<Span>> {
-        let filter = TraceFilter {
-            conditions: attribute_filters,
-            filter,
-            ..TraceFilter::default()
-        };
+        let filter = TraceFilter::default()
+            .conditions(attribute_filters)
+            .filter(filter);
         self.ask_file(move |file, turn, context| {
             let mut found = Vec::new();
-            let mut room = scope::Room::new(context.max_answer_bytes);
+            let mut budget = scope::ResultBudget::new(context.max_answer_bytes);
             file.chosen_spans(
                 turn,
                 context,
@@ -267,7 +278,7 @@ impl TraceStore for SqliteStore {
                 max_depth,
                 |spans| {
                     for span in &spans {
-                        room.take(rows::bytes_of(span))?;
+                        budget.take(rows::bytes_of(span))?;
                     }
                     found.extend(spans);
                     Ok(())
@@ -294,7 +305,7 @@ impl TraceStore for SqliteStore {
     }
 
     fn list_logs(&self, filter: LogFilter) -> StoreFuture<'_, Vec<LogEvent>> {
-        self.ask(move |db, scope| logs::list(db, scope, &filter))
+        self.ask_file(move |file, turn, context| file.list_logs(turn, context, &filter))
     }
 
     fn statistics(&self) -> StoreFuture<'_, StoreStats> {
@@ -312,6 +323,52 @@ impl TraceStore for SqliteStore {
 
     fn attribute_keys(&self, newest: u64) -> StoreFuture<'_, Vec<String>> {
         self.ask(move |db, scope| spans::attribute_keys(db, scope, newest))
+    }
+
+    fn trace_overviews(&self, ids: Vec<TraceId>) -> StoreFuture<'_, Vec<TraceOverview>> {
+        self.ask(move |db, scope| overviews::of(db, scope, &ids))
+    }
+
+    fn trace_histogram(&self, filter: TraceFilter, range: HistogramRange) -> StoreFuture<'_, Histogram> {
+        self.ask_file(move |file, turn, context| file.trace_histogram(turn, context, &filter, range))
+    }
+
+    fn log_histogram(&self, filter: LogFilter, range: HistogramRange) -> StoreFuture<'_, Histogram> {
+        self.ask_file(move |file, turn, context| file.log_histogram(turn, context, &filter, range))
+    }
+
+    fn trace_shape(&self, trace_id: TraceId, max_events: u64) -> StoreFuture<'_, TraceShape> {
+        self.ask(move |db, scope| shape::of_trace(db, scope, trace_id, max_events))
+    }
+
+    fn trace_usage(&self, trace_id: TraceId) -> StoreFuture<'_, Vec<SpanUsage>> {
+        self.ask(move |db, scope| usage::of_spans(db, scope, trace_id))
+    }
+
+    fn find_spans(&self, trace_id: TraceId, filter: Filter, limit: u64) -> StoreFuture<'_, FoundSpans> {
+        self.ask(move |db, scope| shape::find(db, scope, trace_id, &filter, limit))
+    }
+
+    fn span_neighbours(&self, trace_id: TraceId, span_id: SpanId) -> StoreFuture<'_, SpanNeighbours> {
+        self.ask(move |db, scope| around::neighbours(db, scope, trace_id, span_id))
+    }
+
+    fn spans_linking_to(&self, trace_id: TraceId, span_id: SpanId, limit: u64) -> StoreFuture<'_, Vec<Span>> {
+        self.ask_file(move |file, turn, context| {
+            file.spans_linking_to(turn, context, (trace_id, span_id), limit)
+        })
+    }
+
+    fn oldest(&self) -> StoreFuture<'_, Option<Timestamp>> {
+        self.ask(stats::oldest)
+    }
+
+    fn completions(&self, query: CompletionQuery) -> StoreFuture<'_, Vec<Completion>> {
+        self.ask(move |db, scope| completions::of(db, scope, &query))
+    }
+
+    fn duration_rank(&self, name: String, since: Timestamp, nanos: u64) -> StoreFuture<'_, DurationRank> {
+        self.ask_file(move |file, turn, context| file.duration_rank(turn, context, &name, since, nanos))
     }
 
     fn query_metrics(&self, query: MetricQuery) -> StoreFuture<'_, Vec<MetricSeries>> {
@@ -388,6 +445,7 @@ impl TraceStore for SqliteStore {
         let mut capabilities = Capabilities::all();
         capabilities.writes = self.intake.is_some();
         capabilities.deletes = self.intake.is_some();
+        capabilities.label_regex = cfg!(feature = "regex");
         capabilities.retention = self.retention;
         capabilities
     }

@@ -5,19 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use spanscope_core::capture::DEFAULT_MAX_VALUE_LEN;
+use spanscope_core::metrics::MetricSink;
 use spanscope_model::StoreError;
 
 use super::SqliteStore;
 use super::lanes::{LaneTimes, Lanes};
-use crate::ingest::remote::{Intake, Settings};
+use crate::ingest::remote::{Intake, Settings, StoredMetricSink};
 use crate::layer::{DEFAULT_INDEXED_KEYS, DEFAULT_MAX_BYTES, DEFAULT_MAX_SERIES, DEFAULT_RETENTION};
 
-/// Bytes of records that may wait to be written; what comes beyond is refused.
+/// Maximum size of records that wait to be written, in bytes; more are refused.
 pub const DEFAULT_INTAKE_BYTES: usize = 64 * 1024 * 1024;
-/// How large one answer may be, about.
+/// Approximate maximum size of one result, in bytes.
 pub const DEFAULT_MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
-/// How a [`SqliteStore`] is kept that takes in records. Every setter names its default.
+/// The settings of a [`SqliteStore`] that accepts records. Every setter names its default.
 ///
 /// ```
 /// use spanscope_model::{Event, EventKind, Severity, Timestamp, TraceStore, block_on};
@@ -26,13 +27,8 @@ pub const DEFAULT_MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("trace_store.db");
 /// let store = SqliteStore::builder().open(path)?;
-/// let hello = Event {
-///     trace_id: None,
-///     span_id: None,
-///     timestamp: Timestamp::now(),
-///     attributes: Default::default(),
-///     kind: EventKind::UnstructuredLog { message: "hello".into(), severity: Severity::Info },
-/// };
+/// let message = EventKind::UnstructuredLog { message: "hello".into(), severity: Severity::Info };
+/// let hello = Event::new(Timestamp::now(), message);
 /// block_on(store.log_event(hello, 3600))?;
 /// assert_eq!(block_on(store.list_logs(Default::default()))?.len(), 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -54,12 +50,14 @@ impl SqliteStoreBuilder {
                 max_value_len: DEFAULT_MAX_VALUE_LEN,
                 queue_bytes: DEFAULT_INTAKE_BYTES,
                 indexed_keys: DEFAULT_INDEXED_KEYS.iter().map(ToString::to_string).collect(),
+                is_import: false,
+                stored_metrics: None,
             },
             max_answer_bytes: DEFAULT_MAX_ANSWER_BYTES,
         }
     }
 
-    /// How long traces, events and measurements are kept. Default: [`DEFAULT_RETENTION`].
+    /// Sets how long traces, events and measurements are kept. Default: [`DEFAULT_RETENTION`].
     pub fn retention(mut self, age: Duration) -> Self {
         self.settings.retention = age;
         self
@@ -71,13 +69,15 @@ impl SqliteStoreBuilder {
         self
     }
 
-    /// How many label sets of one metric of a tenant are kept apart. Default: [`DEFAULT_MAX_SERIES`].
+    /// Sets the maximum number of label sets of one metric of a tenant. Default:
+    /// [`DEFAULT_MAX_SERIES`].
     pub fn max_series(mut self, count: u64) -> Self {
         self.settings.max_series = count;
         self
     }
 
-    /// Longer values are cut to so many bytes. Default: [`DEFAULT_MAX_VALUE_LEN`].
+    /// Sets the maximum length of a value in bytes; longer ones are truncated. Default:
+    /// [`DEFAULT_MAX_VALUE_LEN`].
     pub fn max_value_len(mut self, bytes: usize) -> Self {
         self.settings.max_value_len = bytes;
         self
@@ -89,22 +89,48 @@ impl SqliteStoreBuilder {
         self
     }
 
-    /// How large one answer may be; a larger one is refused. Default: [`DEFAULT_MAX_ANSWER_BYTES`].
+    /// Sets the maximum size of one result; a larger one is refused. Default:
+    /// [`DEFAULT_MAX_ANSWER_BYTES`].
     pub fn max_answer_bytes(mut self, bytes: usize) -> Self {
         self.max_answer_bytes = bytes;
         self
     }
 
-    /// Opens or makes the file, in a folder that is made if it is missing, and starts the thread that writes. The thread ends,
-    /// and writes what waits, when the last clone of the store is dropped.
+    /// Counts records that are stored from now on in `sink`, for example the one behind `/metrics`.
+    /// Default: no sink.
+    ///
+    /// | counter | unit | labels |
+    /// |---|---|---|
+    /// | `spanscope_stored_spans_total` | `spans`, once they have ended | `service`, `kind`, `status` (`ok`, `error`), `tenant` |
+    /// | `spanscope_stored_tokens_total` | `tokens` | `service`, `model`, `provider`, `direction` (`input`, `output`), `tenant` |
+    ///
+    /// A label without a value is left out. Records that programs write into the file themselves
+    /// are not counted, nor repeated ones. The counters start at 0 with the process and never
+    /// decrease: deleting records changes none, and tokens that turn out to be counted twice are
+    /// subtracted from later counts. The sink decides how many label sets it keeps.
+    ///
+    /// It is called on the writing thread after each commit, so it must not wait.
+    pub fn stored_metrics(mut self, sink: Arc<dyn MetricSink>) -> Self {
+        self.settings.stored_metrics = Some(StoredMetricSink(sink));
+        self
+    }
+
+    /// Opens or creates the file, in a folder that is created if it is missing, and starts the
+    /// writing thread. The thread ends, and writes what is queued, when the last clone of the store
+    /// is dropped.
     ///
     /// # Errors
-    /// The file is no span store or one of a newer version, or its folder can't be made or written.
+    /// Fails if the file is not a span store or one of a newer version, or if its folder can't be
+    /// created or written.
     pub fn open(self, path: impl AsRef<Path>) -> Result<SqliteStore, StoreError> {
         let path = path.as_ref();
         let retention = self.settings.retention;
-        let intake = Intake::open(path, self.settings)?;
+        let met_damage = Arc::default();
+        let intake = Intake::open(path, self.settings, Arc::clone(&met_damage))?;
         let mut store = SqliteStore::open(path)?;
+        if let Some(file) = Arc::get_mut(&mut store.file) {
+            file.met_damage = met_damage;
+        }
         store.retention = Some(retention);
         store.intake = Some(Arc::new(intake));
         store.context.max_answer_bytes = self.max_answer_bytes;

@@ -1,19 +1,21 @@
-//! Questions that are read in pieces find what those in one statement find, and look at each span once.
+//! Queries that are read in pieces return the same as those in one statement, and read each span
+//! once.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
 use spanscope_model::filter::Filter;
-use spanscope_model::{Capabilities, TraceStore};
-use spanscope_store_tests::{Fixture, conditions, filters};
+use spanscope_model::{Capabilities, TraceStore, block_on};
+use spanscope_store_tests::made::{records, span};
+use spanscope_store_tests::{Fixture, conditions, filters, lists};
 
 use super::SqliteStore;
 use super::conditions::{Asked, Conditions, Table};
 use super::lanes::{LaneTimes, Lanes};
 use crate::file::open::open_read;
 
-/// A store that has no time for a question in one statement.
+/// A store that has no time for a query in one statement.
 struct InPieces(tempfile::TempDir);
 
 impl Fixture for InPieces {
@@ -48,7 +50,13 @@ fn conditions_find_the_same_in_pieces() {
     conditions::all_conditions_must_hold_on_one_same_span::<InPieces>();
 }
 
-/// What SQLite does for a query of spans: a line for each table that it reads.
+#[test]
+fn events_are_the_same_in_pieces() {
+    lists::logs_are_the_newest_in_the_order_of_their_times::<InPieces>();
+    filters::logs_are_found_by_what_is_shown_of_them::<InPieces>();
+}
+
+/// Returns SQLite's plan for a query of spans: a line for each table that it reads.
 fn plan(db: &Connection, filter: &str, piece: Option<(i64, i64)>) -> Vec<String> {
     let filter: Filter = filter.parse().unwrap();
     let asked = Asked {
@@ -79,7 +87,7 @@ fn a_filter_of_many_terms_is_one_look_at_each_span() {
             line.starts_with("SCAN s") || line.starts_with("SEARCH s ") || line.starts_with("SCAN _span")
         });
         assert_eq!(spans.count(), 1, "{filter}: {plan:#?}");
-        // Nothing that grows with what is stored is read as a whole, least of all for each span.
+        // Nothing that grows with the stored data is read as a whole, least of all for each span.
         for table in [
             "SCAN e",
             "SCAN t",
@@ -104,4 +112,20 @@ fn a_filter_of_many_terms_is_one_look_at_each_span() {
     }
     let slow = plan(&db, "duration>=1.5s name~chat user=ann", None);
     assert!(slow.iter().any(|line| line.contains("_span_slow")), "{slow:#?}");
+}
+
+#[test]
+fn durations_by_name_are_the_same_in_pieces() {
+    let folder = InPieces::new();
+    let (store, _) = folder.open();
+    let names = ["chat", "search", "fetch"].into_iter().cycle();
+    let spans = (1..=180)
+        .zip(names)
+        .map(|(number, name)| span(number, 1, 0, name));
+    block_on(store.store(records(spans.collect()))).unwrap();
+    let in_pieces = block_on(store.name_statistics(None, None)).unwrap();
+    let at_once = SqliteStore::open(folder.0.path().join("trace_store.db")).unwrap();
+    assert_eq!(in_pieces, block_on(at_once.name_statistics(None, None)).unwrap());
+    let counts: Vec<u64> = in_pieces.iter().map(|name| name.count).collect();
+    assert_eq!(counts, [60, 60, 60]);
 }

@@ -1,10 +1,10 @@
-//! Puts a backup in the place of a store, while programs write it.
+//! Replaces a store with a backup, while programs write it.
 //!
-//! To move a copy over the file by hand is not enough: the log beside it (`-wal`) still belongs to the
-//! old file, and whoever opens the new one next copies it in. So the old file's log is emptied and held
-//! by its write lock while the new file takes its name, and is removed before the lock is released.
-//! Programs that have the old file open find another one in its place before they acknowledge what they
-//! have written, and write it again.
+//! Moving a copy over the file by hand is not enough: the log next to it (`-wal`) still belongs to
+//! the old file, and the next program that opens the new one copies it in. So the old file's log is
+//! emptied and locked while the new file takes its name, and is removed before the lock is
+//! released. Programs with the old file open find another one in its place before they acknowledge
+//! their writes, and write them again.
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use spanscope_model::StoreError;
 
 use super::backup;
-use crate::file::identity::{LogId, beside, lock_folder};
+use crate::file::identity::{LogId, lock_folder, sibling};
 use crate::file::open::{io_error, open_read, sql_error};
 
 /// How long the programs that write the old file are waited for.
@@ -32,8 +32,8 @@ pub(super) fn run(path: &Path, backup: &Path, progress: impl FnMut(u64, u64)) ->
     }
     let source = open_read(backup)?;
     check(&source, backup)?;
-    // Beside the store, because only there it takes the name in one step.
-    let copy = beside(path, ".restored");
+    // Next to the store, because only there it can be renamed atomically.
+    let copy = sibling(path, ".restored");
     let _ = fs::remove_file(&copy);
     backup::copy(&source, &copy, progress)?;
     drop(source);
@@ -53,7 +53,7 @@ fn check(backup: &Connection, path: &Path) -> Result<(), StoreError> {
         "ok" => Ok(()),
         _ => Err(StoreError::new(
             spanscope_model::StoreErrorKind::Unusable,
-            format!("{} is damaged ({answer}): name another backup", path.display()),
+            format!("{} is damaged ({answer}): use another backup", path.display()),
         )),
     }
 }
@@ -65,7 +65,7 @@ fn place(copy: &Path, path: &Path) -> Result<(), StoreError> {
     let log = LogId::of(path);
     fs::rename(copy, path).map_err(|error| io_error(path, "replace", error))?;
     log.remove_unlocked(path);
-    // Closed only now. SQLite leaves alone what has the name of a file that was moved away.
+    // Closed only now. SQLite does not touch files with the name of one that was moved away.
     drop(held);
     Ok(())
 }
@@ -77,8 +77,8 @@ fn hold(path: &Path) -> Option<Connection> {
     }
     let db = Connection::open(path).ok()?;
     db.busy_timeout(PATIENCE).ok()?;
-    // A reader may hold the log; then the programs that opened the file in between see it until they
-    // look again.
+    // A reader may hold the log; then the programs that opened the file in between see it until
+    // they look again.
     let _ = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     let _ = db.execute_batch("BEGIN IMMEDIATE");
     Some(db)

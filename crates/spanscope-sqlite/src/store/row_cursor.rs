@@ -1,8 +1,8 @@
-//! [`RowCursor`]: what a [`Cursor`] counts in this store.
+//! [`RowCursor`]: the row ids behind this store's [`Cursor`].
 //!
-//! The rows of spans, of ends (`_ended`) and of events have numbers that only grow, are given out
-//! inside of write transactions, and are not given again after a deletion. So what lies between two
-//! cursors stays the same, but for deletions, and can be read again at any time.
+//! The rows of spans, of ends (`_ended`) and of events have ids that only grow, are assigned inside
+//! write transactions, and are not reused after a deletion. So the rows between two cursors stay
+//! the same, except for deletions, and can be read again at any time.
 
 use spanscope_model::Cursor;
 
@@ -19,7 +19,7 @@ pub(super) struct RowCursor {
 
 impl From<Cursor> for RowCursor {
     fn from(cursor: Cursor) -> Self {
-        // What lies beyond every number of a row covers every row.
+        // A cursor beyond every row id covers every row.
         let [span, end, event] = cursor
             .parts()
             .map(|number| i64::try_from(number).unwrap_or(i64::MAX));

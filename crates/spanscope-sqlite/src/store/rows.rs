@@ -1,7 +1,7 @@
 //! Rows of the file as spans of the model.
 //!
-//! What spans share (callsite, process, trace id) is looked up once a query and kept, which is several times faster
-//! than joining it to each row.
+//! Data that spans share (callsite, process, trace id) are looked up once per query and cached,
+//! which is several times faster than joining them to each row.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -9,14 +9,15 @@ use std::rc::Rc;
 use rusqlite::{Connection, OptionalExtension, Row, Statement};
 use serde::Deserialize;
 use spanscope_model::{
-    Attributes, Link, Severity, Span, SpanId, SpanKind, SpanState, SpanStatus, Timestamp, TraceId, Value,
+    Attributes, Link, Severity, Span, SpanId, SpanState, SpanStatus, Timestamp, TraceId, Value,
 };
 
 use super::Failure;
-use super::scope::{Room, Scope};
+use super::scope::{ResultBudget, Scope};
+use crate::file::rows::kind_of;
 use crate::file::schema;
 
-/// What a span takes in an answer beside its attributes, about.
+/// Approximate size of a span in a result in addition to its attributes.
 const SPAN_BYTES: usize = 400;
 
 /// The columns that [`Reader::span`] reads, of a `_span` that the SQL calls `s`.
@@ -25,15 +26,9 @@ pub(super) const SPAN_COLUMNS: &str = "s.id, s.callsite, s.name, s.start, s.dura
 /// How many they are: the place of a column that follows them.
 pub(super) const SPAN_COLUMN_COUNT: usize = 14;
 
-/// A process that was seen within this time still runs.
-pub(super) const SEEN_WITHIN_NANOS: i64 = 15_000_000_000;
+pub(super) use crate::file::processes::alive_since;
 
-/// The latest moment at which a process may have been seen last without being taken for dead.
-pub(super) fn alive_since() -> i64 {
-    Timestamp::now().as_nanos().saturating_sub(SEEN_WITHIN_NANOS)
-}
-
-/// What all spans of a place in a program share.
+/// The common data of all spans of a location in a program.
 #[derive(Debug, Clone)]
 pub(super) struct Callsite {
     pub(super) name: String,
@@ -42,17 +37,17 @@ pub(super) struct Callsite {
     pub(super) category: String,
 }
 
-/// What all spans of a process share.
+/// The common data of all spans of a process.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Process {
     pub(super) service_name: String,
     pub(super) is_alive: bool,
 }
 
-/// Reads rows of one connection within one question.
+/// Reads rows of one connection within one query.
 pub(super) struct Reader<'db> {
     db: &'db Connection,
-    pub(super) room: Room,
+    pub(super) budget: ResultBudget,
     find_callsite: Statement<'db>,
     find_process: Statement<'db>,
     find_trace: Statement<'db>,
@@ -73,7 +68,7 @@ impl<'db> Reader<'db> {
     pub(super) fn new(db: &'db Connection, scope: Scope) -> rusqlite::Result<Self> {
         Ok(Self {
             db,
-            room: scope.room(),
+            budget: scope.budget(),
             find_callsite: db.prepare("SELECT name, target, level, category FROM _callsite WHERE id = ?1")?,
             find_process: db.prepare("SELECT service_name, ended_at, seen_at FROM _process WHERE id = ?1")?,
             find_trace: db.prepare("SELECT trace_id FROM _trace WHERE id = ?1")?,
@@ -110,13 +105,14 @@ impl<'db> Reader<'db> {
                 is_alive: ended_at.is_none() && seen_at >= alive_since(),
             })
         });
-        // A sender of whom nothing was heard for as long as records are kept is forgotten.
+        // A sender that was silent for as long as records are kept is deleted.
         let process = Rc::new(found.optional()?.unwrap_or_default());
         self.processes.insert(id, process.clone());
         Ok(process)
     }
 
-    /// The trace's id; none if what the file holds there is no id, which only a foreign hand can have written.
+    /// Returns the trace's id; `None` if the stored text is not a valid id, which only a foreign
+    /// program can have written.
     pub(super) fn trace_id(&mut self, id: i64) -> rusqlite::Result<Option<TraceId>> {
         if let Some(trace) = self.traces.get(&id) {
             return Ok(*trace);
@@ -126,7 +122,7 @@ impl<'db> Reader<'db> {
         Ok(trace)
     }
 
-    /// Reads one span; none if its ids are no ids.
+    /// Reads one span; returns `None` if its ids are invalid.
     pub(super) fn span(&mut self, row: &Row<'_>) -> Result<Option<Span>, Failure> {
         let Some(trace_id) = self.trace_id(row.get(6)?)? else {
             return Ok(None);
@@ -135,7 +131,7 @@ impl<'db> Reader<'db> {
             return Ok(None);
         };
         let json = row.get_ref(11)?.as_str_or_null()?;
-        self.room.take(SPAN_BYTES + json.map_or(0, str::len))?;
+        self.budget.take(SPAN_BYTES + json.map_or(0, str::len))?;
         let callsite = self.callsite(row.get(1)?)?;
         let process = self.process(row.get(7)?)?;
         let start: i64 = row.get(3)?;
@@ -144,39 +140,38 @@ impl<'db> Reader<'db> {
             Some(json) => serde_json::from_str(json).unwrap_or_default(),
             None => Extra::default(),
         };
-        Ok(Some(Span {
-            span_id,
-            trace_id,
-            parent_span_id: row.get::<_, Option<i64>>(10)?.and_then(self::span_id),
-            name: row
-                .get::<_, Option<String>>(2)?
-                .unwrap_or_else(|| callsite.name.clone()),
-            start_time: Timestamp::from_nanos(start),
-            end_time: duration.map(|duration| Timestamp::from_nanos(start.saturating_add(duration))),
-            attributes: attributes(json),
-            status: status(row.get(5)?),
-            status_message: extra.status_message,
-            kind: kind(row.get(8)?),
-            state: match (duration, process.is_alive) {
+        Ok(Some(
+            Span::new(
+                trace_id,
+                span_id,
+                row.get::<_, Option<String>>(2)?
+                    .unwrap_or_else(|| callsite.name.clone()),
+                Timestamp::from_nanos(start),
+            )
+            .parent_span_id(row.get::<_, Option<i64>>(10)?.and_then(self::span_id))
+            .end_time(duration.map(|duration| Timestamp::from_nanos(start.saturating_add(duration))))
+            .attributes(attributes(json))
+            .status(status(row.get(5)?))
+            .status_message(extra.status_message)
+            .kind(kind_of(row.get(8)?))
+            .state(match (duration, process.is_alive) {
                 (Some(_), _) => SpanState::Ended,
                 (None, true) => SpanState::Running,
                 (None, false) => SpanState::Abandoned,
-            },
-            service_name: process.service_name.clone(),
-            target: Some(callsite.target.clone()),
-            level: Some(callsite.level),
-            category: Some(
+            })
+            .service_name(process.service_name.clone())
+            .target(callsite.target.clone())
+            .level(callsite.level)
+            .category(
                 row.get::<_, Option<String>>(13)?
                     .unwrap_or_else(|| callsite.category.clone()),
-            ),
-            links: extra.links,
-            trace_state: extra.trace_state,
-            resource: None,
-            scope: None,
-        }))
+            )
+            .links(extra.links)
+            .trace_state(extra.trace_state),
+        ))
     }
 
-    /// The span in a row of [`SPAN_COLUMNS`], with what is known of its sender.
+    /// Returns the span in a row of [`SPAN_COLUMNS`], with its sender's data.
     pub(super) fn whole_span(&mut self, row: &Row<'_>) -> Result<Option<Span>, Failure> {
         let Some(mut span) = self.span(row)? else {
             return Ok(None);
@@ -211,7 +206,7 @@ pub(super) fn parsed<T: std::str::FromStr>(row: &Row<'_>, column: usize) -> rusq
         .and_then(|text| text.parse().ok()))
 }
 
-/// The id of 8 bytes that the file keeps as a signed number.
+/// Returns the id of 8 bytes that the file stores as a signed number.
 pub(super) fn span_id(number: i64) -> Option<SpanId> {
     SpanId::from_bytes(number.to_be_bytes())
 }
@@ -221,7 +216,7 @@ pub(super) fn span_number(id: SpanId) -> i64 {
     i64::from_be_bytes(id.to_bytes())
 }
 
-fn status(number: Option<i64>) -> Option<SpanStatus> {
+pub(super) fn status(number: Option<i64>) -> Option<SpanStatus> {
     match number {
         Some(0) => Some(SpanStatus::Ok),
         Some(_) => Some(SpanStatus::Error),
@@ -229,17 +224,7 @@ fn status(number: Option<i64>) -> Option<SpanStatus> {
     }
 }
 
-fn kind(number: i64) -> SpanKind {
-    match number {
-        1 => SpanKind::Server,
-        2 => SpanKind::Client,
-        3 => SpanKind::Producer,
-        4 => SpanKind::Consumer,
-        _ => SpanKind::Internal,
-    }
-}
-
-/// What a span takes in an answer, about.
+/// Returns the approximate size of a span in a result.
 pub(super) fn bytes_of(span: &Span) -> usize {
     let value = |value: &Value| match value {
         Value::Str(text) => text.len(),

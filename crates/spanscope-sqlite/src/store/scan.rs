@@ -1,11 +1,10 @@
-//! Questions that have to look at every span, in pieces: each piece is a short read transaction, so
-//! that the log can be used again between them, and each span is looked at once, whatever the number
-//! of conditions.
+//! Queries that read every span, in pieces: each piece is a short read transaction, so that the log
+//! can be reused between them, and each span is read once, for any number of conditions.
 
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use spanscope_model::{SpanFilter, StoreError, Timestamp};
+use spanscope_model::{SpanFilter, StoreError, StoreErrorKind, Timestamp};
 
 use super::Failure;
 use super::builder::Sql;
@@ -18,7 +17,7 @@ use super::turn::Turn;
 const PIECE: Duration = Duration::from_millis(100);
 /// Numbers of spans in the first piece; the next ones are measured by how long it took.
 /// Tests store few spans, and read them in several pieces too.
-const FIRST_PIECE: i64 = if cfg!(test) { 50 } else { 20_000 };
+const FIRST_PIECE: i64 = if cfg!(test) { 50 } else { 5_000 };
 const SMALLEST_PIECE: i64 = 500;
 const LARGEST_PIECE: i64 = 1_000_000;
 
@@ -47,7 +46,9 @@ impl Pieces {
         Self { first, last }
     }
 
-    /// Reads one piece after the other. A turn that is short anyway reads all in one.
+    /// Reads one piece after the other. A turn that is short anyway reads all in one. A piece that
+    /// took longer than a transaction may, as on a machine that is busy with others, is read again
+    /// as several: `read` adds nothing where it fails.
     pub(super) fn each(
         self,
         turn: &Turn,
@@ -62,7 +63,10 @@ impl Pieces {
             turn.check()?;
             let last = first.saturating_add(length - 1).min(self.last);
             let began = Instant::now();
-            read(first, last)?;
+            if let Err(error) = read(first, last) {
+                length = shorter(length, error)?;
+                continue;
+            }
             length = next_length(length, began.elapsed());
             let Some(next) = last.checked_add(1) else { break };
             first = next;
@@ -70,7 +74,7 @@ impl Pieces {
         Ok(())
     }
 
-    /// Reads pieces from the last one on, until `read` says that it has enough.
+    /// Reads pieces from the last one backwards, until `read` has enough.
     pub(super) fn each_back(
         self,
         turn: &Turn,
@@ -82,8 +86,13 @@ impl Pieces {
             turn.check()?;
             let first = last.saturating_sub(length - 1).max(self.first);
             let began = Instant::now();
-            if read(first, last)? {
-                return Ok(());
+            match read(first, last) {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(error) => {
+                    length = shorter(length, error)?;
+                    continue;
+                }
             }
             length = next_length(length, began.elapsed());
             let Some(next) = first.checked_sub(1) else { break };
@@ -93,7 +102,7 @@ impl Pieces {
     }
 }
 
-/// As many as would have taken [`PIECE`], and not more than twice as many as before.
+/// Returns the length that would have taken [`PIECE`], at most twice the previous one.
 fn next_length(length: i64, took: Duration) -> i64 {
     let micros = i64::try_from(took.as_micros()).unwrap_or(i64::MAX).max(1);
     let wanted = i64::try_from(PIECE.as_micros()).unwrap_or(i64::MAX);
@@ -103,7 +112,16 @@ fn next_length(length: i64, took: Duration) -> i64 {
         .clamp(SMALLEST_PIECE, LARGEST_PIECE)
 }
 
-/// Adds the numbers of the traces of the spans in a piece that meet all conditions.
+/// The length to try in place of one that took too long; the error, where that can't be helped.
+fn shorter(length: i64, error: StoreError) -> Result<i64, StoreError> {
+    if error.kind() == StoreErrorKind::TooLong && length > SMALLEST_PIECE {
+        Ok((length / 8).max(SMALLEST_PIECE))
+    } else {
+        Err(error)
+    }
+}
+
+/// Adds the ids of the traces of the spans in a piece that meet all conditions.
 pub(super) fn traces(
     db: &Connection,
     scope: Scope,
@@ -116,7 +134,7 @@ pub(super) fn traces(
     Ok(())
 }
 
-/// Adds the numbers of the spans in a piece that meet all conditions and began in time.
+/// Adds the ids of the spans in a piece that meet all conditions and started in time.
 pub(super) fn spans(
     db: &Connection,
     scope: Scope,
@@ -130,7 +148,7 @@ pub(super) fn spans(
     Ok(())
 }
 
-/// What a list of spans asks of each.
+/// Returns what a list of spans requires of each.
 pub(super) fn asked_of(filter: &SpanFilter) -> Asked<'_> {
     Asked {
         conditions: &filter.conditions,
@@ -209,5 +227,41 @@ mod tests {
         assert!(read.len() > 1 && read.windows(2).all(|two| two[0].1 + 1 == two[1].0));
         let none = Pieces::new(0, -1).each(&turn, |_, _| unreachable!());
         assert!(none.is_ok());
+    }
+
+    #[test]
+    fn a_piece_that_takes_too_long_is_read_as_several() {
+        let too_long = || StoreError::new(StoreErrorKind::TooLong, "too long");
+        let turn = Turn::of_reads(None, std::sync::Arc::new(|| false));
+        let mut read = Vec::new();
+        let mut one = |first: i64, last: i64| {
+            // Only short ones are read, as of spans that are slow to look at.
+            if last - first >= SMALLEST_PIECE {
+                return Err(too_long());
+            }
+            read.push((first, last));
+            Ok(())
+        };
+        let pieces = Pieces::new(1, 9_000);
+        // Pieces grow to more than is read at once, and shrink again.
+        assert!(pieces.each(&turn, &mut one).is_ok());
+        assert!(
+            pieces
+                .each_back(&turn, |first, last| one(first, last).map(|()| false))
+                .is_ok()
+        );
+        let (mut forward, mut back) = (1, 9_000);
+        for (first, last) in read {
+            if forward <= 9_000 {
+                assert_eq!(first, forward);
+                forward = last + 1;
+            } else {
+                assert_eq!(last, back);
+                back = first - 1;
+            }
+        }
+        assert_eq!((forward, back), (9_001, 0));
+        let never = pieces.each(&turn, |_, _| Err(too_long()));
+        assert!(never.is_err_and(|error| error.kind() == StoreErrorKind::TooLong));
     }
 }

@@ -1,5 +1,5 @@
-//! What a question may read: whose records, and how much of them. Every question that reads rows takes one, so that none
-//! forgets to.
+//! The scope of a query: which tenant's records it may read, and how large its result may be. Every
+//! query that reads rows takes one, so that no query forgets the tenant.
 
 use rusqlite::{Connection, OptionalExtension};
 use spanscope_model::{StoreError, StoreErrorKind, Tenant};
@@ -7,19 +7,19 @@ use spanscope_model::{StoreError, StoreErrorKind, Tenant};
 use super::builder::Sql;
 use crate::file::schema;
 
-/// What may be read.
+/// Limits what a query may read and return.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scope {
-    /// The row of the only tenant; none means everything.
+    /// The row of the tenant in `_tenant`; `None` means all tenants.
     only: Option<i64>,
     max_answer_bytes: usize,
 }
 
-/// The row of a tenant of whom nothing is stored.
-const NOBODY: i64 = -1;
+/// Stands for a tenant without stored records; no row has this id.
+const NO_TENANT: i64 = -1;
 
 impl Scope {
-    /// What a tenant may read; none means whoever may read everything.
+    /// Returns the scope of a tenant; `None` means all tenants.
     pub(super) fn of(
         db: &Connection,
         tenant: Option<&Tenant>,
@@ -42,7 +42,7 @@ impl Scope {
             None
         };
         Ok(Self {
-            only: Some(row.unwrap_or(NOBODY)),
+            only: Some(row.unwrap_or(NO_TENANT)),
             ..all
         })
     }
@@ -51,22 +51,23 @@ impl Scope {
         self.only.is_none()
     }
 
-    /// Of rows `t` of `_trace`.
+    /// Returns the condition on rows `t` of `_trace`.
     pub(super) fn of_traces(self) -> Sql {
         self.only(" AND t.tenant = ")
     }
 
-    /// Of rows `r` of `_run`.
+    /// Returns the condition on rows `r` of `_run`.
     pub(super) fn of_runs(self) -> Sql {
         self.only(" AND r.tenant = ")
     }
 
-    /// Of rows `s` of `_span`.
+    /// Returns the condition on rows `s` of `_span`.
     pub(super) fn of_spans(self) -> Sql {
         self.only(" AND (SELECT tenant FROM _trace WHERE id = s.trace) = ")
     }
 
-    /// Of rows `e` of `_event`: an event outside of every trace is of whoever sent it.
+    /// Returns the condition on rows `e` of `_event`. An event outside traces belongs to the tenant
+    /// of its process.
     pub(super) fn of_events(self) -> Sql {
         self.only(
             " AND COALESCE((SELECT tenant FROM _trace WHERE id = e.trace), \
@@ -74,12 +75,12 @@ impl Scope {
         )
     }
 
-    /// Of rows `p` of `_process`.
+    /// Returns the condition on rows `p` of `_process`.
     pub(super) fn of_processes(self) -> Sql {
         self.only(" AND p.tenant = ")
     }
 
-    /// Of rows `m` of `_metric`.
+    /// Returns the condition on rows `m` of `_metric`.
     pub(super) fn of_metrics(self) -> Sql {
         self.only(" AND m.tenant = ")
     }
@@ -91,39 +92,39 @@ impl Scope {
         }
     }
 
-    /// Room for one answer.
-    pub(super) fn room(self) -> Room {
-        Room::new(self.max_answer_bytes)
+    /// Returns the size limit of one result.
+    pub(super) fn budget(self) -> ResultBudget {
+        ResultBudget::new(self.max_answer_bytes)
     }
 }
 
-/// How much more an answer may hold.
+/// The size limit of a result: how many bytes it may still grow by.
 #[derive(Debug)]
-pub(super) struct Room {
-    left: usize,
-    of: usize,
+pub(super) struct ResultBudget {
+    remaining: usize,
+    max: usize,
 }
 
-impl Room {
+impl ResultBudget {
     pub(super) fn new(bytes: usize) -> Self {
         Self {
-            left: bytes,
-            of: bytes,
+            remaining: bytes,
+            max: bytes,
         }
     }
 
-    /// Takes what a part of the answer needs, about.
+    /// Subtracts the approximate size of a part of the result. Fails if the result is too large.
     pub(super) fn take(&mut self, bytes: usize) -> Result<(), StoreError> {
-        match self.left.checked_sub(bytes) {
-            Some(left) => {
-                self.left = left;
+        match self.remaining.checked_sub(bytes) {
+            Some(remaining) => {
+                self.remaining = remaining;
                 Ok(())
             }
             None => Err(StoreError::new(
                 StoreErrorKind::AnswerTooLarge,
                 format!(
-                    "the answer would be larger than {} MiB: ask for less, with conditions, a limit, a depth or a shorter time",
-                    self.of >> 20
+                    "the result would be larger than {} MiB: request less, with conditions, a limit, a depth or a shorter time",
+                    self.max >> 20
                 ),
             )),
         }

@@ -1,4 +1,4 @@
-//! Lists of spans, single spans, and what an id stands for.
+//! Lists of spans, single spans, and resolution of ids.
 
 use rusqlite::{Connection, OptionalExtension};
 use spanscope_model::{IdMatch, Order, OrderKey, Span, SpanFilter, SpanId, StoreError, Timestamp, TraceId};
@@ -7,15 +7,15 @@ use super::Failure;
 use super::builder::{Sql, count};
 use super::conditions::{Conditions, Table};
 use super::rows::{Reader, SPAN_COLUMNS, parsed, span_id};
-use super::scan;
 use super::scope::Scope;
 use super::traces;
+use super::{around, scan};
 use crate::file::schema;
 
 /// How few digits of an id are still accepted.
 const MIN_PREFIX: usize = 4;
 
-/// Everything stored before the answered numbers began before `since`: the first span and event worth a look.
+/// Returns the first span and event to read: everything stored before them started before `since`.
 pub(super) fn first_since(db: &Connection, since: Timestamp) -> rusqlite::Result<(i64, i64)> {
     // Clocks of other machines go ahead of this one's.
     let ahead: i64 = match schema::has_tenants(db)? {
@@ -32,8 +32,8 @@ pub(super) fn first_since(db: &Connection, since: Timestamp) -> rusqlite::Result
     Ok(mark.unwrap_or((i64::MIN, i64::MIN)))
 }
 
-/// Spans that the filter lets through, in its order. Which of them meet the conditions may be known
-/// already.
+/// Returns the spans that match the filter, in its order. Which of them meet the conditions may be
+/// known already.
 pub(super) fn list(
     db: &Connection,
     scope: Scope,
@@ -81,6 +81,11 @@ fn list_with(
         sql = sql.push(" AND s.id >= ").bind(first_since(db, since)?.0);
     }
     sql = sql.add(&scan::began_between(filter));
+    if let Some((trace, span)) = filter.before {
+        // Nothing comes behind a span that is not stored any more.
+        let before = row_of(db, scope, trace, span)?.unwrap_or(i64::MIN);
+        sql = sql.push(" AND s.id < ").bind(before);
+    }
     if filter.errors {
         sql = sql.push(" AND s.status = 1");
     }
@@ -100,6 +105,21 @@ fn list_with(
         .push(" OFFSET ")
         .bind(count(filter.offset));
     collect(db, scope, &sql)
+}
+
+/// The number in the file of a span, of the first row where an id came twice.
+pub(super) fn row_of(
+    db: &Connection,
+    scope: Scope,
+    trace_id: TraceId,
+    span_id: SpanId,
+) -> rusqlite::Result<Option<i64>> {
+    let sql = Sql::new("SELECT s.id FROM _span s INDEXED BY _span_hex WHERE s.span_hex = ")
+        .bind(span_id.to_string())
+        .push(" AND s.trace = ")
+        .bind(traces::rowid(db, scope, trace_id)?)
+        .push(" ORDER BY s.id LIMIT 1");
+    Ok(sql.rows(db, |row| row.get(0))?.pop())
 }
 
 fn order_piece(order: Order) -> Result<&'static str, StoreError> {
@@ -146,8 +166,8 @@ pub(super) fn of_trace(db: &Connection, scope: Scope, trace_id: TraceId) -> Resu
     if spans.is_empty() {
         return Err(traces::no_trace(trace_id).into());
     }
-    // Sorted here: SQLite's sorter would copy every attribute text twice. It is stable, so that ties keep the
-    // order of storing.
+    // Sorted here: SQLite's sorter would copy every attribute text twice. It is stable, so that
+    // ties keep the order of storing.
     spans.sort_by_key(|span| span.start_time);
     Ok(spans)
 }
@@ -196,14 +216,14 @@ pub(super) fn newest(db: &Connection, scope: Scope, id: SpanId) -> rusqlite::Res
     Ok(sql.rows(db, |row| Ok((row.get(0)?, row.get(1)?)))?.pop())
 }
 
-/// What an id, or the beginning of one, stands for. A whole id of a span is that span, in its newest trace.
+/// Resolves an id, or a prefix of one. The complete id of a span means that span, in its newest
+/// trace.
 pub(super) fn resolve(db: &Connection, scope: Scope, prefix: &str) -> Result<IdMatch, Failure> {
     let prefix = prefix.trim().to_ascii_lowercase();
     let is_hex = prefix.bytes().all(|digit| digit.is_ascii_hexdigit());
     if !is_hex || prefix.len() < MIN_PREFIX || prefix.len() > TraceId::DIGITS {
         return Err(StoreError::invalid(format!(
-            "{prefix:?} is no id: give {MIN_PREFIX} to {} hexadecimal digits, the beginning of a trace id or of a \
-             span id",
+            "{prefix:?} is not an id: give {MIN_PREFIX} to {} hexadecimal digits, a prefix of a trace id or of a span id",
             TraceId::DIGITS
         ))
         .into());
@@ -214,7 +234,8 @@ pub(super) fn resolve(db: &Connection, scope: Scope, prefix: &str) -> Result<IdM
     {
         return Ok(IdMatch::Span(trace, id));
     }
-    // Every text that begins with the prefix sorts before prefix + 'g', the letter after the hexadecimal ones.
+    // Every text that begins with the prefix sorts before prefix + 'g', the letter after the
+    // hexadecimal ones.
     let after = format!("{prefix}g");
     let mut matches = Sql::new("SELECT DISTINCT t.trace_id FROM _trace t WHERE t.trace_id >= ")
         .bind(prefix.clone())
@@ -242,7 +263,11 @@ pub(super) fn resolve(db: &Connection, scope: Scope, prefix: &str) -> Result<IdM
         }
     }
     match matches[..] {
-        [] => Err(StoreError::not_found(format!("no trace or span id begins with {prefix}")).into()),
+        [] => Err(
+            StoreError::not_found(format!("no trace or span id begins with {prefix}"))
+                .with_nearest(around::nearest_traces(db, scope, &prefix)?)
+                .into(),
+        ),
         [only] => Ok(only),
         [first, second, ..] => Err(StoreError::invalid(format!(
             "{prefix} is ambiguous: {} and {} begin with it, give more digits",

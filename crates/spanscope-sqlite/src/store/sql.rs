@@ -1,7 +1,8 @@
 //! SQL that the user writes, over a connection that can do nothing but read.
 //!
-//! Three locks, because each alone has had holes: the file is opened read-only, SQLite asks [`allow`] about every
-//! part of a statement before it compiles it, and what is compiled must call itself read-only.
+//! Three locks, because each alone has had holes: the file is opened read-only, SQLite calls
+//! [`allow`] for every part of a statement before it compiles it, and the compiled statement must
+//! report itself read-only.
 
 use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
@@ -14,8 +15,8 @@ use super::Failure;
 
 const ACCEPTED: &str = "one SELECT over traces, spans, span_events, logs and metrics is accepted here";
 
-/// Runs one query on a connection that is used for nothing else. Blobs are hexadecimal texts, numbers
-/// that JSON has not are texts.
+/// Runs one query on a connection that is used for nothing else. Blobs are hexadecimal texts,
+/// numbers that JSON has not are texts.
 pub(super) fn run(db: &mut Connection, query: &str, limit: usize) -> Result<SqlResult, Failure> {
     db.authorizer(Some(allow))?;
     let mut batch = Batch::new(db, query);
@@ -32,11 +33,7 @@ pub(super) fn run(db: &mut Connection, query: &str, limit: usize) -> Result<SqlR
         );
     }
     let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
-    let mut found = SqlResult {
-        rows: Vec::new(),
-        is_truncated: false,
-        columns,
-    };
+    let mut found = SqlResult::new(columns, Vec::new());
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next().map_err(refused)? {
         if found.rows.len() == limit {

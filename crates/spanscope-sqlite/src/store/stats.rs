@@ -1,23 +1,27 @@
 //! Sizes, counts and losses of the store, and durations by span name.
 //!
-//! Percentiles are read from the spans themselves instead of being kept while writing: the columns that they need
-//! are the first of each row, two threads read a half each, and a histogram with buckets of a 64th holds a name's
-//! durations within 0.8 %. A million spans take about a tenth of a second, and writing costs nothing.
+//! Percentiles are computed from the spans themselves instead of being maintained while writing:
+//! the necessary columns are the first of each row, two threads read a half each, and a histogram
+//! with buckets of a 64th has a name's durations within 0.8 %. A million spans take about a tenth
+//! of a second, and writing costs nothing.
 
 use std::collections::HashMap;
 use std::path::Path;
 
 use rusqlite::Connection;
-use spanscope_model::{Account, DropCounts, FileStats, NameStats, ServiceStats, StoreStats, Timestamp};
+use spanscope_model::{
+    Account, DropCounts, DurationRank, FileStats, NameStats, ServiceStats, StoreStats, Timestamp,
+};
 
 use super::Failure;
 use super::builder::Sql;
-use super::rows::SEEN_WITHIN_NANOS;
+use super::rows::alive_since;
 use super::scope::Scope;
 use super::spans::first_since;
 use crate::file::schema;
+use crate::file::text::without_nul;
 
-/// Up to so many durations of a name are kept as they are: exact, and smaller than a histogram.
+/// Up to this number of durations of a name are kept exactly: exact, and smaller than a histogram.
 const EXACT: usize = 256;
 /// Callsites with smaller numbers are found by index.
 const SMALL_CALLSITES: usize = 4096;
@@ -33,7 +37,7 @@ pub(super) fn store(db: &Connection, scope: Scope, path: &Path) -> Result<StoreS
     let number = |sql: Sql| first(sql).map(|number| natural(number.unwrap_or(0)));
     let moment = |sql: Sql| first(sql).map(|time| time.map(Timestamp::from_nanos));
     let is_all = scope.is_all();
-    // The file is everybody's; its size tells one tenant about the others.
+    // The file belongs to everyone; its size would reveal other tenants' data.
     let file = match is_all {
         true => Some(file(db, path)?),
         false => None,
@@ -46,46 +50,66 @@ pub(super) fn store(db: &Connection, scope: Scope, path: &Path) -> Result<StoreS
     };
     let services = services(db, scope)?;
     let has_sampled = schema::has_sampled(db)?;
-    // A program that is alive says so while anything is on its way.
+    // A living program reports itself while anything is in flight.
     let lost = Sql::new("SELECT sum(p.offered - p.stored - p.dropped_queue_full - p.dropped_write_failed - p.dropped_shutdown")
         .push(if has_sampled { " - p.dropped_sampled" } else { "" })
         .push(") FROM _process p WHERE p.ended_at IS NULL AND p.pid <> 0 AND p.seen_at < ")
-        .bind(Timestamp::now().as_nanos() - SEEN_WITHIN_NANOS);
+        .bind(alive_since());
     let lost = number(lost.add(&scope.of_processes()))?;
-    Ok(StoreStats {
-        bytes: file.map_or(0, |file| file.bytes + file.wal_bytes),
-        traces: number(
+    Ok(StoreStats::default()
+        .bytes(file.map_or(0, |file| file.bytes + file.wal_bytes))
+        .traces(number(
             Sql::new("SELECT count(*) FROM _trace t WHERE t.span_count > 0").add(&scope.of_traces()),
-        )?,
-        spans: services.iter().map(|service| service.spans).sum(),
-        events: number(Sql::new("SELECT count(*) FROM _event e WHERE 1").add(&scope.of_events()))?,
-        points: match (schema::has_metrics(db)?, is_all) {
+        )?)
+        .spans(services.iter().map(|service| service.spans).sum())
+        .events(number(
+            Sql::new("SELECT count(*) FROM _event e WHERE 1").add(&scope.of_events()),
+        )?)
+        .points(match (schema::has_metrics(db)?, is_all) {
             (false, _) => 0,
             (true, true) => number(Sql::new("SELECT count(*) FROM _point"))?,
             (true, false) => number(
                 Sql::new("SELECT sum(s.points) FROM _series s JOIN _metric m ON m.id = s.metric WHERE 1")
                     .add(&scope.of_metrics()),
             )?,
-        },
-        oldest: moment(Sql::new("SELECT min(t.start) FROM _trace t WHERE 1").add(&scope.of_traces()))?,
-        newest: moment(Sql::new("SELECT max(t.start) FROM _trace t WHERE 1").add(&scope.of_traces()))?,
-        file,
-        account: Some(Account {
-            offered: account("offered")?,
-            stored: account("stored")?,
-            dropped: DropCounts {
-                queue_full: account("dropped_queue_full")?,
-                write_failed: account("dropped_write_failed")?,
-                shutdown: account("dropped_shutdown")?,
-                sampled: match has_sampled {
-                    true => account("dropped_sampled")?,
-                    false => 0,
-                },
-            },
-            lost,
-        }),
-        services,
-    })
+        })
+        .oldest(moment(
+            Sql::new("SELECT min(t.start) FROM _trace t WHERE 1").add(&scope.of_traces()),
+        )?)
+        .newest(moment(
+            Sql::new("SELECT max(t.start) FROM _trace t WHERE 1").add(&scope.of_traces()),
+        )?)
+        .file(file)
+        .account(
+            Account::default()
+                .offered(account("offered")?)
+                .stored(account("stored")?)
+                .dropped(
+                    DropCounts::default()
+                        .queue_full(account("dropped_queue_full")?)
+                        .write_failed(account("dropped_write_failed")?)
+                        .shutdown(account("dropped_shutdown")?)
+                        .sampled(match has_sampled {
+                            true => account("dropped_sampled")?,
+                            false => 0,
+                        }),
+                )
+                .lost(lost),
+        )
+        .services(services))
+}
+
+/// When the oldest trace, or log event outside of traces, began.
+pub(super) fn oldest(db: &Connection, scope: Scope) -> Result<Option<Timestamp>, Failure> {
+    let first = |sql: Sql| -> rusqlite::Result<Option<i64>> { Ok(sql.rows(db, |row| row.get(0))?.pop()) };
+    let trace = Sql::new("SELECT t.start FROM _trace t WHERE 1")
+        .add(&scope.of_traces())
+        .push(" ORDER BY t.start LIMIT 1");
+    let event = Sql::new("SELECT e.time FROM _event e INDEXED BY _event_loose WHERE e.trace IS NULL")
+        .add(&scope.of_events())
+        .push(" ORDER BY e.time LIMIT 1");
+    let oldest = first(trace)?.into_iter().chain(first(event)?).min();
+    Ok(oldest.map(Timestamp::from_nanos))
 }
 
 fn file(db: &Connection, path: &Path) -> rusqlite::Result<FileStats> {
@@ -93,11 +117,10 @@ fn file(db: &Connection, path: &Path) -> rusqlite::Result<FileStats> {
     let mut wal = path.as_os_str().to_owned();
     wal.push("-wal");
     let pragma = |name| db.pragma_query_value(None, name, |row| row.get(0).map(natural));
-    Ok(FileStats {
-        bytes: size(path),
-        wal_bytes: size(Path::new(&wal)),
-        free_bytes: pragma("freelist_count")? * pragma("page_size")?,
-    })
+    Ok(FileStats::default()
+        .bytes(size(path))
+        .wal_bytes(size(Path::new(&wal)))
+        .free_bytes(pragma("freelist_count")? * pragma("page_size")?))
 }
 
 /// Spans and failed ones by service, the busiest first.
@@ -112,11 +135,7 @@ fn services(db: &Connection, scope: Scope) -> rusqlite::Result<Vec<ServiceStats>
          GROUP BY 1 ORDER BY sum(n.spans) DESC, 1",
     )
     .rows(db, |row| {
-        Ok(ServiceStats {
-            service_name: row.get(0)?,
-            spans: natural(row.get(1)?),
-            errors: natural(row.get(2)?),
-        })
+        Ok(ServiceStats::new(row.get::<_, String>(0)?).spans(natural(row.get(1)?)).errors(natural(row.get(2)?)))
     })
 }
 
@@ -141,7 +160,8 @@ pub(super) fn halves(db: &Connection, since: Option<Timestamp>) -> Result<(i64, 
 /// Durations of the spans of a part of the file.
 #[derive(Debug, Default)]
 pub(super) struct Durations {
-    /// By the callsite's number, which is small: a million look-ups in a hash table would cost a fifth of the time.
+    /// By the callsite's number, which is small: a million look-ups in a hash table would cost a
+    /// fifth of the time.
     by_callsite: Vec<Sketch>,
     by_large_callsite: HashMap<i64, Sketch>,
     by_name: HashMap<String, Sketch>,
@@ -180,6 +200,19 @@ impl Durations {
         })
     }
 
+    /// Adds another part of the same file.
+    pub(super) fn add(&mut self, other: Self) {
+        let small = (0..)
+            .zip(other.by_callsite)
+            .filter(|(_, sketch)| sketch.count > 0);
+        for (callsite, sketch) in small.chain(other.by_large_callsite) {
+            self.of_callsite(callsite).merge(sketch);
+        }
+        for (name, sketch) in other.by_name {
+            self.by_name.entry(name).or_default().merge(sketch);
+        }
+    }
+
     fn of_callsite(&mut self, id: i64) -> &mut Sketch {
         match usize::try_from(id) {
             Ok(index) if index < SMALL_CALLSITES => {
@@ -192,7 +225,7 @@ impl Durations {
         }
     }
 
-    /// A name that is known allocates nothing.
+    /// A known name allocates nothing.
     fn add_named(&mut self, name: &str, nanos: u64, is_error: bool) {
         match self.by_name.get_mut(name) {
             Some(sketch) => sketch.add(nanos, is_error),
@@ -204,7 +237,7 @@ impl Durations {
         }
     }
 
-    /// Puts the parts together, by name, the largest total first.
+    /// Merges the parts, by name, the largest total first.
     pub(super) fn finish(db: &Connection, parts: Vec<Self>) -> Result<Vec<NameStats>, Failure> {
         let mut names = db.prepare("SELECT name FROM _callsite WHERE id = ?1")?;
         let mut sketches: HashMap<String, Sketch> = HashMap::new();
@@ -228,6 +261,63 @@ impl Durations {
                 .then_with(|| a.name.cmp(&b.name))
         });
         Ok(stats)
+    }
+}
+
+/// The durations of one name, and how many of them are below a given one.
+#[derive(Debug, Default)]
+pub(super) struct Rank {
+    sketch: Sketch,
+    faster: u64,
+}
+
+impl Rank {
+    /// Reads the spans with these numbers, first and last included.
+    pub(super) fn read(
+        db: &Connection,
+        scope: Scope,
+        name: &str,
+        (first, last): (i64, i64),
+        since: Timestamp,
+        nanos: u64,
+    ) -> Result<Self, Failure> {
+        let mut rank = Self::default();
+        // A span's name is in its row only where it is not its callsite's.
+        let name = without_nul(name).into_owned();
+        let sql = Sql::new("SELECT s.duration, s.status FROM _span s WHERE s.id BETWEEN ")
+            .bind(first)
+            .push(" AND ")
+            .bind(last)
+            .push(" AND s.duration IS NOT NULL AND CASE WHEN s.name IS NULL THEN s.callsite IN (SELECT id FROM _callsite WHERE name = ")
+            .bind(name.clone())
+            .push(") ELSE s.name = ")
+            .bind(name)
+            .push(" END AND s.start >= ")
+            .bind(since.as_nanos())
+            .add(&scope.of_spans());
+        sql.for_each(db, |row| {
+            let duration = natural(row.get(0)?);
+            rank.sketch
+                .add(duration, row.get::<_, Option<i64>>(1)? == Some(1));
+            rank.faster += u64::from(duration < nanos);
+            Ok::<_, Failure>(())
+        })?;
+        Ok(rank)
+    }
+
+    /// Adds another part of the same file.
+    pub(super) fn add(&mut self, other: Self) {
+        self.sketch.merge(other.sketch);
+        self.faster += other.faster;
+    }
+
+    pub(super) fn finish(mut self) -> DurationRank {
+        self.sketch.exact.sort_unstable();
+        DurationRank::default()
+            .count(self.sketch.count)
+            .faster(self.faster)
+            .p50_nanos(self.sketch.percentile(50))
+            .p95_nanos(self.sketch.percentile(95))
     }
 }
 
@@ -296,20 +386,22 @@ impl Sketch {
     #[expect(clippy::cast_precision_loss, reason = "statistics are floats of milliseconds")]
     fn into_stats(mut self, name: String) -> NameStats {
         self.exact.sort_unstable();
-        let percentile =
-            |percent: u64| self.at_rank((self.count * percent).div_ceil(100).max(1)) as f64 / 1e6;
-        NameStats {
-            p50_ms: percentile(50),
-            p95_ms: percentile(95),
-            p99_ms: percentile(99),
-            total_ms: self.total as f64 / 1e6,
-            count: self.count,
-            errors: self.errors,
-            name,
-        }
+        let percentile = |percent: u64| self.percentile(percent) as f64 / 1e6;
+        NameStats::new(name)
+            .p50_ms(percentile(50))
+            .p95_ms(percentile(95))
+            .p99_ms(percentile(99))
+            .total_ms(self.total as f64 / 1e6)
+            .count(self.count)
+            .errors(self.errors)
     }
 
-    /// The duration that so many of the spans do not exceed.
+    /// The duration that this percentage of the spans does not exceed. Exact ones are sorted.
+    fn percentile(&self, percent: u64) -> u64 {
+        self.at_rank((self.count * percent).div_ceil(100).max(1))
+    }
+
+    /// The duration that this share of the spans does not exceed.
     fn at_rank(&self, rank: u64) -> u64 {
         if self.buckets.is_empty() {
             let index = usize::try_from(rank.saturating_sub(1)).unwrap_or(usize::MAX);
@@ -326,14 +418,15 @@ impl Sketch {
     }
 }
 
-/// Small numbers have a bucket each; above, the position of the highest bit and the bits after it are the bucket.
+/// Small numbers have a bucket each; above, the position of the highest bit and the bits after it
+/// are the bucket.
 fn bucket(nanos: u64) -> usize {
     let exponent = (u64::BITS - nanos.leading_zeros()).saturating_sub(BITS + 1);
     let bucket = (u64::from(exponent) << BITS) + (nanos >> exponent);
     usize::try_from(bucket).unwrap_or(usize::MAX)
 }
 
-/// The middle of a bucket, which lies within 0.8 % of every duration in it.
+/// Returns the middle of a bucket, which is within 0.8 % of every duration in it.
 fn middle(bucket: usize) -> u64 {
     let bucket = bucket as u64;
     let exponent = (bucket >> BITS).saturating_sub(1);

@@ -1,4 +1,4 @@
-//! What was stored after a cursor, for followers of the whole file.
+//! Records stored after a cursor, for followers of the whole file.
 
 use std::collections::HashSet;
 
@@ -14,8 +14,8 @@ use crate::file::schema;
 
 /// The place after everything that is stored now.
 ///
-/// Numbers of rows are given out in write transactions, one after the other, so one reading of the
-/// three largest numbers leaves nothing behind that could still appear below them.
+/// Row ids are assigned in write transactions, one after the other, so one reading of the three
+/// largest ids misses nothing that could still appear below them.
 pub(super) fn latest(db: &Connection) -> Result<RowCursor, Failure> {
     let last = |table: &'static str| -> rusqlite::Result<i64> {
         let rows = Sql::new("SELECT COALESCE(max(id), 0) FROM ")
@@ -55,10 +55,7 @@ pub(super) fn after(
         Some(trace) => match traces::rowid(db, scope, trace)? {
             Some(trace) => Some(trace),
             None => {
-                return Ok(Stored {
-                    upto: upto.into(),
-                    ..Stored::default()
-                });
+                return Ok(Stored::default().upto(upto.into()));
             }
         },
     };
@@ -120,13 +117,12 @@ pub(super) fn after(
         events.truncate(kept);
         upto.event = events.last().map_or(upto.event, |(number, _)| *number);
     }
-    Ok(Stored {
-        spans: spans.into_iter().map(|(_, span)| span).collect(),
-        ended: ended.into_iter().map(|(_, span)| span).collect(),
-        events: events.into_iter().map(|(_, event)| event).collect(),
-        upto: upto.into(),
-        more,
-    })
+    Ok(Stored::default()
+        .spans(spans.into_iter().map(|(_, span)| span).collect())
+        .ended(ended.into_iter().map(|(_, span)| span).collect())
+        .events(events.into_iter().map(|(_, event)| event).collect())
+        .upto(upto.into())
+        .more(more))
 }
 
 fn of_trace(is: &'static str, trace: Option<i64>) -> Sql {
@@ -150,7 +146,7 @@ fn read(
         if rows <= limit {
             let number = row.get(SPAN_COLUMN_COUNT)?;
             last = Some(number);
-            // A row that a foreign hand left without ids is passed over.
+            // A row without valid ids, from a foreign program, is skipped.
             found.extend(reader.span(row)?.map(|span| (number, span)));
         }
         Ok::<_, Failure>(())

@@ -12,7 +12,7 @@ use super::rows::{Reader, alive_since, parsed, span_id};
 use super::scan;
 use super::scope::Scope;
 
-/// What a trace takes in a list, about.
+/// Approximate size of a trace in a list.
 const SUMMARY_BYTES: usize = 300;
 
 const SUMMARY: &str = "SELECT t.trace_id, r.span_id, t.start, t.end, t.open_count, t.span_count, t.error_count, \
@@ -21,13 +21,14 @@ const SUMMARY: &str = "SELECT t.trace_id, r.span_id, t.start, t.end, t.open_coun
         JOIN _process p ON p.id = o.process \
         WHERE o.trace = t.id AND o.duration IS NULL AND p.ended_at IS NULL AND p.seen_at >= ";
 
-// The cross join keeps SQLite from beginning with the roots, which would need a sort of all traces.
+// The cross join prevents SQLite from starting with the roots, which would need a sort of all
+// traces.
 const SUMMARY_FROM: &str = ") END \
      FROM _trace t CROSS JOIN _span r ON r.id = \
         COALESCE(t.root, (SELECT id FROM _span WHERE trace = t.id ORDER BY start, id LIMIT 1)) \
      WHERE 1";
 
-/// Traces that the filter lets through, in its order. Which of them have a span that meets the
+/// Returns the traces that match the filter, in its order. Which of them have a span that meets the
 /// conditions may be known already.
 pub(super) fn list(
     db: &Connection,
@@ -56,7 +57,7 @@ pub(super) fn list(
     summaries(db, scope, &sql)
 }
 
-/// The numbers of the traces with a span that meets the conditions, newest first.
+/// Returns the row ids of the traces with a span that meets the conditions, newest first.
 pub(super) fn rowids(
     db: &Connection,
     scope: Scope,
@@ -78,7 +79,7 @@ pub(super) fn get(db: &Connection, scope: Scope, trace_id: TraceId) -> Result<Tr
     Ok(found.ok_or_else(|| no_trace(trace_id))?)
 }
 
-/// The trace in this row, with what a list shows.
+/// Returns the trace in this row, as a list entry.
 pub(super) fn of_row(db: &Connection, scope: Scope, trace: i64) -> Result<Option<TraceSummary>, Failure> {
     let sql = Sql::new(SUMMARY)
         .bind(alive_since())
@@ -102,7 +103,7 @@ pub(super) fn no_trace(trace_id: TraceId) -> StoreError {
 }
 
 /// ` AND ...` over the trace `t`.
-fn chosen(
+pub(super) fn chosen(
     db: &Connection,
     scope: Scope,
     filter: &TraceFilter,
@@ -117,6 +118,27 @@ fn chosen(
     }
     if filter.errors {
         sql = sql.push(" AND t.error_count > 0");
+    }
+    if filter.running {
+        sql = sql
+            .push(
+                " AND t.open_count > 0 AND EXISTS (SELECT 1 FROM _span o INDEXED BY _span_trace \
+                 JOIN _process p ON p.id = o.process WHERE o.trace = t.id AND o.duration IS NULL \
+                 AND p.ended_at IS NULL AND p.seen_at >= ",
+            )
+            .bind(alive_since())
+            .push(")");
+    }
+    if let Some((start, trace_id)) = filter.before {
+        // Two comparisons, because SQLite uses an index for the first alone.
+        sql = sql
+            .push(" AND t.start <= ")
+            .bind(start.as_nanos())
+            .push(" AND (t.start < ")
+            .bind(start.as_nanos())
+            .push(" OR t.trace_id < ")
+            .bind(trace_id.to_string())
+            .push(")");
     }
     if let Some(service) = &filter.service {
         sql = sql
@@ -154,7 +176,7 @@ fn chosen(
     })
 }
 
-/// What a list of traces asks of one of their spans.
+/// Returns what a list of traces requires of one of their spans.
 pub(super) fn asked_of(filter: &TraceFilter) -> Asked<'_> {
     Asked {
         conditions: &filter.conditions,
@@ -181,7 +203,7 @@ fn summaries(db: &Connection, scope: Scope, sql: &Sql) -> Result<Vec<TraceSummar
     let mut reader = Reader::new(db, scope)?;
     let mut found = Vec::new();
     sql.for_each(db, |row| {
-        reader.room.take(SUMMARY_BYTES)?;
+        reader.budget.take(SUMMARY_BYTES)?;
         found.extend(summary(&mut reader, row)?);
         Ok::<_, Failure>(())
     })?;
@@ -199,30 +221,28 @@ fn summary(reader: &mut Reader<'_>, row: &Row<'_>) -> rusqlite::Result<Option<Tr
     let (start, end, open): (i64, i64, i64) = (row.get(2)?, row.get(3)?, row.get(4)?);
     let errors = u64::try_from(row.get::<_, i64>(6)?).unwrap_or(0);
     let is_running = row.get::<_, Option<bool>>(10)?.unwrap_or(false);
-    Ok(Some(TraceSummary {
-        trace: Trace {
-            trace_id,
-            root_span_id,
-            start_time: Timestamp::from_nanos(start),
-            end_time: (open == 0).then(|| Timestamp::from_nanos(end)),
-        },
-        root_name: match row.get::<_, Option<String>>(8)? {
-            Some(name) => name,
-            None => reader.callsite(row.get(7)?)?.name.clone(),
-        },
-        service_name: reader.process(row.get(9)?)?.service_name.clone(),
-        duration_ms: (open == 0).then(|| end.saturating_sub(start) as f64 / 1e6),
-        status: match (errors, open) {
+    Ok(Some(
+        TraceSummary::new(
+            Trace::new(trace_id, root_span_id, Timestamp::from_nanos(start))
+                .end_time((open == 0).then(|| Timestamp::from_nanos(end))),
+            match row.get::<_, Option<String>>(8)? {
+                Some(name) => name,
+                None => reader.callsite(row.get(7)?)?.name.clone(),
+            },
+            match (open, is_running) {
+                (0, _) => SpanState::Ended,
+                (_, true) => SpanState::Running,
+                (_, false) => SpanState::Abandoned,
+            },
+        )
+        .service_name(reader.process(row.get(9)?)?.service_name.clone())
+        .duration_ms((open == 0).then(|| end.saturating_sub(start) as f64 / 1e6))
+        .status(match (errors, open) {
             (1.., _) => Some(SpanStatus::Error),
             (0, 0) => Some(SpanStatus::Ok),
             (0, _) => None,
-        },
-        state: match (open, is_running) {
-            (0, _) => SpanState::Ended,
-            (_, true) => SpanState::Running,
-            (_, false) => SpanState::Abandoned,
-        },
-        span_count: u64::try_from(row.get::<_, i64>(5)?).unwrap_or(0),
-        error_count: errors,
-    }))
+        })
+        .span_count(u64::try_from(row.get::<_, i64>(5)?).unwrap_or(0))
+        .error_count(errors),
+    ))
 }

@@ -1,8 +1,9 @@
 //! Span trees.
 //!
-//! The shape is read first, as numbers alone, then the spans that belong to the answer: so a small tree in a huge
-//! trace costs little memory, and depth limits and cut attributes are decided before anything is decoded. Each span
-//! gets one depth, at its first visit from above; so a cycle ends where it began.
+//! The shape is read first, as numbers only, then the spans of the result: so a small tree in a
+//! huge trace needs little memory, and depth limits and selected attributes are applied before
+//! anything is decoded. Each span gets one depth, at its first visit from above; so a cycle ends
+//! where it started.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -46,14 +47,15 @@ pub(super) fn below(
             span.attributes
                 .retain(|key, _| keys.iter().any(|wanted| wanted == key));
         }
-        tree.insert(span.span_id, SpanNode { span, depth });
+        tree.insert(span.span_id, SpanNode::new(span, depth));
     })?;
     Ok(tree)
 }
 
 /// The spans of one trace that carry all these attributes, down to a depth below their root.
 ///
-/// Without a depth it is every span of the trace; with one, a span whose parent is not stored counts as a root.
+/// Without a depth it is every span of the trace; with one, a span whose parent is not stored
+/// counts as a root.
 pub(super) fn of_trace(
     db: &Connection,
     scope: Scope,

@@ -1,12 +1,12 @@
-//! [`Turn`]: how long a question may go on, and why it was stopped.
+//! [`Turn`]: the time limit of a query, and why it was stopped.
 //!
-//! SQLite asks its progress handler every so many steps of a statement whether to go on; the handler
-//! asks the turn. So a question is stopped in the middle of a scan, whoever awaits it, and what it
-//! read is given back at once: its transaction ends, and with it what keeps the log from being used
-//! again.
+//! SQLite calls its progress handler every few steps of a statement; the handler checks the turn.
+//! So a query is stopped in the middle of a scan, and its resources are released at once: its
+//! transaction ends, and with it what keeps the log from being reused.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -15,16 +15,23 @@ use spanscope_model::{StoreError, StoreErrorKind};
 /// Steps of SQLite's machine between two looks: some microseconds to a tenth of a millisecond.
 const STEPS: i32 = 1000;
 
-/// Asks whether the answer has no reader any more.
+/// Between two looks at whether there are still others: a list takes some 1 ms.
+const PAUSE: Duration = Duration::from_micros(200);
+/// A new transaction may pause twice as long as others usually take.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+
+/// Returns whether the result has no receiver any more.
 pub(super) type IsAbandoned = Arc<dyn Fn() -> bool + Send + Sync>;
 
-/// One turn of a question on a thread.
+/// One turn of a query on a thread.
 pub(super) struct Turn {
     is_abandoned: Option<IsAbandoned>,
     /// The whole turn ends then.
     ends: Option<Instant>,
     /// Each of its read transactions may take this long.
     longest_read: Option<Duration>,
+    /// The number of queries that it pauses for.
+    pauses_for: Option<Arc<AtomicUsize>>,
     /// It was stopped at its end, or would have been.
     is_over: Arc<AtomicBool>,
 }
@@ -38,12 +45,21 @@ impl Turn {
         }
     }
 
-    /// A turn that may take long in several transactions, of which none takes longer than this.
+    /// A long turn of several transactions, none of which takes longer than this.
     pub(super) fn of_reads(longest_read: Option<Duration>, is_abandoned: IsAbandoned) -> Self {
         Self {
             is_abandoned: Some(is_abandoned),
             longest_read,
             ..Self::endless()
+        }
+    }
+
+    /// Pauses while there are others, for up to half of the time that a transaction takes: they are
+    /// short, and wait for no core then.
+    pub(super) fn pausing_for(self, others: Arc<AtomicUsize>) -> Self {
+        Self {
+            pauses_for: Some(others),
+            ..self
         }
     }
 
@@ -53,21 +69,22 @@ impl Turn {
             is_abandoned: None,
             ends: None,
             longest_read: None,
+            pauses_for: None,
             is_over: Arc::default(),
         }
     }
 
-    /// Whether the question may take its time, and has to read in pieces then.
+    /// Returns whether the query may take long, and then has to read in pieces.
     pub(super) fn is_long(&self) -> bool {
         self.ends.is_none()
     }
 
-    /// Whether the turn ended before the question was answered.
+    /// Returns whether the turn ended before the query was done.
     pub(super) fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Relaxed)
     }
 
-    /// Fails where the question must not go on, between two transactions.
+    /// Fails if the query must stop, between two transactions.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         if self
             .is_abandoned
@@ -83,13 +100,14 @@ impl Turn {
         Ok(())
     }
 
-    /// Has the connection ask this turn whether to go on, until the watch is dropped.
+    /// Makes the connection check this turn, until the watch is dropped.
     pub(super) fn watch<'a>(&self, db: &'a mut Connection) -> rusqlite::Result<Watched<'a>> {
         let until = match self.longest_read {
             Some(longest) => Instant::now().checked_add(longest),
             None => self.ends,
         };
         let is_abandoned = self.is_abandoned.clone();
+        let mut pauses = self.pauses_for.clone().map(Pauses::new);
         let stopped = Arc::new(Stopped::default());
         if is_abandoned.is_some() || until.is_some() {
             let (stopped, is_over) = (Arc::clone(&stopped), Arc::clone(&self.is_over));
@@ -99,6 +117,9 @@ impl Turn {
                     if is_abandoned.as_ref().is_some_and(|is_abandoned| is_abandoned()) {
                         stopped.abandoned.store(true, Ordering::Relaxed);
                         return true;
+                    }
+                    if let Some(pauses) = &mut pauses {
+                        pauses.pause();
                     }
                     let is_late = until.is_some_and(|until| Instant::now() >= until);
                     if is_late {
@@ -110,6 +131,35 @@ impl Turn {
             )?;
         }
         Ok(Watched { db, stopped })
+    }
+}
+
+/// The pauses of one transaction.
+struct Pauses {
+    others: Arc<AtomicUsize>,
+    began: Instant,
+    paused: Duration,
+}
+
+impl Pauses {
+    fn new(others: Arc<AtomicUsize>) -> Self {
+        Self {
+            others,
+            began: Instant::now(),
+            paused: Duration::ZERO,
+        }
+    }
+
+    /// Waits while there are others, until it has paused [`FIRST_PAUSE`] longer than worked.
+    fn pause(&mut self) {
+        while self.others.load(Ordering::Relaxed) > 0 {
+            let now = Instant::now();
+            if self.paused * 2 >= now.duration_since(self.began) + FIRST_PAUSE {
+                return;
+            }
+            thread::sleep(PAUSE);
+            self.paused += now.elapsed();
+        }
     }
 }
 
@@ -126,7 +176,7 @@ pub(super) struct Watched<'a> {
 }
 
 impl Watched<'_> {
-    /// Why the connection was told to stop; none where it was not.
+    /// Returns why the connection was stopped; `None` if it was not.
     pub(super) fn why_stopped(&self) -> Option<StoreError> {
         if self.stopped.abandoned.load(Ordering::Relaxed) {
             Some(abandoned())
@@ -140,20 +190,44 @@ impl Watched<'_> {
 
 impl Drop for Watched<'_> {
     fn drop(&mut self) {
-        // It only fails on a connection that others use at the same time.
+        // It only fails on a connection that is in use elsewhere at the same time.
         let _ = self.db.progress_handler(0, None::<fn() -> bool>);
     }
 }
 
 /// Has no reader.
 fn abandoned() -> StoreError {
-    StoreError::new(StoreErrorKind::Unavailable, "the question was given up")
+    StoreError::new(StoreErrorKind::Unavailable, "the query was abandoned")
 }
 
 fn too_long() -> StoreError {
     StoreError::new(
         StoreErrorKind::TooLong,
-        "the question has to look at more than can be read at one time: ask for less, with conditions, \
-         a limit or a shorter time",
+        "the query has to read more than is allowed at once: request less, with conditions, a limit or a shorter time",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_pauses_for_others_and_no_longer_than_it_has_worked() {
+        let others = Arc::new(AtomicUsize::new(0));
+        let mut pauses = Pauses::new(Arc::clone(&others));
+        pauses.pause();
+        assert_eq!(pauses.paused, Duration::ZERO);
+        others.store(1, Ordering::Relaxed);
+        let worked = Duration::from_millis(20);
+        pauses.began = Instant::now()
+            .checked_sub(worked)
+            .expect("this machine runs for longer");
+        pauses.pause();
+        assert!(pauses.paused >= worked, "{:?}", pauses.paused);
+        // It has paused enough, and continues at once.
+        let paused = pauses.paused;
+        pauses.began = Instant::now().checked_sub(paused).expect("as above");
+        pauses.pause();
+        assert_eq!(pauses.paused, paused);
+    }
 }

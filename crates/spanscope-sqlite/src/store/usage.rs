@@ -1,22 +1,25 @@
 //! Tokens, calls and errors by model, service or agent, from the measurements of model calls.
 //!
-//! A call is a measurement of `total_tokens`, or one of `gen_ai.client.operation.duration` of an operation that calls a model,
-//! whose span reported no tokens; it failed where that has an `error.type`. The rule that a call counts once was applied when
-//! they were made; here they are only added up.
+//! A call is a measurement of `total_tokens`, or one of `gen_ai.client.operation.duration` of an
+//! operation that calls a model, whose span reported no tokens; it failed if that has an
+//! `error.type`. The rule that a call counts once was applied when they were made; here they are
+//! only summed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::LazyLock;
 
 use rusqlite::{Connection, OptionalExtension, params};
 use spanscope_model::semconv::SemanticAttribute as A;
-use spanscope_model::{COST_METRIC, TOKEN_METRICS, TraceId, UsageBy, UsageQuery, UsageRow, semconv};
+use spanscope_model::{
+    COST_METRIC, SpanUsage, TOKEN_METRICS, TraceId, UsageBy, UsageQuery, UsageRow, semconv,
+};
 
 use super::Failure;
 use super::builder::Sql;
 use super::scope::Scope;
 use super::traces;
 use crate::file::schema;
-use crate::file::series::Amount;
+use crate::file::series::{Amount, MODEL_LABELS, PROVIDER_LABELS};
 
 const DURATION: &str = "gen_ai.client.operation.duration";
 /// An agent that is further above a call is not looked for.
@@ -30,14 +33,14 @@ enum Counts {
     Total,
     CacheRead,
     CacheWrite,
-    /// What a call cost, as its program reported it.
+    /// The reported cost of a call.
     Cost,
-    /// A call that went well. Those that reported tokens are counted by these.
+    /// A successful call. Calls with reported tokens are counted by these.
     Call,
     Error,
 }
 
-/// A series that says something about usage.
+/// A series that contributes to usage.
 #[derive(Debug)]
 struct Series {
     counts: Counts,
@@ -54,7 +57,7 @@ pub(super) fn query(db: &Connection, scope: Scope, query: &UsageQuery) -> Result
     let mut costs: HashMap<(String, String, String), Costs> = HashMap::new();
     let mut agents = Agents::default();
     let mut services: HashMap<i64, String> = HashMap::new();
-    // An error counts as a call of its own unless its span reported tokens too.
+    // An error counts as a separate call unless its span reported tokens too.
     let mut statement = db.prepare(
         "SELECT p.series, p.value, p.process, p.trace_hex, p.span_id,
             EXISTS (SELECT 1 FROM _point q JOIN _series s ON s.id = q.series JOIN _metric m ON m.id = s.metric
@@ -68,7 +71,7 @@ pub(super) fn query(db: &Connection, scope: Scope, query: &UsageQuery) -> Result
     let until = query.until.map_or(i64::MAX, |until| until.as_nanos());
     for (id, series) in all {
         let is_duration = matches!(series.counts, Counts::Call | Counts::Error);
-        // Distributions that were sent are of many calls, whose spans tell of each.
+        // Received histograms contain many calls, whose spans describe each.
         let is_any_point = !is_duration;
         let mut points = statement.query(params![since, until, id, is_duration, trace, is_any_point])?;
         while let Some(point) = points.next()? {
@@ -92,42 +95,184 @@ pub(super) fn query(db: &Connection, scope: Scope, query: &UsageQuery) -> Result
             let row = rows
                 .entry(key.clone())
                 .or_insert_with(|| UsageRow::new(key.0.clone(), &series.model, &series.provider));
-            let count = match point.get::<_, Amount>(1)? {
-                Amount::Integer(count) => u64::try_from(count).unwrap_or(0),
-                Amount::Real(cost) if series.counts == Counts::Cost => {
-                    let costs = costs.entry(key).or_default();
-                    costs.sum += cost;
-                    costs.reported += 1;
-                    continue;
-                }
-                Amount::Real(_) => 0, // a count of tokens is whole, or it is none
-            };
-            match series.counts {
-                Counts::Input => row.input = row.input.saturating_add(count),
-                Counts::Output => row.output = row.output.saturating_add(count),
-                Counts::Total => {
-                    row.total = row.total.saturating_add(count);
-                    row.calls += 1;
-                    costs.entry(key).or_default().with_tokens += 1;
-                }
-                Counts::CacheRead => row.cached_read = row.cached_read.saturating_add(count),
-                Counts::CacheWrite => row.cached_write = row.cached_write.saturating_add(count),
-                Counts::Cost => {} // it is no whole number
-                Counts::Call => row.calls += 1,
-                Counts::Error => {
-                    row.errors += 1;
-                    row.calls += u64::from(!point.get::<_, bool>(5)?);
-                }
-            }
+            let costs = costs.entry(key).or_default();
+            let has_tokens = is_duration && point.get::<_, bool>(5)?;
+            count_in(row, costs, series.counts, &point.get(1)?, has_tokens);
         }
     }
     for (key, costs) in costs {
-        let is_complete = costs.reported > 0 && costs.reported >= costs.with_tokens;
-        if let Some(row) = rows.get_mut(&key).filter(|_| is_complete) {
-            row.reported_cost = Some(costs.sum);
+        if let Some(row) = rows.get_mut(&key) {
+            row.reported_cost = costs.finish();
         }
     }
     Ok(rows.into_values().collect())
+}
+
+/// What each of these traces used, a row for each model and provider, as [`query`] has it of one
+/// trace. A list needs it of a hundred traces, whose points lie together.
+pub(super) fn of_traces(
+    db: &Connection,
+    scope: Scope,
+    traces: &[TraceId],
+) -> Result<HashMap<TraceId, Vec<UsageRow>>, Failure> {
+    let mut found: HashMap<TraceId, Vec<Point>> = HashMap::new();
+    let Some(series) = series_of_points(db, scope)? else {
+        return Ok(HashMap::new());
+    };
+    let texts: Vec<String> = traces.iter().map(TraceId::to_string).collect();
+    let list = serde_json::to_string(&texts).unwrap_or_default();
+    points_of(db, &list, |trace, point| {
+        if series.contains_key(&point.series)
+            && let Ok(trace) = trace.parse()
+        {
+            found.entry(trace).or_default().push(point);
+        }
+    })?;
+    Ok(found
+        .into_iter()
+        .map(|(trace, points)| (trace, add_up(&points, &series)))
+        .collect())
+}
+
+/// What each span of a trace used.
+pub(super) fn of_spans(db: &Connection, scope: Scope, trace: TraceId) -> Result<Vec<SpanUsage>, Failure> {
+    let Some(series) = series_of_points(db, scope)? else {
+        return Ok(Vec::new());
+    };
+    let list = serde_json::to_string(&[trace.to_string()]).unwrap_or_default();
+    let mut by_span: BTreeMap<i64, Vec<Point>> = BTreeMap::new();
+    points_of(db, &list, |_, point| {
+        if let Some(span) = point.span.filter(|_| series.contains_key(&point.series)) {
+            by_span.entry(span).or_default().push(point);
+        }
+    })?;
+    let mut found = Vec::new();
+    for (span, points) in by_span {
+        let Some(span_id) = super::rows::span_id(span) else {
+            continue;
+        };
+        for row in add_up(&points, &series).into_iter().filter(UsageRow::has_tokens) {
+            found.push(
+                SpanUsage::new(span_id)
+                    .model(row.model)
+                    .provider(row.provider)
+                    .input(row.input)
+                    .output(row.output)
+                    .cached_read(row.cached_read)
+                    .cached_write(row.cached_write)
+                    .reported_cost(row.reported_cost),
+            );
+        }
+    }
+    Ok(found)
+}
+
+/// A measurement of a trace.
+#[derive(Debug)]
+struct Point {
+    series: i64,
+    value: Amount,
+    process: i64,
+    span: Option<i64>,
+    /// It was measured by the span of one call.
+    is_of_span: bool,
+}
+
+/// The series that say something about usage; none in a file that has no metrics.
+fn series_of_points(db: &Connection, scope: Scope) -> Result<Option<HashMap<i64, Series>>, Failure> {
+    if !schema::has_metrics(db)? {
+        return Ok(None);
+    }
+    Ok(Some(series(db, scope)?.into_iter().collect()))
+}
+
+/// Gives each measurement of these traces, a JSON list of ids, to `each`.
+fn points_of(db: &Connection, traces: &str, mut each: impl FnMut(&str, Point)) -> Result<(), Failure> {
+    let mut statement = db.prepare_cached(
+        "SELECT p.trace_hex, p.series, p.value, p.process, p.span_id,
+            p.span_id IS NOT NULL AND (p.detail IS NULL OR p.detail ->> '$.read_from' = 'span')
+         FROM _point p WHERE p.trace_hex IN (SELECT value FROM json_each(?1))",
+    )?;
+    let mut points = statement.query([traces])?;
+    while let Some(point) = points.next()? {
+        let Some(trace) = point.get_ref(0)?.as_str_or_null()? else {
+            continue;
+        };
+        each(
+            trace,
+            Point {
+                series: point.get(1)?,
+                value: point.get(2)?,
+                process: point.get(3)?,
+                span: point.get(4)?,
+                is_of_span: point.get(5)?,
+            },
+        );
+    }
+    Ok(())
+}
+
+/// Adds the measurements of one trace up, by model and provider.
+fn add_up(points: &[Point], series: &HashMap<i64, Series>) -> Vec<UsageRow> {
+    let counts = |point: &Point| series.get(&point.series).map(|series| series.counts);
+    let with_tokens: HashSet<(Option<i64>, i64)> = points
+        .iter()
+        .filter(|point| counts(point) == Some(Counts::Total))
+        .map(|point| (point.span, point.process))
+        .collect();
+    let mut rows: BTreeMap<(&str, &str), (UsageRow, Costs)> = BTreeMap::new();
+    for point in points {
+        let Some(series) = series.get(&point.series) else {
+            continue;
+        };
+        let is_duration = matches!(series.counts, Counts::Call | Counts::Error);
+        let has_tokens = is_duration && with_tokens.contains(&(point.span, point.process));
+        if (is_duration && !point.is_of_span) || (series.counts == Counts::Call && has_tokens) {
+            continue;
+        }
+        let (row, costs) = rows.entry((&series.model, &series.provider)).or_insert_with(|| {
+            let row = UsageRow::new(series.model.clone(), &series.model, &series.provider);
+            (row, Costs::default())
+        });
+        count_in(row, costs, series.counts, &point.value, has_tokens);
+    }
+    rows.into_values()
+        .map(|(mut row, costs)| {
+            row.reported_cost = costs.finish();
+            row
+        })
+        .collect()
+}
+
+/// Adds one measurement to a row. `has_tokens`: the span of the call reported tokens, which count
+/// the call.
+fn count_in(row: &mut UsageRow, costs: &mut Costs, counts: Counts, value: &Amount, has_tokens: bool) {
+    let count = match *value {
+        Amount::Integer(count) => u64::try_from(count).unwrap_or(0),
+        Amount::Real(cost) if counts == Counts::Cost => {
+            costs.sum += cost;
+            costs.reported += 1;
+            return;
+        }
+        Amount::Real(_) => 0, // a count of tokens is whole, or it is none
+    };
+    match counts {
+        Counts::Input => row.input = row.input.saturating_add(count),
+        Counts::Output => row.output = row.output.saturating_add(count),
+        Counts::Total => {
+            row.total = row.total.saturating_add(count);
+            row.calls += 1;
+            costs.with_tokens += 1;
+        }
+        Counts::CacheRead => row.cached_read = row.cached_read.saturating_add(count),
+        Counts::CacheWrite => row.cached_write = row.cached_write.saturating_add(count),
+        Counts::Cost => {} // it is no whole number
+        Counts::Call => row.calls += 1,
+        Counts::Error => {
+            row.errors += 1;
+            row.calls += u64::from(!has_tokens);
+        }
+    }
 }
 
 /// What calls of one row cost, as far as their programs reported it.
@@ -139,17 +284,30 @@ struct Costs {
     with_tokens: u64,
 }
 
+impl Costs {
+    /// The sum, where each call that used tokens reported its cost.
+    fn finish(&self) -> Option<f64> {
+        (self.reported > 0 && self.reported >= self.with_tokens).then_some(self.sum)
+    }
+}
+
 /// The series of the counters, and those of calls that failed.
 fn series(db: &Connection, scope: Scope) -> rusqlite::Result<Vec<(i64, Series)>> {
     let [(input, _), (output, _), (total, _)] = TOKEN_METRICS;
     let [cache_read, cache_write] = spanscope_model::CACHE_METRICS;
-    let mut sql = Sql::new(
-        "SELECT s.id, m.name,
-            COALESCE(s.labels ->> '$.model_id', s.labels ->> '$.\"gen_ai.request.model\"',
-                s.labels ->> '$.\"gen_ai.response.model\"', ''),
-            COALESCE(s.labels ->> '$.provider_id', s.labels ->> '$.\"gen_ai.provider.name\"', ''),
-            s.labels ->> '$.\"error.type\"' IS NOT NULL,
-            COALESCE(s.labels ->> '$.\"gen_ai.operation.name\"', '')
+    let mut sql = Sql::new("SELECT s.id, m.name");
+    for labels in [&MODEL_LABELS[..], &PROVIDER_LABELS] {
+        sql = sql.push(", COALESCE(");
+        for label in labels {
+            sql = sql
+                .push("s.labels ->> ")
+                .bind(format!("$.\"{label}\""))
+                .push(", ");
+        }
+        sql = sql.push("'')");
+    }
+    sql = sql.push(
+        ", s.labels ->> '$.\"error.type\"' IS NOT NULL, COALESCE(s.labels ->> '$.\"gen_ai.operation.name\"', '')
          FROM _series s JOIN _metric m ON m.id = s.metric WHERE m.name IN (''",
     );
     for name in [
@@ -201,7 +359,8 @@ fn service(db: &Connection, known: &mut HashMap<i64, String>, process: i64) -> r
     Ok(known.entry(process).or_insert(name.unwrap_or_default()).clone())
 }
 
-/// The names of agents among the `attributes` of a span, as values of SQL; the one that counts first is first.
+/// The names of agents among the `attributes` of a span, as values of SQL; the one that counts
+/// first is first.
 fn agent_names() -> &'static str {
     static NAMES: LazyLock<String> = LazyLock::new(|| {
         let names = semconv::names_of(&[A::AgentName, A::AgentId]);
@@ -220,7 +379,8 @@ struct Agents {
 }
 
 impl Agents {
-    /// The name of the nearest agent at or above a span; empty where there is none, or where the trace is gone.
+    /// Returns the name of the nearest agent at or above a span; empty if there is none, or if the
+    /// trace is gone.
     fn of(
         &mut self,
         db: &Connection,

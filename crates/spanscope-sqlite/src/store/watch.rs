@@ -1,8 +1,9 @@
-//! Tells those who wait that something was stored, by whichever process.
+//! Notifies waiting callers that something was stored, by any process.
 //!
-//! SQLite tells a connection whether the file was changed by another one (`data_version`): a number in shared memory, read in
-//! microseconds. One thread asks for it, a few times a second, while somebody waits, and however many do. Being told by the file
-//! system would need a watcher for each system, and tells nothing on a network share.
+//! SQLite tells a connection whether another one changed the file (`data_version`): a number in
+//! shared memory, read in microseconds. One thread reads it, a few times a second, while any caller
+//! waits. File system notifications would need a watcher for each system, and report nothing on a
+//! network share.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -17,13 +18,13 @@ use super::connections::{FileId, file_id};
 use crate::file::open::open_read;
 use crate::promise::{Promise, promised};
 
-/// The pause between two looks: with the writer's 200 ms, what is done is seen within half a second.
+/// The pause between two checks: with the writer's 200 ms, a change is seen within half a second.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// A wait ends after this many looks, 5 s, though nothing was seen: callers read again anyway.
 const MAX_LOOKS: u32 = 25;
 
-/// Who waits for changes of one file.
+/// The callers that wait for changes of one file.
 #[derive(Debug, Default)]
 pub(super) struct Watch(Arc<Mutex<State>>);
 
@@ -53,7 +54,8 @@ impl Watch {
     /// Resolves when the file was changed after `seen` was returned, and after [`MAX_LOOKS`].
     pub(super) fn wait_for_change(&self, path: PathBuf, seen: u64) -> StoreFuture<'static, u64> {
         let mut state = lock(&self.0);
-        // While nobody waited nobody looked: then something may have changed, and whoever asks looks himself.
+        // Without waiting callers nothing was checked: something may have changed, so the caller
+        // checks itself.
         if !state.is_watched {
             state.version += 1;
         }
@@ -90,9 +92,9 @@ impl Watch {
     }
 }
 
-/// Looks until nobody has waited for a while.
+/// Checks until there were no waiting callers for a while.
 fn watch(shared: &Mutex<State>, path: &Path) {
-    /// Whoever has got an answer comes back for the next one; the thread outlives the time between.
+    /// A caller returns for the next change; the thread outlives the time between.
     const PATIENCE: u32 = 40;
     let mut db: Option<Connection> = None;
     let mut known: (FileId, Option<i64>) = (FileId::default(), None);

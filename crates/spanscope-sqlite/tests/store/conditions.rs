@@ -1,3 +1,5 @@
+//! Conditions on attributes: with an index, by a scan, and with NUL bytes.
+
 use serde_json::{Value, json};
 use spanscope_model::filter::Filter;
 use spanscope_model::{Condition, ConditionOp, SpanFilter, TraceFilter, TraceStore, block_on};
@@ -5,13 +7,11 @@ use spanscope_model::{Condition, ConditionOp, SpanFilter, TraceFilter, TraceStor
 use crate::support::{MIDNIGHT, Row, StoreFile, trace_id};
 use ConditionOp::{Eq, Ne};
 
-/// The span ids that meet the conditions, in order; asked in both ways that there are, which must agree.
+/// Returns the span ids that meet the conditions, in order; queried in both possible ways, which
+/// must agree.
 fn matching(file: &StoreFile, conditions: &[Condition]) -> Vec<i64> {
     let store = file.store();
-    let filter = SpanFilter {
-        conditions: conditions.to_vec(),
-        ..SpanFilter::default()
-    };
+    let filter = SpanFilter::default().conditions(conditions.to_vec());
     let mut ids: Vec<i64> = block_on(store.list_spans(filter))
         .unwrap()
         .into_iter()
@@ -22,10 +22,7 @@ fn matching(file: &StoreFile, conditions: &[Condition]) -> Vec<i64> {
     let mut traces: Vec<_> = spans.iter().map(|span| span.trace_id).collect();
     traces.sort_unstable();
     traces.dedup();
-    let filter = TraceFilter {
-        conditions: conditions.to_vec(),
-        ..TraceFilter::default()
-    };
+    let filter = TraceFilter::default().conditions(conditions.to_vec());
     let mut listed: Vec<_> = block_on(store.list_traces(filter))
         .unwrap()
         .iter()
@@ -61,7 +58,7 @@ fn with_values(key: &str, values: &[Value]) -> StoreFile {
 }
 
 #[test]
-fn the_index_of_named_attributes_answers_like_a_scan() {
+fn the_attribute_index_returns_the_same_as_a_scan() {
     let values = [
         json!(5),
         json!("5"),
@@ -119,11 +116,7 @@ fn a_frequent_value_is_found_by_walking_traces_with_the_same_answer() {
         ))
         .unwrap();
     let newest = |conditions| {
-        let filter = TraceFilter {
-            conditions,
-            limit: 3,
-            ..TraceFilter::default()
-        };
+        let filter = TraceFilter::default().conditions(conditions).limit(3);
         let found = block_on(file.store().list_traces(filter)).unwrap();
         found.iter().map(|trace| trace.trace.trace_id).collect::<Vec<_>>()
     };

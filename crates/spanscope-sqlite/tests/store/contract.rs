@@ -1,4 +1,4 @@
-//! The SQL contract: the three queries of the telemetry guide as they stand there.
+//! The SQL contract: the three queries of the telemetry guide, verbatim.
 
 use spanscope_model::{SqlStore as _, Timestamp};
 
@@ -71,7 +71,7 @@ fn an_hour_ends_at_its_second_also_across_midnight() {
             ..Row::default()
         });
     }
-    // The query of the guide, with the clock standing still.
+    // The query of the guide, with a fixed clock.
     let after = |moment: &str| {
         let query = RECENT.replace("'now'", &format!("'{moment}'"));
         let mut found: Vec<i64> = file
@@ -96,7 +96,7 @@ fn an_hour_ends_at_its_second_also_across_midnight() {
 }
 
 #[test]
-fn averages_and_slow_operations_answer_as_they_stand() {
+fn averages_and_slow_operations_work_unchanged() {
     let file = StoreFile::new();
     for (id, name, ms) in [
         (1, "a", 10),

@@ -7,7 +7,7 @@ use spanscope_model::{Capabilities, TraceStore};
 use spanscope_sqlite::SqliteStore;
 use spanscope_store_tests::Fixture;
 
-/// Stores in files of one folder, which goes with the fixture.
+/// Stores in files of one folder, which is deleted with the fixture.
 pub(crate) struct SqliteFile(tempfile::TempDir);
 
 impl Fixture for SqliteFile {

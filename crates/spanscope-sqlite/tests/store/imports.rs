@@ -1,4 +1,4 @@
-//! Imports of the described system's file, and of other stores of ours.
+//! Imports of Llama Stack's file, and of other Spanscope stores.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use spanscope_model::{LogFilter, Severity, SpanKind, SpanStatus, TraceQuery, TraceStore, block_on};
 use spanscope_sqlite::{ImportReport, SqliteStore};
 
-use crate::support::{Row, StoreFile, span_id, trace_id};
+use crate::support::{Row, StoreFile, imported_report, span_id, trace_id};
 
 fn described(folder: &Path) -> (PathBuf, Connection) {
     let path = folder.join("described.db");
@@ -55,16 +55,7 @@ fn a_described_file_comes_over_whole_and_once() {
     let target = folder.path().join("trace_store.db");
     let mut last = (0, 0);
     let done = SqliteStore::import(&target, &source, |done, total| last = (done, total)).unwrap();
-    assert_eq!(
-        done,
-        ImportReport {
-            traces: 2,
-            spans: 5,
-            events: 3,
-            points: 0,
-            skipped: 2
-        }
-    );
+    assert_eq!(done, imported_report([2, 5, 3, 0, 2]));
     assert_eq!(last, (10, 10));
 
     let store = SqliteStore::open(&target).unwrap();
@@ -95,11 +86,7 @@ fn a_described_file_comes_over_whole_and_once() {
         chat.attributes.get("import.attributes").unwrap().as_str(),
         Some(r#"{"cost": NaN}"#)
     );
-    let logs = block_on(store.list_logs(LogFilter {
-        trace_id: Some(trace_id(0xabc)),
-        ..LogFilter::default()
-    }))
-    .unwrap();
+    let logs = block_on(store.list_logs(LogFilter::default().trace_id(trace_id(0xabc)))).unwrap();
     assert_eq!(
         (logs[0].name.as_str(), logs[0].message.as_str()),
         ("tool_started", "")
@@ -131,18 +118,12 @@ fn a_described_file_comes_over_whole_and_once() {
     );
 
     let again = import(&target, &source);
-    assert_eq!(
-        again,
-        ImportReport {
-            skipped: 10,
-            ..ImportReport::default()
-        }
-    );
+    assert_eq!(again, imported_report([0, 0, 0, 0, 10]));
     assert_eq!(block_on(store.statistics()).unwrap(), stats);
 }
 
 #[test]
-fn an_import_adds_what_came_since() {
+fn an_import_adds_newer_records() {
     let folder = tempfile::tempdir().unwrap();
     let (source, db) = described(folder.path());
     let target = folder.path().join("trace_store.db");
@@ -161,16 +142,7 @@ fn an_import_adds_what_came_since() {
     add("b", Some("a"));
     assert_eq!(import(&target, &source).spans, 1);
     add("a", None);
-    assert_eq!(
-        import(&target, &source),
-        ImportReport {
-            traces: 1,
-            spans: 1,
-            events: 0,
-            points: 0,
-            skipped: 1
-        }
-    );
+    assert_eq!(import(&target, &source), imported_report([1, 1, 0, 0, 1]));
     let trace = block_on(SqliteStore::open(&target).unwrap().get_trace(trace_id(1))).unwrap();
     assert_eq!(trace.root_span_id, span_id(0xa), "the root is looked for again");
 }
@@ -193,13 +165,7 @@ fn a_hundred_thousand_spans_keep_their_trees() {
     let target = folder.path().join("trace_store.db");
     assert_eq!(
         import(&target, &source),
-        ImportReport {
-            traces: 10_000,
-            spans: 100_000,
-            events: 0,
-            points: 0,
-            skipped: 0
-        }
+        imported_report([10_000, 100_000, 0, 0, 0])
     );
     let parents = |path: &Path, sql: &str| -> Vec<(String, String, Option<String>)> {
         let db = Connection::open(path).unwrap();
@@ -221,17 +187,11 @@ fn a_hundred_thousand_spans_keep_their_trees() {
     for (before, after) in before.into_iter().zip(after) {
         assert_eq!((before.0, before.1.replace(' ', "0"), before.2), after);
     }
-    assert_eq!(
-        import(&target, &source),
-        ImportReport {
-            skipped: 100_000,
-            ..ImportReport::default()
-        }
-    );
+    assert_eq!(import(&target, &source), imported_report([0, 0, 0, 0, 100_000]));
 }
 
 #[test]
-fn another_store_of_ours_comes_over_with_all_it_holds() {
+fn another_spanscope_store_is_imported_completely() {
     let from = StoreFile::new();
     from.add(&Row {
         id: 1,
@@ -259,23 +219,8 @@ fn another_store_of_ours_comes_over_with_all_it_holds() {
         id: 9,
         ..Row::default()
     });
-    assert_eq!(
-        import(&to.path, &from.path),
-        ImportReport {
-            traces: 1,
-            spans: 2,
-            events: 2,
-            points: 0,
-            skipped: 0
-        }
-    );
-    assert_eq!(
-        import(&to.path, &from.path),
-        ImportReport {
-            skipped: 4,
-            ..ImportReport::default()
-        }
-    );
+    assert_eq!(import(&to.path, &from.path), imported_report([1, 2, 2, 0, 0]));
+    assert_eq!(import(&to.path, &from.path), imported_report([0, 0, 0, 0, 4]));
     let spans = |file: &StoreFile| block_on(file.store().trace_spans(trace_id(1))).unwrap();
     assert_eq!(spans(&from), spans(&to));
     let logs = |file: &StoreFile| block_on(file.store().list_logs(LogFilter::default())).unwrap();

@@ -26,7 +26,7 @@ impl Fixture for NoDeletes {
 
 spanscope_store_tests::contract!(crate::limited::NoDeletes);
 
-/// `SqliteStore` as it is opened for reading.
+/// `SqliteStore` opened for reading.
 struct ReadOnly(tempfile::TempDir);
 
 impl Fixture for ReadOnly {

@@ -1,3 +1,5 @@
+//! Lists of spans and log events, which find rows by marks and from the end of the file.
+
 use serde_json::json;
 use spanscope_model::{LogFilter, SpanFilter, SpanState, Timestamp, TraceFilter, TraceStore, block_on};
 
@@ -51,19 +53,11 @@ fn marks_only_shorten_the_way_to_spans_since_a_moment() {
     for since in [0, 9, 10, 11, 20, 25, 30, 31] {
         let nanos = MIDNIGHT + since * SECOND;
         let since = Some(Timestamp::from_nanos(nanos));
-        let spans = block_on(store.list_spans(SpanFilter {
-            since,
-            ..SpanFilter::default()
-        }))
-        .unwrap();
+        let spans = block_on(store.list_spans(SpanFilter::default().since(since))).unwrap();
         assert!(spans.iter().all(|span| Some(span.start_time) >= since));
         let expected = file.number(&format!("SELECT count(*) FROM _span WHERE start >= {}", nanos));
         assert_eq!(i64::try_from(spans.len()).unwrap(), expected);
-        let logs = block_on(store.list_logs(LogFilter {
-            since,
-            ..LogFilter::default()
-        }))
-        .unwrap();
+        let logs = block_on(store.list_logs(LogFilter::default().since(since))).unwrap();
         assert_eq!(i64::try_from(logs.len()).unwrap(), expected);
     }
 }
@@ -113,7 +107,8 @@ fn a_span_comes_back_as_it_was_stored() {
     );
 }
 
-/// Programs that send records lose zero bytes on the way; older builds and those that write the file themselves did not.
+/// Programs that send records lose zero bytes on the way; older builds and those that write the
+/// file themselves did not.
 #[test]
 fn a_line_with_a_zero_byte_is_shown_and_found_whole() {
     let file = StoreFile::new();
@@ -122,11 +117,7 @@ fn a_line_with_a_zero_byte_is_shown_and_found_whole() {
     file.add_event(None, None, MIDNIGHT + 1, "another", 9);
     let store = file.store();
     for grep in ["THIRD", "100%", "\0 done", "%"] {
-        let logs = block_on(store.list_logs(LogFilter {
-            grep: Some(grep.into()),
-            ..LogFilter::default()
-        }))
-        .unwrap();
+        let logs = block_on(store.list_logs(LogFilter::default().grep(Some(grep.into())))).unwrap();
         let messages: Vec<_> = logs.iter().map(|log| log.message.as_str()).collect();
         assert_eq!(messages, [line], "{grep:?}");
     }
@@ -146,11 +137,7 @@ fn recent_logs_are_exact_although_the_end_of_the_file_is_looked_at_first() {
             )
             .unwrap();
     }
-    let logs = block_on(file.store().list_logs(LogFilter {
-        limit: 2,
-        ..LogFilter::default()
-    }))
-    .unwrap();
+    let logs = block_on(file.store().list_logs(LogFilter::default().limit(2))).unwrap();
     assert_eq!(
         logs.iter().map(|log| log.message.as_str()).collect::<Vec<_>>(),
         ["200", "from the future"]

@@ -1,4 +1,4 @@
-//! What `SqliteStore` answers about files that are made here row by row, without the writer.
+//! Queries of `SqliteStore` on files that are created here row by row, without the writer.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod conditions;

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use spanscope_model::{Timestamp, TraceStore, block_on};
-use spanscope_sqlite::{CleanupReport, SqliteStore};
+use spanscope_sqlite::SqliteStore;
 
-use crate::support::{Row, SECOND, StoreFile, trace_id};
+use crate::support::{Row, SECOND, StoreFile, cleanup_report, trace_id};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Trace 1 is three hours old, trace 2 began then and still goes on, trace 3 is new.
+/// Trace 1 is three hours old, trace 2 started then and is still running, trace 3 is new.
 fn aged() -> StoreFile {
     let file = StoreFile::new();
     let now = Timestamp::now().as_nanos();
@@ -58,12 +58,7 @@ fn aged() -> StoreFile {
 #[test]
 fn cleaning_takes_whole_old_traces_and_expired_events() {
     let file = aged();
-    let expected = CleanupReport {
-        traces: 1,
-        spans: 1500,
-        events: 3,
-        points: 0,
-    };
+    let expected = cleanup_report([1, 1500, 3, 0]);
     assert_eq!(SqliteStore::cleanup(&file.path, HOUR, true).unwrap(), expected);
     assert_eq!(
         file.number("SELECT count(*) FROM _trace"),
@@ -93,7 +88,7 @@ fn cleaning_takes_whole_old_traces_and_expired_events() {
     );
     assert_eq!(
         SqliteStore::cleanup(&file.path, HOUR, false).unwrap(),
-        CleanupReport::default()
+        cleanup_report([0; 4])
     );
     assert_eq!(
         file.number("SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'"),

@@ -1,3 +1,5 @@
+//! Opening a file: missing, foreign, empty, read-only and replaced ones.
+
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -8,7 +10,7 @@ use spanscope_sqlite::SqliteStore;
 
 use crate::support::{Row, StoreFile};
 
-/// What reading says, and what writing says (an import opens its target for writing).
+/// The errors of reading and of writing (an import opens its target for writing).
 fn refusals(path: &Path) -> [StoreError; 2] {
     let source = StoreFile::new();
     source.add(&Row::default());
@@ -127,7 +129,7 @@ fn a_new_file_and_its_folders_are_made_for_their_owner_alone() {
 
 #[cfg(unix)]
 #[test]
-fn a_read_only_folder_is_said_to_be_one() {
+fn a_read_only_folder_is_reported_as_one() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o500)).unwrap();
@@ -152,7 +154,7 @@ fn a_file_in_the_way_of_a_folder_is_named() {
 }
 
 #[test]
-fn a_store_that_is_replaced_is_read_anew() {
+fn a_replaced_store_is_read_again() {
     let file = StoreFile::new();
     file.add(&Row::default());
     let store = file.store();

@@ -1,3 +1,5 @@
+//! SQL queries of users: read-only, with limits, types and errors.
+
 use std::fs;
 
 use spanscope_model::SqlStore as _;
@@ -5,7 +7,7 @@ use spanscope_model::SqlStore as _;
 use crate::support::{Row, StoreFile};
 
 #[test]
-fn what_does_more_than_read_is_refused_and_the_file_stays_as_it_is() {
+fn statements_that_write_are_refused_and_the_file_is_unchanged() {
     let file = StoreFile::new();
     file.add(&Row::default());
     file.db
@@ -82,7 +84,7 @@ fn wrong_queries_are_the_callers_fault() {
 }
 
 #[test]
-fn answers_keep_their_types_and_say_when_they_are_cut() {
+fn results_keep_their_types_and_say_when_they_are_truncated() {
     let file = StoreFile::new();
     let store = file.store();
     let found = store

@@ -1,3 +1,5 @@
+//! The counts of a store, summed over its processes and in files of older versions.
+
 use spanscope_model::{Timestamp, TraceStore, block_on};
 use spanscope_sqlite::{SqliteLayer, TailRule};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -81,7 +83,7 @@ fn a_file_of_version_2_is_read_as_it_is_and_the_first_writer_makes_it_count_what
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
         drop(tracing::info_span!("unremarkable"));
     });
-    assert!(guard.shutdown());
+    guard.shutdown().unwrap();
     assert_eq!(file.number("PRAGMA user_version"), 6);
     let after = block_on(store.statistics()).unwrap();
     let account = after.account.unwrap();

@@ -1,11 +1,11 @@
-//! A store file made by hand.
+//! A hand-made store file.
 
 use std::path::PathBuf;
 
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 use spanscope_model::{SpanId, TraceId};
-use spanscope_sqlite::SqliteStore;
+use spanscope_sqlite::{CleanupReport, ImportReport, SqliteStore};
 
 pub(crate) const SECOND: i64 = 1_000_000_000;
 pub(crate) const MILLISECOND: i64 = 1_000_000;
@@ -176,4 +176,25 @@ impl StoreFile {
     pub(crate) fn number(&self, sql: &str) -> i64 {
         self.db.query_row(sql, [], |row| row.get(0)).unwrap()
     }
+}
+
+/// A report with these counts: traces, spans, events, measurements, skipped.
+pub(crate) fn imported_report([traces, spans, events, points, skipped]: [u64; 5]) -> ImportReport {
+    let mut report = ImportReport::default();
+    report.traces = traces;
+    report.spans = spans;
+    report.events = events;
+    report.points = points;
+    report.skipped = skipped;
+    report
+}
+
+/// A report with these counts: traces, spans, events, measurements.
+pub(crate) fn cleanup_report([traces, spans, events, points]: [u64; 4]) -> CleanupReport {
+    let mut report = CleanupReport::default();
+    report.traces = traces;
+    report.spans = spans;
+    report.events = events;
+    report.points = points;
+    report
 }

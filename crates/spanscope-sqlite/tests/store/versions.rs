@@ -102,23 +102,14 @@ fn sent_by(scope: &str, span: Span) -> NewRecords {
     let mut resource = Attributes::new();
     resource.set("service.name", "librarian");
     resource.set("host.name", "shelf-1");
-    of(SourceRecords {
-        source: Source {
-            service_name: "librarian".to_owned(),
-            resource,
-            scope: Scope {
-                name: scope.to_owned(),
-                ..Scope::default()
-            },
-            ..Source::default()
-        },
-        spans: vec![NewSpan {
-            span,
-            events: Vec::new(),
-            expires: None,
-        }],
-        ..SourceRecords::default()
-    })
+    of(SourceRecords::default()
+        .source(
+            Source::default()
+                .service_name("librarian")
+                .resource(resource)
+                .scope(Scope::default().name(scope)),
+        )
+        .spans(vec![NewSpan::new(span)]))
 }
 
 #[test]
@@ -189,7 +180,7 @@ fn what_a_running_span_gets_at_its_end_is_accounted_for() {
 }
 
 #[test]
-fn what_records_take_is_accounted_for_by_trace_and_goes_with_it() {
+fn the_size_of_records_is_counted_by_trace_and_removed_with_it() {
     let db = open();
     store(&db.store, records(vec![span(1, 1, 0, "root")]));
     let raw = Connection::open(db.store.path()).unwrap();
@@ -203,10 +194,7 @@ fn what_records_take_is_accounted_for_by_trace_and_goes_with_it() {
     let two = count(of_trace);
     assert!((one + 10_000..one + 10_500).contains(&two), "{one}, {two}");
     assert_eq!(count("SELECT sum(bytes) FROM _process"), 0);
-    let loose = SourceRecords {
-        events: vec![event(None, &"y".repeat(2_000))],
-        ..SourceRecords::default()
-    };
+    let loose = SourceRecords::default().events(vec![event(None, &"y".repeat(2_000))]);
     store(&db.store, of(loose));
     assert_eq!(count(of_trace), two);
     let outside = count("SELECT sum(bytes) FROM _process");

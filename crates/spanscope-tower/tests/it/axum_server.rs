@@ -42,7 +42,7 @@ async fn serve(app: Router) -> SocketAddr {
     addr
 }
 
-/// Runs the work with a server around which the layer lies.
+/// Runs the work with a server inside the layer.
 fn served<F: Future<Output = ()>>(
     work: impl FnOnce(SocketAddr, std::sync::Arc<Recorder>) -> F,
 ) -> std::sync::Arc<Recorder> {
@@ -58,7 +58,7 @@ fn served<F: Future<Output = ()>>(
 }
 
 #[test]
-fn answers_are_measured_with_their_routes() {
+fn responses_are_measured_with_their_routes() {
     let recorder = served(async |addr, recorder| {
         assert_eq!(
             support::get(addr, "/v1/models/7?q=x").await,
@@ -88,7 +88,7 @@ fn answers_are_measured_with_their_routes() {
 }
 
 #[test]
-fn a_client_that_leaves_before_the_answer_counts_as_499() {
+fn a_client_that_disconnects_before_the_response_counts_as_499() {
     let recorder = served(async |addr, recorder| {
         let mut client = connect(addr).await;
         let slow = client.send_request(request("GET", "/v1/slow"));
@@ -151,7 +151,7 @@ fn head_is_over_with_its_head() {
 }
 
 #[test]
-fn it_also_lies_around_the_whole_router() {
+fn it_can_wrap_the_whole_router() {
     let recorder = Recorder::of(async {
         let service = settings().build().layer(app());
         let request = http::Request::get("/v1/models/7").body(Body::empty()).unwrap();
@@ -161,7 +161,7 @@ fn it_also_lies_around_the_whole_router() {
             "a model"
         );
     });
-    // The router comes later, so the route is not known.
+    // The router runs later, so the route is not known.
     assert_eq!(recorder.counted(), ["unknown 200"]);
     assert_eq!(recorder.only_span().name, "GET");
 }

@@ -22,7 +22,7 @@ async fn handle(request: Request<Incoming>) -> Result<Response<Either<NoBody, Sc
         "/v1/stream" => stream(&[Step::Data, Step::Data]),
         "/v1/breaks" => stream(&[Step::Data, Step::Fail]),
         "/v1/length" => {
-            // A stream whose length the head announces: hyper stops asking behind it.
+            // A stream whose length the head announces: hyper stops polling after it.
             let mut response = Response::new(Either::Right(Script::of(&[Step::Data, Step::Data])));
             response.headers_mut().insert("content-length", 8.into());
             Ok(response)
@@ -64,7 +64,7 @@ async fn serve(is_http2: bool) -> SocketAddr {
 }
 
 #[test]
-fn answers_streams_and_failures_are_measured() {
+fn responses_streams_and_failures_are_measured() {
     let (subscriber, recorder) = Recorder::subscriber();
     tracing::subscriber::with_default(subscriber, || {
         support::block_on(async {

@@ -1,4 +1,5 @@
-//! Whatever is polled, dropped, failed or panicked in whatever order: each request is counted once, as what it was.
+//! Polls, drops, failures and panics in any order: each request is counted once, with its actual
+//! outcome.
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,12 +8,12 @@ use std::task::{Context, Poll, Waker};
 
 use http::{Request, Response};
 use hyper::body::Body;
-use spanscope_tower::RequestMetricsLayer;
+use spanscope_tower::{ClientLayer, RequestMetricsLayer};
 use tower::{Layer, Service, service_fn};
 
 use crate::support::{PLANNED, Recorder, Script, Step, hush_planned_panics};
 
-/// How the service answers, after it was polled so often.
+/// How the service responds, after this number of polls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answer {
     Head(u16),
@@ -45,14 +46,74 @@ impl Future for Answering {
     }
 }
 
-/// Polls, and says whether it panicked.
+/// Polls, and returns whether it panicked.
 fn poll<T>(poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Result<Poll<T>, ()> {
     let mut context = Context::from_waker(Waker::noop());
     catch_unwind(AssertUnwindSafe(|| poll(&mut context))).map_err(|_| ())
 }
 
-/// One random request through the layer; gives the status that it has to be counted with.
-fn one(random: &mut fastrand::Rng, layer: &RequestMetricsLayer) -> String {
+/// A service that responds once, as configured.
+struct Once(Option<Answering>);
+
+impl Service<Request<()>> for Once {
+    type Response = Response<Script>;
+    type Error = std::io::Error;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), std::io::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<()>) -> Answering {
+        self.0.take().expect("it is called once")
+    }
+}
+
+/// The outcome of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Panicked,
+    ServiceError,
+    BodyError(u16),
+    /// Dropped before the head.
+    Cancelled,
+    /// Dropped before the end of the body.
+    Dropped(u16),
+    Complete(u16),
+}
+
+impl Outcome {
+    /// Returns the server counter's label.
+    fn status(self) -> String {
+        match self {
+            Self::Panicked | Self::ServiceError | Self::BodyError(_) => "500".to_owned(),
+            Self::Cancelled => "499".to_owned(),
+            Self::Dropped(status) | Self::Complete(status) => status.to_string(),
+        }
+    }
+
+    /// Returns the client span's `error.type` and `spanscope.body_dropped`.
+    fn of_client(self) -> (Option<String>, bool) {
+        let error = match self {
+            Self::Panicked => Some("panic".to_owned()),
+            Self::BodyError(status) | Self::Dropped(status) | Self::Complete(status) if status >= 400 => {
+                Some(status.to_string())
+            }
+            Self::ServiceError | Self::BodyError(_) => Some("std::io::error::Error".to_owned()),
+            Self::Cancelled => Some("cancelled".to_owned()),
+            Self::Dropped(_) | Self::Complete(_) => None,
+        };
+        (error, matches!(self, Self::Dropped(_)))
+    }
+}
+
+/// One random request through the layer.
+fn one<L, B>(random: &mut fastrand::Rng, layer: &L) -> Outcome
+where
+    L: Layer<Once>,
+    L::Service: Service<Request<()>, Response = Response<B>, Error = std::io::Error>,
+    B: Body<Error = std::io::Error>,
+{
     let mut steps = Vec::new();
     for _ in 0..random.usize(..6) {
         steps.push(match random.u8(..20) {
@@ -71,35 +132,30 @@ fn one(random: &mut fastrand::Rng, layer: &RequestMetricsLayer) -> String {
         _ => Answer::Head(200),
     };
     let waits = random.usize(..4);
-    let mut answering = Some(Answering {
+    let mut service = layer.layer(Once(Some(Answering {
         waits,
         answer,
         body: Some(Script::of(&steps)),
-    });
-    let mut service = layer.layer(service_fn(move |_: Request<()>| {
-        answering
-            .take()
-            .ok_or(())
-            .unwrap_or_else(|()| unreachable!("called once"))
-    }));
-    let mut future = Box::pin(service.call(Request::get("/v1/models").body(()).unwrap()));
+    })));
+    let mut future = Box::pin(service.call(Request::get("http://api/v1/models").body(()).unwrap()));
     // As often as it takes, or not so often.
     let mut response = None;
     for _ in 0..random.usize(..8) {
         match poll(|context| future.as_mut().poll(context)) {
             Err(()) => {
                 if random.bool() {
-                    // A runtime that polls again what has panicked. The service panics again, and is not counted again.
+                    // A runtime that polls again after a panic. The service panics again, and is
+                    // not counted again.
                     let _ = poll(|context| future.as_mut().poll(context));
                 }
-                return "500".to_owned();
+                return Outcome::Panicked;
             }
             Ok(Poll::Ready(Err(_))) => {
                 assert!(matches!(
                     poll(|context| future.as_mut().poll(context)),
                     Ok(Poll::Pending)
                 ));
-                return "500".to_owned();
+                return Outcome::ServiceError;
             }
             Ok(Poll::Ready(Ok(answered))) => {
                 response = Some(answered);
@@ -109,23 +165,28 @@ fn one(random: &mut fastrand::Rng, layer: &RequestMetricsLayer) -> String {
         }
     }
     let Some(response) = response else {
-        return "499".to_owned();
+        return Outcome::Cancelled;
     };
     if random.bool() {
         drop(future);
     }
-    let status = response.status();
+    let status = response.status().as_u16();
     let mut body = Box::pin(response.into_body());
     let mut is_over = status == 204;
     for _ in 0..random.usize(..10) {
         match poll(|context| body.as_mut().poll_frame(context)) {
-            Err(()) | Ok(Poll::Ready(Some(Err(_)))) if !is_over => return "500".to_owned(),
+            Err(()) if !is_over => return Outcome::Panicked,
+            Ok(Poll::Ready(Some(Err(_)))) if !is_over => return Outcome::BodyError(status),
             Ok(Poll::Ready(None | Some(Err(_)))) | Err(()) => is_over = true,
             Ok(Poll::Ready(Some(Ok(frame)))) => is_over |= frame.is_trailers(),
             Ok(Poll::Pending) => {}
         }
     }
-    status.as_str().to_owned()
+    if is_over {
+        Outcome::Complete(status)
+    } else {
+        Outcome::Dropped(status)
+    }
 }
 
 #[test]
@@ -138,11 +199,45 @@ fn random_interleavings_leave_exactly_one_record_each() {
             let mut random = fastrand::Rng::with_seed(seed);
             let layer = RequestMetricsLayer::new();
             for _ in 0..300 {
-                expected.push(format!("models {}", one(&mut random, &layer)));
+                expected.push(format!("models {}", one(&mut random, &layer).status()));
             }
         });
         assert_eq!(recorder.counted(), expected, "seed {seed}");
         assert_eq!(recorder.spans().len(), expected.len(), "seed {seed}");
+        recorder.assert_idle();
+    }
+}
+
+#[test]
+fn random_interleavings_of_a_client_leave_exactly_one_record_each() {
+    hush_planned_panics();
+    for seed in 0..20 {
+        let (subscriber, recorder) = Recorder::subscriber();
+        let mut expected = Vec::new();
+        tracing::subscriber::with_default(subscriber, || {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let layer = ClientLayer::new();
+            for _ in 0..300 {
+                expected.push(one(&mut random, &layer).of_client());
+            }
+        });
+        let spans = recorder.spans();
+        let seen: Vec<_> = spans
+            .iter()
+            .map(|span| {
+                let fields = &span.fields;
+                let is_dropped = fields.contains_key("spanscope.body_dropped");
+                (fields.get("error.type").cloned(), is_dropped)
+            })
+            .collect();
+        assert_eq!(seen, expected, "seed {seed}");
+        let measured = recorder.named("http.client.request.duration");
+        let errors: Vec<_> = measured
+            .iter()
+            .map(|one| one.labels.get("error.type").cloned())
+            .collect();
+        let expected: Vec<_> = expected.into_iter().map(|(error, _)| error).collect();
+        assert_eq!(errors, expected, "seed {seed}");
         recorder.assert_idle();
     }
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod axum_server;
+mod client;
 mod hyper_server;
 mod interleavings;
 mod requests;

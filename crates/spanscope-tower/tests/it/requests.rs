@@ -26,7 +26,8 @@ async fn read(body: impl Body) {
     let _ = body.collect().await;
 }
 
-/// What one request to a service that gives this response leaves, its body being read to its end.
+/// Returns the records of one request to a service with this response, whose body is read to its
+/// end.
 fn recorded_of<B: Body + Clone>(method: &str, response: Response<B>) -> std::sync::Arc<Recorder> {
     let request = Request::builder()
         .method(method)
@@ -42,7 +43,7 @@ fn recorded_of<B: Body + Clone>(method: &str, response: Response<B>) -> std::syn
 }
 
 #[test]
-fn an_answer_is_measured_with_its_names_labels_and_units() {
+fn a_response_is_measured_with_its_names_labels_and_units() {
     let recorder = recorded_of(
         "POST",
         Response::builder().status(404).body(NoBody::default()).unwrap(),
@@ -111,7 +112,7 @@ fn an_error_of_the_service_counts_as_500() {
 }
 
 #[test]
-fn a_panic_counts_as_500_and_goes_on() {
+fn a_panic_counts_as_500_and_continues() {
     hush_planned_panics();
     let recorder = Recorder::of(async {
         // In the future.
@@ -134,7 +135,7 @@ fn a_panic_counts_as_500_and_goes_on() {
 }
 
 #[test]
-fn a_request_that_is_dropped_before_its_answer_counts_as_499() {
+fn a_request_dropped_before_its_response_counts_as_499() {
     let recorder = Recorder::of(async {
         let mut service = around(service_fn(async |_: Request<()>| {
             std::future::pending::<Result<Response<NoBody>, Infallible>>().await
@@ -215,7 +216,7 @@ fn a_request_runs_as_long_as_its_body() {
     recorder.assert_idle();
 }
 
-/// Polls a body so often, drops it, and gives what was counted.
+/// Polls a body this number of times, drops it, and returns what was counted.
 fn polled(steps: &[Step], length: Option<&str>, polls: usize) -> (Vec<String>, Option<String>) {
     hush_planned_panics();
     let recorder = Recorder::of(async {
@@ -246,10 +247,10 @@ fn every_end_of_a_body_is_one_end_of_the_request() {
     use Step::{Data, Fail, Panic, Trailers, Wait};
     let one =
         |status: &str, error: Option<&str>| (vec![format!("models {status}")], error.map(ToOwned::to_owned));
-    // Asked to its end, and once more.
+    // Polled to its end, and once more.
     assert_eq!(polled(&[Data, Wait, Data], None, 4), one("200", None));
     assert_eq!(polled(&[Data, Wait, Data], None, 5), one("200", None));
-    // What a server does not ask any more: behind trailers, and behind the length that was announced.
+    // What a server does not poll any more: after trailers, and after the announced length.
     assert_eq!(polled(&[Data, Trailers], None, 2), one("200", None));
     assert_eq!(polled(&[Data, Data], Some("8"), 2), one("200", None));
     assert_eq!(polled(&[Data], Some("0"), 0), one("200", None));
@@ -262,7 +263,7 @@ fn every_end_of_a_body_is_one_end_of_the_request() {
         polled(&[Data], Some("no number"), 1),
         one("200", Some("cancelled"))
     );
-    // Failed, and asked again.
+    // Failed, and polled again.
     assert_eq!(polled(&[Data, Fail], None, 2), one("500", Some("body_error")));
     assert_eq!(
         polled(&[Data, Fail, Data], None, 3),
@@ -273,7 +274,7 @@ fn every_end_of_a_body_is_one_end_of_the_request() {
 }
 
 #[test]
-fn answers_without_a_body_are_over_with_their_head() {
+fn requests_without_a_response_body_end_with_the_head() {
     let full = || Full::new(Bytes::from_static(b"never sent"));
     for (method, status) in [
         ("HEAD", 200),
@@ -291,7 +292,7 @@ fn answers_without_a_body_are_over_with_their_head() {
                 .uri("/v1/models")
                 .body(())
                 .unwrap();
-            // Held on to, as a server does with a connection that becomes a tunnel, and never asked.
+            // Held, as a server does with a connection that becomes a tunnel, and never polled.
             let response = service.oneshot(request).await.unwrap();
             std::mem::forget(response.into_body());
         });

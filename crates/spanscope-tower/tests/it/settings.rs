@@ -1,4 +1,4 @@
-//! What can be set.
+//! The settings.
 
 use http::Request;
 use http_body_util::BodyExt;
@@ -7,7 +7,7 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use crate::support::{Recorder, answer};
 
-/// What requests for these paths leave.
+/// Returns the records of requests for these paths.
 fn recorded(builder: Builder, paths: &[&str]) -> std::sync::Arc<Recorder> {
     let layer = builder.build();
     Recorder::of(async {
@@ -37,7 +37,7 @@ fn what_a_framework_serves_about_itself_is_left_out() {
 }
 
 #[test]
-fn what_is_left_out_can_be_set() {
+fn excluded_paths_can_be_set() {
     let more = RequestMetricsLayer::builder().exclude("/health");
     let recorder = recorded(more, &["/docs", "/health/live", "/v1/models"]);
     assert_eq!(recorder.counted(), ["models 200"]);
@@ -111,7 +111,7 @@ fn a_route_that_begins_with_a_parameter_is_no_api() {
 }
 
 #[test]
-fn a_route_that_the_answer_brings_moves_the_request_to_its_api() {
+fn a_route_in_the_response_moves_the_request_to_its_api() {
     let recorder = Recorder::of(async {
         let service = routed().build().layer(service_fn(async |_: Request<()>| {
             answer(200, "x").map(|mut response| {
@@ -140,7 +140,7 @@ fn a_route_that_the_answer_brings_moves_the_request_to_its_api() {
 }
 
 #[test]
-fn https_is_told_by_the_request_or_by_the_server() {
+fn https_is_recognized_by_the_request_or_the_server() {
     let recorder = recorded(
         RequestMetricsLayer::builder().https(true),
         &["/a", "http://host/a"],
@@ -154,7 +154,7 @@ fn https_is_told_by_the_request_or_by_the_server() {
 }
 
 #[test]
-fn without_a_span_everything_is_measured_all_the_same() {
+fn without_a_span_everything_is_still_measured() {
     let recorder = recorded(RequestMetricsLayer::builder().span(false), &["/v1/models"]);
     assert_eq!(recorder.counted(), ["models 200"]);
     assert!(recorder.spans().is_empty());

@@ -76,7 +76,7 @@ fn it_has_the_names_of_the_conventions() {
 
 #[test]
 fn it_is_entered_while_the_body_works_and_while_things_are_let_go() {
-    /// Opens a span when it is dropped, as a connection that goes back to its pool may.
+    /// Opens a span when it is dropped, as a connection that returns to its pool may.
     struct LetGo;
     impl Drop for LetGo {
         fn drop(&mut self) {
@@ -183,7 +183,7 @@ fn headers_are_bounded_and_visible() {
     let recorder = Recorder::of(ask(
         Request::get("/v1/models")
             .header("traceparent", format!("00-{TRACE}-{PARENT}-01"))
-            .header("tracestate", "k=v,".repeat(1000))
+            .header("tracestate", format!("long={},", "v".repeat(200)).repeat(4))
             .header("user-agent", "a".repeat(10_000))
             .header("x-telemetry-version", "")
             .header(
@@ -194,13 +194,13 @@ fn headers_are_bounded_and_visible() {
     ));
     let fields = &recorder.spans()[1].fields;
     assert_eq!(fields["user_agent.original"].len(), 512);
-    assert_eq!(fields["tracestate"].len(), 512);
+    assert_eq!(fields["tracestate"].len(), 2 * 205 + 1, "whole members");
     assert!(!fields.contains_key("telemetry.service"));
     assert!(!fields.contains_key("telemetry.version"));
 }
 
 #[test]
-fn a_made_up_method_is_kept_beside() {
+fn an_unknown_method_is_kept_as_the_original() {
     let recorder = Recorder::of(ask(Request::builder().method("BREW").uri("/pot"), 418));
     let span = &recorder.spans()[1];
     assert_eq!(span.name, "HTTP pot");
@@ -216,7 +216,7 @@ fn the_name_of_a_path_without_an_api_is_the_method() {
 }
 
 #[test]
-fn what_the_server_did_wrong_is_an_error_and_what_the_client_did_is_none() {
+fn a_servers_mistake_is_an_error_and_a_clients_is_not() {
     let status = |status| {
         let recorder = Recorder::of(ask(Request::get("/v1/models"), status));
         let mut fields = recorder.spans()[1].fields.clone();

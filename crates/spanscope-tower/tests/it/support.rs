@@ -1,4 +1,4 @@
-//! Records what the middleware measures and the spans that it opens, and brings clients and bodies.
+//! Records the middleware's measurements and spans, and provides clients and bodies.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
@@ -44,7 +44,7 @@ pub(crate) struct Closed {
     pub(crate) fields: BTreeMap<String, String>,
 }
 
-/// Everything that came.
+/// All records.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
     measured: Mutex<Vec<Measured>>,
@@ -56,7 +56,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Recorder {
-    /// A subscriber that hands everything to a recorder.
+    /// A subscriber that passes everything to a recorder.
     pub(crate) fn subscriber() -> (impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync, Arc<Self>) {
         let recorder = Arc::new(Self::default());
         let sink: Arc<dyn MetricSink> = Arc::<Self>::clone(&recorder);
@@ -64,7 +64,7 @@ impl Recorder {
             capture: Capture::new(4096),
             recorder: Arc::clone(&recorder),
         };
-        // HTTP libraries have spans of their own below that level.
+        // HTTP libraries have their own spans below that level.
         let subscriber = tracing_subscriber::registry()
             .with(LevelFilter::INFO)
             .with(spans)
@@ -72,7 +72,7 @@ impl Recorder {
         (subscriber, recorder)
     }
 
-    /// Runs the future on a runtime of this thread, and gives what came.
+    /// Runs the future on a runtime of this thread, and returns the records.
     pub(crate) fn of<T>(future: impl Future<Output = T>) -> Arc<Self> {
         let (subscriber, recorder) = Self::subscriber();
         tracing::subscriber::with_default(subscriber, || block_on(future));
@@ -110,7 +110,7 @@ impl Recorder {
                 .collect()
         };
         let counted = labels("llama_stack_requests_total");
-        // Threads may tell the three metrics of their requests in any order.
+        // Threads may report the three metrics of their requests in any order.
         let (mut ones, mut others) = (counted.clone(), labels("llama_stack_request_duration_seconds"));
         ones.sort_unstable();
         others.sort_unstable();
@@ -143,7 +143,8 @@ impl Recorder {
         assert!(gauges.values().all(|value| *value == 0.0), "{gauges:#?}");
     }
 
-    /// Waits until so many requests were counted, which servers do after the client has its answer.
+    /// Waits until this number of requests was counted, which servers do after the client has its
+    /// response.
     pub(crate) async fn wait_for(&self, requests: usize) {
         for _ in 0..3000 {
             if self.named("llama_stack_requests_total").len() >= requests {
@@ -233,7 +234,7 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
         .block_on(future)
 }
 
-/// What a body does when it is asked for a frame.
+/// What a body does when it is polled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
     Wait,
@@ -243,10 +244,10 @@ pub(crate) enum Step {
     Panic,
 }
 
-/// What services and bodies panic with here.
+/// The message of planned panics.
 pub(crate) const PLANNED: &str = "a planned panic";
 
-/// A body that does what it is told, and is never at its end before it is asked.
+/// A body with a script, which never reports its end before it is polled.
 #[derive(Debug, Default)]
 pub(crate) struct Script(pub(crate) VecDeque<Step>);
 
@@ -314,7 +315,7 @@ pub(crate) fn request(method: &str, path: &str) -> http::Request<NoBody> {
         .unwrap()
 }
 
-/// Status and text of an answer, with a connection of its own.
+/// Returns status and text of a response, over a separate connection.
 pub(crate) async fn get(addr: SocketAddr, path: &str) -> (u16, String) {
     let response = connect(addr)
         .await
@@ -326,14 +327,14 @@ pub(crate) async fn get(addr: SocketAddr, path: &str) -> (u16, String) {
     (status, String::from_utf8_lossy(&body).into_owned())
 }
 
-/// A body that gives one frame and then nothing, for ever.
+/// A body with one frame that then stays pending for ever.
 pub(crate) fn endless() -> Script {
     let mut steps = VecDeque::from([Step::Data]);
     steps.extend(std::iter::repeat_n(Step::Wait, 1000));
     Script(steps)
 }
 
-/// The answer with that status and a text.
+/// Returns a response with that status and a text.
 pub(crate) fn answer(status: u16, text: &str) -> Result<http::Response<NoBody>, Infallible> {
     let body = Full::new(Bytes::copy_from_slice(text.as_bytes()));
     Ok(http::Response::builder().status(status).body(body).unwrap())

@@ -1,4 +1,4 @@
-//! In tonic, over TCP: whole answers, streams and failed calls.
+//! In tonic, over TCP: whole responses, streams and failed calls.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use tower::service_fn;
 use crate::support::{self, Recorder};
 
 /// Messages that are texts, so that this test needs no generated code.
-struct Codec;
+pub(crate) struct Codec;
 
 impl tonic::codec::Codec for Codec {
     type Encode = String;
@@ -58,6 +58,9 @@ async fn find(request: Request<String>) -> Result<Response<String>, Status> {
     if request.get_ref() == "nothing" {
         return Err(Status::not_found("no such book"));
     }
+    if request.get_ref() == "burnt" {
+        return Err(Status::internal("the library is closed"));
+    }
     Ok(Response::new(format!("found {}", request.get_ref())))
 }
 
@@ -79,7 +82,7 @@ async fn route(
     })
 }
 
-async fn serve() -> SocketAddr {
+pub(crate) async fn serve() -> SocketAddr {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let addr = listener.local_addr().unwrap();
     let incoming = TcpListenerStream::new(listener);
@@ -126,6 +129,10 @@ fn calls_are_measured_by_service() {
     assert_eq!(recorder.standard(), vec![(Some("200".into()), None); 3]);
     let spans = recorder.spans();
     assert_eq!(spans.len(), 3);
-    assert!(spans.iter().all(|span| span.name == "POST library.Books"));
+    let names: Vec<_> = spans.iter().map(|span| span.name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["library.Books/Find", "library.Books/Find", "library.Books/List"]
+    );
     recorder.assert_idle();
 }

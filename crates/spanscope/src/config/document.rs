@@ -1,22 +1,22 @@
-//! A YAML text as a tree that remembers its lines.
+//! A YAML text as a tree with line numbers.
 //!
-//! Scalars stay the texts that were written, because what a text means is the key's matter: `off` is a level here and
-//! no `false`. That, the line numbers and aliases that can't multiply are why this reads the events of a parser instead
-//! of deserializing: `serde-saphyr` is this parser below a dozen more crates, and `yaml_serde` stands on C that was turned
-//! into unsafe Rust.
+//! Scalars stay text, because their meaning depends on the key: `off` is a level here and not
+//! `false`. That, the line numbers and aliases that can't multiply are why this reads the events of
+//! a parser instead of deserializing: `serde-saphyr` is this parser below a dozen more crates, and
+//! `yaml_serde` uses C that was translated to unsafe Rust.
 
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use granit_parser::{Event, Parser, ScalarStyle, options};
 
-/// How deep lists and mappings may lie in each other. A run.yaml needs about eight.
+/// Maximum nesting of lists and mappings. A run.yaml needs about eight.
 const MAX_DEPTH: usize = 64;
 
-/// How many aliases (`*name`) there may be. They are shared, not copied, but each may be read again.
+/// Maximum number of aliases (`*name`). They are shared, not copied, but each may be read again.
 const MAX_ALIASES: usize = 100;
 
-/// A value and where it is.
+/// A value and its position.
 #[derive(Debug)]
 pub(super) struct Node {
     /// From 1.
@@ -30,12 +30,12 @@ pub(super) enum Value {
     Null,
     Text(String),
     List(Vec<Rc<Node>>),
-    /// In the order of the text; a key may be there twice.
+    /// In the order of the text; a key may be repeated.
     Map(Vec<(Rc<Node>, Rc<Node>)>),
 }
 
 impl Value {
-    /// Its kind, in the words of an error message.
+    /// Returns its kind, for error messages.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Null => "empty",
@@ -46,21 +46,21 @@ impl Value {
     }
 }
 
-/// What is wrong with a text, and in which line.
+/// An error in a text, and its line.
 #[derive(Debug)]
 pub(super) struct Wrong {
     pub(super) line: usize,
     pub(super) problem: String,
 }
 
-/// Reads a text of one document; `None` where there is nothing but white space and comments.
+/// Parses a text with one document; returns `None` if it has only white space and comments.
 pub(super) fn read(text: &str) -> Result<Option<Rc<Node>>, Wrong> {
     let limits = options! { flow_nesting_limit: MAX_DEPTH, block_nesting_limit: MAX_DEPTH };
     let mut builder = Builder::default();
     for next in Parser::new_from_str_with_options(text, limits) {
         let (event, span) = next.map_err(|error| Wrong {
             line: error.marker().line(),
-            problem: format!("this is no YAML: {}", error.info()),
+            problem: format!("this is not YAML: {}", error.info()),
         })?;
         let line = span.start.line();
         builder
@@ -73,7 +73,7 @@ pub(super) fn read(text: &str) -> Result<Option<Rc<Node>>, Wrong> {
 #[derive(Default)]
 struct Builder {
     root: Option<Rc<Node>>,
-    /// Lists and mappings that have begun, the outermost first.
+    /// Open lists and mappings, the outermost first.
     open: Vec<Open>,
     anchors: HashMap<usize, Rc<Node>>,
     aliases: usize,
@@ -83,7 +83,7 @@ struct Open {
     line: usize,
     anchor: usize,
     is_map: bool,
-    /// Of a mapping: keys and values in turn.
+    /// Of a mapping: keys and values alternate.
     parts: Vec<Rc<Node>>,
 }
 
@@ -104,7 +104,7 @@ impl Builder {
     }
 
     fn begin(&mut self, line: usize, anchor: usize, is_map: bool) -> Result<(), String> {
-        // The parser counts both kinds of nesting apart.
+        // The parser counts both kinds of nesting separately.
         if self.open.len() >= MAX_DEPTH {
             return Err(format!("this is nested deeper than {MAX_DEPTH} levels"));
         }
@@ -142,7 +142,7 @@ impl Builder {
             return Err(format!("there are more than {MAX_ALIASES} aliases"));
         }
         let node = self.anchors.get(&anchor).map(Rc::clone);
-        self.put_node(node.ok_or("an alias stands inside of what it names")?);
+        self.put_node(node.ok_or("an alias is inside the value that it names")?);
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! `${env.NAME}` in a text, by the rules of the described system.
+//! Substitution of `${env.NAME}` in a text, by Llama Stack's rules.
 //!
 //! | written | NAME has a value | NAME is unset or empty |
 //! |---|---|---|
@@ -6,17 +6,18 @@
 //! | `${env.NAME:=default}` | the value | `default`, which may be empty |
 //! | `${env.NAME:+text}` | `text` | nothing |
 //!
-//! A default or text reaches to the next `}` and is not looked through again, and neither is a variable's value. Unlike
-//! there, a name may have lower-case letters, and a `${env.` that is none of these is an error instead of a text.
+//! A default or text reaches to the next `}` and is not substituted again, and neither is a
+//! variable's value. Unlike in Llama Stack, a name may have lower-case letters, and a malformed
+//! `${env.` is an error instead of text.
 
 use crate::error::quoted;
 
 const BEGIN: &str = "${env.";
 
-/// A text that grows beyond this, in bytes, is given up: each of its variables may be as long as the system allows.
+/// Maximum size of the result, in bytes: each of its variables may be as long as the system allows.
 const MAX_LEN: usize = 1 << 20;
 
-/// The text with all variables in their places, or what is wrong with it.
+/// Returns the text with all variables replaced, or an error.
 pub(super) fn substitute(text: &str, env: impl Fn(&str) -> Option<String>) -> Result<String, String> {
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
@@ -56,7 +57,7 @@ fn value_of(inner: &str, env: impl Fn(&str) -> Option<String>) -> Result<String,
 
 fn malformed(inner: &str) -> String {
     format!(
-        "{BEGIN}{}}} is no variable: write ${{env.NAME}}, ${{env.NAME:=default}} or ${{env.NAME:+text}}",
+        "{BEGIN}{}}} is not a variable: write ${{env.NAME}}, ${{env.NAME:=default}} or ${{env.NAME:+text}}",
         quoted(inner)
     )
 }

@@ -1,3 +1,4 @@
+//! Tests of the settings file: its blocks, substitution, and errors.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
@@ -7,7 +8,7 @@ use super::*;
 
 const SINKS: [&str; 2] = ["console", "sqlite"];
 
-/// The variables of these tests; a test never looks into the process's own.
+/// The variables of these tests, which never read the process's own.
 fn env(name: &str) -> Option<String> {
     let value = match name {
         "HOME" => "/home/ada",
@@ -25,7 +26,7 @@ fn settings(text: &str) -> Config {
     parse(text, "run.yaml", &SINKS, env).unwrap()
 }
 
-/// The message about a text that is not accepted.
+/// Returns the message about an invalid text.
 fn problem(text: &str) -> String {
     parse(text, "run.yaml", &SINKS, env).unwrap_err().to_string()
 }
@@ -97,7 +98,7 @@ telemetry:
 }
 
 #[test]
-fn a_whole_run_yaml_is_read_and_the_rest_of_it_is_not_judged() {
+fn a_whole_run_yaml_is_read_and_its_other_blocks_are_ignored() {
     let config = settings(
         r#"
 version: 2
@@ -136,7 +137,7 @@ server: { port: 8321 }
 }
 
 #[test]
-fn the_block_of_its_own_wins_over_that_of_the_providers() {
+fn the_sinks_own_block_wins_over_that_of_the_providers() {
     let config = settings(
         "telemetry: { service_name: new }
 providers: { telemetry: [ { config: { service_name: older, sinks: sqlite } } ] }",
@@ -180,7 +181,7 @@ fn sinks_are_a_list_or_a_text() {
 }
 
 #[test]
-fn variables_are_put_in_by_the_rules_of_the_described_system() {
+fn variables_are_substituted_by_llama_stacks_rules() {
     for (text, value) in [
         ("${env.NAME}", Some("ada")),
         ("${env.NAME:=grace}", Some("ada")),
@@ -192,7 +193,7 @@ fn variables_are_put_in_by_the_rules_of_the_described_system() {
         ("${env.EMPTY:+yes}", None),
         ("x-${env.NAME}-${env.UNSET:=y}$-{}", Some("x-ada-y$-{}")),
         ("${NAME} $NAME ${", Some("${NAME} $NAME ${")),
-        // What a variable or a default holds is a text, whatever it looks like.
+        // The value of a variable or a default is always text, whatever it looks like.
         ("${env.TRAP}", Some("${env.NAME} } \" ]\n- x: y")),
         ("${env.UNSET:=${env.NAME}", Some("${env.NAME")),
     ] {
@@ -208,12 +209,12 @@ fn a_wrong_variable_is_an_error_that_names_it() {
         ("${env.EMPTY}", "write ${env.EMPTY:=default}"),
         ("${env.NAME", "${env.NAME has no closing }"),
         ("${env.NAME:=a", "${env.NAME:=a has no closing }"),
-        ("${env.}", "${env.} is no variable"),
-        ("${env.:=x}", "${env.:=x} is no variable"),
-        ("${env.A B}", "${env.A B} is no variable"),
+        ("${env.}", "${env.} is not a variable"),
+        ("${env.:=x}", "${env.:=x} is not a variable"),
+        ("${env.A B}", "${env.A B} is not a variable"),
         ("${env.NAME:-x}", "write ${env.NAME}, ${env.NAME:=default}"),
-        ("${env.NAME:}", "${env.NAME:} is no variable"),
-        ("${env.NAME:é}", "${env.NAME:é} is no variable"),
+        ("${env.NAME:}", "${env.NAME:} is not a variable"),
+        ("${env.NAME:é}", "${env.NAME:é} is not a variable"),
     ] {
         let message_of = problem(&format!("telemetry:\n  service_name: '{text}'"));
         assert!(
@@ -225,7 +226,7 @@ fn a_wrong_variable_is_an_error_that_names_it() {
 }
 
 #[test]
-fn what_is_unknown_is_named_with_its_place_and_what_is_accepted() {
+fn unknown_keys_are_reported_with_their_position_and_the_accepted_ones() {
     for (text, message) in [
         (
             "telemetry:\n  sinks: [console, sqlit]",
@@ -307,7 +308,7 @@ fn a_value_of_the_wrong_kind_is_an_error_that_says_which() {
         ),
         (
             "telemetry: { [a]: b }",
-            "run.yaml:1: telemetry.?: this key is no text",
+            "run.yaml:1: telemetry.?: this key is not a string",
         ),
         (
             "just words",
@@ -377,7 +378,7 @@ fn what_is_no_yaml_is_an_error_that_names_the_line() {
         assert!(message.starts_with("run.yaml:"), "{text:?}: {message}");
         assert!(!message.contains("run.yaml:0"), "{text:?}: {message}");
     }
-    assert!(problem("telemetry: [").contains("this is no YAML: "));
+    assert!(problem("telemetry: [").contains("this is not YAML: "));
 }
 
 #[test]
@@ -389,7 +390,7 @@ fn hostile_documents_end_soon() {
         bomb.push_str(&format!("a{level}: &a{level} [*a{below}, *a{below}]\n"));
     }
     assert!(problem(&bomb).contains("more than 100 aliases"));
-    // Few aliases to something large are no harm, and what they name is read as it is.
+    // A few aliases to something large are harmless, and are resolved normally.
     let names = "sqlite, ".repeat(100_000);
     let text = format!(
         "x: &x {{ sinks: [{names}] }}\ntelemetry: [{}]",
@@ -439,7 +440,7 @@ fn a_file_that_can_not_be_read_is_an_error_that_names_it() {
     for (name, message) in [
         ("missing.yaml", ": can't read the file: "),
         ("", ": can't read the file: "),
-        ("latin.yaml", ": the file is no UTF-8 from byte 30 on"),
+        ("latin.yaml", ": the file is not UTF-8 from byte 30 on"),
         ("large.yaml", ": the file is longer than 1 MiB"),
         ("wrong.yaml", ":1: telemetry.sinks is \"x\""),
     ] {

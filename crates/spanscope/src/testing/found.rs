@@ -1,4 +1,4 @@
-//! What was recorded, and what a test asks of it.
+//! Recorded telemetry, and queries on it for a test.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use spanscope_model::{LogEvent, MetricSeries, Severity, Span, SpanId, SpanStatus, Value};
 
-/// Records that a test has asked for. Each further question leaves those that it is true of.
+/// Records that a test has selected. Each method narrows the selection.
 #[derive(Debug, Clone)]
 pub struct Found<T> {
     records: Vec<T>,
-    /// What they are, with all questions until now: `spans named "chat"`.
+    /// A description of the selection: `spans named "chat"`.
     described: String,
-    /// Everything that was recorded of this kind, a line each.
+    /// Everything of this kind that was recorded, one line each.
     recorded: Arc<str>,
 }
 
@@ -27,10 +27,11 @@ pub type Measurements = Found<Measured>;
 
 /// A measurement.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Measured {
     /// The metric's name.
     pub metric: String,
-    /// What was measured: an integer stays one.
+    /// The value: an integer stays one.
     pub value: Value,
     /// Its unit; empty if it has none.
     pub unit: String,
@@ -65,8 +66,8 @@ impl<T> Found<T> {
         }
     }
 
-    /// Those of which something else is true. `described` completes a sentence that begins with what is
-    /// asked for, such as "spans": "that took long".
+    /// Selects those for which `is_true` returns true. `described` completes a sentence that begins
+    /// with the kind, such as "spans": "that took long".
     #[must_use]
     pub fn that(mut self, described: &str, is_true: impl Fn(&T) -> bool) -> Self {
         self.records.retain(is_true);
@@ -74,10 +75,10 @@ impl<T> Found<T> {
         self
     }
 
-    /// The only one.
+    /// Returns the only one.
     ///
     /// # Panics
-    /// There is none, or more than one.
+    /// Panics if there is none, or more than one.
     #[track_caller]
     pub fn one(mut self) -> T {
         match (self.records.pop(), self.records.len()) {
@@ -90,18 +91,18 @@ impl<T> Found<T> {
     /// Asserts that there is none.
     ///
     /// # Panics
-    /// There is one.
+    /// Panics if there is one.
     #[track_caller]
     pub fn none(self) {
         if !self.records.is_empty() {
-            self.fail("none was expected", self.records.len());
+            self.fail("expected none", self.records.len());
         }
     }
 
     /// Asserts that there are `count`, and returns them.
     ///
     /// # Panics
-    /// There are fewer, or more.
+    /// Panics if there are fewer, or more.
     #[track_caller]
     pub fn exactly(self, count: usize) -> Vec<T> {
         if self.records.len() != count {
@@ -110,19 +111,19 @@ impl<T> Found<T> {
         self.records
     }
 
-    /// How many there are.
+    /// Returns the number of records.
     #[must_use]
     pub fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
 
-    /// The records.
+    /// Iterates over the records.
     pub fn iter(&self) -> std::slice::Iter<'_, T> {
         self.records.iter()
     }
@@ -158,7 +159,7 @@ impl<'a, T> IntoIterator for &'a Found<T> {
     }
 }
 
-/// A store keeps integers as signed ones where they fit.
+/// A store keeps integers as signed ones if they fit.
 fn is_same(one: &Value, other: &Value) -> bool {
     let integers = one.as_i64().zip(other.as_i64());
     integers.map_or_else(|| one == other, |(one, other)| one == other)
@@ -184,13 +185,14 @@ impl Spans {
         })
     }
 
-    /// Those of this name.
+    /// Selects those with this name.
     #[must_use]
     pub fn named(self, name: &str) -> Self {
         self.that(&format!("named {name:?}"), |span| span.name == name)
     }
 
-    /// Those that have this value under this key. An integer is the same whether it was signed or not.
+    /// Selects those with this value under this key. An integer matches whether it was signed or
+    /// not.
     #[must_use]
     pub fn with(self, key: &str, value: impl Into<Value>) -> Self {
         let value = value.into();
@@ -201,7 +203,7 @@ impl Spans {
         })
     }
 
-    /// Those whose parent is this span.
+    /// Selects the children of this span.
     #[must_use]
     pub fn children_of(self, parent: &Span) -> Self {
         self.that(&format!("in {}", parent.name), |span| {
@@ -209,13 +211,13 @@ impl Spans {
         })
     }
 
-    /// Those without a parent.
+    /// Selects those without a parent.
     #[must_use]
     pub fn roots(self) -> Self {
         self.that("without a parent", |span| span.parent_span_id.is_none())
     }
 
-    /// Those that failed.
+    /// Selects those that failed.
     #[must_use]
     pub fn failed(self) -> Self {
         self.that("that failed", |span| span.status == Some(SpanStatus::Error))
@@ -229,13 +231,14 @@ impl Events {
         })
     }
 
-    /// Those whose message has this text in it.
+    /// Selects those whose message contains this text.
     #[must_use]
     pub fn saying(self, text: &str) -> Self {
         self.that(&format!("saying {text:?}"), |event| event.message.contains(text))
     }
 
-    /// Those that have this value under this key. An integer is the same whether it was signed or not.
+    /// Selects those with this value under this key. An integer matches whether it was signed or
+    /// not.
     #[must_use]
     pub fn with(self, key: &str, value: impl Into<Value>) -> Self {
         let value = value.into();
@@ -247,7 +250,7 @@ impl Events {
         })
     }
 
-    /// Those that happened in this span.
+    /// Selects those in this span.
     #[must_use]
     pub fn in_span(self, span: &Span) -> Self {
         self.that(&format!("in {}", span.name), |event| {
@@ -255,7 +258,7 @@ impl Events {
         })
     }
 
-    /// Those that are at least this serious.
+    /// Selects those of at least this severity.
     #[must_use]
     pub fn at_least(self, severity: Severity) -> Self {
         self.that(&format!("of severity {severity} or above"), |event| {
@@ -279,13 +282,13 @@ impl Measurements {
         })
     }
 
-    /// Those of the metric of this name.
+    /// Selects those of the metric with this name.
     #[must_use]
     pub fn named(self, name: &str) -> Self {
         self.that(&format!("named {name:?}"), |measured| measured.metric == name)
     }
 
-    /// Those that have this value under this label.
+    /// Selects those with this value under this label.
     #[must_use]
     pub fn with(self, label: &str, value: &str) -> Self {
         self.that(&format!("with {label} = {value}"), |measured| {

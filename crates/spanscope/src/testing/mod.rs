@@ -1,8 +1,8 @@
-//! For tests of programs that use Spanscope: a store of the test's own, and questions about what was
-//! recorded.
+//! Support for tests of programs that use Spanscope: a store for each test, and queries of its
+//! records.
 //!
-//! Each [`TestStore`] has a subscriber and a store, which goes with it, so tests that run side by side
-//! in one process see nothing of each other:
+//! Each [`TestStore`] has its own subscriber and store, which it deletes at the end, so concurrent
+//! tests in one process see nothing of each other:
 //!
 //! ```
 //! use spanscope::genai::{ModelCall, Usage};
@@ -26,8 +26,8 @@
 //! assert_eq!(tokens.value, 17_i64.into());
 //! ```
 //!
-//! What is recorded on other threads, and in tasks that a runtime moves between threads, needs the
-//! subscriber there too. [`TestStore::dispatch`] is for that:
+//! Records on other threads, and in tasks that a runtime moves between threads, need the subscriber
+//! there too, from [`TestStore::dispatch`]:
 //!
 //! ```
 //! use spanscope::testing::TestStore;
@@ -54,10 +54,10 @@
 //! store.events().saying("elsewhere").one();
 //! ```
 //!
-//! A test of a whole program, in a process of its own, can make it the subscriber of all threads:
+//! A test of a whole program, in a separate process, can make it the subscriber of all threads:
 //! `tracing::dispatcher::set_global_default(store.dispatch().clone())`.
 //!
-//! Everything here fails by panicking, as assertions do, and says what was recorded instead.
+//! Every check here panics if it fails, as assertions do, and prints the recorded spans and events.
 
 mod folder;
 mod found;

@@ -1,8 +1,10 @@
-//! [`TestStore`]: a subscriber, and the store that it writes into.
+//! [`TestStore`]: a subscriber, and the store that it writes to.
 
 use std::time::Duration;
 
-use spanscope_layers::{Categories, CategoryFilter, ConsoleGuard, ConsoleLayer, TokenMetricsLayer};
+use spanscope_layers::{Categories, CategoryFilter, TokenMetricsLayer};
+#[cfg(feature = "console")]
+use spanscope_layers::{ConsoleGuard, ConsoleLayer};
 use spanscope_model::{LogFilter, MetricQuery, SpanFilter, StoreFuture, Timestamp, TraceStore, block_on};
 use spanscope_sqlite::{OverflowPolicy, SqliteGuard, SqliteLayer, SqliteStore};
 use tracing::Dispatch;
@@ -12,15 +14,16 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use super::folder::TestFolder;
 use super::found::{Events, Measured, Measurements, Spans};
 
-/// How long a question waits for what was recorded to be stored.
+/// How long a query waits for records to be stored.
 const STORED_WITHIN: Duration = Duration::from_secs(60);
-/// More records than this are not looked at.
+/// Maximum number of records that are read.
 const MAX_RECORDS: u64 = 1_000_000;
 
-/// Records what a test does, into a store that goes with it. See the [module](super).
+/// Records what a test does, into a temporary store. See the [module](super).
 #[derive(Debug)]
 pub struct TestStore {
-    // Ended in this order: what writes the file, what reads it, the file.
+    // Dropped in this order: the writer of the file, its reader, the file.
+    #[cfg(feature = "console")]
     _console: Option<ConsoleGuard>,
     guard: SqliteGuard,
     store: SqliteStore,
@@ -29,11 +32,11 @@ pub struct TestStore {
 }
 
 impl TestStore {
-    /// A store that keeps spans and events of all levels, and measures model calls. The package that
-    /// holds the calling line counts as the application, whose modules are categories.
+    /// Creates a store that keeps spans and events of all levels, and measures model calls. The
+    /// package of the calling line counts as the application, whose modules are categories.
     ///
     /// # Panics
-    /// The folder of temporary files can't be written.
+    /// Panics if the folder of temporary files can't be written.
     #[expect(clippy::new_without_default, reason = "it opens a file, which may fail")]
     #[must_use]
     #[track_caller]
@@ -44,8 +47,8 @@ impl TestStore {
         })
     }
 
-    /// The same as [`new`](Self::new), and prints what is recorded, as the console shows it: `cargo test` then shows the
-    /// lines of tests that fail.
+    /// Does the same as [`new`](Self::new), and prints what is recorded, as the console shows it:
+    /// `cargo test` then shows the lines of failed tests.
     ///
     /// ```
     /// use spanscope::testing::TestStore;
@@ -56,7 +59,8 @@ impl TestStore {
     /// ```
     ///
     /// # Panics
-    /// As [`new`](Self::new), or the console's thread could not be started.
+    /// As [`new`](Self::new); also panics if the console's thread can't be started.
+    #[cfg(feature = "console")]
     #[must_use]
     #[track_caller]
     pub fn printing() -> Self {
@@ -80,7 +84,7 @@ impl TestStore {
         }
     }
 
-    /// A store that keeps what this filter lets through, such as the levels of the program.
+    /// Creates a store that keeps what this filter passes, such as the levels of the program.
     ///
     /// ```
     /// use spanscope::testing::TestStore;
@@ -123,6 +127,7 @@ impl TestStore {
         let ((layer, guard), store) = opened.unwrap_or_else(|error| panic!("no store for a test: {error}"));
         let metrics = TokenMetricsLayer::builder().sink(layer.metric_sink()).build();
         Self {
+            #[cfg(feature = "console")]
             _console: None,
             guard,
             store,
@@ -131,27 +136,27 @@ impl TestStore {
         }
     }
 
-    /// Runs work whose spans and events on this thread are recorded.
+    /// Runs work and records its spans and events on this thread.
     pub fn record<T>(&self, work: impl FnOnce() -> T) -> T {
         dispatcher::with_default(&self.dispatch, work)
     }
 
-    /// Records what happens on this thread until the guard is dropped.
+    /// Records this thread until the guard is dropped.
     #[must_use]
     pub fn set_default(&self) -> DefaultGuard {
         dispatcher::set_default(&self.dispatch)
     }
 
-    /// The subscriber, for other threads and for tasks.
+    /// Returns the subscriber, for other threads and for tasks.
     #[must_use]
     pub fn dispatch(&self) -> &Dispatch {
         &self.dispatch
     }
 
-    /// The store, for questions that this type does not have.
+    /// Returns the store, for other queries.
     ///
     /// # Panics
-    /// What was recorded could not be stored.
+    /// Panics if records could not be stored.
     #[must_use]
     #[track_caller]
     pub fn store(&self) -> &SqliteStore {
@@ -161,55 +166,46 @@ impl TestStore {
         &self.store
     }
 
-    /// All spans that were recorded until now, in the order in which they began. One that is still open
-    /// has no end.
+    /// Returns all spans recorded so far, in the order of their starts. An open one has no end.
     ///
     /// # Panics
-    /// What was recorded could not be stored.
+    /// Panics if records could not be stored.
     #[must_use]
     #[track_caller]
     pub fn spans(&self) -> Spans {
-        let filter = SpanFilter {
-            limit: MAX_RECORDS,
-            ..SpanFilter::default()
-        };
+        let filter = SpanFilter::default().limit(MAX_RECORDS);
         let mut spans = answer(self.store().list_spans(filter));
         spans.sort_by_key(|span| (span.start_time, span.span_id));
         Spans::of_spans(spans)
     }
 
-    /// All events that were recorded until now, in the order of their times. Those with a measurement
+    /// Returns all events recorded so far, in the order of their times. Those with a measurement
     /// are among the [`measurements`](Self::measurements) instead.
     ///
     /// # Panics
-    /// What was recorded could not be stored.
+    /// Panics if records could not be stored.
     #[must_use]
     #[track_caller]
     pub fn events(&self) -> Events {
-        let filter = LogFilter {
-            limit: MAX_RECORDS,
-            ..LogFilter::default()
-        };
+        let filter = LogFilter::default().limit(MAX_RECORDS);
         Events::of_events(answer(self.store().list_logs(filter)))
     }
 
-    /// All measurements that were made until now: of events, of model calls, of requests. Those of one
+    /// Returns all measurements made so far: of events, of model calls, of requests. Those of one
     /// metric with the same labels are in the order of their times.
     ///
     /// # Panics
-    /// What was recorded could not be stored.
+    /// Panics if records could not be stored.
     #[must_use]
     #[track_caller]
     pub fn measurements(&self) -> Measurements {
         let store = self.store();
         let (now, minute, hour) = (Timestamp::now(), 60_000_000_000, Duration::from_secs(3600));
         let series = answer(store.list_metrics()).into_iter().flat_map(|metric| {
-            let query = MetricQuery {
-                granularity: None,
-                // What is measured with a clock that is a little ahead is in it.
-                end: Some(Timestamp::from_nanos(now.as_nanos() + minute)),
-                ..MetricQuery::range(metric.metric, now.before(24 * hour))
-            };
+            let mut query = MetricQuery::range(metric.metric, now.before(24 * hour))
+                // Includes measurements of a clock that is slightly ahead.
+                .end(Timestamp::from_nanos(now.as_nanos() + minute));
+            query.granularity = None;
             answer(store.query_metrics(query))
         });
         Measurements::of_measurements(series.flat_map(Measured::of_series).collect())

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use spanscope::{LevelHandle, Threshold};
+use spanscope::{LevelFilter, LevelHandle};
 
 fn say(when: &str) {
     tracing::debug!(target: "inference", "debug {when}");
@@ -11,21 +11,21 @@ fn say(when: &str) {
     log::info!(target: "inference::logged", "info {when}");
 }
 
-/// The same two callsites, which are known to `tracing` before the first change.
+/// The same two callsites, which `tracing` has registered before the first change.
 pub(crate) fn back_and_forth(levels: &LevelHandle) {
     say("before");
-    levels.set("inference", Threshold::Debug).unwrap();
+    levels.set("inference", LevelFilter::Debug).unwrap();
     say("lowered");
-    levels.set("inference", Threshold::Error).unwrap();
+    levels.set("inference", LevelFilter::Error).unwrap();
     say("raised");
     assert!(levels.apply("inference=info").is_empty());
     say("back");
-    assert!(levels.set("nosuch", Threshold::Debug).is_err());
+    assert!(levels.set("nosuch", LevelFilter::Debug).is_err());
     assert_eq!(levels.apply("nosuch=debug, inference=loud").len(), 2);
     say("after bad ones");
 }
 
-/// Threads that speak at a level that is always on, while another one's level goes up and down.
+/// Threads that log at a level that is always on, while another one's level changes.
 pub(crate) fn on_many_threads(levels: &LevelHandle) {
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -41,8 +41,8 @@ pub(crate) fn on_many_threads(levels: &LevelHandle) {
             .collect();
         scope.spawn(|| {
             while !is_over.load(Ordering::Acquire) {
-                levels.set("inference", Threshold::Debug).unwrap();
-                levels.set("inference", Threshold::Info).unwrap();
+                levels.set("inference", LevelFilter::Debug).unwrap();
+                levels.set("inference", LevelFilter::Info).unwrap();
             }
         });
         for speaker in speakers {
@@ -50,6 +50,6 @@ pub(crate) fn on_many_threads(levels: &LevelHandle) {
         }
         is_over.store(true, Ordering::Release);
     });
-    levels.set("inference", Threshold::Debug).unwrap();
+    levels.set("inference", LevelFilter::Debug).unwrap();
     tracing::debug!(target: "inference", "debug at last");
 }

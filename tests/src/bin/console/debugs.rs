@@ -1,4 +1,4 @@
-//! Values whose `Debug` does what it should not.
+//! Values with a misbehaving `Debug`.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ impl fmt::Debug for Panics {
     }
 }
 
-/// Logs, in a span of its own, a value that logs in turn.
+/// Logs, in a span that it creates, a value that logs in turn.
 struct Logs(u32);
 
 impl fmt::Debug for Logs {

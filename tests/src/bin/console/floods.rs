@@ -1,6 +1,6 @@
 //! Many lines.
 
-/// What a callsite in a loop does, with another one beside it.
+/// A callsite in a loop, and another one between.
 pub(crate) fn flood() {
     for number in 0..150_000_u32 {
         tracing::info!(number, "the same again");
@@ -17,7 +17,7 @@ pub(crate) fn lines() {
     }
 }
 
-/// A few lines, whose callsites are their own.
+/// A few lines, each of another callsite.
 pub(crate) fn dozen() {
     let process = std::process::id();
     for number in 0..12 {

@@ -1,4 +1,4 @@
-//! What somebody who wants to forge or restyle lines would send.
+//! What an attacker would send to forge or restyle lines.
 
 use crate::levels::foreign;
 

@@ -1,10 +1,10 @@
-//! Says something at every level from every kind of place that levels are told by: `PLACE at LEVEL`.
+//! Logs at every level from every kind of place that levels are set for: `PLACE at LEVEL`.
 
 use tracing_core::callsite::DefaultCallsite;
 use tracing_core::field::Value;
 use tracing_core::{Event, Level, LevelFilter, Metadata, dispatcher};
 
-/// Each level, from a place that a target, a field or the module tells.
+/// Each level, from a place that a target, a field or the module names.
 macro_rules! at_every_level {
     ($place:literal $(, $setting:tt : $value:expr)? $(; $field:ident = $said:literal)?) => {{
         tracing::error!($($setting: $value,)? $($field = $said,)? "{} at error", $place);
@@ -18,7 +18,7 @@ pub(crate) use at_every_level;
 
 pub(crate) const ERROR: Level = Level::ERROR;
 
-/// An event of a crate that is not the application's: no macro can say that it stands in another file.
+/// An event of another crate: no macro can set another file.
 macro_rules! foreign {
     ($target:literal, $level:expr, $text:expr) => {{
         static CALLSITE: tracing_core::callsite::DefaultCallsite =
@@ -67,7 +67,7 @@ macro_rules! foreign_at_every_level {
     }};
 }
 
-/// A record of the `log` crate that comes from a crate that is not the application's.
+/// A record of the `log` crate from another crate.
 pub(crate) fn foreign_record(target: &str, level: log::Level, text: &str) {
     let record = |text: std::fmt::Arguments<'_>| {
         log::logger().log(

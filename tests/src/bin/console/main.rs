@@ -1,7 +1,8 @@
-//! A program for tests to run: `console SETUP WORK...`, which does one piece of work after the other and ends.
+//! A program for tests to run: `console SETUP WORK...`, which does one piece of work after the
+//! other and ends.
 //!
-//! SETUP is `init`, which is `spanscope::init()`, or `built`: the builder with the environment and what the variables that
-//! begin with `CODE_` say, each of which stands for a call of a setter.
+//! SETUP is `init`, which is `spanscope::init()`, or `built`: the builder with the environment and
+//! the variables that begin with `CODE_`, each of which is a call of a setter.
 #![expect(clippy::unwrap_used, reason = "a test program fails by panicking")]
 
 mod agents;
@@ -54,7 +55,7 @@ fn main() {
 }
 
 fn built() -> Result<Guard, InitError> {
-    let mut builder = spanscope::Builder::from_env()?;
+    let mut builder = spanscope::Builder::try_from_env()?;
     if let Ok(path) = var("CODE_CONFIG") {
         builder = builder.config_file(path);
     }
@@ -63,6 +64,10 @@ fn built() -> Result<Guard, InitError> {
     }
     if let Ok(name) = var("CODE_SERVICE") {
         builder = builder.service_name(name);
+    }
+    if let Ok(pair) = var("CODE_RESOURCE") {
+        let (key, value) = pair.split_once('=').unwrap();
+        builder = builder.resource_attribute(key, value);
     }
     if let Ok(path) = var("CODE_DB") {
         builder = builder.sqlite_path(path);
@@ -165,7 +170,7 @@ fn do_work(work: &str, guard: &Guard) {
             let _doomed = tracing::info_span!("doomed").entered();
             panic!("as asked");
         }
-        // Its end comes from outside; the bound is for a test that died.
+        // The test ends it; the limit is for a test that died.
         "hang" => std::thread::sleep(Duration::from_secs(120)),
         other => panic!("no work {other}"),
     }

@@ -1,4 +1,4 @@
-//! A model call that is a plain span, a measurement that is an event, and what is neither.
+//! A model call that is a plain span, a measurement that is an event, and records that are neither.
 
 use tracing::field::Empty;
 

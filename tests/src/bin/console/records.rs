@@ -1,4 +1,4 @@
-//! Records of the `log` crate, and questions that no record follows.
+//! Records of the `log` crate, and level checks without a record.
 
 use crate::levels::foreign_record;
 
@@ -10,7 +10,7 @@ pub(crate) fn say_all() {
     foreign_record("sqlx::query", log::Level::Info, "too fine");
     foreign_record("sqlx::query", log::Level::Warn, "from [bold]sqlx[/bold]");
     for number in 0..20 {
-        // As sqlx does it before each statement: the answer is left unused (tokio-rs/tracing#2519).
+        // As sqlx does before each statement: the result is unused (tokio-rs/tracing#2519).
         let _ = log::log_enabled!(target: "sqlx::query", log::Level::Debug);
         let _ = tracing::enabled!(tracing::Level::TRACE);
         let _span = tracing::info_span!("statement", number).entered();

@@ -21,7 +21,7 @@ impl log::Log for OwnLogger {
     fn flush(&self) {}
 }
 
-/// Sets up the telemetry after something that keeps it from its work, or ignores that it can't be set up.
+/// Sets up the telemetry after another subscriber is set, or ignores the error.
 pub(crate) fn set_up_in_vain(setup: &str) -> Guard {
     match setup {
         "after-own-logger" => {

@@ -1,4 +1,4 @@
-//! Traces side by side, and spans that are not simply entered and left.
+//! Interleaved traces, and spans that are not simply entered and exited.
 
 use std::sync::Barrier;
 
@@ -6,7 +6,7 @@ use spanscope::SpanExt as _;
 use spanscope::model::{SpanId, TraceId};
 use tracing::info_span;
 
-/// Two traces whose steps take turns.
+/// Two traces whose steps alternate.
 pub(crate) fn side_by_side() {
     let turn = Barrier::new(2);
     std::thread::scope(|scope| {
@@ -42,7 +42,7 @@ pub(crate) fn odd_spans() {
     let continued = info_span!("continued", declared = tracing::field::Empty);
     let trace: TraceId = "0123456789abcdef0123456789abcdef".parse().unwrap();
     let parent: SpanId = "fedcba9876543210".parse().unwrap();
-    assert!(continued.set_remote_parent(trace, parent));
+    continued.set_remote_parent(trace, parent).unwrap();
     continued.in_scope(|| {
         tracing::info!("in the other's trace");
         info_span!("child of continued").in_scope(|| ());
@@ -50,17 +50,17 @@ pub(crate) fn odd_spans() {
     continued.record("declared", "late");
     continued.record_attribute("undeclared", 7_i64);
     assert!(
-        !continued.set_remote_parent(trace, parent),
+        continued.set_remote_parent(trace, parent).is_err(),
         "its ids are known now"
     );
 
     let quiet = info_span!("only a parent");
-    tracing::info!(parent: &quiet, "said beside it");
+    tracing::info!(parent: &quiet, "logged next to it");
     drop(quiet);
-    tracing::info!("outside of every span");
+    tracing::info!("outside every span");
 }
 
-/// A span whose field says another category than its place, with others around and in it.
+/// A span whose field names another category than its module does, with others around and in it.
 pub(crate) fn guarded() {
     let _root = info_span!("root").entered();
     let _guarded = info_span!("guarded", category = "safety").entered();
@@ -71,7 +71,7 @@ pub(crate) fn guarded() {
     tracing::info!(category = "safety", "guarded event");
 }
 
-/// A span with more attributes than a line holds, one of them long, and one that comes late.
+/// A span with more attributes than fit a line, a long one and a late one among them.
 pub(crate) fn wide_span() {
     let prompt = "word ".repeat(200);
     let span = info_span!(
@@ -90,7 +90,8 @@ pub(crate) fn wide_span() {
     span.record("late", 2);
 }
 
-/// Messages that look like markup: with data in it, asked for, and with a field that only has the name.
+/// Messages that look like markup: with data in it, requested, and with a field that only has the
+/// name.
 pub(crate) fn said() {
     let data = r"[bold]x[/bold] in C:\new\[tmp] \[0] [/]";
     tracing::info!("user said: {data}");

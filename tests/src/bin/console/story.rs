@@ -1,4 +1,5 @@
-//! A small run as an agent has it: spans, a message with markup, an error with its causes, a long line.
+//! A small run as an agent has it: spans, a message with markup, an error with its causes, a long
+//! line.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Lines of the console between what the program prints itself.
+//! Lines of the console between the program's own prints.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ pub(crate) fn print_and_log() {
     }
 }
 
-/// Logs while it is shown.
+/// Logs from its `Debug`.
 struct Logs;
 
 impl fmt::Display for Logs {

@@ -1,13 +1,14 @@
-//! A program that says what is safe: it writes, flushes, says so, and goes on until it is killed.
+//! A program that reports what is stored: it records spans, flushes, prints their number, and
+//! repeats this until it is killed.
 
 use std::io::Write as _;
 
 use tracing::{info, info_span};
 
-/// Spans of one flush, each with an event and a measurement.
+/// The number of spans per flush, each with an event and a measurement.
 const BATCH: u64 = 50;
 
-/// Says on stdout how many spans are stored, after each flush.
+/// Records spans, and prints the number of stored ones after each flush.
 pub(crate) fn write_on(guard: &spanscope::Guard) -> ! {
     let mut stdout = std::io::stdout();
     let mut written = 0_u64;

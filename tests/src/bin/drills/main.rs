@@ -1,9 +1,10 @@
-//! A program for tests to run: `drills DRILL`, which is one thing that went wrong for a user once.
+//! A program for tests to run: `drills DRILL [NUMBER]`, each of which is a failure that a user had.
 //!
-//! It is set up by `spanscope::init()` alone, so the environment says where its records go.
+//! `spanscope::init()` alone sets it up, so the environment says where its records go.
 #![expect(clippy::unwrap_used, reason = "a test program fails by panicking")]
 
 mod acknowledges;
+mod paced;
 mod secrets;
 
 fn main() {
@@ -12,6 +13,7 @@ fn main() {
     match drill.as_str() {
         "secrets" => secrets::say_all(),
         "acknowledges" => acknowledges::write_on(&guard),
+        "paced" => paced::record_on(std::env::args().nth(2).unwrap().parse().unwrap()),
         other => panic!("no drill {other}"),
     }
     guard.flush(spanscope_tests::PATIENCE).unwrap();

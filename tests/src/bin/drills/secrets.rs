@@ -1,4 +1,4 @@
-//! Every place where programs have been seen to put a secret, and what looks like one and is none.
+//! Every place where programs have put secrets, and values that only look like secrets.
 
 use std::collections::BTreeMap;
 
@@ -47,6 +47,11 @@ pub(crate) fn say_all() {
         map = ?map,
         login = ?login,
         pairs = ?pairs,
+        output = "HOME=/root\nAWS_SECRET_ACCESS_KEY=hunter2\nSHELL=/bin/sh",
+        command = "curl -H 'x-api-key: hunter2' -u ann:hunter2 https://db.example/x",
+        body = "user=ann&password=hunter2&page=two",
+        config = "db:\n  user: ann\n  password: hunter2\n",
+        input.value = "Put <password>hunter2</password> into the file",
         password_is_set = true,
         token = 4711,
         next_token = "kept-1",
@@ -62,6 +67,8 @@ pub(crate) fn say_all() {
     span.in_scope(|| {
         info!("opened postgres://ann:hunter2@db.example/x");
         info!("{}", r#"{"password":"hunter2","kept":"kept-5"}"#);
+        info!("sent with Authorization: Bearer hunter2");
+        info!("-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----");
         error!(error = &Refused as &dyn std::error::Error, "refused");
         error!(error = &Refused as &dyn std::error::Error);
         info!(

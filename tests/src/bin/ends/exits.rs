@@ -1,4 +1,5 @@
-//! Ends without a panic or a signal: `process::exit`, leaked guards, guards that go too early, thread-locals.
+//! Ends without a panic or a signal: `process::exit`, leaked guards, guards that go too early,
+//! thread-locals.
 
 use std::cell::RefCell;
 use std::io::Write as _;
@@ -28,7 +29,7 @@ pub(crate) fn run(scenario: &str) {
             std::process::exit(3);
         }
         "exit-no-wait" => {
-            let builder = spanscope::Builder::from_env().unwrap();
+            let builder = spanscope::Builder::try_from_env().unwrap();
             let _guard = builder
                 .exit_timeout(std::time::Duration::ZERO)
                 .try_init()
@@ -54,7 +55,7 @@ pub(crate) fn run(scenario: &str) {
             tracing::info!("recorded before the end");
         }
         "exit-leaked-locals" => {
-            // Made before anything of ours is, so destroyed after it.
+            // Created before Spanscope's thread-locals, so destroyed after them.
             keep("at the end of main");
             std::mem::forget(spanscope::init());
             std::thread::spawn(|| {
@@ -72,7 +73,7 @@ pub(crate) fn run(scenario: &str) {
         }
         "exit-unbound" => {
             let _ = spanscope::init();
-            tracing::info!("nobody keeps this");
+            tracing::info!("not kept");
             tracing::info!("nor this");
         }
         "exit-late" => {
@@ -89,7 +90,7 @@ pub(crate) fn run(scenario: &str) {
             for number in 0..20_000 {
                 tracing::info!(number, "a line for a pipe that no program reads");
             }
-            // So that what is left does not depend on the machine.
+            // So that the number of unwritten lines does not depend on the machine's speed.
             spanscope_tests::wait_for("the store", || {
                 let stats = guard.stats().unwrap();
                 (stats.stored == stats.offered).then_some(())
@@ -113,7 +114,8 @@ pub(crate) fn run(scenario: &str) {
             for number in 0..20_000 {
                 tracing::info!(number, "a line for a pipe that no program reads");
             }
-            // The test has locked the store meanwhile, its collector never answers, and stderr is full.
+            // The test has locked the store meanwhile, its collector never responds, and stderr is
+            // full.
             crate::say("ready");
             std::io::stdin().read_line(&mut String::new()).unwrap();
             let began = std::time::Instant::now();

@@ -21,7 +21,7 @@ fn in_child(work: impl FnOnce()) {
 
 pub(crate) fn run(scenario: &str) {
     // A loaded machine may need longer than a user would wait.
-    let builder = spanscope::Builder::from_env()
+    let builder = spanscope::Builder::try_from_env()
         .unwrap()
         .exit_timeout(spanscope_tests::PATIENCE)
         .shutdown_timeout(spanscope_tests::PATIENCE);

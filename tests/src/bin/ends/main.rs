@@ -1,5 +1,5 @@
-//! A program for tests to end: `ends SCENARIO`. It sets up what the environment asks for, as `spanscope::init()` does, records
-//! something, and ends in the way that the scenario names.
+//! A program for tests to end: `ends SCENARIO`. It sets up the sinks that the environment names, as
+//! `spanscope::init()` does, records something, and ends as the scenario says.
 #![expect(clippy::unwrap_used, reason = "a test program fails by panicking")]
 
 mod exits;
@@ -27,7 +27,7 @@ fn main() {
     }
 }
 
-/// Tells the test that the program has come so far.
+/// Tells the test how far the program is.
 fn say(word: &str) {
     println!("{word}");
     std::io::stdout().flush().unwrap();

@@ -7,7 +7,8 @@ use tracing::Instrument as _;
 
 pub(crate) fn run(scenario: &str) {
     if scenario == "panic-abort-in-hook" {
-        // What the standard library does under `panic = "abort"`: the hook prints, then the process aborts.
+        // As the standard library does under `panic = "abort"`: the hook prints, then the process
+        // aborts.
         let print = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             print(info);
@@ -15,7 +16,7 @@ pub(crate) fn run(scenario: &str) {
         }));
     }
     if scenario == "panic-off" {
-        let builder = spanscope::Builder::from_env().unwrap();
+        let builder = spanscope::Builder::try_from_env().unwrap();
         let _guard = builder.record_panics(false).try_init().unwrap();
         return fall("doomed");
     }

@@ -27,7 +27,7 @@ pub(crate) fn run(scenario: &str) {
         }
         "signal-slow" => {
             // Its end would take an hour, because the test has locked the store.
-            let builder = spanscope::Builder::from_env().unwrap();
+            let builder = spanscope::Builder::try_from_env().unwrap();
             let _guard = builder
                 .shutdown_timeout(Duration::from_secs(3600))
                 .try_init()
@@ -35,7 +35,7 @@ pub(crate) fn run(scenario: &str) {
             wait_for_the_end();
         }
         "signal-flush" => {
-            let builder = spanscope::Builder::from_env().unwrap();
+            let builder = spanscope::Builder::try_from_env().unwrap();
             let _guard = builder.signals(spanscope::Signals::Flush).try_init().unwrap();
             tracing::info!("recorded before the signal");
             say("ready");
@@ -84,7 +84,7 @@ pub(crate) fn run(scenario: &str) {
 fn wait_for_the_end() {
     tracing::info!("recorded before the signal");
     say("ready");
-    // The end comes from outside; the bound is for a test that died.
+    // The test ends it; the limit is for a test that died.
     std::thread::sleep(Duration::from_secs(120));
 }
 

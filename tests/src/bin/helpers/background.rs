@@ -1,5 +1,5 @@
-//! Work that leaves a task behind which keeps the span of what it was started in. When the work is over
-//! is printed: nanoseconds since 1970, with the span's name before it.
+//! Work that leaves a running task which holds the span that it was started in. Prints when the
+//! work ended: the span's name and nanoseconds since 1970.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -17,18 +17,18 @@ use tokio::task::JoinHandle;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tracing::Instrument as _;
 
-/// How long the tasks go on after the work is over. A span that lasted as long as its task would be
+/// How long the tasks run after the work has ended. A span that lasted as long as its task would be
 /// longer than the work by this.
 const AFTERWARDS: Duration = Duration::from_millis(300);
 
-/// Tasks that were left behind, and what lets them go.
+/// Running tasks, and the signal that lets them finish.
 struct Background {
     let_go: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl Background {
-    /// Leaves a task behind in the current span. It works in that span once it is let go.
+    /// Starts a task in the current span. It works in that span once it is released.
     fn leave(&mut self) {
         let mut is_free = self.let_go.subscribe();
         let task = async move {
@@ -90,7 +90,7 @@ async fn helpers(background: &mut Background) {
     }
 }
 
-/// A request that is answered at once, and one whose body is a stream.
+/// A request with an immediate response, and one with a streamed body.
 async fn requests(background: &mut Background) {
     let layer = RequestMetricsLayer::new();
     let whole = layer.layer(service_fn(|_: Request<()>| {

@@ -1,5 +1,5 @@
-//! A program for tests to run: `helpers WORK`, which does one piece of work and ends. Most of it is done
-//! under `spanscope::init()`, as its environment has it.
+//! A program for tests to run: `helpers WORK`, which does one piece of work and ends. Most of it is
+//! done under `spanscope::init()`, as its environment has it.
 #![expect(clippy::unwrap_used, reason = "a test program fails by panicking")]
 
 mod background;
@@ -23,6 +23,7 @@ fn main() {
     match work.as_str() {
         "names" => names::use_all(),
         "junk" => requests::junk(&guard),
+        "client" => requests::through_a_client(),
         "background" => background::leave_tasks_behind(),
         "nothing" => {}
         other => panic!("no work {other}"),
@@ -30,7 +31,7 @@ fn main() {
     drop(guard);
 }
 
-/// 100 spans for a collector that may not answer, and 50 events in them.
+/// 100 spans for a collector that may not respond, and 50 events in them.
 fn hung() {
     let guard = spanscope::builder()
         .sinks(&["otel_trace", "otel_log"])

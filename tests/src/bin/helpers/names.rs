@@ -1,5 +1,5 @@
-//! A file that imports what many programs import, and uses every helper: no name of ours may be
-//! hidden by a trait of `tracing` or of OpenTelemetry, or be ambiguous with one.
+//! A file that imports what many programs import, and uses every helper: no name of Spanscope may
+//! be hidden by a trait of `tracing` or of OpenTelemetry, or be ambiguous with one.
 
 use std::future::Future;
 use std::pin::pin;
@@ -19,12 +19,12 @@ pub(crate) fn use_all() {
     root.add_event("their event", Vec::new());
     let (trace_id, span_id) = root.ids().unwrap();
     let far = tracing::info_span!("far");
-    assert!(far.set_remote_parent(trace_id, span_id));
+    far.set_remote_parent(trace_id, span_id).unwrap();
     far.add_link_to(trace_id, span_id);
     far.add_link(root.context().span().span_context().clone());
     far.end_now();
     let far = tracing::info_span!("far");
-    assert!(far.set_remote_parent_with(trace_id, span_id, true));
+    far.set_remote_parent_with(trace_id, span_id, true).unwrap();
     far.set_status(Status::Ok);
     drop(far);
     let context = root.context();

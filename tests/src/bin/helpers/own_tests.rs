@@ -1,4 +1,4 @@
-//! What a user's tests do with `spanscope::testing`: side by side, on threads and in tasks, and failing.
+//! A user's tests with `spanscope::testing`: in parallel, on threads and in tasks, and failing.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Barrier;
@@ -29,7 +29,7 @@ pub(crate) fn run_all() {
     println!("all passed");
 }
 
-/// The same names as in the tests beside it, and other values.
+/// The same names as in the parallel tests, with other values.
 fn one_of_many(number: u64) {
     let store = TestStore::new();
     let _recording = store.set_default();
@@ -53,7 +53,7 @@ fn one_of_many(number: u64) {
             (number.cast_signed().into(), "tokens")
         );
     }
-    // What comes after a question is found by the next one.
+    // The next query finds what is recorded after this one.
     let open = tracing::info_span!("still open");
     let found = store.spans().named("still open").one();
     assert_eq!(found.end_time, None);
@@ -95,7 +95,7 @@ fn with_the_levels_of_the_program() {
     assert_eq!(store.events().one().message, "shown");
 }
 
-/// An expectation that is not met says what there is.
+/// The message of a failed expectation lists the records.
 fn failures() {
     let store = TestStore::new();
     store.record(|| {
@@ -122,7 +122,7 @@ fn failures() {
     assert_eq!(many, format!("spans: one was expected, there are 2; {recorded}"));
     assert_eq!(
         some,
-        "events: none was expected, there are 1; recorded was:\n  error: refused"
+        "events: expected none, there are 1; recorded was:\n  error: refused"
     );
     assert_eq!(
         few,

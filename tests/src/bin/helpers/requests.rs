@@ -1,14 +1,17 @@
-//! A server with routes, as the middleware sees it. No socket: what the requests say is what matters.
+//! A server with routes and a client of it, as the middleware sees them. Without sockets: only the
+//! requests' content matters.
 
 use std::convert::Infallible;
+use std::io::ErrorKind;
 
 use http::{Request, Response};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use spanscope::Guard;
-use spanscope_tower::{RequestMetrics, RequestMetricsLayer};
+use spanscope_tower::{ClientLayer, RequestMetrics, RequestMetricsLayer};
 use tower::{Layer as _, Service, ServiceExt as _, service_fn};
+use tracing::{Instrument as _, info_span};
 
-/// What a framework leaves in a request's extensions.
+/// The matched route, which a framework puts into a request's extensions.
 #[derive(Clone)]
 struct Route(&'static str);
 
@@ -40,7 +43,8 @@ async fn answer(request: Request<()>) -> Result<Answer, Infallible> {
     } else {
         404
     };
-    Ok(Response::builder().status(status).body(Full::default()).unwrap())
+    let body = Full::new("a model".as_bytes());
+    Ok(Response::builder().status(status).body(body).unwrap())
 }
 
 fn layer() -> RequestMetricsLayer {
@@ -66,6 +70,34 @@ pub(crate) fn junk(guard: &Guard) {
         ask(&service, "/v1/files").await;
     });
     guard.flush(spanscope_tests::PATIENCE).unwrap();
+}
+
+/// A client of the server: it reads one response, drops another, gets none, and reads one that is
+/// an error.
+pub(crate) fn through_a_client() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let order = info_span!("order");
+    let work = async {
+        let client = ClientLayer::new().layer(layer().layer(service_fn(answer)));
+        let ask = async |host: &str, path: &str| {
+            let mut request = routed(path);
+            *request.uri_mut() = format!("http://{host}{path}").parse().unwrap();
+            let Ok(response) = client.clone().oneshot(request).await;
+            response.into_body()
+        };
+        let secret = ask("me:hunter2@shop.example.com", "/v1/models/7?token=hunter2&page=2").await;
+        assert_eq!(secret.collect().await.unwrap().to_bytes(), "a model");
+        drop(ask("shop.example.com", "/v1/files").await);
+        let missing = ask("shop.example.com", "/nowhere").await;
+        assert_eq!(missing.collect().await.unwrap().to_bytes(), "a model");
+        let broken = service_fn(async |_: Request<()>| {
+            Err::<Answer, _>(std::io::Error::new(ErrorKind::ConnectionRefused, "no listener"))
+        });
+        let broken = ClientLayer::new().layer(broken);
+        let request = Request::get("http://gone.example.com/").body(()).unwrap();
+        assert!(broken.oneshot(request).await.is_err());
+    };
+    runtime.block_on(work.instrument(order));
 }
 
 async fn ask<S>(service: &RequestMetrics<S>, path: &str)

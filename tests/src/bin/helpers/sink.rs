@@ -1,4 +1,4 @@
-//! A sink that measures while it is given a measurement, in every way that there is.
+//! A sink that records measurements while it receives one, in every possible way.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -25,7 +25,7 @@ impl MetricSink for Measuring {
 pub(crate) fn measure_in_a_sink() {
     let layer = TokenMetricsLayer::builder().sink(Measuring).build();
     let handle = layer.handle();
-    // Of the whole program: `tracing` drops what happens inside of a scoped subscriber's callback.
+    // The global one: `tracing` drops what happens within a scoped subscriber's callback.
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer)).unwrap();
     tracing::info!(metric = "own", value = 1);
     record_value("own", 1_i64, "", MetricKind::Counter, &[]);

@@ -6,7 +6,7 @@ use spanscope::SpanExt as _;
 use tracing::{Span, info, info_span};
 
 pub(crate) fn of_all_kinds() {
-    // A clone of it goes on living, and so does a child.
+    // A clone of it lives on, and so does a child.
     let request = info_span!(
         "request",
         gen_ai.operation.name = "chat",
@@ -24,7 +24,7 @@ pub(crate) fn of_all_kinds() {
     }
     background(2, &info_span!("after the polls"), vec![polled]);
 
-    // Somebody knows when it is over, and others enter it once more.
+    // This span is ended explicitly, and then entered once more.
     let ended = info_span!("ended");
     ended.in_scope(|| info!("the work"));
     pause();
@@ -52,7 +52,7 @@ pub(crate) fn of_all_kinds() {
     background(4, &info_span!("after both"), vec![inner]);
 }
 
-/// Enters a span, and lets go of what it holds only after it.
+/// Enters a span, and drops what it holds only after it.
 fn background(number: u64, span: &Span, held: Vec<Span>) {
     let work = || {
         span.in_scope(|| {

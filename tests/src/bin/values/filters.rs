@@ -1,13 +1,13 @@
-//! What happens while the values of a record are worked out, under a filter of one sink.
+//! What happens while the values of a record are formatted, under a filter of one sink.
 
 use std::fmt;
 
 use spanscope::console::render::Format;
-use spanscope::{Categories, CategoryFilter, ConsoleLayer, Levels, SqliteLayer, Threshold};
+use spanscope::{Categories, CategoryFilter, ConsoleLayer, LevelFilter, Levels, SqliteLayer};
 use tracing::{Level, info, info_span, warn, warn_span};
 use tracing_subscriber::prelude::*;
 
-/// Logs when it is shown.
+/// Logs from its `Debug`.
 struct Chatty(&'static str);
 
 impl fmt::Display for Chatty {
@@ -52,7 +52,7 @@ pub(crate) fn formatted() {
     log::warn!(target: "values::own", "shown log record");
 }
 
-/// Somebody asks whether a level is on, and nothing is recorded.
+/// Checks whether a level is enabled, and records nothing.
 pub(crate) fn asked() {
     let ask = || u8::from(tracing::enabled!(Level::INFO));
     warn!(value = ask(), "shown event that asked");
@@ -67,9 +67,9 @@ pub(crate) fn by_hand() {
         SqliteLayer::open(std::path::Path::new(&folder).join("trace_store.db")).unwrap();
     let (console, console_guard) = ConsoleLayer::builder().format(Format::Json).build().unwrap();
     let mut levels = Levels::new();
-    levels.set_root(Threshold::Warn);
+    levels.set_root(LevelFilter::Warn);
     let filter = CategoryFilter::new(Categories::of_caller(), levels);
-    filter.handle().set("all", Threshold::Warn).unwrap();
+    filter.handle().set("all", LevelFilter::Warn).unwrap();
     tracing_subscriber::registry()
         .with(store)
         .with(console.with_filter(filter))

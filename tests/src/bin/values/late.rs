@@ -1,13 +1,13 @@
-//! Spans that record more than anybody reads.
+//! Spans that record more than the limits.
 
 use spanscope::SpanExt as _;
 use tracing::field::Empty;
 use tracing::{info, info_span};
 
-/// The length of the answer that grows.
+/// The length of the growing answer.
 const ANSWER: usize = 40_000;
 
-/// The same fields again and again, as a streamed answer does.
+/// The same fields repeatedly, as a streamed response does.
 pub(crate) fn repeated() {
     let span = info_span!(
         "stream",

@@ -1,5 +1,5 @@
-//! A program for tests to run: `values SUBJECT`, which records what its subject is about, on the sinks
-//! that the environment names, and ends.
+//! A program for tests to run: `values SUBJECT`. It records the values of its subject with the
+//! sinks that the environment names, and ends.
 #![expect(clippy::unwrap_used, reason = "a test program fails by panicking")]
 
 mod ends;
@@ -18,7 +18,7 @@ fn main() {
     if subject == "filtered by hand" {
         return filters::by_hand();
     }
-    let builder = spanscope::Builder::from_env().unwrap();
+    let builder = spanscope::Builder::try_from_env().unwrap();
     let builder = builder.console(|console| console.format(Format::Json).rate_limit(None));
     let builder = match subject.as_str() {
         "filtered" => builder.sink_levels("console", "all=warn").unwrap(),
@@ -42,5 +42,7 @@ fn main() {
         "log levels" => records::of_the_log_crate(),
         other => panic!("no subject {other}"),
     }
+    // The guard alone waits 5 s, which is not enough on a machine that does much else.
+    guard.flush(spanscope_tests::PATIENCE).unwrap();
     drop(guard);
 }

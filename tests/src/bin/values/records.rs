@@ -1,11 +1,11 @@
-//! What single records hold.
+//! The content of single records.
 
 use std::time::Duration;
 
 use spanscope::SpanExt as _;
 use tracing::{Level, error, event, info, info_span, warn};
 
-/// Keys that come twice, and keys that sinks use for what they add.
+/// Keys that occur twice, and keys that sinks use for their additions.
 pub(crate) fn twice() {
     let span = info_span!(
         "doubled",
@@ -28,7 +28,7 @@ pub(crate) fn twice() {
         target = "moon",
         category = 5,
         kind = "ours",
-        "ours beside theirs"
+        "both attributes"
     );
     event!(name: "named", Level::INFO, severity = 3, kind = "named", "said");
     error!(exception.message = "mine", error = "theirs");
@@ -89,7 +89,7 @@ pub(crate) fn of_the_log_crate() {
     }
 }
 
-/// Logs while it is shown.
+/// Logs from its `Debug`.
 struct LogsToo;
 
 impl std::fmt::Display for LogsToo {
@@ -100,7 +100,7 @@ impl std::fmt::Display for LogsToo {
     }
 }
 
-/// Panics while it is shown.
+/// Panics in its `Debug`.
 #[derive(Debug)]
 struct Fails;
 

@@ -1,4 +1,4 @@
-//! Layers of ours in a `reload::Layer`.
+//! Spanscope layers in a `reload::Layer`.
 
 use spanscope::SpanExt as _;
 use spanscope::console::render::Format;

@@ -1,4 +1,4 @@
-//! A stderr that nobody reads holds up nobody, and what it costs is said.
+//! A stderr that is not read blocks no thread, and the console reports what it dropped.
 
 use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
@@ -33,12 +33,12 @@ fn a_program_whose_stderr_is_blocked_does_its_work_and_says_later_what_was_lost(
             words.split(' ').next().unwrap().parse::<u64>().unwrap()
         })
         .sum();
-    assert_eq!(said, lost, "every lost line is said");
+    assert_eq!(said, lost, "every lost line is reported");
     assert!(ended.console.lines().all(begins_entry), "no line is torn");
     assert_eq!(
         ended.store().logs.len(),
         10_000,
-        "the store has as many as one asks for"
+        "the store has the requested number"
     );
 }
 
@@ -50,14 +50,14 @@ fn the_end_of_a_program_is_not_held_up() {
 }
 
 #[test]
-fn a_signal_ends_a_program_all_the_same() {
+fn a_signal_still_ends_a_program() {
     let mut running = talkative(&["lines", "worked", "hang"]).start();
     running.wait_worked();
     running.terminate();
     assert_eq!(running.wait().signal(), Some(15));
 }
 
-/// A program with something to say at the beginning and later on, on its console or, without one, by itself.
+/// A program that logs at the beginning and later on, to its console or, without one, by itself.
 fn troubled(sinks: &str) -> Program {
     program(&["story", "worked"])
         .env("TELEMETRY_SINKS", sinks)

@@ -1,4 +1,5 @@
-//! Lines of tests: a real run of `cargo test`'s harness, which is this program, shows those of tests that fail.
+//! Lines of tests: a real run of `cargo test`'s harness, which is this program, shows those of the
+//! tests that fail.
 
 use std::process::Command;
 use std::sync::Once;
@@ -24,7 +25,7 @@ fn shared() {
     });
 }
 
-/// Many lines, so that tests that run side by side meet.
+/// Many lines, so that parallel tests overlap.
 fn say(test: &str) {
     for number in 0..200 {
         let _span = tracing::info_span!("work", number).entered();
@@ -95,7 +96,7 @@ fn cargo_test_shows_the_lines_of_tests_that_fail_and_of_no_other() {
         );
     }
     assert!(shown.contains("from a thread of the shared one"), "{shown}");
-    // Each below the name of its own test.
+    // Each below the name of its test.
     for part in shown.split("---- ").skip(1) {
         let (name, lines) = part.split_once(" stdout ----").unwrap();
         let kind = if name.contains("shared") { "shared" } else { "own" };

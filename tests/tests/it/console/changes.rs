@@ -45,7 +45,7 @@ fn levels_change_in_both_directions_for_callsites_that_are_known_already() {
 }
 
 #[test]
-fn a_change_holds_for_sinks_with_levels_of_their_own_too() {
+fn a_change_applies_to_sinks_with_their_own_levels_too() {
     let ended = built(&["changes"])
         .env("CODE_LEVELS_OF_console", "all=warn")
         .run();
@@ -76,7 +76,7 @@ fn a_change_holds_for_sinks_with_levels_of_their_own_too() {
 }
 
 #[test]
-fn changes_beside_many_threads_lose_nothing_that_is_on_all_the_time() {
+fn changes_during_logging_on_many_threads_lose_nothing_that_is_always_on() {
     let ended = built(&["changes-on-many-threads", "flush", "stats"])
         .env("CODE_SHAPE", "unlimited")
         .env("CODE_QUEUE", (64 << 20).to_string())
@@ -164,7 +164,7 @@ fn records_of_the_applications_own_crate_are_like_its_events() {
 }
 
 #[test]
-fn questions_that_no_record_follows_lose_no_span() {
+fn calls_of_enabled_without_a_record_lose_no_span() {
     for ended in [
         program(&["records"]).run(),
         built(&["records"])

@@ -120,7 +120,7 @@ fn a_span_that_failed_shows_its_reason_in_a_box_below_its_end() {
 }
 
 #[test]
-fn a_backtrace_stands_below_its_heading() {
+fn a_backtrace_is_below_its_heading() {
     let ended = program(&["error-anyhow"])
         .env("RUST_BACKTRACE", "1")
         .env("LLAMA_STACK_LOG_WIDTH", "300")

@@ -1,12 +1,12 @@
-//! A console that stays switched on: a line where a span starts and one where it ends, whose line
-//! each is, and the variables that change it without code.
+//! A console that stays switched on: a line where a span starts and one where it ends, the trace of
+//! each line, and the variables that change it without code.
 
 use super::{Ended, begins_entry, built, program};
 
 /// The columns that a pipe has.
 const WIDTH: &str = "120";
 
-/// The word after the time of a line, where it is a short trace id.
+/// The word after the time of a line, if it is a short trace id.
 fn trace_of(line: &str) -> Option<&str> {
     let word = line.get(22..)?.split(' ').next()?;
     let is_id = word.len() == 12 && word.chars().all(|c| c.is_ascii_hexdigit());
@@ -38,7 +38,7 @@ fn a_span_is_one_line_at_its_start_and_one_at_its_end_with_its_attributes() {
 fn attributes_that_do_not_fit_the_line_are_counted_and_long_values_cut() {
     let ended = program(&["wide-span"]).env("LLAMA_STACK_LOG_WIDTH", WIDTH).run();
     for line in ended.console.lines() {
-        assert!(begins_entry(line), "a line of its own: {line:?}");
+        assert!(begins_entry(line), "a separate line: {line:?}");
         assert!(line.chars().count() <= 120, "{line:?}");
     }
     let start = ended.line("[START] wide");
@@ -54,7 +54,7 @@ fn attributes_that_do_not_fit_the_line_are_counted_and_long_values_cut() {
         start.contains(" prompt=\"word word") && start.contains(" \"… region="),
         "{start}"
     );
-    // Where the line has no room left, a start gets one more.
+    // Where the line has no space left, a start gets one more.
     let narrow = program(&["wide-span"]).env("LLAMA_STACK_LOG_WIDTH", "70").run();
     let (_, after) = narrow.console.split_once("[START] wide\n").unwrap();
     let next = after.lines().next().unwrap();
@@ -80,7 +80,7 @@ fn starts_ends_warnings_and_errors_name_their_trace_as_tree_takes_it() {
         let whole = store.span(span).trace_id.to_string();
         assert!(whole.starts_with(short), "{short} of {whole}");
     }
-    // Alone on the console, an event needs no name.
+    // Without other lines on the console, an event needs no name.
     assert_eq!(trace_of(ended.line("planning the answer")), None);
 }
 
@@ -153,7 +153,7 @@ fn one_variable_says_how_the_console_shows_things() {
 }
 
 #[test]
-fn a_style_that_is_none_is_reported_with_the_accepted_ones() {
+fn an_unknown_style_is_reported_with_the_accepted_ones() {
     let ended = program(&["story"]).env("SPANSCOPE_CONSOLE", "quiet").run();
     let line = ended.line("SPANSCOPE_CONSOLE is \"quiet\"");
     for word in ["lines", "verbose", "events", "tree", "json", "off"] {
@@ -187,7 +187,7 @@ fn a_quiet_console_over_a_full_store_is_one_variable() {
 }
 
 #[test]
-fn one_variable_switches_everything_off_and_the_program_goes_on() {
+fn one_variable_switches_everything_off_and_the_program_continues() {
     let program_off = program(&["story", "flush", "changes", "worked"]);
     let log_file = program_off.path("agent.log");
     let ended = program_off
@@ -225,7 +225,7 @@ fn a_message_is_data_unless_its_event_or_the_whole_console_says_that_it_is_marku
         "{asked}"
     );
     assert!(plain.line("odd").ends_with(": [b]odd[/b] markup=2"));
-    // The store has the message as it was, and what was asked for.
+    // The store has the message as it was, and the fields.
     let store = plain.store();
     assert!(store.messages().contains(&r"[bold]asked[/bold] for, see \[tmp]"));
 

@@ -68,7 +68,7 @@ fn it_has_the_same_levels_as_the_console() {
 }
 
 #[test]
-fn where_it_can_not_be_written_the_program_goes_on_and_that_is_said_once() {
+fn an_unwritable_file_is_reported_once_and_the_program_continues() {
     let occupied = tempfile::tempdir().unwrap();
     let file = occupied.path().join("file");
     fs::write(&file, "not a folder").unwrap();
@@ -122,7 +122,7 @@ fn two_processes_append_whole_lines_to_one_file() {
 }
 
 #[test]
-fn a_file_that_is_renamed_or_removed_while_it_is_written_is_made_anew() {
+fn a_file_that_is_renamed_or_removed_while_it_is_written_is_recreated() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("agent.log");
     let old = folder.path().join("agent.log.1");

@@ -1,4 +1,4 @@
-//! A callsite that floods buries nothing, and nothing of it is lost without a word.
+//! A callsite that floods hides nothing else, and the console reports what it left out.
 
 use rusqlite::Connection;
 

@@ -2,11 +2,11 @@
 
 use super::{begins_entry, built, program};
 
-/// How many the program makes.
+/// The number of entries that the program makes.
 const ENTRIES: usize = 15;
 
-/// Takes away the escape codes that the console itself sends: styles and links.
-/// What is left must have none.
+/// Removes the escape codes that the console itself sends: styles and links. The rest must have
+/// none.
 fn without_own_escapes(line: &str) -> String {
     let mut rest = line;
     let mut plain = String::new();
@@ -58,7 +58,7 @@ fn nothing_from_outside_begins_a_line_or_reaches_the_terminal_as_an_escape() {
             let last_style = raw.rmatch_indices("\x1b[").next();
             assert!(
                 last_style.is_none_or(|(at, _)| raw[at..].starts_with("\x1b[0m")),
-                "no style goes on: {raw:?}"
+                "every style is reset: {raw:?}"
             );
         }
         assert_eq!(entries, ENTRIES, "{}", ended.console);
@@ -66,7 +66,7 @@ fn nothing_from_outside_begins_a_line_or_reaches_the_terminal_as_an_escape() {
 }
 
 #[test]
-fn markup_is_of_messages_alone_that_ask_for_it_and_ends_with_its_entry() {
+fn only_messages_that_ask_for_it_have_markup_which_ends_with_the_entry() {
     let ended = program(&["hostile", "story"]).env("FORCE_COLOR", "1").run();
     for kept in [
         "[bold red]marked[/bold red]",
@@ -90,7 +90,7 @@ fn markup_is_of_messages_alone_that_ask_for_it_and_ends_with_its_entry() {
 }
 
 #[test]
-fn json_lines_hold_the_same_texts_and_are_one_an_entry() {
+fn json_lines_have_the_same_texts_and_one_line_per_entry() {
     let ended = built(&["hostile"]).env("CODE_SHAPE", "json").run();
     assert_eq!(ended.console.lines().count(), ENTRIES);
     for line in ended.console.lines() {
@@ -107,7 +107,7 @@ fn json_lines_hold_the_same_texts_and_are_one_an_entry() {
 }
 
 #[test]
-fn the_log_file_has_none_of_it_either() {
+fn the_log_file_has_no_forged_lines_either() {
     let program = program(&["hostile"]).env("FORCE_COLOR", "1");
     let path = program.path("agent.log");
     let ended = program.env("LLAMA_STACK_LOG_FILE", path).run();

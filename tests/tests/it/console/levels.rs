@@ -7,7 +7,7 @@ use super::{Ended, Program, built, program};
 
 const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
-/// The least important level that was let through, by place; and in between none is missing.
+/// The least important level that was let through, by place; no level in between is missing.
 fn threshold_of<'a>(messages: impl IntoIterator<Item = &'a str>, place: &str) -> &'static str {
     let messages: Vec<&str> = messages.into_iter().collect();
     let has = |level: &str| {
@@ -24,7 +24,7 @@ fn threshold_of<'a>(messages: impl IntoIterator<Item = &'a str>, place: &str) ->
     shown.checked_sub(1).map_or("off", |last| LEVELS[last])
 }
 
-/// What the console showed, without what stands before and after the messages.
+/// What the console showed, without the text around the messages.
 fn console_messages(ended: &Ended) -> Vec<&str> {
     let lines = ended.console.lines();
     lines
@@ -36,7 +36,8 @@ fn console_messages(ended: &Ended) -> Vec<&str> {
         .collect()
 }
 
-/// Runs all places under these settings and compares what the console and the store have let through.
+/// Runs all places under these settings and compares what the console and the store have let
+/// through.
 fn check(program: Program, expected: &[(&str, &str)]) -> Ended {
     let ended = program.run();
     let store = ended.store();
@@ -249,8 +250,9 @@ fn the_longest_nonsense_is_a_few_warnings() {
     assert!(ended.console.contains("more parts like these"));
 }
 
-/// `tracing`'s macros skip everything beyond this level with one comparison, which a sink that is off must not undo. It
-/// is not below the levels for all: what they let through is measured, whatever the console shows.
+/// `tracing`'s macros skip everything beyond this level with one comparison, which a disabled sink
+/// must not undo. It is not below the process-wide levels: what they let through is measured,
+/// whatever the console shows.
 #[test]
 fn the_level_of_the_process_is_the_finest_of_its_sinks_also_where_one_is_off() {
     for sinks in ["console", "sqlite", "console,sqlite"] {
@@ -265,7 +267,7 @@ fn the_level_of_the_process_is_the_finest_of_its_sinks_also_where_one_is_off() {
 }
 
 #[test]
-fn a_sink_can_have_levels_of_its_own_in_either_direction() {
+fn a_sink_can_have_its_own_levels_in_either_direction() {
     let quiet_console = built(&["levels"]).env("CODE_LEVELS_OF_console", "all=warn").run();
     let (shown, store) = (console_messages(&quiet_console), quiet_console.store());
     for place in ["own", "agents", "core", "field", "log.tools"] {
@@ -289,7 +291,7 @@ fn a_sink_can_have_levels_of_its_own_in_either_direction() {
 }
 
 #[test]
-fn at_critical_only_what_says_so_passes() {
+fn at_critical_only_critical_events_pass() {
     let ended = levels().env("LLAMA_STACK_LOGGING", "eval=critical").run();
     let line = ended.line("the end of eval");
     assert!(line.starts_with("CRITICAL "), "{line}");

@@ -1,6 +1,6 @@
-//! The console, the log file and the levels, from outside: programs in other processes, with terminals, pipes and files.
+//! The console, the log file and the levels, from outside: programs in other processes, with
+//! terminals, pipes and files.
 
-mod beside;
 mod blocked;
 mod captured;
 mod changes;
@@ -14,6 +14,7 @@ mod settings;
 mod shapes;
 mod synchronous;
 mod terminal;
+mod with_fmt;
 mod without_effect;
 mod words;
 
@@ -28,8 +29,8 @@ use spanscope_sqlite::SqliteStore;
 use spanscope_tests::terminal::{Piped, Shown, run, run_piped};
 use spanscope_tests::wait_for;
 
-/// Variables that would change what a program does, of whoever runs the tests.
-const SETTINGS: [&str; 16] = [
+/// Variables that would change what a program does, if the developer has set them.
+const SETTINGS: [&str; 21] = [
     "TELEMETRY_SINKS",
     "OTEL_SERVICE_NAME",
     "OTEL_RESOURCE_ATTRIBUTES",
@@ -46,30 +47,35 @@ const SETTINGS: [&str; 16] = [
     "SPANSCOPE_CONSOLE_LEVELS",
     "SPANSCOPE_CONSOLE_MARKUP",
     "SPANSCOPE_CONSOLE_SYNC",
+    "SPANSCOPE_CONSOLE_HYPERLINKS",
+    "TERM_PROGRAM",
+    "VTE_VERSION",
+    "WT_SESSION",
+    "KONSOLE_VERSION",
 ];
 
-/// The program `console`, about to be run in a folder of its own.
+/// The program `console`, about to run in a temporary folder.
 struct Program {
     folder: tempfile::TempDir,
     command: Command,
 }
 
-/// What is left of a program that has ended: what it wrote, and its folder.
+/// What a program that has ended leaves: its output and its folder.
 struct Ended {
     folder: tempfile::TempDir,
-    /// Of stderr: what its console showed.
+    /// The part of stderr that its console wrote.
     console: String,
     /// Of stdout.
     said: String,
     status: ExitStatus,
 }
 
-/// `console init WORK...`: what `spanscope::init()` makes of the environment.
+/// `console init WORK...`: `spanscope::init()` with the environment.
 fn program(work: &[&str]) -> Program {
     Program::new("init", work)
 }
 
-/// `console built WORK...`: the builder, with the environment and what `CODE_` variables say.
+/// `console built WORK...`: the builder, with the environment and the `CODE_` variables.
 fn built(work: &[&str]) -> Program {
     Program::new("built", work)
 }
@@ -122,7 +128,7 @@ impl Program {
         }
     }
 
-    /// Starts it with pipes that nobody reads yet.
+    /// Starts it with pipes that are not read yet.
     fn start(mut self) -> Running {
         self.command.stderr(Stdio::piped());
         self.start_with_stderr()
@@ -159,14 +165,14 @@ struct Running {
 }
 
 impl Running {
-    /// Waits until it says that it has worked.
+    /// Waits until it says that it has done its work.
     fn wait_worked(&mut self) {
         let mut line = String::new();
         self.said.read_line(&mut line).unwrap();
         assert_eq!(line, "worked\n");
     }
 
-    /// Lets it go on where it waits.
+    /// Releases it where it waits.
     fn go_on(&mut self) {
         self.child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
     }
@@ -177,7 +183,7 @@ impl Running {
         assert!(killed.success());
     }
 
-    /// Reads what it writes from now on, until it ends.
+    /// Reads its output from now on, until it ends.
     fn read_to_end(mut self) -> Ended {
         let mut stderr = self.child.stderr.take().unwrap();
         let reader = std::thread::spawn(move || {
@@ -223,7 +229,7 @@ impl Ended {
         self.console.matches(text).count()
     }
 
-    /// The whole line that holds this text.
+    /// The whole line that has this text.
     fn line(&self, text: &str) -> &str {
         let mut lines = self.console.lines();
         lines
@@ -241,14 +247,8 @@ struct Store {
 impl Store {
     fn at(path: &Path) -> Self {
         let store = SqliteStore::open(path).unwrap();
-        let spans = block_on(store.list_spans(SpanFilter {
-            limit: 10_000,
-            ..SpanFilter::default()
-        }));
-        let logs = block_on(store.list_logs(LogFilter {
-            limit: 10_000,
-            ..LogFilter::default()
-        }));
+        let spans = block_on(store.list_spans(SpanFilter::default().limit(10_000)));
+        let logs = block_on(store.list_logs(LogFilter::default().limit(10_000)));
         Self {
             spans: spans.unwrap(),
             logs: logs.unwrap(),
@@ -264,8 +264,9 @@ impl Store {
     }
 }
 
-/// The first word of the last line that the program said about this sink's account, and what follows: offered, stored,
-/// lost because the queue was full, lost because they could not be written.
+/// The first word of the last line that the program printed about this sink's account, and the
+/// numbers after it: offered, stored, lost because the queue was full, lost because they could not
+/// be written.
 fn account(said: &str, sink: &str) -> [u64; 4] {
     let mut lines = said.lines().rev();
     let line = lines.find_map(|line| line.strip_prefix(sink)).unwrap();
@@ -276,7 +277,7 @@ fn account(said: &str, sink: &str) -> [u64; 4] {
     numbers.try_into().unwrap()
 }
 
-/// Lines as whoever looks at a very wide terminal reads them: escape codes are obeyed.
+/// Lines as a very wide terminal shows them: escape codes are obeyed.
 fn plain_lines(raw: &[u8], columns: u16) -> Vec<String> {
     let [rows, columns] = [2_000, columns].map(|size| NonZero::new(size).unwrap());
     let mut screen = vt100::Parser::new(rows, columns, 0);

@@ -1,4 +1,4 @@
-//! Where settings come from, who wins, and what is said about those that can't be used.
+//! Where settings come from, which of them win, and the warnings about those that can't be used.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -12,7 +12,7 @@ impl Program {
         self
     }
 
-    /// A file of settings, named by the variable.
+    /// A settings file, named by the variable.
     fn config(self, text: &str) -> Self {
         let path = self.path("run.yaml");
         self.file("run.yaml", text).env("SPANSCOPE_CONFIG", path)
@@ -56,7 +56,7 @@ fn an_unknown_sink_is_named_with_the_accepted_ones_and_the_others_work() {
 }
 
 #[test]
-fn a_store_that_can_not_be_opened_is_said_on_the_console_which_goes_on() {
+fn a_store_that_can_not_be_opened_is_reported_on_the_console() {
     let mut program = program(&["story"]);
     fs::write(program.path("occupied"), "a file").unwrap();
     let below = program.path("occupied").join("store");
@@ -87,7 +87,7 @@ logging_config:
 ";
 
 #[test]
-fn a_file_of_settings_is_followed_where_nothing_else_is_said() {
+fn a_settings_file_applies_unless_it_is_overridden() {
     let ended = program(&["levels", "story"]).config(FILE).run();
     assert!(ended.console.is_empty(), "no console: {}", ended.console);
     let store = ended.store();
@@ -161,7 +161,7 @@ fn the_file_names_the_place_of_the_store_and_of_the_log_file() {
 }
 
 #[test]
-fn a_sink_of_the_file_has_levels_of_its_own() {
+fn a_sink_of_the_file_has_its_own_levels() {
     let ended = program(&["levels"])
         .config("logging_config: { sinks: { console: { category_levels: { all: warn } } } }")
         .run();
@@ -190,7 +190,7 @@ fn the_environment_is_above_what_the_file_says_of_a_sink() {
 }
 
 #[test]
-fn the_log_file_can_have_levels_of_its_own() {
+fn the_log_file_can_have_its_own_levels() {
     let program = program(&["levels"]);
     let path = program.path("agent.log");
     let ended = program
@@ -206,7 +206,7 @@ fn the_log_file_can_have_levels_of_its_own() {
 }
 
 #[test]
-fn a_key_that_is_not_known_is_named_with_its_line_and_the_program_goes_on_without_the_file() {
+fn an_unknown_key_is_named_with_its_line_and_the_file_is_ignored() {
     let config = "telemetry:\n  service_nam: agent\n";
     let ended = program(&["story"]).config(config).run();
     let said = "run.yaml:2: a key of telemetry is \"service_nam\": did you mean service_name? These are accepted: \
@@ -230,7 +230,7 @@ fn a_bad_level_of_the_file_is_a_warning_that_names_where_it_is() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_said() {
+fn a_missing_file_is_reported() {
     let ended = program(&["story"])
         .env("SPANSCOPE_CONFIG", OsStr::new("/nowhere/run.yaml"))
         .run();
@@ -317,7 +317,7 @@ fn one_limit_of_values_holds_for_every_sink() {
 }
 
 #[test]
-fn a_limit_that_is_no_number_is_said() {
+fn a_limit_that_is_not_a_number_is_reported() {
     let ended = program(&["story"])
         .env("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "many")
         .run();
@@ -327,7 +327,7 @@ fn a_limit_that_is_no_number_is_said() {
 }
 
 #[test]
-fn a_second_init_is_refused_and_the_first_goes_on() {
+fn a_second_init_is_refused_and_the_first_stays() {
     let ended = program(&["story", "init-again", "story"]).run();
     assert_eq!(
         ended.count("spanscope: no telemetry: a global tracing subscriber is set already"),

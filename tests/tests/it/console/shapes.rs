@@ -132,7 +132,7 @@ fn json_lines_have_the_ids_that_the_store_has() {
 }
 
 #[test]
-fn spans_that_are_never_entered_or_entered_elsewhere_or_continued_are_told_right() {
+fn spans_that_are_never_entered_or_entered_elsewhere_or_continued_are_shown_right() {
     let ended = shaped("json", &["odd-spans"]);
     let entries = entries(&ended);
     assert_eq!(
@@ -156,10 +156,10 @@ fn spans_that_are_never_entered_or_entered_elsewhere_or_continued_are_told_right
     assert_eq!(end["attributes"]["undeclared"], 7);
     let parent = entry(&entries, "span_start", "only a parent");
     assert_eq!(
-        entry(&entries, "event", "said beside it")["span_id"],
+        entry(&entries, "event", "logged next to it")["span_id"],
         parent["span_id"]
     );
-    assert!(entry(&entries, "event", "outside of every span")["span_id"].is_null());
+    assert!(entry(&entries, "event", "outside every span")["span_id"].is_null());
 }
 
 /// Each span that a sink has, with the parent that it has there, by name.
@@ -270,6 +270,6 @@ fn a_signal_writes_the_last_lines() {
     assert_eq!(ended.read("agent.log").matches("[END] agent_run").count(), 2);
     assert!(
         ended.read("agent.log").contains("more of this within"),
-        "what was held back is said at the end"
+        "what was held back is reported at the end"
     );
 }

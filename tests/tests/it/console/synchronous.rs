@@ -42,7 +42,7 @@ fn its_lines_stand_in_order_with_what_the_program_prints() {
     }
 }
 
-/// The switch in a file of settings.
+/// The switch in a settings file.
 fn in_file(work: &[&str]) -> Program {
     let program = program(work);
     let path = program.path("run.yaml");
@@ -52,7 +52,7 @@ fn in_file(work: &[&str]) -> Program {
 }
 
 #[test]
-fn threads_that_hold_stderr_while_they_log_hold_up_nobody() {
+fn threads_that_hold_stderr_while_they_log_block_no_other() {
     let ended = program(&["logged-while-printing", "stats"])
         .env(SYNC, "1")
         .env("SPANSCOPE_CONSOLE", "json")
@@ -64,7 +64,7 @@ fn threads_that_hold_stderr_while_they_log_hold_up_nobody() {
 }
 
 #[test]
-fn a_line_is_out_before_the_program_goes_on() {
+fn a_line_is_written_before_the_program_continues() {
     for _ in 0..5 {
         let ended = program(&["logged-and-killed"]).env(SYNC, "1").run_to_any_end();
         assert_eq!(ended.status.signal(), Some(Signal::KILL.as_raw()));

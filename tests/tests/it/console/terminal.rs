@@ -105,7 +105,7 @@ fn the_narrowest_and_the_widest_do_no_harm() {
 }
 
 #[test]
-fn a_width_that_is_none_is_warned_about_and_the_terminals_is_used() {
+fn an_invalid_width_is_warned_about_and_the_terminals_is_used() {
     for value in ["wide", "0", "-5", "80.5", "", "99999999999999999999999"] {
         let shown = story().env("LLAMA_STACK_LOG_WIDTH", value).run_under_terminal(80);
         let lines = plain_lines(&shown.raw, 1000);
@@ -177,6 +177,63 @@ fn the_width_follows_a_terminal_that_changes() {
     let ends = lines.iter().position(|line| line.contains("[END] agent_run"));
     let (before, after) = lines.split_at(ends.unwrap() + 1);
     assert!(widest(before) <= 100 && widest(before) > 80, "{before:?}");
-    // The end of the first run may itself go on in a second line.
+    // The end of the first run may itself continue on a second line.
     assert!(widest(after) <= 60 && widest(after) > 40, "{after:?}");
+}
+
+/// The links of a text, each once: where to, and what is shown.
+fn source_links(raw: &[u8]) -> Vec<(String, String)> {
+    let text = String::from_utf8_lossy(raw);
+    let mut links: Vec<(String, String)> = Vec::new();
+    for part in text.split("\x1b]8;;").filter(|part| part.starts_with("file:")) {
+        let (url, shown) = part.split_once("\x1b\\").unwrap();
+        let link = (url.to_owned(), plain_lines(shown.as_bytes(), 1000).join(""));
+        if !links.contains(&link) {
+            links.push(link);
+        }
+    }
+    links
+}
+
+#[test]
+fn a_line_links_to_the_source_on_a_terminal_that_shows_hyperlinks() {
+    let shown = story().env("TERM_PROGRAM", "WezTerm").run_under_terminal(120);
+    let links = source_links(&shown.raw);
+    assert!(!links.is_empty());
+    for (url, shown) in &links {
+        let (file, line) = url.rsplit_once('#').unwrap();
+        let path = file.strip_prefix("file://").unwrap();
+        assert!(std::path::Path::new(path).is_file(), "{url}");
+        assert!(shown.ends_with(&format!(":{line}")), "{shown} links to {url}");
+    }
+    // Links take no columns.
+    let lines = plain_lines(&shown.raw, 1000);
+    assert!(widest(&lines) <= 120 && widest(&lines) > 100);
+}
+
+#[test]
+fn no_other_output_has_links_to_the_source() {
+    let unknown = story().run_under_terminal(120);
+    assert_eq!(source_links(&unknown.raw), []);
+    let known = || story().env("TERM_PROGRAM", "WezTerm");
+    for (name, value) in [
+        ("SPANSCOPE_CONSOLE_HYPERLINKS", "0"),
+        ("NO_COLOR", "1"),
+        ("TERM", "dumb"),
+    ] {
+        let shown = known().env(name, value).run_under_terminal(120);
+        assert_eq!(source_links(&shown.raw), [], "{name}");
+    }
+    let piped = known().env("FORCE_COLOR", "1").run();
+    assert_eq!(source_links(piped.console.as_bytes()), []);
+}
+
+#[test]
+fn the_variable_switches_links_on_where_nothing_is_known_and_colours_are() {
+    let on = || story().env("SPANSCOPE_CONSOLE_HYPERLINKS", "1");
+    assert!(!source_links(&on().run_under_terminal(120).raw).is_empty());
+    let piped = on().env("FORCE_COLOR", "1").run();
+    assert!(!source_links(piped.console.as_bytes()).is_empty());
+    let piped = on().run();
+    assert_eq!(source_links(piped.console.as_bytes()), []);
 }

@@ -1,4 +1,4 @@
-//! Whose words a line shows: messages that ask for it have markup, all others are shown as they are and
+//! Markup in lines: only messages that request it have markup; all others are shown as they are and
 //! can't pass for something else.
 
 use spanscope_layers::ConsoleLayer;
@@ -7,7 +7,7 @@ use spanscope_tests::PATIENCE;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::prelude::*;
 
-use super::beside::{Page, console};
+use super::with_fmt::{Page, console};
 
 fn shown(work: impl FnOnce()) -> String {
     let page = Page::default();

@@ -1,4 +1,5 @@
-//! `process::exit`, a return from `main` with a leaked guard, guards that go too early, thread-locals.
+//! `process::exit`, a return from `main` with a leaked guard, guards that go too early,
+//! thread-locals.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::Stdio;
@@ -11,7 +12,7 @@ use super::program;
 const RECORDED: &str = "recorded before the end";
 
 #[test]
-fn process_exit_writes_what_was_recorded_before() {
+fn process_exit_writes_all_earlier_records() {
     for scenario in ["exit-code", "exit-in-span", "exit-on-thread"] {
         let ended = program(scenario).run();
         assert_eq!(ended.status.code(), Some(3), "{scenario}");
@@ -38,7 +39,7 @@ fn a_span_that_process_exit_interrupts_is_not_shown_as_running() {
 }
 
 #[test]
-fn a_return_from_main_with_a_leaked_guard_writes_what_was_recorded() {
+fn a_return_from_main_with_a_leaked_guard_writes_all_records() {
     let ended = program("exit-leaked").run();
     assert!(ended.status.success());
     ended.assert_everywhere(RECORDED, 1);
@@ -95,7 +96,7 @@ fn process_exit_does_not_wait_for_a_blocked_stderr_and_says_what_it_left() {
 
 #[test]
 fn one_deadline_holds_for_all_sinks_of_a_guard() {
-    // Accepts and never answers.
+    // Accepts and never responds.
     let collector = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", collector.local_addr().unwrap());
     let (reader, writer) = std::io::pipe().unwrap();

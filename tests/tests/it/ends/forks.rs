@@ -16,7 +16,7 @@ fn assert_accounts(ended: &Ended, processes: i64) {
 }
 
 #[test]
-fn a_child_goes_on_with_writers_of_its_own() {
+fn a_child_continues_with_its_own_writers() {
     let ended = program("fork-once").run();
     assert!(ended.status.success(), "{}", ended.stderr);
     for message in [
@@ -65,7 +65,7 @@ fn forks_of_a_busy_program_hang_nowhere() {
     assert!(ended.status.success(), "{}", ended.stderr);
     assert_eq!(ended.store().events("after the fork"), 1);
     assert_eq!(ended.logged("in the child"), 20);
-    let unstored = ended.shown("the span store takes nothing in the forked process");
+    let unstored = ended.shown("the span store accepts nothing in the forked process");
     assert_eq!(ended.store().events("in the child") + unstored, 20, "{unstored}");
 }
 
@@ -77,6 +77,6 @@ fn a_sink_that_can_not_go_on_in_a_child_says_so_once() {
         .run();
     assert!(ended.status.success(), "{}", ended.stderr);
     assert_eq!(ended.shown("in the child"), 1);
-    let text = "the OTLP bridge takes nothing in the forked process";
+    let text = "the OTLP bridge accepts nothing in the forked process";
     assert_eq!(ended.shown(text), 1, "{}", ended.stderr);
 }

@@ -1,4 +1,4 @@
-//! How programs end, and what is then on the console, in the log file and in the store.
+//! How programs end, and what the console, the log file and the store then have.
 
 mod exit;
 mod forks;
@@ -13,13 +13,13 @@ use rusqlite::Connection;
 use spanscope_tests::program_without_settings;
 use spanscope_tests::terminal::{Piped, run_piped};
 
-/// The program `ends`, about to be run in a folder of its own.
+/// The program `ends`, about to run in a temporary folder.
 struct Program {
     folder: tempfile::TempDir,
     command: Command,
 }
 
-/// What is left of a program that has ended.
+/// What a program that has ended leaves.
 struct Ended {
     folder: tempfile::TempDir,
     stderr: String,

@@ -126,7 +126,7 @@ fn a_program_that_is_built_with_panic_abort_loses_nothing_of_a_panic() {
 }
 
 #[test]
-fn abort_writes_what_was_recorded_before() {
+fn abort_writes_all_earlier_records() {
     let ended = program("panic-abort").run();
     assert_eq!(ended.status.signal(), Some(Signal::ABORT.as_raw()));
     ended.assert_everywhere(RECORDED, 1);
@@ -134,7 +134,7 @@ fn abort_writes_what_was_recorded_before() {
 }
 
 #[test]
-fn a_closed_stderr_costs_nothing_that_goes_elsewhere() {
+fn a_closed_stderr_loses_no_record_of_other_sinks() {
     for (scenario, code) in [("panic-main", 101), ("exit-code", 3)] {
         let ended = program(scenario).through_shell("exec \"$0\" \"$@\" 2>&-").run();
         assert_eq!(ended.status.code(), Some(code), "{scenario}");

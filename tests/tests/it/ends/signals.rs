@@ -81,8 +81,9 @@ fn a_second_signal_ends_a_program_whose_end_takes_long() {
     let db = Connection::open(folder.path().join("trace_store.db")).unwrap();
     wait_for("the file's lock", || db.execute_batch("BEGIN EXCLUSIVE").ok());
     send_signal(&child, Signal::TERM);
-    // The two could be one if they came at the same moment. The first is caught when its thread has begun to end the sinks,
-    // which nothing shows from outside; it takes no second signal that comes before as one.
+    // The two could be one if they came at the same moment. The first is caught when its thread has
+    // begun to end the sinks, which is not visible from outside; it ignores a second signal that
+    // comes before.
     wait_for("the end", || {
         send_signal(&child, Signal::INT);
         child.try_wait().unwrap()

@@ -1,4 +1,5 @@
-//! OTLP over gRPC against a server made with tonic, as collectors in Rust are: what its answers mean.
+//! OTLP over gRPC against a server made with tonic, as collectors in Rust are: what its responses
+//! mean.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -194,7 +195,7 @@ fn gzip_and_headers_are_on_the_wire() {
 }
 
 #[test]
-fn a_certificate_that_nobody_vouches_for_is_refused() {
+fn a_certificate_of_an_unknown_authority_is_refused() {
     let signed = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
     let identity = Identity::from_pem(signed.cert.pem(), signed.signing_key.serialize_pem());
     let collector = Collector::start(Some(identity), |_| taken());
@@ -225,9 +226,10 @@ fn it_works_within_runtimes_of_the_program() {
             guard.flush(PATIENCE).unwrap();
             assert_eq!(guard.stats().spans.exported, 10);
             tracing::dispatcher::with_default(&dispatch, || burst(1));
-            // The last owner of everything, after its threads have ended. That shows nowhere outside of the bridge, and either
-            // order has to work: the pause makes the one that once failed the likely one.
-            assert!(guard.shutdown());
+            // The last owner of everything, after its threads have ended. That is not visible
+            // outside the bridge, and either order has to work: the pause makes the order that once
+            // failed the likely one.
+            guard.shutdown().unwrap();
             tokio::time::sleep(Duration::from_millis(100)).await;
             drop(guard);
         });

@@ -1,5 +1,5 @@
-//! A span has the same ids in the store, on the console and in the collector, whatever is done with it, and in whatever order
-//! the layers were added.
+//! A span has the same ids in the store, on the console and in the collector, whatever happens to
+//! it, and in whatever order the layers were added.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value as Json;
 use spanscope_layers::console::SpanDisplay;
 use spanscope_layers::console::render::Format;
-use spanscope_layers::{Categories, CategoryFilter, ConsoleLayer, Levels, SpanExt as _, Threshold};
+use spanscope_layers::{Categories, CategoryFilter, ConsoleLayer, LevelFilter, Levels, SpanExt as _};
 use spanscope_model::{SpanId, TraceId};
 use spanscope_otlp::OpenTelemetrySpanExt as _;
 use spanscope_otlp::opentelemetry::Context;
@@ -45,7 +45,8 @@ impl Write for Written {
     }
 }
 
-/// In which order the layers are added, and which of them doesn't see spans whose name begins with `hidden`.
+/// The order in which the layers are added, and which of them doesn't see spans whose name begins
+/// with `hidden`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Order {
     BridgeFirst,
@@ -164,7 +165,8 @@ fn run(order: Order, program: impl FnOnce(&Dispatch)) -> Shown {
     }
 }
 
-/// Runs a program under every order and holds all three sinks against each other. `check` gets what was sent.
+/// Runs a program under every order and compares all three sinks. `check` gets the spans that were
+/// sent.
 fn same_everywhere(names: &[&str], program: impl Fn(&Dispatch), check: impl Fn(Order, &Seen)) {
     for order in ORDERS {
         let shown = run(order, &program);
@@ -274,9 +276,9 @@ fn a_remote_parent_that_is_set_after_creation_through_our_trait() {
             let request = info_span!("request");
             let trace: TraceId = REMOTE_TRACE.parse().unwrap();
             let span: SpanId = REMOTE_SPAN.parse().unwrap();
-            assert!(request.set_remote_parent(trace, span));
+            request.set_remote_parent(trace, span).unwrap();
             request.in_scope(|| info_span!("child").in_scope(|| ()));
-            assert!(!request.set_remote_parent(trace, span), "too late now");
+            assert!(request.set_remote_parent(trace, span).is_err(), "too late now");
             assert!(
                 request.set_parent(Context::new()).is_err(),
                 "for OpenTelemetry as well"
@@ -299,7 +301,7 @@ fn a_remote_parent_of_a_span_that_is_never_entered() {
 }
 
 #[test]
-fn a_context_that_somebody_attached() {
+fn an_attached_context() {
     same_everywhere(
         &["request"],
         |_| {
@@ -389,7 +391,7 @@ fn a_root_that_one_sink_does_not_see() {
             let root = info_span!("hidden root");
             root.in_scope(|| info_span!("child").in_scope(|| info!("x")));
             drop(info_span!(parent: &root, "second child"));
-            // Its context is asked for before anybody enters it.
+            // Its context is read before it is entered.
             let asked = root.in_scope(|| info_span!("asked child"));
             let _ = asked.context();
         },
@@ -460,10 +462,10 @@ fn many_threads_make_spans_below_one_root() {
 }
 
 #[test]
-fn a_parent_that_a_filter_of_the_bridge_hides_and_nobody_has_entered() {
+fn a_hidden_parent_that_was_never_entered() {
     let receiver = Receiver::start();
     let mut levels = Levels::new();
-    levels.set_root(Threshold::Info);
+    levels.set_root(LevelFilter::Info);
     let gate = CategoryFilter::new(Categories::new(), levels);
     let (dispatch, guard) = alone(to(&receiver.url()).span_filter(gate));
     tracing::dispatcher::with_default(&dispatch, || {
@@ -546,8 +548,8 @@ fn spans_in_thread_locals() {
         static KEPT: std::cell::RefCell<Option<Kept>> = const { std::cell::RefCell::new(None) };
     }
 
-    // Where no span was made before, the registry's own thread-locals are gone first: it bears no entering then,
-    // whatever layers it has, so the span is only closed.
+    // Where no span was made before, the registry's own thread-locals are gone first: it bears no
+    // entering then, whatever layers it has, so the span is only closed.
     for enters_before in [false, true] {
         let receiver = Receiver::start();
         let (dispatch, guard) = alone(to(&receiver.url()));
@@ -569,7 +571,7 @@ fn spans_in_thread_locals() {
         thread.join().unwrap();
         guard.flush(PATIENCE).unwrap();
         let sent = receiver.spans().iter().any(|span| span.it.name == "kept");
-        // The queue's thread-locals may be gone as well; the queue takes it all the same.
+        // The queue's thread-locals may be gone as well; the queue accepts it even so.
         let spans = guard.stats().spans;
         assert!(sent, "{spans:?}");
         assert_eq!(spans.lost.total(), 0, "{spans:?}");

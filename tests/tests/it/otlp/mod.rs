@@ -1,4 +1,4 @@
-//! The OTLP bridge: what leaves, with which ids, and what happens when nobody takes it.
+//! The OTLP bridge: the exported records and their ids, and collectors that don't accept them.
 
 mod failure;
 mod grpc;
@@ -18,8 +18,8 @@ use tracing::{Dispatch, Subscriber};
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::registry::LookupSpan;
 
-/// Settings for a receiver of the test's. Nothing goes out by itself before a batch is full, so that a test which counts
-/// requests knows how many there are.
+/// Settings for a receiver of the test. Nothing is sent before a batch is full, so that a test
+/// which counts requests knows how many there are.
 fn to(url: &str) -> OtlpLayerBuilder {
     OtlpLayer::builder()
         .endpoint(url)
@@ -29,7 +29,7 @@ fn to(url: &str) -> OtlpLayerBuilder {
         .shutdown_timeout(PATIENCE)
 }
 
-/// The layer alone, as a dispatcher.
+/// Only the layer, as a dispatcher.
 fn alone(builder: OtlpLayerBuilder) -> (Dispatch, OtlpGuard) {
     let (layer, guard) = builder.build().unwrap();
     (Dispatch::new(tracing_subscriber::registry().with(layer)), guard)
@@ -44,9 +44,5 @@ where
 
 fn stored_spans(path: &PathBuf) -> Vec<Span> {
     let store = SqliteStore::open(path).unwrap();
-    block_on(store.list_spans(SpanFilter {
-        limit: 10_000,
-        ..SpanFilter::default()
-    }))
-    .unwrap()
+    block_on(store.list_spans(SpanFilter::default().limit(10_000))).unwrap()
 }

@@ -1,7 +1,7 @@
-//! What goes into the headers of a request and what is made of it, whichever sinks are on.
+//! What the bridge writes into a request's headers and reads from them, whichever sinks are on.
 //!
-//! The global propagator is the process's. Every test here needs the default one, so each sets that same one;
-//! `tests/no_propagators.rs` has the others.
+//! The global propagator is the process's. Every test here needs the default one, so each sets that
+//! same one; `tests/no_propagators.rs` has the others.
 
 use http::HeaderMap;
 use spanscope_layers::console::SpanDisplay;
@@ -21,7 +21,7 @@ use super::{build, to};
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
 
-/// What listens to the spans.
+/// The sinks of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sinks {
     Bridge,
@@ -96,13 +96,13 @@ fn injected(span: &Span) -> HeaderMap {
     headers
 }
 
-/// What is said under a name; nothing where the header is not there.
+/// The value under a name; empty without the header.
 fn said(headers: &HeaderMap, name: &str) -> String {
     let value = headers.get(name).map(|value| value.to_str().unwrap().to_owned());
     value.unwrap_or_default()
 }
 
-fn said_of(span: &Span, flags: &str) -> String {
+fn headers_of(span: &Span, flags: &str) -> String {
     let (trace, id) = span.ids().unwrap();
     format!("00-{trace}-{id}-{flags}")
 }
@@ -115,16 +115,20 @@ fn a_request_that_is_sent_has_the_ids_that_the_sinks_show() {
             root.in_scope(|| {
                 let client = info_span!("client", otel.kind = "client");
                 let headers = injected(&client);
-                assert_eq!(said(&headers, "traceparent"), said_of(&client, "01"), "{sinks:?}");
+                assert_eq!(
+                    said(&headers, "traceparent"),
+                    headers_of(&client, "01"),
+                    "{sinks:?}"
+                );
                 assert_eq!(client.ids().unwrap().0, root.ids().unwrap().0, "{sinks:?}");
-                assert_eq!(headers.len(), 1, "nothing is said that is empty: {headers:?}");
+                assert_eq!(headers.len(), 1, "no header is empty: {headers:?}");
             });
         });
     }
 }
 
 #[test]
-fn a_request_that_comes_in_goes_on_with_its_flag_its_state_and_its_baggage() {
+fn a_received_request_continues_with_its_flag_its_state_and_its_baggage() {
     for (sinks, flags) in OURS.into_iter().flat_map(|sinks| [(sinks, "01"), (sinks, "00")]) {
         under(sinks, || {
             let request = info_span!("request", otel.kind = "server");
@@ -135,7 +139,10 @@ fn a_request_that_comes_in_goes_on_with_its_flag_its_state_and_its_baggage() {
                 ("baggage", "tenant=acme"),
                 ("baggage", "tier=gold%20plus;since=2"),
             ]);
-            assert!(propagation::continue_from(&request, &came), "{sinks:?}");
+            assert!(
+                propagation::continue_from(&request, &came).is_continued(),
+                "{sinks:?}"
+            );
             let sent = request.in_scope(|| {
                 assert_eq!(
                     propagation::context(&Span::current())
@@ -148,7 +155,11 @@ fn a_request_that_comes_in_goes_on_with_its_flag_its_state_and_its_baggage() {
                 );
                 let client = info_span!("work").in_scope(|| info_span!("client", otel.kind = "client"));
                 let sent = injected(&client);
-                assert_eq!(said(&sent, "traceparent"), said_of(&client, flags), "{sinks:?}");
+                assert_eq!(
+                    said(&sent, "traceparent"),
+                    headers_of(&client, flags),
+                    "{sinks:?}"
+                );
                 sent
             });
             assert_eq!(request.ids().unwrap().0.to_string(), TRACE, "{sinks:?}");
@@ -162,7 +173,7 @@ fn a_request_that_comes_in_goes_on_with_its_flag_its_state_and_its_baggage() {
             baggage.sort_unstable();
             assert_eq!(baggage, ["tenant=acme", "tier=gold%20plus;since=2"], "{sinks:?}");
             assert!(
-                !propagation::continue_from(&request, &came),
+                !propagation::continue_from(&request, &came).is_continued(),
                 "{sinks:?}: too late now"
             );
         });
@@ -174,15 +185,18 @@ fn a_span_that_the_bridge_does_not_see_hands_the_request_on() {
     under(Sinks::FilteredBridgeAndStore, || {
         let request = info_span!("hidden request");
         let came = headers(&[("traceparent", &traceparent("00")), ("baggage", "tenant=acme")]);
-        assert!(propagation::continue_from(&request, &came));
+        assert!(propagation::continue_from(&request, &came).is_continued());
         let sent = injected(&request);
-        assert_eq!(said(&sent, "traceparent"), said_of(&request, "00"));
+        assert_eq!(said(&sent, "traceparent"), headers_of(&request, "00"));
         assert_eq!(said(&sent, "baggage"), "tenant=acme");
         request.in_scope(|| {
             let client = info_span!("client");
             assert_eq!(client.ids().unwrap().0.to_string(), TRACE);
         });
-        assert!(!propagation::continue_from(&request, &came), "too late now");
+        assert!(
+            !propagation::continue_from(&request, &came).is_continued(),
+            "too late now"
+        );
     });
 }
 
@@ -193,7 +207,7 @@ fn a_span_that_is_switched_off_sends_the_one_around_it() {
             let around = info_span!("around");
             around.in_scope(|| {
                 let sent = injected(&Span::none());
-                assert_eq!(said(&sent, "traceparent"), said_of(&around, "01"), "{sinks:?}");
+                assert_eq!(said(&sent, "traceparent"), headers_of(&around, "01"), "{sinks:?}");
             });
             assert!(injected(&Span::none()).is_empty(), "{sinks:?}");
         });
@@ -201,11 +215,11 @@ fn a_span_that_is_switched_off_sends_the_one_around_it() {
 }
 
 #[test]
-fn without_any_sink_nothing_is_said_but_baggage() {
+fn without_any_sink_only_baggage_is_sent() {
     under(Sinks::Nothing, || {
         let span = info_span!("request");
         let came = headers(&[("traceparent", &traceparent("01"))]);
-        assert!(!propagation::continue_from(&span, &came));
+        assert!(!propagation::continue_from(&span, &came).is_continued());
         assert!(injected(&span).is_empty());
         let _attached = Context::current_with_baggage([KeyValue::new("tenant", "acme")]).attach();
         let sent = injected(&span);
@@ -215,7 +229,7 @@ fn without_any_sink_nothing_is_said_but_baggage() {
 }
 
 #[test]
-fn what_is_malformed_or_twice_there_says_nothing() {
+fn malformed_or_repeated_headers_are_ignored() {
     let upper = TRACE.to_uppercase();
     let malformed = [
         String::new(),
@@ -239,7 +253,10 @@ fn what_is_malformed_or_twice_there_says_nothing() {
                 let around = info_span!("around");
                 around.in_scope(|| {
                     let request = info_span!("request");
-                    assert!(!propagation::continue_from(&request, came), "{sinks:?}: {came:?}");
+                    assert!(
+                        !propagation::continue_from(&request, came).is_continued(),
+                        "{sinks:?}: {came:?}"
+                    );
                     assert_eq!(request.ids().unwrap().0, around.ids().unwrap().0, "{came:?}");
                     assert_eq!(injected(&request).len(), 1, "{came:?}");
                 });
@@ -259,10 +276,7 @@ fn what_is_malformed_or_twice_there_says_nothing() {
     let later = format!("cc-{TRACE}-{PARENT}-01-what-comes-later");
     under(Sinks::Bridge, || {
         let request = info_span!("request");
-        assert!(propagation::continue_from(
-            &request,
-            &headers(&[("traceparent", &later)])
-        ));
+        assert!(propagation::continue_from(&request, &headers(&[("traceparent", &later)])).is_continued());
         assert_eq!(request.ids().unwrap().0.to_string(), TRACE);
     });
 }
@@ -277,8 +291,14 @@ fn baggage_alone_leaves_the_parent_alone() {
             let root = around.in_scope(|| info_span!(parent: None, "root"));
             let came = headers(&[("baggage", "tenant=acme")]);
             around.in_scope(|| {
-                assert!(!propagation::continue_from(&request, &came), "{sinks:?}");
-                assert!(!propagation::continue_from(&root, &came), "{sinks:?}");
+                assert!(
+                    !propagation::continue_from(&request, &came).is_continued(),
+                    "{sinks:?}"
+                );
+                assert!(
+                    !propagation::continue_from(&root, &came).is_continued(),
+                    "{sinks:?}"
+                );
             });
             for span in [&request, &root] {
                 assert_eq!(said(&injected(span), "baggage"), "tenant=acme", "{sinks:?}");
@@ -290,12 +310,12 @@ fn baggage_alone_leaves_the_parent_alone() {
 }
 
 #[test]
-fn baggage_that_is_added_goes_out_with_what_came_in() {
+fn added_baggage_is_sent_with_received_baggage() {
     for sinks in OURS {
         under(sinks, || {
             let request = info_span!("request");
             let came = headers(&[("traceparent", &traceparent("01")), ("baggage", "tenant=acme")]);
-            assert!(propagation::continue_from(&request, &came));
+            assert!(propagation::continue_from(&request, &came).is_continued());
             let _inside = request.enter();
             let before = info_span!("made before");
             let context = propagation::context(&Span::current());
@@ -329,7 +349,7 @@ fn extracting_leaves_the_current_context_out() {
 }
 
 #[test]
-fn what_is_sent_replaces_what_the_headers_said() {
+fn injected_headers_replace_existing_ones() {
     under(Sinks::Store, || {
         let mut sent = headers(&[
             ("traceparent", &traceparent("01")),
@@ -338,19 +358,60 @@ fn what_is_sent_replaces_what_the_headers_said() {
         ]);
         let client = info_span!("client");
         propagation::inject(&client, &mut sent);
-        assert_eq!(said(&sent, "traceparent"), said_of(&client, "01"));
+        assert_eq!(said(&sent, "traceparent"), headers_of(&client, "01"));
         assert_eq!(said(&sent, "tracestate"), "", "it is of another trace");
         assert_eq!(said(&sent, "accept"), "*/*");
     });
 }
 
 #[test]
-fn both_traits_may_say_the_same_parent_and_the_state_stays() {
+fn both_traits_may_set_the_same_parent_and_the_state_stays() {
     under(Sinks::Bridge, || {
         let request = info_span!("request");
         let came = headers(&[("traceparent", &traceparent("01")), ("tracestate", "k=v")]);
-        assert!(request.set_remote_parent(TRACE.parse().unwrap(), PARENT.parse().unwrap()));
+        request
+            .set_remote_parent(TRACE.parse().unwrap(), PARENT.parse().unwrap())
+            .unwrap();
         request.set_parent(propagation::extract(&came)).unwrap();
         assert_eq!(said(&injected(&request), "tracestate"), "k=v");
     });
+}
+
+#[test]
+fn the_crate_without_opentelemetry_writes_the_same_and_adds_baggage_to_it() {
+    for sinks in OURS {
+        under(sinks, || {
+            let request = info_span!("request", otel.kind = "server");
+            let came: Vec<(String, String)> = vec![
+                ("traceparent".to_owned(), traceparent("00")),
+                ("tracestate".to_owned(), "k=v".to_owned()),
+                ("baggage".to_owned(), "tenant=acme".to_owned()),
+            ];
+            let continuation = spanscope::propagation::continue_from(&request, &came);
+            assert!(continuation.is_continued(), "{sinks:?}: {continuation:?}");
+            spanscope::propagation::add_baggage(&request, "tier", "gold").unwrap();
+            request.in_scope(|| {
+                let attached = propagation::add_baggage(
+                    &propagation::context(&Span::current()),
+                    [KeyValue::new("attached", "yes")],
+                );
+                let _attached = attached.attach();
+                let client = info_span!("client");
+                let mut sent = std::collections::BTreeMap::<String, String>::new();
+                spanscope::propagation::inject(&client, &mut sent);
+                assert_eq!(sent["traceparent"], headers_of(&client, "00"), "{sinks:?}");
+                assert_eq!(sent["tracestate"], "k=v", "{sinks:?}");
+                let mut baggage: Vec<_> = sent["baggage"].split(',').collect();
+                baggage.sort_unstable();
+                assert_eq!(baggage, ["attached=yes", "tenant=acme", "tier=gold"], "{sinks:?}");
+                let context = spanscope::propagation::context(&client);
+                assert_eq!(context.baggage.get("tier").as_deref(), Some("gold"), "{sinks:?}");
+                assert_eq!(
+                    spanscope::propagation::extract(&sent).trace_state,
+                    "k=v",
+                    "{sinks:?}"
+                );
+            });
+        });
+    }
 }

@@ -1,4 +1,4 @@
-//! Settings that reach as far as the wire: headers, protocols, TLS; and those that can't be.
+//! Settings that change the wire: headers, protocols, TLS; and invalid ones.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -107,7 +107,7 @@ fn settings_that_can_not_be_are_refused_at_the_start() {
     );
 }
 
-/// Files with what a private authority has signed.
+/// Files signed by a private authority.
 struct Pki {
     folder: tempfile::TempDir,
     roots: RootCertStore,
@@ -169,7 +169,7 @@ impl Pki {
 }
 
 #[test]
-fn a_certificate_that_nobody_vouches_for_is_refused() {
+fn a_certificate_of_an_unknown_authority_is_refused() {
     let (pki, stranger) = (Pki::new(), Pki::new());
     let receiver = pki.receiver(false);
     assert_eq!(

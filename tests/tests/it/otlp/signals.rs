@@ -1,4 +1,4 @@
-//! What is in the spans, log records and metrics that leave.
+//! The content of the spans, log records and metrics that are sent.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::{Metric, metric, number_data_point};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use spanscope_layers::metrics::record_value;
-use spanscope_layers::{Categories, CategoryFilter, Levels, SpanExt, Threshold, TokenMetricsLayer};
+use spanscope_layers::{Categories, CategoryFilter, LevelFilter, Levels, SpanExt, TokenMetricsLayer};
 use spanscope_model::MetricKind;
 use spanscope_otlp::opentelemetry::trace::Status;
 use spanscope_otlp::opentelemetry::{Array, KeyValue as OtelPair, Value as OtelValue};
@@ -21,7 +21,7 @@ use tracing_subscriber::prelude::*;
 
 use super::{alone, build, stored_spans, to};
 
-/// What came of a program whose spans and events are sent.
+/// A program that exports spans and events, and the receiver that they arrive at.
 struct Sending {
     receiver: Receiver,
 }
@@ -273,7 +273,7 @@ fn content_span() {
 }
 
 #[test]
-fn contents_stay_here_unless_it_is_said_otherwise() {
+fn contents_are_not_sent_by_default() {
     for (policy, expected) in [
         (None, None),
         (Some(ContentPolicy::None), None),
@@ -304,7 +304,7 @@ fn contents_stay_here_unless_it_is_said_otherwise() {
 }
 
 #[test]
-fn not_even_the_length_of_contents_leaves_unless_it_is_said_otherwise() {
+fn not_even_the_length_of_contents_is_sent_by_default() {
     let long = "a secret plan ".repeat(100);
     for (policy, expected) in [(ContentPolicy::None, 0), (ContentPolicy::Full, 2)] {
         let sent = Sending::of(
@@ -327,7 +327,7 @@ fn not_even_the_length_of_contents_leaves_unless_it_is_said_otherwise() {
 }
 
 #[test]
-fn what_opentelemetrys_events_say_is_cut_where_everything_else_is() {
+fn events_of_opentelemetry_are_truncated_like_all_others() {
     let sent = Sending::of(
         |settings| settings.max_value_len(8),
         || {
@@ -396,7 +396,7 @@ fn limits_cut_and_count() {
 }
 
 #[test]
-fn where_contents_may_go_is_said_by_the_variable() {
+fn the_variable_says_where_contents_are_sent() {
     for (value, in_span, in_log) in [
         ("SPAN_ONLY", true, false),
         ("EVENT_ONLY", false, true),
@@ -411,7 +411,7 @@ fn where_contents_may_go_is_said_by_the_variable() {
         let log = sent.receiver.logs().remove(0).it;
         let has = |attributes: &[KeyValue], key: &str| text_of(attributes, key).is_some();
         assert_eq!(has(&span.attributes, "gen_ai.input.messages"), in_span, "{value}");
-        // An event in a span goes with the span.
+        // The span has its events.
         let event = &span.events[0].attributes;
         assert_eq!(has(event, "gen_ai.output.messages"), in_span, "{value}");
         assert_eq!(has(&log.attributes, "gen_ai.output.messages"), in_log, "{value}");
@@ -419,7 +419,7 @@ fn where_contents_may_go_is_said_by_the_variable() {
 }
 
 #[test]
-fn samplers_decide_what_is_sent_and_not_what_is_stored() {
+fn samplers_affect_exports_and_not_the_store() {
     for (sampler, expected) in [
         (Sampler::AlwaysOn, 100..=100),
         (Sampler::AlwaysOff, 0..=0),
@@ -451,13 +451,13 @@ fn samplers_decide_what_is_sent_and_not_what_is_stored() {
 }
 
 #[test]
-fn what_the_caller_says_of_sampling_holds() {
+fn the_sampling_decision_of_the_caller_applies() {
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736".parse().unwrap();
     let parent = "00f067aa0ba902b7".parse().unwrap();
     let sent = |set: &dyn Fn(OtlpLayerBuilder) -> OtlpLayerBuilder, is_sampled| {
         let sent = Sending::of(set, || {
             let span = info_span!("request");
-            assert!(span.set_remote_parent_with(trace, parent, is_sampled));
+            span.set_remote_parent_with(trace, parent, is_sampled).unwrap();
             span.in_scope(|| ());
         });
         sent.receiver.spans().len()
@@ -482,7 +482,7 @@ fn what_the_caller_says_of_sampling_holds() {
 }
 
 #[test]
-fn spans_and_log_records_have_filters_of_their_own() {
+fn spans_and_log_records_have_their_own_filters() {
     let filter = |threshold| {
         let mut levels = Levels::new();
         levels.set_root(threshold);
@@ -491,8 +491,8 @@ fn spans_and_log_records_have_filters_of_their_own() {
     let sent = Sending::of(
         |settings| {
             settings
-                .span_filter(filter(Threshold::Info))
-                .log_filter(filter(Threshold::Warn))
+                .span_filter(filter(LevelFilter::Info))
+                .log_filter(filter(LevelFilter::Warn))
         },
         || {
             info_span!("shown").in_scope(|| {
@@ -641,7 +641,7 @@ fn the_bridges_own_account_is_measured() {
     wait_for("the refusal", || {
         (guard.stats().spans.lost.export_failed == 1).then_some(())
     });
-    // What it says last of all goes out with the metrics' last export.
+    // Its last records are sent with the metrics' last export.
     drop(guard);
     let metrics = receiver.metrics();
     let Some(metric::Data::Sum(sum)) = &metric(&metrics, "spanscope.otlp.lost").data else {
@@ -728,11 +728,11 @@ fn a_span_whose_ids_are_settled_late_is_taken_back_like_any_other() {
     let (bridge, _guard) = build(to(&receiver.url()));
     let dispatch = Dispatch::new(tracing_subscriber::registry().with(bridge).with(store));
     tracing::dispatcher::with_default(&dispatch, || {
-        // Nobody has entered it, so the store's thread leaves it for later.
+        // It was never entered, so the store's thread processes it later.
         let late = info_span!("late");
         store_guard.flush(PATIENCE).unwrap();
         late.in_scope(|| ());
-        // What is written next takes it along.
+        // The next write includes it.
         drop(info_span!("other"));
         store_guard.flush(PATIENCE).unwrap();
         drop(late);
@@ -758,7 +758,7 @@ fn the_tail_rule_sends_whole_traces_with_errors_and_slow_ones() {
                 info_span!("child").in_scope(|| info!("event"));
                 match n {
                     3 | 50 => info_span!("failing").in_scope(|| error!("no luck")),
-                    // The time is what is tested.
+                    // The test is about the time.
                     70 => std::thread::sleep(Duration::from_millis(60)),
                     _ => {}
                 }
@@ -811,14 +811,14 @@ fn a_trace_that_is_still_open_at_the_end_is_sent_as_far_as_it_went() {
         root.in_scope(|| info_span!("child").in_scope(|| ()));
         root
     });
-    assert!(guard.shutdown());
+    guard.shutdown().unwrap();
     assert_eq!(receiver.spans().len(), 1);
     drop(root);
     assert_eq!(guard.stats().spans.waiting(), 0);
 }
 
 #[test]
-fn what_opentelemetrys_trait_adds_is_held_to_the_same_rules() {
+fn attributes_of_opentelemetrys_trait_follow_the_same_rules() {
     let sent = Sending::of(same, || {
         let span = info_span!("chat");
         let _inside = span.enter();
@@ -892,7 +892,7 @@ fn one_trace_is_sampled_as_a_whole_whatever_a_filter_hides() {
     );
     tracing::dispatcher::with_default(&dispatch, || {
         let root = info_span!("root");
-        assert!(root.set_remote_parent_with(trace, parent, false));
+        root.set_remote_parent_with(trace, parent, false).unwrap();
         let hidden = info_span!(parent: &root, "hidden");
         drop(info_span!(parent: &hidden, "below"));
     });

@@ -26,7 +26,7 @@ fn assert_ends_between(sinks: &Sinks, name: &str, after: &str, before: &str) {
             .as_nanos()
     };
     let ends = ends_of(sinks, name);
-    // A clock that is anchored anew between two batches moves times by some microseconds.
+    // Re-anchoring the clock between two batches moves times by some microseconds.
     let slack = 500_000;
     for end in ends {
         assert!(
@@ -53,9 +53,9 @@ fn a_span_ends_when_it_is_ended_or_left_and_only_one_that_was_never_entered_when
     assert_ends_between(&sinks, "ended", "the work", "after the end");
     assert_ends_between(&sinks, "never entered", "late 3", "last");
     assert_ends_between(&sinks, "entered twice", "still in it", "late 4");
-    // What goes on below a span has its own times.
+    // A span that continues below has its own times.
     assert_ends_between(&sinks, "goes on", "late 1", "poll 0");
-    // What is measured of a span is measured by the same end.
+    // A span's measurement has the same end.
     let request = sinks.stored_span("request");
     let measured = sinks
         .receiver

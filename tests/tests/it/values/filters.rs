@@ -1,4 +1,4 @@
-//! Filters of one sink, and what happens while a record's values are worked out.
+//! Filters of one sink, and what happens while a record's values are formatted.
 
 use super::Sinks;
 

@@ -13,7 +13,7 @@ fn a_million_records_of_a_few_fields_leave_the_last_value_of_each() {
         assert_eq!(attributes["chunks"], json!(3_999), "{sink}");
         assert_eq!(attributes["finish"], json!("stop"), "{sink}");
         assert_eq!(attributes["late"], json!(true), "{sink}");
-        // The last answer, cut at the usual length, and how long it was.
+        // The last answer, cut at the usual length, and its full length.
         let answer = attributes["answer"].as_str().unwrap();
         assert!(answer.starts_with(&"abcdefghij".repeat(1_638)), "{sink}");
         assert!(answer.len() < 17_000, "{sink}"); // the console says in the text that it is cut

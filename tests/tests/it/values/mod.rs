@@ -1,5 +1,5 @@
-//! What is captured of a span or an event is the same on every sink: the program `values` runs with the
-//! console, the store and a collector, and each of them is asked.
+//! The values of a span or an event are the same on every sink: the program `values` runs with the
+//! console, the store and a collector, and the tests compare the three.
 
 mod ends;
 mod filters;
@@ -15,13 +15,13 @@ use spanscope_sqlite::SqliteStore;
 use spanscope_tests::receiver::Receiver;
 use spanscope_tests::terminal::run_piped;
 
-/// What a sink has of an event.
+/// An event, as a sink has it.
 struct Recorded {
     message: String,
     severity: String,
     target: String,
     category: String,
-    /// Without what is above.
+    /// Without the fields above.
     attributes: Map<String, Json>,
 }
 
@@ -30,7 +30,7 @@ struct Sinks {
     folder: tempfile::TempDir,
     spans: Vec<Span>,
     logs: Vec<LogEvent>,
-    /// Of the console, an object a line.
+    /// The console's lines, one JSON object each.
     lines: Vec<Json>,
     receiver: Receiver,
 }
@@ -60,14 +60,8 @@ impl Sinks {
         assert!(ended.status.success(), "{:?}: {console}", ended.status);
         let store = SqliteStore::open(folder.path().join("trace_store.db")).unwrap();
         let (spans, logs) = (
-            SpanFilter {
-                limit: 10_000,
-                ..SpanFilter::default()
-            },
-            LogFilter {
-                limit: 10_000,
-                ..LogFilter::default()
-            },
+            SpanFilter::default().limit(10_000),
+            LogFilter::default().limit(10_000),
         );
         Self {
             spans: block_on(store.list_spans(spans)).unwrap(),
@@ -87,14 +81,15 @@ impl Sinks {
         rusqlite::Connection::open(self.folder.path().join("trace_store.db")).unwrap()
     }
 
-    /// What the console shows of a span at its start and, where that changed, at its end.
+    /// The attributes that the console shows of a span at its start and, where they changed, at its
+    /// end.
     fn shown_attributes(&self, name: &str) -> Map<String, Json> {
         let mut shown = object(self.span_line("span_start", name)["attributes"].clone());
         shown.extend(object(self.span_line("span_end", name)["attributes"].clone()));
         shown
     }
 
-    /// What each sink has as the attributes of a span.
+    /// The attributes of a span in each sink.
     fn span_attributes(&self, name: &str) -> [(&'static str, Map<String, Json>); 3] {
         let stored = serde_json::to_value(&self.stored_span(name).attributes).unwrap();
         [
@@ -104,8 +99,8 @@ impl Sinks {
         ]
     }
 
-    /// What each sink has of the one event with this attribute, or with this message; the collector
-    /// gets it as a log record and, where it happened in a span, as an event of that.
+    /// The one event with this attribute, or with this message, in each sink; the collector gets it
+    /// as a log record and, if it happened in a span, as an event of that.
     fn events(&self, key: &str, value: &str) -> Vec<(&'static str, Recorded)> {
         let is_it = |event: &Recorded| match key {
             "message" => event.message == value,
@@ -212,7 +207,8 @@ fn object(value: Json) -> Map<String, Json> {
     }
 }
 
-/// Takes what the bridge has added under this key, or under its own where the program has that.
+/// Removes what the bridge has added under this key, or under the bridge's own key where the
+/// program has that.
 fn take(attributes: &mut Map<String, Json>, key: &str) -> String {
     let own = attributes.remove(&format!("spanscope.{key}"));
     let is_text = attributes.get(key).is_some_and(Json::is_string);

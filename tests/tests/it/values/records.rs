@@ -1,4 +1,4 @@
-//! What a record holds is the same on every sink.
+//! A record holds the same on every sink.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -26,7 +26,7 @@ fn a_key_that_comes_twice_is_there_once_with_its_last_value() {
     let sent = sinks.sent_span("doubled");
     assert_eq!(sent.status.unwrap().code, 1);
     for (sink, event) in sinks.events("kind", "two messages") {
-        // `tracing` puts the text that has no name first.
+        // `tracing` puts the unnamed text first.
         assert_eq!(event.message, "explicit", "{sink}");
     }
     for (sink, event) in sinks.events("kind", "two fields") {
@@ -40,9 +40,9 @@ fn a_key_that_comes_twice_is_there_once_with_its_last_value() {
     }
 }
 
-/// Keys by which sinks say more of an event are the program's own as well.
+/// Keys under which sinks add to an event can be the program's too.
 #[test]
-fn what_sinks_add_stands_beside_what_the_program_recorded() {
+fn sinks_add_keys_without_replacing_the_programs() {
     let sinks = Sinks::of("twice");
     for (sink, event) in sinks.events("kind", "ours") {
         let of_program = own(event.attributes, &[]);

@@ -1,4 +1,4 @@
-//! Layers of ours in a `reload::Layer`.
+//! Spanscope layers in a `reload::Layer`.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Coding agents, which tell what they did in log events alone.
+//! Coding agents, which report their work only in log events.
 
 use serde_json::{Value as Json, json};
 
@@ -124,7 +124,7 @@ fn sent(server: &Serve, body: &Json) {
     assert_eq!(remark(&server.post("/v1/logs", body)), "");
 }
 
-/// A response that was streamed is told by its last event, a failed request by itself.
+/// The last event of a streamed response reports it; a failed request reports itself.
 #[test]
 fn what_codex_logs_is_counted_once_a_response() {
     let folder = Folder::new();
@@ -232,7 +232,7 @@ fn what_the_gemini_cli_logs_is_counted_with_its_thoughts() {
     server.stop();
 }
 
-/// Such an agent sends its spans itself, which tell the same.
+/// Such an agent sends its spans itself, which report the same.
 #[test]
 fn events_in_a_trace_are_lines_and_no_calls() {
     let folder = Folder::new();
@@ -249,5 +249,239 @@ fn events_in_a_trace_are_lines_and_no_calls() {
     assert_eq!(asked(&folder, &["logs"]).as_array().unwrap().len(), 1);
     let mut none = folder.command(&["usage"]);
     assert_eq!(none.output().unwrap().status.code(), Some(3));
+    server.stop();
+}
+
+/// The plugin that most people use names its scope, the other one its events; both count as Claude
+/// Code does.
+#[test]
+fn what_the_plugins_of_opencode_log_is_counted() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    let mut of_scope = logs(
+        "opencode",
+        &[
+            json!({"event.name": "session.created", "session.id": "oc-1"}),
+            json!({"event.name": "api_request", "session.id": "oc-1", "model": "oc-sonnet", "provider": "anthropic",
+                "input_tokens": 12, "output_tokens": 80, "cache_read_tokens": 5_000, "cache_creation_tokens": 300,
+                "reasoning_tokens": 20, "cost_usd": 0.02, "duration_ms": 2_000, "enduser.id": "ada"}),
+            json!({"event.name": "tool_result", "session.id": "oc-1", "tool_name": "bash", "success": false,
+                "error": "exit 1", "duration_ms": 30}),
+            json!({"event.name": "api_error", "session.id": "oc-1", "model": "oc-sonnet", "provider": "anthropic",
+                "error": "overloaded", "duration_ms": 10}),
+            json!({"event.name": "session.idle", "session.id": "oc-1"}),
+        ],
+    );
+    of_scope["resourceLogs"][0]["scopeLogs"][0]["scope"]["name"] = "com.opencode".into();
+    sent(&server, &of_scope);
+    let of_event = logs(
+        "opencode",
+        &[
+            json!({"event.name": "opencode.api_request", "session.id": "oc-2", "model": "oc-mini", "input_tokens": 7,
+            "output_tokens": 3, "cache_read_tokens": 4, "cost_usd": 0.001}),
+        ],
+    );
+    sent(&server, &of_event);
+    let row = usage(&folder, "model", "oc-sonnet");
+    assert_eq!(counts(&row), [2, 1, 5_312, 80]);
+    assert_eq!(
+        (&row["cost"], &row["provider"]),
+        (&json!(0.02), &json!("anthropic"))
+    );
+    assert_eq!(counts(&usage(&folder, "model", "oc-mini")), [1, 0, 11, 3]);
+    let runs = asked(&folder, &["runs", "--user", "ada"]);
+    assert_eq!(runs.as_array().unwrap().len(), 1, "{runs}");
+    let run = asked(&folder, &["run", "oc-1"]);
+    assert_eq!(
+        (
+            &run["summary"]["total_tool_calls"],
+            &run["summary"]["errors_count"]
+        ),
+        (&json!(1), &json!(2)),
+        "{run}"
+    );
+    server.stop();
+}
+
+/// It counts reasoning within the output, as its total shows, and cancelling a tool is not an
+/// error.
+#[test]
+fn what_qwen_code_logs_is_counted_by_its_totals() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    let body = logs(
+        "qwen-code",
+        &[
+            json!({"event.name": "qwen-code.api_response", "sessionId": "q-1", "model": "qwen-q", "response_id": "r-1",
+                "duration_ms": 900, "input_token_count": 1_000, "output_token_count": 90,
+                "cached_content_token_count": 600, "thoughts_token_count": 40, "total_token_count": 1_090}),
+            json!({"event.name": "qwen-code.tool_call", "sessionId": "q-1", "function_name": "edit", "status": "cancelled",
+                "success": false, "duration_ms": 4}),
+            json!({"event.name": "qwen-code.api_cancel", "sessionId": "q-1", "model": "qwen-q"}),
+        ],
+    );
+    sent(&server, &body);
+    assert_eq!(counts(&usage(&folder, "model", "qwen-q")), [1, 0, 1_000, 90]);
+    let mut failed = folder.command(&["spans", "--errors"]);
+    assert_eq!(
+        failed.output().unwrap().status.code(),
+        Some(3),
+        "nothing has failed"
+    );
+    server.stop();
+}
+
+/// A session's steps have no span above them, which is not a gap, and its run is over when its
+/// agent reports that.
+#[test]
+fn a_session_is_over_with_its_last_event_and_none_of_its_spans_is_missing() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    let step = json!({"event.name": "gemini_cli.api_response", "session.id": "g-2", "model": "gemini-s",
+        "input_token_count": 10, "output_token_count": 2, "total_token_count": 12});
+    let end = json!({"event.name": "gemini_cli.conversation_finished", "session.id": "g-2", "turnCount": 1});
+    let now = |mut body: Json| {
+        let now = spanscope_model::Timestamp::now().as_nanos().to_string();
+        let records = body["resourceLogs"][0]["scopeLogs"][0]["logRecords"].as_array_mut();
+        for record in records.unwrap() {
+            record["timeUnixNano"] = now.clone().into();
+        }
+        body
+    };
+    let status = || {
+        let runs = asked(&folder, &["runs", "--session", "g-2"]);
+        runs[0]["status"].as_str().unwrap().to_owned()
+    };
+    let listed = |status: &str| {
+        let answer = server.get(&format!("/traces?session_id=g-2&status={status}"));
+        super::super::support::json_of(&answer)["total"].clone()
+    };
+    sent(&server, &now(logs("gemini-cli", std::slice::from_ref(&step))));
+    assert_eq!(
+        (status(), listed("running"), listed("completed")),
+        ("running".into(), json!(1), json!(0))
+    );
+    sent(&server, &now(logs("gemini-cli", std::slice::from_ref(&end))));
+    assert_eq!(
+        (status(), listed("running"), listed("completed")),
+        ("completed".into(), json!(0), json!(1))
+    );
+    let tree = folder.command(&["tree", "last"]).output().unwrap();
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    assert!(
+        tree.contains("chat gemini-s") && !tree.contains("not stored"),
+        "{tree}"
+    );
+    let run = asked(&folder, &["run", "g-2", "--level", "debug"]);
+    let events = run["events"].as_array().unwrap();
+    assert!(
+        events
+            .iter()
+            .all(|event| event["metadata"]["pending"] != json!(true)),
+        "{run}"
+    );
+    // The user continues.
+    sent(&server, &now(logs("gemini-cli", &[step])));
+    assert_eq!(status(), "running");
+    server.stop();
+}
+
+/// The Gemini CLI also sends a span for each call, which names no model and no counts unless its
+/// user enables that. In a stream the event is logged outside that span.
+#[test]
+fn what_the_gemini_cli_logs_in_a_trace_is_counted_once() {
+    use super::super::support::{span, traces};
+    const TRACE: &str = "9e0f7651916cd43dd8448eb211c80319";
+    let folder = Folder::new();
+    let server = folder.serve();
+    let of_span = |id: &str, parent: Option<&str>, attributes: Json| {
+        let mut span = span(TRACE, id, "llm_call");
+        if let Some(parent) = parent {
+            span["parentSpanId"] = parent.into();
+        }
+        let attributes = attributes.as_object().unwrap().iter();
+        span["attributes"] = attributes.map(|(key, value)| attribute(key, value)).collect();
+        span
+    };
+    let agent = json!({"gen_ai.operation.name": "agent_call", "gen_ai.agent.name": "gemini-cli", "gen_ai.conversation.id": "g-3"});
+    let call = json!({"gen_ai.operation.name": "llm_call", "gen_ai.agent.name": "gemini-cli", "gen_ai.conversation.id": "g-3"});
+    let mut whole = call.clone();
+    whole["gen_ai.request.model"] = "gemini-t".into();
+    whole["gen_ai.usage.input_tokens"] = 100.into();
+    whole["gen_ai.usage.output_tokens"] = 10.into();
+    let spans = [
+        of_span("00000000000000a1", None, agent),
+        of_span("00000000000000a2", Some("00000000000000a1"), call),
+        of_span("00000000000000a3", Some("00000000000000a1"), whole),
+    ];
+    assert_eq!(remark(&server.post("/v1/traces", &traces(&spans))), "");
+    let response = json!({"event.name": "gemini_cli.api_response", "session.id": "g-3", "model": "gemini-t",
+        "input_token_count": 100, "output_token_count": 10, "thoughts_token_count": 5, "total_token_count": 115});
+    let mut second = response.clone();
+    second["prompt_id"] = "2".into();
+    let mut body = logs("gemini-cli", &[response, second]);
+    let records = &mut body["resourceLogs"][0]["scopeLogs"][0]["logRecords"];
+    for (place, parent) in [(0, "00000000000000a2"), (1, "00000000000000a1")] {
+        records[place]["traceId"] = TRACE.into();
+        records[place]["spanId"] = parent.into();
+    }
+    sent(&server, &body);
+    assert_eq!(counts(&usage(&folder, "model", "gemini-t")), [2, 0, 200, 30]);
+    let rows = asked(&folder, &["usage"]);
+    assert_eq!(rows.as_array().unwrap().len(), 1, "{rows}");
+    let runs = asked(&folder, &["runs", "--session", "g-3"]);
+    assert_eq!(
+        (runs.as_array().unwrap().len(), &runs[0]["status"]),
+        (1, &json!("completed"))
+    );
+    server.stop();
+}
+
+/// Codex's own spans are those of its functions. One of them also has the usage of a response,
+/// without a model.
+#[test]
+fn what_codex_logs_in_a_trace_is_counted_once() {
+    use super::super::support::{span, traces};
+    const TRACE: &str = "9e0f7651916cd43dd8448eb211c80320";
+    let folder = Folder::new();
+    let server = folder.serve();
+    let turn = span(TRACE, "00000000000000b1", "session_task.turn");
+    let mut response = span(TRACE, "00000000000000b2", "completed");
+    response["parentSpanId"] = "00000000000000b1".into();
+    response["attributes"] = [
+        ("gen_ai.usage.input_tokens", 500),
+        ("gen_ai.usage.output_tokens", 60),
+        ("codex.usage.total_tokens", 560),
+    ]
+    .iter()
+    .map(|(key, value)| attribute(key, &json!(value)))
+    .collect();
+    assert_eq!(remark(&server.post("/v1/traces", &traces(&[turn, response]))), "");
+    let mut body = logs(
+        "codex_cli_rs",
+        &[
+            json!({"event.name": "codex.sse_event", "event.kind": "response.completed", "conversation.id": "cx-t",
+                "model": "gpt-ct", "input_token_count": "500", "output_token_count": "60", "cached_token_count": "0"}),
+            json!({"event.name": "codex.tool_result", "conversation.id": "cx-t", "tool_name": "shell", "call_id": "c",
+                "success": "true", "duration_ms": "5", "output": "ok"}),
+        ],
+    );
+    let records = body["resourceLogs"][0]["scopeLogs"][0]["logRecords"].as_array_mut();
+    for record in records.unwrap() {
+        record["traceId"] = TRACE.into();
+        record["spanId"] = "00000000000000b1".into();
+    }
+    sent(&server, &body);
+    assert_eq!(counts(&usage(&folder, "model", "gpt-ct")), [1, 0, 500, 60]);
+    assert_eq!(asked(&folder, &["usage"]).as_array().unwrap().len(), 1);
+    let tools = asked(&folder, &["stats", "--by", "name"]);
+    assert!(
+        tools
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|row| row["name"] == "execute_tool shell"),
+        "{tools}"
+    );
     server.stop();
 }

@@ -18,7 +18,7 @@ fn usage(folder: &Folder, model: &str) -> [u64; 4] {
     ["calls", "errors", "input_tokens", "output_tokens"].map(|field| rows[0][field].as_u64().unwrap())
 }
 
-/// What was read from a cache and written to one, in the order of the calls.
+/// Returns cache reads and writes, in the order of the calls.
 fn cached(folder: &Folder) -> Vec<[u64; 2]> {
     let of = |metric: &str| -> Vec<u64> {
         let query = format!("SELECT value FROM metrics WHERE metric = '{metric}' ORDER BY timestamp, value");
@@ -167,7 +167,7 @@ fn a_time_to_the_first_token_stays_a_number() {
     server.stop();
 }
 
-/// A span of one trace: its number, its parent's (0 for none), and its attributes.
+/// A span of one trace: its number, its parent's (0 means none), and its attributes.
 fn span(number: u64, parent: u64, attributes: &[(&str, Json)]) -> Json {
     let (_, span_id) = super::super::support::ids(number);
     let mut span = super::super::support::span("0af7651916cd43dd8448eb211c80319c", &span_id, "s");

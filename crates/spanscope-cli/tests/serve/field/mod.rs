@@ -1,10 +1,14 @@
-//! What programs in use send, and what has to come of it: the bodies of `tests/field`, sent to a real
-//! `spanscope serve` and asked for with the command.
+//! The requests of programs in use, and the expected results: the bodies of `tests/field`, sent to
+//! a real `spanscope serve` and queried with the command.
 
 mod coding_agents;
+mod contents;
 mod counting;
+mod elsewhere;
+mod failures;
 mod published;
 mod resource;
+mod spellings;
 mod steps;
 mod wire;
 
@@ -32,10 +36,10 @@ fn body(of: &str) -> String {
     body_moved(of, Timestamp::now().as_nanos() - MADE * SECOND)
 }
 
-/// A body with its times moved by so many nanoseconds.
+/// Returns a body with its times moved by this number of nanoseconds.
 fn body_moved(of: &str, moved: i64) -> String {
     let text = fs::read_to_string(path(of)).unwrap();
-    // Times are texts of digits alone; ids have letters or another length.
+    // Times are strings of digits only; ids have letters or another length.
     let parts: Vec<String> = text
         .split('"')
         .map(|part| {
@@ -54,7 +58,7 @@ fn body_moved(of: &str, moved: i64) -> String {
     parts.join("\"")
 }
 
-/// Sends a body of the folder `tests/field` and returns the answer.
+/// Sends a body of the folder `tests/field` and returns the response.
 fn send(server: &Serve, path: &str, of: &str) -> Answer {
     send_bytes(server, path, "application/json", body(of).as_bytes())
 }
@@ -68,7 +72,7 @@ fn send_bytes(server: &Serve, path: &str, kind: &str, body: &[u8]) -> Answer {
     send_as_it_is(server.address(), "POST", path, &headers, body).unwrap()
 }
 
-/// What the sender is told although nothing was left out; empty if nothing is.
+/// Returns the remark to the sender although nothing was left out; may be empty.
 fn remark(answer: &Answer) -> String {
     assert_eq!(answer.status, 200, "{answer:?}");
     let part = &json_of(answer)["partialSuccess"];
@@ -77,7 +81,7 @@ fn remark(answer: &Answer) -> String {
     part["errorMessage"].as_str().unwrap_or_default().to_owned()
 }
 
-/// What the command prints as JSON.
+/// Returns the JSON output of the command.
 fn asked(folder: &Folder, words: &[&str]) -> Json {
     let mut command = folder.command(words);
     command.args(["--format", "json"]);

@@ -1,5 +1,5 @@
-//! What published instrumentations wrote when they were run against a model server, cut to the
-//! attributes that matter: each case came out wrong once.
+//! The output of published instrumentations against a model server, reduced to the attributes that
+//! matter: each case once had a wrong result.
 
 use serde_json::{Value as Json, json};
 use spanscope_model::Timestamp;
@@ -63,8 +63,8 @@ fn events(server: &Serve, event_type: &str) -> Vec<Json> {
     json_of(&answer)["events"].as_array().unwrap().clone()
 }
 
-/// OpenInference for JavaScript reports no usage of embeddings, and OpenInference for Python names no
-/// model where a call failed, but in its parameters.
+/// OpenInference for JavaScript reports no usage of embeddings, and OpenInference for Python names
+/// no model where a call failed, but in its parameters.
 #[test]
 fn calls_are_counted_where_openinference_reports_no_usage_or_no_model() {
     let folder = Folder::new();
@@ -83,6 +83,103 @@ fn calls_are_counted_where_openinference_reports_no_usage_or_no_model() {
         [json!(["embedder", 1, 0, 0, 0]), json!(["missing", 1, 1, 0, 0])]
     );
     server.stop();
+}
+
+/// MLflow writes each value as JSON, also the settings of a call, which name the model alone where
+/// it failed.
+#[test]
+fn models_that_mlflow_writes_in_quotes_are_counted_by_their_names() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    let mut failed = spanned(
+        CHILD,
+        Some(ROOT),
+        "Completions",
+        &json!({"mlflow.spanType": "\"CHAT_MODEL\"", "mlflow.message.format": "\"openai\"", "model": "\"missing\"",
+            "mlflow.spanInputs": "{\"model\": \"missing\", \"messages\": []}"}),
+    );
+    failed["status"] = json!({"code": 2});
+    let answered = json!({"mlflow.spanType": "\"CHAT_MODEL\"", "mlflow.llm.model": "\"claude-m\"",
+        "mlflow.llm.provider": "\"anthropic\"", "mlflow.chat.tokenUsage":
+            "{\"input_tokens\": 206, \"output_tokens\": 20, \"total_tokens\": 226, \"cache_read_input_tokens\": 64}"});
+    sent(
+        &server,
+        &[
+            spanned(ROOT, None, "agent", &json!({"mlflow.spanType": "\"AGENT\""})),
+            failed,
+            spanned(OTHER, Some(ROOT), "Messages.create", &answered),
+        ],
+    );
+    assert_eq!(
+        usage(&folder),
+        [json!(["claude-m", 1, 0, 206, 20]), json!(["missing", 1, 1, 0, 0])]
+    );
+    server.stop();
+}
+
+/// Logfire ends the span of a streamed call when the caller gets the stream, and reports what was
+/// used in a span without a length when the stream is over, alongside it.
+#[test]
+fn a_stream_of_logfire_that_two_spans_describe_counts_once() {
+    const TURN: &str = "5e0de5000000000a";
+    let nanos = Timestamp::now().as_nanos() - 60_000_000_000;
+    let call = |number: u64, parent: Option<&str>, at: i64, length: i64, attributes: &Json| {
+        let mut of_call = json!({"gen_ai.operation.name": "chat", "gen_ai.request.model": "streamed"});
+        for (key, value) in attributes.as_object().unwrap() {
+            of_call[key] = value.clone();
+        }
+        let mut span = spanned(&format!("{number:016x}"), parent, "Chat Completion", &of_call);
+        if parent.is_none() {
+            span["traceId"] = format!("5e0de5{number:026x}").into();
+        }
+        let (start, end) = (nanos + at, nanos + at + length);
+        (span["startTimeUnixNano"], span["endTimeUnixNano"]) =
+            (start.to_string().into(), end.to_string().into());
+        span
+    };
+    let ended = |number: u64, parent: Option<&str>, at: i64, seconds: f64, input: u64| {
+        let usage = json!({"logfire.span_type": "log", "gen_ai.response.id": format!("r-{number}"),
+            "gen_ai.usage.input_tokens": input, "gen_ai.usage.output_tokens": 10});
+        let mut span = call(number, parent, at, 0, &usage);
+        let length = json!({"key": "duration", "value": {"doubleValue": seconds}});
+        span["attributes"].as_array_mut().unwrap().push(length);
+        span
+    };
+    let (second, kind) = (1_000_000_000, json!({"logfire.span_type": "span"}));
+    for parent in [Some(TURN), None] {
+        let opened = |number, at| call(number, parent, at, second / 10, &kind);
+        let spans = [
+            opened(1, 0),
+            // Its stream was never read to its end.
+            opened(2, 5 * second),
+            opened(3, 10 * second),
+            ended(4, parent, 14 * second, 3.9, 100),
+            ended(5, parent, 3 * second, 2.88, 1_000),
+        ];
+        let turn = parent.map(|id| spanned(id, None, "turn", &json!({})));
+        for backwards in [false, true] {
+            for one_by_one in [false, true] {
+                let folder = Folder::new();
+                let server = folder.serve();
+                let mut spans: Vec<Json> = spans.iter().cloned().chain(turn.clone()).collect();
+                if backwards {
+                    spans.reverse();
+                }
+                let size = if one_by_one { 1 } else { spans.len() };
+                spans.chunks(size).for_each(|spans| sent(&server, spans));
+                assert_eq!(
+                    usage(&folder),
+                    [json!(["streamed", 3, 0, 1_100, 20])],
+                    "{parent:?} {backwards} {one_by_one}"
+                );
+                if parent.is_some() {
+                    let summary = json_of(&server.get(&format!("/traces/{TRACE}/summary")));
+                    assert_eq!(summary["total_llm_calls"], 3, "{summary}");
+                }
+                server.stop();
+            }
+        }
+    }
 }
 
 #[test]
@@ -197,7 +294,7 @@ fn messages_whose_parts_are_spread_over_attributes_are_texts_and_calls() {
     server.stop();
 }
 
-/// A model's first answer that only asks for a tool is nothing that is said to the user.
+/// A model's first response that only calls a tool is not a message to the user.
 #[test]
 fn a_call_that_asks_for_a_tool_gives_the_user_no_message() {
     let folder = Folder::new();
@@ -235,7 +332,7 @@ fn a_run_counts_a_call_once_that_two_spans_describe_and_both_where_a_tool_is_bet
     server.stop();
 }
 
-/// SDKs send the duration of calls as a distribution too; the spans tell of each call.
+/// SDKs also send the duration of calls as a histogram; the spans report each call.
 #[test]
 fn a_failed_call_is_counted_once_where_its_duration_was_sent_as_well() {
     let folder = Folder::new();

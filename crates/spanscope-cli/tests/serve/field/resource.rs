@@ -1,4 +1,4 @@
-//! What describes a program is looked for and shown like attributes.
+//! A program's resource is searched and shown like attributes.
 
 use serde_json::Value as Json;
 

@@ -1,4 +1,4 @@
-//! What steps of runs were given and gave back, where it was sent in events.
+//! Inputs and outputs of steps of runs that were sent in events.
 
 use std::io::{BufRead as _, BufReader, Lines, Write as _};
 use std::net::TcpStream;
@@ -24,7 +24,7 @@ impl Watched {
         Self(BufReader::new(stream).lines())
     }
 
-    /// Reads up to the first event of this type, which has to come before the last one.
+    /// Reads up to the first event of this type, which must come before the last one.
     fn until(&mut self, event_type: &str) -> Json {
         let lines = self.0.by_ref().map(Result::unwrap);
         let mut events = lines.filter_map(|line| {
@@ -106,7 +106,7 @@ fn events(server: &Serve, trace: &str) -> Vec<Json> {
     session["events"].as_array().unwrap().clone()
 }
 
-/// What was said to the user, in the order of the events.
+/// Returns the messages to the user, in the order of the events.
 fn messages(events: &[Json]) -> Vec<&str> {
     let messages = events
         .iter()
@@ -166,7 +166,7 @@ fn what_strands_writes_into_events_of_spans_are_the_inputs_and_outputs_of_steps(
 }
 
 #[test]
-fn what_is_sent_in_log_events_belongs_to_the_steps_whichever_comes_first() {
+fn content_in_log_events_belongs_to_the_steps_whichever_comes_first() {
     for order in [["1-spans", "2-logs"], ["2-logs", "1-spans"]] {
         let folder = Folder::new();
         let server = folder.serve();
@@ -195,7 +195,7 @@ fn what_is_sent_in_log_events_belongs_to_the_steps_whichever_comes_first() {
     }
 }
 
-/// A root with these attributes, in a trace of its own.
+/// A root with these attributes, in a separate trace.
 fn root(number: u64, attributes: &[(&str, &str)]) -> Json {
     let (trace, id) = super::super::support::ids(number);
     let mut span = super::super::support::span(&trace, &id, "root");
@@ -206,7 +206,7 @@ fn root(number: u64, attributes: &[(&str, &str)]) -> Json {
     span
 }
 
-/// Each library has a name of its own for a conversation and for whoever takes part in it.
+/// Each library has its own name for a conversation and its participants.
 #[test]
 fn runs_are_found_by_every_conventions_name_of_a_session_and_of_a_user() {
     let sessions = [
@@ -229,6 +229,13 @@ fn runs_are_found_by_every_conventions_name_of_a_session_and_of_a_user() {
         "ai.telemetry.metadata.threadId",
         "gcp.vertex.agent.session_id",
         "wandb.thread_id",
+        // microsoft/vscode-copilot-chat: docs/monitoring
+        "copilot_chat.session_id",
+        "copilot_chat.chat_session_id",
+        // rungalileo/galileo-python: its span processor
+        "galileo.session.id",
+        // https://github.com/truera/trulens/pull/2462
+        "ai.observability.conversation_id",
     ];
     let users = [
         "user.id",
@@ -266,9 +273,10 @@ fn runs_are_found_by_every_conventions_name_of_a_session_and_of_a_user() {
     server.stop();
 }
 
-/// As Pydantic AI wrote them before it had an operation on each span: names of its own, and a tool's name alone.
+/// As Pydantic AI wrote them before each span had an operation: with its own names, and with only a
+/// tool's name.
 #[test]
-fn a_run_in_the_older_words_of_pydantic_ai_has_its_tool_its_answer_and_its_agent() {
+fn a_run_of_an_older_pydantic_ai_has_its_tool_its_answer_and_its_agent() {
     let folder = Folder::new();
     let server = folder.serve();
     let (trace, agent) = super::super::support::ids(1);

@@ -245,8 +245,10 @@ fn a_path_that_an_exporter_made_of_a_wrong_endpoint_is_answered_with_the_likely_
         ("/v1/logs/v1/traces", "twice", "to the address alone"),
         ("/otlp/v1/logs", "before or behind", "without a path"),
         ("//v1/metrics", "before or behind", "without a slash at its end"),
-        ("/", "at the root", "address with /v1/traces"),
-        ("/v2/nothing", "nothing is answered", "/openapi.json"),
+        ("/", "the root accepts no data", "address with /v1/traces"),
+        ("/v2/nothing", "accepts no data", "/openapi.json"),
+        ("/api/v1/otel/v1/traces", "before or behind", "without a path"),
+        ("/api/v2/spans", "accepts no data", "Zipkin"),
     ] {
         let answer = server.post(path, &traces(&[]));
         assert_eq!(answer.status, 404, "{path}: {answer:?}");
@@ -290,12 +292,12 @@ fn a_span_that_is_sent_while_it_runs_is_shown_as_it_was_sent_last_and_each_event
     let folder = Folder::new();
     let server = folder.serve();
     let trace = "f1e1d00000000000000000000000001d";
-    // By the same time, or they would tell of other events.
+    // By the same offset, or they would be other events.
     let moved = Timestamp::now().as_nanos() - super::MADE * super::SECOND;
     let times = std::cell::Cell::new(0);
     let sent = |of: &str| {
         let mut body = super::body_moved(&format!("29-partial-spans/{of}.json"), moved);
-        // No two bodies are the same, or the second one would be known as a whole.
+        // No two bodies are equal, or the second one would be recognized as a repetition.
         times.set(times.get() + 1);
         body.push_str(&" ".repeat(times.get()));
         let answer = send_bytes(&server, "/v1/traces", "application/json", body.as_bytes());
@@ -323,7 +325,7 @@ fn a_span_that_is_sent_while_it_runs_is_shown_as_it_was_sent_last_and_each_event
     );
     sent("2-heartbeat");
     assert_eq!(shown(), snapshot);
-    // What was held up on its way says nothing new.
+    // A delayed repetition contains nothing new.
     sent("1-start");
     assert_eq!(shown(), snapshot);
     let ended = (
@@ -346,7 +348,7 @@ fn both_halves_of_a_call_that_share_a_span_id_are_kept() {
     for order in [["client", "server"], ["server", "client"]] {
         let folder = Folder::new();
         let server = folder.serve();
-        // Once more each, by a sender that saw no answer.
+        // Each once more, from a sender that got no response.
         for half in order.into_iter().chain(order) {
             let answer = send(&server, "/v1/traces", &format!("30-shared-span-ids/{half}.json"));
             assert_eq!(remark(&answer), "");

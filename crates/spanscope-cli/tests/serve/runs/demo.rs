@@ -1,4 +1,4 @@
-//! The run of the bundled agent: every route tells what its spans say.
+//! The run of the bundled agent: every route agrees with its spans.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::{PREFIXES, get, stored_spans, streamed, texts};
 use crate::support::{Folder, finished};
 
 #[test]
-fn every_route_tells_of_the_demos_run_what_its_spans_say() {
+fn every_route_shows_the_demos_run_as_its_spans_describe_it() {
     let folder = Folder::new();
     let server = folder.serve();
     finished(folder.command(&["demo"]));
@@ -48,7 +48,7 @@ fn every_route_tells_of_the_demos_run_what_its_spans_say() {
         assert_eq!(get(&server, &path), list, "{path}");
     }
     for path in [
-        "/agents/nobody/traces",
+        "/agents/unknown/traces",
         "/sessions/none/traces",
         "/traces?status=failed",
         "/traces?end_time=2026-01-01",
@@ -72,7 +72,7 @@ fn every_route_tells_of_the_demos_run_what_its_spans_say() {
     assert_analysis(&of_run("/analysis"), &events, &spans);
     assert_formats(&of_run, &summary, &events);
 
-    // Until the run is over for sure, which whoever asks for the first stream waits for.
+    // Until the run is certainly over, which the first stream waits for.
     assert_eq!(
         streamed(&server.get(&format!("/traces/{task}/stream?level=debug"))).len(),
         events.len()
@@ -87,7 +87,8 @@ fn every_route_tells_of_the_demos_run_what_its_spans_say() {
     server.stop();
 }
 
-/// Every step begins and ends once, at the times of its span, and says what its span does.
+/// Checks that every step starts and ends once, at the times of its span, with its span's
+/// operation.
 fn assert_events(of_run: &dyn Fn(&str) -> Json, root: &Span, spans: &BTreeMap<String, Span>) -> Vec<Json> {
     let page = of_run("/events?level=debug&limit=1000");
     let events = page["events"].as_array().unwrap().clone();
@@ -180,7 +181,7 @@ fn assert_events(of_run: &dyn Fn(&str) -> Json, root: &Span, spans: &BTreeMap<St
     let message = of_id(format!("{}:message", root.span_id));
     assert_eq!(message["event_type"], "message_generated");
     assert_eq!(message["outputs"]["content"], said[0]["parts"][0]["content"]);
-    // The rest is what the program logged as an error.
+    // The rest are the program's logged errors.
     let logged = events
         .iter()
         .filter(|event| event["event_id"].as_str().unwrap().starts_with("log:"));
@@ -191,7 +192,7 @@ fn assert_events(of_run: &dyn Fn(&str) -> Json, root: &Span, spans: &BTreeMap<St
     );
     assert_eq!(events.len(), 2 * (spans.len() - 1) + 2 + 1 + logged.len());
 
-    // Pages of it make the whole, and filters are kept to.
+    // Its pages add up to the whole, and filters apply to them.
     let mut paged = Vec::new();
     while paged.len() < events.len() {
         let page = of_run(&format!("/events?level=debug&limit=7&offset={}", paged.len()));
@@ -265,7 +266,7 @@ fn assert_analysis(analysis: &Json, events: &[Json], spans: &BTreeMap<String, Sp
         .iter()
         .filter(|event| event["event_type"] == "error_occurred");
     let logged: BTreeSet<(String, String)> = of_logs.map(place_and_error).collect();
-    // What a step logged, and then failed of, is one error.
+    // An error that a step logged, and then failed with, is one error.
     let errors = events
         .iter()
         .filter(|event| event.get("error").is_some())
@@ -274,7 +275,7 @@ fn assert_analysis(analysis: &Json, events: &[Json], spans: &BTreeMap<String, Sp
     assert_eq!(
         errors.len(),
         3,
-        "the weather and what it asked, of which one is told twice: {errors:#?}"
+        "the weather and what it asked, one of them twice: {errors:#?}"
     );
     let told = analysis["errors"].as_array().unwrap();
     assert_eq!(told.len(), errors.len());
@@ -293,7 +294,7 @@ fn assert_analysis(analysis: &Json, events: &[Json], spans: &BTreeMap<String, Sp
     );
 }
 
-/// Where an error was, and what it says.
+/// Returns where an error occurred, and its message.
 fn place_and_error(event: &Json) -> (String, String) {
     (event["component_id"].to_string(), event["error"].to_string())
 }

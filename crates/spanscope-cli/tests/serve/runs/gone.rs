@@ -1,4 +1,4 @@
-//! What is not answered: what was deleted, what is another's, what is too old.
+//! What is not available: deleted runs, another tenant's, and expired ones.
 
 use std::time::Duration;
 
@@ -77,7 +77,8 @@ fn another_tenants_run_is_as_if_it_were_not_there() {
     let ask = |method: &str, path: &str, token: &str, body: Option<&Json>| {
         server.ask(method, path, Some(token), body)
     };
-    // What comes over HTTP is its sender's, whatever it says; what a program writes itself is whose it says.
+    // Records over HTTP belong to their sender, whatever they claim; a local program's records
+    // belong to the tenant that it names.
     let (trace, root) = ("0af7651916cd43dd8448eb211c80319c", "00000000000000a1");
     let mut sent = span(trace, root, "invoke_agent sender");
     sent["attributes"] = [
@@ -118,8 +119,8 @@ fn another_tenants_run_is_as_if_it_were_not_there() {
             for route in OF_A_RUN {
                 let answer = ask("GET", &format!("{path}{route}"), OTHER, None);
                 assert_eq!(refusal(&answer), (404, json!("not_found")), "{path}{route}");
-                let nobody = server.get(&format!("{path}{route}"));
-                assert_eq!(refusal(&nobody), (401, json!("unauthorized")), "{path}{route}");
+                let anonymous = server.get(&format!("{path}{route}"));
+                assert_eq!(refusal(&anonymous), (401, json!("unauthorized")), "{path}{route}");
                 let expected = if run == "written" { 404 } else { 200 };
                 assert_eq!(
                     ask("GET", &format!("{path}{route}"), ACME, None).status,
@@ -153,7 +154,7 @@ fn another_tenants_run_is_as_if_it_were_not_there() {
     server.stop();
 }
 
-/// A run that was over so many minutes ago, sent to the server.
+/// Sends a run to the server that ended this many minutes ago.
 fn send_run(server: &Serve, number: u64, task: &str, began: Duration, took: Duration) {
     let (trace, root) = (format!("{:032x}", number + 1), format!("{:016x}", number + 1));
     let mut sent = span(&trace, &root, "invoke_agent librarian");
@@ -222,7 +223,7 @@ fn runs_and_their_events_are_answered_for_as_long_as_the_flags_say() {
     server.stop();
 }
 
-/// What counts is when it ended, not when it began.
+/// The end counts, not the start.
 #[test]
 fn a_run_that_took_long_is_listed_for_as_long_as_it_is_answered() {
     const MINUTE: Duration = Duration::from_secs(60);

@@ -1,5 +1,5 @@
-//! Agent traces of real programs, asked of the real command: a run that went well, one that goes on, one whose program was killed,
-//! one that failed; what is deleted, what is whose, for how long it is answered.
+//! Agent traces of real programs, queried with the real command: a successful run, a running one,
+//! one whose program was killed, one that failed; deletion, tenancy, and expiry.
 
 mod demo;
 mod gone;
@@ -22,7 +22,7 @@ pub(super) const PREFIXES: [&str; 2] = ["", "/api/v1"];
 /// All routes of one run.
 pub(super) const OF_A_RUN: [&str; 5] = ["", "/events", "/summary", "/analysis", "/stream"];
 
-/// Asks under both prefixes, which answer the same, with success.
+/// Sends a request under both prefixes, which respond alike, with success.
 pub(super) fn get(server: &Serve, path: &str) -> Json {
     let [plain, under_api] = PREFIXES.map(|prefix| server.get(&format!("{prefix}{path}")));
     assert_eq!(plain.status, 200, "{path}: {plain:?}");
@@ -36,7 +36,7 @@ pub(super) fn refusal(answer: &Answer) -> (u16, Json) {
     (answer.status, json_of(answer)["error"]["code"].clone())
 }
 
-/// The events of a stream as it was answered, without the last word, which is there.
+/// Returns the events of a stream, and checks the final message.
 pub(super) fn streamed(answer: &Answer) -> Vec<Json> {
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(

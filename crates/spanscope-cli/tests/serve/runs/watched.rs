@@ -1,4 +1,4 @@
-//! Runs that go on: to their end, to a failure, or until their program is killed.
+//! Running runs: to their end, to a failure, or until their program is killed.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -13,14 +13,15 @@ use spanscope_tests::{PATIENCE, store_at, wait_for};
 use super::{OF_A_RUN, get, run_of, texts, watch};
 use crate::support::{Folder, json_of};
 
-/// A program that is in the middle of a run: this test's own executable, which writes into the file until it is killed.
+/// A program that is in the middle of a run: this test's own executable, which writes into the file
+/// until it is killed.
 struct Program(Child);
 
 /// Which file such a program writes to.
 const PROGRAM: &str = "SPANSCOPE_TEST_RUN_OF";
 
 impl Program {
-    /// Starts it, and waits until it says that what it has done so far is stored.
+    /// Starts it, and waits until it reports that its work so far is stored.
     fn start(folder: &Folder, test: &str) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args([test, "--exact", "--nocapture"])
@@ -39,7 +40,7 @@ impl Program {
         program
     }
 
-    /// What it does, if this is its process.
+    /// Runs the program, if this is its process.
     fn is_here() -> bool {
         let Some(db) = std::env::var_os(PROGRAM) else {
             return false;
@@ -52,7 +53,8 @@ impl Program {
             let _tool = agent.in_scope(|| ToolCall::execute("weather"));
             guard.flush(PATIENCE).unwrap();
             println!("stored");
-            std::thread::sleep(2 * PATIENCE); // its end comes from outside; the bound is for a test that died
+            // its end comes from outside; the bound is for a test that died
+            std::thread::sleep(2 * PATIENCE);
         });
         true
     }
@@ -71,8 +73,8 @@ impl Drop for Program {
 }
 
 #[test]
-fn a_run_goes_on_until_its_program_is_killed_and_then_is_abandoned() {
-    /// So long after its last sign of life a program counts as gone.
+fn a_run_is_running_until_its_program_is_killed_and_then_abandoned() {
+    /// A program that was silent for this long counts as gone.
     const SILENCE: Duration = Duration::from_secs(15);
     if Program::is_here() {
         return;
@@ -81,7 +83,7 @@ fn a_run_goes_on_until_its_program_is_killed_and_then_is_abandoned() {
     let server = folder.serve();
     let program = Program::start(
         &folder,
-        "runs::watched::a_run_goes_on_until_its_program_is_killed_and_then_is_abandoned",
+        "runs::watched::a_run_is_running_until_its_program_is_killed_and_then_abandoned",
     );
 
     let run = get(&server, "/traces/killed");
@@ -136,7 +138,7 @@ fn a_run_goes_on_until_its_program_is_killed_and_then_is_abandoned() {
     assert_eq!(get(&server, "/traces")["sessions"], list["sessions"]);
     assert_eq!(get(&server, "/traces?status=running")["total"], 0);
 
-    // Those who watched it all the while are told, and whoever comes now.
+    // Both the clients that watched it all the time, and a new one.
     let late = watch(server.address(), "killed");
     for told in [watched, other, late].map(|watching| watching.join().unwrap()) {
         let (last, events) = told.split_last().unwrap();

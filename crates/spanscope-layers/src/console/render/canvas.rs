@@ -1,8 +1,10 @@
 //! A text with its styles, before it is broken into lines.
 //!
-//! The text is plain; its styles lie beside it as runs of bytes. So it is measured and wrapped as if there were no styles,
-//! and each piece of a line is painted and reset by itself: nothing leaks into the indent or into the next entry.
+//! The text is plain; its styles are stored separately as runs of bytes. So it is measured and
+//! wrapped without regard to styles, and each piece of a line is painted and reset separately:
+//! nothing leaks into the indent or into the next entry.
 
+use std::fmt::Write as _;
 use std::ops::Range;
 
 use anstyle::Style;
@@ -15,24 +17,24 @@ use super::highlight::highlight;
 use super::text::{columns, cut_and_count, pieces, push_visible};
 use super::theme::{Ink, Palette};
 
-/// So many columns are left to the text, however deep it is indented.
+/// Minimum number of columns for the text, however deep it is indented.
 const MIN_TEXT: usize = 4;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Paint {
     Theme(Ink),
-    /// A style that markup made, by its place.
-    Own(usize),
+    /// A style from markup, by its index.
+    Markup(usize),
 }
 
-/// Everything from the end of the run before up to `end`.
+/// The style of the bytes from the end of the previous run up to `end`.
 #[derive(Debug)]
 struct Run {
     end: usize,
     paint: Paint,
 }
 
-/// A line as the program meant it; it may become several.
+/// A logical line, which may be wrapped into several rows.
 #[derive(Debug, Clone, Copy)]
 struct Line {
     start: usize,
@@ -40,7 +42,7 @@ struct Line {
     hang: usize,
 }
 
-/// A piece of one line as it is shown.
+/// A row of the output: a part of one line.
 #[derive(Debug)]
 struct Row {
     range: Range<usize>,
@@ -54,7 +56,7 @@ pub(super) struct Canvas {
     text: String,
     runs: Vec<Run>,
     lines: Vec<Line>,
-    own: Vec<(Style, Option<String>)>,
+    markup_styles: Vec<(Style, Option<String>)>,
     rows: Vec<Row>,
 }
 
@@ -65,7 +67,7 @@ impl Canvas {
             text: String::new(),
             runs: Vec::new(),
             lines: Vec::new(),
-            own: Vec::new(),
+            markup_styles: Vec::new(),
             rows: Vec::new(),
         }
     }
@@ -74,10 +76,10 @@ impl Canvas {
         self.text.clear();
         self.runs.clear();
         self.lines.clear();
-        self.own.clear();
+        self.markup_styles.clear();
     }
 
-    /// Begins a line, indented by so many columns; `hang` is the indent of the lines that it is wrapped into.
+    /// Begins a line with this indent; `hang` is the indent of its continuation lines.
     pub(super) fn begin_line(&mut self, indent: usize, hang: usize) {
         self.lines.push(Line {
             start: self.text.len(),
@@ -86,12 +88,13 @@ impl Canvas {
         });
     }
 
-    /// Where a caller that formats a text itself appends it; [`paint`](Self::paint) comes after it. It has to be visible.
+    /// Returns the buffer for a caller that formats a text itself; [`paint`](Self::paint) must
+    /// follow. The text has to be safe to show.
     pub(super) fn text_mut(&mut self) -> &mut String {
         &mut self.text
     }
 
-    /// Appends a blank between two parts of a line, unless there is one or the line begins here.
+    /// Appends a space between two parts of a line, unless there is one or the line begins here.
     pub(super) fn push_gap(&mut self) {
         let begins = self
             .lines
@@ -102,17 +105,17 @@ impl Canvas {
         }
     }
 
-    /// The bytes of the text, which [`cut_back`](Self::cut_back) takes.
+    /// Returns the length of the text in bytes, for [`cut_back`](Self::cut_back).
     pub(super) fn len(&self) -> usize {
         self.text.len()
     }
 
-    /// The columns of the text from this byte on.
+    /// Returns the number of columns of the text from this byte on.
     pub(super) fn columns_from(&self, start: usize) -> usize {
         columns(&self.text[start..])
     }
 
-    /// Takes back what was appended since the text had so many bytes.
+    /// Removes what was appended since the text had this length.
     pub(super) fn cut_back(&mut self, len: usize) {
         self.text.truncate(len);
         while self.runs.last().is_some_and(|run| run.end > len) {
@@ -129,26 +132,26 @@ impl Canvas {
         }
     }
 
-    /// Gives everything that has no ink yet this one.
+    /// Applies this style to everything that has none yet.
     pub(super) fn paint(&mut self, ink: Ink) {
         if self.colored {
             push_run(&mut self.runs, self.text.len(), Paint::Theme(ink));
         }
     }
 
-    /// Appends a text that is known to be visible.
+    /// Appends a text that is known to be safe to show.
     pub(super) fn push(&mut self, text: &str, ink: Ink) {
         self.text.push_str(text);
         self.paint(ink);
     }
 
-    /// Appends a text of the program, made visible.
+    /// Appends a text of the program, escaped.
     pub(super) fn push_data(&mut self, text: &str, ink: Ink) {
         push_visible(&mut self.text, text);
         self.paint(ink);
     }
 
-    /// The same, cut after so many characters.
+    /// Appends a text of the program, escaped and truncated to `max_chars` characters.
     pub(super) fn push_cut(&mut self, text: &str, max_chars: usize, ink: Ink) {
         let (head, total) = cut_and_count(text, max_chars);
         self.push_data(head, ink);
@@ -157,7 +160,7 @@ impl Canvas {
         }
     }
 
-    /// Appends a text of the program, made visible and highlighted.
+    /// Appends a text of the program, escaped and highlighted.
     pub(super) fn push_highlighted(&mut self, text: &str) {
         let start = self.text.len();
         push_visible(&mut self.text, text);
@@ -169,23 +172,61 @@ impl Canvas {
         }
     }
 
-    /// Appends a text of the program, made visible, in a style that markup made.
+    /// Appends a text of the program, escaped, in a style from markup.
     pub(super) fn push_styled(&mut self, text: &str, style: Style, link: Option<&str>) {
         push_visible(&mut self.text, text);
         if self.colored {
             let link = link.map(ToOwned::to_owned);
             if self
-                .own
+                .markup_styles
                 .last()
                 .is_none_or(|last| last.0 != style || last.1 != link)
             {
-                self.own.push((style, link));
+                self.markup_styles.push((style, link));
             }
-            push_run(&mut self.runs, self.text.len(), Paint::Own(self.own.len() - 1));
+            push_run(
+                &mut self.runs,
+                self.text.len(),
+                Paint::Markup(self.markup_styles.len() - 1),
+            );
         }
     }
 
-    /// Appends everything to `out`, wrapped into lines of at most so many columns.
+    /// Appends the source location of an entry, its target and line, as a hyperlink if `link` is
+    /// set.
+    pub(super) fn push_place(
+        &mut self,
+        target: &str,
+        line: Option<u32>,
+        link: Option<&str>,
+        max_chars: usize,
+        ink: Ink,
+    ) {
+        // Text before it is not part of the link.
+        self.paint(ink);
+        let (head, total) = cut_and_count(target, max_chars);
+        push_visible(&mut self.text, head);
+        if total.is_some() {
+            self.text.push('…');
+        }
+        if let Some(line) = line {
+            // Writing to a string can't fail.
+            let _ = write!(self.text, ":{line}");
+        }
+        if self.colored
+            && let Some(link) = link
+        {
+            self.markup_styles.push((ink.style(), Some(link.to_owned())));
+            push_run(
+                &mut self.runs,
+                self.text.len(),
+                Paint::Markup(self.markup_styles.len() - 1),
+            );
+        }
+        self.paint(ink);
+    }
+
+    /// Appends everything to `out`, wrapped to lines of at most `width` columns.
     pub(super) fn write(&mut self, palette: &Palette, width: usize, out: &mut String) {
         self.wrap(width);
         let mut run = 0;
@@ -196,7 +237,8 @@ impl Canvas {
         }
     }
 
-    /// Appends everything to `out` in a box with round corners: so many columns at most, all of it after an indent.
+    /// Appends everything to `out` in a box with round corners, after an indent and within a
+    /// maximum width.
     pub(super) fn write_boxed(
         &mut self,
         palette: &Palette,
@@ -260,7 +302,7 @@ impl Canvas {
         }
     }
 
-    /// Appends a range of the text. Ranges come in order, so the runs are gone through once.
+    /// Appends a range of the text. Ranges are in order, so the runs are read once.
     fn write_range(&self, palette: &Palette, range: Range<usize>, run: &mut usize, out: &mut String) {
         if !self.colored {
             return out.push_str(&self.text[range]);
@@ -277,17 +319,18 @@ impl Canvas {
             let piece = &self.text[at..range.end.min(*end)];
             match paint {
                 Paint::Theme(ink) => palette.push(out, piece, *ink),
-                Paint::Own(own) => self.write_own(palette, piece, *own, out),
+                Paint::Markup(index) => self.write_markup(palette, piece, *index, out),
             }
             at += piece.len();
         }
     }
 
-    fn write_own(&self, palette: &Palette, piece: &str, own: usize, out: &mut String) {
-        let Some((style, link)) = self.own.get(own) else {
+    fn write_markup(&self, palette: &Palette, piece: &str, index: usize, out: &mut String) {
+        let Some((style, link)) = self.markup_styles.get(index) else {
             return out.push_str(piece);
         };
-        // The one escape code that anstyle doesn't have: OSC 8, a hyperlink, ended by a link to nothing.
+        // The one escape code that anstyle doesn't have: OSC 8, a hyperlink, ended by an empty
+        // link.
         if let Some(link) = link {
             out.push_str("\x1b]8;;");
             out.push_str(link);
@@ -352,8 +395,8 @@ fn wrap_line(text: &str, line: Line, width: usize, rows: &mut Vec<Row>) {
     }
 }
 
-/// Adds a word, in parts if it is longer than a line. `break_words` of textwrap would count a heart and the mark that makes
-/// it wide as one column.
+/// Adds a word, in parts if it is longer than a line. `break_words` of textwrap would count a heart
+/// and the mark that makes it wide as one column.
 fn push_words<'a>(words: &mut Vec<Word<'a>>, word: Word<'a>, max_width: usize) {
     let text = word.word;
     let (mut start, mut width) = (0, 0);
@@ -380,7 +423,7 @@ fn push_words<'a>(words: &mut Vec<Word<'a>>, word: Word<'a>, max_width: usize) {
     });
 }
 
-/// The visible text, cut to so many columns; a cut is shown by `…`.
+/// Returns the escaped text, truncated to this number of columns; `…` marks a truncation.
 fn fit(text: &str, max_columns: usize) -> String {
     let mut shown = String::new();
     push_visible(&mut shown, first_chars(text, max_columns));

@@ -1,97 +1,104 @@
-//! What the renderer shows: an [`Entry`] says what happened and borrows all of its texts, so that
-//! the console, the log file and `spanscope tail` make one from whatever they read.
+//! The renderer's input: an [`Entry`] describes what happened and borrows all of its texts, so that
+//! the console, the log file and `spanscope tail` can create one from any source.
 //!
-//! Nothing here knows how an entry looks.
+//! Nothing here decides how an entry looks.
 
 use std::time::Duration;
 
 use spanscope_core::capture::RawValue;
 use spanscope_model::{Severity, SpanId, Timestamp, TraceId};
 
-/// What is shown as one: an event, the start or the end of a span.
+/// One entry: an event, the start or the end of a span.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'a> {
-    /// How serious it is.
+    /// The severity.
     pub severity: Severity,
     /// When it happened.
     pub time: Timestamp,
-    /// `tracing`'s target; empty where there is none.
+    /// `tracing`'s target; may be empty.
     pub target: &'a str,
-    /// The line of the source, shown behind the target.
+    /// The source line, shown after the target.
     pub line: Option<u32>,
-    /// The service, where several are shown together; else empty.
+    /// The URL that target and line link to, where the text has colours; it has to be escaped.
+    pub link: Option<&'a str>,
+    /// The service, if several are shown together; else empty.
     pub service: &'a str,
-    /// The category. An empty one and `uncategorized` are not shown, since they would tell nothing.
+    /// The category. An empty one and `uncategorized` are not shown.
     pub category: &'a str,
     /// What happened.
     pub kind: EntryKind<'a>,
     /// Fields of the event or attributes of the span, each key once. The caller masks secrets.
     pub fields: &'a [(&'a str, RawValue<'a>)],
-    /// The trace. JSON has it always, text where [`names_trace`](Self::names_trace) says so.
+    /// The trace. JSON always has it, text if [`names_trace`](Self::names_trace) is set.
     pub trace_id: Option<TraceId>,
     /// The span, for JSON.
     pub span_id: Option<SpanId>,
     /// The span's parent, for JSON.
     pub parent_span_id: Option<SpanId>,
-    /// Whether text shows the first [`SHORT_TRACE_ID_DIGITS`](super::SHORT_TRACE_ID_DIGITS) digits of the trace.
+    /// Whether text shows the first [`SHORT_TRACE_ID_DIGITS`](super::SHORT_TRACE_ID_DIGITS) digits
+    /// of the trace id.
     pub names_trace: bool,
-    /// The span that an event happened in, shown before its text where events of several traces interleave; else empty.
+    /// The name of the event's span, shown before its text if events of several traces interleave;
+    /// else empty.
     pub span_name: &'a str,
-    /// How deep it is in its tree, in a mode that shows trees; else 0.
+    /// Its depth in its tree, in a mode that shows trees; else 0.
     pub depth: usize,
-    /// Names of the spans around it, innermost first; the box of an error shows them.
+    /// Names of its ancestors, innermost first; the box of an error shows them.
     pub spans: &'a [&'a str],
 }
 
 /// What happened.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub enum EntryKind<'a> {
     /// An event.
     Event {
         /// Its text.
         message: &'a str,
-        /// Whether the text is [`markup`](super::markup). A message is data unless it asks to be markup, because a text
-        /// that holds data can't be told from a literal.
+        /// Whether the text is [`markup`](super::markup). A message is literal unless it requests
+        /// markup, because a text with data in it looks like a literal.
         markup: bool,
-        /// Whether the application wrote the text: then its lines stay lines. Line ends of other texts are escapes.
+        /// Whether the application wrote the text: its lines are then kept. Line ends of other
+        /// texts are escaped.
         keeps_lines: bool,
     },
-    /// A span began.
+    /// The start of a span.
     SpanStart {
         /// Its name.
         name: &'a str,
     },
-    /// A span ended.
+    /// The end of a span.
     SpanEnd {
         /// Its name.
         name: &'a str,
-        /// From its start to its end.
+        /// The time from its start to its end.
         total: Duration,
-        /// How long it was entered, where that is known.
+        /// The time during which it was entered, if known.
         busy: Option<Duration>,
-        /// How it ended.
+        /// The outcome.
         outcome: Outcome<'a>,
-        /// Whether it took longer than spans should.
+        /// Whether it exceeded the threshold for slow spans.
         slow: bool,
     },
-    /// A callsite that floods was held back; shown as a warning.
+    /// Entries of a callsite were suppressed by its rate limit; shown as a warning.
     HeldBack {
-        /// How many entries are missing.
+        /// The number of suppressed entries.
         lines: u64,
-        /// In how much time.
+        /// The time span.
         during: Duration,
         /// The text of one of them.
         message: &'a str,
     },
 }
 
-/// How a span ended.
+/// The outcome of a span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Outcome<'a> {
-    /// Well.
+    /// Success.
     Ok,
-    /// It failed, and why, where that is known.
+    /// Failure, with the reason if it is known.
     Failed(Option<&'a str>),
-    /// Its process went away before it ended.
+    /// Its process ended before it.
     Abandoned,
 }

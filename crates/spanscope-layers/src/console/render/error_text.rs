@@ -1,13 +1,14 @@
-//! Errors as `Debug` writes them: what `error = ?error` holds of `anyhow`, `eyre`, `Box<dyn Error>` and errors of the
-//! program.
+//! Errors as `Debug` formats them: the content of `error = ?error` for `anyhow`, `eyre`, `Box<dyn
+//! Error>` and errors of the program.
 //!
-//! A field holds no more than this text, because `tracing` hands over nothing else of `?error`. `anyhow` and `eyre` write
-//! the error, the heading `Caused by:` with a cause a line, and a place or a backtrace below headings as well. Others are
-//! the `Debug` of a struct or of a text, in which the ends of lines are escapes within quotes.
+//! A field holds only this text, because `tracing` passes on nothing else of `?error`. `anyhow` and
+//! `eyre` write the error, the heading `Caused by:` with one cause per line, and a location or a
+//! backtrace below further headings. Other errors are the `Debug` of a struct or of a string, with
+//! line ends as escapes within quotes.
 
 use std::borrow::Cow;
 
-/// Headings that follow an empty line, and what the box calls them.
+/// Headings that follow an empty line, and their names in the box.
 const HEADINGS: [(&str, &str); 5] = [
     (CAUSED_BY, "caused by"),
     ("Location:", "location"),
@@ -28,7 +29,7 @@ pub(super) struct ErrorText<'a> {
 }
 
 impl<'a> ErrorText<'a> {
-    /// Takes a text apart; one without headings is a message as a whole.
+    /// Splits a text; one without headings is a message as a whole.
     pub(super) fn read(text: &'a str) -> Self {
         let mut read = ErrorText::default();
         let mut heading = None;
@@ -60,7 +61,8 @@ impl<'a> ErrorText<'a> {
     }
 }
 
-/// The causes below their heading: numbered where there are several, with further lines indented.
+/// Parses the causes below their heading: numbered if there are several, with further lines
+/// indented.
 fn causes(text: &str) -> Vec<String> {
     let mut causes: Vec<String> = Vec::new();
     for line in text.lines().map(str::trim) {
@@ -80,18 +82,18 @@ fn causes(text: &str) -> Vec<String> {
     causes
 }
 
-/// Whether a text lists causes as `anyhow` and `eyre` do.
+/// Returns whether a text lists causes as `anyhow` and `eyre` do.
 pub(super) fn lists_causes(text: &str) -> bool {
     text.contains("\n\nCaused by:\n")
 }
 
-/// The text itself where this is the `Debug` of one.
+/// Returns the string itself if this is the `Debug` of one.
 pub(super) fn literal_with_lines(text: &str) -> Cow<'_, str> {
     only_literal(text).map_or(Cow::Borrowed(text), |inner| unescaped(inner, true))
 }
 
-/// The text of an error with its lines: the `Debug` of a text is that text, and in quotes within an error's `Debug` the
-/// escape of a line end is one.
+/// Returns the text of an error with its lines: the `Debug` of a string becomes the string, and
+/// escaped line ends in quotes within an error's `Debug` become line ends.
 pub(super) fn with_lines(text: &str) -> Cow<'_, str> {
     if let Some(inner) = only_literal(text) {
         return unescaped(inner, true);
@@ -105,7 +107,7 @@ pub(super) fn with_lines(text: &str) -> Cow<'_, str> {
     let mut bytes = text.bytes().enumerate();
     while let Some((at, byte)) = bytes.next() {
         match byte {
-            // The two bytes of an escape belong together.
+            // The two bytes of an escape are one unit.
             b'\\' if is_quoted => drop(bytes.next()),
             b'"' => {
                 let part = &text[start..at];
@@ -123,7 +125,7 @@ pub(super) fn with_lines(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// What is between the quotes of a text that is one literal.
+/// Returns the inside of the quotes if the text is a single literal.
 fn only_literal(text: &str) -> Option<&str> {
     let inner = text.strip_prefix('"')?.strip_suffix('"')?;
     let mut bytes = inner.bytes();
@@ -137,7 +139,7 @@ fn only_literal(text: &str) -> Option<&str> {
     Some(inner)
 }
 
-/// Replaces the escapes of line ends, and where `all` is set those of tabs, quotes and backslashes.
+/// Replaces the escapes of line ends, and with `all` those of tabs, quotes and backslashes.
 fn unescaped(text: &str, all: bool) -> Cow<'_, str> {
     if !text.contains('\\') {
         return Cow::Borrowed(text);

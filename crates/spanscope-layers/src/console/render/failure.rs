@@ -1,5 +1,5 @@
-//! The box below an event that carries an error, as rich shows tracebacks: the error, its causes, the spans it happened
-//! in, and the backtrace where one was captured.
+//! The box below an event with an error, like rich's tracebacks: the error, its causes, its spans,
+//! and the backtrace if one was captured.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -20,33 +20,35 @@ const MESSAGE: &str = A::ExceptionMessage.name();
 const TYPE: &str = A::ExceptionType.name();
 const CHAIN: &str = A::ExceptionChain.name();
 
-/// Fields that hold several lines, and what stands above them.
+/// Multi-line fields, and their headings.
 const TRACES: [(&str, &str); 3] = [
     ("span_trace", "span trace"),
     (A::ExceptionStacktrace.name(), "stack trace"),
     ("backtrace", "backtrace"),
 ];
 
-/// So many causes, spans, or lines of a backtrace are shown; what is left is counted.
+/// Maximum number of causes, spans, or backtrace lines that are shown; the rest is counted.
 const MAX_CAUSES: usize = 32;
 const MAX_SPANS: usize = 16;
 const MAX_TRACE_LINES: usize = 64;
 
-/// What an entry says about its error.
+/// The error of an entry.
 pub(super) struct Failure<'a> {
-    /// Its text as the program gave it.
+    /// Its text as the program recorded it.
     source: &'a str,
-    /// The same with lines.
+    /// The text with its lines.
     text: Cow<'a, str>,
     title: &'a str,
-    /// The event has the details of an exception, which `tracing` hands over for `&dyn Error`.
+    /// Whether the event has the attributes of an exception, which `tracing` provides for `&dyn
+    /// Error`.
     is_exception: bool,
-    /// Capture has cut the text, which had so many bytes.
+    /// The original length in bytes, if capture has truncated the text.
     cut_from: Option<u64>,
 }
 
 impl<'a> Failure<'a> {
-    /// The error of the entry, if it is shown in a box: an exception, or the text of an error that has several lines.
+    /// Returns the error of the entry, if it is shown in a box: an exception, or a multi-line text
+    /// of an error.
     pub(super) fn of(entry: &Entry<'a>) -> Option<Self> {
         match entry.kind {
             EntryKind::Event {
@@ -75,7 +77,8 @@ impl<'a> Failure<'a> {
         })
     }
 
-    /// The last of the fields that hold an error's text of several lines, as `error = ?error` does.
+    /// Returns the last of the fields with a multi-line text of an error, as `error = ?error`
+    /// records it.
     fn in_fields(fields: &[(&'a str, RawValue<'a>)]) -> Option<Self> {
         fields.iter().rev().find_map(|(key, value)| {
             let RawValue::Text(source, cut_from) = *value else {
@@ -109,12 +112,13 @@ impl<'a> Failure<'a> {
         })
     }
 
-    /// What stands in the upper edge.
+    /// Returns the title in the upper edge.
     pub(super) fn title(&self) -> &'a str {
         self.title
     }
 
-    /// A text that ends with the error, up to the error's first line, where the box has the other ones.
+    /// Returns a text that ends with the error, up to the error's first line, if the box has the
+    /// other lines.
     pub(super) fn first_line_of(&self, text: &str) -> Option<String> {
         let before = text.strip_suffix(self.source)?;
         let mut lines = self.text.trim().lines();
@@ -122,7 +126,7 @@ impl<'a> Failure<'a> {
         (lines.next().is_some() && !before.contains('\n')).then(|| format!("{before}{first}"))
     }
 
-    /// Whether the box shows this field, under its own name or as the field that the error was given to.
+    /// Returns whether the box shows this field, under its own name or as the field with the error.
     pub(super) fn shows(&self, key: &str, value: RawValue<'_>) -> bool {
         let is_detail = self.is_exception && matches!(key, MESSAGE | TYPE | CHAIN);
         is_detail
@@ -130,7 +134,7 @@ impl<'a> Failure<'a> {
             || (!self.source.is_empty() && value.as_text() == Some(self.source))
     }
 
-    /// Writes what is inside of the box.
+    /// Writes the inside of the box.
     pub(super) fn write(&self, entry: &Entry<'_>, max_chars: usize, canvas: &mut Canvas) {
         let chain = text_of(entry.fields, CHAIN).filter(|_| self.is_exception);
         let chain = chain.map(|(chain, _)| chain).unwrap_or_default();
@@ -192,12 +196,12 @@ impl<'a> Failure<'a> {
     }
 }
 
-/// Whether a message that the application did not write itself is an error.
+/// Returns whether a message that the application did not write itself is an error.
 fn is_error(entry: &Entry<'_>, message: &str) -> bool {
     entry.severity >= Severity::Error || lists_causes(message)
 }
 
-/// Begins a line that is indented as the text is.
+/// Begins a line with the text's indentation.
 fn begin_indented(canvas: &mut Canvas, line: &str, indent: usize) {
     let text = line.trim_start_matches([' ', '\t']);
     let blanks = &line[..line.len() - text.len()];
@@ -211,7 +215,7 @@ fn begin_indented(canvas: &mut Canvas, line: &str, indent: usize) {
     canvas.begin_line(indent + columns, hang);
 }
 
-/// Writes the lines of a trace with their own indents, which tell frames from places.
+/// Writes the lines of a trace with their own indents, which distinguish frames from locations.
 fn write_trace(canvas: &mut Canvas, trace: &str, max_chars: usize) {
     for line in trace.lines().take(MAX_TRACE_LINES) {
         begin_indented(canvas, line, 2);
@@ -230,7 +234,7 @@ fn more(canvas: &mut Canvas, count: usize, shown: usize, what: &str) {
     }
 }
 
-/// The text under a key, and how many bytes it had where capture has cut it.
+/// Returns the text of a key, and its original length in bytes if capture has truncated it.
 fn text_of<'a>(fields: &[(&'a str, RawValue<'a>)], key: &str) -> Option<(&'a str, Option<u64>)> {
     let (_, value) = fields.iter().rev().find(|(have, _)| *have == key)?;
     match *value {

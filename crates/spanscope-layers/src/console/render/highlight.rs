@@ -1,13 +1,15 @@
-//! Finds what rich's highlighter would paint: numbers, quoted texts, URLs, paths, addresses, ids, true, false, none.
+//! The highlighter. It finds what rich's highlighter would paint: numbers, quoted texts, URLs,
+//! paths, addresses, ids, true, false, none.
 //!
-//! One hand-written scanner over the bytes instead of rich's regular expressions: it passes once over every text of the
-//! console, looks at each byte a bounded number of times whatever the text holds, and allocates nothing. Not painted,
-//! though rich does: brackets, calls, tags, and `key=value` in messages.
+//! One hand-written scanner over the bytes instead of rich's regular expressions: it passes once
+//! over every text of the console, looks at each byte a bounded number of times for any input, and
+//! allocates nothing. Not painted, unlike in rich: brackets, calls, tags, and `key=value` in
+//! messages.
 
 use super::theme::Ink;
 
-/// Goes over the visible text and tells its pieces in order: where each ends, and its ink. What is nothing special has
-/// the ink `base`.
+/// Passes the pieces of the text in order: the end of each, and its style. Ordinary text has the
+/// style `base`.
 pub(super) fn highlight(text: &str, base: Ink, mut piece: impl FnMut(usize, Ink)) {
     let mut scanner = Scanner {
         bytes: text.as_bytes(),
@@ -34,7 +36,7 @@ pub(super) fn highlight(text: &str, base: Ink, mut piece: impl FnMut(usize, Ink)
     }
 }
 
-/// The ink of a value that is one single thing, a URL or a number.
+/// Returns the style of a value that is a single item, such as a URL or a number.
 pub(super) fn ink_of(value: &str) -> Option<Ink> {
     let mut scanner = Scanner {
         bytes: value.as_bytes(),
@@ -59,7 +61,8 @@ impl Token {
 
 struct Scanner<'a> {
     bytes: &'a [u8],
-    /// Whether no `"`, or no `'`, closes any more; then looking for one again would cost without end.
+    /// Whether no further `"`, or no further `'`, follows; searching for one again would take
+    /// quadratic time.
     unclosed: [bool; 2],
 }
 
@@ -77,7 +80,7 @@ impl Scanner<'_> {
         self.bytes.get(at).copied().unwrap_or(b' ')
     }
 
-    /// The first place from `at` on whose byte is none of these.
+    /// Returns the first position from `at` on whose byte is not one of these.
     fn skip(&self, at: usize, part: impl Fn(u8) -> bool) -> usize {
         let rest = self.bytes.get(at..).unwrap_or_default();
         at + rest.iter().take_while(|byte| part(**byte)).count()
@@ -113,7 +116,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// `/usr/lib/x.so`; a lone `/` is none.
+    /// Matches `/usr/lib/x.so`, but not a lone `/`.
     fn path(&self, at: usize) -> Option<Token> {
         let part =
             |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'+' | b'/');
@@ -149,7 +152,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// Where the URL ends whose scheme this word is.
+    /// Returns where the URL with this scheme ends.
     fn url(&self, scheme: &[u8], end: usize) -> Option<usize> {
         if !matches!(scheme, b"http" | b"https" | b"ws" | b"wss" | b"file" | b"ftp")
             || !self.bytes[end..].starts_with(b"://")
@@ -159,14 +162,14 @@ impl Scanner<'_> {
         let start = end + 3;
         let part = |byte: u8| byte.is_ascii_alphanumeric() || b"-$_+!`(),.?/;:&=%#~@*[]".contains(&byte);
         let mut end = self.skip(start, part);
-        // What ends the sentence is no part of the URL.
+        // The punctuation at the end of a sentence does not belong to the URL.
         while end > start && b".,;:!?)]".contains(&self.bytes[end - 1]) {
             end -= 1;
         }
         (end > start).then_some(end)
     }
 
-    /// Where the UUID or the trace or span id ends that begins here.
+    /// Returns where the UUID, trace id or span id ends that begins here.
     fn id(&self, at: usize, end: usize) -> Option<usize> {
         let word = &self.bytes[at..end];
         match word.len() {
@@ -186,8 +189,8 @@ impl Scanner<'_> {
         }
     }
 
-    /// A number with its sign, or an address of four numbers. Units of up to three letters may follow it; a longer word,
-    /// a version or a date is no number.
+    /// Matches a number with its sign, or an address of four numbers. Units of up to three letters
+    /// may follow it; a longer word, a version or a date does not match.
     fn number(&self, at: usize) -> Option<Token> {
         let digit = |byte: u8| byte.is_ascii_digit();
         let start = at + usize::from(self.bytes[at] == b'-');

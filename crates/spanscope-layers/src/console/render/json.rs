@@ -1,7 +1,8 @@
 //! An entry as one line of JSON.
 //!
-//! The escaping is our own because JSON's is not enough here: the line may end up on a terminal, so what a terminal acts on
-//! or hides (`\u007f`, `\u009b`, marks of writing direction) is written as an escape too, which every parser reads back.
+//! The escaping is our own because JSON's is not enough here: the line may be shown on a terminal,
+//! so what a terminal acts on or hides (`\u007f`, `\u009b`, marks of writing direction) is escaped
+//! too, which every parser reads back.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -59,7 +60,7 @@ impl Json {
         out.push_str(",\"attributes\":{");
         let mut is_first = true;
         for (key, value) in entry.fields.iter().copied() {
-            // Programs read this, so nothing is cut here but what the policy on contents says.
+            // Programs read this, so only the content policy truncates values.
             let Some(shown) = Shown::of(key, value, options, usize::MAX) else {
                 continue;
             };

@@ -1,6 +1,5 @@
 //! An entry as lines for people.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use anstyle::{Color as AnyColor, Style};
@@ -18,16 +17,16 @@ use super::theme::{Ink, Palette};
 use super::time::{Clock, push_duration};
 use super::value::{Shown, push_attribute, push_field};
 
-/// Where the text begins, beside the level.
+/// The column where the text begins, after the level.
 const TEXT_COLUMN: usize = 9;
 
-/// Indents of a level of the tree, and of attributes.
+/// The indent per level of the tree, and of attributes.
 const STEP: usize = 2;
 
-/// Kept free for how many attributes did not fit: ` … 999 more`.
+/// Columns reserved for the number of attributes that did not fit: ` … 999 more`.
 const COUNT_COLUMNS: usize = 11;
 
-/// The deepest indent of a tree, on lines without an end too.
+/// Maximum indent of a tree, also on unlimited lines.
 const MAX_TREE: usize = 120;
 
 /// Writes entries as lines.
@@ -114,9 +113,9 @@ impl Lines {
         }
     }
 
-    /// Writes level, time, service, target and category. Returns by how much the tree indents the entry.
+    /// Writes level, time, service, target and category. Returns the tree's indent of the entry.
     fn write_head(&mut self, options: &RenderOptions, entry: &Entry<'_>) -> usize {
-        // However deep the tree is, two thirds of the line are left to the text.
+        // At any depth of the tree, two thirds of the line are left to the text.
         let most = (options.width.saturating_sub(TEXT_COLUMN) / 3).min(MAX_TREE);
         let tree = entry.depth.saturating_mul(STEP).min(most);
         let severity = match entry.kind {
@@ -141,14 +140,16 @@ impl Lines {
             canvas.push_cut(entry.service, options.max_value_chars, Ink::Dim);
             canvas.text_mut().push(' ');
         }
-        // A category that is the target itself is there already.
+        // A category that equals the target is not repeated.
         let has_category = !matches!(entry.category, "" | UNCATEGORIZED) && entry.category != entry.target;
         if !entry.target.is_empty() {
-            canvas.push_cut(entry.target, options.max_value_chars, Ink::Dim);
-            if let Some(line) = entry.line {
-                // Writing to a string can't fail.
-                let _ = write!(canvas.text_mut(), ":{line}");
-            }
+            canvas.push_place(
+                entry.target,
+                entry.line,
+                entry.link,
+                options.max_value_chars,
+                Ink::Dim,
+            );
             canvas.text_mut().push_str(if has_category { " " } else { ": " });
         }
         canvas.paint(Ink::Dim);
@@ -159,7 +160,8 @@ impl Lines {
         tree
     }
 
-    /// Writes a message. Where the application wrote it, its lines stay lines; elsewhere a line end is an escape.
+    /// Writes a message. The application's own messages keep their lines; in others a line end is
+    /// escaped.
     fn write_message(
         &mut self,
         options: &RenderOptions,
@@ -215,7 +217,7 @@ impl Lines {
         }
         canvas.push_cut(name, options.max_value_chars, Ink::Name);
         if outcome == Outcome::Abandoned {
-            return; // nobody knows when its process died
+            return; // its end is unknown
         }
         canvas.text_mut().push_str(" (");
         push_duration(canvas.text_mut(), total, 2);
@@ -242,7 +244,7 @@ impl Lines {
         }
     }
 
-    /// Writes the attributes of a span, but for those that the box of its failure shows.
+    /// Writes the attributes of a span, except those in the box of its failure.
     fn write_attributes(
         &mut self,
         options: &RenderOptions,
@@ -266,8 +268,9 @@ impl Lines {
         }
     }
 
-    /// Writes the attributes of a span behind its name, as far as they fit the line, and how many did not. Where not one
-    /// fits the line of a start, they get the next one: a start says what the span is about, an end only adds to that.
+    /// Writes as many attributes of a span after its name as fit the line, and the number of the
+    /// others. If none fits the line of a start, they are written on the next one: a start says
+    /// what the span is about, an end only adds to it.
     fn write_attributes_inline(&mut self, options: &RenderOptions, entry: &Entry<'_>, hang: usize) {
         let room = self.room_left(options.width, hang);
         let (mut shown, mut left_out) = self.write_what_fits(options, entry, room);
@@ -287,7 +290,8 @@ impl Lines {
         }
     }
 
-    /// Writes those attributes that fit into so many columns. Returns the columns they take, and how many are left out.
+    /// Writes the attributes that fit into this number of columns. Returns the columns they use,
+    /// and the number of the others.
     fn write_what_fits(&mut self, options: &RenderOptions, entry: &Entry<'_>, room: usize) -> (usize, usize) {
         let max_chars = options.max_value_chars.min(options.width / 4);
         let (mut used, mut left_out) = (0, 0);
@@ -319,7 +323,7 @@ impl Lines {
         (used, left_out)
     }
 
-    /// The columns that the text leaves of its last line, once it is wrapped.
+    /// Returns the columns that are free on the text's last line, once it is wrapped.
     fn room_left(&self, width: usize, hang: usize) -> usize {
         let used = self.canvas.columns_from(0);
         let rest = width.saturating_sub(hang).max(1);
@@ -329,7 +333,7 @@ impl Lines {
         }
     }
 
-    /// Writes each attribute of a span on a line of its own.
+    /// Writes each attribute of a span on a separate line.
     fn write_attributes_below(&mut self, options: &RenderOptions, entry: &Entry<'_>, hang: usize) {
         for (key, value) in entry.fields.iter().copied() {
             if is_internal(key) {
@@ -347,12 +351,12 @@ fn shows(failure: Option<&Failure<'_>>, key: &str, value: spanscope_core::captur
     failure.is_some_and(|failure| failure.shows(key, value))
 }
 
-/// Keys that begin so are for programs, not for people.
+/// Returns whether a key is for programs, not for people.
 fn is_internal(key: &str) -> bool {
     key.starts_with("__")
 }
 
-/// The level, padded to eight columns.
+/// Returns the level, padded to eight columns.
 fn level_of(severity: Severity) -> &'static str {
     match severity {
         Severity::Verbose => "VERBOSE ",
@@ -364,8 +368,8 @@ fn level_of(severity: Severity) -> &'static str {
     }
 }
 
-/// Appends a text whose line ends begin lines; they are indented, so none of them can pass for an entry. A tab is four
-/// blanks.
+/// Appends a text that keeps its line ends; continuation lines are indented, so none of them can
+/// pass for an entry. A tab becomes four spaces.
 fn write_own_lines(canvas: &mut Canvas, text: &str, hang: usize, mut push: impl FnMut(&mut Canvas, &str)) {
     if !text.contains(['\n', '\t']) {
         return push(canvas, text);
@@ -384,7 +388,7 @@ fn write_own_lines(canvas: &mut Canvas, text: &str, hang: usize, mut push: impl 
     }
 }
 
-/// The style with colours that can be shown.
+/// Returns the style with colours that can be shown.
 fn shown_in(color: Color, style: Style) -> Style {
     if color != Color::Ansi16 {
         return style;

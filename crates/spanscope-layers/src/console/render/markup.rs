@@ -1,27 +1,30 @@
-//! Markup as Python's rich has it, for messages that ask for it by the field `markup = true`, or a console that was told
-//! to read it in all messages of the application.
+//! Markup in the syntax of Python's rich, for messages with the field `markup = true`, or for all
+//! messages of the application if the console is set to read it.
 //!
-//! `[bold red]text[/bold red]`, `[dim]text[/]`, nested and crossed; colours by their sixteen names, as `color(208)`,
-//! `#rrggbb` or `rgb(r,g,b)`, behind `on` for the background; `[link=https://…]text[/link]`; `\[` for a bracket. Other
-//! than in rich, markup that is broken (an unknown tag, a closing tag of nothing, an opening tag that nothing closes) is
-//! shown as it was written, and so is what only looks like markup: `[0]`, `vec![x]`, `[INFO]`.
+//! `[bold red]text[/bold red]`, `[dim]text[/]`, nested and crossed; colours by their sixteen names,
+//! as `color(208)`, `#rrggbb` or `rgb(r,g,b)`, after `on` for the background;
+//! `[link=https://…]text[/link]`; `\[` for a bracket. Unlike in rich, invalid markup (an unknown
+//! tag, a closing tag without an opening one, an opening tag that is not closed) is shown
+//! literally, and so is what only looks like markup: `[0]`, `vec![x]`, `[INFO]`.
 
 use std::borrow::Cow;
 
 use anstyle::{Ansi256Color, AnsiColor, Color, Effects, RgbColor, Style};
 
-/// The field by which an event says that its message is markup: `markup = true`.
+/// The field with which an event marks its message as markup: `markup = true`.
 pub const MARKUP_FIELD: &str = "markup";
 
-/// So many tags may be open at once; further ones are shown as they are, so that no message costs without a bound.
+/// Maximum number of open tags; further ones are shown literally, so that the cost of a message is
+/// bounded.
 const MAX_OPEN: usize = 64;
 
-/// A longer address is no link.
+/// Maximum length of a link's address.
 const MAX_LINK: usize = 2000;
 
-/// The text, written so that markup shows it as it is: for data inside of a message.
+/// Returns the text escaped so that markup shows it literally: for data in a message.
 ///
-/// A text that ends in a backslash gets another one, as in rich, so that it can't take the meaning from a tag behind it.
+/// A text that ends in a backslash gets another one, as in rich, so that it can't escape a
+/// following tag.
 ///
 /// ```
 /// use spanscope_layers::console::render::markup;
@@ -50,7 +53,7 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// The text without its markup. Broken markup stays.
+/// Returns the text without its markup. Invalid markup stays.
 ///
 /// ```
 /// use spanscope_layers::console::render::markup::strip;
@@ -64,7 +67,7 @@ pub fn strip(text: &str) -> String {
     stripped
 }
 
-/// A part of a text that has one style.
+/// A part of a text with one style.
 pub(super) struct Piece<'a> {
     pub(super) text: &'a str,
     pub(super) style: Style,
@@ -81,7 +84,7 @@ enum Token<'a> {
     },
 }
 
-/// What a tag turned out to do.
+/// The effect of a tag.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Does {
     Nothing,
@@ -90,7 +93,7 @@ enum Does {
     Close(usize),
 }
 
-/// Tells the pieces of a text in order. None of them is empty.
+/// Passes the pieces of a text in order. None of them is empty.
 pub(super) fn pieces<'a>(text: &'a str, mut tell: impl FnMut(Piece<'a>)) {
     let tokens = matched(text);
     let mut open: Vec<usize> = Vec::new();
@@ -135,7 +138,7 @@ pub(super) fn pieces<'a>(text: &'a str, mut tell: impl FnMut(Piece<'a>)) {
     }
 }
 
-/// Reads the tags, and finds for each closing tag the one it closes.
+/// Parses the tags, and finds for each closing tag the one it closes.
 fn matched(text: &str) -> Vec<Token<'_>> {
     let mut tokens = Vec::new();
     let mut open: Vec<usize> = Vec::new();
@@ -144,7 +147,7 @@ fn matched(text: &str) -> Vec<Token<'_>> {
         tokens.push(Token::Text(&text[done..tag.start]));
         done = tag.start + tag.source.len();
         if tag.backslashes % 2 == 1 {
-            // Half of the backslashes, without the one that escapes, and then the tag as it is.
+            // Half of the backslashes, without the one that escapes, and then the tag literally.
             tokens.push(Token::Text(&tag.source[..tag.backslashes / 2]));
             tokens.push(Token::Text(&tag.source[tag.backslashes..]));
             continue;
@@ -176,7 +179,7 @@ fn matched(text: &str) -> Vec<Token<'_>> {
     tokens
 }
 
-/// Which of the open tags `[/name]` closes: the last one, or the last one of that name.
+/// Returns which of the open tags `[/name]` closes: the last one, or the last one with that name.
 fn closed_by(name: &str, tokens: &[Token<'_>], open: &[usize]) -> Option<usize> {
     if name.is_empty() {
         return open.len().checked_sub(1);
@@ -189,14 +192,15 @@ fn closed_by(name: &str, tokens: &[Token<'_>], open: &[usize]) -> Option<usize> 
     })
 }
 
-/// Where something stands that looks like a tag: in brackets, beginning with a small letter, `#`, `/` or `@`.
+/// A part of the text that looks like a tag: in brackets, beginning with a small letter, `#`, `/`
+/// or `@`.
 #[derive(Clone, Copy)]
 struct TagPlace<'a> {
     start: usize,
     /// The tag with the backslashes before it.
     source: &'a str,
     backslashes: usize,
-    /// What is inside of the brackets.
+    /// The text inside the brackets.
     content: &'a str,
 }
 
@@ -208,7 +212,7 @@ fn tags(text: &str) -> impl Iterator<Item = TagPlace<'_>> {
             let bracket = at + text[at..].find('[')?;
             at = bracket + 1;
             let inside = &text[at..];
-            // The search stops at the next bracket, so no part of the text is looked at twice.
+            // The search stops at the next bracket, so no part of the text is read twice.
             let Some(end) = inside.find(['[', ']', '\n']) else {
                 at = text.len();
                 return None;
@@ -234,7 +238,7 @@ fn tags(text: &str) -> impl Iterator<Item = TagPlace<'_>> {
     })
 }
 
-/// Reads what a tag says: `bold red on #202020`, `link=https://…`.
+/// Parses the content of a tag: `bold red on #202020`, `link=https://…`.
 fn style_of(content: &str) -> Option<(Style, Option<&str>)> {
     let mut style = Style::new();
     let mut link = None;
@@ -260,7 +264,7 @@ fn style_of(content: &str) -> Option<(Style, Option<&str>)> {
     (!is_back && (link.is_some() || !style.is_plain())).then_some((style, link))
 }
 
-/// Only addresses that are no programs, and only characters that can't end the escape code.
+/// Accepts only schemes that run no program, and only characters that can't end the escape code.
 fn is_link(target: &str) -> bool {
     let scheme = target.split(':').next().unwrap_or_default();
     ["http", "https", "mailto"]
@@ -322,7 +326,7 @@ fn color_of(word: &str) -> Option<Color> {
     Some(Color::Ansi(COLORS[place].bright(is_bright)))
 }
 
-/// The style of a tag inside of another.
+/// Returns the style of a tag inside another.
 fn over(below: Style, above: Style) -> Style {
     Style::new()
         .fg_color(above.get_fg_color().or(below.get_fg_color()))

@@ -1,18 +1,19 @@
-//! Entries as text: what the console, the log file and `spanscope tail` share.
+//! Rendering of entries as text: shared by the console, the log file and `spanscope tail`.
 //!
-//! A [`Renderer`] turns an [`Entry`] into whole lines, or into one line of JSON, and does nothing else: it reads no clock, no
-//! environment and no terminal, and writes nowhere but to the string it is given. The same entry under the same
-//! [`RenderOptions`] is always the same text.
+//! A [`Renderer`] turns an [`Entry`] into whole lines, or into one line of JSON: it reads no clock,
+//! no environment and no terminal, and writes only to the given string. The same entry under the
+//! same [`RenderOptions`] is always the same text.
 //!
-//! What holds for any entry, whatever it was made of: it begins at the first column and every further line of it is
-//! indented, so nobody can forge an entry; nothing of it is sent to the terminal as an escape code or a mark of writing
-//! direction (see `text.rs`); every style ends with the piece of text that has it. Only messages that ask for it carry
-//! [`markup`]. Letters that are written from right to left stay, so a terminal may draw them and the signs beside them in
-//! another order within their line.
+//! Guarantees for any input: an entry begins at the first column and every further line of it is
+//! indented, so data can't forge an entry; no data reaches the terminal as an escape code or a mark
+//! of writing direction (see `text.rs`); every style ends with its piece of text. Only messages
+//! that request it are [`markup`]. Letters that are written from right to left stay, so a terminal
+//! may reorder them and adjacent punctuation within their line.
 //!
-//! Styles are those of `anstyle`, widths those of `unicode-width`, lines are wrapped by `textwrap`. By hand are the
-//! hyperlink's escape code, the markup, the box and the highlighter, since no well-kept crate has them; the highlighter
-//! is one scanner without regular expressions, because it goes over every text that is shown.
+//! Styles are `anstyle`'s, widths `unicode-width`'s, and `textwrap` wraps lines. Written here are
+//! the hyperlink's escape code, the markup, the box and the highlighter, because no established
+//! crate has them; the highlighter is one scanner without regular expressions, because every shown
+//! text passes it.
 
 mod canvas;
 mod entry;
@@ -40,7 +41,7 @@ pub use options::{
 use json::Json;
 use lines::Lines;
 
-/// Turns entries into text.
+/// Renders entries as text.
 ///
 /// ```
 /// use spanscope_core::capture::RawValue;
@@ -54,6 +55,7 @@ use lines::Lines;
 ///         time: Timestamp::from_nanos(1_764_000_202_123_000_000),
 ///         target: "my_app::agents",
 ///         line: Some(42),
+///         link: None,
 ///         service: "",
 ///         category: "agents",
 ///         kind: EntryKind::Event { message: "planning [bold]the answer[/bold]", markup: true, keeps_lines: true },
@@ -81,7 +83,7 @@ pub struct Renderer {
 }
 
 impl Renderer {
-    /// A renderer that shows entries like this.
+    /// Creates a renderer with these options.
     #[must_use]
     pub fn new(options: RenderOptions) -> Self {
         Self {
@@ -91,12 +93,12 @@ impl Renderer {
         }
     }
 
-    /// Takes another width: the terminal has changed.
+    /// Changes the width, after the terminal's changed.
     pub fn set_width(&mut self, columns: usize) {
         self.options.width = columns.max(options::MIN_WIDTH);
     }
 
-    /// Appends the entry: whole lines, each ended by `\n`. It changes nothing of itself but buffers.
+    /// Appends the entry: whole lines, each ended by `\n`. Only buffers of the renderer change.
     pub fn render(&mut self, entry: &Entry<'_>, out: &mut String) {
         match self.options.format {
             Format::Text => self.lines.write(&self.options, entry, out),

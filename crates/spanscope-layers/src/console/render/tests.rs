@@ -1,4 +1,4 @@
-//! What the renderer must show and must never send.
+//! What the renderer must show and must never send to a terminal.
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
@@ -24,13 +24,14 @@ pub(super) const fn text(text: &str) -> RawValue<'_> {
     RawValue::Text(text, None)
 }
 
-/// An entry of the kind that most are.
+/// An ordinary entry.
 pub(super) const fn entry(kind: EntryKind<'_>) -> Entry<'_> {
     Entry {
         severity: Severity::Info,
         time: NOW,
         target: "my_app::agents",
         line: Some(42),
+        link: None,
         service: "",
         category: "agents",
         kind,
@@ -45,7 +46,7 @@ pub(super) const fn entry(kind: EntryKind<'_>) -> Entry<'_> {
     }
 }
 
-/// A message that the application wrote.
+/// A message of the application.
 pub(super) const fn own(message: &str) -> Entry<'_> {
     entry(EntryKind::Event {
         message,
@@ -54,7 +55,7 @@ pub(super) const fn own(message: &str) -> Entry<'_> {
     })
 }
 
-/// A message that came from elsewhere.
+/// A message from another crate.
 pub(super) const fn foreign(message: &str) -> Entry<'_> {
     entry(EntryKind::Event {
         message,
@@ -87,12 +88,12 @@ pub(super) fn coloured(width: usize, entry: &Entry<'_>) -> String {
     render(RenderOptions::new().width(width).color(Color::TrueColor), entry)
 }
 
-/// The text after the head, where it fits one line.
+/// Returns the text after the head, if it fits one line.
 pub(super) fn said(line: &str) -> &str {
     line.split_once("agents: ").unwrap().1.trim_end_matches('\n')
 }
 
-/// The text without the escape codes that are ours: styles and hyperlinks. Any other one stays.
+/// Returns the text without our own escape codes: styles and hyperlinks. Any other one stays.
 pub(super) fn without_codes(text: &str) -> String {
     let mut left = String::new();
     let mut rest = text;
@@ -116,13 +117,13 @@ pub(super) fn without_codes(text: &str) -> String {
     left
 }
 
-/// The width of a line by the larger of the two ways in which terminals count it.
+/// Returns the width of a line by the larger of the two ways in which terminals count it.
 pub(super) fn width(line: &str) -> usize {
     let one_by_one: usize = line.chars().map(|c| c.width().unwrap_or(0)).sum();
     one_by_one.max(line.width())
 }
 
-/// What must hold for every entry, whatever it holds.
+/// Checks what must hold for every entry.
 pub(super) fn check(columns: usize, entry: &Entry<'_>) {
     let text = plain(columns, entry);
     assert_eq!(

@@ -1,12 +1,13 @@
-//! How wide texts are on a terminal, and where they may be broken. What makes them safe to show is in
+//! The width of texts on a terminal, and where they may be broken. Escaping is in
 //! [`spanscope_model::text`].
 
 use spanscope_model::text::{first_chars, is_mark};
 pub(super) use spanscope_model::text::{is_hidden, is_printable_ascii, push_grouped, push_visible};
 use unicode_width::UnicodeWidthChar;
 
-/// How many columns a visible text takes: what its characters take one by one. What they take as sequences (two women and
-/// a joiner are one family) is less, and not every terminal draws it so; with one exception, see [`pieces`].
+/// Returns the columns of an escaped text: the sum of its characters' widths. Sequences (two women
+/// and a joiner are one family) may take less, but not on every terminal; for the one exception see
+/// [`pieces`].
 pub(super) fn columns(text: &str) -> usize {
     if text.is_ascii() {
         return text.len();
@@ -14,8 +15,9 @@ pub(super) fn columns(text: &str) -> usize {
     pieces(text).map(|(_, width)| width).sum()
 }
 
-/// Where a text may be broken: before each of these places, with the columns from there to the next. Marks stay with what
-/// they are put on. The mark that asks for an emoji makes a narrow heart a wide one.
+/// Returns where a text may be broken: before each of these positions, with the columns from there
+/// to the next. Marks stay with their base characters. The mark that requests an emoji makes a
+/// narrow heart wide.
 pub(super) fn pieces(text: &str) -> impl Iterator<Item = (usize, usize)> {
     const AS_EMOJI: char = '\u{fe0f}';
     let mut chars = text.char_indices().peekable();
@@ -31,7 +33,7 @@ pub(super) fn pieces(text: &str) -> impl Iterator<Item = (usize, usize)> {
     })
 }
 
-/// The first characters, and the number of all characters where that is not the whole text.
+/// Returns the first characters, and the number of all characters if that is not the whole text.
 pub(super) fn cut_and_count(text: &str, max_chars: usize) -> (&str, Option<usize>) {
     let first = first_chars(text, max_chars);
     let is_cut = first.len() < text.len();

@@ -1,4 +1,4 @@
-//! The styles of rich's default theme, each written out as its escape code once.
+//! The styles of rich's default theme, each with its precomputed escape code.
 
 use std::fmt::Write as _;
 
@@ -47,7 +47,11 @@ theme! {
 }
 
 impl Ink {
-    /// The style of a level.
+    pub(super) const fn style(self) -> Style {
+        STYLES[self as usize]
+    }
+
+    /// Returns the style of a level.
     pub(super) fn of(severity: Severity) -> Self {
         match severity {
             Severity::Verbose => Self::Verbose,
@@ -60,7 +64,7 @@ impl Ink {
     }
 }
 
-/// The escape codes of the theme; empty where there are no colours.
+/// The escape codes of the theme; empty without colours.
 #[derive(Debug)]
 pub(super) struct Palette {
     codes: Vec<String>,
@@ -93,7 +97,7 @@ impl Palette {
         }
     }
 
-    /// Appends the text in a style that markup made.
+    /// Appends the text in a style from markup.
     pub(super) fn push_styled(&self, out: &mut String, text: &str, style: Style) {
         if style.is_plain() || self.codes.is_empty() {
             return out.push_str(text);

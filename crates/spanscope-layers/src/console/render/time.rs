@@ -1,4 +1,4 @@
-//! Points in time and lengths of time.
+//! Formats of times and durations.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use super::text::push_digits;
 
 const SECOND: i64 = 1_000_000_000;
 
-/// Shows times in one zone. The text of a second is kept until another second is asked for, since most entries come in
-/// the same second as the one before.
+/// Formats times in one zone. The text of a second is cached, since most entries fall into the same
+/// second as the one before.
 #[derive(Debug)]
 pub(super) struct Clock {
     zone: TimeZone,
@@ -21,7 +21,7 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// A clock that shows seconds by this pattern of `strftime`.
+    /// Creates a clock that formats seconds by this `strftime` pattern.
     pub(super) fn new(zone: TimeZone, pattern: &'static str) -> Self {
         Self {
             zone,
@@ -62,11 +62,12 @@ impl Clock {
     }
 }
 
-/// Appends a length of time in the unit that fits: `850ns`, `12.34ms`, `1.20s`, `3m 4s`, `2h 5m`, `3d 4h`.
+/// Appends a duration in the unit that fits: `850ns`, `12.34ms`, `1.20s`, `3m 4s`, `2h 5m`, `3d
+/// 4h`.
 pub(super) fn push_duration(out: &mut String, duration: Duration, decimals: u32) {
     let nanos = duration.as_nanos();
     let scale = 10u128.pow(decimals);
-    // The limit is compared with what is shown, so that nothing reads 1000.00ms or 60.00s.
+    // The limit is compared with the rounded value, so that 1000.00ms or 60.00s never appear.
     for (unit, length, limit) in [
         ("µs", 1_000, 1_000),
         ("ms", 1_000_000, 1_000),

@@ -12,16 +12,16 @@ use super::options::{ContentPolicy, PREVIEW_CHARS, RenderOptions};
 use super::text::{cut_and_count, is_printable_ascii, push_grouped, push_visible};
 use super::theme::Ink;
 
-/// A longer key is cut.
+/// Maximum length of a key in characters.
 const MAX_KEY_CHARS: usize = 255;
 
-/// What is shown of a value.
+/// The shown form of a value.
 pub(super) enum Shown<'a> {
-    /// A number or a truth value.
+    /// A number or a boolean.
     Typed(RawValue<'a>),
-    /// A text, or the beginning of one with a note on how long it is.
+    /// A string, or its beginning and a note on its length.
     Text(&'a str, Cut),
-    /// How long a content is, and its hash.
+    /// The length and the hash of content.
     Redacted(String),
 }
 
@@ -29,11 +29,11 @@ pub(super) enum Shown<'a> {
 #[derive(Clone, Copy)]
 pub(super) enum Cut {
     Nothing,
-    /// Something is missing.
+    /// An unknown part is missing.
     Somewhere,
-    /// The whole text has so many characters.
+    /// The whole text has this number of characters.
     Characters(u64),
-    /// The whole text has so many bytes; capture cut it.
+    /// The whole text has this number of bytes; capture truncated it.
     Bytes(u64),
 }
 
@@ -55,8 +55,8 @@ impl Cut {
 }
 
 impl<'a> Shown<'a> {
-    /// What the options let through of the value under this key; `None` if nothing, not even the key. Texts longer than
-    /// `max_chars` are cut.
+    /// Returns what the options show of the value under this key; `None` if nothing, not even the
+    /// key. Strings longer than `max_chars` are truncated.
     pub(super) fn of(
         key: &str,
         value: RawValue<'a>,
@@ -85,7 +85,8 @@ impl<'a> Shown<'a> {
 }
 
 impl Shown<'_> {
-    /// The same without how long the whole text is, for lines where room is short; a cut stays visible.
+    /// Returns the value without the note on its length, for narrow lines; a truncation stays
+    /// visible.
     pub(super) fn without_length(self) -> Self {
         match self {
             Self::Text(text, Cut::Characters(_) | Cut::Bytes(_)) => Self::Text(text, Cut::Somewhere),
@@ -94,7 +95,7 @@ impl Shown<'_> {
     }
 }
 
-/// Appends ` key=value`. A key or a text that could be taken for more than itself is quoted, with escapes in the quotes.
+/// Appends ` key=value`. An ambiguous key or string is quoted, with escapes in the quotes.
 pub(super) fn push_field(canvas: &mut Canvas, key: &str, value: &Shown<'_>) {
     let key = first_chars(key, MAX_KEY_CHARS);
     canvas.push_gap();
@@ -114,7 +115,7 @@ pub(super) fn push_field(canvas: &mut Canvas, key: &str, value: &Shown<'_>) {
     }
 }
 
-/// Appends `key: value`, for a line of its own; nothing is quoted.
+/// Appends `key: value`, for a separate line; nothing is quoted.
 pub(super) fn push_attribute(canvas: &mut Canvas, key: &str, value: &Shown<'_>) {
     canvas.push_cut(key, MAX_KEY_CHARS, Ink::Dim);
     canvas.push(": ", Ink::Dim);
@@ -140,7 +141,7 @@ fn push_missing(canvas: &mut Canvas, missing: Cut) {
     canvas.paint(Ink::Dim);
 }
 
-/// Appends a value that is no text, as `Debug` shows it: a float keeps its `.0`.
+/// Appends a value that is not a string, as `Debug` shows it: a float keeps its `.0`.
 fn push_typed(text: &mut String, value: RawValue<'_>) -> Ink {
     // Writing to a string can't fail.
     let _ = match value {
@@ -160,7 +161,7 @@ fn push_typed(text: &mut String, value: RawValue<'_>) -> Ink {
     Ink::Number
 }
 
-/// Whether a key or value needs no quotes.
+/// Returns whether a key or value needs no quotes.
 fn is_bare(text: &str) -> bool {
     if is_printable_ascii(text) {
         let ends = text
@@ -171,7 +172,8 @@ fn is_bare(text: &str) -> bool {
     !text.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '=') || super::text::is_hidden(c))
 }
 
-/// Appends the text in quotes. A backslash that is in the text is doubled, so that an escape is always one of ours.
+/// Appends the text in quotes. A backslash in the text is doubled, so that every escape was written
+/// here.
 fn push_quoted(out: &mut String, text: &str) {
     out.push('"');
     let mut done = 0;

@@ -1,3 +1,4 @@
+//! Tests of the log file: its creation, errors and retries, and files that are renamed.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
@@ -16,7 +17,7 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap()
 }
 
-/// Takes this many bytes at each call; then it says that there is no room, as often as it is asked.
+/// Accepts this many bytes at each call; then it reports that it would block.
 struct Room {
     calls: Vec<usize>,
     taken: Vec<u8>,
@@ -132,7 +133,7 @@ fn a_renamed_file_is_left_to_the_one_who_renamed_it() {
     sink.write_lines("one\n").unwrap();
     fs::rename(&path, &old).unwrap();
     sink.write_lines("two\n").unwrap();
-    // The one who rotates may also make the new file at once.
+    // The rotation may also create the new file at once.
     fs::rename(&path, folder.path().join("x.log.2")).unwrap();
     fs::write(&path, "").unwrap();
     sink.write_lines("three\n").unwrap();
@@ -154,7 +155,7 @@ fn a_removed_file_and_a_removed_folder_are_made_again() {
 }
 
 #[test]
-fn a_truncated_file_begins_anew_without_a_hole() {
+fn a_truncated_file_restarts_without_a_hole() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.log");
     let mut sink = file(&path);
@@ -169,7 +170,8 @@ fn lines_of_many_writers_stay_whole() {
     const LINES: usize = 10_000;
     let folder = tempfile::tempdir().unwrap();
     let path = &folder.path().join("x.log");
-    // Each thread has a file of its own, as each process would; two of them write batches, two write line by line.
+    // Each thread has its own file, as each process would; two of them write batches, two write
+    // line by line.
     std::thread::scope(|scope| {
         for writer in 0..4 {
             scope.spawn(move || {
@@ -199,7 +201,7 @@ fn lines_of_many_writers_stay_whole() {
 }
 
 #[test]
-fn pieces_end_at_line_ends_and_a_long_line_goes_as_one() {
+fn pieces_end_at_line_ends_and_a_long_line_is_one_piece() {
     let short = "s".repeat(40_000) + "\n";
     let long = "l".repeat(3 * MAX_PIECE) + "\n";
     let text = [short.as_str(), &short, &long, "after\n"].concat();
@@ -230,7 +232,7 @@ fn a_line_for_which_there_is_never_room_is_given_up() {
         assert_eq!(error.kind(), ErrorKind::WriteZero);
         assert_eq!((room.text(), torn), (text, true));
     }
-    // The second try tells the reason, and the messages about a full disk are all the same.
+    // The second try reveals the reason, and the messages about a full disk are identical.
     room.calls = vec![2];
     let error = append(&mut room, b"line\n", &mut torn).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::StorageFull);
@@ -299,7 +301,7 @@ fn a_receiver_that_takes_little_or_nothing_now_gets_the_rest_later() {
     assert_eq!(shy.0.lock().unwrap().1, b"one\ntwo\n");
 }
 
-/// Takes a few bytes, then nothing for a while, then everything.
+/// Accepts a few bytes, then nothing for a while, then everything.
 #[derive(Clone, Default)]
 struct Stalling {
     taken: Arc<Mutex<Vec<u8>>>,

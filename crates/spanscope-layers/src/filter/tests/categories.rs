@@ -1,12 +1,14 @@
+//! The category of a target, and the callsites that belong to the application.
+
 use std::panic::Location;
 
 use spanscope_model::CATEGORIES;
 
 use crate::filter::package::Package;
-use crate::{Categories, Origin};
+use crate::{Categories, CategoryMatch};
 
 fn shown(categories: &Categories, target: &str) -> (String, String, bool) {
-    let Origin {
+    let CategoryMatch {
         category,
         path,
         is_app,
@@ -131,7 +133,7 @@ fn a_callsite_is_the_applications_own_by_crate_by_module_and_by_file() {
         for categories in [&by_file, &by_crate] {
             // The module path has a segment `tests`, which is a category.
             for (metadata, path) in [(plain, "tests::categories"), (renamed, "tests::categories")] {
-                let expected = Origin {
+                let expected = CategoryMatch {
                     category: "tests",
                     path,
                     is_app: true,
@@ -152,7 +154,7 @@ fn of_caller_means_the_file_that_calls_it() {
 }
 
 #[test]
-fn files_of_one_package_are_told_from_others_by_their_path() {
+fn files_of_one_package_are_recognized_by_their_path() {
     for (application, file, expected) in [
         // The package at the root of the workspace.
         ("src/main.rs", "src/agents/mod.rs", true),
@@ -192,7 +194,7 @@ fn files_of_one_package_are_told_from_others_by_their_path() {
         ("crates\\a\\src\\main.rs", "crates\\a\\src\\x\\y.rs", true),
         ("crates\\a\\src\\main.rs", "crates/a/src/x.rs", true),
         ("crates\\a\\src\\main.rs", "crates\\b\\src\\x.rs", false),
-        // No usual folder at all.
+        // Without the usual folders.
         ("main.rs", "agents/mod.rs", true),
         ("main.rs", "src/lib.rs", false),
         ("main.rs", "/elsewhere/lib.rs", false),
@@ -201,7 +203,7 @@ fn files_of_one_package_are_told_from_others_by_their_path() {
         ("app/main.rs", "apple/main.rs", false),
         ("app/main.rs", "b/main.rs", false),
         ("ä/main.rs", "xy/main.rs", false),
-        // Nonsense.
+        // Invalid paths.
         ("src/main.rs", "", false),
         ("src/main.rs", "/", false),
         ("", "", true),

@@ -1,5 +1,7 @@
+//! The level of a target, by Llama Stack's rules and by levels that are set in code.
+
 use crate::filter::levels::{DEFAULT_CATEGORY_LEVEL, DEFAULT_ROOT_LEVEL};
-use crate::{Categories, Levels, Threshold};
+use crate::{Categories, LevelFilter, Levels};
 
 fn application() -> Categories {
     Categories::new().app_crate("my_app")
@@ -12,16 +14,16 @@ fn levels(pairs: &str, directives: &str) -> Levels {
     levels
 }
 
-fn level_of(levels: &Levels, target: &str) -> Threshold {
+fn level_of(levels: &Levels, target: &str) -> LevelFilter {
     let categories = application();
     levels.threshold(&categories, &categories.of_target(target), target)
 }
 
-/// The rules of the described system, and those that this one adds, a row each: `LLAMA_STACK_LOGGING`, `RUST_LOG`, a
+/// Llama Stack's rules, and our additional ones, a row each: `LLAMA_STACK_LOGGING`, `RUST_LOG`, a
 /// target, its level.
 #[test]
-fn levels_follow_the_rules_of_the_described_system() {
-    use Threshold::{Critical, Debug, Error, Info, Off, Trace, Warn};
+fn levels_follow_llama_stacks_rules() {
+    use LevelFilter::{Critical, Debug, Error, Info, Off, Trace, Warn};
     for (pairs, directives, target, expected) in [
         // Defaults: categories INFO, third-party targets WARN, web servers INFO.
         ("", "", "server", DEFAULT_CATEGORY_LEVEL),
@@ -34,7 +36,7 @@ fn levels_follow_the_rules_of_the_described_system() {
         ("", "", "tower_http::trace", Info),
         ("", "", "axum::serve", Info),
         ("", "", "hyper_util", Warn),
-        // A pair, and only what it names.
+        // A pair applies only to its name.
         ("server=debug", "", "server", Debug),
         ("server=debug", "", "server::routes", Debug),
         ("server=debug", "", "my_app::server::routes", Debug),
@@ -63,10 +65,10 @@ fn levels_follow_the_rules_of_the_described_system() {
         ("server=critical", "", "server", Critical),
         ("server=fatal", "", "server", Critical),
         ("server=off", "", "server", Off),
-        // Later pairs win.
+        // Later pairs have priority.
         ("server=debug,server=error", "", "server", Error),
         ("server=debug;SERVER=error", "", "server", Error),
-        // `all` sets every category and the root, and forgets what was before it.
+        // `all` sets every category and the root, and removes earlier pairs.
         ("all=error", "", "server", Error),
         ("all=error", "", "my_app::x", Error),
         ("all=error", "", "sqlx", Error),
@@ -75,10 +77,10 @@ fn levels_follow_the_rules_of_the_described_system() {
         ("all=error,server=debug", "", "server", Debug),
         ("server=debug,all=error", "", "server", Error),
         ("core::routers=debug,all=error", "", "core::routers", Error),
-        // Web servers stay at INFO whatever the root level is.
+        // Web servers stay at INFO at any root level.
         ("all=error", "", "hyper::server", Info),
         ("all=debug", "", "hyper::server", Info),
-        // A directive without a target takes the place of the defaults only.
+        // A directive without a target replaces the defaults only.
         ("", "debug", "server", Debug),
         ("", "debug", "sqlx", Debug),
         ("", "debug", "my_app", Debug),
@@ -87,7 +89,7 @@ fn levels_follow_the_rules_of_the_described_system() {
         ("all=error", "debug", "server", Error),
         ("all=error", "debug", "sqlx", Error),
         ("", "debug,error", "server", Error),
-        // A directive with a target wins over categories, the longest prefix first.
+        // A directive with a target has priority over categories, the longest prefix first.
         ("", "sqlx=debug", "sqlx::query", Debug),
         ("", "sqlx", "sqlx::query", Trace),
         ("", "sqlx=debug,sqlx::query=off", "sqlx::query", Off),
@@ -103,7 +105,7 @@ fn levels_follow_the_rules_of_the_described_system() {
             "my_app::agents::run",
             Debug,
         ),
-        // But not over a category that stands further right in the target.
+        // But not over a category further right in the target.
         ("agents=error", "my_app=debug", "my_app::agents", Error),
         ("agents::run=error", "my_app=debug", "my_app::agents::run", Error),
         ("agents=error", "my_app=debug", "my_app::other", Debug),
@@ -121,10 +123,10 @@ fn levels_follow_the_rules_of_the_described_system() {
 #[test]
 fn a_root_level_set_in_code_is_that_of_third_party_targets() {
     let mut levels = levels("", "debug");
-    levels.set_root(Threshold::Error);
-    assert_eq!(level_of(&levels, "sqlx"), Threshold::Error);
-    assert_eq!(level_of(&levels, "hyper"), Threshold::Info);
-    assert_eq!(level_of(&levels, "server"), Threshold::Debug);
+    levels.set_root(LevelFilter::Error);
+    assert_eq!(level_of(&levels, "sqlx"), LevelFilter::Error);
+    assert_eq!(level_of(&levels, "hyper"), LevelFilter::Info);
+    assert_eq!(level_of(&levels, "server"), LevelFilter::Debug);
 }
 
 #[test]
@@ -132,26 +134,28 @@ fn web_targets_are_the_applications_choice() {
     let categories = Categories::new().web_targets(["actix_web"]);
     let levels = Levels::new();
     let level_of = |target| levels.threshold(&categories, &categories.of_target(target), target);
-    assert_eq!(level_of("actix_web::middleware"), Threshold::Info);
-    assert_eq!(level_of("hyper"), Threshold::Warn);
+    assert_eq!(level_of("actix_web::middleware"), LevelFilter::Info);
+    assert_eq!(level_of("hyper"), LevelFilter::Warn);
 }
 
 #[test]
-fn a_registered_category_has_a_level_of_its_own() {
+fn a_registered_category_has_its_own_level() {
     let categories = application().register("billing").unwrap();
     let mut levels = Levels::new();
     levels
-        .set(&categories, "billing::invoices", Threshold::Trace)
+        .set(&categories, "billing::invoices", LevelFilter::Trace)
         .unwrap();
     let level_of = |target| levels.threshold(&categories, &categories.of_target(target), target);
-    assert_eq!(level_of("my_app::billing::invoices"), Threshold::Trace);
-    assert_eq!(level_of("my_app::billing"), Threshold::Info);
+    assert_eq!(level_of("my_app::billing::invoices"), LevelFilter::Trace);
+    assert_eq!(level_of("my_app::billing"), LevelFilter::Info);
 }
 
 #[test]
 fn setting_an_unknown_category_changes_nothing_and_lists_the_known_ones() {
     let mut levels = Levels::new();
-    let error = levels.set(&application(), "serve", Threshold::Trace).unwrap_err();
+    let error = levels
+        .set(&application(), "serve", LevelFilter::Trace)
+        .unwrap_err();
     assert!(
         error
             .to_string()
@@ -159,8 +163,8 @@ fn setting_an_unknown_category_changes_nothing_and_lists_the_known_ones() {
         "{error}"
     );
     assert_eq!(levels, Levels::new());
-    levels.set(&application(), " All ", Threshold::Off).unwrap();
-    assert_eq!(level_of(&levels, "server"), Threshold::Off);
+    levels.set(&application(), " All ", LevelFilter::Off).unwrap();
+    assert_eq!(level_of(&levels, "server"), LevelFilter::Off);
 }
 
 #[test]
@@ -173,49 +177,49 @@ fn what_can_be_reached_is_exactly_what_some_target_gets() {
         let levels = levels(pairs, directives);
         levels.reachable(&application()).max()
     };
-    assert_eq!(highest("", ""), Some(Threshold::Info));
-    assert_eq!(strictest("", ""), Some(Threshold::Warn));
-    assert_eq!(highest("core::routers=trace", ""), Some(Threshold::Trace));
-    assert_eq!(highest("all=error", ""), Some(Threshold::Info));
+    assert_eq!(highest("", ""), Some(LevelFilter::Info));
+    assert_eq!(strictest("", ""), Some(LevelFilter::Warn));
+    assert_eq!(highest("core::routers=trace", ""), Some(LevelFilter::Trace));
+    assert_eq!(highest("all=error", ""), Some(LevelFilter::Info));
     let no_web = "hyper=off,tower_http=off,axum=off";
-    assert_eq!(highest("all=error", no_web), Some(Threshold::Error));
-    assert_eq!(highest("", "sqlx=debug"), Some(Threshold::Debug));
-    // Every category has a level of its own, so the default is nobody's.
+    assert_eq!(highest("all=error", no_web), Some(LevelFilter::Error));
+    assert_eq!(highest("", "sqlx=debug"), Some(LevelFilter::Debug));
+    // Every category has its own level, so the default applies to none.
     let each: Vec<String> = application()
         .names()
         .map(|name| format!("{name}=error"))
         .collect();
     assert_eq!(
         highest(&each.join(","), &format!("{no_web},warn")),
-        Some(Threshold::Warn)
+        Some(LevelFilter::Warn)
     );
 }
 
 #[test]
-fn a_long_target_is_looked_up_in_no_time() {
+fn a_long_target_is_looked_up_fast() {
     let levels = levels("core::routers=error", "sqlx=debug");
     let target = format!("core{}", "::a".repeat(300_000));
     let start = std::time::Instant::now();
-    assert_eq!(level_of(&levels, &target), Threshold::Info);
+    assert_eq!(level_of(&levels, &target), LevelFilter::Info);
     assert!(start.elapsed().as_millis() < 1000);
 }
 
 #[test]
 fn a_threshold_is_shown_by_the_name_that_it_is_read_by() {
     for threshold in [
-        Threshold::Trace,
-        Threshold::Debug,
-        Threshold::Info,
-        Threshold::Warn,
-        Threshold::Error,
-        Threshold::Critical,
-        Threshold::Off,
+        LevelFilter::Trace,
+        LevelFilter::Debug,
+        LevelFilter::Info,
+        LevelFilter::Warn,
+        LevelFilter::Error,
+        LevelFilter::Critical,
+        LevelFilter::Off,
     ] {
         assert_eq!(threshold.to_string().parse(), Ok(threshold));
         assert_eq!(threshold.to_string().to_uppercase().parse(), Ok(threshold));
     }
     assert_eq!(
-        tracing_core::LevelFilter::from(Threshold::Critical),
+        tracing_core::LevelFilter::from(LevelFilter::Critical),
         tracing_core::LevelFilter::ERROR
     );
 }

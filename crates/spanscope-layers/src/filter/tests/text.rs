@@ -1,7 +1,9 @@
+//! The text of the variables: invalid pairs, and warnings about them.
+
 use std::time::{Duration, Instant};
 
 use crate::filter::warning::MAX_WARNINGS;
-use crate::{Categories, Levels, Threshold};
+use crate::{Categories, LevelFilter, Levels};
 
 fn read_pairs(input: &str) -> (Levels, Vec<String>) {
     let mut levels = Levels::new();
@@ -18,7 +20,7 @@ fn read_directives(input: &str) -> (Levels, Vec<String>) {
 const LEVELS: &str = "accepted: trace, debug, info, warn, error, critical, off";
 
 #[test]
-fn each_bad_pair_is_said_once_and_changes_nothing() {
+fn each_bad_pair_is_reported_once_and_changes_nothing() {
     let form = "not of the form `category=level`";
     let known = "known: all, core, server, router, inference, agents, safety, eval, tools, client, openai, \
                  openai_responses, openai_conversations, testing, providers, models, files, vector_io, tool_runtime, \
@@ -65,7 +67,7 @@ fn each_bad_pair_is_said_once_and_changes_nothing() {
         let (levels, warnings) = read_pairs(input);
         assert_eq!(warnings, [format!("LLAMA_STACK_LOGGING: {expected}")]);
         assert_eq!(levels, Levels::new(), "{input}");
-        // The others still count.
+        // The others still apply.
         let (levels, warnings) = read_pairs(&format!("core=error,{input};tools=debug"));
         assert_eq!(warnings.len(), 1, "{input}");
         assert_eq!(levels, read_pairs("core=error;tools=debug").0, "{input}");
@@ -114,7 +116,8 @@ fn many_bad_pairs_give_few_warnings() {
     assert_eq!(levels, read_pairs("core=debug").0);
 }
 
-/// Twice the text takes about twice the time, whatever the text; a square would be hours, so the bound is generous.
+/// Twice the text takes about twice the time, for any text; quadratic time would be hours, so the
+/// bound is generous.
 #[test]
 fn a_megabyte_takes_linear_time() {
     let start = Instant::now();
@@ -180,7 +183,7 @@ fn good_parts_of_a_value_that_is_no_unicode_still_count() {
 }
 
 #[test]
-fn each_bad_directive_is_said_once_and_changes_nothing() {
+fn each_bad_directive_is_reported_once_and_changes_nothing() {
     let form = "not a directive; accepted: `level`, `target`, `target=level`";
     let brackets =
         "spans and fields in brackets are not supported; accepted: `level`, `target`, `target=level`";
@@ -211,7 +214,7 @@ fn each_bad_directive_is_said_once_and_changes_nothing() {
 }
 
 #[test]
-fn a_target_that_looks_like_a_level_is_used_and_said() {
+fn a_target_that_looks_like_a_level_is_used_and_reported() {
     let (levels, warnings) = read_directives("inof");
     assert_eq!(
         warnings,
@@ -227,6 +230,6 @@ fn directives_may_have_spaces_and_any_level_name() {
     let (levels, warnings) = read_directives(" WARNING , sqlx = Verbose ");
     assert_eq!(warnings, [""; 0]);
     let level_of = |target| levels.threshold(&categories, &categories.of_target(target), target);
-    assert_eq!(level_of("server"), Threshold::Warn);
-    assert_eq!(level_of("sqlx"), Threshold::Trace);
+    assert_eq!(level_of("server"), LevelFilter::Warn);
+    assert_eq!(level_of("sqlx"), LevelFilter::Trace);
 }

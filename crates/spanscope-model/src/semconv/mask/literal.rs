@@ -1,9 +1,10 @@
-//! Texts in quotes, as JSON, Rust's `Debug` and Python's `repr` write them.
+//! String literals as JSON, Rust's `Debug` and Python's `repr` write them.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Where a literal ends whose inside begins here: before the closing quote, or where the text ends.
+/// Returns where the literal ends whose inside begins here: before the closing quote, or at the end
+/// of the text.
 pub(super) fn end_of(text: &str, inside: usize, quote: u8) -> usize {
     let bytes = text.as_bytes();
     let mut at = inside;
@@ -20,7 +21,7 @@ pub(super) fn end_of(text: &str, inside: usize, quote: u8) -> usize {
     text.len()
 }
 
-/// What a literal's inside says. An escape that is none stays as it is written.
+/// Returns the value of a literal's inside. An invalid escape stays as it is.
 pub(super) fn unescape(inside: &str) -> Cow<'_, str> {
     let Some(first) = inside.find('\\') else {
         return Cow::Borrowed(inside);
@@ -53,7 +54,8 @@ pub(super) fn unescape(inside: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// The character behind `\u`, and how long it was: `{1f600}`, `0041`, or a pair of surrogates.
+/// Returns the character after `\u`, and the length of the escape: `{1f600}`, `0041`, or a pair of
+/// surrogates.
 fn unicode(rest: &str) -> Option<(char, usize)> {
     if let Some(braced) = rest.strip_prefix('{') {
         let len = braced.find('}')?;
@@ -73,7 +75,7 @@ fn hex(digits: Option<&str>) -> Option<char> {
     char::from_u32(u32::from_str_radix(digits?, 16).ok()?)
 }
 
-/// The text as the inside of a literal, which JSON reads too where the quote is its own.
+/// Returns the text escaped as the inside of a literal; with JSON's quote it is valid JSON.
 pub(super) fn escape(text: &str, quote: char) -> String {
     let mut inside = String::with_capacity(text.len() + text.len() / 8);
     for letter in text.chars() {

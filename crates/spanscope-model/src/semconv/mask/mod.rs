@@ -1,17 +1,24 @@
-//! Masks secrets in values: the same for what is recorded here, what is sent here and what is
-//! imported, so that no sink shows what another one hides.
+//! Masks secrets in values, in the same way for recorded, sent and imported records, so that no
+//! sink shows a value that another one hides.
 //!
-//! A text under a key that names a secret ([`is_secret`](super::is_secret)) is replaced by its length:
-//! `[masked: 32 characters]`. Other texts lose the credentials of URLs in them; one that is written as
-//! JSON, or as Rust's `Debug` writes maps and structs, has its secret members masked at every depth,
-//! also where a member is JSON in a text, as arguments of tools are. Numbers, truth values and null
-//! are never masked. What is masked already stays as it is, however often it passes here.
+//! A string under a key that names a secret ([`is_secret`](super::is_secret)) is replaced by its
+//! length: `[masked: 32 characters]`. In other strings,
 //!
-//! Masking reads a text once from its beginning and gives up nothing: a text that was cut in the
-//! middle is masked to its end. A text that neither begins as a structure nor has a URL in it costs a
-//! search for `://`.
+//! - secret members of JSON, and of maps and structs in the form of Rust's `Debug`, are masked at
+//!   every depth, also where a member is JSON in a string, as tool arguments are;
+//! - credentials in URLs are removed;
+//! - values of keys that name a secret are masked, in the notations of HTTP headers, environments,
+//!   forms, commands, YAML, XML and prose, and so are private keys in PEM. The table in `pairs`
+//!   says what counts as a value and what as prose or code.
+//!
+//! Numbers, booleans and null are never masked. Masking is idempotent.
+//!
+//! Masking reads a text once from its start and never gives up: a text that was truncated in the
+//! middle is masked to its end. A text without a secret costs a search for `://` and one for the
+//! parts of the names of secrets, together half a nanosecond per byte.
 
 mod literal;
+mod pairs;
 mod replaced;
 mod structure;
 #[cfg(test)]
@@ -26,10 +33,13 @@ use super::privacy::push_length;
 use super::secret_keys::{SecretKind, secret_kind};
 use crate::{Attributes, NewEvent, NewRecords, RawValue, Value};
 
-/// JSON in texts in JSON is read to this depth. A text that is nested deeper is masked as a whole.
+/// Maximum depth of JSON in strings in JSON. A string that is nested deeper is masked as a whole.
 const MAX_TEXT_DEPTH: usize = 6;
 
-/// The text in place of a secret: its length, in bytes where it was cut.
+/// Maximum number of passes over a text that reveals further secrets in each pass.
+const MAX_ROUNDS: usize = 8;
+
+/// Returns the replacement of a secret: its length, in bytes if it was truncated.
 ///
 /// ```
 /// use spanscope_model::semconv::masked;
@@ -47,7 +57,7 @@ pub fn masked(secret: &str, cut_from: Option<u64>) -> String {
     shown
 }
 
-/// Whether a text is a mask and nothing else.
+/// Returns whether a text consists of a mask only.
 fn is_masked(text: &str) -> bool {
     let inside = text
         .strip_prefix("[masked")
@@ -61,8 +71,8 @@ fn is_masked(text: &str) -> bool {
     inside.is_some_and(|inside| inside.is_empty() || inside.strip_prefix(": ").is_some_and(is_length))
 }
 
-/// The text without the secrets in it: credentials of URLs, secret members of JSON and of what `Debug`
-/// writes.
+/// Returns the text without its secrets: credentials of URLs, secret members of JSON and of `Debug`
+/// output, values of secret keys in other notations, private keys in PEM.
 ///
 /// ```
 /// use spanscope_model::semconv::mask_text;
@@ -72,6 +82,9 @@ fn is_masked(text: &str) -> bool {
 ///     r#"{"user":{"password":"[masked: 7 characters]","max_tokens":5}}"#
 /// );
 /// assert_eq!(mask_text("Login { pwd: \"hunter2\" }"), "Login { pwd: \"[masked: 7 characters]\" }");
+/// assert_eq!(mask_text("x-api-key: hunter2"), "x-api-key: [masked: 7 characters]");
+/// assert_eq!(mask_text("a=1&password=hunter2&b=2"), "a=1&password=[masked: 7 characters]&b=2");
+/// assert_eq!(mask_text("max_tokens=100, the password: is needed"), "max_tokens=100, the password: is needed");
 /// ```
 #[must_use]
 pub fn mask_text(text: &str) -> Cow<'_, str> {
@@ -79,14 +92,36 @@ pub fn mask_text(text: &str) -> Cow<'_, str> {
 }
 
 fn mask_nested(text: &str, depth: usize) -> Cow<'_, str> {
-    let structured = structure::mask(text, depth);
-    match url::mask(structured.as_deref().unwrap_or(text)) {
-        Some(masked) => Cow::Owned(masked),
-        None => structured.map_or(Cow::Borrowed(text), Cow::Owned),
+    let mut shown = Cow::Borrowed(text);
+    // A mask may end a literal that an apostrophe opened, and so reveal a pair after it. Masking
+    // must be idempotent, so the next pass happens at once.
+    for _ in 0..MAX_ROUNDS {
+        let Some(masked) = mask_once(&shown, depth) else {
+            break;
+        };
+        shown = Cow::Owned(masked);
     }
+    shown
 }
 
-/// What a text under a key is shown as; `None` where it stays as it is.
+/// Returns the text with at least one more mask; `None` if it has no secret.
+fn mask_once(text: &str, depth: usize) -> Option<String> {
+    let is_structure = structure::begins_structure(text);
+    let mut shown = if is_structure {
+        structure::mask(text, depth)
+    } else {
+        None
+    };
+    if let Some(masked) = url::mask(shown.as_deref().unwrap_or(text)) {
+        shown = Some(masked);
+    }
+    if let Some(masked) = pairs::mask(shown.as_deref().unwrap_or(text), is_structure) {
+        shown = Some(masked);
+    }
+    shown
+}
+
+/// Returns the masked text of a key; `None` if it stays as it is.
 #[must_use]
 pub fn mask_text_of(kind: Option<SecretKind>, text: &str, cut_from: Option<u64>) -> Option<String> {
     match kind {
@@ -108,7 +143,7 @@ pub fn mask_text_of(kind: Option<SecretKind>, text: &str, cut_from: Option<u64>)
     }
 }
 
-/// What a value under a key is shown as, if it is or holds a secret; `None` where it stays.
+/// Returns the masked form of a value that is or contains a secret; `None` if it stays as it is.
 #[must_use]
 pub fn mask_raw(key: &str, value: &RawValue<'_>) -> Option<String> {
     match value {
@@ -128,7 +163,7 @@ pub fn mask_value(key: &str, value: &mut Value) {
         }
         Value::Json(json) => {
             mask_json(secret_kind(key), json);
-            // A list under a secret's key became a text.
+            // A list under a secret's key became a string.
             if let Json::String(text) = json {
                 *value = Value::Str(std::mem::take(text));
             }
@@ -149,9 +184,13 @@ fn mask_json(kind: Option<SecretKind>, json: &mut Json) {
             *json = Json::String(masked(&json.to_string(), None));
         }
         Json::Array(items) => {
+            let mut flag = None;
             for item in items {
-                // A list of pairs, as headers are in some protocols.
+                let next_flag = item.as_str().and_then(structure::flag_kind);
                 match item {
+                    // The arguments of a command.
+                    Json::String(text) if flag.is_some() && !text.starts_with('-') => mask_json(flag, item),
+                    // A list of pairs, as headers are in some protocols.
                     Json::Array(pair) if pair.len() == 2 => {
                         let kind = pair[0].as_str().and_then(secret_kind);
                         mask_json(None, &mut pair[0]);
@@ -159,10 +198,11 @@ fn mask_json(kind: Option<SecretKind>, json: &mut Json) {
                     }
                     item => mask_json(None, item),
                 }
+                flag = next_flag;
             }
         }
         Json::Object(members) => {
-            // Lists of headers and of attributes name a member by another one.
+            // Lists of headers and of attributes name each member with another member.
             let named = ["key", "name"]
                 .iter()
                 .find_map(|name| secret_kind(members.get(*name)?.as_str()?));
@@ -173,33 +213,55 @@ fn mask_json(kind: Option<SecretKind>, json: &mut Json) {
                 };
                 mask_json(kind, member);
             }
+            mask_keys(members);
         }
     }
 }
 
+/// Masks the credentials of URLs that are keys, as in a map of servers by their addresses.
+fn mask_keys(members: &mut serde_json::Map<String, Json>) {
+    if members.keys().any(|key| masked_key(key).is_some()) {
+        *members = std::mem::take(members)
+            .into_iter()
+            .map(|(key, member)| (masked_key(&key).unwrap_or(key), member))
+            .collect();
+    }
+}
+
+/// A key without the credentials of URLs in it; `None` if it has none. Almost no key is a URL, so
+/// no other notation is looked for.
+fn masked_key(key: &str) -> Option<String> {
+    key.contains("://").then(|| url::mask(key)).flatten()
+}
+
 impl Attributes {
-    /// Masks the secrets among the values, at every depth. See [`mask_text`].
+    /// Masks the secrets among the values, at every depth, and the credentials of URLs that are
+    /// keys. See [`mask_text`].
     pub fn mask_secrets(&mut self) {
         for (key, value) in self.iter_mut() {
             mask_value(key, value);
         }
+        self.change_keys(masked_key);
     }
 }
 
 impl NewRecords {
-    /// Masks the secrets in all records, at every depth: a store calls it before it keeps them. See
-    /// [`mask_text`](crate::semconv::mask_text).
+    /// Masks the secrets in all records, at every depth; a store calls it before it stores them.
+    /// See [`mask_text`](crate::semconv::mask_text).
     pub fn mask_secrets(&mut self) {
         for of in &mut self.sources {
+            mask_own(&mut of.source.service_name);
             of.source.resource.mask_secrets();
-            of.source.scope.attributes.mask_secrets();
+            let scope = &mut of.source.scope;
+            mask_own(&mut scope.name);
+            mask_own(&mut scope.version);
+            scope.attributes.mask_secrets();
             for new in &mut of.spans {
                 let span = &mut new.span;
                 mask_own(&mut span.name);
                 span.attributes.mask_secrets();
-                if let Some(message) = &mut span.status_message {
-                    mask_own(message);
-                }
+                let texts = [&mut span.target, &mut span.status_message, &mut span.trace_state];
+                texts.into_iter().flatten().for_each(mask_own);
                 for link in &mut span.links {
                     link.attributes.mask_secrets();
                 }
@@ -210,9 +272,14 @@ impl NewRecords {
             }
             of.events.iter_mut().for_each(NewEvent::mask_secrets);
             for point in &mut of.points {
+                mask_own(&mut point.metric);
+                mask_own(&mut point.unit);
                 for (key, label) in &mut point.labels {
                     if let Some(masked) = mask_text_of(secret_kind(key), label, None) {
                         *label = masked;
+                    }
+                    if let Some(masked) = masked_key(key) {
+                        *key = masked;
                     }
                 }
                 if let Some(detail) = &mut point.detail {
@@ -226,6 +293,7 @@ impl NewRecords {
 impl NewEvent {
     fn mask_secrets(&mut self) {
         mask_own(&mut self.event.name);
+        mask_own(&mut self.event.target);
         mask_own(&mut self.event.message);
         self.event.attributes.mask_secrets();
     }

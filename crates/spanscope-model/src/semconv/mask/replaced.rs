@@ -1,9 +1,9 @@
-//! A text of which parts are replaced; it is copied only if there are any.
+//! A text with replaced parts; it is copied only if there are any.
 
-/// A text of which parts are replaced, from its beginning to its end.
+/// A text with replaced parts, built from its start to its end.
 pub(super) struct Replaced<'t> {
     pub(super) text: &'t str,
-    /// Everything before is in `out`, or replaced.
+    /// Everything before this offset is in `out`, or replaced.
     pub(super) copied: usize,
     out: Option<String>,
 }

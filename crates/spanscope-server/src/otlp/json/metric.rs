@@ -12,7 +12,7 @@ use super::common::{self, or_left_out};
 use super::node::Node;
 use super::object::Object;
 use super::wrong::Wrong;
-use crate::otlp::tally::RequestTally;
+use crate::otlp::tally::{RequestTally, shown};
 
 /// The fields that hold data points, one of which a metric has.
 const KINDS: [&str; 5] = ["gauge", "sum", "histogram", "exponentialHistogram", "summary"];
@@ -25,8 +25,8 @@ pub(super) fn points(metric: &Node<'_>) -> u64 {
     points.map_or(1, |points| points as u64)
 }
 
-/// A metric. Data points are records, so each that can't be read is rejected alone; they are read last, so that none is
-/// rejected alone and then once more with the metric.
+/// Reads a metric. Data points are records, so each invalid one is rejected alone; they are read
+/// last, so that none is rejected alone and then again with the metric.
 pub(super) fn metric(metric: Node<'_>, tally: &mut RequestTally) -> Result<Metric, Wrong> {
     let mut metric = Object::of(metric)?;
     Ok(Metric {
@@ -67,7 +67,14 @@ fn data(metric: &mut Object<'_>, tally: &mut RequestTally) -> Result<Option<Data
             return Ok(data);
         }
     }
-    Ok(None)
+    match metric.first_object() {
+        None => Ok(None),
+        Some(other) => Err(Wrong::new(format!(
+            "it has none of the kinds {} but {}",
+            KINDS.join(", "),
+            shown(other)
+        ))),
+    }
 }
 
 fn points_of<T>(
@@ -79,7 +86,7 @@ fn points_of<T>(
 }
 
 fn temporality(object: &mut Object<'_>) -> Result<i32, Wrong> {
-    object.one_of("aggregationTemporality", |name| {
+    object.one_of("aggregationTemporality", "AGGREGATION_TEMPORALITY_", |name| {
         Some(AggregationTemporality::from_str_name(name)? as i32)
     })
 }
@@ -88,8 +95,8 @@ fn number(point: Node<'_>, tally: &mut RequestTally) -> Result<NumberDataPoint, 
     let mut point = Object::of(point)?;
     Ok(NumberDataPoint {
         attributes: common::attributes(&mut point, "attributes", tally).0,
-        start_time_unix_nano: point.whole("startTimeUnixNano")?,
-        time_unix_nano: point.whole("timeUnixNano")?,
+        start_time_unix_nano: point.time("startTimeUnixNano", tally)?,
+        time_unix_nano: point.time("timeUnixNano", tally)?,
         exemplars: exemplars(&mut point, tally),
         flags: or_left_out(point.whole("flags"), tally),
         value: match (maybe_whole(&mut point, "asInt")?, point.maybe_float("asDouble")?) {
@@ -103,8 +110,8 @@ fn histogram(point: Node<'_>, tally: &mut RequestTally) -> Result<HistogramDataP
     let mut point = Object::of(point)?;
     Ok(HistogramDataPoint {
         attributes: common::attributes(&mut point, "attributes", tally).0,
-        start_time_unix_nano: point.whole("startTimeUnixNano")?,
-        time_unix_nano: point.whole("timeUnixNano")?,
+        start_time_unix_nano: point.time("startTimeUnixNano", tally)?,
+        time_unix_nano: point.time("timeUnixNano", tally)?,
         count: point.whole("count")?,
         sum: point.maybe_float("sum")?,
         bucket_counts: point.wholes("bucketCounts")?,
@@ -120,8 +127,8 @@ fn exponential(point: Node<'_>, tally: &mut RequestTally) -> Result<ExponentialH
     let mut point = Object::of(point)?;
     Ok(ExponentialHistogramDataPoint {
         attributes: common::attributes(&mut point, "attributes", tally).0,
-        start_time_unix_nano: point.whole("startTimeUnixNano")?,
-        time_unix_nano: point.whole("timeUnixNano")?,
+        start_time_unix_nano: point.time("startTimeUnixNano", tally)?,
+        time_unix_nano: point.time("timeUnixNano", tally)?,
         count: point.whole("count")?,
         sum: point.maybe_float("sum")?,
         scale: point.whole("scale")?,
@@ -147,8 +154,8 @@ fn summary(point: Node<'_>, tally: &mut RequestTally) -> Result<SummaryDataPoint
     let mut point = Object::of(point)?;
     Ok(SummaryDataPoint {
         attributes: common::attributes(&mut point, "attributes", tally).0,
-        start_time_unix_nano: point.whole("startTimeUnixNano")?,
-        time_unix_nano: point.whole("timeUnixNano")?,
+        start_time_unix_nano: point.time("startTimeUnixNano", tally)?,
+        time_unix_nano: point.time("timeUnixNano", tally)?,
         count: point.whole("count")?,
         sum: point.float("sum")?,
         quantile_values: point.list("quantileValues", |at| {
@@ -175,10 +182,10 @@ fn exemplar(exemplar: Node<'_>, tally: &mut RequestTally) -> Result<Exemplar, Wr
     let mut exemplar = Object::of(exemplar)?;
     Ok(Exemplar {
         filtered_attributes: common::attributes(&mut exemplar, "filteredAttributes", tally).0,
-        time_unix_nano: exemplar.whole("timeUnixNano")?,
-        // As in protobuf: bad ids of an exemplar are none, and cost no data point.
-        span_id: exemplar.id("spanId").unwrap_or_default(),
-        trace_id: exemplar.id("traceId").unwrap_or_default(),
+        time_unix_nano: exemplar.time("timeUnixNano", tally)?,
+        // As in protobuf: invalid ids of an exemplar are ignored, and reject no data point.
+        span_id: exemplar.id("spanId", tally).unwrap_or_default(),
+        trace_id: exemplar.id("traceId", tally).unwrap_or_default(),
         value: match (
             maybe_whole(&mut exemplar, "asInt")?,
             exemplar.maybe_float("asDouble")?,
@@ -189,7 +196,7 @@ fn exemplar(exemplar: Node<'_>, tally: &mut RequestTally) -> Result<Exemplar, Wr
     })
 }
 
-/// A whole number that is something else than zero where it is not there.
+/// Reads a whole number whose absence differs from zero.
 fn maybe_whole(object: &mut Object<'_>, field: &str) -> Result<Option<i64>, Wrong> {
     if object.is_null(field) {
         return Ok(None);

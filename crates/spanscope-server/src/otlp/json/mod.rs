@@ -1,16 +1,18 @@
 //! OTLP's JSON, read into the messages of protobuf.
 //!
-//! `opentelemetry-proto` can read JSON with serde, but not as the protocol asks for. It fails the whole body where one id is
-//! not hexadecimal, where a list or a text is `null`, where an enum is a name, a double is `"NaN"`, an `arrayValue` has no
-//! `values` (which other writers leave out when empty), or a `bytesValue` has no padding. And it says nothing at all where a
-//! metric has anything of the kind: serde's flattened options turn every error into none, so all data points of the metric
-//! are gone and the answer is a success. JavaScript's SDK sends whole numbers of any size as `intValue`, and texts that were
-//! cut inside of a pair of surrogates.
+//! `opentelemetry-proto` can read JSON with serde, but not as the protocol requires. It fails the
+//! whole body if one id is not hexadecimal, if a list or a string is `null`, if an enum is a name,
+//! a double is `"NaN"`, an `arrayValue` has no `values` (which other writers leave out when empty),
+//! or a `bytesValue` has no padding. And it silently drops a metric with such a value: serde's
+//! flattened options turn every error into `None`, so all data points of the metric are gone and
+//! the response is a success. JavaScript's SDK sends whole numbers of any size as `intValue`, and
+//! strings that were truncated inside a pair of surrogates.
 //!
-//! So this reads JSON by hand. What can't be read of a record is left out, or kept as what it is, and reported; a record
-//! without readable ids or times is rejected alone. Lists and objects around records can't be left out, and fail the body.
-//! Unknown fields are ignored, `null` is a field that is not there.
+//! So this reads JSON by hand. Unreadable parts of a record are left out, or kept as what they are,
+//! and reported; a record without readable ids or times is rejected alone, and so is an invalid
+//! container of records. Unknown fields are ignored, and `null` means a missing field.
 
+mod base64;
 mod common;
 mod metric;
 mod node;
@@ -36,7 +38,7 @@ use common::or_left_out;
 pub(super) use node::Node;
 use object::Object;
 pub(super) use object::is_snake_case;
-pub(super) use write::traces as write_traces;
+pub(super) use write::{logs as write_logs, metrics as write_metrics, traces as write_traces};
 pub(super) use wrong::Wrong;
 
 /// Reads a body, which may be any JSON that is not nested deeper than 128 brackets.
@@ -45,19 +47,21 @@ pub(super) fn read<T>(
     tally: &mut RequestTally,
     read: fn(Node<'_>, &mut RequestTally) -> Result<T, Wrong>,
 ) -> Result<T, String> {
-    let (utf8, mended);
+    // Writers of .NET prefix a byte order mark.
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let (utf8, repaired);
     let node = match serde_json::from_slice(body) {
         Ok(node) => node,
         Err(error) => {
-            // Bytes that are not UTF-8 stand inside of texts; elsewhere the body stays no JSON.
+            // Bytes that are not UTF-8 occur inside strings; elsewhere the body stays invalid.
             utf8 = lossy(body);
             tally.repair_texts(u64::from(utf8.is_some()));
             let text = utf8.as_ref().map_or(body, |text| text.as_bytes());
             match (serde_json::from_slice(text), utf8.is_some()) {
                 (Ok(node), true) => node,
                 _ => {
-                    mended = surrogates::mended(text).ok_or_else(|| error.to_string())?;
-                    serde_json::from_slice(&mended).map_err(|error| error.to_string())?
+                    repaired = surrogates::repaired(text).ok_or_else(|| error.to_string())?;
+                    serde_json::from_slice(&repaired).map_err(|error| error.to_string())?
                 }
             }
         }
@@ -68,7 +72,7 @@ pub(super) fn read<T>(
 /// A list of containers under its name of today or, of OTLP before 0.15, its older one.
 fn containers<'a, T>(
     of: &mut Object<'a>,
-    [field, older, scope]: [&str; 3],
+    [field, older, scope, records]: [&str; 4],
     tally: &mut RequestTally,
     mut read: impl FnMut(Object<'a>, &str, &mut RequestTally) -> Result<T, Wrong>,
 ) -> Result<Vec<T>, Wrong> {
@@ -84,7 +88,24 @@ fn containers<'a, T>(
             shown(other)
         ));
     }
-    of.list(field, |of| read(Object::of(of)?, scope, tally))
+    of.containers(
+        field,
+        tally,
+        |of| records_in(of, &[records]),
+        |of, tally| read(of, scope, tally),
+    )
+}
+
+/// Returns how many records are lost with their container: those in the lists of these fields, at
+/// least one.
+fn records_in(of: &Node<'_>, fields: &[&str]) -> u64 {
+    let records = match (of, fields) {
+        (Node::List(items), []) => items.len() as u64,
+        (Node::List(items), fields) => items.iter().map(|of| records_in(of, fields)).sum(),
+        (Node::Object(_), [field, fields @ ..]) => of.get(field).map_or(1, |of| records_in(of, fields)),
+        _ => 1,
+    };
+    records.max(1)
 }
 
 /// The records of a container. Where they have another name, that is reported.
@@ -101,43 +122,51 @@ fn note_unread(of: &Object<'_>, field: &str, tally: &mut RequestTally) {
 
 pub(super) fn traces(body: Node<'_>, tally: &mut RequestTally) -> Result<ExportTraceServiceRequest, Wrong> {
     let mut request = request(body, Signal::Traces, tally)?;
-    let resource_spans = request.list(Signal::Traces.field(), |of| {
-        let mut of = Object::of(of)?;
-        let names = ["scopeSpans", "instrumentationLibrarySpans", "scope"];
-        Ok(ResourceSpans {
-            resource: resource(&mut of, tally),
-            schema_url: or_left_out(of.text("schemaUrl"), tally),
-            scope_spans: containers(&mut of, names, tally, |mut of, scope, tally| {
-                note_unread(&of, "spans", tally);
-                Ok(ScopeSpans {
-                    scope: self::scope(&mut of, scope, tally),
-                    schema_url: or_left_out(of.text("schemaUrl"), tally),
-                    spans: of.records("spans", tally, |_| 1, records::span)?,
-                })
-            })?,
-        })
-    })?;
+    let resource_spans = request.containers(
+        Signal::Traces.field(),
+        tally,
+        |of| records_in(of, &["scopeSpans", "spans"]),
+        |mut of, tally| {
+            let names = ["scopeSpans", "instrumentationLibrarySpans", "scope", "spans"];
+            Ok(ResourceSpans {
+                resource: resource(&mut of, tally),
+                schema_url: or_left_out(of.text("schemaUrl"), tally),
+                scope_spans: containers(&mut of, names, tally, |mut of, scope, tally| {
+                    note_unread(&of, "spans", tally);
+                    Ok(ScopeSpans {
+                        scope: self::scope(&mut of, scope, tally),
+                        schema_url: or_left_out(of.text("schemaUrl"), tally),
+                        spans: of.records("spans", tally, |_| 1, records::span)?,
+                    })
+                })?,
+            })
+        },
+    )?;
     Ok(ExportTraceServiceRequest { resource_spans })
 }
 
 pub(super) fn logs(body: Node<'_>, tally: &mut RequestTally) -> Result<ExportLogsServiceRequest, Wrong> {
     let mut request = request(body, Signal::Logs, tally)?;
-    let resource_logs = request.list(Signal::Logs.field(), |of| {
-        let mut of = Object::of(of)?;
-        let names = ["scopeLogs", "instrumentationLibraryLogs", "scope"];
-        Ok(ResourceLogs {
-            resource: resource(&mut of, tally),
-            schema_url: or_left_out(of.text("schemaUrl"), tally),
-            scope_logs: containers(&mut of, names, tally, |mut of, scope, tally| {
-                note_unread(&of, "logRecords", tally);
-                Ok(ScopeLogs {
-                    scope: self::scope(&mut of, scope, tally),
-                    schema_url: or_left_out(of.text("schemaUrl"), tally),
-                    log_records: of.records("logRecords", tally, |_| 1, records::log)?,
-                })
-            })?,
-        })
-    })?;
+    let resource_logs = request.containers(
+        Signal::Logs.field(),
+        tally,
+        |of| records_in(of, &["scopeLogs", "logRecords"]),
+        |mut of, tally| {
+            let names = ["scopeLogs", "instrumentationLibraryLogs", "scope", "logRecords"];
+            Ok(ResourceLogs {
+                resource: resource(&mut of, tally),
+                schema_url: or_left_out(of.text("schemaUrl"), tally),
+                scope_logs: containers(&mut of, names, tally, |mut of, scope, tally| {
+                    note_unread(&of, "logRecords", tally);
+                    Ok(ScopeLogs {
+                        scope: self::scope(&mut of, scope, tally),
+                        schema_url: or_left_out(of.text("schemaUrl"), tally),
+                        log_records: of.records("logRecords", tally, |_| 1, records::log)?,
+                    })
+                })?,
+            })
+        },
+    )?;
     Ok(ExportLogsServiceRequest { resource_logs })
 }
 
@@ -146,26 +175,35 @@ pub(super) fn metrics(
     tally: &mut RequestTally,
 ) -> Result<ExportMetricsServiceRequest, Wrong> {
     let mut request = request(body, Signal::Metrics, tally)?;
-    let resource_metrics = request.list(Signal::Metrics.field(), |of| {
-        let mut of = Object::of(of)?;
-        let names = ["scopeMetrics", "instrumentationLibraryMetrics", "scope"];
-        Ok(ResourceMetrics {
-            resource: resource(&mut of, tally),
-            schema_url: or_left_out(of.text("schemaUrl"), tally),
-            scope_metrics: containers(&mut of, names, tally, |mut of, scope, tally| {
-                note_unread(&of, "metrics", tally);
-                Ok(ScopeMetrics {
-                    scope: self::scope(&mut of, scope, tally),
-                    schema_url: or_left_out(of.text("schemaUrl"), tally),
-                    metrics: of.records("metrics", tally, metric::points, metric::metric)?,
-                })
-            })?,
-        })
-    })?;
+    let resource_metrics = request.containers(
+        Signal::Metrics.field(),
+        tally,
+        |of| records_in(of, &["scopeMetrics", "metrics"]),
+        |mut of, tally| {
+            let names = [
+                "scopeMetrics",
+                "instrumentationLibraryMetrics",
+                "scope",
+                "metrics",
+            ];
+            Ok(ResourceMetrics {
+                resource: resource(&mut of, tally),
+                schema_url: or_left_out(of.text("schemaUrl"), tally),
+                scope_metrics: containers(&mut of, names, tally, |mut of, scope, tally| {
+                    note_unread(&of, "metrics", tally);
+                    Ok(ScopeMetrics {
+                        scope: self::scope(&mut of, scope, tally),
+                        schema_url: or_left_out(of.text("schemaUrl"), tally),
+                        metrics: of.records("metrics", tally, metric::points, metric::metric)?,
+                    })
+                })?,
+            })
+        },
+    )?;
     Ok(ExportMetricsServiceRequest { resource_metrics })
 }
 
-/// The resource that records are of. They are worth more than what describes it.
+/// Reads the resource of records. The records are worth more than its description.
 fn resource(of: &mut Object<'_>, tally: &mut RequestTally) -> Option<Resource> {
     let resource = of.message("resource", |resource| Ok(common::resource(resource, tally)));
     or_left_out(resource, tally)
@@ -176,10 +214,21 @@ fn scope(of: &mut Object<'_>, field: &str, tally: &mut RequestTally) -> Option<I
     or_left_out(scope, tally)
 }
 
-/// The request itself. One that has other fields and not the only known one is an empty request, and most likely a mistake.
+/// The request itself. One that has other fields and not the only known one is an empty request,
+/// and most likely a mistake.
 fn request<'a>(body: Node<'a>, signal: Signal, tally: &mut RequestTally) -> Result<Object<'a>, Wrong> {
     let request = Object::of(body)?;
     let field = signal.field();
+    let is_it = |other: &Signal| other.field() != field && request.has(other.field());
+    if !request.has(field)
+        && let Some(other) = Signal::ALL.into_iter().find(is_it)
+    {
+        return Err(Wrong::new(format!(
+            "its field `{}` is of a request to {}",
+            other.field(),
+            other.path()
+        )));
+    }
     if !request.is_empty() && !request.has(field) {
         tally.note(format!(
             "the body has no field `{field}`, so nothing in it was read"

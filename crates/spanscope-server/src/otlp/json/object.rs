@@ -4,11 +4,13 @@ use std::borrow::Cow;
 
 use super::node::Node;
 use super::wrong::Wrong;
-use spanscope_model::parse_non_finite;
+use spanscope_model::{Timestamp, parse_non_finite};
 
+use super::base64::decoded;
+use crate::otlp::ids;
 use crate::otlp::tally::{RequestTally, shown};
 
-/// What is left of an object. What nobody takes is unknown, and ignored.
+/// The remaining fields of an object. Fields that are not taken are unknown, and ignored.
 pub(super) struct Object<'a> {
     fields: Vec<(Cow<'a, str>, Node<'a>)>,
     /// Whether a name has an underscore: protobuf's mapping to JSON has names of fields in two
@@ -27,7 +29,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// What is left of it.
+    /// Returns the remaining fields.
     pub(super) fn into_node(self) -> Node<'a> {
         Node::Object(self.fields)
     }
@@ -36,29 +38,38 @@ impl<'a> Object<'a> {
         self.fields.is_empty()
     }
 
-    /// The first field whose value is a list, which may have been meant for another one.
+    /// Returns the first field with a list as its value, which may have been meant for another one.
     pub(super) fn first_list(&self) -> Option<&str> {
         let list = self.fields.iter().find(|(_, value)| value.items().is_some());
         list.map(|(key, _)| key.as_ref())
+    }
+
+    /// Returns the first field with an object as its value.
+    pub(super) fn first_object(&self) -> Option<&str> {
+        let object = self
+            .fields
+            .iter()
+            .find(|(_, value)| matches!(value, Node::Object(_)));
+        object.map(|(key, _)| key.as_ref())
     }
 
     pub(super) fn has(&self, field: &str) -> bool {
         self.place(field).is_some()
     }
 
-    /// Whether the field is not there, in either way.
+    /// Returns whether the field is missing or null.
     pub(super) fn is_null(&self, field: &str) -> bool {
         self.place(field)
             .is_none_or(|place| self.fields[place].1 == Node::Null)
     }
 
-    /// A field that is there and not null.
+    /// Takes a field that is present and not null.
     pub(super) fn take(&mut self, field: &str) -> Option<Node<'a>> {
         let (_, value) = self.fields.swap_remove(self.place(field)?);
         (value != Node::Null).then_some(value)
     }
 
-    /// Where a field stands; of several with the name, some one.
+    /// Returns the index of a field; of several with the name, any one.
     fn place(&self, field: &str) -> Option<usize> {
         let exact = self.fields.iter().position(|(key, _)| key == field);
         if exact.is_some() || !self.has_snake_case {
@@ -68,7 +79,7 @@ impl<'a> Object<'a> {
         self.fields.iter().position(is_it)
     }
 
-    /// A field, read by a function; the default where it is not there.
+    /// Reads a field with a function; returns the default if it is missing.
     fn read<T: Default>(
         &mut self,
         field: &str,
@@ -99,7 +110,7 @@ impl<'a> Object<'a> {
         })
     }
 
-    /// A list of records, without those that can't be read: they are rejected, each for as many as `count` says.
+    /// Reads a list of records, without invalid ones: these are rejected, each counted by `count`.
     pub(super) fn records<T>(
         &mut self,
         field: &str,
@@ -120,6 +131,25 @@ impl<'a> Object<'a> {
             }
             Ok(records)
         })
+    }
+
+    /// A list of containers of records, without those that can't be read: their records are
+    /// rejected, as many as `count` finds. Null is an empty container.
+    pub(super) fn containers<T>(
+        &mut self,
+        field: &str,
+        tally: &mut RequestTally,
+        count: impl Fn(&Node<'a>) -> u64,
+        mut read: impl FnMut(Self, &mut RequestTally) -> Result<T, Wrong>,
+    ) -> Result<Vec<T>, Wrong> {
+        let read = self.records(field, tally, count, |value, tally| match value {
+            Node::Null => Ok(None),
+            value => Self::of(value)
+                .and_then(|of| read(of, tally))
+                .map(Some)
+                .inspect_err(|_| tally.note_unreadable_container()),
+        })?;
+        Ok(read.into_iter().flatten().collect())
     }
 
     pub(super) fn text(&mut self, field: &str) -> Result<String, Wrong> {
@@ -143,7 +173,7 @@ impl<'a> Object<'a> {
         self.read(field, |value| float(&value))
     }
 
-    /// A number that is something else than zero where it is not there.
+    /// Reads a number whose absence differs from zero.
     pub(super) fn maybe_float(&mut self, field: &str) -> Result<Option<f64>, Wrong> {
         self.read(field, |value| float(&value).map(Some))
     }
@@ -152,25 +182,54 @@ impl<'a> Object<'a> {
         self.list(field, |value| float(&value))
     }
 
-    /// A value of an enum. OTLP wants its number; writers that go by protobuf's mapping alone give its name.
+    /// Reads an enum. OTLP requires its number; writers that follow only protobuf's mapping send
+    /// its name, and others its name without the enum's prefix.
     pub(super) fn one_of(
         &mut self,
         field: &str,
-        by_name: impl FnOnce(&str) -> Option<i32>,
+        prefix: &str,
+        by_name: impl Fn(&str) -> Option<i32>,
     ) -> Result<i32, Wrong> {
         self.read(field, |value| {
-            let named = value.as_text().and_then(by_name);
+            let named = value.as_text().and_then(|name| {
+                by_name(name).or_else(|| by_name(&format!("{prefix}{}", name.to_ascii_uppercase())))
+            });
             named.map_or_else(|| whole(&value), Ok)
         })
     }
 
-    /// An id in hexadecimal digits. How long it must be is not known here.
-    pub(super) fn id(&mut self, field: &str) -> Result<Vec<u8>, Wrong> {
+    /// Reads a time in nanoseconds since 1970. Other forms are accepted: numbers with a fraction,
+    /// in a unit that [`ids::time_unit`] detects, and dates of RFC 3339.
+    pub(super) fn time(&mut self, field: &str, tally: &mut RequestTally) -> Result<u64, Wrong> {
+        self.read(field, |value| {
+            whole(&value).or_else(|wrong| {
+                let nanos = nanos_of(&value).ok_or_else(|| wrong.clone())?;
+                tally.read_time(|| wrong.within(field).to_string());
+                Ok(nanos)
+            })
+        })
+    }
+
+    /// Reads an id in hexadecimal digits. Base64, protobuf's own mapping of the bytes to JSON, is
+    /// accepted too.
+    pub(super) fn id(&mut self, field: &str, tally: &mut RequestTally) -> Result<Vec<u8>, Wrong> {
         self.read(field, |value| {
             let digits = text(value)?;
-            bytes(&digits).ok_or_else(|| {
+            let hexadecimal = bytes(&digits);
+            let length = if field == "traceId" { 16 } else { 8 };
+            if hexadecimal.as_ref().is_some_and(|bytes| bytes.len() == length) {
+                return Ok(hexadecimal.unwrap_or_default());
+            }
+            // Some writers encode the digits instead of the bytes.
+            let is_long_enough = |bytes: &Vec<u8>| bytes.len() == length || bytes.len() == 2 * length;
+            let decoded = decoded(&digits).ok().filter(is_long_enough);
+            if let Some(bytes) = decoded.and_then(|bytes| ids::id_bytes(bytes, length)) {
+                tally.read_id(|| shown(&digits));
+                return Ok(bytes);
+            }
+            hexadecimal.ok_or_else(|| {
                 Wrong::new(format!(
-                    "{} is no id: give an even number of hexadecimal digits",
+                    "{} is not an id: give an even number of hexadecimal digits",
                     shown(&digits)
                 ))
             })
@@ -208,14 +267,14 @@ pub(super) fn whole<T: TryFrom<i128>>(value: &Node<'_>) -> Result<T, Wrong> {
             (None, Some(number)) => Some(i128::from(number)),
             (None, None) => number.as_f64().and_then(whole_float),
         },
-        Node::Text(text) => text.parse().ok(),
+        Node::Text(text) => text.parse().ok().or_else(|| whole_text(text)),
         _ => None,
     };
     let number = number.and_then(|number| T::try_from(number).ok());
     number.ok_or_else(|| unfit(value, "a whole number that fits here"))
 }
 
-/// Some writers put a fraction of zero or an exponent to a whole number.
+/// Some writers add a fraction of zero or an exponent to a whole number.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "a whole number below 2^64 fits in 128 bits"
@@ -225,7 +284,37 @@ fn whole_float(number: f64) -> Option<i128> {
     (number.fract() == 0.0 && number.abs() < TWO_TO_64).then_some(number as i128)
 }
 
-/// A text may say what JSON has no number for.
+/// A whole number in a text with a fraction of zero or an exponent.
+fn whole_text(text: &str) -> Option<i128> {
+    if let Some((number, fraction)) = text.split_once('.')
+        && !fraction.is_empty()
+        && fraction.bytes().all(|digit| digit == b'0')
+    {
+        return number.parse().ok();
+    }
+    let is_number = text
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
+    is_number
+        .then(|| text.parse().ok())
+        .flatten()
+        .and_then(whole_float)
+}
+
+/// Returns the nanoseconds since 1970 of a date, or of a number with a fraction.
+fn nanos_of(value: &Node<'_>) -> Option<u64> {
+    let number = match value {
+        Node::Number(number) => number.as_f64(),
+        Node::Text(text) => match text.parse::<f64>() {
+            Ok(number) => Some(number),
+            Err(_) => return u64::try_from(text.parse::<Timestamp>().ok()?.as_nanos()).ok(),
+        },
+        _ => None,
+    };
+    ids::nanos_of_fraction(number?)
+}
+
+/// A string may hold what JSON has no number for.
 pub(super) fn float(value: &Node<'_>) -> Result<f64, Wrong> {
     let number = match value {
         Node::Number(number) => number.as_f64(),
@@ -245,7 +334,7 @@ fn items(value: Node<'_>) -> Result<Vec<Node<'_>>, Wrong> {
     }
 }
 
-/// The bytes that hexadecimal digits stand for. The decoder alone would also accept an `0x` before them.
+/// Decodes hexadecimal digits. The decoder alone would also accept a leading `0x`.
 fn bytes(digits: &str) -> Option<Vec<u8>> {
     const_hex::check_raw(digits)
         .then(|| const_hex::decode(digits).ok())

@@ -12,19 +12,34 @@ use super::wrong::Wrong;
 use crate::otlp::ids::UNREADABLE;
 use crate::otlp::tally::RequestTally;
 
-/// A span. It needs its ids, a start and an end that can be; of the rest, what can't be read is left out.
+/// Reads a span. It needs valid ids, a start and an end; other unreadable parts are left out.
 pub(super) fn span(span: Node<'_>, tally: &mut RequestTally) -> Result<Span, Wrong> {
     let mut span = Object::of(span)?;
-    let trace_id = span.id("traceId")?;
-    let span_id = span.id("spanId")?;
-    let parent_span_id = span.id("parentSpanId")?;
-    let start_time_unix_nano = span.whole("startTimeUnixNano")?;
-    let end_time_unix_nano = span.whole("endTimeUnixNano")?;
+    let trace_id = span.id("traceId", tally)?;
+    let span_id = span.id("spanId", tally)?;
+    let parent_span_id = span
+        .id("parentSpanId", tally)
+        .unwrap_or_else(|_| UNREADABLE.to_vec());
+    let start_time_unix_nano = span.time("startTimeUnixNano", tally)?;
+    let end_time_unix_nano = span.time("endTimeUnixNano", tally)?;
     let (attributes, lost_attributes) = attributes(&mut span, "attributes", tally);
     let (events, lost_events) = readable(&mut span, "events", tally, event);
     let (links, lost_links) = readable(&mut span, "links", tally, link);
-    let kind = span.one_of("kind", |name| Some(SpanKind::from_str_name(name)? as i32));
-    let status = span.message("status", |of| Ok(self::status(of, tally)));
+    let kind = span.one_of("kind", "SPAN_KIND_", |name| {
+        Some(SpanKind::from_str_name(name)? as i32)
+    });
+    let status = match span.take("status") {
+        None => None,
+        // Only its code.
+        Some(code @ (Node::Text(_) | Node::Number(_))) => {
+            let status = Object::of(Node::Object(vec![("code".into(), code)]))?;
+            Some(self::status(status, tally))
+        }
+        Some(of) => {
+            let status = Object::of(of).map(|of| Some(self::status(of, tally)));
+            or_left_out(status.map_err(|wrong| wrong.within("status")), tally)
+        }
+    };
     Ok(Span {
         trace_id,
         span_id,
@@ -41,7 +56,7 @@ pub(super) fn span(span: Node<'_>, tally: &mut RequestTally) -> Result<Span, Wro
         dropped_events_count: dropped(&mut span, "droppedEventsCount", lost_events, tally),
         links,
         dropped_links_count: dropped(&mut span, "droppedLinksCount", lost_links, tally),
-        status: or_left_out(status, tally),
+        status,
     })
 }
 
@@ -68,7 +83,7 @@ fn readable<T>(
 
 fn event(event: Node<'_>, tally: &mut RequestTally) -> Result<Event, Wrong> {
     let mut event = Object::of(event)?;
-    let time_unix_nano = event.whole("timeUnixNano")?;
+    let time_unix_nano = event.time("timeUnixNano", tally)?;
     let (attributes, lost) = attributes(&mut event, "attributes", tally);
     Ok(Event {
         time_unix_nano,
@@ -82,9 +97,10 @@ fn link(link: Node<'_>, tally: &mut RequestTally) -> Result<Link, Wrong> {
     let mut link = Object::of(link)?;
     let (attributes, lost) = attributes(&mut link, "attributes", tally);
     Ok(Link {
-        // A link with bad ids costs no span, as in protobuf: without ids it is dropped and counted later.
-        trace_id: link.id("traceId").unwrap_or_default(),
-        span_id: link.id("spanId").unwrap_or_default(),
+        // A link with bad ids costs no span, as in protobuf: without ids it is dropped and counted
+        // later.
+        trace_id: link.id("traceId", tally).unwrap_or_default(),
+        span_id: link.id("spanId", tally).unwrap_or_default(),
         trace_state: or_left_out(link.text("traceState"), tally),
         attributes,
         dropped_attributes_count: dropped(&mut link, "droppedAttributesCount", lost, tally),
@@ -93,19 +109,21 @@ fn link(link: Node<'_>, tally: &mut RequestTally) -> Result<Link, Wrong> {
 }
 
 fn status(mut status: Object<'_>, tally: &mut RequestTally) -> Status {
-    let code = status.one_of("code", |name| Some(StatusCode::from_str_name(name)? as i32));
+    let code = status.one_of("code", "STATUS_CODE_", |name| {
+        Some(StatusCode::from_str_name(name)? as i32)
+    });
     Status {
         message: or_left_out(status.text("message"), tally),
         code: or_left_out(code, tally),
     }
 }
 
-/// A log record. A line is worth more than where it belongs, so ids that can't be read cost it nothing; a time that can't be
-/// does.
+/// Reads a log record. The message is worth more than its context, so unreadable ids do not reject
+/// it; an unreadable time does.
 pub(super) fn log(record: Node<'_>, tally: &mut RequestTally) -> Result<LogRecord, Wrong> {
     let mut record = Object::of(record)?;
-    let time_unix_nano = record.whole("timeUnixNano")?;
-    let observed_time_unix_nano = record.whole("observedTimeUnixNano")?;
+    let time_unix_nano = record.time("timeUnixNano", tally)?;
+    let observed_time_unix_nano = record.time("observedTimeUnixNano", tally)?;
     let (attributes, lost) = attributes(&mut record, "attributes", tally);
     let mut severity_text = or_left_out(record.text("severityText"), tally);
     let severity_number = match record.take("severityNumber") {
@@ -126,13 +144,16 @@ pub(super) fn log(record: Node<'_>, tally: &mut RequestTally) -> Result<LogRecor
         attributes,
         dropped_attributes_count: dropped(&mut record, "droppedAttributesCount", lost, tally),
         flags: or_left_out(record.whole("flags"), tally),
-        trace_id: record.id("traceId").unwrap_or_else(|_| UNREADABLE.to_vec()),
-        span_id: record.id("spanId").unwrap_or_else(|_| UNREADABLE.to_vec()),
+        trace_id: record
+            .id("traceId", tally)
+            .unwrap_or_else(|_| UNREADABLE.to_vec()),
+        span_id: record.id("spanId", tally).unwrap_or_else(|_| UNREADABLE.to_vec()),
         event_name: or_left_out(record.text("eventName"), tally),
     })
 }
 
-/// The number of a severity, or of its name. Another word is the severity's text, where there is none.
+/// Returns the number of a severity, or of its name. Another word becomes the severity's text, if
+/// there is none.
 fn severity_number(number: &Node<'_>, text: &mut String, tally: &mut RequestTally) -> i32 {
     let named = number.as_text().and_then(SeverityNumber::from_str_name);
     match (named, whole(number), number.as_text()) {

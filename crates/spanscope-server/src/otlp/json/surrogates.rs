@@ -1,11 +1,13 @@
 //! Halves of characters, which JavaScript's texts may have and JSON's parser refuses.
 //!
-//! JavaScript counts texts in units of UTF-16. Its SDK cuts attributes to a length in them, and `JSON.stringify` writes the
-//! half of an emoji that is left at the end as `\ud83d`. A whole batch would be lost for it.
+//! JavaScript measures strings in units of UTF-16. Its SDK truncates attributes to a length in
+//! them, and `JSON.stringify` writes the remaining half of an emoji as `\ud83d`. Otherwise the
+//! whole batch would be lost.
 
-/// The text with U+FFFD in the place of each half; none if there are none. What is no JSON for another reason stays so.
-pub(super) fn mended(text: &[u8]) -> Option<Vec<u8>> {
-    let mut mended = Vec::new();
+/// Returns the text with U+FFFD in place of each half; `None` if there are none. A text that is
+/// invalid for another reason stays so.
+pub(super) fn repaired(text: &[u8]) -> Option<Vec<u8>> {
+    let mut repaired = Vec::new();
     let mut kept = 0;
     let mut place = 0;
     while let Some(found) = text.get(place..)?.iter().position(|byte| *byte == b'\\') {
@@ -13,8 +15,8 @@ pub(super) fn mended(text: &[u8]) -> Option<Vec<u8>> {
         place += match (unit(text, place), unit(text, place + UNIT)) {
             (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 2 * UNIT,
             (Some(0xd800..=0xdfff), _) => {
-                mended.extend_from_slice(text.get(kept..place)?);
-                mended.extend_from_slice(b"\\ufffd");
+                repaired.extend_from_slice(text.get(kept..place)?);
+                repaired.extend_from_slice(b"\\ufffd");
                 kept = place + UNIT;
                 UNIT
             }
@@ -25,8 +27,8 @@ pub(super) fn mended(text: &[u8]) -> Option<Vec<u8>> {
     if kept == 0 {
         return None;
     }
-    mended.extend_from_slice(text.get(kept..)?);
-    Some(mended)
+    repaired.extend_from_slice(text.get(kept..)?);
+    Some(repaired)
 }
 
 /// How long `\ud83d` is.

@@ -1,9 +1,9 @@
-//! What is wrong with a value, and where: each reader adds the field or the index that it went
+//! An error in a value and its position: each reader adds the field or the index that it passed
 //! through.
 
 use std::fmt;
 
-/// What is wrong with a value, and where it stands.
+/// An error in a value, and its position.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::otlp) struct Wrong {
     /// `resourceSpans[0].resource`
@@ -19,14 +19,14 @@ impl Wrong {
         }
     }
 
-    /// The same, seen from the object that the value is a field of.
+    /// Returns the error, seen from the object that has the value as this field.
     pub(super) fn within(mut self, field: &str) -> Self {
         let has_dot = !self.place.is_empty() && !self.place.starts_with('[');
         self.place = format!("{field}{}{}", if has_dot { "." } else { "" }, self.place);
         self
     }
 
-    /// The same, seen from the list that the value is in.
+    /// Returns the error, seen from the list that contains the value.
     pub(super) fn at(self, index: usize) -> Self {
         self.within(&format!("[{index}]"))
     }

@@ -1,3 +1,5 @@
+//! The responses to OTLP requests: partial success, warnings and failures.
+
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceResponse;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
@@ -8,7 +10,7 @@ use crate::otlp::{Encoding, Signal, answer, failure};
 const SIGNALS: [Signal; 3] = [Signal::Traces, Signal::Metrics, Signal::Logs];
 
 #[test]
-fn an_answer_without_anything_to_say_is_empty() {
+fn a_response_without_a_message_is_empty() {
     for signal in SIGNALS {
         assert_eq!(answer(signal, Encoding::Protobuf, 0, ""), b"");
         assert_eq!(answer(signal, Encoding::Json, 0, ""), b"{}");

@@ -1,3 +1,5 @@
+//! Bodies that are empty, invalid, nested too deep, or of another signal.
+
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -7,7 +9,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
 use spanscope_model::NewRecords;
 
-use super::{any, both, logs, of_json, pair, span, text, traces};
+use super::{any, both, of_json, pair, span, text, traces};
 use crate::otlp::{Encoding, Signal, convert};
 
 fn refused(signal: Signal, encoding: Encoding, body: &[u8]) -> String {
@@ -31,10 +33,7 @@ fn an_empty_request_has_no_records() {
         let converted = of_json(Signal::Traces, body);
         assert_eq!(
             converted.records,
-            NewRecords {
-                batch: converted.records.batch,
-                ..NewRecords::default()
-            }
+            NewRecords::default().batch(converted.records.batch)
         );
         assert_eq!(
             (converted.rejected, converted.message.as_str()),
@@ -60,16 +59,16 @@ fn what_is_no_request_is_refused_with_the_place_and_what_is_accepted() {
             "resourceSpans: an object is not a list",
         ),
         (
-            r#"{"resourceSpans":[{},7]}"#,
-            "resourceSpans[1]: 7 is not an object",
+            r#"{"resourceSpans":[{"scopeSpans":[{"spans":{}}]}]}"#,
+            "scopeSpans[0].spans: an object is not a list",
         ),
         (
-            r#"{"resourceSpans":[{"scopeSpans":{}}]}"#,
-            "resourceSpans[0].scopeSpans: an object is not a list",
+            r#"{"resourceSpans":[5,{}]}"#,
+            "resourceSpans[0]: 5 is not an object",
         ),
         (
-            r#"{"resourceSpans":[{"scopeSpans":[{"spans":"none"}]}]}"#,
-            "resourceSpans[0].scopeSpans[0].spans: \"none\" is not a list",
+            r#"{"resourceLogs":[]}"#,
+            "its field `resourceLogs` is of a request to /v1/logs",
         ),
     ] {
         let message = refused(Signal::Traces, Encoding::Json, body.as_bytes());
@@ -88,7 +87,7 @@ fn what_is_no_request_is_refused_with_the_place_and_what_is_accepted() {
 }
 
 #[test]
-fn what_is_no_protobuf_is_refused_likewise() {
+fn invalid_protobuf_is_refused() {
     let whole = traces(vec![span()]).encode_to_vec();
     for body in [
         &b"{}"[..],
@@ -110,8 +109,7 @@ fn what_is_no_protobuf_is_refused_likewise() {
 
 #[test]
 fn a_body_without_the_field_of_its_signal_is_most_likely_a_mistake() {
-    let body = serde_json::to_string(&logs(Vec::new())).unwrap();
-    let converted = of_json(Signal::Traces, &body);
+    let converted = of_json(Signal::Traces, r#"{"batches":[]}"#);
     assert!(converted.records.is_empty());
     assert_eq!(
         (converted.rejected, converted.message.as_str()),
@@ -122,7 +120,7 @@ fn a_body_without_the_field_of_its_signal_is_most_likely_a_mistake() {
     );
 }
 
-/// A span whose attribute is a list in a list, so deep.
+/// A span with an attribute of nested lists of this depth.
 fn list_in_list(depth: usize) -> Span {
     let mut value = text("core");
     for _ in 0..depth {
@@ -150,14 +148,14 @@ fn map_in_map(depth: usize) -> Span {
 }
 
 #[test]
-fn values_may_lie_twenty_deep() {
+fn values_may_be_nested_twenty_deep() {
     for span in [list_in_list(20), map_in_map(20)] {
         assert_eq!(both(Signal::Traces, &traces(vec![span])).records.len(), 1);
     }
 }
 
 #[test]
-fn values_that_lie_deeper_than_the_decoders_go_are_refused_and_overflow_nothing() {
+fn values_that_are_nested_too_deep_for_the_decoders_are_refused_without_overflow() {
     for depth in [60, 1_000] {
         for span in [list_in_list(depth), map_in_map(depth)] {
             let message = refused(
@@ -186,8 +184,55 @@ fn values_that_lie_deeper_than_the_decoders_go_are_refused_and_overflow_nothing(
     refused(Signal::Traces, Encoding::Json, brackets.as_bytes());
     let unknown = format!("{{\"x\":{brackets}");
     refused(Signal::Traces, Encoding::Json, unknown.as_bytes());
-    // Groups are an old way to nest, in fields that nobody knows.
+    // Groups are an old form of nesting, here in unknown fields.
     refused(Signal::Traces, Encoding::Protobuf, &[0x7b; 1_000_000]);
+}
+
+/// The body with each `@` as a byte that is not UTF-8.
+fn latin_1(request: &ExportTraceServiceRequest) -> Vec<u8> {
+    let body = request.encode_to_vec().into_iter();
+    body.map(|byte| if byte == b'@' { 0xe9 } else { byte }).collect()
+}
+
+#[test]
+fn texts_of_a_rejected_record_are_not_reported_as_repaired() {
+    let named = |name: &str, span: Span| Span {
+        name: name.to_owned(),
+        ..span
+    };
+    let rejected = || named("caf@", list_in_list(60));
+    for (kept, texts) in [("cafe", 0), ("caf@", 1)] {
+        for spans in [
+            vec![rejected(), named(kept, span())],
+            vec![named(kept, span()), rejected()],
+        ] {
+            let body = latin_1(&traces(spans));
+            let converted = convert(Signal::Traces, Encoding::Protobuf, &body, None).unwrap();
+            assert_eq!((converted.rejected, converted.repaired), (1, texts));
+            let told = &converted.message;
+            assert!(told.contains(" of its scope: "), "{told}");
+            assert_eq!(told.contains("replaced by U+FFFD"), texts > 0, "{told}");
+        }
+    }
+}
+
+/// `instrumentation_library_spans`, as OTLP had them before 0.15, in a resource.
+fn older_scopes(scope: &[u8]) -> Vec<u8> {
+    let mut of_resource = Vec::new();
+    prost::encoding::bytes::encode(1000, &scope.to_vec(), &mut of_resource);
+    let mut body = Vec::new();
+    prost::encoding::bytes::encode(1, &of_resource, &mut body);
+    body
+}
+
+#[test]
+fn an_older_scope_that_can_not_be_read_is_refused_and_not_acknowledged() {
+    let scope = &traces(vec![span()]).resource_spans[0].scope_spans[0];
+    let scope = scope.encode_to_vec();
+    let convert = |body: &[u8]| convert(Signal::Traces, Encoding::Protobuf, body, None);
+    assert_eq!(convert(&older_scopes(&scope)).unwrap().records.len(), 1);
+    let message = convert(&older_scopes(&scope[..scope.len() - 1])).unwrap_err();
+    assert!(message.contains("one of its scopes can't be read"), "{message}");
 }
 
 #[test]

@@ -8,18 +8,22 @@ use opentelemetry_proto::tonic::metrics::v1::{
     Summary, SummaryDataPoint, exemplar,
 };
 use serde_json::json;
-use spanscope_model::{Adds, MetricKind, Value};
+use spanscope_model::{MetricKind, Temporality, Value};
 
 use super::metrics::{CUMULATIVE, DELTA, gauge, histogram, kept, of_histogram, whole};
 use super::{SPAN, TRACE, at, texts};
 
 #[test]
-fn a_histogram_is_its_sum_with_everything_beside_it() {
+fn a_histogram_is_its_sum_with_everything_else_as_attributes() {
     let start = "1970-01-01T00:00:00.000001Z";
     let point = kept(histogram(CUMULATIVE, of_histogram()));
     assert_eq!(
-        (point.kind, point.value, point.adds),
-        (MetricKind::Histogram, Value::F64(4.5), Adds::Since(at(1_000)))
+        (point.kind, point.value, point.temporality),
+        (
+            MetricKind::Histogram,
+            Value::F64(4.5),
+            Temporality::Cumulative { start: at(1_000) }
+        )
     );
     assert_eq!(
         point.detail,
@@ -29,7 +33,7 @@ fn a_histogram_is_its_sum_with_everything_beside_it() {
         }))
     );
     let point = kept(histogram(DELTA, of_histogram()));
-    assert_eq!(point.adds, Adds::Alone);
+    assert_eq!(point.temporality, Temporality::Delta);
     assert_eq!(point.detail.unwrap()["temporality"], "delta");
 }
 
@@ -72,7 +76,10 @@ fn an_exponential_histogram_keeps_its_buckets() {
             ..ExponentialHistogramDataPoint::default()
         }],
     }));
-    assert_eq!((point.kind, point.adds), (MetricKind::Histogram, Adds::Alone));
+    assert_eq!(
+        (point.kind, point.temporality),
+        (MetricKind::Histogram, Temporality::Delta)
+    );
     assert_eq!(
         point.detail,
         Some(json!({
@@ -100,8 +107,12 @@ fn a_summary_is_a_total_with_its_quantiles() {
         }],
     }));
     assert_eq!(
-        (point.kind, point.value, point.adds),
-        (MetricKind::Histogram, Value::F64(8.0), Adds::Since(at(1_000)))
+        (point.kind, point.value, point.temporality),
+        (
+            MetricKind::Histogram,
+            Value::F64(8.0),
+            Temporality::Cumulative { start: at(1_000) }
+        )
     );
     assert_eq!(
         point.detail,
@@ -123,7 +134,7 @@ fn sample() -> Exemplar {
 }
 
 #[test]
-fn exemplars_are_beside_the_number_and_one_alone_names_the_span() {
+fn exemplars_are_stored_with_the_value_and_a_single_one_names_the_span() {
     let of = |exemplars: Vec<Exemplar>| {
         kept(gauge(NumberDataPoint {
             exemplars,

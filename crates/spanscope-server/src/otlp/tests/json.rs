@@ -1,4 +1,4 @@
-//! JSON as others write it, where `opentelemetry-proto` would fail or say nothing.
+//! JSON of other writers, with which `opentelemetry-proto` would fail or drop data silently.
 
 use serde_json::json;
 use spanscope_model::{NewPoint, Severity, Span, SpanKind, SpanStatus, Value};
@@ -23,7 +23,7 @@ fn metrics(metrics: &str) -> Converted {
     )
 }
 
-/// A span with these fields beside its ids and times.
+/// A span with these fields in addition to its ids and times.
 pub(super) fn kept(fields: &str) -> Span {
     let comma = if fields.is_empty() { "" } else { "," };
     let mut converted = traces(&format!("{{{IDS},{TIMES}{comma}{fields}}}"));
@@ -45,7 +45,7 @@ fn point(metric: &str) -> NewPoint {
     converted.records.sources.remove(0).points.remove(0)
 }
 
-/// What Node's `@opentelemetry/exporter-trace-otlp-http` sends.
+/// A request of Node's `@opentelemetry/exporter-trace-otlp-http`.
 #[test]
 fn a_request_of_nodes_sdk_is_read() {
     let body = r#"{"resourceSpans":[{"resource":{"attributes":[
@@ -90,15 +90,15 @@ fn a_bad_id_costs_its_own_span_only() {
     for (ids, why) in [
         (
             r#""traceId":"xyz","spanId":"0909090909090909""#,
-            r#"spans[1].traceId: "xyz" is no id: give an even number of hexadecimal digits"#,
+            r#"spans[1].traceId: "xyz" is not an id: give an even number of hexadecimal digits"#,
         ),
         (
             r#""traceId":"0x07070707070707070707070707070707","spanId":"0909090909090909""#,
-            "spans[1].traceId: \"0x07070707070707070707070707070707\" is no id",
+            "spans[1].traceId: \"0x07070707070707070707070707070707\" is not an id",
         ),
         (
             r#""traceId":"070","spanId":"0909090909090909""#,
-            r#"spans[1].traceId: "070" is no id"#,
+            r#"spans[1].traceId: "070" is not an id"#,
         ),
         (
             r#""traceId":"0707","spanId":"0909090909090909""#,
@@ -110,7 +110,7 @@ fn a_bad_id_costs_its_own_span_only() {
         ),
         (
             r#""traceId":"é7","spanId":"0909090909090909""#,
-            "spans[1].traceId: \"é7\" is no id",
+            "spans[1].traceId: \"é7\" is not an id",
         ),
         (r#""traceId":null"#, "span \"\": it has no trace id"),
         ("\"x\":0", "span \"\": it has no trace id"),
@@ -251,7 +251,7 @@ fn a_metric_never_loses_its_points_silently() {
         "{}",
         bad_time.message
     );
-    // What makes a whole metric unreadable costs all its points, and says how many.
+    // An error that makes a whole metric unreadable rejects all its points, and counts them.
     let bad_temporality = metrics(
         r#"{"name":"a","sum":{"aggregationTemporality":"SOON","dataPoints":[{"timeUnixNano":"x"},{},{}]}},
            {"name":"b","sum":5},{"name":7,"gauge":{"dataPoints":[{},{}]}}"#,

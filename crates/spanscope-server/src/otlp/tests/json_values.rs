@@ -24,7 +24,7 @@ fn values_are_read_in_every_way_that_others_write_them() {
             r#"{"intValue":9007199254740993}"#,
             Value::I64(9_007_199_254_740_993),
         ),
-        // JavaScript's whole numbers beyond what an integer holds.
+        // JavaScript's whole numbers beyond an integer's range.
         (r#"{"intValue":1e21}"#, Value::F64(1e21)),
         (
             r#"{"intValue":18446744073709551615}"#,
@@ -101,7 +101,7 @@ fn a_value_of_another_type_is_stored_as_what_it_is_and_costs_nothing() {
         (
             r#"{"bytesValue":"!"}"#,
             "!".into(),
-            "bytesValue: this is no base64",
+            "bytesValue: this is not base64",
         ),
         (
             r#"{"bytesValue":{"0":1}}"#,
@@ -127,7 +127,7 @@ fn a_value_of_another_type_is_stored_as_what_it_is_and_costs_nothing() {
         (
             r#"{"unknownValue":1}"#,
             Value::Json(json!({"unknownValue": 1})),
-            "\"unknownValue\" is no kind of value",
+            "\"unknownValue\" is not a kind of value",
         ),
     ] {
         let converted = traces(&format!(
@@ -141,13 +141,12 @@ fn a_value_of_another_type_is_stored_as_what_it_is_and_costs_nothing() {
         let attributes = &converted.records.sources[0].spans[0].span.attributes;
         assert_eq!(attributes.get("k"), Some(&read), "{sent}");
         assert_eq!(attributes.get("other"), Some(&Value::I64(7)), "{sent}");
-        let said =
-            format!("1 value was stored as what it is, not as what it is called; the first: \"k\": {why}");
+        let said = format!("1 value was stored as another type than declared; the first: \"k\": {why}");
         assert!(converted.message.starts_with(&said), "{}", converted.message);
     }
 }
 
-/// What is not an attribute of a record, or can't be one, costs itself alone.
+/// An invalid part of a record costs only itself.
 #[test]
 fn what_can_not_be_read_of_a_span_is_left_out_and_counted() {
     let good = r#"{"key":"good","value":{"intValue":"7"}}"#;
@@ -159,7 +158,8 @@ fn what_can_not_be_read_of_a_span_is_left_out_and_counted() {
             "links":[{{{IDS},"flags":-1,"attributes":[{good},null]}},"x"]}}"#
     ));
     assert_eq!((converted.rejected, converted.records.len()), (0, 2));
-    // Name, kind, flags, state and code; two events; a link and the flags of the other; five attributes.
+    // Name, kind, flags, state and code; two events; a link and the flags of the other; five
+    // attributes.
     assert_eq!(converted.repaired, 5 + 2 + 2 + 5, "{}", converted.message);
     let new = &converted.records.sources[0].spans[0];
     let count =
@@ -182,7 +182,7 @@ fn what_can_not_be_read_of_a_span_is_left_out_and_counted() {
 }
 
 #[test]
-fn the_same_of_logs_metrics_resources_and_scopes() {
+fn logs_metrics_resources_and_scopes_are_read_the_same_way() {
     let bad = r#"{"key":"good","value":{"intValue":"7"}},{"key":"k","value":{"boolValue":1}},3"#;
     let logs = of_json(
         Signal::Logs,
@@ -202,7 +202,8 @@ fn the_same_of_logs_metrics_resources_and_scopes() {
         (event.message.as_str(), event.severity),
         ("plain", Severity::Info)
     );
-    // Three bad values and a body; three attributes; schema, name, version, flags, the other's resource and scope.
+    // Three bad values and a body; three attributes; schema, name, version, flags, the other's
+    // resource and scope.
     assert_eq!(logs.repaired, 4 + 3 + 6, "{}", logs.message);
     assert_eq!(event.attributes.get("otel.severity_text"), Some(&"LOUD".into()));
 

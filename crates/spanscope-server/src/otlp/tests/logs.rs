@@ -1,3 +1,5 @@
+//! The conversion of log records.
+
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Sent;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValueList};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
@@ -23,7 +25,7 @@ fn kept(record: LogRecord) -> LogEvent {
 }
 
 #[test]
-fn a_record_says_all_that_was_sent() {
+fn a_log_record_is_converted_completely() {
     let event = kept(LogRecord {
         severity_number: 14,
         severity_text: "WARN".to_owned(),
@@ -37,19 +39,13 @@ fn a_record_says_all_that_was_sent() {
     });
     assert_eq!(
         event,
-        LogEvent {
-            id: String::new(),
-            trace_id: Some(spanscope_model::TraceId::from_bytes(TRACE).unwrap()),
-            span_id: Some(spanscope_model::SpanId::from_bytes(SPAN).unwrap()),
-            timestamp: at(1_000),
-            severity: Severity::Warn,
-            name: "greeting".to_owned(),
-            message: "hello".to_owned(),
-            target: "lib".to_owned(),
-            category: "agents".to_owned(),
-            service_name: String::new(),
-            attributes: event.attributes.clone(),
-        }
+        LogEvent::new(at(1_000), Severity::Warn, "hello")
+            .trace_id(spanscope_model::TraceId::from_bytes(TRACE).unwrap())
+            .span_id(spanscope_model::SpanId::from_bytes(SPAN).unwrap())
+            .name("greeting")
+            .target("lib")
+            .category("agents")
+            .attributes(event.attributes.clone())
     );
     assert_eq!(
         shown(&event.attributes),
@@ -78,7 +74,7 @@ fn ids_may_be_missing() {
 }
 
 #[test]
-fn the_time_is_the_first_that_is_said() {
+fn the_time_is_the_first_one_set() {
     let observed = kept(LogRecord {
         time_unix_nano: 0,
         ..record()
@@ -153,8 +149,10 @@ fn the_severity_is_that_of_the_number_or_of_the_word() {
         (0, "400", Info, Some("400")),
         (0, "what?", Info, Some("what?")),
         (25, "error", Error, None),
-        (-3, "", Info, None),
-        (257, "", Info, None),
+        (-3, "", Info, Some("-3")),
+        (257, "", Info, Some("257")),
+        (50, "", Error, Some("50")),
+        (50, "debug", Debug, None),
     ] {
         let event = kept(LogRecord {
             severity_number: number,
@@ -188,7 +186,7 @@ fn a_broken_id_costs_no_line_and_is_reported() {
             record.span_id = SPAN.to_vec();
         }),
         (
-            "it has a span id without a trace id: give both, or none",
+            "it has a span id without a trace id: give both, or neither",
             |record| record.span_id = SPAN.to_vec(),
         ),
     ];

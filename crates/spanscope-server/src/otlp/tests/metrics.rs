@@ -1,4 +1,4 @@
-//! Gauges and sums, and what is wrong with points of any kind.
+//! Gauges and sums, and the errors of points of any kind.
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Sent;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
@@ -8,7 +8,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 use prost::Message as _;
 use serde_json::json;
-use spanscope_model::{Adds, MetricKind, NewPoint, Value};
+use spanscope_model::{MetricKind, NewPoint, Temporality, Value};
 
 use super::{at, both, metric, metrics, pair, texts};
 use crate::otlp::{Converted, Encoding, Signal, convert};
@@ -70,7 +70,7 @@ pub(super) fn kept(data: Data) -> NewPoint {
     converted.records.sources[0].points.remove(0)
 }
 
-/// What is said about a point that is not kept. Not-a-number is not JSON's, so this is protobuf alone.
+/// The message about a rejected point. JSON has no not-a-number, so this is protobuf only.
 fn reason(metric: Metric) -> String {
     let body = metrics(vec![metric]).encode_to_vec();
     let converted = convert(Signal::Metrics, Encoding::Protobuf, &body, None).unwrap();
@@ -79,7 +79,7 @@ fn reason(metric: Metric) -> String {
 }
 
 #[test]
-fn a_gauge_stands_for_itself() {
+fn a_gauge_is_one_point() {
     let point = kept(gauge(NumberDataPoint {
         attributes: vec![
             pair("b", Sent::IntValue(1)),
@@ -90,21 +90,14 @@ fn a_gauge_stands_for_itself() {
     }));
     assert_eq!(
         point,
-        NewPoint {
-            metric: "m".to_owned(),
-            value: Value::I64(7),
-            adds: Adds::Alone,
-            unit: "s".to_owned(),
-            kind: MetricKind::Gauge,
-            labels: [("a", "x"), ("b", "1"), ("c", "true")]
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .to_vec(),
-            timestamp: at(2_000),
-            trace_id: None,
-            span_id: None,
-            detail: None,
-            expires: None,
-        }
+        NewPoint::new("m", Value::I64(7), MetricKind::Gauge, at(2_000))
+            .temporality(Temporality::Delta)
+            .unit("s")
+            .labels(
+                [("a", "x"), ("b", "1"), ("c", "true")]
+                    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                    .to_vec()
+            )
     );
 }
 
@@ -136,28 +129,28 @@ fn a_float_stays_one_and_an_integer_too() {
 #[test]
 fn sums_add_up_by_temporality_and_direction() {
     let start = "1970-01-01T00:00:00.000001Z";
-    for (temporality, is_monotonic, kind, adds, detail) in [
-        (DELTA, true, MetricKind::Counter, Adds::Alone, None),
-        (DELTA, false, MetricKind::Counter, Adds::Alone, None),
+    for (temporality, is_monotonic, kind, expected, detail) in [
+        (DELTA, true, MetricKind::Counter, Temporality::Delta, None),
+        (DELTA, false, MetricKind::Counter, Temporality::Delta, None),
         (
             CUMULATIVE,
             true,
             MetricKind::Counter,
-            Adds::Since(at(1_000)),
+            Temporality::Cumulative { start: at(1_000) },
             Some(json!({"total": 7, "start": start})),
         ),
         (
             CUMULATIVE,
             false,
             MetricKind::Gauge,
-            Adds::Alone,
+            Temporality::Delta,
             Some(json!({"total": 7, "start": start})),
         ),
     ] {
         let point = kept(sum(temporality, is_monotonic, whole(7)));
         assert_eq!(
-            (point.kind, point.adds, point.detail, point.value),
-            (kind, adds, detail, Value::I64(7))
+            (point.kind, point.temporality, point.detail, point.value),
+            (kind, expected, detail, Value::I64(7))
         );
     }
 }
@@ -172,7 +165,7 @@ fn a_total_without_a_start_is_since_an_unknown_time() {
             ..whole(7)
         },
     ));
-    assert_eq!(point.adds, Adds::Since(at(0)));
+    assert_eq!(point.temporality, Temporality::Cumulative { start: at(0) });
     assert_eq!(point.detail, Some(json!({"total": 7})));
 }
 

@@ -1,5 +1,5 @@
-//! What becomes of requests, rule by rule. Each is sent as protobuf and as the JSON that `opentelemetry-proto` writes, and
-//! must come to the same.
+//! The conversion of requests, rule by rule. Each is sent as protobuf and as the JSON of
+//! `opentelemetry-proto`, with the same result.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod answers;
@@ -33,7 +33,8 @@ use super::{Converted, Encoding, Signal, convert};
 const TRACE: [u8; 16] = [7; 16];
 const SPAN: [u8; 8] = [9; 8];
 
-/// What comes of a request, which is the same in both encodings but for the digest of the body.
+/// Returns the result of a request, which is the same in both encodings except for the digest of
+/// the body.
 fn both<T: Message + serde::Serialize>(signal: Signal, request: &T) -> Converted {
     let protobuf = convert(signal, Encoding::Protobuf, &request.encode_to_vec(), None).unwrap();
     let mut json = convert(
@@ -53,7 +54,7 @@ fn of_json(signal: Signal, body: &str) -> Converted {
     convert(signal, Encoding::Json, body.as_bytes(), None).unwrap()
 }
 
-/// A span with nothing wrong about it.
+/// A valid span.
 fn span() -> Span {
     Span {
         trace_id: TRACE.to_vec(),

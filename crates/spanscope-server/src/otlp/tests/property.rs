@@ -1,4 +1,4 @@
-//! Requests made by chance: none panics, none is lost uncounted, and both encodings come to the same.
+//! Random requests: none panics, none is lost uncounted, and both encodings give the same result.
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -17,7 +17,7 @@ use prost::Message;
 use super::both;
 use crate::otlp::{Encoding, Signal, convert};
 
-/// The same numbers in every run: xorshift.
+/// Pseudo-random numbers, the same in every run: xorshift.
 pub(super) struct Chance(u64);
 
 impl Chance {
@@ -78,7 +78,7 @@ impl Chance {
         .to_owned()
     }
 
-    /// Finite, because the JSON of `opentelemetry-proto` has no words for the others.
+    /// Finite, because the JSON of `opentelemetry-proto` can't represent others.
     fn float(&mut self) -> f64 {
         self.pick(&[0.0, -1.5, 1.0, 1e300, f64::MIN_POSITIVE, 3.1])
     }
@@ -152,7 +152,7 @@ impl Chance {
     fn log(&mut self) -> LogRecord {
         LogRecord {
             time_unix_nano: self.time(),
-            // Without any time it would be one of now, and no two runs the same.
+            // Without any time it would get the current one, and no two runs the same.
             observed_time_unix_nano: 5,
             severity_number: self.pick(&[0, 1, 9, 24, 25, -1, i32::MAX]),
             severity_text: self.text(),
@@ -228,11 +228,11 @@ impl Chance {
         super::traces(self.list(4, Self::span))
     }
 
-    fn logs(&mut self) -> ExportLogsServiceRequest {
+    pub(super) fn logs(&mut self) -> ExportLogsServiceRequest {
         super::logs(self.list(4, Self::log))
     }
 
-    fn metrics(&mut self) -> ExportMetricsServiceRequest {
+    pub(super) fn metrics(&mut self) -> ExportMetricsServiceRequest {
         super::metrics(self.list(4, Self::metric))
     }
 }
@@ -297,7 +297,7 @@ fn spoilt_bodies_panic_nowhere() {
                     }
                 }
             }
-            // Whether it can still be read does not matter, and neither does for what.
+            // Whether it can still be read does not matter, nor as which signal.
             for other in [signal, Signal::Traces, Signal::Metrics, Signal::Logs] {
                 let _ = convert(other, encoding, &body, None);
             }

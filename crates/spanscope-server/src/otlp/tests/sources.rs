@@ -1,3 +1,5 @@
+//! The conversion of resources and scopes.
+
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Sent;
@@ -21,12 +23,12 @@ fn source(resource: Option<Resource>, scope: Option<InstrumentationScope>, schem
 }
 
 #[test]
-fn nothing_said_is_a_source_without_a_name() {
+fn an_empty_resource_is_a_source_without_a_name() {
     assert_eq!(source(None, None, ""), Source::default());
 }
 
 #[test]
-fn resource_and_scope_say_all_that_was_sent() {
+fn resource_and_scope_are_converted_completely() {
     let mut of_scope = scope("lib").unwrap();
     of_scope.version = "1.2".to_owned();
     of_scope.attributes = vec![
@@ -72,7 +74,7 @@ fn only_true_counts_tokens_and_only_a_text_names_a_service() {
     assert_eq!(source(Some(resource), None, "").service_name, "");
 }
 
-/// Resources with scopes, each with so many spans.
+/// Resources with scopes, each with this number of spans.
 fn of_scopes(attribute: &str, scopes: &[usize]) -> ExportTraceServiceRequest {
     let scope_spans = scopes
         .iter()

@@ -1,3 +1,5 @@
+//! The conversion of the events of spans.
+
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Sent;
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -90,7 +92,7 @@ fn an_event_of_our_bridge_has_the_category_of_its_target_as_in_its_own_store() {
 }
 
 #[test]
-fn a_named_event_of_our_bridge_has_its_message_beside_the_name() {
+fn a_named_event_of_the_bridge_has_its_message_and_its_name() {
     let event = kept(
         "exception",
         texts(&[

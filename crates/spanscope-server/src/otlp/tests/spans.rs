@@ -1,3 +1,5 @@
+//! The conversion of spans.
+
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Sent;
 use opentelemetry_proto::tonic::common::v1::{ArrayValue, KeyValue, KeyValueList};
 use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
@@ -22,7 +24,7 @@ fn attributes(attributes: Vec<KeyValue>) -> Attributes {
 }
 
 #[test]
-fn a_span_says_all_that_was_sent() {
+fn a_span_is_converted_completely() {
     let kept = kept(Span {
         parent_span_id: vec![1; 8],
         kind: 2,
@@ -49,7 +51,7 @@ fn a_span_says_all_that_was_sent() {
     assert_eq!(span.target.as_deref(), Some("lib"));
     assert_eq!(span.category.as_deref(), Some("tools"));
     assert_eq!(shown(&span.attributes), r#"{"k":"v"}"#);
-    // The source says these.
+    // From the source.
     assert_eq!((span.service_name.as_str(), span.level), ("", None));
     assert_eq!(
         (span.resource.as_ref(), span.scope.as_ref(), kept.expires),
@@ -58,7 +60,7 @@ fn a_span_says_all_that_was_sent() {
 }
 
 #[test]
-fn a_span_that_says_little_has_the_defaults() {
+fn a_span_without_optional_fields_has_the_defaults() {
     let mut request = traces(vec![Span {
         attributes: vec![pair("category", Sent::IntValue(1))],
         ..span()
@@ -130,12 +132,14 @@ fn a_key_that_comes_twice_keeps_its_place_and_its_last_value_however_many_there_
 }
 
 #[test]
-fn a_hundred_thousand_keys_take_no_noticeable_time() {
+fn very_many_keys_are_not_compared_with_each_other() {
+    const KEYS: usize = 400_000;
     let one = |key: usize| pair(&format!("k{key}"), Sent::IntValue(1));
     let began = std::time::Instant::now();
-    assert_eq!(attributes((0..100_000).map(one).collect()).len(), 100_000);
-    // Ten seconds and more, if every key were compared with every other one.
-    assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+    assert_eq!(attributes((0..KEYS).map(one).collect()).len(), KEYS);
+    // Well below a second; minutes, if every key were compared with every other one. The bound is
+    // for machines that do much else.
+    assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
 }
 
 #[test]
@@ -158,7 +162,7 @@ fn a_span_without_an_end_runs() {
 }
 
 #[test]
-fn what_did_not_fail_went_well() {
+fn a_span_without_an_error_is_ok() {
     for (code, status) in [
         (0, SpanStatus::Ok),
         (1, SpanStatus::Ok),
@@ -177,7 +181,7 @@ fn what_did_not_fail_went_well() {
 }
 
 #[test]
-fn an_end_before_the_start_is_moved_and_said() {
+fn an_end_before_the_start_is_moved_and_reported() {
     let moved = kept(Span {
         start_time_unix_nano: 5_000,
         end_time_unix_nano: 4_500,
@@ -221,7 +225,7 @@ fn every_kind_is_known_and_a_later_one_is_kept_as_a_number() {
 }
 
 #[test]
-fn what_the_sender_dropped_is_said_with_what_could_not_be_kept() {
+fn the_senders_drops_are_reported_with_the_servers() {
     let good = Link {
         trace_id: vec![3; 16],
         span_id: vec![4; 8],
@@ -269,7 +273,7 @@ fn what_the_sender_dropped_is_said_with_what_could_not_be_kept() {
 }
 
 #[test]
-fn a_parent_of_zeros_is_none() {
+fn a_parent_of_zeros_means_no_parent() {
     let root = kept(Span {
         parent_span_id: vec![0; 8],
         ..span()
@@ -277,11 +281,53 @@ fn a_parent_of_zeros_is_none() {
     assert_eq!(root.span.parent_span_id, None);
 }
 
+#[test]
+fn a_span_is_kept_without_a_parent_that_can_not_be() {
+    for (reason, parent) in [
+        ("its parent's span id has 7 bytes: give 8", vec![1; 7]),
+        ("it can't be its own parent", SPAN.to_vec()),
+    ] {
+        let converted = sent(vec![Span {
+            parent_span_id: parent,
+            ..span()
+        }]);
+        assert_eq!((converted.rejected, converted.repaired), (0, 1), "{reason}");
+        let told = format!(
+            "1 span was stored without a parent because of an unusable id; the first: span \"ask\": {reason}"
+        );
+        assert!(converted.message.starts_with(&told), "{}", converted.message);
+        assert_eq!(converted.records.sources[0].spans[0].span.parent_span_id, None);
+    }
+}
+
+/// As in <https://github.com/Logflare/logflare/issues/3683>.
+#[test]
+fn ids_that_are_sent_as_their_digits_are_read() {
+    let digits = |bytes: &[u8]| const_hex::encode(bytes).into_bytes();
+    let plain = span();
+    let converted = sent(vec![Span {
+        trace_id: digits(&plain.trace_id),
+        span_id: digits(&plain.span_id),
+        ..span()
+    }]);
+    assert_eq!(converted.rejected, 0, "{}", converted.message);
+    assert!(
+        converted
+            .message
+            .starts_with("1 id was read that OTLP writes otherwise"),
+        "{}",
+        converted.message
+    );
+    let stored = &converted.records.sources[0].spans[0].span;
+    assert_eq!(stored.trace_id.to_bytes()[..], plain.trace_id[..]);
+    assert_eq!(stored.span_id.to_bytes()[..], plain.span_id[..]);
+}
+
 type Spoil = fn(&mut Span);
 
 #[test]
 fn wrong_spans_are_rejected_with_the_reason_and_the_others_are_kept() {
-    let table: [(&str, Spoil); 13] = [
+    let table: [(&str, Spoil); 11] = [
         (
             "its trace id has 15 bytes: give 16, in JSON as 32 hexadecimal digits",
             |span| {
@@ -298,12 +344,6 @@ fn wrong_spans_are_rejected_with_the_reason_and_the_others_are_kept() {
         ("it has no span id", |span| span.span_id = Vec::new()),
         ("it has no span id: give 8 bytes that are not all zero", |span| {
             span.span_id = vec![0; 8]
-        }),
-        ("its parent's span id has 7 bytes", |span| {
-            span.parent_span_id = vec![1; 7]
-        }),
-        ("it can't be its own parent", |span| {
-            span.parent_span_id = SPAN.to_vec()
         }),
         ("it has no start", |span| span.start_time_unix_nano = 0),
         ("its start is after the year 2262", |span| {
@@ -343,7 +383,7 @@ fn the_last_possible_moment_is_kept() {
 }
 
 #[test]
-fn the_first_three_reasons_are_told_and_the_others_counted() {
+fn the_first_three_reasons_are_listed_and_the_others_counted() {
     let bad = |name: &str| Span {
         name: name.to_owned(),
         trace_id: Vec::new(),

@@ -1,3 +1,5 @@
+//! The estimated size of the records in a body, before it is decoded.
+
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Sent;
 use opentelemetry_proto::tonic::common::v1::{ArrayValue, KeyValueList};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
@@ -19,7 +21,7 @@ fn in_json(signal: Signal, body: &str) -> usize {
     weight(signal, Encoding::Json, body.as_bytes())
 }
 
-/// What a thing more adds.
+/// Returns the weight of one more item.
 fn each(with: impl Fn(usize) -> usize) -> usize {
     (with(2 * MANY) - with(MANY)) / MANY
 }
@@ -54,7 +56,7 @@ fn an_empty_thing_weighs_what_it_becomes() {
 }
 
 #[test]
-fn values_weigh_wherever_they_lie() {
+fn values_weigh_at_every_position() {
     let items = |count| {
         Sent::ArrayValue(ArrayValue {
             values: vec![any(Sent::BoolValue(true)); count],
@@ -103,7 +105,7 @@ fn numbers_weigh_packed_or_not() {
 }
 
 #[test]
-fn what_is_sent_in_earnest_weighs_a_few_times_its_length() {
+fn real_requests_weigh_a_few_times_their_length() {
     let spans: Vec<Span> = (0..512_u64)
         .map(|number| Span {
             span_id: (number + 1).to_be_bytes().to_vec(),
@@ -173,7 +175,7 @@ fn bodies_that_are_none_are_weighed_without_an_end() {
         vec![b'"'; 100_001],
         vec![0xff; 1_000],
     ]);
-    // A message in itself, as deep as it goes.
+    // A message in itself, to the maximum depth.
     let mut deep = Vec::new();
     for _ in 0..1_000 {
         let mut outer = Vec::new();

@@ -1,4 +1,4 @@
-//! The same of JSON, without reading it.
+//! The count for JSON, without parsing it.
 
 use std::borrow::Cow;
 
@@ -8,15 +8,15 @@ use crate::otlp::json::{Node, is_snake_case};
 
 /// A field of an object, which is a list of them.
 const FIELD: usize = size_of::<(Cow<'_, str>, Node<'_>)>();
-/// A list has room for four at least, and for up to twice as many as there are.
+/// A list has room for at least four, and for up to twice its length.
 const OBJECT: usize = 4 * FIELD;
 const LIST: usize = 4 * size_of::<Node<'_>>();
 
-/// What is open at some place of a body.
+/// The open brackets at a position of a body.
 #[derive(Clone, Copy)]
 enum Open {
     Object(&'static Kind),
-    /// By what its items are.
+    /// A list, by the kind of its items.
     List(&'static Kind),
 }
 
@@ -65,7 +65,7 @@ pub(super) fn weight(body: &[u8], request: &'static Kind) -> usize {
     weight
 }
 
-/// What the field with this name holds.
+/// Returns the content of the field with this name.
 fn field(of: &'static Kind, name: &[u8]) -> &'static Kind {
     if std::ptr::eq(of, &ANYTHING) || name.contains(&b'\\') {
         return &ANYTHING;
@@ -74,12 +74,13 @@ fn field(of: &'static Kind, name: &[u8]) -> &'static Kind {
     held.map_or(&NOTHING, |(_, _, held)| held)
 }
 
-/// Whether this is the name, in JSON's spelling (`scopeSpans`) or in that of protobuf (`scope_spans`).
+/// Whether this is the name, in JSON's spelling (`scopeSpans`) or in that of protobuf
+/// (`scope_spans`).
 fn is_name(name: &str, given: &[u8]) -> bool {
     given == name.as_bytes() || (given.contains(&b'_') && is_snake_case(name, given))
 }
 
-/// What nobody reads further.
+/// The kind of what is not read further.
 static NOTHING: Kind = Kind {
     weight: 0,
     fields: &[],

@@ -1,4 +1,4 @@
-//! Which things hold which others, and what one of each takes.
+//! Which kinds contain which others, and the size of each.
 
 use opentelemetry_proto::tonic::common::v1::{AnyValue, EntityRef, KeyValue};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
@@ -16,13 +16,14 @@ pub(super) const MAX_DEPTH: usize = 128;
 
 /// A message, or a number of a list.
 pub(super) struct Kind {
-    /// What one takes beside its texts.
+    /// The size of one besides its strings.
     pub(super) weight: usize,
     /// Which fields hold others, by number and by name.
     pub(super) fields: &'static [(u32, &'static str, &'static Kind)],
 }
 
-/// What one takes that is decoded as the first and kept as the second. A list grows by doubling.
+/// Returns the size of an item that is decoded as the first type and kept as the second. A list
+/// grows by doubling.
 const fn both<Sent, Kept>() -> usize {
     2 * (size_of::<Sent>() + size_of::<Kept>())
 }
@@ -42,7 +43,7 @@ pub(super) static LOGS: Kind = Kind {
     weight: 0,
     fields: &[(1, "resourceLogs", &RESOURCE_LOGS)],
 };
-// Resources and scopes of the three signals are the same to a byte.
+// Resources and scopes of the three signals have identical encodings.
 static RESOURCE_SPANS: Kind = Kind {
     weight: both::<ResourceSpans, ()>(),
     fields: &[
@@ -211,7 +212,8 @@ pub(super) static VARINT: Kind = Kind {
     weight: both::<u64, Json>(),
     fields: &[],
 };
-/// What a field holds whose name was written so that it would take a parser to read it. No sender does.
+/// The content of a field whose name would need a parser to read, because of escapes. No sender
+/// writes one.
 pub(super) static ANYTHING: Kind = Kind {
     weight: EXPONENTIAL.weight,
     fields: &[],

@@ -1,8 +1,9 @@
-//! What a body takes in memory once it is decoded, told before it is.
+//! The memory of a body once it is decoded, computed before decoding.
 //!
-//! Two bytes of protobuf are an empty log record, which takes 400 as a message and as a record; so do three of JSON. A body of 64 MiB
-//! would become 13 GiB, and gzip makes 64 KiB of it. Therefore the things in a body are counted first. The count knows which field
-//! holds which things and how large one is, and nothing else of them: what it can't read the decoder can't either.
+//! Two bytes of protobuf are an empty log record, which takes 400 as a message and as a record; so
+//! do three of JSON. A body of 64 MiB would become 13 GiB, and gzip packs it into 64 KiB. Therefore
+//! the items in a body are counted first. The count only knows which field contains which items and
+//! how large one is: what it can't read the decoder can't read either.
 //!
 //! The estimate is two to three times the memory that decoding was measured to take. Counting takes
 //! a fifth of the instructions of decoding.
@@ -15,7 +16,7 @@ use prost::encoding::decode_varint;
 use self::kinds::{FIXED, Kind, LOGS, MAX_DEPTH, METRICS, TRACES, VALUE, VARINT};
 use super::{Encoding, Signal};
 
-/// Copies of each text that exist at one time: in the message, in the record, in the stored row.
+/// Copies of each text that exist at once: in the message, in the record, in the stored row.
 const COPIES: usize = 3;
 
 /// How many bytes a body takes once it is decoded, about.
@@ -57,7 +58,8 @@ fn is_one_text(value: &[u8]) -> bool {
     matches!(value, [0x0a, length, text @ ..] if *length < 0x80 && usize::from(*length) == text.len())
 }
 
-/// The number of the next field and, if it has a length, what it holds. None at the end and where no decoder would go on.
+/// Returns the number of the next field and, if it has a length, its content. `None` at the end and
+/// where no decoder would continue.
 pub(super) fn next_field<'a>(message: &mut &'a [u8]) -> Option<(u32, Option<&'a [u8]>)> {
     if message.is_empty() {
         return None;
@@ -77,7 +79,7 @@ pub(super) fn next_field<'a>(message: &mut &'a [u8]) -> Option<(u32, Option<&'a 
             *message = rest;
             return Some((number, Some(value)));
         }
-        // The beginning and the end of a group, whose fields are counted as if they stood here.
+        // The start and the end of a group, whose fields are counted as if they were here.
         3 | 4 => 0,
         _ => return None,
     };

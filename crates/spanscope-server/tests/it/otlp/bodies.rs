@@ -1,4 +1,5 @@
-//! Bodies that are no requests, or not as their headers say. Nothing of them is stored, and the next request is answered.
+//! Bodies that are not requests, or not as their headers declare. Nothing of them is stored, and
+//! the next request succeeds.
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Sent;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, KeyValueList};
@@ -9,7 +10,7 @@ use super::{JSON, PROTOBUF, SIGNALS, TRACES, gzip, one_of_each, send, send_json,
 use crate::running::{Open, open};
 use crate::wire::Ask;
 
-/// One span comes in, and there was nothing before it.
+/// One span is stored, and there was nothing before it.
 fn still_takes_spans(open: &Open) {
     assert_eq!(open.counts(), (0, 0, 0));
     assert_eq!(send(&traces(vec![span("after")])).to(open.address).status, 200);
@@ -70,7 +71,7 @@ fn bodies_that_are_no_request_are_refused_in_words_of_their_encoding() {
         (JSON, &json[..json.len() - 1]),
         (JSON, b"{} trailing"),
         (JSON, b"{\"resourceSpans\": \"\xff\"}"),
-        (JSON, b"\xef\xbb\xbf{}"),
+        (JSON, b"\xff\xfe{\0}\0"),
         (JSON, &protobuf),
         (PROTOBUF, b"no protobuf"),
         (PROTOBUF, &protobuf[..protobuf.len() - 1]),
@@ -92,7 +93,7 @@ fn bodies_that_are_no_request_are_refused_in_words_of_their_encoding() {
     still_takes_spans(&open);
 }
 
-/// A span with an attribute whose value lies so deep in others.
+/// A span with an attribute whose value is nested this deep.
 fn nested(depth: usize, wrap: fn(AnyValue) -> Sent) -> Span {
     let mut value = AnyValue {
         value: Some(Sent::IntValue(1)),
@@ -113,7 +114,7 @@ fn nested(depth: usize, wrap: fn(AnyValue) -> Sent) -> Span {
 }
 
 #[test]
-fn values_that_lie_thousands_deep_are_refused_and_the_process_lives() {
+fn values_that_are_nested_thousands_deep_are_refused_and_the_process_lives() {
     let open = open();
     let wraps: [fn(AnyValue) -> Sent; 2] = [
         |value| Sent::ArrayValue(ArrayValue { values: vec![value] }),
@@ -135,7 +136,7 @@ fn values_that_lie_thousands_deep_are_refused_and_the_process_lives() {
         r#"{"arrayValue":{"values":["#,
         r#"{"kvlistValue":{"values":[{"key":"k","value":"#,
     );
-    // An unknown field is skipped, and so must what lies in it be.
+    // An unknown field is skipped, and so must be its contents.
     let bodies = [
         format!("{begin}{}", open_list.repeat(100_000)),
         format!("{begin}{}", open_map.repeat(100_000)),
@@ -148,11 +149,11 @@ fn values_that_lie_thousands_deep_are_refused_and_the_process_lives() {
         assert_eq!((answer.status, status_of(&answer).code), (400, 3));
         assert!(answer.body.len() < 1_000, "{}", answer.text());
     }
-    // Groups are how protobuf nested before, here in a field that nobody knows.
+    // Groups are protobuf's old form of nesting, here in an unknown field.
     let answer = Ask::post(TRACES, PROTOBUF, vec![0x7b; 1_000_000]).to(open.address);
     assert_eq!(answer.status, 400);
     still_takes_spans(&open);
-    // What people send is not that deep, and is taken.
+    // Real data are not that deep, and are accepted.
     for wrap in wraps {
         let deep = traces(vec![nested(15, wrap)]);
         assert_eq!(send_json(&deep).to(open.address).status, 200);
@@ -184,7 +185,7 @@ fn kinds_and_packings_that_are_not_known_are_refused() {
         "application/x-www-form-urlencoded",
         "multipart/form-data",
         "application/grpc",
-        "application/protobuf",
+        "application/protobufx",
         "application/jsonx",
         "*/*",
     ] {
@@ -198,7 +199,7 @@ fn kinds_and_packings_that_are_not_known_are_refused() {
         }
     }
     for packing in [
-        "deflate",
+        "compress",
         "br",
         "zstandard",
         "gzip, gzip",
@@ -213,7 +214,7 @@ fn kinds_and_packings_that_are_not_known_are_refused() {
             assert_eq!(answer.status, 415, "{packing}");
             assert!(
                 status_of(&answer).message.contains("gzip"),
-                "{packing}: says what is known"
+                "{packing}: says more"
             );
         }
     }

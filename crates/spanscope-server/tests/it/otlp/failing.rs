@@ -1,4 +1,5 @@
-//! A store that fails under the receiver: the sender hears whether to come again, the log hears why.
+//! A store that fails under the receiver: the sender learns whether to retry, the log has the
+//! reason.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -13,11 +14,11 @@ use spanscope_tests::PATIENCE;
 use tower::ServiceExt as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use super::{JSON, PROTOBUF, SIGNALS, TRACES, one_of_each, send, send_json, span, status_of, traces};
+use super::{JSON, PROTOBUF, SIGNALS, one_of_each, send, send_json, span, status_of, traces};
 use crate::running::{Running, counts, open, tenant};
 use crate::stores::Failing;
 
-/// What a store fails with, and what its senders are told: the status, that of gRPC, whether to come again.
+/// A store's failure, and what its senders get: the status, that of gRPC, whether to retry.
 const FAILURES: [(StoreErrorKind, u16, i32, bool); 6] = [
     (StoreErrorKind::Unavailable, 503, 14, true),
     (StoreErrorKind::Overloaded, 429, 8, true),
@@ -28,7 +29,7 @@ const FAILURES: [(StoreErrorKind, u16, i32, bool); 6] = [
 ];
 
 #[test]
-fn a_store_that_fails_is_told_in_the_encoding_of_the_request() {
+fn a_stores_failure_is_reported_in_the_encoding_of_the_request() {
     for (kind, status, code, again) in FAILURES {
         let server = Running::of(Arc::new(Failing::new(kind)), AuthMode::Local, Limits::default());
         let request = traces(vec![span("lost")]);
@@ -40,7 +41,7 @@ fn a_store_that_fails_is_told_in_the_encoding_of_the_request() {
             let said = status_of(&answer);
             assert_eq!(said.code, code, "{kind:?}");
             assert!(!said.message.is_empty());
-            // Where it is the store's own failure, its words are not for strangers.
+            // If it is the store's own failure, its message is not for clients.
             let is_own = matches!(kind, StoreErrorKind::Unavailable | StoreErrorKind::Unusable);
             assert!(!is_own || !said.message.contains("secret"), "{}", said.message);
             assert!(!said.message.contains("fire"), "{}", said.message);
@@ -49,7 +50,7 @@ fn a_store_that_fails_is_told_in_the_encoding_of_the_request() {
 }
 
 #[test]
-fn every_signal_is_told() {
+fn every_signal_reports_failures() {
     let failing = Failing::new(StoreErrorKind::Unavailable);
     let server = Running::of(Arc::new(failing.clone()), AuthMode::Local, Limits::default());
     for (path, body) in one_of_each() {
@@ -60,7 +61,7 @@ fn every_signal_is_told() {
 }
 
 #[test]
-fn why_it_failed_is_in_the_log() {
+fn why_it_failed_is_in_the_log_once_whatever_was_asked() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     let (layer, guard) = SqliteLayer::builder().open(&path).unwrap();
@@ -70,15 +71,23 @@ fn why_it_failed_is_in_the_log() {
         .unwrap();
     let store: Arc<dyn TraceStore> = Arc::new(Failing::new(StoreErrorKind::Unavailable));
     let app = Server::builder(store).router();
-    let request = axum::http::Request::post(TRACES)
-        .header("host", "localhost")
-        .header("content-type", JSON)
-        .body(axum::body::Body::from(one_of_each()[0].1.to_string()))
-        .unwrap();
+    let asks = |path: &str, body: &str| {
+        let request = axum::http::Request::post(path)
+            .header("host", "localhost")
+            .header("content-type", JSON)
+            .body(axum::body::Body::from(body.to_owned()))
+            .unwrap();
+        let answer = runtime.block_on(app.clone().oneshot(request)).unwrap();
+        assert_eq!(answer.status(), 503, "{path}");
+    };
     // On this thread, whose subscriber it is.
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
-        let answer = runtime.block_on(app.oneshot(request)).unwrap();
-        assert_eq!(answer.status(), 503);
+        for _ in 0..20 {
+            for (path, body) in one_of_each() {
+                asks(path, &body.to_string());
+            }
+            asks("/v1/telemetry/traces", "{}");
+        }
     });
     guard.flush(Duration::from_secs(20)).unwrap();
     let store = SqliteStore::open(&path).unwrap();
@@ -122,9 +131,9 @@ fn what_has_no_room_in_the_queue_is_refused_and_stored_when_it_comes_again() {
             let (sent, refused, address) = (&sent, &refused, server.address);
             scope.spawn(move || {
                 let deadline = Instant::now() + PATIENCE;
-                // Until somebody met somebody else.
+                // Until two requests coincide.
                 while !refused.load(SeqCst) {
-                    assert!(Instant::now() < deadline, "nobody was refused");
+                    assert!(Instant::now() < deadline, "no request was refused");
                     let mut one = span("one");
                     one.trace_id = vec![sender; 16];
                     one.span_id = sent.fetch_add(1, SeqCst).wrapping_add(1).to_be_bytes().to_vec();

@@ -1,6 +1,7 @@
-//! The OTLP receiver over HTTP, asked by senders of every kind.
+//! The OTLP receiver over HTTP, with senders of every kind.
 
 mod bodies;
+mod crowds;
 mod failing;
 mod packed;
 mod records;
@@ -10,7 +11,7 @@ mod swelling;
 use std::io::Write as _;
 
 use flate2::Compression;
-use flate2::write::GzEncoder;
+use flate2::write::{GzEncoder, ZlibEncoder};
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
@@ -28,7 +29,7 @@ pub(crate) const JSON: &str = "application/json";
 pub(crate) const TRACES: &str = "/v1/traces";
 pub(crate) const SIGNALS: [&str; 3] = [TRACES, "/v1/metrics", "/v1/logs"];
 
-/// What an error of OTLP has in its body: `google.rpc.Status`.
+/// The body of an OTLP error: `google.rpc.Status`.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Status {
     #[prost(int32, tag = "1")]
@@ -37,7 +38,7 @@ pub(crate) struct Status {
     pub(crate) message: String,
 }
 
-/// The status that an answer holds, in the encoding that it says.
+/// Returns the status in a response, in the encoding that it declares.
 pub(crate) fn status_of(answer: &Answer) -> Status {
     match answer.header("content-type") {
         Some(PROTOBUF) => Status::decode(&answer.body[..]).unwrap(),
@@ -62,7 +63,7 @@ pub(crate) fn text(key: &str, value: &str) -> KeyValue {
     }
 }
 
-/// A span with nothing wrong about it, whose id is made of its name.
+/// A valid span, whose id is derived from its name.
 pub(crate) fn span(name: &str) -> Span {
     let id = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -132,7 +133,18 @@ pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// How many spans were left out, and what is said of it.
+/// Compresses in the format that HTTP and gRPC call deflate.
+pub(crate) fn zlib(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+pub(crate) fn zstd_of(bytes: &[u8]) -> Vec<u8> {
+    ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
+}
+
+/// Returns how many spans were left out, and the message about it.
 pub(crate) fn rejected(answer: &Answer) -> (i64, String) {
     assert_eq!(answer.status, 200, "{}", answer.text());
     match answer.header("content-type") {

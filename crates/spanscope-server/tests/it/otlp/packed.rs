@@ -7,7 +7,7 @@ use flate2::write::{DeflateEncoder, ZlibEncoder};
 use prost::Message as _;
 use spanscope_server::Limits;
 
-use super::{JSON, PROTOBUF, TRACES, gzip, send, span, status_of, text, traces};
+use super::{JSON, PROTOBUF, TRACES, gzip, send, span, status_of, text, traces, zlib, zstd_of};
 use crate::running::{Open, open, open_with};
 use crate::wire::{Answer, Ask, Connection};
 use spanscope_server::AuthMode::Local;
@@ -18,7 +18,7 @@ fn packed(body: Vec<u8>) -> Ask {
     Ask::post(TRACES, PROTOBUF, body).header("Content-Encoding", "gzip")
 }
 
-/// A request with one span, padded to about so many bytes that don't pack well or very well.
+/// A request with one span, padded to about this number of bytes that compress badly or very well.
 fn large(name: &str, bytes: usize) -> Vec<u8> {
     let mut span = span(name);
     span.attributes = vec![text("padding", &"x".repeat(bytes))];
@@ -94,13 +94,13 @@ fn a_body_that_is_not_all_gzip_is_refused_and_nothing_of_it_is_stored() {
     assert_eq!(open.span_names(), ["packed"]);
 }
 
-/// Takes nearly all of the memory for bodies, so that anything which was not given back would show.
+/// Uses nearly all of the memory for bodies, so that a leak would show.
 fn all_memory_is_free(open: &Open, limits: Limits) {
     let answer = Ask::post(TRACES, PROTOBUF, large("free", limits.held_bytes - 64 * 1024)).to(open.address);
     assert_eq!(answer.status, 200, "{}", answer.text());
 }
 
-/// So many bytes of zeros in a thousandth of it.
+/// This many MiB of zeros, compressed to a thousandth.
 fn zeros(mib: usize) -> Vec<u8> {
     gzip(&vec![0; MIB]).repeat(mib)
 }
@@ -127,7 +127,7 @@ fn a_bomb_is_noticed_before_it_bursts() {
             status.message
         );
     }
-    limits.held_bytes = 8 * MIB; // for the largest body that is taken
+    limits.held_bytes = 8 * MIB; // for the largest body that is accepted
     all_memory_is_free(&open, limits);
 }
 
@@ -168,10 +168,10 @@ fn a_body_that_says_it_is_too_large_is_refused_unread() {
         too_large(&connection.answer(), limits.body_bytes);
         assert!(connection.is_ended(), "what follows would be the body");
     }
-    // Who sends it all the same hears why it was refused.
+    // A client that still sends it gets the reason of the refusal.
     let answer = Ask::post(TRACES, PROTOBUF, vec![0; 100_000_000]).to(open.address);
     too_large(&answer, limits.body_bytes);
-    // Who asks first is told at once.
+    // A client that asks first is refused at once.
     let mut connection = Connection::open(open.address);
     connection.send(head("Content-Length: 100000000\r\nExpect: 100-continue\r\n").as_bytes());
     too_large(&connection.answer(), limits.body_bytes);
@@ -180,7 +180,7 @@ fn a_body_that_says_it_is_too_large_is_refused_unread() {
 }
 
 #[test]
-fn a_length_that_is_none_is_refused() {
+fn an_invalid_length_is_refused() {
     let open = open();
     for (length, status) in [
         ("Content-Length: -1\r\n", 400),
@@ -198,7 +198,7 @@ fn a_length_that_is_none_is_refused() {
     }
 }
 
-/// Sends a body in chunks, as long as the server takes them.
+/// Sends a body in chunks, as long as the server accepts them.
 fn in_chunks(open: &Open, body: &[u8]) -> Answer {
     let mut connection = Connection::open(open.address);
     connection.send(head("Transfer-Encoding: chunked\r\n").as_bytes());
@@ -255,10 +255,6 @@ fn zstd(kind: &str, body: impl Into<Vec<u8>>) -> Ask {
     Ask::post(TRACES, kind, body).header("Content-Encoding", "zstd")
 }
 
-fn zstd_of(body: &[u8]) -> Vec<u8> {
-    ruzstd::encoding::compress_to_vec(body, ruzstd::encoding::CompressionLevel::Fastest)
-}
-
 #[test]
 fn zstd_is_read_and_what_is_not_all_of_it_is_refused() {
     let open = open();
@@ -312,11 +308,80 @@ fn what_zstd_becomes_and_how_far_back_it_refers_has_a_limit() {
     let bomb = zstd_of(&large("bomb", 40 * MIB));
     assert!(bomb.len() < MIB, "{}", bomb.len());
     assert_eq!(zstd(PROTOBUF, bomb).to(open.address).status, 413);
-    // A frame that wants 128 MiB, as `zstd --long=27` writes it.
+    // A frame with a window of 128 MiB, as `zstd --long=27` writes it.
     let wide = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 17 << 3, 0x01, 0x00, 0x00];
     let answer = zstd(PROTOBUF, wide).to(open.address);
     let status = status_of(&answer);
     assert_eq!((answer.status, status.code), (400, 3));
     assert!(status.message.contains("8388608"), "{}", status.message);
     assert_eq!(open.counts().0, 1);
+}
+
+/// As the SDK for Python sends it where OTEL_EXPORTER_OTLP_COMPRESSION is deflate, and without the
+/// head of zlib (<https://github.com/mlflow/mlflow/pull/19024>).
+#[test]
+fn deflate_is_read_with_and_without_its_head_and_what_is_not_all_of_it_is_refused() {
+    let open = open_with(Local, Limits::default().unpacked_bytes(MIB));
+    let deflate = |body: Vec<u8>| Ask::post(TRACES, PROTOBUF, body).header("Content-Encoding", "deflate");
+    let of = |name: &str| traces(vec![span(name)]).encode_to_vec();
+    let zlib_of = zlib(&of("with a head"));
+    assert_eq!(deflate(zlib_of.clone()).to(open.address).status, 200);
+    let raw = zlib(&of("without"));
+    assert_eq!(
+        deflate(raw[2..raw.len() - 4].to_vec()).to(open.address).status,
+        200
+    );
+    assert_eq!(open.span_names(), ["with a head", "without"]);
+    let mut another_sum = zlib_of.clone();
+    *another_sum.last_mut().unwrap() ^= 1;
+    for (what, wrong) in [
+        ("empty", Vec::new()),
+        ("plain", of("plain")),
+        ("gzip", gzip(&of("gzip"))),
+        ("cut off in the middle", zlib_of[..zlib_of.len() / 2].to_vec()),
+        ("without its sum", zlib_of[..zlib_of.len() - 4].to_vec()),
+        ("another sum", another_sum),
+    ] {
+        let answer = deflate(wrong).to(open.address);
+        let status = status_of(&answer);
+        assert_eq!(
+            (answer.status, status.code),
+            (400, 3),
+            "{what}: {}",
+            status.message
+        );
+        assert!(
+            status.message.contains("the body is not valid deflate"),
+            "{what}: {}",
+            status.message
+        );
+    }
+    let bomb = zlib(&large("bomb", 40 * MIB));
+    assert!(bomb.len() < MIB, "{}", bomb.len());
+    assert_eq!(deflate(bomb).to(open.address).status, 413);
+    assert_eq!(open.counts().0, 2);
+}
+
+#[test]
+fn a_list_of_encodings_with_one_packing_is_read_and_one_with_two_is_refused() {
+    let open = open();
+    let body = traces(vec![span("x")]).encode_to_vec();
+    for (names, status) in [
+        ("x-gzip", 200),
+        ("gzip, identity", 200),
+        ("GZIP", 200),
+        ("gzip, gzip", 415),
+        ("br", 415),
+    ] {
+        let ask = Ask::post(TRACES, PROTOBUF, gzip(&body)).header("Content-Encoding", names);
+        assert_eq!(ask.to(open.address).status, status, "{names}");
+    }
+    for kind in ["application/protobuf", "Application/X-Protobuf; messageType=x"] {
+        let answer = Ask::post(TRACES, kind, body.clone()).to(open.address);
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (200, Some(PROTOBUF)),
+            "{kind}"
+        );
+    }
 }

@@ -1,4 +1,5 @@
-//! The same batch again: by the same sender it is known, by another tenant it is another one.
+//! The same batch again: from the same sender it is recognized, from another tenant it is another
+//! one.
 
 use prost::Message as _;
 use serde_json::json;
@@ -93,7 +94,7 @@ fn what_the_sender_writes_into_this_file_itself_is_not_stored_again() {
     assert_eq!(open.counts(), (0, 0, 0));
     let long = "x".repeat(10_000);
     for other in ["", "another file", "\u{e9}", long.as_str()] {
-        let request = traces(vec![span(&format!("beside {}", other.len()))]);
+        let request = traces(vec![span(&format!("next to {}", other.len()))]);
         let answer = send(&request).header(STORED_IN, other).to(open.address);
         assert_eq!(answer.status, 200, "{other}");
     }

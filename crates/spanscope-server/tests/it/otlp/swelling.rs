@@ -1,4 +1,4 @@
-//! Bodies that are small as they are sent and large as what they become.
+//! Bodies that are small as sent and large once decoded.
 
 use prost::Message as _;
 use spanscope_model::StoreErrorKind;
@@ -44,7 +44,7 @@ fn a_few_bytes_that_would_become_gigabytes_are_refused_before_they_do() {
             JSON,
             list(r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":["#, "]}]}]}"),
         ),
-        ("what nobody knows", TRACES, JSON, list("{\"x\":[", "]}")),
+        ("an unknown field", TRACES, JSON, list("{\"x\":[", "]}")),
     ];
     for (what, path, kind, body) in cases {
         let packed = gzip(&body);

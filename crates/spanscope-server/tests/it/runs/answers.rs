@@ -1,4 +1,5 @@
-//! What is answered of runs: of one that ended, one that failed, one that goes on, and one whose program is gone.
+//! Responses about runs: one that ended, one that failed, one that is running, and one whose
+//! program is gone.
 
 use std::time::Duration;
 
@@ -163,7 +164,7 @@ fn the_summary_counts_and_the_analysis_names_what_was_slow_and_what_failed() {
 }
 
 #[test]
-fn a_run_that_failed_and_one_that_goes_on_are_answered_too() {
+fn failed_and_running_runs_are_returned_too() {
     let open = open();
     store(
         &open.store,
@@ -227,7 +228,7 @@ fn lists_are_filtered_and_paged_with_true_totals() {
         (&of_agent["total"], of_agent["sessions"].as_array().unwrap().len()),
         (&json!(7), 2)
     );
-    assert_eq!(get(&open, "/agents/nobody/traces")["total"], 0);
+    assert_eq!(get(&open, "/agents/unknown/traces")["total"], 0);
     assert_eq!(get(&open, "/api/v1/sessions/s-1/traces")["total"], 7);
     assert_eq!(
         get(&open, "/traces?user_id=ada&session_id=s-1&agent_id=librarian")["total"],

@@ -10,7 +10,7 @@ use spanscope_sqlite::{SqliteLayer, SqliteStore};
 use tracing::instrument::WithSubscriber as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-/// Runs what is given below a layer that stores, and hands it the store.
+/// Runs work below a layer that stores, and passes it the store.
 fn recorded<F: Future<Output = ()>>(work: impl FnOnce(Arc<dyn TraceStore>) -> F) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
@@ -22,11 +22,11 @@ fn recorded<F: Future<Output = ()>>(work: impl FnOnce(Arc<dyn TraceStore>) -> F)
     let store: Arc<dyn TraceStore> = Arc::new(SqliteStore::open(&path).unwrap());
     let subscriber = tracing_subscriber::registry().with(layer);
     runtime.block_on(work(store).with_subscriber(subscriber));
-    assert!(guard.shutdown());
+    guard.shutdown().unwrap();
 }
 
 #[test]
-fn an_answer_comes_with_its_trace() {
+fn a_result_has_its_trace() {
     recorded(|store| async move {
         let run = AgentRun::new("librarian")
             .agent_id("a-1")
@@ -120,11 +120,11 @@ fn an_error_fails_the_run_and_a_stream_is_one_too() {
 }
 
 #[test]
-fn a_run_inside_of_a_request_is_told_without_the_request() {
+fn a_run_within_a_request_is_returned_without_the_request() {
     recorded(|store| async move {
         let request = tracing::info_span!("POST /agents/librarian/completions/trace");
         let work = async {
-            tracing::info_span!("beside it").in_scope(|| ());
+            tracing::info_span!("next to it").in_scope(|| ());
             let traced = AgentRun::new("librarian")
                 .start()
                 .run(async {
@@ -159,13 +159,13 @@ fn a_run_inside_of_a_request_is_told_without_the_request() {
 }
 
 #[test]
-fn a_task_that_goes_on_after_the_run_does_not_hold_back_its_trace() {
+fn a_task_that_outlives_the_run_does_not_delay_its_trace() {
     recorded(|store| async move {
         let run = AgentRun::new("librarian").start();
         let handle = run.handle();
         let traced = run
             .run(async {
-                // It keeps the run's span, for as long as the test takes.
+                // It holds the run's span for the duration of the test.
                 let left = std::future::pending::<()>();
                 tokio::spawn(tracing::Instrument::in_current_span(left));
                 Err::<(), _>(std::io::Error::other("no model"))
@@ -216,10 +216,7 @@ fn a_run_that_is_dropped_before_its_end_is_one_that_was_cancelled() {
         let mut seen = 0;
         loop {
             seen = store.wait_for_change(seen).await.unwrap();
-            let failed = spanscope_model::RunFilter {
-                status: Some(spanscope_model::RunStatus::Failed),
-                ..Default::default()
-            };
+            let failed = spanscope_model::RunFilter::default().status(spanscope_model::RunStatus::Failed);
             if store.list_runs(failed).await.unwrap().total == 2 {
                 break;
             }
@@ -228,7 +225,7 @@ fn a_run_that_is_dropped_before_its_end_is_one_that_was_cancelled() {
 }
 
 #[test]
-fn a_run_that_nobody_records_has_no_trace_and_says_why() {
+fn an_unrecorded_run_has_no_trace_and_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     let store: Arc<dyn TraceStore> = Arc::new(SqliteStore::builder().open(&path).unwrap());

@@ -1,4 +1,4 @@
-//! Streams: what was comes first, then what comes, each event once and in order, until the run is over.
+//! Streams: earlier events first, then new ones, each once and in order, until the run is over.
 
 use std::collections::HashSet;
 use std::thread::sleep;
@@ -53,7 +53,7 @@ fn the_stream_of_a_finished_run_replays_it_and_closes() {
         ("run:start", "run:end")
     );
 
-    // Whoever comes back with an id is given what follows it, and nothing else.
+    // A client that returns with an id gets exactly what follows it.
     for (number, after) in sent.iter().enumerate().take(sent.len() - 1) {
         let rest = Stream::open(&open, ALL, Some(&after.id)).all();
         assert_eq!(rest, sent[number + 1..], "after {}", after.id);
@@ -70,7 +70,7 @@ fn the_stream_of_a_finished_run_replays_it_and_closes() {
 #[test]
 fn what_other_processes_write_is_followed_to_the_end_of_the_last_span() {
     let open = open();
-    // Another process, as far as the file knows.
+    // Another process, from the file's point of view.
     let writer = SqliteStore::builder()
         .open(open.folder.path().join("trace_store.db"))
         .unwrap();
@@ -85,7 +85,7 @@ fn what_other_processes_write_is_followed_to_the_end_of_the_last_span() {
             expected
         );
     }
-    // The root ends, and something below it goes on: the run does too.
+    // The root ends, and a span below it is still running: so is the run.
     store(
         &writer,
         vec![tool(1, 9, "late", 400, 0).running(), agent(1, "t", 1000, 700)],
@@ -194,7 +194,7 @@ fn an_abandoned_run_ends_with_an_event_that_says_so() {
         (agent, tool)
     });
     // The program ends in the middle of it: its store is closed and its spans are not.
-    assert!(guard.shutdown());
+    guard.shutdown().unwrap();
     let sent = Stream::open(&open, ALL, None).all();
     let last = &sent[sent.len() - 2].json()["data"];
     assert_eq!(
@@ -267,7 +267,7 @@ fn who_reads_more_slowly_than_the_run_is_written_is_cut_off_and_comes_back() {
         });
         store(&open.store, spans.collect());
         number += 20;
-        sleep(Duration::from_millis(30)); // so that it comes in many pages
+        sleep(Duration::from_millis(30)); // so that it takes many pages
     }
     store(&open.store, vec![agent(1, "t", 1000, 900)]);
     while let Some(sent) = slow.next() {
@@ -339,7 +339,7 @@ fn what_has_no_parent_yet_is_shown_as_waiting_for_it() {
     let data = &found.json()["data"];
     assert_eq!(data["metadata"]["pending"], true, "{data}");
     assert_eq!(data["metadata"]["parent_id"], format!("{:016x}", 1));
-    // The root comes after what is below it, as programs send it.
+    // The root after the spans below it, as programs send it.
     store(&open.store, vec![agent(1, "t", 600, 300)]);
     let rest = stream.all();
     assert_eq!(rest.last().unwrap().data, "[DONE]");
@@ -357,9 +357,9 @@ fn what_has_no_parent_yet_is_shown_as_waiting_for_it() {
 }
 
 #[test]
-fn what_came_before_its_task_was_known_is_told_when_it_is() {
+fn earlier_events_are_sent_once_the_task_is_known() {
     let open = open();
-    // Two tasks share the trace, and what ends first is sent first.
+    // Two tasks share the trace, and spans are sent in the order of their ends.
     let first = span(1, 2, 1, "invoke_agent a", 9000, 100)
         .with(&[("gen_ai.operation.name", "invoke_agent"), ("task_id", "other")]);
     let started = span(1, 3, 1, "invoke_agent b", 9000, 0)
@@ -372,7 +372,7 @@ fn what_came_before_its_task_was_known_is_told_when_it_is() {
     let below =
         |id, parent| span(1, id, parent, "step", 8900, 10).with(&[("gen_ai.operation.name", "execute_tool")]);
     store(&open.store, vec![below(9, 8)]);
-    sleep(runs().grace); // it is read, and belongs to nobody yet
+    sleep(runs().grace); // it is read, and belongs to no run yet
     store(&open.store, vec![below(8, 3)]);
     let seen: HashSet<String> = (0..4).map(|_| stream.next().unwrap().event_id()).collect();
     let expected = [8, 9]
@@ -445,7 +445,7 @@ fn who_is_shown_nothing_hears_that_the_stream_lives() {
     // At this level none of it is shown, and all of it is news.
     for number in 2..40 {
         store(&open.store, vec![tool(1, number, "calculator", 500, 1)]);
-        sleep(Duration::from_millis(50)); // longer than two keep-alives in all
+        sleep(Duration::from_millis(50)); // longer than two keep-alives together
     }
     store(&open.store, vec![agent(1, "t", 1000, 900)]);
     while stream.next().is_some() {}
@@ -488,7 +488,7 @@ fn the_id_of_another_run_skips_nothing() {
 fn a_reader_of_what_was_stored_before_is_never_cut_off_for_its_pace() {
     const STEPS: u64 = 12_000;
     let mut settings = runs();
-    // Less than a page: nothing of what is read first is kept for long.
+    // Less than a page: nothing that is read first is kept for long.
     settings.kept_bytes = 64 * 1024;
     let open = open_runs(AuthMode::Local, Limits::default(), settings);
     store(&open.store, vec![agent(1, "t", 60_000, 0).running()]);
@@ -499,7 +499,7 @@ fn a_reader_of_what_was_stored_before_is_never_cut_off_for_its_pace() {
     let path = open.folder.path().join("trace_store.db");
     let mut stream = Stream::open(&open, ALL, None);
     let mut sent = vec![stream.next().unwrap()];
-    // The program goes on meanwhile.
+    // The program continues meanwhile.
     let writer = SqliteStore::builder().open(path).unwrap();
     for number in 2..12 {
         store(&writer, vec![tool(1, number, "weather", 500, 1)]);
@@ -509,7 +509,7 @@ fn a_reader_of_what_was_stored_before_is_never_cut_off_for_its_pace() {
     sent.extend(std::iter::from_fn(|| stream.next()));
     assert_eq!(stream.comments, Vec::<String>::new());
     assert_once(&sent);
-    // The start and the end of each step and of the run, and the last word.
+    // The start and the end of each step and of the run, and the final message.
     assert_eq!(sent.len() as u64, 2 * (STEPS + 10) + 3);
     assert_eq!(sent.last().unwrap().data, "[DONE]");
 }

@@ -1,4 +1,4 @@
-//! Agent traces over HTTP: what is answered of runs, and what is streamed while they go on.
+//! Agent traces over HTTP: responses about runs, and streams while they are running.
 
 mod answers;
 mod helper;
@@ -28,16 +28,14 @@ pub(super) fn ago(ms: i64) -> Timestamp {
     Timestamp::from_nanos(Timestamp::now().as_nanos() - ms * MS)
 }
 
-/// A span that began so many milliseconds ago and took so many; parent 0 is none.
+/// A span that started this many milliseconds ago with this duration; parent 0 means none.
 pub(super) fn span(trace: u128, id: u64, parent: u64, name: &str, began: i64, took: i64) -> Span {
     let start = ago(began);
-    Span {
-        parent_span_id: (parent != 0).then(|| span_id(parent)),
-        end_time: Some(Timestamp::from_nanos(start.as_nanos() + took * MS)),
-        status: Some(SpanStatus::Ok),
-        state: SpanState::Ended,
-        ..Span::new(trace_id(trace), span_id(id), name, start)
-    }
+    Span::new(trace_id(trace), span_id(id), name, start)
+        .parent_span_id((parent != 0).then(|| span_id(parent)))
+        .end_time(Timestamp::from_nanos(start.as_nanos() + took * MS))
+        .status(SpanStatus::Ok)
+        .state(SpanState::Ended)
 }
 
 pub(super) trait With: Sized {
@@ -54,21 +52,14 @@ impl With for Span {
         self
     }
 
-    fn running(self) -> Self {
-        Self {
-            end_time: None,
-            status: None,
-            state: SpanState::Running,
-            ..self
-        }
+    fn running(mut self) -> Self {
+        self.end_time = None;
+        self.status = None;
+        self.state(SpanState::Running)
     }
 
     fn failed(self, why: &str) -> Self {
-        Self {
-            status: Some(SpanStatus::Error),
-            status_message: Some(why.to_owned()),
-            ..self
-        }
+        self.status(SpanStatus::Error).status_message(why.to_owned())
     }
 }
 
@@ -91,18 +82,8 @@ pub(super) fn tool(trace: u128, id: u64, name: &str, began: i64, took: i64) -> S
 }
 
 pub(super) fn store(db: &dyn TraceStore, spans: Vec<Span>) {
-    let spans = spans.into_iter().map(|span| NewSpan {
-        span,
-        events: Vec::new(),
-        expires: None,
-    });
-    let records = NewRecords {
-        sources: vec![SourceRecords {
-            spans: spans.collect(),
-            ..SourceRecords::default()
-        }],
-        ..NewRecords::default()
-    };
+    let spans = spans.into_iter().map(NewSpan::new);
+    let records = NewRecords::default().sources(vec![SourceRecords::default().spans(spans.collect())]);
     block_on(db.store(records)).unwrap();
 }
 
@@ -118,7 +99,7 @@ impl Sent {
         serde_json::from_str(&self.data).unwrap_or_else(|error| panic!("{error}: {}", self.data))
     }
 
-    /// What it is called in its run; `[DONE]` is that.
+    /// Returns its id in its run; `[DONE]` for the final message.
     pub(super) fn event_id(&self) -> String {
         match self.data.as_str() {
             "[DONE]" => "[DONE]".to_owned(),
@@ -163,7 +144,7 @@ impl Stream {
         }
     }
 
-    /// The next event; none when the stream has ended.
+    /// Returns the next event; `None` when the stream has ended.
     pub(super) fn next(&mut self) -> Option<Sent> {
         loop {
             while let Some((frame, rest)) = self.text.split_once("\n\n") {

@@ -1,4 +1,5 @@
-//! Runs that are not as they should be: without a root, with two, in a circle, with clocks that disagree, huge, hostile.
+//! Runs that are not as they should be: without a root, with two, in a circle, with clocks that
+//! disagree, huge, hostile.
 
 use serde_json::json;
 
@@ -6,7 +7,7 @@ use super::{Stream, With, agent, span, store, tool};
 use crate::running::{Open, open};
 use crate::wire::Ask;
 
-/// Every route answers of it, and its stream ends.
+/// Every route responds about it, and its stream ends.
 fn assert_answered(open: &Open, task: &str) {
     for route in [
         "",
@@ -64,7 +65,7 @@ fn a_circle_of_spans_does_no_harm() {
 #[test]
 fn clocks_that_disagree_make_no_negative_times() {
     let open = open();
-    // A child in another process whose clock goes an hour ahead, and one whose clock goes behind.
+    // A child in another process whose clock is an hour ahead, and one whose clock is behind.
     store(
         &open.store,
         vec![

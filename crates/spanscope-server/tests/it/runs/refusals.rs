@@ -1,4 +1,4 @@
-//! What is asked wrongly is refused, with words that say what is accepted.
+//! Invalid requests are refused, with a message about what is accepted.
 
 use serde_json::json;
 
@@ -101,7 +101,7 @@ fn a_run_that_is_not_stored_is_not_found_on_any_route() {
     let open = open();
     for path in ["", "/events", "/summary", "/analysis", "/stream"] {
         for task in [
-            "nobody",
+            "unknown",
             "4bf92f3577b34da6a3ce929d0e0e4736",
             "%00",
             "..%2f..%2fetc",
@@ -116,12 +116,12 @@ fn a_run_that_is_not_stored_is_not_found_on_any_route() {
             );
         }
     }
-    let answer = Ask::new("DELETE", "/traces/nobody").to(open.address);
+    let answer = Ask::new("DELETE", "/traces/unknown").to(open.address);
     assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"));
 }
 
 #[test]
-fn a_place_that_lies_beyond_all_that_is_stored_is_no_harm() {
+fn a_position_beyond_all_records_is_harmless() {
     let open = open();
     store(&open.store, vec![agent(1, "t", 9000, 10)]);
     for id in [

@@ -1,4 +1,4 @@
-//! What is answered.
+//! Responses to valid requests.
 
 use serde_json::{Value, json};
 use spanscope_model::{Span, Timestamp, TraceStore as _, block_on};
@@ -39,7 +39,7 @@ fn traces_are_listed_newest_first_and_filtered() {
     assert_eq!(ids(last), [&*third]);
     let none = json!({"attribute_filters": [{"key": "tokens", "op": "eq", "value": "10"}]});
     assert!(ids(none).is_empty(), "a text is no number");
-    // No body asks for everything, as `curl -X POST` does.
+    // No body requests everything, as `curl -X POST` does.
     let answer = ask(filled.server.address, "POST", "/v1/telemetry/traces", "").unwrap();
     assert_eq!(read(&answer)["data"].as_array().unwrap().len(), 3);
 }

@@ -1,4 +1,4 @@
-//! Datasets: what is in them, that an export is whole or not there, and how large they may grow.
+//! Datasets: their contents, complete or absent exports, and their size limits.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -104,7 +104,7 @@ fn datasets_are_appended_line_by_line() {
     // Without a row there is no dataset.
     assert_eq!(save(&["missing"], "none"), 204);
     assert!(!exported.file("none.jsonl").exists());
-    // A row that a killed program left half is not joined with the next one.
+    // A partial row of a killed program is not joined with the next one.
     let torn = exported.file("torn.jsonl");
     fs::write(&torn, "{\"trace_id\":").unwrap();
     assert_eq!(save(&["input"], "torn"), 204);
@@ -134,7 +134,11 @@ fn a_server_without_a_folder_says_that_it_keeps_no_datasets() {
     let server = Running::in_thread(move || Server::builder(store).build());
     let answer = export(server.address, "", "d", &[]);
     assert_eq!((answer.status, answer.code().as_str()), (501, "unsupported"));
-    assert!(answer.message().contains("no datasets"), "{}", answer.message());
+    assert!(
+        answer.message().contains("no folder for datasets"),
+        "{}",
+        answer.message()
+    );
 }
 
 #[test]
@@ -165,7 +169,7 @@ fn an_export_that_timed_out_leaves_no_row_and_is_stored_once_when_it_is_sent_aga
 }
 
 #[test]
-fn exports_into_one_dataset_at_one_time_are_each_whole() {
+fn concurrent_exports_into_one_dataset_are_each_whole() {
     let exported = Exported::new();
     let spans = (1..=300).map(|id| with(span(1, id, 0, "work"), &[("input", "something")]));
     block_on(exported.store.store(records(spans.collect()))).unwrap();
@@ -226,14 +230,14 @@ fn datasets_have_a_cap_for_each_tenant_and_one_in_total() {
     assert_eq!(
         check(fill(OTHER), "of this tenant"),
         own,
-        "nobody takes another's share"
+        "no tenant takes another's share"
     );
     check(fill(ADMIN), "of this server");
-    // What was refused left nothing.
+    // Refused exports left nothing.
     let files = fs::read_dir(exported.file("tenants/acme")).unwrap();
     let lengths: Vec<usize> = files.map(|file| rows(&file.unwrap().path()).len()).collect();
     assert_eq!(lengths, vec![50; usize::try_from(own).unwrap()]);
-    // What is removed makes room.
+    // Removing a dataset makes room.
     fs::remove_file(exported.file("tenants/acme/d0.jsonl")).unwrap();
     assert_eq!(export(server.address, ACME, "again", &[]).status, 204);
 }

@@ -12,7 +12,7 @@ const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SPAN: &str = "00f067aa0ba902b7";
 const EVENTS: [&str; 2] = ["/v1/telemetry/events", "/telemetry/events"];
 
-/// An event of the span above, with these fields beside what all have.
+/// An event of the span above, with these fields in addition to the common ones.
 fn event(fields: &Value) -> Value {
     let mut event = json!({"trace_id": TRACE, "span_id": SPAN, "timestamp": "2025-07-20T08:26:40.5Z"});
     let fields = fields.as_object().unwrap().clone();
@@ -101,14 +101,14 @@ fn events_of_all_kinds_come_to_the_same_in_any_order() {
 }
 
 #[test]
-fn what_came_before_comes_twice_only_if_nothing_tells_it() {
+fn repeats_are_stored_twice_only_if_unrecognizable() {
     let open = open();
     for _ in 0..2 {
         for event in [start(), end(), log(), metric()] {
             open.log_event(EVENTS[0], &event);
         }
     }
-    // A span has an id; the same text and the same number may well be said twice.
+    // A span has an id; the same text and the same number may well occur twice.
     assert_eq!(open.counts(), (1, 2, 2));
 }
 
@@ -164,7 +164,7 @@ fn what_may_be_left_out_may_be_null() {
 }
 
 #[test]
-fn an_end_before_its_start_ends_the_span_all_the_same() {
+fn an_end_before_its_start_still_ends_the_span() {
     let open = open();
     open.log_event(EVENTS[0], &start());
     let mut early = end();
@@ -175,7 +175,7 @@ fn an_end_before_its_start_ends_the_span_all_the_same() {
     assert!(span.end_time.unwrap() >= span.start_time, "{span:?}");
 }
 
-/// With one field set, or taken out where it is null.
+/// Returns it with one field set, or removed if it is null.
 fn with(mut event: Value, path: &str, value: Value) -> Value {
     let (parent, field) = path.rsplit_once('/').unwrap();
     let parent = event.pointer_mut(parent).unwrap().as_object_mut().unwrap();

@@ -64,7 +64,7 @@ fn a_store_that_fails_says_why_in_the_log() {
         .uri("/v1/telemetry/traces/4bf92f3577b34da6a3ce929d0e0e4736")
         .body(axum::body::Body::empty())
         .unwrap();
-    // On this thread, whose subscriber it is.
+    // On this thread, which has the subscriber.
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
         let answer = runtime.block_on(app.oneshot(request)).unwrap();
         assert_eq!(answer.status(), 503);

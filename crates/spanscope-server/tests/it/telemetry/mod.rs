@@ -1,4 +1,4 @@
-//! The telemetry API over HTTP, asked of what ordinary `tracing` left in a store.
+//! The telemetry API over HTTP, on a store that ordinary `tracing` has filled.
 
 mod answers;
 mod datasets;
@@ -74,7 +74,7 @@ fn read(answer: &Answer) -> Value {
 }
 
 impl Filled {
-    /// Answers of both prefixes are the same.
+    /// Responses under both prefixes are the same.
     fn post(&self, path: &str, body: &Value) -> Value {
         let body = body.to_string();
         let answer = read(&post(self.server.address, &format!("/v1{path}"), &body).unwrap());

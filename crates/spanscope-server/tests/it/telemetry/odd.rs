@@ -1,4 +1,5 @@
-//! Questions that are made to be misread: ids that are paths, texts that end early, numbers below zero, bodies without end.
+//! Requests that are made to be misread: ids that are paths, texts that end early, negative
+//! numbers, endless bodies.
 
 use serde_json::{Value, json};
 use spanscope_server::Limits;
@@ -74,7 +75,7 @@ fn ids_that_are_paths_are_no_ids() {
         ] {
             invalid(&Ask::new(method, &path).to(open.address), &path);
         }
-        // The right id with something behind it is another one.
+        // The right id with something after it is another one.
         let path = format!("/v1/telemetry/traces/{FIRST}{id}");
         invalid(&Ask::get(&path).to(open.address), &path);
         // A metric may have any name; none of these is stored.
@@ -89,7 +90,7 @@ fn ids_that_are_paths_are_no_ids() {
             ),
         }
     }
-    // Nobody makes the way shorter before it is looked up.
+    // The path is not normalized before it is looked up.
     for path in [
         "/v1/telemetry/x/../traces",
         "/v1/telemetry/%2e%2e/telemetry/traces",
@@ -150,7 +151,7 @@ fn a_dataset_stays_in_its_folder() {
     }
 }
 
-/// All that is in the folder of a store, but for what SQLite puts beside its file.
+/// Returns all files in the folder of a store, except those that SQLite adds.
 fn files(open: &Open) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![open.folder.path().to_owned()];
@@ -202,7 +203,7 @@ fn numbers_that_make_no_sense_are_named() {
         invalid(&answer, &body.to_string());
         assert!(answer.message().contains(field), "{body}: {}", answer.message());
     }
-    // Large is no nonsense.
+    // Large is not invalid.
     let body = json!({"limit": i64::MAX, "offset": i64::MAX});
     let answer = Ask::json("/v1/telemetry/traces", &body).to(open.address);
     assert_eq!((answer.status, answer.json()), (200, json!({"data": []})));
@@ -254,7 +255,7 @@ fn texts_that_look_like_code_are_texts() {
 fn no_question_is_longer_than_a_mebibyte() {
     let open = filled();
     for (path, body) in questions() {
-        // Blanks change nothing, so it is the length alone.
+        // Spaces change nothing, so only the length counts.
         let padded = |length: usize| {
             let body = body.to_string();
             Ask::post(
@@ -279,7 +280,7 @@ fn no_question_is_longer_than_a_mebibyte() {
 fn a_field_that_comes_twice_is_refused() {
     let open = filled();
     for (path, body) in questions() {
-        // What has no field that has to be there gets one.
+        // A body without a required field gets one.
         let (field, value) = match body.as_object().unwrap().iter().next() {
             Some((field, value)) => (field.clone(), value.clone()),
             None if path.ends_with("tree") => ("max_depth".to_owned(), json!(1)),
@@ -295,7 +296,8 @@ fn a_field_that_comes_twice_is_refused() {
     }
 }
 
-/// Each condition becomes a part of one statement, of which SQLite takes only so many; each matcher is an expression to be compiled.
+/// Each condition becomes a part of one statement, of which SQLite accepts a limited number; each
+/// matcher is an expression to be compiled.
 #[test]
 fn a_question_has_at_most_a_hundred_conditions() {
     let open = filled();
@@ -342,7 +344,7 @@ fn a_question_has_at_most_a_hundred_conditions() {
             assert_eq!(answer.message(), message, "{path}");
         }
     }
-    // What is only looked up may be more.
+    // Lists that are only looked up may be longer.
     let many: Vec<String> = (0..5_000).map(|number| number.to_string()).collect();
     let body = json!({"attribute_filters": [], "attributes_to_return": many});
     assert_eq!(
@@ -371,7 +373,7 @@ fn no_question_has_more_values_than_there_is_memory_for() {
             );
             assert!(answer.message().contains("50000 values"), "{}", answer.message());
         }
-        // Commas in a text are none of them.
+        // Commas in a string are not counted.
         body["more"] = json!("0,".repeat(100_000));
         let answer = Ask::json(path, &body).to(open.address);
         assert_ne!(answer.status, 413, "{path}");

@@ -1,4 +1,4 @@
-//! What is refused, and what is said then.
+//! Refused requests, and their messages.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use spanscope_tests::http::{ask, post, send_as_it_is};
 
 use super::{code, filled};
 
-/// Each is answered with 400 and a message that has these words in it.
+/// Each gets 400 and a message with these words.
 #[test]
 fn questions_that_make_no_sense_are_refused_by_name() {
     let filled = filled();
@@ -167,7 +167,7 @@ fn bodies_of_the_wrong_kind_or_length_are_not_read() {
         )
         .unwrap()
     };
-    // What a page of a stranger can send without asking first.
+    // What a foreign page can send without a preflight.
     for kind in [
         "",
         "Content-Type: text/plain\r\n",
@@ -188,7 +188,7 @@ fn bodies_of_the_wrong_kind_or_length_are_not_read() {
         let answer = send(&format!("Content-Type: {kind}\r\nContent-Length: 2\r\n"), "{}");
         assert_eq!(answer.status, 200, "{kind}");
     }
-    // It says so, and is believed.
+    // It declares a length, which is trusted.
     let answer = send(
         "Content-Type: application/json\r\nContent-Length: 100000000\r\n",
         "",
@@ -224,7 +224,7 @@ fn bodies_that_do_not_say_their_length_are_bounded_too() {
 }
 
 #[test]
-fn wrong_methods_and_paths_are_told_apart() {
+fn wrong_methods_and_paths_get_different_errors() {
     let filled = filled();
     for (method, path, allowed) in [
         ("GET", "/v1/telemetry/traces", "POST"),

@@ -1,4 +1,4 @@
-//! What is asked: each sees its own.
+//! Reads: each tenant sees only its own records.
 
 use super::{Does, Row, SECRET, SPAN, THEIRS, TRACE, filled, rows, store};
 use crate::running::{ACME, ADMIN, OTHER, Open, open_with, tokens};
@@ -9,14 +9,14 @@ fn rows_that(does: Does) -> impl Iterator<Item = Row> {
     rows().into_iter().filter(move |row| row.does == does)
 }
 
-/// Whether an answer has anything in it that only acme may know.
+/// Returns whether a response contains anything that only acme may know.
 fn tells(answer: &Answer) -> bool {
     let text = answer.text();
     [SECRET, TRACE, SPAN].iter().any(|known| text.contains(known))
 }
 
 #[test]
-fn what_is_listed_is_the_askers_own() {
+fn lists_contain_only_records_of_the_caller() {
     let open = filled();
     for row in rows_that(Does::List) {
         let own = row.asked_by(&open, ACME);
@@ -37,7 +37,7 @@ fn what_is_listed_is_the_askers_own() {
 }
 
 #[test]
-fn what_is_anothers_is_as_if_it_were_not() {
+fn records_of_other_tenants_seem_not_to_exist() {
     let open = filled();
     for row in rows_that(Does::Look) {
         for token in [ACME, ADMIN] {
@@ -56,7 +56,7 @@ fn what_is_anothers_is_as_if_it_were_not() {
             "{}",
             row.path
         );
-        // Not even that it is there: the same is said of what nobody has.
+        // Not even its existence: the response is the same as for an unknown id.
         let (trace, span) = ("deadbeefdeadbeefdeadbeefdeadbeef", "deadbeefdeadbeef");
         let unknown = row.ask(trace, span).token(OTHER).to(open.address);
         assert_eq!(unknown.status, 404, "{}", row.path);
@@ -149,10 +149,10 @@ fn a_dataset_is_of_its_tenant_and_has_nothing_of_others() {
 }
 
 #[test]
-fn what_is_about_the_server_tells_nothing_of_what_is_stored() {
+fn routes_about_the_server_reveal_no_stored_data() {
     let open = filled();
     for row in rows_that(Does::Public) {
-        for ask in [row.ask("", ""), row.ask("", "").token("nobody knows this one")] {
+        for ask in [row.ask("", ""), row.ask("", "").token("an unknown token 001")] {
             let answer = ask.to(open.address);
             assert!(
                 answer.status == 200 && !tells(&answer),
@@ -194,7 +194,7 @@ fn the_same_ids_of_two_tenants_are_two_things() {
 }
 
 #[test]
-fn what_is_called_by_a_name_is_the_askers_own() {
+fn lookups_by_name_find_only_records_of_the_caller() {
     let open = filled();
     for row in rows_that(Does::Named) {
         for token in [ACME, ADMIN] {

@@ -1,10 +1,10 @@
-//! Without a token that is known nothing is answered, nothing is stored and nothing is said.
+//! Without a known token there is no response, nothing is stored and nothing is revealed.
 
 use super::{Does, filled, rows};
 use crate::running::{ACME, ADMIN, OTHER};
 use crate::wire::{Answer, Ask, Connection};
 
-/// Whether an answer says that a token is wanted, and nothing of which ones there are.
+/// Checks that a response requires a token, and reveals nothing about the valid ones.
 fn is_refused(answer: &Answer, sent: &str) {
     assert_eq!(answer.status, 401, "{sent}: {}", answer.text());
     assert_eq!(answer.header("www-authenticate"), Some("Bearer"), "{sent}");
@@ -15,7 +15,7 @@ fn is_refused(answer: &Answer, sent: &str) {
 }
 
 #[test]
-fn whoever_brings_no_token_or_not_exactly_one_is_refused_everywhere() {
+fn requests_without_exactly_one_token_are_refused_everywhere() {
     let open = filled();
     let before = open.counts();
     let shorter = &ACME[..ACME.len() - 1];
@@ -62,7 +62,7 @@ fn whoever_brings_no_token_or_not_exactly_one_is_refused_everywhere() {
             is_refused(&connection.answer(), &shown);
         }
     }
-    // In the address it would stand in every log.
+    // In the URL it would appear in every log.
     for path in [
         "/v1/telemetry/traces/x?token=",
         "/v1/telemetry/traces/x?access_token=",
@@ -110,12 +110,20 @@ fn the_scheme_is_read_in_any_case_and_blanks_around_a_token_are_none_of_it() {
 }
 
 #[test]
-fn an_unknown_path_tells_nothing_of_tokens() {
+fn an_unknown_path_reveals_nothing_about_tokens() {
     let open = filled();
-    for path in ["/", "/nowhere", "/v1", "/v1/telemetry", "/admin", "/metrics/x"] {
+    let to_pages = if cfg!(feature = "pages") { 302 } else { 404 };
+    for (path, status) in [
+        ("/", to_pages),
+        ("/nowhere", 404),
+        ("/v1", 404),
+        ("/v1/telemetry", 404),
+        ("/admin", 404),
+        ("/metrics/x", 404),
+    ] {
         let without = Ask::get(path).to(open.address);
         let with = Ask::get(path).token(ACME).to(open.address);
-        assert_eq!((without.status, with.status), (404, 404), "{path}");
+        assert_eq!((without.status, with.status), (status, status), "{path}");
         assert_eq!(without.text(), with.text());
     }
 }

@@ -1,4 +1,4 @@
-//! What is sent: it is the sender's, whatever it claims, and nothing of another changes.
+//! Writes: they belong to the sender, whatever it claims, and nothing of another tenant changes.
 
 use serde_json::{Value, json};
 use spanscope_model::{LogFilter, MetricQuery, Span, SpanFilter, TraceStore, block_on};
@@ -8,7 +8,7 @@ use crate::otlp::{send, text, traces_of};
 use crate::running::{ACME, Counts, OTHER, Open, tenant};
 use crate::wire::Ask;
 
-/// All that one tenant has, as it is.
+/// Everything that one tenant has.
 type All = (Counts, Vec<Span>, String, String);
 
 fn all_of(open: &Open, name: &str) -> All {
@@ -25,7 +25,7 @@ fn all_of(open: &Open, name: &str) -> All {
     )
 }
 
-/// Headers by which somebody may claim to be another one.
+/// Headers with which a sender may claim to be another one.
 fn claiming(ask: Ask) -> Ask {
     [
         "tenant",
@@ -108,7 +108,7 @@ fn claims() -> Vec<(&'static str, Value)> {
 }
 
 #[test]
-fn what_a_tenant_sends_is_its_own_whatever_it_claims() {
+fn records_belong_to_the_tenant_that_sends_them_whatever_they_claim() {
     let mut written = std::collections::BTreeSet::new();
     for (path, body) in claims() {
         let prefixes: &[&str] = if path.contains("telemetry") {
@@ -133,8 +133,8 @@ fn what_a_tenant_sends_is_its_own_whatever_it_claims() {
                 before.1.0,
                 "{path} {body}: it was stored"
             );
-            for nobody in ["default", "s"] {
-                assert_eq!(open.counts_of(nobody), (0, 0, 0), "{path} {body}");
+            for absent in ["default", "s"] {
+                assert_eq!(open.counts_of(absent), (0, 0, 0), "{path} {body}");
             }
             written.insert(path);
         }
@@ -148,7 +148,7 @@ fn what_a_tenant_sends_is_its_own_whatever_it_claims() {
 }
 
 #[test]
-fn nobody_ends_or_begins_the_spans_of_another() {
+fn no_tenant_ends_or_begins_the_spans_of_another() {
     let open = filled();
     let event = |span: &str, payload: Value| {
         json!({"event": {"type": "structured_log", "trace_id": TRACE, "span_id": span, "timestamp": "2025-07-20T08:26:41Z",
@@ -162,7 +162,7 @@ fn nobody_ends_or_begins_the_spans_of_another() {
             .to(open.address);
         assert_eq!(answer.status, 204, "{}", answer.text());
     };
-    // One of acme's runs, of another one only the end has come.
+    // One of acme's runs; of another one only the end has arrived.
     tell(ACME, &event("6666666666666666", start.clone()));
     tell(ACME, &event("7777777777777777", end.clone()));
     let before = all_of(&open, "acme");
@@ -175,8 +175,8 @@ fn nobody_ends_or_begins_the_spans_of_another() {
 }
 
 #[test]
-fn one_who_is_asked_to_be_nobody_is_still_who_he_is() {
-    // What a program says of itself may be anything; here it is the name of the tenant of whoever has none.
+fn an_empty_tenant_header_does_not_change_the_caller() {
+    // A program may describe itself in any way; here it uses the name of the default tenant.
     let open = filled();
     for (number, name) in (1_u8..).zip(["default", "*", "", "acme\0", "0"]) {
         let claim = vec![text("tenant_id", name), text("service.name", name)];
@@ -195,7 +195,7 @@ fn one_who_is_asked_to_be_nobody_is_still_who_he_is() {
 }
 
 #[test]
-fn what_is_anothers_is_not_deleted() {
+fn records_of_other_tenants_are_not_deleted() {
     for row in rows()
         .into_iter()
         .filter(|row| matches!(row.does, Does::Delete | Does::Clean))

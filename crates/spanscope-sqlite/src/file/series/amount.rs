@@ -4,7 +4,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRe
 use spanscope_core::metrics::Number;
 use spanscope_model::Value;
 
-/// A number as the file has it: integers stay integers as long as 63 bits hold them.
+/// A number in the file's form: integers stay integers if they fit into 63 bits.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Amount {
     Integer(i64),
@@ -33,7 +33,7 @@ impl Amount {
         Self::Real(self.real() + other.real())
     }
 
-    /// What is left when another one is taken away; none where that is the larger one.
+    /// Returns the difference; `None` if `other` is larger.
     pub(crate) fn minus(self, other: Self) -> Option<Self> {
         match (self, other) {
             (Self::Integer(a), Self::Integer(b)) => {
@@ -107,7 +107,7 @@ mod tests {
     use super::Amount::{Integer, Real};
 
     #[test]
-    fn what_is_left_is_never_negative() {
+    fn a_remainder_is_never_negative() {
         assert_eq!(Integer(5).minus(Integer(3)), Some(Integer(2)));
         assert_eq!(Integer(3).minus(Integer(5)), None);
         assert_eq!(Integer(i64::MAX).minus(Integer(-1)), None);

@@ -1,4 +1,4 @@
-//! Deleting measurements with all that is known of them.
+//! Deletion of measurements and their aggregates.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,12 @@ use rusqlite::{Connection, Params, params};
 use super::{POINT_BYTES, minute_of};
 use crate::file::processes::add_bytes;
 
-/// Runs a `DELETE FROM _point ...` without `RETURNING` and returns how many rows it deleted. The caller holds the write
-/// transaction.
+/// Runs a `DELETE FROM _point ...` without `RETURNING` and returns how many rows it deleted. The
+/// caller holds the write transaction.
 ///
-/// A sum can't be taken back from one of real numbers, nor a last value from what was before it. So a roll-up that loses
-/// some of its points and not all only says so; reading a minute anew is left to whoever asks for it.
+/// A value can't be subtracted from a floating-point sum, nor can a last value be restored to the
+/// one before. So a roll-up that loses some but not all of its points is only marked; a query then
+/// reads that minute from the points.
 pub(crate) fn delete(db: &Connection, statement: &str, values: impl Params) -> rusqlite::Result<usize> {
     let mut minutes: BTreeMap<(i64, i64), i64> = BTreeMap::new();
     let mut all: BTreeMap<i64, i64> = BTreeMap::new();

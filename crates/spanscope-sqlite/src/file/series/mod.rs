@@ -1,8 +1,9 @@
 //! Measurements in the file: storing them with their roll-ups, and deleting them.
 //!
-//! The writer and an import store through [`Points`], one for each transaction. A series is looked up when the transaction
-//! first meets it and not before: between two transactions another process may have deleted it. Points, roll-ups and
-//! counts change in the same transaction, so a reader finds them at one.
+//! The writer and an import store through [`Points`], one for each transaction. A series is looked
+//! up when the transaction first needs it and not before: between two transactions another process
+//! may have deleted it. Points, roll-ups and counts change in the same transaction, so a reader
+//! always sees them consistent.
 
 mod amount;
 mod delete;
@@ -13,6 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use spanscope_model::MetricKind;
+use spanscope_model::semconv::SemanticAttribute;
 
 pub(crate) use self::amount::Amount;
 pub(crate) use self::delete::delete;
@@ -22,17 +24,26 @@ use crate::json::{push_key, push_text};
 
 /// The width of a roll-up.
 pub(crate) const MINUTE: i64 = 60_000_000_000;
-/// The labels of what a metric with too many label sets measures beyond them, as OpenTelemetry has them.
+/// The labels of measurements beyond the limit of label sets, as OpenTelemetry defines them.
 const OVERFLOW: &str = r#"{"otel.metric.overflow":"true"}"#;
-/// The label that a measurement gets whose unit is not its metric's.
+/// The label of a measurement whose unit differs from its metric's.
 pub(crate) const UNIT: &str = "unit";
+
+/// The labels of a token measurement that name the model; the first present one counts.
+pub(crate) const MODEL_LABELS: [&str; 3] = [
+    "model_id",
+    SemanticAttribute::RequestModel.name(),
+    SemanticAttribute::ResponseModel.name(),
+];
+/// The labels of a token measurement that name the provider; the first present one counts.
+pub(crate) const PROVIDER_LABELS: [&str; 2] = ["provider_id", SemanticAttribute::Provider.name()];
 
 /// The minute that a moment is in.
 pub(crate) fn minute_of(time: i64) -> i64 {
     time.div_euclid(MINUTE)
 }
 
-/// Labels, which come by key and each once, as the file has them.
+/// Returns labels, which are sorted and unique, in the file's form.
 pub(crate) fn labels_text<'l>(labels: impl Iterator<Item = (&'l str, &'l str)>) -> String {
     let mut text = String::from("{");
     for (key, value) in labels {
@@ -61,13 +72,13 @@ pub(crate) struct NewPoint<'p> {
     pub(crate) span: Option<i64>,
     pub(crate) process: i64,
     pub(crate) expires: Option<i64>,
-    /// Whose it is.
+    /// The tenant.
     pub(crate) tenant: i64,
-    /// What was sent beside the number, as JSON.
+    /// Further data of the measurement, as JSON.
     pub(crate) detail: Option<&'p str>,
 }
 
-/// What a measurement's row takes beside its detail, with its part of the indexes.
+/// The size of a measurement's row in addition to its detail, with its part of the indexes.
 const POINT_BYTES: usize = 90;
 
 const POINTS: Table<8> = Table {
@@ -88,11 +99,11 @@ pub(crate) struct Points<'db> {
     /// By tenant, metric, unit and labels, with NUL between them.
     known: HashMap<String, i64>,
     key: String,
-    /// What each series gets more of, and the latest time of it.
+    /// The number of new points of each series, and their latest time.
     grown: BTreeMap<i64, (i64, i64)>,
     /// By minute and series, in the order of the table.
     rollups: BTreeMap<(i64, i64), Rollup>,
-    /// What processes stored.
+    /// The bytes that processes stored.
     bytes: HashMap<i64, i64>,
     overflowed: Vec<String>,
 }
@@ -101,7 +112,7 @@ pub(crate) struct Points<'db> {
 struct MetricRow {
     id: i64,
     unit: String,
-    /// How many label sets it has, once that was asked.
+    /// The number of its label sets, once it was read.
     series: Option<i64>,
 }
 
@@ -116,7 +127,8 @@ struct Rollup {
 }
 
 impl<'db> Points<'db> {
-    /// Begins; the caller holds the write transaction. A metric gets at most so many label sets.
+    /// Begins a batch; the caller holds the write transaction. A metric gets at most `max_series`
+    /// label sets.
     pub(crate) fn begin(db: &'db Connection, max_series: u64) -> rusqlite::Result<Self> {
         Ok(Self {
             db,
@@ -177,7 +189,7 @@ impl<'db> Points<'db> {
         Ok(())
     }
 
-    /// The row of a point's series, which is made if it is not there.
+    /// Returns the row of a point's series, and creates it if it is missing.
     pub(crate) fn series_of(&mut self, point: &NewPoint<'_>) -> rusqlite::Result<i64> {
         self.key.clear();
         self.key.push_str(itoa::Buffer::new().format(point.tenant));
@@ -245,7 +257,8 @@ impl<'db> Points<'db> {
         Ok(self.db.last_insert_rowid())
     }
 
-    /// Writes what is left, the roll-ups and the counts. Answers the metrics that had too many label sets.
+    /// Writes the remaining points, the roll-ups and the counts. Returns the metrics that exceeded
+    /// the limit of label sets.
     pub(crate) fn finish(mut self) -> rusqlite::Result<Vec<String>> {
         self.rows.flush()?;
         let mut roll_up = self.db.prepare_cached(
@@ -311,7 +324,7 @@ fn metric_row(db: &Connection, point: &NewPoint<'_>) -> rusqlite::Result<MetricR
     })
 }
 
-/// Takes the unit out of labels that [`with_unit`] put it in.
+/// Removes the unit that [`with_unit`] added to the labels.
 pub(crate) fn take_unit(labels: &mut String) -> Option<String> {
     if !labels.contains("\"unit\":") {
         return None;
@@ -322,7 +335,8 @@ pub(crate) fn take_unit(labels: &mut String) -> Option<String> {
     Some(unit)
 }
 
-/// The labels with one more, which no measurement can bring itself: `unit` is a field of its own.
+/// Returns the labels with one more, which no measurement can have itself: `unit` is a separate
+/// field.
 fn with_unit(labels: &str, unit: &str) -> String {
     let mut labels: BTreeMap<String, String> = serde_json::from_str(labels).unwrap_or_default();
     labels.insert(UNIT.to_owned(), unit.to_owned());

@@ -1,4 +1,4 @@
-//! The one thread of a process that writes a file, whoever in the process wants something written.
+//! The one thread of a process that writes a file, for all its users in the process.
 //!
 //! ```text
 //! layer's queue ---\                       one thread, one connection
@@ -6,15 +6,15 @@
 //! import, cleanup --/
 //! ```
 //!
-//! [`FileWriter::open`] finds the thread of a file by the file's identity, or starts it. What is
-//! written for long is a [`Client`]; what is done once is a [`change`](FileWriter::change). A client
-//! that callers wait for is prompt: it gets a turn whenever it is woken, also between two batches of
-//! another client, so nobody waits for longer than a batch takes.
+//! [`FileWriter::open`] finds the thread of a file by the file's identity, or starts it. Continuous
+//! writing is done by a [`Client`], a single change by [`change`](FileWriter::change). A client
+//! with waiting callers is prompt: it gets a turn whenever it is woken, also between two batches of
+//! another client, so no caller waits for longer than a batch takes.
 //!
-//! Two connections of one process would wait for each other's lock by sleeping, keep the log's size
-//! each by itself, and take each other's checkpoints for readers.
+//! Two connections of one process would wait for each other's lock by sleeping, control the log's
+//! size independently, and mistake each other's checkpoints for readers.
 //!
-//! The thread knows nothing of what clients write. It must never wait for anything but the file.
+//! The thread does not know what clients write. It must never wait for anything but the file.
 
 mod registry;
 mod thread;
@@ -36,12 +36,12 @@ use super::open_file::OpenFile;
 /// How long the last user of a file waits for the thread to leave it whole.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a client did with its turn.
+/// The result of a client's turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Turn {
     /// Nothing is left to do.
     Done,
-    /// More waits, and can be done at once.
+    /// More is waiting, and can be done at once.
     More,
     /// The file could not be written; a pause before the next turn is in order.
     Retry,
@@ -49,23 +49,23 @@ pub(crate) enum Turn {
     Ended,
 }
 
-/// Whoever writes a file for longer than one change.
+/// A continuous user of the file, unlike a single change.
 pub(crate) trait Client: Send {
     /// The bounds that this client sets for the file.
     fn limits(&self) -> Limits;
 
-    /// After which time it gets a turn without being woken. None for a prompt client, which gets one
-    /// whenever it is woken.
+    /// Returns after which time it gets a turn without being woken. `None` for a prompt client,
+    /// which gets one whenever it is woken.
     fn interval(&self) -> Option<Duration>;
 
-    /// Writes what waits. `between` is to be called between two batches: it gives prompt clients
-    /// their turns.
+    /// Writes what is waiting. Call `between` between two batches: it gives prompt clients their
+    /// turns.
     fn turn(&mut self, file: &mut OpenFile, between: &mut dyn FnMut(&mut OpenFile)) -> Turn;
 
-    /// What is to be done about once a second.
+    /// Does periodic work, about once a second.
     fn upkeep(&mut self, file: &mut OpenFile);
 
-    /// The last turn is over; if nobody else uses the file, it is closed by now.
+    /// Called after the last turn; if the file has no other user, it is closed by now.
     fn ended(&mut self);
 
     /// The thread ends by a panic.
@@ -75,7 +75,7 @@ pub(crate) trait Client: Send {
 type Change = Box<dyn FnOnce(&mut OpenFile) + Send>;
 type Attach = Box<dyn FnOnce(&mut OpenFile) -> Option<Box<dyn Client>> + Send>;
 
-/// What is asked of the thread, besides a look at its clients.
+/// A request to the thread, besides a wake-up of its clients.
 enum Command {
     /// Adds a client.
     Attach(Attach),
@@ -86,11 +86,11 @@ enum Command {
 #[derive(Default)]
 struct Mailbox {
     commands: VecDeque<Command>,
-    /// Who may still send commands.
+    /// The number of users that may still send commands.
     users: usize,
     /// Clients of the thread.
     clients: usize,
-    /// Nobody may join any more.
+    /// Whether the thread accepts no new users.
     is_closing: bool,
     /// The thread is done with the file.
     is_closed: bool,
@@ -109,7 +109,7 @@ struct Shared {
     prompt: AtomicBool,
     /// Another client is to be looked at before its time.
     urgent: AtomicBool,
-    /// A forked process has the memory of this one and none of its threads.
+    /// A forked process has this one's memory and none of its threads.
     process: u32,
 }
 
@@ -146,12 +146,12 @@ impl Shared {
     }
 }
 
-/// Wakes the thread of a file. It does not keep the thread.
+/// Wakes the thread of a file. It does not keep the thread running.
 #[derive(Debug, Clone)]
 pub(crate) struct Waker(Arc<Shared>);
 
 impl Waker {
-    /// Whether there is a thread to wake, and to wait for. A forked process has none.
+    /// Returns whether there is a thread to wake, and to wait for. A forked process has none.
     pub(crate) fn has_thread(&self) -> bool {
         self.0.has_thread()
     }
@@ -167,8 +167,8 @@ impl Waker {
     }
 }
 
-/// A user of the thread that writes a file. The thread ends when it has no user and no client left;
-/// the drop of the last user waits until the file is left whole.
+/// A user of the thread that writes a file. The thread ends when it has no users and clients left;
+/// dropping the last user waits until the file is complete.
 #[derive(Debug)]
 pub(crate) struct FileWriter(Arc<Shared>);
 
@@ -185,7 +185,7 @@ impl FileWriter {
         Waker(Arc::clone(&self.0))
     }
 
-    /// Makes a client on the thread and gives it turns from now on. Returns what `make` returns
+    /// Creates a client on the thread, which gets turns from now on. Returns what `make` returns
     /// besides the client.
     pub(crate) fn attach<C: Client + 'static, T: Send + 'static>(
         &self,
@@ -207,8 +207,8 @@ impl FileWriter {
         })
     }
 
-    /// Changes the file on the thread, and waits for it. A change is short: what takes long is done
-    /// in several, so that others are served in between.
+    /// Changes the file on the thread, and waits for it. A change is short: long work is split into
+    /// several, so that others are served in between.
     pub(crate) fn change<T: Send + 'static>(
         &self,
         change: impl FnOnce(&mut OpenFile) -> Result<T, Failure> + Send + 'static,
@@ -217,7 +217,7 @@ impl FileWriter {
             Command::Change(Box::new(move |file| {
                 let result = file.prepare().and_then(|()| change(file));
                 let path = file.path().to_path_buf();
-                done(result.map_err(|failure| failure.of(&path)));
+                done(result.map_err(|failure| failure.into_store_error(&path)));
             }))
         })
     }

@@ -1,4 +1,4 @@
-//! Which files this process writes: one thread each, found by the file's identity.
+//! The files that this process writes: one thread each, found by the file's identity.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, Weak};
@@ -11,7 +11,7 @@ use crate::file::identity::file_id;
 use crate::file::open::check_names_a_file;
 use crate::file::open_file::OpenFile;
 
-/// The place of one file. Opening it may take long, and holds up nobody who opens another file.
+/// The slot of one file. Opening it may take long, and does not block opening another file.
 #[derive(Default)]
 struct Place {
     opened: Mutex<Option<Opened>>,
@@ -58,7 +58,8 @@ impl Opened {
     }
 }
 
-/// The place of a file, by the path under which it was opened or by what the path leads to now.
+/// Returns the slot of a file, by the path under which it was opened or by the file that the path
+/// leads to now.
 fn place_of(path: &Path) -> Arc<Place> {
     let id = file_id(path);
     let mut places = lock(&PLACES);

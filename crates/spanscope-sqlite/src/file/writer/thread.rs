@@ -1,4 +1,4 @@
-//! The thread itself: whose turn it is, and how it ends.
+//! The thread's loop: the order of turns, and its end.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
@@ -41,6 +41,7 @@ pub(super) fn start(file: OpenFile) -> Result<Arc<Shared>, StoreError> {
         prompt: Vec::new(),
         others: Vec::new(),
         next_turn: Instant::now(),
+        prompt_retry: None,
         is_retrying: false,
         next_upkeep: Instant::now() + UPKEEP_EVERY,
     };
@@ -69,10 +70,12 @@ struct Thread {
     file: OpenFile,
     shared: Arc<Shared>,
     prompt: Clients,
-    /// Clients that write when their time comes.
+    /// Clients that write at intervals.
     others: Clients,
     next_turn: Instant,
-    /// The next turn tries again what failed: nobody hastens it.
+    /// When prompt clients retry what failed.
+    prompt_retry: Option<Instant>,
+    /// Whether the next turn is a retry, which a wake-up does not hasten.
     is_retrying: bool,
     next_upkeep: Instant,
 }
@@ -85,6 +88,10 @@ impl Thread {
             let command = self.next_command();
             holds_open.make_way(|| self.file.let_go());
             match command {
+                // Retried at once: the check of the log has waited already.
+                Some(command) if self.file.waits_for_readers() => {
+                    lock(&self.shared.mailbox).commands.push_front(command);
+                }
                 Some(Command::Attach(make)) => self.attach(make),
                 Some(Command::Change(change)) => change(&mut self.file),
                 None => {}
@@ -108,10 +115,13 @@ impl Thread {
 
     /// Waits until there is something to do.
     fn next_command(&mut self) -> Option<Command> {
-        let until = match self.others.is_empty() {
-            true => self.next_upkeep,
-            false => self.next_turn.min(self.next_upkeep),
-        };
+        let mut until = self.next_upkeep;
+        if !self.others.is_empty() {
+            until = until.min(self.next_turn);
+        }
+        if let Some(retry) = self.prompt_retry {
+            until = until.min(retry);
+        }
         let at_most = until.saturating_duration_since(Instant::now());
         let is_urgent = || !self.is_retrying && self.shared.urgent.load(Ordering::SeqCst);
         let mailbox = lock(&self.shared.mailbox);
@@ -125,7 +135,7 @@ impl Thread {
     }
 
     fn attach(&mut self, make: super::Attach) {
-        // Before the client can be seen by its user, who may leave at once.
+        // Before the client becomes visible to its user, who may leave at once.
         lock(&self.shared.mailbox).clients += 1;
         match make(&mut self.file) {
             Some(client) => {
@@ -152,17 +162,21 @@ impl Thread {
         self.file.bounds.set_limits(limits);
     }
 
-    /// Gives each prompt client a turn if one was woken. Returns whether the thread is to end.
+    /// Gives each prompt client a turn if one was woken, or a retry is due. Returns whether the
+    /// thread should end.
     fn prompt_turns(&mut self) -> bool {
-        if !self.shared.prompt.swap(false, Ordering::SeqCst) {
+        let is_due = self.prompt_retry.is_some_and(|retry| Instant::now() >= retry);
+        if !self.shared.prompt.swap(false, Ordering::SeqCst) && !is_due {
             return false;
         }
+        self.prompt_retry = None;
         let mut ended = Vec::new();
         let mut place = 0;
         while let Some(client) = self.prompt.get_mut(place) {
             match client.turn(&mut self.file, &mut |_| {}) {
                 Turn::More => self.shared.prompt.store(true, Ordering::SeqCst),
-                Turn::Done | Turn::Retry => {}
+                Turn::Retry => self.prompt_retry = Some(after(RETRY_PAUSE)),
+                Turn::Done => {}
                 Turn::Ended => {
                     ended.push(self.prompt.remove(place));
                     continue;
@@ -173,7 +187,7 @@ impl Thread {
         self.let_go(ended)
     }
 
-    /// Gives each other client a turn if it is time. Returns whether the thread is to end.
+    /// Gives each other client a turn if it is due. Returns whether the thread should end.
     fn other_turns(&mut self) -> bool {
         let now = Instant::now();
         let is_due = now >= self.next_turn;
@@ -191,7 +205,7 @@ impl Thread {
             let mut between = |file: &mut OpenFile| {
                 if shared.prompt.swap(false, Ordering::SeqCst) {
                     for client in prompt.iter_mut() {
-                        // One that has ended says so again in its next turn.
+                        // A client that has ended reports it again in its next turn.
                         if client.turn(file, &mut |_| {}) != Turn::Done {
                             shared.prompt.store(true, Ordering::SeqCst);
                         }
@@ -212,11 +226,16 @@ impl Thread {
             }
             place += 1;
         }
-        self.next_turn = after(pause);
+        // Turns begin one interval apart, however long one takes: a record right after the start of
+        // a turn waits for the next one, and then for its transaction.
+        self.next_turn = match self.is_retrying {
+            true => after(pause),
+            false => now + pause.min(FAR),
+        };
         self.let_go(ended)
     }
 
-    /// Parts with clients that have ended; the file is closed first if nobody else uses it.
+    /// Removes clients that have ended; the file is closed first if it has no other user.
     fn let_go(&mut self, mut ended: Clients) -> bool {
         if ended.is_empty() {
             return false;
@@ -235,7 +254,7 @@ impl Thread {
         is_over
     }
 
-    /// Closes the mailbox if nobody uses the file any more.
+    /// Closes the mailbox if the file has no users any more.
     fn begin_end(&self) -> bool {
         let mut mailbox = lock(&self.shared.mailbox);
         mailbox.is_closing = mailbox.is_unused();
@@ -248,7 +267,7 @@ impl Thread {
         self.shared.changed.notify_all();
     }
 
-    /// A mistake of ours: whoever waits is let go.
+    /// Handles a panic, which is a bug in Spanscope: releases the waiting callers.
     fn panicked(&mut self) {
         let mut mailbox = lock(&self.shared.mailbox);
         mailbox.is_closing = true;
@@ -261,7 +280,7 @@ impl Thread {
             client.panicked();
         }
         log_to_stderr(format!(
-            "spanscope: the thread that writes {} has ended by a panic and takes nothing more; please report this",
+            "spanscope: the thread that writes {} has ended by a panic and accepts nothing more; please report this",
             self.file.path().display()
         ));
     }

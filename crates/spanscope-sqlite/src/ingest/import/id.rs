@@ -1,16 +1,16 @@
-//! Ids of other systems as ids of the model.
+//! Converts the ids of other systems to those of the store.
 
 use std::fmt::Write;
 
-/// An id as the store keeps it, and whether it had to be made up.
+/// An id in the store's form, and whether it had to be derived.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Id<T> {
     pub(super) id: T,
-    /// The source's text is no such id, so that this one was made out of its hash.
+    /// Whether it was derived from a hash of the source's text, because the text is not a valid id.
     pub(super) is_derived: bool,
 }
 
-/// A span id; missing zeros on the left are added.
+/// Parses a span id; missing leading zeros are added.
 pub(super) fn span(text: &str) -> Id<i64> {
     match hex(text, 16) {
         Some(number) => Id {
@@ -24,7 +24,7 @@ pub(super) fn span(text: &str) -> Id<i64> {
     }
 }
 
-/// A trace id, likewise.
+/// Parses a trace id; missing leading zeros are added.
 pub(super) fn trace(text: &str) -> Id<String> {
     match hex(text, 32) {
         Some(number) => Id {
@@ -49,7 +49,8 @@ fn hex(text: &str, digits: usize) -> Option<u128> {
     u128::from_str_radix(significant, 16).ok()
 }
 
-/// FNV-1a with a last mixing, because it must give the same id in every version of this program. Never zero.
+/// FNV-1a with a final mix, because it must give the same id in every version of this program.
+/// Never zero.
 fn hash(text: &str, seed: u64) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325 ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     for byte in text.bytes() {

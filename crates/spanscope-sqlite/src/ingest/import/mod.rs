@@ -1,15 +1,17 @@
 //! Copies spans, events and measurements of another file into a store.
 //!
-//! A [`described`] or an [`ours`] source gives one trace after the other, with its events; the [`target`] stores what it
-//! does not have yet, on the thread that writes the file. A trace goes in as a whole, in one transaction, so that an
-//! import that was interrupted is completed by the next one. Records are known again by their ids, events by time, span and text, measurements
-//! by series, time, span and value.
+//! A [`llama_stack`] or a [`spanscope`] source provides one trace after the other, with its events;
+//! the [`target`] stores what it does not have yet, on the thread that writes the file. A trace is
+//! stored as a whole, in one transaction, so that the next import completes an interrupted one.
+//! Records are recognized by their ids, events by time, span and text, measurements by series,
+//! time, span and value.
 
-mod described;
 mod id;
-mod ours;
+mod llama_stack;
 mod points;
 mod record;
+mod records;
+mod spanscope;
 mod target;
 
 use std::path::Path;
@@ -18,6 +20,7 @@ use spanscope_model::{StoreError, StoreErrorKind};
 
 use self::record::Group;
 pub use self::record::ImportReport;
+pub use self::records::Importer;
 use self::target::{BATCH, Known};
 use crate::file::Failure;
 use crate::file::open::{Identity, identify, open_any, sql_error};
@@ -38,7 +41,7 @@ pub(crate) fn run(
     }
     if !source.exists() {
         return Err(StoreError::not_found(format!(
-            "there is no file {} to import",
+            "the file {} does not exist",
             source.display()
         )));
     }
@@ -50,19 +53,19 @@ pub(crate) fn run(
     let at_source = |error| sql_error(source, error);
     let snapshot = from.unchecked_transaction().map_err(at_source)?;
     if identity == Identity::Described
-        && let Some(column) = described::missing_column(&snapshot).map_err(at_source)?
+        && let Some(column) = llama_stack::missing_column(&snapshot).map_err(at_source)?
     {
         return Err(StoreError::new(
             StoreErrorKind::Unusable,
             format!(
-                "{} has no column {column}: it is no trace_store.db that can be imported",
+                "{} has no column {column}: it is not a trace_store.db that can be imported",
                 source.display()
             ),
         ));
     }
     let total = match identity {
-        Identity::Ours => ours::count(&snapshot),
-        Identity::Empty | Identity::Described => described::count(&snapshot),
+        Identity::Ours => spanscope::count(&snapshot),
+        Identity::Empty | Identity::Described => llama_stack::count(&snapshot),
     }
     .map_err(at_source)?;
     let mut store = Store {
@@ -80,10 +83,10 @@ pub(crate) fn run(
         Ok(())
     };
     match identity {
-        Identity::Ours => ours::read(&snapshot, &mut take),
-        Identity::Empty | Identity::Described => described::read(&snapshot, &mut take),
+        Identity::Ours => spanscope::read(&snapshot, &mut take),
+        Identity::Empty | Identity::Described => llama_stack::read(&snapshot, &mut take),
     }
-    .map_err(|failure| failure.of(source))?;
+    .map_err(|failure| failure.into_store_error(source))?;
     store.write()?;
     Ok(store.known.done)
 }

@@ -1,7 +1,8 @@
-//! Stores the measurements of an import. Label sets that the source keeps apart stay apart, however many they are.
+//! Stores the measurements of an import. Label sets that the source keeps apart stay apart, without
+//! a limit.
 //!
-//! A measurement has no id, and two equal ones may be two. So equal ones are counted: a source brings in those that it has
-//! more of than the store had when the first of them was met.
+//! A measurement has no id, and two equal ones may be two. So equal ones are counted: a source adds
+//! the number by which it exceeds the store's at the time of the first of them.
 
 use rusqlite::{Connection, Statement, params};
 
@@ -16,10 +17,10 @@ pub(super) struct PointTarget<'db> {
     last: Option<RepeatedPoint>,
 }
 
-/// The point before, and how many equal ones the store had that no source's stands for yet.
+/// The previous point, and how many equal ones of the store are not yet matched by the source's.
 pub(super) type RepeatedPoint = (Key, i64);
 
-/// What tells one measurement from another: its metric, unit, labels, time, span and value.
+/// The identity of a measurement: its metric, unit, labels, time, span and value.
 pub(super) type Key = (String, String, String, i64, Option<i64>, Amount);
 
 impl<'db> PointTarget<'db> {
@@ -34,7 +35,7 @@ impl<'db> PointTarget<'db> {
         })
     }
 
-    /// Stores one; `false` if it is there already.
+    /// Stores one; returns `false` if it is stored already.
     pub(super) fn store(&mut self, point: &InPoint, process: i64, tenant: i64) -> rusqlite::Result<bool> {
         let batch = match &mut self.batch {
             Some(batch) => batch,
@@ -81,7 +82,7 @@ impl<'db> PointTarget<'db> {
         Ok(!is_known)
     }
 
-    /// Writes what the transaction stored; the caller commits.
+    /// Writes the rest of the transaction; the caller commits.
     pub(super) fn finish(self) -> rusqlite::Result<Option<RepeatedPoint>> {
         if let Some(batch) = self.batch {
             batch.finish()?;

@@ -1,5 +1,5 @@
-//! What a source gives and the target takes: records in the form of rows, and the count of what was
-//! done with them. Nothing here reads or writes a file.
+//! The records between a source and the target, in the form of rows, and the import's counts.
+//! Nothing here reads or writes a file.
 
 use std::borrow::Cow;
 
@@ -8,8 +8,9 @@ use spanscope_model::{MetricKind, Tenant};
 
 use crate::file::series::Amount;
 
-/// What an import did.
+/// The result of an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct ImportReport {
     /// Traces that got at least one new span.
     pub traces: u64,
@@ -23,12 +24,12 @@ pub struct ImportReport {
     pub skipped: u64,
 }
 
-/// One trace of the source, or what is outside of every trace: events, measurements.
+/// One trace of the source, or everything outside traces: events, measurements.
 #[derive(Debug)]
 pub(super) struct Group {
-    /// 32 hexadecimal digits; none for events outside of every trace.
+    /// 32 hexadecimal digits; `None` for events outside traces.
     pub(super) trace_id: Option<String>,
-    /// Whose it is.
+    /// The tenant.
     pub(super) tenant: String,
     pub(super) created: Option<i64>,
     pub(super) spans: Vec<InSpan>,
@@ -54,18 +55,21 @@ impl Default for Group {
 }
 
 impl Group {
-    /// Masks the secrets of all records: whoever wrote the source may not have done so. Attributes are
-    /// JSON as text here, which is masked at every depth as such.
+    /// Masks the secrets of all records: the writer of the source may not have done so. Attributes
+    /// are JSON text here, which is masked at every depth.
     pub(super) fn mask_secrets(&mut self) {
         for span in &mut self.spans {
+            span.program.mask_secrets();
             let texts = [&mut span.name, &mut span.extra].into_iter().flatten();
             texts.chain([&mut span.attributes]).for_each(mask);
         }
         for event in &mut self.events {
+            event.program.mask_secrets();
             let texts = [&mut event.name, &mut event.attributes].into_iter().flatten();
             texts.chain([&mut event.message]).for_each(mask);
         }
         for point in &mut self.points {
+            point.program.mask_secrets();
             let detail = point.detail.iter_mut();
             detail.chain([&mut point.labels]).for_each(mask);
         }
@@ -76,13 +80,29 @@ impl Group {
     }
 }
 
+impl Program {
+    fn mask_secrets(&mut self) {
+        let texts = [&mut self.resource, &mut self.scope].into_iter().flatten();
+        texts.for_each(mask);
+    }
+}
+
 fn mask(text: &mut String) {
     if let Cow::Owned(masked) = mask_text(text) {
         *text = masked;
     }
 }
 
-/// What spans or events of one place share.
+/// The source of a record, as in a row of `_process`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub(super) struct Program {
+    pub(super) service: String,
+    /// JSON objects, where the source has them.
+    pub(super) resource: Option<String>,
+    pub(super) scope: Option<String>,
+}
+
+/// The common data of the spans or events of one location.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Place {
     pub(super) name: String,
@@ -106,7 +126,7 @@ pub(super) struct InSpan {
     pub(super) category: Option<String>,
     /// 1 for the server's half of a call whose halves share an id.
     pub(super) half: Option<i64>,
-    pub(super) service: String,
+    pub(super) program: Program,
 }
 
 #[derive(Debug)]
@@ -120,7 +140,7 @@ pub(super) struct InEvent {
     pub(super) attributes: Option<String>,
     pub(super) expires: Option<i64>,
     pub(super) category: Option<String>,
-    pub(super) service: String,
+    pub(super) program: Program,
 }
 
 #[derive(Debug)]
@@ -135,5 +155,5 @@ pub(super) struct InPoint {
     pub(super) span: Option<i64>,
     pub(super) expires: Option<i64>,
     pub(super) detail: Option<String>,
-    pub(super) service: String,
+    pub(super) program: Program,
 }

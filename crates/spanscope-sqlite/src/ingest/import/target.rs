@@ -7,7 +7,7 @@ use serde_json::Value;
 use spanscope_model::{Attributes, StoreError, StoreErrorKind, Timestamp, TraceId};
 
 use super::points::{PointTarget, RepeatedPoint};
-use super::record::{Group, ImportReport, InEvent, InPoint, InSpan, Place};
+use super::record::{Group, ImportReport, InEvent, InPoint, InSpan, Place, Program};
 use crate::file::Failure;
 use crate::file::callsites::callsite_row;
 use crate::file::open_file::OpenFile;
@@ -16,25 +16,30 @@ use crate::file::rows::Indexed;
 use crate::file::rows::{EventRow, RowWriter, SpanRow};
 use crate::file::runs;
 use crate::file::traces::Owner;
+use crate::file::write_error::WriteError;
 
 /// Records of a transaction, more or less: a trace is never cut.
 pub(super) const BATCH: u64 = 5_000;
 
-/// What an import knows from one transaction to the next.
+/// The state of an import between transactions.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     /// The file that the rows are of, and when the import began.
     began: Option<(u64, i64)>,
     places: HashMap<Place, i64>,
-    /// A process stands for each service of a tenant of the source.
-    services: HashMap<(i64, String), i64>,
+    /// One process for each program of a tenant of the source.
+    programs: HashMap<(i64, Program), i64>,
     /// The latest start of all that was imported.
     latest: i64,
     point: Option<RepeatedPoint>,
+    /// The last event that was there when the import began.
+    last_event: Option<i64>,
+    /// How many stored equal events outside traces are not yet matched by the source's.
+    loose_left: HashMap<LooseKey, i64>,
     pub(super) done: ImportReport,
 }
 
-/// Stores what of these groups is not there yet, in one transaction.
+/// Stores the new records of these groups, in one transaction.
 pub(super) fn store(file: &mut OpenFile, known: &mut Known, groups: &[Group]) -> Result<(), Failure> {
     let now = Timestamp::now().as_nanos();
     let (generation, now) = *known.began.get_or_insert((file.generation(), now));
@@ -48,8 +53,10 @@ pub(super) fn store(file: &mut OpenFile, known: &mut Known, groups: &[Group]) ->
     }
     let latest = target.finish()?;
     transaction.commit()?;
-    if file.confirm().is_err() {
-        return Err(Failure::Store(replaced(file)));
+    match file.confirm() {
+        Ok(()) => {}
+        Err(WriteError::Replaced) => return Err(Failure::Store(replaced(file))),
+        Err(write_error) => return Err(Failure::Store(file.error_of(&write_error))),
     }
     if latest > now {
         file.marks.committed(Some(latest), latest);
@@ -75,7 +82,7 @@ struct Target<'db> {
     statements: Statements<'db>,
     now: i64,
     keys: HashMap<String, i64>,
-    /// The tenant whose records are being stored.
+    /// The tenant of the current records.
     tenant: i64,
     /// Records of each process that its account does not show yet.
     unaccounted: HashMap<i64, u64>,
@@ -90,12 +97,14 @@ struct Statements<'db> {
     account: Statement<'db>,
     known_spans: Statement<'db>,
     known_events: Statement<'db>,
-    loose_event: Statement<'db>,
+    loose_events: Statement<'db>,
 }
 
-/// What tells one span of a trace from another: its id and its half.
+/// The identity of a span in a trace: its id and its half.
 type SpanKey = (i64, Option<i64>);
-/// What tells one event of a trace from another.
+/// The identity of an event outside traces: its time, name, message and attributes.
+type LooseKey = (i64, String, String, String);
+/// The identity of an event in a trace.
 type EventKey = (i64, Option<i64>, String);
 
 impl<'db> Target<'db> {
@@ -125,7 +134,7 @@ impl<'db> Target<'db> {
         match &group.trace_id {
             Some(trace_id) => match trace_id.parse() {
                 Ok(trace_id) => self.store_trace(trace_id, group),
-                // Only a foreign hand can have written an invalid id.
+                // Only a foreign program can have written an invalid id.
                 Err(_) => {
                     self.known.done.skipped += (group.spans.len() + group.events.len()) as u64;
                     Ok(())
@@ -138,12 +147,12 @@ impl<'db> Target<'db> {
         }
     }
 
-    /// Writes what is left, and returns the latest start of all that was imported.
+    /// Writes the remaining rows, and returns the latest start of all imported records.
     fn finish(mut self) -> rusqlite::Result<i64> {
         self.rows.flush()?;
-        // Rows stored from here on may not begin before what was imported, so the marks must
-        // know about it.
-        // Of the whole import: a mark that a later transaction sets may not be earlier than one before.
+        // Rows stored from here on may not start before imported ones, so the marks must include
+        // them. The whole import counts: a mark of a later transaction may not be earlier than one
+        // before.
         let latest = self.known.latest.max(self.rows.latest_time);
         self.known.latest = latest;
         if latest > self.now {
@@ -166,7 +175,7 @@ impl<'db> Target<'db> {
         if group.spans.is_empty() && group.events.is_empty() {
             return Ok(());
         }
-        // Two ids of a source can stand for one id of ours.
+        // Two ids of a source can correspond to one id of the target.
         let was_met = self.rows.touched(trace_id).is_some();
         let change = self.rows.change(trace_id)?;
         let trace = change.row;
@@ -198,7 +207,7 @@ impl<'db> Target<'db> {
             if !known_events.is_empty() && known_events.contains(&key) {
                 self.known.done.skipped += 1;
             } else {
-                self.rows.touch_beside(trace_id, event.time)?;
+                self.rows.touch_adjacent(trace_id, event.time)?;
                 self.add_event(Some(trace), event)?;
             }
         }
@@ -210,10 +219,41 @@ impl<'db> Target<'db> {
     }
 
     fn store_loose(&mut self, events: &[InEvent]) -> rusqlite::Result<()> {
+        let last = match self.known.last_event {
+            Some(last) => last,
+            None => {
+                let sql = "SELECT COALESCE(max(id), 0) FROM _event";
+                *self
+                    .known
+                    .last_event
+                    .insert(self.db.query_row(sql, [], |row| row.get(0))?)
+            }
+        };
         for event in events {
-            self.rows.flush_records()?;
-            let is_known = self.statements.loose_event.exists((event.time, &event.message))?;
-            if is_known {
+            // Two equal ones may be two: the source brings in those that it has more of than were
+            // there.
+            let key: LooseKey = (
+                event.time,
+                event.name.clone().unwrap_or_else(|| event.place.name.clone()),
+                event.message.clone(),
+                event.attributes.clone().unwrap_or_default(),
+            );
+            let left = match self.known.loose_left.get_mut(&key) {
+                Some(left) => left,
+                None => {
+                    let there: i64 = self
+                        .statements
+                        .loose_events
+                        .query_row((last, key.0, &key.1, &key.2, &key.3), |row| row.get(0))?;
+                    if there == 0 {
+                        self.add_event(None, event)?;
+                        continue;
+                    }
+                    self.known.loose_left.entry(key).or_insert(there)
+                }
+            };
+            *left -= 1;
+            if *left >= 0 {
                 self.known.done.skipped += 1;
             } else {
                 self.add_event(None, event)?;
@@ -224,7 +264,7 @@ impl<'db> Target<'db> {
 
     fn store_points(&mut self, points: &[InPoint]) -> rusqlite::Result<()> {
         for point in points {
-            let process = self.process(&point.service)?;
+            let process = self.process(&point.program)?;
             if self.points.store(point, process, self.tenant)? {
                 self.known.done.points += 1;
                 self.count(process);
@@ -250,7 +290,7 @@ impl<'db> Target<'db> {
     }
 
     fn add_span(&mut self, trace: i64, span: &InSpan) -> rusqlite::Result<()> {
-        let process = self.process(&span.service)?;
+        let process = self.process(&span.program)?;
         let callsite = self.place(&span.place)?;
         let row = self.rows.new_span();
         let span_row = SpanRow {
@@ -276,7 +316,7 @@ impl<'db> Target<'db> {
         Ok(())
     }
 
-    /// Keeps the values of the attributes that are looked up by index.
+    /// Stores the values of indexed attributes.
     fn index(&mut self, row: i64, attributes: &str) -> rusqlite::Result<()> {
         let is_there = |key: &String| attributes.contains(key.as_str());
         if !self.keys.keys().any(is_there) {
@@ -299,7 +339,7 @@ impl<'db> Target<'db> {
     }
 
     fn add_event(&mut self, trace: Option<i64>, event: &InEvent) -> rusqlite::Result<()> {
-        let process = self.process(&event.service)?;
+        let process = self.process(&event.program)?;
         let callsite = self.place(&event.place)?;
         self.rows.add_event(&EventRow {
             callsite,
@@ -324,13 +364,14 @@ impl<'db> Target<'db> {
         *self.unaccounted.entry(process).or_default() += 1;
     }
 
-    fn process(&mut self, service: &str) -> rusqlite::Result<i64> {
-        let key = (self.tenant, service.to_owned());
-        if let Some(process) = self.known.services.get(&key) {
+    fn process(&mut self, program: &Program) -> rusqlite::Result<i64> {
+        let key = (self.tenant, program.clone());
+        if let Some(process) = self.known.programs.get(&key) {
             return Ok(*process);
         }
-        let process = add_copied(self.db, service, self.tenant, self.now)?;
-        self.known.services.insert(key, process);
+        let description = (program.resource.as_deref(), program.scope.as_deref());
+        let process = add_copied(self.db, &program.service, description, self.tenant, self.now)?;
+        self.known.programs.insert(key, process);
         Ok(process)
     }
 
@@ -361,8 +402,11 @@ impl<'db> Statements<'db> {
             )?,
             known_spans: db.prepare("SELECT span_id, half FROM _span WHERE trace = ?1")?,
             known_events: db.prepare("SELECT time, span_id, message FROM _event WHERE trace = ?1")?,
-            loose_event: db
-                .prepare("SELECT 1 FROM _event WHERE trace IS NULL AND time = ?1 AND message = ?2")?,
+            loose_events: db.prepare(
+                "SELECT count(*) FROM _event e LEFT JOIN _callsite c ON c.id = e.callsite
+                 WHERE e.trace IS NULL AND e.time = ?2 AND e.id <= ?1 AND COALESCE(e.name, c.name, '') = ?3
+                 AND e.message = ?4 AND COALESCE(e.attributes, '') = ?5",
+            )?,
         })
     }
 }

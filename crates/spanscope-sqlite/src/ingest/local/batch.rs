@@ -1,6 +1,6 @@
 //! One transaction of records of this process.
 //!
-//! Nothing outside changes until the caller has committed: what it must remember comes back as [`Outcome`].
+//! Nothing outside changes until the caller has committed: [`Outcome`] holds what it must remember.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use tracing_core::span::Id;
 
 use super::decode::{PreparedCallsite, extra};
 use super::measurements::Measurements;
-use super::open_span::OpenSpan;
+use super::open_span::{OpenSpan, next_look};
 use super::reading::Reading;
 use super::tail::{InFile, SampleDecision, Tail};
 use crate::file::callsites::callsite_row;
@@ -24,7 +24,7 @@ use crate::file::runs::Found;
 use crate::file::text::without_nul;
 use crate::file::traces::Owner;
 
-/// What the caller has to remember once the transaction is committed.
+/// What the caller must remember once the transaction is committed.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     pub(super) opened: HashMap<i64, OpenSpan>,
@@ -32,15 +32,15 @@ pub(super) struct Outcome {
     pub(super) latest_time: i64,
     /// Metrics that had too many label sets.
     pub(super) overflowed: Vec<String>,
-    /// Records that the tail rule left out.
+    /// Records that the tail rule dropped.
     pub(super) sampled: u64,
-    /// What was written of traces that are not decided.
+    /// What was written of undecided traces.
     pub(super) undecided: HashMap<TraceId, InFile>,
-    /// The first numbers that were given to no row, of traces, spans and events.
+    /// The first unassigned ids of traces, spans and events.
     pub(super) next: [i64; 3],
 }
 
-/// What a span's row has beside what was read from its fields.
+/// A span's row without the data from its fields.
 struct NewRow<'s> {
     row: i64,
     callsite: i64,
@@ -66,7 +66,7 @@ pub(super) struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    /// Begins; the caller holds the write transaction.
+    /// Begins a batch; the caller holds the write transaction.
     pub(super) fn begin(
         db: &'a Connection,
         reading: &'a mut Reading,
@@ -90,13 +90,13 @@ impl<'a> Batch<'a> {
         })
     }
 
-    /// Leaves out what the tail rule has dropped, if there is one.
+    /// Skips what the tail rule has dropped, if there is one.
     pub(super) fn following(mut self, tail: Option<&'a Tail>) -> Self {
         self.tail = tail;
         self
     }
 
-    /// Sets a mark: what was stored until now began before `time`.
+    /// Writes a mark: everything stored so far started before `time`.
     pub(super) fn mark(&self, time: i64) -> rusqlite::Result<()> {
         self.rows.mark(time)
     }
@@ -106,14 +106,14 @@ impl<'a> Batch<'a> {
             .map_or(SampleDecision::Wanted, |tail| tail.fate(trace_id))
     }
 
-    /// Notes what is written of a trace, if it may have to be taken back.
+    /// Notes rows of a trace that may have to be deleted again.
     fn note(&mut self, fate: SampleDecision, trace_id: TraceId, add: impl FnOnce(&mut InFile)) {
         if fate == SampleDecision::Undecided {
             add(self.outcome.undecided.entry(trace_id).or_default());
         }
     }
 
-    /// Gives rows to the spans of these chunks that still run.
+    /// Creates rows for the running spans of these chunks.
     pub(super) fn write_running(&mut self, chunks: &[Chunk], capture: &Capture) -> rusqlite::Result<()> {
         let mut result = Ok(());
         capture.look_at_opened(chunks.iter().flat_map(Chunk::opened), |id, record| {
@@ -176,6 +176,7 @@ impl<'a> Batch<'a> {
             row,
             id: id.clone(),
             field_changes: record.field_changes(),
+            next_look: next_look(record.fields().len()),
             missing: false,
         };
         self.outcome.opened.insert(key, open);
@@ -193,7 +194,8 @@ impl<'a> Batch<'a> {
                         self.measurements
                             .add_entry(measured, chunk.measurement_fields(measured), time)?;
                     }
-                    QueuedRecord::Start(_) => {} // this layer asks for none: what runs has a row of its own
+                    // this layer requests none: running spans have their own rows
+                    QueuedRecord::Start(_) => {}
                     QueuedRecord::Event(event) => self.write_event(event, chunk.event_fields(event))?,
                 }
             }
@@ -244,7 +246,7 @@ impl<'a> Batch<'a> {
                 );
                 return Ok(());
             }
-            // Its row was deleted meanwhile; it is stored anew.
+            // Its row was deleted meanwhile; it is stored again.
         }
         let row = self.rows.new_span();
         self.note_run(
@@ -274,7 +276,7 @@ impl<'a> Batch<'a> {
         })
     }
 
-    /// Notes what the span whose fields have just been read tells of an agent run.
+    /// Notes the run attributes of the span whose fields have just been read.
     fn note_run(
         &mut self,
         trace: i64,
@@ -299,7 +301,7 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Gives the trace to the tenant that its root, whose fields have just been read, names.
+    /// Assigns the trace to the tenant that its root, whose fields have just been read, names.
     fn hand_over(&mut self, trace_id: TraceId) -> rusqlite::Result<()> {
         let Some(name) = self.reading.decoded.tenant.take() else {
             return Ok(());
@@ -308,7 +310,8 @@ impl<'a> Batch<'a> {
             Some(tenant) => *tenant,
             None => {
                 let row = tenant_row(self.db, &name)?;
-                // Whoever names another one for each trace must not make this grow without bound.
+                // A program with another tenant for each trace must not make this grow without a
+                // bound.
                 if self.reading.tenants.len() < 10_000 {
                     self.reading.tenants.insert(name, row);
                 }
@@ -442,7 +445,7 @@ impl<'a> Batch<'a> {
         if let Some(SpanIds { trace_id, .. }) = event.ids {
             self.note(fate, trace_id, |in_file| {
                 in_file.add_event_row(row);
-                // What it measured stays stored.
+                // Its measurement stays stored.
                 if !measured {
                     in_file.add_record();
                 }
@@ -451,7 +454,8 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// Stores what an event measured; `false` where it measured nothing, as its value says only now.
+    /// Stores the measurement of an event; returns `false` if there is none, which only its value
+    /// shows.
     fn measure(
         &mut self,
         event: &EventEntry,
@@ -471,7 +475,7 @@ impl<'a> Batch<'a> {
         self.measurements.add_event(event, &fields, time, expires)
     }
 
-    /// Reads a record's fields into the shared buffers and answers its callsite's row.
+    /// Reads a record's fields into the shared buffers and returns its callsite's row.
     fn read(
         &mut self,
         metadata: &'static tracing_core::Metadata<'static>,

@@ -1,4 +1,4 @@
-//! What a layer knows of the open file, and the transactions that store its records.
+//! A layer's state for the open file, and the transactions that store its records.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,42 +7,49 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use spanscope_core::capture::{Capture, FieldReader, Ticks};
 use spanscope_core::queue::Chunk;
-use spanscope_core::tail::Settle;
-use spanscope_model::{StoreError, Timestamp};
+use spanscope_core::tail::DecisionScope;
+use spanscope_model::{Attributes, StoreError, Timestamp};
 use tracing_core::span::Id;
 
 use super::batch::Batch;
 use super::decode::PreparedCallsite;
-use super::open_span::{OpenSpan, end_lost_span};
+use super::open_span::{OpenSpan, end_lost_span, next_look};
 use super::reading::Reading;
 use super::settings::WriterSettings;
 use super::tail::{SharedStats, Tail, TakenBack};
 use crate::file::open;
 use crate::file::open_file::OpenFile;
-use crate::file::processes::{add_program, write_account};
+use crate::file::processes::{add_program, add_program_again, write_account};
 use crate::file::rows::span_key;
 use crate::file::runs::{Found, Runs};
-use crate::file::trouble::Trouble;
+use crate::file::write_error::WriteError;
 use crate::ingest::Overflows;
 use spanscope_core::queue::LayerStats;
 
-/// How often a process with running spans, or with records on their way, says that it is alive. Readers take it for dead after three times this.
+/// How often a process with running spans, or with records in flight, reports that it is alive.
+/// Readers consider it dead after three times this.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
-/// What became of the records of a transaction.
+/// An idle process reports rarely, so that its row is not mistaken for that of a program that was
+/// killed long ago.
+const IDLE_HEARTBEAT: Duration = Duration::from_secs(3600);
+
+/// The result of a transaction.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Written {
     pub(super) stored: u64,
-    /// Left out by the tail rule.
+    /// Dropped by the tail rule.
     pub(super) sampled: u64,
     /// Stored before, and deleted by the tail rule now.
     pub(super) taken_back: u64,
 }
 
 pub(super) struct Database {
-    /// The file that this process is registered in; none before it is in the one that is open.
+    /// The file in which this process is registered; `None` before it is registered in the open
+    /// one.
     generation: Option<u64>,
     service_name: String,
+    resource: Attributes,
     wanted_keys: Vec<String>,
     max_series: u64,
     overflows: Overflows,
@@ -68,6 +75,7 @@ impl Database {
         let mut database = Self {
             generation: None,
             service_name: settings.service_name.clone(),
+            resource: settings.resource(),
             wanted_keys: settings.indexed_keys.clone(),
             max_series: settings.max_series,
             overflows: Overflows::default(),
@@ -79,13 +87,15 @@ impl Database {
             last_heartbeat: Instant::now(),
             written: None,
         };
-        database.ready(file).map_err(|trouble| file.error_of(&trouble))?;
+        database
+            .ready(file)
+            .map_err(|write_error| file.error_of(&write_error))?;
         Ok(database)
     }
 
-    /// Sees to it that the open file can be written and knows this process. What is known of the rows
-    /// of another file is forgotten, and only once this process has its row in the new one.
-    fn ready(&mut self, file: &mut OpenFile) -> Result<(), Trouble> {
+    /// Ensures that the open file can be written and has this process. Cached rows of another file
+    /// are dropped, but only once this process has its row in the new one.
+    fn ready(&mut self, file: &mut OpenFile) -> Result<(), WriteError> {
         file.ready()?;
         if self.generation == Some(file.generation()) {
             return Ok(());
@@ -93,7 +103,7 @@ impl Database {
         self.reading.forget_rows();
         self.open_spans.clear();
         let tx = Transaction::new_unchecked(&file.db, TransactionBehavior::Immediate)?;
-        let process = add_program(&tx, &self.service_name)?;
+        let process = add_program(&tx, &self.service_name, &self.resource)?;
         open::index_keys(&tx, &self.wanted_keys)?;
         tx.commit()?;
         self.load_indexed_keys(&file.db)?;
@@ -113,10 +123,16 @@ impl Database {
         Ok(())
     }
 
-    /// Tells the tail rule, if there is one, what was drained after that moment.
-    pub(super) fn tell(&mut self, chunks: &[Chunk], capture: &Capture, before_drain: Ticks, settle: Settle) {
+    /// Reports to the tail rule, if there is one, what was drained after that moment.
+    pub(super) fn report(
+        &mut self,
+        chunks: &[Chunk],
+        capture: &Capture,
+        before_drain: Ticks,
+        settle: DecisionScope,
+    ) {
         if let Some(tail) = &mut self.tail {
-            tail.tell(chunks, capture, before_drain, settle);
+            tail.report(chunks, capture, before_drain, settle);
         }
     }
 
@@ -132,15 +148,16 @@ impl Database {
         }
     }
 
-    /// Writes these chunks and the running spans among them in one transaction, and deletes in it what the tail rule has
-    /// dropped. On an error nothing has changed, in the file or here, and the same call may be made again.
+    /// Writes these chunks and the running spans among them in one transaction, and deletes in it
+    /// what the tail rule has dropped. On an error nothing has changed, in the file or here, and
+    /// the same call may be repeated.
     pub(super) fn write(
         &mut self,
         file: &mut OpenFile,
         chunks: &[Chunk],
         capture: &Capture,
         account: &LayerStats,
-    ) -> Result<Written, Trouble> {
+    ) -> Result<Written, WriteError> {
         self.ready(file)?;
         let result = self.write_transaction(file, chunks, capture, account);
         if result.is_err() {
@@ -156,7 +173,7 @@ impl Database {
         chunks: &[Chunk],
         capture: &Capture,
         account: &LayerStats,
-    ) -> Result<Written, Trouble> {
+    ) -> Result<Written, WriteError> {
         let keys: i64 = file
             .db
             .prepare_cached("SELECT COUNT(*) FROM _attr_key")?
@@ -203,7 +220,7 @@ impl Database {
         let mut after = *account;
         after.stored = (after.stored + written.stored).saturating_sub(written.taken_back);
         after.dropped.sampled += written.sampled + written.taken_back;
-        write_account(&tx, self.process, &after, false)?;
+        write_own_account(&tx, self.process, &self.service_name, &after, false)?;
         tx.commit()?;
         file.confirm()?;
         if let Some(tail) = &mut self.tail {
@@ -219,35 +236,36 @@ impl Database {
         Ok(written)
     }
 
-    /// What is to be done now and then: running spans, heartbeat, account.
+    /// Does periodic work: running spans, heartbeat, account.
     pub(super) fn upkeep(
         &mut self,
         file: &mut OpenFile,
         capture: &Capture,
         account: &LayerStats,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), WriteError> {
         self.ready(file)?;
         if !self.open_spans.is_empty() {
             self.look_after_open_spans(&file.db, capture)?;
         }
-        // What was on its way when the file was seen last counts as lost once the process is dead.
+        // Records in flight at the last check count as lost once the process is dead.
         let waits = account.offered > account.stored + account.dropped.total();
         let heartbeat = (waits || !self.open_spans.is_empty()) && self.last_heartbeat.elapsed() >= HEARTBEAT;
         let changed = self.written.is_none_or(|written| {
             (written.offered, written.dropped, written.stored)
                 != (account.offered, account.dropped, account.stored)
         });
-        if heartbeat || changed {
+        if heartbeat || changed || self.last_heartbeat.elapsed() >= IDLE_HEARTBEAT {
             self.last_heartbeat = Instant::now();
-            write_account(&file.db, self.process, account, false)?;
+            write_own_account(&file.db, self.process, &self.service_name, account, false)?;
             self.written = Some(*account);
         }
         Ok(())
     }
 
-    /// Rows of running spans get the fields that came since. A span that is closed and whose end has not come within
-    /// two looks lost its end in a full queue; its row is ended here, and says so.
-    fn look_after_open_spans(&mut self, db: &Connection, capture: &Capture) -> Result<(), Trouble> {
+    /// Updates the rows of running spans with their new fields. A span that is closed and whose end
+    /// has not arrived within two checks lost its end in a full queue; its row is ended and marked
+    /// here.
+    fn look_after_open_spans(&mut self, db: &Connection, capture: &Capture) -> Result<(), WriteError> {
         let ids: Vec<Id> = self.open_spans.values().map(|span| span.id.clone()).collect();
         let keys: HashMap<u64, i64> = self
             .open_spans
@@ -257,6 +275,7 @@ impl Database {
         let mut lost = Vec::new();
         let mut grown = Vec::new();
         let anchor = capture.clock().anchored();
+        let looked_at = Instant::now();
         let Self {
             open_spans,
             reading:
@@ -276,11 +295,14 @@ impl Database {
             let Some(span) = open_spans.get_mut(key) else {
                 return;
             };
-            // The registry gives a closed span's id to another one.
+            // The registry reuses a closed span's id.
             match record.filter(|record| span_key(record.ids().span_id) == *key) {
                 None if span.missing => lost.push(span.row),
                 None => span.missing = true,
-                Some(record) if record.field_changes() != span.field_changes => {
+                Some(record)
+                    if record.field_changes() != span.field_changes && span.next_look <= looked_at =>
+                {
+                    span.next_look = next_look(record.fields().len());
                     let prepare = |info| PreparedCallsite::new(info, indexed_keys);
                     let callsite = callsites.get_or_insert_with(record.metadata(), prepare);
                     decoded.read(decoder, callsite, FieldReader::new(record.fields()), indexed_keys);
@@ -324,7 +346,7 @@ impl Database {
             end_lost_span(&tx, *row, now)?;
         }
         tx.commit()?;
-        // Only now: what a busy file or a full disk has refused is tried again.
+        // Only now: what a busy file or a full disk has refused is retried.
         for (key, _, field_changes, _, _) in grown {
             if let Some(span) = open_spans.get_mut(&key) {
                 span.field_changes = field_changes;
@@ -334,10 +356,24 @@ impl Database {
         Ok(())
     }
 
-    /// Writes the account and marks running spans as left behind.
-    pub(super) fn end(&mut self, file: &mut OpenFile, account: &LayerStats) -> Result<(), Trouble> {
+    /// Writes the account and marks running spans as abandoned.
+    pub(super) fn end(&mut self, file: &mut OpenFile, account: &LayerStats) -> Result<(), WriteError> {
         self.ready(file)?;
-        write_account(&file.db, self.process, account, true)?;
+        write_own_account(&file.db, self.process, &self.service_name, account, true)?;
         Ok(())
     }
+}
+
+fn write_own_account(
+    db: &Connection,
+    process: i64,
+    service_name: &str,
+    account: &LayerStats,
+    ended: bool,
+) -> rusqlite::Result<()> {
+    if !write_account(db, process, account, ended)? {
+        add_program_again(db, process, service_name)?;
+        write_account(db, process, account, ended)?;
+    }
+    Ok(())
 }

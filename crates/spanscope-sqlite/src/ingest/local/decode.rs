@@ -12,10 +12,11 @@ use spanscope_runs::{RunAttributes, is_run_attribute, run_attributes};
 use crate::file::rows::Indexed;
 use crate::json::{push_key, push_text};
 
-/// The attribute that says whose a run is.
+/// The attribute with the tenant of a run.
 const TENANT_KEY: &str = "tenant_id";
 
-/// What a span or an event says. One value is used again for every record, so that its buffers are.
+/// The decoded data of a span or an event. One value is reused for all records, because of its
+/// buffers.
 #[derive(Debug, Default)]
 pub(super) struct Decoded {
     /// The attributes as a JSON object; `{}` if there are none.
@@ -25,7 +26,7 @@ pub(super) struct Decoded {
     pub(super) status: Option<SpanStatus>,
     pub(super) status_message: Option<String>,
     pub(super) category: Option<String>,
-    /// What a span calls `tenant_id`: whose its trace is, if it is the root.
+    /// A span's `tenant_id`: the tenant of its trace, if it is the root.
     pub(super) tenant: Option<String>,
     pub(super) message: String,
     pub(super) severity: Option<u8>,
@@ -33,9 +34,9 @@ pub(super) struct Decoded {
     pub(super) log_target: Option<String>,
     pub(super) log_module: Option<String>,
     pub(super) log_file: Option<String>,
-    /// It comes from a callsite whose events can be measurements.
+    /// Whether it is from a callsite whose events can be measurements.
     pub(super) measures: bool,
-    /// What a span tells of an agent run.
+    /// The run attributes of a span.
     pub(super) facts: Option<RunAttributes>,
     /// Index of the key in the list of indexed keys, and the value.
     pub(super) indexed: Vec<(usize, Indexed)>,
@@ -75,7 +76,7 @@ impl Decoded {
         let texts = MaskedTexts::new();
         let record = decoder.decode(&callsite.info, fields, &texts);
         let owned = |text: &str| text.to_owned();
-        // The name that the program gave an event is its callsite's.
+        // The name that the program set for an event is its callsite's.
         let event_name = record
             .event_name()
             .filter(|name| *name != callsite.info.event_name);
@@ -117,7 +118,7 @@ impl Decoded {
         decoder.reuse(record);
     }
 
-    /// Adds an attribute, and notes what else the store wants of it.
+    /// Adds an attribute, and notes what else the store needs of it.
     fn field(&mut self, callsite: &PreparedCallsite, field: &ResolvedField<'_>, indexed_keys: &[String]) {
         let &ResolvedField {
             declared,
@@ -180,13 +181,15 @@ fn push_json(out: &mut String, value: &RawValue<'_>) {
             None => push_text(out, non_finite_name(*number).unwrap_or_default()),
         },
         RawValue::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-        // Integers are most of what is not text; formatting them through `fmt` takes twice as long.
+        // Most values besides strings are integers; formatting them through `fmt` takes twice as
+        // long.
         RawValue::I64(number) => out.push_str(itoa::Buffer::new().format(*number)),
         RawValue::U64(number) => out.push_str(itoa::Buffer::new().format(*number)),
     }
 }
 
-/// The links and the status message as the `extra` column has them; `None` where there is neither.
+/// Returns the links and the status message in the form of the `extra` column; `None` if there is
+/// neither.
 pub(super) fn extra(status_message: Option<&str>, links: &[SpanIds]) -> Option<String> {
     if status_message.is_none() && links.is_empty() {
         return None;
@@ -215,12 +218,12 @@ pub(super) fn extra(status_message: Option<&str>, links: &[SpanIds]) -> Option<S
     Some(out)
 }
 
-/// A callsite with what the writer works out once.
+/// A callsite with the data that the writer computes once.
 #[derive(Debug)]
 pub(super) struct PreparedCallsite {
     pub(super) info: CallsiteInfo,
     pub(super) fields: Vec<PreparedField>,
-    /// It declares a field that may tell of an agent run.
+    /// Whether it declares a field that may be a run attribute.
     may_tell_of_runs: bool,
     /// `_callsite.id`, once it is known in the open file.
     pub(super) row: Option<i64>,
@@ -257,7 +260,7 @@ impl PreparedCallsite {
         }
     }
 
-    /// The name in the callsite's row: a span's own, an event's only if the program gave it.
+    /// Returns the name in the callsite's row: a span's own, an event's only if the program set it.
     pub(super) fn name(&self) -> &'static str {
         if self.info.metadata.is_span() {
             self.info.metadata.name()

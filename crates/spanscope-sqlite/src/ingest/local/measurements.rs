@@ -1,6 +1,6 @@
-//! From records to measurements: what events measured, and what was measured otherwise.
+//! From records to measurements: those of events, and all others.
 //!
-//! A batch without measurements costs nothing here: what stores them is begun by the first one.
+//! A batch without measurements costs nothing here: the first one begins the storing.
 
 use std::borrow::Cow;
 
@@ -32,7 +32,7 @@ impl<'a> Measurements<'a> {
         }
     }
 
-    /// Stores what an event with these fields measured; `false` where that is nothing.
+    /// Stores the measurement in an event's fields; returns `false` if there is none.
     pub(super) fn add_event(
         &mut self,
         event: &EventEntry,
@@ -55,7 +55,8 @@ impl<'a> Measurements<'a> {
         fields: FieldReader<'_>,
         time: i64,
     ) -> rusqlite::Result<()> {
-        // Every key that is none of the measurement's own is a label, whatever it would mean on an event.
+        // Every key that does not belong to the measurement itself is a label, whatever its role on
+        // an event.
         let texts = MaskedTexts::new();
         let fields: Vec<ResolvedField<'_>> = fields
             .filter_map(|(key, value)| match key {
@@ -72,7 +73,7 @@ impl<'a> Measurements<'a> {
         let mut labels = Vec::with_capacity(fields.len());
         match Measurement::read(&fields, entry.ids, entry.time, &mut labels) {
             Some(measurement) => self.add(&measurement, time, None),
-            // Its name is empty or its value no number: there is nothing that could be kept.
+            // Its name is empty or its value not a number: there is nothing to store.
             None => Ok(()),
         }
     }
@@ -91,7 +92,7 @@ impl<'a> Measurements<'a> {
             .labels
             .iter()
             .map(|(key, value)| (*key, text_of(value)))
-            // As in Prometheus: a label without a value is none.
+            // As in Prometheus: a label without a value is ignored.
             .filter(|(_, value)| !value.is_empty())
             .collect();
         labels.sort_by_key(|(key, _)| *key);
@@ -115,7 +116,7 @@ impl<'a> Measurements<'a> {
         })
     }
 
-    /// Writes what is left. Answers the metrics that had too many label sets.
+    /// Writes the remaining ones. Returns the metrics that exceeded the limit of label sets.
     pub(super) fn finish(self) -> rusqlite::Result<Vec<String>> {
         self.points.map_or_else(|| Ok(Vec::new()), Points::finish)
     }

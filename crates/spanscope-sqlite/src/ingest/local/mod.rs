@@ -1,9 +1,9 @@
-//! What this process records: the client of the writing thread that empties a layer's queue.
+//! The records of this process: the writing thread's client that empties a layer's queue.
 //!
-//! Records come through the queue; flushes and the end through [`WorkerHandle`]. When the disk
-//! refuses, records stay in its hands and in the queue, whose budget then makes the callers drop and
-//! count; after [`GIVE_UP_AFTER`] it drops what it holds, counted, so that an error that never heals
-//! does not hold memory for ever. It reports what it drops on stderr, at most once a minute, never
+//! Records come through the queue; flushes and the end through [`WorkerHandle`]. While the disk
+//! fails, records are held here and in the queue, whose budget then makes the callers drop and
+//! count; after [`GIVE_UP_AFTER`] held records are dropped and counted, so that a permanent error
+//! does not hold memory for ever. Drops are reported on stderr, at most once a minute, never
 //! through `tracing`.
 
 mod batch;
@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use spanscope_core::capture::{Capture, Ticks};
 use spanscope_core::queue::{Chunk, LayerStats, Queue, Restart, WorkerHandle, log_to_stderr, rested_at_fork};
 use spanscope_core::sync::lock;
-use spanscope_core::tail::{Settle, TailStats};
+use spanscope_core::tail::{DecisionScope, TailStats};
 use spanscope_model::StoreError;
 
 use crate::file::bounds::Limits;
@@ -34,12 +34,12 @@ use database::{Database, Written};
 pub(crate) use settings::WriterSettings;
 pub(crate) use tail::SharedStats;
 
-/// How long the same records are tried again while the disk refuses.
+/// How long the same records are retried while the disk fails.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
 /// Drops are reported at most this often.
 const REPORT_EVERY: Duration = Duration::from_secs(60);
 
-/// Opens the file and gives its thread the queue. Answers what the file calls itself, too.
+/// Opens the file and assigns the queue to its thread. Also returns the store's name.
 pub(crate) fn start(
     settings: WriterSettings,
     path: PathBuf,
@@ -59,7 +59,7 @@ pub(crate) fn start(
             ));
         }
         if let Some(stats) = &tail_stats {
-            *lock(stats) = TailStats::default(); // what it counts is the parent's
+            *lock(stats) = TailStats::default(); // it counts the parent's
         }
         attach(&settings, &path, queue, control, &capture, tail_stats.as_ref())
             .map(drop)
@@ -69,7 +69,7 @@ pub(crate) fn start(
     Ok((control, store_name))
 }
 
-/// Gives the queue to the thread that writes the file.
+/// Assigns the queue to the thread that writes the file.
 fn attach(
     settings: &WriterSettings,
     path: &Path,
@@ -99,7 +99,7 @@ fn attach(
             held: Vec::new(),
             told: 0,
             drain_began: Ticks::default(),
-            troubled_since: None,
+            failing_since: None,
             drops_reported_at: None,
             reported_drops: 0,
             is_clean: false,
@@ -115,17 +115,17 @@ struct Recorder {
     control: Arc<WorkerHandle>,
     flush_interval: Duration,
     limits: Limits,
-    /// Records taken from the queue and not yet written, oldest first.
+    /// Records that were taken from the queue and not yet written, oldest first.
     held: Vec<Chunk>,
-    /// The first N of them were told to the tail rule. Others wait until these are written, because it need not
-    /// remember its decisions for longer.
+    /// The first N of them were reported to the tail rule. Others wait until these are written,
+    /// because the rule need not remember its decisions for longer.
     told: usize,
-    /// When the last drain began: what happened before is in hand.
+    /// When the last drain began: everything that happened before was drained.
     drain_began: Ticks,
-    troubled_since: Option<Instant>,
+    failing_since: Option<Instant>,
     drops_reported_at: Option<Instant>,
     reported_drops: u64,
-    /// The end went well.
+    /// Whether the end was clean.
     is_clean: bool,
 }
 
@@ -141,12 +141,17 @@ impl Client for Recorder {
     fn turn(&mut self, file: &mut OpenFile, between: &mut dyn FnMut(&mut OpenFile)) -> Turn {
         let wanted = self.control.wanted();
         let is_flushed = self.control.is_flushed(wanted.flush);
-        let settle = if is_flushed { Settle::Due } else { Settle::Ended };
-        // Chunks in hand count against the budget as before, so taking more while in trouble costs no memory.
+        let settle = if is_flushed {
+            DecisionScope::Due
+        } else {
+            DecisionScope::Ended
+        };
+        // Held chunks count against the budget as before, so taking more during an error costs no
+        // memory.
         self.drain();
         let mut clean = self.write_held(file, between, wanted.deadline, settle);
-        // Looking at open spans can close a parent on this thread, and that end counts as recorded before the flush.
-        // Bounded, because the program may go on recording.
+        // Reading open spans can close a parent on this thread, and that end counts as recorded
+        // before the flush. Bounded, because the program may continue recording.
         for _ in 0..3 {
             self.drain();
             if !clean || self.held.is_empty() || (is_flushed && !wanted.stop) {
@@ -160,10 +165,11 @@ impl Client for Recorder {
         self.report_drops();
         let is_late = wanted.deadline.is_some_and(|deadline| Instant::now() >= deadline);
         if wanted.stop && (clean || is_late) {
-            // The orderly end: nothing more comes in, all that came is written, the account says so.
+            // The orderly end: no new records, all queued ones are written, and the account is
+            // complete.
             self.queue.close();
             self.drain();
-            clean = self.write_held(file, between, wanted.deadline, Settle::All);
+            clean = self.write_held(file, between, wanted.deadline, DecisionScope::All);
             if clean || is_late {
                 self.is_clean = clean;
                 let result = self.database.end(file, &self.account());
@@ -175,11 +181,11 @@ impl Client for Recorder {
     }
 
     fn upkeep(&mut self, file: &mut OpenFile) {
-        if self.troubled_since.is_some() || file.trouble().is_some() {
+        if self.failing_since.is_some() || file.write_error().is_some() {
             return;
         }
         if self.capture.has_left_out() {
-            // Somebody may have entered them since, and said nothing.
+            // They may have been entered since, without a notification.
             let result = self.database.write(file, &[], &self.capture, &self.account());
             if let Ok(written) = &result {
                 self.count(*written);
@@ -206,19 +212,19 @@ impl Recorder {
         self.queue.drain(&mut self.held);
     }
 
-    /// Writes what is held, in transactions of bounded size, and deletes what the tail rule has dropped. Answers whether all
-    /// of it is done.
+    /// Writes the held records, in transactions of bounded size, and deletes what the tail rule has
+    /// dropped. Returns whether all of it is done.
     fn write_held(
         &mut self,
         file: &mut OpenFile,
         between: &mut dyn FnMut(&mut OpenFile),
         deadline: Option<Instant>,
-        settle: Settle,
+        settle: DecisionScope,
     ) -> bool {
         loop {
             if self.told == 0 {
                 self.database
-                    .tell(&self.held, &self.capture, self.drain_began, settle);
+                    .report(&self.held, &self.capture, self.drain_began, settle);
                 self.told = self.held.len();
             }
             if self.held.is_empty() && !self.database.has_unwanted() {
@@ -239,12 +245,12 @@ impl Recorder {
             file.note_write(result.as_ref());
             match result {
                 Ok(written) => {
-                    self.troubled_since = None;
+                    self.failing_since = None;
                     file.keep();
                     self.count(written);
                 }
                 Err(_) => {
-                    self.troubled_since.get_or_insert_with(Instant::now);
+                    self.failing_since.get_or_insert_with(Instant::now);
                     if !self.shall_give_up(deadline) {
                         return false;
                     }
@@ -273,7 +279,7 @@ impl Recorder {
 
     fn shall_give_up(&self, deadline: Option<Instant>) -> bool {
         let too_long = self
-            .troubled_since
+            .failing_since
             .is_some_and(|since| since.elapsed() > GIVE_UP_AFTER);
         too_long || deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
@@ -284,7 +290,7 @@ impl Recorder {
 
     fn report_drops(&mut self) {
         let dropped = self.account().dropped;
-        // What the tail rule leaves out is wished.
+        // Records dropped by the tail rule are no loss.
         if dropped.lost() > self.reported_drops
             && self
                 .drops_reported_at

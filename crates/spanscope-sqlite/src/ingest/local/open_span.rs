@@ -1,5 +1,7 @@
-//! A span that was stored while it runs: what the writer knows of its row, and how the row ends if the
-//! end of the span never comes.
+//! A span that was stored while it was running: the writer's state of its row, and the end of the
+//! row if the span's end never arrives.
+
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
 use tracing_core::span::Id;
@@ -10,8 +12,18 @@ pub(super) struct OpenSpan {
     pub(super) row: i64,
     pub(super) id: Id,
     pub(super) field_changes: u32,
-    /// It was closed when last looked for, and its end has not come: the queue was full then.
+    /// When its fields are read again, if they change.
+    pub(super) next_look: Instant,
+    /// Whether it was closed at the last check without its end: the queue was full then.
     pub(super) missing: bool,
+}
+
+/// Returns when the fields of a running span with this size are read again at the earliest. Reading
+/// all of them each second would be expensive for a span with very many, and the program waits
+/// meanwhile: so it costs 64 KiB per second, and a usual span is read each time.
+pub(super) fn next_look(field_bytes: usize) -> Instant {
+    const BYTES_A_SECOND: usize = 64 * 1024;
+    Instant::now() + Duration::from_secs((field_bytes / BYTES_A_SECOND) as u64)
 }
 
 /// Ends a running span whose end was lost in a full queue.

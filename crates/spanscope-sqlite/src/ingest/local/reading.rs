@@ -1,4 +1,4 @@
-//! What the writer keeps from batch to batch to read records with.
+//! The writer's caches for reading records, kept from batch to batch.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use spanscope_layers::Categories;
 
 use super::decode::{Decoded, PreparedCallsite};
 
-/// What the writer keeps from batch to batch to read records with.
+/// The writer's caches for reading records, kept from batch to batch.
 #[derive(Debug)]
 pub(super) struct Reading {
     pub(super) callsites: CallsiteCache<PreparedCallsite>,
@@ -33,7 +33,7 @@ impl Reading {
         }
     }
 
-    /// Forgets rows that may not be there: the file was replaced, or a transaction rolled back.
+    /// Drops cached rows that may not exist: the file was replaced, or a transaction rolled back.
     pub(super) fn forget_rows(&mut self) {
         self.callsites.clear();
         self.log_callsites.clear();

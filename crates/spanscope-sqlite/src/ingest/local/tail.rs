@@ -1,13 +1,15 @@
-//! The tail rule of a store: what the decider is told, what of undecided traces is in the file, and how it is taken back.
+//! The tail rule of a store: reports records to the decider, keeps track of the stored rows of
+//! undecided traces, and deletes those of dropped traces.
 //!
-//! Records of an undecided trace are written as if there were no rule, and deleted if the trace is dropped. To hold them in
-//! memory until then would hide what runs from readers, lose by a `kill -9` the long traces that somebody will ask for, and
-//! need a second budget beside the queue's. What it costs is small, because all that was drained is told before any of it
-//! is written: a trace that begins and ends between two drains is decided by then, and if it is dropped never written.
+//! Records of an undecided trace are written as if there were no rule, and deleted if the trace is
+//! dropped. Holding them in memory instead would hide running spans from readers, lose the long
+//! traces in a `kill -9`, and need a second budget besides the queue's. The cost is small, because
+//! everything drained is reported before any of it is written: a trace that starts and ends between
+//! two drains is decided by then, and never written if it is dropped.
 //!
-//! What is taken back is what this process wrote since it began to watch the trace. Rows of other processes stay, and so do
-//! rows of a trace that was kept, forgotten, and came again: the trace's row is then made anew from what is left of it.
-//! Measurements stay in any case.
+//! Only rows that this process wrote since it began to watch the trace are deleted. Rows of other
+//! processes stay, and so do rows of a trace that was kept, forgotten, and appeared again: the
+//! trace's row is then recomputed from the remaining records. Measurements always stay.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -16,27 +18,28 @@ use rusqlite::{Connection, params};
 use spanscope_core::capture::{Capture, Ticks};
 use spanscope_core::queue::Chunk;
 use spanscope_core::sync::lock;
-use spanscope_core::tail::{Settle, TailDecider, TailRule, TailStats, Verdict};
+use spanscope_core::tail::{DecisionScope, TailDecider, TailRule, TailStats, Verdict};
 use spanscope_model::TraceId;
 
 use crate::file::traces::{Owner, sum_up_or_delete};
 
-/// Rows that one transaction takes back at most: so the write-ahead log grows in small steps.
+/// Maximum number of rows that one transaction deletes, so that the write-ahead log grows in small
+/// steps.
 const ROWS: usize = 20_000;
 
 /// The counts of a rule, for the guard.
 pub(crate) type SharedStats = Arc<Mutex<TailStats>>;
 
-/// What becomes of a record that is about to be written.
+/// The decision about a record that is about to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SampleDecision {
     Wanted,
-    /// Written, and maybe taken back.
+    /// Written, and possibly deleted again.
     Undecided,
     Unwanted,
 }
 
-/// What of an undecided trace is in the file.
+/// The stored rows of an undecided trace.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct InFile {
     /// Records that count as stored.
@@ -84,14 +87,14 @@ struct Unwanted {
     in_file: InFile,
 }
 
-/// What one transaction took back, to be noted when it is committed.
+/// The deletions of one transaction, to be noted when it is committed.
 #[derive(Debug, Default)]
 pub(super) struct TakenBack {
     /// Records that no longer count as stored.
     pub(super) records: u64,
     /// Whether any row was deleted.
     pub(super) any: bool,
-    /// So many of the unwanted traces are done with.
+    /// The number of dropped traces that are done.
     traces: usize,
     /// Records of the next one among `records`: it is too large for one transaction.
     part: u64,
@@ -115,12 +118,18 @@ impl Tail {
         }
     }
 
-    /// Tells the decider what was drained. The clock was read at `before_drain`, so that of a trace whose root had ended
-    /// by then nothing is missing here.
-    pub(super) fn tell(&mut self, chunks: &[Chunk], capture: &Capture, before_drain: Ticks, settle: Settle) {
-        self.decider.tell_drained(chunks, capture);
+    /// Reports the drained records to the decider. The clock was read at `before_drain`, so that
+    /// for a trace whose root had ended by then nothing is missing here.
+    pub(super) fn report(
+        &mut self,
+        chunks: &[Chunk],
+        capture: &Capture,
+        before_drain: Ticks,
+        settle: DecisionScope,
+    ) {
+        self.decider.report_drained(chunks, capture);
         let now = capture.clock().moment(before_drain);
-        let decisions = self.decider.judge(settle, now);
+        let decisions = self.decider.decide(settle, now);
         for decision in decisions {
             let trace_id = decision.trace_id;
             if let Some(in_file) = self.in_file.remove(&trace_id)
@@ -136,12 +145,13 @@ impl Tail {
         match self.decider.verdict(trace_id) {
             Some(Verdict::Drop) => SampleDecision::Unwanted,
             Some(Verdict::Undecided) => SampleDecision::Undecided,
-            // A trace that nobody watches any more will not be judged either: what is written of it stays.
+            // A trace that is not watched any more will not be judged either: its rows stay.
             Some(Verdict::Keep) | None => SampleDecision::Wanted,
         }
     }
 
-    /// The same of a span that still runs. One whose ids were settled late was not among what was told; its end will be.
+    /// Returns the decision for a running span. One whose ids were fixed late was not reported; its
+    /// end will be.
     pub(super) fn fate_of_running(&self, trace_id: TraceId) -> SampleDecision {
         match self.decider.verdict(trace_id) {
             None => SampleDecision::Undecided,
@@ -153,7 +163,8 @@ impl Tail {
         !self.unwanted.is_empty()
     }
 
-    /// The disk has refused for too long: what is in the file stays there, and counts as stored.
+    /// Keeps the rows in the file, and counts them as stored, because the disk has failed for too
+    /// long.
     pub(super) fn leave_unwanted(&mut self) {
         self.unwanted.clear();
     }
@@ -190,7 +201,7 @@ impl Tail {
     }
 }
 
-/// Deletes up to `room` rows of a trace that this process wrote, and answers how many it were.
+/// Deletes up to `room` rows of a trace that this process wrote, and returns their number.
 fn delete_rows(
     db: &Connection,
     trace_id: TraceId,

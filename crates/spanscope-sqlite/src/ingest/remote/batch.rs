@@ -1,8 +1,8 @@
-//! One transaction of records that were sent: what it holds, and what every part of it needs.
+//! One transaction of received records: its contents, and what every part of it needs.
 //!
-//! `store_batch.rs` gives it the records, `senders.rs` finds who sent them, `spans.rs` stores spans
-//! and their ends, `totals.rs` tells by how much a total grew, `tokens.rs` counts the tokens of calls.
-//! Nothing outlives the transaction but [`State`], which is forgotten when one fails.
+//! `store_batch.rs` gives it the records, `senders.rs` finds their senders, `spans.rs` stores spans
+//! and their ends, `totals.rs` computes the increases of totals, `tokens.rs` counts the tokens of
+//! calls. Only [`State`] outlives the transaction, and is reset when one fails.
 
 use std::collections::HashMap;
 
@@ -11,17 +11,18 @@ use spanscope_model::TraceId;
 
 use super::Settings;
 use super::prepared::{InEvent, Place};
-use super::seen_events::SeenEvents;
+use super::seen_events::{EventKey, SeenEvents};
 use super::state::{Account, Calls, Known, State};
+use super::stored_metrics::StoredCounts;
 use crate::file::rows::{EventRow, RowWriter};
 use crate::file::series::{NewPoint, Points};
 use crate::file::traces::Owner;
 
-/// A start may lie so far ahead of this machine's clock and still be found by "since". Whose clock is further off is not
-/// worth that every such question looks at more rows.
+/// How far a start may be ahead of this machine's clock and still be found by "since". For clocks
+/// that differ more, it is not worth reading more rows in every such query.
 const MAX_AHEAD: i64 = 3_600_000_000_000;
 
-/// What a transaction had more of than the file keeps apart.
+/// What exceeded the limits of the file in a transaction.
 pub(super) struct Overflow {
     /// Metrics with too many label sets.
     pub(super) metrics: Vec<String>,
@@ -37,27 +38,35 @@ pub(super) struct Batch<'a> {
     points: Option<Points<'a>>,
     max_series: u64,
     pub(super) max_value_len: usize,
-    /// How many bytes describe the senders of one tenant, with their streams of totals; the same of all places.
+    /// Maximum size of the rows of one tenant's senders, with their streams of totals; also that of
+    /// all places.
     pub(super) max_sender_bytes: usize,
     pub(super) has_too_many_senders: bool,
     retention: i64,
-    /// Spans that this transaction has met, by the row of their trace and their key.
+    /// Spans in this transaction, by the row of their trace and their key.
     pub(super) met: HashMap<(i64, i64), Known>,
-    /// Events of traces of which a span came that is stored, by the row of their trace.
+    /// Events of traces with an already stored span, by the row of their trace.
     pub(super) seen_events: HashMap<i64, SeenEvents>,
+    /// How many equal events of an import were stored before it, and are not yet matched.
+    pub(super) events_left: HashMap<EventKey, u32>,
     pub(super) accounts: HashMap<i64, Account>,
     pub(super) calls: Calls,
     pub(super) overflowed: Vec<String>,
+    /// Counts of what is stored, if it is counted.
+    pub(super) stored: Option<StoredCounts>,
     pub(super) now: i64,
     pub(super) ahead: i64,
+    /// Whether records may be stored already, and no program of theirs still runs.
+    pub(super) is_import: bool,
 }
 
 impl<'a> Batch<'a> {
-    /// Begins; the caller holds the write transaction.
+    /// Begins a transaction's batch; the caller holds the write transaction.
     pub(super) fn begin(
         db: &'a Connection,
         state: &'a mut State,
         settings: &Settings,
+        stored: Option<StoredCounts>,
         now: i64,
     ) -> rusqlite::Result<Self> {
         Ok(Self {
@@ -72,26 +81,41 @@ impl<'a> Batch<'a> {
             retention: i64::try_from(settings.retention.as_nanos()).unwrap_or(i64::MAX),
             met: HashMap::new(),
             seen_events: HashMap::new(),
+            events_left: HashMap::new(),
             accounts: HashMap::new(),
             calls: Calls::default(),
             overflowed: Vec::new(),
+            stored,
             now,
             ahead: 0,
+            is_import: settings.is_import,
         })
     }
 
-    /// Sets a mark: what was stored until now began before `time`.
+    /// Writes a mark: everything stored so far started before `time`.
     pub(super) fn mark(&self, time: i64) -> rusqlite::Result<()> {
         self.rows.mark(time)
     }
 
     /// Stores a measurement.
     pub(super) fn add_point(&mut self, point: &NewPoint<'_>) -> rusqlite::Result<()> {
-        let points = match &mut self.points {
-            Some(points) => points,
-            none => none.insert(Points::begin(self.db, self.max_series)?),
-        };
-        points.add(point)
+        self.points()?.add(point)?;
+        if let Some(stored) = &mut self.stored {
+            stored.add_point(point);
+        }
+        Ok(())
+    }
+
+    /// Returns the row of a measurement's series, and creates it if it is missing.
+    pub(super) fn series_of(&mut self, point: &NewPoint<'_>) -> rusqlite::Result<i64> {
+        self.points()?.series_of(point)
+    }
+
+    fn points(&mut self) -> rusqlite::Result<&mut Points<'a>> {
+        match &mut self.points {
+            Some(points) => Ok(points),
+            none => Ok(none.insert(Points::begin(self.db, self.max_series)?)),
+        }
     }
 
     /// Writes the measurements of this transaction, so that they can be deleted like any other.
@@ -110,7 +134,7 @@ impl<'a> Batch<'a> {
         event: &InEvent,
     ) -> rusqlite::Result<()> {
         let trace = match trace_id {
-            Some(trace_id) => Some(self.rows.touch_beside(trace_id, event.time)?),
+            Some(trace_id) => Some(self.rows.touch_adjacent(trace_id, event.time)?),
             None => None,
         };
         self.note_time(event.time);
@@ -118,7 +142,7 @@ impl<'a> Batch<'a> {
             Some(_) => event.expires,
             None => self.expiry(event.time, event.expires),
         };
-        // Many libraries name an event by its text, so names are no places here.
+        // Many libraries name an event by its text, so names are not part of the place here.
         let place = Place {
             name: String::new(),
             ..event.place.clone()
@@ -151,8 +175,8 @@ impl<'a> Batch<'a> {
         Ok(found.and_then(|id| id.parse().ok()).unwrap_or(trace_id))
     }
 
-    /// When something outside of traces goes: what is dated ahead goes by when it is stored, else it
-    /// would stay until its date.
+    /// Returns when something outside traces expires: a record with a future date counts by its
+    /// time of storing, otherwise it would stay until its date.
     pub(super) fn expiry(&self, time: i64, expires: Option<i64>) -> Option<i64> {
         let is_ahead = time.saturating_sub(self.now) > MAX_AHEAD;
         expires.or(is_ahead.then(|| self.now.saturating_add(self.retention)))
@@ -163,29 +187,6 @@ impl<'a> Batch<'a> {
         if ahead <= MAX_AHEAD {
             self.ahead = self.ahead.max(ahead);
         }
-    }
-
-    /// The keys of the spans above one, the nearest first, as far as they are stored.
-    pub(super) fn above(&self, trace: i64, key: i64) -> rusqlite::Result<Vec<i64>> {
-        const MAX_DEPTH: usize = 256;
-        let mut find = self.db.prepare_cached(
-            "SELECT parent FROM _span INDEXED BY _span_hex WHERE span_hex = printf('%016x', ?1) AND trace = ?2
-             ORDER BY id DESC LIMIT 1",
-        )?;
-        let mut found = Vec::new();
-        let mut below = key;
-        while found.len() < MAX_DEPTH {
-            let parent: Option<Option<i64>> = find.query_row([below, trace], |row| row.get(0)).optional()?;
-            match parent.flatten() {
-                // A cycle ends where it began.
-                Some(parent) if parent != key && !found.contains(&parent) => {
-                    found.push(parent);
-                    below = parent;
-                }
-                _ => break,
-            }
-        }
-        Ok(found)
     }
 
     /// The row of a trace of this tenant.

@@ -1,9 +1,10 @@
 //! Two spans under one id: the client's and the server's half of one call.
 //!
-//! Zipkin, and Envoy with it, give both the same span id. The client's half is stored under it, so that a question
-//! for the id returns it. The server's half is stored under an id that is derived from the shared one, below the
-//! client's: every tree and every question then knows it by an id of its own, and it is known again when it is
-//! sent again. `_span.half` says which one it is, and an attribute the id that it was sent under.
+//! Zipkin, and Envoy with it, give both the same span id. The client's half is stored under it, so
+//! that a query for the id returns it. The server's half is stored under an id that is derived from
+//! the shared one, as a child of the client's: it then has its own id in every tree and query, and
+//! is recognized when it is sent again. `_span.half` says which half it is, and an attribute keeps
+//! the id under which it was sent.
 
 use rusqlite::params;
 use spanscope_model::{SpanId, SpanKind, TraceId, wire};
@@ -12,7 +13,7 @@ use super::batch::Batch;
 use super::prepared::InSpan;
 use super::state::Known;
 use crate::file::rows::kind_number;
-use crate::json::push_key_value;
+use crate::json::with_text;
 
 /// The number of the server's half in `_span.half`.
 pub(super) const SERVER: i64 = 1;
@@ -33,44 +34,42 @@ impl Half {
         let [server, client] = [SpanKind::Server, SpanKind::Client].map(kind_number);
         match (known.kind, span.kind) {
             (have, new) if have == client && new == server => Self::Server,
-            // What a program writes into this file itself has ids of its own, which stay.
+            // Spans that a program writes into this file itself have their own ids, which stay.
             (have, new) if have == server && new == client && known.is_remote => Self::Client,
             _ => Self::Same,
         }
     }
 }
 
-/// The id of the server's half of a call whose halves share this one. It must never change: what is sent again is
-/// known by it.
+/// Returns the id of the server's half of a call whose halves share this one. It must never change:
+/// repeated spans are recognized by it.
 pub(super) fn server_key(shared: i64) -> i64 {
     // The finalizer of SplitMix64: it maps no two ids to one, and scatters them.
     let mut mixed = shared.cast_unsigned() ^ 0x5370_5363_6861_6c66;
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    // Zero is no id.
+    // Zero is not a valid id.
     (mixed ^ (mixed >> 31)).max(1).cast_signed()
+}
+
+/// Returns whether a span was exported as the server's half of a call: its id is the one that is
+/// derived from its parent's, and its attribute names that id.
+pub(super) fn is_server_half(span: &InSpan) -> bool {
+    span.parent.is_some_and(|shared| server_key(shared) == span.key)
+        && span.attributes.contains(wire::SHARED_SPAN_ID)
 }
 
 /// Attributes in JSON, with the id that a server's half was sent under.
 pub(super) fn with_shared_id(attributes: &str, shared: i64) -> String {
-    let (Some(id), Some(open)) = (
-        SpanId::from_bytes(shared.to_be_bytes()),
-        attributes.strip_suffix('}'),
-    ) else {
-        return attributes.to_owned();
-    };
-    let (mut text, begin) = match open {
-        "{" => (String::new(), '{'),
-        open => (open.to_owned(), ','),
-    };
-    push_key_value(&mut text, begin, wire::SHARED_SPAN_ID, &id.to_string());
-    text.push('}');
-    text
+    match SpanId::from_bytes(shared.to_be_bytes()) {
+        Some(id) => with_text(attributes, wire::SHARED_SPAN_ID, &id.to_string()),
+        None => attributes.to_owned(),
+    }
 }
 
 impl Batch<'_> {
-    /// Makes room for the client's half under the id that both share: the span that is stored there becomes the
-    /// server's half, with its events and measurements.
+    /// Makes room for the client's half under the id that both share: the span that is stored there
+    /// becomes the server's half, with its events and measurements.
     pub(super) fn make_server_half(
         &mut self,
         trace: i64,
@@ -97,7 +96,8 @@ impl Batch<'_> {
                 "UPDATE _event SET span_id = ?1 WHERE trace = ?2 AND span_id = ?3 AND process = ?4",
             )?
             .execute(params![key, trace, shared, process])?;
-        // It is no root any more; the client's half may be one, which is noted when it is stored.
+        // It is not a root any more; the client's half may be one, which is noted when it is
+        // stored.
         self.db
             .prepare_cached(
                 "UPDATE _trace SET (root, root_start) = (SELECT id, start FROM _span

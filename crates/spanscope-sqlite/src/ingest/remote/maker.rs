@@ -5,13 +5,14 @@ use std::hash::{Hash, Hasher};
 use serde_json::Value as Json;
 use spanscope_model::semconv::SpanCall;
 use spanscope_model::text::cut;
-use spanscope_model::wire::cut_length;
+use spanscope_model::wire::{READ_FROM, cut_length};
 use spanscope_model::{
-    Adds, Attributes, Link, NewEvent, NewPoint, NewRecords, NewSpan, Severity, Source, SourceRecords,
-    SpanEnd, SpanStatus, Tenant, TraceId, UNCATEGORIZED, Value,
+    Attributes, Link, NewEvent, NewPoint, NewRecords, NewSpan, Severity, Source, SourceRecords, SpanEnd,
+    SpanStatus, Temporality, Tenant, TraceId, UNCATEGORIZED, Value,
 };
 
 use super::prepared::{InEnd, InEvent, InPoint, InSpan, Place, PreparedRecords, Sender, SenderKey};
+use crate::file::processes::MAX_SOURCE;
 use crate::file::rows::Indexed;
 use crate::file::rows::{kind_number, span_key, status_number};
 use crate::file::runs::facts_of_attributes;
@@ -19,10 +20,8 @@ use crate::file::series::{Amount, labels_text};
 use crate::file::text::without_nul;
 use crate::json::{push_key, push_key_value, push_text};
 
-/// A longer name is cut to so many bytes.
+/// Maximum length of a name in bytes; longer ones are truncated.
 const MAX_NAME: usize = 1024;
-/// What describes a sender is cut off beyond so many bytes.
-const MAX_SOURCE: usize = 16 * 1024;
 
 /// How records become rows.
 struct Maker<'m> {
@@ -31,7 +30,7 @@ struct Maker<'m> {
 }
 
 impl PreparedRecords {
-    /// Makes rows of records. `is_indexed` says which attributes are found by an index.
+    /// Converts records to rows. `is_indexed` decides which attributes are indexed.
     pub(super) fn new(
         tenant: Option<&Tenant>,
         mut records: NewRecords,
@@ -53,8 +52,8 @@ impl PreparedRecords {
         Self {
             digest: records.batch.map(|batch| digest(tenant, batch)),
             tenant: tenant.cloned(),
-            follows: records.follows,
-            continues: records.continues,
+            resolve_aliases: records.resolve_aliases,
+            trace_alias: records.trace_alias,
             sources,
             records: count,
             bytes,
@@ -76,7 +75,8 @@ impl Maker<'_> {
             resource,
             scope,
             counts_tokens,
-            logs_events: _, // whoever made the records has left the copies out
+            logs_events: _, // the creator of the records has left the copies out
+            ..
         } = records.source;
         let mut scope_text = String::from("{\"name\":");
         push_text(&mut scope_text, cut(&scope.name, MAX_NAME));
@@ -115,6 +115,7 @@ impl Maker<'_> {
             span,
             events,
             expires,
+            ..
         } = new;
         let key = span_key(span.span_id);
         let start = span.start_time.as_nanos();
@@ -134,6 +135,7 @@ impl Maker<'_> {
         };
         let facts = facts_of_attributes(&span.attributes);
         InSpan {
+            is_rootless: span.parent_span_id.is_none() && span.attributes.get(READ_FROM).is_some(),
             facts,
             trace_id: span.trace_id,
             key,
@@ -165,7 +167,7 @@ impl Maker<'_> {
     }
 
     fn event(&self, new: NewEvent, of: Option<(TraceId, i64)>) -> InEvent {
-        let NewEvent { event, expires } = new;
+        let NewEvent { event, expires, .. } = new;
         let (trace_id, span) = match of {
             Some((trace_id, key)) => (Some(trace_id), Some(key)),
             None => (event.trace_id, event.span_id.map(span_key)),
@@ -196,7 +198,7 @@ impl Maker<'_> {
         out
     }
 
-    /// The same, without what would make it too long.
+    /// Returns a JSON object of the attributes, without those that would make it too long.
     fn bounded_object(&self, attributes: &Attributes) -> String {
         let mut out = String::new();
         self.push_object(&mut out, attributes, MAX_SOURCE);
@@ -235,7 +237,7 @@ impl Maker<'_> {
                 if length <= self.max_value_len {
                     return;
                 }
-                // A part of a list is no list: it becomes the text that it would be.
+                // A truncated list is not a valid list: it becomes text.
                 let text = out.split_off(before);
                 push_text(out, cut(&text, self.max_value_len));
                 length
@@ -308,7 +310,7 @@ fn end(end: SpanEnd) -> InEnd {
     }
 }
 
-/// None where the value is no number: whoever made the record was to refuse it.
+/// Returns `None` if the value is not a number: the creator of the record should have refused it.
 fn point(point: NewPoint) -> Option<InPoint> {
     let value = match (&point.value, point.value.as_i64(), point.value.as_f64()) {
         (_, Some(number), _) => Amount::Integer(number),
@@ -317,7 +319,7 @@ fn point(point: NewPoint) -> Option<InPoint> {
     };
     let mut labels = point.labels;
     labels.retain(|(_, value)| !value.is_empty());
-    // The last value of a label that is there twice.
+    // Of a repeated label the last value counts.
     labels.reverse();
     labels.sort_by(|(a, _), (b, _)| a.cmp(b));
     labels.dedup_by(|(a, _), (b, _)| a == b);
@@ -333,9 +335,9 @@ fn point(point: NewPoint) -> Option<InPoint> {
         labels: labels_text(labels.iter().map(|(key, value)| (key.as_str(), value.as_str()))),
         time: point.timestamp.as_nanos(),
         value,
-        since: match point.adds {
-            Adds::Alone => None,
-            Adds::Since(since) => Some(since.as_nanos()),
+        since: match point.temporality {
+            Temporality::Delta => None,
+            Temporality::Cumulative { start } => Some(start.as_nanos()),
         },
         trace: point.trace_id.map(TraceId::to_bytes),
         span: point.span_id.map(span_key),

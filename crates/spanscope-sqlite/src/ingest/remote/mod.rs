@@ -1,28 +1,35 @@
-//! Takes in what other programs send: a bounded queue, and the prompt client of the writing thread
-//! that empties it.
+//! Receives the records that other programs send: a bounded queue, and the writing thread's prompt
+//! client that empties it.
 //!
 //! ```text
 //! store(records) -> rows, on the caller's thread -> queue -> one transaction of all that waits -> every caller is answered
 //! ```
 //!
-//! A caller is answered when its records are committed, so what is acknowledged is never lost to a crash of this process. What
-//! would not fit into the queue is refused at once. When a transaction fails, each of its callers is told, and may give the same
-//! records again: nothing is stored twice.
+//! A caller gets its response when its records are committed, so acknowledged records are never
+//! lost in a crash of this process. Records that do not fit into the queue are refused at once.
+//! When a transaction fails, each of its callers is notified, and may send the same records again:
+//! nothing is stored twice. While readers hold a full log, records wait in the queue for some
+//! seconds.
 
 mod batch;
 mod halves;
 mod maker;
 mod prepared;
+mod responses;
 mod seen_events;
+mod seen_points;
 mod senders;
 mod spans;
 mod state;
 mod store_batch;
+mod stored_metrics;
+mod taken;
 mod tokens;
 mod totals;
 
 use std::collections::{HashSet, VecDeque};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
@@ -36,21 +43,24 @@ use spanscope_model::{
 use self::batch::{Batch, Overflow};
 use self::prepared::PreparedRecords;
 use self::state::State;
+pub(crate) use self::stored_metrics::StoredMetricSink;
+use self::stored_metrics::StoredMetrics;
+pub(crate) use self::taken::Taken;
 use crate::file::bounds::Limits;
 use crate::file::open;
 use crate::file::open_file::OpenFile;
-use crate::file::trouble::Trouble;
+use crate::file::write_error::WriteError;
 use crate::file::writer::{Client, FileWriter, Turn, Waker};
 use crate::ingest::Overflows;
 use crate::promise::{Promise, promised};
 
-/// How long the drop of the intake waits for what is queued.
+/// How long dropping the intake waits for what is queued.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The keys that the file indexes are looked up this often.
 const KEYS_EVERY: Duration = Duration::from_secs(5);
-/// What is refused for its size is reported at most this often.
+/// The minimum interval of reports about records that were refused for their size.
 const REPORT_EVERY: Duration = Duration::from_secs(60);
-/// What is known of rows is forgotten this often, because another process may delete them.
+/// How often cached rows are dropped, because another process may delete them.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
 /// How a file is written that takes in records.
@@ -62,21 +72,26 @@ pub(crate) struct Settings {
     pub(crate) max_value_len: usize,
     pub(crate) queue_bytes: usize,
     pub(crate) indexed_keys: Vec<String>,
+    /// Records are copied from a file, and may be there already: each is looked for before it is
+    /// stored.
+    pub(crate) is_import: bool,
+    /// The counters of stored records.
+    pub(crate) stored_metrics: Option<StoredMetricSink>,
 }
 
-/// Records that wait, and who waits for them.
+/// Queued records, and their waiting caller.
 struct Job {
     prepared: PreparedRecords,
-    promise: Promise<IngestReceipt>,
+    promise: Promise<Taken>,
 }
 
 #[derive(Default)]
 struct Waiting {
     jobs: VecDeque<Job>,
     bytes: usize,
-    /// Nothing more is taken in.
+    /// Whether no more records are accepted.
     is_closed: bool,
-    /// What waited is written, and the thread has let go of it.
+    /// Whether the queue is written, and the thread has released it.
     is_ended: bool,
 }
 
@@ -86,15 +101,15 @@ struct Shared {
     /// Keys that the file indexes.
     keys: RwLock<HashSet<String>>,
     settings: Settings,
-    /// What the file calls itself.
+    /// The store's name.
     name: String,
     /// Why nothing can be written now.
-    trouble: Mutex<Option<StoreError>>,
+    write_error: Mutex<Option<StoreError>>,
     /// When it was last reported that records can't fit into the file.
     refused_at: Mutex<Option<Instant>>,
 }
 
-/// The way into a file. Dropping it writes what waits.
+/// The intake of a file. Dropping it writes what is queued.
 pub(crate) struct Intake {
     shared: Arc<Shared>,
     waker: Waker,
@@ -107,11 +122,17 @@ impl std::fmt::Debug for Intake {
 }
 
 impl Intake {
-    /// Opens or makes the file and gives its thread the queue.
-    pub(crate) fn open(path: &Path, settings: Settings) -> Result<Self, StoreError> {
+    /// Opens or creates the file and assigns the queue to its thread. Readers that find damage in
+    /// the file set `met_damage`.
+    pub(crate) fn open(
+        path: &Path,
+        settings: Settings,
+        met_damage: Arc<AtomicBool>,
+    ) -> Result<Self, StoreError> {
         let writer = FileWriter::open(path)?;
         let waker = writer.waker();
         let shared = writer.attach(move |file| {
+            let metrics = settings.stored_metrics.clone().map(StoredMetrics::new);
             let mut receiver = Receiver {
                 shared: Arc::new(Shared {
                     waiting: Mutex::default(),
@@ -119,39 +140,53 @@ impl Intake {
                     keys: RwLock::default(),
                     settings,
                     name: open::store_name(&file.db).map_err(|error| open::sql_error(file.path(), error))?,
-                    trouble: Mutex::default(),
+                    write_error: Mutex::default(),
                     refused_at: Mutex::default(),
                 }),
+                met_damage,
                 state: State::default(),
                 generation: None,
                 last_forgotten: Instant::now(),
                 last_keys: Instant::now(),
                 overflows: Overflows::default(),
+                metrics,
             };
-            receiver.ready(file).map_err(|trouble| file.error_of(&trouble))?;
+            receiver
+                .ready(file)
+                .map_err(|write_error| file.error_of(&write_error))?;
             let shared = Arc::clone(&receiver.shared);
             Ok((receiver, shared))
         })?;
         Ok(Self { shared, waker })
     }
 
-    /// Gives records to the thread. The answer comes when they are committed.
+    /// Passes records to the thread. The future completes when they are committed.
     pub(crate) fn enqueue(
         &self,
         tenant: Option<&Tenant>,
         records: NewRecords,
     ) -> StoreFuture<'static, IngestReceipt> {
-        if records.is_empty() || records.stored_in.as_ref() == Some(&self.shared.name) {
+        let answer = self.enqueue_counted(tenant, records);
+        Box::pin(async move { Ok(answer.await?.receipt) })
+    }
+
+    /// Passes records to the thread, and returns the result by kind of record.
+    pub(crate) fn enqueue_counted(
+        &self,
+        tenant: Option<&Tenant>,
+        records: NewRecords,
+    ) -> StoreFuture<'static, Taken> {
+        if records.is_empty() || records.origin_store.as_ref() == Some(&self.shared.name) {
             let known = records.len();
             return Box::pin(async move {
-                Ok(IngestReceipt {
-                    known,
-                    ..IngestReceipt::default()
+                Ok(Taken {
+                    receipt: IngestReceipt::default().known(known),
+                    ..Taken::default()
                 })
             });
         }
         let settings = &self.shared.settings;
-        // What has no room is not worth being made into rows, which is most of the work.
+        // Records without room are not worth converting to rows, which is most of the work.
         if let Err(error) = self.room_for(0) {
             return Box::pin(async { Err(error) });
         }
@@ -185,22 +220,21 @@ impl Intake {
 
     /// Whether records can be written now, as of the last second.
     pub(crate) fn check(&self) -> Result<(), StoreError> {
-        match &*lock(&self.shared.trouble) {
+        match &*lock(&self.shared.write_error) {
             None => Ok(()),
-            Some(trouble) => Err(StoreError::new(trouble.kind(), trouble.to_string())),
+            Some(write_error) => Err(StoreError::new(write_error.kind(), write_error.to_string())),
         }
     }
 
-    /// Whether so much fits under the file's cap alongside what else is in it: what is acknowledged must not be deleted at once
-    /// to make room for itself.
+    /// Returns whether this fits under the file's limit alongside its other data: acknowledged
+    /// records must not be deleted at once to make room for themselves.
     fn fits_the_file(&self, bytes: usize) -> Result<(), StoreError> {
         let cap = self.shared.settings.max_bytes;
         if bytes as u64 <= cap / 2 {
             return Ok(());
         }
         let message = format!(
-            "{bytes} bytes of records were sent at one time, and a file of at most {cap} bytes takes half of that: send less in \
-             one request, or raise the cap"
+            "{bytes} bytes of records were sent in one request, and a file of at most {cap} bytes accepts half of that: send less in one request, or raise the cap"
         );
         let mut last = lock(&self.shared.refused_at);
         if last.is_none_or(|last| last.elapsed() >= REPORT_EVERY) {
@@ -210,7 +244,8 @@ impl Intake {
         Err(StoreError::new(StoreErrorKind::Full, message))
     }
 
-    /// Whether so much more may wait. Records that are larger than the queue are taken when nothing else waits.
+    /// Returns whether this much more may be queued. Records that are larger than the queue are
+    /// accepted when it is empty.
     fn room_for(&self, bytes: usize) -> Result<(), StoreError> {
         let waiting = lock(&self.shared.waiting).bytes;
         if waiting == 0 || waiting + bytes <= self.shared.settings.queue_bytes {
@@ -243,12 +278,15 @@ impl Drop for Intake {
 /// The writing thread's end of the queue.
 struct Receiver {
     shared: Arc<Shared>,
+    /// Whether a reader found damage in the file.
+    met_damage: Arc<AtomicBool>,
     state: State,
-    /// The file that `state` knows rows of.
+    /// The file whose rows `state` caches.
     generation: Option<u64>,
     last_forgotten: Instant,
     last_keys: Instant,
     overflows: Overflows,
+    metrics: Option<StoredMetrics>,
 }
 
 impl Client for Receiver {
@@ -274,8 +312,15 @@ impl Client for Receiver {
         }
         let jobs = some_of(&mut waiting, file.batch_bytes());
         drop(waiting);
+        self.look_for_damage(file);
         let bytes: usize = jobs.iter().map(|job| job.prepared.bytes).sum();
-        self.write(file, jobs);
+        if let Err(jobs) = self.write(file, jobs) {
+            let mut waiting = lock(&self.shared.waiting);
+            for job in jobs.into_iter().rev() {
+                waiting.jobs.push_front(job);
+            }
+            return Turn::Retry;
+        }
         let mut waiting = lock(&self.shared.waiting);
         waiting.bytes -= bytes;
         if waiting.jobs.is_empty() && !waiting.is_closed {
@@ -286,14 +331,15 @@ impl Client for Receiver {
     }
 
     fn upkeep(&mut self, file: &mut OpenFile) {
-        self.note_trouble(file);
-        if file.trouble().is_some() {
+        self.look_for_damage(file);
+        self.note_write_error(file);
+        if file.write_error().is_some() {
             return;
         }
         if self.last_keys.elapsed() >= KEYS_EVERY {
             self.last_keys = Instant::now();
             // Another process may index more keys.
-            let result = self.load_keys(&file.db).map_err(Trouble::from);
+            let result = self.load_keys(&file.db).map_err(WriteError::from);
             file.note_keep(result.as_ref());
         }
     }
@@ -307,7 +353,7 @@ impl Client for Receiver {
         let mut waiting = lock(&self.shared.waiting);
         waiting.is_closed = true;
         waiting.is_ended = true;
-        // Their callers are answered by the drop.
+        // Dropping them notifies their callers.
         let jobs = std::mem::take(&mut waiting.jobs);
         drop(waiting);
         drop(jobs);
@@ -316,8 +362,8 @@ impl Client for Receiver {
 }
 
 impl Receiver {
-    /// Sees to it that the open file can be written and has the indexes that are wanted.
-    fn ready(&mut self, file: &mut OpenFile) -> Result<(), Trouble> {
+    /// Ensures that the open file can be written and has the required indexes.
+    fn ready(&mut self, file: &mut OpenFile) -> Result<(), WriteError> {
         file.ready()?;
         if self.generation == Some(file.generation()) {
             return Ok(());
@@ -327,6 +373,9 @@ impl Receiver {
         open::index_keys(&tx, &self.shared.settings.indexed_keys)?;
         tx.commit()?;
         self.load_keys(&file.db)?;
+        if let Some(metrics) = &mut self.metrics {
+            metrics.begin(&file.db)?;
+        }
         self.generation = Some(file.generation());
         Ok(())
     }
@@ -340,56 +389,67 @@ impl Receiver {
         Ok(())
     }
 
-    /// Writes jobs together, or where that fails each by itself, so that none suffers for another one.
-    fn write(&mut self, file: &mut OpenFile, jobs: Vec<Job>) {
+    /// Writes jobs together, or if that fails each separately, so that none fails because of
+    /// another one.
+    ///
+    /// # Errors
+    /// Readers hold the log: these are the jobs, to be written later.
+    fn write(&mut self, file: &mut OpenFile, jobs: Vec<Job>) -> Result<(), Vec<Job>> {
         let prepared: Vec<&PreparedRecords> = jobs.iter().map(|job| &job.prepared).collect();
         let result = self.commit(file, &prepared);
         match result {
+            Err(write_error) if file.bounds.may_pass(&write_error) => return Err(jobs),
             Ok(taken) => {
                 for (job, taken) in jobs.into_iter().zip(taken) {
                     job.promise.keep(Ok(taken));
                 }
             }
-            Err(trouble) if jobs.len() == 1 || !trouble.is_of_records() => {
+            Err(write_error) if jobs.len() == 1 || !write_error.is_of_records() => {
                 for job in jobs {
-                    job.promise.keep(Err(file.error_of(&trouble)));
+                    job.promise.keep(Err(file.error_of(&write_error)));
                 }
             }
             Err(_) => {
                 for job in jobs {
                     let answer = self.commit(file, &[&job.prepared]);
-                    let answer = answer.map(|taken| taken.first().copied().unwrap_or_default());
+                    let answer = answer.map(|taken| taken.into_iter().next().unwrap_or_default());
                     job.promise
-                        .keep(answer.map_err(|trouble| file.error_of(&trouble)));
+                        .keep(answer.map_err(|write_error| file.error_of(&write_error)));
                 }
             }
         }
         file.keep();
+        Ok(())
     }
 
-    fn commit(
-        &mut self,
-        file: &mut OpenFile,
-        jobs: &[&PreparedRecords],
-    ) -> Result<Vec<IngestReceipt>, Trouble> {
+    fn commit(&mut self, file: &mut OpenFile, jobs: &[&PreparedRecords]) -> Result<Vec<Taken>, WriteError> {
         let mut result = self.commit_once(file, jobs);
-        if matches!(result, Err(Trouble::Replaced)) {
+        if matches!(result, Err(WriteError::Replaced)) {
             result = self.commit_once(file, jobs);
         }
-        file.note_write(result.as_ref());
-        self.note_trouble(file);
+        // An error that passes while callers wait is not reported.
+        if !matches!(&result, Err(write_error) if file.bounds.may_pass(write_error)) {
+            file.note_write(result.as_ref());
+        }
+        self.note_write_error(file);
         result
     }
 
-    fn note_trouble(&self, file: &OpenFile) {
-        *lock(&self.shared.trouble) = file.trouble_error();
+    fn look_for_damage(&self, file: &mut OpenFile) {
+        if self.met_damage.swap(false, Ordering::Relaxed) {
+            file.verify();
+        }
+    }
+
+    fn note_write_error(&self, file: &OpenFile) {
+        *lock(&self.shared.write_error) = file.store_error();
     }
 
     fn commit_once(
         &mut self,
         file: &mut OpenFile,
         jobs: &[&PreparedRecords],
-    ) -> Result<Vec<IngestReceipt>, Trouble> {
+    ) -> Result<Vec<Taken>, WriteError> {
         self.ready(file)?;
         if self.last_forgotten.elapsed() >= FORGET_EVERY {
             self.last_forgotten = Instant::now();
@@ -412,11 +472,12 @@ impl Receiver {
         &mut self,
         file: &mut OpenFile,
         jobs: &[&PreparedRecords],
-    ) -> Result<(Vec<IngestReceipt>, Overflow), Trouble> {
+    ) -> Result<(Vec<Taken>, Overflow), WriteError> {
         let tx = Transaction::new_unchecked(&file.db, TransactionBehavior::Immediate)?;
         let now = Timestamp::now().as_nanos();
         let settings = &self.shared.settings;
-        let mut batch = Batch::begin(&tx, &mut self.state, settings, now)?;
+        let stored = self.metrics.as_ref().map(StoredMetrics::counts);
+        let mut batch = Batch::begin(&tx, &mut self.state, settings, stored, now)?;
         let mark = file.marks.due();
         if let Some(time) = mark {
             batch.mark(time)?;
@@ -425,10 +486,14 @@ impl Receiver {
         for job in jobs {
             taken.push(batch.store_batch(job)?);
         }
-        let overflowed = batch.finish()?;
+        let (overflowed, stored) = batch.finish()?;
         tx.commit()?;
         file.confirm()?;
-        // What begins later than it is stored is in `_given.ahead`, and pushes no mark ahead of the clock.
+        if let Some(metrics) = &mut self.metrics {
+            metrics.record(stored);
+        }
+        // Records that start later than they are stored are in `_given.ahead`, and move no mark
+        // ahead of the clock.
         file.marks.committed(mark, 0);
         Ok((taken, overflowed))
     }

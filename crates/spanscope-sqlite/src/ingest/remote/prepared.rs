@@ -1,7 +1,8 @@
-//! Records in the form of rows, made on the thread of whoever gives them, so that the one thread that writes only writes.
+//! Records in the form of rows, converted on the caller's thread, so that the writing thread only
+//! writes.
 //!
-//! What comes from outside is treated as capture treats what is recorded here: values of secrets are masked, long values are
-//! cut and say how long they were.
+//! Received records are treated like captured ones: values of secrets are masked, long values are
+//! truncated and keep their original length.
 
 use std::hash::{Hash, Hasher};
 
@@ -12,18 +13,18 @@ use spanscope_runs::RunAttributes;
 use crate::file::rows::Indexed;
 use crate::file::series::Amount;
 
-/// What a record takes in memory beside its texts, about.
+/// Approximate memory of a record in addition to its texts.
 const RECORD_BYTES: usize = 256;
 
-/// Records that were given to the store, as rows.
+/// Records for the store, as rows.
 #[derive(Debug)]
 pub(super) struct PreparedRecords {
     pub(super) tenant: Option<Tenant>,
     pub(super) digest: Option<[u8; 16]>,
-    /// Ids of these records may have been continued elsewhere: they come from the telemetry API.
-    pub(super) follows: bool,
+    /// Whether ids of these records may be aliases: they come from the telemetry API.
+    pub(super) resolve_aliases: bool,
     /// The trace that a span of these continues under another id.
-    pub(super) continues: Option<(TraceId, TraceId)>,
+    pub(super) trace_alias: Option<(TraceId, TraceId)>,
     pub(super) sources: Vec<Sender>,
     pub(super) records: u64,
     pub(super) bytes: usize,
@@ -39,7 +40,7 @@ pub(super) struct Sender {
     pub(super) points: Vec<InPoint>,
 }
 
-/// What tells one sender of a tenant from another.
+/// The identity of a sender of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct SenderKey {
     pub(super) service_name: String,
@@ -47,7 +48,7 @@ pub(super) struct SenderKey {
     pub(super) scope: String,
 }
 
-/// Where in a program something comes from.
+/// The location of a record in a program.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Place {
     pub(super) name: String,
@@ -71,7 +72,10 @@ pub(super) struct InSpan {
     pub(super) indexed: Vec<(String, Indexed)>,
     /// The call of a model that it describes.
     pub(super) call: Option<SpanCall>,
-    /// What it tells of an agent run.
+    /// Whether it has no parent and is still not the root of its trace: it was derived from an
+    /// event of a session, whose program sends no span of the session.
+    pub(super) is_rootless: bool,
+    /// Its run attributes.
     pub(super) facts: Option<RunAttributes>,
     pub(super) events: Vec<InEvent>,
     pub(super) expires: Option<i64>,
@@ -115,7 +119,7 @@ pub(super) struct InPoint {
 }
 
 impl InPoint {
-    /// Tells the stream of a total from the others of its sender.
+    /// Returns the identity of a total's stream among those of its sender.
     pub(super) fn stream(&self) -> i64 {
         let mut hasher = std::hash::DefaultHasher::new();
         (&self.metric, &self.unit, &self.labels).hash(&mut hasher);
@@ -125,7 +129,7 @@ impl InPoint {
 
 impl Sender {
     pub(super) fn bytes(&self) -> usize {
-        // Names and label sets stand in an index too, and may be new.
+        // Names and label sets are in an index too, and may be new.
         let place = |place: &Place| 2 * (place.name.len() + place.target.len());
         let events = |events: &[InEvent]| {
             let of = |event: &InEvent| {

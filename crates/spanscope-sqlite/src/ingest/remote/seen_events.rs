@@ -1,18 +1,23 @@
-//! Events of spans that are sent while they run: each snapshot brings those of the one before again.
+//! Events of spans that are sent while they run: each snapshot brings those of the one before
+//! again.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use spanscope_model::TraceId;
 
 use super::batch::Batch;
-use super::prepared::InEvent;
+use super::prepared::{InEvent, PreparedRecords};
 use crate::file::text::without_nul;
 
-/// The events of one trace that are stored in spans.
+/// The number of an event that is in no span; no span has it.
+const NO_SPAN: i64 = 0;
+
+/// The stored events of one trace.
 #[derive(Debug, Default)]
 pub(super) struct SeenEvents {
-    /// How often each one is stored, by its span and its digest.
+    /// How often each one is stored, by its span, or [`NO_SPAN`], and its digest.
     count: HashMap<(i64, u64), u32>,
     /// When the last one of a span happened.
     last: HashMap<i64, i64>,
@@ -23,6 +28,24 @@ impl SeenEvents {
         *self.count.entry((span, digest)).or_default() += 1;
         let last = self.last.entry(span).or_insert(time);
         *last = time.max(*last);
+    }
+}
+
+/// The identity of an event of an import.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct EventKey {
+    trace_id: Option<TraceId>,
+    span: i64,
+    digest: u64,
+}
+
+impl EventKey {
+    fn of(event: &InEvent) -> Self {
+        Self {
+            trace_id: event.trace_id,
+            span: event.span.unwrap_or(NO_SPAN),
+            digest: digest_of(event),
+        }
     }
 }
 
@@ -38,8 +61,8 @@ fn digest_of(event: &InEvent) -> u64 {
 }
 
 impl Batch<'_> {
-    /// Whether a span that runs was sent later than this snapshot of it: an event is stored that happened after
-    /// all of the snapshot's.
+    /// Whether a span that runs was sent later than this snapshot of it: an event is stored that
+    /// happened after all of the snapshot's.
     pub(super) fn is_outdated(
         &mut self,
         trace: i64,
@@ -53,7 +76,7 @@ impl Batch<'_> {
         Ok(seen.last.get(&span).is_some_and(|stored| *stored > last))
     }
 
-    /// Stores those of a span's events that are not there, and returns how many they are.
+    /// Stores those of a span's events that are not stored yet, and returns their number.
     pub(super) fn add_missing_events(
         &mut self,
         process: i64,
@@ -84,6 +107,67 @@ impl Batch<'_> {
         Ok(added)
     }
 
+    /// Counts how often each event of an import is stored already, before any of them is.
+    pub(super) fn look_for_events(
+        &mut self,
+        tenant: i64,
+        prepared: &PreparedRecords,
+    ) -> rusqlite::Result<()> {
+        self.events_left.clear();
+        let mut traces: HashMap<TraceId, SeenEvents> = HashMap::new();
+        for event in prepared.sources.iter().flat_map(|sender| &sender.events) {
+            let key = EventKey::of(event);
+            if self.events_left.contains_key(&key) {
+                continue;
+            }
+            let count = match key.trace_id {
+                None => self.count_loose(tenant, event.time, key.digest)?,
+                Some(trace_id) => {
+                    let seen = match traces.entry(trace_id) {
+                        Entry::Occupied(entry) => entry.into_mut(),
+                        Entry::Vacant(entry) => entry.insert(match self.trace_row(tenant, trace_id)? {
+                            Some(trace) => self.read_events(trace)?,
+                            None => SeenEvents::default(),
+                        }),
+                    };
+                    seen.count.get(&(key.span, key.digest)).copied().unwrap_or(0)
+                }
+            };
+            self.events_left.insert(key, count);
+        }
+        Ok(())
+    }
+
+    /// Whether an event of an import was there before it. Equal ones are counted: those that the
+    /// source has more of were not.
+    pub(super) fn was_there(&mut self, event: &InEvent) -> bool {
+        match self.events_left.get_mut(&EventKey::of(event)) {
+            Some(left) if *left > 0 => {
+                *left -= 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Returns how many equal events of this time are stored outside traces.
+    fn count_loose(&mut self, tenant: i64, time: i64, wanted: u64) -> rusqlite::Result<u32> {
+        self.rows.flush_records()?;
+        let mut find = self.db.prepare_cached(
+            "SELECT COALESCE(e.name, c.name, ''), e.message, COALESCE(e.attributes, '{}') FROM _event e
+             LEFT JOIN _callsite c ON c.id = e.callsite
+             WHERE e.trace IS NULL AND e.time = ?1
+             AND COALESCE((SELECT tenant FROM _process WHERE id = e.process), 0) = ?2",
+        )?;
+        let mut rows = find.query([time, tenant])?;
+        let mut count = 0;
+        while let Some(row) = rows.next()? {
+            let texts: [String; 3] = [row.get(0)?, row.get(1)?, row.get(2)?];
+            count += u32::from(digest(time, texts.each_ref().map(String::as_str)) == wanted);
+        }
+        Ok(count)
+    }
+
     /// Stores an event of a span.
     pub(super) fn add_span_event(
         &mut self,
@@ -103,23 +187,27 @@ impl Batch<'_> {
     /// The events of a trace, which are read once in a transaction.
     fn seen_events(&mut self, trace: i64) -> rusqlite::Result<&mut SeenEvents> {
         if !self.seen_events.contains_key(&trace) {
-            self.rows.flush_records()?;
-            let mut seen = SeenEvents::default();
-            let mut find = self.db.prepare_cached(
-                "SELECT span_id, time, COALESCE(name, ''), message, COALESCE(attributes, '{}') FROM _event
-                 WHERE trace = ?1 AND span_id IS NOT NULL",
-            )?;
-            let mut rows = find.query([trace])?;
-            while let Some(row) = rows.next()? {
-                let time = row.get(1)?;
-                let texts: [String; 3] = [row.get(2)?, row.get(3)?, row.get(4)?];
-                let texts = texts.each_ref().map(String::as_str);
-                seen.note(row.get(0)?, time, digest(time, texts));
-            }
-            drop(rows);
-            drop(find);
+            let seen = self.read_events(trace)?;
             self.seen_events.insert(trace, seen);
         }
         Ok(self.seen_events.entry(trace).or_default())
+    }
+
+    fn read_events(&mut self, trace: i64) -> rusqlite::Result<SeenEvents> {
+        self.rows.flush_records()?;
+        let mut seen = SeenEvents::default();
+        let mut find = self.db.prepare_cached(
+            "SELECT e.span_id, e.time, COALESCE(e.name, c.name, ''), e.message, COALESCE(e.attributes, '{}')
+             FROM _event e LEFT JOIN _callsite c ON c.id = e.callsite WHERE e.trace = ?1",
+        )?;
+        let mut rows = find.query([trace])?;
+        while let Some(row) = rows.next()? {
+            let span: Option<i64> = row.get(0)?;
+            let time = row.get(1)?;
+            let texts: [String; 3] = [row.get(2)?, row.get(3)?, row.get(4)?];
+            let texts = texts.each_ref().map(String::as_str);
+            seen.note(span.unwrap_or(NO_SPAN), time, digest(time, texts));
+        }
+        Ok(seen)
     }
 }

@@ -1,4 +1,5 @@
-//! Who sent records and where in a program they come from: rows that many records share, looked up once.
+//! The senders of records and their locations in a program: rows that many records share, looked up
+//! once.
 
 use std::collections::hash_map::Entry;
 
@@ -11,19 +12,20 @@ use crate::file::callsites::{callsite_row, find_callsite};
 use crate::file::processes::tenant_row;
 use crate::file::text::without_nul;
 
-/// A file keeps so many places of programs apart. What comes from further ones has its name in its own row, and no target:
-/// a program that names its spans by what they work on must not fill the file with places. The names of all may take a 16th of
-/// the file's cap (the index on them takes as much again).
+/// Maximum number of distinct places in a file. Records of further ones have their name in their
+/// own row, and no target: a program that names its spans by their input must not fill the file
+/// with places. The names of all may take a 16th of the file's limit (the index on them takes as
+/// much again).
 const MAX_PLACES: usize = 20_000;
-/// So many senders of a tenant are kept apart, and no more than a 16th of the file's cap describes
-/// them and their streams (the index on it takes as much again), and an 8th those of all tenants; what further ones send is
-/// stored as sent by nobody in particular.
+/// Maximum number of distinct senders of a tenant. The rows of senders and their streams take at
+/// most a 16th of the file's limit per tenant (the index takes as much again), and an 8th for all
+/// tenants; records of further ones are stored under one anonymous sender.
 const MAX_SENDERS: usize = 10_000;
-/// What a stream of totals takes.
+/// The size of a stream of totals.
 const STREAM_BYTES: usize = 64;
-/// So many streams of one sender are followed.
+/// Maximum number of streams of one sender.
 const MAX_STREAMS: usize = 10_000;
-/// What the sender is that stands for those beyond.
+/// The resource of the anonymous sender.
 const OVERFLOW: &str = r#"{"otel.resource.overflow":true}"#;
 
 impl Batch<'_> {
@@ -36,7 +38,7 @@ impl Batch<'_> {
         Ok(row)
     }
 
-    /// The row of a sender, which is made if it is not there.
+    /// Returns the row of a sender, and creates it if it is missing.
     pub(super) fn sender(&mut self, tenant: i64, key: &SenderKey) -> rusqlite::Result<i64> {
         let wanted = (tenant, key.clone());
         if let Some(row) = self.state.senders.get(&wanted) {
@@ -54,12 +56,14 @@ impl Batch<'_> {
                 .optional()
         };
         let (db, now) = (self.db, self.now);
+        // A copy of records that were sent elsewhere belongs to no sender here.
+        let ended_at = self.is_import.then_some(now);
         let make = |resource: &str, scope: &str| {
             db.prepare_cached(
-                "INSERT INTO _process (service_name, pid, started_at, seen_at, tenant, resource, scope)
-                     VALUES (?1, 0, ?2, ?2, ?3, ?4, ?5)",
+                "INSERT INTO _process (service_name, pid, started_at, seen_at, ended_at, tenant, resource, scope)
+                     VALUES (?1, 0, ?2, ?2, ?6, ?3, ?4, ?5)",
             )?
-            .execute(params![service_name, now, tenant, resource, scope])?;
+            .execute(params![service_name, now, tenant, resource, scope, ended_at])?;
             Ok::<_, rusqlite::Error>(db.last_insert_rowid())
         };
         let row = match find(&key.resource, &key.scope)? {
@@ -70,16 +74,16 @@ impl Batch<'_> {
                     self.senders_of(tenant)?.count += 1;
                     make(&key.resource, &key.scope)?
                 } else {
-                    let nobody = SenderKey {
+                    let unnamed = SenderKey {
                         service_name: String::new(),
                         resource: OVERFLOW.to_owned(),
                         scope: "{}".to_owned(),
                     };
-                    if *key == nobody {
+                    if *key == unnamed {
                         make(&key.resource, "{}")?
                     } else {
                         self.has_too_many_senders = true;
-                        self.sender(tenant, &nobody)?
+                        self.sender(tenant, &unnamed)?
                     }
                 }
             }
@@ -88,8 +92,8 @@ impl Batch<'_> {
         Ok(row)
     }
 
-    /// How many senders a tenant has, and the bytes of what describes them. Counted once a minute: to
-    /// count at each new sender costs the more the more there are.
+    /// Returns the number of a tenant's senders, and the size of their rows. Counted once a minute:
+    /// counting at each new sender would be more expensive the more there are.
     fn senders_of(&mut self, tenant: i64) -> rusqlite::Result<&mut Senders> {
         match self.state.senders_of.entry(tenant) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
@@ -97,7 +101,7 @@ impl Batch<'_> {
         }
     }
 
-    /// Takes so much of what senders of a tenant may take, if that is left.
+    /// Takes `bytes` of a tenant's share for senders, if they are available.
     fn has_sender_room(&mut self, tenant: i64, bytes: usize) -> rusqlite::Result<bool> {
         let max_bytes = self.max_sender_bytes;
         let all = match self.state.all_senders {
@@ -122,7 +126,7 @@ impl Batch<'_> {
         Ok(true)
     }
 
-    /// The row of a place, and the name that is to stand in the row of what comes from there.
+    /// Returns the row of a place, and the name for the row of its record.
     pub(super) fn place<'p>(&mut self, place: &'p Place) -> rusqlite::Result<(i64, Option<&'p str>)> {
         if let Some(row) = self.state.places.get(place) {
             return Ok((*row, None));
@@ -144,7 +148,7 @@ impl Batch<'_> {
         Ok((row, None))
     }
 
-    /// Whether the file keeps one more place apart, which counts it.
+    /// Returns whether the file accepts one more distinct place, and counts it.
     fn has_place_room(&mut self, place: &Place) -> rusqlite::Result<bool> {
         let bytes = place.name.len() + place.target.len();
         let mut there = match self.state.places_there {
@@ -193,7 +197,7 @@ fn count_senders(db: &Connection, tenant: Option<i64>) -> rusqlite::Result<Sende
     db.prepare_cached(&format!(
         "SELECT count(*), COALESCE(sum(octet_length(resource) + octet_length(scope)), 0)
          + {STREAM_BYTES} * (SELECT count(*) FROM _total JOIN _process ON _process.id = process WHERE {which})
-         FROM _process WHERE {which} AND resource IS NOT NULL"
+         FROM _process WHERE {which} AND scope IS NOT NULL"
     ))?
     .query_row([tenant], |row| {
         Ok(Senders {

@@ -1,9 +1,9 @@
-//! Spans and their ends, which may come in any order, and more than once.
+//! Spans and their ends, in any order, and possibly repeated.
 
 use std::borrow::Cow;
 
 use rusqlite::{OptionalExtension, params};
-use spanscope_model::{Attributes, Severity, TraceId, UNCATEGORIZED};
+use spanscope_model::{Attributes, Severity, TraceId, UNCATEGORIZED, wire};
 
 use super::batch::Batch;
 use super::halves::{self, Half};
@@ -14,20 +14,29 @@ use crate::file::rows::SpanRow;
 use crate::file::runs::Found;
 use crate::file::text::without_nul;
 
-/// A trace of so many spans is looked through sooner than an index.
+/// A trace with at most this number of spans is scanned instead of using an index.
 const FEW_SPANS: i64 = 64;
-/// The text of `extra` of a span whose end came before its start.
+/// The text of `extra` of a span whose end arrived before its start.
 const END_ONLY: &str = r#"{"end_only":true}"#;
 
-/// What was stored of a span that came.
+/// The result of storing a span.
 pub(super) struct StoredSpan {
     /// The id that it has here.
     pub(super) key: i64,
-    /// How many records are new: the span, if it told anything new, and its events.
+    /// The number of new records: the span, if it had anything new, and its events.
     pub(super) records: u64,
+    /// Whether the span is one of them.
+    pub(super) has_span: bool,
 }
 
-/// A span that came, as it is to be stored.
+/// Attributes without the state that an import adds to those of a span that is open.
+fn without_state(attributes: &str) -> Attributes {
+    let mut attributes: Attributes = serde_json::from_str(attributes).unwrap_or_default();
+    attributes.retain(|key, _| key != wire::STATE);
+    attributes
+}
+
+/// A received span, in the form in which it is stored.
 struct Incoming<'s> {
     span: &'s InSpan,
     process: i64,
@@ -44,7 +53,7 @@ struct Incoming<'s> {
 }
 
 impl Batch<'_> {
-    /// Stores a span, or what one that is there lacked; `None` where it lacked nothing.
+    /// Stores a span, or the missing data of a stored one; returns `None` if there was nothing new.
     pub(super) fn add_span(
         &mut self,
         process: i64,
@@ -72,11 +81,12 @@ impl Batch<'_> {
         let known = self.known_half(&mut new)?;
         let (row, state, records) = match known {
             None => self.store_new(&new)?,
-            Some(known) if self.is_held_up(&new, known)? => {
+            Some(known) if self.is_held_up(&new, known)? || self.is_copied(&new, known)? => {
                 let records = self.add_missing_events(process, trace_id, trace, new.key, &span.events)?;
                 return Ok((records > 0).then_some(StoredSpan {
                     key: new.key,
                     records,
+                    has_span: false,
                 }));
             }
             Some(known) => match self.go_on(&new, known)? {
@@ -85,8 +95,9 @@ impl Batch<'_> {
             },
         };
         let (key, parent) = (new.key, new.parent);
+        let is_root = parent.is_none() && !span.is_rootless;
         if let Some(change) = self.rows.touched(trace_id) {
-            if parent.is_none() {
+            if is_root {
                 change.note_root(row, span.start);
             }
             change.note_expiry(span.expires);
@@ -96,10 +107,10 @@ impl Batch<'_> {
                 facts: facts.clone(),
                 row,
                 start: span.start,
-                has_parent: parent.is_some(),
+                has_parent: !is_root,
             };
             self.rows.note_run(trace, found);
-        } else if parent.is_none() && !is_new {
+        } else if is_root && !is_new {
             self.rows.note_root_of_run(trace);
         }
         for (key, value) in &span.indexed {
@@ -114,13 +125,21 @@ impl Batch<'_> {
             state,
         };
         self.met.insert((trace, key), known);
-        Ok(Some(StoredSpan { key, records }))
+        Ok(Some(StoredSpan {
+            key,
+            records,
+            has_span: true,
+        }))
     }
 
-    /// What is there of a span. Where the other half of its call is stored under its id, `new` becomes what is to be
-    /// stored beside it.
+    /// Returns what is stored of a span. If the other half of its call is stored under its id,
+    /// `new` is changed to what is stored in addition.
     fn known_half(&mut self, new: &mut Incoming<'_>) -> rusqlite::Result<Option<Known>> {
         let shared = new.key;
+        if self.is_import && halves::is_server_half(new.span) {
+            new.half = Some(halves::SERVER);
+            return self.known(new.trace, new.stored_spans, shared, new.half);
+        }
         let Some(known) = self.known(new.trace, new.stored_spans, shared, None)? else {
             return Ok(None);
         };
@@ -140,7 +159,7 @@ impl Batch<'_> {
         }
     }
 
-    /// Stores a span that is not there.
+    /// Stores a new span.
     fn store_new(&mut self, new: &Incoming<'_>) -> rusqlite::Result<(i64, KnownState, u64)> {
         let span = new.span;
         let row = self.rows.new_span();
@@ -169,18 +188,42 @@ impl Batch<'_> {
         }
         let state = match span.duration {
             None => KnownState::Running(span.status),
-            Some(_) => KnownState::Whole,
+            Some(_) => {
+                self.count_span(new.process, span.kind, span.status);
+                KnownState::Whole
+            }
         };
         Ok((row, state, 1 + span.events.len() as u64))
     }
 
-    /// Whether this is how a span that runs was before it was sent as it is stored.
+    /// Returns whether the stored state of a running span precedes the received one.
     fn is_held_up(&mut self, new: &Incoming<'_>, known: Known) -> rusqlite::Result<bool> {
         let both_run = matches!(known.state, KnownState::Running(_)) && new.span.duration.is_none();
         Ok(both_run && self.is_outdated(new.trace, new.key, &new.span.events)?)
     }
 
-    /// Stores what a span says that is there already; `None` where it says nothing new.
+    /// Returns whether an import contains a span that is stored, so that only its events may be
+    /// new.
+    fn is_copied(&mut self, new: &Incoming<'_>, known: Known) -> rusqlite::Result<bool> {
+        if !self.is_import {
+            return Ok(false);
+        }
+        match (known.state, new.span.duration) {
+            (KnownState::Whole, _) => Ok(true),
+            (KnownState::Running(_), None) => {
+                self.rows.flush_spans()?;
+                let attributes: String = self
+                    .db
+                    .prepare_cached("SELECT attributes FROM _span WHERE id = ?1")?
+                    .query_row([known.row], |found| found.get(0))?;
+                Ok(attributes == *new.attributes
+                    || without_state(&attributes) == without_state(&new.attributes))
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Stores the new data of a stored span; returns `None` if there is none.
     fn go_on(
         &mut self,
         new: &Incoming<'_>,
@@ -195,6 +238,7 @@ impl Batch<'_> {
                 if let Some(change) = self.rows.touched(new.trace_id) {
                     change.note_end(before, span.status);
                 }
+                self.count_span(new.process, span.kind, span.status);
                 KnownState::Whole
             }
             (KnownState::Running(before), None) => {
@@ -205,7 +249,8 @@ impl Batch<'_> {
                 KnownState::Running(span.status)
             }
             (KnownState::EndOnly, _) => {
-                self.begin_ended(row, new)?;
+                let status = self.begin_ended(row, new)?;
+                self.count_span(new.process, span.kind, status);
                 KnownState::Whole
             }
             (KnownState::Whole, _) => return Ok(None),
@@ -214,7 +259,8 @@ impl Batch<'_> {
         Ok(Some((row, state, 1 + events)))
     }
 
-    /// A span that runs has come again, or has come with its end: what it says now is all of it.
+    /// Replaces the data of a running span, which was sent again or with its end: the new data are
+    /// complete.
     fn set_running(&mut self, row: i64, new: &Incoming<'_>) -> rusqlite::Result<()> {
         let span = new.span;
         self.rows.unindex(row)?;
@@ -239,13 +285,20 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// The start has come of a span whose end came first.
-    fn begin_ended(&mut self, row: i64, new: &Incoming<'_>) -> rusqlite::Result<()> {
+    /// Counts a span whose start and end are stored.
+    fn count_span(&mut self, process: i64, kind: i64, status: Option<i64>) {
+        if let Some(stored) = &mut self.stored {
+            stored.add_span(process, kind, status);
+        }
+    }
+
+    /// Adds the start of a span whose end arrived first. Returns the status with which it ended.
+    fn begin_ended(&mut self, row: i64, new: &Incoming<'_>) -> rusqlite::Result<Option<i64>> {
         self.rows.flush_spans()?;
-        let said_at_end: String = self
+        let (said_at_end, status): (String, _) = self
             .db
-            .prepare_cached("SELECT attributes FROM _span WHERE id = ?1")?
-            .query_row([row], |found| found.get(0))?;
+            .prepare_cached("SELECT attributes, status FROM _span WHERE id = ?1")?
+            .query_row([row], |found| Ok((found.get(0)?, found.get(1)?)))?;
         let said_at_end: Attributes = serde_json::from_str(&said_at_end).unwrap_or_default();
         let attributes = merged(&new.attributes, &said_at_end, self.max_value_len);
         self.rows.change_span(new.trace, row, |db| {
@@ -264,10 +317,11 @@ impl Batch<'_> {
                 new.span.extra
             ])
         })?;
-        Ok(())
+        Ok(status)
     }
 
-    /// Ends a span; `false` where it has an end. The end of one that is not there is kept, and waits for its start.
+    /// Ends a span; returns `false` if it has an end. The end of an unknown span is kept, and waits
+    /// for its start.
     pub(super) fn add_end(&mut self, process: i64, trace_id: TraceId, end: &InEnd) -> rusqlite::Result<bool> {
         let trace = self.rows.touch(trace_id, end.time, end.time)?;
         let (trace_row, stored) = (trace.row, trace.stored_spans);
@@ -276,14 +330,15 @@ impl Batch<'_> {
         let (row, was_running) = match known {
             Some(Known {
                 row,
+                kind,
                 state: KnownState::Running(before),
                 ..
             }) => {
                 self.rows.flush_spans()?;
-                let attributes: String = self
+                let (attributes, of): (String, i64) = self
                     .db
-                    .prepare_cached("SELECT attributes FROM _span WHERE id = ?1")?
-                    .query_row([row], |found| found.get(0))?;
+                    .prepare_cached("SELECT attributes, process FROM _span WHERE id = ?1")?
+                    .query_row([row], |found| Ok((found.get(0)?, found.get(1)?)))?;
                 let merged = merged(&attributes, &end.attributes, self.max_value_len);
                 self.rows.change_span(trace_row, row, |db| {
                     db.prepare_cached(
@@ -293,6 +348,7 @@ impl Batch<'_> {
                 })?;
                 self.rows.note_end(trace_row, row)?;
                 self.rows.note_root_of_run(trace_row);
+                self.count_span(of, kind, Some(end.status));
                 (row, Some(before))
             }
             Some(_) => return Ok(false),
@@ -347,8 +403,8 @@ impl Batch<'_> {
         Ok(true)
     }
 
-    /// What is there of a span, of the half that is meant where two halves of a call share an id. A trace without spans
-    /// has none that this transaction has not met.
+    /// Returns what is stored of a span, and of the right half if two halves of a call share an id.
+    /// A trace without stored spans has none besides this transaction's.
     fn known(
         &mut self,
         trace: i64,
@@ -359,17 +415,17 @@ impl Batch<'_> {
         if let Some(known) = self.met.get(&(trace, key)) {
             return Ok(Some(*known));
         }
-        // A row of a program that writes this file is that program's to end. A small trace is looked through, because the
-        // index by id has a segment for every 65,536 spans of the file.
+        // A row of a program that writes this file is that program's to end. A small trace is
+        // looked through, because the index by id has a segment for every 65,536 spans of the file.
         let mut find = self.db.prepare_cached(match stored_spans {
             0 => return Ok(None),
             1..=FEW_SPANS => {
-                "SELECT s.id, s.duration IS NULL AND p.resource IS NOT NULL, s.extra = ?3, s.status, s.kind, p.resource IS NOT NULL FROM _span s INDEXED BY _span_trace
+                "SELECT s.id, s.duration IS NULL AND p.scope IS NOT NULL, s.extra = ?3, s.status, s.kind, p.scope IS NOT NULL FROM _span s INDEXED BY _span_trace
                  LEFT JOIN _process p ON p.id = s.process
                  WHERE s.trace = ?2 AND s.span_id = ?1 AND s.half IS ?4 ORDER BY s.id DESC LIMIT 1"
             }
             _ => {
-                "SELECT s.id, s.duration IS NULL AND p.resource IS NOT NULL, s.extra = ?3, s.status, s.kind, p.resource IS NOT NULL FROM _span s INDEXED BY _span_hex
+                "SELECT s.id, s.duration IS NULL AND p.scope IS NOT NULL, s.extra = ?3, s.status, s.kind, p.scope IS NOT NULL FROM _span s INDEXED BY _span_hex
                  LEFT JOIN _process p ON p.id = s.process
                  WHERE s.span_hex = printf('%016x', ?1) AND s.trace = ?2 AND s.half IS ?4 ORDER BY s.id DESC LIMIT 1"
             }

@@ -1,4 +1,4 @@
-//! What is known while records are stored: [`State`] from transaction to transaction, the rest within
+//! The state while records are stored: [`State`] from transaction to transaction, the rest within
 //! one.
 
 use std::collections::HashMap;
@@ -7,8 +7,9 @@ use spanscope_model::TraceId;
 use spanscope_model::semconv::SpanCall;
 
 use super::prepared::{Place, SenderKey};
+use super::responses::{Origin, Responses};
 
-/// What is known from transaction to transaction.
+/// The state from transaction to transaction.
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) tenants: HashMap<String, i64>,
@@ -18,10 +19,12 @@ pub(super) struct State {
     pub(super) keys: HashMap<String, i64>,
     /// How many streams of totals each sender has.
     pub(super) streams: HashMap<i64, usize>,
-    /// What each tenant has of senders.
+    /// The senders of each tenant.
     pub(super) senders_of: HashMap<i64, Senders>,
-    /// The same of all tenants, in bytes.
+    /// The size of all tenants' senders, in bytes.
     pub(super) all_senders: Option<usize>,
+    /// The calls of models that were counted last.
+    pub(super) responses: Responses,
     /// The places that the file has, once they were counted.
     pub(super) places_there: Option<PlacesThere>,
 }
@@ -38,12 +41,12 @@ pub(super) struct PlacesThere {
 #[derive(Debug)]
 pub(super) struct Senders {
     pub(super) count: usize,
-    /// Of what describes them, and of their streams.
+    /// The size of their rows, and of their streams.
     pub(super) bytes: usize,
 }
 
 impl State {
-    /// Forgets what may not be there any more, or never came to be.
+    /// Drops what may not exist any more, or never did.
     pub(super) fn clear(&mut self) {
         self.tenants.clear();
         self.senders.clear();
@@ -52,10 +55,11 @@ impl State {
         self.senders_of.clear();
         self.all_senders = None;
         self.places_there = None;
+        self.responses.clear();
     }
 }
 
-/// What a sender's row gets more of.
+/// The changes of a sender's row.
 #[derive(Debug, Default)]
 pub(super) struct Account {
     pub(super) records: u64,
@@ -63,7 +67,7 @@ pub(super) struct Account {
     pub(super) has_open_spans: bool,
 }
 
-/// What is there of a span.
+/// The stored state of a span.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Known {
     pub(super) row: i64,
@@ -76,7 +80,7 @@ pub(super) struct Known {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KnownState {
     Whole,
-    /// With the status that it has so far: a sender may know that it fails before it ends.
+    /// With its current status: a sender may know that it fails before it ends.
     Running(Option<i64>),
     EndOnly,
 }
@@ -88,9 +92,12 @@ pub(super) struct Call {
     pub(super) key: i64,
     pub(super) process: i64,
     pub(super) tenant: i64,
+    pub(super) origin: Origin,
     pub(super) time: i64,
     pub(super) duration: i64,
     pub(super) failed: bool,
+    /// Whether it has no parent.
+    pub(super) is_root: bool,
     pub(super) call: SpanCall,
     pub(super) expires: Option<i64>,
 }
@@ -107,8 +114,7 @@ impl Calls {
         self.by_trace.entry(trace).or_default().push(call);
     }
 
-    /// A span has come to a trace that was there: it may be what was missing between two that were
-    /// counted.
+    /// A span was added to a stored trace: it may connect two that were counted.
     pub(super) fn may_join(&mut self, tenant: i64, trace_id: TraceId) {
         self.by_trace.entry((tenant, trace_id)).or_default();
     }

@@ -1,7 +1,8 @@
-//! Streams of totals: what each grew by since the last one.
+//! Streams of totals: the increase of each since the last one.
 //!
-//! Most SDKs send the total since they began, once a minute. Added up, totals would count the same again and again; so the last
-//! one of each stream is remembered, in the file, and what is stored is the difference.
+//! Most SDKs send the total since their start, once a minute. Summing totals would count the same
+//! again and again; so the last one of each stream is kept in the file, and the difference is
+//! stored.
 
 use rusqlite::{OptionalExtension, params};
 
@@ -9,11 +10,11 @@ use super::batch::Batch;
 use super::prepared::InPoint;
 use crate::file::series::Amount;
 
-/// What a measurement adds to its series.
+/// The contribution of a measurement to its series.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Grown {
     By(Amount),
-    /// The total is the same as before.
+    /// The total is unchanged.
     NotAtAll,
     /// It is not newer than the last one.
     Known,
@@ -21,7 +22,7 @@ pub(super) enum Grown {
     TooMany,
 }
 
-/// What a measurement adds; of a total, what it grew by.
+/// Returns the contribution of a measurement; for a total, its increase.
 pub(super) fn grown(
     batch: &mut Batch<'_>,
     tenant: i64,
@@ -44,7 +45,7 @@ pub(super) fn grown(
         Some((began, _, value)) if began == since => match point.value.minus(value) {
             Some(difference) if difference.is_zero() => Grown::NotAtAll,
             Some(difference) => Grown::By(difference),
-            None => Grown::By(point.value), // it fell: the program began anew and did not say so
+            None => Grown::By(point.value), // it decreased: the program restarted without saying so
         },
         Some(_) => Grown::By(point.value), // a new beginning
         None => {

@@ -1,8 +1,8 @@
-//! What the observations of a histogram come to.
+//! Statistics of a histogram's observations.
 //!
-//! A point is one observation, unless its detail says that it is many: then the detail has their count, and mostly buckets.
-//! Details of totals are kept as they were sent, so what such a point adds is the difference to the one before it of the same
-//! program, which may lie before the range.
+//! A point is one observation, unless its detail has a count of many, usually with buckets. Details
+//! of totals are stored as they were sent, so such a point adds the difference to the previous one
+//! of the same program, which may be before the range.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -21,7 +21,7 @@ use crate::file::schema;
 use crate::file::series::Amount;
 use crate::file::text::without_nul;
 
-/// What `metric_distributions` answers.
+/// Implements `metric_distributions`.
 pub(in crate::store) fn query(
     db: &Connection,
     scope: Scope,
@@ -50,7 +50,7 @@ pub(in crate::store) fn query(
     Ok(found)
 }
 
-/// What was observed, by the place of its series; none where nothing was.
+/// Returns the observations, by the index of their series; empty if there are none.
 fn observations(
     db: &Connection,
     wanted: &Wanted,
@@ -98,7 +98,7 @@ struct Before<'db> {
 }
 
 impl Before<'_> {
-    /// What a total grew by.
+    /// Returns the increase of a total.
     fn since(&mut self, of: (i64, i64), total: ObservedBuckets) -> Result<ObservedBuckets, Failure> {
         let grown = match self.totals.entry(of) {
             Entry::Occupied(mut entry) => {
@@ -125,7 +125,7 @@ impl Before<'_> {
     }
 }
 
-/// What was sent beside a number that stands for many observations.
+/// The detail of a number that represents many observations.
 #[derive(Deserialize)]
 struct Detail {
     count: u64,
@@ -176,8 +176,8 @@ impl Told {
     }
 }
 
-/// The observations that a detail tells of, and whether they are a total since the beginning of a stream; none where the point
-/// is one observation.
+/// Returns the observations in a detail, and whether they are a total since the start of a stream;
+/// `None` if the point is one observation.
 fn told(detail: &str) -> Option<(ObservedBuckets, bool)> {
     let detail: Detail = serde_json::from_str(detail).ok()?;
     let number = |told: &Option<Told>| told.as_ref().and_then(Told::number);
@@ -212,7 +212,7 @@ fn told(detail: &str) -> Option<(ObservedBuckets, bool)> {
         max: number(&detail.max),
         buckets,
     };
-    // A summary is a total too, and has no word for it.
+    // A summary is a total too, without saying so.
     let is_total = detail.temporality.as_deref() != Some("delta");
     Some((told, is_total))
 }

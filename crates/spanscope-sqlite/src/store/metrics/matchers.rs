@@ -1,34 +1,25 @@
-//! Conditions on labels, as Prometheus has them: regular expressions match the whole value, and a label that is not there
-//! has an empty one.
-//!
-//! The engine takes time linear in what it reads, whatever the expression. What could grow is the expression itself, so its
-//! length and its compiled size are bounded.
+//! Conditions on labels, as in Prometheus: regular expressions match the whole value, and a missing
+//! label is empty.
 
 use std::collections::BTreeMap;
 
-use regex::{Regex, RegexBuilder};
-use spanscope_model::text::excerpt;
 use spanscope_model::{LabelMatcher, LabelOperator, StoreError};
 
+use super::expression::Expression;
 use crate::file::text::without_nul;
-
-/// The longest expression, in bytes.
-const MAX_LEN: usize = 4096;
-/// The largest compiled expression, in bytes.
-const MAX_COMPILED: usize = 1 << 20;
 
 pub(super) struct Matchers(Vec<Matcher>);
 
 struct Matcher {
     label: String,
     test: Test,
-    /// The answer where the test holds.
+    /// The result if the test succeeds.
     wanted: bool,
 }
 
 enum Test {
     Is(String),
-    Matches(Regex),
+    Matches(Expression),
 }
 
 impl Matchers {
@@ -58,8 +49,8 @@ impl Matcher {
         let (test, wanted) = match matcher.operator {
             LabelOperator::Equals => (is(), true),
             LabelOperator::NotEquals => (is(), false),
-            LabelOperator::RegexMatch => (Test::Matches(whole(matcher)?), true),
-            LabelOperator::RegexNotMatch => (Test::Matches(whole(matcher)?), false),
+            LabelOperator::RegexMatch => (Test::Matches(Expression::new(matcher)?), true),
+            LabelOperator::RegexNotMatch => (Test::Matches(Expression::new(matcher)?), false),
         };
         Ok(Self {
             label: without_nul(&matcher.name).into_owned(),
@@ -69,46 +60,10 @@ impl Matcher {
     }
 }
 
-/// The expression, made to match whole values only.
-fn whole(matcher: &LabelMatcher) -> Result<Regex, StoreError> {
-    let LabelMatcher { name, value, .. } = matcher;
-    if value.len() > MAX_LEN {
-        return Err(refused(
-            name,
-            value,
-            &format!("it is longer than {MAX_LEN} bytes"),
-        ));
-    }
-    let compile = |text: &str| {
-        RegexBuilder::new(text)
-            .size_limit(MAX_COMPILED)
-            .dfa_size_limit(MAX_COMPILED)
-            .build()
-            .map_err(|error| match &error {
-                regex::Error::CompiledTooBig(_) => refused(name, value, "it would grow too large"),
-                _ => {
-                    // The last line says what is wrong; those before draw the expression.
-                    let text = error.to_string();
-                    let why = text.lines().last().unwrap_or_default();
-                    refused(name, value, why.trim_start_matches("error: "))
-                }
-            })
-    };
-    // By itself first: `a)|(b` would be taken for whole between the parentheses.
-    compile(value)?;
-    compile(&format!(r"\A(?s:{value})\z"))
-}
-
-fn refused(label: &str, expression: &str, why: &str) -> StoreError {
-    let short = excerpt(expression, 80);
-    StoreError::invalid(format!(
-        "the regular expression {short:?} for the label {label:?} can't be used: {why}"
-    ))
-}
-
-#[cfg(test)]
+#[cfg(all(test, feature = "regex"))]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::super::expression::MAX_LEN;
     use super::*;
 
     fn matches(operator: &str, value: &str, label: &str) -> Result<bool, StoreError> {
@@ -173,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_blows_up_elsewhere_is_linear_here() {
+    fn expressions_that_are_exponential_elsewhere_are_linear_here() {
         assert!(!matches("=~", "(a+)+b", &"a".repeat(20_000)).unwrap());
     }
 }

@@ -1,10 +1,16 @@
-//! Measurements over time, and what metrics there are.
+//! Measurements over time, and the list of metrics.
 //!
-//! A step that is a whole number of minutes is added up from the roll-ups, and the ends of a range that are no whole minutes
-//! from the measurements themselves. Everything is read in the order of time, so that a step is complete when the next one
-//! begins, and within one transaction, so that points and roll-ups are of one moment.
+//! A step of whole minutes is computed from the roll-ups, and the partial minutes at the ends of a
+//! range from the measurements themselves. Everything is read in the order of time, so that a step
+//! is complete when the next one begins, and within one transaction, so that points and roll-ups
+//! are consistent.
 
 mod distribution;
+#[cfg(feature = "regex")]
+mod expression;
+#[cfg(not(feature = "regex"))]
+#[path = "no_expression.rs"]
+mod expression;
 mod matchers;
 mod read;
 mod steps;
@@ -28,10 +34,10 @@ use crate::file::schema;
 use crate::file::series::{MINUTE, UNIT, minute_of};
 use crate::file::text::without_nul;
 
-/// The label that tells another tenant's series from one's own, for whoever sees both.
+/// The label that distinguishes another tenant's series, for a caller that sees both.
 const TENANT_LABEL: &str = "tenant_id";
 
-/// What `query_metrics` answers.
+/// Implements `query_metrics`.
 pub(super) fn query(
     db: &Connection,
     scope: Scope,
@@ -56,7 +62,8 @@ struct Metric {
     id: i64,
     kind: MetricKind,
     unit: String,
-    /// The tenant's name, where several tenants' metrics are answered together and it is not the default one.
+    /// The tenant's name, if several tenants' metrics are returned together and it is not the
+    /// default one.
     tenant: Option<String>,
 }
 
@@ -104,7 +111,7 @@ fn one(
         own.map_or(&metric.unit, |label| &label.value).clone()
     };
     let units = labels.iter().map(unit).collect();
-    let mut steps = Steps::new(step, kind, units, scope.room());
+    let mut steps = Steps::new(step, kind, units, scope.budget());
     if let Some(wanted) = Wanted::new(&wanted) {
         collect(db, &wanted, (start, end), &mut steps)?;
     }
@@ -112,11 +119,7 @@ fn one(
         .into_iter()
         .zip(steps.into_values()?)
         .filter(|(_, values)| !values.is_empty())
-        .map(|(labels, values)| MetricSeries {
-            metric: query.metric.clone(),
-            labels,
-            values,
-        })
+        .map(|(labels, values)| MetricSeries::new(query.metric.clone(), labels, values))
         .collect())
 }
 
@@ -124,7 +127,7 @@ fn one(
 fn range(query: &MetricQuery) -> Result<(i64, i64), StoreError> {
     let end = query.end.unwrap_or_else(Timestamp::now);
     for (word, time) in [("start", query.start), ("end", end)] {
-        // What lies beyond became one of these two when it was turned into a timestamp.
+        // Times beyond the range became one of these two when converted to a timestamp.
         if [i64::MIN, i64::MAX].contains(&time.as_nanos()) {
             return Err(StoreError::invalid(format!(
                 "the {word} of the metric query is out of range: give a time between 1677 and 2262"
@@ -172,7 +175,8 @@ fn collect(
     steps: &mut Steps,
 ) -> Result<(), Failure> {
     let mut points = read::Points::new(db, wanted)?;
-    // The whole minutes inside of the range; a time that is no whole minute lies in the one before.
+    // The whole minutes inside the range; a time within a minute belongs to the one that contains
+    // it.
     let first = minute_of(start) + i64::from(start.rem_euclid(MINUTE) > 0);
     let last = minute_of(end);
     if !steps.is_of_whole_minutes() || first >= last {
@@ -211,19 +215,18 @@ pub(super) fn list(db: &Connection, scope: Scope) -> Result<Vec<MetricInfo>, Fai
     .push(" GROUP BY m.name ORDER BY m.name");
     let natural = |number: i64| u64::try_from(number).unwrap_or(0);
     let found = sql.rows(db, |row| {
-        Ok(MetricInfo {
-            metric: row.get(0)?,
-            unit: row.get(1)?,
-            kind: kind(row.get_ref(2)?.as_str()?),
-            series: natural(row.get(3)?),
-            points: natural(row.get(4)?),
-            last: row.get::<_, Option<i64>>(5)?.map(Timestamp::from_nanos),
-        })
+        Ok(
+            MetricInfo::new(row.get::<_, String>(0)?, kind(row.get_ref(2)?.as_str()?))
+                .unit(row.get::<_, String>(1)?)
+                .series(natural(row.get(3)?))
+                .points(natural(row.get(4)?))
+                .last(row.get::<_, Option<i64>>(5)?.map(Timestamp::from_nanos)),
+        )
     })?;
     Ok(found)
 }
 
-/// A kind that only a newer version knows adds up like a gauge: not at all.
+/// A kind that only a newer version knows is treated like a gauge.
 fn kind(word: &str) -> MetricKind {
     word.parse().unwrap_or(MetricKind::Gauge)
 }

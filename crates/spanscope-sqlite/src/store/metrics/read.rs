@@ -1,16 +1,16 @@
-//! Reads points and roll-ups of the series that are wanted, in the order of time.
+//! Reads points and roll-ups of the wanted series, in the order of time.
 
 use rusqlite::{Connection, Statement};
 
 use crate::file::Failure;
 use crate::file::series::{Amount, MINUTE};
 
-/// Roll-ups of so many minutes are read in one go.
+/// The number of minutes of roll-ups per read.
 const MINUTES_AT_ONCE: i64 = 240;
-/// Looking up one roll-up takes as long as passing so many by.
+/// Looking up one roll-up costs as much as skipping this number.
 const PASSED_PER_LOOK_UP: i64 = 4;
 
-/// Series that are wanted, and their places in the answer.
+/// The wanted series, and their positions in the result.
 pub(super) struct Wanted {
     /// By series.
     series: Vec<(i64, usize)>,
@@ -18,7 +18,7 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// `None` where nothing is wanted.
+    /// Returns `None` if no series are wanted.
     pub(super) fn new(series: &[i64]) -> Option<Self> {
         let mut sorted: Vec<(i64, usize)> = series.iter().copied().zip(0..).collect();
         sorted.sort_unstable();
@@ -29,7 +29,7 @@ impl Wanted {
         })
     }
 
-    /// The wanted series as a list of JSON.
+    /// Returns the wanted series as a JSON list.
     pub(super) fn json(&self) -> &str {
         &self.json
     }
@@ -43,7 +43,7 @@ impl Wanted {
     }
 }
 
-/// What takes a point: the place of its series, its time, its value.
+/// Receives a point: the index of its series, its time, its value.
 type Take<'t> = &'t mut dyn FnMut(usize, i64, Amount);
 
 /// Reads measurements.
@@ -97,14 +97,14 @@ impl<'q> Points<'q> {
     }
 }
 
-/// The sum and the last value of a minute, where all of its points are there.
+/// The sum and the last value of a minute, if all of its points are stored.
 type Rollup = Option<(Amount, Amount)>;
 
-/// Gives the roll-ups of these minutes to `take`, with the place of their series and the minute.
+/// Passes the roll-ups of these minutes to `take`, with the index of their series and the minute.
 ///
-/// The rows of a minute lie together, whatever their series, so that writing is cheap. Reading goes through all of them
-/// where they are few, and looks up each wanted one where they are many. Both happens inside of SQLite, because handing a
-/// row over takes five times as long as passing it by.
+/// The rows of a minute are adjacent, for all series, so that writing is cheap. Reading scans all
+/// of them if there are few, and looks up each wanted one if there are many. Both happens inside
+/// SQLite, because passing a row on costs five times as much as skipping it.
 pub(super) fn rollups(
     db: &Connection,
     wanted: &Wanted,

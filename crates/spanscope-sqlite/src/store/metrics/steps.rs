@@ -1,22 +1,22 @@
-//! Steps of time, and what the measurements in each come to.
+//! Steps of time, and the value of the measurements in each.
 
 use spanscope_model::{MetricDataPoint, MetricKind, StoreError};
 
-use super::super::scope::Room;
+use super::super::scope::ResultBudget;
 use crate::file::series::{Amount, MINUTE};
 
 /// A second, in nanoseconds.
 pub(super) const SECOND: i64 = 1_000_000_000;
 
-/// What a point takes in an answer, about.
+/// Approximate size of a point in a result.
 const POINT_BYTES: usize = 48;
 
-/// How measurements are put together.
+/// How measurements are aggregated.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Step {
     /// Not at all.
     Raw,
-    /// By steps of so many nanoseconds, aligned to 1970.
+    /// By steps of this number of nanoseconds, aligned to 1970.
     Width(i64),
     /// All of them, under this time.
     Whole(i64),
@@ -29,24 +29,24 @@ pub(super) struct Steps {
     kind: MetricKind,
     series: Vec<Vec<(i64, Amount)>>,
     units: Vec<String>,
-    room: Room,
-    /// What did not fit any more.
+    budget: ResultBudget,
+    /// The error once the result is too large.
     failure: Option<StoreError>,
 }
 
 impl Steps {
-    pub(super) fn new(step: Step, kind: MetricKind, units: Vec<String>, room: Room) -> Self {
+    pub(super) fn new(step: Step, kind: MetricKind, units: Vec<String>, budget: ResultBudget) -> Self {
         Self {
             step,
             kind,
             series: vec![Vec::new(); units.len()],
             units,
-            room,
+            budget,
             failure: None,
         }
     }
 
-    /// Whether every whole minute lies in one step.
+    /// Returns whether every whole minute belongs to one step.
     pub(super) fn is_of_whole_minutes(&self) -> bool {
         match self.step {
             Step::Raw => false,
@@ -55,7 +55,7 @@ impl Steps {
         }
     }
 
-    /// Adds what the series at this place measured then. What comes later for the same series has no earlier time.
+    /// Adds a measurement of the series at this index. Times of one series must ascend.
     pub(super) fn add(&mut self, at: usize, time: i64, sum: Amount, last: Amount) {
         let value = match self.kind {
             MetricKind::Gauge => last,
@@ -69,7 +69,7 @@ impl Steps {
         }
         let time = match self.step {
             Step::Raw => {
-                self.failure = self.room.take(POINT_BYTES).err();
+                self.failure = self.budget.take(POINT_BYTES).err();
                 points.push((time, value));
                 return;
             }
@@ -84,7 +84,7 @@ impl Steps {
                 };
             }
             _ => {
-                self.failure = self.room.take(POINT_BYTES).err();
+                self.failure = self.budget.take(POINT_BYTES).err();
                 points.push((time, value));
             }
         }
@@ -97,10 +97,8 @@ impl Steps {
         }
         let units = self.units;
         let series = self.series.into_iter().zip(units).map(|(points, unit)| {
-            let point = |(time, value): (i64, Amount)| MetricDataPoint {
-                timestamp: time.div_euclid(SECOND),
-                value: value.into(),
-                unit: unit.clone(),
+            let point = |(time, value): (i64, Amount)| {
+                MetricDataPoint::new(time.div_euclid(SECOND), value.into()).unit(unit.clone())
             };
             points.into_iter().map(point).collect()
         });

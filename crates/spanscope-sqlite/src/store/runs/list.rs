@@ -1,16 +1,17 @@
 //! The list of runs, and those of them that are old.
 //!
-//! A list has a total, so each question looks at all runs that its filter may let through. Rows of `_run` are found by
-//! their start or by reading the whole table: a row found through an index costs what reading [`INDEX_COST`] rows in a
-//! row does, and the counts say which is less. What a status needs to know of traces is asked of the few spans that are
-//! open, and not of the trace of each run. Rejected: an index by agent, session and user, which each run would pay for.
+//! A list has a total, so each query reads all runs that its filter may match. Rows of `_run` are
+//! found by their start or by reading the whole table: a row found through an index costs as much
+//! as scanning [`INDEX_COST`] rows, and the counts decide which is cheaper. What a status needs of
+//! traces is read from the few open spans, and not from the trace of each run. Rejected: an index
+//! by agent, session and user, which each run would pay for.
 
 use std::collections::BTreeSet;
 
 use rusqlite::Connection;
 use spanscope_model::{RunFilter, RunPage, RunStatus, Timestamp};
 
-use super::{ALIVE, COLUMNS, FROM, ROOT_AWAITED_NANOS, check, merged, of_task, parts};
+use super::{ALIVE, COLUMNS, FROM, ROOT_AWAITED_NANOS, awaits_root, check, merged, of_task, parts};
 use crate::file::Failure;
 use crate::store::builder::{Sql, count};
 use crate::store::rows::alive_since;
@@ -19,16 +20,23 @@ use crate::store::scope::Scope;
 /// Bytes of one run in a list, approximately.
 const INFO_BYTES: usize = 500;
 
-/// A row that is found through an index, in rows of a scan: 0.27 us against 0.05 us, with 50,000 runs.
+/// The cost of a row that is found through an index, in rows of a scan: 0.27 us against 0.05 us,
+/// with 50,000 runs.
 const INDEX_COST: u64 = 5;
-/// Up to this number of open spans their traces are listed once for a question; beyond it, each run's trace is asked.
+/// Up to this number of open spans their traces are listed once per query; beyond it, each run's
+/// trace is looked up.
 const MAX_LISTED_OPEN: u64 = 10_000;
 
-/// Conditions over a row `r` of `_run`: it is not over. A run whose attributes are a root's (rank 2) waits for no root.
+/// Condition over a row `r` of `_run`: it is not over. A run whose attributes are a root's (rank 2)
+/// waits for no root.
 const UNFINISHED: &str = "(r.state = 0 OR (r.shared = 0 AND (";
 const OPEN_BY_LIST: &str = "r.trace IN (SELECT trace FROM _span WHERE duration IS NULL)";
 const OPEN_BY_TRACE: &str = "EXISTS (SELECT 1 FROM _trace t WHERE t.id = r.trace AND t.open_count > 0)";
-const ROOT_AWAITED: &str = " OR (r.rank < 2 AND EXISTS (SELECT 1 FROM _trace t WHERE t.id = r.trace AND t.root IS NULL AND t.end >= ";
+const ROOT_AWAITED: &str = concat!(
+    " OR (r.rank < 2 AND EXISTS (SELECT 1 FROM _trace t WHERE t.id = r.trace AND ",
+    awaits_root!(),
+    " AND t.end >= "
+);
 
 /// Runs that the filter lets through, newest first.
 pub(in crate::store) fn list(db: &Connection, scope: Scope, filter: &RunFilter) -> Result<RunPage, Failure> {
@@ -39,7 +47,7 @@ pub(in crate::store) fn list(db: &Connection, scope: Scope, filter: &RunFilter) 
     let in_range = if scope.is_all() && filter.since.is_none() && filter.until.is_none() {
         rows
     } else {
-        // One index holds all that this asks for.
+        // One index contains all that this reads.
         let counted =
             Sql::new("SELECT COUNT(*) FROM _run r WHERE r.hidden = 0").add(&in_range(scope, filter));
         number(db, &counted)?
@@ -54,10 +62,7 @@ pub(in crate::store) fn list(db: &Connection, scope: Scope, filter: &RunFilter) 
     };
     let total = number(db, &Sql::new("SELECT COUNT(*)").add(&from(in_range)))?;
     if filter.offset >= total {
-        return Ok(RunPage {
-            total,
-            runs: Vec::new(),
-        });
+        return Ok(RunPage::new(total, Vec::new()));
     }
     // From the newest on, until the page is full.
     let wanted = filter.offset.saturating_add(filter.limit).min(total);
@@ -76,10 +81,10 @@ pub(in crate::store) fn list(db: &Connection, scope: Scope, filter: &RunFilter) 
         .push(" AND r.id IN (")
         .add(&page)
         .push(") ORDER BY r.start DESC, r.id DESC");
-    let mut room = scope.room();
+    let mut budget = scope.budget();
     let mut runs = Vec::new();
     for part in parts(db, &sql, now)? {
-        room.take(INFO_BYTES)?;
+        budget.take(INFO_BYTES)?;
         runs.push(if part.has_parts {
             let of_task = of_task(db, scope, &part.info.task_id, now)?;
             merged(
@@ -93,7 +98,7 @@ pub(in crate::store) fn list(db: &Connection, scope: Scope, filter: &RunFilter) 
             part.info
         });
     }
-    Ok(RunPage { total, runs })
+    Ok(RunPage::new(total, runs))
 }
 
 fn number(db: &Connection, counted: &Sql) -> Result<u64, Failure> {
@@ -101,7 +106,7 @@ fn number(db: &Connection, counted: &Sql) -> Result<u64, Failure> {
     Ok(u64::try_from(found.unwrap_or(0)).unwrap_or(0))
 }
 
-/// ` AND ...` over `r`: what the indexes by start hold.
+/// Returns ` AND ...` over `r`: what the indexes by start contain.
 fn in_range(scope: Scope, filter: &RunFilter) -> Sql {
     let mut sql = scope.of_runs();
     if let Some(since) = filter.since {
@@ -113,8 +118,8 @@ fn in_range(scope: Scope, filter: &RunFilter) -> Sql {
     sql
 }
 
-/// The rest of a statement after `FROM _run r`: a join, where the filter needs one, and the conditions. A scan evaluates
-/// them in this order, so what lets the fewest through comes first.
+/// Returns the rest of a statement after `FROM _run r`: a join, if the filter needs one, and the
+/// conditions. A scan evaluates them in this order, so the most selective comes first.
 fn chosen(db: &Connection, scope: Scope, filter: &RunFilter, now: i64) -> Result<Sql, Failure> {
     let mut sql = match filter.status {
         Some(RunStatus::Running | RunStatus::Abandoned) => {
@@ -186,7 +191,8 @@ fn is_open(db: &Connection) -> Result<&'static str, Failure> {
     })
 }
 
-/// The rows of the traces of runs that ended before then, and how many runs that is. What goes on has not ended.
+/// Returns the rows of the traces of runs that ended before this time, and the number of these
+/// runs. Running ones have not ended.
 pub(in crate::store) fn ended_before(
     db: &Connection,
     scope: Scope,

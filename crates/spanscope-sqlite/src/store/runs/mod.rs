@@ -1,4 +1,4 @@
-//! Agent runs: what is stored of them, found by their ids.
+//! Agent runs in the store, found by their ids.
 
 mod list;
 mod records;
@@ -16,30 +16,43 @@ use super::scope::Scope;
 use super::traces;
 use crate::file::schema;
 
-/// A run of which no root is stored counts as running for so long after its last span: its root is sent when it ends, and what it waits
-/// for may be a model that thinks.
+/// A run without a stored root counts as running for this long after its last span: its root is
+/// sent when it ends, and it may wait for a slow model, or a user.
 const ROOT_AWAITED_NANOS: i64 = 60_000_000_000;
-/// A task that goes on in more traces is answered as its newest.
+/// Maximum number of traces of a task that are returned, the newest ones.
 pub(super) const MAX_PARTS: i64 = 64;
+
+/// The condition that a trace `t` has no root and may still get one: a coding agent sends none, and
+/// marks the end of a session in its last event.
+macro_rules! awaits_root {
+    () => {
+        "t.root IS NULL AND NOT COALESCE((SELECT e.attributes LIKE '%\"spanscope.session_ended\":true%' FROM _event e \
+         WHERE e.id = (SELECT MAX(id) FROM _event WHERE trace = t.id)), 0)"
+    };
+}
+use awaits_root;
 
 /// Whether a program that runs a span of the trace is alive, from the moment on that follows.
 const ALIVE: &str = "EXISTS (SELECT 1 FROM _span o INDEXED BY _span_trace JOIN _process p ON p.id = o.process \
      WHERE o.trace = t.id AND o.duration IS NULL AND p.ended_at IS NULL AND p.seen_at >= ";
 
-const COLUMNS: &str = "SELECT r.id, r.task_id, r.agent_id, r.session_id, r.user_id, \
+const COLUMNS: &str = concat!(
+    "SELECT r.id, r.task_id, r.agent_id, r.session_id, r.user_id, \
      (SELECT name FROM _tenant WHERE id = r.tenant), r.trace_level, t.trace_id, \
      (SELECT COALESCE(s.name, c.name) FROM _span s JOIN _callsite c ON c.id = s.callsite WHERE s.id = r.head), \
-     r.start, t.end, t.span_count, t.error_count, t.open_count, r.state, r.said, r.shared, r.parts, t.root IS NULL, \
-     r.trace, r.tenant, (SELECT s.start + s.duration FROM _span s WHERE s.id = r.head), r.said OR r.rank = 2, \
-     CASE WHEN t.open_count > 0 THEN ";
+     r.start, t.end, t.span_count, t.error_count, t.open_count, r.state, r.said, r.shared, r.parts, ",
+    awaits_root!(),
+    ", r.trace, r.tenant, (SELECT s.start + s.duration FROM _span s WHERE s.id = r.head), r.said OR r.rank = 2, \
+     CASE WHEN t.open_count > 0 THEN "
+);
 const FROM: &str = " ELSE 0 END FROM _run r JOIN _trace t ON t.id = r.trace WHERE 1";
 
-/// A row of `_run` with what its trace says.
+/// A row of `_run` with its trace's data.
 struct Part {
     trace: i64,
     tenant: i64,
     info: RunInfo,
-    /// When it ended, or what happened last.
+    /// When it ended, or its last activity.
     completed: i64,
     open: u64,
     alive: bool,
@@ -48,14 +61,13 @@ struct Part {
     has_parts: bool,
 }
 
-/// Refuses a file of a version that kept no list of runs.
+/// Refuses a file of a version without a list of runs.
 fn check(db: &Connection) -> Result<(), Failure> {
     if schema::has_runs(db)? {
         return Ok(());
     }
     Err(StoreError::invalid(
-        "this file is of an older version, which kept no list of agent runs: run any program that writes to it, or `spanscope serve` \
-         with it, which brings it forward",
+        "this file is of an older version without a list of agent runs: run any program that writes to it, or `spanscope serve` with it, which upgrades it",
     )
     .into())
 }
@@ -68,7 +80,7 @@ fn parts(db: &Connection, sql: &Sql, now: i64) -> rusqlite::Result<Vec<Part>> {
         .collect())
 }
 
-/// None if what the file holds as the trace's id is no id.
+/// Returns `None` if the stored trace id is invalid.
 fn part(row: &Row<'_>, now: i64) -> rusqlite::Result<Option<Part>> {
     let Some(trace_id) = super::rows::parsed::<TraceId>(row, 7)? else {
         return Ok(None);
@@ -82,12 +94,12 @@ fn part(row: &Row<'_>, now: i64) -> rusqlite::Result<Option<Part>> {
             .map(Option::unwrap_or_default)
     };
     let (open, state): (u64, i64) = (number(13)?, row.get(14)?);
-    let (said, shared, rootless): (bool, bool, bool) = (row.get(15)?, row.get(16)?, row.get(18)?);
+    let (said, shared, awaits_root): (bool, bool, bool) = (row.get(15)?, row.get(16)?, row.get(18)?);
     let (end, head_end): (i64, Option<i64>) = (row.get(10)?, row.get(21)?);
-    // A head that only stands in for the run says nothing of its end.
+    // A head that only represents the run says nothing about its end.
     let head_is_run: bool = row.get(22)?;
     let alive: bool = row.get(23)?;
-    let root_awaited = !shared && rootless && end >= now.saturating_sub(ROOT_AWAITED_NANOS);
+    let root_awaited = !shared && awaits_root && end >= now.saturating_sub(ROOT_AWAITED_NANOS);
     let unfinished = state == 0 || (!shared && open > 0);
     let status = match (unfinished, state) {
         (true, _) if open > 0 && !alive => RunStatus::Abandoned,
@@ -98,27 +110,27 @@ fn part(row: &Row<'_>, now: i64) -> rusqlite::Result<Option<Part>> {
     };
     let end = if shared { head_end.unwrap_or(end) } else { end };
     let is_over = matches!(status, RunStatus::Completed | RunStatus::Failed);
-    // What the run has left running ends later.
+    // What the run left running ends later.
     let completed = if head_is_run { head_end.unwrap_or(end) } else { end };
     Ok(Some(Part {
         trace: row.get(19)?,
         tenant: row.get(20)?,
-        info: RunInfo {
-            task_id: row.get(1)?,
-            agent_id: row.get(2)?,
-            session_id: row.get(3)?,
-            user_id: row.get(4)?,
-            tenant_id: text(5)?,
-            trace_level: row.get(6)?,
+        info: RunInfo::new(
+            row.get::<_, String>(1)?,
             trace_id,
-            name: text(8)?,
-            created_at: Timestamp::from_nanos(row.get(9)?),
-            completed_at: is_over.then(|| Timestamp::from_nanos(completed)),
-            updated_at: Timestamp::from_nanos(end),
+            text(8)?,
+            Timestamp::from_nanos(row.get(9)?),
             status,
-            span_count: number(11)?,
-            error_count: number(12)?,
-        },
+        )
+        .agent_id(row.get::<_, String>(2)?)
+        .session_id(row.get::<_, String>(3)?)
+        .user_id(row.get::<_, String>(4)?)
+        .tenant_id(text(5)?)
+        .trace_level(row.get::<_, String>(6)?)
+        .completed_at(is_over.then(|| Timestamp::from_nanos(completed)))
+        .updated_at(Timestamp::from_nanos(end))
+        .span_count(number(11)?)
+        .error_count(number(12)?),
         completed,
         open,
         alive,
@@ -128,7 +140,7 @@ fn part(row: &Row<'_>, now: i64) -> rusqlite::Result<Option<Part>> {
     }))
 }
 
-/// What is stored of a task, the earliest first, of all tenants in the scope.
+/// Returns what is stored of a task, the earliest first, of all tenants in the scope.
 fn of_task(db: &Connection, scope: Scope, task_id: &str, now: i64) -> Result<Vec<Part>, Failure> {
     let sql = select(" AND r.task_id = ")
         .bind(task_id.to_owned())
@@ -177,7 +189,7 @@ fn merged(parts: &[Part]) -> Option<RunInfo> {
     } else if any(RunStatus::Abandoned) {
         RunStatus::Abandoned
     } else {
-        // The part that came last is how it went out.
+        // The last part determines its outcome.
         parts.last()?.info.status
     };
     let is_over = matches!(info.status, RunStatus::Completed | RunStatus::Failed);
@@ -186,7 +198,7 @@ fn merged(parts: &[Part]) -> Option<RunInfo> {
     Some(info)
 }
 
-/// A run, as it lies in the file.
+/// A stored run.
 pub(super) struct Found {
     pub(super) info: RunInfo,
     /// Rows of `_trace`, the earliest first.
@@ -201,7 +213,7 @@ pub(super) fn find(db: &Connection, scope: Scope, task_id: &str) -> Result<Found
     check(db)?;
     let now = Timestamp::now().as_nanos();
     let mut parts = of_task(db, scope, task_id, now)?;
-    // Two tenants may call a task the same: whoever sees both is shown the newer one.
+    // Two tenants may use the same task id: a caller that sees both gets the newer one.
     if let Some(tenant) = parts.last().map(|part| part.tenant) {
         parts.retain(|part| part.tenant == tenant);
     }
@@ -242,7 +254,7 @@ pub(super) fn find(db: &Connection, scope: Scope, task_id: &str) -> Result<Found
     })
 }
 
-/// A trace in which nothing tells of agents; none where it has no spans.
+/// Returns a trace without agents as a run; `None` if it has no spans.
 fn of_any_trace(
     db: &Connection,
     scope: Scope,
@@ -270,22 +282,18 @@ fn of_any_trace(
         (0, ..) => RunStatus::Completed,
     };
     Ok(Some(Found {
-        info: RunInfo {
-            task_id: trace_id.to_string(),
-            agent_id: String::new(),
-            session_id: String::new(),
-            user_id: String::new(),
-            tenant_id: tenant.into_iter().next().unwrap_or_default(),
-            trace_level: String::new(),
+        info: RunInfo::new(
+            trace_id.to_string(),
             trace_id,
-            name: summary.root_name,
-            created_at: summary.trace.start_time,
-            completed_at: summary.trace.end_time,
-            updated_at: Timestamp::from_nanos(end),
+            summary.root_name,
+            summary.trace.start_time,
             status,
-            span_count: summary.span_count,
-            error_count: summary.error_count,
-        },
+        )
+        .tenant_id(tenant.into_iter().next().unwrap_or_default())
+        .completed_at(summary.trace.end_time)
+        .updated_at(Timestamp::from_nanos(end))
+        .span_count(summary.span_count)
+        .error_count(summary.error_count),
         traces: vec![trace],
         is_shared: false,
         open,

@@ -14,7 +14,8 @@ use crate::store::scope::Scope;
 use crate::store::stored::still_running;
 use crate::store::{Failure, logs};
 
-/// ` AND ...` over a row `e` of `_event`: it may be told of a run. A program that says much need not be read for its errors.
+/// Returns ` AND ...` over a row `e` of `_event`: it may belong to a run. A program that logs much
+/// need not be read for its errors.
 fn told() -> Sql {
     let mut sql = Sql::new(
         " AND (COALESCE(e.severity, (SELECT level FROM _callsite WHERE id = e.callsite)) >= 17 \
@@ -69,13 +70,14 @@ pub(in crate::store) fn records(
         Ok(())
     })?;
     if more {
-        // What comes after the last of these spans is read with the next ones.
+        // Rows after the last of these spans are read with the next ones.
         upto = RowCursor {
             span: spans.last().map_or(after.span, |(number, _)| *number),
             ..after
         };
     }
-    // The number of every end after the range's beginning: a span whose end comes after the range has none in it.
+    // The number of every end after the range's start: a span whose end comes after the range has
+    // none in it.
     let ends: HashMap<i64, i64> = of_traces(
         "SELECT ",
         "id, span",
@@ -106,10 +108,7 @@ pub(in crate::store) fn records(
             if let Some(row) = rows.next()?
                 && let Some(span) = reader.span(row)?
             {
-                ended.push(RunSpan {
-                    order: order_of(number),
-                    span,
-                });
+                ended.push(RunSpan::new(order_of(number), span));
             }
         }
         let chosen = of_traces(
@@ -137,33 +136,30 @@ pub(in crate::store) fn records(
             still_running(span);
         }
     }
-    let spans = spans.into_iter().map(|(number, span)| RunSpan {
-        order: order_of(number),
-        span,
-    });
+    let spans = spans
+        .into_iter()
+        .map(|(number, span)| RunSpan::new(order_of(number), span));
     let spans = spans.collect();
     let mut traces = Vec::new();
     for trace in &found.traces {
         traces.extend(reader.trace_id(*trace)?);
     }
-    Ok(RunRecords {
-        info: found.info,
-        traces,
-        is_shared: found.is_shared,
-        spans,
-        ended,
-        events,
-        upto: upto.into(),
-        more,
-        open: found.open,
-        alive: found.alive,
-        has_sent: any_sends(db, &processes)?,
-    })
+    Ok(RunRecords::new(found.info)
+        .traces(traces)
+        .is_shared(found.is_shared)
+        .spans(spans)
+        .ended(ended)
+        .events(events)
+        .upto(upto.into())
+        .more(more)
+        .open(found.open)
+        .alive(found.alive)
+        .has_sent(any_sends(db, &processes)?))
 }
 
-/// Whether one of these rows of `_process` is a sender, which alone has a resource.
+/// Returns whether one of these rows of `_process` is a sender, which alone has a scope.
 fn any_sends(db: &Connection, processes: &HashSet<i64>) -> rusqlite::Result<bool> {
-    let mut find = db.prepare("SELECT 1 FROM _process WHERE id = ?1 AND resource IS NOT NULL")?;
+    let mut find = db.prepare("SELECT 1 FROM _process WHERE id = ?1 AND scope IS NOT NULL")?;
     for process in processes {
         if find.exists([process])? {
             return Ok(true);
@@ -172,7 +168,7 @@ fn any_sends(db: &Connection, processes: &HashSet<i64>) -> rusqlite::Result<bool
     Ok(false)
 }
 
-/// A question about rows of some traces.
+/// A query over rows of some traces.
 fn of_traces(select: &'static str, columns: &'static str, from: &'static str, traces: &[i64]) -> Sql {
     let mut sql = Sql::new(select).push(columns).push(from);
     for (place, trace) in traces.iter().enumerate() {

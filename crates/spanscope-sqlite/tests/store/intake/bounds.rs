@@ -1,11 +1,11 @@
-//! What is there already, what is too much, and what becomes of a file that is closed or copied.
+//! Duplicates, limits, and a file that is closed or copied.
 
 use std::sync::Arc;
 
 use spanscope_model::filter::Filter;
 use spanscope_model::{
-    Adds, IngestReceipt, MetricQuery, NewRecords, SourceRecords, Span, SpanFilter, SqlStore as _,
-    StoreErrorKind, Timestamp, TraceFilter, TraceStore, Value, block_on,
+    IngestReceipt, MetricQuery, NewRecords, SourceRecords, SpanFilter, SqlStore as _, StoreErrorKind,
+    Temporality, Timestamp, TraceFilter, TraceStore, Value, block_on,
 };
 use spanscope_sqlite::{SqliteLayer, SqliteStore};
 
@@ -19,26 +19,14 @@ fn a_program_that_writes_the_file_itself_is_not_stored_twice() {
     let (layer, guard) = SqliteLayer::builder().open(open.store.path()).unwrap();
     let name = guard.store_name().to_owned();
     drop((layer, guard));
-    let mine = NewRecords {
-        stored_in: Some(name),
-        ..records(vec![span(1, 1, 0, "mine")])
-    };
-    assert_eq!(
-        store(&open.store, mine),
-        IngestReceipt {
-            known: 1,
-            ..IngestReceipt::default()
-        }
-    );
-    let theirs = NewRecords {
-        stored_in: Some("another file".to_owned()),
-        ..records(vec![span(1, 1, 0, "theirs")])
-    };
+    let mine = records(vec![span(1, 1, 0, "mine")]).origin_store(name);
+    assert_eq!(store(&open.store, mine), IngestReceipt::default().known(1));
+    let theirs = records(vec![span(1, 1, 0, "theirs")]).origin_store("another file".to_owned());
     assert_eq!(store(&open.store, theirs).stored, 1);
 }
 
 #[test]
-fn answers_that_are_too_large_are_refused_and_the_questions_can_be_narrowed() {
+fn too_large_results_are_refused_and_queries_can_be_narrowed() {
     let folder = tempfile::tempdir().unwrap();
     let small = SqliteStore::builder()
         .max_answer_bytes(64 * 1024)
@@ -55,7 +43,7 @@ fn answers_that_are_too_large_are_refused_and_the_questions_can_be_narrowed() {
     store(&small, records(spans));
     let is_too_large = |result: Result<usize, spanscope_model::StoreError>| {
         result.is_err_and(|error| {
-            error.kind() == StoreErrorKind::AnswerTooLarge && error.to_string().contains("ask for less")
+            error.kind() == StoreErrorKind::AnswerTooLarge && error.to_string().contains("request less")
         })
     };
     assert!(is_too_large(
@@ -68,7 +56,7 @@ fn answers_that_are_too_large_are_refused_and_the_questions_can_be_narrowed() {
         block_on(small.get_span_tree(span_id(1), None, None)).map(|tree| tree.len())
     ));
     let raw = (0..5000)
-        .map(|number| point("jobs_total", number.into(), Adds::Alone, ago(number)))
+        .map(|number| point("jobs_total", number.into(), Temporality::Delta, ago(number)))
         .collect();
     store(&small, points(raw));
     let mut query = MetricQuery::range("jobs_total", ago(3_600_000));
@@ -90,7 +78,7 @@ fn a_queue_that_is_full_refuses_and_what_was_taken_is_stored() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     let narrow = SqliteStore::builder().queue_bytes(1000).open(&path).unwrap();
-    // Another program holds the file, so that nothing is written for now.
+    // Another program locks the file, so that nothing is written for now.
     let foreign = rusqlite::Connection::open(&path).unwrap();
     foreign.execute_batch("BEGIN IMMEDIATE").unwrap();
     let taken: Vec<_> = (1..=20)
@@ -110,7 +98,7 @@ fn a_queue_that_is_full_refuses_and_what_was_taken_is_stored() {
 }
 
 #[test]
-fn what_was_acknowledged_is_there_when_the_file_is_opened_anew() {
+fn acknowledged_records_are_there_when_the_file_is_reopened() {
     let open = open();
     for id in 1..=50 {
         store(&open.store, records(vec![span(1, id, 0, "kept")]));
@@ -138,26 +126,14 @@ fn a_store_that_was_opened_for_reading_says_how_to_write() {
 fn a_trace_of_clocks_that_go_ahead_is_found_by_its_time() {
     let open = open();
     let ahead = Timestamp::from_nanos(Timestamp::now().as_nanos() + 600_000 * MS);
-    let span = Span {
-        end_time: Some(Timestamp::from_nanos(ahead.as_nanos() + MS)),
-        ..span(1, 1, 0, "ahead")
-    };
-    store(
-        &open.store,
-        records(vec![Span {
-            start_time: ahead,
-            ..span
-        }]),
-    );
+    let span = span(1, 1, 0, "ahead").end_time(Timestamp::from_nanos(ahead.as_nanos() + MS));
+    store(&open.store, records(vec![span.start_time(ahead)]));
     // A mark of a later moment.
     let db = rusqlite::Connection::open(open.store.path()).unwrap();
     let later = ahead.as_nanos() - 300_000 * MS;
     db.execute("INSERT INTO _mark (time, span, event) VALUES (?1, 2, 1)", [later])
         .unwrap();
-    let since = SpanFilter {
-        since: Some(Timestamp::from_nanos(later + MS)),
-        ..SpanFilter::default()
-    };
+    let since = SpanFilter::default().since(Timestamp::from_nanos(later + MS));
     assert_eq!(block_on(open.store.list_spans(since)).unwrap().len(), 1);
 }
 
@@ -171,7 +147,12 @@ fn senders_are_forgotten_with_the_last_that_they_can_have_sent() {
     store(&keeper, old);
     store(
         &keeper,
-        points(vec![point("t_total", 1.into(), Adds::Since(ago(5000)), ago(0))]),
+        points(vec![point(
+            "t_total",
+            1.into(),
+            Temporality::Cumulative { start: ago(5000) },
+            ago(0),
+        )]),
     );
     drop(keeper);
     let db = rusqlite::Connection::open(&path).unwrap();
@@ -180,11 +161,11 @@ fn senders_are_forgotten_with_the_last_that_they_can_have_sent() {
     let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
     assert_eq!(number("SELECT count(*) FROM _total"), 1);
     let keeper = SqliteStore::builder().open(&path).unwrap();
-    // The upkeep comes by itself within seconds.
+    // The upkeep runs by itself within seconds.
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
     while number("SELECT count(*) FROM _process WHERE resource IS NOT NULL") > 0 {
         assert!(std::time::Instant::now() < deadline, "senders were not forgotten");
-        // The pause of a poll; the deadline bounds it. Nothing tells from outside when the upkeep was.
+        // The pause of a poll; the deadline bounds it. The upkeep can't be observed from outside.
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
     assert_eq!(number("SELECT count(*) FROM _total"), 0);
@@ -215,10 +196,7 @@ fn full_of_one_tenant() -> (
 }
 
 fn traces(of: &dyn TraceStore) -> usize {
-    let filter = TraceFilter {
-        limit: 1_000,
-        ..TraceFilter::default()
-    };
+    let filter = TraceFilter::default().limit(1_000);
     block_on(of.list_traces(filter)).unwrap().len()
 }
 
@@ -258,28 +236,27 @@ fn descriptions_of_senders_take_a_bounded_part_of_the_file() {
     assert_eq!(
         (traces(&*quiet), traces(&*loud)),
         (50, 1_000),
-        "as many as are asked for"
+        "the requested number"
     );
     drop(all);
 }
 
-/// What a tenant sends very many of, by the number of a request.
+/// Very many records of a tenant, by the number of a request.
 type Flood = fn(u64) -> NewRecords;
 
-/// Requests of which each brings what no other has brought, some 200 KB.
+/// Requests with new records in each, some 200 KB.
 const FLOODS: [(&str, u64, Flood); 5] = [
-    ("events outside of traces", 200, |number| {
-        of(SourceRecords {
-            events: (0..50)
+    ("events outside traces", 200, |number| {
+        of(SourceRecords::default().events(
+            (0..50)
                 .map(|of| event(None, &format!("{number} {of} {}", "x".repeat(4_000))))
                 .collect(),
-            ..SourceRecords::default()
-        })
+        ))
     }),
     ("metrics and label sets", 200, |number| {
         let made = (0..100).map(|of| {
             let name = format!("m{}_{number}_{of}", "x".repeat(900));
-            let mut point = point(&name, 1.into(), Adds::Alone, ago(0));
+            let mut point = point(&name, 1.into(), Temporality::Delta, ago(0));
             point.labels = vec![("text".to_owned(), "x".repeat(1_000))];
             point
         });
@@ -289,7 +266,12 @@ const FLOODS: [(&str, u64, Flood); 5] = [
         let mut batch = points(
             (0..2_000)
                 .map(|of| {
-                    let mut point = point("t_total", 1.into(), Adds::Since(ago(9_000)), ago(0));
+                    let mut point = point(
+                        "t_total",
+                        1.into(),
+                        Temporality::Cumulative { start: ago(9_000) },
+                        ago(0),
+                    );
                     point.labels = vec![("of".to_owned(), format!("{of}"))];
                     point
                 })
@@ -306,10 +288,7 @@ const FLOODS: [(&str, u64, Flood); 5] = [
         records(spans.collect())
     }),
     ("requests", 20_000, |number| {
-        of(SourceRecords {
-            events: vec![event(None, &format!("{number}"))],
-            ..SourceRecords::default()
-        })
+        of(SourceRecords::default().events(vec![event(None, &format!("{number}"))]))
     }),
 ];
 
@@ -377,7 +356,7 @@ fn a_file_that_nothing_can_be_deleted_of_refuses_until_senders_are_forgotten() {
     let db = rusqlite::Connection::open(&path).unwrap();
     db.execute_batch("UPDATE _process SET seen_at = 0").unwrap();
     drop(db);
-    // The upkeep comes by itself within seconds.
+    // The upkeep runs by itself within seconds.
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
     while send(3).is_err() {
         assert!(std::time::Instant::now() < deadline, "senders were not forgotten");
@@ -387,7 +366,7 @@ fn a_file_that_nothing_can_be_deleted_of_refuses_until_senders_are_forgotten() {
 }
 
 #[test]
-fn what_a_wrong_clock_has_dated_ahead_is_as_old_as_its_row() {
+fn records_of_a_clock_that_was_ahead_age_from_the_time_of_storage() {
     let open = open();
     let path = open.store.path().to_path_buf();
     let ahead = ago(-30 * 86_400_000);
@@ -395,19 +374,15 @@ fn what_a_wrong_clock_has_dated_ahead_is_as_old_as_its_row() {
     late.event.timestamp = ahead;
     store(
         &open.store,
-        of(SourceRecords {
-            events: vec![late, event(None, "now")],
-            points: vec![point("jobs_total", 1.into(), Adds::Alone, ahead)],
-            spans: records(vec![Span {
-                start_time: ahead,
-                end_time: Some(ahead),
-                ..span(1, 1, 0, "ahead")
-            }])
-            .sources
-            .remove(0)
-            .spans,
-            ..SourceRecords::default()
-        }),
+        of(SourceRecords::default()
+            .events(vec![late, event(None, "now")])
+            .points(vec![point("jobs_total", 1.into(), Temporality::Delta, ahead)])
+            .spans(
+                records(vec![span(1, 1, 0, "ahead").start_time(ahead).end_time(ahead)])
+                    .sources
+                    .remove(0)
+                    .spans,
+            )),
     );
     drop(open.store);
     // As a program leaves it whose own clock was ahead.
@@ -465,7 +440,7 @@ fn traces_dated_ahead_are_as_old_as_they_were_stored() {
     store(&all, of("ahead", 1_000_000, Some(ahead)));
     store(
         &all,
-        points(vec![point("jobs_total", 1.into(), Adds::Alone, ahead)]),
+        points(vec![point("jobs_total", 1.into(), Temporality::Delta, ahead)]),
     );
     let expires = all
         .sql("SELECT expires IS NOT NULL FROM _point", 10)

@@ -10,7 +10,7 @@ use spanscope_store_tests::events::{end, log, start};
 use super::{ago, open, records, span, store};
 
 #[test]
-fn what_is_given_with_a_time_to_live_goes_when_it_is_over() {
+fn records_with_a_time_to_live_are_deleted_after_it() {
     let open = open();
     block_on(
         open.store
@@ -27,7 +27,7 @@ fn what_is_given_with_a_time_to_live_goes_when_it_is_over() {
             .log_event(log(start("long", None), Some((2, 2)), ago(5000), &[]), 3600),
     )
     .unwrap();
-    // The longest of a trace counts, and a span without one has its trace go by age.
+    // The longest of a trace counts, and a span without one has its trace deleted by age.
     block_on(
         open.store
             .log_event(log(start("a", None), Some((3, 3)), ago(5000), &[]), 0),

@@ -1,4 +1,5 @@
-//! Records that other programs send, as far as only this store has them; the rest is in `spanscope-store-tests`.
+//! Records that other programs send, for features that only this store has; the rest is in
+//! `spanscope-store-tests`.
 
 mod bounds;
 mod events;
@@ -13,7 +14,7 @@ use spanscope_sqlite::SqliteStore;
 
 pub(crate) use spanscope_store_tests::made::{MS, ago, event, of, point, points, records, span, total};
 
-/// A store in a folder of its own that takes in records.
+/// A store in a separate folder that accepts records.
 pub(crate) struct Open {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) store: SqliteStore,

@@ -1,23 +1,33 @@
-//! Readers of other programs while records come in: the log is copied in all the same, and no record is
-//! refused for them.
+//! Readers in other programs while records arrive: the log is still copied, and no record is
+//! refused because of them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use spanscope_model::{TraceStore as _, block_on};
+use spanscope_sqlite::SqliteStore;
 
-use super::{open, records, span};
+use super::{records, span};
 
 #[test]
 fn readers_that_overlap_neither_starve_the_log_nor_refuse_a_write() {
-    write_among(Duration::from_millis(80), 8);
+    write_among(Duration::from_millis(80), 8, 1 << 30, 120 << 20);
 }
 
-fn write_among(read_time: Duration, readers: u32) {
-    const BYTES: usize = 120 << 20;
-    let open = open();
-    let path = open.store.path();
+#[test]
+fn readers_of_long_transactions_delay_a_write_and_refuse_none() {
+    // A log of 12 MiB is held by transactions of which one is always open.
+    write_among(Duration::from_secs(4), 2, 32 << 20, 16 << 20);
+}
+
+/// Stores `bytes` of records in a file of at most `max_bytes` while each of the readers begins a
+/// transaction of `read_time` as soon as its last one is over.
+fn write_among(read_time: Duration, readers: u32, max_bytes: u64, bytes: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let open = SqliteStore::builder().max_bytes(max_bytes);
+    let store = open.open(folder.path().join("trace_store.db")).unwrap();
+    let path = store.path();
     let wal = path.with_file_name("trace_store.db-wal");
     let is_over = AtomicBool::new(false);
     let (mut largest, mut written, mut number) = (0, 0, 0);
@@ -27,18 +37,21 @@ fn write_among(read_time: Duration, readers: u32) {
             let is_over = &is_over;
             scope.spawn(move || {
                 let db = Connection::open(path).unwrap();
-                // At no moment is none of them reading.
+                // There is always at least one reading.
                 std::thread::sleep(read_time / readers * reader);
                 while !is_over.load(Ordering::Relaxed) {
                     let max = db.unchecked_transaction().unwrap();
                     max.query_row("SELECT max(id) FROM _span", [], |_| Ok(()))
                         .unwrap();
-                    std::thread::sleep(read_time);
+                    let until = Instant::now() + read_time;
+                    while Instant::now() < until && !is_over.load(Ordering::Relaxed) {
+                        std::thread::sleep(Duration::from_millis(5));
+                    }
                     max.finish().unwrap();
                 }
             });
         }
-        while written < BYTES {
+        while written < bytes {
             let some = (0..100).map(|_| {
                 number += 1;
                 written += 10_000;
@@ -46,7 +59,7 @@ fn write_among(read_time: Duration, readers: u32) {
                 span.attributes.set("text", "x".repeat(10_000));
                 span
             });
-            if let Err(error) = block_on(open.store.store(records(some.collect()))) {
+            if let Err(error) = block_on(store.store(records(some.collect()))) {
                 refused.push(error.to_string());
             }
             largest = largest.max(std::fs::metadata(&wal).unwrap().len());

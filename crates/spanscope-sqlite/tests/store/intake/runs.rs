@@ -1,4 +1,5 @@
-//! Agent runs, as only this store has them: two connections, old versions, imports, its plans and limits.
+//! Agent runs in the SQLite store, in addition to the tests of every store: two connections, old
+//! versions of the file, imports, query plans and limits.
 
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use spanscope_store_tests::runs::{agent, chat, list, read, tasks};
 use super::{Open, ago, open, records, span, store};
 use crate::support::StoreFile;
 
-/// Rows are found by an index or by reading all, and open spans by a list or trace by trace, as their numbers say.
+/// Depending on their number, rows are found by an index or by a full scan, and open spans by a
+/// list or trace by trace.
 #[test]
 fn a_filtered_list_is_what_the_whole_list_shows_however_its_rows_are_found() {
     let Open { store: db, .. } = open();
@@ -22,7 +24,7 @@ fn a_filtered_list_is_what_the_whole_list_shows_however_its_rows_are_found() {
             0 => vec![failed(agent(number, 1, 0, Some(&task)))],
             1 => vec![running(agent(number, 1, 0, Some(&task)))],
             2 => vec![agent(number, 1, 0, Some(&task)), running(chat(number, 2, 1))],
-            // Below a span of another program, and below one that has not come yet.
+            // A child of another program's span, and a child of a span that has not arrived yet.
             3 => vec![span(number, 1, 0, "GET /ask"), agent(number, 2, 1, Some(&task))],
             4 => vec![agent(number, 2, 1, Some(&task))],
             // Two tasks in one trace, of which one runs.
@@ -36,7 +38,7 @@ fn a_filtered_list_is_what_the_whole_list_shows_however_its_rows_are_found() {
         for span in &mut spans {
             span.start_time = ago(minutes(number));
             if span.end_time.is_some() {
-                // The latest two of those without a root still wait for it.
+                // Only the latest two runs without a root may still get one.
                 let end = if number < 16 {
                     ago(10)
                 } else {
@@ -48,10 +50,7 @@ fn a_filtered_list_is_what_the_whole_list_shows_however_its_rows_are_found() {
         store(&db, records(spans));
     }
     let compare = || {
-        let whole = RunFilter {
-            limit: 1_000,
-            ..RunFilter::default()
-        };
+        let whole = RunFilter::default().limit(1_000);
         let whole = list(&db, whole).runs;
         let all_statuses = [
             RunStatus::Running,
@@ -67,23 +66,11 @@ fn a_filtered_list_is_what_the_whole_list_shows_however_its_rows_are_found() {
                     .filter(|run| run.status == status && since.is_none_or(|since| run.created_at >= since))
                     .cloned()
                     .collect();
-                let filter = RunFilter {
-                    status: Some(status),
-                    since,
-                    limit: 1_000,
-                    ..RunFilter::default()
-                };
+                let filter = RunFilter::default().status(status).since(since).limit(1_000);
                 let page = list(&db, filter.clone());
                 assert_eq!(page.total, of_status.len() as u64, "{status:?} since {since:?}");
                 assert_eq!(page.runs, of_status, "{status:?} since {since:?}");
-                let of_page = list(
-                    &db,
-                    RunFilter {
-                        limit: 3,
-                        offset: 2,
-                        ..filter
-                    },
-                );
+                let of_page = list(&db, filter.limit(3).offset(2));
                 let expected: Vec<_> = of_status.iter().skip(2).take(3).cloned().collect();
                 assert_eq!(of_page.runs, expected, "{status:?} since {since:?}");
                 found += of_status.len();
@@ -96,7 +83,7 @@ fn a_filtered_list_is_what_the_whole_list_shows_however_its_rows_are_found() {
             .count()
     };
     let running_before = compare();
-    // More spans are open than are listed for a question.
+    // More open spans than a query lists.
     let crowd = (1..=10_001)
         .map(|id| running(span(1_000, id, 0, "waiting")))
         .collect();
@@ -105,15 +92,15 @@ fn a_filtered_list_is_what_the_whole_list_shows_however_its_rows_are_found() {
 }
 
 #[test]
-fn what_another_process_writes_wakes_up_whoever_waits() {
+fn writes_of_another_process_wake_up_waiters() {
     let Open { store: db, folder } = open();
     let seen = block_on(db.wait_for_change(0)).unwrap();
     let seen = block_on(db.wait_for_change(seen.saturating_sub(1))).unwrap();
     let path = folder.path().join("trace_store.db");
     let reader = SqliteStore::open(&path).unwrap();
-    let (sender, told) = std::sync::mpsc::channel();
+    let (sender, changes) = std::sync::mpsc::channel();
     let waiting = std::thread::spawn(move || {
-        // The first look is told at once; from there on only changes are.
+        // The first check returns at once; later ones only after changes.
         let mut seen = block_on(reader.wait_for_change(0)).unwrap();
         sender.send(seen).unwrap();
         for _ in 0..3 {
@@ -122,10 +109,10 @@ fn what_another_process_writes_wakes_up_whoever_waits() {
         }
     });
     let patience = Duration::from_secs(20);
-    told.recv_timeout(patience).unwrap();
+    changes.recv_timeout(patience).unwrap();
     for number in 10..40 {
         store(&db, records(vec![agent(number, 1, 0, None)]));
-        std::thread::sleep(Duration::from_millis(100)); // the pace of somebody who writes
+        std::thread::sleep(Duration::from_millis(100)); // the pace of a typing user
         if waiting.is_finished() {
             break;
         }
@@ -171,7 +158,7 @@ fn a_file_of_version_4_gets_its_runs_from_the_first_writer() {
 }
 
 #[test]
-fn an_import_brings_the_runs_along() {
+fn an_import_includes_the_runs() {
     let Open { store: db, folder } = open();
     let acme = db.for_tenant(&"acme".parse().unwrap());
     store(
@@ -216,7 +203,7 @@ fn a_program_that_writes_the_file_itself_is_listed_as_its_root_says() {
         .unwrap();
     let db = SqliteStore::open(&path).unwrap();
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
-        // Of what the rule leaves out no run is left, even if it was listed while it ran.
+        // A dropped trace leaves no run, even if it was listed while it was running.
         let dropped = Agent::invoke("dropped");
         guard.flush(Duration::from_secs(20)).unwrap();
         assert_eq!(list(&db, RunFilter::default()).total, 1);
@@ -224,12 +211,12 @@ fn a_program_that_writes_the_file_itself_is_listed_as_its_root_says() {
 
         let kept = Agent::invoke("librarian");
         guard.flush(Duration::from_secs(20)).unwrap();
-        // What is recorded late counts too.
+        // Late fields count too.
         kept.task("t").tenant("acme").session("s-9");
         kept.in_scope(|| ToolCall::execute("calculator"));
         kept.failed("broken", &"it broke");
     });
-    assert!(guard.shutdown());
+    guard.shutdown().unwrap();
     let page = list(&db, RunFilter::default());
     assert_eq!((page.total, tasks(&page)), (1, vec!["t"]));
     let run = &page.runs[0];
@@ -251,13 +238,14 @@ fn a_program_that_writes_the_file_itself_is_listed_as_its_root_says() {
 }
 
 #[test]
-fn task_ids_without_number_make_neither_a_trace_nor_a_task_slow() {
+fn thousands_of_task_ids_make_neither_a_trace_nor_a_task_slow() {
     let Open { store: db, .. } = open();
-    // One trace of which every span is another task, and one task of which every span is another trace.
+    // One trace in which every span belongs to another task, and one task with every span in
+    // another trace.
     let of_one_trace = (2..3002).map(|id| agent(1, id, 1, Some(&format!("task-{id}"))));
     store(&db, records(of_one_trace.collect()));
-    for many in 0..3 {
-        let of_one_task = (0..1000).map(|number| agent(10 + many * 1000 + number, 1, 0, Some("everywhere")));
+    for batch in 0..3 {
+        let of_one_task = (0..1000).map(|number| agent(10 + batch * 1000 + number, 1, 0, Some("everywhere")));
         store(&db, records(of_one_task.collect()));
     }
     let page = list(&db, RunFilter::default());

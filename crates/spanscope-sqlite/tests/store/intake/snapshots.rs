@@ -9,14 +9,7 @@ use spanscope_store_tests::made::{running, span_id, trace_id, with};
 use super::{MS, Open, event, of, open, records, span, store};
 
 fn with_events(span: Span, events: &[NewEvent]) -> NewRecords {
-    of(SourceRecords {
-        spans: vec![NewSpan {
-            span,
-            events: events.to_vec(),
-            expires: None,
-        }],
-        ..SourceRecords::default()
-    })
+    of(SourceRecords::default().spans(vec![NewSpan::new(span).events(events.to_vec())]))
 }
 
 fn events(open: &Open) -> Vec<String> {
@@ -31,7 +24,7 @@ fn errors(open: &Open) -> u64 {
 }
 
 #[test]
-fn events_that_are_alike_stay_as_many_as_were_sent_at_one_time() {
+fn equal_events_of_one_request_are_all_kept() {
     let open = open();
     let job = running(span(1, 2, 0, "job"));
     let tick = event(None, "tick");
@@ -43,7 +36,7 @@ fn events_that_are_alike_stay_as_many_as_were_sent_at_one_time() {
     );
     assert_eq!((first.stored, first.known), (3, 0));
     let all = [tick.clone(), tick.clone(), tick, tock];
-    // The span tells something new as well, as nobody knows whether it does.
+    // The span has something new as well, as the sender doesn't know whether it does.
     let second = store(&open.store, with_events(with(job.clone(), &[("at", "2")]), &all));
     assert_eq!((second.stored, second.known), (3, 2));
     assert_eq!(events(&open), ["tick", "tick", "tick", "tock"]);
@@ -58,10 +51,7 @@ fn events_that_are_alike_stay_as_many_as_were_sent_at_one_time() {
 fn a_failure_counts_as_the_last_snapshot_says() {
     let open = open();
     let job = running(span(1, 2, 0, "job"));
-    let failing = Span {
-        status: Some(SpanStatus::Error),
-        ..job.clone()
-    };
+    let failing = job.clone().status(SpanStatus::Error);
     for (sent, expected) in [(&job, 0), (&failing, 1), (&failing, 1), (&job, 0), (&failing, 1)] {
         store(&open.store, records(vec![sent.clone()]));
         assert_eq!(errors(&open), expected);
@@ -71,11 +61,8 @@ fn a_failure_counts_as_the_last_snapshot_says() {
 }
 
 #[test]
-fn halves_are_told_apart_with_their_events_and_in_each_order() {
-    let half = |kind, name: &str| Span {
-        kind,
-        ..span(1, 2, 0, name)
-    };
+fn halves_are_distinguished_with_their_events_and_in_each_order() {
+    let half = |kind, name: &str| span(1, 2, 0, name).kind(kind);
     let [client, server] = [half(SpanKind::Client, "ask"), half(SpanKind::Server, "answer")];
     let below = span(1, 3, 2, "below");
     let at_server = event(None, "at the server");
@@ -117,10 +104,7 @@ fn halves_are_told_apart_with_their_events_and_in_each_order() {
 fn spans_of_other_kinds_that_share_an_id_are_one_that_was_sent_twice() {
     let open = open();
     for kind in [SpanKind::Internal, SpanKind::Server, SpanKind::Producer] {
-        let again = Span {
-            kind,
-            ..span(1, 2, 0, "job")
-        };
+        let again = span(1, 2, 0, "job").kind(kind);
         store(&open.store, records(vec![again]));
     }
     assert_eq!(open.sql("SELECT count(*) FROM spans"), [[serde_json::json!(1)]]);

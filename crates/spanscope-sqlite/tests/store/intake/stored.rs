@@ -1,7 +1,7 @@
-//! What is stored, as SQL shows it.
+//! The stored records, as SQL shows them.
 
 use spanscope_model::{
-    Adds, IngestReceipt, Span, SpanStatus, SqlStore as _, TraceFilter, TraceStore, UsageBy, UsageQuery,
+    IngestReceipt, SpanStatus, SqlStore as _, Temporality, TraceFilter, TraceStore, UsageBy, UsageQuery,
     Value, block_on,
 };
 use spanscope_sqlite::SqliteStore;
@@ -15,7 +15,7 @@ use super::{ago, open, point, points, records, span, store, total};
 #[test]
 fn totals_are_stored_as_what_they_grew_by() {
     let open = open();
-    let since = |ms| Adds::Since(ago(ms));
+    let since = |ms| Temporality::Cumulative { start: ago(ms) };
     let began = since(60_000);
     let at = |ms| ago(ms);
     let (first, second) = (at(3000), at(2000));
@@ -31,15 +31,9 @@ fn totals_are_stored_as_what_they_grew_by() {
         &open.store,
         points(vec![point("jobs_total", 8.into(), began, second)]),
     );
-    assert_eq!(
-        again,
-        IngestReceipt {
-            known: 1,
-            ..IngestReceipt::default()
-        }
-    );
+    assert_eq!(again, IngestReceipt::default().known(1));
     assert_eq!(total(&open.store, "jobs_total"), Some(Value::I64(8)));
-    // The store was closed meanwhile, and the program began anew.
+    // The store was closed meanwhile, and the program restarted.
     let path = open.store.path().to_owned();
     drop(open.store);
     let store_2 = SqliteStore::builder().open(&path).unwrap();
@@ -82,7 +76,7 @@ fn the_innermost_call_counts_its_tokens_in_whatever_order_the_spans_come() {
         span(1, 3, 2, "plain"),
         call(4, 3, "model"),
     ];
-    // All at once, one by one from below, from above, and mixed.
+    // All together, one by one from below, from above, and mixed.
     let orders: [Vec<Vec<usize>>; 4] = [
         vec![vec![0, 1, 2, 3]],
         vec![vec![3], vec![2], vec![1], vec![0]],
@@ -116,12 +110,7 @@ fn the_innermost_call_counts_its_tokens_in_whatever_order_the_spans_come() {
             ],
             "{order:?}"
         );
-        let usage = UsageQuery {
-            since: None,
-            until: None,
-            trace_id: None,
-            by: UsageBy::Model,
-        };
+        let usage = UsageQuery::new(UsageBy::Model);
         let usage = block_on(open.store.usage(usage)).unwrap();
         assert_eq!((usage.len(), usage[0].calls, usage[0].total), (1, 1, 15));
         assert_eq!(usage[0].model, "small");
@@ -155,19 +144,10 @@ fn a_span_that_fails_is_counted_once_as_its_end_says() {
     };
     for (id, status, expected) in [(1, SpanStatus::Error, 1), (2, SpanStatus::Ok, 0)] {
         let end = failed(span(id, 1, 0, "task"));
-        let start = Span {
-            status: Some(SpanStatus::Error),
-            ..running(end.clone())
-        };
+        let start = running(end.clone()).status(SpanStatus::Error);
         store(&open.store, records(vec![start]));
         assert_eq!(errors(id), 1, "while it runs");
-        store(
-            &open.store,
-            records(vec![Span {
-                status: Some(status),
-                ..end
-            }]),
-        );
+        store(&open.store, records(vec![end.status(status)]));
         assert_eq!(errors(id), expected);
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use spanscope_core::capture::SpanExt as _;
-use spanscope_model::{LogFilter, NewRecords, Tenant, TraceFilter, TraceQuery, TraceStore, Value, block_on};
+use spanscope_model::{LogFilter, Tenant, TraceFilter, TraceQuery, TraceStore, Value, block_on};
 use spanscope_sqlite::{SqliteLayer, SqliteStore, TailRule};
 use spanscope_store_tests::tenants::give_two_tenants;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -12,7 +12,7 @@ use super::{Open, open, records, span, store, total};
 use crate::fixture::SqliteFile;
 use crate::support::{span_id, trace_id};
 
-/// The same ids in the stores of two tenants, and one trace that only one of them has.
+/// The same ids in the stores of two tenants, and one trace of only one of them.
 fn two_tenants() -> (Open, Arc<dyn TraceStore>, Arc<dyn TraceStore>) {
     let open = open();
     let [acme, other] = give_two_tenants::<SqliteFile>(&open.store);
@@ -27,9 +27,9 @@ fn a_run_belongs_to_the_tenant_that_its_root_names() {
         tracing::info_span!("run", tenant_id = "acme").in_scope(|| {
             tracing::info_span!("step", tenant_id = "other").in_scope(|| tracing::info!("hello"));
         });
-        tracing::info_span!("nobody's").in_scope(|| tracing::info!("hello"));
+        tracing::info_span!("untenanted").in_scope(|| tracing::info!("hello"));
     });
-    assert!(guard.shutdown());
+    guard.shutdown().unwrap();
     let seen = |tenant: &str| {
         let store = open.store.for_tenant(&tenant.parse().unwrap());
         let traces = block_on(store.list_traces(TraceFilter::default())).unwrap();
@@ -44,7 +44,7 @@ fn a_run_belongs_to_the_tenant_that_its_root_names() {
     };
     assert_eq!(seen("acme"), (vec!["run".to_owned()], 1));
     assert_eq!(seen("other"), (vec![], 0));
-    assert_eq!(seen(Tenant::DEFAULT), (vec!["nobody's".to_owned()], 1));
+    assert_eq!(seen(Tenant::DEFAULT), (vec!["untenanted".to_owned()], 1));
 }
 
 #[test]
@@ -84,10 +84,7 @@ fn two_tenants_that_send_the_same_batch_have_each_sent_it() {
     let open = open();
     for tenant in ["acme", "other"] {
         let of = open.store.for_tenant(&tenant.parse().unwrap());
-        let batch = NewRecords {
-            batch: Some(7),
-            ..records(vec![span(1, 1, 0, "the same")])
-        };
+        let batch = records(vec![span(1, 1, 0, "the same")]).batch(7);
         assert_eq!(store(&*of, batch.clone()).stored, 1, "{tenant}");
         assert_eq!(store(&*of, batch).known, 1, "{tenant} again");
         assert_eq!(block_on(of.list_traces(TraceFilter::default())).unwrap().len(), 1);
@@ -105,14 +102,14 @@ fn a_tail_rule_takes_back_its_own_trace_and_not_a_senders_of_the_same_id() {
         .unwrap();
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
         let root = tracing::info_span!("fine");
-        assert!(root.set_remote_parent(trace_id(7), span_id(170)));
+        root.set_remote_parent(trace_id(7), span_id(170)).unwrap();
         root.in_scope(|| {
             tracing::info_span!("step").in_scope(|| ());
             // Written while it is not decided.
             guard.flush(std::time::Duration::from_secs(30)).unwrap();
         });
     });
-    assert!(guard.shutdown());
+    guard.shutdown().unwrap();
     let names = open.sql("SELECT name FROM spans");
     assert_eq!(names, [["of acme"]]);
 }

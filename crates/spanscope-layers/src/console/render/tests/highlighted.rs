@@ -1,9 +1,9 @@
-//! What the highlighter paints, and how little hostile texts cost it.
+//! What the highlighter paints, and that hostile texts are cheap.
 
 use super::super::highlight::highlight;
 use super::super::theme::Ink;
 
-/// The painted pieces with their inks.
+/// Returns the painted pieces with their styles.
 fn painted(text: &str) -> Vec<(&str, Ink)> {
     let mut pieces = Vec::new();
     let mut start = 0;
@@ -74,6 +74,6 @@ fn hostile_texts_cost_no_more_than_others() {
     for part in ["\"", "'\" ", "/", "1.", "-1", "\\\"'", "a://", "6f1c2a9e-", "é"] {
         painted(&part.repeat(100_000));
     }
-    // Some milliseconds, if it passes over each text once; hours, if it did so from every byte.
+    // Some milliseconds if it reads each text once; hours if it did so from every byte.
     assert!(started.elapsed().as_secs() < 10);
 }

@@ -1,4 +1,4 @@
-//! Data that wants to be more than data.
+//! Data that tries to be markup, escape codes or entries.
 
 use super::*;
 
@@ -79,7 +79,7 @@ fn values_and_foreign_messages_are_one_line_with_escapes() {
 }
 
 #[test]
-fn what_could_be_taken_for_two_fields_is_quoted() {
+fn values_that_look_like_two_fields_are_quoted() {
     for (value, shown) in [
         ("tiny", "tiny"),
         ("a b", "\"a b\""),

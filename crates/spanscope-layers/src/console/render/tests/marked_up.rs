@@ -1,11 +1,11 @@
-//! Markup: what is read, what stays as it is.
+//! Markup: what is read, what stays literal.
 
 use anstyle::{AnsiColor, Color as AnyColor, RgbColor, Style};
 
 use super::super::markup::{escape, pieces, strip};
 use super::*;
 
-/// The styled pieces.
+/// Returns the styled pieces.
 fn styled(text: &str) -> Vec<(&str, Style)> {
     let mut styled = Vec::new();
     pieces(text, |piece| {

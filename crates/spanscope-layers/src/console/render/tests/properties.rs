@@ -1,4 +1,4 @@
-//! What holds for any text: tried on texts made by chance, the same ones in every run.
+//! Properties of any text: tested on random texts, the same ones in every run.
 
 use super::*;
 
@@ -45,7 +45,7 @@ fn any_text(random: &mut fastrand::Rng) -> String {
 }
 
 #[test]
-fn whatever_is_said_the_lines_fit_and_send_nothing_but_our_own_codes() {
+fn whatever_is_logged_the_lines_fit_and_have_only_the_consoles_codes() {
     let mut random = fastrand::Rng::with_seed(3);
     for _ in 0..3_000 {
         let texts: [String; 5] = std::array::from_fn(|_| any_text(&mut random));

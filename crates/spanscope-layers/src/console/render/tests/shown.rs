@@ -122,7 +122,7 @@ fn a_span_that_starts_shows_its_attributes_behind_its_name_as_far_as_they_fit() 
 }
 
 #[test]
-fn a_verbose_span_shows_each_attribute_on_a_line_of_its_own() {
+fn a_verbose_span_shows_each_attribute_on_a_separate_line() {
     let fields = [("model", text("llama-3.2")), ("tokens", RawValue::I64(120))];
     let options = RenderOptions::new().width(80).attributes(AttributeLayout::Below);
     let start = Entry {
@@ -248,7 +248,7 @@ fn letters_of_all_scripts_count_by_their_width() {
 }
 
 #[test]
-fn a_tree_indents_by_depth_and_a_service_stands_before_the_target() {
+fn a_tree_indents_by_depth_and_a_service_precedes_the_target() {
     let fields = [("answer", RawValue::I64(42))];
     let deep = |depth| Entry {
         depth,
@@ -282,6 +282,7 @@ fn dates_zones_and_missing_parts_are_as_the_look_says() {
             80,
             &Entry {
                 line: None,
+                link: None,
                 ..own("\n")
             }
         ),

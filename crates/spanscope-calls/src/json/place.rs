@@ -1,0 +1,73 @@
+//! Which members of a document are essential: the one table of their places, of all APIs.
+
+/// The position of a value in a document, as far as it decides whether the value is essential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Root,
+    /// `response` of an event of OpenAI's Responses API.
+    Response,
+    /// `message` of an event of Anthropic's API; in Ollama's and others' it is a message.
+    Message,
+    /// `choices`, and each of them.
+    Choices,
+    /// `delta` of an event of Anthropic's API.
+    Delta,
+    /// The members that calls are counted by: kept even if there are too many essential members.
+    Counts,
+    /// Kept with all contents.
+    Essential,
+    Ordinary,
+}
+
+impl Place {
+    /// The place of a member of an object at this place.
+    pub(super) fn member(self, key: &[u8]) -> Self {
+        match (self, key) {
+            (Self::Essential | Self::Counts, _) => self,
+            (Self::Root, b"response") => Self::Response,
+            (Self::Root, b"message") => Self::Message,
+            (Self::Root, b"choices") => Self::Choices,
+            (Self::Root, b"delta") => Self::Delta,
+            (Self::Root | Self::Response | Self::Message, b"usage")
+            | (Self::Root, b"x_groq" | b"done" | b"prompt_eval_count" | b"eval_count") => Self::Counts,
+            // The data of a response.
+            (
+                Self::Root | Self::Response | Self::Message,
+                b"id" | b"model" | b"error" | b"status" | b"stop_reason" | b"type"
+                | b"incomplete_details" | b"service_tier" | b"system_fingerprint",
+            )
+            | (
+                Self::Root,
+                b"object" | b"code" | b"detail" | b"done_reason" | b"index",
+            )
+            | (Self::Choices, b"finish_reason" | b"index")
+            | (Self::Delta, b"stop_reason")
+            // The settings of a request.
+            | (
+                Self::Root,
+                b"stream" | b"temperature" | b"top_p" | b"top_k" | b"max_tokens" | b"max_completion_tokens"
+                | b"max_output_tokens" | b"seed" | b"stop" | b"stop_sequences" | b"n" | b"frequency_penalty"
+                | b"presence_penalty" | b"options" | b"dimensions" | b"encoding_format" | b"reasoning"
+                | b"reasoning_effort" | b"previous_response_id",
+            ) => Self::Essential,
+            _ => Self::Ordinary,
+        }
+    }
+
+    /// The place of an element of a list at this place.
+    pub(super) fn element(self) -> Self {
+        match self {
+            Self::Essential | Self::Counts | Self::Choices => self,
+            _ => Self::Ordinary,
+        }
+    }
+
+    pub(super) fn is_essential(self) -> bool {
+        matches!(self, Self::Essential | Self::Counts)
+    }
+
+    /// Whether members of a container here may be essential, so that it is opened in any case.
+    pub(super) fn leads_on(self) -> bool {
+        self != Self::Ordinary
+    }
+}

@@ -1,0 +1,54 @@
+//! Calls of language models, read off the wire without I/O.
+//!
+//! A program that calls a model over HTTP sends and receives everything that OpenTelemetry's GenAI
+//! conventions define: the operation, the models, the parameters, the tokens, the end of the
+//! response, the error. [`CallReader`] reads them from the bytes of the request and of the response
+//! as they pass, so that no client library has to report them.
+//!
+//! | API | paths | answers |
+//! |---|---|---|
+//! | OpenAI chat completions, and compatible APIs | `…/chat/completions`, Azure's `…/deployments/X/chat/completions` | whole, events |
+//! | OpenAI legacy completions | `…/completions` | whole, events |
+//! | OpenAI responses | `…/responses` | whole, events |
+//! | OpenAI embeddings, moderations | `…/embeddings`, `…/moderations` | whole |
+//! | Anthropic messages | `…/v1/messages` | whole, events |
+//! | Ollama | `…/api/chat`, `…/api/generate`, `…/api/embed`, `…/api/embeddings` | whole, one chunk per line |
+//!
+//! # What is counted
+//!
+//! The input includes cache reads and writes, the output includes reasoning: Anthropic counts the
+//! cache separately, so its counts are added. A stream may report its usage at its end, with every
+//! chunk, or never; the last count applies. A chunk is an event that is a part of the response:
+//! pings, events of unknown types and `[DONE]` are not.
+//!
+//! # When there is no call
+//!
+//! [`CallReader::end`] returns `None` for a request that calls no model, and for a successful
+//! response that is not in the API's format: broken JSON, a page of HTML, a body in an encoding
+//! other than gzip. Responses with a status of 400 and above are failed calls, whatever their body.
+//! So are errors with the status 200, whole or as an event.
+//!
+//! # Contents
+//!
+//! Messages and arguments of tools are kept only with [`ReadSettings::content`]. Data of images and
+//! audio is never kept.
+
+mod answer;
+mod body;
+mod call;
+mod endpoint;
+mod error;
+mod events;
+mod json;
+mod messages;
+mod pattern;
+mod reader;
+mod request;
+mod settings;
+mod skim;
+
+pub use call::{Content, ModelCall, RequestFacts, ResponseFacts, ToolCallWish};
+pub use endpoint::{Api, Endpoint};
+pub use error::CallError;
+pub use reader::{AnswerHead, CallReader, Progress};
+pub use settings::{DEFAULT_MAX_CONTENT, ReadSettings};

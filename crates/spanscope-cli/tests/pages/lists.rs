@@ -1,0 +1,120 @@
+//! Lists: pages that load while one scrolls, columns and their widths, log events with the newest
+//! last.
+
+use serde_json::{Value as Json, json};
+use spanscope_model::Timestamp;
+
+use super::browser::Browser;
+use super::made;
+use super::support::Serve;
+
+/// Sends a number of traces of one span, a second apart, the newest last.
+fn send_traces(server: &Serve, number: i64) {
+    let now = Timestamp::now().as_nanos();
+    let spans: Vec<Json> = (1..=number)
+        .map(|i| {
+            let start = now - (number - i) * 1_000_000_000;
+            json!({"traceId": format!("{i:032x}"), "spanId": format!("{i:016x}"), "name": format!("turn {i}"),
+                   "startTimeUnixNano": start.to_string(), "endTimeUnixNano": (start + i * 1_000).to_string()})
+        })
+        .collect();
+    let request =
+        json!({"resourceSpans": [{"resource": made::resource("agent"), "scopeSpans": [{"spans": spans}]}]});
+    made::send(server, &request);
+}
+
+/// Sends a log event.
+fn send_event(server: &Serve, message: &str) {
+    let record = json!({"timeUnixNano": Timestamp::now().as_nanos().to_string(), "severityNumber": 9,
+                        "body": {"stringValue": message}});
+    let logs = json!({"resourceLogs": [{"resource": made::resource("agent"), "scopeLogs": [{"logRecords": [record]}]}]});
+    assert_eq!(server.post("/v1/logs", &logs).status, 200);
+}
+
+const ROWS: &str = "document.querySelectorAll('.row-link').length";
+
+#[test]
+fn a_list_loads_its_next_pages_while_one_scrolls() {
+    let Some(browser) = Browser::open() else { return };
+    let (_folder, server) = made::empty();
+    send_traces(&server, 250);
+    for page in ["traces", "spans"] {
+        browser.open_page(&format!("{}/ui/{page}?live=0", server.url()));
+        assert_eq!(browser.number(&format!("return {ROWS}")), 100, "{page}");
+        for rows in [200, 250] {
+            browser.run("scrollTo(0, document.documentElement.scrollHeight)");
+            browser.wait("the next page", &format!("return {ROWS} === {rows}"));
+        }
+        let first = "document.querySelector('.row-link').textContent";
+        let last = "[...document.querySelectorAll('.row-link')].pop().textContent";
+        assert_eq!(
+            browser.text(&format!("return {first} + ', ' + {last}")),
+            "turn 250, turn 1",
+            "{page}"
+        );
+        browser.settled();
+        browser.is_clean(page, &server.url());
+    }
+}
+
+#[test]
+fn columns_are_chosen_and_their_widths_set_by_keys_and_kept() {
+    let Some(browser) = Browser::open() else { return };
+    let (_folder, server) = made::demo();
+    browser.open_page(&format!("{}/ui/traces", server.url()));
+    let width = "document.querySelector('.row-head .c-root').offsetWidth";
+    browser.run("[...document.querySelectorAll('.menu label')].find((label) => label.textContent.includes('run')).click()");
+    browser.wait(
+        "the column of runs",
+        "return document.querySelector('.row:not(.row-head) .c-run')?.textContent.startsWith('task-')",
+    );
+    let before = browser.number(&format!("return {width}"));
+    browser.run("document.querySelector('.row-head .c-root .separator').focus()");
+    for _ in 0..5 {
+        browser.press(&["\u{e012}"]);
+    }
+    browser.wait("a narrower column", &format!("return {width} < {before}"));
+    let narrow = browser.number(&format!("return {width}"));
+    browser.is_clean("a narrower column", &server.url());
+    browser.open_page(&format!("{}/ui/traces", server.url()));
+    assert_eq!(browser.number(&format!("return {width}")), narrow);
+    browser.wait(
+        "the column of runs",
+        "return document.querySelector('.row-head .c-run')",
+    );
+}
+
+#[test]
+fn log_events_follow_with_the_newest_last_and_stop_where_one_scrolls_up() {
+    let Some(browser) = Browser::open() else { return };
+    let (_folder, server) = made::empty();
+    for i in 0..60 {
+        send_event(&server, &format!("event {i}"));
+    }
+    browser.open_page(&format!("{}/ui/logs", server.url()));
+    browser
+        .run("[...document.querySelectorAll('button')].find((b) => b.textContent === 'newest last').click()");
+    let last = "[...document.querySelectorAll('.message > bdi')].pop().textContent";
+    let at_end = "innerHeight + scrollY > document.documentElement.scrollHeight - 10";
+    browser.wait("the order", &format!("return {last} === 'event 59'"));
+    browser.wait("the end in view", &format!("return {at_end}"));
+    send_event(&server, "a new event");
+    browser.wait(
+        "the new event in view",
+        &format!("return {last} === 'a new event' && {at_end}"),
+    );
+    browser.is_clean("the newest last", &server.url());
+    browser.run("scrollTo(0, 0)");
+    browser.wait("the top", "return scrollY === 0");
+    send_event(&server, "another event");
+    browser.wait(
+        "that there is one more",
+        "return document.querySelector('.new-rows')?.textContent.startsWith('1 new event')",
+    );
+    assert_eq!(browser.number("return scrollY"), 0);
+    browser.run("document.querySelector('.new-rows').click()");
+    browser.wait(
+        "the newest event in view",
+        &format!("return {last} === 'another event' && {at_end}"),
+    );
+}

@@ -1,0 +1,83 @@
+//! What a page costs with an empty cache: requests and bytes until its rows are there.
+
+use serde_json::{Value as Json, json};
+
+use super::browser::Browser;
+use super::made;
+use super::support::json_of;
+
+const MOST_REQUESTS: u64 = 16;
+const MOST_BYTES: u64 = 60_000;
+const MOST_BYTES_OF_ALL: u64 = 140_000;
+
+#[test]
+fn a_page_shows_its_rows_after_few_requests_and_bytes() {
+    let Some(browser) = Browser::open() else { return };
+    let (_folder, server) = made::demo();
+    let list = json_of(&server.get("/ui/api/traces"));
+    let trace = list["traces"][0]["trace_id"].as_str().unwrap();
+    let mut table = Vec::new();
+    for page in [
+        "traces",
+        &format!("traces/{trace}"),
+        "spans",
+        "logs",
+        "store",
+        "setup",
+    ] {
+        browser.cdp("Network.clearBrowserCache", &json!({}));
+        browser.open_page(&format!("{}/ui/{page}", server.url()));
+        let before_rows = browser.run(
+            "const rows = performance.getEntriesByName('ss:rows')[0].startTime; \
+             const all = [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]\
+             .filter((entry) => entry.startTime < rows && !entry.name.endsWith('/icon.svg')); \
+             return [all.length, all.reduce((sum, entry) => sum + entry.encodedBodySize, 0), all.map((e) => e.name)]",
+        );
+        table.push((page.to_owned(), before_rows));
+    }
+    for (page, found) in &table {
+        println!("{page}: {} requests, {} bytes", found[0], found[1]);
+    }
+    for (page, found) in table {
+        assert!(found[0].as_u64().unwrap() <= MOST_REQUESTS, "{page}: {found:#}");
+        assert!(found[1].as_u64().unwrap() <= MOST_BYTES, "{page}: {found:#}");
+    }
+}
+
+#[test]
+fn all_files_together_are_small() {
+    let Some(browser) = Browser::open() else { return };
+    let (_folder, server) = made::demo();
+    let list = json_of(&server.get("/ui/api/traces"));
+    let trace = list["traces"][0]["trace_id"].as_str().unwrap();
+    // Each page, each view and each dialog, in one tab after the other.
+    browser.cdp("Network.clearBrowserCache", &json!({}));
+    let mut seen: std::collections::BTreeMap<String, u64> = std::collections::BTreeMap::new();
+    let pages = ["traces", "spans", "logs", "store", "setup", "sign-in"].map(ToOwned::to_owned);
+    let views =
+        ["waterfall&span=x", "log", "table", "json"].map(|view| format!("traces/{trace}?view={view}"));
+    for page in pages.into_iter().chain(views) {
+        browser.cdp("Network.clearBrowserCache", &json!({}));
+        browser.open_page(&format!("{}/ui/{page}", server.url()));
+        if page == "traces" {
+            browser.press(&["?"]);
+            browser.wait("the keys", "return document.querySelector('dialog[open]')");
+        }
+        let files = browser.run(
+            "return performance.getEntriesByType('resource').filter((entry) => entry.name.includes('/assets/'))\
+             .map((entry) => [entry.name, entry.encodedBodySize])",
+        );
+        for file in files.as_array().unwrap() {
+            let size = file[1].as_u64().unwrap();
+            let known = seen.entry(file[0].as_str().unwrap().to_owned()).or_default();
+            *known = size.max(*known);
+        }
+    }
+    let sum: u64 = seen.values().sum();
+    println!("{} files, {sum} bytes", seen.len());
+    assert!(
+        seen.len() > 20 && sum <= MOST_BYTES_OF_ALL,
+        "{sum}: {:#}",
+        Json::from_iter(seen)
+    );
+}

@@ -1,0 +1,178 @@
+-- The tables of the collector's ClickHouse exporter with `json: true`: their columns and keys.
+
+CREATE TABLE otel_traces (
+    Timestamp DateTime64(9),
+    TraceId String,
+    SpanId String,
+    ParentSpanId String,
+    TraceState String,
+    SpanName LowCardinality(String),
+    SpanKind LowCardinality(String),
+    ServiceName LowCardinality(String),
+    ResourceAttributes JSON,
+    ResourceAttributesKeys Array(LowCardinality(String)),
+    ScopeName String,
+    ScopeVersion String,
+    SpanAttributes JSON,
+    SpanAttributesKeys Array(LowCardinality(String)),
+    Duration UInt64,
+    StatusCode LowCardinality(String),
+    StatusMessage String,
+    Events Nested (Timestamp DateTime64(9), Name LowCardinality(String), Attributes JSON),
+    Links Nested (TraceId String, SpanId String, TraceState String, Attributes JSON)
+) ENGINE = MergeTree PARTITION BY toDate(Timestamp) ORDER BY (ServiceName, SpanName, toDateTime(Timestamp));
+
+CREATE TABLE otel_traces_trace_id_ts (
+    TraceId String,
+    Start DateTime,
+    End DateTime
+) ENGINE = MergeTree PARTITION BY toDate(Start) ORDER BY (TraceId, Start);
+
+CREATE MATERIALIZED VIEW otel_traces_trace_id_ts_mv TO otel_traces_trace_id_ts AS
+SELECT TraceId, min(Timestamp) AS Start, max(Timestamp) AS End FROM otel_traces WHERE TraceId != '' GROUP BY TraceId;
+
+CREATE TABLE otel_logs (
+    Timestamp DateTime64(9),
+    TraceId String,
+    SpanId String,
+    TraceFlags UInt8,
+    SeverityText LowCardinality(String),
+    SeverityNumber UInt8,
+    ServiceName LowCardinality(String),
+    Body String,
+    ResourceSchemaUrl LowCardinality(String),
+    ResourceAttributes JSON,
+    ResourceAttributesKeys Array(LowCardinality(String)),
+    ScopeSchemaUrl LowCardinality(String),
+    ScopeName String,
+    ScopeVersion LowCardinality(String),
+    ScopeAttributes JSON,
+    EventName String,
+    LogAttributesKeys Array(LowCardinality(String)),
+    LogAttributes JSON
+) ENGINE = MergeTree PARTITION BY toDate(Timestamp) ORDER BY (toStartOfFiveMinutes(Timestamp), ServiceName, Timestamp);
+
+CREATE TABLE otel_metrics_gauge (
+    ResourceAttributes JSON,
+    ResourceAttributesKeys Array(LowCardinality(String)),
+    ResourceSchemaUrl String,
+    ScopeName String,
+    ScopeVersion String,
+    ScopeAttributes JSON,
+    ScopeDroppedAttrCount UInt32,
+    ScopeSchemaUrl String,
+    ServiceName LowCardinality(String),
+    MetricName LowCardinality(String),
+    MetricDescription String,
+    MetricUnit String,
+    Attributes JSON,
+    AttributesKeys Array(LowCardinality(String)),
+    StartTimeUnix DateTime64(9),
+    TimeUnix DateTime64(9),
+    Flags UInt32,
+    Value Float64
+) ENGINE = MergeTree PARTITION BY toDate(TimeUnix) ORDER BY (ServiceName, MetricName, TimeUnix);
+
+CREATE TABLE otel_metrics_sum (
+    ResourceAttributes JSON,
+    ResourceAttributesKeys Array(LowCardinality(String)),
+    ResourceSchemaUrl String,
+    ScopeName String,
+    ScopeVersion String,
+    ScopeAttributes JSON,
+    ScopeDroppedAttrCount UInt32,
+    ScopeSchemaUrl String,
+    ServiceName LowCardinality(String),
+    MetricName LowCardinality(String),
+    MetricDescription String,
+    MetricUnit String,
+    Attributes JSON,
+    AttributesKeys Array(LowCardinality(String)),
+    StartTimeUnix DateTime64(9),
+    TimeUnix DateTime64(9),
+    Flags UInt32,
+    Value Float64,
+    AggregationTemporality Int32,
+    IsMonotonic Bool
+) ENGINE = MergeTree PARTITION BY toDate(TimeUnix) ORDER BY (ServiceName, MetricName, TimeUnix);
+
+CREATE TABLE otel_metrics_histogram (
+    ResourceAttributes JSON,
+    ResourceAttributesKeys Array(LowCardinality(String)),
+    ResourceSchemaUrl String,
+    ScopeName String,
+    ScopeVersion String,
+    ScopeAttributes JSON,
+    ScopeDroppedAttrCount UInt32,
+    ScopeSchemaUrl String,
+    ServiceName LowCardinality(String),
+    MetricName LowCardinality(String),
+    MetricDescription String,
+    MetricUnit String,
+    Attributes JSON,
+    AttributesKeys Array(LowCardinality(String)),
+    StartTimeUnix DateTime64(9),
+    TimeUnix DateTime64(9),
+    Flags UInt32,
+    Count UInt64,
+    Sum Float64,
+    BucketCounts Array(UInt64),
+    ExplicitBounds Array(Float64),
+    Min Float64,
+    Max Float64,
+    AggregationTemporality Int32
+) ENGINE = MergeTree PARTITION BY toDate(TimeUnix) ORDER BY (ServiceName, MetricName, TimeUnix);
+
+CREATE TABLE otel_metrics_exponential_histogram (
+    ResourceAttributes JSON,
+    ResourceAttributesKeys Array(LowCardinality(String)),
+    ResourceSchemaUrl String,
+    ScopeName String,
+    ScopeVersion String,
+    ScopeAttributes JSON,
+    ScopeDroppedAttrCount UInt32,
+    ScopeSchemaUrl String,
+    ServiceName LowCardinality(String),
+    MetricName LowCardinality(String),
+    MetricDescription String,
+    MetricUnit String,
+    Attributes JSON,
+    AttributesKeys Array(LowCardinality(String)),
+    StartTimeUnix DateTime64(9),
+    TimeUnix DateTime64(9),
+    Flags UInt32,
+    Count UInt64,
+    Sum Float64,
+    Scale Int32,
+    ZeroCount UInt64,
+    PositiveOffset Int32,
+    PositiveBucketCounts Array(UInt64),
+    NegativeOffset Int32,
+    NegativeBucketCounts Array(UInt64),
+    Min Float64,
+    Max Float64,
+    AggregationTemporality Int32
+) ENGINE = MergeTree PARTITION BY toDate(TimeUnix) ORDER BY (ServiceName, MetricName, TimeUnix);
+
+CREATE TABLE otel_metrics_summary (
+    ResourceAttributes JSON,
+    ResourceAttributesKeys Array(LowCardinality(String)),
+    ResourceSchemaUrl String,
+    ScopeName String,
+    ScopeVersion String,
+    ScopeAttributes JSON,
+    ScopeDroppedAttrCount UInt32,
+    ScopeSchemaUrl String,
+    ServiceName LowCardinality(String),
+    MetricName LowCardinality(String),
+    MetricDescription String,
+    MetricUnit String,
+    Attributes JSON,
+    AttributesKeys Array(LowCardinality(String)),
+    StartTimeUnix DateTime64(9),
+    TimeUnix DateTime64(9),
+    Flags UInt32,
+    Count UInt64,
+    Sum Float64,
+    ValueAtQuantiles Nested (Quantile Float64, Value Float64)
+) ENGINE = MergeTree PARTITION BY toDate(TimeUnix) ORDER BY (ServiceName, MetricName, TimeUnix);

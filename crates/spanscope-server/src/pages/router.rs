@@ -1,0 +1,427 @@
+//! The routes below `/ui`.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, FromRef, Request};
+use axum::http::header::CACHE_CONTROL;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, get};
+use spanscope_model::{PriceTable, TraceStore};
+
+use super::assets::Assets;
+use super::session::{self, Sessions, SignIn};
+use super::stats::KnownStats;
+use super::{
+    PageSettings, around, assets, complete, filter, headers, live, logs, packed, shape, shell, span, spans,
+    stats, status, traces,
+};
+use crate::answer::ApiError;
+use crate::api::{Api, Content, Parameter, Route};
+use crate::body::MAX_BODY;
+use crate::permits::Permits;
+
+/// What the answers are below.
+pub(crate) const API: &str = "/ui/api";
+
+/// Concurrent streams of the pages, and of one tenant's.
+const STREAMS: usize = 256;
+const TENANT_STREAMS: usize = 128;
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(crate) struct Pages {
+    store: Arc<dyn TraceStore>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    settings: PageSettings,
+    assets: Assets,
+    sessions: Sessions,
+    streams: Arc<Permits>,
+    stats: KnownStats,
+    /// Tells the answers of this process from those of an earlier one.
+    started: u64,
+}
+
+impl FromRef<Pages> for Arc<dyn TraceStore> {
+    fn from_ref(pages: &Pages) -> Self {
+        Arc::clone(&pages.store)
+    }
+}
+
+impl Pages {
+    fn new(store: Arc<dyn TraceStore>, settings: PageSettings) -> Self {
+        let now = spanscope_model::Timestamp::now().as_nanos();
+        Self {
+            store,
+            shared: Arc::new(Shared {
+                assets: Assets::new(settings.folder.clone()),
+                sessions: Sessions::new(settings.tokens.clone()),
+                streams: Permits::new(STREAMS, TENANT_STREAMS),
+                stats: KnownStats::default(),
+                started: u64::try_from(now).unwrap_or(0),
+                settings,
+            }),
+        }
+    }
+
+    pub(super) fn assets(&self) -> &Assets {
+        &self.shared.assets
+    }
+
+    pub(super) fn sessions(&self) -> &Sessions {
+        &self.shared.sessions
+    }
+
+    pub(super) fn streams(&self) -> &Arc<Permits> {
+        &self.shared.streams
+    }
+
+    pub(super) fn stats(&self) -> &KnownStats {
+        &self.shared.stats
+    }
+
+    pub(super) fn started(&self) -> u64 {
+        self.shared.started
+    }
+
+    pub(super) fn prices(&self) -> Option<&PriceTable> {
+        self.shared.settings.prices.as_deref()
+    }
+
+    pub(super) fn store_name(&self) -> Option<&str> {
+        self.shared.settings.store_name.as_deref()
+    }
+
+    pub(super) fn command_options(&self) -> &str {
+        &self.shared.settings.command_options
+    }
+}
+
+/// Serves web pages that show what is in the store, below `/ui`; `/` leads there. In an axum server
+/// of your own they may be nested below any path.
+///
+/// As with the other routers, a request is answered as of its [`Caller`](crate::Caller); without
+/// one, every client sees all that is stored. A server on this machine puts
+/// [`local_only`](crate::local_only) around it; one that other machines reach sets
+/// [`PageSettings::tokens`] or checks requests itself.
+///
+/// ```
+/// use std::sync::Arc;
+/// use spanscope_server::{PageSettings, local_only, pages_router};
+/// use spanscope_sqlite::SqliteStore;
+///
+/// # fn serve(path: &std::path::Path) -> Result<axum::Router, spanscope_model::StoreError> {
+/// let store = SqliteStore::open(path)?;
+/// let pages = pages_router(Arc::new(store), PageSettings::default());
+/// Ok(local_only(axum::Router::new().nest("/telemetry", pages))) // at /telemetry/ui/
+/// # }
+/// ```
+pub fn pages_router(store: Arc<dyn TraceStore>, settings: PageSettings) -> Router {
+    served(store, settings, |routes| routes)
+}
+
+/// The same with a layer around the routes whose answers end.
+pub(crate) fn served(
+    store: Arc<dyn TraceStore>,
+    settings: PageSettings,
+    limited: impl FnOnce(Router) -> Router,
+) -> Router {
+    let pages = Pages::new(store, settings);
+    let questions = of_questions()
+        .into_router()
+        .layer(from_fn(packed::pack))
+        .with_state(pages.clone());
+    let streams = of_streams().into_router().with_state(pages.clone());
+    let id = Router::new()
+        .route("/ui/id/{prefix}", get(status::to_id))
+        .with_state(pages.clone());
+    let checked = Router::new()
+        .nest(API, limited(questions).merge(streams))
+        .merge(id)
+        .layer(from_fn_with_state(pages.clone(), session::check));
+    // Files, the frame of the pages and the sign-in hold nothing that is stored.
+    let open = Router::new()
+        .nest(API, of_sessions().into_router().with_state(pages.clone()))
+        .route("/", root())
+        .route("/ui", get(shell::to_pages))
+        .route("/ui/", get(shell::home))
+        .route("/ui/assets/{digest}/{*path}", get(assets::get))
+        .route("/ui/{*path}", get(shell::page))
+        .with_state(pages)
+        .layer(DefaultBodyLimit::max(MAX_BODY));
+    checked.merge(open).layer(from_fn(headers::add))
+}
+
+/// `GET /` leads to the pages. What exporters send there is answered as without pages.
+fn root() -> axum::routing::MethodRouter<Pages> {
+    get(shell::to_pages).fallback(async |request: Request| {
+        ApiError::no_such_path(request.method(), request.uri().path()).into_response()
+    })
+}
+
+/// The routes, for the document.
+#[cfg(feature = "schema")]
+pub(crate) fn api() -> [Api<Pages>; 3] {
+    [of_questions(), of_streams(), of_sessions()]
+}
+
+fn route(
+    path: &'static str,
+    summary: &'static str,
+    parameters: &'static [Parameter],
+    answers: Content,
+) -> Route {
+    Route {
+        method: MethodFilter::GET,
+        path,
+        summary,
+        parameters,
+        reads: Content::None,
+        answers,
+    }
+}
+
+fn of_questions() -> Api<Pages> {
+    Api::new()
+        .route(
+            route(
+                "/status",
+                "For the pages, may change in any release: what the server is and how much is stored.",
+                &[],
+                Content::json::<status::Status>(),
+            ),
+            status::get,
+        )
+        .route(
+            route(
+                "/id/{prefix}",
+                "For the pages: the trace or span that an id begins.",
+                &[],
+                Content::json::<status::Found>(),
+            ),
+            status::find_id,
+        )
+        .route(
+            route(
+                "/filter",
+                "For the pages: a filter in its terms, and keys that no recent span has.",
+                &filter::PARAMETERS,
+                Content::json::<filter::Parsed>(),
+            ),
+            filter::get,
+        )
+        .route(
+            route(
+                "/complete",
+                "For the pages: texts that are stored, to complete what a user types.",
+                &complete::PARAMETERS,
+                Content::json::<complete::Completions>(),
+            ),
+            complete::get,
+        )
+        .route(
+            route(
+                "/traces",
+                "For the pages: traces with their usage and first error, newest first.",
+                &traces::LIST,
+                Content::json::<traces::Page>(),
+            ),
+            traces::list,
+        )
+        .route(
+            route(
+                "/traces/histogram",
+                "For the pages: how many traces began when.",
+                &traces::HISTOGRAM,
+                Content::json::<traces::Histogram>(),
+            ),
+            traces::histogram,
+        )
+        .route(
+            route(
+                "/traces/without",
+                "For the pages: how many traces there would be without each term of a filter.",
+                &traces::WITHOUT,
+                Content::json::<traces::Without>(),
+            ),
+            traces::without,
+        )
+        .route(
+            route(
+                "/traces/{trace_id}",
+                "For the pages: the spans of a trace as columns, without attributes.",
+                &shape::PARAMETERS,
+                Content::json::<shape::Shape>(),
+            ),
+            shape::get,
+        )
+        .route(
+            route(
+                "/traces/{trace_id}/find",
+                "For the pages: the spans of a trace that a filter matches.",
+                &shape::FIND,
+                Content::json::<shape::Found>(),
+            ),
+            shape::find,
+        )
+        .route(
+            route(
+                "/traces/{trace_id}/export",
+                "For the pages: the spans of a trace as OTLP in JSON.",
+                &[],
+                Content::Other(&["application/json"], "A TracesData of OTLP."),
+            ),
+            span::export,
+        )
+        .route(
+            route(
+                "/traces/{trace_id}/spans/{span_id}",
+                "For the pages: one span with its events, links and errors.",
+                &[],
+                Content::json::<span::Details>(),
+            ),
+            span::get,
+        )
+        .route(
+            route(
+                "/traces/{trace_id}/spans/{span_id}/among",
+                "For the pages: how long the span took among those of its name.",
+                &[],
+                Content::json::<span::Among>(),
+            ),
+            span::among,
+        )
+        .route(
+            route(
+                "/traces/{trace_id}/spans/{span_id}/around",
+                "For the pages: the errors and model calls next to the span, and the spans that link to it.",
+                &[],
+                Content::json::<around::Around>(),
+            ),
+            around::get,
+        )
+        .route(
+            route(
+                "/traces/{trace_id}/spans/{span_id}/value",
+                "For the pages: the whole value of one attribute.",
+                &span::VALUE,
+                Content::Other(&["text/plain"], "The value."),
+            ),
+            span::value,
+        )
+        .route(
+            route(
+                "/spans",
+                "For the pages: spans across traces.",
+                &spans::PARAMETERS,
+                Content::json::<spans::Page>(),
+            ),
+            spans::list,
+        )
+        .route(
+            route(
+                "/logs",
+                "For the pages: log events, newest first.",
+                &logs::LIST,
+                Content::json::<logs::Page>(),
+            ),
+            logs::list,
+        )
+        .route(
+            route(
+                "/logs/context",
+                "For the pages: the log events before and after one of the same service.",
+                &logs::CONTEXT,
+                Content::json::<logs::Context>(),
+            ),
+            logs::context,
+        )
+        .route(
+            route(
+                "/logs/histogram",
+                "For the pages: how many log events of each severity there were when.",
+                &logs::HISTOGRAM,
+                Content::json::<traces::Histogram>(),
+            ),
+            logs::histogram,
+        )
+        .route(
+            route(
+                "/store",
+                "For the pages: sizes, counts and losses of the store.",
+                &[],
+                Content::json::<stats::Store>(),
+            ),
+            stats::get,
+        )
+        .route(
+            route(
+                "/store/names",
+                "For the pages: durations by the name of the span.",
+                &stats::NAMES,
+                Content::json::<stats::Names>(),
+            ),
+            stats::names,
+        )
+}
+
+fn of_streams() -> Api<Pages> {
+    let stream = || Content::Other(&["text/event-stream"], "Events, until the client leaves.");
+    Api::new()
+        .route(
+            route(
+                "/changes",
+                "For the pages: that something was stored, as server-sent events.",
+                &[],
+                stream(),
+            ),
+            live::changes,
+        )
+        .route(
+            route(
+                "/traces/{trace_id}/live",
+                "For the pages: what is stored of a trace from now on, as server-sent events.",
+                &live::PARAMETERS,
+                stream(),
+            ),
+            live::trace,
+        )
+}
+
+fn of_sessions() -> Api<Pages> {
+    let session = |method, summary, reads| Route {
+        method,
+        reads,
+        ..route("/session", summary, &[], Content::None)
+    };
+    Api::new()
+        .route(
+            session(
+                MethodFilter::POST,
+                "For the pages: begins the session of a browser with a token.",
+                Content::json::<SignIn>(),
+            ),
+            session::begin,
+        )
+        .route(
+            session(
+                MethodFilter::DELETE,
+                "For the pages: ends the session of a browser.",
+                Content::None,
+            ),
+            session::end,
+        )
+}
+
+/// An answer that is the same as one that the client has.
+pub(super) fn not_modified(etag: &str) -> Response {
+    let headers = [
+        (axum::http::header::ETAG, etag.to_owned()),
+        (CACHE_CONTROL, "no-store".to_owned()),
+    ];
+    (axum::http::StatusCode::NOT_MODIFIED, headers).into_response()
+}

@@ -1,0 +1,119 @@
+//! What the server is, and where an id leads.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use serde::Serialize;
+use spanscope_model::{IdMatch, SpanId, Timestamp, TraceId};
+
+use super::router::Pages;
+use super::shell::{Mounted, redirect};
+use crate::answer::{ApiError, json};
+use crate::caller::{Caller, ScopedStore};
+use crate::runs::QueryParams;
+
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "ServerStatus"))]
+pub(super) struct Status {
+    version: &'static str,
+    /// The name of the store.
+    store: Option<String>,
+    /// Callers bring a token.
+    tokens: bool,
+    /// The caller's tenant; null where the caller sees everything.
+    tenant: Option<String>,
+    /// There is a table of prices.
+    prices: bool,
+    currency: Option<String>,
+    /// How long records are kept.
+    retention_s: Option<u64>,
+    is_empty: bool,
+    now: Timestamp,
+    traces: u64,
+    spans: u64,
+    bytes: Option<u64>,
+    /// Records that were dropped or lost.
+    lost: Option<u64>,
+    /// Options that a command needs to read this store.
+    db: Option<String>,
+}
+
+pub(super) async fn get(
+    State(pages): State<Pages>,
+    ScopedStore(store): ScopedStore,
+    caller: Option<axum::Extension<Caller>>,
+    params: QueryParams,
+) -> Result<Response, ApiError> {
+    params.nothing()?;
+    let tenant = match caller {
+        Some(axum::Extension(Caller::Tenant(tenant))) => Some(tenant),
+        _ => None,
+    };
+    let stats = pages.stats().of(tenant.as_ref(), &*store).await?;
+    json(Status {
+        version: env!("CARGO_PKG_VERSION"),
+        store: pages.store_name().map(ToOwned::to_owned),
+        tokens: pages.sessions().needs_token(),
+        prices: pages.prices().is_some(),
+        currency: pages.prices().map(|prices| prices.currency.clone()),
+        retention_s: store.capabilities().retention.map(|kept| kept.as_secs()),
+        is_empty: stats.traces == 0,
+        now: Timestamp::now(),
+        traces: stats.traces,
+        spans: stats.spans,
+        bytes: stats.file.map(|_| stats.bytes),
+        lost: stats.account.map(|account| account.dropped.lost() + account.lost),
+        db: tenant.is_none().then(|| pages.command_options().to_owned()),
+        tenant: tenant.map(|tenant| tenant.to_string()),
+    })
+    .await
+}
+
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "IdMatch"))]
+pub(super) struct Found {
+    trace_id: TraceId,
+    /// The span, where it is one's id.
+    span_id: Option<SpanId>,
+}
+
+impl From<IdMatch> for Found {
+    fn from(found: IdMatch) -> Self {
+        match found {
+            IdMatch::Trace(trace_id) => Self {
+                trace_id,
+                span_id: None,
+            },
+            IdMatch::Span(trace_id, span_id) => Self {
+                trace_id,
+                span_id: Some(span_id),
+            },
+        }
+    }
+}
+
+pub(super) async fn find_id(
+    ScopedStore(store): ScopedStore,
+    path: Result<Path<String>, axum::extract::rejection::PathRejection>,
+    params: QueryParams,
+) -> Result<Response, ApiError> {
+    params.nothing()?;
+    let Path(prefix) = path?;
+    json(Found::from(store.resolve_id(prefix).await?)).await
+}
+
+/// `GET /ui/id/{prefix}`.
+pub(super) async fn to_id(
+    ScopedStore(store): ScopedStore,
+    mounted: Mounted,
+    path: Result<Path<String>, axum::extract::rejection::PathRejection>,
+) -> Result<Response, ApiError> {
+    let Path(prefix) = path?;
+    let found = Found::from(store.resolve_id(prefix).await?);
+    let to = match found.span_id {
+        None => format!("traces/{}", found.trace_id),
+        Some(span) => format!("traces/{}?span={span}", found.trace_id),
+    };
+    Ok(redirect(&mounted, &to))
+}

@@ -1,0 +1,260 @@
+/**
+ * Numbers, times and stored texts as people read them. Pure functions: nothing here touches the
+ * page, so that all of it is tested without a browser.
+ *
+ * A stored text may hold anything. Characters that act on the order of others or that are invisible
+ * are shown as `⟨U+202E⟩`; the set is the one of `spanscope_model::text::is_hidden`.
+ */
+
+/** Further hidden characters of one text are left as one mark: a text of nothing but them would
+ * take ten times its length. */
+const MAX_ESCAPES = 200;
+
+/** What `is_hidden` of the model lists, without the newline, which the caller decides on. Lone
+ * surrogates are shown too: they are no characters. */
+const HIDDEN = new RegExp(
+  "[\\u0000-\\u0009\\u000b-\\u001f\\u007f-\\u009f\\u00ad\\u034f\\u061c\\u115f\\u1160\\u3164\\uffa0" +
+    "\\u17b4\\u17b5\\u180e\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb" +
+    "\\ud800-\\udfff\\u{1d173}-\\u{1d17a}\\u{e0000}-\\u{e007f}]",
+  "gu",
+);
+
+/** More marks than this on one letter would grow over the lines above. */
+const TOWER = /(\p{M}{8})\p{M}+/gu;
+
+/**
+ * The text with each hidden character as its code. A line break becomes `↵` unless the place
+ * shows several lines.
+ * @param {string} text
+ * @param {boolean} [lines]
+ */
+export function visible(text, lines = false) {
+  // A text of nothing but blanks would be a link that has no name.
+  if (text !== "" && /^ +$/.test(text)) return "␣".repeat(Math.min(text.length, MAX_ESCAPES));
+  let shown = 0;
+  const escaped = text.replace(HIDDEN, (c) => {
+    if (lines && c === "\t") return c;
+    shown += 1;
+    if (shown > MAX_ESCAPES) return shown === MAX_ESCAPES + 1 ? "⟨…⟩" : "";
+    const code = /** @type {number} */ (c.codePointAt(0)).toString(16).toUpperCase();
+    return `⟨U+${code.padStart(4, "0")}⟩`;
+  });
+  const calm = escaped.replace(TOWER, "$1…");
+  return lines ? calm : calm.replaceAll("\n", "↵");
+}
+
+/**
+ * The first `max` characters, never half of one that takes two places.
+ * @param {string} text
+ * @param {number} max
+ */
+export function cut(text, max) {
+  if (text.length <= max) return text;
+  const last = text.charCodeAt(max - 1);
+  return text.slice(0, last >= 0xd800 && last < 0xdc00 ? max - 1 : max) + "…";
+}
+
+/** The longest name a row shows. */
+export const NAME_LENGTH = 300;
+
+/**
+ * A stored text for an attribute such as `title` or `aria-label`, or for a canvas.
+ * @param {string} text
+ * @param {number} [max]
+ */
+export function plain(text, max = NAME_LENGTH) {
+  return visible(cut(text, max));
+}
+
+/**
+ * A duration with about three digits: `850 µs`, `12.3 ms`, `1.2 s`, `3m 4s`, `2h 5m`.
+ * @param {number} ns
+ * @returns {string}
+ */
+export function duration(ns) {
+  if (!Number.isFinite(ns)) return "?";
+  if (ns < 0) return `−${duration(-ns)}`;
+  const three = (/** @type {number} */ n) => (n < 99.95 ? n.toFixed(1) : n.toFixed(0));
+  if (ns === 0) return "0 ms";
+  if (ns < 1e3) return `${ns} ns`;
+  if (ns < 999_500) return `${Math.round(ns / 1e3)} µs`;
+  if (ns < 999.5e6) return `${three(ns / 1e6)} ms`;
+  if (ns < 59.95e9) return `${three(ns / 1e9)} s`;
+  const s = Math.round(ns / 1e9);
+  if (s < 3600) return parted(s, 60, "m", 1, "s");
+  if (s < 86400) return parted(s, 3600, "h", 60, "m");
+  return parted(s, 86400, "d", 3600, "h");
+}
+
+/**
+ * Two units of a number of seconds; the lesser one only where there is some of it.
+ * @param {number} s
+ * @param {number} large
+ * @param {string} largeUnit
+ * @param {number} small
+ * @param {string} smallUnit
+ */
+function parted(s, large, largeUnit, small, smallUnit) {
+  const rest = Math.floor((s % large) / small);
+  return `${Math.floor(s / large)}${largeUnit}${rest > 0 ? ` ${rest}${smallUnit}` : ""}`;
+}
+
+/**
+ * A whole number with commas between its thousands.
+ * @param {number} n
+ */
+export function count(n) {
+  return Math.round(n)
+    .toString()
+    .replace(/\B(?=(\d{3})+$)/g, ",");
+}
+
+/**
+ * A number with its noun: `1 span`, `12 spans`.
+ * @param {number} n
+ * @param {string} one
+ * @param {string} [many]
+ */
+export function counted(n, one, many = `${one}s`) {
+  return `${count(n)} ${n === 1 ? one : many}`;
+}
+
+/**
+ * `512 B`, `1.5 KiB`, `278 MiB`.
+ * @param {number} n
+ */
+export function bytes(n) {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let unit = 0;
+  while (n >= 1023.5 && unit < 4) {
+    n /= 1024;
+    unit += 1;
+  }
+  return `${unit > 0 && n < 99.95 ? n.toFixed(1) : Math.round(n)} ${units[unit]}`;
+}
+
+/**
+ * A sum of money with two digits that count.
+ * @param {number | null | undefined} sum
+ * @param {string | null} [currency]
+ */
+export function money(sum, currency = "USD") {
+  if (sum === null || sum === undefined) return "–";
+  const sign = currency === "USD" ? "$" : currency ? `${currency} ` : "";
+  if (sum === 0) return `${sign}0`;
+  const digits = Math.min(Math.max(2, 1 - Math.floor(Math.log10(Math.abs(sum)))), 8);
+  return `${sign}${sum.toFixed(digits)}`;
+}
+
+/**
+ * Input and output tokens: `396 → 29`.
+ * @param {number | null | undefined} input
+ * @param {number | null | undefined} output
+ */
+export function tokens(input, output) {
+  return input || output ? `${count(input ?? 0)}→${count(output ?? 0)}` : "";
+}
+
+/** @param {number} n @param {number} [width] */
+const two = (n, width = 2) => n.toString().padStart(width, "0");
+
+/**
+ * The milliseconds since 1970 of a time that the server sent, and the digits finer than that.
+ * @param {string} iso
+ * @returns {{ms: number, digits: string}}
+ */
+export function parseTime(iso) {
+  const match = /^(.*?)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)$/.exec(iso);
+  if (!match) return { ms: NaN, digits: "" };
+  const digits = (match[2] ?? "").padEnd(9, "0").slice(0, 9);
+  return { ms: Date.parse(`${match[1]}.${digits.slice(0, 3)}${match[3]}`), digits };
+}
+
+/**
+ * @param {number} ms
+ * @param {boolean} utc
+ * @returns {[string, string, string]} day, time without fractions, zone
+ */
+function parts(ms, utc) {
+  const d = new Date(ms);
+  if (utc) {
+    const iso = d.toISOString();
+    const at = iso.indexOf("T");
+    return [iso.slice(0, at), iso.slice(at + 1, at + 9), "Z"];
+  }
+  const off = -d.getTimezoneOffset();
+  const zone = `${off < 0 ? "-" : "+"}${two(Math.floor(Math.abs(off) / 60))}:${two(Math.abs(off) % 60)}`;
+  return [
+    `${two(d.getFullYear(), 4)}-${two(d.getMonth() + 1)}-${two(d.getDate())}`,
+    `${two(d.getHours())}:${two(d.getMinutes())}:${two(d.getSeconds())}`,
+    zone,
+  ];
+}
+
+/**
+ * The time of a row: `15:47:01.812`, with its day where that is not today.
+ * @param {string | number | null | undefined} time RFC 3339 or milliseconds
+ * @param {boolean} utc
+ * @param {number} [now]
+ */
+export function timeShort(time, utc, now = Date.now()) {
+  const { ms, digits } =
+    typeof time === "number"
+      ? { ms: time, digits: two(Math.floor(time % 1000), 3) }
+      : parseTime(time ?? "");
+  if (!Number.isFinite(ms)) return "?";
+  const [day, clock] = parts(ms, utc);
+  const fraction = digits.slice(0, 3);
+  return day === parts(now, utc)[0] ? `${clock}.${fraction}` : `${day} ${clock}.${fraction}`;
+}
+
+/**
+ * The time in full, with nanoseconds and zone, for titles and copies.
+ * @param {string | null | undefined} iso
+ * @param {boolean} utc
+ */
+export function timeFull(iso, utc) {
+  const { ms, digits } = parseTime(iso ?? "");
+  if (!Number.isFinite(ms)) return iso ?? "";
+  const [day, clock, zone] = parts(ms, utc);
+  return `${day} ${clock}.${digits} ${zone === "Z" ? "UTC" : zone}`;
+}
+
+/**
+ * The word of a shell that stands for the text.
+ * @param {string} text
+ */
+export function shellWord(text) {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+/**
+ * Steps of an axis of about `wanted` parts that people read: 1, 2 or 5 times a power of ten.
+ * @param {number} from
+ * @param {number} to
+ * @param {number} wanted
+ */
+export function ticks(from, to, wanted) {
+  const rough = (to - from) / Math.max(1, wanted);
+  if (!(rough > 0)) return [from];
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = ([1, 2, 5, 10].find((n) => n * power >= rough) ?? 10) * power;
+  const first = Math.ceil(from / step) * step;
+  const at = [];
+  for (let i = 0; first + i * step <= to && i < 100; i++) at.push(first + i * step);
+  return at;
+}
+
+/**
+ * A time of the axis in the unit of its steps, so that neighbours differ.
+ * @param {number} ns
+ * @param {number} step
+ */
+export function axisText(ns, step) {
+  /** @type {[number, string]} */
+  const [unit, name] =
+    step >= 1e9 ? [1e9, "s"] : step >= 1e6 ? [1e6, "ms"] : step >= 1e3 ? [1e3, "µs"] : [1, "ns"];
+  if (step >= 60e9) return duration(Math.max(0, Math.round(ns)));
+  const digits = Math.max(0, -Math.floor(Math.log10(step / unit)));
+  return `${(ns / unit).toFixed(Math.min(digits, 3))} ${name}`;
+}

@@ -1,0 +1,53 @@
+/** Connections of streams. Loaded after the rows: nothing of the first view needs it. */
+import { lost } from "./api.js";
+
+const FIRST_WAIT_MS = 500;
+const MOST_WAIT_MS = 15_000;
+
+/**
+ * Keeps a stream open while the tab is visible. A broken stream is opened again after 0.5, 1, 2, 4
+ * ... 15 s; a hidden tab has none.
+ * @param {() => string | null} path the address, asked for each connection: it has the last cursor
+ * @param {(data: any) => void} onData
+ * @returns {() => void} closes it
+ */
+export function connect(path, onData) {
+  /** @type {EventSource | null} */
+  let stream = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+  let wait = FIRST_WAIT_MS;
+  const close = () => {
+    clearTimeout(timer);
+    stream?.close();
+    stream = null;
+  };
+  const open = () => {
+    clearTimeout(timer);
+    const address = path();
+    if (document.hidden || address === null) return;
+    stream = new EventSource(address);
+    stream.onmessage = (event) => {
+      wait = FIRST_WAIT_MS;
+      lost.value = null;
+      onData(JSON.parse(event.data));
+    };
+    stream.onopen = () => {
+      lost.value = null;
+    };
+    stream.onerror = () => {
+      close();
+      lost.value = Date.now() + wait;
+      timer = setTimeout(open, wait);
+      wait = Math.min(wait * 2, MOST_WAIT_MS);
+    };
+  };
+  const seen = () => (document.hidden ? close() : (stream ?? open()));
+  document.addEventListener("visibilitychange", seen);
+  open();
+  return () => {
+    document.removeEventListener("visibilitychange", seen);
+    close();
+    lost.value = null;
+  };
+}

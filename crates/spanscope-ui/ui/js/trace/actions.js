@@ -1,0 +1,22 @@
+/** What can be done with a trace. */
+import { h } from "../../vendor/preact.js";
+import { apiPath } from "../api.js";
+import { commandText, to } from "../page.js";
+import { Menu, copyText } from "../ui.js";
+
+/** @param {{shape: import("./model.js").Shape}} props */
+export function Actions({ shape }) {
+  const id = shape.trace_id;
+  return h(
+    Menu,
+    { label: "actions", name: "Actions" },
+    h("button", { type: "button", onClick: () => copyText(location.href) }, "copy the link"),
+    h("button", { type: "button", onClick: () => copyText(commandText() ?? "") }, "copy the command"),
+    h("a", { href: to(["logs"], { trace: id }) }, "log events"),
+    h(
+      "a",
+      { href: apiPath(["traces", id, "export"]), download: `trace-${id.slice(0, 8)}.json` },
+      "download as OTLP JSON",
+    ),
+  );
+}

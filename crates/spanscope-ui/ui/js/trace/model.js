@@ -1,0 +1,273 @@
+/**
+ * A trace as columns, and what follows from them: depth, subtrees, groups of equal siblings, which
+ * rows are shown. Pure and without recursion: depth 10,000 and 100,000 spans are normal here. Rows
+ * are in the order of a walk, so a subtree is the range from its row to `end[row]`.
+ */
+
+/** @typedef {import("../api-types.d.ts").TraceShape} Shape */
+
+/** From this number of equal siblings in a row they are one line. */
+const GROUP_FROM = 5;
+/** Smaller traces are shown as they are. */
+const GROUPS_FROM_SPANS = 200;
+
+/**
+ * @typedef {object} Trace
+ * @property {Shape} shape
+ * @property {number} n
+ * @property {number} scale nanoseconds of one unit of the shape
+ * @property {number} duration in units, never 0
+ * @property {Int32Array} depth
+ * @property {Int32Array} end one behind the last row of the subtree
+ * @property {Float64Array} start
+ * @property {Float64Array} dur NaN where it has not ended
+ * @property {Uint8Array} error
+ * @property {Uint8Array} path on the critical path
+ * @property {Map<number, number>} tokens row to its place in `shape.tokens`
+ * @property {Map<number, string>} missing row to the id of its parent
+ * @property {Map<number, number>} folded row to the number of spans that were left out below
+ * @property {Int32Array} dotsFrom `dots` of a row are from `dotsFrom[row]` to `dotsFrom[row + 1]`
+ * in `dotsAt`
+ * @property {Int32Array} dotsAt
+ * @property {Int32Array} group head of the group that the row is in, or -1
+ * @property {Map<number, {count: number, end: number, total: number, last: number}>} groups by head
+ * @property {number[]} calls rows of calls of models
+ */
+
+/**
+ * @param {Shape} shape
+ * @param {number} [scaleNow] units that a running trace lasts by now
+ * @returns {Trace}
+ */
+export function build(shape, scaleNow = 0) {
+  const { n, parent } = shape;
+  const depth = new Int32Array(n);
+  const end = new Int32Array(n);
+  const start = Float64Array.from(shape.start_at);
+  const dur = Float64Array.from(shape.dur, (value) => value ?? NaN);
+  const error = new Uint8Array(n);
+  const path = new Uint8Array(n);
+  for (const row of shape.errors) error[row] = 1;
+  for (const [row] of shape.critical) if (row >= 0) path[row] = 1;
+  const missing = new Map(shape.missing);
+  for (let row = 0; row < n; row++) {
+    const above = parent[row] ?? -1;
+    depth[row] = above >= 0 ? (depth[above] ?? 0) + 1 : missing.has(row) ? 1 : 0;
+    end[row] = row + 1;
+  }
+  for (let row = n - 1; row >= 0; row--) {
+    const above = parent[row] ?? -1;
+    if (above >= 0) end[above] = Math.max(end[above] ?? 0, end[row] ?? 0);
+  }
+  const { dotsFrom, dotsAt } = dotsByRow(shape);
+  /** @type {Trace} */
+  const trace = {
+    shape,
+    n,
+    scale: shape.unit === "ms" ? 1e6 : 1,
+    duration: Math.max(1, shape.duration, scaleNow),
+    depth,
+    end,
+    start,
+    dur,
+    error,
+    path,
+    tokens: new Map(shape.tokens.at.map((row, i) => [row, i])),
+    missing,
+    folded: new Map(shape.folded.map(([row, spans]) => [row, spans])),
+    dotsFrom,
+    dotsAt,
+    group: new Int32Array(n).fill(-1),
+    groups: new Map(),
+    calls: [],
+  };
+  for (let row = 0; row < n; row++) if (shape.step[row] === "l") trace.calls.push(row);
+  if (n >= GROUPS_FROM_SPANS) findGroups(trace);
+  return trace;
+}
+
+/** @param {Shape} shape */
+function dotsByRow({ n, dots }) {
+  const dotsFrom = new Int32Array(n + 1);
+  for (const row of dots.at) dotsFrom[row + 1] = (dotsFrom[row + 1] ?? 0) + 1;
+  for (let row = 0; row < n; row++) dotsFrom[row + 1] = (dotsFrom[row + 1] ?? 0) + (dotsFrom[row] ?? 0);
+  const next = dotsFrom.slice();
+  const dotsAt = new Int32Array(dots.at.length);
+  dots.at.forEach((row, i) => {
+    const at = next[row] ?? 0;
+    dotsAt[at] = i;
+    next[row] = at + 1;
+  });
+  return { dotsFrom, dotsAt };
+}
+
+/**
+ * Siblings in a row with one name and service, without errors below and without a long child.
+ * @param {Trace} trace
+ */
+function findGroups(trace) {
+  const { n, shape, end, dur, error } = trace;
+  const { parent, name, service } = shape;
+  const plain = new Uint8Array(n).fill(1);
+  for (let row = n - 1; row >= 0; row--) {
+    const above = parent[row] ?? -1;
+    if (error[row] || Number.isNaN(dur[row])) plain[row] = 0;
+    if (above < 0) continue;
+    if (!plain[row] || (dur[row] ?? 0) > trace.duration / 100) plain[above] = 0;
+  }
+  // The last child of each parent; roots share the place behind the last row.
+  const last = new Int32Array(n + 1).fill(-1);
+  const head = new Int32Array(n).fill(-1);
+  const counts = new Int32Array(n);
+  for (let row = 0; row < n; row++) {
+    const above = parent[row] ?? -1;
+    const place = above >= 0 ? above : n;
+    const before = last[place] ?? -1;
+    const same =
+      before >= 0 &&
+      plain[row] &&
+      plain[before] &&
+      name[before] === name[row] &&
+      service[before] === service[row] &&
+      !trace.missing.has(row);
+    const mine = same ? (head[before] ?? row) : row;
+    head[row] = mine;
+    counts[mine] = (counts[mine] ?? 0) + 1;
+    last[place] = row;
+  }
+  for (let row = 0; row < n; row++) {
+    const mine = head[row] ?? -1;
+    if (mine < 0 || (counts[mine] ?? 0) < GROUP_FROM) continue;
+    trace.group[row] = mine;
+    const group = trace.groups.get(mine) ?? { count: 0, end: 0, total: 0, last: 0 };
+    group.count += 1;
+    group.end = end[row] ?? row + 1;
+    group.last = row;
+    group.total += dur[row] ?? 0;
+    trace.groups.set(mine, group);
+  }
+}
+
+/**
+ * @param {Shape} shape
+ * @param {number} row
+ */
+export function idOf(shape, row) {
+  return shape.ids.slice(row * 16, row * 16 + 16);
+}
+
+/**
+ * The row of a span, or -1.
+ * @param {Shape} shape
+ * @param {string} id
+ */
+export function rowOf(shape, id) {
+  if (!/^[0-9a-f]{16}$/.test(id)) return -1;
+  // An id may also be found across the border of two others.
+  for (let at = shape.ids.indexOf(id); at >= 0; at = shape.ids.indexOf(id, at + 1))
+    if (at % 16 === 0) return at / 16;
+  return -1;
+}
+
+/**
+ * The part of the time that the address asks for, in units of the shape. The address has it in
+ * milliseconds from the start of the trace.
+ * @param {Trace} trace
+ * @param {string} text `FROM-TO`
+ * @returns {[number, number]}
+ */
+export function zoomOf(trace, text) {
+  const match = /^([\d.]+)-([\d.]+)$/.exec(text);
+  if (!match) return [0, trace.duration];
+  const unit = trace.shape.unit === "ms" ? 1 : 1e6;
+  const from = Math.max(0, Number(match[1]) * unit);
+  const to = Math.min(trace.duration, Number(match[2]) * unit);
+  return to > from ? [from, to] : [0, trace.duration];
+}
+
+/**
+ * Segments of the critical path by row, made once for a trace.
+ * @type {WeakMap<Trace, Map<number, Shape["critical"]>>}
+ */
+const segments = new WeakMap();
+
+/** @param {Trace} trace @param {number} row */
+export function segmentsOf(trace, row) {
+  let map = segments.get(trace);
+  if (!map) {
+    map = new Map();
+    for (const segment of trace.shape.critical) {
+      const known = map.get(segment[0]);
+      if (known) known.push(segment);
+      else map.set(segment[0], [segment]);
+    }
+    segments.set(trace, map);
+  }
+  return map.get(row) ?? [];
+}
+
+/** @type {WeakMap<Trace, {size: Int32Array, place: Int32Array}>} */
+const families = new WeakMap();
+
+/** How many siblings each row has, and which of them it is. @param {Trace} trace */
+export function siblings(trace) {
+  let known = families.get(trace);
+  if (!known) {
+    const { n, shape } = trace;
+    const children = new Int32Array(n + 1);
+    const place = new Int32Array(n);
+    for (let row = 0; row < n; row++) {
+      const above = shape.parent[row] ?? -1;
+      const at = above >= 0 ? above : n;
+      children[at] = (children[at] ?? 0) + 1;
+      place[row] = children[at] ?? 1;
+    }
+    const size = Int32Array.from(
+      { length: n },
+      (_, row) => children[(shape.parent[row] ?? -1) >= 0 ? (shape.parent[row] ?? 0) : n] ?? 1,
+    );
+    known = { size, place };
+    families.set(trace, known);
+  }
+  return known;
+}
+
+/** @type {WeakMap<Trace, Map<number, number>>} */
+const medians = new WeakMap();
+
+/**
+ * The median duration of a group of equal siblings.
+ * @param {Trace} trace
+ * @param {number} head
+ */
+export function groupMedian(trace, head) {
+  let known = medians.get(trace);
+  if (!known) medians.set(trace, (known = new Map()));
+  let median = known.get(head);
+  if (median === undefined) {
+    const durations = [];
+    const last = trace.groups.get(head)?.end ?? head;
+    for (let row = head; row < last; row = trace.end[row] ?? last) durations.push(trace.dur[row] ?? 0);
+    durations.sort((a, b) => a - b);
+    median = durations[Math.max(0, Math.ceil(durations.length / 2) - 1)] ?? 0;
+    known.set(head, median);
+  }
+  return median;
+}
+
+/**
+ * The services that the address hides: a list of names as JSON.
+ * @param {Shape} shape
+ * @param {string} text
+ */
+export function hiddenServices(shape, text) {
+  /** @type {unknown} */
+  let names = [];
+  try {
+    names = JSON.parse(text || "[]");
+  } catch {
+    // An address that was written by hand hides nothing.
+  }
+  const all = Array.isArray(names) ? names.map((name) => shape.services.indexOf(name)) : [];
+  return new Set(all.filter((service) => service >= 0));
+}

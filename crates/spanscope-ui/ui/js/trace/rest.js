@@ -1,0 +1,5 @@
+/** What the waterfall loads after its rows. */
+export * as marks from "./marks.js";
+export { Moves } from "./moves.js";
+export { Pane } from "./side.js";
+export { Tools } from "./tools.js";
