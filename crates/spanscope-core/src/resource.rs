@@ -15,10 +15,10 @@ const PROCESS_PID: &str = "process.pid";
 /// Attributes of this process. Configured values have priority over detected ones; the service name
 /// has priority over one among the attributes, as in OpenTelemetry's specification.
 ///
-/// Detected are `host.name`, `host.arch`, `os.type`, `process.pid`, `process.executable.name` and
-/// `process.runtime.name`; a `service.instance.id` is generated, so that two processes of one
-/// service can be distinguished. The command line is never included: it may contain secrets. No
-/// environment variable is read.
+/// It detects `host.name`, `host.arch`, `os.type`, `process.pid`, `process.executable.name` and
+/// `process.runtime.name`, and generates a `service.instance.id`, which distinguishes two processes
+/// of one service. The command line is never included: it may contain secrets. No environment
+/// variable is read, except `COMPUTERNAME` where the system is not Unix.
 ///
 /// ```
 /// use spanscope_core::ProcessResource;
@@ -68,8 +68,8 @@ impl ProcessResource {
     #[must_use]
     pub fn attributes(&self) -> Attributes {
         let mut all: Vec<(String, String)> = Vec::new();
-        // Without the specification's `unknown_service:`, because the console and the store show
-        // the same name.
+        // The specification's prefix `unknown_service:` is left out, because the console and the
+        // store show the same name.
         set(&mut all, SERVICE_NAME, program_name().to_owned());
         if !self.is_undetected {
             set(&mut all, "service.instance.id", instance_id().to_owned());

@@ -35,7 +35,8 @@ impl<S: Subscriber> Layer<S> for Callsites {
 }
 
 /// The five callsites of `tracing-log` have equal identifiers with different hashes: a table keyed
-/// by them confuses them in about every tenth process, and in one of these tables almost certainly.
+/// by them confuses them in about every tenth process, so almost certainly in one of the test's 500
+/// tables.
 #[test]
 fn the_callsites_of_the_log_crate_are_kept_apart() {
     let seen = Callsites::default();

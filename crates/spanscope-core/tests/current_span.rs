@@ -169,7 +169,7 @@ fn two_subscribers_that_use_the_same_numbers_on_one_thread_are_kept_apart() {
     let (mut a, mut b) = (Span::none(), Span::none());
     within(&first, &mut || a = span(1));
     within(&second, &mut || b = span(2));
-    assert_eq!(a.id(), b.id(), "the case that is to be tried");
+    assert_eq!(a.id(), b.id(), "the test needs equal span numbers");
     within(&first, &mut || a.in_scope(|| event(11)));
     within(&second, &mut || {
         let _inside = b.enter();
@@ -197,7 +197,7 @@ fn two_subscribers_that_use_the_same_numbers_on_one_thread_are_kept_apart() {
 }
 
 #[test]
-fn a_span_that_is_entered_twice_and_left_in_another_order_is_where_the_registry_has_it() {
+fn spans_entered_twice_and_exited_out_of_order_match_the_registry() {
     let (dispatch, seen) = only_sink();
     dispatcher::with_default(&dispatch, || {
         let (a, b) = (span(1), span(2));
@@ -226,7 +226,7 @@ fn a_span_that_is_entered_twice_and_left_in_another_order_is_where_the_registry_
 }
 
 #[test]
-fn a_span_that_another_thread_closes_while_it_is_entered_holds_nothing_more() {
+fn a_span_closed_by_another_thread_while_entered_gets_no_more_events() {
     let (dispatch, seen) = only_sink();
     dispatcher::with_default(&dispatch, || {
         let outer = span(1).entered();
@@ -254,7 +254,7 @@ fn a_span_that_another_thread_closes_while_it_is_entered_holds_nothing_more() {
 }
 
 #[test]
-fn a_span_that_moves_between_threads_takes_its_events_along() {
+fn a_span_that_moves_between_threads_keeps_its_events() {
     let (dispatch, seen) = only_sink();
     let moving = dispatcher::with_default(&dispatch, || span(1));
     for number in 0..4 {
@@ -282,16 +282,16 @@ fn remote() -> (TraceId, SpanId) {
 }
 
 #[test]
-fn a_remote_parent_that_is_set_late_on_an_entered_child_counts_until_something_happens_in_it() {
+fn a_remote_parent_can_be_set_on_an_entered_span_until_its_ids_are_used() {
     let (dispatch, seen) = only_sink();
     let (trace, parent) = remote();
     dispatcher::with_default(&dispatch, || {
         let _root = span(1).entered();
         event(1);
-        for (number, is_left_first) in [(2, false), (3, true)] {
+        for (number, is_exited_first) in [(2, false), (3, true)] {
             let child = span(number);
             enter(&child);
-            if is_left_first {
+            if is_exited_first {
                 exit(&child);
             }
             assert_eq!(
@@ -299,7 +299,7 @@ fn a_remote_parent_that_is_set_late_on_an_entered_child_counts_until_something_h
                 Ok(()),
                 "nothing has used the ids"
             );
-            if is_left_first {
+            if is_exited_first {
                 enter(&child);
             }
             event(number);
@@ -338,7 +338,7 @@ fn a_remote_parent_that_is_set_late_on_an_entered_child_counts_until_something_h
 }
 
 #[test]
-fn a_remote_parent_that_another_thread_sets_is_seen_by_the_thread_that_is_inside() {
+fn a_remote_parent_set_by_another_thread_reaches_the_thread_inside_the_span() {
     let (dispatch, seen) = only_sink();
     let (trace, parent) = remote();
     dispatcher::with_default(&dispatch, || {
@@ -353,7 +353,7 @@ fn a_remote_parent_that_another_thread_sets_is_seen_by_the_thread_that_is_inside
 }
 
 #[test]
-fn a_span_is_entered_and_left_on_a_marked_thread_too() {
+fn enter_and_exit_count_on_a_suppressed_thread() {
     let (dispatch, seen) = only_sink();
     dispatcher::with_default(&dispatch, || {
         let a = span(1);
@@ -373,7 +373,7 @@ fn a_span_is_entered_and_left_on_a_marked_thread_too() {
 }
 
 #[test]
-fn a_span_made_on_a_marked_thread_holds_nothing() {
+fn a_span_created_on_a_suppressed_thread_has_no_events() {
     let (dispatch, seen) = only_sink();
     dispatcher::with_default(&dispatch, || {
         let outer = span(1).entered();
@@ -390,7 +390,7 @@ fn a_span_made_on_a_marked_thread_holds_nothing() {
 }
 
 #[test]
-fn of_two_sinks_each_has_the_events_in_its_own_spans() {
+fn each_of_two_sinks_assigns_events_to_the_spans_that_it_sees() {
     let ((all, seen_by_all), (some, seen_by_some)) = (Sink::new(), Sink::new());
     let some = some.with_filter(filter_fn(|metadata| metadata.name() != "hidden"));
     let dispatch = Dispatch::new(tracing_subscriber::registry().with(all).with(some));
@@ -420,14 +420,14 @@ struct Worker {
 
 impl Worker {
     fn new(dispatch: &Dispatch) -> Self {
-        let (work, takes) = mpsc::channel::<Box<dyn FnOnce() + Send>>();
-        let (tells, done) = mpsc::channel();
+        let (work, tasks) = mpsc::channel::<Box<dyn FnOnce() + Send>>();
+        let (finished, done) = mpsc::channel();
         let dispatch = dispatch.clone();
         std::thread::spawn(move || {
             dispatcher::with_default(&dispatch, || {
-                for work in takes {
+                for work in tasks {
                     work();
-                    let _ = tells.send(());
+                    let _ = finished.send(());
                 }
             });
         });
@@ -526,7 +526,7 @@ fn anything_in_any_order(seed: u64, is_filtered: bool) {
 }
 
 #[test]
-fn whatever_order_spans_come_in_a_sink_agrees_with_the_registry() {
+fn in_any_order_of_calls_a_sink_agrees_with_the_registry() {
     for seed in 0..60 {
         anything_in_any_order(seed, seed % 2 == 0);
     }

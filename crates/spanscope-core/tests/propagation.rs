@@ -40,7 +40,7 @@ struct Other;
 
 impl<S: Subscriber> Layer<S> for Other {}
 
-/// Runs it with a sink that sees all spans except those whose name begins with `hidden`.
+/// Runs `program` with a sink that sees all spans except those whose name begins with `hidden`.
 fn recorded<T>(program: impl FnOnce() -> T) -> T {
     let sink = Sink(Capture::new(1024));
     let sink = sink.with_filter(filter_fn(|metadata| !metadata.name().starts_with("hidden")));
@@ -77,7 +77,7 @@ fn own(span: &Span, flags: &str) -> String {
 }
 
 /// Writes a generated context to a carrier and reads it back.
-fn there_and_back<C: Carrier>(mut carrier: C, context: &Context) -> (C, Context) {
+fn round_trip<C: Carrier>(mut carrier: C, context: &Context) -> (C, Context) {
     recorded(|| {
         let span = info_span!("request");
         let mut first = Pairs::new();
@@ -99,7 +99,7 @@ fn there_and_back<C: Carrier>(mut carrier: C, context: &Context) -> (C, Context)
 }
 
 #[test]
-fn what_is_injected_is_extracted_from_each_carrier() {
+fn each_carrier_returns_the_injected_context() {
     let mut random = fastrand::Rng::with_seed(0x0000_5eed);
     for round in 0..300 {
         let context = any_context(&mut random);
@@ -115,18 +115,18 @@ fn what_is_injected_is_extracted_from_each_carrier() {
                 assert_eq!(sent.trace_state, "", "{round}: a trace of this process");
             }
         };
-        check(&there_and_back(HashMap::<String, String>::new(), &context).1);
-        check(&there_and_back(BTreeMap::<String, Vec<u8>>::new(), &context).1);
-        check(&there_and_back(Vec::<(String, Vec<u8>)>::new(), &context).1);
-        check(&there_and_back(Environment::default(), &context).1);
-        check(&there_and_back(Command::new("true"), &context).1);
+        check(&round_trip(HashMap::<String, String>::new(), &context).1);
+        check(&round_trip(BTreeMap::<String, Vec<u8>>::new(), &context).1);
+        check(&round_trip(Vec::<(String, Vec<u8>)>::new(), &context).1);
+        check(&round_trip(Environment::default(), &context).1);
+        check(&round_trip(Command::new("true"), &context).1);
         let other = pairs(&[("progressToken", "7")]);
         let meta: Map<String, Value> = other.into_iter().map(|(key, text)| (key, json!(text))).collect();
-        let (meta, sent) = there_and_back(meta, &context);
+        let (meta, sent) = round_trip(meta, &context);
         check(&sent);
-        assert_eq!(meta["progressToken"], "7", "what is there stays");
+        assert_eq!(meta["progressToken"], "7", "other keys are kept");
         #[cfg(feature = "http")]
-        check(&there_and_back(http::HeaderMap::new(), &context).1);
+        check(&round_trip(http::HeaderMap::new(), &context).1);
     }
 }
 
@@ -176,14 +176,17 @@ fn a_request_is_forwarded_with_its_flag_its_state_and_its_baggage() {
     for flags in ["00", "01"] {
         recorded(|| {
             let span = info_span!("request");
-            let came = pairs(&[
+            let received = pairs(&[
                 ("traceparent", &traceparent(flags)),
                 ("tracestate", "congo=t61rcWkgMzE"),
                 ("tracestate", "rojo=00f067aa0ba902b7"),
                 ("baggage", "tenant=acme"),
                 ("baggage", "tier=gold%20plus;since=2"),
             ]);
-            assert_eq!(propagation::continue_from(&span, &came), Continuation::Continued);
+            assert_eq!(
+                propagation::continue_from(&span, &received),
+                Continuation::Continued
+            );
             span.in_scope(|| {
                 let client = info_span!("work").in_scope(|| info_span!("client"));
                 let sent = injected(&client);
@@ -191,7 +194,10 @@ fn a_request_is_forwarded_with_its_flag_its_state_and_its_baggage() {
                 assert_eq!(sent["tracestate"], "congo=t61rcWkgMzE,rojo=00f067aa0ba902b7");
                 assert_eq!(sent["baggage"], "tenant=acme,tier=gold%20plus;since=2");
             });
-            assert_eq!(propagation::continue_from(&span, &came), Continuation::TooLate);
+            assert_eq!(
+                propagation::continue_from(&span, &received),
+                Continuation::TooLate
+            );
         });
     }
 }
@@ -203,9 +209,9 @@ fn added_baggage_is_inherited_by_child_spans_only() {
         root.in_scope(|| {
             let request = info_span!("request");
             propagation::add_baggage(&root, "late", "1").unwrap();
-            let came = pairs(&[("baggage", "tenant=acme,tier=gold")]);
+            let received = pairs(&[("baggage", "tenant=acme,tier=gold")]);
             assert_eq!(
-                propagation::continue_from(&request, &came),
+                propagation::continue_from(&request, &received),
                 Continuation::NoParent
             );
             propagation::add_baggage(&request, "tenant", "other, one").unwrap();
@@ -256,7 +262,7 @@ fn baggage_that_can_not_be_sent_is_refused_with_the_reason() {
 }
 
 #[test]
-fn a_span_that_is_switched_off_or_hidden_sends_the_one_around_it() {
+fn a_disabled_or_hidden_span_sends_the_context_of_the_enclosing_span() {
     recorded(|| {
         assert!(injected(&Span::none()).is_empty());
         let around = info_span!("around");
@@ -269,8 +275,8 @@ fn a_span_that_is_switched_off_or_hidden_sends_the_one_around_it() {
 }
 
 #[test]
-fn where_no_sink_sees_a_request_its_context_is_passed_on_unchanged() {
-    let came = pairs(&[
+fn a_request_that_no_sink_sees_passes_its_context_on_unchanged() {
+    let received = pairs(&[
         ("traceparent", &traceparent("00")),
         ("tracestate", "k=v"),
         ("baggage", "a=1"),
@@ -279,17 +285,17 @@ fn where_no_sink_sees_a_request_its_context_is_passed_on_unchanged() {
         let around = info_span!("around");
         let span = around.in_scope(|| info_span!("hidden request"));
         assert_eq!(
-            propagation::continue_from(&span, &came),
+            propagation::continue_from(&span, &received),
             Continuation::NotRecorded
         );
         let sent: BTreeMap<_, _> = injected(&span).into_iter().collect();
-        assert_eq!(sent, came.iter().cloned().collect());
+        assert_eq!(sent, received.iter().cloned().collect());
     });
     // Without a registry it can't be kept.
     dispatcher::with_default(&Dispatch::none(), || {
         let span = info_span!("request");
         assert_eq!(
-            propagation::continue_from(&span, &came),
+            propagation::continue_from(&span, &received),
             Continuation::NotRecorded
         );
         assert!(injected(&span).is_empty());
@@ -318,7 +324,7 @@ fn injected_values_replace_those_of_the_carrier() {
 }
 
 #[test]
-fn hostile_carriers_are_read_to_a_bound_and_no_further() {
+fn reads_of_hostile_carriers_are_bounded() {
     let good = traceparent("01");
     // Twice, also if one of them is malformed or spelled differently.
     for twice in [
@@ -353,22 +359,22 @@ fn hostile_carriers_are_read_to_a_bound_and_no_further() {
         vec!["k=v"; 600],
         vec!["some=value,"; 900_000],
     ] {
-        let mut came = pairs(&[("traceparent", &good)]);
+        let mut received = pairs(&[("traceparent", &good)]);
         for value in values {
-            came.extend(pairs(&[("tracestate", value), ("baggage", value)]));
+            received.extend(pairs(&[("tracestate", value), ("baggage", value)]));
         }
-        let context = propagation::extract(&came);
+        let context = propagation::extract(&received);
         assert_eq!(context.parent, parent("01"));
         assert_eq!(context.trace_state, "", "too many members");
         assert_eq!(context.baggage.len(), 1, "one key");
     }
     let megabytes = "v".repeat(10_000_000);
-    let came = pairs(&[
+    let received = pairs(&[
         ("traceparent", &good),
         ("tracestate", &format!("k={megabytes}")),
         ("baggage", &format!("first=1,k={megabytes},last=2")),
     ]);
-    let context = propagation::extract(&came);
+    let context = propagation::extract(&received);
     assert_eq!(
         (context.trace_state.as_str(), context.baggage.to_string()),
         ("", "first=1".to_owned())
@@ -400,7 +406,7 @@ fn hostile_carriers_are_read_to_a_bound_and_no_further() {
 }
 
 #[test]
-fn malformed_members_of_baggage_are_left_out_alone() {
+fn only_malformed_baggage_members_are_left_out() {
     let text = " a = 1 ;p;q = 2 ,,b,=3,c d=4,e=\"5\",f=%C3,g=é,h=6;p\\,a=7, i=";
     let baggage = Baggage::parse(text);
     assert_eq!(baggage.to_string(), "a=7,f=%C3,i=");

@@ -95,7 +95,7 @@ fn open_spans_are_reported_once_and_parents_before_children() {
 }
 
 #[test]
-fn spans_that_are_over_are_not_reported_as_open() {
+fn closed_spans_are_not_reported_as_open() {
     let program = Program::new(1 << 20);
     program.run(|| {
         let root = info_span!("root");
@@ -132,7 +132,7 @@ fn a_span_that_another_thread_closes_does_not_hide_the_next_one() {
 }
 
 #[test]
-fn a_thread_that_ends_leaves_its_open_span_behind() {
+fn the_open_span_of_an_ended_thread_is_reported() {
     let program = Program::new(1 << 20);
     let dispatch = program.dispatch.clone();
     let open = move || dispatcher::with_default(&dispatch, || info_span!("left open"));
@@ -141,7 +141,7 @@ fn a_thread_that_ends_leaves_its_open_span_behind() {
 }
 
 #[test]
-fn what_a_burst_needed_is_kept_for_the_next_one_and_given_back_when_idle() {
+fn memory_of_a_burst_is_kept_for_the_next_one_and_freed_when_idle() {
     let program = Program::new(16 << 20);
     let burst = || {
         program.run(|| {
@@ -158,14 +158,14 @@ fn what_a_burst_needed_is_kept_for_the_next_one_and_given_back_when_idle() {
     let after = program.queue.spare_bytes();
     assert!(
         after <= kept + kept / 8,
-        "the second burst took what was there: {kept} and {after}"
+        "the second burst reused the memory: {kept} and {after}"
     );
     for _ in 0..32 {
         assert_eq!(program.take(), (Vec::new(), 0));
     }
     let left = program.queue.spare_bytes();
     assert!(left <= 512 * 1024, "{left}");
-    assert_eq!(program.queue.bytes(), 0, "an idle queue has paid for nothing");
+    assert_eq!(program.queue.bytes(), 0, "an idle queue uses no budget");
 }
 
 #[test]

@@ -39,7 +39,7 @@ pub enum FieldRole {
 }
 
 impl FieldRole {
-    /// Returns the role of a key on a span or on an event, by its meaning in the table of names.
+    /// Returns the role that the table of semantic attributes gives a key on a span or on an event.
     #[must_use]
     pub fn of(key: &str, is_span: bool) -> Self {
         let Some(attribute) = semconv::find(key) else {
@@ -111,8 +111,8 @@ impl CallsiteInfo {
             let role = FieldRole::of(name, is_span);
             FieldInfo {
                 name,
-                // On any other callsite such fields are attributes: a location that data could
-                // forge would be worthless.
+                // Only log records have these roles: otherwise any event could forge a source
+                // location.
                 role: match role {
                     FieldRole::LogTarget | FieldRole::LogPlace if !is_log => FieldRole::Attribute,
                     FieldRole::Ttl if !measures => FieldRole::Attribute,

@@ -1,12 +1,13 @@
 //! The ids of a span and the time of its last exit, readable without the lock of the span's record.
 //!
-//! The first use fixes the ids. Before it a remote parent may still be set, and another tracing
-//! system may have to be asked. One atomic state decides which was first: a use is one exchange and
-//! needs no lock, so an event in a span needs no access to the span.
+//! The first use fixes the ids. Until then a remote parent may be set, and another tracing system
+//! may have to be asked. One atomic state decides which came first. A use is one atomic exchange
+//! without a lock, so an event in a span needs no access to the span.
 //!
-//! A thread may hold the cell for longer than the span lives, and a cell is reused for other spans.
-//! So a cell counts its spans: a reader names the span that it means, and gets nothing once that is
-//! closed. Reference counting with an `Arc` would cost two more exchanges for each span, 12 ns of
+//! A thread may hold a cell for longer than its span lives, and cells are reused for other spans.
+//! So a cell numbers its spans: a reader passes its span's number, and gets `None` once that span
+//! is closed. Reference counting with an `Arc` would cost two more exchanges for each span, 12 ns
+//! of
 //! 380. The price is that cells are never freed: as in the registry's slab, a program keeps 64
 //! bytes for each span that was ever open at the same time.
 
@@ -21,7 +22,7 @@ use super::ids::SpanIds;
 use super::retired::is_retired;
 use crate::sync::lock;
 
-/// The number of no layer; a process would have to create four billion layers to reach it.
+/// A number that no layer has; a process would have to create four billion layers to reach it.
 pub(super) const NO_LAYER: u32 = u32::MAX;
 
 /// The ids are fixed.
@@ -81,7 +82,7 @@ pub(super) struct SpanCell {
     span: u64,
 }
 
-/// The result of using a cell's ids.
+/// The fixed ids of a span, and the sampling decision of its trace.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct UsedIds {
     pub(super) ids: SpanIds,
@@ -98,7 +99,7 @@ impl Drop for Spare {
 }
 
 impl SpanCell {
-    /// Returns a cell with unused ids.
+    /// Returns a cell that holds these ids, not used yet.
     pub(super) fn take(ids: SpanIds, is_sampled: bool) -> Self {
         let spare = SPARE.try_with(|spare| {
             let spare = &mut spare.try_borrow_mut().ok()?.0;
@@ -328,7 +329,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cell_that_is_used_again_gives_nothing_for_the_span_before() {
+    fn a_reused_cell_returns_no_ids_for_its_previous_span() {
         let (first, second) = (new_ids(), new_ids());
         let before = SpanCell::take(first, true);
         assert_eq!(before.try_use().map(|used| used.ids), Some(first));
@@ -337,7 +338,7 @@ mod tests {
         let now = SpanCell::take(second, false);
         assert!(
             std::ptr::eq(before.cell, now.cell),
-            "the case that is to be tried"
+            "the test needs a reused cell"
         );
         assert!(before.try_use().is_none() && !before.is(now));
         assert_eq!(
@@ -347,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_use_and_a_remote_parent_exclude_each_other() {
+    fn a_remote_parent_is_refused_after_the_first_use() {
         let trace = new_ids().trace_id;
         let cell = SpanCell::take(new_ids(), true);
         assert!(cell.replace_trace(trace));
@@ -362,7 +363,7 @@ mod tests {
     /// Threads use the ids of a span that another thread keeps closing and replacing: what they
     /// read is always consistent.
     #[test]
-    fn ids_that_are_read_while_the_cell_changes_hands_are_of_one_span() {
+    fn ids_read_while_the_cell_is_reused_belong_to_one_span() {
         use std::sync::atomic::AtomicBool;
 
         let is_done = AtomicBool::new(false);

@@ -1,4 +1,4 @@
-//! A clock with readings of 10 ns, where the system's wall clock takes 33 and its monotonic one 25.
+//! A clock that takes 10 ns to read; the system's wall clock takes 33 ns, its monotonic one 25 ns.
 //!
 //! Records hold ticks of the processor's counter (`quanta` falls back to the monotonic clock if the
 //! counter is unreliable). The sink's thread converts them to wall-clock time by an anchor that is
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reading_becomes_the_wall_clocks_time() {
+    fn a_reading_converts_to_wall_clock_time() {
         let clock = Clock::global();
         let before = Timestamp::now();
         let wall = clock.wall(clock.now());

@@ -30,7 +30,8 @@ struct Field<'a> {
 /// Keeps the last value of each field after the first `shown` bytes, in the position where the
 /// field first occurred. Returns the number of dropped fields.
 ///
-/// The first bytes stay as they are: a sink has shown them, and shows only later fields at the end.
+/// The first `shown` bytes stay as they are: a sink has already shown them, and shows only later
+/// fields at the span's end.
 pub(super) fn compact(metadata: &'static Metadata<'static>, fields: &mut Vec<u8>, shown: usize) -> u64 {
     let shown = shown.min(fields.len());
     let (head, late) = fields.split_at(shown);
@@ -101,7 +102,8 @@ impl Field<'_> {
         }
     }
 
-    /// Returns the field's size with its text truncated to `max_len`; never less than the minimum.
+    /// Returns an upper bound of the field's size with its text truncated to `max_len`. A truncated
+    /// text has 8 bytes for its original length.
     fn len_when_cut(&self, max_len: usize) -> usize {
         match (self.value, self.cut_text(max_len)) {
             (RawValue::Text(text, _), Some((kept, _))) => self.bytes.len() - text.len() + kept.len() + 8,
@@ -172,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn each_field_keeps_its_last_value_at_its_first_place_and_what_was_shown_stays() {
+    fn compaction_keeps_last_values_in_first_positions_and_the_shown_bytes() {
         let mut fields = Vec::new();
         add(&mut fields, "a", &RawValue::I64(1));
         let shown = fields.len();
@@ -186,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_are_too_long_together_are_cut_and_show_their_length() {
+    fn values_too_long_together_are_truncated_and_keep_their_length() {
         let mut fields = Vec::new();
         let text = "x".repeat(10_000);
         for number in 0..600 {
@@ -209,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_beyond_the_room_are_counted_and_those_that_are_there_still_change() {
+    fn keys_beyond_the_limit_are_counted_and_kept_keys_still_change() {
         let mut fields = Vec::new();
         let key = |number: usize| format!("{number:0>200}");
         for number in 0..30_000 {

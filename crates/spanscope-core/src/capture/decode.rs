@@ -7,9 +7,10 @@
 //! - A value that its role can't parse (`otel.kind = "sideways"`, `ttl_seconds = "soon"`) stays
 //!   visible as an attribute.
 //! - If a field is recorded more than once, the last value counts, also if a callsite has two
-//!   fields with the same name. Of two messages, `info!(message = "one", "two")`, that is "one",
-//!   because `tracing` puts the unnamed text first.
-//! - A span without a status fails if it has the type of its error, or a failed outcome of a tool.
+//!   fields with the same name. With two messages, `info!(message = "one", "two")`, "one" is the
+//!   last, because `tracing` puts the unnamed text first.
+//! - A span without a status counts as failed if it has an `error.type` or the failed outcome of a
+//!   tool.
 //! - An event without a message takes its error as the message; OpenTelemetry calls this an
 //!   exception.
 //!
@@ -148,7 +149,7 @@ impl Decoder {
 
     /// Takes back the buffer of a record that is no longer needed.
     pub fn reuse(&mut self, record: DecodedRecord<'_>) {
-        // Collected in place: the same memory, with nothing borrowed in it.
+        // `collect` reuses the memory in place; the empty result borrows nothing.
         let fields = record.attributes.into_iter();
         self.buffer = fields.map_while(|_| None).collect();
     }
@@ -171,7 +172,7 @@ impl<'a> DecodedRecord<'a> {
         Some(self.given_event_name).filter(|name| !name.is_empty())
     }
 
-    /// Returns the exception's attribute that the program did not set.
+    /// Returns the attribute `exception.message` of an exception, if the program did not set it.
     #[must_use]
     pub fn missing_exception_message(&self) -> Option<(&'static str, RawValue<'a>)> {
         let exception = self.exception?;
@@ -180,7 +181,7 @@ impl<'a> DecodedRecord<'a> {
         (!is_given).then_some((EXCEPTION_MESSAGE, exception))
     }
 
-    /// Takes a value that its role can parse; `false` leaves it to the attributes.
+    /// Stores a value that its role can parse. Returns `false` if it stays an attribute.
     fn take(&mut self, field: &ResolvedField<'a>) -> bool {
         let value = field.value;
         let text = value.as_text();
@@ -194,7 +195,7 @@ impl<'a> DecodedRecord<'a> {
                 return text.is_some() && keep(&mut self.status_message, Some(value));
             }
             FieldRole::Category => match text.map(str::trim) {
-                Some("") => {} // as for the filter, that names none
+                Some("") => {} // the filter ignores an empty category too
                 Some(text) => self.category = Some(text),
                 None => return false,
             },

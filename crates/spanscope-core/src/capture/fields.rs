@@ -329,8 +329,8 @@ impl FieldWriter<'_> {
         }
     }
 
-    /// Returns the type's name, which derived `Debug` output begins with; a trait object does not
-    /// reveal its type otherwise.
+    /// Writes the name of the error's type, with which derived `Debug` output begins; a trait
+    /// object does not reveal its type otherwise.
     fn debug_head(&mut self, value: &dyn std::error::Error) {
         let mut out = Bounded {
             bytes: self.bytes,
@@ -382,15 +382,16 @@ impl<'a> FieldReader<'a> {
         self.bytes.len()
     }
 
-    /// Returns a reader of the fields that were added after an earlier reader of the record had
-    /// this many `bytes` left.
+    /// Returns a reader that skips the first `bytes` bytes. Given the
+    /// [`bytes_left`](Self::bytes_left) of an earlier, unread reader of the record, it reads the
+    /// fields that were added since.
     #[must_use]
     pub fn behind(&self, bytes: usize) -> Self {
         Self::new(self.bytes.get(bytes..).unwrap_or_default())
     }
 
-    /// Copies the wanted fields of those that are left, in their encoded form. Values are only
-    /// measured, not decoded: a prompt may be long.
+    /// Copies the remaining fields that `is_wanted` selects, in their encoded form. Values are
+    /// skipped by their length, not decoded: a prompt may be long.
     pub fn copy_wanted(mut self, mut is_wanted: impl FnMut(Key<'_>) -> bool, to: &mut Vec<u8>) {
         loop {
             let field = self.bytes;
@@ -406,8 +407,8 @@ impl<'a> FieldReader<'a> {
         }
     }
 
-    /// Returns the values of the fields for whose keys `wanted` returns something, together with
-    /// that. Other values are skipped without decoding.
+    /// Returns the values of the fields whose keys `wanted` maps to `Some`, each with the result of
+    /// `wanted`. Other values are skipped without decoding.
     #[inline]
     pub fn wanted<T>(
         mut self,

@@ -1,11 +1,11 @@
 //! How a filter that needs a span's values hides the span from sinks.
 //!
 //! `tracing` calls filters before a span's values exist. A filter that decides by a value
-//! (`category = "..."`) therefore lets the span be created and marks it here as hidden: a filter of
-//! the whole subscriber in the span's extensions, a filter of one layer in a note for the next
-//! sink, which the same call on the same thread reaches next. The sinks'
-//! [`Capture`](super::Capture) reads the mark in its `on_new_span`; from then on the span's record
-//! knows from which layers it is hidden.
+//! (`category = "..."`) therefore lets the span be created and marks it here as hidden. A filter of
+//! the whole subscriber puts the mark into the span's extensions. A filter of one layer puts it
+//! into a thread-local, for the sink that the same call reaches next. The sinks'
+//! [`Capture`](super::Capture) reads the mark in its `on_new_span`, and the span's record then
+//! holds the layers from which it is hidden.
 //!
 //! A filter of one layer can only reach that layer: if it is applied to another crate's layer, or
 //! to several of our sinks at once, a hidden span is hidden from the first of our sinks that is
@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing_core::span::{Attributes, Id};
 
-/// Set once a callsite was registered, under any filter, whose values decide; never reset. One flag
-/// for all filters, because finding a filter costs more than checking the value.
+/// Set once any filter has registered a callsite whose values decide; never reset. One flag for all
+/// filters, because finding a filter costs more than checking the value.
 static BY_VALUE: AtomicBool = AtomicBool::new(false);
 
 /// Returns whether any callsite has to be checked for its values. Programs without `category`
@@ -49,8 +49,8 @@ thread_local! {
 }
 
 /// Sets whether the span that is being created is hidden from the next sink that is called. After
-/// the first hidden span it must be set for every span, because the registry reuses a span's
-/// number.
+/// its first hidden span a filter must call this for every span, because the registry reuses a
+/// span's number.
 pub fn hide_from_next(attributes: &Attributes<'_>, id: &Id, hidden: bool) {
     let span = noted_as(attributes, id);
     let _ = FROM_NEXT.try_with(|noted| {

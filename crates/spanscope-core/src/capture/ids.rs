@@ -58,7 +58,7 @@ thread_local! {
 
 /// Changes the start of span ids in the child of a fork, which would otherwise continue with its
 /// parent's ids. It only stores into atomics and into thread-locals without a destructor.
-pub(crate) fn begin_elsewhere() {
+pub(crate) fn restart_ids_after_fork() {
     let seed = Clock::global().now().raw() ^ (u64::from(std::process::id()) << 40);
     let mut random = fastrand::Rng::with_seed(seed);
     if let Some(process) = PROCESS.get() {
@@ -106,8 +106,8 @@ pub(crate) fn trace_id() -> TraceId {
     loop {
         let mut bytes = [0; 16];
         bytes[..4].copy_from_slice(&u32::try_from(seconds).unwrap_or(u32::MAX).to_be_bytes());
-        // Random bytes of the process are mixed in: a generator that two processes seeded alike
-        // gives different ids.
+        // Random bytes of the process are mixed in, so that two processes that seed the generator
+        // alike create different ids.
         let random = fastrand::u32(..).to_be_bytes();
         for ((byte, random), own) in bytes[4..8].iter_mut().zip(random).zip(process().prefix) {
             *byte = random ^ own;
@@ -151,6 +151,9 @@ mod tests {
     fn span_ids_of_a_thread_grow() {
         let ids: Vec<_> = (0..1000).map(|_| span_id()).collect();
         let falls = ids.windows(2).filter(|pair| pair[0] >= pair[1]).count();
-        assert!(falls <= 1, "only a new block of a wrapped counter may lie below");
+        assert!(
+            falls <= 1,
+            "only the first id after the counter wraps may be lower"
+        );
     }
 }

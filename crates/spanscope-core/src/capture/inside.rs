@@ -229,9 +229,9 @@ pub(super) fn keep(owner: u32, id: u64, cell: SpanCell) {
 }
 
 /// Compares with the registry's current span. If another one is cached here, the layer missed an
-/// enter or an exit, because a per-layer filter passes on nothing about a closed span. Whatever
-/// differs is removed.
-pub(super) fn keep_in_step(owner: u32, id: Option<u64>) {
+/// enter or an exit, because a per-layer filter passes on nothing about a closed span. Entries that
+/// differ are removed.
+pub(super) fn drop_stale_entries(owner: u32, id: Option<u64>) {
     with_local(|local| {
         loop {
             let mut spans = local.inside.iter();
@@ -250,7 +250,7 @@ mod tests {
     use crate::capture::new_ids;
 
     #[test]
-    fn the_span_made_last_is_known_by_its_layer_and_its_number_and_only_while_it_is_there() {
+    fn the_newest_span_is_found_by_layer_and_number_until_it_closes() {
         let cell = SpanCell::take(new_ids(), true);
         made(1, 7, cell);
         assert!(was_made_by(1, 7));

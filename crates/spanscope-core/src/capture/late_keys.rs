@@ -12,8 +12,8 @@ static IS_WATCHED: OnceLock<fn(&str) -> bool> = OnceLock::new();
 /// Whether a watched key was set on any span of this process; never reset.
 static WERE_SET: AtomicBool = AtomicBool::new(false);
 
-/// Makes records note, from now on, when a key that `is_watched` is set on their span late. The
-/// first caller's function is used for the whole process.
+/// Makes records note late keys for which `is_watched` returns `true`, from this call on. The first
+/// caller's function is used for the whole process.
 pub fn watch_late_keys(is_watched: fn(&str) -> bool) {
     let _ = IS_WATCHED.set(is_watched);
 }

@@ -80,8 +80,8 @@ impl Capture {
         }
     }
 
-    /// Returns this layer's bit in a record's sets. Two layers of one subscriber share a bit only
-    /// if exactly that many other layers were created between them.
+    /// Returns this layer's bit in a record's sets. Two layers share a bit only if their numbers
+    /// differ by a multiple of 64.
     fn bit(&self) -> u64 {
         1 << (self.owner % u64::BITS)
     }
@@ -124,7 +124,7 @@ impl Capture {
         lock(&self.left_out)
     }
 
-    /// Looks at these spans from any thread: passes each id and its record to `look`, or `None` if
+    /// Looks at these spans from any thread: passes each id and its record to `see`, or `None` if
     /// the span is closed or has no record. Does nothing if the subscriber is gone or not built on
     /// [`Registry`].
     ///
@@ -203,8 +203,8 @@ impl Capture {
         {
             let mut extensions = span.extensions_mut();
             if let Some(first) = extensions.get_mut::<SpanRecord>() {
-                // This time it was not the first one; the fields were encoded twice, only this
-                // once.
+                // Another layer was first this time, so the fields were encoded twice. From now on
+                // this layer looks for a record before it encodes.
                 self.finds_records.store(true, Ordering::Relaxed);
                 if hidden {
                     first.hidden_from |= self.bit();
@@ -224,9 +224,9 @@ impl Capture {
         !hidden
     }
 
-    /// Returns whether the layer whose record this one found last has also created that of this
-    /// span, just now on this thread, and no filter decides by values what a layer sees. `false`
-    /// means unknown.
+    /// Returns whether another layer has just created this span's record on this thread: the layer
+    /// whose record this one found last. `false` means unknown, and is always returned while a
+    /// filter decides by values.
     ///
     /// For a layer that reads records only when spans end, and doesn't use
     /// [`on_enter`](Self::on_enter): it can then skip the new span, which saves the lookup, 40 ns.
@@ -285,7 +285,8 @@ impl Capture {
             Some(used) => Some(used),
             None => self.visible_ids(parent).map(|(used, _)| used),
         };
-        // A hidden ancestor decides whether it is a root; a thread that is inside no span has none.
+        // Without a visible parent the span may still have a hidden ancestor, whose trace it joins.
+        // A thread that is inside no span has none.
         let has_no_ancestor =
             || attributes.is_root() || (attributes.is_contextual() && context.current_span().id().is_none());
         let above = match parent {
@@ -317,7 +318,7 @@ impl Capture {
             made_in_panic: std::thread::panicking(),
             owner: self.owner,
             hidden_from: if hidden { self.bit() } else { 0 },
-            told_to: 0,
+            reported_to: 0,
             busy: Busy::default(),
             ended: AtomicU64::new(0),
             closed: AtomicU64::new(0),
@@ -385,13 +386,13 @@ impl Capture {
     /// starts of spans or their busy time. A start is reported when the span is first entered, when
     /// an event or a span occurs in it, or when it ends: until then a remote parent may still be
     /// set. The starts of its ancestors are reported first.
-    pub fn count_enter<S>(&self, id: &Id, context: &Context<'_, S>, tell: impl FnMut(SpanStarted<'_>))
+    pub fn count_enter<S>(&self, id: &Id, context: &Context<'_, S>, report: impl FnMut(SpanStarted<'_>))
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
         let Some(span) = context.span(id) else { return };
         let now = self.clock.now();
-        let told = {
+        let is_reported = {
             let mut extensions = span.extensions_mut();
             let Some(record) = extensions.get_mut::<SpanRecord>() else {
                 return;
@@ -407,10 +408,10 @@ impl Capture {
                     record.busy.since = now;
                 }
             }
-            (record.told_to | record.hidden_from) & self.bit() != 0
+            (record.reported_to | record.hidden_from) & self.bit() != 0
         };
-        if !told && !is_suppressed() {
-            self.tell_starts(span, tell);
+        if !is_reported && !is_suppressed() {
+            self.report_starts(span, report);
         }
     }
 
@@ -434,31 +435,31 @@ impl Capture {
 
     /// Reports the starts of a span and its ancestors that were not yet reported to this layer, the
     /// outermost first.
-    fn tell_starts<S>(&self, span: SpanRef<'_, S>, mut tell: impl FnMut(SpanStarted<'_>))
+    fn report_starts<S>(&self, span: SpanRef<'_, S>, mut report: impl FnMut(SpanStarted<'_>))
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
         // Another sink may have seen it close already; a start is not later than that.
         let closed = look(&span.extensions(), SpanRecord::closed).flatten();
-        let mut untold = Vec::new();
+        let mut unreported = Vec::new();
         let mut next = Some(span);
         while let Some(span) = next {
-            let (told, hidden) = match span.extensions().get::<SpanRecord>() {
+            let (is_reported, hidden) = match span.extensions().get::<SpanRecord>() {
                 Some(record) => (
-                    record.told_to & self.bit() != 0,
+                    record.reported_to & self.bit() != 0,
                     record.hidden_from & self.bit() != 0,
                 ),
                 None => (false, true),
             };
-            if told {
+            if is_reported {
                 break;
             }
             next = span.parent();
             if !hidden {
-                untold.push(span);
+                unreported.push(span);
             }
         }
-        for span in untold.iter().rev() {
+        for span in unreported.iter().rev() {
             // Fixes the ids, the parent's first.
             let parent = self.visible_ids(span.parent()).map(|(used, _)| used.ids.span_id);
             self.use_ids(span);
@@ -466,17 +467,17 @@ impl Capture {
             let Some(record) = extensions.get_mut::<SpanRecord>() else {
                 continue;
             };
-            if record.told_to & self.bit() != 0 {
+            if record.reported_to & self.bit() != 0 {
                 continue; // another thread was faster
             }
-            record.told_to |= self.bit();
+            record.reported_to |= self.bit();
             record.late.shown_len = record.late.shown_len.max(record.fields.len());
             let parent = if record.parent_is_remote {
                 record.parent
             } else {
                 parent
             };
-            tell(SpanStarted {
+            report(SpanStarted {
                 record,
                 parent,
                 reported_at: closed.unwrap_or_else(|| self.clock.now()),
@@ -484,8 +485,8 @@ impl Capture {
         }
     }
 
-    /// `Option` and `Vec` of layers do not forward `on_register_dispatch`; the global dispatcher is
-    /// then a good guess.
+    /// `Option` and `Vec` of layers do not forward `on_register_dispatch`; the current dispatcher
+    /// is used then.
     #[cold]
     fn find_dispatch(&self) {
         dispatcher::get_default(|dispatch| {
@@ -621,7 +622,7 @@ impl Capture {
             }
             let span = context.event_span(event);
             if matches!(current, Current::Unfixed) {
-                inside::keep_in_step(self.owner, span.as_ref().map(|span| span.id().into_u64()));
+                inside::drop_stale_entries(self.owner, span.as_ref().map(|span| span.id().into_u64()));
             }
             let seen = self.visible_ids(span);
             if failed
@@ -659,12 +660,12 @@ impl Capture {
         record.failed_for & self.bit() != 0 || (panicking && !record.made_in_panic)
     }
 
-    /// Returns whether it has created a record: no other layer was first.
+    /// Returns whether this layer has created a record: it was the first to see a span.
     pub fn makes_records(&self) -> bool {
         self.makes_records.load(Ordering::Relaxed)
     }
 
-    /// Returns this layer's number, which is unique.
+    /// Returns this layer's number, which is unique in the process.
     pub fn owner(&self) -> u32 {
         self.owner
     }
@@ -674,35 +675,35 @@ impl Capture {
         &self,
         event: &Event<'_>,
         context: &Context<'_, S>,
-        tell: impl FnMut(SpanStarted<'_>),
+        report: impl FnMut(SpanStarted<'_>),
     ) where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
         if let Some(span) = context.event_span(event) {
-            self.before(span, tell);
+            self.before(span, report);
         }
     }
 
     /// Call this before [`on_close`](Self::on_close) in a layer that shows starts of spans.
-    pub fn before_close<S>(&self, id: &Id, context: &Context<'_, S>, tell: impl FnMut(SpanStarted<'_>))
+    pub fn before_close<S>(&self, id: &Id, context: &Context<'_, S>, report: impl FnMut(SpanStarted<'_>))
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
         if let Some(span) = context.span(id) {
-            self.before(span, tell);
+            self.before(span, report);
         }
     }
 
-    fn before<S>(&self, span: SpanRef<'_, S>, tell: impl FnMut(SpanStarted<'_>))
+    fn before<S>(&self, span: SpanRef<'_, S>, report: impl FnMut(SpanStarted<'_>))
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
-        let told = span
+        let is_reported = span
             .extensions()
             .get::<SpanRecord>()
-            .is_none_or(|record| record.told_to & self.bit() != 0);
-        if !told && !is_suppressed() {
-            self.tell_starts(span, tell);
+            .is_none_or(|record| record.reported_to & self.bit() != 0);
+        if !is_reported && !is_suppressed() {
+            self.report_starts(span, report);
         }
     }
 
@@ -710,7 +711,7 @@ impl Capture {
     /// whether it failed, and the span's end, which is usually before now: see
     /// [`SpanRecord::close`].
     ///
-    /// If `take` returns `false`, `wait` is called without locks, and then `take` once more. A span
+    /// While `take` returns `false`, `wait` is called without locks, and then `take` again. A span
     /// with a record is passed on from a suppressed thread too: a sink's thread may be the one that
     /// closes a parent last.
     pub fn on_close<S>(
@@ -738,7 +739,7 @@ impl Capture {
                 self.use_ids(&span);
                 continue;
             }
-            if record.is_loose() {
+            if record.needs_compaction() {
                 drop(extensions);
                 if let Some(record) = span.extensions_mut().get_mut::<SpanRecord>() {
                     record.compact_fields();

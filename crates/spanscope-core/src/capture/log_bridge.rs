@@ -32,7 +32,7 @@ use crate::sync::{read, write};
 const MAX_VALUE_LEN: usize = 1 << 20;
 
 /// Keys with another meaning on a record: its message, and its source location.
-const TAKEN: [&str; 5] = ["message", "log.target", "log.module_path", "log.file", "log.line"];
+const RESERVED_KEYS: [&str; 5] = ["message", "log.target", "log.module_path", "log.file", "log.line"];
 
 thread_local! {
     /// The key-values of the record that is being dispatched.
@@ -55,7 +55,7 @@ pub fn note_callsite(metadata: &'static Metadata<'static>) {
     }
 }
 
-fn is_of_tracing(record: &Record<'_>) -> bool {
+fn was_emitted_by_tracing(record: &Record<'_>) -> bool {
     let (Some(file), Some(line)) = (record.file(), record.line()) else {
         return false;
     };
@@ -131,7 +131,7 @@ impl Log for LogBridge {
     }
 
     fn log(&self, record: &Record<'_>) {
-        if !self.enabled(record.metadata()) || is_of_tracing(record) {
+        if !self.enabled(record.metadata()) || was_emitted_by_tracing(record) {
             return;
         }
         // Also set for a record without key-values: it may be created while those of another one
@@ -191,7 +191,7 @@ impl<'kvs> VisitSource<'kvs> for Found {
     fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), kv::Error> {
         let key = key.as_str();
         let own;
-        let key = if TAKEN.contains(&key) {
+        let key = if RESERVED_KEYS.contains(&key) {
             own = format!("kv.{key}");
             &own
         } else {

@@ -1,7 +1,7 @@
-//! [`MaskedTexts`]: the places of the texts that replace values with secrets.
+//! [`MaskedTexts`]: the storage of the texts that replace values with secrets.
 //!
-//! A field borrows its text from the record, and almost all texts need no masking. The masked ones
-//! are owned by the caller, for as long as the decoded record; the compiler checks that.
+//! A field borrows its text from the record, and almost all texts need no masking. The caller owns
+//! the masked ones, for as long as it uses the decoded record; the compiler checks that.
 
 use std::cell::OnceCell;
 

@@ -42,7 +42,7 @@ pub(crate) use decode::{measured, status_of};
 pub(crate) use fields::FieldWriter;
 pub use fields::{FieldReader, Key, PANICKED, text_of};
 pub use hidden::{HiddenFromAll, decide_by_value, decides_by_value, hide_from_next};
-pub(crate) use ids::begin_elsewhere;
+pub(crate) use ids::restart_ids_after_fork;
 pub use ids::{SpanIds, new_ids};
 pub use late_keys::{late_keys_were_set, watch_late_keys};
 pub use listener::{Capture, SpanStarted, ids_of};

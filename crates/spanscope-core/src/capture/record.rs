@@ -46,8 +46,8 @@ pub struct SpanRecord {
     /// The layers, by `Capture::bit`, that saw an error in it: another layer may have seen the
     /// error in a span further inside.
     pub(super) failed_for: u64,
-    /// The ids once more, for threads that don't lock the record, and whether they are used, which
-    /// makes a remote parent too late.
+    /// A copy of the ids for threads that don't lock the record, and whether the ids are used:
+    /// after that no remote parent can be set.
     pub(super) cell: SpanCell,
     /// The system to ask before they are used.
     pub(super) shared_with: Option<IdResolver>,
@@ -58,14 +58,14 @@ pub struct SpanRecord {
     pub(super) inherits_sampled: Option<bool>,
     /// Whether a watched key was set without having been declared, see `late_keys`.
     pub(crate) has_watched_key: bool,
-    /// Whether it was created while its thread was unwinding: that it ends in the same unwinding is
-    /// then no failure.
+    /// Whether it was created while its thread was unwinding: its end in the same unwinding is then
+    /// no failure.
     pub(super) made_in_panic: bool,
     pub(super) owner: u32,
-    /// The layers, by `Capture::bit`, from which a filter hides it, and those to which its start
-    /// was reported.
+    /// The layers, by `Capture::bit`, from which a filter hides it.
     pub(super) hidden_from: u64,
-    pub(super) told_to: u64,
+    /// The layers, by `Capture::bit`, to which its start was reported.
+    pub(super) reported_to: u64,
     pub(super) busy: Busy,
     /// When it was ended while it was still open; zero before.
     pub(super) ended: AtomicU64,
@@ -259,8 +259,8 @@ impl SpanRecord {
         self.shared_with.filter(|_| !self.cell.is_used())
     }
 
-    /// Fixes the ids: those of the record, as a child of `parent` if the other system knows a
-    /// parent that the record can't know. Afterwards this only changes the sampling decision.
+    /// Fixes the record's ids. `parent` is a parent that only the other system knows; the span
+    /// becomes its child. Once the ids are fixed, this only changes the sampling decision.
     pub fn resolve_ids(&mut self, parent: Option<SpanIds>, is_sampled: bool) -> SpanIds {
         if let Some(parent) = parent {
             self.set_remote_parent(parent);
@@ -350,7 +350,7 @@ impl SpanRecord {
     }
 
     /// Returns whether the fields are large and may contain outdated values.
-    pub(super) fn is_loose(&self) -> bool {
+    pub(super) fn needs_compaction(&self) -> bool {
         self.fields.len() > COMPACT_FROM && self.fields.len() != self.late.dense_len
     }
 
@@ -365,7 +365,7 @@ impl SpanRecord {
                 only: None,
             }
             .own_raw(wire::DROPPED_FIELDS, &RawValue::U64(self.late.lost));
-            // Of two values the later one is the current one.
+            // This removes the previous count, if there is one.
             compact(self.metadata, &mut fields, self.late.shown_len);
             self.fields = fields;
         }

@@ -77,7 +77,8 @@ impl CallsiteInfo {
     }
 }
 
-/// Uses a table, because a loop that sets attributes can leave very many.
+/// Keeps the last value of each key, in its first position. Uses a hash table, because a program
+/// that sets attributes in a loop can leave very many.
 fn keep_last(fields: &mut Vec<ResolvedField<'_>>) {
     let mut places: HashMap<&str, usize> = HashMap::with_capacity(fields.len());
     let mut kept: Vec<ResolvedField<'_>> = Vec::with_capacity(fields.len());

@@ -2,8 +2,8 @@
 //!
 //! One layer applies late fields to a span's record: the one that created it. If that layer is
 //! dropped meanwhile, as `reload::Layer` does when it replaces one, the next layer that is called
-//! takes the record over. Layer numbers are never reused, so a number in here stays; it takes some
-//! bytes for each layer that a program drops.
+//! takes the record over. Layer numbers are never reused, so entries are never removed: the set
+//! takes some bytes for each layer that a program drops.
 
 use std::collections::HashSet;
 use std::sync::Mutex;

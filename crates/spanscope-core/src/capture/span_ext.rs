@@ -39,7 +39,7 @@ pub trait SpanExt {
     /// Makes the span a child of a span in another process that has sampled its trace.
     ///
     /// Set it before anything uses the ids of the span: a child, an event, a link, a call of
-    /// [`ids`](Self::ids), or the first entry where a sink reports starts.
+    /// [`ids`](Self::ids), or, if a sink reports starts, the first entry.
     ///
     /// # Errors
     /// No Spanscope layer records the span, or its ids were used already. The span is unchanged.

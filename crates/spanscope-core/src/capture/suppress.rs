@@ -2,7 +2,8 @@
 //!
 //! A sink's thread is suppressed for its whole life; a call into a sink from a user's thread is
 //! suppressed for its duration. Every callback of every Spanscope layer returns at once on a
-//! suppressed thread. A list of targets would miss what a library logs in its next version.
+//! suppressed thread. A list of ignored targets would miss the new targets of a library's next
+//! version.
 
 use std::cell::Cell;
 
@@ -18,7 +19,7 @@ thread_local! {
 /// tracing::info!("no Spanscope layer sees this");
 /// drop(quiet);
 /// ```
-#[must_use = "the mark is gone as soon as this is dropped"]
+#[must_use = "the suppression ends as soon as this is dropped"]
 pub fn suppress() -> Suppressed {
     let _ = DEPTH.try_with(|depth| depth.set(depth.get() + 1));
     Suppressed(std::marker::PhantomData)

@@ -83,7 +83,7 @@ impl LabelLimit {
                 .get(metric)
                 .is_some_and(|sets| sets.admitted.contains(&set))
         };
-        if is_admitted || self.admit_again(metric, set) {
+        if is_admitted || self.admit_new(metric, set) {
             labels
         } else {
             &OVERFLOW_LABELS
@@ -100,7 +100,7 @@ impl LabelLimit {
         }
     }
 
-    fn admit_again(&self, metric: &str, set: u64) -> bool {
+    fn admit_new(&self, metric: &str, set: u64) -> bool {
         let mut metrics = write(&self.metrics);
         if !metrics.by_name.contains_key(metric) {
             if metrics.by_name.len() >= MAX_METRICS {

@@ -33,7 +33,7 @@ impl Number {
     #[must_use]
     #[expect(
         clippy::cast_precision_loss,
-        reason = "what adds up distributions has no other type"
+        reason = "consumers that sum distributions have no other type"
     )]
     pub fn as_f64(self) -> f64 {
         match self {

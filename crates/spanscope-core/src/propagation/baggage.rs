@@ -31,13 +31,13 @@ pub struct Member {
 }
 
 impl Member {
-    /// Its name.
+    /// Returns its name.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// Its value. Bytes that are not UTF-8 become U+FFFD, as the recommendation asks.
+    /// Returns its value. Bytes that are not UTF-8 become U+FFFD, as the recommendation asks.
     #[must_use]
     pub fn value(&self) -> Cow<'_, str> {
         percent_decode_str(&self.encoded).decode_utf8_lossy()
@@ -150,8 +150,8 @@ impl Baggage {
         self.members.is_empty()
     }
 
-    /// Adds the members of another baggage, which replace those with the same key. What exceeds the
-    /// limits is left out.
+    /// Adds the members of another baggage, which replace those with the same key. Members that
+    /// exceed the limits are left out.
     pub fn extend(&mut self, other: &Self) {
         for member in &other.members {
             let _ = self.put(member.clone());

@@ -1,6 +1,6 @@
 //! The context that a span has received, and the baggage that was added to it.
 //!
-//! It is kept in the extensions of its span and found from the spans below by walking up, so a span
+//! It is kept in the extensions of its span. The spans below find it by walking up, so a span
 //! without it costs nothing. It is sent on and not recorded.
 
 use spanscope_model::TraceParent;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::environment::variable_of;
 
-/// Maximum number of bytes that are read of all values of one name together.
+/// Maximum number of bytes that are read from all values of one name together.
 pub const MAX_READ: usize = 8192;
 
 /// A carrier of a context: the headers of a request, the attributes of a message, the environment

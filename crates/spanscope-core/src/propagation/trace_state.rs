@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_one_is_dropped_whole() {
+    fn a_malformed_tracestate_is_dropped_whole() {
         for text in [
             "a",
             "a=1,b",
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_one_loses_large_members_first_and_then_the_oldest() {
+    fn a_long_tracestate_loses_large_members_first_and_then_the_oldest() {
         let large = format!("large={}", "v".repeat(200));
         let small: Vec<String> = (0..8).map(|n| format!("k{n}={}", "v".repeat(50))).collect();
         let text = format!("{large},{}", small.join(","));

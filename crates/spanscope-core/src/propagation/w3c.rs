@@ -61,8 +61,8 @@ struct Joined {
     is_whole: bool,
 }
 
-/// Returns the values of a list header, joined as in HTTP. One that is not text is skipped. Beyond
-/// the limit, only the whole members before it are kept.
+/// Returns the values of a list header, joined as in HTTP. A value that is not UTF-8 is skipped. Of
+/// a value that exceeds the limit, only the whole members before the limit are kept.
 fn joined(carrier: &dyn Carrier, name: &str) -> Option<Joined> {
     let mut all: Option<Joined> = None;
     carrier.read(name, &mut |value| {

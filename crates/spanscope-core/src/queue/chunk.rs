@@ -13,7 +13,7 @@ pub(super) const CHUNK_BYTES: usize = 64 * 1024;
 /// size.
 const ENTRIES: usize = CHUNK_BYTES * 3 / 4 / size_of::<QueuedRecord>();
 const FIELD_BYTES: usize = CHUNK_BYTES * 3 / 8;
-/// Entries beyond that number that a chunk may take from bytes that are paid already.
+/// Entries beyond [`ENTRIES`] that may still fit into bytes that are paid already.
 const SLACK: usize = 48;
 
 /// Marks a busy time that no layer counts.
@@ -70,7 +70,7 @@ pub struct SpanEntry {
     pub start: Ticks,
     /// When it ended.
     pub end: Ticks,
-    /// When it closed, which is never earlier: everything below it was over by then.
+    /// When it closed, never before `end`: all spans below it were closed by then.
     pub closed: Ticks,
     pub(super) busy_nanos: u64,
     pub(super) links: Links,

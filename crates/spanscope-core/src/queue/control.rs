@@ -137,8 +137,8 @@ impl WorkerHandle {
     pub fn flush(&self, queue: &Queue, timeout: Duration) -> Result<(), FlushTimeout> {
         if queue.is_inherited() {
             // Nothing of this process is queued if it has recorded nothing.
-            let heir = queue.started_heir();
-            return heir.map_or(Ok(()), |(queue, control)| control.flush(queue, timeout));
+            let successor = queue.started_successor();
+            return successor.map_or(Ok(()), |(queue, control)| control.flush(queue, timeout));
         }
         let mut state = lock(&self.state);
         state.wanted.flush += 1;
@@ -158,8 +158,8 @@ impl WorkerHandle {
     /// once. Of several requests the earliest deadline counts.
     pub fn begin_shutdown(&self, queue: &Queue, deadline: Instant) {
         if queue.is_inherited() {
-            let heir = queue.started_heir();
-            return heir.map_or((), |(queue, control)| control.begin_shutdown(queue, deadline));
+            let successor = queue.started_successor();
+            return successor.map_or((), |(queue, control)| control.begin_shutdown(queue, deadline));
         }
         let mut state = lock(&self.state);
         state.wanted.stop = true;
@@ -172,16 +172,16 @@ impl WorkerHandle {
         queue.wake();
     }
 
-    /// Has the rest written and the thread ended, within the timeout, or until the deadline of
-    /// [`begin_shutdown`](Self::begin_shutdown) if that comes first. A second call returns the same
-    /// result without waiting.
+    /// Requests a shutdown and waits until the rest is written and the thread has ended: for
+    /// `timeout`, or until the deadline of [`begin_shutdown`](Self::begin_shutdown) if that comes
+    /// first. A second call returns the same result without waiting.
     ///
     /// # Errors
     /// Some records were not written.
     pub fn shutdown(&self, queue: &Queue, timeout: Duration) -> Result<(), ShutdownError> {
         if queue.is_inherited() {
-            let heir = queue.started_heir();
-            return heir.map_or(Ok(()), |(queue, control)| control.shutdown(queue, timeout));
+            let successor = queue.started_successor();
+            return successor.map_or(Ok(()), |(queue, control)| control.shutdown(queue, timeout));
         }
         let now = Instant::now();
         self.begin_shutdown(queue, now + timeout.min(MAX_TIMEOUT));
@@ -207,13 +207,13 @@ impl WorkerHandle {
     pub fn stats(&self, queue: &Queue) -> LayerStats {
         if queue.is_inherited() {
             let counts = queue.counts();
-            let without_heir = LayerStats {
+            let without_successor = LayerStats {
                 offered: counts.offered,
                 stored: 0,
                 dropped: DropCounts::default().write_failed(counts.dropped_closed),
             };
-            let heir = queue.started_heir();
-            return heir.map_or(without_heir, |(queue, control)| control.stats(queue));
+            let successor = queue.started_successor();
+            return successor.map_or(without_successor, |(queue, control)| control.stats(queue));
         }
         // Read before the queue's own count, so that `stored` is never ahead of `offered`.
         let Counts {

@@ -56,22 +56,22 @@ thread_local! {
 
 /// The successor of a queue in a child process.
 #[derive(Default)]
-pub(super) struct Heir {
+pub(super) struct Successor {
     restart: OnceLock<(&'static str, Restart)>,
     started: OnceLock<Option<(Queue, Arc<WorkerHandle>)>>,
     /// Records that were offered in a child without a sink.
     pub(super) lost: AtomicU64,
 }
 
-impl fmt::Debug for Heir {
+impl fmt::Debug for Successor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Heir")
+        f.debug_struct("Successor")
             .field("started", &self.started)
             .finish_non_exhaustive()
     }
 }
 
-impl Heir {
+impl Successor {
     pub(super) fn set_restart(&self, what: &'static str, restart: Restart) {
         let _ = self.restart.set((what, restart));
     }
@@ -126,7 +126,7 @@ pub(super) fn watch_forks() -> io::Result<()> {
     let _ = Clock::global();
     spanscope_process::on_fork(Hooks {
         before: rest_all,
-        in_parent: go_on,
+        in_parent: resume_all,
         in_child,
     })
 }
@@ -192,7 +192,7 @@ impl Drop for HoldsOpen {
 
 /// Returns whether a span started before this process was forked: it then belongs to the parent,
 /// and ends there.
-pub(super) fn is_parents(start: Ticks) -> bool {
+pub(super) fn belongs_to_parent_process(start: Ticks) -> bool {
     start.raw() < FORKED_AT.load(Ordering::Relaxed)
 }
 
@@ -248,7 +248,8 @@ fn enter() {
 /// Runs before a fork, on the forking thread.
 fn rest_all() {
     IS_FORKING.store(true, Ordering::SeqCst);
-    // Another thread forks at the same moment and wakes them, or one is added or removed.
+    // If the list is locked, another thread is forking and wakes them, or one is being added or
+    // removed.
     if let Ok(holders) = HOLDERS.try_lock() {
         holders.iter().for_each(|(_, wake)| wake());
     }
@@ -262,7 +263,7 @@ fn rest_all() {
 }
 
 /// Runs after a fork, in the parent.
-fn go_on() {
+fn resume_all() {
     IS_FORKING.store(false, Ordering::SeqCst);
 }
 
@@ -271,5 +272,5 @@ fn in_child() {
     IS_FORKING.store(false, Ordering::SeqCst);
     WORKING.store(0, Ordering::SeqCst);
     FORKED_AT.store(Clock::global().now().raw(), Ordering::Relaxed);
-    crate::capture::begin_elsewhere();
+    crate::capture::restart_ids_after_fork();
 }

@@ -1,8 +1,8 @@
 //! [`log_to_stderr`]: prints messages about a sink, to a stderr that may be blocked or closed.
 //!
 //! `eprintln!` blocks while no program reads the pipe, and panics when its reader is gone; either
-//! would end the work of the reporting thread. So a separate thread writes the line, and is left
-//! alone if that takes long.
+//! would end the work of the reporting thread. So a separate thread writes the line, and the
+//! reporting thread waits only briefly for it.
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};

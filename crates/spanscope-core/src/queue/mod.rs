@@ -6,13 +6,13 @@
 //! delays nothing. Empty chunks are kept for reuse, because freeing memory and faulting it in again
 //! is expensive; an idle queue returns them.
 //!
-//! Memory is bounded by a budget of bytes that chunks are paid from before they exist. When it is
+//! A budget of bytes bounds the memory: a chunk is paid from it before it is allocated. When it is
 //! used up, the record is dropped and counted, or the caller waits, as the sink chose. Every record
 //! is in exactly one state: it is in a chunk, it was passed to the sink, or it was counted as
 //! dropped.
 //!
-//! That thread and, a few times a second, the sink take a thread's lock; no user code runs under
-//! it.
+//! Only the thread itself and, a few times a second, the sink take a thread's lock; no user code
+//! runs under it.
 
 mod chunk;
 mod control;

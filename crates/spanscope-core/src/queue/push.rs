@@ -30,7 +30,7 @@ impl Queue {
     /// thread.
     pub fn push_opened(&self, id: &Id) {
         if self.is_inherited() {
-            return self.heir().map_or((), |heir| heir.push_opened(id));
+            return self.successor().map_or((), |successor| successor.push_opened(id));
         }
         self.with_slot(|slot| {
             let Some(slot) = slot else { return };
@@ -63,8 +63,8 @@ impl Queue {
         failed: bool,
         end: Ticks,
     ) -> bool {
-        if self.is_inherited() && fork::is_parents(record.start) {
-            return true; // its end is the parent's to record
+        if self.is_inherited() && fork::belongs_to_parent_process(record.start) {
+            return true; // the parent process records its end
         }
         self.try_push(record.fields.len() + size_of::<QueuedRecord>(), |slot, chunk| {
             // Spans usually close in the reverse order of their opening, on the thread that opened
@@ -112,7 +112,7 @@ impl Queue {
 
     fn count_dropped(&self) {
         if self.is_inherited() {
-            return self.heir().map_or((), Self::count_dropped);
+            return self.successor().map_or((), Self::count_dropped);
         }
         self.with_slot(|slot| {
             let slot = slot.unwrap_or_else(|| self.slot_without_locals());
@@ -185,9 +185,8 @@ impl Queue {
             let slot = slot.unwrap_or_else(|| self.slot_without_locals());
             let mut inner = lock(&slot.inner);
             if self.is_closed() {
-                // Another sink's measurement of itself while this one ends is not the
-                // program's, which could do nothing about it: it is left out, and not counted as
-                // late.
+                // A suppressed thread is another sink that measures itself while this one ends. The
+                // program can't prevent that, so the record is left out and not counted as late.
                 if !is_suppressed() {
                     inner.counts.offered += 1;
                     inner.counts.dropped_closed += 1;
@@ -216,11 +215,11 @@ impl Queue {
     /// Pushes in the child of a fork, where this queue is the parent's.
     #[cold]
     fn try_push_in_child(&self, bytes: usize, add: impl FnOnce(&Slot, &mut Chunk)) -> bool {
-        let Some(heir) = self.heir() else {
-            self.shared.heir.lost.fetch_add(1, Ordering::Relaxed);
+        let Some(successor) = self.successor() else {
+            self.shared.successor.lost.fetch_add(1, Ordering::Relaxed);
             return true;
         };
-        heir.try_push(bytes, add)
+        successor.try_push(bytes, add)
     }
 
     /// Gives the slot a chunk with room for `bytes`; returns `false` if the budget does not allow
@@ -247,14 +246,15 @@ impl Queue {
         }
         let before = inner.chunk.take();
         let is_busy = before.is_some();
-        let (mut fresh, is_much) = self.exchange(before);
+        let (mut fresh, must_wake) = self.exchange(before);
         if is_busy {
-            // It will fill too. Letting it grow would fault its memory in more than once.
+            // The new chunk will fill too. Growing in steps would fault its memory in more than
+            // once.
             fresh.reserve();
         }
         fresh.paid = price;
         inner.chunk = Some(fresh);
-        if is_much {
+        if must_wake {
             self.notify();
         }
         true
@@ -264,9 +264,9 @@ impl Queue {
     fn exchange(&self, full: Option<Chunk>) -> (Chunk, bool) {
         let mut chunks = lock(&self.shared.full);
         let fresh = chunks.spare.pop().unwrap_or_default();
-        let is_much = full.is_some() && self.bytes() > self.shared.max_bytes / 4;
+        let must_wake = full.is_some() && self.bytes() > self.shared.max_bytes / 4;
         chunks.chunks.extend(full);
-        (fresh, is_much)
+        (fresh, must_wake)
     }
 
     /// Takes `price` bytes from the budget; returns `false` if they are not available.
@@ -286,7 +286,7 @@ impl Queue {
     /// meanwhile.
     pub fn wait_for_room(&self) {
         if self.is_inherited() {
-            return self.heir().map_or((), Self::wait_for_room);
+            return self.successor().map_or((), Self::wait_for_room);
         }
         self.wake();
         let guard = lock(&self.shared.room_lock);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::chunk::{CHUNK_BYTES, Chunk};
 use super::control::WorkerHandle;
 use super::counts::Counts;
-use super::fork::{self, Heir, Restart};
+use super::fork::{self, Restart, Successor};
 use super::late::End;
 use super::log_to_stderr::log_to_stderr;
 use super::slot::Slot;
@@ -41,7 +41,7 @@ pub(super) struct Shared {
     pub(super) id: u64,
     /// The generation of the process that created the queue.
     generation: u32,
-    pub(super) heir: Heir,
+    pub(super) successor: Successor,
     pub(super) max_bytes: usize,
     pub(super) on_overflow: OverflowPolicy,
     /// Bytes of the budget that existing chunks use.
@@ -86,7 +86,7 @@ pub(super) struct Full {
 }
 
 impl Full {
-    /// Returns half of the spare chunks, if nothing was queued for a while. Drop them after
+    /// Removes half of the spare chunks, if nothing was queued for a while. Drop them after
     /// releasing the lock.
     fn spare_to_give_back(&mut self) -> Vec<Chunk> {
         let spare = self.spare.len();
@@ -106,7 +106,7 @@ impl Queue {
             shared: Arc::new(Shared {
                 id: IDS.fetch_add(1, Ordering::Relaxed),
                 generation: spanscope_process::generation(),
-                heir: Heir::default(),
+                successor: Successor::default(),
                 max_bytes: max_bytes.max(4 * CHUNK_BYTES),
                 on_overflow,
                 paid: AtomicUsize::new(0),
@@ -128,7 +128,7 @@ impl Queue {
     /// Sets how the sink, which messages call `what`, continues in the child of a fork. Without it,
     /// the sink accepts nothing there.
     pub fn on_fork(&self, what: &'static str, restart: Restart) {
-        self.shared.heir.set_restart(what, restart);
+        self.shared.successor.set_restart(what, restart);
         if let Err(error) = fork::watch_forks() {
             log_to_stderr(format!(
                 "spanscope: forked processes will have no {what}: {error}"
@@ -145,22 +145,22 @@ impl Queue {
 
     /// Returns this process's successor of an inherited queue. The first call creates it, with its
     /// thread.
-    pub(super) fn heir(&self) -> Option<&Self> {
+    pub(super) fn successor(&self) -> Option<&Self> {
         let made = || Self::new(self.shared.max_bytes, self.shared.on_overflow);
-        self.shared.heir.start(made).map(|(queue, _)| queue)
+        self.shared.successor.start(made).map(|(queue, _)| queue)
     }
 
     /// Returns the successor and its thread's handle, if it exists.
-    pub(super) fn started_heir(&self) -> Option<(&Self, &Arc<WorkerHandle>)> {
+    pub(super) fn started_successor(&self) -> Option<(&Self, &Arc<WorkerHandle>)> {
         self.shared
-            .heir
+            .successor
             .started()
             .map(|(queue, control)| (queue, control))
     }
 
-    /// The wait of sinks whose output people watch: without a timeout, until a record is pushed, so
-    /// that an idle program is not woken, or until the sink has other work. Records of the next
-    /// `gather` are taken together.
+    /// Waits, for sinks whose output people watch: until a record is pushed, the sink is woken, or
+    /// `at_most` has passed. An idle program is not woken in between. Then waits for up to
+    /// `gather`, so that the records of that time are drained together.
     pub fn sleep(&self, at_most: Duration, gather: Duration) {
         let resting = fork::rest();
         self.shared.asleep.store(true, Ordering::SeqCst);
@@ -195,7 +195,9 @@ impl Queue {
     /// Makes the sink drain now.
     pub fn wake(&self) {
         if self.is_inherited() {
-            return self.started_heir().map_or((), |(heir, _)| heir.wake());
+            return self
+                .started_successor()
+                .map_or((), |(successor, _)| successor.wake());
         }
         lock(&self.shared.full).urgent = true;
         self.notify();
@@ -215,7 +217,8 @@ impl Queue {
         }
     }
 
-    /// The sink's wait: until it is woken, enough is queued, or the timeout passes.
+    /// Waits, on the sink's thread: until it is woken, a quarter of the budget is used, or the
+    /// timeout has passed.
     pub fn wait(&self, timeout: Duration) {
         let _resting = fork::rest();
         let full = lock(&self.shared.full);
@@ -249,7 +252,7 @@ impl Queue {
                 spare.push(idle);
             }
             if let Some(newest) = slot.take_newest() {
-                // A parent is in the chunk already.
+                // Its parent is in the chunk already: outer spans come first.
                 let with_it = chunks.last_mut().filter(|_| has_records);
                 match with_it {
                     Some(chunk) => chunk.opened.push(newest),
@@ -297,7 +300,9 @@ impl Queue {
     /// a guard ends the sink: later records are reported with that cause.
     pub fn close(&self) {
         if self.is_inherited() {
-            return self.started_heir().map_or((), |(heir, _)| heir.close());
+            return self
+                .started_successor()
+                .map_or((), |(successor, _)| successor.close());
         }
         if !self.is_closed() {
             self.shared.end.mark(self.counts().offered > 0);
@@ -345,9 +350,9 @@ impl Queue {
     #[must_use]
     pub fn counts(&self) -> Counts {
         if self.is_inherited() {
-            return match self.started_heir() {
-                Some((heir, _)) => heir.counts(),
-                None => self.shared.heir.counts(),
+            return match self.started_successor() {
+                Some((successor, _)) => successor.counts(),
+                None => self.shared.successor.counts(),
             };
         }
         let slots = lock(&self.shared.slots);

@@ -1,6 +1,6 @@
 //! A slot: one thread's part of one queue.
 //!
-//! That thread and, a few times a second, the sink take its lock.
+//! Only that thread and, a few times a second, the sink take its lock.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -57,7 +57,7 @@ pub struct EndedSpan {
     pub start: Duration,
     /// When it ended.
     pub end: Duration,
-    /// When it closed, which is never earlier: everything below it was over by then.
+    /// When it closed, never before `end`: all spans below it were closed by then.
     pub closed: Duration,
 }
 
@@ -208,8 +208,8 @@ impl Watched {
 
     /// Returns whether it is kept, evaluated when it is due.
     fn is_kept(&self, rule: &TailRule) -> bool {
-        // What is open when it is due has taken too long. If only events or starts of a trace are
-        // known, its ends were lost.
+        // A span that is still open when the trace is due has taken too long. If only events or
+        // starts of a trace are known, the ends of its spans were lost.
         self.is_open() || !self.has_ended || (!self.has_root && is_slow(rule, self.first, self.last))
     }
 }
@@ -298,8 +298,8 @@ impl TailDecider {
         })
     }
 
-    /// Updates the state of a trace by something that started at `start`; `change` returns whether
-    /// the trace is to be kept because of it.
+    /// Updates the state of a trace by a record that began at `start`; `change` returns whether
+    /// this record decides to keep the trace.
     fn update(
         &mut self,
         trace_id: TraceId,
@@ -336,7 +336,7 @@ impl TailDecider {
             self.arrived.insert(arrival, trace_id);
         }
         schedule(&mut self.due, trace_id, watched, &self.rule);
-        if keep || (is_new && self.rule.shares(trace_id)) {
+        if keep || (is_new && self.rule.is_in_share(trace_id)) {
             self.record_decision(trace_id, true);
             return Verdict::Keep;
         }
@@ -406,24 +406,24 @@ impl TailDecider {
                 self.record_decision(trace_id, keep);
             }
         }
-        self.answer()
+        self.take_decisions()
     }
 
     /// Does the same as [`settle`](Self::settle), and also decides those traces without waiting
-    /// whose known local roots have all closed before `now`: for a flush, after which nothing that
-    /// is over is undecided.
+    /// whose known local roots have all closed before `now`. A flush uses it, so that no ended
+    /// trace stays undecided.
     pub fn settle_ended(&mut self, now: Duration) -> Vec<Decision> {
-        self.judge_ended(now);
+        self.decide_ended(now);
         self.settle(now)
     }
 
     /// Ends the decider: ended traces are evaluated, and open ones are kept.
     pub fn finish(&mut self) -> Vec<Decision> {
-        self.judge_ended(Duration::MAX);
+        self.decide_ended(Duration::MAX);
         while let Some((_, oldest)) = self.arrived.first_key_value() {
             self.record_decision(*oldest, true);
         }
-        self.answer()
+        self.take_decisions()
     }
 
     /// Calls [`settle`](Self::settle), [`settle_ended`](Self::settle_ended) or
@@ -436,7 +436,7 @@ impl TailDecider {
         }
     }
 
-    fn judge_ended(&mut self, now: Duration) {
+    fn decide_ended(&mut self, now: Duration) {
         let over = self.watched.iter().filter(|(_, watched)| {
             let end = if watched.has_root {
                 watched.root_closed
@@ -454,8 +454,8 @@ impl TailDecider {
         }
     }
 
-    fn answer(&mut self) -> Vec<Decision> {
-        // The latest ones are those that are returned now.
+    fn take_decisions(&mut self) -> Vec<Decision> {
+        // The decisions that this call returns are the latest ones, so they stay.
         while self.remembered.len() > self.rule.max_traces.max(self.decisions.len()) {
             if let Some(oldest) = self.remembered.pop_front() {
                 self.decided.remove(&oldest);

@@ -18,12 +18,12 @@ impl TailDecider {
         });
         for chunk in chunks {
             for entry in chunk.entries() {
-                self.tell_entry(clock, chunk, entry);
+                self.report_entry(clock, chunk, entry);
             }
         }
     }
 
-    fn tell_entry(&mut self, clock: &Clock, chunk: &Chunk, entry: &QueuedRecord) {
+    fn report_entry(&mut self, clock: &Clock, chunk: &Chunk, entry: &QueuedRecord) {
         match entry {
             QueuedRecord::Span(span) => {
                 self.ended(&EndedSpan {
@@ -41,7 +41,8 @@ impl TailDecider {
                     self.event(trace_id, is_error, clock.moment(event.time));
                 }
             }
-            // Measurements stay whatever happens to their traces, and don't influence the decision.
+            // Measurements are kept even if their trace is dropped, and don't influence the
+            // decision.
             QueuedRecord::Measurement(_) | QueuedRecord::Start(_) => {}
         }
     }

@@ -32,7 +32,7 @@ const RANDOM_BITS: u32 = 56;
 /// # drop(rule);
 /// ```
 #[derive(Debug, Clone)]
-#[must_use = "a rule does nothing until a sink is given it"]
+#[must_use = "a rule has no effect until it is passed to a sink"]
 pub struct TailRule {
     pub(super) slower_than: Duration,
     pub(super) keep_errors: bool,
@@ -101,8 +101,8 @@ impl TailRule {
         self
     }
 
-    /// Sets how long after the end of its local root further parts of a trace are waited for before
-    /// it is judged unremarkable. Default: [`DEFAULT_WAIT`], which describes the cost of waiting.
+    /// Sets how long a trace waits for further parts, after the end of its local root, before it
+    /// counts as unremarkable. Default: [`DEFAULT_WAIT`], which describes the cost of waiting.
     pub fn wait(mut self, duration: Duration) -> Self {
         self.wait = duration;
         self
@@ -116,7 +116,7 @@ impl TailRule {
     }
 
     /// Returns whether a trace is in the share that is always kept.
-    pub(super) fn shares(&self, trace_id: TraceId) -> bool {
+    pub(super) fn is_in_share(&self, trace_id: TraceId) -> bool {
         let bytes = u128::from_be_bytes(trace_id.to_bytes());
         bytes & ((1 << RANDOM_BITS) - 1) >= u128::from(self.threshold)
     }

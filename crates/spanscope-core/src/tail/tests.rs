@@ -64,27 +64,35 @@ fn an_error_keeps_its_trace_at_once() {
     assert_eq!(decider.ended(&failed(child(1, 2, 0))), Verdict::Keep);
     assert_eq!(decider.event(trace(2), false, ms(0)), Verdict::Undecided);
     assert_eq!(decider.event(trace(2), true, ms(1)), Verdict::Keep);
-    assert_eq!(decider.ended(&root(1, 0, 2)), Verdict::Keep, "the rest follows");
+    assert_eq!(
+        decider.ended(&root(1, 0, 2)),
+        Verdict::Keep,
+        "later spans follow the decision"
+    );
     assert_eq!(
         verdicts(&decider.settle(ms(0))),
         [(trace(1), Verdict::Keep), (trace(2), Verdict::Keep)]
     );
-    assert!(decider.settle(ms(9)).is_empty(), "each is answered once");
+    assert!(decider.settle(ms(9)).is_empty(), "each decision is returned once");
 }
 
 #[test]
-fn an_error_keeps_nothing_where_that_is_not_wished() {
+fn without_keep_errors_an_error_keeps_no_trace() {
     let mut decider = TailDecider::new(TailRule::new().keep_errors(false));
     decider.event(trace(1), true, ms(0));
     decider.ended(&failed(child(1, 1, 0)));
     decider.ended(&failed(root(1, 0, 2)));
     assert_eq!(verdicts(&decider.settle(ms(2))), [(trace(1), Verdict::Drop)]);
     decider.ended(&failed(child(1, 2, 0)));
-    assert_eq!(decider.stats().too_late, 0, "what is not wished can't be late");
+    assert_eq!(
+        decider.stats().too_late,
+        0,
+        "without keep_errors no error is too late"
+    );
 }
 
 #[test]
-fn slow_is_longer_than_the_rule_says() {
+fn a_trace_is_slow_if_it_takes_longer_than_the_rule_allows() {
     let mut decider = TailDecider::new(TailRule::new());
     assert_eq!(decider.ended(&root(1, 0, 1000)), Verdict::Undecided);
     assert_eq!(decider.ended(&root(2, 0, 1001)), Verdict::Keep);
@@ -117,7 +125,7 @@ fn a_long_child_of_a_known_root_decides_nothing() {
 }
 
 #[test]
-fn an_open_root_is_slow_as_soon_as_it_has_taken_so_long() {
+fn an_open_root_is_slow_once_it_reaches_the_limit() {
     let mut decider = TailDecider::new(TailRule::new());
     decider.opened(ids(1, 0), true, ms(10));
     decider.opened(ids(1, 0), true, ms(10));
@@ -135,7 +143,7 @@ fn an_unremarkable_trace_is_dropped_when_the_wait_is_over() {
     assert_eq!(
         decider.ended(&child(1, 1, 5)),
         Verdict::Drop,
-        "what is late follows"
+        "a late span follows the decision"
     );
     assert_eq!(decider.ended(&failed(child(1, 2, 5))), Verdict::Drop);
     let stats = decider.stats();
@@ -143,7 +151,7 @@ fn an_unremarkable_trace_is_dropped_when_the_wait_is_over() {
 }
 
 #[test]
-fn a_root_that_ended_long_before_it_closed_is_judged_when_nothing_below_it_is_on_its_way() {
+fn a_root_that_ended_before_it_closed_is_decided_when_it_closes() {
     let held = EndedSpan {
         closed: ms(900),
         ..root(1, 0, 10)
@@ -167,7 +175,7 @@ fn an_error_within_the_wait_is_in_time() {
 }
 
 #[test]
-fn a_trace_with_several_local_roots_is_judged_when_all_have_ended() {
+fn a_trace_with_several_local_roots_is_decided_when_all_have_ended() {
     let mut decider = TailDecider::new(TailRule::new().wait(ms(5)));
     decider.opened(ids(1, 0), true, ms(0));
     decider.opened(ids(1, 7), true, ms(500));
@@ -183,7 +191,7 @@ fn a_trace_with_several_local_roots_is_judged_when_all_have_ended() {
 }
 
 #[test]
-fn a_trace_whose_root_is_hidden_is_judged_by_the_spans_that_are_seen() {
+fn a_trace_with_a_hidden_root_is_decided_by_its_visible_spans() {
     let mut decider = TailDecider::new(TailRule::new());
     decider.ended(&child(1, 1, 0));
     decider.ended(&child(2, 1, 0));
@@ -209,7 +217,7 @@ fn a_trace_whose_root_is_hidden_is_judged_by_the_spans_that_are_seen() {
 }
 
 #[test]
-fn a_flush_judges_what_has_ended_and_the_end_keeps_what_has_not() {
+fn a_flush_decides_ended_traces_and_finish_keeps_open_ones() {
     let mut decider = TailDecider::new(TailRule::new().wait(Duration::from_secs(3600)));
     decider.opened(ids(1, 0), true, ms(0));
     decider.ended(&root(2, 0, 10));
@@ -227,7 +235,7 @@ fn a_flush_judges_what_has_ended_and_the_end_keeps_what_has_not() {
 }
 
 #[test]
-fn the_share_is_by_the_last_seven_bytes_of_the_trace_id() {
+fn the_last_seven_bytes_of_the_trace_id_decide_the_share() {
     let with = |low: u64| TraceId::from_bytes(((0xabcd_u128 << 64) | u128::from(low)).to_be_bytes()).unwrap();
     let top = (1_u64 << 56) - 1;
     for (share, least) in [
@@ -239,27 +247,30 @@ fn the_share_is_by_the_last_seven_bytes_of_the_trace_id() {
         (0.5_f64.powi(56), top),
     ] {
         let rule = TailRule::new().ratio(share);
-        assert!(rule.shares(with(least)) && rule.shares(with(top)), "{share}");
         assert!(
-            rule.shares(with(least | 0xff << 56)),
+            rule.is_in_share(with(least)) && rule.is_in_share(with(top)),
+            "{share}"
+        );
+        assert!(
+            rule.is_in_share(with(least | 0xff << 56)),
             "the eighth byte does not count"
         );
-        assert!(least == 0 || !rule.shares(with(least - 1)), "{share}");
+        assert!(least == 0 || !rule.is_in_share(with(least - 1)), "{share}");
     }
     for none in [0.0, -3.0, f64::NEG_INFINITY, f64::NAN] {
-        assert!(!TailRule::new().ratio(none).shares(with(top)), "{none}");
+        assert!(!TailRule::new().ratio(none).is_in_share(with(top)), "{none}");
     }
 }
 
 #[test]
-fn a_trace_of_the_share_is_kept_as_soon_as_it_is_seen() {
+fn a_trace_in_the_share_is_kept_at_once() {
     let mut decider = TailDecider::new(TailRule::new().ratio(1.0));
     assert_eq!(decider.opened(ids(1, 0), true, ms(0)), Verdict::Keep);
     assert_eq!(decider.stats().kept, 1);
 }
 
 #[test]
-fn the_oldest_of_too_many_is_kept_and_counted() {
+fn beyond_max_traces_the_oldest_trace_is_kept_and_counted() {
     let mut decider = TailDecider::new(TailRule::new().max_traces(2));
     for number in 1..=3 {
         assert_eq!(decider.ended(&root(number, 0, 10)), Verdict::Undecided);
@@ -277,7 +288,7 @@ fn the_oldest_of_too_many_is_kept_and_counted() {
 }
 
 #[test]
-fn the_oldest_decisions_are_forgotten_and_those_just_answered_are_not() {
+fn the_oldest_decisions_are_forgotten_but_not_those_just_returned() {
     let mut decider = TailDecider::new(TailRule::new().max_traces(2));
     for number in 1..=4 {
         decider.ended(&failed(root(number, 0, 10)));
@@ -297,7 +308,7 @@ struct Story {
     spans: Vec<EndedSpan>,
     wanted: bool,
     /// The number of reported spans.
-    told: usize,
+    reported: usize,
 }
 
 /// A trace with a random start; a third of them has an error somewhere, and some are slow.
@@ -322,7 +333,7 @@ fn story(number: u64, random: &mut fastrand::Rng) -> Story {
     Story {
         spans,
         wanted: has_error || takes > 1000,
-        told: 0,
+        reported: 0,
     }
 }
 
@@ -359,9 +370,9 @@ fn in_any_order_exactly_the_traces_with_errors_and_the_slow_ones_are_kept() {
                 if root.start < ms(now) && root.end > ms(now) {
                     decider.opened(root.ids, true, root.start);
                 }
-                while let Some(span) = story.spans.get(story.told).filter(|span| span.end <= ms(now)) {
+                while let Some(span) = story.spans.get(story.reported).filter(|span| span.end <= ms(now)) {
                     decider.ended(span);
-                    story.told += 1;
+                    story.reported += 1;
                 }
             }
             note(if random.bool() {
@@ -396,7 +407,7 @@ fn in_any_order_exactly_the_traces_with_errors_and_the_slow_ones_are_kept() {
 }
 
 #[test]
-fn memory_is_bounded_whatever_comes() {
+fn memory_is_bounded_for_any_input() {
     let mut random = fastrand::Rng::with_seed(7);
     let mut decider = TailDecider::new(TailRule::new().max_traces(50).ratio(0.1));
     for step in 0..20_000_u64 {
