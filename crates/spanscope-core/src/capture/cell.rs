@@ -7,8 +7,7 @@
 //! A thread may hold a cell for longer than its span lives, and cells are reused for other spans.
 //! So a cell numbers its spans: a reader passes its span's number, and gets `None` once that span
 //! is closed. Reference counting with an `Arc` would cost two more exchanges for each span, 12 ns
-//! of
-//! 380. The price is that cells are never freed: as in the registry's slab, a program keeps 64
+//! of 380. The price is that cells are never freed: as in the registry's slab, a program keeps 64
 //! bytes for each span that was ever open at the same time.
 
 use std::cell::RefCell;
